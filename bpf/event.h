@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What the kernel side tells user space. These structs are the one definition of an event: bpf2go derives
+ * the Go types from them. Every member is explicit and aligned, so that both compilers lay them out alike.
+ */
+#pragma once
+
+#define ADDRESS_LEN 16
+#define COMM_LEN 16
+#define PATH_LEN 1024
+#define PATH_PART_MAX 256
+#define PATH_DEPTH_MAX 32
+#define ARGS_LEN 512
+#define ENVIRON_LEN 4096
+#define RULES_MAX 64
+#define TICK_NS 10000000 /* USER_HZ is 100 */
+#define SHARDS_MAX 8
+
+enum event_kind {
+	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
+	EVENT_EXIT,          /* struct exit_event: such a process is gone */
+	EVENT_OPEN,          /* struct open_event: connected, or taken in by a listener */
+	EVENT_ACCEPT,        /* struct open_event: accept() handed the connection to a process */
+	EVENT_CLOSE,         /* struct close_event: an open connection has ended */
+	EVENT_FAIL,          /* struct close_event: a connection attempt has ended without a connection */
+	EVENT_CONNECT_ERROR, /* struct open_event: connect() itself returned an error */
+	EVENT_EXISTING,      /* struct open_event: found by an iterator; older than the programs */
+	EVENT_LIVE,          /* struct live_event: a tracked socket that still exists */
+	EVENT_KINDS,
+};
+
+/* Indices of the per-CPU counters; an event kind is added to the first three. */
+enum counter {
+	COUNTER_EVENTS = 0,                             /* + kind: written to a ring buffer */
+	COUNTER_RING_FULL = EVENT_KINDS,                /* + kind: lost, the ring buffer had no room */
+	COUNTER_STORAGE_FAILED = 2 * EVENT_KINDS,       /* a socket is not tracked: no memory for its state */
+	COUNTER_PROCESS_MAP_FULL,                       /* a process is described again at each of its sockets */
+	COUNTER_ACCEPT_UNKNOWN,                         /* an accept whose socket could not be read */
+	COUNTER_IGNORED,                                /* sockets left out by the selection rules */
+	COUNTERS,
+};
+
+enum role {
+	ROLE_UNKNOWN = 0,
+	ROLE_CLIENT,
+	ROLE_SERVER,
+};
+
+enum role_source {
+	ROLE_SOURCE_UNKNOWN = 0,
+	ROLE_SOURCE_CONNECT,  /* the transition out of SYN_SENT was seen */
+	ROLE_SOURCE_ACCEPT,   /* the transition out of SYN_RECV was seen */
+	ROLE_SOURCE_LISTENER, /* judged by the listening sockets of its network namespace */
+};
+
+/* The first member of every event. */
+struct event_header {
+	__u32 kind; /* enum event_kind */
+	__u32 pid;  /* owner: thread group id in the initial pid namespace; 0 when not known */
+	__u64 time; /* CLOCK_MONOTONIC, ns */
+	__u64 start; /* owner: start of the thread group leader, CLOCK_BOOTTIME, ns */
+};
+
+/* Which socket, and between whom. */
+struct flow {
+	__u64 cookie;
+	__u8 local[ADDRESS_LEN];  /* AF_INET: the first 4 bytes */
+	__u8 remote[ADDRESS_LEN];
+	__u16 local_port;  /* host order */
+	__u16 remote_port; /* host order */
+	__u16 family;      /* AF_INET, AF_INET6 */
+	__u8 role;         /* enum role */
+	__u8 role_source;  /* enum role_source */
+	__u32 netns;       /* inode of the network namespace */
+	__u32 pad;
+};
+
+struct open_event {
+	struct event_header header;
+	struct flow flow;
+	__u64 cgroup;  /* id of the owner's cgroup in the v2 hierarchy */
+	__u64 started; /* CLOCK_MONOTONIC, ns: the connect, or the end of the handshake; 0: not known */
+	__u32 state;   /* EVENT_EXISTING: TCP state */
+	__s32 error;   /* EVENT_CONNECT_ERROR: errno */
+};
+
+struct close_event {
+	struct event_header header;
+	struct flow flow;
+	__u64 cgroup;
+	__u64 started;        /* as in open_event */
+	__u64 established;    /* CLOCK_MONOTONIC, ns; 0: never, or before the programs */
+	__u64 bytes_sent;     /* payload handed to the network once, without retransmissions */
+	__u64 bytes_received; /* payload received in order */
+	__u32 segments_sent;
+	__u32 segments_received;
+	__u32 srtt_us; /* smoothed round trip time, microseconds */
+	__u32 retransmits;
+	__s32 error;     /* sk_err at the end, errno; 0: none */
+	__u8 last_state; /* TCP state before CLOSE */
+	__u8 fin_received;
+	__u8 accepted_before; /* found by an iterator in a process' fd table: no accept event will come */
+	__u8 pad;
+};
+
+struct exit_event {
+	struct event_header header;
+};
+
+struct live_event {
+	struct event_header header;
+	__u64 cookie;
+};
+
+/* A path as the list of its parts, each NUL-terminated, the last part first. */
+struct path_parts {
+	__u32 used;
+	char parts[PATH_LEN];
+};
+
+/* What is left of a process that is gone before user space could read /proc. */
+struct process_event {
+	struct event_header header;
+	__u64 cgroup_id;
+	__u32 generation; /* counts exec and cgroup moves; a verdict holds for one generation */
+	__u32 args_len;
+	__u32 environ_len;
+	__u8 args_cut;
+	__u8 environ_cut;
+	__u8 pad[2];
+	char comm[COMM_LEN];
+	struct path_parts executable;
+	struct path_parts cgroup;
+	char args[ARGS_LEN];
+	char environ[ENVIRON_LEN];
+};
+
+/* One selection rule's port part. User space judges the process part and hands over a mask of rules. */
+struct rule {
+	__u16 local_port_low, local_port_high;   /* 0, 0: any */
+	__u16 remote_port_low, remote_port_high; /* 0, 0: any */
+	__u32 exclude;
+};
+
+/* User space's judgement of a process: which rules' process part it matches. */
+struct verdict {
+	__u64 start; /* CLOCK_BOOTTIME, in units of TICK_NS, as /proc shows it */
+	__u64 rules;
+	__u32 generation;
+	__u32 pad;
+};

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Sockets that are older than the programs. User space runs the iterators once the hooks are attached: listeners
+ * first, for they tell the role of every other socket; then all descriptors of all processes, in whatever network
+ * namespace; then, per network namespace, what no descriptor leads to.
+ */
+#pragma once
+
+/* Output makes read() return now and then, so that user space can let the ring buffers drain. */
+static __always_inline void pace(struct seq_file *seq)
+{
+	static const char mark[64];
+	bpf_seq_write(seq, mark, sizeof(mark));
+}
+
+static __always_inline void note_listener(const struct flow *flow, const struct owner *owner)
+{
+	struct listener_key key = {.netns = flow->netns, .port = flow->local_port};
+	struct listener listener = {.start = owner->start, .pid = owner->pid};
+
+	bpf_map_update_elem(&listeners, &key, &listener, BPF_NOEXIST);
+}
+
+/* From now on what the listener takes in knows its owner. */
+static __always_inline void adopt_listener(struct sock *sk, const struct flow *flow, const struct owner *owner)
+{
+	struct socket_state *s;
+
+	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
+		return;
+	s = track(sk);
+	if (!s)
+		return;
+	set_owner(s, owner);
+	s->flow = *flow;
+	s->ignored = (owner->pid && owner->pid == excluded_pid) || left_out(owner, flow->local_port, 0);
+}
+
+static __always_inline void adopt_connection(struct sock *sk, const struct owner *owner, struct seq_file *seq)
+{
+	struct flow flow = {};
+	struct listener_key key = {};
+	struct socket_state *s;
+	struct open_event *e;
+	__u32 state = sk->__sk_common.skc_state, shard;
+
+	/* Made after the programs were attached, or reached through another descriptor before. */
+	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
+		return;
+	if (state == TCP_CLOSE || state == TCP_LISTEN || state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+		return;
+	read_flow(&flow, sk);
+	flow.cookie = bpf_get_socket_cookie(sk);
+	if (state == TCP_SYN_SENT) {
+		flow.role = ROLE_CLIENT;
+		flow.role_source = ROLE_SOURCE_CONNECT;
+	} else {
+		key.netns = flow.netns;
+		key.port = flow.local_port;
+		flow.role = bpf_map_lookup_elem(&listeners, &key) ? ROLE_SERVER : ROLE_CLIENT;
+		flow.role_source = ROLE_SOURCE_LISTENER;
+	}
+	if (left_out(owner, flow.local_port, flow.remote_port))
+		return;
+	/* Room first, state second: a close that happens now writes its event behind this one. */
+	shard = shard_of(flow.cookie);
+	e = reserve(shard, EVENT_EXISTING, sizeof(*e));
+	if (!e)
+		return;
+	s = track(sk);
+	if (!s || sk->__sk_common.skc_state == TCP_CLOSE) {
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	set_owner(s, owner);
+	s->flow = flow;
+	s->accepted_before = state != TCP_SYN_SENT;
+	fill_open(e, EVENT_EXISTING, bpf_ktime_get_ns(), s);
+	e->state = state;
+	submit(shard, EVENT_EXISTING, e, sizeof(*e));
+	pace(seq);
+}
+
+static __always_inline void owner_of(struct owner *owner, struct task_struct *task)
+{
+	owner->pid = task->tgid;
+	owner->generation = 0;
+	owner->start = task->group_leader->start_boottime;
+	owner->cgroup = 0;
+}
+
+static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx, bool listeners_only)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct owner owner;
+	struct sock *sk;
+
+	if (!task || !file)
+		return;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return;
+	sk = socket->sk;
+	if (!sk || !is_inet(sk->__sk_common.skc_family))
+		return;
+	owner_of(&owner, task);
+	if (listeners_only) {
+		struct flow flow = {};
+		if (sk->__sk_common.skc_state != TCP_LISTEN)
+			return;
+		read_flow(&flow, sk);
+		note_listener(&flow, &owner);
+		if (sk->sk_protocol == IPPROTO_TCP)
+			adopt_listener(sk, &flow, &owner);
+	} else if (sk->sk_protocol == IPPROTO_TCP && owner.pid != excluded_pid) {
+		adopt_connection(sk, &owner, ctx->meta->seq);
+	}
+}
+
+/* What no descriptor leads to: waiting in a backlog, closed by its process and not yet ended, or MPTCP's. */
+static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
+{
+	struct owner nobody = {};
+	struct sock_common *skc = ctx->sk_common;
+	struct tcp_sock *tp;
+
+	if (!skc || !is_inet(skc->skc_family))
+		return;
+	tp = bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return;
+	if (skc->skc_state == TCP_LISTEN) {
+		struct flow flow = {};
+		read_flow(&flow, (struct sock *)tp);
+		struct listener_key key = {.netns = flow.netns, .port = flow.local_port};
+		struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
+		if (listener) {
+			nobody.pid = listener->pid;
+			nobody.start = listener->start;
+		}
+		adopt_listener((struct sock *)tp, &flow, &nobody);
+		return;
+	}
+	adopt_connection((struct sock *)tp, &nobody, ctx->meta->seq);
+}
+
+/* What is tracked and still there: user space forgets the rest, whose close it was never told. */
+static __always_inline void on_live(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket_state *s = ctx->value;
+	struct live_event *e;
+
+	if (!s || !ctx->sk || !s->flow.role_source || s->closed)
+		return;
+	__u64 cookie = s->flow.cookie;
+	__u32 shard = shard_of(cookie);
+	e = reserve(shard, EVENT_LIVE, sizeof(*e));
+	if (!e)
+		return;
+	e->header.kind = EVENT_LIVE;
+	e->header.pid = 0;
+	e->header.time = bpf_ktime_get_ns();
+	e->header.start = 0;
+	e->cookie = cookie;
+	submit(shard, EVENT_LIVE, e, sizeof(*e));
+	pace(ctx->meta->seq);
+}

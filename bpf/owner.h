@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The process that runs now: who it is, whether it is observed, and a description while it can still be had. */
+#pragma once
+
+struct owner {
+	__u32 pid;
+	__u32 generation;
+	__u64 start;
+	__u64 cgroup;
+};
+
+/*
+ * Appends a part; a path that is too long loses its beginning. This and the other functions that are not static are
+ * global to the verifier: verified once, not once for each caller and state.
+ */
+__noinline int put_part(struct path_parts *path, __u64 name)
+{
+	if (!path)
+		return 0;
+	__u32 used = path->used;
+	if (used > PATH_LEN - PATH_PART_MAX)
+		return 0;
+	long n = bpf_probe_read_kernel_str(path->parts + used, PATH_PART_MAX, (void *)name);
+	if (n > 1 && n <= PATH_PART_MAX)
+		path->used = used + n;
+	return 0;
+}
+
+static __always_inline void read_executable(struct path_parts *path, struct file *exe)
+{
+	struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry);
+	struct vfsmount *vfsmount = BPF_CORE_READ(exe, f_path.mnt);
+	struct mount *mnt = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+
+	path->used = 0;
+
+	for (int i = 0; i < PATH_DEPTH_MAX; i++) {
+		struct dentry *root = BPF_CORE_READ(mnt, mnt.mnt_root);
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		if (dentry == root || dentry == parent) {
+			struct mount *above = BPF_CORE_READ(mnt, mnt_parent);
+			if (above == mnt)
+				break;
+			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+			mnt = above;
+			continue;
+		}
+		put_part(path, (__u64)BPF_CORE_READ(dentry, d_name.name));
+		dentry = parent;
+	}
+}
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *kn)
+{
+	struct kernfs_node___v6_15 *renamed = (void *)kn;
+	if (bpf_core_field_exists(renamed->__parent))
+		return BPF_CORE_READ(renamed, __parent);
+	return BPF_CORE_READ(kn, parent);
+}
+
+/* The v2 hierarchy's path, or the memory controller's where v2 does not sort processes (v1 hosts). */
+static __always_inline void read_cgroup(struct path_parts *path, struct task_struct *task)
+{
+	struct kernfs_node *kn = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+
+	path->used = 0;
+	if (!kernfs_parent(kn)) {
+		__u32 id = bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id)
+				   ? bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)
+				   : bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
+		struct css_set *set = BPF_CORE_READ(task, cgroups);
+		struct cgroup_subsys_state *css = NULL;
+		bpf_core_read(&css, sizeof(css), &set->subsys[id & 15]);
+		if (css)
+			kn = BPF_CORE_READ(css, cgroup, kn);
+	}
+	for (int i = 0; i < PATH_DEPTH_MAX && kn; i++) {
+		struct kernfs_node *parent = kernfs_parent(kn);
+		if (!parent)
+			break;
+		put_part(path, (__u64)BPF_CORE_READ(kn, name));
+		kn = parent;
+	}
+}
+
+static __always_inline __u32 read_user_block(char *out, __u32 room, unsigned long begin, unsigned long end,
+					     __u8 *cut)
+{
+	__u64 len = end > begin ? end - begin : 0;
+	*cut = len > room;
+	if (len > room)
+		len = room;
+	/* The pages were written by exec and are as a rule in memory; where not, user space has /proc. */
+	if (!len || bpf_probe_read_user(out, len, (void *)begin))
+		return 0;
+	return len;
+}
+
+__noinline int describe_process(struct owner *owner, __u32 shard)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct process_event *e;
+
+	if (!owner)
+		return 0;
+	e = reserve(shard, EVENT_PROCESS, sizeof(*e));
+	if (!e)
+		return 0;
+	e->header.kind = EVENT_PROCESS;
+	e->header.pid = owner->pid;
+	e->header.time = bpf_ktime_get_ns();
+	e->header.start = owner->start;
+	e->cgroup_id = owner->cgroup;
+	e->generation = owner->generation;
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	read_executable(&e->executable, BPF_CORE_READ(mm, exe_file));
+	read_cgroup(&e->cgroup, leader);
+	e->args_len = read_user_block(e->args, ARGS_LEN, BPF_CORE_READ(mm, arg_start),
+				      BPF_CORE_READ(mm, arg_end), &e->args_cut);
+	e->environ_len = read_user_block(e->environ, ENVIRON_LEN, BPF_CORE_READ(mm, env_start),
+					 BPF_CORE_READ(mm, env_end), &e->environ_cut);
+	submit(shard, EVENT_PROCESS, e, sizeof(*e));
+	return 1;
+}
+
+/* Who runs now. Only valid where the hook runs in the task that acts. */
+static __always_inline void current_owner(struct owner *owner)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	owner->pid = bpf_get_current_pid_tgid() >> 32;
+	owner->start = task->group_leader->start_boottime;
+	owner->cgroup = bpf_get_current_cgroup_id();
+	owner->generation = 0;
+	struct process *known = bpf_map_lookup_elem(&processes, &owner->pid);
+	if (known && known->start == owner->start)
+		owner->generation = known->generation;
+}
+
+/* Makes sure that the shard has the description of the process that runs now. */
+static __always_inline void introduce(struct owner *owner, __u32 shard)
+{
+	struct process *known = bpf_map_lookup_elem(&processes, &owner->pid);
+
+	if (!known || known->start != owner->start) {
+		struct process fresh = {.start = owner->start};
+		if (bpf_map_update_elem(&processes, &owner->pid, &fresh, BPF_ANY)) {
+			count(COUNTER_PROCESS_MAP_FULL);
+			describe_process(owner, shard);
+			return;
+		}
+		known = bpf_map_lookup_elem(&processes, &owner->pid);
+		if (!known)
+			return;
+	}
+	__u32 bit = 1u << (shard & 31);
+	if (known->told & bit)
+		return;
+	owner->generation = known->generation;
+	if (describe_process(owner, shard))
+		__sync_fetch_and_or(&known->told, bit);
+}
+
+static __always_inline bool port_in(__u16 port, __u16 low, __u16 high)
+{
+	return (!low && !high) || (port >= low && port <= high);
+}
+
+/*
+ * Whether the rules leave this flow out. A process that user space has not judged yet is observed: user space
+ * judges with what it then knows.
+ */
+__noinline int judge(const struct owner *owner, __u16 local_port, __u16 remote_port)
+{
+	bool included = !rules_include;
+
+	if (!owner)
+		return false;
+	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &owner->pid);
+	if (!verdict || verdict->start != owner->start / TICK_NS || verdict->generation != owner->generation)
+		return false;
+	for (__u32 i = 0; i < RULES_MAX; i++) {
+		if (i >= rules_count)
+			break;
+		if (!(verdict->rules >> i & 1))
+			continue;
+		__u32 key = i;
+		struct rule *rule = bpf_map_lookup_elem(&rules, &key);
+		if (!rule || !port_in(local_port, rule->local_port_low, rule->local_port_high) ||
+		    !port_in(remote_port, rule->remote_port_low, rule->remote_port_high))
+			continue;
+		if (rule->exclude)
+			return true;
+		included = true;
+	}
+	return !included;
+}
+
+static __always_inline bool left_out(const struct owner *owner, __u16 local_port, __u16 remote_port)
+{
+	return rules_count && judge(owner, local_port, remote_port);
+}

@@ -1,0 +1,152 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * The kernel side of the socket mode: every hook, and where it leads. Programs attribute, filter and count; nothing
+ * is parsed, written or redirected here.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#include "kernel.h"
+#include "event.h"
+#include "maps.h"
+#include "emit.h"
+#include "flow.h"
+#include "owner.h"
+#include "state.h"
+#include "syscall.h"
+#include "process.h"
+#include "existing.h"
+
+/* The verifier opens tracing helpers to GPL-compatible programs only. */
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* ---- the life of sockets ---- */
+
+SEC("tp_btf/inet_sock_set_state")
+int sock_state(__u64 *ctx)
+{
+	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2]);
+	return 0;
+}
+
+/* ---- system call exits: tracefs tracepoints where they can be had, else the raw tracepoint of all calls ---- */
+
+struct sys_exit_args {
+	__u64 common;
+	long nr;
+	long ret;
+};
+
+SEC("tracepoint/syscalls/sys_exit_accept")
+int accept_exit(struct sys_exit_args *ctx)
+{
+	on_accept_exit(ctx->ret);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_accept4")
+int accept4_exit(struct sys_exit_args *ctx)
+{
+	on_accept_exit(ctx->ret);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_connect")
+int connect_exit(struct sys_exit_args *ctx)
+{
+	on_connect_exit(ctx->ret);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit")
+int any_exit(__u64 *ctx)
+{
+	struct pt_regs *regs = (struct pt_regs *)ctx[0];
+
+	switch (SYSCALL_NR(regs)) {
+	case NR_ACCEPT:
+	case NR_ACCEPT4:
+		on_accept_exit((long)ctx[1]);
+		break;
+	case NR_CONNECT:
+		on_connect_exit((long)ctx[1]);
+		break;
+	}
+	return 0;
+}
+
+/* ---- the life of processes ---- */
+
+SEC("tp_btf/sched_process_exec")
+int process_exec(__u64 *ctx)
+{
+	forget((struct task_struct *)ctx[0]);
+	return 0;
+}
+
+SEC("tp_btf/cgroup_attach_task")
+int process_moved(__u64 *ctx)
+{
+	forget((struct task_struct *)ctx[2]);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit(__u64 *ctx)
+{
+	on_process_exit((struct task_struct *)ctx[0]);
+	return 0;
+}
+
+/* ---- sockets older than the programs, and those still there ---- */
+
+SEC("iter/task_file")
+int existing_listeners(struct bpf_iter__task_file *ctx)
+{
+	on_descriptor(ctx, true);
+	return 0;
+}
+
+SEC("iter/task_file")
+int existing_connections(struct bpf_iter__task_file *ctx)
+{
+	on_descriptor(ctx, false);
+	return 0;
+}
+
+SEC("iter/tcp")
+int existing_unowned(struct bpf_iter__tcp *ctx)
+{
+	on_unowned(ctx);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int live_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	on_live(ctx);
+	return 0;
+}
+
+/* Run once by user space: its own pid in the initial pid namespace. */
+SEC("raw_tp")
+int self_pid(void *ctx)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* For bpf2go: types that user space reads. */
+const enum event_kind *unused_kind __attribute__((unused));
+const enum counter *unused_counter __attribute__((unused));
+const enum role *unused_role __attribute__((unused));
+const enum role_source *unused_role_source __attribute__((unused));
+const struct open_event *unused_open __attribute__((unused));
+const struct close_event *unused_close __attribute__((unused));
+const struct process_event *unused_process __attribute__((unused));
+const struct exit_event *unused_exit __attribute__((unused));
+const struct live_event *unused_live __attribute__((unused));

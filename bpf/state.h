@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The life of a TCP socket as its state changes tell it. CLOSE to SYN_SENT and CLOSE to LISTEN run in the task
+ * that called connect or listen; every other change may run in a softirq on top of any task.
+ */
+#pragma once
+
+static __always_inline struct socket_state *track(struct sock *sk)
+{
+	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s)
+		count(COUNTER_STORAGE_FAILED);
+	return s;
+}
+
+static __always_inline void set_owner(struct socket_state *s, const struct owner *owner)
+{
+	s->owner_pid = owner->pid;
+	s->owner_start = owner->start;
+	s->cgroup = owner->cgroup;
+}
+
+static __always_inline void fill_open(struct open_event *e, __u32 kind, __u64 now, const struct socket_state *s)
+{
+	e->header.kind = kind;
+	e->header.pid = s->owner_pid;
+	e->header.time = now;
+	e->header.start = s->owner_start;
+	e->flow = s->flow;
+	e->cgroup = s->cgroup;
+	e->started = s->started;
+	e->state = 0;
+	e->error = 0;
+}
+
+/* CLOSE -> LISTEN */
+static __always_inline void on_listen(struct sock *sk)
+{
+	struct owner owner;
+	struct socket_state *s;
+
+	current_owner(&owner);
+	s = track(sk);
+	if (!s)
+		return;
+	__builtin_memset(s, 0, sizeof(*s));
+	set_owner(s, &owner);
+	if (owner.pid == excluded_pid) {
+		s->ignored = 1;
+		return;
+	}
+	read_flow(&s->flow, sk);
+	s->ignored = left_out(&owner, s->flow.local_port, 0);
+	/* Its connections may come to any shard, long after the process could be described. */
+	if (!s->ignored) {
+		for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
+			if (shard > shard_mask)
+				break;
+			introduce(&owner, shard);
+		}
+	}
+}
+
+/* CLOSE -> SYN_SENT */
+static __always_inline void on_connect(struct sock *sk)
+{
+	struct owner owner;
+	struct socket_state *s;
+
+	current_owner(&owner);
+	if (owner.pid == excluded_pid)
+		return;
+	if (rules_count && !rules_need_local_port) {
+		struct flow flow = {};
+		read_flow(&flow, sk);
+		if (left_out(&owner, 0, flow.remote_port)) {
+			count(COUNTER_IGNORED);
+			bpf_sk_storage_delete(&sockets, sk);
+			return;
+		}
+	}
+	s = track(sk);
+	if (!s)
+		return;
+	__builtin_memset(s, 0, sizeof(*s));
+	set_owner(s, &owner);
+	s->started = bpf_ktime_get_ns();
+	/* Here because a refused connect's socket has lost its addresses by the time of the refusal. */
+	read_flow(&s->flow, sk);
+	s->flow.cookie = bpf_get_socket_cookie(sk);
+	s->flow.role = ROLE_CLIENT;
+	s->flow.role_source = ROLE_SOURCE_CONNECT;
+	introduce(&owner, shard_of(s->flow.cookie));
+}
+
+static __always_inline void open_connection(struct sock *sk, struct socket_state *s)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 shard;
+	struct open_event *e;
+
+	s->established = now;
+	if (!s->started)
+		s->started = now;
+	if (s->ignored) {
+		count(COUNTER_IGNORED);
+		return;
+	}
+	shard = shard_of(s->flow.cookie);
+	e = reserve(shard, EVENT_OPEN, sizeof(*e));
+	if (!e)
+		return;
+	fill_open(e, EVENT_OPEN, now, s);
+	submit(shard, EVENT_OPEN, e, sizeof(*e));
+}
+
+/* SYN_SENT or SYN_RECV -> ESTABLISHED */
+static __always_inline void on_established(struct sock *sk)
+{
+	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+
+	if (!s)
+		return;
+	read_flow(&s->flow, sk);
+	if (s->flow.role == ROLE_CLIENT) {
+		if (rules_need_local_port) {
+			struct owner owner = {.pid = s->owner_pid, .start = s->owner_start};
+			struct process *known = bpf_map_lookup_elem(&processes, &owner.pid);
+			if (known)
+				owner.generation = known->generation;
+			s->ignored = left_out(&owner, s->flow.local_port, s->flow.remote_port);
+		}
+	} else { /* fresh from its listener */
+		s->flow.role = ROLE_SERVER;
+		s->flow.role_source = ROLE_SOURCE_ACCEPT;
+	}
+	s->flow.cookie = bpf_get_socket_cookie(sk);
+	open_connection(sk, s);
+}
+
+static __always_inline void fill_close(struct close_event *e, __u32 kind, struct sock *sk,
+				       const struct socket_state *s, int last_state)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	__u64 done = 1ull << bpf_core_enum_value(enum sock_flags, SOCK_DONE);
+
+	e->header.kind = kind;
+	e->header.pid = s->owner_pid;
+	e->header.time = bpf_ktime_get_ns();
+	e->header.start = s->owner_start;
+	e->flow = s->flow;
+	e->cgroup = s->cgroup;
+	e->started = s->started;
+	e->established = s->established;
+	e->error = sk->sk_err;
+	e->last_state = last_state;
+	e->fin_received = (sk->__sk_common.skc_flags & done) != 0;
+	e->accepted_before = s->accepted_before;
+	e->pad = 0;
+	e->bytes_sent = 0;
+	e->bytes_received = 0;
+	e->segments_sent = 0;
+	e->segments_received = 0;
+	e->srtt_us = 0;
+	e->retransmits = 0;
+	if (!tp)
+		return;
+	/* The port chosen by a connect that failed; skc_num has been given back by now. */
+	if (!e->flow.local_port)
+		e->flow.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	e->bytes_sent = tp->bytes_sent - tp->bytes_retrans;
+	e->bytes_received = tp->bytes_received - e->fin_received;
+	e->segments_sent = tp->segs_out;
+	e->segments_received = tp->segs_in;
+	e->srtt_us = tp->srtt_us >> 3;
+	e->retransmits = tp->total_retrans;
+}
+
+static __always_inline bool accepted_ignored(const struct socket_state *s)
+{
+	if (rules_count && s->flow.role_source == ROLE_SOURCE_ACCEPT) {
+		__u8 *observed = bpf_map_lookup_elem(&accepted, &s->flow.cookie);
+		if (observed) {
+			__u8 keep = *observed;
+			bpf_map_delete_elem(&accepted, &s->flow.cookie);
+			return !keep;
+		}
+	}
+	return s->ignored;
+}
+
+/* A connect that failed inside the system call, or was given up: sk_err says nothing. */
+static __always_inline bool in_connect_call(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs;
+
+	if (task->flags & PF_EXITING)
+		return false;
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	return SYSCALL_NR(regs) == NR_CONNECT;
+}
+
+/* any -> CLOSE */
+static __always_inline void on_close(struct sock *sk, int last_state)
+{
+	struct socket_state *s;
+	struct close_event *e;
+	__u32 kind = EVENT_CLOSE, shard;
+
+	if (last_state == TCP_LISTEN || last_state == TCP_CLOSE)
+		return;
+	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!s || !s->flow.role_source || s->closed)
+		return;
+	if (!s->established && !s->accepted_before) {
+		if (s->flow.role != ROLE_CLIENT)
+			return;
+		kind = EVENT_FAIL;
+		/* The exit of connect knows the error and tells it. */
+		if (!sk->sk_err && sees_syscalls && in_connect_call())
+			return;
+	}
+	s->closed = 1;
+	if (accepted_ignored(s))
+		return;
+	shard = shard_of(s->flow.cookie);
+	e = reserve(shard, kind, sizeof(*e));
+	if (!e)
+		return;
+	fill_close(e, kind, sk, s, last_state);
+	submit(shard, kind, e, sizeof(*e));
+}
+
+static __always_inline void on_state(struct sock *sk, int last_state, int state)
+{
+	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
+		return;
+	switch (state) {
+	case TCP_LISTEN:
+		on_listen(sk);
+		break;
+	case TCP_SYN_SENT:
+		on_connect(sk);
+		break;
+	case TCP_ESTABLISHED:
+		on_established(sk);
+		break;
+	case TCP_CLOSE:
+		on_close(sk, last_state);
+		break;
+	}
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * What only the exit of a system call tells: which task an accepted connection went to, and why a connect that
+ * never reached SYN_SENT failed. A call that was already blocked when the programs were attached is seen too.
+ */
+#pragma once
+
+#define EINTR 4
+#define EBADF 9
+#define EFAULT 14
+#define ENOTSOCK 88
+#define EISCONN 106
+#define EALREADY 114
+#define EINPROGRESS 115
+#define ERESTARTSYS 512 /* up to 516: the call will be restarted (include/linux/errno.h) */
+#define ERESTART_LAST 516
+
+/* The TCP socket behind a descriptor of the current task, or NULL. */
+static __always_inline struct sock *socket_of(__u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	if (!file)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	/* Another thread may have closed the descriptor and put another file there: a socket points back at its file. */
+	if (!socket || BPF_CORE_READ(socket, file) != file)
+		return NULL;
+	sk = BPF_CORE_READ(socket, sk);
+	if (!sk || !is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
+		return NULL;
+	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (protocol == IPPROTO_MPTCP && bpf_core_type_exists(struct mptcp_sock)) {
+		struct mptcp_sock *msk = (void *)sk;
+		sk = BPF_CORE_READ(msk, first);
+		protocol = sk ? BPF_CORE_READ(sk, sk_protocol) : 0;
+	}
+	return protocol == IPPROTO_TCP ? sk : NULL;
+}
+
+/* Without a cookie of its own the socket's address picks the shard. */
+static __always_inline void tell_open(__u32 kind, const struct owner *owner, const struct flow *flow, int error,
+				      __u32 shard)
+{
+	struct open_event *e = reserve(shard, kind, sizeof(*e));
+	if (!e)
+		return;
+	e->header.kind = kind;
+	e->header.pid = owner->pid;
+	e->header.time = bpf_ktime_get_ns();
+	e->header.start = owner->start;
+	e->flow = *flow;
+	e->cgroup = owner->cgroup;
+	e->started = 0;
+	e->state = 0;
+	e->error = error;
+	submit(shard, kind, e, sizeof(*e));
+}
+
+static __always_inline void on_accept_exit(long fd)
+{
+	struct owner owner;
+	struct flow flow = {};
+	struct sock *sk;
+	bool out;
+
+	if (fd < 0)
+		return;
+	sk = socket_of(fd);
+	if (!sk)
+		return;
+	current_owner(&owner);
+	if (owner.pid == excluded_pid)
+		return;
+	read_flow(&flow, sk);
+	flow.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	flow.role = ROLE_SERVER;
+	flow.role_source = ROLE_SOURCE_ACCEPT;
+	if (!flow.cookie) { /* fast open, handed out before the handshake ended; or its listener is not tracked */
+		count(COUNTER_ACCEPT_UNKNOWN);
+		return;
+	}
+	out = left_out(&owner, flow.local_port, flow.remote_port);
+	if (rules_count) {
+		__u8 observed = !out;
+		bpf_map_update_elem(&accepted, &flow.cookie, &observed, BPF_ANY);
+	}
+	if (out) {
+		count(COUNTER_IGNORED);
+		return;
+	}
+	__u32 shard = shard_of(flow.cookie);
+	introduce(&owner, shard);
+	tell_open(EVENT_ACCEPT, &owner, &flow, 0, shard);
+}
+
+/* Mistakes in the call's arguments, and calls that have not failed, are not failed connections. */
+static __always_inline bool connect_failed(long ret)
+{
+	long err = -ret;
+	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
+	       err != EALREADY && err != EINPROGRESS && !(err >= ERESTARTSYS && err <= ERESTART_LAST);
+}
+
+struct sockaddr_any {
+	__u16 family;
+	__u16 port;
+	union {
+		__u8 v4[4];
+		struct {
+			__u32 flowinfo;
+			__u8 addr[16];
+		} v6;
+	};
+};
+
+static __always_inline void on_connect_exit(long ret)
+{
+	struct sockaddr_any to = {};
+	struct owner owner;
+	struct flow flow = {};
+	struct sock *sk;
+
+	if (!connect_failed(ret))
+		return;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	sk = socket_of(SYSCALL_ARG1(regs));
+	/* Established: the error is about a second connect. */
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		return;
+	if (bpf_probe_read_user(&to, sizeof(to), (void *)SYSCALL_ARG2(regs)) &&
+	    bpf_probe_read_user(&to, 16, (void *)SYSCALL_ARG2(regs)))
+		return;
+	if (!is_inet(to.family))
+		return;
+	current_owner(&owner);
+	if (owner.pid == excluded_pid)
+		return;
+	read_flow(&flow, sk);
+	flow.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	flow.role = ROLE_CLIENT;
+	flow.role_source = ROLE_SOURCE_CONNECT;
+	flow.remote_port = bpf_ntohs(to.port);
+	flow.family = to.family;
+	if (to.family == AF_INET6) {
+		__builtin_memcpy(flow.remote, to.v6.addr, sizeof(flow.remote));
+	} else {
+		__builtin_memset(flow.remote, 0, sizeof(flow.remote));
+		__builtin_memcpy(flow.remote, to.v4, 4);
+		__builtin_memset(flow.local + 4, 0, 12);
+	}
+	if (left_out(&owner, flow.local_port, flow.remote_port)) {
+		count(COUNTER_IGNORED);
+		return;
+	}
+	__u32 shard = shard_of(flow.cookie);
+	introduce(&owner, shard);
+	tell_open(EVENT_CONNECT_ERROR, &owner, &flow, -ret, shard);
+}

@@ -1,0 +1,76 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf/link"
+
+	"github.com/socketflow/socketflow/bpf"
+)
+
+// hook is a BTF-typed raw tracepoint that a program is attached to.
+type hook struct {
+	program    string
+	tracepoint string
+	without    string // what is lost without it; empty: nothing works without it
+}
+
+func (h hook) optional() bool { return h.without != "" }
+
+// hooks in the order in which they are attached: processes first, so that no socket is seen before its owner's life.
+var hooks = [...]hook{
+	{bpf.SocketflowProgProcessExec, "sched_process_exec", "a process that execs keeps its former name"},
+	{bpf.SocketflowProgProcessMoved, "cgroup_attach_task", "a process that enters a container later is not judged again"},
+	{bpf.SocketflowProgProcessExit, "sched_process_exit", "ended processes are remembered until they are the oldest"},
+	{bpf.SocketflowProgSockState, "inet_sock_set_state", ""},
+}
+
+func (c *Capture) attach(exits *syscallExits) error {
+	if err := c.attachExits(exits); err != nil {
+		c.degraded = append(c.degraded, fmt.Errorf("the exits of accept and connect cannot be traced: an accepted "+
+			"connection belongs to its listener's owner, a connect that fails before its first packet is not seen: %w", err))
+	}
+	for _, h := range hooks {
+		program := c.objects.Programs[h.program]
+		if program == nil {
+			continue // pruned
+		}
+		l, err := link.AttachTracing(link.TracingOptions{Program: program})
+		switch {
+		case err == nil:
+			c.links = append(c.links, l)
+			c.attached = append(c.attached, "tp_btf/"+h.tracepoint)
+		case h.optional():
+			c.degraded = append(c.degraded, fmt.Errorf("attach to tracepoint %s: %w: %s", h.tracepoint, err, h.without))
+		default:
+			return attachError(h.tracepoint, err)
+		}
+	}
+	return nil
+}
+
+// attachExits prefers the tracepoints of the three calls: they cost the other calls less than half of what the raw
+// tracepoint of all calls does (docs/decisions/0003-syscall-exits.md).
+func (c *Capture) attachExits(exits *syscallExits) error {
+	if exits.found() {
+		for _, call := range tracedCalls {
+			l, err := exits.attach(call.name, c.objects.Programs[call.program])
+			if err != nil {
+				return err
+			}
+			c.links = append(c.links, l)
+			c.attached = append(c.attached, "tracepoint/syscalls/sys_exit_"+call.name)
+		}
+	} else {
+		l, err := link.AttachTracing(link.TracingOptions{Program: c.objects.Programs[bpf.SocketflowProgAnyExit]})
+		if err != nil {
+			return errors.Join(err, exits.reason)
+		}
+		c.links = append(c.links, l)
+		c.attached = append(c.attached, "tp_btf/sys_exit")
+	}
+	return c.objects.Variables[bpf.SocketflowVarSeesSyscalls].Set(uint32(1))
+}

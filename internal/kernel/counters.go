@@ -1,0 +1,54 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"fmt"
+
+	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+// Counters are the kernel programs' own, since they were loaded.
+type Counters struct {
+	Events           [event.Kinds]uint64 // written to a ring buffer, by kind
+	RingFull         [event.Kinds]uint64 // lost: the ring buffer had no room, by kind
+	StorageFailed    uint64              // sockets not tracked: no memory for their state
+	ProcessMapFull   uint64              // descriptions repeated: the map of described processes is full
+	AcceptUnknown    uint64              // accepts that could not be told: the socket had no identity yet
+	SelectionIgnored uint64              // connections left out by the selection rules
+}
+
+// Counters reads them.
+func (c *Capture) Counters() (Counters, error) {
+	var out Counters
+	for i := range uint32(bpf.SocketflowCounterCOUNTERS) {
+		var perCPU []uint64
+		if err := c.objects.Maps[bpf.SocketflowMapCounters].Lookup(i, &perCPU); err != nil {
+			return Counters{}, fmt.Errorf("read the kernel's counters: %w", err)
+		}
+		var sum uint64
+		for _, n := range perCPU {
+			sum += n
+		}
+		out.set(bpf.SocketflowCounter(i), sum)
+	}
+	return out, nil
+}
+
+func (c *Counters) set(i bpf.SocketflowCounter, n uint64) {
+	switch {
+	case i < bpf.SocketflowCounterCOUNTER_RING_FULL:
+		c.Events[kinds[i-bpf.SocketflowCounterCOUNTER_EVENTS]] += n
+	case i < bpf.SocketflowCounterCOUNTER_STORAGE_FAILED:
+		c.RingFull[kinds[i-bpf.SocketflowCounterCOUNTER_RING_FULL]] += n
+	case i == bpf.SocketflowCounterCOUNTER_STORAGE_FAILED:
+		c.StorageFailed = n
+	case i == bpf.SocketflowCounterCOUNTER_PROCESS_MAP_FULL:
+		c.ProcessMapFull = n
+	case i == bpf.SocketflowCounterCOUNTER_ACCEPT_UNKNOWN:
+		c.AcceptUnknown = n
+	case i == bpf.SocketflowCounterCOUNTER_IGNORED:
+		c.SelectionIgnored = n
+	}
+}

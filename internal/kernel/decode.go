@@ -1,0 +1,204 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"unsafe"
+
+	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// errShort says that a record is not as long as its kind demands: the object and the Go types do not match.
+var errShort = errors.New("record shorter than its kind")
+
+// kinds maps the kernel's numbers to event kinds.
+var kinds = [bpf.SocketflowEventKindEVENT_KINDS]event.Kind{
+	bpf.SocketflowEventKindEVENT_PROCESS:       event.KindProcess,
+	bpf.SocketflowEventKindEVENT_EXIT:          event.KindExit,
+	bpf.SocketflowEventKindEVENT_OPEN:          event.KindOpen,
+	bpf.SocketflowEventKindEVENT_ACCEPT:        event.KindAccept,
+	bpf.SocketflowEventKindEVENT_CLOSE:         event.KindClose,
+	bpf.SocketflowEventKindEVENT_FAIL:          event.KindFail,
+	bpf.SocketflowEventKindEVENT_CONNECT_ERROR: event.KindConnectError,
+	bpf.SocketflowEventKindEVENT_EXISTING:      event.KindExisting,
+	bpf.SocketflowEventKindEVENT_LIVE:          event.KindLive,
+}
+
+// view interprets raw as a T. The ring buffer aligns records to 8 bytes and the reader copies them to the start of an
+// allocation, so that the conversion is aligned; T holds integers only, so that any bytes are a valid T.
+func view[T any](raw []byte) (*T, error) {
+	var t T
+	if uintptr(len(raw)) < unsafe.Sizeof(t) {
+		return nil, fmt.Errorf("%w: %d bytes of %d", errShort, len(raw), unsafe.Sizeof(t))
+	}
+	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))), nil
+}
+
+// decode reads one ring buffer record into e, whose previous content is lost. Only descriptions of processes allocate.
+func decode(raw []byte, e *event.Event) error {
+	head, err := view[bpf.SocketflowExitEvent](raw) // no more than the header
+	if err != nil {
+		return err
+	}
+	kind := event.KindNone
+	if head.Header.Kind < uint32(len(kinds)) {
+		kind = kinds[head.Header.Kind]
+	}
+	*e = event.Event{
+		Kind: kind,
+		Time: head.Header.Time,
+		Owner: process.ID{
+			PID:   head.Header.Pid,
+			Start: head.Header.Start / nanosecondsPerTick,
+		},
+	}
+	switch kind {
+	case event.KindExit:
+		return nil
+	case event.KindOpen, event.KindAccept, event.KindConnectError, event.KindExisting:
+		return decodeOpen(raw, e)
+	case event.KindClose, event.KindFail:
+		return decodeClose(raw, e)
+	case event.KindProcess:
+		return decodeProcess(raw, e)
+	case event.KindLive:
+		live, err := view[bpf.SocketflowLiveEvent](raw)
+		if err != nil {
+			return err
+		}
+		e.Flow.Cookie = live.Cookie
+		return nil
+	default:
+		return fmt.Errorf("unknown event kind %d", head.Header.Kind)
+	}
+}
+
+// nanosecondsPerTick makes of the kernel's start time the one that /proc shows: USER_HZ is 100 on every Linux that Go
+// supports (include/asm-generic/param.h).
+const nanosecondsPerTick = 10_000_000
+
+func decodeOpen(raw []byte, e *event.Event) error {
+	r, err := view[bpf.SocketflowOpenEvent](raw)
+	if err != nil {
+		return err
+	}
+	e.Flow = flow(&r.Flow)
+	e.Started = r.Started
+	e.Existing = e.Kind == event.KindExisting
+	e.Ending.LastState = event.State(r.State)
+	e.Ending.Errno = uint32(max(r.Error, 0))
+	return nil
+}
+
+func decodeClose(raw []byte, e *event.Event) error {
+	r, err := view[bpf.SocketflowCloseEvent](raw)
+	if err != nil {
+		return err
+	}
+	e.Flow = flow(&r.Flow)
+	e.Started = r.Started
+	e.Established = r.Established
+	e.Existing = r.AcceptedBefore != 0
+	e.Ending = event.Ending{
+		LastState:        event.State(r.LastState),
+		Errno:            uint32(max(r.Error, 0)),
+		FINReceived:      r.FinReceived != 0,
+		BytesSent:        r.BytesSent,
+		BytesReceived:    r.BytesReceived,
+		SegmentsSent:     r.SegmentsSent,
+		SegmentsReceived: r.SegmentsReceived,
+		RTT:              r.SrttUs,
+		Retransmits:      r.Retransmits,
+	}
+	return nil
+}
+
+func decodeProcess(raw []byte, e *event.Event) error {
+	r, err := view[bpf.SocketflowProcessEvent](raw)
+	if err != nil {
+		return err
+	}
+	e.Generation = r.Generation
+	e.Process = &process.Snapshot{
+		ID:         e.Owner,
+		Comm:       text(r.Comm[:]),
+		Executable: path(r.Executable.Parts[:], r.Executable.Used),
+		Args:       bytes.Clone(octets(r.Args[:], r.ArgsLen)),
+		ArgsCut:    r.ArgsCut != 0,
+		Environ:    bytes.Clone(octets(r.Environ[:], r.EnvironLen)),
+		EnvironCut: r.EnvironCut != 0,
+		Cgroup:     path(r.Cgroup.Parts[:], r.Cgroup.Used),
+	}
+	return nil
+}
+
+// rawFlow is the anonymous type that bpf2go gives struct flow within an event.
+type rawFlow = bpf.SocketflowFlow
+
+func flow(r *rawFlow) event.Flow {
+	f := event.Flow{
+		Cookie: r.Cookie,
+		NetNS:  r.Netns,
+		Local:  endpoint(r.Family, &r.Local, r.LocalPort),
+		Remote: endpoint(r.Family, &r.Remote, r.RemotePort),
+	}
+	if r.Role <= uint8(bpf.SocketflowRoleROLE_SERVER) {
+		f.Role = event.Role(r.Role)
+	}
+	if r.RoleSource <= uint8(bpf.SocketflowRoleSourceROLE_SOURCE_LISTENER) {
+		f.RoleSource = event.RoleSource(r.RoleSource)
+	}
+	return f
+}
+
+const (
+	familyIPv4 = 2
+	familyIPv6 = 10
+)
+
+func endpoint(family uint16, addr *[16]uint8, port uint16) netip.AddrPort {
+	switch family {
+	case familyIPv4:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(addr[:4])), port)
+	case familyIPv6:
+		return netip.AddrPortFrom(netip.AddrFrom16(*addr).Unmap(), port)
+	default:
+		return netip.AddrPort{}
+	}
+}
+
+func octets(chars []int8, n uint32) []byte {
+	if n > uint32(len(chars)) {
+		n = uint32(len(chars))
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(chars))), len(chars))[:n]
+}
+
+func text(chars []int8) string {
+	b := octets(chars, uint32(len(chars)))
+	if end := bytes.IndexByte(b, 0); end >= 0 {
+		b = b[:end]
+	}
+	return string(b)
+}
+
+// path joins the parts that the kernel listed last first.
+func path(chars []int8, used uint32) string {
+	b := octets(chars, used)
+	if len(b) == 0 {
+		return ""
+	}
+	out := make([]byte, 0, len(b))
+	for end := len(b) - 1; end >= 0; { // b[end] is the NUL behind a part
+		begin := bytes.LastIndexByte(b[:end], 0) + 1
+		out = append(append(out, '/'), b[begin:end]...)
+		end = begin - 1
+	}
+	return string(out)
+}

@@ -1,0 +1,90 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/socketflow/socketflow/bpf"
+)
+
+// Existing has an event written for every connection that is older than the programs. It returns when all are
+// written, which takes until the readers have made room for them. What could not be looked at is in the error; the
+// rest has been reported all the same.
+func (c *Capture) Existing(ctx context.Context) error {
+	err := errors.Join(
+		c.iterate(ctx, bpf.SocketflowProgExistingListeners, nil),
+		c.iterate(ctx, bpf.SocketflowProgExistingConnections, nil),
+		eachNetNS(func() error { return c.iterate(ctx, bpf.SocketflowProgExistingUnowned, nil) }),
+	)
+	if err != nil {
+		return fmt.Errorf("look for connections older than the collector: %w", err)
+	}
+	return nil
+}
+
+// Live has an event written for every tracked connection that still exists.
+func (c *Capture) Live(ctx context.Context) error {
+	if err := c.iterate(ctx, bpf.SocketflowProgLiveSockets, c.objects.Maps[bpf.SocketflowMapSockets]); err != nil {
+		return fmt.Errorf("look for connections that still exist: %w", err)
+	}
+	return nil
+}
+
+// iterate runs an iterator program to its end, no faster than the ring buffers are read.
+func (c *Capture) iterate(ctx context.Context, program string, over *ebpf.Map) error {
+	iter, err := link.AttachIter(link.IterOptions{Program: c.objects.Programs[program], Map: over})
+	if err != nil {
+		return fmt.Errorf("attach iterator %s: %w", program, err)
+	}
+	defer iter.Close() //nolint:errcheck // nothing was written
+	output, err := iter.Open()
+	if err != nil {
+		return fmt.Errorf("open iterator %s: %w", program, err)
+	}
+	defer output.Close() //nolint:errcheck // nothing was written
+	// The programs write 64 bytes for each event, so that a read of one page returns after 64 of them at the latest.
+	page := make([]byte, 4096)
+	for {
+		switch _, err := output.Read(page); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("run iterator %s: %w", program, err)
+		}
+		if err := c.waitForRoom(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// waitForRoom waits until every ring buffer is at most half full, looking again every few milliseconds: the readers
+// have nobody to tell.
+func (c *Capture) waitForRoom(ctx context.Context) error {
+	var ticks *time.Ticker
+	for {
+		var fill float64
+		for _, r := range c.readers {
+			fill = max(fill, r.Fill())
+		}
+		if fill <= 0.5 {
+			return ctx.Err()
+		}
+		if ticks == nil {
+			ticks = time.NewTicker(5 * time.Millisecond)
+			defer ticks.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticks.C:
+		}
+	}
+}

@@ -1,0 +1,82 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// eachNetNS calls f in every network namespace that a process lives in or a mount holds, each once, on a thread that
+// is in that namespace. One that cannot be entered does not keep f from the others.
+func eachNetNS(f func() error) error {
+	names, err := netNSNames()
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, so that no other goroutine runs in a foreign namespace.
+		runtime.LockOSThread()
+		seen := make(map[uint64]bool)
+		var errs []error
+		for _, name := range names {
+			if err := inNetNS(name, seen, f); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		done <- errors.Join(errs...)
+	}()
+	return <-done
+}
+
+func inNetNS(name string, seen map[uint64]bool, f func() error) error {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
+		return nil // its process has ended
+	case err != nil:
+		return &os.PathError{Op: "open network namespace", Path: name, Err: err}
+	}
+	defer unix.Close(fd) //nolint:errcheck // read only
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return &os.PathError{Op: "stat network namespace", Path: name, Err: err}
+	}
+	if seen[stat.Ino] {
+		return nil
+	}
+	seen[stat.Ino] = true
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		return &os.PathError{Op: "enter network namespace", Path: name, Err: err}
+	}
+	return f()
+}
+
+// netNSNames lists files that stand for network namespaces, this thread's own first: those of all processes, and
+// those that are mounted, as "ip netns" does.
+func netNSNames() ([]string, error) {
+	processes, err := filepath.Glob("/proc/[1-9]*/ns/net")
+	if err != nil {
+		return nil, fmt.Errorf("list network namespaces: %w", err)
+	}
+	names := append([]string{"/proc/thread-self/ns/net"}, processes...)
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, fmt.Errorf("list mounted network namespaces: %w", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		// 36 35 98:0 /root /mount/point ...: the root of a mounted namespace is net:[inode] (proc(5)).
+		fields := strings.Fields(line)
+		if len(fields) > 4 && strings.HasPrefix(fields[3], "net:[") {
+			names = append(names, fields[4])
+		}
+	}
+	return names, nil
+}

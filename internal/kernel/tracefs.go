@@ -1,0 +1,146 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/bpf"
+)
+
+// syscallExits are the tracefs tracepoints at the exits of system calls: perf events, ready to carry a program.
+type syscallExits struct {
+	events map[string]int // system call to perf event descriptor
+	reason error          // why there are none
+}
+
+// tracedCalls are the calls whose exits are wanted.
+var tracedCalls = [...]struct{ name, program string }{
+	{"accept", bpf.SocketflowProgAcceptExit},
+	{"accept4", bpf.SocketflowProgAccept4Exit},
+	{"connect", bpf.SocketflowProgConnectExit},
+}
+
+// findSyscallExits opens all of them or none.
+func findSyscallExits() *syscallExits {
+	x := &syscallExits{events: make(map[string]int, len(tracedCalls))}
+	dir, err := openTracefs()
+	if err != nil {
+		x.reason = err
+		return x
+	}
+	defer unix.Close(dir) //nolint:errcheck // nothing was written
+	for _, call := range tracedCalls {
+		fd, err := openTracepoint(dir, "syscalls/sys_exit_"+call.name)
+		if err != nil {
+			x.reason = err
+			x.close()
+			return x
+		}
+		x.events[call.name] = fd
+	}
+	return x
+}
+
+func (x *syscallExits) found() bool { return len(x.events) == len(tracedCalls) }
+
+// close closes the events that no program was attached to.
+func (x *syscallExits) close() {
+	for call, fd := range x.events {
+		unix.Close(fd) //nolint:errcheck // an event that was never enabled
+		delete(x.events, call)
+	}
+}
+
+// perfLink is a program on a perf event: it lasts as long as both descriptors.
+type perfLink struct {
+	link.Link
+	event int
+}
+
+func (l *perfLink) Close() error { return errors.Join(l.Link.Close(), unix.Close(l.event)) }
+
+func (x *syscallExits) attach(call string, program *ebpf.Program) (link.Link, error) {
+	fd := x.events[call]
+	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: program, Attach: ebpf.AttachPerfEvent})
+	if err != nil {
+		return nil, fmt.Errorf("attach to the exit of %s: %w", call, err)
+	}
+	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
+		return nil, errors.Join(fmt.Errorf("enable the tracepoint at the exit of %s: %w", call, err), l.Close())
+	}
+	delete(x.events, call)
+	return &perfLink{l, fd}, nil
+}
+
+// openTracefs opens the events directory of tracefs: where it is mounted, or in a mount of our own that is attached
+// nowhere, so that no other process sees it (fsopen(2); needs CAP_SYS_ADMIN).
+func openTracefs() (int, error) {
+	var errs []error
+	for _, path := range [...]string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"} {
+		fd, err := unix.Open(path, unix.O_DIRECTORY|unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err == nil {
+			return fd, nil
+		}
+		errs = append(errs, &os.PathError{Op: "open", Path: path, Err: err})
+	}
+	fs, err := unix.Fsopen("tracefs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, errors.Join(append(errs, fmt.Errorf("open tracefs: %w", err))...)
+	}
+	defer unix.Close(fs) //nolint:errcheck // a context, of no use any more
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, errors.Join(append(errs, fmt.Errorf("create tracefs: %w", err))...)
+	}
+	root, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, 0)
+	if err != nil {
+		return -1, errors.Join(append(errs, fmt.Errorf("mount tracefs: %w", err))...)
+	}
+	defer unix.Close(root) //nolint:errcheck // held by what is opened below it
+	dir, err := unix.Openat(root, "events", unix.O_DIRECTORY|unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, errors.Join(append(errs, fmt.Errorf("open tracefs: %w", err))...)
+	}
+	return dir, nil
+}
+
+func openTracepoint(dir int, name string) (int, error) {
+	fd, err := unix.Openat(dir, name+"/id", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open tracepoint", Path: name, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), name)
+	defer file.Close() //nolint:errcheck // read only
+	var digits [32]byte
+	n, err := file.Read(digits[:])
+	if err != nil {
+		return -1, fmt.Errorf("read tracepoint %s: %w", name, err)
+	}
+	id, err := strconv.ParseUint(strings.TrimSpace(string(digits[:n])), 10, 64)
+	if err != nil {
+		return -1, fmt.Errorf("tracepoint %s: %w", name, err)
+	}
+	attr := unix.PerfEventAttr{
+		Type:        unix.PERF_TYPE_TRACEPOINT,
+		Config:      id,
+		Size:        uint32(unsafe.Sizeof(unix.PerfEventAttr{})),
+		Sample_type: unix.PERF_SAMPLE_RAW,
+		Sample:      1,
+		Wakeup:      1,
+	}
+	// A program on a tracepoint runs on every CPU, whichever one the event is opened on.
+	event, err := unix.PerfEventOpen(&attr, -1, 0, -1, unix.PERF_FLAG_FD_CLOEXEC)
+	if err != nil {
+		return -1, fmt.Errorf("open a perf event for tracepoint %s: %w", name, err)
+	}
+	return event, nil
+}

@@ -1,0 +1,319 @@
+package process
+
+import (
+	"strconv"
+	"strings"
+)
+
+// membership is what a cgroup path says of the processes in it.
+type membership struct {
+	engine engine
+	id     string // the runtime's id of the container
+	name   string // for runtimes that name their cgroups, not number them
+	podUID string
+}
+
+func (m membership) inContainer() bool { return m.id != "" || m.name != "" }
+
+// engine is who made a container's cgroup; it tells where the container's name is kept.
+type engine uint8
+
+const (
+	engineNone    engine = iota
+	engineUnknown        // a container by its id; the path does not say whose
+	engineDocker
+	engineContainerd
+	engineNerdctl
+	engineCRIO
+	enginePodman
+	engineECS
+	engineGarden
+	engineBuildKit
+	engineLXC
+	engineMachine // systemd-nspawn, libvirt's LXC driver: whatever registers with systemd-machined
+)
+
+// form is one way of a runtime to write a container into one element of a cgroup path.
+type form struct {
+	engine engine
+	// parent is the element above, "" for any.
+	parent         string
+	prefix, suffix string
+	// read turns what is between prefix and suffix into an id or a name; both "" means that the form does not match.
+	read func(string) (id, name string)
+	// monitor is the element below that holds the runtime's own process on the host, not the container's.
+	monitor string
+}
+
+// forms are tried in order, the first match is taken. Only exact shapes match, so that a systemd service, a session or
+// a slice is not a container.
+//
+// No library is used: those that know these forms are parts of agents that export no more than "64 hex digits anywhere"
+// (DataDog/datadog-agent/pkg/util/cgroups), or come with a kubelet's worth of modules (spiffe/spire).
+var forms = [...]form{
+	// The systemd driver of runc, crun and youki makes "<slice>:<prefix>:<id>" into <slice>/<prefix>-<id>.scope
+	// (opencontainers/cgroups, systemd/common.go, getUnitName); the prefixes are the engines':
+	// moby/moby daemon/oci_linux.go (WithCgroups, scopePrefix), also under kubelet with cri-dockerd and on ECS.
+	{engine: engineDocker, prefix: "docker-", suffix: ".scope", read: hexID},
+	// containerd/containerd internal/cri (getCgroupsPath).
+	{engine: engineContainerd, prefix: "cri-containerd-", suffix: ".scope", read: hexID},
+	// containerd/nerdctl pkg/cmd/container/run_cgroup_linux.go (generateCgroupPath).
+	{engine: engineNerdctl, prefix: "nerdctl-", suffix: ".scope", read: hexID},
+	// cri-o/cri-o internal/config/cgmgr (CrioPrefix); cgroupfs_linux.go writes no ".scope". The monitor of a
+	// container is crio-conmon-<id>, which is no id after "crio-".
+	{engine: engineCRIO, prefix: "crio-", suffix: ".scope", read: hexID},
+	{engine: engineCRIO, prefix: "crio-", read: hexID},
+	// containers/podman libpod (getOCICgroupPath): systemd, --cgroups=split (every Quadlet unit), cgroupfs under
+	// /libpod_parent. The monitor is libpod-conmon-<id>, likewise no id.
+	{engine: enginePodman, prefix: "libpod-", suffix: ".scope", read: hexID},
+	{engine: enginePodman, prefix: "libpod-payload-", read: hexID},
+	{engine: enginePodman, prefix: "libpod-", read: hexID},
+	// A pod of podman under cgroupfs, /libpod_parent/<pod id>/libpod-<id>: a group of containers, not one.
+	{engine: engineNone, parent: "libpod_parent", read: hexID},
+
+	// moby/buildkit executor/oci/spec.go: /<cgroup parent>/buildkit/<id>, in dockerd's own under systemd
+	// system.slice:docker:<id> (moby/moby cmd/dockerd, newCgroupParent).
+	{engine: engineBuildKit, parent: "buildkit", read: buildKitID},
+	{engine: engineBuildKit, prefix: "docker-", suffix: ".scope", read: buildKitID},
+
+	// moby/moby with the cgroupfs driver: /docker/<id> or <cgroup parent>/<id>.
+	{engine: engineDocker, parent: "docker", read: hexID},
+	// Every engine with the cgroupfs driver under kubelet, /kubepods/burstable/pod<uid>/<id>
+	// (kubernetes/kubernetes pkg/kubelet/cm/cgroup_manager_linux.go), and Docker tasks of ECS, /ecs/<task>/<id>
+	// (aws/amazon-ecs-agent agent/api/task/task_linux.go, BuildCgroupRoot).
+	{engine: engineUnknown, read: hexID},
+	// Fargate, /ecs/<task>/<task>-<number>: DataDog/datadog-agent pkg/util/cgroups/reader.go (ContainerRegexpStr).
+	{engine: engineECS, read: fargateID},
+	// Cloud Foundry, /garden/<handle>, the handle a GUID of which the last group is short: the same expression, and
+	// elastic/apm specs/agents/metadata.md.
+	{engine: engineGarden, parent: "garden", read: gardenID},
+	{engine: engineGarden, read: shortGUID},
+
+	// lxc/lxc src/lxc/cgroups/cgfsng.c (cgfsng_payload_create): lxc.payload.<name> (LXD and Incus put
+	// <project>_<name>), lxc.payload/<name> in 4.0, <pattern>/lxc.payload, and /lxc/<name> before and on Proxmox.
+	{engine: engineLXC, prefix: "lxc.payload.", read: anyName},
+	{engine: engineLXC, parent: "lxc.payload", read: anyName},
+	{engine: engineLXC, parent: "lxc", read: anyName, monitor: "lxc.monitor"},
+
+	// systemd/systemd units/systemd-nspawn@.service.in: --machine=%i, the instance as it is. src/nspawn/nspawn-cgroup.c
+	// puts the payload beside a "supervisor" that is systemd-nspawn itself.
+	{engine: engineMachine, prefix: "systemd-nspawn@", suffix: ".service", read: anyName, monitor: "supervisor"},
+	// systemd/systemd src/machine/machine.c (machine_start_scope): unit_name_escape of the machine's name.
+	{engine: engineMachine, prefix: "machine-", suffix: ".scope", read: machineName, monitor: "supervisor"},
+}
+
+// parseCgroup reads a cgroup path from the root down. The innermost container wins: in a node of kind, which is a
+// Docker container, the process is in a pod's. What a container makes below its own cgroup (a systemd service, init's
+// scope) changes nothing.
+//
+// A path may start with "/.." elements, where /proc shows a cgroup outside the reader's cgroup namespace
+// (cgroup_namespaces(7)); what is left of it is read all the same.
+func parseCgroup(path string) membership {
+	var m, outside membership
+	if len(path) > maxPath {
+		return m
+	}
+	var parent, monitor string
+	visit := func(element string) {
+		if monitor != "" && element == monitor {
+			m = outside
+			parent, monitor = element, ""
+			return
+		}
+		monitor = ""
+		if uid := podUID(element); uid != "" {
+			m.podUID = uid
+		}
+		for i := range forms {
+			f := &forms[i]
+			if f.parent != "" && f.parent != parent {
+				continue
+			}
+			id, name, ok := f.match(element)
+			if !ok {
+				continue
+			}
+			if f.engine != engineNone {
+				outside, monitor = m, f.monitor
+				m.engine, m.id, m.name = f.engine, id, name
+			}
+			break
+		}
+		parent = element
+	}
+	for element := range strings.SplitSeq(strings.TrimSuffix(path, " (deleted)"), "/") {
+		if element == "" || element == ".." {
+			continue
+		}
+		// With kubelet on the systemd driver and runc on cgroupfs, a common misconfiguration, the three parts that
+		// are meant for systemd become one directory.
+		if parts := strings.Split(element, ":"); len(parts) == 3 && strings.HasSuffix(parts[0], ".slice") {
+			visit(parts[0])
+			visit(parts[1] + "-" + parts[2] + ".scope")
+			continue
+		}
+		visit(element)
+	}
+	return m
+}
+
+func (f *form) match(element string) (id, name string, ok bool) {
+	rest, ok := strings.CutPrefix(element, f.prefix)
+	if !ok {
+		return "", "", false
+	}
+	if rest, ok = strings.CutSuffix(rest, f.suffix); !ok {
+		return "", "", false
+	}
+	id, name = f.read(rest)
+	return id, name, id != "" || name != ""
+}
+
+// podUID reads the element that kubelet makes for a pod: pod<uid>, or with the systemd driver
+// <parents>-pod<uid>.slice with the dashes of the uid as underscores (kubernetes/kubernetes
+// pkg/kubelet/cm/cgroup_manager_linux.go, escapeSystemdCgroupName, and pod_container_manager_linux.go). The uid of a
+// static pod is an MD5 sum without dashes (pkg/kubelet/config/common.go, applyDefaults).
+func podUID(element string) string {
+	var uid string
+	if slice, ok := strings.CutSuffix(element, ".slice"); ok {
+		i := strings.LastIndex(slice, "-pod")
+		if i < 0 {
+			return ""
+		}
+		uid = strings.ReplaceAll(slice[i+len("-pod"):], "_", "-")
+	} else if uid, ok = strings.CutPrefix(element, "pod"); !ok {
+		return ""
+	}
+	if isUUID(uid) || len(uid) == 32 && isHex(uid) {
+		return uid
+	}
+	return ""
+}
+
+func hexID(s string) (id, name string) {
+	if isContainerID(s) {
+		return s, ""
+	}
+	return "", ""
+}
+
+// isContainerID reports whether s is the SHA-256 that all engines number containers by. It is what makes an id safe as
+// part of a path.
+func isContainerID(s string) bool { return len(s) == 64 && isHex(s) }
+
+// buildKitID reads an id of moby/buildkit identity/randomid.go: 25 digits of base 36.
+func buildKitID(s string) (id, name string) {
+	if len(s) != 25 {
+		return "", ""
+	}
+	for i := range len(s) {
+		if !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i] && s[i] <= 'z') {
+			return "", ""
+		}
+	}
+	return s, ""
+}
+
+func fargateID(s string) (id, name string) {
+	task, number, ok := strings.Cut(s, "-")
+	if !ok || len(task) != 32 || !isHex(task) {
+		return "", ""
+	}
+	if _, err := strconv.ParseUint(number, 10, 64); err != nil {
+		return "", ""
+	}
+	return s, ""
+}
+
+func gardenID(s string) (id, name string) {
+	if isUUID(s) {
+		return s, ""
+	}
+	return shortGUID(s)
+}
+
+func shortGUID(s string) (id, name string) {
+	if isGrouped(s, 8, 4, 4, 4, 4) {
+		return s, ""
+	}
+	return "", ""
+}
+
+func anyName(s string) (id, name string) { return "", label(s) }
+
+// machineName reads the name of a container from what systemd-machined made of it. A virtual machine of libvirt
+// ("qemu-1-web") is not a container: what runs in that scope is the emulator, on the host. The number in libvirt's names (libvirt
+// src/hypervisor/domain_driver.c, virDomainDriverGenerateMachineName) changes with every start and is left out.
+func machineName(s string) (id, name string) {
+	machine := label(unescapeUnit(s))
+	driver, rest, ok := strings.Cut(machine, "-")
+	number, domain, numbered := strings.Cut(rest, "-")
+	if !ok || !numbered || !isDigits(number) {
+		return "", machine
+	}
+	if driver == "lxc" {
+		return "", domain
+	}
+	for _, hypervisor := range [...]string{"qemu", "xen", "ch", "bhyve"} {
+		if driver == hypervisor {
+			return "", ""
+		}
+	}
+	return "", machine
+}
+
+// unescapeUnit undoes the \xNN of systemd.unit(5). A bare dash stands for a slash there, which a machine's name cannot
+// have; it is left as it is.
+func unescapeUnit(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		if len(s) >= 4 && s[0] == '\\' && s[1] == 'x' {
+			if c, err := strconv.ParseUint(s[2:4], 16, 8); err == nil {
+				b.WriteByte(byte(c))
+				s = s[4:]
+				continue
+			}
+		}
+		b.WriteByte(s[0])
+		s = s[1:]
+	}
+	return b.String()
+}
+
+func isUUID(s string) bool { return isGrouped(s, 8, 4, 4, 4, 12) }
+
+// isGrouped reports whether s is groups of that many hex digits with dashes between.
+func isGrouped(s string, groups ...int) bool {
+	for i, n := range groups {
+		if i > 0 {
+			if s == "" || s[0] != '-' {
+				return false
+			}
+			s = s[1:]
+		}
+		if len(s) < n || !isHex(s[:n]) {
+			return false
+		}
+		s = s[n:]
+	}
+	return s == ""
+}
+
+// isHex reports whether s is lower-case hex digits only, which is all that any runtime writes.
+func isHex(s string) bool {
+	for i := range len(s) {
+		if !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i] && s[i] <= 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func isDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return s != ""
+}

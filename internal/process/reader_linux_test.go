@@ -1,0 +1,395 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// The tests of this file use the procfs of this machine, or a FIFO to stop a Reader in the middle.
+
+// asChild makes this test binary a child that says that it runs, and then waits for the end of its input.
+const asChild = "SOCKETFLOW_PROCESS_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asChild) != "" {
+		fmt.Println("running")
+		_, err := io.Copy(io.Discard, os.Stdin)
+		if err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func here(t *testing.T) *Reader {
+	t.Helper()
+	r, err := NewReader(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// child is a process that lives until stop, of which the first line of output has been read.
+type child struct {
+	pid  uint32
+	in   io.WriteCloser
+	out  io.Reader
+	stop func()
+}
+
+func start(t *testing.T, cmd *exec.Cmd) *child {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	c := &child{pid: uint32(cmd.Process.Pid), in: in, out: out}
+	stopped := false
+	c.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Cleanup(c.stop)
+	c.line(t)
+	return c
+}
+
+func (c *child) line(t *testing.T) {
+	t.Helper()
+	if _, err := c.out.Read(make([]byte, 64)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func testBinary(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSelf(t *testing.T) {
+	r := here(t)
+	pid := uint32(os.Getpid())
+	info, err := r.Read(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "executable", info.Executable, testBinary(t))
+	if !slices.Equal(info.CommandLine, os.Args) {
+		t.Errorf("got %q, want %q", info.CommandLine, os.Args)
+	}
+	start, err := r.Start(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "start", info.ID, ID{PID: pid, Start: start})
+
+	pids, err := r.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(pids, pid) || !slices.IsSorted(pids) {
+		t.Errorf("%d is not in %d", pid, pids)
+	}
+}
+
+func TestAChildIsNamedByItsEnvironment(t *testing.T) {
+	cmd := exec.Command(testBinary(t))
+	cmd.Env = append(os.Environ(), asChild+"=1", "OTEL_SERVICE_NAME=checkout", "OTEL_RESOURCE_ATTRIBUTES=team=shop%20floor")
+	c := start(t, cmd)
+	r := here(t)
+	begun, err := r.Start(c.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := r.Describe(Snapshot{ID: ID{PID: c.pid, Start: begun}, Executable: testBinary(t)})
+	equal(t, "service", info.ServiceName, "checkout")
+	equal(t, "source", info.ServiceNameSource, SourceServiceName)
+	equal(t, "attributes", fmt.Sprint(info.ResourceAttributes), "[{team shop floor}]")
+	equal(t, "stats", r.Stats(), Stats{Read: 1})
+
+	snapshot := Snapshot{ID: info.ID, Comm: "child", Environ: block("OTEL_SERVICE_NAME=from-snapshot")}
+	c.stop()
+	gone := r.Describe(snapshot)
+	same(t, gone, &Info{ID: info.ID, Comm: "child", ServiceName: "from-snapshot", ServiceNameSource: SourceServiceName})
+	equal(t, "stats", r.Stats(), Stats{Read: 1, Gone: 1})
+	if _, err := r.Start(c.pid); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v, want ErrGone", err)
+	}
+}
+
+func TestAnExecDoesNotRenameWhoUsedTheSocket(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.Command(shell, "-c", `echo first; read line; OTEL_SERVICE_NAME=second exec "$0"`, testBinary(t))
+	cmd.Env = append(os.Environ(), asChild+"=1", "OTEL_SERVICE_NAME=first")
+	c := start(t, cmd)
+	r := here(t)
+	before, err := r.Read(c.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "before", before.ServiceName, "first")
+
+	if _, err := io.WriteString(c.in, "go\n"); err != nil {
+		t.Fatal(err)
+	}
+	c.line(t) // the second program runs
+	after, err := r.Read(c.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "after", after.ServiceName, "second")
+	equal(t, "id", after.ID, before.ID)
+
+	info := r.Describe(Snapshot{ID: before.ID, Executable: before.Executable, Environ: block("OTEL_SERVICE_NAME=first")})
+	equal(t, "the user of the socket", info.ServiceName, "first")
+	equal(t, "executable", info.Executable, before.Executable)
+	equal(t, "cgroup", info.CgroupPath, before.CgroupPath)
+	equal(t, "stats", r.Stats(), Stats{Read: 2, Exec: 1})
+}
+
+// The promise of the kernel that observe rests on: what was opened of one process never shows another.
+func TestAHandleOfAProcessThatEndedFindsNothing(t *testing.T) {
+	cmd := exec.Command(testBinary(t))
+	cmd.Env = append(os.Environ(), asChild+"=1")
+	c := start(t, cmd)
+	r := here(t)
+	dir, err := os.OpenRoot(r.dir(c.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := dir.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, _, err := r.observeIn(dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.stop()
+	o, _, err := r.observeIn(dir, nil)
+	if !errors.Is(err, ErrGone) || o.comm != "" {
+		t.Errorf("got %+v, %v, want ErrGone", o, err)
+	}
+}
+
+// A process of another user keeps its executable and its environment to itself, unless the reader may trace it
+// (ptrace(2), PTRACE_MODE_READ). This one runs the Reader as nobody, on a process of root.
+func TestWhatMayNotBeReadComesFromTheSnapshot(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to be another user")
+	}
+	cmd := exec.Command(testBinary(t))
+	cmd.Env = append(os.Environ(), asChild+"=1", "OTEL_SERVICE_NAME=closed")
+	c := start(t, cmd)
+	begun, err := here(t).Start(c.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Snapshot{ID: ID{PID: c.pid, Start: begun}, Comm: "web", Executable: "/srv/web", Environ: block("OTEL_SERVICE_NAME=shop")}
+
+	r := here(t)
+	var info, read *Info
+	asNobody(t, func() {
+		info = r.Describe(s)
+		read, err = r.Read(c.pid)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "service from the snapshot", info.ServiceName, "shop")
+	equal(t, "executable from the snapshot", info.Executable, "/srv/web")
+	equal(t, "comm from the snapshot, as the program cannot be compared", info.Comm, "web")
+	if !slices.Equal(info.CommandLine, cmd.Args) {
+		t.Errorf("got %q, want the command line, which anybody may read", info.CommandLine)
+	}
+	equal(t, "service without a snapshot", read.ServiceNameSource, SourceComm)
+	equal(t, "stats", r.Stats(), Stats{Denied: 2})
+}
+
+// asNobody runs f in a thread without root's privileges, which ends with it.
+func asNobody(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread is of no use to others
+		// The raw call changes the thread, not the process; the effective capabilities go with the user id.
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), 65534, ^uintptr(0)); errno != 0 {
+			done <- errno
+			return
+		}
+		f()
+		done <- nil
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// whenRead replaces a file of a process by a FIFO, so that change happens while a Reader waits in the middle; it then
+// gives the content, and leaves it as a plain file for who reads again.
+func (tr tree) whenRead(file, content string, change func()) (done <-chan error) {
+	tr.t.Helper()
+	path := filepath.Join(tr.root, file)
+	if err := errors.Join(os.Remove(path), syscall.Mkfifo(path, 0o600)); err != nil {
+		tr.t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	go func() {
+		fifo, err := os.OpenFile(path, os.O_WRONLY, 0) // waits for the reader
+		if err != nil {
+			result <- err
+			return
+		}
+		change()
+		err = errors.Join(os.WriteFile(path+".new", []byte(content), 0o600), os.Rename(path+".new", path))
+		_, writing := io.WriteString(fifo, content)
+		result <- errors.Join(err, writing, fifo.Close())
+	}()
+	return result
+}
+
+func TestAPidReusedHalfWayIsNeverMixed(t *testing.T) {
+	s, p := web()
+	other := proc{start: 99999, comm: "other", exe: "/srv/web", environ: []string{"OTEL_SERVICE_NAME=other"}, cgroup: "0::/other\n"}
+	become := func(tr tree) func() {
+		return func() {
+			tr.write("proc/4242/stat", statLine(s.PID, other.comm, other.start))
+			tr.write("proc/4242/environ", string(block(other.environ...)))
+			tr.write("proc/4242/cgroup", other.cgroup)
+		}
+	}
+	t.Run("Describe", func(t *testing.T) {
+		tr := newTree(t)
+		tr.add(s.PID, p)
+		r := tr.reader()
+		done := tr.whenRead("proc/4242/cmdline", "other\x00", become(tr))
+		same(t, r.Describe(s), webFromSnapshot())
+		wait(t, done)
+		equal(t, "stats", r.Stats(), Stats{Changed: 1})
+	})
+	t.Run("Read", func(t *testing.T) {
+		tr := newTree(t)
+		tr.add(s.PID, p)
+		r := tr.reader()
+		done := tr.whenRead("proc/4242/cmdline", "other\x00", become(tr))
+		info, err := r.Read(s.PID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wait(t, done)
+		same(t, info, &Info{ID: ID{PID: s.PID, Start: 99999}, Comm: "other", Executable: "/srv/web", CommandLine: []string{"other"},
+			ServiceName: "other", ServiceNameSource: SourceServiceName, CgroupPath: "/other"})
+	})
+}
+
+func TestAnExecHalfWayIsNeverMixed(t *testing.T) {
+	s, p := web()
+	tr := newTree(t)
+	tr.add(s.PID, p)
+	r := tr.reader()
+	done := tr.whenRead("proc/4242/cmdline", "other\x00", func() {
+		tr.link("proc/4242/exe", "/bin/other")
+		tr.write("proc/4242/environ", string(block("OTEL_SERVICE_NAME=other")))
+	})
+	same(t, r.Describe(s), webFromSnapshot())
+	wait(t, done)
+}
+
+func TestAProcessThatEndsHalfWayKeepsWhatWasRead(t *testing.T) {
+	s, p := web()
+	tr := newTree(t)
+	tr.add(s.PID, p)
+	r := tr.reader()
+	done := tr.whenRead("proc/4242/cgroup", p.cgroup, func() {
+		for _, file := range []string{"stat", "exe"} {
+			if err := os.Remove(filepath.Join(tr.procRoot(), "4242", file)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	same(t, r.Describe(s), webInfo())
+	wait(t, done)
+	equal(t, "stats", r.Stats(), Stats{Gone: 1})
+}
+
+func TestEveryProcessOfThisMachineCanBeDescribed(t *testing.T) {
+	r := here(t)
+	pids, err := r.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
+		info, err := r.Read(pid)
+		switch {
+		case errors.Is(err, ErrGone): // since List
+		case err != nil:
+			t.Errorf("%d: %v", pid, err)
+		case info.ServiceName == "" || info.Comm == "":
+			t.Errorf("%d: nameless: %+v", pid, info)
+		}
+	}
+	t.Logf("%d processes: %+v", len(pids), r.Stats())
+}
+
+func wait(t *testing.T, done <-chan error) {
+	t.Helper()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the file was never read")
+	}
+}
+
+func BenchmarkDescribe(b *testing.B) {
+	r, err := NewReader(Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	pid := uint32(os.Getpid())
+	begun, err := r.Start(pid)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := Snapshot{ID: ID{PID: pid, Start: begun}, Args: bytes.Repeat([]byte("a\x00"), 10)}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Describe(s)
+	}
+}

@@ -1,0 +1,348 @@
+package process
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// web is a process as both the kernel program and /proc show it.
+func web() (Snapshot, proc) {
+	return Snapshot{
+			ID: ID{PID: 4242, Start: 80859}, Comm: "web", Executable: "/srv/web",
+			Args: block("/srv/web", "-listen"), ArgsCut: true,
+			Environ: block("PATH=/bin", "OTEL_SERVICE_NAME=shop"), EnvironCut: true,
+			Cgroup: "/system.slice/web.service",
+		}, proc{
+			start: 80859, comm: "web", exe: "/srv/web",
+			cmdline: []string{"/srv/web", "-listen", ":8080"},
+			environ: []string{"PATH=/bin", "OTEL_SERVICE_NAME=shop", "OTEL_RESOURCE_ATTRIBUTES=team=checkout"},
+			cgroup:  "0::/system.slice/web.service\n",
+		}
+}
+
+// webInfo is that process, described with nothing missing.
+func webInfo() *Info {
+	return &Info{
+		ID: ID{PID: 4242, Start: 80859}, Comm: "web", Executable: "/srv/web",
+		CommandLine: []string{"/srv/web", "-listen", ":8080"},
+		ServiceName: "shop", ServiceNameSource: "OTEL_SERVICE_NAME",
+		ResourceAttributes: []Attribute{{"team", "checkout"}},
+		CgroupPath:         "/system.slice/web.service",
+	}
+}
+
+// webFromSnapshot is what its snapshot alone gives.
+func webFromSnapshot() *Info {
+	i := webInfo()
+	i.CommandLine, i.CommandLineCut = []string{"/srv/web", "-listen"}, true
+	i.ResourceAttributes = nil
+	return i
+}
+
+func TestDescribe(t *testing.T) {
+	a := hex64("a")
+	cases := []struct {
+		about  string
+		change func(*Snapshot, *proc, *Info)
+		want   *Info // before change; webInfo by default
+		stats  Stats
+	}{
+		{about: "a living process is completed from /proc", stats: Stats{Read: 1}},
+		{
+			about: "an upgraded package leaves a deleted executable",
+			change: func(_ *Snapshot, p *proc, _ *Info) {
+				p.exe += " (deleted)"
+			},
+			stats: Stats{Read: 1},
+		},
+		{
+			about: "the kernel's path lacks the prefix of a mount",
+			change: func(s *Snapshot, _ *proc, _ *Info) {
+				s.Executable = "/web"
+			},
+			stats: Stats{Read: 1},
+		},
+		{
+			about: "the snapshot knows nothing but the id",
+			change: func(s *Snapshot, _ *proc, _ *Info) {
+				*s = Snapshot{ID: s.ID}
+			},
+			stats: Stats{Read: 1},
+		},
+		{
+			about: "a pid in use again is another process", want: webFromSnapshot(),
+			change: func(_ *Snapshot, p *proc, _ *Info) {
+				*p = proc{start: 99999, comm: "other", exe: "/bin/other", environ: []string{"OTEL_SERVICE_NAME=other"},
+					cgroup: "0::/docker/" + a + "\n"}
+			},
+			stats: Stats{Changed: 1},
+		},
+		{
+			about: "after an exec the snapshot is of who used the socket", want: webFromSnapshot(),
+			change: func(_ *Snapshot, p *proc, _ *Info) {
+				p.comm, p.exe, p.cmdline = "other", "/bin/other", []string{"other"}
+				p.environ = []string{"OTEL_SERVICE_NAME=other", "OTEL_RESOURCE_ATTRIBUTES=team=other"}
+			},
+			stats: Stats{Exec: 1},
+		},
+		{
+			about: "an exec does not change the cgroup", want: webFromSnapshot(),
+			change: func(s *Snapshot, p *proc, want *Info) {
+				s.Cgroup, p.exe = "", "/bin/other"
+				p.cgroup = "0::/docker/" + a + "\n"
+				want.ContainerID, want.CgroupPath = a, "/docker/"+a
+			},
+			stats: Stats{Exec: 1},
+		},
+		{
+			about: "a zombie has no executable, arguments and environment left", want: webFromSnapshot(),
+			change: func(_ *Snapshot, p *proc, _ *Info) {
+				p.exe, p.cmdline, p.environ, p.cgroup = "", nil, nil, "1:name=systemd:/\n0::/system.slice/web.service (deleted)\n"
+			},
+			stats: Stats{Read: 1},
+		},
+		{
+			about: "a title written over arguments and environment",
+			change: func(s *Snapshot, p *proc, want *Info) {
+				p.cmdline, p.environ = []string{"web: worker process", "", "", ""}, nil
+				s.Environ = append(s.Environ, block("OTEL_RESOURCE_ATTRIBUTES=team=checkout")...)
+				want.CommandLine = []string{"web: worker process"}
+			},
+			stats: Stats{Read: 1},
+		},
+		{
+			about: "a kernel thread has only a comm",
+			change: func(s *Snapshot, p *proc, want *Info) {
+				*s = Snapshot{ID: s.ID, Comm: "kworker/0:1"}
+				*p = proc{start: s.Start, comm: "kworker/0:1-events (x)", cgroup: "0::/\n"}
+				*want = Info{ID: s.ID, Comm: "kworker/0:1-events (x)", ServiceName: "kworker/0:1-events (x)",
+					ServiceNameSource: "comm", CgroupPath: "/"}
+			},
+			stats: Stats{Read: 1},
+		},
+	}
+	for _, c := range cases {
+		t.Run(c.about, func(t *testing.T) {
+			s, p := web()
+			want := webInfo()
+			if c.want != nil {
+				want = c.want
+			}
+			if c.change != nil {
+				c.change(&s, &p, want)
+			}
+			tr := newTree(t)
+			tr.add(s.PID, p)
+			r := tr.reader()
+			same(t, r.Describe(s), want)
+			equal(t, "stats", r.Stats(), c.stats)
+		})
+	}
+}
+
+func TestAProcessThatIsGoneIsWhatTheSnapshotSays(t *testing.T) {
+	tr := newTree(t)
+	tr.write("proc/stat", "cpu 0\n")
+	r := tr.reader()
+	s, _ := web()
+	same(t, r.Describe(s), webFromSnapshot())
+	equal(t, "stats", r.Stats(), Stats{Gone: 1})
+}
+
+func TestTheWorstCaseIsAnID(t *testing.T) {
+	id := ID{PID: 7, Start: 8}
+	want := &Info{ID: id, ServiceName: "unknown_service", ServiceNameSource: "unknown"}
+	same(t, newTree(t).reader().Describe(Snapshot{ID: id}), want)
+
+	hostile := Snapshot{ID: id, Comm: "\xff", Executable: "///", Args: make([]byte, 1<<20),
+		Environ: []byte("OTEL_SERVICE_NAME= \x00OTEL_RESOURCE_ATTRIBUTES=,=,%="), Cgroup: "no path"}
+	want.Comm, want.Executable = "\uFFFD", "///"
+	want.ServiceName, want.ServiceNameSource = "\uFFFD", "comm"
+	want.ResourceAttributes = []Attribute{{"%", ""}}
+	same(t, newTree(t).reader().Describe(hostile), want)
+}
+
+func TestTheServiceNameIsTheFirstThatIsSet(t *testing.T) {
+	a := hex64("a")
+	sources := []struct {
+		source, want string
+		unset        func(*proc)
+	}{
+		{"OTEL_SERVICE_NAME", "by-name", func(p *proc) { p.environ[0] = "OTEL_SERVICE_NAME= " }},
+		{"OTEL_RESOURCE_ATTRIBUTES", "by-attribute", func(p *proc) { p.environ[1] = "OTEL_RESOURCE_ATTRIBUTES=team=x" }},
+		{"container", "by-container", func(p *proc) { p.cgroup = "0::/docker/" + hex64("b") + "\n" }},
+		{"executable", "by-executable", func(p *proc) { p.exe = "/memfd:x (deleted)" }},
+		{"comm", "by-comm", func(p *proc) { p.comm = "" }},
+		{"unknown", "unknown_service", nil},
+	}
+	p := proc{
+		start: 1, comm: "by-comm", exe: "/bin/by-executable", cgroup: "0::/docker/" + a + "\n",
+		environ: []string{"OTEL_SERVICE_NAME=by-name", "OTEL_RESOURCE_ATTRIBUTES=team=x,service.name=by-attribute"},
+	}
+	for i, s := range sources {
+		tr := newTree(t)
+		tr.write("host/var/lib/docker/containers/"+a+"/config.v2.json", `{"Name":"/by-container"}`)
+		tr.add(1, p)
+		info, err := tr.reader().Read(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "name", info.ServiceName, s.want)
+		equal(t, "source", info.ServiceNameSource, s.source)
+		if i < len(sources)-1 {
+			s.unset(&p)
+		}
+	}
+}
+
+func TestReadFromProcAlone(t *testing.T) {
+	s, p := web()
+	tr := newTree(t)
+	tr.add(s.PID, p)
+	r := tr.reader()
+	info, err := r.Read(s.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, info, webInfo())
+
+	_, err = r.Read(4243)
+	if !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "4243") {
+		t.Errorf("got %v, want ErrGone that names the pid", err)
+	}
+	equal(t, "stats", r.Stats(), Stats{Read: 1, Gone: 1})
+}
+
+func TestACommandLineCanBeLeftOut(t *testing.T) {
+	s, p := web()
+	tr := newTree(t)
+	tr.add(s.PID, p)
+	want := webInfo()
+	want.CommandLine = nil
+	same(t, tr.reader(func(o *Options) { o.OmitCommandLine = true }).Describe(s), want)
+}
+
+func TestWhatIsReadIsBounded(t *testing.T) {
+	s, p := web()
+	p.cmdline = slices.Repeat([]string{strings.Repeat("a", 100)}, 200) // 20,200 bytes
+	p.environ = []string{"FILLER=" + strings.Repeat("x", 128<<10), "OTEL_SERVICE_NAME=too-far"}
+	tr := newTree(t)
+	tr.add(s.PID, p)
+	info, err := tr.reader().Read(s.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "cut", info.CommandLineCut, true)
+	equal(t, "bytes", len(strings.Join(info.CommandLine, " ")), 16<<10)
+	equal(t, "service", info.ServiceName, "web")
+
+	p.cmdline, p.environ = slices.Repeat([]string{"a"}, 300), nil
+	tr.add(s.PID, p)
+	info, err = tr.reader().Read(s.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "cut", info.CommandLineCut, true)
+	equal(t, "arguments", len(info.CommandLine), 256)
+}
+
+func TestNothingOfAnEnvironmentStaysInMemory(t *testing.T) {
+	s, p := web()
+	p.environ = append(p.environ, "DB_PASSWORD=hunter2")
+	tr := newTree(t)
+	tr.add(s.PID, p)
+	r := tr.reader()
+	scratch := new([maxEnvironBytes + 1]byte)
+	r.scratch.New = func() any { return scratch }
+	r.Describe(s)
+	if i := slices.IndexFunc(scratch[:], func(b byte) bool { return b != 0 }); i >= 0 {
+		t.Errorf("byte %d of the buffer is still there", i)
+	}
+}
+
+func TestStart(t *testing.T) {
+	tr := newTree(t)
+	cases := []struct {
+		pid   uint32
+		comm  string
+		start uint64
+	}{
+		{1, "systemd", 0},
+		{2, "a b", 7},
+		{3, ") R 1 2 (", 18446744073709551615},
+		{4, "", 5},
+		{5, "new\nline", 6},
+	}
+	r := tr.reader()
+	for _, c := range cases {
+		tr.add(c.pid, proc{start: c.start, comm: c.comm})
+		got, err := r.Start(c.pid)
+		if err != nil {
+			t.Errorf("%q: %v", c.comm, err)
+		}
+		equal(t, c.comm, got, c.start)
+	}
+	if _, err := r.Start(6); !errors.Is(err, ErrGone) {
+		t.Errorf("got %v, want ErrGone", err)
+	}
+	notANumber := strings.Replace(statLine(1, "a", 77), " 77 ", " x ", 1)
+	for i, line := range []string{"", "1 (a", "1 a) S", ")(", "1 (a) S 1 2 3", notANumber} {
+		pid := uint32(100 + i)
+		tr.add(pid, proc{})
+		tr.write("proc/"+strconv.Itoa(int(pid))+"/stat", line)
+		if _, err := r.Start(pid); err == nil || errors.Is(err, ErrGone) {
+			t.Errorf("%q: got %v, want what is wrong with it", line, err)
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	tr := newTree(t)
+	var want []uint32
+	for pid := uint32(1); pid <= 1500; pid++ {
+		tr.write("proc/"+strconv.Itoa(int(pid))+"/stat", "")
+		want = append(want, pid)
+	}
+	for _, other := range []string{"self/stat", "1x/stat", "-5/stat", "99999999999/stat", "meminfo"} {
+		tr.write("proc/"+other, "")
+	}
+	got, err := tr.reader().List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %d pids, want 1 to 1500", len(got))
+	}
+	if _, err := newTree(t).reader().List(); err == nil {
+		t.Error("want an error where there is no procfs")
+	}
+}
+
+func TestOptionsThatMakeNoSense(t *testing.T) {
+	for _, o := range []Options{{ContainerNames: -1}, {NegativeExpiration: -1}} {
+		if _, err := NewReader(o); err == nil {
+			t.Errorf("%+v: want an error", o)
+		}
+	}
+}
+
+func FuzzStat(f *testing.F) {
+	f.Add([]byte(statLine(1, "systemd", 9)))
+	f.Add([]byte("1 (a) b) S"))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		if comm, _, err := parseStat(line); err == nil && len(comm) > maxComm {
+			t.Errorf("comm of %d bytes", len(comm))
+		}
+	})
+}
+
+func same(t *testing.T, got, want *Info) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}

@@ -1,0 +1,115 @@
+package process
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// Table keeps the processes that own sockets. It is not safe for concurrent use: each shard has its own, used by its one
+// goroutine.
+//
+// An Info that a socket already holds is not affected by anything that happens here.
+type Table struct {
+	capacity int
+	grace    time.Duration
+	// live is ordered by use. exited is ordered by the time of exit, which with one grace period for all is the order in
+	// which they expire; it is never read in a way that changes that.
+	live   *simplelru.LRU[ID, *Info]
+	exited *simplelru.LRU[ID, *exitedProcess]
+
+	evictedExited, evictedLive uint64
+}
+
+type exitedProcess struct {
+	info  *Info
+	until time.Time
+}
+
+// NewTable returns an empty table of at most capacity processes, living and exited. An exited one is kept for the grace
+// period, because its last connections close after it.
+func NewTable(capacity int, grace time.Duration) (*Table, error) {
+	if grace < 0 {
+		return nil, fmt.Errorf("process table: the grace period (%s) must not be negative", grace)
+	}
+	live, err := simplelru.NewLRU[ID, *Info](capacity, nil)
+	if err != nil {
+		return nil, fmt.Errorf("process table: capacity %d: %w", capacity, err)
+	}
+	exited, err := simplelru.NewLRU[ID, *exitedProcess](capacity, nil)
+	if err != nil {
+		return nil, fmt.Errorf("process table: capacity %d: %w", capacity, err)
+	}
+	return &Table{capacity: capacity, grace: grace, live: live, exited: exited}, nil
+}
+
+// Add keeps a process under its ID, in place of what was known under it. In a full table it takes the place of the
+// process that exited first, else of the one not used for longest.
+func (t *Table) Add(i *Info) {
+	if e, ok := t.exited.Peek(i.ID); ok { // described late: it is still exited, and expires when it would have
+		e.info = i
+		return
+	}
+	if !t.live.Contains(i.ID) && t.Len() >= t.capacity {
+		t.evict()
+	}
+	t.live.Add(i.ID, i)
+}
+
+// Get returns what is known of a process, exited or not.
+func (t *Table) Get(id ID) (*Info, bool) {
+	if i, ok := t.live.Get(id); ok {
+		return i, true
+	}
+	if e, ok := t.exited.Peek(id); ok {
+		return e.info, true
+	}
+	return nil, false
+}
+
+// Exited starts the grace period of a process. A second call for the same process changes nothing.
+func (t *Table) Exited(id ID, now time.Time) {
+	i, ok := t.live.Peek(id)
+	if !ok {
+		return
+	}
+	t.live.Remove(id)
+	t.exited.Add(id, &exitedProcess{info: i, until: now.Add(t.grace)})
+}
+
+// Exec forgets a process: an exec keeps pid and start time, but it is another program that must be described again.
+func (t *Table) Exec(id ID) {
+	t.live.Remove(id)
+	t.exited.Remove(id)
+}
+
+// Expire forgets the exited processes whose grace period is over, and returns how many.
+func (t *Table) Expire(now time.Time) int {
+	n := 0
+	for {
+		_, e, ok := t.exited.GetOldest()
+		if !ok || e.until.After(now) {
+			return n
+		}
+		t.exited.RemoveOldest()
+		n++
+	}
+}
+
+// Len is how many processes are kept, living and exited.
+func (t *Table) Len() int { return t.live.Len() + t.exited.Len() }
+
+// Evicted is how many processes had to make room for others: in their grace period, and before their exit was seen. The
+// latter are described again, when their next event comes, if they still live.
+func (t *Table) Evicted() (exited, live uint64) { return t.evictedExited, t.evictedLive }
+
+func (t *Table) evict() {
+	if _, _, ok := t.exited.RemoveOldest(); ok {
+		t.evictedExited++
+		return
+	}
+	if _, _, ok := t.live.RemoveOldest(); ok {
+		t.evictedLive++
+	}
+}

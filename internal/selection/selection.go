@@ -1,0 +1,95 @@
+// Package selection decides which processes and sockets are observed.
+package selection
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// MaxRules is how many rules a Selection can have: the kernel holds a process' matches as the bits of one word.
+const MaxRules = 64
+
+// Ports is a range of ports, both ends included; the zero Ports is any port.
+type Ports struct{ Low, High uint16 }
+
+func (p Ports) contains(port uint16) bool { return p == Ports{} || (port >= p.Low && port <= p.High) }
+
+// Rule matches a socket that meets all of the criteria that are set.
+type Rule struct {
+	Exclude     bool
+	Executable  string // glob over the executable's path, with ** for any number of directories
+	PID         uint32
+	ContainerID string // the id or its beginning
+	CgroupPath  string // glob over the cgroup's path, with ** for any number of levels
+	LocalPort   Ports
+	RemotePort  Ports
+}
+
+// Selection is a list of rules. A socket is observed if no excluding rule matches it, and an including rule does or
+// there is none. The zero Selection observes everything.
+type Selection struct {
+	rules   []Rule
+	include bool
+}
+
+// New checks the rules.
+func New(rules []Rule) (*Selection, error) {
+	if len(rules) > MaxRules {
+		return nil, fmt.Errorf("%d selection rules; at most %d are possible", len(rules), MaxRules)
+	}
+	s := &Selection{rules: rules}
+	for _, r := range rules {
+		for _, glob := range [...]string{r.Executable, r.CgroupPath} {
+			if !doublestar.ValidatePattern(glob) {
+				return nil, fmt.Errorf("%q is not a pattern", glob)
+			}
+		}
+		s.include = s.include || !r.Exclude
+	}
+	return s, nil
+}
+
+// Empty reports whether everything is observed.
+func (s *Selection) Empty() bool { return len(s.rules) == 0 }
+
+// Rules are the rules, in the order of the bits of Process.
+func (s *Selection) Rules() []Rule { return s.rules }
+
+// Process returns the rules whose criteria on the process it meets, as bits.
+func (s *Selection) Process(p *process.Info) uint64 {
+	var matches uint64
+	for i := range s.rules {
+		if s.rules[i].process(p) {
+			matches |= 1 << i
+		}
+	}
+	return matches
+}
+
+func (r *Rule) process(p *process.Info) bool {
+	return (r.PID == 0 || r.PID == p.PID) &&
+		(r.Executable == "" || doublestar.MatchUnvalidated(r.Executable, p.Executable)) &&
+		(r.ContainerID == "" || strings.HasPrefix(p.ContainerID, r.ContainerID)) &&
+		(r.CgroupPath == "" || doublestar.MatchUnvalidated(r.CgroupPath, p.CgroupPath))
+}
+
+// Observes decides on a socket whose owner meets the rules in matches.
+func (s *Selection) Observes(matches uint64, f *event.Flow) bool {
+	included := !s.include
+	for i := range s.rules {
+		r := &s.rules[i]
+		if matches>>i&1 == 0 || !r.LocalPort.contains(f.Local.Port()) || !r.RemotePort.contains(f.Remote.Port()) {
+			continue
+		}
+		if r.Exclude {
+			return false
+		}
+		included = true
+	}
+	return included
+}

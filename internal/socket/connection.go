@@ -1,0 +1,84 @@
+// Package socket follows sockets from event to event and tells of the connections they carried.
+package socket
+
+import (
+	"net/netip"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// Connection is one end of a TCP connection, as far as it is known when it is told. All of a connection's reports
+// agree in ID, Process, addresses and StartedAt.
+type Connection struct {
+	ID            uint64        // the same in every report of this connection, and in no other connection's
+	Process       *process.Info // never nil; with PID 0 when the owner is not known
+	Local         netip.AddrPort
+	Remote        netip.AddrPort
+	NetNS         uint32 // inode of the network namespace
+	Role          event.Role
+	RoleSource    event.RoleSource
+	AddressSource AddressSource
+	Capture       Capture
+	StartedAt     int64 // Unix time, ns: connect was called, the handshake ended, or (JoinedMidstream) first seen
+	EndedAt       int64 // Unix time, ns; 0: still open
+	End           End   // how it ended
+	Errno         uint32
+	Stats         event.Ending // counts, valid once it has ended
+}
+
+// AddressSource is where the addresses were read.
+type AddressSource uint8
+
+// The sources of addresses.
+const (
+	AddressSourceUnknown AddressSource = iota
+	AddressSourceSock                  // the kernel's socket
+	AddressSourceConnect               // the argument of connect
+)
+
+// Capture says whether everything of a connection was seen.
+type Capture uint8
+
+// The degrees of capture.
+const (
+	CaptureComplete        Capture = iota
+	CaptureGap                     // a report of the kernel was lost: its owner or its start may be missing
+	CaptureJoinedMidstream         // the connection is older than the capture
+)
+
+// Way is how a connection ended.
+type Way uint8
+
+// The ways to end.
+const (
+	WayUnknown  Way = iota
+	WayFIN          // both sides finished
+	WayRST          // one side reset it
+	WayTimeout      // the other side no longer answered
+	WayError        // the network or the host refused it: see Errno
+	WayCanceled     // the program gave up a connect
+)
+
+// Side is an end of the connection.
+type Side uint8
+
+// The sides.
+const (
+	SideUnknown Side = iota
+	SideLocal
+	SideRemote
+)
+
+// End is how a connection ended, and who ended it: who sent the first FIN, or the RST.
+type End struct {
+	Way Way
+	By  Side
+}
+
+// Sink is told of connections. The pointer is valid during the call only.
+type Sink interface {
+	Opened(c *Connection)
+	Closed(c *Connection)
+	Failed(c *Connection)
+}
