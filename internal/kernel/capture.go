@@ -23,7 +23,7 @@ type Options struct {
 	RingBytes   int    // size of each ring buffer; a power of two and a multiple of the page size
 	ExcludeSelf bool   // leave out the sockets of this process
 	Rules       []Rule // at most MaxRules; none: everything is observed
-	Verdicts    int    // processes whose judgement the kernel remembers; only with Rules
+	Processes   int    // how many owners of sockets the kernel remembers
 }
 
 // Limits of the kernel programs.
@@ -128,8 +128,10 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		}
 	}
 	spec.Maps[bpf.SocketflowMapRings].InnerMap.MaxEntries = uint32(opts.RingBytes)
+	processes := uint32(max(opts.Processes, 1))
+	spec.Maps[bpf.SocketflowMapProcesses].MaxEntries = processes
 	if len(opts.Rules) > 0 {
-		spec.Maps[bpf.SocketflowMapVerdicts].MaxEntries = uint32(max(opts.Verdicts, 1))
+		spec.Maps[bpf.SocketflowMapVerdicts].MaxEntries = processes
 		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
 	}
 	return nil

@@ -25,13 +25,20 @@ func eachNetNS(f func() error) error {
 		// Never unlocked: the thread ends with the goroutine, so that no other goroutine runs in a foreign namespace.
 		runtime.LockOSThread()
 		seen := make(map[uint64]bool)
-		var errs []error
+		var failed int
+		var first error
 		for _, name := range names {
 			if err := inNetNS(name, seen, f); err != nil {
-				errs = append(errs, err)
+				failed++
+				if first == nil {
+					first = err
+				}
 			}
 		}
-		done <- errors.Join(errs...)
+		if failed > 0 { // without the privilege there is one for every process
+			first = fmt.Errorf("%d of %d network namespaces, the first: %w", failed, len(names), first)
+		}
+		done <- first
 	}()
 	return <-done
 }

@@ -1,0 +1,191 @@
+package otlp
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// facts are what is known of a connection at the moment it is told. An attribute is there if and only if all the facts
+// that it needs are.
+type facts uint16
+
+const (
+	hasRemoteAddress facts = 1 << iota
+	hasRemotePort
+	hasLocalAddress
+	hasLocalPort
+	isIPv4
+	isIPv6
+	isClient
+	isServer
+	hasNetNS
+	hasEnded
+	wasEstablished // and has ended: there are counts
+	hasRTT
+	hasWay
+	hasSide
+	hasError
+)
+
+func (f *facts) add(fact facts, holds bool) {
+	if holds {
+		*f |= fact
+	}
+}
+
+// family is the set of conventions that an attribute is from.
+type family uint8
+
+const (
+	always family = iota
+	stable
+	net
+)
+
+// attribute is one row of the table.
+type attribute struct {
+	key    string
+	family family
+	needs  facts
+	put    func(pcommon.Value, *report)
+}
+
+// attributes are all attributes of log records and spans, in the order in which they are written. The log record and
+// the span of one ending have the same ones, so that they cannot disagree.
+var attributes = [...]attribute{
+	{connectionID, always, 0, func(v pcommon.Value, r *report) { v.SetStr(r.id) }},
+
+	{networkPeerAddress, stable, hasRemoteAddress, putRemoteAddress},
+	{networkPeerPort, stable, hasRemotePort, putRemotePort},
+	{networkLocalAddress, stable, hasLocalAddress, putLocalAddress},
+	{networkLocalPort, stable, hasLocalPort, putLocalPort},
+	{serverAddress, stable, hasRemoteAddress | isClient, putRemoteAddress},
+	{serverPort, stable, hasRemotePort | isClient, putRemotePort},
+	{serverAddress, stable, hasLocalAddress | isServer, putLocalAddress},
+	{serverPort, stable, hasLocalPort | isServer, putLocalPort},
+	{clientAddress, stable, hasRemoteAddress | isServer, putRemoteAddress},
+	{clientPort, stable, hasRemotePort | isServer, putRemotePort},
+	{networkTransport, stable, 0, text("tcp")},
+	{networkType, stable, isIPv4, text("ipv4")},
+	{networkType, stable, isIPv6, text("ipv6")},
+
+	{netSockPeerAddr, net, hasRemoteAddress, putRemoteAddress},
+	{netSockPeerPort, net, hasRemotePort, putRemotePort},
+	{netPeerIP, net, hasRemoteAddress, putRemoteAddress},
+	{netSockHostAddr, net, hasLocalAddress, putLocalAddress},
+	{netSockHostPort, net, hasLocalPort, putLocalPort},
+	{netHostIP, net, hasLocalAddress, putLocalAddress},
+	{netPeerName, net, hasRemoteAddress, putRemoteAddress},
+	{netPeerPort, net, hasRemotePort, putRemotePort},
+	{netHostName, net, hasLocalAddress | isServer, putLocalAddress},
+	{netHostPort, net, hasLocalPort | isServer, putLocalPort},
+	{netTransport, net, 0, text("ip_tcp")},
+	{netSockFamily, net, isIPv4, text("inet")},
+	{netSockFamily, net, isIPv6, text("inet6")},
+
+	{role, always, isClient, text("client")},
+	{role, always, isServer, text("server")},
+	{roleSource, always, 0, func(v pcommon.Value, r *report) {
+		v.SetStr(nameOf(roleSourceNames[:], r.connection.RoleSource))
+	}},
+	{capture, always, 0, func(v pcommon.Value, r *report) {
+		v.SetStr(nameOf(captureNames[:], r.connection.Capture))
+	}},
+	{addressSource, always, 0, func(v pcommon.Value, r *report) {
+		v.SetStr(nameOf(addressSourceNames[:], r.connection.AddressSource))
+	}},
+	{netNS, always, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
+
+	{errorType, always, hasError, func(v pcommon.Value, r *report) { v.SetStr(r.err.name) }},
+	{duration, always, hasEnded, func(v pcommon.Value, r *report) {
+		v.SetDouble(time.Duration(r.duration()).Seconds())
+	}},
+	{bytesSent, always, wasEstablished, func(v pcommon.Value, r *report) {
+		v.SetInt(int64(r.connection.Stats.BytesSent))
+	}},
+	{bytesReceived, always, wasEstablished, func(v pcommon.Value, r *report) {
+		v.SetInt(int64(r.connection.Stats.BytesReceived))
+	}},
+	{segmentsSent, always, wasEstablished, func(v pcommon.Value, r *report) {
+		v.SetInt(int64(r.connection.Stats.SegmentsSent))
+	}},
+	{segmentsReceived, always, wasEstablished, func(v pcommon.Value, r *report) {
+		v.SetInt(int64(r.connection.Stats.SegmentsReceived))
+	}},
+	{tcpRTT, always, wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
+		v.SetDouble(float64(r.connection.Stats.RTT) / 1e6)
+	}},
+	// An attempt has these too: the SYNs that nobody answered.
+	{tcpRetransmits, always, hasEnded, func(v pcommon.Value, r *report) {
+		v.SetInt(int64(r.connection.Stats.Retransmits))
+	}},
+	{endHow, always, hasEnded | hasWay, func(v pcommon.Value, r *report) {
+		v.SetStr(nameOf(wayNames[:], r.connection.End.Way))
+	}},
+	{endBy, always, hasEnded | hasSide, func(v pcommon.Value, r *report) {
+		v.SetStr(nameOf(sideNames[:], r.connection.End.By))
+	}},
+}
+
+// text puts the same value always.
+func text(value string) func(pcommon.Value, *report) {
+	return func(v pcommon.Value, _ *report) { v.SetStr(value) }
+}
+
+func putRemoteAddress(v pcommon.Value, r *report) { v.SetStr(r.remote) }
+func putRemotePort(v pcommon.Value, r *report)    { v.SetInt(int64(r.connection.Remote.Port())) }
+func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
+func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
+
+var (
+	roleSourceNames = [...]string{
+		event.RoleSourceUnknown:  "unknown",
+		event.RoleSourceConnect:  "connect",
+		event.RoleSourceAccept:   "accept",
+		event.RoleSourceListener: "listener",
+	}
+	addressSourceNames = [...]string{
+		socket.AddressSourceUnknown: "unknown",
+		socket.AddressSourceSock:    "sock",
+		socket.AddressSourceConnect: "connect",
+	}
+	captureNames = [...]string{
+		socket.CaptureComplete:        "complete",
+		socket.CaptureGap:             "gap",
+		socket.CaptureJoinedMidstream: "joined_midstream",
+	}
+	wayNames = [...]string{
+		socket.WayUnknown:  "unknown",
+		socket.WayFIN:      "fin",
+		socket.WayRST:      "rst",
+		socket.WayTimeout:  "timeout",
+		socket.WayError:    "error",
+		socket.WayCanceled: "canceled",
+	}
+	sideNames = [...]string{
+		socket.SideUnknown: "unknown",
+		socket.SideLocal:   "local",
+		socket.SideRemote:  "remote",
+	}
+)
+
+// nameOf is a value's name. A value that has come to exist since the table was written is "unknown", not a panic in
+// somebody's collector.
+func nameOf[T ~uint8](names []string, value T) string {
+	if int(value) < len(names) {
+		return names[value]
+	}
+	return "unknown"
+}
+
+// entry is a value's row of a table whose first row is for the unknown.
+func entry[T any, V ~uint8](rows []T, value V) T {
+	if int(value) < len(rows) {
+		return rows[value]
+	}
+	return rows[0]
+}

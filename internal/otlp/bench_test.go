@@ -1,0 +1,115 @@
+package otlp
+
+import (
+	"net/netip"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// benchmarkBatch is 64 connections between two processes of one host, told from both ends.
+func benchmarkBatch(end socket.End) []socket.Connection {
+	client, server := curl(), nginx()
+	batch := make([]socket.Connection, 64)
+	for i := range batch {
+		near := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i / 4)}), uint16(40000+i))
+		far := netip.MustParseAddrPort("10.0.1.7:443")
+		c := socket.Connection{
+			ID: uint64(i), Process: client, Local: near, Remote: far, NetNS: 4026531840,
+			Role: event.RoleClient, RoleSource: event.RoleSourceConnect, AddressSource: socket.AddressSourceSock,
+			StartedAt: 1_700_000_000_000_000_000, EndedAt: 1_700_000_001_530_000_000, End: end,
+			Stats: event.Ending{
+				BytesSent: 1234, BytesReceived: 4_567_890, SegmentsSent: 12, SegmentsReceived: 3210, RTT: 431,
+				Retransmits: 1,
+			},
+		}
+		if i%2 == 1 {
+			c.Process, c.Local, c.Remote = server, far, near
+			c.Role, c.RoleSource = event.RoleServer, event.RoleSourceAccept
+		}
+		batch[i] = c
+	}
+	return batch
+}
+
+// One operation is one connection.
+func benchmarkTelling(b *testing.B, end socket.End, tell func(*Builder, *socket.Connection)) {
+	for name, options := range map[string]Options{
+		"log":  {Logs: true},
+		"span": {Traces: true},
+		"both": {Logs: true, Traces: true},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			builder, batch := NewBuilder(options), benchmarkBatch(end)
+			for i := 0; b.Loop(); i++ {
+				tell(builder, &batch[i%len(batch)])
+				if i%len(batch) == len(batch)-1 {
+					builder.Take()
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkOpened(b *testing.B) {
+	benchmarkTelling(b, socket.End{}, (*Builder).Opened)
+}
+
+func BenchmarkClosed(b *testing.B) {
+	benchmarkTelling(b, socket.End{Way: socket.WayFIN, By: socket.SideRemote}, (*Builder).Closed)
+}
+
+func BenchmarkFailed(b *testing.B) {
+	benchmarkTelling(b, socket.End{Way: socket.WayRST, By: socket.SideRemote}, (*Builder).Failed)
+}
+
+// What pdata alone asks for: the same records, copied. A Value is an allocation of its own, whoever makes it.
+func BenchmarkFloor(b *testing.B) {
+	builder, batch := NewBuilder(Options{Logs: true, Traces: true}), benchmarkBatch(socket.End{Way: socket.WayFIN, By: socket.SideRemote})
+	builder.Closed(&batch[0])
+	logs, traces := builder.Take()
+	b.Run("log", func(b *testing.B) {
+		b.ReportAllocs()
+		record := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
+		copies := plog.NewLogRecordSlice()
+		for i := 0; b.Loop(); i++ {
+			if i%len(batch) == 0 {
+				copies = plog.NewLogRecordSlice()
+			}
+			record.CopyTo(copies.AppendEmpty())
+		}
+	})
+	b.Run("span", func(b *testing.B) {
+		b.ReportAllocs()
+		span := traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+		copies := ptrace.NewSpanSlice()
+		for i := 0; b.Loop(); i++ {
+			if i%len(batch) == 0 {
+				copies = ptrace.NewSpanSlice()
+			}
+			span.CopyTo(copies.AppendEmpty())
+		}
+	})
+}
+
+// A batch of programs that live for one connection: each needs a resource of its own.
+func BenchmarkClosedByShortLivedProcesses(b *testing.B) {
+	b.ReportAllocs()
+	builder, batch := NewBuilder(Options{Logs: true}), benchmarkBatch(socket.End{Way: socket.WayFIN})
+	for i := range batch {
+		batch[i].Process = new(process.Info)
+		*batch[i].Process = *curl()
+	}
+	for i := 0; b.Loop(); i++ {
+		builder.Closed(&batch[i%len(batch)])
+		if i%len(batch) == len(batch)-1 {
+			builder.Take()
+		}
+	}
+}

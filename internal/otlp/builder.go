@@ -1,0 +1,221 @@
+// Package otlp turns connections into OTLP data: log records and spans.
+package otlp
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// AddressAttributes says which names addresses go by.
+type AddressAttributes uint8
+
+// The choices of names.
+const (
+	AddressBoth   AddressAttributes = iota
+	AddressStable                   // network.*, server.*, client.*
+	AddressNet                      // net.*
+)
+
+// SpanPolicy says which connections have a span of their own.
+type SpanPolicy uint8
+
+// The policies.
+const (
+	SpansAuto   SpanPolicy = iota // attempts that failed, and connections of which no protocol was parsed
+	SpansAlways                   // every attempt and every connection
+	SpansNever                    // none
+)
+
+// Options of a Builder. The zero value builds nothing; what is built has good defaults otherwise.
+type Options struct {
+	Logs, Traces    bool // the signals that are wanted
+	Addresses       AddressAttributes
+	CommandLine     bool // describe processes with their command line, which may hold secrets
+	ConnectionSpans SpanPolicy
+	// ScopeName and ScopeVersion name who observed.
+	ScopeName, ScopeVersion string
+	// HostID is a number that no other host has, and that the host does not have again after its next boot: with
+	// a Connection's ID it makes the ids of what is told of it.
+	HostID uint64
+	// Now is the time of observation; nil is time.Now.
+	Now func() time.Time
+}
+
+// Builder collects what it is told into one batch of logs and one of traces. It is for one goroutine.
+//
+// A batch grows until Take: who calls it bounds it, by LogRecords and Spans.
+type Builder struct {
+	options  Options
+	identity identity
+	shapes   shapes
+	texts    addressTexts
+
+	logs    plog.Logs
+	traces  ptrace.Traces
+	records int
+	spans   int
+	// groups are of this batch only. Keyed by pointer: an Info is immutable, another one is another description.
+	groups map[*process.Info]*group
+
+	// Kept between calls so that telling does not allocate them.
+	report   report
+	sentence []byte
+}
+
+var _ socket.Sink = (*Builder)(nil)
+
+// NewBuilder returns a Builder with an empty batch.
+func NewBuilder(options Options) *Builder {
+	if options.Now == nil {
+		options.Now = time.Now
+	}
+	return &Builder{
+		options:  options,
+		identity: newIdentity(options.HostID),
+		shapes:   newShapes(options.Addresses),
+		logs:     plog.NewLogs(),
+		traces:   ptrace.NewTraces(),
+		groups:   make(map[*process.Info]*group),
+	}
+}
+
+// Opened adds the log record of a connection that was opened.
+func (b *Builder) Opened(c *socket.Connection) { b.tell(c, &opening) }
+
+// Closed adds the log record and the span of a connection that has ended.
+func (b *Builder) Closed(c *socket.Connection) { b.tell(c, &closing) }
+
+// Failed adds the log record and the span of an attempt that did not become a connection.
+func (b *Builder) Failed(c *socket.Connection) { b.tell(c, &failure) }
+
+// LogRecords is the number of log records in the batch.
+func (b *Builder) LogRecords() int { return b.records }
+
+// Spans is the number of spans in the batch.
+func (b *Builder) Spans() int { return b.spans }
+
+// Take hands over the batch and begins another. The Builder keeps no reference to what it hands over.
+func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
+	logs, traces := b.logs, b.traces
+	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
+	b.records, b.spans = 0, 0
+	clear(b.groups)
+	return logs, traces
+}
+
+func (b *Builder) tell(c *socket.Connection, h *happening) {
+	spanned := b.hasSpan(c)
+	needsSpan := spanned && h.span != ""
+	if !b.options.Logs && !needsSpan {
+		return
+	}
+	r := &b.report
+	r.read(c, h, &b.texts)
+	r.group = b.groupOf(c.Process)
+	r.id = b.identity.connectionID(c.ID)
+	switch attributes := b.shapes.of(r.facts); {
+	case b.options.Logs && needsSpan:
+		written := b.addRecord(r, h, spanned).Attributes()
+		attributes.write(written, r)
+		written.CopyTo(b.addSpan(r, h).Attributes()) // costs two thirds of writing them again
+	case b.options.Logs:
+		attributes.write(b.addRecord(r, h, spanned).Attributes(), r)
+	default:
+		attributes.write(b.addSpan(r, h).Attributes(), r)
+	}
+	r.connection, r.group = nil, nil // theirs is over
+}
+
+// hasSpan says whether a connection has, or will have, a span of its own.
+//
+// SpansAuto is SpansAlways as long as there is no protocol that is parsed.
+func (b *Builder) hasSpan(*socket.Connection) bool {
+	return b.options.Traces && b.options.ConnectionSpans != SpansNever
+}
+
+// addRecord adds a log record, all but its attributes.
+func (b *Builder) addRecord(r *report, h *happening, spanned bool) plog.LogRecord {
+	c := r.connection
+	record := b.recordsOf(r.group, c.Process).AppendEmpty()
+	b.records++
+	at := c.StartedAt
+	if h.facts&hasEnded != 0 {
+		at = r.endedAt()
+	}
+	record.SetEventName(h.event)
+	record.SetTimestamp(pcommon.Timestamp(at))
+	record.SetObservedTimestamp(pcommon.NewTimestampFromTime(b.options.Now()))
+	record.SetSeverityNumber(r.severity())
+	if spanned {
+		record.SetTraceID(b.identity.traceID(c.ID))
+		record.SetSpanID(b.identity.spanID(c.ID))
+	}
+	b.sentence = h.sentence(b.sentence[:0], r)
+	record.Body().SetStr(string(b.sentence))
+	return record
+}
+
+// addSpan adds a span, all but its attributes.
+func (b *Builder) addSpan(r *report, h *happening) ptrace.Span {
+	c := r.connection
+	span := b.spansOf(r.group, c.Process).AppendEmpty()
+	b.spans++
+	span.SetTraceID(b.identity.traceID(c.ID))
+	span.SetSpanID(b.identity.spanID(c.ID))
+	span.SetName(h.span)
+	span.SetKind(entry(kinds[:], c.Role))
+	span.SetStartTimestamp(pcommon.Timestamp(c.StartedAt))
+	span.SetEndTimestamp(pcommon.Timestamp(r.endedAt()))
+	if r.err.name != "" {
+		span.Status().SetCode(ptrace.StatusCodeError)
+		span.Status().SetMessage(r.err.text)
+	}
+	return span
+}
+
+func (b *Builder) groupOf(p *process.Info) *group {
+	g := b.groups[p]
+	if g == nil {
+		g = &group{subject: subject(p)}
+		b.groups[p] = g
+	}
+	return g
+}
+
+func (b *Builder) recordsOf(g *group, p *process.Info) plog.LogRecordSlice {
+	if !g.hasRecords {
+		resource := b.logs.ResourceLogs().AppendEmpty()
+		resource.SetSchemaUrl(semconv.SchemaURL)
+		describe(p, b.options.CommandLine, resource.Resource().Attributes())
+		scope := resource.ScopeLogs().AppendEmpty()
+		scope.SetSchemaUrl(semconv.SchemaURL)
+		b.nameScope(scope.Scope())
+		g.records, g.hasRecords = scope.LogRecords(), true
+	}
+	return g.records
+}
+
+func (b *Builder) spansOf(g *group, p *process.Info) ptrace.SpanSlice {
+	if !g.hasSpans {
+		resource := b.traces.ResourceSpans().AppendEmpty()
+		resource.SetSchemaUrl(semconv.SchemaURL)
+		describe(p, b.options.CommandLine, resource.Resource().Attributes())
+		scope := resource.ScopeSpans().AppendEmpty()
+		scope.SetSchemaUrl(semconv.SchemaURL)
+		b.nameScope(scope.Scope())
+		g.spans, g.hasSpans = scope.Spans(), true
+	}
+	return g.spans
+}
+
+func (b *Builder) nameScope(scope pcommon.InstrumentationScope) {
+	scope.SetName(b.options.ScopeName)
+	scope.SetVersion(b.options.ScopeVersion)
+}

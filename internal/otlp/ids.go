@@ -1,0 +1,65 @@
+package otlp
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// identity derives a connection's ids from its number and the host's, so that everything told of a connection carries
+// the same ids without anything being remembered between its opening and its end.
+//
+// Each id has a key of its own: no two connections of a host share an id, because mix is a bijection, and for two hosts
+// to meet in a 128-bit trace id both of its keys would have to differ by the same bits.
+type identity struct {
+	connection, traceHigh, traceLow, span uint64
+}
+
+func newIdentity(host uint64) identity {
+	next := func() uint64 { // splitmix64, seeded with the host
+		host += goldenGamma
+		return mix(host)
+	}
+	return identity{connection: next(), traceHigh: next(), traceLow: next(), span: next()}
+}
+
+// goldenGamma is the odd number nearest to 2^64 divided by the golden ratio, the increment of splitmix64.
+const goldenGamma = 0x9e3779b97f4a7c15
+
+// mix is the finalizer of splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014;
+// the constants are variant 13 of David Stafford's "Better Bit Mixing"). Connection numbers may be consecutive; samplers
+// judge a trace by the low 56 bits of its id and want them to look random (W3C Trace Context Level 2, "random trace id").
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// connectionID is the value of socketflow.connection.id.
+func (i identity) connectionID(number uint64) string {
+	var raw [8]byte
+	var digits [16]byte
+	binary.BigEndian.PutUint64(raw[:], mix(i.connection^number))
+	hex.Encode(digits[:], raw[:])
+	return string(digits[:])
+}
+
+func (i identity) traceID(number uint64) pcommon.TraceID {
+	var id pcommon.TraceID
+	binary.BigEndian.PutUint64(id[:8], mix(i.traceHigh^number))
+	binary.BigEndian.PutUint64(id[8:], mix(i.traceLow^number))
+	if id.IsEmpty() {
+		id[15] = 1 // all zero means "none"
+	}
+	return id
+}
+
+func (i identity) spanID(number uint64) pcommon.SpanID {
+	var id pcommon.SpanID
+	binary.BigEndian.PutUint64(id[:], mix(i.span^number))
+	if id.IsEmpty() {
+		id[7] = 1 // all zero means "none"
+	}
+	return id
+}

@@ -1,0 +1,85 @@
+package otlp
+
+// Every name that leaves this package. Names outside socketflow.* are the OpenTelemetry semantic conventions' own: the
+// test compares them with the constants of go.opentelemetry.io/otel/semconv.
+
+// Resource attributes: the process that owns the socket.
+const (
+	serviceName           = "service.name"            // what the process calls itself, else what it was seen to be
+	processPID            = "process.pid"             // in the pid namespace of the collector's procfs
+	processExecutableName = "process.executable.name" // last element of the path
+	processExecutablePath = "process.executable.path"
+	processCommandLine    = "process.command_line" // the arguments joined by single spaces; on request only
+	processCommandArgs    = "process.command_args" // the arguments one by one; on request only
+	containerID           = "container.id"
+	containerName         = "container.name"
+	k8sPodUID             = "k8s.pod.uid"
+)
+
+// Addresses as the current conventions name them. Addresses are IP addresses as text, ports are numbers.
+const (
+	networkPeerAddress  = "network.peer.address" // remote end of the socket
+	networkPeerPort     = "network.peer.port"
+	networkLocalAddress = "network.local.address" // local end of the socket
+	networkLocalPort    = "network.local.port"
+	serverAddress       = "server.address" // the end that accepts, whichever side it is told from
+	serverPort          = "server.port"
+	clientAddress       = "client.address" // the end that connects; told by the server only
+	clientPort          = "client.port"
+	networkTransport    = "network.transport" // "tcp"
+	networkType         = "network.type"      // "ipv4", "ipv6"
+)
+
+// Addresses as the conventions named them before 1.21, and in part before 1.13: dashboards of that time still ask for
+// them.
+const (
+	netSockPeerAddr = "net.sock.peer.addr" // remote end of the socket
+	netSockPeerPort = "net.sock.peer.port"
+	netPeerIP       = "net.peer.ip"        // the same, before 1.13
+	netSockHostAddr = "net.sock.host.addr" // local end of the socket
+	netSockHostPort = "net.sock.host.port"
+	netHostIP       = "net.host.ip"   // the same, before 1.13
+	netPeerName     = "net.peer.name" // logical remote end
+	netPeerPort     = "net.peer.port"
+	netHostName     = "net.host.name" // logical local end; told by the server only
+	netHostPort     = "net.host.port"
+	netTransport    = "net.transport"   // "ip_tcp"
+	netSockFamily   = "net.sock.family" // "inet", "inet6"
+)
+
+// What a connection was, and how that is known.
+const (
+	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same on everything that is told of a connection
+	role          = "socketflow.role"           // "client", "server"; absent if not known
+	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "unknown"
+	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
+	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
+	netNS         = "socketflow.netns"          // inode of the network namespace
+)
+
+// How a connection went. Counts are those of the whole connection.
+const (
+	errorType        = "error.type"          // errno name; "canceled": the program gave up; "_OTHER": cause not known
+	duration         = "socketflow.duration" // seconds, from what is called the start to the end
+	bytesSent        = "socketflow.bytes.sent"
+	bytesReceived    = "socketflow.bytes.received"
+	segmentsSent     = "socketflow.segments.sent"
+	segmentsReceived = "socketflow.segments.received"
+	tcpRTT           = "socketflow.tcp.rtt"         // seconds, smoothed, as last measured
+	tcpRetransmits   = "socketflow.tcp.retransmits" // segments sent again
+	endHow           = "socketflow.end.how"         // "fin", "rst", "timeout", "error", "canceled"
+	endBy            = "socketflow.end.by"          // "local", "remote": who sent the first FIN, or the RST
+)
+
+// Event names of log records.
+const (
+	eventOpen  = "socketflow.connection.open"
+	eventClose = "socketflow.connection.close"
+	eventFail  = "socketflow.connection.fail"
+)
+
+// Span names: low in cardinality, so without an address.
+const (
+	spanConnection = "tcp.connection" // a connection from beginning to end
+	spanConnect    = "tcp.connect"    // an attempt that did not become one
+)

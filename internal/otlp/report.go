@@ -1,0 +1,95 @@
+package otlp
+
+import (
+	"net/netip"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// happening is a thing that is told of a connection.
+type happening struct {
+	event    string
+	span     string // "" if there is none to make yet
+	facts    facts  // that follow from it
+	err      func(*socket.Connection) errno
+	sentence func([]byte, *report) []byte
+}
+
+// The happenings. An opening is when StartedAt says: for a client the call of connect, for a server the end of the
+// handshake, for a connection older than the capture the moment it was first seen.
+var (
+	opening = happening{event: eventOpen, sentence: appendOpened}
+	closing = happening{
+		event: eventClose, span: spanConnection, facts: hasEnded | wasEstablished,
+		err: errorOfClosing, sentence: appendClosed,
+	}
+	failure = happening{
+		event: eventFail, span: spanConnect, facts: hasEnded,
+		err: errorOfFailure, sentence: appendFailed,
+	}
+)
+
+// report is what is told of one connection, read once for both signals.
+type report struct {
+	connection    *socket.Connection
+	group         *group
+	facts         facts
+	err           errno
+	id            string
+	local, remote string // the addresses, "" where not known
+}
+
+var factsOfRole = [...]facts{event.RoleUnknown: 0, event.RoleClient: isClient, event.RoleServer: isServer}
+
+var kinds = [...]ptrace.SpanKind{
+	event.RoleUnknown: ptrace.SpanKindInternal,
+	event.RoleClient:  ptrace.SpanKindClient,
+	event.RoleServer:  ptrace.SpanKindServer,
+}
+
+// read fills the report with a connection.
+func (r *report) read(c *socket.Connection, h *happening, texts *addressTexts) {
+	*r = report{connection: c, facts: h.facts | entry(factsOfRole[:], c.Role)}
+	r.remote = r.readAddress(c.Remote.Addr(), texts)
+	r.local = r.readAddress(c.Local.Addr(), texts)
+	if h.err != nil {
+		r.err = h.err(c)
+	}
+	r.facts.add(hasRemoteAddress, r.remote != "")
+	r.facts.add(hasRemotePort, c.Remote.Port() != 0)
+	r.facts.add(hasLocalAddress, r.local != "")
+	r.facts.add(hasLocalPort, c.Local.Port() != 0)
+	r.facts.add(hasNetNS, c.NetNS != 0)
+	r.facts.add(hasRTT, c.Stats.RTT != 0)
+	r.facts.add(hasWay, c.End.Way != socket.WayUnknown)
+	r.facts.add(hasSide, c.End.By != socket.SideUnknown)
+	r.facts.add(hasError, r.err.name != "")
+}
+
+// readAddress returns an address as text, "" if there is none: the zero Addr, 0.0.0.0 and :: are what is left where none
+// was read.
+func (r *report) readAddress(a netip.Addr, texts *addressTexts) string {
+	if !a.IsValid() || a.IsUnspecified() {
+		return ""
+	}
+	r.facts.add(isIPv4, a.Is4())
+	r.facts.add(isIPv6, a.Is6())
+	return texts.of(a)
+}
+
+// endedAt is never before StartedAt: the wall clock may be set back in between, and backends refuse such spans.
+func (r *report) endedAt() int64 { return max(r.connection.EndedAt, r.connection.StartedAt) }
+
+func (r *report) duration() int64 { return r.endedAt() - r.connection.StartedAt }
+
+// severity of the log record. A connection that failed or broke is worth a look and seldom more: programs try again.
+func (r *report) severity() plog.SeverityNumber {
+	if r.err.name != "" {
+		return plog.SeverityNumberWarn
+	}
+	return plog.SeverityNumberInfo
+}

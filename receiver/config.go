@@ -1,0 +1,254 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+)
+
+// Config is what a user may set. Each comment says what a key means, its unit, its range and its default.
+type Config struct {
+	// Mode is how the kernel is watched: "auto" or "socket". Both read the kernel's sockets, for which the kernel has to
+	// describe its types (BTF). Default: auto.
+	Mode Mode `mapstructure:"mode"`
+
+	// OnUnsupported is what to do where the host cannot be observed: "fail" keeps the collector from starting; "warn" logs why,
+	// sets the component's status to permanent error, emits nothing, and lets the collector run. Default: fail.
+	OnUnsupported OnUnsupported `mapstructure:"on_unsupported"`
+
+	// Include lists what is observed; a socket has to match one selector. Empty means everything. Default: empty.
+	Include []Selector `mapstructure:"include"`
+
+	// Exclude lists what is left out, also of what Include matches. Both lists together hold at most 64 selectors.
+	// Default: empty.
+	Exclude []Selector `mapstructure:"exclude"`
+
+	// ExcludeSelf leaves out the collector's own sockets, so that exporting does not feed itself. Default: true.
+	ExcludeSelf bool `mapstructure:"exclude_self"`
+
+	// AddressAttributes is the family of address attributes: "stable" (network.*, server.*, client.*), "net" (net.*, of semantic
+	// conventions before 1.21) or "both". Default: both.
+	AddressAttributes AddressAttributes `mapstructure:"address_attributes"`
+
+	// ConnectionSpans is which connections get a span of their own, beside those that failed to open: "auto" (the ones that
+	// spoke no protocol that is parsed), "always" or "never". Default: auto.
+	ConnectionSpans ConnectionSpans `mapstructure:"connection_spans"`
+
+	// ProcessCommandLine adds process.command_line to the resource. Command lines may hold secrets. Default: false.
+	ProcessCommandLine bool `mapstructure:"process_command_line"`
+
+	// RingBuffer is the memory through which the kernel hands over events.
+	RingBuffer RingBufferConfig `mapstructure:"ring_buffer"`
+
+	// PollInterval is how long an event may wait in a ring buffer that does not fill: 10ms to 1s. Default: 100ms.
+	PollInterval time.Duration `mapstructure:"poll_interval"`
+
+	// Limits bound the receiver's memory.
+	Limits LimitsConfig `mapstructure:"limits"`
+
+	// Batch is how items are gathered before they are handed to the pipeline.
+	Batch BatchConfig `mapstructure:"batch"`
+
+	_ struct{} // keyed literals only: keys may be added
+}
+
+// RingBufferConfig sizes the memory through which the kernel hands over events.
+type RingBufferConfig struct {
+	// Size is the size of each ring buffer: bytes, or a number with a unit such as 4MiB. A power of two, from one page of memory
+	// to 1GiB. Default: 2MiB.
+	Size ByteSize `mapstructure:"size"`
+
+	// Shards is the number of ring buffers, each with a reader of its own: 1, 2, 4 or 8; 0 means the largest of them that does
+	// not exceed the number of CPUs. Default: 0.
+	Shards int `mapstructure:"shards"`
+}
+
+// LimitsConfig bounds the receiver's memory.
+type LimitsConfig struct {
+	// Sockets is how many sockets are followed at a time, in all shards together: 64 to 16777216. Beyond it the least used are
+	// dropped, and counted. Default: 65536.
+	Sockets int `mapstructure:"sockets"`
+
+	// Processes is how many processes are remembered at a time, in all shards together: 64 to 1048576. Default: 16384.
+	Processes int `mapstructure:"processes"`
+}
+
+// BatchConfig says how items are gathered. The batch processor need not follow.
+type BatchConfig struct {
+	// Size is how many log records, or spans, are handed over at the latest: 1 to 65536. Default: 1024.
+	Size int `mapstructure:"size"`
+
+	// Timeout is how long an item waits for others at most: 1ms to 10s. Default: 200ms.
+	Timeout time.Duration `mapstructure:"timeout"`
+}
+
+// Mode is how the kernel is watched.
+type Mode string
+
+// The modes.
+const (
+	ModeAuto   Mode = "auto"
+	ModeSocket Mode = "socket"
+)
+
+// OnUnsupported is what to do where the host cannot be observed.
+type OnUnsupported string
+
+// The ways to go on.
+const (
+	OnUnsupportedFail OnUnsupported = "fail"
+	OnUnsupportedWarn OnUnsupported = "warn"
+)
+
+// AddressAttributes is a family of address attributes.
+type AddressAttributes string
+
+// The families.
+const (
+	AddressAttributesBoth   AddressAttributes = "both"
+	AddressAttributesStable AddressAttributes = "stable"
+	AddressAttributesNet    AddressAttributes = "net"
+)
+
+// ConnectionSpans is which connections get a span.
+type ConnectionSpans string
+
+// The choices.
+const (
+	ConnectionSpansAuto   ConnectionSpans = "auto"
+	ConnectionSpansAlways ConnectionSpans = "always"
+	ConnectionSpansNever  ConnectionSpans = "never"
+)
+
+const (
+	maxSelectors      = 64 // the kernel side's RULES_MAX
+	maxShards         = 8  // the kernel side's SHARDS_MAX
+	maxRingBuffer     = 1 << 30
+	minSockets        = 64
+	maxSockets        = 1 << 24
+	minProcesses      = 64
+	maxProcesses      = 1 << 20
+	maxBatchSize      = 1 << 16
+	minPollInterval   = 10 * time.Millisecond
+	maxPollInterval   = time.Second
+	minBatchTimeout   = time.Millisecond
+	maxBatchTimeout   = 10 * time.Second
+	defaultRingBuffer = 2 << 20
+)
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		Mode:              ModeAuto,
+		OnUnsupported:     OnUnsupportedFail,
+		ExcludeSelf:       true,
+		AddressAttributes: AddressAttributesBoth,
+		ConnectionSpans:   ConnectionSpansAuto,
+		RingBuffer:        RingBufferConfig{Size: defaultRingBuffer},
+		PollInterval:      100 * time.Millisecond,
+		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384},
+		Batch:             BatchConfig{Size: 1024, Timeout: 200 * time.Millisecond},
+	}
+}
+
+// Validate says everything that is wrong at this level. The collector itself asks the parts, and puts their keys before their
+// messages.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Mode == "syscall" {
+		errs = append(errs, errors.New(`mode: "syscall" is not available yet; write "auto" or "socket"`))
+	} else {
+		errs = append(errs, oneOf("mode", c.Mode, ModeAuto, ModeSocket))
+	}
+	errs = append(errs,
+		oneOf("on_unsupported", c.OnUnsupported, OnUnsupportedFail, OnUnsupportedWarn),
+		oneOf("address_attributes", c.AddressAttributes, AddressAttributesBoth, AddressAttributesStable, AddressAttributesNet),
+		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
+		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
+	)
+	if n := len(c.Include) + len(c.Exclude); n > maxSelectors {
+		errs = append(errs, fmt.Errorf("include and exclude hold %d selectors; write at most %d in all, "+
+			`for example by joining patterns: executable: "/usr/bin/{curl,wget}"`, n, maxSelectors))
+	}
+	return errors.Join(errs...)
+}
+
+// Validate says everything that is wrong with the sizes.
+func (c *RingBufferConfig) Validate() error {
+	var errs []error
+	page := ByteSize(os.Getpagesize())
+	switch {
+	case c.Size < page || c.Size > maxRingBuffer:
+		errs = append(errs, fmt.Errorf("size: write a power of two from %d (a page of memory here) to %d bytes, for example 2MiB, not %d",
+			page, maxRingBuffer, c.Size))
+	case bits.OnesCount64(uint64(c.Size)) != 1:
+		below := ByteSize(1) << (bits.Len64(uint64(c.Size)) - 1)
+		errs = append(errs, fmt.Errorf("size: the kernel wants a power of two; write %s or %s, not %d", below, 2*below, c.Size))
+	}
+	if c.Shards < 0 || c.Shards > maxShards || bits.OnesCount(uint(c.Shards)) > 1 {
+		errs = append(errs, fmt.Errorf("shards: write 1, 2, 4 or %d, or 0 for as many as the CPUs call for, not %d", maxShards, c.Shards))
+	}
+	return inline(errs...)
+}
+
+// shardsOn is the number of shards on a host with so many CPUs.
+func (c *RingBufferConfig) shardsOn(cpus int) int {
+	if c.Shards != 0 {
+		return c.Shards
+	}
+	return min(maxShards, 1<<(bits.Len(uint(max(cpus, 1)))-1))
+}
+
+// Validate says everything that is wrong with the limits.
+func (c *LimitsConfig) Validate() error {
+	return inline(
+		within("sockets", c.Sockets, minSockets, maxSockets),
+		within("processes", c.Processes, minProcesses, maxProcesses),
+	)
+}
+
+// Validate says everything that is wrong with the batches.
+func (c *BatchConfig) Validate() error {
+	return inline(
+		within("size", c.Size, 1, maxBatchSize),
+		within("timeout", c.Timeout, minBatchTimeout, maxBatchTimeout),
+	)
+}
+
+// inline joins errors on one line, to which the collector puts the key of the part they are about.
+func inline(errs ...error) error {
+	var messages []string
+	for _, err := range errs {
+		if err != nil {
+			messages = append(messages, err.Error())
+		}
+	}
+	if messages == nil {
+		return nil
+	}
+	return errors.New(strings.Join(messages, "; "))
+}
+
+func oneOf[T ~string](key string, value T, choices ...T) error {
+	if slices.Contains(choices, value) {
+		return nil
+	}
+	quoted := make([]string, len(choices))
+	for i, choice := range choices {
+		quoted[i] = fmt.Sprintf("%q", choice)
+	}
+	last := len(quoted) - 1
+	return fmt.Errorf("%s: write %s or %s, not %q", key, strings.Join(quoted[:last], ", "), quoted[last], value)
+}
+
+func within[T int | time.Duration](key string, value, low, high T) error {
+	if value >= low && value <= high {
+		return nil
+	}
+	return fmt.Errorf("%s: write a value from %v to %v, not %v", key, low, high, value)
+}

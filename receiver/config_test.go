@@ -1,0 +1,170 @@
+package receiver
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+	"go.opentelemetry.io/collector/confmap/provider/envprovider"
+	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
+
+	"github.com/socketflow/socketflow/receiver/internal/metadata"
+)
+
+// load does what the collector does with a receiver's part of its configuration.
+func load(t *testing.T, conf *confmap.Conf) (*Config, error) {
+	t.Helper()
+	cfg := createDefaultConfig().(*Config)
+	if err := conf.Unmarshal(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, confmap.Validate(cfg)
+}
+
+func TestConfigAccepted(t *testing.T) {
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config", "accepted.yaml"))
+	require.NoError(t, err)
+
+	changed := func(change func(*Config)) *Config {
+		cfg := createDefaultConfig().(*Config)
+		change(cfg)
+		return cfg
+	}
+	want := map[component.ID]*Config{
+		component.NewID(metadata.Type): changed(func(*Config) {}),
+		component.NewIDWithName(metadata.Type, "everything"): {
+			Mode:          ModeSocket,
+			OnUnsupported: OnUnsupportedWarn,
+			Include: []Selector{
+				{Executable: "/usr/sbin/nginx", LocalPort: PortRange(80, 80)},
+				{Executable: "**/python3*", RemotePort: PortRange(8000, 8999)},
+				{PID: 4711},
+				{ContainerID: "0123456789ab"},
+				{CgroupPath: "/kubepods.slice/**"},
+			},
+			Exclude: []Selector{
+				{LocalPort: PortRange(22, 22)},
+				{RemotePort: PortRange(1, 65535)},
+			},
+			AddressAttributes:  AddressAttributesStable,
+			ConnectionSpans:    ConnectionSpansNever,
+			ProcessCommandLine: true,
+			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
+			PollInterval:       250 * time.Millisecond,
+			Limits:             LimitsConfig{Sockets: 1000, Processes: 500},
+			Batch:              BatchConfig{Size: 1, Timeout: 10 * time.Second},
+		},
+		component.NewIDWithName(metadata.Type, "bytes"): changed(func(c *Config) { c.RingBuffer.Size = 65536 }),
+		component.NewIDWithName(metadata.Type, "empty_values"): changed(func(c *Config) {
+			c.Include = []Selector{{Executable: "/bin/sh"}}
+		}),
+		component.NewIDWithName(metadata.Type, "patterns"): changed(func(c *Config) {
+			c.Include = []Selector{{Executable: "/usr/bin/{curl,wget}"}, {Executable: "{/usr,/opt}/**"}, {Executable: "[/]bin/sh"}}
+		}),
+	}
+	require.Len(t, want, len(conf.ToStringMap()), "each configuration of the file is expected, and no other")
+	for id, expected := range want {
+		t.Run(id.String(), func(t *testing.T) {
+			sub, err := conf.Sub(id.String())
+			require.NoError(t, err)
+			cfg, err := load(t, sub)
+			require.NoError(t, err)
+			assert.Equal(t, expected, cfg)
+		})
+	}
+}
+
+func TestConfigRefused(t *testing.T) {
+	file, err := confmaptest.LoadConf(filepath.Join("testdata", "config", "refused.yaml"))
+	require.NoError(t, err)
+	var cases []struct {
+		Name     string         `mapstructure:"name"`
+		Config   map[string]any `mapstructure:"config"`
+		Error    string         `mapstructure:"error"`
+		Contains string         `mapstructure:"contains"`
+	}
+	require.NoError(t, file.Unmarshal(&struct {
+		Cases any `mapstructure:"cases"`
+	}{&cases}))
+	require.NotEmpty(t, cases)
+	for _, tc := range cases {
+		t.Run(tc.Name, func(t *testing.T) {
+			_, err := load(t, confmap.NewFromStringMap(tc.Config))
+			if tc.Error != "" {
+				require.EqualError(t, err, tc.Error)
+				return
+			}
+			require.NotEmpty(t, tc.Contains, "the case says which error it expects")
+			require.ErrorContains(t, err, tc.Contains)
+		})
+	}
+}
+
+func TestConfigSelectorBound(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	for range maxSelectors / 2 {
+		cfg.Include = append(cfg.Include, Selector{PID: 1})
+		cfg.Exclude = append(cfg.Exclude, Selector{PID: 2})
+	}
+	require.NoError(t, confmap.Validate(cfg))
+	cfg.Exclude = append(cfg.Exclude, Selector{PID: 3})
+	require.EqualError(t, confmap.Validate(cfg), "include and exclude hold 65 selectors; write at most 64 in all, "+
+		`for example by joining patterns: executable: "/usr/bin/{curl,wget}"`)
+}
+
+func TestConfigFromEnvironment(t *testing.T) {
+	t.Setenv("SOCKETFLOW_TEST_PORT", "8080")
+	t.Setenv("SOCKETFLOW_TEST_PORTS", "8080-8089")
+	t.Setenv("SOCKETFLOW_TEST_SIZE", "64KiB")
+	resolver, err := confmap.NewResolver(confmap.ResolverSettings{
+		URIs: []string{"yaml:{ring_buffer: {size: \"${env:SOCKETFLOW_TEST_SIZE}\"}, " +
+			"include: [{local_port: \"${env:SOCKETFLOW_TEST_PORT}\", remote_port: \"${env:SOCKETFLOW_TEST_PORTS}\"}]}"},
+		ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory(), envprovider.NewFactory()},
+	})
+	require.NoError(t, err)
+	conf, err := resolver.Resolve(t.Context())
+	require.NoError(t, err)
+	cfg, err := load(t, conf)
+	require.NoError(t, err)
+	assert.Equal(t, []Selector{{LocalPort: PortRange(8080, 8080), RemotePort: PortRange(8080, 8089)}}, cfg.Include)
+	assert.Equal(t, ByteSize(65536), cfg.RingBuffer.Size)
+}
+
+// A configuration is also written, for instance to an OpAMP server: what is written can be read again.
+func TestConfigRoundTrip(t *testing.T) {
+	cfg := createDefaultConfig().(*Config)
+	cfg.Include = []Selector{{LocalPort: PortRange(80, 80)}, {RemotePort: PortRange(8000, 8999)}, {PID: 1}}
+	conf := confmap.New()
+	require.NoError(t, conf.Marshal(cfg))
+	again, err := load(t, conf)
+	require.NoError(t, err)
+	assert.Equal(t, cfg, again)
+}
+
+func TestShards(t *testing.T) {
+	for _, tc := range []struct{ shards, cpus, want int }{
+		{shards: 0, cpus: 0, want: 1},
+		{shards: 0, cpus: 1, want: 1},
+		{shards: 0, cpus: 2, want: 2},
+		{shards: 0, cpus: 3, want: 2},
+		{shards: 0, cpus: 7, want: 4},
+		{shards: 0, cpus: 8, want: 8},
+		{shards: 0, cpus: 192, want: 8},
+		{shards: 1, cpus: 192, want: 1},
+		{shards: 8, cpus: 1, want: 8},
+	} {
+		c := RingBufferConfig{Shards: tc.shards}
+		assert.Equal(t, tc.want, c.shardsOn(tc.cpus), "%+v", tc)
+	}
+}
+
+func TestByteSizeString(t *testing.T) {
+	for size, want := range map[ByteSize]string{0: "0", 1000: "1000", 1024: "1KiB", 1536: "1536", 2 << 20: "2MiB", 1 << 40: "1024GiB"} {
+		assert.Equal(t, want, size.String())
+	}
+}

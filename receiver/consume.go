@@ -1,0 +1,116 @@
+package receiver
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.uber.org/zap"
+)
+
+const (
+	reportTransport = "ebpf"
+	reportFormat    = "socketflow"
+	refusalLogPause = 10 * time.Second
+)
+
+// outlet hands telemetry to the pipeline, and counts what the pipeline refuses: that is lost, because the next events will not
+// wait. It is safe for concurrent use.
+type outlet struct {
+	traces consumer.Traces // nil: no pipeline asked for traces
+	logs   consumer.Logs   // nil: no pipeline asked for logs
+	report *receiverhelper.ObsReport
+
+	refusedSpans, refusedLogs atomic.Uint64
+
+	refusals refusalLog
+}
+
+func newOutlet(set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (*outlet, error) {
+	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+		ReceiverID:             set.ID,
+		Transport:              reportTransport,
+		LongLivedCtx:           true,
+		ReceiverCreateSettings: set,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &outlet{traces: traces, logs: logs, report: report, refusals: refusalLog{logger: set.Logger, now: time.Now}}, nil
+}
+
+// consumeTraces hands spans over. The caller no longer owns them.
+func (o *outlet) consumeTraces(ctx context.Context, spans ptrace.Traces) {
+	n := spans.SpanCount()
+	if o.traces == nil || n == 0 {
+		return
+	}
+	ctx = o.report.StartTracesOp(ctx)
+	err := o.traces.ConsumeTraces(ctx, spans)
+	o.report.EndTracesOp(ctx, reportFormat, n, err)
+	if err != nil {
+		o.refusedSpans.Add(uint64(n))
+		o.refusals.add(n, 0, err)
+	}
+}
+
+// consumeLogs hands log records over. The caller no longer owns them.
+func (o *outlet) consumeLogs(ctx context.Context, records plog.Logs) {
+	n := records.LogRecordCount()
+	if o.logs == nil || n == 0 {
+		return
+	}
+	ctx = o.report.StartLogsOp(ctx)
+	err := o.logs.ConsumeLogs(ctx, records)
+	o.report.EndLogsOp(ctx, reportFormat, n, err)
+	if err != nil {
+		o.refusedLogs.Add(uint64(n))
+		o.refusals.add(0, n, err)
+	}
+}
+
+// shutdown logs the refusals that have not been logged yet. Nothing is handed over afterwards.
+func (o *outlet) shutdown() { o.refusals.flush() }
+
+// refusalLog writes at most one line per pause, with what was refused since the last one.
+type refusalLog struct {
+	logger *zap.Logger
+	now    func() time.Time
+
+	mu          sync.Mutex
+	spans, logs int
+	last        error
+	next        time.Time // not before
+}
+
+func (r *refusalLog) add(spans, logs int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spans += spans
+	r.logs += logs
+	r.last = err
+	if now := r.now(); !now.Before(r.next) {
+		r.next = now.Add(refusalLogPause)
+		r.write()
+	}
+}
+
+func (r *refusalLog) flush() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last != nil {
+		r.write()
+	}
+}
+
+func (r *refusalLog) write() {
+	r.logger.Error("the pipeline refused items, which are lost",
+		zap.Int("spans", r.spans), zap.Int("log_records", r.logs), zap.NamedError("last_error", r.last))
+	r.spans, r.logs, r.last = 0, 0, nil
+}

@@ -1,0 +1,263 @@
+//go:build amd64 || arm64
+
+package receiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/selection"
+)
+
+// watch is the engine of the socket mode: the kernel programs, and one goroutine for each of their ring buffers.
+type watch struct {
+	cfg    *Config
+	set    receiver.Settings
+	outlet *outlet
+	logs   bool
+	traces bool
+
+	capture   *kernel.Capture
+	shards    []*shard
+	telemetry *telemetry
+	host      component.Host
+	hostID    uint64
+	decode    atomic.Uint64 // records that were no events
+
+	// consuming ends when shutdown runs out of time: consumers that honour it let go of the shards.
+	consuming context.Context
+	abandon   context.CancelFunc
+	// helping ends with shutdown, and with it the helpers: what runs beside the shards.
+	helping context.Context
+	dismiss context.CancelFunc
+	helpers sync.WaitGroup
+	reading sync.WaitGroup
+}
+
+func newEngine(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (engine, error) {
+	out, err := newOutlet(set, traces, logs)
+	if err != nil {
+		return nil, err
+	}
+	w := &watch{cfg: cfg, set: set, outlet: out, logs: logs != nil, traces: traces != nil}
+	w.consuming, w.abandon = context.WithCancel(context.Background())
+	w.helping, w.dismiss = context.WithCancel(context.Background())
+	return w, nil
+}
+
+func (w *watch) start(_ context.Context, host component.Host) (err error) {
+	w.host = host
+	if w.hostID, err = hostID(bootIDFile); err != nil {
+		return err
+	}
+	chosen, err := selection.New(selectionRules(w.cfg))
+	if err != nil {
+		return fmt.Errorf("include, exclude: %w", err)
+	}
+	reader, err := process.NewReader(process.Options{OmitCommandLine: !w.cfg.ProcessCommandLine})
+	if err != nil {
+		return err
+	}
+	shards := w.cfg.RingBuffer.shardsOn(runtime.NumCPU())
+	w.capture, err = kernel.Open(kernel.Options{
+		Shards: shards, RingBytes: int(w.cfg.RingBuffer.Size), ExcludeSelf: w.cfg.ExcludeSelf,
+		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.capture.Close())
+		}
+	}()
+	for i := range shards {
+		s, err := newShard(w, i, shards, chosen, reader)
+		if err != nil {
+			return err
+		}
+		w.shards = append(w.shards, s)
+	}
+	if w.telemetry, err = newTelemetry(w.set, w.snapshot); err != nil {
+		return err
+	}
+	w.set.Logger.Info("watching sockets", zap.String("mode", string(ModeSocket)),
+		zap.Strings("attached", w.capture.Attached()), zap.Int("shards", shards))
+	for _, lack := range w.capture.Degraded() {
+		w.set.Logger.Warn("this host lets less be seen", zap.Error(lack))
+	}
+	for _, s := range w.shards {
+		w.reading.Go(s.run)
+	}
+	w.helpers.Go(w.findExisting)
+	w.helpers.Go(w.watchLosses)
+	return nil
+}
+
+// shutdown ends the events, reads out what was written, and hands it over.
+func (w *watch) shutdown(ctx context.Context) error {
+	w.dismiss()
+	w.helpers.Wait()
+	errs := []error{w.capture.Detach()}
+	for _, s := range w.shards {
+		errs = append(errs, s.reader.Flush())
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.reading.Wait()
+		w.outlet.shutdown()
+	}()
+	select {
+	case <-done:
+		w.abandon()
+		// Last, so that the final counts can be collected until nothing is counted any more.
+		errs = append(errs, w.telemetry.shutdown(), w.capture.Close())
+	case <-ctx.Done():
+		w.abandon()
+		errs = append(errs, fmt.Errorf("handing over what was captured took too long, some of it is lost: %w", ctx.Err()),
+			w.telemetry.shutdown())
+		// The shards end when their consumers let go of them; what they use goes with the last one.
+		go func() {
+			<-done
+			if err := w.capture.Close(); err != nil {
+				w.set.Logger.Error("release the kernel programs", zap.Error(err))
+			}
+		}()
+	}
+	return errors.Join(errs...)
+}
+
+// findExisting has the connections reported that are older than the capture.
+func (w *watch) findExisting() {
+	if err := w.capture.Existing(w.helping); err != nil && w.helping.Err() == nil {
+		w.set.Logger.Warn("connections that are older than the collector may be missing", zap.Error(err))
+	}
+}
+
+// lossInterval is how often the kernel's losses are looked at.
+const lossInterval = 10 * time.Second
+
+// watchLosses says when events were lost, and has the sockets forgotten whose close was.
+func (w *watch) watchLosses() {
+	ticks := time.NewTicker(lossInterval)
+	defer ticks.Stop()
+	var known kernel.Counters
+	for {
+		select {
+		case <-w.helping.Done():
+			return
+		case <-ticks.C:
+		}
+		now, err := w.capture.Counters()
+		if err != nil {
+			w.set.Logger.Error("the kernel's losses are not known", zap.Error(err))
+			continue
+		}
+		if lost := total(now.RingFull) - total(known.RingFull); lost > 0 {
+			w.set.Logger.Warn("the kernel had to drop events, because they were not read fast enough; "+
+				"a larger ring_buffer size or fewer connections (include, exclude) would help", zap.Uint64("events", lost))
+		}
+		if now.RingFull[event.KindClose] > known.RingFull[event.KindClose] {
+			w.forgetGone(now.RingFull[event.KindLive])
+		}
+		known = now
+	}
+}
+
+// forgetGone has every live socket reported, and the others forgotten.
+func (w *watch) forgetGone(liveLost uint64) {
+	began := monotonic()
+	if err := w.capture.Live(w.helping); err != nil {
+		if w.helping.Err() == nil {
+			w.set.Logger.Warn("sockets whose close was lost stay in the table until it is full", zap.Error(err))
+		}
+		return
+	}
+	after, err := w.capture.Counters()
+	if err != nil || after.RingFull[event.KindLive] != liveLost {
+		return // not all were reported; the next round tries again if closes are still lost
+	}
+	for _, s := range w.shards {
+		s.forget.Store(began)
+	}
+}
+
+func total(counts [event.Kinds]uint64) (sum uint64) {
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+// snapshot gathers what is counted anywhere.
+func (w *watch) snapshot() snapshot {
+	s := snapshot{
+		decodeErrors: w.decode.Load(),
+		refusedLogs:  w.outlet.refusedLogs.Load(),
+		refusedSpans: w.outlet.refusedSpans.Load(),
+		programs:     map[string]int{},
+	}
+	for _, hook := range w.capture.Attached() {
+		attachment, _, _ := strings.Cut(hook, "/")
+		s.programs[attachment]++
+	}
+	counters, err := w.capture.Counters()
+	if err != nil {
+		w.set.Logger.Error("the kernel's counters are missing from the metrics", zap.Error(err))
+	}
+	s.events, s.ringFull = counters.Events, counters.RingFull
+	s.socketsStorageFailed, s.socketsAcceptUnknown = counters.StorageFailed, counters.AcceptUnknown
+	s.socketsIgnored, s.processesMapFull = counters.SelectionIgnored, counters.ProcessMapFull
+	for _, shard := range w.shards {
+		s.count(shard.table.Stats())
+	}
+	return s
+}
+
+// selectionRules are the selectors of both lists; the order of rules is that of their bits.
+func selectionRules(cfg *Config) []selection.Rule {
+	var rules []selection.Rule
+	for _, part := range []struct {
+		selectors []Selector
+		exclude   bool
+	}{{cfg.Include, false}, {cfg.Exclude, true}} {
+		for _, s := range part.selectors {
+			rules = append(rules, selection.Rule{
+				Exclude: part.exclude, Executable: s.Executable, PID: uint32(s.PID), ContainerID: s.ContainerID,
+				CgroupPath: s.CgroupPath, LocalPort: portRange(s.LocalPort), RemotePort: portRange(s.RemotePort),
+			})
+		}
+	}
+	return rules
+}
+
+func portRange(p Ports) selection.Ports {
+	low, high := p.Bounds()
+	return selection.Ports{Low: low, High: high}
+}
+
+// kernelRules are the parts of the rules that the kernel judges.
+func kernelRules(s *selection.Selection) []kernel.Rule {
+	var rules []kernel.Rule
+	for _, r := range s.Rules() {
+		rules = append(rules, kernel.Rule{
+			Exclude: r.Exclude, LocalPort: kernel.Ports(r.LocalPort), RemotePort: kernel.Ports(r.RemotePort),
+		})
+	}
+	return rules
+}

@@ -1,0 +1,29 @@
+package receiver
+
+import (
+	"go.opentelemetry.io/collector/component"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// signalKey is the attribute by which the collector tells the signals of a component apart
+// (docs/rfcs/component-universal-telemetry.md of the collector).
+const signalKey = "otelcol.signal"
+
+// withoutSignal takes the signal off what an instance says about itself: it works for several. The collector's own receivers do
+// the same, through a package that only they may import; the types behind the settings are asked directly here.
+func withoutSignal(set component.TelemetrySettings) component.TelemetrySettings {
+	if set.Logger != nil {
+		set.Logger = set.Logger.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return withoutSignalIn(c) }))
+	}
+	set.MeterProvider = withoutSignalIn(set.MeterProvider)
+	set.TracerProvider = withoutSignalIn(set.TracerProvider)
+	return set
+}
+
+func withoutSignalIn[T any](provider T) T {
+	if d, ok := any(provider).(interface{ DropInjectedAttributes(...string) T }); ok {
+		return d.DropInjectedAttributes(signalKey)
+	}
+	return provider
+}

@@ -1,0 +1,191 @@
+//go:build amd64 || arm64
+
+package receiver
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/otlp"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/receiver/internal/metadata"
+)
+
+// shard is one ring buffer's way from events to telemetry. Everything in it belongs to one goroutine, but for what is
+// atomic.
+type shard struct {
+	watch   *watch
+	reader  *kernel.Reader
+	table   *socket.Table
+	builder *otlp.Builder
+
+	event   event.Event
+	handled int       // events since the last look at the clock
+	since   time.Time // the oldest item of the batch is not older; zero: the batch is empty
+	// forget asks that the sockets be forgotten that have not been reported since (CLOCK_MONOTONIC, ns).
+	forget    atomic.Uint64
+	forgetNow uint64 // what forget said before the present wait
+	broken    bool   // a decode error has been logged
+}
+
+func newShard(w *watch, i, of int, chosen *selection.Selection, reader *process.Reader) (*shard, error) {
+	s := &shard{watch: w, reader: w.capture.Readers()[i]}
+	s.builder = otlp.NewBuilder(otlp.Options{
+		Logs: w.logs, Traces: w.traces,
+		Addresses:       addressAttributes[w.cfg.AddressAttributes],
+		ConnectionSpans: connectionSpans[w.cfg.ConnectionSpans],
+		CommandLine:     w.cfg.ProcessCommandLine,
+		ScopeName:       metadata.ScopeName,
+		ScopeVersion:    w.set.BuildInfo.Version,
+		HostID:          w.hostID,
+	})
+	table, err := socket.NewTable(socket.Options{
+		Sockets:   (w.cfg.Limits.Sockets + of - 1) / of,
+		Processes: (w.cfg.Limits.Processes + of - 1) / of,
+		Selection: chosen,
+		Judge:     s.judge,
+	}, reader, s.builder)
+	if err != nil {
+		return nil, err
+	}
+	s.table = table
+	return s, nil
+}
+
+var (
+	addressAttributes = map[AddressAttributes]otlp.AddressAttributes{
+		AddressAttributesBoth:   otlp.AddressBoth,
+		AddressAttributesStable: otlp.AddressStable,
+		AddressAttributesNet:    otlp.AddressNet,
+	}
+	connectionSpans = map[ConnectionSpans]otlp.SpanPolicy{
+		ConnectionSpansAuto:   otlp.SpansAuto,
+		ConnectionSpansAlways: otlp.SpansAlways,
+		ConnectionSpansNever:  otlp.SpansNever,
+	}
+)
+
+// judge tells the kernel; if that fails the kernel goes on reporting the process, and the table leaves it out.
+func (s *shard) judge(id process.ID, generation uint32, rules uint64) {
+	if err := s.watch.capture.Judge(id, generation, rules); err != nil {
+		s.watch.set.Logger.Debug("the kernel cannot be told of a selection", zap.Error(err))
+	}
+}
+
+// eventsPerTick bounds how many events are handled between two looks at the clock.
+const eventsPerTick = 256
+
+func (s *shard) run() {
+	s.tick()
+	for {
+		err := s.reader.Next(&s.event)
+		switch {
+		case err == nil:
+			s.table.Handle(&s.event)
+			if s.full() {
+				s.deliver()
+			}
+			if s.handled++; s.handled >= eventsPerTick {
+				s.tick()
+			}
+		case errors.Is(err, kernel.ErrIdle):
+			s.forgetGone()
+			s.tick()
+		case errors.Is(err, kernel.ErrEnd):
+			s.table.Flush()
+			s.deliver()
+			return
+		case s.undecodable(err):
+		default:
+			s.table.Flush()
+			s.deliver()
+			s.watch.set.Logger.Error("reading events failed; nothing more is observed by this shard", zap.Error(err))
+			componentstatus.ReportStatus(s.watch.host, componentstatus.NewPermanentErrorEvent(err))
+			return
+		}
+	}
+}
+
+// tick passes time.
+func (s *shard) tick() {
+	s.handled = 0
+	now := time.Now()
+	s.table.Tick(monotonic(), now)
+	switch {
+	case s.builder.LogRecords() == 0 && s.builder.Spans() == 0:
+		s.since = time.Time{}
+	case s.since.IsZero():
+		s.since = now
+	case now.Sub(s.since) >= s.watch.cfg.Batch.Timeout:
+		s.deliver()
+	}
+	s.forgetNow = s.forget.Load()
+	s.reader.SetDeadline(now.Add(s.watch.cfg.PollInterval))
+}
+
+func (s *shard) full() bool {
+	size := s.watch.cfg.Batch.Size
+	return s.builder.LogRecords() >= size || s.builder.Spans() >= size
+}
+
+func (s *shard) deliver() {
+	s.since = time.Time{}
+	logs, traces := s.builder.Take()
+	s.watch.outlet.consumeLogs(s.watch.consuming, logs)
+	s.watch.outlet.consumeTraces(s.watch.consuming, traces)
+}
+
+// forgetGone runs when the ring buffer has been read to its end. What was asked before that reading began is due: all
+// reports of live sockets were written before it was asked.
+func (s *shard) forgetGone() {
+	if s.forgetNow != 0 && s.forget.CompareAndSwap(s.forgetNow, 0) {
+		s.table.Forget(s.forgetNow)
+	}
+}
+
+// undecodable counts a record that is no event, and logs the first.
+func (s *shard) undecodable(err error) bool {
+	var decode *kernel.DecodeError
+	if !errors.As(err, &decode) {
+		return false
+	}
+	s.watch.decode.Add(1)
+	if !s.broken {
+		s.broken = true
+		s.watch.set.Logger.Error("the kernel programs wrote what this receiver does not understand; "+
+			"this is a defect, further ones are only counted", zap.Error(err))
+	}
+	return true
+}
+
+// monotonic is the clock of the kernel's events, nanoseconds.
+func monotonic() uint64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		panic(err) // cannot happen: the clock exists on every Linux and the pointer is valid
+	}
+	return uint64(ts.Nano())
+}
+
+// count adds a table's statistics to a snapshot.
+func (s *snapshot) count(stats *socket.Stats) {
+	s.socketsTracked += int(stats.Tracked.Load())
+	s.socketsEvictedTableFull += stats.EvictedFull.Load()
+	s.socketsEvictedCloseLost += stats.EvictedLost.Load()
+	s.processesTracked += int(stats.Processes.Load())
+	s.processesEvictedExited += stats.EvictedExited.Load()
+	s.processesEvictedLeastUsed += stats.EvictedLive.Load()
+	s.connectionsOpened += stats.Opened.Load()
+	s.connectionsClosed += stats.Closed.Load()
+	s.connectionsFailed += stats.Failed.Load()
+	s.connectionsUnaccepted += stats.Unaccepted.Load()
+}

@@ -1,0 +1,136 @@
+package receiver
+
+import (
+	"context"
+
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/receiver/internal/metadata"
+)
+
+// snapshot is what an instance has counted since it started, and what it holds at present. metadata.yaml says what each member
+// means, under the metric that its comment names.
+type snapshot struct {
+	events   [event.Kinds]uint64 // kernel_events, by kind
+	ringFull [event.Kinds]uint64 // kernel_events_lost, by kind
+	programs map[string]int      // kernel_programs, by attachment
+
+	decodeErrors uint64 // decode_errors
+
+	socketsTracked          int    // sockets_tracked
+	socketsEvictedTableFull uint64 // sockets_evicted
+	socketsEvictedCloseLost uint64 // sockets_evicted
+	socketsStorageFailed    uint64 // sockets_untracked
+	socketsAcceptUnknown    uint64 // sockets_untracked
+	socketsIgnored          uint64 // sockets_ignored
+
+	processesTracked          int    // processes_tracked
+	processesEvictedExited    uint64 // processes_evicted
+	processesEvictedLeastUsed uint64 // processes_evicted
+	processesMapFull          uint64 // processes_map_full
+
+	connectionsOpened     uint64 // connections
+	connectionsClosed     uint64 // connections
+	connectionsFailed     uint64 // connections
+	connectionsUnaccepted uint64 // connections_unaccepted
+
+	refusedLogs  uint64 // items_refused
+	refusedSpans uint64 // items_refused
+}
+
+// telemetry shows an instance's counters to the collector.
+type telemetry struct{ registration metric.Registration }
+
+// newTelemetry has snap called at each collection, from any goroutine, until shutdown. One call serves all metrics, so that they
+// agree with each other.
+func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, error) {
+	metrics, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	rows := metricRows(metrics)
+	instruments := make([]metric.Observable, len(rows))
+	for i := range rows {
+		instruments[i] = rows[i].instrument
+	}
+	id := attribute.String("receiver", set.ID.String())
+	registration, err := metadata.Meter(set.TelemetrySettings).RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s := snap()
+		for i := range rows {
+			rows[i].observe(&s, func(value int64, attributes ...attribute.KeyValue) {
+				o.ObserveInt64(rows[i].instrument, value, metric.WithAttributes(append(attributes, id)...))
+			})
+		}
+		return nil
+	}, instruments...)
+	if err != nil {
+		return nil, err
+	}
+	return &telemetry{registration: registration}, nil
+}
+
+// shutdown ends the calls of the snapshot function.
+func (t *telemetry) shutdown() error { return t.registration.Unregister() }
+
+// metricRow says where a metric's values are in a snapshot.
+type metricRow struct {
+	instrument metric.Int64Observable
+	observe    func(s *snapshot, tell func(value int64, attributes ...attribute.KeyValue))
+}
+
+func metricRows(m *metadata.TelemetryBuilder) []metricRow {
+	type tell = func(int64, ...attribute.KeyValue)
+	var (
+		byKind   = func(k event.Kind) attribute.KeyValue { return attribute.String("kind", k.String()) }
+		byCause  = func(cause string) attribute.KeyValue { return attribute.String("cause", cause) }
+		byResult = func(result string) attribute.KeyValue { return attribute.String("result", result) }
+		bySignal = func(signal string) attribute.KeyValue { return attribute.String("signal", signal) }
+	)
+	return []metricRow{
+		{m.SocketflowKernelEvents, func(s *snapshot, tell tell) {
+			for kind := event.KindNone + 1; kind < event.Kinds; kind++ {
+				tell(int64(s.events[kind]), byKind(kind))
+			}
+		}},
+		{m.SocketflowKernelEventsLost, func(s *snapshot, tell tell) {
+			for kind := event.KindNone + 1; kind < event.Kinds; kind++ {
+				tell(int64(s.ringFull[kind]), byKind(kind), byCause("ring_full"))
+			}
+		}},
+		{m.SocketflowKernelPrograms, func(s *snapshot, tell tell) {
+			for attachment, n := range s.programs {
+				tell(int64(n), attribute.String("attachment", attachment))
+			}
+		}},
+		{m.SocketflowDecodeErrors, func(s *snapshot, tell tell) { tell(int64(s.decodeErrors)) }},
+		{m.SocketflowSocketsTracked, func(s *snapshot, tell tell) { tell(int64(s.socketsTracked)) }},
+		{m.SocketflowSocketsEvicted, func(s *snapshot, tell tell) {
+			tell(int64(s.socketsEvictedTableFull), byCause("table_full"))
+			tell(int64(s.socketsEvictedCloseLost), byCause("close_lost"))
+		}},
+		{m.SocketflowSocketsUntracked, func(s *snapshot, tell tell) {
+			tell(int64(s.socketsStorageFailed), byCause("storage_failed"))
+			tell(int64(s.socketsAcceptUnknown), byCause("accept_unknown"))
+		}},
+		{m.SocketflowSocketsIgnored, func(s *snapshot, tell tell) { tell(int64(s.socketsIgnored)) }},
+		{m.SocketflowProcessesTracked, func(s *snapshot, tell tell) { tell(int64(s.processesTracked)) }},
+		{m.SocketflowProcessesEvicted, func(s *snapshot, tell tell) {
+			tell(int64(s.processesEvictedExited), byCause("exited"))
+			tell(int64(s.processesEvictedLeastUsed), byCause("least_used"))
+		}},
+		{m.SocketflowProcessesMapFull, func(s *snapshot, tell tell) { tell(int64(s.processesMapFull)) }},
+		{m.SocketflowConnections, func(s *snapshot, tell tell) {
+			tell(int64(s.connectionsOpened), byResult("opened"))
+			tell(int64(s.connectionsClosed), byResult("closed"))
+			tell(int64(s.connectionsFailed), byResult("failed"))
+		}},
+		{m.SocketflowConnectionsUnaccepted, func(s *snapshot, tell tell) { tell(int64(s.connectionsUnaccepted)) }},
+		{m.SocketflowItemsRefused, func(s *snapshot, tell tell) {
+			tell(int64(s.refusedLogs), bySignal("logs"))
+			tell(int64(s.refusedSpans), bySignal("spans"))
+		}},
+	}
+}

@@ -1,0 +1,138 @@
+package receiver
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/receiver/internal/metadata"
+	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
+)
+
+func pointsOf(t *testing.T, m metricdata.Metrics) []metricdata.DataPoint[int64] {
+	t.Helper()
+	sum, ok := m.Data.(metricdata.Sum[int64])
+	require.True(t, ok, "%s is %T", m.Name, m.Data)
+	return sum.DataPoints
+}
+
+func point(value int64, attributes ...string) metricdata.DataPoint[int64] {
+	var set []attribute.KeyValue
+	for i := 0; i < len(attributes); i += 2 {
+		set = append(set, attribute.String(attributes[i], attributes[i+1]))
+	}
+	set = append(set, attribute.String("receiver", "socketflow"))
+	return metricdata.DataPoint[int64]{Value: value, Attributes: attribute.NewSet(set...)}
+}
+
+type points = []metricdata.DataPoint[int64]
+
+func byKind(value func(event.Kind) int64, attributes ...string) (all points) {
+	for k := event.KindNone + 1; k < event.Kinds; k++ {
+		all = append(all, point(value(k), append(attributes, "kind", k.String())...))
+	}
+	return all
+}
+
+func TestTelemetry(t *testing.T) {
+	set, tel, _ := settingsOf(t)
+	set.ID = component.NewID(metadata.Type)
+	s := snapshot{
+		programs:                map[string]int{"tp_btf": 4, "tracepoint": 2},
+		decodeErrors:            1,
+		socketsTracked:          2,
+		socketsEvictedTableFull: 3, socketsEvictedCloseLost: 4,
+		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7,
+		processesTracked: 8, processesEvictedExited: 9, processesEvictedLeastUsed: 10, processesMapFull: 11,
+		connectionsOpened: 12, connectionsClosed: 13, connectionsFailed: 14, connectionsUnaccepted: 15,
+		refusedLogs: 16, refusedSpans: 17,
+	}
+	for k := range event.Kinds {
+		s.events[k], s.ringFull[k] = 100+uint64(k), 200+uint64(k)
+	}
+	calls := 0
+	own, err := newTelemetry(set, func() snapshot { calls++; return s })
+	require.NoError(t, err)
+
+	type assertion = func(*testing.T, *componenttest.Telemetry, points, ...metricdatatest.Option)
+	for name, tc := range map[string]struct {
+		equal assertion
+		want  points
+	}{
+		"kernel_events": {
+			metadatatest.AssertEqualSocketflowKernelEvents, byKind(func(k event.Kind) int64 { return 100 + int64(k) }),
+		},
+		"kernel_events_lost": {
+			metadatatest.AssertEqualSocketflowKernelEventsLost,
+			byKind(func(k event.Kind) int64 { return 200 + int64(k) }, "cause", "ring_full"),
+		},
+		"kernel_programs": {
+			metadatatest.AssertEqualSocketflowKernelPrograms,
+			points{point(4, "attachment", "tp_btf"), point(2, "attachment", "tracepoint")},
+		},
+		"decode_errors":   {metadatatest.AssertEqualSocketflowDecodeErrors, points{point(1)}},
+		"sockets_tracked": {metadatatest.AssertEqualSocketflowSocketsTracked, points{point(2)}},
+		"sockets_evicted": {
+			metadatatest.AssertEqualSocketflowSocketsEvicted,
+			points{point(3, "cause", "table_full"), point(4, "cause", "close_lost")},
+		},
+		"sockets_untracked": {
+			metadatatest.AssertEqualSocketflowSocketsUntracked,
+			points{point(5, "cause", "storage_failed"), point(6, "cause", "accept_unknown")},
+		},
+		"sockets_ignored":   {metadatatest.AssertEqualSocketflowSocketsIgnored, points{point(7)}},
+		"processes_tracked": {metadatatest.AssertEqualSocketflowProcessesTracked, points{point(8)}},
+		"processes_evicted": {
+			metadatatest.AssertEqualSocketflowProcessesEvicted,
+			points{point(9, "cause", "exited"), point(10, "cause", "least_used")},
+		},
+		"processes_map_full": {metadatatest.AssertEqualSocketflowProcessesMapFull, points{point(11)}},
+		"connections": {
+			metadatatest.AssertEqualSocketflowConnections,
+			points{point(12, "result", "opened"), point(13, "result", "closed"), point(14, "result", "failed")},
+		},
+		"connections_unaccepted": {metadatatest.AssertEqualSocketflowConnectionsUnaccepted, points{point(15)}},
+		"items_refused": {
+			metadatatest.AssertEqualSocketflowItemsRefused, points{point(16, "signal", "logs"), point(17, "signal", "spans")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
+	}
+	assert.Equal(t, 14, calls, "one snapshot per collection, of which each metric above asked for one")
+
+	require.NoError(t, own.shutdown())
+	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
+	require.Error(t, err, "after shutdown nothing is told")
+	assert.Equal(t, 14, calls)
+}
+
+// Two instances in one collector share a meter; each has points of its own.
+func TestTelemetryOfTwoInstances(t *testing.T) {
+	tel := componenttest.NewTelemetry()
+	t.Cleanup(func() { require.NoError(t, tel.Shutdown(context.Background())) })
+	for i, name := range []string{"a", "b"} {
+		set := receivertest.NewNopSettings(metadata.Type)
+		set.TelemetrySettings = tel.NewTelemetrySettings()
+		set.ID = component.NewIDWithName(metadata.Type, name)
+		own, err := newTelemetry(set, func() snapshot { return snapshot{socketsTracked: i + 1} })
+		require.NoError(t, err)
+		defer func() { require.NoError(t, own.shutdown()) }()
+	}
+	m, err := tel.GetMetric("otelcol_socketflow_sockets_tracked")
+	require.NoError(t, err)
+	got := map[string]int64{}
+	for _, p := range pointsOf(t, m) {
+		id, _ := p.Attributes.Value("receiver")
+		got[id.AsString()] = p.Value
+	}
+	assert.Equal(t, map[string]int64{"socketflow/a": 1, "socketflow/b": 2}, got)
+}
