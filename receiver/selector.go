@@ -137,10 +137,10 @@ func (p Ports) MarshalScalar(value confmap.ScalarValue) error {
 
 // String is the range as it is written in a configuration.
 func (p Ports) String() string {
-	switch {
-	case p.low == 0:
+	switch p.low {
+	case 0:
 		return ""
-	case p.low == p.high:
+	case p.high:
 		return strconv.Itoa(int(p.low))
 	default:
 		return fmt.Sprintf("%d-%d", p.low, p.high)

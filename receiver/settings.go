@@ -14,7 +14,7 @@ const signalKey = "otelcol.signal"
 // the same, through a package that only they may import; the types behind the settings are asked directly here.
 func withoutSignal(set component.TelemetrySettings) component.TelemetrySettings {
 	if set.Logger != nil {
-		set.Logger = set.Logger.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return withoutSignalIn(c) }))
+		set.Logger = set.Logger.WithOptions(zap.WrapCore(withoutSignalIn[zapcore.Core]))
 	}
 	set.MeterProvider = withoutSignalIn(set.MeterProvider)
 	set.TracerProvider = withoutSignalIn(set.TracerProvider)

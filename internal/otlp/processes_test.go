@@ -5,7 +5,7 @@ import "github.com/socketflow/socketflow/internal/process"
 func curl() *process.Info {
 	return &process.Info{
 		ID: process.ID{PID: 4242, Start: 1000}, Comm: "curl", Executable: "/usr/bin/curl",
-		CommandLine: []string{"curl", "-u", "user:secret", "http://127.0.0.1/"},
+		CommandLine: []string{"curl", "--user", "a b", "http://127.0.0.1/"},
 		ServiceName: "curl", ServiceNameSource: process.SourceExecutable,
 	}
 }
@@ -16,7 +16,35 @@ func nginx() *process.Info {
 		ServiceName: "frontend", ServiceNameSource: process.SourceServiceName,
 		ResourceAttributes: []process.Attribute{
 			{Key: "deployment.environment.name", Value: "staging"},
-			{Key: "process.pid", Value: "1"}, // a claim that observation refutes
+			{Key: "service.version", Value: "1.2.3"},
 		},
 	}
+}
+
+// redis runs in a pod, and claims things of itself that were observed to be otherwise.
+func redis() *process.Info {
+	return &process.Info{
+		ID: process.ID{PID: 991, Start: 800}, Comm: "redis-server", Executable: "/usr/bin/redis-server",
+		ServiceName: "cache", ServiceNameSource: process.SourceContainer,
+		ContainerID:   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+		ContainerName: "cache", PodUID: "5f0c8e3e-2d1b-4c7a-9e6f-0a1b2c3d4e5f",
+		ResourceAttributes: []process.Attribute{
+			{Key: "process.pid", Value: "1"},
+			{Key: "container.id", Value: "another"},
+			{Key: "service.name", Value: "another"},
+			{Key: "team", Value: "storage"},
+		},
+	}
+}
+
+// gone ended before anything but its pid and its name was read.
+func gone() *process.Info {
+	return &process.Info{
+		ID: process.ID{PID: 31337, Start: 700}, Comm: "short", ServiceName: "short",
+		ServiceNameSource: process.SourceComm,
+	}
+}
+
+func unknownOwner() *process.Info {
+	return &process.Info{ServiceName: process.UnknownService, ServiceNameSource: process.SourceUnknown}
 }

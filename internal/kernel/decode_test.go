@@ -1,0 +1,141 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// raw is a record as the kernel would write it.
+func raw[T any](record *T) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(record)), unsafe.Sizeof(*record))
+}
+
+func header(kind bpf.SocketflowEventKind) bpf.SocketflowEventHeader {
+	return bpf.SocketflowEventHeader{Kind: uint32(kind), Pid: 42, Time: 1234, Start: 5 * nanosecondsPerTick}
+}
+
+func address(s string) (out [16]uint8) {
+	copy(out[:], netip.MustParseAddr(s).AsSlice())
+	return out
+}
+
+func TestDecodeClose(t *testing.T) {
+	var got event.Event
+	record := bpf.SocketflowCloseEvent{
+		Header: header(bpf.SocketflowEventKindEVENT_CLOSE),
+		Flow: bpf.SocketflowFlow{
+			Cookie: 9, Local: address("::ffff:10.0.0.1"), Remote: address("2001:db8::1"), LocalPort: 0x0102,
+			RemotePort: 443, Family: familyIPv6, Role: 2, RoleSource: 2, Netns: 77,
+		},
+		Started: 1000, Established: 1001, BytesSent: 3, BytesReceived: 4, SegmentsSent: 5, SegmentsReceived: 6,
+		SrttUs: 7, Retransmits: 8, Error: 104, LastState: 9, FinReceived: 1, AcceptedBefore: 1,
+	}
+	if err := decode(raw(&record), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := event.Event{
+		Kind: event.KindClose, Time: 1234, Owner: process.ID{PID: 42, Start: 5},
+		Flow: event.Flow{
+			Cookie: 9, Local: netip.MustParseAddrPort("10.0.0.1:258"), Remote: netip.MustParseAddrPort("[2001:db8::1]:443"),
+			NetNS: 77, Role: event.RoleServer, RoleSource: event.RoleSourceAccept,
+		},
+		Started: 1000, Established: 1001, Existing: true,
+		Ending: event.Ending{
+			LastState: event.StateLastAck, Errno: 104, FINReceived: true, BytesSent: 3, BytesReceived: 4,
+			SegmentsSent: 5, SegmentsReceived: 6, RTT: 7, Retransmits: 8,
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+func TestDecodeProcess(t *testing.T) {
+	record := bpf.SocketflowProcessEvent{Header: header(bpf.SocketflowEventKindEVENT_PROCESS), Generation: 3, ArgsCut: 1}
+	put := func(to []int8, s string) uint32 {
+		return uint32(copy(unsafe.Slice((*byte)(unsafe.Pointer(&to[0])), len(to)), s))
+	}
+	put(record.Comm[:], "nginx")
+	record.Executable.Used = put(record.Executable.Parts[:], "nginx\x00sbin\x00usr\x00")
+	record.Cgroup.Used = put(record.Cgroup.Parts[:], "nginx.service\x00system.slice\x00")
+	record.ArgsLen = put(record.Args[:], "nginx\x00-g\x00")
+	record.EnvironLen = put(record.Environ[:], "A=1\x00")
+	var got event.Event
+	if err := decode(raw(&record), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := &process.Snapshot{
+		ID: process.ID{PID: 42, Start: 5}, Comm: "nginx", Executable: "/usr/sbin/nginx",
+		Cgroup: "/system.slice/nginx.service", Args: []byte("nginx\x00-g\x00"), ArgsCut: true, Environ: []byte("A=1\x00"),
+	}
+	if !reflect.DeepEqual(got.Process, want) || got.Generation != 3 {
+		t.Errorf("got  %+v generation %d\nwant %+v generation 3", got.Process, got.Generation, want)
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	open := bpf.SocketflowOpenEvent{Header: header(bpf.SocketflowEventKindEVENT_OPEN)}
+	unknown := bpf.SocketflowExitEvent{Header: header(bpf.SocketflowEventKindEVENT_KINDS)}
+	for name, record := range map[string][]byte{
+		"an empty record":   {},
+		"half a header":     raw(&open)[:8],
+		"a cut event":       raw(&open)[:unsafe.Sizeof(open)-1],
+		"an unknown kind":   raw(&unknown),
+		"a header of zeros": make([]byte, 64),
+	} {
+		var e event.Event
+		if err := decode(record, &e); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestDecodeAllocatesNothing(t *testing.T) {
+	record := bpf.SocketflowCloseEvent{Header: header(bpf.SocketflowEventKindEVENT_CLOSE), Flow: bpf.SocketflowFlow{Family: familyIPv6}}
+	bytes := raw(&record)
+	var e event.Event
+	if n := testing.AllocsPerRun(100, func() {
+		if err := decode(bytes, &e); err != nil {
+			t.Fatal(err)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// FuzzDecode: whatever the ring buffer holds, decoding ends in an event within bounds or an error.
+func FuzzDecode(f *testing.F) {
+	for kind := range bpf.SocketflowEventKindEVENT_KINDS {
+		record := bpf.SocketflowProcessEvent{Header: header(kind)} // the longest
+		record.Executable.Used = 4
+		copy(record.Executable.Parts[:], []int8{'a', 0, 'b', 0})
+		f.Add(raw(&record))
+		f.Add(raw(&record)[:160])
+	}
+	f.Fuzz(func(t *testing.T, record []byte) {
+		aligned := append([]byte(nil), record...)
+		var e event.Event
+		if err := decode(aligned, &e); err != nil {
+			return
+		}
+		if e.Kind == event.KindNone || e.Kind >= event.Kinds || e.Kind.String() == "unknown" {
+			t.Errorf("kind %d", e.Kind)
+		}
+		if e.Process != nil {
+			for _, path := range []string{e.Process.Executable, e.Process.Cgroup} {
+				if path != "" && !strings.HasPrefix(path, "/") || len(path) > len(record) {
+					t.Errorf("path %q", path)
+				}
+			}
+		}
+	})
+}

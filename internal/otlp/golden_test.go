@@ -1,0 +1,196 @@
+package otlp
+
+import (
+	"flag"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/ptracetest"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+var record = flag.Bool("record", false, "write the expected files of testdata/otlp anew, and fail")
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// connect is a complete client connection over IPv4, closed in good order by the peer. Cases say how theirs differs.
+func connect(changes ...func(*socket.Connection)) *socket.Connection {
+	c := &socket.Connection{
+		ID: 1, Process: curl(), NetNS: 4026531840,
+		Local: netip.MustParseAddrPort("127.0.0.1:40000"), Remote: netip.MustParseAddrPort("127.0.0.1:80"),
+		Role: event.RoleClient, RoleSource: event.RoleSourceConnect, AddressSource: socket.AddressSourceSock,
+		StartedAt: start.UnixNano(),
+	}
+	for _, change := range changes {
+		change(c)
+	}
+	return c
+}
+
+func ended(way socket.Way, by socket.Side, errno uint32) func(*socket.Connection) {
+	return func(c *socket.Connection) {
+		c.EndedAt = c.StartedAt + int64(1530*time.Millisecond)
+		c.End, c.Errno = socket.End{Way: way, By: by}, errno
+		c.Stats = event.Ending{
+			BytesSent: 1234, BytesReceived: 4_512_345, SegmentsSent: 321, SegmentsReceived: 3210, RTT: 431,
+			Retransmits: 2,
+		}
+	}
+}
+
+func accepted(c *socket.Connection) {
+	c.Process = nginx()
+	c.Local, c.Remote = c.Remote, c.Local
+	c.Role, c.RoleSource = event.RoleServer, event.RoleSourceAccept
+}
+
+func between(local, remote string) func(*socket.Connection) {
+	return func(c *socket.Connection) {
+		c.Local, c.Remote = netip.MustParseAddrPort(local), netip.MustParseAddrPort(remote)
+	}
+}
+
+func of(p *process.Info) func(*socket.Connection) {
+	return func(c *socket.Connection) { c.Process = p }
+}
+
+// unmeasured is what there is to count of an attempt that nobody answered.
+func unmeasured(c *socket.Connection) { c.Stats = event.Ending{Retransmits: 6} }
+
+// openedAndClosed tells a connection from beginning to end.
+func openedAndClosed(ending func(*socket.Connection), changes ...func(*socket.Connection)) func(*Builder) {
+	return func(b *Builder) {
+		c := connect(changes...)
+		b.Opened(c)
+		ending(c)
+		b.Closed(c)
+	}
+}
+
+func failed(ending func(*socket.Connection), changes ...func(*socket.Connection)) func(*Builder) {
+	return func(b *Builder) {
+		c := connect(changes...)
+		ending(c)
+		unmeasured(c)
+		b.Failed(c)
+	}
+}
+
+var finByPeer = ended(socket.WayFIN, socket.SideRemote, 0)
+
+// cases have a folder each in testdata/otlp. Of their options, only what differs from what all tests have is set.
+var cases = []struct {
+	name    string
+	options Options
+	tell    func(*Builder)
+}{
+	{name: "client_v4", tell: openedAndClosed(finByPeer)},
+	{name: "server_v6", tell: openedAndClosed(ended(socket.WayFIN, socket.SideLocal, 0),
+		between("[2001:db8::2]:51000", "[2001:db8::1]:258"), accepted)},
+	{name: "server_v4_mapped", tell: openedAndClosed(finByPeer, between("10.1.2.3:51000", "10.1.2.4:8443"), accepted)},
+	{name: "refused", tell: failed(ended(socket.WayRST, socket.SideRemote, 111), between("10.0.0.9:40001", "10.0.0.1:443"))},
+	{name: "connect_timed_out", tell: failed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
+	{name: "connect_unreachable", tell: failed(ended(socket.WayError, socket.SideUnknown, 113), func(c *socket.Connection) {
+		c.Local, c.AddressSource = netip.AddrPort{}, socket.AddressSourceConnect
+	})},
+	{name: "connect_canceled", tell: failed(ended(socket.WayCanceled, socket.SideLocal, 0))},
+	{name: "connect_failed_for_unknown_cause", tell: failed(ended(socket.WayUnknown, socket.SideUnknown, 0))},
+	{name: "reset_by_remote", tell: openedAndClosed(ended(socket.WayRST, socket.SideRemote, 0))},
+	{name: "reset_by_local", tell: openedAndClosed(ended(socket.WayRST, socket.SideLocal, 0), accepted)},
+	{name: "timed_out", tell: openedAndClosed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
+	{name: "broken_by_network", tell: openedAndClosed(ended(socket.WayError, socket.SideUnknown, 113))},
+	{name: "unknown_owner", tell: openedAndClosed(finByPeer, of(unknownOwner()), func(c *socket.Connection) {
+		c.Capture = socket.CaptureGap
+	})},
+	{name: "process_gone", tell: openedAndClosed(finByPeer, of(gone()))},
+	{name: "unknown_role", tell: openedAndClosed(finByPeer, func(c *socket.Connection) {
+		c.Role, c.RoleSource = event.RoleUnknown, event.RoleSourceUnknown
+	})},
+	{name: "joined_midstream", tell: openedAndClosed(finByPeer, accepted, func(c *socket.Connection) {
+		c.RoleSource, c.Capture = event.RoleSourceListener, socket.CaptureJoinedMidstream
+	})},
+	{name: "container", tell: openedAndClosed(finByPeer, accepted, of(redis()))},
+	{name: "nothing_known", tell: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0), of(unknownOwner()),
+		func(c *socket.Connection) {
+			*c = socket.Connection{ID: c.ID, Process: c.Process, StartedAt: c.StartedAt}
+		})},
+	{name: "command_line", options: Options{CommandLine: true}, tell: openedAndClosed(finByPeer)},
+	{name: "stable_only", options: Options{Addresses: AddressStable}, tell: openedAndClosed(finByPeer, accepted)},
+	{name: "net_only", options: Options{Addresses: AddressNet}, tell: openedAndClosed(finByPeer, accepted)},
+	{name: "spans_never", options: Options{ConnectionSpans: SpansNever}, tell: openedAndClosed(finByPeer)},
+}
+
+// newBuilder wants both signals, and has an identity and a clock that are the same in every test.
+func newBuilder(o Options) *Builder {
+	o.Logs, o.Traces = true, true
+	o.ScopeName, o.ScopeVersion = "github.com/socketflow/socketflow", "0.0.0-test"
+	o.HostID = 0x0102030405060708
+	o.Now = func() time.Time { return start.Add(2 * time.Second) }
+	return NewBuilder(o)
+}
+
+func TestWhatIsToldOfAConnection(t *testing.T) {
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBuilder(c.options)
+			c.tell(b)
+			logs, traces := b.Take()
+			folder := filepath.Join("..", "..", "testdata", "otlp", c.name)
+			logsFile, tracesFile := filepath.Join(folder, "expected_logs.yaml"), filepath.Join(folder, "expected_traces.yaml")
+			if *record {
+				must(t, os.MkdirAll(folder, 0o755))
+				must(t, golden.WriteLogs(t, logsFile, logs))
+				must(t, golden.WriteTraces(t, tracesFile, traces))
+			}
+			wantLogs, err := golden.ReadLogs(logsFile)
+			must(t, err)
+			must(t, plogtest.CompareLogs(wantLogs, logs))
+			wantTraces, err := golden.ReadTraces(tracesFile)
+			must(t, err)
+			must(t, ptracetest.CompareTraces(wantTraces, traces))
+			mustBeSame(t, wantLogs, logs, wantTraces, traces)
+		})
+	}
+}
+
+// mustBeSame finds what plogtest and ptracetest pass over: event names, schema URLs.
+func mustBeSame(t *testing.T, wantLogs, logs plog.Logs, wantTraces, traces ptrace.Traces) {
+	t.Helper()
+	var logsJSON plog.JSONMarshaler
+	var tracesJSON ptrace.JSONMarshaler
+	for _, pair := range [...]struct{ want, got func() ([]byte, error) }{
+		{
+			func() ([]byte, error) { return logsJSON.MarshalLogs(wantLogs) },
+			func() ([]byte, error) { return logsJSON.MarshalLogs(logs) },
+		},
+		{
+			func() ([]byte, error) { return tracesJSON.MarshalTraces(wantTraces) },
+			func() ([]byte, error) { return tracesJSON.MarshalTraces(traces) },
+		},
+	} {
+		want, err := pair.want()
+		must(t, err)
+		got, err := pair.got()
+		must(t, err)
+		if string(got) != string(want) {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
