@@ -64,7 +64,8 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 		return;
 	/* Room first, state second: a close that happens now writes its event behind this one. */
 	shard = shard_of(flow.cookie);
-	e = reserve(shard, EVENT_EXISTING, sizeof(*e));
+	struct slot slot = reserve(shard, EVENT_EXISTING, sizeof(*e));
+	e = slot.event;
 	if (!e)
 		return;
 	s = track(sk);
@@ -77,7 +78,7 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	s->accepted_before = state != TCP_SYN_SENT;
 	fill_open(e, EVENT_EXISTING, bpf_ktime_get_ns(), s);
 	e->state = state;
-	submit(shard, EVENT_EXISTING, e, sizeof(*e));
+	submit(&slot, EVENT_EXISTING, sizeof(*e));
 	pace(seq);
 }
 
@@ -156,7 +157,8 @@ static __always_inline void on_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return;
 	__u64 cookie = s->flow.cookie;
 	__u32 shard = shard_of(cookie);
-	e = reserve(shard, EVENT_LIVE, sizeof(*e));
+	struct slot slot = reserve(shard, EVENT_LIVE, sizeof(*e));
+	e = slot.event;
 	if (!e)
 		return;
 	e->header.kind = EVENT_LIVE;
@@ -164,6 +166,6 @@ static __always_inline void on_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 	e->header.time = bpf_ktime_get_ns();
 	e->header.start = 0;
 	e->cookie = cookie;
-	submit(shard, EVENT_LIVE, e, sizeof(*e));
+	submit(&slot, EVENT_LIVE, sizeof(*e));
 	pace(ctx->meta->seq);
 }

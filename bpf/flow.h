@@ -3,24 +3,62 @@
 #pragma once
 
 /*
- * sk may be any kernel pointer: the reads are checked. A native IPv6 socket holds garbage in the v4 members, so
- * the family decides; a v4-mapped address is unmapped in user space.
+ * A native IPv6 socket holds garbage in the v4 members, so the family decides; a v4-mapped address is unmapped in user
+ * space. These reads need a pointer that the verifier knows to be a socket.
  */
 static __always_inline void read_flow(struct flow *flow, const struct sock *sk)
 {
-	flow->family = BPF_CORE_READ(sk, __sk_common.skc_family);
-	flow->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	flow->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
-	flow->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	const struct sock_common *skc = &sk->__sk_common;
+	__u32 *local = (__u32 *)flow->local, *remote = (__u32 *)flow->remote;
+
+	flow->family = skc->skc_family;
+	flow->local_port = skc->skc_num;
+	flow->remote_port = bpf_ntohs(skc->skc_dport);
+	flow->netns = skc->skc_net.net->ns.inum;
 	if (flow->family == AF_INET6) {
-		BPF_CORE_READ_INTO(&flow->local, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&flow->remote, sk, __sk_common.skc_v6_daddr);
+		for (int i = 0; i < 4; i++) {
+			local[i] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+			remote[i] = skc->skc_v6_daddr.in6_u.u6_addr32[i];
+		}
+	} else {
+		for (int i = 1; i < 4; i++)
+			local[i] = remote[i] = 0;
+		local[0] = skc->skc_rcv_saddr;
+		remote[0] = skc->skc_daddr;
+	}
+}
+
+#define SOCK_COMMON_READ 128 /* struct sock_common up to skc_cookie is shorter than that on 64 bits */
+#define READ_FROM(copy, type, member) (*(type *)((copy) + bpf_core_field_offset(struct sock_common, member)))
+
+/*
+ * The same, and the cookie, for any kernel pointer. The reads are checked as they happen, which takes a call for each:
+ * so one call copies all members there are to read.
+ */
+static __always_inline int probe_flow(struct flow *flow, const struct sock *sk)
+{
+	char skc[SOCK_COMMON_READ] __attribute__((aligned(8)));
+	struct net *net;
+
+	if (bpf_core_field_offset(struct sock_common, skc_cookie) > SOCK_COMMON_READ - 8 ||
+	    bpf_probe_read_kernel(skc, sizeof(skc), sk))
+		return -1;
+	flow->cookie = READ_FROM(skc, __u64, skc_cookie);
+	flow->family = READ_FROM(skc, __u16, skc_family);
+	flow->local_port = READ_FROM(skc, __u16, skc_num);
+	flow->remote_port = bpf_ntohs(READ_FROM(skc, __u16, skc_dport));
+	net = READ_FROM(skc, struct net *, skc_net);
+	flow->netns = BPF_CORE_READ(net, ns.inum);
+	if (flow->family == AF_INET6) {
+		__builtin_memcpy(flow->local, &READ_FROM(skc, char, skc_v6_rcv_saddr), sizeof(flow->local));
+		__builtin_memcpy(flow->remote, &READ_FROM(skc, char, skc_v6_daddr), sizeof(flow->remote));
 	} else {
 		__builtin_memset(flow->local, 0, sizeof(flow->local));
 		__builtin_memset(flow->remote, 0, sizeof(flow->remote));
-		BPF_CORE_READ_INTO((__u32 *)flow->local, sk, __sk_common.skc_rcv_saddr);
-		BPF_CORE_READ_INTO((__u32 *)flow->remote, sk, __sk_common.skc_daddr);
+		*(__u32 *)flow->local = READ_FROM(skc, __u32, skc_rcv_saddr);
+		*(__u32 *)flow->remote = READ_FROM(skc, __u32, skc_daddr);
 	}
+	return 0;
 }
 
 static __always_inline bool is_inet(__u16 family)

@@ -37,11 +37,9 @@ typedef struct {
 	__s64 counter;
 } atomic64_t;
 
-struct in6_addr_bytes;
-
 struct in6_addr {
 	union {
-		__u8 u6_addr8[16];
+		__u32 u6_addr32[4];
 	} in6_u;
 };
 

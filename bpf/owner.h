@@ -103,7 +103,8 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 
 	if (!owner)
 		return 0;
-	e = reserve(shard, EVENT_PROCESS, sizeof(*e));
+	struct slot slot = reserve(shard, EVENT_PROCESS, sizeof(*e));
+	e = slot.event;
 	if (!e)
 		return 0;
 	e->header.kind = EVENT_PROCESS;
@@ -121,45 +122,47 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 				      BPF_CORE_READ(mm, arg_end), &e->args_cut);
 	e->environ_len = read_user_block(e->environ, ENVIRON_LEN, BPF_CORE_READ(mm, env_start),
 					 BPF_CORE_READ(mm, env_end), &e->environ_cut);
-	submit(shard, EVENT_PROCESS, e, sizeof(*e));
+	submit(&slot, EVENT_PROCESS, sizeof(*e));
 	return 1;
 }
 
-/* Who runs now. Only valid where the hook runs in the task that acts. */
-static __always_inline void current_owner(struct owner *owner)
+/* Who runs now, and what is remembered of it or NULL. Only valid where the hook runs in the task that acts. */
+static __always_inline struct process *current_owner(struct owner *owner)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
+	struct process *known;
 
-	owner->pid = bpf_get_current_pid_tgid() >> 32;
+	owner->pid = task->tgid;
 	owner->start = task->group_leader->start_boottime;
 	owner->cgroup = bpf_get_current_cgroup_id();
 	owner->generation = 0;
-	struct process *known = bpf_map_lookup_elem(&processes, &owner->pid);
-	if (known && known->start == owner->start)
-		owner->generation = known->generation;
+	known = bpf_map_lookup_elem(&processes, &owner->pid);
+	if (!known || known->start != owner->start) /* the pid's former process */
+		return NULL;
+	owner->generation = known->generation;
+	return known;
 }
 
 /* Makes sure that the shard has the description of the process that runs now. */
-static __always_inline void introduce(struct owner *owner, __u32 shard)
+static __always_inline void introduce(struct owner *owner, struct process *known, __u32 shard)
 {
-	struct process *known = bpf_map_lookup_elem(&processes, &owner->pid);
-
-	if (!known || known->start != owner->start) {
-		struct process fresh = {.start = owner->start};
-		if (bpf_map_update_elem(&processes, &owner->pid, &fresh, BPF_ANY)) {
-			count(COUNTER_PROCESS_MAP_FULL);
-			describe_process(owner, shard);
-			return;
-		}
-		known = bpf_map_lookup_elem(&processes, &owner->pid);
-		if (!known)
-			return;
-	}
 	__u32 bit = 1u << (shard & 31);
-	if (known->told & bit)
+
+	if (known && (known->told & bit))
 		return;
-	owner->generation = known->generation;
-	if (describe_process(owner, shard))
+	if (!known) {
+		struct process fresh = {.start = owner->start};
+		/* Another shard may have been told a moment ago. */
+		known = bpf_map_lookup_elem(&processes, &owner->pid);
+		if (!known || known->start != owner->start) {
+			known = NULL;
+			if (!bpf_map_update_elem(&processes, &owner->pid, &fresh, BPF_ANY))
+				known = bpf_map_lookup_elem(&processes, &owner->pid);
+		}
+		if (!known)
+			count(COUNTER_PROCESS_MAP_FULL);
+	}
+	if (describe_process(owner, shard) && known)
 		__sync_fetch_and_or(&known->told, bit);
 }
 

@@ -29,14 +29,15 @@ static __always_inline void on_process_exit(struct task_struct *task)
 		struct exit_event *e;
 		if (!(told >> shard & 1))
 			continue;
-		e = reserve(shard, EVENT_EXIT, sizeof(*e));
+		struct slot slot = reserve(shard, EVENT_EXIT, sizeof(*e));
+		e = slot.event;
 		if (!e)
 			continue;
 		e->header.kind = EVENT_EXIT;
 		e->header.pid = pid;
 		e->header.time = bpf_ktime_get_ns();
 		e->header.start = known->start;
-		submit(shard, EVENT_EXIT, e, sizeof(*e));
+		submit(&slot, EVENT_EXIT, sizeof(*e));
 	}
 	bpf_map_delete_elem(&processes, &pid);
 	if (rules_count)

@@ -37,9 +37,10 @@ static __always_inline void fill_open(struct open_event *e, __u32 kind, __u64 no
 static __always_inline void on_listen(struct sock *sk)
 {
 	struct owner owner;
+	struct process *known;
 	struct socket_state *s;
 
-	current_owner(&owner);
+	known = current_owner(&owner);
 	s = track(sk);
 	if (!s)
 		return;
@@ -56,7 +57,7 @@ static __always_inline void on_listen(struct sock *sk)
 		for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
 			if (shard > shard_mask)
 				break;
-			introduce(&owner, shard);
+			introduce(&owner, known, shard);
 		}
 	}
 }
@@ -65,9 +66,10 @@ static __always_inline void on_listen(struct sock *sk)
 static __always_inline void on_connect(struct sock *sk)
 {
 	struct owner owner;
+	struct process *known;
 	struct socket_state *s;
 
-	current_owner(&owner);
+	known = current_owner(&owner);
 	if (owner.pid == excluded_pid)
 		return;
 	if (rules_count && !rules_need_local_port) {
@@ -90,7 +92,7 @@ static __always_inline void on_connect(struct sock *sk)
 	s->flow.cookie = bpf_get_socket_cookie(sk);
 	s->flow.role = ROLE_CLIENT;
 	s->flow.role_source = ROLE_SOURCE_CONNECT;
-	introduce(&owner, shard_of(s->flow.cookie));
+	introduce(&owner, known, shard_of(s->flow.cookie));
 }
 
 static __always_inline void open_connection(struct sock *sk, struct socket_state *s)
@@ -107,11 +109,12 @@ static __always_inline void open_connection(struct sock *sk, struct socket_state
 		return;
 	}
 	shard = shard_of(s->flow.cookie);
-	e = reserve(shard, EVENT_OPEN, sizeof(*e));
+	struct slot slot = reserve(shard, EVENT_OPEN, sizeof(*e));
+	e = slot.event;
 	if (!e)
 		return;
 	fill_open(e, EVENT_OPEN, now, s);
-	submit(shard, EVENT_OPEN, e, sizeof(*e));
+	submit(&slot, EVENT_OPEN, sizeof(*e));
 }
 
 /* SYN_SENT or SYN_RECV -> ESTABLISHED */
@@ -225,11 +228,12 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 	if (accepted_ignored(s))
 		return;
 	shard = shard_of(s->flow.cookie);
-	e = reserve(shard, kind, sizeof(*e));
+	struct slot slot = reserve(shard, kind, sizeof(*e));
+	e = slot.event;
 	if (!e)
 		return;
 	fill_close(e, kind, sk, s, last_state);
-	submit(shard, kind, e, sizeof(*e));
+	submit(&slot, kind, sizeof(*e));
 }
 
 static __always_inline void on_state(struct sock *sk, int last_state, int state)

@@ -49,7 +49,8 @@ static __always_inline struct sock *socket_of(__u32 fd)
 static __always_inline void tell_open(__u32 kind, const struct owner *owner, const struct flow *flow, int error,
 				      __u32 shard)
 {
-	struct open_event *e = reserve(shard, kind, sizeof(*e));
+	struct slot slot = reserve(shard, kind, sizeof(struct open_event));
+	struct open_event *e = slot.event;
 	if (!e)
 		return;
 	e->header.kind = kind;
@@ -61,12 +62,13 @@ static __always_inline void tell_open(__u32 kind, const struct owner *owner, con
 	e->started = 0;
 	e->state = 0;
 	e->error = error;
-	submit(shard, kind, e, sizeof(*e));
+	submit(&slot, kind, sizeof(*e));
 }
 
 static __always_inline void on_accept_exit(long fd)
 {
 	struct owner owner;
+	struct process *known;
 	struct flow flow = {};
 	struct sock *sk;
 	bool out;
@@ -76,11 +78,11 @@ static __always_inline void on_accept_exit(long fd)
 	sk = socket_of(fd);
 	if (!sk)
 		return;
-	current_owner(&owner);
+	known = current_owner(&owner);
 	if (owner.pid == excluded_pid)
 		return;
-	read_flow(&flow, sk);
-	flow.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	if (probe_flow(&flow, sk))
+		return;
 	flow.role = ROLE_SERVER;
 	flow.role_source = ROLE_SOURCE_ACCEPT;
 	if (!flow.cookie) { /* fast open, handed out before the handshake ended; or its listener is not tracked */
@@ -97,7 +99,7 @@ static __always_inline void on_accept_exit(long fd)
 		return;
 	}
 	__u32 shard = shard_of(flow.cookie);
-	introduce(&owner, shard);
+	introduce(&owner, known, shard);
 	tell_open(EVENT_ACCEPT, &owner, &flow, 0, shard);
 }
 
@@ -125,6 +127,7 @@ static __always_inline void on_connect_exit(long ret)
 {
 	struct sockaddr_any to = {};
 	struct owner owner;
+	struct process *known;
 	struct flow flow = {};
 	struct sock *sk;
 
@@ -140,11 +143,11 @@ static __always_inline void on_connect_exit(long ret)
 		return;
 	if (!is_inet(to.family))
 		return;
-	current_owner(&owner);
+	known = current_owner(&owner);
 	if (owner.pid == excluded_pid)
 		return;
-	read_flow(&flow, sk);
-	flow.cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	if (probe_flow(&flow, sk))
+		return;
 	flow.role = ROLE_CLIENT;
 	flow.role_source = ROLE_SOURCE_CONNECT;
 	flow.remote_port = bpf_ntohs(to.port);
@@ -161,6 +164,6 @@ static __always_inline void on_connect_exit(long ret)
 		return;
 	}
 	__u32 shard = shard_of(flow.cookie);
-	introduce(&owner, shard);
+	introduce(&owner, known, shard);
 	tell_open(EVENT_CONNECT_ERROR, &owner, &flow, -ret, shard);
 }

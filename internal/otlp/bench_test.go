@@ -39,14 +39,17 @@ func benchmarkBatch(end socket.End) []socket.Connection {
 
 // One operation is one connection.
 func benchmarkTelling(b *testing.B, end socket.End, tell func(*Builder, *socket.Connection)) {
-	for name, options := range map[string]Options{
-		"log":  {Logs: true},
-		"span": {Traces: true},
-		"both": {Logs: true, Traces: true},
+	for _, c := range [...]struct {
+		name    string
+		options Options
+	}{
+		{"log", Options{Logs: true}},
+		{"span", Options{Traces: true}},
+		{"both", Options{Logs: true, Traces: true}},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
-			builder, batch := NewBuilder(options), benchmarkBatch(end)
+			builder, batch := NewBuilder(c.options), benchmarkBatch(end)
 			for i := 0; b.Loop(); i++ {
 				tell(builder, &batch[i%len(batch)])
 				if i%len(batch) == len(batch)-1 {
@@ -71,7 +74,8 @@ func BenchmarkFailed(b *testing.B) {
 
 // What pdata alone asks for: the same records, copied. A Value is an allocation of its own, whoever makes it.
 func BenchmarkFloor(b *testing.B) {
-	builder, batch := NewBuilder(Options{Logs: true, Traces: true}), benchmarkBatch(socket.End{Way: socket.WayFIN, By: socket.SideRemote})
+	builder := NewBuilder(Options{Logs: true, Traces: true})
+	batch := benchmarkBatch(socket.End{Way: socket.WayFIN, By: socket.SideRemote})
 	builder.Closed(&batch[0])
 	logs, traces := builder.Take()
 	b.Run("log", func(b *testing.B) {

@@ -1,0 +1,91 @@
+# Everything a person does here is a target; `make help` lists them. CI runs .ci/run, which calls the same targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+COLLECTOR := _build/otelcol-socketflow
+TOOL := go tool -modfile=internal/tools/go.mod
+LINT := go tool -modfile=internal/tools/lint/go.mod golangci-lint
+
+# Observing the host takes root, or CAP_BPF and CAP_PERFMON.
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+TESTFLAGS ?=
+FUZZTIME ?= 10s
+CROSS := linux/arm64 darwin/arm64 windows/amd64
+GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md \
+	receiver/internal/metadata receiver/internal/metadatatest
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(COLLECTOR) ## build the collector with this receiver: _build/otelcol-socketflow (minutes the first time)
+
+$(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
+		$(shell find bpf internal receiver -name testdata -prune -o \( -name '*.go' ! -name '*_test.go' -o -name '*.o' \) -print)
+	$(TOOL) builder --config builder-config.yaml
+	@touch $@
+
+.PHONY: run
+run: build ## build the collector, and print this host's connections
+	$(SUDO) ./$(COLLECTOR) --config examples/connections.yaml
+
+.PHONY: test
+test: deps ## all tests of this module with the race detector; those that need root say so and skip without it
+	go test -race $(TESTFLAGS) ./...
+
+.PHONY: e2e
+e2e: deps build ## the collector, a real Jaeger and a real workload
+	go test -tags=e2e -count=1 -timeout=20m $(TESTFLAGS) ./internal/e2e/...
+
+.PHONY: bench
+bench: build ## what observing costs, as ratios
+	go run ./internal/bench
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	.ci/fuzz $(FUZZTIME)
+
+.PHONY: lint
+lint: ## golangci-lint, and whether go.mod is tidy
+	$(LINT) run
+	go mod tidy -diff
+
+.PHONY: generate
+generate: ## kernel programs and component metadata again, from bpf/ and metadata.yaml
+	.ci/deps generate
+	BPF2GO_CFLAGS="-I/usr/include/$$(uname -m)-linux-gnu" go generate ./bpf
+	go generate ./receiver
+
+.PHONY: check-generate
+check-generate: generate ## fail if what is generated differs from what is committed
+	@git diff --exit-code --stat -- $(GENERATED) || { echo 'run "make generate" and commit the result'; exit 1; }
+	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); \
+		[ -z "$$new" ] || { echo "generated, and not committed:"; echo "$$new"; exit 1; }
+
+.PHONY: cross
+cross: ## build and vet for the other systems
+	@for target in $(CROSS); do \
+		echo "$$target"; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build ./...; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./...; \
+	done
+
+.PHONY: validate-examples
+validate-examples: build ## have the collector check every example
+	@for example in examples/*.yaml; do \
+		echo "$$example"; \
+		./$(COLLECTOR) validate --config "$$example"; \
+	done
+
+.PHONY: deps
+deps: ## install what the tests need, where that is possible: as root on Debian or Ubuntu
+	@.ci/deps test
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf _build

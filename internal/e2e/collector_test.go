@@ -1,0 +1,208 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// collector is the collector that runs, or has run.
+type collector struct {
+	*program
+	config  string // the file that SIGHUP has it read again
+	health  string // URL
+	metrics string // URL
+}
+
+// base is what every collector here has, beside what the test gives it. Its own telemetry goes nowhere but to who asks.
+const base = `
+extensions:
+  health_check:
+    endpoint: 127.0.0.1:%d
+service:
+  extensions: [health_check]
+  telemetry:
+    metrics:
+      readers:
+        - pull:
+            exporter:
+              prometheus:
+                host: 127.0.0.1
+                port: %d
+                without_type_suffix: true
+                without_units: true
+                without_scope_info: true
+`
+
+// collectorBinary is the collector that is tested.
+func collectorBinary(t testing.TB) string {
+	t.Helper()
+	path := os.Getenv("SOCKETFLOW_COLLECTOR")
+	if path == "" {
+		path = filepath.Join(root, "_build", "otelcol-socketflow")
+	}
+	path, err := filepath.Abs(path)
+	require.NoError(t, err)
+	if _, err := os.Stat(path); err != nil {
+		lacking(t, "no collector to test: make build (%v)", err)
+	}
+	return path
+}
+
+// collectorOptions are what differs from a collector that runs as root.
+type collectorOptions struct {
+	binary     string
+	attributes *syscall.SysProcAttr
+	arguments  []string
+}
+
+// startCollector returns a collector that has begun to start.
+func startCollector(t testing.TB, config string, options collectorOptions) *collector {
+	t.Helper()
+	needRoot(t)
+	dir := openDir(t)
+	if options.binary == "" {
+		options.binary = collectorBinary(t)
+	}
+	health, metrics := freePort(t), freePort(t)
+	c := &collector{
+		config:  writeFile(t, filepath.Join(dir, "config.yaml"), config),
+		health:  fmt.Sprintf("http://127.0.0.1:%d/", health),
+		metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics),
+	}
+	common := writeFile(t, filepath.Join(dir, "base.yaml"), fmt.Sprintf(base, health, metrics))
+	cmd := exec.Command(options.binary, append([]string{"--config", common, "--config", c.config}, options.arguments...)...)
+	cmd.Dir = dir
+	cmd.SysProcAttr = options.attributes
+	c.program = start(t, cmd)
+	return c
+}
+
+// runCollector returns a collector that observes.
+func runCollector(t testing.TB, config string, options collectorOptions) *collector {
+	t.Helper()
+	c := startCollector(t, config, options)
+	c.waitReady(1)
+	return c
+}
+
+// waitReady waits until the collector has become ready so many times: each reload adds one.
+func (c *collector) waitReady(times int) {
+	c.t.Helper()
+	eventually(c.t, 60*time.Second, "the collector is ready", func() error {
+		if !c.running() {
+			return errors.New("it has ended")
+		}
+		if n := strings.Count(c.log(), "Everything is ready."); n < times {
+			return fmt.Errorf("ready %d times of %d", n, times)
+		}
+		status, _, err := get(c.health)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("health check: status %d", status)
+		}
+		return err
+	})
+}
+
+// log is what the collector has written on standard error.
+func (c *collector) log() string { return readFile(c.t, c.stderr) }
+
+// terminate has the collector shut down in good order.
+func (c *collector) terminate() {
+	c.t.Helper()
+	require.Zero(c.t, c.stop(syscall.SIGTERM, 30*time.Second), "exit code of the collector")
+	require.NotContains(c.t, c.log(), "\terror\t", "no errors in the collector's log")
+}
+
+// metric is a metric of the collector's about itself, with its labels.
+type metric struct {
+	name   string
+	labels map[string]string
+	value  float64
+}
+
+var (
+	metricLine  = regexp.MustCompile(`^(\w+)(?:\{(.*)\})? (\S+)$`)
+	metricLabel = regexp.MustCompile(`(\w+)="([^"]*)"`)
+)
+
+// scrape reads the collector's metrics about itself.
+func (c *collector) scrape() (scrape, error) {
+	status, body, err := get(c.metrics)
+	if err != nil || status != http.StatusOK {
+		return nil, fmt.Errorf("status %d: %w", status, err)
+	}
+	var s scrape
+	for line := range strings.Lines(body) {
+		match := metricLine.FindStringSubmatch(strings.TrimSpace(line))
+		if match == nil {
+			continue // a comment
+		}
+		m := metric{name: match[1], labels: map[string]string{}}
+		for _, label := range metricLabel.FindAllStringSubmatch(match[2], -1) {
+			m.labels[label[1]] = label[2]
+		}
+		if m.value, err = strconv.ParseFloat(match[3], 64); err != nil {
+			return nil, err
+		}
+		s = append(s, m)
+	}
+	return s, nil
+}
+
+// scrape is the collector's metrics about itself, at one moment.
+type scrape []metric
+
+// sum adds up a metric of an instance of the receiver, over the series that have the labels: name, value, name, value.
+func (s scrape) sum(name, receiver string, labels ...string) int {
+	var sum float64
+	for _, m := range s {
+		matches := strings.HasSuffix(m.name, name) && m.labels["receiver"] == receiver
+		for i := 0; i < len(labels); i += 2 {
+			matches = matches && m.labels[labels[i]] == labels[i+1]
+		}
+		if matches {
+			sum += m.value
+		}
+	}
+	return int(sum)
+}
+
+// requireNothingLost fails if the receiver lost anything, as far as it knows.
+func (s scrape) requireNothingLost(t testing.TB, receiver string) {
+	t.Helper()
+	require.NotEmpty(t, s)
+	for _, name := range []string{
+		"socketflow_kernel_events_lost", "socketflow_decode_errors", "socketflow_items_refused",
+		"socketflow_sockets_evicted", "socketflow_sockets_untracked",
+	} {
+		require.Zero(t, s.sum(name, receiver), name)
+	}
+}
+
+// client keeps its connections, so that polling opens few.
+var client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
+
+func get(url string) (status int, body string, err error) {
+	response, err := client.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	return response.StatusCode, string(data), err
+}

@@ -1,0 +1,254 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// otlpOverGRPC and otlpOverHTTP send spans to Jaeger.
+const (
+	otlpOverGRPC = `
+receivers:
+  socketflow:
+exporters:
+  otlp_grpc:
+    endpoint: 127.0.0.1:%d
+    tls:
+      insecure: true
+service:
+  pipelines:
+    traces:
+      receivers: [socketflow]
+      exporters: [otlp_grpc]
+`
+	otlpOverHTTP = `
+receivers:
+  socketflow:
+exporters:
+  otlp_http:
+    endpoint: http://127.0.0.1:%d
+service:
+  pipelines:
+    traces:
+      receivers: [socketflow]
+      exporters: [otlp_http]
+`
+)
+
+// TestJaeger looks at real programs the way a user does: at what Jaeger has of them.
+func TestJaeger(t *testing.T) {
+	needRoot(t)
+	for _, tt := range []struct {
+		name, config string
+		port         func(*jaeger) int
+	}{
+		{"OTLP over gRPC", otlpOverGRPC, func(j *jaeger) int { return j.grpc }},
+		{"OTLP over HTTP", otlpOverHTTP, func(j *jaeger) int { return j.http }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j := startJaeger(t)
+			c := runCollector(t, fmt.Sprintf(tt.config, tt.port(j)), collectorOptions{})
+			t.Run("nginx and curl", func(t *testing.T) { testNginx(t, j) })
+			t.Run("a service that names itself", func(t *testing.T) { testNamedService(t, j) })
+			t.Run("connection refused", func(t *testing.T) { testRefused(t, j) })
+			t.Run("PostgreSQL", func(t *testing.T) { testPostgres(t, j) })
+			t.Run("truth", func(t *testing.T) { testTruth(t, j, c) })
+			c.terminate()
+		})
+	}
+}
+
+func testNginx(t *testing.T, j *jaeger) {
+	nginx, port := startNginx(t)
+	worker := nginx.children()[0]
+	for _, tt := range []struct{ name, host, address, networkType, family string }{
+		{"IPv4", "127.0.0.1", "127.0.0.1", "ipv4", "inet"},
+		{"IPv6", "[::1]", "::1", "ipv6", "inet6"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			curl := runCurl(t, tt.host, port)
+			require.Equal(t, tt.address, curl.localIP)
+
+			client := j.one("curl", "process.pid", strconv.Itoa(curl.pid()))
+			server := j.one("nginx", "network.peer.port", strconv.Itoa(curl.localPort), "server.port", strconv.Itoa(port))
+
+			for _, side := range []struct {
+				name           string
+				span           jaegerSpan
+				kind           string
+				pid            int
+				executable     string
+				local, remote  int
+				sent, received int
+				roleSource     string
+			}{
+				{"client", client, "client", curl.pid(), curl.cmd.Path, curl.localPort, port, curl.sent, curl.received, "connect"},
+				{"server", server, "server", worker, nginx.cmd.Path, port, curl.localPort, curl.received, curl.sent, "accept"},
+			} {
+				t.Run(side.name, func(t *testing.T) {
+					s := side.span
+					assert.Equal(t, "tcp.connection", s.Operation)
+					assert.Equal(t, side.kind, s.text("span.kind"))
+					assert.Zero(t, s.Parents, "references")
+					assert.Empty(t, s.Warnings)
+					assert.NotContains(t, s.Tags, "error")
+					assert.NotContains(t, s.Tags, "error.type")
+
+					assert.Equal(t, side.pid, s.pid())
+					executable, err := filepath.EvalSymlinks(side.executable)
+					require.NoError(t, err)
+					assert.Equal(t, executable, s.Process["process.executable.path"])
+					assert.Equal(t, filepath.Base(executable), s.Process["process.executable.name"])
+
+					requireAddresses(t, &s, side.kind, tt.address, side.local, tt.address, side.remote)
+					assert.Equal(t, tt.networkType, s.text("network.type"))
+					assert.Equal(t, tt.family, s.text("net.sock.family"))
+
+					assert.Equal(t, side.kind, s.text("socketflow.role"))
+					assert.Equal(t, side.roleSource, s.text("socketflow.role.source"))
+					assert.Equal(t, "complete", s.text("socketflow.capture"))
+					assert.Equal(t, "sock", s.text("socketflow.address.source"))
+					assert.Len(t, s.text("socketflow.connection.id"), 16)
+					assert.Equal(t, side.sent, s.number("socketflow.bytes.sent"))
+					assert.Equal(t, side.received, s.number("socketflow.bytes.received"))
+					assert.Equal(t, "fin", s.text("socketflow.end.how"))
+
+					requireWithin(t, &s, curl.program, curl.took)
+				})
+			}
+			assert.NotEqual(t, client.TraceID, server.TraceID)
+			assert.Equal(t, "local", client.text("socketflow.end.by"), "curl hangs up")
+			assert.Equal(t, "remote", server.text("socketflow.end.by"))
+		})
+	}
+}
+
+func testNamedService(t *testing.T, j *jaeger) {
+	server, port := startPython(t)
+	client := runPythonClient(t, port, "OTEL_SERVICE_NAME=shop",
+		"OTEL_RESOURCE_ATTRIBUTES=service.name=not-this,deployment.environment.name=e2e,service.namespace=fruit%20and%20vegetables")
+	took := time.Since(client.began)
+
+	shop := j.one("shop", "process.pid", strconv.Itoa(client.pid()))
+	assert.Equal(t, "client", shop.text("span.kind"))
+	assert.Equal(t, "e2e", shop.Process["deployment.environment.name"])
+	assert.Equal(t, "fruit and vegetables", shop.Process["service.namespace"])
+	assert.Equal(t, port, shop.number("server.port"))
+
+	// It has no name of its own, so it goes by its executable's.
+	python := j.one(filepath.Base(server.cmd.Path), "process.pid", strconv.Itoa(server.pid()))
+	assert.Equal(t, "server", python.text("span.kind"))
+	assert.Equal(t, shop.number("network.local.port"), python.number("network.peer.port"))
+	assert.NotContains(t, python.Process, "deployment.environment.name")
+
+	for _, span := range []jaegerSpan{shop, python} {
+		assert.GreaterOrEqual(t, span.Duration, slowAnswer, span.Service)
+		requireWithin(t, &span, client, took)
+	}
+}
+
+func testRefused(t *testing.T, j *jaeger) {
+	for _, tt := range []struct{ name, host, address string }{
+		{"IPv4", "127.0.0.1", "127.0.0.1"},
+		{"IPv6", "[::1]", "::1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			port := freePort(t)
+			curl := runCurl(t, tt.host, port)
+			const couldntConnect = 7 // CURLE_COULDNT_CONNECT
+			require.Equal(t, couldntConnect, curl.cmd.ProcessState.ExitCode())
+
+			s := j.one("curl", "process.pid", strconv.Itoa(curl.pid()))
+			assert.Equal(t, "tcp.connect", s.Operation)
+			assert.Equal(t, "client", s.text("span.kind"))
+			assert.Equal(t, true, s.Tags["error"])
+			assert.Equal(t, "ECONNREFUSED", s.text("error.type"))
+			assert.Equal(t, "ERROR", s.text("otel.status_code"))
+			assert.Equal(t, "connection refused", s.text("otel.status_description"))
+			local := s.number("network.local.port")
+			assert.Positive(t, local)
+			requireAddresses(t, &s, "client", tt.address, local, tt.address, port)
+			requireWithin(t, &s, curl.program, curl.took)
+		})
+	}
+}
+
+func testPostgres(t *testing.T, j *jaeger) {
+	postgres, port := startPostgres(t)
+	psql := runPSQL(t, port)
+	took := time.Since(psql.began)
+
+	client := j.one("psql", "process.pid", strconv.Itoa(psql.pid()))
+	assert.Equal(t, "client", client.text("span.kind"))
+	assert.Equal(t, port, client.number("server.port"))
+	// The postmaster accepts, and forks a backend that speaks: the socket is the postmaster's.
+	server := j.one("postgres", "network.peer.port", strconv.Itoa(client.number("network.local.port")))
+	assert.Equal(t, "server", server.text("span.kind"))
+	assert.Equal(t, postgres.pid(), server.pid())
+	for _, span := range []jaegerSpan{client, server} {
+		requireWithin(t, &span, psql, took)
+	}
+}
+
+// requireWithin fails if a span is not within the life of the client that made the connection, or took no time.
+func requireWithin(t testing.TB, s *jaegerSpan, client *program, took time.Duration) {
+	t.Helper()
+	// Jaeger cuts times off to microseconds. The other end of the client's socket is not closed before the client has ended.
+	const grain, late = 2 * time.Microsecond, time.Second
+	assert.Positive(t, s.Duration, "duration")
+	assert.WithinRange(t, s.Began, client.began.Add(-grain), client.began.Add(took), "begin")
+	assert.WithinRange(t, s.Began.Add(s.Duration), client.began, client.began.Add(took+late), "end")
+}
+
+// requireAddresses fails unless a span has its addresses under all their names.
+func requireAddresses(t testing.TB, s *jaegerSpan, kind, localAddress string, localPort int, remoteAddress string, remotePort int) {
+	t.Helper()
+	type end struct {
+		address string
+		port    int
+	}
+	local, remote := end{localAddress, localPort}, end{remoteAddress, remotePort}
+	names := []struct {
+		address, port string
+		of            end
+	}{
+		{"network.local.address", "network.local.port", local},
+		{"network.peer.address", "network.peer.port", remote},
+		{"net.sock.host.addr", "net.sock.host.port", local},
+		{"net.sock.peer.addr", "net.sock.peer.port", remote},
+		{"net.host.ip", "net.sock.host.port", local},
+		{"net.peer.ip", "net.sock.peer.port", remote},
+		{"net.peer.name", "net.peer.port", remote},
+	}
+	if kind == "client" {
+		names = append(names, struct {
+			address, port string
+			of            end
+		}{"server.address", "server.port", remote})
+		assert.NotContains(t, s.Tags, "client.address")
+		assert.NotContains(t, s.Tags, "net.host.name")
+	} else {
+		names = append(names, []struct {
+			address, port string
+			of            end
+		}{
+			{"client.address", "client.port", remote},
+			{"server.address", "server.port", local},
+			{"net.host.name", "net.host.port", local},
+		}...)
+	}
+	for _, name := range names {
+		assert.Equal(t, name.of.address, s.text(name.address), name.address)
+		assert.Equal(t, name.of.port, s.number(name.port), name.port)
+	}
+	assert.Equal(t, "tcp", s.text("network.transport"))
+	assert.Equal(t, "ip_tcp", s.text("net.transport"))
+}

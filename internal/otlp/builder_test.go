@@ -1,0 +1,198 @@
+package otlp
+
+import (
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// recordsOf and spansOf list what a batch has, across its resources.
+func recordsOf(logs plog.Logs) []plog.LogRecord {
+	var all []plog.LogRecord
+	for _, resource := range logs.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, r := range scope.LogRecords().All() {
+				all = append(all, r)
+			}
+		}
+	}
+	return all
+}
+
+func spansOf(traces ptrace.Traces) []ptrace.Span {
+	var all []ptrace.Span
+	for _, resource := range traces.ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			for _, s := range scope.Spans().All() {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
+}
+
+func idOf(t *testing.T, attributes pcommon.Map) string {
+	t.Helper()
+	id, found := attributes.Get(connectionID)
+	if !found {
+		t.Fatal("no " + connectionID)
+	}
+	return id.Str()
+}
+
+func TestOpenCloseAndSpanOfAConnectionAgreeAcrossBatches(t *testing.T) {
+	b := newBuilder(Options{})
+	c := connect()
+	b.Opened(c)
+	opened, _ := b.Take()
+	finByPeer(c)
+	b.Closed(c)
+	closed, traces := b.Take()
+
+	open, done, span := recordsOf(opened)[0], recordsOf(closed)[0], spansOf(traces)[0]
+	if open.TraceID() != span.TraceID() || done.TraceID() != span.TraceID() || span.TraceID().IsEmpty() {
+		t.Errorf("trace ids: open %v, close %v, span %v", open.TraceID(), done.TraceID(), span.TraceID())
+	}
+	if open.SpanID() != span.SpanID() || done.SpanID() != span.SpanID() || span.SpanID().IsEmpty() {
+		t.Errorf("span ids: open %v, close %v, span %v", open.SpanID(), done.SpanID(), span.SpanID())
+	}
+	a, z, s := idOf(t, open.Attributes()), idOf(t, done.Attributes()), idOf(t, span.Attributes())
+	if a != s || z != s {
+		t.Errorf("connection ids: open %s, close %s, span %s", a, z, s)
+	}
+	if !done.Attributes().Equal(span.Attributes()) {
+		t.Error("the attributes of log record and span differ")
+	}
+}
+
+func TestConnectionsOfAProcessShareAResource(t *testing.T) {
+	b := newBuilder(Options{})
+	client, server := curl(), nginx()
+	for range 3 {
+		b.Closed(connect(finByPeer, of(client)))
+		b.Closed(connect(finByPeer, accepted, of(server)))
+	}
+	// The same process after exec: another description, another resource.
+	b.Closed(connect(finByPeer, of(curl())))
+	logs, traces := b.Take()
+	if got := logs.ResourceLogs().Len(); got != 3 {
+		t.Errorf("%d resources of logs, want 3", got)
+	}
+	if got := traces.ResourceSpans().Len(); got != 3 {
+		t.Errorf("%d resources of spans, want 3", got)
+	}
+	if got := logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().Len(); got != 3 {
+		t.Errorf("%d log records of the first process, want 3", got)
+	}
+}
+
+func TestTakeBeginsANewBatch(t *testing.T) {
+	b := newBuilder(Options{})
+	p := curl()
+	b.Opened(connect(of(p)))
+	b.Closed(connect(finByPeer, of(p)))
+	b.Failed(connect(finByPeer, of(p)))
+	if b.LogRecords() != 3 || b.Spans() != 2 {
+		t.Fatalf("%d log records and %d spans, want 3 and 2", b.LogRecords(), b.Spans())
+	}
+	first, firstTraces := b.Take()
+	if b.LogRecords() != 0 || b.Spans() != 0 {
+		t.Errorf("%d log records and %d spans after Take", b.LogRecords(), b.Spans())
+	}
+	b.Closed(connect(finByPeer, of(p)))
+	second, secondTraces := b.Take()
+	if first.LogRecordCount() != 3 || firstTraces.SpanCount() != 2 {
+		t.Error("what was handed over has changed")
+	}
+	if second.LogRecordCount() != 1 || secondTraces.SpanCount() != 1 || second.ResourceLogs().Len() != 1 {
+		t.Error("the second batch is not the second batch")
+	}
+	third, thirdTraces := b.Take()
+	if third.LogRecordCount() != 0 || thirdTraces.SpanCount() != 0 {
+		t.Error("an empty batch is not empty")
+	}
+}
+
+// What a Builder is given may be reused once the call is over.
+func TestBuilderKeepsNothingOfAConnection(t *testing.T) {
+	b := newBuilder(Options{})
+	c := connect(finByPeer)
+	b.Closed(c)
+	want := plog.NewLogs()
+	b.logs.CopyTo(want)
+	*c = socket.Connection{Process: c.Process}
+	got, _ := b.Take()
+	must(t, plogtest.CompareLogs(want, got))
+	if b.report.connection != nil {
+		t.Error("the connection is still referred to")
+	}
+}
+
+func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		options        Options
+		records, spans int
+		linked         bool
+	}{
+		{"both", Options{Logs: true, Traces: true}, 3, 2, true},
+		// A record must not point to a span that nobody was sent.
+		{"logs", Options{Logs: true}, 3, 0, false},
+		{"traces", Options{Traces: true}, 0, 2, false},
+		{"neither", Options{}, 0, 0, false},
+		{"always", Options{Logs: true, Traces: true, ConnectionSpans: SpansAlways}, 3, 2, true},
+		{"never", Options{Logs: true, Traces: true, ConnectionSpans: SpansNever}, 3, 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := NewBuilder(c.options)
+			b.Opened(connect())
+			b.Closed(connect(finByPeer))
+			b.Failed(connect(finByPeer))
+			if b.LogRecords() != c.records || b.Spans() != c.spans {
+				t.Errorf("%d log records and %d spans", b.LogRecords(), b.Spans())
+			}
+			logs, traces := b.Take()
+			if logs.LogRecordCount() != c.records || traces.SpanCount() != c.spans {
+				t.Errorf("%d log records and %d spans handed over", logs.LogRecordCount(), traces.SpanCount())
+			}
+			for _, r := range recordsOf(logs) {
+				if !r.TraceID().IsEmpty() != c.linked || !r.SpanID().IsEmpty() != c.linked {
+					t.Errorf("%s has trace id %v and span id %v", r.EventName(), r.TraceID(), r.SpanID())
+				}
+			}
+		})
+	}
+}
+
+func TestRecordsAreObservedNowByDefault(t *testing.T) {
+	before := time.Now()
+	b := NewBuilder(Options{Logs: true})
+	b.Opened(connect())
+	logs, _ := b.Take()
+	observed := recordsOf(logs)[0].ObservedTimestamp().AsTime()
+	if observed.Before(before) || observed.After(time.Now()) {
+		t.Errorf("observed at %v", observed)
+	}
+}
+
+// The wall clock can be set back while a connection is open.
+func TestNothingEndsBeforeItStarts(t *testing.T) {
+	b := newBuilder(Options{})
+	c := connect(finByPeer)
+	c.EndedAt = c.StartedAt - 1
+	b.Closed(c)
+	logs, traces := b.Take()
+	span, r := spansOf(traces)[0], recordsOf(logs)[0]
+	if span.EndTimestamp() != span.StartTimestamp() || r.Timestamp() != span.EndTimestamp() {
+		t.Errorf("span from %v to %v, record at %v", span.StartTimestamp(), span.EndTimestamp(), r.Timestamp())
+	}
+	if took, _ := r.Attributes().Get(duration); took.Double() != 0 {
+		t.Errorf("took %v s", took.Double())
+	}
+}

@@ -1,0 +1,152 @@
+package otlp
+
+import (
+	"testing"
+
+	otel "go.opentelemetry.io/otel/attribute"
+	semconv112 "go.opentelemetry.io/otel/semconv/v1.12.0"
+	semconv120 "go.opentelemetry.io/otel/semconv/v1.20.0"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+func TestNamesAreThoseOfTheSemanticConventions(t *testing.T) {
+	for name, key := range map[string]otel.Key{
+		serviceName:           semconv.ServiceNameKey,
+		processPID:            semconv.ProcessPIDKey,
+		processExecutableName: semconv.ProcessExecutableNameKey,
+		processExecutablePath: semconv.ProcessExecutablePathKey,
+		processCommandLine:    semconv.ProcessCommandLineKey,
+		processCommandArgs:    semconv.ProcessCommandArgsKey,
+		containerID:           semconv.ContainerIDKey,
+		containerName:         semconv.ContainerNameKey,
+		k8sPodUID:             semconv.K8SPodUIDKey,
+		networkPeerAddress:    semconv.NetworkPeerAddressKey,
+		networkPeerPort:       semconv.NetworkPeerPortKey,
+		networkLocalAddress:   semconv.NetworkLocalAddressKey,
+		networkLocalPort:      semconv.NetworkLocalPortKey,
+		serverAddress:         semconv.ServerAddressKey,
+		serverPort:            semconv.ServerPortKey,
+		clientAddress:         semconv.ClientAddressKey,
+		clientPort:            semconv.ClientPortKey,
+		networkTransport:      semconv.NetworkTransportKey,
+		networkType:           semconv.NetworkTypeKey,
+		errorType:             semconv.ErrorTypeKey,
+		netSockPeerAddr:       semconv120.NetSockPeerAddrKey,
+		netSockPeerPort:       semconv120.NetSockPeerPortKey,
+		netSockHostAddr:       semconv120.NetSockHostAddrKey,
+		netSockHostPort:       semconv120.NetSockHostPortKey,
+		netSockFamily:         semconv120.NetSockFamilyKey,
+		netPeerName:           semconv120.NetPeerNameKey,
+		netPeerPort:           semconv120.NetPeerPortKey,
+		netHostName:           semconv120.NetHostNameKey,
+		netHostPort:           semconv120.NetHostPortKey,
+		netTransport:          semconv120.NetTransportKey,
+		netPeerIP:             semconv112.NetPeerIPKey,
+		netHostIP:             semconv112.NetHostIPKey,
+	} {
+		if name != string(key) {
+			t.Errorf("%s is %s", name, key)
+		}
+	}
+}
+
+func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
+	for got, want := range map[string]otel.KeyValue{
+		"tcp":      semconv.NetworkTransportTCP,
+		"ipv4":     semconv.NetworkTypeIPv4,
+		"ipv6":     semconv.NetworkTypeIPv6,
+		"ip_tcp":   semconv120.NetTransportTCP,
+		"inet":     semconv120.NetSockFamilyInet,
+		"inet6":    semconv120.NetSockFamilyInet6,
+		otherError: semconv.ErrorTypeOther,
+	} {
+		if got != want.Value.AsString() {
+			t.Errorf("%s is %s", got, want.Value.AsString())
+		}
+	}
+}
+
+func TestNoSetOfFactsWritesAKeyTwice(t *testing.T) {
+	for _, wanted := range []AddressAttributes{AddressBoth, AddressStable, AddressNet} {
+		all := newShapes(wanted)
+		for known := facts(0); known < hasError<<1; known++ {
+			s := all.of(known)
+			if s.keys.Len() != len(s.puts) {
+				t.Fatalf("facts %#x: %d keys, %d values", known, s.keys.Len(), len(s.puts))
+			}
+			clear(all.byFacts)
+		}
+	}
+}
+
+func TestBothFamiliesAreTheStableAndTheNetOnes(t *testing.T) {
+	const everything = hasError<<1 - 1
+	count := func(wanted AddressAttributes) int {
+		all := newShapes(wanted)
+		return all.of(everything &^ isClient &^ isIPv6).keys.Len()
+	}
+	common := 0
+	for _, a := range attributes {
+		if a.family == always && a.needs&isClient == 0 {
+			common++
+		}
+	}
+	if both, one := count(AddressBoth), count(AddressStable)+count(AddressNet)-common; both != one {
+		t.Errorf("%d attributes of both families, %d of either", both, one)
+	}
+}
+
+func TestAValueWithoutANameIsUnknown(t *testing.T) {
+	c := connect(ended(socket.WayCanceled+1, socket.SideRemote+1, 0))
+	c.RoleSource, c.AddressSource, c.Capture, c.Role = 99, 99, 99, 99
+	b := newBuilder(Options{})
+	b.Opened(c)
+	b.Closed(c)
+	b.Failed(c)
+	logs, _ := b.Take()
+	for _, key := range []string{roleSource, addressSource, capture, endHow, endBy} {
+		if v, _ := recordsOf(logs)[1].Attributes().Get(key); v.Str() != "unknown" {
+			t.Errorf("%s is %q", key, v.Str())
+		}
+	}
+	if v, _ := recordsOf(logs)[2].Attributes().Get(errorType); v.Str() != otherError {
+		t.Errorf("%s is %q", errorType, v.Str())
+	}
+}
+
+func TestErrorsOfEndings(t *testing.T) {
+	const pipe, hostUnreachable, notInTheTable = 32, 113, 4095
+	for _, c := range []struct {
+		name            string
+		end             socket.End
+		number          uint32
+		closing, failed string
+	}{
+		{"in good order", socket.End{Way: socket.WayFIN, By: socket.SideLocal}, 0, "", "_OTHER"},
+		{"end not seen", socket.End{}, 0, "", "_OTHER"},
+		{"reset by remote", socket.End{Way: socket.WayRST, By: socket.SideRemote}, 0, "ECONNRESET", "ECONNREFUSED"},
+		{"reset by remote after its FIN", socket.End{Way: socket.WayRST, By: socket.SideRemote}, pipe, "EPIPE", "EPIPE"},
+		{"reset by local", socket.End{Way: socket.WayRST, By: socket.SideLocal}, 0, "", "ECONNREFUSED"},
+		{"reset by somebody", socket.End{Way: socket.WayRST}, 0, "", "ECONNREFUSED"},
+		{"timeout", socket.End{Way: socket.WayTimeout}, 0, "ETIMEDOUT", "ETIMEDOUT"},
+		{
+			"timeout after an ICMP error", socket.End{Way: socket.WayTimeout}, hostUnreachable,
+			"EHOSTUNREACH", "EHOSTUNREACH",
+		},
+		{"error", socket.End{Way: socket.WayError}, 0, "_OTHER", "_OTHER"},
+		{"error without a name", socket.End{Way: socket.WayError}, notInTheTable, "4095", "4095"},
+		{"given up", socket.End{Way: socket.WayCanceled, By: socket.SideLocal}, 0, "", "canceled"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			connection := socket.Connection{End: c.end, Errno: c.number}
+			if got := errorOfClosing(&connection).name; got != c.closing {
+				t.Errorf("a connection ends with %q, want %q", got, c.closing)
+			}
+			if got := errorOfFailure(&connection).name; got != c.failed {
+				t.Errorf("an attempt ends with %q, want %q", got, c.failed)
+			}
+		})
+	}
+}

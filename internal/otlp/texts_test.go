@@ -1,0 +1,96 @@
+package otlp
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestBytesReadWell(t *testing.T) {
+	for n, want := range map[uint64]string{
+		0: "0 B", 1: "1 B", 999: "999 B", 1000: "1.0 kB", 1234: "1.2 kB", 9999: "9.9 kB", 10_000: "10 kB",
+		999_999: "999 kB", 4_512_345: "4.5 MB", 3e9: "3.0 GB", 2e12: "2.0 TB", 7e15: "7.0 PB",
+		math.MaxUint64: "18 EB",
+	} {
+		if got := string(appendBytes(nil, n)); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestDurationsReadWell(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-1: "0ns", 0: "0ns", 999: "999ns", 1500: "1.50µs", 15_300: "15.3µs", 153 * time.Microsecond: "153µs",
+		1530 * time.Millisecond: "1.53s", 59_999 * time.Millisecond: "59.9s", time.Minute: "1m0s",
+		127 * time.Second: "2m7s", 3 * time.Hour: "3h0m", 131 * time.Hour: "5d11h",
+	} {
+		if got := string(appendDuration(nil, d)); got != want {
+			t.Errorf("%d is %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestAddressTextsOutliveEviction(t *testing.T) {
+	var texts addressTexts
+	for range 2 {
+		for i := range 4 * len(texts) {
+			four := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
+			six := netip.AddrFrom16([16]byte{0x20, 1, 14: byte(i >> 8), 15: byte(i)})
+			for _, address := range []netip.Addr{four, six, six.WithZone("eth0")} {
+				if got := texts.of(address); got != address.String() {
+					t.Fatalf("%v is written %s", address, got)
+				}
+			}
+		}
+	}
+}
+
+func TestIDsAreDistinctAndNeverZero(t *testing.T) {
+	seen := make(map[any]string)
+	note := func(id any, zero bool, what string) {
+		if zero {
+			t.Errorf("%s is zero", what)
+		}
+		if other, taken := seen[id]; taken {
+			t.Fatalf("%s and %s are both %v", what, other, id)
+		}
+		seen[id] = what
+	}
+	for _, host := range []uint64{0, 1, math.MaxUint64, goldenGamma} {
+		identity := newIdentity(host)
+		for number := range uint64(10_000) {
+			what := fmt.Sprintf("connection %d of host %#x", number, host)
+			trace, span, id := identity.traceID(number), identity.spanID(number), identity.connectionID(number)
+			note(trace, trace.IsEmpty(), what)
+			note(span, span.IsEmpty(), what)
+			note(id, id == "0000000000000000", what)
+			if len(id) != 16 {
+				t.Fatalf("%s is %s", what, id)
+			}
+		}
+	}
+}
+
+// mix is a bijection: for every key there is a connection whose id would be zero.
+func TestTheNumberThatMixesToZeroHasIDsAllTheSame(t *testing.T) {
+	both := identity{traceHigh: 42, traceLow: 42, span: 42}
+	if both.traceID(42).IsEmpty() || both.spanID(42).IsEmpty() {
+		t.Error("an id is zero, which means that there is none")
+	}
+}
+
+// Consecutive connections must look random to a sampler that judges a trace by a threshold on its low 56 bits.
+func TestSamplersSeeEvenlyDistributedTraceIDs(t *testing.T) {
+	identity, below := newIdentity(1), 0
+	const connections = 20_000
+	for number := range uint64(connections) {
+		if id := identity.traceID(number); id[9] < 64 { // the highest of the 56 bits
+			below++
+		}
+	}
+	if share := float64(below) / connections; math.Abs(share-0.25) > 0.02 {
+		t.Errorf("a sampler for a quarter takes %.3f", share)
+	}
+}
