@@ -145,7 +145,7 @@ func (b *Builder) addRecord(r *report, h *happening, spanned bool) plog.LogRecor
 	c := r.connection
 	record := b.recordsOf(r.group, c.Process).AppendEmpty()
 	b.records++
-	at := c.StartedAt
+	at := c.OpenedAt
 	if h.facts&hasEnded != 0 {
 		at = r.endedAt()
 	}

@@ -29,7 +29,7 @@ func connect(changes ...func(*socket.Connection)) *socket.Connection {
 		ID: 1, Process: curl(), NetNS: 4026531840,
 		Local: netip.MustParseAddrPort("127.0.0.1:40000"), Remote: netip.MustParseAddrPort("127.0.0.1:80"),
 		Role: event.RoleClient, RoleSource: event.RoleSourceConnect, AddressSource: socket.AddressSourceSock,
-		StartedAt: start.UnixNano(),
+		StartedAt: start.UnixNano(), OpenedAt: start.Add(time.Millisecond).UnixNano(),
 	}
 	for _, change := range changes {
 		change(c)
@@ -122,7 +122,7 @@ var cases = []struct {
 	{name: "container", tell: openedAndClosed(finByPeer, accepted, of(redis()))},
 	{name: "nothing_known", tell: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0), of(unknownOwner()),
 		func(c *socket.Connection) {
-			*c = socket.Connection{ID: c.ID, Process: c.Process, StartedAt: c.StartedAt}
+			*c = socket.Connection{ID: c.ID, Process: c.Process, StartedAt: c.StartedAt, OpenedAt: c.OpenedAt}
 		})},
 	{name: "command_line", options: Options{CommandLine: true}, tell: openedAndClosed(finByPeer)},
 	{name: "stable_only", options: Options{Addresses: AddressStable}, tell: openedAndClosed(finByPeer, accepted)},

@@ -19,8 +19,7 @@ type happening struct {
 	sentence func([]byte, *report) []byte
 }
 
-// The happenings. An opening is when StartedAt says: for a client the call of connect, for a server the end of the
-// handshake, for a connection older than the capture the moment it was first seen.
+// The happenings.
 var (
 	opening = happening{event: eventOpen, sentence: appendOpened}
 	closing = happening{

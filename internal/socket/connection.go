@@ -21,6 +21,7 @@ type Connection struct {
 	AddressSource AddressSource
 	Capture       Capture
 	StartedAt     int64 // Unix time, ns: connect was called, the handshake ended, or (JoinedMidstream) first seen
+	OpenedAt      int64 // Unix time, ns: the handshake ended, or (JoinedMidstream) first seen; 0: never
 	EndedAt       int64 // Unix time, ns; 0: still open
 	End           End   // how it ended
 	Errno         uint32

@@ -68,6 +68,7 @@ type connection struct {
 	owner      *process.Info
 	started    uint64 // CLOCK_MONOTONIC, ns
 	startedAt  int64  // Unix, ns
+	openedAt   int64  // Unix, ns
 	seen       uint64 // CLOCK_MONOTONIC, ns: when it was last known to exist
 	existing   bool
 	gap        bool
@@ -204,6 +205,7 @@ func (t *Table) open(e *event.Event) {
 	c := t.add(e)
 	c.started = e.Started
 	c.startedAt = t.clock.Unix(e.Started)
+	c.openedAt = c.startedAt + int64(e.Time-min(e.Started, e.Time))
 	if e.Flow.Role == event.RoleServer {
 		c.waiting = true
 		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
@@ -219,6 +221,7 @@ func (t *Table) accept(e *event.Event) {
 		c.gap = t.opts.Selection.Empty()
 		c.started = e.Time
 		c.startedAt = t.clock.Unix(e.Time)
+		c.openedAt = c.startedAt
 	}
 	c.owner = t.owner(e.Owner)
 	c.waiting = false
@@ -238,6 +241,7 @@ func (t *Table) adopt(e *event.Event) {
 	c := t.add(e)
 	c.existing = true
 	c.startedAt = t.clock.Unix(e.Time)
+	c.openedAt = c.startedAt
 	t.tellOpened(c)
 }
 
@@ -251,6 +255,7 @@ func (t *Table) close(e *event.Event) {
 		c.startedAt = t.clock.Unix(e.Time)
 		if e.Started != 0 {
 			c.startedAt = t.clock.Unix(e.Started)
+			c.openedAt = c.startedAt + int64(e.Established-min(e.Started, e.Established))
 		}
 		c.opened = true
 		if e.Flow.RoleSource == event.RoleSourceAccept {
@@ -372,6 +377,7 @@ func (t *Table) fill(c *connection) {
 	t.out = Connection{
 		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: AddressSourceSock, StartedAt: c.startedAt,
+		OpenedAt: c.openedAt,
 	}
 	switch {
 	case c.existing:
