@@ -147,6 +147,10 @@ func (w *watch) findExisting() {
 	if err := w.capture.Existing(w.helping); err != nil && w.helping.Err() == nil {
 		w.set.Logger.Warn("connections that are older than the collector may be missing", zap.Error(err))
 	}
+	if err := w.capture.ExistingUnowned(w.helping); err != nil && w.helping.Err() == nil {
+		w.set.Logger.Info("connections in a backlog, or left behind by their process, may be missing if they are older "+
+			"than the collector", zap.Error(err))
+	}
 }
 
 // lossInterval is how often the kernel's losses are looked at.

@@ -28,11 +28,18 @@ type collector struct {
 	metrics string // URL
 }
 
-// base is what every collector here has, beside what the test gives it. Its own telemetry goes nowhere but to who asks.
+// base is what every collector here has, beside what the test gives it. The health check is that of all components, for which it
+// has a feature gate. The collector's own telemetry goes nowhere but to who asks.
 const base = `
 extensions:
   health_check:
-    endpoint: 127.0.0.1:%d
+    http:
+      endpoint: 127.0.0.1:%d
+      status:
+        enabled: true
+        path: /
+    component_health:
+      include_permanent_errors: true
 service:
   extensions: [health_check]
   telemetry:
@@ -67,7 +74,6 @@ func collectorBinary(t testing.TB) string {
 type collectorOptions struct {
 	binary     string
 	attributes *syscall.SysProcAttr
-	arguments  []string
 }
 
 // startCollector returns a collector that has begun to start.
@@ -85,7 +91,7 @@ func startCollector(t testing.TB, config string, options collectorOptions) *coll
 		metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", metrics),
 	}
 	common := writeFile(t, filepath.Join(dir, "base.yaml"), fmt.Sprintf(base, health, metrics))
-	cmd := exec.Command(options.binary, append([]string{"--config", common, "--config", c.config}, options.arguments...)...)
+	cmd := exec.Command(options.binary, "--feature-gates=+extension.healthcheck.useComponentStatus", "--config", common, "--config", c.config)
 	cmd.Dir = dir
 	cmd.SysProcAttr = options.attributes
 	c.program = start(t, cmd)
@@ -97,6 +103,7 @@ func runCollector(t testing.TB, config string, options collectorOptions) *collec
 	t.Helper()
 	c := startCollector(t, config, options)
 	c.waitReady(1)
+	c.waitHealthy()
 	return c
 }
 
@@ -110,9 +117,17 @@ func (c *collector) waitReady(times int) {
 		if n := strings.Count(c.log(), "Everything is ready."); n < times {
 			return fmt.Errorf("ready %d times of %d", n, times)
 		}
-		status, _, err := get(c.health)
+		return nil
+	})
+}
+
+// waitHealthy waits until all components of the collector say that they are well.
+func (c *collector) waitHealthy() {
+	c.t.Helper()
+	eventually(c.t, 10*time.Second, "the collector is healthy", func() error {
+		status, body, err := get(c.health)
 		if err == nil && status != http.StatusOK {
-			err = fmt.Errorf("health check: status %d", status)
+			err = fmt.Errorf("status %d: %s", status, body)
 		}
 		return err
 	})

@@ -7,8 +7,88 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
+
+// TestConnectionsExample is what a newcomer sees first.
+func TestConnectionsExample(t *testing.T) {
+	needRoot(t)
+	config := filepath.Join(root, "examples", "connections.yaml")
+	cmd := exec.Command(collectorBinary(t), "--config", config,
+		// Nothing but the port of the health check differs, which may be taken.
+		"--config", fmt.Sprintf("yaml:extensions::health_check::endpoint: 127.0.0.1:%d", freePort(t)),
+		"--config", "yaml:service::telemetry::metrics::level: none")
+	c := &collector{program: start(t, cmd)}
+	c.waitReady(1)
+
+	nginx, port := startNginx(t)
+	v4 := runCurl(t, "127.0.0.1", port)
+	v6 := runCurl(t, "[::1]", port)
+	nobodyListens := freePort(t)
+	refused := runCurl(t, "127.0.0.1", nobodyListens)
+
+	var sentences []string
+	for _, curl := range []transfer{v4, v6} {
+		sentences = append(sentences, clientSentences(curl)...)
+		sentences = append(sentences, serverSentences(nginx.children()[0], curl)...)
+	}
+	sentences = append(sentences,
+		fmt.Sprintf(`curl \(pid %d\) failed to connect to 127\.0\.0\.1:%d: ECONNREFUSED \(connection refused\)`, refused.pid(), nobodyListens))
+	c.requireSentences(sentences...)
+	c.terminate()
+
+	for line := range strings.Lines(readFile(t, c.stdout)) {
+		require.Less(t, len(line), 250, "a line is short enough to be read: %s", line)
+	}
+}
+
+const took = `\d+(\.\d+)?(µs|ms|s)`
+
+// clientSentences are what is to be read of curl's connection, as regular expressions.
+func clientSentences(x transfer) []string {
+	return sentences("curl", x.pid(), "opened", x, fmt.Sprintf("%d B sent, %d B received, FIN by this side", x.sent, x.received))
+}
+
+// serverSentences are what is to be read of the other end of curl's connection.
+func serverSentences(pid int, x transfer) []string {
+	return sentences("nginx", pid, "accepted", x, fmt.Sprintf("%d B sent, %d B received, FIN by peer", x.received, x.sent))
+}
+
+func sentences(name string, pid int, opened string, x transfer, closed string) []string {
+	subject := fmt.Sprintf(`%s \(pid %d\)`, name, pid)
+	ends := regexp.QuoteMeta(fmt.Sprintf("%s -> %s", hostPort(x.localIP, x.localPort), hostPort(x.remoteIP, x.remotePort)))
+	return []string{
+		fmt.Sprintf("%s %s a TCP connection %s", subject, opened, ends),
+		fmt.Sprintf("%s: TCP connection %s closed after %s: %s", subject, ends, took, closed),
+	}
+}
+
+func hostPort(host string, port int) string {
+	if strings.Contains(host, ":") {
+		return fmt.Sprintf("[%s]:%d", host, port)
+	}
+	return fmt.Sprintf("%s:%d", host, port)
+}
+
+// requireSentences waits until the debug exporter has printed a line that begins with each sentence, and fails if there are two.
+func (c *collector) requireSentences(sentences ...string) {
+	c.t.Helper()
+	for _, sentence := range sentences {
+		line := regexp.MustCompile(`(?m)^` + sentence + `( |$)`)
+		eventually(c.t, 10*time.Second, "a line that begins with "+sentence, func() error {
+			switch n := len(line.FindAllString(readFile(c.t, c.stdout), -1)); n {
+			case 0:
+				return fmt.Errorf("there is none among\n%s", tail(readFile(c.t, c.stdout), 30))
+			case 1:
+				return nil
+			default:
+				c.t.Fatalf("%d lines begin with %s", n, sentence)
+				return nil
+			}
+		})
+	}
+}

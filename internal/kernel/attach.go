@@ -53,7 +53,7 @@ func (c *Capture) attach(exits *syscallExits) error {
 }
 
 // attachExits prefers the tracepoints of the three calls: they cost the other calls less than half of what the raw
-// tracepoint of all calls does (docs/decisions/0003-syscall-exits.md).
+// tracepoint of all calls does (docs/decisions/0001-syscall-exits.md).
 func (c *Capture) attachExits(exits *syscallExits) error {
 	if exits.found() {
 		for _, call := range tracedCalls {

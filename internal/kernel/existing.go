@@ -15,17 +15,26 @@ import (
 	"github.com/socketflow/socketflow/bpf"
 )
 
-// Existing has an event written for every connection that is older than the programs. It returns when all are
-// written, which takes until the readers have made room for them. What could not be looked at is in the error; the
-// rest has been reported all the same.
+// Existing has an event written for every connection of a process that is older than the programs, in whatever network
+// namespace. It returns when all are written, which takes until the readers have made room for them.
 func (c *Capture) Existing(ctx context.Context) error {
 	err := errors.Join(
 		c.iterate(ctx, bpf.SocketflowProgExistingListeners, nil),
 		c.iterate(ctx, bpf.SocketflowProgExistingConnections, nil),
-		eachNetNS(func() error { return c.iterate(ctx, bpf.SocketflowProgExistingUnowned, nil) }),
 	)
 	if err != nil {
 		return fmt.Errorf("look for connections older than the collector: %w", err)
+	}
+	return nil
+}
+
+// ExistingUnowned does the same for the connections that no descriptor leads to: those that wait to be accepted, and
+// those that their process has closed and that have not ended. It is to follow Existing. A network namespace that
+// cannot be entered is in the error; the others have been looked at all the same.
+func (c *Capture) ExistingUnowned(ctx context.Context) error {
+	err := eachNetNS(func() error { return c.iterate(ctx, bpf.SocketflowProgExistingUnowned, nil) })
+	if err != nil {
+		return fmt.Errorf("look for connections older than the collector that no process holds: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,85 @@
+package workload
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+)
+
+// notes is what a workload writes down, and how it is told to go on.
+type notes struct {
+	mu  sync.Mutex
+	in  *bufio.Reader
+	out *bufio.Writer
+}
+
+func (n *notes) write(l line) {
+	text, err := json.Marshal(l)
+	check(err)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.out.Write(append(text, '\n')) //nolint:errcheck // flush tells
+}
+
+func (n *notes) flush() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	check(n.out.Flush())
+}
+
+// ends writes down the ends of sockets.
+func (n *notes) ends(sockets ...*socket) {
+	for _, s := range sockets {
+		n.write(line{End: &s.end})
+	}
+}
+
+// gate waits to be told to go on, and returns what else was said. With nobody there to say it, the process ends.
+func (n *notes) gate(name string) []string {
+	n.write(line{Gate: name})
+	n.flush()
+	words, err := n.in.ReadString('\n')
+	if err == io.EOF {
+		os.Exit(1)
+	}
+	check(err)
+	return strings.Fields(words)
+}
+
+// start starts another process of this workload.
+func (n *notes) start(name string, args ...string) *Run {
+	return n.startCommand(Command(context.Background(), name, args...))
+}
+
+func (n *notes) startCommand(cmd *exec.Cmd) *Run {
+	cmd.Stderr = os.Stderr
+	run, err := Start(cmd)
+	check(err)
+	return run
+}
+
+// wait takes over what the other process wrote down.
+func (n *notes) wait(r *Run) {
+	ends, err := r.Wait()
+	check(err)
+	for i := range ends {
+		n.write(line{End: &ends[i]})
+	}
+}
+
+// check ends the process: a workload that cannot do what it is for has no truth to tell.
+func check(err error) {
+	if err == nil {
+		return
+	}
+	_, file, at, _ := runtime.Caller(1)
+	fmt.Fprintf(os.Stderr, "workload %s: %s:%d: %v\n", os.Getenv(askedFor), file, at, err)
+	os.Exit(1)
+}

@@ -1,0 +1,44 @@
+package workload
+
+import (
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Role is the side of a connection that a process was on.
+type Role string
+
+// The roles.
+const (
+	Client Role = "client" // it connected
+	Server Role = "server" // it was connected to
+)
+
+// End is one end of a TCP connection, or of an attempt at one, as the process that had it knows it.
+type End struct {
+	Step   string         `json:"step"`  // what the workload did; the workload's comment lists its steps
+	PID    int            `json:"pid"`   // who connected, accepted, or listened for what nobody accepted
+	NetNS  uint64         `json:"netns"` // inode of the network namespace
+	Role   Role           `json:"role"`
+	Local  netip.AddrPort `json:"local"`  // getsockname's; a v4-mapped address is left mapped. Zero: the process cannot know it
+	Remote netip.AddrPort `json:"remote"` // getpeername's, or what was asked of connect
+	Sent   uint64         `json:"sent"`   // bytes
+	// Received counts bytes that came in, also if nobody read them.
+	Received uint64     `json:"received"`
+	Failed   bool       `json:"failed,omitempty"` // it never became a connection
+	Errno    unix.Errno `json:"errno,omitempty"`  // why; 0 if the process gave up
+}
+
+// Load is what a workload that is too large to list did.
+type Load struct {
+	PID         int           `json:"pid"`
+	Connections int           `json:"connections"` // each has two ends in the process
+	Elapsed     time.Duration `json:"elapsed"`
+	// Behind is how late the last connection was by the clock of the rate that was asked for.
+	Behind time.Duration `json:"behind"`
+}
+
+// PerSecond is the rate that was reached.
+func (l Load) PerSecond() float64 { return float64(l.Connections) / l.Elapsed.Seconds() }
