@@ -33,6 +33,7 @@ type watch struct {
 
 	capture   *kernel.Capture
 	shards    []*shard
+	processes *process.Reader
 	telemetry *telemetry
 	host      component.Host
 	hostID    uint64
@@ -68,7 +69,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	if err != nil {
 		return fmt.Errorf("include, exclude: %w", err)
 	}
-	reader, err := process.NewReader(process.Options{OmitCommandLine: !w.cfg.ProcessCommandLine})
+	w.processes, err = process.NewReader(process.Options{OmitCommandLine: !w.cfg.ProcessCommandLine})
 	if err != nil {
 		return err
 	}
@@ -86,7 +87,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 		}
 	}()
 	for i := range shards {
-		s, err := newShard(w, i, shards, chosen, reader)
+		s, err := newShard(w, i, shards, chosen)
 		if err != nil {
 			return err
 		}
@@ -224,6 +225,7 @@ func (w *watch) snapshot() snapshot {
 	if err != nil {
 		w.set.Logger.Error("the kernel's counters are missing from the metrics", zap.Error(err))
 	}
+	s.described = w.processes.Stats()
 	s.events, s.ringFull = counters.Events, counters.RingFull
 	s.socketsStorageFailed, s.socketsAcceptUnknown = counters.StorageFailed, counters.AcceptUnknown
 	s.socketsIgnored, s.processesMapFull = counters.SelectionIgnored, counters.ProcessMapFull

@@ -37,7 +37,7 @@ type shard struct {
 	broken    bool   // a decode error has been logged
 }
 
-func newShard(w *watch, i, of int, chosen *selection.Selection, reader *process.Reader) (*shard, error) {
+func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) {
 	s := &shard{watch: w, reader: w.capture.Readers()[i]}
 	s.builder = otlp.NewBuilder(otlp.Options{
 		Logs: w.logs, Traces: w.traces,
@@ -53,7 +53,7 @@ func newShard(w *watch, i, of int, chosen *selection.Selection, reader *process.
 		Processes: (w.cfg.Limits.Processes + of - 1) / of,
 		Selection: chosen,
 		Judge:     s.judge,
-	}, reader, s.builder)
+	}, w.processes, s.builder)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
@@ -31,6 +32,8 @@ type snapshot struct {
 	processesEvictedExited    uint64 // processes_evicted
 	processesEvictedLeastUsed uint64 // processes_evicted
 	processesMapFull          uint64 // processes_map_full
+
+	described process.Stats // processes_described
 
 	connectionsOpened     uint64 // connections
 	connectionsClosed     uint64 // connections
@@ -120,6 +123,15 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowProcessesEvicted, func(s *snapshot, tell tell) {
 			tell(int64(s.processesEvictedExited), byCause("exited"))
 			tell(int64(s.processesEvictedLeastUsed), byCause("least_used"))
+		}},
+		{m.SocketflowProcessesDescribed, func(s *snapshot, tell tell) {
+			d := &s.described
+			for source, n := range map[string]uint64{
+				"kernel": d.Snapshot, "proc": d.Read, "denied": d.Denied, "gone": d.Gone, "changed": d.Changed + d.Exec,
+				"failed": d.Failed,
+			} {
+				tell(int64(n), attribute.String("source", source))
+			}
 		}},
 		{m.SocketflowProcessesMapFull, func(s *snapshot, tell tell) { tell(int64(s.processesMapFull)) }},
 		{m.SocketflowConnections, func(s *snapshot, tell tell) {

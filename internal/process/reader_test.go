@@ -346,3 +346,23 @@ func same(t *testing.T, got, want *Info) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}
 }
+
+func TestACompleteSnapshotNeedsNoProc(t *testing.T) {
+	r := newTree(t).reader() // an empty /proc
+	s := Snapshot{
+		ID: ID{PID: 7, Start: 8}, Comm: "curl", Executable: "/usr/bin/curl", Args: []byte("curl\x00-s\x00"),
+		Environ: []byte("OTEL_SERVICE_NAME=shop\x00"), Cgroup: "/system.slice/shop.service",
+	}
+	info := r.Describe(s)
+	if info.ServiceName != "shop" || info.Executable != s.Executable || info.CgroupPath != s.Cgroup || len(info.CommandLine) != 2 {
+		t.Errorf("described as %+v", info)
+	}
+	if stats := r.Stats(); stats != (Stats{Snapshot: 1}) {
+		t.Errorf("stats %+v, want one description from the snapshot alone", stats)
+	}
+	s.EnvironCut = true // the service name may be in the rest
+	r.Describe(s)
+	if stats := r.Stats(); stats != (Stats{Snapshot: 1, Gone: 1}) {
+		t.Errorf("stats %+v, want the second one looked for in /proc", stats)
+	}
+}

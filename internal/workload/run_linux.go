@@ -131,14 +131,21 @@ func (r *Run) PID() int { return r.cmd.Process.Pid }
 
 // Await reads until the workload waits at the gate of that name.
 func (r *Run) Await(gate string) error {
-	l, err := r.read()
-	switch {
-	case err != nil:
-		return err
-	case l.Gate != gate:
-		return errors.Join(fmt.Errorf("the workload waits at %q, or has ended, instead of waiting at %q", l.Gate, gate), r.Kill())
+	name, err := r.AwaitAny()
+	if err == nil && name != gate {
+		err = errors.Join(fmt.Errorf("the workload waits at %q instead of %q", name, gate), r.Kill())
 	}
-	return nil
+	return err
+}
+
+// AwaitAny reads until the workload waits at a gate, and returns its name.
+func (r *Run) AwaitAny() (string, error) {
+	l, err := r.read()
+	if err == nil && l.Gate == "" {
+		_, err = r.Wait()
+		err = errors.Join(errors.New("the workload has ended instead of waiting"), err)
+	}
+	return l.Gate, err
 }
 
 // Continue lets the workload pass the gate it waits at. The words are for the workload.

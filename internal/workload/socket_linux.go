@@ -22,6 +22,8 @@ type socket struct {
 type listener struct {
 	fd   int
 	addr netip.AddrPort
+	// byAccept: the older of the two calls is used. Its descriptors are inherited by other programs.
+	byAccept bool
 }
 
 var (
@@ -80,11 +82,18 @@ func bind(fd int, to netip.AddrPort) {
 // bound makes a socket that is bound: a port that nobody listens on and nobody else is given.
 func bound(to netip.AddrPort) int {
 	fd := newSocket(to.Addr())
+	if to.Addr().Is6() {
+		check(unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1))
+	}
 	bind(fd, to)
 	return fd
 }
 
-func listen(on netip.AddrPort) *listener { return listenFor(bound(on), 4096) }
+// backlog is as many as the kernel allows: nobody should be turned away.
+const backlog = 1 << 16
+
+// listen listens for the family of the address only.
+func listen(on netip.AddrPort) *listener { return listenFor(bound(on), backlog) }
 
 // listenDual listens for both families.
 func listenDual(port uint16) *listener {
@@ -92,7 +101,7 @@ func listenDual(port uint16) *listener {
 	fd := newSocket(on.Addr())
 	check(unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
 	bind(fd, on)
-	return listenFor(fd, 4096)
+	return listenFor(fd, backlog)
 }
 
 func listenFor(fd, backlog int) *listener {
@@ -102,17 +111,34 @@ func listenFor(fd, backlog int) *listener {
 
 func (l *listener) close() { check(unix.Close(l.fd)) }
 
-// accept accepts without asking for the peer's address, as many programs do.
+// accept accepts a connection that is there or will come.
 func (l *listener) accept(step string) *socket {
+	s, ok := l.tryAccept(step)
+	if !ok {
+		check(errors.New("accept: nothing comes any more"))
+	}
+	return s
+}
+
+// tryAccept accepts until the listener is stopped, without asking for the peer's address, as many programs do.
+func (l *listener) tryAccept(step string) (*socket, bool) {
 	for {
-		fd, _, err := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(l.fd), 0, 0, unix.SOCK_CLOEXEC, 0, 0)
-		if err == unix.EINTR {
-			continue
+		var fd uintptr
+		var err unix.Errno
+		if !l.byAccept {
+			fd, _, err = unix.Syscall6(unix.SYS_ACCEPT4, uintptr(l.fd), 0, 0, unix.SOCK_CLOEXEC, 0, 0)
+		} else {
+			fd, _, err = unix.Syscall(unix.SYS_ACCEPT, uintptr(l.fd), 0, 0)
 		}
-		if err != 0 {
+		switch err {
+		case 0:
+			return accepted(step, int(fd)), true
+		case unix.EINTR:
+		case unix.EINVAL:
+			return nil, false
+		default:
 			check(err)
 		}
-		return accepted(step, int(fd))
 	}
 }
 
@@ -226,17 +252,34 @@ func (s *socket) send(n int) {
 // trySend sends so many bytes, or as many as it can.
 func (s *socket) trySend(n int) error {
 	for n > 0 {
-		sent, err := unix.SendmsgN(s.fd, payload[:min(n, len(payload))], nil, nil, unix.MSG_NOSIGNAL)
-		if err == unix.EINTR {
-			continue
-		}
+		sent, err := s.write(payload[:min(n, len(payload))])
 		if err != nil {
 			return err
 		}
-		s.end.Sent += uint64(sent)
 		n -= sent
 	}
 	return nil
+}
+
+func (s *socket) sendBytes(all []byte) {
+	for len(all) > 0 {
+		sent, err := s.write(all)
+		check(err)
+		all = all[sent:]
+	}
+}
+
+func (s *socket) write(some []byte) (int, error) {
+	for {
+		n, err := unix.SendmsgN(s.fd, some, nil, nil, unix.MSG_NOSIGNAL)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == nil {
+			s.end.Sent += uint64(n)
+		}
+		return n, err
+	}
 }
 
 // receive receives so many bytes into a buffer of the caller's; it must hold some.

@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	SocketflowKernelEvents          metric.Int64ObservableCounter
 	SocketflowKernelEventsLost      metric.Int64ObservableCounter
 	SocketflowKernelPrograms        metric.Int64ObservableUpDownCounter
+	SocketflowProcessesDescribed    metric.Int64ObservableCounter
 	SocketflowProcessesEvicted      metric.Int64ObservableCounter
 	SocketflowProcessesMapFull      metric.Int64ObservableCounter
 	SocketflowProcessesTracked      metric.Int64ObservableUpDownCounter
@@ -151,6 +152,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowKernelProgramsCallback(cb met
 		cb(ctx, &observerInt64{inst: builder.SocketflowKernelPrograms, obs: o})
 		return nil
 	}, builder.SocketflowKernelPrograms)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowProcessesDescribedCallback sets callback for observable SocketflowProcessesDescribed metric.
+func (builder *TelemetryBuilder) RegisterSocketflowProcessesDescribedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowProcessesDescribed, obs: o})
+		return nil
+	}, builder.SocketflowProcessesDescribed)
 	if err != nil {
 		return err
 	}
@@ -333,6 +349,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_kernel_programs",
 		metric.WithDescription("Kernel programs that are attached. [Alpha]"),
 		metric.WithUnit("{programs}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowProcessesDescribed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_processes_described",
+		metric.WithDescription("Processes that were described, by what they could be described from. [Alpha]"),
+		metric.WithUnit("{processes}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowProcessesEvicted, err = builder.meter.Int64ObservableCounter(
