@@ -14,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -91,9 +90,9 @@ func measure(binary string, seconds, rounds int) error {
 
 // measureKernel sums the run time of all kernel programs over many connections.
 func measureKernel() (err error) {
-	stats, err := ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME))
+	stats, err := kernel.EnableStats()
 	if err != nil {
-		return fmt.Errorf("switch on the run-time statistics of BPF programs: %w", err)
+		return err
 	}
 	defer func() { err = errors.Join(err, stats.Close()) }()
 	capture, err := kernel.Open(kernel.Options{Shards: 2, RingBytes: 2 << 20, ExcludeSelf: true, Processes: 16384})

@@ -20,8 +20,9 @@ func unsupported(missing, help string, err error) error {
 func loadError(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM):
+		// Not err: it guesses at RLIMIT_MEMLOCK, which is not what is missing on a kernel that has what we need.
 		return unsupported("it may load eBPF programs",
-			"run the collector as root, or with the capabilities CAP_BPF and CAP_PERFMON", err)
+			"run the collector as root, or with the capabilities CAP_BPF and CAP_PERFMON", unix.EPERM)
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound):
 		return unsupported("the kernel has the tracepoints and helpers that its programs use",
 			"run Linux 5.15 or newer", err)

@@ -4,10 +4,23 @@ package kernel
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
 )
+
+// EnableStats has the kernel count what all programs cost, until what it returns is closed.
+func EnableStats() (io.Closer, error) {
+	c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
+	if err != nil {
+		return nil, fmt.Errorf("switch on the run-time statistics of eBPF programs: %w", err)
+	}
+	return c, nil
+}
 
 // ProgramStats is what a kernel program has cost. The kernel counts only while its statistics are switched on
 // (kernel.bpf_stats_enabled).
