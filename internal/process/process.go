@@ -21,7 +21,8 @@ type ID struct {
 }
 
 // Snapshot is what the kernel program copied of a process in the moment it first used a socket; it is what remains of
-// a process that is gone a millisecond later. Reader keeps no reference to its byte slices.
+// a process that is gone a millisecond later. Of a process that is older than the kernel program only the ID is known.
+// Reader keeps no reference to its byte slices.
 type Snapshot struct {
 	ID
 	Comm       string // task comm, at most 15 bytes
@@ -60,9 +61,8 @@ type Info struct {
 	Comm string
 	// Executable is a path; "" when unknown (kernel thread, gone).
 	Executable string
-	// CommandLine has at most 256 arguments and 16 KiB. CommandLineCut says that the process had more.
-	CommandLine    []string
-	CommandLineCut bool
+	// CommandLine is the first 256 arguments at most, within 16 KiB.
+	CommandLine []string
 	// ServiceName is never empty; ServiceNameSource is one of the Source constants.
 	ServiceName       string
 	ServiceNameSource string

@@ -12,9 +12,6 @@ import (
 	"syscall"
 )
 
-// ErrGone says that there is no process of that pid any more.
-var ErrGone = errors.New("process is gone")
-
 // errChanged says that the process executed another program, or its pid passed to another process, while it was read.
 var errChanged = errors.New("process changed while it was read")
 
@@ -23,7 +20,6 @@ type observation struct {
 	comm       string
 	executable string // clean
 	args       []string
-	argsCut    bool
 	environ    environment
 	cgroups    []string
 }
@@ -37,40 +33,39 @@ func (o observation) orElse(other observation) observation {
 		o.executable = other.executable
 	}
 	if len(o.args) == 0 {
-		o.args, o.argsCut = other.args, other.argsCut
+		o.args = other.args
 	}
 	o.environ = o.environ.orElse(other.environ)
 	return o
 }
 
-// observe reads /proc/<pid> of the process that started at the given time, or of any if want is nil, and returns when it
-// did start. All files are opened relative to one handle of the directory, which belongs to the process and not to its
-// pid: once the process is gone the kernel finds nothing in it, even if the pid is in use again (fs/proc/base.c,
-// get_proc_task of the inode's struct pid). Start time and executable are compared before and after all the same, the
-// executable because an exec changes everything else but not the start time.
+// observe reads /proc/<pid> of a process. All files are opened relative to one handle of the directory, which belongs to
+// the process and not to its pid: once the process is gone the kernel finds nothing in it, even if the pid is in use again
+// (fs/proc/base.c, get_proc_task of the inode's struct pid). Start time and executable are compared before and after all
+// the same, the executable because an exec changes everything else but not the start time.
 //
 // What an observation has is of that one process and program, whatever the error says of the rest; of a mixture it has
 // nothing.
-func (r *Reader) observe(pid uint32, want *uint64) (o observation, start uint64, err error) {
-	dir, err := os.OpenRoot(r.dir(pid))
+func (r *Reader) observe(id ID) (o observation, err error) {
+	dir, err := os.OpenRoot(r.dir(id.PID))
 	if err != nil {
-		return o, 0, goneIfMissing(err)
+		return o, err
 	}
 	defer func() {
 		if closing := dir.Close(); closing != nil {
 			err = errors.Join(err, closing)
 		}
 	}()
-	return r.observeIn(dir, want)
+	return r.observeIn(dir, id.Start)
 }
 
-func (r *Reader) observeIn(dir *os.Root, want *uint64) (o observation, start uint64, err error) {
-	comm, start, err := statIn(dir)
+func (r *Reader) observeIn(dir *os.Root, start uint64) (o observation, err error) {
+	comm, startBefore, err := statIn(dir)
 	if err != nil {
-		return o, 0, err
+		return o, err
 	}
-	if want != nil && *want != start {
-		return o, start, errChanged
+	if startBefore != start {
+		return o, errChanged
 	}
 	executable, err := readExecutable(dir)
 	o.comm, o.executable = comm, executable
@@ -79,21 +74,21 @@ func (r *Reader) observeIn(dir *os.Root, want *uint64) (o observation, start uin
 	// None now and one before is no exec but an end: a zombie has no executable.
 	after, again := readExecutable(dir)
 	if after != "" && after != executable {
-		return observation{}, start, errChanged
+		return observation{}, errChanged
 	}
 	_, startAfter, ended := statIn(dir)
 	if ended == nil && startAfter != start {
-		return observation{}, start, errChanged
+		return observation{}, errChanged
 	}
-	return o, start, errors.Join(err, again, ended)
+	return o, errors.Join(err, again, ended)
 }
 
 // readDetails fills what is read once. What cannot be read stays empty and is an error.
 func (r *Reader) readDetails(dir *os.Root, o *observation) error {
 	var errs []error
 	if !r.omitCommandLine {
-		errs = append(errs, r.read(dir, "cmdline", maxArgBytes, func(block []byte, cut bool) {
-			o.args, o.argsCut = parseArgs(block, cut)
+		errs = append(errs, r.read(dir, "cmdline", maxArgBytes, func(block []byte, _ bool) {
+			o.args = parseArgs(block)
 		}))
 	}
 	errs = append(errs,
@@ -139,24 +134,17 @@ func (r *Reader) read(dir *os.Root, file string, limit int, use func(data []byte
 func statIn(dir *os.Root) (comm string, start uint64, err error) {
 	f, err := dir.Open("stat")
 	if err != nil {
-		return "", 0, goneIfMissing(err)
+		return "", 0, err
 	}
-	comm, start, err = readStat(f)
-	return comm, start, errors.Join(err, f.Close())
-}
-
-// readStat reads an open stat file with one pread.
-func readStat(f *os.File) (comm string, start uint64, err error) {
 	var line [1024]byte // 52 numbers and a comm; the longest possible is under 1 KiB up to the start time
 	n, err := f.ReadAt(line[:], 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", 0, goneIfMissing(err)
+	if errors.Is(err, io.EOF) {
+		err = nil
 	}
-	comm, start, err = parseStat(line[:n])
-	if err != nil {
-		return "", 0, fmt.Errorf("%s: %w", f.Name(), err)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", 0, err
 	}
-	return comm, start, nil
+	return parseStat(line[:n])
 }
 
 // parseStat reads "pid (comm) state ppid …" (proc_pid_stat(5)). A comm is any bytes, parentheses and spaces among them;
@@ -198,38 +186,24 @@ func readExecutable(dir *os.Root) (string, error) {
 
 // parseArgs splits an argument block. A process that has overwritten its arguments with a title shows that as one
 // argument, filled up with NULs.
-func parseArgs(block []byte, cut bool) ([]string, bool) {
-	if len(block) > maxArgBytes {
-		block, cut = block[:maxArgBytes], true
-	}
-	block = bytes.TrimRight(block, "\x00")
+func parseArgs(block []byte) []string {
+	block = bytes.TrimRight(block[:min(len(block), maxArgBytes)], "\x00")
 	var args []string
-	for len(block) > 0 {
-		if len(args) == maxArgs {
-			return args, true
-		}
+	for len(block) > 0 && len(args) < maxArgs {
 		arg, rest, _ := bytes.Cut(block, []byte{0})
 		args = append(args, text(string(arg), maxArgBytes))
 		block = rest
 	}
-	return args, cut && len(args) > 0
+	return args
 }
 
 func (r *Reader) dir(pid uint32) string {
 	return filepath.Join(r.procRoot, strconv.FormatUint(uint64(pid), 10))
 }
 
-// goneIfMissing adds ErrGone to the error of a process that is not there. Under hidepid (proc(5)) another user's process
-// is not there either; for who asks it is the same.
-func goneIfMissing(err error) error {
-	if isMissing(err) {
-		return errors.Join(ErrGone, err)
-	}
-	return err
-}
-
-// isMissing reports whether a file of a process is not there: ENOENT when it is opened, ESRCH when its process has ended
-// since, or has no memory of its own to show.
+// isMissing reports whether a process or a file of it is not there: ENOENT when it is opened, ESRCH when its process has
+// ended since, or has no memory of its own to show. Under hidepid (proc(5)) another user's process is not there either;
+// for who asks it is the same.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }

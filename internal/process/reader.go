@@ -3,12 +3,9 @@ package process
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,9 +16,9 @@ import (
 
 // Defaults of Options.
 const (
-	DefaultProcRoot           = "/proc"
-	DefaultContainerNames     = 1024
-	DefaultNegativeExpiration = 30 * time.Second
+	defaultProcRoot           = "/proc"
+	defaultContainerNames     = 1024
+	defaultNegativeExpiration = 30 * time.Second
 )
 
 // Options says where a Reader reads. The zero value is a Reader of this host.
@@ -58,17 +55,17 @@ func NewReader(o Options) (*Reader, error) {
 			o.ContainerNames, o.NegativeExpiration)
 	}
 	if o.ProcRoot == "" {
-		o.ProcRoot = DefaultProcRoot
+		o.ProcRoot = defaultProcRoot
 	}
 	roots := []string{o.HostRoot}
 	if o.HostRoot == "" {
 		roots = []string{filepath.Join(o.ProcRoot, "1", "root"), "/"}
 	}
 	if o.ContainerNames == 0 {
-		o.ContainerNames = DefaultContainerNames
+		o.ContainerNames = defaultContainerNames
 	}
 	if o.NegativeExpiration == 0 {
-		o.NegativeExpiration = DefaultNegativeExpiration
+		o.NegativeExpiration = defaultNegativeExpiration
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -86,19 +83,19 @@ func NewReader(o Options) (*Reader, error) {
 }
 
 // Describe describes the process of a snapshot. It never fails: what /proc cannot give (gone, no permission) is taken
-// from the snapshot, and the worst case is an Info with the id and UnknownService.
+// from the snapshot, and the worst case is an Info with the id and UnknownService. Of a process that is older than the
+// kernel program there is a snapshot of nothing but the id, and all comes from /proc.
 //
 // The snapshot is the identity of who used the socket. If /proc now shows another program, the process executed it
 // afterwards: then only its cgroup, which an exec does not change, is taken from /proc. If it shows another start time,
-// the pid is another process's and nothing is. A Start of zero is a time like any other: who does not know it must use
-// Start or Read.
+// the pid is another process's and nothing is. A Start of zero is a time like any other.
 func (r *Reader) Describe(s Snapshot) *Info {
 	snapshot := r.fromSnapshot(&s)
 	if r.complete(&s) { // as it is of most; reading /proc takes some twenty system calls
 		r.stats.snapshot.Add(1)
 		return r.info(s.ID, &snapshot)
 	}
-	live, _, err := r.observe(s.PID, &s.Start)
+	live, err := r.observe(s.ID)
 	outcome := r.stats.outcome(err)
 	o := live.orElse(snapshot)
 	switch {
@@ -115,68 +112,6 @@ func (r *Reader) Describe(s Snapshot) *Info {
 	return r.info(s.ID, &o)
 }
 
-// Read describes a process that is older than the collector, from /proc only. It fails with ErrGone if there is no such
-// process; what it may not read of one stays empty.
-func (r *Reader) Read(pid uint32) (*Info, error) {
-	// A process in the middle of starting another program, or a pid just reused, is another one a moment later. What
-	// keeps changing for longer than this is left for its next socket.
-	const attempts = 3
-	for range attempts {
-		o, start, err := r.observe(pid, nil)
-		switch outcome := r.stats.outcome(err); {
-		case errors.Is(err, errChanged):
-			continue
-		case outcome == &r.stats.read || outcome == &r.stats.denied:
-			outcome.Add(1)
-			return r.info(ID{PID: pid, Start: start}, &o), nil
-		default:
-			outcome.Add(1)
-			return nil, fmt.Errorf("process %d: %w", pid, err)
-		}
-	}
-	r.stats.changed.Add(1)
-	return nil, fmt.Errorf("process %d: %w", pid, errChanged)
-}
-
-// Start returns the start time of a process: the cheap half of its identity. It fails with ErrGone if there is none.
-func (r *Reader) Start(pid uint32) (uint64, error) {
-	f, err := os.Open(r.dir(pid) + "/stat")
-	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, goneIfMissing(err))
-	}
-	_, start, err := readStat(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, err)
-	}
-	return start, nil
-}
-
-// List returns the pids there are now, in ascending order. There are at most 4,194,304 (PID_MAX_LIMIT).
-func (r *Reader) List() ([]uint32, error) {
-	dir, err := os.Open(r.procRoot)
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	var pids []uint32
-	for err == nil {
-		var names []string
-		names, err = dir.Readdirnames(1024)
-		for _, n := range names {
-			if pid, notPID := strconv.ParseUint(n, 10, 32); notPID == nil {
-				pids = append(pids, uint32(pid))
-			}
-		}
-	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	if err = errors.Join(err, dir.Close()); err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	slices.Sort(pids)
-	return pids, nil
-}
-
 // complete reports whether /proc could add nothing to a snapshot.
 func (r *Reader) complete(s *Snapshot) bool {
 	return s.Executable != "" && len(s.Environ) > 0 && !s.EnvironCut && s.Cgroup != "" &&
@@ -190,7 +125,7 @@ func (r *Reader) fromSnapshot(s *Snapshot) observation {
 		environ:    parseEnviron(s.Environ, s.EnvironCut),
 	}
 	if !r.omitCommandLine {
-		o.args, o.argsCut = parseArgs(s.Args, s.ArgsCut)
+		o.args = parseArgs(s.Args)
 	}
 	if strings.HasPrefix(s.Cgroup, "/") {
 		o.cgroups = []string{s.Cgroup}
@@ -207,7 +142,6 @@ func (r *Reader) info(id ID, o *observation) *Info {
 		Comm:               o.comm,
 		Executable:         o.executable,
 		CommandLine:        o.args,
-		CommandLineCut:     o.argsCut,
 		ResourceAttributes: attributes,
 		ContainerID:        strings.Clone(m.id),
 		ContainerName:      r.names.find(m),
@@ -254,7 +188,7 @@ func (c *counters) outcome(err error) *atomic.Uint64 {
 		return &c.read
 	case errors.Is(err, errChanged):
 		return &c.changed
-	case errors.Is(err, ErrGone):
+	case isMissing(err):
 		return &c.gone
 	case errors.Is(err, fs.ErrPermission):
 		return &c.denied

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -85,6 +87,26 @@ func (c *child) line(t *testing.T) {
 	}
 }
 
+// idOf reads the start time of a process without the Reader; that there is no such process is fs.ErrNotExist or ESRCH.
+func idOf(pid uint32) (ID, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ID{}, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	start, err := strconv.ParseUint(fields[22-3], 10, 64)
+	return ID{PID: pid, Start: start}, err
+}
+
+func mustID(t testing.TB, pid uint32) ID {
+	t.Helper()
+	id, err := idOf(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
 func testBinary(t *testing.T) string {
 	t.Helper()
 	path, err := os.Executable()
@@ -99,28 +121,12 @@ func testBinary(t *testing.T) string {
 
 func TestSelf(t *testing.T) {
 	r := here(t)
-	pid := uint32(os.Getpid())
-	info, err := r.Read(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
+	info := r.Describe(Snapshot{ID: mustID(t, uint32(os.Getpid()))})
 	equal(t, "executable", info.Executable, testBinary(t))
 	if !slices.Equal(info.CommandLine, os.Args) {
 		t.Errorf("got %q, want %q", info.CommandLine, os.Args)
 	}
-	start, err := r.Start(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "start", info.ID, ID{PID: pid, Start: start})
-
-	pids, err := r.List()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Contains(pids, pid) || !slices.IsSorted(pids) {
-		t.Errorf("%d is not in %d", pid, pids)
-	}
+	equal(t, "stats", r.Stats(), Stats{Read: 1})
 }
 
 func TestAChildIsNamedByItsEnvironment(t *testing.T) {
@@ -128,11 +134,7 @@ func TestAChildIsNamedByItsEnvironment(t *testing.T) {
 	cmd.Env = append(os.Environ(), asChild+"=1", "OTEL_SERVICE_NAME=checkout", "OTEL_RESOURCE_ATTRIBUTES=team=shop%20floor")
 	c := start(t, cmd)
 	r := here(t)
-	begun, err := r.Start(c.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info := r.Describe(Snapshot{ID: ID{PID: c.pid, Start: begun}, Executable: testBinary(t)})
+	info := r.Describe(Snapshot{ID: mustID(t, c.pid), Executable: testBinary(t)})
 	equal(t, "service", info.ServiceName, "checkout")
 	equal(t, "source", info.ServiceNameSource, SourceServiceName)
 	equal(t, "attributes", fmt.Sprint(info.ResourceAttributes), "[{team shop floor}]")
@@ -143,9 +145,6 @@ func TestAChildIsNamedByItsEnvironment(t *testing.T) {
 	gone := r.Describe(snapshot)
 	same(t, gone, &Info{ID: info.ID, Comm: "child", ServiceName: "from-snapshot", ServiceNameSource: SourceServiceName})
 	equal(t, "stats", r.Stats(), Stats{Read: 1, Gone: 1})
-	if _, err := r.Start(c.pid); !errors.Is(err, ErrGone) {
-		t.Errorf("got %v, want ErrGone", err)
-	}
 }
 
 func TestAnExecDoesNotRenameWhoUsedTheSocket(t *testing.T) {
@@ -157,22 +156,16 @@ func TestAnExecDoesNotRenameWhoUsedTheSocket(t *testing.T) {
 	cmd.Env = append(os.Environ(), asChild+"=1", "OTEL_SERVICE_NAME=first")
 	c := start(t, cmd)
 	r := here(t)
-	before, err := r.Read(c.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
+	before := r.Describe(Snapshot{ID: mustID(t, c.pid)})
 	equal(t, "before", before.ServiceName, "first")
 
 	if _, err := io.WriteString(c.in, "go\n"); err != nil {
 		t.Fatal(err)
 	}
 	c.line(t) // the second program runs
-	after, err := r.Read(c.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
+	equal(t, "id after", mustID(t, c.pid), before.ID)
+	after := r.Describe(Snapshot{ID: before.ID})
 	equal(t, "after", after.ServiceName, "second")
-	equal(t, "id", after.ID, before.ID)
 
 	info := r.Describe(Snapshot{ID: before.ID, Executable: before.Executable, Environ: block("OTEL_SERVICE_NAME=first")})
 	equal(t, "the user of the socket", info.ServiceName, "first")
@@ -196,13 +189,14 @@ func TestAHandleOfAProcessThatEndedFindsNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if _, _, err := r.observeIn(dir, nil); err != nil {
+	start := mustID(t, c.pid).Start
+	if _, err := r.observeIn(dir, start); err != nil {
 		t.Fatal(err)
 	}
 	c.stop()
-	o, _, err := r.observeIn(dir, nil)
-	if !errors.Is(err, ErrGone) || o.comm != "" {
-		t.Errorf("got %+v, %v, want ErrGone", o, err)
+	o, err := r.observeIn(dir, start)
+	if !isMissing(err) || o.comm != "" {
+		t.Errorf("got %+v, %v, want nothing", o, err)
 	}
 }
 
@@ -215,28 +209,21 @@ func TestWhatMayNotBeReadComesFromTheSnapshot(t *testing.T) {
 	cmd := exec.Command(testBinary(t))
 	cmd.Env = append(os.Environ(), asChild+"=1", "OTEL_SERVICE_NAME=closed")
 	c := start(t, cmd)
-	begun, err := here(t).Start(c.pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := Snapshot{ID: ID{PID: c.pid, Start: begun}, Comm: "web", Executable: "/srv/web", Environ: block("OTEL_SERVICE_NAME=shop")}
+	s := Snapshot{ID: mustID(t, c.pid), Comm: "web", Executable: "/srv/web", Environ: block("OTEL_SERVICE_NAME=shop")}
 
 	r := here(t)
-	var info, read *Info
+	var info, old *Info
 	asNobody(t, func() {
 		info = r.Describe(s)
-		read, err = r.Read(c.pid)
+		old = r.Describe(Snapshot{ID: s.ID})
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	equal(t, "service from the snapshot", info.ServiceName, "shop")
 	equal(t, "executable from the snapshot", info.Executable, "/srv/web")
 	equal(t, "comm from the snapshot, as the program cannot be compared", info.Comm, "web")
 	if !slices.Equal(info.CommandLine, cmd.Args) {
 		t.Errorf("got %q, want the command line, which anybody may read", info.CommandLine)
 	}
-	equal(t, "service without a snapshot", read.ServiceNameSource, SourceComm)
+	equal(t, "service without a snapshot", old.ServiceNameSource, SourceComm)
 	equal(t, "stats", r.Stats(), Stats{Denied: 2})
 }
 
@@ -260,7 +247,7 @@ func asNobody(t *testing.T, f func()) {
 }
 
 // whenRead replaces a file of a process by a FIFO, so that change happens while a Reader waits in the middle; it then
-// gives the content, and leaves it as a plain file for who reads again.
+// gives the content.
 func (tr tree) whenRead(file, content string, change func()) (done <-chan error) {
 	tr.t.Helper()
 	path := filepath.Join(tr.root, file)
@@ -275,58 +262,50 @@ func (tr tree) whenRead(file, content string, change func()) (done <-chan error)
 			return
 		}
 		change()
-		err = errors.Join(os.WriteFile(path+".new", []byte(content), 0o600), os.Rename(path+".new", path))
-		_, writing := io.WriteString(fifo, content)
-		result <- errors.Join(err, writing, fifo.Close())
+		_, err = io.WriteString(fifo, content)
+		result <- errors.Join(err, fifo.Close())
 	}()
 	return result
 }
 
 func TestAPidReusedHalfWayIsNeverMixed(t *testing.T) {
-	s, p := web()
-	other := proc{start: 99999, comm: "other", exe: "/srv/web", environ: []string{"OTEL_SERVICE_NAME=other"}, cgroup: "0::/other\n"}
-	become := func(tr tree) func() {
-		return func() {
-			tr.write("proc/4242/stat", statLine(s.PID, other.comm, other.start))
-			tr.write("proc/4242/environ", string(block(other.environ...)))
-			tr.write("proc/4242/cgroup", other.cgroup)
-		}
-	}
-	t.Run("Describe", func(t *testing.T) {
-		tr := newTree(t)
-		tr.add(s.PID, p)
-		r := tr.reader()
-		done := tr.whenRead("proc/4242/cmdline", "other\x00", become(tr))
-		same(t, r.Describe(s), webFromSnapshot())
-		wait(t, done)
-		equal(t, "stats", r.Stats(), Stats{Changed: 1})
-	})
-	t.Run("Read", func(t *testing.T) {
-		tr := newTree(t)
-		tr.add(s.PID, p)
-		r := tr.reader()
-		done := tr.whenRead("proc/4242/cmdline", "other\x00", become(tr))
-		info, err := r.Read(s.PID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wait(t, done)
-		same(t, info, &Info{ID: ID{PID: s.PID, Start: 99999}, Comm: "other", Executable: "/srv/web", CommandLine: []string{"other"},
-			ServiceName: "other", ServiceNameSource: SourceServiceName, CgroupPath: "/other"})
+	neverMixed(t, func(tr tree) { // the other runs the same program
+		tr.write("proc/4242/stat", statLine(4242, "other", 99999))
+		tr.write("proc/4242/environ", string(block("OTEL_SERVICE_NAME=other")))
+		tr.write("proc/4242/cgroup", "0::/other\n")
 	})
 }
 
 func TestAnExecHalfWayIsNeverMixed(t *testing.T) {
-	s, p := web()
-	tr := newTree(t)
-	tr.add(s.PID, p)
-	r := tr.reader()
-	done := tr.whenRead("proc/4242/cmdline", "other\x00", func() {
+	neverMixed(t, func(tr tree) {
 		tr.link("proc/4242/exe", "/bin/other")
 		tr.write("proc/4242/environ", string(block("OTEL_SERVICE_NAME=other")))
 	})
-	same(t, r.Describe(s), webFromSnapshot())
-	wait(t, done)
+}
+
+// neverMixed describes web, which changes in the middle: what is known of it then is what was known before.
+func neverMixed(t *testing.T, change func(tree)) {
+	t.Helper()
+	s, p := web()
+	cases := []struct {
+		about    string
+		snapshot Snapshot
+		want     *Info
+	}{
+		{"with a snapshot", s, webFromSnapshot()},
+		{"with an id only", Snapshot{ID: s.ID}, &Info{ID: s.ID, ServiceName: UnknownService, ServiceNameSource: SourceUnknown}},
+	}
+	for _, c := range cases {
+		t.Run(c.about, func(t *testing.T) {
+			tr := newTree(t)
+			tr.add(s.PID, p)
+			r := tr.reader()
+			done := tr.whenRead("proc/4242/cmdline", "other\x00", func() { change(tr) })
+			same(t, r.Describe(c.snapshot), c.want)
+			wait(t, done)
+			equal(t, "stats", r.Stats(), Stats{Changed: 1})
+		})
+	}
 }
 
 func TestAProcessThatEndsHalfWayKeepsWhatWasRead(t *testing.T) {
@@ -347,22 +326,40 @@ func TestAProcessThatEndsHalfWayKeepsWhatWasRead(t *testing.T) {
 }
 
 func TestEveryProcessOfThisMachineCanBeDescribed(t *testing.T) {
-	r := here(t)
-	pids, err := r.List()
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, pid := range pids {
-		info, err := r.Read(pid)
-		switch {
-		case errors.Is(err, ErrGone): // since List
-		case err != nil:
-			t.Errorf("%d: %v", pid, err)
-		case info.ServiceName == "" || info.Comm == "":
+	r := here(t)
+	described := 0
+	for _, e := range entries {
+		pid, err := strconv.ParseUint(e.Name(), 10, 32)
+		if err != nil {
+			continue
+		}
+		id, err := idOf(uint32(pid))
+		if isMissing(err) { // since ReadDir
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := r.Stats()
+		info := r.Describe(Snapshot{ID: id})
+		switch after := r.Stats(); {
+		case after.Gone != before.Gone || after.Changed != before.Changed: // since idOf
+		case after.Failed != before.Failed:
+			t.Errorf("%d: cannot be read", pid)
+		case info.ServiceName == UnknownService || info.Comm == "":
 			t.Errorf("%d: nameless: %+v", pid, info)
+		default:
+			described++
 		}
 	}
-	t.Logf("%d processes: %+v", len(pids), r.Stats())
+	if described == 0 { // there is at least this one
+		t.Error("no process was described")
+	}
+	t.Logf("%d processes: %+v", described, r.Stats())
 }
 
 func wait(t *testing.T, done <-chan error) {
@@ -382,12 +379,7 @@ func BenchmarkDescribe(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	pid := uint32(os.Getpid())
-	begun, err := r.Start(pid)
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := Snapshot{ID: ID{PID: pid, Start: begun}, Args: bytes.Repeat([]byte("a\x00"), 10)}
+	s := Snapshot{ID: mustID(b, uint32(os.Getpid())), Args: bytes.Repeat([]byte("a\x00"), 10)}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Describe(s)

@@ -1,10 +1,8 @@
 package process
 
 import (
-	"errors"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -38,7 +36,7 @@ func webInfo() *Info {
 // webFromSnapshot is what its snapshot alone gives.
 func webFromSnapshot() *Info {
 	i := webInfo()
-	i.CommandLine, i.CommandLineCut = []string{"/srv/web", "-listen"}, true
+	i.CommandLine = []string{"/srv/web", "-listen"}
 	i.ResourceAttributes = nil
 	return i
 }
@@ -187,34 +185,13 @@ func TestTheServiceNameIsTheFirstThatIsSet(t *testing.T) {
 		tr := newTree(t)
 		tr.write("host/var/lib/docker/containers/"+a+"/config.v2.json", `{"Name":"/by-container"}`)
 		tr.add(1, p)
-		info, err := tr.reader().Read(1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		info := tr.reader().Describe(Snapshot{ID: ID{PID: 1, Start: 1}})
 		equal(t, "name", info.ServiceName, s.want)
 		equal(t, "source", info.ServiceNameSource, s.source)
 		if i < len(sources)-1 {
 			s.unset(&p)
 		}
 	}
-}
-
-func TestReadFromProcAlone(t *testing.T) {
-	s, p := web()
-	tr := newTree(t)
-	tr.add(s.PID, p)
-	r := tr.reader()
-	info, err := r.Read(s.PID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, info, webInfo())
-
-	_, err = r.Read(4243)
-	if !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "4243") {
-		t.Errorf("got %v, want ErrGone that names the pid", err)
-	}
-	equal(t, "stats", r.Stats(), Stats{Read: 1, Gone: 1})
 }
 
 func TestACommandLineCanBeLeftOut(t *testing.T) {
@@ -232,21 +209,13 @@ func TestWhatIsReadIsBounded(t *testing.T) {
 	p.environ = []string{"FILLER=" + strings.Repeat("x", 128<<10), "OTEL_SERVICE_NAME=too-far"}
 	tr := newTree(t)
 	tr.add(s.PID, p)
-	info, err := tr.reader().Read(s.PID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "cut", info.CommandLineCut, true)
+	info := tr.reader().Describe(Snapshot{ID: s.ID})
 	equal(t, "bytes", len(strings.Join(info.CommandLine, " ")), 16<<10)
 	equal(t, "service", info.ServiceName, "web")
 
 	p.cmdline, p.environ = slices.Repeat([]string{"a"}, 300), nil
 	tr.add(s.PID, p)
-	info, err = tr.reader().Read(s.PID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "cut", info.CommandLineCut, true)
+	info = tr.reader().Describe(Snapshot{ID: s.ID})
 	equal(t, "arguments", len(info.CommandLine), 256)
 }
 
@@ -264,61 +233,37 @@ func TestNothingOfAnEnvironmentStaysInMemory(t *testing.T) {
 	}
 }
 
-func TestStart(t *testing.T) {
-	tr := newTree(t)
+func TestTheStartTimeStandsBehindTheComm(t *testing.T) {
 	cases := []struct {
-		pid   uint32
 		comm  string
 		start uint64
 	}{
-		{1, "systemd", 0},
-		{2, "a b", 7},
-		{3, ") R 1 2 (", 18446744073709551615},
-		{4, "", 5},
-		{5, "new\nline", 6},
+		{"systemd", 0},
+		{"a b", 7},
+		{") R 1 2 (", 18446744073709551615},
+		{"", 5},
+		{"new\nline", 6},
 	}
-	r := tr.reader()
 	for _, c := range cases {
-		tr.add(c.pid, proc{start: c.start, comm: c.comm})
-		got, err := r.Start(c.pid)
-		if err != nil {
-			t.Errorf("%q: %v", c.comm, err)
-		}
-		equal(t, c.comm, got, c.start)
-	}
-	if _, err := r.Start(6); !errors.Is(err, ErrGone) {
-		t.Errorf("got %v, want ErrGone", err)
-	}
-	notANumber := strings.Replace(statLine(1, "a", 77), " 77 ", " x ", 1)
-	for i, line := range []string{"", "1 (a", "1 a) S", ")(", "1 (a) S 1 2 3", notANumber} {
-		pid := uint32(100 + i)
-		tr.add(pid, proc{})
-		tr.write("proc/"+strconv.Itoa(int(pid))+"/stat", line)
-		if _, err := r.Start(pid); err == nil || errors.Is(err, ErrGone) {
-			t.Errorf("%q: got %v, want what is wrong with it", line, err)
-		}
+		tr := newTree(t)
+		id := ID{PID: 1, Start: c.start}
+		tr.add(id.PID, proc{start: c.start, comm: c.comm})
+		r := tr.reader()
+		equal(t, "comm", r.Describe(Snapshot{ID: id}).Comm, c.comm)
+		equal(t, c.comm, r.Stats(), Stats{Read: 1})
 	}
 }
 
-func TestList(t *testing.T) {
-	tr := newTree(t)
-	var want []uint32
-	for pid := uint32(1); pid <= 1500; pid++ {
-		tr.write("proc/"+strconv.Itoa(int(pid))+"/stat", "")
-		want = append(want, pid)
-	}
-	for _, other := range []string{"self/stat", "1x/stat", "-5/stat", "99999999999/stat", "meminfo"} {
-		tr.write("proc/"+other, "")
-	}
-	got, err := tr.reader().List()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %d pids, want 1 to 1500", len(got))
-	}
-	if _, err := newTree(t).reader().List(); err == nil {
-		t.Error("want an error where there is no procfs")
+func TestAStatThatMakesNoSenseIsAFailure(t *testing.T) {
+	s, p := web()
+	notANumber := strings.Replace(statLine(1, "a", 77), " 77 ", " x ", 1)
+	for _, line := range []string{"", "1 (a", "1 a) S", ")(", "1 (a) S 1 2 3", notANumber} {
+		tr := newTree(t)
+		tr.add(s.PID, p)
+		tr.write("proc/4242/stat", line)
+		r := tr.reader()
+		same(t, r.Describe(s), webFromSnapshot())
+		equal(t, line, r.Stats(), Stats{Failed: 1})
 	}
 }
 

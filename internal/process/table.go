@@ -44,8 +44,9 @@ func NewTable(capacity int, grace time.Duration) (*Table, error) {
 	return &Table{capacity: capacity, grace: grace, live: live, exited: exited}, nil
 }
 
-// Add keeps a process under its ID, in place of what was known under it. In a full table it takes the place of the
-// process that exited first, else of the one not used for longest.
+// Add keeps a process under its ID, in place of what was known under it: an exec keeps pid and start time, but it is
+// another program. In a full table it takes the place of the process that exited first, else of the one not used for
+// longest.
 func (t *Table) Add(i *Info) {
 	if e, ok := t.exited.Peek(i.ID); ok { // described late: it is still exited, and expires when it would have
 		e.info = i
@@ -76,12 +77,6 @@ func (t *Table) Exited(id ID, now time.Time) {
 	}
 	t.live.Remove(id)
 	t.exited.Add(id, &exitedProcess{info: i, until: now.Add(t.grace)})
-}
-
-// Exec forgets a process: an exec keeps pid and start time, but it is another program that must be described again.
-func (t *Table) Exec(id ID) {
-	t.live.Remove(id)
-	t.exited.Remove(id)
 }
 
 // Expire forgets the exited processes whose grace period is over, and returns how many.

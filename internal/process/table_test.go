@@ -72,16 +72,15 @@ func TestAnExitedProcessIsKeptForTheGracePeriod(t *testing.T) {
 	has(t, table, 2)
 }
 
-func TestAnExecForgetsTheProcessButNotItsSockets(t *testing.T) {
+func TestAnExecReplacesTheProcessButNotTheOwnerOfItsSockets(t *testing.T) {
 	table := newTable(t, 10, time.Minute)
 	table.Add(&Info{ID: id(1), Comm: "sh"})
 	socket, _ := table.Get(id(1))
-	table.Exec(id(1))
-	if _, ok := table.Get(id(1)); ok {
-		t.Error("still there after an exec")
-	}
 	table.Add(&Info{ID: id(1), Comm: "curl"})
+	next, _ := table.Get(id(1))
 	equal(t, "what the socket holds", socket.Comm, "sh")
+	equal(t, "what the next one will", next.Comm, "curl")
+	has(t, table, 1)
 }
 
 func TestAFullTableForgetsTheExitedThenTheUnused(t *testing.T) {
