@@ -52,18 +52,21 @@ func runLoad(count, rate int) error {
 	return nil
 }
 
+// usage is what a run of the load took.
+type usage struct{ wall, cpu time.Duration }
+
 // loadProcess runs the load in a process of its own.
-func loadProcess(count, rate int) (time.Duration, error) {
+func loadProcess(count, rate int) (usage, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/proc/self/exe", "-load-count", strconv.Itoa(count), "-load-rate", strconv.Itoa(rate))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return 0, fmt.Errorf("load: %w", err)
+		return usage{}, fmt.Errorf("load: %w", err)
 	}
 	ns, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-	return time.Duration(ns), err
+	return usage{time.Duration(ns), cmd.ProcessState.SystemTime() + cmd.ProcessState.UserTime()}, err
 }
 
 func measure(binary string, seconds, rounds int) error {
@@ -170,45 +173,68 @@ func measureCollector(binary, dir string, rate, seconds int) (err error) {
 	}
 	fmt.Printf("Collector at %d connections a second (asked for: %d): %.1f µs of CPU per connection (both ends), "+
 		"RSS %.1f MiB, of which mapped files and ring buffers %.1f MiB\n\n",
-		int(float64(rate*seconds)/took.Seconds()), rate,
+		int(float64(rate*seconds)/took.wall.Seconds()), rate,
 		float64((after-before).Microseconds())/float64(rate*seconds), float64(rss)/1024, float64(shared)/1024)
 	return nil
 }
 
-// measureSlowdown compares the unpaced load with the collector running and without it, in pairs whose order alternates.
+// measureSlowdown compares the load alone, with the kernel programs attached and their events thrown away, and with the
+// collector running. The load is not paced, so that it and the collector compete for the processors. The order of the
+// three rotates.
 func measureSlowdown(binary, dir string, rounds int) error {
 	const connections = 40_000
-	with := func() (time.Duration, error) {
-		c, err := startCollector(binary, dir)
-		if err != nil {
-			return 0, err
-		}
-		took, err := loadProcess(connections, 0)
-		return took, errors.Join(err, c.stop())
+	arms := [...]struct {
+		name string
+		run  func() (usage, error)
+	}{
+		{"alone", func() (usage, error) { return loadProcess(connections, 0) }},
+		{"kernel programs, events thrown away", func() (u usage, err error) {
+			capture, err := kernel.Open(kernel.Options{Shards: 2, RingBytes: 2 << 20, ExcludeSelf: true, Processes: 16384})
+			if err != nil {
+				return usage{}, err
+			}
+			defer func() { err = errors.Join(err, capture.Close()) }()
+			for _, r := range capture.Readers() {
+				go drain(r)
+			}
+			return loadProcess(connections, 0)
+		}},
+		{"collector", func() (usage, error) {
+			c, err := startCollector(binary, dir)
+			if err != nil {
+				return usage{}, err
+			}
+			u, err := loadProcess(connections, 0)
+			return u, errors.Join(err, c.stop())
+		}},
 	}
-	without := func() (time.Duration, error) { return loadProcess(connections, 0) }
-	var ratios, rates []float64
-	for i := range rounds {
-		order := []func() (time.Duration, error){without, with}
-		if i%2 == 1 {
-			slices.Reverse(order)
-		}
-		var took [2]time.Duration
-		for j, run := range order {
+	speed, cpu := make([][]float64, len(arms)), make([][]float64, len(arms))
+	for round := range rounds {
+		var took [len(arms)]usage
+		for i := range arms {
+			arm := (i + round) % len(arms)
 			var err error
-			if took[j], err = run(); err != nil {
-				return err
+			if took[arm], err = arms[arm].run(); err != nil {
+				return fmt.Errorf("%s: %w", arms[arm].name, err)
 			}
 		}
-		if i%2 == 1 {
-			slices.Reverse(took[:])
+		for i := range arms {
+			speed[i] = append(speed[i], took[0].wall.Seconds()/took[i].wall.Seconds())
+			cpu[i] = append(cpu[i], took[i].cpu.Seconds()/took[0].cpu.Seconds())
 		}
-		ratios = append(ratios, took[0].Seconds()/took[1].Seconds())
-		rates = append(rates, connections/took[0].Seconds())
+		if round == 0 {
+			fmt.Printf("The load alone, the first time: %.0f connections a second, %.1f µs of CPU each\n\n",
+				connections/took[0].wall.Seconds(), float64(took[0].cpu.Microseconds())/connections)
+		}
 	}
-	slices.Sort(ratios)
-	slices.Sort(rates)
-	fmt.Printf("Workload with the collector, relative to without: median %.3f, from %.3f to %.3f in %d pairs "+
-		"(without: %.0f connections a second)\n", ratios[rounds/2], ratios[0], ratios[rounds-1], rounds, rates[rounds/2])
+	fmt.Printf("Relative to the load alone, not paced, medians of %d rounds (least to most):\n\n", rounds)
+	fmt.Println("| | speed | the load's own CPU time per connection |")
+	fmt.Println("|---|---:|---:|")
+	for i := range arms {
+		slices.Sort(speed[i])
+		slices.Sort(cpu[i])
+		fmt.Printf("| %s | %.3f (%.3f to %.3f) | %.3f (%.3f to %.3f) |\n", arms[i].name,
+			speed[i][rounds/2], speed[i][0], speed[i][rounds-1], cpu[i][rounds/2], cpu[i][0], cpu[i][rounds-1])
+	}
 	return nil
 }
