@@ -14,8 +14,8 @@ static __always_inline void read_flow(struct flow *flow, const struct sock *sk)
 	flow->family = skc->skc_family;
 	flow->local_port = skc->skc_num;
 	flow->remote_port = bpf_ntohs(skc->skc_dport);
-	flow->netns = skc->skc_net.net->ns.inum;
-	if (flow->family == AF_INET6) {
+	flow->netns = bpf_core_field_exists(skc->skc_net.net) ? skc->skc_net.net->ns.inum : 0;
+	if (flow->family == AF_INET6 && bpf_core_field_exists(skc->skc_v6_daddr)) {
 		for (int i = 0; i < 4; i++) {
 			local[i] = skc->skc_v6_rcv_saddr.in6_u.u6_addr32[i];
 			remote[i] = skc->skc_v6_daddr.in6_u.u6_addr32[i];

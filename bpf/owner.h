@@ -61,13 +61,18 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *kn)
 /* The v2 hierarchy's path, or the memory controller's where v2 does not sort processes (v1 hosts). */
 static __always_inline void read_cgroup(struct path_parts *path, struct task_struct *task)
 {
-	struct kernfs_node *kn = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	struct kernfs_node *kn;
+	__u32 id = 0;
 
 	path->used = 0;
+	if (!bpf_core_field_exists(task->cgroups)) /* CONFIG_CGROUPS=n */
+		return;
+	kn = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
 	if (!kernfs_parent(kn)) {
-		__u32 id = bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id)
-				   ? bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)
-				   : bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
+		if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id))
+			id = bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id);
+		else if (bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id))
+			id = bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id);
 		struct css_set *set = BPF_CORE_READ(task, cgroups);
 		struct cgroup_subsys_state *css = NULL;
 		bpf_core_read(&css, sizeof(css), &set->subsys[id & 15]);
