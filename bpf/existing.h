@@ -120,10 +120,14 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx, bool 
 	}
 }
 
-/* What no descriptor leads to: waiting in a backlog, closed by its process and not yet ended, or MPTCP's. */
+/*
+ * What no descriptor leads to: waiting in a backlog, closed by its process and not yet ended, or MPTCP's. Whatever has a
+ * listener's port belongs to the listener's owner until someone accepts it.
+ */
 static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 {
-	struct owner nobody = {};
+	struct owner owner = {};
+	struct flow flow = {};
 	struct sock_common *skc = ctx->sk_common;
 	struct tcp_sock *tp;
 
@@ -132,19 +136,17 @@ static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (!tp)
 		return;
-	if (skc->skc_state == TCP_LISTEN) {
-		struct flow flow = {};
-		read_flow(&flow, (struct sock *)tp);
-		struct listener_key key = {.netns = flow.netns, .port = flow.local_port};
-		struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
-		if (listener) {
-			nobody.pid = listener->pid;
-			nobody.start = listener->start;
-		}
-		adopt_listener((struct sock *)tp, &flow, &nobody);
-		return;
+	read_flow(&flow, (struct sock *)tp);
+	struct listener_key key = {.netns = flow.netns, .port = flow.local_port};
+	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
+	if (listener) {
+		owner.pid = listener->pid;
+		owner.start = listener->start;
 	}
-	adopt_connection((struct sock *)tp, &nobody, ctx->meta->seq);
+	if (skc->skc_state == TCP_LISTEN)
+		adopt_listener((struct sock *)tp, &flow, &owner);
+	else if (!owner.pid || owner.pid != excluded_pid)
+		adopt_connection((struct sock *)tp, &owner, ctx->meta->seq);
 }
 
 /* What is tracked and still there: user space forgets the rest, whose close it was never told. */

@@ -186,7 +186,8 @@ __noinline int judge(const struct owner *owner, __u16 local_port, __u16 remote_p
 
 	if (!owner)
 		return false;
-	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &owner->pid);
+	__u32 pid = owner->pid; /* 6.1 takes no key from a function's argument */
+	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &pid);
 	if (!verdict || verdict->start != owner->start / TICK_NS || verdict->generation != owner->generation)
 		return false;
 	for (__u32 i = 0; i < RULES_MAX; i++) {
