@@ -5,6 +5,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -18,17 +19,44 @@ func unsupported(missing, help string, err error) error {
 
 // loadError names what this kernel or these privileges lack, as far as a refused load tells.
 func loadError(err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM):
-		// Not err: it guesses at RLIMIT_MEMLOCK, which is not what is missing on a kernel that has what we need.
-		return unsupported("it may load eBPF programs",
-			"run the collector as root, or with the capabilities CAP_BPF and CAP_PERFMON", unix.EPERM)
-	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound):
-		return unsupported("the kernel has the tracepoints and helpers that its programs use",
-			"run Linux 5.15 or newer", err)
+	const newer = "run Linux 5.15 or newer"
+	switch missing := missingCapabilities(); {
+	case errors.Is(err, unix.EPERM) && len(missing) > 0:
+		// Not err: it guesses at RLIMIT_MEMLOCK, which is not what is missing.
+		return unsupported("the collector may load eBPF programs",
+			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM)
+	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK
+		return unsupported("the kernel lets this process load eBPF programs, for which it has the capabilities",
+			newer+", and check that no security module forbids it", err)
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound), errors.Is(err, unix.EINVAL):
+		return unsupported("the kernel has the tracepoints and helpers that the programs use", newer, err)
 	default:
 		return fmt.Errorf("load the eBPF programs: %w", err)
 	}
+}
+
+// missingCapabilities names those that loading needs and this thread lacks. CAP_SYS_ADMIN stands for both
+// (capabilities(7)).
+func missingCapabilities() []string {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return []string{"CAP_BPF", "CAP_PERFMON"} // cannot be told apart from having none
+	}
+	has := func(capability int) bool { return data[capability/32].Effective>>(capability%32)&1 == 1 }
+	if has(unix.CAP_SYS_ADMIN) {
+		return nil
+	}
+	var missing []string
+	for _, c := range []struct {
+		name   string
+		number int
+	}{{"CAP_BPF", unix.CAP_BPF}, {"CAP_PERFMON", unix.CAP_PERFMON}} {
+		if !has(c.number) {
+			missing = append(missing, c.name)
+		}
+	}
+	return missing
 }
 
 func attachError(tracepoint string, err error) error {

@@ -24,9 +24,13 @@ func eachNetNS(f func() error) error {
 	go func() {
 		// Never unlocked: the thread ends with the goroutine, so that no other goroutine runs in a foreign namespace.
 		runtime.LockOSThread()
-		seen := make(map[uint64]bool)
+		// The thread's own needs no privilege to enter.
+		own, first := ownNetNS()
+		seen := map[uint64]bool{own: true}
+		if first == nil {
+			first = f()
+		}
 		var failed int
-		var first error
 		for _, name := range names {
 			if err := inNetNS(name, seen, f); err != nil {
 				failed++
@@ -35,7 +39,7 @@ func eachNetNS(f func() error) error {
 				}
 			}
 		}
-		if failed > 0 { // without the privilege there is one for every process
+		if failed > 0 { // without the privilege that is one for every process
 			first = fmt.Errorf("%d of %d network namespaces, the first: %w", failed, len(names), first)
 		}
 		done <- first
@@ -66,14 +70,25 @@ func inNetNS(name string, seen map[uint64]bool, f func() error) error {
 	return f()
 }
 
-// netNSNames lists files that stand for network namespaces, this thread's own first: those of all processes, and
-// those that are mounted, as "ip netns" does.
+func ownNetNS() (inode uint64, err error) {
+	const name = "/proc/thread-self/ns/net"
+	var stat unix.Stat_t
+	if err := unix.Stat(name, &stat); err != nil {
+		return 0, &os.PathError{Op: "stat network namespace", Path: name, Err: err}
+	}
+	return stat.Ino, nil
+}
+
+// netNSNames lists files that stand for network namespaces: those of all processes, and those that are mounted, as
+// "ip netns" does.
 func netNSNames() ([]string, error) {
-	processes, err := filepath.Glob("/proc/[1-9]*/ns/net")
+	names, err := filepath.Glob("/proc/[1-9]*") // what is below may be hidden from this user
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	names := append([]string{"/proc/thread-self/ns/net"}, processes...)
+	for i := range names {
+		names[i] += "/ns/net"
+	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("list mounted network namespaces: %w", err)
