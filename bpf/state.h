@@ -117,25 +117,41 @@ static __always_inline void open_connection(struct sock *sk, struct socket_state
 	submit(&slot, EVENT_OPEN, sizeof(*e));
 }
 
+/* The rules about the owner as it is judged now: that may have happened since the listen or the connect. */
+static __always_inline bool judged_out(const struct socket_state *s)
+{
+	struct owner owner = {.pid = s->owner_pid, .start = s->owner_start};
+	struct process *known;
+
+	if (!rules_count)
+		return false;
+	known = bpf_map_lookup_elem(&processes, &owner.pid);
+	if (known)
+		owner.generation = known->generation;
+	return judge(&owner, s->flow.local_port, s->flow.remote_port);
+}
+
 /* SYN_SENT or SYN_RECV -> ESTABLISHED */
-static __always_inline void on_established(struct sock *sk)
+static __always_inline void on_established(struct sock *sk, int last_state)
 {
 	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 
-	if (!s)
-		return;
+	if (!s) {
+		if (last_state != TCP_SYN_RECV)
+			return;
+		/* Its listener is older than the programs and has not been found yet: accept will tell the owner. */
+		s = track(sk);
+		if (!s)
+			return;
+	}
 	read_flow(&s->flow, sk);
 	if (s->flow.role == ROLE_CLIENT) {
-		if (rules_need_local_port) {
-			struct owner owner = {.pid = s->owner_pid, .start = s->owner_start};
-			struct process *known = bpf_map_lookup_elem(&processes, &owner.pid);
-			if (known)
-				owner.generation = known->generation;
-			s->ignored = left_out(&owner, s->flow.local_port, s->flow.remote_port);
-		}
+		if (rules_need_local_port)
+			s->ignored = judged_out(s);
 	} else { /* fresh from its listener */
 		s->flow.role = ROLE_SERVER;
 		s->flow.role_source = ROLE_SOURCE_ACCEPT;
+		s->ignored = (excluded_pid && s->owner_pid == excluded_pid) || judged_out(s);
 	}
 	s->flow.cookie = bpf_get_socket_cookie(sk);
 	open_connection(sk, s);
@@ -248,7 +264,7 @@ static __always_inline void on_state(struct sock *sk, int last_state, int state)
 		on_connect(sk);
 		break;
 	case TCP_ESTABLISHED:
-		on_established(sk);
+		on_established(sk, last_state);
 		break;
 	case TCP_CLOSE:
 		on_close(sk, last_state);

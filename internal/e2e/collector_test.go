@@ -74,6 +74,7 @@ func collectorBinary(t testing.TB) string {
 type collectorOptions struct {
 	binary     string
 	attributes *syscall.SysProcAttr
+	env        []string
 }
 
 // startCollector returns a collector that has begun to start.
@@ -94,7 +95,13 @@ func startCollector(t testing.TB, config string, options collectorOptions) *coll
 	cmd := exec.Command(options.binary, "--feature-gates=+extension.healthcheck.useComponentStatus", "--config", common, "--config", c.config)
 	cmd.Dir = dir
 	cmd.SysProcAttr = options.attributes
+	cmd.Env = quiet(dir, options.env...)
 	c.program = start(t, cmd)
+	t.Cleanup(func() {
+		if metrics, err := c.scrape(); err == nil && t.Failed() {
+			metrics.explain(t)
+		}
+	})
 	return c
 }
 
@@ -141,6 +148,7 @@ func (c *collector) terminate() {
 	c.t.Helper()
 	require.Zero(c.t, c.stop(syscall.SIGTERM, 30*time.Second), "exit code of the collector")
 	require.NotContains(c.t, c.log(), "\terror\t", "no errors in the collector's log")
+	require.NotContains(c.t, c.log(), "WARNING: DATA RACE") // for a collector built with -race
 }
 
 // metric is a metric of the collector's about itself, with its labels.
@@ -182,11 +190,11 @@ func (c *collector) scrape() (scrape, error) {
 // scrape is the collector's metrics about itself, at one moment.
 type scrape []metric
 
-// sum adds up a metric of an instance of the receiver, over the series that have the labels: name, value, name, value.
-func (s scrape) sum(name, receiver string, labels ...string) int {
+// sum adds up a metric over the series that have the labels: name, value, name, value.
+func (s scrape) sum(name string, labels ...string) int {
 	var sum float64
 	for _, m := range s {
-		matches := strings.HasSuffix(m.name, name) && m.labels["receiver"] == receiver
+		matches := m.name == "otelcol_"+name
 		for i := 0; i < len(labels); i += 2 {
 			matches = matches && m.labels[labels[i]] == labels[i+1]
 		}
@@ -197,15 +205,23 @@ func (s scrape) sum(name, receiver string, labels ...string) int {
 	return int(sum)
 }
 
-// requireNothingLost fails if the receiver lost anything, as far as it knows.
-func (s scrape) requireNothingLost(t testing.TB, receiver string) {
+// requireHealthy fails if the receiver failed in anything. What the kernel side could not hand over in time may be the fault of
+// whatever else this machine does.
+func (s scrape) requireHealthy(t testing.TB, receiver string) {
 	t.Helper()
 	require.NotEmpty(t, s)
-	for _, name := range []string{
-		"socketflow_kernel_events_lost", "socketflow_decode_errors", "socketflow_items_refused",
-		"socketflow_sockets_evicted", "socketflow_sockets_untracked",
-	} {
-		require.Zero(t, s.sum(name, receiver), name)
+	for _, name := range []string{"socketflow_decode_errors", "socketflow_items_refused"} {
+		require.Zero(t, s.sum(name, "receiver", receiver), name)
+	}
+}
+
+// explain writes down what was lost: a reason for what is missing.
+func (s scrape) explain(t testing.TB) {
+	t.Helper()
+	for _, m := range s {
+		if m.value != 0 && (m.labels["cause"] != "" || m.labels["kind"] == "close") {
+			t.Log(m.name, m.labels, m.value)
+		}
 	}
 }
 
@@ -217,7 +233,7 @@ func get(url string) (status int, body string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(data), err
 }

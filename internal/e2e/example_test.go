@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,33 @@ func TestConnectionsExample(t *testing.T) {
 	for line := range strings.Lines(readFile(t, c.stdout)) {
 		require.Less(t, len(line), 250, "a line is short enough to be read: %s", line)
 	}
+}
+
+// TestJaegerExample gives the example some thousand connections at once: what fits a quiet host has to fit a busy one.
+func TestJaegerExample(t *testing.T) {
+	j := startJaeger(t)
+	c := runCollector(t, readFile(t, filepath.Join(root, "examples", "jaeger.yaml")),
+		collectorOptions{env: []string{fmt.Sprintf("OTLP_ENDPOINT=127.0.0.1:%d", j.grpc)}})
+
+	const connections = 6000
+	load := startWorkload(t, workloadCommand(t, "load", "-n", strconv.Itoa(connections)))
+	require.NoError(t, load.Await("ready"))
+	require.NoError(t, load.Continue())
+	_, err := load.Wait()
+	require.NoError(t, err)
+
+	eventually(t, 30*time.Second, "Jaeger has taken the spans of both ends", func() error {
+		metrics, err := c.scrape()
+		if err != nil {
+			return err
+		}
+		require.Zero(t, metrics.sum("exporter_send_failed_spans"), tail(c.log(), 12))
+		if n := metrics.sum("exporter_sent_spans"); n < 2*connections {
+			return fmt.Errorf("%d of %d", n, 2*connections)
+		}
+		return nil
+	})
+	c.terminate()
 }
 
 const took = `\d+(\.\d+)?(µs|ms|s)`

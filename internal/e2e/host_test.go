@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/workload"
 )
 
 // root of the repository, from where the tests run.
@@ -30,6 +32,7 @@ const root = "../.."
 var starts = make(chan func())
 
 func TestMain(m *testing.M) {
+	workload.RunIfAsked()
 	go func() {
 		runtime.LockOSThread()
 		for start := range starts {
@@ -139,10 +142,10 @@ func start(t testing.TB, cmd *exec.Cmd) *program {
 	}
 	stdout, err := os.Create(p.stdout)
 	require.NoError(t, err)
-	defer stdout.Close()
+	defer stdout.Close() //nolint:errcheck // the program has it, and writes
 	stderr, err := os.Create(p.stderr)
 	require.NoError(t, err)
-	defer stderr.Close()
+	defer stderr.Close() //nolint:errcheck // the same
 	if cmd.Stdout == nil {
 		cmd.Stdout = stdout
 	}
@@ -285,13 +288,13 @@ func tryPort(port int) int {
 	if err != nil {
 		return 0
 	}
-	defer v4.Close()
+	defer v4.Close() //nolint:errcheck // nothing was accepted
 	port = v4.Addr().(*net.TCPAddr).Port
 	v6, err := config.Listen(context.Background(), "tcp6", net.JoinHostPort("::1", strconv.Itoa(port)))
 	if err != nil {
 		return 0
 	}
-	defer v6.Close()
+	defer v6.Close() //nolint:errcheck // the same
 	return port
 }
 

@@ -60,8 +60,12 @@ func TestJaeger(t *testing.T) {
 			t.Run("a service that names itself", func(t *testing.T) { testNamedService(t, j) })
 			t.Run("connection refused", func(t *testing.T) { testRefused(t, j) })
 			t.Run("PostgreSQL", func(t *testing.T) { testPostgres(t, j) })
-			t.Run("truth", func(t *testing.T) { testTruth(t, j, c) })
+			t.Run("truth", func(t *testing.T) { testTruthInJaeger(t, j) })
+			metrics, err := c.scrape()
+			require.NoError(t, err)
+			metrics.requireHealthy(t, "socketflow")
 			c.terminate()
+			t.Run("nothing twice", func(t *testing.T) { testNothingTwice(t, j) })
 		})
 	}
 }
@@ -77,8 +81,8 @@ func testNginx(t *testing.T, j *jaeger) {
 			curl := runCurl(t, tt.host, port)
 			require.Equal(t, tt.address, curl.localIP)
 
-			client := j.one("curl", "process.pid", strconv.Itoa(curl.pid()))
-			server := j.one("nginx", "network.peer.port", strconv.Itoa(curl.localPort), "server.port", strconv.Itoa(port))
+			client := j.one(t, "curl", "process.pid", strconv.Itoa(curl.pid()))
+			server := j.one(t, "nginx", "network.peer.port", strconv.Itoa(curl.localPort), "server.port", strconv.Itoa(port))
 
 			for _, side := range []struct {
 				name           string
@@ -137,14 +141,14 @@ func testNamedService(t *testing.T, j *jaeger) {
 		"OTEL_RESOURCE_ATTRIBUTES=service.name=not-this,deployment.environment.name=e2e,service.namespace=fruit%20and%20vegetables")
 	took := time.Since(client.began)
 
-	shop := j.one("shop", "process.pid", strconv.Itoa(client.pid()))
+	shop := j.one(t, "shop", "process.pid", strconv.Itoa(client.pid()))
 	assert.Equal(t, "client", shop.text("span.kind"))
 	assert.Equal(t, "e2e", shop.Process["deployment.environment.name"])
 	assert.Equal(t, "fruit and vegetables", shop.Process["service.namespace"])
 	assert.Equal(t, port, shop.number("server.port"))
 
 	// It has no name of its own, so it goes by its executable's.
-	python := j.one(filepath.Base(server.cmd.Path), "process.pid", strconv.Itoa(server.pid()))
+	python := j.one(t, filepath.Base(server.cmd.Path), "process.pid", strconv.Itoa(server.pid()))
 	assert.Equal(t, "server", python.text("span.kind"))
 	assert.Equal(t, shop.number("network.local.port"), python.number("network.peer.port"))
 	assert.NotContains(t, python.Process, "deployment.environment.name")
@@ -166,7 +170,7 @@ func testRefused(t *testing.T, j *jaeger) {
 			const couldntConnect = 7 // CURLE_COULDNT_CONNECT
 			require.Equal(t, couldntConnect, curl.cmd.ProcessState.ExitCode())
 
-			s := j.one("curl", "process.pid", strconv.Itoa(curl.pid()))
+			s := j.one(t, "curl", "process.pid", strconv.Itoa(curl.pid()))
 			assert.Equal(t, "tcp.connect", s.Operation)
 			assert.Equal(t, "client", s.text("span.kind"))
 			assert.Equal(t, true, s.Tags["error"])
@@ -186,16 +190,56 @@ func testPostgres(t *testing.T, j *jaeger) {
 	psql := runPSQL(t, port)
 	took := time.Since(psql.began)
 
-	client := j.one("psql", "process.pid", strconv.Itoa(psql.pid()))
+	client := j.one(t, "psql", "process.pid", strconv.Itoa(psql.pid()))
 	assert.Equal(t, "client", client.text("span.kind"))
 	assert.Equal(t, port, client.number("server.port"))
 	// The postmaster accepts, and forks a backend that speaks: the socket is the postmaster's.
-	server := j.one("postgres", "network.peer.port", strconv.Itoa(client.number("network.local.port")))
+	server := j.one(t, "postgres", "network.peer.port", strconv.Itoa(client.number("network.local.port")))
 	assert.Equal(t, "server", server.text("span.kind"))
 	assert.Equal(t, postgres.pid(), server.pid())
 	for _, span := range []jaegerSpan{client, server} {
 		requireWithin(t, &span, psql, took)
 	}
+}
+
+// testTruthInJaeger has exactly one span for each end of each socket.
+func testTruthInJaeger(t *testing.T, j *jaeger) {
+	ends := someOfEverything(t)
+	pids := pidsOf(ends)
+	var told []fact
+	eventually(t, 30*time.Second, "Jaeger has all spans of the truth", func() error {
+		spans, err := j.spans(truthService)
+		told = nil
+		for i := range spans {
+			if s := &spans[i]; pids[s.pid()] {
+				told = append(told, factTold(t, s, s.Operation == "tcp.connect"))
+			}
+		}
+		if err == nil && len(told) < len(ends) {
+			err = fmt.Errorf("it has %d of %d", len(told), len(ends))
+		}
+		return err
+	})
+	requireTruth(t, ends, told)
+}
+
+// testNothingTwice looks at everything that Jaeger has, when no more will come.
+func testNothingTwice(t *testing.T, j *jaeger) {
+	services, err := j.services()
+	require.NoError(t, err)
+	seen := map[string]bool{}
+	for _, service := range services {
+		spans, err := j.spans(service)
+		require.NoError(t, err)
+		for i := range spans {
+			s := &spans[i]
+			for _, id := range []string{s.TraceID, s.SpanID, s.text("socketflow.connection.id")} {
+				assert.False(t, seen[id], "%s of two spans", id)
+				seen[id] = true
+			}
+		}
+	}
+	assert.NotEmpty(t, seen)
 }
 
 // requireWithin fails if a span is not within the life of the client that made the connection, or took no time.

@@ -170,16 +170,16 @@ func (j *jaeger) spans(service string, tags ...string) ([]jaegerSpan, error) {
 }
 
 // one waits for the span of a service that has the tags, and makes sure that there is only one.
-func (j *jaeger) one(service string, tags ...string) jaegerSpan {
-	j.t.Helper()
+func (j *jaeger) one(t testing.TB, service string, tags ...string) jaegerSpan {
+	t.Helper()
 	var span jaegerSpan
 	what := fmt.Sprintf("Jaeger has a span of service %s with %v", service, tags)
-	eventually(j.t, 20*time.Second, what, func() error {
+	eventually(t, 20*time.Second, what, func() error {
 		spans, err := j.spans(service, tags...)
 		if err != nil {
 			return err
 		}
-		require.LessOrEqual(j.t, len(spans), 1, what)
+		require.LessOrEqual(t, len(spans), 1, what)
 		if len(spans) == 0 {
 			return fmt.Errorf("there is none")
 		}

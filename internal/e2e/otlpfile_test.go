@@ -3,7 +3,11 @@
 package e2e
 
 import (
-	"strings"
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
 	"testing"
 	"time"
 
@@ -59,60 +63,79 @@ type span struct {
 	message      string
 }
 
-// readRecords reads what a file exporter has written of logs. A last line that is not whole yet is left out.
-func readRecords(t testing.TB, path string) (records []record) {
-	t.Helper()
-	for line := range wholeLines(readFile(t, path)) {
-		logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs([]byte(line))
-		require.NoError(t, err, line)
-		for _, resource := range logs.ResourceLogs().All() {
-			process := resource.Resource().Attributes().AsRaw()
-			for _, scope := range resource.ScopeLogs().All() {
-				for _, r := range scope.LogRecords().All() {
-					records = append(records, record{
-						item:  newItem(r.TraceID(), r.SpanID(), process, r.Attributes()),
-						event: r.EventName(), body: r.Body().Str(), severity: r.SeverityNumber(),
-						at: r.Timestamp().AsTime(), observed: r.ObservedTimestamp().AsTime(),
-					})
-				}
-			}
-		}
-	}
-	return records
+// jsonLines is a file that a file exporter writes. What has been read is not read again.
+type jsonLines[T any] struct {
+	path  string
+	parse func(line []byte) ([]T, error)
+	read  int // bytes
+	items []T
 }
 
-// readSpans does the same for traces.
-func readSpans(t testing.TB, path string) (spans []span) {
+// all are the items in the file, in order. A last line that is not whole yet is left for the next time.
+func (f *jsonLines[T]) all(t testing.TB) []T {
 	t.Helper()
-	for line := range wholeLines(readFile(t, path)) {
-		traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces([]byte(line))
-		require.NoError(t, err, line)
-		for _, resource := range traces.ResourceSpans().All() {
-			process := resource.Resource().Attributes().AsRaw()
-			for _, scope := range resource.ScopeSpans().All() {
-				for _, s := range scope.Spans().All() {
-					spans = append(spans, span{
-						item: newItem(s.TraceID(), s.SpanID(), process, s.Attributes()),
-						name: s.Name(), kind: s.Kind(), began: s.StartTimestamp().AsTime(), ended: s.EndTimestamp().AsTime(),
-						status: s.Status().Code(), message: s.Status().Message(),
-					})
-				}
+	file, err := os.Open(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	require.NoError(t, err)
+	defer file.Close() //nolint:errcheck // read only
+	_, err = file.Seek(int64(f.read), io.SeekStart)
+	require.NoError(t, err)
+	text, err := io.ReadAll(file)
+	require.NoError(t, err)
+	for line := range bytes.Lines(text) {
+		if line[len(line)-1] != '\n' {
+			break
+		}
+		f.read += len(line)
+		items, err := f.parse(line)
+		require.NoError(t, err, "%s", line)
+		f.items = append(f.items, items...)
+	}
+	return f.items
+}
+
+func parseLogs(line []byte) (records []record, err error) {
+	logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
+	if err != nil {
+		return nil, err
+	}
+	for _, resource := range logs.ResourceLogs().All() {
+		process := resource.Resource().Attributes().AsRaw()
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, r := range scope.LogRecords().All() {
+				records = append(records, record{
+					item:  newItem(r.TraceID(), r.SpanID(), process, r.Attributes()),
+					event: r.EventName(), body: r.Body().Str(), severity: r.SeverityNumber(),
+					at: r.Timestamp().AsTime(), observed: r.ObservedTimestamp().AsTime(),
+				})
 			}
 		}
 	}
-	return spans
+	return records, nil
+}
+
+func parseTraces(line []byte) (spans []span, err error) {
+	traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(line)
+	if err != nil {
+		return nil, err
+	}
+	for _, resource := range traces.ResourceSpans().All() {
+		process := resource.Resource().Attributes().AsRaw()
+		for _, scope := range resource.ScopeSpans().All() {
+			for _, s := range scope.Spans().All() {
+				spans = append(spans, span{
+					item: newItem(s.TraceID(), s.SpanID(), process, s.Attributes()),
+					name: s.Name(), kind: s.Kind(), began: s.StartTimestamp().AsTime(), ended: s.EndTimestamp().AsTime(),
+					status: s.Status().Code(), message: s.Status().Message(),
+				})
+			}
+		}
+	}
+	return spans, nil
 }
 
 func newItem(trace pcommon.TraceID, span pcommon.SpanID, process map[string]any, attributes pcommon.Map) item {
 	return item{traceID: trace.String(), spanID: span.String(), process: process, attributes: attributes.AsRaw()}
-}
-
-func wholeLines(text string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		for line := range strings.Lines(text) {
-			if !strings.HasSuffix(line, "\n") || !yield(line) {
-				return
-			}
-		}
-	}
 }

@@ -195,7 +195,7 @@ func (c *Capture) prepare(opts Options) error {
 // Readers are the ring buffers' readers, one per shard. Every event of a socket comes through the same one.
 func (c *Capture) Readers() []*Reader { return c.readers }
 
-// Attached names the attached hooks.
+// Attached names the hooks that were attached.
 func (c *Capture) Attached() []string { return c.attached }
 
 // Degraded says what this kernel lacks that the capture can do without, and what is lost with it.
@@ -207,7 +207,7 @@ func (c *Capture) Detach() error {
 	for _, l := range c.links {
 		errs = append(errs, l.Close())
 	}
-	c.links, c.attached = nil, nil
+	c.links = nil
 	return errors.Join(errs...)
 }
 
@@ -223,7 +223,7 @@ func (c *Capture) Close() error {
 	if c.objects != nil {
 		c.objects.Close()
 	}
-	*c = Capture{}
+	c.readers, c.rings, c.objects = nil, nil, nil
 	return errors.Join(errs...)
 }
 

@@ -152,7 +152,9 @@ func (b *Builder) addRecord(r *report, h *happening, spanned bool) plog.LogRecor
 	record.SetEventName(h.event)
 	record.SetTimestamp(pcommon.Timestamp(at))
 	record.SetObservedTimestamp(pcommon.NewTimestampFromTime(b.options.Now()))
-	record.SetSeverityNumber(r.severity())
+	severity, severityText := r.severity()
+	record.SetSeverityNumber(severity)
+	record.SetSeverityText(severityText)
 	if spanned {
 		record.SetTraceID(b.identity.traceID(c.ID))
 		record.SetSpanID(b.identity.spanID(c.ID))

@@ -86,9 +86,9 @@ func (r *report) endedAt() int64 { return max(r.connection.EndedAt, r.connection
 func (r *report) duration() int64 { return r.endedAt() - r.connection.StartedAt }
 
 // severity of the log record. A connection that failed or broke is worth a look and seldom more: programs try again.
-func (r *report) severity() plog.SeverityNumber {
+func (r *report) severity() (plog.SeverityNumber, string) {
 	if r.err.name != "" {
-		return plog.SeverityNumberWarn
+		return plog.SeverityNumberWarn, "WARN"
 	}
-	return plog.SeverityNumberInfo
+	return plog.SeverityNumberInfo, "INFO"
 }

@@ -321,8 +321,7 @@ func (t *Table) add(e *event.Event) *connection {
 		t.remove(old)
 	}
 	if len(t.connections) >= t.opts.Sockets {
-		t.stats.EvictedFull.Add(1)
-		t.remove(t.oldest.first)
+		t.evict(t.oldest.first)
 	}
 	c := t.free
 	if c == nil {
@@ -338,6 +337,20 @@ func (t *Table) add(e *event.Event) *connection {
 	t.connections[e.Flow.Cookie] = c
 	t.oldest.append(c)
 	return c
+}
+
+// evict makes room. Of a connection that waits for its accept, what is known is told.
+func (t *Table) evict(c *connection) {
+	if c.waiting && !c.opened {
+		t.stats.Unaccepted.Add(1)
+		t.tellOpened(c)
+	}
+	if c.closed {
+		t.tellClosed(c)
+		return
+	}
+	t.stats.EvictedFull.Add(1)
+	t.remove(c)
 }
 
 func (t *Table) remove(c *connection) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -155,7 +156,8 @@ func unreachable(n *notes, _ []string) {
 func portsExhausted(n *notes, _ []string) {
 	check(os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("40000 40001"), 0))
 	l := listen(netip.MustParseAddrPort("127.0.0.1:258"))
-	var all []*socket
+	first := dial("client", netip.MustParseAddrPort("127.0.0.1:1029"), l.addr)
+	all := []*socket{first, l.accept("server")}
 	for {
 		s := tryConnect("client", newSocket(l.addr.Addr()), l.addr)
 		all = append(all, s)
@@ -165,10 +167,9 @@ func portsExhausted(n *notes, _ []string) {
 		}
 		all = append(all, l.accept("server"))
 	}
-	again := bound(all[0].end.Local)
-	s := tryConnect("address in use", again, l.addr)
-	s.end.Local = all[0].end.Local
-	all = append(all, s)
+	again := tryConnect("address in use", bound(first.end.Local), l.addr)
+	again.end.Local = first.end.Local
+	all = append(all, again)
 	for _, s := range all {
 		s.close()
 	}
@@ -202,8 +203,7 @@ func dissolve(n *notes, _ []string) {
 	firstServer := l.accept("first server")
 	first.send(11)
 	firstServer.receive(11, make([]byte, 11))
-	var unspecified [16]byte // AF_UNSPEC is 0
-	check(rawConnect(first.fd, unspecified[:]))
+	disconnect(first.fd)
 	firstServer.awaitReset()
 	firstServer.close()
 
@@ -215,6 +215,15 @@ func dissolve(n *notes, _ []string) {
 	secondServer.awaitEnd()
 	secondServer.close()
 	n.ends(first, firstServer, second, secondServer)
+}
+
+// disconnect connects to an address of no family.
+func disconnect(fd int) {
+	var unspecified unix.RawSockaddr // AF_UNSPEC is 0
+	_, _, err := unix.Syscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&unspecified)), unsafe.Sizeof(unspecified))
+	if err != 0 {
+		check(err)
+	}
 }
 
 // selfConnect has a socket connect to itself: a simultaneous open (RFC 9293, 3.5) with one socket.

@@ -49,7 +49,6 @@ var workloads = map[string]func(n *notes, args []string){
 	"exec":              execAfterAccept,
 	"accept-and-exec":   acceptAndExec,
 	"serve-inherited":   serveInherited,
-	"become":            become,
 	"short-lived":       shortLived,
 	"connect-once":      connectOnce,
 	"older":             older,
@@ -83,7 +82,8 @@ func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 		cmd.Path = path
 		cmd.Args[0] = path
 	}
-	cmd.Env = append(os.Environ(), askedFor+"="+name)
+	// With the race detector every process would sleep for a second before it exits.
+	cmd.Env = append(os.Environ(), askedFor+"="+name, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	return cmd
 }
 

@@ -1,0 +1,341 @@
+package receiver_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/workload"
+	"github.com/socketflow/socketflow/receiver"
+)
+
+// kernelObject is a program, map or link of the kernel.
+type kernelObject struct {
+	kind string // as in /proc/<pid>/fdinfo
+	id   uint32
+}
+
+// commands get a descriptor of an object by its id (bpf(2)).
+var commands = map[string]uintptr{
+	"prog_id": unix.BPF_PROG_GET_FD_BY_ID, "map_id": unix.BPF_MAP_GET_FD_BY_ID, "link_id": unix.BPF_LINK_GET_FD_BY_ID,
+}
+
+// exists reports whether the kernel has the object, whoever holds it.
+func (o kernelObject) exists() bool {
+	attr := struct{ id, next, flags uint32 }{id: o.id}
+	fd, _, err := unix.Syscall(unix.SYS_BPF, commands[o.kind], uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
+	if err != 0 {
+		return !errors.Is(err, unix.ENOENT)
+	}
+	_ = unix.Close(int(fd))
+	return true
+}
+
+// held are the kernel's objects that this process has descriptors of.
+func held(t *testing.T) map[kernelObject]bool {
+	t.Helper()
+	objects := map[kernelObject]bool{}
+	infos, err := os.ReadDir("/proc/self/fdinfo")
+	require.NoError(t, err)
+	for _, info := range infos {
+		text, err := os.ReadFile("/proc/self/fdinfo/" + info.Name())
+		if err != nil {
+			continue // closed meanwhile
+		}
+		for line := range strings.Lines(string(text)) {
+			kind, value, _ := strings.Cut(line, ":")
+			if id, err := strconv.ParseUint(strings.TrimSpace(value), 10, 32); err == nil && commands[kind] != 0 {
+				objects[kernelObject{kind, uint32(id)}] = true
+			}
+		}
+	}
+	return objects
+}
+
+// descriptors are the open files of this process.
+func descriptors(t testing.TB) []string {
+	names, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+	var files []string
+	for _, n := range names {
+		if to, err := os.Readlink("/proc/self/fd/" + n.Name()); err == nil {
+			files = append(files, n.Name()+" "+to)
+		}
+	}
+	return files
+}
+
+// mappedMaps is how many of the kernel's maps, or parts of them, are mapped into this process.
+func mappedMaps(t *testing.T) int {
+	maps, err := os.ReadFile("/proc/self/maps")
+	require.NoError(t, err)
+	return strings.Count(string(maps), "bpf-map")
+}
+
+// Whatever a receiver held is gone when it is stopped: programs, maps, links, descriptors, memory, goroutines.
+func TestStartAndStopLeaveNothingBehind(t *testing.T) {
+	needPrivilege(t)
+	goroutines := goleak.IgnoreCurrent()
+	var files []string
+	all := map[kernelObject]bool{}
+	for i := range 50 {
+		o := &observation{byPID: map[int64]*told{}}
+		logs, err := consumer.NewLogs(o.takeLogs)
+		require.NoError(t, err)
+		traces, err := consumer.NewTraces(o.takeTraces)
+		require.NoError(t, err)
+		switch i % 4 {
+		case 0:
+			traces = nil
+		case 1:
+			logs = nil
+		}
+		t.Run("", func(t *testing.T) {
+			o.start(t, func(cfg *receiver.Config) {
+				cfg.RingBuffer.Shards = 1 << (i % 4)
+				if i%5 == 0 {
+					cfg.Exclude = []receiver.Selector{{Executable: "/none"}}
+				}
+			}, logs, traces)
+			for object := range held(t) {
+				all[object] = true
+			}
+			if i%10 == 2 {
+				ends := end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
+				o.awaitEnds(t, ends)
+			}
+			o.shutdown(t)
+			o.shutdown(t)
+		})
+		if i == 0 { // what the runtime and the standard library keep, they keep from now on
+			files = descriptors(t)
+		}
+	}
+	assert.Empty(t, held(t))
+	await(t, "nothing of the kernel's is mapped any more", func() bool {
+		runtime.GC() // which is when the library unmaps the variables of the programs
+		return mappedMaps(t) == 0
+	})
+	assert.Len(t, descriptors(t), len(files), "%v, and in the beginning %v", descriptors(t), files)
+	goleak.VerifyNone(t, goroutines)
+
+	kinds := map[string]int{}
+	for object := range all {
+		kinds[object.kind]++
+		await(t, fmt.Sprintf("the kernel has let go of %v", object), func() bool { return !object.exists() })
+	}
+	t.Logf("kernel objects that were made and are gone: %v", kinds)
+	assert.Len(t, kinds, len(commands))
+}
+
+// What the kernel had reported when the receiver is stopped is told, also in the middle of a load.
+func TestShutdownUnderLoadLosesNothing(t *testing.T) {
+	needPrivilege(t)
+	run := beginLoad(t, 200_000, 10_000)
+	counted := newTally()
+	counted.follow(run.PID())
+	o := &observation{}
+	var mu sync.Mutex
+	reported := map[string]int64{} // as of the last batch: the programs were detached before
+	logs, err := consumer.NewLogs(func(ctx context.Context, records plog.Logs) error {
+		err := counted.takeLogs(ctx, records)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, kind := range [...]string{"open", "existing", "close"} {
+			n, reading := o.readMetric("kernel_events", "kind", kind)
+			err = errors.Join(err, reading)
+			reported[kind] = n
+		}
+		return err
+	})
+	require.NoError(t, err)
+	o.start(t, roomy, logs, nil)
+	pass(t, run, "ready")
+	const enough = 5_000
+	await(t, "the load is under way", func() bool { return counted.of(closed) > enough })
+	o.shutdown(t)
+	require.NoError(t, run.Kill())
+	assert.EqualValues(t, reported["open"]+reported["existing"], counted.total(opened))
+	assert.EqualValues(t, reported["close"], counted.total(closed))
+	assert.Zero(t, counted.repeat)
+	t.Logf("%d openings and %d ends were told of a load that was still running", counted.of(opened), counted.of(closed))
+}
+
+// Shutdown returns when its context ends, even if the pipeline does not take what is handed to it; the receiver ends as
+// soon as the pipeline lets go.
+func TestShutdownHonoursItsContext(t *testing.T) {
+	needPrivilege(t)
+	stuck := make(chan struct{}, 100)
+	logs, err := consumer.NewLogs(func(ctx context.Context, _ plog.Logs) error {
+		stuck <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	require.NoError(t, err)
+	factory := receiver.NewFactory()
+	r, err := factory.CreateLogs(t.Context(), receivertest.NewNopSettings(factory.Type()), factory.CreateDefaultConfig(), logs)
+	require.NoError(t, err)
+	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+	end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
+	<-stuck
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	require.ErrorIs(t, r.Shutdown(ctx), context.DeadlineExceeded)
+	assert.Less(t, time.Since(began), 5*time.Second)
+	await(t, "the receiver has let go of everything", func() bool { return len(held(t)) == 0 })
+	require.NoError(t, r.Shutdown(t.Context()))
+}
+
+// Two instances in one process see the same, each in its own way.
+func TestTwoInstances(t *testing.T) {
+	o := observe(t, roomy)
+	other := observe(t, func(cfg *receiver.Config) {
+		roomy(cfg)
+		cfg.RingBuffer.Shards = 1
+		cfg.AddressAttributes = receiver.AddressAttributesNet
+		cfg.ConnectionSpans = receiver.ConnectionSpansNever
+	})
+	run := begin(t, workload.Command(limited(t), "connections", "-n", "200"))
+	ends := end(t, run)
+	require.Len(t, ends, 400)
+	o.awaitEnds(t, ends)
+	other.awaitEnds(t, ends)
+	o.shutdown(t)
+	o.verify(t, ends, closings)
+
+	more := end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
+	other.awaitEnds(t, more)
+	other.shutdown(t)
+	assert.Empty(t, o.of(more[0].PID).records, "the first has ended")
+	p := other.of(run.PID())
+	assert.Empty(t, p.spans)
+	assert.Len(t, p.events(opened), len(ends))
+	assert.Len(t, p.events(closed), len(ends))
+	told := map[tuple]int{}
+	for _, e := range ends {
+		told[tupleOf(e)]++
+	}
+	for _, r := range p.events(closed) {
+		a := r.Attributes()
+		assert.Nil(t, get(a, "network.peer.address"))
+		told[tuple{
+			pid: run.PID(), netns: number(a, "socketflow.netns"), role: text(a, "socketflow.role"),
+			local:  endpoint(a, "net.sock.host.addr", "net.sock.host.port"),
+			remote: endpoint(a, "net.sock.peer.addr", "net.sock.peer.port"),
+		}]--
+	}
+	for k, n := range told {
+		assert.Zero(t, n, "%+v", k)
+	}
+}
+
+// asNobody is set in a process of this executable that has no privileges, and is to tell what the receiver does then.
+const asNobody = "SOCKETFLOW_TEST_AS_NOBODY"
+
+// outsider is what it tells.
+type outsider struct {
+	Error    string   // Start's
+	Statuses []string // that were reported
+	Leaked   int      // descriptors
+}
+
+func init() {
+	if how, asked := os.LookupEnv(asNobody); asked {
+		err := json.NewEncoder(os.Stdout).Encode(startAsNobody(receiver.OnUnsupported(how)))
+		if err != nil {
+			panic(err)
+		}
+		os.Exit(0)
+	}
+}
+
+// statusHost keeps the statuses that are reported.
+type statusHost struct {
+	component.Host
+	reported []string
+}
+
+func (h *statusHost) Report(e *componentstatus.Event) {
+	h.reported = append(h.reported, e.Status().String())
+}
+
+func startAsNobody(how receiver.OnUnsupported) (out outsider) {
+	factory := receiver.NewFactory()
+	cfg := factory.CreateDefaultConfig().(*receiver.Config)
+	cfg.OnUnsupported = how
+	host := &statusHost{Host: componenttest.NewNopHost()}
+	once := func() error {
+		settings := receivertest.NewNopSettings(factory.Type())
+		logs, err := factory.CreateLogs(context.Background(), settings, cfg, consumertest.NewNop())
+		if err != nil {
+			return err
+		}
+		return errors.Join(logs.Start(context.Background(), host), logs.Shutdown(context.Background()))
+	}
+	count := func() int {
+		files, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			return -1
+		}
+		return len(files)
+	}
+	_ = once() // what is opened once
+	before := count()
+	host.reported = nil
+	if err := once(); err != nil {
+		out.Error = err.Error()
+	}
+	out.Statuses, out.Leaked = host.reported, count()-before
+	return out
+}
+
+// Without privileges Start says what is missing and what would help, or, if that is asked for, the collector runs on.
+func TestWithoutPrivileges(t *testing.T) {
+	needPrivilege(t)
+	for how, want := range map[receiver.OnUnsupported]outsider{
+		receiver.OnUnsupportedFail: {Error: "CAP_BPF"},
+		receiver.OnUnsupportedWarn: {Statuses: []string{"StatusPermanentError"}},
+	} {
+		t.Run(string(how), func(t *testing.T) {
+			// By way of /proc, because only root may enter the directory that this executable is in.
+			cmd := exec.CommandContext(limited(t), "/proc/self/exe")
+			cmd.Env = append(os.Environ(), asNobody+"="+string(how))
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+			cmd.Dir = "/"
+			printed, err := cmd.Output()
+			require.NoError(t, err)
+			var got outsider
+			require.NoError(t, json.Unmarshal(printed, &got))
+			t.Log(got.Error)
+			assert.Equal(t, want.Error == "", got.Error == "", "%s", got.Error)
+			assert.Contains(t, got.Error, want.Error)
+			assert.Equal(t, want.Statuses, got.Statuses)
+			assert.Zero(t, got.Leaked)
+		})
+	}
+}
