@@ -217,7 +217,7 @@ func TestOlderThanTheCollector(t *testing.T) {
 	await(t, "the connections that exist are told", func() bool {
 		return o.count([]int{run.PID()}, opened) >= existing
 	})
-	assert.EqualValues(t, 0, o.count([]int{run.PID()}, closed))
+	assert.Zero(t, o.count([]int{run.PID()}, closed))
 	require.NoError(t, run.Continue())
 	ends := end(t, run)
 	o.awaitEnds(t, ends)

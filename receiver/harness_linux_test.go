@@ -229,7 +229,7 @@ func (o *observation) start(t *testing.T, change configuration, logs consumer.Lo
 	}
 	t.Cleanup(func() {
 		o.shutdown(t)
-		require.NoError(t, o.Telemetry.Shutdown(context.Background()))
+		require.NoError(t, o.Shutdown(context.Background()))
 	})
 	for _, c := range o.components {
 		require.NoError(t, c.Start(t.Context(), componenttest.NewNopHost()))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
@@ -90,47 +91,32 @@ func descriptors(t testing.TB) []string {
 
 // mappedMaps is how many of the kernel's maps, or parts of them, are mapped into this process.
 func mappedMaps(t *testing.T) int {
-	maps, err := os.ReadFile("/proc/self/maps")
+	mappings, err := os.ReadFile("/proc/self/maps")
 	require.NoError(t, err)
-	return strings.Count(string(maps), "bpf-map")
+	return strings.Count(string(mappings), "bpf-map")
 }
 
-// Whatever a receiver held is gone when it is stopped: programs, maps, links, descriptors, memory, goroutines.
+// Whatever receivers held is gone when they are stopped: programs, maps, links, descriptors, memory, goroutines.
 func TestStartAndStopLeaveNothingBehind(t *testing.T) {
 	needPrivilege(t)
+	const starts, atOnce = 50, 5
 	goroutines := goleak.IgnoreCurrent()
 	var files []string
+	var mu sync.Mutex
 	all := map[kernelObject]bool{}
-	for i := range 50 {
-		o := &observation{byPID: map[int64]*told{}}
-		logs, err := consumer.NewLogs(o.takeLogs)
-		require.NoError(t, err)
-		traces, err := consumer.NewTraces(o.takeTraces)
-		require.NoError(t, err)
-		switch i % 4 {
-		case 0:
-			traces = nil
-		case 1:
-			logs = nil
-		}
+	for first := 0; first < starts; first += atOnce {
 		t.Run("", func(t *testing.T) {
-			o.start(t, func(cfg *receiver.Config) {
-				cfg.RingBuffer.Shards = 1 << (i % 4)
-				if i%5 == 0 {
-					cfg.Exclude = []receiver.Selector{{Executable: "/none"}}
-				}
-			}, logs, traces)
-			for object := range held(t) {
-				all[object] = true
+			for i := first; i < first+atOnce; i++ {
+				t.Run("", func(t *testing.T) {
+					t.Parallel()
+					objects := startAndStop(t, i)
+					mu.Lock()
+					defer mu.Unlock()
+					maps.Copy(all, objects)
+				})
 			}
-			if i%10 == 2 {
-				ends := end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
-				o.awaitEnds(t, ends)
-			}
-			o.shutdown(t)
-			o.shutdown(t)
 		})
-		if i == 0 { // what the runtime and the standard library keep, they keep from now on
+		if first == 0 { // what the runtime and the standard library keep, they keep from now on
 			files = descriptors(t)
 		}
 	}
@@ -149,6 +135,35 @@ func TestStartAndStopLeaveNothingBehind(t *testing.T) {
 	}
 	t.Logf("kernel objects that were made and are gone: %v", kinds)
 	assert.Len(t, kinds, len(commands))
+}
+
+// startAndStop has each receiver be another one, and returns what was held meanwhile.
+func startAndStop(t *testing.T, i int) map[kernelObject]bool {
+	o := &observation{byPID: map[int64]*told{}}
+	logs, err := consumer.NewLogs(o.takeLogs)
+	require.NoError(t, err)
+	traces, err := consumer.NewTraces(o.takeTraces)
+	require.NoError(t, err)
+	switch i % 4 {
+	case 0:
+		traces = nil
+	case 1:
+		logs = nil
+	}
+	o.start(t, func(cfg *receiver.Config) {
+		cfg.RingBuffer.Shards = 1 << (i % 4)
+		if i%5 == 0 {
+			cfg.Exclude = []receiver.Selector{{Executable: "/none"}}
+		}
+	}, logs, traces)
+	objects := held(t)
+	if i%10 == 2 {
+		ends := end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
+		o.awaitEnds(t, ends)
+	}
+	o.shutdown(t)
+	o.shutdown(t)
+	return objects
 }
 
 // What the kernel had reported when the receiver is stopped is told, also in the middle of a load.

@@ -101,6 +101,7 @@ func TestSelection(t *testing.T) {
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			p := freePort(t)
 			one := begin(t, commandOf(t, chosen, "rounds", "127.0.0.1:"+strconv.Itoa(int(p))))
 			two := begin(t, commandOf(t, other, "rounds"))

@@ -74,7 +74,7 @@ func (m *mismatches) equal(want, got any, format string, args ...any) {
 	}
 }
 
-// end is a socket end of the truth, and what was told of it.
+// tellings are what was told of a socket end.
 type tellings struct {
 	workload.End
 	open, end *record

@@ -21,9 +21,7 @@ func refused(n *notes, _ []string) {
 
 	nonblocking := newEnd("non-blocking", Client, newSocket(nobody.Addr()))
 	nonblocking.setNonblock(true)
-	if err := unix.Connect(nonblocking.fd, sockaddr(nobody)); err != unix.EINPROGRESS {
-		check(fmt.Errorf("connect: %v", err))
-	}
+	expect(unix.EINPROGRESS, unix.Connect(nonblocking.fd, sockaddr(nobody)))
 	nonblocking.fails(nobody, nonblocking.outcome())
 
 	own := bound(anyV4)
@@ -68,9 +66,7 @@ func timeout(n *notes, _ []string) {
 	client.giveUpAfter(patience)
 	deafen(server.fd)
 	client.send(30)
-	if err := client.receiveAll(buffer[:]); err != unix.ETIMEDOUT {
-		check(fmt.Errorf("read: %v instead of a timeout", err))
-	}
+	expect(unix.ETIMEDOUT, client.receiveAll(buffer[:]))
 	client.close()
 	hear(server.fd)
 	server.send(5) // to a socket that is gone: it is answered with a RST
@@ -88,9 +84,7 @@ func canceled(n *notes, _ []string) {
 
 	closed := newEnd("closed", Client, newSocket(silent.addr.Addr()))
 	closed.setNonblock(true)
-	if err := unix.Connect(closed.fd, sockaddr(silent.addr)); err != unix.EINPROGRESS {
-		check(fmt.Errorf("connect: %v", err))
-	}
+	expect(unix.EINPROGRESS, unix.Connect(closed.fd, sockaddr(silent.addr)))
 	closed.fails(silent.addr, nil)
 	closed.end.Local = localAddr(closed.fd)
 	closed.close()
@@ -98,9 +92,7 @@ func canceled(n *notes, _ []string) {
 	short := newEnd("send timeout", Client, newSocket(silent.addr.Addr()))
 	limit := unix.NsecToTimeval(int64(50 * time.Millisecond))
 	check(unix.SetsockoptTimeval(short.fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit))
-	if err := unix.Connect(short.fd, sockaddr(silent.addr)); err != unix.EINPROGRESS {
-		check(fmt.Errorf("connect: %v", err))
-	}
+	expect(unix.EINPROGRESS, unix.Connect(short.fd, sockaddr(silent.addr)))
 	short.fails(silent.addr, nil)
 	short.end.Local = localAddr(short.fd)
 	short.close()

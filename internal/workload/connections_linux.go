@@ -99,7 +99,7 @@ func connections(n *notes, args []string) {
 	var clients sync.WaitGroup
 	for worker := range *atOnce {
 		clients.Go(func() {
-			random := rand.New(rand.NewPCG(*seed, uint64(worker)))
+			random := rand.New(rand.NewPCG(*seed, uint64(worker))) //nolint:gosec // to be had again from the seed
 			buffer := make([]byte, 64<<10)
 			for i := worker; i < *count; i += *atOnce {
 				p := &paths[i%len(paths)]

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // notes is what a workload writes down, and how it is told to go on.
@@ -46,7 +49,7 @@ func (n *notes) gate(name string) []string {
 	n.write(line{Gate: name})
 	n.flush()
 	words, err := n.in.ReadString('\n')
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		os.Exit(1)
 	}
 	check(err)
@@ -74,12 +77,23 @@ func (n *notes) wait(r *Run) {
 	}
 }
 
-// check ends the process: a workload that cannot do what it is for has no truth to tell.
+// check ends the process at an error: a workload that cannot do what it is for has no truth to tell.
 func check(err error) {
-	if err == nil {
-		return
+	if err != nil {
+		die(err)
 	}
-	_, file, at, _ := runtime.Caller(1)
+}
+
+// expect ends the process unless there is this error.
+func expect(want unix.Errno, err error) {
+	if !errors.Is(err, want) {
+		die(errors.Join(fmt.Errorf("this should have failed: %w", want), err))
+	}
+}
+
+// die says which line called the caller.
+func die(err error) {
+	_, file, at, _ := runtime.Caller(2)
 	fmt.Fprintf(os.Stderr, "workload %s: %s:%d: %v\n", os.Getenv(askedFor), file, at, err)
 	os.Exit(1)
 }

@@ -2,6 +2,7 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -96,7 +97,7 @@ func fork(n *notes, _ []string) {
 	client.close()
 	var status unix.WaitStatus
 	for {
-		if _, err := unix.Wait4(int(child), &status, 0, nil); err != unix.EINTR {
+		if _, err := unix.Wait4(int(child), &status, 0, nil); !errors.Is(err, unix.EINTR) {
 			check(err)
 			break
 		}
@@ -118,16 +119,18 @@ func forkAndEcho(fd, listener uintptr, buffer unsafe.Pointer, size uintptr) (uin
 	if err != 0 || pid != 0 {
 		return pid, err
 	}
-	unix.RawSyscall(unix.SYS_CLOSE, listener, 0, 0)
-	got, _, readErr := unix.RawSyscall(unix.SYS_READ, fd, uintptr(buffer), size)
-	sent, _, writeErr := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(buffer), got)
-	unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
-	failed := uintptr(0)
-	if readErr != 0 || writeErr != 0 || got != size || sent != size {
+	_, _, failed := unix.RawSyscall(unix.SYS_CLOSE, listener, 0, 0)
+	got, _, err := unix.RawSyscall(unix.SYS_READ, fd, uintptr(buffer), size)
+	failed |= err
+	sent, _, err := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(buffer), got)
+	failed |= err
+	_, _, err = unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	failed |= err
+	if got != size || sent != size {
 		failed = 1
 	}
 	for {
-		unix.RawSyscall(unix.SYS_EXIT_GROUP, failed, 0, 0)
+		_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(failed), 0, 0)
 	}
 }
 

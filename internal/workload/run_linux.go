@@ -77,7 +77,7 @@ func RunIfAsked() {
 // Command is the command that runs a workload by this program's own executable. Its environment and attributes may be
 // changed before it is started.
 func Command(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", args...) //nolint:gosec // the arguments are the program's own
 	if path, err := os.Executable(); err == nil {
 		cmd.Path = path
 		cmd.Args[0] = path
