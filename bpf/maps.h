@@ -121,5 +121,5 @@ static __always_inline void count(__u32 index)
 {
 	__u64 *n = bpf_map_lookup_elem(&counters, &index);
 	if (n)
-		(*n)++;
+		__sync_fetch_and_add(n, 1); /* a softirq on this CPU may come in between */
 }

@@ -34,6 +34,17 @@ int sock_state(__u64 *ctx)
 	return 0;
 }
 
+/*
+ * The kernel skips a program that already runs on this CPU (prog->active, __bpf_trace_run): a change in a softirq that
+ * interrupts the program above, on top of a task's change, would be lost. At most one of the two can be interrupted so.
+ */
+SEC("tp_btf/inet_sock_set_state")
+int sock_state_again(__u64 *ctx)
+{
+	on_state_again((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2]);
+	return 0;
+}
+
 /* ---- system call exits: tracefs tracepoints where they can be had, else the raw tracepoint of all calls ---- */
 
 struct sys_exit_args {

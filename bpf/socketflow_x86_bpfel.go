@@ -221,6 +221,7 @@ const (
 	SocketflowProgProcessMoved        = "process_moved"
 	SocketflowProgSelfPid             = "self_pid"
 	SocketflowProgSockState           = "sock_state"
+	SocketflowProgSockStateAgain      = "sock_state_again"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarRulesCount           = "rules_count"
 	SocketflowVarRulesInclude         = "rules_include"
@@ -294,6 +295,7 @@ type SocketflowProgramSpecs struct {
 	ProcessMoved        *ebpf.ProgramSpec `ebpf:"process_moved"`
 	SelfPid             *ebpf.ProgramSpec `ebpf:"self_pid"`
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
+	SockStateAgain      *ebpf.ProgramSpec `ebpf:"sock_state_again"`
 }
 
 // SocketflowMapSpecs contains maps before they are loaded into the kernel.
@@ -414,6 +416,7 @@ type SocketflowPrograms struct {
 	ProcessMoved        *ebpf.Program `ebpf:"process_moved"`
 	SelfPid             *ebpf.Program `ebpf:"self_pid"`
 	SockState           *ebpf.Program `ebpf:"sock_state"`
+	SockStateAgain      *ebpf.Program `ebpf:"sock_state_again"`
 }
 
 func (p *SocketflowPrograms) Close() error {
@@ -431,6 +434,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.ProcessMoved,
 		p.SelfPid,
 		p.SockState,
+		p.SockStateAgain,
 	)
 }
 

@@ -144,6 +144,8 @@ static __always_inline void on_established(struct sock *sk, int last_state)
 		if (!s)
 			return;
 	}
+	if (s->established) /* seen by the other program */
+		return;
 	read_flow(&s->flow, sk);
 	if (s->flow.role == ROLE_CLIENT) {
 		if (rules_need_local_port)
@@ -270,4 +272,15 @@ static __always_inline void on_state(struct sock *sk, int last_state, int state)
 		on_close(sk, last_state);
 		break;
 	}
+}
+
+/* The changes that may come in a softirq; both are handled once, whoever sees them. */
+static __always_inline void on_state_again(struct sock *sk, int last_state, int state)
+{
+	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
+		return;
+	if (state == TCP_ESTABLISHED)
+		on_established(sk, last_state);
+	else if (state == TCP_CLOSE)
+		on_close(sk, last_state);
 }

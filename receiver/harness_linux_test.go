@@ -340,7 +340,7 @@ func (o *observation) awaitEnds(t *testing.T, ends []workload.End) {
 }
 
 // roomy has ring buffers in which everything fits that a test does, however slowly this machine gets to read them.
-func roomy(cfg *receiver.Config) { cfg.RingBuffer.Size = 16 << 20 }
+func roomy(cfg *receiver.Config) { cfg.RingBuffer.Size = 32 << 20 }
 
 func pidsOf(ends []workload.End) []int {
 	var pids []int

@@ -209,6 +209,7 @@ func (o *observation) reported(t *testing.T) (counts [len(kernelEvents)]int64) {
 // Where the ring buffer is far too small, what is lost is counted: what is told and what is counted as lost are the
 // truth, and nothing grows.
 func TestLossesAreCounted(t *testing.T) {
+	needPrivilege(t)
 	const count = 5_000
 	run := beginLoad(t, count, 0)
 	truth, counted := newTally(), newTally()

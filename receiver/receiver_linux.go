@@ -226,7 +226,7 @@ func (w *watch) snapshot() snapshot {
 		w.set.Logger.Error("the kernel's counters are missing from the metrics", zap.Error(err))
 	}
 	s.described = w.processes.Stats()
-	s.events, s.ringFull = counters.Events, counters.RingFull
+	s.events, s.ringFull, s.missed = counters.Events, counters.RingFull, counters.Missed
 	s.socketsStorageFailed, s.socketsAcceptUnknown = counters.StorageFailed, counters.AcceptUnknown
 	s.socketsIgnored, s.processesMapFull = counters.SelectionIgnored, counters.ProcessMapFull
 	for _, shard := range w.shards {

@@ -17,6 +17,7 @@ import (
 type snapshot struct {
 	events   [event.Kinds]uint64 // kernel_events, by kind
 	ringFull [event.Kinds]uint64 // kernel_events_lost, by kind
+	missed   uint64              // kernel_events_missed
 	programs map[string]int      // kernel_programs, by attachment
 
 	decodeErrors uint64 // decode_errors
@@ -103,6 +104,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				tell(int64(s.ringFull[kind]), byKind(kind), byCause("ring_full"))
 			}
 		}},
+		{m.SocketflowKernelEventsMissed, func(s *snapshot, tell tell) { tell(int64(s.missed)) }},
 		{m.SocketflowKernelPrograms, func(s *snapshot, tell tell) {
 			for attachment, n := range s.programs {
 				tell(int64(n), attribute.String("attachment", attachment))

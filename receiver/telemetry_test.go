@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
 )
@@ -54,7 +55,8 @@ func TestTelemetry(t *testing.T) {
 		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7,
 		processesTracked: 8, processesEvictedExited: 9, processesEvictedLeastUsed: 10, processesMapFull: 11,
 		connectionsOpened: 12, connectionsClosed: 13, connectionsFailed: 14, connectionsUnaccepted: 15,
-		refusedLogs: 16, refusedSpans: 17,
+		refusedLogs: 16, refusedSpans: 17, missed: 18,
+		described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25},
 	}
 	for k := range event.Kinds {
 		s.events[k], s.ringFull[k] = 100+uint64(k), 200+uint64(k)
@@ -74,6 +76,14 @@ func TestTelemetry(t *testing.T) {
 		"kernel_events_lost": {
 			metadatatest.AssertEqualSocketflowKernelEventsLost,
 			byKind(func(k event.Kind) int64 { return 200 + int64(k) }, "cause", "ring_full"),
+		},
+		"kernel_events_missed": {metadatatest.AssertEqualSocketflowKernelEventsMissed, points{point(18)}},
+		"processes_described": {
+			metadatatest.AssertEqualSocketflowProcessesDescribed,
+			points{
+				point(19, "source", "kernel"), point(20, "source", "proc"), point(21, "source", "denied"),
+				point(22, "source", "gone"), point(47, "source", "changed"), point(25, "source", "failed"),
+			},
 		},
 		"kernel_programs": {
 			metadatatest.AssertEqualSocketflowKernelPrograms,
@@ -107,12 +117,12 @@ func TestTelemetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 14, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 16, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is told")
-	assert.Equal(t, 14, calls)
+	assert.Equal(t, 16, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.

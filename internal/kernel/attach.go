@@ -26,6 +26,7 @@ var hooks = [...]hook{
 	{bpf.SocketflowProgProcessMoved, "cgroup_attach_task", "a process that enters a container later is not judged again"},
 	{bpf.SocketflowProgProcessExit, "sched_process_exit", "ended processes are remembered until they are the oldest"},
 	{bpf.SocketflowProgSockState, "inet_sock_set_state", ""},
+	{bpf.SocketflowProgSockStateAgain, "inet_sock_set_state", ""}, // for what interrupts the former
 }
 
 func (c *Capture) attach(exits *syscallExits) error {

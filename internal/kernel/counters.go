@@ -17,6 +17,9 @@ type Counters struct {
 	ProcessMapFull   uint64              // descriptions repeated: the map of described processes is full
 	AcceptUnknown    uint64              // accepts that could not be told: the socket had no identity yet
 	SelectionIgnored uint64              // connections left out by the selection rules
+	// Missed is how often the kernel skipped a program because another one ran on that CPU: what happened then is not
+	// known. Of sock_state this does not count, because sock_state_again sees what it misses.
+	Missed uint64
 }
 
 // Counters reads them.
@@ -32,6 +35,16 @@ func (c *Capture) Counters() (Counters, error) {
 			sum += n
 		}
 		out.set(bpf.SocketflowCounter(i), sum)
+	}
+	for name, program := range c.objects.Programs {
+		if name == bpf.SocketflowProgSockState {
+			continue
+		}
+		stats, err := program.Stats()
+		if err != nil {
+			return Counters{}, fmt.Errorf("read the statistics of program %s: %w", name, err)
+		}
+		out.Missed += stats.RecursionMisses
 	}
 	return out, nil
 }

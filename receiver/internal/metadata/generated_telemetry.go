@@ -34,6 +34,7 @@ type TelemetryBuilder struct {
 	SocketflowItemsRefused          metric.Int64ObservableCounter
 	SocketflowKernelEvents          metric.Int64ObservableCounter
 	SocketflowKernelEventsLost      metric.Int64ObservableCounter
+	SocketflowKernelEventsMissed    metric.Int64ObservableCounter
 	SocketflowKernelPrograms        metric.Int64ObservableUpDownCounter
 	SocketflowProcessesDescribed    metric.Int64ObservableCounter
 	SocketflowProcessesEvicted      metric.Int64ObservableCounter
@@ -137,6 +138,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowKernelEventsLostCallback(cb m
 		cb(ctx, &observerInt64{inst: builder.SocketflowKernelEventsLost, obs: o})
 		return nil
 	}, builder.SocketflowKernelEventsLost)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowKernelEventsMissedCallback sets callback for observable SocketflowKernelEventsMissed metric.
+func (builder *TelemetryBuilder) RegisterSocketflowKernelEventsMissedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowKernelEventsMissed, obs: o})
+		return nil
+	}, builder.SocketflowKernelEventsMissed)
 	if err != nil {
 		return err
 	}
@@ -342,6 +358,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.SocketflowKernelEventsLost, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_kernel_events_lost",
 		metric.WithDescription("Events that the kernel side could not hand over. [Alpha]"),
+		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowKernelEventsMissed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_kernel_events_missed",
+		metric.WithDescription("Times that the kernel skipped a program, because another one was running on that CPU. [Alpha]"),
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
