@@ -274,13 +274,15 @@ static __always_inline void on_state(struct sock *sk, int last_state, int state)
 	}
 }
 
-/* The changes that may come in a softirq; both are handled once, whoever sees them. */
+/* The changes that may come in a softirq. Both are handled once, whichever program sees them. */
 static __always_inline void on_state_again(struct sock *sk, int last_state, int state)
 {
+	if (state != TCP_ESTABLISHED && state != TCP_CLOSE)
+		return;
 	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
 		return;
 	if (state == TCP_ESTABLISHED)
 		on_established(sk, last_state);
-	else if (state == TCP_CLOSE)
+	else
 		on_close(sk, last_state);
 }
