@@ -1,3 +1,5 @@
+//go:build amd64 || arm64
+
 // Command bench measures what the receiver costs: the kernel programs, the collector, and the workload that is watched.
 // Figures that are compared come from the same run, interleaved, as ratios: the machine may be shared.
 package main
