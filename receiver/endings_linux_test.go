@@ -45,7 +45,6 @@ func TestEndings(t *testing.T) {
 		name     string
 		workload string
 		args     []string
-		isolated bool
 		want     map[string]outcome // by step
 	}{
 		{
@@ -63,11 +62,11 @@ func TestEndings(t *testing.T) {
 			want: map[string]outcome{"closed": givesUp, "send timeout": givesUp, "killed": givesUp},
 		},
 		{
-			name: "network unreachable", workload: "unreachable", isolated: true,
+			name: "network unreachable", workload: "unreachable",
 			want: map[string]outcome{"IPv4": cannotLeave("ENETUNREACH"), "IPv6": cannotLeave("ENETUNREACH")},
 		},
 		{
-			name: "no port left", workload: "ports-exhausted", isolated: true,
+			name: "no port left", workload: "ports-exhausted",
 			want: map[string]outcome{
 				"client": finishes, "server": isFinished,
 				"no port left": cannotLeave("EADDRNOTAVAIL"), "address in use": cannotLeave("EADDRNOTAVAIL"),
@@ -149,11 +148,7 @@ func TestEndings(t *testing.T) {
 	o := observe(t, roomy)
 	ends := make([][]workload.End, len(cases))
 	for i, tc := range cases {
-		cmd := workload.Command(limited(t), tc.workload, tc.args...)
-		if tc.isolated {
-			cmd = workload.Isolate(cmd)
-		}
-		ends[i] = end(t, begin(t, cmd))
+		ends[i] = end(t, begin(t, command(t, tc.workload, tc.args...)))
 	}
 	for i := range cases {
 		o.awaitEnds(t, ends[i])
@@ -178,8 +173,7 @@ func TestIdenticalTuplesInTwoNamespaces(t *testing.T) {
 	o := observe(t, nil)
 	var runs []*workload.Run
 	for range 2 {
-		cmd := workload.Isolate(workload.Command(limited(t), "pair", "127.0.0.1:258", "127.0.0.1:4660"))
-		run := begin(t, cmd)
+		run := begin(t, command(t, "pair", "127.0.0.1:258", "127.0.0.1:4660"))
 		require.NoError(t, run.Await("connected")) // so that both are open at a time
 		runs = append(runs, run)
 	}
@@ -210,7 +204,7 @@ func byRole(client, server outcome) func(workload.End) outcome {
 // belongs to who called it.
 func TestOlderThanTheCollector(t *testing.T) {
 	needPrivilege(t)
-	run := begin(t, workload.Command(limited(t), "older"))
+	run := begin(t, command(t, "older"))
 	require.NoError(t, run.Await("open"))
 	o := observe(t, nil)
 	const existing = 6
@@ -234,7 +228,7 @@ func TestOlderThanTheCollector(t *testing.T) {
 // A process that is gone before anybody reads of it still has its name.
 func TestShortLivedProcesses(t *testing.T) {
 	o := observe(t, func(cfg *receiver.Config) { cfg.PollInterval = time.Second })
-	ends := end(t, begin(t, workload.Command(limited(t), "short-lived", "20")))
+	ends := end(t, begin(t, command(t, "short-lived", "20")))
 	require.Len(t, ends, 40)
 	o.awaitEnds(t, ends)
 	o.shutdown(t)

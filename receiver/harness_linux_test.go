@@ -69,6 +69,12 @@ func limited(t *testing.T) context.Context {
 	return ctx
 }
 
+// command is a workload in a network namespace of its own: its ports are free, and it has room for its TIME_WAITs,
+// whatever else this host does.
+func command(t *testing.T, name string, args ...string) *exec.Cmd {
+	return workload.Isolate(workload.Command(limited(t), name, args...))
+}
+
 // begin starts a workload.
 func begin(t *testing.T, cmd *exec.Cmd) *workload.Run {
 	t.Helper()
@@ -115,7 +121,7 @@ func executableNamed(t *testing.T, name string) string {
 
 // commandOf is a workload run by a copy of this executable.
 func commandOf(t *testing.T, executable, name string, args ...string) *exec.Cmd {
-	cmd := workload.Command(limited(t), name, args...)
+	cmd := command(t, name, args...)
 	cmd.Path, cmd.Args[0] = executable, executable
 	return cmd
 }

@@ -29,7 +29,6 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/socketflow/socketflow/internal/workload"
 	"github.com/socketflow/socketflow/receiver"
 )
 
@@ -158,7 +157,7 @@ func startAndStop(t *testing.T, i int) map[kernelObject]bool {
 	}, logs, traces)
 	objects := held(t)
 	if i%10 == 2 {
-		ends := end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
+		ends := end(t, begin(t, command(t, "connections", "-n", "10")))
 		o.awaitEnds(t, ends)
 	}
 	o.shutdown(t)
@@ -214,7 +213,7 @@ func TestShutdownHonoursItsContext(t *testing.T) {
 	r, err := factory.CreateLogs(t.Context(), receivertest.NewNopSettings(factory.Type()), factory.CreateDefaultConfig(), logs)
 	require.NoError(t, err)
 	require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
-	end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
+	end(t, begin(t, command(t, "connections", "-n", "10")))
 	<-stuck
 
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -235,7 +234,7 @@ func TestTwoInstances(t *testing.T) {
 		cfg.AddressAttributes = receiver.AddressAttributesNet
 		cfg.ConnectionSpans = receiver.ConnectionSpansNever
 	})
-	run := begin(t, workload.Command(limited(t), "connections", "-n", "200"))
+	run := begin(t, command(t, "connections", "-n", "200"))
 	ends := end(t, run)
 	require.Len(t, ends, 400)
 	o.awaitEnds(t, ends)
@@ -243,7 +242,7 @@ func TestTwoInstances(t *testing.T) {
 	o.shutdown(t)
 	o.verify(t, ends, closings)
 
-	more := end(t, begin(t, workload.Command(limited(t), "connections", "-n", "10")))
+	more := end(t, begin(t, command(t, "connections", "-n", "10")))
 	other.awaitEnds(t, more)
 	other.shutdown(t)
 	assert.Empty(t, o.of(more[0].PID).records, "the first has ended")

@@ -145,10 +145,9 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// beginLoad starts a load in a network namespace of its own, which takes what it leaves behind with it.
+// beginLoad starts a load.
 func beginLoad(t *testing.T, count int, rate float64) *workload.Run {
-	return begin(t, workload.Isolate(workload.Command(limited(t), "load",
-		"-n", strconv.Itoa(count), "-rate", strconv.FormatFloat(rate, 'f', -1, 64))))
+	return begin(t, command(t, "load", "-n", strconv.Itoa(count), "-rate", strconv.FormatFloat(rate, 'f', -1, 64)))
 }
 
 // With the default configuration nothing is lost of 14,000 short connections a second, each of which has both ends here.

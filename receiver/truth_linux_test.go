@@ -391,7 +391,7 @@ func TestEveryEndIsToldAsItWas(t *testing.T) {
 		{"-n", "5000", "-fixed", "-seed", "1"},
 		{"-n", "5000", "-fixed", "-seed", "2", "-split"},
 	} {
-		ends = append(ends, end(t, begin(t, workload.Isolate(workload.Command(limited(t), "connections", args...))))...)
+		ends = append(ends, end(t, begin(t, command(t, "connections", args...)))...)
 	}
 	require.Len(t, ends, 20_000)
 	o.awaitEnds(t, ends)
