@@ -162,6 +162,7 @@ func (w *watch) watchLosses() {
 	ticks := time.NewTicker(lossInterval)
 	defer ticks.Stop()
 	var known kernel.Counters
+	var due bool // sockets are to be forgotten
 	for {
 		select {
 		case <-w.helping.Done():
@@ -177,29 +178,30 @@ func (w *watch) watchLosses() {
 			w.set.Logger.Warn("the kernel had to drop events, because they were not read fast enough; "+
 				"a larger ring_buffer size or fewer connections (include, exclude) would help", zap.Uint64("events", lost))
 		}
-		if now.RingFull[event.KindClose] > known.RingFull[event.KindClose] {
-			w.forgetGone(now.RingFull[event.KindLive])
+		if due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose]; due {
+			due = !w.forgetGone(now.RingFull[event.KindLive])
 		}
 		known = now
 	}
 }
 
-// forgetGone has every live socket reported, and the others forgotten.
-func (w *watch) forgetGone(liveLost uint64) {
+// forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
+func (w *watch) forgetGone(liveLost uint64) bool {
 	began := monotonic()
 	if err := w.capture.Live(w.helping); err != nil {
 		if w.helping.Err() == nil {
-			w.set.Logger.Warn("sockets whose close was lost stay in the table until it is full", zap.Error(err))
+			w.set.Logger.Warn("sockets whose close was lost stay in the table for now", zap.Error(err))
 		}
-		return
+		return false
 	}
 	after, err := w.capture.Counters()
 	if err != nil || after.RingFull[event.KindLive] != liveLost {
-		return // not all were reported; the next round tries again if closes are still lost
+		return false
 	}
 	for _, s := range w.shards {
 		s.forget.Store(began)
 	}
+	return true
 }
 
 func total(counts [event.Kinds]uint64) (sum uint64) {
