@@ -181,8 +181,7 @@ func measureCollector(binary, dir string, rate, seconds int) (err error) {
 }
 
 // measureSlowdown compares the load alone, with the kernel programs attached and their events thrown away, and with the
-// collector running. The load is not paced, so that it and the collector compete for the processors. The order of the
-// three rotates.
+// collector running. The load is not paced. The order of the three rotates.
 func measureSlowdown(binary, dir string, rounds int) error {
 	const connections = 40_000
 	arms := [...]struct {
