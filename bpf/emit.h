@@ -27,11 +27,15 @@ static __always_inline struct slot reserve(__u32 shard, __u32 kind, __u64 size)
  * No wake-up per event: the reader polls on a short timer, and is woken early by the event that takes the buffer
  * over the threshold. Two writers may both believe that the other one did; then the timer serves.
  */
+static __always_inline __u64 wake_up(__u64 before, __u64 size)
+{
+	return before < wakeup_bytes && before + size + 8 >= wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 static __always_inline void submit(struct slot *slot, __u32 kind, __u64 size)
 {
 	__u64 available = bpf_ringbuf_query(slot->ring, BPF_RB_AVAIL_DATA);
-	__u64 flags = available >= wakeup_bytes && available - size - 8 < wakeup_bytes ? BPF_RB_FORCE_WAKEUP
-											  : BPF_RB_NO_WAKEUP;
-	bpf_ringbuf_submit(slot->event, flags);
+
+	bpf_ringbuf_submit(slot->event, wake_up(available - size - 8, size));
 	count(COUNTER_EVENTS + kind);
 }

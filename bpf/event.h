@@ -15,6 +15,8 @@
 #define RULES_MAX 64
 #define TICK_NS 10000000 /* USER_HZ is 100 */
 #define SHARDS_MAX 8
+#define UNIX_PATH_LEN 108
+#define PAYLOAD_MAX 65536 /* of one call */
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
@@ -26,6 +28,9 @@ enum event_kind {
 	EVENT_CONNECT_ERROR, /* struct open_event: connect() itself returned an error */
 	EVENT_EXISTING,      /* struct open_event: found by an iterator; older than the programs */
 	EVENT_LIVE,          /* struct live_event: a tracked socket that still exists */
+	EVENT_DATA,          /* struct data_event: a system call has transferred bytes of a connection */
+	EVENT_UNIX_OPEN,     /* struct unix_open_event: the first bytes of a connection within the host */
+	EVENT_PEER_CLOSE,    /* struct close_event: the other end has seen the end of a connection within the host */
 	EVENT_KINDS,
 };
 
@@ -37,6 +42,9 @@ enum counter {
 	COUNTER_PROCESS_MAP_FULL,                       /* a process is described again at each of its sockets */
 	COUNTER_ACCEPT_UNKNOWN,                         /* an accept whose socket could not be read */
 	COUNTER_IGNORED,                                /* sockets left out by the selection rules */
+	COUNTER_PAYLOAD_RING_FULL,                      /* calls told without their payload: the ring buffer had no room for it */
+	COUNTER_PAYLOAD_NO_BUFFER,                      /* calls told without payload: no buffer of theirs is known */
+	COUNTER_PAYLOAD_FAULT,                          /* calls told with less payload: memory could not be read */
 	COUNTERS,
 };
 
@@ -51,6 +59,20 @@ enum role_source {
 	ROLE_SOURCE_CONNECT,  /* the transition out of SYN_SENT was seen */
 	ROLE_SOURCE_ACCEPT,   /* the transition out of SYN_RECV was seen */
 	ROLE_SOURCE_LISTENER, /* judged by the listening sockets of its network namespace */
+};
+
+enum direction {
+	DIRECTION_SENT = 0,
+	DIRECTION_RECEIVED,
+	DIRECTIONS,
+};
+
+/* Why a stream's bytes are not in an event: bits. */
+enum missing {
+	MISSING_LIMIT = 1,      /* beyond what is captured of a call, or of a run of calls in one direction */
+	MISSING_NO_BUFFER = 2,  /* sendfile, splice, io_uring ...: the call's arguments are not the transfer's */
+	MISSING_FAULT = 4,      /* the memory could not be read without waiting for it */
+	MISSING_RING_FULL = 8,  /* the ring buffer had no room */
 };
 
 /* The first member of every event. */
@@ -68,7 +90,7 @@ struct flow {
 	__u8 remote[ADDRESS_LEN];
 	__u16 local_port;  /* host order */
 	__u16 remote_port; /* host order */
-	__u16 family;      /* AF_INET, AF_INET6 */
+	__u16 family;      /* AF_INET, AF_INET6, AF_UNIX (then without addresses) */
 	__u8 role;         /* enum role */
 	__u8 role_source;  /* enum role_source */
 	__u32 netns;       /* inode of the network namespace */
@@ -82,6 +104,36 @@ struct open_event {
 	__u64 started; /* CLOCK_MONOTONIC, ns: the connect, or the end of the handshake; 0: not known */
 	__u32 state;   /* EVENT_EXISTING: TCP state */
 	__s32 error;   /* EVENT_CONNECT_ERROR: errno */
+	__u32 sequence[DIRECTIONS]; /* TCP sequence number of position 0 */
+};
+
+struct unix_open_event {
+	struct event_header header;
+	struct flow flow;
+	__u64 cgroup;
+	__u32 peer_pid; /* who had the other end when it was connected, or listened; 0: not known */
+	__u8 existing;  /* older than the programs */
+	__u8 local_length, remote_length; /* of the names; 0: none */
+	__u8 pad;
+	char local[UNIX_PATH_LEN]; /* a path, or behind a NUL a name of the abstract namespace */
+	char remote[UNIX_PATH_LEN];
+};
+
+/* Bytes of a connection that one system call transferred; payload follows. */
+struct data_event {
+	struct event_header header; /* the task that made the call */
+	__u64 cookie;
+	__u64 position; /* of the first byte: what the direction had carried before */
+	__u64 silent;   /* CLOCK_MONOTONIC, ns: the last transfer of this direction that was not told; 0: none */
+	__u64 word;     /* Go on amd64 and arm64: the goroutine */
+	__u32 tid;
+	__u32 length;   /* bytes transferred */
+	__u32 skipped;  /* of these, at the beginning: not wanted */
+	__u32 captured; /* of these, behind the skipped ones: the payload */
+	__u8 direction; /* enum direction */
+	__u8 missing;   /* enum missing: of what is behind the captured bytes */
+	__u8 missed;    /* enum missing: of what is before position and has not been told */
+	__u8 pad[5];
 };
 
 struct close_event {
@@ -101,6 +153,10 @@ struct close_event {
 	__u8 fin_received;
 	__u8 accepted_before; /* found by an iterator in a process' fd table: no accept event will come */
 	__u8 pad;
+	__u32 unread; /* bytes that had arrived and had not been read */
+	__u32 pad2;
+	__u64 position[DIRECTIONS]; /* how much each direction has carried; a FIN may count as a byte */
+	__u64 silent[DIRECTIONS];   /* as in data_event */
 };
 
 struct exit_event {
@@ -149,3 +205,17 @@ struct verdict {
 	__u32 generation;
 	__u32 pad;
 };
+
+/*
+ * What user space wants of a socket's data, in a slot that the socket's cookie picks. Written by user space, through
+ * shared memory: it costs no system call.
+ */
+struct policy {
+	__u64 cookie;            /* whose; a slot that is another's says nothing */
+	__u64 until[DIRECTIONS]; /* positions before which nothing is wanted; UNTIL_NEVER: not even when it was */
+	__u32 limit[DIRECTIONS]; /* bytes of one call, at most */
+	__u32 run;               /* bytes of a run of calls in one direction, at most */
+	__u32 pad;
+};
+
+#define UNTIL_NEVER (~0ull)

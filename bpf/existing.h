@@ -74,6 +74,7 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 		return;
 	}
 	set_owner(s, owner);
+	begin_streams(s, sk); /* before the flow, which makes the socket one that is followed */
 	s->flow = flow;
 	s->accepted_before = state != TCP_SYN_SENT;
 	fill_open(e, EVENT_EXISTING, bpf_ktime_get_ns(), s);
@@ -155,7 +156,7 @@ static __always_inline void on_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct socket_state *s = ctx->value;
 	struct live_event *e;
 
-	if (!s || !ctx->sk || !s->flow.role_source || s->closed)
+	if (!s || !ctx->sk || !(s->flow.role_source || s->flow.family == AF_UNIX) || s->closed)
 		return;
 	__u64 cookie = s->flow.cookie;
 	__u32 shard = shard_of(cookie);

@@ -5,11 +5,19 @@
  */
 #pragma once
 
+#define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define SOCK_STREAM 1
+#define SHUTDOWN_BOTH 3 /* include/net/sock.h, SHUTDOWN_MASK */
 #define IPPROTO_TCP 6
 #define IPPROTO_MPTCP 262
-#define PF_EXITING 0x00000004 /* include/linux/sched.h */
+
+/* include/linux/sched.h */
+#define PF_EXITING 0x00000004
+#define PF_IO_WORKER 0x00000010
+#define PF_USER_WORKER 0x00004000 /* from 6.4 on; before that only a task that loads modules has this bit */
+#define PF_KTHREAD 0x00200000
 
 /* include/net/tcp_states.h; user-visible, stable */
 enum tcp_state {
@@ -73,10 +81,38 @@ enum sock_flags {
 	SOCK_DONE = 1, /* relocated; the peer's FIN has been received (tcp_fin) */
 };
 
+struct socket;
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	struct upid numbers[1]; /* by pid namespace, the initial one first */
+};
+
 struct sock {
 	struct sock_common __sk_common;
 	int sk_err;
+	__u16 sk_type;
 	__u16 sk_protocol;
+	__u8 sk_shutdown;
+	struct socket *sk_socket;
+	struct pid *sk_peer_pid; /* AF_UNIX: who had the other end when it was connected, or listened */
+};
+
+struct sockaddr_un {
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len; /* of name, its family included */
+	struct sockaddr_un name[1];
+};
+
+struct unix_sock {
+	struct unix_address *addr; /* NULL: not bound; an accepted socket has its listener's */
+	struct sock *peer;
 };
 
 struct inet_sock {
@@ -96,6 +132,9 @@ struct tcp_sock {
 	__u64 bytes_received; /* a received FIN counts as one byte (tcp_rcv_nxt_update) */
 	__u64 bytes_sent;     /* payload, retransmissions included */
 	__u64 bytes_retrans;
+	__u32 write_seq;  /* behind the last byte that a program has sent */
+	__u32 copied_seq; /* behind the last byte that a program has received */
+	__u32 rcv_nxt;    /* behind the last byte that has arrived in order */
 };
 
 struct mptcp_sock {
@@ -186,6 +225,7 @@ struct css_set {
 
 struct task_struct {
 	unsigned int flags;
+	int pid; /* the thread's */
 	int tgid;
 	struct mm_struct *mm;
 	__u64 start_boottime;
@@ -197,16 +237,31 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, r10, r8, r9, ax, orig_ax;
+	unsigned long r14, r10, r9, r8, ax, dx, si, di, orig_ax;
 };
 #define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
 #define SYSCALL_RET(regs) ((long)(regs)->ax)
 #define SYSCALL_ARG1(regs) ((regs)->di)
 #define SYSCALL_ARG2(regs) ((regs)->si)
 #define SYSCALL_ARG3(regs) ((regs)->dx)
+/* Until a call has returned its result's place holds -ENOSYS (arch/x86/entry/entry_64.S). */
+#define SYSCALL_UNDER_WAY(regs) ((regs)->ax == -38ul)
+#define GO_WORD(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
+#define NR_READ 0
+#define NR_WRITE 1
+#define NR_READV 19
+#define NR_WRITEV 20
 #define NR_CONNECT 42
 #define NR_ACCEPT 43
+#define NR_SENDTO 44
+#define NR_RECVFROM 45
+#define NR_SENDMSG 46
+#define NR_RECVMSG 47
 #define NR_ACCEPT4 288
+#define NR_RECVMMSG 299
+#define NR_SENDMMSG 307
+#define NR_PREADV2 327
+#define NR_PWRITEV2 328
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
@@ -221,9 +276,24 @@ struct pt_regs {
 #define SYSCALL_ARG1(regs) ((regs)->orig_x0)
 #define SYSCALL_ARG2(regs) ((regs)->user_regs.regs[1])
 #define SYSCALL_ARG3(regs) ((regs)->user_regs.regs[2])
+/* A result takes the first argument's place (arch/arm64/kernel/syscall.c). */
+#define SYSCALL_UNDER_WAY(regs) ((regs)->user_regs.regs[0] == (regs)->orig_x0)
+#define GO_WORD(regs) ((regs)->user_regs.regs[28])
+#define NR_READ 63
+#define NR_WRITE 64
+#define NR_READV 65
+#define NR_WRITEV 66
 #define NR_CONNECT 203
 #define NR_ACCEPT 202
+#define NR_SENDTO 206
+#define NR_RECVFROM 207
+#define NR_SENDMSG 211
+#define NR_RECVMSG 212
 #define NR_ACCEPT4 242
+#define NR_RECVMMSG 243
+#define NR_SENDMMSG 269
+#define NR_PREADV2 286
+#define NR_PWRITEV2 287
 #endif
 
 struct seq_file;
@@ -246,6 +316,11 @@ struct bpf_iter__tcp {
 	struct sock_common *sk_common;
 };
 
+struct bpf_iter__unix {
+	struct bpf_iter_meta *meta;
+	struct unix_sock *unix_sk;
+};
+
 struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_iter_meta *meta;
 	void *map;
@@ -254,3 +329,24 @@ struct bpf_iter__bpf_sk_storage_map {
 };
 
 #pragma clang attribute pop
+
+/* What user space hands to system calls, fixed for ever (include/uapi/linux/uio.h, include/linux/socket.h; 64 bits). */
+struct user_iovec {
+	__u64 base;
+	__u64 length;
+};
+
+struct user_message {
+	__u64 name;
+	__u64 name_length;
+	__u64 iov;
+	__u64 iov_length;
+	__u64 control;
+	__u64 control_length;
+	__u64 flags;
+};
+
+struct user_batch_message {
+	struct user_message message;
+	__u64 length;
+};

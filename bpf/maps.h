@@ -9,6 +9,9 @@ const volatile __u32 excluded_pid = 0;        /* the collector itself; 0: nobody
 const volatile __u32 rules_count = 0;         /* selection rules in use; 0: everything is observed */
 const volatile __u32 rules_include = 0;       /* at least one of them includes */
 const volatile __u32 rules_need_local_port = 0; /* some rule cannot be judged before connect chose a port */
+const volatile __u32 payload_limit = PAYLOAD_MAX; /* bytes captured of one call, unless user space wants less */
+const volatile __u32 payload_run = 0;         /* bytes captured of a run of calls, unless user space says how many */
+const volatile __u32 policy_mask = 0;         /* slots of policies - 1 */
 
 /* Set once the programs are attached. */
 volatile __u32 sees_syscalls = 0; /* the exits of accept and connect are hooked */
@@ -32,6 +35,16 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+/* One direction of a connection. */
+struct stream {
+	__u64 position; /* bytes that were transferred */
+	__u64 until;    /* see struct policy */
+	__u64 silent;   /* CLOCK_MONOTONIC, ns: the last transfer that was not told */
+	__u32 sequence; /* TCP sequence number of position 0 */
+	__u8 missed;    /* enum missing: of what was not told */
+	__u8 pad[3];
+};
+
 /* A socket's own memory: created at connect or listen, inherited by what a listener takes in, freed with the socket. */
 struct socket_state {
 	struct flow flow; /* role 0: a listener's, not yet a connection's */
@@ -43,7 +56,10 @@ struct socket_state {
 	__u8 ignored;         /* the rules leave its owner out */
 	__u8 accepted_before; /* see struct close_event */
 	__u8 closed;          /* its close has been told */
-	__u8 pad;
+	__u8 direction;       /* of the last transfer */
+	__u32 task_pid;       /* who made the last transfer that was told */
+	__u32 run;            /* bytes captured since the direction turned */
+	struct stream streams[DIRECTIONS];
 };
 
 struct {
@@ -116,6 +132,40 @@ struct {
 	__type(key, struct listener_key);
 	__type(value, struct listener);
 } listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u32);
+	__type(value, struct policy);
+} policies SEC(".maps");
+
+/*
+ * Where an event with payload is put together, one for each CPU: not a per-CPU map, for its values cannot be that large
+ * (PCPU_MIN_UNIT_SIZE, 32 KiB).
+ */
+#define PART_MAX 16384 /* bytes of an iovec copied at a time */
+
+struct draft {
+	struct data_event event;
+	char payload[PAYLOAD_MAX + PART_MAX]; /* the verifier adds the bounds of what is there and of what is added */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by user space: CPUs */
+	__type(key, __u32);
+	__type(value, struct draft);
+} drafts SEC(".maps");
+
+/* Threads within sendmmsg or recvmmsg, and how many messages of the call are done. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} batches SEC(".maps");
 
 static __always_inline void count(__u32 index)
 {

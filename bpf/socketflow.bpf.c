@@ -20,6 +20,8 @@
 #include "state.h"
 #include "syscall.h"
 #include "process.h"
+#include "unix.h"
+#include "data.h"
 #include "existing.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -87,7 +89,41 @@ int any_exit(__u64 *ctx)
 	case NR_CONNECT:
 		on_connect_exit((long)ctx[1]);
 		break;
+	case NR_SENDMMSG:
+	case NR_RECVMMSG:
+		on_batch_exit();
+		break;
 	}
+	return 0;
+}
+
+/* ---- what sockets carry; behind the transfer, in the task that asked for it ---- */
+
+SEC("tp_btf/sock_send_length")
+int socket_sent(__u64 *ctx)
+{
+	on_send((struct sock *)ctx[0], (int)ctx[1]);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int socket_received(__u64 *ctx)
+{
+	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2]);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_sendmmsg")
+int sendmmsg_exit(struct sys_exit_args *ctx)
+{
+	on_batch_exit();
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_recvmmsg")
+int recvmmsg_exit(struct sys_exit_args *ctx)
+{
+	on_batch_exit();
 	return 0;
 }
 
@@ -137,6 +173,13 @@ int existing_unowned(struct bpf_iter__tcp *ctx)
 	return 0;
 }
 
+SEC("iter/unix")
+int existing_unix(struct bpf_iter__unix *ctx)
+{
+	on_existing_unix(ctx);
+	return 0;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int live_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -161,3 +204,9 @@ const struct close_event *unused_close __attribute__((unused));
 const struct process_event *unused_process __attribute__((unused));
 const struct exit_event *unused_exit __attribute__((unused));
 const struct live_event *unused_live __attribute__((unused));
+const struct data_event *unused_data __attribute__((unused));
+const struct unix_open_event *unused_unix_open __attribute__((unused));
+const struct policy *unused_policy __attribute__((unused));
+const struct draft *unused_draft __attribute__((unused));
+const enum direction *unused_direction __attribute__((unused));
+const enum missing *unused_missing __attribute__((unused));

@@ -31,19 +31,57 @@ type SocketflowCloseEvent struct {
 	FinReceived      uint8
 	AcceptedBefore   uint8
 	Pad              uint8
+	Unread           uint32
+	Pad2             uint32
+	Position         [2]uint64
+	Silent           [2]uint64
 }
 
 type SocketflowCounter uint32
 
 const (
-	SocketflowCounterCOUNTER_EVENTS           SocketflowCounter = 0
-	SocketflowCounterCOUNTER_RING_FULL        SocketflowCounter = 10
-	SocketflowCounterCOUNTER_STORAGE_FAILED   SocketflowCounter = 20
-	SocketflowCounterCOUNTER_PROCESS_MAP_FULL SocketflowCounter = 21
-	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN   SocketflowCounter = 22
-	SocketflowCounterCOUNTER_IGNORED          SocketflowCounter = 23
-	SocketflowCounterCOUNTERS                 SocketflowCounter = 24
+	SocketflowCounterCOUNTER_EVENTS            SocketflowCounter = 0
+	SocketflowCounterCOUNTER_RING_FULL         SocketflowCounter = 13
+	SocketflowCounterCOUNTER_STORAGE_FAILED    SocketflowCounter = 26
+	SocketflowCounterCOUNTER_PROCESS_MAP_FULL  SocketflowCounter = 27
+	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN    SocketflowCounter = 28
+	SocketflowCounterCOUNTER_IGNORED           SocketflowCounter = 29
+	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 30
+	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 31
+	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 32
+	SocketflowCounterCOUNTERS                  SocketflowCounter = 33
 )
+
+type SocketflowDataEvent struct {
+	_         structs.HostLayout
+	Header    SocketflowEventHeader
+	Cookie    uint64
+	Position  uint64
+	Silent    uint64
+	Word      uint64
+	Tid       uint32
+	Length    uint32
+	Skipped   uint32
+	Captured  uint32
+	Direction uint8
+	Missing   uint8
+	Missed    uint8
+	Pad       [5]uint8
+}
+
+type SocketflowDirection uint32
+
+const (
+	SocketflowDirectionDIRECTION_SENT     SocketflowDirection = 0
+	SocketflowDirectionDIRECTION_RECEIVED SocketflowDirection = 1
+	SocketflowDirectionDIRECTIONS         SocketflowDirection = 2
+)
+
+type SocketflowDraft struct {
+	_       structs.HostLayout
+	Event   SocketflowDataEvent
+	Payload [81920]int8
+}
 
 type SocketflowEventHeader struct {
 	_     structs.HostLayout
@@ -65,7 +103,10 @@ const (
 	SocketflowEventKindEVENT_CONNECT_ERROR SocketflowEventKind = 7
 	SocketflowEventKindEVENT_EXISTING      SocketflowEventKind = 8
 	SocketflowEventKindEVENT_LIVE          SocketflowEventKind = 9
-	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 10
+	SocketflowEventKindEVENT_DATA          SocketflowEventKind = 10
+	SocketflowEventKindEVENT_UNIX_OPEN     SocketflowEventKind = 11
+	SocketflowEventKindEVENT_PEER_CLOSE    SocketflowEventKind = 12
+	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 13
 )
 
 type SocketflowExitEvent struct {
@@ -106,14 +147,33 @@ type SocketflowLiveEvent struct {
 	Cookie uint64
 }
 
+type SocketflowMissing uint32
+
+const (
+	SocketflowMissingMISSING_LIMIT     SocketflowMissing = 1
+	SocketflowMissingMISSING_NO_BUFFER SocketflowMissing = 2
+	SocketflowMissingMISSING_FAULT     SocketflowMissing = 4
+	SocketflowMissingMISSING_RING_FULL SocketflowMissing = 8
+)
+
 type SocketflowOpenEvent struct {
-	_       structs.HostLayout
-	Header  SocketflowEventHeader
-	Flow    SocketflowFlow
-	Cgroup  uint64
-	Started uint64
-	State   uint32
-	Error   int32
+	_        structs.HostLayout
+	Header   SocketflowEventHeader
+	Flow     SocketflowFlow
+	Cgroup   uint64
+	Started  uint64
+	State    uint32
+	Error    int32
+	Sequence [2]uint32
+}
+
+type SocketflowPolicy struct {
+	_      structs.HostLayout
+	Cookie uint64
+	Until  [2]uint64
+	Limit  [2]uint32
+	Run    uint32
+	Pad    uint32
 }
 
 type SocketflowProcess struct {
@@ -185,7 +245,32 @@ type SocketflowSocketState struct {
 	Ignored        uint8
 	AcceptedBefore uint8
 	Closed         uint8
-	Pad            uint8
+	Direction      uint8
+	TaskPid        uint32
+	Run            uint32
+	Streams        [2]struct {
+		_        structs.HostLayout
+		Position uint64
+		Until    uint64
+		Silent   uint64
+		Sequence uint32
+		Missed   uint8
+		Pad      [3]uint8
+	}
+}
+
+type SocketflowUnixOpenEvent struct {
+	_            structs.HostLayout
+	Header       SocketflowEventHeader
+	Flow         SocketflowFlow
+	Cgroup       uint64
+	PeerPid      uint32
+	Existing     uint8
+	LocalLength  uint8
+	RemoteLength uint8
+	Pad          uint8
+	Local        [108]int8
+	Remote       [108]int8
 }
 
 type SocketflowVerdict struct {
@@ -201,8 +286,11 @@ type SocketflowVerdict struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SocketflowMapAccepted             = "accepted"
+	SocketflowMapBatches              = "batches"
 	SocketflowMapCounters             = "counters"
+	SocketflowMapDrafts               = "drafts"
 	SocketflowMapListeners            = "listeners"
+	SocketflowMapPolicies             = "policies"
 	SocketflowMapProcesses            = "processes"
 	SocketflowMapRings                = "rings"
 	SocketflowMapRules                = "rules"
@@ -214,15 +302,23 @@ const (
 	SocketflowProgConnectExit         = "connect_exit"
 	SocketflowProgExistingConnections = "existing_connections"
 	SocketflowProgExistingListeners   = "existing_listeners"
+	SocketflowProgExistingUnix        = "existing_unix"
 	SocketflowProgExistingUnowned     = "existing_unowned"
 	SocketflowProgLiveSockets         = "live_sockets"
 	SocketflowProgProcessExec         = "process_exec"
 	SocketflowProgProcessExit         = "process_exit"
 	SocketflowProgProcessMoved        = "process_moved"
+	SocketflowProgRecvmmsgExit        = "recvmmsg_exit"
 	SocketflowProgSelfPid             = "self_pid"
+	SocketflowProgSendmmsgExit        = "sendmmsg_exit"
 	SocketflowProgSockState           = "sock_state"
 	SocketflowProgSockStateAgain      = "sock_state_again"
+	SocketflowProgSocketReceived      = "socket_received"
+	SocketflowProgSocketSent          = "socket_sent"
 	SocketflowVarExcludedPid          = "excluded_pid"
+	SocketflowVarPayloadLimit         = "payload_limit"
+	SocketflowVarPayloadRun           = "payload_run"
+	SocketflowVarPolicyMask           = "policy_mask"
 	SocketflowVarRulesCount           = "rules_count"
 	SocketflowVarRulesInclude         = "rules_include"
 	SocketflowVarRulesNeedLocalPort   = "rules_need_local_port"
@@ -230,13 +326,19 @@ const (
 	SocketflowVarShardMask            = "shard_mask"
 	SocketflowVarUnusedClose          = "unused_close"
 	SocketflowVarUnusedCounter        = "unused_counter"
+	SocketflowVarUnusedData           = "unused_data"
+	SocketflowVarUnusedDirection      = "unused_direction"
+	SocketflowVarUnusedDraft          = "unused_draft"
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedKind           = "unused_kind"
 	SocketflowVarUnusedLive           = "unused_live"
+	SocketflowVarUnusedMissing        = "unused_missing"
 	SocketflowVarUnusedOpen           = "unused_open"
+	SocketflowVarUnusedPolicy         = "unused_policy"
 	SocketflowVarUnusedProcess        = "unused_process"
 	SocketflowVarUnusedRole           = "unused_role"
 	SocketflowVarUnusedRoleSource     = "unused_role_source"
+	SocketflowVarUnusedUnixOpen       = "unused_unix_open"
 	SocketflowVarWakeupBytes          = "wakeup_bytes"
 )
 
@@ -288,14 +390,19 @@ type SocketflowProgramSpecs struct {
 	ConnectExit         *ebpf.ProgramSpec `ebpf:"connect_exit"`
 	ExistingConnections *ebpf.ProgramSpec `ebpf:"existing_connections"`
 	ExistingListeners   *ebpf.ProgramSpec `ebpf:"existing_listeners"`
+	ExistingUnix        *ebpf.ProgramSpec `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.ProgramSpec `ebpf:"existing_unowned"`
 	LiveSockets         *ebpf.ProgramSpec `ebpf:"live_sockets"`
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.ProgramSpec `ebpf:"process_moved"`
+	RecvmmsgExit        *ebpf.ProgramSpec `ebpf:"recvmmsg_exit"`
 	SelfPid             *ebpf.ProgramSpec `ebpf:"self_pid"`
+	SendmmsgExit        *ebpf.ProgramSpec `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
 	SockStateAgain      *ebpf.ProgramSpec `ebpf:"sock_state_again"`
+	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
+	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
 }
 
 // SocketflowMapSpecs contains maps before they are loaded into the kernel.
@@ -303,8 +410,11 @@ type SocketflowProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowMapSpecs struct {
 	Accepted  *ebpf.MapSpec `ebpf:"accepted"`
+	Batches   *ebpf.MapSpec `ebpf:"batches"`
 	Counters  *ebpf.MapSpec `ebpf:"counters"`
+	Drafts    *ebpf.MapSpec `ebpf:"drafts"`
 	Listeners *ebpf.MapSpec `ebpf:"listeners"`
+	Policies  *ebpf.MapSpec `ebpf:"policies"`
 	Processes *ebpf.MapSpec `ebpf:"processes"`
 	Rings     *ebpf.MapSpec `ebpf:"rings"`
 	Rules     *ebpf.MapSpec `ebpf:"rules"`
@@ -317,6 +427,9 @@ type SocketflowMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
 	ExcludedPid        *ebpf.VariableSpec `ebpf:"excluded_pid"`
+	PayloadLimit       *ebpf.VariableSpec `ebpf:"payload_limit"`
+	PayloadRun         *ebpf.VariableSpec `ebpf:"payload_run"`
+	PolicyMask         *ebpf.VariableSpec `ebpf:"policy_mask"`
 	RulesCount         *ebpf.VariableSpec `ebpf:"rules_count"`
 	RulesInclude       *ebpf.VariableSpec `ebpf:"rules_include"`
 	RulesNeedLocalPort *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
@@ -324,13 +437,19 @@ type SocketflowVariableSpecs struct {
 	ShardMask          *ebpf.VariableSpec `ebpf:"shard_mask"`
 	UnusedClose        *ebpf.VariableSpec `ebpf:"unused_close"`
 	UnusedCounter      *ebpf.VariableSpec `ebpf:"unused_counter"`
+	UnusedData         *ebpf.VariableSpec `ebpf:"unused_data"`
+	UnusedDirection    *ebpf.VariableSpec `ebpf:"unused_direction"`
+	UnusedDraft        *ebpf.VariableSpec `ebpf:"unused_draft"`
 	UnusedExit         *ebpf.VariableSpec `ebpf:"unused_exit"`
 	UnusedKind         *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLive         *ebpf.VariableSpec `ebpf:"unused_live"`
+	UnusedMissing      *ebpf.VariableSpec `ebpf:"unused_missing"`
 	UnusedOpen         *ebpf.VariableSpec `ebpf:"unused_open"`
+	UnusedPolicy       *ebpf.VariableSpec `ebpf:"unused_policy"`
 	UnusedProcess      *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedRole         *ebpf.VariableSpec `ebpf:"unused_role"`
 	UnusedRoleSource   *ebpf.VariableSpec `ebpf:"unused_role_source"`
+	UnusedUnixOpen     *ebpf.VariableSpec `ebpf:"unused_unix_open"`
 	WakeupBytes        *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
@@ -355,8 +474,11 @@ func (o *SocketflowObjects) Close() error {
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowMaps struct {
 	Accepted  *ebpf.Map `ebpf:"accepted"`
+	Batches   *ebpf.Map `ebpf:"batches"`
 	Counters  *ebpf.Map `ebpf:"counters"`
+	Drafts    *ebpf.Map `ebpf:"drafts"`
 	Listeners *ebpf.Map `ebpf:"listeners"`
+	Policies  *ebpf.Map `ebpf:"policies"`
 	Processes *ebpf.Map `ebpf:"processes"`
 	Rings     *ebpf.Map `ebpf:"rings"`
 	Rules     *ebpf.Map `ebpf:"rules"`
@@ -367,8 +489,11 @@ type SocketflowMaps struct {
 func (m *SocketflowMaps) Close() error {
 	return _SocketflowClose(
 		m.Accepted,
+		m.Batches,
 		m.Counters,
+		m.Drafts,
 		m.Listeners,
+		m.Policies,
 		m.Processes,
 		m.Rings,
 		m.Rules,
@@ -382,6 +507,9 @@ func (m *SocketflowMaps) Close() error {
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
 	ExcludedPid        *ebpf.Variable `ebpf:"excluded_pid"`
+	PayloadLimit       *ebpf.Variable `ebpf:"payload_limit"`
+	PayloadRun         *ebpf.Variable `ebpf:"payload_run"`
+	PolicyMask         *ebpf.Variable `ebpf:"policy_mask"`
 	RulesCount         *ebpf.Variable `ebpf:"rules_count"`
 	RulesInclude       *ebpf.Variable `ebpf:"rules_include"`
 	RulesNeedLocalPort *ebpf.Variable `ebpf:"rules_need_local_port"`
@@ -389,13 +517,19 @@ type SocketflowVariables struct {
 	ShardMask          *ebpf.Variable `ebpf:"shard_mask"`
 	UnusedClose        *ebpf.Variable `ebpf:"unused_close"`
 	UnusedCounter      *ebpf.Variable `ebpf:"unused_counter"`
+	UnusedData         *ebpf.Variable `ebpf:"unused_data"`
+	UnusedDirection    *ebpf.Variable `ebpf:"unused_direction"`
+	UnusedDraft        *ebpf.Variable `ebpf:"unused_draft"`
 	UnusedExit         *ebpf.Variable `ebpf:"unused_exit"`
 	UnusedKind         *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLive         *ebpf.Variable `ebpf:"unused_live"`
+	UnusedMissing      *ebpf.Variable `ebpf:"unused_missing"`
 	UnusedOpen         *ebpf.Variable `ebpf:"unused_open"`
+	UnusedPolicy       *ebpf.Variable `ebpf:"unused_policy"`
 	UnusedProcess      *ebpf.Variable `ebpf:"unused_process"`
 	UnusedRole         *ebpf.Variable `ebpf:"unused_role"`
 	UnusedRoleSource   *ebpf.Variable `ebpf:"unused_role_source"`
+	UnusedUnixOpen     *ebpf.Variable `ebpf:"unused_unix_open"`
 	WakeupBytes        *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
@@ -409,14 +543,19 @@ type SocketflowPrograms struct {
 	ConnectExit         *ebpf.Program `ebpf:"connect_exit"`
 	ExistingConnections *ebpf.Program `ebpf:"existing_connections"`
 	ExistingListeners   *ebpf.Program `ebpf:"existing_listeners"`
+	ExistingUnix        *ebpf.Program `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.Program `ebpf:"existing_unowned"`
 	LiveSockets         *ebpf.Program `ebpf:"live_sockets"`
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.Program `ebpf:"process_moved"`
+	RecvmmsgExit        *ebpf.Program `ebpf:"recvmmsg_exit"`
 	SelfPid             *ebpf.Program `ebpf:"self_pid"`
+	SendmmsgExit        *ebpf.Program `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.Program `ebpf:"sock_state"`
 	SockStateAgain      *ebpf.Program `ebpf:"sock_state_again"`
+	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
+	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
 }
 
 func (p *SocketflowPrograms) Close() error {
@@ -427,14 +566,19 @@ func (p *SocketflowPrograms) Close() error {
 		p.ConnectExit,
 		p.ExistingConnections,
 		p.ExistingListeners,
+		p.ExistingUnix,
 		p.ExistingUnowned,
 		p.LiveSockets,
 		p.ProcessExec,
 		p.ProcessExit,
 		p.ProcessMoved,
+		p.RecvmmsgExit,
 		p.SelfPid,
+		p.SendmmsgExit,
 		p.SockState,
 		p.SockStateAgain,
+		p.SocketReceived,
+		p.SocketSent,
 	)
 }
 

@@ -31,6 +31,19 @@ static __always_inline void fill_open(struct open_event *e, __u32 kind, __u64 no
 	e->started = s->started;
 	e->state = 0;
 	e->error = 0;
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->sequence[i] = s->streams[i].sequence;
+}
+
+/* From here on the socket's sequence numbers tell what each direction has carried. */
+static __always_inline void begin_streams(struct socket_state *s, struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp)
+		return;
+	s->streams[DIRECTION_SENT].sequence = tp->write_seq;
+	s->streams[DIRECTION_RECEIVED].sequence = tp->copied_seq;
 }
 
 /* CLOSE -> LISTEN */
@@ -156,7 +169,16 @@ static __always_inline void on_established(struct sock *sk, int last_state)
 		s->ignored = (excluded_pid && s->owner_pid == excluded_pid) || judged_out(s);
 	}
 	s->flow.cookie = bpf_get_socket_cookie(sk);
+	begin_streams(s, sk);
 	open_connection(sk, s);
+}
+
+/* Where a direction is when the socket's sequence number is the given one; it is never behind what was seen of it. */
+static __always_inline __u64 position_at(const struct stream *stream, __u32 sequence)
+{
+	__s32 ahead = sequence - stream->sequence - (__u32)stream->position;
+
+	return stream->position + (ahead > 0 ? ahead : 0);
 }
 
 static __always_inline void fill_close(struct close_event *e, __u32 kind, struct sock *sk,
@@ -184,8 +206,17 @@ static __always_inline void fill_close(struct close_event *e, __u32 kind, struct
 	e->segments_received = 0;
 	e->srtt_us = 0;
 	e->retransmits = 0;
+	e->unread = 0;
+	e->pad2 = 0;
+	for (int i = 0; i < DIRECTIONS; i++) {
+		e->position[i] = s->streams[i].position;
+		e->silent[i] = s->streams[i].silent;
+	}
 	if (!tp)
 		return;
+	e->position[DIRECTION_SENT] = position_at(&s->streams[DIRECTION_SENT], tp->write_seq);
+	e->position[DIRECTION_RECEIVED] = position_at(&s->streams[DIRECTION_RECEIVED], tp->copied_seq);
+	e->unread = tp->rcv_nxt - tp->copied_seq;
 	/* The port chosen by a connect that failed; skc_num has been given back by now. */
 	if (!e->flow.local_port)
 		e->flow.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);

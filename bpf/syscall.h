@@ -62,6 +62,8 @@ static __always_inline void tell_open(__u32 kind, const struct owner *owner, con
 	e->started = 0;
 	e->state = 0;
 	e->error = error;
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->sequence[i] = 0;
 	submit(&slot, kind, sizeof(*e));
 }
 

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/socketflow/socketflow/internal/protocol/registry"
 )
 
 // Config is what a user may set. Each comment says what a key means, its unit, its range and its default.
@@ -40,6 +43,16 @@ type Config struct {
 	// spoke no protocol that is parsed), "always" or "never". Default: auto.
 	ConnectionSpans ConnectionSpans `mapstructure:"connection_spans"`
 
+	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC). An empty list means connections
+	// only: what they carry is not looked at. Default: all.
+	Protocols []string `mapstructure:"protocols"`
+
+	// Headers are recorded as attributes of spans. They may hold secrets. Default: none.
+	Headers HeadersConfig `mapstructure:"headers"`
+
+	// Payload bounds how much of what connections carry the kernel hands over.
+	Payload PayloadConfig `mapstructure:"payload"`
+
 	// ProcessCommandLine adds process.command_line to the resource. Command lines may hold secrets. Default: false.
 	ProcessCommandLine bool `mapstructure:"process_command_line"`
 
@@ -61,12 +74,31 @@ type Config struct {
 // RingBufferConfig sizes the memory through which the kernel hands over events.
 type RingBufferConfig struct {
 	// Size is the size of each ring buffer: bytes, or a number with a unit such as 4MiB. A power of two, from one page of memory
-	// to 1GiB. Default: 2MiB.
+	// to 1GiB. Default: 4MiB.
 	Size ByteSize `mapstructure:"size"`
 
 	// Shards is the number of ring buffers, each with a reader of its own: 1, 2, 4 or 8; 0 means the largest of them that does
 	// not exceed the number of CPUs. Default: 0.
 	Shards int `mapstructure:"shards"`
+}
+
+// HeadersConfig lists header fields, in any case, each at most 64.
+type HeadersConfig struct {
+	// Request lists those that become http.request.header.<name>. Default: none.
+	Request []string `mapstructure:"request"`
+
+	// Response lists those that become http.response.header.<name>. Default: none.
+	Response []string `mapstructure:"response"`
+}
+
+// PayloadConfig bounds how much of what connections carry the kernel hands over. What speaks no protocol that is parsed is
+// left alone after its first bytes in any case, and so are bodies whose length is known.
+type PayloadConfig struct {
+	// CallLimit is how many bytes of one system call are captured: 256 to 64KiB. Default: 64KiB.
+	CallLimit ByteSize `mapstructure:"call_limit"`
+
+	// RunLimit is how many bytes are captured of a run of calls that all go in one direction: 4KiB to 1GiB. Default: 4MiB.
+	RunLimit ByteSize `mapstructure:"run_limit"`
 }
 
 // LimitsConfig bounds the receiver's memory.
@@ -77,6 +109,13 @@ type LimitsConfig struct {
 
 	// Processes is how many processes are remembered at a time, in all shards together: 64 to 1048576. Default: 16384.
 	Processes int `mapstructure:"processes"`
+
+	// Requests is how many requests of one connection may wait for their responses: 1 to 65536. Beyond it the oldest are
+	// dropped, and counted. Default: 4096.
+	Requests int `mapstructure:"requests"`
+
+	// HeadSize is how many bytes of a request's or a response's head are read: 1KiB to 1MiB. Default: 64KiB.
+	HeadSize ByteSize `mapstructure:"head_size"`
 }
 
 // BatchConfig says how items are gathered. The batch processor need not follow.
@@ -137,9 +176,17 @@ const (
 	maxBatchSize      = 1 << 16
 	minPollInterval   = 10 * time.Millisecond
 	maxPollInterval   = time.Second
+	minCallLimit      = 256
+	maxCallLimit      = 64 << 10
+	minRunLimit       = 4 << 10
+	maxRunLimit       = 1 << 30
+	minHeadSize       = 1 << 10
+	maxHeadSize       = 1 << 20
+	maxRequests       = 1 << 16
+	maxHeaders        = 64
 	minBatchTimeout   = time.Millisecond
 	maxBatchTimeout   = 10 * time.Second
-	defaultRingBuffer = 2 << 20
+	defaultRingBuffer = 4 << 20
 )
 
 func createDefaultConfig() component.Config {
@@ -149,9 +196,11 @@ func createDefaultConfig() component.Config {
 		ExcludeSelf:       true,
 		AddressAttributes: AddressAttributesBoth,
 		ConnectionSpans:   ConnectionSpansAuto,
+		Protocols:         registry.Names(),
+		Payload:           PayloadConfig{CallLimit: 64 << 10, RunLimit: 4 << 20},
 		RingBuffer:        RingBufferConfig{Size: defaultRingBuffer},
 		PollInterval:      100 * time.Millisecond,
-		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384},
+		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10},
 		Batch:             BatchConfig{Size: 1024, Timeout: 200 * time.Millisecond},
 	}
 }
@@ -171,6 +220,12 @@ func (c *Config) Validate() error {
 		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
 		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
 	)
+	for _, name := range c.Protocols {
+		if !slices.Contains(registry.Names(), name) {
+			errs = append(errs, fmt.Errorf("protocols: write a list of %q, or [] for connections only; %q is not known",
+				registry.Names(), name))
+		}
+	}
 	if n := len(c.Include) + len(c.Exclude); n > maxSelectors {
 		errs = append(errs, fmt.Errorf("include and exclude hold %d selectors; write at most %d in all, "+
 			`for example by joining patterns: executable: "/usr/bin/{curl,wget}"`, n, maxSelectors))
@@ -204,11 +259,38 @@ func (c *RingBufferConfig) shardsOn(cpus int) int {
 	return min(maxShards, 1<<(bits.Len(uint(max(cpus, 1)))-1))
 }
 
+// Validate says everything that is wrong with the lists.
+func (c *HeadersConfig) Validate() error {
+	return inline(headerNames("request", c.Request), headerNames("response", c.Response))
+}
+
+func headerNames(key string, names []string) error {
+	if len(names) > maxHeaders {
+		return fmt.Errorf("%s: lists %d header fields; write at most %d", key, len(names), maxHeaders)
+	}
+	for _, name := range names {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("%s: %q is no name of a header field", key, name)
+		}
+	}
+	return nil
+}
+
+// Validate says everything that is wrong with the bounds.
+func (c *PayloadConfig) Validate() error {
+	return inline(
+		within("call_limit", c.CallLimit, minCallLimit, maxCallLimit),
+		within("run_limit", c.RunLimit, minRunLimit, maxRunLimit),
+	)
+}
+
 // Validate says everything that is wrong with the limits.
 func (c *LimitsConfig) Validate() error {
 	return inline(
 		within("sockets", c.Sockets, minSockets, maxSockets),
 		within("processes", c.Processes, minProcesses, maxProcesses),
+		within("requests", c.Requests, 1, maxRequests),
+		within("head_size", c.HeadSize, minHeadSize, maxHeadSize),
 	)
 }
 
@@ -246,7 +328,7 @@ func oneOf[T ~string](key string, value T, choices ...T) error {
 	return fmt.Errorf("%s: write %s or %s, not %q", key, strings.Join(quoted[:last], ", "), quoted[last], value)
 }
 
-func within[T int | time.Duration](key string, value, low, high T) error {
+func within[T int | time.Duration | ByteSize](key string, value, low, high T) error {
 	if value >= low && value <= high {
 		return nil
 	}

@@ -20,6 +20,8 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/registry"
 	"github.com/socketflow/socketflow/internal/selection"
 )
 
@@ -31,6 +33,7 @@ type watch struct {
 	logs   bool
 	traces bool
 
+	protocols []protocol.Protocol
 	capture   *kernel.Capture
 	shards    []*shard
 	processes *process.Reader
@@ -73,10 +76,15 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	if err != nil {
 		return err
 	}
+	if w.traces { // exchanges are spans
+		w.protocols = registry.Named(w.cfg.Protocols)
+	}
 	shards := w.cfg.RingBuffer.shardsOn(runtime.NumCPU())
 	w.capture, err = kernel.Open(kernel.Options{
 		Shards: shards, RingBytes: int(w.cfg.RingBuffer.Size), ExcludeSelf: w.cfg.ExcludeSelf,
-		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes,
+		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes, Sockets: w.cfg.Limits.Sockets,
+		Data: len(w.protocols) > 0, PayloadLimit: int(w.cfg.Payload.CallLimit),
+		PayloadRun: int(min(w.cfg.Payload.RunLimit, unrecognisedRun)),
 	})
 	if err != nil {
 		return err
@@ -108,6 +116,10 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	w.helpers.Go(w.watchLosses)
 	return nil
 }
+
+// unrecognisedRun bounds what is captured of a run of calls before the protocol is known: so much of a bulk transfer is
+// copied until the kernel has been told to leave it alone.
+const unrecognisedRun = 256 << 10
 
 // shutdown ends the events, reads out what was written, and hands it over.
 func (w *watch) shutdown(ctx context.Context) error {
@@ -163,6 +175,7 @@ func (w *watch) watchLosses() {
 	defer ticks.Stop()
 	var known kernel.Counters
 	var due bool // sockets are to be forgotten
+	looked := time.Now()
 	for {
 		select {
 		case <-w.helping.Done():
@@ -178,11 +191,26 @@ func (w *watch) watchLosses() {
 			w.set.Logger.Warn("the kernel had to drop events, because they were not read fast enough; "+
 				"a larger ring_buffer size or fewer connections (include, exclude) would help", zap.Uint64("events", lost))
 		}
-		if due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose]; due {
+		due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose] ||
+			w.followsUnix() && time.Since(looked) >= unixInterval
+		if due {
 			due = !w.forgetGone(now.RingFull[event.KindLive])
+			looked = time.Now()
 		}
 		known = now
 	}
+}
+
+// unixInterval is how often is looked whether sockets of the family AF_UNIX are still there.
+const unixInterval = time.Minute
+
+func (w *watch) followsUnix() bool {
+	for _, s := range w.shards {
+		if s.table.Stats().TrackedUnix.Load() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
@@ -218,6 +246,10 @@ func (w *watch) snapshot() snapshot {
 		refusedLogs:  w.outlet.refusedLogs.Load(),
 		refusedSpans: w.outlet.refusedSpans.Load(),
 		programs:     map[string]int{},
+		exchanges:    map[string]uint64{},
+	}
+	for _, p := range w.protocols {
+		s.exchanges[p.Name] = 0
 	}
 	for _, hook := range w.capture.Attached() {
 		attachment, _, _ := strings.Cut(hook, "/")
@@ -231,8 +263,9 @@ func (w *watch) snapshot() snapshot {
 	s.events, s.ringFull, s.missed = counters.Events, counters.RingFull, counters.Missed
 	s.socketsStorageFailed, s.socketsAcceptUnknown = counters.StorageFailed, counters.AcceptUnknown
 	s.socketsIgnored, s.processesMapFull = counters.SelectionIgnored, counters.ProcessMapFull
+	s.callsRingFull, s.callsNoBuffer, s.callsFault = counters.PayloadRingFull, counters.PayloadNoBuffer, counters.PayloadFault
 	for _, shard := range w.shards {
-		s.count(shard.table.Stats())
+		s.count(shard.table.Stats(), w.protocols)
 	}
 	return s
 }

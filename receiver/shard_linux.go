@@ -4,6 +4,7 @@ package receiver
 
 import (
 	"errors"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
@@ -53,12 +55,29 @@ func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) 
 		Processes: (w.cfg.Limits.Processes + of - 1) / of,
 		Selection: chosen,
 		Judge:     s.judge,
+
+		Protocols: w.protocols,
+		Settings: protocol.Settings{
+			RequestHeaders: lower(w.cfg.Headers.Request), ResponseHeaders: lower(w.cfg.Headers.Response),
+			HeadBytes: int(w.cfg.Limits.HeadSize), Outstanding: w.cfg.Limits.Requests,
+		},
+		Want:         w.capture.Want,
+		PayloadLimit: uint32(w.cfg.Payload.CallLimit), PayloadRun: uint32(w.cfg.Payload.RunLimit),
+		ErrnoName: otlp.ErrnoName,
 	}, w.processes, s.builder)
 	if err != nil {
 		return nil, err
 	}
 	s.table = table
 	return s, nil
+}
+
+func lower(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = strings.ToLower(name)
+	}
+	return out
 }
 
 var (
@@ -177,7 +196,7 @@ func monotonic() uint64 {
 }
 
 // count adds a table's statistics to a snapshot.
-func (s *snapshot) count(stats *socket.Stats) {
+func (s *snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
 	s.socketsTracked += int(stats.Tracked.Load())
 	s.socketsEvictedTableFull += stats.EvictedFull.Load()
 	s.socketsEvictedCloseLost += stats.EvictedLost.Load()
@@ -188,4 +207,17 @@ func (s *snapshot) count(stats *socket.Stats) {
 	s.connectionsClosed += stats.Closed.Load()
 	s.connectionsFailed += stats.Failed.Load()
 	s.connectionsUnaccepted += stats.Unaccepted.Load()
+	for i := range stats.Exchanges {
+		s.exchanges[protocols[i].Name] += stats.Exchanges[i].Load()
+	}
+	for i := range stats.Troubles {
+		s.troubles[i] += stats.Troubles[i].Load()
+	}
+	s.conversationsRecognised += stats.Recognised.Load()
+	s.conversationsUnrecognised += stats.Unrecognised.Load()
+	s.payloadCaptured += stats.Payload.Load()
+	s.payloadTruncated += stats.Truncated.Load()
+	s.payloadLost += stats.Lost.Load()
+	s.payloadOverlapping += stats.Overlapping.Load()
+	s.dataStrays += stats.Strays.Load()
 }

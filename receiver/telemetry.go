@@ -9,6 +9,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
@@ -40,6 +41,19 @@ type snapshot struct {
 	connectionsClosed     uint64 // connections
 	connectionsFailed     uint64 // connections
 	connectionsUnaccepted uint64 // connections_unaccepted
+
+	exchanges                 map[string]uint64         // exchanges, by protocol
+	troubles                  [protocol.Troubles]uint64 // protocol_troubles, by cause
+	conversationsRecognised   uint64                    // conversations
+	conversationsUnrecognised uint64                    // conversations
+	payloadCaptured           uint64                    // payload_bytes
+	payloadTruncated          uint64                    // payload_bytes
+	payloadLost               uint64                    // payload_bytes
+	payloadOverlapping        uint64                    // payload_bytes
+	callsRingFull             uint64                    // payload_missing
+	callsNoBuffer             uint64                    // payload_missing
+	callsFault                uint64                    // payload_missing
+	dataStrays                uint64                    // data_strays
 
 	refusedLogs  uint64 // items_refused
 	refusedSpans uint64 // items_refused
@@ -142,6 +156,32 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			tell(int64(s.connectionsFailed), byResult("failed"))
 		}},
 		{m.SocketflowConnectionsUnaccepted, func(s *snapshot, tell tell) { tell(int64(s.connectionsUnaccepted)) }},
+		{m.SocketflowExchanges, func(s *snapshot, tell tell) {
+			for name, n := range s.exchanges {
+				tell(int64(n), attribute.String("protocol", name))
+			}
+		}},
+		{m.SocketflowProtocolTroubles, func(s *snapshot, tell tell) {
+			for trouble := range protocol.Troubles {
+				tell(int64(s.troubles[trouble]), byCause(trouble.String()))
+			}
+		}},
+		{m.SocketflowConversations, func(s *snapshot, tell tell) {
+			tell(int64(s.conversationsRecognised), byResult("recognised"))
+			tell(int64(s.conversationsUnrecognised), byResult("unrecognised"))
+		}},
+		{m.SocketflowPayloadBytes, func(s *snapshot, tell tell) {
+			tell(int64(s.payloadCaptured), byResult("captured"))
+			tell(int64(s.payloadTruncated), byResult("truncated"))
+			tell(int64(s.payloadLost), byResult("lost"))
+			tell(int64(s.payloadOverlapping), byResult("overlapping"))
+		}},
+		{m.SocketflowPayloadMissing, func(s *snapshot, tell tell) {
+			tell(int64(s.callsRingFull), byCause("ring_full"))
+			tell(int64(s.callsNoBuffer), byCause("no_buffer"))
+			tell(int64(s.callsFault), byCause("fault"))
+		}},
+		{m.SocketflowDataStrays, func(s *snapshot, tell tell) { tell(int64(s.dataStrays)) }},
 		{m.SocketflowItemsRefused, func(s *snapshot, tell tell) {
 			tell(int64(s.refusedLogs), bySignal("logs"))
 			tell(int64(s.refusedSpans), bySignal("spans"))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
 )
@@ -55,6 +56,12 @@ func TestTelemetry(t *testing.T) {
 		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7,
 		processesTracked: 8, processesEvictedExited: 9, processesEvictedLeastUsed: 10, processesMapFull: 11,
 		connectionsOpened: 12, connectionsClosed: 13, connectionsFailed: 14, connectionsUnaccepted: 15,
+		exchanges:                 map[string]uint64{"http": 26},
+		troubles:                  [protocol.Troubles]uint64{27, 28, 29, 30, 31},
+		conversationsRecognised:   32,
+		conversationsUnrecognised: 33,
+		payloadCaptured:           34, payloadTruncated: 35, payloadLost: 36, payloadOverlapping: 37,
+		callsRingFull: 38, callsNoBuffer: 39, callsFault: 40, dataStrays: 41,
 		refusedLogs: 16, refusedSpans: 17, missed: 18,
 		described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25},
 	}
@@ -111,18 +118,42 @@ func TestTelemetry(t *testing.T) {
 			points{point(12, "result", "opened"), point(13, "result", "closed"), point(14, "result", "failed")},
 		},
 		"connections_unaccepted": {metadatatest.AssertEqualSocketflowConnectionsUnaccepted, points{point(15)}},
+		"exchanges":              {metadatatest.AssertEqualSocketflowExchanges, points{point(26, "protocol", "http")}},
+		"protocol_troubles": {
+			metadatatest.AssertEqualSocketflowProtocolTroubles,
+			points{
+				point(27, "cause", "malformed"), point(28, "cause", "head_too_long"), point(29, "cause", "too_many"),
+				point(30, "cause", "unpaired"), point(31, "cause", "undecodable"),
+			},
+		},
+		"conversations": {
+			metadatatest.AssertEqualSocketflowConversations,
+			points{point(32, "result", "recognised"), point(33, "result", "unrecognised")},
+		},
+		"payload_bytes": {
+			metadatatest.AssertEqualSocketflowPayloadBytes,
+			points{
+				point(34, "result", "captured"), point(35, "result", "truncated"), point(36, "result", "lost"),
+				point(37, "result", "overlapping"),
+			},
+		},
+		"payload_missing": {
+			metadatatest.AssertEqualSocketflowPayloadMissing,
+			points{point(38, "cause", "ring_full"), point(39, "cause", "no_buffer"), point(40, "cause", "fault")},
+		},
+		"data_strays": {metadatatest.AssertEqualSocketflowDataStrays, points{point(41)}},
 		"items_refused": {
 			metadatatest.AssertEqualSocketflowItemsRefused, points{point(16, "signal", "logs"), point(17, "signal", "spans")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 16, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 22, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is told")
-	assert.Equal(t, 16, calls)
+	assert.Equal(t, 22, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.

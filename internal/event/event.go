@@ -23,6 +23,8 @@ const (
 	KindConnectError      // Flow, Ending.Errno: connect itself returned an error
 	KindExisting          // Flow: the connection is older than the capture
 	KindLive              // Flow.Cookie: a tracked socket that still exists
+	KindData              // Flow.Cookie, Data: a system call of the owner has transferred bytes of a connection
+	KindPeerClose         // as KindClose, by the other end: a connection within the host has ended
 	Kinds
 )
 
@@ -35,7 +37,7 @@ func (k Kind) String() string {
 }
 
 var kindNames = [Kinds]string{
-	"none", "process", "exit", "open", "accept", "close", "fail", "connect_error", "existing", "live",
+	"none", "process", "exit", "open", "accept", "close", "fail", "connect_error", "existing", "live", "data", "peer_close",
 }
 
 // Role is the side of a connection that a socket is on.
@@ -67,6 +69,14 @@ type Flow struct {
 	NetNS      uint32 // inode of the network namespace
 	Role       Role
 	RoleSource RoleSource
+	Unix       *Unix // the names, if it is a socket of the family AF_UNIX; it has no addresses then
+}
+
+// Unix is what there is instead of addresses between sockets of the family AF_UNIX. A name is a path, or @ and a name of the
+// abstract namespace; empty if the end has none.
+type Unix struct {
+	Local, Remote string
+	PeerPID       uint32 // who had the other end when it was connected, or listened; in the initial pid namespace; 0: not known
 }
 
 // State is a TCP state, numbered as the kernel does (include/net/tcp_states.h).
@@ -98,7 +108,55 @@ type Ending struct {
 	SegmentsReceived uint32
 	RTT              uint32 // smoothed round trip time, microseconds; 0: never measured
 	Retransmits      uint32
+	Unread           uint32             // bytes that had arrived and that no program had received
+	Position         [Directions]uint64 // how far each direction's positions had come; a FIN may count as a byte
+	Silent           [Directions]uint64 // as Data.Silent
 }
+
+// Direction of bytes, as the socket sees them.
+type Direction uint8
+
+// The directions.
+const (
+	Sent Direction = iota
+	Received
+	Directions
+)
+
+// Missing says why bytes are not in an event: a set of reasons.
+type Missing uint8
+
+// The reasons.
+const (
+	MissingLimit    Missing = 1 << iota // beyond what is captured of a call, or of a run of calls in one direction
+	MissingNoBuffer                     // sendfile, splice, io_uring ...: where they lay is not known
+	MissingFault                        // they could not be read without waiting for memory
+	MissingRingFull                     // there was no room in the ring buffer
+)
+
+// Data is what one system call transferred.
+type Data struct {
+	Direction Direction
+	Position  uint64  // of the first byte in its direction; since the connection was opened, or (Existing) first seen
+	Length    uint32  // bytes transferred
+	Skipped   uint32  // of these, at the beginning: not wanted
+	Payload   []byte  // what was captured behind the skipped ones; valid until the next event is read
+	Missing   Missing // why there is less payload than Length - Skipped
+	Missed    Missing // why bytes before Position have not been told, where that was not wanted so
+	Silent    uint64  // CLOCK_MONOTONIC, ns: the last transfer before that was not told; 0: there was none
+	TID       uint32  // the thread, in the initial pid namespace
+	Word      uint64  // names the goroutine in a Go process; without meaning elsewhere
+}
+
+// Want is what is wanted of a connection's data from now on.
+type Want struct {
+	Until [Directions]uint64 // positions before which nothing is wanted
+	Limit [Directions]uint32 // bytes of one call, at most
+	Run   uint32             // bytes of a run of calls in one direction, at most
+}
+
+// Never as Want.Until: nothing is wanted any more, not even the time of a direction's last byte.
+const Never = 1<<64 - 1
 
 // Event is one report of the kernel. It is decoded into again and again: a consumer keeps copies, not pointers.
 type Event struct {
@@ -111,5 +169,6 @@ type Event struct {
 	Established uint64 // CLOCK_MONOTONIC, nanoseconds; 0: never, or not known
 	Existing    bool   // the connection is older than the capture
 	Ending      Ending
+	Data        Data
 	Process     *process.Snapshot // KindProcess
 }

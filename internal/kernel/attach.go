@@ -16,17 +16,25 @@ type hook struct {
 	program    string
 	tracepoint string
 	without    string // what is lost without it; empty: nothing works without it
+	data       bool   // only for Options.Data
 }
 
 func (h hook) optional() bool { return h.without != "" }
 
 // hooks in the order in which they are attached: processes first, so that no socket is seen before its owner's life.
 var hooks = [...]hook{
-	{bpf.SocketflowProgProcessExec, "sched_process_exec", "a process that execs keeps its former name"},
-	{bpf.SocketflowProgProcessMoved, "cgroup_attach_task", "a process that enters a container later is not judged again"},
-	{bpf.SocketflowProgProcessExit, "sched_process_exit", "ended processes are remembered until they are the oldest"},
-	{bpf.SocketflowProgSockState, "inet_sock_set_state", ""},
-	{bpf.SocketflowProgSockStateAgain, "inet_sock_set_state", ""}, // for what interrupts the former
+	{program: bpf.SocketflowProgProcessExec, tracepoint: "sched_process_exec",
+		without: "a process that execs keeps its former name"},
+	{program: bpf.SocketflowProgProcessMoved, tracepoint: "cgroup_attach_task",
+		without: "a process that enters a container later is not judged again"},
+	{program: bpf.SocketflowProgProcessExit, tracepoint: "sched_process_exit",
+		without: "ended processes are remembered until they are the oldest"},
+	{program: bpf.SocketflowProgSocketSent, tracepoint: "sock_send_length", data: true,
+		without: "requests are not seen (kernels from 6.3 on have it)"},
+	{program: bpf.SocketflowProgSocketReceived, tracepoint: "sock_recv_length", data: true,
+		without: "requests are not seen (kernels from 6.3 on have it)"},
+	{program: bpf.SocketflowProgSockState, tracepoint: "inet_sock_set_state"},
+	{program: bpf.SocketflowProgSockStateAgain, tracepoint: "inet_sock_set_state"}, // for what interrupts the former
 }
 
 func (c *Capture) attach(exits *syscallExits) error {

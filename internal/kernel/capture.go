@@ -24,18 +24,26 @@ type Options struct {
 	ExcludeSelf bool   // leave out the sockets of this process
 	Rules       []Rule // at most MaxRules; none: everything is observed
 	Processes   int    // how many owners of sockets the kernel remembers
+	Sockets     int    // how many connections are followed at a time
+	Data        bool   // what connections carry is wanted too
+	// PayloadLimit and PayloadRun bound how much is captured of one call, at most MaxPayload, and of a run of calls in one
+	// direction, until a Want says otherwise. Bytes.
+	PayloadLimit, PayloadRun int
 }
 
 // Limits of the kernel programs.
 const (
 	MaxShards = 8
 	MaxRules  = 64
+	// MaxPayload is what can be captured of one call.
+	MaxPayload = 65536
 )
 
 // Capture is the loaded and attached kernel programs, and the events they write.
 type Capture struct {
 	objects  *ebpf.Collection
 	rings    []*ebpf.Map
+	policies *policies
 	readers  []*Reader
 	links    []link.Link
 	attached []string
@@ -70,7 +78,7 @@ func (c *Capture) open(opts Options) error {
 	}
 	exits := findSyscallExits()
 	defer exits.close()
-	c.prune(spec, types, exits)
+	c.prune(spec, types, exits, opts)
 	if err := configure(spec, opts); err != nil {
 		return err
 	}
@@ -84,13 +92,20 @@ func (c *Capture) open(opts Options) error {
 }
 
 // prune takes out of spec what this kernel cannot attach and what is not needed on it, so that the rest loads.
-func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *syscallExits) {
+func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *syscallExits, opts Options) {
 	for _, h := range hooks {
+		if h.data && !opts.Data {
+			delete(spec.Programs, h.program)
+			continue
+		}
 		var tracepoint *btf.Typedef
 		if err := types.TypeByName("btf_trace_"+h.tracepoint, &tracepoint); err != nil && h.optional() {
 			c.degraded = append(c.degraded, fmt.Errorf("the kernel has no tracepoint %s: %s", h.tracepoint, h.without))
 			delete(spec.Programs, h.program)
 		}
+	}
+	if !opts.Data || types.TypeByName("bpf_iter__unix", new(*btf.Struct)) != nil {
+		delete(spec.Programs, bpf.SocketflowProgExistingUnix)
 	}
 	if exits.found() {
 		delete(spec.Programs, bpf.SocketflowProgAnyExit)
@@ -122,12 +137,23 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),
 		bpf.SocketflowVarRulesInclude:       number(include),
 		bpf.SocketflowVarRulesNeedLocalPort: number(needLocalPort),
+		bpf.SocketflowVarPayloadLimit:       uint32(min(opts.PayloadLimit, MaxPayload)),
+		bpf.SocketflowVarPayloadRun:         uint32(opts.PayloadRun),
+		bpf.SocketflowVarPolicyMask:         slots(opts) - 1,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
 	spec.Maps[bpf.SocketflowMapRings].InnerMap.MaxEntries = uint32(opts.RingBytes)
+	if opts.Data {
+		cpus, err := ebpf.PossibleCPU()
+		if err != nil {
+			return fmt.Errorf("count the CPUs: %w", err)
+		}
+		spec.Maps[bpf.SocketflowMapDrafts].MaxEntries = uint32(cpus)
+	}
+	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)
 	processes := uint32(max(opts.Processes, 1))
 	spec.Maps[bpf.SocketflowMapProcesses].MaxEntries = processes
 	if len(opts.Rules) > 0 {
@@ -184,6 +210,12 @@ func (c *Capture) prepare(opts Options) error {
 		}
 		c.readers = append(c.readers, &Reader{ring: reader})
 	}
+	if opts.Data {
+		var err error
+		if c.policies, err = mapPolicies(c.objects.Maps[bpf.SocketflowMapPolicies]); err != nil {
+			return err
+		}
+	}
 	for i, r := range opts.Rules {
 		if err := c.objects.Maps[bpf.SocketflowMapRules].Put(uint32(i), r.raw()); err != nil {
 			return fmt.Errorf("install selection rule %d: %w", i, err)
@@ -216,6 +248,10 @@ func (c *Capture) Close() error {
 	errs := []error{c.Detach()}
 	for _, r := range c.readers {
 		errs = append(errs, r.ring.Close())
+	}
+	if c.policies != nil {
+		errs = append(errs, c.policies.close())
+		c.policies = nil
 	}
 	for _, m := range c.rings {
 		errs = append(errs, m.Close())

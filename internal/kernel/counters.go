@@ -17,6 +17,9 @@ type Counters struct {
 	ProcessMapFull   uint64              // descriptions repeated: the map of described processes is full
 	AcceptUnknown    uint64              // accepts that could not be told: the socket had no identity yet
 	SelectionIgnored uint64              // connections left out by the selection rules
+	PayloadRingFull  uint64              // calls told without payload: the ring buffer had no room for it
+	PayloadNoBuffer  uint64              // calls told without payload: where it lies is not known
+	PayloadFault     uint64              // calls told with less payload: its memory could not be read
 	// Missed is how often the kernel skipped a program because another one ran on that CPU: what happened then is not
 	// known. Of sock_state this does not count, because sock_state_again sees what it misses.
 	Missed uint64
@@ -63,5 +66,11 @@ func (c *Counters) set(i bpf.SocketflowCounter, n uint64) {
 		c.AcceptUnknown = n
 	case i == bpf.SocketflowCounterCOUNTER_IGNORED:
 		c.SelectionIgnored = n
+	case i == bpf.SocketflowCounterCOUNTER_PAYLOAD_RING_FULL:
+		c.PayloadRingFull = n
+	case i == bpf.SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER:
+		c.PayloadNoBuffer = n
+	case i == bpf.SocketflowCounterCOUNTER_PAYLOAD_FAULT:
+		c.PayloadFault = n
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"unsafe"
 
 	"github.com/socketflow/socketflow/bpf"
@@ -16,6 +17,9 @@ import (
 
 // errShort says that a record is not as long as its kind demands: the object and the Go types do not match.
 var errShort = errors.New("record shorter than its kind")
+
+// errInconsistent says that a record's members contradict each other.
+var errInconsistent = errors.New("record contradicts itself")
 
 // kinds maps the kernel's numbers to event kinds.
 var kinds = [bpf.SocketflowEventKindEVENT_KINDS]event.Kind{
@@ -28,6 +32,9 @@ var kinds = [bpf.SocketflowEventKindEVENT_KINDS]event.Kind{
 	bpf.SocketflowEventKindEVENT_CONNECT_ERROR: event.KindConnectError,
 	bpf.SocketflowEventKindEVENT_EXISTING:      event.KindExisting,
 	bpf.SocketflowEventKindEVENT_LIVE:          event.KindLive,
+	bpf.SocketflowEventKindEVENT_DATA:          event.KindData,
+	bpf.SocketflowEventKindEVENT_UNIX_OPEN:     event.KindOpen,
+	bpf.SocketflowEventKindEVENT_PEER_CLOSE:    event.KindPeerClose,
 }
 
 // view interprets raw as a T. The ring buffer aligns records to 8 bytes and the reader copies them to the start of an
@@ -59,11 +66,18 @@ func decode(raw []byte, e *event.Event) error {
 		},
 	}
 	switch kind {
+	case event.KindData:
+		return decodeData(raw, e)
 	case event.KindExit:
 		return nil
-	case event.KindOpen, event.KindAccept, event.KindConnectError, event.KindExisting:
+	case event.KindOpen:
+		if head.Header.Kind == uint32(bpf.SocketflowEventKindEVENT_UNIX_OPEN) {
+			return decodeUnixOpen(raw, e)
+		}
 		return decodeOpen(raw, e)
-	case event.KindClose, event.KindFail:
+	case event.KindAccept, event.KindConnectError, event.KindExisting:
+		return decodeOpen(raw, e)
+	case event.KindClose, event.KindFail, event.KindPeerClose:
 		return decodeClose(raw, e)
 	case event.KindProcess:
 		return decodeProcess(raw, e)
@@ -96,6 +110,33 @@ func decodeOpen(raw []byte, e *event.Event) error {
 	return nil
 }
 
+func decodeUnixOpen(raw []byte, e *event.Event) error {
+	r, err := view[bpf.SocketflowUnixOpenEvent](raw)
+	if err != nil {
+		return err
+	}
+	e.Flow = flow(&r.Flow)
+	e.Flow.Unix = &event.Unix{
+		Local:   unixName(octets(r.Local[:], uint32(r.LocalLength))),
+		Remote:  unixName(octets(r.Remote[:], uint32(r.RemoteLength))),
+		PeerPID: r.PeerPid,
+	}
+	e.Started = e.Time
+	e.Existing = r.Existing != 0
+	return nil
+}
+
+// unixName writes a name as ss and netstat do: a name of the abstract namespace, which begins with a NUL, with an @.
+func unixName(b []byte) string {
+	if len(b) > 1 && b[0] == 0 {
+		return "@" + strings.ToValidUTF8(strings.ReplaceAll(string(b[1:]), "\x00", "@"), "\uFFFD")
+	}
+	if end := bytes.IndexByte(b, 0); end >= 0 {
+		b = b[:end]
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD")
+}
+
 func decodeClose(raw []byte, e *event.Event) error {
 	r, err := view[bpf.SocketflowCloseEvent](raw)
 	if err != nil {
@@ -115,6 +156,37 @@ func decodeClose(raw []byte, e *event.Event) error {
 		SegmentsReceived: r.SegmentsReceived,
 		RTT:              r.SrttUs,
 		Retransmits:      r.Retransmits,
+		Unread:           r.Unread,
+		Position:         r.Position,
+		Silent:           r.Silent,
+	}
+	return nil
+}
+
+// decodeData leaves the payload where it is.
+func decodeData(raw []byte, e *event.Event) error {
+	r, err := view[bpf.SocketflowDataEvent](raw)
+	if err != nil {
+		return err
+	}
+	payload := raw[unsafe.Sizeof(*r):]
+	if uint64(r.Captured) > uint64(len(payload)) || uint64(r.Skipped)+uint64(r.Captured) > uint64(r.Length) ||
+		r.Direction >= uint8(event.Directions) {
+		return fmt.Errorf("%w: %d bytes captured behind %d skipped of %d, %d there, direction %d",
+			errInconsistent, r.Captured, r.Skipped, r.Length, len(payload), r.Direction)
+	}
+	e.Flow.Cookie = r.Cookie
+	e.Data = event.Data{
+		Direction: event.Direction(r.Direction),
+		Position:  r.Position,
+		Length:    r.Length,
+		Skipped:   r.Skipped,
+		Payload:   payload[:r.Captured:r.Captured],
+		Missing:   event.Missing(r.Missing),
+		Missed:    event.Missing(r.Missed),
+		Silent:    r.Silent,
+		TID:       r.Tid,
+		Word:      r.Word,
 	}
 	return nil
 }
@@ -148,6 +220,9 @@ func flow(r *rawFlow) event.Flow {
 		Local:  endpoint(r.Family, &r.Local, r.LocalPort),
 		Remote: endpoint(r.Family, &r.Remote, r.RemotePort),
 	}
+	if r.Family == familyUnix {
+		f.Unix = &unnamed
+	}
 	if r.Role <= uint8(bpf.SocketflowRoleROLE_SERVER) {
 		f.Role = event.Role(r.Role)
 	}
@@ -157,7 +232,11 @@ func flow(r *rawFlow) event.Flow {
 	return f
 }
 
+// unnamed is shared: nobody writes it.
+var unnamed event.Unix
+
 const (
+	familyUnix = 1
 	familyIPv4 = 2
 	familyIPv6 = 10
 )

@@ -59,6 +59,33 @@ func TestDecodeClose(t *testing.T) {
 	}
 }
 
+// dataRecord is a record of 20 bytes, of which 4 were skipped, 6 captured and the rest was beyond a limit.
+func dataRecord(change func(*bpf.SocketflowDataEvent)) []byte {
+	record := bpf.SocketflowDataEvent{
+		Header: header(bpf.SocketflowEventKindEVENT_DATA), Cookie: 9, Position: 1 << 40, Silent: 11, Word: 0xc000, Tid: 43,
+		Length: 20, Skipped: 4, Captured: 6, Direction: 1, Missing: 1, Missed: 8,
+	}
+	change(&record)
+	return append(raw(&record), "abcdef++"...) // the ring buffer rounds up to 8
+}
+
+func TestDecodeData(t *testing.T) {
+	var got event.Event
+	if err := decode(dataRecord(func(*bpf.SocketflowDataEvent) {}), &got); err != nil {
+		t.Fatal(err)
+	}
+	want := event.Event{
+		Kind: event.KindData, Time: 1234, Owner: process.ID{PID: 42, Start: 5}, Flow: event.Flow{Cookie: 9},
+		Data: event.Data{
+			Direction: event.Received, Position: 1 << 40, Length: 20, Skipped: 4, Payload: []byte("abcdef"),
+			Missing: event.MissingLimit, Missed: event.MissingRingFull, Silent: 11, TID: 43, Word: 0xc000,
+		},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
 func TestDecodeProcess(t *testing.T) {
 	record := bpf.SocketflowProcessEvent{Header: header(bpf.SocketflowEventKindEVENT_PROCESS), Generation: 3, ArgsCut: 1}
 	put := func(to []int8, s string) uint32 {
@@ -86,11 +113,15 @@ func TestDecodeRefuses(t *testing.T) {
 	open := bpf.SocketflowOpenEvent{Header: header(bpf.SocketflowEventKindEVENT_OPEN)}
 	unknown := bpf.SocketflowExitEvent{Header: header(bpf.SocketflowEventKindEVENT_KINDS)}
 	for name, record := range map[string][]byte{
-		"an empty record":   {},
-		"half a header":     raw(&open)[:8],
-		"a cut event":       raw(&open)[:unsafe.Sizeof(open)-1],
-		"an unknown kind":   raw(&unknown),
-		"a header of zeros": make([]byte, 64),
+		"an empty record":                     {},
+		"half a header":                       raw(&open)[:8],
+		"a cut event":                         raw(&open)[:unsafe.Sizeof(open)-1],
+		"an unknown kind":                     raw(&unknown),
+		"a header of zeros":                   make([]byte, 64),
+		"payload that is not there":           dataRecord(func(r *bpf.SocketflowDataEvent) { r.Captured = 9 }),
+		"more payload than there was":         dataRecord(func(r *bpf.SocketflowDataEvent) { r.Length = 9 }),
+		"skipped and captured beyond 32 bits": dataRecord(func(r *bpf.SocketflowDataEvent) { r.Skipped = 1<<32 - 1 }),
+		"a direction that does not exist":     dataRecord(func(r *bpf.SocketflowDataEvent) { r.Direction = 2 }),
 	} {
 		var e event.Event
 		if err := decode(record, &e); err == nil {
@@ -121,6 +152,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(raw(&record))
 		f.Add(raw(&record)[:160])
 	}
+	f.Add(dataRecord(func(*bpf.SocketflowDataEvent) {}))
 	f.Fuzz(func(t *testing.T, record []byte) {
 		aligned := append([]byte(nil), record...)
 		var e event.Event
@@ -129,6 +161,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		if e.Kind == event.KindNone || e.Kind >= event.Kinds || e.Kind.String() == "unknown" {
 			t.Errorf("kind %d", e.Kind)
+		}
+		if d := e.Data; uint64(len(d.Payload))+uint64(d.Skipped) > uint64(d.Length) || d.Direction >= event.Directions {
+			t.Errorf("data %+v", d)
 		}
 		if e.Process != nil {
 			for _, path := range []string{e.Process.Executable, e.Process.Cgroup} {

@@ -19,6 +19,7 @@ import (
 // namespace. It returns when all are written, which takes until the readers have made room for them.
 func (c *Capture) Existing(ctx context.Context) error {
 	err := errors.Join(
+		c.existingUnix(ctx), // of this network namespace, for a start
 		c.iterate(ctx, bpf.SocketflowProgExistingListeners, nil),
 		c.iterate(ctx, bpf.SocketflowProgExistingConnections, nil),
 	)
@@ -32,11 +33,21 @@ func (c *Capture) Existing(ctx context.Context) error {
 // those that their process has closed and that have not ended. It is to follow Existing. A network namespace that
 // cannot be entered is in the error; the others have been looked at all the same.
 func (c *Capture) ExistingUnowned(ctx context.Context) error {
-	err := eachNetNS(func() error { return c.iterate(ctx, bpf.SocketflowProgExistingUnowned, nil) })
+	err := eachNetNS(func() error {
+		return errors.Join(c.existingUnix(ctx), c.iterate(ctx, bpf.SocketflowProgExistingUnowned, nil))
+	})
 	if err != nil {
 		return fmt.Errorf("look for connections older than the collector that no process holds: %w", err)
 	}
 	return nil
+}
+
+// existingUnix marks the sockets of the family AF_UNIX that are there, so that what they say is not taken for a beginning.
+func (c *Capture) existingUnix(ctx context.Context) error {
+	if c.objects.Programs[bpf.SocketflowProgExistingUnix] == nil {
+		return nil
+	}
+	return c.iterate(ctx, bpf.SocketflowProgExistingUnix, nil)
 }
 
 // Live has an event written for every tracked connection that still exists.

@@ -28,6 +28,8 @@ var tracedCalls = [...]struct{ name, program string }{
 	{"accept", bpf.SocketflowProgAcceptExit},
 	{"accept4", bpf.SocketflowProgAccept4Exit},
 	{"connect", bpf.SocketflowProgConnectExit},
+	{"sendmmsg", bpf.SocketflowProgSendmmsgExit},
+	{"recvmmsg", bpf.SocketflowProgRecvmmsgExit},
 }
 
 // findSyscallExits opens all of them or none.

@@ -6,12 +6,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// facts are what is known of a connection at the moment it is told. An attribute is there if and only if all the facts
+// facts are what is known of a connection, or of an exchange on it, at the moment it is told. An attribute is there if and only if all the facts
 // that it needs are.
-type facts uint16
+type facts uint32
 
 const (
 	hasRemoteAddress facts = 1 << iota
@@ -29,6 +30,11 @@ const (
 	hasWay
 	hasSide
 	hasError
+	ofConnection // what is told is the connection, not an exchange on it
+	hasServer    // a request names the server
+	hasServerPort
+	hasProtocol
+	hasVersion
 )
 
 func (f *facts) add(fact facts, holds bool) {
@@ -54,8 +60,9 @@ type attribute struct {
 	put    func(pcommon.Value, *report)
 }
 
-// attributes are all attributes of log records and spans, in the order in which they are written. The log record and
-// the span of one ending have the same ones, so that they cannot disagree.
+// attributes are all attributes of log records and spans, in the order in which they are written; exchanges add their own
+// behind them. The log record and the span of one ending have the same ones, so that they cannot disagree. Of rows with
+// the same key the first that applies is taken.
 var attributes = [...]attribute{
 	{connectionID, always, 0, func(v pcommon.Value, r *report) { v.SetStr(r.id) }},
 
@@ -63,6 +70,8 @@ var attributes = [...]attribute{
 	{networkPeerPort, stable, hasRemotePort, putRemotePort},
 	{networkLocalAddress, stable, hasLocalAddress, putLocalAddress},
 	{networkLocalPort, stable, hasLocalPort, putLocalPort},
+	{serverAddress, stable, hasServer, putServer},
+	{serverPort, stable, hasServerPort, putServerPort},
 	{serverAddress, stable, hasRemoteAddress | isClient, putRemoteAddress},
 	{serverPort, stable, hasRemotePort | isClient, putRemotePort},
 	{serverAddress, stable, hasLocalAddress | isServer, putLocalAddress},
@@ -72,6 +81,8 @@ var attributes = [...]attribute{
 	{networkTransport, stable, 0, text("tcp")},
 	{networkType, stable, isIPv4, text("ipv4")},
 	{networkType, stable, isIPv6, text("ipv6")},
+	{networkProtocolName, stable, hasProtocol, putProtocol},
+	{networkProtocolVersion, stable, hasVersion, putVersion},
 
 	{netSockPeerAddr, net, hasRemoteAddress, putRemoteAddress},
 	{netSockPeerPort, net, hasRemotePort, putRemotePort},
@@ -79,22 +90,26 @@ var attributes = [...]attribute{
 	{netSockHostAddr, net, hasLocalAddress, putLocalAddress},
 	{netSockHostPort, net, hasLocalPort, putLocalPort},
 	{netHostIP, net, hasLocalAddress, putLocalAddress},
+	{netPeerName, net, hasServer | isClient, putServer},
+	{netPeerPort, net, hasServerPort | isClient, putServerPort},
 	{netPeerName, net, hasRemoteAddress, putRemoteAddress},
 	{netPeerPort, net, hasRemotePort, putRemotePort},
+	{netHostName, net, hasServer | isServer, putServer},
+	{netHostPort, net, hasServerPort | isServer, putServerPort},
 	{netHostName, net, hasLocalAddress | isServer, putLocalAddress},
 	{netHostPort, net, hasLocalPort | isServer, putLocalPort},
 	{netTransport, net, 0, text("ip_tcp")},
 	{netSockFamily, net, isIPv4, text("inet")},
 	{netSockFamily, net, isIPv6, text("inet6")},
+	{netProtocolName, net, hasProtocol, putProtocol},
+	{netProtocolVersion, net, hasVersion, putVersion},
 
-	{role, always, isClient, text("client")},
-	{role, always, isServer, text("server")},
+	{role, always, isClient | ofConnection, text("client")},
+	{role, always, isServer | ofConnection, text("server")},
 	{roleSource, always, 0, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(roleSourceNames[:], r.connection.RoleSource))
 	}},
-	{capture, always, 0, func(v pcommon.Value, r *report) {
-		v.SetStr(nameOf(captureNames[:], r.connection.Capture))
-	}},
+	{capture, always, 0, func(v pcommon.Value, r *report) { v.SetStr(r.capture) }},
 	{addressSource, always, 0, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(addressSourceNames[:], r.connection.AddressSource))
 	}},
@@ -140,6 +155,10 @@ func putRemoteAddress(v pcommon.Value, r *report) { v.SetStr(r.remote) }
 func putRemotePort(v pcommon.Value, r *report)    { v.SetInt(int64(r.connection.Remote.Port())) }
 func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
 func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
+func putServer(v pcommon.Value, r *report)        { v.SetStr(r.exchange.Server) }
+func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.ServerPort)) }
+func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }
+func putVersion(v pcommon.Value, r *report)       { v.SetStr(r.exchange.Version) }
 
 var (
 	roleSourceNames = [...]string{
@@ -157,6 +176,12 @@ var (
 		socket.CaptureComplete:        "complete",
 		socket.CaptureGap:             "gap",
 		socket.CaptureJoinedMidstream: "joined_midstream",
+	}
+	exchangeCaptureNames = [...]string{
+		protocol.CaptureComplete:  "complete",
+		protocol.CaptureTruncated: "truncated",
+		protocol.CaptureGap:       "gap",
+		protocol.CaptureJoined:    "joined_midstream",
 	}
 	wayNames = [...]string{
 		socket.WayUnknown:  "unknown",

@@ -9,6 +9,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
@@ -68,6 +69,43 @@ func BenchmarkClosed(b *testing.B) {
 	benchmarkTelling(b, socket.End{Way: socket.WayFIN, By: socket.SideRemote}, (*Builder).Closed)
 }
 
+// request is what the HTTP parsers tell of a request to a server.
+func request() *protocol.Exchange {
+	x := &protocol.Exchange{
+		Protocol: "http", Version: "1.1", Name: "GET", Server: "shop.example.com", ServerPort: 8080,
+		Parent: protocol.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Flags: 1},
+	}
+	x.Text("http.request.method", []byte("GET"))
+	x.Text("url.scheme", []byte("http"))
+	x.Text("url.path", []byte("/api/v1/items/42"))
+	x.Text("url.query", []byte("page=2"))
+	x.Text("user_agent.original", []byte("Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101"))
+	x.Int("http.response.status_code", 200)
+	return x
+}
+
+// One operation is one exchange.
+func BenchmarkExchange(b *testing.B) {
+	for _, c := range [...]struct {
+		name      string
+		addresses AddressAttributes
+	}{{"both", AddressBoth}, {"stable", AddressStable}, {"net", AddressNet}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			builder, batch := NewBuilder(Options{Traces: true, Addresses: c.addresses}), benchmarkBatch(socket.End{})
+			x := request()
+			for i := 0; b.Loop(); i++ {
+				connection := &batch[i%len(batch)]
+				connection.Exchanges++
+				builder.Exchanged(connection, x, connection.StartedAt, connection.StartedAt+1e6)
+				if i%len(batch) == len(batch)-1 {
+					builder.Take()
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkFailed(b *testing.B) {
 	benchmarkTelling(b, socket.End{Way: socket.WayRST, By: socket.SideRemote}, (*Builder).Failed)
 }
@@ -99,6 +137,21 @@ func BenchmarkFloor(b *testing.B) {
 			}
 			span.CopyTo(copies.AppendEmpty())
 		}
+	})
+	batch[1].Exchanges = 1
+	builder.Exchanged(&batch[1], request(), 0, 1)
+	_, traces = builder.Take()
+	b.Run("exchange", func(b *testing.B) {
+		b.ReportAllocs()
+		span := traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+		copies := ptrace.NewSpanSlice()
+		for i := 0; b.Loop(); i++ {
+			if i%len(batch) == 0 {
+				copies = ptrace.NewSpanSlice()
+			}
+			span.CopyTo(copies.AppendEmpty())
+		}
+		b.ReportMetric(float64(span.Attributes().Len()), "attributes")
 	})
 }
 

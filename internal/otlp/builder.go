@@ -1,7 +1,8 @@
-// Package otlp turns connections into OTLP data: log records and spans.
+// Package otlp turns connections, and the exchanges on them, into OTLP data: log records and spans.
 package otlp
 
 import (
+	"hash/maphash"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -28,7 +29,7 @@ type SpanPolicy uint8
 
 // The policies.
 const (
-	SpansAuto   SpanPolicy = iota // attempts that failed, and connections of which no protocol was parsed
+	SpansAuto   SpanPolicy = iota // attempts that failed, and connections of which no exchange was told
 	SpansAlways                   // every attempt and every connection
 	SpansNever                    // none
 )
@@ -56,6 +57,8 @@ type Builder struct {
 	identity identity
 	shapes   shapes
 	texts    addressTexts
+	ids      connectionIDs
+	interned interned
 
 	logs    plog.Logs
 	traces  ptrace.Traces
@@ -80,6 +83,7 @@ func NewBuilder(options Options) *Builder {
 		options:  options,
 		identity: newIdentity(options.HostID),
 		shapes:   newShapes(options.Addresses),
+		interned: interned{seed: maphash.MakeSeed()},
 		logs:     plog.NewLogs(),
 		traces:   ptrace.NewTraces(),
 		groups:   make(map[*process.Info]*group),
@@ -111,7 +115,7 @@ func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 }
 
 func (b *Builder) tell(c *socket.Connection, h *happening) {
-	spanned := b.hasSpan(c)
+	spanned := b.hasSpan(c, h)
 	needsSpan := spanned && h.span != ""
 	if !b.options.Logs && !needsSpan {
 		return
@@ -119,7 +123,7 @@ func (b *Builder) tell(c *socket.Connection, h *happening) {
 	r := &b.report
 	r.read(c, h, &b.texts)
 	r.group = b.groupOf(c.Process)
-	r.id = b.identity.connectionID(c.ID)
+	r.id = b.ids.of(c.ID, &b.identity)
 	switch attributes := b.shapes.of(r.facts); {
 	case b.options.Logs && needsSpan:
 		written := b.addRecord(r, h, spanned).Attributes()
@@ -133,11 +137,16 @@ func (b *Builder) tell(c *socket.Connection, h *happening) {
 	r.connection, r.group = nil, nil // theirs is over
 }
 
-// hasSpan says whether a connection has, or will have, a span of its own.
-//
-// SpansAuto is SpansAlways as long as there is no protocol that is parsed.
-func (b *Builder) hasSpan(*socket.Connection) bool {
-	return b.options.Traces && b.options.ConnectionSpans != SpansNever
+// hasSpan says whether a connection is known to have, or to get, a span of its own. With SpansAuto that shows at its end.
+func (b *Builder) hasSpan(c *socket.Connection, h *happening) bool {
+	switch {
+	case !b.options.Traces || b.options.ConnectionSpans == SpansNever:
+		return false
+	case b.options.ConnectionSpans == SpansAlways || h == &failure:
+		return true
+	default:
+		return h == &closing && c.Exchanges == 0
+	}
 }
 
 // addRecord adds a log record, all but its attributes.

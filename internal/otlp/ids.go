@@ -13,7 +13,7 @@ import (
 // Each id has a key of its own: no two connections of a host share an id, because mix is a bijection, and for two hosts
 // to meet in a 128-bit trace id both of its keys would have to differ by the same bits.
 type identity struct {
-	connection, traceHigh, traceLow, span uint64
+	connection, traceHigh, traceLow, span, exchange uint64
 }
 
 func newIdentity(host uint64) identity {
@@ -21,7 +21,7 @@ func newIdentity(host uint64) identity {
 		host += goldenGamma
 		return mix(host)
 	}
-	return identity{connection: next(), traceHigh: next(), traceLow: next(), span: next()}
+	return identity{connection: next(), traceHigh: next(), traceLow: next(), span: next(), exchange: next()}
 }
 
 // goldenGamma is the odd number nearest to 2^64 divided by the golden ratio, the increment of splitmix64.
@@ -45,10 +45,20 @@ func (i identity) connectionID(number uint64) string {
 	return string(digits[:])
 }
 
-func (i identity) traceID(number uint64) pcommon.TraceID {
+func (i identity) traceID(number uint64) pcommon.TraceID { return i.traceIDOf(number, number) }
+
+// exchangeIDs are the ids of a connection's nth exchange; the trace id is that of the trace it starts, if it starts one.
+// No two exchanges of a host share a trace id: of two connections the first halves differ, and of two exchanges of one
+// connection the second.
+func (i identity) exchangeIDs(number, ordinal uint64) (pcommon.TraceID, pcommon.SpanID) {
+	exchange := mix(i.exchange^number) + ordinal*goldenGamma
+	return i.traceIDOf(number, exchange), i.spanID(exchange)
+}
+
+func (i identity) traceIDOf(high, low uint64) pcommon.TraceID {
 	var id pcommon.TraceID
-	binary.BigEndian.PutUint64(id[:8], mix(i.traceHigh^number))
-	binary.BigEndian.PutUint64(id[8:], mix(i.traceLow^number))
+	binary.BigEndian.PutUint64(id[:8], mix(i.traceHigh^high))
+	binary.BigEndian.PutUint64(id[8:], mix(i.traceLow^low))
 	if id.IsEmpty() {
 		id[15] = 1 // all zero means "none"
 	}

@@ -22,12 +22,15 @@ const (
 	networkPeerPort     = "network.peer.port"
 	networkLocalAddress = "network.local.address" // local end of the socket
 	networkLocalPort    = "network.local.port"
-	serverAddress       = "server.address" // the end that accepts, whichever side it is told from
+	serverAddress       = "server.address" // the end that accepts, or what a request calls it, whichever side it is told from
 	serverPort          = "server.port"
 	clientAddress       = "client.address" // the end that connects; told by the server only
 	clientPort          = "client.port"
 	networkTransport    = "network.transport" // "tcp"
 	networkType         = "network.type"      // "ipv4", "ipv6"
+
+	networkProtocolName    = "network.protocol.name" // "http"; of exchanges only
+	networkProtocolVersion = "network.protocol.version"
 )
 
 // Addresses as the conventions named them before 1.21, and in part before 1.13: dashboards of that time still ask for
@@ -45,12 +48,15 @@ const (
 	netHostPort     = "net.host.port"
 	netTransport    = "net.transport"   // "ip_tcp"
 	netSockFamily   = "net.sock.family" // "inet", "inet6"
+
+	netProtocolName    = "net.protocol.name" // of exchanges only
+	netProtocolVersion = "net.protocol.version"
 )
 
 // What a connection was, and how that is known.
 const (
 	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same on everything that is told of a connection
-	role          = "socketflow.role"           // "client", "server"; absent if not known
+	role          = "socketflow.role"           // "client", "server"; absent if not known. An exchange's is its span's kind
 	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "unknown"
 	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
 	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
@@ -59,7 +65,7 @@ const (
 
 // How a connection went. Counts are those of the whole connection.
 const (
-	errorType        = "error.type"          // errno name; "canceled": the program gave up; "_OTHER": cause not known
+	errorType        = "error.type"          // errno name; "canceled": the program gave up; "_OTHER": cause not known; or the protocol's
 	duration         = "socketflow.duration" // seconds, from what is called the start to the end
 	bytesSent        = "socketflow.bytes.sent"
 	bytesReceived    = "socketflow.bytes.received"

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
@@ -21,25 +22,29 @@ type happening struct {
 
 // The happenings.
 var (
-	opening = happening{event: eventOpen, sentence: appendOpened}
+	opening = happening{event: eventOpen, facts: ofConnection, sentence: appendOpened}
 	closing = happening{
-		event: eventClose, span: spanConnection, facts: hasEnded | wasEstablished,
+		event: eventClose, span: spanConnection, facts: ofConnection | hasEnded | wasEstablished,
 		err: errorOfClosing, sentence: appendClosed,
 	}
 	failure = happening{
-		event: eventFail, span: spanConnect, facts: hasEnded,
+		event: eventFail, span: spanConnect, facts: ofConnection | hasEnded,
 		err: errorOfFailure, sentence: appendFailed,
 	}
+	exchanging = happening{}
 )
 
-// report is what is told of one connection, read once for both signals.
+// report is what is told of one connection, read once for both signals, or of an exchange on it.
 type report struct {
 	connection    *socket.Connection
+	exchange      *protocol.Exchange // nil: it is the connection that is told
 	group         *group
 	facts         facts
 	err           errno
 	id            string
 	local, remote string // the addresses, "" where not known
+	capture       string
+	interned      *interned
 }
 
 var factsOfRole = [...]facts{event.RoleUnknown: 0, event.RoleClient: isClient, event.RoleServer: isServer}
@@ -52,7 +57,9 @@ var kinds = [...]ptrace.SpanKind{
 
 // read fills the report with a connection.
 func (r *report) read(c *socket.Connection, h *happening, texts *addressTexts) {
-	*r = report{connection: c, facts: h.facts | entry(factsOfRole[:], c.Role)}
+	*r = report{
+		connection: c, facts: h.facts | entry(factsOfRole[:], c.Role), capture: nameOf(captureNames[:], c.Capture),
+	}
 	r.remote = r.readAddress(c.Remote.Addr(), texts)
 	r.local = r.readAddress(c.Local.Addr(), texts)
 	if h.err != nil {
@@ -63,10 +70,22 @@ func (r *report) read(c *socket.Connection, h *happening, texts *addressTexts) {
 	r.facts.add(hasLocalAddress, r.local != "")
 	r.facts.add(hasLocalPort, c.Local.Port() != 0)
 	r.facts.add(hasNetNS, c.NetNS != 0)
-	r.facts.add(hasRTT, c.Stats.RTT != 0)
-	r.facts.add(hasWay, c.End.Way != socket.WayUnknown)
-	r.facts.add(hasSide, c.End.By != socket.SideUnknown)
+	if h.facts&hasEnded != 0 {
+		r.facts.add(hasRTT, c.Stats.RTT != 0)
+		r.facts.add(hasWay, c.End.Way != socket.WayUnknown)
+		r.facts.add(hasSide, c.End.By != socket.SideUnknown)
+	}
 	r.facts.add(hasError, r.err.name != "")
+}
+
+// readExchange fills the report with an exchange on the connection that it was filled with.
+func (r *report) readExchange(x *protocol.Exchange) {
+	r.exchange, r.err.name, r.capture = x, x.Error, nameOf(exchangeCaptureNames[:], x.Capture)
+	r.facts.add(hasError, x.Error != "")
+	r.facts.add(hasServer, x.Server != "")
+	r.facts.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
+	r.facts.add(hasProtocol, x.Protocol != "")
+	r.facts.add(hasVersion, x.Version != "")
 }
 
 // readAddress returns an address as text, "" if there is none: the zero Addr, 0.0.0.0 and :: are what is left where none

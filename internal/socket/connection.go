@@ -6,16 +6,18 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// Connection is one end of a TCP connection, as far as it is known when it is told. All of a connection's reports
+// Connection is one end of a connection over TCP, or between Unix stream sockets, as far as it is known when it is told. All of a connection's reports
 // agree in ID, Process, addresses and StartedAt.
 type Connection struct {
 	ID            uint64        // the same in every report of this connection, and in no other connection's
 	Process       *process.Info // never nil; with PID 0 when the owner is not known
 	Local         netip.AddrPort
 	Remote        netip.AddrPort
-	NetNS         uint32 // inode of the network namespace
+	Unix          *event.Unix // instead of addresses, between sockets of the family AF_UNIX
+	NetNS         uint32      // inode of the network namespace
 	Role          event.Role
 	RoleSource    event.RoleSource
 	AddressSource AddressSource
@@ -26,6 +28,7 @@ type Connection struct {
 	End           End   // how it ended
 	Errno         uint32
 	Stats         event.Ending // counts, valid once it has ended
+	Exchanges     uint64       // how many exchanges were told of it, the present one included
 }
 
 // AddressSource is where the addresses were read.
@@ -77,9 +80,12 @@ type End struct {
 	By  Side
 }
 
-// Sink is told of connections. The pointer is valid during the call only.
+// Sink is told of connections, and of the exchanges on them. Pointers are valid during the call only.
 type Sink interface {
 	Opened(c *Connection)
 	Closed(c *Connection)
 	Failed(c *Connection)
+	// Exchanged is told of an exchange: it is the c.Exchanges-th of its connection, and lasted from start to end (Unix
+	// time, ns).
+	Exchanged(c *Connection, x *protocol.Exchange, start, end int64)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 )
 
@@ -18,6 +19,18 @@ type Options struct {
 	// Judge tells the kernel which selection rules a process meets. It is only called with a Selection that is not
 	// empty.
 	Judge func(id process.ID, generation uint32, rules uint64)
+
+	// Protocols are looked for in what connections carry, the first that recognises its own is taken. None: data is
+	// ignored.
+	Protocols []protocol.Protocol
+	Settings  protocol.Settings
+	// Want tells the kernel what is wanted of a connection's data. It is only called with Protocols.
+	Want func(cookie uint64, w event.Want)
+	// PayloadLimit and PayloadRun bound how much is captured of a call, and of a run of calls in one direction, once the
+	// protocol is known; bytes.
+	PayloadLimit, PayloadRun uint32
+	// ErrnoName is the name of a Linux error number.
+	ErrnoName func(uint32) string
 }
 
 const (
@@ -26,6 +39,9 @@ const (
 	acceptWait = time.Second
 	// processGrace is how long an ended process is remembered: its last connections may take their time to close.
 	processGrace = 2 * time.Minute
+	// dataWait is how long the end of a conversation waits for the data that came before it: the hook that tells of data
+	// runs behind the transfer, and another CPU may have closed the connection in between.
+	dataWait = 50 * time.Millisecond
 )
 
 // Stats counts what a Table did. It may be read while the table works.
@@ -33,11 +49,22 @@ type Stats struct {
 	Opened, Closed, Failed atomic.Uint64 // connections told
 	Unaccepted             atomic.Uint64 // of these, told under the owner of their listener
 	Tracked                atomic.Int64  // connections followed now
+	TrackedUnix            atomic.Int64  // of these, between sockets of the family AF_UNIX
 	Processes              atomic.Int64  // processes remembered now
 	EvictedFull            atomic.Uint64 // connections forgotten: the table was full
 	EvictedLost            atomic.Uint64 // connections forgotten: the kernel's report of their close was lost
 	EvictedExited          atomic.Uint64 // ended processes forgotten early: the table was full
 	EvictedLive            atomic.Uint64 // living processes forgotten: the table was full
+
+	Exchanges    []atomic.Uint64 // told, by the index of their protocol in Options.Protocols
+	Troubles     [protocol.Troubles]atomic.Uint64
+	Recognised   atomic.Uint64 // conversations whose protocol was found
+	Unrecognised atomic.Uint64 // conversations that were given up: they speak nothing that is parsed
+	Payload      atomic.Uint64 // bytes captured
+	Truncated    atomic.Uint64 // bytes not captured of what was wanted: a bound bit, or their memory could not be read
+	Lost         atomic.Uint64 // bytes lost of what was wanted
+	Overlapping  atomic.Uint64 // bytes dropped: threads used one direction at once, their order is not known
+	Strays       atomic.Uint64 // data events of connections that are not followed
 }
 
 // Table follows the connections of one shard. It is for one goroutine.
@@ -53,7 +80,8 @@ type Table struct {
 	connections map[uint64]*connection // by cookie
 	oldest      list
 	free        *connection
-	waiting     queue
+	waiting     queue // for an accept, or for data that has arrived and has not been received
+	ending      queue // for data that was transferred before the end
 	refused     refusals
 	unnamed     uint64 // attempts that failed before their socket had a cookie
 	matches     map[*process.Info]uint64
@@ -78,6 +106,9 @@ type connection struct {
 	closed     bool // while it waited
 	closedAt   uint64
 	ending     event.Ending
+	end        End
+	talk       *conversation // nil: its data is not followed
+	exchanges  uint64
 	prev, next *connection // by age
 }
 
@@ -91,7 +122,8 @@ func NewTable(opts Options, reader *process.Reader, sink Sink) (*Table, error) {
 		return nil, err
 	}
 	return &Table{
-		opts: opts, sink: sink, reader: reader, processes: processes, stats: &Stats{},
+		opts: opts, sink: sink, reader: reader, processes: processes,
+		stats:       &Stats{Exchanges: make([]atomic.Uint64, len(opts.Protocols))},
 		connections: make(map[uint64]*connection),
 		matches:     make(map[*process.Info]uint64),
 	}, nil
@@ -106,6 +138,7 @@ func (t *Table) Tick(monotonic uint64, wall time.Time) {
 	t.clock.Sync(monotonic, wall)
 	t.now = wall
 	t.expire(monotonic - min(monotonic, uint64(acceptWait)))
+	t.expireEnding(monotonic - min(monotonic, uint64(dataWait)))
 	t.processes.Expire(wall)
 	t.stats.Tracked.Store(int64(len(t.connections)))
 	t.stats.Processes.Store(int64(t.processes.Len()))
@@ -115,12 +148,20 @@ func (t *Table) Tick(monotonic uint64, wall time.Time) {
 }
 
 // Flush tells of everything that waits, for nothing more will come.
-func (t *Table) Flush() { t.expire(^uint64(0)) }
+func (t *Table) Flush() {
+	t.expire(^uint64(0))
+	t.expireEnding(^uint64(0))
+	for c := t.oldest.first; c != nil; c = c.next {
+		t.abandon(c)
+	}
+}
 
 // Handle takes in one event. Events of one socket come in the order in which they happened, except that the accept of a
 // connection may come after its close.
 func (t *Table) Handle(e *event.Event) {
 	switch e.Kind {
+	case event.KindData:
+		t.data(e)
 	case event.KindProcess:
 		t.describe(e)
 	case event.KindExit:
@@ -131,6 +172,8 @@ func (t *Table) Handle(e *event.Event) {
 		t.accept(e)
 	case event.KindClose:
 		t.close(e)
+	case event.KindPeerClose:
+		t.peerClose(e)
 	case event.KindFail:
 		t.fail(e)
 	case event.KindConnectError:
@@ -149,13 +192,47 @@ func (t *Table) Handle(e *event.Event) {
 func (t *Table) Forget(monotonic uint64) {
 	for c := t.oldest.first; c != nil; {
 		next := c.next
-		if c.seen < monotonic && !c.closed {
+		switch {
+		case c.seen >= monotonic || c.closed:
+		case c.flow.Unix != nil: // nothing else tells when neither end waits for the other's
+			c.closed, c.closedAt = true, max(monotonic, c.seen)
+			t.tellClosed(c)
+		default:
 			t.stats.EvictedLost.Add(1)
+			t.abandon(c)
 			t.remove(c)
 		}
 		c = next
 	}
 }
+
+// data is also the proof of who has accepted a connection, should that not have been seen.
+func (t *Table) data(e *event.Event) {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil {
+		t.stats.Strays.Add(1)
+		if len(t.opts.Protocols) > 0 {
+			t.opts.Want(e.Flow.Cookie, nothing)
+		}
+		return
+	}
+	if c.waiting && !c.closed {
+		t.accepted(c, e.Owner)
+	}
+	if c.talk != nil {
+		c.talk.data(e)
+	}
+	if c.closed && !c.waiting && c.ending.Unread > 0 {
+		c.ending.Unread -= min(c.ending.Unread, e.Data.Length)
+		if c.ending.Unread == 0 {
+			t.tellClosed(c)
+		}
+	}
+}
+
+var nothing = event.Want{Until: [event.Directions]uint64{event.Never, event.Never}}
+
+func (t *Table) want(v *conversation) { t.opts.Want(v.connection.flow.Cookie, v.wanted) }
 
 func (t *Table) describe(e *event.Event) {
 	info := t.reader.Describe(*e.Process)
@@ -206,7 +283,8 @@ func (t *Table) open(e *event.Event) {
 	c.started = e.Started
 	c.startedAt = t.clock.Unix(e.Started)
 	c.openedAt = c.startedAt + int64(e.Time-min(e.Started, e.Time))
-	if e.Flow.Role == event.RoleServer {
+	c.existing = e.Existing
+	if e.Flow.Role == event.RoleServer && e.Flow.Unix == nil {
 		c.waiting = true
 		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
 		return
@@ -223,13 +301,17 @@ func (t *Table) accept(e *event.Event) {
 		c.startedAt = t.clock.Unix(e.Time)
 		c.openedAt = c.startedAt
 	}
-	c.owner = t.owner(e.Owner)
+	t.accepted(c, e.Owner)
+}
+
+func (t *Table) accepted(c *connection, owner process.ID) {
+	c.owner = t.owner(owner)
 	c.waiting = false
 	c.ignored = !t.observes(c.owner, &c.flow)
 	if !c.opened {
 		t.tellOpened(c)
 	}
-	if c.closed {
+	if c.closed && !t.awaitsData(c) {
 		t.tellClosed(c)
 	}
 }
@@ -265,11 +347,60 @@ func (t *Table) close(e *event.Event) {
 	c.closed = true
 	c.closedAt = e.Time
 	c.ending = e.Ending
-	if c.waiting {
-		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
-		return
+	c.end = endOf(&c.ending)
+	if e.Flow.Unix != nil {
+		c.end = End{WayFIN, SideRemote}
+		if e.Kind == event.KindPeerClose {
+			c.end.By = SideLocal
+		}
 	}
-	t.tellClosed(c)
+	if e.Ending.FINReceived && c.ending.Unread > 0 {
+		c.ending.Unread-- // the FIN
+	}
+	switch {
+	case c.waiting:
+		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
+	case !t.awaitsData(c):
+		t.tellClosed(c)
+	case c.ending.Unread > 0:
+		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
+	default:
+		t.ending.push(waiter{e.Flow.Cookie, e.Time})
+	}
+}
+
+// peerClose is the end of a connection within the host, as the other end has seen it.
+func (t *Table) peerClose(e *event.Event) {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil || c.closed {
+		return // it has not been used, or has seen the end itself
+	}
+	t.close(e)
+}
+
+// awaitsData says whether there may be more data of a connection that has been closed.
+func (t *Table) awaitsData(c *connection) bool {
+	if c.talk == nil || c.talk.mute || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
+		return false
+	}
+	// What this side has not received when it resets the connection it never will.
+	if c.end == (End{WayRST, SideLocal}) {
+		c.ending.Unread = 0
+	}
+	return true
+}
+
+// expireEnding tells of the conversations that ended before monotonic.
+func (t *Table) expireEnding(monotonic uint64) {
+	for {
+		w, ok := t.ending.popBefore(monotonic)
+		if !ok {
+			return
+		}
+		if c := t.connections[w.cookie]; c != nil && c.closed && c.closedAt == w.time {
+			t.tellClosed(c)
+		}
+	}
 }
 
 // expire tells under their listener's owner of the connections that were opened or closed before monotonic and still
@@ -318,7 +449,12 @@ func (t *Table) connectError(e *event.Event) {
 // add begins to follow the connection of e. Whatever was known under its cookie is over.
 func (t *Table) add(e *event.Event) *connection {
 	if old := t.connections[e.Flow.Cookie]; old != nil {
-		t.remove(old)
+		if old.closed && !old.waiting {
+			t.tellClosed(old)
+		} else {
+			t.abandon(old)
+			t.remove(old)
+		}
 	}
 	if len(t.connections) >= t.opts.Sockets {
 		t.evict(t.oldest.first)
@@ -334,7 +470,13 @@ func (t *Table) add(e *event.Event) *connection {
 		flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
 		ignored: !t.observes(owner, &e.Flow),
 	}
+	if len(t.opts.Protocols) > 0 {
+		c.talk = &conversation{table: t, connection: c, joined: e.Existing}
+	}
 	t.connections[e.Flow.Cookie] = c
+	if e.Flow.Unix != nil {
+		t.stats.TrackedUnix.Add(1)
+	}
 	t.oldest.append(c)
 	return c
 }
@@ -350,11 +492,22 @@ func (t *Table) evict(c *connection) {
 		return
 	}
 	t.stats.EvictedFull.Add(1)
+	t.abandon(c)
 	t.remove(c)
+}
+
+// abandon ends the conversation of a connection that is not followed any more.
+func (t *Table) abandon(c *connection) {
+	if c.talk != nil {
+		c.talk.abandon(c.seen)
+	}
 }
 
 func (t *Table) remove(c *connection) {
 	delete(t.connections, c.flow.Cookie)
+	if c.flow.Unix != nil {
+		t.stats.TrackedUnix.Add(-1)
+	}
 	t.oldest.remove(c)
 	*c = connection{next: t.free}
 	t.free = c
@@ -371,6 +524,9 @@ func (t *Table) tellOpened(c *connection) {
 }
 
 func (t *Table) tellClosed(c *connection) {
+	if c.talk != nil {
+		c.talk.end(&c.ending, c.closedAt, t.reason(c))
+	}
 	if !c.ignored {
 		t.stats.Closed.Add(1)
 		t.fill(c)
@@ -378,7 +534,7 @@ func (t *Table) tellClosed(c *connection) {
 		if c.started != 0 && c.closedAt >= c.started {
 			t.out.EndedAt = c.startedAt + int64(c.closedAt-c.started)
 		}
-		t.out.End = endOf(&c.ending)
+		t.out.End = c.end
 		t.out.Errno = c.ending.Errno
 		t.out.Stats = c.ending
 		t.sink.Closed(&t.out)
@@ -386,11 +542,23 @@ func (t *Table) tellClosed(c *connection) {
 	t.remove(c)
 }
 
+// reason is the name of the error that ended a connection, if one did.
+func (t *Table) reason(c *connection) string {
+	switch {
+	case c.end.Way == WayRST && c.end.By == SideRemote:
+		return t.opts.ErrnoName(errnoConnReset)
+	case c.ending.Errno != 0:
+		return t.opts.ErrnoName(c.ending.Errno)
+	default:
+		return ""
+	}
+}
+
 func (t *Table) fill(c *connection) {
 	t.out = Connection{
-		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
+		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, Unix: c.flow.Unix, NetNS: c.flow.NetNS,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: AddressSourceSock, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt,
+		OpenedAt: c.openedAt, Exchanges: c.exchanges,
 	}
 	switch {
 	case c.existing:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 )
 
@@ -31,6 +32,9 @@ func (r *recorder) add(what string, c *Connection) {
 func (r *recorder) Opened(c *Connection) { r.add("opened", c) }
 func (r *recorder) Closed(c *Connection) { r.add("closed", c) }
 func (r *recorder) Failed(c *Connection) { r.add("failed", c) }
+func (r *recorder) Exchanged(c *Connection, _ *protocol.Exchange, _, _ int64) {
+	r.add("exchanged", c)
+}
 
 // told are the reports without their ids, as text.
 func (r *recorder) told() []string {
@@ -333,6 +337,8 @@ type sinkFuncs struct{ opened, closed func(*Connection) }
 func (s sinkFuncs) Opened(c *Connection) { s.opened(c) }
 func (s sinkFuncs) Closed(c *Connection) { s.closed(c) }
 func (s sinkFuncs) Failed(*Connection)   {}
+
+func (s sinkFuncs) Exchanged(*Connection, *protocol.Exchange, int64, int64) {}
 
 func TestNoAllocationPerConnection(t *testing.T) {
 	table, _ := newTestTable(t, nil)

@@ -30,16 +30,22 @@ type TelemetryBuilder struct {
 	registrations                   []metric.Registration
 	SocketflowConnections           metric.Int64ObservableCounter
 	SocketflowConnectionsUnaccepted metric.Int64ObservableCounter
+	SocketflowConversations         metric.Int64ObservableCounter
+	SocketflowDataStrays            metric.Int64ObservableCounter
 	SocketflowDecodeErrors          metric.Int64ObservableCounter
+	SocketflowExchanges             metric.Int64ObservableCounter
 	SocketflowItemsRefused          metric.Int64ObservableCounter
 	SocketflowKernelEvents          metric.Int64ObservableCounter
 	SocketflowKernelEventsLost      metric.Int64ObservableCounter
 	SocketflowKernelEventsMissed    metric.Int64ObservableCounter
 	SocketflowKernelPrograms        metric.Int64ObservableUpDownCounter
+	SocketflowPayloadBytes          metric.Int64ObservableCounter
+	SocketflowPayloadMissing        metric.Int64ObservableCounter
 	SocketflowProcessesDescribed    metric.Int64ObservableCounter
 	SocketflowProcessesEvicted      metric.Int64ObservableCounter
 	SocketflowProcessesMapFull      metric.Int64ObservableCounter
 	SocketflowProcessesTracked      metric.Int64ObservableUpDownCounter
+	SocketflowProtocolTroubles      metric.Int64ObservableCounter
 	SocketflowSocketsEvicted        metric.Int64ObservableCounter
 	SocketflowSocketsIgnored        metric.Int64ObservableCounter
 	SocketflowSocketsTracked        metric.Int64ObservableUpDownCounter
@@ -87,12 +93,57 @@ func (builder *TelemetryBuilder) RegisterSocketflowConnectionsUnacceptedCallback
 	return nil
 }
 
+// RegisterSocketflowConversationsCallback sets callback for observable SocketflowConversations metric.
+func (builder *TelemetryBuilder) RegisterSocketflowConversationsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowConversations, obs: o})
+		return nil
+	}, builder.SocketflowConversations)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowDataStraysCallback sets callback for observable SocketflowDataStrays metric.
+func (builder *TelemetryBuilder) RegisterSocketflowDataStraysCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowDataStrays, obs: o})
+		return nil
+	}, builder.SocketflowDataStrays)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowDecodeErrorsCallback sets callback for observable SocketflowDecodeErrors metric.
 func (builder *TelemetryBuilder) RegisterSocketflowDecodeErrorsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.SocketflowDecodeErrors, obs: o})
 		return nil
 	}, builder.SocketflowDecodeErrors)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowExchangesCallback sets callback for observable SocketflowExchanges metric.
+func (builder *TelemetryBuilder) RegisterSocketflowExchangesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowExchanges, obs: o})
+		return nil
+	}, builder.SocketflowExchanges)
 	if err != nil {
 		return err
 	}
@@ -177,6 +228,36 @@ func (builder *TelemetryBuilder) RegisterSocketflowKernelProgramsCallback(cb met
 	return nil
 }
 
+// RegisterSocketflowPayloadBytesCallback sets callback for observable SocketflowPayloadBytes metric.
+func (builder *TelemetryBuilder) RegisterSocketflowPayloadBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowPayloadBytes, obs: o})
+		return nil
+	}, builder.SocketflowPayloadBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowPayloadMissingCallback sets callback for observable SocketflowPayloadMissing metric.
+func (builder *TelemetryBuilder) RegisterSocketflowPayloadMissingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowPayloadMissing, obs: o})
+		return nil
+	}, builder.SocketflowPayloadMissing)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowProcessesDescribedCallback sets callback for observable SocketflowProcessesDescribed metric.
 func (builder *TelemetryBuilder) RegisterSocketflowProcessesDescribedCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -228,6 +309,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowProcessesTrackedCallback(cb m
 		cb(ctx, &observerInt64{inst: builder.SocketflowProcessesTracked, obs: o})
 		return nil
 	}, builder.SocketflowProcessesTracked)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowProtocolTroublesCallback sets callback for observable SocketflowProtocolTroubles metric.
+func (builder *TelemetryBuilder) RegisterSocketflowProtocolTroublesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowProtocolTroubles, obs: o})
+		return nil
+	}, builder.SocketflowProtocolTroubles)
 	if err != nil {
 		return err
 	}
@@ -337,10 +433,28 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{connections}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowConversations, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_conversations",
+		metric.WithDescription("What connections carried, once it is known whether that is parsed. [Alpha]"),
+		metric.WithUnit("{conversations}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowDataStrays, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_data_strays",
+		metric.WithDescription("Reports of data on connections that are not followed. [Alpha]"),
+		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowDecodeErrors, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_decode_errors",
 		metric.WithDescription("Events of the kernel side that could not be understood. [Alpha]"),
 		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowExchanges, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_exchanges",
+		metric.WithDescription("Requests that were told of, with their responses. [Alpha]"),
+		metric.WithUnit("{exchanges}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowItemsRefused, err = builder.meter.Int64ObservableCounter(
@@ -373,6 +487,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{programs}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowPayloadBytes, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_payload_bytes",
+		metric.WithDescription("Bytes of connections that were wanted. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowPayloadMissing, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_payload_missing",
+		metric.WithDescription("System calls of which no payload, or not all, could be captured. [Alpha]"),
+		metric.WithUnit("{calls}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowProcessesDescribed, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_processes_described",
 		metric.WithDescription("Processes that were described, by what they could be described from. [Alpha]"),
@@ -395,6 +521,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_processes_tracked",
 		metric.WithDescription("Processes that are remembered at present, among them some that have exited. [Alpha]"),
 		metric.WithUnit("{processes}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowProtocolTroubles, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_protocol_troubles",
+		metric.WithDescription("Things in conversations that cost an exchange, or may have. [Alpha]"),
+		metric.WithUnit("{troubles}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowSocketsEvicted, err = builder.meter.Int64ObservableCounter(

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Stream sockets of the family AF_UNIX. No hook tells of their life: they are followed from their first bytes on, until one
+ * end sees the other's end, or user space misses them.
+ */
+#pragma once
+
+/* Copies a name, and returns its length. */
+static __always_inline __u8 read_name(char *name, struct unix_address *address)
+{
+	/* The length counts the family, and the NUL behind a path. */
+	__u32 length = address ? BPF_CORE_READ(address, len) - sizeof(__u16) : 0;
+
+	if (length > UNIX_PATH_LEN)
+		return 0;
+	if (length && bpf_probe_read_kernel(name, length, &address->name[0].sun_path))
+		return 0;
+	return length;
+}
+
+/*
+ * The end that has a name is the server's: an accepted socket has its listener's, and clients bind seldom. With names on
+ * both ends or on none nothing is known.
+ */
+static __always_inline void read_unix_flow(struct flow *flow, struct sock *sk, bool named, bool peer_named)
+{
+	const struct sock_common *skc = &sk->__sk_common;
+
+	flow->cookie = bpf_get_socket_cookie(sk);
+	flow->family = AF_UNIX;
+	flow->netns = bpf_core_field_exists(skc->skc_net.net) ? skc->skc_net.net->ns.inum : 0;
+	flow->role = named == peer_named ? ROLE_UNKNOWN : named ? ROLE_SERVER : ROLE_CLIENT;
+	flow->role_source = named == peer_named ? ROLE_SOURCE_UNKNOWN : ROLE_SOURCE_LISTENER;
+}
+
+/* The first bytes: by a task, which owns the socket from then on. */
+static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
+{
+	struct unix_sock *us = bpf_skc_to_unix_sock(sk);
+	struct owner owner;
+	struct process *known = current_owner(&owner);
+	struct unix_open_event *e;
+	__u8 existing = s->accepted_before;
+
+	if (!us)
+		return;
+	struct sock *peer = us->peer;
+	struct unix_address *address = us->addr, *peer_address = NULL;
+	if (peer)
+		peer_address = BPF_CORE_READ((struct unix_sock *)peer, addr);
+	set_owner(s, &owner);
+	s->task_pid = owner.pid;
+	s->started = s->established = bpf_ktime_get_ns();
+	read_unix_flow(&s->flow, sk, address, peer_address);
+	if ((excluded_pid && owner.pid == excluded_pid) || left_out(&owner, 0, 0)) {
+		s->ignored = 1;
+		count(COUNTER_IGNORED);
+		return;
+	}
+	__u32 shard = shard_of(s->flow.cookie);
+	introduce(&owner, known, shard);
+	struct slot slot = reserve(shard, EVENT_UNIX_OPEN, sizeof(*e));
+	e = slot.event;
+	if (!e)
+		return;
+	e->header.kind = EVENT_UNIX_OPEN;
+	e->header.pid = owner.pid;
+	e->header.time = s->started;
+	e->header.start = owner.start;
+	e->flow = s->flow;
+	e->cgroup = owner.cgroup;
+	e->existing = existing;
+	e->pad = 0;
+	e->peer_pid = BPF_CORE_READ(sk, sk_peer_pid, numbers[0].nr);
+	e->local_length = read_name(e->local, address);
+	e->remote_length = read_name(e->remote, peer_address);
+	submit(&slot, EVENT_UNIX_OPEN, sizeof(*e));
+}
+
+static __always_inline struct socket_state *follow_unix(struct sock *sk)
+{
+	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+
+	if (!s)
+		s = track(sk);
+	if (s && !s->established)
+		open_unix(sk, s);
+	return s;
+}
+
+static __always_inline void tell_unix_close(__u32 kind, const struct socket_state *s, __u64 cookie, __u32 mine)
+{
+	__u32 shard = shard_of(cookie);
+	struct slot slot = reserve(shard, kind, sizeof(struct close_event));
+	struct close_event *e = slot.event;
+
+	if (!e)
+		return;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.kind = kind;
+	e->header.pid = s->owner_pid;
+	e->header.time = bpf_ktime_get_ns();
+	e->header.start = s->owner_start;
+	e->flow = s->flow;
+	e->flow.cookie = cookie;
+	e->started = s->started;
+	e->established = s->established;
+	e->cgroup = s->cgroup;
+	e->accepted_before = s->accepted_before;
+	e->bytes_sent = s->streams[mine].position;
+	e->bytes_received = s->streams[!mine].position;
+	for (int i = 0; i < DIRECTIONS; i++) {
+		e->position[i] = s->streams[i ^ mine].position;
+		e->silent[i] = s->streams[i ^ mine].silent;
+	}
+	submit(&slot, kind, sizeof(*e));
+}
+
+/* A receive that found the end: the peer has closed, or was closed with its process. */
+static __always_inline void on_unix_end(struct sock *sk)
+{
+	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	struct unix_sock *us;
+	__u64 peer = 0;
+
+	if (!s || !s->established || s->closed || sk->sk_shutdown != SHUTDOWN_BOTH)
+		return;
+	s->closed = 1;
+	if (s->ignored)
+		return;
+	tell_unix_close(EVENT_CLOSE, s, s->flow.cookie, DIRECTION_SENT);
+	us = bpf_skc_to_unix_sock(sk);
+	if (us && us->peer)
+		peer = BPF_CORE_READ(us->peer, __sk_common.skc_cookie.counter);
+	if (peer)
+		tell_unix_close(EVENT_PEER_CLOSE, s, peer, DIRECTION_RECEIVED);
+}
+
+/* Before the programs: what it says from now on may be the middle of anything. */
+static __always_inline void on_existing_unix(struct bpf_iter__unix *ctx)
+{
+	struct unix_sock *us = ctx->unix_sk;
+	struct socket_state *s;
+	struct sock *sk;
+
+	if (!us)
+		return;
+	sk = (struct sock *)us;
+	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return;
+	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
+		return;
+	s = track(sk);
+	if (s)
+		s->accepted_before = 1;
+}

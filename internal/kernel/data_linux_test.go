@@ -1,0 +1,500 @@
+//go:build amd64 || arm64
+
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+func needPrivilege(t *testing.T) {
+	t.Helper()
+	switch {
+	case os.Geteuid() == 0:
+	case os.Getenv("CI") == "true":
+		t.Fatal("observing the host takes root, and CI=true says that nothing is to be skipped")
+	default:
+		t.Skip("observing the host takes root")
+	}
+}
+
+const (
+	testLimit = 8192
+	testRun   = 16384
+)
+
+// wire is a TCP connection of this process with itself, and what the kernel programs tell of it.
+type wire struct {
+	t              *testing.T
+	capture        *Capture
+	client, server int
+	cookies        [2]uint64 // of client and server
+	told           [2][event.Directions][]event.Data
+	ended          [2]event.Ending
+}
+
+const (
+	atClient = iota
+	atServer
+)
+
+// newWire connects; what is written to one end can be read at the other.
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	needPrivilege(t)
+	capture, err := Open(Options{
+		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{t: t, capture: capture}
+	t.Cleanup(func() { must(t, capture.Close()) })
+	w.client, w.server = connect(t)
+	for i, fd := range []int{w.client, w.server} {
+		cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_COOKIE)
+		must(t, err)
+		w.cookies[i] = cookie
+	}
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func connect(t *testing.T) (client, server int) {
+	t.Helper()
+	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	defer unix.Close(listener) //nolint:errcheck // nothing was written
+	must(t, unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	must(t, unix.Listen(listener, 1))
+	name, err := unix.Getsockname(listener)
+	must(t, err)
+	client, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(client) }) //nolint:errcheck // the test may have closed it
+	must(t, unix.Connect(client, name))
+	server, _, err = unix.Accept4(listener, unix.SOCK_CLOEXEC)
+	must(t, err)
+	t.Cleanup(func() { unix.Close(server) }) //nolint:errcheck // the test may have closed it
+	return client, server
+}
+
+// listen reads what has been told until now.
+func (w *wire) listen() {
+	w.t.Helper()
+	reader := w.capture.Readers()[0]
+	reader.SetDeadline(time.Now().Add(time.Millisecond))
+	var e event.Event
+	for {
+		err := reader.Next(&e)
+		if errors.Is(err, ErrIdle) {
+			return
+		}
+		must(w.t, err)
+		end := slices.Index(w.cookies[:], e.Flow.Cookie)
+		if end < 0 {
+			continue
+		}
+		switch e.Kind {
+		case event.KindData:
+			d := e.Data
+			d.Payload = bytes.Clone(d.Payload)
+			if e.Owner.PID == 0 || d.TID == 0 || e.Time == 0 {
+				w.t.Errorf("data of nobody, or of no time: %+v", e)
+			}
+			w.told[end][d.Direction] = append(w.told[end][d.Direction], d)
+		case event.KindClose:
+			w.ended[end] = e.Ending
+		}
+	}
+}
+
+// send and its like fail the test when a call does not do all that it was asked for.
+func (w *wire) did(n, want int, err error) {
+	w.t.Helper()
+	if err != nil || n != want {
+		w.t.Fatalf("%d of %d bytes: %v", n, want, err)
+	}
+}
+
+func (w *wire) send(b []byte) {
+	w.t.Helper()
+	n, err := unix.Write(w.client, b)
+	w.did(n, len(b), err)
+}
+
+func (w *wire) receive(n int) {
+	w.t.Helper()
+	b := make([]byte, n)
+	for got := 0; got < n; {
+		k, err := unix.Read(w.server, b[got:])
+		if err != nil || k == 0 {
+			w.t.Fatalf("%d of %d bytes: %v", got, n, err)
+		}
+		got += k
+	}
+}
+
+// syscall makes a call that golang.org/x/sys does not have, or not like that.
+func (w *wire) syscall(want int, nr uintptr, args ...uintptr) {
+	w.t.Helper()
+	var a [6]uintptr
+	copy(a[:], args)
+	n, _, errno := unix.Syscall6(nr, a[0], a[1], a[2], a[3], a[4], a[5])
+	if errno != 0 || int(n) != want {
+		w.t.Fatalf("system call %d: %d, want %d: %v", nr, int(n), want, errno)
+	}
+}
+
+func pointer[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) }
+
+// iovecs of these parts, which have to be kept alive.
+func iovecs(parts ...[]byte) []unix.Iovec {
+	out := make([]unix.Iovec, len(parts))
+	for i, p := range parts {
+		if len(p) > 0 {
+			out[i].Base = &p[0]
+		}
+		out[i].SetLen(len(p))
+	}
+	return out
+}
+
+type mmsghdr struct {
+	header unix.Msghdr
+	length uint32
+	_      [4]byte
+}
+
+func message(parts []unix.Iovec) unix.Msghdr {
+	var m unix.Msghdr
+	m.Iov = &parts[0]
+	m.SetIovlen(len(parts))
+	return m
+}
+
+func letters(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('a' + (i*7+i/26)%26)
+	}
+	return b
+}
+
+// transfer is what is to be told of one direction at one end.
+type transfer struct {
+	payload string
+	length  int
+	missing event.Missing
+}
+
+func whole(s string) transfer                          { return transfer{s, len(s), 0} }
+func part(s string, n int, why event.Missing) transfer { return transfer{s, n, why} }
+func unseen(n int) transfer                            { return transfer{"", n, event.MissingNoBuffer} }
+func (w *wire) expect(end int, d event.Direction, want ...transfer) {
+	w.t.Helper()
+	var got []transfer
+	for _, d := range w.told[end][d] {
+		got = append(got, transfer{string(d.Payload), int(d.Length), d.Missing})
+	}
+	if !slices.Equal(got, want) {
+		w.t.Errorf("end %d direction %d: told\n%.300v\nwant\n%.300v", end, d, got, want)
+	}
+}
+
+// TestDataOfEveryCall: whatever call transfers bytes, what is told is what was transferred.
+func TestDataOfEveryCall(t *testing.T) {
+	const text = "what is sent"
+	parts := func() [][]byte { return [][]byte{[]byte("what "), nil, []byte("is"), []byte(" sent")} }
+	for name, do := range map[string]struct {
+		calls    func(w *wire)
+		sent     []transfer
+		received []transfer
+	}{
+		"write, read": {
+			func(w *wire) { w.send([]byte(text)); w.receive(len(text)) },
+			[]transfer{whole(text)}, []transfer{whole(text)},
+		},
+		"read in pieces": {
+			func(w *wire) { w.send([]byte(text)); w.receive(4); w.receive(8) },
+			[]transfer{whole(text)}, []transfer{whole("what"), whole(" is sent")},
+		},
+		"writev, readv": {
+			func(w *wire) {
+				n, err := unix.Writev(w.client, parts())
+				w.did(n, len(text), err)
+				n, err = unix.Readv(w.server, [][]byte{make([]byte, 3), nil, make([]byte, 100)})
+				w.did(n, len(text), err)
+			},
+			[]transfer{whole(text)}, []transfer{whole(text)},
+		},
+		"pwritev2, preadv2": {
+			func(w *wire) {
+				n, err := unix.Pwritev2(w.client, parts(), -1, 0)
+				w.did(n, len(text), err)
+				n, err = unix.Preadv2(w.server, [][]byte{make([]byte, 3), make([]byte, 100)}, -1, 0)
+				w.did(n, len(text), err)
+			},
+			[]transfer{whole(text)}, []transfer{whole(text)},
+		},
+		"sendto, recvfrom": {
+			func(w *wire) {
+				must(w.t, unix.Sendto(w.client, []byte(text), 0, nil))
+				n, _, err := unix.Recvfrom(w.server, make([]byte, 100), 0)
+				w.did(n, len(text), err)
+			},
+			[]transfer{whole(text)}, []transfer{whole(text)},
+		},
+		"sendmsg, recvmsg": {
+			func(w *wire) {
+				n, err := unix.SendmsgBuffers(w.client, parts(), nil, nil, 0)
+				w.did(n, len(text), err)
+				n, _, _, _, err = unix.RecvmsgBuffers(w.server, [][]byte{make([]byte, 5), make([]byte, 100)}, nil, 0)
+				w.did(n, len(text), err)
+			},
+			[]transfer{whole(text)}, []transfer{whole(text)},
+		},
+		"sendmmsg, recvmmsg": {
+			func(w *wire) {
+				first, second := iovecs([]byte("what "), []byte("is")), iovecs([]byte(" sent"))
+				for range 2 { // the second call counts its messages from the beginning
+					batch := []mmsghdr{{header: message(first)}, {header: message(second)}}
+					w.syscall(2, unix.SYS_SENDMMSG, uintptr(w.client), pointer(&batch[0]), 2, 0)
+				}
+				one, other := iovecs(make([]byte, 4)), iovecs(make([]byte, 3), make([]byte, 17))
+				batch := []mmsghdr{{header: message(one)}, {header: message(other)}}
+				w.syscall(2, unix.SYS_RECVMMSG, uintptr(w.server), pointer(&batch[0]), 2, 0, 0)
+				runtime.KeepAlive(first)
+			},
+			[]transfer{whole("what is"), whole(" sent"), whole("what is"), whole(" sent")},
+			[]transfer{whole("what"), whole(" is sentwhat is sent")},
+		},
+		"more pieces than are gathered": {
+			func(w *wire) {
+				var many [][]byte
+				for range 200 {
+					many = append(many, []byte("ab"))
+				}
+				n, err := unix.Writev(w.client, many)
+				w.did(n, 400, err)
+				w.receive(400)
+			},
+			[]transfer{part(string(bytes.Repeat([]byte("ab"), 128)), 400, event.MissingLimit)},
+			[]transfer{whole(string(bytes.Repeat([]byte("ab"), 200)))},
+		},
+		"more than the limit of a call": {
+			func(w *wire) { w.send(letters(10_000)); w.receive(10_000) },
+			[]transfer{part(string(letters(testLimit)), 10_000, event.MissingLimit)},
+			[]transfer{part(string(letters(testLimit)), 10_000, event.MissingLimit)},
+		},
+		"large pieces": {
+			func(w *wire) {
+				b := letters(8000)
+				n, err := unix.Writev(w.client, [][]byte{b[:7000], b[7000:]})
+				w.did(n, len(b), err)
+				w.receive(len(b))
+			},
+			[]transfer{whole(string(letters(8000)))}, []transfer{whole(string(letters(8000)))},
+		},
+		"more than the limit of a run": {
+			func(w *wire) {
+				for range 3 {
+					w.send(letters(8000))
+					w.receive(8000)
+				}
+			},
+			[]transfer{
+				whole(string(letters(8000))), whole(string(letters(8000))),
+				part(string(letters(testRun-16000)), 8000, event.MissingLimit),
+			},
+			[]transfer{
+				whole(string(letters(8000))), whole(string(letters(8000))),
+				part(string(letters(testRun-16000)), 8000, event.MissingLimit),
+			},
+		},
+		"looking is not receiving": {
+			func(w *wire) {
+				w.send([]byte(text))
+				n, _, err := unix.Recvfrom(w.server, make([]byte, 100), unix.MSG_PEEK)
+				w.did(n, len(text), err)
+				w.receive(len(text))
+			},
+			[]transfer{whole(text)}, []transfer{whole(text)},
+		},
+		"no bytes are no transfer": {
+			func(w *wire) {
+				n, err := unix.Write(w.client, nil)
+				w.did(n, 0, err)
+				must(w.t, unix.Sendto(w.client, nil, 0, nil))
+				n, err = unix.Read(w.server, nil)
+				w.did(n, 0, err)
+				_, _, err = unix.Recvfrom(w.server, make([]byte, 1), unix.MSG_DONTWAIT)
+				if !errors.Is(err, unix.EAGAIN) {
+					w.t.Fatal(err)
+				}
+			},
+			nil, nil,
+		},
+		"what MSG_TRUNC drops is in no buffer": {
+			func(w *wire) {
+				w.send([]byte(text))
+				n, _, err := unix.Recvfrom(w.server, make([]byte, 5), unix.MSG_TRUNC)
+				w.did(n, 5, err)
+				w.receive(len(text) - 5)
+			},
+			[]transfer{whole(text)}, []transfer{whole("is sent")},
+		},
+		"sendfile": {
+			func(w *wire) {
+				f := fileWith(w.t, text)
+				n, err := unix.Sendfile(w.client, f, nil, 100)
+				w.did(n, len(text), err)
+				w.receive(len(text))
+			},
+			[]transfer{unseen(len(text))}, []transfer{whole(text)},
+		},
+		"splice into a socket": {
+			func(w *wire) {
+				r, p := pipe(w.t)
+				n, err := unix.Write(p, []byte(text))
+				w.did(n, len(text), err)
+				moved, err := unix.Splice(r, nil, w.client, nil, 100, 0)
+				w.did(int(moved), len(text), err)
+				w.receive(len(text))
+			},
+			[]transfer{unseen(len(text))}, []transfer{whole(text)},
+		},
+		"io_uring": {
+			func(w *wire) {
+				ring := newUring(w.t)
+				ring.do(opSend, w.client, []byte(text), len(text))
+				ring.do(opRecv, w.server, make([]byte, 100), len(text))
+			},
+			[]transfer{unseen(len(text))}, []transfer{unseen(len(text))},
+		},
+		// The kernel completes the receive when the thread returns from a call that is about something else.
+		"io_uring on top of another call": {
+			func(w *wire) {
+				ring := newUring(w.t)
+				wait := ring.begin(opRecv, w.server, make([]byte, 100))
+				w.send([]byte(text)) // write: number and arguments would pass for those of the receive
+				wait(len(text))
+			},
+			[]transfer{whole(text)}, []transfer{unseen(len(text))},
+		},
+		"memory that is not there": {
+			func(w *wire) {
+				w.send([]byte(text))
+				page, err := unix.Mmap(-1, 0, 2*os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+				must(w.t, err)
+				must(w.t, unix.Mprotect(page[os.Getpagesize():], unix.PROT_NONE))
+				// Nothing has been received when the kernel cannot hand it over.
+				_, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(w.server), pointer(&page[os.Getpagesize()-4]), 100, 0, 0, 0)
+				if errno != unix.EFAULT {
+					w.t.Fatal(errno)
+				}
+				w.receive(len(text))
+			},
+			[]transfer{whole(text)}, []transfer{whole(text)},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			w := newWire(t)
+			do.calls(w)
+			w.listen()
+			w.expect(atClient, event.Sent, do.sent...)
+			w.expect(atServer, event.Received, do.received...)
+			w.expect(atClient, event.Received)
+			w.expect(atServer, event.Sent)
+		})
+	}
+}
+
+func fileWith(t *testing.T, content string) int {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(path, []byte(content), 0o600))
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	must(t, err)
+	t.Cleanup(func() { must(t, unix.Close(fd)) })
+	return fd
+}
+
+func pipe(t *testing.T) (r, w int) {
+	t.Helper()
+	var p [2]int
+	must(t, unix.Pipe2(p[:], unix.O_CLOEXEC))
+	t.Cleanup(func() { must(t, errors.Join(unix.Close(p[0]), unix.Close(p[1]))) })
+	return p[0], p[1]
+}
+
+// TestPositionsFindWhatIsNotTold: a splice from a socket passes the hooks by; the position of what follows tells.
+func TestPositionsFindWhatIsNotTold(t *testing.T) {
+	w := newWire(t)
+	w.send([]byte("told, hidden, told"))
+	w.receive(4)
+	_, p := pipe(t)
+	moved, err := unix.Splice(w.server, nil, p, nil, 9, 0)
+	w.did(int(moved), 9, err)
+	w.receive(5)
+	must(t, errors.Join(unix.Close(w.client), unix.Close(w.server)))
+	w.listen()
+	w.expect(atServer, event.Received, whole("told"), whole(" told"))
+	if d := w.told[atServer][event.Received]; len(d) == 2 && d[1].Position != 13 {
+		t.Errorf("the second transfer began at %d, want 13", d[1].Position)
+	}
+	if got := w.ended[atServer].Position[event.Received]; got != 18 && got != 19 { // a FIN may count
+		t.Errorf("ended at %d, want 18", got)
+	}
+}
+
+// TestWants: what user space does not want is not told, and its last transfer is.
+func TestWants(t *testing.T) {
+	w := newWire(t)
+	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Run: 1000}
+	want.Until[event.Sent] = 24
+	w.capture.Want(w.cookies[atClient], want)
+	for range 3 {
+		w.send([]byte("0123456789"))
+	}
+	w.receive(30)
+	w.listen()
+	d := w.told[atClient][event.Sent]
+	if len(d) != 1 || d[0].Position != 20 || d[0].Length != 10 || d[0].Skipped != 4 || string(d[0].Payload) != "456789" || d[0].Silent == 0 {
+		t.Errorf("told %+v, want the last six of thirty bytes", d)
+	}
+	want.Until[event.Sent] = event.Never
+	w.capture.Want(w.cookies[atClient], want)
+	w.send([]byte("never"))
+	w.receive(5)
+	want.Until[event.Sent] = 0 // too late
+	w.capture.Want(w.cookies[atClient], want)
+	w.send([]byte("never"))
+	w.receive(5)
+	w.listen()
+	if n := len(w.told[atClient][event.Sent]); n != 1 {
+		t.Errorf("%d transfers were told, want 1", n)
+	}
+	if n := len(w.told[atServer][event.Received]); n != 3 {
+		t.Errorf("%d transfers of the other end were told, want 3", n)
+	}
+}

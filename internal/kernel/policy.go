@@ -1,0 +1,74 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+// maxSlots bounds the memory of policies: 48 bytes each.
+const maxSlots = 16384
+
+// slots is how many policies there is room for. Sockets whose cookies pick the same slot take it from each other: what
+// a socket has read of its policy stays with it, and a socket that goes on to tell what is not wanted is told again.
+func slots(opts Options) uint32 {
+	if !opts.Data {
+		return 1
+	}
+	return uint32(1) << bits.Len32(uint32(max(1, min(opts.Sockets, maxSlots)))-1)
+}
+
+// policies are the kernel programs' memory of what is wanted of whose data, shared with them: a change costs no system
+// call.
+type policies struct {
+	memory []byte
+	slots  []bpf.SocketflowPolicy
+}
+
+func mapPolicies(m *ebpf.Map) (*policies, error) {
+	n := int(m.MaxEntries())
+	size := n * int(unsafe.Sizeof(bpf.SocketflowPolicy{}))
+	memory, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map the policies of %d sockets: %w", n, err)
+	}
+	first := (*bpf.SocketflowPolicy)(unsafe.Pointer(unsafe.SliceData(memory)))
+	return &policies{memory: memory, slots: unsafe.Slice(first, n)}, nil
+}
+
+func (p *policies) close() error {
+	p.slots = nil
+	if err := unix.Munmap(p.memory); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("unmap the policies: %w", err)
+	}
+	return nil
+}
+
+// Want tells the kernel what is wanted of a socket's data. It is for the goroutine that reads the socket's shard: no other
+// writes the slots of its cookies.
+func (c *Capture) Want(cookie uint64, w event.Want) {
+	if c.policies == nil {
+		return
+	}
+	slot := &c.policies.slots[cookie&uint64(len(c.policies.slots)-1)]
+	// In between the slot is nobody's: a program on another CPU may be reading it.
+	if slot.Cookie != cookie {
+		atomic.StoreUint64(&slot.Cookie, 0)
+	}
+	for d := range event.Directions {
+		atomic.StoreUint64(&slot.Until[d], w.Until[d])
+		atomic.StoreUint32(&slot.Limit[d], w.Limit[d])
+	}
+	atomic.StoreUint32(&slot.Run, w.Run)
+	atomic.StoreUint64(&slot.Cookie, cookie)
+}

@@ -1,0 +1,89 @@
+package http
+
+import "github.com/socketflow/socketflow/internal/protocol"
+
+// firstError of the status codes, by side: what a client got wrong is no error of the server.
+var firstError = [...]int{protocol.Client: 400, protocol.Server: 500}
+
+// Fill makes x the exchange that was collected. It points into the message and its pool: it is valid until the message is
+// put back, or the next one of the pool is asked to fill one.
+func (m *Message) Fill(x *protocol.Exchange) {
+	p := m.pool
+	p.out = p.out[:0]
+	x.Reset()
+	x.Protocol, x.Version = protocolName, m.version
+	x.Start, x.End = m.Start, m.End
+	x.Parent = m.parentContext()
+	l := m.locate()
+	x.Server, x.ServerPort = p.names.host(l.host), l.port
+	if m.isGRPC {
+		m.fillGRPC(x)
+		m.addListed(x, p.request.rpcKeys, p.response.rpcKeys)
+	} else {
+		m.fillHTTP(x, &l)
+		m.addListed(x, p.request.keys, p.response.keys)
+	}
+	if m.failure != "" {
+		x.Error = m.failure // the status, if there is one, is that of a response that was cut
+	}
+	x.Capture = m.Capture // last: what was too long to tell raises it
+}
+
+// fillHTTP fills in what is HTTP's.
+func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
+	p := m.pool
+	if x.Name = knownMethod(m.Method()); x.Name != "" {
+		x.Text(requestMethod, m.Method())
+	} else {
+		x.Name = unknownMethodName
+		x.Text(requestMethod, otherMethod)
+		if !m.method.empty() {
+			x.Text(requestMethodOriginal, m.text(m.Method(), maxMethod))
+		}
+	}
+	side := m.conversation.Side
+	if side == protocol.Server {
+		m.writeServerURL(x, l)
+	} else {
+		from := len(p.out)
+		if p.out = m.appendURL(p.out, l); len(p.out) > from {
+			x.Text(urlFull, m.finish(from, maxURL))
+		}
+	}
+	if !m.userAgent.empty() && (side == protocol.Server || p.request.find(userAgent) >= 0) { // opt-in on clients
+		x.Text(userAgentOriginal, m.text(m.bytes(m.userAgent), maxValue))
+	}
+	if m.status != 0 {
+		x.Int(responseStatusCode, int64(m.status))
+		if m.status >= firstError[side] {
+			x.Error = statusTexts[m.status]
+		}
+	}
+}
+
+var userAgent = []byte("user-agent")
+
+// addListed adds the fields that are recorded, all of one name in one list.
+func (m *Message) addListed(x *protocol.Exchange, requestKeys, responseKeys []string) {
+	if len(m.listed) == 0 {
+		return
+	}
+	for i, key := range requestKeys {
+		m.addList(x, key, false, i)
+	}
+	for i, key := range responseKeys {
+		m.addList(x, key, true, i)
+	}
+}
+
+func (m *Message) addList(x *protocol.Exchange, key string, response bool, index int) {
+	var values []string
+	for i := range m.listed {
+		if f := &m.listed[i]; f.response == response && f.index == index {
+			values = append(values, string(m.text(m.bytes(f.value), maxValue)))
+		}
+	}
+	if len(values) > 0 {
+		x.List(key, values)
+	}
+}

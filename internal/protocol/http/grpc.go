@@ -1,0 +1,184 @@
+package http
+
+import (
+	"bytes"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// gRPC is told by the conventions of RPC, without the attributes of HTTP. grpc-message is left out: it is written for the
+// program that called, and what it quotes (a name, a statement, a token) is not for this program to pass on.
+
+// grpcStatus is a status code plus one; zero: there is none.
+type grpcStatus uint8
+
+// grpcStatuses are the codes that grpc-status can have, in order (gRPC, statuscodes.md).
+var grpcStatuses = [...]struct {
+	name        string
+	text        []byte
+	serverError bool // by the conventions of gRPC; for a client everything but OK is one
+}{
+	{name: "OK"},
+	{name: "CANCELLED"},
+	{name: "UNKNOWN", serverError: true},
+	{name: "INVALID_ARGUMENT"},
+	{name: "DEADLINE_EXCEEDED", serverError: true},
+	{name: "NOT_FOUND"},
+	{name: "ALREADY_EXISTS"},
+	{name: "PERMISSION_DENIED"},
+	{name: "RESOURCE_EXHAUSTED"},
+	{name: "FAILED_PRECONDITION"},
+	{name: "ABORTED"},
+	{name: "OUT_OF_RANGE"},
+	{name: "UNIMPLEMENTED", serverError: true},
+	{name: "INTERNAL", serverError: true},
+	{name: "UNAVAILABLE", serverError: true},
+	{name: "DATA_LOSS", serverError: true},
+	{name: "UNAUTHENTICATED"},
+}
+
+func init() {
+	for i := range grpcStatuses {
+		grpcStatuses[i].text = []byte(grpcStatuses[i].name)
+	}
+}
+
+const (
+	grpcOK               grpcStatus = 1 + 0
+	grpcUnknown          grpcStatus = 1 + 2
+	grpcPermissionDenied grpcStatus = 1 + 7
+	grpcUnimplemented    grpcStatus = 1 + 12
+	grpcInternal         grpcStatus = 1 + 13
+	grpcUnavailable      grpcStatus = 1 + 14
+	grpcUnauthenticated  grpcStatus = 1 + 16
+)
+
+// statusOfHTTP is what a client makes of an HTTP status where grpc-status is missing (gRPC, http-grpc-status-mapping.md).
+// All others are UNKNOWN, 200 too.
+var statusOfHTTP = map[int]grpcStatus{
+	400: grpcInternal,
+	401: grpcUnauthenticated,
+	403: grpcPermissionDenied,
+	404: grpcUnimplemented,
+	429: grpcUnavailable,
+	431: grpcInternal,
+	502: grpcUnavailable,
+	503: grpcUnavailable,
+	504: grpcUnavailable,
+}
+
+// parseGRPCStatus reads grpc-status. What is no code is UNKNOWN to a client (gRPC, statuscodes.md: "Error parsing returned
+// status").
+func parseGRPCStatus(value []byte) grpcStatus {
+	if len(value) == 0 || len(value) > 2 {
+		return grpcUnknown
+	}
+	code := 0
+	for _, c := range value {
+		if !isDigit(c) {
+			return grpcUnknown
+		}
+		code = 10*code + int(c-'0')
+	}
+	if code >= len(grpcStatuses) {
+		return grpcUnknown
+	}
+	return grpcStatus(code + 1)
+}
+
+var grpcMediaType = []byte("application/grpc")
+
+// isGRPC judges a content-type (gRPC, PROTOCOL-HTTP2.md). application/grpc-web is another protocol.
+func isGRPC(contentType []byte) bool {
+	if len(contentType) < len(grpcMediaType) || !bytes.EqualFold(contentType[:len(grpcMediaType)], grpcMediaType) {
+		return false
+	}
+	rest := contentType[len(grpcMediaType):]
+	return len(rest) == 0 || rest[0] == '+' || rest[0] == ';' || isSpace(rest[0])
+}
+
+// grpcOutcome is the call's status; zero if it is not known: there was no complete response, or grpc-status, which comes
+// last, may have been in what is missing.
+func (m *Message) grpcOutcome() grpcStatus {
+	if m.grpc != 0 || m.failure != "" || m.status == 0 || m.Capture != protocol.CaptureComplete {
+		return m.grpc
+	}
+	if status, ok := statusOfHTTP[m.status]; ok {
+		return status
+	}
+	return grpcUnknown
+}
+
+const (
+	unknownCallName = "grpc" // the span name if the method is not known is rpc.system.name
+	maxCall         = 255
+)
+
+var grpcSystem = []byte("grpc")
+
+// fillGRPC fills in what is gRPC's.
+func (m *Message) fillGRPC(x *protocol.Exchange) {
+	server := m.conversation.Side == protocol.Server
+	status := m.grpcOutcome()
+	x.Text(rpcSystemName, grpcSystem)
+	call, valid := m.call()
+	if valid && (!server || m.isImplemented(call, status)) {
+		x.Name = m.pool.names.method(call)
+		x.Text(rpcMethod, call)
+	} else {
+		x.Name = unknownCallName
+		x.Text(rpcMethod, otherMethod)
+		if len(call) > 0 {
+			x.Text(rpcMethodOriginal, m.text(call, maxCall))
+		}
+	}
+	if status != 0 {
+		s := &grpcStatuses[status-1]
+		x.Text(rpcResponseStatusCode, s.text)
+		if s.serverError || status != grpcOK && !server {
+			x.Error = s.name
+		}
+	}
+}
+
+// isImplemented says whether the server is known to have the method: the conventions want the name of no other, because
+// anybody can call a server by any name. A server answers a call of a method that it does not have with UNIMPLEMENTED
+// (gRPC, statuscodes.md). An answer that is not there says nothing, unless the same method was answered before.
+func (m *Message) isImplemented(call []byte, status grpcStatus) bool {
+	switch {
+	case status == grpcUnimplemented:
+		return false
+	case m.status == 0:
+		return m.pool.names.isRecent(call)
+	default:
+		return m.status == 200
+	}
+}
+
+// call is package.Service/Method. It is what stands behind the first slash of the path (gRPC, PROTOCOL-HTTP2.md); if that is
+// not valid it is cut to what can be told of it.
+func (m *Message) call() (name []byte, valid bool) {
+	name = m.bytes(m.target)
+	valid = len(name) > 0 && name[0] == '/'
+	if valid {
+		name = name[1:]
+	}
+	segments, from := 1, 0
+	for i, c := range name {
+		switch {
+		case c == '/':
+			valid = valid && i > from
+			segments, from = segments+1, i+1
+		case c == '?' || c == '#': // none of the protocol's, and there may be secrets behind it
+			return cutText(name[:i], maxCall), false
+		case isLetter(c), isDigit(c), c == '.', c == '_', c == '-', c == '$':
+		default:
+			valid = false
+		}
+	}
+	if len(name) > maxCall {
+		m.Raise(protocol.CaptureTruncated)
+		return cutText(name, maxCall), false
+	}
+	return name, valid && segments > 1 && from < len(name)
+}

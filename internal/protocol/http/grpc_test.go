@@ -1,0 +1,229 @@
+package http
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+func TestCalls(t *testing.T) {
+	for _, c := range [...]struct {
+		name         string
+		conversation protocol.Conversation
+		script, want string
+	}{
+		{"client", client, `
+			POST /pkg.Service/Method
+			:authority api.example:50051
+			content-type: application/grpc
+			user-agent: grpc-go/1
+			< 200
+			< grpc-status: 0`, `
+			pkg.Service/Method
+			to api.example 50051
+			rpc.system.name = grpc
+			rpc.method = pkg.Service/Method
+			rpc.response.status_code = OK`},
+		{"client: every other status is an error", client, `
+			POST /S/M
+			content-type: application/grpc+proto
+			< 200
+			< grpc-status: 5
+			< grpc-message: secret`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = NOT_FOUND
+			error NOT_FOUND`},
+		{"server: what the caller got wrong is no error", server, `
+			POST /S/M
+			content-type: application/grpc
+			< 200
+			< grpc-status: 5`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = NOT_FOUND`},
+		{"server: what it got wrong is", server, `
+			POST /S/M
+			content-type: application/grpc;charset=utf-8
+			< 200
+			< grpc-status: 13`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = INTERNAL
+			error INTERNAL`},
+		{"server: a method that it does not have", server, `
+			POST /S/Guessed
+			content-type: application/grpc
+			< 200
+			< grpc-status: 12`, `
+			grpc
+			rpc.system.name = grpc
+			rpc.method = _OTHER
+			rpc.method_original = S/Guessed
+			rpc.response.status_code = UNIMPLEMENTED
+			error UNIMPLEMENTED`},
+		{"client: a method that the server does not have", client, `
+			POST /S/M
+			content-type: application/grpc
+			< 200
+			< grpc-status: 12`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = UNIMPLEMENTED
+			error UNIMPLEMENTED`},
+		{"server: a method of which nothing is known", server, `
+			POST /S/M
+			content-type: application/grpc
+			! CANCEL`, `
+			grpc
+			rpc.system.name = grpc
+			rpc.method = _OTHER
+			rpc.method_original = S/M
+			error CANCEL`},
+		{"server: a call that was given up while it was answered", server, `
+			POST /S/M
+			content-type: application/grpc
+			< 200
+			! CANCEL`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			error CANCEL`},
+		{"status is missing", client, `
+			POST /S/M
+			content-type: application/grpc
+			< 200`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = UNKNOWN
+			error UNKNOWN`},
+		{"status may be in what is missing", client, `
+			POST /S/M
+			content-type: application/grpc
+			< 200
+			~ gap`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			capture 2`},
+		{"a proxy answered", client, `
+			POST /S/M
+			content-type: application/grpc
+			< 502`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = UNAVAILABLE
+			error UNAVAILABLE`},
+		{"malformed method, without its secrets", client, `
+			POST /S/M?token=x
+			content-type: application/grpc
+			< 200
+			< grpc-status: 0`, `
+			grpc
+			rpc.system.name = grpc
+			rpc.method = _OTHER
+			rpc.method_original = S/M
+			rpc.response.status_code = OK`},
+		{"listed metadata", listing(client, []string{"x-a"}, []string{"x-b"}), `
+			POST /S/M
+			content-type: application/grpc
+			x-a: 1
+			< 200
+			< x-b: 2
+			< grpc-status: 0`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = OK
+			rpc.request.metadata.x-a = ["1"]
+			rpc.response.metadata.x-b = ["2"]`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := filled(c.conversation, c.script)
+			if got, want := show(&x), unindented(c.want); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestCallThatWasAnsweredBeforeIsKnown(t *testing.T) {
+	var pool Pool
+	var x protocol.Exchange
+	for _, c := range [...]struct{ script, want string }{
+		{"! CANCEL", unknownCallName},
+		{"< 200\n< grpc-status: 0", "S/M"},
+		{"! CANCEL", "S/M"},
+	} {
+		m := pool.Get(&server)
+		tell(m, "POST /S/M\ncontent-type: application/grpc\n"+c.script)
+		m.Fill(&x)
+		pool.Put(m)
+		if x.Name != c.want {
+			t.Errorf("%s: %s, want %s", c.script, x.Name, c.want)
+		}
+	}
+}
+
+func TestCallNames(t *testing.T) {
+	longest := "s/" + strings.Repeat("m", maxCall-2)
+	for path, want := range map[string]string{
+		"/a.b.C/D": "a.b.C/D", "/S/M": "S/M", "/prefix/S/M": "prefix/S/M", "/" + longest: longest, "/_s-1/$m": "_s-1/$m",
+		"/": "", "/S": "", "/S/": "", "//M": "", "S/M": "", "/S//M": "", "/S/M ": "", "/S/é": "", "/S/\xff": "", "*": "",
+		"/" + longest + "m": "",
+	} {
+		x := filled(client, "POST "+path+"\ncontent-type: application/grpc")
+		if want == "" {
+			want = unknownCallName
+		}
+		if x.Name != want {
+			t.Errorf("%q is named %q", path, x.Name)
+		}
+	}
+}
+
+func TestContentTypesOfGRPC(t *testing.T) {
+	for value, want := range map[string]bool{
+		"application/grpc": true, "Application/GRPC+proto": true, "application/grpc; a=b": true, "application/grpc ;a": true,
+		"application/grpc-web": false, "application/grpcx": false, "application/grp": false, "": false, "text/html": false,
+	} {
+		var pool Pool
+		m := pool.Get(&client)
+		m.RequestHeader([]byte("Content-Type"), []byte(value))
+		if m.GRPC() != want {
+			t.Errorf("%q: %v", value, m.GRPC())
+		}
+	}
+}
+
+func TestGRPCStatuses(t *testing.T) {
+	for value, want := range map[string]string{
+		"0": "OK", "1": "CANCELLED", "2": "UNKNOWN", "3": "INVALID_ARGUMENT", "4": "DEADLINE_EXCEEDED", "5": "NOT_FOUND",
+		"6": "ALREADY_EXISTS", "7": "PERMISSION_DENIED", "8": "RESOURCE_EXHAUSTED", "9": "FAILED_PRECONDITION", "10": "ABORTED",
+		"11": "OUT_OF_RANGE", "12": "UNIMPLEMENTED", "13": "INTERNAL", "14": "UNAVAILABLE", "15": "DATA_LOSS",
+		"16": "UNAUTHENTICATED", "17": "UNKNOWN", "": "UNKNOWN", "-1": "UNKNOWN", "x": "UNKNOWN", "100": "UNKNOWN",
+	} {
+		x := filled(client, "POST /S/M\ncontent-type: application/grpc\n< 200\n< grpc-status: "+value)
+		if got := textOf(t, &x, rpcResponseStatusCode); got != want {
+			t.Errorf("grpc-status %q is %s, want %s", value, got, want)
+		}
+	}
+}
+
+func TestErrorsOfAServer(t *testing.T) {
+	errors := map[string]bool{
+		"UNKNOWN": true, "DEADLINE_EXCEEDED": true, "UNIMPLEMENTED": true, "INTERNAL": true, "UNAVAILABLE": true, "DATA_LOSS": true,
+	}
+	for _, s := range grpcStatuses {
+		if s.serverError != errors[s.name] {
+			t.Errorf("%s: %v", s.name, s.serverError)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package http
+
+import (
+	"bytes"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// Names are compared only if their length is that of one that is looked for: most fields are none of them.
+
+// wanted are the header fields of one direction that are recorded because they are listed.
+type wanted struct {
+	names   []string
+	lengths uint64   // a bit for each length, modulo 64
+	keys    []string // names of attributes
+	rpcKeys []string // the same on gRPC
+}
+
+func newWanted(s *protocol.Settings) (request, response wanted) {
+	if s == nil {
+		return request, response
+	}
+	request.list(s.RequestHeaders, requestHeaderPrefix, requestMetadataPrefix)
+	response.list(s.ResponseHeaders, responseHeaderPrefix, responseMetadataPrefix)
+	return request, response
+}
+
+func (w *wanted) list(names []string, prefix, rpcPrefix string) {
+	w.names = names
+	for _, name := range names {
+		w.lengths |= 1 << (len(name) % 64)
+		w.keys = append(w.keys, prefix+name)
+		w.rpcKeys = append(w.rpcKeys, rpcPrefix+name)
+	}
+}
+
+// find returns the name's place in the list, -1 if it is not listed.
+func (w *wanted) find(name []byte) int {
+	if w.lengths>>(len(name)%64)&1 == 0 {
+		return -1
+	}
+	for i, listed := range w.names {
+		if same(name, listed) {
+			return i
+		}
+	}
+	return -1
+}
+
+// field is a listed header field.
+type field struct {
+	response bool
+	index    int // in the list
+	value    piece
+}
+
+// record keeps a value of a listed field.
+func (m *Message) record(response bool, index int, value []byte) {
+	values := 0
+	for i := range m.listed {
+		if m.listed[i].response == response && m.listed[i].index == index {
+			values++
+		}
+	}
+	if values == maxValues {
+		m.Raise(protocol.CaptureTruncated)
+		return
+	}
+	m.listed = append(m.listed, field{response: response, index: index, value: m.keep(value, maxValue)})
+}
+
+// RequestHeader takes note of a header field if it is of interest: host, user-agent, content-type, traceparent, tracestate,
+// and those that are listed. The name may be in any case.
+func (m *Message) RequestHeader(name, value []byte) {
+	if i := m.pool.request.find(name); i >= 0 {
+		m.record(false, i, trim(value))
+	}
+	switch len(name) {
+	case len("host"):
+		if same(name, "host") {
+			m.setHost(trim(value))
+		}
+	case len("user-agent"): // and tracestate
+		switch {
+		case same(name, "user-agent"):
+			if m.userAgent.empty() {
+				m.userAgent = m.keep(trim(value), maxValue)
+			}
+		case same(name, "tracestate"):
+			m.addState(trim(value))
+		}
+	case len("traceparent"):
+		if same(name, "traceparent") {
+			m.setParent(trim(value))
+		}
+	case len("content-type"):
+		if !m.contentType && same(name, "content-type") {
+			m.contentType, m.isGRPC = true, isGRPC(trim(value))
+		}
+	}
+}
+
+// ResponseHeader takes note of a header field of the response; trailers too.
+func (m *Message) ResponseHeader(name, value []byte) {
+	if i := m.pool.response.find(name); i >= 0 {
+		m.record(true, i, trim(value))
+	}
+	if len(name) == len("grpc-status") && same(name, "grpc-status") {
+		m.grpc = parseGRPCStatus(trim(value))
+	}
+}
+
+// setHost takes the Host header. A request with several is invalid (RFC 9112, 3.2): none of them counts.
+func (m *Message) setHost(value []byte) {
+	m.hosts = min(m.hosts+1, 2)
+	if m.hosts == 1 && len(value) <= maxAuthority {
+		m.host = m.keep(value, maxAuthority)
+	} else {
+		m.host = piece{}
+	}
+}
+
+// setParent takes a traceparent. Several are invalid as a whole (W3C Trace Context, 3.2).
+func (m *Message) setParent(value []byte) {
+	m.parents = min(m.parents+1, 2)
+	parent, ok := protocol.ParseTraceparent(value)
+	if m.parents > 1 || !ok {
+		parent = protocol.TraceContext{}
+	}
+	m.parent = parent
+}
+
+// maxState is how many bytes of tracestate are kept, at most; a longer one is not kept at all, because its members cannot
+// be told from cut ones. W3C Trace Context, 3.3.1.5 asks for at least as many.
+const maxState = 512
+
+// addState takes a tracestate; several are one list (W3C Trace Context, 3.3.1).
+func (m *Message) addState(value []byte) {
+	if len(value) == 0 || m.stateBroken {
+		return
+	}
+	if len(m.state) > 0 {
+		m.state = append(m.state, ',')
+	}
+	if m.stateBroken = len(m.state)+len(value) > maxState || !isState(value); !m.stateBroken {
+		m.state = append(m.state, value...)
+	}
+}
+
+// isState says whether the value can be a list of key=value: of printable ASCII (W3C Trace Context, 3.3.1.3), and each
+// member that is not empty with a key and a value.
+func isState(value []byte) bool {
+	for _, c := range value {
+		if (c < ' ' || c > '~') && c != '\t' {
+			return false
+		}
+	}
+	for len(value) > 0 {
+		var member []byte
+		member, value, _ = bytes.Cut(value, comma)
+		member = trim(member)
+		if at := bytes.IndexByte(member, '='); at <= 0 && len(member) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+var comma = []byte{','}
+
+// parentContext is the request's trace context, complete.
+func (m *Message) parentContext() protocol.TraceContext {
+	parent := m.parent
+	if parent.Valid() && !m.stateBroken {
+		parent.State = string(m.state)
+	}
+	return parent
+}
+
+// trim removes the whitespace round a value, which is not part of it (RFC 9110, 5.5).
+func trim(value []byte) []byte {
+	for len(value) > 0 && isSpace(value[0]) {
+		value = value[1:]
+	}
+	for len(value) > 0 && isSpace(value[len(value)-1]) {
+		value = value[:len(value)-1]
+	}
+	return value
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// same compares a name with one in lower case.
+func same(name []byte, lower string) bool {
+	if len(name) != len(lower) {
+		return false
+	}
+	for i, c := range name {
+		if toLower(c) != lower[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func toLower(c byte) byte {
+	if c >= 'A' && c <= 'Z' {
+		return c + 'a' - 'A'
+	}
+	return c
+}

@@ -1,0 +1,134 @@
+package http2
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// counter is the cheapest sink.
+type counter struct{ exchanges, troubles int }
+
+func (c *counter) Exchanged(*protocol.Exchange) { c.exchanges++ }
+func (c *counter) Troubled(protocol.Trouble)    { c.troubles++ }
+
+// renumber gives all frames of a chunk, which are of streams, another stream. Their order stays.
+func renumber(b []byte, by uint32) {
+	for len(b) >= headerLength {
+		f := parseFrame(b)
+		id := f.stream + by
+		b[5], b[6], b[7], b[8] = byte(id>>24), byte(id>>16), byte(id>>8), byte(id)
+		b = b[headerLength+f.length:]
+	}
+}
+
+// run replays a conversation again and again, as on one connection: streams go on to be numbered, and the first rounds have
+// filled the tables.
+func run(b *testing.B, round func(w *wire, i int), rounds, streams int) {
+	w := newWire()
+	w.begin()
+	k := &counter{}
+	p := newParser(protocol.Conversation{Sink: k, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
+	replay(p, w.steps, whole)
+	w.steps = nil
+	for i := range rounds {
+		round(w, i)
+	}
+	replay(p, w.steps, whole)
+	w.steps = nil
+	var each [][]protocol.Chunk
+	bytes := 0
+	for i := range rounds {
+		round(w, rounds+i)
+		var chunks []protocol.Chunk
+		for _, s := range w.steps {
+			chunks = append(chunks, protocol.Chunk{Direction: s.from, Bytes: s.bytes})
+			bytes += len(s.bytes)
+		}
+		w.steps = nil
+		each = append(each, chunks)
+	}
+	seen := k.exchanges
+	b.SetBytes(int64(bytes / rounds))
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		chunks := each[n%rounds]
+		for i := range chunks {
+			p.Data(&chunks[i])
+			renumber(chunks[i].Bytes, uint32(2*streams*rounds))
+		}
+		n++
+	}
+	if k.exchanges-seen != n*streams || k.troubles > 0 {
+		b.Fatalf("%d exchanges of %d, %d troubles", k.exchanges-seen, n*streams, k.troubles)
+	}
+}
+
+// A unary call has 3 transfers each way at most; values that change with every call are not indexed by most encoders, but by
+// some.
+func BenchmarkCall(b *testing.B) {
+	call := func(w *wire, i int, fields ...string) {
+		id := uint32(2*i + 1)
+		w.client.request(id, more, "POST", "/shop.Cart/Add", append([]string{
+			"content-type", "application/grpc", "user-agent", "grpc-go/1.83.2", "te", "trailers"}, fields...)...)
+		w.client.data(id, 100, last)
+		w.server.response(id, more, "200", "content-type", "application/grpc")
+		w.server.data(id, 200, more)
+		w.server.headers(id, last, "grpc-status", "0", "grpc-message", "")
+	}
+	b.Run("indexed", func(b *testing.B) {
+		run(b, func(w *wire, i int) { call(w, i) }, 1, 1)
+	})
+	// So many rounds fill the dynamic table several times. It is emptied before the first one, so that they can be repeated.
+	b.Run("with a traceparent and a timeout", func(b *testing.B) {
+		run(b, func(w *wire, i int) {
+			if i%64 == 0 {
+				w.client.encoder.SetMaxDynamicTableSize(0)
+				w.client.encoder.SetMaxDynamicTableSize(defaultTableSize)
+			}
+			call(w, i, "grpc-timeout", fmt.Sprint(1000+i%64, "m"),
+				"traceparent", fmt.Sprintf("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba9%04x-01", i%64+1))
+		}, 64, 1)
+	})
+}
+
+func BenchmarkThousandStreams(b *testing.B) {
+	const streams = 1000
+	run(b, func(w *wire, i int) {
+		id := func(n int) uint32 { return uint32(2*(i*streams+n) + 1) }
+		for n := range streams {
+			w.client.request(id(n), more, "POST", "/shop.Cart/Add", "content-type", "application/json")
+		}
+		for n := range streams {
+			w.client.data(id(n), 100, last)
+			w.server.response(id(streams-1-n), more, "200", "content-type", "application/json")
+		}
+		for n := range streams {
+			w.server.data(id(n*7%streams), 100, last)
+		}
+	}, 1, streams)
+}
+
+// What a hostile encoder can cost: additions of three bytes each.
+func BenchmarkSmallAdditions(b *testing.B) {
+	w := newWire()
+	w.begin()
+	w.server.settings()
+	block := make([]byte, 0, 16000)
+	for len(block) < cap(block)-len(unknownEntry) {
+		block = append(block, unknownEntry...)
+	}
+	k := &counter{}
+	p := newParser(protocol.Conversation{Sink: k, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
+	replay(p, w.steps, whole)
+	d := &p.directions[protocol.FromClient]
+	d.table.allow(maximumTableSize)
+	d.table.resize(maximumTableSize)
+	b.SetBytes(int64(len(block)))
+	b.ReportAllocs()
+	for b.Loop() {
+		p.fragment(d, block)
+	}
+}

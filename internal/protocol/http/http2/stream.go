@@ -1,0 +1,301 @@
+package http2
+
+import (
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http"
+)
+
+// stream is a request and its response (RFC 9113, 8.1), while they are under way.
+type stream struct {
+	id      uint32
+	message *http.Message
+	born    uint64 // the losses there had been
+
+	asked        bool // the beginning of the request was seen; otherwise the response came before it
+	requestEnded bool
+	headed       bool // the final response's head was seen
+	heads        uint8
+	answered     bool   // the response has ended
+	failure      string // of a response before its request
+
+	prev, next *stream
+}
+
+// list keeps streams in the order in which they were opened.
+type list struct{ first, last *stream }
+
+func (l *list) append(s *stream) {
+	s.prev, s.next = l.last, nil
+	if l.last == nil {
+		l.first = s
+	} else {
+		l.last.next = s
+	}
+	l.last = s
+}
+
+func (l *list) remove(s *stream) {
+	if s.prev == nil {
+		l.first = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next == nil {
+		l.last = s.prev
+	} else {
+		s.next.prev = s.prev
+	}
+}
+
+// seen is which of the client's requests were.
+type seen struct {
+	highest uint32 // stream
+	unseen  bool   // there may be requests beyond it that were not seen,
+	missed  bool   // because of a loss
+}
+
+// streams are those that are open.
+type streams struct {
+	byID  map[uint32]*stream
+	most  int
+	open  list // ascending, since the client numbers them so (RFC 9113, 5.1.1)
+	early list // whose response came before the request
+	pool  http.Pool
+	free  *stream // linked by next
+
+	seen
+
+	away   bool // the server processes no stream beyond final any more (RFC 9113, 6.8)
+	final  uint32
+	losses uint64 // so far
+	latest struct{ truncated, lost uint64 }
+}
+
+func (t *streams) init(most int) {
+	t.most = most
+	t.byID = make(map[uint32]*stream)
+}
+
+// add opens a stream, at the cost of the oldest if there are too many.
+func (p *parser) add(id uint32) *stream {
+	if len(p.byID) >= p.most {
+		p.evict()
+	}
+	s := p.free
+	if s == nil {
+		s = new(stream)
+	} else {
+		p.free = s.next
+	}
+	*s = stream{id: id, message: p.pool.Get(&p.c), born: p.losses}
+	p.byID[id] = s
+	p.early.append(s)
+	return s
+}
+
+// ask says that a stream's request has begun.
+func (p *parser) ask(s *stream) {
+	s.asked = true
+	p.early.remove(s)
+	p.open.append(s)
+	p.seen = seen{highest: s.id}
+}
+
+func (p *parser) drop(s *stream) {
+	if s.asked {
+		p.open.remove(s)
+	} else {
+		p.early.remove(s)
+	}
+	delete(p.byID, s.id)
+	for i := range p.directions {
+		if k := &p.directions[i].block; k.stream == s {
+			k.stream = nil
+		}
+	}
+	p.pool.Put(s.message)
+	*s = stream{next: p.free}
+	p.free = s
+}
+
+func (p *parser) evict() {
+	s, why := p.early.first, protocol.Unpaired
+	if s == nil {
+		if s = p.open.first; p.touched(s) == protocol.CaptureComplete {
+			why = protocol.TooMany
+		}
+	}
+	p.c.Sink.Troubled(why)
+	p.drop(s)
+}
+
+// lossy says that anything about the streams that are open may have been lost.
+func (p *parser) lossy(why protocol.Capture) {
+	p.losses++
+	if why == protocol.CaptureTruncated {
+		p.latest.truncated = p.losses
+	} else {
+		p.latest.lost = p.losses
+	}
+}
+
+// touched is what losses left of a stream.
+func (p *parser) touched(s *stream) protocol.Capture {
+	switch {
+	case p.latest.lost > s.born:
+		return protocol.CaptureGap
+	case p.latest.truncated > s.born:
+		return protocol.CaptureTruncated
+	}
+	return protocol.CaptureComplete
+}
+
+// requested is the stream that a client's HEADERS frame opens; nil if it opens none.
+func (p *parser) requested(id uint32, start protocol.Mark) *stream {
+	if id <= p.highest { // trailers, or a stream that is not followed
+		return nil
+	}
+	s := p.byID[id]
+	if s == nil {
+		s = p.add(id)
+	}
+	p.ask(s)
+	s.message.Start = start
+	s.message.SetVersion("2")
+	return s
+}
+
+// responding is the stream that a server's frame is about; nil if it is not followed.
+func (p *parser) responding(id uint32) *stream {
+	if s := p.byID[id]; s != nil {
+		return s
+	}
+	// Two threads can share a socket so that the response is seen first. But the request may as well not have been seen.
+	if id <= p.highest || id&1 == 0 || p.unseen {
+		return nil
+	}
+	return p.add(id)
+}
+
+// request goes on with a stream whose request's head is complete, or all there will be of it.
+func (p *parser) request(s *stream) {
+	switch {
+	case s.failure != "":
+		p.fail(s, s.failure, s.message.End)
+	case s.answered && s.requestEnded:
+		p.finish(s)
+	case p.away && s.id > p.final:
+		p.fail(s, errorNames[refusedStream], s.message.Start)
+	}
+}
+
+// ended says that a side has sent all of a stream.
+func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Mark) {
+	s := p.byID[id]
+	if s == nil || !s.asked && from == protocol.FromClient {
+		return
+	}
+	if from == protocol.FromClient {
+		s.requestEnded = true
+	} else if !s.answered {
+		s.answered = true
+		s.message.End = m
+	}
+	if s.asked && s.requestEnded && s.answered {
+		p.finish(s)
+	}
+}
+
+// reset is a RST_STREAM frame.
+type reset struct {
+	code  uint32
+	known bool // otherwise the code was lost
+	at    protocol.Mark
+}
+
+// reset ends a stream both ways (RFC 9113, 6.4).
+func (p *parser) reset(d *direction, id uint32, r reset) {
+	s := p.byID[id]
+	if s == nil && d.from == protocol.FromServer {
+		s = p.responding(id)
+	}
+	if s == nil || !s.asked && d.from == protocol.FromClient {
+		return
+	}
+	if !s.answered { // otherwise the response is complete, the rest of the request was not wanted (RFC 9113, 8.1)
+		s.message.End = r.at
+		switch {
+		case !r.known:
+			s.message.Raise(protocol.CaptureGap)
+		case r.code == noError && p.touched(s) != protocol.CaptureComplete: // the response's end was lost
+		default:
+			s.failure = errorName(r.code)
+		}
+	}
+	s.answered, s.requestEnded = true, true
+	if s.asked {
+		p.request(s)
+	}
+}
+
+// goAway ends the streams that the server has not processed and will not (RFC 9113, 6.8). That is what REFUSED_STREAM says of
+// a single stream (RFC 9113, 8.7), so it is the reason given.
+func (p *parser) goAway(final uint32, m protocol.Mark) {
+	if p.away {
+		final = min(final, p.final)
+	}
+	p.away, p.final = true, final
+	for s := p.open.last; s != nil && s.id > final; {
+		next := s.prev
+		if s.answered {
+			p.finish(s)
+		} else {
+			p.fail(s, errorNames[refusedStream], m)
+		}
+		s = next
+	}
+}
+
+func (p *parser) fail(s *stream, reason string, at protocol.Mark) {
+	s.message.Failed(reason)
+	s.message.End = at
+	p.finish(s)
+}
+
+// finish hands over an exchange.
+func (p *parser) finish(s *stream) {
+	s.message.Raise(p.touched(s))
+	s.message.Fill(&p.exchange)
+	p.c.Sink.Exchanged(&p.exchange)
+	p.drop(s)
+}
+
+// connectionClosed is why there is no response when the connection was closed in good order.
+const connectionClosed = "connection_closed"
+
+// flush ends all streams.
+func (p *parser) flush(e protocol.Ending) {
+	reason := e.Error
+	if reason == "" {
+		reason = connectionClosed
+	}
+	for s := p.open.first; s != nil; s = p.open.first {
+		switch {
+		case s.answered:
+			p.finish(s)
+		case e.Unknown:
+			s.message.Raise(protocol.CaptureGap)
+			s.message.End = e.At
+			p.finish(s)
+		case p.touched(s) != protocol.CaptureComplete: // the end may have been lost
+			s.message.End = e.At
+			p.finish(s)
+		default:
+			p.fail(s, reason, e.At)
+		}
+	}
+	for s := p.early.first; s != nil; s = p.early.first {
+		p.c.Sink.Troubled(protocol.Unpaired)
+		p.drop(s)
+	}
+}

@@ -1,0 +1,165 @@
+package http2
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// chain is what was found by following frames from where one should begin: as many as there are in the bytes at hand.
+type chain struct {
+	frames int       // headers that are credible
+	broken bool      // what follows is not
+	exact  bool      // the last frame ends where the bytes do
+	first  frameType // type of the first
+}
+
+// follow follows frames from the beginning of b. limit is the largest payload, highest the highest known stream identifier, or
+// 0.
+func follow(d protocol.Direction, b []byte, limit int, highest uint32) (c chain) {
+	var block uint32 // the stream whose header block has to go on
+	for len(b) >= headerLength {
+		f := parseFrame(b)
+		if !f.credible(d, limit, highest) || (f.typ == continuation) != (block != 0) || block != 0 && f.stream != block {
+			c.broken = true
+			return c
+		}
+		if c.frames == 0 {
+			c.first = f.typ
+		}
+		c.frames++
+		b = b[headerLength:]
+		if len(b) < f.length {
+			return c
+		}
+		if !f.crediblePayload(b[:f.length]) {
+			c.broken = true
+			return c
+		}
+		b = b[f.length:]
+		switch {
+		case f.has(endHeaders):
+			block = 0
+		case f.typ == headers || f.typ == pushPromise:
+			block = f.stream
+		}
+	}
+	c.exact = len(b) == 0 && c.frames > 0 && block == 0
+	return c
+}
+
+// convincing says whether to go on there after the framing was lost.
+func (c chain) convincing() bool { return !c.broken && (c.frames > 1 || c.exact) }
+
+// crediblePayload says whether a payload, of a header that is credible, is one that a peer would send.
+func (f *frame) crediblePayload(b []byte) bool {
+	switch f.typ {
+	case windowUpdate: // RFC 9113, 6.9: 31 bits, not 0
+		increment := binary.BigEndian.Uint32(b)
+		return increment != 0 && increment <= streamMask
+	case rstStream:
+		return binary.BigEndian.Uint32(b) < uint32(len(errorNames))
+	case goAway:
+		return binary.BigEndian.Uint32(b) <= streamMask && binary.BigEndian.Uint32(b[4:]) < uint32(len(errorNames))
+	case settings:
+		return credibleSettings(b)
+	case headers, pushPromise:
+		from, padding := f.fixed(), 0
+		if f.has(padded) {
+			padding = int(b[0])
+		}
+		if from+padding > len(b) {
+			return false
+		}
+		return !f.has(endHeaders) || wellFormed(b[from:len(b)-padding], len(b))
+	case data:
+		return !f.has(padded) || len(b) > 0 && int(b[0]) < len(b)
+	}
+	return true
+}
+
+// credibleSettings looks at parameters, as many as there are.
+func credibleSettings(b []byte) bool {
+	for ; len(b) >= settingLength; b = b[settingLength:] {
+		if s := parseSetting(b); s.id == 0 || !s.allowed() {
+			return false
+		}
+	}
+	return true
+}
+
+// telling are the types of which one frame is enough to recognise a conversation, if it is all there is.
+var telling = [frameTypes]bool{headers: true, rstStream: true, settings: true, ping: true, goAway: true, windowUpdate: true}
+
+// detectBytes is at how many bytes a verdict is due.
+const detectBytes = 512
+
+// detect recognises the conversation: by the client's preface, by the server's SETTINGS, with which it has to begin (RFC
+// 9113, 3.4), or in the middle, by frames that go on to the end of what there is.
+func detect(d protocol.Direction, b []byte, first bool) protocol.Verdict {
+	if d == protocol.FromClient && bytes.HasPrefix(b, []byte(preface)) {
+		return protocol.Yes
+	}
+	if first && d == protocol.FromClient {
+		if bytes.HasPrefix([]byte(preface), b) {
+			return protocol.Maybe
+		}
+		return protocol.No
+	}
+	if first {
+		return detectSettings(b)
+	}
+	c := follow(d, b, defaultFrameSize, 0)
+	switch {
+	case c.broken:
+		return protocol.No
+	case c.frames > 1, c.exact && telling[c.first]:
+		return protocol.Yes
+	case len(b) < detectBytes:
+		return protocol.Maybe
+	}
+	return protocol.No
+}
+
+// lastSetting is the last parameter in common use (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218, 2.1).
+const lastSetting = 9
+
+// detectSettings judges a server's first bytes. An empty SETTINGS frame has the form of a length and zeros, which other
+// protocols begin with too, and so does not tell until another frame follows. In one that is not empty, the first parameter
+// has to be a common one.
+func detectSettings(b []byte) protocol.Verdict {
+	head := [headerLength]byte{3: byte(settings)} // what has not come may be right
+	copy(head[:], b)
+	f := parseFrame(head[:])
+	if len(b) < 3 { // the length has not come
+		f.length = 0
+	}
+	switch {
+	case f.typ != settings || f.flags != 0 || !f.credible(protocol.FromServer, defaultFrameSize, 0):
+		return protocol.No
+	case len(b) < headerLength:
+		return protocol.Maybe
+	}
+	payload := b[headerLength:]
+	if !credibleSettings(payload[:min(len(payload), f.length)]) {
+		return protocol.No
+	}
+	if f.length > 0 {
+		switch {
+		case len(payload) < settingLength:
+			return protocol.Maybe
+		case parseSetting(payload).id > lastSetting:
+			return protocol.No
+		}
+		return protocol.Yes
+	}
+	c := follow(protocol.FromServer, b, defaultFrameSize, 0)
+	switch {
+	case c.broken:
+		return protocol.No
+	case c.frames > 1:
+		return protocol.Yes
+	}
+	return protocol.Maybe
+}

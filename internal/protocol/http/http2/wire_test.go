@@ -1,0 +1,284 @@
+package http2
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+const (
+	last = true // END_STREAM
+	more = false
+)
+
+// step is what one system call transferred; missing bytes are a gap.
+type step struct {
+	from    protocol.Direction
+	bytes   []byte
+	missing bool
+	why     protocol.Loss
+	over    int // bytes that are missing beyond those
+}
+
+// wire is a conversation in the making, in the order in which the kernel saw it. It is written by another implementation than
+// the one that is tested.
+type wire struct {
+	steps          []step
+	client, server *end
+}
+
+// end is one end of the wire.
+type end struct {
+	w       *wire
+	from    protocol.Direction
+	out     bytes.Buffer
+	framer  *http2.Framer
+	encoder *hpack.Encoder
+	block   bytes.Buffer
+}
+
+func newWire() *wire {
+	w := &wire{}
+	w.client, w.server = newEnd(w, protocol.FromClient), newEnd(w, protocol.FromServer)
+	return w
+}
+
+func newEnd(w *wire, from protocol.Direction) *end {
+	e := &end{w: w, from: from}
+	e.framer = http2.NewFramer(&e.out, nil)
+	e.framer.AllowIllegalWrites = true
+	e.encoder = hpack.NewEncoder(&e.block)
+	return e
+}
+
+// send makes what was written a step.
+func (e *end) send() {
+	e.w.steps = append(e.w.steps, step{from: e.from, bytes: slices.Clone(e.out.Bytes())})
+	e.out.Reset()
+}
+
+func (e *end) raw(b ...byte) {
+	e.out.Write(b)
+	e.send()
+}
+
+// begin is how every conversation begins.
+func (w *wire) begin() {
+	w.client.raw([]byte(preface)...)
+	w.client.settings()
+	w.server.settings()
+	w.client.ack()
+	w.server.ack()
+}
+
+func (e *end) settings(s ...http2.Setting) {
+	e.must(e.framer.WriteSettings(s...))
+}
+
+func (e *end) ack() { e.must(e.framer.WriteSettingsAck()) }
+
+func (e *end) must(err error) {
+	if err != nil {
+		panic(err)
+	}
+	e.send()
+}
+
+// encode returns a block of fields: name, value, name, value.
+func (e *end) encode(fields ...string) []byte {
+	e.block.Reset()
+	for i := 0; i < len(fields); i += 2 {
+		if err := e.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
+			panic(err)
+		}
+	}
+	return slices.Clone(e.block.Bytes())
+}
+
+func (e *end) headers(id uint32, last bool, fields ...string) {
+	e.must(e.framer.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: id, BlockFragment: e.encode(fields...), EndStream: last, EndHeaders: true,
+	}))
+}
+
+// inPieces sends a header block as a HEADERS frame and CONTINUATION frames.
+func (e *end) inPieces(id uint32, last bool, size int, fields ...string) {
+	block := e.encode(fields...)
+	n := min(size, len(block))
+	e.must(e.framer.WriteHeaders(http2.HeadersFrameParam{
+		StreamID: id, BlockFragment: block[:n], EndStream: last, EndHeaders: n == len(block),
+	}))
+	for block = block[n:]; len(block) > 0; block = block[n:] {
+		n = min(size, len(block))
+		e.must(e.framer.WriteContinuation(id, n == len(block), block[:n]))
+	}
+}
+
+func requestFields(method, path string, fields ...string) []string {
+	return append([]string{":method", method, ":scheme", "http", ":authority", "shop.test", ":path", path}, fields...)
+}
+
+func (e *end) request(id uint32, last bool, method, path string, fields ...string) {
+	e.headers(id, last, requestFields(method, path, fields...)...)
+}
+
+func (e *end) get(id uint32, path string) { e.request(id, last, "GET", path) }
+
+func (e *end) call(id uint32, path string) {
+	e.request(id, more, "POST", path, "content-type", "application/grpc+proto", "te", "trailers")
+}
+
+func (e *end) response(id uint32, last bool, status string, fields ...string) {
+	e.headers(id, last, append([]string{":status", status}, fields...)...)
+}
+
+func (e *end) data(id uint32, size int, last bool) {
+	e.must(e.framer.WriteData(id, last, bytes.Repeat([]byte("x"), size)))
+}
+
+func (e *end) reset(id uint32, code http2.ErrCode) { e.must(e.framer.WriteRSTStream(id, code)) }
+
+func (e *end) goAway(id uint32) { e.must(e.framer.WriteGoAway(id, 0, []byte("bye"))) }
+
+func (e *end) ping() { e.must(e.framer.WritePing(false, [8]byte{1})) }
+
+// swap exchanges the last two steps: they were seen in the other order.
+func (w *wire) swap() {
+	n := len(w.steps)
+	w.steps[n-1], w.steps[n-2] = w.steps[n-2], w.steps[n-1]
+}
+
+// join makes the last two steps one.
+func (w *wire) join() {
+	n := len(w.steps)
+	w.steps[n-2].bytes = append(w.steps[n-2].bytes, w.steps[n-1].bytes...)
+	w.steps = w.steps[:n-1]
+}
+
+// lose makes the bytes from a to b of the last step a gap; b < 0: to its end.
+func (w *wire) lose(why protocol.Loss, a, b int) {
+	s := w.steps[len(w.steps)-1]
+	w.steps = w.steps[:len(w.steps)-1]
+	if b < 0 {
+		b = len(s.bytes)
+	}
+	for _, piece := range []step{
+		{from: s.from, bytes: s.bytes[:a]},
+		{from: s.from, bytes: s.bytes[a:b], missing: true, why: why},
+		{from: s.from, bytes: s.bytes[b:]},
+	} {
+		if len(piece.bytes) > 0 {
+			w.steps = append(w.steps, piece)
+		}
+	}
+}
+
+// observer takes what a parser finds, and tells it in a line each.
+type observer struct {
+	told     []string
+	full     []protocol.Exchange // without attributes
+	troubles [protocol.Troubles]int
+}
+
+var captureNames = [...]string{"", " truncated", " gap", " joined"}
+
+func (o *observer) Exchanged(x *protocol.Exchange) {
+	words := []string{}
+	for _, key := range []string{
+		"http.request.method", "rpc.method", "url.path", "url.full", "http.response.status_code", "rpc.response.status_code",
+	} {
+		for _, a := range x.Attributes {
+			switch {
+			case a.Key == key && a.Kind == protocol.IntAttribute:
+				words = append(words, fmt.Sprint(a.Int))
+			case a.Key == key:
+				words = append(words, string(a.Text))
+			}
+		}
+	}
+	line := strings.Join(words, " ")
+	if x.Error != "" {
+		line += " !" + x.Error
+	}
+	o.told = append(o.told, line+captureNames[x.Capture])
+	full := *x
+	full.Attributes = nil
+	o.full = append(o.full, full)
+}
+
+func (o *observer) Troubled(t protocol.Trouble) { o.troubles[t]++ }
+
+// troubled are the troubles in one line.
+func (o *observer) troubled() string {
+	var words []string
+	for t, n := range o.troubles {
+		if n > 0 {
+			words = append(words, fmt.Sprint(protocol.Trouble(t), " ", n))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func testSettings() *protocol.Settings { return &protocol.Settings{HeadBytes: 2048, Outstanding: 100} }
+
+// A step is seen at the time of its number, in milliseconds, and an ending at that of its own.
+const (
+	millisecond = 1e6
+	endingTime  = 1e15
+)
+
+// replay gives a parser the steps. pieces says where one is split: it returns the length of the next piece.
+func replay(p protocol.Parser, steps []step, pieces func(rest int) int) {
+	var position [protocol.Directions]uint64
+	for i, s := range steps {
+		m := protocol.Mark{Time: uint64(i+1) * millisecond, PID: 7}
+		if s.missing {
+			m.Position = position[s.from]
+			n := uint64(len(s.bytes) + s.over)
+			p.Gap(s.from, n, m, s.why)
+			position[s.from] += n
+			continue
+		}
+		for b := s.bytes; len(b) > 0; {
+			n := pieces(len(b))
+			m.Position = position[s.from]
+			p.Data(&protocol.Chunk{Direction: s.from, Bytes: slices.Clone(b[:n]), Mark: m})
+			position[s.from] += uint64(n)
+			b = b[n:]
+		}
+	}
+}
+
+func whole(rest int) int  { return rest }
+func single(rest int) int { return min(rest, 1) }
+
+func conversation(o *observer) protocol.Conversation {
+	return protocol.Conversation{Side: protocol.Server, Sink: o, Settings: testSettings()}
+}
+
+// observe is what a parser tells of a conversation that is closed in good order.
+func observe(c protocol.Conversation, w *wire, e protocol.Ending, pieces func(int) int) *observer {
+	o := c.Sink.(*observer)
+	p := newParser(c)
+	replay(p, w.steps, pieces)
+	e.At.Time = endingTime
+	p.Close(e)
+	return o
+}
+
+func check(t *testing.T, o *observer, want []string, troubles string) {
+	t.Helper()
+	if !slices.Equal(o.told, want) {
+		t.Errorf("told\n  %s\nwant\n  %s", strings.Join(o.told, "\n  "), strings.Join(want, "\n  "))
+	}
+	if got := o.troubled(); got != troubles {
+		t.Errorf("troubles %q, want %q", got, troubles)
+	}
+}

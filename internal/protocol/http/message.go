@@ -1,0 +1,177 @@
+// Package http makes exchanges of HTTP messages, whatever version carried them: span names, attributes and status by the
+// semantic conventions of HTTP and of gRPC. The parsers of the versions are in its folders.
+package http
+
+import "github.com/socketflow/socketflow/internal/protocol"
+
+// What is kept of a message. What is longer is cut, and the exchange marked truncated.
+const (
+	maxMethod    = 32 // of the known ones the longest has 7
+	maxScheme    = 16
+	maxTarget    = 8 << 10 // RFC 9110, 4.1 wants at least 8000 bytes to be supported
+	maxAuthority = 512     // a host name has at most 253 bytes (RFC 1035, 2.3.4); the rest is for user information
+	maxValue     = 1 << 10 // of a header field
+	maxValues    = 16      // of fields of one name
+	maxKept      = 64 << 10
+)
+
+// piece is a part of Message.kept.
+type piece struct{ from, to int }
+
+func (p piece) empty() bool { return p.from == p.to }
+
+// Message collects what is to be told of one request and its response, while a parser reads them. The parser fills it with
+// copies made here: nothing that is passed in is kept. Messages are reused: see Pool.
+type Message struct {
+	// The parser's own, untouched here but for clearing.
+	Start protocol.Mark // first byte of the request
+	End   protocol.Mark // last byte known to belong to the response (or request, if there is no response yet)
+	// Capture so far; only ever raised.
+	Capture protocol.Capture
+
+	pool         *Pool
+	conversation *protocol.Conversation
+
+	kept      []byte // all copies, one behind the other
+	method    piece
+	target    piece
+	scheme    piece
+	authority piece
+	host      piece
+	userAgent piece
+	listed    []field
+
+	version string
+	status  int
+	failure string
+	parent  protocol.TraceContext
+	state   []byte // tracestate
+	grpc    grpcStatus
+
+	targetCut   bool
+	isGRPC      bool
+	contentType bool // there was one
+	hosts       uint8
+	parents     uint8
+	stateBroken bool
+
+	next *Message
+}
+
+// Pool hands out cleared messages and takes them back. It is for one goroutine.
+type Pool struct {
+	free  *Message
+	count int // of free ones
+
+	settings *protocol.Settings
+	request  wanted
+	response wanted
+
+	names names
+	out   []byte // what attributes point into, from Fill until the next Fill
+}
+
+const (
+	maxFree = 128     // messages that a Pool keeps
+	maxIdle = 4 << 10 // bytes that a buffer keeps between messages; few need more, and those pay for an allocation
+)
+
+// Get returns a cleared message for a conversation.
+func (p *Pool) Get(c *protocol.Conversation) *Message {
+	if p.settings != c.Settings {
+		p.settings = c.Settings
+		p.request, p.response = newWanted(c.Settings)
+	}
+	m := p.free
+	if m == nil {
+		m = &Message{pool: p}
+	} else {
+		p.free, m.next = m.next, nil
+		p.count--
+	}
+	m.conversation = c
+	return m
+}
+
+// Put takes a message back.
+func (p *Pool) Put(m *Message) {
+	if cap(p.out) > maxIdle {
+		p.out = nil
+	}
+	if p.count >= maxFree {
+		return
+	}
+	kept, state, listed := m.kept[:0], m.state[:0], m.listed[:0]
+	if cap(kept) > maxIdle {
+		kept = nil
+	}
+	if cap(listed) > maxValues {
+		listed = nil
+	}
+	*m = Message{pool: p, kept: kept, state: state, listed: listed, next: p.free}
+	p.free = m
+	p.count++
+}
+
+// keep copies b, or as much of it as limit allows.
+func (m *Message) keep(b []byte, limit int) piece {
+	if limit = min(limit, maxKept-len(m.kept)); len(b) > limit {
+		b = cutText(b, limit)
+		m.Raise(protocol.CaptureTruncated)
+	}
+	from := len(m.kept)
+	m.kept = append(m.kept, b...)
+	return piece{from, len(m.kept)}
+}
+
+func (m *Message) bytes(p piece) []byte { return m.kept[p.from:p.to:p.to] }
+
+// Raise the degree of capture.
+func (m *Message) Raise(c protocol.Capture) { m.Capture = max(m.Capture, c) }
+
+// SetMethod sets the request's method as sent.
+func (m *Message) SetMethod(method []byte) { m.method = m.keep(method, maxMethod) }
+
+// Method is the method as sent (cut at a bound that all known methods keep).
+func (m *Message) Method() []byte { return m.bytes(m.method) }
+
+// SetTarget sets the request's target: origin form (/path?query), absolute form, authority form (CONNECT), or *.
+// In HTTP/2 it is :path.
+func (m *Message) SetTarget(target []byte) {
+	m.target = m.keep(target, maxTarget)
+	m.targetCut = m.target.to-m.target.from < len(target)
+}
+
+// SetScheme sets :scheme; without it the scheme is that of an absolute target, else "http".
+func (m *Message) SetScheme(scheme []byte) {
+	if len(scheme) <= maxScheme {
+		m.scheme = m.keep(scheme, maxScheme)
+	}
+}
+
+// SetAuthority sets :authority; without it the Host header counts.
+func (m *Message) SetAuthority(authority []byte) {
+	if len(authority) <= maxAuthority {
+		m.authority = m.keep(authority, maxAuthority)
+	}
+}
+
+// SetVersion sets network.protocol.version: "1.0", "1.1" or "2"; a constant.
+func (m *Message) SetVersion(version string) { m.version = version }
+
+// SetStatus sets the final response's status code. What is no status code (RFC 9110, 15) counts as none.
+func (m *Message) SetStatus(code int) {
+	if code >= firstStatus && code <= lastStatus {
+		m.status = code
+	}
+}
+
+// Status is the final response's code, 0 if there is none yet.
+func (m *Message) Status() int { return m.status }
+
+// GRPC says whether the request's content-type is application/grpc, with or without a suffix (+proto ...).
+func (m *Message) GRPC() bool { return m.isGRPC }
+
+// Failed sets why there is no complete response: an errno name (ECONNRESET), an HTTP/2 error code (CANCEL,
+// REFUSED_STREAM ...), or "connection_closed" where the connection ended in good order without one; a constant or a copy.
+func (m *Message) Failed(reason string) { m.failure = reason }

@@ -1,0 +1,130 @@
+package http
+
+// Values of parameters that are known to be secret are replaced. This reads more as a parameter than a strict parser
+// would, so that what some server takes for a secret is not missed: names in any case, with percent-encoded characters,
+// with "_" for "-", with segments as in user[password] and user.password; parameters behind "&", ";" and "?", as they
+// are or percent-encoded, so that a URL within a parameter is covered too.
+
+// part is the part of a URL.
+type part uint8
+
+const (
+	inPath  part = iota // parameters begin with ";" (RFC 3986, 3.3) and end with "/"
+	inQuery             // it begins with a parameter, and they end with "&"
+)
+
+// secrets are names of parameters: in lower case, "-" for "_". The first line is the semantic conventions'.
+var secrets = func() map[string]struct{} {
+	set := make(map[string]struct{})
+	for _, name := range [...]string{
+		"x-amz-signature", "x-amz-credential", "x-amz-security-token", "sig", "x-goog-signature",
+		"awsaccesskeyid", "signature", "x-goog-credential",
+		"access-token", "id-token", "refresh-token", "token", "jwt", "client-assertion", "code",
+		"api-key", "apikey", "x-api-key", "key", "secret", "client-secret",
+		"password", "passwd", "pwd", "auth", "authorization",
+		"session", "sessionid", "session-id", "sid", "jsessionid",
+	} {
+		set[name] = struct{}{}
+	}
+	return set
+}()
+
+// longestSecret is how many bytes of a name there are to compare.
+const longestSecret = 20
+
+// segment is a name, or a segment of one, as it is compared.
+type segment struct {
+	bytes  [longestSecret]byte
+	length int // beyond longestSecret: it is longer than any secret's
+}
+
+func (s *segment) add(c byte) {
+	switch {
+	case s.length == 0 && (c == ' ' || c == '+'): // there are servers that strip them
+		return
+	case c == '_':
+		c = '-'
+	}
+	if s.length < longestSecret {
+		s.bytes[s.length] = toLower(c)
+	}
+	s.length++
+}
+
+// ended says whether the segment is a secret's name, and begins the next one.
+func (s *segment) ended() bool {
+	length := s.length
+	s.length = 0
+	if length > longestSecret {
+		return false
+	}
+	_, secret := secrets[string(s.bytes[:length])]
+	return secret
+}
+
+var redacted = []byte("REDACTED")
+
+// appendRedacted writes a part of a URL without the values of secrets.
+func appendRedacted(to, from []byte, where part) []byte {
+	var name segment
+	inName, secret := where == inQuery, false
+	end := byte('&')
+	if where == inPath {
+		end = '/'
+	}
+	for len(from) > 0 {
+		c, n := unescape(from)
+		to = append(to, from[:n]...)
+		from = from[n:]
+		switch c {
+		case '&', ';', '?':
+			inName, secret, name.length = true, false, 0
+			continue
+		case '/':
+			if where == inPath && n == 1 {
+				inName = false
+			}
+		}
+		if !inName {
+			continue
+		}
+		switch c {
+		case '[', ']', '.':
+			secret = name.ended() || secret
+		case '=':
+			inName = false
+			if !name.ended() && !secret {
+				continue
+			}
+			to = append(to, redacted...)
+			for len(from) > 0 && from[0] != end {
+				from = from[1:]
+			}
+		default:
+			name.add(c)
+		}
+	}
+	return to
+}
+
+// unescape returns the first character and how many bytes it is written in (RFC 3986, 2.1).
+func unescape(b []byte) (c byte, n int) {
+	if b[0] == '%' && len(b) >= 3 {
+		high, low := hexDigit(b[1]), hexDigit(b[2])
+		if high < 16 && low < 16 {
+			return high<<4 | low, 3
+		}
+	}
+	return b[0], 1
+}
+
+func hexDigit(c byte) byte {
+	switch c = toLower(c); {
+	case isDigit(c):
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	default:
+		return 0xff
+	}
+}

@@ -1,0 +1,83 @@
+package http
+
+import (
+	"hash/maphash"
+	"unicode/utf8"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// finish returns what was written to the pool's buffer from there on, as text of at most limit bytes.
+func (m *Message) finish(from, limit int) []byte {
+	return m.text(m.pool.out[from:len(m.pool.out):len(m.pool.out)], limit)
+}
+
+// text is b as OTLP wants it: valid UTF-8, anything else replaced; and cut if it is longer than limit.
+func (m *Message) text(b []byte, limit int) []byte {
+	if !utf8.Valid(b) {
+		out := m.pool.out
+		from := len(out)
+		for len(b) > 0 && len(out)-from <= limit {
+			r, size := utf8.DecodeRune(b)
+			out = utf8.AppendRune(out, r) // utf8.RuneError for what is none
+			b = b[size:]
+		}
+		m.pool.out = out
+		b = out[from:len(out):len(out)]
+	}
+	if len(b) > limit {
+		m.Raise(protocol.CaptureTruncated)
+		b = cutText(b, limit)
+	}
+	return b
+}
+
+// cutText cuts b to at most limit bytes, not within a character.
+func cutText(b []byte, limit int) []byte {
+	if len(b) <= limit {
+		return b
+	}
+	for back := range min(utf8.UTFMax, limit+1) {
+		if utf8.RuneStart(b[limit-back]) {
+			return b[:limit-back]
+		}
+	}
+	return b[:limit]
+}
+
+// names remembers the names that were last made strings: those of a conversation's hosts and methods are few, and return.
+// Like any direct-mapped cache it has a fixed size, and a peer that invents names costs one allocation for each.
+type names struct {
+	hosts   [4]string
+	methods *[16]string // many conversations have none
+}
+
+var seed = maphash.MakeSeed()
+
+// host as a string.
+func (n *names) host(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return intern(&n.hosts[maphash.Bytes(seed, b)%uint64(len(n.hosts))], b)
+}
+
+// method as a string.
+func (n *names) method(b []byte) string {
+	if n.methods == nil {
+		n.methods = new([16]string)
+	}
+	return intern(&n.methods[maphash.Bytes(seed, b)%uint64(len(n.methods))], b)
+}
+
+// isRecent says whether method was called with this name not long ago.
+func (n *names) isRecent(b []byte) bool {
+	return n.methods != nil && n.methods[maphash.Bytes(seed, b)%uint64(len(n.methods))] == string(b)
+}
+
+func intern(slot *string, b []byte) string {
+	if *slot != string(b) {
+		*slot = string(b)
+	}
+	return *slot
+}

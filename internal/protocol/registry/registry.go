@@ -1,0 +1,36 @@
+// Package registry lists the protocols that are parsed. Another one is one more line here.
+package registry
+
+import (
+	"slices"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http/http2"
+)
+
+// all in the order in which they are asked: what is told apart by its first byte comes first.
+var all = []func() protocol.Protocol{
+	http2.Protocol,
+}
+
+// Names of the protocols, each once, in order.
+func Names() []string {
+	var names []string
+	for _, p := range all {
+		if name := p().Name; !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// Named are the protocols of these names.
+func Named(names []string) []protocol.Protocol {
+	var chosen []protocol.Protocol
+	for _, p := range all {
+		if made := p(); slices.Contains(names, made.Name) {
+			chosen = append(chosen, made)
+		}
+	}
+	return chosen
+}
