@@ -173,27 +173,14 @@ __noinline int gather(struct gathering *g)
 	return 1;
 }
 
-/* Copies what is wanted of the call's bytes into the draft, and returns how many they were. */
-static __always_inline __u32 copy_payload(struct draft *draft, __u32 key, struct source *from, __u32 skip, __u32 want, __u8 *missing)
+/* Copies what is wanted of the call's next bytes into the draft. */
+__noinline int fill(struct gathering *g)
 {
-	if (!from->iov) { /* one piece */
-		if (want > PAYLOAD_MAX)
-			want = PAYLOAD_MAX;
-		if (!bpf_probe_read_user(draft->payload, want, (void *)(from->base + skip)))
-			return want;
-		*missing |= MISSING_FAULT;
-		return 0;
-	}
-	struct gathering g = {.from = *from, .skip = skip, .want = want, .draft = key};
 	for (int i = 0; i < IOV_PARTS_MAX; i++) {
-		if (!gather(&g))
+		if (!gather(g))
 			break;
 	}
-	if (g.fault)
-		*missing |= MISSING_FAULT;
-	else if (g.used < want)
-		*missing |= MISSING_LIMIT;
-	return g.used;
+	return 0;
 }
 
 /*
@@ -230,6 +217,8 @@ static __always_inline void tell_data(struct draft *draft, __u32 shard, struct s
 	if (!ring)
 		return;
 	__u64 before = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	draft->event.silent = stream->silent;
+	draft->event.missed = stream->missed;
 	if (size > sizeof(struct draft))
 		return;
 	if (bpf_ringbuf_output(ring, draft, size, wake_up(before, size))) {
@@ -247,6 +236,39 @@ static __always_inline void tell_data(struct draft *draft, __u32 shard, struct s
 	count(COUNTER_EVENTS + EVENT_DATA);
 	stream->missed = 0;
 	stream->silent = 0;
+}
+
+/* Tells of a call's bytes in as many events as it takes. */
+static __always_inline void tell_call(struct draft *draft, struct gathering *g, __u32 want, __u8 missing, __u32 shard,
+				      struct stream *stream)
+{
+	struct data_event *e = &draft->event;
+
+	for (int i = 0; i < PIECES_MAX; i++) {
+		__u32 left = e->length - e->skipped;
+
+		g->used = 0;
+		g->want = want < PAYLOAD_MAX ? want : PAYLOAD_MAX;
+		if (g->want)
+			fill(g);
+		if (g->fault) {
+			count(COUNTER_PAYLOAD_FAULT);
+			missing |= MISSING_FAULT;
+		}
+		want -= g->used;
+		e->captured = g->used;
+		if (!g->used || !want || g->fault || i == PIECES_MAX - 1) {
+			e->missing = g->used < left ? missing ? missing : MISSING_LIMIT : 0;
+			tell_data(draft, shard, stream);
+			return;
+		}
+		e->missing = 0;
+		e->length = e->skipped + g->used;
+		tell_data(draft, shard, stream);
+		e->position += e->length;
+		e->length = left - g->used;
+		e->skipped = 0;
+	}
 }
 
 static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction)
@@ -328,16 +350,14 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	e->header.start = task->group_leader->start_boottime;
 	e->cookie = s->flow.cookie;
 	e->position = begin;
-	e->silent = stream->silent;
 	e->word = GO_WORD(regs);
 	e->tid = task->pid;
 	e->length = length;
 	e->skipped = skip;
 	e->captured = 0;
 	e->direction = direction;
-	e->missing = 0;
-	e->missed = stream->missed;
 
+	__u8 missing = 0;
 	want = length - skip;
 	if (want > limit)
 		want = limit;
@@ -346,20 +366,24 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	else if (want > run - s->run)
 		want = run - s->run;
 	if (want < length - skip)
-		e->missing = MISSING_LIMIT;
-	if (want) {
-		struct source from;
-		if (find_source(&from, task, regs, sk, length)) {
-			e->captured = copy_payload(draft, key, &from, skip, want, &e->missing);
-			s->run += e->captured;
-			if (e->missing & MISSING_FAULT)
-				count(COUNTER_PAYLOAD_FAULT);
-		} else {
-			e->missing |= MISSING_NO_BUFFER;
-			count(COUNTER_PAYLOAD_NO_BUFFER);
-		}
+		missing = MISSING_LIMIT;
+	struct gathering g = {.skip = skip, .draft = key};
+	if (want && !find_source(&g.from, task, regs, sk, length)) {
+		missing |= MISSING_NO_BUFFER;
+		count(COUNTER_PAYLOAD_NO_BUFFER);
+		want = 0;
 	}
-	tell_data(draft, shard_of(s->flow.cookie), stream);
+	s->run += want;
+	__u32 shard = shard_of(s->flow.cookie);
+	/* In one piece, as most are: without the calls that gathering takes. */
+	if (want && !g.from.iov && want <= PAYLOAD_MAX &&
+	    !bpf_probe_read_user(draft->payload, want, (void *)(g.from.base + skip))) {
+		e->captured = want;
+		e->missing = missing;
+		tell_data(draft, shard, stream);
+		return;
+	}
+	tell_call(draft, &g, want, missing, shard, stream);
 }
 
 static __always_inline void on_send(struct sock *sk, int length)

@@ -16,7 +16,8 @@
 #define TICK_NS 10000000 /* USER_HZ is 100 */
 #define SHARDS_MAX 8
 #define UNIX_PATH_LEN 108
-#define PAYLOAD_MAX 65536 /* of one call */
+#define PAYLOAD_MAX 65536 /* bytes in one event */
+#define PIECES_MAX 16     /* events of one call */
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
@@ -119,7 +120,10 @@ struct unix_open_event {
 	char remote[UNIX_PATH_LEN];
 };
 
-/* Bytes of a connection that one system call transferred; payload follows. */
+/*
+ * Bytes of a connection that one system call transferred; payload follows. A call of which more is wanted than an event
+ * holds is told in several, as if each were a call.
+ */
 struct data_event {
 	struct event_header header; /* the task that made the call */
 	__u64 cookie;
@@ -155,7 +159,7 @@ struct close_event {
 	__u8 pad;
 	__u32 unread; /* bytes that had arrived and had not been read */
 	__u32 pad2;
-	__u64 position[DIRECTIONS]; /* how much each direction has carried; a FIN may count as a byte */
+	__u64 position[DIRECTIONS]; /* how much each direction has carried */
 	__u64 silent[DIRECTIONS];   /* as in data_event */
 };
 

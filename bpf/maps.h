@@ -9,7 +9,7 @@ const volatile __u32 excluded_pid = 0;        /* the collector itself; 0: nobody
 const volatile __u32 rules_count = 0;         /* selection rules in use; 0: everything is observed */
 const volatile __u32 rules_include = 0;       /* at least one of them includes */
 const volatile __u32 rules_need_local_port = 0; /* some rule cannot be judged before connect chose a port */
-const volatile __u32 payload_limit = PAYLOAD_MAX; /* bytes captured of one call, unless user space wants less */
+const volatile __u32 payload_limit = 0;       /* bytes captured of one call, unless user space wants less */
 const volatile __u32 payload_run = 0;         /* bytes captured of a run of calls, unless user space says how many */
 const volatile __u32 policy_mask = 0;         /* slots of policies - 1 */
 

@@ -214,9 +214,15 @@ static __always_inline void fill_close(struct close_event *e, __u32 kind, struct
 	}
 	if (!tp)
 		return;
-	e->position[DIRECTION_SENT] = position_at(&s->streams[DIRECTION_SENT], tp->write_seq);
-	e->position[DIRECTION_RECEIVED] = position_at(&s->streams[DIRECTION_RECEIVED], tp->copied_seq);
+	/* A FIN takes a sequence number: the one sent before these states, the one received wherever it is by now. */
+	bool fin_sent = last_state == TCP_FIN_WAIT1 || last_state == TCP_FIN_WAIT2 || last_state == TCP_CLOSING ||
+			last_state == TCP_LAST_ACK || last_state == TCP_TIME_WAIT;
 	e->unread = tp->rcv_nxt - tp->copied_seq;
+	bool fin_read = e->fin_received && !e->unread;
+	e->position[DIRECTION_SENT] = position_at(&s->streams[DIRECTION_SENT], tp->write_seq - fin_sent);
+	e->position[DIRECTION_RECEIVED] = position_at(&s->streams[DIRECTION_RECEIVED], tp->copied_seq - fin_read);
+	if (e->fin_received && !fin_read)
+		e->unread--;
 	/* The port chosen by a connect that failed; skc_num has been given back by now. */
 	if (!e->flow.local_port)
 		e->flow.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);

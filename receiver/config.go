@@ -94,7 +94,7 @@ type HeadersConfig struct {
 // PayloadConfig bounds how much of what connections carry the kernel hands over. What speaks no protocol that is parsed is
 // left alone after its first bytes in any case, and so are bodies whose length is known.
 type PayloadConfig struct {
-	// CallLimit is how many bytes of one system call are captured: 256 to 64KiB. Default: 64KiB.
+	// CallLimit is how many bytes of one system call are captured: 256 to 1MiB. Default: 256KiB.
 	CallLimit ByteSize `mapstructure:"call_limit"`
 
 	// RunLimit is how many bytes are captured of a run of calls that all go in one direction: 4KiB to 1GiB. Default: 4MiB.
@@ -177,7 +177,7 @@ const (
 	minPollInterval   = 10 * time.Millisecond
 	maxPollInterval   = time.Second
 	minCallLimit      = 256
-	maxCallLimit      = 64 << 10
+	maxCallLimit      = 1 << 20
 	minRunLimit       = 4 << 10
 	maxRunLimit       = 1 << 30
 	minHeadSize       = 1 << 10
@@ -197,7 +197,7 @@ func createDefaultConfig() component.Config {
 		AddressAttributes: AddressAttributesBoth,
 		ConnectionSpans:   ConnectionSpansAuto,
 		Protocols:         registry.Names(),
-		Payload:           PayloadConfig{CallLimit: 64 << 10, RunLimit: 4 << 20},
+		Payload:           PayloadConfig{CallLimit: 256 << 10, RunLimit: 4 << 20},
 		RingBuffer:        RingBufferConfig{Size: defaultRingBuffer},
 		PollInterval:      100 * time.Millisecond,
 		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10},

@@ -61,6 +61,16 @@ const (
 	RoleSourceListener            // judged by which ports are listened on in the socket's network namespace
 )
 
+// Transport is what a socket speaks over.
+type Transport uint8
+
+// The transports.
+const (
+	TCP        Transport = iota
+	UDP                  // a flow is what goes between a socket and one remote address
+	UnixStream           // a stream between two sockets of the family AF_UNIX
+)
+
 // Flow is a socket and the two addresses between which it speaks.
 type Flow struct {
 	Cookie     uint64         // the kernel's identity of the socket, unique until reboot; 0: none was given
@@ -69,7 +79,8 @@ type Flow struct {
 	NetNS      uint32 // inode of the network namespace
 	Role       Role
 	RoleSource RoleSource
-	Unix       *Unix // the names, if it is a socket of the family AF_UNIX; it has no addresses then
+	Transport  Transport
+	Unix       *Unix // UnixStream: the names; there are no addresses then
 }
 
 // Unix is what there is instead of addresses between sockets of the family AF_UNIX. A name is a path, or @ and a name of the
@@ -109,7 +120,7 @@ type Ending struct {
 	RTT              uint32 // smoothed round trip time, microseconds; 0: never measured
 	Retransmits      uint32
 	Unread           uint32             // bytes that had arrived and that no program had received
-	Position         [Directions]uint64 // how far each direction's positions had come; a FIN may count as a byte
+	Position         [Directions]uint64 // how much each direction had carried
 	Silent           [Directions]uint64 // as Data.Silent
 }
 

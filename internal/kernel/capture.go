@@ -35,8 +35,8 @@ type Options struct {
 const (
 	MaxShards = 8
 	MaxRules  = 64
-	// MaxPayload is what can be captured of one call.
-	MaxPayload = 65536
+	// MaxPayload is how many bytes can be captured of one call.
+	MaxPayload = 1 << 20
 )
 
 // Capture is the loaded and attached kernel programs, and the events they write.

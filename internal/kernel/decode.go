@@ -221,7 +221,7 @@ func flow(r *rawFlow) event.Flow {
 		Remote: endpoint(r.Family, &r.Remote, r.RemotePort),
 	}
 	if r.Family == familyUnix {
-		f.Unix = &unnamed
+		f.Transport, f.Unix = event.UnixStream, &unnamed
 	}
 	if r.Role <= uint8(bpf.SocketflowRoleROLE_SERVER) {
 		f.Role = event.Role(r.Role)

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
@@ -47,7 +49,7 @@ func idOf(t *testing.T, attributes pcommon.Map) string {
 }
 
 func TestOpenCloseAndSpanOfAConnectionAgreeAcrossBatches(t *testing.T) {
-	b := newBuilder(Options{})
+	b := newBuilder(Options{ConnectionSpans: SpansAlways})
 	c := connect()
 	b.Opened(c)
 	opened, _ := b.Take()
@@ -135,25 +137,36 @@ func TestBuilderKeepsNothingOfAConnection(t *testing.T) {
 }
 
 func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
+	const open, closed, failed = eventOpen, eventClose, eventFail
 	for _, c := range []struct {
 		name           string
 		options        Options
 		records, spans int
-		linked         bool
+		linked         []string // the log records that point to a span
 	}{
-		{"both", Options{Logs: true, Traces: true}, 3, 2, true},
+		// Whether a connection gets a span of its own is not known when it is opened.
+		{"both", Options{Logs: true, Traces: true}, 5, 3, []string{closed, failed}},
 		// A record must not point to a span that nobody was sent.
-		{"logs", Options{Logs: true}, 3, 0, false},
-		{"traces", Options{Traces: true}, 0, 2, false},
-		{"neither", Options{}, 0, 0, false},
-		{"always", Options{Logs: true, Traces: true, ConnectionSpans: SpansAlways}, 3, 2, true},
-		{"never", Options{Logs: true, Traces: true, ConnectionSpans: SpansNever}, 3, 0, false},
+		{"logs", Options{Logs: true}, 5, 0, nil},
+		{"traces", Options{Traces: true}, 0, 3, nil},
+		{"neither", Options{}, 0, 0, nil},
+		{
+			"always", Options{Logs: true, Traces: true, ConnectionSpans: SpansAlways}, 5, 4,
+			[]string{open, closed, open, closed, failed},
+		},
+		{"never", Options{Logs: true, Traces: true, ConnectionSpans: SpansNever}, 5, 1, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := NewBuilder(c.options)
-			b.Opened(connect())
-			b.Closed(connect(finByPeer))
-			b.Failed(connect(finByPeer))
+			p := curl()
+			b.Opened(connect(of(p)))
+			b.Closed(connect(finByPeer, of(p)))
+			spoke := connect(finByPeer, of(p))
+			b.Opened(spoke)
+			spoke.Exchanges++
+			b.Exchanged(spoke, get(protocol.Client, "200"), 1, 2)
+			b.Closed(spoke)
+			b.Failed(connect(finByPeer, of(p)))
 			if b.LogRecords() != c.records || b.Spans() != c.spans {
 				t.Errorf("%d log records and %d spans", b.LogRecords(), b.Spans())
 			}
@@ -161,10 +174,17 @@ func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
 			if logs.LogRecordCount() != c.records || traces.SpanCount() != c.spans {
 				t.Errorf("%d log records and %d spans handed over", logs.LogRecordCount(), traces.SpanCount())
 			}
+			var linked []string
 			for _, r := range recordsOf(logs) {
-				if !r.TraceID().IsEmpty() != c.linked || !r.SpanID().IsEmpty() != c.linked {
+				if r.TraceID().IsEmpty() != r.SpanID().IsEmpty() {
 					t.Errorf("%s has trace id %v and span id %v", r.EventName(), r.TraceID(), r.SpanID())
 				}
+				if !r.SpanID().IsEmpty() {
+					linked = append(linked, r.EventName())
+				}
+			}
+			if !slices.Equal(linked, c.linked) {
+				t.Errorf("%v have spans, want %v", linked, c.linked)
 			}
 		})
 	}

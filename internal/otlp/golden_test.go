@@ -16,6 +16,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
@@ -128,6 +129,20 @@ var cases = []struct {
 	{name: "stable_only", options: Options{Addresses: AddressStable}, tell: openedAndClosed(finByPeer, accepted)},
 	{name: "net_only", options: Options{Addresses: AddressNet}, tell: openedAndClosed(finByPeer, accepted)},
 	{name: "spans_never", options: Options{ConnectionSpans: SpansNever}, tell: openedAndClosed(finByPeer)},
+	{name: "spans_always", options: Options{ConnectionSpans: SpansAlways}, tell: openedAndClosed(finByPeer)},
+
+	{name: "http_client", tell: exchanged(get(protocol.Client, "200"))},
+	{name: "http_client_404", tell: exchanged(get(protocol.Client, "404"))},
+	{name: "http_server", tell: exchanged(get(protocol.Server, "200",
+		"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: vendor=1"), accepted)},
+	{name: "http_server_500", tell: exchanged(get(protocol.Server, "500"), accepted)},
+	{name: "http_headers", tell: exchanged(get(protocol.Client, "200", "X-Team: a", "x-team: b", "< X-Cache: hit"))},
+	{name: "http_net_only", options: Options{Addresses: AddressNet}, tell: exchanged(get(protocol.Server, "200"), accepted)},
+	{name: "http_stable_only", options: Options{Addresses: AddressStable}, tell: exchanged(get(protocol.Client, "200"))},
+	{name: "http_failed", tell: exchanged(failedExchange)},
+	{name: "grpc_client_error", tell: exchanged(call)},
+	{name: "exchanges_and_spans_auto", tell: conversation},
+	{name: "exchanges_and_spans_always", options: Options{ConnectionSpans: SpansAlways}, tell: conversation},
 }
 
 // newBuilder wants both signals, and has an identity and a clock that are the same in every test.

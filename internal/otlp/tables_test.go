@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	otel "go.opentelemetry.io/otel/attribute"
@@ -8,6 +9,7 @@ import (
 	semconv120 "go.opentelemetry.io/otel/semconv/v1.20.0"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"github.com/socketflow/socketflow/internal/protocol/http"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
@@ -33,18 +35,24 @@ func TestNamesAreThoseOfTheSemanticConventions(t *testing.T) {
 		networkTransport:      semconv.NetworkTransportKey,
 		networkType:           semconv.NetworkTypeKey,
 		errorType:             semconv.ErrorTypeKey,
-		netSockPeerAddr:       semconv120.NetSockPeerAddrKey,
-		netSockPeerPort:       semconv120.NetSockPeerPortKey,
-		netSockHostAddr:       semconv120.NetSockHostAddrKey,
-		netSockHostPort:       semconv120.NetSockHostPortKey,
-		netSockFamily:         semconv120.NetSockFamilyKey,
-		netPeerName:           semconv120.NetPeerNameKey,
-		netPeerPort:           semconv120.NetPeerPortKey,
-		netHostName:           semconv120.NetHostNameKey,
-		netHostPort:           semconv120.NetHostPortKey,
-		netTransport:          semconv120.NetTransportKey,
-		netPeerIP:             semconv112.NetPeerIPKey,
-		netHostIP:             semconv112.NetHostIPKey,
+
+		networkProtocolName:    semconv.NetworkProtocolNameKey,
+		networkProtocolVersion: semconv.NetworkProtocolVersionKey,
+		netProtocolName:        semconv120.NetProtocolNameKey,
+		netProtocolVersion:     semconv120.NetProtocolVersionKey,
+
+		netSockPeerAddr: semconv120.NetSockPeerAddrKey,
+		netSockPeerPort: semconv120.NetSockPeerPortKey,
+		netSockHostAddr: semconv120.NetSockHostAddrKey,
+		netSockHostPort: semconv120.NetSockHostPortKey,
+		netSockFamily:   semconv120.NetSockFamilyKey,
+		netPeerName:     semconv120.NetPeerNameKey,
+		netPeerPort:     semconv120.NetPeerPortKey,
+		netHostName:     semconv120.NetHostNameKey,
+		netHostPort:     semconv120.NetHostPortKey,
+		netTransport:    semconv120.NetTransportKey,
+		netPeerIP:       semconv112.NetPeerIPKey,
+		netHostIP:       semconv112.NetHostIPKey,
 	} {
 		if name != string(key) {
 			t.Errorf("%s is %s", name, key)
@@ -68,13 +76,47 @@ func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
 	}
 }
 
+func TestNamesOfExchangesAreThoseOfTheSemanticConventions(t *testing.T) {
+	known := make(map[string]bool)
+	for _, key := range [...]otel.Key{
+		semconv.HTTPRequestMethodKey, semconv.HTTPRequestMethodOriginalKey, semconv.HTTPResponseStatusCodeKey,
+		semconv.URLFullKey, semconv.URLSchemeKey, semconv.URLPathKey, semconv.URLQueryKey, semconv.UserAgentOriginalKey,
+		semconv.RPCSystemNameKey, semconv.RPCMethodKey, semconv.RPCMethodOriginalKey, semconv.RPCResponseStatusCodeKey,
+		semconv.HTTPRequestHeader("").Key, semconv.HTTPResponseHeader("").Key,
+		semconv.RPCRequestMetadata("").Key, semconv.RPCResponseMetadata("").Key,
+	} {
+		known[string(key)] = true
+	}
+	for _, name := range http.Names() {
+		if !known[name] {
+			t.Errorf("%s is none of them", name)
+		}
+		delete(known, name)
+	}
+	if len(known) != 0 {
+		t.Errorf("%v are not told", known)
+	}
+}
+
+// everything that can be known.
+const everything = hasVersion<<1 - 1
+
 func TestNoSetOfFactsWritesAKeyTwice(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
 	for _, wanted := range []AddressAttributes{AddressBoth, AddressStable, AddressNet} {
 		all := newShapes(wanted)
-		for known := facts(0); known < hasError<<1; known++ {
+		for range 20_000 {
+			known := facts(random.Uint32()) & everything
 			s := all.of(known)
-			if s.keys.Len() != len(s.puts) {
-				t.Fatalf("facts %#x: %d keys, %d values", known, s.keys.Len(), len(s.puts))
+			seen := make(map[string]bool)
+			for key := range s.keys.All() {
+				if seen[key] {
+					t.Fatalf("facts %#x: %s is there twice", known, key)
+				}
+				seen[key] = true
+			}
+			if len(seen) != len(s.puts) {
+				t.Fatalf("facts %#x: %d keys, %d values", known, len(seen), len(s.puts))
 			}
 			clear(all.byFacts)
 		}
@@ -82,7 +124,6 @@ func TestNoSetOfFactsWritesAKeyTwice(t *testing.T) {
 }
 
 func TestBothFamiliesAreTheStableAndTheNetOnes(t *testing.T) {
-	const everything = hasError<<1 - 1
 	count := func(wanted AddressAttributes) int {
 		all := newShapes(wanted)
 		return all.of(everything &^ isClient &^ isIPv6).keys.Len()

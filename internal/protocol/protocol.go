@@ -122,7 +122,7 @@ type Conversation struct {
 	Local, Remote netip.AddrPort // invalid where there is none
 	Joined        bool           // it was under way already: its first bytes may be the middle of anything
 	Sink          Sink
-	Settings      *Settings // shared, not to be changed
+	Settings      *Settings // shared by the conversations of one goroutine, not to be changed
 }
 
 // Settings are the same for all conversations.

@@ -16,7 +16,8 @@ type Connection struct {
 	Process       *process.Info // never nil; with PID 0 when the owner is not known
 	Local         netip.AddrPort
 	Remote        netip.AddrPort
-	Unix          *event.Unix // instead of addresses, between sockets of the family AF_UNIX
+	Transport     event.Transport
+	Unix          *event.Unix // UnixStream: instead of addresses
 	NetNS         uint32      // inode of the network namespace
 	Role          event.Role
 	RoleSource    event.RoleSource

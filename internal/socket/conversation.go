@@ -331,8 +331,7 @@ func (v *conversation) adjust() {
 	}
 }
 
-// end is the end of both directions. What the kernel has transferred since it last told of data shows in the positions;
-// a FIN counts as a byte there.
+// end is the end of both directions. What has been transferred since the kernel last told of data shows in the positions.
 func (v *conversation) end(e *event.Ending, at uint64, reason string) {
 	if v.parser == nil {
 		v.dropKept()
@@ -340,7 +339,7 @@ func (v *conversation) end(e *event.Ending, at uint64, reason string) {
 	}
 	for d := range v.streams {
 		s := &v.streams[d]
-		if ahead := e.Position[d] - min(s.next, e.Position[d]); ahead > 1 {
+		if ahead := e.Position[d] - min(s.next, e.Position[d]); ahead > 0 {
 			v.lose(event.Direction(d), ahead, gapTime(e.Silent[d], at), protocol.Lost)
 		}
 	}

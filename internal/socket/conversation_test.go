@@ -191,10 +191,6 @@ func TestConversation(t *testing.T) {
 				`closed "" unknown false`,
 			},
 		},
-		"no loss in a FIN": {
-			events: []*event.Event{sent(0, "ask>a"), received(0, ">ans"), closeAt(6, 5)},
-			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, `closed "" unknown false`},
-		},
 		"what the parser did not need": {
 			events: []*event.Event{
 				sent(0, "ask>skip"), received(0, ">ans"),

@@ -354,9 +354,6 @@ func (t *Table) close(e *event.Event) {
 			c.end.By = SideLocal
 		}
 	}
-	if e.Ending.FINReceived && c.ending.Unread > 0 {
-		c.ending.Unread-- // the FIN
-	}
 	switch {
 	case c.waiting:
 		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
@@ -556,7 +553,8 @@ func (t *Table) reason(c *connection) string {
 
 func (t *Table) fill(c *connection) {
 	t.out = Connection{
-		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, Unix: c.flow.Unix, NetNS: c.flow.NetNS,
+		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
+		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: AddressSourceSock, StartedAt: c.startedAt,
 		OpenedAt: c.openedAt, Exchanges: c.exchanges,
 	}

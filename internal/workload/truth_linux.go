@@ -37,6 +37,8 @@ type End struct {
 type Load struct {
 	PID         int           `json:"pid"`
 	Connections int           `json:"connections"` // each has two ends in the process
+	Requests    int           `json:"requests,omitempty"`
+	Bytes       int           `json:"bytes,omitempty"` // of the requests and their responses
 	Elapsed     time.Duration `json:"elapsed"`
 	// Behind is how late the last connection was by the clock of the rate that was asked for.
 	Behind time.Duration `json:"behind"`

@@ -69,21 +69,22 @@ func (m *Message) addListed(x *protocol.Exchange, requestKeys, responseKeys []st
 		return
 	}
 	for i, key := range requestKeys {
-		m.addList(x, key, false, i)
+		m.addList(x, key, i)
 	}
 	for i, key := range responseKeys {
-		m.addList(x, key, true, i)
+		m.addList(x, key, len(requestKeys)+i)
 	}
 }
 
-func (m *Message) addList(x *protocol.Exchange, key string, response bool, index int) {
-	var values []string
+func (m *Message) addList(x *protocol.Exchange, key string, slot int) {
+	if slot >= len(m.values) || m.values[slot] == 0 {
+		return
+	}
+	values := make([]string, 0, m.values[slot])
 	for i := range m.listed {
-		if f := &m.listed[i]; f.response == response && f.index == index {
+		if f := &m.listed[i]; f.slot == slot {
 			values = append(values, string(m.text(m.bytes(f.value), maxValue)))
 		}
 	}
-	if len(values) > 0 {
-		x.List(key, values)
-	}
+	x.List(key, values)
 }

@@ -15,7 +15,6 @@ type grpcStatus uint8
 // grpcStatuses are the codes that grpc-status can have, in order (gRPC, statuscodes.md).
 var grpcStatuses = [...]struct {
 	name        string
-	text        []byte
 	serverError bool // by the conventions of gRPC; for a client everything but OK is one
 }{
 	{name: "OK"},
@@ -37,11 +36,13 @@ var grpcStatuses = [...]struct {
 	{name: "UNAUTHENTICATED"},
 }
 
-func init() {
+// grpcTexts are their names as attributes have them.
+var grpcTexts = func() (texts [len(grpcStatuses)][]byte) {
 	for i := range grpcStatuses {
-		grpcStatuses[i].text = []byte(grpcStatuses[i].name)
+		texts[i] = []byte(grpcStatuses[i].name)
 	}
-}
+	return texts
+}()
 
 const (
 	grpcOK               grpcStatus = 1 + 0
@@ -134,7 +135,7 @@ func (m *Message) fillGRPC(x *protocol.Exchange) {
 	}
 	if status != 0 {
 		s := &grpcStatuses[status-1]
-		x.Text(rpcResponseStatusCode, s.text)
+		x.Text(rpcResponseStatusCode, grpcTexts[status-1])
 		if s.serverError || status != grpcOK && !server {
 			x.Error = s.name
 		}

@@ -176,7 +176,7 @@ func TestCallNames(t *testing.T) {
 	longest := "s/" + strings.Repeat("m", maxCall-2)
 	for path, want := range map[string]string{
 		"/a.b.C/D": "a.b.C/D", "/S/M": "S/M", "/prefix/S/M": "prefix/S/M", "/" + longest: longest, "/_s-1/$m": "_s-1/$m",
-		"/": "", "/S": "", "/S/": "", "//M": "", "S/M": "", "/S//M": "", "/S/M ": "", "/S/é": "", "/S/\xff": "", "*": "",
+		"/": "", "/S": "", "/S/": "", "//M": "", "S/M": "", "/S//M": "", "/S/M x": "", "/S/é": "", "/S/\xff": "", "*": "",
 		"/" + longest + "m": "",
 	} {
 		x := filled(client, "POST "+path+"\ncontent-type: application/grpc")

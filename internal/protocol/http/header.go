@@ -49,31 +49,28 @@ func (w *wanted) find(name []byte) int {
 
 // field is a listed header field.
 type field struct {
-	response bool
-	index    int // in the list
-	value    piece
+	slot  int // its name's place in the list of the request's, or behind that in the response's
+	value piece
 }
 
 // record keeps a value of a listed field.
-func (m *Message) record(response bool, index int, value []byte) {
-	values := 0
-	for i := range m.listed {
-		if m.listed[i].response == response && m.listed[i].index == index {
-			values++
-		}
+func (m *Message) record(slot int, value []byte) {
+	for len(m.values) <= slot {
+		m.values = append(m.values, 0)
 	}
-	if values == maxValues {
+	if m.values[slot] == maxValues {
 		m.Raise(protocol.CaptureTruncated)
 		return
 	}
-	m.listed = append(m.listed, field{response: response, index: index, value: m.keep(value, maxValue)})
+	m.values[slot]++
+	m.listed = append(m.listed, field{slot, m.keep(value, maxValue)})
 }
 
 // RequestHeader takes note of a header field if it is of interest: host, user-agent, content-type, traceparent, tracestate,
 // and those that are listed. The name may be in any case.
 func (m *Message) RequestHeader(name, value []byte) {
 	if i := m.pool.request.find(name); i >= 0 {
-		m.record(false, i, trim(value))
+		m.record(i, trim(value))
 	}
 	switch len(name) {
 	case len("host"):
@@ -103,7 +100,7 @@ func (m *Message) RequestHeader(name, value []byte) {
 // ResponseHeader takes note of a header field of the response; trailers too.
 func (m *Message) ResponseHeader(name, value []byte) {
 	if i := m.pool.response.find(name); i >= 0 {
-		m.record(true, i, trim(value))
+		m.record(len(m.pool.request.names)+i, trim(value))
 	}
 	if len(name) == len("grpc-status") && same(name, "grpc-status") {
 		m.grpc = parseGRPCStatus(trim(value))

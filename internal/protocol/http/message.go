@@ -40,6 +40,7 @@ type Message struct {
 	host      piece
 	userAgent piece
 	listed    []field
+	values    []uint8 // by slot, how many there are of it
 
 	version string
 	status  int
@@ -76,7 +77,7 @@ const (
 	maxIdle = 4 << 10 // bytes that a buffer keeps between messages; few need more, and those pay for an allocation
 )
 
-// Get returns a cleared message for a conversation.
+// Get returns a cleared message for a conversation. Those whose messages are in use at once share their Settings.
 func (p *Pool) Get(c *protocol.Conversation) *Message {
 	if p.settings != c.Settings {
 		p.settings = c.Settings
@@ -101,14 +102,14 @@ func (p *Pool) Put(m *Message) {
 	if p.count >= maxFree {
 		return
 	}
-	kept, state, listed := m.kept[:0], m.state[:0], m.listed[:0]
+	kept, state, listed, values := m.kept[:0], m.state[:0], m.listed[:0], m.values[:0]
 	if cap(kept) > maxIdle {
 		kept = nil
 	}
 	if cap(listed) > maxValues {
 		listed = nil
 	}
-	*m = Message{pool: p, kept: kept, state: state, listed: listed, next: p.free}
+	*m = Message{pool: p, kept: kept, state: state, listed: listed, values: values, next: p.free}
 	p.free = m
 	p.count++
 }

@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
 
 // all in the order in which they are asked: what is told apart by its first byte comes first.
 var all = []func() protocol.Protocol{
 	http2.Protocol,
+	http1.Protocol,
 }
 
 // Names of the protocols, each once, in order.

@@ -380,6 +380,9 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 			return d.state != lost
 		}
 		d.have = 0
+		if p.vain(d, headerLength, c.Mark); p.given {
+			return false
+		}
 	}
 	chain := follow(d.from, c.Bytes, d.frameSize, p.highest)
 	switch {
@@ -391,20 +394,20 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 		d.have, d.start = copy(d.fixed[:], c.Bytes), c.Mark
 		return false
 	}
-	p.lossy(d.why)
-	p.garbage.bytes += len(c.Bytes)
-	p.garbage.chunks++
-	if p.garbage.bytes >= garbageBytes || p.garbage.chunks >= garbageChunks {
-		p.giveUp(c.Mark)
-	}
+	p.vain(d, len(c.Bytes), c.Mark)
 	return false
 }
 
-// giveUp forgets the conversation.
-func (p *parser) giveUp(at protocol.Mark) {
-	p.c.Sink.Troubled(protocol.Malformed)
-	p.flush(protocol.Ending{At: at, Unknown: true})
-	*p = parser{c: p.c, given: true}
+// vain says that a chunk of n bytes could not be read. After too many of them the conversation is given up.
+func (p *parser) vain(d *direction, n int, at protocol.Mark) {
+	p.lossy(d.why)
+	p.garbage.bytes += n
+	p.garbage.chunks++
+	if p.garbage.bytes >= garbageBytes || p.garbage.chunks >= garbageChunks {
+		p.c.Sink.Troubled(protocol.Malformed)
+		p.flush(protocol.Ending{At: at, Unknown: true})
+		*p = parser{c: p.c, given: true}
+	}
 }
 
 // restart begins anew with the client's preface: the connection was there already, but nothing had been said.

@@ -236,23 +236,34 @@ const (
 
 // replay gives a parser the steps. pieces says where one is split: it returns the length of the next piece.
 func replay(p protocol.Parser, steps []step, pieces func(rest int) int) {
-	var position [protocol.Directions]uint64
-	for i, s := range steps {
-		m := protocol.Mark{Time: uint64(i+1) * millisecond, PID: 7}
-		if s.missing {
-			m.Position = position[s.from]
-			n := uint64(len(s.bytes) + s.over)
-			p.Gap(s.from, n, m, s.why)
-			position[s.from] += n
-			continue
-		}
-		for b := s.bytes; len(b) > 0; {
-			n := pieces(len(b))
-			m.Position = position[s.from]
-			p.Data(&protocol.Chunk{Direction: s.from, Bytes: slices.Clone(b[:n]), Mark: m})
-			position[s.from] += uint64(n)
-			b = b[n:]
-		}
+	y := player{parser: p}
+	for _, s := range steps {
+		y.play(s, pieces)
+	}
+}
+
+// player knows where in a conversation it is.
+type player struct {
+	parser   protocol.Parser
+	position [protocol.Directions]uint64
+	number   uint64
+}
+
+func (y *player) play(s step, pieces func(rest int) int) {
+	y.number++
+	m := protocol.Mark{Time: y.number * millisecond, PID: 7, Position: y.position[s.from]}
+	if s.missing {
+		n := uint64(len(s.bytes) + s.over)
+		y.parser.Gap(s.from, n, m, s.why)
+		y.position[s.from] += n
+		return
+	}
+	for b := s.bytes; len(b) > 0; {
+		n := pieces(len(b))
+		m.Position = y.position[s.from]
+		y.parser.Data(&protocol.Chunk{Direction: s.from, Bytes: slices.Clone(b[:n]), Mark: m})
+		y.position[s.from] += uint64(n)
+		b = b[n:]
 	}
 }
 

@@ -1,0 +1,331 @@
+package otlp
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+var settings = protocol.Settings{RequestHeaders: []string{"x-team"}, ResponseHeaders: []string{"x-cache"}}
+
+// get is a GET request and its response, as the HTTP parsers make exchanges. Headers behind "< " are the response's.
+func get(side protocol.Side, status string, headers ...string) *protocol.Exchange {
+	return exchange(side, status, func(m *http.Message) {
+		m.SetMethod([]byte("GET"))
+		m.SetTarget([]byte("/items/42?page=2&token=secret"))
+		m.SetVersion("1.1")
+		m.RequestHeader([]byte("host"), []byte("shop.example.com:8080"))
+		m.RequestHeader([]byte("user-agent"), []byte("curl/8.5.0"))
+		for _, header := range headers {
+			name, value, _ := strings.Cut(header, ": ")
+			if name, isResponse := strings.CutPrefix(name, "< "); isResponse {
+				m.ResponseHeader([]byte(name), []byte(value))
+			} else {
+				m.RequestHeader([]byte(name), []byte(value))
+			}
+		}
+	})
+}
+
+func exchange(side protocol.Side, status string, fill func(*http.Message)) *protocol.Exchange {
+	var pool http.Pool
+	x := new(protocol.Exchange)
+	m := pool.Get(&protocol.Conversation{
+		Side: side, Settings: &settings, Remote: netip.MustParseAddrPort("127.0.0.1:80"),
+	})
+	fill(m)
+	var code int
+	if _, err := fmt.Sscan(status, &code); err == nil {
+		m.SetStatus(code)
+	}
+	m.Fill(x)
+	return x
+}
+
+// failedExchange was cut, and its beginning was not seen.
+var failedExchange = exchange(protocol.Client, "200", func(m *http.Message) {
+	m.SetMethod([]byte("POST"))
+	m.SetTarget([]byte("/upload"))
+	m.SetVersion("1.0")
+	m.Failed("ECONNRESET")
+	m.Raise(protocol.CaptureJoined)
+})
+
+var call = exchange(protocol.Client, "200", func(m *http.Message) {
+	m.SetMethod([]byte("POST"))
+	m.SetTarget([]byte("/shop.v1.Cart/Add"))
+	m.SetAuthority([]byte("cart.example.com:50051"))
+	m.SetVersion("2")
+	m.RequestHeader([]byte("content-type"), []byte("application/grpc"))
+	m.ResponseHeader([]byte("grpc-status"), []byte("14"))
+})
+
+// tellExchange tells the next exchange of a connection.
+func tellExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
+	c.Exchanges++
+	at := c.OpenedAt + int64(c.Exchanges)*int64(time.Millisecond)
+	b.Exchanged(c, x, at, at+int64(750*time.Microsecond))
+}
+
+// exchanged tells one exchange of a connection that is open.
+func exchanged(x *protocol.Exchange, changes ...func(*socket.Connection)) func(*Builder) {
+	return func(b *Builder) { tellExchange(b, connect(changes...), x) }
+}
+
+// conversation tells a connection from beginning to end, with two exchanges on it.
+func conversation(b *Builder) {
+	c := connect()
+	b.Opened(c)
+	tellExchange(b, c, get(protocol.Client, "200"))
+	tellExchange(b, c, get(protocol.Client, "503"))
+	finByPeer(c)
+	b.Closed(c)
+}
+
+func TestExchangesWithoutAParentStartATraceEach(t *testing.T) {
+	b := newBuilder(Options{ConnectionSpans: SpansAlways})
+	for number := range uint64(20) {
+		c := connect(finByPeer)
+		c.ID = number
+		for range 20 {
+			tellExchange(b, c, get(protocol.Client, "200"))
+		}
+		b.Closed(c)
+	}
+	_, traces := b.Take()
+	traceIDs, spanIDs := make(map[pcommon.TraceID]bool), make(map[pcommon.SpanID]bool)
+	spans := spansOf(traces)
+	for _, s := range spans {
+		traceIDs[s.TraceID()], spanIDs[s.SpanID()] = true, true
+		if s.TraceID().IsEmpty() || s.SpanID().IsEmpty() || !s.ParentSpanID().IsEmpty() || s.Flags() != 0 {
+			t.Fatalf("trace id %v, span id %v, parent %v, flags %x", s.TraceID(), s.SpanID(), s.ParentSpanID(), s.Flags())
+		}
+	}
+	if len(spans) != 20*21 || len(traceIDs) != len(spans) || len(spanIDs) != len(spans) {
+		t.Errorf("%d spans have %d trace ids and %d span ids", len(spans), len(traceIDs), len(spanIDs))
+	}
+}
+
+func TestAnExchangeIsAChildOfTheSpanThatItsRequestNames(t *testing.T) {
+	parent := protocol.TraceContext{TraceID: [16]byte{1, 15: 2}, SpanID: [8]byte{3, 7: 4}, Flags: 1, State: "a=1"}
+	for _, c := range [...]struct {
+		name  string
+		role  event.Role
+		kind  ptrace.SpanKind
+		flags uint32
+	}{
+		// What a client sends names a span of its own process.
+		{"client", event.RoleClient, ptrace.SpanKindClient, 0x101},
+		{"server", event.RoleServer, ptrace.SpanKindServer, 0x301},
+		{"unknown", event.RoleUnknown, ptrace.SpanKindInternal, 0x001},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBuilder(Options{})
+			tellExchange(b, connect(func(o *socket.Connection) { o.Role = c.role }), &protocol.Exchange{Name: "GET", Parent: parent})
+			_, traces := b.Take()
+			s := spansOf(traces)[0]
+			if s.TraceID() != parent.TraceID || s.ParentSpanID() != parent.SpanID || s.TraceState().AsRaw() != "a=1" {
+				t.Errorf("trace id %v, parent %v, state %s", s.TraceID(), s.ParentSpanID(), s.TraceState().AsRaw())
+			}
+			if s.SpanID().IsEmpty() || s.SpanID() == s.ParentSpanID() || s.Kind() != c.kind || s.Flags() != c.flags {
+				t.Errorf("span id %v, kind %v, flags %x", s.SpanID(), s.Kind(), s.Flags())
+			}
+		})
+	}
+}
+
+func TestStatusOfAnExchange(t *testing.T) {
+	for _, c := range [...]struct {
+		x       protocol.Exchange
+		code    ptrace.StatusCode
+		message string
+	}{
+		{protocol.Exchange{}, ptrace.StatusCodeUnset, ""},
+		{protocol.Exchange{Description: "of no error"}, ptrace.StatusCodeUnset, ""},
+		{protocol.Exchange{Error: "500"}, ptrace.StatusCodeError, ""},
+		{protocol.Exchange{Error: "42P01", Description: "no such table"}, ptrace.StatusCodeError, "no such table"},
+	} {
+		b := newBuilder(Options{})
+		tellExchange(b, connect(), &c.x)
+		_, traces := b.Take()
+		s := spansOf(traces)[0]
+		if s.Status().Code() != c.code || s.Status().Message() != c.message {
+			t.Errorf("%+v: %v, %q", c.x, s.Status().Code(), s.Status().Message())
+		}
+		kind, found := s.Attributes().Get(errorType)
+		if found != (c.x.Error != "") || found && kind.Str() != c.x.Error {
+			t.Errorf("%+v: %s is %q", c.x, errorType, kind.Str())
+		}
+	}
+}
+
+func TestServerOfAnExchange(t *testing.T) {
+	named := &protocol.Exchange{Server: "named.example", ServerPort: 99}
+	unnamed := &protocol.Exchange{}
+	for _, c := range [...]struct {
+		name    string
+		x       *protocol.Exchange
+		changes []func(*socket.Connection)
+		want    map[string]any
+	}{
+		{"client", named, nil, map[string]any{
+			serverAddress: "named.example", serverPort: int64(99), netPeerName: "named.example", netPeerPort: int64(99),
+			netHostName: nil, netHostPort: nil, networkPeerAddress: "127.0.0.1", networkPeerPort: int64(80),
+		}},
+		{"server", named, []func(*socket.Connection){accepted}, map[string]any{
+			serverAddress: "named.example", serverPort: int64(99), netHostName: "named.example", netHostPort: int64(99),
+			netPeerName: "127.0.0.1", netPeerPort: int64(40000), clientAddress: "127.0.0.1", clientPort: int64(40000),
+		}},
+		{"client that does not name it", unnamed, nil, map[string]any{
+			serverAddress: "127.0.0.1", serverPort: int64(80), netPeerName: "127.0.0.1", netPeerPort: int64(80),
+		}},
+		{"server that is not named", unnamed, []func(*socket.Connection){accepted}, map[string]any{
+			serverAddress: "127.0.0.1", serverPort: int64(80), netHostName: "127.0.0.1", netHostPort: int64(80),
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBuilder(Options{})
+			tellExchange(b, connect(c.changes...), c.x)
+			_, traces := b.Take()
+			got := spansOf(traces)[0].Attributes().AsRaw()
+			for key, want := range c.want {
+				if got[key] != want {
+					t.Errorf("%s is %v, want %v", key, got[key], want)
+				}
+			}
+		})
+	}
+}
+
+func TestCaptureOfAnExchange(t *testing.T) {
+	for value, want := range map[protocol.Capture]string{
+		protocol.CaptureComplete: "complete", protocol.CaptureTruncated: "truncated", protocol.CaptureGap: "gap",
+		protocol.CaptureJoined: "joined_midstream", 99: "unknown",
+	} {
+		b := newBuilder(Options{})
+		tellExchange(b, connect(), &protocol.Exchange{Capture: value})
+		_, traces := b.Take()
+		if got, _ := spansOf(traces)[0].Attributes().Get(capture); got.Str() != want {
+			t.Errorf("%d is %s, want %s", value, got.Str(), want)
+		}
+	}
+}
+
+// What a parser adds cannot displace what was observed, nor be there twice; and peers that send ever other fields make
+// ever other sets of attributes.
+func TestAttributesOfExchanges(t *testing.T) {
+	b := newBuilder(Options{})
+	c := connect()
+	tellExchange(b, c, &protocol.Exchange{})
+	_, traces := b.Take()
+	plain := spansOf(traces)[0].Attributes()
+	for i := range 2 * maxVariants {
+		for range 2 { // the second finds what the first has made
+			x := &protocol.Exchange{}
+			x.Int(fmt.Sprint("own.", i), int64(i))
+			x.Text(networkPeerAddress, []byte("192.0.2.1"))
+			if i%2 == 0 {
+				x.Attributes = x.Attributes[:1]
+			}
+			x.Text("text", []byte(strings.Repeat("x", i)))
+			x.List("list", []string{"a", "b"})
+			x.List("list of none", nil)
+			tellExchange(b, c, x)
+			_, traces := b.Take()
+			want := pcommon.NewMap()
+			plain.CopyTo(want)
+			want.PutInt(fmt.Sprint("own.", i), int64(i))
+			want.PutStr("text", strings.Repeat("x", i))
+			list := want.PutEmptySlice("list")
+			list.AppendEmpty().SetStr("a")
+			list.AppendEmpty().SetStr("b")
+			want.PutEmptySlice("list of none")
+			if got := spansOf(traces)[0].Attributes(); !got.Equal(want) || !slices.Equal(keysOf(got), keysOf(want)) {
+				t.Fatalf("got  %v\nwant %v", got.AsRaw(), want.AsRaw())
+			}
+		}
+	}
+	for known, variants := range b.shapes.exchanges {
+		if len(variants) > maxVariants {
+			t.Errorf("%d variants of facts %#x are remembered", len(variants), known)
+		}
+	}
+}
+
+func keysOf(m pcommon.Map) (keys []string) {
+	for key := range m.All() {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// What a Builder is given may be reused once the call is over.
+func TestBuilderKeepsNothingOfAnExchange(t *testing.T) {
+	b := newBuilder(Options{})
+	x := get(protocol.Client, "200", "x-team: a")
+	tellExchange(b, connect(), x)
+	want := ptrace.NewTraces()
+	b.traces.CopyTo(want)
+	for i := range x.Attributes {
+		clear(x.Attributes[i].Text)
+		clear(x.Attributes[i].List)
+	}
+	var before, after ptrace.JSONMarshaler
+	wantJSON, err := before.MarshalTraces(want)
+	must(t, err)
+	_, traces := b.Take()
+	gotJSON, err := after.MarshalTraces(traces)
+	must(t, err)
+	if string(gotJSON) != string(wantJSON) {
+		t.Errorf("got  %s\nwant %s", gotJSON, wantJSON)
+	}
+	if b.report.exchange != nil || b.report.connection != nil {
+		t.Error("the exchange is still referred to")
+	}
+}
+
+func TestNoExchangeEndsBeforeItStarts(t *testing.T) {
+	b := newBuilder(Options{})
+	b.Exchanged(connect(), &protocol.Exchange{}, 10, 9)
+	_, traces := b.Take()
+	if s := spansOf(traces)[0]; s.StartTimestamp() != 10 || s.EndTimestamp() != 10 {
+		t.Errorf("from %d to %d", s.StartTimestamp(), s.EndTimestamp())
+	}
+}
+
+func TestShortTextsAreRemembered(t *testing.T) {
+	b := newBuilder(Options{})
+	for _, text := range []string{"", "GET", strings.Repeat("x", longestInterned), strings.Repeat("x", longestInterned+1)} {
+		raw := []byte(text)
+		for range 2 {
+			if got := b.interned.of(raw); got != text {
+				t.Errorf("%q is remembered as %q", text, got)
+			}
+		}
+		want := 0.0
+		if len(text) > longestInterned {
+			want = 1
+		}
+		if got := testing.AllocsPerRun(100, func() { b.interned.of(raw) }); got != want {
+			t.Errorf("%d bytes: %v allocations", len(text), got)
+		}
+	}
+	for number := range uint64(1000) { // more than there is room for
+		for range 2 {
+			if got := b.ids.of(number, &b.identity); got != b.identity.connectionID(number) {
+				t.Fatalf("%d is remembered as %s", number, got)
+			}
+		}
+	}
+}

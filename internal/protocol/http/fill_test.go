@@ -1,0 +1,401 @@
+package http
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+var (
+	client = protocol.Conversation{
+		Side: protocol.Client, Settings: &protocol.Settings{}, Remote: netip.MustParseAddrPort("10.0.0.1:8080"),
+	}
+	server = protocol.Conversation{Side: protocol.Server, Settings: &protocol.Settings{}}
+)
+
+// on is a conversation with its remote end there.
+func on(c protocol.Conversation, remote string) protocol.Conversation {
+	c.Remote = netip.MustParseAddrPort(remote)
+	return c
+}
+
+// listing is a conversation of which these headers are recorded.
+func listing(c protocol.Conversation, request, response []string) protocol.Conversation {
+	c.Settings = &protocol.Settings{RequestHeaders: request, ResponseHeaders: response}
+	return c
+}
+
+// tell makes the calls of a script, a line for each.
+//
+//	GET /path            method and target; a method alone is possible
+//	:scheme https        of HTTP/2, as is :authority
+//	Host: example.com    a request header
+//	< 200                a status
+//	< Name: value        a response header
+//	! ECONNRESET         a failure
+//	~ gap                a degree of capture
+func tell(m *Message, script string) {
+	for line := range strings.Lines(script) {
+		line = strings.TrimRight(strings.TrimLeft(line, "\t"), "\n")
+		name, value, _ := strings.Cut(line, " ")
+		switch {
+		case line == "":
+		case name == "!":
+			m.Failed(value)
+		case name == "~":
+			m.Raise(map[string]protocol.Capture{
+				"truncated": protocol.CaptureTruncated, "gap": protocol.CaptureGap, "joined": protocol.CaptureJoined,
+			}[value])
+		case name == "<":
+			if header, value, isHeader := strings.Cut(value, ":"); isHeader {
+				m.ResponseHeader([]byte(header), []byte(value))
+				continue
+			}
+			var code int
+			_, _ = fmt.Sscan(value, &code)
+			m.SetStatus(code)
+		case name == ":scheme":
+			m.SetScheme([]byte(value))
+		case name == ":authority":
+			m.SetAuthority([]byte(value))
+		case strings.HasSuffix(name, ":"):
+			m.RequestHeader([]byte(strings.TrimSuffix(name, ":")), []byte(value))
+		default:
+			m.SetMethod([]byte(name))
+			if value != "" {
+				m.SetTarget([]byte(value))
+			}
+		}
+	}
+}
+
+// show is an exchange in lines.
+func show(x *protocol.Exchange) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", x.Name)
+	if x.Server != "" {
+		fmt.Fprintf(&b, "to %s %d\n", x.Server, x.ServerPort)
+	}
+	for _, a := range x.Attributes {
+		switch a.Kind {
+		case protocol.IntAttribute:
+			fmt.Fprintf(&b, "%s = %d\n", a.Key, a.Int)
+		case protocol.ListAttribute:
+			fmt.Fprintf(&b, "%s = %q\n", a.Key, a.List)
+		default:
+			fmt.Fprintf(&b, "%s = %s\n", a.Key, a.Text)
+		}
+	}
+	if x.Error != "" {
+		fmt.Fprintf(&b, "error %s\n", x.Error)
+	}
+	if x.Capture != protocol.CaptureComplete {
+		fmt.Fprintf(&b, "capture %d\n", x.Capture)
+	}
+	return b.String()
+}
+
+// unindented makes lines written within source comparable.
+func unindented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if line = strings.TrimLeft(line, "\t"); line != "\n" {
+			b.WriteString(line)
+		}
+	}
+	if text := strings.TrimRight(b.String(), "\n"); text != "" {
+		return text + "\n"
+	}
+	return ""
+}
+
+func filled(c protocol.Conversation, script string) protocol.Exchange {
+	var pool Pool
+	var x protocol.Exchange
+	m := pool.Get(&c)
+	tell(m, script)
+	m.Fill(&x)
+	return x
+}
+
+func TestExchanges(t *testing.T) {
+	for _, c := range [...]struct {
+		name         string
+		conversation protocol.Conversation
+		script, want string
+	}{
+		{"client", client, `
+			GET /a/b?x=1&y=2
+			Host: example.com:8080
+			User-Agent: curl/8
+			< 200`, `
+			GET
+			to example.com 8080
+			http.request.method = GET
+			url.full = http://example.com:8080/a/b?x=1&y=2
+			http.response.status_code = 200`},
+		{"server", server, `
+			POST /a/b?x=1
+			host:   example.com
+			user-agent: curl/8
+			< 201`, `
+			POST
+			to example.com 80
+			http.request.method = POST
+			url.scheme = http
+			url.path = /a/b
+			url.query = x=1
+			user_agent.original = curl/8
+			http.response.status_code = 201`},
+		{"pseudo headers of HTTP/2 come first", client, `
+			GET /x
+			:scheme HTTPS
+			:authority a.example
+			Host: b.example
+			< 204`, `
+			GET
+			to a.example 443
+			http.request.method = GET
+			url.full = https://a.example/x
+			http.response.status_code = 204`},
+		{"no answer yet", client, `
+			GET /
+			Host: h`, `
+			GET
+			to h 80
+			http.request.method = GET
+			url.full = http://h/`},
+		{"target in absolute form overrides Host", client, `
+			GET http://origin.example:81/p?q=1#secret
+			Host: proxy.example
+			< 200`, `
+			GET
+			to origin.example 81
+			http.request.method = GET
+			url.full = http://origin.example:81/p?q=1
+			http.response.status_code = 200`},
+		{"empty path of an absolute target is a slash", server, `
+			GET https://h?a=b
+			< 200`, `
+			GET
+			to h 443
+			http.request.method = GET
+			url.scheme = https
+			url.path = /
+			url.query = a=b
+			http.response.status_code = 200`},
+		{"CONNECT has no path", client, `
+			CONNECT h.example:443
+			Host: proxy
+			< 200`, `
+			CONNECT
+			to h.example 443
+			http.request.method = CONNECT
+			url.full = http://h.example:443
+			http.response.status_code = 200`},
+		{"CONNECT on the server", server, `
+			CONNECT h.example:443
+			< 200`, `
+			CONNECT
+			to h.example 443
+			http.request.method = CONNECT
+			url.scheme = http
+			http.response.status_code = 200`},
+		{"CONNECT of HTTP/2 has no target", client, `
+			CONNECT
+			:authority h.example:443
+			< 200`, `
+			CONNECT
+			to h.example 443
+			http.request.method = CONNECT
+			url.full = http://h.example:443
+			http.response.status_code = 200`},
+		{"asterisk is no part of a URL", client, `
+			OPTIONS *
+			Host: h
+			< 200`, `
+			OPTIONS
+			to h 80
+			http.request.method = OPTIONS
+			url.full = http://h
+			http.response.status_code = 200`},
+		{"asterisk on the server", server, `
+			OPTIONS *
+			Host: h
+			< 200`, `
+			OPTIONS
+			to h 80
+			http.request.method = OPTIONS
+			url.scheme = http
+			url.path = *
+			http.response.status_code = 200`},
+		{"without Host the address counts", client, `
+			GET /x
+			< 200`, `
+			GET
+			http.request.method = GET
+			url.full = http://10.0.0.1:8080/x
+			http.response.status_code = 200`},
+		{"address over IPv6 at the scheme's port", on(client, "[2001:db8::1]:80"), `
+			GET /x
+			< 200`, `
+			GET
+			http.request.method = GET
+			url.full = http://[2001:db8::1]/x
+			http.response.status_code = 200`},
+		{"neither Host nor address", protocol.Conversation{Settings: &protocol.Settings{}}, `
+			GET /x
+			< 200`, `
+			GET
+			http.request.method = GET
+			http.response.status_code = 200`},
+		{"several Hosts are invalid", client, `
+			GET /
+			Host: a
+			Host: b
+			< 200`, `
+			GET
+			http.request.method = GET
+			url.full = http://10.0.0.1:8080/
+			http.response.status_code = 200`},
+		{"malformed target cannot change the host", client, `
+			GET .evil.example/x
+			Host: h
+			< 400`, `
+			GET
+			to h 80
+			http.request.method = GET
+			url.full = http://h/.evil.example/x
+			http.response.status_code = 400
+			error 400`},
+		{"a scheme that is none", server, `
+			GET /
+			:scheme <b>
+			< 200`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 200`},
+		{"credentials are redacted", client, `
+			GET http://user:pa@ss@h:81/x
+			< 200`, `
+			GET
+			to h 81
+			http.request.method = GET
+			url.full = http://REDACTED:REDACTED@h:81/x
+			http.response.status_code = 200`},
+		{"unknown method", server, `
+			get /
+			Host: h
+			< 200`, `
+			HTTP
+			to h 80
+			http.request.method = _OTHER
+			http.request.method_original = get
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 200`},
+		{"nothing known", client, ``, `
+			HTTP
+			http.request.method = _OTHER`},
+		{"client: 404 is an error", client, `
+			GET /
+			< 404`, `
+			GET
+			http.request.method = GET
+			url.full = http://10.0.0.1:8080/
+			http.response.status_code = 404
+			error 404`},
+		{"server: 404 is none", server, `
+			GET /
+			< 404`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 404`},
+		{"server: 503 is an error", server, `
+			GET /
+			< 503`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 503
+			error 503`},
+		{"no status code at all", server, `
+			GET /
+			< 1000`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /`},
+		{"failure before the response", client, `
+			GET /
+			! ECONNRESET`, `
+			GET
+			http.request.method = GET
+			url.full = http://10.0.0.1:8080/
+			error ECONNRESET`},
+		{"failure within the response", server, `
+			GET /
+			< 200
+			! connection_closed`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 200
+			error connection_closed`},
+		{"a gap is told", server, `
+			GET /
+			< 200
+			~ gap
+			~ truncated`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 200
+			capture 2`},
+		{"not UTF-8", server, "GET /\xff\xc3(\n< 200\nuser-agent: \xe2\x82\n", `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /` + "\ufffd\ufffd" + `(
+			user_agent.original = ` + "\ufffd\ufffd" + `
+			http.response.status_code = 200`},
+		{"listed headers", listing(client, []string{"x-a", "user-agent", "host"}, []string{"x-b", "set-cookie"}), `
+			GET /
+			Host: h
+			X-A: 1
+			X-C: not listed
+			x-a: 2
+			User-Agent: curl/8
+			< 200
+			< X-B:  b
+			< X-A: not listed here
+			< x-b: `, `
+			GET
+			to h 80
+			http.request.method = GET
+			url.full = http://h/
+			user_agent.original = curl/8
+			http.response.status_code = 200
+			http.request.header.x-a = ["1" "2"]
+			http.request.header.user-agent = ["curl/8"]
+			http.request.header.host = ["h"]
+			http.response.header.x-b = ["b" ""]`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			x := filled(c.conversation, c.script)
+			if got, want := show(&x), unindented(c.want); got != want {
+				t.Errorf("got\n%s\nwant\n%s", got, want)
+			}
+		})
+	}
+}

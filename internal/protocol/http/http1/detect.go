@@ -1,0 +1,315 @@
+package http1
+
+import "github.com/socketflow/socketflow/internal/protocol"
+
+const (
+	enough         = 512 // bytes that have to do for a verdict
+	maxEmpty       = 8   // bytes of empty lines before a request, in detection
+	maxKnownMethod = 20  // of those in knownMethods
+)
+
+// knownMethods are those of IANA's registry, and PURGE, which caches know. PRI is not one: it begins HTTP/2.
+var knownMethods = func() map[string]bool {
+	known := make(map[string]bool)
+	for _, m := range []string{
+		"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY", "PURGE",
+		"ACL", "BASELINE-CONTROL", "BIND", "CHECKIN", "CHECKOUT", "COPY", "LABEL", "LINK", "LOCK", "MERGE", "MKACTIVITY",
+		"MKCALENDAR", "MKCOL", "MKREDIRECTREF", "MKWORKSPACE", "MOVE", "ORDERPATCH", "PROPFIND", "PROPPATCH", "REBIND", "REPORT",
+		"SEARCH", "UNBIND", "UNCHECKOUT", "UNLINK", "UNLOCK", "UPDATE", "UPDATEREDIRECTREF", "VERSION-CONTROL",
+	} {
+		known[m] = true
+	}
+	return known
+}()
+
+// schemes that an absolute target may have (RFC 9112, 3.2.2). RTSP and SIP have request lines of the same form, with their
+// own.
+var schemes = [...]string{"http:", "https:", "ws:", "wss:", "ftp:"}
+
+var version1 = []byte("HTTP/1.")
+
+// detect is the protocol's.
+func detect(d protocol.Direction, b []byte, first bool) protocol.Verdict {
+	var l startLine
+	if d == protocol.FromServer {
+		return l.response(b)
+	}
+	given := len(b)
+	for n := 0; first && n < maxEmpty && len(b) > 0 && (b[0] == '\r' || b[0] == '\n'); n++ {
+		b = b[1:] // RFC 9112, 2.2
+	}
+	if len(b) == 0 {
+		return protocol.Maybe
+	}
+	verdict := l.request(b)
+	switch {
+	case verdict == protocol.No, !first && l.methodRead() && !l.known():
+		return protocol.No
+	case verdict == protocol.Yes, first && l.part > inVersion:
+		return protocol.Yes
+	case given >= enough && l.part >= inTarget:
+		return protocol.Yes
+	}
+	return protocol.Maybe
+}
+
+// isRequest says whether a request unmistakably begins here.
+func isRequest(b []byte) bool {
+	var l startLine
+	return l.request(b) == protocol.Yes && l.known()
+}
+
+// startLine recognises the beginning of a message, byte by byte over any number of chunks. It is strict where the parser
+// is lenient: it looks at what may be anything.
+type startLine struct {
+	part   linePart
+	n      uint8 // bytes of the part so far
+	length uint8 // of the method
+	method [maxKnownMethod]byte
+	scheme [6]byte
+}
+
+type linePart uint8
+
+const (
+	inMethod linePart = iota
+	beforeTarget
+	inScheme
+	inSlashes // behind the scheme
+	inTarget
+	inVersion
+	inDigit // of the minor version
+	inCR
+	inLF
+	done
+	impossible
+)
+
+func (l *startLine) methodRead() bool { return l.part != inMethod }
+func (l *startLine) known() bool      { return knownMethods[string(l.method[:l.length])] }
+
+// request takes in bytes: Yes behind the line's end.
+func (l *startLine) request(b []byte) protocol.Verdict {
+	for i := 0; i < len(b) && l.part < done; i++ {
+		if l.part == inTarget {
+			i += targetEnd(b[i:])
+			if i == len(b) {
+				break
+			}
+		}
+		l.part = l.next(b[i])
+	}
+	return l.verdict()
+}
+
+func (l *startLine) verdict() protocol.Verdict {
+	switch l.part {
+	case done:
+		return protocol.Yes
+	case impossible:
+		return protocol.No
+	default:
+		return protocol.Maybe
+	}
+}
+
+// targetEnd is the number of bytes of a target that b begins with.
+func targetEnd(b []byte) int {
+	for i, c := range b {
+		if c <= ' ' || c == 0x7f {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// next takes in a byte and returns the part that the byte behind it belongs to.
+func (l *startLine) next(c byte) linePart {
+	switch l.part {
+	case inMethod:
+		switch {
+		case c == ' ' && l.length > 0 && string(l.method[:l.length]) != "PRI":
+			return beforeTarget
+		case isUpper(c) || l.length > 0 && (c == '-' || c == '_'):
+			if l.length < maxKnownMethod {
+				l.method[l.length] = c
+				l.length++
+				return inMethod
+			}
+		}
+	case beforeTarget:
+		switch {
+		case c == '/', c == '*', c > ' ' && c < 0x7f && string(l.method[:l.length]) == "CONNECT":
+			return inTarget
+		case isLetter(c):
+			l.scheme[0], l.n = c|0x20, 1
+			return inScheme
+		}
+	case inScheme:
+		if isLetter(c) {
+			c |= 0x20
+		}
+		for _, s := range schemes {
+			if n := int(l.n); n < len(s) && string(l.scheme[:n]) == s[:n] && c == s[n] {
+				if c == ':' {
+					l.n = 0
+					return inSlashes
+				}
+				l.scheme[n] = c
+				l.n++
+				return inScheme
+			}
+		}
+	case inSlashes:
+		if c == '/' {
+			if l.n++; l.n == 2 {
+				return inTarget
+			}
+			return inSlashes
+		}
+	case inTarget:
+		if c == ' ' {
+			l.n = 0
+			return inVersion
+		}
+	case inVersion:
+		if c == version1[l.n] {
+			if l.n++; int(l.n) == len(version1) {
+				return inDigit
+			}
+			return inVersion
+		}
+	case inDigit:
+		if isDigit(c) {
+			return inCR
+		}
+	case inCR:
+		if c == '\r' {
+			return inLF
+		}
+	case inLF:
+		if c == '\n' {
+			return done
+		}
+	}
+	return impossible
+}
+
+const statusEnd = len("HTTP/1.1 200")
+
+// response takes in bytes: Yes behind the status code.
+func (l *startLine) response(b []byte) protocol.Verdict {
+	for i := 0; i < len(b) && l.part < done; i++ {
+		n := int(l.n)
+		var ok bool
+		switch {
+		case n < len(version1):
+			ok = b[i] == version1[n]
+		case n == len(version1)+1, n == statusEnd:
+			ok = b[i] == ' ' || n == statusEnd && (b[i] == '\r' || b[i] == '\n')
+		case n == len(version1)+2:
+			ok = b[i] >= '1' && b[i] <= '9'
+		default:
+			ok = isDigit(b[i])
+		}
+		if l.n++; !ok {
+			l.part = impossible
+		} else if n == statusEnd {
+			l.part = done
+		}
+	}
+	if l.part < done && int(l.n) == statusEnd {
+		return protocol.Yes
+	}
+	return l.verdict()
+}
+
+// resume looks for the beginning of a message at the beginning of a chunk, and says whether reading goes on with it. That
+// messages begin where a transfer does is no rule, but how programs write.
+func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
+	b := c.Bytes
+	// The beginning of a line may have been transferred for itself: b continues it, or b is a beginning of its own. A known
+	// method tells which: rarely is one the end of another.
+	whole, fresh := s.candidate, startLine{}
+	judge := (*startLine).request
+	if s.direction == protocol.FromServer {
+		judge = (*startLine).response
+	}
+	continues, begins := protocol.No, judge(&fresh, b)
+	if s.length > 0 {
+		continues = judge(&whole, b)
+	}
+	chosen, verdict := &fresh, begins
+	if continues > begins || continues == begins && (s.direction == protocol.FromServer || whole.known() || !fresh.known()) {
+		chosen, verdict = &whole, continues
+	} else {
+		s.newLine()
+	}
+	if verdict == protocol.Maybe && s.length+len(b) > p.memory.headBytes {
+		verdict = protocol.No
+	}
+	switch verdict {
+	case protocol.Yes:
+		return p.found(s, c)
+	case protocol.Maybe:
+		if s.length == 0 {
+			s.mark = c.Mark
+		}
+		p.keep(s, b)
+		s.candidate = *chosen
+	default:
+		p.dropLine(s)
+		s.candidate = startLine{}
+		p.countGarbage(len(b))
+	}
+	return false
+}
+
+// found is where a message begins in a lost direction. The beginning of its line may be in s.line.
+func (p *parser) found(s *stream, c *protocol.Chunk) bool {
+	s.candidate = startLine{}
+	p.garbage.bytes, p.garbage.chunks = 0, 0
+	if s.direction == protocol.FromServer {
+		if p.responseEnds(nil); s.state == over {
+			return false
+		}
+		if p.loose && p.waiting+p.missing == 0 {
+			p.unpairedResponse()
+			p.dropLine(s)
+			return false
+		}
+	}
+	if s.length == 0 {
+		s.mark = c.Mark
+	}
+	s.state = inStart
+	return true
+}
+
+// Bounds of what may pass without a message before a conversation is given up, and by how much they are higher once there
+// was an exchange: it may be a body whose beginning was lost.
+const (
+	garbageBytes  = 64 << 10
+	garbageChunks = 16
+	proven        = 16
+)
+
+func (p *parser) countGarbage(n int) {
+	if p.reading != nil || p.answering() != nil || p.waiting > 0 {
+		return // it is the rest of a message
+	}
+	factor := 1
+	if p.paired {
+		factor = proven
+	}
+	p.garbage.bytes += n
+	p.garbage.chunks++
+	if p.garbage.bytes >= factor*garbageBytes || p.garbage.chunks >= factor*garbageChunks {
+		p.c.Sink.Troubled(protocol.Malformed)
+		p.giveUp()
+	}
+}
+
+func isUpper(c byte) bool  { return c >= 'A' && c <= 'Z' }
+func isLetter(c byte) bool { return isUpper(c &^ 0x20) }
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }

@@ -1,0 +1,163 @@
+package http1
+
+import "bytes"
+
+// framing is what a head says of the length of the body, and of what comes behind it (RFC 9112, 6.3).
+type framing struct {
+	size      uint64 // Content-Length
+	hasLength bool
+	invalid   bool // a Content-Length that contradicts another, or is none
+	chunked   bool // the last transfer coding is
+	coded     bool // it is another one
+	upgrade   bool
+	h2c       bool // the first protocol of Upgrade
+	expect    bool // 100-continue
+}
+
+// field takes note of a header field. cut: its value is not complete.
+func (f *framing) field(name, value []byte, cut bool) {
+	switch len(name) {
+	case len("content-length"):
+		if same(name, "content-length") {
+			size, ok := parseLength(value)
+			f.invalid = f.invalid || !ok || cut || f.hasLength && size != f.size
+			f.size, f.hasLength = size, true
+		}
+	case len("transfer-encoding"):
+		if same(name, "transfer-encoding") {
+			f.coding(value)
+			if cut {
+				f.chunked, f.coded = false, true
+			}
+		}
+	case len("upgrade"):
+		if same(name, "upgrade") {
+			first, _, _ := bytes.Cut(value, []byte{','})
+			f.upgrade, f.h2c = true, same(trim(first), "h2c")
+		}
+	case len("expect"):
+		if same(name, "expect") {
+			f.expect = same(value, "100-continue")
+		}
+	}
+}
+
+// coding takes note of a Transfer-Encoding. Only the last coding matters: it is the framing. identity is of an older
+// version of the protocol (RFC 2616, 3.6), and means none.
+func (f *framing) coding(value []byte) {
+	for len(value) > 0 {
+		var coding []byte
+		coding, value, _ = bytes.Cut(value, []byte{','})
+		switch coding = trim(coding); {
+		case len(coding) == 0, same(coding, "identity"):
+		default:
+			f.chunked = same(coding, "chunked")
+			f.coded = !f.chunked
+		}
+	}
+}
+
+const maxLength = 1 << 60 // of a body or a chunk; more is an attack on somebody's arithmetic
+
+// parseLength reads a Content-Length, which may be a list of equal ones (RFC 9110, 8.6).
+func parseLength(b []byte) (length uint64, ok bool) {
+	for first := true; ; first = false {
+		var one []byte
+		one, b, ok = bytes.Cut(b, []byte{','})
+		n, valid := parseDigits(trim(one))
+		if !valid || !first && n != length {
+			return 0, false
+		}
+		if length = n; !ok {
+			return length, true
+		}
+	}
+}
+
+func parseDigits(b []byte) (n uint64, ok bool) {
+	for _, c := range b {
+		if !isDigit(c) || n > maxLength/10 {
+			return 0, false
+		}
+		n = 10*n + uint64(c-'0')
+	}
+	return n, len(b) > 0
+}
+
+const maxDigits = 16 // of a chunk's size
+
+// chunkFraming reads what stands around the data of chunks (RFC 9112, 7.1), and returns how many bytes that was. Nothing of
+// it is kept. Extensions may be limit bytes long.
+func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
+	for n < len(b) {
+		c := b[n]
+		n++
+		switch s.state {
+		case behindChunk:
+			switch {
+			case c == '\n':
+				s.nextChunk()
+			case c != '\r' || s.digits != 0: // digits: that a CR was there
+				return n, false
+			default:
+				s.digits = 1
+			}
+		case inChunkSize:
+			value, isHex := hex(c)
+			switch {
+			case isHex && s.digits < maxDigits && s.left < maxLength/16:
+				s.left = s.left<<4 | uint64(value)
+				s.digits++
+				continue
+			case isHex, s.digits == 0, c != '\n' && c != '\r' && c != ';' && !isSpace(c):
+				return n, false
+			}
+			s.state, s.head = inExtension, 0
+			n-- // a line end is the extension's
+		case inExtension:
+			i := bytes.IndexByte(b[n-1:], '\n')
+			if i < 0 {
+				s.head += len(b) - n + 1
+				return len(b), s.head <= limit
+			}
+			n += i
+			if s.head += i; s.head > limit {
+				return n, false
+			}
+			s.state = inChunk
+			if s.left == 0 {
+				s.state, s.head, s.long = inTrailers, 0, false
+			}
+			return n, true
+		}
+	}
+	return n, true
+}
+
+// nextChunk goes on to a chunk's size.
+func (s *stream) nextChunk() {
+	s.state, s.left, s.digits = inChunkSize, 0, 0
+}
+
+func hex(c byte) (value byte, ok bool) {
+	switch {
+	case isDigit(c):
+		return c - '0', true
+	case isLetter(c) && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10, true
+	}
+	return 0, false
+}
+
+// same compares without regard to case; with is lower case.
+func same(b []byte, with string) bool {
+	if len(b) != len(with) {
+		return false
+	}
+	for i, c := range b {
+		if c != with[i] && (!isUpper(c) || c|0x20 != with[i]) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,286 @@
+// Package http1 follows conversations in HTTP/1.0 and HTTP/1.1 (RFC 9112).
+//
+// Heads are read line by line where they lie in the chunk: only a line that a chunk cuts is copied. Of bodies nothing but
+// the framing matters. Responses are paired with requests by their order (RFC 9112, 9.3); what becomes of that after bytes
+// were lost is written down in pairing.go.
+package http1
+
+import (
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http"
+)
+
+// Protocol is HTTP/1.x. What its parsers reuse they share with those of the same Settings, so conversations with the same
+// Settings have to be followed by the same goroutine; New itself may be called by any.
+func Protocol() protocol.Protocol {
+	var shared memories
+	return protocol.Protocol{
+		Name:   "http",
+		Detect: detect,
+		New:    func(c protocol.Conversation) protocol.Parser { return newParser(c, shared.of(c.Settings)) },
+	}
+}
+
+// parser follows a conversation.
+type parser struct {
+	c       protocol.Conversation
+	memory  *memory
+	streams [protocol.Directions]stream
+	pairing
+	next    protocol.Parser // after an upgrade to HTTP/2
+	calls   uint64          // Data and Gap so far: what comes in one call was transferred at once
+	garbage struct{ bytes, chunks int }
+}
+
+func newParser(c protocol.Conversation, m *memory) *parser {
+	p := &parser{c: c, memory: m}
+	for d := range p.streams {
+		p.streams[d].direction = protocol.Direction(d)
+		if c.Joined {
+			p.streams[d].state = lost
+		}
+	}
+	p.loose = c.Joined
+	return p
+}
+
+// Data implements protocol.Parser.
+func (p *parser) Data(c *protocol.Chunk) {
+	if p.next != nil {
+		p.next.Data(c)
+		return
+	}
+	s := &p.streams[c.Direction]
+	n := 0
+	if s.held == nil {
+		n = p.read(s, c)
+	}
+	if n < len(c.Bytes) {
+		p.hold(s, c, n)
+	}
+	p.settle()
+}
+
+// Gap implements protocol.Parser.
+func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Mark, why protocol.Loss) {
+	if p.next != nil {
+		p.next.Gap(d, n, at, why)
+		return
+	}
+	s := &p.streams[d]
+	if s.held != nil || !p.ready(s) {
+		p.holdGap(s, n, at, why)
+	} else {
+		p.gap(s, n, at, why)
+	}
+	p.settle()
+}
+
+// Skip implements protocol.Parser.
+func (p *parser) Skip(d protocol.Direction) uint64 {
+	if p.next != nil {
+		return p.next.Skip(d)
+	}
+	s := &p.streams[d]
+	switch s.state {
+	case inBody:
+		if s.direction == protocol.FromClient && p.expecting {
+			return 0 // the next request may come instead
+		}
+		return s.left
+	case inChunk:
+		return s.left
+	case untilClose, over:
+		return protocol.Forever
+	}
+	return 0
+}
+
+// Close implements protocol.Parser.
+func (p *parser) Close(e protocol.Ending) {
+	if p.next != nil {
+		p.next.Close(e)
+		return
+	}
+	for p.first != nil {
+		p.conclude(p.first, &e)
+	}
+	for d := range p.streams {
+		s := &p.streams[d]
+		// A response without a request, or a request line without an end.
+		if s.held.captured() || s.direction == protocol.FromClient && s.state == inStart && s.length > 0 {
+			p.c.Sink.Troubled(protocol.Unpaired)
+		}
+		p.release(s)
+	}
+}
+
+// read takes in a chunk, as much of it as it is the time for, and returns how much that is.
+func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
+	p.calls++
+	if s.state == lost && !p.resume(s, c) {
+		n = len(c.Bytes)
+	} else if s.direction == protocol.FromClient && p.refused() && isRequest(c.Bytes) {
+		p.requestEnds(nil)
+		s.state = inStart
+	}
+	for n < len(c.Bytes) && p.ready(s) {
+		n += p.step(s, c, n)
+		if p.next != nil {
+			if n < len(c.Bytes) {
+				p.next.Data(&protocol.Chunk{Direction: c.Direction, Bytes: c.Bytes[n:], Mark: mark(c, n)})
+			}
+			return len(c.Bytes)
+		}
+	}
+	if n < len(c.Bytes) && s.direction == protocol.FromServer && s.length == 0 && !canBegin(s.direction, c.Bytes[n]) {
+		p.malformed(s) // it is not worth waiting for a request
+		n = len(c.Bytes)
+	}
+	if n > 0 {
+		p.reached(s, mark(c, n-1))
+	}
+	return n
+}
+
+// mark is that of a chunk's byte.
+func mark(c *protocol.Chunk, at int) protocol.Mark {
+	m := c.Mark
+	m.Position += uint64(at)
+	return m
+}
+
+// step reads the bytes of a chunk from at on as far as they belong together, and returns how many those are: at least one.
+func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
+	b := c.Bytes[at:]
+	switch s.state {
+	case inStart:
+		return p.startLine(s, c, at)
+	case inLongStart:
+		return p.longStartLine(s, b)
+	case inFields, inTrailers:
+		return p.fields(s, c, at)
+	case inBody, inChunk:
+		p.bodyBegins(s)
+		n = int(min(uint64(len(b)), s.left))
+		if s.left -= uint64(n); s.left == 0 {
+			last := mark(c, at+n-1)
+			p.bodyEnds(s, &last)
+		}
+		return n
+	case inChunkSize, inExtension, behindChunk:
+		p.bodyBegins(s)
+		n, ok := s.chunkFraming(b, p.memory.headBytes)
+		if !ok {
+			p.malformed(s)
+		}
+		return n
+	default: // lost, untilClose, over
+		return len(b)
+	}
+}
+
+// bodyEnds is the end of a body whose length is known, or of a chunk.
+func (p *parser) bodyEnds(s *stream, last *protocol.Mark) {
+	if s.state == inChunk {
+		s.state, s.digits = behindChunk, 0
+		return
+	}
+	p.messageEnds(s, last)
+}
+
+// messageEnds is the end of a request or a response; last is its last byte.
+func (p *parser) messageEnds(s *stream, last *protocol.Mark) {
+	s.state, s.orphan = inStart, false
+	if s.direction == protocol.FromClient {
+		p.requestEnds(last)
+	} else {
+		p.responseEnds(last)
+	}
+}
+
+// malformed says that no message can be where one should be, or that its framing cannot be told.
+func (p *parser) malformed(s *stream) {
+	p.c.Sink.Troubled(protocol.Malformed)
+	p.lose(s, protocol.Truncated)
+}
+
+// gap goes over n missing bytes.
+func (p *parser) gap(s *stream, n uint64, at protocol.Mark, why protocol.Loss) {
+	p.calls++
+	last := at
+	last.Position += n - 1
+	switch s.state {
+	case over:
+		return
+	case inBody, inChunk:
+		if n <= s.left {
+			if s.left -= n; s.left == 0 {
+				p.bodyEnds(s, &last)
+			}
+			p.reached(s, last)
+			return
+		}
+		if s.state == inBody { // the body ends here, but its last byte's time is not known exactly
+			end := last
+			end.Position = at.Position + s.left - 1
+			p.raise(s, captureOf(why))
+			p.messageEnds(s, &end)
+		}
+	}
+	if s.state != untilClose {
+		p.lose(s, why)
+	}
+	p.reached(s, last)
+}
+
+// captureOf is the degree that a loss leaves.
+func captureOf(why protocol.Loss) protocol.Capture {
+	if why == protocol.Lost {
+		return protocol.CaptureGap
+	}
+	return protocol.CaptureTruncated
+}
+
+// message is the one that a direction is about, if it is kept.
+func (p *parser) message(s *stream) *http.Message {
+	x := p.reading
+	if s.direction == protocol.FromServer {
+		if x = p.answering(); x == nil && s.interim && p.missing == 0 {
+			x = p.oldest()
+		}
+	}
+	if x == nil {
+		return nil
+	}
+	return x.m
+}
+
+func (p *parser) raise(s *stream, c protocol.Capture) {
+	if m := p.message(s); m != nil {
+		m.Raise(c)
+	}
+}
+
+// reached takes note of how far the message has come that a direction is about.
+func (p *parser) reached(s *stream, last protocol.Mark) {
+	if s.direction == protocol.FromClient {
+		if x := p.reading; x != nil && !x.heard {
+			x.m.End = last
+		}
+		return
+	}
+	if s.state == lost {
+		p.obscured = p.calls
+	}
+	x := p.answering()
+	if x == nil && p.missing == 0 && !s.orphan && (s.interim || s.length > 0 || s.state == lost) {
+		if x = p.oldest(); x != nil && s.state == lost && !x.begun {
+			x = nil
+		}
+	}
+	if x != nil {
+		x.heard = true
+		x.m.End = last
+	}
+}

@@ -1,0 +1,112 @@
+package http1
+
+import (
+	"sync"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http"
+)
+
+const (
+	maxBuffers  = 64       // that are kept free
+	maxBuffer   = 16 << 10 // bytes of one that is kept; few heads need more, and those pay for an allocation
+	maxFree     = 128      // exchanges that are kept free
+	defaultHead = 8 << 10
+)
+
+// memory is what the parsers of one goroutine reuse, so that a conversation costs next to nothing while it is idle.
+type memory struct {
+	headBytes   int
+	outstanding int
+
+	messages http.Pool
+	exchange protocol.Exchange
+	chunk    protocol.Chunk
+
+	free      *exchange
+	freeCount int
+	buffers   [][]byte
+	spare     *hold
+}
+
+// memories are those of the goroutines, told apart by their settings.
+type memories struct {
+	mu  sync.Mutex
+	all map[*protocol.Settings]*memory
+}
+
+func (a *memories) of(s *protocol.Settings) *memory {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	m := a.all[s]
+	if m == nil {
+		if a.all == nil {
+			a.all = make(map[*protocol.Settings]*memory)
+		}
+		m = &memory{headBytes: s.HeadBytes, outstanding: max(s.Outstanding, 1)}
+		if m.headBytes <= 0 {
+			m.headBytes = defaultHead
+		}
+		a.all[s] = m
+	}
+	return m
+}
+
+// buffer returns an empty one.
+func (m *memory) buffer() []byte {
+	if n := len(m.buffers); n > 0 {
+		b := m.buffers[n-1]
+		m.buffers = m.buffers[:n-1]
+		return b
+	}
+	return make([]byte, 0, 512)
+}
+
+func (m *memory) putBuffer(b []byte) {
+	if b != nil && cap(b) <= maxBuffer && len(m.buffers) < maxBuffers {
+		m.buffers = append(m.buffers, b[:0])
+	}
+}
+
+func (m *memory) newHold() *hold {
+	h := m.spare
+	if m.spare = nil; h == nil {
+		h = &hold{bytes: m.buffer()}
+	}
+	return h
+}
+
+func (m *memory) putHold(h *hold) {
+	if m.spare == nil && cap(h.bytes) <= maxBuffer {
+		*h = hold{bytes: h.bytes[:0], parts: h.parts[:0]}
+		m.spare = h
+	} else {
+		m.putBuffer(h.bytes)
+	}
+}
+
+func (m *memory) newExchange(c *protocol.Conversation) *exchange {
+	x := m.free
+	if x == nil {
+		x = new(exchange)
+	} else {
+		m.free = x.next
+		m.freeCount--
+		*x = exchange{}
+	}
+	x.m = m.messages.Get(c)
+	return x
+}
+
+// putExchange takes it back, with its message if that is still its own.
+func (m *memory) putExchange(x *exchange) {
+	if x.m != nil {
+		m.messages.Put(x.m)
+	}
+	*x = exchange{}
+	if m.freeCount < maxFree {
+		x.next = m.free
+		m.free = x
+		m.freeCount++
+	}
+}

@@ -1,0 +1,137 @@
+package http1
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// A conversation is told in steps, each of which is a system call, at the time of its place in the list, from 1 on.
+type step struct {
+	direction protocol.Direction
+	bytes     string
+	missing   uint64 // bytes, instead
+	why       protocol.Loss
+	ending    *protocol.Ending
+}
+
+func client(bytes string) step { return step{direction: protocol.FromClient, bytes: bytes} }
+func server(bytes string) step { return step{direction: protocol.FromServer, bytes: bytes} }
+
+func clientGap(n uint64, why protocol.Loss) step {
+	return step{direction: protocol.FromClient, missing: n, why: why}
+}
+
+func serverGap(n uint64, why protocol.Loss) step {
+	return step{direction: protocol.FromServer, missing: n, why: why}
+}
+
+func closes(reason string) step { return step{ending: &protocol.Ending{Error: reason}} }
+
+func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
+
+// recorder writes down what a parser tells: "1-2 GET /path 200 truncated !ECONNRESET", and troubles by their names.
+type recorder struct {
+	told      []string
+	exchanges int
+	marks     [][2]protocol.Mark
+}
+
+var captures = [...]string{
+	protocol.CaptureComplete: "", protocol.CaptureTruncated: " truncated", protocol.CaptureGap: " gap",
+	protocol.CaptureJoined: " joined",
+}
+
+func (r *recorder) Exchanged(x *protocol.Exchange) {
+	r.exchanges++
+	r.marks = append(r.marks, [2]protocol.Mark{x.Start, x.End})
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d-%d %s", x.Start.Time, x.End.Time, x.Name)
+	for i, key := range []string{"url.path", "url.query", "http.response.status_code"} {
+		for _, a := range x.Attributes {
+			if a.Key == key {
+				b.WriteString([]string{" ", "?", " "}[i])
+				if a.Kind == protocol.IntAttribute {
+					fmt.Fprint(&b, a.Int)
+				} else {
+					b.Write(a.Text)
+				}
+			}
+		}
+	}
+	b.WriteString(captures[x.Capture])
+	if x.Error != "" {
+		b.WriteString(" !" + x.Error)
+	}
+	r.told = append(r.told, b.String())
+}
+
+func (r *recorder) Troubled(t protocol.Trouble) { r.told = append(r.told, t.String()) }
+
+// scene is a conversation under test.
+type scene struct {
+	recorder
+	parser    *parser
+	positions [protocol.Directions]uint64
+}
+
+var testSettings = protocol.Settings{HeadBytes: 1024, Outstanding: 8}
+
+func newScene(joined bool) *scene { return newSceneWith(Protocol(), joined) }
+
+func newSceneWith(p protocol.Protocol, joined bool) *scene {
+	s := &scene{}
+	s.parser = p.New(protocol.Conversation{
+		Side: protocol.Server, Joined: joined, Sink: s, Settings: &testSettings,
+	}).(*parser)
+	return s
+}
+
+// play hands the parser a step in pieces of at most n bytes.
+func (s *scene) play(at uint64, t step, n int) {
+	mark := protocol.Mark{Time: at, Position: s.positions[t.direction], PID: 7}
+	switch {
+	case t.ending != nil:
+		e := *t.ending
+		e.At.Time = at
+		s.parser.Close(e)
+	case t.missing > 0:
+		s.parser.Gap(t.direction, t.missing, mark, t.why)
+		s.positions[t.direction] += t.missing
+	default:
+		for b := []byte(t.bytes); len(b) > 0; {
+			piece := slices.Clone(b[:min(n, len(b))])
+			mark.Position = s.positions[t.direction]
+			s.parser.Data(&protocol.Chunk{Direction: t.direction, Bytes: piece, Mark: mark})
+			clear(piece) // it may not be kept
+			s.positions[t.direction] += uint64(len(piece))
+			b = b[len(piece):]
+		}
+	}
+}
+
+const whole = 1 << 20
+
+func (s *scene) playAll(steps []step, n int) []string {
+	for i, t := range steps {
+		s.play(uint64(i+1), t, n)
+	}
+	return s.told
+}
+
+type script struct {
+	steps []step
+	want  []string
+}
+
+func (c *script) check(t *testing.T, joined bool, pieces ...int) {
+	t.Helper()
+	for _, n := range pieces {
+		if got := newScene(joined).playAll(c.steps, n); !slices.Equal(got, c.want) {
+			t.Errorf("in pieces of %d:\n got %q\nwant %q", n, got, c.want)
+		}
+	}
+}

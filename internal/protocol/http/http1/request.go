@@ -1,0 +1,178 @@
+package http1
+
+import (
+	"bytes"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+const maxMethod = 32 // bytes; of those that are registered the longest has 17
+
+// startLine reads a message's first line, or an empty line before it (RFC 9112, 2.2).
+func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
+	b := c.Bytes[at:]
+	if s.length == 0 {
+		if !canBegin(s.direction, b[0]) {
+			p.malformed(s)
+			return len(b)
+		}
+		s.mark = mark(c, at)
+	}
+	text, n, ok := p.readLine(s, b)
+	long := s.length > p.memory.headBytes
+	switch {
+	case !ok && !long:
+		return n
+	case !ok:
+		text = s.line.text
+	case s.length == 1 || s.length == 2 && text[0] == '\r':
+		p.dropLine(s)
+		return n
+	}
+	text = trim(text[:min(len(text), p.memory.headBytes)])
+	if s.direction == protocol.FromClient {
+		ok = p.requestLine(s, text, long)
+	} else {
+		ok = p.statusLine(s, text, long)
+	}
+	switch {
+	case s.state != inStart: // something more was found out
+	case !ok:
+		p.malformed(s)
+	default:
+		ended := n > 0 && b[n-1] == '\n'
+		s.begin()
+		if long {
+			p.tooLong(s)
+			if !ended {
+				s.state = inLongStart
+			}
+		}
+	}
+	return n
+}
+
+// canBegin says whether a message, or an empty line, can begin with c.
+func canBegin(d protocol.Direction, c byte) bool {
+	if c == '\r' || c == '\n' {
+		return true
+	}
+	if d == protocol.FromServer {
+		return c == version1[0]
+	}
+	return isToken(c)
+}
+
+// longStartLine looks for the end of a first line that is too long.
+func (p *parser) longStartLine(s *stream, b []byte) (n int) {
+	n = len(b)
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		n = i + 1
+		s.state = inFields
+	}
+	if s.head += n; s.head > p.memory.headBytes+maxExcess {
+		p.malformed(s)
+	}
+	return n
+}
+
+// requestLine reads a request line (RFC 9112, 3). Of one that is too long only the method is known.
+func (p *parser) requestLine(s *stream, text []byte, long bool) bool {
+	method, rest, ok := bytes.Cut(text, []byte{' '})
+	if !ok || !isMethod(method) {
+		return false
+	}
+	var target []byte
+	var version string
+	if !long {
+		// A target with a space in it is invalid, but servers answer it, and both ends of the line are known.
+		space := bytes.LastIndexByte(rest, ' ')
+		if space < 0 {
+			return false
+		}
+		target = trim(rest[:space])
+		if version, ok = parseVersion(rest[space+1:]); !ok || len(target) == 0 || hasControls(target) {
+			return false
+		}
+	}
+	p.push(s, method, target, version)
+	return true
+}
+
+func isMethod(b []byte) bool {
+	for _, c := range b {
+		if !isToken(c) {
+			return false
+		}
+	}
+	return len(b) > 0 && len(b) <= maxMethod
+}
+
+// isToken knows the characters of a token (RFC 9110, 5.6.2).
+func isToken(c byte) bool { return tokens[c] }
+
+var tokens = func() (is [256]bool) {
+	for c := range is {
+		is[c] = isLetter(byte(c)) || isDigit(byte(c)) || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0
+	}
+	return is
+}()
+
+func hasControls(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// parseVersion reads HTTP-version. A higher minor version than is known is understood as the highest that is (RFC 9110, 2.5).
+func parseVersion(b []byte) (version string, ok bool) {
+	n := len(version1)
+	switch {
+	case len(b) != n+1 || !bytes.Equal(b[:n], version1) || !isDigit(b[n]):
+		return "", false
+	case b[n] == '0':
+		return "1.0", true
+	}
+	return "1.1", true
+}
+
+// requestHead is the end of a request's head. Without a length there is no body (RFC 9112, 6.3).
+func (p *parser) requestHead(s *stream, last *protocol.Mark) {
+	x := p.reading
+	if x == nil {
+		return
+	}
+	if (x.connect || s.upgrade) && !x.responded {
+		p.awaiting = x
+	}
+	switch {
+	case s.chunked:
+		s.nextChunk()
+		p.expecting = s.expect
+	case s.coded: // RFC 9112, 6.3: the length cannot be known, a server has to answer so
+		p.lose(s, protocol.Truncated)
+	case s.invalid:
+		p.malformed(s)
+	case s.size > 0:
+		s.state, s.left = inBody, s.size
+		p.expecting = s.expect
+	default:
+		p.messageEnds(s, last)
+	}
+}
+
+// bodyBegins says that a byte of a body has come.
+func (p *parser) bodyBegins(s *stream) {
+	if s.direction == protocol.FromClient {
+		p.expecting = false
+	}
+}
+
+// refused says whether a request expected to be asked for its body, and was answered without. Then the client may leave
+// the body out (RFC 9110, 10.1.1).
+func (p *parser) refused() bool {
+	return p.expecting && p.reading != nil && p.reading.answered
+}

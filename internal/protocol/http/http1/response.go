@@ -1,0 +1,114 @@
+package http1
+
+import (
+	"bytes"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http/http2"
+)
+
+const (
+	statusContinue           = 100
+	statusSwitchingProtocols = 101
+	statusNoContent          = 204
+	statusNotModified        = 304
+)
+
+// statusLine reads a status line (RFC 9112, 4), and finds the request that it answers.
+func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
+	n := len(version1)
+	if len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !isDigit(text[n]) || text[n+1] != ' ' ||
+		len(text) > statusEnd && text[statusEnd] != ' ' {
+		return false
+	}
+	code, ok := parseDigits(text[n+2 : statusEnd])
+	if !ok || code < 100 {
+		return false
+	}
+	if p.waiting+p.missing == 0 {
+		p.unpairedResponse()
+		p.lose(s, protocol.Truncated)
+		return true
+	}
+	s.status, s.orphan = int(code), false
+	s.interim = isInterim(s.status)
+	p.pipelined = p.pipelined || !p.loose && p.waiting+p.missing > 1
+	x := p.oldest()
+	switch {
+	case s.interim:
+		if s.status == statusContinue && x == p.reading {
+			p.expecting = false
+		}
+	case p.missing > 0:
+		p.missing--
+		s.orphan = true
+	default:
+		p.answer(x, s.status)
+	}
+	return true
+}
+
+// isInterim knows the responses that another one follows (RFC 9110, 15.2).
+func isInterim(status int) bool { return status < 200 && status != statusSwitchingProtocols }
+
+// responseHead is the end of a response's head (RFC 9112, 6.3).
+func (p *parser) responseHead(s *stream, last *protocol.Mark) {
+	x := p.answering()
+	switch {
+	case s.interim:
+		if x = p.oldest(); x != nil && p.missing == 0 {
+			x.heard, x.m.End = true, *last
+		}
+		s.interim, s.state = false, inStart
+	case s.switches(x):
+		p.switched(x, last)
+	case s.status == statusNoContent, s.status == statusNotModified, x != nil && x.head:
+		p.messageEnds(s, last)
+	case s.chunked:
+		s.nextChunk()
+	case s.coded:
+		s.state = untilClose
+	case s.invalid:
+		p.malformed(s)
+	case !s.hasLength:
+		s.state = untilClose
+	case s.size > 0:
+		s.state, s.left = inBody, s.size
+	default:
+		p.messageEnds(s, last)
+	}
+}
+
+// switches says whether behind the response that is read to x something else begins than HTTP/1.x: another protocol (RFC
+// 9110, 7.8), or a tunnel (9.3.6).
+func (s *stream) switches(x *exchange) bool {
+	return s.status == statusSwitchingProtocols || x != nil && x.connect && s.status >= 200 && s.status < 300
+}
+
+// switched ends the conversation, or has it go on in HTTP/2 (RFC 7540, 3.2). last is the last byte of the response's head,
+// if that was read whole.
+func (p *parser) switched(x *exchange, last *protocol.Mark) {
+	s := &p.streams[protocol.FromServer]
+	if x == nil || !s.h2c || last == nil || s.status != statusSwitchingProtocols {
+		if x != nil {
+			if last != nil {
+				x.m.End = *last
+			}
+			x.m.SetStatus(s.status)
+			x.answered = true
+		}
+		p.giveUp()
+		return
+	}
+	m := x.m
+	x.m = nil
+	p.unlink()
+	p.next = http2.Upgraded(p.c, m)
+	for p.first != nil { // none, as a request behind this one waits until it is decided
+		p.retire()
+	}
+	p.reading, p.awaiting = nil, nil
+	for d := range p.streams {
+		p.dropLine(&p.streams[d])
+	}
+}

@@ -1,0 +1,251 @@
+package http1
+
+import (
+	"bytes"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// state is what a direction is about to read.
+type state uint8
+
+const (
+	inStart     state = iota // a message's first line, or empty lines before it
+	inLongStart              // the rest of a first line that is too long
+	inFields                 // header fields
+	inBody                   // of known length
+	inChunkSize
+	inExtension // of a chunk, up to the end of its line
+	inChunk
+	behindChunk // the line end behind a chunk's data
+	inTrailers
+	untilClose // a body that the end of the connection ends
+	lost       // the beginning of a message is looked for
+	over       // nothing more is of interest
+)
+
+// stream is what has been read of a direction.
+type stream struct {
+	direction protocol.Direction
+	state     state
+	interim   bool   // the response that is read is not the final one
+	orphan    bool   // the response that is read is to a request that was dropped
+	long      bool   // the head is longer than what is read of one
+	digits    uint8  // of a chunk's size
+	left      uint64 // of a body, or a chunk
+	head      int    // bytes of the head, or of the trailers, in complete lines
+	framing
+
+	line                    // that is not complete
+	mark      protocol.Mark // of its first byte, if it is a message's first line
+	candidate startLine     // what has been recognised of it while lost
+	held      *hold         // what it is not the time for
+	status    int           // of the response that is read
+}
+
+// line is a line that a chunk has cut. A header field may go on in the next line (RFC 9112, 5.2), so it is only complete
+// when the byte behind it is known.
+type line struct {
+	text   []byte // as much as is kept of it
+	length int
+	ended  bool // it is a field, and complete unless it goes on
+	folded bool
+}
+
+// What is kept of a line in a head that is too long: fields that matter to the framing are shorter.
+const maxFramingField = 256
+
+// A head that is longer than what is read of one by more than this is none.
+const maxExcess = 1 << 20
+
+// newLine makes room for the next.
+func (s *stream) newLine() {
+	s.line = line{text: s.line.text[:0]}
+}
+
+// dropLine gives the buffer back too.
+func (p *parser) dropLine(s *stream) {
+	if s.line.text != nil {
+		p.memory.putBuffer(s.line.text)
+	}
+	s.line = line{}
+}
+
+// keep adds to the incomplete line.
+func (p *parser) keep(s *stream, b []byte) {
+	if s.line.text == nil {
+		s.line.text = p.memory.buffer()
+	}
+	limit := p.memory.headBytes
+	if s.long {
+		limit = maxFramingField
+	}
+	s.length += len(b)
+	if room := limit - len(s.line.text); len(b) > room {
+		b = b[:max(room, 0)]
+	}
+	s.line.text = append(s.line.text, b...)
+}
+
+// readLine reads to the end of a line, and returns it with its line end, and how many bytes of b it took. Without the end
+// all of b is kept; ok is false. The line's length is in s.length.
+func (p *parser) readLine(s *stream, b []byte) (text []byte, n int, ok bool) {
+	i := bytes.IndexByte(b, '\n')
+	if i < 0 {
+		p.keep(s, b)
+		return nil, len(b), false
+	}
+	return p.complete(s, b[:i+1]), i + 1, true
+}
+
+// complete returns the line that ends with b.
+func (p *parser) complete(s *stream, b []byte) []byte {
+	if s.length == 0 {
+		s.length = len(b)
+		return b
+	}
+	if len(b) > 0 {
+		p.keep(s, b)
+	}
+	return s.line.text
+}
+
+// readField is readLine for a header field with all the lines that it goes on in, or the empty line behind the last.
+func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
+	for {
+		if s.ended {
+			if !isSpace(b[n]) {
+				return p.complete(s, nil), n, true
+			}
+			s.ended, s.folded = false, true
+		}
+		i := bytes.IndexByte(b[n:], '\n')
+		if i < 0 {
+			p.keep(s, b[n:])
+			return nil, len(b), false
+		}
+		end := n + i + 1
+		// The empty line does not go on.
+		empty := s.length == 0 && (i == 0 || i == 1 && b[n] == '\r') || s.length == 1 && i == 0 && s.line.text[0] == '\r'
+		if empty || s.length == 0 && end < len(b) && !isSpace(b[end]) {
+			return p.complete(s, b[n:end]), end, true
+		}
+		p.keep(s, b[n:end])
+		s.ended = true
+		if n = end; n == len(b) {
+			return nil, n, false
+		}
+	}
+}
+
+// fields reads header fields, or trailers.
+func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
+	b := c.Bytes[at:]
+	for n < len(b) {
+		text, taken, ok := p.readField(s, b[n:])
+		n += taken
+		total := s.head + s.length
+		if total > p.memory.headBytes && !s.long {
+			p.tooLong(s)
+		}
+		if total > p.memory.headBytes+maxExcess {
+			p.malformed(s)
+			return n
+		}
+		if !ok {
+			return n
+		}
+		s.head = total
+		cut := s.length > len(text)
+		if s.long && len(text) > maxFramingField {
+			text, cut = text[:maxFramingField], true
+		}
+		if s.length == 1 || s.length == 2 && text[0] == '\r' {
+			p.dropLine(s)
+			last := mark(c, at+n-1)
+			if s.state == inTrailers {
+				p.messageEnds(s, &last)
+			} else {
+				p.headEnds(s, &last)
+			}
+			return n
+		}
+		if s.folded {
+			unfold(text)
+		}
+		p.field(s, text, cut)
+		s.newLine()
+	}
+	return n
+}
+
+// tooLong says that the head is longer than what is read of one. From now on only what matters to the framing is.
+func (p *parser) tooLong(s *stream) {
+	s.long = true
+	if len(s.line.text) > maxFramingField {
+		s.line.text = s.line.text[:maxFramingField]
+	}
+	p.c.Sink.Troubled(protocol.HeadTooLong)
+	p.raise(s, protocol.CaptureTruncated)
+}
+
+// field takes note of a header field, or a trailer. cut: text is not all of it.
+func (p *parser) field(s *stream, text []byte, cut bool) {
+	colon := bytes.IndexByte(text, ':')
+	if colon <= 0 {
+		return // no field; what programs make of that differs
+	}
+	name, value := trim(text[:colon]), trim(text[colon+1:])
+	if s.state == inFields {
+		s.framing.field(name, value, cut)
+	}
+	if s.long || s.interim {
+		return
+	}
+	m := p.message(s)
+	switch {
+	case m == nil:
+	case s.direction == protocol.FromServer:
+		m.ResponseHeader(name, value)
+	case s.state == inFields: // RFC 9110, 6.5.1: only trailers that are known to be safe may be taken for header fields
+		m.RequestHeader(name, value)
+	}
+}
+
+// headEnds is the end of a message's head; last is its last byte.
+func (p *parser) headEnds(s *stream, last *protocol.Mark) {
+	if s.direction == protocol.FromClient {
+		p.requestHead(s, last)
+	} else {
+		p.responseHead(s, last)
+	}
+}
+
+// begin prepares for the fields behind a first line.
+func (s *stream) begin() {
+	s.state, s.head, s.long = inFields, s.length, false
+	s.framing = framing{}
+	s.newLine()
+}
+
+// unfold puts spaces for the line ends in a field (RFC 9112, 5.2).
+func unfold(b []byte) {
+	for i, c := range b {
+		if c == '\r' || c == '\n' {
+			b[i] = ' '
+		}
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+// trim removes white space around a field's name or value, and the line end.
+func trim(b []byte) []byte {
+	for len(b) > 0 && (isSpace(b[len(b)-1]) || b[len(b)-1] == '\r' || b[len(b)-1] == '\n') {
+		b = b[:len(b)-1]
+	}
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	return b
+}

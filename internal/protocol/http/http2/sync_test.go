@@ -1,0 +1,130 @@
+package http2
+
+import (
+	"bytes"
+	"slices"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+func TestDetect(t *testing.T) {
+	const (
+		client = protocol.FromClient
+		server = protocol.FromServer
+		first  = true
+		later  = false
+	)
+	written := func(write func(w *wire)) (b []byte) {
+		w := newWire()
+		write(w)
+		for _, s := range w.steps {
+			b = append(b, s.bytes...)
+		}
+		return b
+	}
+	var (
+		settings   = []byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100}
+		noSettings = []byte{0, 0, 0, 4, 0, 0, 0, 0, 0}
+		ping       = []byte{0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}
+		request    = written(func(w *wire) { w.client.get(1, "/a") })
+		response   = written(func(w *wire) { w.server.response(1, more, "200", "server", "test") })
+		data       = written(func(w *wire) { w.server.data(1, 100, more) })
+		large      = written(func(w *wire) { w.server.data(1, 10000, more) })
+	)
+	cat := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	for name, test := range map[string]struct {
+		from  protocol.Direction
+		bytes []byte
+		first bool
+		want  protocol.Verdict
+	}{
+		"the preface":                           {client, []byte(preface), first, protocol.Yes},
+		"the preface and more":                  {client, cat([]byte(preface), settings), first, protocol.Yes},
+		"a part of the preface":                 {client, []byte(preface[:5]), first, protocol.Maybe},
+		"almost the preface":                    {client, []byte("PRI * HTTP/2.0\r\n\r\nSN"), first, protocol.No},
+		"a request of another version":          {client, []byte("PUT / HTTP/1.1\r\n"), first, protocol.No},
+		"a client's frames first":               {client, cat(settings, request), first, protocol.No},
+		"the preface in the middle":             {client, []byte(preface), later, protocol.Yes},
+		"a server's settings":                   {server, settings, first, protocol.Yes},
+		"a part of a server's settings":         {server, settings[:11], first, protocol.Maybe},
+		"one byte":                              {server, settings[:1], first, protocol.Maybe},
+		"a part of a header":                    {server, settings[:7], first, protocol.Maybe},
+		"no settings yet":                       {server, noSettings, first, protocol.Maybe},
+		"no settings, and a frame":              {server, cat(noSettings, ping), first, protocol.Yes},
+		"no settings, and something":            {server, cat(noSettings, []byte("something")), first, protocol.No},
+		"an acknowledgement first":              {server, []byte{0, 0, 0, 4, 1, 0, 0, 0, 0}, first, protocol.No},
+		"settings that nobody has":              {server, []byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0x70, 1, 0, 0, 0, 1}, first, protocol.No},
+		"settings that are not allowed":         {server, []byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 7}, first, protocol.No},
+		"a server's other frames first":         {server, cat(ping, settings), first, protocol.No},
+		"a response of another version":         {server, []byte("HTTP/1.1 200 OK\r\n"), first, protocol.No},
+		"zeros":                                 {server, make([]byte, 600), first, protocol.No},
+		"zeros in the middle":                   {server, make([]byte, 600), later, protocol.No},
+		"a request in the middle":               {client, request, later, protocol.Yes},
+		"a response in the middle":              {server, response, later, protocol.Yes},
+		"frames in the middle":                  {server, cat(response, data), later, protocol.Yes},
+		"frames, the last one cut":              {server, cat(response, data[:50]), later, protocol.Yes},
+		"frames, and a header cut":              {server, cat(response, data, data[:5]), later, protocol.Yes},
+		"frames, and something else":            {server, cat(response, []byte("something else")), later, protocol.No},
+		"data alone":                            {server, data, later, protocol.Maybe},
+		"much data alone":                       {server, large[:512], later, protocol.No},
+		"a ping alone":                          {client, ping, later, protocol.Yes},
+		"the rest of a head":                    {client, []byte{0, 0, 1, 9, 4, 0, 0, 0, 1, 0x82}, later, protocol.No},
+		"a head that goes on":                   {client, []byte{0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82}, later, protocol.Maybe},
+		"a head that is not one":                {client, []byte{0, 0, 2, 1, 4, 0, 0, 0, 1, 0x40, 0x7f}, later, protocol.No},
+		"a promise by a client":                 {client, []byte{0, 0, 5, 5, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0x82}, later, protocol.No},
+		"a window that is not updated":          {client, []byte{0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0}, later, protocol.No},
+		"a flag that is not defined":            {client, []byte{0, 0, 8, 6, 2, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, later, protocol.No},
+		"a reserved bit":                        {client, []byte{0, 0, 4, 8, 0, 0x80, 0, 0, 1, 0, 0, 0, 1}, later, protocol.No},
+		"an unknown type":                       {client, []byte{0, 0, 1, 0x20, 0, 0, 0, 0, 1, 0}, later, protocol.No},
+		"an error code that is not known":       {client, []byte{0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 1, 0}, later, protocol.No},
+		"padding beyond the end of data":        {client, []byte{0, 0, 2, 0, 8, 0, 0, 0, 1, 2, 0}, later, protocol.No},
+		"a client's stream with an even number": {client, []byte{0, 0, 1, 0, 1, 0, 0, 0, 2, 0}, later, protocol.No},
+		"text in the middle":                    {client, []byte("and so it goes on, line by line"), later, protocol.No},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Protocol().Detect(test.from, test.bytes, test.first); got != test.want {
+				t.Errorf("%d, want %d", got, test.want)
+			}
+		})
+	}
+}
+
+// Whatever is detected in the middle of a conversation, the parser goes on with.
+func FuzzDetect(f *testing.F) {
+	w := newWire()
+	w.begin()
+	w.client.get(1, "/a")
+	w.server.response(1, more, "200", "server", "test")
+	w.server.data(1, 10, last)
+	for _, s := range w.steps {
+		f.Add(s.bytes, byte(s.from), false)
+		f.Add(s.bytes, byte(s.from), true)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, from byte, first bool) {
+		d := protocol.Direction(from % byte(protocol.Directions))
+		b = b[:min(len(b), 2*detectBytes)]
+		verdict := protocol.Maybe
+		for n := 1; n <= len(b); n++ {
+			before := verdict
+			verdict = detect(d, b[:n], first)
+			if verdict == protocol.Maybe && n >= detectBytes {
+				t.Fatalf("no verdict on %d bytes", n)
+			}
+			if first && before == protocol.No && verdict != protocol.No {
+				t.Fatalf("verdict %d on %d bytes, which had been refused", verdict, n)
+			}
+		}
+		if first || len(b) == 0 || detect(d, b, false) != protocol.Yes {
+			return
+		}
+		o := &observer{}
+		c := conversation(o)
+		c.Joined = true
+		p := newParser(c)
+		p.Data(&protocol.Chunk{Direction: d, Bytes: slices.Clone(b)})
+		if p.directions[d].state == lost && o.troubles[protocol.Malformed] == 0 {
+			t.Error("detected, but not read")
+		}
+	})
+}
