@@ -32,27 +32,6 @@ static __always_inline bool names(struct task_struct *task, __u32 fd, struct soc
 	return file && file == sk->sk_socket->file;
 }
 
-/* How many messages of this sendmmsg or recvmmsg came before; -1: that cannot be known. */
-static __always_inline int messages_done(struct task_struct *task)
-{
-	__u32 tid = task->pid, first = 1, *done;
-
-	if (!sees_syscalls) /* nobody resets the count */
-		return -1;
-	done = bpf_map_lookup_elem(&batches, &tid);
-	if (done)
-		return (*done)++;
-	return bpf_map_update_elem(&batches, &tid, &first, BPF_ANY) ? -1 : 0;
-}
-
-static __always_inline void on_batch_exit(void)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 tid = task->pid;
-
-	bpf_map_delete_elem(&batches, &tid);
-}
-
 static __always_inline bool from_message(struct source *from, __u64 address)
 {
 	struct user_message message;
@@ -318,7 +297,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (!tp)
 			return;
-		begin = advance(stream, direction == DIRECTION_SENT ? tp->write_seq : tp->copied_seq, length);
+		begin = advance(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp), length);
 	}
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
@@ -388,6 +367,11 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 
 static __always_inline void on_send(struct sock *sk, int length)
 {
+	if (sk->sk_protocol == IPPROTO_UDP) {
+		if (length > 0)
+			on_datagram(sk, length, DIRECTION_SENT);
+		return;
+	}
 	on_transfer(sk, length, DIRECTION_SENT);
 }
 
@@ -396,6 +380,11 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags)
 {
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
+	if (sk->sk_protocol == IPPROTO_UDP) {
+		if (length > 0)
+			on_datagram(sk, length, DIRECTION_RECEIVED);
+		return;
+	}
 	if ((flags & MSG_TRUNC) && sk->sk_protocol == IPPROTO_TCP)
 		return;
 	if (!length && sk->__sk_common.skc_family == AF_UNIX) {

@@ -2,4 +2,4 @@
 package bpf
 
 // The type list names what user space reads; everything else stays private to C.
-//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -target amd64,arm64 -cc clang-19 -strip llvm-strip-19 -type event_kind -type counter -type role -type role_source -type open_event -type close_event -type process_event -type exit_event -type live_event -type data_event -type unix_open_event -type policy -type draft -type direction -type missing -type rule -type verdict -type flow -type event_header Socketflow socketflow.bpf.c -- -O2 -Wall -Werror -mcpu=v3
+//go:generate go run github.com/cilium/ebpf/cmd/bpf2go -tags linux -target amd64,arm64 -cc clang-19 -strip llvm-strip-19 -type event_kind -type counter -type role -type transport -type role_source -type open_event -type close_event -type process_event -type exit_event -type live_event -type data_event -type unix_open_event -type policy -type draft -type direction -type missing -type rule -type verdict -type flow -type event_header Socketflow socketflow.bpf.c -- -O2 -Wall -Werror -mcpu=v3

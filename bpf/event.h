@@ -49,6 +49,12 @@ enum counter {
 	COUNTERS,
 };
 
+enum transport {
+	TRANSPORT_TCP = 0,
+	TRANSPORT_UDP, /* between a socket and one remote address; its cookie is the flow's own, not the socket's */
+	TRANSPORT_UNIX,
+};
+
 enum role {
 	ROLE_UNKNOWN = 0,
 	ROLE_CLIENT,
@@ -59,7 +65,8 @@ enum role_source {
 	ROLE_SOURCE_UNKNOWN = 0,
 	ROLE_SOURCE_CONNECT,  /* the transition out of SYN_SENT was seen */
 	ROLE_SOURCE_ACCEPT,   /* the transition out of SYN_RECV was seen */
-	ROLE_SOURCE_LISTENER, /* judged by the listening sockets of its network namespace */
+	ROLE_SOURCE_LISTENER, /* judged by the listening sockets of its network namespace, or by which end has a name */
+	ROLE_SOURCE_FIRST,    /* judged by who sent the first datagram that was seen */
 };
 
 enum direction {
@@ -95,7 +102,8 @@ struct flow {
 	__u8 role;         /* enum role */
 	__u8 role_source;  /* enum role_source */
 	__u32 netns;       /* inode of the network namespace */
-	__u32 pad;
+	__u8 transport;    /* enum transport */
+	__u8 pad[3];
 };
 
 struct open_event {
@@ -170,6 +178,8 @@ struct exit_event {
 struct live_event {
 	struct event_header header;
 	__u64 cookie;
+	__u64 bytes[DIRECTIONS];     /* so far; not of TCP, which tells at its close */
+	__u32 datagrams[DIRECTIONS]; /* UDP */
 };
 
 /* A path as the list of its parts, each NUL-terminated, the last part first. */

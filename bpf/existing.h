@@ -150,6 +150,14 @@ static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 		adopt_connection((struct sock *)tp, &owner, ctx->meta->seq);
 }
 
+static __always_inline void fill_live(struct live_event *e, __u64 cookie)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.kind = EVENT_LIVE;
+	e->header.time = bpf_ktime_get_ns();
+	e->cookie = cookie;
+}
+
 /* What is tracked and still there: user space forgets the rest, whose close it was never told. */
 static __always_inline void on_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -164,11 +172,9 @@ static __always_inline void on_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 	e = slot.event;
 	if (!e)
 		return;
-	e->header.kind = EVENT_LIVE;
-	e->header.pid = 0;
-	e->header.time = bpf_ktime_get_ns();
-	e->header.start = 0;
-	e->cookie = cookie;
+	fill_live(e, cookie);
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->bytes[i] = s->streams[i].position;
 	submit(&slot, EVENT_LIVE, sizeof(*e));
 	pace(ctx->meta->seq);
 }

@@ -11,6 +11,7 @@
 #define SOCK_STREAM 1
 #define SHUTDOWN_BOTH 3 /* include/net/sock.h, SHUTDOWN_MASK */
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
 
 /* include/linux/sched.h */
@@ -244,6 +245,7 @@ struct pt_regs {
 #define SYSCALL_ARG1(regs) ((regs)->di)
 #define SYSCALL_ARG2(regs) ((regs)->si)
 #define SYSCALL_ARG3(regs) ((regs)->dx)
+#define SYSCALL_ARG5(regs) ((regs)->r8)
 /* Until a call has returned its result's place holds -ENOSYS (arch/x86/entry/entry_64.S). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->ax == -38ul)
 #define GO_WORD(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
@@ -276,6 +278,7 @@ struct pt_regs {
 #define SYSCALL_ARG1(regs) ((regs)->orig_x0)
 #define SYSCALL_ARG2(regs) ((regs)->user_regs.regs[1])
 #define SYSCALL_ARG3(regs) ((regs)->user_regs.regs[2])
+#define SYSCALL_ARG5(regs) ((regs)->user_regs.regs[4])
 /* A result takes the first argument's place (arch/arm64/kernel/syscall.c). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->user_regs.regs[0] == (regs)->orig_x0)
 #define GO_WORD(regs) ((regs)->user_regs.regs[28])
@@ -319,6 +322,13 @@ struct bpf_iter__tcp {
 struct bpf_iter__unix {
 	struct bpf_iter_meta *meta;
 	struct unix_sock *unix_sk;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	void *map;
+	void *key;
+	void *value;
 };
 
 struct bpf_iter__bpf_sk_storage_map {

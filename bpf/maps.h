@@ -12,6 +12,7 @@ const volatile __u32 rules_need_local_port = 0; /* some rule cannot be judged be
 const volatile __u32 payload_limit = 0;       /* bytes captured of one call, unless user space wants less */
 const volatile __u32 payload_run = 0;         /* bytes captured of a run of calls, unless user space says how many */
 const volatile __u32 policy_mask = 0;         /* slots of policies - 1 */
+const volatile __u64 datagram_idle = 0;       /* ns without a datagram after which a flow has ended */
 
 /* Set once the programs are attached. */
 volatile __u32 sees_syscalls = 0; /* the exits of accept and connect are hooked */
@@ -166,6 +167,56 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } batches SEC(".maps");
+
+/* What goes between a UDP socket and one remote address. */
+struct datagram_key {
+	__u64 cookie; /* the socket's */
+	__u8 remote[ADDRESS_LEN];
+	__u32 remote_port;
+	__u32 pad;
+};
+
+struct datagram_flow {
+	struct flow flow;
+	__u64 owner_start;
+	__u64 started; /* CLOCK_MONOTONIC, ns: first datagram */
+	__u64 last;    /* CLOCK_MONOTONIC, ns: last datagram */
+	__u64 bytes[DIRECTIONS];
+	__u32 datagrams[DIRECTIONS];
+	__u32 owner_pid;
+	__u8 ignored;
+	__u8 closed; /* told to have ended; the next datagram begins another flow */
+	__u8 pad[2];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct datagram_key);
+	__type(value, struct datagram_flow);
+} datagrams SEC(".maps");
+
+/* Threads within a call that receives from whoever has sent: who that was is known once it returns. */
+struct datagram_receive {
+	struct flow flow; /* without the remote address */
+	__u32 length;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct datagram_receive);
+} datagram_receives SEC(".maps");
+
+/* The last flow's own cookie, for each CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} datagram_cookies SEC(".maps");
 
 static __always_inline void count(__u32 index)
 {

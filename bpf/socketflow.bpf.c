@@ -20,9 +20,10 @@
 #include "state.h"
 #include "syscall.h"
 #include "process.h"
-#include "unix.h"
-#include "data.h"
 #include "existing.h"
+#include "unix.h"
+#include "datagram.h"
+#include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -89,8 +90,15 @@ int any_exit(__u64 *ctx)
 	case NR_CONNECT:
 		on_connect_exit((long)ctx[1]);
 		break;
-	case NR_SENDMMSG:
+	case NR_RECVFROM:
+	case NR_RECVMSG:
+		on_receive_exit((long)ctx[1], false);
+		break;
 	case NR_RECVMMSG:
+		on_receive_exit((long)ctx[1], true);
+		on_batch_exit();
+		break;
+	case NR_SENDMMSG:
 		on_batch_exit();
 		break;
 	}
@@ -113,6 +121,20 @@ int socket_received(__u64 *ctx)
 	return 0;
 }
 
+SEC("tracepoint/syscalls/sys_exit_recvfrom")
+int recvfrom_exit(struct sys_exit_args *ctx)
+{
+	on_receive_exit(ctx->ret, false);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_exit_recvmsg")
+int recvmsg_exit(struct sys_exit_args *ctx)
+{
+	on_receive_exit(ctx->ret, false);
+	return 0;
+}
+
 SEC("tracepoint/syscalls/sys_exit_sendmmsg")
 int sendmmsg_exit(struct sys_exit_args *ctx)
 {
@@ -124,6 +146,7 @@ SEC("tracepoint/syscalls/sys_exit_recvmmsg")
 int recvmmsg_exit(struct sys_exit_args *ctx)
 {
 	on_batch_exit();
+	on_receive_exit(ctx->ret, true);
 	return 0;
 }
 
@@ -187,6 +210,13 @@ int live_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+SEC("iter/bpf_map_elem")
+int datagram_flows(struct bpf_iter__bpf_map_elem *ctx)
+{
+	on_datagram_flow(ctx);
+	return 0;
+}
+
 /* Run once by user space: its own pid in the initial pid namespace. */
 SEC("raw_tp")
 int self_pid(void *ctx)
@@ -197,6 +227,7 @@ int self_pid(void *ctx)
 /* For bpf2go: types that user space reads. */
 const enum event_kind *unused_kind __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
+const enum transport *unused_transport __attribute__((unused));
 const enum role *unused_role __attribute__((unused));
 const enum role_source *unused_role_source __attribute__((unused));
 const struct open_event *unused_open __attribute__((unused));

@@ -69,6 +69,35 @@ type SocketflowDataEvent struct {
 	Pad       [5]uint8
 }
 
+type SocketflowDatagramFlow struct {
+	_          structs.HostLayout
+	Flow       SocketflowFlow
+	OwnerStart uint64
+	Started    uint64
+	Last       uint64
+	Bytes      [2]uint64
+	Datagrams  [2]uint32
+	OwnerPid   uint32
+	Ignored    uint8
+	Closed     uint8
+	Pad        [2]uint8
+}
+
+type SocketflowDatagramKey struct {
+	_          structs.HostLayout
+	Cookie     uint64
+	Remote     [16]uint8
+	RemotePort uint32
+	Pad        uint32
+}
+
+type SocketflowDatagramReceive struct {
+	_      structs.HostLayout
+	Flow   SocketflowFlow
+	Length uint32
+	Pad    uint32
+}
+
 type SocketflowDirection uint32
 
 const (
@@ -125,7 +154,8 @@ type SocketflowFlow struct {
 	Role       uint8
 	RoleSource uint8
 	Netns      uint32
-	Pad        uint32
+	Transport  uint8
+	Pad        [3]uint8
 }
 
 type SocketflowListener struct {
@@ -142,9 +172,11 @@ type SocketflowListenerKey struct {
 }
 
 type SocketflowLiveEvent struct {
-	_      structs.HostLayout
-	Header SocketflowEventHeader
-	Cookie uint64
+	_         structs.HostLayout
+	Header    SocketflowEventHeader
+	Cookie    uint64
+	Bytes     [2]uint64
+	Datagrams [2]uint32
 }
 
 type SocketflowMissing uint32
@@ -223,6 +255,7 @@ const (
 	SocketflowRoleSourceROLE_SOURCE_CONNECT  SocketflowRoleSource = 1
 	SocketflowRoleSourceROLE_SOURCE_ACCEPT   SocketflowRoleSource = 2
 	SocketflowRoleSourceROLE_SOURCE_LISTENER SocketflowRoleSource = 3
+	SocketflowRoleSourceROLE_SOURCE_FIRST    SocketflowRoleSource = 4
 )
 
 type SocketflowRule struct {
@@ -259,6 +292,14 @@ type SocketflowSocketState struct {
 	}
 }
 
+type SocketflowTransport uint32
+
+const (
+	SocketflowTransportTRANSPORT_TCP  SocketflowTransport = 0
+	SocketflowTransportTRANSPORT_UDP  SocketflowTransport = 1
+	SocketflowTransportTRANSPORT_UNIX SocketflowTransport = 2
+)
+
 type SocketflowUnixOpenEvent struct {
 	_            structs.HostLayout
 	Header       SocketflowEventHeader
@@ -288,6 +329,9 @@ const (
 	SocketflowMapAccepted             = "accepted"
 	SocketflowMapBatches              = "batches"
 	SocketflowMapCounters             = "counters"
+	SocketflowMapDatagramCookies      = "datagram_cookies"
+	SocketflowMapDatagramReceives     = "datagram_receives"
+	SocketflowMapDatagrams            = "datagrams"
 	SocketflowMapDrafts               = "drafts"
 	SocketflowMapListeners            = "listeners"
 	SocketflowMapPolicies             = "policies"
@@ -300,6 +344,7 @@ const (
 	SocketflowProgAcceptExit          = "accept_exit"
 	SocketflowProgAnyExit             = "any_exit"
 	SocketflowProgConnectExit         = "connect_exit"
+	SocketflowProgDatagramFlows       = "datagram_flows"
 	SocketflowProgExistingConnections = "existing_connections"
 	SocketflowProgExistingListeners   = "existing_listeners"
 	SocketflowProgExistingUnix        = "existing_unix"
@@ -308,13 +353,16 @@ const (
 	SocketflowProgProcessExec         = "process_exec"
 	SocketflowProgProcessExit         = "process_exit"
 	SocketflowProgProcessMoved        = "process_moved"
+	SocketflowProgRecvfromExit        = "recvfrom_exit"
 	SocketflowProgRecvmmsgExit        = "recvmmsg_exit"
+	SocketflowProgRecvmsgExit         = "recvmsg_exit"
 	SocketflowProgSelfPid             = "self_pid"
 	SocketflowProgSendmmsgExit        = "sendmmsg_exit"
 	SocketflowProgSockState           = "sock_state"
 	SocketflowProgSockStateAgain      = "sock_state_again"
 	SocketflowProgSocketReceived      = "socket_received"
 	SocketflowProgSocketSent          = "socket_sent"
+	SocketflowVarDatagramIdle         = "datagram_idle"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarPayloadLimit         = "payload_limit"
 	SocketflowVarPayloadRun           = "payload_run"
@@ -338,6 +386,7 @@ const (
 	SocketflowVarUnusedProcess        = "unused_process"
 	SocketflowVarUnusedRole           = "unused_role"
 	SocketflowVarUnusedRoleSource     = "unused_role_source"
+	SocketflowVarUnusedTransport      = "unused_transport"
 	SocketflowVarUnusedUnixOpen       = "unused_unix_open"
 	SocketflowVarWakeupBytes          = "wakeup_bytes"
 )
@@ -388,6 +437,7 @@ type SocketflowProgramSpecs struct {
 	AcceptExit          *ebpf.ProgramSpec `ebpf:"accept_exit"`
 	AnyExit             *ebpf.ProgramSpec `ebpf:"any_exit"`
 	ConnectExit         *ebpf.ProgramSpec `ebpf:"connect_exit"`
+	DatagramFlows       *ebpf.ProgramSpec `ebpf:"datagram_flows"`
 	ExistingConnections *ebpf.ProgramSpec `ebpf:"existing_connections"`
 	ExistingListeners   *ebpf.ProgramSpec `ebpf:"existing_listeners"`
 	ExistingUnix        *ebpf.ProgramSpec `ebpf:"existing_unix"`
@@ -396,7 +446,9 @@ type SocketflowProgramSpecs struct {
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.ProgramSpec `ebpf:"process_moved"`
+	RecvfromExit        *ebpf.ProgramSpec `ebpf:"recvfrom_exit"`
 	RecvmmsgExit        *ebpf.ProgramSpec `ebpf:"recvmmsg_exit"`
+	RecvmsgExit         *ebpf.ProgramSpec `ebpf:"recvmsg_exit"`
 	SelfPid             *ebpf.ProgramSpec `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.ProgramSpec `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
@@ -409,23 +461,27 @@ type SocketflowProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowMapSpecs struct {
-	Accepted  *ebpf.MapSpec `ebpf:"accepted"`
-	Batches   *ebpf.MapSpec `ebpf:"batches"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Drafts    *ebpf.MapSpec `ebpf:"drafts"`
-	Listeners *ebpf.MapSpec `ebpf:"listeners"`
-	Policies  *ebpf.MapSpec `ebpf:"policies"`
-	Processes *ebpf.MapSpec `ebpf:"processes"`
-	Rings     *ebpf.MapSpec `ebpf:"rings"`
-	Rules     *ebpf.MapSpec `ebpf:"rules"`
-	Sockets   *ebpf.MapSpec `ebpf:"sockets"`
-	Verdicts  *ebpf.MapSpec `ebpf:"verdicts"`
+	Accepted         *ebpf.MapSpec `ebpf:"accepted"`
+	Batches          *ebpf.MapSpec `ebpf:"batches"`
+	Counters         *ebpf.MapSpec `ebpf:"counters"`
+	DatagramCookies  *ebpf.MapSpec `ebpf:"datagram_cookies"`
+	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
+	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
+	Drafts           *ebpf.MapSpec `ebpf:"drafts"`
+	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
+	Policies         *ebpf.MapSpec `ebpf:"policies"`
+	Processes        *ebpf.MapSpec `ebpf:"processes"`
+	Rings            *ebpf.MapSpec `ebpf:"rings"`
+	Rules            *ebpf.MapSpec `ebpf:"rules"`
+	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
+	Verdicts         *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
 // SocketflowVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
+	DatagramIdle       *ebpf.VariableSpec `ebpf:"datagram_idle"`
 	ExcludedPid        *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	PayloadLimit       *ebpf.VariableSpec `ebpf:"payload_limit"`
 	PayloadRun         *ebpf.VariableSpec `ebpf:"payload_run"`
@@ -449,6 +505,7 @@ type SocketflowVariableSpecs struct {
 	UnusedProcess      *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedRole         *ebpf.VariableSpec `ebpf:"unused_role"`
 	UnusedRoleSource   *ebpf.VariableSpec `ebpf:"unused_role_source"`
+	UnusedTransport    *ebpf.VariableSpec `ebpf:"unused_transport"`
 	UnusedUnixOpen     *ebpf.VariableSpec `ebpf:"unused_unix_open"`
 	WakeupBytes        *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -473,17 +530,20 @@ func (o *SocketflowObjects) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowMaps struct {
-	Accepted  *ebpf.Map `ebpf:"accepted"`
-	Batches   *ebpf.Map `ebpf:"batches"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Drafts    *ebpf.Map `ebpf:"drafts"`
-	Listeners *ebpf.Map `ebpf:"listeners"`
-	Policies  *ebpf.Map `ebpf:"policies"`
-	Processes *ebpf.Map `ebpf:"processes"`
-	Rings     *ebpf.Map `ebpf:"rings"`
-	Rules     *ebpf.Map `ebpf:"rules"`
-	Sockets   *ebpf.Map `ebpf:"sockets"`
-	Verdicts  *ebpf.Map `ebpf:"verdicts"`
+	Accepted         *ebpf.Map `ebpf:"accepted"`
+	Batches          *ebpf.Map `ebpf:"batches"`
+	Counters         *ebpf.Map `ebpf:"counters"`
+	DatagramCookies  *ebpf.Map `ebpf:"datagram_cookies"`
+	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
+	Datagrams        *ebpf.Map `ebpf:"datagrams"`
+	Drafts           *ebpf.Map `ebpf:"drafts"`
+	Listeners        *ebpf.Map `ebpf:"listeners"`
+	Policies         *ebpf.Map `ebpf:"policies"`
+	Processes        *ebpf.Map `ebpf:"processes"`
+	Rings            *ebpf.Map `ebpf:"rings"`
+	Rules            *ebpf.Map `ebpf:"rules"`
+	Sockets          *ebpf.Map `ebpf:"sockets"`
+	Verdicts         *ebpf.Map `ebpf:"verdicts"`
 }
 
 func (m *SocketflowMaps) Close() error {
@@ -491,6 +551,9 @@ func (m *SocketflowMaps) Close() error {
 		m.Accepted,
 		m.Batches,
 		m.Counters,
+		m.DatagramCookies,
+		m.DatagramReceives,
+		m.Datagrams,
 		m.Drafts,
 		m.Listeners,
 		m.Policies,
@@ -506,6 +569,7 @@ func (m *SocketflowMaps) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
+	DatagramIdle       *ebpf.Variable `ebpf:"datagram_idle"`
 	ExcludedPid        *ebpf.Variable `ebpf:"excluded_pid"`
 	PayloadLimit       *ebpf.Variable `ebpf:"payload_limit"`
 	PayloadRun         *ebpf.Variable `ebpf:"payload_run"`
@@ -529,6 +593,7 @@ type SocketflowVariables struct {
 	UnusedProcess      *ebpf.Variable `ebpf:"unused_process"`
 	UnusedRole         *ebpf.Variable `ebpf:"unused_role"`
 	UnusedRoleSource   *ebpf.Variable `ebpf:"unused_role_source"`
+	UnusedTransport    *ebpf.Variable `ebpf:"unused_transport"`
 	UnusedUnixOpen     *ebpf.Variable `ebpf:"unused_unix_open"`
 	WakeupBytes        *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
@@ -541,6 +606,7 @@ type SocketflowPrograms struct {
 	AcceptExit          *ebpf.Program `ebpf:"accept_exit"`
 	AnyExit             *ebpf.Program `ebpf:"any_exit"`
 	ConnectExit         *ebpf.Program `ebpf:"connect_exit"`
+	DatagramFlows       *ebpf.Program `ebpf:"datagram_flows"`
 	ExistingConnections *ebpf.Program `ebpf:"existing_connections"`
 	ExistingListeners   *ebpf.Program `ebpf:"existing_listeners"`
 	ExistingUnix        *ebpf.Program `ebpf:"existing_unix"`
@@ -549,7 +615,9 @@ type SocketflowPrograms struct {
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.Program `ebpf:"process_moved"`
+	RecvfromExit        *ebpf.Program `ebpf:"recvfrom_exit"`
 	RecvmmsgExit        *ebpf.Program `ebpf:"recvmmsg_exit"`
+	RecvmsgExit         *ebpf.Program `ebpf:"recvmsg_exit"`
 	SelfPid             *ebpf.Program `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.Program `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.Program `ebpf:"sock_state"`
@@ -564,6 +632,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.AcceptExit,
 		p.AnyExit,
 		p.ConnectExit,
+		p.DatagramFlows,
 		p.ExistingConnections,
 		p.ExistingListeners,
 		p.ExistingUnix,
@@ -572,7 +641,9 @@ func (p *SocketflowPrograms) Close() error {
 		p.ProcessExec,
 		p.ProcessExit,
 		p.ProcessMoved,
+		p.RecvfromExit,
 		p.RecvmmsgExit,
+		p.RecvmsgExit,
 		p.SelfPid,
 		p.SendmmsgExit,
 		p.SockState,

@@ -181,11 +181,26 @@ static __always_inline __u64 position_at(const struct stream *stream, __u32 sequ
 	return stream->position + (ahead > 0 ? ahead : 0);
 }
 
+static __always_inline bool fin_received(const struct sock *sk)
+{
+	return sk->__sk_common.skc_flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
+}
+
+/*
+ * Where a program's receiving has come to. The call that takes the last bytes takes the FIN behind them too, which has a
+ * sequence number and is no byte (tcp_recvmsg_locked, found_fin_ok).
+ */
+static __always_inline __u32 received_sequence(const struct sock *sk, const struct tcp_sock *tp)
+{
+	__u32 sequence = tp->copied_seq;
+
+	return sequence - (fin_received(sk) && sequence == tp->rcv_nxt);
+}
+
 static __always_inline void fill_close(struct close_event *e, __u32 kind, struct sock *sk,
 				       const struct socket_state *s, int last_state)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-	__u64 done = 1ull << bpf_core_enum_value(enum sock_flags, SOCK_DONE);
 
 	e->header.kind = kind;
 	e->header.pid = s->owner_pid;
@@ -197,7 +212,7 @@ static __always_inline void fill_close(struct close_event *e, __u32 kind, struct
 	e->established = s->established;
 	e->error = sk->sk_err;
 	e->last_state = last_state;
-	e->fin_received = (sk->__sk_common.skc_flags & done) != 0;
+	e->fin_received = fin_received(sk);
 	e->accepted_before = s->accepted_before;
 	e->pad = 0;
 	e->bytes_sent = 0;
@@ -214,15 +229,13 @@ static __always_inline void fill_close(struct close_event *e, __u32 kind, struct
 	}
 	if (!tp)
 		return;
-	/* A FIN takes a sequence number: the one sent before these states, the one received wherever it is by now. */
+	/* In these states a FIN has been sent. It takes a sequence number. */
 	bool fin_sent = last_state == TCP_FIN_WAIT1 || last_state == TCP_FIN_WAIT2 || last_state == TCP_CLOSING ||
 			last_state == TCP_LAST_ACK || last_state == TCP_TIME_WAIT;
-	e->unread = tp->rcv_nxt - tp->copied_seq;
-	bool fin_read = e->fin_received && !e->unread;
+	__u32 received = received_sequence(sk, tp);
 	e->position[DIRECTION_SENT] = position_at(&s->streams[DIRECTION_SENT], tp->write_seq - fin_sent);
-	e->position[DIRECTION_RECEIVED] = position_at(&s->streams[DIRECTION_RECEIVED], tp->copied_seq - fin_read);
-	if (e->fin_received && !fin_read)
-		e->unread--;
+	e->position[DIRECTION_RECEIVED] = position_at(&s->streams[DIRECTION_RECEIVED], received);
+	e->unread = tp->rcv_nxt - received - e->fin_received;
 	/* The port chosen by a connect that failed; skc_num has been given back by now. */
 	if (!e->flow.local_port)
 		e->flow.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);

@@ -125,9 +125,28 @@ struct sockaddr_any {
 	};
 };
 
-static __always_inline void on_connect_exit(long ret)
+/* Reads a sockaddr of user space; false: it is not one of IPv4 or IPv6. */
+static __always_inline bool read_remote(struct flow *flow, __u64 address)
 {
 	struct sockaddr_any to = {};
+
+	if (bpf_probe_read_user(&to, sizeof(to), (void *)address) && bpf_probe_read_user(&to, 16, (void *)address))
+		return false;
+	if (!is_inet(to.family))
+		return false;
+	flow->remote_port = bpf_ntohs(to.port);
+	flow->family = to.family;
+	if (to.family == AF_INET6) {
+		__builtin_memcpy(flow->remote, to.v6.addr, sizeof(flow->remote));
+	} else {
+		__builtin_memset(flow->remote, 0, sizeof(flow->remote));
+		__builtin_memcpy(flow->remote, to.v4, 4);
+	}
+	return true;
+}
+
+static __always_inline void on_connect_exit(long ret)
+{
 	struct owner owner;
 	struct process *known;
 	struct flow flow = {};
@@ -140,11 +159,6 @@ static __always_inline void on_connect_exit(long ret)
 	/* Established: the error is about a second connect. */
 	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
 		return;
-	if (bpf_probe_read_user(&to, sizeof(to), (void *)SYSCALL_ARG2(regs)) &&
-	    bpf_probe_read_user(&to, 16, (void *)SYSCALL_ARG2(regs)))
-		return;
-	if (!is_inet(to.family))
-		return;
 	known = current_owner(&owner);
 	if (owner.pid == excluded_pid)
 		return;
@@ -152,15 +166,10 @@ static __always_inline void on_connect_exit(long ret)
 		return;
 	flow.role = ROLE_CLIENT;
 	flow.role_source = ROLE_SOURCE_CONNECT;
-	flow.remote_port = bpf_ntohs(to.port);
-	flow.family = to.family;
-	if (to.family == AF_INET6) {
-		__builtin_memcpy(flow.remote, to.v6.addr, sizeof(flow.remote));
-	} else {
-		__builtin_memset(flow.remote, 0, sizeof(flow.remote));
-		__builtin_memcpy(flow.remote, to.v4, 4);
+	if (!read_remote(&flow, SYSCALL_ARG2(regs)))
+		return;
+	if (flow.family == AF_INET)
 		__builtin_memset(flow.local + 4, 0, 12);
-	}
 	if (left_out(&owner, flow.local_port, flow.remote_port)) {
 		count(COUNTER_IGNORED);
 		return;

@@ -28,6 +28,7 @@ static __always_inline void read_unix_flow(struct flow *flow, struct sock *sk, b
 
 	flow->cookie = bpf_get_socket_cookie(sk);
 	flow->family = AF_UNIX;
+	flow->transport = TRANSPORT_UNIX;
 	flow->netns = bpf_core_field_exists(skc->skc_net.net) ? skc->skc_net.net->ns.inum : 0;
 	flow->role = named == peer_named ? ROLE_UNKNOWN : named ? ROLE_SERVER : ROLE_CLIENT;
 	flow->role_source = named == peer_named ? ROLE_SOURCE_UNKNOWN : ROLE_SOURCE_LISTENER;

@@ -62,6 +62,10 @@ type Config struct {
 	// PollInterval is how long an event may wait in a ring buffer that does not fill: 10ms to 1s. Default: 100ms.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 
+	// UDPIdleTimeout is how long nothing has to be transferred between a UDP socket and a remote address until that flow has
+	// ended: 1s to 1h. Default: 1m.
+	UDPIdleTimeout time.Duration `mapstructure:"udp_idle_timeout"`
+
 	// Limits bound the receiver's memory.
 	Limits LimitsConfig `mapstructure:"limits"`
 
@@ -200,6 +204,7 @@ func createDefaultConfig() component.Config {
 		Payload:           PayloadConfig{CallLimit: 256 << 10, RunLimit: 4 << 20},
 		RingBuffer:        RingBufferConfig{Size: defaultRingBuffer},
 		PollInterval:      100 * time.Millisecond,
+		UDPIdleTimeout:    time.Minute,
 		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10},
 		Batch:             BatchConfig{Size: 1024, Timeout: 200 * time.Millisecond},
 	}
@@ -219,6 +224,7 @@ func (c *Config) Validate() error {
 		oneOf("address_attributes", c.AddressAttributes, AddressAttributesBoth, AddressAttributesStable, AddressAttributesNet),
 		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
 		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
+		within("udp_idle_timeout", c.UDPIdleTimeout, time.Second, time.Hour),
 	)
 	for _, name := range c.Protocols {
 		if !slices.Contains(registry.Names(), name) {

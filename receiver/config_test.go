@@ -59,6 +59,7 @@ func TestConfigAccepted(t *testing.T) {
 			ProcessCommandLine: true,
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,
+			UDPIdleTimeout:     5 * time.Second,
 			Limits:             LimitsConfig{Sockets: 1000, Processes: 500, Requests: 10, HeadSize: 8 << 10},
 			Batch:              BatchConfig{Size: 1, Timeout: 10 * time.Second},
 		},

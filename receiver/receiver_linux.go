@@ -84,7 +84,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 		Shards: shards, RingBytes: int(w.cfg.RingBuffer.Size), ExcludeSelf: w.cfg.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes, Sockets: w.cfg.Limits.Sockets,
 		Data: len(w.protocols) > 0, PayloadLimit: int(w.cfg.Payload.CallLimit),
-		PayloadRun: int(min(w.cfg.Payload.RunLimit, unrecognisedRun)),
+		PayloadRun: int(min(w.cfg.Payload.RunLimit, unrecognisedRun)), DatagramIdle: w.cfg.UDPIdleTimeout,
 	})
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ const lossInterval = 10 * time.Second
 
 // watchLosses says when events were lost, and has the sockets forgotten whose close was.
 func (w *watch) watchLosses() {
-	ticks := time.NewTicker(lossInterval)
+	ticks := time.NewTicker(min(lossInterval, w.cfg.UDPIdleTimeout/2))
 	defer ticks.Stop()
 	var known kernel.Counters
 	var due bool // sockets are to be forgotten
@@ -192,7 +192,12 @@ func (w *watch) watchLosses() {
 				"a larger ring_buffer size or fewer connections (include, exclude) would help", zap.Uint64("events", lost))
 		}
 		due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose] ||
-			w.followsUnix() && time.Since(looked) >= unixInterval
+			w.follows(event.UnixStream, event.UDP) && time.Since(looked) >= quietInterval
+		if w.follows(event.UDP) {
+			if err := w.capture.Datagrams(w.helping); err != nil && w.helping.Err() == nil {
+				w.set.Logger.Warn("UDP flows that have ended stay in the table for now", zap.Error(err))
+			}
+		}
 		if due {
 			due = !w.forgetGone(now.RingFull[event.KindLive])
 			looked = time.Now()
@@ -201,13 +206,15 @@ func (w *watch) watchLosses() {
 	}
 }
 
-// unixInterval is how often is looked whether sockets of the family AF_UNIX are still there.
-const unixInterval = time.Minute
+// quietInterval is how often is looked for what has ended without a hook to tell.
+const quietInterval = time.Minute
 
-func (w *watch) followsUnix() bool {
+func (w *watch) follows(transports ...event.Transport) bool {
 	for _, s := range w.shards {
-		if s.table.Stats().TrackedUnix.Load() > 0 {
-			return true
+		for _, transport := range transports {
+			if s.table.Stats().TrackedBy[transport].Load() > 0 {
+				return true
+			}
 		}
 	}
 	return false
@@ -216,7 +223,7 @@ func (w *watch) followsUnix() bool {
 // forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
 func (w *watch) forgetGone(liveLost uint64) bool {
 	began := monotonic()
-	if err := w.capture.Live(w.helping); err != nil {
+	if err := errors.Join(w.capture.Live(w.helping), w.capture.Datagrams(w.helping)); err != nil {
 		if w.helping.Err() == nil {
 			w.set.Logger.Warn("sockets whose close was lost stay in the table for now", zap.Error(err))
 		}

@@ -22,7 +22,7 @@ const (
 	KindFail              // Flow, Started, Ending: an attempt has ended without a connection
 	KindConnectError      // Flow, Ending.Errno: connect itself returned an error
 	KindExisting          // Flow: the connection is older than the capture
-	KindLive              // Flow.Cookie: a tracked socket that still exists
+	KindLive              // Flow.Cookie: a tracked socket that still exists; not TCP: Ending's counts so far
 	KindData              // Flow.Cookie, Data: a system call of the owner has transferred bytes of a connection
 	KindPeerClose         // as KindClose, by the other end: a connection within the host has ended
 	Kinds
@@ -58,7 +58,9 @@ const (
 	RoleSourceUnknown  RoleSource = iota
 	RoleSourceConnect             // the connect was seen
 	RoleSourceAccept              // the end of the listener's handshake was seen
-	RoleSourceListener            // judged by which ports are listened on in the socket's network namespace
+	RoleSourceListener            // judged by which ports are listened on in the socket's network namespace, or by which end has a name
+	RoleSourceFirst               // judged by who sent the first datagram that was seen
+	RoleSourceProtocol            // told by what the two ends say
 )
 
 // Transport is what a socket speaks over.
@@ -69,6 +71,7 @@ const (
 	TCP        Transport = iota
 	UDP                  // a flow is what goes between a socket and one remote address
 	UnixStream           // a stream between two sockets of the family AF_UNIX
+	Transports
 )
 
 // Flow is a socket and the two addresses between which it speaks.
@@ -115,7 +118,7 @@ type Ending struct {
 	FINReceived      bool
 	BytesSent        uint64 // payload given to the network, each byte once
 	BytesReceived    uint64 // payload received in order, read by the program or not
-	SegmentsSent     uint32
+	SegmentsSent     uint32 // of UDP: datagrams
 	SegmentsReceived uint32
 	RTT              uint32 // smoothed round trip time, microseconds; 0: never measured
 	Retransmits      uint32

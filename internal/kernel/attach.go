@@ -65,7 +65,7 @@ func (c *Capture) attach(exits *syscallExits) error {
 // tracepoint of all calls does (docs/decisions/0001-syscall-exits.md).
 func (c *Capture) attachExits(exits *syscallExits) error {
 	if exits.found() {
-		for _, call := range tracedCalls {
+		for _, call := range exits.calls {
 			l, err := exits.attach(call.name, c.objects.Programs[call.program])
 			if err != nil {
 				return err

@@ -29,6 +29,7 @@ type Options struct {
 	// PayloadLimit and PayloadRun bound how much is captured of one call, at most MaxPayload, and of a run of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadRun int
+	DatagramIdle             time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
 }
 
 // Limits of the kernel programs.
@@ -76,7 +77,7 @@ func (c *Capture) open(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
-	exits := findSyscallExits()
+	exits := findSyscallExits(opts.Data)
 	defer exits.close()
 	c.prune(spec, types, exits, opts)
 	if err := configure(spec, opts); err != nil {
@@ -104,15 +105,19 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 			delete(spec.Programs, h.program)
 		}
 	}
+	if !opts.Data {
+		delete(spec.Programs, bpf.SocketflowProgDatagramFlows)
+	}
 	if !opts.Data || types.TypeByName("bpf_iter__unix", new(*btf.Struct)) != nil {
 		delete(spec.Programs, bpf.SocketflowProgExistingUnix)
 	}
+	for _, call := range allTracedCalls {
+		if !exits.found() || call.data && !opts.Data {
+			delete(spec.Programs, call.program)
+		}
+	}
 	if exits.found() {
 		delete(spec.Programs, bpf.SocketflowProgAnyExit)
-		return
-	}
-	for _, call := range tracedCalls {
-		delete(spec.Programs, call.program)
 	}
 }
 
@@ -145,6 +150,9 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
 	}
+	if err := spec.Variables[bpf.SocketflowVarDatagramIdle].Set(uint64(opts.DatagramIdle)); err != nil {
+		return fmt.Errorf("set %s: %w", bpf.SocketflowVarDatagramIdle, err)
+	}
 	spec.Maps[bpf.SocketflowMapRings].InnerMap.MaxEntries = uint32(opts.RingBytes)
 	if opts.Data {
 		cpus, err := ebpf.PossibleCPU()
@@ -154,6 +162,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		spec.Maps[bpf.SocketflowMapDrafts].MaxEntries = uint32(cpus)
 	}
 	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)
+	spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = slots(opts)
 	processes := uint32(max(opts.Processes, 1))
 	spec.Maps[bpf.SocketflowMapProcesses].MaxEntries = processes
 	if len(opts.Rules) > 0 {

@@ -477,6 +477,27 @@ func TestPositionsFindWhatIsNotTold(t *testing.T) {
 	}
 }
 
+// TestAFINIsNoByte: the call that takes the last bytes takes the FIN behind them, too.
+func TestAFINIsNoByte(t *testing.T) {
+	w := newWire(t)
+	w.send([]byte("the end"))
+	must(t, unix.Shutdown(w.client, unix.SHUT_WR))
+	w.receive(4)
+	n, err := unix.Read(w.server, make([]byte, 100)) // the rest and the FIN
+	w.did(n, 3, err)
+	n, err = unix.Read(w.server, make([]byte, 100))
+	w.did(n, 0, err)
+	must(t, errors.Join(unix.Close(w.server), unix.Close(w.client)))
+	w.listen()
+	w.expect(atServer, event.Received, whole("the "), whole("end"))
+	if d := w.told[atServer][event.Received]; len(d) == 2 && d[1].Position != 4 {
+		t.Errorf("the last bytes began at %d, want 4", d[1].Position)
+	}
+	if sent, received := w.ended[atClient].Position, w.ended[atServer].Position; sent[event.Sent] != 7 || received[event.Received] != 7 {
+		t.Errorf("ended at %v and %v, want 7", sent, received)
+	}
+}
+
 // TestWants: what user space does not want is not told, and its last transfer is.
 func TestWants(t *testing.T) {
 	w := newWire(t)

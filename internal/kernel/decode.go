@@ -87,6 +87,8 @@ func decode(raw []byte, e *event.Event) error {
 			return err
 		}
 		e.Flow.Cookie = live.Cookie
+		e.Ending.BytesSent, e.Ending.BytesReceived = live.Bytes[event.Sent], live.Bytes[event.Received]
+		e.Ending.SegmentsSent, e.Ending.SegmentsReceived = live.Datagrams[event.Sent], live.Datagrams[event.Received]
 		return nil
 	default:
 		return fmt.Errorf("unknown event kind %d", head.Header.Kind)
@@ -220,13 +222,16 @@ func flow(r *rawFlow) event.Flow {
 		Local:  endpoint(r.Family, &r.Local, r.LocalPort),
 		Remote: endpoint(r.Family, &r.Remote, r.RemotePort),
 	}
-	if r.Family == familyUnix {
+	switch bpf.SocketflowTransport(r.Transport) {
+	case bpf.SocketflowTransportTRANSPORT_UNIX:
 		f.Transport, f.Unix = event.UnixStream, &unnamed
+	case bpf.SocketflowTransportTRANSPORT_UDP:
+		f.Transport = event.UDP
 	}
 	if r.Role <= uint8(bpf.SocketflowRoleROLE_SERVER) {
 		f.Role = event.Role(r.Role)
 	}
-	if r.RoleSource <= uint8(bpf.SocketflowRoleSourceROLE_SOURCE_LISTENER) {
+	if r.RoleSource <= uint8(bpf.SocketflowRoleSourceROLE_SOURCE_FIRST) {
 		f.RoleSource = event.RoleSource(r.RoleSource)
 	}
 	return f
@@ -236,7 +241,6 @@ func flow(r *rawFlow) event.Flow {
 var unnamed event.Unix
 
 const (
-	familyUnix = 1
 	familyIPv4 = 2
 	familyIPv6 = 10
 )

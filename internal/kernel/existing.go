@@ -50,6 +50,17 @@ func (c *Capture) existingUnix(ctx context.Context) error {
 	return c.iterate(ctx, bpf.SocketflowProgExistingUnix, nil)
 }
 
+// Datagrams has an event written for every UDP flow: that it has ended, or that it still exists.
+func (c *Capture) Datagrams(ctx context.Context) error {
+	if c.objects.Programs[bpf.SocketflowProgDatagramFlows] == nil {
+		return nil
+	}
+	if err := c.iterate(ctx, bpf.SocketflowProgDatagramFlows, c.objects.Maps[bpf.SocketflowMapDatagrams]); err != nil {
+		return fmt.Errorf("look for UDP flows that have ended: %w", err)
+	}
+	return nil
+}
+
 // Live has an event written for every tracked connection that still exists.
 func (c *Capture) Live(ctx context.Context) error {
 	if err := c.iterate(ctx, bpf.SocketflowProgLiveSockets, c.objects.Maps[bpf.SocketflowMapSockets]); err != nil {

@@ -19,29 +19,47 @@ import (
 
 // syscallExits are the tracefs tracepoints at the exits of system calls: perf events, ready to carry a program.
 type syscallExits struct {
+	calls  []tracedCall
 	events map[string]int // system call to perf event descriptor
 	reason error          // why there are none
 }
 
-// tracedCalls are the calls whose exits are wanted.
-var tracedCalls = [...]struct{ name, program string }{
-	{"accept", bpf.SocketflowProgAcceptExit},
-	{"accept4", bpf.SocketflowProgAccept4Exit},
-	{"connect", bpf.SocketflowProgConnectExit},
-	{"sendmmsg", bpf.SocketflowProgSendmmsgExit},
-	{"recvmmsg", bpf.SocketflowProgRecvmmsgExit},
+// tracedCall is a call whose exit is wanted.
+type tracedCall struct {
+	name, program string
+	data          bool // only for Options.Data
+}
+
+var allTracedCalls = [...]tracedCall{
+	{name: "accept", program: bpf.SocketflowProgAcceptExit},
+	{name: "accept4", program: bpf.SocketflowProgAccept4Exit},
+	{name: "connect", program: bpf.SocketflowProgConnectExit},
+	{name: "recvfrom", program: bpf.SocketflowProgRecvfromExit, data: true},
+	{name: "recvmsg", program: bpf.SocketflowProgRecvmsgExit, data: true},
+	{name: "recvmmsg", program: bpf.SocketflowProgRecvmmsgExit, data: true},
+	{name: "sendmmsg", program: bpf.SocketflowProgSendmmsgExit, data: true},
+}
+
+func tracedCalls(data bool) []tracedCall {
+	var calls []tracedCall
+	for _, call := range allTracedCalls {
+		if data || !call.data {
+			calls = append(calls, call)
+		}
+	}
+	return calls
 }
 
 // findSyscallExits opens all of them or none.
-func findSyscallExits() *syscallExits {
-	x := &syscallExits{events: make(map[string]int, len(tracedCalls))}
+func findSyscallExits(data bool) *syscallExits {
+	x := &syscallExits{calls: tracedCalls(data), events: map[string]int{}}
 	dir, err := openTracefs()
 	if err != nil {
 		x.reason = err
 		return x
 	}
 	defer unix.Close(dir) //nolint:errcheck // nothing was written
-	for _, call := range tracedCalls {
+	for _, call := range x.calls {
 		fd, err := openTracepoint(dir, "syscalls/sys_exit_"+call.name)
 		if err != nil {
 			x.reason = err
@@ -53,7 +71,7 @@ func findSyscallExits() *syscallExits {
 	return x
 }
 
-func (x *syscallExits) found() bool { return len(x.events) == len(tracedCalls) }
+func (x *syscallExits) found() bool { return len(x.events) == len(x.calls) }
 
 // close closes the events that no program was attached to.
 func (x *syscallExits) close() {

@@ -63,6 +63,7 @@ const (
 	WayTimeout      // the other side no longer answered
 	WayError        // the network or the host refused it: see Errno
 	WayCanceled     // the program gave up a connect
+	WayIdle         // a UDP flow: nothing was transferred for a while
 )
 
 // Side is an end of the connection.

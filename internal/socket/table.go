@@ -49,7 +49,7 @@ type Stats struct {
 	Opened, Closed, Failed atomic.Uint64 // connections told
 	Unaccepted             atomic.Uint64 // of these, told under the owner of their listener
 	Tracked                atomic.Int64  // connections followed now
-	TrackedUnix            atomic.Int64  // of these, between sockets of the family AF_UNIX
+	TrackedBy              [event.Transports]atomic.Int64
 	Processes              atomic.Int64  // processes remembered now
 	EvictedFull            atomic.Uint64 // connections forgotten: the table was full
 	EvictedLost            atomic.Uint64 // connections forgotten: the kernel's report of their close was lost
@@ -183,6 +183,9 @@ func (t *Table) Handle(e *event.Event) {
 	case event.KindLive:
 		if c := t.connections[e.Flow.Cookie]; c != nil {
 			c.seen = e.Time
+			if c.flow.Transport != event.TCP {
+				c.ending = e.Ending
+			}
 		}
 	}
 }
@@ -194,8 +197,8 @@ func (t *Table) Forget(monotonic uint64) {
 		next := c.next
 		switch {
 		case c.seen >= monotonic || c.closed:
-		case c.flow.Unix != nil: // nothing else tells when neither end waits for the other's
-			c.closed, c.closedAt = true, max(monotonic, c.seen)
+		case c.flow.Transport != event.TCP: // where neither end waits for the other's, nothing else tells
+			c.closed, c.closedAt = true, c.seen
 			t.tellClosed(c)
 		default:
 			t.stats.EvictedLost.Add(1)
@@ -284,7 +287,7 @@ func (t *Table) open(e *event.Event) {
 	c.startedAt = t.clock.Unix(e.Started)
 	c.openedAt = c.startedAt + int64(e.Time-min(e.Started, e.Time))
 	c.existing = e.Existing
-	if e.Flow.Role == event.RoleServer && e.Flow.Unix == nil {
+	if e.Flow.Role == event.RoleServer && e.Flow.Transport == event.TCP {
 		c.waiting = true
 		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
 		return
@@ -348,11 +351,13 @@ func (t *Table) close(e *event.Event) {
 	c.closedAt = e.Time
 	c.ending = e.Ending
 	c.end = endOf(&c.ending)
-	if e.Flow.Unix != nil {
+	switch {
+	case e.Flow.Transport == event.UDP:
+		c.end = End{Way: WayIdle}
+	case e.Kind == event.KindPeerClose:
+		c.end = End{WayFIN, SideLocal}
+	case e.Flow.Transport == event.UnixStream:
 		c.end = End{WayFIN, SideRemote}
-		if e.Kind == event.KindPeerClose {
-			c.end.By = SideLocal
-		}
 	}
 	switch {
 	case c.waiting:
@@ -467,13 +472,11 @@ func (t *Table) add(e *event.Event) *connection {
 		flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
 		ignored: !t.observes(owner, &e.Flow),
 	}
-	if len(t.opts.Protocols) > 0 {
+	if len(t.opts.Protocols) > 0 && e.Flow.Transport != event.UDP {
 		c.talk = &conversation{table: t, connection: c, joined: e.Existing}
 	}
 	t.connections[e.Flow.Cookie] = c
-	if e.Flow.Unix != nil {
-		t.stats.TrackedUnix.Add(1)
-	}
+	t.stats.TrackedBy[e.Flow.Transport].Add(1)
 	t.oldest.append(c)
 	return c
 }
@@ -502,9 +505,7 @@ func (t *Table) abandon(c *connection) {
 
 func (t *Table) remove(c *connection) {
 	delete(t.connections, c.flow.Cookie)
-	if c.flow.Unix != nil {
-		t.stats.TrackedUnix.Add(-1)
-	}
+	t.stats.TrackedBy[c.flow.Transport].Add(-1)
 	t.oldest.remove(c)
 	*c = connection{next: t.free}
 	t.free = c

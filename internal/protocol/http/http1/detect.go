@@ -278,6 +278,8 @@ func (p *parser) found(s *stream, c *protocol.Chunk) bool {
 			p.dropLine(s)
 			return false
 		}
+	} else {
+		p.begins()
 	}
 	if s.length == 0 {
 		s.mark = c.Mark

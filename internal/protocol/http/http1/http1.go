@@ -40,7 +40,7 @@ func newParser(c protocol.Conversation, m *memory) *parser {
 			p.streams[d].state = lost
 		}
 	}
-	p.loose = c.Joined
+	p.loose, p.unseen = c.Joined, c.Joined
 	return p
 }
 

@@ -32,6 +32,7 @@ type exchange struct {
 	born uint64 // the call in which its request line ended
 
 	head, connect bool // the request's method
+	follows       bool // requests that are not known came before it
 	named         bool // its target is known
 	requested     bool // the request is complete, or where it ends is not known
 	heard         bool // something of a response has come
@@ -55,6 +56,7 @@ type pairing struct {
 	expecting bool   // the body that begins now may be left out: Expect: 100-continue
 	pipelined bool   // there were requests behind one that was not answered
 	loose     bool   // what is outstanding is not known for certain
+	unseen    bool   // the last requests are not known
 	closing   bool   // requests are not read any more: those outstanding are the last that can be paired
 	paired    bool   // a response was
 }
@@ -89,18 +91,13 @@ func (p *parser) ready(s *stream) bool {
 
 // push adds a request. Without a target that is not known.
 func (p *parser) push(s *stream, method, target []byte, version string) {
-	if p.ended == p.calls && p.waiting > 0 {
-		p.pipelined = true // it was sent together with the one before
-	}
-	if !p.pipelined {
-		p.supersede()
-	}
 	if p.waiting >= p.memory.outstanding && !p.dropOldest() {
 		return
 	}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
 	x := p.memory.newExchange(&p.c)
-	x.born = p.calls
+	x.born, x.follows = p.calls, p.unseen
+	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
 	x.m.Start, x.m.End = s.mark, s.mark
 	x.m.SetMethod(method)
@@ -118,8 +115,11 @@ func (p *parser) push(s *stream, method, target []byte, version string) {
 	p.waiting++
 }
 
-// supersede draws the conclusion from a new request: those before it were answered.
+// supersede draws the conclusion from a new request, however little of it is known: those before it were answered.
 func (p *parser) supersede() {
+	if p.pipelined {
+		return
+	}
 	if x := p.answering(); x != nil && p.streams[protocol.FromServer].state == lost {
 		p.responseEnds(nil)
 	}
@@ -286,10 +286,14 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 	if s.state == over {
 		return
 	}
+	between := s.state == inStart
 	p.dropLine(s)
 	s.candidate = startLine{}
 	s.state = lost
 	if s.direction == protocol.FromClient {
+		if x := p.oldest(); between || x != nil && x.begun {
+			p.supersede()
+		}
 		p.loseRequests(s, why)
 	} else {
 		p.loseResponses(s, why)
@@ -307,6 +311,7 @@ func (p *parser) loseRequests(s *stream, why protocol.Loss) {
 		p.drop(r)
 	}
 	if !p.pipelined {
+		p.unseen = true
 		p.loosen()
 		return
 	}
@@ -352,15 +357,15 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 		p.retire()
 	}
 	last := p.oldest()
-	// If nothing came before, the gap holds the beginning of its response. If more than bytes were lost, the next request may
-	// have been lost too, and the next response belong to that.
-	if x == nil && others == 1 && last.requested && !p.loose {
-		if why == protocol.Lost {
-			p.retire()
-		} else {
-			last.begun = true
-			last.m.Raise(c)
-		}
+	// If no other came before it, the gap holds the beginning of its response; and if whole calls were lost, a request behind
+	// it may have been lost too, which then is the one that the next response belongs to.
+	first := x == nil && others == 1 && !last.follows
+	switch {
+	case p.unseen, first && why == protocol.Lost:
+		p.retire()
+	case first:
+		last.begun = true
+		last.m.Raise(c)
 	}
 	p.loosen()
 }

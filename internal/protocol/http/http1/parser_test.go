@@ -244,7 +244,7 @@ func TestConversationTells(t *testing.T) {
 		},
 		"more requests than are kept, of which one has no body": {
 			[]step{client("HEAD /x HTTP/1.1\r\n\r\n" + strings.Repeat(get, testSettings.Outstanding)), server(ok), closes("")},
-			append(append([]string{"too_many", "1-1 HEAD /x gap"}, repeat("1-1 GET /a gap", testSettings.Outstanding-1)...)),
+			append([]string{"too_many", "1-1 HEAD /x gap"}, repeat("1-1 GET /a gap", testSettings.Outstanding-1)...),
 		},
 	} {
 		t.Run(name, func(t *testing.T) { test.check(t, false, whole, 1, 2, 3, 7, 16) })

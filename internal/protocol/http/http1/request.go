@@ -17,6 +17,9 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 			return len(b)
 		}
 		s.mark = mark(c, at)
+		if s.direction == protocol.FromClient && isToken(b[0]) {
+			p.begins()
+		}
 	}
 	text, n, ok := p.readLine(s, b)
 	long := s.length > p.memory.headBytes
@@ -50,6 +53,14 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 		}
 	}
 	return n
+}
+
+// begins says that a request does.
+func (p *parser) begins() {
+	if p.ended == p.calls && p.waiting > 0 {
+		p.pipelined = true // it was sent together with the one before
+	}
+	p.supersede()
 }
 
 // canBegin says whether a message, or an empty line, can begin with c.
@@ -141,11 +152,7 @@ func parseVersion(b []byte) (version string, ok bool) {
 
 // requestHead is the end of a request's head. Without a length there is no body (RFC 9112, 6.3).
 func (p *parser) requestHead(s *stream, last *protocol.Mark) {
-	x := p.reading
-	if x == nil {
-		return
-	}
-	if (x.connect || s.upgrade) && !x.responded {
+	if x := p.reading; x != nil && (x.connect || s.upgrade) && !x.responded {
 		p.awaiting = x
 	}
 	switch {

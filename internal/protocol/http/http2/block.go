@@ -89,8 +89,9 @@ func (p *parser) fragment(d *direction, b []byte) {
 			return
 		}
 		n := min(len(b), room-len(k.pending))
-		all := append(k.pending, b[:n]...)
+		k.pending = append(k.pending, b[:n]...)
 		b = b[n:]
+		all := k.pending
 		used := p.decode(d, all)
 		k.pending = all[:copy(all, all[used:])]
 	}

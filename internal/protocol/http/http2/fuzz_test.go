@@ -32,7 +32,7 @@ func (s *script) bytes(n int) []byte {
 
 // The fields of fuzzed conversations: some are in the static table, the sizes of some are beyond bounds.
 var (
-	fuzzNames  = []string{"a", "b", "accept", "server", "x-long", "c"}
+	fuzzNames  = []string{"a", "b", "accept", "server", "x-long", "secret", strings.Repeat("n", 1700)}
 	fuzzValues = []string{"", "1", "2", "gzip, deflate", strings.Repeat("v", 60), strings.Repeat("w", 300), strings.Repeat("é", 900)}
 	fuzzPaths  = []string{"/", "/index.html", "/a", "/b/" + strings.Repeat("p", 100)}
 )

@@ -2,7 +2,14 @@ package http2
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/net/http2"
+
+	"github.com/socketflow/socketflow/internal/protocol"
 )
 
 func TestRepresentations(t *testing.T) {
@@ -41,4 +48,62 @@ func TestRepresentations(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestIndexes(t *testing.T) {
+	for _, index := range []uint64{1, 62, 126, 127, 128, 254, 255, 1337, 1 << 20, 1<<63 - 1} {
+		b := appendIndex(nil, index)
+		if got, n, how := parseInteger(b, 7); got != index || n != len(b) || how != complete || b[0]&0x80 == 0 {
+			t.Errorf("%d is written as % x, read as %d", index, b, got)
+		}
+	}
+}
+
+// An encoder may be allowed a larger table than is kept. What it refers to then may be unknown, but nothing else.
+func TestTableIsBounded(t *testing.T) {
+	w := newWire()
+	w.begin()
+	w.server.settings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 1 << 20})
+	w.client.encoder.SetMaxDynamicTableSizeLimit(1 << 20)
+	w.client.encoder.SetMaxDynamicTableSize(1 << 20)
+	id := uint32(1)
+	request := func(path, value string) {
+		w.client.headers(id, last, ":method", "GET", ":scheme", "http", ":path", path, "x", value)
+		w.server.response(id, last, "204")
+		id += 2
+	}
+	request("/first", "1")
+	for i := range 150 { // until it is twice what is kept, which is as far as that may be exceeded
+		request("/", fmt.Sprintf("%01000d", i))
+	}
+	request("/first", "2")
+	request("/last", "3")
+	request("/last", "3")
+	o := &observer{}
+	p := newParser(conversation(o))
+	replay(p, w.steps, whole)
+	if table := &p.directions[protocol.FromClient].table; table.held > 2*maximumTableSize {
+		t.Errorf("a table of %d bytes", table.held)
+	}
+	p.Close(closed)
+	want := slices.Concat([]string{"GET /first 204"}, slices.Repeat([]string{"GET / 204"}, 150),
+		[]string{"GET 204 truncated", "GET /last 204", "GET /last 204"})
+	check(t, o, want, "undecodable 1")
+}
+
+// Buffers that an unusual head needed are not kept for the rest of the conversation.
+func TestBuffersAreReleased(t *testing.T) {
+	w := newWire()
+	w.begin()
+	w.client.inPieces(1, last, 1000, requestFields("GET", "/a", "secret", strings.Repeat("#", 7000))...)
+	w.server.response(1, last, "204")
+	c := conversation(&observer{})
+	c.Settings.HeadBytes = 8000
+	p := newParser(c)
+	replay(p, w.steps, whole)
+	d := &p.directions[protocol.FromClient]
+	if size := max(cap(d.block.pending), cap(d.table.field.value)); size > keptBuffer {
+		t.Errorf("a buffer of %d bytes is kept", size)
+	}
+	check(t, c.Sink.(*observer), []string{"GET /a 204"}, "")
 }

@@ -6,18 +6,10 @@
 package http2
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
-)
-
-// A conversation of which so much was looked at in vain, with no frame in between, is given up. It is more than what may pass
-// of a body that was joined in the middle until either side has to send another frame, by common sizes of windows.
-const (
-	garbageBytes  = 1 << 20
-	garbageChunks = 256
 )
 
 // Protocol is HTTP/2 with prior knowledge (RFC 9113, 3.3).
@@ -95,7 +87,7 @@ type parser struct {
 
 func newParser(c protocol.Conversation) *parser {
 	p := &parser{c: c}
-	p.streams.init(max(c.Settings.Outstanding, 1))
+	p.most, p.byID = max(c.Settings.Outstanding, 1), make(map[uint32]*stream)
 	missing := protocol.CaptureTruncated
 	if c.Joined {
 		missing = protocol.CaptureJoined
@@ -277,148 +269,6 @@ func (p *parser) end(d *direction, m protocol.Mark) {
 		if d.from == protocol.FromServer && !d.hurt {
 			p.goAway(binary.BigEndian.Uint32(d.fixed[:])&streamMask, m)
 		}
-	}
-}
-
-// Gap implements protocol.Parser.
-func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Mark, why protocol.Loss) {
-	if p.given {
-		return
-	}
-	d := &p.directions[from]
-	d.seen = true
-	size := d.left // what may be missing with the framing kept
-	if d.state == inFrame || d.state == lost {
-		size = 0
-	}
-	inside := int(min(n, uint64(size)))
-	if inside > 0 {
-		p.without(d, inside, why)
-		if d.left == 0 {
-			last := at
-			last.Position += uint64(inside - 1)
-			p.through(d, last)
-		}
-	}
-	if n > uint64(inside) {
-		p.lose(d, capture(why))
-	}
-}
-
-// without goes over n bytes of a payload, or of the preface, that are missing.
-func (p *parser) without(d *direction, n int, why protocol.Loss) {
-	d.left -= n
-	switch d.state {
-	case inFixed:
-		d.hurt = true
-		switch d.frame.typ {
-		case headers, pushPromise:
-			p.damage(d, capture(why))
-		case settings:
-			p.missSettings(d)
-		}
-		d.state = inRest
-	case inBlock:
-		p.damage(d, capture(why))
-		d.state = inRest
-	}
-}
-
-// through is what step does at the end of what it reads, for missing bytes.
-func (p *parser) through(d *direction, last protocol.Mark) {
-	if d.state == inPreface {
-		d.state = inFrame
-		return
-	}
-	p.end(d, last)
-}
-
-// missSettings says that parameters may have been set which were not seen.
-func (p *parser) missSettings(d *direction) {
-	other := &p.directions[d.from.Opposite()]
-	other.unsure = true
-	other.table.bound = maximumTableSize
-}
-
-// capture is the degree that a loss leaves.
-func capture(why protocol.Loss) protocol.Capture {
-	if why == protocol.Lost {
-		return protocol.CaptureGap
-	}
-	return protocol.CaptureTruncated
-}
-
-// malformed says that no frame can be where one should be.
-func (p *parser) malformed(d *direction) {
-	p.c.Sink.Troubled(protocol.Malformed)
-	p.lose(d, protocol.CaptureGap)
-}
-
-// lose gives up a direction's framing. Anything may have been in what was not read: header blocks, settings, ends of
-// streams.
-func (p *parser) lose(d *direction, why protocol.Capture) {
-	d.state, d.have, d.why = lost, 0, why
-	d.block.abandon()
-	d.table.clear(why)
-	p.missSettings(d)
-	if d.from == protocol.FromClient {
-		p.unseen, p.missed = true, true
-	}
-	p.lossy(why)
-}
-
-// resume says whether a chunk begins with a frame, after the framing was lost. first: it is the direction's first.
-func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
-	if first && d.from == protocol.FromClient && bytes.HasPrefix(c.Bytes, []byte(preface)) {
-		p.restart()
-		return true
-	}
-	if d.have == headerLength { // the chunk before this one was a header
-		f := parseFrame(d.fixed[:])
-		if len(c.Bytes) == f.length && f.crediblePayload(c.Bytes) {
-			p.begin(d)
-			return d.state != lost
-		}
-		d.have = 0
-		if p.vain(d, headerLength, c.Mark); p.given {
-			return false
-		}
-	}
-	chain := follow(d.from, c.Bytes, d.frameSize, p.highest)
-	switch {
-	case chain.convincing():
-		d.state = inFrame
-		return true
-	case len(c.Bytes) == headerLength && !chain.broken:
-		// Some programs read a header alone, to know how much to read next.
-		d.have, d.start = copy(d.fixed[:], c.Bytes), c.Mark
-		return false
-	}
-	p.vain(d, len(c.Bytes), c.Mark)
-	return false
-}
-
-// vain says that a chunk of n bytes could not be read. After too many of them the conversation is given up.
-func (p *parser) vain(d *direction, n int, at protocol.Mark) {
-	p.lossy(d.why)
-	p.garbage.bytes += n
-	p.garbage.chunks++
-	if p.garbage.bytes >= garbageBytes || p.garbage.chunks >= garbageChunks {
-		p.c.Sink.Troubled(protocol.Malformed)
-		p.flush(protocol.Ending{At: at, Unknown: true})
-		*p = parser{c: p.c, given: true}
-	}
-}
-
-// restart begins anew with the client's preface: the connection was there already, but nothing had been said.
-func (p *parser) restart() {
-	d := &p.directions[protocol.FromClient]
-	d.state, d.left = inPreface, len(preface)
-	d.table.init(protocol.CaptureTruncated)
-	p.unseen = false
-	if other := &p.directions[protocol.FromServer]; !other.seen {
-		other.state, other.unsure = inFrame, false
-		other.table.init(protocol.CaptureTruncated)
 	}
 }
 

@@ -199,6 +199,24 @@ func TestExchanges(t *testing.T) {
 			},
 			want: []string{"GET /c !REFUSED_STREAM", "GET /b !REFUSED_STREAM", "GET /d !REFUSED_STREAM", "GET /a 200"},
 		},
+		"a server that goes away with a response to what it did not want": {
+			talk: func(w *wire) {
+				w.client.request(1, more, "POST", "/a")
+				w.server.response(1, last, "413")
+				w.server.goAway(0)
+				w.client.data(1, 5, last)
+			},
+			want: []string{"POST /a 413"},
+		},
+		"a response whose status is none": {
+			talk: func(w *wire) {
+				w.client.get(1, "/a")
+				w.server.response(1, more, "2000")
+				w.server.response(1, more, "OK!")
+				w.server.headers(1, last, "server", "test")
+			},
+			want: []string{"GET /a"},
+		},
 		"a client that goes away": {
 			talk: func(w *wire) {
 				w.client.get(1, "/a")

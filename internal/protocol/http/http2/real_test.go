@@ -2,7 +2,6 @@ package http2
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -68,9 +67,8 @@ func (c *recordedConn) Read(b []byte) (int, error) {
 }
 
 func (c *recordedConn) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	c.record(protocol.FromServer, b[:n])
-	return n, err
+	c.record(protocol.FromServer, b) // before, so that no answer to it can be recorded first
+	return c.Conn.Write(b)
 }
 
 func (t *tape) listen(test *testing.T) net.Listener {
@@ -89,7 +87,10 @@ func (t *tape) only(test *testing.T) []step {
 	if len(t.connections) != 1 {
 		test.Fatalf("%d connections", len(t.connections))
 	}
-	return t.connections[0].steps
+	c := t.connections[0]
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return slices.Clone(c.steps)
 }
 
 // checkEverywhere checks what is told of a recorded conversation: from its beginning, however calls cut it up, and that
@@ -139,7 +140,7 @@ func checkEverywhere(t *testing.T, steps []step, want []string, unsure ...string
 // The implementation of HTTP/2 in the standard library.
 func TestStandardLibrary(t *testing.T) {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /quick", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "quick") })
+	mux.HandleFunc("GET /quick", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "quick") })
 	mux.HandleFunc("GET /missing", http.NotFound)
 	mux.HandleFunc("GET /large", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<17)) })
 	mux.HandleFunc("POST /echo", func(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +178,7 @@ func TestStandardLibrary(t *testing.T) {
 			return // /broken
 		}
 		_, _ = io.Copy(io.Discard, answer.Body)
-		answer.Body.Close()
+		_ = answer.Body.Close()
 	}
 	do("GET", "/quick", "") // the connection is there for the others
 	want := []string{"GET /quick 200"}
@@ -262,7 +263,9 @@ func TestGRPC(t *testing.T) {
 	check("cart", codes.OK) // behind RST_STREAM, so that the server has read it
 	want = append(want, "grpc.health.v1.Health/Check OK")
 
-	connection.Close()
+	if err := connection.Close(); err != nil {
+		t.Error(err)
+	}
 	server.GracefulStop()
 	<-served
 	// What is not known to be a call, because its content type is not, is told as a request.

@@ -71,12 +71,7 @@ type streams struct {
 	latest struct{ truncated, lost uint64 }
 }
 
-func (t *streams) init(most int) {
-	t.most = most
-	t.byID = make(map[uint32]*stream)
-}
-
-// add opens a stream, at the cost of the oldest if there are too many.
+// add opens a stream, at the cost of the oldest if there are too many: of one whose request was not seen, if there is one.
 func (p *parser) add(id uint32) *stream {
 	if len(p.byID) >= p.most {
 		p.evict()
@@ -121,7 +116,12 @@ func (p *parser) drop(s *stream) {
 func (p *parser) evict() {
 	s, why := p.early.first, protocol.Unpaired
 	if s == nil {
-		if s = p.open.first; p.touched(s) == protocol.CaptureComplete {
+		s = p.open.first
+		if s.answered { // only the end of the request is missing
+			p.finish(s)
+			return
+		}
+		if p.touched(s) == protocol.CaptureComplete {
 			why = protocol.TooMany
 		}
 	}

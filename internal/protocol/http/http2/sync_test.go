@@ -80,6 +80,9 @@ func TestDetect(t *testing.T) {
 		"an error code that is not known":       {client, []byte{0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 1, 0}, later, protocol.No},
 		"padding beyond the end of data":        {client, []byte{0, 0, 2, 0, 8, 0, 0, 0, 1, 2, 0}, later, protocol.No},
 		"a client's stream with an even number": {client, []byte{0, 0, 1, 0, 1, 0, 0, 0, 2, 0}, later, protocol.No},
+		"padding beyond the end of a head":      {client, []byte{0, 0, 2, 1, 0xc, 0, 0, 0, 1, 9, 0x82}, later, protocol.No},
+		"a head with padding":                   {client, []byte{0, 0, 3, 1, 0xc, 0, 0, 0, 1, 1, 0x82, 0}, later, protocol.Yes},
+		"a connection that ends":                {client, []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}, later, protocol.Yes},
 		"text in the middle":                    {client, []byte("and so it goes on, line by line"), later, protocol.No},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -87,6 +90,24 @@ func TestDetect(t *testing.T) {
 				t.Errorf("%d, want %d", got, test.want)
 			}
 		})
+	}
+}
+
+// Stream identifiers that no client came to in the meantime are no reason to go on after a loss.
+func TestPlausibleStreams(t *testing.T) {
+	for _, test := range []struct {
+		stream, highest uint32
+		want            bool
+	}{
+		{1<<31 - 1, 0, true}, // nothing is known
+		{101, 99, true},
+		{1, 99, true},
+		{1<<31 - 1, 99, false},
+	} {
+		f := frame{length: 5, typ: data, stream: test.stream}
+		if got := f.credible(protocol.FromClient, defaultFrameSize, test.highest); got != test.want {
+			t.Errorf("stream %d after %d: %t", test.stream, test.highest, got)
+		}
 	}
 }
 

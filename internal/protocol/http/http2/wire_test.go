@@ -91,11 +91,13 @@ func (e *end) must(err error) {
 	e.send()
 }
 
-// encode returns a block of fields: name, value, name, value.
+// encode returns a block of fields: name, value, name, value. Some are never indexed (RFC 7541, 6.2.3).
 func (e *end) encode(fields ...string) []byte {
 	e.block.Reset()
 	for i := 0; i < len(fields); i += 2 {
-		if err := e.encoder.WriteField(hpack.HeaderField{Name: fields[i], Value: fields[i+1]}); err != nil {
+		field := hpack.HeaderField{Name: fields[i], Value: fields[i+1]}
+		field.Sensitive = field.Name == "secret" || field.Name == "authorization"
+		if err := e.encoder.WriteField(field); err != nil {
 			panic(err)
 		}
 	}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * UDP: what goes between a socket and one remote address is a flow. It is told when its first datagram is seen and, by
+ * an iterator, when there has been none for a while; in between datagrams are counted, and nothing is told.
+ */
+#pragma once
+
+/* How many messages of this sendmmsg or recvmmsg came before; -1: that cannot be known. */
+static __always_inline int messages_done(struct task_struct *task)
+{
+	__u32 tid = task->pid, first = 1, *done;
+
+	if (!sees_syscalls) /* nobody resets the count */
+		return -1;
+	done = bpf_map_lookup_elem(&batches, &tid);
+	if (done)
+		return (*done)++;
+	return bpf_map_update_elem(&batches, &tid, &first, BPF_ANY) ? -1 : 0;
+}
+
+static __always_inline void on_batch_exit(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 tid = task->pid;
+
+	bpf_map_delete_elem(&batches, &tid);
+}
+
+static __always_inline __u64 next_datagram_cookie(void)
+{
+	__u32 zero = 0;
+	__u64 *last = bpf_map_lookup_elem(&datagram_cookies, &zero);
+
+	/* Apart from sockets' cookies, which count up from 1, and from those of other CPUs. */
+	return 1ull << 63 | (__u64)bpf_get_smp_processor_id() << 40 | (last ? ++*last : 0);
+}
+
+static __always_inline void open_datagrams(struct datagram_flow *d, const struct flow *flow, __u32 direction, __u64 now)
+{
+	struct owner owner;
+	struct process *known = current_owner(&owner);
+	struct open_event *e;
+
+	d->flow = *flow;
+	d->flow.cookie = next_datagram_cookie();
+	d->flow.role = direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
+	d->flow.role_source = ROLE_SOURCE_FIRST;
+	d->owner_pid = owner.pid;
+	d->owner_start = owner.start;
+	d->started = now;
+	d->closed = 0;
+	for (int i = 0; i < DIRECTIONS; i++) {
+		d->bytes[i] = 0;
+		d->datagrams[i] = 0;
+	}
+	d->ignored = (excluded_pid && owner.pid == excluded_pid) || left_out(&owner, flow->local_port, flow->remote_port);
+	if (d->ignored) {
+		count(COUNTER_IGNORED);
+		return;
+	}
+	__u32 shard = shard_of(d->flow.cookie);
+	introduce(&owner, known, shard);
+	struct slot slot = reserve(shard, EVENT_OPEN, sizeof(*e));
+	e = slot.event;
+	if (!e)
+		return;
+	e->header.kind = EVENT_OPEN;
+	e->header.pid = owner.pid;
+	e->header.time = now;
+	e->header.start = owner.start;
+	e->flow = d->flow;
+	e->cgroup = owner.cgroup;
+	e->started = now;
+	e->state = 0;
+	e->error = 0;
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->sequence[i] = 0;
+	submit(&slot, EVENT_OPEN, sizeof(*e));
+}
+
+/* The flow's cookie is the socket's until the flow has its own. */
+__noinline int count_datagram(const struct flow *flow, __u32 length, __u32 direction)
+{
+	struct datagram_key key = {};
+	struct datagram_flow *d;
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!flow || direction >= DIRECTIONS)
+		return 0;
+	key.cookie = flow->cookie;
+	__builtin_memcpy(key.remote, flow->remote, sizeof(key.remote));
+	key.remote_port = flow->remote_port;
+	d = bpf_map_lookup_elem(&datagrams, &key);
+	if (!d) {
+		struct datagram_flow fresh = {.closed = 1};
+		if (bpf_map_update_elem(&datagrams, &key, &fresh, BPF_ANY))
+			return 0;
+		d = bpf_map_lookup_elem(&datagrams, &key);
+		if (!d)
+			return 0;
+	}
+	if (d->closed)
+		open_datagrams(d, flow, direction, now);
+	d->last = now;
+	__sync_fetch_and_add(&d->bytes[direction], length);
+	__sync_fetch_and_add(&d->datagrams[direction], 1);
+	return 0;
+}
+
+/* Where the call under way names the remote address; 0: nowhere. */
+static __always_inline __u64 named_remote(struct pt_regs *regs)
+{
+	long nr = SYSCALL_NR(regs);
+	struct user_message message;
+	__u64 name = SYSCALL_ARG5(regs);
+
+	if (nr == NR_SENDTO || nr == NR_RECVFROM)
+		return name;
+	barrier_var(name); /* else one load serves for registers and message, which the verifier does not take */
+	if ((nr != NR_SENDMSG && nr != NR_RECVMSG) ||
+	    bpf_probe_read_user(&message, sizeof(message), (void *)SYSCALL_ARG2(regs)))
+		return 0;
+	return message.name;
+}
+
+static __always_inline void on_datagram(struct sock *sk, int length, __u32 direction)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct flow flow = {};
+	struct pt_regs *regs;
+
+	/* The kernel's own sockets (tunnels, network file systems) have no file. */
+	if (!is_inet(sk->__sk_common.skc_family) || !sk->sk_socket->file)
+		return;
+	read_flow(&flow, sk);
+	flow.transport = TRANSPORT_UDP;
+	flow.cookie = bpf_get_socket_cookie(sk);
+	if (flow.remote_port) { /* connected */
+		count_datagram(&flow, length, direction);
+		return;
+	}
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs)) {
+		count_datagram(&flow, length, direction); /* with nobody known */
+		return;
+	}
+	if (direction == DIRECTION_RECEIVED && sees_syscalls) {
+		struct datagram_receive receive = {.flow = flow, .length = length};
+		__u32 tid = task->pid;
+		bpf_map_update_elem(&datagram_receives, &tid, &receive, BPF_ANY);
+		return;
+	}
+	if (direction == DIRECTION_SENT && SYSCALL_NR(regs) == NR_SENDMMSG) {
+		struct user_message message;
+		int done = messages_done(task);
+		if (done >= 0 && !bpf_probe_read_user(&message, sizeof(message),
+						      (void *)(SYSCALL_ARG2(regs) + done * sizeof(struct user_batch_message))))
+			read_remote(&flow, message.name);
+	} else if (direction == DIRECTION_SENT) {
+		__u64 name = named_remote(regs);
+		if (name)
+			read_remote(&flow, name);
+	}
+	count_datagram(&flow, length, direction);
+}
+
+#define BATCH_MAX 64 /* messages of one recvmmsg that are told apart */
+
+/* The exit of a call that receives: by now it has said from whom. */
+static __always_inline void on_receive_exit(long ret, bool batch)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	__u32 tid = task->pid;
+	struct datagram_receive *waiting = bpf_map_lookup_elem(&datagram_receives, &tid);
+	struct datagram_receive receive;
+	struct pt_regs *regs;
+
+	if (!waiting)
+		return;
+	receive = *waiting;
+	bpf_map_delete_elem(&datagram_receives, &tid);
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	if (!batch) {
+		__u64 name = named_remote(regs);
+		if (name)
+			read_remote(&receive.flow, name);
+		count_datagram(&receive.flow, receive.length, DIRECTION_RECEIVED);
+		return;
+	}
+	for (long i = 0; i < BATCH_MAX && i < ret; i++) {
+		struct user_batch_message message;
+		if (bpf_probe_read_user(&message, sizeof(message), (void *)(SYSCALL_ARG2(regs) + i * sizeof(message))))
+			return;
+		if (message.message.name)
+			read_remote(&receive.flow, message.message.name);
+		count_datagram(&receive.flow, (__u32)message.length, DIRECTION_RECEIVED);
+	}
+}
+
+/* A flow that goes on. */
+static __always_inline void tell_live_datagrams(const struct datagram_flow *d)
+{
+	struct live_event *e;
+	__u64 cookie = d->flow.cookie;
+	struct slot slot = reserve(shard_of(cookie), EVENT_LIVE, sizeof(*e));
+
+	e = slot.event;
+	if (!e)
+		return;
+	fill_live(e, cookie);
+	for (int i = 0; i < DIRECTIONS; i++) {
+		e->bytes[i] = d->bytes[i];
+		e->datagrams[i] = d->datagrams[i];
+	}
+	submit(&slot, EVENT_LIVE, sizeof(*e));
+}
+
+static __always_inline void tell_ended_datagrams(const struct datagram_flow *d)
+{
+	struct close_event *e;
+	struct slot slot = reserve(shard_of(d->flow.cookie), EVENT_CLOSE, sizeof(*e));
+
+	e = slot.event;
+	if (!e)
+		return;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.kind = EVENT_CLOSE;
+	e->header.pid = d->owner_pid;
+	e->header.time = d->last;
+	e->header.start = d->owner_start;
+	e->flow = d->flow;
+	e->started = d->started;
+	e->established = d->started;
+	e->bytes_sent = d->bytes[DIRECTION_SENT];
+	e->bytes_received = d->bytes[DIRECTION_RECEIVED];
+	e->segments_sent = d->datagrams[DIRECTION_SENT];
+	e->segments_received = d->datagrams[DIRECTION_RECEIVED];
+	submit(&slot, EVENT_CLOSE, sizeof(*e));
+}
+
+/* Tells of all flows: whether they have ended or go on. */
+static __always_inline void on_datagram_flow(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct datagram_flow *d = ctx->value;
+
+	if (!d || d->closed || d->ignored)
+		return;
+	if (d->last + datagram_idle > bpf_ktime_get_ns()) {
+		tell_live_datagrams(d);
+	} else {
+		d->closed = 1;
+		tell_ended_datagrams(d);
+	}
+	pace(ctx->meta->seq);
+}
