@@ -317,7 +317,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	}
 	if (begin < stream->until)
 		skip = stream->until - begin;
-	key = bpf_get_smp_processor_id();
+	key = bpf_get_smp_processor_id() * DIRECTIONS + direction;
 	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
 	if (!draft)
 		return;

@@ -144,13 +144,14 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 		count_datagram(&flow, length, direction); /* with nobody known */
 		return;
 	}
-	if (direction == DIRECTION_RECEIVED && sees_syscalls) {
+	long nr = SYSCALL_NR(regs);
+	if (sees_syscalls && (nr == NR_RECVFROM || nr == NR_RECVMSG || nr == NR_RECVMMSG)) {
 		struct datagram_receive receive = {.flow = flow, .length = length};
 		__u32 tid = task->pid;
 		bpf_map_update_elem(&datagram_receives, &tid, &receive, BPF_ANY);
 		return;
 	}
-	if (direction == DIRECTION_SENT && SYSCALL_NR(regs) == NR_SENDMMSG) {
+	if (nr == NR_SENDMMSG) {
 		struct user_message message;
 		int done = messages_done(task);
 		if (done >= 0 && !bpf_probe_read_user(&message, sizeof(message),

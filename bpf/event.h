@@ -16,8 +16,8 @@
 #define TICK_NS 10000000 /* USER_HZ is 100 */
 #define SHARDS_MAX 8
 #define UNIX_PATH_LEN 108
-#define PAYLOAD_MAX 65536 /* bytes in one event */
-#define PIECES_MAX 16     /* events of one call */
+#define PAYLOAD_MAX 32768 /* bytes in one event */
+#define PIECES_MAX 32     /* events of one call */
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */

@@ -143,8 +143,8 @@ struct {
 } policies SEC(".maps");
 
 /*
- * Where an event with payload is put together, one for each CPU: not a per-CPU map, for its values cannot be that large
- * (PCPU_MIN_UNIT_SIZE, 32 KiB).
+ * Where an event with payload is put together: one for each CPU and program, because the kernel runs a program once at a
+ * time on a CPU, whatever it preempts. Not a per-CPU map, for its values cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
  */
 #define PART_MAX 16384 /* bytes of an iovec copied at a time */
 
@@ -155,7 +155,7 @@ struct draft {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set by user space: CPUs */
+	__uint(max_entries, 1); /* set by user space: CPUs * DIRECTIONS */
 	__type(key, __u32);
 	__type(value, struct draft);
 } drafts SEC(".maps");

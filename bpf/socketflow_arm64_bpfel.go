@@ -109,7 +109,7 @@ const (
 type SocketflowDraft struct {
 	_       structs.HostLayout
 	Event   SocketflowDataEvent
-	Payload [81920]int8
+	Payload [49152]int8
 }
 
 type SocketflowEventHeader struct {

@@ -159,7 +159,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		if err != nil {
 			return fmt.Errorf("count the CPUs: %w", err)
 		}
-		spec.Maps[bpf.SocketflowMapDrafts].MaxEntries = uint32(cpus)
+		spec.Maps[bpf.SocketflowMapDrafts].MaxEntries = uint32(cpus) * uint32(event.Directions)
 	}
 	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)
 	spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = slots(opts)

@@ -272,8 +272,12 @@ func (v *conversation) dropKept() {
 func (v *conversation) begin() {
 	c := v.connection
 	side := protocol.Server
+	role := event.RoleServer
 	if v.streams[event.Sent].direction == protocol.FromClient {
-		side = protocol.Client
+		side, role = protocol.Client, event.RoleClient
+	}
+	if c.flow.Role == event.RoleUnknown {
+		c.flow.Role, c.flow.RoleSource = role, event.RoleSourceProtocol
 	}
 	v.parser = v.table.opts.Protocols[v.protocol].New(protocol.Conversation{
 		Side: side, Local: c.flow.Local, Remote: c.flow.Remote, Joined: v.joined, Sink: v,
