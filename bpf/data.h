@@ -10,6 +10,8 @@
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 
+#define HEAD_MAX 2048      /* bytes of a call that are captured even when the ring buffer is crowded */
+#define URGENT_RUN 65536   /* bytes of a run before user space has decided what it wants, that wake it */
 #define IOV_PARTS_MAX 128 /* pieces of memory that the bytes of a call are gathered from */
 
 /* Where the bytes of a call are. */
@@ -188,7 +190,7 @@ static __always_inline bool enters(struct socket_state *s, struct task_struct *t
 	return true;
 }
 
-static __always_inline void tell_data(struct draft *draft, __u32 shard, struct stream *stream)
+static __always_inline void tell_data(struct draft *draft, __u32 shard, struct stream *stream, bool urgent)
 {
 	__u64 size = sizeof(draft->event) + draft->event.captured;
 	void *ring = bpf_map_lookup_elem(&rings, &shard);
@@ -198,9 +200,16 @@ static __always_inline void tell_data(struct draft *draft, __u32 shard, struct s
 	__u64 before = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	draft->event.silent = stream->silent;
 	draft->event.missed = stream->missed;
+	/* Half of the ring buffer is for events and heads: bulk must not cost others theirs. */
+	if (draft->event.captured > HEAD_MAX && before > crowded_bytes) {
+		count(COUNTER_PAYLOAD_RING_FULL);
+		draft->event.captured = HEAD_MAX;
+		draft->event.missing |= MISSING_RING_FULL;
+		size = sizeof(draft->event) + HEAD_MAX;
+	}
 	if (size > sizeof(struct draft))
 		return;
-	if (bpf_ringbuf_output(ring, draft, size, wake_up(before, size))) {
+	if (bpf_ringbuf_output(ring, draft, size, urgent ? BPF_RB_FORCE_WAKEUP : wake_up(before, size))) {
 		/* That bytes passed may still be told. */
 		if (draft->event.captured)
 			count(COUNTER_PAYLOAD_RING_FULL);
@@ -219,7 +228,7 @@ static __always_inline void tell_data(struct draft *draft, __u32 shard, struct s
 
 /* Tells of a call's bytes in as many events as it takes. */
 static __always_inline void tell_call(struct draft *draft, struct gathering *g, __u32 want, __u8 missing, __u32 shard,
-				      struct stream *stream)
+				      struct stream *stream, bool urgent)
 {
 	struct data_event *e = &draft->event;
 
@@ -238,12 +247,12 @@ static __always_inline void tell_call(struct draft *draft, struct gathering *g, 
 		e->captured = g->used;
 		if (!g->used || !want || g->fault || i == PIECES_MAX - 1) {
 			e->missing = g->used < left ? missing ? missing : MISSING_LIMIT : 0;
-			tell_data(draft, shard, stream);
+			tell_data(draft, shard, stream, urgent);
 			return;
 		}
 		e->missing = 0;
 		e->length = e->skipped + g->used;
-		tell_data(draft, shard, stream);
+		tell_data(draft, shard, stream, urgent);
 		e->position += e->length;
 		e->length = left - g->used;
 		e->skipped = 0;
@@ -258,7 +267,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct policy *policy;
 	struct tcp_sock *tp;
 	__u64 begin, now;
-	bool is_unix = false;
+	bool is_unix = false, decided = false, urgent = false;
 
 	if (length <= 0)
 		return;
@@ -288,6 +297,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 			stream->until = policy->until[direction];
 		if (stream->until == UNTIL_NEVER)
 			return;
+		decided = true;
 		limit = policy->limit[direction];
 		run = policy->run;
 	}
@@ -352,6 +362,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		count(COUNTER_PAYLOAD_NO_BUFFER);
 		want = 0;
 	}
+	/* The sooner user space decides about a bulk transfer, the less of it is copied in vain. */
+	urgent = !decided && s->run < URGENT_RUN && s->run + want >= URGENT_RUN;
 	s->run += want;
 	__u32 shard = shard_of(s->flow.cookie);
 	/* In one piece, as most are: without the calls that gathering takes. */
@@ -359,10 +371,10 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	    !bpf_probe_read_user(draft->payload, want, (void *)(g.from.base + skip))) {
 		e->captured = want;
 		e->missing = missing;
-		tell_data(draft, shard, stream);
+		tell_data(draft, shard, stream, urgent);
 		return;
 	}
-	tell_call(draft, &g, want, missing, shard, stream);
+	tell_call(draft, &g, want, missing, shard, stream, urgent);
 }
 
 static __always_inline void on_send(struct sock *sk, int length)

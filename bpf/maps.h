@@ -5,6 +5,7 @@
 /* Set before the programs are loaded; constants to the verifier. */
 const volatile __u32 shard_mask = 0;          /* shards - 1; shards are a power of two */
 const volatile __u32 wakeup_bytes = 0;        /* a ring buffer holding this much wakes its reader */
+const volatile __u32 crowded_bytes = 0;       /* a ring buffer holding more than this takes no large payloads */
 const volatile __u32 excluded_pid = 0;        /* the collector itself; 0: nobody */
 const volatile __u32 rules_count = 0;         /* selection rules in use; 0: everything is observed */
 const volatile __u32 rules_include = 0;       /* at least one of them includes */

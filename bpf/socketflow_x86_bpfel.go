@@ -362,6 +362,7 @@ const (
 	SocketflowProgSockStateAgain      = "sock_state_again"
 	SocketflowProgSocketReceived      = "socket_received"
 	SocketflowProgSocketSent          = "socket_sent"
+	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarPayloadLimit         = "payload_limit"
@@ -481,6 +482,7 @@ type SocketflowMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
+	CrowdedBytes       *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle       *ebpf.VariableSpec `ebpf:"datagram_idle"`
 	ExcludedPid        *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	PayloadLimit       *ebpf.VariableSpec `ebpf:"payload_limit"`
@@ -569,6 +571,7 @@ func (m *SocketflowMaps) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
+	CrowdedBytes       *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle       *ebpf.Variable `ebpf:"datagram_idle"`
 	ExcludedPid        *ebpf.Variable `ebpf:"excluded_pid"`
 	PayloadLimit       *ebpf.Variable `ebpf:"payload_limit"`

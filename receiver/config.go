@@ -101,7 +101,7 @@ type PayloadConfig struct {
 	// CallLimit is how many bytes of one system call are captured: 256 to 1MiB. Default: 256KiB.
 	CallLimit ByteSize `mapstructure:"call_limit"`
 
-	// RunLimit is how many bytes are captured of a run of calls that all go in one direction: 4KiB to 1GiB. Default: 4MiB.
+	// RunLimit is how many bytes are captured of a run of calls that all go in one direction: 4KiB to 1GiB. Default: 64MiB.
 	RunLimit ByteSize `mapstructure:"run_limit"`
 }
 
@@ -201,7 +201,7 @@ func createDefaultConfig() component.Config {
 		AddressAttributes: AddressAttributesBoth,
 		ConnectionSpans:   ConnectionSpansAuto,
 		Protocols:         registry.Names(),
-		Payload:           PayloadConfig{CallLimit: 256 << 10, RunLimit: 4 << 20},
+		Payload:           PayloadConfig{CallLimit: 256 << 10, RunLimit: 64 << 20},
 		RingBuffer:        RingBufferConfig{Size: defaultRingBuffer},
 		PollInterval:      100 * time.Millisecond,
 		UDPIdleTimeout:    time.Minute,

@@ -119,7 +119,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 
 // unrecognisedRun bounds what is captured of a run of calls before the protocol is known: so much of a bulk transfer is
 // copied until the kernel has been told to leave it alone.
-const unrecognisedRun = 256 << 10
+const unrecognisedRun = 1 << 20
 
 // shutdown ends the events, reads out what was written, and hands it over.
 func (w *watch) shutdown(ctx context.Context) error {

@@ -186,6 +186,17 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 // Where the ring buffer is far too small, what is lost is counted to the byte, and the spans that remain are right.
 func TestLostDataIsCounted(t *testing.T) {
 	needPrivilege(t)
+	const attempts = 5 // all of this host share the ring buffer: the opening of a connection may be lost, and it with it
+	for attempt := 1; ; attempt++ {
+		if loseData(t) {
+			return
+		}
+		require.Less(t, attempt, attempts, "other processes leave no room for the opening of a connection")
+	}
+}
+
+// loseData returns false if more than data was lost.
+func loseData(t *testing.T) bool {
 	const count = 20_000
 	run := requestsOf(t, "-n", strconv.Itoa(count), "-connections", "8")
 	l := newLedger(count)
@@ -206,22 +217,25 @@ func TestLostDataIsCounted(t *testing.T) {
 	})
 	require.NoError(t, run.Continue())
 	end(t, run)
-	var captured, lost, strays int64
-	account := func() bool {
+	var captured, lost, skipped int64
+	for deadline := time.Now().Add(5 * time.Second); captured+lost+skipped < int64(2*did.Bytes) && time.Now().Before(deadline); time.Sleep(pause) {
 		captured, lost = o.metric(t, "payload_bytes", "result", "captured"), o.metric(t, "payload_bytes", "result", "lost")
-		strays = o.metric(t, "data_strays")
-		return captured+lost == int64(2*did.Bytes)
+		skipped = o.metric(t, "payload_bytes", "result", "skipped") // once the parser has given up
 	}
-	for deadline := time.Now().Add(5 * time.Second); !account() && time.Now().Before(deadline); {
-		time.Sleep(pause)
+	t.Logf("of %d bytes %d were captured, %d lost, %d skipped; %v spans of %d requests, captures %v; %d troubles; %d events lost, %d without payload",
+		2*did.Bytes, captured, lost, skipped, l.spans, count, l.captures, o.metric(t, "protocol_troubles"),
+		o.metric(t, "kernel_events_lost", "kind", "data"), o.metric(t, "payload_missing", "cause", "ring_full"))
+	for _, kind := range kernelEvents {
+		if o.metric(t, "kernel_events_lost", "kind", kind) > 0 {
+			o.shutdown(t)
+			return false
+		}
 	}
-	t.Logf("of %d bytes %d were captured, %d lost; %v spans of %d requests, captures %v; troubles %d; %d events lost, %d without payload, %d strays",
-		2*did.Bytes, captured, lost, l.spans, count, l.captures, o.metric(t, "protocol_troubles"),
-		o.metric(t, "kernel_events_lost"), o.metric(t, "payload_missing", "cause", "ring_full"), strays)
-	assert.Equal(t, int64(2*did.Bytes), captured+lost, "every byte was captured, or is counted as lost")
-	assert.Positive(t, lost)
 	o.shutdown(t)
+	assert.Equal(t, int64(2*did.Bytes), captured+lost+skipped, "every byte was captured, or is counted as lost")
+	assert.Positive(t, lost)
 	assert.Positive(t, l.spans[client])
 	assert.Positive(t, l.spans[server])
 	assert.Empty(t, l.wrong)
+	return true
 }

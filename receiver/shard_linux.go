@@ -216,6 +216,7 @@ func (s *snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
 	s.conversationsRecognised += stats.Recognised.Load()
 	s.conversationsUnrecognised += stats.Unrecognised.Load()
 	s.payloadCaptured += stats.Payload.Load()
+	s.payloadSkipped += stats.Skipped.Load()
 	s.payloadTruncated += stats.Truncated.Load()
 	s.payloadLost += stats.Lost.Load()
 	s.payloadOverlapping += stats.Overlapping.Load()

@@ -47,6 +47,7 @@ type snapshot struct {
 	conversationsRecognised   uint64                    // conversations
 	conversationsUnrecognised uint64                    // conversations
 	payloadCaptured           uint64                    // payload_bytes
+	payloadSkipped            uint64                    // payload_bytes
 	payloadTruncated          uint64                    // payload_bytes
 	payloadLost               uint64                    // payload_bytes
 	payloadOverlapping        uint64                    // payload_bytes
@@ -172,6 +173,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		}},
 		{m.SocketflowPayloadBytes, func(s *snapshot, tell tell) {
 			tell(int64(s.payloadCaptured), byResult("captured"))
+			tell(int64(s.payloadSkipped), byResult("skipped"))
 			tell(int64(s.payloadTruncated), byResult("truncated"))
 			tell(int64(s.payloadLost), byResult("lost"))
 			tell(int64(s.payloadOverlapping), byResult("overlapping"))

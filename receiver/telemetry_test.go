@@ -60,7 +60,7 @@ func TestTelemetry(t *testing.T) {
 		troubles:                  [protocol.Troubles]uint64{27, 28, 29, 30, 31},
 		conversationsRecognised:   32,
 		conversationsUnrecognised: 33,
-		payloadCaptured:           34, payloadTruncated: 35, payloadLost: 36, payloadOverlapping: 37,
+		payloadCaptured:           34, payloadSkipped: 42, payloadTruncated: 35, payloadLost: 36, payloadOverlapping: 37,
 		callsRingFull: 38, callsNoBuffer: 39, callsFault: 40, dataStrays: 41,
 		refusedLogs: 16, refusedSpans: 17, missed: 18,
 		described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25},
@@ -133,7 +133,7 @@ func TestTelemetry(t *testing.T) {
 		"payload_bytes": {
 			metadatatest.AssertEqualSocketflowPayloadBytes,
 			points{
-				point(34, "result", "captured"), point(35, "result", "truncated"), point(36, "result", "lost"),
+				point(34, "result", "captured"), point(42, "result", "skipped"), point(35, "result", "truncated"), point(36, "result", "lost"),
 				point(37, "result", "overlapping"),
 			},
 		},

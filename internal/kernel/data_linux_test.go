@@ -51,18 +51,25 @@ const (
 	atServer
 )
 
-// newWire connects; what is written to one end can be read at the other.
-func newWire(t *testing.T) *wire {
+// openForTest attaches the programs, until the end of the test.
+func openForTest(t *testing.T) *Capture {
 	t.Helper()
 	needPrivilege(t)
 	capture, err := Open(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
+		DatagramIdle: time.Nanosecond,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{t: t, capture: capture}
 	t.Cleanup(func() { must(t, capture.Close()) })
+	return capture
+}
+
+// newWire connects; what is written to one end can be read at the other.
+func newWire(t *testing.T, capture *Capture) *wire {
+	t.Helper()
+	w := &wire{t: t, capture: capture}
 	w.client, w.server = connect(t)
 	w.identify()
 	return w
@@ -232,6 +239,7 @@ func (w *wire) expect(end int, d event.Direction, want ...transfer) {
 // TestDataOfEveryCall: whatever call transfers bytes, what is told is what was transferred.
 func TestDataOfEveryCall(t *testing.T) {
 	const text = "what is sent"
+	capture := openForTest(t)
 	parts := func() [][]byte { return [][]byte{[]byte("what "), nil, []byte("is"), []byte(" sent")} }
 	for name, do := range map[string]struct {
 		calls    func(w *wire)
@@ -428,7 +436,7 @@ func TestDataOfEveryCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			w := newWire(t)
+			w := newWire(t, capture)
 			do.calls(w)
 			w.listen()
 			w.expect(atClient, event.Sent, do.sent...)
@@ -459,7 +467,7 @@ func pipe(t *testing.T) (r, w int) {
 
 // TestPositionsFindWhatIsNotTold: a splice from a socket passes the hooks by; the position of what follows tells.
 func TestPositionsFindWhatIsNotTold(t *testing.T) {
-	w := newWire(t)
+	w := newWire(t, openForTest(t))
 	w.send([]byte("told, hidden, told"))
 	w.receive(4)
 	_, p := pipe(t)
@@ -479,7 +487,7 @@ func TestPositionsFindWhatIsNotTold(t *testing.T) {
 
 // TestAFINIsNoByte: the call that takes the last bytes takes the FIN behind them, too.
 func TestAFINIsNoByte(t *testing.T) {
-	w := newWire(t)
+	w := newWire(t, openForTest(t))
 	w.send([]byte("the end"))
 	must(t, unix.Shutdown(w.client, unix.SHUT_WR))
 	w.receive(4)
@@ -500,7 +508,7 @@ func TestAFINIsNoByte(t *testing.T) {
 
 // TestWants: what user space does not want is not told, and its last transfer is.
 func TestWants(t *testing.T) {
-	w := newWire(t)
+	w := newWire(t, openForTest(t))
 	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Run: 1000}
 	want.Until[event.Sent] = 24
 	w.capture.Want(w.cookies[atClient], want)

@@ -59,6 +59,7 @@ type carried struct {
 
 func TestDatagrams(t *testing.T) {
 	nobody := netip.AddrPort{}
+	capture := openForTest(t)
 	for name, do := range map[string]func(a, b *pigeon) []carried{
 		"sendto, recvfrom, both ways": func(a, b *pigeon) []carried {
 			a.sendTo(b, 100)
@@ -142,14 +143,8 @@ func TestDatagrams(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			needPrivilege(t)
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			capture, err := Open(Options{
-				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, DatagramIdle: time.Nanosecond,
-			})
-			must(t, err)
-			defer func() { must(t, capture.Close()) }()
 			a, b := newPigeon(t), newPigeon(t)
 			want := do(a, b)
 			must(t, capture.Datagrams(t.Context()))

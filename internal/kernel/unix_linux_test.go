@@ -39,6 +39,7 @@ func socketpair(t *testing.T, _ string) (a, b int) {
 }
 
 func TestUnixSockets(t *testing.T) {
+	capture := openForTest(t)
 	file := filepath.Join(t.TempDir(), "socket")
 	for name, test := range map[string]struct {
 		path           string
@@ -57,7 +58,7 @@ func TestUnixSockets(t *testing.T) {
 		"without names": {"", socketpair, event.Unix{}, event.Unix{}, [2]event.Role{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWire(t)
+			w := &wire{t: t, capture: capture}
 			w.client, w.server = test.connect(t, test.path)
 			w.identify()
 			w.send([]byte("request"))
@@ -98,8 +99,7 @@ func TestUnixSockets(t *testing.T) {
 func TestOlderUnixSocketsAreKnown(t *testing.T) {
 	needPrivilege(t)
 	client, server := socketpair(t, "")
-	w := newWire(t)
-	w.client, w.server = client, server
+	w := &wire{t: t, capture: openForTest(t), client: client, server: server}
 	must(t, w.capture.Existing(t.Context()))
 	w.send([]byte("late"))
 	w.receive(4)

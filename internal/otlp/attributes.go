@@ -15,9 +15,9 @@ import (
 type facts uint32
 
 const (
-	hasRemoteAddress facts = 1 << iota
+	hasRemoteAddress facts = 1 << iota // or a name
 	hasRemotePort
-	hasLocalAddress
+	hasLocalAddress // or a name
 	hasLocalPort
 	isIPv4
 	isIPv6
@@ -35,6 +35,11 @@ const (
 	hasServerPort
 	hasProtocol
 	hasVersion
+	isTCP
+	isUDP
+	isUnix
+	overIP // the ends have addresses and ports, not names
+	hasPeerPID
 )
 
 func (f *facts) add(fact facts, holds bool) {
@@ -78,7 +83,9 @@ var attributes = [...]attribute{
 	{serverPort, stable, hasLocalPort | isServer, putLocalPort},
 	{clientAddress, stable, hasRemoteAddress | isServer, putRemoteAddress},
 	{clientPort, stable, hasRemotePort | isServer, putRemotePort},
-	{networkTransport, stable, 0, text("tcp")},
+	{networkTransport, stable, isTCP, text("tcp")},
+	{networkTransport, stable, isUDP, text("udp")},
+	{networkTransport, stable, isUnix, text("unix")},
 	{networkType, stable, isIPv4, text("ipv4")},
 	{networkType, stable, isIPv6, text("ipv6")},
 	{networkProtocolName, stable, hasProtocol, putProtocol},
@@ -86,10 +93,10 @@ var attributes = [...]attribute{
 
 	{netSockPeerAddr, net, hasRemoteAddress, putRemoteAddress},
 	{netSockPeerPort, net, hasRemotePort, putRemotePort},
-	{netPeerIP, net, hasRemoteAddress, putRemoteAddress},
+	{netPeerIP, net, hasRemoteAddress | overIP, putRemoteAddress},
 	{netSockHostAddr, net, hasLocalAddress, putLocalAddress},
 	{netSockHostPort, net, hasLocalPort, putLocalPort},
-	{netHostIP, net, hasLocalAddress, putLocalAddress},
+	{netHostIP, net, hasLocalAddress | overIP, putLocalAddress},
 	{netPeerName, net, hasServer | isClient, putServer},
 	{netPeerPort, net, hasServerPort | isClient, putServerPort},
 	{netPeerName, net, hasRemoteAddress, putRemoteAddress},
@@ -98,9 +105,12 @@ var attributes = [...]attribute{
 	{netHostPort, net, hasServerPort | isServer, putServerPort},
 	{netHostName, net, hasLocalAddress | isServer, putLocalAddress},
 	{netHostPort, net, hasLocalPort | isServer, putLocalPort},
-	{netTransport, net, 0, text("ip_tcp")},
+	{netTransport, net, isTCP, text("ip_tcp")},
+	{netTransport, net, isUDP, text("ip_udp")},
+	{netTransport, net, isUnix, text("unix")},
 	{netSockFamily, net, isIPv4, text("inet")},
 	{netSockFamily, net, isIPv6, text("inet6")},
+	{netSockFamily, net, isUnix, text("unix")},
 	{netProtocolName, net, hasProtocol, putProtocol},
 	{netProtocolVersion, net, hasVersion, putVersion},
 
@@ -114,6 +124,7 @@ var attributes = [...]attribute{
 		v.SetStr(nameOf(addressSourceNames[:], r.connection.AddressSource))
 	}},
 	{netNS, always, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
+	{peerPID, always, hasPeerPID, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) }},
 
 	{errorType, always, hasError, func(v pcommon.Value, r *report) { v.SetStr(r.err.name) }},
 	{duration, always, hasEnded, func(v pcommon.Value, r *report) {
@@ -125,17 +136,15 @@ var attributes = [...]attribute{
 	{bytesReceived, always, wasEstablished, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.BytesReceived))
 	}},
-	{segmentsSent, always, wasEstablished, func(v pcommon.Value, r *report) {
-		v.SetInt(int64(r.connection.Stats.SegmentsSent))
-	}},
-	{segmentsReceived, always, wasEstablished, func(v pcommon.Value, r *report) {
-		v.SetInt(int64(r.connection.Stats.SegmentsReceived))
-	}},
-	{tcpRTT, always, wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
+	{segmentsSent, always, isTCP | wasEstablished, putSegmentsSent},
+	{segmentsReceived, always, isTCP | wasEstablished, putSegmentsReceived},
+	{datagramsSent, always, isUDP | wasEstablished, putSegmentsSent},
+	{datagramsReceived, always, isUDP | wasEstablished, putSegmentsReceived},
+	{tcpRTT, always, isTCP | wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
 		v.SetDouble(float64(r.connection.Stats.RTT) / 1e6)
 	}},
 	// An attempt has these too: the SYNs that nobody answered.
-	{tcpRetransmits, always, hasEnded, func(v pcommon.Value, r *report) {
+	{tcpRetransmits, always, isTCP | hasEnded, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.Retransmits))
 	}},
 	{endHow, always, hasEnded | hasWay, func(v pcommon.Value, r *report) {
@@ -160,12 +169,20 @@ func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Se
 func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }
 func putVersion(v pcommon.Value, r *report)       { v.SetStr(r.exchange.Version) }
 
+// The segments of a UDP flow are its datagrams.
+func putSegmentsSent(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Stats.SegmentsSent)) }
+func putSegmentsReceived(v pcommon.Value, r *report) {
+	v.SetInt(int64(r.connection.Stats.SegmentsReceived))
+}
+
 var (
 	roleSourceNames = [...]string{
 		event.RoleSourceUnknown:  "unknown",
 		event.RoleSourceConnect:  "connect",
 		event.RoleSourceAccept:   "accept",
 		event.RoleSourceListener: "listener",
+		event.RoleSourceFirst:    "first",
+		event.RoleSourceProtocol: "protocol",
 	}
 	addressSourceNames = [...]string{
 		socket.AddressSourceUnknown: "unknown",
@@ -190,6 +207,7 @@ var (
 		socket.WayTimeout:  "timeout",
 		socket.WayError:    "error",
 		socket.WayCanceled: "canceled",
+		socket.WayIdle:     "idle",
 	}
 	sideNames = [...]string{
 		socket.SideUnknown: "unknown",
@@ -207,10 +225,13 @@ func nameOf[T ~uint8](names []string, value T) string {
 	return "unknown"
 }
 
-// entry is a value's row of a table whose first row is for the unknown.
-func entry[T any, V ~uint8](rows []T, value V) T {
+// row is a value's row of a table whose first row is for the unknown.
+func row[T any, V ~uint8](rows []T, value V) *T {
 	if int(value) < len(rows) {
-		return rows[value]
+		return &rows[value]
 	}
-	return rows[0]
+	return &rows[0]
 }
+
+// entry is what is in a value's row.
+func entry[T any, V ~uint8](rows []T, value V) T { return *row(rows, value) }

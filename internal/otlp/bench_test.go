@@ -89,10 +89,19 @@ func BenchmarkExchange(b *testing.B) {
 	for _, c := range [...]struct {
 		name      string
 		addresses AddressAttributes
-	}{{"both", AddressBoth}, {"stable", AddressStable}, {"net", AddressNet}} {
+		change    func(*socket.Connection)
+	}{
+		{"both", AddressBoth, func(*socket.Connection) {}},
+		{"stable", AddressStable, func(*socket.Connection) {}},
+		{"net", AddressNet, func(*socket.Connection) {}},
+		{"unix", AddressBoth, overUnix("", "/run/docker.sock", 812)},
+	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			builder, batch := NewBuilder(Options{Traces: true, Addresses: c.addresses}), benchmarkBatch(socket.End{})
+			for i := range batch {
+				c.change(&batch[i])
+			}
 			x := request()
 			for i := 0; b.Loop(); i++ {
 				connection := &batch[i%len(batch)]

@@ -116,7 +116,7 @@ func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 
 func (b *Builder) tell(c *socket.Connection, h *happening) {
 	spanned := b.hasSpan(c, h)
-	needsSpan := spanned && h.span != ""
+	needsSpan := spanned && h.span != nil
 	if !b.options.Logs && !needsSpan {
 		return
 	}
@@ -180,7 +180,7 @@ func (b *Builder) addSpan(r *report, h *happening) ptrace.Span {
 	b.spans++
 	span.SetTraceID(b.identity.traceID(c.ID))
 	span.SetSpanID(b.identity.spanID(c.ID))
-	span.SetName(h.span)
+	span.SetName(h.span(r.medium))
 	span.SetKind(entry(kinds[:], c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(c.StartedAt))
 	span.SetEndTimestamp(pcommon.Timestamp(r.endedAt()))

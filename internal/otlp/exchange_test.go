@@ -71,6 +71,22 @@ var call = exchange(protocol.Client, "200", func(m *http.Message) {
 	m.ResponseHeader([]byte("grpc-status"), []byte("14"))
 })
 
+// local is a request to a server on the same host, as programs make it over a Unix socket; nameless names no server.
+func local(side protocol.Side) *protocol.Exchange {
+	return exchange(side, "200", func(m *http.Message) {
+		m.SetMethod([]byte("GET"))
+		m.SetTarget([]byte("/v1.41/info"))
+		m.SetVersion("1.1")
+		m.RequestHeader([]byte("host"), []byte("localhost"))
+	})
+}
+
+var nameless = exchange(protocol.Server, "204", func(m *http.Message) {
+	m.SetMethod([]byte("PUT"))
+	m.SetTarget([]byte("/boot-source"))
+	m.SetVersion("1.0")
+})
+
 // tellExchange tells the next exchange of a connection.
 func tellExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
 	c.Exchanges++

@@ -16,7 +16,8 @@ const (
 	k8sPodUID             = "k8s.pod.uid"
 )
 
-// Addresses as the current conventions name them. Addresses are IP addresses as text, ports are numbers.
+// Addresses as the current conventions name them. Addresses are IP addresses as text, or names of Unix sockets where those
+// have one; ports are numbers.
 const (
 	networkPeerAddress  = "network.peer.address" // remote end of the socket
 	networkPeerPort     = "network.peer.port"
@@ -26,8 +27,8 @@ const (
 	serverPort          = "server.port"
 	clientAddress       = "client.address" // the end that connects; told by the server only
 	clientPort          = "client.port"
-	networkTransport    = "network.transport" // "tcp"
-	networkType         = "network.type"      // "ipv4", "ipv6"
+	networkTransport    = "network.transport" // "tcp", "udp", "unix"
+	networkType         = "network.type"      // "ipv4", "ipv6"; absent elsewhere
 
 	networkProtocolName    = "network.protocol.name" // "http"; of exchanges only
 	networkProtocolVersion = "network.protocol.version"
@@ -46,8 +47,8 @@ const (
 	netPeerPort     = "net.peer.port"
 	netHostName     = "net.host.name" // logical local end; told by the server only
 	netHostPort     = "net.host.port"
-	netTransport    = "net.transport"   // "ip_tcp"
-	netSockFamily   = "net.sock.family" // "inet", "inet6"
+	netTransport    = "net.transport"   // "ip_tcp", "ip_udp", "unix"
+	netSockFamily   = "net.sock.family" // "inet", "inet6", "unix"
 
 	netProtocolName    = "net.protocol.name" // of exchanges only
 	netProtocolVersion = "net.protocol.version"
@@ -57,24 +58,27 @@ const (
 const (
 	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same on everything that is told of a connection
 	role          = "socketflow.role"           // "client", "server"; absent if not known. An exchange's is its span's kind
-	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "unknown"
+	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "first", "protocol", "unknown"
 	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
 	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
 	netNS         = "socketflow.netns"          // inode of the network namespace
+	peerPID       = "socketflow.peer.pid"       // Unix: who had the other end when it was connected, or listened; initial pid namespace
 )
 
 // How a connection went. Counts are those of the whole connection.
 const (
-	errorType        = "error.type"          // errno name; "canceled": the program gave up; "_OTHER": cause not known; or the protocol's
-	duration         = "socketflow.duration" // seconds, from what is called the start to the end
-	bytesSent        = "socketflow.bytes.sent"
-	bytesReceived    = "socketflow.bytes.received"
-	segmentsSent     = "socketflow.segments.sent"
-	segmentsReceived = "socketflow.segments.received"
-	tcpRTT           = "socketflow.tcp.rtt"         // seconds, smoothed, as last measured
-	tcpRetransmits   = "socketflow.tcp.retransmits" // segments sent again
-	endHow           = "socketflow.end.how"         // "fin", "rst", "timeout", "error", "canceled"
-	endBy            = "socketflow.end.by"          // "local", "remote": who sent the first FIN, or the RST
+	errorType         = "error.type"          // errno name; "canceled": the program gave up; "_OTHER": cause not known; or the protocol's
+	duration          = "socketflow.duration" // seconds, from what is called the start to the end
+	bytesSent         = "socketflow.bytes.sent"
+	bytesReceived     = "socketflow.bytes.received"
+	segmentsSent      = "socketflow.segments.sent"
+	segmentsReceived  = "socketflow.segments.received" // TCP
+	datagramsSent     = "socketflow.datagrams.sent"
+	datagramsReceived = "socketflow.datagrams.received" // UDP
+	tcpRTT            = "socketflow.tcp.rtt"            // seconds, smoothed, as last measured
+	tcpRetransmits    = "socketflow.tcp.retransmits"    // segments sent again
+	endHow            = "socketflow.end.how"            // "fin", "rst", "timeout", "error", "canceled", "idle"
+	endBy             = "socketflow.end.by"             // "local", "remote": who sent the first FIN, or the RST; Unix: who closed
 )
 
 // Event names of log records.
@@ -86,6 +90,10 @@ const (
 
 // Span names: low in cardinality, so without an address.
 const (
-	spanConnection = "tcp.connection" // a connection from beginning to end
-	spanConnect    = "tcp.connect"    // an attempt that did not become one
+	spanTCPConnection  = "tcp.connection" // a connection from beginning to end
+	spanTCPConnect     = "tcp.connect"    // an attempt that did not become one
+	spanUnixConnection = "unix.connection"
+	spanUnixConnect    = "unix.connect"
+	spanUDPFlow        = "udp.flow" // between a socket and one remote address, from the first datagram until it was idle
+	spanUDPConnect     = "udp.connect"
 )

@@ -14,8 +14,8 @@ import (
 // happening is a thing that is told of a connection.
 type happening struct {
 	event    string
-	span     string // "" if there is none to make yet
-	facts    facts  // that follow from it
+	span     func(*medium) string // its name; nil if there is none to make yet
+	facts    facts                // that follow from it
 	err      func(*socket.Connection) errno
 	sentence func([]byte, *report) []byte
 }
@@ -24,12 +24,12 @@ type happening struct {
 var (
 	opening = happening{event: eventOpen, facts: ofConnection, sentence: appendOpened}
 	closing = happening{
-		event: eventClose, span: spanConnection, facts: ofConnection | hasEnded | wasEstablished,
-		err: errorOfClosing, sentence: appendClosed,
+		event: eventClose, span: func(m *medium) string { return m.span },
+		facts: ofConnection | hasEnded | wasEstablished, err: errorOfClosing, sentence: appendClosed,
 	}
 	failure = happening{
-		event: eventFail, span: spanConnect, facts: ofConnection | hasEnded,
-		err: errorOfFailure, sentence: appendFailed,
+		event: eventFail, span: func(m *medium) string { return m.attempt },
+		facts: ofConnection | hasEnded, err: errorOfFailure, sentence: appendFailed,
 	}
 	exchanging = happening{}
 )
@@ -38,11 +38,12 @@ var (
 type report struct {
 	connection    *socket.Connection
 	exchange      *protocol.Exchange // nil: it is the connection that is told
+	medium        *medium
 	group         *group
 	facts         facts
 	err           errno
 	id            string
-	local, remote string // the addresses, "" where not known
+	local, remote string // the addresses, or names; "" where not known
 	capture       string
 	interned      *interned
 }
@@ -57,26 +58,37 @@ var kinds = [...]ptrace.SpanKind{
 
 // read fills the report with a connection.
 func (r *report) read(c *socket.Connection, h *happening, texts *addressTexts) {
+	m := row(media[:], c.Transport)
 	*r = report{
-		connection: c, facts: h.facts | entry(factsOfRole[:], c.Role), capture: nameOf(captureNames[:], c.Capture),
+		connection: c, medium: m, facts: h.facts | m.facts | entry(factsOfRole[:], c.Role),
+		capture: nameOf(captureNames[:], c.Capture),
 	}
-	r.remote = r.readAddress(c.Remote.Addr(), texts)
-	r.local = r.readAddress(c.Local.Addr(), texts)
+	if m.facts&overIP != 0 {
+		r.remote = r.readAddress(c.Remote.Addr(), texts)
+		r.local = r.readAddress(c.Local.Addr(), texts)
+		r.facts.add(hasRemotePort, c.Remote.Port() != 0)
+		r.facts.add(hasLocalPort, c.Local.Port() != 0)
+	} else if c.Unix != nil {
+		r.remote, r.local = c.Unix.Remote, c.Unix.Local
+		r.facts.add(hasPeerPID, c.Unix.PeerPID != 0)
+	}
 	if h.err != nil {
 		r.err = h.err(c)
 	}
 	r.facts.add(hasRemoteAddress, r.remote != "")
-	r.facts.add(hasRemotePort, c.Remote.Port() != 0)
 	r.facts.add(hasLocalAddress, r.local != "")
-	r.facts.add(hasLocalPort, c.Local.Port() != 0)
 	r.facts.add(hasNetNS, c.NetNS != 0)
 	if h.facts&hasEnded != 0 {
 		r.facts.add(hasRTT, c.Stats.RTT != 0)
-		r.facts.add(hasWay, c.End.Way != socket.WayUnknown)
+		r.facts.add(hasWay, c.End.Way != socket.WayUnknown && (m.facts&isTCP != 0 || !isSegment(c.End.Way)))
 		r.facts.add(hasSide, c.End.By != socket.SideUnknown)
 	}
 	r.facts.add(hasError, r.err.name != "")
 }
+
+// isSegment: only TCP has such segments. Elsewhere a connection that was closed or reset ends like that, and who did it and
+// with which error is all there is to tell.
+func isSegment(w socket.Way) bool { return w == socket.WayFIN || w == socket.WayRST }
 
 // readExchange fills the report with an exchange on the connection that it was filled with.
 func (r *report) readExchange(x *protocol.Exchange) {

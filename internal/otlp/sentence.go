@@ -15,34 +15,18 @@ import (
 
 // wording is how a connection is put, by the side it is told from.
 type wording struct {
-	opened, had, failed string
-	arrow               string // between the two ends
-	remoteFirst         bool   // the one who connects stands left of the arrow
+	failed      string
+	arrow       string // between two addresses
+	remoteFirst bool   // the one who connects stands left of the arrow
+	own, peer   string // before the names of the ends; "": the name of this side goes without saying
 }
 
 var wordings = [...]wording{
-	event.RoleUnknown: {
-		opened: " has a TCP connection ", had: " already had a TCP connection ", failed: " failed to connect to ",
-		arrow: " <-> ",
-	},
-	event.RoleClient: {
-		opened: " opened a TCP connection ", had: " already had a TCP connection ", failed: " failed to connect to ",
-		arrow: " -> ",
-	},
+	event.RoleUnknown: {failed: " failed to connect to ", arrow: " <-> ", own: " on ", peer: " with "},
+	event.RoleClient:  {failed: " failed to connect to ", arrow: " -> ", peer: " to "},
 	event.RoleServer: {
-		opened: " accepted a TCP connection ", had: " already had a TCP connection ",
-		failed: " failed to accept a connection from ",
-		arrow:  " -> ", remoteFirst: true,
+		failed: " failed to accept a connection from ", arrow: " -> ", remoteFirst: true, own: " on ", peer: " from ",
 	},
-}
-
-var endings = [ways][sides]string{
-	socket.WayUnknown:  {"end not seen", "ended by this side", "ended by peer"},
-	socket.WayFIN:      {"FIN", "FIN by this side", "FIN by peer"},
-	socket.WayRST:      {"RST", "RST by this side", "RST by peer"},
-	socket.WayTimeout:  {"timed out", "timed out", "timed out"},
-	socket.WayError:    {"error", "error", "error"},
-	socket.WayCanceled: {"canceled", "canceled", "canceled"},
 }
 
 // subject names a process in a sentence.
@@ -62,23 +46,23 @@ func subject(p *process.Info) string {
 
 // appendOpened: "curl (pid 4242) opened a TCP connection 127.0.0.1:40000 -> 127.0.0.1:80".
 func appendOpened(text []byte, r *report) []byte {
-	w := entry(wordings[:], r.connection.Role)
+	w := row(wordings[:], r.connection.Role)
 	text = append(text, r.group.subject...)
 	if r.connection.Capture == socket.CaptureJoinedMidstream {
-		text = append(text, w.had...)
+		text = append(append(text, " already had a "...), r.medium.name...)
 	} else {
-		text = append(text, w.opened...)
+		text = append(text, entry(r.medium.opened[:], r.connection.Role)...)
 	}
-	return appendEnds(text, r, &w)
+	return r.medium.appendEnds(text, r, w)
 }
 
 // appendClosed: "curl (pid 4242): TCP connection 127.0.0.1:40000 -> 127.0.0.1:80 closed after 1.53s: 1.2 kB sent,
 // 4.5 MB received, FIN by peer".
 func appendClosed(text []byte, r *report) []byte {
-	w := entry(wordings[:], r.connection.Role)
+	w := row(wordings[:], r.connection.Role)
 	text = append(text, r.group.subject...)
-	text = append(text, ": TCP connection "...)
-	text = appendEnds(text, r, &w)
+	text = append(append(text, ": "...), r.medium.name...)
+	text = r.medium.appendEnds(text, r, w)
 	text = append(text, " closed after "...)
 	if r.connection.Capture == socket.CaptureJoinedMidstream {
 		text = append(text, "at least "...)
@@ -89,7 +73,7 @@ func appendClosed(text []byte, r *report) []byte {
 	text = append(text, " sent, "...)
 	text = appendBytes(text, r.connection.Stats.BytesReceived)
 	text = append(text, " received, "...)
-	bySide := entry(endings[:], r.connection.End.Way)
+	bySide := row(r.medium.endings[:], r.connection.End.Way)
 	text = append(text, entry(bySide[:], r.connection.End.By)...)
 	if r.connection.End.Way == socket.WayError {
 		text = appendError(append(text, ": "...), r.err)
@@ -99,7 +83,7 @@ func appendClosed(text []byte, r *report) []byte {
 
 // appendFailed: "curl (pid 4242) failed to connect to 10.0.0.1:443: ECONNREFUSED (connection refused)".
 func appendFailed(text []byte, r *report) []byte {
-	w := entry(wordings[:], r.connection.Role)
+	w := row(wordings[:], r.connection.Role)
 	text = append(text, r.group.subject...)
 	text = append(text, w.failed...)
 	text = appendEnd(text, r.connection.Remote, r.remote)
@@ -114,26 +98,15 @@ func appendError(text []byte, e errno) []byte {
 	return append(text, ')')
 }
 
-func appendEnds(text []byte, r *report, w *wording) []byte {
-	if w.remoteFirst {
-		text = appendEnd(text, r.connection.Remote, r.remote)
-		text = append(text, w.arrow...)
-		return appendEnd(text, r.connection.Local, r.local)
-	}
-	text = appendEnd(text, r.connection.Local, r.local)
-	text = append(text, w.arrow...)
-	return appendEnd(text, r.connection.Remote, r.remote)
-}
-
-// appendEnd writes address:port; address is end's, as text, "" if it is not known.
+// appendEnd writes address:port, or a name; address is end's, as text, "" if it is not known.
 func appendEnd(text []byte, end netip.AddrPort, address string) []byte {
 	switch {
 	case address == "":
 		return append(text, "(unknown)"...)
-	case end.Addr().Is4():
-		text = append(text, address...)
-	default:
+	case end.Addr().Is6():
 		text = append(append(append(text, '['), address...), ']')
+	default:
+		text = append(text, address...)
 	}
 	if end.Port() == 0 {
 		return text

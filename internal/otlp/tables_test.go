@@ -61,17 +61,25 @@ func TestNamesAreThoseOfTheSemanticConventions(t *testing.T) {
 }
 
 func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
-	for got, want := range map[string]otel.KeyValue{
-		"tcp":      semconv.NetworkTransportTCP,
-		"ipv4":     semconv.NetworkTypeIPv4,
-		"ipv6":     semconv.NetworkTypeIPv6,
-		"ip_tcp":   semconv120.NetTransportTCP,
-		"inet":     semconv120.NetSockFamilyInet,
-		"inet6":    semconv120.NetSockFamilyInet6,
-		otherError: semconv.ErrorTypeOther,
+	for _, pair := range [...]struct {
+		got  string
+		want otel.KeyValue
+	}{
+		{"tcp", semconv.NetworkTransportTCP},
+		{"udp", semconv.NetworkTransportUDP},
+		{"unix", semconv.NetworkTransportUnix},
+		{"ipv4", semconv.NetworkTypeIPv4},
+		{"ipv6", semconv.NetworkTypeIPv6},
+		{"ip_tcp", semconv120.NetTransportTCP},
+		{"ip_udp", semconv120.NetTransportUDP},
+		{"unix", semconv112.NetTransportUnix}, // the later ones know "other" only
+		{"inet", semconv120.NetSockFamilyInet},
+		{"inet6", semconv120.NetSockFamilyInet6},
+		{"unix", semconv120.NetSockFamilyUnix},
+		{otherError, semconv.ErrorTypeOther},
 	} {
-		if got != want.Value.AsString() {
-			t.Errorf("%s is %s", got, want.Value.AsString())
+		if pair.got != pair.want.Value.AsString() {
+			t.Errorf("%s is %s", pair.got, pair.want.Value.AsString())
 		}
 	}
 }
@@ -99,7 +107,7 @@ func TestNamesOfExchangesAreThoseOfTheSemanticConventions(t *testing.T) {
 }
 
 // everything that can be known.
-const everything = hasVersion<<1 - 1
+const everything = hasPeerPID<<1 - 1
 
 func TestNoSetOfFactsWritesAKeyTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
@@ -140,8 +148,8 @@ func TestBothFamiliesAreTheStableAndTheNetOnes(t *testing.T) {
 }
 
 func TestAValueWithoutANameIsUnknown(t *testing.T) {
-	c := connect(ended(socket.WayCanceled+1, socket.SideRemote+1, 0))
-	c.RoleSource, c.AddressSource, c.Capture, c.Role = 99, 99, 99, 99
+	c := connect(ended(ways, sides, 0))
+	c.RoleSource, c.AddressSource, c.Capture, c.Role, c.Transport = 99, 99, 99, 99, 99
 	b := newBuilder(Options{})
 	b.Opened(c)
 	b.Closed(c)
@@ -178,6 +186,7 @@ func TestErrorsOfEndings(t *testing.T) {
 		},
 		{"error", socket.End{Way: socket.WayError}, 0, "_OTHER", "_OTHER"},
 		{"error without a name", socket.End{Way: socket.WayError}, notInTheTable, "4095", "4095"},
+		{"idle", socket.End{Way: socket.WayIdle}, 0, "", "_OTHER"},
 		{"given up", socket.End{Way: socket.WayCanceled, By: socket.SideLocal}, 0, "", "canceled"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

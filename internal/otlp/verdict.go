@@ -3,7 +3,7 @@ package otlp
 import "github.com/socketflow/socketflow/internal/socket"
 
 const (
-	ways  = socket.WayCanceled + 1
+	ways  = socket.WayIdle + 1
 	sides = socket.SideRemote + 1
 )
 
@@ -33,6 +33,7 @@ var failures = [ways]errno{
 	socket.WayTimeout:  lookUpErrno(errnoTimedOut),
 	socket.WayError:    unknownCause,
 	socket.WayCanceled: canceled,
+	socket.WayIdle:     unknownCause,
 }
 
 func toAnySide(e errno) [sides]errno {

@@ -84,6 +84,7 @@ func (v *conversation) data(e *event.Event) {
 		v.lose(d.Direction, ahead, gapTime(d.Silent, e.Time), lossOf(d.Missed))
 	}
 	if skipped > 0 {
+		v.countMissing(skipped, protocol.Skipped)
 		v.gap(d.Direction, skipped, mark, protocol.Skipped)
 		mark.Position += skipped
 	}
@@ -121,6 +122,7 @@ func (v *conversation) lose(d event.Direction, n, time uint64, why protocol.Loss
 	mark := protocol.Mark{Time: time, Position: s.next}
 	if until := v.wanted.Until[d]; until > s.next {
 		skipped := min(until-s.next, n)
+		v.countMissing(skipped, protocol.Skipped)
 		v.gap(d, skipped, mark, protocol.Skipped)
 		mark.Position += skipped
 		n -= skipped
@@ -144,6 +146,8 @@ func (v *conversation) gap(d event.Direction, n uint64, mark protocol.Mark, why 
 
 func (v *conversation) countMissing(n uint64, why protocol.Loss) {
 	switch why {
+	case protocol.Skipped:
+		v.table.stats.Skipped.Add(n)
 	case protocol.Truncated:
 		v.table.stats.Truncated.Add(n)
 	case protocol.Lost:
@@ -337,8 +341,7 @@ func (v *conversation) adjust() {
 
 // end is the end of both directions. What has been transferred since the kernel last told of data shows in the positions.
 func (v *conversation) end(e *event.Ending, at uint64, reason string) {
-	if v.parser == nil {
-		v.dropKept()
+	if v.mute {
 		return
 	}
 	for d := range v.streams {
@@ -347,8 +350,11 @@ func (v *conversation) end(e *event.Ending, at uint64, reason string) {
 			v.lose(event.Direction(d), ahead, gapTime(e.Silent[d], at), protocol.Lost)
 		}
 	}
-	v.parser.Close(protocol.Ending{At: protocol.Mark{Time: at}, Error: reason})
-	v.parser = nil
+	v.dropKept()
+	if v.parser != nil {
+		v.parser.Close(protocol.Ending{At: protocol.Mark{Time: at}, Error: reason})
+		v.parser = nil
+	}
 }
 
 // abandon ends a conversation that is not followed any more.
@@ -364,9 +370,6 @@ func (v *conversation) abandon(at uint64) {
 func (v *conversation) Exchanged(x *protocol.Exchange) {
 	t, c := v.table, v.connection
 	c.exchanges++
-	if c.ignored {
-		return
-	}
 	t.stats.Exchanges[v.protocol].Add(1)
 	t.fill(c)
 	if x.Start.PID != 0 && x.Start.PID != c.owner.ID.PID {

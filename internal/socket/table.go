@@ -61,6 +61,7 @@ type Stats struct {
 	Recognised   atomic.Uint64 // conversations whose protocol was found
 	Unrecognised atomic.Uint64 // conversations that were given up: they speak nothing that is parsed
 	Payload      atomic.Uint64 // bytes captured
+	Skipped      atomic.Uint64 // bytes not captured that the parser had no need of
 	Truncated    atomic.Uint64 // bytes not captured of what was wanted: a bound bit, or their memory could not be read
 	Lost         atomic.Uint64 // bytes lost of what was wanted
 	Overlapping  atomic.Uint64 // bytes dropped: threads used one direction at once, their order is not known
@@ -222,7 +223,10 @@ func (t *Table) data(e *event.Event) {
 	if c.waiting && !c.closed {
 		t.accepted(c, e.Owner)
 	}
-	if c.talk != nil {
+	switch {
+	case c.ignored:
+		t.opts.Want(e.Flow.Cookie, nothing)
+	case c.talk != nil:
 		c.talk.data(e)
 	}
 	if c.closed && !c.waiting && c.ending.Unread > 0 {
@@ -382,7 +386,7 @@ func (t *Table) peerClose(e *event.Event) {
 
 // awaitsData says whether there may be more data of a connection that has been closed.
 func (t *Table) awaitsData(c *connection) bool {
-	if c.talk == nil || c.talk.mute || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
+	if c.talk == nil || c.talk.mute || c.ignored || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
 		return false
 	}
 	// What this side has not received when it resets the connection it never will.
@@ -498,7 +502,7 @@ func (t *Table) evict(c *connection) {
 
 // abandon ends the conversation of a connection that is not followed any more.
 func (t *Table) abandon(c *connection) {
-	if c.talk != nil {
+	if c.talk != nil && !c.ignored {
 		c.talk.abandon(c.seen)
 	}
 }
@@ -522,7 +526,7 @@ func (t *Table) tellOpened(c *connection) {
 }
 
 func (t *Table) tellClosed(c *connection) {
-	if c.talk != nil {
+	if c.talk != nil && !c.ignored {
 		c.talk.end(&c.ending, c.closedAt, t.reason(c))
 	}
 	if !c.ignored {

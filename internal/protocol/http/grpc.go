@@ -45,13 +45,15 @@ var grpcTexts = func() (texts [len(grpcStatuses)][]byte) {
 }()
 
 const (
-	grpcOK               grpcStatus = 1 + 0
-	grpcUnknown          grpcStatus = 1 + 2
-	grpcPermissionDenied grpcStatus = 1 + 7
-	grpcUnimplemented    grpcStatus = 1 + 12
-	grpcInternal         grpcStatus = 1 + 13
-	grpcUnavailable      grpcStatus = 1 + 14
-	grpcUnauthenticated  grpcStatus = 1 + 16
+	grpcOK                grpcStatus = 1 + 0
+	grpcCancelled         grpcStatus = 1 + 1
+	grpcUnknown           grpcStatus = 1 + 2
+	grpcPermissionDenied  grpcStatus = 1 + 7
+	grpcResourceExhausted grpcStatus = 1 + 8
+	grpcUnimplemented     grpcStatus = 1 + 12
+	grpcInternal          grpcStatus = 1 + 13
+	grpcUnavailable       grpcStatus = 1 + 14
+	grpcUnauthenticated   grpcStatus = 1 + 16
 )
 
 // statusOfHTTP is what a client makes of an HTTP status where grpc-status is missing (gRPC, http-grpc-status-mapping.md).
@@ -66,6 +68,23 @@ var statusOfHTTP = map[int]grpcStatus{
 	502: grpcUnavailable,
 	503: grpcUnavailable,
 	504: grpcUnavailable,
+}
+
+// statusOfReset is what a reset of the stream means to gRPC, by the name of its HTTP/2 error code (gRPC, PROTOCOL-HTTP2.md,
+// "Errors").
+var statusOfReset = map[string]grpcStatus{
+	"NO_ERROR":            grpcInternal,
+	"PROTOCOL_ERROR":      grpcInternal,
+	"INTERNAL_ERROR":      grpcInternal,
+	"FLOW_CONTROL_ERROR":  grpcInternal,
+	"SETTINGS_TIMEOUT":    grpcInternal,
+	"FRAME_SIZE_ERROR":    grpcInternal,
+	"REFUSED_STREAM":      grpcUnavailable,
+	"CANCEL":              grpcCancelled,
+	"COMPRESSION_ERROR":   grpcInternal,
+	"CONNECT_ERROR":       grpcInternal,
+	"ENHANCE_YOUR_CALM":   grpcResourceExhausted,
+	"INADEQUATE_SECURITY": grpcPermissionDenied,
 }
 
 // parseGRPCStatus reads grpc-status. What is no code is UNKNOWN to a client (gRPC, statuscodes.md: "Error parsing returned
@@ -101,6 +120,9 @@ func isGRPC(contentType []byte) bool {
 // grpcOutcome is the call's status; zero if it is not known: there was no complete response, or grpc-status, which comes
 // last, may have been in what is missing.
 func (m *Message) grpcOutcome() grpcStatus {
+	if m.grpc == 0 && m.failure != "" {
+		return statusOfReset[m.failure]
+	}
 	if m.grpc != 0 || m.failure != "" || m.status == 0 || m.Capture != protocol.CaptureComplete {
 		return m.grpc
 	}

@@ -84,7 +84,7 @@ func TestCalls(t *testing.T) {
 			rpc.system.name = grpc
 			rpc.method = _OTHER
 			rpc.method_original = S/M
-			error CANCEL`},
+			rpc.response.status_code = CANCELLED`},
 		{"server: a call that was given up while it was answered", server, `
 			POST /S/M
 			content-type: application/grpc
@@ -93,7 +93,24 @@ func TestCalls(t *testing.T) {
 			S/M
 			rpc.system.name = grpc
 			rpc.method = S/M
-			error CANCEL`},
+			rpc.response.status_code = CANCELLED`},
+		{"client: a call that was reset", client, `
+			POST /S/M
+			content-type: application/grpc
+			! REFUSED_STREAM`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = UNAVAILABLE
+			error UNAVAILABLE`},
+		{"a call whose connection broke has no status", client, `
+			POST /S/M
+			content-type: application/grpc
+			! ECONNRESET`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			error ECONNRESET`},
 		{"status is missing", client, `
 			POST /S/M
 			content-type: application/grpc

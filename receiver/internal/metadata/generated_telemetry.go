@@ -489,7 +489,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowPayloadBytes, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_payload_bytes",
-		metric.WithDescription("Bytes of connections that were wanted. [Alpha]"),
+		metric.WithDescription("Bytes of conversations that are parsed. [Alpha]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)

@@ -200,7 +200,7 @@ func AssertEqualSocketflowKernelPrograms(t *testing.T, tt *componenttest.Telemet
 func AssertEqualSocketflowPayloadBytes(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_payload_bytes",
-		Description: "Bytes of connections that were wanted. [Alpha]",
+		Description: "Bytes of conversations that are parsed. [Alpha]",
 		Unit:        "By",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -14,8 +14,8 @@ type framing struct {
 	expect    bool // 100-continue
 }
 
-// field takes note of a header field. cut: its value is not complete.
-func (f *framing) field(name, value []byte, cut bool) {
+// note takes note of a header field. cut: its value is not complete.
+func (f *framing) note(name, value []byte, cut bool) {
 	switch len(name) {
 	case len("content-length"):
 		if same(name, "content-length") {

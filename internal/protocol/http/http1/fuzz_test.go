@@ -100,7 +100,7 @@ func (s *scene) checkBounds(t *testing.T) {
 		if len(q.text) > testSettings.HeadBytes {
 			t.Errorf("a line of %d bytes", len(q.text))
 		}
-		if h := q.held; h != nil && (len(h.bytes) > testSettings.HeadBytes || len(h.parts) > 3*maxParts) {
+		if h := q.held; h != nil && (len(h.bytes) > testSettings.HeadBytes || len(h.parts) > 2*maxParts+1) {
 			t.Errorf("%d bytes, %d parts", len(h.bytes), len(h.parts))
 		}
 		if q.held != nil && p.ready(q) {
@@ -125,6 +125,12 @@ var catalogue = []struct{ request, response, want string }{
 
 var wide = protocol.Settings{HeadBytes: 16 << 10, Outstanding: 64}
 
+func newWideScene() *scene {
+	s := &scene{}
+	s.parser = Protocol().New(protocol.Conversation{Side: protocol.Server, Sink: s, Settings: &wide}).(*parser)
+	return s
+}
+
 // FuzzSegmentation spreads valid exchanges over system calls in all ways, of both directions in any order. Whatever it is,
 // the same exchanges come of it.
 func FuzzSegmentation(f *testing.F) {
@@ -142,8 +148,7 @@ func FuzzSegmentation(f *testing.F) {
 			streams[1] = append(streams[1], x.response...)
 			want = append(want, x.want)
 		}
-		s := &scene{}
-		s.parser = Protocol().New(protocol.Conversation{Side: protocol.Server, Sink: s, Settings: &wide}).(*parser)
+		s := newWideScene()
 		for i := 0; len(streams[0])+len(streams[1]) > 0; i++ {
 			d, size := i&1, 1<<20
 			if len(sizes) > 0 {
@@ -156,7 +161,7 @@ func FuzzSegmentation(f *testing.F) {
 			piece := streams[d][:min(size, len(streams[d]))]
 			streams[d] = streams[d][len(piece):]
 			p := step{direction: protocol.Direction(d), bytes: string(piece)}
-			if i%3 == 0 && i < 100 && bytes.Count(piece, []byte("~")) == len(piece) {
+			if i%3 == 0 && i < maxParts && bytes.Count(piece, []byte("~")) == len(piece) {
 				p.bytes, p.missing, p.why = "", uint64(len(piece)), protocol.Loss(i%int(protocol.Lost+1))
 			}
 			s.play(uint64(i+1), p, whole)

@@ -9,6 +9,8 @@ type hold struct {
 	parts []part
 	part  int // the next
 	at    int // its bytes in bytes
+
+	length uint64 // of all parts that there were
 }
 
 // part is a chunk, or a gap.
@@ -19,36 +21,34 @@ type part struct {
 	why     protocol.Loss
 }
 
-const maxParts = 64
+const (
+	maxParts = 64      // chunks beyond that are joined, unless there are gaps between them
+	maxWait  = 1 << 20 // bytes that may pass; what has not been followed by a request until then has none
+)
 
 func (h *hold) captured() bool { return h != nil && h.at < len(h.bytes) }
 
-// hold keeps a chunk from at on. What is more than a head's bound is not worth waiting for.
+// hold keeps a chunk from at on. Of a body as of a head as much is kept as is read of a head; the rest counts as cut off.
 func (p *parser) hold(s *stream, c *protocol.Chunk, at int) {
 	b := c.Bytes[at:]
 	h := p.holdOf(s)
-	if len(h.bytes)+len(b) > p.memory.headBytes {
-		p.overflow(s)
-		return
+	keep := min(len(b), p.memory.headBytes-len(h.bytes))
+	if len(h.parts) >= 2*maxParts && h.parts[len(h.parts)-1].missing {
+		keep = 0
 	}
-	h.bytes = append(h.bytes, b...)
-	last := len(h.parts) - 1
-	if len(h.parts) < maxParts || h.parts[last].missing {
-		h.add(part{mark: mark(c, at), n: uint64(len(b))})
-		return
+	if keep > 0 {
+		h.bytes = append(h.bytes, b[:keep]...)
+		h.add(part{mark: mark(c, at), n: uint64(keep)})
 	}
-	// It joins the one before, which now is as late as this one.
-	position := h.parts[last].mark.Position
-	h.parts[last].mark = c.Mark
-	h.parts[last].mark.Position = position
-	h.parts[last].n += uint64(len(b))
+	if keep < len(b) {
+		h.add(part{mark: mark(c, at+keep), n: uint64(len(b) - keep), missing: true, why: protocol.Truncated})
+	}
+	p.limit(s)
 }
 
 func (p *parser) holdGap(s *stream, n uint64, at protocol.Mark, why protocol.Loss) {
 	p.holdOf(s).add(part{mark: at, n: n, missing: true, why: why})
-	if len(s.held.parts) > 2*maxParts {
-		p.overflow(s)
-	}
+	p.limit(s)
 }
 
 func (p *parser) holdOf(s *stream) *hold {
@@ -58,19 +58,35 @@ func (p *parser) holdOf(s *stream) *hold {
 	return s.held
 }
 
-func (h *hold) add(q part) { h.parts = append(h.parts, q) }
+// add adds a part. Missing ones that follow each other are one; so are captured ones if there are too many. Then the one
+// before becomes as late as this one.
+func (h *hold) add(q part) {
+	h.length += q.n
+	if last := len(h.parts) - 1; last >= h.part && h.parts[last].missing == q.missing && (q.missing || last+1 >= maxParts) {
+		before := &h.parts[last]
+		position := before.mark.Position
+		before.mark = q.mark
+		before.mark.Position = position
+		before.n += q.n
+		before.why = max(before.why, q.why)
+		return
+	}
+	h.parts = append(h.parts, q)
+}
 
 // drop gives up what is held, and with it the knowledge of where messages begin.
 func (p *parser) drop(s *stream) {
-	if s.held == nil {
-		return
+	if s.held != nil {
+		p.release(s)
+		s.state = lost
 	}
-	p.release(s)
-	s.state = lost
 }
 
-// overflow says that what is held is too much.
-func (p *parser) overflow(s *stream) {
+// limit gives up what has been held for too long.
+func (p *parser) limit(s *stream) {
+	if s.held.length <= maxWait {
+		return
+	}
 	p.drop(s)
 	if s.direction == protocol.FromServer {
 		p.unpairedResponse()

@@ -1,8 +1,10 @@
 // Package http1 follows conversations in HTTP/1.0 and HTTP/1.1 (RFC 9112).
 //
 // Heads are read line by line where they lie in the chunk: only a line that a chunk cuts is copied. Of bodies nothing but
-// the framing matters. Responses are paired with requests by their order (RFC 9112, 9.3); what becomes of that after bytes
-// were lost is written down in pairing.go.
+// the framing matters. Every byte is looked at a fixed number of times, however the bytes are spread over chunks: a line is
+// searched for its end only in what is new of it, what is held is replayed from where it stopped, and the beginning of a
+// message is recognised by a state machine. What is kept of a conversation is bounded by Settings.HeadBytes for each
+// direction, and by Settings.Outstanding.
 package http1
 
 import (
@@ -40,7 +42,7 @@ func newParser(c protocol.Conversation, m *memory) *parser {
 			p.streams[d].state = lost
 		}
 	}
-	p.loose, p.unseen = c.Joined, c.Joined
+	p.loose = c.Joined
 	return p
 }
 
@@ -137,7 +139,7 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 		p.malformed(s) // it is not worth waiting for a request
 		n = len(c.Bytes)
 	}
-	if n > 0 {
+	if n > 0 && (s.state != lost || s.length == 0) { // else it may be the beginning of another message
 		p.reached(s, mark(c, n-1))
 	}
 	return n

@@ -6,24 +6,7 @@ import (
 )
 
 // Responses come in the order of the requests (RFC 9112, 9.3.2). While nothing is lost, counting pairs them, whatever the
-// order in which the directions are seen.
-//
-// What a gap may hide decides what is done after it. A gap in a body of known length hides nothing. Any other may hide the
-// rest of one message, and then:
-//
-//   - In the requests, requests that are not known. The responses to those before it come first, and are still paired by
-//     counting. Behind them come responses to none that is known.
-//   - In the responses, some of those to the requests outstanding, how many cannot be told.
-//
-// Clients that do not pipeline, which are nearly all, send a request only after the response to the one before. Until such
-// a client has been seen to pipeline, a new request shows that all before it were answered, so those are told without
-// a status, and the next response belongs to the new one. That assumption is made in a loose conversation only: after
-// a gap, and where observation began in the middle. It holds until a request that came afterwards has been paired with its
-// response; then counting goes on.
-//
-// If a client pipelines there is nothing later from which the pairing could be known again: with a window of n requests it
-// takes turns with the server just as a client does that does not pipeline, only that each response is n requests late. So
-// such a conversation is given up, after those of its requests were told that are certain.
+// order in which the directions are seen. loss.go says what becomes of it otherwise.
 
 // exchange is a request, and what is known of its response.
 type exchange struct {
@@ -32,7 +15,7 @@ type exchange struct {
 	born uint64 // the call in which its request line ended
 
 	head, connect bool // the request's method
-	follows       bool // requests that are not known came before it
+	follows       bool // requests came before it that are not known, and that no response was seen to
 	named         bool // its target is known
 	requested     bool // the request is complete, or where it ends is not known
 	heard         bool // something of a response has come
@@ -40,6 +23,10 @@ type exchange struct {
 	responded     bool // the final response's status is known
 	answered      bool // the final response is complete
 }
+
+// enoughTurns in a row show that requests and responses are paired as they belong: if a response had been paired with the
+// request before its own, the next request would have found that one waiting.
+const enoughTurns = 4
 
 // pairing holds the requests that are not answered, in their order. The first one may be in the middle of its response, or
 // have been answered before it was complete.
@@ -53,10 +40,12 @@ type pairing struct {
 	ended     uint64 // the call in which a request ended last
 	obscured  uint64 // the last call in which bytes of responses could not be read
 	loosened  uint64 // the last call that made the conversation loose
+	turns     int    // requests since then that were paired, one after the other
 	expecting bool   // the body that begins now may be left out: Expect: 100-continue
 	pipelined bool   // there were requests behind one that was not answered
 	loose     bool   // what is outstanding is not known for certain
-	unseen    bool   // the last requests are not known
+	unseen    bool   // behind the last request that is known there may have been others
+	swallowed bool   // there were, and no response was seen since
 	closing   bool   // requests are not read any more: those outstanding are the last that can be paired
 	paired    bool   // a response was
 }
@@ -96,8 +85,8 @@ func (p *parser) push(s *stream, method, target []byte, version string) {
 	}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
 	x := p.memory.newExchange(&p.c)
-	x.born, x.follows = p.calls, p.unseen
-	p.unseen = false
+	x.born, x.follows = p.calls, p.swallowed
+	p.unseen, p.swallowed = false, false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
 	x.m.Start, x.m.End = s.mark, s.mark
 	x.m.SetMethod(method)
@@ -124,6 +113,7 @@ func (p *parser) supersede() {
 		p.responseEnds(nil)
 	}
 	for p.loose && p.waiting > 0 && p.answering() == nil {
+		p.turns = 0
 		p.retire()
 	}
 }
@@ -178,7 +168,10 @@ func (p *parser) answer(x *exchange, status int) {
 	}
 	p.waiting--
 	p.paired = true
-	p.loose = p.loose && x.born <= p.loosened
+	if p.loose && x.born > p.loosened {
+		p.turns++
+		p.loose = p.turns < enoughTurns
+	}
 	if p.awaiting == x && !p.streams[protocol.FromServer].switches(x) {
 		p.awaiting = nil
 	}
@@ -201,6 +194,7 @@ func (p *parser) responseEnds(last *protocol.Mark) {
 
 // unpairedResponse counts a response without a request. Where observation began in the middle it is none's fault.
 func (p *parser) unpairedResponse() {
+	p.swallowed, p.turns = false, 0
 	if p.paired || !p.c.Joined {
 		p.c.Sink.Troubled(protocol.Unpaired)
 	}
@@ -280,109 +274,3 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 
 // closed is the reason where the connection ended in good order.
 const closed = "connection_closed"
-
-// lose gives up a direction's framing, because of a gap or of bytes that make no sense.
-func (p *parser) lose(s *stream, why protocol.Loss) {
-	if s.state == over {
-		return
-	}
-	between := s.state == inStart
-	p.dropLine(s)
-	s.candidate = startLine{}
-	s.state = lost
-	if s.direction == protocol.FromClient {
-		if x := p.oldest(); between || x != nil && x.begun {
-			p.supersede()
-		}
-		p.loseRequests(s, why)
-	} else {
-		p.loseResponses(s, why)
-	}
-}
-
-func (p *parser) loseRequests(s *stream, why protocol.Loss) {
-	p.raise(s, captureOf(why))
-	p.requestEnds(nil)
-	// What is held may answer a request that was lost.
-	if r := &p.streams[protocol.FromServer]; r.held != nil {
-		if r.held.captured() {
-			p.unpairedResponse()
-		}
-		p.drop(r)
-	}
-	if !p.pipelined {
-		p.unseen = true
-		p.loosen()
-		return
-	}
-	p.closing = true
-	s.state = over
-	if p.first == nil {
-		p.giveUp()
-	}
-}
-
-func (p *parser) loseResponses(s *stream, why protocol.Loss) {
-	p.obscured = p.calls
-	c := captureOf(why)
-	p.raise(s, c)
-	s.interim, s.orphan = false, false
-	x := p.answering()
-	if s.switches(x) && x != nil {
-		p.switched(x, nil)
-		return
-	}
-	if a := p.awaiting; a != nil && a.requested { // what it has decided is not known
-		p.awaiting = nil
-		if r := &p.streams[protocol.FromClient]; r.state == inStart {
-			r.state = lost
-		}
-	}
-	others := p.waiting + p.missing
-	switch {
-	case others == 0:
-		if why == protocol.Lost { // requests may have been lost with it
-			p.loosen()
-		}
-		return
-	case p.pipelined:
-		p.giveUp()
-		return
-	}
-	// All but the last one were answered before that was sent.
-	if x != nil {
-		p.responseEnds(nil)
-	}
-	for p.waiting > 1 {
-		p.retire()
-	}
-	last := p.oldest()
-	// If no other came before it, the gap holds the beginning of its response; and if whole calls were lost, a request behind
-	// it may have been lost too, which then is the one that the next response belongs to.
-	first := x == nil && others == 1 && !last.follows
-	switch {
-	case p.unseen, first && why == protocol.Lost:
-		p.retire()
-	case first:
-		last.begun = true
-		last.m.Raise(c)
-	}
-	p.loosen()
-}
-
-// loosen says that from now on there may be requests outstanding that are not known, or none where one is known.
-func (p *parser) loosen() { p.loose, p.loosened = true, p.calls }
-
-// giveUp ends what is of interest in the conversation.
-func (p *parser) giveUp() {
-	p.closing = false
-	for p.first != nil {
-		p.retire()
-	}
-	p.missing, p.reading, p.awaiting = 0, nil, nil
-	for d := range p.streams {
-		s := &p.streams[d]
-		p.release(s)
-		s.state = over
-	}
-}

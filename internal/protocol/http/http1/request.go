@@ -27,7 +27,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	case !ok && !long:
 		return n
 	case !ok:
-		text = s.line.text
+		text = s.text
 	case s.length == 1 || s.length == 2 && text[0] == '\r':
 		p.dropLine(s)
 		return n

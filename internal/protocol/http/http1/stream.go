@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
 // state is what a direction is about to read.
@@ -60,31 +61,31 @@ const maxExcess = 1 << 20
 
 // newLine makes room for the next.
 func (s *stream) newLine() {
-	s.line = line{text: s.line.text[:0]}
+	s.text, s.length, s.ended, s.folded = s.text[:0], 0, false, false
 }
 
 // dropLine gives the buffer back too.
 func (p *parser) dropLine(s *stream) {
-	if s.line.text != nil {
-		p.memory.putBuffer(s.line.text)
+	if s.text != nil {
+		p.memory.putBuffer(s.text)
 	}
 	s.line = line{}
 }
 
 // keep adds to the incomplete line.
 func (p *parser) keep(s *stream, b []byte) {
-	if s.line.text == nil {
-		s.line.text = p.memory.buffer()
+	if s.text == nil {
+		s.text = p.memory.buffer()
 	}
 	limit := p.memory.headBytes
 	if s.long {
 		limit = maxFramingField
 	}
 	s.length += len(b)
-	if room := limit - len(s.line.text); len(b) > room {
+	if room := limit - len(s.text); len(b) > room {
 		b = b[:max(room, 0)]
 	}
-	s.line.text = append(s.line.text, b...)
+	s.text = append(s.text, b...)
 }
 
 // readLine reads to the end of a line, and returns it with its line end, and how many bytes of b it took. Without the end
@@ -107,7 +108,7 @@ func (p *parser) complete(s *stream, b []byte) []byte {
 	if len(b) > 0 {
 		p.keep(s, b)
 	}
-	return s.line.text
+	return s.text
 }
 
 // readField is readLine for a header field with all the lines that it goes on in, or the empty line behind the last.
@@ -126,7 +127,7 @@ func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
 		}
 		end := n + i + 1
 		// The empty line does not go on.
-		empty := s.length == 0 && (i == 0 || i == 1 && b[n] == '\r') || s.length == 1 && i == 0 && s.line.text[0] == '\r'
+		empty := s.length == 0 && (i == 0 || i == 1 && b[n] == '\r') || s.length == 1 && i == 0 && s.text[0] == '\r'
 		if empty || s.length == 0 && end < len(b) && !isSpace(b[end]) {
 			return p.complete(s, b[n:end]), end, true
 		}
@@ -141,6 +142,7 @@ func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
 // fields reads header fields, or trailers.
 func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 	b := c.Bytes[at:]
+	m := p.message(s)
 	for n < len(b) {
 		text, taken, ok := p.readField(s, b[n:])
 		n += taken
@@ -173,7 +175,7 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 		if s.folded {
 			unfold(text)
 		}
-		p.field(s, text, cut)
+		s.field(m, text, cut)
 		s.newLine()
 	}
 	return n
@@ -182,29 +184,25 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 // tooLong says that the head is longer than what is read of one. From now on only what matters to the framing is.
 func (p *parser) tooLong(s *stream) {
 	s.long = true
-	if len(s.line.text) > maxFramingField {
-		s.line.text = s.line.text[:maxFramingField]
+	if len(s.text) > maxFramingField {
+		s.text = s.text[:maxFramingField]
 	}
 	p.c.Sink.Troubled(protocol.HeadTooLong)
 	p.raise(s, protocol.CaptureTruncated)
 }
 
-// field takes note of a header field, or a trailer. cut: text is not all of it.
-func (p *parser) field(s *stream, text []byte, cut bool) {
+// field takes note of a header field, or a trailer, of a message. cut: text is not all of it.
+func (s *stream) field(m *http.Message, text []byte, cut bool) {
 	colon := bytes.IndexByte(text, ':')
 	if colon <= 0 {
 		return // no field; what programs make of that differs
 	}
 	name, value := trim(text[:colon]), trim(text[colon+1:])
 	if s.state == inFields {
-		s.framing.field(name, value, cut)
+		s.note(name, value, cut)
 	}
-	if s.long || s.interim {
-		return
-	}
-	m := p.message(s)
 	switch {
-	case m == nil:
+	case m == nil, s.long, s.interim:
 	case s.direction == protocol.FromServer:
 		m.ResponseHeader(name, value)
 	case s.state == inFields: // RFC 9110, 6.5.1: only trailers that are known to be safe may be taken for header fields
@@ -241,11 +239,12 @@ func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // trim removes white space around a field's name or value, and the line end.
 func trim(b []byte) []byte {
-	for len(b) > 0 && (isSpace(b[len(b)-1]) || b[len(b)-1] == '\r' || b[len(b)-1] == '\n') {
-		b = b[:len(b)-1]
+	from, to := 0, len(b)
+	for to > 0 && (isSpace(b[to-1]) || b[to-1] == '\r' || b[to-1] == '\n') {
+		to--
 	}
-	for len(b) > 0 && isSpace(b[0]) {
-		b = b[1:]
+	for from < to && isSpace(b[from]) {
+		from++
 	}
-	return b
+	return b[from:to]
 }

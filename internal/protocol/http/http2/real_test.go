@@ -79,30 +79,31 @@ func (t *tape) listen(test *testing.T) net.Listener {
 	return tapedListener{l, t}
 }
 
-// only is the one connection there was.
-func (t *tape) only(test *testing.T) []step {
-	test.Helper()
+// conversations are what the connections carried. There may be more than one: that is up to the client.
+func (t *tape) conversations() (all [][]step) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	if len(t.connections) != 1 {
-		test.Fatalf("%d connections", len(t.connections))
+	for _, c := range t.connections {
+		c.mutex.Lock()
+		all = append(all, slices.Clone(c.steps))
+		c.mutex.Unlock()
 	}
-	c := t.connections[0]
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	return slices.Clone(c.steps)
+	return all
 }
 
-// checkEverywhere checks what is told of a recorded conversation: from its beginning, however calls cut it up, and that
+// checkEverywhere checks what is told of recorded conversations: from the beginning, however calls cut them up, and that
 // nothing false is told if observation begins in the middle. unsure is what may be told then, beside what is wanted.
-func checkEverywhere(t *testing.T, steps []step, want []string, unsure ...string) {
+func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure ...string) {
 	t.Helper()
 	slices.Sort(want)
 	for name, pieces := range map[string]func(int) int{"as recorded": whole, "byte by byte": single} {
 		t.Run(name, func(t *testing.T) {
-			c := conversation(&observer{})
-			c.Settings.Outstanding = len(want)
-			o := observe(c, &wire{steps: steps}, closed, pieces)
+			o := &observer{}
+			for _, steps := range conversations {
+				c := conversation(o)
+				c.Settings.Outstanding = len(want)
+				observe(c, &wire{steps: steps}, closed, pieces)
+			}
 			slices.Sort(o.told)
 			check(t, o, want, "")
 		})
@@ -118,15 +119,17 @@ func checkEverywhere(t *testing.T, steps []step, want []string, unsure ...string
 			}
 		}
 		told := 0
-		for k := 0; k < len(steps); k += 1 + len(steps)/100 {
-			c := conversation(&observer{})
-			c.Joined = true
-			o := observe(c, &wire{steps: steps[k:]}, closed, whole)
-			told += len(o.told)
-			for _, line := range o.told {
-				for word := range strings.FieldsSeq(line) {
-					if !words[word] {
-						t.Fatalf("joined at %d: told %q", k, line)
+		for _, steps := range conversations {
+			for k := 0; k < len(steps); k += 1 + len(steps)/100 {
+				c := conversation(&observer{})
+				c.Joined = true
+				o := observe(c, &wire{steps: steps[k:]}, closed, whole)
+				told += len(o.told)
+				for _, line := range o.told {
+					for word := range strings.FieldsSeq(line) {
+						if !words[word] {
+							t.Fatalf("joined at %d: told %q", k, line)
+						}
 					}
 				}
 			}
@@ -204,7 +207,7 @@ func TestStandardLibrary(t *testing.T) {
 		t.Error(err)
 	}
 	<-served
-	checkEverywhere(t, tape.only(t), want, "_OTHER")
+	checkEverywhere(t, tape.conversations(), want, "_OTHER")
 }
 
 // gRPC's own implementation.
@@ -269,5 +272,5 @@ func TestGRPC(t *testing.T) {
 	server.GracefulStop()
 	<-served
 	// What is not known to be a call, because its content type is not, is told as a request.
-	checkEverywhere(t, tape.only(t), want, "_OTHER", "POST", "200", "/shop.Cart/Add", "/grpc.health.v1.Health/Watch")
+	checkEverywhere(t, tape.conversations(), want, "_OTHER", "POST", "200", "/shop.Cart/Add", "/grpc.health.v1.Health/Watch")
 }

@@ -1,0 +1,95 @@
+package http1
+
+import "github.com/socketflow/socketflow/internal/protocol"
+
+// resume looks for the beginning of a message at the beginning of a chunk, and says whether reading goes on with it. That
+// messages begin where a transfer does is no rule, but how programs write.
+func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
+	b := c.Bytes
+	// The beginning of a line may have been transferred for itself: b continues it, or b is a beginning of its own. A known
+	// method tells which: rarely is one the end of another.
+	whole, fresh := s.candidate, startLine{}
+	judge := (*startLine).request
+	if s.direction == protocol.FromServer {
+		judge = (*startLine).response
+	}
+	continues, begins := protocol.No, judge(&fresh, b)
+	if s.length > 0 {
+		continues = judge(&whole, b)
+	}
+	chosen, verdict := &fresh, begins
+	if continues > begins || continues == begins && (s.direction == protocol.FromServer || whole.known() || !fresh.known()) {
+		chosen, verdict = &whole, continues
+	} else {
+		s.newLine()
+	}
+	if verdict == protocol.Maybe && s.length+len(b) > p.memory.headBytes {
+		verdict = protocol.No
+	}
+	switch verdict {
+	case protocol.Yes:
+		return p.found(s, c)
+	case protocol.Maybe:
+		if s.length == 0 {
+			s.mark = c.Mark
+		}
+		p.keep(s, b)
+		s.candidate = *chosen
+	default:
+		p.dropLine(s)
+		s.candidate = startLine{}
+		p.countGarbage(len(b))
+	}
+	return false
+}
+
+// found is where a message begins in a lost direction. The beginning of its line may be in s.line.
+func (p *parser) found(s *stream, c *protocol.Chunk) bool {
+	s.candidate = startLine{}
+	p.garbage.bytes, p.garbage.chunks = 0, 0
+	if s.direction == protocol.FromServer {
+		p.responseEnds(nil)
+		if x := p.oldest(); x != nil && x.begun {
+			p.retire()
+		}
+		if s.state == over {
+			return false
+		}
+		if p.loose && p.waiting+p.missing == 0 {
+			p.unpairedResponse()
+			p.dropLine(s)
+			return false
+		}
+	} else {
+		p.begins()
+	}
+	if s.length == 0 {
+		s.mark = c.Mark
+	}
+	s.state = inStart
+	return true
+}
+
+// Bounds of what may pass without a message before a conversation is given up, and by how much they are higher once there
+// was an exchange: it may be a body whose beginning was lost.
+const (
+	garbageBytes  = 64 << 10
+	garbageChunks = 16
+	proven        = 16
+)
+
+func (p *parser) countGarbage(n int) {
+	if p.reading != nil || p.answering() != nil || p.waiting > 0 {
+		return // it is the rest of a message
+	}
+	factor := 1
+	if p.paired {
+		factor = proven
+	}
+	p.garbage.bytes += n
+	p.garbage.chunks++
+	if p.garbage.bytes >= factor*garbageBytes || p.garbage.chunks >= factor*garbageChunks {
+		p.c.Sink.Troubled(protocol.Malformed)
+		p.giveUp()
+	}
+}
