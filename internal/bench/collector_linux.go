@@ -7,7 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,13 +20,15 @@ import (
 
 // collector is a real collector process with the receiver in a pipeline of each signal, and exporters that only count.
 type collector struct {
-	cmd *exec.Cmd
-	log bytes.Buffer
+	cmd     *exec.Cmd
+	log     bytes.Buffer
+	metrics string // where its own telemetry is
 }
 
 const configuration = `
 receivers:
   socketflow:
+%s
 exporters:
   debug:
     verbosity: basic
@@ -39,7 +41,10 @@ service:
   extensions: [health_check]
   telemetry:
     metrics:
-      level: none
+      readers:
+        - pull:
+            exporter:
+              prometheus: {host: 127.0.0.1, port: %d}
   pipelines:
     traces:
       receivers: [socketflow]
@@ -49,21 +54,19 @@ service:
       exporters: [debug]
 `
 
-// startCollector returns when the collector is ready.
-func startCollector(binary, dir string) (*collector, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
+// startCollector returns when the collector is ready. keys are the receiver's, indented by four spaces.
+func startCollector(s *settings, keys string) (*collector, error) {
+	healthPort, healthErr := freePort()
+	metricsPort, metricsErr := freePort()
+	if err := errors.Join(healthErr, metricsErr); err != nil {
 		return nil, err
 	}
-	health := listener.Addr().String()
-	if err := listener.Close(); err != nil {
+	health := fmt.Sprintf("127.0.0.1:%d", healthPort)
+	file := filepath.Join(s.dir, "collector.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, keys, health, metricsPort), 0o600); err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, "collector.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, health), 0o600); err != nil {
-		return nil, err
-	}
-	c := &collector{cmd: exec.Command(binary, "--config", file)}
+	c := &collector{cmd: exec.Command(s.collector, "--config", file), metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", metricsPort)}
 	c.cmd.Stdout, c.cmd.Stderr = &c.log, &c.log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := c.cmd.Start(); err != nil {
@@ -72,16 +75,8 @@ func startCollector(binary, dir string) (*collector, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for ready := false; !ready; {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+health, nil)
-		if err != nil {
-			return nil, err
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			ready = response.StatusCode == http.StatusOK
-			if err := response.Body.Close(); err != nil {
-				return nil, err
-			}
-		}
+		_, err := fetch(ctx, "http://"+health)
+		ready = err == nil
 		select {
 		case <-ctx.Done():
 			return nil, errors.Join(fmt.Errorf("the collector did not get ready:\n%s", c.log.String()), c.stop())
@@ -89,6 +84,53 @@ func startCollector(binary, dir string) (*collector, error) {
 		}
 	}
 	return c, nil
+}
+
+func fetch(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return "", err
+	}
+	body, readErr := io.ReadAll(response.Body)
+	err = errors.Join(readErr, response.Body.Close())
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", url, response.Status)
+	}
+	return string(body), err
+}
+
+// own are the sums of the collector's own counters that tell what has become of what happened until now: exchanges told,
+// and kernel events that were lost whole or lost their payload because a ring buffer was full.
+func (c *collector) own() (exchanges, lost float64, err error) {
+	time.Sleep(500 * time.Millisecond) // longer than an event waits in the kernel
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	text, err := fetch(ctx, c.metrics)
+	if err != nil {
+		return 0, 0, err
+	}
+	for line := range strings.Lines(text) {
+		var sum *float64
+		switch {
+		case strings.HasPrefix(line, "otelcol_socketflow_exchanges"):
+			sum = &exchanges
+		case strings.HasPrefix(line, "otelcol_socketflow_kernel_events_lost"),
+			strings.HasPrefix(line, "otelcol_socketflow_payload_missing") && strings.Contains(line, `"ring_full"`):
+			sum = &lost
+		default:
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:]), 64)
+		if err != nil {
+			return 0, 0, err
+		}
+		*sum += n
+	}
+	return exchanges, lost, nil
 }
 
 func (c *collector) stop() error {
@@ -99,8 +141,11 @@ func (c *collector) stop() error {
 }
 
 // cpu is the processor time that the collector has used.
-func (c *collector) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
+func (c *collector) cpu() (time.Duration, error) { return processorTimeOf(c.cmd.Process.Pid) }
+
+// processorTimeOf a process and of its threads.
+func processorTimeOf(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}

@@ -27,6 +27,7 @@ var workloads = map[string]func(n *notes, args []string){
 	"connections":       connections,
 	"connection-server": connectionServer,
 	"load":              load,
+	"bulk":              bulk,
 	"requests":          requests,
 	"rounds":            rounds,
 	"pair":              pair,
@@ -179,7 +180,7 @@ func (r *Run) Kill() error {
 // Ends are what has been written down so far.
 func (r *Run) Ends() []End { return r.ends }
 
-// Load is what a "load" did, or "requests".
+// Load is what a "load" did, or "requests", or "bulk".
 func (r *Run) Load() Load { return r.load }
 
 // read takes down what the workload writes until it waits or ends.
