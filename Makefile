@@ -13,6 +13,7 @@ LINT := go tool -modfile=internal/tools/lint/go.mod golangci-lint
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 TESTFLAGS ?=
+BENCHFLAGS ?=
 FUZZTIME ?= 10s
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md \
@@ -45,8 +46,9 @@ e2e: deps build ## the collector, a real Jaeger and a real workload
 	go test -tags=e2e -count=1 -timeout=20m $(TESTFLAGS) ./internal/e2e/...
 
 .PHONY: bench
-bench: build ## what observing costs, as ratios
-	go run ./internal/bench
+bench: build ## what observing costs, as ratios (a quarter of an hour; BENCHFLAGS="-only data,replay" measures less)
+	.ci/deps bench
+	go run ./internal/bench $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
