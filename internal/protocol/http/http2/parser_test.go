@@ -406,7 +406,7 @@ func TestExchanges(t *testing.T) {
 				w.server.response(1, more, "200", "content-type", "application/grpc")
 				w.client.reset(1, http2.ErrCodeCancel)
 			},
-			want: []string{"shop.Cart/Add !CANCEL"},
+			want: []string{"shop.Cart/Add CANCELLED"},
 		},
 		"a field that ends in the middle": {
 			talk: func(w *wire) {
