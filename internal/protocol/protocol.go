@@ -79,6 +79,10 @@ type Parser interface {
 	// called afterwards.
 	Close(e Ending)
 
+	// Enough is how many bytes of a call suffice in a direction, as far as the conversation has shown: the rest of a call is
+	// then likely to be of no interest. 0: all may matter. It is asked after Data and Gap.
+	Enough(d Direction) int
+
 	// Skip is how many of the next bytes of a direction are not needed at present, counted from the end of what was taken
 	// in; Forever for all. It is asked after Data and Gap. Skipped bytes come as Gap with Skipped, or, if they had been
 	// captured already, as Data.

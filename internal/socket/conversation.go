@@ -176,6 +176,7 @@ func (v *conversation) recognise(d event.Direction, payload []byte, mark protoco
 	s := &v.streams[d]
 	s.next = mark.Position + uint64(len(payload)) + missing
 	if len(payload) == 0 {
+		v.countMissing(missing, why)
 		v.joined = true
 		v.dropKept()
 		return
@@ -185,25 +186,20 @@ func (v *conversation) recognise(d event.Direction, payload []byte, mark protoco
 	if s.kept > 0 {
 		bytes = v.keptBytes(d, payload)
 	}
-	verdict := v.judge(d, bytes, first)
-	if verdict == protocol.Yes || verdict == protocol.Maybe {
-		if verdict == protocol.Maybe && s.kept+len(payload) > recognitionBytes {
-			v.giveUp()
-			return
-		}
+	switch verdict := v.judge(d, bytes, first); {
+	case verdict == protocol.Yes:
 		v.keep(d, payload, mark, missing, why)
-		if verdict == protocol.Yes {
-			v.begin()
+		v.begin()
+	case verdict == protocol.Maybe && s.kept+len(payload) <= recognitionBytes:
+		v.keep(d, payload, mark, missing, why)
+	case verdict == protocol.Maybe || !v.joined:
+		v.giveUp()
+	default:
+		v.countMissing(missing, why)
+		v.dropKept()
+		if v.looked++; v.looked >= recognitionChunks {
+			v.giveUp()
 		}
-		return
-	}
-	if !v.joined {
-		v.giveUp()
-		return
-	}
-	v.dropKept()
-	if v.looked++; v.looked >= recognitionChunks {
-		v.giveUp()
 	}
 }
 
@@ -266,6 +262,9 @@ func (v *conversation) keptBytes(d event.Direction, more []byte) []byte {
 }
 
 func (v *conversation) dropKept() {
+	for i := range v.kept {
+		v.countMissing(v.kept[i].missing, v.kept[i].why)
+	}
 	v.kept = nil
 	for d := range v.streams {
 		v.streams[d].kept = 0
@@ -294,13 +293,12 @@ func (v *conversation) begin() {
 	}
 	v.table.want(v)
 	kept := v.kept
-	v.dropKept()
+	v.dropKept() // what is missing of it is counted there
 	for i := range kept {
 		k := &kept[i]
 		v.take(k.direction, k.bytes, k.mark)
 		if k.missing > 0 {
 			k.mark.Position += uint64(len(k.bytes))
-			v.countMissing(k.missing, k.why)
 			v.gap(k.direction, k.missing, k.mark, k.why)
 		}
 	}
@@ -321,6 +319,14 @@ func (v *conversation) adjust() {
 	changed := false
 	for d := range v.streams {
 		s := &v.streams[d]
+		limit := v.table.opts.PayloadLimit
+		if enough := v.parser.Enough(s.direction); enough > 0 {
+			limit = min(limit, uint32(enough))
+		}
+		if limit != v.wanted.Limit[d] {
+			v.wanted.Limit[d] = limit
+			changed = true
+		}
 		skip := v.parser.Skip(s.direction)
 		if skip < worthSkipping {
 			continue

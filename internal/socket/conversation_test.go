@@ -12,12 +12,13 @@ import (
 )
 
 // transcript is a protocol that is recognised by its first two bytes, ask> or >ans, and writes down what it is told. A
-// request that begins with "ask>skip" makes it skip a hundred thousand bytes of the response, "ask>ever" all of them.
+// request "ask>skip" makes it skip a hundred thousand bytes of the response, "ask>ever" all of them.
 type transcript struct {
-	lines []string
-	skip  uint64
-	sink  protocol.Sink
-	start protocol.Mark
+	lines  []string
+	skip   uint64
+	enough int
+	sink   protocol.Sink
+	start  protocol.Mark
 }
 
 var directionNames = [...]string{protocol.FromClient: "client", protocol.FromServer: "server"}
@@ -29,6 +30,8 @@ func (p *transcript) Data(c *protocol.Chunk) {
 		switch string(c.Bytes) {
 		case "ask>skip":
 			p.skip = 100_000
+		case "ask>head":
+			p.enough = 10
 		case "ask>ever":
 			p.skip = protocol.Forever
 		}
@@ -44,6 +47,13 @@ func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Mark, why p
 
 func (p *transcript) Close(e protocol.Ending) {
 	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", e.Error, e.Unknown))
+}
+
+func (p *transcript) Enough(d protocol.Direction) int {
+	if d == protocol.FromServer {
+		return p.enough
+	}
+	return 0
 }
 
 func (p *transcript) Skip(d protocol.Direction) uint64 {
@@ -289,6 +299,11 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 		"how much the parser skips": {
 			[]*event.Event{sent(0, "ask>skip")}, []event.Want{limits, until(0, 100_000)},
 		},
+		"that the beginning of a call is enough": {
+			[]*event.Event{sent(0, "ask>head")}, []event.Want{
+				limits, {Limit: [event.Directions]uint32{event.Sent: 1000, event.Received: 10}, Run: 2000},
+			},
+		},
 		"that the parser skips all, but not for ever silently": {
 			[]*event.Event{sent(0, "ask>ever"), received(0, ">ans")}, []event.Want{limits, until(0, event.Never-1)},
 		},
@@ -379,4 +394,5 @@ type deaf struct{}
 func (deaf) Data(*protocol.Chunk)                                         {}
 func (deaf) Gap(protocol.Direction, uint64, protocol.Mark, protocol.Loss) {}
 func (deaf) Close(protocol.Ending)                                        {}
+func (deaf) Enough(protocol.Direction) int                                { return 0 }
 func (deaf) Skip(protocol.Direction) uint64                               { return 0 }

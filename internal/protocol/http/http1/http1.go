@@ -98,6 +98,23 @@ func (p *parser) Skip(d protocol.Direction) uint64 {
 	return 0
 }
 
+// Enough implements protocol.Parser. Where the last message was large and its length was known, the next one is likely to be
+// so; nothing stands behind it in the same call, unless messages are pipelined.
+func (p *parser) Enough(d protocol.Direction) int {
+	if p.next != nil {
+		return p.next.Enough(d)
+	}
+	if p.streams[d].bulky && !p.pipelined {
+		return enoughForHead
+	}
+	return 0
+}
+
+const (
+	bulk          = 32 << 10 // bytes of a body that make it worth not being captured
+	enoughForHead = 8 << 10  // bytes that most heads do not exceed
+)
+
 // Close implements protocol.Parser.
 func (p *parser) Close(e protocol.Ending) {
 	if p.next != nil {

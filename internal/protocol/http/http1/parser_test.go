@@ -369,3 +369,30 @@ func TestSkipsWhatIsNotNeeded(t *testing.T) {
 		})
 	}
 }
+
+func TestTheBeginningOfACallIsEnoughForLargeBodies(t *testing.T) {
+	const large = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc"
+	rest := step{direction: protocol.FromServer, missing: 99_997, why: protocol.Truncated}
+	for name, test := range map[string]struct {
+		steps []step
+		want  int
+	}{
+		"not before one was seen":          {[]step{client(get)}, 0},
+		"from the first one on":            {[]step{client(get), server(large)}, enoughForHead},
+		"for the next messages":            {[]step{client(get), server(large), rest, client(get)}, enoughForHead},
+		"not behind a chunked body":        {[]step{client(get), server(large), rest, client(get), server(chunked)}, 0},
+		"not behind a small body":          {[]step{client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")}, 0},
+		"not where requests are pipelined": {[]step{client(get + get), server(large), rest}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(false)
+			s.playAll(test.steps, whole)
+			if got := s.parser.Enough(protocol.FromServer); got != test.want {
+				t.Errorf("got %d, want %d", got, test.want)
+			}
+			if got := s.parser.Enough(protocol.FromClient); got != 0 {
+				t.Errorf("of requests: got %d, want 0", got)
+			}
+		})
+	}
+}

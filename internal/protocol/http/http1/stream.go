@@ -31,6 +31,7 @@ type stream struct {
 	state     state
 	interim   bool   // the response that is read is not the final one
 	orphan    bool   // the response that is read is to a request that was dropped
+	bulky     bool   // the last body of known length was large
 	long      bool   // the head is longer than what is read of one
 	digits    uint8  // of a chunk's size
 	left      uint64 // of a body, or a chunk

@@ -279,6 +279,9 @@ func (p *parser) Close(e protocol.Ending) {
 	}
 }
 
+// Enough implements protocol.Parser. The head of a frame may stand anywhere in a call.
+func (p *parser) Enough(protocol.Direction) int { return 0 }
+
 // Skip implements protocol.Parser.
 func (p *parser) Skip(from protocol.Direction) uint64 {
 	d := &p.directions[from]
