@@ -41,10 +41,14 @@ type shard struct {
 
 func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) {
 	s := &shard{watch: w, reader: w.capture.Readers()[i]}
+	spans := connectionSpans[w.cfg.ConnectionSpans]
+	if spans == otlp.SpansAuto && len(w.protocols) == 0 {
+		spans = otlp.SpansAlways // which is the same, and known from the beginning
+	}
 	s.builder = otlp.NewBuilder(otlp.Options{
 		Logs: w.logs, Traces: w.traces,
 		Addresses:       addressAttributes[w.cfg.AddressAttributes],
-		ConnectionSpans: connectionSpans[w.cfg.ConnectionSpans],
+		ConnectionSpans: spans,
 		CommandLine:     w.cfg.ProcessCommandLine,
 		ScopeName:       metadata.ScopeName,
 		ScopeVersion:    w.set.BuildInfo.Version,

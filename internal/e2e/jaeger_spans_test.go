@@ -17,7 +17,7 @@ import (
 const (
 	otlpOverGRPC = `
 receivers:
-  socketflow:
+  socketflow: {%s}
 exporters:
   otlp_grpc:
     endpoint: 127.0.0.1:%d
@@ -31,7 +31,7 @@ service:
 `
 	otlpOverHTTP = `
 receivers:
-  socketflow:
+  socketflow: {%s}
 exporters:
   otlp_http:
     endpoint: http://127.0.0.1:%d
@@ -43,8 +43,8 @@ service:
 `
 )
 
-// TestJaeger looks at real programs the way a user does: at what Jaeger has of them.
-func TestJaeger(t *testing.T) {
+// TestJaegerConnections looks at connections of real programs the way a user does: at what Jaeger has of them.
+func TestJaegerConnections(t *testing.T) {
 	needRoot(t)
 	for _, tt := range []struct {
 		name, config string
@@ -55,7 +55,7 @@ func TestJaeger(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			j := startJaeger(t)
-			c := runCollector(t, fmt.Sprintf(tt.config, tt.port(j)), collectorOptions{})
+			c := runCollector(t, fmt.Sprintf(tt.config, "protocols: []", tt.port(j)), collectorOptions{})
 			t.Run("nginx and curl", func(t *testing.T) { testNginx(t, j) })
 			t.Run("a service that names itself", func(t *testing.T) { testNamedService(t, j) })
 			t.Run("connection refused", func(t *testing.T) { testRefused(t, j) })
@@ -68,6 +68,51 @@ func TestJaeger(t *testing.T) {
 			t.Run("nothing twice", func(t *testing.T) { testNothingTwice(t, j) })
 		})
 	}
+}
+
+// TestJaegerRequests does the same with what they carry.
+func TestJaegerRequests(t *testing.T) {
+	needRoot(t)
+	j := startJaeger(t)
+	c := runCollector(t, fmt.Sprintf(otlpOverGRPC, "", j.grpc), collectorOptions{})
+	nginx, port := startNginx(t)
+	curl := runCurl(t, "127.0.0.1", port)
+	client := j.one(t, "curl", "process.pid", strconv.Itoa(curl.pid()))
+	server := j.one(t, "nginx", "network.peer.port", strconv.Itoa(curl.localPort), "server.port", strconv.Itoa(port))
+	for _, side := range []struct {
+		span          jaegerSpan
+		kind          string
+		pid           int
+		local, remote int
+	}{
+		{client, "client", curl.pid(), curl.localPort, port},
+		{server, "server", nginx.children()[0], port, curl.localPort},
+	} {
+		t.Run(side.kind, func(t *testing.T) {
+			s := side.span
+			assert.Equal(t, "GET", s.Operation)
+			assert.Equal(t, side.kind, s.text("span.kind"))
+			assert.Equal(t, side.pid, s.pid())
+			assert.Zero(t, s.Parents, "references")
+			assert.Empty(t, s.Warnings)
+			assert.NotContains(t, s.Tags, "error")
+			assert.Equal(t, "GET", s.text("http.request.method"))
+			assert.Equal(t, 200, s.number("http.response.status_code"))
+			assert.Equal(t, "http", s.text("network.protocol.name"))
+			assert.Equal(t, "1.1", s.text("network.protocol.version"))
+			assert.Equal(t, "complete", s.text("socketflow.capture"))
+			assert.Len(t, s.text("socketflow.connection.id"), 16)
+			requireAddresses(t, &s, side.kind, "127.0.0.1", side.local, "127.0.0.1", side.remote)
+			requireWithin(t, &s, curl.program, curl.took)
+		})
+	}
+	assert.Equal(t, fmt.Sprintf("http://127.0.0.1:%d/", port), client.text("url.full"))
+	assert.Equal(t, "/", server.text("url.path"))
+	assert.Contains(t, server.text("user_agent.original"), "curl")
+	metrics, err := c.scrape()
+	require.NoError(t, err)
+	metrics.requireHealthy(t, "socketflow")
+	c.terminate()
 }
 
 func testNginx(t *testing.T, j *jaeger) {
