@@ -196,8 +196,7 @@ func iovecs(parts ...[]byte) []unix.Iovec {
 
 type mmsghdr struct {
 	header unix.Msghdr
-	length uint32
-	_      [4]byte
+	_      uint64 // bytes transferred
 }
 
 func message(parts []unix.Iovec) unix.Msghdr {

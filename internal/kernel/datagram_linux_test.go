@@ -108,7 +108,7 @@ func TestDatagrams(t *testing.T) {
 				batch := make([]mmsghdr, n)
 				for i := range batch {
 					batch[i].header = message(parts)
-					batch[i].header.Name, batch[i].header.Namelen = (*byte)(&to[0]), uint32(len(to))
+					batch[i].header.Name, batch[i].header.Namelen = &to[0], uint32(len(to))
 				}
 				w.syscall(n, unix.SYS_SENDMMSG, uintptr(from.fd), pointer(&batch[0]), uintptr(n), 0)
 			}

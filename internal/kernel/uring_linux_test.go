@@ -13,12 +13,11 @@ import (
 
 // uring is as much of io_uring as a test needs: one operation at a time (io_uring(7), include/uapi/linux/io_uring.h).
 type uring struct {
-	t        *testing.T
-	fd       int
-	rings    []byte
-	entries  []byte
-	sq, cq   ringOffsets
-	sequence uint32
+	t       *testing.T
+	fd      int
+	rings   []byte
+	entries []byte
+	sq, cq  ringOffsets
 }
 
 type ringOffsets struct{ head, tail, mask, array uint32 }

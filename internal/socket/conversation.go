@@ -378,7 +378,7 @@ func (v *conversation) Exchanged(x *protocol.Exchange) {
 	c.exchanges++
 	t.stats.Exchanges[v.protocol].Add(1)
 	t.fill(c)
-	if x.Start.PID != 0 && x.Start.PID != c.owner.ID.PID {
+	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
 	start := t.clock.Unix(x.Start.Time)

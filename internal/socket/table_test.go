@@ -115,6 +115,15 @@ func connectError(cookie, at uint64, errno uint32) *event.Event {
 		Flow: flowOf(cookie, event.RoleClient, event.RoleSourceConnect), Ending: event.Ending{Errno: errno}}
 }
 
+// over has an event come from another transport than TCP.
+func over(transport event.Transport, e *event.Event) *event.Event {
+	e.Flow.Transport = transport
+	if transport == event.UnixStream {
+		e.Flow.Unix = &event.Unix{}
+	}
+	return e
+}
+
 func existing(cookie, at uint64) *event.Event {
 	return &event.Event{Kind: event.KindExisting, Time: at, Owner: owner(1), Existing: true,
 		Flow: flowOf(cookie, event.RoleClient, event.RoleSourceListener), Ending: event.Ending{LastState: event.StateEstablished}}
@@ -196,6 +205,22 @@ func TestTableTells(t *testing.T) {
 		"the close of an older connection that was not listed, marked": {
 			[]*event.Event{existingClose(1, 20)},
 			[]string{"closed by 1 capture 2 end " + finLocal},
+		},
+		"a Unix socket's connection, whose end the peer has caused": {
+			[]*event.Event{over(event.UnixStream, clientOpen(1, 10)), over(event.UnixStream, clientClose(1, 10, 20))},
+			[]string{"opened by 1 capture 0 end " + none, "closed by 1 capture 0 end {1 2}"},
+		},
+		"a Unix socket's connection, whose end the peer has seen": {
+			[]*event.Event{
+				over(event.UnixStream, serverOpen(1, 10)), // nothing waits for an accept
+				over(event.UnixStream, &event.Event{Kind: event.KindPeerClose, Time: 20, Flow: event.Flow{Cookie: 1}}),
+				over(event.UnixStream, &event.Event{Kind: event.KindPeerClose, Time: 20, Flow: event.Flow{Cookie: 2}}),
+			},
+			[]string{"opened by 2 capture 0 end " + none, "closed by 2 capture 0 end {1 1}"},
+		},
+		"a UDP flow": {
+			[]*event.Event{over(event.UDP, serverOpen(1, 10)), over(event.UDP, serverClose(1, 10, 20))},
+			[]string{"opened by 2 capture 0 end " + none, "closed by 2 capture 0 end {6 0}"},
 		},
 		"a socket's second connection as another": {
 			[]*event.Event{clientOpen(1, 10), clientClose(1, 10, 20), clientOpen(1, 30), clientClose(1, 30, 40)},
@@ -286,6 +311,27 @@ func TestForgetDropsWhatIsNotAlive(t *testing.T) {
 	}
 	if n := table.Stats().EvictedLost.Load(); n != 1 {
 		t.Errorf("%d lost closes counted, want 1", n)
+	}
+}
+
+func TestForgetTellsTheEndWhereNothingElseDoes(t *testing.T) {
+	for _, transport := range []event.Transport{event.UnixStream, event.UDP} {
+		table, sink := newTestTable(t, nil)
+		var bytes uint64
+		table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { sink.Closed(c); bytes = c.Stats.BytesSent }}
+		table.Handle(over(transport, clientOpen(1, 10)))
+		table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 1}, Ending: event.Ending{BytesSent: 77}})
+		table.Forget(50)
+		if len(sink.reports) != 0 {
+			t.Errorf("transport %d: told %q of what is alive", transport, sink.told())
+		}
+		table.Forget(70)
+		if got, want := sink.told(), []string{"closed by 1 capture 0 end {0 0}"}; !reflect.DeepEqual(got, want) || bytes != 77 {
+			t.Errorf("transport %d: told %q with %d bytes, want %q with 77", transport, got, bytes, want)
+		}
+		if n := table.Stats().TrackedBy[transport].Load(); n != 0 {
+			t.Errorf("transport %d: %d connections are counted", transport, n)
+		}
 	}
 }
 
