@@ -32,8 +32,8 @@ $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
 	@touch $@
 
 .PHONY: run
-run: build ## build the collector, and print this host's connections
-	$(SUDO) ./$(COLLECTOR) --config examples/connections.yaml
+run: build ## build the collector, and print this host's requests and connections
+	$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml
 
 .PHONY: test
 test: deps ## all tests of this module with the race detector; those that need root say so and skip without it
