@@ -272,12 +272,14 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (length <= 0)
 		return;
 	if (sk->sk_protocol == IPPROTO_TCP) {
+		if (!follow_data)
+			return;
 		s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 		if (!s || !s->flow.role_source)
 			return;
-	} else if (sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
+	} else if (follow_unix && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
 		is_unix = true;
-		s = follow_unix(sk);
+		s = unix_state(sk);
 		if (!s)
 			return;
 	} else {
@@ -288,7 +290,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	stream = &s->streams[direction];
 	if (is_unix)
 		stream->position += length;
-	if (stream->until == UNTIL_NEVER)
+	if (stream->until == UNTIL_NEVER || !follow_data)
 		return;
 	key = (__u32)s->flow.cookie & policy_mask;
 	policy = bpf_map_lookup_elem(&policies, &key);
@@ -380,7 +382,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 static __always_inline void on_send(struct sock *sk, int length)
 {
 	if (sk->sk_protocol == IPPROTO_UDP) {
-		if (length > 0)
+		if (follow_udp && length > 0)
 			on_datagram(sk, length, DIRECTION_SENT);
 		return;
 	}
@@ -393,13 +395,13 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags)
 	if (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
-		if (length > 0)
+		if (follow_udp && length > 0)
 			on_datagram(sk, length, DIRECTION_RECEIVED);
 		return;
 	}
 	if ((flags & MSG_TRUNC) && sk->sk_protocol == IPPROTO_TCP)
 		return;
-	if (!length && sk->__sk_common.skc_family == AF_UNIX) {
+	if (!length && follow_unix && sk->__sk_common.skc_family == AF_UNIX) {
 		on_unix_end(sk);
 		return;
 	}

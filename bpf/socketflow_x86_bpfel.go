@@ -365,6 +365,9 @@ const (
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
 	SocketflowVarExcludedPid          = "excluded_pid"
+	SocketflowVarFollowData           = "follow_data"
+	SocketflowVarFollowUdp            = "follow_udp"
+	SocketflowVarFollowUnix           = "follow_unix"
 	SocketflowVarPayloadLimit         = "payload_limit"
 	SocketflowVarPayloadRun           = "payload_run"
 	SocketflowVarPolicyMask           = "policy_mask"
@@ -485,6 +488,9 @@ type SocketflowVariableSpecs struct {
 	CrowdedBytes       *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle       *ebpf.VariableSpec `ebpf:"datagram_idle"`
 	ExcludedPid        *ebpf.VariableSpec `ebpf:"excluded_pid"`
+	FollowData         *ebpf.VariableSpec `ebpf:"follow_data"`
+	FollowUdp          *ebpf.VariableSpec `ebpf:"follow_udp"`
+	FollowUnix         *ebpf.VariableSpec `ebpf:"follow_unix"`
 	PayloadLimit       *ebpf.VariableSpec `ebpf:"payload_limit"`
 	PayloadRun         *ebpf.VariableSpec `ebpf:"payload_run"`
 	PolicyMask         *ebpf.VariableSpec `ebpf:"policy_mask"`
@@ -574,6 +580,9 @@ type SocketflowVariables struct {
 	CrowdedBytes       *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle       *ebpf.Variable `ebpf:"datagram_idle"`
 	ExcludedPid        *ebpf.Variable `ebpf:"excluded_pid"`
+	FollowData         *ebpf.Variable `ebpf:"follow_data"`
+	FollowUdp          *ebpf.Variable `ebpf:"follow_udp"`
+	FollowUnix         *ebpf.Variable `ebpf:"follow_unix"`
 	PayloadLimit       *ebpf.Variable `ebpf:"payload_limit"`
 	PayloadRun         *ebpf.Variable `ebpf:"payload_run"`
 	PolicyMask         *ebpf.Variable `ebpf:"policy_mask"`

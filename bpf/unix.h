@@ -78,7 +78,7 @@ static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 	submit(&slot, EVENT_UNIX_OPEN, sizeof(*e));
 }
 
-static __always_inline struct socket_state *follow_unix(struct sock *sk)
+static __always_inline struct socket_state *unix_state(struct sock *sk)
 {
 	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 

@@ -43,6 +43,9 @@ type Config struct {
 	// spoke no protocol that is parsed), "always" or "never". Default: auto.
 	ConnectionSpans ConnectionSpans `mapstructure:"connection_spans"`
 
+	// Transports are followed: "tcp" (always has to be there), "udp" and "unix" (stream sockets). Default: all.
+	Transports []Transport `mapstructure:"transports"`
+
 	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC). An empty list means connections
 	// only: what they carry is not looked at. Default: all.
 	Protocols []string `mapstructure:"protocols"`
@@ -159,6 +162,16 @@ const (
 	AddressAttributesNet    AddressAttributes = "net"
 )
 
+// Transport is what a connection runs over.
+type Transport string
+
+// The transports.
+const (
+	TransportTCP  Transport = "tcp"
+	TransportUDP  Transport = "udp"
+	TransportUnix Transport = "unix"
+)
+
 // ConnectionSpans is which connections get a span.
 type ConnectionSpans string
 
@@ -200,6 +213,7 @@ func createDefaultConfig() component.Config {
 		ExcludeSelf:       true,
 		AddressAttributes: AddressAttributesBoth,
 		ConnectionSpans:   ConnectionSpansAuto,
+		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},
 		Protocols:         registry.Names(),
 		Payload:           PayloadConfig{CallLimit: 256 << 10, RunLimit: 64 << 20},
 		RingBuffer:        RingBufferConfig{Size: defaultRingBuffer},
@@ -226,6 +240,12 @@ func (c *Config) Validate() error {
 		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
 		within("udp_idle_timeout", c.UDPIdleTimeout, time.Second, time.Hour),
 	)
+	for _, transport := range c.Transports {
+		errs = append(errs, oneOf("transports", transport, TransportTCP, TransportUDP, TransportUnix))
+	}
+	if !slices.Contains(c.Transports, TransportTCP) {
+		errs = append(errs, errors.New(`transports: TCP is always watched; add "tcp" to the list`))
+	}
 	for _, name := range c.Protocols {
 		if !slices.Contains(registry.Names(), name) {
 			errs = append(errs, fmt.Errorf("protocols: write a list of %q, or [] for connections only; %q is not known",

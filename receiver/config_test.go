@@ -53,6 +53,7 @@ func TestConfigAccepted(t *testing.T) {
 			},
 			AddressAttributes:  AddressAttributesStable,
 			ConnectionSpans:    ConnectionSpansNever,
+			Transports:         []Transport{TransportTCP, TransportUnix},
 			Protocols:          []string{"http"},
 			Headers:            HeadersConfig{Request: []string{"X-Request-Id"}, Response: []string{"Server", "x-cache"}},
 			Payload:            PayloadConfig{CallLimit: 4 << 10, RunLimit: 1 << 20},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -83,8 +84,10 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	w.capture, err = kernel.Open(kernel.Options{
 		Shards: shards, RingBytes: int(w.cfg.RingBuffer.Size), ExcludeSelf: w.cfg.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes, Sockets: w.cfg.Limits.Sockets,
-		Data: len(w.protocols) > 0, PayloadLimit: int(w.cfg.Payload.CallLimit),
-		PayloadRun: int(min(w.cfg.Payload.RunLimit, unrecognisedRun)), DatagramIdle: w.cfg.UDPIdleTimeout,
+		Data: len(w.protocols) > 0,
+		Unix: slices.Contains(w.cfg.Transports, TransportUnix), UDP: slices.Contains(w.cfg.Transports, TransportUDP),
+		PayloadLimit: int(w.cfg.Payload.CallLimit),
+		PayloadRun:   int(min(w.cfg.Payload.RunLimit, unrecognisedRun)), DatagramIdle: w.cfg.UDPIdleTimeout,
 	})
 	if err != nil {
 		return err

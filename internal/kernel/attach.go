@@ -16,7 +16,7 @@ type hook struct {
 	program    string
 	tracepoint string
 	without    string // what is lost without it; empty: nothing works without it
-	data       bool   // only for Options.Data
+	transfers  bool   // only where transfers are of interest
 }
 
 func (h hook) optional() bool { return h.without != "" }
@@ -29,10 +29,10 @@ var hooks = [...]hook{
 		without: "a process that enters a container later is not judged again"},
 	{program: bpf.SocketflowProgProcessExit, tracepoint: "sched_process_exit",
 		without: "ended processes are remembered until they are the oldest"},
-	{program: bpf.SocketflowProgSocketSent, tracepoint: "sock_send_length", data: true,
-		without: "requests are not seen (kernels from 6.3 on have it)"},
-	{program: bpf.SocketflowProgSocketReceived, tracepoint: "sock_recv_length", data: true,
-		without: "requests are not seen (kernels from 6.3 on have it)"},
+	{program: bpf.SocketflowProgSocketSent, tracepoint: "sock_send_length", transfers: true,
+		without: "requests, Unix sockets and UDP are not seen (kernels from 6.3 on have it)"},
+	{program: bpf.SocketflowProgSocketReceived, tracepoint: "sock_recv_length", transfers: true,
+		without: "requests, Unix sockets and UDP are not seen (kernels from 6.3 on have it)"},
 	{program: bpf.SocketflowProgSockState, tracepoint: "inet_sock_set_state"},
 	{program: bpf.SocketflowProgSockStateAgain, tracepoint: "inet_sock_set_state"}, // for what interrupts the former
 }

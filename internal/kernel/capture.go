@@ -26,11 +26,16 @@ type Options struct {
 	Processes   int    // how many owners of sockets the kernel remembers
 	Sockets     int    // how many connections are followed at a time
 	Data        bool   // what connections carry is wanted too
+	Unix        bool   // Unix stream sockets are followed too
+	UDP         bool   // UDP flows are followed too
 	// PayloadLimit and PayloadRun bound how much is captured of one call, at most MaxPayload, and of a run of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadRun int
 	DatagramIdle             time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
 }
+
+// transfers says whether the hooks are needed that see transfers.
+func (o *Options) transfers() bool { return o.Data || o.Unix || o.UDP }
 
 // Limits of the kernel programs.
 const (
@@ -77,7 +82,7 @@ func (c *Capture) open(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
-	exits := findSyscallExits(opts.Data)
+	exits := findSyscallExits(opts)
 	defer exits.close()
 	c.prune(spec, types, exits, opts)
 	if err := configure(spec, opts); err != nil {
@@ -95,7 +100,7 @@ func (c *Capture) open(opts Options) error {
 // prune takes out of spec what this kernel cannot attach and what is not needed on it, so that the rest loads.
 func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *syscallExits, opts Options) {
 	for _, h := range hooks {
-		if h.data && !opts.Data {
+		if h.transfers && !opts.transfers() {
 			delete(spec.Programs, h.program)
 			continue
 		}
@@ -105,14 +110,14 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 			delete(spec.Programs, h.program)
 		}
 	}
-	if !opts.Data {
+	if !opts.UDP {
 		delete(spec.Programs, bpf.SocketflowProgDatagramFlows)
 	}
-	if !opts.Data || types.TypeByName("bpf_iter__unix", new(*btf.Struct)) != nil {
+	if !opts.Unix || types.TypeByName("bpf_iter__unix", new(*btf.Struct)) != nil {
 		delete(spec.Programs, bpf.SocketflowProgExistingUnix)
 	}
 	for _, call := range allTracedCalls {
-		if !exits.found() || call.data && !opts.Data {
+		if !exits.found() || call.unneeded(opts) {
 			delete(spec.Programs, call.program)
 		}
 	}
@@ -143,6 +148,9 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),
 		bpf.SocketflowVarRulesInclude:       number(include),
 		bpf.SocketflowVarRulesNeedLocalPort: number(needLocalPort),
+		bpf.SocketflowVarFollowData:         number(opts.Data),
+		bpf.SocketflowVarFollowUnix:         number(opts.Unix),
+		bpf.SocketflowVarFollowUdp:          number(opts.UDP),
 		bpf.SocketflowVarPayloadLimit:       uint32(min(opts.PayloadLimit, MaxPayload)),
 		bpf.SocketflowVarPayloadRun:         uint32(opts.PayloadRun),
 		bpf.SocketflowVarPolicyMask:         slots(opts) - 1,
@@ -163,7 +171,9 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		spec.Maps[bpf.SocketflowMapDrafts].MaxEntries = uint32(cpus) * uint32(event.Directions)
 	}
 	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)
-	spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = slots(opts)
+	if opts.UDP {
+		spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = uint32(max(1, min(opts.Sockets, maxSlots)))
+	}
 	processes := uint32(max(opts.Processes, 1))
 	spec.Maps[bpf.SocketflowMapProcesses].MaxEntries = processes
 	if len(opts.Rules) > 0 {

@@ -56,7 +56,8 @@ func openForTest(t *testing.T) *Capture {
 	t.Helper()
 	needPrivilege(t)
 	capture, err := Open(Options{
-		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
+		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true,
+		PayloadLimit: testLimit, PayloadRun: testRun,
 		DatagramIdle: time.Nanosecond,
 	})
 	if err != nil {

@@ -27,23 +27,28 @@ type syscallExits struct {
 // tracedCall is a call whose exit is wanted.
 type tracedCall struct {
 	name, program string
-	data          bool // only for Options.Data
+	batches       bool // counts the messages of sendmmsg and recvmmsg
+	senders       bool // tells from whom a datagram came
+}
+
+func (c *tracedCall) unneeded(opts Options) bool {
+	return (c.batches || c.senders) && !(c.batches && opts.transfers()) && !(c.senders && opts.UDP)
 }
 
 var allTracedCalls = [...]tracedCall{
 	{name: "accept", program: bpf.SocketflowProgAcceptExit},
 	{name: "accept4", program: bpf.SocketflowProgAccept4Exit},
 	{name: "connect", program: bpf.SocketflowProgConnectExit},
-	{name: "recvfrom", program: bpf.SocketflowProgRecvfromExit, data: true},
-	{name: "recvmsg", program: bpf.SocketflowProgRecvmsgExit, data: true},
-	{name: "recvmmsg", program: bpf.SocketflowProgRecvmmsgExit, data: true},
-	{name: "sendmmsg", program: bpf.SocketflowProgSendmmsgExit, data: true},
+	{name: "recvfrom", program: bpf.SocketflowProgRecvfromExit, senders: true},
+	{name: "recvmsg", program: bpf.SocketflowProgRecvmsgExit, senders: true},
+	{name: "recvmmsg", program: bpf.SocketflowProgRecvmmsgExit, batches: true, senders: true},
+	{name: "sendmmsg", program: bpf.SocketflowProgSendmmsgExit, batches: true},
 }
 
-func tracedCalls(data bool) []tracedCall {
+func tracedCalls(opts Options) []tracedCall {
 	var calls []tracedCall
 	for _, call := range allTracedCalls {
-		if data || !call.data {
+		if !call.unneeded(opts) {
 			calls = append(calls, call)
 		}
 	}
@@ -51,8 +56,8 @@ func tracedCalls(data bool) []tracedCall {
 }
 
 // findSyscallExits opens all of them or none.
-func findSyscallExits(data bool) *syscallExits {
-	x := &syscallExits{calls: tracedCalls(data), events: map[string]int{}}
+func findSyscallExits(opts Options) *syscallExits {
+	x := &syscallExits{calls: tracedCalls(opts), events: map[string]int{}}
 	dir, err := openTracefs()
 	if err != nil {
 		x.reason = err
