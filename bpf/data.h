@@ -200,7 +200,7 @@ static __always_inline void tell_data(struct draft *draft, __u32 shard, struct s
 	__u64 before = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	draft->event.silent = stream->silent;
 	draft->event.missed = stream->missed;
-	/* Half of the ring buffer is for events and heads: bulk must not cost others theirs. */
+	/* A part of the ring buffer is for events and heads: bulk must not cost others theirs. */
 	if (draft->event.captured > HEAD_MAX && before > crowded_bytes) {
 		count(COUNTER_PAYLOAD_RING_FULL);
 		draft->event.captured = HEAD_MAX;

@@ -81,11 +81,11 @@ type Config struct {
 // RingBufferConfig sizes the memory through which the kernel hands over events.
 type RingBufferConfig struct {
 	// Size is the size of each ring buffer: bytes, or a number with a unit such as 4MiB. A power of two, from one page of memory
-	// to 1GiB. Default: 4MiB.
+	// to 1GiB. Default: 8MiB.
 	Size ByteSize `mapstructure:"size"`
 
 	// Shards is the number of ring buffers, each with a reader of its own: 1, 2, 4 or 8; 0 means the largest of them that does
-	// not exceed the number of CPUs. Default: 0.
+	// not exceed the number of CPUs, and 4 at most: each takes Size of the kernel's memory. Default: 0.
 	Shards int `mapstructure:"shards"`
 }
 
@@ -185,6 +185,7 @@ const (
 const (
 	maxSelectors      = 64 // the kernel side's RULES_MAX
 	maxShards         = 8  // the kernel side's SHARDS_MAX
+	enoughShards      = 4  // unless more are asked for
 	maxRingBuffer     = 1 << 30
 	minSockets        = 64
 	maxSockets        = 1 << 24
@@ -203,7 +204,7 @@ const (
 	maxHeaders        = 64
 	minBatchTimeout   = time.Millisecond
 	maxBatchTimeout   = 10 * time.Second
-	defaultRingBuffer = 4 << 20
+	defaultRingBuffer = 8 << 20
 )
 
 func createDefaultConfig() component.Config {
@@ -282,7 +283,7 @@ func (c *RingBufferConfig) shardsOn(cpus int) int {
 	if c.Shards != 0 {
 		return c.Shards
 	}
-	return min(maxShards, 1<<(bits.Len(uint(max(cpus, 1)))-1))
+	return min(enoughShards, 1<<(bits.Len(uint(max(cpus, 1)))-1))
 }
 
 // Validate says everything that is wrong with the lists.

@@ -159,8 +159,9 @@ func TestShards(t *testing.T) {
 		{shards: 0, cpus: 2, want: 2},
 		{shards: 0, cpus: 3, want: 2},
 		{shards: 0, cpus: 7, want: 4},
-		{shards: 0, cpus: 8, want: 8},
-		{shards: 0, cpus: 192, want: 8},
+		{shards: 0, cpus: 8, want: 4},
+		{shards: 0, cpus: 192, want: 4},
+		{shards: 8, cpus: 192, want: 8},
 		{shards: 1, cpus: 192, want: 1},
 		{shards: 8, cpus: 1, want: 8},
 	} {

@@ -143,7 +143,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	for name, value := range map[string]uint32{
 		bpf.SocketflowVarShardMask:          uint32(opts.Shards - 1),
 		bpf.SocketflowVarWakeupBytes:        uint32(opts.RingBytes / wakeupFraction),
-		bpf.SocketflowVarCrowdedBytes:       uint32(opts.RingBytes / 2),
+		bpf.SocketflowVarCrowdedBytes:       uint32(opts.RingBytes / 4 * 3),
 		bpf.SocketflowVarExcludedPid:        self,
 		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),
 		bpf.SocketflowVarRulesInclude:       number(include),

@@ -134,9 +134,19 @@ func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
 	return n, true
 }
 
+// bodyOf goes on to a body of known length.
+func (s *stream) bodyOf(size uint64) {
+	s.state, s.left = inBody, size
+	if size < bulk {
+		s.bulky = 0
+	} else if s.bulky < bulkyEnough {
+		s.bulky++
+	}
+}
+
 // nextChunk goes on to a chunk's size.
 func (s *stream) nextChunk() {
-	s.state, s.left, s.digits = inChunkSize, 0, 0
+	s.state, s.left, s.digits, s.bulky = inChunkSize, 0, 0, 0
 }
 
 func hex(c byte) (value byte, ok bool) {

@@ -98,13 +98,13 @@ func (p *parser) Skip(d protocol.Direction) uint64 {
 	return 0
 }
 
-// Enough implements protocol.Parser. Where the last message was large and its length was known, the next one is likely to be
-// so; nothing stands behind it in the same call, unless messages are pipelined.
+// Enough implements protocol.Parser. Where large messages whose length was known came one after the other, the next one is
+// likely to be so; nothing stands behind it in the same call, unless messages are pipelined.
 func (p *parser) Enough(d protocol.Direction) int {
 	if p.next != nil {
 		return p.next.Enough(d)
 	}
-	if p.streams[d].bulky && !p.pipelined {
+	if p.streams[d].bulky >= bulkyEnough && !p.pipelined {
 		return enoughForHead
 	}
 	return 0
@@ -112,6 +112,7 @@ func (p *parser) Enough(d protocol.Direction) int {
 
 const (
 	bulk          = 32 << 10 // bytes of a body that make it worth not being captured
+	bulkyEnough   = 4        // such bodies in a row; chunked ones begin the count anew: cut short, their framing is lost
 	enoughForHead = 8 << 10  // bytes that most heads do not exceed
 )
 
@@ -240,6 +241,11 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Mark, why protocol.Loss) {
 			p.reached(s, last)
 			return
 		}
+		if s.state == inChunk && n == s.left+uint64(len(lineEnd)) { // the chunk and what has to follow it (RFC 9112, 7.1)
+			s.nextChunk()
+			p.reached(s, last)
+			return
+		}
 		if s.state == inBody { // the body ends here, but its last byte's time is not known exactly
 			end := last
 			end.Position = at.Position + s.left - 1
@@ -252,6 +258,8 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Mark, why protocol.Loss) {
 	}
 	p.reached(s, last)
 }
+
+const lineEnd = "\r\n"
 
 // captureOf is the degree that a loss leaves.
 func captureOf(why protocol.Loss) protocol.Capture {

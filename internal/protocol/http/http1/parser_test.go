@@ -371,18 +371,23 @@ func TestSkipsWhatIsNotNeeded(t *testing.T) {
 }
 
 func TestTheBeginningOfACallIsEnoughForLargeBodies(t *testing.T) {
-	const large = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc"
-	rest := step{direction: protocol.FromServer, missing: 99_997, why: protocol.Truncated}
+	var large, pipelined []step
+	for range bulkyEnough {
+		large = append(large, client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc"),
+			step{direction: protocol.FromServer, missing: 99_997, why: protocol.Truncated})
+	}
+	pipelined = append(append(pipelined, client(get)), large...)
 	for name, test := range map[string]struct {
 		steps []step
 		want  int
 	}{
 		"not before one was seen":          {[]step{client(get)}, 0},
-		"from the first one on":            {[]step{client(get), server(large)}, enoughForHead},
-		"for the next messages":            {[]step{client(get), server(large), rest, client(get)}, enoughForHead},
-		"not behind a chunked body":        {[]step{client(get), server(large), rest, client(get), server(chunked)}, 0},
-		"not behind a small body":          {[]step{client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")}, 0},
-		"not where requests are pipelined": {[]step{client(get + get), server(large), rest}, 0},
+		"not for the first ones":           {large[:len(large)-3], 0},
+		"after some in a row":              {large, enoughForHead},
+		"for the next messages":            {append(large[:len(large):len(large)], client(get)), enoughForHead},
+		"not behind a chunked body":        {append(large[:len(large):len(large)], client(get), server(chunked)), 0},
+		"not behind a small body":          {append(large[:len(large):len(large)], client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")), 0},
+		"not where requests are pipelined": {pipelined, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(false)
@@ -394,5 +399,18 @@ func TestTheBeginningOfACallIsEnoughForLargeBodies(t *testing.T) {
 				t.Errorf("of requests: got %d, want 0", got)
 			}
 		})
+	}
+}
+
+// What follows a chunk's data is fixed, so a gap over both is no loss.
+func TestAGapOverAChunkAndItsLineEnd(t *testing.T) {
+	s := newScene(false)
+	s.playAll([]step{
+		client(get), server(chunked + "40\r\nabc"),
+		{direction: protocol.FromServer, missing: 0x40 - 3 + 2, why: protocol.Truncated},
+		server("3\r\nabc\r\n0\r\n\r\n"),
+	}, whole)
+	if got := s.told; len(got) != 1 || strings.Contains(got[0], "truncated") {
+		t.Errorf("told %q", got)
 	}
 }

@@ -164,7 +164,7 @@ func (p *parser) requestHead(s *stream, last *protocol.Mark) {
 	case s.invalid:
 		p.malformed(s)
 	case s.size > 0:
-		s.state, s.left, s.bulky = inBody, s.size, s.size >= bulk
+		s.bodyOf(s.size)
 		p.expecting = s.expect
 	default:
 		p.messageEnds(s, last)

@@ -68,7 +68,6 @@ func (p *parser) responseHead(s *stream, last *protocol.Mark) {
 	case s.status == statusNoContent, s.status == statusNotModified, x != nil && x.head:
 		p.messageEnds(s, last)
 	case s.chunked:
-		s.bulky = false
 		s.nextChunk()
 	case s.coded:
 		s.state = untilClose
@@ -77,7 +76,7 @@ func (p *parser) responseHead(s *stream, last *protocol.Mark) {
 	case !s.hasLength:
 		s.state = untilClose
 	case s.size > 0:
-		s.state, s.left, s.bulky = inBody, s.size, s.size >= bulk
+		s.bodyOf(s.size)
 	default:
 		p.messageEnds(s, last)
 	}

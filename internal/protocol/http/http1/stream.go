@@ -31,7 +31,7 @@ type stream struct {
 	state     state
 	interim   bool   // the response that is read is not the final one
 	orphan    bool   // the response that is read is to a request that was dropped
-	bulky     bool   // the last body of known length was large
+	bulky     uint8  // large bodies of known length in a row
 	long      bool   // the head is longer than what is read of one
 	digits    uint8  // of a chunk's size
 	left      uint64 // of a body, or a chunk
