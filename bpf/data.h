@@ -369,12 +369,16 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	s->run += want;
 	__u32 shard = shard_of(s->flow.cookie);
 	/* In one piece, as most are: without the calls that gathering takes. */
-	if (want && !g.from.iov && want <= PAYLOAD_MAX &&
-	    !bpf_probe_read_user(draft->payload, want, (void *)(g.from.base + skip))) {
-		e->captured = want;
-		e->missing = missing;
-		tell_data(draft, shard, stream, urgent);
-		return;
+	if (want && !g.from.iov && want <= PAYLOAD_MAX) {
+		__u32 n = want;
+		barrier_var(n); /* else the compiler drops the bound that it knows and the verifier (6.12) does not */
+		n = ((n - 1) & (PAYLOAD_MAX - 1)) + 1;
+		if (!bpf_probe_read_user(draft->payload, n, (void *)(g.from.base + skip))) {
+			e->captured = n;
+			e->missing = missing;
+			tell_data(draft, shard, stream, urgent);
+			return;
+		}
 	}
 	tell_call(draft, &g, want, missing, shard, stream, urgent);
 }

@@ -78,6 +78,9 @@ static __always_inline void open_datagrams(struct datagram_flow *d, const struct
 	submit(&slot, EVENT_OPEN, sizeof(*e));
 }
 
+/* Not on the stack, where there is little room. */
+static const struct datagram_flow no_datagrams = {.closed = 1};
+
 /* The flow's cookie is the socket's until the flow has its own. */
 __noinline int count_datagram(const struct flow *flow, __u32 length, __u32 direction)
 {
@@ -92,8 +95,7 @@ __noinline int count_datagram(const struct flow *flow, __u32 length, __u32 direc
 	key.remote_port = flow->remote_port;
 	d = bpf_map_lookup_elem(&datagrams, &key);
 	if (!d) {
-		struct datagram_flow fresh = {.closed = 1};
-		if (bpf_map_update_elem(&datagrams, &key, &fresh, BPF_ANY))
+		if (bpf_map_update_elem(&datagrams, &key, &no_datagrams, BPF_ANY))
 			return 0;
 		d = bpf_map_lookup_elem(&datagrams, &key);
 		if (!d)
