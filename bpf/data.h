@@ -259,6 +259,18 @@ static __always_inline void tell_call(struct draft *draft, struct gathering *g, 
 	}
 }
 
+static __always_inline bool begins_eagerly(const struct draft *draft)
+{
+	const __u64 *begin = (const __u64 *)draft->payload;
+
+	for (int i = 0; i < PREFIXES_MAX; i++) {
+		__u64 first = eager_prefixes[i].bytes[0];
+		if (first && begin[0] == first && begin[1] == eager_prefixes[i].bytes[1])
+			return true;
+	}
+	return false;
+}
+
 static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction)
 {
 	__u32 limit = payload_limit, run = payload_run, key, want, skip = 0;
@@ -302,6 +314,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		decided = true;
 		limit = policy->limit[direction];
 		run = policy->run;
+	} else if (s->eager) {
+		run = payload_run_eager;
 	}
 	if (is_unix) {
 		begin = stream->position - length;
@@ -376,11 +390,15 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		if (!bpf_probe_read_user(draft->payload, n, (void *)(g.from.base + skip))) {
 			e->captured = n;
 			e->missing = missing;
+			if (!begin && n >= PREFIX_LEN)
+				s->eager = begins_eagerly(draft);
 			tell_data(draft, shard, stream, urgent);
 			return;
 		}
 	}
 	tell_call(draft, &g, want, missing, shard, stream, urgent);
+	if (!begin && g.used >= PREFIX_LEN)
+		s->eager = begins_eagerly(draft);
 }
 
 static __always_inline void on_send(struct sock *sk, int length)

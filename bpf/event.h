@@ -17,6 +17,8 @@
 #define SHARDS_MAX 8
 #define UNIX_PATH_LEN 108
 #define PAYLOAD_MAX 32768 /* bytes in one event */
+#define PREFIX_LEN 16
+#define PREFIXES_MAX 4
 #define PIECES_MAX 32     /* events of one call */
 
 enum event_kind {

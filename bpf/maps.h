@@ -15,6 +15,15 @@ const volatile __u32 follow_unix = 0;         /* Unix stream sockets are */
 const volatile __u32 follow_udp = 0;          /* UDP flows are */
 const volatile __u32 payload_limit = 0;       /* bytes captured of one call, unless user space wants less */
 const volatile __u32 payload_run = 0;         /* bytes captured of a run of calls, unless user space says how many */
+/*
+ * Beginnings of conversations that have to be captured whole from their first byte on, and whose runs may therefore be as
+ * long as if user space had decided already. User space says which; all zero: none.
+ */
+struct prefix {
+	__u64 bytes[PREFIX_LEN / 8];
+};
+const volatile struct prefix eager_prefixes[PREFIXES_MAX];
+const volatile __u32 payload_run_eager = 0;
 const volatile __u32 policy_mask = 0;         /* slots of policies - 1 */
 const volatile __u64 datagram_idle = 0;       /* ns without a datagram after which a flow has ended */
 
@@ -61,7 +70,8 @@ struct socket_state {
 	__u8 ignored;         /* the rules leave its owner out */
 	__u8 accepted_before; /* see struct close_event */
 	__u8 closed;          /* its close has been told */
-	__u8 direction;       /* of the last transfer */
+	__u8 direction : 1;   /* of the last transfer */
+	__u8 eager : 1;       /* it began with one of eager_prefixes */
 	__u32 task_pid;       /* who made the last transfer that was told */
 	__u32 run;            /* bytes captured since the direction turned */
 	struct stream streams[DIRECTIONS];

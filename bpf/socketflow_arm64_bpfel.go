@@ -208,6 +208,11 @@ type SocketflowPolicy struct {
 	Pad    uint32
 }
 
+type SocketflowPrefix struct {
+	_     structs.HostLayout
+	Bytes [2]uint64
+}
+
 type SocketflowProcess struct {
 	_          structs.HostLayout
 	Start      uint64
@@ -278,7 +283,7 @@ type SocketflowSocketState struct {
 	Ignored        uint8
 	AcceptedBefore uint8
 	Closed         uint8
-	Direction      uint8
+	_              [1]byte /* unsupported bitfield */
 	TaskPid        uint32
 	Run            uint32
 	Streams        [2]struct {
@@ -364,12 +369,14 @@ const (
 	SocketflowProgSocketSent          = "socket_sent"
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
+	SocketflowVarEagerPrefixes        = "eager_prefixes"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarFollowData           = "follow_data"
 	SocketflowVarFollowUdp            = "follow_udp"
 	SocketflowVarFollowUnix           = "follow_unix"
 	SocketflowVarPayloadLimit         = "payload_limit"
 	SocketflowVarPayloadRun           = "payload_run"
+	SocketflowVarPayloadRunEager      = "payload_run_eager"
 	SocketflowVarPolicyMask           = "policy_mask"
 	SocketflowVarRulesCount           = "rules_count"
 	SocketflowVarRulesInclude         = "rules_include"
@@ -487,12 +494,14 @@ type SocketflowMapSpecs struct {
 type SocketflowVariableSpecs struct {
 	CrowdedBytes       *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle       *ebpf.VariableSpec `ebpf:"datagram_idle"`
+	EagerPrefixes      *ebpf.VariableSpec `ebpf:"eager_prefixes"`
 	ExcludedPid        *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	FollowData         *ebpf.VariableSpec `ebpf:"follow_data"`
 	FollowUdp          *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix         *ebpf.VariableSpec `ebpf:"follow_unix"`
 	PayloadLimit       *ebpf.VariableSpec `ebpf:"payload_limit"`
 	PayloadRun         *ebpf.VariableSpec `ebpf:"payload_run"`
+	PayloadRunEager    *ebpf.VariableSpec `ebpf:"payload_run_eager"`
 	PolicyMask         *ebpf.VariableSpec `ebpf:"policy_mask"`
 	RulesCount         *ebpf.VariableSpec `ebpf:"rules_count"`
 	RulesInclude       *ebpf.VariableSpec `ebpf:"rules_include"`
@@ -579,12 +588,14 @@ func (m *SocketflowMaps) Close() error {
 type SocketflowVariables struct {
 	CrowdedBytes       *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle       *ebpf.Variable `ebpf:"datagram_idle"`
+	EagerPrefixes      *ebpf.Variable `ebpf:"eager_prefixes"`
 	ExcludedPid        *ebpf.Variable `ebpf:"excluded_pid"`
 	FollowData         *ebpf.Variable `ebpf:"follow_data"`
 	FollowUdp          *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix         *ebpf.Variable `ebpf:"follow_unix"`
 	PayloadLimit       *ebpf.Variable `ebpf:"payload_limit"`
 	PayloadRun         *ebpf.Variable `ebpf:"payload_run"`
+	PayloadRunEager    *ebpf.Variable `ebpf:"payload_run_eager"`
 	PolicyMask         *ebpf.Variable `ebpf:"policy_mask"`
 	RulesCount         *ebpf.Variable `ebpf:"rules_count"`
 	RulesInclude       *ebpf.Variable `ebpf:"rules_include"`

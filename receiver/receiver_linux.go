@@ -88,6 +88,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 		Unix: slices.Contains(w.cfg.Transports, TransportUnix), UDP: slices.Contains(w.cfg.Transports, TransportUDP),
 		PayloadLimit: int(w.cfg.Payload.CallLimit),
 		PayloadRun:   int(min(w.cfg.Payload.RunLimit, unrecognisedRun)), DatagramIdle: w.cfg.UDPIdleTimeout,
+		EagerRun: int(w.cfg.Payload.RunLimit), EagerPrefixes: prefixes(w.protocols),
 	})
 	if err != nil {
 		return err
@@ -300,6 +301,15 @@ func selectionRules(cfg *Config) []selection.Rule {
 func portRange(p Ports) selection.Ports {
 	low, high := p.Bounds()
 	return selection.Ports{Low: low, High: high}
+}
+
+func prefixes(protocols []protocol.Protocol) (all [][]byte) {
+	for _, p := range protocols {
+		if len(p.Prefix) > 0 {
+			all = append(all, p.Prefix)
+		}
+	}
+	return all
 }
 
 // kernelRules are the parts of the rules that the kernel judges.

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -31,7 +32,11 @@ type Options struct {
 	// PayloadLimit and PayloadRun bound how much is captured of one call, at most MaxPayload, and of a run of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadRun int
-	DatagramIdle             time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
+	// EagerRun takes the place of PayloadRun for connections that begin with one of EagerPrefixes: each 16 bytes, at most
+	// MaxPrefixes of them.
+	EagerRun      int
+	EagerPrefixes [][]byte
+	DatagramIdle  time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
 }
 
 // transfers says whether the hooks are needed that see transfers.
@@ -43,6 +48,8 @@ const (
 	MaxRules  = 64
 	// MaxPayload is how many bytes can be captured of one call.
 	MaxPayload = 1 << 20
+	// MaxPrefixes is how many beginnings can be told apart.
+	MaxPrefixes = 4
 )
 
 // Capture is the loaded and attached kernel programs, and the events they write.
@@ -153,11 +160,15 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		bpf.SocketflowVarFollowUdp:          number(opts.UDP),
 		bpf.SocketflowVarPayloadLimit:       uint32(min(opts.PayloadLimit, MaxPayload)),
 		bpf.SocketflowVarPayloadRun:         uint32(opts.PayloadRun),
+		bpf.SocketflowVarPayloadRunEager:    uint32(opts.EagerRun),
 		bpf.SocketflowVarPolicyMask:         slots(opts) - 1,
 	} {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
+	}
+	if err := setPrefixes(spec, opts.EagerPrefixes); err != nil {
+		return err
 	}
 	if err := spec.Variables[bpf.SocketflowVarDatagramIdle].Set(uint64(opts.DatagramIdle)); err != nil {
 		return fmt.Errorf("set %s: %w", bpf.SocketflowVarDatagramIdle, err)
@@ -179,6 +190,25 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	if len(opts.Rules) > 0 {
 		spec.Maps[bpf.SocketflowMapVerdicts].MaxEntries = processes
 		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
+	}
+	return nil
+}
+
+func setPrefixes(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
+	var raw [MaxPrefixes]bpf.SocketflowPrefix
+	if len(prefixes) > len(raw) {
+		return fmt.Errorf("at most %d eager prefixes, not %d", len(raw), len(prefixes))
+	}
+	for i, prefix := range prefixes {
+		if len(prefix) != len(raw[i].Bytes)*8 {
+			return fmt.Errorf("an eager prefix has %d bytes, not %d", len(raw[i].Bytes)*8, len(prefix))
+		}
+		for word := range raw[i].Bytes {
+			raw[i].Bytes[word] = binary.NativeEndian.Uint64(prefix[word*8:])
+		}
+	}
+	if err := spec.Variables[bpf.SocketflowVarEagerPrefixes].Set(raw); err != nil {
+		return fmt.Errorf("set %s: %w", bpf.SocketflowVarEagerPrefixes, err)
 	}
 	return nil
 }

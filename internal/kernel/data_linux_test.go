@@ -506,6 +506,46 @@ func TestAFINIsNoByte(t *testing.T) {
 	}
 }
 
+// TestEagerBeginnings: what begins with a known prefix is captured beyond the limit of a run.
+func TestEagerBeginnings(t *testing.T) {
+	const prefix = "0123456789abcdef"
+	needPrivilege(t)
+	capture, err := Open(Options{
+		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
+		EagerRun: 4 * testRun, EagerPrefixes: [][]byte{[]byte("another prefix.."), []byte(prefix)},
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, capture.Close()) })
+	for begin, want := range map[string]int{
+		prefix + "ghi":       3 * testRun,
+		"0123456789abcdeg":   testRun,
+		" " + prefix:         testRun,
+		prefix[:8] + "other": testRun,
+	} {
+		t.Run(begin, func(t *testing.T) {
+			w := newWire(t, capture)
+			sent := 0
+			for message := append([]byte(begin), letters(testLimit-len(begin))...); sent < 3*testRun; sent += len(message) {
+				w.send(message)
+				w.receive(len(message))
+			}
+			w.listen()
+			for end, d := range map[int]event.Direction{atClient: event.Sent, atServer: event.Received} {
+				captured := 0
+				for _, data := range w.told[end][d] {
+					captured += len(data.Payload)
+				}
+				if captured != want {
+					t.Errorf("end %d: %d of %d bytes captured, want %d", end, captured, sent, want)
+				}
+			}
+		})
+	}
+	if _, err := Open(Options{Shards: 1, RingBytes: 1 << 20, EagerPrefixes: [][]byte{[]byte("short")}}); err == nil {
+		t.Error("a prefix of 5 bytes was accepted")
+	}
+}
+
 // TestWants: what user space does not want is not told, and its last transfer is.
 func TestWants(t *testing.T) {
 	w := newWire(t, openForTest(t))

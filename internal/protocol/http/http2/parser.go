@@ -17,6 +17,7 @@ func Protocol() protocol.Protocol {
 	return protocol.Protocol{
 		Name:   "http",
 		Detect: detect,
+		Prefix: []byte(preface[:16]), // a header block that is missed spoils the table for all that follow
 		New:    func(c protocol.Conversation) protocol.Parser { return newParser(c) },
 	}
 }
