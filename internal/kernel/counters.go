@@ -58,19 +58,20 @@ func (c *Counters) set(i bpf.SocketflowCounter, n uint64) {
 		c.Events[kinds[i-bpf.SocketflowCounterCOUNTER_EVENTS]] += n
 	case i < bpf.SocketflowCounterCOUNTER_STORAGE_FAILED:
 		c.RingFull[kinds[i-bpf.SocketflowCounterCOUNTER_RING_FULL]] += n
-	case i == bpf.SocketflowCounterCOUNTER_STORAGE_FAILED:
-		c.StorageFailed = n
-	case i == bpf.SocketflowCounterCOUNTER_PROCESS_MAP_FULL:
-		c.ProcessMapFull = n
-	case i == bpf.SocketflowCounterCOUNTER_ACCEPT_UNKNOWN:
-		c.AcceptUnknown = n
-	case i == bpf.SocketflowCounterCOUNTER_IGNORED:
-		c.SelectionIgnored = n
-	case i == bpf.SocketflowCounterCOUNTER_PAYLOAD_RING_FULL:
-		c.PayloadRingFull = n
-	case i == bpf.SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER:
-		c.PayloadNoBuffer = n
-	case i == bpf.SocketflowCounterCOUNTER_PAYLOAD_FAULT:
-		c.PayloadFault = n
+	default:
+		*c.single(i) = n
 	}
+}
+
+// single is where a counter goes that does not belong to a kind of events.
+func (c *Counters) single(i bpf.SocketflowCounter) *uint64 {
+	return map[bpf.SocketflowCounter]*uint64{
+		bpf.SocketflowCounterCOUNTER_STORAGE_FAILED:    &c.StorageFailed,
+		bpf.SocketflowCounterCOUNTER_PROCESS_MAP_FULL:  &c.ProcessMapFull,
+		bpf.SocketflowCounterCOUNTER_ACCEPT_UNKNOWN:    &c.AcceptUnknown,
+		bpf.SocketflowCounterCOUNTER_IGNORED:           &c.SelectionIgnored,
+		bpf.SocketflowCounterCOUNTER_PAYLOAD_RING_FULL: &c.PayloadRingFull,
+		bpf.SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER: &c.PayloadNoBuffer,
+		bpf.SocketflowCounterCOUNTER_PAYLOAD_FAULT:     &c.PayloadFault,
+	}[i]
 }

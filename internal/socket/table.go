@@ -472,12 +472,17 @@ func (t *Table) add(e *event.Event) *connection {
 		t.free = c.next
 	}
 	owner := t.owner(e.Owner)
+	talk := c.talk // of the connection that was remembered here before: its memory
 	*c = connection{
 		flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
 		ignored: !t.observes(owner, &e.Flow),
 	}
 	if len(t.opts.Protocols) > 0 && e.Flow.Transport != event.UDP {
-		c.talk = &conversation{table: t, connection: c, joined: e.Existing}
+		if talk == nil {
+			talk = &conversation{}
+		}
+		*talk = conversation{table: t, connection: c, joined: e.Existing}
+		c.talk = talk
 	}
 	t.connections[e.Flow.Cookie] = c
 	t.stats.TrackedBy[e.Flow.Transport].Add(1)
@@ -511,7 +516,7 @@ func (t *Table) remove(c *connection) {
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)
 	t.oldest.remove(c)
-	*c = connection{next: t.free}
+	*c = connection{next: t.free, talk: c.talk}
 	t.free = c
 }
 
