@@ -11,7 +11,7 @@
 #define MSG_ERRQUEUE 0x2000
 
 #define HEAD_MAX 2048      /* bytes of a call that are captured even when the ring buffer is crowded */
-#define URGENT_RUN 65536   /* bytes of a run before user space has decided what it wants, that wake it */
+#define URGENT_RUN 65536   /* bytes of a run that wake user space */
 #define IOV_PARTS_MAX 128 /* pieces of memory that the bytes of a call are gathered from */
 
 /* Where the bytes of a call are. */
@@ -190,13 +190,18 @@ static __always_inline bool enters(struct socket_state *s, struct task_struct *t
 	return true;
 }
 
-static __always_inline void tell_data(struct draft *draft, __u32 shard, struct stream *stream, bool urgent)
+/*
+ * Writes the draft into its ring buffer. Global to the verifier, like gather and fill: verified once, not once for each piece
+ * of a call and whatever led to it.
+ */
+__noinline int tell_data(struct stream *stream, __u32 key, __u32 shard, __u32 urgent)
 {
-	__u64 size = sizeof(draft->event) + draft->event.captured;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
 	void *ring = bpf_map_lookup_elem(&rings, &shard);
 
-	if (!ring)
-		return;
+	if (!draft || !ring || !stream)
+		return 0;
+	__u64 size = sizeof(draft->event) + draft->event.captured;
 	__u64 before = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	draft->event.silent = stream->silent;
 	draft->event.missed = stream->missed;
@@ -208,7 +213,7 @@ static __always_inline void tell_data(struct draft *draft, __u32 shard, struct s
 		size = sizeof(draft->event) + HEAD_MAX;
 	}
 	if (size > sizeof(struct draft))
-		return;
+		return 0;
 	if (bpf_ringbuf_output(ring, draft, size, urgent ? BPF_RB_FORCE_WAKEUP : wake_up(before, size))) {
 		/* That bytes passed may still be told. */
 		if (draft->event.captured)
@@ -218,12 +223,13 @@ static __always_inline void tell_data(struct draft *draft, __u32 shard, struct s
 		if (bpf_ringbuf_output(ring, draft, sizeof(draft->event), BPF_RB_FORCE_WAKEUP)) {
 			count(COUNTER_RING_FULL + EVENT_DATA);
 			stream->missed |= MISSING_RING_FULL;
-			return;
+			return 0;
 		}
 	}
 	count(COUNTER_EVENTS + EVENT_DATA);
 	stream->missed = 0;
 	stream->silent = 0;
+	return 0;
 }
 
 /* Tells of a call's bytes in as many events as it takes. */
@@ -231,6 +237,7 @@ static __always_inline void tell_call(struct draft *draft, struct gathering *g, 
 				      struct stream *stream, bool urgent)
 {
 	struct data_event *e = &draft->event;
+	__u32 key = g->draft;
 
 	for (int i = 0; i < PIECES_MAX; i++) {
 		__u32 left = e->length - e->skipped;
@@ -247,12 +254,12 @@ static __always_inline void tell_call(struct draft *draft, struct gathering *g, 
 		e->captured = g->used;
 		if (!g->used || !want || g->fault || i == PIECES_MAX - 1) {
 			e->missing = g->used < left ? missing ? missing : MISSING_LIMIT : 0;
-			tell_data(draft, shard, stream, urgent);
+			tell_data(stream, key, shard, urgent);
 			return;
 		}
 		e->missing = 0;
 		e->length = e->skipped + g->used;
-		tell_data(draft, shard, stream, urgent);
+		tell_data(stream, key, shard, urgent);
 		e->position += e->length;
 		e->length = left - g->used;
 		e->skipped = 0;
@@ -279,7 +286,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct policy *policy;
 	struct tcp_sock *tp;
 	__u64 begin, now;
-	bool is_unix = false, decided = false, urgent = false;
+	bool is_unix = false, urgent = false;
 
 	if (length <= 0)
 		return;
@@ -311,7 +318,6 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 			stream->until = policy->until[direction];
 		if (stream->until == UNTIL_NEVER)
 			return;
-		decided = true;
 		limit = policy->limit[direction];
 		run = policy->run;
 	} else if (s->eager) {
@@ -378,8 +384,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		count(COUNTER_PAYLOAD_NO_BUFFER);
 		want = 0;
 	}
-	/* The sooner user space decides about a bulk transfer, the less of it is copied in vain. */
-	urgent = !decided && s->run < URGENT_RUN && s->run + want >= URGENT_RUN;
+	/* The sooner user space says how much of a long run it wants, the less of it is copied in vain. */
+	urgent = s->run < URGENT_RUN && s->run + want >= URGENT_RUN;
 	s->run += want;
 	__u32 shard = shard_of(s->flow.cookie);
 	/* In one piece, as most are: without the calls that gathering takes. */
@@ -392,7 +398,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 			e->missing = missing;
 			if (!begin && n >= PREFIX_LEN)
 				s->eager = begins_eagerly(draft);
-			tell_data(draft, shard, stream, urgent);
+			tell_data(stream, key, shard, urgent);
 			return;
 		}
 	}

@@ -143,23 +143,40 @@ func (c *collector) stop() error {
 // cpu is the processor time that the collector has used.
 func (c *collector) cpu() (time.Duration, error) { return processorTimeOf(c.cmd.Process.Pid) }
 
+// tick is the unit of processor times in /proc.
+const tick = 10 * time.Millisecond
+
 // processorTimeOf a process and of its threads.
 func processorTimeOf(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	// proc(5): utime and stime are the fields 14 and 15, in ticks of 10 ms; the second field may hold spaces.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	// proc(5): utime and stime are the fields 14 and 15; the second field may hold spaces.
+	return sumTicks(strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[11:13])
+}
+
+// processorTimeOfAll is that of all processes, and what the host of this machine took from it.
+func processorTimeOfAll() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, err
+	}
+	// proc(5): cpu user nice system idle iowait irq softirq steal. Interrupts are nobody's.
+	fields := strings.Fields(strings.SplitN(string(stat), "\n", 2)[0])
+	return sumTicks(append(fields[1:4], fields[8]))
+}
+
+func sumTicks(fields []string) (time.Duration, error) {
 	var ticks int64
-	for _, field := range fields[11:13] {
+	for _, field := range fields {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return 0, err
 		}
 		ticks += n
 	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
+	return time.Duration(ticks) * tick, nil
 }
 
 // rss is the resident memory, in KiB, all of it and what of it is shared memory: the ring buffers, which are mapped

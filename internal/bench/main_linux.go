@@ -38,6 +38,7 @@ var sections = []section{
 	{"connections", measureConnections},
 	{"data", measureData},
 	{"replay", measureReplay},
+	{"paced", measurePacedRequests},
 	{"servers", measureServers},
 	{"bulk", measureBulk},
 }

@@ -577,3 +577,15 @@ func TestWants(t *testing.T) {
 		t.Errorf("%d transfers of the other end were told, want 3", n)
 	}
 }
+
+// TestTheVerifiersWorkIsBounded: it gives up after a million instructions, and small changes can multiply their number.
+func TestTheVerifiersWorkIsBounded(t *testing.T) {
+	const enough = 100_000
+	for name, program := range openForTest(t).objects.Programs {
+		info, err := program.Info()
+		must(t, err)
+		if n, known := info.VerifiedInstructions(); !known || n > enough {
+			t.Errorf("program %s: %d instructions verified (known: %v), want at most %d", name, n, known, enough)
+		}
+	}
+}

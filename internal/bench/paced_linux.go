@@ -1,0 +1,81 @@
+//go:build amd64 || arm64
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/socketflow/socketflow/internal/workload"
+)
+
+// measurePacedRequests is about the collector at a load that leaves it room: every request is two spans.
+func measurePacedRequests(s *settings) error {
+	const (
+		cpu = iota
+		told
+		lost
+		resident
+	)
+	fmt.Printf("Collector under paced requests over 64 connections, both ends, medians of %d rounds (least to most):\n\n", s.rounds)
+	fmt.Println("| requests a second | CPU, µs per request | exchanges told per request | events lost | resident, MiB |")
+	fmt.Println("|---|---:|---:|---:|---:|")
+	for _, rate := range []int{1000, 20_000} {
+		c, err := compare([]arm{{"", func() ([]float64, error) { return runPaced(s, rate) }}}, s.rounds)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("| %d | %s | %s | %.0f | %s |\n", rate, c.value(0, cpu).format(1), c.value(0, told).format(2),
+			c.value(0, lost).median, c.value(0, resident).format(0))
+	}
+	fmt.Println()
+	return nil
+}
+
+func runPaced(s *settings, rate int) (figures []float64, err error) {
+	c, err := startCollector(s, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	if err := pacedRequests(rate, rate); err != nil { // warm: memory and tables as they will be
+		return nil, err
+	}
+	exchanges, lost, err := c.own()
+	if err != nil {
+		return nil, err
+	}
+	used, err := c.cpu()
+	if err != nil {
+		return nil, err
+	}
+	requests := rate * s.seconds
+	if err := pacedRequests(requests, rate); err != nil {
+		return nil, err
+	}
+	exchangesAfter, lostAfter, err := c.own()
+	if err != nil {
+		return nil, err
+	}
+	usedAfter, cpuErr := c.cpu()
+	rss, _, rssErr := c.rss()
+	return []float64{
+		(usedAfter - used).Seconds() * 1e6 / float64(requests), (exchangesAfter - exchanges) / float64(requests),
+		lostAfter - lost, float64(rss) / 1024,
+	}, errors.Join(cpuErr, rssErr)
+}
+
+func pacedRequests(count, rate int) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	run, err := workload.Start(workload.Isolate(workload.Command(ctx, "requests",
+		"-n", strconv.Itoa(count), "-rate", strconv.Itoa(rate))))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, run.Kill()) }()
+	return errors.Join(run.Await("ready"), run.Continue(), run.Await("done"))
+}

@@ -1,0 +1,176 @@
+//go:build amd64 || arm64
+
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
+)
+
+// recording is what the kernel wrote of a workload: records, each behind its length, at multiples of 8 bytes. It lies
+// outside of the Go heap, whose size decides how often garbage is collected.
+type recording struct {
+	memory []byte
+	used   int
+	events int
+}
+
+// recordingBytes bounds a recording.
+const recordingBytes = 256 << 20
+
+func newRecording() (*recording, error) {
+	memory, err := unix.Mmap(-1, 0, recordingBytes, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	if err != nil {
+		return nil, fmt.Errorf("map the recording: %w", err)
+	}
+	return &recording{memory: memory}, nil
+}
+
+func (r *recording) close() error { return unix.Munmap(r.memory) }
+
+func (r *recording) add(raw []byte) error {
+	end := r.used + 8 + (len(raw)+7)/8*8
+	if end > len(r.memory) {
+		return errors.New("the recording is full")
+	}
+	binary.NativeEndian.PutUint64(r.memory[r.used:], uint64(len(raw)))
+	copy(r.memory[r.used+8:], raw)
+	r.used = end
+	r.events++
+	return nil
+}
+
+// next returns the record at an offset, and the offset of the one behind it.
+func (r *recording) next(at int) (raw []byte, behind int) {
+	n := int(binary.NativeEndian.Uint64(r.memory[at:]))
+	return r.memory[at+8 : at+8+n : at+8+n], at + 8 + (n+7)/8*8
+}
+
+// requestTarget of request i, as a program would ask for.
+func requestTarget(i int) string { return fmt.Sprintf("/api/v1/items/%d?page=2&sort=name", i) }
+
+// record has a client ask a server of this process for things, and writes down what the kernel tells of it.
+func record(version string, requests, atOnce int) (r *recording, err error) {
+	capture, err := kernel.Open(kernel.Options{
+		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, PayloadLimit: 256 << 10, PayloadRun: 4 << 20,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, capture.Close()) }()
+	if r, err = newRecording(); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	port := uint16(listener.Addr().(*net.TCPAddr).Port)
+	written := make(chan error, 1)
+	go func() { written <- r.take(capture.Readers()[0], port) }()
+	if err := ask(version, listener, requests, atOnce); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(capture.Detach(), capture.Readers()[0].Flush(), <-written); err != nil {
+		return nil, err
+	}
+	losses, err := capture.Counters()
+	if lost := losses.RingFull[event.KindData] + losses.PayloadRingFull; lost > 0 {
+		err = fmt.Errorf("%d events lost something", lost)
+	}
+	return r, err
+}
+
+// take writes down what is told of connections to a port, until all has been read.
+func (r *recording) take(reader *kernel.Reader, port uint16) error {
+	var e event.Event
+	ours := map[uint64]bool{}
+	for {
+		switch err := reader.Next(&e); {
+		case errors.Is(err, kernel.ErrEnd):
+			return nil
+		case err != nil:
+			return err
+		}
+		if e.Flow.Local.Port() == port || e.Flow.Remote.Port() == port {
+			ours[e.Flow.Cookie] = true
+		}
+		if ours[e.Flow.Cookie] || e.Kind == event.KindProcess {
+			if err := r.add(reader.Raw()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// ask makes requests, so many at once, over connections that are kept, to a server that it runs.
+func ask(version string, listener net.Listener, requests, atOnce int) error {
+	var protocols http.Protocols
+	protocols.SetHTTP1(version == "1.1")
+	protocols.SetUnencryptedHTTP2(version == "2")
+	server := &http.Server{
+		Protocols:         &protocols,
+		ReadHeaderTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"id":4711,"name":"a name","price":"12.50","currency":"EUR"}`) //nolint:errcheck // the client tells
+		}),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	client := &http.Client{Transport: &http.Transport{
+		Protocols: &protocols, MaxIdleConnsPerHost: atOnce, MaxConnsPerHost: atOnce, DisableCompression: true,
+	}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var next atomic.Int64
+	var asking sync.WaitGroup
+	errs := make([]error, atOnce)
+	for i := range atOnce {
+		asking.Go(func() {
+			for errs[i] == nil {
+				n := int(next.Add(1))
+				if n > requests {
+					return
+				}
+				errs[i] = get(ctx, client, "http://"+listener.Addr().String()+requestTarget(n), n)
+			}
+		})
+	}
+	asking.Wait()
+	client.CloseIdleConnections()
+	err := errors.Join(append(errs, server.Shutdown(ctx))...)
+	if serving := <-served; !errors.Is(serving, http.ErrServerClosed) {
+		err = errors.Join(err, serving)
+	}
+	return err
+}
+
+func get(ctx context.Context, client *http.Client, url string, n int) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Traceparent", fmt.Sprintf("00-4bf92f3577b34da6a3ce929d0e0e4736-%016x-01", n))
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	_, readErr := io.Copy(io.Discard, response.Body)
+	return errors.Join(readErr, response.Body.Close())
+}

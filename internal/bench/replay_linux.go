@@ -1,0 +1,222 @@
+//go:build amd64 || arm64
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/otlp"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/registry"
+	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// discard is a sink for what is not to be measured.
+type discard struct{}
+
+func (discard) Opened(*socket.Connection)                                      {}
+func (discard) Closed(*socket.Connection)                                      {}
+func (discard) Failed(*socket.Connection)                                      {}
+func (discard) Exchanged(*socket.Connection, *protocol.Exchange, int64, int64) {}
+
+// stages are how far the events go.
+var stages = []struct {
+	name string
+	way  func() (*way, error)
+}{
+	{"decoded", func() (*way, error) { return &way{}, nil }},
+	{"and through the socket table and the parser", func() (*way, error) { return newWay(nil) }},
+	{"and into spans, thrown away by the batch", func() (*way, error) {
+		return newWay(otlp.NewBuilder(otlp.Options{Logs: true, Traces: true, ScopeName: "bench"}))
+	}},
+}
+
+// way is what a shard of the receiver does with events, as far as it goes.
+type way struct {
+	table   *socket.Table
+	builder *otlp.Builder
+}
+
+func newWay(builder *otlp.Builder) (*way, error) {
+	reader, err := process.NewReader(process.Options{OmitCommandLine: true})
+	if err != nil {
+		return nil, err
+	}
+	w := &way{builder: builder}
+	var sink socket.Sink = discard{}
+	if builder != nil {
+		sink = builder
+	}
+	w.table, err = socket.NewTable(socket.Options{
+		Sockets: 65536, Processes: 16384, Selection: &selection.Selection{},
+		Protocols: registry.Named(registry.Names()),
+		Settings:  protocol.Settings{HeadBytes: 64 << 10, Outstanding: 4096},
+		Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadRun: 4 << 20, ErrnoName: otlp.ErrnoName,
+	}, reader, sink)
+	return w, err
+}
+
+// Bounds as the receiver has them by default.
+const (
+	eventsPerTick = 256
+	batchSize     = 1024
+)
+
+func (w *way) handle(e *event.Event, n int) error {
+	if w.table == nil {
+		return nil
+	}
+	w.table.Handle(e)
+	if n%eventsPerTick == 0 {
+		var monotonic unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic); err != nil {
+			return err
+		}
+		w.table.Tick(uint64(monotonic.Nano()), time.Now())
+	}
+	if w.builder != nil && w.builder.Spans() >= batchSize {
+		w.builder.Take()
+	}
+	return nil
+}
+
+func (w *way) exchanges() (n uint64) {
+	if w.table != nil {
+		for i := range w.table.Stats().Exchanges {
+			n += w.table.Stats().Exchanges[i].Load()
+		}
+	}
+	return n
+}
+
+// replayed is what a replay took, without its first quarter, in which tables and buffers grow.
+type replayed struct {
+	events, exchanges, allocations, bytes float64
+	time                                  time.Duration // of the processor, garbage collection included
+}
+
+func (r *recording) replay(w *way) (replayed, error) {
+	var e event.Event
+	var before, after runtime.MemStats
+	var began time.Duration
+	var exchanged uint64
+	warm := r.events / 4
+	n := 0
+	for at := 0; at < r.used; n++ {
+		if n == warm {
+			runtime.ReadMemStats(&before)
+			exchanged = w.exchanges()
+			began = processorTime()
+		}
+		var raw []byte
+		raw, at = r.next(at)
+		if err := kernel.Decode(raw, &e); err != nil {
+			return replayed{}, err
+		}
+		if err := w.handle(&e, n); err != nil {
+			return replayed{}, err
+		}
+	}
+	took := processorTime() - began
+	runtime.ReadMemStats(&after)
+	return replayed{
+		events: float64(n - warm), exchanges: float64(w.exchanges() - exchanged), time: took,
+		allocations: float64(after.Mallocs - before.Mallocs), bytes: float64(after.TotalAlloc - before.TotalAlloc),
+	}, nil
+}
+
+// processorTime is how long this process has run.
+func processorTime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &ts); err != nil {
+		panic(err) // cannot happen: the clock exists and the pointer is valid
+	}
+	return time.Duration(ts.Nano())
+}
+
+// measureReplay is about what user space does with events, up to the exporter.
+func measureReplay(s *settings) error {
+	for _, version := range []string{"1.1", "2"} {
+		if err := measureRecording(s, version); err != nil {
+			return fmt.Errorf("HTTP/%s: %w", version, err)
+		}
+	}
+	return nil
+}
+
+func measureRecording(s *settings, version string) (err error) {
+	const requests, atOnce = 20_000, 16
+	r, err := record(version, requests, atOnce)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	// One processor does everything, the garbage collector's part too, as it would if there were no other.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	var arms []arm
+	var exchanges float64
+	for _, stage := range stages {
+		arms = append(arms, arm{stage.name, func() ([]float64, error) {
+			w, err := stage.way()
+			if err != nil {
+				return nil, err
+			}
+			runtime.GC()
+			did, err := r.replay(w)
+			exchanges = max(exchanges, did.exchanges)
+			return []float64{
+				float64(did.time.Nanoseconds()) / did.events, did.allocations / did.events, did.bytes / did.events,
+				did.events,
+			}, err
+		}})
+	}
+	c, err := compare(arms, 4*s.rounds)
+	if err != nil {
+		return err
+	}
+	perExchange := c.value(0, 3).median / exchanges
+	fmt.Printf("User space, HTTP/%s: %d requests of a Go client to a Go server, recorded once and replayed; both ends, %.2f events "+
+		"per exchange, one processor; medians of %d rounds (least to most):\n\n", version, requests, perExchange, 4*s.rounds)
+	fmt.Println("| | ns per event | ns per exchange | exchanges a second and core | allocations per event | per exchange | bytes per exchange |")
+	fmt.Println("|---|---:|---:|---:|---:|---:|---:|")
+	for i, a := range c.arms {
+		ns, allocations := c.value(i, 0), c.value(i, 1)
+		per := spread{ns.median * perExchange, ns.least * perExchange, ns.most * perExchange}
+		fmt.Printf("| %s | %s | %s | %.0f | %.4f | %.2f | %.0f |\n", a.name, ns.format(0), per.format(0), 1e9/per.median,
+			allocations.median, allocations.median*perExchange, c.value(i, 2).median*perExchange)
+	}
+	fmt.Println()
+	if s.profile != "" {
+		return errors.Join(
+			profileReplay(s.profile+"http"+version+"-parsed.pprof", arms[1]),
+			profileReplay(s.profile+"http"+version+"-built.pprof", arms[2]),
+		)
+	}
+	return nil
+}
+
+// profileReplay writes down where the time of an arm goes.
+func profileReplay(name string, a arm) (err error) {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if err := pprof.StartCPUProfile(file); err != nil {
+		return err
+	}
+	defer pprof.StopCPUProfile()
+	_, err = compare([]arm{a}, 50)
+	return err
+}

@@ -1,0 +1,68 @@
+//go:build e2e && linux
+
+package e2e
+
+import "testing"
+
+// TestRequests plays workloads one by one: each request is told once by the process that made it and once by the one that
+// answered it, as both say that it was, and nothing else is told.
+func TestRequests(t *testing.T) {
+	builder := newBuilder(t)
+	var table verdicts
+	for _, w := range requestWorkloads {
+		t.Run(w.name, func(t *testing.T) {
+			c := runRequestCollector(t, withRing("16MiB"))
+			s := newScene(t, builder, w.name)
+			w.play(s)
+			accounts := s.accounts()
+			c.await(s, accounts)
+			c.finish(t)
+			v := judge(w.name, accounts, c.of(t, s.processes(accounts)))
+			table = append(table, v)
+			v.requireExact(t)
+		})
+	}
+	t.Log(table)
+}
+
+// TestRequestsMixed plays all workloads before one collector, as many at a time as tests may run in parallel.
+func TestRequestsMixed(t *testing.T) {
+	builder := newBuilder(t)
+	c := runRequestCollector(t, withRing("16MiB"))
+	scenes := make([]*scene, len(requestWorkloads))
+	accounts := make([][]account, len(requestWorkloads))
+	t.Run("play", func(t *testing.T) {
+		for i, w := range requestWorkloads {
+			t.Run(w.name, func(t *testing.T) {
+				t.Parallel()
+				scenes[i] = newScene(t, builder, w.name)
+				w.play(scenes[i])
+				accounts[i] = scenes[i].accounts()
+				c.await(scenes[i], accounts[i])
+			})
+		}
+	})
+	c.finish(t)
+	var table verdicts
+	for i, w := range requestWorkloads {
+		t.Run(w.name, func(t *testing.T) {
+			v := judge(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
+			table = append(table, v)
+			v.requireExact(t)
+		})
+	}
+	t.Log(table)
+}
+
+// TestRequestAccounts plays workloads without a collector: what the rest is compared with is the same at both ends.
+func TestRequestAccounts(t *testing.T) {
+	needRoot(t)
+	builder := newBuilder(t)
+	for _, w := range requestWorkloads {
+		t.Run(w.name, func(t *testing.T) {
+			s := newScene(t, builder, w.name)
+			w.play(s)
+			t.Logf("%d accounts", len(s.accounts()))
+		})
+	}
+}

@@ -1,0 +1,97 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestRequestsOnOlderConnections has connections that carried requests before the collector was there. What they carry
+// afterwards is told; what they carried before is not.
+func TestRequestsOnOlderConnections(t *testing.T) {
+	builder := newBuilder(t)
+	var table verdicts
+	for _, w := range []struct {
+		name, server, client string
+		// lossy: requests may refer to what was sent before (RFC 7541 section 2.3.2, the dynamic table). They are told as
+		// far as they can be, and nothing is made up.
+		lossy bool
+	}{
+		{name: "go", server: "gohttp server ADDRESS", client: "gohttp client ADDRESS"},
+		{name: "python", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1"},
+		{name: "node", server: "node server.js ADDRESS", client: "node client.js ADDRESS 1"},
+		{name: "ruby", server: "ruby puma.rb ADDRESS", client: "ruby client.rb ADDRESS 1"},
+		{name: "go-h2c", server: "gohttp server ADDRESS", client: "gohttp client ADDRESS -streams 1", lossy: true},
+	} {
+		t.Run(w.name, func(t *testing.T) {
+			const before, after = 20, 48
+			s := newScene(t, builder, "older-"+w.name)
+			port := freePort(t)
+			s.serve(s.command(w.server, "127.0.0.1", port), port)
+			cmd := s.command(w.client, "127.0.0.1", port)
+			input := pipe(t, cmd)
+			client := s.start("client", cmd)
+
+			old := map[string]bool{}
+			first := fmt.Sprintf("/%s/after/first", s.name)
+			send := func(path string, n int) {
+				for i := range n {
+					k := kinds[i%len(kinds)]
+					line := k.line(fmt.Sprintf("/%s/%s/%d", s.name, path, i))
+					if i == 0 {
+						line = (&kind{method: "GET"}).line(fmt.Sprintf("/%s/%s/first", s.name, path))
+					}
+					_, err := io.WriteString(input, line+"\n")
+					require.NoError(t, err)
+					s.remember([]string{line})
+				}
+			}
+			told := func(n int) {
+				eventually(t, 30*time.Second, "the requests are answered", func() error {
+					all, err := s.told(client)
+					if err == nil && len(all) < n {
+						err = fmt.Errorf("%d of %d", len(all), n)
+					}
+					return err
+				})
+			}
+			send("before", before)
+			told(before)
+			for _, a := range s.accounts() {
+				old[a.Target] = true
+			}
+			c := runRequestCollector(t, withRing("16MiB"))
+			send("after", after)
+			told(before + after)
+			require.NoError(t, input.Close())
+			require.Zero(t, client.wait(30*time.Second), "exit code of the client")
+
+			var accounts []account
+			connections := map[accountEnd]bool{}
+			for _, a := range s.accounts() {
+				connections[a.Local] = true
+				if !old[a.Target] {
+					a.joined = a.Target == first
+					accounts = append(accounts, a)
+				}
+			}
+			require.Len(t, connections, 2, "it is one connection, with two ends")
+			c.await(s, accounts)
+			c.finish(t)
+			spans := c.of(t, s.processes(accounts))
+			if w.lossy {
+				requireNone(t, "told, and not true", lies(accounts, spans))
+				return
+			}
+			v := judge(s.name, accounts, spans)
+			table = append(table, v)
+			v.requireExact(t)
+		})
+	}
+	t.Log(table)
+}

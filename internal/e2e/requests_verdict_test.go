@@ -1,0 +1,224 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// verdict is how what is told of a workload compares with what is true.
+type verdict struct {
+	workload                        string
+	requests                        int
+	client, server                  int // spans of that kind
+	missing, invented, twice, wrong []string
+}
+
+// subject is what tells requests apart before anything else is compared.
+type subject struct {
+	pid  int
+	kind ptrace.SpanKind
+	what string // path and query, or method of an RPC
+}
+
+func (f *requestFact) subject() subject {
+	what := f.rpcMethod + f.path
+	if f.query != "" {
+		what += "?" + f.query
+	}
+	return subject{f.pid, f.kind, what}
+}
+
+func (s subject) String() string { return fmt.Sprintf("pid %d %s %s", s.pid, s.kind, s.what) }
+
+// judge compares. The spans are all of the processes that have accounts.
+func judge(workload string, accounts []account, spans []requestSpan) verdict {
+	v := verdict{workload: workload}
+	truth, told := map[subject][]requestFact{}, map[subject][]requestFact{}
+	for i := range accounts {
+		if accounts[i].Role == "client" {
+			v.requests++
+		}
+		f := accounts[i].expected()
+		truth[f.subject()] = append(truth[f.subject()], f)
+	}
+	for i := range spans {
+		s := &spans[i]
+		if !s.request() {
+			if s.text("network.transport") == "tcp" { // of others, such as the one between the processes of nginx, there are no accounts
+				v.invented = append(v.invented, fmt.Sprintf("%s of pid %d: %s", s.name, s.pid(), s.message))
+			}
+			continue
+		}
+		switch s.kind {
+		case ptrace.SpanKindClient:
+			v.client++
+		case ptrace.SpanKindServer:
+			v.server++
+		}
+		f := s.fact()
+		told[f.subject()] = append(told[f.subject()], f)
+	}
+	for which, expected := range truth {
+		v.compare(which, expected, told[which])
+	}
+	for which, surplus := range told {
+		if len(truth[which]) == 0 {
+			for _, f := range surplus {
+				v.invented = append(v.invented, f.String())
+			}
+		}
+	}
+	v.identities(spans)
+	return v
+}
+
+// compare what is expected of requests with the same subject with what is told of them.
+func (v *verdict) compare(which subject, expected, told []requestFact) {
+	var open []requestFact
+	for _, f := range expected {
+		found := false
+		for i := range told {
+			if found = len(f.differences(told[i])) == 0; found {
+				told = append(told[:i:i], told[i+1:]...)
+				break
+			}
+		}
+		if !found {
+			open = append(open, f)
+		}
+	}
+	for len(open) > 0 && len(told) > 0 {
+		v.wrong = append(v.wrong, fmt.Sprintf("%s: %s", which, strings.Join(open[0].differences(told[0]), "; ")))
+		open, told = open[1:], told[1:]
+	}
+	for _, f := range open {
+		v.missing = append(v.missing, f.String())
+	}
+	for _, f := range told {
+		v.twice = append(v.twice, f.String())
+	}
+}
+
+// identities checks that socketflow.connection.id names one end of one connection, and always the same.
+func (v *verdict) identities(spans []requestSpan) {
+	type connection struct {
+		kind  ptrace.SpanKind
+		netNS int
+		ends  string
+	}
+	ids := map[connection]string{}
+	of := map[string]connection{}
+	for i := range spans {
+		s := &spans[i]
+		if !s.request() {
+			continue
+		}
+		f := s.fact()
+		c := connection{kind: s.kind, netNS: s.number("socketflow.netns"), ends: fmt.Sprint(f.local, f.peer)}
+		id := s.connection()
+		if known, ok := ids[c]; ok && known != id || id == "" {
+			v.wrong = append(v.wrong, fmt.Sprintf("%v is connection %q and %q", c, id, known))
+		}
+		if known, ok := of[id]; ok && known != c {
+			v.wrong = append(v.wrong, fmt.Sprintf("connection %s is %v and %v", id, c, known))
+		}
+		ids[c], of[id] = id, c
+	}
+}
+
+// lies are the spans that say what no request was like at their end. What they do not say is no lie, if they are not said to be
+// complete.
+func lies(accounts []account, spans []requestSpan) []string {
+	var truth []requestFact
+	for i := range accounts {
+		truth = append(truth, accounts[i].expected())
+	}
+	var all []string
+	for i := range spans {
+		told := spans[i].fact()
+		matches := func(f requestFact) bool {
+			f.capture = told.capture
+			return len(f.differences(told)) == 0 || told.capture != "complete" && len(f.onlyAs(told).differences(told)) == 0
+		}
+		j := slices.IndexFunc(truth, matches)
+		if j < 0 || !spans[i].request() {
+			all = append(all, told.String())
+			continue
+		}
+		truth = slices.Delete(truth, j, j+1) // it is told once
+	}
+	return all
+}
+
+// onlyAs is f without what told does not say.
+func (f requestFact) onlyAs(told requestFact) requestFact {
+	if told.method == "_OTHER" {
+		f.method, f.name = told.method, told.name
+	}
+	if told.path == "" {
+		f.path, f.query = "", ""
+	}
+	if told.status == 0 {
+		f.status, f.failure = 0, told.failure
+	}
+	if told.parent == "" {
+		f.trace, f.parent = told.trace, ""
+	}
+	if told.rpcStatus == "" {
+		f.rpcStatus, f.failure = "", told.failure
+	}
+	return f
+}
+
+// requireExact fails unless each request is told by one span at each end, which is right, and nothing else is told.
+func (v *verdict) requireExact(t testing.TB) {
+	t.Helper()
+	requireNone(t, "missing", v.missing)
+	requireNone(t, "invented", v.invented)
+	requireNone(t, "told twice", v.twice)
+	requireNone(t, "wrong", v.wrong)
+	assert.Equal(t, v.requests, v.client, "CLIENT spans for so many requests")
+	assert.Equal(t, v.requests, v.server, "SERVER spans for so many requests")
+}
+
+// requireNone fails, though not at once, and says what there is.
+func requireNone(t testing.TB, fault string, found []string) {
+	t.Helper()
+	const shown = 10
+	if len(found) > 0 {
+		t.Errorf("%d %s, such as\n%s", len(found), fault, strings.Join(found[:min(shown, len(found))], "\n"))
+	}
+}
+
+// verdicts is a table of them.
+type verdicts []verdict
+
+func (all verdicts) String() string {
+	var b strings.Builder
+	row := func(cells ...any) { fmt.Fprintf(&b, "%-24v%10v%10v%10v%10v%10v%10v%10v\n", cells...) }
+	b.WriteString("\n")
+	row("workload", "requests", "CLIENT", "SERVER", "missing", "invented", "twice", "wrong")
+	var sum [7]int
+	for _, v := range all {
+		numbers := [7]int{v.requests, v.client, v.server, len(v.missing), len(v.invented), len(v.twice), len(v.wrong)}
+		cells := []any{v.workload}
+		for i, n := range numbers {
+			sum[i] += n
+			cells = append(cells, n)
+		}
+		row(cells...)
+	}
+	cells := []any{"all"}
+	for _, n := range sum {
+		cells = append(cells, n)
+	}
+	row(cells...)
+	return b.String()
+}

@@ -1,0 +1,17 @@
+// What a program writes down of a request: one JSON line on standard output.
+"use strict";
+const fs = require("node:fs");
+
+exports.tell = (role, method, target, status, version, { local, peer }) => {
+	fs.writeSync(1, JSON.stringify({ pid: process.pid, role, method, target, status, version, local, peer }) + "\n");
+};
+
+exports.ends = (socket) => ({
+	local: { address: socket.localAddress, port: socket.localPort },
+	peer: { address: socket.remoteAddress, port: socket.remotePort },
+});
+
+exports.splitAddress = (address) => {
+	const colon = address.lastIndexOf(":");
+	return [address.slice(0, colon).replace(/[[\]]/g, ""), Number(address.slice(colon + 1))];
+};

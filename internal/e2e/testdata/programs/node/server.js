@@ -1,0 +1,22 @@
+// A web server: node server.js 127.0.0.1:8080
+"use strict";
+const http = require("node:http");
+const { splitAddress, tell, ends } = require("./account.js");
+
+const server = http.createServer({ keepAliveTimeout: 60000 }, (request, response) => {
+	request.resume();
+	request.on("end", () => {
+		const query = new URL(request.url, "http://localhost").searchParams;
+		const status = Number(query.get("status") ?? 200);
+		const body = Buffer.alloc(Number(query.get("bytes") ?? 6), "x");
+		tell("server", request.method, request.url, status, request.httpVersion, ends(request.socket));
+		const headers = {};
+		if (Math.floor(status / 100) === 3) headers.Location = "/elsewhere";
+		if (status !== 204 && query.get("framing") !== "chunked") headers["Content-Length"] = body.length;
+		response.writeHead(status, headers);
+		if (query.get("framing") === "chunked") response.write(body.subarray(0, body.length / 2));
+		response.end(query.get("framing") === "chunked" ? body.subarray(body.length / 2) : body);
+	});
+});
+const [host, port] = splitAddress(process.argv[2]);
+server.listen(port, host);

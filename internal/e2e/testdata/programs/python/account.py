@@ -1,0 +1,32 @@
+"""What a program writes down of a request: one JSON line on standard output."""
+import json
+import os
+import urllib.parse
+
+
+def end(name):
+    """The end of a connection that getsockname or getpeername named."""
+    return {"address": name[0], "port": name[1]}
+
+
+def tell(role, method, target, status, version, local, peer):
+    line = {"pid": os.getpid(), "role": role, "method": method, "target": target, "status": status, "version": version,
+            "local": end(local), "peer": end(peer)}
+    os.write(1, (json.dumps(line) + "\n").encode())  # in one call: lines of several threads do not mix
+
+
+def wanted(target):
+    """The status and the size of the body that a target asks for, and whether in chunks."""
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(target).query)
+    first = lambda key, otherwise: query.get(key, [otherwise])[0]
+    return int(first("status", "200")), int(first("bytes", "6")), first("framing", "length") == "chunked"
+
+
+def has_body(method, status):
+    """RFC 9112 section 6.3: these responses end with their head."""
+    return method != "HEAD" and status not in (204, 304)
+
+
+def split(address):
+    host, port = address.rsplit(":", 1)
+    return host.strip("[]"), int(port)
