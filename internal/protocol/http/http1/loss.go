@@ -31,25 +31,24 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 		if x := p.oldest(); between || x != nil && x.begun {
 			p.supersede()
 		}
-		p.loseRequests(s, why, between)
+		p.loseRequests(s, why)
 	} else {
 		p.loseResponses(s, why)
 	}
 }
 
-func (p *parser) loseRequests(s *stream, why protocol.Loss, between bool) {
+func (p *parser) loseRequests(s *stream, why protocol.Loss) {
 	p.raise(s, captureOf(why))
 	p.requestEnds(nil)
 	// What is held may answer a request that was lost.
 	if r := &p.streams[protocol.FromServer]; r.held != nil {
 		if r.held.captured() {
 			p.unpairedResponse()
-			between = false
 		}
 		p.drop(r)
 	}
 	if !p.pipelined {
-		p.unseen, p.swallowed = true, between
+		p.unseen = true
 		p.loosen()
 		return
 	}
@@ -79,7 +78,6 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 	others := p.waiting + p.missing
 	switch {
 	case others == 0:
-		p.swallowed = false
 		if why == protocol.Lost { // requests may have been lost with it
 			p.loosen()
 		}
@@ -96,14 +94,12 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 		p.retire()
 	}
 	last := p.oldest()
-	// If no other came before it, the gap holds the beginning of its response; and if whole calls were lost, a request behind
-	// it may have been lost too, which then is the one that the next response belongs to.
-	first := x == nil && others == 1 && !last.follows
-	last.follows = false
+	// Where whole calls were lost its response may be among them, and behind it a request, to which the next response belongs.
+	// Otherwise the gap is within calls, and holds the beginning of its response if no other came before it.
 	switch {
-	case p.unseen, first && why == protocol.Lost:
+	case p.unseen, why == protocol.Lost:
 		p.retire()
-	case first:
+	case x == nil && others == 1:
 		last.begun = true
 		last.m.Raise(c)
 	}

@@ -15,7 +15,6 @@ type exchange struct {
 	born uint64 // the call in which its request line ended
 
 	head, connect bool // the request's method
-	follows       bool // requests came before it that are not known, and that no response was seen to
 	named         bool // its target is known
 	requested     bool // the request is complete, or where it ends is not known
 	heard         bool // something of a response has come
@@ -45,7 +44,6 @@ type pairing struct {
 	pipelined bool   // there were requests behind one that was not answered
 	loose     bool   // what is outstanding is not known for certain
 	unseen    bool   // behind the last request that is known there may have been others
-	swallowed bool   // there were, and no response was seen since
 	closing   bool   // requests are not read any more: those outstanding are the last that can be paired
 	paired    bool   // a response was
 }
@@ -85,8 +83,8 @@ func (p *parser) push(s *stream, method, target []byte, version string) {
 	}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
 	x := p.memory.newExchange(&p.c)
-	x.born, x.follows = p.calls, p.swallowed
-	p.unseen, p.swallowed = false, false
+	x.born = p.calls
+	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
 	x.m.Start, x.m.End = s.mark, s.mark
 	x.m.SetMethod(method)
@@ -194,7 +192,7 @@ func (p *parser) responseEnds(last *protocol.Mark) {
 
 // unpairedResponse counts a response without a request. Where observation began in the middle it is none's fault.
 func (p *parser) unpairedResponse() {
-	p.swallowed, p.turns = false, 0
+	p.turns = 0
 	if p.paired || !p.c.Joined {
 		p.c.Sink.Troubled(protocol.Unpaired)
 	}

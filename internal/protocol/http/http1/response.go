@@ -39,9 +39,6 @@ func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
 		if s.status == statusContinue && x == p.reading {
 			p.expecting = false
 		}
-		if p.missing == 0 {
-			x.follows = false
-		}
 	case p.missing > 0:
 		p.missing--
 		s.orphan = true
