@@ -219,6 +219,8 @@ func (o *observation) start(t *testing.T, change configuration, logs consumer.Lo
 	factory := receiver.NewFactory()
 	set.ID = component.NewID(factory.Type())
 	cfg := factory.CreateDefaultConfig().(*receiver.Config)
+	// The truth of the workloads is about TCP; by what else their processes talk to each other they do not tell.
+	cfg.Transports = []receiver.Transport{receiver.TransportTCP}
 	if change != nil {
 		change(cfg)
 	}
