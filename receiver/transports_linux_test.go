@@ -58,10 +58,15 @@ func TestUnixSocketsAndDatagrams(t *testing.T) {
 	for _, s := range o.of(os.Getpid()).spans {
 		if text(s.Attributes(), "network.transport") == "unix" {
 			kinds[s.Name()+" "+s.Kind().String()]++
-			assert.Equal(t, int64(204), get(s.Attributes(), "http.response.status_code"))
+			t.Log(s.Name(), s.Kind(), s.Attributes().AsRaw())
 		}
 	}
 	assert.Equal(t, map[string]int{"GET Client": 1, "GET Server": 1}, kinds)
+	for _, s := range o.of(os.Getpid()).spans {
+		if s.Name() == "GET" {
+			assert.Equal(t, int64(204), get(s.Attributes(), "http.response.status_code"))
+		}
+	}
 }
 
 // requestOver makes an HTTP request over a Unix socket.
