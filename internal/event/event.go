@@ -25,6 +25,10 @@ const (
 	KindLive              // Flow.Cookie: a tracked socket that still exists; not TCP: Ending's counts so far
 	KindData              // Flow.Cookie, Data: a system call of the owner has transferred bytes of a connection
 	KindPeerClose         // as KindClose, by the other end: a connection within the host has ended
+	// Of captures that see system calls, not sockets, and so need completion:
+	KindAddress // Flow.Cookie, Flow.Local or Flow.Remote, Flow.AddressSource: a call has told an address of the socket
+	KindHold    // Flow.Cookie, FD: one more descriptor leads to the socket; KindClose is then the end of one of them
+	KindUnknown // FD: the owner uses a descriptor of which it is not known whether it leads to a socket, and to which
 	Kinds
 )
 
@@ -38,6 +42,7 @@ func (k Kind) String() string {
 
 var kindNames = [Kinds]string{
 	"none", "process", "exit", "open", "accept", "close", "fail", "connect_error", "existing", "live", "data", "peer_close",
+	"address", "hold", "unknown",
 }
 
 // Role is the side of a connection that a socket is on.
@@ -74,6 +79,22 @@ const (
 	Transports
 )
 
+// AddressSource is how the addresses of a flow are known: what told the last of them.
+type AddressSource uint8
+
+// The sources of addresses, in the order of trust.
+const (
+	AddressSourceSock        AddressSource = iota // the kernel's socket
+	AddressSourceAccept                           // the result of accept
+	AddressSourceConnect                          // the argument of connect
+	AddressSourceGetsockname                      // the result of getsockname
+	AddressSourceGetpeername                      // the result of getpeername
+	AddressSourceContainer                        // the address of the container or network namespace; the port is not known
+	AddressSourceProc                             // /proc/<pid>/net, by the socket's inode
+	AddressSourceUnknown                          // at least one of them is not known
+	AddressSources
+)
+
 // Flow is a socket and the two addresses between which it speaks.
 type Flow struct {
 	Cookie     uint64         // the kernel's identity of the socket, unique until reboot; 0: none was given
@@ -83,7 +104,10 @@ type Flow struct {
 	Role       Role
 	RoleSource RoleSource
 	Transport  Transport
-	Unix       *Unix // UnixStream: the names; there are no addresses then
+	// AddressSource is how Local and Remote are known. One that is not is the zero AddrPort; of one whose port is not known
+	// the port is 0.
+	AddressSource AddressSource
+	Unix          *Unix // UnixStream: the names; there are no addresses then
 }
 
 // Unix is what there is instead of addresses between sockets of the family AF_UNIX. A name is a path, or @ and a name of the
@@ -122,6 +146,7 @@ type Ending struct {
 	SegmentsReceived uint32
 	RTT              uint32 // smoothed round trip time, microseconds; 0: never measured
 	Retransmits      uint32
+	Uncounted        bool               // of TCP: segments, RTT and retransmits are not known
 	Unread           uint32             // bytes that had arrived and that no program had received
 	Position         [Directions]uint64 // how much each direction had carried
 	Silent           [Directions]uint64 // as Data.Silent
@@ -182,6 +207,7 @@ type Event struct {
 	Started     uint64 // CLOCK_MONOTONIC, nanoseconds; 0: not known
 	Established uint64 // CLOCK_MONOTONIC, nanoseconds; 0: never, or not known
 	Existing    bool   // the connection is older than the capture
+	FD          uint32 // KindHold, KindUnknown, KindOpen where a capture sees calls only: the owner's descriptor
 	Ending      Ending
 	Data        Data
 	Process     *process.Snapshot // KindProcess

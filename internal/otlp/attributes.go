@@ -40,6 +40,7 @@ const (
 	isUnix
 	overIP // the ends have addresses and ports, not names
 	hasPeerPID
+	hasSegments // the kernel's counts of a TCP connection are known
 )
 
 func (f *facts) add(fact facts, holds bool) {
@@ -121,7 +122,7 @@ var attributes = [...]attribute{
 	}},
 	{capture, always, 0, func(v pcommon.Value, r *report) { v.SetStr(r.capture) }},
 	{addressSource, always, 0, func(v pcommon.Value, r *report) {
-		v.SetStr(nameOf(addressSourceNames[:], r.connection.AddressSource))
+		v.SetStr(nameOf(addressSourceNames[:], r.addressSource()))
 	}},
 	{netNS, always, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
 	{peerPID, always, hasPeerPID, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) }},
@@ -136,15 +137,15 @@ var attributes = [...]attribute{
 	{bytesReceived, always, wasEstablished, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.BytesReceived))
 	}},
-	{segmentsSent, always, isTCP | wasEstablished, putSegmentsSent},
-	{segmentsReceived, always, isTCP | wasEstablished, putSegmentsReceived},
+	{segmentsSent, always, isTCP | wasEstablished | hasSegments, putSegmentsSent},
+	{segmentsReceived, always, isTCP | wasEstablished | hasSegments, putSegmentsReceived},
 	{datagramsSent, always, isUDP | wasEstablished, putSegmentsSent},
 	{datagramsReceived, always, isUDP | wasEstablished, putSegmentsReceived},
 	{tcpRTT, always, isTCP | wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
 		v.SetDouble(float64(r.connection.Stats.RTT) / 1e6)
 	}},
 	// An attempt has these too: the SYNs that nobody answered.
-	{tcpRetransmits, always, isTCP | hasEnded, func(v pcommon.Value, r *report) {
+	{tcpRetransmits, always, isTCP | hasEnded | hasSegments, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.Retransmits))
 	}},
 	{endHow, always, hasEnded | hasWay, func(v pcommon.Value, r *report) {
@@ -185,9 +186,14 @@ var (
 		event.RoleSourceProtocol: "protocol",
 	}
 	addressSourceNames = [...]string{
-		socket.AddressSourceUnknown: "unknown",
-		socket.AddressSourceSock:    "sock",
-		socket.AddressSourceConnect: "connect",
+		event.AddressSourceSock:        "sock",
+		event.AddressSourceAccept:      "accept",
+		event.AddressSourceConnect:     "connect",
+		event.AddressSourceGetsockname: "getsockname",
+		event.AddressSourceGetpeername: "getpeername",
+		event.AddressSourceContainer:   "container",
+		event.AddressSourceProc:        "proc",
+		event.AddressSourceUnknown:     "unknown",
 	}
 	captureNames = [...]string{
 		socket.CaptureComplete:        "complete",

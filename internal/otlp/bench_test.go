@@ -22,7 +22,7 @@ func benchmarkBatch(end socket.End) []socket.Connection {
 		far := netip.MustParseAddrPort("10.0.1.7:443")
 		c := socket.Connection{
 			ID: uint64(i), Process: client, Local: near, Remote: far, NetNS: 4026531840,
-			Role: event.RoleClient, RoleSource: event.RoleSourceConnect, AddressSource: socket.AddressSourceSock,
+			Role: event.RoleClient, RoleSource: event.RoleSourceConnect, AddressSource: event.AddressSourceSock,
 			StartedAt: 1_700_000_000_000_000_000, EndedAt: 1_700_000_001_530_000_000, End: end,
 			Stats: event.Ending{
 				BytesSent: 1234, BytesReceived: 4_567_890, SegmentsSent: 12, SegmentsReceived: 3210, RTT: 431,

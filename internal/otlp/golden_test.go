@@ -29,7 +29,7 @@ func connect(changes ...func(*socket.Connection)) *socket.Connection {
 	c := &socket.Connection{
 		ID: 1, Process: curl(), NetNS: 4026531840,
 		Local: netip.MustParseAddrPort("127.0.0.1:40000"), Remote: netip.MustParseAddrPort("127.0.0.1:80"),
-		Role: event.RoleClient, RoleSource: event.RoleSourceConnect, AddressSource: socket.AddressSourceSock,
+		Role: event.RoleClient, RoleSource: event.RoleSourceConnect, AddressSource: event.AddressSourceSock,
 		StartedAt: start.UnixNano(), OpenedAt: start.Add(time.Millisecond).UnixNano(),
 	}
 	for _, change := range changes {
@@ -102,7 +102,7 @@ var cases = []struct {
 	{name: "refused", tell: failed(ended(socket.WayRST, socket.SideRemote, 111), between("10.0.0.9:40001", "10.0.0.1:443"))},
 	{name: "connect_timed_out", tell: failed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
 	{name: "connect_unreachable", tell: failed(ended(socket.WayError, socket.SideUnknown, 113), func(c *socket.Connection) {
-		c.Local, c.AddressSource = netip.AddrPort{}, socket.AddressSourceConnect
+		c.Local, c.AddressSource = netip.AddrPort{}, event.AddressSourceConnect
 	})},
 	{name: "connect_canceled", tell: failed(ended(socket.WayCanceled, socket.SideLocal, 0))},
 	{name: "connect_failed_for_unknown_cause", tell: failed(ended(socket.WayUnknown, socket.SideUnknown, 0))},

@@ -80,6 +80,7 @@ func (r *report) read(c *socket.Connection, h *happening, texts *addressTexts) {
 	r.facts.add(hasNetNS, c.NetNS != 0)
 	if h.facts&hasEnded != 0 {
 		r.facts.add(hasRTT, c.Stats.RTT != 0)
+		r.facts.add(hasSegments, !c.Stats.Uncounted)
 		r.facts.add(hasWay, c.End.Way != socket.WayUnknown && (m.facts&isTCP != 0 || !isSegment(c.End.Way)))
 		r.facts.add(hasSide, c.End.By != socket.SideUnknown)
 	}
@@ -109,6 +110,13 @@ func (r *report) readAddress(a netip.Addr, texts *addressTexts) string {
 	r.facts.add(isIPv4, a.Is4())
 	r.facts.add(isIPv6, a.Is6())
 	return texts.of(a)
+}
+
+func (r *report) addressSource() event.AddressSource {
+	if r.facts&overIP != 0 && r.remote == "" && r.local == "" {
+		return event.AddressSourceUnknown
+	}
+	return r.connection.AddressSource
 }
 
 // endedAt is never before StartedAt: the wall clock may be set back in between, and backends refuse such spans.

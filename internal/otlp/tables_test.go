@@ -107,7 +107,7 @@ func TestNamesOfExchangesAreThoseOfTheSemanticConventions(t *testing.T) {
 }
 
 // everything that can be known.
-const everything = hasPeerPID<<1 - 1
+const everything = hasSegments<<1 - 1
 
 func TestNoSetOfFactsWritesAKeyTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

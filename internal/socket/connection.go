@@ -21,7 +21,7 @@ type Connection struct {
 	NetNS         uint32      // inode of the network namespace
 	Role          event.Role
 	RoleSource    event.RoleSource
-	AddressSource AddressSource
+	AddressSource event.AddressSource
 	Capture       Capture
 	StartedAt     int64 // Unix time, ns: connect was called, the handshake ended, or (JoinedMidstream) first seen
 	OpenedAt      int64 // Unix time, ns: the handshake ended, or (JoinedMidstream) first seen; 0: never
@@ -31,16 +31,6 @@ type Connection struct {
 	Stats         event.Ending // counts, valid once it has ended
 	Exchanges     uint64       // how many exchanges were told of it, the present one included
 }
-
-// AddressSource is where the addresses were read.
-type AddressSource uint8
-
-// The sources of addresses.
-const (
-	AddressSourceUnknown AddressSource = iota
-	AddressSourceSock                  // the kernel's socket
-	AddressSourceConnect               // the argument of connect
-)
 
 // Capture says whether everything of a connection was seen.
 type Capture uint8

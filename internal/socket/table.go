@@ -434,7 +434,7 @@ func (t *Table) expire(monotonic uint64) {
 
 func (t *Table) fail(e *event.Event) {
 	t.refused.add(e.Flow.Cookie)
-	t.tellFailed(e, e.Flow.Cookie, AddressSourceSock)
+	t.tellFailed(e, e.Flow.Cookie)
 }
 
 // connectError is an error that connect returned. If the connection was refused while connect waited, the socket's own
@@ -449,7 +449,8 @@ func (t *Table) connectError(e *event.Event) {
 		cookie = t.unnamed << 32 // cookies count up from 1
 	}
 	e.Started = e.Time
-	t.tellFailed(e, cookie, AddressSourceConnect)
+	e.Flow.AddressSource = event.AddressSourceConnect
+	t.tellFailed(e, cookie)
 }
 
 // add begins to follow the connection of e. Whatever was known under its cookie is over.
@@ -565,7 +566,7 @@ func (t *Table) fill(c *connection) {
 	t.out = Connection{
 		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
-		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: AddressSourceSock, StartedAt: c.startedAt,
+		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
 		OpenedAt: c.openedAt, Exchanges: c.exchanges,
 	}
 	switch {
@@ -576,7 +577,7 @@ func (t *Table) fill(c *connection) {
 	}
 }
 
-func (t *Table) tellFailed(e *event.Event, cookie uint64, source AddressSource) {
+func (t *Table) tellFailed(e *event.Event, cookie uint64) {
 	owner := t.owner(e.Owner)
 	if !t.observes(owner, &e.Flow) {
 		return
@@ -584,7 +585,7 @@ func (t *Table) tellFailed(e *event.Event, cookie uint64, source AddressSource) 
 	t.stats.Failed.Add(1)
 	t.out = Connection{
 		ID: identity(cookie, e.Started), Process: owner, Local: e.Flow.Local, Remote: e.Flow.Remote,
-		NetNS: e.Flow.NetNS, Role: e.Flow.Role, RoleSource: e.Flow.RoleSource, AddressSource: source,
+		NetNS: e.Flow.NetNS, Role: e.Flow.Role, RoleSource: e.Flow.RoleSource, AddressSource: e.Flow.AddressSource,
 		EndedAt: t.clock.Unix(e.Time), End: endOfAttempt(&e.Ending), Errno: e.Ending.Errno, Stats: e.Ending,
 	}
 	t.out.StartedAt = t.out.EndedAt - int64(e.Time-min(e.Started, e.Time))
