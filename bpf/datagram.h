@@ -73,6 +73,7 @@ static __always_inline void open_datagrams(struct datagram_flow *d, const struct
 	e->started = now;
 	e->state = 0;
 	e->error = 0;
+	e->fd = e->pad = 0;
 	for (int i = 0; i < DIRECTIONS; i++)
 		e->sequence[i] = 0;
 	submit(&slot, EVENT_OPEN, sizeof(*e));

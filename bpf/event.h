@@ -19,14 +19,16 @@
 #define PAYLOAD_MAX 32768 /* bytes in one event */
 #define PREFIX_LEN 16
 #define PREFIXES_MAX 4
+#ifndef PIECES_MAX
 #define PIECES_MAX 32     /* events of one call */
+#endif
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
 	EVENT_EXIT,          /* struct exit_event: such a process is gone */
 	EVENT_OPEN,          /* struct open_event: connected, or taken in by a listener */
 	EVENT_ACCEPT,        /* struct open_event: accept() handed the connection to a process */
-	EVENT_CLOSE,         /* struct close_event: an open connection has ended */
+	EVENT_CLOSE,         /* struct close_event: an open connection has ended; syscall mode: for one of its descriptors */
 	EVENT_FAIL,          /* struct close_event: a connection attempt has ended without a connection */
 	EVENT_CONNECT_ERROR, /* struct open_event: connect() itself returned an error */
 	EVENT_EXISTING,      /* struct open_event: found by an iterator; older than the programs */
@@ -34,6 +36,10 @@ enum event_kind {
 	EVENT_DATA,          /* struct data_event: a system call has transferred bytes of a connection */
 	EVENT_UNIX_OPEN,     /* struct unix_open_event: the first bytes of a connection within the host */
 	EVENT_PEER_CLOSE,    /* struct close_event: the other end has seen the end of a connection within the host */
+	/* Of the syscall mode only: */
+	EVENT_ADDRESS,       /* struct open_event: a call has told an address of a socket */
+	EVENT_HOLD,          /* struct descriptor_event: one more descriptor leads to a socket */
+	EVENT_UNKNOWN,       /* struct descriptor_event: a descriptor is used of which it is not known where it leads to */
 	EVENT_KINDS,
 };
 
@@ -48,6 +54,7 @@ enum counter {
 	COUNTER_PAYLOAD_RING_FULL,                      /* calls told without their payload: the ring buffer had no room for it */
 	COUNTER_PAYLOAD_NO_BUFFER,                      /* calls told without payload: no buffer of theirs is known */
 	COUNTER_PAYLOAD_FAULT,                          /* calls told with less payload: memory could not be read */
+	COUNTER_TABLE_FULL,                             /* descriptors that are not inherited or closed with their process */
 	COUNTERS,
 };
 
@@ -69,6 +76,15 @@ enum role_source {
 	ROLE_SOURCE_ACCEPT,   /* the transition out of SYN_RECV was seen */
 	ROLE_SOURCE_LISTENER, /* judged by the listening sockets of its network namespace, or by which end has a name */
 	ROLE_SOURCE_FIRST,    /* judged by who sent the first datagram that was seen */
+};
+
+/* How addresses are known. */
+enum address_source {
+	ADDRESS_SOURCE_SOCK = 0,
+	ADDRESS_SOURCE_ACCEPT,
+	ADDRESS_SOURCE_CONNECT,
+	ADDRESS_SOURCE_GETSOCKNAME,
+	ADDRESS_SOURCE_GETPEERNAME,
 };
 
 enum direction {
@@ -105,7 +121,8 @@ struct flow {
 	__u8 role_source;  /* enum role_source */
 	__u32 netns;       /* inode of the network namespace */
 	__u8 transport;    /* enum transport */
-	__u8 pad[3];
+	__u8 source;       /* enum address_source */
+	__u8 pad[2];
 };
 
 struct open_event {
@@ -116,7 +133,18 @@ struct open_event {
 	__u32 state;   /* EVENT_EXISTING: TCP state */
 	__s32 error;   /* EVENT_CONNECT_ERROR: errno */
 	__u32 sequence[DIRECTIONS]; /* TCP sequence number of position 0 */
+	__u32 fd; /* the owner's descriptor; syscall mode */
+	__u32 pad;
 };
+
+struct descriptor_event {
+	struct event_header header;
+	__u64 cookie; /* the socket's; 0: not known */
+	__u32 fd;     /* of the process in the header; DESCRIPTOR_IN_FLIGHT: passed on, and not yet received */
+	__u32 pad;
+};
+
+#define DESCRIPTOR_IN_FLIGHT (~0u)
 
 struct unix_open_event {
 	struct event_header header;
@@ -166,7 +194,7 @@ struct close_event {
 	__u8 last_state; /* TCP state before CLOSE */
 	__u8 fin_received;
 	__u8 accepted_before; /* found by an iterator in a process' fd table: no accept event will come */
-	__u8 pad;
+	__u8 uncounted; /* segments, round trip time and retransmissions are not known */
 	__u32 unread; /* bytes that had arrived and had not been read */
 	__u32 pad2;
 	__u64 position[DIRECTIONS]; /* how much each direction has carried */

@@ -60,8 +60,3 @@ static __always_inline int probe_flow(struct flow *flow, const struct sock *sk)
 	}
 	return 0;
 }
-
-static __always_inline bool is_inet(__u16 family)
-{
-	return family == AF_INET || family == AF_INET6;
-}

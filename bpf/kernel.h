@@ -5,36 +5,13 @@
  */
 #pragma once
 
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
-#define SOCK_STREAM 1
 #define SHUTDOWN_BOTH 3 /* include/net/sock.h, SHUTDOWN_MASK */
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define IPPROTO_MPTCP 262
 
 /* include/linux/sched.h */
 #define PF_EXITING 0x00000004
 #define PF_IO_WORKER 0x00000010
 #define PF_USER_WORKER 0x00004000 /* from 6.4 on; before that only a task that loads modules has this bit */
 #define PF_KTHREAD 0x00200000
-
-/* include/net/tcp_states.h; user-visible, stable */
-enum tcp_state {
-	TCP_ESTABLISHED = 1,
-	TCP_SYN_SENT,
-	TCP_SYN_RECV,
-	TCP_FIN_WAIT1,
-	TCP_FIN_WAIT2,
-	TCP_TIME_WAIT,
-	TCP_CLOSE,
-	TCP_CLOSE_WAIT,
-	TCP_LAST_ACK,
-	TCP_LISTEN,
-	TCP_CLOSING,
-	TCP_NEW_SYN_RECV,
-};
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -249,21 +226,6 @@ struct pt_regs {
 /* Until a call has returned its result's place holds -ENOSYS (arch/x86/entry/entry_64.S). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->ax == -38ul)
 #define GO_WORD(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
-#define NR_READ 0
-#define NR_WRITE 1
-#define NR_READV 19
-#define NR_WRITEV 20
-#define NR_CONNECT 42
-#define NR_ACCEPT 43
-#define NR_SENDTO 44
-#define NR_RECVFROM 45
-#define NR_SENDMSG 46
-#define NR_RECVMSG 47
-#define NR_ACCEPT4 288
-#define NR_RECVMMSG 299
-#define NR_SENDMMSG 307
-#define NR_PREADV2 327
-#define NR_PWRITEV2 328
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
@@ -282,21 +244,6 @@ struct pt_regs {
 /* A result takes the first argument's place (arch/arm64/kernel/syscall.c). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->user_regs.regs[0] == (regs)->orig_x0)
 #define GO_WORD(regs) ((regs)->user_regs.regs[28])
-#define NR_READ 63
-#define NR_WRITE 64
-#define NR_READV 65
-#define NR_WRITEV 66
-#define NR_CONNECT 203
-#define NR_ACCEPT 202
-#define NR_SENDTO 206
-#define NR_RECVFROM 207
-#define NR_SENDMSG 211
-#define NR_RECVMSG 212
-#define NR_ACCEPT4 242
-#define NR_RECVMMSG 243
-#define NR_SENDMMSG 269
-#define NR_PREADV2 286
-#define NR_PWRITEV2 287
 #endif
 
 struct seq_file;
@@ -339,24 +286,3 @@ struct bpf_iter__bpf_sk_storage_map {
 };
 
 #pragma clang attribute pop
-
-/* What user space hands to system calls, fixed for ever (include/uapi/linux/uio.h, include/linux/socket.h; 64 bits). */
-struct user_iovec {
-	__u64 base;
-	__u64 length;
-};
-
-struct user_message {
-	__u64 name;
-	__u64 name_length;
-	__u64 iov;
-	__u64 iov_length;
-	__u64 control;
-	__u64 control_length;
-	__u64 flags;
-};
-
-struct user_batch_message {
-	struct user_message message;
-	__u64 length;
-};

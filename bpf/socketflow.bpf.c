@@ -11,9 +11,15 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 
+/* Global to the verifier: verified once, not once for each caller and state. */
+#define SUBPROGRAM __noinline
+#define SUBPROGRAM_WITH_POINTERS static __always_inline /* which would be mere numbers to a global one */
+
+#include "abi.h"
 #include "kernel.h"
 #include "event.h"
 #include "maps.h"
+#include "sockets.h"
 #include "emit.h"
 #include "flow.h"
 #include "owner.h"
@@ -23,6 +29,7 @@
 #include "existing.h"
 #include "unix.h"
 #include "datagram.h"
+#include "payload.h"
 #include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -239,5 +246,7 @@ const struct data_event *unused_data __attribute__((unused));
 const struct unix_open_event *unused_unix_open __attribute__((unused));
 const struct policy *unused_policy __attribute__((unused));
 const struct draft *unused_draft __attribute__((unused));
+const enum address_source *unused_address_source __attribute__((unused));
+const struct descriptor_event *unused_descriptor __attribute__((unused));
 const enum direction *unused_direction __attribute__((unused));
 const enum missing *unused_missing __attribute__((unused));

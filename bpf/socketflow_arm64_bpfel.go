@@ -13,6 +13,16 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SocketflowAddressSource uint32
+
+const (
+	SocketflowAddressSourceADDRESS_SOURCE_SOCK        SocketflowAddressSource = 0
+	SocketflowAddressSourceADDRESS_SOURCE_ACCEPT      SocketflowAddressSource = 1
+	SocketflowAddressSourceADDRESS_SOURCE_CONNECT     SocketflowAddressSource = 2
+	SocketflowAddressSourceADDRESS_SOURCE_GETSOCKNAME SocketflowAddressSource = 3
+	SocketflowAddressSourceADDRESS_SOURCE_GETPEERNAME SocketflowAddressSource = 4
+)
+
 type SocketflowCloseEvent struct {
 	_                structs.HostLayout
 	Header           SocketflowEventHeader
@@ -30,7 +40,7 @@ type SocketflowCloseEvent struct {
 	LastState        uint8
 	FinReceived      uint8
 	AcceptedBefore   uint8
-	Pad              uint8
+	Uncounted        uint8
 	Unread           uint32
 	Pad2             uint32
 	Position         [2]uint64
@@ -41,15 +51,16 @@ type SocketflowCounter uint32
 
 const (
 	SocketflowCounterCOUNTER_EVENTS            SocketflowCounter = 0
-	SocketflowCounterCOUNTER_RING_FULL         SocketflowCounter = 13
-	SocketflowCounterCOUNTER_STORAGE_FAILED    SocketflowCounter = 26
-	SocketflowCounterCOUNTER_PROCESS_MAP_FULL  SocketflowCounter = 27
-	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN    SocketflowCounter = 28
-	SocketflowCounterCOUNTER_IGNORED           SocketflowCounter = 29
-	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 30
-	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 31
-	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 32
-	SocketflowCounterCOUNTERS                  SocketflowCounter = 33
+	SocketflowCounterCOUNTER_RING_FULL         SocketflowCounter = 16
+	SocketflowCounterCOUNTER_STORAGE_FAILED    SocketflowCounter = 32
+	SocketflowCounterCOUNTER_PROCESS_MAP_FULL  SocketflowCounter = 33
+	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN    SocketflowCounter = 34
+	SocketflowCounterCOUNTER_IGNORED           SocketflowCounter = 35
+	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 36
+	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 37
+	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 38
+	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 39
+	SocketflowCounterCOUNTERS                  SocketflowCounter = 40
 )
 
 type SocketflowDataEvent struct {
@@ -98,6 +109,14 @@ type SocketflowDatagramReceive struct {
 	Pad    uint32
 }
 
+type SocketflowDescriptorEvent struct {
+	_      structs.HostLayout
+	Header SocketflowEventHeader
+	Cookie uint64
+	Fd     uint32
+	Pad    uint32
+}
+
 type SocketflowDirection uint32
 
 const (
@@ -135,7 +154,10 @@ const (
 	SocketflowEventKindEVENT_DATA          SocketflowEventKind = 10
 	SocketflowEventKindEVENT_UNIX_OPEN     SocketflowEventKind = 11
 	SocketflowEventKindEVENT_PEER_CLOSE    SocketflowEventKind = 12
-	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 13
+	SocketflowEventKindEVENT_ADDRESS       SocketflowEventKind = 13
+	SocketflowEventKindEVENT_HOLD          SocketflowEventKind = 14
+	SocketflowEventKindEVENT_UNKNOWN       SocketflowEventKind = 15
+	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 16
 )
 
 type SocketflowExitEvent struct {
@@ -155,7 +177,8 @@ type SocketflowFlow struct {
 	RoleSource uint8
 	Netns      uint32
 	Transport  uint8
-	Pad        [3]uint8
+	Source     uint8
+	Pad        [2]uint8
 }
 
 type SocketflowListener struct {
@@ -197,6 +220,8 @@ type SocketflowOpenEvent struct {
 	State    uint32
 	Error    int32
 	Sequence [2]uint32
+	Fd       uint32
+	Pad      uint32
 }
 
 type SocketflowPolicy struct {
@@ -383,9 +408,11 @@ const (
 	SocketflowVarRulesNeedLocalPort   = "rules_need_local_port"
 	SocketflowVarSeesSyscalls         = "sees_syscalls"
 	SocketflowVarShardMask            = "shard_mask"
+	SocketflowVarUnusedAddressSource  = "unused_address_source"
 	SocketflowVarUnusedClose          = "unused_close"
 	SocketflowVarUnusedCounter        = "unused_counter"
 	SocketflowVarUnusedData           = "unused_data"
+	SocketflowVarUnusedDescriptor     = "unused_descriptor"
 	SocketflowVarUnusedDirection      = "unused_direction"
 	SocketflowVarUnusedDraft          = "unused_draft"
 	SocketflowVarUnusedExit           = "unused_exit"
@@ -492,39 +519,41 @@ type SocketflowMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
-	CrowdedBytes       *ebpf.VariableSpec `ebpf:"crowded_bytes"`
-	DatagramIdle       *ebpf.VariableSpec `ebpf:"datagram_idle"`
-	EagerPrefixes      *ebpf.VariableSpec `ebpf:"eager_prefixes"`
-	ExcludedPid        *ebpf.VariableSpec `ebpf:"excluded_pid"`
-	FollowData         *ebpf.VariableSpec `ebpf:"follow_data"`
-	FollowUdp          *ebpf.VariableSpec `ebpf:"follow_udp"`
-	FollowUnix         *ebpf.VariableSpec `ebpf:"follow_unix"`
-	PayloadLimit       *ebpf.VariableSpec `ebpf:"payload_limit"`
-	PayloadRun         *ebpf.VariableSpec `ebpf:"payload_run"`
-	PayloadRunEager    *ebpf.VariableSpec `ebpf:"payload_run_eager"`
-	PolicyMask         *ebpf.VariableSpec `ebpf:"policy_mask"`
-	RulesCount         *ebpf.VariableSpec `ebpf:"rules_count"`
-	RulesInclude       *ebpf.VariableSpec `ebpf:"rules_include"`
-	RulesNeedLocalPort *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
-	SeesSyscalls       *ebpf.VariableSpec `ebpf:"sees_syscalls"`
-	ShardMask          *ebpf.VariableSpec `ebpf:"shard_mask"`
-	UnusedClose        *ebpf.VariableSpec `ebpf:"unused_close"`
-	UnusedCounter      *ebpf.VariableSpec `ebpf:"unused_counter"`
-	UnusedData         *ebpf.VariableSpec `ebpf:"unused_data"`
-	UnusedDirection    *ebpf.VariableSpec `ebpf:"unused_direction"`
-	UnusedDraft        *ebpf.VariableSpec `ebpf:"unused_draft"`
-	UnusedExit         *ebpf.VariableSpec `ebpf:"unused_exit"`
-	UnusedKind         *ebpf.VariableSpec `ebpf:"unused_kind"`
-	UnusedLive         *ebpf.VariableSpec `ebpf:"unused_live"`
-	UnusedMissing      *ebpf.VariableSpec `ebpf:"unused_missing"`
-	UnusedOpen         *ebpf.VariableSpec `ebpf:"unused_open"`
-	UnusedPolicy       *ebpf.VariableSpec `ebpf:"unused_policy"`
-	UnusedProcess      *ebpf.VariableSpec `ebpf:"unused_process"`
-	UnusedRole         *ebpf.VariableSpec `ebpf:"unused_role"`
-	UnusedRoleSource   *ebpf.VariableSpec `ebpf:"unused_role_source"`
-	UnusedTransport    *ebpf.VariableSpec `ebpf:"unused_transport"`
-	UnusedUnixOpen     *ebpf.VariableSpec `ebpf:"unused_unix_open"`
-	WakeupBytes        *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	CrowdedBytes        *ebpf.VariableSpec `ebpf:"crowded_bytes"`
+	DatagramIdle        *ebpf.VariableSpec `ebpf:"datagram_idle"`
+	EagerPrefixes       *ebpf.VariableSpec `ebpf:"eager_prefixes"`
+	ExcludedPid         *ebpf.VariableSpec `ebpf:"excluded_pid"`
+	FollowData          *ebpf.VariableSpec `ebpf:"follow_data"`
+	FollowUdp           *ebpf.VariableSpec `ebpf:"follow_udp"`
+	FollowUnix          *ebpf.VariableSpec `ebpf:"follow_unix"`
+	PayloadLimit        *ebpf.VariableSpec `ebpf:"payload_limit"`
+	PayloadRun          *ebpf.VariableSpec `ebpf:"payload_run"`
+	PayloadRunEager     *ebpf.VariableSpec `ebpf:"payload_run_eager"`
+	PolicyMask          *ebpf.VariableSpec `ebpf:"policy_mask"`
+	RulesCount          *ebpf.VariableSpec `ebpf:"rules_count"`
+	RulesInclude        *ebpf.VariableSpec `ebpf:"rules_include"`
+	RulesNeedLocalPort  *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
+	SeesSyscalls        *ebpf.VariableSpec `ebpf:"sees_syscalls"`
+	ShardMask           *ebpf.VariableSpec `ebpf:"shard_mask"`
+	UnusedAddressSource *ebpf.VariableSpec `ebpf:"unused_address_source"`
+	UnusedClose         *ebpf.VariableSpec `ebpf:"unused_close"`
+	UnusedCounter       *ebpf.VariableSpec `ebpf:"unused_counter"`
+	UnusedData          *ebpf.VariableSpec `ebpf:"unused_data"`
+	UnusedDescriptor    *ebpf.VariableSpec `ebpf:"unused_descriptor"`
+	UnusedDirection     *ebpf.VariableSpec `ebpf:"unused_direction"`
+	UnusedDraft         *ebpf.VariableSpec `ebpf:"unused_draft"`
+	UnusedExit          *ebpf.VariableSpec `ebpf:"unused_exit"`
+	UnusedKind          *ebpf.VariableSpec `ebpf:"unused_kind"`
+	UnusedLive          *ebpf.VariableSpec `ebpf:"unused_live"`
+	UnusedMissing       *ebpf.VariableSpec `ebpf:"unused_missing"`
+	UnusedOpen          *ebpf.VariableSpec `ebpf:"unused_open"`
+	UnusedPolicy        *ebpf.VariableSpec `ebpf:"unused_policy"`
+	UnusedProcess       *ebpf.VariableSpec `ebpf:"unused_process"`
+	UnusedRole          *ebpf.VariableSpec `ebpf:"unused_role"`
+	UnusedRoleSource    *ebpf.VariableSpec `ebpf:"unused_role_source"`
+	UnusedTransport     *ebpf.VariableSpec `ebpf:"unused_transport"`
+	UnusedUnixOpen      *ebpf.VariableSpec `ebpf:"unused_unix_open"`
+	WakeupBytes         *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // SocketflowObjects contains all objects after they have been loaded into the kernel.
@@ -586,39 +615,41 @@ func (m *SocketflowMaps) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
-	CrowdedBytes       *ebpf.Variable `ebpf:"crowded_bytes"`
-	DatagramIdle       *ebpf.Variable `ebpf:"datagram_idle"`
-	EagerPrefixes      *ebpf.Variable `ebpf:"eager_prefixes"`
-	ExcludedPid        *ebpf.Variable `ebpf:"excluded_pid"`
-	FollowData         *ebpf.Variable `ebpf:"follow_data"`
-	FollowUdp          *ebpf.Variable `ebpf:"follow_udp"`
-	FollowUnix         *ebpf.Variable `ebpf:"follow_unix"`
-	PayloadLimit       *ebpf.Variable `ebpf:"payload_limit"`
-	PayloadRun         *ebpf.Variable `ebpf:"payload_run"`
-	PayloadRunEager    *ebpf.Variable `ebpf:"payload_run_eager"`
-	PolicyMask         *ebpf.Variable `ebpf:"policy_mask"`
-	RulesCount         *ebpf.Variable `ebpf:"rules_count"`
-	RulesInclude       *ebpf.Variable `ebpf:"rules_include"`
-	RulesNeedLocalPort *ebpf.Variable `ebpf:"rules_need_local_port"`
-	SeesSyscalls       *ebpf.Variable `ebpf:"sees_syscalls"`
-	ShardMask          *ebpf.Variable `ebpf:"shard_mask"`
-	UnusedClose        *ebpf.Variable `ebpf:"unused_close"`
-	UnusedCounter      *ebpf.Variable `ebpf:"unused_counter"`
-	UnusedData         *ebpf.Variable `ebpf:"unused_data"`
-	UnusedDirection    *ebpf.Variable `ebpf:"unused_direction"`
-	UnusedDraft        *ebpf.Variable `ebpf:"unused_draft"`
-	UnusedExit         *ebpf.Variable `ebpf:"unused_exit"`
-	UnusedKind         *ebpf.Variable `ebpf:"unused_kind"`
-	UnusedLive         *ebpf.Variable `ebpf:"unused_live"`
-	UnusedMissing      *ebpf.Variable `ebpf:"unused_missing"`
-	UnusedOpen         *ebpf.Variable `ebpf:"unused_open"`
-	UnusedPolicy       *ebpf.Variable `ebpf:"unused_policy"`
-	UnusedProcess      *ebpf.Variable `ebpf:"unused_process"`
-	UnusedRole         *ebpf.Variable `ebpf:"unused_role"`
-	UnusedRoleSource   *ebpf.Variable `ebpf:"unused_role_source"`
-	UnusedTransport    *ebpf.Variable `ebpf:"unused_transport"`
-	UnusedUnixOpen     *ebpf.Variable `ebpf:"unused_unix_open"`
-	WakeupBytes        *ebpf.Variable `ebpf:"wakeup_bytes"`
+	CrowdedBytes        *ebpf.Variable `ebpf:"crowded_bytes"`
+	DatagramIdle        *ebpf.Variable `ebpf:"datagram_idle"`
+	EagerPrefixes       *ebpf.Variable `ebpf:"eager_prefixes"`
+	ExcludedPid         *ebpf.Variable `ebpf:"excluded_pid"`
+	FollowData          *ebpf.Variable `ebpf:"follow_data"`
+	FollowUdp           *ebpf.Variable `ebpf:"follow_udp"`
+	FollowUnix          *ebpf.Variable `ebpf:"follow_unix"`
+	PayloadLimit        *ebpf.Variable `ebpf:"payload_limit"`
+	PayloadRun          *ebpf.Variable `ebpf:"payload_run"`
+	PayloadRunEager     *ebpf.Variable `ebpf:"payload_run_eager"`
+	PolicyMask          *ebpf.Variable `ebpf:"policy_mask"`
+	RulesCount          *ebpf.Variable `ebpf:"rules_count"`
+	RulesInclude        *ebpf.Variable `ebpf:"rules_include"`
+	RulesNeedLocalPort  *ebpf.Variable `ebpf:"rules_need_local_port"`
+	SeesSyscalls        *ebpf.Variable `ebpf:"sees_syscalls"`
+	ShardMask           *ebpf.Variable `ebpf:"shard_mask"`
+	UnusedAddressSource *ebpf.Variable `ebpf:"unused_address_source"`
+	UnusedClose         *ebpf.Variable `ebpf:"unused_close"`
+	UnusedCounter       *ebpf.Variable `ebpf:"unused_counter"`
+	UnusedData          *ebpf.Variable `ebpf:"unused_data"`
+	UnusedDescriptor    *ebpf.Variable `ebpf:"unused_descriptor"`
+	UnusedDirection     *ebpf.Variable `ebpf:"unused_direction"`
+	UnusedDraft         *ebpf.Variable `ebpf:"unused_draft"`
+	UnusedExit          *ebpf.Variable `ebpf:"unused_exit"`
+	UnusedKind          *ebpf.Variable `ebpf:"unused_kind"`
+	UnusedLive          *ebpf.Variable `ebpf:"unused_live"`
+	UnusedMissing       *ebpf.Variable `ebpf:"unused_missing"`
+	UnusedOpen          *ebpf.Variable `ebpf:"unused_open"`
+	UnusedPolicy        *ebpf.Variable `ebpf:"unused_policy"`
+	UnusedProcess       *ebpf.Variable `ebpf:"unused_process"`
+	UnusedRole          *ebpf.Variable `ebpf:"unused_role"`
+	UnusedRoleSource    *ebpf.Variable `ebpf:"unused_role_source"`
+	UnusedTransport     *ebpf.Variable `ebpf:"unused_transport"`
+	UnusedUnixOpen      *ebpf.Variable `ebpf:"unused_unix_open"`
+	WakeupBytes         *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // SocketflowPrograms contains all programs after they have been loaded into the kernel.

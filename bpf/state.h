@@ -31,6 +31,7 @@ static __always_inline void fill_open(struct open_event *e, __u32 kind, __u64 no
 	e->started = s->started;
 	e->state = 0;
 	e->error = 0;
+	e->fd = e->pad = 0;
 	for (int i = 0; i < DIRECTIONS; i++)
 		e->sequence[i] = s->streams[i].sequence;
 }
@@ -214,7 +215,7 @@ static __always_inline void fill_close(struct close_event *e, __u32 kind, struct
 	e->last_state = last_state;
 	e->fin_received = fin_received(sk);
 	e->accepted_before = s->accepted_before;
-	e->pad = 0;
+	e->uncounted = 0;
 	e->bytes_sent = 0;
 	e->bytes_received = 0;
 	e->segments_sent = 0;

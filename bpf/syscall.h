@@ -5,16 +5,6 @@
  */
 #pragma once
 
-#define EINTR 4
-#define EBADF 9
-#define EFAULT 14
-#define ENOTSOCK 88
-#define EISCONN 106
-#define EALREADY 114
-#define EINPROGRESS 115
-#define ERESTARTSYS 512 /* up to 516: the call will be restarted (include/linux/errno.h) */
-#define ERESTART_LAST 516
-
 /* The TCP socket behind a descriptor of the current task, or NULL. */
 static __always_inline struct sock *socket_of(__u32 fd)
 {
@@ -62,6 +52,7 @@ static __always_inline void tell_open(__u32 kind, const struct owner *owner, con
 	e->started = 0;
 	e->state = 0;
 	e->error = error;
+	e->fd = e->pad = 0;
 	for (int i = 0; i < DIRECTIONS; i++)
 		e->sequence[i] = 0;
 	submit(&slot, kind, sizeof(*e));
@@ -112,18 +103,6 @@ static __always_inline bool connect_failed(long ret)
 	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
 	       err != EALREADY && err != EINPROGRESS && !(err >= ERESTARTSYS && err <= ERESTART_LAST);
 }
-
-struct sockaddr_any {
-	__u16 family;
-	__u16 port;
-	union {
-		__u8 v4[4];
-		struct {
-			__u32 flowinfo;
-			__u8 addr[16];
-		} v6;
-	};
-};
 
 /* Reads a sockaddr of user space; false: it is not one of IPv4 or IPv6. */
 static __always_inline bool read_remote(struct flow *flow, __u64 address)

@@ -17,8 +17,9 @@ import (
 
 // Config is what a user may set. Each comment says what a key means, its unit, its range and its default.
 type Config struct {
-	// Mode is how the kernel is watched: "auto" or "socket". Both read the kernel's sockets, for which the kernel has to
-	// describe its types (BTF). Default: auto.
+	// Mode is how the kernel is watched: "socket" reads the kernel's sockets, for which the kernel has to describe its types (BTF);
+	// "syscall" puts sockets together from what system calls are given and return, for which tracefs has to be there; "auto" is
+	// "socket" where that is possible, and "syscall" elsewhere. Default: auto.
 	Mode Mode `mapstructure:"mode"`
 
 	// OnUnsupported is what to do where the host cannot be observed: "fail" keeps the collector from starting; "warn" logs why,
@@ -71,6 +72,9 @@ type Config struct {
 
 	// Limits bound the receiver's memory.
 	Limits LimitsConfig `mapstructure:"limits"`
+
+	// Completion bounds how connections wait for an address that no system call has told yet. Syscall mode.
+	Completion CompletionConfig `mapstructure:"completion"`
 
 	// Batch is how items are gathered before they are handed to the pipeline.
 	Batch BatchConfig `mapstructure:"batch"`
@@ -125,6 +129,29 @@ type LimitsConfig struct {
 	HeadSize ByteSize `mapstructure:"head_size"`
 }
 
+// CompletionConfig bounds how connections wait for an address that no system call has told yet. When a bound bites, what waits is
+// told in its order, with socketflow.address.source saying what is missing.
+type CompletionConfig struct {
+	// Timeout is how long a connection waits at most: 1ms to 1m. Default: 1s.
+	Timeout time.Duration `mapstructure:"timeout"`
+
+	// LookupAfter is how long it waits for a call before its socket is looked for in /proc/<pid>/net: 1ms to 1h; from timeout on
+	// it never is. Default: 20ms.
+	LookupAfter time.Duration `mapstructure:"lookup_after"`
+
+	// SocketEvents is how many events of one connection wait: 1 to 65536. Default: 1024.
+	SocketEvents int `mapstructure:"socket_events"`
+
+	// SocketBytes is how much payload of one connection waits: 4KiB to 1GiB. Default: 1MiB.
+	SocketBytes ByteSize `mapstructure:"socket_bytes"`
+
+	// Events is how many events wait in all: 1 to 16777216. Default: 65536.
+	Events int `mapstructure:"events"`
+
+	// Bytes is how much payload waits in all: 4KiB to 16GiB. Default: 64MiB.
+	Bytes ByteSize `mapstructure:"bytes"`
+}
+
 // BatchConfig says how items are gathered. The batch processor need not follow.
 type BatchConfig struct {
 	// Size is how many log records, or spans, are handed over at the latest: 1 to 65536. Default: 1024.
@@ -139,8 +166,9 @@ type Mode string
 
 // The modes.
 const (
-	ModeAuto   Mode = "auto"
-	ModeSocket Mode = "socket"
+	ModeAuto    Mode = "auto"
+	ModeSocket  Mode = "socket"
+	ModeSyscall Mode = "syscall"
 )
 
 // OnUnsupported is what to do where the host cannot be observed.
@@ -192,6 +220,11 @@ const (
 	minProcesses      = 64
 	maxProcesses      = 1 << 20
 	maxBatchSize      = 1 << 16
+	maxSocketEvents   = 1 << 16
+	maxWaitingEvents  = 1 << 24
+	minWaitingBytes   = 4 << 10
+	maxSocketBytes    = 1 << 30
+	maxWaitingBytes   = 16 << 30
 	minPollInterval   = 10 * time.Millisecond
 	maxPollInterval   = time.Second
 	minCallLimit      = 256
@@ -221,7 +254,11 @@ func createDefaultConfig() component.Config {
 		PollInterval:      100 * time.Millisecond,
 		UDPIdleTimeout:    time.Minute,
 		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10},
-		Batch:             BatchConfig{Size: 1024, Timeout: 200 * time.Millisecond},
+		Completion: CompletionConfig{
+			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
+			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,
+		},
+		Batch: BatchConfig{Size: 1024, Timeout: 200 * time.Millisecond},
 	}
 }
 
@@ -229,12 +266,8 @@ func createDefaultConfig() component.Config {
 // messages.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.Mode == "syscall" {
-		errs = append(errs, errors.New(`mode: "syscall" is not available yet; write "auto" or "socket"`))
-	} else {
-		errs = append(errs, oneOf("mode", c.Mode, ModeAuto, ModeSocket))
-	}
 	errs = append(errs,
+		oneOf("mode", c.Mode, ModeAuto, ModeSocket, ModeSyscall),
 		oneOf("on_unsupported", c.OnUnsupported, OnUnsupportedFail, OnUnsupportedWarn),
 		oneOf("address_attributes", c.AddressAttributes, AddressAttributesBoth, AddressAttributesStable, AddressAttributesNet),
 		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
@@ -318,6 +351,18 @@ func (c *LimitsConfig) Validate() error {
 		within("processes", c.Processes, minProcesses, maxProcesses),
 		within("requests", c.Requests, 1, maxRequests),
 		within("head_size", c.HeadSize, minHeadSize, maxHeadSize),
+	)
+}
+
+// Validate says everything that is wrong with the bounds.
+func (c *CompletionConfig) Validate() error {
+	return inline(
+		within("timeout", c.Timeout, time.Millisecond, time.Minute),
+		within("lookup_after", c.LookupAfter, time.Millisecond, time.Hour),
+		within("socket_events", c.SocketEvents, 1, maxSocketEvents),
+		within("socket_bytes", c.SocketBytes, minWaitingBytes, maxSocketBytes),
+		within("events", c.Events, 1, maxWaitingEvents),
+		within("bytes", c.Bytes, minWaitingBytes, maxWaitingBytes),
 	)
 }
 

@@ -38,7 +38,7 @@ func TestConfigAccepted(t *testing.T) {
 	want := map[component.ID]*Config{
 		component.NewID(metadata.Type): changed(func(*Config) {}),
 		component.NewIDWithName(metadata.Type, "everything"): {
-			Mode:          ModeSocket,
+			Mode:          ModeSyscall,
 			OnUnsupported: OnUnsupportedWarn,
 			Include: []Selector{
 				{Executable: "/usr/sbin/nginx", LocalPort: PortRange(80, 80)},
@@ -62,7 +62,11 @@ func TestConfigAccepted(t *testing.T) {
 			PollInterval:       250 * time.Millisecond,
 			UDPIdleTimeout:     5 * time.Second,
 			Limits:             LimitsConfig{Sockets: 1000, Processes: 500, Requests: 10, HeadSize: 8 << 10},
-			Batch:              BatchConfig{Size: 1, Timeout: 10 * time.Second},
+			Completion: CompletionConfig{
+				Timeout: 2 * time.Second, LookupAfter: time.Hour,
+				SocketEvents: 100, SocketBytes: 64 << 10, Events: 1000, Bytes: 1 << 20,
+			},
+			Batch: BatchConfig{Size: 1, Timeout: 10 * time.Second},
 		},
 		component.NewIDWithName(metadata.Type, "connections_only"): changed(func(c *Config) { c.Protocols = []string{} }),
 		component.NewIDWithName(metadata.Type, "bytes"):            changed(func(c *Config) { c.RingBuffer.Size = 65536 }),

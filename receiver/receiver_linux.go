@@ -26,7 +26,7 @@ import (
 	"github.com/socketflow/socketflow/internal/selection"
 )
 
-// watch is the engine of the socket mode: the kernel programs, and one goroutine for each of their ring buffers.
+// watch is the engine: the kernel programs, and one goroutine for each of their ring buffers.
 type watch struct {
 	cfg    *Config
 	set    receiver.Settings
@@ -35,7 +35,9 @@ type watch struct {
 	traces bool
 
 	protocols []protocol.Protocol
-	capture   *kernel.Capture
+	mode      Mode // the one that was chosen
+	capture   capture
+	calls     *callMode // of the syscall mode
 	shards    []*shard
 	processes *process.Reader
 	telemetry *telemetry
@@ -81,7 +83,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 		w.protocols = registry.Named(w.cfg.Protocols)
 	}
 	shards := w.cfg.RingBuffer.shardsOn(runtime.NumCPU())
-	w.capture, err = kernel.Open(kernel.Options{
+	if err := w.openCapture(kernel.Options{
 		Shards: shards, RingBytes: int(w.cfg.RingBuffer.Size), ExcludeSelf: w.cfg.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes, Sockets: w.cfg.Limits.Sockets,
 		Data: len(w.protocols) > 0,
@@ -89,13 +91,12 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 		PayloadLimit: int(w.cfg.Payload.CallLimit),
 		PayloadRun:   int(min(w.cfg.Payload.RunLimit, unrecognisedRun)), DatagramIdle: w.cfg.UDPIdleTimeout,
 		EagerRun: int(w.cfg.Payload.RunLimit), EagerPrefixes: prefixes(w.protocols),
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, w.capture.Close())
+			err = errors.Join(err, w.closeCapture())
 		}
 	}()
 	for i := range shards {
@@ -108,7 +109,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	if w.telemetry, err = newTelemetry(w.set, w.snapshot); err != nil {
 		return err
 	}
-	w.set.Logger.Info("watching sockets", zap.String("mode", string(ModeSocket)),
+	w.set.Logger.Info("watching sockets", zap.String("mode", string(w.mode)),
 		zap.Strings("attached", w.capture.Attached()), zap.Int("shards", shards))
 	for _, lack := range w.capture.Degraded() {
 		w.set.Logger.Warn("this host lets less be seen", zap.Error(lack))
@@ -143,7 +144,7 @@ func (w *watch) shutdown(ctx context.Context) error {
 	case <-done:
 		w.abandon()
 		// Last, so that the final counts can be collected until nothing is counted any more.
-		errs = append(errs, w.telemetry.shutdown(), w.capture.Close())
+		errs = append(errs, w.telemetry.shutdown(), w.closeCapture())
 	case <-ctx.Done():
 		w.abandon()
 		errs = append(errs, fmt.Errorf("handing over what was captured took too long, some of it is lost: %w", ctx.Err()),
@@ -151,7 +152,7 @@ func (w *watch) shutdown(ctx context.Context) error {
 		// The shards end when their consumers let go of them; what they use goes with the last one.
 		go func() {
 			<-done
-			if err := w.capture.Close(); err != nil {
+			if err := w.closeCapture(); err != nil {
 				w.set.Logger.Error("release the kernel programs", zap.Error(err))
 			}
 		}()
@@ -161,10 +162,14 @@ func (w *watch) shutdown(ctx context.Context) error {
 
 // findExisting has the connections reported that are older than the capture.
 func (w *watch) findExisting() {
-	if err := w.capture.Existing(w.helping); err != nil && w.helping.Err() == nil {
+	if err := w.existing(); err != nil && w.helping.Err() == nil {
 		w.set.Logger.Warn("connections that are older than the collector may be missing", zap.Error(err))
 	}
-	if err := w.capture.ExistingUnowned(w.helping); err != nil && w.helping.Err() == nil {
+	sockets, inSocketMode := w.capture.(*kernel.Capture)
+	if !inSocketMode { // no call leads to them
+		return
+	}
+	if err := sockets.ExistingUnowned(w.helping); err != nil && w.helping.Err() == nil {
 		w.set.Logger.Info("connections in a backlog, or left behind by their process, may be missing if they are older "+
 			"than the collector", zap.Error(err))
 	}
@@ -253,6 +258,7 @@ func total(counts [event.Kinds]uint64) (sum uint64) {
 // snapshot gathers what is counted anywhere.
 func (w *watch) snapshot() snapshot {
 	s := snapshot{
+		mode:         w.mode,
 		decodeErrors: w.decode.Load(),
 		refusedLogs:  w.outlet.refusedLogs.Load(),
 		refusedSpans: w.outlet.refusedSpans.Load(),
@@ -275,8 +281,12 @@ func (w *watch) snapshot() snapshot {
 	s.socketsStorageFailed, s.socketsAcceptUnknown = counters.StorageFailed, counters.AcceptUnknown
 	s.socketsIgnored, s.processesMapFull = counters.SelectionIgnored, counters.ProcessMapFull
 	s.callsRingFull, s.callsNoBuffer, s.callsFault = counters.PayloadRingFull, counters.PayloadNoBuffer, counters.PayloadFault
+	s.descriptorsFull = counters.TableFull
 	for _, shard := range w.shards {
 		s.count(shard.table.Stats(), w.protocols)
+		if shard.completer != nil {
+			s.countCompletion(shard.completer.Stats())
+		}
 	}
 	return s
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
@@ -29,6 +30,8 @@ type shard struct {
 	reader  *kernel.Reader
 	table   *socket.Table
 	builder *otlp.Builder
+	// completer stands before the table in the syscall mode; nil in the socket mode.
+	completer *completion.Completer
 
 	event   event.Event
 	handled int       // events since the last look at the clock
@@ -73,7 +76,10 @@ func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) 
 		return nil, err
 	}
 	s.table = table
-	return s, nil
+	if w.calls != nil {
+		err = w.calls.complete(s, i, of)
+	}
+	return s, err
 }
 
 func lower(names []string) []string {
@@ -113,7 +119,7 @@ func (s *shard) run() {
 		err := s.reader.Next(&s.event)
 		switch {
 		case err == nil:
-			s.table.Handle(&s.event)
+			s.handle(&s.event)
 			if s.full() {
 				s.deliver()
 			}
@@ -124,13 +130,11 @@ func (s *shard) run() {
 			s.forgetGone()
 			s.tick()
 		case errors.Is(err, kernel.ErrEnd):
-			s.table.Flush()
-			s.deliver()
+			s.flush()
 			return
 		case s.undecodable(err):
 		default:
-			s.table.Flush()
-			s.deliver()
+			s.flush()
 			s.watch.set.Logger.Error("reading events failed; nothing more is observed by this shard", zap.Error(err))
 			componentstatus.ReportStatus(s.watch.host, componentstatus.NewPermanentErrorEvent(err))
 			return
@@ -138,10 +142,47 @@ func (s *shard) run() {
 	}
 }
 
+func (s *shard) handle(e *event.Event) {
+	if s.completer != nil {
+		s.completer.Handle(e)
+		return
+	}
+	s.table.Handle(e)
+}
+
+// next takes in what the completer has completed.
+func (s *shard) next(e *event.Event) {
+	s.table.Handle(e)
+	if e.Kind == event.KindOpen && e.Flow.Transport == event.TCP && e.Flow.Role == event.RoleServer {
+		// The call that opened it was accept, and its owner called it.
+		accept := *e
+		accept.Kind = event.KindAccept
+		s.table.Handle(&accept)
+	}
+}
+
+func (s *shard) flush() {
+	if s.completer != nil {
+		s.completer.Flush()
+	}
+	s.table.Flush()
+	s.deliver()
+}
+
+// completionInterval is how often is looked whether what waits for an address can go on.
+const completionInterval = 5 * time.Millisecond
+
 // tick passes time.
 func (s *shard) tick() {
 	s.handled = 0
 	now := time.Now()
+	wait := s.watch.cfg.PollInterval
+	if s.completer != nil {
+		s.completer.Tick(monotonic())
+		if s.completer.Busy() {
+			wait = min(wait, completionInterval)
+		}
+	}
 	s.table.Tick(monotonic(), now)
 	switch {
 	case s.builder.LogRecords() == 0 && s.builder.Spans() == 0:
@@ -152,7 +193,7 @@ func (s *shard) tick() {
 		s.deliver()
 	}
 	s.forgetNow = s.forget.Load()
-	s.reader.SetDeadline(now.Add(s.watch.cfg.PollInterval))
+	s.reader.SetDeadline(now.Add(wait))
 }
 
 func (s *shard) full() bool {

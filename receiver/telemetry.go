@@ -2,11 +2,13 @@ package receiver
 
 import (
 	"context"
+	"time"
 
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -19,6 +21,7 @@ type snapshot struct {
 	events   [event.Kinds]uint64 // kernel_events, by kind
 	ringFull [event.Kinds]uint64 // kernel_events_lost, by kind
 	missed   uint64              // kernel_events_missed
+	mode     Mode                // kernel_programs
 	programs map[string]int      // kernel_programs, by attachment
 
 	decodeErrors uint64 // decode_errors
@@ -28,6 +31,7 @@ type snapshot struct {
 	socketsEvictedCloseLost uint64 // sockets_evicted
 	socketsStorageFailed    uint64 // sockets_untracked
 	socketsAcceptUnknown    uint64 // sockets_untracked
+	descriptorsFull         uint64 // sockets_untracked
 	socketsIgnored          uint64 // sockets_ignored
 
 	processesTracked          int    // processes_tracked
@@ -55,6 +59,13 @@ type snapshot struct {
 	callsNoBuffer             uint64                    // payload_missing
 	callsFault                uint64                    // payload_missing
 	dataStrays                uint64                    // data_strays
+
+	addressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
+	addressesIncomplete [completion.Causes]uint64    // addresses_incomplete, by cause
+	addressesWaited     time.Duration                // addresses_waited
+	addressesWaiting    int64                        // addresses_waiting
+	addressesBytes      int64                        // addresses_waiting_bytes
+	descriptorsUnknown  [completion.Results]uint64   // descriptors_unknown, by result
 
 	refusedLogs  uint64 // items_refused
 	refusedSpans uint64 // items_refused
@@ -94,6 +105,12 @@ func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, erro
 // shutdown ends the calls of the snapshot function.
 func (t *telemetry) shutdown() error { return t.registration.Unregister() }
 
+// completingSources are those that can tell an address that was missing.
+var completingSources = map[event.AddressSource]string{
+	event.AddressSourceAccept: "accept", event.AddressSourceConnect: "connect", event.AddressSourceGetsockname: "getsockname",
+	event.AddressSourceGetpeername: "getpeername", event.AddressSourceContainer: "container", event.AddressSourceProc: "proc",
+}
+
 // metricRow says where a metric's values are in a snapshot.
 type metricRow struct {
 	instrument metric.Int64Observable
@@ -122,7 +139,25 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowKernelEventsMissed, func(s *snapshot, tell tell) { tell(int64(s.missed)) }},
 		{m.SocketflowKernelPrograms, func(s *snapshot, tell tell) {
 			for attachment, n := range s.programs {
-				tell(int64(n), attribute.String("attachment", attachment))
+				tell(int64(n), attribute.String("attachment", attachment), attribute.String("mode", string(s.mode)))
+			}
+		}},
+		{m.SocketflowAddressesCompleted, func(s *snapshot, tell tell) {
+			for source, name := range completingSources {
+				tell(int64(s.addressesCompleted[source]), attribute.String("source", name))
+			}
+		}},
+		{m.SocketflowAddressesIncomplete, func(s *snapshot, tell tell) {
+			for cause, n := range s.addressesIncomplete {
+				tell(int64(n), byCause(completion.Cause(cause).String()))
+			}
+		}},
+		{m.SocketflowAddressesWaited, func(s *snapshot, tell tell) { tell(s.addressesWaited.Milliseconds()) }},
+		{m.SocketflowAddressesWaiting, func(s *snapshot, tell tell) { tell(s.addressesWaiting) }},
+		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, tell tell) { tell(s.addressesBytes) }},
+		{m.SocketflowDescriptorsUnknown, func(s *snapshot, tell tell) {
+			for result, n := range s.descriptorsUnknown {
+				tell(int64(n), byResult(completion.Result(result).String()))
 			}
 		}},
 		{m.SocketflowDecodeErrors, func(s *snapshot, tell tell) { tell(int64(s.decodeErrors)) }},
@@ -134,6 +169,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowSocketsUntracked, func(s *snapshot, tell tell) {
 			tell(int64(s.socketsStorageFailed), byCause("storage_failed"))
 			tell(int64(s.socketsAcceptUnknown), byCause("accept_unknown"))
+			tell(int64(s.descriptorsFull), byCause("descriptors_full"))
 		}},
 		{m.SocketflowSocketsIgnored, func(s *snapshot, tell tell) { tell(int64(s.socketsIgnored)) }},
 		{m.SocketflowProcessesTracked, func(s *snapshot, tell tell) { tell(int64(s.processesTracked)) }},

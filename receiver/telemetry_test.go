@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -13,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
+	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -49,11 +51,13 @@ func TestTelemetry(t *testing.T) {
 	set, tel, _ := settingsOf(t)
 	set.ID = component.NewID(metadata.Type)
 	s := snapshot{
+		mode:                    ModeSyscall,
 		programs:                map[string]int{"tp_btf": 4, "tracepoint": 2},
 		decodeErrors:            1,
 		socketsTracked:          2,
 		socketsEvictedTableFull: 3, socketsEvictedCloseLost: 4,
-		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7,
+		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7, descriptorsFull: 43,
+		addressesWaited: 44 * time.Millisecond, addressesWaiting: 45, addressesBytes: 46,
 		processesTracked: 8, processesEvictedExited: 9, processesEvictedLeastUsed: 10, processesMapFull: 11,
 		connectionsOpened: 12, connectionsClosed: 13, connectionsFailed: 14, connectionsUnaccepted: 15,
 		exchanges:                 map[string]uint64{"http": 26},
@@ -67,6 +71,15 @@ func TestTelemetry(t *testing.T) {
 	}
 	for k := range event.Kinds {
 		s.events[k], s.ringFull[k] = 100+uint64(k), 200+uint64(k)
+	}
+	for source := range event.AddressSources {
+		s.addressesCompleted[source] = 300 + uint64(source)
+	}
+	for cause := range completion.Causes {
+		s.addressesIncomplete[cause] = 400 + uint64(cause)
+	}
+	for result := range completion.Results {
+		s.descriptorsUnknown[result] = 500 + uint64(result)
 	}
 	calls := 0
 	own, err := newTelemetry(set, func() snapshot { calls++; return s })
@@ -94,7 +107,35 @@ func TestTelemetry(t *testing.T) {
 		},
 		"kernel_programs": {
 			metadatatest.AssertEqualSocketflowKernelPrograms,
-			points{point(4, "attachment", "tp_btf"), point(2, "attachment", "tracepoint")},
+			points{
+				point(4, "attachment", "tp_btf", "mode", "syscall"), point(2, "attachment", "tracepoint", "mode", "syscall"),
+			},
+		},
+		"addresses_completed": {
+			metadatatest.AssertEqualSocketflowAddressesCompleted,
+			points{
+				point(301, "source", "accept"), point(302, "source", "connect"), point(303, "source", "getsockname"),
+				point(304, "source", "getpeername"), point(305, "source", "container"), point(306, "source", "proc"),
+			},
+		},
+		"addresses_incomplete": {
+			metadatatest.AssertEqualSocketflowAddressesIncomplete,
+			points{
+				point(400, "cause", "timeout"), point(401, "cause", "closed"), point(402, "cause", "socket_bound"),
+				point(403, "cause", "total_bound"), point(404, "cause", "evicted"), point(405, "cause", "reopened"),
+				point(406, "cause", "flushed"),
+			},
+		},
+		"addresses_waited":        {metadatatest.AssertEqualSocketflowAddressesWaited, points{point(44)}},
+		"addresses_waiting":       {metadatatest.AssertEqualSocketflowAddressesWaiting, points{point(45)}},
+		"addresses_waiting_bytes": {metadatatest.AssertEqualSocketflowAddressesWaitingBytes, points{point(46)}},
+		"descriptors_unknown": {
+			metadatatest.AssertEqualSocketflowDescriptorsUnknown,
+			points{
+				point(500, "result", "socket"), point(501, "result", "known"), point(502, "result", "in_flight"),
+				point(503, "result", "not_socket"), point(504, "result", "gone"), point(505, "result", "failed"),
+				point(506, "result", "dropped"),
+			},
 		},
 		"decode_errors":   {metadatatest.AssertEqualSocketflowDecodeErrors, points{point(1)}},
 		"sockets_tracked": {metadatatest.AssertEqualSocketflowSocketsTracked, points{point(2)}},
@@ -104,7 +145,7 @@ func TestTelemetry(t *testing.T) {
 		},
 		"sockets_untracked": {
 			metadatatest.AssertEqualSocketflowSocketsUntracked,
-			points{point(5, "cause", "storage_failed"), point(6, "cause", "accept_unknown")},
+			points{point(5, "cause", "storage_failed"), point(6, "cause", "accept_unknown"), point(43, "cause", "descriptors_full")},
 		},
 		"sockets_ignored":   {metadatatest.AssertEqualSocketflowSocketsIgnored, points{point(7)}},
 		"processes_tracked": {metadatatest.AssertEqualSocketflowProcessesTracked, points{point(8)}},
@@ -148,12 +189,12 @@ func TestTelemetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 22, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 28, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is told")
-	assert.Equal(t, 22, calls)
+	assert.Equal(t, 28, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.

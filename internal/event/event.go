@@ -42,7 +42,7 @@ func (k Kind) String() string {
 
 var kindNames = [Kinds]string{
 	"none", "process", "exit", "open", "accept", "close", "fail", "connect_error", "existing", "live", "data", "peer_close",
-	"address", "hold", "unknown",
+	"address", "hold", "unknown_descriptor",
 }
 
 // Role is the side of a connection that a socket is on.

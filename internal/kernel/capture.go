@@ -6,13 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
@@ -52,25 +49,24 @@ const (
 	MaxPrefixes = 4
 )
 
-// Capture is the loaded and attached kernel programs, and the events they write.
-type Capture struct {
-	objects  *ebpf.Collection
-	rings    []*ebpf.Map
-	policies *policies
-	readers  []*Reader
-	links    []link.Link
-	attached []string
-	degraded []error
+func (o *Options) check() error {
+	if o.Shards < 1 || o.Shards > MaxShards || o.Shards&(o.Shards-1) != 0 {
+		return fmt.Errorf("shards must be 1, 2, 4 or %d, not %d", MaxShards, o.Shards)
+	}
+	if len(o.Rules) > MaxRules {
+		return fmt.Errorf("at most %d selection rules, not %d", MaxRules, len(o.Rules))
+	}
+	return nil
 }
+
+// Capture is the loaded and attached kernel programs of the socket mode, and the events they write.
+type Capture struct{ programs }
 
 // Open loads the programs and attaches them; events are written from then on. An error that wraps ErrUnsupported says
 // what this kernel or these privileges lack.
 func Open(opts Options) (*Capture, error) {
-	if opts.Shards < 1 || opts.Shards > MaxShards || opts.Shards&(opts.Shards-1) != 0 {
-		return nil, fmt.Errorf("shards must be 1, 2, 4 or %d, not %d", MaxShards, opts.Shards)
-	}
-	if len(opts.Rules) > MaxRules {
-		return nil, fmt.Errorf("at most %d selection rules, not %d", MaxRules, len(opts.Rules))
+	if err := opts.check(); err != nil {
+		return nil, err
 	}
 	c := &Capture{}
 	if err := c.open(opts); err != nil {
@@ -95,11 +91,19 @@ func (c *Capture) open(opts Options) error {
 	if err := configure(spec, opts); err != nil {
 		return err
 	}
+	if err := set(spec, map[string]any{bpf.SocketflowVarDatagramIdle: uint64(opts.DatagramIdle)}); err != nil {
+		return err
+	}
 	if c.objects, err = ebpf.NewCollection(spec); err != nil {
 		return loadError(err)
 	}
 	if err := c.prepare(opts); err != nil {
 		return err
+	}
+	for i, r := range opts.Rules {
+		if err := c.objects.Maps[bpf.SocketflowMapRules].Put(uint32(i), r.raw()); err != nil {
+			return fmt.Errorf("install selection rule %d: %w", i, err)
+		}
 	}
 	return c.attach(exits)
 }
@@ -134,6 +138,30 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 }
 
 func configure(spec *ebpf.CollectionSpec, opts Options) error {
+	if err := configureAll(spec, opts); err != nil {
+		return err
+	}
+	var include, needLocalPort bool
+	for _, r := range opts.Rules {
+		include = include || !r.Exclude
+		needLocalPort = needLocalPort || r.LocalPort != Ports{}
+	}
+	if err := set(spec, map[string]any{
+		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),
+		bpf.SocketflowVarRulesInclude:       number(include),
+		bpf.SocketflowVarRulesNeedLocalPort: number(needLocalPort),
+	}); err != nil {
+		return err
+	}
+	if len(opts.Rules) > 0 {
+		spec.Maps[bpf.SocketflowMapVerdicts].MaxEntries = uint32(max(opts.Processes, 1))
+		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
+	}
+	return nil
+}
+
+// configureAll sets what the programs of every mode are told.
+func configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 	var self uint32
 	if opts.ExcludeSelf {
 		pid, err := selfPID(spec)
@@ -142,36 +170,23 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		}
 		self = pid
 	}
-	var include, needLocalPort bool
-	for _, r := range opts.Rules {
-		include = include || !r.Exclude
-		needLocalPort = needLocalPort || r.LocalPort != Ports{}
-	}
-	for name, value := range map[string]uint32{
-		bpf.SocketflowVarShardMask:          uint32(opts.Shards - 1),
-		bpf.SocketflowVarWakeupBytes:        uint32(opts.RingBytes / wakeupFraction),
-		bpf.SocketflowVarCrowdedBytes:       uint32(opts.RingBytes / 4 * 3),
-		bpf.SocketflowVarExcludedPid:        self,
-		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),
-		bpf.SocketflowVarRulesInclude:       number(include),
-		bpf.SocketflowVarRulesNeedLocalPort: number(needLocalPort),
-		bpf.SocketflowVarFollowData:         number(opts.Data),
-		bpf.SocketflowVarFollowUnix:         number(opts.Unix),
-		bpf.SocketflowVarFollowUdp:          number(opts.UDP),
-		bpf.SocketflowVarPayloadLimit:       uint32(min(opts.PayloadLimit, MaxPayload)),
-		bpf.SocketflowVarPayloadRun:         uint32(opts.PayloadRun),
-		bpf.SocketflowVarPayloadRunEager:    uint32(opts.EagerRun),
-		bpf.SocketflowVarPolicyMask:         slots(opts) - 1,
-	} {
-		if err := spec.Variables[name].Set(value); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
-		}
+	if err := set(spec, map[string]any{
+		bpf.SocketflowVarShardMask:       uint32(opts.Shards - 1),
+		bpf.SocketflowVarWakeupBytes:     uint32(opts.RingBytes / wakeupFraction),
+		bpf.SocketflowVarCrowdedBytes:    uint32(opts.RingBytes / 4 * 3),
+		bpf.SocketflowVarExcludedPid:     self,
+		bpf.SocketflowVarFollowData:      number(opts.Data),
+		bpf.SocketflowVarFollowUnix:      number(opts.Unix),
+		bpf.SocketflowVarFollowUdp:       number(opts.UDP),
+		bpf.SocketflowVarPayloadLimit:    uint32(min(opts.PayloadLimit, MaxPayload)),
+		bpf.SocketflowVarPayloadRun:      uint32(opts.PayloadRun),
+		bpf.SocketflowVarPayloadRunEager: uint32(opts.EagerRun),
+		bpf.SocketflowVarPolicyMask:      slots(opts) - 1,
+	}); err != nil {
+		return err
 	}
 	if err := setPrefixes(spec, opts.EagerPrefixes); err != nil {
 		return err
-	}
-	if err := spec.Variables[bpf.SocketflowVarDatagramIdle].Set(uint64(opts.DatagramIdle)); err != nil {
-		return fmt.Errorf("set %s: %w", bpf.SocketflowVarDatagramIdle, err)
 	}
 	spec.Maps[bpf.SocketflowMapRings].InnerMap.MaxEntries = uint32(opts.RingBytes)
 	if opts.Data {
@@ -185,11 +200,16 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	if opts.UDP {
 		spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = uint32(max(1, min(opts.Sockets, maxSlots)))
 	}
-	processes := uint32(max(opts.Processes, 1))
-	spec.Maps[bpf.SocketflowMapProcesses].MaxEntries = processes
-	if len(opts.Rules) > 0 {
-		spec.Maps[bpf.SocketflowMapVerdicts].MaxEntries = processes
-		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
+	spec.Maps[bpf.SocketflowMapProcesses].MaxEntries = uint32(max(opts.Processes, 1))
+	return nil
+}
+
+// set sets constants of the programs.
+func set(spec *ebpf.CollectionSpec, values map[string]any) error {
+	for name, value := range values {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
 	}
 	return nil
 }
@@ -240,117 +260,3 @@ func selfPID(spec *ebpf.CollectionSpec) (uint32, error) {
 	}
 	return pid, nil
 }
-
-// prepare fills the maps that the programs read.
-func (c *Capture) prepare(opts Options) error {
-	for i := range uint32(opts.Shards) {
-		ring, err := ebpf.NewMap(&ebpf.MapSpec{
-			Name: "sf_ring", Type: ebpf.RingBuf, MaxEntries: uint32(opts.RingBytes),
-		})
-		if err != nil {
-			return fmt.Errorf("create a ring buffer of %d bytes: %w", opts.RingBytes, err)
-		}
-		c.rings = append(c.rings, ring)
-		if err := c.objects.Maps[bpf.SocketflowMapRings].Put(i, ring); err != nil {
-			return fmt.Errorf("install ring buffer %d: %w", i, err)
-		}
-		reader, err := ringbuf.NewReader(ring)
-		if err != nil {
-			return fmt.Errorf("map ring buffer %d: %w", i, err)
-		}
-		c.readers = append(c.readers, &Reader{ring: reader})
-	}
-	if opts.Data {
-		var err error
-		if c.policies, err = mapPolicies(c.objects.Maps[bpf.SocketflowMapPolicies]); err != nil {
-			return err
-		}
-	}
-	for i, r := range opts.Rules {
-		if err := c.objects.Maps[bpf.SocketflowMapRules].Put(uint32(i), r.raw()); err != nil {
-			return fmt.Errorf("install selection rule %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
-// Readers are the ring buffers' readers, one per shard. Every event of a socket comes through the same one.
-func (c *Capture) Readers() []*Reader { return c.readers }
-
-// Attached names the hooks that were attached.
-func (c *Capture) Attached() []string { return c.attached }
-
-// Degraded says what this kernel lacks that the capture can do without, and what is lost with it.
-func (c *Capture) Degraded() []error { return c.degraded }
-
-// Detach ends the writing of events; what has been written can still be read.
-func (c *Capture) Detach() error {
-	var errs []error
-	for _, l := range c.links {
-		errs = append(errs, l.Close())
-	}
-	c.links = nil
-	return errors.Join(errs...)
-}
-
-// Close releases everything. Readers must no longer be in use.
-func (c *Capture) Close() error {
-	errs := []error{c.Detach()}
-	for _, r := range c.readers {
-		errs = append(errs, r.ring.Close())
-	}
-	if c.policies != nil {
-		errs = append(errs, c.policies.close())
-		c.policies = nil
-	}
-	for _, m := range c.rings {
-		errs = append(errs, m.Close())
-	}
-	if c.objects != nil {
-		c.objects.Close()
-	}
-	c.readers, c.rings, c.objects = nil, nil, nil
-	return errors.Join(errs...)
-}
-
-// Reader reads one shard's events. It is for one goroutine.
-type Reader struct {
-	ring   *ringbuf.Reader
-	record ringbuf.Record
-}
-
-// Errors of Reader.Next that are no failures.
-var (
-	ErrIdle = os.ErrDeadlineExceeded // nothing came until the deadline
-	ErrEnd  = ringbuf.ErrFlushed     // Flush was called, and all that had been written has been read
-)
-
-// Next decodes the next event into e, waiting for it until the deadline of SetDeadline. A *DecodeError concerns one
-// record only; reading can go on.
-func (r *Reader) Next(e *event.Event) error {
-	if err := r.ring.ReadInto(&r.record); err != nil {
-		return err
-	}
-	if err := decode(r.record.RawSample, e); err != nil {
-		return &DecodeError{err}
-	}
-	return nil
-}
-
-// SetDeadline bounds how long Next waits. Events written meanwhile are read before it returns ErrIdle.
-func (r *Reader) SetDeadline(t time.Time) { r.ring.SetDeadline(t) }
-
-// Flush makes Next return what has been written and then ErrEnd.
-func (r *Reader) Flush() error { return r.ring.Flush() }
-
-// Fill is how much of the ring buffer waits to be read, from 0 to 1.
-func (r *Reader) Fill() float64 {
-	return float64(r.ring.AvailableBytes()) / float64(r.ring.BufferSize())
-}
-
-// DecodeError is a record that is not an event.
-type DecodeError struct{ err error }
-
-func (e *DecodeError) Error() string { return "decode event: " + e.err.Error() }
-
-func (e *DecodeError) Unwrap() error { return e.err }

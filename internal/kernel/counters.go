@@ -20,13 +20,14 @@ type Counters struct {
 	PayloadRingFull  uint64              // calls told without payload: the ring buffer had no room for it
 	PayloadNoBuffer  uint64              // calls told without payload: where it lies is not known
 	PayloadFault     uint64              // calls told with less payload: its memory could not be read
+	TableFull        uint64              // descriptors that are not inherited or closed with their process
 	// Missed is how often the kernel skipped a program because another one ran on that CPU: what happened then is not
 	// known. Of sock_state this does not count, because sock_state_again sees what it misses.
 	Missed uint64
 }
 
 // Counters reads them.
-func (c *Capture) Counters() (Counters, error) {
+func (c *programs) Counters() (Counters, error) {
 	var out Counters
 	for i := range uint32(bpf.SocketflowCounterCOUNTERS) {
 		var perCPU []uint64
@@ -73,5 +74,6 @@ func (c *Counters) single(i bpf.SocketflowCounter) *uint64 {
 		bpf.SocketflowCounterCOUNTER_PAYLOAD_RING_FULL: &c.PayloadRingFull,
 		bpf.SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER: &c.PayloadNoBuffer,
 		bpf.SocketflowCounterCOUNTER_PAYLOAD_FAULT:     &c.PayloadFault,
+		bpf.SocketflowCounterCOUNTER_TABLE_FULL:        &c.TableFull,
 	}[i]
 }

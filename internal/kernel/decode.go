@@ -35,6 +35,9 @@ var kinds = [bpf.SocketflowEventKindEVENT_KINDS]event.Kind{
 	bpf.SocketflowEventKindEVENT_DATA:          event.KindData,
 	bpf.SocketflowEventKindEVENT_UNIX_OPEN:     event.KindOpen,
 	bpf.SocketflowEventKindEVENT_PEER_CLOSE:    event.KindPeerClose,
+	bpf.SocketflowEventKindEVENT_ADDRESS:       event.KindAddress,
+	bpf.SocketflowEventKindEVENT_HOLD:          event.KindHold,
+	bpf.SocketflowEventKindEVENT_UNKNOWN:       event.KindUnknown,
 }
 
 // view interprets raw as a T. The ring buffer aligns records to 8 bytes and the reader copies them to the start of an
@@ -75,8 +78,15 @@ func decode(raw []byte, e *event.Event) error {
 			return decodeUnixOpen(raw, e)
 		}
 		return decodeOpen(raw, e)
-	case event.KindAccept, event.KindConnectError, event.KindExisting:
+	case event.KindAccept, event.KindConnectError, event.KindExisting, event.KindAddress:
 		return decodeOpen(raw, e)
+	case event.KindHold, event.KindUnknown:
+		descriptor, err := view[bpf.SocketflowDescriptorEvent](raw)
+		if err != nil {
+			return err
+		}
+		e.Flow.Cookie, e.FD = descriptor.Cookie, descriptor.Fd
+		return nil
 	case event.KindClose, event.KindFail, event.KindPeerClose:
 		return decodeClose(raw, e)
 	case event.KindProcess:
@@ -106,6 +116,7 @@ func decodeOpen(raw []byte, e *event.Event) error {
 	}
 	e.Flow = flow(&r.Flow)
 	e.Started = r.Started
+	e.FD = r.Fd
 	e.Existing = e.Kind == event.KindExisting
 	e.Ending.LastState = event.State(r.State)
 	e.Ending.Errno = uint32(max(r.Error, 0))
@@ -158,6 +169,7 @@ func decodeClose(raw []byte, e *event.Event) error {
 		SegmentsReceived: r.SegmentsReceived,
 		RTT:              r.SrttUs,
 		Retransmits:      r.Retransmits,
+		Uncounted:        r.Uncounted != 0,
 		Unread:           r.Unread,
 		Position:         r.Position,
 		Silent:           r.Silent,
@@ -227,6 +239,9 @@ func flow(r *rawFlow) event.Flow {
 		f.Transport, f.Unix = event.UnixStream, &unnamed
 	case bpf.SocketflowTransportTRANSPORT_UDP:
 		f.Transport = event.UDP
+	}
+	if r.Source <= uint8(bpf.SocketflowAddressSourceADDRESS_SOURCE_GETPEERNAME) {
+		f.AddressSource = event.AddressSource(r.Source)
 	}
 	if r.Role <= uint8(bpf.SocketflowRoleROLE_SERVER) {
 		f.Role = event.Role(r.Role)

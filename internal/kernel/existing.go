@@ -98,7 +98,7 @@ func (c *Capture) iterate(ctx context.Context, program string, over *ebpf.Map) e
 
 // waitForRoom waits until every ring buffer is at most half full, looking again every few milliseconds: the readers
 // have nobody to tell.
-func (c *Capture) waitForRoom(ctx context.Context) error {
+func (c *programs) waitForRoom(ctx context.Context) error {
 	var ticks *time.Ticker
 	for {
 		var fill float64

@@ -56,7 +56,7 @@ func (p *policies) close() error {
 
 // Want tells the kernel what is wanted of a socket's data. It is for the goroutine that reads the socket's shard: no other
 // writes the slots of its cookies.
-func (c *Capture) Want(cookie uint64, w event.Want) {
+func (c *programs) Want(cookie uint64, w event.Want) {
 	if c.policies == nil {
 		return
 	}

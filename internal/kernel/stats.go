@@ -31,7 +31,7 @@ type ProgramStats struct {
 }
 
 // ProgramStats of all loaded programs, by name.
-func (c *Capture) ProgramStats() ([]ProgramStats, error) {
+func (c *programs) ProgramStats() ([]ProgramStats, error) {
 	var out []ProgramStats
 	for name, program := range c.objects.Programs {
 		stats, err := program.Stats()

@@ -3,11 +3,12 @@
 package kernel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
-	"strings"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -86,25 +87,26 @@ func (x *syscallExits) close() {
 	}
 }
 
-// perfLink is a program on a perf event: it lasts as long as both descriptors.
+// perfLink is a program on a perf event: it lasts as long as both descriptors. Without a Link the program is the event's own.
 type perfLink struct {
 	link.Link
 	event int
 }
 
-func (l *perfLink) Close() error { return errors.Join(l.Link.Close(), unix.Close(l.event)) }
+func (l *perfLink) Close() error {
+	var err error
+	if l.Link != nil {
+		err = l.Link.Close()
+	}
+	return errors.Join(err, unix.Close(l.event))
+}
 
 func (x *syscallExits) attach(call string, program *ebpf.Program) (link.Link, error) {
-	fd := x.events[call]
-	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: program, Attach: ebpf.AttachPerfEvent})
-	if err != nil {
-		return nil, fmt.Errorf("attach to the exit of %s: %w", call, err)
+	l, err := attachPerf(x.events[call], "syscalls/sys_exit_"+call, program)
+	if err == nil {
+		delete(x.events, call)
 	}
-	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
-		return nil, errors.Join(fmt.Errorf("enable the tracepoint at the exit of %s: %w", call, err), l.Close())
-	}
-	delete(x.events, call)
-	return &perfLink{l, fd}, nil
+	return l, err
 }
 
 // openTracefs opens the events directory of tracefs: where it is mounted, or in a mount of our own that is attached
@@ -138,19 +140,27 @@ func openTracefs() (int, error) {
 	return dir, nil
 }
 
-func openTracepoint(dir int, name string) (int, error) {
-	fd, err := unix.Openat(dir, name+"/id", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// readTracefs reads a file below the events directory.
+func readTracefs(dir int, name string) ([]byte, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, &os.PathError{Op: "open tracepoint", Path: name, Err: err}
+		return nil, &os.PathError{Op: "open tracepoint", Path: name, Err: err}
 	}
 	file := os.NewFile(uintptr(fd), name)
 	defer file.Close() //nolint:errcheck // read only
-	var digits [32]byte
-	n, err := file.Read(digits[:])
+	content, err := io.ReadAll(file)
 	if err != nil {
-		return -1, fmt.Errorf("read tracepoint %s: %w", name, err)
+		return nil, fmt.Errorf("read tracepoint %s: %w", name, err)
 	}
-	id, err := strconv.ParseUint(strings.TrimSpace(string(digits[:n])), 10, 64)
+	return content, nil
+}
+
+func openTracepoint(dir int, name string) (int, error) {
+	digits, err := readTracefs(dir, name+"/id")
+	if err != nil {
+		return -1, err
+	}
+	id, err := strconv.ParseUint(string(bytes.TrimSpace(digits)), 10, 64)
 	if err != nil {
 		return -1, fmt.Errorf("tracepoint %s: %w", name, err)
 	}

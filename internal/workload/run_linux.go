@@ -56,6 +56,7 @@ var workloads = map[string]func(n *notes, args []string){
 	"short-lived":       shortLived,
 	"connect-once":      connectOnce,
 	"older":             older,
+	"trap":              trap,
 }
 
 // RunIfAsked runs the workload that Command asked this process for, and ends the process. In every other process it
@@ -105,6 +106,7 @@ type Run struct {
 	stdout *bufio.Scanner
 	stderr bytes.Buffer
 	ends   []End
+	flows  []Flow
 	load   Load
 }
 
@@ -112,6 +114,7 @@ type Run struct {
 type line struct {
 	Gate string `json:"gate,omitempty"` // it waits to be told to go on
 	End  *End   `json:"end,omitempty"`
+	Flow *Flow  `json:"flow,omitempty"`
 	Load *Load  `json:"load,omitempty"`
 }
 
@@ -180,6 +183,9 @@ func (r *Run) Kill() error {
 // Ends are what has been written down so far.
 func (r *Run) Ends() []End { return r.ends }
 
+// Flows are what a "trap" has written down so far.
+func (r *Run) Flows() []Flow { return r.flows }
+
 // Load is what a "load" did, or "requests", or "bulk".
 func (r *Run) Load() Load { return r.load }
 
@@ -195,6 +201,8 @@ func (r *Run) read() (line, error) {
 			return l, nil
 		case l.End != nil:
 			r.ends = append(r.ends, *l.End)
+		case l.Flow != nil:
+			r.flows = append(r.flows, *l.Flow)
 		case l.Load != nil:
 			r.load = *l.Load
 		}

@@ -28,11 +28,17 @@ type TelemetryBuilder struct {
 	meter                           metric.Meter
 	mu                              sync.Mutex
 	registrations                   []metric.Registration
+	SocketflowAddressesCompleted    metric.Int64ObservableCounter
+	SocketflowAddressesIncomplete   metric.Int64ObservableCounter
+	SocketflowAddressesWaited       metric.Int64ObservableCounter
+	SocketflowAddressesWaiting      metric.Int64ObservableUpDownCounter
+	SocketflowAddressesWaitingBytes metric.Int64ObservableUpDownCounter
 	SocketflowConnections           metric.Int64ObservableCounter
 	SocketflowConnectionsUnaccepted metric.Int64ObservableCounter
 	SocketflowConversations         metric.Int64ObservableCounter
 	SocketflowDataStrays            metric.Int64ObservableCounter
 	SocketflowDecodeErrors          metric.Int64ObservableCounter
+	SocketflowDescriptorsUnknown    metric.Int64ObservableCounter
 	SocketflowExchanges             metric.Int64ObservableCounter
 	SocketflowItemsRefused          metric.Int64ObservableCounter
 	SocketflowKernelEvents          metric.Int64ObservableCounter
@@ -61,6 +67,81 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterSocketflowAddressesCompletedCallback sets callback for observable SocketflowAddressesCompleted metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesCompletedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesCompleted, obs: o})
+		return nil
+	}, builder.SocketflowAddressesCompleted)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowAddressesIncompleteCallback sets callback for observable SocketflowAddressesIncomplete metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesIncompleteCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesIncomplete, obs: o})
+		return nil
+	}, builder.SocketflowAddressesIncomplete)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowAddressesWaitedCallback sets callback for observable SocketflowAddressesWaited metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesWaitedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesWaited, obs: o})
+		return nil
+	}, builder.SocketflowAddressesWaited)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowAddressesWaitingCallback sets callback for observable SocketflowAddressesWaiting metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesWaitingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesWaiting, obs: o})
+		return nil
+	}, builder.SocketflowAddressesWaiting)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowAddressesWaitingBytesCallback sets callback for observable SocketflowAddressesWaitingBytes metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesWaitingBytesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesWaitingBytes, obs: o})
+		return nil
+	}, builder.SocketflowAddressesWaitingBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterSocketflowConnectionsCallback sets callback for observable SocketflowConnections metric.
@@ -129,6 +210,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowDecodeErrorsCallback(cb metri
 		cb(ctx, &observerInt64{inst: builder.SocketflowDecodeErrors, obs: o})
 		return nil
 	}, builder.SocketflowDecodeErrors)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowDescriptorsUnknownCallback sets callback for observable SocketflowDescriptorsUnknown metric.
+func (builder *TelemetryBuilder) RegisterSocketflowDescriptorsUnknownCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowDescriptorsUnknown, obs: o})
+		return nil
+	}, builder.SocketflowDescriptorsUnknown)
 	if err != nil {
 		return err
 	}
@@ -421,6 +517,36 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.SocketflowAddressesCompleted, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_addresses_completed",
+		metric.WithDescription("Sockets of which an address was missing, and was told or found. Syscall mode. [Alpha]"),
+		metric.WithUnit("{sockets}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowAddressesIncomplete, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_addresses_incomplete",
+		metric.WithDescription("Sockets that were told of though an address was missing. Syscall mode. [Alpha]"),
+		metric.WithUnit("{sockets}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowAddressesWaited, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_addresses_waited",
+		metric.WithDescription("How long sockets have waited for an address, all together. Syscall mode. [Alpha]"),
+		metric.WithUnit("ms"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowAddressesWaiting, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_addresses_waiting",
+		metric.WithDescription("Sockets that wait for an address at present. Syscall mode. [Alpha]"),
+		metric.WithUnit("{sockets}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowAddressesWaitingBytes, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_addresses_waiting_bytes",
+		metric.WithDescription("Memory of the payload that waits for an address at present. Syscall mode. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowConnections, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_connections",
 		metric.WithDescription("Connections that were told of, each when it opened and when it closed or failed. [Alpha]"),
@@ -449,6 +575,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_decode_errors",
 		metric.WithDescription("Events of the kernel side that could not be understood. [Alpha]"),
 		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowDescriptorsUnknown, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_descriptors_unknown",
+		metric.WithDescription("Descriptors that a process used and of which no call had told whether they lead to a socket. Syscall mode. [Alpha]"),
+		metric.WithUnit("{descriptors}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowExchanges, err = builder.meter.Int64ObservableCounter(
@@ -483,7 +615,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowKernelPrograms, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_socketflow_kernel_programs",
-		metric.WithDescription("Kernel programs that are attached. [Alpha]"),
+		metric.WithDescription("Kernel programs that are attached, a program once for each hook. [Alpha]"),
 		metric.WithUnit("{programs}"),
 	)
 	errs = errors.Join(errs, err)

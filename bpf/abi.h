@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What the kernel promises to user space, and so never changes: numbers, and what is handed to system calls (64 bits). */
+#pragma once
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
+
+#define MSG_OOB 0x1
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
+
+#define EINTR 4
+#define EBADF 9
+#define EFAULT 14
+#define ENOTSOCK 88
+#define EISCONN 106
+#define EALREADY 114
+#define EINPROGRESS 115
+#define ERESTARTSYS 512 /* up to 516: the call will be restarted (include/linux/errno.h) */
+#define ERESTART_LAST 516
+
+/* include/net/tcp_states.h; user-visible, stable */
+enum tcp_state {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_SENT,
+	TCP_SYN_RECV,
+	TCP_FIN_WAIT1,
+	TCP_FIN_WAIT2,
+	TCP_TIME_WAIT,
+	TCP_CLOSE,
+	TCP_CLOSE_WAIT,
+	TCP_LAST_ACK,
+	TCP_LISTEN,
+	TCP_CLOSING,
+	TCP_NEW_SYN_RECV,
+};
+
+/* System calls: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h. */
+#if defined(__TARGET_ARCH_x86)
+#define NR_READ 0
+#define NR_WRITE 1
+#define NR_READV 19
+#define NR_WRITEV 20
+#define NR_CONNECT 42
+#define NR_ACCEPT 43
+#define NR_SENDTO 44
+#define NR_RECVFROM 45
+#define NR_SENDMSG 46
+#define NR_RECVMSG 47
+#define NR_ACCEPT4 288
+#define NR_RECVMMSG 299
+#define NR_SENDMMSG 307
+#define NR_PREADV2 327
+#define NR_PWRITEV2 328
+#define NR_CLOSE 3
+#define NR_IOCTL 16
+#define NR_DUP 32
+#define NR_DUP2 33
+#define NR_SENDFILE 40
+#define NR_SOCKET 41
+#define NR_SHUTDOWN 48
+#define NR_BIND 49
+#define NR_LISTEN 50
+#define NR_GETSOCKNAME 51
+#define NR_GETPEERNAME 52
+#define NR_SOCKETPAIR 53
+#define NR_GETSOCKOPT 55
+#define NR_CLONE 56
+#define NR_EXECVE 59
+#define NR_FCNTL 72
+#define NR_SPLICE 275
+#define NR_DUP3 292
+#define NR_EXECVEAT 322
+#define NR_CLONE3 435
+#define NR_CLOSE_RANGE 436
+#elif defined(__TARGET_ARCH_arm64)
+#define NR_READ 63
+#define NR_WRITE 64
+#define NR_READV 65
+#define NR_WRITEV 66
+#define NR_CONNECT 203
+#define NR_ACCEPT 202
+#define NR_SENDTO 206
+#define NR_RECVFROM 207
+#define NR_SENDMSG 211
+#define NR_RECVMSG 212
+#define NR_ACCEPT4 242
+#define NR_RECVMMSG 243
+#define NR_SENDMMSG 269
+#define NR_PREADV2 286
+#define NR_PWRITEV2 287
+#define NR_DUP 23
+#define NR_DUP2 -1 /* there is none */
+#define NR_DUP3 24
+#define NR_FCNTL 25
+#define NR_IOCTL 29
+#define NR_CLOSE 57
+#define NR_SENDFILE 71
+#define NR_SPLICE 76
+#define NR_SOCKET 198
+#define NR_SOCKETPAIR 199
+#define NR_BIND 200
+#define NR_LISTEN 201
+#define NR_GETSOCKNAME 204
+#define NR_GETPEERNAME 205
+#define NR_GETSOCKOPT 209
+#define NR_SHUTDOWN 210
+#define NR_CLONE 220
+#define NR_EXECVE 221
+#define NR_EXECVEAT 281
+#define NR_CLONE3 435
+#define NR_CLOSE_RANGE 436
+#endif
+
+struct sockaddr_any {
+	__u16 family;
+	__u16 port;
+	union {
+		__u8 v4[4];
+		struct {
+			__u32 flowinfo;
+			__u8 addr[16];
+		} v6;
+	};
+};
+
+struct user_iovec {
+	__u64 base;
+	__u64 length;
+};
+
+struct user_message {
+	__u64 name;
+	__u64 name_length;
+	__u64 iov;
+	__u64 iov_length;
+	__u64 control;
+	__u64 control_length;
+	__u64 flags;
+};
+
+struct user_batch_message {
+	struct user_message message;
+	__u64 length;
+};
+
+static __always_inline bool is_inet(__u16 family)
+{
+	return family == AF_INET || family == AF_INET6;
+}

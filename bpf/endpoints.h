@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Both ends of sockets, and how they come to be connected, put together from what calls are given and return. */
+#pragma once
+
+#define ECONNREFUSED 111
+#define ECONNRESET 104
+#define ECONNABORTED 103
+#define ENOTCONN 107
+#define ETIMEDOUT 110
+#define EAGAIN 11
+#define EPIPE 32
+#define EHOSTUNREACH 113
+#define ENETUNREACH 101
+#define SOL_SOCKET 1
+#define SO_ERROR 4
+#define SHUT_WR 1
+#define SHUT_RDWR 2
+#define F_DUPFD 0
+#define F_SETFD 2
+#define F_DUPFD_CLOEXEC 1030
+#define FD_CLOEXEC 1
+#define FIONCLEX 0x5450
+#define FIOCLEX 0x5451
+#define CLOSE_RANGE_CLOEXEC 4
+
+struct end {
+	__u8 address[ADDRESS_LEN];
+	__u16 port;
+	__u16 family; /* 0: it could not be read, or is of no interest */
+};
+
+static __always_inline void read_end(struct end *end, __u64 address)
+{
+	struct sockaddr_any any = {};
+
+	__builtin_memset(end, 0, sizeof(*end));
+	if (!address ||
+	    (bpf_probe_read_user(&any, sizeof(any), (void *)address) && bpf_probe_read_user(&any, 16, (void *)address)))
+		return;
+	end->family = any.family;
+	end->port = bpf_ntohs(any.port);
+	if (any.family == AF_INET6)
+		__builtin_memcpy(end->address, any.v6.addr, ADDRESS_LEN);
+	else
+		__builtin_memcpy(end->address, any.v4, 4);
+}
+
+static __always_inline bool specified(const struct end *end)
+{
+	const __u32 *a = (const __u32 *)end->address;
+	return end->port && (a[0] | a[1] | a[2] | a[3]);
+}
+
+static __always_inline void set_local(struct call_socket *s, const struct end *end)
+{
+	__builtin_memcpy(s->flow.local, end->address, ADDRESS_LEN);
+	s->flow.local_port = end->port;
+	if (specified(end))
+		s->known |= KNOWN_LOCAL;
+}
+
+static __always_inline void set_remote(struct call_socket *s, const struct end *end)
+{
+	__builtin_memcpy(s->flow.remote, end->address, ADDRESS_LEN);
+	s->flow.remote_port = end->port;
+	if (specified(end))
+		s->known |= KNOWN_REMOTE;
+}
+
+/* Remembers what a Unix socket was bound or connected to. */
+static __noinline int name_unix(__u64 id, __u64 address, __u32 length, __u32 remote)
+{
+	struct unix_names *n = bpf_map_lookup_elem(&names, &id);
+	struct scratch *space = scratch();
+
+	if (length <= 2 || !space)
+		return 0;
+	length -= 2;
+	if (length > UNIX_PATH_LEN)
+		length = UNIX_PATH_LEN;
+	if (!n) {
+		__builtin_memset(&space->names, 0, sizeof(space->names));
+		bpf_map_update_elem(&names, &id, &space->names, BPF_ANY);
+		n = bpf_map_lookup_elem(&names, &id);
+		if (!n)
+			return 0;
+	}
+	if (remote) {
+		if (!bpf_probe_read_user(n->remote, length, (void *)(address + 2)))
+			n->remote_length = length;
+	} else {
+		if (!bpf_probe_read_user(n->local, length, (void *)(address + 2)))
+			n->local_length = length;
+	}
+	return 0;
+}
+
+/* An accepted Unix socket has its listener's name. */
+static __always_inline void inherit_name(__u64 id, __u64 listener)
+{
+	struct unix_names *from = bpf_map_lookup_elem(&names, &listener);
+	struct scratch *space = scratch();
+
+	if (!from || !space)
+		return;
+	__builtin_memset(&space->names, 0, sizeof(space->names));
+	__builtin_memcpy(space->names.local, from->local, UNIX_PATH_LEN);
+	space->names.local_length = from->local_length;
+	bpf_map_update_elem(&names, &id, &space->names, BPF_ANY);
+}
+
+static __noinline int tell_unix_open(struct call_socket *s, __u32 pid)
+{
+	__u64 id = s->flow.cookie;
+	struct unix_names *n = bpf_map_lookup_elem(&names, &id);
+	__u32 shard = shard_of(id);
+	struct slot slot = reserve(shard, EVENT_UNIX_OPEN, sizeof(struct unix_open_event));
+	struct unix_open_event *e = slot.event;
+
+	if (!e)
+		return 0;
+	head(&e->header, EVENT_UNIX_OPEN, pid);
+	e->flow = s->flow;
+	e->cgroup = 0;
+	e->peer_pid = 0;
+	e->existing = s->existing;
+	e->local_length = e->remote_length = e->pad = 0;
+	if (n) {
+		__builtin_memcpy(e->local, n->local, UNIX_PATH_LEN);
+		__builtin_memcpy(e->remote, n->remote, UNIX_PATH_LEN);
+		e->local_length = n->local_length;
+		e->remote_length = n->remote_length;
+	}
+	submit(&slot, EVENT_UNIX_OPEN, sizeof(*e));
+	return 0;
+}
+
+/* The socket is connected. */
+static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
+{
+	s->stage = STAGE_OPEN;
+	if (s->told)
+		return 0;
+	s->told = 1;
+	s->established = bpf_ktime_get_ns();
+	if (!s->started)
+		s->started = s->established;
+	s->owner_pid = s->task_pid = pid;
+	introduce(pid, shard_of(s->flow.cookie));
+	if (s->flow.transport == TRANSPORT_UNIX)
+		tell_unix_open(s, pid);
+	else
+		tell_flow(EVENT_OPEN, s, pid, fd, 0);
+	return 0;
+}
+
+/* Mistakes in the call's arguments, and calls that have not failed, are not failed connections. */
+static __always_inline bool is_failure(long err)
+{
+	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
+	       err != EALREADY && err != EINPROGRESS && err != EAGAIN && err != ENOTCONN &&
+	       !(err >= ERESTARTSYS && err <= ERESTART_LAST);
+}
+
+/* The attempt has failed; the socket may try again. */
+static __noinline int fail_socket(struct call_socket *s, __u32 pid, __u32 fd, int error)
+{
+	s->stage = STAGE_NEW;
+	introduce(pid, shard_of(s->flow.cookie));
+	tell_flow(EVENT_CONNECT_ERROR, s, pid, fd, error);
+	s->started = 0;
+	return 0;
+}
+
+static __always_inline void on_connect_enter(struct call_socket *s, const struct call *c)
+{
+	struct end end;
+
+	if (s->flow.transport == TRANSPORT_UNIX) {
+		name_unix(s->flow.cookie, c->args[1], c->args[2], 1);
+		return;
+	}
+	if (s->stage != STAGE_NEW && !(s->flow.transport == TRANSPORT_UDP))
+		return; /* asked again */
+	read_end(&end, c->args[1]);
+	if (!is_inet(end.family)) {
+		s->known &= ~KNOWN_REMOTE; /* AF_UNSPEC dissolves it */
+		return;
+	}
+	set_remote(s, &end);
+	s->flow.role = ROLE_CLIENT;
+	s->flow.role_source = ROLE_SOURCE_CONNECT;
+	s->flow.source = ADDRESS_SOURCE_CONNECT;
+	if (s->flow.transport == TRANSPORT_TCP) {
+		s->stage = STAGE_CONNECTING;
+		s->owner_pid = current_pid();
+		s->started = bpf_ktime_get_ns();
+	}
+}
+
+static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, long ret)
+{
+	switch (s->flow.transport) {
+	case TRANSPORT_UNIX:
+		if (!ret) {
+			s->flow.role = ROLE_CLIENT;
+			s->flow.role_source = ROLE_SOURCE_CONNECT;
+			s->stage = STAGE_OPEN; /* told with its first bytes */
+		}
+		break;
+	case TRANSPORT_TCP:
+		if (s->stage != STAGE_CONNECTING)
+			break;
+		if (!ret || ret == -EISCONN)
+			open_socket(s, pid, fd);
+		else if (is_failure(-ret))
+			fail_socket(s, pid, fd, -ret);
+		break;
+	}
+	return 0;
+}
+
+static __noinline int on_accept(__u32 pid, const struct call *c, __u32 fd)
+{
+	struct call_socket *s, *listener = socket_by_id(c->id);
+	__u32 transport = listener ? listener->flow.transport : TRANSPORT_TCP;
+	struct end end;
+
+	read_end(&end, c->args[1]);
+	if (!listener && !is_inet(end.family)) {
+		ask(pid, fd); /* no address was asked for, or it is a Unix socket: nothing tells which */
+		return 0;
+	}
+	s = create(pid, transport == TRANSPORT_UNIX ? AF_UNIX : end.family, transport);
+	if (!s)
+		return 0;
+	if (listener) {
+		if (!s->flow.family)
+			s->flow.family = listener->flow.family;
+		__builtin_memcpy(s->flow.local, listener->flow.local, ADDRESS_LEN);
+		s->flow.local_port = listener->flow.local_port;
+		s->known = listener->known & KNOWN_LOCAL;
+	}
+	if (is_inet(end.family))
+		set_remote(s, &end);
+	s->flow.role = ROLE_SERVER;
+	s->flow.role_source = ROLE_SOURCE_ACCEPT;
+	s->flow.source = ADDRESS_SOURCE_ACCEPT;
+	lead(pid, fd, s->flow.cookie, c->nr == NR_ACCEPT4 && (c->args[3] & SOCK_CLOEXEC));
+	if (transport == TRANSPORT_UNIX) {
+		s->stage = STAGE_OPEN;
+		inherit_name(s->flow.cookie, c->id);
+	} else {
+		open_socket(s, pid, fd);
+	}
+	return 0;
+}
+
+/* A call has told one end of the socket. */
+static __noinline int on_name(struct call_socket *s, const struct call *c, __u32 pid, bool remote)
+{
+	struct end end;
+	__u8 known = remote ? KNOWN_REMOTE : KNOWN_LOCAL;
+
+	if (s->flow.transport == TRANSPORT_UNIX)
+		return 0;
+	read_end(&end, c->args[1]);
+	if (!is_inet(end.family))
+		return 0;
+	if (s->known & known && s->stage == STAGE_OPEN)
+		return 0;
+	if (remote)
+		set_remote(s, &end);
+	else
+		set_local(s, &end);
+	if (!s->flow.family)
+		s->flow.family = end.family;
+	if (remote && s->stage == STAGE_CONNECTING) /* there is no peer's name before there is a connection */
+		open_socket(s, pid, c->fd);
+	if (s->told && s->known & known) {
+		s->flow.source = remote ? ADDRESS_SOURCE_GETPEERNAME : ADDRESS_SOURCE_GETSOCKNAME;
+		tell_flow(EVENT_ADDRESS, s, pid, c->fd, 0);
+	}
+	return 0;
+}
+
+static __always_inline void on_bind(struct call_socket *s, const struct call *c)
+{
+	struct end end;
+
+	if (s->flow.transport == TRANSPORT_UNIX) {
+		name_unix(s->flow.cookie, c->args[1], c->args[2], 0);
+		return;
+	}
+	read_end(&end, c->args[1]);
+	if (is_inet(end.family))
+		set_local(s, &end);
+}
+
+/* The outcome of a connect that went on in the background. */
+static __noinline int on_socket_error(struct call_socket *s, const struct call *c, __u32 pid)
+{
+	__u32 error;
+
+	if (c->args[1] != SOL_SOCKET || c->args[2] != SO_ERROR || s->flow.transport != TRANSPORT_TCP ||
+	    bpf_probe_read_user(&error, sizeof(error), (void *)c->args[3]))
+		return 0;
+	if (s->stage == STAGE_CONNECTING) {
+		if (!error)
+			open_socket(s, pid, c->fd);
+		else
+			fail_socket(s, pid, c->fd, error);
+	} else if (s->stage == STAGE_OPEN && error) {
+		s->error = error;
+	}
+	return 0;
+}
+
+static __always_inline void on_shutdown(struct call_socket *s, const struct call *c)
+{
+	if ((c->args[1] == SHUT_WR || c->args[1] == SHUT_RDWR) && !s->finished)
+		s->finished = 1 + DIRECTION_SENT;
+}

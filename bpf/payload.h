@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The bytes of a call: gathered from the task's memory, and told in as many events as it takes. */
+#pragma once
+
+#define HEAD_MAX 2048      /* bytes of a call that are captured even when the ring buffer is crowded */
+#define URGENT_RUN 65536   /* bytes of a run that wake user space */
+#ifndef IOV_PARTS_MAX
+#define IOV_PARTS_MAX 128 /* pieces of memory that the bytes of an event are gathered from */
+#endif
+
+/* Where the bytes of a call are. */
+struct source {
+	__u64 iov;    /* of the rest; 0: there is none */
+	__u64 count;  /* of iovecs there */
+	__u64 base;   /* of the present piece */
+	__u64 length; /* of the present piece */
+};
+
+static __always_inline bool from_message(struct source *from, __u64 address)
+{
+	struct user_message message;
+
+	if (bpf_probe_read_user(&message, sizeof(message), (void *)address))
+		return false;
+	from->iov = message.iov;
+	from->count = message.iov_length;
+	from->base = 0;
+	from->length = 0;
+	return true;
+}
+
+struct gathering {
+	struct source from;
+	__u64 skip; /* bytes at the beginning that are not wanted */
+	__u32 want;
+	__u32 used;
+	__u32 draft; /* which one */
+	__u32 fault;
+};
+
+/* One more piece; 0: there is nothing more to do. */
+SUBPROGRAM int gather(struct gathering *g)
+{
+	struct user_iovec iovec;
+	struct draft *draft;
+	__u32 key, used, n;
+
+	if (!g)
+		return 0;
+	key = g->draft;
+	used = g->used;
+	if (used >= g->want || used >= PAYLOAD_MAX)
+		return 0;
+	if (!g->from.length) {
+		if (!g->from.count)
+			return 0;
+		if (bpf_probe_read_user(&iovec, sizeof(iovec), (void *)g->from.iov)) {
+			g->fault = 1;
+			return 0;
+		}
+		g->from.iov += sizeof(iovec);
+		g->from.count--;
+		g->from.base = iovec.base;
+		g->from.length = iovec.length;
+	}
+	if (g->skip) {
+		__u64 skip = g->skip < g->from.length ? g->skip : g->from.length;
+		g->skip -= skip;
+		g->from.base += skip;
+		g->from.length -= skip;
+	}
+	n = g->want - used;
+	if (n > g->from.length)
+		n = g->from.length;
+	if (!n)
+		return 1;
+	if (n > PART_MAX)
+		n = PART_MAX;
+	draft = bpf_map_lookup_elem(&drafts, &key);
+	if (!draft)
+		return 0;
+	if (bpf_probe_read_user(draft->payload + used, n, (void *)g->from.base)) {
+		g->fault = 1;
+		return 0;
+	}
+	g->from.base += n;
+	g->from.length -= n;
+	g->used = used + n;
+	return 1;
+}
+
+/* Copies what is wanted of the call's next bytes into the draft. */
+SUBPROGRAM int fill(struct gathering *g)
+{
+	for (int i = 0; i < IOV_PARTS_MAX; i++) {
+		if (!gather(g))
+			break;
+	}
+	return 0;
+}
+
+/*
+ * Writes the draft into its ring buffer.
+ */
+SUBPROGRAM int tell_data(struct stream *stream, __u32 key, __u32 shard, __u32 urgent)
+{
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+	void *ring = bpf_map_lookup_elem(&rings, &shard);
+
+	if (!draft || !ring || !stream)
+		return 0;
+	__u64 size = sizeof(draft->event) + draft->event.captured;
+	__u64 before = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
+	draft->event.silent = stream->silent;
+	draft->event.missed = stream->missed;
+	/* A part of the ring buffer is for events and heads: bulk must not cost others theirs. */
+	if (draft->event.captured > HEAD_MAX && before > crowded_bytes) {
+		count(COUNTER_PAYLOAD_RING_FULL);
+		draft->event.captured = HEAD_MAX;
+		draft->event.missing |= MISSING_RING_FULL;
+		size = sizeof(draft->event) + HEAD_MAX;
+	}
+	if (size > sizeof(struct draft))
+		return 0;
+	if (bpf_ringbuf_output(ring, draft, size, urgent ? BPF_RB_FORCE_WAKEUP : wake_up(before, size))) {
+		/* That bytes passed may still be told. */
+		if (draft->event.captured)
+			count(COUNTER_PAYLOAD_RING_FULL);
+		draft->event.captured = 0;
+		draft->event.missing |= MISSING_RING_FULL;
+		if (bpf_ringbuf_output(ring, draft, sizeof(draft->event), BPF_RB_FORCE_WAKEUP)) {
+			count(COUNTER_RING_FULL + EVENT_DATA);
+			stream->missed |= MISSING_RING_FULL;
+			return 0;
+		}
+	}
+	count(COUNTER_EVENTS + EVENT_DATA);
+	stream->missed = 0;
+	stream->silent = 0;
+	return 0;
+}
+
+/* What is to be told of a call's bytes. */
+struct telling {
+	struct gathering g;
+	__u32 want;
+	__u32 missing; /* enum missing: of what is not wanted */
+	__u32 shard;
+	__u32 urgent;
+	__u32 pieces; /* told so far */
+};
+
+/* The next of the events that a call's bytes take; 0: it was the last. */
+SUBPROGRAM_WITH_POINTERS int tell_piece(struct telling *t, struct stream *stream)
+{
+	__u32 key = t->g.draft;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+
+	if (!draft)
+		return 0;
+	struct data_event *e = &draft->event;
+	__u32 left = e->length - e->skipped;
+
+	t->g.used = 0;
+	t->g.want = t->want < PAYLOAD_MAX ? t->want : PAYLOAD_MAX;
+	if (t->g.want)
+		fill(&t->g);
+	if (t->g.fault) {
+		count(COUNTER_PAYLOAD_FAULT);
+		t->missing |= MISSING_FAULT;
+	}
+	t->want -= t->g.used;
+	e->captured = t->g.used;
+	if (!t->g.used || !t->want || t->g.fault || ++t->pieces >= PIECES_MAX) {
+		e->missing = t->g.used < left ? t->missing ? t->missing : MISSING_LIMIT : 0;
+		tell_data(stream, key, t->shard, t->urgent);
+		return 0;
+	}
+	e->missing = 0;
+	e->length = e->skipped + t->g.used;
+	tell_data(stream, key, t->shard, t->urgent);
+	e->position += e->length;
+	e->length = left - t->g.used;
+	e->skipped = 0;
+	return 1;
+}
+
+/* Tells of a call's bytes in as many events as it takes. */
+static __always_inline void tell_call(struct telling *t, struct stream *stream)
+{
+	for (int i = 0; i < PIECES_MAX; i++) {
+		if (!tell_piece(t, stream))
+			break;
+	}
+}
+
+static __always_inline bool begins_eagerly(const struct draft *draft)
+{
+	const __u64 *begin = (const __u64 *)draft->payload;
+
+	for (int i = 0; i < PREFIXES_MAX; i++) {
+		__u64 first = eager_prefixes[i].bytes[0];
+		if (first && begin[0] == first && begin[1] == eager_prefixes[i].bytes[1])
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What the programs of the socket mode remember beside what those of every mode do. */
+#pragma once
+
+/* Set before the programs are loaded. */
+const volatile __u32 rules_count = 0;         /* selection rules in use; 0: everything is observed */
+const volatile __u32 rules_include = 0;       /* at least one of them includes */
+const volatile __u32 rules_need_local_port = 0; /* some rule cannot be judged before connect chose a port */
+
+/* Set once the programs are attached. */
+volatile __u32 sees_syscalls = 0; /* the exits of accept and connect are hooked */
+
+/* A socket's own memory: created at connect or listen, inherited by what a listener takes in, freed with the socket. */
+struct socket_state {
+	struct flow flow; /* role 0: a listener's, not yet a connection's */
+	__u64 owner_start;
+	__u64 cgroup;
+	__u64 started;
+	__u64 established;
+	__u32 owner_pid;
+	__u8 ignored;         /* the rules leave its owner out */
+	__u8 accepted_before; /* see struct close_event */
+	__u8 closed;          /* its close has been told */
+	__u8 direction : 1;   /* of the last transfer */
+	__u8 eager : 1;       /* it began with one of eager_prefixes */
+	__u32 task_pid;       /* who made the last transfer that was told */
+	__u32 run;            /* bytes captured since the direction turned */
+	struct stream streams[DIRECTIONS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	/* CLONE: an accepted connection begins with its listener's state, and so knows its owner. */
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct socket_state);
+} sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct rule);
+} rules SEC(".maps");
+
+/* By thread group id. Written by user space, removed here when the process ends. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space when there are rules */
+	__type(key, __u32);
+	__type(value, struct verdict);
+} verdicts SEC(".maps");
+
+/*
+ * With rules only: whether an accepted socket is observed, by cookie. The accepting process decides that, at the
+ * exit of accept, where the socket's own memory is out of reach: the socket is found through the fd table, and a
+ * pointer found so is not one the verifier lets into bpf_sk_storage_get.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space when there are rules */
+	__type(key, __u64);
+	__type(value, __u8);
+} accepted SEC(".maps");
+
+/*
+ * While the iterators run: who listens where. It tells servers from clients, and who owns a listening socket that no
+ * descriptor leads to: that of MPTCP, which lies behind the one the descriptor names.
+ */
+struct listener_key {
+	__u32 netns;
+	__u32 port;
+};
+
+struct listener {
+	__u64 start;
+	__u32 pid;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct listener_key);
+	__type(value, struct listener);
+} listeners SEC(".maps");
+
+/* Threads within sendmmsg or recvmmsg, and how many messages of the call are done. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} batches SEC(".maps");
+
+/* Threads within a call that receives from whoever has sent: who that was is known once it returns. */
+struct datagram_receive {
+	struct flow flow; /* without the remote address */
+	__u32 length;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct datagram_receive);
+} datagram_receives SEC(".maps");
+
+/* The last flow's own cookie, for each CPU. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} datagram_cookies SEC(".maps");

@@ -1,0 +1,510 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * The kernel side of the syscall mode: every hook, and where it leads. It needs neither BTF of the kernel nor any of its
+ * structs: what it knows are the arguments and results of calls. One program serves all calls of the same shape; user
+ * space attaches it to each of them.
+ */
+#include <stdbool.h>
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_endian.h>
+
+/* 5.10 has no pointers in arguments of functions that are global to the verifier. */
+#define SUBPROGRAM static __noinline
+#define SUBPROGRAM_WITH_POINTERS static __noinline
+/* Such functions are verified again at every call, so there are to be fewer calls. */
+#define PIECES_MAX 8
+#define IOV_PARTS_MAX 32
+
+#include "abi.h"
+#include "event.h"
+#include "maps.h"
+#include "emit.h"
+#include "payload.h"
+#include "calls.h"
+#include "descriptors.h"
+#include "endpoints.h"
+#include "transfers.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* include/trace/trace_events.h, kernel/trace/trace_syscalls.c: the number is an int, arguments are longs. */
+struct enter_args {
+	__u64 common;
+	int nr;
+	int pad;
+	__u64 args[6];
+};
+
+struct exit_args {
+	__u64 common;
+	int nr;
+	int pad;
+	long ret;
+};
+
+/* ---- transfers ---- */
+
+static __always_inline int enter_transfer(struct enter_args *ctx, int count_args)
+{
+	struct call c = {.nr = ctx->nr};
+	__u32 pid = current_pid();
+
+	if (pid == excluded_pid)
+		return 0;
+	for (int i = 0; i < count_args; i++)
+		c.args[i] = ctx->args[i];
+	if (about_socket(&c, pid, c.args[0]))
+		keep(&c);
+	return 0;
+}
+
+/* read, write, readv, writev, sendmsg, recvmsg */
+SEC("tracepoint")
+int enter_transfer_of_3(struct enter_args *ctx)
+{
+	return enter_transfer(ctx, 3);
+}
+
+/* sendmmsg, recvmmsg, sendfile64 */
+SEC("tracepoint")
+int enter_transfer_of_4(struct enter_args *ctx)
+{
+	return enter_transfer(ctx, 4);
+}
+
+/* sendto, recvfrom, preadv2, pwritev2 */
+SEC("tracepoint")
+int enter_transfer_of_6(struct enter_args *ctx)
+{
+	return enter_transfer(ctx, 6);
+}
+
+SEC("tracepoint")
+int enter_splice(struct enter_args *ctx)
+{
+	struct call c = {.nr = ctx->nr};
+	__u32 pid = current_pid();
+	struct descriptor *d;
+
+	if (pid == excluded_pid)
+		return 0;
+	c.args[0] = ctx->args[0];
+	c.args[2] = ctx->args[2];
+	d = descriptor_of(pid, c.args[0]);
+	if (d && d->kind == DESCRIPTOR_SOCKET) {
+		c.fd = c.args[0];
+	} else {
+		d = descriptor_of(pid, c.args[2]);
+		if (!d || d->kind != DESCRIPTOR_SOCKET)
+			return 0;
+		c.fd = c.args[2];
+	}
+	c.id = d->id;
+	keep(&c);
+	return 0;
+}
+
+/* The call that the thread is in, if its enter was kept. */
+static __always_inline struct call *kept(__u32 tid, __u32 nr)
+{
+	struct call *c = bpf_map_lookup_elem(&calls, &tid);
+
+	return c && c->nr == nr ? c : NULL;
+}
+
+SEC("tracepoint")
+int exit_transfer(struct exit_args *ctx)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct call *c = kept(tid, ctx->nr);
+
+	if (!c)
+		return 0;
+	on_transfer_exit(c, current_pid(), ctx->ret);
+	bpf_map_delete_elem(&calls, &tid);
+	return 0;
+}
+
+SEC("tracepoint")
+int exit_batch(struct exit_args *ctx)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct call *c = kept(tid, ctx->nr);
+
+	if (!c)
+		return 0;
+	on_batch_exit(c, current_pid(), ctx->ret);
+	bpf_map_delete_elem(&calls, &tid);
+	return 0;
+}
+
+/* ---- what makes, connects, names and ends sockets ---- */
+
+static __always_inline int enter_control(struct enter_args *ctx, int count_args)
+{
+	struct call c = {.nr = ctx->nr};
+	__u32 pid = current_pid();
+	struct descriptor *d;
+
+	if (pid == excluded_pid)
+		return 0;
+	for (int i = 0; i < count_args; i++)
+		c.args[i] = ctx->args[i];
+	c.fd = c.args[0];
+	if (c.nr != NR_SOCKET && c.nr != NR_SOCKETPAIR) {
+		d = descriptor_of(pid, c.fd);
+		if (d && d->kind == DESCRIPTOR_SOCKET) {
+			c.id = d->id;
+			if (c.nr == NR_CONNECT) {
+				struct call_socket *s = socket_by_id(c.id);
+				if (s)
+					on_connect_enter(s, &c);
+			}
+		} else if (c.nr == NR_GETSOCKOPT || c.nr == NR_GETSOCKNAME || c.nr == NR_GETPEERNAME ||
+			   c.nr == NR_SHUTDOWN) {
+			return 0;
+		} else if (!d && (c.nr == NR_ACCEPT || c.nr == NR_ACCEPT4 || c.nr == NR_CONNECT)) {
+			ask(pid, c.fd);
+		}
+	}
+	keep(&c);
+	return 0;
+}
+
+/* dup */
+SEC("tracepoint")
+int enter_control_of_1(struct enter_args *ctx)
+{
+	return enter_control(ctx, 1);
+}
+
+/* dup2, listen, shutdown */
+SEC("tracepoint")
+int enter_control_of_2(struct enter_args *ctx)
+{
+	return enter_control(ctx, 2);
+}
+
+/* socket, accept, connect, bind, getsockname, getpeername, dup3 */
+SEC("tracepoint")
+int enter_control_of_3(struct enter_args *ctx)
+{
+	return enter_control(ctx, 3);
+}
+
+/* accept4, socketpair */
+SEC("tracepoint")
+int enter_control_of_4(struct enter_args *ctx)
+{
+	return enter_control(ctx, 4);
+}
+
+/* getsockopt */
+SEC("tracepoint")
+int enter_control_of_5(struct enter_args *ctx)
+{
+	if (ctx->args[2] != SO_ERROR || ctx->args[1] != SOL_SOCKET)
+		return 0;
+	return enter_control(ctx, 5);
+}
+
+SEC("tracepoint")
+int enter_fcntl(struct enter_args *ctx)
+{
+	__u32 pid = current_pid();
+
+	switch (ctx->args[1]) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return enter_control(ctx, 3);
+	case F_SETFD:
+		set_cloexec(pid, ctx->args[0], ctx->args[2] & FD_CLOEXEC);
+	}
+	return 0;
+}
+
+SEC("tracepoint")
+int enter_ioctl(struct enter_args *ctx)
+{
+	if ((__u32)ctx->args[1] == FIOCLEX || (__u32)ctx->args[1] == FIONCLEX)
+		set_cloexec(current_pid(), ctx->args[0], (__u32)ctx->args[1] == FIOCLEX);
+	return 0;
+}
+
+static __always_inline void on_existing_call(const struct call *c, __u32 pid, long ret)
+{
+	struct call_socket *s = socket_by_id(c->id);
+
+	if (!s)
+		return;
+	switch (c->nr) {
+	case NR_CONNECT:
+		on_connect(s, pid, c->fd, ret);
+		return;
+	case NR_GETSOCKNAME:
+	case NR_GETPEERNAME:
+		if (!ret)
+			on_name(s, c, pid, c->nr == NR_GETPEERNAME);
+		return;
+	case NR_GETSOCKOPT:
+		if (!ret)
+			on_socket_error(s, c, pid);
+		return;
+	case NR_BIND:
+		if (!ret)
+			on_bind(s, c);
+		return;
+	case NR_LISTEN:
+		if (!ret)
+			s->stage = STAGE_LISTENING;
+		return;
+	case NR_SHUTDOWN:
+		if (!ret)
+			on_shutdown(s, c);
+		return;
+	}
+}
+
+SEC("tracepoint")
+int exit_control(struct exit_args *ctx)
+{
+	__u32 pid = current_pid();
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct call *c = kept(tid, ctx->nr);
+	long ret = ctx->ret;
+
+	if (!c) {
+		/* An accept that was already waiting when the programs were attached. */
+		if ((ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ret >= 0 && pid != excluded_pid) {
+			drop(pid, ret);
+			ask(pid, ret);
+		}
+		return 0;
+	}
+	switch (c->nr) {
+	case NR_SOCKET:
+		if (ret >= 0)
+			on_socket(pid, c, ret);
+		break;
+	case NR_SOCKETPAIR:
+		if (!ret)
+			on_socketpair(pid, c);
+		break;
+	case NR_ACCEPT:
+	case NR_ACCEPT4:
+		if (ret >= 0)
+			on_accept(pid, c, ret);
+		break;
+	case NR_DUP:
+	case NR_DUP2:
+		if (ret >= 0)
+			on_duplicate(pid, c->fd, ret, 0);
+		break;
+	case NR_DUP3:
+		if (ret >= 0)
+			on_duplicate(pid, c->fd, ret, c->args[2] & SOCK_CLOEXEC);
+		break;
+	case NR_FCNTL:
+		if (ret >= 0)
+			on_duplicate(pid, c->fd, ret, c->args[1] == F_DUPFD_CLOEXEC);
+		break;
+	default:
+		on_existing_call(c, pid, ret);
+	}
+	bpf_map_delete_elem(&calls, &tid);
+	return 0;
+}
+
+/* At the enter: behind the call the number may already be another file's. */
+SEC("tracepoint")
+int enter_close(struct enter_args *ctx)
+{
+	__u32 pid = current_pid();
+
+	if (pid != excluded_pid)
+		drop(pid, ctx->args[0]);
+	return 0;
+}
+
+SEC("tracepoint")
+int enter_close_range(struct enter_args *ctx)
+{
+	__u32 pid = current_pid();
+
+	if (pid != excluded_pid)
+		sweep(pid, 0, ctx->args[2] & CLOSE_RANGE_CLOEXEC ? SWEEP_CLOEXEC : SWEEP_CLOSE, ctx->args[0],
+		      ctx->args[1]);
+	return 0;
+}
+
+/* ---- processes ---- */
+
+/* clone: the flags are its first argument */
+SEC("tracepoint")
+int enter_clone(struct enter_args *ctx)
+{
+	struct call c = {.nr = NR_CLONE};
+
+	c.args[0] = ctx->args[0];
+	keep(&c);
+	return 0;
+}
+
+/* clone3: the flags are the first member of what its first argument points to */
+SEC("tracepoint")
+int enter_clone3(struct enter_args *ctx)
+{
+	struct call c = {.nr = NR_CLONE};
+
+	bpf_probe_read_user(&c.args[0], sizeof(c.args[0]), (void *)ctx->args[0]);
+	keep(&c);
+	return 0;
+}
+
+#define CLONE_THREAD 0x10000
+
+/* sched_process_fork: in the parent, before the child runs */
+SEC("tracepoint")
+int process_fork(void *ctx)
+{
+	__u32 pid = current_pid(), tid = bpf_get_current_pid_tgid(), child = 0;
+	struct call *c = bpf_map_lookup_elem(&calls, &tid);
+	struct image *image;
+
+	if (c && c->nr == NR_CLONE && c->args[0] & CLONE_THREAD)
+		return 0;
+	if (pid == excluded_pid ||
+	    bpf_probe_read_kernel(&child, sizeof(child), ctx + fork_child_offset) || !child)
+		return 0;
+	bpf_map_delete_elem(&processes, &child); /* of a former process of that number */
+	image = bpf_map_lookup_elem(&images, &pid);
+	if (image)
+		bpf_map_update_elem(&images, &child, image, BPF_ANY);
+	sweep(pid, child, SWEEP_INHERIT, 0, TABLE_FDS);
+	return 0;
+}
+
+SEC("tracepoint")
+int enter_execve(struct enter_args *ctx)
+{
+	struct scratch *space = scratch();
+	__u32 pid = current_pid();
+
+	if (space && bpf_probe_read_user_str(space->image.path, PATH_PART_MAX, (void *)ctx->args[0]) > 1)
+		bpf_map_update_elem(&images, &pid, &space->image, BPF_ANY);
+	return 0;
+}
+
+static __always_inline void redescribe(__u32 pid)
+{
+	struct process *p = bpf_map_lookup_elem(&processes, &pid);
+
+	if (!p)
+		return;
+	__sync_fetch_and_add(&p->generation, 1);
+	p->told = 0;
+}
+
+/* execve, execveat */
+SEC("tracepoint")
+int exit_exec(struct exit_args *ctx)
+{
+	__u32 pid = current_pid();
+
+	if (ctx->ret)
+		return 0;
+	sweep(pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
+	redescribe(pid);
+	return 0;
+}
+
+/* setns, unshare: the process may be in another network namespace from now on */
+SEC("tracepoint")
+int exit_namespace(struct exit_args *ctx)
+{
+	if (!ctx->ret)
+		redescribe(current_pid());
+	return 0;
+}
+
+/* sched_process_exit: in each thread; its descriptors go with the last */
+SEC("tracepoint")
+int process_exit(void *ctx)
+{
+	__u64 both = bpf_get_current_pid_tgid();
+	__u32 pid = both >> 32, told;
+	struct process *p;
+	__u8 last = pid == (__u32)both;
+
+	if (exit_group_offset)
+		bpf_probe_read_kernel(&last, sizeof(last), ctx + exit_group_offset);
+	if (!last)
+		return 0;
+	sweep(pid, 0, SWEEP_CLOSE, 0, TABLE_FDS);
+	bpf_map_delete_elem(&tables, &pid);
+	bpf_map_delete_elem(&images, &pid);
+	p = bpf_map_lookup_elem(&processes, &pid);
+	if (!p)
+		return 0;
+	told = p->told;
+	for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
+		if (!(told >> shard & 1))
+			continue;
+		struct slot slot = reserve(shard, EVENT_EXIT, sizeof(struct exit_event));
+		struct exit_event *e = slot.event;
+		if (!e)
+			continue;
+		head(&e->header, EVENT_EXIT, pid);
+		submit(&slot, EVENT_EXIT, sizeof(*e));
+	}
+	bpf_map_delete_elem(&processes, &pid);
+	return 0;
+}
+
+/* ---- run by user space ---- */
+
+/* Its own pid in the initial pid namespace. */
+SEC("raw_tp")
+int self_pid(void *ctx)
+{
+	return current_pid();
+}
+
+/* What user space has found: the descriptor leads to a socket that it has put into call_sockets, or (0) to none. */
+SEC("raw_tp")
+int settle(__u64 *ctx)
+{
+	__u32 pid = ctx[0], fd = ctx[1];
+	__u64 id = ctx[2];
+	struct descriptor *d = descriptor_of(pid, fd);
+
+	if (d && d->kind != DESCRIPTOR_ASKED)
+		return 0; /* meanwhile a call has told */
+	if (id)
+		lead(pid, fd, id, 0);
+	else
+		lead_elsewhere(pid, fd);
+	return 1;
+}
+
+/* The descriptor is gone: its close, or its process' end, was not seen. */
+SEC("raw_tp")
+int vanish(__u64 *ctx)
+{
+	drop(ctx[0], ctx[1]);
+	return 0;
+}
+
+/* For bpf2go: types that user space reads and writes. */
+const enum descriptor_kind *unused_descriptor_kind __attribute__((unused));
+const enum stage *unused_stage __attribute__((unused));
+const enum known *unused_known __attribute__((unused));
+const struct descriptor_key *unused_descriptor_key __attribute__((unused));
+const struct descriptor *unused_descriptor __attribute__((unused));
+const struct call *unused_call __attribute__((unused));
+const struct call_socket *unused_call_socket __attribute__((unused));
+const struct datagram_key *unused_datagram_key __attribute__((unused));
+const struct datagram_flow *unused_datagram_flow __attribute__((unused));

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The bytes that calls transfer, in the syscall mode: where they lie the arguments tell, and how many the result. */
+#pragma once
+
+static __always_inline bool is_sending(__u32 nr)
+{
+	return nr == NR_WRITE || nr == NR_WRITEV || nr == NR_SENDTO || nr == NR_SENDMSG || nr == NR_SENDMMSG ||
+	       nr == NR_PWRITEV2 || nr == NR_SENDFILE;
+}
+
+static __always_inline bool is_vector(__u32 nr)
+{
+	return nr == NR_READV || nr == NR_WRITEV || nr == NR_PREADV2 || nr == NR_PWRITEV2;
+}
+
+/* Keeps the call for its exit if it is about a socket that is followed. A descriptor that is not costs one lookup. */
+static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
+{
+	struct descriptor *d = descriptor_of(pid, fd);
+
+	if (!d) {
+		ask(pid, fd);
+		return false;
+	}
+	if (d->kind != DESCRIPTOR_SOCKET)
+		return false;
+	c->id = d->id;
+	c->fd = fd;
+	return true;
+}
+
+static __always_inline void keep(struct call *c)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+
+	bpf_map_update_elem(&calls, &tid, c, BPF_ANY);
+}
+
+struct transfer {
+	struct source from;
+	__u64 id;
+	__u32 length;
+	__u32 direction;
+	__u32 pid;
+	__u32 fd;
+	__u32 unknown; /* where the bytes lie */
+};
+
+/* A connection has carried bytes. */
+static __noinline int on_stream(struct transfer *t, struct call_socket *s)
+{
+	__u32 limit = payload_limit, run = payload_run, key, want, skip = 0, direction = t->direction & 1;
+	struct stream *stream = &s->streams[direction];
+	struct policy *policy;
+	__u64 begin, now;
+	__u8 missing = 0;
+
+	begin = stream->position;
+	stream->position = begin + t->length;
+	if (stream->until == UNTIL_NEVER || !follow_data)
+		return 0;
+	key = (__u32)t->id & policy_mask;
+	policy = bpf_map_lookup_elem(&policies, &key);
+	if (policy && policy->cookie == t->id) {
+		if (policy->until[direction] > stream->until)
+			stream->until = policy->until[direction];
+		if (stream->until == UNTIL_NEVER)
+			return 0;
+		limit = policy->limit[direction];
+		run = policy->run;
+	} else if (s->eager) {
+		run = payload_run_eager;
+	}
+	now = bpf_ktime_get_ns();
+	if (stream->position < stream->until) {
+		stream->silent = now;
+		return 0;
+	}
+	if (s->task_pid != t->pid) {
+		s->task_pid = t->pid;
+		introduce(t->pid, shard_of(t->id));
+	}
+	if (s->direction != direction) {
+		s->direction = direction;
+		s->run = 0;
+	}
+	if (begin < stream->until)
+		skip = stream->until - begin;
+	key = bpf_get_smp_processor_id() * DIRECTIONS;
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+	if (!draft)
+		return 0;
+	struct data_event *e = &draft->event;
+	head(&e->header, EVENT_DATA, t->pid);
+	e->header.time = now;
+	e->cookie = t->id;
+	e->position = begin;
+	e->word = 0;
+	e->tid = bpf_get_current_pid_tgid();
+	e->length = t->length;
+	e->skipped = skip;
+	e->captured = 0;
+	e->direction = direction;
+	want = t->length - skip;
+	if (want > limit)
+		want = limit;
+	if (s->run >= run)
+		want = 0;
+	else if (want > run - s->run)
+		want = run - s->run;
+	if (want < t->length - skip)
+		missing = MISSING_LIMIT;
+	if (want && t->unknown) {
+		missing |= MISSING_NO_BUFFER;
+		count(COUNTER_PAYLOAD_NO_BUFFER);
+		want = 0;
+	}
+	/* Not on the stack: what is there the verifier follows, through every combination of lengths. */
+	struct scratch *space = scratch();
+	if (!space)
+		return 0;
+	struct telling *telling = &space->telling;
+	__builtin_memset(telling, 0, sizeof(*telling));
+	telling->g.skip = skip;
+	telling->g.draft = key;
+	telling->g.from = t->from;
+	telling->want = want;
+	telling->missing = missing;
+	telling->shard = shard_of(t->id);
+	telling->urgent = s->run < URGENT_RUN && s->run + want >= URGENT_RUN;
+	s->run += want;
+	tell_call(telling, stream);
+	if (!begin && telling->g.used >= PREFIX_LEN)
+		s->eager = begins_eagerly(draft);
+	return 0;
+}
+
+/* Not on the stack, where there is little room. */
+static const struct datagram_flow no_datagrams = {.closed = 1};
+
+/* A datagram to or from the remote end. */
+static __noinline int on_datagram(struct transfer *t, struct call_socket *s, const struct end *remote)
+{
+	__u32 direction = t->direction & 1;
+	struct datagram_key key = {.cookie = t->id, .remote_port = remote->port};
+	struct datagram_flow *d;
+	struct scratch *space;
+	__u64 now = bpf_ktime_get_ns();
+
+	__builtin_memcpy(key.remote, remote->address, ADDRESS_LEN);
+	d = bpf_map_lookup_elem(&datagrams, &key);
+	if (!d) {
+		if (bpf_map_update_elem(&datagrams, &key, &no_datagrams, BPF_ANY))
+			return 0;
+		d = bpf_map_lookup_elem(&datagrams, &key);
+		if (!d)
+			return 0;
+	}
+	if (d->closed) {
+		space = scratch();
+		if (!space)
+			return 0;
+		__builtin_memset(&space->socket, 0, sizeof(space->socket));
+		space->socket.flow = s->flow;
+		space->socket.flow.cookie = next_id(space);
+		if (!space->socket.flow.family)
+			space->socket.flow.family = remote->family;
+		__builtin_memcpy(space->socket.flow.remote, remote->address, ADDRESS_LEN);
+		space->socket.flow.remote_port = remote->port;
+		space->socket.flow.role = direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
+		space->socket.flow.role_source = ROLE_SOURCE_FIRST;
+		space->socket.started = now;
+		d->flow = space->socket.flow;
+		d->owner_pid = t->pid;
+		d->started = now;
+		d->closed = 0;
+		for (int i = 0; i < DIRECTIONS; i++) {
+			d->bytes[i] = 0;
+			d->datagrams[i] = 0;
+		}
+		introduce(t->pid, shard_of(d->flow.cookie));
+		struct process *owner = process_of(t->pid);
+		d->owner_start = owner ? owner->start : 0;
+		tell_flow(EVENT_OPEN, &space->socket, t->pid, t->fd, 0);
+	}
+	d->last = now;
+	__sync_fetch_and_add(&d->bytes[direction], t->length);
+	d->datagrams[direction]++;
+	return 0;
+}
+
+/* Who is at the other end of a datagram; name: where that is told, 0: nowhere. */
+static __always_inline bool find_remote(struct end *remote, const struct call_socket *s, __u64 name)
+{
+	read_end(remote, name);
+	if (is_inet(remote->family))
+		return true;
+	if (!(s->known & KNOWN_REMOTE))
+		return false; /* nobody wanted to know from whom */
+	remote->family = s->flow.family;
+	remote->port = s->flow.remote_port;
+	__builtin_memcpy(remote->address, s->flow.remote, ADDRESS_LEN);
+	return true;
+}
+
+/* Bytes were transferred over a socket; name: where its remote end is told, 0: nowhere. */
+static __noinline int on_transfer(struct transfer *t, __u64 name)
+{
+	struct call_socket *s = socket_by_id(t->id);
+	struct end remote;
+
+	if (!s)
+		return 0;
+	if (s->flow.transport == TRANSPORT_UDP) {
+		if (find_remote(&remote, s, name))
+			on_datagram(t, s, &remote);
+		return 0;
+	}
+	if (!s->told)
+		open_socket(s, t->pid, t->fd);
+	on_stream(t, s);
+	return 0;
+}
+
+/* What a failed or empty transfer says of the connection. */
+static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
+{
+	struct call_socket *s = socket_by_id(c->id);
+	bool sending = is_sending(c->nr);
+
+	if (!s || s->flow.transport == TRANSPORT_UDP)
+		return 0;
+	if (!ret) {
+		/* Nothing was read, though there was room: the other side has finished. */
+		if (!sending && (is_vector(c->nr) || c->nr == NR_RECVMSG || c->args[2]) && !s->finished && s->told)
+			s->finished = 1 + DIRECTION_RECEIVED;
+		return 0;
+	}
+	if (s->stage == STAGE_CONNECTING) {
+		if (s->flow.transport == TRANSPORT_TCP && is_failure(-ret))
+			fail_socket(s, pid, c->fd, -ret);
+		return 0;
+	}
+	switch (-ret) {
+	case EPIPE:
+		if (s->finished == 1 + DIRECTION_SENT)
+			break; /* its own doing */
+		/* fallthrough */
+	case ECONNRESET:
+	case ETIMEDOUT:
+	case ECONNABORTED:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ECONNREFUSED:
+		s->error = -ret;
+		break;
+	}
+	return 0;
+}
+
+struct control_head {
+	__u64 length;
+	__s32 level;
+	__s32 type;
+};
+
+#define SCM_RIGHTS 1
+
+/* Descriptors sent: sockets among them are held by the message until somebody takes it. */
+static __noinline int on_passed(const struct user_message *m, const struct call *c, __u32 pid)
+{
+	struct call_socket *s = socket_by_id(c->id);
+	struct control_head control;
+	struct passed *queue = NULL;
+	__u64 peer = s ? s->peer : 0;
+	__s32 fds[PASSED_MAX];
+	__u32 n;
+
+	if (m->control_length < sizeof(control) + 4 ||
+	    bpf_probe_read_user(&control, sizeof(control), (void *)m->control) || control.level != SOL_SOCKET ||
+	    control.type != SCM_RIGHTS || control.length < sizeof(control))
+		return 0;
+	n = (control.length - sizeof(control)) / 4;
+	if (n > PASSED_MAX)
+		n = PASSED_MAX;
+	if (peer) {
+		queue = bpf_map_lookup_elem(&passing, &peer);
+		if (!queue) {
+			struct passed none = {};
+			bpf_map_update_elem(&passing, &peer, &none, BPF_NOEXIST);
+			queue = bpf_map_lookup_elem(&passing, &peer);
+		}
+	}
+	for (__u32 i = 0; i < PASSED_MAX; i++) {
+		struct descriptor *d;
+		__u64 id = 0;
+		if (i >= n || bpf_probe_read_user(&fds[i], 4, (void *)(m->control + sizeof(control) + i * 4)))
+			break;
+		d = descriptor_of(pid, fds[i]);
+		if (d && d->kind == DESCRIPTOR_SOCKET)
+			id = d->id;
+		if (id)
+			share(pid, DESCRIPTOR_IN_FLIGHT, id, 0);
+		if (queue && queue->count < PASSED_MAX) {
+			queue->ids[(queue->first + queue->count) & (PASSED_MAX - 1)] = id;
+			queue->count++;
+		}
+	}
+	return 0;
+}
+
+/* Descriptors received: either it is known which sockets were sent, or user space looks. */
+static __noinline int on_taken(const struct user_message *m, const struct call *c, __u32 pid)
+{
+	struct control_head control;
+	struct passed *queue;
+	__u64 key = c->id;
+	__u32 n;
+
+	if (m->control_length < sizeof(control) + 4 ||
+	    bpf_probe_read_user(&control, sizeof(control), (void *)m->control) || control.level != SOL_SOCKET ||
+	    control.type != SCM_RIGHTS || control.length < sizeof(control))
+		return 0;
+	n = (control.length - sizeof(control)) / 4;
+	queue = key ? bpf_map_lookup_elem(&passing, &key) : NULL;
+	for (__u32 i = 0; i < PASSED_MAX; i++) {
+		__s32 fd;
+		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(control) + i * 4)))
+			break;
+		if (!queue || !queue->count) {
+			drop(pid, fd);
+			ask(pid, fd);
+			continue;
+		}
+		__u64 id = queue->ids[queue->first & (PASSED_MAX - 1)];
+		queue->first++;
+		queue->count--;
+		if (id)
+			lead(pid, fd, id, 0); /* the message's hold becomes the descriptor's */
+		else
+			lead_elsewhere(pid, fd);
+	}
+	return 0;
+}
+
+/* A message of sendmmsg or recvmmsg; streams: whether it is a stream's. */
+static __noinline int on_batch_message(struct transfer *t, struct call_socket *s, __u64 address, bool streams)
+{
+	struct user_batch_message b;
+	struct end remote;
+
+	if (bpf_probe_read_user(&b, sizeof(b), (void *)address))
+		return 0;
+	t->length = b.length;
+	t->from.iov = b.message.iov;
+	t->from.count = b.message.iov_length;
+	t->from.base = t->from.length = 0;
+	if (!t->length)
+		return 0;
+	if (streams)
+		on_stream(t, s);
+	else if (find_remote(&remote, s, b.message.name))
+		on_datagram(t, s, &remote);
+	return 0;
+}
+
+/* Looking is not receiving; errors and urgent bytes are no part of the stream. */
+static __always_inline bool is_looking(const struct call *c)
+{
+	__u64 flags = 0;
+
+	if (c->nr == NR_RECVFROM || c->nr == NR_RECVMMSG)
+		flags = c->args[3];
+	else if (c->nr == NR_RECVMSG)
+		flags = c->args[2];
+	return flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE);
+}
+
+static __noinline int on_transfer_exit(const struct call *c, __u32 pid, long ret)
+{
+	struct transfer t = {.id = c->id, .length = ret, .pid = pid, .fd = c->fd};
+	struct user_message m = {};
+	__u64 name = 0;
+
+	if (is_looking(c))
+		return 0;
+	if (ret <= 0) {
+		on_no_transfer(c, pid, ret);
+		return 0;
+	}
+	t.direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
+	switch (c->nr) {
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		if (bpf_probe_read_user(&m, sizeof(m), (void *)c->args[1]))
+			t.unknown = 1;
+		t.from.iov = m.iov;
+		t.from.count = m.iov_length;
+		name = m.name;
+		break;
+	case NR_SENDFILE:
+	case NR_SPLICE:
+		t.unknown = 1;
+		if (c->nr == NR_SPLICE && c->fd == (__u32)c->args[2])
+			t.direction = DIRECTION_SENT;
+		break;
+	case NR_SENDTO:
+	case NR_RECVFROM:
+		name = c->args[4];
+		/* fallthrough */
+	case NR_READ:
+	case NR_WRITE:
+		t.from.base = c->args[1];
+		t.from.length = ret;
+		break;
+	default:
+		t.from.iov = c->args[1];
+		t.from.count = c->args[2];
+	}
+	on_transfer(&t, name);
+	if (m.control) {
+		if (c->nr == NR_SENDMSG)
+			on_passed(&m, c, pid);
+		else
+			on_taken(&m, c, pid);
+	}
+	return 0;
+}
+
+/* sendmmsg and recvmmsg return the number of messages. */
+static __noinline int on_batch_exit(const struct call *c, __u32 pid, long ret)
+{
+	struct transfer t = {.id = c->id, .pid = pid, .fd = c->fd};
+	struct call_socket *s;
+
+	if (is_looking(c))
+		return 0;
+	if (ret <= 0) {
+		on_no_transfer(c, pid, ret);
+		return 0;
+	}
+	s = socket_by_id(t.id);
+	if (!s)
+		return 0;
+	t.direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
+	if (s->flow.transport == TRANSPORT_UDP) {
+		for (__u32 i = 0; i < BATCH_MAX && i < ret; i++)
+			on_batch_message(&t, s, c->args[1] + i * sizeof(struct user_batch_message), false);
+		return 0;
+	}
+	if (!s->told)
+		open_socket(s, pid, t.fd);
+	for (__u32 i = 0; i < BATCH_STREAM_MAX && i < ret; i++)
+		on_batch_message(&t, s, c->args[1] + i * sizeof(struct user_batch_message), true);
+	t.length = 0;
+	for (__u32 i = BATCH_STREAM_MAX; i < BATCH_REST_MAX && i < ret; i++) {
+		__u32 length = 0;
+		bpf_probe_read_user(&length, sizeof(length), (void *)(c->args[1] + i * sizeof(struct user_batch_message) +
+								      sizeof(struct user_message)));
+		t.length += length;
+	}
+	t.unknown = 1;
+	if (t.length)
+		on_stream(&t, s);
+	return 0;
+}

@@ -1,0 +1,80 @@
+package completion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procnet"
+)
+
+// Scanner lists the descriptors that lead to sockets. *procnet.Resolver is one.
+type Scanner interface {
+	Process(pid uint32) (procnet.Process, error)
+	Scan(ctx context.Context, skip uint32, f func(procnet.Descriptor) error) error
+}
+
+// maxInbox is how many messages wait for a completer before Existing waits for it.
+const maxInbox = 4096
+
+// Existing has the sockets followed that are older than the capture, by the completers in turn, but for those of the process
+// self; 0 leaves out none. Completers have to be working meanwhile, for Existing waits for those that have much to do. What
+// cannot be looked into does not keep it from the rest, and is in the error.
+func Existing(ctx context.Context, scanner Scanner, completers []*Completer, self uint32) error {
+	if len(completers) == 0 {
+		return errors.New("look for sockets older than the collector: nobody follows them")
+	}
+	x := existing{scanner: scanner, completers: completers}
+	if err := scanner.Scan(ctx, self, func(d procnet.Descriptor) error { return x.add(ctx, &d) }); err != nil {
+		return fmt.Errorf("look for sockets older than the collector: %w", err)
+	}
+	return nil
+}
+
+type existing struct {
+	scanner    Scanner
+	completers []*Completer
+	next       int
+	owner      process.ID
+}
+
+func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
+	if d.Socket.State == event.StateSynSent {
+		return nil // its outcome makes it known
+	}
+	if d.PID != x.owner.PID {
+		p, err := x.scanner.Process(d.PID)
+		if err != nil {
+			return nil //nolint:nilerr // it has ended
+		}
+		x.owner = process.ID{PID: d.PID, Start: p.Start}
+	}
+	c := x.completers[x.next%len(x.completers)]
+	if err := c.room(ctx); err != nil {
+		return err
+	}
+	if !c.takeIn(d.Socket, x.owner, d.FD, 0) {
+		x.next++
+	}
+	return nil
+}
+
+// room waits until there is room in the inbox.
+func (c *Completer) room(ctx context.Context) error {
+	if c.inbox.size() < maxInbox {
+		return ctx.Err()
+	}
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for c.inbox.size() >= maxInbox {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package completion
+
+import (
+	"errors"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procnet"
+)
+
+type descriptor struct{ pid, fd uint32 }
+
+// unknown is a descriptor of which an answer is awaited.
+type unknown struct {
+	owner process.ID
+	fd    uint32
+	time  uint64 // CLOCK_MONOTONIC, ns
+	query *procnet.Query
+}
+
+// maxUnknown bounds how many descriptors are asked about at once.
+const maxUnknown = 1024
+
+// unknown asks what a descriptor leads to.
+func (c *Completer) unknown(e *event.Event) {
+	d := descriptor{e.Owner.PID, e.FD}
+	if _, asked := c.resolves[d]; asked {
+		return
+	}
+	if len(c.unknowns) >= maxUnknown {
+		c.stats.Unknown[ResultDropped].Add(1)
+		return
+	}
+	u := unknown{c.owners.of(e.Owner).id, e.FD, e.Time, c.opts.Resolver.Ask(d.pid, d.fd)}
+	if found, told, err := u.query.Told(); told {
+		c.resolve(&u, &found, err)
+		return
+	}
+	c.resolves[d] = struct{}{}
+	c.unknowns = append(c.unknowns, u)
+}
+
+func (c *Completer) pollUnknown() {
+	kept := c.unknowns[:0]
+	for i := range c.unknowns {
+		u := c.unknowns[i]
+		found, told, err := u.query.Told()
+		if !told {
+			kept = append(kept, u)
+			continue
+		}
+		delete(c.resolves, descriptor{u.owner.PID, u.fd})
+		c.resolve(&u, &found, err)
+	}
+	clear(c.unknowns[len(kept):])
+	c.unknowns = kept
+}
+
+// resolve tells the kernel side what a descriptor leads to.
+func (c *Completer) resolve(u *unknown, found *procnet.Socket, err error) {
+	defer c.drain() // of what this may have put into the inbox
+	var result Result
+	switch {
+	case err == nil:
+		result = c.socketFound(u, found)
+	case errors.Is(err, procnet.ErrGone), errors.Is(err, procnet.ErrClosed):
+		result = ResultGone
+	case errors.Is(err, procnet.ErrTooMany):
+		result = ResultDropped
+	case errors.Is(err, procnet.ErrNotSocket), errors.Is(err, procnet.ErrNotListed):
+		result = ResultNotSocket
+	default: // lack of privilege, in all likelihood; it will not be there next time
+		result = ResultFailed
+	}
+	c.stats.Unknown[result].Add(1)
+	if result == ResultNotSocket || result == ResultFailed {
+		if err := c.opts.Kernel.Reject(u.owner.PID, u.fd); err != nil {
+			c.stats.RejectsFailed.Add(1)
+		}
+	}
+}
+
+func (c *Completer) socketFound(u *unknown, found *procnet.Socket) Result {
+	if _, known := c.shared.inodes.get(inodeOf(found)); !known {
+		if flow, by, ok := c.shared.flights.land(found); ok {
+			c.landed(u, found, &flow, by)
+			return ResultInFlight
+		}
+	}
+	if c.takeIn(found, u.owner, u.fd, u.time) {
+		return ResultKnown
+	}
+	return ResultSocket
+}
+
+// landed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
+func (c *Completer) landed(u *unknown, found *procnet.Socket, f *event.Flow, by *Completer) {
+	if !complete(f) {
+		told := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
+		mergeFlow(f, &told)
+		by.Inject(event.Event{Kind: event.KindAddress, Flow: told})
+	}
+	c.adopt(u.owner.PID, u.fd, f, false)
+}
+
+// takeIn has a socket followed to which a descriptor was found. It is for any goroutine. What it has to say to the
+// completer that follows the socket is in its inbox before the kernel side can report anything of the socket.
+func (c *Completer) takeIn(found *procnet.Socket, owner process.ID, fd uint32, time uint64) (known bool) {
+	key := inodeOf(found)
+	s, known := c.shared.inodes.get(key)
+	if !known {
+		s = knownSocket{flow: flowOf(found), completer: c, listening: found.Listening()}
+		s.flow.Cookie = c.opts.NewCookie()
+		s, known = c.shared.inodes.claim(key, s)
+	}
+	m := message{event: event.Event{Time: time, Owner: owner, FD: fd}}
+	switch {
+	case known:
+		m.event.Kind, m.event.Flow.Cookie = event.KindHold, s.flow.Cookie
+	case found.Connected():
+		m.inode = key
+		m.event.Kind, m.event.Flow, m.event.Existing = event.KindExisting, s.flow, true
+		m.event.Ending.LastState = event.StateEstablished
+	default: // nothing to tell of it yet
+		m.inode = key
+		m.event.Flow = s.flow
+	}
+	s.completer.inbox.put(m)
+	c.adopt(owner.PID, fd, &s.flow, s.listening)
+	return known
+}
+
+func (c *Completer) adopt(pid, fd uint32, f *event.Flow, listening bool) {
+	if err := c.opts.Kernel.Adopt(pid, fd, f, listening); err != nil {
+		c.stats.AdoptsFailed.Add(1)
+	}
+}
+
+func inodeOf(s *procnet.Socket) inode { return inode{s.NetNS, s.Inode} }
+
+// flowOf is the flow of a socket that was found. Of TCP and UDP the side is judged by whether the local port is listened on,
+// of Unix sockets by whether this end has a name: clients bind seldom.
+func flowOf(s *procnet.Socket) event.Flow {
+	f := event.Flow{
+		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Transport: s.Transport, AddressSource: event.AddressSourceProc,
+	}
+	if s.Transport == event.UnixStream {
+		f.Unix = &event.Unix{Local: s.Name}
+	}
+	switch {
+	case !s.Connected(), s.Transport == event.UnixStream && s.Name == "":
+		return f
+	case s.Listened:
+		f.Role = event.RoleServer
+	default:
+		f.Role = event.RoleClient
+	}
+	f.RoleSource = event.RoleSourceListener
+	return f
+}

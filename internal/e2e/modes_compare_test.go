@@ -1,0 +1,349 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// conversation is all that is told of one end of a connection.
+type conversation struct {
+	open, end *record
+	again     int // records that were told before
+	exchanges []*span
+}
+
+// record adds a log record.
+func (c *conversation) record(r *record) {
+	at := &c.end
+	if r.event == opened {
+		at = &c.open
+	}
+	if *at != nil {
+		c.again++
+	}
+	*at = r
+}
+
+// item is the best that is known of it: what was told last.
+func (c *conversation) item() *item {
+	switch {
+	case c.end != nil:
+		return &c.end.item
+	case c.open != nil:
+		return &c.open.item
+	}
+	return &c.exchanges[0].item
+}
+
+// ends of a conversation: empty if they are not known, :0 if the port is not.
+func (c *conversation) ends() (local, remote string) {
+	i := c.item()
+	end := func(which string) string {
+		address := i.text(which + ".address")
+		if address == "" || i.text("network.transport") == "unix" {
+			return address
+		}
+		return fmt.Sprint(address, ":", max(0, i.number(which+".port")))
+	}
+	return end("network.local"), end("network.peer")
+}
+
+// kind of conversation: only those of one kind can be the same. Of Unix sockets the role is compared, but tells nothing apart.
+func (c *conversation) kind() string {
+	i := c.item()
+	failure := c.end != nil && c.end.event == failed
+	return fmt.Sprint(i.pid(), " ", i.text("network.transport"), " ", failure)
+}
+
+// String names it in a table.
+func (c *conversation) String() string {
+	local, remote := c.ends()
+	return fmt.Sprintf("pid %s %s -> %s %s", c.kind(), local, remote, c.item().text("socketflow.role"))
+}
+
+func exchangesOf(all []*conversation) (n int) {
+	for _, c := range all {
+		n += len(c.exchanges)
+	}
+	return n
+}
+
+// difference is one thing that two modes tell differently, or that one of them does not tell.
+type difference struct {
+	workload string
+	what     string    // the same for all differences of a sort
+	in       [2]string // what each mode tells
+	about    string
+}
+
+type differences []difference
+
+// nothing is told in a mode.
+const nothing = "-"
+
+// compare what was told of a workload in two modes.
+func compare(workload string, a, b []*conversation) (all differences) {
+	add := func(what, one, other, about string) {
+		if one != other {
+			all = append(all, difference{workload, what, [2]string{one, other}, about})
+		}
+	}
+	left := pairUp(a, b, func(one, other *conversation) { compareConversations(one, other, add) })
+	for _, c := range left[0] {
+		add("a connection is told", c.String(), nothing, c.String())
+	}
+	for _, c := range left[1] {
+		add("a connection is told", nothing, c.String(), c.String())
+	}
+	return all
+}
+
+// pairUp finds what was told of the same end of a connection in two modes: where both addresses are told in both, by these;
+// then where one does not tell all, by the rest. It returns those that are left.
+func pairUp(a, b []*conversation, found func(one, other *conversation)) [2][]*conversation {
+	byKind := map[string][]*conversation{}
+	for _, c := range b {
+		byKind[c.kind()] = append(byKind[c.kind()], c)
+	}
+	for _, exact := range []bool{true, false} {
+		var left []*conversation
+		for _, c := range a {
+			others := byKind[c.kind()]
+			i := bestMatch(c, others, exact)
+			if i < 0 {
+				left = append(left, c)
+				continue
+			}
+			found(c, others[i])
+			byKind[c.kind()] = slices.Delete(others, i, i+1)
+		}
+		a = left
+	}
+	return [2][]*conversation{a, slices.Concat(slices.Collect(maps.Values(byKind))...)}
+}
+
+// bestMatch is the index of the conversation that is most like another; -1: none can be the same.
+func bestMatch(c *conversation, others []*conversation, exact bool) int {
+	best, most := -1, -1
+	local, remote := c.ends()
+	for i, o := range others {
+		otherLocal, otherRemote := o.ends()
+		points := 0
+		switch {
+		case local == otherLocal && remote == otherRemote:
+			points += 4
+		case exact || !mayBe(local, otherLocal) || !mayBe(remote, otherRemote):
+			continue
+		}
+		if c.item().text("socketflow.role") == o.item().text("socketflow.role") {
+			points++
+		}
+		if c.target(0) == o.target(0) {
+			points += 2
+		}
+		if c.bytes() == o.bytes() {
+			points++
+		}
+		if points > most {
+			best, most = i, points
+		}
+	}
+	return best
+}
+
+// mayBe reports whether two texts can be the same end, of which one mode does not know all.
+func mayBe(one, other string) bool {
+	known := func(end string) (address, port string) {
+		if i := strings.LastIndexByte(end, ':'); i >= 0 && end[i:] != ":0" {
+			return end[:i], end[i:]
+		}
+		return strings.TrimSuffix(end, ":0"), ""
+	}
+	address, port := known(one)
+	otherAddress, otherPort := known(other)
+	return (address == "" || otherAddress == "" || address == otherAddress) && (port == "" || otherPort == "" || port == otherPort)
+}
+
+func (c *conversation) bytes() string {
+	i := c.item()
+	return fmt.Sprint(i.number("socketflow.bytes.sent"), i.number("socketflow.bytes.received"))
+}
+
+// target of an exchange, in the order in which they began; empty if there is none of that number.
+func (c *conversation) target(i int) string {
+	slices.SortStableFunc(c.exchanges, func(a, b *span) int { return a.began.Compare(b.began) })
+	if i >= len(c.exchanges) {
+		return ""
+	}
+	return exchangeKey(c.exchanges[i])
+}
+
+// exchangeKey is what two spans have to have in common to be of the same exchange.
+func exchangeKey(s *span) string {
+	return strings.Join([]string{
+		s.kind.String(), s.name, s.text("http.request.method"), s.text("url.full"), s.text("url.path"), s.text("url.query"), s.text("rpc.method"),
+	}, " ")
+}
+
+// compareConversations compares all that was told of one end of a connection.
+func compareConversations(a, b *conversation, add func(what, one, other, about string)) {
+	about := a.String()
+	add("records that were told before", fmt.Sprint(a.again), fmt.Sprint(b.again), about)
+	for _, r := range []struct {
+		name string
+		of   [2]*record
+	}{{"open", [2]*record{a.open, b.open}}, {"end", [2]*record{a.end, b.end}}} {
+		switch {
+		case r.of[0] == nil && r.of[1] == nil:
+		case r.of[0] == nil:
+			add(r.name+" is told", nothing, r.of[1].event, about)
+		case r.of[1] == nil:
+			add(r.name+" is told", r.of[0].event, nothing, about)
+		default:
+			add(r.name+": event", r.of[0].event, r.of[1].event, about)
+			add(r.name+": severity", r.of[0].severity.String(), r.of[1].severity.String(), about)
+			compareItems(r.name, &r.of[0].item, &r.of[1].item, about, add)
+		}
+	}
+	compareExchanges(a, b, about, add)
+}
+
+// compareExchanges compares what was told of the exchanges on a connection, each with the one of the same place among those that are
+// like it.
+func compareExchanges(a, b *conversation, about string, add func(what, one, other, about string)) {
+	others := map[string][]*span{}
+	b.target(0) // puts them in order
+	for _, s := range b.exchanges {
+		others[exchangeKey(s)] = append(others[exchangeKey(s)], s)
+	}
+	a.target(0)
+	for _, s := range a.exchanges {
+		key := exchangeKey(s)
+		if len(others[key]) == 0 {
+			add("an exchange is told", key, nothing, about)
+			continue
+		}
+		other := others[key][0]
+		others[key] = others[key][1:]
+		add("span: status", s.status.String(), other.status.String(), about+" "+key)
+		add("span: message", s.message, other.message, about+" "+key)
+		compareItems("span", &s.item, &other.item, about+" "+key, add)
+	}
+	for key, left := range others {
+		for range left {
+			add("an exchange is told", nothing, key, about)
+		}
+	}
+}
+
+// notCompared are attributes that are of one receiver, or measured by it.
+var notCompared = map[string]bool{
+	"socketflow.connection.id": true, // made of the kernel's cookie or of the receiver's own number
+	"socketflow.duration":      true, // measured at different places of the same call
+}
+
+// compareItems compares attributes and resources.
+func compareItems(name string, a, b *item, about string, add func(what, one, other, about string)) {
+	for prefix, of := range map[string][2]map[string]any{
+		name + ": ": {a.attributes, b.attributes}, name + ": resource: ": {a.process, b.process},
+	} {
+		keys := maps.Clone(of[0])
+		maps.Copy(keys, of[1])
+		for key := range keys {
+			if !notCompared[key] {
+				add(prefix+key, valueOf(of[0], key), valueOf(of[1], key), about)
+			}
+		}
+	}
+}
+
+func valueOf(attributes map[string]any, key string) string {
+	v, found := attributes[key]
+	if !found {
+		return nothing
+	}
+	return fmt.Sprint(v)
+}
+
+// String is a table: what differs, how often and in which workloads, with an example.
+func (d differences) String() string {
+	type row struct {
+		difference
+		count     int
+		workloads map[string]int
+	}
+	rows := map[string]*row{}
+	for _, x := range d {
+		r := rows[x.what]
+		if r == nil {
+			r = &row{difference: x, workloads: map[string]int{}}
+			rows[x.what] = r
+		}
+		r.count++
+		r.workloads[x.workload]++
+	}
+	sorted := slices.SortedFunc(maps.Values(rows), func(a, b *row) int { return cmp.Compare(a.what, b.what) })
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "%d differences\nwhat\ttimes\tin %s\tin %s\texample\tworkloads\n", len(d), comparedModes[0], comparedModes[1])
+	for _, r := range sorted {
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%.80s\t%.80s\t%s: %.120s\t%v\n", r.what, r.count, r.in[0], r.in[1], r.workload, r.about, r.workloads)
+	}
+	_ = w.Flush() // a strings.Builder takes everything, here and above
+	return b.String()
+}
+
+// allowedDifference is what two modes may tell differently.
+type allowedDifference struct {
+	what   string    // as difference.what
+	in     [2]string // only if this is what the modes tell; empty: whatever that is
+	reason string
+}
+
+// allowedDifferences are all that there may be. The table in docs is made of them.
+var allowedDifferences = []allowedDifference{}
+
+func (a *allowedDifference) covers(d *difference) bool {
+	return a.what == d.what && (a.in[0] == "" || a.in[0] == d.in[0]) && (a.in[1] == "" || a.in[1] == d.in[1])
+}
+
+// requireAllowed fails for each difference that is not allowed, and for each that is allowed and is none.
+func (d differences) requireAllowed(t *testing.T) {
+	t.Helper()
+	for _, problem := range d.problems(allowedDifferences) {
+		assert.Fail(t, problem)
+	}
+}
+
+func (d differences) problems(allowed []allowedDifference) (problems []string) {
+	occurs := make([]bool, len(allowed))
+	counted := map[string]int{}
+	for i := range d {
+		at := slices.IndexFunc(allowed, func(a allowedDifference) bool { return a.covers(&d[i]) })
+		if at >= 0 {
+			occurs[at] = true
+			continue
+		}
+		const enough = 3 // of each sort
+		if counted[d[i].what]++; counted[d[i].what] <= enough {
+			problems = append(problems, fmt.Sprintf("%s: %s is %s in mode %s, and %s in mode %s: %s",
+				d[i].workload, d[i].what, d[i].in[0], comparedModes[0], d[i].in[1], comparedModes[1], d[i].about))
+		}
+	}
+	for i, does := range occurs {
+		if !does {
+			problems = append(problems, fmt.Sprintf("%s %q is allowed to differ (%s), and no longer does",
+				allowed[i].what, allowed[i].in, allowed[i].reason))
+		}
+	}
+	return problems
+}

@@ -1,0 +1,128 @@
+// Package procnet finds by way of procfs what system calls do not tell of a socket: its addresses by its inode, its
+// owner's network namespace, and the source address that the kernel takes towards a remote one.
+package procnet
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// Defaults of Options, and bounds.
+const (
+	defaultProcRoot  = "/proc"
+	defaultInterval  = 100 * time.Millisecond
+	defaultSourceAge = 10 * time.Second
+	sourcesKept      = 4096  // (network namespace, remote address) pairs
+	residentsKept    = 1024  // network namespaces of which a process is remembered
+	maxQuestions     = 65536 // queries that wait for the tables to be read
+	maxNamespaces    = 1024  // network namespaces of which it is remembered when they may be read again
+)
+
+// What a Query, Process or Source may find instead. They are wrapped.
+var (
+	ErrGone      = errors.New("the process or its descriptor is gone")
+	ErrNotSocket = errors.New("the descriptor does not lead to a socket")
+	// ErrNotListed: a socket of another family or type, one without a local address yet, or one of another network
+	// namespace than its owner's.
+	ErrNotListed = errors.New("the socket is not in the tables of its owner's network namespace")
+	ErrTooMany   = errors.New("too many sockets are looked for at once")
+	ErrClosed    = errors.New("the resolver is closed")
+)
+
+// Options of a Resolver; the zero value reads this host's procfs.
+type Options struct {
+	ProcRoot  string        // where procfs is mounted, /proc by default; the pids are those of its pid namespace
+	Interval  time.Duration // at least, between two readings of one network namespace's tables, 100 ms by default
+	SourceAge time.Duration // for how long a source address is remembered, 10 s by default
+}
+
+// Stats counts what a Resolver did. It may be read while the resolver works.
+type Stats struct {
+	Asked    atomic.Uint64 // queries
+	Refused  atomic.Uint64 // of these: too many were waiting
+	Readings atomic.Uint64 // of a network namespace's tables
+	Lines    atomic.Uint64 // of tables
+	Overlong atomic.Uint64 // lines dropped: they are longer than any the kernel writes
+	Sources  atomic.Uint64 // source addresses looked for that were not remembered
+	Entered  atomic.Uint64 // of these: in a foreign network namespace that was entered
+	Guarded  atomic.Uint64 // of these: in one that could not be entered, and whose addresses were read instead
+}
+
+// Resolver answers questions about sockets and processes. It is safe for concurrent use.
+type Resolver struct {
+	root      string
+	interval  time.Duration
+	sourceAge time.Duration
+	own       uint32 // inode of the collector's network namespace; 0: not known
+	stats     Stats
+
+	sources   *lru.Cache[sourceKey, source]
+	residents *lru.Cache[uint32, uint32] // a process that was seen in a network namespace
+
+	mu         sync.Mutex
+	closed     bool
+	questions  int // that wait, of all namespaces
+	namespaces map[uint32]*namespace
+	readers    sync.WaitGroup
+}
+
+// New returns a Resolver. Close ends its readings.
+func New(o Options) (*Resolver, error) {
+	if o.Interval < 0 || o.SourceAge < 0 {
+		return nil, fmt.Errorf("resolver of sockets: Interval (%s) and SourceAge (%s) must not be negative", o.Interval, o.SourceAge)
+	}
+	r := &Resolver{
+		root: o.ProcRoot, interval: o.Interval, sourceAge: o.SourceAge,
+		namespaces: make(map[uint32]*namespace),
+	}
+	if r.root == "" {
+		r.root = defaultProcRoot
+	}
+	if r.interval == 0 {
+		r.interval = defaultInterval
+	}
+	if r.sourceAge == 0 {
+		r.sourceAge = defaultSourceAge
+	}
+	var err, again error
+	r.sources, err = lru.New[sourceKey, source](sourcesKept)
+	r.residents, again = lru.New[uint32, uint32](residentsKept)
+	if err = errors.Join(err, again); err != nil {
+		return nil, fmt.Errorf("resolver of sockets: %w", err)
+	}
+	r.own = ownNetNS()
+	return r, nil
+}
+
+// Stats of this resolver.
+func (r *Resolver) Stats() *Stats { return &r.stats }
+
+// Close answers the queries that wait with ErrClosed, and returns when nothing of the resolver runs any more.
+func (r *Resolver) Close() {
+	r.mu.Lock()
+	r.closed = true
+	for _, n := range r.namespaces {
+		if n.timer != nil && n.timer.Stop() {
+			r.readers.Done()
+		}
+		r.refuse(n.take(), ErrClosed)
+	}
+	r.mu.Unlock()
+	r.readers.Wait()
+}
+
+// gone turns what procfs says of a process that has ended into ErrGone: ENOENT where it is opened, ESRCH or EINVAL behind
+// that. Under hidepid (proc(5)) another user's process is not there either.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.EINVAL) {
+		return fmt.Errorf("%w: %w", ErrGone, err)
+	}
+	return err
+}

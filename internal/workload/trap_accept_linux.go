@@ -1,0 +1,186 @@
+//go:build amd64 || arm64
+
+package workload
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// nullAccept accepts with no room for the peer's address, and nobody asks for one. How long the connections live is a trap of its
+// own: those of the second step are gone at once.
+//
+// Steps, of client and server: "null accept" (open until the gate is passed), "brief null accept". Gates: "talked".
+func nullAccept(n *notes, _ []string) {
+	l := tcpListener(anyV4)
+	open := wordless("null accept", l, acceptNull, true)
+	for range 3 {
+		brief := wordless("brief null accept", l, acceptNull, true)
+		part(brief[0], brief[1])
+		n.flows(brief[:]...)
+	}
+	n.gate("talked")
+	part(open[0], open[1])
+	n.flows(open[:]...)
+}
+
+// noGetsockname accepts with room for the peer's address, and nobody asks for another, as programs in Rust, C and JavaScript do.
+//
+// Steps, of client and server: "no getsockname" (open until the gate is passed), "brief no getsockname". Gates: "talked".
+func noGetsockname(n *notes, _ []string) {
+	l := tcpListener(anyV4)
+	open := wordless("no getsockname", l, acceptAddress, false)
+	for range 3 {
+		brief := wordless("brief no getsockname", l, acceptAddress, false)
+		part(brief[0], brief[1])
+		n.flows(brief[:]...)
+	}
+	n.gate("talked")
+	part(open[0], open[1])
+	n.flows(open[:]...)
+}
+
+// wordless is a connection with three requests, neither end of which asks for an address.
+func wordless(step string, l *listener, accept func(listener int) int, peerUntold bool) [2]*party {
+	c, s := parties(step, connectTo(l.addr), accept(l.fd))
+	locate(c, s)
+	c.flow.LocalUntold, s.flow.LocalUntold = true, true
+	s.flow.RemoteUntold = peerUntold
+	talk(c, s, 3)
+	return [2]*party{c, s}
+}
+
+// getsocknameElsewhere accepts in one thread, serves in another, and asks for the address in a third, after the first request, as
+// Puma does.
+//
+// Steps: "elsewhere: client", "elsewhere: server".
+func getsocknameElsewhere(n *notes, _ []string) {
+	l := tcpListener(anyV4)
+	client, server := -1, -1
+	inThread(func() { client = connectTo(l.addr) })
+	inThread(func() { server = acceptNull(l.fd) })
+	c, s := parties("elsewhere", client, server)
+	locate(c, s)
+	inThread(func() { talk(c, s, 1) })
+	inThread(func() { mustBe(s.flow.Local, localAddr(s.fd)) })
+	inThread(func() { mustBe(s.flow.Remote, remoteAddr(s.fd)) })
+	inThread(func() { talk(c, s, 1) })
+	inThread(func() { mustBe(c.flow.Local, localAddr(c.fd)) })
+	inThread(func() { talk(c, s, 1) })
+	inThread(func() { part(c, s) })
+	n.flows(c, s)
+}
+
+// inThread does something in a thread that never did anything else, and waits for it.
+func inThread(do func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		do()
+	}()
+	<-done
+}
+
+func mustBe(want, got netip.AddrPort) {
+	if want != got {
+		die(fmt.Errorf("the address is %s instead of %s", got, want))
+	}
+}
+
+// acceptBlocked is in accept when its gate is passed, by either of the two calls, with and without room for the address.
+//
+// Steps, of client and server: "blocked accept4", "blocked accept", "blocked accept without address". Gates: "before".
+func acceptBlocked(n *notes, _ []string) {
+	type waiting struct {
+		step   string
+		number uintptr
+		l      *listener
+		accept func(listener int) int
+		server chan int
+	}
+	all := []*waiting{
+		{step: "blocked accept4", number: unix.SYS_ACCEPT4, accept: acceptAddress},
+		{step: "blocked accept", number: unix.SYS_ACCEPT, accept: acceptOld},
+		{step: "blocked accept without address", number: unix.SYS_ACCEPT4, accept: acceptNull},
+	}
+	for _, w := range all {
+		w.l, w.server = tcpListener(anyV4), make(chan int)
+		thread := make(chan int)
+		go func() {
+			runtime.LockOSThread()
+			thread <- unix.Gettid()
+			w.server <- w.accept(w.l.fd)
+		}()
+		awaitCall(<-thread, w.number)
+	}
+	n.gate("before")
+	for _, w := range all {
+		client := connectTo(w.l.addr)
+		c, s := parties(w.step, client, <-w.server)
+		c.flow.Local, c.flow.Remote = localAddr(c.fd), remoteAddr(c.fd)
+		s.flow.Local, s.flow.Remote = localAddr(s.fd), remoteAddr(s.fd)
+		talk(c, s, 2)
+		part(c, s)
+		n.flows(c, s)
+	}
+}
+
+// acceptOld uses the older of the two calls, as Java does: x/sys would make it the other.
+func acceptOld(listener int) int {
+	var fd uintptr
+	check(retry(func() error {
+		var peer unix.RawSockaddrAny
+		size := uint32(unix.SizeofSockaddrAny)
+		var number unix.Errno
+		if fd, _, number = unix.Syscall(unix.SYS_ACCEPT, uintptr(listener), uintptr(unsafe.Pointer(&peer)),
+			uintptr(unsafe.Pointer(&size))); number != 0 {
+			return number
+		}
+		return nil
+	}))
+	return int(fd)
+}
+
+// awaitCall waits until a thread of this process is in a call.
+func awaitCall(thread int, number uintptr) {
+	path := fmt.Sprintf("/proc/self/task/%d/syscall", thread)
+	until("a thread is in accept", func() bool {
+		text, err := os.ReadFile(path)
+		check(err)
+		return strings.HasPrefix(string(text), strconv.Itoa(int(number))+" ")
+	})
+}
+
+// delayedAddress makes requests over connections of which the addresses are told late, if at all.
+//
+//	0 what becomes of the client's address: "late" (getsockname, when the second gate is passed) or "never"
+//	1 requests on each connection, before the first gate
+//
+// Steps, of client and server: "delayed". Gates: "talked" (all requests are made), "told" (with "late": getsockname was called).
+func delayedAddress(n *notes, args []string) {
+	count, err := strconv.Atoi(args[1])
+	check(err)
+	l := tcpListener(anyV4)
+	c, s := parties("delayed", connectTo(l.addr), acceptAddress(l.fd))
+	locate(c, s)
+	talk(c, s, count)
+	n.gate("talked")
+	if args[0] == "late" {
+		mustBe(c.flow.Local, localAddr(c.fd))
+		mustBe(s.flow.Local, localAddr(s.fd))
+	} else {
+		c.flow.LocalUntold, s.flow.LocalUntold = true, true
+	}
+	n.gate("told")
+	talk(c, s, 2)
+	part(c, s)
+	n.flows(c, s)
+}

@@ -1,0 +1,105 @@
+//go:build amd64 || arm64
+
+package workload
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// traps are what breaks observers that put a socket's addresses together from several calls. Each opens connections in one way
+// that is known to do so, has most of them speak HTTP/1.1, and writes down the flows. The functions say what they do, which
+// steps they write down, and at which gates they wait.
+var traps = map[string]func(n *notes, args []string){
+	"null-accept":           nullAccept,
+	"no-getsockname":        noGetsockname,
+	"getsockname-elsewhere": getsocknameElsewhere,
+	"accept-blocked":        acceptBlocked,
+
+	"connect-so-error":    connectSOError,
+	"connect-first-write": connectFirstWrite,
+	"connect-again":       connectAgain,
+	"refused-reused":      refusedReused,
+	"udp-probe":           udpProbe,
+
+	"fork-serves":     forkServes,
+	"fork-accepts":    forkAccepts,
+	"passed-by-pair":  passedByPair,
+	"passed-by-name":  passedByName,
+	"take":            takeAndServe,
+	"duplicates":      duplicates,
+	"dup2-over-live":  dup2OverLive,
+	"close-range":     closeRange,
+	"exec":            execKeeps,
+	"serve-kept":      serveKept,
+	"cycles":          cycles,
+	"delayed-address": delayedAddress,
+
+	"transfers":  transfers,
+	"sendfile":   sendsFile,
+	"peek":       peeks,
+	"half-close": halfClose,
+	"families":   families,
+
+	"unix-path":     unixPath,
+	"unix-abstract": unixAbstract,
+	"unix-pair":     unixPair,
+	"udp-connected": udpConnected,
+	"udp-messages":  udpMessages,
+
+	"outgoing": outgoing,
+	"incoming": incoming,
+}
+
+// trap springs the trap that its first argument names. The other arguments are for that.
+func trap(n *notes, args []string) {
+	if len(args) == 0 || traps[args[0]] == nil {
+		check(fmt.Errorf("no trap %q, but %q", args, slices.Sorted(maps.Keys(traps))))
+	}
+	traps[args[0]](n, args[1:])
+}
+
+// Transport is what a flow runs over.
+type Transport string
+
+// The transports.
+const (
+	TCP  Transport = "tcp"
+	UDP  Transport = "udp"
+	Unix Transport = "unix"
+)
+
+// Flow is one end of a conversation over any transport, as the process that had it knows it. A UDP flow goes between a socket and
+// one remote address.
+type Flow struct {
+	End
+	Transport Transport `json:"transport"`
+	// LocalName and RemoteName are the names of Unix sockets: a path, @ and an abstract name, or empty if the end has none. There
+	// are no addresses then.
+	LocalName  string `json:"local_name,omitempty"`
+	RemoteName string `json:"remote_name,omitempty"`
+	// LocalUntold and RemoteUntold are set of an address that no call of the process has told: neither was it an argument nor a
+	// result.
+	LocalUntold  bool `json:"local_untold,omitempty"`
+	RemoteUntold bool `json:"remote_untold,omitempty"`
+	// ServedBy is the process that used the socket, if it is another than PID, which opened or accepted it; else 0.
+	ServedBy int `json:"served_by,omitempty"`
+	// Requests are the paths of the HTTP/1.1 requests over it, in order.
+	Requests []string `json:"requests,omitempty"`
+}
+
+// flows writes down the ends of conversations.
+func (n *notes) flows(parties ...*party) {
+	for _, p := range parties {
+		n.write(line{Flow: &p.flow})
+	}
+}
+
+// takeFlows waits for another process of this workload, and takes over what it wrote down.
+func (n *notes) takeFlows(r *Run) {
+	n.wait(r)
+	for _, f := range r.Flows() {
+		n.write(line{Flow: &f})
+	}
+}

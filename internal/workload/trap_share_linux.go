@@ -1,0 +1,425 @@
+//go:build amd64 || arm64
+
+package workload
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// forkRequests is how many requests a forked child serves.
+const forkRequests = 4
+
+// forkServes is PostgreSQL's model: a process accepts, forks and closes its copy; the child, which never accepts, serves.
+//
+// Steps, of client and server: "fork serves", three times.
+func forkServes(n *notes, _ []string) {
+	l := tcpListener(anyV4)
+	for range 3 {
+		c, s := parties("fork serves", connectTo(l.addr), acceptAddress(l.fd))
+		locate(c, s)
+		mustBe(s.flow.Local, localAddr(s.fd))
+		mustBe(c.flow.Local, localAddr(c.fd))
+		child := serveInChild(c, s, -1, l.fd)
+		s.close() // but for the child's
+		askChild(c, s)
+		awaitChild(child)
+		s.flow.ServedBy = child
+		n.flows(c, s)
+	}
+}
+
+// forkAccepts is the model of servers that fork before: the child accepts, from a listener that its parent has made.
+//
+// Steps, of client and server: "fork accepts".
+func forkAccepts(n *notes, _ []string) {
+	l := tcpListener(anyV4)
+	c, s := parties("fork accepts", -1, -1)
+	child := serveInChild(c, s, l.fd, -1)
+	c.fd = connectTo(l.addr)
+	c.flow.Local, c.flow.Remote = localAddr(c.fd), l.addr
+	s.flow.Local, s.flow.Remote = l.addr, c.flow.Local
+	askChild(c, s)
+	awaitChild(child)
+	s.flow.PID = child
+	s.flow.LocalUntold = true // but by the listener
+	n.flows(c, s)
+}
+
+// serveInChild forks a child that serves all requests.
+func serveInChild(c, s *party, accepts, closes int) int {
+	path := c.nextPath() // the paths are as long as each other
+	buffer := request(path)
+	answer := response(path)
+	pid, err := forkAndServe(&childPlan{
+		fd: s.fd, accepts: accepts, closes: closes, requests: forkRequests,
+		request: unsafe.Pointer(unsafe.SliceData(buffer)), requestSize: uintptr(len(buffer)),
+		answer: unsafe.Pointer(unsafe.SliceData(answer)), answerSize: uintptr(len(answer)),
+	})
+	if err != 0 {
+		check(err)
+	}
+	return int(pid)
+}
+
+// askChild makes the requests, and waits for the end.
+func askChild(c, s *party) {
+	for range forkRequests {
+		path := c.nextPath()
+		c.send(request(path))
+		c.receive(len(response(path)))
+		s.flow.Received += uint64(len(request(path)))
+		s.flow.Sent += uint64(len(response(path)))
+		c.asked(path)
+		s.asked(path)
+	}
+	c.awaitEnd()
+	c.close()
+}
+
+func awaitChild(pid int) {
+	var status unix.WaitStatus
+	check(retry(func() error {
+		_, err := unix.Wait4(pid, &status, 0, nil)
+		return err
+	}))
+	if !status.Exited() || status.ExitStatus() != 0 {
+		check(fmt.Errorf("the child has ended with %v", status))
+	}
+}
+
+// childPlan is what a forked child does: it has no memory of its own that it may ask the runtime for.
+type childPlan struct {
+	fd, accepts, closes     int // accepts or closes: -1 for nothing
+	requests                int
+	request, answer         unsafe.Pointer
+	requestSize, answerSize uintptr
+}
+
+// forkAndServe forks without exec. The child, in which of all threads only this one exists, may do system calls and nothing else.
+//
+//go:norace
+//go:nosplit
+func forkAndServe(p *childPlan) (uintptr, unix.Errno) {
+	pid, _, err := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	if err != 0 || pid != 0 {
+		return pid, err
+	}
+	var failed unix.Errno
+	if p.closes >= 0 {
+		_, _, failed = unix.RawSyscall(unix.SYS_CLOSE, uintptr(p.closes), 0, 0)
+	}
+	fd := uintptr(p.fd)
+	if p.accepts >= 0 {
+		fd, _, failed = unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(p.accepts), 0, 0, 0, 0, 0)
+	}
+	for i := 0; i < p.requests; i++ {
+		got, _, err := unix.RawSyscall(unix.SYS_READ, fd, uintptr(p.request), p.requestSize)
+		failed |= err
+		sent, _, err := unix.RawSyscall(unix.SYS_WRITE, fd, uintptr(p.answer), p.answerSize)
+		failed |= err
+		if got != p.requestSize || sent != p.answerSize {
+			failed |= 1
+		}
+	}
+	_, _, err = unix.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	failed |= err
+	for {
+		_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, uintptr(failed), 0, 0)
+	}
+}
+
+// passedByPair has a process accept and pass the descriptor over a Unix socketpair; it closes its own at once, and the other one
+// serves.
+//
+// Steps, of client and server: "passed by pair", three times.
+func passedByPair(n *notes, _ []string) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	check(err)
+	far := os.NewFile(uintptr(pair[1]), "far end")
+	passConnections(n, "passed by pair", pair[0], far, strconv.Itoa(inherited))
+}
+
+// passedByName is passedByPair over a Unix socket with a name.
+//
+// Steps, of client and server: "passed by name", three times.
+func passedByName(n *notes, _ []string) {
+	path := temporaryPath()
+	listener := unixListener(&unix.SockaddrUnix{Name: path})
+	run := n.start("trap", "take", "passed by name", strconv.Itoa(os.Getpid()), path)
+	fd := acceptAddress(listener)
+	check(os.Remove(path))
+	passAll(n, "passed by name", fd)
+	check(unix.Close(fd))
+	n.takeFlows(run)
+}
+
+func passConnections(n *notes, step string, over int, far *os.File, where string) {
+	cmd := Command(context.Background(), "trap", "take", step, strconv.Itoa(os.Getpid()), where)
+	cmd.ExtraFiles = append(cmd.ExtraFiles, far)
+	run := n.startCommand(cmd)
+	check(far.Close())
+	passAll(n, step, over)
+	check(unix.Close(over))
+	n.takeFlows(run)
+}
+
+// passed is how many connections are passed to another process, one after the other.
+const passed = 3
+
+func passAll(n *notes, step string, over int) {
+	l := tcpListener(anyV4)
+	for range passed {
+		c, s := parties(step, connectTo(l.addr), acceptAddress(l.fd))
+		mustBe(l.addr, localAddr(s.fd))
+		c.flow.Local, c.flow.Remote = localAddr(c.fd), l.addr
+		check(retry(func() error { return unix.Sendmsg(over, []byte{0}, unix.UnixRights(s.fd), nil, 0) }))
+		s.close() // but for the other's
+		for range 2 {
+			path := c.nextPath()
+			c.send(request(path))
+			c.receive(len(response(path)))
+			c.asked(path)
+		}
+		c.awaitEnd()
+		c.close()
+		n.flows(c)
+	}
+}
+
+// takeAndServe takes connections that another process accepted, and serves them.
+//
+//	0 the step of both ends
+//	1 the pid of who accepted
+//	2 the name of the socket over which they come, or inherited
+func takeAndServe(n *notes, args []string) {
+	over := inherited
+	if args[2] != strconv.Itoa(inherited) {
+		over = unixConnected(&unix.SockaddrUnix{Name: args[2]})
+	}
+	for range passed {
+		s := newParty(args[0]+": server", Server, takeDescriptor(over))
+		locate(s)
+		s.flow.ServedBy = s.flow.PID
+		var err error
+		s.flow.PID, err = strconv.Atoi(args[1])
+		check(err)
+		for range 2 {
+			path := s.nextPath()
+			s.receive(len(request(path)))
+			s.send(response(path))
+			s.asked(path)
+		}
+		s.close()
+		n.flows(s)
+	}
+}
+
+// takeDescriptor receives a descriptor over a Unix socket.
+func takeDescriptor(over int) int {
+	rights := make([]byte, unix.CmsgSpace(4))
+	var size int
+	check(retry(func() (err error) {
+		_, size, _, _, err = unix.Recvmsg(over, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
+		return err
+	}))
+	all, err := unix.ParseSocketControlMessage(rights[:size])
+	check(err)
+	if len(all) == 0 {
+		check(errors.New("no descriptor has come"))
+	}
+	fds, err := unix.ParseUnixRights(&all[0])
+	check(err)
+	return fds[0]
+}
+
+// duplicates uses connections through duplicates of their descriptors, made in each way, before and after the first one is closed.
+//
+// Steps, of client and server: "dup", "dup2", "dup3", "F_DUPFD", "F_DUPFD_CLOEXEC".
+func duplicates(n *notes, _ []string) {
+	const free = 700 // nobody has a descriptor of this number
+	for _, d := range [...]struct {
+		step string
+		dup  func(fd int) (int, error)
+	}{
+		{"dup", unix.Dup},
+		{"dup2", func(fd int) (int, error) { return free, dup2(fd, free) }},
+		{"dup3", func(fd int) (int, error) { return free, unix.Dup3(fd, free, unix.O_CLOEXEC) }},
+		{"F_DUPFD", func(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD, free) }},
+		{"F_DUPFD_CLOEXEC", func(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, free) }},
+	} {
+		c, s := pairOver(d.step, anyV4)
+		talk(c, s, 1)
+		for _, p := range [...]*party{c, s} {
+			number, err := d.dup(p.fd)
+			check(err)
+			original := p.fd
+			p.fd = number
+			talk(c, s, 1)
+			check(unix.Close(original))
+			talk(c, s, 1)
+			if number == free { // make room for the other end
+				moved, err := unix.Dup(number)
+				check(err)
+				check(unix.Close(number))
+				p.fd = moved
+				talk(c, s, 1)
+			}
+		}
+		part(c, s)
+		n.flows(c, s)
+	}
+}
+
+// dup2 is dup3 where the kernel has no dup2 (arm64).
+func dup2(fd, onto int) error { return unix.Dup3(fd, onto, 0) }
+
+// dup2OverLive has a connection's descriptor replaced by another connection's, which ends the former.
+//
+// Steps, of client and server: "over", "under" (the one that is replaced).
+func dup2OverLive(n *notes, _ []string) {
+	over, overServer := pairOver("over", anyV4)
+	under, underServer := pairOver("under", anyV4)
+	talk(over, overServer, 1)
+	talk(under, underServer, 1)
+	check(unix.Dup3(over.fd, under.fd, unix.O_CLOEXEC)) // this closes under
+	underServer.awaitEnd()
+	underServer.close()
+	original := over.fd
+	over.fd = under.fd
+	talk(over, overServer, 1)
+	check(unix.Close(original))
+	talk(over, overServer, 1)
+	part(over, overServer)
+	n.flows(over, overServer, under, underServer)
+}
+
+// closeRange closes connections by close_range, twice the same numbers.
+//
+// Steps, of client and server: "range".
+func closeRange(n *notes, _ []string) {
+	const first, count = 600, 3
+	for range 2 {
+		var ends [2 * count]*party
+		for i := range count {
+			c, s := pairOver("range", anyV4)
+			talk(c, s, 1)
+			check(unix.Dup3(c.fd, first+i, unix.O_CLOEXEC))
+			c.close()
+			c.fd = first + i
+			talk(c, s, 1)
+			ends[2*i], ends[2*i+1] = c, s
+		}
+		check(unix.CloseRange(first, first+count-1, 0))
+		for i := range count {
+			ends[2*i+1].awaitEnd()
+			ends[2*i+1].close()
+		}
+		n.flows(ends[:]...)
+	}
+}
+
+// The numbers of descriptors around an exec.
+const (
+	keptAt = 500 // stays open
+	goneAt = 501 // FD_CLOEXEC
+)
+
+// execKeeps has two connections served by a program that then executes itself: one is closed by that, the other is served on.
+// The clients are in another process: this one.
+//
+// Steps, of client and server: "kept", "closed".
+func execKeeps(n *notes, _ []string) {
+	run := n.start("trap", "serve-kept")
+	address, err := run.AwaitAny()
+	check(err)
+	l := netip.MustParseAddrPort(address)
+	clients := map[string]*party{}
+	for _, step := range [...]string{"kept", "closed"} {
+		c := newParty(step+": client", Client, connectTo(l))
+		c.flow.Local, c.flow.Remote = localAddr(c.fd), l
+		clients[step] = c
+	}
+	kept, gone := clients["kept"], clients["closed"]
+	check(run.Continue())
+	for _, c := range [...]*party{kept, gone} {
+		ask(c)
+	}
+	gone.awaitEnd()
+	gone.close()
+	ask(kept)
+	ask(kept)
+	kept.awaitEnd()
+	kept.close()
+	n.flows(kept, gone)
+	n.takeFlows(run)
+}
+
+// ask makes a request of another process.
+func ask(c *party) {
+	path := c.nextPath()
+	c.send(request(path))
+	c.receive(len(response(path)))
+	c.asked(path)
+}
+
+// serve answers a request of another process.
+func serve(s *party) {
+	path := s.nextPath()
+	s.receive(len(request(path)))
+	s.send(response(path))
+	s.asked(path)
+}
+
+// serveKept accepts two connections, serves one request of each, executes itself, and serves what is left.
+//
+//	0, 1 what the first of them had sent and received, if this is after the exec
+func serveKept(n *notes, args []string) {
+	if len(args) == 0 {
+		l := tcpListener(anyV4)
+		n.gate(l.addr.String())
+		for _, at := range [...]struct {
+			step          string
+			number, flags int
+		}{{"kept", keptAt, 0}, {"closed", goneAt, unix.O_CLOEXEC}} {
+			s := newParty(at.step+": server", Server, acceptAddress(l.fd))
+			mustBe(l.addr, localAddr(s.fd))
+			check(unix.Dup3(s.fd, at.number, at.flags))
+			s.close()
+			s.fd = at.number
+			locate(s)
+			serve(s)
+			if at.number == goneAt {
+				n.flows(s)
+			}
+		}
+		n.flush()
+		path, err := os.Executable()
+		check(err)
+		execute(path, "trap", "serve-kept", "again")
+	}
+	_, err := unix.FcntlInt(goneAt, unix.F_GETFD, 0)
+	expect(unix.EBADF, err)
+	s := newParty("kept: server", Server, keptAt)
+	locate(s)
+	before := s.nextPath()
+	s.flow.Received, s.flow.Sent = uint64(len(request(before))), uint64(len(response(before)))
+	s.asked(before)
+	serve(s)
+	serve(s)
+	s.close()
+	n.flows(s)
+}
+
+// temporaryPath is one for a socket: such paths have to be short (unix(7)).
+func temporaryPath() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("trap-%d-%d", os.Getpid(), temporaryPaths.Add(1)))
+}
