@@ -130,9 +130,12 @@ struct {
 	__type(value, struct unix_names);
 } names SEC(".maps");
 
-/* Descriptors on their way to the holder of a Unix socket whose other end is known: a queue. */
+/* Descriptors on their way to the holder of a Unix socket: a queue. Key 0: it is not known to which socket. */
+#define PASSED_NS 1000000000ull
+
 struct passed {
 	__u64 ids[PASSED_MAX];
+	__u64 until; /* CLOCK_MONOTONIC, ns; key 0 only */
 	__u32 first, count;
 };
 
@@ -244,7 +247,9 @@ static __noinline int introduce(__u32 pid, __u32 shard)
 		if (n > 1)
 			e->executable.used = n;
 	}
-	submit(&slot, EVENT_PROCESS, sizeof(*e));
+	/* At once: what else there is to know of it is in /proc only, and it may be gone in a moment. */
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
+	count(COUNTER_EVENTS + EVENT_PROCESS);
 	p->told |= bit;
 	return 0;
 }

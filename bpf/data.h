@@ -209,7 +209,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 			e->captured = n;
 			e->missing = missing;
 			if (!begin && n >= PREFIX_LEN)
-				s->eager = begins_eagerly(draft);
+				s->eager |= begins_eagerly(draft);
 			tell_data(stream, key, shard, urgent);
 			return;
 		}
@@ -220,7 +220,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	t.urgent = urgent;
 	tell_call(&t, stream);
 	if (!begin && t.g.used >= PREFIX_LEN)
-		s->eager = begins_eagerly(draft);
+		s->eager |= begins_eagerly(draft);
 }
 
 static __always_inline void on_send(struct sock *sk, int length)

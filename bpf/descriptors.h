@@ -76,7 +76,7 @@ static __noinline int drop(__u32 pid, __u32 fd)
 		return 0;
 	if (s->stage == STAGE_CONNECTING && !s->shared && s->flow.transport == TRANSPORT_TCP)
 		tell_flow(EVENT_FAIL, s, s->owner_pid, fd, 0); /* given up before its outcome was asked for */
-	else if (s->told || s->shared)
+	else if (s->told || (s->shared && s->stage != STAGE_LISTENING))
 		tell_close(s, s->owner_pid);
 	if (!s->shared)
 		bpf_map_delete_elem(&call_sockets, &id);
@@ -199,8 +199,10 @@ static __noinline int on_socket(__u32 pid, const struct call *c, __u32 fd)
 		return 0;
 	}
 	s = create(pid, c->args[0], transport);
-	if (s)
-		lead(pid, fd, s->flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	if (!s)
+		return 0;
+	lead(pid, fd, s->flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	introduce(pid, shard_of(s->flow.cookie));
 	return 0;
 }
 

@@ -220,9 +220,9 @@ static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, lon
 	return 0;
 }
 
-static __noinline int on_accept(__u32 pid, const struct call *c, __u32 fd)
+static __noinline int on_accept(__u32 pid, const struct call *c, __u32 fd, __u64 listener_id)
 {
-	struct call_socket *s, *listener = socket_by_id(c->id);
+	struct call_socket *s, *listener = socket_by_id(listener_id);
 	__u32 transport = listener ? listener->flow.transport : TRANSPORT_TCP;
 	struct end end;
 
@@ -249,7 +249,7 @@ static __noinline int on_accept(__u32 pid, const struct call *c, __u32 fd)
 	lead(pid, fd, s->flow.cookie, c->nr == NR_ACCEPT4 && (c->args[3] & SOCK_CLOEXEC));
 	if (transport == TRANSPORT_UNIX) {
 		s->stage = STAGE_OPEN;
-		inherit_name(s->flow.cookie, c->id);
+		inherit_name(s->flow.cookie, listener_id);
 	} else {
 		open_socket(s, pid, fd);
 	}

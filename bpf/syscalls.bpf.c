@@ -115,6 +115,17 @@ static __always_inline struct call *kept(__u32 tid, __u32 nr)
 	return c && c->nr == nr ? c : NULL;
 }
 
+/* The socket that the call is about: what was not known at its enter may be now. */
+static __always_inline __u64 now_known(const struct call *c, __u32 pid)
+{
+	struct descriptor *d;
+
+	if (c->id)
+		return c->id;
+	d = descriptor_of(pid, c->fd);
+	return d && d->kind == DESCRIPTOR_SOCKET ? d->id : 0;
+}
+
 SEC("tracepoint")
 int exit_transfer(struct exit_args *ctx)
 {
@@ -123,6 +134,7 @@ int exit_transfer(struct exit_args *ctx)
 
 	if (!c)
 		return 0;
+	c->id = now_known(c, current_pid());
 	on_transfer_exit(c, current_pid(), ctx->ret);
 	bpf_map_delete_elem(&calls, &tid);
 	return 0;
@@ -136,6 +148,7 @@ int exit_batch(struct exit_args *ctx)
 
 	if (!c)
 		return 0;
+	c->id = now_known(c, current_pid());
 	on_batch_exit(c, current_pid(), ctx->ret);
 	bpf_map_delete_elem(&calls, &tid);
 	return 0;
@@ -236,7 +249,7 @@ int enter_ioctl(struct enter_args *ctx)
 
 static __always_inline void on_existing_call(const struct call *c, __u32 pid, long ret)
 {
-	struct call_socket *s = socket_by_id(c->id);
+	struct call_socket *s = socket_by_id(now_known(c, pid));
 
 	if (!s)
 		return;
@@ -296,7 +309,7 @@ int exit_control(struct exit_args *ctx)
 	case NR_ACCEPT:
 	case NR_ACCEPT4:
 		if (ret >= 0)
-			on_accept(pid, c, ret);
+			on_accept(pid, c, ret, now_known(c, pid));
 		break;
 	case NR_DUP:
 	case NR_DUP2:

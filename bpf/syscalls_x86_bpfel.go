@@ -151,6 +151,7 @@ const (
 type SyscallsPassed struct {
 	_     structs.HostLayout
 	Ids   [8]uint64
+	Until uint64
 	First uint32
 	Count uint32
 }

@@ -131,7 +131,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	s->run += want;
 	tell_call(telling, stream);
 	if (!begin && telling->g.used >= PREFIX_LEN)
-		s->eager = begins_eagerly(draft);
+		s->eager |= begins_eagerly(draft);
 	return 0;
 }
 
@@ -271,8 +271,8 @@ static __noinline int on_passed(const struct user_message *m, const struct call 
 {
 	struct call_socket *s = socket_by_id(c->id);
 	struct control_head control;
-	struct passed *queue = NULL;
-	__u64 peer = s ? s->peer : 0;
+	struct passed *queue;
+	__u64 peer = s ? s->peer : 0, now = bpf_ktime_get_ns();
 	__s32 fds[PASSED_MAX];
 	__u32 n;
 
@@ -283,14 +283,16 @@ static __noinline int on_passed(const struct user_message *m, const struct call 
 	n = (control.length - sizeof(control)) / 4;
 	if (n > PASSED_MAX)
 		n = PASSED_MAX;
-	if (peer) {
+	queue = bpf_map_lookup_elem(&passing, &peer);
+	if (!queue) {
+		struct passed none = {};
+		bpf_map_update_elem(&passing, &peer, &none, BPF_NOEXIST);
 		queue = bpf_map_lookup_elem(&passing, &peer);
-		if (!queue) {
-			struct passed none = {};
-			bpf_map_update_elem(&passing, &peer, &none, BPF_NOEXIST);
-			queue = bpf_map_lookup_elem(&passing, &peer);
-		}
 	}
+	if (queue && !peer && queue->until < now) /* nobody was seen to take them: they say nothing any more */
+		queue->first = queue->count = 0;
+	if (queue)
+		queue->until = now + PASSED_NS;
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		struct descriptor *d;
 		__u64 id = 0;
@@ -323,6 +325,13 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 		return 0;
 	n = (control.length - sizeof(control)) / 4;
 	queue = key ? bpf_map_lookup_elem(&passing, &key) : NULL;
+	if (!queue) {
+		/* By whom it was sent is not known. If there is but one message under way, it is that. */
+		key = 0;
+		queue = bpf_map_lookup_elem(&passing, &key);
+		if (queue && (queue->count != n || queue->until < bpf_ktime_get_ns()))
+			queue = NULL;
+	}
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		__s32 fd;
 		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(control) + i * 4)))

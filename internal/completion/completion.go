@@ -21,6 +21,8 @@ import (
 type Kernel interface {
 	// Adopt has descriptor fd of process pid lead to the socket f.Cookie, which may be listening. f is valid during the call.
 	Adopt(pid, fd uint32, f *event.Flow, listening bool) error
+	// Known reports whether a call has told that descriptor fd of process pid leads to a socket, so that there is nothing to find.
+	Known(pid, fd uint32) bool
 	// Reject says that descriptor fd of process pid leads to nothing that is followed.
 	Reject(pid, fd uint32) error
 }

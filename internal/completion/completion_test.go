@@ -379,11 +379,12 @@ func TestAnAnswerOfProcfs(t *testing.T) {
 // The descriptor was reused before procfs was asked, and the close was on its way.
 func TestAnAnswerDoesNotOvertakeTheClose(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
-	s.resolver.question(testPID, 1).Tell(found("10.0.0.1:60000", remote), nil)
+	q := s.resolver.question(testPID, 1)
 	s.handle(open(1, "", remote))
-	s.now += 20 * millisecond
-	s.Tick(s.now)
+	s.pass(25 * time.Millisecond)
 	require.Len(t, s.resolver.asked, 1)
+	q.Tell(found("10.0.0.1:60000", remote), nil)
+	s.pass(time.Millisecond)
 	s.handle(closing(1))
 	s.pass(time.Second)
 	assert.Equal(t, []string{"open 1 10.0.0.9:0>10.0.0.2:80 container", "close 1 10.0.0.9:0>10.0.0.2:80 container"}, s.take())
@@ -478,6 +479,10 @@ func TestOwners(t *testing.T) {
 	}
 	assert.Equal(t, want[0].id, s.raw[0].Process.ID)
 	assert.Equal(t, 3, s.resolver.processes, "each is looked at once")
+	s.handle(open(4, local, remote))
+	assert.Equal(t, 4, s.resolver.processes, "one that has ended is forgotten")
+	s.handle(of(event.KindExit, 0), open(5, local, remote))
+	assert.Equal(t, 5, s.resolver.processes)
 }
 
 func TestADescriptionLooksAtTheProcessAnew(t *testing.T) {

@@ -56,6 +56,9 @@ func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
 	if err := c.room(ctx); err != nil {
 		return err
 	}
+	if c.opts.Kernel.Known(d.PID, d.FD) {
+		return nil // it is not older
+	}
 	if !c.takeIn(d.Socket, x.owner, d.FD, 0) {
 		x.next++
 	}

@@ -33,6 +33,14 @@ type fakeKernel struct {
 	mu   sync.Mutex
 	told []string
 	fail error
+	// settled are the descriptors that a call has told.
+	settled map[[2]uint32]bool
+}
+
+func (k *fakeKernel) Known(pid, fd uint32) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.settled[[2]uint32{pid, fd}]
 }
 
 func (k *fakeKernel) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {

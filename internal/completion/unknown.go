@@ -81,6 +81,9 @@ func (c *Completer) resolve(u *unknown, found *procnet.Socket, err error) {
 }
 
 func (c *Completer) socketFound(u *unknown, found *procnet.Socket) Result {
+	if c.opts.Kernel.Known(u.owner.PID, u.fd) {
+		return ResultKnown
+	}
 	if _, known := c.shared.inodes.get(inodeOf(found)); !known {
 		if flow, by, ok := c.shared.flights.land(found); ok {
 			c.landed(u, found, &flow, by)

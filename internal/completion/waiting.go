@@ -219,7 +219,7 @@ func (c *Completer) answered(s *socket, found *procnet.Socket, err error) {
 
 // consistent reports whether a socket that was found can be the one of a flow, of which less is known.
 func consistent(f *event.Flow, found *procnet.Socket) bool {
-	return f.Transport == found.Transport && (unbound(found) || agree(f.Local, found.Local)) &&
+	return f.Transport == found.Transport && agree(f.Local, found.Local) &&
 		(!found.Connected() && f.Transport == event.UDP || agree(f.Remote, found.Remote))
 }
 

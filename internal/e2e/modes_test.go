@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/workload"
@@ -40,7 +42,7 @@ func modePipelines(programs string) string {
     include: %[2]s
     udp_idle_timeout: 1s
     ring_buffer:
-      size: 16MiB`, mode, programs)
+      size: 32MiB`, mode, programs)
 		for _, signal := range []string{"logs", "traces"} {
 			fmt.Fprintf(&exporters, `
   file/%[1]s-%[2]s:
@@ -204,9 +206,8 @@ func (s *modeScene) workload(name string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// told by a receiver in a mode.
+// toldIn is what was told by the receiver in a mode.
 type toldIn struct {
-	mode   string
 	logs   jsonLines[record]
 	traces jsonLines[span]
 }
@@ -218,7 +219,7 @@ func TestModesAgree(t *testing.T) {
 	c := runCollector(t, modePipelines(modePrograms(t, builder)), collectorOptions{})
 	var told [2]toldIn
 	for i, mode := range comparedModes {
-		told[i] = toldIn{mode,
+		told[i] = toldIn{
 			jsonLines[record]{path: filepath.Join(c.cmd.Dir, "logs-"+mode+".jsonl"), parse: parseLogs},
 			jsonLines[span]{path: filepath.Join(c.cmd.Dir, "traces-"+mode+".jsonl"), parse: parseTraces},
 		}
@@ -233,7 +234,14 @@ func TestModesAgree(t *testing.T) {
 		})
 	}
 	awaitEnds(t, &told, scenes)
-	c.terminate()
+	metrics, err := c.scrape()
+	require.NoError(t, err)
+	for _, mode := range comparedModes {
+		lost := metrics.sum("socketflow_kernel_events_lost", "receiver", "socketflow/as-"+mode)
+		assert.Zero(t, lost, "events that mode %s has lost: what it tells is not all", mode)
+	}
+	require.Zero(t, c.stop(syscall.SIGTERM, 30*time.Second), "exit code of the collector")
+	assert.NotContains(t, strings.ReplaceAll(c.log(), "\t", " "), " error ", "errors in the collector's log")
 
 	var all differences
 	for _, s := range scenes {

@@ -169,10 +169,6 @@ var serverFaults = map[string]bool{
 	"UNKNOWN": true, "DEADLINE_EXCEEDED": true, "UNIMPLEMENTED": true, "INTERNAL": true, "UNAVAILABLE": true, "DATA_LOSS": true,
 }
 
-// anyCapture is what is expected of a download of megabytes in HTTP/2: on a busy machine some of it may be told as a gap, which
-// README.md has among the limits. That it is told, and all else of it, is expected as of any other.
-const anyCapture = "any"
-
 // expected is what is to be told of the request at this end.
 func (a *account) expected() requestFact {
 	f := requestFact{
@@ -184,9 +180,6 @@ func (a *account) expected() requestFact {
 	}
 	if a.joined {
 		f.capture = ""
-	}
-	if a.Version == "2" && strings.HasPrefix(a.Target, "/large") {
-		f.capture = anyCapture
 	}
 	if parts := strings.Split(a.Traceparent, "-"); len(parts) == 4 {
 		f.trace, f.parent = parts[1], parts[2]

@@ -170,9 +170,6 @@ func (f requestFact) differences(told requestFact) []string {
 	if f.capture == "" {
 		f.capture = "complete"
 	}
-	if f.capture == anyCapture {
-		f.capture = told.capture
-	}
 	if f.trace == "" {
 		f.trace = told.trace
 	}

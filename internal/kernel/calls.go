@@ -167,6 +167,9 @@ func (c *Calls) attach(tracefs int) error {
 		c.links = append(c.links, l)
 		c.attached = append(c.attached, "tracepoint/"+p.name)
 	}
+	if err := c.enterBlocked(); err != nil {
+		c.degraded = append(c.degraded, err)
+	}
 	return nil
 }
 
@@ -216,6 +219,13 @@ func (c *Calls) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {
 		return fmt.Errorf("tell the kernel of a socket: %w", err)
 	}
 	return c.settle(pid, fd, f.Cookie)
+}
+
+// Known reports whether a call has told that a descriptor leads to a socket.
+func (c *Calls) Known(pid, fd uint32) bool {
+	var d bpf.SyscallsDescriptor
+	err := c.objects.Maps[bpf.SyscallsMapDescriptors].Lookup(bpf.SyscallsDescriptorKey{Pid: pid, Fd: fd}, &d)
+	return err == nil && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET
 }
 
 // Reject tells the kernel that a descriptor leads to nothing that is followed, if no call has told otherwise meanwhile.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -196,6 +197,33 @@ func TestTheScanFindsEveryDescriptor(t *testing.T) {
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	assert.ErrorIs(t, r.Scan(canceled, 0, scan), context.Canceled)
+}
+
+// What is asked while the tables are read may be missing from them: they are read once more.
+func TestWhatIsAskedDuringAReadingHasTheNext(t *testing.T) {
+	root := t.TempDir()
+	fakeProcess(t, root, 10, 1, 2, nil)
+	pipe := filepath.Join(root, "10", "net", "tcp")
+	require.NoError(t, unix.Mkfifo(pipe, 0o600))
+	r := newResolver(t, Options{ProcRoot: root, Interval: time.Millisecond})
+	serve := func(during func(), text string) {
+		f, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits until the resolver reads
+		require.NoError(t, err)
+		during()
+		_, err = f.WriteString(text)
+		require.NoError(t, err)
+		require.NoError(t, f.Close())
+	}
+	one := inetHeading + inetLine("0100007F:0001", "0200007F:0050", "01", 103)
+	var second *Query
+	first := r.Ask(10, 3)
+	serve(func() { second = r.Ask(10, 4) }, one)
+	_, err := answer(t, first)
+	require.NoError(t, err)
+	serve(func() {}, one+inetLine("0100007F:0002", "0200007F:0050", "01", 104))
+	s, err := answer(t, second)
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, s.Local.Port())
 }
 
 func TestSourcesInThisNetworkNamespace(t *testing.T) {

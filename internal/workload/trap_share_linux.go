@@ -50,7 +50,7 @@ func forkAccepts(n *notes, _ []string) {
 	askChild(c, s)
 	awaitChild(child)
 	s.flow.PID = child
-	s.flow.LocalUntold = true // but by the listener
+	s.flow.LocalUntold, s.flow.RemoteUntold = true, true // but by the listener, and by the client
 	n.flows(c, s)
 }
 
