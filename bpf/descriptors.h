@@ -66,7 +66,7 @@ static __noinline int drop(__u32 pid, __u32 fd)
 	struct call_socket *s;
 	__u64 id;
 
-	if (!d || d->kind == DESCRIPTOR_OTHER)
+	if (!d || d->kind != DESCRIPTOR_SOCKET) /* what is said of it holds until a call says otherwise */
 		return 0;
 	id = d->id;
 	bpf_map_delete_elem(&descriptors, &key);

@@ -227,7 +227,8 @@ struct process_event {
 	__u32 environ_len;
 	__u8 args_cut;
 	__u8 environ_cut;
-	__u8 pad[2];
+	__u8 executable_told; /* by execve: its argument, whatever file that leads to */
+	__u8 pad;
 	char comm[COMM_LEN];
 	struct path_parts executable;
 	struct path_parts cgroup;

@@ -246,17 +246,18 @@ type SocketflowProcess struct {
 }
 
 type SocketflowProcessEvent struct {
-	_          structs.HostLayout
-	Header     SocketflowEventHeader
-	CgroupId   uint64
-	Generation uint32
-	ArgsLen    uint32
-	EnvironLen uint32
-	ArgsCut    uint8
-	EnvironCut uint8
-	Pad        [2]uint8
-	Comm       [16]int8
-	Executable struct {
+	_              structs.HostLayout
+	Header         SocketflowEventHeader
+	CgroupId       uint64
+	Generation     uint32
+	ArgsLen        uint32
+	EnvironLen     uint32
+	ArgsCut        uint8
+	EnvironCut     uint8
+	ExecutableTold uint8
+	Pad            uint8
+	Comm           [16]int8
+	Executable     struct {
 		_     structs.HostLayout
 		Used  uint32
 		Parts [1024]int8

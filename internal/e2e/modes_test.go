@@ -186,16 +186,23 @@ func playTrap(words ...string) func(*modeScene) {
 		_, err := run.Wait()
 		require.NoError(s.t, err)
 		require.NotEmpty(s.t, run.Flows())
+		for _, f := range run.Flows() {
+			s.pids[f.PID] = true
+			if f.ServedBy != 0 {
+				s.pids[f.ServedBy] = true
+			}
+		}
 	}
 }
 
 // playConnections opens connections in many ways, and ends them in all.
 func playConnections(s *modeScene) {
-	runWorkload(s.t, s.workload("connections", "-n", "200", "-split", "-fixed"))
-	runWorkload(s.t, s.workload("refused"))
-	runWorkload(s.t, s.workload("reset"))
-	runWorkload(s.t, s.workload("half-closed"))
-	runWorkload(s.t, s.workload("canceled"))
+	for _, words := range []string{"connections -n 200 -split -fixed", "refused", "reset", "half-closed", "canceled"} {
+		fields := strings.Fields(words)
+		for _, end := range runWorkload(s.t, s.workload(fields[0], fields[1:]...)) {
+			s.pids[end.PID] = true
+		}
+	}
 }
 
 func (s *modeScene) workload(name string, arguments ...string) *exec.Cmd {
@@ -256,11 +263,12 @@ func TestModesAgree(t *testing.T) {
 	all.requireAllowed(t)
 }
 
-// awaitEnds waits until the end of each connection was told in both modes, as long as there is anything new to wait for.
+// awaitEnds waits until the end of each connection was told in both modes and nothing comes any more, as long as there is anything new
+// to wait for.
 func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
 	t.Helper()
-	const patience, pause = 10 * time.Second, 200 * time.Millisecond
-	limit := time.Now().Add(2 * time.Minute)
+	const patience, settled, pause = 10 * time.Second, 3 * time.Second, 200 * time.Millisecond
+	last, limit := time.Now(), time.Now().Add(2*time.Minute)
 	var open [2]map[string]*record
 	read := 0
 	for until := time.Now().Add(patience); time.Now().Before(until) && time.Now().Before(limit); time.Sleep(pause) {
@@ -279,11 +287,12 @@ func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
 				}
 			}
 		}
-		if len(open[0])+len(open[1]) == 0 && now == read {
-			return
-		}
 		if now > read {
-			until = time.Now().Add(patience)
+			last = time.Now()
+			until = last.Add(patience)
+		}
+		if len(open[0])+len(open[1]) == 0 && time.Since(last) > settled {
+			return
 		}
 		read = now
 	}

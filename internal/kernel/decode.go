@@ -215,6 +215,7 @@ func decodeProcess(raw []byte, e *event.Event) error {
 		ID:         e.Owner,
 		Comm:       text(r.Comm[:]),
 		Executable: path(r.Executable.Parts[:], r.Executable.Used),
+		Told:       r.ExecutableTold != 0,
 		Args:       bytes.Clone(octets(r.Args[:], r.ArgsLen)),
 		ArgsCut:    r.ArgsCut != 0,
 		Environ:    bytes.Clone(octets(r.Environ[:], r.EnvironLen)),
