@@ -242,6 +242,7 @@ static __noinline int introduce(__u32 pid, __u32 shard)
 	e->args_len = e->environ_len = 0;
 	e->args_cut = e->environ_cut = 0;
 	e->executable_told = 1;
+	e->netns = p->netns;
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image && image->path[0] == '/') {
 		long n = bpf_probe_read_kernel_str(e->executable.parts, PATH_PART_MAX, image->path + 1);

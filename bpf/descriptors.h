@@ -153,6 +153,7 @@ static __noinline int ask(__u32 pid, __u32 fd)
 static __always_inline struct call_socket *create(__u32 pid, __u32 family, __u32 transport)
 {
 	struct scratch *scratch_space = scratch();
+	struct process *owner = process_of(pid);
 	struct call_socket *s;
 	__u64 id;
 
@@ -164,6 +165,7 @@ static __always_inline struct call_socket *create(__u32 pid, __u32 family, __u32
 	s->flow.cookie = id;
 	s->flow.family = family;
 	s->flow.transport = transport;
+	s->flow.netns = owner ? owner->netns : 0;
 	s->owner_pid = pid;
 	if (bpf_map_update_elem(&call_sockets, &id, s, BPF_ANY)) {
 		count(COUNTER_STORAGE_FAILED);

@@ -229,6 +229,8 @@ struct process_event {
 	__u8 environ_cut;
 	__u8 executable_told; /* by execve: its argument, whatever file that leads to */
 	__u8 pad;
+	__u32 netns; /* inode of the network namespace; 0: not known; syscall mode */
+	__u32 pad2;
 	char comm[COMM_LEN];
 	struct path_parts executable;
 	struct path_parts cgroup;

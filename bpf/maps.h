@@ -58,6 +58,8 @@ struct process {
 	__u64 start;
 	__u32 generation;
 	__u32 told; /* shards that have its description, a bit each */
+	__u32 netns; /* inode of its network namespace; 0: not known; syscall mode */
+	__u32 pad;
 };
 
 struct {

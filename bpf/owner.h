@@ -119,6 +119,7 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 	e->cgroup_id = owner->cgroup;
 	e->generation = owner->generation;
 	e->executable_told = 0;
+	e->netns = 0;
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);

@@ -243,6 +243,8 @@ type SocketflowProcess struct {
 	Start      uint64
 	Generation uint32
 	Told       uint32
+	Netns      uint32
+	Pad        uint32
 }
 
 type SocketflowProcessEvent struct {
@@ -256,6 +258,8 @@ type SocketflowProcessEvent struct {
 	EnvironCut     uint8
 	ExecutableTold uint8
 	Pad            uint8
+	Netns          uint32
+	Pad2           uint32
 	Comm           [16]int8
 	Executable     struct {
 		_     structs.HostLayout

@@ -378,6 +378,7 @@ int enter_clone3(struct enter_args *ctx)
 }
 
 #define CLONE_THREAD 0x10000
+#define CLONE_NEWNET 0x40000000
 
 /* sched_process_fork: in the parent, before the child runs */
 SEC("tracepoint")
@@ -392,7 +393,15 @@ int process_fork(void *ctx)
 	if (pid == excluded_pid ||
 	    bpf_probe_read_kernel(&child, sizeof(child), ctx + fork_child_offset) || !child)
 		return 0;
-	bpf_map_delete_elem(&processes, &child); /* of a former process of that number */
+	/* Whatever there is, is of a former process of that number. */
+	struct process *parent = bpf_map_lookup_elem(&processes, &pid);
+	if (parent && parent->netns && !(c && c->nr == NR_CLONE && c->args[0] & CLONE_NEWNET)) {
+		struct process fresh = {.start = bpf_ktime_get_boot_ns(), .netns = parent->netns};
+		if (bpf_map_update_elem(&processes, &child, &fresh, BPF_ANY))
+			count(COUNTER_PROCESS_MAP_FULL);
+	} else {
+		bpf_map_delete_elem(&processes, &child);
+	}
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image)
 		bpf_map_update_elem(&images, &child, image, BPF_ANY);
@@ -438,8 +447,17 @@ int exit_exec(struct exit_args *ctx)
 SEC("tracepoint")
 int exit_namespace(struct exit_args *ctx)
 {
-	if (!ctx->ret)
-		redescribe(current_pid());
+	__u32 pid = current_pid();
+	struct process *p;
+
+	if (ctx->ret || pid == excluded_pid)
+		return 0;
+	p = process_of(pid);
+	if (!p)
+		return 0;
+	p->netns = 0;
+	redescribe(pid);
+	introduce(pid, shard_of(pid)); /* its children will be in there, too */
 	return 0;
 }
 
@@ -486,6 +504,18 @@ int self_pid(void *ctx)
 	return current_pid();
 }
 
+/* What user space has found: the network namespace of a process. */
+SEC("raw_tp")
+int locate(__u64 *ctx)
+{
+	__u32 pid = ctx[0];
+	struct process *p = bpf_map_lookup_elem(&processes, &pid);
+
+	if (p && p->start / TICK_NS == ctx[1] && !p->netns)
+		p->netns = ctx[2];
+	return 0;
+}
+
 /* What user space has found: the descriptor leads to a socket that it has put into call_sockets, or (0) to none. */
 SEC("raw_tp")
 int settle(__u64 *ctx)
@@ -516,6 +546,8 @@ const enum descriptor_kind *unused_descriptor_kind __attribute__((unused));
 const enum stage *unused_stage __attribute__((unused));
 const enum known *unused_known __attribute__((unused));
 const struct descriptor_key *unused_descriptor_key __attribute__((unused));
+const struct process *unused_process __attribute__((unused));
+const struct image *unused_image __attribute__((unused));
 const struct descriptor *unused_descriptor __attribute__((unused));
 const struct call *unused_call __attribute__((unused));
 const struct call_socket *unused_call_socket __attribute__((unused));

@@ -175,6 +175,8 @@ type SyscallsProcess struct {
 	Start      uint64
 	Generation uint32
 	Told       uint32
+	Netns      uint32
+	Pad        uint32
 }
 
 type SyscallsScratch struct {
@@ -275,6 +277,7 @@ const (
 	SyscallsProgExitExec            = "exit_exec"
 	SyscallsProgExitNamespace       = "exit_namespace"
 	SyscallsProgExitTransfer        = "exit_transfer"
+	SyscallsProgLocate              = "locate"
 	SyscallsProgProcessExit         = "process_exit"
 	SyscallsProgProcessFork         = "process_fork"
 	SyscallsProgSelfPid             = "self_pid"
@@ -302,7 +305,9 @@ const (
 	SyscallsVarUnusedDescriptor     = "unused_descriptor"
 	SyscallsVarUnusedDescriptorKey  = "unused_descriptor_key"
 	SyscallsVarUnusedDescriptorKind = "unused_descriptor_kind"
+	SyscallsVarUnusedImage          = "unused_image"
 	SyscallsVarUnusedKnown          = "unused_known"
+	SyscallsVarUnusedProcess        = "unused_process"
 	SyscallsVarUnusedStage          = "unused_stage"
 	SyscallsVarWakeupBytes          = "wakeup_bytes"
 )
@@ -370,6 +375,7 @@ type SyscallsProgramSpecs struct {
 	ExitExec         *ebpf.ProgramSpec `ebpf:"exit_exec"`
 	ExitNamespace    *ebpf.ProgramSpec `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.ProgramSpec `ebpf:"exit_transfer"`
+	Locate           *ebpf.ProgramSpec `ebpf:"locate"`
 	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
 	ProcessFork      *ebpf.ProgramSpec `ebpf:"process_fork"`
 	SelfPid          *ebpf.ProgramSpec `ebpf:"self_pid"`
@@ -423,7 +429,9 @@ type SyscallsVariableSpecs struct {
 	UnusedDescriptor     *ebpf.VariableSpec `ebpf:"unused_descriptor"`
 	UnusedDescriptorKey  *ebpf.VariableSpec `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
+	UnusedImage          *ebpf.VariableSpec `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.VariableSpec `ebpf:"unused_known"`
+	UnusedProcess        *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedStage          *ebpf.VariableSpec `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -509,7 +517,9 @@ type SyscallsVariables struct {
 	UnusedDescriptor     *ebpf.Variable `ebpf:"unused_descriptor"`
 	UnusedDescriptorKey  *ebpf.Variable `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.Variable `ebpf:"unused_descriptor_kind"`
+	UnusedImage          *ebpf.Variable `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.Variable `ebpf:"unused_known"`
+	UnusedProcess        *ebpf.Variable `ebpf:"unused_process"`
 	UnusedStage          *ebpf.Variable `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
@@ -539,6 +549,7 @@ type SyscallsPrograms struct {
 	ExitExec         *ebpf.Program `ebpf:"exit_exec"`
 	ExitNamespace    *ebpf.Program `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.Program `ebpf:"exit_transfer"`
+	Locate           *ebpf.Program `ebpf:"locate"`
 	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
 	ProcessFork      *ebpf.Program `ebpf:"process_fork"`
 	SelfPid          *ebpf.Program `ebpf:"self_pid"`
@@ -569,6 +580,7 @@ func (p *SyscallsPrograms) Close() error {
 		p.ExitExec,
 		p.ExitNamespace,
 		p.ExitTransfer,
+		p.Locate,
 		p.ProcessExit,
 		p.ProcessFork,
 		p.SelfPid,

@@ -60,12 +60,13 @@ func TestSyscallTraps(t *testing.T) {
 	needPrivilege(t)
 	for _, mode := range modes() {
 		t.Run(string(mode), func(t *testing.T) {
-			// See TestEveryEndIsToldAsItWas: once in a while one end is never told. And a machine that is shared may not let this
-			// process run for a while.
-			const attempts = 3
+			// See TestEveryEndIsToldAsItWas: once in a while the socket mode is never told that one connection has ended, here both
+			// ends of it. And a machine that is shared may not let this process run for a while.
+			const attempts, one = 3, 2
 			for attempt := 1; ; attempt++ {
 				o, flows, missing, lost := springTraps(t, mode)
-				if attempt < attempts && (missing == 1 || lost > 0) {
+				unseen := mode == receiver.ModeSocket && missing > 0 && missing <= one
+				if attempt < attempts && (unseen || lost > 0) {
 					t.Logf("%d ends were not told, and %d events lost; once more", missing, lost)
 					continue
 				}

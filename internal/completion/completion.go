@@ -21,8 +21,12 @@ import (
 type Kernel interface {
 	// Adopt has descriptor fd of process pid lead to the socket f.Cookie, which may be listening. f is valid during the call.
 	Adopt(pid, fd uint32, f *event.Flow, listening bool) error
+	// Locate says in which network namespace a process is, so that its children are known to be there.
+	Locate(name process.ID, netns uint32)
 	// Known reports whether a call has told that descriptor fd of process pid leads to a socket, so that there is nothing to find.
 	Known(pid, fd uint32) bool
+	// Asked reports whether the kernel side still waits to be told where descriptor fd of process pid leads to.
+	Asked(pid, fd uint32) bool
 	// Reject says that descriptor fd of process pid leads to nothing that is followed.
 	Reject(pid, fd uint32) error
 }
@@ -320,7 +324,12 @@ func (c *Completer) fail(e *event.Event) {
 }
 
 func (c *Completer) describe(e *event.Event) {
-	e.Owner = c.owners.refresh(e.Owner)
+	name := e.Owner
+	o := c.owners.refresh(name, e.Flow.NetNS)
+	if e.Flow.NetNS == 0 && o.netns != 0 {
+		c.opts.Kernel.Locate(name, o.netns)
+	}
+	e.Owner, e.Flow.NetNS = o.id, o.netns
 	if e.Process != nil {
 		e.Process.ID = e.Owner
 	}

@@ -464,7 +464,7 @@ func TestOwners(t *testing.T) {
 		id    process.ID
 		netns uint32
 	}{
-		{process.ID{PID: testPID, Start: testStart}, 0},
+		{process.ID{PID: testPID, Start: testStart}, testNetNS},
 		{process.ID{PID: testPID, Start: testStart}, testNetNS},
 		{process.ID{PID: 11, Start: 1}, 0},
 		{process.ID{PID: testPID, Start: testStart}, testNetNS},
@@ -488,11 +488,18 @@ func TestOwners(t *testing.T) {
 func TestADescriptionLooksAtTheProcessAnew(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	described := of(event.KindProcess, 0)
+	described.Owner = name(testPID)
 	s.handle(open(1, local, remote), described, open(2, local, remote))
 	assert.Equal(t, 2, s.resolver.processes)
 	s.resolver.gone = map[uint32]bool{testPID: true}
 	s.handle(described, open(3, local, remote))
-	assert.EqualValues(t, testStart, s.raw[len(s.raw)-1].Owner.Start, "who it was is known")
+	last := s.raw[len(s.raw)-1]
+	assert.EqualValues(t, testStart, last.Owner.Start, "who it was is known")
+	assert.Zero(t, last.Flow.NetNS, "where it went is not")
+	assert.Equal(t, []owner{{described.Owner, testNetNS}}, s.kernel.located, "for its children")
+	described.Flow.NetNS = 7
+	s.handle(described, open(4, local, remote))
+	assert.EqualValues(t, 7, s.raw[len(s.raw)-1].Flow.NetNS, "the kernel side knew")
 }
 
 func TestProcessesAreBounded(t *testing.T) {

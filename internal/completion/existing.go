@@ -27,21 +27,46 @@ func Existing(ctx context.Context, scanner Scanner, completers []*Completer, sel
 	if len(completers) == 0 {
 		return errors.New("look for sockets older than the collector: nobody follows them")
 	}
-	x := existing{scanner: scanner, completers: completers}
-	if err := scanner.Scan(ctx, self, func(d procnet.Descriptor) error { return x.add(ctx, &d) }); err != nil {
-		return fmt.Errorf("look for sockets older than the collector: %w", err)
+	x := existing{scanner: scanner, completers: completers, seen: map[descriptor]uint64{}}
+	look := func(f func(procnet.Descriptor) error) error {
+		if err := scanner.Scan(ctx, self, f); err != nil {
+			return fmt.Errorf("look for sockets older than the collector: %w", err)
+		}
+		return nil
 	}
-	return nil
+	// What cannot be looked into now cannot be later: it is told then.
+	_ = look(func(d procnet.Descriptor) error { x.see(&d); return ctx.Err() })
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settling):
+	}
+	return look(func(d procnet.Descriptor) error { return x.add(ctx, &d) })
 }
+
+// settling is how long a call may take from making a descriptor until the kernel side has seen it return: on a busy machine its
+// thread may have to wait for a processor in between.
+const settling = 100 * time.Millisecond
 
 type existing struct {
 	scanner    Scanner
 	completers []*Completer
+	seen       map[descriptor]uint64 // inodes of what was there at first, and of what no call has told
 	next       int
 	owner      process.ID
 }
 
+func (x *existing) see(d *procnet.Descriptor) {
+	if !x.completers[0].opts.Kernel.Known(d.PID, d.FD) {
+		x.seen[descriptor{d.PID, d.FD}] = d.Socket.Inode
+	}
+}
+
 func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
+	if inode, there := x.seen[descriptor{d.PID, d.FD}]; !there || inode != d.Socket.Inode ||
+		x.completers[0].opts.Kernel.Known(d.PID, d.FD) {
+		return nil // it is not older
+	}
 	if d.Socket.State == event.StateSynSent {
 		return nil // its outcome makes it known
 	}
@@ -55,9 +80,6 @@ func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
 	c := x.completers[x.next%len(x.completers)]
 	if err := c.room(ctx); err != nil {
 		return err
-	}
-	if c.opts.Kernel.Known(d.PID, d.FD) {
-		return nil // it is not older
 	}
 	if !c.takeIn(d.Socket, x.owner, d.FD, 0) {
 		x.next++

@@ -56,19 +56,23 @@ func (o *owners) resolve(name process.ID) owner {
 	return found
 }
 
-// refresh looks anew at a process that has executed a program or moved. One that has just ended stays who it was.
-func (o *owners) refresh(name process.ID) process.ID {
+// refresh looks anew at a process that has executed a program or moved; netns is what the kernel side knows of where it is, 0 if it
+// does not. One that has just ended stays who it was.
+func (o *owners) refresh(name process.ID, netns uint32) owner {
 	if name.Start == 0 || name.PID == 0 {
-		return name
+		return owner{id: name, netns: netns}
 	}
 	before, known := o.cache.Peek(name)
 	found := o.resolve(name)
-	if known && found.id == name {
-		found = before
+	if found.netns == 0 { // it has ended
+		if known {
+			found.id = before.id
+		}
+		found.netns = netns
 		o.cache.Add(name, found)
 	}
 	o.last, o.lastOf = name, found
-	return found.id
+	return found
 }
 
 // ended forgets a process. One that is not known has had no events.

@@ -240,9 +240,10 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	x := &scanner{err: errTest, descriptors: []procnet.Descriptor{
 		{PID: 10, FD: 3, Socket: &one}, {PID: 10, FD: 4, Socket: &one}, {PID: 10, FD: 5, Socket: &two}, {PID: 11, FD: 3, Socket: &one},
 		{PID: 11, FD: 7, Socket: &listening}, {PID: 12, FD: 7, Socket: &listening}, {PID: 12, FD: 8, Socket: &pending},
-		{PID: 13, FD: 3, Socket: &two}, {PID: 99, FD: 3, Socket: &two},
+		{PID: 13, FD: 3, Socket: &two}, {PID: 99, FD: 3, Socket: &two}, {PID: 14, FD: 3, Socket: &two},
 	}}
 	x.gone = map[uint32]bool{13: true}
+	a.kernel.settled = map[descriptor]bool{{14, 3}: true} // by an accept
 	assert.ErrorIs(t, Existing(t.Context(), x, []*Completer{a.Completer, b.Completer}, 99), errTest)
 	a.Tick(a.now)
 	b.Tick(b.now)
@@ -261,6 +262,34 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	assert.Zero(t, a.Stats().Sockets.Load())
 }
 
+// A descriptor that an accept made while it was looked for is the accept's, and so is one that another socket has got.
+func TestSocketsThatAreNotOlder(t *testing.T) {
+	s := newScene(t, Limits{}, nil)
+	one, other := found(local, remote), found(local, remote)
+	other.Inode++
+	x := &turningScanner{turns: [][]procnet.Descriptor{
+		{{PID: 10, FD: 3, Socket: &one}, {PID: 10, FD: 4, Socket: &one}},
+		{{PID: 10, FD: 3, Socket: &other}, {PID: 10, FD: 4, Socket: &one}, {PID: 10, FD: 5, Socket: &one}},
+	}}
+	x.between = func() { s.kernel.settled = map[descriptor]bool{{10, 4}: true} }
+	require.NoError(t, Existing(t.Context(), x, []*Completer{s.Completer}, 0))
+	assert.Empty(t, s.kernel.told)
+}
+
+// turningScanner lists something else each time.
+type turningScanner struct {
+	scanner
+	turns   [][]procnet.Descriptor
+	between func()
+}
+
+func (s *turningScanner) Scan(ctx context.Context, skip uint32, f func(procnet.Descriptor) error) error {
+	s.descriptors, s.turns = s.turns[0], s.turns[1:]
+	err := s.scanner.Scan(ctx, skip, f)
+	s.between()
+	return err
+}
+
 func TestNobodyToFollowWhatIsOlder(t *testing.T) {
 	assert.ErrorContains(t, Existing(t.Context(), &scanner{}, nil, 0), "nobody")
 }
@@ -272,7 +301,7 @@ func TestTheScanWaitsForTheCompleters(t *testing.T) {
 	}
 	one := found(local, remote)
 	x := &scanner{descriptors: []procnet.Descriptor{{PID: 10, FD: 3, Socket: &one}}}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), settling+20*time.Millisecond)
 	defer cancel()
 	assert.ErrorIs(t, Existing(ctx, x, []*Completer{s.Completer}, 0), context.DeadlineExceeded)
 	done := make(chan error)

@@ -34,14 +34,23 @@ type fakeKernel struct {
 	told []string
 	fail error
 	// settled are the descriptors that a call has told.
-	settled map[[2]uint32]bool
+	settled map[descriptor]bool
+	located []owner
 }
 
 func (k *fakeKernel) Known(pid, fd uint32) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.settled[[2]uint32{pid, fd}]
+	return k.settled[descriptor{pid, fd}]
 }
+
+func (k *fakeKernel) Locate(name process.ID, netns uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.located = append(k.located, owner{name, netns})
+}
+
+func (k *fakeKernel) Asked(pid, fd uint32) bool { return !k.Known(pid, fd) }
 
 func (k *fakeKernel) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {
 	k.mu.Lock()

@@ -81,8 +81,8 @@ func (c *Completer) resolve(u *unknown, found *procnet.Socket, err error) {
 }
 
 func (c *Completer) socketFound(u *unknown, found *procnet.Socket) Result {
-	if c.opts.Kernel.Known(u.owner.PID, u.fd) {
-		return ResultKnown
+	if !c.opts.Kernel.Asked(u.owner.PID, u.fd) {
+		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now
 	}
 	if _, known := c.shared.inodes.get(inodeOf(found)); !known {
 		if flow, by, ok := c.shared.flights.land(found); ok {

@@ -14,7 +14,7 @@ type Kind uint8
 // The kinds of events. The comment names the members that are set beside Kind, Time and Owner.
 const (
 	KindNone         Kind = iota
-	KindProcess           // Process: the owner is described, before the first event of a socket of it
+	KindProcess           // Process, Flow.NetNS: the owner is described, before the first event of a socket of it
 	KindExit              // the owner has ended
 	KindOpen              // Flow, Started: connected, or taken in by a listener
 	KindAccept            // Flow: accept handed the connection to the owner

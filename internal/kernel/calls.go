@@ -62,6 +62,9 @@ func (c *Calls) open() error {
 	if c.objects, err = ebpf.NewCollection(spec); err != nil {
 		return loadError(err)
 	}
+	if err := c.seed(); err != nil {
+		return err
+	}
 	if err := c.prepare(c.opts); err != nil {
 		return err
 	}
@@ -218,14 +221,47 @@ func (c *Calls) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {
 	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 		return fmt.Errorf("tell the kernel of a socket: %w", err)
 	}
+	if f.Transport == event.UnixStream && f.Unix != nil && f.Unix.Local != "" {
+		names := rawUnixName(f.Unix.Local)
+		if err := c.objects.Maps[bpf.SyscallsMapNames].Update(f.Cookie, &names, ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("tell the kernel of a socket's name: %w", err)
+		}
+	}
 	return c.settle(pid, fd, f.Cookie)
+}
+
+// rawUnixName is the inverse of unixName: an @ stands for the NUL before a name of the abstract namespace.
+func rawUnixName(name string) (raw bpf.SyscallsUnixNames) {
+	raw.LocalLength = uint8(min(len(name), len(raw.Local)))
+	for i := range int(raw.LocalLength) {
+		raw.Local[i] = int8(name[i])
+	}
+	if name[0] == '@' {
+		raw.Local[0] = 0
+	}
+	return raw
+}
+
+// Locate tells the kernel in which network namespace a process is; name is its name in the events. That it cannot be told costs
+// its children no more than having to be looked at themselves.
+func (c *Calls) Locate(name process.ID, netns uint32) {
+	_ = c.run(bpf.SyscallsProgLocate, uint64(name.PID), name.Start, uint64(netns))
 }
 
 // Known reports whether a call has told that a descriptor leads to a socket.
 func (c *Calls) Known(pid, fd uint32) bool {
+	return c.descriptorIs(pid, fd, bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET)
+}
+
+// Asked reports whether the kernel still waits to be told where a descriptor leads to.
+func (c *Calls) Asked(pid, fd uint32) bool {
+	return c.descriptorIs(pid, fd, bpf.SyscallsDescriptorKindDESCRIPTOR_ASKED)
+}
+
+func (c *Calls) descriptorIs(pid, fd uint32, kind bpf.SyscallsDescriptorKind) bool {
 	var d bpf.SyscallsDescriptor
 	err := c.objects.Maps[bpf.SyscallsMapDescriptors].Lookup(bpf.SyscallsDescriptorKey{Pid: pid, Fd: fd}, &d)
-	return err == nil && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET
+	return err == nil && bpf.SyscallsDescriptorKind(d.Kind) == kind
 }
 
 // Reject tells the kernel that a descriptor leads to nothing that is followed, if no call has told otherwise meanwhile.
@@ -250,7 +286,7 @@ func (c *Calls) Judge(process.ID, uint32, uint64) error { return nil }
 func rawCallFlow(f *event.Flow) bpf.SyscallsFlow {
 	raw := bpf.SyscallsFlow{
 		Cookie: f.Cookie, Role: uint8(f.Role), RoleSource: uint8(f.RoleSource), Transport: uint8(f.Transport),
-		LocalPort: f.Local.Port(), RemotePort: f.Remote.Port(),
+		LocalPort: f.Local.Port(), RemotePort: f.Remote.Port(), Netns: f.NetNS,
 	}
 	switch {
 	case f.Transport == event.UnixStream:

@@ -211,6 +211,7 @@ func decodeProcess(raw []byte, e *event.Event) error {
 		return err
 	}
 	e.Generation = r.Generation
+	e.Flow.NetNS = r.Netns
 	e.Process = &process.Snapshot{
 		ID:         e.Owner,
 		Comm:       text(r.Comm[:]),

@@ -19,7 +19,7 @@ import (
 //
 // Steps, of client and server: "null accept" (open until the gate is passed), "brief null accept". Gates: "talked".
 func nullAccept(n *notes, _ []string) {
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	open := wordless("null accept", l, acceptNull, true)
 	for range 3 {
 		brief := wordless("brief null accept", l, acceptNull, true)
@@ -35,7 +35,7 @@ func nullAccept(n *notes, _ []string) {
 //
 // Steps, of client and server: "no getsockname" (open until the gate is passed), "brief no getsockname". Gates: "talked".
 func noGetsockname(n *notes, _ []string) {
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	open := wordless("no getsockname", l, acceptAddress, false)
 	for range 3 {
 		brief := wordless("brief no getsockname", l, acceptAddress, false)
@@ -62,7 +62,7 @@ func wordless(step string, l *listener, accept func(listener int) int, peerUntol
 //
 // Steps: "elsewhere: client", "elsewhere: server".
 func getsocknameElsewhere(n *notes, _ []string) {
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	client, server := -1, -1
 	inThread(func() { client = connectTo(l.addr) })
 	inThread(func() { server = acceptNull(l.fd) })
@@ -112,7 +112,7 @@ func acceptBlocked(n *notes, _ []string) {
 		{step: "blocked accept without address", number: unix.SYS_ACCEPT4, accept: acceptNull},
 	}
 	for _, w := range all {
-		w.l, w.server = tcpListener(anyV4), make(chan int)
+		w.l, w.server = listen(anyV4), make(chan int)
 		thread := make(chan int)
 		go func() {
 			runtime.LockOSThread()
@@ -168,7 +168,7 @@ func awaitCall(thread int, number uintptr) {
 func delayedAddress(n *notes, args []string) {
 	count, err := strconv.Atoi(args[1])
 	check(err)
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	c, s := parties("delayed", connectTo(l.addr), acceptAddress(l.fd))
 	locate(c, s)
 	talk(c, s, count)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// begin begins a connect that does not block, which has not ended when it returns.
+// beginConnect begins a connect that does not block, which has not ended when it returns.
 func beginConnect(to netip.AddrPort) int {
 	fd := socketLike(to.Addr(), unix.SOCK_NONBLOCK)
 	expect(unix.EINPROGRESS, unix.Connect(fd, sockaddr(to)))
@@ -31,7 +31,7 @@ func socketError(fd int) unix.Errno {
 // inProgress is a connection whose connect returned EINPROGRESS and was completed in some way. Both ends block then.
 func inProgress(n *notes, step string, complete func(fd int, to netip.AddrPort)) {
 	for _, on := range [...]netip.AddrPort{anyV4, anyV6} {
-		l := tcpListener(on)
+		l := listen(on)
 		fd := beginConnect(l.addr)
 		server := acceptAddress(l.fd)
 		complete(fd, l.addr)
@@ -83,7 +83,7 @@ func connectAgain(n *notes, _ []string) {
 // Steps: "refused" (blocking and not), "reused: client", "reused: server" (behind each).
 func refusedReused(n *notes, _ []string) {
 	nobody := localAddr(bound(anyV4)) // it stays bound: nobody else can listen there
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	for _, nonblocking := range [...]bool{false, true} {
 		attempt := refusedAttempt(nobody, nonblocking)
 		attempt.close()
@@ -156,7 +156,7 @@ func useFile(fd int) {
 //
 // Steps: "probed: client", "probed: server".
 func udpProbe(n *notes, _ []string) {
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	for range 5 {
 		probe := udpSocket()
 		check(unix.Connect(probe, sockaddr(l.addr)))
@@ -205,7 +205,7 @@ func cycles(n *notes, args []string) {
 		check(err)
 	}
 	widenPorts()
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	number := -1
 	for i := range count {
 		client := connectTo(l.addr)

@@ -41,7 +41,7 @@ func outgoing(n *notes, args []string) {
 func incoming(n *notes, args []string) {
 	count, err := strconv.Atoi(args[1])
 	check(err)
-	l := tcpListener(netip.MustParseAddrPort(args[0]))
+	l := listen(netip.MustParseAddrPort(args[0]))
 	n.gate("listening")
 	servers := make([]*party, count)
 	for i := range servers {

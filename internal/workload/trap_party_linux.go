@@ -221,6 +221,3 @@ func acceptAddress(listener int) int {
 	}))
 	return fd
 }
-
-// tcpListener listens on an address, the port of which may be 0. Where it listens is asked once, of the listener.
-func tcpListener(on netip.AddrPort) *listener { return listen(on) }

@@ -22,7 +22,7 @@ const forkRequests = 4
 //
 // Steps, of client and server: "fork serves", three times.
 func forkServes(n *notes, _ []string) {
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	for range 3 {
 		c, s := parties("fork serves", connectTo(l.addr), acceptAddress(l.fd))
 		locate(c, s)
@@ -41,7 +41,7 @@ func forkServes(n *notes, _ []string) {
 //
 // Steps, of client and server: "fork accepts".
 func forkAccepts(n *notes, _ []string) {
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	c, s := parties("fork accepts", -1, -1)
 	child := serveInChild(c, s, l.fd, -1)
 	c.fd = connectTo(l.addr)
@@ -176,7 +176,7 @@ func passConnections(n *notes, step string, over int, far *os.File, where string
 const passed = 3
 
 func passAll(n *notes, step string, over int) {
-	l := tcpListener(anyV4)
+	l := listen(anyV4)
 	for range passed {
 		c, s := parties(step, connectTo(l.addr), acceptAddress(l.fd))
 		mustBe(l.addr, localAddr(s.fd))
@@ -384,7 +384,7 @@ func serve(s *party) {
 //	0, 1 what the first of them had sent and received, if this is after the exec
 func serveKept(n *notes, args []string) {
 	if len(args) == 0 {
-		l := tcpListener(anyV4)
+		l := listen(anyV4)
 		n.gate(l.addr.String())
 		for _, at := range [...]struct {
 			step          string

@@ -141,7 +141,7 @@ func transfers(n *notes, _ []string) {
 
 // pairOver is a connection of which all calls tell all that they can.
 func pairOver(step string, on netip.AddrPort) (client, server *party) {
-	l := tcpListener(on)
+	l := listen(on)
 	client, server = parties(step, connectTo(l.addr), acceptAddress(l.fd))
 	l.close()
 	client.flow.Local, client.flow.Remote = localAddr(client.fd), remoteAddr(client.fd)

@@ -1,0 +1,94 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/procnet"
+)
+
+// seedListeners tells the kernel side of the sockets that take in connections, so that the first of these is known to be theirs.
+// What cannot be looked into is left to be found later.
+func (c *Calls) seedListeners(look *procnet.Resolver) error {
+	type inode struct {
+		netns uint32
+		inode uint64
+	}
+	cookies := map[inode]uint64{}
+	var failed error
+	_ = look.Scan(context.Background(), 0, func(d procnet.Descriptor) error {
+		if !d.Socket.Listening() {
+			return nil
+		}
+		key := inode{d.Socket.NetNS, d.Socket.Inode}
+		if cookies[key] == 0 {
+			cookies[key] = c.NewCookie(len(cookies) & (c.opts.Shards - 1))
+		}
+		f := event.Flow{
+			Cookie: cookies[key], Local: d.Socket.Local, NetNS: d.Socket.NetNS, Transport: d.Socket.Transport,
+			Unix: &event.Unix{Local: d.Socket.Name},
+		}
+		failed = errors.Join(failed, c.Adopt(d.PID, d.FD, &f, true))
+		return nil
+	})
+	return failed
+}
+
+// seed tells the kernel side of the processes that are older than it: since when they are there, in which network namespace, and
+// what they execute. It hands that on to their children, which may be gone before user space can look at them.
+func (c *Calls) seed() error {
+	names, err := filepath.Glob("/proc/[1-9]*")
+	if err != nil {
+		return fmt.Errorf("list processes: %w", err)
+	}
+	look, err := procnet.New(procnet.Options{})
+	if err != nil {
+		return err
+	}
+	defer look.Close()
+	if err := c.seedListeners(look); err != nil {
+		return err
+	}
+	for _, name := range names {
+		pid, err := strconv.ParseUint(filepath.Base(name), 10, 32)
+		if err != nil {
+			continue
+		}
+		p, err := look.Process(uint32(pid))
+		if err != nil {
+			continue // it has ended, or is another user's
+		}
+		known := bpf.SyscallsProcess{Start: p.Start * nanosecondsPerTick, Netns: p.NetNS}
+		err = c.objects.Maps[bpf.SyscallsMapProcesses].Update(uint32(pid), &known, ebpf.UpdateNoExist)
+		if errors.Is(err, ebpf.ErrKeyExist) {
+			continue
+		}
+		if err != nil { // full, which the kernel side counts
+			return nil
+		}
+		executable, err := os.Readlink(name + "/exe")
+		if err != nil || !strings.HasPrefix(executable, "/") {
+			continue // a kernel thread
+		}
+		var image bpf.SyscallsImage
+		for i := 0; i < len(executable) && i < len(image.Path)-1; i++ {
+			image.Path[i] = int8(executable[i])
+		}
+		if err := c.objects.Maps[bpf.SyscallsMapImages].Update(uint32(pid), &image, ebpf.UpdateNoExist); err != nil &&
+			!errors.Is(err, ebpf.ErrKeyExist) {
+			return fmt.Errorf("tell the kernel what process %d executes: %w", pid, err)
+		}
+	}
+	return nil
+}
