@@ -153,6 +153,12 @@ func beginLoad(t *testing.T, count int, rate float64) *workload.Run {
 // With the default configuration nothing is lost of 14,000 short connections a second, each of which has both ends here.
 func TestNothingIsLostUnderLoad(t *testing.T) {
 	needPrivilege(t)
+	for _, mode := range modes() {
+		t.Run(string(mode), func(t *testing.T) { nothingIsLostUnderLoad(t, mode) })
+	}
+}
+
+func nothingIsLostUnderLoad(t *testing.T, mode receiver.Mode) {
 	count, rate := 140_000, 14_000.0
 	if raceDetector() {
 		count, rate = 10_000, 2_000
@@ -163,7 +169,7 @@ func TestNothingIsLostUnderLoad(t *testing.T) {
 		run := beginLoad(t, count, rate)
 		counted := newTally()
 		counted.follow(run.PID())
-		o := counted.observe(t, nil)
+		o := counted.observe(t, inMode(mode, nil))
 		used := processorTime(t)
 		pass(t, run, "ready")
 		end(t, run)

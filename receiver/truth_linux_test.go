@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/workload"
+	"github.com/socketflow/socketflow/receiver"
 )
 
 // outcome is what is to be told of an end beside what the workload knows. What is usual need not be set.
@@ -25,10 +27,15 @@ type outcome struct {
 	instead      *outcome // what is as good: it depends on the kernel's timers
 	roleSource   string   // connect, accept
 	capture      string   // complete
-	address      string   // sock
+	address      string   // sock; byCalls: whatever call, or procfs, has told the last of them
 	executable   string   // path; this executable
 	service      string   // the executable's name
 }
+
+const byCalls = "by calls"
+
+// tellingAddresses are the sources that tell both addresses, with their ports.
+var tellingAddresses = []string{"accept", "connect", "getsockname", "getpeername", "proc"}
 
 // orInstead is the one of two outcomes that has a way to end.
 func (o outcome) orInstead(how string) outcome {
@@ -232,6 +239,9 @@ func (e *tellings) check(wrong *mismatches, want outcome, s span) {
 	if want.anyBy {
 		by = text(a, "socketflow.end.by")
 	}
+	if source := text(a, "socketflow.address.source"); want.address == byCalls && slices.Contains(tellingAddresses, source) {
+		want.address = source
+	}
 	expected := map[string]any{
 		"socketflow.role":           string(e.Role),
 		"socketflow.role.source":    want.roleSource,
@@ -383,15 +393,37 @@ func closings(e workload.End) outcome {
 	return first
 }
 
+// closingsIn is how they end as far as a mode can tell: system calls do not say that a close sends a RST.
+func closingsIn(mode receiver.Mode) func(workload.End) outcome {
+	if mode == receiver.ModeSocket {
+		return closings
+	}
+	return func(e workload.End) outcome {
+		o := closings(e)
+		o.address = byCalls
+		if o.how == "rst" && o.by == "local" {
+			o.how = "fin"
+		}
+		return o
+	}
+}
+
 // Every end of many connections is told once, with the addresses, the process, the role and the counts that the program
 // itself had.
 func TestEveryEndIsToldAsItWas(t *testing.T) {
-	// Once in some ten runs on a busy machine one socket of 20,000 never reaches the state CLOSE as far as the tracepoint
-	// tells: docs/decisions/0006-two-programs-per-state-change.md. Then all is done again.
+	needPrivilege(t)
+	for _, mode := range modes() {
+		t.Run(string(mode), func(t *testing.T) { everyEndIsToldAsItWas(t, mode) })
+	}
+}
+
+func everyEndIsToldAsItWas(t *testing.T, mode receiver.Mode) {
+	// On a busy machine one socket of some hundred thousand never reaches the state CLOSE as far as the tracepoint tells, now and then
+	// both of a connection: docs/decisions/0006-two-programs-per-state-change.md. Then all is done again.
 	const attempts = 3
 	var ends []workload.End
 	for attempt := 1; ; attempt++ {
-		o := observe(t, roomy)
+		o := observe(t, inMode(mode, roomy))
 		ends = nil
 		for _, args := range [...][]string{
 			{"-n", "5000", "-fixed", "-seed", "1"},
@@ -404,15 +436,15 @@ func TestEveryEndIsToldAsItWas(t *testing.T) {
 			time.Sleep(pause)
 		}
 		missing := len(ends) - o.count(pidsOf(ends), closed, failed)
-		if missing == 1 && attempt < attempts {
-			t.Log("the end of one connection was not told; once more")
+		if mode == receiver.ModeSocket && missing > 0 && missing <= 2 && attempt < attempts {
+			t.Logf("the ends of %d sockets were not told; once more", missing)
 			o.shutdown(t)
 			continue
 		}
 		assert.Zero(t, missing)
 		assert.Zero(t, o.metric(t, "kernel_events_lost"))
 		o.shutdown(t)
-		o.verify(t, ends, closings)
+		o.verify(t, ends, closingsIn(mode))
 		break
 	}
 
