@@ -146,9 +146,13 @@ struct {
 	__type(value, struct passed);
 } passing SEC(".maps");
 
-/* What a process executed, as execve was told. */
+/* What a process executed, as execve was told, and those of its environment's variables that name a service. */
+#define VARIABLE_LEN 256
+
 struct image {
 	char path[PATH_PART_MAX];
+	char service[VARIABLE_LEN];    /* OTEL_SERVICE_NAME=...; empty: there is none */
+	char attributes[VARIABLE_LEN]; /* OTEL_RESOURCE_ATTRIBUTES=... */
 };
 
 struct {
@@ -220,6 +224,24 @@ static __always_inline void head(struct event_header *h, __u32 kind, __u32 pid)
 	h->start = p ? p->start : 0;
 }
 
+static __always_inline void describe_image(struct process_event *e, struct image *image)
+{
+	long n = 0;
+
+	if (image->path[0] == '/')
+		n = bpf_probe_read_kernel_str(e->executable.parts, PATH_PART_MAX, image->path + 1);
+	if (n > 1)
+		e->executable.used = n;
+	n = bpf_probe_read_kernel_str(e->environ, VARIABLE_LEN, image->service);
+	if (n > 1 && n <= VARIABLE_LEN)
+		e->environ_len = n;
+	else
+		n = 0;
+	long more = bpf_probe_read_kernel_str(e->environ + n, VARIABLE_LEN, image->attributes);
+	if (more > 1 && more <= VARIABLE_LEN)
+		e->environ_len = n + more;
+}
+
 /* Makes sure that the shard has the description of the process that runs now. */
 static __noinline int introduce(__u32 pid, __u32 shard)
 {
@@ -244,11 +266,8 @@ static __noinline int introduce(__u32 pid, __u32 shard)
 	e->executable_told = 1;
 	e->netns = p->netns;
 	image = bpf_map_lookup_elem(&images, &pid);
-	if (image && image->path[0] == '/') {
-		long n = bpf_probe_read_kernel_str(e->executable.parts, PATH_PART_MAX, image->path + 1);
-		if (n > 1)
-			e->executable.used = n;
-	}
+	if (image)
+		describe_image(e, image);
 	/* At once: what else there is to know of it is in /proc only, and it may be gone in a moment. */
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP);
 	count(COUNTER_EVENTS + EVENT_PROCESS);

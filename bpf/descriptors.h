@@ -75,7 +75,7 @@ static __noinline int drop(__u32 pid, __u32 fd)
 	if (!s)
 		return 0;
 	if (s->stage == STAGE_CONNECTING && !s->shared && s->flow.transport == TRANSPORT_TCP)
-		tell_flow(EVENT_FAIL, s, s->owner_pid, fd, 0); /* given up before its outcome was asked for */
+		tell_flow(EVENT_CONNECT_ERROR, s, s->owner_pid, fd, 0); /* given up before its outcome was asked for */
 	else if (s->told || (s->shared && s->stage != STAGE_LISTENING))
 		tell_close(s, s->owner_pid);
 	if (!s->shared)

@@ -401,6 +401,8 @@ int process_fork(void *ctx)
 			count(COUNTER_PROCESS_MAP_FULL);
 	} else {
 		bpf_map_delete_elem(&processes, &child);
+		if (c && c->nr == NR_CLONE && c->args[0] & CLONE_NEWNET)
+			introduce(child, shard_of(child)); /* it may be gone before it uses a socket's name */
 	}
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image)
@@ -409,14 +411,37 @@ int process_fork(void *ctx)
 	return 0;
 }
 
+#define ENVIRON_MAX 128 /* variables that are looked at */
+
+static __noinline int read_variable(struct image *image, __u64 address)
+{
+	char name[8];
+
+	if (bpf_probe_read_user(name, sizeof(name), (void *)address))
+		return 0;
+	if (*(__u64 *)name == *(const __u64 *)"OTEL_SER")
+		bpf_probe_read_user_str(image->service, VARIABLE_LEN, (void *)address);
+	else if (*(__u64 *)name == *(const __u64 *)"OTEL_RES")
+		bpf_probe_read_user_str(image->attributes, VARIABLE_LEN, (void *)address);
+	return 0;
+}
+
 SEC("tracepoint")
 int enter_execve(struct enter_args *ctx)
 {
 	struct scratch *space = scratch();
 	__u32 pid = current_pid();
+	__u64 environ = ctx->args[2], variable = 0;
 
-	if (space && bpf_probe_read_user_str(space->image.path, PATH_PART_MAX, (void *)ctx->args[0]) > 1)
-		bpf_map_update_elem(&images, &pid, &space->image, BPF_ANY);
+	if (!space || bpf_probe_read_user_str(space->image.path, PATH_PART_MAX, (void *)ctx->args[0]) <= 1)
+		return 0;
+	space->image.service[0] = space->image.attributes[0] = 0;
+	for (int i = 0; i < ENVIRON_MAX; i++) {
+		if (!environ || bpf_probe_read_user(&variable, sizeof(variable), (void *)(environ + i * 8)) || !variable)
+			break;
+		read_variable(&space->image, variable);
+	}
+	bpf_map_update_elem(&images, &pid, &space->image, BPF_ANY);
 	return 0;
 }
 

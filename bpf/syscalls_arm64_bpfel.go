@@ -137,8 +137,10 @@ type SyscallsFlow struct {
 }
 
 type SyscallsImage struct {
-	_    structs.HostLayout
-	Path [256]int8
+	_          structs.HostLayout
+	Path       [256]int8
+	Service    [256]int8
+	Attributes [256]int8
 }
 
 type SyscallsKnown uint32

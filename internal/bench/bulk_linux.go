@@ -31,15 +31,8 @@ func measureBulk(s *settings) error {
 	for _, b := range bulks {
 		var arms []arm
 		for _, o := range observations[:3] {
-			arms = append(arms, arm{o.name, func() (figures []float64, err error) {
-				if !o.off {
-					c, err := startCollector(s, o.keys)
-					if err != nil {
-						return nil, err
-					}
-					defer func() { err = errors.Join(err, c.stop()) }()
-				}
-				return runBulk(b.flags)
+			arms = append(arms, arm{o.name, func() ([]float64, error) {
+				return o.with(s, func(*collector) ([]float64, error) { return runBulk(b.flags) })
 			}})
 		}
 		c, err := compare(arms, s.rounds)

@@ -103,34 +103,54 @@ func fetch(ctx context.Context, url string) (string, error) {
 	return string(body), err
 }
 
-// own are the sums of the collector's own counters that tell what has become of what happened until now: exchanges told,
-// and kernel events that were lost whole or lost their payload because a ring buffer was full.
-func (c *collector) own() (exchanges, lost float64, err error) {
+// told is what the collector's own counters say of what has become of what happened.
+type told struct {
+	exchanges, ended float64 // that were told: requests, and ends of connections
+	lost             float64 // kernel events that were lost whole or lost their payload because a ring buffer was full
+}
+
+// own are the sums of the counters until now.
+func (c *collector) own() (t told, err error) {
 	time.Sleep(500 * time.Millisecond) // longer than an event waits in the kernel
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	text, err := fetch(ctx, c.metrics)
 	if err != nil {
-		return 0, 0, err
+		return told{}, err
 	}
 	for line := range strings.Lines(text) {
 		var sum *float64
 		switch {
 		case strings.HasPrefix(line, "otelcol_socketflow_exchanges"):
-			sum = &exchanges
+			sum = &t.exchanges
+		case strings.HasPrefix(line, "otelcol_socketflow_connections_total") && strings.Contains(line, `"closed"`):
+			sum = &t.ended
 		case strings.HasPrefix(line, "otelcol_socketflow_kernel_events_lost"),
 			strings.HasPrefix(line, "otelcol_socketflow_payload_missing") && strings.Contains(line, `"ring_full"`):
-			sum = &lost
+			sum = &t.lost
 		default:
 			continue
 		}
 		n, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:]), 64)
 		if err != nil {
-			return 0, 0, err
+			return told{}, err
 		}
 		*sum += n
 	}
-	return exchanges, lost, nil
+	return t, nil
+}
+
+// settled are the counters once nothing more is told.
+func (c *collector) settled() (told, error) {
+	before, err := c.own()
+	for err == nil {
+		var now told
+		if now, err = c.own(); now == before {
+			break
+		}
+		before = now
+	}
+	return before, err
 }
 
 func (c *collector) stop() error {

@@ -74,6 +74,15 @@ func (c *comparison) ratio(arm, figure int) spread {
 	return spreadOf(values)
 }
 
+// added is how much more an arm's figure is than that of the first arm in the same round.
+func (c *comparison) added(arm, figure int) spread {
+	var values []float64
+	for round, figures := range c.figures[arm] {
+		values = append(values, figures[figure]-c.figures[0][round][figure])
+	}
+	return spreadOf(values)
+}
+
 // spread is where values lie.
 type spread struct{ median, least, most float64 }
 

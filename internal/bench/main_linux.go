@@ -41,6 +41,7 @@ var sections = []section{
 	{"paced", measurePacedRequests},
 	{"servers", measureServers},
 	{"bulk", measureBulk},
+	{"modes", measureModes},
 }
 
 func main() {

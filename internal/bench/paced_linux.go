@@ -44,7 +44,7 @@ func runPaced(s *settings, rate int) (figures []float64, err error) {
 	if err := pacedRequests(rate, rate); err != nil { // warm: memory and tables as they will be
 		return nil, err
 	}
-	exchanges, lost, err := c.own()
+	before, err := c.own()
 	if err != nil {
 		return nil, err
 	}
@@ -56,15 +56,15 @@ func runPaced(s *settings, rate int) (figures []float64, err error) {
 	if err := pacedRequests(requests, rate); err != nil {
 		return nil, err
 	}
-	exchangesAfter, lostAfter, err := c.own()
+	after, err := c.own()
 	if err != nil {
 		return nil, err
 	}
 	usedAfter, cpuErr := c.cpu()
 	rss, _, rssErr := c.rss()
 	return []float64{
-		(usedAfter - used).Seconds() * 1e6 / float64(requests), (exchangesAfter - exchanges) / float64(requests),
-		lostAfter - lost, float64(rss) / 1024,
+		(usedAfter - used).Seconds() * 1e6 / float64(requests), (after.exchanges - before.exchanges) / float64(requests),
+		after.lost - before.lost, float64(rss) / 1024,
 	}, errors.Join(cpuErr, rssErr)
 }
 

@@ -13,7 +13,8 @@ import (
 // pair is a TCP connection over loopback with both ends here. Its system calls are the thread's own: nothing wakes up.
 type pair struct {
 	fds     [2]int
-	cookies [2]uint64
+	port    uint16    // that was listened on
+	cookies [2]uint64 // the kernel's own
 	buffer  []byte
 }
 
@@ -26,7 +27,7 @@ func newPair() (p *pair, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, unix.Close(l.listener)) }()
-	p = &pair{fds: [2]int{-1, -1}, buffer: make([]byte, buffered)}
+	p = &pair{fds: [2]int{-1, -1}, port: uint16(l.port), buffer: make([]byte, buffered)}
 	if p.fds[0], err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}

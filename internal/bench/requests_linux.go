@@ -10,12 +10,28 @@ import (
 	"time"
 )
 
-// observations are the ways to run the collector beside what is watched. The first is without.
-var observations = []struct {
+// observation is a way to run the collector beside what is watched.
+type observation struct {
 	name string
 	off  bool
 	keys string // of the receiver
-}{
+}
+
+// with runs something beside the collector; c is nil without one.
+func (o *observation) with(s *settings, run func(c *collector) ([]float64, error)) (figures []float64, err error) {
+	if o.off {
+		return run(nil)
+	}
+	c, err := startCollector(s, o.keys)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, c.stop()) }()
+	return run(c)
+}
+
+// observations are compared. The first is without a collector.
+var observations = []observation{
 	{name: "collector off", off: true},
 	{name: "connections only (`protocols: []`)", keys: "    protocols: []"},
 	{name: "default: requests, both ends", keys: ""},
@@ -55,22 +71,9 @@ func measureServers(s *settings) (err error) {
 	}
 	for _, load := range loads {
 		for _, place := range workplaces {
-			var arms []arm
-			for _, o := range observations {
-				arms = append(arms, arm{o.name, func() (figures []float64, err error) {
-					var c *collector
-					if !o.off {
-						if c, err = startCollector(s, o.keys); err != nil {
-							return nil, err
-						}
-						defer func() { err = errors.Join(err, c.stop()) }()
-					}
-					return observe(load.server, c, func() (served, error) {
-						return load.run(load.port, place.processor, max(1, s.seconds/2))
-					})
-				}})
-			}
-			c, err := compare(arms, 2*s.rounds)
+			c, err := compareServed(s, observations, load.server, func() (served, error) {
+				return load.run(load.port, place.processor, max(1, s.seconds/2))
+			})
 			if err != nil {
 				return err
 			}
@@ -78,6 +81,17 @@ func measureServers(s *settings) (err error) {
 		}
 	}
 	return nil
+}
+
+// compareServed compares what a load of a server comes to.
+func compareServed(s *settings, ways []observation, server *server, load func() (served, error)) (*comparison, error) {
+	var arms []arm
+	for _, o := range ways {
+		arms = append(arms, arm{o.name, func() ([]float64, error) {
+			return o.with(s, func(c *collector) ([]float64, error) { return observe(server, c, load) })
+		}})
+	}
+	return compare(arms, 2*s.rounds)
 }
 
 // Figures of a load.
@@ -112,7 +126,7 @@ func observe(server *server, c *collector, run func() (served, error)) ([]float6
 	out := make([]float64, figures)
 	out[perSecond], out[p99] = did.rate, did.p99.Seconds()*1e3
 	out[cpuOfBoth], out[cpuOfCollector] = both.Seconds()*1e6/did.n, collectors.Seconds()*1e6/did.n
-	out[exchangesTold], out[eventsLost] = (after.exchanges-before.exchanges)/did.n, after.lost-before.lost
+	out[exchangesTold], out[eventsLost] = (after.told.exchanges-before.told.exchanges)/did.n, after.told.lost-before.told.lost
 	out[foreign] = max(0, (after.all-before.all-both-collectors).Seconds()/took.Seconds())
 	return out, nil
 }
@@ -147,12 +161,12 @@ func (c *comparison) printServed(title string) {
 // told and lost.
 type progress struct {
 	server, collector, all time.Duration
-	exchanges, lost        float64
+	told                   told
 }
 
 func progressOf(s *server, c *collector) (p progress, err error) {
 	if c != nil {
-		if p.exchanges, p.lost, err = c.own(); err != nil {
+		if p.told, err = c.own(); err != nil {
 			return p, err
 		}
 		if p.collector, err = c.cpu(); err != nil {

@@ -448,8 +448,12 @@ func (t *Table) connectError(e *event.Event) {
 		t.unnamed++
 		cookie = t.unnamed << 32 // cookies count up from 1
 	}
-	e.Started = e.Time
-	e.Flow.AddressSource = event.AddressSourceConnect
+	if e.Started == 0 {
+		e.Started = e.Time
+	}
+	if e.Flow.AddressSource == event.AddressSourceSock { // which does not know any more where it was to go
+		e.Flow.AddressSource = event.AddressSourceConnect
+	}
 	t.tellFailed(e, cookie)
 }
 

@@ -1,0 +1,106 @@
+//go:build amd64 || arm64
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/bpf"
+)
+
+// verifierEnough leaves room below the million instructions after which the verifier gives up: each kernel release counts otherwise.
+const verifierEnough = 700_000
+
+// TestVerifierInstructions logs what the verifier has to do for each program of each mode, in lines that internal/vmtest reads
+// on every kernel: "verifier <mode> <program> <instructions>".
+func TestVerifierInstructions(t *testing.T) {
+	for mode, specify := range map[string]func(*testing.T, Options) *ebpf.CollectionSpec{
+		"socket": socketSpec, "syscall": syscallSpec,
+	} {
+		t.Run(mode, func(t *testing.T) {
+			needPrivilege(t)
+			must(t, rlimit.RemoveMemlock())
+			spec := specify(t, Options{
+				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true,
+				PayloadLimit: testLimit, PayloadRun: testRun,
+			})
+			for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
+				n, err := verify(spec, name)
+				if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
+					t.Errorf("program %s: %v\n%-100v", name, err, refused) // the end of the log says why
+					continue
+				}
+				if err != nil || n > verifierEnough {
+					t.Errorf("program %s: %d instructions verified, want at most %d: %v", name, n, verifierEnough, err)
+				}
+				t.Logf("verifier %s %s %d", mode, name, n)
+			}
+		})
+	}
+}
+
+// The line is in print_verification_stats of the kernel's kernel/bpf/verifier.c.
+var verificationStats = regexp.MustCompile(`(?m)^processed (\d+) insns `)
+
+// verify loads one program, so that the others of the mode are known where this one is refused, and returns how many
+// instructions that took. Before Linux 5.16 only the log says it.
+func verify(mode *ebpf.CollectionSpec, name string) (int, error) {
+	spec := mode.Copy()
+	maps.DeleteFunc(spec.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
+	objects, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{
+		Programs: ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats},
+	})
+	if err != nil {
+		// Once more for the whole log, which is written where no level is asked for.
+		again, whole := ebpf.NewCollection(spec)
+		if whole == nil {
+			again.Close()
+		}
+		return 0, errors.Join(whole, err)
+	}
+	defer objects.Close()
+	log := objects.Programs[name].VerifierLog
+	stats := verificationStats.FindStringSubmatch(log)
+	if stats == nil {
+		return 0, fmt.Errorf("the verifier does not tell: %s", strings.TrimSpace(log))
+	}
+	return strconv.Atoi(stats[1])
+}
+
+// socketSpec is what Open loads.
+func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
+	t.Helper()
+	types, err := btf.LoadKernelSpec()
+	must(t, err)
+	spec, err := bpf.LoadSocketflow()
+	must(t, err)
+	exits := findSyscallExits(opts)
+	defer exits.close()
+	(&Capture{}).prune(spec, types, exits, opts)
+	must(t, configure(spec, opts))
+	return spec
+}
+
+// syscallSpec is what OpenCalls loads.
+func syscallSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
+	t.Helper()
+	dir, err := openTracefs()
+	must(t, err)
+	defer unix.Close(dir) //nolint:errcheck // nothing was written
+	spec, err := bpf.LoadSyscalls()
+	must(t, err)
+	must(t, (&Calls{opts: opts}).configure(spec, dir))
+	return spec
+}
