@@ -162,6 +162,17 @@ struct {
 	__type(value, struct image);
 } images SEC(".maps");
 
+/* Bytes that a call has transferred. */
+struct transfer {
+	struct source from;
+	__u64 id;
+	__u32 length;
+	__u32 direction;
+	__u32 pid;
+	__u32 fd;
+	__u32 unknown; /* where the bytes lie */
+};
+
 /* What does not fit on the stack. The kernel runs one of these programs at a time on a CPU (bpf_prog_active). */
 struct scratch {
 	__u64 last_id;
@@ -170,6 +181,7 @@ struct scratch {
 	struct table table;
 	struct image image;
 	struct telling telling;
+	struct transfer transfer;
 	volatile __u32 found; /* descriptors in fds; never in a register, see list_sockets */
 	__u32 fds[SWEEP_MAX];
 };
@@ -232,14 +244,11 @@ static __always_inline void describe_image(struct process_event *e, struct image
 		n = bpf_probe_read_kernel_str(e->executable.parts, PATH_PART_MAX, image->path + 1);
 	if (n > 1)
 		e->executable.used = n;
-	n = bpf_probe_read_kernel_str(e->environ, VARIABLE_LEN, image->service);
-	if (n > 1 && n <= VARIABLE_LEN)
-		e->environ_len = n;
-	else
-		n = 0;
-	long more = bpf_probe_read_kernel_str(e->environ + n, VARIABLE_LEN, image->attributes);
-	if (more > 1 && more <= VARIABLE_LEN)
-		e->environ_len = n + more;
+	__builtin_memset(e->environ, 0, 2 * VARIABLE_LEN);
+	bpf_probe_read_kernel_str(e->environ, VARIABLE_LEN, image->service);
+	bpf_probe_read_kernel_str(e->environ + VARIABLE_LEN, VARIABLE_LEN, image->attributes);
+	if (image->service[0] || image->attributes[0])
+		e->environ_len = 2 * VARIABLE_LEN;
 }
 
 /* Makes sure that the shard has the description of the process that runs now. */

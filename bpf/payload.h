@@ -99,9 +99,7 @@ SUBPROGRAM int fill(struct gathering *g)
 	return 0;
 }
 
-/*
- * Writes the draft into its ring buffer.
- */
+/* Writes the draft into its ring buffer. */
 SUBPROGRAM int tell_data(struct stream *stream, __u32 key, __u32 shard, __u32 urgent)
 {
 	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
@@ -120,9 +118,15 @@ SUBPROGRAM int tell_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 		draft->event.missing |= MISSING_RING_FULL;
 		size = sizeof(draft->event) + HEAD_MAX;
 	}
+	__u64 flags = urgent ? BPF_RB_FORCE_WAKEUP : wake_up(before, size);
+	barrier_var(flags);
+	/* Read again, so that the bound is the argument's own: 5.10 forgets it of what is put aside meanwhile. */
+	size = draft->event.captured;
+	barrier_var(size);
+	size += sizeof(draft->event);
 	if (size > sizeof(struct draft))
 		return 0;
-	if (bpf_ringbuf_output(ring, draft, size, urgent ? BPF_RB_FORCE_WAKEUP : wake_up(before, size))) {
+	if (bpf_ringbuf_output(ring, draft, size, flags)) {
 		/* That bytes passed may still be told. */
 		if (draft->event.captured)
 			count(COUNTER_PAYLOAD_RING_FULL);

@@ -212,6 +212,23 @@ type SyscallsScratch struct {
 		Pieces  uint32
 		_       [4]byte
 	}
+	Transfer struct {
+		_    structs.HostLayout
+		From struct {
+			_      structs.HostLayout
+			Iov    uint64
+			Count  uint64
+			Base   uint64
+			Length uint64
+		}
+		Id        uint64
+		Length    uint32
+		Direction uint32
+		Pid       uint32
+		Fd        uint32
+		Unknown   uint32
+		_         [4]byte
+	}
 	Found uint32
 	Fds   [128]uint32
 	_     [4]byte

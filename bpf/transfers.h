@@ -36,16 +36,6 @@ static __always_inline void keep(struct call *c)
 	bpf_map_update_elem(&calls, &tid, c, BPF_ANY);
 }
 
-struct transfer {
-	struct source from;
-	__u64 id;
-	__u32 length;
-	__u32 direction;
-	__u32 pid;
-	__u32 fd;
-	__u32 unknown; /* where the bytes lie */
-};
-
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {
@@ -385,33 +375,47 @@ static __always_inline bool is_looking(const struct call *c)
 	return flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE);
 }
 
+static __always_inline struct transfer *begin_transfer(struct scratch *space, const struct call *c, __u32 pid, __u32 length)
+{
+	struct transfer *t = &space->transfer;
+
+	__builtin_memset(t, 0, sizeof(*t));
+	t->id = c->id;
+	t->length = length;
+	t->pid = pid;
+	t->fd = c->fd;
+	return t;
+}
+
 static __noinline int on_transfer_exit(const struct call *c, __u32 pid, long ret)
 {
-	struct transfer t = {.id = c->id, .length = ret, .pid = pid, .fd = c->fd};
+	struct scratch *space = scratch();
+	struct transfer *t;
 	struct user_message m = {};
 	__u64 name = 0;
 
-	if (is_looking(c))
+	if (!space || is_looking(c))
 		return 0;
+	t = begin_transfer(space, c, pid, ret);
 	if (ret <= 0) {
 		on_no_transfer(c, pid, ret);
 		return 0;
 	}
-	t.direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
+	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
 	switch (c->nr) {
 	case NR_SENDMSG:
 	case NR_RECVMSG:
 		if (bpf_probe_read_user(&m, sizeof(m), (void *)c->args[1]))
-			t.unknown = 1;
-		t.from.iov = m.iov;
-		t.from.count = m.iov_length;
+			t->unknown = 1;
+		t->from.iov = m.iov;
+		t->from.count = m.iov_length;
 		name = m.name;
 		break;
 	case NR_SENDFILE:
 	case NR_SPLICE:
-		t.unknown = 1;
+		t->unknown = 1;
 		if (c->nr == NR_SPLICE && c->fd == (__u32)c->args[2])
-			t.direction = DIRECTION_SENT;
+			t->direction = DIRECTION_SENT;
 		break;
 	case NR_SENDTO:
 	case NR_RECVFROM:
@@ -419,14 +423,14 @@ static __noinline int on_transfer_exit(const struct call *c, __u32 pid, long ret
 		/* fallthrough */
 	case NR_READ:
 	case NR_WRITE:
-		t.from.base = c->args[1];
-		t.from.length = ret;
+		t->from.base = c->args[1];
+		t->from.length = ret;
 		break;
 	default:
-		t.from.iov = c->args[1];
-		t.from.count = c->args[2];
+		t->from.iov = c->args[1];
+		t->from.count = c->args[2];
 	}
-	on_transfer(&t, name);
+	on_transfer(t, name);
 	if (m.control) {
 		if (c->nr == NR_SENDMSG)
 			on_passed(&m, c, pid);
@@ -439,37 +443,39 @@ static __noinline int on_transfer_exit(const struct call *c, __u32 pid, long ret
 /* sendmmsg and recvmmsg return the number of messages. */
 static __noinline int on_batch_exit(const struct call *c, __u32 pid, long ret)
 {
-	struct transfer t = {.id = c->id, .pid = pid, .fd = c->fd};
+	struct scratch *space = scratch();
+	struct transfer *t;
 	struct call_socket *s;
 
-	if (is_looking(c))
+	if (!space || is_looking(c))
 		return 0;
+	t = begin_transfer(space, c, pid, 0);
 	if (ret <= 0) {
 		on_no_transfer(c, pid, ret);
 		return 0;
 	}
-	s = socket_by_id(t.id);
+	s = socket_by_id(t->id);
 	if (!s)
 		return 0;
-	t.direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
+	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
 	if (s->flow.transport == TRANSPORT_UDP) {
 		for (__u32 i = 0; i < BATCH_MAX && i < ret; i++)
-			on_batch_message(&t, s, c->args[1] + i * sizeof(struct user_batch_message), false);
+			on_batch_message(t, s, c->args[1] + i * sizeof(struct user_batch_message), false);
 		return 0;
 	}
 	if (!s->told)
-		open_socket(s, pid, t.fd);
+		open_socket(s, pid, t->fd);
 	for (__u32 i = 0; i < BATCH_STREAM_MAX && i < ret; i++)
-		on_batch_message(&t, s, c->args[1] + i * sizeof(struct user_batch_message), true);
-	t.length = 0;
+		on_batch_message(t, s, c->args[1] + i * sizeof(struct user_batch_message), true);
+	t->length = 0;
 	for (__u32 i = BATCH_STREAM_MAX; i < BATCH_REST_MAX && i < ret; i++) {
 		__u32 length = 0;
 		bpf_probe_read_user(&length, sizeof(length), (void *)(c->args[1] + i * sizeof(struct user_batch_message) +
 								      sizeof(struct user_message)));
-		t.length += length;
+		t->length += length;
 	}
-	t.unknown = 1;
-	if (t.length)
-		on_stream(&t, s);
+	t->unknown = 1;
+	if (t->length)
+		on_stream(t, s);
 	return 0;
 }
