@@ -125,6 +125,9 @@ func TestNamespacesStayApart(t *testing.T) {
 				assert.Zero(t, o.awaitFlows(flows))
 				o.shutdown(t)
 				o.verifyFlows(t, mode, flows, workload.TCP)
+				for _, f := range o.toldFlows(&findings{}, flowPIDs(flows), []workload.Transport{workload.TCP}) {
+					assert.NotNil(t, get(f.attributes(), "socketflow.netns"), "%s: network namespace", f)
+				}
 				assertApart(t, flows, test.addresses)
 			})
 		}

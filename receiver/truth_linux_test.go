@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func (o *observation) verify(t *testing.T, ends []workload.End, want func(worklo
 			for _, r := range p.events(event) {
 				e := match(byTuple[tupleIn(pid, r)], r)
 				if e == nil {
-					wrong.add("this never was: %s", r.Body().Str())
+					wrong.add("this never was: %s (%+v)", r.Body().Str(), tupleIn(pid, r))
 					continue
 				}
 				e.end = &r
@@ -161,7 +162,7 @@ func (o *observation) verify(t *testing.T, ends []workload.End, want func(worklo
 		for _, r := range p.events(opened) {
 			switch e := byID[r.id()]; {
 			case e == nil || tupleIn(pid, r) != tupleOf(e.End):
-				wrong.add("this never was: %s", r.Body().Str())
+				wrong.add("this never was: %s (%+v)", r.Body().Str(), tupleIn(pid, r))
 			case e.open != nil:
 				wrong.add("told twice: %s", r.Body().Str())
 			default:
@@ -421,17 +422,21 @@ func everyEndIsToldAsItWas(t *testing.T, mode receiver.Mode) {
 	// On a busy machine one socket of some hundred thousand never reaches the state CLOSE as far as the tracepoint tells, now and then
 	// both of a connection: docs/decisions/0006-two-programs-per-state-change.md. Then all is done again.
 	const attempts = 3
+	count := 5000
+	if mode == receiver.ModeSyscall && raceDetector() {
+		count = 1000 // they come as fast as they can, and ten events each: too fast for a reader that is slowed down
+	}
 	var ends []workload.End
 	for attempt := 1; ; attempt++ {
 		o := observe(t, inMode(mode, roomy))
 		ends = nil
 		for _, args := range [...][]string{
-			{"-n", "5000", "-fixed", "-seed", "1"},
-			{"-n", "5000", "-fixed", "-seed", "2", "-split"},
+			{"-n", strconv.Itoa(count), "-fixed", "-seed", "1"},
+			{"-n", strconv.Itoa(count), "-fixed", "-seed", "2", "-split"},
 		} {
 			ends = append(ends, end(t, begin(t, command(t, "connections", args...)))...)
 		}
-		require.Len(t, ends, 20_000)
+		require.Len(t, ends, 4*count)
 		for deadline := time.Now().Add(bound); o.count(pidsOf(ends), closed, failed) < len(ends) && time.Now().Before(deadline); {
 			time.Sleep(pause)
 		}

@@ -496,10 +496,30 @@ func TestADescriptionLooksAtTheProcessAnew(t *testing.T) {
 	last := s.raw[len(s.raw)-1]
 	assert.EqualValues(t, testStart, last.Owner.Start, "who it was is known")
 	assert.Zero(t, last.Flow.NetNS, "where it went is not")
-	assert.Equal(t, []owner{{described.Owner, testNetNS}}, s.kernel.located, "for its children")
+	assert.Equal(t, []owner{{id: described.Owner, netns: testNetNS}}, s.kernel.located, "for its children")
 	described.Flow.NetNS = 7
 	s.handle(described, open(4, local, remote))
 	assert.EqualValues(t, 7, s.raw[len(s.raw)-1].Flow.NetNS, "the kernel side knew")
+}
+
+// A namespace that cannot be read is looked for again, though not for ever.
+func TestANamespaceThatCannotBeReadForAMoment(t *testing.T) {
+	s := newScene(t, Limits{}, nil)
+	s.resolver.hidden = map[uint32]bool{testPID: true}
+	s.handle(open(1, local, remote), open(2, local, remote))
+	assert.Zero(t, s.raw[1].Flow.NetNS)
+	s.resolver.hidden = nil
+	s.handle(open(3, local, remote))
+	assert.EqualValues(t, testNetNS, s.raw[2].Flow.NetNS)
+	s.handle(open(4, local, remote))
+	assert.Equal(t, 3, s.resolver.processes, "it is known now")
+
+	s = newScene(t, Limits{}, nil)
+	s.resolver.hidden = map[uint32]bool{testPID: true}
+	for cookie := range uint64(100) {
+		s.handle(open(1+cookie, local, remote))
+	}
+	assert.Equal(t, 1+maxTries, s.resolver.processes)
 }
 
 func TestProcessesAreBounded(t *testing.T) {

@@ -12,7 +12,12 @@ import (
 type owner struct {
 	id    process.ID
 	netns uint32 // 0: not known
+	tries uint8  // to find it out since
 }
+
+// maxTries bounds how often a network namespace is looked for that could not be read. It happens for a moment to processes that
+// live on.
+const maxTries = 8
 
 // owners translates the names that the kernel side has for processes: pid and an incarnation, a number in the place of
 // the start time that tells apart those that have had the pid.
@@ -33,15 +38,22 @@ func (o *owners) init(capacity int, resolver Resolver) (err error) {
 
 // of is the owner behind a name. One that has ended keeps the incarnation as its start.
 func (o *owners) of(name process.ID) owner {
-	if name == o.last {
+	if name == o.last && (o.lastOf.netns != 0 || o.lastOf.tries >= maxTries) {
 		return o.lastOf
 	}
 	if name.Start == 0 || name.PID == 0 { // not known
 		return owner{id: name}
 	}
 	found, ok := o.cache.Get(name)
-	if !ok {
+	switch {
+	case !ok:
 		found = o.resolve(name)
+	case found.netns == 0 && found.tries < maxTries:
+		found.tries++
+		if p, err := o.resolver.Process(name.PID); err == nil && p.Start == found.id.Start {
+			found.netns = p.NetNS
+		}
+		o.cache.Add(name, found)
 	}
 	o.last, o.lastOf = name, found
 	return found

@@ -47,7 +47,7 @@ func (k *fakeKernel) Known(pid, fd uint32) bool {
 func (k *fakeKernel) Locate(name process.ID, netns uint32) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.located = append(k.located, owner{name, netns})
+	k.located = append(k.located, owner{id: name, netns: netns})
 }
 
 func (k *fakeKernel) Asked(pid, fd uint32) bool { return !k.Known(pid, fd) }
@@ -74,6 +74,7 @@ func (k *fakeKernel) Reject(pid, fd uint32) error {
 type fakeResolver struct {
 	mu         sync.Mutex
 	gone       map[uint32]bool
+	hidden     map[uint32]bool // their network namespaces
 	starts     map[uint32]uint64
 	queries    map[descriptor]*procnet.Query // none: the descriptor is gone
 	noSource   bool
@@ -89,6 +90,9 @@ func (r *fakeResolver) Process(pid uint32) (procnet.Process, error) {
 	r.processes++
 	if r.gone[pid] {
 		return procnet.Process{}, procnet.ErrGone
+	}
+	if r.hidden[pid] {
+		return procnet.Process{Start: testStart + uint64(pid) - testPID}, nil
 	}
 	if start := r.starts[pid]; start != 0 {
 		return procnet.Process{Start: start, NetNS: testNetNS}, nil

@@ -179,20 +179,20 @@ func (c *Calls) attach(tracefs int) error {
 // attachPerf attaches a program to an event of perf. Before Linux 5.15 there are no links of that kind: then it is attached
 // by ioctl, and detached with the event.
 func attachPerf(fd int, name string, program *ebpf.Program) (link.Link, error) {
+	attached := &perfLink{event: fd}
 	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: program, Attach: ebpf.AttachPerfEvent})
-	if err != nil {
-		if ioctlErr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, program.FD()); ioctlErr != nil {
-			return nil, fmt.Errorf("attach to the tracepoint %s: %w", name, errors.Join(err, ioctlErr))
-		}
-		l = nil
+	if err == nil {
+		attached.Link = l
+	} else if ioctlErr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, program.FD()); ioctlErr != nil {
+		return nil, fmt.Errorf("attach to the tracepoint %s: %w", name, errors.Join(err, ioctlErr))
 	}
 	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
-		if l != nil {
-			err = errors.Join(err, l.Close())
+		if attached.Link != nil {
+			err = errors.Join(err, attached.Link.Close())
 		}
 		return nil, fmt.Errorf("enable the tracepoint %s: %w", name, err)
 	}
-	return &perfLink{l, fd}, nil
+	return attached, nil
 }
 
 // ShardOf says which reader a socket's events come through.
