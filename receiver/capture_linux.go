@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
@@ -50,11 +51,12 @@ func (w *watch) openCapture(opts kernel.Options) error {
 		w.mode, w.capture = ModeSocket, sockets
 		return nil
 	}
-	if w.cfg.Mode != ModeAuto || !errors.Is(err, kernel.ErrUnsupported) {
+	// Privileges that are missing are missing to the other mode, too.
+	if w.cfg.Mode != ModeAuto || !errors.Is(err, kernel.ErrUnsupported) || errors.Is(err, unix.EPERM) {
 		return err
 	}
 	if callErr := w.openCalls(opts); callErr != nil {
-		return errors.Join(err, fmt.Errorf("nor does the syscall mode: %w", callErr))
+		return fmt.Errorf("%w; and: %w", err, callErr)
 	}
 	w.set.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
 		"which costs more, and says less of how connections end", zap.Error(err))
@@ -130,6 +132,9 @@ func (s *snapshot) countCompletion(stats *completion.Stats) {
 	for result := range stats.Unknown {
 		s.descriptorsUnknown[result] += stats.Unknown[result].Load()
 	}
+	s.socketsEvictedTableFull += stats.Evicted.Load()
+	s.socketsEvictedCloseLost += stats.HoldersLost.Load()
+	s.socketsStorageFailed += stats.AdoptsFailed.Load()
 	s.addressesWaited += time.Duration(stats.WaitedTime.Load())
 	s.addressesWaiting += stats.Waiting.Load()
 	s.addressesBytes += stats.Bytes.Load()

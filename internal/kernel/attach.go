@@ -55,7 +55,7 @@ func (c *Capture) attach(exits *syscallExits) error {
 		case h.optional():
 			c.degraded = append(c.degraded, fmt.Errorf("attach to tracepoint %s: %w: %s", h.tracepoint, err, h.without))
 		default:
-			return attachError(h.tracepoint, err)
+			return attachError(socketMode, h.tracepoint, err)
 		}
 	}
 	return nil

@@ -48,7 +48,7 @@ func (c *Calls) open() error {
 	}
 	dir, err := openTracefs()
 	if err != nil {
-		return unsupported("tracefs can be read, where the tracepoints of system calls are",
+		return unsupported(syscallMode, "tracefs can be read, where the tracepoints of system calls are",
 			"mount it at /sys/kernel/tracing and run as root, or with CAP_DAC_READ_SEARCH", err)
 	}
 	defer unix.Close(dir) //nolint:errcheck // nothing was written
@@ -60,7 +60,7 @@ func (c *Calls) open() error {
 		return err
 	}
 	if c.objects, err = ebpf.NewCollection(spec); err != nil {
-		return loadError(err)
+		return loadError(syscallMode, err)
 	}
 	if err := c.seed(); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (c *Calls) open() error {
 const maxCallSockets = 32768
 
 func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
-	if err := configureAll(spec, c.opts); err != nil {
+	if err := configureAll(spec, syscallMode, c.opts); err != nil {
 		return err
 	}
 	cpus, err := ebpf.PossibleCPU()
@@ -84,7 +84,7 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
 	}
 	child, err := fieldOffset(tracefs, "sched/sched_process_fork", "child_pid")
 	if err != nil {
-		return unsupported("the tracepoint of forks names the child", "run a kernel with CONFIG_EVENT_TRACING=y", err)
+		return unsupported(syscallMode, "the tracepoint of forks names the child", "run a kernel with CONFIG_EVENT_TRACING=y", err)
 	}
 	last, err := fieldOffset(tracefs, "sched/sched_process_exit", "group_dead")
 	if err != nil {
@@ -160,7 +160,7 @@ func (c *Calls) attach(tracefs int) error {
 			continue
 		}
 		if err != nil {
-			return unsupported("the tracepoint "+p.name+" can be opened",
+			return unsupported(syscallMode, "the tracepoint "+p.name+" can be opened",
 				"run a kernel with CONFIG_FTRACE_SYSCALLS=y, with CAP_PERFMON", err)
 		}
 		l, err := attachPerf(fd, p.name, c.objects.Programs[p.program])

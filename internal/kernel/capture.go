@@ -78,7 +78,7 @@ func Open(opts Options) (*Capture, error) {
 func (c *Capture) open(opts Options) error {
 	types, err := btf.LoadKernelSpec()
 	if err != nil {
-		return unsupported("the kernel describes its types (BTF)",
+		return unsupported(socketMode, "the kernel describes its types (BTF)",
 			"run a kernel built with CONFIG_DEBUG_INFO_BTF=y, so that /sys/kernel/btf/vmlinux exists", err)
 	}
 	spec, err := bpf.LoadSocketflow()
@@ -95,7 +95,7 @@ func (c *Capture) open(opts Options) error {
 		return err
 	}
 	if c.objects, err = ebpf.NewCollection(spec); err != nil {
-		return loadError(err)
+		return loadError(socketMode, err)
 	}
 	if err := c.prepare(opts); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 }
 
 func configure(spec *ebpf.CollectionSpec, opts Options) error {
-	if err := configureAll(spec, opts); err != nil {
+	if err := configureAll(spec, socketMode, opts); err != nil {
 		return err
 	}
 	var include, needLocalPort bool
@@ -161,10 +161,10 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 }
 
 // configureAll sets what the programs of every mode are told.
-func configureAll(spec *ebpf.CollectionSpec, opts Options) error {
+func configureAll(spec *ebpf.CollectionSpec, mode string, opts Options) error {
 	var self uint32
 	if opts.ExcludeSelf {
-		pid, err := selfPID(spec)
+		pid, err := selfPID(spec, mode)
 		if err != nil {
 			return err
 		}
@@ -249,10 +249,10 @@ func number(b bool) uint32 {
 }
 
 // selfPID asks the kernel, because os.Getpid is the number within this process' own pid namespace.
-func selfPID(spec *ebpf.CollectionSpec) (uint32, error) {
+func selfPID(spec *ebpf.CollectionSpec, mode string) (uint32, error) {
 	program, err := ebpf.NewProgram(spec.Programs[bpf.SocketflowProgSelfPid])
 	if err != nil {
-		return 0, loadError(err)
+		return 0, loadError(mode, err)
 	}
 	pid, runErr := program.Run(&ebpf.RunOptions{})
 	if err := errors.Join(runErr, program.Close()); err != nil {

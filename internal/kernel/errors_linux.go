@@ -12,24 +12,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The modes, as messages name them.
+const (
+	socketMode  = "socket"
+	syscallMode = "syscall"
+)
+
 // unsupported says what is missing and what would help.
-func unsupported(missing, help string, err error) error {
-	return fmt.Errorf("%w: socket mode needs that %s; %s: %w", ErrUnsupported, missing, help, err)
+func unsupported(mode, missing, help string, err error) error {
+	return fmt.Errorf("%w: %s mode needs that %s; %s: %w", ErrUnsupported, mode, missing, help, err)
 }
 
 // loadError names what this kernel or these privileges lack, as far as a refused load tells.
-func loadError(err error) error {
-	const newer = "run Linux 5.15 or newer"
+func loadError(mode string, err error) error {
+	newer := "run Linux 5.15 or newer"
+	if mode == syscallMode {
+		newer = "run Linux 5.10 or newer"
+	}
 	switch missing := missingCapabilities(); {
 	case errors.Is(err, unix.EPERM) && len(missing) > 0:
 		// Not err: it guesses at RLIMIT_MEMLOCK, which is not what is missing.
-		return unsupported("the collector may load eBPF programs",
+		return unsupported(mode, "the collector may load eBPF programs",
 			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM)
 	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK
-		return unsupported("the kernel lets this process load eBPF programs, for which it has the capabilities",
+		return unsupported(mode, "the kernel lets this process load eBPF programs, for which it has the capabilities",
 			newer+", and check that no security module forbids it", err)
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound), errors.Is(err, unix.EINVAL):
-		return unsupported("the kernel has the tracepoints and helpers that the programs use", newer, err)
+		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", newer, err)
 	default:
 		return fmt.Errorf("load the eBPF programs: %w", err)
 	}
@@ -59,7 +68,7 @@ func missingCapabilities() []string {
 	return missing
 }
 
-func attachError(tracepoint string, err error) error {
-	return unsupported("a program can be attached to the tracepoint "+tracepoint,
+func attachError(mode, tracepoint string, err error) error {
+	return unsupported(mode, "a program can be attached to the tracepoint "+tracepoint,
 		"check that no security module forbids it", err)
 }
