@@ -212,6 +212,9 @@ func (s *shard) deliver() {
 // reports of live sockets were written before it was asked.
 func (s *shard) forgetGone() {
 	if s.forgetNow != 0 && s.forget.CompareAndSwap(s.forgetNow, 0) {
+		if s.completer != nil {
+			s.completer.Tick(monotonic()) // it has those that were injected
+		}
 		s.table.Forget(s.forgetNow)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -43,22 +44,70 @@ func measureCalls(s *settings) error {
 	var arms []arm
 	for _, m := range modes {
 		arms = append(arms, arm{m.name, func() ([]float64, error) {
-			whole, err := callCosts(s, m, false)
+			others, err := tracingPrograms()
+			if err != nil {
+				return nil, err
+			}
+			watched, err := callCosts(s, m, false)
 			if err != nil {
 				return nil, err
 			}
 			ignored, err := callCosts(s, m, true)
-			return append(whole, ignored...), err
+			return append(append(watched, ignored...), float64(others)), err
 		}})
 	}
 	c, err := compare(arms, s.rounds)
 	if err != nil {
 		return err
 	}
+	alone := c.keep(func(round int) bool {
+		for arm := range c.arms {
+			if c.figures[arm][round][len(rows)] > 0 {
+				return false
+			}
+		}
+		return true
+	})
 	fmt.Printf("Modes: CPU of a system call (the thread's own, by its clock; of %d batches the best), medians of %d rounds "+
-		"(least to most):\n\n", callBatches, s.rounds)
+		"(least to most); in %d of %d no other program of eBPF was tracing:\n\n", callBatches, len(c.figures[0]), alone, s.rounds)
 	callTable(c, rows)
 	return nil
+}
+
+// tracingPrograms is how many programs are loaded that may be attached to what is measured. Those that have just been let go are
+// given time to vanish.
+func tracingPrograms() (n int, err error) {
+	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if n, err = countTracing(); n == 0 || err != nil || time.Now().After(deadline) {
+			return n, err
+		}
+	}
+}
+
+func countTracing() (n int, err error) {
+	for id := ebpf.ProgramID(0); ; {
+		id, err = ebpf.ProgramGetNextID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			return n, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("list the programs of eBPF: %w", err)
+		}
+		program, err := ebpf.NewProgramFromID(id)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has just been unloaded
+		}
+		if err != nil {
+			return 0, fmt.Errorf("look at a program of eBPF: %w", err)
+		}
+		switch program.Type() {
+		case ebpf.TracePoint, ebpf.RawTracepoint, ebpf.Tracing, ebpf.Kprobe, ebpf.PerfEvent:
+			n++
+		}
+		if err := program.Close(); err != nil {
+			return 0, fmt.Errorf("let go of a program of eBPF: %w", err)
+		}
+	}
 }
 
 // callCosts are the rows of one mode: those of this process as one that is watched, or as one that is left out.

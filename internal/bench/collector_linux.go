@@ -123,7 +123,7 @@ func (c *collector) own() (t told, err error) {
 		switch {
 		case strings.HasPrefix(line, "otelcol_socketflow_exchanges"):
 			sum = &t.exchanges
-		case strings.HasPrefix(line, "otelcol_socketflow_connections_total") && strings.Contains(line, `"closed"`):
+		case strings.HasPrefix(line, "otelcol_socketflow_connections{") && strings.Contains(line, `"closed"`):
 			sum = &t.ended
 		case strings.HasPrefix(line, "otelcol_socketflow_kernel_events_lost"),
 			strings.HasPrefix(line, "otelcol_socketflow_payload_missing") && strings.Contains(line, `"ring_full"`):
@@ -140,13 +140,14 @@ func (c *collector) own() (t told, err error) {
 	return t, nil
 }
 
-// settled are the counters once nothing more is told.
+// settled are the counters once no end of a connection is told any more, or after a while: this host may have other connections.
 func (c *collector) settled() (told, error) {
+	const looks = 10
 	before, err := c.own()
-	for err == nil {
-		var now told
-		if now, err = c.own(); now == before {
-			break
+	for range looks {
+		now, ownErr := c.own()
+		if err = errors.Join(err, ownErr); err != nil || now.ended == before.ended {
+			return now, err
 		}
 		before = now
 	}

@@ -184,8 +184,8 @@ func measureSlowdown(s *settings) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("The load alone: %.0f connections a second, %.1f µs of CPU each. Relative to that, medians of %d rounds (least to most):\n\n",
-		c.value(0, 0).median, c.value(0, 1).median, s.rounds)
+	fmt.Printf("The load alone: %.0f connections a second, %.1f µs of CPU each. Relative to that, medians of %d rounds "+
+		"(least to most):\n\n", c.value(0, 0).median, c.value(0, 1).median, s.rounds)
 	fmt.Println("| | speed | the load's own CPU time per connection |")
 	fmt.Println("|---|---:|---:|")
 	for i, a := range c.arms {

@@ -41,7 +41,9 @@ var treatments = []struct {
 }{
 	{name: "captured", want: func(*event.Want) {}},
 	{name: "told, without payload", want: func(w *event.Want) { w.Run = 0 }},
-	{name: "within a body of known length", want: func(w *event.Want) { w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64} }},
+	{name: "within a body of known length", want: func(w *event.Want) {
+		w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64}
+	}},
 	{name: "nothing wanted any more", want: func(w *event.Want) { w.Until = [event.Directions]uint64{event.Never, event.Never} }},
 	{name: "ignored: of the collector itself", excluded: true, want: func(*event.Want) {}},
 }
@@ -89,7 +91,8 @@ func measureData(s *settings) (err error) {
 	return measurePaced(s)
 }
 
-// treat measures each size, until at most one run in 50 was of another program's sockets, and returns what a transfer costs above an empty program, and what the empty program costs.
+// treat measures each size, until at most one run in 50 was of another program's sockets, and returns what a transfer costs above
+// an empty program, and what the empty program costs.
 func treat(excluded bool, want func(*event.Want)) (figures []float64, err error) {
 	options := everything
 	options.ExcludeSelf = excluded

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -49,7 +48,12 @@ var modes = []mode{
 
 // measureModes compares both modes with each other, and with no collector.
 func measureModes(s *settings) error {
-	return errors.Join(measureCalls(s), measureModesServed(s), measureModesConnections(s))
+	for _, measure := range []func(*settings) error{measureCalls, measureModesServed, measureModesPaced, measureModesConnections} {
+		if err := measure(s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // measureModesServed is about requests over connections that are kept, as fast as they are answered.
@@ -79,96 +83,124 @@ func measureModesServed(s *settings) (err error) {
 	return nil
 }
 
-// measureModesConnections is about connections that carry next to nothing, one after the other, and about the collector itself.
-func measureModesConnections(s *settings) error {
-	const connections = 40_000
-	const (
-		perSecond = iota
-		cpuOfLoad
-		cpuOfCollector
-		endsTold
-		eventsLost
-		resident
-		starting
-		stopping
-		figures
-	)
+// measureModesPaced is about what requests cost the collector when it has room.
+func measureModesPaced(s *settings) error {
+	const rate = 20_000
 	var arms []arm
-	for _, m := range modes {
-		arms = append(arms, arm{m.name, func() (out []float64, err error) {
-			out = make([]float64, figures)
-			began := time.Now()
-			var stopped time.Time
-			out, err = m.with(s, func(c *collector) ([]float64, error) {
-				out[starting] = time.Since(began).Seconds()
-				defer func() { stopped = time.Now() }()
-				var before, after told
-				var cpuBefore, cpuAfter time.Duration
-				var err error
-				if c != nil {
-					before, err = c.own()
-					if err != nil {
-						return nil, err
-					}
-					if cpuBefore, err = c.cpu(); err != nil {
-						return nil, err
-					}
-				}
-				u, err := loadProcess(connections, 0)
-				if err != nil {
-					return nil, err
-				}
-				if c != nil {
-					if after, err = c.settled(); err != nil {
-						return nil, err
-					}
-					if cpuAfter, err = c.cpu(); err != nil {
-						return nil, err
-					}
-					rss, _, err := c.rss()
-					if err != nil {
-						return nil, err
-					}
-					out[resident] = float64(rss) / 1024
-				}
-				out[perSecond], out[cpuOfLoad] = connections/u.wall.Seconds(), u.cpu.Seconds()*1e6/connections
-				out[cpuOfCollector] = (cpuAfter - cpuBefore).Seconds() * 1e6 / connections
-				out[endsTold], out[eventsLost] = (after.ended-before.ended)/connections, after.lost-before.lost
-				return out, nil
-			})
-			if err == nil {
-				out[stopping] = time.Since(stopped).Seconds()
-			}
-			return out, err
-		}})
+	for _, m := range modes[1:] {
+		arms = append(arms, arm{m.name, func() ([]float64, error) { return runPaced(s, &m.observation, rate) }})
 	}
 	c, err := compare(arms, s.rounds)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("Modes: %d connections, one byte each way, one after the other on one core, medians of %d rounds (least to most):\n\n",
-		connections, s.rounds)
-	fmt.Println("| | connections a second | ratio | the load's CPU, µs per connection | ratio | the collector's " +
-		"| ends told per connection | events lost |")
-	fmt.Println("|---|---:|---:|---:|---:|---:|---:|---:|")
+	fmt.Printf("Modes: the collector under %d requests a second over 64 connections, both ends, medians of %d rounds "+
+		"(least to most):\n\n", rate, s.rounds)
+	fmt.Println("| | CPU, µs per request | exchanges told per request | events lost | resident, MiB |\n|---|---:|---:|---:|---:|")
 	for i, a := range c.arms {
-		fmt.Printf("| %s | %.0f | %s | %.1f | %s | %.1f | %.2f | %.0f |\n", a.name, c.value(i, perSecond).median,
-			c.ratio(i, perSecond).format(2), c.value(i, cpuOfLoad).median, c.ratio(i, cpuOfLoad).format(2),
-			c.value(i, cpuOfCollector).median, c.value(i, endsTold).median, c.value(i, eventsLost).median)
+		c.printPaced(a.name, i)
+	}
+	fmt.Printf("| ratio | %s |\n\n", c.ratio(1, pacedCPU).format(2))
+	return nil
+}
+
+// Figures of connections beside a mode.
+const (
+	opened = iota // a second
+	openedCPU
+	openedCollectorCPU
+	openedTold
+	openedLost
+	openedResident
+	startTime
+	stopTime
+	openedFigures
+)
+
+// openedConnections are as many as a round opens.
+const openedConnections = 40_000
+
+// measureModesConnections is about connections that carry next to nothing, one after the other, and about the collector itself.
+func measureModesConnections(s *settings) error {
+	var arms []arm
+	for _, m := range modes {
+		arms = append(arms, arm{m.name, func() ([]float64, error) { return openBeside(s, &m.observation) }})
+	}
+	c, err := compare(arms, s.rounds)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Modes: %d connections, one byte each way, one after the other on one core, medians of %d rounds "+
+		"(least to most):\n\n", openedConnections, s.rounds)
+	fmt.Println("| | connections a second | ratio | the load's CPU, µs per connection | ratio | the collector's " +
+		"| ends told per connection | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+	for i, a := range c.arms {
+		fmt.Printf("| %s | %.0f | %s | %.1f | %s | %s | %.2f | %.0f |\n", a.name, c.value(i, opened).median,
+			c.ratio(i, opened).format(2), c.value(i, openedCPU).median, c.ratio(i, openedCPU).format(2),
+			c.value(i, openedCollectorCPU).format(1), c.value(i, openedTold).median, c.value(i, openedLost).median)
 	}
 	fmt.Println("\n| the collector | starts in, s | stops in, s | resident behind that, MiB |\n|---|---:|---:|---:|")
 	for i, a := range c.arms[1:] {
-		fmt.Printf("| %s | %s | %s | %s |\n", a.name, c.value(i+1, starting).format(2), c.value(i+1, stopping).format(2),
-			c.value(i+1, resident).format(0))
+		fmt.Printf("| %s | %s | %s | %s |\n", a.name, c.value(i+1, startTime).format(2), c.value(i+1, stopTime).format(2),
+			c.value(i+1, openedResident).format(0))
 	}
 	fmt.Println()
 	return nil
 }
 
+// openBeside opens connections beside the collector, if there is one.
+func openBeside(s *settings, o *observation) ([]float64, error) {
+	out := make([]float64, openedFigures)
+	began := time.Now()
+	var ended time.Time
+	_, err := o.with(s, func(c *collector) ([]float64, error) {
+		defer func() { ended = time.Now() }()
+		load := func() error {
+			u, err := loadProcess(openedConnections, 0)
+			out[opened], out[openedCPU] = openedConnections/u.wall.Seconds(), u.cpu.Seconds()*1e6/openedConnections
+			return err
+		}
+		if c == nil {
+			return out, load()
+		}
+		out[startTime] = time.Since(began).Seconds()
+		return out, c.openBeside(load, out)
+	})
+	out[stopTime] = time.Since(ended).Seconds()
+	return out, err
+}
+
+func (c *collector) openBeside(load func() error, out []float64) error {
+	before, err := c.own()
+	if err != nil {
+		return err
+	}
+	used, err := c.cpu()
+	if err != nil {
+		return err
+	}
+	if err := load(); err != nil {
+		return err
+	}
+	after, err := c.settled()
+	if err != nil {
+		return err
+	}
+	usedAfter, cpuErr := c.cpu()
+	rss, _, rssErr := c.rss()
+	out[openedCollectorCPU] = (usedAfter - used).Seconds() * 1e6 / openedConnections
+	out[openedTold], out[openedLost] = (after.ended-before.ended)/openedConnections, after.lost-before.lost
+	out[openedResident] = float64(rss) / 1024
+	return errors.Join(cpuErr, rssErr)
+}
+
 // callTable prints what calls cost beside each mode.
 func callTable(c *comparison, rows []string) {
-	fmt.Println("| | " + strings.Join([]string{modes[0].name + ", ns", modes[1].name + ": more ns", "ratio", modes[2].name + ": more ns", "ratio"}, " | ") + " |")
-	fmt.Println("|---|---:|---:|---:|---:|---:|")
+	fmt.Printf("| | %s, ns", modes[0].name)
+	for _, m := range modes[1:] {
+		fmt.Printf(" | %s: more ns | ratio", m.name)
+	}
+	fmt.Println(" |\n|---|---:|---:|---:|---:|---:|")
 	for row, name := range rows {
 		fmt.Printf("| %s | %s", name, c.value(0, row).format(0))
 		for i := range c.arms[1:] {

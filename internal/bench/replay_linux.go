@@ -188,7 +188,8 @@ func measureRecording(s *settings, version string) (err error) {
 	perExchange := c.value(0, 3).median / exchanges
 	fmt.Printf("User space, HTTP/%s: %d requests of a Go client to a Go server, recorded once and replayed; both ends, %.2f events "+
 		"per exchange, one processor; medians of %d rounds (least to most):\n\n", version, requests, perExchange, 4*s.rounds)
-	fmt.Println("| | ns per event | ns per exchange | exchanges a second and core | allocations per event | per exchange | bytes per exchange |")
+	fmt.Println("| | ns per event | ns per exchange | exchanges a second and core | allocations per event | per exchange " +
+		"| bytes per exchange |")
 	fmt.Println("|---|---:|---:|---:|---:|---:|---:|")
 	for i, a := range c.arms {
 		ns, allocations := c.value(i, 0), c.value(i, 1)

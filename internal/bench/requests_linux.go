@@ -35,7 +35,8 @@ var observations = []observation{
 	{name: "collector off", off: true},
 	{name: "connections only (`protocols: []`)", keys: "    protocols: []"},
 	{name: "default: requests, both ends", keys: ""},
-	{name: "requests of the server alone (`include`)", keys: "    include: [{executable: '**/nginx'}, {executable: '**/redis*server'}, {executable: '**/redis-check-rdb'}]"},
+	{name: "requests of the server alone (`include`)", keys: "    include: [{executable: '**/nginx'}, " +
+		"{executable: '**/redis*server'}, {executable: '**/redis-check-rdb'}]"},
 }
 
 // workplaces are on which processor the load runs: the server is on processor 0, and the collector where there is room.

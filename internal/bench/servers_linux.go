@@ -140,7 +140,8 @@ func startRedis(dir string) (*server, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	s, err := startServer(port, "redis-server", "--daemonize", "no", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--save", "", "--dir", dir)
+	s, err := startServer(port, "redis-server", "--daemonize", "no", "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
+		"--save", "", "--dir", dir)
 	return s, port, err
 }
 
@@ -174,9 +175,11 @@ func loadNginx(port int, processor string, seconds int) (served, error) {
 		return served{}, err
 	}
 	s := served{cpu: cpu}
-	var rateErr, latencyErr error
+	var countErr, rateErr, latencyErr error
 	for line := range strings.Lines(out) {
 		switch fields := strings.Fields(line); {
+		case len(fields) > 3 && fields[1] == "requests" && fields[2] == "in":
+			s.n, countErr = strconv.ParseFloat(fields[0], 64)
 		case len(fields) != 2:
 		case fields[0] == "Requests/sec:":
 			s.rate, rateErr = strconv.ParseFloat(fields[1], 64)
@@ -184,10 +187,10 @@ func loadNginx(port int, processor string, seconds int) (served, error) {
 			s.p99, latencyErr = time.ParseDuration(fields[1])
 		}
 	}
-	if s.rate == 0 || s.p99 == 0 || rateErr != nil || latencyErr != nil || strings.Contains(out, "Non-2xx") {
+	err = errors.Join(countErr, rateErr, latencyErr)
+	if err != nil || s.n == 0 || s.rate == 0 || s.p99 == 0 || strings.Contains(out, "Non-2xx") {
 		return served{}, fmt.Errorf("wrk wrote:\n%s", out)
 	}
-	s.n = s.rate * float64(seconds)
 	return s, nil
 }
 

@@ -296,6 +296,11 @@ func TestPackagedPrivileges(t *testing.T) {
 	rootInContainer.UID = 0
 	untraced := inContainer
 	untraced.Tracefs = false
+	// Podman and CRI-O until the end of 2025: perf_event_open wants CAP_SYS_ADMIN as well.
+	unperfed := inContainer
+	unperfed.Filter = filter(t, slices.DeleteFunc(containerCalls(t, asUnit.Capabilities), func(name string) bool {
+		return name == "perf_event_open"
+	}))
 	for _, test := range []struct {
 		name, mode string
 		confinement
@@ -305,6 +310,7 @@ func TestPackagedPrivileges(t *testing.T) {
 		{"container", "socket", inContainer},
 		{"container", "syscall", inContainer},
 		{"container without tracefs", "socket", untraced},
+		{"container that refuses perf_event_open", "socket", unperfed},
 		{"root in a container", "socket", rootInContainer}, // as in packaging/kubernetes
 		{"root in a container", "syscall", rootInContainer},
 	} {
@@ -381,11 +387,15 @@ func TestEachCapability(t *testing.T) {
 		{"syscall", "CAP_BPF", refused("CAP_BPF", "CAP_PERFMON")},
 		{"syscall", "CAP_PERFMON", refused("CAP_PERFMON", "CAP_BPF")},
 		{"syscall", "CAP_SYS_PTRACE", func(t *testing.T, c *confinedCollector, p *parties) {
+			p.request("/older-connection")
 			p.reconnect()
 			p.request("/newer-connection")
 			client, server := c.requests(p, "/newer-connection")
 			assert.Equal(t, p.binary, client.process["process.executable.path"], "it is younger than the collector")
 			assert.NotContains(t, server.process, "process.executable.path")
+			for _, s := range c.traces.all(t) {
+				assert.NotContains(t, s.text("url.path")+s.text("url.full"), "/older-connection")
+			}
 		}},
 		{"syscall", "CAP_DAC_READ_SEARCH", refused("CAP_DAC_READ_SEARCH", "CAP_BPF")},
 	} {

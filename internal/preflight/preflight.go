@@ -68,16 +68,8 @@ func ParseMode(text string) (Mode, error) {
 // allowed says whether a mode may be chosen where the key has this value.
 func (m Mode) allowed(mode Mode) bool { return m == Auto || m == mode }
 
-// choose picks what the receiver would, from attempts in the order in which it makes them, provided that nothing else that it needs
-// is missing.
+// choose picks what the receiver would, from attempts in the order in which it makes them.
 func (r *Report) choose() {
-	for _, facts := range [][]Fact{r.Host, r.Privileges} {
-		for _, f := range facts {
-			if f.State == Missing && essential[f.Name] {
-				return
-			}
-		}
-	}
 	for _, a := range r.Attempts {
 		if a.Works && r.Asked.allowed(a.Mode) {
 			r.Chosen, r.Starts = a.Mode, true
@@ -94,13 +86,9 @@ const (
 	factLockdown   = "lockdown"
 	factPIDs       = "pid namespace"
 	factProcfs     = "/proc"
-	factBoot       = "boot id"
 	factVisibility = "other users' processes"
 	factUser       = "user"
 	factNewPrivs   = "no_new_privs"
 	factSeccomp    = "seccomp"
 	factRingBuffer = "ring buffer"
 )
-
-// essential are the facts that the receiver needs in every mode, and that opening a mode does not show.
-var essential = map[string]bool{factSystem: true, factProcfs: true, factBoot: true}

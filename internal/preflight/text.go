@@ -71,43 +71,45 @@ func (p *printer) fact(f Fact) {
 	p.wrapped(fmt.Sprintf("  %-9s  %-28s  ", f.State, f.Name), text)
 }
 
-// hooks prints those that say nothing but their name together, by state and what stands before the call's name: there are
-// some seventy of the syscall mode.
+// hooks prints those together of which the same is to be said, by what stands before the names of calls: there are some seventy of
+// the syscall mode.
 func (p *printer) hooks(hooks []Fact) {
 	type group struct {
-		state  State
 		prefix string
+		said   Fact // without a name
 	}
 	var order []group
 	names := map[group][]string{}
 	for _, h := range hooks {
-		if h.Found+h.Lost != "" {
-			p.fact(h)
-			continue
-		}
-		prefix, name := h.Name, ""
-		if i := strings.LastIndexAny(h.Name, "/"); i >= 0 {
-			prefix, name = h.Name[:i+1], h.Name[i+1:]
-		}
-		for _, common := range []string{"sys_enter_", "sys_exit_"} {
-			if strings.HasPrefix(name, common) {
-				prefix, name = prefix+common, name[len(common):]
-			}
-		}
-		g := group{h.State, prefix}
+		prefix, name := split(h.Name)
+		h.Name = ""
+		g := group{prefix, h}
 		if names[g] == nil {
 			order = append(order, g)
 		}
 		names[g] = append(names[g], name)
 	}
 	for _, g := range order {
+		said := g.said
+		said.Name = g.prefix + strings.Join(names[g], " ")
 		if len(names[g]) == 1 {
-			p.line("  %-9s  %s%s", g.state, g.prefix, names[g][0])
+			p.fact(said)
 			continue
 		}
-		p.line("  %-9s  %s*", g.state, g.prefix)
+		said.Name = g.prefix + "*"
+		p.fact(said)
 		p.wrapped(strings.Repeat(" ", 13), strings.Join(names[g], " "))
 	}
+}
+
+// split takes the name of a call, or of what is traced, off a hook's.
+func split(hook string) (prefix, name string) {
+	for _, prefix := range []string{"tracepoint/syscalls/sys_enter_", "tracepoint/syscalls/sys_exit_", "tracepoint/sched/", "tp_btf/"} {
+		if name, found := strings.CutPrefix(hook, prefix); found {
+			return prefix, name
+		}
+	}
+	return "", hook
 }
 
 // wrapped prints a text after a prefix, below which its further lines begin.
