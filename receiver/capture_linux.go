@@ -41,25 +41,39 @@ type callMode struct {
 	completers []*completion.Completer // by shard; there before the first event is read
 }
 
-// openCapture loads the programs of the mode that is configured; of auto the first that this host allows.
+// openCapture loads the programs of the mode that is configured; of auto the first that this host allows, where a socket mode
+// that sees connections only comes last.
 func (w *watch) openCapture(opts kernel.Options) error {
-	if w.cfg.Mode == ModeSyscall {
+	switch w.cfg.Mode {
+	case ModeSocket:
+		return w.openSockets(opts)
+	case ModeSyscall:
 		return w.openCalls(opts)
 	}
-	sockets, err := kernel.Open(opts)
-	if err == nil {
-		w.mode, w.capture = ModeSocket, sockets
-		return nil
-	}
+	whole := opts
+	whole.WholeOrNothing = true
+	err := w.openSockets(whole)
 	// Privileges that are missing are missing to the other mode, too.
-	if w.cfg.Mode != ModeAuto || !errors.Is(err, kernel.ErrUnsupported) || errors.Is(err, unix.EPERM) {
+	if err == nil || !errors.Is(err, kernel.ErrUnsupported) || errors.Is(err, unix.EPERM) {
 		return err
 	}
 	if callErr := w.openCalls(opts); callErr != nil {
+		if w.openSockets(opts) == nil {
+			return nil
+		}
 		return fmt.Errorf("%w; and: %w", err, callErr)
 	}
 	w.set.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
 		"which costs more, and says less of how connections end", zap.Error(err))
+	return nil
+}
+
+func (w *watch) openSockets(opts kernel.Options) error {
+	sockets, err := kernel.Open(opts)
+	if err != nil {
+		return err
+	}
+	w.mode, w.capture = ModeSocket, sockets
 	return nil
 }
 

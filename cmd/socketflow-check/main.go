@@ -1,6 +1,6 @@
-// Command socketflow-check says whether the receiver socketflow would start on this host with the privileges that it is given, hook
-// by hook, which mode would be chosen, and what to change. It is to be run the way the collector is: as the same user, with the
-// same capabilities, in the same container.
+// Command socketflow-check says whether the receiver socketflow would start on this host with the privileges that it is given,
+// hook by hook, which mode would be chosen, and what to change. It is to be run the way the collector is: as the same user,
+// with the same capabilities, in the same container.
 //
 // The exit code is 0 if the receiver would start with its default configuration, 1 if it would not, and 2 if the arguments are
 // wrong.

@@ -20,8 +20,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// confinement is what a service manager or a container runtime puts around a program: a user, capabilities and no more than these,
-// no way to gain any, a filter of system calls.
+// confinement is what a service manager or a container runtime puts around a program: a user, capabilities and no more than
+// these, no way to gain any, a filter of system calls.
 type confinement struct {
 	UID          int
 	Capabilities []string

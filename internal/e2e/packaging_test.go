@@ -59,8 +59,8 @@ func unitConfinement(t testing.TB) confinement {
 	}
 }
 
-// unitCalls are the system calls that the unit allows: lists that add to each other, or, with a tilde, take away (systemd.exec(5)).
-// execve is what starts the program, which systemd always allows.
+// unitCalls are the system calls that the unit allows: lists that add to each other, or, with a tilde, take away
+// (systemd.exec(5)). execve is what starts the program, which systemd always allows.
 func unitCalls(t testing.TB, lists []string) []string {
 	t.Helper()
 	allowed := map[string]bool{}
@@ -103,9 +103,9 @@ func callsOf(t testing.TB, name string) (calls []string) {
 	return calls
 }
 
-// containerCalls are the system calls that container runtimes allow a container with these capabilities: of the profile that comes
-// with Debian's, with what Docker and containerd have added since for two capabilities (moby/moby profiles/seccomp). What
-// depends on arguments is taken for allowed.
+// containerCalls are the system calls that container runtimes allow a container with these capabilities: of the profile that
+// comes with Debian's, with what Docker and containerd have added since for two capabilities (moby/moby profiles/seccomp).
+// What depends on arguments is taken for allowed.
 func containerCalls(t testing.TB, capabilities []string) []string {
 	t.Helper()
 	const file = "/usr/share/containers/seccomp.json"
@@ -166,8 +166,8 @@ func init() {
 	}
 }
 
-// parties are a server that is older than the collector and a client that is younger, each of a user of its own, who names them in the
-// environment.
+// parties are a server that is older than the collector and a client that is younger, each of a user of its own, who names
+// them in the environment.
 type parties struct {
 	t      testing.TB
 	binary string
@@ -286,8 +286,8 @@ func (c *confinedCollector) requireFullResult(p *parties, path string) {
 	assert.Equal(c.t, "the-server", server.process["service.name"])
 }
 
-// TestPackagedPrivileges: the capabilities of the unit are enough, below the filters of system calls that it and container runtimes
-// have.
+// TestPackagedPrivileges: the capabilities of the unit are enough, below the filters of system calls that it and container
+// runtimes have.
 func TestPackagedPrivileges(t *testing.T) {
 	asUnit := unitConfinement(t)
 	inContainer := asUnit

@@ -33,7 +33,9 @@ type Options struct {
 	// MaxPrefixes of them.
 	EagerRun      int
 	EagerPrefixes [][]byte
-	DatagramIdle  time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
+	// WholeOrNothing refuses a kernel that lacks the hooks for transfers though they are needed, rather than to do without.
+	WholeOrNothing bool
+	DatagramIdle   time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
 }
 
 // transfers says whether the hooks are needed that see transfers.
@@ -87,7 +89,9 @@ func (c *Capture) open(opts Options) error {
 	}
 	exits := findSyscallExits(opts)
 	defer exits.close()
-	c.prune(spec, types, exits, opts)
+	if err := c.prune(spec, types, exits, opts); err != nil {
+		return err
+	}
 	if err := configure(spec, opts); err != nil {
 		return err
 	}
@@ -109,7 +113,7 @@ func (c *Capture) open(opts Options) error {
 }
 
 // prune takes out of spec what this kernel cannot attach and what is not needed on it, so that the rest loads.
-func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *syscallExits, opts Options) {
+func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *syscallExits, opts Options) error {
 	for _, h := range hooks {
 		if h.transfers && !opts.transfers() {
 			delete(spec.Programs, h.program)
@@ -117,6 +121,9 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 		}
 		var tracepoint *btf.Typedef
 		if err := types.TypeByName("btf_trace_"+h.tracepoint, &tracepoint); err != nil && h.optional() {
+			if h.transfers && opts.WholeOrNothing {
+				return unsupported(socketMode, "the kernel has the tracepoint "+h.tracepoint, "run Linux 6.3 or newer", err)
+			}
 			c.degraded = append(c.degraded, fmt.Errorf("the kernel has no tracepoint %s: %s", h.tracepoint, h.without))
 			delete(spec.Programs, h.program)
 		}
@@ -135,6 +142,7 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 	if exits.found() {
 		delete(spec.Programs, bpf.SocketflowProgAnyExit)
 	}
+	return nil
 }
 
 func configure(spec *ebpf.CollectionSpec, opts Options) error {

@@ -71,8 +71,8 @@ func (p *printer) fact(f Fact) {
 	p.wrapped(fmt.Sprintf("  %-9s  %-28s  ", f.State, f.Name), text)
 }
 
-// hooks prints those together of which the same is to be said, by what stands before the names of calls: there are some seventy of
-// the syscall mode.
+// hooks prints those together of which the same is to be said, by what stands before the names of calls: there are some
+// seventy of the syscall mode.
 func (p *printer) hooks(hooks []Fact) {
 	type group struct {
 		prefix string
