@@ -128,6 +128,73 @@ int socket_received(__u64 *ctx)
 	return 0;
 }
 
+/*
+ * The same behind the protocols' own functions, where the kernel does not have those tracepoints (before 6.3) and lets
+ * programs be attached to functions.
+ */
+
+static __always_inline int behind_send(__u64 *ctx, long ret)
+{
+	struct socket *socket = (struct socket *)ctx[0];
+	struct sock *sk = socket->sk;
+
+	if (sk)
+		on_send(sk, (int)ret);
+	return 0;
+}
+
+static __always_inline int behind_receive(__u64 *ctx)
+{
+	struct socket *socket = (struct socket *)ctx[0];
+	struct sock *sk = socket->sk;
+
+	if (sk)
+		on_receive(sk, (int)ctx[4], (int)ctx[3]);
+	return 0;
+}
+
+SEC("fexit/inet_sendmsg")
+int inet_sent(__u64 *ctx)
+{
+	return behind_send(ctx, ctx[3]);
+}
+
+SEC("fexit/inet6_sendmsg")
+int inet6_sent(__u64 *ctx)
+{
+	return behind_send(ctx, ctx[3]);
+}
+
+SEC("fexit/inet_sendpage")
+int inet_page_sent(__u64 *ctx)
+{
+	return behind_send(ctx, ctx[5]);
+}
+
+SEC("fexit/unix_stream_sendmsg")
+int unix_sent(__u64 *ctx)
+{
+	return behind_send(ctx, ctx[3]);
+}
+
+SEC("fexit/inet_recvmsg")
+int inet_received(__u64 *ctx)
+{
+	return behind_receive(ctx);
+}
+
+SEC("fexit/inet6_recvmsg")
+int inet6_received(__u64 *ctx)
+{
+	return behind_receive(ctx);
+}
+
+SEC("fexit/unix_stream_recvmsg")
+int unix_received(__u64 *ctx)
+{
+	return behind_receive(ctx);
+}
+
 SEC("tracepoint/syscalls/sys_exit_recvfrom")
 int recvfrom_exit(struct sys_exit_args *ctx)
 {

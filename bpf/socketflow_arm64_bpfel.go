@@ -384,6 +384,11 @@ const (
 	SocketflowProgExistingListeners   = "existing_listeners"
 	SocketflowProgExistingUnix        = "existing_unix"
 	SocketflowProgExistingUnowned     = "existing_unowned"
+	SocketflowProgInet6Received       = "inet6_received"
+	SocketflowProgInet6Sent           = "inet6_sent"
+	SocketflowProgInetPageSent        = "inet_page_sent"
+	SocketflowProgInetReceived        = "inet_received"
+	SocketflowProgInetSent            = "inet_sent"
 	SocketflowProgLiveSockets         = "live_sockets"
 	SocketflowProgProcessExec         = "process_exec"
 	SocketflowProgProcessExit         = "process_exit"
@@ -397,6 +402,8 @@ const (
 	SocketflowProgSockStateAgain      = "sock_state_again"
 	SocketflowProgSocketReceived      = "socket_received"
 	SocketflowProgSocketSent          = "socket_sent"
+	SocketflowProgUnixReceived        = "unix_received"
+	SocketflowProgUnixSent            = "unix_sent"
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
 	SocketflowVarEagerPrefixes        = "eager_prefixes"
@@ -485,6 +492,11 @@ type SocketflowProgramSpecs struct {
 	ExistingListeners   *ebpf.ProgramSpec `ebpf:"existing_listeners"`
 	ExistingUnix        *ebpf.ProgramSpec `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.ProgramSpec `ebpf:"existing_unowned"`
+	Inet6Received       *ebpf.ProgramSpec `ebpf:"inet6_received"`
+	Inet6Sent           *ebpf.ProgramSpec `ebpf:"inet6_sent"`
+	InetPageSent        *ebpf.ProgramSpec `ebpf:"inet_page_sent"`
+	InetReceived        *ebpf.ProgramSpec `ebpf:"inet_received"`
+	InetSent            *ebpf.ProgramSpec `ebpf:"inet_sent"`
 	LiveSockets         *ebpf.ProgramSpec `ebpf:"live_sockets"`
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
@@ -498,6 +510,8 @@ type SocketflowProgramSpecs struct {
 	SockStateAgain      *ebpf.ProgramSpec `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
+	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
+	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
 }
 
 // SocketflowMapSpecs contains maps before they are loaded into the kernel.
@@ -670,6 +684,11 @@ type SocketflowPrograms struct {
 	ExistingListeners   *ebpf.Program `ebpf:"existing_listeners"`
 	ExistingUnix        *ebpf.Program `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.Program `ebpf:"existing_unowned"`
+	Inet6Received       *ebpf.Program `ebpf:"inet6_received"`
+	Inet6Sent           *ebpf.Program `ebpf:"inet6_sent"`
+	InetPageSent        *ebpf.Program `ebpf:"inet_page_sent"`
+	InetReceived        *ebpf.Program `ebpf:"inet_received"`
+	InetSent            *ebpf.Program `ebpf:"inet_sent"`
 	LiveSockets         *ebpf.Program `ebpf:"live_sockets"`
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
@@ -683,6 +702,8 @@ type SocketflowPrograms struct {
 	SockStateAgain      *ebpf.Program `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
+	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
+	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
 }
 
 func (p *SocketflowPrograms) Close() error {
@@ -696,6 +717,11 @@ func (p *SocketflowPrograms) Close() error {
 		p.ExistingListeners,
 		p.ExistingUnix,
 		p.ExistingUnowned,
+		p.Inet6Received,
+		p.Inet6Sent,
+		p.InetPageSent,
+		p.InetReceived,
+		p.InetSent,
 		p.LiveSockets,
 		p.ProcessExec,
 		p.ProcessExit,
@@ -709,6 +735,8 @@ func (p *SocketflowPrograms) Close() error {
 		p.SockStateAgain,
 		p.SocketReceived,
 		p.SocketSent,
+		p.UnixReceived,
+		p.UnixSent,
 	)
 }
 

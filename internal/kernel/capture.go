@@ -109,7 +109,7 @@ func (c *Capture) open(opts Options) error {
 			return fmt.Errorf("install selection rule %d: %w", i, err)
 		}
 	}
-	return c.attach(exits)
+	return c.attach(exits, opts)
 }
 
 // prune takes out of spec what this kernel cannot attach and what is not needed on it, so that the rest loads.
@@ -119,14 +119,16 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 			delete(spec.Programs, h.program)
 			continue
 		}
-		var tracepoint *btf.Typedef
-		if err := types.TypeByName("btf_trace_"+h.tracepoint, &tracepoint); err != nil && h.optional() {
-			if h.transfers && opts.WholeOrNothing {
-				return unsupported(socketMode, "the kernel has the tracepoint "+h.tracepoint, "run Linux 6.3 or newer", err)
-			}
-			c.degraded = append(c.degraded, fmt.Errorf("the kernel has no tracepoint %s: %s", h.tracepoint, h.without))
-			delete(spec.Programs, h.program)
+		if c.hasTracepoint(types, h.tracepoint) || !h.optional() {
+			continue
 		}
+		delete(spec.Programs, h.program)
+		if !h.transfers {
+			c.degraded = append(c.degraded, fmt.Errorf("the kernel has no tracepoint %s: %s", h.tracepoint, h.without))
+		}
+	}
+	if err := c.pruneBehind(spec, types, opts); err != nil {
+		return err
 	}
 	if !opts.UDP {
 		delete(spec.Programs, bpf.SocketflowProgDatagramFlows)
@@ -141,6 +143,39 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 	}
 	if exits.found() {
 		delete(spec.Programs, bpf.SocketflowProgAnyExit)
+	}
+	return nil
+}
+
+func (c *Capture) hasTracepoint(types *btf.Spec, name string) bool {
+	var tracepoint *btf.Typedef
+	return types.TypeByName("btf_trace_"+name, &tracepoint) == nil
+}
+
+// pruneBehind keeps the programs that are attached behind functions only where they take the place of tracepoints.
+func (c *Capture) pruneBehind(spec *ebpf.CollectionSpec, types *btf.Spec, opts Options) error {
+	instead := opts.transfers() && (spec.Programs[bpf.SocketflowProgSocketSent] == nil ||
+		spec.Programs[bpf.SocketflowProgSocketReceived] == nil)
+	if instead { // not one by a tracepoint and the other not
+		delete(spec.Programs, bpf.SocketflowProgSocketSent)
+		delete(spec.Programs, bpf.SocketflowProgSocketReceived)
+	}
+	for _, b := range behinds {
+		var function *btf.Func
+		err := types.TypeByName(b.function, &function)
+		switch {
+		case !instead, err != nil && b.optional:
+			delete(spec.Programs, b.program)
+		case err != nil && opts.WholeOrNothing:
+			return unsupported(socketMode, "the kernel has the tracepoint sock_send_length, or the function "+b.function,
+				"run Linux 6.3 or newer", err)
+		case err != nil:
+			c.degraded = append(c.degraded, fmt.Errorf("%s: %w", noTransfers, err))
+			for _, b := range behinds {
+				delete(spec.Programs, b.program)
+			}
+			return nil
+		}
 	}
 	return nil
 }
