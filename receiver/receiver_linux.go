@@ -200,7 +200,7 @@ func (w *watch) watchLosses() {
 			w.set.Logger.Warn("the kernel had to drop events, because they were not read fast enough; "+
 				"a larger ring_buffer size or fewer connections (include, exclude) would help", zap.Uint64("events", lost))
 		}
-		due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose] ||
+		due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose] || now.TableFull > known.TableFull ||
 			w.follows(event.TCP, event.UnixStream, event.UDP) && time.Since(looked) >= quietInterval
 		if w.follows(event.UDP) {
 			if err := w.capture.Datagrams(w.helping); err != nil && w.helping.Err() == nil {

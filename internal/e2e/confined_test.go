@@ -159,21 +159,24 @@ func syscallNumbers(t testing.TB) map[string]uint32 {
 func filter(t testing.TB, allowed []string) []unix.SockFilter {
 	t.Helper()
 	const (
-		load, equal, result        = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_RET | unix.BPF_K
-		numberOffset, archAt       = 0, 4 // in struct seccomp_data
-		allow, refuse, kill        = 0x7fff0000, 0x00050000 | uint32(unix.EPERM), 0x80000000
-		archX86, archAArch64       = 0xc000003e, 0xc00000b7 // linux/audit.h
-		skipOne, skipNone    uint8 = 1, 0
+		load     = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+		equal    = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+		result   = unix.BPF_RET | unix.BPF_K
+		numberAt = 0 // in struct seccomp_data
+		archAt   = 4
+		allow    = unix.SECCOMP_RET_ALLOW
+		refuse   = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+		kill     = unix.SECCOMP_RET_KILL_PROCESS
 	)
-	arch := map[string]uint32{"amd64": archX86, "arm64": archAArch64}[runtime.GOARCH]
+	arch := map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
 	code := []unix.SockFilter{
-		{Code: load, K: archAt}, {Code: equal, K: arch, Jt: skipOne, Jf: skipNone}, {Code: result, K: kill},
-		{Code: load, K: numberOffset},
+		{Code: load, K: archAt}, {Code: equal, K: arch, Jt: 1}, {Code: result, K: kill},
+		{Code: load, K: numberAt},
 	}
 	numbers := syscallNumbers(t)
 	for _, name := range allowed {
 		if number, found := numbers[name]; found { // of another architecture
-			code = append(code, unix.SockFilter{Code: equal, K: number, Jt: skipNone, Jf: skipOne}, unix.SockFilter{Code: result, K: allow})
+			code = append(code, unix.SockFilter{Code: equal, K: number, Jf: 1}, unix.SockFilter{Code: result, K: allow})
 		}
 	}
 	return append(code, unix.SockFilter{Code: result, K: refuse})

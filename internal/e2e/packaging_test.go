@@ -126,7 +126,8 @@ func containerCalls(t testing.TB, capabilities []string) []string {
 	}
 	var allowed []string
 	for _, rule := range profile.Syscalls {
-		if rule.Action == "SCMP_ACT_ALLOW" && (len(rule.Includes.Caps) == 0 || anyOf(rule.Includes.Caps)) && !anyOf(rule.Excludes.Caps) {
+		applies := (len(rule.Includes.Caps) == 0 || anyOf(rule.Includes.Caps)) && !anyOf(rule.Excludes.Caps)
+		if rule.Action == "SCMP_ACT_ALLOW" && applies {
 			allowed = append(allowed, rule.Names...)
 		}
 	}

@@ -20,7 +20,7 @@ type Counters struct {
 	PayloadRingFull  uint64              // calls told without payload: the ring buffer had no room for it
 	PayloadNoBuffer  uint64              // calls told without payload: where it lies is not known
 	PayloadFault     uint64              // calls told with less payload: its memory could not be read
-	TableFull        uint64              // descriptors that are not inherited or closed with their process
+	TableFull        uint64              // syscall mode: too many descriptors to inherit, or to close with their process: Live does that
 	// Missed is how often the kernel skipped a program because another one ran on that CPU: what happened then is not
 	// known. Of sock_state this does not count, because sock_state_again sees what it misses.
 	Missed uint64
