@@ -45,6 +45,9 @@ func needPrivilege(t *testing.T) {
 	}
 }
 
+// emulated reports whether this is a machine that internal/vmtest has made, some thirty times slower than a real one.
+func emulated() bool { return os.Getenv("SOCKETFLOW_TEST_EMULATED") != "" }
+
 const (
 	// bound is the longest wait for anything that has to come.
 	bound = 20 * time.Second
@@ -219,6 +222,10 @@ func (o *observation) start(t *testing.T, change configuration, logs consumer.Lo
 	factory := receiver.NewFactory()
 	set.ID = component.NewID(factory.Type())
 	cfg := factory.CreateDefaultConfig().(*receiver.Config)
+	// internal/vmtest runs tests that ask for no mode in each that the kernel can do.
+	if mode := os.Getenv("SOCKETFLOW_TEST_MODE"); mode != "" {
+		cfg.Mode = receiver.Mode(mode)
+	}
 	// The truth of the workloads is about TCP; by what else their processes talk to each other they do not tell.
 	cfg.Transports = []receiver.Transport{receiver.TransportTCP}
 	if change != nil {

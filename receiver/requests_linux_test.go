@@ -141,7 +141,7 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			count, rate := test.count, test.rate
-			if raceDetector() {
+			if raceDetector() || emulated() {
 				count, rate = test.slow, min(test.rate, 1000)
 			}
 			const attempts = 3 // a machine that is shared may not let this process run for a while

@@ -423,7 +423,7 @@ func everyEndIsToldAsItWas(t *testing.T, mode receiver.Mode) {
 	// both of a connection: docs/decisions/0006-two-programs-per-state-change.md. Then all is done again.
 	const attempts = 3
 	count := 5000
-	if mode == receiver.ModeSyscall && raceDetector() {
+	if emulated() || mode == receiver.ModeSyscall && raceDetector() {
 		count = 1000 // they come as fast as they can, and ten events each: too fast for a reader that is slowed down
 	}
 	var ends []workload.End

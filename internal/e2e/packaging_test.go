@@ -302,23 +302,26 @@ func TestPackagedPrivileges(t *testing.T) {
 	unperfed.Filter = filter(t, slices.DeleteFunc(containerCalls(t, asUnit.Capabilities), func(name string) bool {
 		return name == "perf_event_open"
 	}))
+	const cheap, dear = "tracepoint/syscalls/sys_exit_accept4", "tp_btf/sys_exit"
 	for _, test := range []struct {
 		name, mode string
 		confinement
+		hook string // at the exits of calls
 	}{
-		{"unit", "socket", asUnit},
-		{"unit", "syscall", asUnit},
-		{"container", "socket", inContainer},
-		{"container", "syscall", inContainer},
-		{"container without tracefs", "socket", untraced},
-		{"container that refuses perf_event_open", "socket", unperfed},
-		{"root in a container", "socket", rootInContainer}, // as in packaging/kubernetes
-		{"root in a container", "syscall", rootInContainer},
+		{"unit", "socket", asUnit, cheap},
+		{"unit", "syscall", asUnit, cheap},
+		{"container", "socket", inContainer, cheap},
+		{"container", "syscall", inContainer, cheap},
+		{"container without tracefs", "socket", untraced, dear},
+		{"container that refuses perf_event_open", "socket", unperfed, dear},
+		{"root in a container", "socket", rootInContainer, cheap}, // as in packaging/kubernetes
+		{"root in a container", "syscall", rootInContainer, cheap},
 	} {
 		t.Run(test.name+", "+test.mode, func(t *testing.T) {
 			p := startServer(t)
 			c := startConfined(t, test.mode, test.confinement)
 			c.waitReady(1)
+			assert.Contains(t, c.log(), `"`+test.hook+`"`)
 			c.requireConfined(test.confinement)
 			c.requireFullResult(p, "/full")
 			c.terminate()
