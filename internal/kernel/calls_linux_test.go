@@ -16,8 +16,8 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestCallsTellAConnection: from its first call to its last, with what it carries. It is the least that the syscall mode does: where
-// it fails, no other test of that mode says more.
+// TestCallsTellAConnection: from its first call to its last, with what it carries. It is the least that the syscall mode does:
+// where it fails, no other test of that mode says more.
 func TestCallsTellAConnection(t *testing.T) {
 	needPrivilege(t)
 	capture, err := OpenCalls(Options{

@@ -20,7 +20,7 @@ import (
 	"github.com/socketflow/socketflow/bpf"
 )
 
-// verifierEnough leaves room below the million instructions after which the verifier gives up: each kernel release counts otherwise.
+// verifierEnough leaves room below the million instructions after which the verifier gives up: each kernel counts otherwise.
 const verifierEnough = 700_000
 
 // TestVerifierInstructions logs what the verifier has to do for each program of each mode, in lines that internal/vmtest reads
@@ -88,7 +88,7 @@ func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	must(t, err)
 	exits := findSyscallExits(opts)
 	defer exits.close()
-	(&Capture{}).prune(spec, types, exits, opts)
+	must(t, (&Capture{}).prune(spec, types, exits, opts))
 	must(t, configure(spec, opts))
 	return spec
 }
