@@ -28,7 +28,7 @@ struct call {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 8192);
 	__type(key, __u32);
 	__type(value, struct call);
 } calls SEC(".maps");
@@ -157,7 +157,7 @@ struct image {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 2048);
 	__type(key, __u32);
 	__type(value, struct image);
 } images SEC(".maps");

@@ -24,6 +24,7 @@ type capture interface {
 	Readers() []*kernel.Reader
 	Attached() []string
 	Degraded() []error
+	Memory() (uint64, error)
 	Counters() (kernel.Counters, error)
 	Want(cookie uint64, w event.Want)
 	Judge(id process.ID, generation uint32, rules uint64) error

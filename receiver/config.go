@@ -85,7 +85,7 @@ type Config struct {
 // RingBufferConfig sizes the memory through which the kernel hands over events.
 type RingBufferConfig struct {
 	// Size is the size of each ring buffer: bytes, or a number with a unit such as 4MiB. A power of two, from one page of memory
-	// to 1GiB. Default: 8MiB.
+	// to 1GiB; 0 means 16MiB divided by the number of them. Default: 0.
 	Size ByteSize `mapstructure:"size"`
 
 	// Shards is the number of ring buffers, each with a reader of its own: 1, 2, 4 or 8; 0 means the largest of them that does
@@ -211,33 +211,33 @@ const (
 )
 
 const (
-	maxSelectors      = 64 // the kernel side's RULES_MAX
-	maxShards         = 8  // the kernel side's SHARDS_MAX
-	enoughShards      = 4  // unless more are asked for
-	maxRingBuffer     = 1 << 30
-	minSockets        = 64
-	maxSockets        = 1 << 24
-	minProcesses      = 64
-	maxProcesses      = 1 << 20
-	maxBatchSize      = 1 << 16
-	maxSocketEvents   = 1 << 16
-	maxWaitingEvents  = 1 << 24
-	minWaitingBytes   = 4 << 10
-	maxSocketBytes    = 1 << 30
-	maxWaitingBytes   = 16 << 30
-	minPollInterval   = 10 * time.Millisecond
-	maxPollInterval   = time.Second
-	minCallLimit      = 256
-	maxCallLimit      = 1 << 20
-	minRunLimit       = 4 << 10
-	maxRunLimit       = 1 << 30
-	minHeadSize       = 1 << 10
-	maxHeadSize       = 1 << 20
-	maxRequests       = 1 << 16
-	maxHeaders        = 64
-	minBatchTimeout   = time.Millisecond
-	maxBatchTimeout   = 10 * time.Second
-	defaultRingBuffer = 8 << 20
+	maxSelectors     = 64 // the kernel side's RULES_MAX
+	maxShards        = 8  // the kernel side's SHARDS_MAX
+	enoughShards     = 4  // unless more are asked for
+	maxRingBuffer    = 1 << 30
+	minSockets       = 64
+	maxSockets       = 1 << 24
+	minProcesses     = 64
+	maxProcesses     = 1 << 20
+	maxBatchSize     = 1 << 16
+	maxSocketEvents  = 1 << 16
+	maxWaitingEvents = 1 << 24
+	minWaitingBytes  = 4 << 10
+	maxSocketBytes   = 1 << 30
+	maxWaitingBytes  = 16 << 30
+	minPollInterval  = 10 * time.Millisecond
+	maxPollInterval  = time.Second
+	minCallLimit     = 256
+	maxCallLimit     = 1 << 20
+	minRunLimit      = 4 << 10
+	maxRunLimit      = 1 << 30
+	minHeadSize      = 1 << 10
+	maxHeadSize      = 1 << 20
+	maxRequests      = 1 << 16
+	maxHeaders       = 64
+	minBatchTimeout  = time.Millisecond
+	maxBatchTimeout  = 10 * time.Second
+	allRingBuffers   = 16 << 20 // together, unless a size is asked for
 )
 
 func createDefaultConfig() component.Config {
@@ -250,7 +250,6 @@ func createDefaultConfig() component.Config {
 		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},
 		Protocols:         registry.Names(),
 		Payload:           PayloadConfig{CallLimit: 256 << 10, RunLimit: 64 << 20},
-		RingBuffer:        RingBufferConfig{Size: defaultRingBuffer},
 		PollInterval:      100 * time.Millisecond,
 		UDPIdleTimeout:    time.Minute,
 		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10},
@@ -298,6 +297,7 @@ func (c *RingBufferConfig) Validate() error {
 	var errs []error
 	page := ByteSize(os.Getpagesize())
 	switch {
+	case c.Size == 0:
 	case c.Size < page || c.Size > maxRingBuffer:
 		errs = append(errs, fmt.Errorf("size: write a power of two from %d (a page of memory here) to %d bytes, for example 2MiB, not %d",
 			page, maxRingBuffer, c.Size))
@@ -309,6 +309,14 @@ func (c *RingBufferConfig) Validate() error {
 		errs = append(errs, fmt.Errorf("shards: write 1, 2, 4 or %d, or 0 for as many as the CPUs call for, not %d", maxShards, c.Shards))
 	}
 	return inline(errs...)
+}
+
+// sizeOf is the size of each of so many ring buffers.
+func (c *RingBufferConfig) sizeOf(shards int) int {
+	if c.Size != 0 {
+		return int(c.Size)
+	}
+	return allRingBuffers / shards
 }
 
 // shardsOn is the number of shards on a host with so many CPUs.

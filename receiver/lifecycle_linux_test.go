@@ -353,3 +353,21 @@ func TestWithoutPrivileges(t *testing.T) {
 		})
 	}
 }
+
+// What the kernel holds for a receiver with the default configuration stays within 40 MiB, in every mode.
+func TestKernelMemory(t *testing.T) {
+	needPrivilege(t)
+	const most = 40 << 20
+	for _, mode := range modes() {
+		t.Run(string(mode), func(t *testing.T) {
+			o := observe(t, inMode(mode, func(cfg *receiver.Config) {
+				cfg.Transports = []receiver.Transport{receiver.TransportTCP, receiver.TransportUDP, receiver.TransportUnix}
+			}))
+			held := o.metric(t, "kernel_memory")
+			o.shutdown(t)
+			t.Logf("%.1f MiB", float64(held)/(1<<20))
+			assert.Greater(t, held, int64(16<<20), "the ring buffers alone")
+			assert.LessOrEqual(t, held, int64(most))
+		})
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
@@ -44,6 +45,8 @@ type watch struct {
 	host      component.Host
 	hostID    uint64
 	decode    atomic.Uint64 // records that were no events
+	// kernelMemory is what the kernel holds for the programs; it does not change.
+	kernelMemory uint64
 
 	// consuming ends when shutdown runs out of time: consumers that honour it let go of the shards.
 	consuming context.Context
@@ -84,7 +87,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	}
 	shards := w.cfg.RingBuffer.shardsOn(runtime.NumCPU())
 	if err := w.openCapture(kernel.Options{
-		Shards: shards, RingBytes: int(w.cfg.RingBuffer.Size), ExcludeSelf: w.cfg.ExcludeSelf,
+		Shards: shards, RingBytes: w.cfg.RingBuffer.sizeOf(shards), ExcludeSelf: w.cfg.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes, Sockets: w.cfg.Limits.Sockets,
 		Data: len(w.protocols) > 0,
 		Unix: slices.Contains(w.cfg.Transports, TransportUnix), UDP: slices.Contains(w.cfg.Transports, TransportUDP),
@@ -109,8 +112,12 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	if w.telemetry, err = newTelemetry(w.set, w.snapshot); err != nil {
 		return err
 	}
+	if w.kernelMemory, err = w.capture.Memory(); err != nil {
+		return err
+	}
 	w.set.Logger.Info("watching sockets", zap.String("mode", string(w.mode)),
-		zap.Strings("attached", w.capture.Attached()), zap.Int("shards", shards))
+		zap.Strings("attached", w.capture.Attached()), zap.Int("shards", shards),
+		zap.String("kernel_memory", humanize.IBytes(w.kernelMemory)))
 	for _, lack := range w.capture.Degraded() {
 		w.set.Logger.Warn("this host lets less be seen", zap.Error(lack))
 	}
@@ -260,6 +267,7 @@ func total(counts [event.Kinds]uint64) (sum uint64) {
 func (w *watch) snapshot() snapshot {
 	s := snapshot{
 		mode:         w.mode,
+		kernelMemory: w.kernelMemory,
 		decodeErrors: w.decode.Load(),
 		refusedLogs:  w.outlet.refusedLogs.Load(),
 		refusedSpans: w.outlet.refusedSpans.Load(),

@@ -24,6 +24,8 @@ type snapshot struct {
 	mode     Mode                // kernel_programs
 	programs map[string]int      // kernel_programs, by attachment
 
+	kernelMemory uint64 // kernel_memory
+
 	decodeErrors uint64 // decode_errors
 
 	socketsTracked          int    // sockets_tracked
@@ -160,6 +162,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				tell(int64(n), byResult(completion.Result(result).String()))
 			}
 		}},
+		{m.SocketflowKernelMemory, func(s *snapshot, tell tell) { tell(int64(s.kernelMemory)) }},
 		{m.SocketflowDecodeErrors, func(s *snapshot, tell tell) { tell(int64(s.decodeErrors)) }},
 		{m.SocketflowSocketsTracked, func(s *snapshot, tell tell) { tell(int64(s.socketsTracked)) }},
 		{m.SocketflowSocketsEvicted, func(s *snapshot, tell tell) {

@@ -54,6 +54,7 @@ func TestTelemetry(t *testing.T) {
 		mode:                    ModeSyscall,
 		programs:                map[string]int{"tp_btf": 4, "tracepoint": 2},
 		decodeErrors:            1,
+		kernelMemory:            50,
 		socketsTracked:          2,
 		socketsEvictedTableFull: 3, socketsEvictedCloseLost: 4,
 		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7, descriptorsFull: 43,
@@ -111,6 +112,7 @@ func TestTelemetry(t *testing.T) {
 				point(4, "attachment", "tp_btf", "mode", "syscall"), point(2, "attachment", "tracepoint", "mode", "syscall"),
 			},
 		},
+		"kernel_memory": {metadatatest.AssertEqualSocketflowKernelMemory, points{point(50)}},
 		"addresses_completed": {
 			metadatatest.AssertEqualSocketflowAddressesCompleted,
 			points{
@@ -189,12 +191,12 @@ func TestTelemetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 28, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 29, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is told")
-	assert.Equal(t, 28, calls)
+	assert.Equal(t, 29, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.

@@ -72,7 +72,7 @@ func (c *Calls) open() error {
 }
 
 // maxCallSockets bounds the kernel memory of sockets: some 300 bytes each with its overhead.
-const maxCallSockets = 32768
+const maxCallSockets = 24576
 
 func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
 	if err := configureAll(spec, syscallMode, c.opts); err != nil {

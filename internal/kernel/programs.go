@@ -61,6 +61,45 @@ func (c *programs) Attached() []string { return c.attached }
 // Degraded says what this kernel lacks that the capture can do without, and what is lost with it.
 func (c *programs) Degraded() []error { return c.degraded }
 
+// Memory is how many bytes the kernel holds for the programs, their maps and their ring buffers, as it accounts for them.
+func (c *programs) Memory() (total uint64, err error) {
+	add := func(name string, memory func() (uint64, bool, error)) {
+		bytes, known, infoErr := memory()
+		if infoErr != nil {
+			err = errors.Join(err, fmt.Errorf("ask the kernel for the size of %s: %w", name, infoErr))
+		} else if known {
+			total += bytes
+		}
+	}
+	ofMap := func(m *ebpf.Map) func() (uint64, bool, error) {
+		return func() (uint64, bool, error) {
+			info, err := m.Info()
+			if err != nil {
+				return 0, false, err
+			}
+			bytes, known := info.Memlock()
+			return bytes, known, nil
+		}
+	}
+	for name, m := range c.objects.Maps {
+		add("map "+name, ofMap(m))
+	}
+	for _, ring := range c.rings {
+		add("a ring buffer", ofMap(ring))
+	}
+	for name, program := range c.objects.Programs {
+		add("program "+name, func() (uint64, bool, error) {
+			info, err := program.Info()
+			if err != nil {
+				return 0, false, err
+			}
+			bytes, known := info.Memlock()
+			return bytes, known, nil
+		})
+	}
+	return total, err
+}
+
 // Detach ends the writing of events; what has been written can still be read.
 func (c *programs) Detach() error {
 	var errs []error

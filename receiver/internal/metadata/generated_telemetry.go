@@ -44,6 +44,7 @@ type TelemetryBuilder struct {
 	SocketflowKernelEvents          metric.Int64ObservableCounter
 	SocketflowKernelEventsLost      metric.Int64ObservableCounter
 	SocketflowKernelEventsMissed    metric.Int64ObservableCounter
+	SocketflowKernelMemory          metric.Int64ObservableUpDownCounter
 	SocketflowKernelPrograms        metric.Int64ObservableUpDownCounter
 	SocketflowPayloadBytes          metric.Int64ObservableCounter
 	SocketflowPayloadMissing        metric.Int64ObservableCounter
@@ -300,6 +301,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowKernelEventsMissedCallback(cb
 		cb(ctx, &observerInt64{inst: builder.SocketflowKernelEventsMissed, obs: o})
 		return nil
 	}, builder.SocketflowKernelEventsMissed)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowKernelMemoryCallback sets callback for observable SocketflowKernelMemory metric.
+func (builder *TelemetryBuilder) RegisterSocketflowKernelMemoryCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowKernelMemory, obs: o})
+		return nil
+	}, builder.SocketflowKernelMemory)
 	if err != nil {
 		return err
 	}
@@ -611,6 +627,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_kernel_events_missed",
 		metric.WithDescription("Times that the kernel skipped a program, because another one was running on that CPU. [Alpha]"),
 		metric.WithUnit("{events}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowKernelMemory, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_kernel_memory",
+		metric.WithDescription("Memory that the kernel holds for the programs, their maps and their ring buffers. [Alpha]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowKernelPrograms, err = builder.meter.Int64ObservableUpDownCounter(
