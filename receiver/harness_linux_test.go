@@ -48,12 +48,19 @@ func needPrivilege(t *testing.T) {
 // emulated reports whether this is a machine that internal/vmtest has made, some thirty times slower than a real one.
 func emulated() bool { return os.Getenv("SOCKETFLOW_TEST_EMULATED") != "" }
 
-const (
-	// bound is the longest wait for anything that has to come.
-	bound = 20 * time.Second
-	// pause is how long to wait before looking again.
-	pause = 5 * time.Millisecond
-)
+// bound is the longest wait for anything that has to come.
+var bound = patience(20 * time.Second)
+
+// pause is how long to wait before looking again.
+const pause = 5 * time.Millisecond
+
+// patience is what a limit on a real machine is on this one.
+func patience(limit time.Duration) time.Duration {
+	if emulated() {
+		return 5 * limit
+	}
+	return limit
+}
 
 // await waits for a condition.
 func await(t *testing.T, what string, holds func() bool) {
@@ -67,7 +74,7 @@ func await(t *testing.T, what string, holds func() bool) {
 
 // limited ends the workloads of a test that hangs before the test itself is ended.
 func limited(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience(time.Minute))
 	t.Cleanup(cancel)
 	return ctx
 }

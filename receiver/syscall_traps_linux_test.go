@@ -21,6 +21,8 @@ var trapCases = []struct {
 	// waits is how many of its connections have to be told to be open before they are closed: their addresses are told by no
 	// call, and found by a look at the process after a while.
 	waits int
+	// emulated are its arguments in an emulated machine.
+	emulated []string
 	// before: the receiver starts when the trap has come to its gate.
 	before bool
 }{
@@ -41,7 +43,7 @@ var trapCases = []struct {
 	{name: "dup2 over a live socket", trap: "dup2-over-live"},
 	{name: "close_range", trap: "close-range"},
 	{name: "exec", trap: "exec"},
-	{name: "10,000 cycles on one number", trap: "cycles"},
+	{name: "10,000 cycles on one number", trap: "cycles", emulated: []string{"1000"}},
 	{name: "all ways to transfer", trap: "transfers"},
 	{name: "sendfile", trap: "sendfile"},
 	{name: "MSG_PEEK", trap: "peek"},
@@ -91,10 +93,16 @@ func TestSyscallTraps(t *testing.T) {
 func springTraps(t *testing.T, mode receiver.Mode) (o *observation, flows [][]workload.Flow, missing int, lost int64) {
 	t.Helper()
 	traps := newTrapper(t)
+	start := func(trap string, whenEmulated []string) *workload.Run {
+		if emulated() {
+			return traps.run(trap, whenEmulated...)
+		}
+		return traps.run(trap)
+	}
 	runs := make([]*workload.Run, len(trapCases))
 	for i, c := range trapCases {
 		if c.before {
-			runs[i] = traps.run(c.trap)
+			runs[i] = start(c.trap, c.emulated)
 			require.NoError(t, runs[i].Await("before"))
 		}
 	}
@@ -103,7 +111,7 @@ func springTraps(t *testing.T, mode receiver.Mode) (o *observation, flows [][]wo
 		if c.before {
 			require.NoError(t, runs[i].Continue())
 		} else {
-			runs[i] = traps.run(c.trap)
+			runs[i] = start(c.trap, c.emulated)
 		}
 		if c.waits > 0 {
 			require.NoError(t, runs[i].Await("talked"))

@@ -494,15 +494,30 @@ func (p preflightCheck) run(t testing.TB, c confinement, mode string) (report ch
 	return report
 }
 
-// TestCheckChooses: mode auto falls back, and nothing is left to fall back to, as for the collector.
+// TestCheckChooses: of mode auto the program says what the collector does.
 func TestCheckChooses(t *testing.T) {
 	check := buildCheck(t)
 	all := unitConfinement(t)
-	report := check.run(t, all, "auto")
-	assert.Equal(t, "socket", report.Chosen)
-	none := confinement{UID: collectorUser}
-	report = check.run(t, none, "auto")
-	assert.Empty(t, report.Chosen)
-	assert.False(t, report.Starts)
-	assert.Contains(t, report.Advice[0], "CAP_BPF and CAP_PERFMON")
+	for _, test := range []struct {
+		name string
+		confinement
+		mode, advice string
+	}{
+		{"everything", all, "socket", ""},
+		{"nothing", confinement{UID: collectorUser}, "", "CAP_BPF and CAP_PERFMON"},
+		{"half", all.without("CAP_PERFMON"), "", "CAP_PERFMON"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			report := check.run(t, test.confinement, "auto")
+			assert.Equal(t, test.mode, report.Chosen)
+			assert.Contains(t, strings.Join(report.Advice, " "), test.advice)
+			c := startConfined(t, "auto", test.confinement)
+			require.Equal(t, report.Starts, c.startsOrNot())
+			if report.Starts {
+				assert.Contains(t, c.log(), fmt.Sprintf("%q: %q", "mode", test.mode))
+				c.waitHealthy()
+				c.terminate()
+			}
+		})
+	}
 }
