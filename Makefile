@@ -14,6 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 TESTFLAGS ?=
 BENCHFLAGS ?=
+KERNELFLAGS ?=
 FUZZTIME ?= 10s
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md \
@@ -44,6 +45,20 @@ test: deps ## all tests of this module with the race detector; those that need r
 .PHONY: e2e
 e2e: deps build ## the collector, a real Jaeger and a real workload
 	go test -tags=e2e -count=1 -timeout=20m $(TESTFLAGS) ./internal/e2e/...
+
+.PHONY: test-kernels
+test-kernels: ## the privileged tests on Debian's kernels from 5.10 on, emulated (minutes; KERNELFLAGS='-kernels 5.10 -modes syscall')
+	.ci/deps kernels
+	go run ./internal/vmtest $(KERNELFLAGS)
+
+.PHONY: packaging
+packaging: build ## check the systemd unit, the manifests and the image (root)
+	.ci/deps packaging
+	.ci/packaging
+
+.PHONY: check
+check: ## what this host and these privileges allow, hook by hook
+	$(SUDO) $$(command -v go) run ./cmd/socketflow-check
 
 .PHONY: bench
 bench: build ## what observing costs, as ratios (a quarter of an hour; BENCHFLAGS="-only data,replay" measures less)

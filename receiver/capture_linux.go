@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
@@ -32,6 +34,25 @@ type capture interface {
 	Datagrams(ctx context.Context) error
 	Detach() error
 	Close() error
+}
+
+var attachments = map[Attachment]kernel.Attachment{
+	AttachmentAuto: kernel.AttachAny, AttachmentTracepoint: kernel.AttachTracepoint, AttachmentFunction: kernel.AttachFunction,
+}
+
+// reportStatus says in the component's status how the kernel is watched, and why not in a better way.
+func (w *watch) reportStatus() {
+	attributes := pcommon.NewMap()
+	attributes.PutStr("mode", string(w.mode))
+	if w.stepDown != nil {
+		attributes.PutStr("mode.reason", w.stepDown.Error())
+	}
+	hooks := attributes.PutEmptySlice("attached")
+	for _, hook := range w.capture.Attached() {
+		hooks.AppendEmpty().SetStr(hook)
+	}
+	componentstatus.ReportStatus(w.host, componentstatus.NewEvent(componentstatus.StatusOK,
+		componentstatus.WithAttributes(attributes)))
 }
 
 // callMode is what the syscall mode has beside the socket mode.
@@ -64,6 +85,7 @@ func (w *watch) openCapture(opts kernel.Options) error {
 		}
 		return fmt.Errorf("%w; and: %w", err, callErr)
 	}
+	w.stepDown = err
 	w.set.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
 		"which costs more, and says less of how connections end", zap.Error(err))
 	return nil

@@ -22,6 +22,11 @@ type Config struct {
 	// "socket" where that is possible, and "syscall" elsewhere. Default: auto.
 	Mode Mode `mapstructure:"mode"`
 
+	// Attachment is where the socket mode's programs are attached that see what is transferred: "tp_btf" (tracepoints, Linux 6.3 and
+	// newer), "fexit" (behind the kernel's functions, from 5.15 on where the kernel allows it) or "auto", the first of them that is
+	// possible. Default: auto.
+	Attachment Attachment `mapstructure:"attachment"`
+
 	// OnUnsupported is what to do where the host cannot be observed: "fail" keeps the collector from starting; "warn" logs why,
 	// sets the component's status to permanent error, emits nothing, and lets the collector run. Default: fail.
 	OnUnsupported OnUnsupported `mapstructure:"on_unsupported"`
@@ -171,6 +176,16 @@ const (
 	ModeSyscall Mode = "syscall"
 )
 
+// Attachment is where the programs are attached that see transfers.
+type Attachment string
+
+// The attachments.
+const (
+	AttachmentAuto       Attachment = "auto"
+	AttachmentTracepoint Attachment = "tp_btf"
+	AttachmentFunction   Attachment = "fexit"
+)
+
 // OnUnsupported is what to do where the host cannot be observed.
 type OnUnsupported string
 
@@ -243,6 +258,7 @@ const (
 func createDefaultConfig() component.Config {
 	return &Config{
 		Mode:              ModeAuto,
+		Attachment:        AttachmentAuto,
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
 		AddressAttributes: AddressAttributesBoth,
@@ -267,6 +283,7 @@ func (c *Config) Validate() error {
 	var errs []error
 	errs = append(errs,
 		oneOf("mode", c.Mode, ModeAuto, ModeSocket, ModeSyscall),
+		oneOf("attachment", c.Attachment, AttachmentAuto, AttachmentTracepoint, AttachmentFunction),
 		oneOf("on_unsupported", c.OnUnsupported, OnUnsupportedFail, OnUnsupportedWarn),
 		oneOf("address_attributes", c.AddressAttributes, AddressAttributesBoth, AddressAttributesStable, AddressAttributesNet),
 		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),

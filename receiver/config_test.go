@@ -39,6 +39,7 @@ func TestConfigAccepted(t *testing.T) {
 		component.NewID(metadata.Type): changed(func(*Config) {}),
 		component.NewIDWithName(metadata.Type, "everything"): {
 			Mode:          ModeSyscall,
+			Attachment:    AttachmentFunction,
 			OnUnsupported: OnUnsupportedWarn,
 			Include: []Selector{
 				{Executable: "/usr/sbin/nginx", LocalPort: PortRange(80, 80)},

@@ -36,7 +36,8 @@ type watch struct {
 	traces bool
 
 	protocols []protocol.Protocol
-	mode      Mode // the one that was chosen
+	mode      Mode  // the one that was chosen
+	stepDown  error // why it is not the better one
 	capture   capture
 	calls     *callMode // of the syscall mode
 	shards    []*shard
@@ -89,7 +90,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	if err := w.openCapture(kernel.Options{
 		Shards: shards, RingBytes: w.cfg.RingBuffer.sizeOf(shards), ExcludeSelf: w.cfg.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: w.cfg.Limits.Processes, Sockets: w.cfg.Limits.Sockets,
-		Data: len(w.protocols) > 0,
+		Data: len(w.protocols) > 0, Attachment: attachments[w.cfg.Attachment],
 		Unix: slices.Contains(w.cfg.Transports, TransportUnix), UDP: slices.Contains(w.cfg.Transports, TransportUDP),
 		PayloadLimit: int(w.cfg.Payload.CallLimit),
 		PayloadRun:   int(min(w.cfg.Payload.RunLimit, unrecognisedRun)), DatagramIdle: w.cfg.UDPIdleTimeout,
@@ -118,6 +119,7 @@ func (w *watch) start(_ context.Context, host component.Host) (err error) {
 	w.set.Logger.Info("watching sockets", zap.String("mode", string(w.mode)),
 		zap.Strings("attached", w.capture.Attached()), zap.Int("shards", shards),
 		zap.String("kernel_memory", humanize.IBytes(w.kernelMemory)))
+	w.reportStatus()
 	for _, lack := range w.capture.Degraded() {
 		w.set.Logger.Warn("this host lets less be seen", zap.Error(lack))
 	}

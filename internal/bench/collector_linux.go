@@ -107,6 +107,7 @@ func fetch(ctx context.Context, url string) (string, error) {
 type told struct {
 	exchanges, ended float64 // that were told: requests, and ends of connections
 	lost             float64 // kernel events that were lost whole or lost their payload because a ring buffer was full
+	kernelMemory     float64 // bytes that the kernel holds for the programs now
 }
 
 // own are the sums of the counters until now.
@@ -125,6 +126,8 @@ func (c *collector) own() (t told, err error) {
 			sum = &t.exchanges
 		case strings.HasPrefix(line, "otelcol_socketflow_connections{") && strings.Contains(line, `"closed"`):
 			sum = &t.ended
+		case strings.HasPrefix(line, "otelcol_socketflow_kernel_memory{"):
+			sum = &t.kernelMemory
 		case strings.HasPrefix(line, "otelcol_socketflow_kernel_events_lost"),
 			strings.HasPrefix(line, "otelcol_socketflow_payload_missing") && strings.Contains(line, `"ring_full"`):
 			sum = &t.lost

@@ -112,6 +112,7 @@ const (
 	openedTold
 	openedLost
 	openedResident
+	openedKernelMemory
 	startTime
 	stopTime
 	openedFigures
@@ -139,10 +140,11 @@ func measureModesConnections(s *settings) error {
 			c.ratio(i, opened).format(2), c.value(i, openedCPU).median, c.ratio(i, openedCPU).format(2),
 			c.value(i, openedCollectorCPU).format(1), c.value(i, openedTold).median, c.value(i, openedLost).median)
 	}
-	fmt.Println("\n| the collector | starts in, s | stops in, s | resident behind that, MiB |\n|---|---:|---:|---:|")
+	fmt.Println("\n| the collector | starts in, s | stops in, s | resident behind that, MiB | the kernel holds for it, MiB |")
+	fmt.Println("|---|---:|---:|---:|---:|")
 	for i, a := range c.arms[1:] {
-		fmt.Printf("| %s | %s | %s | %s |\n", a.name, c.value(i+1, startTime).format(2), c.value(i+1, stopTime).format(2),
-			c.value(i+1, openedResident).format(0))
+		fmt.Printf("| %s | %s | %s | %s | %.1f |\n", a.name, c.value(i+1, startTime).format(2), c.value(i+1, stopTime).format(2),
+			c.value(i+1, openedResident).format(0), c.value(i+1, openedKernelMemory).median)
 	}
 	fmt.Println()
 	return nil
@@ -190,7 +192,7 @@ func (c *collector) openBeside(load func() error, out []float64) error {
 	rss, _, rssErr := c.rss()
 	out[openedCollectorCPU] = (usedAfter - used).Seconds() * 1e6 / openedConnections
 	out[openedTold], out[openedLost] = (after.ended-before.ended)/openedConnections, after.lost-before.lost
-	out[openedResident] = float64(rss) / 1024
+	out[openedResident], out[openedKernelMemory] = float64(rss)/1024, after.kernelMemory/(1<<20)
 	return errors.Join(cpuErr, rssErr)
 }
 

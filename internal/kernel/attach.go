@@ -84,7 +84,7 @@ func (c *Capture) attachBehind() error {
 
 func (c *Capture) attach(exits *syscallExits, opts Options) error {
 	if err := c.attachBehind(); err != nil {
-		if opts.WholeOrNothing {
+		if opts.WholeOrNothing || opts.Attachment == AttachFunction {
 			return unsupported(socketMode, "the kernel has the tracepoint sock_send_length, or lets programs be attached behind functions",
 				"run Linux 6.3 or newer", err)
 		}

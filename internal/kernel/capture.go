@@ -33,10 +33,22 @@ type Options struct {
 	// MaxPrefixes of them.
 	EagerRun      int
 	EagerPrefixes [][]byte
+	// Attachment is how transfers are seen; any by default.
+	Attachment Attachment
 	// WholeOrNothing refuses a kernel that lacks the hooks for transfers though they are needed, rather than to do without.
 	WholeOrNothing bool
 	DatagramIdle   time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
 }
+
+// Attachment is where the programs are attached that see transfers, in the socket mode.
+type Attachment uint8
+
+// The attachments.
+const (
+	AttachAny        Attachment = iota // to the tracepoints where the kernel has them, else behind the functions
+	AttachTracepoint                   // tp_btf: sock_send_length and sock_recv_length, from Linux 6.3 on
+	AttachFunction                     // fexit: inet_sendmsg and its kin
+)
 
 // transfers says whether the hooks are needed that see transfers.
 func (o *Options) transfers() bool { return o.Data || o.Unix || o.UDP }
@@ -119,8 +131,13 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 			delete(spec.Programs, h.program)
 			continue
 		}
-		if c.hasTracepoint(types, h.tracepoint) || !h.optional() {
+		wanted := !h.transfers || opts.Attachment != AttachFunction
+		if wanted && (c.hasTracepoint(types, h.tracepoint) || !h.optional()) {
 			continue
+		}
+		if h.transfers && opts.Attachment == AttachTracepoint {
+			return unsupported(socketMode, "the kernel has the tracepoint "+h.tracepoint, "run Linux 6.3 or newer",
+				btf.ErrNotFound)
 		}
 		delete(spec.Programs, h.program)
 		if !h.transfers {
@@ -166,7 +183,7 @@ func (c *Capture) pruneBehind(spec *ebpf.CollectionSpec, types *btf.Spec, opts O
 		switch {
 		case !instead, err != nil && b.optional:
 			delete(spec.Programs, b.program)
-		case err != nil && opts.WholeOrNothing:
+		case err != nil && (opts.WholeOrNothing || opts.Attachment == AttachFunction):
 			return unsupported(socketMode, "the kernel has the tracepoint sock_send_length, or the function "+b.function,
 				"run Linux 6.3 or newer", err)
 		case err != nil:

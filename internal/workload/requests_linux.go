@@ -41,16 +41,13 @@ func requests(n *notes, args []string) {
 	for i := range all {
 		all[i] = newRequester(*connections / *workers, *pipeline, *body)
 	}
-	var next, behind, bytes atomic.Int64
+	var behind, bytes atomic.Int64
 	var working sync.WaitGroup
 	began := time.Now()
-	for _, worker := range all {
+	for i, worker := range all {
 		working.Go(func() {
-			for {
-				first := next.Add(int64(*pipeline)) - int64(*pipeline)
-				if first >= int64(*count) {
-					return
-				}
+			// In turns, so that each connection has its share, whoever is faster.
+			for first := i * *pipeline; first < *count; first += *workers * *pipeline {
 				if *rate > 0 {
 					due := began.Add(time.Duration(float64(first) / *rate * float64(time.Second)))
 					if ahead := time.Until(due); ahead > nap {
@@ -59,7 +56,7 @@ func requests(n *notes, args []string) {
 						behind.Store(int64(max(-ahead, 0)))
 					}
 				}
-				bytes.Add(int64(worker.exchange(int(first), min(*pipeline, *count-int(first)))))
+				bytes.Add(int64(worker.exchange(first, min(*pipeline, *count-first))))
 			}
 		})
 	}

@@ -1,0 +1,67 @@
+// Command socketflow-check says whether the receiver socketflow would start on this host with the privileges that it is given,
+// hook by hook, which mode would be chosen, and what to change. It is to be run the way the collector is: as the same user,
+// with the same capabilities, in the same container.
+//
+// The exit code is 0 if the receiver would start with its default configuration, 1 if it would not, and 2 if the arguments are
+// wrong.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/socketflow/socketflow/internal/preflight"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+const (
+	exitStarts    = 0
+	exitStartsNot = 1
+	exitUsage     = 2
+)
+
+func run(args []string, stdout, stderr io.Writer) int {
+	complain := func(err error) {
+		_, _ = fmt.Fprintln(stderr, "socketflow-check:", err) // there is nobody else to tell
+	}
+	flags := flag.NewFlagSet("socketflow-check", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "write JSON")
+	text := flags.String("mode", string(preflight.Auto), "the receiver's key `mode`: auto, socket or syscall")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitStarts
+	case err != nil:
+		return exitUsage // it has been said
+	case flags.NArg() > 0:
+		complain(fmt.Errorf("it takes flags only, not %q; -h lists them", flags.Arg(0)))
+		return exitUsage
+	}
+	mode, err := preflight.ParseMode(*text)
+	if err != nil {
+		complain(err)
+		return exitUsage
+	}
+	report := preflight.Judge(mode)
+	if *asJSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(report)
+	} else {
+		err = report.WriteText(stdout)
+	}
+	switch {
+	case err != nil:
+		complain(fmt.Errorf("write the report: %w", err))
+		return exitStartsNot
+	case !report.Starts:
+		return exitStartsNot
+	default:
+		return exitStarts
+	}
+}

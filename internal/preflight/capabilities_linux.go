@@ -1,0 +1,93 @@
+//go:build amd64 || arm64
+
+package preflight
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// capability is one that the receiver has a use for. CAP_SYS_ADMIN stands for some of the others (capabilities(7)).
+type capability struct {
+	name   string
+	number int
+	// covered says that CAP_SYS_ADMIN does as well.
+	covered bool
+	needed  bool // nothing works without it
+	lost    string
+}
+
+// capabilities in the order of their weight. What is lost is measured: docs/privileges.md.
+var capabilities = []capability{
+	{name: "CAP_BPF", number: unix.CAP_BPF, covered: true, needed: true, lost: "nothing works"},
+	{name: "CAP_PERFMON", number: unix.CAP_PERFMON, covered: true, needed: true, lost: "nothing works"},
+	{name: "CAP_SYS_PTRACE", number: unix.CAP_SYS_PTRACE,
+		lost: "of other users' processes that are older than the collector: no executable and no container's name, before " +
+			"Linux 6.15 no service name of their own either, and in syscall mode none of their older connections"},
+	{name: "CAP_DAC_READ_SEARCH", number: unix.CAP_DAC_READ_SEARCH,
+		lost: "of other users' processes on connections older than the collector: no service name of their own; and tracefs " +
+			"is for root only: no syscall mode, and a dearer hook in socket mode"},
+	{name: "CAP_SYS_ADMIN", number: unix.CAP_SYS_ADMIN,
+		lost: "connections that no process holds are found in this network namespace only, if they are older than the collector; " +
+			"tracefs has to be mounted"},
+}
+
+// privileges says what this process may.
+func privileges() (facts []Fact, missing []string) {
+	status := readStatus()
+	facts = append(facts, Fact{Name: factUser, State: OK, Found: fmt.Sprintf("uid %d", os.Geteuid())})
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	err := unix.Capget(&header, &sets[0])
+	has := func(number int) bool { return sets[number/32].Effective>>(number%32)&1 == 1 }
+	for _, c := range capabilities {
+		fact := Fact{Name: c.name, State: OK}
+		switch {
+		case err != nil:
+			fact.State, fact.Found, fact.Lost = Unknown, err.Error(), c.lost
+		case has(c.number):
+		case c.covered && has(unix.CAP_SYS_ADMIN):
+			fact.Found = "CAP_SYS_ADMIN stands for it"
+		case c.needed:
+			fact.State, fact.Lost = Missing, c.lost
+			missing = append(missing, c.name)
+		default:
+			fact.State, fact.Lost = Less, c.lost
+		}
+		facts = append(facts, fact)
+	}
+	facts = append(facts, Fact{Name: factNewPrivs, State: OK, Found: map[string]string{"0": "off", "1": "on"}[status["NoNewPrivs"]]})
+	return append(facts, seccomp(status["Seccomp"])), missing
+}
+
+// seccomp says whether a filter may be what refuses a call.
+func seccomp(mode string) Fact {
+	fact := Fact{Name: factSeccomp, State: OK}
+	switch mode {
+	case "0":
+		fact.Found = noFilter
+	case "2":
+		fact.Found = "a filter; bpf and perf_event_open have to be allowed by it, " +
+			"as container runtimes' default profiles do for those with CAP_BPF and CAP_PERFMON"
+	default:
+		fact.State, fact.Found = Unknown, "mode "+mode
+	}
+	return fact
+}
+
+// readStatus reads /proc/self/status (proc_pid_status(5)); what it does not say is "".
+func readStatus() map[string]string {
+	values := map[string]string{}
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return values
+	}
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(line, ":")
+		values[key] = strings.TrimSpace(value)
+	}
+	return values
+}

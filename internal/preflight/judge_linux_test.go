@@ -1,0 +1,89 @@
+//go:build amd64 || arm64
+
+package preflight
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to load eBPF programs")
+	}
+}
+
+func byName(facts []Fact) map[string]Fact {
+	all := map[string]Fact{}
+	for _, f := range facts {
+		all[f.Name] = f
+	}
+	return all
+}
+
+// TestJudge as root, where both modes are possible.
+func TestJudge(t *testing.T) {
+	needRoot(t)
+	r := Judge(Auto)
+	require.True(t, r.Starts, "%+v", r)
+	assert.Equal(t, Socket, r.Chosen)
+	require.Len(t, r.Attempts, 2)
+	for i, mode := range []Mode{Socket, Syscall} {
+		a := r.Attempts[i]
+		assert.Equal(t, mode, a.Mode)
+		assert.True(t, a.Works && a.Whole, a.Error)
+		assert.Empty(t, a.Degraded)
+		for _, f := range a.Hooks {
+			assert.Equal(t, OK, f.State, "%+v", f)
+		}
+	}
+	// Every hook that is attached has been explained.
+	assert.Len(t, r.Attempts[0].Hooks, 1+len(socketHooks))
+	assert.Greater(t, len(r.Attempts[1].Hooks), 60)
+
+	host := byName(r.Host)
+	for _, name := range []string{factSystem, factBTF, factTracefs, factProcfs} {
+		assert.Equal(t, OK, host[name].State, "%+v", host[name])
+	}
+	assert.NotEqual(t, Unknown, host[factLockdown].State, "%+v", host[factLockdown])
+	assert.Contains(t, byName(r.Privileges), "CAP_SYS_PTRACE")
+}
+
+func TestJudgeTriesOnlyWhatIsAsked(t *testing.T) {
+	needRoot(t)
+	r := Judge(Socket)
+	require.Len(t, r.Attempts, 1)
+	assert.Equal(t, Socket, r.Chosen)
+}
+
+// TestTypes: that a tracepoint is found in the kernel's BTF, and one that never was is not.
+func TestTypes(t *testing.T) {
+	types := loadTypes()
+	if _, err := os.Stat(btfFile); errors.Is(err, fs.ErrNotExist) {
+		t.Skip("this kernel has no BTF")
+	}
+	require.NotNil(t, types)
+	assert.True(t, hasType(types, btfName("tp_btf/inet_sock_set_state")))
+	assert.False(t, hasType(types, btfName("tp_btf/inet_sock_set_stat")))
+	assert.False(t, hasType(types, btfName("tp_btf/never_a_tracepoint")))
+}
+
+func TestKernelThreads(t *testing.T) {
+	assert.False(t, isKernelThread("/proc/self"))
+	if _, err := os.Readlink("/proc/2/exe"); err == nil {
+		t.Skip("not the host's pids: 2 is no kernel thread")
+	}
+	assert.True(t, isKernelThread("/proc/2"))
+}
+
+func TestSeccomp(t *testing.T) {
+	assert.Equal(t, noFilter, seccomp("0").Found)
+	assert.Contains(t, seccomp("2").Found, "perf_event_open")
+	assert.Equal(t, Unknown, seccomp("").State)
+}
