@@ -5,6 +5,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -102,10 +103,12 @@ func (c *programs) Memory() (total uint64, err error) {
 
 // Detach ends the writing of events; what has been written can still be read.
 func (c *programs) Detach() error {
-	var errs []error
-	for _, l := range c.links {
-		errs = append(errs, l.Close())
+	errs := make([]error, len(c.links))
+	var closing sync.WaitGroup
+	for i, l := range c.links {
+		closing.Go(func() { errs[i] = l.Close() })
 	}
+	closing.Wait()
 	c.links = nil
 	return errors.Join(errs...)
 }
