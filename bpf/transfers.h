@@ -8,6 +8,13 @@ static __always_inline bool is_sending(__u32 nr)
 	       nr == NR_PWRITEV2 || nr == NR_SENDFILE;
 }
 
+/* Whether only sockets take the call. */
+static __always_inline bool is_of_sockets(__u32 nr)
+{
+	return nr == NR_SENDTO || nr == NR_SENDMSG || nr == NR_SENDMMSG || nr == NR_RECVFROM || nr == NR_RECVMSG ||
+	       nr == NR_RECVMMSG;
+}
+
 static __always_inline bool is_vector(__u32 nr)
 {
 	return nr == NR_READV || nr == NR_WRITEV || nr == NR_PREADV2 || nr == NR_PWRITEV2;
@@ -19,7 +26,10 @@ static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
 	struct descriptor *d = descriptor_of(pid, fd);
 
 	if (!d) {
-		ask(pid, fd);
+		/* What reads files and has no socket that is known is not asked about: its sockets would be known, by calls or from
+		 * before, and there are too many of its kind. */
+		if (is_of_sockets(c->nr) || bpf_map_lookup_elem(&tables, &pid))
+			ask(pid, fd);
 		return false;
 	}
 	if (d->kind != DESCRIPTOR_SOCKET)
