@@ -30,7 +30,10 @@ var callSizes = []struct {
 func measureCalls(s *settings) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	rows := []string{"getppid, which is not watched", "a file: `read` and `write` of 100 B"}
+	rows := []string{
+		"getppid, which is not watched",
+		"a file, 100 B, in a process without sockets", "a file, 100 B, in a process that has some",
+	}
 	for _, excluded := range []bool{false, true} {
 		for _, t := range treatments {
 			if t.excluded != excluded {
@@ -127,11 +130,11 @@ func callCosts(s *settings, m mode, excluded bool) (figures []float64, err error
 		if err != nil {
 			return nil, err
 		}
-		file, err := w.file(filepath.Join(s.dir, "calls"))
+		files, err := w.files(filepath.Join(s.dir, "calls"))
 		if err != nil {
 			return nil, err
 		}
-		figures = append(figures, unrelated, file)
+		figures = append(append(figures, unrelated), files...)
 	}
 	for _, t := range treatments {
 		if t.excluded != excluded {
@@ -271,6 +274,20 @@ func (w *watchedCalls) awaitRoom() {
 	for w.capture != nil && w.capture.Readers()[0].Fill() > 1./8 {
 		time.Sleep(100 * time.Microsecond)
 	}
+}
+
+// files measures a file in memory before this process has a connection, and while it has one.
+func (w *watchedCalls) files(name string) (figures []float64, err error) {
+	without, err := w.file(name)
+	if err != nil {
+		return nil, err
+	}
+	p, err := newPair()
+	if err != nil {
+		return nil, err
+	}
+	with, err := w.file(name)
+	return []float64{without, with}, errors.Join(err, p.close())
 }
 
 // file measures a file in memory.

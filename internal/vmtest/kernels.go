@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// kernel is one to be booted. .ci/kernels knows where to get it.
+type kernel struct {
+	series string
+	cpu    string
+	modes  []mode
+}
+
+// mode is a way to watch this kernel, and the tests that have to pass in it.
+type mode struct {
+	name  string
+	tests []test
+}
+
+// test is one to be run, by its name: TestA, or TestA/subtest.
+type test struct {
+	pkg  string // below the module
+	name string
+}
+
+func (t test) top() string { return strings.SplitN(t.name, "/", 2)[0] }
+
+// pattern is for -test.run.
+func (t test) pattern() string {
+	return "^" + strings.ReplaceAll(t.name, "/", "$/^") + "$"
+}
+
+func in(pkg string, names ...string) []test {
+	var tests []test
+	for _, name := range names {
+		tests = append(tests, test{pkg, name})
+	}
+	return tests
+}
+
+const (
+	kernelPackage   = "internal/kernel"
+	receiverPackage = "receiver"
+)
+
+// What is run in each mode: truth of connections, failed attempts, older connections, namespaces, and what connections carry. In
+// the syscall mode the traps are all of that. Each test there has to have the kernel verify a million instructions, which takes
+// half a minute under emulation: hence few of them, more on the oldest and the newest kernel.
+var (
+	sockets = slices.Concat(
+		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
+		in(receiverPackage, "TestEveryEndIsToldAsItWas/socket", "TestEndings", "TestOlderThanTheCollector",
+			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallTraps/socket",
+			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans"),
+	)
+	syscalls = slices.Concat(
+		in(kernelPackage, "TestVerifierInstructions/syscall"),
+		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallTraps/syscall"),
+	)
+	moreSyscalls = slices.Concat(syscalls,
+		in(receiverPackage, "TestNamespacesStayApart/syscall/the_same_addresses",
+			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),
+	)
+)
+
+// The emulated CPU is an old one: the kernel and Go then use no instructions that are slow to emulate (string instructions that
+// move single bytes, vectors). The verifier needs a third less time on it than on QEMU's "max".
+const (
+	// The emulation of cmpxchg16b in QEMU 7.2 spoils the flags: kernels that allocate with it now and then crash (seen on 6.12, in
+	// __kmalloc_noprof).
+	without16 = "Nehalem,cx16=off"
+	// From 6.18 or so on allocations that may not wait need it (kmalloc_nolock), and with them socket storage.
+	with16 = "Nehalem"
+)
+
+// kernels that are supported. That of the machine that builds is tested by `make test`.
+var kernels = []kernel{
+	{"5.10", without16, []mode{{"syscall", moreSyscalls}}},
+	{"6.1", without16, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"6.12", without16, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"7.2", with16, []mode{{"syscall", moreSyscalls}, {"socket", sockets}}},
+}
+
+// fetch returns the directories of the kernels.
+func fetch(ctx context.Context, series []string) (map[string]string, error) {
+	cmd := exec.CommandContext(ctx, ".ci/kernels", series...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("get the kernels: .ci/kernels %s: %w", strings.Join(series, " "), err)
+	}
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	if len(lines) != len(series) {
+		return nil, fmt.Errorf("get the kernels: .ci/kernels printed %d directories for %d kernels", len(lines), len(series))
+	}
+	dirs := map[string]string{}
+	for i, name := range series {
+		dirs[name] = string(lines[i])
+	}
+	return dirs, nil
+}

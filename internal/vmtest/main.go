@@ -1,0 +1,150 @@
+// Command vmtest boots the kernels that are supported, and runs tests on each, in every mode that it can do: `make test-kernels`.
+// It prints what passed where, and what the kernels' verifiers had to do; it fails if anything did not pass.
+//
+// The machines are emulated (no KVM is needed, nor root), see docs/kernels.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// settings are those of the command line.
+type settings struct {
+	kernels []string
+	modes   []string
+	jobs    int
+	limit   time.Duration
+	dir     string
+	only    string
+}
+
+func main() {
+	s := settings{}
+	var all []string
+	for _, k := range kernels {
+		all = append(all, k.series)
+	}
+	names := flag.String("kernels", strings.Join(all, ","), "which kernels")
+	modes := flag.String("modes", "", "which modes; empty: all that the kernel can do")
+	flag.IntVar(&s.jobs, "jobs", 2, "machines at a time, each of which keeps a core busy")
+	flag.DurationVar(&s.limit, "timeout", 6*time.Minute, "how long a machine may run")
+	flag.StringVar(&s.dir, "dir", "_build/kernels", "where what the machines print is left")
+	flag.StringVar(&s.only, "run", "", "only this test, for instance TestSyscallTraps")
+	flag.Parse()
+	s.kernels = strings.Split(*names, ",")
+	if *modes != "" {
+		s.modes = strings.Split(*modes, ",")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, &s)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "vmtest:", err)
+		os.Exit(1)
+	}
+}
+
+var errFailed = errors.New("not everything passed: see above")
+
+func run(ctx context.Context, s *settings) error {
+	began := time.Now()
+	jobs, err := jobsOf(s)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil { //nolint:gosec // build output
+		return err
+	}
+	work, err := os.MkdirTemp(s.dir, "work")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work) //nolint:errcheck // a leftover in _build
+	dirs, err := fetch(ctx, s.kernels)
+	if err != nil {
+		return err
+	}
+	files, err := build(ctx, work)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%d machines, %d at a time\n", len(jobs), s.jobs)
+	results := make([]*result, len(jobs))
+	slots := make(chan struct{}, max(s.jobs, 1))
+	var all sync.WaitGroup
+	for i, j := range jobs {
+		slots <- struct{}{}
+		if ctx.Err() != nil {
+			break
+		}
+		all.Go(func() {
+			defer func() { <-slots }()
+			m := machine{kernel: j.kernel, dir: dirs[j.kernel.series], log: filepath.Join(s.dir, j.name())}
+			results[i] = m.perform(ctx, j, files, work, s.limit)
+			fmt.Print(results[i])
+		})
+	}
+	all.Wait()
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	fmt.Printf("\n%s", table(results))
+	for _, mode := range []string{"socket", "syscall"} {
+		if counted := instructionTable(results, mode); counted != "" {
+			fmt.Printf("\ninstructions that the verifier looked at\n%s", counted)
+		}
+	}
+	fmt.Printf("\n%s\n", time.Since(began).Round(time.Second))
+	if slices.ContainsFunc(results, func(r *result) bool { return !r.passed() }) {
+		return errFailed
+	}
+	return nil
+}
+
+// job is a kernel and a mode to run tests in: a machine.
+type job struct {
+	kernel *kernel
+	mode   string
+	tests  []test
+}
+
+func (j *job) name() string { return j.kernel.series + "-" + j.mode }
+
+func jobsOf(s *settings) ([]job, error) {
+	var jobs []job
+	for _, series := range s.kernels {
+		i := slices.IndexFunc(kernels, func(k kernel) bool { return k.series == series })
+		if i < 0 {
+			return nil, fmt.Errorf("no kernel is called %q", series)
+		}
+		for _, m := range kernels[i].modes {
+			if len(s.modes) > 0 && !slices.Contains(s.modes, m.name) {
+				continue
+			}
+			j := job{kernel: &kernels[i], mode: m.name}
+			for _, t := range m.tests {
+				if s.only == "" || s.only == t.top() {
+					j.tests = append(j.tests, t)
+				}
+			}
+			if len(j.tests) > 0 {
+				jobs = append(jobs, j)
+			}
+		}
+	}
+	if len(jobs) == 0 {
+		return nil, errors.New("nothing to run: see -help")
+	}
+	return jobs, nil
+}

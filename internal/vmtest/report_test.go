@@ -1,0 +1,133 @@
+package main
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// machineJob is two packages' tests.
+var machineJob = job{
+	kernel: &kernel{series: "5.10"}, mode: "syscall",
+	tests: slices.Concat(in(kernelPackage, "TestOne"), in(receiverPackage, "TestTwo/syscall")),
+}
+
+const good = "\n" + `vmtest begins kernel
+=== RUN   TestOne
+    one_test.go:1: verifier syscall enter_close 716
+--- PASS: TestOne (1.50s)
+PASS
+
+vmtest ended kernel 1.6 ok
+
+vmtest begins receiver
+=== RUN   TestTwo
+=== RUN   TestTwo/syscall
+=== RUN   TestTwo/syscall/a_case
+--- PASS: TestTwo (2.00s)
+    --- PASS: TestTwo/syscall (2.00s)
+        --- PASS: TestTwo/syscall/a_case (0.00s)
+PASS
+
+vmtest ended receiver 2.1 ok
+`
+
+func TestResults(t *testing.T) {
+	panicked, _, _ := strings.Cut(good, "=== RUN   TestTwo/syscall/a_case")
+	for name, test := range map[string]struct {
+		log            string
+		err            error
+		passed, failed int
+		trouble        []string
+	}{
+		"all pass": {log: good, passed: 2},
+		// The serial port is a terminal.
+		"carriage returns": {log: strings.ReplaceAll(good, "\n", "\r\n"), passed: 2},
+		"a subtest fails": {
+			log:    strings.NewReplacer("PASS: TestTwo", "FAIL: TestTwo", "receiver 2.1 ok", "receiver 2.1 exit status 1").Replace(good),
+			passed: 1, failed: 1, trouble: []string{"receiver: exit status 1"},
+		},
+		"a test skips": {log: strings.Replace(good, "PASS: TestOne", "SKIP: TestOne", 1), passed: 1, failed: 1, trouble: []string{}},
+		"a test is not there any more": {
+			log: strings.Replace(good, "PASS: TestOne", "PASS: TestOnce", 1), passed: 2, trouble: []string{"TestOne was not run"},
+		},
+		"the machine panics": {
+			log: panicked, passed: 1,
+			trouble: []string{"receiver: it did not end", "TestTwo/syscall was not run"},
+		},
+		"the machine does not boot": {
+			err: errors.New("did not end"),
+			trouble: []string{
+				"did not end", "kernel: the tests were not begun", "receiver: the tests were not begun",
+				"TestOne was not run", "TestTwo/syscall was not run",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := result{job: machineJob, err: test.err}
+			r.read(test.log)
+			if passed, failed := r.count("PASS"), r.count("FAIL", "SKIP"); passed != test.passed || failed != test.failed {
+				t.Errorf("%d passed, %d failed; want %d, %d", passed, failed, test.passed, test.failed)
+			}
+			if !slices.Equal(r.trouble, test.trouble) {
+				t.Errorf("trouble: %q, want %q", r.trouble, test.trouble)
+			}
+			if well := test.trouble == nil; r.passed() != well {
+				t.Errorf("passed: %v, want %v", r.passed(), well)
+			}
+		})
+	}
+}
+
+func TestTables(t *testing.T) {
+	r := &result{job: machineJob, seconds: 3.4}
+	r.read(good)
+	other := &result{job: job{kernel: &kernel{series: "6.1"}, mode: "syscall"}, instructions: map[string]int{"enter_fcntl": 12345}}
+	for _, table := range [][2]string{
+		{table([]*result{r}), "kernel     mode  passed  failed  seconds\n5.10    syscall       2       0        3\n"},
+		{instructionTable([]*result{r, other}, "syscall"),
+			"syscall mode  5.10    6.1\nenter_close    716      -\nenter_fcntl      -  12345\n"},
+		{instructionTable([]*result{r, other}, "socket"), ""},
+	} {
+		var lines []string
+		for line := range strings.Lines(table[0]) {
+			lines = append(lines, strings.TrimRight(line, " \n")+"\n")
+		}
+		if got := strings.Join(lines, ""); got != table[1] {
+			t.Errorf("got\n%s\nwant\n%s", got, table[1])
+		}
+	}
+}
+
+func TestJobs(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings settings
+		want     []string
+		patterns int // of the first job's tests
+	}{
+		"a mode": {settings{kernels: []string{"5.10", "6.1"}, modes: []string{"syscall"}},
+			[]string{"5.10-syscall", "6.1-syscall"}, len(moreSyscalls)},
+		"a test":   {settings{kernels: []string{"5.10", "7.2"}, only: "TestDatagrams"}, []string{"7.2-socket"}, 1},
+		"nothing":  {settings{kernels: []string{"6.1"}, only: "TestNothing"}, nil, 0},
+		"no such":  {settings{kernels: []string{"2.4"}}, nil, 0},
+		"all of 1": {settings{kernels: []string{"6.1"}}, []string{"6.1-syscall", "6.1-socket"}, len(syscalls)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			jobs, err := jobsOf(&test.settings)
+			if (err != nil) != (test.want == nil) {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, j := range jobs {
+				names = append(names, j.name())
+			}
+			if !slices.Equal(names, test.want) {
+				t.Errorf("%q, want %q", names, test.want)
+			}
+			if len(jobs) > 0 && len(jobs[0].tests) != test.patterns {
+				t.Errorf("%d tests, want %d", len(jobs[0].tests), test.patterns)
+			}
+		})
+	}
+}
