@@ -61,7 +61,7 @@ check: ## what this host and these privileges allow, hook by hook
 	$(SUDO) $$(command -v go) run ./cmd/socketflow-check
 
 .PHONY: bench
-bench: build ## what observing costs, as ratios (a quarter of an hour; BENCHFLAGS="-only data,replay" measures less)
+bench: build ## what observing costs, as ratios (less than half an hour; BENCHFLAGS="-only data,replay" measures less)
 	.ci/deps bench
 	go run ./internal/bench $(BENCHFLAGS)
 

@@ -387,21 +387,26 @@ int process_fork(void *ctx)
 	__u32 pid = current_pid(), tid = bpf_get_current_pid_tgid(), child = 0;
 	struct call *c = bpf_map_lookup_elem(&calls, &tid);
 	struct image *image;
+	__u64 flags = 0;
 
-	if (c && c->nr == NR_CLONE && c->args[0] & CLONE_THREAD)
+	if (c && c->nr == NR_CLONE) {
+		flags = c->args[0];
+		c->args[0] = 0; /* fork and vfork have no enter here: they are not to be taken for another of these */
+	}
+	if (flags & CLONE_THREAD)
 		return 0;
 	if (pid == excluded_pid ||
 	    bpf_probe_read_kernel(&child, sizeof(child), ctx + fork_child_offset) || !child)
 		return 0;
 	/* Whatever there is, is of a former process of that number. */
 	struct process *parent = bpf_map_lookup_elem(&processes, &pid);
-	if (parent && parent->netns && !(c && c->nr == NR_CLONE && c->args[0] & CLONE_NEWNET)) {
+	if (parent && parent->netns && !(flags & CLONE_NEWNET)) {
 		struct process fresh = {.start = bpf_ktime_get_boot_ns(), .netns = parent->netns};
 		if (bpf_map_update_elem(&processes, &child, &fresh, BPF_ANY))
 			count(COUNTER_PROCESS_MAP_FULL);
 	} else {
 		bpf_map_delete_elem(&processes, &child);
-		if (c && c->nr == NR_CLONE && c->args[0] & CLONE_NEWNET)
+		if (flags & CLONE_NEWNET)
 			introduce(child, shard_of(child)); /* it may be gone before it uses a socket's name */
 	}
 	image = bpf_map_lookup_elem(&images, &pid);
