@@ -2,7 +2,11 @@
 
 package e2e
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
 
 // TestRequests plays workloads one by one: each request is told once by the process that made it and once by the one that
 // answered it, as both say that it was, and nothing else is told.
@@ -44,14 +48,23 @@ func TestRequestsMixed(t *testing.T) {
 	})
 	c.finish(t)
 	var table verdicts
+	var incomplete []string
 	for i, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
 			v := judge(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
 			table = append(table, v)
+			incomplete = append(incomplete, v.takeIncomplete()...)
 			v.requireExact(t)
 		})
 	}
 	t.Log(table)
+	// So many at once keep two cores from reading as fast as they write: now and then a request says that some of it was not captured,
+	// at one end or both (README, limits). All else of it has to be right, and it is to be seldom: 12,074 spans are told here.
+	const seldom = 4
+	assert.LessOrEqual(t, len(incomplete), seldom, incomplete)
+	for _, one := range incomplete {
+		t.Log(one)
+	}
 }
 
 // TestRequestAccounts plays workloads without a collector: what the rest is compared with is the same at both ends.
