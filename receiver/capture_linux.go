@@ -80,10 +80,12 @@ func (w *watch) openCapture(opts kernel.Options) error {
 		return err
 	}
 	if callErr := w.openCalls(opts); callErr != nil {
-		if w.openSockets(opts) == nil {
+		err = fmt.Errorf("%w; and: %w", err, callErr)
+		if w.openSockets(opts) == nil { // Degraded says what it does not see
+			w.stepDown = err
 			return nil
 		}
-		return fmt.Errorf("%w; and: %w", err, callErr)
+		return err
 	}
 	w.stepDown = err
 	w.set.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
