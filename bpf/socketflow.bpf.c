@@ -20,6 +20,7 @@
 #include "event.h"
 #include "maps.h"
 #include "sockets.h"
+#include "again.h"
 #include "emit.h"
 #include "flow.h"
 #include "owner.h"
@@ -40,18 +41,14 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 SEC("tp_btf/inet_sock_set_state")
 int sock_state(__u64 *ctx)
 {
-	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2]);
+	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], false);
 	return 0;
 }
 
-/*
- * The kernel skips a program that already runs on this CPU (prog->active, __bpf_trace_run): a change in a softirq that
- * interrupts the program above, on top of a task's change, would be lost. At most one of the two can be interrupted so.
- */
 SEC("tp_btf/inet_sock_set_state")
 int sock_state_again(__u64 *ctx)
 {
-	on_state_again((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2]);
+	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], true);
 	return 0;
 }
 
@@ -117,14 +114,28 @@ int any_exit(__u64 *ctx)
 SEC("tp_btf/sock_send_length")
 int socket_sent(__u64 *ctx)
 {
-	on_send((struct sock *)ctx[0], (int)ctx[1]);
+	on_send((struct sock *)ctx[0], (int)ctx[1], false);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int socket_sent_again(__u64 *ctx)
+{
+	on_send((struct sock *)ctx[0], (int)ctx[1], true);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int socket_received(__u64 *ctx)
 {
-	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2]);
+	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], false);
+	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int socket_received_again(__u64 *ctx)
+{
+	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], true);
 	return 0;
 }
 
@@ -139,7 +150,7 @@ static __always_inline int behind_send(__u64 *ctx, long ret)
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_send(sk, (int)ret);
+		on_send(sk, (int)ret, false);
 	return 0;
 }
 
@@ -149,7 +160,7 @@ static __always_inline int behind_receive(__u64 *ctx)
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_receive(sk, (int)ctx[4], (int)ctx[3]);
+		on_receive(sk, (int)ctx[4], (int)ctx[3], false);
 	return 0;
 }
 

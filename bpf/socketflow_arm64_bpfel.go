@@ -373,6 +373,7 @@ const (
 	SocketflowMapProcesses            = "processes"
 	SocketflowMapRings                = "rings"
 	SocketflowMapRules                = "rules"
+	SocketflowMapSeen                 = "seen"
 	SocketflowMapSockets              = "sockets"
 	SocketflowMapVerdicts             = "verdicts"
 	SocketflowProgAccept4Exit         = "accept4_exit"
@@ -401,11 +402,14 @@ const (
 	SocketflowProgSockState           = "sock_state"
 	SocketflowProgSockStateAgain      = "sock_state_again"
 	SocketflowProgSocketReceived      = "socket_received"
+	SocketflowProgSocketReceivedAgain = "socket_received_again"
 	SocketflowProgSocketSent          = "socket_sent"
+	SocketflowProgSocketSentAgain     = "socket_sent_again"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
+	SocketflowVarDraftsAgain          = "drafts_again"
 	SocketflowVarEagerPrefixes        = "eager_prefixes"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarFollowData           = "follow_data"
@@ -418,6 +422,7 @@ const (
 	SocketflowVarRulesCount           = "rules_count"
 	SocketflowVarRulesInclude         = "rules_include"
 	SocketflowVarRulesNeedLocalPort   = "rules_need_local_port"
+	SocketflowVarSeenMask             = "seen_mask"
 	SocketflowVarSeesSyscalls         = "sees_syscalls"
 	SocketflowVarShardMask            = "shard_mask"
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
@@ -509,7 +514,9 @@ type SocketflowProgramSpecs struct {
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
 	SockStateAgain      *ebpf.ProgramSpec `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
+	SocketReceivedAgain *ebpf.ProgramSpec `ebpf:"socket_received_again"`
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
+	SocketSentAgain     *ebpf.ProgramSpec `ebpf:"socket_sent_again"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
 }
@@ -530,6 +537,7 @@ type SocketflowMapSpecs struct {
 	Processes        *ebpf.MapSpec `ebpf:"processes"`
 	Rings            *ebpf.MapSpec `ebpf:"rings"`
 	Rules            *ebpf.MapSpec `ebpf:"rules"`
+	Seen             *ebpf.MapSpec `ebpf:"seen"`
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
 	Verdicts         *ebpf.MapSpec `ebpf:"verdicts"`
 }
@@ -540,6 +548,7 @@ type SocketflowMapSpecs struct {
 type SocketflowVariableSpecs struct {
 	CrowdedBytes        *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle        *ebpf.VariableSpec `ebpf:"datagram_idle"`
+	DraftsAgain         *ebpf.VariableSpec `ebpf:"drafts_again"`
 	EagerPrefixes       *ebpf.VariableSpec `ebpf:"eager_prefixes"`
 	ExcludedPid         *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	FollowData          *ebpf.VariableSpec `ebpf:"follow_data"`
@@ -552,6 +561,7 @@ type SocketflowVariableSpecs struct {
 	RulesCount          *ebpf.VariableSpec `ebpf:"rules_count"`
 	RulesInclude        *ebpf.VariableSpec `ebpf:"rules_include"`
 	RulesNeedLocalPort  *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
+	SeenMask            *ebpf.VariableSpec `ebpf:"seen_mask"`
 	SeesSyscalls        *ebpf.VariableSpec `ebpf:"sees_syscalls"`
 	ShardMask           *ebpf.VariableSpec `ebpf:"shard_mask"`
 	UnusedAddressSource *ebpf.VariableSpec `ebpf:"unused_address_source"`
@@ -607,6 +617,7 @@ type SocketflowMaps struct {
 	Processes        *ebpf.Map `ebpf:"processes"`
 	Rings            *ebpf.Map `ebpf:"rings"`
 	Rules            *ebpf.Map `ebpf:"rules"`
+	Seen             *ebpf.Map `ebpf:"seen"`
 	Sockets          *ebpf.Map `ebpf:"sockets"`
 	Verdicts         *ebpf.Map `ebpf:"verdicts"`
 }
@@ -625,6 +636,7 @@ func (m *SocketflowMaps) Close() error {
 		m.Processes,
 		m.Rings,
 		m.Rules,
+		m.Seen,
 		m.Sockets,
 		m.Verdicts,
 	)
@@ -636,6 +648,7 @@ func (m *SocketflowMaps) Close() error {
 type SocketflowVariables struct {
 	CrowdedBytes        *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle        *ebpf.Variable `ebpf:"datagram_idle"`
+	DraftsAgain         *ebpf.Variable `ebpf:"drafts_again"`
 	EagerPrefixes       *ebpf.Variable `ebpf:"eager_prefixes"`
 	ExcludedPid         *ebpf.Variable `ebpf:"excluded_pid"`
 	FollowData          *ebpf.Variable `ebpf:"follow_data"`
@@ -648,6 +661,7 @@ type SocketflowVariables struct {
 	RulesCount          *ebpf.Variable `ebpf:"rules_count"`
 	RulesInclude        *ebpf.Variable `ebpf:"rules_include"`
 	RulesNeedLocalPort  *ebpf.Variable `ebpf:"rules_need_local_port"`
+	SeenMask            *ebpf.Variable `ebpf:"seen_mask"`
 	SeesSyscalls        *ebpf.Variable `ebpf:"sees_syscalls"`
 	ShardMask           *ebpf.Variable `ebpf:"shard_mask"`
 	UnusedAddressSource *ebpf.Variable `ebpf:"unused_address_source"`
@@ -701,7 +715,9 @@ type SocketflowPrograms struct {
 	SockState           *ebpf.Program `ebpf:"sock_state"`
 	SockStateAgain      *ebpf.Program `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
+	SocketReceivedAgain *ebpf.Program `ebpf:"socket_received_again"`
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
+	SocketSentAgain     *ebpf.Program `ebpf:"socket_sent_again"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
 }
@@ -734,7 +750,9 @@ func (p *SocketflowPrograms) Close() error {
 		p.SockState,
 		p.SockStateAgain,
 		p.SocketReceived,
+		p.SocketReceivedAgain,
 		p.SocketSent,
+		p.SocketSentAgain,
 		p.UnixReceived,
 		p.UnixSent,
 	)

@@ -305,17 +305,20 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 	submit(&slot, kind, sizeof(*e));
 }
 
-static __always_inline void on_state(struct sock *sk, int last_state, int state)
+static __always_inline void on_state(struct sock *sk, int last_state, int state, const bool again)
 {
 	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
 		return;
 	switch (state) {
 	case TCP_LISTEN:
-		on_listen(sk);
+		if (!looked_at(again))
+			on_listen(sk);
 		break;
 	case TCP_SYN_SENT:
-		on_connect(sk);
+		if (!looked_at(again))
+			on_connect(sk);
 		break;
+	/* These may come in a softirq. They are handled once, whichever program sees them. */
 	case TCP_ESTABLISHED:
 		on_established(sk, last_state);
 		break;
@@ -323,17 +326,4 @@ static __always_inline void on_state(struct sock *sk, int last_state, int state)
 		on_close(sk, last_state);
 		break;
 	}
-}
-
-/* The changes that may come in a softirq. Both are handled once, whichever program sees them. */
-static __always_inline void on_state_again(struct sock *sk, int last_state, int state)
-{
-	if (state != TCP_ESTABLISHED && state != TCP_CLOSE)
-		return;
-	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
-		return;
-	if (state == TCP_ESTABLISHED)
-		on_established(sk, last_state);
-	else
-		on_close(sk, last_state);
 }

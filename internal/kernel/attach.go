@@ -17,11 +17,14 @@ type hook struct {
 	tracepoint string
 	without    string // what is lost without it; empty: nothing works without it
 	transfers  bool   // only where transfers are of interest
+	again      bool   // looks at what another program at the tracepoint was skipped for; only where programs are preempted
 }
 
 func (h hook) optional() bool { return h.without != "" }
 
 const noTransfers = "requests, Unix sockets and UDP are not seen (kernels from 6.3 on show them)"
+
+const noTransfersAgain = "a transfer is not seen if another task was preempted at its own"
 
 // hooks in the order in which they are attached: processes first, so that no socket is seen before its owner's life.
 var hooks = [...]hook{
@@ -35,6 +38,10 @@ var hooks = [...]hook{
 		without: noTransfers},
 	{program: bpf.SocketflowProgSocketReceived, tracepoint: "sock_recv_length", transfers: true,
 		without: noTransfers},
+	{program: bpf.SocketflowProgSocketSentAgain, tracepoint: "sock_send_length", transfers: true, again: true, // behind the former
+		without: noTransfersAgain},
+	{program: bpf.SocketflowProgSocketReceivedAgain, tracepoint: "sock_recv_length", transfers: true, again: true,
+		without: noTransfersAgain},
 	{program: bpf.SocketflowProgSockState, tracepoint: "inet_sock_set_state"},
 	{program: bpf.SocketflowProgSockStateAgain, tracepoint: "inet_sock_set_state"}, // for what interrupts the former
 }

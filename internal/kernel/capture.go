@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -38,6 +39,8 @@ type Options struct {
 	// WholeOrNothing refuses a kernel that lacks the hooks for transfers though they are needed, rather than to do without.
 	WholeOrNothing bool
 	DatagramIdle   time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
+
+	lookAgain bool // as on kernels where tasks are preempted within programs; for tests
 }
 
 // Attachment is where the programs are attached that see transfers, in the socket mode.
@@ -126,8 +129,9 @@ func (c *Capture) open(opts Options) error {
 
 // prune takes out of spec what this kernel cannot attach and what is not needed on it, so that the rest loads.
 func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *syscallExits, opts Options) error {
+	again := opts.Attachment != AttachFunction && (opts.lookAgain || tracepointsArePreemptible(types))
 	for _, h := range hooks {
-		if h.transfers && !opts.transfers() {
+		if h.transfers && !opts.transfers() || h.again && !again {
 			delete(spec.Programs, h.program)
 			continue
 		}
@@ -164,6 +168,19 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 	return nil
 }
 
+// tracepointsArePreemptible says whether a task can be preempted within a program at a tracepoint, which has the kernel skip that
+// program for the tasks that run on the CPU meanwhile. That is so since tracepoints are guarded by SRCU; until rcuidle tracepoints
+// were removed (and struct tracepoint got the member ext) there was an SRCU of the same name for these.
+func tracepointsArePreemptible(types *btf.Spec) bool {
+	var guard *btf.Var
+	if types.TypeByName("tracepoint_srcu_srcu_data", &guard) != nil {
+		return false
+	}
+	var tracepoint *btf.Struct
+	return types.TypeByName("tracepoint", &tracepoint) == nil &&
+		slices.ContainsFunc(tracepoint.Members, func(m btf.Member) bool { return m.Name == "ext" })
+}
+
 func (c *Capture) hasTracepoint(types *btf.Spec, name string) bool {
 	var tracepoint *btf.Typedef
 	return types.TypeByName("btf_trace_"+name, &tracepoint) == nil
@@ -174,8 +191,11 @@ func (c *Capture) pruneBehind(spec *ebpf.CollectionSpec, types *btf.Spec, opts O
 	instead := opts.transfers() && (spec.Programs[bpf.SocketflowProgSocketSent] == nil ||
 		spec.Programs[bpf.SocketflowProgSocketReceived] == nil)
 	if instead { // not one by a tracepoint and the other not
-		delete(spec.Programs, bpf.SocketflowProgSocketSent)
-		delete(spec.Programs, bpf.SocketflowProgSocketReceived)
+		for _, h := range hooks {
+			if h.transfers {
+				delete(spec.Programs, h.program)
+			}
+		}
 	}
 	for _, b := range behinds {
 		var function *btf.Func
@@ -201,6 +221,11 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	if err := configureAll(spec, socketMode, opts); err != nil {
 		return err
 	}
+	if spec.Programs[bpf.SocketflowProgSocketSentAgain] != nil {
+		if err := configureAgain(spec); err != nil {
+			return err
+		}
+	}
 	var include, needLocalPort bool
 	for _, r := range opts.Rules {
 		include = include || !r.Exclude
@@ -218,6 +243,18 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
 	}
 	return nil
+}
+
+// configureAgain gives the programs that look again what they need of their own.
+func configureAgain(spec *ebpf.CollectionSpec) error {
+	drafts, seen := spec.Maps[bpf.SocketflowMapDrafts], spec.Maps[bpf.SocketflowMapSeen]
+	seen.MaxEntries = seenEntries
+	first := drafts.MaxEntries
+	drafts.MaxEntries *= 2
+	return set(spec, map[string]any{
+		bpf.SocketflowVarDraftsAgain: first,
+		bpf.SocketflowVarSeenMask:    uint32(seenEntries - 1),
+	})
 }
 
 // configureAll sets what the programs of every mode are told.
@@ -299,6 +336,9 @@ const (
 	wakeupFraction = 4
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536
+	// seenEntries is how many threads may be within a transfer at a time without taking each other's slot (4 bytes each). A power
+	// of two.
+	seenEntries = 65536
 )
 
 func number(b bool) uint32 {

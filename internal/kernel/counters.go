@@ -22,7 +22,7 @@ type Counters struct {
 	PayloadFault     uint64              // calls told with less payload: its memory could not be read
 	TableFull        uint64              // syscall mode: too many descriptors to inherit, or to close with their process: Live does that
 	// Missed is how often the kernel skipped a program because another one ran on that CPU: what happened then is not
-	// known. Of sock_state this does not count, because sock_state_again sees what it misses.
+	// known. Of a program behind which another one looks again this does not count: that sees what it misses.
 	Missed uint64
 }
 
@@ -41,7 +41,7 @@ func (c *programs) Counters() (Counters, error) {
 		out.set(bpf.SocketflowCounter(i), sum)
 	}
 	for name, program := range c.objects.Programs {
-		if name == bpf.SocketflowProgSockState {
+		if second := lookedAtAgain[name]; second != "" && c.objects.Programs[second] != nil {
 			continue
 		}
 		stats, err := program.Stats()
@@ -51,6 +51,13 @@ func (c *programs) Counters() (Counters, error) {
 		out.Missed += stats.RecursionMisses
 	}
 	return out, nil
+}
+
+// lookedAtAgain is the program behind another one.
+var lookedAtAgain = map[string]string{
+	bpf.SocketflowProgSockState:      bpf.SocketflowProgSockStateAgain,
+	bpf.SocketflowProgSocketSent:     bpf.SocketflowProgSocketSentAgain,
+	bpf.SocketflowProgSocketReceived: bpf.SocketflowProgSocketReceivedAgain,
 }
 
 func (c *Counters) set(i bpf.SocketflowCounter, n uint64) {

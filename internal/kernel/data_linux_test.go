@@ -52,19 +52,40 @@ const (
 )
 
 // openForTest attaches the programs, until the end of the test.
-func openForTest(t *testing.T) *Capture {
+func openForTest(t *testing.T) *Capture { return openWith(t, Options{}) }
+
+func openWith(t *testing.T, opts Options) *Capture {
 	t.Helper()
 	needPrivilege(t)
-	capture, err := Open(Options{
-		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true,
-		PayloadLimit: testLimit, PayloadRun: testRun,
-		DatagramIdle: time.Nanosecond,
-	})
+	opts.Shards, opts.RingBytes, opts.Processes, opts.Sockets = 1, 1<<20, 64, 64
+	opts.Data, opts.Unix, opts.UDP = true, true, true
+	opts.PayloadLimit, opts.PayloadRun = testLimit, testRun
+	opts.DatagramIdle = time.Nanosecond
+	capture, err := Open(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { must(t, capture.Close()) })
 	return capture
+}
+
+// eachLook runs a test with programs that look at a transfer as this kernel needs it; where they are at tracepoints also with a
+// second look at everything, which is not to tell anything twice; and with nothing but the second look, as if the first program
+// were skipped every time.
+func eachLook(t *testing.T, test func(t *testing.T, capture *Capture)) {
+	first := []string{"tp_btf/sock_send_length", "tp_btf/sock_recv_length", "tp_btf/inet_sock_set_state"}
+	native := openForTest(t)
+	t.Run("as needed", func(t *testing.T) { test(t, native) })
+	if !slices.Contains(native.Attached(), first[0]) {
+		return
+	}
+	must(t, native.Detach())
+	twice := openWith(t, Options{lookAgain: true})
+	t.Run("twice", func(t *testing.T) { test(t, twice) })
+	for _, hook := range first { // the first of two that are attached there
+		must(t, twice.links[slices.Index(twice.attached, hook)].Close())
+	}
+	t.Run("the second time", func(t *testing.T) { test(t, twice) })
 }
 
 // newWire connects; what is written to one end can be read at the other.
@@ -239,9 +260,8 @@ func (w *wire) expect(end int, d event.Direction, want ...transfer) {
 // TestDataOfEveryCall: whatever call transfers bytes, what is told is what was transferred.
 func TestDataOfEveryCall(t *testing.T) {
 	const text = "what is sent"
-	capture := openForTest(t)
 	parts := func() [][]byte { return [][]byte{[]byte("what "), nil, []byte("is"), []byte(" sent")} }
-	for name, do := range map[string]struct {
+	cases := map[string]struct {
 		calls    func(w *wire)
 		sent     []transfer
 		received []transfer
@@ -432,19 +452,22 @@ func TestDataOfEveryCall(t *testing.T) {
 			},
 			[]transfer{whole(text)}, []transfer{whole(text)},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			w := newWire(t, capture)
-			do.calls(w)
-			w.listen()
-			w.expect(atClient, event.Sent, do.sent...)
-			w.expect(atServer, event.Received, do.received...)
-			w.expect(atClient, event.Received)
-			w.expect(atServer, event.Sent)
-		})
 	}
+	eachLook(t, func(t *testing.T, capture *Capture) {
+		for name, do := range cases {
+			t.Run(name, func(t *testing.T) {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				w := newWire(t, capture)
+				do.calls(w)
+				w.listen()
+				w.expect(atClient, event.Sent, do.sent...)
+				w.expect(atServer, event.Received, do.received...)
+				w.expect(atClient, event.Received)
+				w.expect(atServer, event.Sent)
+			})
+		}
+	})
 }
 
 func fileWith(t *testing.T, content string) int {

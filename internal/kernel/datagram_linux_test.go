@@ -59,8 +59,7 @@ type carried struct {
 
 func TestDatagrams(t *testing.T) {
 	nobody := netip.AddrPort{}
-	capture := openForTest(t)
-	for name, do := range map[string]func(a, b *pigeon) []carried{
+	cases := map[string]func(a, b *pigeon) []carried{
 		"sendto, recvfrom, both ways": func(a, b *pigeon) []carried {
 			a.sendTo(b, 100)
 			b.receive(100)
@@ -141,59 +140,62 @@ func TestDatagrams(t *testing.T) {
 				{b.addrPort(), nobody, event.RoleServer, 0, 5, 0, 1},
 			}
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			runtime.LockOSThread()
-			defer runtime.UnlockOSThread()
-			a, b := newPigeon(t), newPigeon(t)
-			want := do(a, b)
-			must(t, capture.Datagrams(t.Context()))
-			must(t, capture.Datagrams(t.Context())) // what has ended is told once
-
-			ours := func(f *event.Flow) bool {
-				return slices.ContainsFunc(want, func(c carried) bool { return c.local == f.Local })
-			}
-			opened, closed := map[uint64]event.Flow{}, []carried{}
-			reader := capture.Readers()[0]
-			reader.SetDeadline(time.Now().Add(time.Millisecond))
-			for {
-				var e event.Event
-				err := reader.Next(&e)
-				if errors.Is(err, ErrIdle) {
-					break
-				}
-				must(t, err)
-				switch {
-				case e.Flow.Transport != event.UDP || !ours(&e.Flow):
-				case e.Kind == event.KindOpen:
-					if _, again := opened[e.Flow.Cookie]; again {
-						t.Errorf("opened again: %+v", e.Flow)
-					}
-					opened[e.Flow.Cookie] = e.Flow
-				case e.Kind == event.KindClose:
-					if opened[e.Flow.Cookie] != e.Flow || e.Time < e.Started {
-						t.Errorf("closed %+v, opened %+v", e, opened[e.Flow.Cookie])
-					}
-					remote := e.Flow.Remote
-					if remote.Port() == 0 {
-						remote = nobody
-					}
-					closed = append(closed, carried{
-						e.Flow.Local, remote, e.Flow.Role, e.Ending.BytesSent, e.Ending.BytesReceived,
-						e.Ending.SegmentsSent, e.Ending.SegmentsReceived,
-					})
-				}
-			}
-			if len(closed) != len(want) {
-				t.Errorf("%d flows, want %d", len(closed), len(want))
-			}
-			for _, c := range want {
-				if !slices.Contains(closed, c) {
-					t.Errorf("no flow %+v in %+v", c, closed)
-				}
-			}
-		})
 	}
+	eachLook(t, func(t *testing.T, capture *Capture) {
+		for name, do := range cases {
+			t.Run(name, func(t *testing.T) {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				a, b := newPigeon(t), newPigeon(t)
+				want := do(a, b)
+				must(t, capture.Datagrams(t.Context()))
+				must(t, capture.Datagrams(t.Context())) // what has ended is told once
+
+				ours := func(f *event.Flow) bool {
+					return slices.ContainsFunc(want, func(c carried) bool { return c.local == f.Local })
+				}
+				opened, closed := map[uint64]event.Flow{}, []carried{}
+				reader := capture.Readers()[0]
+				reader.SetDeadline(time.Now().Add(time.Millisecond))
+				for {
+					var e event.Event
+					err := reader.Next(&e)
+					if errors.Is(err, ErrIdle) {
+						break
+					}
+					must(t, err)
+					switch {
+					case e.Flow.Transport != event.UDP || !ours(&e.Flow):
+					case e.Kind == event.KindOpen:
+						if _, again := opened[e.Flow.Cookie]; again {
+							t.Errorf("opened again: %+v", e.Flow)
+						}
+						opened[e.Flow.Cookie] = e.Flow
+					case e.Kind == event.KindClose:
+						if opened[e.Flow.Cookie] != e.Flow || e.Time < e.Started {
+							t.Errorf("closed %+v, opened %+v", e, opened[e.Flow.Cookie])
+						}
+						remote := e.Flow.Remote
+						if remote.Port() == 0 {
+							remote = nobody
+						}
+						closed = append(closed, carried{
+							e.Flow.Local, remote, e.Flow.Role, e.Ending.BytesSent, e.Ending.BytesReceived,
+							e.Ending.SegmentsSent, e.Ending.SegmentsReceived,
+						})
+					}
+				}
+				if len(closed) != len(want) {
+					t.Errorf("%d flows, want %d", len(closed), len(want))
+				}
+				for _, c := range want {
+					if !slices.Contains(closed, c) {
+						t.Errorf("no flow %+v in %+v", c, closed)
+					}
+				}
+			})
+		}
+	})
 }
 
 func rawAddress(a *unix.SockaddrInet4) []byte {

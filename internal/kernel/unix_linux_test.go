@@ -39,9 +39,8 @@ func socketpair(t *testing.T, _ string) (a, b int) {
 }
 
 func TestUnixSockets(t *testing.T) {
-	capture := openForTest(t)
 	file := filepath.Join(t.TempDir(), "socket")
-	for name, test := range map[string]struct {
+	cases := map[string]struct {
 		path           string
 		connect        socketsOf
 		client, server event.Unix
@@ -56,44 +55,48 @@ func TestUnixSockets(t *testing.T) {
 			[2]event.Role{event.RoleClient, event.RoleServer},
 		},
 		"without names": {"", socketpair, event.Unix{}, event.Unix{}, [2]event.Role{}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w := &wire{t: t, capture: capture}
-			w.client, w.server = test.connect(t, test.path)
-			w.identify()
-			w.send([]byte("request"))
-			w.receive(7)
-			n, err := unix.Write(w.server, []byte("response"))
-			w.did(n, 8, err)
-			n, err = unix.Read(w.client, make([]byte, 100))
-			w.did(n, 8, err)
-			must(t, unix.Close(w.client))
-			n, err = unix.Read(w.server, make([]byte, 100))
-			w.did(n, 0, err)
-			must(t, unix.Close(w.server))
-			w.listen()
-
-			for end, names := range []event.Unix{test.client, test.server} {
-				names.PeerPID = uint32(os.Getpid())
-				got := w.opened[end]
-				if got.Flow.Unix == nil || *got.Flow.Unix != names || got.Flow.Role != test.roles[end] || got.Existing {
-					t.Errorf("end %d was opened as %+v with %+v, want %+v", end, got.Flow, got.Flow.Unix, names)
-				}
-			}
-			w.expect(atClient, event.Sent, whole("request"))
-			w.expect(atServer, event.Received, whole("request"))
-			w.expect(atServer, event.Sent, whole("response"))
-			w.expect(atClient, event.Received, whole("response"))
-			if w.closed != [2]event.Kind{event.KindPeerClose, event.KindClose} {
-				t.Errorf("closed by %v", w.closed)
-			}
-			for end, want := range [2][event.Directions]uint64{{7, 8}, {8, 7}} {
-				if w.ended[end].Position != want {
-					t.Errorf("end %d ended at %v, want %v", end, w.ended[end].Position, want)
-				}
-			}
-		})
 	}
+	eachLook(t, func(t *testing.T, capture *Capture) {
+		for name, test := range cases {
+			t.Run(name, func(t *testing.T) {
+				w := &wire{t: t, capture: capture}
+				w.client, w.server = test.connect(t, test.path)
+				w.identify()
+				w.send([]byte("request"))
+				w.receive(7)
+				n, err := unix.Write(w.server, []byte("response"))
+				w.did(n, 8, err)
+				n, err = unix.Read(w.client, make([]byte, 100))
+				w.did(n, 8, err)
+				must(t, unix.Close(w.client))
+				n, err = unix.Read(w.server, make([]byte, 100))
+				w.did(n, 0, err)
+				must(t, unix.Close(w.server))
+				must(t, os.RemoveAll(file))
+				w.listen()
+
+				for end, names := range []event.Unix{test.client, test.server} {
+					names.PeerPID = uint32(os.Getpid())
+					got := w.opened[end]
+					if got.Flow.Unix == nil || *got.Flow.Unix != names || got.Flow.Role != test.roles[end] || got.Existing {
+						t.Errorf("end %d was opened as %+v with %+v, want %+v", end, got.Flow, got.Flow.Unix, names)
+					}
+				}
+				w.expect(atClient, event.Sent, whole("request"))
+				w.expect(atServer, event.Received, whole("request"))
+				w.expect(atServer, event.Sent, whole("response"))
+				w.expect(atClient, event.Received, whole("response"))
+				if w.closed != [2]event.Kind{event.KindPeerClose, event.KindClose} {
+					t.Errorf("closed by %v", w.closed)
+				}
+				for end, want := range [2][event.Directions]uint64{{7, 8}, {8, 7}} {
+					if w.ended[end].Position != want {
+						t.Errorf("end %d ended at %v, want %v", end, w.ended[end].Position, want)
+					}
+				}
+			})
+		}
+	})
 }
 
 func TestOlderUnixSocketsAreKnown(t *testing.T) {
