@@ -208,8 +208,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		if (!bpf_probe_read_user(draft->payload, n, (void *)(t.g.from.base + skip))) {
 			e->captured = n;
 			e->missing = missing;
-			if (!begin && n >= PREFIX_LEN)
-				s->eager |= begins_eagerly(draft);
+			if (!begin && n >= PREFIX_LEN && begins_eagerly(draft))
+				s->eager = 1;
 			tell_data(stream, key, shard, urgent);
 			return;
 		}
@@ -219,8 +219,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	t.shard = shard;
 	t.urgent = urgent;
 	tell_call(&t, stream);
-	if (!begin && t.g.used >= PREFIX_LEN)
-		s->eager |= begins_eagerly(draft);
+	if (!begin && t.g.used >= PREFIX_LEN && begins_eagerly(draft))
+		s->eager = 1;
 }
 
 static __always_inline void on_send(struct sock *sk, int length, const bool again)

@@ -313,9 +313,12 @@ type SocketflowSocketState struct {
 	Ignored        uint8
 	AcceptedBefore uint8
 	Closed         uint8
-	_              [1]byte /* unsupported bitfield */
+	Direction      uint8
+	Eager          uint8
+	Pad            [3]uint8
 	TaskPid        uint32
 	Run            uint32
+	_              [4]byte
 	Streams        [2]struct {
 		_        structs.HostLayout
 		Position uint64

@@ -146,7 +146,7 @@ func (s *stream) bodyOf(size uint64) {
 
 // nextChunk goes on to a chunk's size.
 func (s *stream) nextChunk() {
-	s.state, s.left, s.digits, s.bulky = inChunkSize, 0, 0, 0
+	s.state, s.left, s.digits, s.pieces = inChunkSize, 0, 0, true
 }
 
 func hex(c byte) (value byte, ok bool) {

@@ -99,12 +99,13 @@ func (p *parser) Skip(d protocol.Direction) uint64 {
 }
 
 // Enough implements protocol.Parser. Where large messages whose length was known came one after the other, the next one is
-// likely to be so; nothing stands behind it in the same call, unless messages are pipelined.
+// likely to be so; nothing stands behind it in the same call, unless messages are pipelined. Where one was chunked the next may be,
+// too: cut short, its framing would be lost.
 func (p *parser) Enough(d protocol.Direction) int {
 	if p.next != nil {
 		return p.next.Enough(d)
 	}
-	if p.streams[d].bulky >= bulkyEnough && !p.pipelined {
+	if s := &p.streams[d]; s.bulky >= bulkyEnough && !s.pieces && !p.pipelined {
 		return enoughForHead
 	}
 	return 0
@@ -112,7 +113,7 @@ func (p *parser) Enough(d protocol.Direction) int {
 
 const (
 	bulk          = 32 << 10 // bytes of a body that make it worth not being captured
-	bulkyEnough   = 4        // such bodies in a row; chunked ones begin the count anew: cut short, their framing is lost
+	bulkyEnough   = 16       // such bodies in a row
 	enoughForHead = 8 << 10  // bytes that most heads do not exceed
 )
 

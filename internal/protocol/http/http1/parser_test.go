@@ -385,6 +385,7 @@ func TestTheBeginningOfACallIsEnoughForLargeBodies(t *testing.T) {
 		"not for the first ones":           {large[:len(large)-3], 0},
 		"after some in a row":              {large, enoughForHead},
 		"for the next messages":            {append(large[:len(large):len(large)], client(get)), enoughForHead},
+		"never behind a chunked body":      {append([]step{client(get), server(chunked)}, large...), 0},
 		"not behind a chunked body":        {append(large[:len(large):len(large)], client(get), server(chunked)), 0},
 		"not behind a small body":          {append(large[:len(large):len(large)], client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc")), 0},
 		"not where requests are pipelined": {pipelined, 0},

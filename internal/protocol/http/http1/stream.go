@@ -32,6 +32,7 @@ type stream struct {
 	interim   bool   // the response that is read is not the final one
 	orphan    bool   // the response that is read is to a request that was dropped
 	bulky     uint8  // large bodies of known length in a row
+	pieces    bool   // a body was chunked
 	long      bool   // the head is longer than what is read of one
 	digits    uint8  // of a chunk's size
 	left      uint64 // of a body, or a chunk
