@@ -87,7 +87,7 @@ struct call_socket {
 	__u8 finished;  /* which side was first to say that it will send no more: 1 + enum direction; 0: none yet */
 	__u8 existing;  /* older than the programs */
 	__u8 direction; /* of the last transfer */
-	__u8 eager;     /* it began with one of eager_prefixes */
+	__u8 pad;
 };
 
 struct {

@@ -132,7 +132,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 			return;
 		limit = policy->limit[direction];
 		run = policy->run;
-	} else if (s->eager) {
+	} else if (s->streams[0].eager || s->streams[1].eager) {
 		run = payload_run_eager;
 	}
 	if (is_unix) {
@@ -208,8 +208,6 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		if (!bpf_probe_read_user(draft->payload, n, (void *)(t.g.from.base + skip))) {
 			e->captured = n;
 			e->missing = missing;
-			if (!begin && n >= PREFIX_LEN && begins_eagerly(draft))
-				s->eager = 1;
 			tell_data(stream, key, shard, urgent);
 			return;
 		}
@@ -219,8 +217,6 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	t.shard = shard;
 	t.urgent = urgent;
 	tell_call(&t, stream);
-	if (!begin && t.g.used >= PREFIX_LEN && begins_eagerly(draft))
-		s->eager = 1;
 }
 
 static __always_inline void on_send(struct sock *sk, int length, const bool again)

@@ -50,7 +50,8 @@ struct stream {
 	__u64 silent;   /* CLOCK_MONOTONIC, ns: the last transfer that was not told */
 	__u32 sequence; /* TCP sequence number of position 0 */
 	__u8 missed;    /* enum missing: of what was not told */
-	__u8 pad[3];
+	__u8 eager;     /* it began with one of eager_prefixes */
+	__u8 pad[2];
 };
 
 /* Processes that own observed sockets, by thread group id. Written here only. */

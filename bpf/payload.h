@@ -99,6 +99,31 @@ SUBPROGRAM int fill(struct gathering *g)
 	return 0;
 }
 
+/*
+ * Takes note of a conversation that has to be captured whole because of how it begins. A program may take the first bytes
+ * in pieces (14 have been seen): what there is has to be the prefix, and more than a word of it.
+ */
+SUBPROGRAM int note_beginning(struct stream *stream, __u32 key)
+{
+	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+
+	if (!draft || !stream)
+		return 0;
+	const __u64 *begin = (const __u64 *)draft->payload;
+	__u32 n = draft->event.captured;
+	__u64 mask = ~0ull;
+	if (n <= 8)
+		return 0;
+	if (n < PREFIX_LEN)
+		mask >>= 8 * (PREFIX_LEN - n);
+	for (int i = 0; i < PREFIXES_MAX; i++) {
+		__u64 first = eager_prefixes[i].bytes[0];
+		if (first && begin[0] == first && !((begin[1] ^ eager_prefixes[i].bytes[1]) & mask))
+			stream->eager = 1;
+	}
+	return 0;
+}
+
 /* Writes the draft into its ring buffer. */
 SUBPROGRAM int tell_data(struct stream *stream, __u32 key, __u32 shard, __u32 urgent)
 {
@@ -111,6 +136,8 @@ SUBPROGRAM int tell_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 	__u64 before = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
 	draft->event.silent = stream->silent;
 	draft->event.missed = stream->missed;
+	if (!draft->event.position)
+		note_beginning(stream, key);
 	/* A part of the ring buffer is for events and heads: bulk must not cost others theirs. */
 	if (draft->event.captured > HEAD_MAX && before > crowded_bytes) {
 		count(COUNTER_PAYLOAD_RING_FULL);
@@ -196,16 +223,4 @@ static __always_inline void tell_call(struct telling *t, struct stream *stream)
 		if (!tell_piece(t, stream))
 			break;
 	}
-}
-
-static __always_inline bool begins_eagerly(const struct draft *draft)
-{
-	const __u64 *begin = (const __u64 *)draft->payload;
-
-	for (int i = 0; i < PREFIXES_MAX; i++) {
-		__u64 first = eager_prefixes[i].bytes[0];
-		if (first && begin[0] == first && begin[1] == eager_prefixes[i].bytes[1])
-			return true;
-	}
-	return false;
 }

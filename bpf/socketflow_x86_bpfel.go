@@ -314,11 +314,8 @@ type SocketflowSocketState struct {
 	AcceptedBefore uint8
 	Closed         uint8
 	Direction      uint8
-	Eager          uint8
-	Pad            [3]uint8
 	TaskPid        uint32
 	Run            uint32
-	_              [4]byte
 	Streams        [2]struct {
 		_        structs.HostLayout
 		Position uint64
@@ -326,7 +323,8 @@ type SocketflowSocketState struct {
 		Silent   uint64
 		Sequence uint32
 		Missed   uint8
-		Pad      [3]uint8
+		Eager    uint8
+		Pad      [2]uint8
 	}
 }
 

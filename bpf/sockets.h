@@ -22,8 +22,6 @@ struct socket_state {
 	__u8 accepted_before; /* see struct close_event */
 	__u8 closed;          /* its close has been told */
 	__u8 direction;       /* of the last transfer */
-	__u8 eager;           /* it began with one of eager_prefixes; a byte of its own, for both directions are used at once */
-	__u8 pad[3];
 	__u32 task_pid;       /* who made the last transfer that was told */
 	__u32 run;            /* bytes captured since the direction turned */
 	struct stream streams[DIRECTIONS];

@@ -34,7 +34,8 @@ type SyscallsCallSocket struct {
 		Silent   uint64
 		Sequence uint32
 		Missed   uint8
-		Pad      [3]uint8
+		Eager    uint8
+		Pad      [2]uint8
 	}
 	OwnerPid  uint32
 	TaskPid   uint32
@@ -47,7 +48,7 @@ type SyscallsCallSocket struct {
 	Finished  uint8
 	Existing  uint8
 	Direction uint8
-	Eager     uint8
+	Pad       uint8
 }
 
 type SyscallsDatagramFlow struct {

@@ -68,7 +68,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 			return 0;
 		limit = policy->limit[direction];
 		run = policy->run;
-	} else if (s->eager) {
+	} else if (s->streams[0].eager || s->streams[1].eager) {
 		run = payload_run_eager;
 	}
 	now = bpf_ktime_get_ns();
@@ -130,8 +130,6 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	telling->urgent = s->run < URGENT_RUN && s->run + want >= URGENT_RUN;
 	s->run += want;
 	tell_call(telling, stream);
-	if (!begin && telling->g.used >= PREFIX_LEN)
-		s->eager |= begins_eagerly(draft);
 	return 0;
 }
 

@@ -539,18 +539,33 @@ func TestEagerBeginnings(t *testing.T) {
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, capture.Close()) })
-	for begin, want := range map[string]int{
-		prefix + "ghi":       3 * testRun,
-		"0123456789abcdeg":   testRun,
-		" " + prefix:         testRun,
-		prefix[:8] + "other": testRun,
+	for name, test := range map[string]struct {
+		begin string
+		first int // bytes of the first call
+		want  int
+	}{
+		"the prefix, and more":            {prefix + "ghi", testLimit, 3 * testRun},
+		"not quite the prefix":            {"0123456789abcdeg", testLimit, testRun},
+		"something before it":             {" " + prefix, testLimit, testRun},
+		"half of the prefix":              {prefix[:8] + "other", testLimit, testRun},
+		"the prefix in two calls":         {prefix + "ghi", 14, 3 * testRun},
+		"something else in two calls":     {prefix[:13] + "other", 14, testRun},
+		"too little in the first of them": {prefix + "ghi", 8, testRun},
 	} {
-		t.Run(begin, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			w := newWire(t, capture)
-			sent := 0
-			for message := append([]byte(begin), letters(testLimit-len(begin))...); sent < 3*testRun; sent += len(message) {
-				w.send(message)
-				w.receive(len(message))
+			message := append([]byte(test.begin), letters(testLimit-len(test.begin))...)
+			transfer := func(b []byte) {
+				w.send(b)
+				w.receive(len(b))
+			}
+			transfer(message[:test.first])
+			if test.first < len(message) {
+				transfer(message[test.first:])
+			}
+			sent := len(message)
+			for ; sent < 3*testRun; sent += len(message) {
+				transfer(message)
 			}
 			w.listen()
 			for end, d := range map[int]event.Direction{atClient: event.Sent, atServer: event.Received} {
@@ -558,8 +573,8 @@ func TestEagerBeginnings(t *testing.T) {
 				for _, data := range w.told[end][d] {
 					captured += len(data.Payload)
 				}
-				if captured != want {
-					t.Errorf("end %d: %d of %d bytes captured, want %d", end, captured, sent, want)
+				if captured != test.want {
+					t.Errorf("end %d: %d of %d bytes captured, want %d", end, captured, sent, test.want)
 				}
 			}
 		})
