@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"testing"
-
-	"github.com/stretchr/testify/assert"
 )
 
 // TestRequests plays workloads one by one: each request is told once by the process that made it and once by the one that
@@ -32,7 +30,7 @@ func TestRequests(t *testing.T) {
 // TestRequestsMixed plays all workloads before one collector, as many at a time as tests may run in parallel.
 func TestRequestsMixed(t *testing.T) {
 	builder := newBuilder(t)
-	c := runRequestCollector(t, withRing("16MiB"))
+	c := runRequestCollector(t, withRing("64MiB")) // so many at once keep two cores from reading as fast as they write
 	scenes := make([]*scene, len(requestWorkloads))
 	accounts := make([][]account, len(requestWorkloads))
 	t.Run("play", func(t *testing.T) {
@@ -48,23 +46,14 @@ func TestRequestsMixed(t *testing.T) {
 	})
 	c.finish(t)
 	var table verdicts
-	var incomplete []string
 	for i, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
 			v := judge(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
 			table = append(table, v)
-			incomplete = append(incomplete, v.takeIncomplete()...)
 			v.requireExact(t)
 		})
 	}
 	t.Log(table)
-	// So many at once keep two cores from reading as fast as they write: now and then a request says that some of it was not captured,
-	// at one end or both (README, limits). All else of it has to be right, and it is to be seldom: 12,074 spans are told here.
-	const seldom = 4
-	assert.LessOrEqual(t, len(incomplete), seldom, incomplete)
-	for _, one := range incomplete {
-		t.Log(one)
-	}
 }
 
 // TestRequestAccounts plays workloads without a collector: what the rest is compared with is the same at both ends.

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -176,21 +175,6 @@ func (f requestFact) onlyAs(told requestFact) requestFact {
 		f.rpcStatus, f.failure = "", told.failure
 	}
 	return f
-}
-
-// onlyIncomplete is what was wrong of a request of which nothing was told wrongly, but that some of it was not captured.
-var onlyIncomplete = regexp.MustCompile(`^[^:]*(:[^:]*)?: capture is told as "(truncated|gap)", true is "complete"$`)
-
-// takeIncomplete takes those out, and returns them.
-func (v *verdict) takeIncomplete() (incomplete []string) {
-	v.wrong = slices.DeleteFunc(v.wrong, func(wrong string) bool {
-		matches := onlyIncomplete.MatchString(strings.TrimSpace(wrong))
-		if matches {
-			incomplete = append(incomplete, wrong)
-		}
-		return matches
-	})
-	return incomplete
 }
 
 // requireExact fails unless each request is told by one span at each end, which is right, and nothing else is told.
