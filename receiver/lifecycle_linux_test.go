@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -57,11 +58,18 @@ func (o kernelObject) exists() bool {
 // held are the kernel's objects that this process has descriptors of.
 func held(t *testing.T) map[kernelObject]bool {
 	t.Helper()
+	return heldBy(t, "self")
+}
+
+// heldBy are those that a process has descriptors of.
+func heldBy(t *testing.T, pid string) map[kernelObject]bool {
+	t.Helper()
 	objects := map[kernelObject]bool{}
-	infos, err := os.ReadDir("/proc/self/fdinfo")
+	dir := filepath.Join("/proc", pid, "fdinfo")
+	infos, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	for _, info := range infos {
-		text, err := os.ReadFile("/proc/self/fdinfo/" + info.Name())
+		text, err := os.ReadFile(filepath.Join(dir, info.Name()))
 		if err != nil {
 			continue // closed meanwhile
 		}

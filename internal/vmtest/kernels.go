@@ -57,11 +57,12 @@ var (
 		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
 		in(receiverPackage, "TestEveryEndIsToldAsItWas/socket", "TestEndings", "TestOlderThanTheCollector",
 			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallTraps/socket",
-			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans"),
+			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket"),
 	)
 	syscalls = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/syscall"),
-		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallTraps/syscall"),
+		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallTraps/syscall",
+			"TestKilledLeavesNothing/syscall"),
 	)
 	moreSyscalls = slices.Concat(syscalls,
 		in(receiverPackage, "TestNamespacesStayApart/syscall/the_same_addresses",
