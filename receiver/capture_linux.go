@@ -160,6 +160,14 @@ func (w *watch) existing() error {
 	return completion.Existing(w.helping, w.calls.resolver, w.calls.completers, self)
 }
 
+// countResolver takes over a resolver's statistics.
+func (s *snapshot) countResolver(stats *procnet.Stats) {
+	for way := range stats.Sources {
+		s.addressesRouted[way] = stats.Sources[way].Load()
+	}
+	s.procTablesRead = stats.Readings.Load()
+}
+
 // countCompletion adds a completer's statistics to a snapshot.
 func (s *snapshot) countCompletion(stats *completion.Stats) {
 	for source := range stats.Completed {
@@ -167,6 +175,9 @@ func (s *snapshot) countCompletion(stats *completion.Stats) {
 	}
 	for cause := range stats.Incomplete {
 		s.addressesIncomplete[cause] += stats.Incomplete[cause].Load()
+	}
+	for lookup := range stats.Lookups {
+		s.addressesLookedUp[lookup] += stats.Lookups[lookup].Load()
 	}
 	for result := range stats.Unknown {
 		s.descriptorsUnknown[result] += stats.Unknown[result].Load()

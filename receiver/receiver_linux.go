@@ -293,6 +293,9 @@ func (w *watch) snapshot() snapshot {
 	s.socketsIgnored, s.processesMapFull = counters.SelectionIgnored, counters.ProcessMapFull
 	s.callsRingFull, s.callsNoBuffer, s.callsFault = counters.PayloadRingFull, counters.PayloadNoBuffer, counters.PayloadFault
 	s.descriptorsFull = counters.TableFull
+	if w.calls != nil {
+		s.countResolver(w.calls.resolver.Stats())
+	}
 	for _, shard := range w.shards {
 		s.count(shard.table.Stats(), w.protocols)
 		if shard.completer != nil {

@@ -163,3 +163,34 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 		}
 	}
 }
+
+// An address that no call tells is looked for while the socket lives; how often, and what came of it, is counted.
+func TestAddressesAreLookedUp(t *testing.T) {
+	needPrivilege(t)
+	traps := newTrapper(t)
+	o := observe(t, traps.only(func(cfg *receiver.Config) {
+		awaiting(30 * time.Second)(cfg)
+		cfg.Completion.LookupAfter = 10 * time.Millisecond
+	}))
+	run := traps.run("delayed-address", "never", strconv.Itoa(awaited))
+	require.NoError(t, run.Await("talked"))
+	await(t, "what has waited is told", func() bool {
+		records, paths := o.toldOfClient(run.PID())
+		return records == 1 && len(paths) == awaited
+	})
+	require.NoError(t, run.Continue())
+	require.NoError(t, run.Await("told"))
+	require.NoError(t, run.Continue())
+	flows := flowsOf(t, run)
+	assert.Zero(t, o.awaitFlows(flows))
+	found, read := o.metric(t, "addresses_looked_up", "result", "found"), o.metric(t, "proc_tables_read")
+	o.shutdown(t)
+	o.verifyFlows(t, receiver.ModeSyscall, flows, workload.TCP)
+	for _, r := range o.of(run.PID()).records {
+		if text(r.Attributes(), "socketflow.role") == "client" {
+			assert.Equal(t, "proc", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
+		}
+	}
+	assert.Positive(t, found)
+	assert.Positive(t, read)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
@@ -64,10 +65,13 @@ type snapshot struct {
 
 	addressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
 	addressesIncomplete [completion.Causes]uint64    // addresses_incomplete, by cause
+	addressesLookedUp   [completion.Lookups]uint64   // addresses_looked_up, by result
+	addressesRouted     [procnet.SourceWays]uint64   // addresses_routed, by way
 	addressesWaited     time.Duration                // addresses_waited
 	addressesWaiting    int64                        // addresses_waiting
 	addressesBytes      int64                        // addresses_waiting_bytes
 	descriptorsUnknown  [completion.Results]uint64   // descriptors_unknown, by result
+	procTablesRead      uint64                       // proc_tables_read
 
 	refusedLogs  uint64 // items_refused
 	refusedSpans uint64 // items_refused
@@ -154,6 +158,17 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				tell(int64(n), byCause(completion.Cause(cause).String()))
 			}
 		}},
+		{m.SocketflowAddressesLookedUp, func(s *snapshot, tell tell) {
+			for lookup, n := range s.addressesLookedUp {
+				tell(int64(n), byResult(completion.Lookup(lookup).String()))
+			}
+		}},
+		{m.SocketflowAddressesRouted, func(s *snapshot, tell tell) {
+			for way, n := range s.addressesRouted {
+				tell(int64(n), attribute.String("way", procnet.SourceWay(way).String()))
+			}
+		}},
+		{m.SocketflowProcTablesRead, func(s *snapshot, tell tell) { tell(int64(s.procTablesRead)) }},
 		{m.SocketflowAddressesWaited, func(s *snapshot, tell tell) { tell(s.addressesWaited.Milliseconds()) }},
 		{m.SocketflowAddressesWaiting, func(s *snapshot, tell tell) { tell(s.addressesWaiting) }},
 		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, tell tell) { tell(s.addressesBytes) }},

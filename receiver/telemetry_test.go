@@ -17,6 +17,7 @@ import (
 	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
@@ -58,7 +59,7 @@ func TestTelemetry(t *testing.T) {
 		socketsTracked:          2,
 		socketsEvictedTableFull: 3, socketsEvictedCloseLost: 4,
 		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7, descriptorsFull: 43,
-		addressesWaited: 44 * time.Millisecond, addressesWaiting: 45, addressesBytes: 46,
+		addressesWaited: 44 * time.Millisecond, addressesWaiting: 45, addressesBytes: 46, procTablesRead: 48,
 		processesTracked: 8, processesEvictedExited: 9, processesEvictedLeastUsed: 10, processesMapFull: 11,
 		connectionsOpened: 12, connectionsClosed: 13, connectionsFailed: 14, connectionsUnaccepted: 15,
 		exchanges:                 map[string]uint64{"http": 26},
@@ -78,6 +79,12 @@ func TestTelemetry(t *testing.T) {
 	}
 	for cause := range completion.Causes {
 		s.addressesIncomplete[cause] = 400 + uint64(cause)
+	}
+	for lookup := range completion.Lookups {
+		s.addressesLookedUp[lookup] = 600 + uint64(lookup)
+	}
+	for way := range procnet.SourceWays {
+		s.addressesRouted[way] = 700 + uint64(way)
 	}
 	for result := range completion.Results {
 		s.descriptorsUnknown[result] = 500 + uint64(result)
@@ -128,6 +135,19 @@ func TestTelemetry(t *testing.T) {
 				point(406, "cause", "flushed"),
 			},
 		},
+		"addresses_looked_up": {
+			metadatatest.AssertEqualSocketflowAddressesLookedUp,
+			points{
+				point(600, "result", "found"), point(601, "result", "reused"), point(602, "result", "gone"),
+				point(603, "result", "not_listed"), point(604, "result", "unneeded"), point(605, "result", "refused"),
+				point(606, "result", "failed"),
+			},
+		},
+		"addresses_routed": {
+			metadatatest.AssertEqualSocketflowAddressesRouted,
+			points{point(700, "way", "own"), point(701, "way", "entered"), point(702, "way", "guarded"), point(703, "way", "gone")},
+		},
+		"proc_tables_read":        {metadatatest.AssertEqualSocketflowProcTablesRead, points{point(48)}},
 		"addresses_waited":        {metadatatest.AssertEqualSocketflowAddressesWaited, points{point(44)}},
 		"addresses_waiting":       {metadatatest.AssertEqualSocketflowAddressesWaiting, points{point(45)}},
 		"addresses_waiting_bytes": {metadatatest.AssertEqualSocketflowAddressesWaitingBytes, points{point(46)}},
@@ -191,12 +211,12 @@ func TestTelemetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 29, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 32, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is told")
-	assert.Equal(t, 29, calls)
+	assert.Equal(t, 32, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.

@@ -233,14 +233,12 @@ func (c *Completer) close(e *event.Event) {
 	s := c.sockets[e.Flow.Cookie]
 	switch {
 	case s == nil && neverOpened(e):
-		c.stats.Unopened.Add(1)
 		return
 	case s == nil: // its open was lost, or it had to give way
 		c.stray(e)
 		return
 	}
 	if s.holders--; s.holders > 0 {
-		c.stats.Kept.Add(1)
 		return
 	}
 	c.end(s, e)
@@ -272,8 +270,7 @@ func (c *Completer) end(s *socket, e *event.Event) {
 func (c *Completer) address(e *event.Event) {
 	s := c.sockets[e.Flow.Cookie]
 	if s == nil || s.opened && s.waiting == nil && complete(&s.flow) {
-		c.stats.AddressesUnneeded.Add(1)
-		return
+		return // nobody needs it
 	}
 	if !mergeFlow(&s.flow, &e.Flow) {
 		return

@@ -197,7 +197,6 @@ func TestTimeIsUp(t *testing.T) {
 	s.pass(2 * time.Millisecond)
 	assert.Equal(t, []string{"open 1 10.0.0.9:0>10.0.0.2:80 container", "data 1 a"}, s.take())
 	assert.EqualValues(t, 1, s.Stats().Incomplete[CauseTimeout].Load())
-	assert.EqualValues(t, 1, s.Stats().Waited.Load())
 	assert.InDelta(t, 100*millisecond, s.Stats().WaitedTime.Load(), float64(2*millisecond))
 	s.handle(data(1, "b"), told(1, local, "", event.AddressSourceGetsockname), closing(1))
 	assert.Equal(t, []string{"data 1 b", "close 1 10.0.0.9:50000>10.0.0.2:80 getsockname"}, s.take())
@@ -353,16 +352,20 @@ func TestAnAnswerOfProcfs(t *testing.T) {
 	other := found(local, remote)
 	other.Transport = event.UDP
 	for name, test := range map[string]struct {
-		socket        procnet.Socket
-		err           error
-		complete      bool
-		failed, other uint64
+		socket   procnet.Socket
+		err      error
+		complete bool
+		counted  Lookup
 	}{
-		"fits":                     {socket: found(local, remote), complete: true},
-		"is of another connection": {socket: found(local, "10.0.0.3:80"), other: 1},
-		"is of another transport":  {socket: other, other: 1},
-		"is no answer":             {err: errTest, failed: 1},
-		"is that there is none":    {err: procnet.ErrGone},
+		"fits":                     {socket: found(local, remote), complete: true, counted: LookupFound},
+		"is of another connection": {socket: found(local, "10.0.0.3:80"), counted: LookupReused},
+		"is of another transport":  {socket: other, counted: LookupReused},
+		"is no answer":             {err: errTest, counted: LookupFailed},
+		"is that there is none":    {err: procnet.ErrGone, counted: LookupGone},
+		"is that it is no socket":  {err: procnet.ErrNotSocket, counted: LookupGone},
+		"is that it is not listed": {err: procnet.ErrNotListed, counted: LookupNotListed},
+		"is that too many ask":     {err: procnet.ErrTooMany, counted: LookupRefused},
+		"is that the end has come": {err: procnet.ErrClosed, counted: LookupUnneeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{Timeout: 100 * time.Millisecond, LookupAfter: 80 * time.Millisecond}, nil)
@@ -370,8 +373,13 @@ func TestAnAnswerOfProcfs(t *testing.T) {
 			s.handle(open(1, "", remote))
 			s.pass(90 * time.Millisecond)
 			assert.Equal(t, test.complete, len(s.take()) > 0)
-			assert.Equal(t, test.failed, s.Stats().LookupsFailed.Load())
-			assert.Equal(t, test.other, s.Stats().LookupsOther.Load())
+			for lookup := range Lookups {
+				want := uint64(0)
+				if lookup == test.counted {
+					want = 1
+				}
+				assert.Equal(t, want, s.Stats().Lookups[lookup].Load(), "%s", lookup)
+			}
 		})
 	}
 }
@@ -388,6 +396,7 @@ func TestAnAnswerDoesNotOvertakeTheClose(t *testing.T) {
 	s.handle(closing(1))
 	s.pass(time.Second)
 	assert.Equal(t, []string{"open 1 10.0.0.9:0>10.0.0.2:80 container", "close 1 10.0.0.9:0>10.0.0.2:80 container"}, s.take())
+	assert.EqualValues(t, 1, s.Stats().Lookups[LookupUnneeded].Load())
 }
 
 // A server that answers on one socket whoever asks: its address will not be told, and the wait is over.
@@ -407,7 +416,7 @@ func TestDatagramsOfASocketWithoutAnAddressDoNotWaitForLong(t *testing.T) {
 			got := s.take()
 			require.Len(t, got, 2)
 			assert.True(t, strings.HasPrefix(got[0], "open 1 "+test.want+">10.0.0.1:50000"), got[0])
-			assert.Zero(t, s.Stats().LookupsOther.Load())
+			assert.Zero(t, s.Stats().Lookups[LookupReused].Load())
 			assertNothingWaits(t, s)
 		})
 	}

@@ -1,9 +1,11 @@
 package completion
 
 import (
+	"errors"
 	"sync/atomic"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/procnet"
 )
 
 // Cause is why events went on before the addresses of their socket were complete.
@@ -58,6 +60,47 @@ func (r Result) String() string {
 	return "unknown"
 }
 
+// Lookup is what came of looking for a socket in procfs whose events wait for an address.
+type Lookup uint8
+
+// What may come of it.
+const (
+	LookupFound     Lookup = iota // it is there
+	LookupReused                  // another one is there, the descriptor has been reused
+	LookupGone                    // its descriptor is
+	LookupNotListed               // the tables do not have it, or not yet
+	LookupUnneeded                // its events went on before the answer came
+	LookupRefused                 // too many are looked for at once
+	LookupFailed                  // procfs could not be read
+	Lookups
+)
+
+var lookupNames = [Lookups]string{"found", "reused", "gone", "not_listed", "unneeded", "refused", "failed"}
+
+// String is the name in own telemetry.
+func (l Lookup) String() string {
+	if l < Lookups {
+		return lookupNames[l]
+	}
+	return "unknown"
+}
+
+// lookupOf is what an error of procnet says.
+func lookupOf(err error) Lookup {
+	switch {
+	case errors.Is(err, procnet.ErrGone), errors.Is(err, procnet.ErrNotSocket):
+		return LookupGone
+	case errors.Is(err, procnet.ErrNotListed):
+		return LookupNotListed
+	case errors.Is(err, procnet.ErrTooMany):
+		return LookupRefused
+	case errors.Is(err, procnet.ErrClosed):
+		return LookupUnneeded
+	default:
+		return LookupFailed
+	}
+}
+
 // Stats counts what a Completer did. It may be read while the completer works.
 type Stats struct {
 	Sockets atomic.Int64  // followed now
@@ -66,23 +109,15 @@ type Stats struct {
 	Waiting    atomic.Int64  // sockets whose events wait now
 	Items      atomic.Int64  // events that wait now
 	Bytes      atomic.Int64  // memory of their payload
-	Waited     atomic.Uint64 // sockets whose events have waited or do
 	WaitedTime atomic.Uint64 // for how long those that do not any more have, nanoseconds
 	// Completed counts the sockets whose events have waited and went on with both addresses and ports, by what told the last;
 	// Incomplete the others.
 	Completed  [event.AddressSources]atomic.Uint64
 	Incomplete [Causes]atomic.Uint64
 
-	AddressesUnneeded atomic.Uint64 // told of sockets that are complete or not followed
-	Lookups           atomic.Uint64 // sockets looked for in procfs
-	LookupsFailed     atomic.Uint64 // of these: procfs could not be read
-	LookupsOther      atomic.Uint64 // of these: another socket was found, the descriptor has been reused
+	Lookups     [Lookups]atomic.Uint64 // sockets whose events wait that were looked for in procfs
+	HoldersLost atomic.Uint64          // messages with a descriptor that nobody was seen to receive: too many were in flight
 
-	Kept        atomic.Uint64 // descriptors closed that were not their socket's last
-	Unopened    atomic.Uint64 // sockets closed that were connected at no time
-	HoldersLost atomic.Uint64 // messages with a descriptor that nobody was seen to receive: too many were in flight
-
-	Unknown       [Results]atomic.Uint64 // descriptors asked about by the kernel side
-	AdoptsFailed  atomic.Uint64          // the kernel side could not be told where a descriptor leads
-	RejectsFailed atomic.Uint64          // the kernel side could not be told that a descriptor leads nowhere
+	Unknown      [Results]atomic.Uint64 // descriptors asked about by the kernel side
+	AdoptsFailed atomic.Uint64          // the kernel side could not be told where a descriptor leads
 }

@@ -1,7 +1,6 @@
 package completion
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 
@@ -74,7 +73,6 @@ func (c *Completer) wait(s *socket) {
 	s.waiting = w
 	c.waiting.append(w)
 	c.stats.Waiting.Add(1)
-	c.stats.Waited.Add(1)
 }
 
 // enqueue has an event wait. If there is no room, those that wait go on, and it goes on behind them.
@@ -170,7 +168,6 @@ func (c *Completer) askDue() {
 }
 
 func (c *Completer) ask(w *waiting) {
-	c.stats.Lookups.Add(1)
 	s := w.socket
 	w.query = c.opts.Resolver.Ask(s.owner.PID, s.fd)
 	c.asked = append(c.asked, askedSocket{cookie: s.flow.Cookie, query: w.query})
@@ -184,6 +181,7 @@ func (c *Completer) pollAsked() {
 	for _, a := range c.asked {
 		s := c.sockets[a.cookie]
 		if s == nil || s.waiting == nil || s.waiting.query != a.query {
+			c.stats.Lookups[LookupUnneeded].Add(1)
 			continue
 		}
 		found, told, err := a.query.Told()
@@ -201,12 +199,11 @@ func (c *Completer) pollAsked() {
 func (c *Completer) answered(s *socket, found *procnet.Socket, err error) {
 	switch {
 	case err != nil:
-		if !errors.Is(err, procnet.ErrGone) && !errors.Is(err, procnet.ErrNotSocket) && !errors.Is(err, procnet.ErrNotListed) {
-			c.stats.LookupsFailed.Add(1)
-		}
+		c.stats.Lookups[lookupOf(err)].Add(1)
 	case !consistent(&s.flow, found):
-		c.stats.LookupsOther.Add(1)
+		c.stats.Lookups[LookupReused].Add(1)
 	default:
+		c.stats.Lookups[LookupFound].Add(1)
 		told := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
 		if mergeFlow(&s.flow, &told) {
 			c.completed(s)

@@ -29,7 +29,6 @@ func (n *namespace) take() map[uint64][]question {
 // Ask looks for the socket behind a descriptor. The answer comes at once where no table is needed for it, else when those of
 // the process' network namespace have been read, together with all that are looked for in it.
 func (r *Resolver) Ask(pid, fd uint32) *Query {
-	r.stats.Asked.Add(1)
 	q := NewQuery()
 	inode, err := r.socketInode(pid, fd)
 	if err != nil {
@@ -54,7 +53,6 @@ func (r *Resolver) enqueue(netns uint32, inode uint64, q question) error {
 		return ErrClosed
 	}
 	if r.questions >= maxQuestions {
-		r.stats.Refused.Add(1)
 		return ErrTooMany
 	}
 	r.questions++

@@ -45,14 +45,30 @@ type Options struct {
 
 // Stats counts what a Resolver did. It may be read while the resolver works.
 type Stats struct {
-	Asked    atomic.Uint64 // queries
-	Refused  atomic.Uint64 // of these: too many were waiting
-	Readings atomic.Uint64 // of a network namespace's tables
-	Lines    atomic.Uint64 // of tables
-	Overlong atomic.Uint64 // lines dropped: they are longer than any the kernel writes
-	Sources  atomic.Uint64 // source addresses looked for that were not remembered
-	Entered  atomic.Uint64 // of these: in a foreign network namespace that was entered
-	Guarded  atomic.Uint64 // of these: in one that could not be entered, and whose addresses were read instead
+	Readings atomic.Uint64             // of a network namespace's tables
+	Sources  [SourceWays]atomic.Uint64 // source addresses looked for that were not remembered
+}
+
+// SourceWay is how a source address was looked for.
+type SourceWay uint8
+
+// The ways.
+const (
+	SourceOwn     SourceWay = iota // in the collector's own network namespace
+	SourceEntered                  // in one that was entered
+	SourceGuarded                  // in one that could not be entered, and whose addresses were read instead
+	SourceGone                     // in one that no process led to any more
+	SourceWays
+)
+
+var sourceWayNames = [SourceWays]string{"own", "entered", "guarded", "gone"}
+
+// String is the way's name in own telemetry.
+func (w SourceWay) String() string {
+	if w < SourceWays {
+		return sourceWayNames[w]
+	}
+	return "unknown"
 }
 
 // Resolver answers questions about sockets and processes. It is safe for concurrent use.

@@ -43,9 +43,12 @@ func (r *Resolver) Source(pid, netns uint32, remote netip.Addr) (netip.Addr, boo
 	if known, ok := r.sources.Get(key); ok && now.Before(known.until) {
 		return known.address, known.address.IsValid()
 	}
-	r.stats.Sources.Add(1)
-	address, err := r.route(pid, netns, remote)
+	address, way, err := r.route(pid, netns, remote)
 	if errors.Is(err, ErrGone) {
+		way = SourceGone
+	}
+	r.stats.Sources[way].Add(1)
+	if way == SourceGone {
 		return netip.Addr{}, false // another process of the namespace may give the answer
 	}
 	r.sources.Add(key, source{address, now.Add(r.sourceAge)})
@@ -54,22 +57,23 @@ func (r *Resolver) Source(pid, netns uint32, remote netip.Addr) (netip.Addr, boo
 
 // route asks the kernel, in the network namespace. The error wraps ErrGone where it cannot be reached by the process, nor by
 // another that was seen in it.
-func (r *Resolver) route(pid, netns uint32, remote netip.Addr) (netip.Addr, error) {
+func (r *Resolver) route(pid, netns uint32, remote netip.Addr) (netip.Addr, SourceWay, error) {
 	if netns == r.own {
-		return sourceHere(remote)
+		address, err := sourceHere(remote)
+		return address, SourceOwn, err
 	}
-	address, err := r.routeBy(pid, netns, remote)
+	address, way, err := r.routeBy(pid, netns, remote)
 	if errors.Is(err, ErrGone) {
 		if other, ok := r.residents.Get(netns); ok && other != pid {
-			address, err = r.routeBy(other, netns, remote)
+			return r.routeBy(other, netns, remote)
 		}
 	}
-	return address, err
+	return address, way, err
 }
 
-func (r *Resolver) routeBy(pid, netns uint32, remote netip.Addr) (netip.Addr, error) {
+func (r *Resolver) routeBy(pid, netns uint32, remote netip.Addr) (netip.Addr, SourceWay, error) {
 	if now, err := r.netNS(pid); err != nil || now != netns {
-		return netip.Addr{}, errors.Join(ErrGone, err)
+		return netip.Addr{}, SourceGone, errors.Join(ErrGone, err)
 	}
 	var address netip.Addr
 	entered := false
@@ -79,14 +83,13 @@ func (r *Resolver) routeBy(pid, netns uint32, remote netip.Addr) (netip.Addr, er
 		return err
 	})
 	if entered {
-		r.stats.Entered.Add(1)
-		return address, err
+		return address, SourceEntered, err
 	}
 	if errors.Is(err, ErrGone) {
-		return netip.Addr{}, err
+		return netip.Addr{}, SourceGone, err
 	}
-	r.stats.Guarded.Add(1)
-	return onlyAddress(r.path(pid, "net"), remote.Is6())
+	address, err = onlyAddress(r.path(pid, "net"), remote.Is6())
+	return address, SourceGuarded, err
 }
 
 // sourceHere connects a UDP socket of this thread's network namespace, which sends nothing, and looks at its own address.

@@ -18,6 +18,8 @@ import (
 // maxLine bounds a line of a table, bytes. The longest, of unix, has at most 108 bytes of name behind 60.
 const maxLine = 4096
 
+var errOverlong = fmt.Errorf("a line is longer than %d bytes: no kernel writes such", maxLine)
+
 // port is a local port that is listened on.
 type port struct {
 	transport event.Transport
@@ -92,26 +94,18 @@ func (g *reading) file(path string, line func(*reading, []byte, event.Transport)
 // lines calls line for every line behind the first, which is a heading.
 func (g *reading) lines(r io.Reader, line func(*reading, []byte, event.Transport), transport event.Transport) error {
 	buffered := bufio.NewReaderSize(r, maxLine)
-	var n uint64
-	defer func() { g.stats.Lines.Add(n) }()
-	for rest := false; ; {
+	for heading := true; ; heading = false {
 		text, err := buffered.ReadSlice('\n')
-		overlong := errors.Is(err, bufio.ErrBufferFull)
-		switch {
-		case rest, len(text) == 0: // of a line that is too long; the end
-		case overlong:
-			g.stats.Overlong.Add(1)
-		default:
-			if n > 0 {
-				line(g, text, transport)
-			}
-			n++
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return errOverlong
 		}
-		rest = overlong
+		if len(text) > 0 && !heading {
+			line(g, text, transport)
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
-		case err != nil && !overlong:
+		case err != nil:
 			return err
 		}
 	}

@@ -147,7 +147,6 @@ func TestOnlyWhatIsWantedIsFound(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []uint64{8, 9, 11}, inodes)
 	assert.EqualValues(t, 1, stats.Readings.Load())
-	assert.EqualValues(t, 8, stats.Lines.Load())
 }
 
 func TestAPortIsListenedOn(t *testing.T) {
@@ -183,14 +182,11 @@ func TestWithoutTablesThereIsNoProcess(t *testing.T) {
 	assert.ErrorIs(t, newReading(3, &Stats{}, all).all(t.TempDir()), ErrGone)
 }
 
-func TestALineThatIsTooLongIsDropped(t *testing.T) {
-	stats := &Stats{}
-	g := newReading(3, stats, all)
+func TestALineThatIsTooLongIsAnError(t *testing.T) {
+	g := newReading(3, &Stats{}, all)
 	text := inetHeading + strings.Repeat("x", 3*maxLine) + inetLine("", "", "", 6) +
 		inetLine("0100007F:0102", "0200007F:C350", "01", 7)
-	require.NoError(t, g.lines(strings.NewReader(text), (*reading).inet, event.TCP))
-	assert.Len(t, g.found, 1)
-	assert.EqualValues(t, 1, stats.Overlong.Load())
+	assert.ErrorIs(t, g.lines(strings.NewReader(text), (*reading).inet, event.TCP), errOverlong)
 }
 
 func TestAnErrorWhileReadingIsTold(t *testing.T) {

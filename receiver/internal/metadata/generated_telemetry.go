@@ -30,6 +30,8 @@ type TelemetryBuilder struct {
 	registrations                   []metric.Registration
 	SocketflowAddressesCompleted    metric.Int64ObservableCounter
 	SocketflowAddressesIncomplete   metric.Int64ObservableCounter
+	SocketflowAddressesLookedUp     metric.Int64ObservableCounter
+	SocketflowAddressesRouted       metric.Int64ObservableCounter
 	SocketflowAddressesWaited       metric.Int64ObservableCounter
 	SocketflowAddressesWaiting      metric.Int64ObservableUpDownCounter
 	SocketflowAddressesWaitingBytes metric.Int64ObservableUpDownCounter
@@ -48,6 +50,7 @@ type TelemetryBuilder struct {
 	SocketflowKernelPrograms        metric.Int64ObservableUpDownCounter
 	SocketflowPayloadBytes          metric.Int64ObservableCounter
 	SocketflowPayloadMissing        metric.Int64ObservableCounter
+	SocketflowProcTablesRead        metric.Int64ObservableCounter
 	SocketflowProcessesDescribed    metric.Int64ObservableCounter
 	SocketflowProcessesEvicted      metric.Int64ObservableCounter
 	SocketflowProcessesMapFull      metric.Int64ObservableCounter
@@ -91,6 +94,36 @@ func (builder *TelemetryBuilder) RegisterSocketflowAddressesIncompleteCallback(c
 		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesIncomplete, obs: o})
 		return nil
 	}, builder.SocketflowAddressesIncomplete)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowAddressesLookedUpCallback sets callback for observable SocketflowAddressesLookedUp metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesLookedUpCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesLookedUp, obs: o})
+		return nil
+	}, builder.SocketflowAddressesLookedUp)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowAddressesRoutedCallback sets callback for observable SocketflowAddressesRouted metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesRoutedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesRouted, obs: o})
+		return nil
+	}, builder.SocketflowAddressesRouted)
 	if err != nil {
 		return err
 	}
@@ -370,6 +403,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowPayloadMissingCallback(cb met
 	return nil
 }
 
+// RegisterSocketflowProcTablesReadCallback sets callback for observable SocketflowProcTablesRead metric.
+func (builder *TelemetryBuilder) RegisterSocketflowProcTablesReadCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowProcTablesRead, obs: o})
+		return nil
+	}, builder.SocketflowProcTablesRead)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowProcessesDescribedCallback sets callback for observable SocketflowProcessesDescribed metric.
 func (builder *TelemetryBuilder) RegisterSocketflowProcessesDescribedCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -545,6 +593,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{sockets}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowAddressesLookedUp, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_addresses_looked_up",
+		metric.WithDescription("Sockets of which an address was missing, and that were looked for in /proc. Syscall mode. [Alpha]"),
+		metric.WithUnit("{lookups}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowAddressesRouted, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_addresses_routed",
+		metric.WithDescription("Source addresses that no call had told, and that were looked for by their route. Syscall mode. [Alpha]"),
+		metric.WithUnit("{lookups}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowAddressesWaited, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_addresses_waited",
 		metric.WithDescription("How long sockets have waited for an address, all together. Syscall mode. [Alpha]"),
@@ -651,6 +711,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_payload_missing",
 		metric.WithDescription("System calls of which no payload, or not all, could be captured. [Alpha]"),
 		metric.WithUnit("{calls}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowProcTablesRead, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_proc_tables_read",
+		metric.WithDescription("Times that /proc's tables of the sockets of a network namespace were read. Syscall mode. [Alpha]"),
+		metric.WithUnit("{readings}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowProcessesDescribed, err = builder.meter.Int64ObservableCounter(
