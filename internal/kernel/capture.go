@@ -116,6 +116,9 @@ func (c *Capture) open(opts Options) error {
 	if c.objects, err = ebpf.NewCollection(spec); err != nil {
 		return loadError(socketMode, err)
 	}
+	if err := c.proveStorage(); err != nil {
+		return err
+	}
 	if err := c.prepare(opts); err != nil {
 		return err
 	}

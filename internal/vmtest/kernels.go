@@ -57,7 +57,8 @@ var (
 		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
 		in(receiverPackage, "TestEveryEndIsToldAsItWas/socket", "TestEndings", "TestOlderThanTheCollector",
 			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallTraps/socket",
-			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket"),
+			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket",
+			"TestAutoTellsOfEverything"),
 	)
 	syscalls = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/syscall"),
