@@ -60,6 +60,10 @@ packaging: build ## check the systemd unit, the manifests and the image (root)
 check: ## what this host and these privileges allow, hook by hook
 	$(SUDO) $$(command -v go) run ./cmd/socketflow-check
 
+.PHONY: release
+release: ## socketflow-check as static programs for linux/amd64 and arm64, with checksums: _build/release
+	.ci/release
+
 .PHONY: bench
 bench: build ## what observing costs, as ratios (less than half an hour; BENCHFLAGS="-only data,replay" measures less)
 	.ci/deps bench

@@ -3,7 +3,7 @@
 // with the same capabilities, in the same container.
 //
 // The exit code is 0 if the receiver would start with its default configuration, 1 if it would not, and 2 if the arguments are
-// wrong.
+// wrong. With --version it looks at nothing.
 package main
 
 import (
@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
+	"runtime/debug"
 
 	"github.com/socketflow/socketflow/internal/preflight"
 )
@@ -25,6 +27,18 @@ const (
 	exitUsage     = 2
 )
 
+// version is set by `make release`.
+var version string
+
+// versionLine says what this program is. One that was not released has the version that the go command gave it.
+func versionLine() string {
+	known := version
+	if info, ok := debug.ReadBuildInfo(); ok && known == "" {
+		known = info.Main.Version
+	}
+	return fmt.Sprintf("socketflow-check %s %s/%s", known, runtime.GOOS, runtime.GOARCH)
+}
+
 func run(args []string, stdout, stderr io.Writer) int {
 	complain := func(err error) {
 		_, _ = fmt.Fprintln(stderr, "socketflow-check:", err) // there is nobody else to tell
@@ -32,6 +46,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("socketflow-check", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "write JSON")
+	asksVersion := flags.Bool("version", false, "say which version this is, and nothing else")
 	text := flags.String("mode", string(preflight.Auto), "the receiver's key `mode`: auto, socket or syscall")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -41,6 +56,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case flags.NArg() > 0:
 		complain(fmt.Errorf("it takes flags only, not %q; -h lists them", flags.Arg(0)))
 		return exitUsage
+	}
+	if *asksVersion {
+		if _, err := fmt.Fprintln(stdout, versionLine()); err != nil {
+			complain(err)
+			return exitStartsNot
+		}
+		return exitStarts
 	}
 	mode, err := preflight.ParseMode(*text)
 	if err != nil {

@@ -20,6 +20,20 @@ func TestWrongArguments(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	var out, errs bytes.Buffer
+	ask := func() string {
+		out.Reset()
+		assert.Equal(t, exitStarts, run([]string{"--version"}, &out, &errs))
+		assert.Empty(t, errs.String())
+		return out.String()
+	}
+	assert.Regexp(t, `^socketflow-check \S+ \w+/\w+\n$`, ask(), "of a build that nobody has released")
+	t.Cleanup(func() { version = "" })
+	version = "v1.2.3"
+	assert.Regexp(t, `^socketflow-check v1\.2\.3 \w+/\w+\n$`, ask())
+}
+
 // TestExitCode: it is what both forms of the report say, whatever this host allows.
 func TestExitCode(t *testing.T) {
 	var out, errs bytes.Buffer
