@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 )
@@ -98,10 +99,10 @@ type Completer struct {
 
 	owners   owners
 	sockets  map[uint64]*socket // by cookie
-	oldest   list
-	free     *socket
+	byAge    list.List[socket]
+	free     list.Free[socket]
 	waiting  waitingList
-	freeWait *waiting
+	freeWait list.Free[waiting]
 	memory   memory
 	asked    []askedSocket
 	unknowns []unknown
@@ -157,8 +158,8 @@ func (c *Completer) Tick(monotonic uint64) {
 // Flush passes on everything that waits, for nothing more will come.
 func (c *Completer) Flush() {
 	c.drain()
-	for c.waiting.first != nil {
-		c.release(c.waiting.first.socket, CauseFlushed)
+	for w := c.waiting.First(); w != nil; w = c.waiting.First() {
+		c.release(w.socket, CauseFlushed)
 	}
 	c.asked = c.asked[:0]
 	c.stats.Unknown[ResultGone].Add(uint64(len(c.unknowns)))
@@ -374,37 +375,35 @@ func (c *Completer) pass(s *socket, e *event.Event) {
 
 // socket is what is remembered of one that a descriptor leads to.
 type socket struct {
-	flow       event.Flow
-	owner      process.ID // who opened it
-	fd         uint32     // its descriptor
-	inode      inode      // known only of those that were found by it
-	holders    int        // descriptors, and messages that carry one
-	opened     bool
-	flying     bool // a message has carried it
-	waiting    *waiting
-	prev, next *socket // by age
+	flow    event.Flow
+	owner   process.ID // who opened it
+	fd      uint32     // its descriptor
+	inode   inode      // known only of those that were found by it
+	holders int        // descriptors, and messages that carry one
+	opened  bool
+	flying  bool // a message has carried it
+	waiting *waiting
+	links   list.Links[socket]
 }
 
 // follow begins to follow a socket, to which one descriptor leads.
 func (c *Completer) follow(cookie uint64) *socket {
 	if len(c.sockets) >= c.opts.Sockets {
-		old := c.oldest.first
+		old := c.byAge.First()
 		if old.waiting != nil {
 			c.release(old, CauseEvicted)
 		}
 		c.stats.Evicted.Add(1)
 		c.forget(old)
 	}
-	s := c.free
+	s := c.free.Take()
 	if s == nil {
 		s = &socket{}
-	} else {
-		c.free = s.next
 	}
 	*s = socket{holders: 1}
 	s.flow.Cookie = cookie
 	c.sockets[cookie] = s
-	c.oldest.append(s)
+	c.byAge.Append(&s.links, s)
 	c.stats.Sockets.Add(1)
 	return s
 }
@@ -417,34 +416,8 @@ func (c *Completer) forget(s *socket) {
 		c.shared.inodes.drop(s.inode, s.flow.Cookie)
 	}
 	delete(c.sockets, s.flow.Cookie)
-	c.oldest.remove(s)
+	c.byAge.Remove(&s.links)
 	c.stats.Sockets.Add(-1)
-	*s = socket{next: c.free}
-	c.free = s
-}
-
-// list keeps sockets by age.
-type list struct{ first, last *socket }
-
-func (l *list) append(s *socket) {
-	s.prev, s.next = l.last, nil
-	if l.last == nil {
-		l.first = s
-	} else {
-		l.last.next = s
-	}
-	l.last = s
-}
-
-func (l *list) remove(s *socket) {
-	if s.prev == nil {
-		l.first = s.next
-	} else {
-		s.prev.next = s.next
-	}
-	if s.next == nil {
-		l.last = s.prev
-	} else {
-		s.next.prev = s.prev
-	}
+	*s = socket{}
+	c.free.Put(&s.links, s)
 }

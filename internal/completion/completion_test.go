@@ -180,8 +180,8 @@ func assertNothingWaits(t *testing.T, s *scene) {
 	assert.Zero(t, s.Stats().Bytes.Load())
 	assert.Zero(t, s.shared.items.Load())
 	assert.Zero(t, s.shared.bytes.Load())
-	assert.Nil(t, s.waiting.first)
-	assert.Nil(t, s.waiting.last)
+	assert.Nil(t, s.waiting.First())
+	assert.Nil(t, s.waiting.Last())
 	assert.Nil(t, s.waiting.toAsk)
 	assert.Nil(t, s.waiting.toAskAgain)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/procnet"
 )
 
@@ -16,24 +17,18 @@ type waiting struct {
 	bytes       int
 	since       uint64         // CLOCK_MONOTONIC, ns
 	query       *procnet.Query // the last; nil: procfs has not been asked
-	prev, next  *waiting       // by since
+	links       list.Links[waiting]
 }
 
 // waitingList keeps the waiting sockets by the time since when they wait, and knows which are to be asked about next: for the
 // first time, and right before their time is up.
 type waitingList struct {
-	first, last       *waiting
+	list.List[waiting]
 	toAsk, toAskAgain *waiting
 }
 
 func (l *waitingList) append(w *waiting) {
-	w.prev, w.next = l.last, nil
-	if l.last == nil {
-		l.first = w
-	} else {
-		l.last.next = w
-	}
-	l.last = w
+	l.Append(&w.links, w)
 	if l.toAsk == nil {
 		l.toAsk = w
 	}
@@ -44,30 +39,19 @@ func (l *waitingList) append(w *waiting) {
 
 func (l *waitingList) remove(w *waiting) {
 	if l.toAsk == w {
-		l.toAsk = w.next
+		l.toAsk = w.links.Next()
 	}
 	if l.toAskAgain == w {
-		l.toAskAgain = w.next
+		l.toAskAgain = w.links.Next()
 	}
-	if w.prev == nil {
-		l.first = w.next
-	} else {
-		w.prev.next = w.next
-	}
-	if w.next == nil {
-		l.last = w.prev
-	} else {
-		w.next.prev = w.prev
-	}
+	l.Remove(&w.links)
 }
 
 // wait has the events of a socket wait from now on.
 func (c *Completer) wait(s *socket) {
-	w := c.freeWait
+	w := c.freeWait.Take()
 	if w == nil {
 		w = &waiting{}
-	} else {
-		c.freeWait = w.next
 	}
 	*w = waiting{socket: s, since: c.now}
 	s.waiting = w
@@ -127,8 +111,8 @@ func (c *Completer) release(s *socket, cause Cause) {
 		c.memory.put(i)
 		i = next
 	}
-	*w = waiting{next: c.freeWait}
-	c.freeWait = w
+	*w = waiting{}
+	c.freeWait.Put(&w.links, w)
 }
 
 // askedSocket is one of which an answer is awaited.
@@ -151,7 +135,7 @@ func (c *Completer) askDue() {
 	l := &c.waiting
 	for l.toAsk != nil && l.toAsk.since+uint64(c.limits.LookupAfter) <= c.now {
 		w := l.toAsk
-		l.toAsk = w.next
+		l.toAsk = w.links.Next()
 		c.ask(w)
 	}
 	again := c.limits.Timeout - c.beforeExpiry()
@@ -160,7 +144,7 @@ func (c *Completer) askDue() {
 	}
 	for l.toAskAgain != nil && l.toAskAgain.since+uint64(again) <= c.now {
 		w := l.toAskAgain
-		l.toAskAgain = w.next
+		l.toAskAgain = w.links.Next()
 		if _, told, _ := w.query.Told(); told {
 			c.ask(w)
 		}
@@ -232,7 +216,7 @@ func agree(part, all netip.AddrPort) bool {
 
 // expire releases the sockets whose time is up.
 func (c *Completer) expire() {
-	for w := c.waiting.first; w != nil && w.since+uint64(c.limits.Timeout) <= c.now; w = c.waiting.first {
+	for w := c.waiting.First(); w != nil && w.since+uint64(c.limits.Timeout) <= c.now; w = c.waiting.First() {
 		c.release(w.socket, CauseTimeout)
 	}
 }

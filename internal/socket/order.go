@@ -1,31 +1,5 @@
 package socket
 
-// list keeps connections by age.
-type list struct{ first, last *connection }
-
-func (l *list) append(c *connection) {
-	c.prev, c.next = l.last, nil
-	if l.last == nil {
-		l.first = c
-	} else {
-		l.last.next = c
-	}
-	l.last = c
-}
-
-func (l *list) remove(c *connection) {
-	if c.prev == nil {
-		l.first = c.next
-	} else {
-		c.prev.next = c.next
-	}
-	if c.next == nil {
-		l.last = c.prev
-	} else {
-		c.next.prev = c.prev
-	}
-}
-
 // waiter is a connection that waits for its accept since time (CLOCK_MONOTONIC, ns).
 type waiter struct{ cookie, time uint64 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -79,8 +80,8 @@ type Table struct {
 	stats     *Stats
 
 	connections map[uint64]*connection // by cookie
-	oldest      list
-	free        *connection
+	byAge       list.List[connection]
+	free        list.Free[connection]
 	waiting     queue // for an accept, or for data that has arrived and has not been received
 	ending      queue // for data that was transferred before the end
 	refused     refusals
@@ -92,25 +93,25 @@ type Table struct {
 
 // connection is what is remembered of an open one.
 type connection struct {
-	flow       event.Flow
-	id         uint64
-	owner      *process.Info
-	started    uint64 // CLOCK_MONOTONIC, ns
-	startedAt  int64  // Unix, ns
-	openedAt   int64  // Unix, ns
-	seen       uint64 // CLOCK_MONOTONIC, ns: when it was last known to exist
-	existing   bool
-	gap        bool
-	opened     bool // its open has been told
-	waiting    bool // for its accept
-	ignored    bool // by the selection
-	closed     bool // while it waited
-	closedAt   uint64
-	ending     event.Ending
-	end        End
-	talk       *conversation // nil: its data is not followed
-	exchanges  uint64
-	prev, next *connection // by age
+	flow      event.Flow
+	id        uint64
+	owner     *process.Info
+	started   uint64 // CLOCK_MONOTONIC, ns
+	startedAt int64  // Unix, ns
+	openedAt  int64  // Unix, ns
+	seen      uint64 // CLOCK_MONOTONIC, ns: when it was last known to exist
+	existing  bool
+	gap       bool
+	opened    bool // its open has been told
+	waiting   bool // for its accept
+	ignored   bool // by the selection
+	closed    bool // while it waited
+	closedAt  uint64
+	ending    event.Ending
+	end       End
+	talk      *conversation // nil: its data is not followed
+	exchanges uint64
+	links     list.Links[connection]
 }
 
 // NewTable returns an empty table that tells sink.
@@ -152,7 +153,7 @@ func (t *Table) Tick(monotonic uint64, wall time.Time) {
 func (t *Table) Flush() {
 	t.expire(^uint64(0))
 	t.expireEnding(^uint64(0))
-	for c := t.oldest.first; c != nil; c = c.next {
+	for c := t.byAge.First(); c != nil; c = c.links.Next() {
 		t.abandon(c)
 	}
 }
@@ -194,8 +195,8 @@ func (t *Table) Handle(e *event.Event) {
 // Forget drops the connections that were opened before monotonic and have not been reported alive since: their close
 // was lost.
 func (t *Table) Forget(monotonic uint64) {
-	for c := t.oldest.first; c != nil; {
-		next := c.next
+	for c := t.byAge.First(); c != nil; {
+		next := c.links.Next()
 		switch {
 		case c.seen >= monotonic || c.closed:
 		case c.flow.Transport != event.TCP: // where neither end waits for the other's, nothing else tells
@@ -468,13 +469,11 @@ func (t *Table) add(e *event.Event) *connection {
 		}
 	}
 	if len(t.connections) >= t.opts.Sockets {
-		t.evict(t.oldest.first)
+		t.evict(t.byAge.First())
 	}
-	c := t.free
+	c := t.free.Take()
 	if c == nil {
 		c = &connection{}
-	} else {
-		t.free = c.next
 	}
 	owner := t.owner(e.Owner)
 	talk := c.talk // of the connection that was remembered here before: its memory
@@ -491,7 +490,7 @@ func (t *Table) add(e *event.Event) *connection {
 	}
 	t.connections[e.Flow.Cookie] = c
 	t.stats.TrackedBy[e.Flow.Transport].Add(1)
-	t.oldest.append(c)
+	t.byAge.Append(&c.links, c)
 	return c
 }
 
@@ -520,9 +519,9 @@ func (t *Table) abandon(c *connection) {
 func (t *Table) remove(c *connection) {
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)
-	t.oldest.remove(c)
-	*c = connection{next: t.free, talk: c.talk}
-	t.free = c
+	t.byAge.Remove(&c.links)
+	*c = connection{talk: c.talk}
+	t.free.Put(&c.links, c)
 }
 
 func (t *Table) tellOpened(c *connection) {

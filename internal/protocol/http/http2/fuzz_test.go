@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -114,8 +115,8 @@ func bounded(t *testing.T, p *parser) {
 		return
 	}
 	listed := 0
-	for _, l := range []list{p.open, p.early} {
-		for s := l.first; s != nil; s = s.next {
+	for _, l := range []list.List[stream]{p.open, p.early} {
+		for s := l.First(); s != nil; s = s.links.Next() {
 			listed++
 			if p.byID[s.id] != s {
 				t.Fatalf("stream %d is not in its place", s.id)

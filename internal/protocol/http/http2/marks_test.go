@@ -243,7 +243,7 @@ func TestThousandStreamsAtOnce(t *testing.T) {
 			c.Settings.Outstanding = streams
 			p := newParser(c)
 			replay(p, w.steps, pieces)
-			if len(p.byID) != 0 || p.open.first != nil || p.early.first != nil {
+			if len(p.byID) != 0 || p.open.First() != nil || p.early.First() != nil {
 				t.Errorf("%d streams are left", len(p.byID))
 			}
 			if o := c.Sink.(*observer); !slices.Equal(o.told, want) || o.troubled() != "" {

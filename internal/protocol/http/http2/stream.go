@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
@@ -18,33 +19,7 @@ type stream struct {
 	answered     bool   // the response has ended
 	failure      string // of a response before its request
 
-	prev, next *stream
-}
-
-// list keeps streams in the order in which they were opened.
-type list struct{ first, last *stream }
-
-func (l *list) append(s *stream) {
-	s.prev, s.next = l.last, nil
-	if l.last == nil {
-		l.first = s
-	} else {
-		l.last.next = s
-	}
-	l.last = s
-}
-
-func (l *list) remove(s *stream) {
-	if s.prev == nil {
-		l.first = s.next
-	} else {
-		s.prev.next = s.next
-	}
-	if s.next == nil {
-		l.last = s.prev
-	} else {
-		s.next.prev = s.prev
-	}
+	links list.Links[stream] // in the order in which they were opened
 }
 
 // seen is which of the client's requests were.
@@ -58,10 +33,10 @@ type seen struct {
 type streams struct {
 	byID  map[uint32]*stream
 	most  int
-	open  list // ascending, since the client numbers them so (RFC 9113, 5.1.1)
-	early list // whose response came before the request
+	open  list.List[stream] // ascending, since the client numbers them so (RFC 9113, 5.1.1)
+	early list.List[stream] // whose response came before the request
 	pool  http.Pool
-	free  *stream // linked by next
+	free  list.Free[stream]
 
 	seen
 
@@ -76,31 +51,29 @@ func (p *parser) add(id uint32) *stream {
 	if len(p.byID) >= p.most {
 		p.evict()
 	}
-	s := p.free
+	s := p.free.Take()
 	if s == nil {
 		s = new(stream)
-	} else {
-		p.free = s.next
 	}
 	*s = stream{id: id, message: p.pool.Get(&p.c), born: p.losses}
 	p.byID[id] = s
-	p.early.append(s)
+	p.early.Append(&s.links, s)
 	return s
 }
 
 // ask says that a stream's request has begun.
 func (p *parser) ask(s *stream) {
 	s.asked = true
-	p.early.remove(s)
-	p.open.append(s)
+	p.early.Remove(&s.links)
+	p.open.Append(&s.links, s)
 	p.seen = seen{highest: s.id}
 }
 
 func (p *parser) drop(s *stream) {
 	if s.asked {
-		p.open.remove(s)
+		p.open.Remove(&s.links)
 	} else {
-		p.early.remove(s)
+		p.early.Remove(&s.links)
 	}
 	delete(p.byID, s.id)
 	for i := range p.directions {
@@ -109,14 +82,14 @@ func (p *parser) drop(s *stream) {
 		}
 	}
 	p.pool.Put(s.message)
-	*s = stream{next: p.free}
-	p.free = s
+	*s = stream{}
+	p.free.Put(&s.links, s)
 }
 
 func (p *parser) evict() {
-	s, why := p.early.first, protocol.Unpaired
+	s, why := p.early.First(), protocol.Unpaired
 	if s == nil {
-		s = p.open.first
+		s = p.open.First()
 		if s.answered { // only the end of the request is missing
 			p.finish(s)
 			return
@@ -245,8 +218,8 @@ func (p *parser) goAway(final uint32, m protocol.Mark) {
 		final = min(final, p.final)
 	}
 	p.away, p.final = true, final
-	for s := p.open.last; s != nil && s.id > final; {
-		next := s.prev
+	for s := p.open.Last(); s != nil && s.id > final; {
+		next := s.links.Prev()
 		if s.answered {
 			p.finish(s)
 		} else {
@@ -279,7 +252,7 @@ func (p *parser) flush(e protocol.Ending) {
 	if reason == "" {
 		reason = connectionClosed
 	}
-	for s := p.open.first; s != nil; s = p.open.first {
+	for s := p.open.First(); s != nil; s = p.open.First() {
 		switch {
 		case s.answered:
 			p.finish(s)
@@ -294,7 +267,7 @@ func (p *parser) flush(e protocol.Ending) {
 			p.fail(s, reason, e.At)
 		}
 	}
-	for s := p.early.first; s != nil; s = p.early.first {
+	for s := p.early.First(); s != nil; s = p.early.First() {
 		p.c.Sink.Troubled(protocol.Unpaired)
 		p.drop(s)
 	}
