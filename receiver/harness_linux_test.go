@@ -22,6 +22,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/internal/workload"
 	"github.com/socketflow/socketflow/receiver"
 	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
@@ -33,16 +34,9 @@ import (
 // An init, because TestMain is generated.
 func init() { workload.RunIfAsked() }
 
-// needPrivilege skips a test where the host may not be observed. In CI nothing is skipped.
 func needPrivilege(t *testing.T) {
 	t.Helper()
-	switch {
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("observing the host takes root, and CI=true says that nothing is to be skipped")
-	default:
-		t.Skip("observing the host takes root")
-	}
+	hosttest.NeedRoot(t, "observing the host")
 }
 
 // emulated reports whether this is a machine that internal/vmtest has made, some thirty times slower than a real one.

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/internal/workload"
 )
 
@@ -26,15 +27,7 @@ type network struct {
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	needPrivilege(t)
-	ip, err := exec.LookPath("ip")
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("making network namespaces takes ip (apt-get install iproute2): %v", err)
-	default:
-		t.Skipf("making network namespaces takes ip (apt-get install iproute2): %v", err)
-	}
-	return &network{t: t, ip: ip, traps: newTrapper(t)}
+	return &network{t: t, ip: hosttest.NeedProgram(t, "iproute2", "ip"), traps: newTrapper(t)}
 }
 
 func (n *network) run(words string) {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // collector is the collector that runs, or has run.
@@ -65,7 +67,7 @@ func collectorBinary(t testing.TB) string {
 	path, err := filepath.Abs(path)
 	require.NoError(t, err)
 	if _, err := os.Stat(path); err != nil {
-		lacking(t, "no collector to test: make build (%v)", err)
+		hosttest.Lacking(t, "no collector to test: make build (%v)", err)
 	}
 	return path
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // confinement is what a service manager or a container runtime puts around a program: a user, capabilities and no more than
@@ -142,7 +144,7 @@ func (c confinement) without(capability string) confinement {
 // syscallNumbers are this architecture's, by name, from the kernel's headers.
 func syscallNumbers(t testing.TB) map[string]uint32 {
 	t.Helper()
-	cmd := exec.Command(needProgram(t, "gcc", "gcc"), "-E", "-dM", "-x", "c", "-include", "asm/unistd.h", os.DevNull)
+	cmd := exec.Command(hosttest.NeedProgram(t, "gcc", "gcc"), "-E", "-dM", "-x", "c", "-include", "asm/unistd.h", os.DevNull)
 	text, err := cmd.Output()
 	require.NoError(t, err)
 	numbers := map[string]uint32{}

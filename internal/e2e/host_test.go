@@ -21,6 +21,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/internal/workload"
 )
 
@@ -42,35 +43,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// lacking ends a test for want of something: in CI that is a failure.
-func lacking(t testing.TB, format string, args ...any) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf(format, args...)
-	}
-	t.Skipf(format, args...)
-}
-
 func needRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		lacking(t, "needs root, to load eBPF programs")
-	}
-}
-
-// needProgram finds a program, by its name or by patterns of where it may be.
-func needProgram(t testing.TB, debianPackage string, names ...string) string {
-	t.Helper()
-	for _, name := range names {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-		if paths, _ := filepath.Glob(name); len(paths) > 0 {
-			return paths[len(paths)-1]
-		}
-	}
-	lacking(t, "needs %s: apt-get install %s", names[0], debianPackage)
-	return ""
+	hosttest.NeedRoot(t, "loading eBPF programs")
 }
 
 // openDir is a temporary directory that every user can enter, unlike the parent of those that t.TempDir makes.

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // jaeger is a real Jaeger.
@@ -31,7 +33,7 @@ func startJaeger(t testing.TB) *jaeger {
 	build.Stderr = os.Stderr
 	path, err := build.Output()
 	if err != nil {
-		lacking(t, "no Jaeger: internal/tools/jaeger/build.sh: %v", err)
+		hosttest.Lacking(t, "no Jaeger: internal/tools/jaeger/build.sh: %v", err)
 	}
 	binary := strings.TrimSpace(string(path))
 	query, health := freePort(t), freePort(t)

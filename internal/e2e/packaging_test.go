@@ -22,6 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // unitFile is what is packaged for systemd.
@@ -92,7 +94,7 @@ func callsOf(t testing.TB, name string) (calls []string) {
 	if !strings.HasPrefix(name, "@") {
 		return []string{name}
 	}
-	text, err := exec.Command(needProgram(t, "systemd", "systemd-analyze"), "syscall-filter", name).Output()
+	text, err := exec.Command(hosttest.NeedProgram(t, "systemd", "systemd-analyze"), "syscall-filter", name).Output()
 	require.NoError(t, err, name)
 	for i, line := range strings.Split(string(text), "\n") {
 		if line = strings.TrimSpace(line); i > 0 && line != "" && line[0] != '#' {
@@ -110,7 +112,7 @@ func containerCalls(t testing.TB, capabilities []string) []string {
 	t.Helper()
 	const file = "/usr/share/containers/seccomp.json"
 	if _, err := os.Stat(file); err != nil {
-		lacking(t, "needs %s: apt-get install golang-github-containers-common", file)
+		hosttest.Lacking(t, "needs %s: apt-get install golang-github-containers-common", file)
 	}
 	type condition struct{ Caps, Arches []string }
 	var profile struct {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // startNginx runs nginx on a port of 127.0.0.1 and ::1, and nothing of it outside a directory of its own.
@@ -40,7 +42,7 @@ http {
 	}
 }
 `
-	binary := needProgram(t, "nginx-light", "nginx", "/usr/sbin/nginx")
+	binary := hosttest.NeedProgram(t, "nginx-light", "nginx", "/usr/sbin/nginx")
 	port = freePort(t)
 	prefix := openDir(t)
 	file := writeFile(t, filepath.Join(prefix, "nginx.conf"), fmt.Sprintf(config, port))
@@ -58,7 +60,7 @@ http {
 // needPython finds the interpreter itself: what is called python3 may be a script that looks for it.
 func needPython(t testing.TB) string {
 	t.Helper()
-	shim := needProgram(t, "python3", "/usr/bin/python3", "python3")
+	shim := hosttest.NeedProgram(t, "python3", "/usr/bin/python3", "python3")
 	out, err := exec.Command(shim, "-c", "import os, sys; print(os.path.realpath(sys.executable))").Output()
 	require.NoError(t, err)
 	return strings.TrimSpace(string(out))
@@ -120,7 +122,7 @@ func runCurl(t testing.TB, host string, port int) transfer {
 	t.Helper()
 	const format = `%{local_ip} %{local_port} %{remote_ip} %{remote_port} %{size_request} %{size_header} %{size_download}\n`
 	// -q first: no configuration of the user's.
-	cmd := exec.Command(needProgram(t, "curl", "curl"), "-q", "--noproxy", "*", "--silent", "--max-time", "20",
+	cmd := exec.Command(hosttest.NeedProgram(t, "curl", "curl"), "-q", "--noproxy", "*", "--silent", "--max-time", "20",
 		"--output", "/dev/null", "--write-out", format, fmt.Sprintf("http://%s:%d/", host, port))
 	curl, text := output(t, cmd)
 	x := transfer{program: curl, took: time.Since(curl.began), remotePort: port}
@@ -138,10 +140,10 @@ func runCurl(t testing.TB, host string, port int) transfer {
 func startPostgres(t testing.TB) (server *program, port int) {
 	t.Helper()
 	const debianPackage = "postgresql"
-	binary := needProgram(t, debianPackage, "/usr/lib/postgresql/*/bin/postgres")
+	binary := hosttest.NeedProgram(t, debianPackage, "/usr/lib/postgresql/*/bin/postgres")
 	owner, err := user.Lookup("postgres") // it refuses to run as root
 	if err != nil {
-		lacking(t, "needs the user postgres: apt-get install %s (%v)", debianPackage, err)
+		hosttest.Lacking(t, "needs the user postgres: apt-get install %s (%v)", debianPackage, err)
 	}
 	credential := &syscall.Credential{Uid: atoi(t, owner.Uid), Gid: atoi(t, owner.Gid)}
 	dir := openDir(t)
@@ -172,7 +174,7 @@ func startPostgres(t testing.TB) (server *program, port int) {
 func runPSQL(t testing.TB, port int) *program {
 	t.Helper()
 	// The one called psql by Debian is a script that looks for this one.
-	binary := needProgram(t, "postgresql-client", "/usr/lib/postgresql/*/bin/psql")
+	binary := hosttest.NeedProgram(t, "postgresql-client", "/usr/lib/postgresql/*/bin/psql")
 	psql, text := output(t, exec.Command(binary, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--username", "postgres",
 		"--no-psqlrc", "--tuples-only", "--no-align", "--command", "select 6 * 7"))
 	require.Equal(t, "42\n", text, readFile(t, psql.stderr))

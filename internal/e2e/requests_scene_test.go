@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // programsDir has the programs that make and answer requests, a folder for each language.
@@ -56,7 +58,7 @@ func (b *builder) path(t testing.TB, name string) string {
 	if !b.built[name] {
 		source := sources[name]
 		words := strings.Fields(strings.ReplaceAll(source.build, "OUTPUT", path))
-		cmd := exec.Command(needProgram(t, words[0], words[0]), words[1:]...)
+		cmd := exec.Command(hosttest.NeedProgram(t, words[0], words[0]), words[1:]...)
 		cmd.Dir = filepath.Join(programsDir, source.dir)
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
@@ -93,7 +95,7 @@ func (s *scene) command(words, host string, port int) *exec.Cmd {
 	case fields[0] == "python3":
 		program = needPython(s.t)
 	default:
-		program = needProgram(s.t, interpreters[fields[0]], fields[0])
+		program = hosttest.NeedProgram(s.t, interpreters[fields[0]], fields[0])
 	}
 	return exec.Command(program, fields[1:]...)
 }
@@ -336,13 +338,13 @@ func (c *requestCollector) await(s *scene, accounts []account) {
 // inNamespace has a command run in a network namespace. The process stays the one that is started.
 func inNamespace(t testing.TB, name string, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
-	return exec.Command(needProgram(t, "iproute2", "ip", "/usr/sbin/ip"), append([]string{"netns", "exec", name, cmd.Path}, cmd.Args[1:]...)...)
+	return exec.Command(hosttest.NeedProgram(t, "iproute2", "ip", "/usr/sbin/ip"), append([]string{"netns", "exec", name, cmd.Path}, cmd.Args[1:]...)...)
 }
 
 // newNamespaces makes two network namespaces with a link between them, and returns their names and addresses.
 func newNamespaces(t testing.TB) (names, addresses [2]string) {
 	t.Helper()
-	ip := needProgram(t, "iproute2", "ip", "/usr/sbin/ip")
+	ip := hosttest.NeedProgram(t, "iproute2", "ip", "/usr/sbin/ip")
 	run := func(arguments ...string) {
 		t.Helper()
 		out, err := exec.Command(ip, arguments...).CombinedOutput()

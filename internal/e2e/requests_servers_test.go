@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // requestsNginx answers from files, and asks a backend, over connections that it keeps. The version of HTTP is by the port.
@@ -55,7 +57,7 @@ http {
 // runNginx starts nginx before a server in Python. Its connections to that are told by the server alone.
 func (s *scene) runNginx() (http1, http2 int) {
 	s.t.Helper()
-	binary := needProgram(s.t, "nginx-light", "nginx", "/usr/sbin/nginx")
+	binary := hosttest.NeedProgram(s.t, "nginx-light", "nginx", "/usr/sbin/nginx")
 	prefix := openDir(s.t)
 	files := filepath.Join(prefix, "files")
 	require.NoError(s.t, os.Mkdir(files, 0o755))
@@ -154,7 +156,7 @@ func (s *scene) curl(port int, targets []string, options ...string) {
 			"--write-out", `%{json}\n`, fmt.Sprintf("http://127.0.0.1:%d%s", port, target))
 		arguments = append(arguments, options...)
 	}
-	a := s.start("curl", exec.Command(needProgram(s.t, "curl", "curl"), arguments...))
+	a := s.start("curl", exec.Command(hosttest.NeedProgram(s.t, "curl", "curl"), arguments...))
 	a.parse = parseCurl
 	require.Zero(s.t, a.wait(90*time.Second), "exit code of curl: %s", readFile(s.t, a.stderr))
 }
@@ -181,7 +183,7 @@ func grpcCalls(s *scene) {
 func etcdCalls(s *scene) {
 	client, peer := freePort(s.t), freePort(s.t)
 	clientURL, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
-	etcd := s.serve(exec.Command(needProgram(s.t, "etcd-server", "etcd"), "--data-dir", openDir(s.t),
+	etcd := s.serve(exec.Command(hosttest.NeedProgram(s.t, "etcd-server", "etcd"), "--data-dir", openDir(s.t),
 		"--enable-grpc-gateway=false", // which is a client of its own
 		"--listen-client-urls", clientURL, "--advertise-client-urls", clientURL,
 		"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL, "--initial-cluster", "default="+peerURL), client)
@@ -201,7 +203,7 @@ func etcdCalls(s *scene) {
 		{"lease grant 60", "/etcdserverpb.Lease/LeaseGrant"},
 	} {
 		words := strings.Fields(call.arguments)
-		ctl := s.start("etcdctl"+strconv.Itoa(i), exec.Command(needProgram(s.t, "etcd-client", "etcdctl"),
+		ctl := s.start("etcdctl"+strconv.Itoa(i), exec.Command(hosttest.NeedProgram(s.t, "etcd-client", "etcdctl"),
 			append([]string{"--endpoints", net.JoinHostPort("127.0.0.1", strconv.Itoa(client))}, words...)...))
 		require.Zero(s.t, ctl.wait(30*time.Second), readFile(s.t, ctl.stderr))
 		ok := 0

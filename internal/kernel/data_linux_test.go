@@ -16,17 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 func needPrivilege(t *testing.T) {
 	t.Helper()
-	switch {
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("observing the host takes root, and CI=true says that nothing is to be skipped")
-	default:
-		t.Skip("observing the host takes root")
-	}
+	hosttest.NeedRoot(t, "observing the host")
 }
 
 const (

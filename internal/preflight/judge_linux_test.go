@@ -10,13 +10,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to load eBPF programs")
-	}
+	hosttest.NeedRoot(t, "loading eBPF programs")
 }
 
 func byName(facts []Fact) map[string]Fact {

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
 // descriptorOf is the number of a connection's or listener's descriptor in this process.
@@ -252,19 +253,8 @@ func sourcesLookedFor(r *Resolver) (sum uint64) {
 
 func needPrivilege(t *testing.T) {
 	t.Helper()
-	missing := ""
-	if os.Geteuid() != 0 {
-		missing = "making network namespaces takes root"
-	} else if _, err := exec.LookPath("ip"); err != nil {
-		missing = "making network namespaces takes ip (apt-get install iproute2)"
-	}
-	switch {
-	case missing == "":
-	case os.Getenv("CI") == "true":
-		t.Fatal(missing)
-	default:
-		t.Skip(missing)
-	}
+	hosttest.NeedRoot(t, "making network namespaces")
+	hosttest.NeedProgram(t, "iproute2", "ip")
 }
 
 // resident starts a process in a network namespace of its own, that has the given addresses, with the length of the prefix,

@@ -3,12 +3,12 @@
 package workload_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/internal/workload"
 )
 
@@ -129,14 +129,7 @@ func TestTrapsAgree(t *testing.T) {
 	}
 }
 
-// needNamespace skips a test where no network namespace can be made. In CI nothing is skipped.
 func needNamespace(t *testing.T) {
 	t.Helper()
-	switch {
-	case os.Geteuid() == 0:
-	case os.Getenv("CI") == "true":
-		t.Fatal("making a network namespace takes root, and CI=true says that nothing is to be skipped")
-	default:
-		t.Skip("making a network namespace takes root")
-	}
+	hosttest.NeedRoot(t, "making a network namespace")
 }
