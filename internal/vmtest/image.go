@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"debug/elf"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -89,22 +89,23 @@ func (m *image) close() error {
 // testBinary is where an image has a package's tests.
 func testBinary(pkg string) string { return "/tests/" + path.Base(pkg) + ".test" }
 
-// tools are programs of this host that tests run.
+// tools are programs that tests run.
 var tools = []string{"ip", "sh"}
 
-// build makes what all machines have in common: the guest, the tests and the tools, in an image.
-func build(ctx context.Context, work string) (name string, err error) {
-	name = filepath.Join(work, "image")
+// build makes what all machines of an architecture have in common: the guest, the tests and the tools, which are in a directory
+// of .ci/kernels, in an image.
+func build(ctx context.Context, work string, arch *architecture, toolsDir string) (name string, err error) {
+	name = filepath.Join(work, "image-"+arch.name)
 	f, err := os.Create(name)
 	if err != nil {
 		return "", err
 	}
 	m := newImage(f)
-	if err := compile(ctx, work, m); err != nil {
+	if err := compile(ctx, work, arch, m); err != nil {
 		return "", err
 	}
 	for _, tool := range tools {
-		if err := m.addProgram(ctx, tool); err != nil {
+		if err := m.addProgram(toolsDir, tool); err != nil {
 			return "", err
 		}
 	}
@@ -114,14 +115,14 @@ func build(ctx context.Context, work string) (name string, err error) {
 	return name, f.Close()
 }
 
-func compile(ctx context.Context, work string, m *image) error {
+func compile(ctx context.Context, work string, arch *architecture, m *image) error {
 	binary := filepath.Join(work, "binary")
-	if err := goTool(ctx, "build", "-ldflags=-s -w", "-o", binary, "./internal/vmtest/guest"); err != nil {
+	if err := goTool(ctx, arch, "build", "-ldflags=-s -w", "-o", binary, "./internal/vmtest/guest"); err != nil {
 		return err
 	}
 	m.copy("init", binary)
 	for _, pkg := range []string{kernelPackage, receiverPackage} {
-		if err := goTool(ctx, "test", "-c", "-ldflags=-s -w", "-o", binary, "./"+pkg); err != nil {
+		if err := goTool(ctx, arch, "test", "-c", "-ldflags=-s -w", "-o", binary, "./"+pkg); err != nil {
 			return err
 		}
 		m.copy(testBinary(pkg), binary)
@@ -130,34 +131,57 @@ func compile(ctx context.Context, work string, m *image) error {
 }
 
 // goTool builds for the machines: statically, they have no libraries to offer.
-func goTool(ctx context.Context, args ...string) error {
+func goTool(ctx context.Context, arch *architecture, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch.name)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
 }
 
-// library is a file that a line of ldd's output names.
-var library = regexp.MustCompile(`(/\S+) \(0x`)
-
-// addProgram adds a program of this host and its libraries, all where they are here.
-func (m *image) addProgram(ctx context.Context, name string) error {
-	file, err := exec.LookPath(name)
-	if err != nil {
-		return fmt.Errorf("the tests run %s, which is not here: run .ci/deps kernels: %w", name, err)
-	}
-	out, err := exec.CommandContext(ctx, "ldd", file).Output()
-	if err != nil {
-		return fmt.Errorf("ldd %s: %w", file, err)
-	}
-	if !bytes.Contains(out, []byte("x86-64")) {
-		return fmt.Errorf("%s is not for amd64, and the machines are: run this on amd64", file)
-	}
-	m.copy(file, file)
-	for _, match := range library.FindAllSubmatch(out, -1) {
-		m.copy(string(match[1]), string(match[1]))
+// addProgram adds a program to /bin, and to /lib, where the dynamic linker of every architecture looks, what it is linked with.
+func (m *image) addProgram(toolsDir, name string) error {
+	for files := []string{"bin/" + name}; len(files) > 0; files = files[1:] {
+		if m.seen[files[0]] {
+			continue
+		}
+		file := filepath.Join(toolsDir, files[0])
+		m.copy(files[0], file)
+		if m.err != nil {
+			return m.err
+		}
+		interpreter, libraries, err := linked(file)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if interpreter != "" {
+			m.copy(interpreter, filepath.Join(toolsDir, "lib", path.Base(interpreter)))
+		}
+		for _, library := range libraries {
+			files = append(files, "lib/"+library)
+		}
 	}
 	return m.err
+}
+
+// linked is what a program or a library needs: the dynamic linker, by its path, and libraries, by their names.
+func linked(file string) (interpreter string, libraries []string, err error) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return "", nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	for _, p := range f.Progs {
+		if p.Type != elf.PT_INTERP {
+			continue
+		}
+		content, err := io.ReadAll(p.Open())
+		if err != nil {
+			return "", nil, err
+		}
+		interpreter = string(bytes.TrimRight(content, "\x00"))
+	}
+	libraries, err = f.ImportedLibraries()
+	return interpreter, libraries, err
 }

@@ -13,8 +13,17 @@ import (
 // kernel is one to be booted. .ci/kernels knows where to get it.
 type kernel struct {
 	series string
+	arch   *architecture
 	cpu    string
 	modes  []mode
+}
+
+// name is that of .ci/kernels.
+func (k *kernel) name() string {
+	if k.arch == amd64 {
+		return k.series
+	}
+	return k.series + "-" + k.arch.name
 }
 
 // mode is a way to watch this kernel, and the tests that have to pass in it.
@@ -71,7 +80,7 @@ var (
 	)
 )
 
-// The emulated CPU is an old one: the kernel and Go then use no instructions that are slow to emulate (string instructions that
+// The emulated CPU of amd64 is an old one: the kernel and Go then use no instructions that are slow to emulate (string instructions that
 // move single bytes, vectors). The verifier needs a third less time on it than on QEMU's "max".
 const (
 	// The emulation of cmpxchg16b in QEMU 7.2 spoils the flags: kernels that allocate with it now and then crash (seen on 6.12, in
@@ -79,30 +88,34 @@ const (
 	without16 = "Nehalem,cx16=off"
 	// From 6.18 or so on allocations that may not wait need it (kmalloc_nolock), and with them socket storage.
 	with16 = "Nehalem"
+	// Of QEMU's arm64 CPUs one with atomic instructions, which take a load and a store in a loop otherwise, and without pointer
+	// authentication: with "max" the verifier needs about a third more time.
+	neoverse = "neoverse-n1"
 )
 
 // kernels that are supported. That of the machine that builds is tested by `make test`.
 var kernels = []kernel{
-	{"5.10", without16, []mode{{"syscall", moreSyscalls}}},
-	{"6.1", without16, []mode{{"syscall", syscalls}, {"socket", sockets}}},
-	{"6.12", without16, []mode{{"syscall", syscalls}, {"socket", sockets}}},
-	{"7.2", with16, []mode{{"syscall", moreSyscalls}, {"socket", sockets}}},
+	{"5.10", amd64, without16, []mode{{"syscall", moreSyscalls}}},
+	{"6.1", amd64, without16, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"6.12", amd64, without16, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"7.2", amd64, with16, []mode{{"syscall", moreSyscalls}, {"socket", sockets}}},
+	{"6.12", arm64, neoverse, []mode{{"syscall", syscalls}, {"socket", sockets}}},
 }
 
-// fetch returns the directories of the kernels.
-func fetch(ctx context.Context, series []string) (map[string]string, error) {
-	cmd := exec.CommandContext(ctx, ".ci/kernels", series...)
+// fetch returns the directories of kernels and tools, by name.
+func fetch(ctx context.Context, names []string) (map[string]string, error) {
+	cmd := exec.CommandContext(ctx, ".ci/kernels", names...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("get the kernels: .ci/kernels %s: %w", strings.Join(series, " "), err)
+		return nil, fmt.Errorf("get the kernels: .ci/kernels %s: %w", strings.Join(names, " "), err)
 	}
 	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-	if len(lines) != len(series) {
-		return nil, fmt.Errorf("get the kernels: .ci/kernels printed %d directories for %d kernels", len(lines), len(series))
+	if len(lines) != len(names) {
+		return nil, fmt.Errorf("get the kernels: .ci/kernels printed %d directories for %d names", len(lines), len(names))
 	}
 	dirs := map[string]string{}
-	for i, name := range series {
+	for i, name := range names {
 		dirs[name] = string(lines[i])
 	}
 	return dirs, nil

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,13 +54,16 @@ func (m *machine) boot(ctx context.Context, j job, common, work string, limit ti
 			return err
 		}
 	}
-	cmd := exec.CommandContext(limited, "qemu-system-x86_64",
+	arch := m.kernel.arch
+	args := slices.Concat(arch.machine, []string{
 		"-accel", "tcg,thread=multi", "-cpu", m.kernel.cpu, "-smp", "2", "-m", strconv.Itoa(memory),
 		"-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
-		"-serial", "file:"+m.log+".console", "-serial", "file:"+m.log+".log",
+		"-serial", "file:" + m.log + ".console", "-chardev", "file,id=" + outputChannel + ",path=" + m.log + ".log",
 		"-kernel", filepath.Join(m.dir, "vmlinuz"), "-initrd", image,
-		// A panic reboots at once, which ends the machine. With page table isolation each system call would empty the emulated TLB.
-		"-append", "console=ttyS0 quiet panic=-1 nopti")
+		// A panic reboots at once, which ends the machine.
+		"-append", "console=" + arch.console + " quiet panic=-1 " + arch.options,
+	})
+	cmd := exec.CommandContext(limited, arch.qemu, args...)
 	out, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
@@ -67,7 +71,7 @@ func (m *machine) boot(ctx context.Context, j job, common, work string, limit ti
 	case limited.Err() != nil:
 		return fmt.Errorf("did not end within %s: see %s.console", limit, m.log)
 	case err != nil:
-		return fmt.Errorf("qemu-system-x86_64: %w: %s (.ci/deps kernels installs it)", err, out)
+		return fmt.Errorf("%s: %w: %s (.ci/deps kernels installs it)", arch.qemu, err, out)
 	}
 	return nil
 }
@@ -86,7 +90,7 @@ func (m *machine) writeImage(name, common string, j job, limit time.Duration) er
 	if _, err := io.Copy(f, from); err != nil {
 		return err
 	}
-	p := plan.Plan{Runs: runsOf(&j, limit)}
+	p := plan.Plan{Output: m.kernel.arch.output, Runs: runsOf(&j, limit)}
 	i := newImage(f)
 	for _, module := range modules {
 		file := "/modules/" + module + ".ko"

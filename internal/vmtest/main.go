@@ -33,7 +33,7 @@ func main() {
 	s := settings{}
 	var all []string
 	for _, k := range kernels {
-		all = append(all, k.series)
+		all = append(all, k.name())
 	}
 	names := flag.String("kernels", strings.Join(all, ","), "which kernels")
 	modes := flag.String("modes", "", "which modes; empty: all that the kernel can do")
@@ -71,11 +71,7 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer os.RemoveAll(work) //nolint:errcheck // a leftover in _build
-	dirs, err := fetch(ctx, s.kernels)
-	if err != nil {
-		return err
-	}
-	files, err := build(ctx, work)
+	images, dirs, err := provide(ctx, jobs, work)
 	if err != nil {
 		return err
 	}
@@ -90,8 +86,8 @@ func run(ctx context.Context, s *settings) error {
 		}
 		all.Go(func() {
 			defer func() { <-slots }()
-			m := machine{kernel: j.kernel, dir: dirs[j.kernel.series], log: filepath.Join(s.dir, j.name())}
-			results[i] = m.perform(ctx, j, files, work, s.limit)
+			m := machine{kernel: j.kernel, dir: dirs[j.kernel.name()], log: filepath.Join(s.dir, j.name())}
+			results[i] = m.perform(ctx, j, images[j.kernel.arch], work, s.limit)
 			fmt.Print(results[i])
 		})
 	}
@@ -112,6 +108,27 @@ func run(ctx context.Context, s *settings) error {
 	return nil
 }
 
+// provide gets what the jobs need: images with what the machines of an architecture have in common, and directories of kernels.
+func provide(ctx context.Context, jobs []job, work string) (map[*architecture]string, map[string]string, error) {
+	images := map[*architecture]string{}
+	var names []string
+	for _, j := range jobs {
+		names = append(names, j.kernel.name(), j.kernel.arch.tools())
+		images[j.kernel.arch] = ""
+	}
+	slices.Sort(names)
+	dirs, err := fetch(ctx, slices.Compact(names))
+	if err != nil {
+		return nil, nil, err
+	}
+	for arch := range images {
+		if images[arch], err = build(ctx, work, arch, dirs[arch.tools()]); err != nil {
+			return nil, nil, err
+		}
+	}
+	return images, dirs, nil
+}
+
 // job is a kernel and a mode to run tests in: a machine.
 type job struct {
 	kernel *kernel
@@ -119,14 +136,14 @@ type job struct {
 	tests  []test
 }
 
-func (j *job) name() string { return j.kernel.series + "-" + j.mode }
+func (j *job) name() string { return j.kernel.name() + "-" + j.mode }
 
 func jobsOf(s *settings) ([]job, error) {
 	var jobs []job
-	for _, series := range s.kernels {
-		i := slices.IndexFunc(kernels, func(k kernel) bool { return k.series == series })
+	for _, name := range s.kernels {
+		i := slices.IndexFunc(kernels, func(k kernel) bool { return k.name() == name })
 		if i < 0 {
-			return nil, fmt.Errorf("no kernel is called %q", series)
+			return nil, fmt.Errorf("no kernel is called %q", name)
 		}
 		for _, m := range kernels[i].modes {
 			if len(s.modes) > 0 && !slices.Contains(s.modes, m.name) {

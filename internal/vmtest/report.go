@@ -134,7 +134,7 @@ func table(results []*result) string {
 	rows := [][]string{{"kernel", "mode", "passed", "failed", "seconds"}}
 	for _, r := range results {
 		row := []string{
-			r.kernel.series, r.mode, strconv.Itoa(r.count("PASS")), strconv.Itoa(r.count("FAIL", "SKIP")), fmt.Sprintf("%.0f", r.seconds),
+			r.kernel.name(), r.mode, strconv.Itoa(r.count("PASS")), strconv.Itoa(r.count("FAIL", "SKIP")), fmt.Sprintf("%.0f", r.seconds),
 		}
 		if !r.passed() {
 			row = append(row, "FAILED")
@@ -154,7 +154,7 @@ func instructionTable(results []*result, mode string) string {
 		if r.mode != mode || len(r.instructions) == 0 {
 			continue
 		}
-		of, head = append(of, r), append(head, r.kernel.series)
+		of, head = append(of, r), append(head, r.kernel.name())
 		for program := range r.instructions {
 			programs[program] = true
 		}

@@ -9,7 +9,7 @@ import (
 
 // machineJob is two packages' tests.
 var machineJob = job{
-	kernel: &kernel{series: "5.10"}, mode: "syscall",
+	kernel: &kernel{series: "5.10", arch: amd64}, mode: "syscall",
 	tests: slices.Concat(in(kernelPackage, "TestOne"), in(receiverPackage, "TestTwo/syscall")),
 }
 
@@ -83,7 +83,7 @@ func TestResults(t *testing.T) {
 func TestTables(t *testing.T) {
 	r := &result{job: machineJob, seconds: 3.4}
 	r.read(good)
-	other := &result{job: job{kernel: &kernel{series: "6.1"}, mode: "syscall"}, instructions: map[string]int{"enter_fcntl": 12345}}
+	other := &result{job: job{kernel: &kernel{series: "6.1", arch: amd64}, mode: "syscall"}, instructions: map[string]int{"enter_fcntl": 12345}}
 	for _, table := range [][2]string{
 		{table([]*result{r}), "kernel     mode  passed  failed  seconds\n5.10    syscall       2       0        3\n"},
 		{instructionTable([]*result{r, other}, "syscall"),

@@ -1,5 +1,5 @@
 // Command guest is the first process of a virtual machine that runs tests. It makes of a bare kernel what the tests expect of a
-// host, runs what /plan.json lists, writes their output to the second serial port, and switches the machine off.
+// host, runs what /plan.json lists, writes their output to the device that is meant for it, and switches the machine off.
 package main
 
 import (
@@ -33,10 +33,6 @@ func run() error {
 	if err := prepare(); err != nil {
 		return err
 	}
-	out, err := os.OpenFile("/dev/ttyS1", os.O_WRONLY, 0)
-	if err != nil {
-		return fmt.Errorf("open the second serial port: %w", err)
-	}
 	content, err := os.ReadFile("/" + plan.File)
 	if err != nil {
 		return err
@@ -44,6 +40,10 @@ func run() error {
 	var p plan.Plan
 	if err := json.Unmarshal(content, &p); err != nil {
 		return fmt.Errorf("plan: %w", err)
+	}
+	out, err := os.OpenFile(p.Output, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("open what tests print to: %w", err)
 	}
 	for _, module := range p.Modules {
 		if err := load(module); err != nil {

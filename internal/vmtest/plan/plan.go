@@ -7,6 +7,7 @@ const File = "plan.json"
 
 // Plan is what a guest does, in this order.
 type Plan struct {
+	Output  string   // device for what the runs print
 	Modules []string // kernel modules to load, files
 	Runs    []Run
 }
