@@ -29,15 +29,39 @@ const memory = 2048
 
 // perform boots, runs the tests of a job, and reads what they say.
 func (m *machine) perform(ctx context.Context, j job, common, work string, limit time.Duration) *result {
+	return repeatAfterPanic(func(suffix string) *result {
+		once := machine{kernel: m.kernel, dir: m.dir, log: m.log + suffix}
+		return once.attempt(ctx, j, common, work, limit)
+	})
+}
+
+// repeatAfterPanic makes an attempt, and another if nothing went wrong but that the kernel panicked: QEMU executes code that the
+// kernel is just patching on another CPU, see docs/kernels.md. The suffix is for the names of files.
+func repeatAfterPanic(attempt func(suffix string) *result) *result {
+	first := attempt("")
+	if first.panicked == "" || first.count("FAIL", "SKIP") > 0 {
+		return first
+	}
+	again := attempt("-again")
+	again.repeated = first.panicked
+	again.seconds += first.seconds
+	return again
+}
+
+func (m *machine) attempt(ctx context.Context, j job, common, work string, limit time.Duration) *result {
 	r := &result{job: j, log: m.log + ".log"}
 	began := time.Now()
 	r.err = m.boot(ctx, j, common, work, limit)
 	r.seconds = time.Since(began).Seconds()
-	content, err := os.ReadFile(r.log)
+	log, err := os.ReadFile(r.log)
 	if err != nil && r.err == nil {
 		r.err = err
 	}
-	r.read(string(content))
+	console, err := os.ReadFile(m.log + ".console")
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	r.read(string(log), string(console))
 	return r
 }
 

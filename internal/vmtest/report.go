@@ -21,6 +21,8 @@ type result struct {
 	instructions map[string]int // by program
 	trouble      []string       // what is wrong beside tests that failed
 	said         []string       // by tests, where something is wrong
+	panicked     string         // what the kernel said when it did
+	repeated     string         // the same of an attempt before this
 }
 
 // outcome is that of a test or a subtest.
@@ -35,10 +37,13 @@ var (
 	// See TestVerifierInstructions in internal/kernel.
 	instructionLine = regexp.MustCompile(`verifier (\S+) (\S+) (\d+)$`)
 	progressLine    = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME) `)
+	// See panic() in the kernel's kernel/panic.c.
+	panicLine = regexp.MustCompile(`Kernel panic - not syncing.*`)
 )
 
 // read takes down what the machine wrote.
-func (r *result) read(log string) {
+func (r *result) read(log, console string) {
+	r.panicked = strings.TrimSpace(panicLine.FindString(console))
 	r.instructions = map[string]int{}
 	ended := map[string]string{}
 	for line := range strings.Lines(log) {
@@ -68,6 +73,9 @@ func (r *result) read(log string) {
 func (r *result) check(ended map[string]string) {
 	if r.err != nil {
 		r.trouble = append(r.trouble, r.err.Error())
+	}
+	if r.panicked != "" {
+		r.trouble = append(r.trouble, r.panicked)
 	}
 	for _, run := range runsOf(&r.job, 0) {
 		switch how := ended[run.Name]; {
@@ -114,6 +122,9 @@ func (r *result) String() string {
 		}
 	}
 	b.WriteString("\n")
+	if r.repeated != "" {
+		fmt.Fprintf(&b, "  %s: this is the second attempt, in the first one: %s\n", r.name(), r.repeated)
+	}
 	if r.passed() {
 		return b.String()
 	}
@@ -138,6 +149,8 @@ func table(results []*result) string {
 		}
 		if !r.passed() {
 			row = append(row, "FAILED")
+		} else if r.repeated != "" {
+			row = append(row, "REPEATED")
 		}
 		rows = append(rows, row)
 	}

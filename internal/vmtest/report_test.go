@@ -33,10 +33,15 @@ PASS
 vmtest ended receiver 2.1 ok
 `
 
+const (
+	panicMessage = "Kernel panic - not syncing: Fatal exception in interrupt"
+	crash        = "[   48.1] Oops: int3: 0000 [#1]\r\n[   48.2] " + panicMessage + "\r\n[   48.3] Rebooting\r\n"
+)
+
 func TestResults(t *testing.T) {
 	panicked, _, _ := strings.Cut(good, "=== RUN   TestTwo/syscall/a_case")
 	for name, test := range map[string]struct {
-		log            string
+		log, console   string
 		err            error
 		passed, failed int
 		trouble        []string
@@ -53,6 +58,11 @@ func TestResults(t *testing.T) {
 			log: strings.Replace(good, "PASS: TestOne", "PASS: TestOnce", 1), passed: 2, trouble: []string{"TestOne was not run"},
 		},
 		"the machine panics": {
+			log: panicked, console: crash, passed: 1,
+			trouble: []string{panicMessage, "receiver: it did not end", "TestTwo/syscall was not run"},
+		},
+		"the machine panics behind its tests": {log: good, console: crash, passed: 2, trouble: []string{panicMessage}},
+		"the machine is gone": {
 			log: panicked, passed: 1,
 			trouble: []string{"receiver: it did not end", "TestTwo/syscall was not run"},
 		},
@@ -66,7 +76,7 @@ func TestResults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := result{job: machineJob, err: test.err}
-			r.read(test.log)
+			r.read(test.log, test.console)
 			if passed, failed := r.count("PASS"), r.count("FAIL", "SKIP"); passed != test.passed || failed != test.failed {
 				t.Errorf("%d passed, %d failed; want %d, %d", passed, failed, test.passed, test.failed)
 			}
@@ -80,9 +90,48 @@ func TestResults(t *testing.T) {
 	}
 }
 
+func TestRepeatedAfterAPanic(t *testing.T) {
+	failed := strings.Replace(good, "PASS: TestOne", "FAIL: TestOne", 1)
+	for name, test := range map[string]struct {
+		logs, consoles []string // of the attempts that are made
+		passed         bool
+		shown          string
+	}{
+		"it passes":                    {[]string{good}, []string{""}, true, ""},
+		"a test fails":                 {[]string{failed}, []string{""}, false, "FAILED"},
+		"a test fails, and it panics":  {[]string{failed}, []string{crash}, false, "FAILED"},
+		"it panics once":               {[]string{"", good}, []string{crash, ""}, true, "REPEATED"},
+		"it panics twice":              {[]string{"", ""}, []string{crash, crash}, false, "FAILED"},
+		"it panics, then a test fails": {[]string{"", failed}, []string{crash, ""}, false, "FAILED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var attempts []string
+			r := repeatAfterPanic(func(suffix string) *result {
+				n := len(attempts)
+				attempts = append(attempts, suffix)
+				r := &result{job: machineJob, seconds: 1}
+				r.read(test.logs[n], test.consoles[n])
+				return r
+			})
+			if want := []string{"", "-again"}[:len(test.logs)]; !slices.Equal(attempts, want) {
+				t.Errorf("attempts %q, want %q", attempts, want)
+			}
+			if r.passed() != test.passed {
+				t.Errorf("passed: %v, want %v", r.passed(), test.passed)
+			}
+			if row := table([]*result{r}); !strings.Contains(row, test.shown) {
+				t.Errorf("%s does not say %s", row, test.shown)
+			}
+			if said, again := strings.Contains(r.String(), "second attempt"), len(attempts) > 1; said != again {
+				t.Errorf("that there was a second attempt: said %v, true %v", said, again)
+			}
+		})
+	}
+}
+
 func TestTables(t *testing.T) {
 	r := &result{job: machineJob, seconds: 3.4}
-	r.read(good)
+	r.read(good, "")
 	other := &result{job: job{kernel: &kernel{series: "6.1", arch: amd64}, mode: "syscall"}, instructions: map[string]int{"enter_fcntl": 12345}}
 	for _, table := range [][2]string{
 		{table([]*result{r}), "kernel     mode  passed  failed  seconds\n5.10    syscall       2       0        3\n"},
@@ -112,6 +161,8 @@ func TestJobs(t *testing.T) {
 		"nothing":  {settings{kernels: []string{"6.1"}, only: "TestNothing"}, nil, 0},
 		"no such":  {settings{kernels: []string{"2.4"}}, nil, 0},
 		"all of 1": {settings{kernels: []string{"6.1"}}, []string{"6.1-syscall", "6.1-socket"}, len(syscalls)},
+		"an architecture": {settings{kernels: []string{"6.12", "6.12-arm64"}, modes: []string{"socket"}},
+			[]string{"6.12-socket", "6.12-arm64-socket"}, len(sockets)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			jobs, err := jobsOf(&test.settings)
