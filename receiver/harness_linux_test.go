@@ -227,6 +227,8 @@ func (o *observation) start(t *testing.T, change configuration, logs consumer.Lo
 	if mode := os.Getenv("SOCKETFLOW_TEST_MODE"); mode != "" {
 		cfg.Mode = receiver.Mode(mode)
 	}
+	// What a workload says of a connection right after it was made, an overloaded machine may say seconds later.
+	cfg.Completion.Timeout = patience(cfg.Completion.Timeout)
 	// The truth of the workloads is about TCP; by what else their processes talk to each other they do not tell.
 	cfg.Transports = []receiver.Transport{receiver.TransportTCP}
 	if change != nil {
