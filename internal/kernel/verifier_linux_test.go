@@ -24,7 +24,7 @@ import (
 const verifierEnough = 700_000
 
 // TestVerifierInstructions logs what the verifier has to do for each program of each mode, in lines that internal/vmtest reads
-// on every kernel: "verifier <mode> <program> <instructions>".
+// on every kernel: "verifier <mode> <program> <instructions>", and "attachment <how>".
 func TestVerifierInstructions(t *testing.T) {
 	for mode, specify := range map[string]func(*testing.T, Options) *ebpf.CollectionSpec{
 		"socket": socketSpec, "syscall": syscallSpec,
@@ -36,6 +36,7 @@ func TestVerifierInstructions(t *testing.T) {
 				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true,
 				PayloadLimit: testLimit, PayloadRun: testRun,
 			})
+			t.Logf("attachment %s", attachmentOf(spec))
 			for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
 				n, err := verify(spec, name)
 				if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
@@ -49,6 +50,19 @@ func TestVerifierInstructions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// attachmentOf is how programs come to see transfers, of those that are left for this kernel.
+func attachmentOf(spec *ebpf.CollectionSpec) string {
+	switch {
+	case spec.Programs[bpf.SocketflowProgSocketSent] != nil:
+		return "tp_btf"
+	case spec.Programs[bpf.SocketflowProgInetSent] != nil:
+		return "fexit"
+	case spec.Programs[bpf.SyscallsProgEnterClose] != nil:
+		return "tracepoint"
+	}
+	return "none"
 }
 
 // The line is in print_verification_stats of the kernel's kernel/bpf/verifier.c.

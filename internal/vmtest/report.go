@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -18,6 +19,7 @@ type result struct {
 	err          error
 	log          string
 	tests        []outcome
+	attachment   string         // how programs come to see transfers, as the kernel's tests say; empty: they did not
 	instructions map[string]int // by program
 	trouble      []string       // what is wrong beside tests that failed
 	said         []string       // by tests, where something is wrong
@@ -36,6 +38,7 @@ var (
 	verdictLine = regexp.MustCompile(`^\s*--- (PASS|FAIL|SKIP): (\S+) \(([0-9.]+)s\)$`)
 	// See TestVerifierInstructions in internal/kernel.
 	instructionLine = regexp.MustCompile(`verifier (\S+) (\S+) (\d+)$`)
+	attachmentLine  = regexp.MustCompile(`attachment (\S+)$`)
 	progressLine    = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME) `)
 	// See panic() in the kernel's kernel/panic.c.
 	panicLine = regexp.MustCompile(`Kernel panic - not syncing.*`)
@@ -62,6 +65,8 @@ func (r *result) read(log, console string) {
 			}
 		} else if count := instructionLine.FindStringSubmatch(line); count != nil {
 			r.instructions[count[2]], _ = strconv.Atoi(count[3])
+		} else if how := attachmentLine.FindStringSubmatch(line); how != nil {
+			r.attachment = how[1]
 		} else if !progressLine.MatchString(line) && strings.TrimSpace(line) != "" {
 			r.said = append(r.said, line)
 		}
@@ -142,10 +147,10 @@ func (r *result) String() string {
 
 // table is what passed where.
 func table(results []*result) string {
-	rows := [][]string{{"kernel", "mode", "passed", "failed", "seconds"}}
+	rows := [][]string{{"kernel", "mode", "attachment", "passed", "failed", "seconds"}}
 	for _, r := range results {
 		row := []string{
-			r.kernel.name(), r.mode, strconv.Itoa(r.count("PASS")), strconv.Itoa(r.count("FAIL", "SKIP")), fmt.Sprintf("%.0f", r.seconds),
+			r.kernel.name(), r.mode, cmp.Or(r.attachment, "-"), strconv.Itoa(r.count("PASS")), strconv.Itoa(r.count("FAIL", "SKIP")), fmt.Sprintf("%.0f", r.seconds),
 		}
 		if !r.passed() {
 			row = append(row, "FAILED")

@@ -15,6 +15,7 @@ var machineJob = job{
 
 const good = "\n" + `vmtest begins kernel
 === RUN   TestOne
+    one_test.go:1: attachment tracepoint
     one_test.go:1: verifier syscall enter_close 716
 --- PASS: TestOne (1.50s)
 PASS
@@ -134,7 +135,7 @@ func TestTables(t *testing.T) {
 	r.read(good, "")
 	other := &result{job: job{kernel: &kernel{series: "6.1", arch: amd64}, mode: "syscall"}, instructions: map[string]int{"enter_fcntl": 12345}}
 	for _, table := range [][2]string{
-		{table([]*result{r}), "kernel     mode  passed  failed  seconds\n5.10    syscall       2       0        3\n"},
+		{table([]*result{r}), "kernel     mode  attachment  passed  failed  seconds\n5.10    syscall  tracepoint       2       0        3\n"},
 		{instructionTable([]*result{r, other}, "syscall"),
 			"syscall mode  5.10    6.1\nenter_close    716      -\nenter_fcntl      -  12345\n"},
 		{instructionTable([]*result{r, other}, "socket"), ""},
