@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -171,19 +170,6 @@ func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *sysca
 	return nil
 }
 
-// tracepointsArePreemptible says whether a task can be preempted within a program at a tracepoint, which has the kernel skip that
-// program for the tasks that run on the CPU meanwhile. That is so since tracepoints are guarded by SRCU; until rcuidle tracepoints
-// were removed (and struct tracepoint got the member ext) there was an SRCU of the same name for these.
-func tracepointsArePreemptible(types *btf.Spec) bool {
-	var guard *btf.Var
-	if types.TypeByName("tracepoint_srcu_srcu_data", &guard) != nil {
-		return false
-	}
-	var tracepoint *btf.Struct
-	return types.TypeByName("tracepoint", &tracepoint) == nil &&
-		slices.ContainsFunc(tracepoint.Members, func(m btf.Member) bool { return m.Name == "ext" })
-}
-
 func (c *Capture) hasTracepoint(types *btf.Spec, name string) bool {
 	var tracepoint *btf.Typedef
 	return types.TypeByName("btf_trace_"+name, &tracepoint) == nil
@@ -246,18 +232,6 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
 	}
 	return nil
-}
-
-// configureAgain gives the programs that look again what they need of their own.
-func configureAgain(spec *ebpf.CollectionSpec) error {
-	drafts, seen := spec.Maps[bpf.SocketflowMapDrafts], spec.Maps[bpf.SocketflowMapSeen]
-	seen.MaxEntries = seenEntries
-	first := drafts.MaxEntries
-	drafts.MaxEntries *= 2
-	return set(spec, map[string]any{
-		bpf.SocketflowVarDraftsAgain: first,
-		bpf.SocketflowVarSeenMask:    uint32(seenEntries - 1),
-	})
 }
 
 // configureAll sets what the programs of every mode are told.
@@ -339,9 +313,6 @@ const (
 	wakeupFraction = 4
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536
-	// seenEntries is how many threads may be within a transfer at a time without taking each other's slot (4 bytes each). A power
-	// of two.
-	seenEntries = 65536
 )
 
 func number(b bool) uint32 {
