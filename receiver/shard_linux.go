@@ -183,7 +183,7 @@ func (s *shard) tick() {
 			wait = min(wait, completionInterval)
 		}
 	}
-	s.table.Tick(monotonic(), now)
+	s.table.Tick(readClocks())
 	switch {
 	case s.builder.LogRecords() == 0 && s.builder.Spans() == 0:
 		s.since = time.Time{}
@@ -232,6 +232,19 @@ func (s *shard) undecodable(err error) bool {
 			"this is a defect, further ones are only counted", zap.Error(err))
 	}
 	return true
+}
+
+// readClocks reads the wall clock between two readings of the monotonic one, which are close to each other unless this thread has to
+// wait each time that it tries.
+func readClocks() (before uint64, wall time.Time, after uint64) {
+	const close, attempts = uint64(100 * time.Microsecond), 10
+	for range attempts {
+		before, wall, after = monotonic(), time.Now(), monotonic()
+		if after-before < close {
+			break
+		}
+	}
+	return before, wall, after
 }
 
 // monotonic is the clock of the kernel's events, nanoseconds.

@@ -83,7 +83,7 @@ func (w *way) handle(e *event.Event, n int) error {
 		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic); err != nil {
 			return err
 		}
-		w.table.Tick(uint64(monotonic.Nano()), time.Now())
+		w.table.Tick(uint64(monotonic.Nano()), time.Now(), uint64(monotonic.Nano()))
 	}
 	if w.builder != nil && w.builder.Spans() >= batchSize {
 		w.builder.Take()

@@ -8,14 +8,17 @@ type Clock struct {
 	set    bool
 }
 
-// tolerance is how far the offset may be off before it is corrected: reading two clocks one after the other is never
-// exact, and times of one connection should not jump.
+// tolerance is how far the offset may be off before it is corrected: reading clocks one after the other is never exact, and times
+// of one connection should not jump.
 const tolerance = int64(time.Millisecond)
 
-// Sync takes a reading of both clocks made at once: CLOCK_MONOTONIC in nanoseconds, and the wall clock.
-func (c *Clock) Sync(monotonic uint64, wall time.Time) {
-	offset := wall.UnixNano() - int64(monotonic)
-	if d := offset - c.offset; !c.set || d > tolerance || d < -tolerance {
+// Sync takes a reading of the wall clock that was made between two of CLOCK_MONOTONIC, nanoseconds. If these are far from each other,
+// because the thread had to wait in between, it says too little to correct anything by.
+func (c *Clock) Sync(before uint64, wall time.Time, after uint64) {
+	doubt := int64(after-before) / 2
+	offset := wall.UnixNano() - int64(before) - doubt
+	d := offset - c.offset
+	if !c.set || doubt < tolerance && (d > tolerance+doubt || d < -tolerance-doubt) {
 		c.offset, c.set = offset, true
 	}
 }

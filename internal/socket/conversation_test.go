@@ -257,12 +257,12 @@ func TestConversation(t *testing.T) {
 			}
 			for _, e := range append([]*event.Event{test.open}, test.events...) {
 				if e.Kind == event.KindNone {
-					h.table.Tick(e.Time, time.Unix(1000, 0))
+					h.table.Tick(e.Time, time.Unix(1000, 0), e.Time)
 				} else {
 					h.table.Handle(e)
 				}
 			}
-			h.table.Tick(uint64(time.Hour), time.Unix(1000, 0))
+			h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
 			if !reflect.DeepEqual(h.parser.lines, test.want) {
 				t.Errorf("the parser was told\n%q\nwant\n%q", h.parser.lines, test.want)
 			}

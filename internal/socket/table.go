@@ -134,10 +134,9 @@ func NewTable(opts Options, reader *process.Reader, sink Sink) (*Table, error) {
 // Stats of this table; safe to read at any time.
 func (t *Table) Stats() *Stats { return t.stats }
 
-// Tick passes time: it corrects the clock, and tells of what has waited long enough. monotonic and wall are one
-// reading of both clocks.
-func (t *Table) Tick(monotonic uint64, wall time.Time) {
-	t.clock.Sync(monotonic, wall)
+// Tick passes time: it corrects the clock, and tells of what has waited long enough. The clocks are read as for Clock.Sync.
+func (t *Table) Tick(before uint64, wall time.Time, monotonic uint64) {
+	t.clock.Sync(before, wall, monotonic)
 	t.now = wall
 	t.expire(monotonic - min(monotonic, uint64(acceptWait)))
 	t.expireEnding(monotonic - min(monotonic, uint64(dataWait)))

@@ -63,7 +63,7 @@ func newTestTable(t *testing.T, change func(*Options)) (*Table, *recorder) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table.Tick(1, time.Unix(1000, 0))
+	table.Tick(1, time.Unix(1000, 0), 1)
 	return table, sink
 }
 
@@ -234,7 +234,7 @@ func TestTableTells(t *testing.T) {
 			table, sink := newTestTable(t, nil)
 			for _, e := range test.events {
 				if e.Kind == event.KindNone {
-					table.Tick(e.Time, time.Unix(1000, int64(e.Time)))
+					table.Tick(e.Time, time.Unix(1000, int64(e.Time)), e.Time)
 				} else {
 					table.Handle(e)
 				}
@@ -366,9 +366,9 @@ func TestTimesOfAConnectionAgree(t *testing.T) {
 	var open, closed Connection
 	table, _ := newTestTable(t, nil)
 	table.sink = sinkFuncs{func(c *Connection) { open = *c }, func(c *Connection) { closed = *c }}
-	table.Tick(5*second, time.Unix(1000, 0))
+	table.Tick(5*second, time.Unix(1000, 0), 5*second)
 	table.Handle(clientOpen(1, 6*second))
-	table.Tick(7*second, time.Unix(2000, 0)) // someone set the clock
+	table.Tick(7*second, time.Unix(2000, 0), 7*second) // someone set the clock
 	table.Handle(clientClose(1, 6*second, 8*second))
 	if open.StartedAt != time.Unix(1001, 0).UnixNano() || closed.StartedAt != open.StartedAt {
 		t.Errorf("started at %d when opened, at %d when closed", open.StartedAt, closed.StartedAt)
