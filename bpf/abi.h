@@ -18,6 +18,7 @@
 #define EINTR 4
 #define EBADF 9
 #define EFAULT 14
+#define EEXIST 17
 #define ENOTSOCK 88
 #define EISCONN 106
 #define EALREADY 114

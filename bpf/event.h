@@ -43,7 +43,7 @@ enum event_kind {
 	EVENT_KINDS,
 };
 
-/* Indices of the per-CPU counters; an event kind is added to the first three. */
+/* Indices of each CPU's counters; an event kind is added to the first three. */
 enum counter {
 	COUNTER_EVENTS = 0,                             /* + kind: written to a ring buffer */
 	COUNTER_RING_FULL = EVENT_KINDS,                /* + kind: lost, the ring buffer had no room */
@@ -56,7 +56,10 @@ enum counter {
 	COUNTER_PAYLOAD_FAULT,                          /* calls told with less payload: memory could not be read */
 	COUNTER_TABLE_FULL,                             /* descriptors that are not inherited or closed with their process */
 	COUNTERS,
+	COUNTERS_STRIDE = 64, /* from one CPU's to the next one's, which then lie in other cache lines */
 };
+
+_Static_assert(COUNTERS <= COUNTERS_STRIDE, "a CPU's counters reach into the next one's");
 
 enum transport {
 	TRANSPORT_TCP = 0,

@@ -61,6 +61,7 @@ const (
 	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 38
 	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 39
 	SocketflowCounterCOUNTERS                  SocketflowCounter = 40
+	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
 )
 
 type SocketflowDataEvent struct {

@@ -27,6 +27,7 @@
 #include "descriptors.h"
 #include "endpoints.h"
 #include "transfers.h"
+#include "mailbox.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -546,29 +547,56 @@ int locate(__u64 *ctx)
 	return 0;
 }
 
-/* What user space has found: the descriptor leads to a socket that it has put into call_sockets, or (0) to none. */
+/* What user space has found: the descriptor leads to the socket in the mailbox. */
 SEC("raw_tp")
-int settle(__u64 *ctx)
+int adopt(__u64 *ctx)
 {
-	__u32 pid = ctx[0], fd = ctx[1];
-	__u64 id = ctx[2];
-	struct descriptor *d = descriptor_of(pid, fd);
-
-	if (d && d->kind != DESCRIPTOR_ASKED)
-		return 0; /* meanwhile a call has told */
-	if (id)
-		lead(pid, fd, id, 0);
-	else
-		lead_elsewhere(pid, fd);
-	return 1;
+	return on_adopted(ctx[0], ctx[1]);
 }
 
-/* The descriptor is gone: its close, or its process' end, was not seen. */
+/* What user space has found: the descriptor leads to nothing that is followed. */
+SEC("raw_tp")
+int reject(__u64 *ctx)
+{
+	settle(ctx[0], ctx[1], 0);
+	return 0;
+}
+
+/* Where does the descriptor lead to? 1: the answer is in the mailbox; 0: that is not known. */
+SEC("raw_tp")
+int look_up(__u64 *ctx)
+{
+	return on_look_up(ctx[0], ctx[1]);
+}
+
+/* The descriptor leads to the socket no more: its close, or its process' end, was not seen. */
 SEC("raw_tp")
 int vanish(__u64 *ctx)
 {
-	drop(ctx[0], ctx[1]);
-	return 0;
+	return on_vanished(ctx[0], ctx[1], ctx[2]);
+}
+
+/* The thread is in the call that is in the mailbox, which it entered before the programs were attached. */
+SEC("raw_tp")
+int enter_blocked(__u64 *ctx)
+{
+	return on_blocked(ctx[0]);
+}
+
+/* It was not. */
+SEC("raw_tp")
+int leave_blocked(__u64 *ctx)
+{
+	__u32 tid = ctx[0];
+
+	return bpf_map_delete_elem(&calls, &tid);
+}
+
+/* What has become of the UDP flow of the key in the mailbox? */
+SEC("raw_tp")
+int ask_datagrams(void *ctx)
+{
+	return on_datagrams_asked();
 }
 
 /* For bpf2go: types that user space reads and writes. */
@@ -583,3 +611,5 @@ const struct call *unused_call __attribute__((unused));
 const struct call_socket *unused_call_socket __attribute__((unused));
 const struct datagram_key *unused_datagram_key __attribute__((unused));
 const struct datagram_flow *unused_datagram_flow __attribute__((unused));
+const struct mailbox *unused_mailbox __attribute__((unused));
+const enum datagram_state *unused_datagram_state __attribute__((unused));

@@ -73,6 +73,14 @@ type SyscallsDatagramKey struct {
 	Pad        uint32
 }
 
+type SyscallsDatagramState uint32
+
+const (
+	SyscallsDatagramStateDATAGRAMS_UNKNOWN SyscallsDatagramState = 0
+	SyscallsDatagramStateDATAGRAMS_LIVE    SyscallsDatagramState = 1
+	SyscallsDatagramStateDATAGRAMS_ENDED   SyscallsDatagramState = 2
+)
+
 type SyscallsDescriptor struct {
 	_    structs.HostLayout
 	Id   uint64
@@ -150,6 +158,16 @@ const (
 	SyscallsKnownKNOWN_LOCAL  SyscallsKnown = 1
 	SyscallsKnownKNOWN_REMOTE SyscallsKnown = 2
 )
+
+type SyscallsMailbox struct {
+	_            structs.HostLayout
+	Socket       SyscallsCallSocket
+	Names        SyscallsUnixNames
+	Call         SyscallsCall
+	Descriptor   SyscallsDescriptor
+	DatagramKey  SyscallsDatagramKey
+	DatagramFlow SyscallsDatagramFlow
+}
 
 type SyscallsPassed struct {
 	_     structs.HostLayout
@@ -269,6 +287,7 @@ const (
 	SyscallsMapDescriptors          = "descriptors"
 	SyscallsMapDrafts               = "drafts"
 	SyscallsMapImages               = "images"
+	SyscallsMapMailboxes            = "mailboxes"
 	SyscallsMapNames                = "names"
 	SyscallsMapPassing              = "passing"
 	SyscallsMapPolicies             = "policies"
@@ -276,6 +295,9 @@ const (
 	SyscallsMapRings                = "rings"
 	SyscallsMapScratches            = "scratches"
 	SyscallsMapTables               = "tables"
+	SyscallsProgAdopt               = "adopt"
+	SyscallsProgAskDatagrams        = "ask_datagrams"
+	SyscallsProgEnterBlocked        = "enter_blocked"
 	SyscallsProgEnterClone          = "enter_clone"
 	SyscallsProgEnterClone3         = "enter_clone3"
 	SyscallsProgEnterClose          = "enter_close"
@@ -297,11 +319,13 @@ const (
 	SyscallsProgExitExec            = "exit_exec"
 	SyscallsProgExitNamespace       = "exit_namespace"
 	SyscallsProgExitTransfer        = "exit_transfer"
+	SyscallsProgLeaveBlocked        = "leave_blocked"
 	SyscallsProgLocate              = "locate"
+	SyscallsProgLookUp              = "look_up"
 	SyscallsProgProcessExit         = "process_exit"
 	SyscallsProgProcessFork         = "process_fork"
+	SyscallsProgReject              = "reject"
 	SyscallsProgSelfPid             = "self_pid"
-	SyscallsProgSettle              = "settle"
 	SyscallsProgVanish              = "vanish"
 	SyscallsVarCpus                 = "cpus"
 	SyscallsVarCrowdedBytes         = "crowded_bytes"
@@ -322,11 +346,13 @@ const (
 	SyscallsVarUnusedCallSocket     = "unused_call_socket"
 	SyscallsVarUnusedDatagramFlow   = "unused_datagram_flow"
 	SyscallsVarUnusedDatagramKey    = "unused_datagram_key"
+	SyscallsVarUnusedDatagramState  = "unused_datagram_state"
 	SyscallsVarUnusedDescriptor     = "unused_descriptor"
 	SyscallsVarUnusedDescriptorKey  = "unused_descriptor_key"
 	SyscallsVarUnusedDescriptorKind = "unused_descriptor_kind"
 	SyscallsVarUnusedImage          = "unused_image"
 	SyscallsVarUnusedKnown          = "unused_known"
+	SyscallsVarUnusedMailbox        = "unused_mailbox"
 	SyscallsVarUnusedProcess        = "unused_process"
 	SyscallsVarUnusedStage          = "unused_stage"
 	SyscallsVarWakeupBytes          = "wakeup_bytes"
@@ -374,6 +400,9 @@ type SyscallsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsProgramSpecs struct {
+	Adopt            *ebpf.ProgramSpec `ebpf:"adopt"`
+	AskDatagrams     *ebpf.ProgramSpec `ebpf:"ask_datagrams"`
+	EnterBlocked     *ebpf.ProgramSpec `ebpf:"enter_blocked"`
 	EnterClone       *ebpf.ProgramSpec `ebpf:"enter_clone"`
 	EnterClone3      *ebpf.ProgramSpec `ebpf:"enter_clone3"`
 	EnterClose       *ebpf.ProgramSpec `ebpf:"enter_close"`
@@ -395,11 +424,13 @@ type SyscallsProgramSpecs struct {
 	ExitExec         *ebpf.ProgramSpec `ebpf:"exit_exec"`
 	ExitNamespace    *ebpf.ProgramSpec `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.ProgramSpec `ebpf:"exit_transfer"`
+	LeaveBlocked     *ebpf.ProgramSpec `ebpf:"leave_blocked"`
 	Locate           *ebpf.ProgramSpec `ebpf:"locate"`
+	LookUp           *ebpf.ProgramSpec `ebpf:"look_up"`
 	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
 	ProcessFork      *ebpf.ProgramSpec `ebpf:"process_fork"`
+	Reject           *ebpf.ProgramSpec `ebpf:"reject"`
 	SelfPid          *ebpf.ProgramSpec `ebpf:"self_pid"`
-	Settle           *ebpf.ProgramSpec `ebpf:"settle"`
 	Vanish           *ebpf.ProgramSpec `ebpf:"vanish"`
 }
 
@@ -414,6 +445,7 @@ type SyscallsMapSpecs struct {
 	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
 	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
 	Images      *ebpf.MapSpec `ebpf:"images"`
+	Mailboxes   *ebpf.MapSpec `ebpf:"mailboxes"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	Passing     *ebpf.MapSpec `ebpf:"passing"`
 	Policies    *ebpf.MapSpec `ebpf:"policies"`
@@ -446,11 +478,13 @@ type SyscallsVariableSpecs struct {
 	UnusedCallSocket     *ebpf.VariableSpec `ebpf:"unused_call_socket"`
 	UnusedDatagramFlow   *ebpf.VariableSpec `ebpf:"unused_datagram_flow"`
 	UnusedDatagramKey    *ebpf.VariableSpec `ebpf:"unused_datagram_key"`
+	UnusedDatagramState  *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
 	UnusedDescriptor     *ebpf.VariableSpec `ebpf:"unused_descriptor"`
 	UnusedDescriptorKey  *ebpf.VariableSpec `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
 	UnusedImage          *ebpf.VariableSpec `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.VariableSpec `ebpf:"unused_known"`
+	UnusedMailbox        *ebpf.VariableSpec `ebpf:"unused_mailbox"`
 	UnusedProcess        *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedStage          *ebpf.VariableSpec `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
@@ -483,6 +517,7 @@ type SyscallsMaps struct {
 	Descriptors *ebpf.Map `ebpf:"descriptors"`
 	Drafts      *ebpf.Map `ebpf:"drafts"`
 	Images      *ebpf.Map `ebpf:"images"`
+	Mailboxes   *ebpf.Map `ebpf:"mailboxes"`
 	Names       *ebpf.Map `ebpf:"names"`
 	Passing     *ebpf.Map `ebpf:"passing"`
 	Policies    *ebpf.Map `ebpf:"policies"`
@@ -501,6 +536,7 @@ func (m *SyscallsMaps) Close() error {
 		m.Descriptors,
 		m.Drafts,
 		m.Images,
+		m.Mailboxes,
 		m.Names,
 		m.Passing,
 		m.Policies,
@@ -534,11 +570,13 @@ type SyscallsVariables struct {
 	UnusedCallSocket     *ebpf.Variable `ebpf:"unused_call_socket"`
 	UnusedDatagramFlow   *ebpf.Variable `ebpf:"unused_datagram_flow"`
 	UnusedDatagramKey    *ebpf.Variable `ebpf:"unused_datagram_key"`
+	UnusedDatagramState  *ebpf.Variable `ebpf:"unused_datagram_state"`
 	UnusedDescriptor     *ebpf.Variable `ebpf:"unused_descriptor"`
 	UnusedDescriptorKey  *ebpf.Variable `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.Variable `ebpf:"unused_descriptor_kind"`
 	UnusedImage          *ebpf.Variable `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.Variable `ebpf:"unused_known"`
+	UnusedMailbox        *ebpf.Variable `ebpf:"unused_mailbox"`
 	UnusedProcess        *ebpf.Variable `ebpf:"unused_process"`
 	UnusedStage          *ebpf.Variable `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
@@ -548,6 +586,9 @@ type SyscallsVariables struct {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsPrograms struct {
+	Adopt            *ebpf.Program `ebpf:"adopt"`
+	AskDatagrams     *ebpf.Program `ebpf:"ask_datagrams"`
+	EnterBlocked     *ebpf.Program `ebpf:"enter_blocked"`
 	EnterClone       *ebpf.Program `ebpf:"enter_clone"`
 	EnterClone3      *ebpf.Program `ebpf:"enter_clone3"`
 	EnterClose       *ebpf.Program `ebpf:"enter_close"`
@@ -569,16 +610,21 @@ type SyscallsPrograms struct {
 	ExitExec         *ebpf.Program `ebpf:"exit_exec"`
 	ExitNamespace    *ebpf.Program `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.Program `ebpf:"exit_transfer"`
+	LeaveBlocked     *ebpf.Program `ebpf:"leave_blocked"`
 	Locate           *ebpf.Program `ebpf:"locate"`
+	LookUp           *ebpf.Program `ebpf:"look_up"`
 	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
 	ProcessFork      *ebpf.Program `ebpf:"process_fork"`
+	Reject           *ebpf.Program `ebpf:"reject"`
 	SelfPid          *ebpf.Program `ebpf:"self_pid"`
-	Settle           *ebpf.Program `ebpf:"settle"`
 	Vanish           *ebpf.Program `ebpf:"vanish"`
 }
 
 func (p *SyscallsPrograms) Close() error {
 	return _SyscallsClose(
+		p.Adopt,
+		p.AskDatagrams,
+		p.EnterBlocked,
 		p.EnterClone,
 		p.EnterClone3,
 		p.EnterClose,
@@ -600,11 +646,13 @@ func (p *SyscallsPrograms) Close() error {
 		p.ExitExec,
 		p.ExitNamespace,
 		p.ExitTransfer,
+		p.LeaveBlocked,
 		p.Locate,
+		p.LookUp,
 		p.ProcessExit,
 		p.ProcessFork,
+		p.Reject,
 		p.SelfPid,
-		p.Settle,
 		p.Vanish,
 	)
 }

@@ -22,9 +22,10 @@ import (
 // completion.
 type Calls struct {
 	programs
-	opts   Options
-	inject func(event.Event)
-	made   atomic.Uint64 // identities given by user space
+	opts    Options
+	inject  func(event.Event)
+	made    atomic.Uint64 // identities given by user space
+	mailbox mailbox
 }
 
 // OpenCalls does what Open does, with nothing but tracepoints of system calls and processes: it needs no BTF of the kernel.
@@ -62,6 +63,9 @@ func (c *Calls) open() error {
 	if c.objects, err = ebpf.NewCollection(spec); err != nil {
 		return loadError(syscallMode, err)
 	}
+	if err := c.mailbox.open(c.objects.Maps[bpf.SyscallsMapMailboxes]); err != nil {
+		return err
+	}
 	if err := c.seed(); err != nil {
 		return err
 	}
@@ -95,6 +99,7 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
 	spec.Maps[bpf.SyscallsMapDescriptors].MaxEntries = 2 * sockets
 	return set(spec, map[string]any{
 		bpf.SyscallsVarCpus:            uint32(cpus),
+		bpf.SyscallsVarDatagramIdle:    uint64(c.opts.DatagramIdle),
 		bpf.SyscallsVarForkChildOffset: child,
 		bpf.SyscallsVarExitGroupOffset: last,
 	})
@@ -195,6 +200,9 @@ func attachPerf(fd int, name string, program *ebpf.Program) (link.Link, error) {
 	return attached, nil
 }
 
+// Close releases everything. Readers must no longer be in use.
+func (c *Calls) Close() error { return errors.Join(c.mailbox.close(), c.programs.Close()) }
+
 // ShardOf says which reader a socket's events come through.
 func (c *Calls) ShardOf(cookie uint64) int { return int(cookie) & (c.opts.Shards - 1) }
 
@@ -204,48 +212,10 @@ func (c *Calls) NewCookie(shard int) uint64 {
 	return 1<<62 | c.made.Add(1)*MaxShards | uint64(shard)
 }
 
-// Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile.
-func (c *Calls) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {
-	s := bpf.SyscallsCallSocket{Flow: rawCallFlow(f), OwnerPid: pid, Shared: 1, Existing: 1}
-	if f.Local.IsValid() && !f.Local.Addr().IsUnspecified() {
-		s.Known |= uint8(bpf.SyscallsKnownKNOWN_LOCAL)
-	}
-	switch {
-	case listening:
-		s.Stage = uint8(bpf.SyscallsStageSTAGE_LISTENING)
-	case f.Remote.IsValid() || f.Transport == event.UnixStream:
-		s.Known |= uint8(bpf.SyscallsKnownKNOWN_REMOTE)
-		s.Stage, s.Told = uint8(bpf.SyscallsStageSTAGE_OPEN), 1
-	}
-	err := c.objects.Maps[bpf.SyscallsMapCallSockets].Update(f.Cookie, &s, ebpf.UpdateNoExist)
-	if err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
-		return fmt.Errorf("tell the kernel of a socket: %w", err)
-	}
-	if f.Transport == event.UnixStream && f.Unix != nil && f.Unix.Local != "" {
-		names := rawUnixName(f.Unix.Local)
-		if err := c.objects.Maps[bpf.SyscallsMapNames].Update(f.Cookie, &names, ebpf.UpdateAny); err != nil {
-			return fmt.Errorf("tell the kernel of a socket's name: %w", err)
-		}
-	}
-	return c.settle(pid, fd, f.Cookie)
-}
-
-// rawUnixName is the inverse of unixName: an @ stands for the NUL before a name of the abstract namespace.
-func rawUnixName(name string) (raw bpf.SyscallsUnixNames) {
-	raw.LocalLength = uint8(min(len(name), len(raw.Local)))
-	for i := range int(raw.LocalLength) {
-		raw.Local[i] = int8(name[i])
-	}
-	if name[0] == '@' {
-		raw.Local[0] = 0
-	}
-	return raw
-}
-
 // Locate tells the kernel in which network namespace a process is; name is its name in the events. That it cannot be told costs
 // its children no more than having to be looked at themselves.
 func (c *Calls) Locate(name process.ID, netns uint32) {
-	_ = c.run(bpf.SyscallsProgLocate, uint64(name.PID), name.Start, uint64(netns))
+	_ = c.tell(bpf.SyscallsProgLocate, nil, uint64(name.PID), name.Start, uint64(netns))
 }
 
 // Known reports whether a call has told that a descriptor leads to a socket.
@@ -259,25 +229,8 @@ func (c *Calls) Asked(pid, fd uint32) bool {
 }
 
 func (c *Calls) descriptorIs(pid, fd uint32, kind bpf.SyscallsDescriptorKind) bool {
-	var d bpf.SyscallsDescriptor
-	err := c.objects.Maps[bpf.SyscallsMapDescriptors].Lookup(bpf.SyscallsDescriptorKey{Pid: pid, Fd: fd}, &d)
-	return err == nil && bpf.SyscallsDescriptorKind(d.Kind) == kind
-}
-
-// Reject tells the kernel that a descriptor leads to nothing that is followed, if no call has told otherwise meanwhile.
-func (c *Calls) Reject(pid, fd uint32) error { return c.settle(pid, fd, 0) }
-
-func (c *Calls) settle(pid, fd uint32, cookie uint64) error {
-	if err := c.run(bpf.SyscallsProgSettle, uint64(pid), uint64(fd), cookie); err != nil {
-		return fmt.Errorf("tell the kernel where descriptor %d of process %d leads to: %w", fd, pid, err)
-	}
-	return nil
-}
-
-// run runs a program in the kernel, once.
-func (c *Calls) run(program string, args ...uint64) error {
-	_, err := c.objects.Programs[program].Run(&ebpf.RunOptions{Context: args})
-	return err
+	d, known, err := c.lookUp(pid, fd)
+	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == kind
 }
 
 // Judge does nothing: in this mode user space leaves out what the rules do.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
@@ -30,7 +29,6 @@ func (c *Calls) enterBlocked() error {
 	if err != nil {
 		return fmt.Errorf("list threads: %w", err)
 	}
-	calls := c.objects.Maps[bpf.SyscallsMapCalls]
 	var failed error
 	for _, path := range paths {
 		tid, err := strconv.ParseUint(filepath.Base(filepath.Dir(path)), 10, 32)
@@ -41,15 +39,15 @@ func (c *Calls) enterBlocked() error {
 		if call == nil {
 			continue
 		}
-		if err := calls.Update(uint32(tid), call, ebpf.UpdateNoExist); err != nil {
-			if !errors.Is(err, ebpf.ErrKeyExist) {
+		if err := c.tell(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsMailbox) { m.Call = *call }, tid); err != nil {
+			if !errors.Is(err, unix.EEXIST) {
 				failed = fmt.Errorf("tell the kernel of a call that waits: %w", err)
 			}
 			continue
 		}
 		// If the call had returned before it was told, it is another one by now: that one would be taken for it.
 		if again, _ := readBlocked(path); !bytes.Equal(text, again) {
-			if err := calls.Delete(uint32(tid)); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			if err := c.tell(bpf.SyscallsProgLeaveBlocked, nil, tid); err != nil && !errors.Is(err, unix.ENOENT) {
 				failed = fmt.Errorf("take back a call that has returned: %w", err)
 			}
 		}

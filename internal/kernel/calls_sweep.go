@@ -19,22 +19,30 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// sweepBatch is how many entries of a map are read at a time.
-const sweepBatch = 512
-
 // Live has an event injected for every socket that a descriptor still leads to. A descriptor that is gone, though its
-// close was not seen, is closed.
+// close was not seen, is closed; what is known of other descriptors is forgotten with their process.
 func (c *Calls) Live(ctx context.Context) error {
 	now := monotonic()
-	err := eachEntry(ctx, c.objects.Maps[bpf.SyscallsMapDescriptors], func(key bpf.SyscallsDescriptorKey, d bpf.SyscallsDescriptor) error {
-		if bpf.SyscallsDescriptorKind(d.Kind) != bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET {
+	gone := map[uint32]bool{} // processes
+	err := eachKey(ctx, c.objects.Maps[bpf.SyscallsMapDescriptors], func(key bpf.SyscallsDescriptorKey) error {
+		d, known, err := c.lookUp(key.Pid, key.Fd)
+		switch {
+		case err != nil:
+			return fmt.Errorf("look up descriptor %d of process %d: %w", key.Fd, key.Pid, err)
+		case !known: // closed meanwhile
 			return nil
-		}
-		if leadsToSocket(key.Pid, key.Fd) {
+		case bpf.SyscallsDescriptorKind(d.Kind) != bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET:
+			if _, looked := gone[key.Pid]; !looked {
+				gone[key.Pid] = hasEnded(key.Pid)
+			}
+			if !gone[key.Pid] {
+				return nil
+			}
+		case leadsToSocket(key.Pid, key.Fd):
 			c.inject(event.Event{Kind: event.KindLive, Time: now, Flow: event.Flow{Cookie: d.Id}})
 			return nil
 		}
-		if err := c.run(bpf.SyscallsProgVanish, uint64(key.Pid), uint64(key.Fd)); err != nil {
+		if err := c.tell(bpf.SyscallsProgVanish, nil, uint64(key.Pid), uint64(key.Fd), d.Id); err != nil {
 			return fmt.Errorf("close descriptor %d of process %d: %w", key.Fd, key.Pid, err)
 		}
 		return nil
@@ -43,6 +51,12 @@ func (c *Calls) Live(ctx context.Context) error {
 		return fmt.Errorf("look for sockets that still exist: %w", err)
 	}
 	return nil
+}
+
+// hasEnded says no where it cannot know.
+func hasEnded(pid uint32) bool {
+	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // leadsToSocket says yes where it cannot know.
@@ -63,21 +77,23 @@ func (c *Calls) Datagrams(ctx context.Context) error {
 	if !c.opts.UDP {
 		return nil
 	}
-	flows := c.objects.Maps[bpf.SyscallsMapDatagrams]
-	err := eachEntry(ctx, flows, func(key bpf.SyscallsDatagramKey, d bpf.SyscallsDatagramFlow) error {
-		now := monotonic()
+	err := eachKey(ctx, c.objects.Maps[bpf.SyscallsMapDatagrams], func(key bpf.SyscallsDatagramKey) error {
+		d, state, err := c.datagrams(&key)
+		if err != nil {
+			return fmt.Errorf("look up a UDP flow: %w", err)
+		}
+		if state == bpf.SyscallsDatagramStateDATAGRAMS_UNKNOWN {
+			return nil
+		}
 		e := event.Event{
-			Kind: event.KindLive, Time: now, Owner: process.ID{PID: d.OwnerPid, Start: d.OwnerStart / nanosecondsPerTick},
+			Kind: event.KindLive, Time: monotonic(), Owner: process.ID{PID: d.OwnerPid, Start: d.OwnerStart / nanosecondsPerTick},
 			Flow: callFlow(&d.Flow), Started: d.Started, Established: d.Started,
 			Ending: event.Ending{
 				BytesSent: d.Bytes[event.Sent], BytesReceived: d.Bytes[event.Received],
 				SegmentsSent: d.Datagrams[event.Sent], SegmentsReceived: d.Datagrams[event.Received],
 			},
 		}
-		if now-min(now, d.Last) >= uint64(c.opts.DatagramIdle) {
-			if err := flows.Delete(&key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-				return fmt.Errorf("end a UDP flow: %w", err)
-			}
+		if state == bpf.SyscallsDatagramStateDATAGRAMS_ENDED {
 			e.Kind, e.Time = event.KindClose, d.Last
 		}
 		c.inject(e)
@@ -97,27 +113,29 @@ func callFlow(raw *bpf.SyscallsFlow) event.Flow {
 	})
 }
 
-// eachEntry calls f for every entry of a map; those that are written meanwhile may be missing or come twice.
-func eachEntry[K, V any](ctx context.Context, m *ebpf.Map, f func(K, V) error) error {
-	var cursor ebpf.MapBatchCursor
-	keys, values := make([]K, sweepBatch), make([]V, sweepBatch)
-	for {
-		n, err := m.BatchLookup(&cursor, keys, values, nil)
-		if err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("read map %s: %w", m.String(), err)
-		}
-		for i := range n {
-			if err := f(keys[i], values[i]); err != nil {
-				return err
-			}
-		}
-		if err != nil { // that was the last batch
-			return nil
-		}
+// eachKey calls f for every key of a map; those that come and go meanwhile may be missing or come twice. Reading keys alone hides
+// no calls, see bpf/mailbox.h.
+func eachKey[K any](ctx context.Context, m *ebpf.Map, f func(K) error) error {
+	var previous any // nil: from the beginning
+	// Where the previous key is gone, the kernel begins again.
+	for range 2 * m.MaxEntries() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		var key K
+		err := m.NextKey(previous, &key)
+		if errors.Is(err, ebpf.ErrKeyNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read the keys of %s: %w", m, err)
+		}
+		previous = key
+		if err := f(key); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // monotonic is the clock of events.

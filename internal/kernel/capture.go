@@ -263,11 +263,12 @@ func configureAll(spec *ebpf.CollectionSpec, mode string, opts Options) error {
 		return err
 	}
 	spec.Maps[bpf.SocketflowMapRings].InnerMap.MaxEntries = uint32(opts.RingBytes)
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count the CPUs: %w", err)
+	}
+	spec.Maps[bpf.SocketflowMapCounters].MaxEntries = uint32(cpus) * uint32(bpf.SocketflowCounterCOUNTERS_STRIDE)
 	if opts.Data {
-		cpus, err := ebpf.PossibleCPU()
-		if err != nil {
-			return fmt.Errorf("count the CPUs: %w", err)
-		}
 		spec.Maps[bpf.SocketflowMapDrafts].MaxEntries = uint32(cpus) * uint32(event.Directions)
 	}
 	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)

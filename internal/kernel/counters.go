@@ -4,6 +4,10 @@ package kernel
 
 import (
 	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
@@ -26,19 +30,25 @@ type Counters struct {
 	Missed uint64
 }
 
+// mapCounters has the programs' memory of them shared with them.
+func (c *programs) mapCounters(m *ebpf.Map) (err error) {
+	if c.counterMemory, err = mapMemory(m); err != nil {
+		return err
+	}
+	first := (*uint64)(unsafe.Pointer(unsafe.SliceData(c.counterMemory)))
+	c.counters = unsafe.Slice(first, m.MaxEntries())
+	return nil
+}
+
 // Counters reads them.
 func (c *programs) Counters() (Counters, error) {
 	var out Counters
-	for i := range uint32(bpf.SocketflowCounterCOUNTERS) {
-		var perCPU []uint64
-		if err := c.objects.Maps[bpf.SocketflowMapCounters].Lookup(i, &perCPU); err != nil {
-			return Counters{}, fmt.Errorf("read the kernel's counters: %w", err)
-		}
+	for i := range bpf.SocketflowCounterCOUNTERS {
 		var sum uint64
-		for _, n := range perCPU {
-			sum += n
+		for cpu := c.counters; len(cpu) > 0; cpu = cpu[bpf.SocketflowCounterCOUNTERS_STRIDE:] {
+			sum += atomic.LoadUint64(&cpu[i])
 		}
-		out.set(bpf.SocketflowCounter(i), sum)
+		out.set(i, sum)
 	}
 	for name, program := range c.objects.Programs {
 		if second := lookedAtAgain[name]; second != "" && c.objects.Programs[second] != nil {

@@ -3,14 +3,11 @@
 package kernel
 
 import (
-	"errors"
-	"fmt"
 	"math/bits"
 	"sync/atomic"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
@@ -36,22 +33,17 @@ type policies struct {
 }
 
 func mapPolicies(m *ebpf.Map) (*policies, error) {
-	n := int(m.MaxEntries())
-	size := n * int(unsafe.Sizeof(bpf.SocketflowPolicy{}))
-	memory, err := unix.Mmap(m.FD(), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	memory, err := mapMemory(m)
 	if err != nil {
-		return nil, fmt.Errorf("map the policies of %d sockets: %w", n, err)
+		return nil, err
 	}
 	first := (*bpf.SocketflowPolicy)(unsafe.Pointer(unsafe.SliceData(memory)))
-	return &policies{memory: memory, slots: unsafe.Slice(first, n)}, nil
+	return &policies{memory: memory, slots: unsafe.Slice(first, m.MaxEntries())}, nil
 }
 
 func (p *policies) close() error {
 	p.slots = nil
-	if err := unix.Munmap(p.memory); err != nil && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("unmap the policies: %w", err)
-	}
-	return nil
+	return unmapMemory(&p.memory)
 }
 
 // Want tells the kernel what is wanted of a socket's data. It is for the goroutine that reads the socket's shard: no other

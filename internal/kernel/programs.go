@@ -16,13 +16,15 @@ import (
 
 // programs are loaded and attached kernel programs, of whichever mode, and the events they write.
 type programs struct {
-	objects  *ebpf.Collection
-	rings    []*ebpf.Map
-	policies *policies
-	readers  []*Reader
-	links    []link.Link
-	attached []string
-	degraded []error
+	objects       *ebpf.Collection
+	rings         []*ebpf.Map
+	policies      *policies
+	counters      []uint64 // of each CPU, COUNTERS_STRIDE after those of the one before
+	counterMemory []byte
+	readers       []*Reader
+	links         []link.Link
+	attached      []string
+	degraded      []error
 }
 
 // prepare fills the maps that the programs read.
@@ -43,6 +45,9 @@ func (c *programs) prepare(opts Options) error {
 			return fmt.Errorf("map ring buffer %d: %w", i, err)
 		}
 		c.readers = append(c.readers, &Reader{ring: reader})
+	}
+	if err := c.mapCounters(c.objects.Maps[bpf.SocketflowMapCounters]); err != nil {
+		return err
 	}
 	if opts.Data {
 		var err error
@@ -123,6 +128,8 @@ func (c *programs) Close() error {
 		errs = append(errs, c.policies.close())
 		c.policies = nil
 	}
+	c.counters = nil
+	errs = append(errs, unmapMemory(&c.counterMemory))
 	for _, m := range c.rings {
 		errs = append(errs, m.Close())
 	}

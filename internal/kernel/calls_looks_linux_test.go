@@ -1,0 +1,112 @@
+//go:build amd64 || arm64
+
+package kernel
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+// TestLooksHideNoCalls: what user space asks of the kernel side and tells it, all the time, has no program skipped. The kernel
+// skips them on a CPU whose task is in an operation on a map, which matters where it can be preempted there: as a rule from
+// Linux 7.0 on.
+func TestLooksHideNoCalls(t *testing.T) {
+	needPrivilege(t)
+	capture, err := OpenCalls(Options{
+		Shards: 1, RingBytes: 1 << 22, Processes: 1024, Sockets: 1024, Unix: true, UDP: true, DatagramIdle: time.Millisecond,
+	}, func(event.Event) {})
+	must(t, err)
+	t.Cleanup(func() { must(t, capture.Close()) })
+
+	client, server := connect(t)
+	var over atomic.Bool
+	var looks atomic.Uint64
+	var looking sync.WaitGroup
+	// More than there are CPUs, so that they take these from each other and from the one that is looked at.
+	for range 2 * runtime.NumCPU() {
+		looking.Go(func() {
+			for !over.Load() {
+				if err := lookOnce(capture); err != nil {
+					t.Error(err)
+					return
+				}
+				looks.Add(1)
+			}
+		})
+	}
+	looking.Go(func() {
+		for !over.Load() {
+			if err := capture.Live(context.Background()); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	const transfers = 10_000
+	some := []byte{1}
+	for range transfers {
+		if _, err := unix.Write(client, some); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Read(server, some); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over.Store(true)
+	looking.Wait()
+	must(t, unix.Close(client))
+	must(t, unix.Close(server))
+
+	counters, err := capture.Counters()
+	must(t, err)
+	t.Logf("%d looks", looks.Load())
+	if counters.Missed > 0 {
+		t.Errorf("programs were skipped %d times", counters.Missed)
+	}
+	told := closings(t, capture)
+	if got := told[event.RoleClient].BytesSent; got != transfers {
+		t.Errorf("%d of %d calls that send are counted", got, transfers)
+	}
+	if got := told[event.RoleServer].BytesReceived; got != transfers {
+		t.Errorf("%d of %d calls that receive are counted", got, transfers)
+	}
+}
+
+// lookOnce does most of what user space does with the kernel side while that watches.
+func lookOnce(capture *Calls) error {
+	const none = 1 << 20 // no process has so many descriptors open here
+	pid := uint32(os.Getpid())
+	capture.Known(pid, none)
+	capture.Asked(pid, none)
+	_, err := capture.Counters()
+	return errors.Join(err, capture.Reject(pid, none), capture.Datagrams(context.Background()))
+}
+
+// closings is how the TCP connections of this process have ended, by the role of the end.
+func closings(t *testing.T, capture *Calls) map[event.Role]event.Ending {
+	t.Helper()
+	reader := capture.Readers()[0]
+	reader.SetDeadline(time.Now().Add(time.Millisecond))
+	told := map[event.Role]event.Ending{}
+	for {
+		var e event.Event
+		err := reader.Next(&e)
+		if errors.Is(err, ErrIdle) {
+			return told
+		}
+		must(t, err)
+		if e.Kind == event.KindClose && e.Owner.PID == uint32(os.Getpid()) && e.Flow.Transport == event.TCP {
+			told[e.Flow.Role] = e.Ending
+		}
+	}
+}

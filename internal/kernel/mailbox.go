@@ -1,0 +1,133 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+// mailbox is how user space speaks to the kernel side while that is attached: bpf/mailbox.h says why not by operations on maps.
+// One at a time has it.
+type mailbox struct {
+	mu      sync.Mutex
+	memory  []byte
+	content *bpf.SyscallsMailbox // nil: closed
+}
+
+func (b *mailbox) open(m *ebpf.Map) (err error) {
+	if b.memory, err = mapMemory(m); err != nil {
+		return err
+	}
+	b.content = (*bpf.SyscallsMailbox)(unsafe.Pointer(unsafe.SliceData(b.memory)))
+	return nil
+}
+
+func (b *mailbox) close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.content = nil
+	return unmapMemory(&b.memory)
+}
+
+// ask runs a program in the kernel, once, between what writes the question and what reads the answer, either of which may be nil. A
+// negative result is an error number.
+func (c *Calls) ask(program string, write, read func(*bpf.SyscallsMailbox), args ...uint64) (int, error) {
+	c.mailbox.mu.Lock()
+	defer c.mailbox.mu.Unlock()
+	if c.mailbox.content == nil {
+		return 0, fmt.Errorf("run program %s: %w", program, os.ErrClosed)
+	}
+	if write != nil {
+		write(c.mailbox.content)
+	}
+	result, err := c.objects.Programs[program].Run(&ebpf.RunOptions{Context: args})
+	if err != nil {
+		return 0, err
+	}
+	if n := int32(result); n < 0 {
+		return 0, unix.Errno(-n)
+	}
+	if read != nil {
+		read(c.mailbox.content)
+	}
+	return int(result), nil
+}
+
+// tell is ask without an answer.
+func (c *Calls) tell(program string, write func(*bpf.SyscallsMailbox), args ...uint64) error {
+	_, err := c.ask(program, write, nil, args...)
+	return err
+}
+
+// lookUp is what the kernel side knows of a descriptor.
+func (c *Calls) lookUp(pid, fd uint32) (d bpf.SyscallsDescriptor, known bool, err error) {
+	found, err := c.ask(bpf.SyscallsProgLookUp, nil, func(m *bpf.SyscallsMailbox) { d = m.Descriptor }, uint64(pid), uint64(fd))
+	return d, found != 0, err
+}
+
+// datagrams is a UDP flow, and what has become of it.
+func (c *Calls) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsDatagramFlow, state bpf.SyscallsDatagramState, err error) {
+	n, err := c.ask(bpf.SyscallsProgAskDatagrams,
+		func(m *bpf.SyscallsMailbox) { m.DatagramKey = *key },
+		func(m *bpf.SyscallsMailbox) { d = m.DatagramFlow })
+	return d, bpf.SyscallsDatagramState(n), err
+}
+
+// Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile.
+func (c *Calls) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {
+	err := c.tell(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsMailbox) {
+		m.Socket = rawAdopted(pid, f, listening)
+		m.Names = bpf.SyscallsUnixNames{}
+		if f.Transport == event.UnixStream && f.Unix != nil && f.Unix.Local != "" {
+			m.Names = rawUnixName(f.Unix.Local)
+		}
+	}, uint64(pid), uint64(fd))
+	if err != nil {
+		return fmt.Errorf("tell the kernel which socket descriptor %d of process %d leads to: %w", fd, pid, err)
+	}
+	return nil
+}
+
+func rawAdopted(pid uint32, f *event.Flow, listening bool) bpf.SyscallsCallSocket {
+	s := bpf.SyscallsCallSocket{Flow: rawCallFlow(f), OwnerPid: pid, Shared: 1, Existing: 1}
+	if f.Local.IsValid() && !f.Local.Addr().IsUnspecified() {
+		s.Known |= uint8(bpf.SyscallsKnownKNOWN_LOCAL)
+	}
+	switch {
+	case listening:
+		s.Stage = uint8(bpf.SyscallsStageSTAGE_LISTENING)
+	case f.Remote.IsValid() || f.Transport == event.UnixStream:
+		s.Known |= uint8(bpf.SyscallsKnownKNOWN_REMOTE)
+		s.Stage, s.Told = uint8(bpf.SyscallsStageSTAGE_OPEN), 1
+	}
+	return s
+}
+
+// rawUnixName is the inverse of unixName: an @ stands for the NUL before a name of the abstract namespace.
+func rawUnixName(name string) (raw bpf.SyscallsUnixNames) {
+	raw.LocalLength = uint8(min(len(name), len(raw.Local)))
+	for i := range int(raw.LocalLength) {
+		raw.Local[i] = int8(name[i])
+	}
+	if name[0] == '@' {
+		raw.Local[0] = 0
+	}
+	return raw
+}
+
+// Reject tells the kernel that a descriptor leads to nothing that is followed, if no call has told otherwise meanwhile.
+func (c *Calls) Reject(pid, fd uint32) error {
+	if err := c.tell(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd)); err != nil {
+		return fmt.Errorf("tell the kernel that descriptor %d of process %d is not followed: %w", fd, pid, err)
+	}
+	return nil
+}
