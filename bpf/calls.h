@@ -171,42 +171,83 @@ struct transfer {
 	__u32 pid;
 	__u32 fd;
 	__u32 unknown; /* where the bytes lie */
+	__u32 user;    /* enum scratch_user */
 };
 
-/* What does not fit on the stack. The kernel runs one of these programs at a time on a CPU (bpf_prog_active). */
+/*
+ * Programs, of those that need a scratch. From Linux 7.2 on tasks are preempted in programs of calls, and others run on that CPU
+ * meanwhile (trace_call_bpf_faultable in kernel/trace/bpf_trace.c); but never the same one.
+ */
+enum scratch_user {
+	/* These have drafts, too. */
+	USER_TRANSFER = 0,
+	USER_BATCH,
+	USER_TRANSFER_AGAIN,
+	USER_BATCH_AGAIN,
+	/* These do not. */
+	USER_CONTROL,
+	USER_CONTROL_AGAIN,
+	SCRATCH_USERS,
+};
+
+/* What does not fit on the stack. */
 struct scratch {
 	__u64 last_id;
 	struct call_socket socket;
-	struct unix_names names;
-	struct table table;
-	struct image image;
 	struct telling telling;
 	struct transfer transfer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_USERS);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *scratch(__u32 user)
+{
+	return bpf_map_lookup_elem(&scratches, &user);
+}
+
+/* The same, of what concerns all descriptors of a process. */
+enum sweep_user {
+	USER_PROCESS = 0, /* fork and exit, which are never preempted */
+	USER_EXEC,
+	USER_CLOSE_RANGE,
+	SWEEP_USERS,
+};
+
+struct sweep_list {
 	volatile __u32 found; /* descriptors in fds; never in a register, see list_sockets */
 	__u32 fds[SWEEP_MAX];
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SWEEP_USERS);
+	__type(key, __u32);
+	__type(value, struct sweep_list);
+} sweep_lists SEC(".maps");
+
+/* The same, of execve. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
-
-static __always_inline struct scratch *scratch(void)
-{
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&scratches, &zero);
-}
+	__type(value, struct image);
+} new_images SEC(".maps");
 
 static __always_inline __u32 current_pid(void)
 {
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-static __always_inline __u64 next_id(struct scratch *s)
+#define ID_USER_SHIFT 48 /* the lower bits pick the shard */
+
+static __always_inline __u64 next_id(struct scratch *s, __u64 user)
 {
-	return ++s->last_id * cpus + bpf_get_smp_processor_id();
+	return (++s->last_id * cpus + bpf_get_smp_processor_id()) | user << ID_USER_SHIFT;
 }
 
 static __always_inline struct call_socket *socket_by_id(__u64 id)

@@ -8,16 +8,14 @@ static __always_inline struct descriptor *descriptor_of(__u32 pid, __u32 fd)
 	return bpf_map_lookup_elem(&descriptors, &key);
 }
 
+static const struct table no_table;
+
 static __always_inline void mark(__u32 pid, __u32 fd, __u8 marks)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);
 
 	if (!t && marks) {
-		struct scratch *s = scratch();
-		if (!s)
-			return;
-		/* Nobody writes the scratch table: it is all zero. */
-		bpf_map_update_elem(&tables, &pid, &s->table, BPF_NOEXIST);
+		bpf_map_update_elem(&tables, &pid, &no_table, BPF_NOEXIST);
 		t = bpf_map_lookup_elem(&tables, &pid);
 	}
 	if (!t)
@@ -150,9 +148,9 @@ static __noinline int ask(__u32 pid, __u32 fd)
 	return 0;
 }
 
-static __always_inline struct call_socket *create(__u32 pid, __u32 family, __u32 transport)
+static __always_inline struct call_socket *create(__u32 user, __u32 pid, __u32 family, __u32 transport)
 {
-	struct scratch *scratch_space = scratch();
+	struct scratch *scratch_space = scratch(user);
 	struct process *owner = process_of(pid);
 	struct call_socket *s;
 	__u64 id;
@@ -161,7 +159,7 @@ static __always_inline struct call_socket *create(__u32 pid, __u32 family, __u32
 		return NULL;
 	s = &scratch_space->socket;
 	__builtin_memset(s, 0, sizeof(*s));
-	id = next_id(scratch_space);
+	id = next_id(scratch_space, user);
 	s->flow.cookie = id;
 	s->flow.family = family;
 	s->flow.transport = transport;
@@ -191,7 +189,7 @@ static __always_inline int transport_of(__u32 family, __u32 type, __u32 protocol
 	return -1;
 }
 
-static __noinline int on_socket(__u32 pid, const struct call *c, __u32 fd)
+static __noinline int on_socket(__u32 user, __u32 pid, const struct call *c, __u32 fd)
 {
 	int transport = transport_of(c->args[0], c->args[1], c->args[2]);
 	struct call_socket *s;
@@ -200,7 +198,7 @@ static __noinline int on_socket(__u32 pid, const struct call *c, __u32 fd)
 		lead_elsewhere(pid, fd);
 		return 0;
 	}
-	s = create(pid, c->args[0], transport);
+	s = create(user, pid, c->args[0], transport);
 	if (!s)
 		return 0;
 	lead(pid, fd, s->flow.cookie, c->args[1] & SOCK_CLOEXEC);
@@ -208,7 +206,7 @@ static __noinline int on_socket(__u32 pid, const struct call *c, __u32 fd)
 	return 0;
 }
 
-static __noinline int on_socketpair(__u32 pid, const struct call *c)
+static __noinline int on_socketpair(__u32 user, __u32 pid, const struct call *c)
 {
 	int transport = transport_of(c->args[0], c->args[1], c->args[2]);
 	struct call_socket *a, *b;
@@ -221,10 +219,10 @@ static __noinline int on_socketpair(__u32 pid, const struct call *c)
 		lead_elsewhere(pid, fds[1]);
 		return 0;
 	}
-	a = create(pid, c->args[0], transport);
+	a = create(user, pid, c->args[0], transport);
 	if (!a)
 		return 0;
-	b = create(pid, c->args[0], transport);
+	b = create(user, pid, c->args[0], transport);
 	if (!b)
 		return 0;
 	a->peer = b->flow.cookie;
@@ -273,7 +271,8 @@ enum sweep {
 	SWEEP_CLOEXEC, /* they become close-on-exec */
 };
 
-static __noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
+/* Not static: the verifier then looks at it once, and not again at each call. */
+__noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);
 	struct descriptor *d;
@@ -302,7 +301,7 @@ static __noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
 	return 0;
 }
 
-static __noinline int list_eight(struct scratch *space, struct table *t, __u32 from)
+static __noinline int list_eight(struct sweep_list *space, struct table *t, __u32 from)
 {
 	for (__u32 j = 0; j < 8; j++) {
 		__u32 fd = from + j, n = space->found;
@@ -317,7 +316,7 @@ static __noinline int list_eight(struct scratch *space, struct table *t, __u32 f
 }
 
 /* Lists the sockets among a process' descriptors. What it counts with is in memory, which keeps the verifier's states few. */
-static __noinline int list_sockets(struct scratch *space, __u32 pid)
+static __noinline int list_sockets(struct sweep_list *space, __u32 pid)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);
 
@@ -331,9 +330,9 @@ static __noinline int list_sockets(struct scratch *space, __u32 pid)
 	return 0;
 }
 
-static __always_inline void sweep(__u32 pid, __u32 other, __u32 what, __u32 first, __u32 last)
+static __always_inline void sweep(__u32 user, __u32 pid, __u32 other, __u32 what, __u32 first, __u32 last)
 {
-	struct scratch *space = scratch();
+	struct sweep_list *space = bpf_map_lookup_elem(&sweep_lists, &user);
 
 	if (!space)
 		return;

@@ -67,20 +67,20 @@ static __always_inline void set_remote(struct call_socket *s, const struct end *
 		s->known |= KNOWN_REMOTE;
 }
 
+static const struct unix_names no_names;
+
 /* Remembers what a Unix socket was bound or connected to. */
 static __noinline int name_unix(__u64 id, __u64 address, __u32 length, __u32 remote)
 {
 	struct unix_names *n = bpf_map_lookup_elem(&names, &id);
-	struct scratch *space = scratch();
 
-	if (length <= 2 || !space)
+	if (length <= 2)
 		return 0;
 	length -= 2;
 	if (length > UNIX_PATH_LEN)
 		length = UNIX_PATH_LEN;
 	if (!n) {
-		__builtin_memset(&space->names, 0, sizeof(space->names));
-		bpf_map_update_elem(&names, &id, &space->names, BPF_ANY);
+		bpf_map_update_elem(&names, &id, &no_names, BPF_ANY);
 		n = bpf_map_lookup_elem(&names, &id);
 		if (!n)
 			return 0;
@@ -98,15 +98,15 @@ static __noinline int name_unix(__u64 id, __u64 address, __u32 length, __u32 rem
 /* An accepted Unix socket has its listener's name. */
 static __always_inline void inherit_name(__u64 id, __u64 listener)
 {
-	struct unix_names *from = bpf_map_lookup_elem(&names, &listener);
-	struct scratch *space = scratch();
+	struct unix_names *to, *from = bpf_map_lookup_elem(&names, &listener);
 
-	if (!from || !space)
+	if (!from || bpf_map_update_elem(&names, &id, &no_names, BPF_ANY))
 		return;
-	__builtin_memset(&space->names, 0, sizeof(space->names));
-	__builtin_memcpy(space->names.local, from->local, UNIX_PATH_LEN);
-	space->names.local_length = from->local_length;
-	bpf_map_update_elem(&names, &id, &space->names, BPF_ANY);
+	to = bpf_map_lookup_elem(&names, &id);
+	if (!to)
+		return;
+	__builtin_memcpy(to->local, from->local, UNIX_PATH_LEN);
+	to->local_length = from->local_length;
 }
 
 static __noinline int tell_unix_open(struct call_socket *s, __u32 pid)
@@ -220,7 +220,7 @@ static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, lon
 	return 0;
 }
 
-static __noinline int on_accept(__u32 pid, const struct call *c, __u32 fd, __u64 listener_id)
+static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u32 fd, __u64 listener_id)
 {
 	struct call_socket *s, *listener = socket_by_id(listener_id);
 	__u32 transport = listener ? listener->flow.transport : TRANSPORT_TCP;
@@ -231,7 +231,7 @@ static __noinline int on_accept(__u32 pid, const struct call *c, __u32 fd, __u64
 		ask(pid, fd); /* no address was asked for, or it is a Unix socket: nothing tells which */
 		return 0;
 	}
-	s = create(pid, transport == TRANSPORT_UNIX ? AF_UNIX : end.family, transport);
+	s = create(user, pid, transport == TRANSPORT_UNIX ? AF_UNIX : end.family, transport);
 	if (!s)
 		return 0;
 	if (listener) {

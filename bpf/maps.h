@@ -93,7 +93,7 @@ struct draft {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set by user space: CPUs * DIRECTIONS, twice where programs look again */
+	__uint(max_entries, 1); /* set by user space: CPUs * programs */
 	__type(key, __u32);
 	__type(value, struct draft);
 } drafts SEC(".maps");

@@ -46,9 +46,38 @@ struct exit_args {
 	long ret;
 };
 
+/*
+ * Programs come in two copies where tasks are preempted in them, for while one is interrupted the kernel skips it for all others on
+ * that CPU. The second copy runs right behind the first one, and has something to do if that was skipped: what the calls map
+ * says. User space leaves the second ones out on other kernels.
+ */
+enum copy { FIRST, AGAIN };
+
+/* The call that the thread is in, if its enter was kept. */
+static __always_inline struct call *kept(__u32 tid, __u32 nr)
+{
+	struct call *c = bpf_map_lookup_elem(&calls, &tid);
+
+	return c && c->nr == nr ? c : NULL;
+}
+
+/* Whether the first copy has kept the call. */
+static __always_inline bool is_kept(const struct call *c, int count_args)
+{
+	struct call *before = kept(bpf_get_current_pid_tgid(), c->nr);
+
+	if (!before || before->fd != c->fd)
+		return false;
+	for (int i = 0; i < count_args; i++) {
+		if (before->args[i] != c->args[i])
+			return false;
+	}
+	return true;
+}
+
 /* ---- transfers ---- */
 
-static __always_inline int enter_transfer(struct enter_args *ctx, int count_args)
+static __always_inline int enter_transfer(struct enter_args *ctx, int count_args, enum copy copy)
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
@@ -57,7 +86,7 @@ static __always_inline int enter_transfer(struct enter_args *ctx, int count_args
 		return 0;
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
-	if (about_socket(&c, pid, c.args[0]))
+	if (about_socket(&c, pid, c.args[0]) && !(copy == AGAIN && is_kept(&c, count_args)))
 		keep(&c);
 	return 0;
 }
@@ -66,25 +95,42 @@ static __always_inline int enter_transfer(struct enter_args *ctx, int count_args
 SEC("tracepoint")
 int enter_transfer_of_3(struct enter_args *ctx)
 {
-	return enter_transfer(ctx, 3);
+	return enter_transfer(ctx, 3, FIRST);
+}
+
+SEC("tracepoint")
+int enter_transfer_of_3_again(struct enter_args *ctx)
+{
+	return enter_transfer(ctx, 3, AGAIN);
 }
 
 /* sendmmsg, recvmmsg, sendfile64 */
 SEC("tracepoint")
 int enter_transfer_of_4(struct enter_args *ctx)
 {
-	return enter_transfer(ctx, 4);
+	return enter_transfer(ctx, 4, FIRST);
+}
+
+SEC("tracepoint")
+int enter_transfer_of_4_again(struct enter_args *ctx)
+{
+	return enter_transfer(ctx, 4, AGAIN);
 }
 
 /* sendto, recvfrom, preadv2, pwritev2 */
 SEC("tracepoint")
 int enter_transfer_of_6(struct enter_args *ctx)
 {
-	return enter_transfer(ctx, 6);
+	return enter_transfer(ctx, 6, FIRST);
 }
 
 SEC("tracepoint")
-int enter_splice(struct enter_args *ctx)
+int enter_transfer_of_6_again(struct enter_args *ctx)
+{
+	return enter_transfer(ctx, 6, AGAIN);
+}
+
+static __always_inline int enter_splicing(struct enter_args *ctx, enum copy copy)
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
@@ -104,16 +150,21 @@ int enter_splice(struct enter_args *ctx)
 		c.fd = c.args[2];
 	}
 	c.id = d->id;
-	keep(&c);
+	if (!(copy == AGAIN && is_kept(&c, 3)))
+		keep(&c);
 	return 0;
 }
 
-/* The call that the thread is in, if its enter was kept. */
-static __always_inline struct call *kept(__u32 tid, __u32 nr)
+SEC("tracepoint")
+int enter_splice(struct enter_args *ctx)
 {
-	struct call *c = bpf_map_lookup_elem(&calls, &tid);
+	return enter_splicing(ctx, FIRST);
+}
 
-	return c && c->nr == nr ? c : NULL;
+SEC("tracepoint")
+int enter_splice_again(struct enter_args *ctx)
+{
+	return enter_splicing(ctx, AGAIN);
 }
 
 /* The socket that the call is about: what was not known at its enter may be now. */
@@ -127,8 +178,7 @@ static __always_inline __u64 now_known(const struct call *c, __u32 pid)
 	return d && d->kind == DESCRIPTOR_SOCKET ? d->id : 0;
 }
 
-SEC("tracepoint")
-int exit_transfer(struct exit_args *ctx)
+static __always_inline int exit_transfers(struct exit_args *ctx, enum scratch_user user)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct call *c = kept(tid, ctx->nr);
@@ -136,28 +186,41 @@ int exit_transfer(struct exit_args *ctx)
 	if (!c)
 		return 0;
 	c->id = now_known(c, current_pid());
-	on_transfer_exit(c, current_pid(), ctx->ret);
+	if (user == USER_BATCH || user == USER_BATCH_AGAIN)
+		on_batch_exit(user, c, current_pid(), ctx->ret);
+	else
+		on_transfer_exit(user, c, current_pid(), ctx->ret);
 	bpf_map_delete_elem(&calls, &tid);
 	return 0;
+}
+
+SEC("tracepoint")
+int exit_transfer(struct exit_args *ctx)
+{
+	return exit_transfers(ctx, USER_TRANSFER);
+}
+
+SEC("tracepoint")
+int exit_transfer_again(struct exit_args *ctx)
+{
+	return exit_transfers(ctx, USER_TRANSFER_AGAIN);
 }
 
 SEC("tracepoint")
 int exit_batch(struct exit_args *ctx)
 {
-	__u32 tid = bpf_get_current_pid_tgid();
-	struct call *c = kept(tid, ctx->nr);
+	return exit_transfers(ctx, USER_BATCH);
+}
 
-	if (!c)
-		return 0;
-	c->id = now_known(c, current_pid());
-	on_batch_exit(c, current_pid(), ctx->ret);
-	bpf_map_delete_elem(&calls, &tid);
-	return 0;
+SEC("tracepoint")
+int exit_batch_again(struct exit_args *ctx)
+{
+	return exit_transfers(ctx, USER_BATCH_AGAIN);
 }
 
 /* ---- what makes, connects, names and ends sockets ---- */
 
-static __always_inline int enter_control(struct enter_args *ctx, int count_args)
+static __always_inline int enter_control(struct enter_args *ctx, int count_args, enum copy copy)
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
@@ -168,6 +231,8 @@ static __always_inline int enter_control(struct enter_args *ctx, int count_args)
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
 	c.fd = c.args[0];
+	if (copy == AGAIN && is_kept(&c, count_args))
+		return 0;
 	if (c.nr != NR_SOCKET && c.nr != NR_SOCKETPAIR) {
 		d = descriptor_of(pid, c.fd);
 		if (d && d->kind == DESCRIPTOR_SOCKET) {
@@ -192,52 +257,98 @@ static __always_inline int enter_control(struct enter_args *ctx, int count_args)
 SEC("tracepoint")
 int enter_control_of_1(struct enter_args *ctx)
 {
-	return enter_control(ctx, 1);
+	return enter_control(ctx, 1, FIRST);
+}
+
+SEC("tracepoint")
+int enter_control_of_1_again(struct enter_args *ctx)
+{
+	return enter_control(ctx, 1, AGAIN);
 }
 
 /* dup2, listen, shutdown */
 SEC("tracepoint")
 int enter_control_of_2(struct enter_args *ctx)
 {
-	return enter_control(ctx, 2);
+	return enter_control(ctx, 2, FIRST);
+}
+
+SEC("tracepoint")
+int enter_control_of_2_again(struct enter_args *ctx)
+{
+	return enter_control(ctx, 2, AGAIN);
 }
 
 /* socket, accept, connect, bind, getsockname, getpeername, dup3 */
 SEC("tracepoint")
 int enter_control_of_3(struct enter_args *ctx)
 {
-	return enter_control(ctx, 3);
+	return enter_control(ctx, 3, FIRST);
+}
+
+SEC("tracepoint")
+int enter_control_of_3_again(struct enter_args *ctx)
+{
+	return enter_control(ctx, 3, AGAIN);
 }
 
 /* accept4, socketpair */
 SEC("tracepoint")
 int enter_control_of_4(struct enter_args *ctx)
 {
-	return enter_control(ctx, 4);
+	return enter_control(ctx, 4, FIRST);
+}
+
+SEC("tracepoint")
+int enter_control_of_4_again(struct enter_args *ctx)
+{
+	return enter_control(ctx, 4, AGAIN);
 }
 
 /* getsockopt */
-SEC("tracepoint")
-int enter_control_of_5(struct enter_args *ctx)
+static __always_inline int enter_getsockopt(struct enter_args *ctx, enum copy copy)
 {
 	if (ctx->args[2] != SO_ERROR || ctx->args[1] != SOL_SOCKET)
 		return 0;
-	return enter_control(ctx, 5);
+	return enter_control(ctx, 5, copy);
 }
 
 SEC("tracepoint")
-int enter_fcntl(struct enter_args *ctx)
+int enter_control_of_5(struct enter_args *ctx)
+{
+	return enter_getsockopt(ctx, FIRST);
+}
+
+SEC("tracepoint")
+int enter_control_of_5_again(struct enter_args *ctx)
+{
+	return enter_getsockopt(ctx, AGAIN);
+}
+
+static __always_inline int enter_fcntls(struct enter_args *ctx, enum copy copy)
 {
 	__u32 pid = current_pid();
 
 	switch (ctx->args[1]) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
-		return enter_control(ctx, 3);
+		return enter_control(ctx, 3, copy);
 	case F_SETFD:
 		set_cloexec(pid, ctx->args[0], ctx->args[2] & FD_CLOEXEC);
 	}
 	return 0;
+}
+
+SEC("tracepoint")
+int enter_fcntl(struct enter_args *ctx)
+{
+	return enter_fcntls(ctx, FIRST);
+}
+
+SEC("tracepoint")
+int enter_fcntl_again(struct enter_args *ctx)
+{
+	return enter_fcntls(ctx, AGAIN);
 }
 
 SEC("tracepoint")
@@ -282,8 +393,7 @@ static __always_inline void on_existing_call(const struct call *c, __u32 pid, lo
 	}
 }
 
-SEC("tracepoint")
-int exit_control(struct exit_args *ctx)
+static __always_inline int exit_controls(struct exit_args *ctx, enum scratch_user user)
 {
 	__u32 pid = current_pid();
 	__u32 tid = bpf_get_current_pid_tgid();
@@ -291,8 +401,8 @@ int exit_control(struct exit_args *ctx)
 	long ret = ctx->ret;
 
 	if (!c) {
-		/* An accept that was already waiting when the programs were attached. */
-		if ((ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ret >= 0 && pid != excluded_pid) {
+		/* An accept that was already waiting when the programs were attached; or the first copy has done it all. */
+		if (user == USER_CONTROL && (ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ret >= 0 && pid != excluded_pid) {
 			drop(pid, ret);
 			ask(pid, ret);
 		}
@@ -301,16 +411,16 @@ int exit_control(struct exit_args *ctx)
 	switch (c->nr) {
 	case NR_SOCKET:
 		if (ret >= 0)
-			on_socket(pid, c, ret);
+			on_socket(user, pid, c, ret);
 		break;
 	case NR_SOCKETPAIR:
 		if (!ret)
-			on_socketpair(pid, c);
+			on_socketpair(user, pid, c);
 		break;
 	case NR_ACCEPT:
 	case NR_ACCEPT4:
 		if (ret >= 0)
-			on_accept(pid, c, ret, now_known(c, pid));
+			on_accept(user, pid, c, ret, now_known(c, pid));
 		break;
 	case NR_DUP:
 	case NR_DUP2:
@@ -332,9 +442,19 @@ int exit_control(struct exit_args *ctx)
 	return 0;
 }
 
-/* At the enter: behind the call the number may already be another file's. */
 SEC("tracepoint")
-int enter_close(struct enter_args *ctx)
+int exit_control(struct exit_args *ctx)
+{
+	return exit_controls(ctx, USER_CONTROL);
+}
+
+SEC("tracepoint")
+int exit_control_again(struct exit_args *ctx)
+{
+	return exit_controls(ctx, USER_CONTROL_AGAIN);
+}
+
+static __always_inline int close_one(struct enter_args *ctx)
 {
 	__u32 pid = current_pid();
 
@@ -343,13 +463,27 @@ int enter_close(struct enter_args *ctx)
 	return 0;
 }
 
+/* At the enter: behind the call the number may already be another file's. */
+SEC("tracepoint")
+int enter_close(struct enter_args *ctx)
+{
+	return close_one(ctx);
+}
+
+/* Once more does no harm: until the close goes on, the number is no other file's. */
+SEC("tracepoint")
+int enter_close_again(struct enter_args *ctx)
+{
+	return close_one(ctx);
+}
+
 SEC("tracepoint")
 int enter_close_range(struct enter_args *ctx)
 {
 	__u32 pid = current_pid();
 
 	if (pid != excluded_pid)
-		sweep(pid, 0, ctx->args[2] & CLOSE_RANGE_CLOEXEC ? SWEEP_CLOEXEC : SWEEP_CLOSE, ctx->args[0],
+		sweep(USER_CLOSE_RANGE, pid, 0, ctx->args[2] & CLOSE_RANGE_CLOEXEC ? SWEEP_CLOEXEC : SWEEP_CLOSE, ctx->args[0],
 		      ctx->args[1]);
 	return 0;
 }
@@ -357,8 +491,7 @@ int enter_close_range(struct enter_args *ctx)
 /* ---- processes ---- */
 
 /* clone: the flags are its first argument */
-SEC("tracepoint")
-int enter_clone(struct enter_args *ctx)
+static __always_inline int keep_clone(struct enter_args *ctx)
 {
 	struct call c = {.nr = NR_CLONE};
 
@@ -367,15 +500,38 @@ int enter_clone(struct enter_args *ctx)
 	return 0;
 }
 
-/* clone3: the flags are the first member of what its first argument points to */
 SEC("tracepoint")
-int enter_clone3(struct enter_args *ctx)
+int enter_clone(struct enter_args *ctx)
+{
+	return keep_clone(ctx);
+}
+
+SEC("tracepoint")
+int enter_clone_again(struct enter_args *ctx)
+{
+	return keep_clone(ctx);
+}
+
+/* clone3: the flags are the first member of what its first argument points to */
+static __always_inline int keep_clone3(struct enter_args *ctx)
 {
 	struct call c = {.nr = NR_CLONE};
 
 	bpf_probe_read_user(&c.args[0], sizeof(c.args[0]), (void *)ctx->args[0]);
 	keep(&c);
 	return 0;
+}
+
+SEC("tracepoint")
+int enter_clone3(struct enter_args *ctx)
+{
+	return keep_clone3(ctx);
+}
+
+SEC("tracepoint")
+int enter_clone3_again(struct enter_args *ctx)
+{
+	return keep_clone3(ctx);
 }
 
 #define CLONE_THREAD 0x10000
@@ -413,7 +569,7 @@ int process_fork(void *ctx)
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image)
 		bpf_map_update_elem(&images, &child, image, BPF_ANY);
-	sweep(pid, child, SWEEP_INHERIT, 0, TABLE_FDS);
+	sweep(USER_PROCESS, pid, child, SWEEP_INHERIT, 0, TABLE_FDS);
 	return 0;
 }
 
@@ -435,19 +591,21 @@ static __noinline int read_variable(struct image *image, __u64 address)
 SEC("tracepoint")
 int enter_execve(struct enter_args *ctx)
 {
-	struct scratch *space = scratch();
+	struct image *image;
+	__u32 zero = 0;
 	__u32 pid = current_pid();
 	__u64 environ = ctx->args[2], variable = 0;
 
-	if (!space || bpf_probe_read_user_str(space->image.path, PATH_PART_MAX, (void *)ctx->args[0]) <= 1)
+	image = bpf_map_lookup_elem(&new_images, &zero);
+	if (!image || bpf_probe_read_user_str(image->path, PATH_PART_MAX, (void *)ctx->args[0]) <= 1)
 		return 0;
-	space->image.service[0] = space->image.attributes[0] = 0;
+	image->service[0] = image->attributes[0] = 0;
 	for (int i = 0; i < ENVIRON_MAX; i++) {
 		if (!environ || bpf_probe_read_user(&variable, sizeof(variable), (void *)(environ + i * 8)) || !variable)
 			break;
-		read_variable(&space->image, variable);
+		read_variable(image, variable);
 	}
-	bpf_map_update_elem(&images, &pid, &space->image, BPF_ANY);
+	bpf_map_update_elem(&images, &pid, image, BPF_ANY);
 	return 0;
 }
 
@@ -469,14 +627,13 @@ int exit_exec(struct exit_args *ctx)
 
 	if (ctx->ret)
 		return 0;
-	sweep(pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
+	sweep(USER_EXEC, pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
 	redescribe(pid);
 	return 0;
 }
 
 /* setns, unshare: the process may be in another network namespace from now on */
-SEC("tracepoint")
-int exit_namespace(struct exit_args *ctx)
+static __always_inline int exit_namespaces(struct exit_args *ctx, enum copy copy)
 {
 	__u32 pid = current_pid();
 	struct process *p;
@@ -486,10 +643,24 @@ int exit_namespace(struct exit_args *ctx)
 	p = process_of(pid);
 	if (!p)
 		return 0;
+	if (copy == AGAIN && !p->netns)
+		return 0;
 	p->netns = 0;
 	redescribe(pid);
 	introduce(pid, shard_of(pid)); /* its children will be in there, too */
 	return 0;
+}
+
+SEC("tracepoint")
+int exit_namespace(struct exit_args *ctx)
+{
+	return exit_namespaces(ctx, FIRST);
+}
+
+SEC("tracepoint")
+int exit_namespace_again(struct exit_args *ctx)
+{
+	return exit_namespaces(ctx, AGAIN);
 }
 
 /* sched_process_exit: in each thread; its descriptors go with the last */
@@ -505,7 +676,7 @@ int process_exit(void *ctx)
 		bpf_probe_read_kernel(&last, sizeof(last), ctx + exit_group_offset);
 	if (!last)
 		return 0;
-	sweep(pid, 0, SWEEP_CLOSE, 0, TABLE_FDS);
+	sweep(USER_PROCESS, pid, 0, SWEEP_CLOSE, 0, TABLE_FDS);
 	bpf_map_delete_elem(&tables, &pid);
 	bpf_map_delete_elem(&images, &pid);
 	p = bpf_map_lookup_elem(&processes, &pid);

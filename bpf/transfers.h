@@ -86,7 +86,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	}
 	if (begin < stream->until)
 		skip = stream->until - begin;
-	key = bpf_get_smp_processor_id() * DIRECTIONS;
+	key = t->user * cpus + bpf_get_smp_processor_id();
 	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
 	if (!draft)
 		return 0;
@@ -116,7 +116,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 		want = 0;
 	}
 	/* Not on the stack: what is there the verifier follows, through every combination of lengths. */
-	struct scratch *space = scratch();
+	struct scratch *space = scratch(t->user);
 	if (!space)
 		return 0;
 	struct telling *telling = &space->telling;
@@ -155,12 +155,12 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 			return 0;
 	}
 	if (d->closed) {
-		space = scratch();
+		space = scratch(t->user);
 		if (!space)
 			return 0;
 		__builtin_memset(&space->socket, 0, sizeof(space->socket));
 		space->socket.flow = s->flow;
-		space->socket.flow.cookie = next_id(space);
+		space->socket.flow.cookie = next_id(space, t->user);
 		if (!space->socket.flow.family)
 			space->socket.flow.family = remote->family;
 		__builtin_memcpy(space->socket.flow.remote, remote->address, ADDRESS_LEN);
@@ -383,11 +383,13 @@ static __always_inline bool is_looking(const struct call *c)
 	return flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE);
 }
 
-static __always_inline struct transfer *begin_transfer(struct scratch *space, const struct call *c, __u32 pid, __u32 length)
+static __always_inline struct transfer *begin_transfer(struct scratch *space, __u32 user, const struct call *c, __u32 pid,
+						       __u32 length)
 {
 	struct transfer *t = &space->transfer;
 
 	__builtin_memset(t, 0, sizeof(*t));
+	t->user = user;
 	t->id = c->id;
 	t->length = length;
 	t->pid = pid;
@@ -395,16 +397,16 @@ static __always_inline struct transfer *begin_transfer(struct scratch *space, co
 	return t;
 }
 
-static __noinline int on_transfer_exit(const struct call *c, __u32 pid, long ret)
+static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 pid, long ret)
 {
-	struct scratch *space = scratch();
+	struct scratch *space = scratch(user);
 	struct transfer *t;
 	struct user_message m = {};
 	__u64 name = 0;
 
 	if (!space || is_looking(c))
 		return 0;
-	t = begin_transfer(space, c, pid, ret);
+	t = begin_transfer(space, user, c, pid, ret);
 	if (ret <= 0) {
 		on_no_transfer(c, pid, ret);
 		return 0;
@@ -449,15 +451,15 @@ static __noinline int on_transfer_exit(const struct call *c, __u32 pid, long ret
 }
 
 /* sendmmsg and recvmmsg return the number of messages. */
-static __noinline int on_batch_exit(const struct call *c, __u32 pid, long ret)
+static __noinline int on_batch_exit(__u32 user, const struct call *c, __u32 pid, long ret)
 {
-	struct scratch *space = scratch();
+	struct scratch *space = scratch(user);
 	struct transfer *t;
 	struct call_socket *s;
 
 	if (!space || is_looking(c))
 		return 0;
-	t = begin_transfer(space, c, pid, 0);
+	t = begin_transfer(space, user, c, pid, 0);
 	if (ret <= 0) {
 		on_no_transfer(c, pid, ret);
 		return 0;

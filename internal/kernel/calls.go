@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
@@ -94,6 +97,13 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
 	if err != nil {
 		last = 0 // it does not say; from Linux 6.16 on it does
 	}
+	if preemptsCalls() {
+		if c.opts.Data {
+			spec.Maps[bpf.SyscallsMapDrafts].MaxEntries *= 2
+		}
+	} else {
+		maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return strings.HasSuffix(name, again) })
+	}
 	sockets := uint32(max(1, min(c.opts.Sockets, maxCallSockets)))
 	spec.Maps[bpf.SyscallsMapCallSockets].MaxEntries = sockets
 	spec.Maps[bpf.SyscallsMapDescriptors].MaxEntries = 2 * sockets
@@ -103,6 +113,24 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
 		bpf.SyscallsVarForkChildOffset: child,
 		bpf.SyscallsVarExitGroupOffset: last,
 	})
+}
+
+// again is behind the name of a program's second copy, which does what the first one was skipped for.
+const again = "_again"
+
+// preemptsCalls reports whether tasks are preempted in programs of the tracepoints of calls, which therefore need second copies:
+// where these may be sleepable (Linux 7.2), those that are not are run in the same way (trace_call_bpf_faultable in the
+// kernel's kernel/trace/bpf_trace.c).
+func preemptsCalls() bool {
+	probe, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "sf_probe", Type: ebpf.TracePoint, Flags: unix.BPF_F_SLEEPABLE, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return false // what else is amiss the real programs will say
+	}
+	_ = probe.Close()
+	return true
 }
 
 // point is a tracepoint and the program for it.
@@ -160,24 +188,35 @@ var optionalCalls = map[string]bool{"dup2": true, "close_range": true}
 
 func (c *Calls) attach(tracefs int) error {
 	for _, p := range points {
-		fd, err := openTracepoint(tracefs, p.name)
+		err := c.attachTo(tracefs, p.name, c.objects.Programs[p.program])
 		if errors.Is(err, unix.ENOENT) && p.optional {
 			continue
 		}
-		if err != nil {
-			return unsupported(syscallMode, "the tracepoint "+p.name+" can be opened",
-				"run a kernel with CONFIG_FTRACE_SYSCALLS=y, with CAP_PERFMON", err)
+		if second := c.objects.Programs[p.program+again]; err == nil && second != nil {
+			err = c.attachTo(tracefs, p.name, second)
 		}
-		l, err := attachPerf(fd, p.name, c.objects.Programs[p.program])
 		if err != nil {
-			return errors.Join(err, unix.Close(fd))
+			return err
 		}
-		c.links = append(c.links, l)
 		c.attached = append(c.attached, "tracepoint/"+p.name)
 	}
 	if err := c.enterBlocked(); err != nil {
 		c.degraded = append(c.degraded, err)
 	}
+	return nil
+}
+
+func (c *Calls) attachTo(tracefs int, tracepoint string, program *ebpf.Program) error {
+	fd, err := openTracepoint(tracefs, tracepoint)
+	if err != nil {
+		return unsupported(syscallMode, "the tracepoint "+tracepoint+" can be opened",
+			"run a kernel with CONFIG_FTRACE_SYSCALLS=y, with CAP_PERFMON", err)
+	}
+	l, err := attachPerf(fd, tracepoint, program)
+	if err != nil {
+		return errors.Join(err, unix.Close(fd))
+	}
+	c.links = append(c.links, l)
 	return nil
 }
 

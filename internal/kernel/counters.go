@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"unsafe"
 
@@ -25,8 +26,8 @@ type Counters struct {
 	PayloadNoBuffer  uint64              // calls told without payload: where it lies is not known
 	PayloadFault     uint64              // calls told with less payload: its memory could not be read
 	TableFull        uint64              // syscall mode: too many descriptors to inherit, or to close with their process: Live does that
-	// Missed is how often the kernel skipped a program because another one ran on that CPU: what happened then is not
-	// known. Of a program behind which another one looks again this does not count: that sees what it misses.
+	// Missed is how often, at most, the kernel skipped a program because another one ran on that CPU: what happened then is not
+	// known. Of programs with a second copy that sees what the first one misses, it is the lesser number: both have to be skipped.
 	Missed uint64
 }
 
@@ -50,24 +51,24 @@ func (c *programs) Counters() (Counters, error) {
 		}
 		out.set(i, sum)
 	}
+	misses := map[string]uint64{}
 	for name, program := range c.objects.Programs {
-		if second := lookedAtAgain[name]; second != "" && c.objects.Programs[second] != nil {
-			continue
-		}
 		stats, err := program.Stats()
 		if err != nil {
 			return Counters{}, fmt.Errorf("read the statistics of program %s: %w", name, err)
 		}
-		out.Missed += stats.RecursionMisses
+		misses[name] = stats.RecursionMisses
+	}
+	for name, n := range misses {
+		if strings.HasSuffix(name, again) {
+			continue // counted with its first copy
+		}
+		if second, ok := misses[name+again]; ok {
+			n = min(n, second)
+		}
+		out.Missed += n
 	}
 	return out, nil
-}
-
-// lookedAtAgain is the program behind another one.
-var lookedAtAgain = map[string]string{
-	bpf.SocketflowProgSockState:      bpf.SocketflowProgSockStateAgain,
-	bpf.SocketflowProgSocketSent:     bpf.SocketflowProgSocketSentAgain,
-	bpf.SocketflowProgSocketReceived: bpf.SocketflowProgSocketReceivedAgain,
 }
 
 func (c *Counters) set(i bpf.SocketflowCounter, n uint64) {
