@@ -45,7 +45,7 @@ struct descriptor_key {
 };
 
 struct descriptor {
-	__u64 id; /* the socket's */
+	__u64 id; /* the socket's; DESCRIPTOR_ASKED: the question's */
 	__u32 kind;
 	__u32 pad;
 };

@@ -126,7 +126,8 @@ static __always_inline void lead_elsewhere(__u32 pid, __u32 fd)
 static __noinline int ask(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
-	struct descriptor d = {.kind = DESCRIPTOR_ASKED};
+	/* By its time a question is told from a later one about another file of the same number. */
+	struct descriptor d = {.id = bpf_ktime_get_ns(), .kind = DESCRIPTOR_ASKED};
 	struct slot slot;
 	struct descriptor_event *e;
 
@@ -140,7 +141,7 @@ static __noinline int ask(__u32 pid, __u32 fd)
 		return 0;
 	}
 	head(&e->header, EVENT_UNKNOWN, pid);
-	e->cookie = 0;
+	e->cookie = d.id;
 	e->fd = fd;
 	e->pad = 0;
 	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP); /* until then what it transfers is not seen */

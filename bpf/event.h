@@ -142,7 +142,7 @@ struct open_event {
 
 struct descriptor_event {
 	struct event_header header;
-	__u64 cookie; /* the socket's; 0: not known */
+	__u64 cookie; /* the socket's; EVENT_UNKNOWN: the question's identity */
 	__u32 fd;     /* of the process in the header; DESCRIPTOR_IN_FLIGHT: passed on, and not yet received */
 	__u32 pad;
 };

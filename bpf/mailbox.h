@@ -31,12 +31,17 @@ static __always_inline struct mailbox *mailbox(void)
 	return bpf_map_lookup_elem(&mailboxes, &zero);
 }
 
-/* User space has found where the descriptor leads to; 0: to nothing that is followed. Calls that have told meanwhile are right. */
-static __noinline int settle(__u32 pid, __u32 fd, __u64 id)
+/*
+ * User space has found where the descriptor leads to; 0: to nothing that is followed. It may answer a question, 0: nobody asked.
+ * What calls have told meanwhile is right, and so is a later question.
+ */
+static __noinline int settle(__u32 pid, __u32 fd, __u64 question, __u64 id)
 {
 	struct descriptor *d = descriptor_of(pid, fd);
 
 	if (d && d->kind != DESCRIPTOR_ASKED)
+		return 0;
+	if (question && (!d || d->id != question))
 		return 0;
 	if (id)
 		lead(pid, fd, id, 0);
@@ -45,7 +50,7 @@ static __noinline int settle(__u32 pid, __u32 fd, __u64 id)
 	return 0;
 }
 
-static __always_inline int on_adopted(__u32 pid, __u32 fd)
+static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 {
 	struct mailbox *m = mailbox();
 	long failed;
@@ -62,7 +67,7 @@ static __always_inline int on_adopted(__u32 pid, __u32 fd)
 		if (failed)
 			return failed;
 	}
-	settle(pid, fd, id);
+	settle(pid, fd, question, id);
 	return 0;
 }
 
@@ -77,7 +82,7 @@ static __always_inline int on_look_up(__u32 pid, __u32 fd)
 	return 1;
 }
 
-/* id: of the socket; 0: it led to none that is followed. */
+/* id: what was known of it. */
 static __always_inline int on_vanished(__u32 pid, __u32 fd, __u64 id)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};

@@ -722,14 +722,14 @@ int locate(__u64 *ctx)
 SEC("raw_tp")
 int adopt(__u64 *ctx)
 {
-	return on_adopted(ctx[0], ctx[1]);
+	return on_adopted(ctx[0], ctx[1], ctx[2]);
 }
 
 /* What user space has found: the descriptor leads to nothing that is followed. */
 SEC("raw_tp")
 int reject(__u64 *ctx)
 {
-	settle(ctx[0], ctx[1], 0);
+	settle(ctx[0], ctx[1], ctx[2], 0);
 	return 0;
 }
 

@@ -208,7 +208,7 @@ func (w *watchedCalls) read(r *kernel.Reader) {
 			w.opened[openedAs{e.FD, e.Flow.Remote.Port()}] = e.Flow.Cookie
 			w.mu.Unlock()
 		case event.KindUnknown:
-			if w.calls.Reject(e.Owner.PID, e.FD) != nil {
+			if w.calls.Reject(e.Owner.PID, e.FD, e.Flow.Cookie) != nil {
 				return // closed meanwhile
 			}
 		}

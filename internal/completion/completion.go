@@ -20,16 +20,18 @@ import (
 // meantime: a descriptor that it knows by now has been closed and reused since it was asked about. Both are safe for
 // concurrent use.
 type Kernel interface {
-	// Adopt has descriptor fd of process pid lead to the socket f.Cookie, which may be listening. f is valid during the call.
-	Adopt(pid, fd uint32, f *event.Flow, listening bool) error
+	// Adopt has descriptor fd of process pid lead to the socket f.Cookie, which may be listening. f is valid during the call. It
+	// answers the question of an event.KindUnknown; 0: none.
+	Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error
 	// Locate says in which network namespace a process is, so that its children are known to be there.
 	Locate(name process.ID, netns uint32)
 	// Known reports whether a call has told that descriptor fd of process pid leads to a socket, so that there is nothing to find.
 	Known(pid, fd uint32) bool
-	// Asked reports whether the kernel side still waits to be told where descriptor fd of process pid leads to.
-	Asked(pid, fd uint32) bool
-	// Reject says that descriptor fd of process pid leads to nothing that is followed.
-	Reject(pid, fd uint32) error
+	// Asked reports whether the kernel side still waits for the answer to a question about descriptor fd of process pid: another one
+	// is about another file of that number.
+	Asked(pid, fd uint32, question uint64) bool
+	// Reject answers that descriptor fd of process pid leads to nothing that is followed.
+	Reject(pid, fd uint32, question uint64) error
 }
 
 // Resolver finds what calls do not tell. *procnet.Resolver is one. It is safe for concurrent use.
@@ -106,7 +108,7 @@ type Completer struct {
 	memory   memory
 	asked    []askedSocket
 	unknowns []unknown
-	resolves map[descriptor]struct{} // those in unknowns
+	resolves map[question]struct{} // those in unknowns
 	inbox    inbox
 }
 
@@ -121,7 +123,7 @@ func New(o Options) (*Completer, error) {
 	}
 	c := &Completer{
 		opts: o, limits: o.Shared.limits, shared: o.Shared,
-		sockets: make(map[uint64]*socket), resolves: make(map[descriptor]struct{}),
+		sockets: make(map[uint64]*socket), resolves: make(map[question]struct{}),
 	}
 	return c, c.owners.init(o.Processes, o.Resolver)
 }

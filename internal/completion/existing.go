@@ -81,7 +81,7 @@ func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
 	if err := c.room(ctx); err != nil {
 		return err
 	}
-	if !c.takeIn(d.Socket, x.owner, d.FD, 0) {
+	if !c.takeIn(d.Socket, x.owner, d.FD, 0, 0) {
 		x.next++
 	}
 	return nil

@@ -106,6 +106,23 @@ func TestTooManyDescriptorsThatAreNotKnown(t *testing.T) {
 	assert.EqualValues(t, maxUnknown, s.Stats().Unknown[ResultGone].Load())
 }
 
+// While the first question is looked into, the number becomes a socket's, and then a file's about which is asked again: the socket that
+// was found is nobody's any more, and the second question waits for an answer of its own.
+func TestAnAnswerIsToItsQuestion(t *testing.T) {
+	s := newScene(t, Limits{}, nil)
+	query := s.resolver.question(testPID, 9)
+	first, second := unknownOf(testPID, 9), unknownOf(testPID, 9)
+	first.Flow.Cookie, second.Flow.Cookie = 100, 200
+	s.handle(first)
+	s.kernel.last = 200
+	s.handle(second)
+	assert.Len(t, s.unknowns, 2)
+	query.Tell(found(local, remote), nil)
+	s.Tick(s.now)
+	assert.EqualValues(t, 1, s.Stats().Unknown[ResultKnown].Load(), "the answer to the first question")
+	assert.Equal(t, []string{"adopt 10/9 as 1001"}, s.kernel.told, "the answer to the second question")
+}
+
 // Two descriptors lead to one socket: a child has inherited it before the capture began.
 func TestASecondDescriptorOfASocketIsRecognised(t *testing.T) {
 	s := newScene(t, Limits{}, nil)

@@ -35,6 +35,7 @@ type fakeKernel struct {
 	fail error
 	// settled are the descriptors that a call has told.
 	settled map[descriptor]bool
+	last    uint64 // question
 	located []owner
 }
 
@@ -50,9 +51,13 @@ func (k *fakeKernel) Locate(name process.ID, netns uint32) {
 	k.located = append(k.located, owner{id: name, netns: netns})
 }
 
-func (k *fakeKernel) Asked(pid, fd uint32) bool { return !k.Known(pid, fd) }
+func (k *fakeKernel) Asked(pid, fd uint32, question uint64) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.settled[descriptor{pid, fd}] && question >= k.last
+}
 
-func (k *fakeKernel) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {
+func (k *fakeKernel) Adopt(pid, fd uint32, _ uint64, f *event.Flow, listening bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	text := fmt.Sprintf("adopt %d/%d as %d", pid, fd, f.Cookie)
@@ -63,7 +68,7 @@ func (k *fakeKernel) Adopt(pid, fd uint32, f *event.Flow, listening bool) error 
 	return k.fail
 }
 
-func (k *fakeKernel) Reject(pid, fd uint32) error {
+func (k *fakeKernel) Reject(pid, fd uint32, _ uint64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.told = append(k.told, fmt.Sprintf("reject %d/%d", pid, fd))

@@ -10,33 +10,42 @@ import (
 
 type descriptor struct{ pid, fd uint32 }
 
+// question is about what a descriptor leads to. The descriptor's number may be another file's by the time of the answer.
+type question struct {
+	descriptor
+	identity uint64
+}
+
 // unknown is a descriptor of which an answer is awaited.
 type unknown struct {
-	owner process.ID
-	fd    uint32
-	time  uint64 // CLOCK_MONOTONIC, ns
-	query *procnet.Query
+	owner    process.ID
+	fd       uint32
+	question uint64
+	time     uint64 // CLOCK_MONOTONIC, ns
+	query    *procnet.Query
 }
+
+func (u *unknown) asked() question { return question{descriptor{u.owner.PID, u.fd}, u.question} }
 
 // maxUnknown bounds how many descriptors are asked about at once.
 const maxUnknown = 1024
 
 // unknown asks what a descriptor leads to.
 func (c *Completer) unknown(e *event.Event) {
-	d := descriptor{e.Owner.PID, e.FD}
-	if _, asked := c.resolves[d]; asked {
+	q := question{descriptor{e.Owner.PID, e.FD}, e.Flow.Cookie}
+	if _, asked := c.resolves[q]; asked {
 		return
 	}
 	if len(c.unknowns) >= maxUnknown {
 		c.stats.Unknown[ResultDropped].Add(1)
 		return
 	}
-	u := unknown{c.owners.of(e.Owner).id, e.FD, e.Time, c.opts.Resolver.Ask(d.pid, d.fd)}
+	u := unknown{c.owners.of(e.Owner).id, e.FD, e.Flow.Cookie, e.Time, c.opts.Resolver.Ask(q.pid, q.fd)}
 	if found, told, err := u.query.Told(); told {
 		c.resolve(&u, &found, err)
 		return
 	}
-	c.resolves[d] = struct{}{}
+	c.resolves[q] = struct{}{}
 	c.unknowns = append(c.unknowns, u)
 }
 
@@ -49,7 +58,7 @@ func (c *Completer) pollUnknown() {
 			kept = append(kept, u)
 			continue
 		}
-		delete(c.resolves, descriptor{u.owner.PID, u.fd})
+		delete(c.resolves, u.asked())
 		c.resolve(&u, &found, err)
 	}
 	clear(c.unknowns[len(kept):])
@@ -74,13 +83,13 @@ func (c *Completer) resolve(u *unknown, found *procnet.Socket, err error) {
 	}
 	c.stats.Unknown[result].Add(1)
 	if result == ResultNotSocket || result == ResultFailed {
-		_ = c.opts.Kernel.Reject(u.owner.PID, u.fd) // else it stays one that has been asked about, which is as good
+		_ = c.opts.Kernel.Reject(u.owner.PID, u.fd, u.question) // else it stays one that has been asked about, which is as good
 	}
 }
 
 func (c *Completer) socketFound(u *unknown, found *procnet.Socket) Result {
-	if !c.opts.Kernel.Asked(u.owner.PID, u.fd) {
-		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now
+	if !c.opts.Kernel.Asked(u.owner.PID, u.fd, u.question) {
+		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now; or it is asked about again
 	}
 	if _, known := c.shared.inodes.get(inodeOf(found)); !known {
 		if flow, by, ok := c.shared.flights.land(found); ok {
@@ -88,7 +97,7 @@ func (c *Completer) socketFound(u *unknown, found *procnet.Socket) Result {
 			return ResultInFlight
 		}
 	}
-	if c.takeIn(found, u.owner, u.fd, u.time) {
+	if c.takeIn(found, u.owner, u.fd, u.question, u.time) {
 		return ResultKnown
 	}
 	return ResultSocket
@@ -101,12 +110,12 @@ func (c *Completer) landed(u *unknown, found *procnet.Socket, f *event.Flow, by 
 		mergeFlow(f, &told)
 		by.Inject(event.Event{Kind: event.KindAddress, Flow: told})
 	}
-	c.adopt(u.owner.PID, u.fd, f, false)
+	c.adopt(u.owner.PID, u.fd, u.question, f, false)
 }
 
 // takeIn has a socket followed to which a descriptor was found. It is for any goroutine. What it has to say to the
 // completer that follows the socket is in its inbox before the kernel side can report anything of the socket.
-func (c *Completer) takeIn(found *procnet.Socket, owner process.ID, fd uint32, time uint64) (known bool) {
+func (c *Completer) takeIn(found *procnet.Socket, owner process.ID, fd uint32, question, time uint64) (known bool) {
 	key := inodeOf(found)
 	s, known := c.shared.inodes.get(key)
 	if !known {
@@ -127,12 +136,12 @@ func (c *Completer) takeIn(found *procnet.Socket, owner process.ID, fd uint32, t
 		m.event.Flow = s.flow
 	}
 	s.completer.inbox.put(m)
-	c.adopt(owner.PID, fd, &s.flow, s.listening)
+	c.adopt(owner.PID, fd, question, &s.flow, s.listening)
 	return known
 }
 
-func (c *Completer) adopt(pid, fd uint32, f *event.Flow, listening bool) {
-	if err := c.opts.Kernel.Adopt(pid, fd, f, listening); err != nil {
+func (c *Completer) adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) {
+	if err := c.opts.Kernel.Adopt(pid, fd, question, f, listening); err != nil {
 		c.stats.AdoptsFailed.Add(1)
 	}
 }

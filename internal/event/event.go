@@ -28,7 +28,7 @@ const (
 	// Of captures that see system calls, not sockets, and so need completion:
 	KindAddress // Flow.Cookie, Flow.Local or Flow.Remote, Flow.AddressSource: a call has told an address of the socket
 	KindHold    // Flow.Cookie, FD: one more descriptor leads to the socket; KindClose is then the end of one of them
-	KindUnknown // FD: the owner uses a descriptor of which it is not known whether it leads to a socket, and to which
+	KindUnknown // FD: the owner uses a descriptor of which it is not known whether it leads to a socket, and to which; Flow.Cookie: the question
 	Kinds
 )
 

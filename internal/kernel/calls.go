@@ -259,17 +259,14 @@ func (c *Calls) Locate(name process.ID, netns uint32) {
 
 // Known reports whether a call has told that a descriptor leads to a socket.
 func (c *Calls) Known(pid, fd uint32) bool {
-	return c.descriptorIs(pid, fd, bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET)
-}
-
-// Asked reports whether the kernel still waits to be told where a descriptor leads to.
-func (c *Calls) Asked(pid, fd uint32) bool {
-	return c.descriptorIs(pid, fd, bpf.SyscallsDescriptorKindDESCRIPTOR_ASKED)
-}
-
-func (c *Calls) descriptorIs(pid, fd uint32, kind bpf.SyscallsDescriptorKind) bool {
 	d, known, err := c.lookUp(pid, fd)
-	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == kind
+	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET
+}
+
+// Asked reports whether the kernel still waits for the answer to a question.
+func (c *Calls) Asked(pid, fd uint32, question uint64) bool {
+	d, known, err := c.lookUp(pid, fd)
+	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_ASKED && d.Id == question
 }
 
 // Judge does nothing: in this mode user space leaves out what the rules do.

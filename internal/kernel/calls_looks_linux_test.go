@@ -87,9 +87,9 @@ func lookOnce(capture *Calls) error {
 	const none = 1 << 20 // no process has so many descriptors open here
 	pid := uint32(os.Getpid())
 	capture.Known(pid, none)
-	capture.Asked(pid, none)
+	capture.Asked(pid, none, 1)
 	_, err := capture.Counters()
-	return errors.Join(err, capture.Reject(pid, none), capture.Datagrams(context.Background()))
+	return errors.Join(err, capture.Reject(pid, none, 1), capture.Datagrams(context.Background()))
 }
 
 // closings is how the TCP connections of this process have ended, by the role of the end.

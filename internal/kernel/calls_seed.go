@@ -39,7 +39,7 @@ func (c *Calls) seedListeners(look *procnet.Resolver) error {
 			Cookie: cookies[key], Local: d.Socket.Local, NetNS: d.Socket.NetNS, Transport: d.Socket.Transport,
 			Unix: &event.Unix{Local: d.Socket.Name},
 		}
-		failed = errors.Join(failed, c.Adopt(d.PID, d.FD, &f, true))
+		failed = errors.Join(failed, c.Adopt(d.PID, d.FD, 0, &f, true))
 		return nil
 	})
 	return failed

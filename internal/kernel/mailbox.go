@@ -82,15 +82,16 @@ func (c *Calls) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsDatagramF
 	return d, bpf.SyscallsDatagramState(n), err
 }
 
-// Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile.
-func (c *Calls) Adopt(pid, fd uint32, f *event.Flow, listening bool) error {
+// Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile. It answers a
+// question (event.KindUnknown), which must still be the last one; 0: nobody asked.
+func (c *Calls) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error {
 	err := c.tell(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsMailbox) {
 		m.Socket = rawAdopted(pid, f, listening)
 		m.Names = bpf.SyscallsUnixNames{}
 		if f.Transport == event.UnixStream && f.Unix != nil && f.Unix.Local != "" {
 			m.Names = rawUnixName(f.Unix.Local)
 		}
-	}, uint64(pid), uint64(fd))
+	}, uint64(pid), uint64(fd), question)
 	if err != nil {
 		return fmt.Errorf("tell the kernel which socket descriptor %d of process %d leads to: %w", fd, pid, err)
 	}
@@ -124,9 +125,9 @@ func rawUnixName(name string) (raw bpf.SyscallsUnixNames) {
 	return raw
 }
 
-// Reject tells the kernel that a descriptor leads to nothing that is followed, if no call has told otherwise meanwhile.
-func (c *Calls) Reject(pid, fd uint32) error {
-	if err := c.tell(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd)); err != nil {
+// Reject tells the kernel that a descriptor leads to nothing that is followed, as Adopt does.
+func (c *Calls) Reject(pid, fd uint32, question uint64) error {
+	if err := c.tell(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd), question); err != nil {
 		return fmt.Errorf("tell the kernel that descriptor %d of process %d is not followed: %w", fd, pid, err)
 	}
 	return nil
