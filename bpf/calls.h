@@ -214,7 +214,9 @@ static __always_inline struct scratch *scratch(__u32 user)
 enum sweep_user {
 	USER_PROCESS = 0, /* fork and exit, which are never preempted */
 	USER_EXEC,
+	USER_EXEC_AGAIN,
 	USER_CLOSE_RANGE,
+	USER_CLOSE_RANGE_AGAIN,
 	SWEEP_USERS,
 };
 

@@ -302,8 +302,14 @@ __noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
 	return 0;
 }
 
-static __noinline int list_eight(struct sweep_list *space, struct table *t, __u32 from)
+/* Not static, for the verifier. */
+__noinline int list_eight(__u32 user, __u32 pid, __u32 from)
 {
+	struct sweep_list *space = bpf_map_lookup_elem(&sweep_lists, &user);
+	struct table *t = bpf_map_lookup_elem(&tables, &pid);
+
+	if (!space || !t)
+		return 0;
 	for (__u32 j = 0; j < 8; j++) {
 		__u32 fd = from + j, n = space->found;
 		if (!t->fds[fd & (TABLE_FDS - 1)])
@@ -317,7 +323,7 @@ static __noinline int list_eight(struct sweep_list *space, struct table *t, __u3
 }
 
 /* Lists the sockets among a process' descriptors. What it counts with is in memory, which keeps the verifier's states few. */
-static __noinline int list_sockets(struct sweep_list *space, __u32 pid)
+static __noinline int list_sockets(struct sweep_list *space, __u32 user, __u32 pid)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);
 
@@ -326,7 +332,7 @@ static __noinline int list_sockets(struct sweep_list *space, __u32 pid)
 		return 0;
 	for (__u32 i = 0; i < TABLE_FDS / 8; i++) {
 		if (t->eights[i])
-			list_eight(space, t, i * 8);
+			list_eight(user, pid, i * 8);
 	}
 	return 0;
 }
@@ -337,7 +343,7 @@ static __always_inline void sweep(__u32 user, __u32 pid, __u32 other, __u32 what
 
 	if (!space)
 		return;
-	list_sockets(space, pid);
+	list_sockets(space, user, pid);
 	if (space->found >= SWEEP_MAX)
 		count(COUNTER_TABLE_FULL);
 	for (__u32 i = 0; i < SWEEP_MAX; i++) {

@@ -4,6 +4,9 @@
 
 #define HEAD_MAX 2048      /* bytes of a call that are captured even when the ring buffer is crowded */
 #define URGENT_RUN 65536   /* bytes of a run that wake user space */
+#ifndef FILL
+#define FILL(gathering) fill(gathering)
+#endif
 #ifndef IOV_PARTS_MAX
 #define IOV_PARTS_MAX 128 /* pieces of memory that the bytes of an event are gathered from */
 #endif
@@ -195,7 +198,7 @@ SUBPROGRAM_WITH_POINTERS int tell_piece(struct telling *t, struct stream *stream
 	t->g.used = 0;
 	t->g.want = t->want < PAYLOAD_MAX ? t->want : PAYLOAD_MAX;
 	if (t->g.want)
-		fill(&t->g);
+		FILL(&t->g);
 	if (t->g.fault) {
 		count(COUNTER_PAYLOAD_FAULT);
 		t->missing |= MISSING_FAULT;

@@ -14,9 +14,11 @@
 /* 5.10 has no pointers in arguments of functions that are global to the verifier. */
 #define SUBPROGRAM static __noinline
 #define SUBPROGRAM_WITH_POINTERS static __noinline
-/* Such functions are verified again at every call, so there are to be fewer calls. */
+/* Such functions are verified again at every call, so there are to be fewer calls; this one takes a number in the pointer's place. */
 #define PIECES_MAX 8
 #define IOV_PARTS_MAX 32
+#define FILL(gathering) fill_of((gathering)->draft)
+int fill_of(unsigned int draft);
 
 #include "abi.h"
 #include "event.h"
@@ -477,15 +479,26 @@ int enter_close_again(struct enter_args *ctx)
 	return close_one(ctx);
 }
 
-SEC("tracepoint")
-int enter_close_range(struct enter_args *ctx)
+static __always_inline int close_many(struct enter_args *ctx, enum sweep_user user)
 {
 	__u32 pid = current_pid();
 
 	if (pid != excluded_pid)
-		sweep(USER_CLOSE_RANGE, pid, 0, ctx->args[2] & CLOSE_RANGE_CLOEXEC ? SWEEP_CLOEXEC : SWEEP_CLOSE, ctx->args[0],
+		sweep(user, pid, 0, ctx->args[2] & CLOSE_RANGE_CLOEXEC ? SWEEP_CLOEXEC : SWEEP_CLOSE, ctx->args[0],
 		      ctx->args[1]);
 	return 0;
+}
+
+SEC("tracepoint")
+int enter_close_range(struct enter_args *ctx)
+{
+	return close_many(ctx, USER_CLOSE_RANGE);
+}
+
+SEC("tracepoint")
+int enter_close_range_again(struct enter_args *ctx)
+{
+	return close_many(ctx, USER_CLOSE_RANGE_AGAIN);
 }
 
 /* ---- processes ---- */
@@ -619,17 +632,28 @@ static __always_inline void redescribe(__u32 pid)
 	p->told = 0;
 }
 
-/* execve, execveat */
-SEC("tracepoint")
-int exit_exec(struct exit_args *ctx)
+static __always_inline int executed(struct exit_args *ctx, enum sweep_user user)
 {
 	__u32 pid = current_pid();
 
 	if (ctx->ret)
 		return 0;
-	sweep(USER_EXEC, pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
+	sweep(user, pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
 	redescribe(pid);
 	return 0;
+}
+
+/* execve, execveat */
+SEC("tracepoint")
+int exit_exec(struct exit_args *ctx)
+{
+	return executed(ctx, USER_EXEC);
+}
+
+SEC("tracepoint")
+int exit_exec_again(struct exit_args *ctx)
+{
+	return executed(ctx, USER_EXEC_AGAIN);
 }
 
 /* setns, unshare: the process may be in another network namespace from now on */

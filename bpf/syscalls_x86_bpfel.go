@@ -307,6 +307,7 @@ const (
 	SyscallsProgEnterClose            = "enter_close"
 	SyscallsProgEnterCloseAgain       = "enter_close_again"
 	SyscallsProgEnterCloseRange       = "enter_close_range"
+	SyscallsProgEnterCloseRangeAgain  = "enter_close_range_again"
 	SyscallsProgEnterControlOf1       = "enter_control_of_1"
 	SyscallsProgEnterControlOf1Again  = "enter_control_of_1_again"
 	SyscallsProgEnterControlOf2       = "enter_control_of_2"
@@ -334,6 +335,7 @@ const (
 	SyscallsProgExitControl           = "exit_control"
 	SyscallsProgExitControlAgain      = "exit_control_again"
 	SyscallsProgExitExec              = "exit_exec"
+	SyscallsProgExitExecAgain         = "exit_exec_again"
 	SyscallsProgExitNamespace         = "exit_namespace"
 	SyscallsProgExitNamespaceAgain    = "exit_namespace_again"
 	SyscallsProgExitTransfer          = "exit_transfer"
@@ -429,6 +431,7 @@ type SyscallsProgramSpecs struct {
 	EnterClose            *ebpf.ProgramSpec `ebpf:"enter_close"`
 	EnterCloseAgain       *ebpf.ProgramSpec `ebpf:"enter_close_again"`
 	EnterCloseRange       *ebpf.ProgramSpec `ebpf:"enter_close_range"`
+	EnterCloseRangeAgain  *ebpf.ProgramSpec `ebpf:"enter_close_range_again"`
 	EnterControlOf1       *ebpf.ProgramSpec `ebpf:"enter_control_of_1"`
 	EnterControlOf1Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_1_again"`
 	EnterControlOf2       *ebpf.ProgramSpec `ebpf:"enter_control_of_2"`
@@ -456,6 +459,7 @@ type SyscallsProgramSpecs struct {
 	ExitControl           *ebpf.ProgramSpec `ebpf:"exit_control"`
 	ExitControlAgain      *ebpf.ProgramSpec `ebpf:"exit_control_again"`
 	ExitExec              *ebpf.ProgramSpec `ebpf:"exit_exec"`
+	ExitExecAgain         *ebpf.ProgramSpec `ebpf:"exit_exec_again"`
 	ExitNamespace         *ebpf.ProgramSpec `ebpf:"exit_namespace"`
 	ExitNamespaceAgain    *ebpf.ProgramSpec `ebpf:"exit_namespace_again"`
 	ExitTransfer          *ebpf.ProgramSpec `ebpf:"exit_transfer"`
@@ -638,6 +642,7 @@ type SyscallsPrograms struct {
 	EnterClose            *ebpf.Program `ebpf:"enter_close"`
 	EnterCloseAgain       *ebpf.Program `ebpf:"enter_close_again"`
 	EnterCloseRange       *ebpf.Program `ebpf:"enter_close_range"`
+	EnterCloseRangeAgain  *ebpf.Program `ebpf:"enter_close_range_again"`
 	EnterControlOf1       *ebpf.Program `ebpf:"enter_control_of_1"`
 	EnterControlOf1Again  *ebpf.Program `ebpf:"enter_control_of_1_again"`
 	EnterControlOf2       *ebpf.Program `ebpf:"enter_control_of_2"`
@@ -665,6 +670,7 @@ type SyscallsPrograms struct {
 	ExitControl           *ebpf.Program `ebpf:"exit_control"`
 	ExitControlAgain      *ebpf.Program `ebpf:"exit_control_again"`
 	ExitExec              *ebpf.Program `ebpf:"exit_exec"`
+	ExitExecAgain         *ebpf.Program `ebpf:"exit_exec_again"`
 	ExitNamespace         *ebpf.Program `ebpf:"exit_namespace"`
 	ExitNamespaceAgain    *ebpf.Program `ebpf:"exit_namespace_again"`
 	ExitTransfer          *ebpf.Program `ebpf:"exit_transfer"`
@@ -691,6 +697,7 @@ func (p *SyscallsPrograms) Close() error {
 		p.EnterClose,
 		p.EnterCloseAgain,
 		p.EnterCloseRange,
+		p.EnterCloseRangeAgain,
 		p.EnterControlOf1,
 		p.EnterControlOf1Again,
 		p.EnterControlOf2,
@@ -718,6 +725,7 @@ func (p *SyscallsPrograms) Close() error {
 		p.ExitControl,
 		p.ExitControlAgain,
 		p.ExitExec,
+		p.ExitExecAgain,
 		p.ExitNamespace,
 		p.ExitNamespaceAgain,
 		p.ExitTransfer,

@@ -46,6 +46,14 @@ static __always_inline void keep(struct call *c)
 	bpf_map_update_elem(&calls, &tid, c, BPF_ANY);
 }
 
+/* Not static: the verifier then looks at it once, and not again at each call. */
+__noinline int fill_of(__u32 draft)
+{
+	struct scratch *space = scratch(draft / cpus);
+
+	return space ? fill(&space->telling.g) : 0;
+}
+
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {
@@ -116,10 +124,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 		want = 0;
 	}
 	/* Not on the stack: what is there the verifier follows, through every combination of lengths. */
-	struct scratch *space = scratch(t->user);
-	if (!space)
-		return 0;
-	struct telling *telling = &space->telling;
+	struct telling *telling = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->telling;
 	__builtin_memset(telling, 0, sizeof(*telling));
 	telling->g.skip = skip;
 	telling->g.draft = key;
@@ -201,14 +206,17 @@ static __always_inline bool find_remote(struct end *remote, const struct call_so
 	return true;
 }
 
-/* Bytes were transferred over a socket; name: where its remote end is told, 0: nowhere. */
-static __noinline int on_transfer(struct transfer *t, __u64 name)
+/* Bytes were transferred over a socket; name: where its remote end is told, 0: nowhere. Not static, for the verifier. */
+__noinline int on_transfer(__u32 user, __u64 name)
 {
-	struct call_socket *s = socket_by_id(t->id);
+	struct scratch *space = scratch(user);
+	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
+	struct transfer *t;
 	struct end remote;
 
-	if (!s)
+	if (!space || !s)
 		return 0;
+	t = &space->transfer;
 	if (s->flow.transport == TRANSPORT_UDP) {
 		if (find_remote(&remote, s, name))
 			on_datagram(t, s, &remote);
@@ -350,21 +358,32 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 	return 0;
 }
 
-/* A message of sendmmsg or recvmmsg; streams: whether it is a stream's. */
-static __noinline int on_batch_message(struct transfer *t, struct call_socket *s, __u64 address, bool streams)
+/* Not static, for the verifier: what was put into the scratch has been transferred over a connection. */
+__noinline int on_stream_of(__u32 user)
 {
+	struct scratch *space = scratch(user);
+	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
+
+	return space && s ? on_stream(&space->transfer, s) : 0;
+}
+
+/* A message of sendmmsg or recvmmsg. Not static, for the verifier. */
+__noinline int on_batch_message(__u32 user, __u64 address)
+{
+	struct scratch *space = scratch(user);
+	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
 	struct user_batch_message b;
+	struct transfer *t;
 	struct end remote;
 
-	if (bpf_probe_read_user(&b, sizeof(b), (void *)address))
+	if (!space || !s || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !b.length)
 		return 0;
+	t = &space->transfer;
 	t->length = b.length;
 	t->from.iov = b.message.iov;
 	t->from.count = b.message.iov_length;
 	t->from.base = t->from.length = 0;
-	if (!t->length)
-		return 0;
-	if (streams)
+	if (s->flow.transport != TRANSPORT_UDP)
 		on_stream(t, s);
 	else if (find_remote(&remote, s, b.message.name))
 		on_datagram(t, s, &remote);
@@ -440,7 +459,7 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 		t->from.iov = c->args[1];
 		t->from.count = c->args[2];
 	}
-	on_transfer(t, name);
+	on_transfer(user, name);
 	if (m.control) {
 		if (c->nr == NR_SENDMSG)
 			on_passed(&m, c, pid);
@@ -450,8 +469,8 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 	return 0;
 }
 
-/* sendmmsg and recvmmsg return the number of messages. */
-static __noinline int on_batch_exit(__u32 user, const struct call *c, __u32 pid, long ret)
+/* sendmmsg and recvmmsg return the number of messages. Inline: a chain of calls has eight links at the most. */
+static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32 pid, long ret)
 {
 	struct scratch *space = scratch(user);
 	struct transfer *t;
@@ -470,13 +489,13 @@ static __noinline int on_batch_exit(__u32 user, const struct call *c, __u32 pid,
 	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
 	if (s->flow.transport == TRANSPORT_UDP) {
 		for (__u32 i = 0; i < BATCH_MAX && i < ret; i++)
-			on_batch_message(t, s, c->args[1] + i * sizeof(struct user_batch_message), false);
+			on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
 		return 0;
 	}
 	if (!s->told)
 		open_socket(s, pid, t->fd);
 	for (__u32 i = 0; i < BATCH_STREAM_MAX && i < ret; i++)
-		on_batch_message(t, s, c->args[1] + i * sizeof(struct user_batch_message), true);
+		on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
 	t->length = 0;
 	for (__u32 i = BATCH_STREAM_MAX; i < BATCH_REST_MAX && i < ret; i++) {
 		__u32 length = 0;
@@ -486,6 +505,6 @@ static __noinline int on_batch_exit(__u32 user, const struct call *c, __u32 pid,
 	}
 	t->unknown = 1;
 	if (t->length)
-		on_stream(t, s);
+		on_stream_of(user);
 	return 0;
 }
