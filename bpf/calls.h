@@ -57,6 +57,22 @@ struct {
 	__type(value, struct descriptor);
 } descriptors SEC(".maps");
 
+/*
+ * What user space has found. It is the process' own next call about the descriptor that turns to it: what user space wrote itself
+ * could undo what a call has told since it looked, for nothing compares and writes at once on 5.10.
+ */
+struct answer {
+	__u64 question;
+	__u64 id; /* of the socket; 0: there is none that is followed */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct descriptor_key);
+	__type(value, struct answer);
+} answers SEC(".maps");
+
 enum stage {
 	STAGE_NEW = 0,
 	STAGE_LISTENING,

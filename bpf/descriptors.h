@@ -2,10 +2,40 @@
 /* Which descriptors lead to which sockets, from the first to the last. */
 #pragma once
 
+/* The answer to the question about a descriptor, or NULL. */
+static __always_inline struct answer *answer_to(struct descriptor_key *key, const struct descriptor *asked)
+{
+	struct answer *a = bpf_map_lookup_elem(&answers, key);
+
+	return a && a->question == asked->id ? a : NULL;
+}
+
+/* Turns to the answer, if there is one. Not static, for the verifier. */
+__noinline int take_answer(__u32 pid, __u32 fd)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
+	struct answer *a = d && d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
+	struct descriptor told = {};
+
+	if (!a)
+		return 0;
+	told.id = a->id;
+	told.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
+	bpf_map_delete_elem(&answers, &key);
+	bpf_map_update_elem(&descriptors, &key, &told, BPF_ANY);
+	return 1;
+}
+
+/* Where a descriptor leads to of the process that runs now. */
 static __always_inline struct descriptor *descriptor_of(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
-	return bpf_map_lookup_elem(&descriptors, &key);
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
+
+	if (d && d->kind == DESCRIPTOR_ASKED && take_answer(pid, fd))
+		d = bpf_map_lookup_elem(&descriptors, &key);
+	return d;
 }
 
 static const struct table no_table;
@@ -56,20 +86,12 @@ static __noinline int tell_close(struct call_socket *s, __u32 pid)
 	return 0;
 }
 
-/* The descriptor leads to the socket no more. */
-static __noinline int drop(__u32 pid, __u32 fd)
+/* The descriptor, which leads to the socket no more, was its last, or one of several. */
+static __noinline int let_go(__u32 pid, __u32 fd, __u64 id)
 {
-	struct descriptor_key key = {.pid = pid, .fd = fd};
-	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
-	struct call_socket *s;
-	__u64 id;
+	struct call_socket *s = socket_by_id(id);
 
-	if (!d || d->kind != DESCRIPTOR_SOCKET) /* what is said of it holds until a call says otherwise */
-		return 0;
-	id = d->id;
-	bpf_map_delete_elem(&descriptors, &key);
 	mark(pid, fd, 0);
-	s = socket_by_id(id);
 	if (!s)
 		return 0;
 	if (s->stage == STAGE_CONNECTING && !s->shared && s->flow.transport == TRANSPORT_TCP)
@@ -78,6 +100,21 @@ static __noinline int drop(__u32 pid, __u32 fd)
 		tell_close(s, s->owner_pid);
 	if (!s->shared)
 		bpf_map_delete_elem(&call_sockets, &id);
+	return 0;
+}
+
+/* The descriptor leads to the socket no more. */
+static __noinline int drop(__u32 pid, __u32 fd)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor *d = descriptor_of(pid, fd);
+	__u64 id;
+
+	if (!d || d->kind != DESCRIPTOR_SOCKET) /* what is said of it holds until a call says otherwise */
+		return 0;
+	id = d->id;
+	bpf_map_delete_elem(&descriptors, &key);
+	let_go(pid, fd, id);
 	return 0;
 }
 

@@ -31,69 +31,96 @@ static __always_inline struct mailbox *mailbox(void)
 	return bpf_map_lookup_elem(&mailboxes, &zero);
 }
 
-/*
- * User space has found where the descriptor leads to; 0: to nothing that is followed. It may answer a question, 0: nobody asked.
- * What calls have told meanwhile is right, and so is a later question.
- */
-static __noinline int settle(__u32 pid, __u32 fd, __u64 question, __u64 id)
+/* Puts an answer down, if the question is still the last one. */
+static __noinline int answer(__u32 pid, __u32 fd, __u64 question, __u64 id)
 {
-	struct descriptor *d = descriptor_of(pid, fd);
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
+	struct answer a = {.question = question, .id = id};
 
-	if (d && d->kind != DESCRIPTOR_ASKED)
+	if (!d || d->kind != DESCRIPTOR_ASKED || d->id != question)
 		return 0;
-	if (question && (!d || d->id != question))
-		return 0;
+	bpf_map_update_elem(&answers, &key, &a, BPF_ANY);
 	if (id)
-		lead(pid, fd, id, 0);
-	else
-		lead_elsewhere(pid, fd);
+		mark(pid, fd, TABLE_OPEN);
 	return 0;
 }
 
+/* A socket that was found; question: 0: nobody asked. */
 static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 {
+	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct mailbox *m = mailbox();
+	struct descriptor *d, told = {.kind = DESCRIPTOR_SOCKET};
 	long failed;
-	__u64 id;
 
 	if (!m)
 		return 0;
-	id = m->socket.flow.cookie;
-	failed = bpf_map_update_elem(&call_sockets, &id, &m->socket, BPF_NOEXIST);
+	told.id = m->socket.flow.cookie;
+	failed = bpf_map_update_elem(&call_sockets, &told.id, &m->socket, BPF_NOEXIST);
 	if (failed && failed != -EEXIST)
 		return failed;
 	if (m->names.local_length) {
-		failed = bpf_map_update_elem(&names, &id, &m->names, BPF_ANY);
+		failed = bpf_map_update_elem(&names, &told.id, &m->names, BPF_ANY);
 		if (failed)
 			return failed;
 	}
-	settle(pid, fd, question, id);
+	if (question) {
+		answer(pid, fd, question, told.id);
+		return 0;
+	}
+	/* If a call has told meanwhile, it is right; if one has asked meanwhile, this is the answer. */
+	if (!bpf_map_update_elem(&descriptors, &key, &told, BPF_NOEXIST)) {
+		mark(pid, fd, TABLE_OPEN);
+		return 0;
+	}
+	d = bpf_map_lookup_elem(&descriptors, &key);
+	if (d && d->kind == DESCRIPTOR_ASKED)
+		answer(pid, fd, d->id, told.id);
 	return 0;
 }
 
 static __always_inline int on_look_up(__u32 pid, __u32 fd)
 {
-	struct descriptor *d = descriptor_of(pid, fd);
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
 	struct mailbox *m = mailbox();
+	struct answer *a;
 
 	if (!d || !m)
 		return 0;
 	m->descriptor = *d;
+	a = d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
+	if (a) {
+		m->descriptor.id = a->id;
+		m->descriptor.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
+	}
 	return 1;
 }
 
-/* id: what was known of it. */
+/* id: what was known of it, as on_look_up has told. */
 static __always_inline int on_vanished(__u32 pid, __u32 fd, __u64 id)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
+	__u64 known;
+	struct answer *a;
+	bool socket;
 
-	if (!d || d->id != id)
+	if (!d)
+		return 0;
+	known = d->id;
+	socket = d->kind == DESCRIPTOR_SOCKET;
+	a = d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
+	if (a) {
+		known = a->id;
+		socket = known;
+	}
+	if (known != id)
 		return 0; /* the number is another's already */
-	if (d->kind == DESCRIPTOR_SOCKET)
-		drop(pid, fd);
-	else
-		bpf_map_delete_elem(&descriptors, &key);
+	bpf_map_delete_elem(&descriptors, &key);
+	if (socket)
+		let_go(pid, fd, id);
 	return 0;
 }
 

@@ -753,7 +753,7 @@ int adopt(__u64 *ctx)
 SEC("raw_tp")
 int reject(__u64 *ctx)
 {
-	settle(ctx[0], ctx[1], ctx[2], 0);
+	answer(ctx[0], ctx[1], ctx[2], 0);
 	return 0;
 }
 

@@ -13,6 +13,12 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SyscallsAnswer struct {
+	_        structs.HostLayout
+	Question uint64
+	Id       uint64
+}
+
 type SyscallsCall struct {
 	_    structs.HostLayout
 	Args [6]uint64
@@ -280,6 +286,7 @@ type SyscallsUnixNames struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	SyscallsMapAnswers                = "answers"
 	SyscallsMapCallSockets            = "call_sockets"
 	SyscallsMapCalls                  = "calls"
 	SyscallsMapCounters               = "counters"
@@ -478,6 +485,7 @@ type SyscallsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsMapSpecs struct {
+	Answers     *ebpf.MapSpec `ebpf:"answers"`
 	CallSockets *ebpf.MapSpec `ebpf:"call_sockets"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
@@ -552,6 +560,7 @@ func (o *SyscallsObjects) Close() error {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsMaps struct {
+	Answers     *ebpf.Map `ebpf:"answers"`
 	CallSockets *ebpf.Map `ebpf:"call_sockets"`
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Counters    *ebpf.Map `ebpf:"counters"`
@@ -573,6 +582,7 @@ type SyscallsMaps struct {
 
 func (m *SyscallsMaps) Close() error {
 	return _SyscallsClose(
+		m.Answers,
 		m.CallSockets,
 		m.Calls,
 		m.Counters,
