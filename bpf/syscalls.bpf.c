@@ -83,13 +83,18 @@ static __always_inline int enter_transfer(struct enter_args *ctx, int count_args
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
+	struct user_message m;
 
 	if (pid == excluded_pid)
 		return 0;
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
-	if (about_socket(&c, pid, c.args[0]) && !(copy == AGAIN && is_kept(&c, count_args)))
-		keep(&c);
+	if (!about_socket(&c, pid, c.args[0]) || (copy == AGAIN && is_kept(&c, count_args)))
+		return 0;
+	/* Now: behind the call somebody may have taken them before its exit is seen. */
+	if (count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]) && m.control)
+		on_passed(&m, c.id, pid);
+	keep(&c);
 	return 0;
 }
 

@@ -272,23 +272,30 @@ struct control_head {
 
 #define SCM_RIGHTS 1
 
-/* Descriptors sent: sockets among them are held by the message until somebody takes it. */
-static __noinline int on_passed(const struct user_message *m, const struct call *c, __u32 pid)
+/* How many descriptors a message carries. */
+static __always_inline __u32 carried(const struct user_message *m)
 {
-	struct call_socket *s = socket_by_id(c->id);
 	struct control_head control;
-	struct passed *queue;
-	__u64 peer = s ? s->peer : 0, now = bpf_ktime_get_ns();
-	__s32 fds[PASSED_MAX];
-	__u32 n;
 
 	if (m->control_length < sizeof(control) + 4 ||
 	    bpf_probe_read_user(&control, sizeof(control), (void *)m->control) || control.level != SOL_SOCKET ||
 	    control.type != SCM_RIGHTS || control.length < sizeof(control))
 		return 0;
-	n = (control.length - sizeof(control)) / 4;
-	if (n > PASSED_MAX)
-		n = PASSED_MAX;
+	control.length = (control.length - sizeof(control)) / 4;
+	return control.length < PASSED_MAX ? control.length : PASSED_MAX;
+}
+
+/* Descriptors that are about to be sent: sockets among them are held by the message until somebody takes it. */
+static __noinline int on_passed(const struct user_message *m, __u64 socket, __u32 pid)
+{
+	struct call_socket *s = socket_by_id(socket);
+	struct passed *queue;
+	__u64 peer = s ? s->peer : 0, now = bpf_ktime_get_ns();
+	__u32 n = carried(m);
+	__s32 fd;
+
+	if (!n)
+		return 0;
 	queue = bpf_map_lookup_elem(&passing, &peer);
 	if (!queue) {
 		struct passed none = {};
@@ -302,9 +309,9 @@ static __noinline int on_passed(const struct user_message *m, const struct call 
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		struct descriptor *d;
 		__u64 id = 0;
-		if (i >= n || bpf_probe_read_user(&fds[i], 4, (void *)(m->control + sizeof(control) + i * 4)))
+		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(struct control_head) + i * 4)))
 			break;
-		d = descriptor_of(pid, fds[i]);
+		d = descriptor_of(pid, fd);
 		if (d && d->kind == DESCRIPTOR_SOCKET)
 			id = d->id;
 		if (id)
@@ -317,19 +324,43 @@ static __noinline int on_passed(const struct user_message *m, const struct call 
 	return 0;
 }
 
+/* They were not sent. */
+static __noinline int on_not_passed(const struct call *c, __u32 pid)
+{
+	struct call_socket *s = socket_by_id(c->id);
+	struct user_message m;
+	struct passed *queue;
+	__u64 peer = s ? s->peer : 0;
+	__u32 n;
+	__s32 fd;
+
+	if (bpf_probe_read_user(&m, sizeof(m), (void *)c->args[1]) || !m.control)
+		return 0;
+	n = carried(&m);
+	queue = bpf_map_lookup_elem(&passing, &peer);
+	if (queue)
+		queue->count = queue->count > n ? queue->count - n : 0;
+	for (__u32 i = 0; i < PASSED_MAX; i++) {
+		struct descriptor *d;
+		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m.control + sizeof(struct control_head) + i * 4)))
+			break;
+		d = descriptor_of(pid, fd);
+		s = d && d->kind == DESCRIPTOR_SOCKET ? socket_by_id(d->id) : NULL;
+		if (s && (s->told || s->stage != STAGE_LISTENING))
+			tell_close(s, s->owner_pid); /* of the hold */
+	}
+	return 0;
+}
+
 /* Descriptors received: either it is known which sockets were sent, or user space looks. */
 static __noinline int on_taken(const struct user_message *m, const struct call *c, __u32 pid)
 {
-	struct control_head control;
 	struct passed *queue;
 	__u64 key = c->id;
-	__u32 n;
+	__u32 n = carried(m);
 
-	if (m->control_length < sizeof(control) + 4 ||
-	    bpf_probe_read_user(&control, sizeof(control), (void *)m->control) || control.level != SOL_SOCKET ||
-	    control.type != SCM_RIGHTS || control.length < sizeof(control))
+	if (!n)
 		return 0;
-	n = (control.length - sizeof(control)) / 4;
 	queue = key ? bpf_map_lookup_elem(&passing, &key) : NULL;
 	if (!queue) {
 		/* By whom it was sent is not known. If there is but one message under way, it is that. */
@@ -340,7 +371,7 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 	}
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		__s32 fd;
-		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(control) + i * 4)))
+		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(struct control_head) + i * 4)))
 			break;
 		if (!queue || !queue->count) {
 			drop(pid, fd);
@@ -428,6 +459,8 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 	t = begin_transfer(space, user, c, pid, ret);
 	if (ret <= 0) {
 		on_no_transfer(c, pid, ret);
+		if (c->nr == NR_SENDMSG)
+			on_not_passed(c, pid);
 		return 0;
 	}
 	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
@@ -460,12 +493,8 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 		t->from.count = c->args[2];
 	}
 	on_transfer(user, name);
-	if (m.control) {
-		if (c->nr == NR_SENDMSG)
-			on_passed(&m, c, pid);
-		else
-			on_taken(&m, c, pid);
-	}
+	if (m.control && c->nr == NR_RECVMSG)
+		on_taken(&m, c, pid);
 	return 0;
 }
 
