@@ -79,8 +79,8 @@ func (m *machine) boot(ctx context.Context, j job, common, work string, limit ti
 		}
 	}
 	arch := m.kernel.arch
-	args := slices.Concat(arch.machine, []string{
-		"-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", m.kernel.cpu, "-smp", "2", "-m", strconv.Itoa(memory),
+	args := slices.Concat(arch.machine, m.kernel.emulation.options, []string{
+		"-accel", m.kernel.emulation.accelerator, "-cpu", m.kernel.cpu, "-smp", "2", "-m", strconv.Itoa(memory),
 		"-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
 		"-serial", "file:" + m.log + ".console", "-chardev", "file,id=" + outputChannel + ",path=" + m.log + ".log",
 		"-kernel", filepath.Join(m.dir, "vmlinuz"), "-initrd", image,
