@@ -38,4 +38,3 @@ func configureAgain(spec *ebpf.CollectionSpec) error {
 		bpf.SocketflowVarSeenMask:    uint32(seenEntries - 1),
 	})
 }
-
