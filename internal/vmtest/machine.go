@@ -84,8 +84,8 @@ func (m *machine) boot(ctx context.Context, j job, common, work string, limit ti
 		"-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
 		"-serial", "file:" + m.log + ".console", "-chardev", "file,id=" + outputChannel + ",path=" + m.log + ".log",
 		"-kernel", filepath.Join(m.dir, "vmlinuz"), "-initrd", image,
-		// A panic reboots at once, which ends the machine.
-		"-append", "console=" + arch.console + " quiet panic=-1 " + arch.options,
+		// A panic reboots at once, which ends the machine. It tells where the CPUs are; a machine that hangs does not.
+		"-append", "console=" + arch.console + " quiet panic=-1 softlockup_panic=1 " + arch.options,
 	})
 	cmd := exec.CommandContext(limited, arch.qemu, args...)
 	out, err := cmd.CombinedOutput()
