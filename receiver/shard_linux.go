@@ -237,10 +237,10 @@ func (s *shard) undecodable(err error) bool {
 // readClocks reads the wall clock between two readings of the monotonic one, which are close to each other unless this thread has to
 // wait each time that it tries.
 func readClocks() (before uint64, wall time.Time, after uint64) {
-	const close, attempts = uint64(100 * time.Microsecond), 10
+	const near, attempts = uint64(100 * time.Microsecond), 10
 	for range attempts {
 		before, wall, after = monotonic(), time.Now(), monotonic()
-		if after-before < close {
+		if after-before < near {
 			break
 		}
 	}
