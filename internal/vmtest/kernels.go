@@ -100,18 +100,20 @@ type emulation struct {
 	options     []string
 }
 
+// They take turns. If each is a thread of this host QEMU does not see code that the kernel patches on another CPU: 5.10 was seen to hang at a
+// jump, 6.1 not to enter programs behind functions, 7.2 to meet a breakpoint that was gone.
 var (
-	// Each of them is a thread of this host, and its time is this host's.
-	sideBySide = &emulation{accelerator: "tcg,thread=multi"}
-	// They take turns, and their time goes by their instructions, a nanosecond each: what happens within a tick is what happens on a
-	// machine of 1 GHz, however busy this host is. Waiting takes no time. 6.1 does not boot like that.
+	// Their time is this host's.
+	inHostTime = &emulation{accelerator: "tcg,thread=single"}
+	// Their time goes by their instructions, a nanosecond each: what happens within a tick is what happens on a machine of 1 GHz, however
+	// busy this host is. Waiting takes no time. 5.10 and 6.1 do not boot like that.
 	byInstructions = &emulation{accelerator: "tcg,thread=single", options: []string{"-icount", "shift=0,sleep=off"}}
 )
 
 // kernels that are supported. That of the machine that builds is tested by `make test`.
 var kernels = []kernel{
-	{"5.10", amd64, without16, sideBySide, []mode{{"syscall", moreSyscalls}}},
-	{"6.1", amd64, without16, sideBySide, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"5.10", amd64, without16, inHostTime, []mode{{"syscall", moreSyscalls}}},
+	{"6.1", amd64, without16, inHostTime, []mode{{"syscall", syscalls}, {"socket", sockets}}},
 	{"6.12", amd64, without16, byInstructions, []mode{{"syscall", syscalls}, {"socket", sockets}}},
 	{"7.2", amd64, with16, byInstructions, []mode{{"syscall", moreSyscalls}, {"socket", sockets}}},
 	{"6.12", arm64, neoverse, byInstructions, []mode{{"syscall", syscalls}, {"socket", sockets}}},

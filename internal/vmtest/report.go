@@ -24,7 +24,7 @@ type result struct {
 	trouble      []string       // what is wrong beside tests that failed
 	said         []string       // by tests, where something is wrong
 	panicked     string         // what the kernel said when it did
-	repeated     string         // the same of an attempt before this
+	repeated     string         // what an attempt before this came to
 }
 
 // outcome is that of a test or a subtest.
@@ -128,7 +128,7 @@ func (r *result) String() string {
 	}
 	b.WriteString("\n")
 	if r.repeated != "" {
-		fmt.Fprintf(&b, "  %s: this is the second attempt, in the first one: %s\n", r.name(), r.repeated)
+		fmt.Fprintf(&b, "  %s: this is the second attempt; the first one:\n%s", r.name(), r.repeated)
 	}
 	if r.passed() {
 		return b.String()

@@ -91,23 +91,24 @@ func TestResults(t *testing.T) {
 	}
 }
 
-func TestRepeatedAfterAPanic(t *testing.T) {
+func TestRepeated(t *testing.T) {
 	failed := strings.Replace(good, "PASS: TestOne", "FAIL: TestOne", 1)
 	for name, test := range map[string]struct {
 		logs, consoles []string // of the attempts that are made
 		passed         bool
 		shown          string
 	}{
-		"it passes":                    {[]string{good}, []string{""}, true, ""},
-		"a test fails":                 {[]string{failed}, []string{""}, false, "FAILED"},
-		"a test fails, and it panics":  {[]string{failed}, []string{crash}, false, "FAILED"},
-		"it panics once":               {[]string{"", good}, []string{crash, ""}, true, "REPEATED"},
-		"it panics twice":              {[]string{"", ""}, []string{crash, crash}, false, "FAILED"},
-		"it panics, then a test fails": {[]string{"", failed}, []string{crash, ""}, false, "FAILED"},
+		"it passes":                  {[]string{good}, []string{""}, true, ""},
+		"a test fails once":          {[]string{failed, good}, []string{"", ""}, true, "REPEATED"},
+		"a test fails twice":         {[]string{failed, failed}, []string{"", ""}, false, "FAILED"},
+		"it panics once":             {[]string{"", good}, []string{crash, ""}, true, "REPEATED"},
+		"it panics twice":            {[]string{"", ""}, []string{crash, crash}, false, "FAILED"},
+		"it panics, a test fails":    {[]string{"", failed}, []string{crash, ""}, false, "FAILED"},
+		"it passes, and then panics": {[]string{good, good}, []string{crash, ""}, true, "REPEATED"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var attempts []string
-			r := repeatAfterPanic(func(suffix string) *result {
+			r := twiceAtMost(func(suffix string) *result {
 				n := len(attempts)
 				attempts = append(attempts, suffix)
 				r := &result{job: machineJob, seconds: 1}
