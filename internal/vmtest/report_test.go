@@ -158,7 +158,7 @@ func TestJobs(t *testing.T) {
 		patterns int // of the first job's tests
 	}{
 		"a mode": {settings{kernels: []string{"5.10", "6.1"}, modes: []string{"syscall"}},
-			[]string{"5.10-syscall", "6.1-syscall"}, len(moreSyscalls)},
+			[]string{"5.10-syscall", "6.1-syscall"}, len(syscalls)},
 		"a test":   {settings{kernels: []string{"5.10", "7.2"}, only: "TestDatagrams"}, []string{"7.2-socket"}, 1},
 		"nothing":  {settings{kernels: []string{"6.1"}, only: "TestNothing"}, nil, 0},
 		"no such":  {settings{kernels: []string{"2.4"}}, nil, 0},
