@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * UDP: what goes between a socket and one remote address is a flow. It is told when its first datagram is seen and, by
- * an iterator, when there has been none for a while; in between datagrams are counted, and nothing is told.
+ * UDP: what goes between a socket and one remote address is a flow. It is emitted when its first datagram is seen and, by a
+ * pass that user space runs, when there has been none for a while; in between datagrams are counted, and nothing is emitted.
  */
 #pragma once
+
+/* Set before the programs are loaded: how many flows one step of a pass reports at most. */
+const volatile __u32 flows_per_step = 0;
 
 /* How many messages of this sendmmsg or recvmmsg came before; -1: that cannot be known. */
 static __always_inline int messages_done(struct task_struct *task)
@@ -242,18 +245,34 @@ static __always_inline void tell_ended_datagrams(const struct datagram_flow *d)
 	submit(&slot, EVENT_CLOSE, sizeof(*e));
 }
 
-/* Tells of all flows: whether they have ended or go on. */
-static __always_inline void on_datagram_flow(struct bpf_iter__bpf_map_elem *ctx)
-{
-	struct datagram_flow *d = ctx->value;
+/*
+ * Which flows have ended and which go on. User space runs a pass in as many steps as it takes: each reports at most
+ * flows_per_step flows, so that the ring buffers can be read in between, and a step that reports none ends the pass.
+ */
+struct flow_step {
+	__u64 now;
+	__u32 pass;
+	__u32 reported;
+};
 
-	if (!d || d->closed || d->ignored)
-		return;
-	if (d->last + datagram_idle > bpf_ktime_get_ns()) {
+static long report_flow(void *map, const struct datagram_key *key, struct datagram_flow *d, struct flow_step *step)
+{
+	if (d->closed || d->ignored || d->pass == step->pass)
+		return 0;
+	d->pass = step->pass;
+	if (d->last + datagram_idle > step->now) {
 		tell_live_datagrams(d);
 	} else {
 		d->closed = 1;
 		tell_ended_datagrams(d);
 	}
-	pace(ctx->meta->seq);
+	return ++step->reported >= flows_per_step;
+}
+
+static __always_inline int on_flow_pass(__u32 pass)
+{
+	struct flow_step step = {.now = bpf_ktime_get_ns(), .pass = pass};
+
+	bpf_for_each_map_elem(&datagrams, report_flow, &step, 0);
+	return step.reported;
 }

@@ -1,10 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Sockets that are older than the programs. User space runs the iterators once the hooks are attached: listeners
- * first, for they tell the role of every other socket; then all descriptors of all processes, in whatever network
- * namespace; then, per network namespace, what no descriptor leads to.
+ * Sockets that are there. User space runs the iterators once the hooks are attached, to find those that are older than the
+ * programs: listeners first, because they decide the role of every other socket; then all descriptors of all processes, in
+ * whatever network namespace; then, per network namespace, what no descriptor leads to. Later it runs the same iterators as
+ * a live pass, which reports the tracked sockets that still exist. An iterator over the map that tracks them would be
+ * shorter, but some kernels refuse iterators over maps (docs/decisions/0014-which-sockets-still-exist.md).
  */
 #pragma once
+
+enum iteration {
+	ITERATION_LISTENERS = 0,
+	ITERATION_CONNECTIONS,
+	ITERATION_LIVE, /* and every higher number: each pass has one of its own */
+};
+
+/* What the iterators do; set by user space before it runs them. */
+volatile __u32 iterating = ITERATION_LISTENERS;
 
 /* Output makes read() return now and then, so that user space can let the ring buffers drain. */
 static __always_inline void pace(struct seq_file *seq)
@@ -34,6 +45,37 @@ static __always_inline void adopt_listener(struct sock *sk, const struct flow *f
 	set_owner(s, owner);
 	s->flow = *flow;
 	s->ignored = (owner->pid && owner->pid == excluded_pid) || left_out(owner, flow->local_port, 0);
+}
+
+static __always_inline void fill_live(struct live_event *e, __u64 cookie)
+{
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.kind = EVENT_LIVE;
+	e->header.time = bpf_ktime_get_ns();
+	e->cookie = cookie;
+}
+
+/* Once a pass, however many descriptors lead to the socket. */
+static __always_inline void report_live(struct sock *sk, struct seq_file *seq)
+{
+	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	__u32 state = sk->__sk_common.skc_state;
+	struct live_event *e;
+
+	if (!s || s->closed || s->live_pass == iterating)
+		return;
+	if (s->flow.family == AF_UNIX ? !s->established : !s->flow.role_source || state == TCP_CLOSE || state == TCP_LISTEN)
+		return;
+	s->live_pass = iterating;
+	struct slot slot = reserve(shard_of(s->flow.cookie), EVENT_LIVE, sizeof(*e));
+	e = slot.event;
+	if (!e)
+		return;
+	fill_live(e, s->flow.cookie);
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->bytes[i] = s->streams[i].position;
+	submit(&slot, EVENT_LIVE, sizeof(*e));
+	pace(seq);
 }
 
 static __always_inline void adopt_connection(struct sock *sk, const struct owner *owner, struct seq_file *seq)
@@ -83,6 +125,20 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	pace(seq);
 }
 
+/* What a Unix socket older than the programs says from now on may be the middle of anything. */
+static __always_inline void adopt_unix(struct sock *sk)
+{
+	struct socket_state *s;
+
+	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return;
+	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
+		return;
+	s = track(sk);
+	if (s)
+		s->accepted_before = 1;
+}
+
 static __always_inline void owner_of(struct owner *owner, struct task_struct *task)
 {
 	owner->pid = task->tgid;
@@ -91,11 +147,12 @@ static __always_inline void owner_of(struct owner *owner, struct task_struct *ta
 	owner->cgroup = 0;
 }
 
-static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx, bool listeners_only)
+static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct socket *socket;
+	struct flow flow = {};
 	struct owner owner;
 	struct sock *sk;
 
@@ -105,20 +162,31 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx, bool 
 	if (!socket)
 		return;
 	sk = socket->sk;
-	if (!sk || !is_inet(sk->__sk_common.skc_family))
+	if (!sk)
+		return;
+	if (iterating >= ITERATION_LIVE) {
+		report_live(sk, ctx->meta->seq);
+		return;
+	}
+	if (sk->__sk_common.skc_family == AF_UNIX) {
+		if (follow_unix && iterating == ITERATION_CONNECTIONS)
+			adopt_unix(sk);
+		return;
+	}
+	if (!is_inet(sk->__sk_common.skc_family))
 		return;
 	owner_of(&owner, task);
-	if (listeners_only) {
-		struct flow flow = {};
-		if (sk->__sk_common.skc_state != TCP_LISTEN)
-			return;
-		read_flow(&flow, sk);
-		note_listener(&flow, &owner);
-		if (sk->sk_protocol == IPPROTO_TCP)
-			adopt_listener(sk, &flow, &owner);
-	} else if (sk->sk_protocol == IPPROTO_TCP && owner.pid != excluded_pid) {
-		adopt_connection(sk, &owner, ctx->meta->seq);
+	if (iterating == ITERATION_CONNECTIONS) {
+		if (sk->sk_protocol == IPPROTO_TCP && owner.pid != excluded_pid)
+			adopt_connection(sk, &owner, ctx->meta->seq);
+		return;
 	}
+	if (sk->__sk_common.skc_state != TCP_LISTEN)
+		return;
+	read_flow(&flow, sk);
+	note_listener(&flow, &owner);
+	if (sk->sk_protocol == IPPROTO_TCP)
+		adopt_listener(sk, &flow, &owner);
 }
 
 /*
@@ -137,6 +205,10 @@ static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(skc);
 	if (!tp)
 		return;
+	if (iterating >= ITERATION_LIVE) {
+		report_live((struct sock *)tp, ctx->meta->seq);
+		return;
+	}
 	read_flow(&flow, (struct sock *)tp);
 	struct listener_key key = {.netns = flow.netns, .port = flow.local_port};
 	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
@@ -150,31 +222,14 @@ static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 		adopt_connection((struct sock *)tp, &owner, ctx->meta->seq);
 }
 
-static __always_inline void fill_live(struct live_event *e, __u64 cookie)
+static __always_inline void on_existing_unix(struct bpf_iter__unix *ctx)
 {
-	__builtin_memset(e, 0, sizeof(*e));
-	e->header.kind = EVENT_LIVE;
-	e->header.time = bpf_ktime_get_ns();
-	e->cookie = cookie;
-}
+	struct sock *sk = (struct sock *)ctx->unix_sk;
 
-/* What is tracked and still there: user space forgets the rest, whose close it was never told. */
-static __always_inline void on_live(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	struct socket_state *s = ctx->value;
-	struct live_event *e;
-
-	if (!s || !ctx->sk || !(s->flow.role_source || s->flow.family == AF_UNIX) || s->closed)
+	if (!sk)
 		return;
-	__u64 cookie = s->flow.cookie;
-	__u32 shard = shard_of(cookie);
-	struct slot slot = reserve(shard, EVENT_LIVE, sizeof(*e));
-	e = slot.event;
-	if (!e)
-		return;
-	fill_live(e, cookie);
-	for (int i = 0; i < DIRECTIONS; i++)
-		e->bytes[i] = s->streams[i].position;
-	submit(&slot, EVENT_LIVE, sizeof(*e));
-	pace(ctx->meta->seq);
+	if (iterating >= ITERATION_LIVE)
+		report_live(sk, ctx->meta->seq);
+	else
+		adopt_unix(sk);
 }

@@ -271,18 +271,4 @@ struct bpf_iter__unix {
 	struct unix_sock *unix_sk;
 };
 
-struct bpf_iter__bpf_map_elem {
-	struct bpf_iter_meta *meta;
-	void *map;
-	void *key;
-	void *value;
-};
-
-struct bpf_iter__bpf_sk_storage_map {
-	struct bpf_iter_meta *meta;
-	void *map;
-	struct sock *sk;
-	void *value;
-};
-
 #pragma clang attribute pop

@@ -258,19 +258,12 @@ int process_exit(__u64 *ctx)
 	return 0;
 }
 
-/* ---- sockets older than the programs, and those still there ---- */
+/* ---- sockets that are there: older than the programs, or still ---- */
 
 SEC("iter/task_file")
-int existing_listeners(struct bpf_iter__task_file *ctx)
+int existing_descriptors(struct bpf_iter__task_file *ctx)
 {
-	on_descriptor(ctx, true);
-	return 0;
-}
-
-SEC("iter/task_file")
-int existing_connections(struct bpf_iter__task_file *ctx)
-{
-	on_descriptor(ctx, false);
+	on_descriptor(ctx);
 	return 0;
 }
 
@@ -288,21 +281,16 @@ int existing_unix(struct bpf_iter__unix *ctx)
 	return 0;
 }
 
-SEC("iter/bpf_sk_storage_map")
-int live_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
+/* ---- run by user space itself ---- */
+
+/* A step of a pass over the UDP flows: argument 0 is the pass's number, the result how many flows it has reported. */
+SEC("raw_tp")
+int flow_pass(struct bpf_raw_tracepoint_args *ctx)
 {
-	on_live(ctx);
-	return 0;
+	return on_flow_pass((__u32)ctx->args[0]);
 }
 
-SEC("iter/bpf_map_elem")
-int datagram_flows(struct bpf_iter__bpf_map_elem *ctx)
-{
-	on_datagram_flow(ctx);
-	return 0;
-}
-
-/* Run once by user space: its own pid in the initial pid namespace. */
+/* Its own pid in the initial pid namespace. */
 SEC("raw_tp")
 int self_pid(void *ctx)
 {
@@ -320,6 +308,7 @@ const struct close_event *unused_close __attribute__((unused));
 const struct process_event *unused_process __attribute__((unused));
 const struct exit_event *unused_exit __attribute__((unused));
 const struct live_event *unused_live __attribute__((unused));
+const enum iteration *unused_iteration __attribute__((unused));
 const struct data_event *unused_data __attribute__((unused));
 const struct unix_open_event *unused_unix_open __attribute__((unused));
 const struct policy *unused_policy __attribute__((unused));

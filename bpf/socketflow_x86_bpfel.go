@@ -93,6 +93,8 @@ type SocketflowDatagramFlow struct {
 	Ignored    uint8
 	Closed     uint8
 	Pad        [2]uint8
+	Pass       uint32
+	Pad2       uint32
 }
 
 type SocketflowDatagramKey struct {
@@ -181,6 +183,14 @@ type SocketflowFlow struct {
 	Source     uint8
 	Pad        [2]uint8
 }
+
+type SocketflowIteration uint32
+
+const (
+	SocketflowIterationITERATION_LISTENERS   SocketflowIteration = 0
+	SocketflowIterationITERATION_CONNECTIONS SocketflowIteration = 1
+	SocketflowIterationITERATION_LIVE        SocketflowIteration = 2
+)
 
 type SocketflowListener struct {
 	_     structs.HostLayout
@@ -317,6 +327,8 @@ type SocketflowSocketState struct {
 	Direction      uint8
 	TaskPid        uint32
 	Run            uint32
+	LivePass       uint32
+	Pad            uint32
 	Streams        [2]struct {
 		_        structs.HostLayout
 		Position uint64
@@ -382,17 +394,15 @@ const (
 	SocketflowProgAcceptExit          = "accept_exit"
 	SocketflowProgAnyExit             = "any_exit"
 	SocketflowProgConnectExit         = "connect_exit"
-	SocketflowProgDatagramFlows       = "datagram_flows"
-	SocketflowProgExistingConnections = "existing_connections"
-	SocketflowProgExistingListeners   = "existing_listeners"
+	SocketflowProgExistingDescriptors = "existing_descriptors"
 	SocketflowProgExistingUnix        = "existing_unix"
 	SocketflowProgExistingUnowned     = "existing_unowned"
+	SocketflowProgFlowPass            = "flow_pass"
 	SocketflowProgInet6Received       = "inet6_received"
 	SocketflowProgInet6Sent           = "inet6_sent"
 	SocketflowProgInetPageSent        = "inet_page_sent"
 	SocketflowProgInetReceived        = "inet_received"
 	SocketflowProgInetSent            = "inet_sent"
-	SocketflowProgLiveSockets         = "live_sockets"
 	SocketflowProgProcessExec         = "process_exec"
 	SocketflowProgProcessExit         = "process_exit"
 	SocketflowProgProcessMoved        = "process_moved"
@@ -414,9 +424,11 @@ const (
 	SocketflowVarDraftsAgain          = "drafts_again"
 	SocketflowVarEagerPrefixes        = "eager_prefixes"
 	SocketflowVarExcludedPid          = "excluded_pid"
+	SocketflowVarFlowsPerStep         = "flows_per_step"
 	SocketflowVarFollowData           = "follow_data"
 	SocketflowVarFollowUdp            = "follow_udp"
 	SocketflowVarFollowUnix           = "follow_unix"
+	SocketflowVarIterating            = "iterating"
 	SocketflowVarPayloadLimit         = "payload_limit"
 	SocketflowVarPayloadRun           = "payload_run"
 	SocketflowVarPayloadRunEager      = "payload_run_eager"
@@ -435,6 +447,7 @@ const (
 	SocketflowVarUnusedDirection      = "unused_direction"
 	SocketflowVarUnusedDraft          = "unused_draft"
 	SocketflowVarUnusedExit           = "unused_exit"
+	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedKind           = "unused_kind"
 	SocketflowVarUnusedLive           = "unused_live"
 	SocketflowVarUnusedMissing        = "unused_missing"
@@ -494,17 +507,15 @@ type SocketflowProgramSpecs struct {
 	AcceptExit          *ebpf.ProgramSpec `ebpf:"accept_exit"`
 	AnyExit             *ebpf.ProgramSpec `ebpf:"any_exit"`
 	ConnectExit         *ebpf.ProgramSpec `ebpf:"connect_exit"`
-	DatagramFlows       *ebpf.ProgramSpec `ebpf:"datagram_flows"`
-	ExistingConnections *ebpf.ProgramSpec `ebpf:"existing_connections"`
-	ExistingListeners   *ebpf.ProgramSpec `ebpf:"existing_listeners"`
+	ExistingDescriptors *ebpf.ProgramSpec `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.ProgramSpec `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.ProgramSpec `ebpf:"existing_unowned"`
+	FlowPass            *ebpf.ProgramSpec `ebpf:"flow_pass"`
 	Inet6Received       *ebpf.ProgramSpec `ebpf:"inet6_received"`
 	Inet6Sent           *ebpf.ProgramSpec `ebpf:"inet6_sent"`
 	InetPageSent        *ebpf.ProgramSpec `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.ProgramSpec `ebpf:"inet_received"`
 	InetSent            *ebpf.ProgramSpec `ebpf:"inet_sent"`
-	LiveSockets         *ebpf.ProgramSpec `ebpf:"live_sockets"`
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.ProgramSpec `ebpf:"process_moved"`
@@ -553,9 +564,11 @@ type SocketflowVariableSpecs struct {
 	DraftsAgain         *ebpf.VariableSpec `ebpf:"drafts_again"`
 	EagerPrefixes       *ebpf.VariableSpec `ebpf:"eager_prefixes"`
 	ExcludedPid         *ebpf.VariableSpec `ebpf:"excluded_pid"`
+	FlowsPerStep        *ebpf.VariableSpec `ebpf:"flows_per_step"`
 	FollowData          *ebpf.VariableSpec `ebpf:"follow_data"`
 	FollowUdp           *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix          *ebpf.VariableSpec `ebpf:"follow_unix"`
+	Iterating           *ebpf.VariableSpec `ebpf:"iterating"`
 	PayloadLimit        *ebpf.VariableSpec `ebpf:"payload_limit"`
 	PayloadRun          *ebpf.VariableSpec `ebpf:"payload_run"`
 	PayloadRunEager     *ebpf.VariableSpec `ebpf:"payload_run_eager"`
@@ -574,6 +587,7 @@ type SocketflowVariableSpecs struct {
 	UnusedDirection     *ebpf.VariableSpec `ebpf:"unused_direction"`
 	UnusedDraft         *ebpf.VariableSpec `ebpf:"unused_draft"`
 	UnusedExit          *ebpf.VariableSpec `ebpf:"unused_exit"`
+	UnusedIteration     *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLive          *ebpf.VariableSpec `ebpf:"unused_live"`
 	UnusedMissing       *ebpf.VariableSpec `ebpf:"unused_missing"`
@@ -653,9 +667,11 @@ type SocketflowVariables struct {
 	DraftsAgain         *ebpf.Variable `ebpf:"drafts_again"`
 	EagerPrefixes       *ebpf.Variable `ebpf:"eager_prefixes"`
 	ExcludedPid         *ebpf.Variable `ebpf:"excluded_pid"`
+	FlowsPerStep        *ebpf.Variable `ebpf:"flows_per_step"`
 	FollowData          *ebpf.Variable `ebpf:"follow_data"`
 	FollowUdp           *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix          *ebpf.Variable `ebpf:"follow_unix"`
+	Iterating           *ebpf.Variable `ebpf:"iterating"`
 	PayloadLimit        *ebpf.Variable `ebpf:"payload_limit"`
 	PayloadRun          *ebpf.Variable `ebpf:"payload_run"`
 	PayloadRunEager     *ebpf.Variable `ebpf:"payload_run_eager"`
@@ -674,6 +690,7 @@ type SocketflowVariables struct {
 	UnusedDirection     *ebpf.Variable `ebpf:"unused_direction"`
 	UnusedDraft         *ebpf.Variable `ebpf:"unused_draft"`
 	UnusedExit          *ebpf.Variable `ebpf:"unused_exit"`
+	UnusedIteration     *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLive          *ebpf.Variable `ebpf:"unused_live"`
 	UnusedMissing       *ebpf.Variable `ebpf:"unused_missing"`
@@ -695,17 +712,15 @@ type SocketflowPrograms struct {
 	AcceptExit          *ebpf.Program `ebpf:"accept_exit"`
 	AnyExit             *ebpf.Program `ebpf:"any_exit"`
 	ConnectExit         *ebpf.Program `ebpf:"connect_exit"`
-	DatagramFlows       *ebpf.Program `ebpf:"datagram_flows"`
-	ExistingConnections *ebpf.Program `ebpf:"existing_connections"`
-	ExistingListeners   *ebpf.Program `ebpf:"existing_listeners"`
+	ExistingDescriptors *ebpf.Program `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.Program `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.Program `ebpf:"existing_unowned"`
+	FlowPass            *ebpf.Program `ebpf:"flow_pass"`
 	Inet6Received       *ebpf.Program `ebpf:"inet6_received"`
 	Inet6Sent           *ebpf.Program `ebpf:"inet6_sent"`
 	InetPageSent        *ebpf.Program `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.Program `ebpf:"inet_received"`
 	InetSent            *ebpf.Program `ebpf:"inet_sent"`
-	LiveSockets         *ebpf.Program `ebpf:"live_sockets"`
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.Program `ebpf:"process_moved"`
@@ -730,17 +745,15 @@ func (p *SocketflowPrograms) Close() error {
 		p.AcceptExit,
 		p.AnyExit,
 		p.ConnectExit,
-		p.DatagramFlows,
-		p.ExistingConnections,
-		p.ExistingListeners,
+		p.ExistingDescriptors,
 		p.ExistingUnix,
 		p.ExistingUnowned,
+		p.FlowPass,
 		p.Inet6Received,
 		p.Inet6Sent,
 		p.InetPageSent,
 		p.InetReceived,
 		p.InetSent,
-		p.LiveSockets,
 		p.ProcessExec,
 		p.ProcessExit,
 		p.ProcessMoved,

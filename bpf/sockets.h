@@ -24,6 +24,8 @@ struct socket_state {
 	__u8 direction;       /* of the last transfer */
 	__u32 task_pid;       /* who made the last transfer that was told */
 	__u32 run;            /* bytes captured since the direction turned */
+	__u32 live_pass;      /* the last iteration that has reported it as live, see existing.h */
+	__u32 pad;
 	struct stream streams[DIRECTIONS];
 };
 

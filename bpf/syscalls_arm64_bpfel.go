@@ -69,6 +69,8 @@ type SyscallsDatagramFlow struct {
 	Ignored    uint8
 	Closed     uint8
 	Pad        [2]uint8
+	Pass       uint32
+	Pad2       uint32
 }
 
 type SyscallsDatagramKey struct {

@@ -136,22 +136,3 @@ static __always_inline void on_unix_end(struct sock *sk)
 	if (peer)
 		tell_unix_close(EVENT_PEER_CLOSE, s, peer, DIRECTION_RECEIVED);
 }
-
-/* Before the programs: what it says from now on may be the middle of anything. */
-static __always_inline void on_existing_unix(struct bpf_iter__unix *ctx)
-{
-	struct unix_sock *us = ctx->unix_sk;
-	struct socket_state *s;
-	struct sock *sk;
-
-	if (!us)
-		return;
-	sk = (struct sock *)us;
-	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
-		return;
-	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
-		return;
-	s = track(sk);
-	if (s)
-		s->accepted_before = 1;
-}

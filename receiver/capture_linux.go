@@ -4,15 +4,12 @@ package receiver
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
@@ -26,12 +23,13 @@ type capture interface {
 	Readers() []*kernel.Reader
 	Attached() []string
 	Degraded() []error
+	Programs() []kernel.ProgramStatus
 	Memory() (uint64, error)
 	Counters() (kernel.Counters, error)
 	Want(cookie uint64, w event.Want)
 	Judge(id process.ID, generation uint32, rules uint64) error
-	Live(ctx context.Context) error
-	Datagrams(ctx context.Context) error
+	Live(ctx context.Context) (kernel.Looked, error)
+	Datagrams(ctx context.Context) (bool, error)
 	Detach() error
 	Close() error
 }
@@ -63,33 +61,24 @@ type callMode struct {
 	completers []*completion.Completer // by shard; there before the first event is read
 }
 
-// openCapture loads the programs of the mode that is configured; of auto the first that this host allows, where a socket mode
-// that sees connections only comes last.
+// openCapture loads the programs of the mode that is configured, or of the one that kernel.Choose finds.
 func (w *watch) openCapture(opts kernel.Options) error {
-	switch w.cfg.Mode {
-	case ModeSocket:
-		return w.openSockets(opts)
-	case ModeSyscall:
-		return w.openCalls(opts)
-	}
-	whole := opts
-	whole.WholeOrNothing = true
-	err := w.openSockets(whole)
-	// Privileges that are missing are missing to the other mode, too.
-	if err == nil || !errors.Is(err, kernel.ErrUnsupported) || errors.Is(err, unix.EPERM) {
-		return err
-	}
-	if callErr := w.openCalls(opts); callErr != nil {
-		err = fmt.Errorf("%w; and: %w", err, callErr)
-		if w.openSockets(opts) == nil { // Degraded says what it does not see
-			w.stepDown = err
-			return nil
+	_, mode, why, err := kernel.Choose(w.cfg.Mode, func(mode Mode, whole bool) (struct{}, error) {
+		opts := opts
+		opts.WholeOrNothing = whole
+		if mode == ModeSyscall {
+			return struct{}{}, w.openCalls(opts)
 		}
+		return struct{}{}, w.openSockets(opts)
+	})
+	if err != nil {
 		return err
 	}
-	w.stepDown = err
-	w.set.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
-		"which costs more, and says less of how connections end", zap.Error(err))
+	w.mode, w.stepDown = mode, why
+	if why != nil && mode == ModeSyscall {
+		w.set.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
+			"which costs more, and says less of how connections end", zap.Error(why))
+	}
 	return nil
 }
 
@@ -98,7 +87,7 @@ func (w *watch) openSockets(opts kernel.Options) error {
 	if err != nil {
 		return err
 	}
-	w.mode, w.capture = ModeSocket, sockets
+	w.capture = sockets
 	return nil
 }
 
@@ -119,7 +108,7 @@ func (w *watch) openCalls(opts kernel.Options) (err error) {
 		m.resolver.Close()
 		return err
 	}
-	w.mode, w.capture, w.calls = ModeSyscall, m.capture, m
+	w.capture, w.calls = m.capture, m
 	return nil
 }
 

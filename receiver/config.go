@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
 )
 
@@ -167,13 +168,13 @@ type BatchConfig struct {
 }
 
 // Mode is how the kernel is watched.
-type Mode string
+type Mode = kernel.Mode
 
 // The modes.
 const (
-	ModeAuto    Mode = "auto"
-	ModeSocket  Mode = "socket"
-	ModeSyscall Mode = "syscall"
+	ModeAuto    = kernel.ModeAuto
+	ModeSocket  = kernel.ModeSocket
+	ModeSyscall = kernel.ModeSyscall
 )
 
 // Attachment is where the programs are attached that see transfers.

@@ -212,7 +212,7 @@ func (w *watch) watchLosses() {
 		due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose] || now.TableFull > known.TableFull ||
 			w.follows(event.TCP, event.UnixStream, event.UDP) && time.Since(looked) >= quietInterval
 		if w.follows(event.UDP) {
-			if err := w.capture.Datagrams(w.helping); err != nil && w.helping.Err() == nil {
+			if _, err := w.capture.Datagrams(w.helping); err != nil && w.helping.Err() == nil {
 				w.set.Logger.Warn("UDP flows that have ended stay in the table for now", zap.Error(err))
 			}
 		}
@@ -241,8 +241,12 @@ func (w *watch) follows(transports ...event.Transport) bool {
 
 // forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
 func (w *watch) forgetGone(liveLost uint64) bool {
-	began := monotonic()
-	if err := errors.Join(w.capture.Live(w.helping), w.capture.Datagrams(w.helping)); err != nil {
+	gone := &unreported{since: monotonic()}
+	var err error
+	if gone.looked, err = w.capture.Live(w.helping); err == nil {
+		gone.looked.At[event.UDP], err = w.capture.Datagrams(w.helping)
+	}
+	if err != nil {
 		if w.helping.Err() == nil {
 			w.set.Logger.Warn("sockets whose close was lost stay in the table for now", zap.Error(err))
 		}
@@ -252,8 +256,11 @@ func (w *watch) forgetGone(liveLost uint64) bool {
 	if err != nil || after.RingFull[event.KindLive] != liveLost {
 		return false
 	}
+	if gone.looked.Nothing() {
+		return true // and never will be, which was said at the start
+	}
 	for _, s := range w.shards {
-		s.forget.Store(began)
+		s.forget.Store(gone)
 	}
 	return true
 }
@@ -270,6 +277,7 @@ func (w *watch) snapshot() snapshot {
 	s := snapshot{
 		mode:         w.mode,
 		kernelMemory: w.kernelMemory,
+		unavailable:  w.capture.Programs(),
 		decodeErrors: w.decode.Load(),
 		refusedLogs:  w.outlet.refusedLogs.Load(),
 		refusedSpans: w.outlet.refusedSpans.Load(),

@@ -36,10 +36,16 @@ type shard struct {
 	event   event.Event
 	handled int       // events since the last look at the clock
 	since   time.Time // the oldest item of the batch is not older; zero: the batch is empty
-	// forget asks that the sockets be forgotten that have not been reported since (CLOCK_MONOTONIC, ns).
-	forget    atomic.Uint64
-	forgetNow uint64 // what forget said before the present wait
-	broken    bool   // a decode error has been logged
+	// forget asks that the sockets be forgotten that have not been reported.
+	forget    atomic.Pointer[unreported]
+	forgetNow *unreported // what forget said before the present wait
+	broken    bool        // a decode error has been logged
+}
+
+// unreported are the sockets that looked covers, were opened before, and have not been reported alive since.
+type unreported struct {
+	looked kernel.Looked
+	since  uint64 // CLOCK_MONOTONIC, ns
 }
 
 func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) {
@@ -211,11 +217,11 @@ func (s *shard) deliver() {
 // forgetGone runs when the ring buffer has been read to its end. What was asked before that reading began is due: all
 // reports of live sockets were written before it was asked.
 func (s *shard) forgetGone() {
-	if s.forgetNow != 0 && s.forget.CompareAndSwap(s.forgetNow, 0) {
+	if s.forgetNow != nil && s.forget.CompareAndSwap(s.forgetNow, nil) {
 		if s.completer != nil {
 			s.completer.Tick(monotonic()) // it has those that were injected
 		}
-		s.table.Forget(s.forgetNow)
+		s.table.Forget(s.forgetNow.since, s.forgetNow.looked.Covers)
 	}
 }
 

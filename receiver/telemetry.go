@@ -10,6 +10,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -24,6 +25,8 @@ type snapshot struct {
 	missed   uint64              // kernel_events_missed
 	mode     Mode                // kernel_programs
 	programs map[string]int      // kernel_programs, by attachment
+	// kernel_programs_unavailable: all of the mode, those that are attached too
+	unavailable []kernel.ProgramStatus
 
 	kernelMemory uint64 // kernel_memory
 
@@ -143,6 +146,14 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			}
 		}},
 		{m.SocketflowKernelEventsMissed, func(s *snapshot, tell tell) { tell(int64(s.missed)) }},
+		{m.SocketflowKernelProgramsUnavailable, func(s *snapshot, tell tell) {
+			for _, p := range s.unavailable {
+				if p.State != kernel.ProgramAttached {
+					tell(1, attribute.String("program", p.Program), attribute.String("hook", p.Hook),
+						attribute.String("state", p.State.String()), attribute.String("mode", string(s.mode)))
+				}
+			}
+		}},
 		{m.SocketflowKernelPrograms, func(s *snapshot, tell tell) {
 			for attachment, n := range s.programs {
 				tell(int64(n), attribute.String("attachment", attachment), attribute.String("mode", string(s.mode)))

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/preflight"
 )
 
@@ -47,7 +48,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "write JSON")
 	asksVersion := flags.Bool("version", false, "say which version this is, and nothing else")
-	text := flags.String("mode", string(preflight.Auto), "the receiver's key `mode`: auto, socket or syscall")
+	text := flags.String("mode", string(kernel.ModeAuto), "the receiver's key `mode`: auto, socket or syscall")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitStarts
@@ -64,7 +65,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return exitStarts
 	}
-	mode, err := preflight.ParseMode(*text)
+	mode, err := kernel.ParseMode(*text)
 	if err != nil {
 		complain(err)
 		return exitUsage

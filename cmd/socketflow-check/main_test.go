@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/preflight"
 )
 
@@ -42,7 +43,7 @@ func TestExitCode(t *testing.T) {
 	var report preflight.Report
 	require.NoError(t, json.Unmarshal(out.Bytes(), &report), out.String())
 	assert.Equal(t, report.Starts, code == exitStarts)
-	assert.Equal(t, preflight.Socket, report.Asked)
+	assert.Equal(t, kernel.ModeSocket, report.Asked)
 	assert.NotEmpty(t, report.Host)
 
 	out.Reset()

@@ -5,140 +5,164 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"strings"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 )
 
-// hook is a BTF-typed raw tracepoint that a program is attached to.
-type hook struct {
-	program    string
-	tracepoint string
-	without    string // what is lost without it; empty: nothing works without it
-	transfers  bool   // only where transfers are of interest
-	again      bool   // looks at what another program at the tracepoint was skipped for; only where programs are preempted
+// What is lost without a feature of the socket mode.
+const (
+	withoutExec     = "a process that execs keeps its former name"
+	withoutMoves    = "a process that enters a container later is not judged again"
+	withoutExits    = "ended processes are remembered until they are the oldest"
+	withoutCalls    = "an accepted connection belongs to its listener's owner until its first transfer, a connect that fails before its first packet is not seen, and of a datagram received on a socket that is not connected the sender is not known"
+	withoutTransfer = "requests, Unix sockets and UDP are not seen"
+	withoutBackup   = "what happens on a CPU while it runs the same program for another task is not seen, and counted as missed"
+	withoutExisting = "connections that are older than the collector are not found, and those whose end no hook shows are remembered until they are the oldest"
+	withoutUnowned  = "connections older than the collector that no process holds are not found, and TCP connections whose end no hook shows are remembered until they are the oldest"
+	withoutUnix     = "Unix sockets whose end no hook shows are remembered until they are the oldest"
+	withoutFlowPass = "UDP flows do not end before the collector does"
+)
+
+// features of the socket mode in the order in which they are attached: processes first, so that no socket is seen before its
+// owner's life; the life of sockets last, so that none is followed before everything else about it is seen.
+func (c *Capture) features(opts Options, backup bool) []feature {
+	all := []feature{
+		one(bpf.SocketflowProgProcessExec, "tp_btf/sched_process_exec", withoutExec),
+		one(bpf.SocketflowProgProcessMoved, "tp_btf/cgroup_attach_task", withoutMoves),
+		one(bpf.SocketflowProgProcessExit, "tp_btf/sched_process_exit", withoutExits),
+		c.callExits(opts),
+	}
+	if opts.transfers() {
+		all = append(all, transfers(opts))
+	}
+	if opts.transfers() && backup {
+		sent := one(bpf.SocketflowProgSocketSentAgain, "tp_btf/sock_send_length", withoutBackup)
+		sent.behind = bpf.SocketflowProgSocketSent
+		received := one(bpf.SocketflowProgSocketReceivedAgain, "tp_btf/sock_recv_length", withoutBackup)
+		received.behind = bpf.SocketflowProgSocketReceived
+		all = append(all, sent, received)
+	}
+	all = append(all,
+		one(bpf.SocketflowProgSockState, "tp_btf/inet_sock_set_state", ""),
+		one(bpf.SocketflowProgSockStateAgain, "tp_btf/inet_sock_set_state", withoutBackup), // for what interrupts the former
+		one(bpf.SocketflowProgExistingDescriptors, "iter/task_file", withoutExisting),
+		one(bpf.SocketflowProgExistingUnowned, "iter/tcp", withoutUnowned))
+	if opts.Unix {
+		all = append(all, one(bpf.SocketflowProgExistingUnix, "iter/unix", withoutUnix))
+	}
+	if opts.UDP {
+		all = append(all, one(bpf.SocketflowProgFlowPass, runHook, withoutFlowPass))
+	}
+	return all
 }
 
-func (h hook) optional() bool { return h.without != "" }
-
-const noTransfers = "requests, Unix sockets and UDP are not seen (kernels from 6.3 on show them)"
-
-const noTransfersAgain = "a transfer is not seen if another task was preempted at its own"
-
-// hooks in the order in which they are attached: processes first, so that no socket is seen before its owner's life.
-var hooks = [...]hook{
-	{program: bpf.SocketflowProgProcessExec, tracepoint: "sched_process_exec",
-		without: "a process that execs keeps its former name"},
-	{program: bpf.SocketflowProgProcessMoved, tracepoint: "cgroup_attach_task",
-		without: "a process that enters a container later is not judged again"},
-	{program: bpf.SocketflowProgProcessExit, tracepoint: "sched_process_exit",
-		without: "ended processes are remembered until they are the oldest"},
-	{program: bpf.SocketflowProgSocketSent, tracepoint: "sock_send_length", transfers: true,
-		without: noTransfers},
-	{program: bpf.SocketflowProgSocketReceived, tracepoint: "sock_recv_length", transfers: true,
-		without: noTransfers},
-	{program: bpf.SocketflowProgSocketSentAgain, tracepoint: "sock_send_length", transfers: true, again: true, // behind the former
-		without: noTransfersAgain},
-	{program: bpf.SocketflowProgSocketReceivedAgain, tracepoint: "sock_recv_length", transfers: true, again: true,
-		without: noTransfersAgain},
-	{program: bpf.SocketflowProgSockState, tracepoint: "inet_sock_set_state"},
-	{program: bpf.SocketflowProgSockStateAgain, tracepoint: "inet_sock_set_state"}, // for what interrupts the former
+// callExits prefers the tracepoints of single calls: they cost the other calls less than half of what the raw tracepoint of all
+// calls does (docs/decisions/0001-syscall-exits.md).
+func (c *Capture) callExits(opts Options) feature {
+	single := []programDef{
+		{name: bpf.SocketflowProgAcceptExit, hook: "tracepoint/syscalls/sys_exit_accept"},
+		{name: bpf.SocketflowProgAccept4Exit, hook: "tracepoint/syscalls/sys_exit_accept4"},
+		{name: bpf.SocketflowProgConnectExit, hook: "tracepoint/syscalls/sys_exit_connect"},
+	}
+	if opts.UDP { // who has sent a datagram is known at the exit
+		single = append(single,
+			programDef{name: bpf.SocketflowProgRecvfromExit, hook: "tracepoint/syscalls/sys_exit_recvfrom"},
+			programDef{name: bpf.SocketflowProgRecvmsgExit, hook: "tracepoint/syscalls/sys_exit_recvmsg"})
+	}
+	if opts.transfers() { // the messages of a call are counted
+		single = append(single,
+			programDef{name: bpf.SocketflowProgRecvmmsgExit, hook: "tracepoint/syscalls/sys_exit_recvmmsg"},
+			programDef{name: bpf.SocketflowProgSendmmsgExit, hook: "tracepoint/syscalls/sys_exit_sendmmsg"})
+	}
+	return feature{
+		without: withoutCalls,
+		ways:    [][]programDef{single, {{name: bpf.SocketflowProgAnyExit, hook: "tp_btf/sys_exit"}}},
+		taken:   func() error { return c.objects.Variables[bpf.SocketflowVarSeesSyscalls].Set(uint32(1)) },
+	}
 }
 
-// behind is a function of the kernel behind which a program is attached, where the tracepoints of transfers are missing.
-type behind struct {
-	program  string
-	function string
-	optional bool // not every kernel has it, and another program serves
+// transfers are seen at tracepoints or, where a kernel does not have these (before 6.3) and lets programs be attached to functions,
+// behind the protocols' own.
+func transfers(opts Options) feature {
+	tracepoints := []programDef{
+		{name: bpf.SocketflowProgSocketSent, hook: "tp_btf/sock_send_length"},
+		{name: bpf.SocketflowProgSocketReceived, hook: "tp_btf/sock_recv_length"},
+	}
+	functions := []programDef{
+		{name: bpf.SocketflowProgInetSent, hook: "fexit/inet_sendmsg"},
+		{name: bpf.SocketflowProgInet6Sent, hook: "fexit/inet6_sendmsg"},
+		{name: bpf.SocketflowProgInetPageSent, hook: "fexit/inet_sendpage", elsewhere: true}, // until 6.4: what sendfile sends
+		{name: bpf.SocketflowProgUnixSent, hook: "fexit/unix_stream_sendmsg", elsewhere: true},
+		{name: bpf.SocketflowProgInetReceived, hook: "fexit/inet_recvmsg"},
+		{name: bpf.SocketflowProgInet6Received, hook: "fexit/inet6_recvmsg"},
+		{name: bpf.SocketflowProgUnixReceived, hook: "fexit/unix_stream_recvmsg", elsewhere: true},
+	}
+	f := feature{without: withoutTransfer}
+	switch opts.Attachment {
+	case AttachTracepoint:
+		f.ways = [][]programDef{tracepoints}
+	case AttachFunction:
+		f.ways = [][]programDef{functions}
+	default:
+		f.ways = [][]programDef{tracepoints, functions}
+	}
+	if opts.WholeOrNothing || opts.Attachment != AttachAny {
+		f.without = ""
+	}
+	return f
 }
 
-var behinds = [...]behind{
-	{program: bpf.SocketflowProgInetSent, function: "inet_sendmsg"},
-	{program: bpf.SocketflowProgInet6Sent, function: "inet6_sendmsg"},
-	{program: bpf.SocketflowProgInetPageSent, function: "inet_sendpage", optional: true}, // until 6.4: what sendfile sends
-	{program: bpf.SocketflowProgUnixSent, function: "unix_stream_sendmsg", optional: true},
-	{program: bpf.SocketflowProgInetReceived, function: "inet_recvmsg"},
-	{program: bpf.SocketflowProgInet6Received, function: "inet6_recvmsg"},
-	{program: bpf.SocketflowProgUnixReceived, function: "unix_stream_recvmsg", optional: true},
+// socketHooks attaches the programs of the socket mode.
+type socketHooks struct {
+	types     *btf.Spec
+	tracefs   int   // the directory of events
+	noTracefs error // why there is none
 }
 
-// attachBehind attaches all of them or none.
-func (c *Capture) attachBehind() error {
-	var links []link.Link
-	for _, b := range behinds {
-		program := c.objects.Programs[b.program]
-		if program == nil {
-			continue // pruned
-		}
-		l, err := link.AttachTracing(link.TracingOptions{Program: program})
+func (h *socketHooks) close() {
+	if h.noTracefs == nil {
+		unix.Close(h.tracefs) //nolint:errcheck // nothing was written
+	}
+}
+
+// absent asks the kernel's types, which say it sooner and better than a refused load.
+func (h *socketHooks) absent(def *programDef) error {
+	var err error
+	if tracepoint, ok := strings.CutPrefix(def.hook, tracingHook); ok {
+		err = h.types.TypeByName("btf_trace_"+tracepoint, new(*btf.Typedef))
+	} else if function, ok := strings.CutPrefix(def.hook, functionHook); ok {
+		err = h.types.TypeByName(function, new(*btf.Func))
+	} else if target, ok := strings.CutPrefix(def.hook, iteratorHook); ok {
+		err = h.types.TypeByName("bpf_iter__"+target, new(*btf.Struct))
+	} else if strings.HasPrefix(def.hook, tracepointHook) {
+		return h.noTracefs
+	}
+	if errors.Is(err, btf.ErrNotFound) {
+		return fmt.Errorf("%w: %w", errAbsent, err)
+	}
+	return nil // what else is amiss shows when it is loaded
+}
+
+func (h *socketHooks) attach(def *programDef, program *ebpf.Program) (link.Link, error) {
+	if tracepoint, ok := strings.CutPrefix(def.hook, tracepointHook); ok {
+		return attachTracepoint(h.tracefs, tracepoint, program)
+	}
+	if strings.HasPrefix(def.hook, iteratorHook) { // attached when it is run: whether it can be is of interest now
+		l, err := link.AttachIter(link.IterOptions{Program: program})
 		if err != nil {
-			for _, l := range links {
-				err = errors.Join(err, l.Close())
-			}
-			return fmt.Errorf("attach behind function %s: %w", b.function, err)
+			return nil, err
 		}
-		links = append(links, l)
+		return nil, l.Close()
 	}
-	for _, b := range behinds {
-		if c.objects.Programs[b.program] != nil {
-			c.attached = append(c.attached, "fexit/"+b.function)
-		}
+	if def.hook == runHook { // with arguments for which it does nothing
+		_, err := program.Run(&ebpf.RunOptions{Context: []uint64{0}})
+		return nil, err
 	}
-	c.links = append(c.links, links...)
-	return nil
-}
-
-func (c *Capture) attach(exits *syscallExits, opts Options) error {
-	if err := c.attachBehind(); err != nil {
-		if opts.WholeOrNothing || opts.Attachment == AttachFunction {
-			return unsupported(socketMode, "the kernel has the tracepoint sock_send_length, or lets programs be attached behind functions",
-				"run Linux 6.3 or newer", err)
-		}
-		c.degraded = append(c.degraded, fmt.Errorf("%s: %w", noTransfers, err))
-	}
-	if err := c.attachExits(exits); err != nil {
-		c.degraded = append(c.degraded, fmt.Errorf("the exits of accept and connect cannot be traced: an accepted "+
-			"connection belongs to its listener's owner, a connect that fails before its first packet is not seen: %w", err))
-	}
-	for _, h := range hooks {
-		program := c.objects.Programs[h.program]
-		if program == nil {
-			continue // pruned
-		}
-		l, err := link.AttachTracing(link.TracingOptions{Program: program})
-		switch {
-		case err == nil:
-			c.links = append(c.links, l)
-			c.attached = append(c.attached, "tp_btf/"+h.tracepoint)
-		case h.optional():
-			c.degraded = append(c.degraded, fmt.Errorf("attach to tracepoint %s: %w: %s", h.tracepoint, err, h.without))
-		default:
-			return attachError(socketMode, h.tracepoint, err)
-		}
-	}
-	return nil
-}
-
-// attachExits prefers the tracepoints of the three calls: they cost the other calls less than half of what the raw
-// tracepoint of all calls does (docs/decisions/0001-syscall-exits.md).
-func (c *Capture) attachExits(exits *syscallExits) error {
-	if exits.found() {
-		for _, call := range exits.calls {
-			l, err := exits.attach(call.name, c.objects.Programs[call.program])
-			if err != nil {
-				return err
-			}
-			c.links = append(c.links, l)
-			c.attached = append(c.attached, "tracepoint/syscalls/sys_exit_"+call.name)
-		}
-	} else {
-		l, err := link.AttachTracing(link.TracingOptions{Program: c.objects.Programs[bpf.SocketflowProgAnyExit]})
-		if err != nil {
-			return errors.Join(err, exits.reason)
-		}
-		c.links = append(c.links, l)
-		c.attached = append(c.attached, "tp_btf/sys_exit")
-	}
-	return c.objects.Variables[bpf.SocketflowVarSeesSyscalls].Set(uint32(1))
+	return link.AttachTracing(link.TracingOptions{Program: program})
 }

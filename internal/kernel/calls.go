@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
-	"strings"
 	"sync/atomic"
 
 	"github.com/cilium/ebpf"
@@ -40,7 +38,7 @@ func OpenCalls(opts Options, inject func(event.Event)) (*Calls, error) {
 	}
 	c := &Calls{opts: opts, inject: inject}
 	if err := c.open(); err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, &openError{errors.Join(err, c.Close()), c.status}
 	}
 	return c, nil
 }
@@ -60,29 +58,42 @@ func (c *Calls) open() error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
-	if err := c.configure(spec, dir); err != nil {
+	backup := preemptsCalls()
+	if err := c.configure(spec, dir, backup); err != nil {
 		return err
 	}
-	if c.objects, err = ebpf.NewCollection(spec); err != nil {
-		return loadError(syscallMode, err)
+	if c.objects, err = loadMaps(spec); err != nil {
+		return refusal(syscallMode, err)
 	}
 	if err := c.mailbox.open(c.objects.Maps[bpf.SyscallsMapMailboxes]); err != nil {
-		return err
-	}
-	if err := c.seed(); err != nil {
 		return err
 	}
 	if err := c.prepare(c.opts); err != nil {
 		return err
 	}
-	return c.attach(dir)
+	in := &installer{
+		mode: syscallMode, spec: spec, programs: &c.programs, fault: c.opts.Fault, loaded: c.seed,
+		attach: func(def *programDef, program *ebpf.Program) (link.Link, error) {
+			return attachCall(dir, def, program)
+		},
+	}
+	if err := in.install(syscallFeatures(c.opts, backup, spec)); err != nil {
+		return err
+	}
+	if c.objects.Programs[bpf.SyscallsProgEnterBlocked] == nil {
+		return nil
+	}
+	if err := c.enterBlocked(); err != nil {
+		c.degraded = append(c.degraded, err)
+	}
+	return nil
 }
 
 // maxCallSockets bounds the kernel memory of sockets: some 300 bytes each with its overhead.
 const maxCallSockets = 24576
 
-func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
-	if err := configureAll(spec, syscallMode, c.opts); err != nil {
+func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int, backup bool) error {
+	if err := c.configureAll(spec, c.opts); err != nil {
 		return err
 	}
 	cpus, err := ebpf.PossibleCPU()
@@ -97,12 +108,8 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
 	if err != nil {
 		last = 0 // it does not say; from Linux 6.16 on it does
 	}
-	if preemptsCalls() {
-		if c.opts.Data {
-			spec.Maps[bpf.SyscallsMapDrafts].MaxEntries *= 2
-		}
-	} else {
-		maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return strings.HasSuffix(name, again) })
+	if backup && c.opts.Data {
+		spec.Maps[bpf.SyscallsMapDrafts].MaxEntries *= 2
 	}
 	sockets := uint32(max(1, min(c.opts.Sockets, maxCallSockets)))
 	spec.Maps[bpf.SyscallsMapCallSockets].MaxEntries = sockets
@@ -114,9 +121,6 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int) error {
 		bpf.SyscallsVarExitGroupOffset: last,
 	})
 }
-
-// again is behind the name of a program's second copy, which does what the first one was skipped for.
-const again = "_again"
 
 // preemptsCalls reports whether tasks are preempted in programs of the tracepoints of calls, which therefore need second copies:
 // where these may be sleepable (Linux 7.2), those that are not are run in the same way (trace_call_bpf_faultable in the
@@ -131,112 +135,6 @@ func preemptsCalls() bool {
 	}
 	_ = probe.Close()
 	return true
-}
-
-// point is a tracepoint and the program for it.
-type point struct {
-	name     string // category and name
-	program  string
-	optional bool // not every kernel or architecture has it
-}
-
-// points are attached in this order: what tells where descriptors lead to comes before what uses them, and exits before
-// enters, so that no call is taken for one whose exit is not seen.
-var points = func() []point {
-	var all []point
-	exit := func(program string, calls ...string) {
-		for _, call := range calls {
-			all = append(all, point{"syscalls/sys_exit_" + call, program, optionalCalls[call]})
-		}
-	}
-	enter := func(program string, calls ...string) {
-		for _, call := range calls {
-			all = append(all, point{"syscalls/sys_enter_" + call, program, optionalCalls[call]})
-		}
-	}
-	all = append(all,
-		point{name: "sched/sched_process_fork", program: bpf.SyscallsProgProcessFork},
-		point{name: "sched/sched_process_exit", program: bpf.SyscallsProgProcessExit})
-	exit(bpf.SyscallsProgExitExec, "execve", "execveat")
-	exit(bpf.SyscallsProgExitNamespace, "setns", "unshare")
-	exit(bpf.SyscallsProgExitControl, "socket", "socketpair", "bind", "listen", "accept", "accept4", "connect", "getsockname",
-		"getpeername", "getsockopt", "shutdown", "dup", "dup2", "dup3", "fcntl")
-	exit(bpf.SyscallsProgExitTransfer, "read", "write", "readv", "writev", "preadv2", "pwritev2", "sendto", "recvfrom", "sendmsg",
-		"recvmsg", "sendfile64", "splice")
-	exit(bpf.SyscallsProgExitBatch, "sendmmsg", "recvmmsg")
-	enter(bpf.SyscallsProgEnterClone, "clone")
-	enter(bpf.SyscallsProgEnterClone3, "clone3")
-	enter(bpf.SyscallsProgEnterExecve, "execve")
-	enter(bpf.SyscallsProgEnterClose, "close")
-	enter(bpf.SyscallsProgEnterCloseRange, "close_range")
-	enter(bpf.SyscallsProgEnterFcntl, "fcntl")
-	enter(bpf.SyscallsProgEnterIoctl, "ioctl")
-	enter(bpf.SyscallsProgEnterControlOf1, "dup")
-	enter(bpf.SyscallsProgEnterControlOf2, "dup2", "listen", "shutdown")
-	enter(bpf.SyscallsProgEnterControlOf3, "socket", "bind", "accept", "connect", "getsockname", "getpeername", "dup3")
-	enter(bpf.SyscallsProgEnterControlOf4, "socketpair", "accept4")
-	enter(bpf.SyscallsProgEnterControlOf5, "getsockopt")
-	enter(bpf.SyscallsProgEnterTransferOf3, "read", "write", "readv", "writev", "sendmsg", "recvmsg")
-	enter(bpf.SyscallsProgEnterTransferOf4, "sendmmsg", "recvmmsg", "sendfile64")
-	enter(bpf.SyscallsProgEnterTransferOf6, "preadv2", "pwritev2", "sendto", "recvfrom")
-	enter(bpf.SyscallsProgEnterSplice, "splice")
-	return all
-}()
-
-// optionalCalls are not on every architecture (dup2), or newer than Linux 5.8.
-var optionalCalls = map[string]bool{"dup2": true, "close_range": true}
-
-func (c *Calls) attach(tracefs int) error {
-	for _, p := range points {
-		err := c.attachTo(tracefs, p.name, c.objects.Programs[p.program])
-		if errors.Is(err, unix.ENOENT) && p.optional {
-			continue
-		}
-		if second := c.objects.Programs[p.program+again]; err == nil && second != nil {
-			err = c.attachTo(tracefs, p.name, second)
-		}
-		if err != nil {
-			return err
-		}
-		c.attached = append(c.attached, "tracepoint/"+p.name)
-	}
-	if err := c.enterBlocked(); err != nil {
-		c.degraded = append(c.degraded, err)
-	}
-	return nil
-}
-
-func (c *Calls) attachTo(tracefs int, tracepoint string, program *ebpf.Program) error {
-	fd, err := openTracepoint(tracefs, tracepoint)
-	if err != nil {
-		return unsupported(syscallMode, "the tracepoint "+tracepoint+" can be opened",
-			"run a kernel with CONFIG_FTRACE_SYSCALLS=y, with CAP_PERFMON", err)
-	}
-	l, err := attachPerf(fd, tracepoint, program)
-	if err != nil {
-		return errors.Join(err, unix.Close(fd))
-	}
-	c.links = append(c.links, l)
-	return nil
-}
-
-// attachPerf attaches a program to an event of perf. Before Linux 5.15 there are no links of that kind: then it is attached
-// by ioctl, and detached with the event.
-func attachPerf(fd int, name string, program *ebpf.Program) (link.Link, error) {
-	attached := &perfLink{event: fd}
-	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: program, Attach: ebpf.AttachPerfEvent})
-	if err == nil {
-		attached.Link = l
-	} else if ioctlErr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, program.FD()); ioctlErr != nil {
-		return nil, fmt.Errorf("attach to the tracepoint %s: %w", name, errors.Join(err, ioctlErr))
-	}
-	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
-		if attached.Link != nil {
-			err = errors.Join(err, attached.Link.Close())
-		}
-		return nil, fmt.Errorf("enable the tracepoint %s: %w", name, err)
-	}
-	return attached, nil
 }
 
 // Close releases everything. Readers must no longer be in use.

@@ -21,7 +21,10 @@ import (
 
 // Live has an event injected for every socket that a descriptor still leads to. A descriptor that is gone, though its
 // close was not seen, is closed; what is known of other descriptors is forgotten with their process.
-func (c *Calls) Live(ctx context.Context) error {
+func (c *Calls) Live(ctx context.Context) (Looked, error) {
+	if c.objects.Programs[bpf.SyscallsProgLookUp] == nil || c.objects.Programs[bpf.SyscallsProgVanish] == nil {
+		return Looked{}, nil // Degraded says so
+	}
 	now := monotonic()
 	gone := map[uint32]bool{} // processes
 	err := eachKey(ctx, c.objects.Maps[bpf.SyscallsMapDescriptors], func(key bpf.SyscallsDescriptorKey) error {
@@ -48,9 +51,11 @@ func (c *Calls) Live(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("look for sockets that still exist: %w", err)
+		return Looked{}, fmt.Errorf("look for sockets that still exist: %w", err)
 	}
-	return nil
+	looked := Looked{Everywhere: true}
+	looked.At[event.TCP], looked.At[event.UnixStream] = true, true
+	return looked, nil
 }
 
 // hasEnded says no where it cannot know.
@@ -73,9 +78,9 @@ func leadsToSocket(pid, fd uint32) bool {
 }
 
 // Datagrams has an event injected for every UDP flow: that it has ended, or that it still exists.
-func (c *Calls) Datagrams(ctx context.Context) error {
-	if !c.opts.UDP {
-		return nil
+func (c *Calls) Datagrams(ctx context.Context) (bool, error) {
+	if c.objects.Programs[bpf.SyscallsProgAskDatagrams] == nil {
+		return false, nil
 	}
 	err := eachKey(ctx, c.objects.Maps[bpf.SyscallsMapDatagrams], func(key bpf.SyscallsDatagramKey) error {
 		d, state, err := c.datagrams(&key)
@@ -100,9 +105,9 @@ func (c *Calls) Datagrams(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("look for UDP flows that have ended: %w", err)
+		return false, fmt.Errorf("look for UDP flows that have ended: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 func callFlow(raw *bpf.SyscallsFlow) event.Flow {

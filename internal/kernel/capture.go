@@ -6,10 +6,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
@@ -38,6 +41,9 @@ type Options struct {
 	// WholeOrNothing refuses a kernel that lacks the hooks for transfers though they are needed, rather than to do without.
 	WholeOrNothing bool
 	DatagramIdle   time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
+
+	// Fault refuses programs; for tests.
+	Fault Fault
 
 	lookAgain bool // as on kernels where tasks are preempted within programs; for tests
 }
@@ -76,7 +82,11 @@ func (o *Options) check() error {
 }
 
 // Capture is the loaded and attached kernel programs of the socket mode, and the events they write.
-type Capture struct{ programs }
+type Capture struct {
+	programs
+	iterators          sync.Mutex // one iteration at a time: the programs have one variable that says what it is about
+	livePass, flowPass uint32     // of the last pass
+}
 
 // Open loads the programs and attaches them; events are written from then on. An error that wraps ErrUnsupported says
 // what this kernel or these privileges lack.
@@ -86,7 +96,7 @@ func Open(opts Options) (*Capture, error) {
 	}
 	c := &Capture{}
 	if err := c.open(opts); err != nil {
-		return nil, errors.Join(err, c.Close())
+		return nil, &openError{errors.Join(err, c.Close()), c.status}
 	}
 	return c, nil
 }
@@ -101,19 +111,12 @@ func (c *Capture) open(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
-	exits := findSyscallExits(opts)
-	defer exits.close()
-	if err := c.prune(spec, types, exits, opts); err != nil {
+	backup := opts.lookAgain || tracepointsArePreemptible(types)
+	if err := c.configure(spec, opts, backup); err != nil {
 		return err
 	}
-	if err := configure(spec, opts); err != nil {
-		return err
-	}
-	if err := set(spec, map[string]any{bpf.SocketflowVarDatagramIdle: uint64(opts.DatagramIdle)}); err != nil {
-		return err
-	}
-	if c.objects, err = ebpf.NewCollection(spec); err != nil {
-		return loadError(socketMode, err)
+	if c.objects, err = loadMaps(spec); err != nil {
+		return refusal(socketMode, err)
 	}
 	if err := c.proveStorage(); err != nil {
 		return err
@@ -126,91 +129,18 @@ func (c *Capture) open(opts Options) error {
 			return fmt.Errorf("install selection rule %d: %w", i, err)
 		}
 	}
-	return c.attach(exits, opts)
+	h := &socketHooks{types: types}
+	h.tracefs, h.noTracefs = openTracefs()
+	defer h.close()
+	in := &installer{mode: socketMode, spec: spec, programs: &c.programs, fault: opts.Fault, attach: h.attach, absent: h.absent}
+	return in.install(c.features(opts, backup))
 }
 
-// prune takes out of spec what this kernel cannot attach and what is not needed on it, so that the rest loads.
-func (c *Capture) prune(spec *ebpf.CollectionSpec, types *btf.Spec, exits *syscallExits, opts Options) error {
-	again := opts.Attachment != AttachFunction && (opts.lookAgain || tracepointsArePreemptible(types))
-	for _, h := range hooks {
-		if h.transfers && !opts.transfers() || h.again && !again {
-			delete(spec.Programs, h.program)
-			continue
-		}
-		wanted := !h.transfers || opts.Attachment != AttachFunction
-		if wanted && (c.hasTracepoint(types, h.tracepoint) || !h.optional()) {
-			continue
-		}
-		if h.transfers && opts.Attachment == AttachTracepoint {
-			return unsupported(socketMode, "the kernel has the tracepoint "+h.tracepoint, "run Linux 6.3 or newer",
-				btf.ErrNotFound)
-		}
-		delete(spec.Programs, h.program)
-		if !h.transfers {
-			c.degraded = append(c.degraded, fmt.Errorf("the kernel has no tracepoint %s: %s", h.tracepoint, h.without))
-		}
-	}
-	if err := c.pruneBehind(spec, types, opts); err != nil {
+func (c *Capture) configure(spec *ebpf.CollectionSpec, opts Options, backup bool) error {
+	if err := c.configureAll(spec, opts); err != nil {
 		return err
 	}
-	if !opts.UDP {
-		delete(spec.Programs, bpf.SocketflowProgDatagramFlows)
-	}
-	if !opts.Unix || types.TypeByName("bpf_iter__unix", new(*btf.Struct)) != nil {
-		delete(spec.Programs, bpf.SocketflowProgExistingUnix)
-	}
-	for _, call := range allTracedCalls {
-		if !exits.found() || call.unneeded(opts) {
-			delete(spec.Programs, call.program)
-		}
-	}
-	if exits.found() {
-		delete(spec.Programs, bpf.SocketflowProgAnyExit)
-	}
-	return nil
-}
-
-func (c *Capture) hasTracepoint(types *btf.Spec, name string) bool {
-	var tracepoint *btf.Typedef
-	return types.TypeByName("btf_trace_"+name, &tracepoint) == nil
-}
-
-// pruneBehind keeps the programs that are attached behind functions only where they take the place of tracepoints.
-func (c *Capture) pruneBehind(spec *ebpf.CollectionSpec, types *btf.Spec, opts Options) error {
-	instead := opts.transfers() && (spec.Programs[bpf.SocketflowProgSocketSent] == nil ||
-		spec.Programs[bpf.SocketflowProgSocketReceived] == nil)
-	if instead { // not one by a tracepoint and the other not
-		for _, h := range hooks {
-			if h.transfers {
-				delete(spec.Programs, h.program)
-			}
-		}
-	}
-	for _, b := range behinds {
-		var function *btf.Func
-		err := types.TypeByName(b.function, &function)
-		switch {
-		case !instead, err != nil && b.optional:
-			delete(spec.Programs, b.program)
-		case err != nil && (opts.WholeOrNothing || opts.Attachment == AttachFunction):
-			return unsupported(socketMode, "the kernel has the tracepoint sock_send_length, or the function "+b.function,
-				"run Linux 6.3 or newer", err)
-		case err != nil:
-			c.degraded = append(c.degraded, fmt.Errorf("%s: %w", noTransfers, err))
-			for _, b := range behinds {
-				delete(spec.Programs, b.program)
-			}
-			return nil
-		}
-	}
-	return nil
-}
-
-func configure(spec *ebpf.CollectionSpec, opts Options) error {
-	if err := configureAll(spec, socketMode, opts); err != nil {
-		return err
-	}
-	if spec.Programs[bpf.SocketflowProgSocketSentAgain] != nil {
+	if backup && opts.transfers() && opts.Attachment != AttachFunction {
 		if err := configureAgain(spec); err != nil {
 			return err
 		}
@@ -224,6 +154,8 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),
 		bpf.SocketflowVarRulesInclude:       number(include),
 		bpf.SocketflowVarRulesNeedLocalPort: number(needLocalPort),
+		bpf.SocketflowVarDatagramIdle:       uint64(opts.DatagramIdle),
+		bpf.SocketflowVarFlowsPerStep:       uint32(max(16, opts.RingBytes/flowStepFraction)),
 	}); err != nil {
 		return err
 	}
@@ -235,15 +167,8 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 }
 
 // configureAll sets what the programs of every mode are told.
-func configureAll(spec *ebpf.CollectionSpec, mode string, opts Options) error {
-	var self uint32
-	if opts.ExcludeSelf {
-		pid, err := selfPID(spec, mode)
-		if err != nil {
-			return err
-		}
-		self = pid
-	}
+func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
+	self := c.excludedPID(spec, opts)
 	if err := set(spec, map[string]any{
 		bpf.SocketflowVarShardMask:       uint32(opts.Shards - 1),
 		bpf.SocketflowVarWakeupBytes:     uint32(opts.RingBytes / wakeupFraction),
@@ -279,6 +204,34 @@ func configureAll(spec *ebpf.CollectionSpec, mode string, opts Options) error {
 	return nil
 }
 
+// excludedPID is this process, if it is to be left out. Where the kernel does not say which it is, the pid that this process knows will
+// do, unless it is that of another pid namespace.
+func (c *programs) excludedPID(spec *ebpf.CollectionSpec, opts Options) uint32 {
+	if !opts.ExcludeSelf {
+		return 0
+	}
+	status := ProgramStatus{Program: bpf.SocketflowProgSelfPid, Hook: runHook}
+	pid, err := selfPID(spec, opts.Fault)
+	if err != nil {
+		status.State, status.Err, status.By = ProgramReplaced, err, "getpid"
+		pid = uint32(os.Getpid())
+		if !inInitialPIDNamespace() {
+			status.State, status.By, status.Without, pid = ProgramRefused, "", withoutSelfPID, 0
+			c.degraded = append(c.degraded, fmt.Errorf("%s: %w", withoutSelfPID, err))
+		}
+	}
+	c.status = append(c.status, status)
+	return pid
+}
+
+const withoutSelfPID = "the collector's own sockets are observed, too"
+
+// inInitialPIDNamespace says whether this process has the pids of the host (PROC_PID_INIT_INO, linux/proc_ns.h).
+func inInitialPIDNamespace() bool {
+	var stat unix.Stat_t
+	return unix.Stat("/proc/self/ns/pid", &stat) == nil && stat.Ino == 0xEFFFFFFC
+}
+
 // set sets constants of the programs.
 func set(spec *ebpf.CollectionSpec, values map[string]any) error {
 	for name, value := range values {
@@ -312,6 +265,9 @@ const (
 	// wakeupFraction of a ring buffer, filled, wakes its reader before the timer does. A quarter leaves the reader three
 	// quarters of the buffer's time to get to run.
 	wakeupFraction = 4
+	// flowStepFraction of a ring buffer's bytes is how many UDP flows one step of a pass reports, some 200 bytes each at the most: a
+	// quarter of the ring buffer, if all belong to it.
+	flowStepFraction = 800
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536
 )
@@ -324,14 +280,19 @@ func number(b bool) uint32 {
 }
 
 // selfPID asks the kernel, because os.Getpid is the number within this process' own pid namespace.
-func selfPID(spec *ebpf.CollectionSpec, mode string) (uint32, error) {
+func selfPID(spec *ebpf.CollectionSpec, fault Fault) (uint32, error) {
+	err := fault.at(StageLoad, bpf.SocketflowProgSelfPid)
+	if err != nil {
+		return 0, err
+	}
 	program, err := ebpf.NewProgram(spec.Programs[bpf.SocketflowProgSelfPid])
 	if err != nil {
-		return 0, loadError(mode, err)
+		return 0, err
 	}
-	pid, runErr := program.Run(&ebpf.RunOptions{})
-	if err := errors.Join(runErr, program.Close()); err != nil {
-		return 0, fmt.Errorf("ask the kernel for this process' pid: %w", err)
+	err = fault.at(StageAttach, bpf.SocketflowProgSelfPid)
+	var pid uint32
+	if err == nil {
+		pid, err = program.Run(&ebpf.RunOptions{})
 	}
-	return pid, nil
+	return pid, errors.Join(err, program.Close())
 }

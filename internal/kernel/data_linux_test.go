@@ -78,7 +78,8 @@ func eachLook(t *testing.T, test func(t *testing.T, capture *Capture)) {
 	twice := openWith(t, Options{lookAgain: true})
 	t.Run("twice", func(t *testing.T) { test(t, twice) })
 	for _, hook := range first { // the first of two that are attached there
-		must(t, twice.links[slices.Index(twice.attached, hook)].Close())
+		i := slices.IndexFunc(twice.hooks, func(h attachedHook) bool { return h.hook == hook })
+		must(t, detach(twice.hooks[i:i+1]))
 	}
 	t.Run("the second time", func(t *testing.T) { test(t, twice) })
 }

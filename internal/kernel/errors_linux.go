@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,8 +21,8 @@ func unsupported(mode, missing, help string, err error) error {
 	return fmt.Errorf("%w: %s mode needs that %s; %s: %w", ErrUnsupported, mode, missing, help, err)
 }
 
-// loadError names what this kernel or these privileges lack, as far as a refused load tells.
-func loadError(mode string, err error) error {
+// refusal is the error of a program, or a map, without which a mode does not work and which the kernel refused.
+func refusal(mode string, err error) error {
 	newer := "run Linux 5.15 or newer"
 	if mode == syscallMode {
 		newer = "run Linux 5.10 or newer"
@@ -32,15 +30,13 @@ func loadError(mode string, err error) error {
 	switch missing := missingCapabilities(); {
 	case errors.Is(err, unix.EPERM) && len(missing) > 0:
 		// Not err: it guesses at RLIMIT_MEMLOCK, which is not what is missing.
-		return unsupported(mode, "the collector may load eBPF programs",
-			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM)
+		return fmt.Errorf("%w: %w", unsupported(mode, "the collector may load eBPF programs",
+			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM), ErrPrivilege)
 	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK
-		return unsupported(mode, "the kernel lets this process load eBPF programs, for which it has the capabilities",
+		return unsupported(mode, "the kernel lets this process load and attach eBPF programs, for which it has the capabilities",
 			newer+", and check that no security module forbids it", err)
-	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound), errors.Is(err, unix.EINVAL):
-		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", newer, err)
 	default:
-		return fmt.Errorf("load the eBPF programs: %w", err)
+		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", newer, err)
 	}
 }
 
@@ -66,9 +62,4 @@ func missingCapabilities() []string {
 		}
 	}
 	return missing
-}
-
-func attachError(mode, tracepoint string, err error) error {
-	return unsupported(mode, "a program can be attached to the tracepoint "+tracepoint,
-		"check that no security module forbids it", err)
 }

@@ -13,15 +13,20 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
 )
 
 // Existing has an event written for every connection of a process that is older than the programs, in whatever network
 // namespace. It returns when all are written, which takes until the readers have made room for them.
 func (c *Capture) Existing(ctx context.Context) error {
+	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
+		return nil // Degraded says so
+	}
+	c.iterators.Lock()
+	defer c.iterators.Unlock()
 	err := errors.Join(
-		c.existingUnix(ctx), // of this network namespace, for a start
-		c.iterate(ctx, bpf.SocketflowProgExistingListeners, nil),
-		c.iterate(ctx, bpf.SocketflowProgExistingConnections, nil),
+		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_LISTENERS)),
+		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_CONNECTIONS)),
 	)
 	if err != nil {
 		return fmt.Errorf("look for connections older than the collector: %w", err)
@@ -30,48 +35,88 @@ func (c *Capture) Existing(ctx context.Context) error {
 }
 
 // ExistingUnowned does the same for the connections that no descriptor leads to: those that wait to be accepted, and
-// those that their process has closed and that have not ended. It is to follow Existing. A network namespace that
-// cannot be entered is in the error; the others have been looked at all the same.
+// those that their process has closed and that have not ended. It is to follow Existing, which finds out who listens where. A network
+// namespace that cannot be entered is in the error; the others have been looked at all the same.
 func (c *Capture) ExistingUnowned(ctx context.Context) error {
-	err := eachNetNS(func() error {
-		return errors.Join(c.existingUnix(ctx), c.iterate(ctx, bpf.SocketflowProgExistingUnowned, nil))
-	})
-	if err != nil {
+	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
+		return nil
+	}
+	c.iterators.Lock()
+	defer c.iterators.Unlock()
+	if _, err := c.iterateNetNS(ctx, uint32(bpf.SocketflowIterationITERATION_CONNECTIONS)); err != nil {
 		return fmt.Errorf("look for connections older than the collector that no process holds: %w", err)
 	}
 	return nil
 }
 
-// existingUnix marks the sockets of the family AF_UNIX that are there, so that what they say is not taken for a beginning.
-func (c *Capture) existingUnix(ctx context.Context) error {
-	if c.objects.Programs[bpf.SocketflowProgExistingUnix] == nil {
+// iterateNetNS runs the iterators over the sockets of each network namespace, and says which these were.
+func (c *Capture) iterateNetNS(ctx context.Context, iteration uint32) (map[uint32]bool, error) {
+	walked := map[uint32]bool{}
+	err := eachNetNS(func(inode uint64) error {
+		for _, program := range []string{bpf.SocketflowProgExistingUnix, bpf.SocketflowProgExistingUnowned} {
+			if c.objects.Programs[program] == nil {
+				continue
+			}
+			if err := c.iterate(ctx, program, iteration); err != nil {
+				return err
+			}
+		}
+		walked[uint32(inode)] = true
 		return nil
+	})
+	return walked, err
+}
+
+// Live has an event written for every tracked connection that still exists, and says of which connections that is so.
+func (c *Capture) Live(ctx context.Context) (Looked, error) {
+	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
+		return Looked{}, nil
 	}
-	return c.iterate(ctx, bpf.SocketflowProgExistingUnix, nil)
+	c.iterators.Lock()
+	defer c.iterators.Unlock()
+	c.livePass = max(c.livePass+1, uint32(bpf.SocketflowIterationITERATION_LIVE))
+	if err := c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, c.livePass); err != nil {
+		return Looked{}, fmt.Errorf("look for connections that still exist: %w", err)
+	}
+	walked, err := c.iterateNetNS(ctx, c.livePass)
+	if ctx.Err() != nil {
+		return Looked{}, ctx.Err()
+	}
+	looked := Looked{Namespaces: walked, Everywhere: err == nil && inInitialPIDNamespace()}
+	looked.At[event.TCP] = c.objects.Programs[bpf.SocketflowProgExistingUnowned] != nil
+	looked.At[event.UnixStream] = c.objects.Programs[bpf.SocketflowProgExistingUnix] != nil
+	return looked, nil
 }
 
 // Datagrams has an event written for every UDP flow: that it has ended, or that it still exists.
-func (c *Capture) Datagrams(ctx context.Context) error {
-	if c.objects.Programs[bpf.SocketflowProgDatagramFlows] == nil {
-		return nil
+func (c *Capture) Datagrams(ctx context.Context) (bool, error) {
+	pass := c.objects.Programs[bpf.SocketflowProgFlowPass]
+	if pass == nil {
+		return false, nil
 	}
-	if err := c.iterate(ctx, bpf.SocketflowProgDatagramFlows, c.objects.Maps[bpf.SocketflowMapDatagrams]); err != nil {
-		return fmt.Errorf("look for UDP flows that have ended: %w", err)
+	c.iterators.Lock()
+	defer c.iterators.Unlock()
+	c.flowPass = max(c.flowPass+1, 1)
+	for {
+		reported, err := pass.Run(&ebpf.RunOptions{Context: []uint64{uint64(c.flowPass)}})
+		if err != nil {
+			return false, fmt.Errorf("look for UDP flows that have ended: %w", err)
+		}
+		if reported == 0 {
+			return true, nil
+		}
+		if err := c.waitForRoom(ctx); err != nil {
+			return false, err
+		}
 	}
-	return nil
-}
-
-// Live has an event written for every tracked connection that still exists.
-func (c *Capture) Live(ctx context.Context) error {
-	if err := c.iterate(ctx, bpf.SocketflowProgLiveSockets, c.objects.Maps[bpf.SocketflowMapSockets]); err != nil {
-		return fmt.Errorf("look for connections that still exist: %w", err)
-	}
-	return nil
 }
 
 // iterate runs an iterator program to its end, no faster than the ring buffers are read.
-func (c *Capture) iterate(ctx context.Context, program string, over *ebpf.Map) error {
-	iter, err := link.AttachIter(link.IterOptions{Program: c.objects.Programs[program], Map: over})
+func (c *Capture) iterate(ctx context.Context, program string, iteration uint32) error {
+	if err := c.objects.Variables[bpf.SocketflowVarIterating].Set(iteration); err != nil {
+		return fmt.Errorf("set %s: %w", bpf.SocketflowVarIterating, err)
+	}
+	iter, err := link.AttachIter(link.IterOptions{Program: c.objects.Programs[program]})
 	if err != nil {
 		return fmt.Errorf("attach iterator %s: %w", program, err)
 	}

@@ -46,10 +46,14 @@ func (c *Calls) ask(program string, write, read func(*bpf.SyscallsMailbox), args
 	if c.mailbox.content == nil {
 		return 0, fmt.Errorf("run program %s: %w", program, os.ErrClosed)
 	}
+	p := c.objects.Programs[program]
+	if p == nil {
+		return 0, fmt.Errorf("run program %s: %w", program, errRefused)
+	}
 	if write != nil {
 		write(c.mailbox.content)
 	}
-	result, err := c.objects.Programs[program].Run(&ebpf.RunOptions{Context: args})
+	result, err := p.Run(&ebpf.RunOptions{Context: args})
 	if err != nil {
 		return 0, err
 	}

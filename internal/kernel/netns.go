@@ -14,8 +14,8 @@ import (
 )
 
 // eachNetNS calls f in every network namespace that a process lives in or a mount holds, each once, on a thread that
-// is in that namespace. One that cannot be entered does not keep f from the others.
-func eachNetNS(f func() error) error {
+// is in that namespace, with the namespace's inode. One that cannot be entered does not keep f from the others.
+func eachNetNS(f func(inode uint64) error) error {
 	names, err := netNSNames()
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func eachNetNS(f func() error) error {
 		own, first := ownNetNS()
 		seen := map[uint64]bool{own: true}
 		if first == nil {
-			first = f()
+			first = f(own)
 		}
 		var failed int
 		for _, name := range names {
@@ -47,7 +47,7 @@ func eachNetNS(f func() error) error {
 	return <-done
 }
 
-func inNetNS(name string, seen map[uint64]bool, f func() error) error {
+func inNetNS(name string, seen map[uint64]bool, f func(inode uint64) error) error {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH):
@@ -67,7 +67,7 @@ func inNetNS(name string, seen map[uint64]bool, f func() error) error {
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 		return &os.PathError{Op: "enter network namespace", Path: name, Err: err}
 	}
-	return f()
+	return f(stat.Ino)
 }
 
 func ownNetNS() (inode uint64, err error) {

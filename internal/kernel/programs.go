@@ -5,10 +5,8 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/socketflow/socketflow/bpf"
@@ -22,8 +20,8 @@ type programs struct {
 	counters      []uint64 // of each CPU, COUNTERS_STRIDE after those of the one before
 	counterMemory []byte
 	readers       []*Reader
-	links         []link.Link
-	attached      []string
+	hooks         []attachedHook // in the order in which they were attached
+	status        []ProgramStatus
 	degraded      []error
 }
 
@@ -60,12 +58,6 @@ func (c *programs) prepare(opts Options) error {
 
 // Readers are the ring buffers' readers, one per shard. Every event of a socket comes through the same one.
 func (c *programs) Readers() []*Reader { return c.readers }
-
-// Attached names the hooks that were attached.
-func (c *programs) Attached() []string { return c.attached }
-
-// Degraded says what this kernel lacks that the capture can do without, and what is lost with it.
-func (c *programs) Degraded() []error { return c.degraded }
 
 // Memory is how many bytes the kernel holds for the programs, their maps and their ring buffers, as it accounts for them.
 func (c *programs) Memory() (total uint64, err error) {
@@ -107,16 +99,7 @@ func (c *programs) Memory() (total uint64, err error) {
 }
 
 // Detach ends the writing of events; what has been written can still be read.
-func (c *programs) Detach() error {
-	errs := make([]error, len(c.links))
-	var closing sync.WaitGroup
-	for i, l := range c.links {
-		closing.Go(func() { errs[i] = l.Close() })
-	}
-	closing.Wait()
-	c.links = nil
-	return errors.Join(errs...)
-}
+func (c *programs) Detach() error { return detach(c.hooks) }
 
 // Close releases everything. Readers must no longer be in use.
 func (c *programs) Close() error {

@@ -14,78 +14,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
-
-	"github.com/socketflow/socketflow/bpf"
 )
-
-// syscallExits are the tracefs tracepoints at the exits of system calls: perf events, ready to carry a program.
-type syscallExits struct {
-	calls  []tracedCall
-	events map[string]int // system call to perf event descriptor
-	reason error          // why there are none
-}
-
-// tracedCall is a call whose exit is wanted.
-type tracedCall struct {
-	name, program string
-	batches       bool // counts the messages of sendmmsg and recvmmsg
-	senders       bool // tells from whom a datagram came
-}
-
-func (c *tracedCall) unneeded(opts Options) bool {
-	return (c.batches || c.senders) && !(c.batches && opts.transfers()) && !(c.senders && opts.UDP)
-}
-
-var allTracedCalls = [...]tracedCall{
-	{name: "accept", program: bpf.SocketflowProgAcceptExit},
-	{name: "accept4", program: bpf.SocketflowProgAccept4Exit},
-	{name: "connect", program: bpf.SocketflowProgConnectExit},
-	{name: "recvfrom", program: bpf.SocketflowProgRecvfromExit, senders: true},
-	{name: "recvmsg", program: bpf.SocketflowProgRecvmsgExit, senders: true},
-	{name: "recvmmsg", program: bpf.SocketflowProgRecvmmsgExit, batches: true, senders: true},
-	{name: "sendmmsg", program: bpf.SocketflowProgSendmmsgExit, batches: true},
-}
-
-func tracedCalls(opts Options) []tracedCall {
-	var calls []tracedCall
-	for _, call := range allTracedCalls {
-		if !call.unneeded(opts) {
-			calls = append(calls, call)
-		}
-	}
-	return calls
-}
-
-// findSyscallExits opens all of them or none.
-func findSyscallExits(opts Options) *syscallExits {
-	x := &syscallExits{calls: tracedCalls(opts), events: map[string]int{}}
-	dir, err := openTracefs()
-	if err != nil {
-		x.reason = err
-		return x
-	}
-	defer unix.Close(dir) //nolint:errcheck // nothing was written
-	for _, call := range x.calls {
-		fd, err := openTracepoint(dir, "syscalls/sys_exit_"+call.name)
-		if err != nil {
-			x.reason = err
-			x.close()
-			return x
-		}
-		x.events[call.name] = fd
-	}
-	return x
-}
-
-func (x *syscallExits) found() bool { return len(x.events) == len(x.calls) }
-
-// close closes the events that no program was attached to.
-func (x *syscallExits) close() {
-	for call, fd := range x.events {
-		unix.Close(fd) //nolint:errcheck // an event that was never enabled
-		delete(x.events, call)
-	}
-}
 
 // perfLink is a program on a perf event: it lasts as long as both descriptors. Without a Link the program is the event's own.
 type perfLink struct {
@@ -101,12 +30,39 @@ func (l *perfLink) Close() error {
 	return errors.Join(err, unix.Close(l.event))
 }
 
-func (x *syscallExits) attach(call string, program *ebpf.Program) (link.Link, error) {
-	l, err := attachPerf(x.events[call], "syscalls/sys_exit_"+call, program)
-	if err == nil {
-		delete(x.events, call)
+// attachTracepoint attaches a program to a tracepoint, by its name below the events directory.
+func attachTracepoint(dir int, name string, program *ebpf.Program) (link.Link, error) {
+	fd, err := openTracepoint(dir, name)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, fmt.Errorf("%w: %w", errAbsent, err)
 	}
-	return l, err
+	if err != nil {
+		return nil, err
+	}
+	l, err := attachPerf(fd, name, program)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return l, nil
+}
+
+// attachPerf attaches a program to an event of perf. Before Linux 5.15 there are no links of that kind: then it is attached
+// by ioctl, and detached with the event.
+func attachPerf(fd int, name string, program *ebpf.Program) (link.Link, error) {
+	attached := &perfLink{event: fd}
+	l, err := link.AttachRawLink(link.RawLinkOptions{Target: fd, Program: program, Attach: ebpf.AttachPerfEvent})
+	if err == nil {
+		attached.Link = l
+	} else if ioctlErr := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_SET_BPF, program.FD()); ioctlErr != nil {
+		return nil, fmt.Errorf("attach to the tracepoint %s: %w", name, errors.Join(err, ioctlErr))
+	}
+	if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
+		if attached.Link != nil {
+			err = errors.Join(err, attached.Link.Close())
+		}
+		return nil, fmt.Errorf("enable the tracepoint %s: %w", name, err)
+	}
+	return attached, nil
 }
 
 // openTracefs opens the events directory of tracefs: where it is mounted, or in a mount of our own that is attached

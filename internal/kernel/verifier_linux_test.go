@@ -100,11 +100,28 @@ func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	must(t, err)
 	spec, err := bpf.LoadSocketflow()
 	must(t, err)
-	exits := findSyscallExits(opts)
-	defer exits.close()
-	must(t, (&Capture{}).prune(spec, types, exits, opts))
-	must(t, configure(spec, opts))
+	c, backup := &Capture{}, tracepointsArePreemptible(types)
+	must(t, c.configure(spec, opts, backup))
+	keep(spec, c.features(opts, backup), (&socketHooks{types: types}).absent)
 	return spec
+}
+
+// keep leaves of the programs those of the first way of each feature of which this kernel has the hooks.
+func keep(spec *ebpf.CollectionSpec, features []feature, absent func(*programDef) error) {
+	wanted := map[string]bool{bpf.SocketflowProgSelfPid: true}
+	for _, f := range features {
+		for _, way := range f.ways {
+			there := slices.DeleteFunc(slices.Clone(way), func(def programDef) bool { return absent(&def) != nil })
+			if len(there) < len(way) && !slices.ContainsFunc(way, func(def programDef) bool { return def.elsewhere }) {
+				continue
+			}
+			for _, def := range there {
+				wanted[def.name] = true
+			}
+			break
+		}
+	}
+	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !wanted[name] })
 }
 
 // syscallSpec is what OpenCalls loads.
@@ -115,6 +132,8 @@ func syscallSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	defer unix.Close(dir) //nolint:errcheck // nothing was written
 	spec, err := bpf.LoadSyscalls()
 	must(t, err)
-	must(t, (&Calls{opts: opts}).configure(spec, dir))
+	backup := preemptsCalls()
+	must(t, (&Calls{opts: opts}).configure(spec, dir, backup))
+	keep(spec, syscallFeatures(opts, backup, spec), func(*programDef) error { return nil })
 	return spec
 }

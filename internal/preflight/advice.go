@@ -1,6 +1,10 @@
 package preflight
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+)
 
 // remedies are what helps where less is seen, by the fact that says so; those that matter most come first.
 var remedies = []struct{ fact, advice string }{
@@ -45,7 +49,7 @@ func (r *Report) advise(missing []string) {
 			r.Advice = append(r.Advice, "allow bpf and perf_event_open in its seccomp filter")
 		}
 	}
-	if r.Asked != Auto {
+	if r.Asked != kernel.ModeAuto {
 		r.Advice = append(r.Advice, "set mode: auto, if the other mode will do")
 	}
 }

@@ -27,8 +27,8 @@ const (
 var tracefsPlaces = []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"}
 
 // host says what this kernel is, and what of it can be seen.
-func host(types []byte) []Fact {
-	return []Fact{system(), btf(types), lockdown(), tracefs(), pidNamespace(), procfs(), visibility()}
+func host() []Fact {
+	return []Fact{system(), btf(), lockdown(), tracefs(), pidNamespace(), procfs(), visibility()}
 }
 
 func system() Fact {
@@ -39,29 +39,12 @@ func system() Fact {
 	return Fact{Name: factSystem, State: OK, Found: "Linux " + unix.ByteSliceToString(name.Release[:]) + " on " + runtime.GOARCH}
 }
 
-// loadTypes reads the kernel's description of its types: 5 MiB or so.
-func loadTypes() []byte {
-	types, err := os.ReadFile(btfFile)
+func btf() Fact {
+	_, err := os.Stat(btfFile)
 	if err != nil {
-		return nil
-	}
-	return types
-}
-
-func btf(types []byte) Fact {
-	const lost = "no socket mode"
-	if _, err := os.Stat(btfFile); errors.Is(err, fs.ErrNotExist) {
-		return Fact{Name: factBTF, State: Missing, Found: btfFile + " does not exist", Lost: lost}
-	}
-	if types == nil {
-		return Fact{Name: factBTF, State: Missing, Found: btfFile + " cannot be read", Lost: lost}
+		return Fact{Name: factBTF, State: Missing, Found: err.Error(), Lost: "no socket mode"}
 	}
 	return Fact{Name: factBTF, State: OK, Found: btfFile}
-}
-
-// hasType reports whether BTF names a type; names stand in it between zeros (Documentation/bpf/btf.rst, string section).
-func hasType(types []byte, name string) bool {
-	return bytes.Contains(types, append(append([]byte{0}, name...), 0))
 }
 
 // lockdown reads what is locked down: the word in brackets of "none [integrity] confidentiality" (kernel_lockdown(7)).

@@ -8,22 +8,21 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
 // Judge tries every mode that may be chosen, for a moment each, and reports what it found.
-func Judge(asked Mode) *Report {
-	types := loadTypes()
+func Judge(asked kernel.Mode) *Report {
 	facts, missing := privileges()
-	r := &Report{Asked: asked, Host: host(types), Privileges: facts}
-	if asked.allowed(Socket) {
-		r.Attempts = append(r.Attempts, trySocket(types))
-	}
-	if asked.allowed(Syscall) {
-		r.Attempts = append(r.Attempts, trySyscall())
+	r := &Report{Asked: asked, Host: host(), Privileges: facts}
+	for _, try := range []struct {
+		mode kernel.Mode
+		open func(kernel.Options) (tracer, error)
+	}{{kernel.ModeSocket, openSockets}, {kernel.ModeSyscall, openCalls}} {
+		if asked == kernel.ModeAuto || asked == try.mode {
+			r.Attempts = append(r.Attempts, attempt(try.mode, try.open))
+		}
 	}
 	r.choose()
 	r.advise(missing)
@@ -38,62 +37,43 @@ func options() kernel.Options {
 	}
 }
 
-// opened is what a mode says of itself when it is open.
-type opened interface {
-	Attached() []string
+// tracer is what a mode says of itself when it is open.
+type tracer interface {
+	Programs() []kernel.ProgramStatus
 	Degraded() []error
 	Close() error
 }
 
-// trySocket asks for the whole mode first, as the receiver does for auto, and then for what there is of it.
-func trySocket(types []byte) Attempt {
+func openSockets(opts kernel.Options) (tracer, error) { return kernel.Open(opts) }
+
+func openCalls(opts kernel.Options) (tracer, error) {
+	return kernel.OpenCalls(opts, func(event.Event) {}) // nothing reads them
+}
+
+// attempt asks for the whole mode first, as the receiver does, and then for what there is of it.
+func attempt(mode kernel.Mode, open func(kernel.Options) (tracer, error)) Attempt {
 	wanted := options()
 	wanted.WholeOrNothing = true
-	capture, wholeErr := kernel.Open(wanted)
-	err := wholeErr
-	if wholeErr != nil {
-		capture, err = kernel.Open(options())
+	t, err := open(wanted)
+	a := Attempt{Mode: mode, wholeErr: err}
+	if err != nil {
+		t, err = open(options())
 	}
-	a := judge(Socket, capture, err)
-	a.Whole = wholeErr == nil
-	a.final = wholeErr != nil && (!errors.Is(wholeErr, kernel.ErrUnsupported) || errors.Is(wholeErr, unix.EPERM))
-	a.Hooks = append(a.Hooks, describe(socketHooks, a.attached, a.Works, func(hook string) (there, known bool) {
-		name := btfName(hook)
-		return hasType(types, name), name != "" && types != nil
-	})...)
-	return a.Attempt
-}
-
-func trySyscall() Attempt {
-	calls, err := kernel.OpenCalls(options(), func(event.Event) {}) // nothing reads them
-	a := judge(Syscall, calls, err)
-	a.Whole = a.Works
-	a.Hooks = append(a.Hooks, describe(nil, a.attached, a.Works, nil)...)
-	return a.Attempt
-}
-
-type attempt struct {
-	Attempt
-	attached []string
-}
-
-// judge puts down what came of opening a mode, and closes it.
-func judge[T opened](mode Mode, capture T, err error) attempt {
-	a := attempt{Attempt: Attempt{Mode: mode, Works: err == nil}}
 	ring := Fact{Name: factRingBuffer, State: OK}
 	if err != nil {
 		ring.State = Untried
-		a.Error, a.Hooks = oneLine(err), []Fact{ring}
+		a.err, a.Error = err, oneLine(err)
+		a.Hooks = append([]Fact{ring}, describe(kernel.ProgramsOf(err))...)
 		return a
 	}
-	a.Hooks = []Fact{ring}
-	a.attached = capture.Attached()
-	for _, lack := range capture.Degraded() {
+	a.Hooks = append([]Fact{ring}, describe(t.Programs())...)
+	for _, lack := range t.Degraded() {
 		a.Degraded = append(a.Degraded, oneLine(lack))
 	}
-	if err := capture.Close(); err != nil {
-		a.Works, a.Error = false, oneLine(err)
+	if a.err = t.Close(); a.err != nil {
+		a.Error = oneLine(a.err)
 	}
+	a.Works, a.Whole = a.err == nil, a.err == nil && a.wholeErr == nil
 	return a
 }
 

@@ -3,8 +3,6 @@
 package preflight
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"testing"
 
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/hosttest"
+	"github.com/socketflow/socketflow/internal/kernel"
 )
 
 func needRoot(t *testing.T) {
@@ -30,11 +29,11 @@ func byName(facts []Fact) map[string]Fact {
 // TestJudge as root, where both modes are possible.
 func TestJudge(t *testing.T) {
 	needRoot(t)
-	r := Judge(Auto)
+	r := Judge(kernel.ModeAuto)
 	require.True(t, r.Starts, "%+v", r)
-	assert.Equal(t, Socket, r.Chosen)
+	assert.Equal(t, kernel.ModeSocket, r.Chosen)
 	require.Len(t, r.Attempts, 2)
-	for i, mode := range []Mode{Socket, Syscall} {
+	for i, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
 		a := r.Attempts[i]
 		assert.Equal(t, mode, a.Mode)
 		assert.True(t, a.Works && a.Whole, a.Error)
@@ -43,11 +42,10 @@ func TestJudge(t *testing.T) {
 			assert.Equal(t, OK, f.State, "%+v", f)
 			// No kprobe and no function: a kernel that is locked down or built without them, as the one of the machine that builds this,
 			// has the whole of both modes all the same.
-			assert.Regexp(t, `^(tp_btf|tracepoint)/|^ring buffer$`, f.Name)
+			assert.Regexp(t, `^(tp_btf|tracepoint|iter|run)/|^ring buffer$`, f.Name)
 		}
 	}
-	// Every hook that is attached has been explained.
-	assert.Len(t, r.Attempts[0].Hooks, 1+len(socketHooks))
+	assert.Greater(t, len(r.Attempts[0].Hooks), 15)
 	assert.Greater(t, len(r.Attempts[1].Hooks), 60)
 
 	host := byName(r.Host)
@@ -61,21 +59,9 @@ func TestJudge(t *testing.T) {
 
 func TestJudgeTriesOnlyWhatIsAsked(t *testing.T) {
 	needRoot(t)
-	r := Judge(Socket)
+	r := Judge(kernel.ModeSocket)
 	require.Len(t, r.Attempts, 1)
-	assert.Equal(t, Socket, r.Chosen)
-}
-
-// TestTypes: that a tracepoint is found in the kernel's BTF, and one that never was is not.
-func TestTypes(t *testing.T) {
-	types := loadTypes()
-	if _, err := os.Stat(btfFile); errors.Is(err, fs.ErrNotExist) {
-		t.Skip("this kernel has no BTF")
-	}
-	require.NotNil(t, types)
-	assert.True(t, hasType(types, btfName("tp_btf/inet_sock_set_state")))
-	assert.False(t, hasType(types, btfName("tp_btf/inet_sock_set_stat")))
-	assert.False(t, hasType(types, btfName("tp_btf/never_a_tracepoint")))
+	assert.Equal(t, kernel.ModeSocket, r.Chosen)
 }
 
 func TestKernelThreads(t *testing.T) {

@@ -2,10 +2,14 @@
 
 package preflight
 
-import "runtime"
+import (
+	"runtime"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+)
 
 // Judge says that this system cannot be observed.
-func Judge(asked Mode) *Report {
+func Judge(asked kernel.Mode) *Report {
 	return &Report{
 		Asked: asked,
 		Host: []Fact{{Name: factSystem, State: Missing, Found: runtime.GOOS + " on " + runtime.GOARCH,

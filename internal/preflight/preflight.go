@@ -2,7 +2,11 @@
 // loading and attaching the programs that the receiver uses, and takes them away again.
 package preflight
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+)
 
 // State is what was found of one thing that the receiver makes use of.
 type State string
@@ -27,64 +31,44 @@ type Fact struct {
 
 // Attempt is what came of opening a mode.
 type Attempt struct {
-	Mode     Mode     `json:"mode"`
-	Works    bool     `json:"works"`
-	Whole    bool     `json:"whole"` // it sees all that the mode can see, transfers too
-	Error    string   `json:"error,omitempty"`
-	Hooks    []Fact   `json:"hooks"`
-	Degraded []string `json:"degraded,omitempty"` // what is lost where it works
+	Mode     kernel.Mode `json:"mode"`
+	Works    bool        `json:"works"`
+	Whole    bool        `json:"whole"` // it sees all that the mode can see, transfers too
+	Error    string      `json:"error,omitempty"`
+	Hooks    []Fact      `json:"hooks"`
+	Degraded []string    `json:"degraded,omitempty"` // what is lost where it works
 
-	// final says that for want of it auto tries no other mode: what keeps it from working would keep the others too.
-	final bool
+	// Why the mode does not work, and why not whole. The receiver chooses by them.
+	err, wholeErr error
 }
 
 // Report is all that was found.
 type Report struct {
-	Asked      Mode      `json:"asked"`
-	Chosen     Mode      `json:"chosen,omitempty"` // none: the receiver would not start
-	Starts     bool      `json:"starts"`           // with its default configuration, but for the mode
-	Host       []Fact    `json:"host"`
-	Privileges []Fact    `json:"privileges"`
-	Attempts   []Attempt `json:"attempts"`
-	Advice     []string  `json:"advice,omitempty"` // what to change, the most important first
+	Asked      kernel.Mode `json:"asked"`
+	Chosen     kernel.Mode `json:"chosen,omitempty"` // none: the receiver would not start
+	Starts     bool        `json:"starts"`           // with its default configuration, but for the mode
+	Host       []Fact      `json:"host"`
+	Privileges []Fact      `json:"privileges"`
+	Attempts   []Attempt   `json:"attempts"`
+	Advice     []string    `json:"advice,omitempty"` // what to change, the most important first
 }
 
-// Mode is how the kernel is watched: a value of the receiver's key of that name.
-type Mode string
-
-// The modes.
-const (
-	Auto    Mode = "auto"
-	Socket  Mode = "socket"
-	Syscall Mode = "syscall"
-)
-
-// ParseMode is for what users write.
-func ParseMode(text string) (Mode, error) {
-	switch mode := Mode(text); mode {
-	case Auto, Socket, Syscall:
-		return mode, nil
-	default:
-		return "", fmt.Errorf("mode: write %q, %q or %q, not %q", Auto, Socket, Syscall, text)
-	}
-}
-
-// allowed says whether a mode may be chosen where the key has this value.
-func (m Mode) allowed(mode Mode) bool { return m == Auto || m == mode }
-
-// choose picks what the receiver would: of auto the first mode that is whole, and a socket mode that sees connections only where
-// there is no other.
+// choose says what the receiver would do, by the choice that it makes itself.
 func (r *Report) choose() {
-	for _, whole := range []bool{true, false} {
+	_, mode, _, err := kernel.Choose(r.Asked, func(mode kernel.Mode, whole bool) (struct{}, error) {
 		for _, a := range r.Attempts {
-			if a.Works && (a.Whole || !whole || r.Asked != Auto) {
-				r.Chosen, r.Starts = a.Mode, true
-				return
+			if a.Mode == mode && whole {
+				return struct{}{}, a.wholeErr
 			}
-			if a.final {
-				return
+			if a.Mode == mode {
+				return struct{}{}, a.err
 			}
 		}
+		return struct{}{}, fmt.Errorf("%w: mode %s was not tried", kernel.ErrUnsupported, mode) // not reached
+	})
+	r.Chosen, r.Starts = mode, err == nil
+	if err != nil {
+		r.Chosen = ""
 	}
 }
 

@@ -105,7 +105,7 @@ func (p *printer) hooks(hooks []Fact) {
 // split takes the name of a call, or of what is traced, off a hook's.
 func split(hook string) (prefix, name string) {
 	for _, prefix := range []string{
-		"tracepoint/syscalls/sys_enter_", "tracepoint/syscalls/sys_exit_", "tracepoint/sched/", "tp_btf/", "fexit/",
+		"tracepoint/syscalls/sys_enter_", "tracepoint/syscalls/sys_exit_", "tracepoint/sched/", "tp_btf/", "fexit/", "iter/", "run/",
 	} {
 		if name, found := strings.CutPrefix(hook, prefix); found {
 			return prefix, name

@@ -4,77 +4,101 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/kernel"
 )
 
 var update = flag.Bool("update", false, "write the texts that are there now to testdata")
 
+// programs that all became the same.
+func programs(state kernel.ProgramState, by, without string, hooks ...string) (all []kernel.ProgramStatus) {
+	for _, hook := range hooks {
+		_, name, _ := strings.Cut(hook, "/")
+		all = append(all, kernel.ProgramStatus{
+			Program: "on_" + name, Hook: hook, State: state, By: by, Without: without, Err: unix.EPERM,
+		})
+	}
+	return all
+}
+
+func attached(hooks ...string) []kernel.ProgramStatus {
+	return programs(kernel.ProgramAttached, "", "", hooks...)
+}
+
+var (
+	transfers = []string{"tp_btf/sock_send_length", "tp_btf/sock_recv_length"}
+	exits     = []string{
+		"tracepoint/syscalls/sys_exit_accept", "tracepoint/syscalls/sys_exit_accept4", "tracepoint/syscalls/sys_exit_connect",
+		"tracepoint/syscalls/sys_exit_recvfrom", "tracepoint/syscalls/sys_exit_recvmsg",
+		"tracepoint/syscalls/sys_exit_recvmmsg", "tracepoint/syscalls/sys_exit_sendmmsg",
+	}
+	lives = []string{"tp_btf/sched_process_exec", "tp_btf/cgroup_attach_task", "tp_btf/sched_process_exit",
+		"tp_btf/inet_sock_set_state", "tp_btf/inet_sock_set_state"}
+	functions = []string{"fexit/inet_sendmsg", "fexit/inet6_sendmsg", "fexit/unix_stream_sendmsg", "fexit/inet_recvmsg",
+		"fexit/inet6_recvmsg", "fexit/unix_stream_recvmsg"}
+	flowPass = kernel.ProgramStatus{Program: "flow_pass", Hook: "run"}
+)
+
+const lostTransfers = "requests, Unix sockets and UDP are not seen"
+
 // found are reports as hosts give them, by the files in testdata that have their texts.
 var found = map[string]*Report{
 	"everything.txt": {
-		Asked: Auto, Chosen: Socket, Starts: true,
+		Asked: kernel.ModeAuto, Chosen: kernel.ModeSocket, Starts: true,
 		Host: []Fact{
 			{Name: factSystem, State: OK, Found: "Linux 6.18 on amd64"},
 			{Name: factBTF, State: OK, Found: "/sys/kernel/btf/vmlinux"},
 		},
 		Privileges: []Fact{{Name: factUser, State: OK, Found: "uid 0"}, {Name: "CAP_BPF", State: OK}},
 		Attempts: []Attempt{{
-			Mode: Socket, Works: true,
-			Hooks: append([]Fact{{Name: factRingBuffer, State: OK}}, describe(socketHooks, []string{
-				"tp_btf/inet_sock_set_state", "tp_btf/inet_sock_set_state", "tp_btf/sock_send_length", "tp_btf/sock_recv_length",
-				"tp_btf/sched_process_exec", "tp_btf/sched_process_exit", "tp_btf/cgroup_attach_task",
-				"tracepoint/syscalls/sys_exit_accept", "tracepoint/syscalls/sys_exit_accept4", "tracepoint/syscalls/sys_exit_connect",
-				"tracepoint/syscalls/sys_exit_recvfrom", "tracepoint/syscalls/sys_exit_recvmsg",
-				"tracepoint/syscalls/sys_exit_recvmmsg", "tracepoint/syscalls/sys_exit_sendmmsg",
-			}, true, everything)...),
+			Mode: kernel.ModeSocket, Works: true,
+			Hooks: append([]Fact{{Name: factRingBuffer, State: OK}}, describe(slices.Concat(
+				attached(lives...), attached(exits...), attached(transfers...), attached("iter/task_file", "iter/tcp"),
+				[]kernel.ProgramStatus{flowPass}))...),
 		}},
 	},
 	"less.txt": {
-		Asked: Auto, Chosen: Socket, Starts: true,
+		Asked: kernel.ModeAuto, Chosen: kernel.ModeSocket, Starts: true,
 		Host: []Fact{{Name: factTracefs, State: Less, Found: "not mounted", Lost: "no syscall mode"}},
 		Attempts: []Attempt{
 			{
-				Mode: Socket, Works: true,
-				Hooks: describe(socketHooks, []string{"tp_btf/inet_sock_set_state", "tp_btf/sched_process_exec",
-					"tp_btf/sched_process_exit", "tp_btf/cgroup_attach_task", "tp_btf/sys_exit"}, true, withoutTransfers),
-				Degraded: []string{"the kernel has no tracepoint sock_send_length: requests are not seen"},
+				Mode: kernel.ModeSocket, Works: true,
+				Hooks: describe(slices.Concat(attached(lives...), attached("tp_btf/sys_exit"),
+					programs(kernel.ProgramAbsent, "", lostTransfers, transfers...),
+					programs(kernel.ProgramReplaced, "tp_btf/sys_exit", "", exits...),
+					programs(kernel.ProgramRefused, "", "connections that are older than the collector are not found", "iter/task_file"))),
+				Degraded: []string{"requests, Unix sockets and UDP are not seen: the kernel does not have it"},
 			},
-			{Mode: Syscall, Error: "tracefs cannot be read; mount it", Hooks: []Fact{{Name: factRingBuffer, State: Untried}}},
+			{Mode: kernel.ModeSyscall, Error: "tracefs cannot be read; mount it", Hooks: []Fact{{Name: factRingBuffer, State: Untried}}},
 		},
 		Advice: []string{"mount tracefs"},
 	},
 	"behind.txt": {
-		Asked: Socket, Chosen: Socket, Starts: true,
+		Asked: kernel.ModeSocket, Chosen: kernel.ModeSocket, Starts: true,
 		Attempts: []Attempt{{
-			Mode: Socket, Works: true, Whole: true,
-			Hooks: describe(socketHooks, []string{
-				"fexit/inet_sendmsg", "fexit/inet6_sendmsg", "fexit/unix_stream_sendmsg", "fexit/inet_recvmsg",
-				"fexit/inet6_recvmsg", "fexit/unix_stream_recvmsg", "tp_btf/sys_exit", "tp_btf/sched_process_exec",
-				"tp_btf/cgroup_attach_task", "tp_btf/sched_process_exit", "tp_btf/inet_sock_set_state",
-			}, true, withoutTransfers),
+			Mode: kernel.ModeSocket, Works: true, Whole: true,
+			Hooks: describe(slices.Concat(attached(functions...), attached("tp_btf/sys_exit"), attached(lives...),
+				programs(kernel.ProgramReplaced, "fexit/inet_sendmsg", "", transfers...))),
 		}},
 	},
 	"nothing.txt": {
-		Asked:      Socket,
+		Asked:      kernel.ModeSocket,
 		Privileges: []Fact{{Name: "CAP_BPF", State: Missing, Lost: "nothing works"}},
-		Attempts: []Attempt{{Mode: Socket, Error: "run it as root, or give it CAP_BPF",
-			Hooks: describe(socketHooks, nil, false, withoutTransfers)}},
+		Attempts: []Attempt{{Mode: kernel.ModeSocket, Error: "run it as root, or give it CAP_BPF",
+			Hooks: describe(programs(kernel.ProgramUntried, "", "", lives...))}},
 		Advice: []string{"give the collector CAP_BPF"},
 	},
-}
-
-func everything(string) (there, known bool) { return true, true }
-
-// withoutTransfers is a kernel before Linux 6.3.
-func withoutTransfers(hook string) (there, known bool) {
-	return btfName(hook) != "" && !strings.HasSuffix(hook, "_length"), btfName(hook) != ""
 }
 
 func TestText(t *testing.T) {
@@ -106,26 +130,29 @@ func TestTextCannotBeWritten(t *testing.T) {
 }
 
 func TestChoose(t *testing.T) {
-	works := func(mode Mode) Attempt { return Attempt{Mode: mode, Works: true, Whole: true} }
-	fails := func(mode Mode) Attempt { return Attempt{Mode: mode} }
-	part := Attempt{Mode: Socket, Works: true} // of the socket mode: connections only
-	forbidden := Attempt{Mode: Socket, final: true}
+	unsupported := fmt.Errorf("%w: no", kernel.ErrUnsupported)
+	const socket, syscall, auto = kernel.ModeSocket, kernel.ModeSyscall, kernel.ModeAuto
+	works := func(mode kernel.Mode) Attempt { return Attempt{Mode: mode} }
+	fails := func(mode kernel.Mode) Attempt { return Attempt{Mode: mode, err: unsupported, wholeErr: unsupported} }
+	part := Attempt{Mode: socket, wholeErr: unsupported} // of the socket mode: connections only
+	forbidden := fmt.Errorf("%w: %w", unsupported, kernel.ErrPrivilege)
+	unprivileged := Attempt{Mode: socket, err: forbidden, wholeErr: forbidden}
 	for _, test := range []struct {
-		asked    Mode
+		asked    kernel.Mode
 		attempts []Attempt
-		chosen   Mode
+		chosen   kernel.Mode
 	}{
-		{Auto, []Attempt{works(Socket), works(Syscall)}, Socket},
-		{Auto, []Attempt{fails(Socket), works(Syscall)}, Syscall},
-		{Auto, []Attempt{fails(Socket), fails(Syscall)}, ""},
-		{Auto, []Attempt{part, works(Syscall)}, Syscall},
-		{Auto, []Attempt{part, fails(Syscall)}, Socket},
-		{Auto, []Attempt{forbidden, works(Syscall)}, ""},
-		{Socket, []Attempt{part}, Socket},
-		{Auto, nil, ""}, // a system that is not Linux
-		{Socket, []Attempt{fails(Socket)}, ""},
-		{Socket, []Attempt{works(Socket)}, Socket},
-		{Syscall, []Attempt{works(Syscall)}, Syscall},
+		{auto, []Attempt{works(socket), works(syscall)}, socket},
+		{auto, []Attempt{fails(socket), works(syscall)}, syscall},
+		{auto, []Attempt{fails(socket), fails(syscall)}, ""},
+		{auto, []Attempt{part, works(syscall)}, syscall},
+		{auto, []Attempt{part, fails(syscall)}, socket},
+		{auto, []Attempt{unprivileged, works(syscall)}, ""},
+		{socket, []Attempt{part}, socket},
+		{auto, nil, ""}, // a system that is not Linux
+		{socket, []Attempt{fails(socket)}, ""},
+		{socket, []Attempt{works(socket)}, socket},
+		{syscall, []Attempt{works(syscall)}, syscall},
 	} {
 		r := Report{Asked: test.asked, Attempts: test.attempts}
 		r.choose()
@@ -134,19 +161,9 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-func TestParseMode(t *testing.T) {
-	for _, mode := range []Mode{Auto, Socket, Syscall} {
-		parsed, err := ParseMode(string(mode))
-		require.NoError(t, err)
-		assert.Equal(t, mode, parsed)
-	}
-	_, err := ParseMode("kprobes")
-	assert.EqualError(t, err, `mode: write "auto", "socket" or "syscall", not "kprobes"`)
-}
-
 func TestAdvice(t *testing.T) {
 	r := Report{
-		Asked:      Syscall,
+		Asked:      kernel.ModeSyscall,
 		Host:       []Fact{{Name: factPIDs, State: Less}, {Name: factTracefs, State: Missing}, {Name: factBTF, State: OK}},
 		Privileges: []Fact{{Name: factSeccomp, State: OK, Found: "a filter"}},
 	}

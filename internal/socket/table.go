@@ -192,12 +192,12 @@ func (t *Table) Handle(e *event.Event) {
 }
 
 // Forget drops the connections that were opened before monotonic and have not been reported alive since: their close
-// was lost.
-func (t *Table) Forget(monotonic uint64) {
+// was lost. covers says of which connections there would have been a report.
+func (t *Table) Forget(monotonic uint64, covers func(transport event.Transport, netns uint32) bool) {
 	for c := t.byAge.First(); c != nil; {
 		next := c.links.Next()
 		switch {
-		case c.seen >= monotonic || c.closed:
+		case c.seen >= monotonic || c.closed || !covers(c.flow.Transport, c.flow.NetNS):
 		case c.flow.Transport != event.TCP: // where neither end waits for the other's, nothing else tells
 			c.closed, c.closedAt = true, c.seen
 			t.tellClosed(c)

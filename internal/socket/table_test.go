@@ -305,12 +305,25 @@ func TestForgetDropsWhatIsNotAlive(t *testing.T) {
 	table.Handle(clientOpen(2, 11))
 	table.Handle(clientOpen(3, 100)) // after the look
 	table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 2}})
-	table.Forget(50)
+	table.Forget(50, everywhere)
 	if table.connections[1] != nil || table.connections[2] == nil || table.connections[3] == nil {
 		t.Errorf("left: %v", table.connections)
 	}
 	if n := table.Stats().EvictedLost.Load(); n != 1 {
 		t.Errorf("%d lost closes counted, want 1", n)
+	}
+}
+
+func everywhere(event.Transport, uint32) bool { return true }
+
+// Where nobody has looked, what was not reported may exist all the same.
+func TestForgetKeepsWhatWasNotLookedAt(t *testing.T) {
+	table, sink := newTestTable(t, nil)
+	table.Handle(clientOpen(1, 10))
+	table.Handle(over(event.UnixStream, clientOpen(2, 10)))
+	table.Forget(50, func(transport event.Transport, netns uint32) bool { return transport == event.UDP || netns == 12345 })
+	if told := sink.told(); len(table.connections) != 2 || len(told) != 2 { // opened, both
+		t.Errorf("left: %v, emitted %q", table.connections, told)
 	}
 }
 
@@ -321,11 +334,11 @@ func TestForgetTellsTheEndWhereNothingElseDoes(t *testing.T) {
 		table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { sink.Closed(c); bytes = c.Stats.BytesSent }}
 		table.Handle(over(transport, clientOpen(1, 10)))
 		table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 1}, Ending: event.Ending{BytesSent: 77}})
-		table.Forget(50)
+		table.Forget(50, everywhere)
 		if len(sink.reports) != 0 {
 			t.Errorf("transport %d: told %q of what is alive", transport, sink.told())
 		}
-		table.Forget(70)
+		table.Forget(70, everywhere)
 		if got, want := sink.told(), []string{"closed by 1 capture 0 end {0 0}"}; !reflect.DeepEqual(got, want) || bytes != 77 {
 			t.Errorf("transport %d: told %q with %d bytes, want %q with 77", transport, got, bytes, want)
 		}

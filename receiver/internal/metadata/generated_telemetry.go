@@ -25,41 +25,42 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                           metric.Meter
-	mu                              sync.Mutex
-	registrations                   []metric.Registration
-	SocketflowAddressesCompleted    metric.Int64ObservableCounter
-	SocketflowAddressesIncomplete   metric.Int64ObservableCounter
-	SocketflowAddressesLookedUp     metric.Int64ObservableCounter
-	SocketflowAddressesRouted       metric.Int64ObservableCounter
-	SocketflowAddressesWaited       metric.Int64ObservableCounter
-	SocketflowAddressesWaiting      metric.Int64ObservableUpDownCounter
-	SocketflowAddressesWaitingBytes metric.Int64ObservableUpDownCounter
-	SocketflowConnections           metric.Int64ObservableCounter
-	SocketflowConnectionsUnaccepted metric.Int64ObservableCounter
-	SocketflowConversations         metric.Int64ObservableCounter
-	SocketflowDataStrays            metric.Int64ObservableCounter
-	SocketflowDecodeErrors          metric.Int64ObservableCounter
-	SocketflowDescriptorsUnknown    metric.Int64ObservableCounter
-	SocketflowExchanges             metric.Int64ObservableCounter
-	SocketflowItemsRefused          metric.Int64ObservableCounter
-	SocketflowKernelEvents          metric.Int64ObservableCounter
-	SocketflowKernelEventsLost      metric.Int64ObservableCounter
-	SocketflowKernelEventsMissed    metric.Int64ObservableCounter
-	SocketflowKernelMemory          metric.Int64ObservableUpDownCounter
-	SocketflowKernelPrograms        metric.Int64ObservableUpDownCounter
-	SocketflowPayloadBytes          metric.Int64ObservableCounter
-	SocketflowPayloadMissing        metric.Int64ObservableCounter
-	SocketflowProcTablesRead        metric.Int64ObservableCounter
-	SocketflowProcessesDescribed    metric.Int64ObservableCounter
-	SocketflowProcessesEvicted      metric.Int64ObservableCounter
-	SocketflowProcessesMapFull      metric.Int64ObservableCounter
-	SocketflowProcessesTracked      metric.Int64ObservableUpDownCounter
-	SocketflowProtocolTroubles      metric.Int64ObservableCounter
-	SocketflowSocketsEvicted        metric.Int64ObservableCounter
-	SocketflowSocketsIgnored        metric.Int64ObservableCounter
-	SocketflowSocketsTracked        metric.Int64ObservableUpDownCounter
-	SocketflowSocketsUntracked      metric.Int64ObservableCounter
+	meter                               metric.Meter
+	mu                                  sync.Mutex
+	registrations                       []metric.Registration
+	SocketflowAddressesCompleted        metric.Int64ObservableCounter
+	SocketflowAddressesIncomplete       metric.Int64ObservableCounter
+	SocketflowAddressesLookedUp         metric.Int64ObservableCounter
+	SocketflowAddressesRouted           metric.Int64ObservableCounter
+	SocketflowAddressesWaited           metric.Int64ObservableCounter
+	SocketflowAddressesWaiting          metric.Int64ObservableUpDownCounter
+	SocketflowAddressesWaitingBytes     metric.Int64ObservableUpDownCounter
+	SocketflowConnections               metric.Int64ObservableCounter
+	SocketflowConnectionsUnaccepted     metric.Int64ObservableCounter
+	SocketflowConversations             metric.Int64ObservableCounter
+	SocketflowDataStrays                metric.Int64ObservableCounter
+	SocketflowDecodeErrors              metric.Int64ObservableCounter
+	SocketflowDescriptorsUnknown        metric.Int64ObservableCounter
+	SocketflowExchanges                 metric.Int64ObservableCounter
+	SocketflowItemsRefused              metric.Int64ObservableCounter
+	SocketflowKernelEvents              metric.Int64ObservableCounter
+	SocketflowKernelEventsLost          metric.Int64ObservableCounter
+	SocketflowKernelEventsMissed        metric.Int64ObservableCounter
+	SocketflowKernelMemory              metric.Int64ObservableUpDownCounter
+	SocketflowKernelPrograms            metric.Int64ObservableUpDownCounter
+	SocketflowKernelProgramsUnavailable metric.Int64ObservableUpDownCounter
+	SocketflowPayloadBytes              metric.Int64ObservableCounter
+	SocketflowPayloadMissing            metric.Int64ObservableCounter
+	SocketflowProcTablesRead            metric.Int64ObservableCounter
+	SocketflowProcessesDescribed        metric.Int64ObservableCounter
+	SocketflowProcessesEvicted          metric.Int64ObservableCounter
+	SocketflowProcessesMapFull          metric.Int64ObservableCounter
+	SocketflowProcessesTracked          metric.Int64ObservableUpDownCounter
+	SocketflowProtocolTroubles          metric.Int64ObservableCounter
+	SocketflowSocketsEvicted            metric.Int64ObservableCounter
+	SocketflowSocketsIgnored            metric.Int64ObservableCounter
+	SocketflowSocketsTracked            metric.Int64ObservableUpDownCounter
+	SocketflowSocketsUntracked          metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -364,6 +365,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowKernelProgramsCallback(cb met
 		cb(ctx, &observerInt64{inst: builder.SocketflowKernelPrograms, obs: o})
 		return nil
 	}, builder.SocketflowKernelPrograms)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowKernelProgramsUnavailableCallback sets callback for observable SocketflowKernelProgramsUnavailable metric.
+func (builder *TelemetryBuilder) RegisterSocketflowKernelProgramsUnavailableCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowKernelProgramsUnavailable, obs: o})
+		return nil
+	}, builder.SocketflowKernelProgramsUnavailable)
 	if err != nil {
 		return err
 	}
@@ -698,6 +714,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.SocketflowKernelPrograms, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_socketflow_kernel_programs",
 		metric.WithDescription("Kernel programs that are attached, a program once for each hook. [Alpha]"),
+		metric.WithUnit("{programs}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowKernelProgramsUnavailable, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_kernel_programs_unavailable",
+		metric.WithDescription("Kernel programs that this host does not allow. Where another program does the work of one (state replaced) nothing is lost; else (absent, refused) what it does is, and the log says what that is. [Alpha]"),
 		metric.WithUnit("{programs}"),
 	)
 	errs = errors.Join(errs, err)

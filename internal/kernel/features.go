@@ -1,0 +1,334 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// programDef is a kernel program and what it is attached to.
+type programDef struct {
+	name string // of the C function
+	// hook begins with its kind: tp_btf/TRACEPOINT, fexit/FUNCTION, tracepoint/CATEGORY/NAME, iter/TARGET; run is what user space
+	// runs itself.
+	hook string
+	// elsewhere says that a kernel or an architecture may lack the hook and that nothing is lost then.
+	elsewhere bool
+}
+
+// Kinds of hooks.
+const (
+	tracingHook    = "tp_btf/"
+	functionHook   = "fexit/"
+	tracepointHook = "tracepoint/"
+	iteratorHook   = "iter/"
+	runHook        = "run"
+)
+
+// feature is something that a mode does by programs of its own, so that a kernel which refuses these loses it and nothing else.
+type feature struct {
+	without string         // what is lost without it; empty: without it the mode does not work
+	ways    [][]programDef // the first that the kernel takes whole serves
+	behind  string         // a program without which this feature has no purpose
+	taken   func() error   // called once it is attached; may be nil
+}
+
+func (f *feature) essential() bool { return f.without == "" }
+
+// one is a feature of one program.
+func one(name, hook, without string) feature {
+	return feature{without: without, ways: [][]programDef{{{name: name, hook: hook}}}}
+}
+
+// errAbsent is wrapped where the kernel does not have a hook.
+var errAbsent = errors.New("the kernel does not have it")
+
+// installer loads and attaches the programs of a mode one by one, so that one which the kernel refuses costs no other.
+type installer struct {
+	mode     string
+	spec     *ebpf.CollectionSpec
+	programs *programs
+	fault    Fault
+	attach   func(def *programDef, program *ebpf.Program) (link.Link, error) // no link: it is to be run
+	loaded   func() error                                                    // called before the first program is attached; may be nil
+	absent   func(def *programDef) error                                     // wraps errAbsent where the kernel is known to lack the hook; may be nil
+
+	refused map[string]error // programs that did not load
+}
+
+// install loads what all features need before it attaches the first program, in their order.
+func (in *installer) install(features []feature) error {
+	in.refused = map[string]error{}
+	states := make([]*installation, len(features))
+	for i := range features {
+		states[i] = &installation{feature: &features[i], way: -1}
+		in.loadNext(states[i])
+	}
+	var err error
+	if in.loaded != nil && !in.lacksEssential(states) {
+		err = in.loaded()
+	}
+	for _, s := range states {
+		if err == nil {
+			err = in.attachFeature(s)
+		}
+	}
+	for _, s := range states {
+		in.programs.status = append(in.programs.status, in.status(s)...)
+	}
+	in.closeUnused(states)
+	return err
+}
+
+// lacksEssential says whether what follows is in vain.
+func (in *installer) lacksEssential(states []*installation) bool {
+	return slices.ContainsFunc(states, func(s *installation) bool { return s.essential() && s.way == len(s.ways) })
+}
+
+// installation is a feature that is being installed.
+type installation struct {
+	*feature
+	way      int              // that is loaded, or was attached; len(ways): none
+	failed   map[string]error // programs of ways that did not work, by name and hook
+	attached bool
+	unneeded bool
+}
+
+func (s *installation) fail(def *programDef, err error) {
+	if s.failed == nil {
+		s.failed = map[string]error{}
+	}
+	s.failed[def.name+" "+def.hook] = err
+}
+
+// cause is why no way works.
+func (s *installation) cause() error {
+	var errs []error
+	for _, way := range s.ways {
+		for _, def := range way {
+			if err := s.failed[def.name+" "+def.hook]; err != nil {
+				errs = append(errs, fmt.Errorf("%s at %s: %w", def.name, def.hook, err))
+				break // the first of a way will do
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// loadNext goes on to the next way whose programs load.
+func (in *installer) loadNext(s *installation) {
+	for s.way++; s.way < len(s.ways); s.way++ {
+		whole := true
+		for i := range s.ways[s.way] {
+			def := &s.ways[s.way][i]
+			err := in.load(def)
+			if err == nil || def.elsewhere && errors.Is(err, errAbsent) {
+				continue
+			}
+			s.fail(def, err)
+			whole = false
+			break
+		}
+		if whole {
+			return
+		}
+	}
+}
+
+func (in *installer) load(def *programDef) error {
+	if in.absent != nil {
+		if err := in.absent(def); err != nil {
+			return err
+		}
+	}
+	if in.programs.objects.Programs[def.name] != nil {
+		return nil
+	}
+	if err := in.refused[def.name]; err != nil {
+		return err
+	}
+	err := in.fault.at(StageLoad, def.name)
+	if err == nil {
+		err = in.loadOne(def.name)
+	}
+	if err != nil {
+		in.refused[def.name] = err
+	}
+	return err
+}
+
+func (in *installer) loadOne(name string) error {
+	alone := &ebpf.CollectionSpec{
+		Maps: in.spec.Maps, Programs: map[string]*ebpf.ProgramSpec{name: in.spec.Programs[name]},
+		Types: in.spec.Types, ByteOrder: in.spec.ByteOrder,
+	}
+	loaded, err := ebpf.NewCollectionWithOptions(alone, ebpf.CollectionOptions{MapReplacements: in.programs.objects.Maps})
+	if err != nil {
+		return err
+	}
+	in.programs.objects.Programs[name] = loaded.DetachProgram(name)
+	loaded.Close()
+	return nil
+}
+
+// attachFeature attaches the way that is loaded, or the next that can be. Its error is that of an essential feature.
+func (in *installer) attachFeature(s *installation) error {
+	if s.behind != "" && !in.programs.isAttached(s.behind) {
+		s.unneeded = true
+		return nil
+	}
+	for ; s.way < len(s.ways); in.loadNext(s) {
+		if in.attachWay(s) {
+			s.attached = true
+			if s.taken != nil {
+				return s.taken()
+			}
+			return nil
+		}
+	}
+	cause := s.cause()
+	if s.essential() {
+		return refusal(in.mode, cause)
+	}
+	in.programs.degraded = append(in.programs.degraded, fmt.Errorf("%s: %w", s.without, cause))
+	return nil
+}
+
+// attachWay attaches all programs of a way or none.
+func (in *installer) attachWay(s *installation) bool {
+	var hooks []attachedHook
+	for i := range s.ways[s.way] {
+		def := &s.ways[s.way][i]
+		program := in.programs.objects.Programs[def.name]
+		if program == nil {
+			continue // elsewhere
+		}
+		hook := attachedHook{program: def.name, hook: def.hook}
+		err := in.fault.at(StageAttach, def.name)
+		if err == nil {
+			hook.link, err = in.attach(def, program)
+		}
+		if def.elsewhere && errors.Is(err, errAbsent) {
+			continue
+		}
+		if err != nil {
+			s.fail(def, errors.Join(err, detach(hooks)))
+			return false
+		}
+		hooks = append(hooks, hook)
+	}
+	in.programs.hooks = append(in.programs.hooks, hooks...)
+	return true
+}
+
+// status of the programs that were tried. What was not come to, for a way before it serves, is not in it.
+func (in *installer) status(s *installation) (all []ProgramStatus) {
+	if s.unneeded {
+		return nil
+	}
+	for n, way := range s.ways {
+		for _, def := range way {
+			status := ProgramStatus{Program: def.name, Hook: def.hook}
+			failed := s.failed[def.name+" "+def.hook]
+			switch {
+			case s.attached && n > s.way:
+				continue
+			case s.attached && n == s.way:
+				if !in.programs.isAttachedTo(def.name, def.hook) {
+					continue // elsewhere
+				}
+			case s.attached:
+				status.State, status.By, status.Err = ProgramReplaced, s.ways[s.way][0].hook, failed
+			case failed == nil:
+				status.State = ProgramUntried
+			case errors.Is(failed, errAbsent):
+				status.State, status.Without, status.Err = ProgramAbsent, s.without, failed
+			default:
+				status.State, status.Without, status.Err = ProgramRefused, s.without, failed
+			}
+			all = append(all, status)
+		}
+	}
+	return all
+}
+
+// closeUnused closes the programs of ways that were given up.
+func (in *installer) closeUnused(states []*installation) {
+	used := map[string]bool{}
+	for _, s := range states {
+		if !s.attached {
+			continue
+		}
+		for _, def := range s.ways[s.way] {
+			used[def.name] = true
+		}
+	}
+	for name, program := range in.programs.objects.Programs {
+		if !used[name] {
+			program.Close() //nolint:errcheck // it was never attached
+			delete(in.programs.objects.Programs, name)
+		}
+	}
+}
+
+// attachedHook is a program and what it is attached to.
+type attachedHook struct {
+	program, hook string
+	link          link.Link // nil: user space runs it
+}
+
+// detach detaches programs, all at once: each may have to wait for the kernel.
+func detach(hooks []attachedHook) error {
+	errs := make([]error, len(hooks))
+	var closing sync.WaitGroup
+	for i := range hooks {
+		if l := hooks[i].link; l != nil {
+			hooks[i].link = nil
+			closing.Go(func() { errs[i] = l.Close() })
+		}
+	}
+	closing.Wait()
+	return errors.Join(errs...)
+}
+
+func (c *programs) isAttached(program string) bool {
+	return slices.ContainsFunc(c.hooks, func(h attachedHook) bool { return h.program == program })
+}
+
+func (c *programs) isAttachedTo(program, hook string) bool {
+	return slices.ContainsFunc(c.hooks, func(h attachedHook) bool { return h.program == program && h.hook == hook })
+}
+
+// Attached names the hooks that programs are attached to, each as often as there are programs.
+func (c *programs) Attached() (hooks []string) {
+	for _, h := range c.hooks {
+		if h.hook != runHook && !strings.HasPrefix(h.hook, iteratorHook) {
+			hooks = append(hooks, h.hook)
+		}
+	}
+	return hooks
+}
+
+// Programs says what became of every program of the mode that this configuration has a use for.
+func (c *programs) Programs() []ProgramStatus { return c.status }
+
+// Degraded says what this kernel lets the mode not do, one error for each feature that is lost.
+func (c *programs) Degraded() []error { return c.degraded }
+
+// loadMaps creates the maps of spec and none of its programs.
+func loadMaps(spec *ebpf.CollectionSpec) (*ebpf.Collection, error) {
+	alone := *spec
+	alone.Programs = nil
+	objects, err := ebpf.NewCollection(&alone)
+	if err == nil && objects.Programs == nil {
+		objects.Programs = map[string]*ebpf.Program{}
+	}
+	return objects, err
+}

@@ -1,0 +1,57 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Mode is how the kernel is watched: a value of the receiver's key of that name.
+type Mode string
+
+// The modes.
+const (
+	ModeAuto    Mode = "auto"    // the first of the others that this host allows
+	ModeSocket  Mode = "socket"  // the kernel's sockets are read: OpenSockets
+	ModeSyscall Mode = "syscall" // sockets are put together from system calls: OpenCalls
+)
+
+// ParseMode is for what users write.
+func ParseMode(text string) (Mode, error) {
+	switch mode := Mode(text); mode {
+	case ModeAuto, ModeSocket, ModeSyscall:
+		return mode, nil
+	default:
+		return "", fmt.Errorf("mode: write %q, %q or %q, not %q", ModeAuto, ModeSocket, ModeSyscall, text)
+	}
+}
+
+// Choose opens the mode that is asked for. Of ModeAuto that is the first that works: the socket mode if it sees transfers too, the
+// syscall mode, the socket mode that sees connections only. open is given the mode, and whether it is to fail rather than to open
+// without transfers. The third result says why it is not a better mode; nil: it is the best, or was asked for.
+//
+// A privilege that is missing is missing to every mode, so that nothing else is tried: the user has to know.
+func Choose[T any](asked Mode, open func(mode Mode, whole bool) (T, error)) (tracer T, mode Mode, why error, err error) {
+	if asked != ModeAuto {
+		tracer, err = open(asked, false)
+		return tracer, asked, nil, err
+	}
+	var none T
+	for _, choice := range []struct {
+		mode  Mode
+		whole bool
+	}{{ModeSocket, true}, {ModeSyscall, true}, {ModeSocket, false}} {
+		tracer, err = open(choice.mode, choice.whole)
+		if err == nil {
+			return tracer, choice.mode, why, nil
+		}
+		switch {
+		case errors.Is(err, ErrPrivilege), why == nil && !errors.Is(err, ErrUnsupported):
+			return none, "", nil, err
+		case why == nil:
+			why = err
+		case choice.whole: // the last is as the first
+			why = fmt.Errorf("%w; and: %w", why, err)
+		}
+	}
+	return none, "", nil, why
+}
