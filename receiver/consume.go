@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/otlp"
 )
 
 const (
@@ -75,8 +77,15 @@ func (o *outlet) consumeLogs(ctx context.Context, records plog.Logs) {
 	}
 }
 
-// shutdown logs the refusals that have not been logged yet. Nothing is handed over afterwards.
-func (o *outlet) shutdown() { o.refusals.flush() }
+// Deliver hands over what a builder holds.
+func (o *outlet) Deliver(ctx context.Context, from *otlp.Builder) {
+	logs, traces := from.Take()
+	o.consumeLogs(ctx, logs)
+	o.consumeTraces(ctx, traces)
+}
+
+// End logs the refusals that have not been logged yet. Nothing is handed over afterwards.
+func (o *outlet) End() { o.refusals.flush() }
 
 // refusalLog writes at most one line per pause, with what was refused since the last one.
 type refusalLog struct {

@@ -71,7 +71,7 @@ func TestOutletHandsOver(t *testing.T) {
 	o.consumeLogs(t.Context(), recordsOf(5))
 	o.consumeTraces(t.Context(), ptrace.NewTraces())
 	o.consumeLogs(t.Context(), plog.NewLogs())
-	o.shutdown()
+	o.End()
 
 	assert.Equal(t, 3, traces.SpanCount())
 	assert.Len(t, traces.AllTraces(), 1, "nothing is not handed over")
@@ -114,9 +114,9 @@ func TestOutletCountsRefusals(t *testing.T) {
 	assert.Equal(t, [][2]int64{{1, 10}}, refusals(), "with those that waited")
 	o.consumeTraces(t.Context(), spansOf(2))
 	assert.Empty(t, refusals())
-	o.shutdown()
+	o.End()
 	assert.Equal(t, [][2]int64{{2, 0}}, refusals(), "what still waited")
-	o.shutdown()
+	o.End()
 	assert.Empty(t, refusals())
 }
 

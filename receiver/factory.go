@@ -13,7 +13,7 @@ import (
 // NewFactory returns the factory of the receiver. The traces and the logs of one configuration come from one running instance;
 // the factory remembers which.
 func NewFactory() receiver.Factory {
-	running := newInstances(newEngine)
+	running := newInstances(newHostObservation)
 	return receiver.NewFactory(metadata.Type, createDefaultConfig,
 		receiver.WithTraces(
 			func(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Traces) (receiver.Traces, error) {

@@ -14,8 +14,8 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// engine watches the host and feeds the consumers it was made with.
-type engine interface {
+// observation observes the host and feeds the consumers that it was made with.
+type observation interface {
 	// start returns quickly; it is called once. If it fails, it has undone what it did, and shutdown is not called. An error
 	// that wraps kernel.ErrUnsupported says that this host cannot be observed.
 	start(ctx context.Context, host component.Host) error
@@ -23,8 +23,8 @@ type engine interface {
 	shutdown(ctx context.Context) error
 }
 
-// engineMaker makes an engine that has not begun anything yet. Either consumer may be nil, not both.
-type engineMaker func(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (engine, error)
+// observationMaker makes an observation that has not begun anything yet. Either consumer may be nil, not both.
+type observationMaker func(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error)
 
 // signal is a kind of telemetry that a configuration may be asked for.
 type signal int
@@ -37,14 +37,14 @@ const (
 
 // instances holds the instance of each configuration that is in use, for the signals that are still to join it.
 type instances struct {
-	makeEngine engineMaker
+	makeObservation observationMaker
 
 	mu       sync.Mutex
 	byConfig map[*Config]*instance
 }
 
-func newInstances(makeEngine engineMaker) *instances {
-	return &instances{makeEngine: makeEngine, byConfig: map[*Config]*instance{}}
+func newInstances(makeObservation observationMaker) *instances {
+	return &instances{makeObservation: makeObservation, byConfig: map[*Config]*instance{}}
 }
 
 // join returns the component of one signal. A signal that the instance of the configuration already has begins a new one.
@@ -54,7 +54,7 @@ func (t *instances) join(cfg *Config, set receiver.Settings, sig signal, connect
 	i := t.byConfig[cfg]
 	if i == nil || i.joined[sig] {
 		set.TelemetrySettings = withoutSignal(set.TelemetrySettings)
-		i = &instance{cfg: cfg, set: set, makeEngine: t.makeEngine}
+		i = &instance{cfg: cfg, set: set, makeObservation: t.makeObservation}
 		i.leave = func() { t.remove(i) }
 		t.byConfig[cfg] = i
 	}
@@ -77,19 +77,19 @@ func (t *instances) remove(i *instance) {
 // stops the pipelines of a signal after the receiver's own Shutdown for it: so the first Shutdown is the last moment at which all
 // pipelines can take what is buffered. Any later, and one of them may be gone.
 type instance struct {
-	cfg        *Config
-	set        receiver.Settings
-	makeEngine engineMaker
-	leave      func() // forgets the instance in the table that it is in
+	cfg             *Config
+	set             receiver.Settings
+	makeObservation observationMaker
+	leave           func() // forgets the instance in the table that it is in
 
 	// Written by join only, which comes before every Start.
 	joined [signals]bool
 	traces consumer.Traces
 	logs   consumer.Logs
 
-	mu     sync.Mutex
-	engine engine       // nil: not running
-	hosts  *sharedHosts // nil: not started, or stopped
+	mu          sync.Mutex
+	observation observation  // nil: not running
+	hosts       *sharedHosts // nil: not started, or stopped
 }
 
 // start runs the instance, unless it runs already.
@@ -102,13 +102,13 @@ func (i *instance) start(ctx context.Context, host component.Host) error {
 	}
 	hosts := &sharedHosts{Host: host}
 	hosts.add(host)
-	e, err := i.makeEngine(i.cfg, i.set, i.traces, i.logs)
+	o, err := i.makeObservation(i.cfg, i.set, i.traces, i.logs)
 	if err == nil {
-		err = e.start(ctx, hosts)
+		err = o.start(ctx, hosts)
 	}
 	switch {
 	case err == nil:
-		i.engine = e
+		i.observation = o
 	case i.cfg.OnUnsupported == OnUnsupportedWarn && errors.Is(err, kernel.ErrUnsupported):
 		i.set.Logger.Warn("nothing is observed, and the collector runs on because of on_unsupported: warn", zap.Error(err))
 		componentstatus.ReportStatus(hosts, componentstatus.NewPermanentErrorEvent(err))
@@ -124,12 +124,12 @@ func (i *instance) stop(ctx context.Context) error {
 	i.leave()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	e := i.engine
-	i.engine, i.hosts = nil, nil
-	if e == nil {
+	o := i.observation
+	i.observation, i.hosts = nil, nil
+	if o == nil {
 		return nil
 	}
-	return e.shutdown(ctx)
+	return o.shutdown(ctx)
 }
 
 // member is the component of one signal.

@@ -53,7 +53,7 @@ type bench struct {
 
 func newBench() *bench {
 	b := &bench{}
-	b.instances = newInstances(func(_ *Config, _ receiver.Settings, traces consumer.Traces, logs consumer.Logs) (engine, error) {
+	b.instances = newInstances(func(_ *Config, _ receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error) {
 		if b.makeErr != nil {
 			return nil, b.makeErr
 		}

@@ -2,86 +2,28 @@ package receiver
 
 import (
 	"context"
-	"time"
 
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/engine"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
-	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
-// snapshot is what an instance has counted since it started, and what it holds at present. metadata.yaml says what each member
-// means, under the metric that its comment names.
-type snapshot struct {
-	events   [event.Kinds]uint64 // kernel_events, by kind
-	ringFull [event.Kinds]uint64 // kernel_events_lost, by kind
-	missed   uint64              // kernel_events_missed
-	mode     Mode                // kernel_programs
-	programs map[string]int      // kernel_programs, by attachment
-	// kernel_programs_unavailable: all of the mode, those that are attached too
-	unavailable []kernel.ProgramStatus
-
-	kernelMemory uint64 // kernel_memory
-
-	decodeErrors uint64 // decode_errors
-
-	socketsTracked          int    // sockets_tracked
-	socketsEvictedTableFull uint64 // sockets_evicted
-	socketsEvictedCloseLost uint64 // sockets_evicted
-	socketsStorageFailed    uint64 // sockets_untracked
-	socketsAcceptUnknown    uint64 // sockets_untracked
-	descriptorsFull         uint64 // sockets_untracked
-	socketsIgnored          uint64 // sockets_ignored
-
-	processesTracked          int    // processes_tracked
-	processesEvictedExited    uint64 // processes_evicted
-	processesEvictedLeastUsed uint64 // processes_evicted
-	processesMapFull          uint64 // processes_map_full
-
-	described process.Stats // processes_described
-
-	connectionsOpened     uint64 // connections
-	connectionsClosed     uint64 // connections
-	connectionsFailed     uint64 // connections
-	connectionsUnaccepted uint64 // connections_unaccepted
-
-	exchanges                 map[string]uint64         // exchanges, by protocol
-	troubles                  [protocol.Troubles]uint64 // protocol_troubles, by cause
-	conversationsRecognised   uint64                    // conversations
-	conversationsUnrecognised uint64                    // conversations
-	payloadCaptured           uint64                    // payload_bytes
-	payloadSkipped            uint64                    // payload_bytes
-	payloadTruncated          uint64                    // payload_bytes
-	payloadLost               uint64                    // payload_bytes
-	payloadOverlapping        uint64                    // payload_bytes
-	callsRingFull             uint64                    // payload_missing
-	callsNoBuffer             uint64                    // payload_missing
-	callsFault                uint64                    // payload_missing
-	dataStrays                uint64                    // data_strays
-
-	addressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
-	addressesIncomplete [completion.Causes]uint64    // addresses_incomplete, by cause
-	addressesLookedUp   [completion.Lookups]uint64   // addresses_looked_up, by result
-	addressesRouted     [procnet.SourceWays]uint64   // addresses_routed, by way
-	addressesWaited     time.Duration                // addresses_waited
-	addressesWaiting    int64                        // addresses_waiting
-	addressesBytes      int64                        // addresses_waiting_bytes
-	descriptorsUnknown  [completion.Results]uint64   // descriptors_unknown, by result
-	procTablesRead      uint64                       // proc_tables_read
-
-	refusedLogs  uint64 // items_refused
-	refusedSpans uint64 // items_refused
-}
-
 // telemetry shows an instance's counters to the collector.
 type telemetry struct{ registration metric.Registration }
+
+// snapshot is what the engine has counted, and what the pipeline has refused of it.
+type snapshot struct {
+	engine.Snapshot
+	refusedLogs, refusedSpans uint64 // items_refused
+}
 
 // newTelemetry has snap called at each collection, from any goroutine, until shutdown. One call serves all metrics, so that they
 // agree with each other.
@@ -137,77 +79,77 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 	return []metricRow{
 		{m.SocketflowKernelEvents, func(s *snapshot, tell tell) {
 			for kind := event.KindNone + 1; kind < event.Kinds; kind++ {
-				tell(int64(s.events[kind]), byKind(kind))
+				tell(int64(s.Events[kind]), byKind(kind))
 			}
 		}},
 		{m.SocketflowKernelEventsLost, func(s *snapshot, tell tell) {
 			for kind := event.KindNone + 1; kind < event.Kinds; kind++ {
-				tell(int64(s.ringFull[kind]), byKind(kind), byCause("ring_full"))
+				tell(int64(s.RingFull[kind]), byKind(kind), byCause("ring_full"))
 			}
 		}},
-		{m.SocketflowKernelEventsMissed, func(s *snapshot, tell tell) { tell(int64(s.missed)) }},
+		{m.SocketflowKernelEventsMissed, func(s *snapshot, tell tell) { tell(int64(s.Missed)) }},
 		{m.SocketflowKernelProgramsUnavailable, func(s *snapshot, tell tell) {
-			for _, p := range s.unavailable {
+			for _, p := range s.Statuses {
 				if p.State != kernel.ProgramAttached {
 					tell(1, attribute.String("program", p.Program), attribute.String("hook", p.Hook),
-						attribute.String("state", p.State.String()), attribute.String("mode", string(s.mode)))
+						attribute.String("state", p.State.String()), attribute.String("mode", string(s.Mode)))
 				}
 			}
 		}},
 		{m.SocketflowKernelPrograms, func(s *snapshot, tell tell) {
-			for attachment, n := range s.programs {
-				tell(int64(n), attribute.String("attachment", attachment), attribute.String("mode", string(s.mode)))
+			for attachment, n := range s.Programs {
+				tell(int64(n), attribute.String("attachment", attachment), attribute.String("mode", string(s.Mode)))
 			}
 		}},
 		{m.SocketflowAddressesCompleted, func(s *snapshot, tell tell) {
 			for source, name := range completingSources {
-				tell(int64(s.addressesCompleted[source]), attribute.String("source", name))
+				tell(int64(s.AddressesCompleted[source]), attribute.String("source", name))
 			}
 		}},
 		{m.SocketflowAddressesIncomplete, func(s *snapshot, tell tell) {
-			for cause, n := range s.addressesIncomplete {
+			for cause, n := range s.AddressesIncomplete {
 				tell(int64(n), byCause(completion.Cause(cause).String()))
 			}
 		}},
 		{m.SocketflowAddressesLookedUp, func(s *snapshot, tell tell) {
-			for lookup, n := range s.addressesLookedUp {
+			for lookup, n := range s.AddressesLookedUp {
 				tell(int64(n), byResult(completion.Lookup(lookup).String()))
 			}
 		}},
 		{m.SocketflowAddressesRouted, func(s *snapshot, tell tell) {
-			for way, n := range s.addressesRouted {
+			for way, n := range s.AddressesRouted {
 				tell(int64(n), attribute.String("way", procnet.SourceWay(way).String()))
 			}
 		}},
-		{m.SocketflowProcTablesRead, func(s *snapshot, tell tell) { tell(int64(s.procTablesRead)) }},
-		{m.SocketflowAddressesWaited, func(s *snapshot, tell tell) { tell(s.addressesWaited.Milliseconds()) }},
-		{m.SocketflowAddressesWaiting, func(s *snapshot, tell tell) { tell(s.addressesWaiting) }},
-		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, tell tell) { tell(s.addressesBytes) }},
+		{m.SocketflowProcTablesRead, func(s *snapshot, tell tell) { tell(int64(s.ProcTablesRead)) }},
+		{m.SocketflowAddressesWaited, func(s *snapshot, tell tell) { tell(s.AddressesWaited.Milliseconds()) }},
+		{m.SocketflowAddressesWaiting, func(s *snapshot, tell tell) { tell(s.AddressesWaiting) }},
+		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, tell tell) { tell(s.AddressesBytes) }},
 		{m.SocketflowDescriptorsUnknown, func(s *snapshot, tell tell) {
-			for result, n := range s.descriptorsUnknown {
+			for result, n := range s.DescriptorsUnknown {
 				tell(int64(n), byResult(completion.Result(result).String()))
 			}
 		}},
-		{m.SocketflowKernelMemory, func(s *snapshot, tell tell) { tell(int64(s.kernelMemory)) }},
-		{m.SocketflowDecodeErrors, func(s *snapshot, tell tell) { tell(int64(s.decodeErrors)) }},
-		{m.SocketflowSocketsTracked, func(s *snapshot, tell tell) { tell(int64(s.socketsTracked)) }},
+		{m.SocketflowKernelMemory, func(s *snapshot, tell tell) { tell(int64(s.KernelMemory)) }},
+		{m.SocketflowDecodeErrors, func(s *snapshot, tell tell) { tell(int64(s.DecodeErrors)) }},
+		{m.SocketflowSocketsTracked, func(s *snapshot, tell tell) { tell(int64(s.SocketsTracked)) }},
 		{m.SocketflowSocketsEvicted, func(s *snapshot, tell tell) {
-			tell(int64(s.socketsEvictedTableFull), byCause("table_full"))
-			tell(int64(s.socketsEvictedCloseLost), byCause("close_lost"))
+			tell(int64(s.SocketsEvictedTableFull), byCause("table_full"))
+			tell(int64(s.SocketsEvictedCloseLost), byCause("close_lost"))
 		}},
 		{m.SocketflowSocketsUntracked, func(s *snapshot, tell tell) {
-			tell(int64(s.socketsStorageFailed), byCause("storage_failed"))
-			tell(int64(s.socketsAcceptUnknown), byCause("accept_unknown"))
-			tell(int64(s.descriptorsFull), byCause("descriptors_full"))
+			tell(int64(s.SocketsStorageFailed), byCause("storage_failed"))
+			tell(int64(s.SocketsAcceptUnknown), byCause("accept_unknown"))
+			tell(int64(s.DescriptorsFull), byCause("descriptors_full"))
 		}},
-		{m.SocketflowSocketsIgnored, func(s *snapshot, tell tell) { tell(int64(s.socketsIgnored)) }},
-		{m.SocketflowProcessesTracked, func(s *snapshot, tell tell) { tell(int64(s.processesTracked)) }},
+		{m.SocketflowSocketsIgnored, func(s *snapshot, tell tell) { tell(int64(s.SocketsIgnored)) }},
+		{m.SocketflowProcessesTracked, func(s *snapshot, tell tell) { tell(int64(s.ProcessesTracked)) }},
 		{m.SocketflowProcessesEvicted, func(s *snapshot, tell tell) {
-			tell(int64(s.processesEvictedExited), byCause("exited"))
-			tell(int64(s.processesEvictedLeastUsed), byCause("least_used"))
+			tell(int64(s.ProcessesEvictedExited), byCause("exited"))
+			tell(int64(s.ProcessesEvictedLeastUsed), byCause("least_used"))
 		}},
 		{m.SocketflowProcessesDescribed, func(s *snapshot, tell tell) {
-			d := &s.described
+			d := &s.Described
 			for source, n := range map[string]uint64{
 				"kernel": d.Snapshot, "proc": d.Read, "denied": d.Denied, "gone": d.Gone, "changed": d.Changed + d.Exec,
 				"failed": d.Failed,
@@ -215,40 +157,40 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				tell(int64(n), attribute.String("source", source))
 			}
 		}},
-		{m.SocketflowProcessesMapFull, func(s *snapshot, tell tell) { tell(int64(s.processesMapFull)) }},
+		{m.SocketflowProcessesMapFull, func(s *snapshot, tell tell) { tell(int64(s.ProcessesMapFull)) }},
 		{m.SocketflowConnections, func(s *snapshot, tell tell) {
-			tell(int64(s.connectionsOpened), byResult("opened"))
-			tell(int64(s.connectionsClosed), byResult("closed"))
-			tell(int64(s.connectionsFailed), byResult("failed"))
+			tell(int64(s.ConnectionsOpened), byResult("opened"))
+			tell(int64(s.ConnectionsClosed), byResult("closed"))
+			tell(int64(s.ConnectionsFailed), byResult("failed"))
 		}},
-		{m.SocketflowConnectionsUnaccepted, func(s *snapshot, tell tell) { tell(int64(s.connectionsUnaccepted)) }},
+		{m.SocketflowConnectionsUnaccepted, func(s *snapshot, tell tell) { tell(int64(s.ConnectionsUnaccepted)) }},
 		{m.SocketflowExchanges, func(s *snapshot, tell tell) {
-			for name, n := range s.exchanges {
+			for name, n := range s.Exchanges {
 				tell(int64(n), attribute.String("protocol", name))
 			}
 		}},
 		{m.SocketflowProtocolTroubles, func(s *snapshot, tell tell) {
 			for trouble := range protocol.Troubles {
-				tell(int64(s.troubles[trouble]), byCause(trouble.String()))
+				tell(int64(s.Troubles[trouble]), byCause(trouble.String()))
 			}
 		}},
 		{m.SocketflowConversations, func(s *snapshot, tell tell) {
-			tell(int64(s.conversationsRecognised), byResult("recognised"))
-			tell(int64(s.conversationsUnrecognised), byResult("unrecognised"))
+			tell(int64(s.ConversationsRecognised), byResult("recognised"))
+			tell(int64(s.ConversationsUnrecognised), byResult("unrecognised"))
 		}},
 		{m.SocketflowPayloadBytes, func(s *snapshot, tell tell) {
-			tell(int64(s.payloadCaptured), byResult("captured"))
-			tell(int64(s.payloadSkipped), byResult("skipped"))
-			tell(int64(s.payloadTruncated), byResult("truncated"))
-			tell(int64(s.payloadLost), byResult("lost"))
-			tell(int64(s.payloadOverlapping), byResult("overlapping"))
+			tell(int64(s.PayloadCaptured), byResult("captured"))
+			tell(int64(s.PayloadSkipped), byResult("skipped"))
+			tell(int64(s.PayloadTruncated), byResult("truncated"))
+			tell(int64(s.PayloadLost), byResult("lost"))
+			tell(int64(s.PayloadOverlapping), byResult("overlapping"))
 		}},
 		{m.SocketflowPayloadMissing, func(s *snapshot, tell tell) {
-			tell(int64(s.callsRingFull), byCause("ring_full"))
-			tell(int64(s.callsNoBuffer), byCause("no_buffer"))
-			tell(int64(s.callsFault), byCause("fault"))
+			tell(int64(s.CallsRingFull), byCause("ring_full"))
+			tell(int64(s.CallsNoBuffer), byCause("no_buffer"))
+			tell(int64(s.CallsFault), byCause("fault"))
 		}},
-		{m.SocketflowDataStrays, func(s *snapshot, tell tell) { tell(int64(s.dataStrays)) }},
+		{m.SocketflowDataStrays, func(s *snapshot, tell tell) { tell(int64(s.DataStrays)) }},
 		{m.SocketflowItemsRefused, func(s *snapshot, tell tell) {
 			tell(int64(s.refusedLogs), bySignal("logs"))
 			tell(int64(s.refusedSpans), bySignal("spans"))

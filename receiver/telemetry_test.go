@@ -15,7 +15,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/engine"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -51,43 +53,48 @@ func byKind(value func(event.Kind) int64, attributes ...string) (all points) {
 func TestTelemetry(t *testing.T) {
 	set, tel, _ := settingsOf(t)
 	set.ID = component.NewID(metadata.Type)
-	s := snapshot{
-		mode:                    ModeSyscall,
-		programs:                map[string]int{"tp_btf": 4, "tracepoint": 2},
-		decodeErrors:            1,
-		kernelMemory:            50,
-		socketsTracked:          2,
-		socketsEvictedTableFull: 3, socketsEvictedCloseLost: 4,
-		socketsStorageFailed: 5, socketsAcceptUnknown: 6, socketsIgnored: 7, descriptorsFull: 43,
-		addressesWaited: 44 * time.Millisecond, addressesWaiting: 45, addressesBytes: 46, procTablesRead: 48,
-		processesTracked: 8, processesEvictedExited: 9, processesEvictedLeastUsed: 10, processesMapFull: 11,
-		connectionsOpened: 12, connectionsClosed: 13, connectionsFailed: 14, connectionsUnaccepted: 15,
-		exchanges:                 map[string]uint64{"http": 26},
-		troubles:                  [protocol.Troubles]uint64{27, 28, 29, 30, 31},
-		conversationsRecognised:   32,
-		conversationsUnrecognised: 33,
-		payloadCaptured:           34, payloadSkipped: 42, payloadTruncated: 35, payloadLost: 36, payloadOverlapping: 37,
-		callsRingFull: 38, callsNoBuffer: 39, callsFault: 40, dataStrays: 41,
-		refusedLogs: 16, refusedSpans: 17, missed: 18,
-		described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25},
-	}
+	s := snapshot{refusedLogs: 16, refusedSpans: 17, Snapshot: engine.Snapshot{
+		Mode:     ModeSyscall,
+		Programs: map[string]int{"tp_btf": 4, "tracepoint": 2},
+		Statuses: []kernel.ProgramStatus{
+			{Program: "exit", Hook: "tp_btf/exit"},
+			{Program: "exec", Hook: "tp_btf/exec", State: kernel.ProgramRefused},
+			{Program: "sent", Hook: "tp_btf/sent", State: kernel.ProgramReplaced},
+		},
+		DecodeErrors:            1,
+		KernelMemory:            50,
+		SocketsTracked:          2,
+		SocketsEvictedTableFull: 3, SocketsEvictedCloseLost: 4,
+		SocketsStorageFailed: 5, SocketsAcceptUnknown: 6, SocketsIgnored: 7, DescriptorsFull: 43,
+		AddressesWaited: 44 * time.Millisecond, AddressesWaiting: 45, AddressesBytes: 46, ProcTablesRead: 48,
+		ProcessesTracked: 8, ProcessesEvictedExited: 9, ProcessesEvictedLeastUsed: 10, ProcessesMapFull: 11,
+		ConnectionsOpened: 12, ConnectionsClosed: 13, ConnectionsFailed: 14, ConnectionsUnaccepted: 15,
+		Exchanges:                 map[string]uint64{"http": 26},
+		Troubles:                  [protocol.Troubles]uint64{27, 28, 29, 30, 31},
+		ConversationsRecognised:   32,
+		ConversationsUnrecognised: 33,
+		PayloadCaptured:           34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
+		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
+		Missed:    18,
+		Described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25},
+	}}
 	for k := range event.Kinds {
-		s.events[k], s.ringFull[k] = 100+uint64(k), 200+uint64(k)
+		s.Events[k], s.RingFull[k] = 100+uint64(k), 200+uint64(k)
 	}
 	for source := range event.AddressSources {
-		s.addressesCompleted[source] = 300 + uint64(source)
+		s.AddressesCompleted[source] = 300 + uint64(source)
 	}
 	for cause := range completion.Causes {
-		s.addressesIncomplete[cause] = 400 + uint64(cause)
+		s.AddressesIncomplete[cause] = 400 + uint64(cause)
 	}
 	for lookup := range completion.Lookups {
-		s.addressesLookedUp[lookup] = 600 + uint64(lookup)
+		s.AddressesLookedUp[lookup] = 600 + uint64(lookup)
 	}
 	for way := range procnet.SourceWays {
-		s.addressesRouted[way] = 700 + uint64(way)
+		s.AddressesRouted[way] = 700 + uint64(way)
 	}
 	for result := range completion.Results {
-		s.descriptorsUnknown[result] = 500 + uint64(result)
+		s.DescriptorsUnknown[result] = 500 + uint64(result)
 	}
 	calls := 0
 	own, err := newTelemetry(set, func() snapshot { calls++; return s })
@@ -117,6 +124,13 @@ func TestTelemetry(t *testing.T) {
 			metadatatest.AssertEqualSocketflowKernelPrograms,
 			points{
 				point(4, "attachment", "tp_btf", "mode", "syscall"), point(2, "attachment", "tracepoint", "mode", "syscall"),
+			},
+		},
+		"kernel_programs_unavailable": {
+			metadatatest.AssertEqualSocketflowKernelProgramsUnavailable,
+			points{
+				point(1, "program", "exec", "hook", "tp_btf/exec", "state", "refused", "mode", "syscall"),
+				point(1, "program", "sent", "hook", "tp_btf/sent", "state", "replaced", "mode", "syscall"),
 			},
 		},
 		"kernel_memory": {metadatatest.AssertEqualSocketflowKernelMemory, points{point(50)}},
@@ -227,7 +241,7 @@ func TestTelemetryOfTwoInstances(t *testing.T) {
 		set := receivertest.NewNopSettings(metadata.Type)
 		set.TelemetrySettings = tel.NewTelemetrySettings()
 		set.ID = component.NewIDWithName(metadata.Type, name)
-		own, err := newTelemetry(set, func() snapshot { return snapshot{socketsTracked: i + 1} })
+		own, err := newTelemetry(set, func() snapshot { return snapshot{Snapshot: engine.Snapshot{SocketsTracked: i + 1}} })
 		require.NoError(t, err)
 		defer func() { require.NoError(t, own.shutdown()) }()
 	}

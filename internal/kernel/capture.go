@@ -48,16 +48,6 @@ type Options struct {
 	lookAgain bool // as on kernels where tasks are preempted within programs; for tests
 }
 
-// Attachment is where the programs are attached that see transfers, in the socket mode.
-type Attachment uint8
-
-// The attachments.
-const (
-	AttachAny        Attachment = iota // to the tracepoints where the kernel has them, else behind the functions
-	AttachTracepoint                   // tp_btf: sock_send_length and sock_recv_length, from Linux 6.3 on
-	AttachFunction                     // fexit: inet_sendmsg and its kin
-)
-
 // transfers says whether the hooks are needed that see transfers.
 func (o *Options) transfers() bool { return o.Data || o.Unix || o.UDP }
 

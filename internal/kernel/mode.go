@@ -15,6 +15,16 @@ const (
 	ModeSyscall Mode = "syscall" // sockets are put together from system calls: OpenCalls
 )
 
+// Attachment is where the programs are attached that see transfers, in the socket mode.
+type Attachment uint8
+
+// The attachments.
+const (
+	AttachAny        Attachment = iota // to the tracepoints where the kernel has them, else behind the functions
+	AttachTracepoint                   // tp_btf: sock_send_length and sock_recv_length, from Linux 6.3 on
+	AttachFunction                     // fexit: inet_sendmsg and its kin
+)
+
 // ParseMode is for what users write.
 func ParseMode(text string) (Mode, error) {
 	switch mode := Mode(text); mode {

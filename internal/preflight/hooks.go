@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/socketflow/socketflow/internal/kernel"
@@ -44,4 +45,13 @@ func describe(programs []kernel.ProgramStatus) []Fact {
 		}
 	}
 	return facts
+}
+
+// oneLine is what the receiver would say, without line breaks: joined errors have them.
+func oneLine(err error) string {
+	text := err.Error()
+	if errors.Is(err, kernel.ErrUnsupported) {
+		text = strings.TrimPrefix(text, kernel.ErrUnsupported.Error()+": ")
+	}
+	return strings.ReplaceAll(text, "\n", "; ")
 }

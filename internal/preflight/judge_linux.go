@@ -3,9 +3,7 @@
 package preflight
 
 import (
-	"errors"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -75,13 +73,4 @@ func attempt(mode kernel.Mode, open func(kernel.Options) (tracer, error)) Attemp
 	}
 	a.Works, a.Whole = a.err == nil, a.err == nil && a.wholeErr == nil
 	return a
-}
-
-// oneLine is what the receiver would say, without line breaks: joined errors have them.
-func oneLine(err error) string {
-	text := err.Error()
-	if errors.Is(err, kernel.ErrUnsupported) {
-		text = strings.TrimPrefix(text, kernel.ErrUnsupported.Error()+": ")
-	}
-	return strings.ReplaceAll(text, "\n", "; ")
 }

@@ -12,21 +12,21 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
-
-	"github.com/socketflow/socketflow/internal/kernel"
 )
 
 var update = flag.Bool("update", false, "write the texts that are there now to testdata")
+
+var errRefusedForTest = errors.New("operation not permitted")
 
 // programs that all became the same.
 func programs(state kernel.ProgramState, by, without string, hooks ...string) (all []kernel.ProgramStatus) {
 	for _, hook := range hooks {
 		_, name, _ := strings.Cut(hook, "/")
 		all = append(all, kernel.ProgramStatus{
-			Program: "on_" + name, Hook: hook, State: state, By: by, Without: without, Err: unix.EPERM,
+			Program: "on_" + name, Hook: hook, State: state, By: by, Without: without, Err: errRefusedForTest,
 		})
 	}
 	return all

@@ -1,14 +1,12 @@
 //go:build amd64 || arm64
 
-package receiver
+package engine
 
 import (
 	"errors"
-	"strings"
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
@@ -17,16 +15,14 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/socket"
-	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
 // shard is one ring buffer's way from events to telemetry. Everything in it belongs to one goroutine, but for what is
 // atomic.
 type shard struct {
-	watch   *watch
+	engine  *Engine
 	reader  *kernel.Reader
 	table   *socket.Table
 	builder *otlp.Builder
@@ -48,71 +44,40 @@ type unreported struct {
 	since  uint64 // CLOCK_MONOTONIC, ns
 }
 
-func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) {
-	s := &shard{watch: w, reader: w.capture.Readers()[i]}
-	spans := connectionSpans[w.cfg.ConnectionSpans]
-	if spans == otlp.SpansAuto && len(w.protocols) == 0 {
-		spans = otlp.SpansAlways // which is the same, and known from the beginning
+func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error) {
+	s := &shard{engine: e, reader: e.tracer.Readers()[i]}
+	telemetry := e.opts.Telemetry
+	telemetry.HostID = e.hostID
+	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
+		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
-	s.builder = otlp.NewBuilder(otlp.Options{
-		Logs: w.logs, Traces: w.traces,
-		Addresses:       addressAttributes[w.cfg.AddressAttributes],
-		ConnectionSpans: spans,
-		CommandLine:     w.cfg.ProcessCommandLine,
-		ScopeName:       metadata.ScopeName,
-		ScopeVersion:    w.set.BuildInfo.Version,
-		HostID:          w.hostID,
-	})
+	s.builder = otlp.NewBuilder(telemetry)
 	table, err := socket.NewTable(socket.Options{
-		Sockets:   (w.cfg.Limits.Sockets + of - 1) / of,
-		Processes: (w.cfg.Limits.Processes + of - 1) / of,
+		Sockets:   (e.opts.Sockets + of - 1) / of,
+		Processes: (e.opts.Processes + of - 1) / of,
 		Selection: chosen,
 		Judge:     s.judge,
 
-		Protocols: w.protocols,
-		Settings: protocol.Settings{
-			RequestHeaders: lower(w.cfg.Headers.Request), ResponseHeaders: lower(w.cfg.Headers.Response),
-			HeadBytes: int(w.cfg.Limits.HeadSize), Outstanding: w.cfg.Limits.Requests,
-		},
-		Want:         w.capture.Want,
-		PayloadLimit: uint32(w.cfg.Payload.CallLimit), PayloadRun: uint32(w.cfg.Payload.RunLimit),
+		Protocols:    e.opts.Protocols,
+		Settings:     e.opts.Parsing,
+		Want:         e.tracer.Want,
+		PayloadLimit: uint32(e.opts.CallLimit), PayloadRun: uint32(e.opts.RunLimit),
 		ErrnoName: otlp.ErrnoName,
-	}, w.processes, s.builder)
+	}, e.processes, s.builder)
 	if err != nil {
 		return nil, err
 	}
 	s.table = table
-	if w.calls != nil {
-		err = w.calls.complete(s, i, of)
+	if e.calls != nil {
+		err = e.calls.complete(s, i, of)
 	}
 	return s, err
 }
 
-func lower(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = strings.ToLower(name)
-	}
-	return out
-}
-
-var (
-	addressAttributes = map[AddressAttributes]otlp.AddressAttributes{
-		AddressAttributesBoth:   otlp.AddressBoth,
-		AddressAttributesStable: otlp.AddressStable,
-		AddressAttributesNet:    otlp.AddressNet,
-	}
-	connectionSpans = map[ConnectionSpans]otlp.SpanPolicy{
-		ConnectionSpansAuto:   otlp.SpansAuto,
-		ConnectionSpansAlways: otlp.SpansAlways,
-		ConnectionSpansNever:  otlp.SpansNever,
-	}
-)
-
 // judge tells the kernel; if that fails the kernel goes on reporting the process, and the table leaves it out.
 func (s *shard) judge(id process.ID, generation uint32, rules uint64) {
-	if err := s.watch.capture.Judge(id, generation, rules); err != nil {
-		s.watch.set.Logger.Debug("the kernel cannot be told of a selection", zap.Error(err))
+	if err := s.engine.tracer.Judge(id, generation, rules); err != nil {
+		s.engine.opts.Logger.Debug("the kernel cannot be told of a selection", zap.Error(err))
 	}
 }
 
@@ -141,8 +106,8 @@ func (s *shard) run() {
 		case s.undecodable(err):
 		default:
 			s.flush()
-			s.watch.set.Logger.Error("reading events failed; nothing more is observed by this shard", zap.Error(err))
-			componentstatus.ReportStatus(s.watch.host, componentstatus.NewPermanentErrorEvent(err))
+			s.engine.opts.Logger.Error("reading events failed; nothing more is observed by this shard", zap.Error(err))
+			s.engine.opts.Broken(err)
 			return
 		}
 	}
@@ -182,7 +147,7 @@ const completionInterval = 5 * time.Millisecond
 func (s *shard) tick() {
 	s.handled = 0
 	now := time.Now()
-	wait := s.watch.cfg.PollInterval
+	wait := s.engine.opts.PollInterval
 	if s.completer != nil {
 		s.completer.Tick(monotonic())
 		if s.completer.Busy() {
@@ -195,7 +160,7 @@ func (s *shard) tick() {
 		s.since = time.Time{}
 	case s.since.IsZero():
 		s.since = now
-	case now.Sub(s.since) >= s.watch.cfg.Batch.Timeout:
+	case now.Sub(s.since) >= s.engine.opts.BatchTimeout:
 		s.deliver()
 	}
 	s.forgetNow = s.forget.Load()
@@ -203,15 +168,13 @@ func (s *shard) tick() {
 }
 
 func (s *shard) full() bool {
-	size := s.watch.cfg.Batch.Size
+	size := s.engine.opts.BatchSize
 	return s.builder.LogRecords() >= size || s.builder.Spans() >= size
 }
 
 func (s *shard) deliver() {
 	s.since = time.Time{}
-	logs, traces := s.builder.Take()
-	s.watch.outlet.consumeLogs(s.watch.consuming, logs)
-	s.watch.outlet.consumeTraces(s.watch.consuming, traces)
+	s.engine.opts.Sink.Deliver(s.engine.delivering, s.builder)
 }
 
 // forgetGone runs when the ring buffer has been read to its end. What was asked before that reading began is due: all
@@ -231,10 +194,10 @@ func (s *shard) undecodable(err error) bool {
 	if !errors.As(err, &decode) {
 		return false
 	}
-	s.watch.decode.Add(1)
+	s.engine.decode.Add(1)
 	if !s.broken {
 		s.broken = true
-		s.watch.set.Logger.Error("the kernel programs wrote what this receiver does not understand; "+
+		s.engine.opts.Logger.Error("the kernel programs wrote what this receiver does not understand; "+
 			"this is a defect, further ones are only counted", zap.Error(err))
 	}
 	return true
@@ -260,32 +223,4 @@ func monotonic() uint64 {
 		panic(err) // cannot happen: the clock exists on every Linux and the pointer is valid
 	}
 	return uint64(ts.Nano())
-}
-
-// count adds a table's statistics to a snapshot.
-func (s *snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
-	s.socketsTracked += int(stats.Tracked.Load())
-	s.socketsEvictedTableFull += stats.EvictedFull.Load()
-	s.socketsEvictedCloseLost += stats.EvictedLost.Load()
-	s.processesTracked += int(stats.Processes.Load())
-	s.processesEvictedExited += stats.EvictedExited.Load()
-	s.processesEvictedLeastUsed += stats.EvictedLive.Load()
-	s.connectionsOpened += stats.Opened.Load()
-	s.connectionsClosed += stats.Closed.Load()
-	s.connectionsFailed += stats.Failed.Load()
-	s.connectionsUnaccepted += stats.Unaccepted.Load()
-	for i := range stats.Exchanges {
-		s.exchanges[protocols[i].Name] += stats.Exchanges[i].Load()
-	}
-	for i := range stats.Troubles {
-		s.troubles[i] += stats.Troubles[i].Load()
-	}
-	s.conversationsRecognised += stats.Recognised.Load()
-	s.conversationsUnrecognised += stats.Unrecognised.Load()
-	s.payloadCaptured += stats.Payload.Load()
-	s.payloadSkipped += stats.Skipped.Load()
-	s.payloadTruncated += stats.Truncated.Load()
-	s.payloadLost += stats.Lost.Load()
-	s.payloadOverlapping += stats.Overlapping.Load()
-	s.dataStrays += stats.Strays.Load()
 }

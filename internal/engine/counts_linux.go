@@ -1,0 +1,112 @@
+//go:build amd64 || arm64
+
+package engine
+
+import (
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// Snapshot gathers what is counted anywhere. It may be called from any goroutine between Start and Close.
+func (e *Engine) Snapshot() Snapshot {
+	s := Snapshot{
+		Mode:         e.mode,
+		KernelMemory: e.kernelMemory,
+		Statuses:     e.tracer.Programs(),
+		DecodeErrors: e.decode.Load(),
+		Programs:     map[string]int{},
+		Exchanges:    map[string]uint64{},
+	}
+	for _, p := range e.opts.Protocols {
+		s.Exchanges[p.Name] = 0
+	}
+	for _, hook := range e.tracer.Attached() {
+		attachment, _, _ := strings.Cut(hook, "/")
+		s.Programs[attachment]++
+	}
+	counters, err := e.tracer.Counters()
+	if err != nil {
+		e.opts.Logger.Error("the kernel's counters are missing from the metrics", zap.Error(err))
+	}
+	s.Described = e.processes.Stats()
+	s.Events, s.RingFull, s.Missed = counters.Events, counters.RingFull, counters.Missed
+	s.SocketsStorageFailed, s.SocketsAcceptUnknown = counters.StorageFailed, counters.AcceptUnknown
+	s.SocketsIgnored, s.ProcessesMapFull = counters.SelectionIgnored, counters.ProcessMapFull
+	s.CallsRingFull, s.CallsNoBuffer, s.CallsFault = counters.PayloadRingFull, counters.PayloadNoBuffer, counters.PayloadFault
+	s.DescriptorsFull = counters.TableFull
+	if e.calls != nil {
+		s.countResolver(e.calls.resolver.Stats())
+	}
+	for _, shard := range e.shards {
+		s.count(shard.table.Stats(), e.opts.Protocols)
+		if shard.completer != nil {
+			s.countCompletion(shard.completer.Stats())
+		}
+	}
+	return s
+}
+
+// count adds a table's statistics to a snapshot.
+func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
+	s.SocketsTracked += int(stats.Tracked.Load())
+	s.SocketsEvictedTableFull += stats.EvictedFull.Load()
+	s.SocketsEvictedCloseLost += stats.EvictedLost.Load()
+	s.ProcessesTracked += int(stats.Processes.Load())
+	s.ProcessesEvictedExited += stats.EvictedExited.Load()
+	s.ProcessesEvictedLeastUsed += stats.EvictedLive.Load()
+	s.ConnectionsOpened += stats.Opened.Load()
+	s.ConnectionsClosed += stats.Closed.Load()
+	s.ConnectionsFailed += stats.Failed.Load()
+	s.ConnectionsUnaccepted += stats.Unaccepted.Load()
+	for i := range stats.Exchanges {
+		s.Exchanges[protocols[i].Name] += stats.Exchanges[i].Load()
+	}
+	for i := range stats.Troubles {
+		s.Troubles[i] += stats.Troubles[i].Load()
+	}
+	s.ConversationsRecognised += stats.Recognised.Load()
+	s.ConversationsUnrecognised += stats.Unrecognised.Load()
+	s.PayloadCaptured += stats.Payload.Load()
+	s.PayloadSkipped += stats.Skipped.Load()
+	s.PayloadTruncated += stats.Truncated.Load()
+	s.PayloadLost += stats.Lost.Load()
+	s.PayloadOverlapping += stats.Overlapping.Load()
+	s.DataStrays += stats.Strays.Load()
+}
+
+// countResolver takes over a resolver's statistics.
+func (s *Snapshot) countResolver(stats *procnet.Stats) {
+	for way := range stats.Sources {
+		s.AddressesRouted[way] = stats.Sources[way].Load()
+	}
+	s.ProcTablesRead = stats.Readings.Load()
+}
+
+// countCompletion adds a completer's statistics to a snapshot.
+func (s *Snapshot) countCompletion(stats *completion.Stats) {
+	for source := range stats.Completed {
+		s.AddressesCompleted[source] += stats.Completed[source].Load()
+	}
+	for cause := range stats.Incomplete {
+		s.AddressesIncomplete[cause] += stats.Incomplete[cause].Load()
+	}
+	for lookup := range stats.Lookups {
+		s.AddressesLookedUp[lookup] += stats.Lookups[lookup].Load()
+	}
+	for result := range stats.Unknown {
+		s.DescriptorsUnknown[result] += stats.Unknown[result].Load()
+	}
+	s.SocketsEvictedTableFull += stats.Evicted.Load()
+	s.SocketsEvictedCloseLost += stats.HoldersLost.Load()
+	s.SocketsStorageFailed += stats.AdoptsFailed.Load()
+	s.AddressesWaited += time.Duration(stats.WaitedTime.Load())
+	s.AddressesWaiting += stats.Waiting.Load()
+	s.AddressesBytes += stats.Bytes.Load()
+}

@@ -1,0 +1,178 @@
+//go:build amd64 || arm64
+
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dustin/go-humanize"
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/selection"
+)
+
+// Engine observes the host, with one goroutine for each ring buffer of its mode.
+type Engine struct {
+	opts Options
+
+	mode      kernel.Mode // the one that was chosen
+	stepDown  error       // why it is not a better one
+	tracer    tracer
+	calls     *callMode // of the syscall mode
+	shards    []*shard
+	processes *process.Reader
+	hostID    uint64
+	decode    atomic.Uint64 // records that were no events
+	// kernelMemory is what the kernel holds for the programs; it does not change.
+	kernelMemory uint64
+
+	// delivering ends when Drain runs out of time: sinks that honour it let go of the shards.
+	delivering context.Context
+	abandon    context.CancelFunc
+	// helping ends with Drain, and with it the helpers: what runs beside the shards.
+	helping context.Context
+	dismiss context.CancelFunc
+	helpers sync.WaitGroup
+	reading sync.WaitGroup
+	drained chan struct{} // closed when nothing more is delivered
+}
+
+// New returns an engine that has not begun anything yet.
+func New(opts Options) *Engine {
+	e := &Engine{opts: opts, drained: make(chan struct{})}
+	e.delivering, e.abandon = context.WithCancel(context.Background())
+	e.helping, e.dismiss = context.WithCancel(context.Background())
+	return e
+}
+
+// Start opens the mode and begins to observe. It returns quickly, and is called once. If it fails, it has undone what it did, and nothing
+// else may be called. An error that wraps kernel.ErrUnsupported says that this host cannot be observed.
+func (e *Engine) Start() (err error) {
+	if e.hostID, err = hostID(bootIDFile); err != nil {
+		return err
+	}
+	chosen, err := selection.New(e.opts.Rules)
+	if err != nil {
+		return fmt.Errorf("include, exclude: %w", err)
+	}
+	e.processes, err = process.NewReader(process.Options{OmitCommandLine: !e.opts.Telemetry.CommandLine})
+	if err != nil {
+		return err
+	}
+	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.closeTracer())
+		}
+	}()
+	for i := range e.opts.Shards {
+		s, err := newShard(e, i, e.opts.Shards, chosen)
+		if err != nil {
+			return err
+		}
+		e.shards = append(e.shards, s)
+	}
+	if e.kernelMemory, err = e.tracer.Memory(); err != nil {
+		return err
+	}
+	e.opts.Logger.Info("watching sockets", zap.String("mode", string(e.mode)),
+		zap.Strings("attached", e.tracer.Attached()), zap.Int("shards", e.opts.Shards),
+		zap.String("kernel_memory", humanize.IBytes(e.kernelMemory)))
+	for _, lack := range e.tracer.Degraded() {
+		e.opts.Logger.Warn("this host lets less be seen", zap.Error(lack))
+	}
+	for _, s := range e.shards {
+		e.reading.Go(s.run)
+	}
+	e.helpers.Go(e.findExisting)
+	e.helpers.Go(e.watchLosses)
+	return nil
+}
+
+func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
+	return kernel.Options{
+		Shards: e.opts.Shards, RingBytes: e.opts.RingBytes, ExcludeSelf: e.opts.ExcludeSelf,
+		Rules: kernelRules(chosen), Processes: e.opts.Processes, Sockets: e.opts.Sockets,
+		Data: len(e.opts.Protocols) > 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
+		PayloadLimit: e.opts.CallLimit, PayloadRun: min(e.opts.RunLimit, unrecognisedRun), DatagramIdle: e.opts.UDPIdleTimeout,
+		EagerRun: e.opts.RunLimit, EagerPrefixes: prefixes(e.opts.Protocols), Fault: e.opts.Fault,
+	}
+}
+
+// Mode is the mode that was chosen, and why it is not a better one; nil: it is the best, or was asked for.
+func (e *Engine) Mode() (mode kernel.Mode, why error) { return e.mode, e.stepDown }
+
+// Attached names the hooks that kernel programs are attached to.
+func (e *Engine) Attached() []string { return e.tracer.Attached() }
+
+// unrecognisedRun bounds what is captured of a run of calls before the protocol is known: so much of a bulk transfer is
+// copied until the kernel has been told to leave it alone.
+const unrecognisedRun = 1 << 20
+
+// Drain ends the events, reads out what was written, and delivers it, as long as ctx allows. It is called once; Close is to follow.
+func (e *Engine) Drain(ctx context.Context) error {
+	e.dismiss()
+	e.helpers.Wait()
+	errs := []error{e.tracer.Detach()}
+	for _, s := range e.shards {
+		errs = append(errs, s.reader.Flush())
+	}
+	go func() {
+		e.reading.Wait()
+		e.opts.Sink.End()
+		close(e.drained)
+	}()
+	select {
+	case <-e.drained:
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("handing over what was captured took too long, some of it is lost: %w", ctx.Err()))
+	}
+	e.abandon()
+	return errors.Join(errs...)
+}
+
+// Close releases what the kernel holds. Shards that still deliver end when their sinks let go of them; what they use goes with the last
+// one.
+func (e *Engine) Close() error {
+	select {
+	case <-e.drained:
+		return e.closeTracer()
+	default:
+	}
+	go func() {
+		<-e.drained
+		if err := e.closeTracer(); err != nil {
+			e.opts.Logger.Error("release the kernel programs", zap.Error(err))
+		}
+	}()
+	return nil
+}
+
+func prefixes(protocols []protocol.Protocol) (all [][]byte) {
+	for _, p := range protocols {
+		if len(p.Prefix) > 0 {
+			all = append(all, p.Prefix)
+		}
+	}
+	return all
+}
+
+// kernelRules are the parts of the rules that the kernel judges.
+func kernelRules(s *selection.Selection) []kernel.Rule {
+	var rules []kernel.Rule
+	for _, r := range s.Rules() {
+		rules = append(rules, kernel.Rule{
+			Exclude: r.Exclude, LocalPort: kernel.Ports(r.LocalPort), RemotePort: kernel.Ports(r.RemotePort),
+		})
+	}
+	return rules
+}

@@ -1,0 +1,39 @@
+//go:build !linux || !(amd64 || arm64)
+
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+)
+
+// Engine is that of the systems that cannot be observed.
+type Engine struct{}
+
+// New returns an engine that does not start.
+func New(Options) *Engine { return &Engine{} }
+
+// Start says that this system cannot be observed.
+func (*Engine) Start() error {
+	return fmt.Errorf("%w: it runs %s on %s, and socketflow needs Linux 5.15 or newer with BTF on amd64 or arm64; "+
+		"run this collector there, or set on_unsupported: warn to run it here without observing anything",
+		kernel.ErrUnsupported, runtime.GOOS, runtime.GOARCH)
+}
+
+// Mode, and what follows, is for engines that have started.
+func (*Engine) Mode() (mode kernel.Mode, why error) { return "", nil }
+
+// Attached is nothing.
+func (*Engine) Attached() []string { return nil }
+
+// Snapshot is empty.
+func (*Engine) Snapshot() Snapshot { return Snapshot{} }
+
+// Drain does nothing.
+func (*Engine) Drain(context.Context) error { return nil }
+
+// Close does nothing.
+func (*Engine) Close() error { return nil }

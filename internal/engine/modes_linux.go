@@ -1,0 +1,124 @@
+//go:build amd64 || arm64
+
+package engine
+
+import (
+	"context"
+	"os"
+
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procnet"
+)
+
+// tracer is what both modes have in common.
+type tracer interface {
+	Readers() []*kernel.Reader
+	Attached() []string
+	Degraded() []error
+	Programs() []kernel.ProgramStatus
+	Memory() (uint64, error)
+	Counters() (kernel.Counters, error)
+	Want(cookie uint64, w event.Want)
+	Judge(id process.ID, generation uint32, rules uint64) error
+	Live(ctx context.Context) (kernel.Looked, error)
+	Datagrams(ctx context.Context) (bool, error)
+	Detach() error
+	Close() error
+}
+
+// callMode is what the syscall mode has beside the socket mode.
+type callMode struct {
+	capture    *kernel.Calls
+	shared     *completion.Shared
+	resolver   *procnet.Resolver
+	completers []*completion.Completer // by shard; there before the first event is read
+}
+
+// openTracer loads the programs of the mode that is configured, or of the one that kernel.Choose finds.
+func (e *Engine) openTracer(opts kernel.Options) error {
+	_, mode, why, err := kernel.Choose(e.opts.Mode, func(mode kernel.Mode, whole bool) (struct{}, error) {
+		opts := opts
+		opts.WholeOrNothing = whole
+		if mode == kernel.ModeSyscall {
+			return struct{}{}, e.openCalls(opts)
+		}
+		return struct{}{}, e.openSockets(opts)
+	})
+	if err != nil {
+		return err
+	}
+	e.mode, e.stepDown = mode, why
+	if why != nil && mode == kernel.ModeSyscall {
+		e.opts.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
+			"which costs more, and says less of how connections end", zap.Error(why))
+	}
+	return nil
+}
+
+func (e *Engine) openSockets(opts kernel.Options) error {
+	sockets, err := kernel.Open(opts)
+	if err != nil {
+		return err
+	}
+	e.tracer = sockets
+	return nil
+}
+
+func (e *Engine) openCalls(opts kernel.Options) (err error) {
+	m := &callMode{}
+	m.shared, err = completion.NewShared(e.opts.Waiting)
+	if err != nil {
+		return err
+	}
+	if m.resolver, err = procnet.New(procnet.Options{}); err != nil {
+		return err
+	}
+	if m.capture, err = kernel.OpenCalls(opts, m.inject); err != nil {
+		m.resolver.Close()
+		return err
+	}
+	e.tracer, e.calls = m.capture, m
+	return nil
+}
+
+// inject hands an event that user space made up to the shard of its socket.
+func (m *callMode) inject(e event.Event) {
+	m.completers[m.capture.ShardOf(e.Flow.Cookie)].Inject(e)
+}
+
+// complete puts a completer before the shard's table.
+func (m *callMode) complete(s *shard, i, of int) (err error) {
+	opts := &s.engine.opts
+	s.completer, err = completion.New(completion.Options{
+		Shared: m.shared, Sockets: max(1, opts.Sockets/of), Processes: max(1, opts.Processes/of),
+		Kernel: m.capture, Resolver: m.resolver, Next: s.next,
+		NewCookie: func() uint64 { return m.capture.NewCookie(i) },
+	})
+	m.completers = append(m.completers, s.completer)
+	return err
+}
+
+func (e *Engine) closeTracer() error {
+	err := e.tracer.Close()
+	if e.calls != nil {
+		e.calls.resolver.Close()
+	}
+	return err
+}
+
+// existing has the sockets reported that are older than the capture.
+func (e *Engine) existing() error {
+	if sockets, ok := e.tracer.(*kernel.Capture); ok {
+		return sockets.Existing(e.helping)
+	}
+	var self uint32
+	if e.opts.ExcludeSelf {
+		self = uint32(os.Getpid()) // in the pid namespace of /proc
+	}
+	return completion.Existing(e.helping, e.calls.resolver, e.calls.completers, self)
+}

@@ -1,0 +1,54 @@
+// Package engine observes the host: it opens a mode, and takes the events of each of its ring buffers all the way to telemetry.
+package engine
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/otlp"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/selection"
+)
+
+// Options of an Engine. All of them are needed but for those that say otherwise.
+type Options struct {
+	Mode        kernel.Mode
+	Attachment  kernel.Attachment
+	ExcludeSelf bool             // leave out the sockets of this process
+	Rules       []selection.Rule // none: everything is observed
+	Unix, UDP   bool             // what is followed beside TCP
+
+	Protocols           []protocol.Protocol // whose exchanges are emitted; none: what connections carry is not looked at
+	Parsing             protocol.Settings
+	CallLimit, RunLimit int // bytes of payload captured of one system call, and of a run of calls in one direction
+
+	Shards, RingBytes  int // ring buffers, and the size of each
+	PollInterval       time.Duration
+	UDPIdleTimeout     time.Duration
+	Sockets, Processes int               // followed, and remembered, at a time, by all shards together
+	Waiting            completion.Limits // how long, and how much of it, waits for an address; syscall mode
+
+	Telemetry    otlp.Options // but for HostID
+	BatchSize    int          // log records, or spans, after which they are handed over
+	BatchTimeout time.Duration
+	Sink         Sink
+
+	Logger *zap.Logger
+	// Broken is called, from any goroutine, when a shard ends because its events cannot be read any more.
+	Broken func(error)
+	// Fault refuses kernel programs. It is for tests, and may be nil.
+	Fault kernel.Fault
+}
+
+// Sink takes what was observed.
+type Sink interface {
+	// Deliver takes what a builder holds, and hands it on. It may block until ctx ends. It is called from several goroutines, each with a
+	// builder of its own.
+	Deliver(ctx context.Context, from *otlp.Builder)
+	// End is called once, when nothing more will be delivered.
+	End()
+}

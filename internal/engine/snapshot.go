@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// Snapshot is what an engine has counted since it started, and what it holds at present. metadata.yaml says what each member means,
+// under the metric that its comment names.
+type Snapshot struct {
+	Events   [event.Kinds]uint64 // kernel_events, by kind
+	RingFull [event.Kinds]uint64 // kernel_events_lost, by kind
+	Missed   uint64              // kernel_events_missed
+	Mode     kernel.Mode         // kernel_programs
+	Programs map[string]int      // kernel_programs, by attachment
+	// kernel_programs_unavailable: all of the mode, those that are attached too
+	Statuses []kernel.ProgramStatus
+
+	KernelMemory uint64 // kernel_memory
+
+	DecodeErrors uint64 // decode_errors
+
+	SocketsTracked          int    // sockets_tracked
+	SocketsEvictedTableFull uint64 // sockets_evicted
+	SocketsEvictedCloseLost uint64 // sockets_evicted
+	SocketsStorageFailed    uint64 // sockets_untracked
+	SocketsAcceptUnknown    uint64 // sockets_untracked
+	DescriptorsFull         uint64 // sockets_untracked
+	SocketsIgnored          uint64 // sockets_ignored
+
+	ProcessesTracked          int    // processes_tracked
+	ProcessesEvictedExited    uint64 // processes_evicted
+	ProcessesEvictedLeastUsed uint64 // processes_evicted
+	ProcessesMapFull          uint64 // processes_map_full
+
+	Described process.Stats // processes_described
+
+	ConnectionsOpened     uint64 // connections
+	ConnectionsClosed     uint64 // connections
+	ConnectionsFailed     uint64 // connections
+	ConnectionsUnaccepted uint64 // connections_unaccepted
+
+	Exchanges                 map[string]uint64         // exchanges, by protocol
+	Troubles                  [protocol.Troubles]uint64 // protocol_troubles, by cause
+	ConversationsRecognised   uint64                    // conversations
+	ConversationsUnrecognised uint64                    // conversations
+	PayloadCaptured           uint64                    // payload_bytes
+	PayloadSkipped            uint64                    // payload_bytes
+	PayloadTruncated          uint64                    // payload_bytes
+	PayloadLost               uint64                    // payload_bytes
+	PayloadOverlapping        uint64                    // payload_bytes
+	CallsRingFull             uint64                    // payload_missing
+	CallsNoBuffer             uint64                    // payload_missing
+	CallsFault                uint64                    // payload_missing
+	DataStrays                uint64                    // data_strays
+
+	AddressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
+	AddressesIncomplete [completion.Causes]uint64    // addresses_incomplete, by cause
+	AddressesLookedUp   [completion.Lookups]uint64   // addresses_looked_up, by result
+	AddressesRouted     [procnet.SourceWays]uint64   // addresses_routed, by way
+	AddressesWaited     time.Duration                // addresses_waited
+	AddressesWaiting    int64                        // addresses_waiting
+	AddressesBytes      int64                        // addresses_waiting_bytes
+	DescriptorsUnknown  [completion.Results]uint64   // descriptors_unknown, by result
+	ProcTablesRead      uint64                       // proc_tables_read
+}

@@ -1,0 +1,158 @@
+package receiver
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/receiver"
+
+	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/engine"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/otlp"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/registry"
+	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/receiver/internal/metadata"
+)
+
+// hostObservation is what observes the systems that can be observed: an engine, with what the collector wants to know of it.
+type hostObservation struct {
+	cfg       *Config
+	set       receiver.Settings
+	outlet    *outlet
+	engine    *engine.Engine
+	telemetry *telemetry
+}
+
+func newHostObservation(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error) {
+	out, err := newOutlet(set, traces, logs)
+	if err != nil {
+		return nil, err
+	}
+	return &hostObservation{cfg: cfg, set: set, outlet: out}, nil
+}
+
+func (o *hostObservation) start(_ context.Context, host component.Host) (err error) {
+	options := o.cfg.engineOptions(o.set.BuildInfo.Version, o.outlet)
+	options.Logger = o.set.Logger
+	options.Broken = func(err error) { componentstatus.ReportStatus(host, componentstatus.NewPermanentErrorEvent(err)) }
+	o.engine = engine.New(options)
+	if err := o.engine.Start(); err != nil {
+		return err
+	}
+	o.telemetry, err = newTelemetry(o.set, o.snapshot)
+	if err != nil {
+		return errors.Join(err, o.engine.Drain(context.Background()), o.engine.Close())
+	}
+	componentstatus.ReportStatus(host, o.status())
+	return nil
+}
+
+// status says how the kernel is watched, and why not in a better way.
+func (o *hostObservation) status() *componentstatus.Event {
+	attributes := pcommon.NewMap()
+	mode, why := o.engine.Mode()
+	attributes.PutStr("mode", string(mode))
+	if why != nil {
+		attributes.PutStr("mode.reason", why.Error())
+	}
+	hooks := attributes.PutEmptySlice("attached")
+	for _, hook := range o.engine.Attached() {
+		hooks.AppendEmpty().SetStr(hook)
+	}
+	return componentstatus.NewEvent(componentstatus.StatusOK, componentstatus.WithAttributes(attributes))
+}
+
+func (o *hostObservation) snapshot() snapshot {
+	return snapshot{o.engine.Snapshot(), o.outlet.refusedLogs.Load(), o.outlet.refusedSpans.Load()}
+}
+
+// shutdown releases the kernel programs last, so that the final counts can be collected until nothing is counted any more.
+func (o *hostObservation) shutdown(ctx context.Context) error {
+	return errors.Join(o.engine.Drain(ctx), o.telemetry.shutdown(), o.engine.Close())
+}
+
+// engineOptions is what a configuration means to the engine.
+func (c *Config) engineOptions(version string, out *outlet) engine.Options {
+	shards := c.RingBuffer.shardsOn(runtime.NumCPU())
+	options := engine.Options{
+		Mode: c.Mode, Attachment: attachments[c.Attachment], ExcludeSelf: c.ExcludeSelf, Rules: c.selectionRules(),
+		Unix: slices.Contains(c.Transports, TransportUnix), UDP: slices.Contains(c.Transports, TransportUDP),
+		Parsing: protocol.Settings{
+			RequestHeaders: lower(c.Headers.Request), ResponseHeaders: lower(c.Headers.Response),
+			HeadBytes: int(c.Limits.HeadSize), Outstanding: c.Limits.Requests,
+		},
+		CallLimit: int(c.Payload.CallLimit), RunLimit: int(c.Payload.RunLimit),
+		Shards: shards, RingBytes: c.RingBuffer.sizeOf(shards),
+		PollInterval: c.PollInterval, UDPIdleTimeout: c.UDPIdleTimeout,
+		Sockets: c.Limits.Sockets, Processes: c.Limits.Processes,
+		Waiting: completion.Limits{
+			Timeout: c.Completion.Timeout, LookupAfter: c.Completion.LookupAfter, SocketItems: c.Completion.SocketEvents,
+			SocketBytes: int(c.Completion.SocketBytes), Items: c.Completion.Events, Bytes: int(c.Completion.Bytes),
+		},
+		Telemetry: otlp.Options{
+			Logs: out.logs != nil, Traces: out.traces != nil,
+			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
+			CommandLine: c.ProcessCommandLine, ScopeName: metadata.ScopeName, ScopeVersion: version,
+		},
+		BatchSize: c.Batch.Size, BatchTimeout: c.Batch.Timeout, Sink: out,
+	}
+	if out.traces != nil { // exchanges are spans
+		options.Protocols = registry.Named(c.Protocols)
+	}
+	return options
+}
+
+var (
+	attachments = map[Attachment]kernel.Attachment{
+		AttachmentAuto: kernel.AttachAny, AttachmentTracepoint: kernel.AttachTracepoint, AttachmentFunction: kernel.AttachFunction,
+	}
+	addressAttributes = map[AddressAttributes]otlp.AddressAttributes{
+		AddressAttributesBoth:   otlp.AddressBoth,
+		AddressAttributesStable: otlp.AddressStable,
+		AddressAttributesNet:    otlp.AddressNet,
+	}
+	connectionSpans = map[ConnectionSpans]otlp.SpanPolicy{
+		ConnectionSpansAuto:   otlp.SpansAuto,
+		ConnectionSpansAlways: otlp.SpansAlways,
+		ConnectionSpansNever:  otlp.SpansNever,
+	}
+)
+
+func lower(names []string) []string {
+	out := make([]string, len(names))
+	for i, name := range names {
+		out[i] = strings.ToLower(name)
+	}
+	return out
+}
+
+// selectionRules are the selectors of both lists; the order of rules is that of their bits.
+func (c *Config) selectionRules() []selection.Rule {
+	var rules []selection.Rule
+	for _, part := range []struct {
+		selectors []Selector
+		exclude   bool
+	}{{c.Include, false}, {c.Exclude, true}} {
+		for _, s := range part.selectors {
+			rules = append(rules, selection.Rule{
+				Exclude: part.exclude, Executable: s.Executable, PID: uint32(s.PID), ContainerID: s.ContainerID,
+				CgroupPath: s.CgroupPath, LocalPort: portRange(s.LocalPort), RemotePort: portRange(s.RemotePort),
+			})
+		}
+	}
+	return rules
+}
+
+func portRange(p Ports) selection.Ports {
+	low, high := p.Bounds()
+	return selection.Ports{Low: low, High: high}
+}
