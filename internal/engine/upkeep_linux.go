@@ -86,7 +86,7 @@ func (e *Engine) forgetGone(liveLost uint64) bool {
 	gone := &unreported{since: monotonic()}
 	var err error
 	if gone.looked, err = e.tracer.Live(e.helping); err == nil {
-		gone.looked.At[event.UDP], err = e.tracer.Datagrams(e.helping)
+		gone.looked.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)
 	}
 	if err != nil {
 		if e.helping.Err() == nil {

@@ -53,8 +53,8 @@ func (c *Calls) Live(ctx context.Context) (Looked, error) {
 	if err != nil {
 		return Looked{}, fmt.Errorf("look for sockets that still exist: %w", err)
 	}
-	looked := Looked{Everywhere: true}
-	looked.At[event.TCP], looked.At[event.UnixStream] = true, true
+	looked := Looked{}
+	looked.Everywhere[event.TCP], looked.Everywhere[event.UnixStream] = true, true
 	return looked, nil
 }
 

@@ -82,9 +82,17 @@ func (c *Capture) Live(ctx context.Context) (Looked, error) {
 	if ctx.Err() != nil {
 		return Looked{}, ctx.Err()
 	}
-	looked := Looked{Namespaces: walked, Everywhere: err == nil && inInitialPIDNamespace()}
-	looked.At[event.TCP] = c.objects.Programs[bpf.SocketflowProgExistingUnowned] != nil
-	looked.At[event.UnixStream] = c.objects.Programs[bpf.SocketflowProgExistingUnix] != nil
+	if len(walked) == 0 {
+		return Looked{}, fmt.Errorf("look for connections that still exist: %w", err)
+	}
+	looked := Looked{Namespaces: walked}
+	looked.Within[event.TCP] = c.objects.Programs[bpf.SocketflowProgExistingUnowned] != nil
+	looked.Within[event.UnixStream] = c.objects.Programs[bpf.SocketflowProgExistingUnix] != nil
+	// A TCP connection may go on without a descriptor. A Unix socket that has been used has one, or is in a message, which nobody has
+	// found it in twice.
+	allProcesses := inInitialPIDNamespace()
+	looked.Everywhere[event.TCP] = looked.Within[event.TCP] && allProcesses && err == nil
+	looked.Everywhere[event.UnixStream] = allProcesses
 	return looked, nil
 }
 

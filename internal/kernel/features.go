@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 )
 
 // programDef is a kernel program and what it is attached to.
@@ -104,6 +105,9 @@ type installation struct {
 func (s *installation) fail(def *programDef, err error) {
 	if s.failed == nil {
 		s.failed = map[string]error{}
+	}
+	if errors.Is(err, unix.EPERM) {
+		err = unix.EPERM // without a guess at its cause, which is seldom right
 	}
 	s.failed[def.name+" "+def.hook] = err
 }

@@ -1,0 +1,350 @@
+//go:build amd64 || arm64
+
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/engine"
+	"github.com/socketflow/socketflow/internal/hosttest"
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/otlp"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/registry"
+	"github.com/socketflow/socketflow/internal/selection"
+)
+
+// Aspects of what the workload of this test has emitted. The counts are exact.
+const (
+	tcpRequests  = "requests over TCP"
+	unixRequests = "requests over Unix sockets"
+	tcpCloses    = "closes of TCP connections"
+	failures     = "failed connects"
+	udpFlows     = "openings of UDP flows"
+	udpEnds      = "ends of UDP flows"
+	olderCloses  = "closes of connections older than the engine"
+	olderOpens   = "connections older than the engine"
+)
+
+const requests, refusals = 20, 5
+
+// whole is what the workload has emitted where nothing is refused.
+var whole = map[string]int{
+	tcpRequests: 2 * requests, unixRequests: 2 * requests, tcpCloses: 2 * requests, failures: refusals, udpFlows: 2, udpEnds: 2,
+	olderCloses: 2,
+}
+
+// refusal is what becomes of an engine whose programs are refused.
+type refusal struct {
+	asked    kernel.Mode
+	programs []string
+	stage    kernel.Stage
+	// mode that is chosen.
+	mode kernel.Mode
+	// named says that the loss of a function is named.
+	named bool
+	// lost are the aspects that are not emitted.
+	lost []string
+}
+
+func (r *refusal) String() string {
+	return fmt.Sprintf("%s asked, %s refused at %s", r.asked, strings.Join(r.programs, " and "),
+		map[kernel.Stage]string{kernel.StageLoad: "load", kernel.StageAttach: "attach"}[r.stage])
+}
+
+func (r *refusal) fault(stage kernel.Stage, program string) error {
+	if stage == r.stage && slices.Contains(r.programs, program) {
+		return syscall.EPERM
+	}
+	return nil
+}
+
+// transfersOfSocketMode are refused beside others to have mode auto choose the syscall mode.
+const transfersOfSocketMode = "socket_sent"
+
+// lostBySocketMode are the aspects that are lost with a program of the socket mode: with the others none.
+var lostBySocketMode = map[string][]string{
+	"existing_descriptors": {olderCloses},
+	"flow_pass":            {udpEnds},
+}
+
+// essentialToSocketMode are the programs without which mode auto is another.
+var essentialToSocketMode = []string{"sock_state", "socket_sent", "socket_received"}
+
+// lostBySyscallMode are the optional programs of the syscall mode; all others are essential to it.
+var lostBySyscallMode = map[string][]string{
+	"enter_ioctl":        nil,
+	"enter_control_of_5": nil, // getsockopt
+	"enter_execve":       nil,
+	"exit_batch":         nil,
+	"look_up":            {olderCloses},
+	"adopt":              {olderCloses},
+	"reject":             {olderCloses},
+	"vanish":             nil,
+	"locate":             nil,
+	"enter_blocked":      nil,
+	"leave_blocked":      nil,
+	"ask_datagrams":      {udpEnds},
+}
+
+// refusalsOf lists all programs of a mode, at both stages.
+func refusalsOf(mode kernel.Mode, programs []string) (all []*refusal) {
+	for _, stage := range []kernel.Stage{kernel.StageLoad, kernel.StageAttach} {
+		for _, program := range programs {
+			r := &refusal{asked: kernel.ModeAuto, programs: []string{program}, stage: stage, mode: mode, named: true}
+			if mode == kernel.ModeSocket {
+				r.lost = lostBySocketMode[program]
+				r.named = !strings.HasSuffix(program, "_exit") || program == "process_exit" // any_exit does the work of those of calls
+				if slices.Contains(essentialToSocketMode, program) {
+					r.mode, r.named = kernel.ModeSyscall, false
+				}
+			} else {
+				r.programs = append(r.programs, transfersOfSocketMode)
+				lost, optional := lostBySyscallMode[program]
+				r.lost = lost
+				if !optional && program != "self_pid" { // connections only, by the socket mode
+					r.mode = kernel.ModeSocket
+					r.lost = []string{tcpRequests, unixRequests, udpFlows, udpEnds}
+				}
+			}
+			if program == "self_pid" { // this test has the pids of the host
+				r.named = false
+			}
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// engineUnderTest is an engine with what it has emitted.
+type engineUnderTest struct {
+	*refusal
+	*engine.Engine
+	logged *observer.ObservedLogs
+
+	mu   sync.Mutex
+	seen map[string]int
+}
+
+func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
+	logs, traces := from.Take()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, resource := range logs.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, record := range scope.LogRecords().All() {
+				u.seen[aspectOfRecord(record)]++
+			}
+		}
+	}
+	for _, resource := range traces.ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			for _, span := range scope.Spans().All() {
+				u.seen[aspectOfSpan(span)]++
+			}
+		}
+	}
+}
+
+func (u *engineUnderTest) End() {}
+
+func text(attributes pcommon.Map, key string) string {
+	value, _ := attributes.Get(key)
+	return value.AsString()
+}
+
+func aspectOfRecord(record plog.LogRecord) string {
+	joined := text(record.Attributes(), "socketflow.capture") == "joined_midstream"
+	switch event, transport := record.EventName(), text(record.Attributes(), "network.transport"); {
+	case event == "socketflow.connection.fail":
+		return failures
+	case transport == "udp" && event == "socketflow.connection.open":
+		return udpFlows
+	case transport == "udp" && event == "socketflow.connection.close":
+		return udpEnds
+	case transport == "tcp" && event == "socketflow.connection.close":
+		if joined {
+			return olderCloses
+		}
+		return tcpCloses
+	case transport == "tcp" && joined:
+		return olderOpens
+	}
+	return ""
+}
+
+func aspectOfSpan(span ptrace.Span) string {
+	_, isRequest := span.Attributes().Get("http.request.method")
+	status, _ := span.Attributes().Get("http.response.status_code")
+	switch transport := text(span.Attributes(), "network.transport"); {
+	case !isRequest || status.Int() != http.StatusOK:
+		return ""
+	case transport == "unix":
+		return unixRequests
+	default:
+		return tcpRequests
+	}
+}
+
+func (u *engineUnderTest) count(aspect string) int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.seen[aspect]
+}
+
+// lacks says what is not there yet, or wrong.
+func (u *engineUnderTest) lacks() (wrong []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, aspect := range slices.Sorted(maps.Keys(whole)) {
+		want := whole[aspect]
+		if slices.Contains(u.lost, aspect) {
+			want = 0
+		}
+		if got := u.seen[aspect]; got != want {
+			wrong = append(wrong, fmt.Sprintf("%s: %d, want %d", aspect, got, want))
+		}
+	}
+	return wrong
+}
+
+func startEngine(t *testing.T, r *refusal) *engineUnderTest {
+	t.Helper()
+	core, logged := observer.New(zapcore.InfoLevel)
+	u := &engineUnderTest{refusal: r, logged: logged, seen: map[string]int{}}
+	u.Engine = engine.New(engine.Options{
+		Mode: r.asked, Rules: []selection.Rule{{PID: uint32(os.Getpid())}}, Unix: true, UDP: true,
+		Protocols: registry.Named(registry.Names()), Parsing: protocol.Settings{HeadBytes: 1 << 14, Outstanding: 64},
+		CallLimit: 1 << 14, RunLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 50 * time.Millisecond,
+		UDPIdleTimeout: time.Second, Sockets: 1024, Processes: 1024, Waiting: completion.Limits{}.OrDefault(),
+		Telemetry: otlp.Options{Logs: true, Traces: true}, BatchSize: 1000, BatchTimeout: 50 * time.Millisecond, Sink: u,
+		Logger: zap.New(core), Broken: func(err error) { t.Error(err) }, Fault: r.fault,
+	})
+	require.NoError(t, u.Start(), r)
+	return u
+}
+
+func (u *engineUnderTest) stop(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	assert.NoError(t, u.Drain(ctx), u.refusal)
+	assert.NoError(t, u.Close(), u.refusal)
+}
+
+// TestRefusedProgramCostsItsOwnFunction refuses each program in turn, as a kernel would when it is loaded or attached. Whatever it is, the
+// engine starts; what is lost is named in the log, in own telemetry and by its status; and all else is exact.
+func TestRefusedProgramCostsItsOwnFunction(t *testing.T) {
+	hosttest.NeedRoot(t, "loading eBPF programs")
+	all := []*refusal{ // two programs, of which the second would do the work of the first
+		{asked: kernel.ModeAuto, programs: []string{"accept_exit", "any_exit"}, mode: kernel.ModeSocket, named: true},
+	}
+	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
+		all = append(all, refusalsOf(mode, programsOf(t, mode))...)
+	}
+	const together = 12
+	for batch := range slices.Chunk(all, together) {
+		testRefusals(t, batch)
+	}
+}
+
+// programsOf are the programs of a mode, as it says itself.
+func programsOf(t *testing.T, mode kernel.Mode) (names []string) {
+	t.Helper()
+	u := startEngine(t, &refusal{asked: mode})
+	defer u.stop(t)
+	for _, p := range u.Snapshot().Statuses {
+		require.Equal(t, kernel.ProgramAttached, p.State, "this host refuses %s at %s: %v", p.Program, p.Hook, p.Err)
+		if !slices.Contains(names, p.Program) {
+			names = append(names, p.Program)
+		}
+	}
+	require.Greater(t, len(names), 15)
+	return names
+}
+
+func testRefusals(t *testing.T, batch []*refusal) {
+	t.Helper()
+	older := newPair(t)
+	engines := make([]*engineUnderTest, len(batch))
+	for i, r := range batch {
+		engines[i] = startEngine(t, r)
+	}
+	await(t, engines, func(u *engineUnderTest) bool { return u.count(olderOpens) == 2 || slices.Contains(u.lost, olderCloses) })
+	older.close(t)
+	runWorkload(t)
+	await(t, engines, func(u *engineUnderTest) bool { return len(u.lacks()) == 0 })
+	for _, u := range engines {
+		assert.Empty(t, u.lacks(), u.refusal)
+		u.verifyNamed(t)
+	}
+	var stopping sync.WaitGroup
+	for _, u := range engines {
+		stopping.Go(func() { u.stop(t) })
+	}
+	stopping.Wait()
+}
+
+// await waits until all engines are ready, or for so long that they never will be.
+func await(t *testing.T, engines []*engineUnderTest, ready func(*engineUnderTest) bool) {
+	t.Helper()
+	all := func() bool {
+		return !slices.ContainsFunc(engines, func(u *engineUnderTest) bool { return !ready(u) })
+	}
+	for deadline := time.Now().Add(20 * time.Second); !all() && time.Now().Before(deadline); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, u := range engines {
+		assert.True(t, ready(u), u.refusal)
+	}
+}
+
+// verifyNamed holds what the engine says of its programs against what was refused.
+func (u *engineUnderTest) verifyNamed(t *testing.T) {
+	t.Helper()
+	mode, why := u.Mode()
+	assert.Equal(t, u.mode, mode, u.refusal)
+	if why != nil {
+		assert.True(t, slices.ContainsFunc(u.programs, func(p string) bool { return strings.Contains(why.Error(), p) }),
+			"%v: %v", u.refusal, why)
+	}
+	var states []string
+	for _, p := range u.Snapshot().Statuses {
+		if p.Program != u.programs[0] {
+			continue
+		}
+		states = append(states, p.State.String())
+		if !u.named {
+			continue
+		}
+		assert.Equal(t, kernel.ProgramRefused, p.State, u.refusal)
+		assert.NotEmpty(t, p.Without, u.refusal)
+		assert.ErrorIs(t, p.Err, syscall.EPERM, u.refusal)
+		named := u.logged.FilterMessageSnippet("less be seen").Filter(func(entry observer.LoggedEntry) bool {
+			return strings.Contains(fmt.Sprint(entry.ContextMap()["error"]), p.Without)
+		})
+		assert.NotZero(t, named.Len(), "%v: no log line says %q", u.refusal, p.Without)
+	}
+	t.Logf("%v: mode %s; %s: %s; lost: %s", u.refusal, mode, u.programs[0], strings.Join(slices.Compact(states), ", "),
+		strings.Join(u.lost, ", "))
+}
