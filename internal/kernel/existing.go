@@ -134,10 +134,11 @@ func (c *Capture) iterate(ctx context.Context, program string, iteration uint32)
 		return fmt.Errorf("open iterator %s: %w", program, err)
 	}
 	defer output.Close() //nolint:errcheck // nothing was written
-	// The programs write 64 bytes for each event, so that a read of one page returns after 64 of them at the latest.
-	page := make([]byte, 4096)
+	// The programs write 64 bytes for each event, of some 130 bytes at the most, so that a read returns when these have filled a quarter of
+	// the smallest ring buffer, or after 64 of them.
+	buffer := make([]byte, min(4096, c.ringBytes/8))
 	for {
-		switch _, err := output.Read(page); {
+		switch _, err := output.Read(buffer); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:

@@ -16,6 +16,7 @@ import (
 type programs struct {
 	objects       *ebpf.Collection
 	rings         []*ebpf.Map
+	ringBytes     int // the size of each
 	policies      *policies
 	counters      []uint64 // of each CPU, COUNTERS_STRIDE after those of the one before
 	counterMemory []byte
@@ -27,6 +28,7 @@ type programs struct {
 
 // prepare fills the maps that the programs read.
 func (c *programs) prepare(opts Options) error {
+	c.ringBytes = opts.RingBytes
 	for i := range uint32(opts.Shards) {
 		ring, err := ebpf.NewMap(&ebpf.MapSpec{
 			Name: "sf_ring", Type: ebpf.RingBuf, MaxEntries: uint32(opts.RingBytes),
