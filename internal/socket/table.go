@@ -10,6 +10,7 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
 // Options of a Table.
@@ -596,15 +597,5 @@ func (t *Table) tellFailed(e *event.Event, cookie uint64) {
 
 // identity names a connection: its socket, and when it was begun, for a socket can connect again.
 func identity(cookie, started uint64) uint64 {
-	// The finalizer of SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014) over both,
-	// a bijection of each.
-	x := cookie ^ mix(started)
-	return mix(x)
-}
-
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return splitmix.Mix(cookie ^ splitmix.Mix(started)) // a bijection of each
 }
