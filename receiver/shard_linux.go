@@ -70,7 +70,6 @@ func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) 
 		},
 		Want:         w.capture.Want,
 		PayloadLimit: uint32(w.cfg.Payload.CallLimit), PayloadRun: uint32(w.cfg.Payload.RunLimit),
-		ErrnoName: otlp.ErrnoName,
 	}, w.processes, s.builder)
 	if err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func newWay(builder *otlp.Builder) (*way, error) {
 		Sockets: 65536, Processes: 16384, Selection: &selection.Selection{},
 		Protocols: registry.Named(registry.Names()),
 		Settings:  protocol.Settings{HeadBytes: 64 << 10, Outstanding: 4096},
-		Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadRun: 4 << 20, ErrnoName: otlp.ErrnoName,
+		Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadRun: 4 << 20,
 	}, reader, sink)
 	return w, err
 }

@@ -346,7 +346,7 @@ func (v *conversation) adjust() {
 }
 
 // end is the end of both directions. What has been transferred since the kernel last told of data shows in the positions.
-func (v *conversation) end(e *event.Ending, at uint64, reason string) {
+func (v *conversation) end(e *event.Ending, at uint64, errno uint32) {
 	if v.mute {
 		return
 	}
@@ -358,7 +358,7 @@ func (v *conversation) end(e *event.Ending, at uint64, reason string) {
 	}
 	v.dropKept()
 	if v.parser != nil {
-		v.parser.Close(protocol.Ending{At: protocol.Mark{Time: at}, Error: reason})
+		v.parser.Close(protocol.Ending{At: protocol.Mark{Time: at}, Errno: errno})
 		v.parser = nil
 	}
 }

@@ -46,7 +46,11 @@ func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Mark, why p
 }
 
 func (p *transcript) Close(e protocol.Ending) {
-	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", e.Error, e.Unknown))
+	reason := ""
+	if e.Errno != 0 {
+		reason = fmt.Sprint("errno ", e.Errno)
+	}
+	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", reason, e.Unknown))
 }
 
 func (p *transcript) Enough(d protocol.Direction) int {
@@ -96,7 +100,6 @@ func newHeard(t *testing.T) *heard {
 			},
 		}}
 		o.Want = func(_ uint64, w event.Want) { h.wants = append(h.wants, w) }
-		o.ErrnoName = func(n uint32) string { return fmt.Sprint("errno ", n) }
 		o.PayloadLimit, o.PayloadRun = 1000, 2000
 	})
 	return h

@@ -31,8 +31,6 @@ type Options struct {
 	// PayloadLimit and PayloadRun bound how much is captured of a call, and of a run of calls in one direction, once the
 	// protocol is known; bytes.
 	PayloadLimit, PayloadRun uint32
-	// ErrnoName is the name of a Linux error number.
-	ErrnoName func(uint32) string
 }
 
 const (
@@ -536,7 +534,7 @@ func (t *Table) tellOpened(c *connection) {
 
 func (t *Table) tellClosed(c *connection) {
 	if c.talk != nil && !c.ignored {
-		c.talk.end(&c.ending, c.closedAt, t.reason(c))
+		c.talk.end(&c.ending, c.closedAt, c.errno())
 	}
 	if !c.ignored {
 		t.stats.Closed.Add(1)
@@ -553,16 +551,12 @@ func (t *Table) tellClosed(c *connection) {
 	t.remove(c)
 }
 
-// reason is the name of the error that ended a connection, if one did.
-func (t *Table) reason(c *connection) string {
-	switch {
-	case c.end.Way == WayRST && c.end.By == SideRemote:
-		return t.opts.ErrnoName(errnoConnReset)
-	case c.ending.Errno != 0:
-		return t.opts.ErrnoName(c.ending.Errno)
-	default:
-		return ""
+// errno is the number of the error that ended a connection, 0 if none did.
+func (c *connection) errno() uint32 {
+	if c.end == (End{WayRST, SideRemote}) {
+		return errnoConnReset
 	}
+	return c.ending.Errno
 }
 
 func (t *Table) fill(c *connection) {
