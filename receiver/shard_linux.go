@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
@@ -63,13 +64,15 @@ func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) 
 		Selection: chosen,
 		Judge:     s.judge,
 
-		Protocols: w.protocols,
-		Settings: protocol.Settings{
-			RequestHeaders: lower(w.cfg.Headers.Request), ResponseHeaders: lower(w.cfg.Headers.Response),
-			HeadBytes: int(w.cfg.Limits.HeadSize), Outstanding: w.cfg.Limits.Requests,
+		Conversations: conversation.Options{
+			Protocols: w.protocols,
+			Settings: protocol.Settings{
+				RequestHeaders: lower(w.cfg.Headers.Request), ResponseHeaders: lower(w.cfg.Headers.Response),
+				HeadBytes: int(w.cfg.Limits.HeadSize), Outstanding: w.cfg.Limits.Requests,
+			},
+			Want:         w.capture.Want,
+			PayloadLimit: uint32(w.cfg.Payload.CallLimit), PayloadRun: uint32(w.cfg.Payload.RunLimit),
 		},
-		Want:         w.capture.Want,
-		PayloadLimit: uint32(w.cfg.Payload.CallLimit), PayloadRun: uint32(w.cfg.Payload.RunLimit),
 	}, w.processes, s.builder)
 	if err != nil {
 		return nil, err

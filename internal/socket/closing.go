@@ -1,8 +1,6 @@
 package socket
 
-import (
-	"github.com/socketflow/socketflow/internal/event"
-)
+import "github.com/socketflow/socketflow/internal/event"
 
 func (t *Table) close(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
@@ -52,7 +50,7 @@ func (t *Table) peerClose(e *event.Event) {
 
 // awaitsData says whether there may be more data of a connection that has been closed.
 func (t *Table) awaitsData(c *connection) bool {
-	if c.talk == nil || c.talk.mute || c.ignored || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
+	if c.conv == nil || c.conv.Mute() || c.ignored || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
 		return false
 	}
 	// What this side has not received when it resets the connection it never will.

@@ -1,17 +1,13 @@
 package socket
 
-import (
-	"github.com/socketflow/socketflow/internal/event"
-)
+import "github.com/socketflow/socketflow/internal/event"
 
 // data is also the proof of who has accepted a connection, should that not have been seen.
 func (t *Table) data(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
 	if c == nil {
 		t.stats.Strays.Add(1)
-		if len(t.opts.Protocols) > 0 {
-			t.opts.Want(e.Flow.Cookie, nothing)
-		}
+		t.conversations.Refuse(e.Flow.Cookie)
 		return
 	}
 	if c.waiting && !c.closed {
@@ -19,9 +15,9 @@ func (t *Table) data(e *event.Event) {
 	}
 	switch {
 	case c.ignored:
-		t.opts.Want(e.Flow.Cookie, nothing)
-	case c.talk != nil:
-		c.talk.data(e)
+		t.conversations.Refuse(e.Flow.Cookie)
+	case c.conv != nil:
+		c.conv.Data(e)
 	}
 	if c.closed && !c.waiting && c.ending.Unread > 0 {
 		c.ending.Unread -= min(c.ending.Unread, e.Data.Length)
@@ -30,7 +26,3 @@ func (t *Table) data(e *event.Event) {
 		}
 	}
 }
-
-var nothing = event.Want{Until: [event.Directions]uint64{event.Never, event.Never}}
-
-func (t *Table) want(v *conversation) { t.opts.Want(v.connection.flow.Cookie, v.wanted) }

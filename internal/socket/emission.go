@@ -2,6 +2,8 @@ package socket
 
 import (
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
@@ -16,8 +18,8 @@ func (t *Table) emitOpened(c *connection) {
 }
 
 func (t *Table) emitClosed(c *connection) {
-	if c.talk != nil && !c.ignored {
-		c.talk.end(&c.ending, c.closedAt, c.errno())
+	if c.conv != nil && !c.ignored {
+		c.conv.End(&c.ending, c.closedAt, c.errno())
 	}
 	if !c.ignored {
 		t.stats.Closed.Add(1)
@@ -42,7 +44,31 @@ func (c *connection) errno() uint32 {
 	return c.ending.Errno
 }
 
+// Emit emits an exchange on the connection; part of conversation.Emitter.
+func (c *connection) Emit(x *protocol.Exchange) {
+	t := c.table
+	c.exchanges++
+	t.fill(c)
+	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
+		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
+	}
+	start := t.clock.Unix(x.Start.Time)
+	t.sink.Exchanged(&t.out, x, start, start+int64(max(x.End.Time, x.Start.Time)-x.Start.Time))
+}
+
+// learnRole takes over what the conversation has shown, if nothing else has told which side the connection is on.
+func (c *connection) learnRole() {
+	if c.flow.Role != event.RoleUnknown || c.conv == nil {
+		return
+	}
+	if role := c.conv.Role(); role != event.RoleUnknown {
+		c.flow.Role, c.flow.RoleSource = role, event.RoleSourceProtocol
+	}
+}
+
+// fill makes out the report of a connection, as far as it is the same in all of them.
 func (t *Table) fill(c *connection) {
+	c.learnRole()
 	t.out = Connection{
 		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,

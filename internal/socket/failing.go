@@ -1,8 +1,6 @@
 package socket
 
-import (
-	"github.com/socketflow/socketflow/internal/event"
-)
+import "github.com/socketflow/socketflow/internal/event"
 
 func (t *Table) fail(e *event.Event) {
 	t.refused.add(e.Flow.Cookie)

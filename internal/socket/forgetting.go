@@ -1,5 +1,19 @@
 package socket
 
+import "github.com/socketflow/socketflow/internal/event"
+
+// alive notes that a connection's socket still exists.
+func (t *Table) alive(e *event.Event) {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil {
+		return
+	}
+	c.seen = e.Time
+	if transports[c.flow.Transport].polled {
+		c.ending = e.Ending
+	}
+}
+
 // Forget drops the connections that were opened before monotonic and have not been reported alive since: their close
 // was lost.
 func (t *Table) Forget(monotonic uint64) {
@@ -36,8 +50,8 @@ func (t *Table) evict(c *connection) {
 
 // abandon ends the conversation of a connection that is not followed any more.
 func (t *Table) abandon(c *connection) {
-	if c.talk != nil && !c.ignored {
-		c.talk.abandon(c.seen)
+	if c.conv != nil && !c.ignored {
+		c.conv.Abandon(c.seen)
 	}
 }
 
@@ -45,6 +59,6 @@ func (t *Table) remove(c *connection) {
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)
 	t.byAge.Remove(&c.links)
-	*c = connection{talk: c.talk}
+	*c = connection{conv: c.conv}
 	t.free.Put(&c.links, c)
 }

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 )
@@ -72,17 +73,15 @@ func (t *Table) add(e *event.Event) *connection {
 		c = &connection{}
 	}
 	owner := t.owner(e.Owner)
-	talk := c.talk // of the connection that was remembered here before: its memory
+	conv := c.conv // of the connection that was remembered here before: its memory
 	*c = connection{
-		flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
+		table: t, flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
 		ignored: !t.observes(owner, &e.Flow),
 	}
-	if len(t.opts.Protocols) > 0 && transports[e.Flow.Transport].streams {
-		if talk == nil {
-			talk = &conversation{}
-		}
-		*talk = conversation{table: t, connection: c, joined: e.Existing}
-		c.talk = talk
+	if transports[e.Flow.Transport].streams {
+		c.conv = t.conversations.Begin(conv, conversation.Connection{
+			Cookie: e.Flow.Cookie, Role: e.Flow.Role, Local: e.Flow.Local, Remote: e.Flow.Remote, Joined: e.Existing,
+		}, c)
 	}
 	t.connections[e.Flow.Cookie] = c
 	t.stats.TrackedBy[e.Flow.Transport].Add(1)

@@ -3,9 +3,9 @@ package socket
 import (
 	"sync/atomic"
 
+	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 )
 
@@ -17,16 +17,8 @@ type Options struct {
 	// Judge tells the kernel which selection rules a process meets. It is only called with a Selection that is not
 	// empty.
 	Judge func(id process.ID, generation uint32, rules uint64)
-
-	// Protocols are looked for in what connections carry, the first that recognises its own is taken. None: data is
-	// ignored.
-	Protocols []protocol.Protocol
-	Settings  protocol.Settings
-	// Want tells the kernel what is wanted of a connection's data. It is only called with Protocols.
-	Want func(cookie uint64, w event.Want)
-	// PayloadLimit and PayloadRun bound how much is captured of a call, and of a run of calls in one direction, once the
-	// protocol is known; bytes.
-	PayloadLimit, PayloadRun uint32
+	// Conversations says what is done with the data that connections carry.
+	Conversations conversation.Options
 }
 
 // Stats counts what a Table did. It may be read while the table works.
@@ -41,14 +33,7 @@ type Stats struct {
 	EvictedExited          atomic.Uint64 // ended processes forgotten early: the table was full
 	EvictedLive            atomic.Uint64 // living processes forgotten: the table was full
 
-	Exchanges    []atomic.Uint64 // emitted, by the index of their protocol in Options.Protocols
-	Troubles     [protocol.Troubles]atomic.Uint64
-	Recognised   atomic.Uint64 // conversations whose protocol was found
-	Unrecognised atomic.Uint64 // conversations that were given up: they speak nothing that is parsed
-	Payload      atomic.Uint64 // bytes captured
-	Skipped      atomic.Uint64 // bytes not captured that the parser had no need of
-	Truncated    atomic.Uint64 // bytes not captured of what was wanted: a bound bit, or their memory could not be read
-	Lost         atomic.Uint64 // bytes lost of what was wanted
-	Overlapping  atomic.Uint64 // bytes dropped: threads used one direction at once, their order is not known
-	Strays       atomic.Uint64 // data events of connections that are not followed
+	Strays atomic.Uint64 // data events of connections that are not followed
+
+	*conversation.Stats
 }

@@ -1,11 +1,11 @@
-// Package socket follows sockets from event to event, and emits the connections they carried.
+// Package socket makes connections of the events of sockets.
 package socket
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
+	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/process"
@@ -30,11 +30,14 @@ type Table struct {
 	unnamed     uint64 // attempts that failed before their socket had a cookie
 	matches     map[*process.Info]uint64
 
+	conversations *conversation.Shard
+
 	out Connection // reused for every report
 }
 
 // connection is what is remembered of an open one.
 type connection struct {
+	table     *Table
 	flow      event.Flow
 	id        uint64
 	owner     *process.Info
@@ -51,7 +54,7 @@ type connection struct {
 	closedAt  uint64
 	ending    event.Ending
 	end       End
-	talk      *conversation // nil: its data is not followed
+	conv      *conversation.Conversation // nil: its data is not followed
 	exchanges uint64
 	links     list.Links[connection]
 }
@@ -65,11 +68,13 @@ func NewTable(opts Options, reader *process.Reader, sink Sink) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	conversations := conversation.NewShard(opts.Conversations)
 	return &Table{
 		opts: opts, sink: sink, reader: reader, processes: processes,
-		stats:       &Stats{Exchanges: make([]atomic.Uint64, len(opts.Protocols))},
-		connections: make(map[uint64]*connection),
-		matches:     make(map[*process.Info]uint64),
+		stats:         &Stats{Stats: conversations.Stats()},
+		conversations: conversations,
+		connections:   make(map[uint64]*connection),
+		matches:       make(map[*process.Info]uint64),
 	}, nil
 }
 
@@ -124,11 +129,6 @@ func (t *Table) Handle(e *event.Event) {
 	case event.KindExisting:
 		t.adopt(e)
 	case event.KindLive:
-		if c := t.connections[e.Flow.Cookie]; c != nil {
-			c.seen = e.Time
-			if transports[c.flow.Transport].polled {
-				c.ending = e.Ending
-			}
-		}
+		t.alive(e)
 	}
 }

@@ -388,8 +388,8 @@ func (s sinkFuncs) Exchanged(*Connection, *protocol.Exchange, int64, int64) {}
 
 func TestNoAllocationPerConnection(t *testing.T) {
 	table, _ := newTestTable(t, func(o *Options) {
-		o.Protocols = []protocol.Protocol{{Detect: func(protocol.Direction, []byte, bool) protocol.Verdict { return protocol.No }}}
-		o.Want = func(uint64, event.Want) {}
+		o.Conversations.Protocols = []protocol.Protocol{{Detect: func(protocol.Direction, []byte, bool) protocol.Verdict { return protocol.No }}}
+		o.Conversations.Want = func(uint64, event.Want) {}
 	})
 	table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}
 	open, accept, closed := serverOpen(1, 10), serverAccept(1, 11), serverClose(1, 10, 20)
