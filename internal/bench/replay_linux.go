@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
@@ -60,9 +61,11 @@ func newWay(builder *otlp.Builder) (*way, error) {
 	}
 	w.table, err = socket.NewTable(socket.Options{
 		Sockets: 65536, Processes: 16384, Selection: &selection.Selection{},
-		Protocols: registry.Named(registry.Names()),
-		Settings:  protocol.Settings{HeadBytes: 64 << 10, Outstanding: 4096},
-		Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadRun: 4 << 20, ErrnoName: otlp.ErrnoName,
+		Conversations: conversation.Options{
+			Protocols: registry.Named(registry.Names()),
+			Settings:  protocol.Settings{HeadBytes: 64 << 10, Outstanding: 4096},
+			Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadRun: 4 << 20,
+		},
 	}, reader, sink)
 	return w, err
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
@@ -58,11 +59,10 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		Selection: chosen,
 		Judge:     s.judge,
 
-		Protocols:    e.opts.Protocols,
-		Settings:     e.opts.Parsing,
-		Want:         e.tracer.Want,
-		PayloadLimit: uint32(e.opts.CallLimit), PayloadRun: uint32(e.opts.RunLimit),
-		ErrnoName: otlp.ErrnoName,
+		Conversations: conversation.Options{
+			Protocols: e.opts.Protocols, Settings: e.opts.Parsing, Want: e.tracer.Want,
+			PayloadLimit: uint32(e.opts.CallLimit), PayloadRun: uint32(e.opts.RunLimit),
+		},
 	}, e.processes, s.builder)
 	if err != nil {
 		return nil, err

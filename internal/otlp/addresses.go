@@ -3,6 +3,8 @@ package otlp
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
 // addressTexts remembers how addresses are written. An address is told many times, about a dozen times per connection
@@ -17,7 +19,7 @@ type addressTexts [512]struct {
 
 func (t *addressTexts) of(address netip.Addr) string {
 	raw := address.As16()
-	sum := mix(binary.LittleEndian.Uint64(raw[:8]) + goldenGamma*binary.LittleEndian.Uint64(raw[8:]))
+	sum := splitmix.Finalize(binary.LittleEndian.Uint64(raw[:8]) + splitmix.Gamma*binary.LittleEndian.Uint64(raw[8:]))
 	slot := &t[sum%uint64(len(t))]
 	if slot.address != address {
 		slot.address, slot.text = address, address.String()

@@ -28,9 +28,6 @@ func lookUpErrno(number uint32) errno {
 	return errno{name: digits, text: "errno " + digits}
 }
 
-// ErrnoName is an error number as errno(3) spells it.
-func ErrnoName(number uint32) string { return lookUpErrno(number).name }
-
 // linuxErrnos has what sk_err and connect(2) can hold: TCP's own errors, ICMP translated (net/ipv4/icmp.c,
 // icmp_err_convert; net/ipv6/icmp.c, tab_unreach), what routing, netfilter, LSMs and BPF answer to a connect, and
 // the plain errors of the call. include/uapi/asm-generic/errno{-base,}.h, the same on amd64 and arm64.

@@ -51,7 +51,7 @@ func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, e
 	span.SetKind(entry(kinds[:], c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(start))
 	span.SetEndTimestamp(pcommon.Timestamp(max(start, end)))
-	if x.Error != "" {
+	if r.err.name != "" {
 		span.Status().SetCode(ptrace.StatusCodeError)
 		if x.Description != "" {
 			span.Status().SetMessage(x.Description)

@@ -164,13 +164,16 @@ func TestAnExchangeIsAChildOfTheSpanThatItsRequestNames(t *testing.T) {
 func TestStatusOfAnExchange(t *testing.T) {
 	for _, c := range [...]struct {
 		x       protocol.Exchange
+		err     string
 		code    ptrace.StatusCode
 		message string
 	}{
-		{protocol.Exchange{}, ptrace.StatusCodeUnset, ""},
-		{protocol.Exchange{Description: "of no error"}, ptrace.StatusCodeUnset, ""},
-		{protocol.Exchange{Error: "500"}, ptrace.StatusCodeError, ""},
-		{protocol.Exchange{Error: "42P01", Description: "no such table"}, ptrace.StatusCodeError, "no such table"},
+		{protocol.Exchange{}, "", ptrace.StatusCodeUnset, ""},
+		{protocol.Exchange{Description: "of no error"}, "", ptrace.StatusCodeUnset, ""},
+		{protocol.Exchange{Error: "500"}, "500", ptrace.StatusCodeError, ""},
+		{protocol.Exchange{Error: "42P01", Description: "no such table"}, "42P01", ptrace.StatusCodeError, "no such table"},
+		{protocol.Exchange{Errno: 104}, "ECONNRESET", ptrace.StatusCodeError, ""},
+		{protocol.Exchange{Errno: 4095}, "4095", ptrace.StatusCodeError, ""},
 	} {
 		b := newBuilder(Options{})
 		tellExchange(b, connect(), &c.x)
@@ -180,7 +183,7 @@ func TestStatusOfAnExchange(t *testing.T) {
 			t.Errorf("%+v: %v, %q", c.x, s.Status().Code(), s.Status().Message())
 		}
 		kind, found := s.Attributes().Get(errorType)
-		if found != (c.x.Error != "") || found && kind.Str() != c.x.Error {
+		if found != (c.err != "") || found && kind.Str() != c.err {
 			t.Errorf("%+v: %s is %q", c.x, errorType, kind.Str())
 		}
 	}

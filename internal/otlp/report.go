@@ -94,7 +94,10 @@ func isSegment(w socket.Way) bool { return w == socket.WayFIN || w == socket.Way
 // readExchange fills the report with an exchange on the connection that it was filled with.
 func (r *report) readExchange(x *protocol.Exchange) {
 	r.exchange, r.err.name, r.capture = x, x.Error, nameOf(exchangeCaptureNames[:], x.Capture)
-	r.facts.add(hasError, x.Error != "")
+	if x.Errno != 0 {
+		r.err.name = lookUpErrno(x.Errno).name
+	}
+	r.facts.add(hasError, r.err.name != "")
 	r.facts.add(hasServer, x.Server != "")
 	r.facts.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
 	r.facts.add(hasProtocol, x.Protocol != "")

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
 func TestBytesReadWell(t *testing.T) {
@@ -58,7 +60,7 @@ func TestIDsAreDistinctAndNeverZero(t *testing.T) {
 		}
 		seen[id] = what
 	}
-	for _, host := range []uint64{0, 1, math.MaxUint64, goldenGamma} {
+	for _, host := range []uint64{0, 1, math.MaxUint64, splitmix.Gamma} {
 		identity := newIdentity(host)
 		for number := range uint64(10_000) {
 			what := fmt.Sprintf("connection %d of host %#x", number, host)
@@ -73,7 +75,7 @@ func TestIDsAreDistinctAndNeverZero(t *testing.T) {
 	}
 }
 
-// mix is a bijection: for every key there is a connection whose id would be zero.
+// Finalize is a bijection: for every key there is a connection whose id would be zero.
 func TestTheNumberThatMixesToZeroHasIDsAllTheSame(t *testing.T) {
 	both := identity{traceHigh: 42, traceLow: 42, span: 42}
 	if both.traceID(42).IsEmpty() || both.spanID(42).IsEmpty() {

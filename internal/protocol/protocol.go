@@ -92,7 +92,7 @@ type Parser interface {
 // Ending is how a conversation ended.
 type Ending struct {
 	At    Mark   // when; its Position is not set
-	Error string // errno name, such as ECONNRESET, if that is how; else empty
+	Errno uint32 // the Linux error number with which the connection broke; 0: it ended in good order
 	// Unknown: it is not known that the conversation has ended, it is only not followed any more.
 	Unknown bool
 }
@@ -191,7 +191,10 @@ type Exchange struct {
 	Start    Mark   // first byte of the request
 	End      Mark   // last byte of the response; or when the exchange was given up
 	// Error is error.type: empty unless the exchange failed by the conventions' rules for this side.
-	Error       string
+	Error string
+	// Errno is instead of Error if the exchange failed because the connection broke: the Linux error number with which it
+	// did. Its name is error.type. 0: that was not the reason.
+	Errno       uint32
 	Description string // of the error, in addition to what attributes say; may be empty
 	Capture     Capture
 	// Server is the server as the request names it (not as the socket does); empty if it does not.

@@ -1,4 +1,3 @@
-// Package socket follows sockets from event to event and tells of the connections they carried.
 package socket
 
 import (
@@ -9,8 +8,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// Connection is one end of a connection over TCP, or between Unix stream sockets, as far as it is known when it is told. All of a connection's reports
-// agree in ID, Process, addresses and StartedAt.
+// Connection is one end of a connection over TCP or between Unix stream sockets, or a UDP flow, as far as it is known when it
+// is emitted. All of a connection's reports agree in ID, Process, addresses and StartedAt.
 type Connection struct {
 	ID            uint64        // the same in every report of this connection, and in no other connection's
 	Process       *process.Info // never nil; with PID 0 when the owner is not known
@@ -29,7 +28,7 @@ type Connection struct {
 	End           End   // how it ended
 	Errno         uint32
 	Stats         event.Ending // counts, valid once it has ended
-	Exchanges     uint64       // how many exchanges were told of it, the present one included
+	Exchanges     uint64       // how many exchanges on it were emitted, the present one included
 }
 
 // Capture says whether everything of a connection was seen.
@@ -72,12 +71,12 @@ type End struct {
 	By  Side
 }
 
-// Sink is told of connections, and of the exchanges on them. Pointers are valid during the call only.
+// Sink takes connections, and the exchanges on them. Pointers are valid during the call only.
 type Sink interface {
 	Opened(c *Connection)
 	Closed(c *Connection)
 	Failed(c *Connection)
-	// Exchanged is told of an exchange: it is the c.Exchanges-th of its connection, and lasted from start to end (Unix
+	// Exchanged takes an exchange: it is the c.Exchanges-th of its connection, and lasted from start to end (Unix
 	// time, ns).
 	Exchanged(c *Connection, x *protocol.Exchange, start, end int64)
 }

@@ -279,75 +279,6 @@ func TestFlushTellsWhatWaits(t *testing.T) {
 	}
 }
 
-func TestTheOldestGivesWay(t *testing.T) {
-	table, sink := newTestTable(t, func(o *Options) { o.Sockets = 2 })
-	for cookie := range uint64(5) {
-		table.Handle(clientOpen(cookie+1, 10+cookie))
-	}
-	if n := table.Stats().EvictedFull.Load(); n != 3 {
-		t.Errorf("%d evictions counted, want 3", n)
-	}
-	if n := len(table.connections); n != 2 {
-		t.Errorf("%d connections in a table of 2", n)
-	}
-	sink.reports = nil
-	table.Handle(clientClose(1, 10, 20)) // gave way: told all the same, marked
-	table.Handle(clientClose(5, 14, 20))
-	want := []string{"closed by 1 capture 1 end {1 1}", "closed by 1 capture 0 end {1 1}"}
-	if got := sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
-	}
-}
-
-func TestForgetDropsWhatIsNotAlive(t *testing.T) {
-	table, _ := newTestTable(t, nil)
-	table.Handle(clientOpen(1, 10))
-	table.Handle(clientOpen(2, 11))
-	table.Handle(clientOpen(3, 100)) // after the look
-	table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 2}})
-	table.Forget(50, everywhere)
-	if table.connections[1] != nil || table.connections[2] == nil || table.connections[3] == nil {
-		t.Errorf("left: %v", table.connections)
-	}
-	if n := table.Stats().EvictedLost.Load(); n != 1 {
-		t.Errorf("%d lost closes counted, want 1", n)
-	}
-}
-
-func everywhere(event.Transport, uint32) bool { return true }
-
-// Where nobody has looked, what was not reported may exist all the same.
-func TestForgetKeepsWhatWasNotLookedAt(t *testing.T) {
-	table, sink := newTestTable(t, nil)
-	table.Handle(clientOpen(1, 10))
-	table.Handle(over(event.UnixStream, clientOpen(2, 10)))
-	table.Forget(50, func(transport event.Transport, netns uint32) bool { return transport == event.UDP || netns == 12345 })
-	if told := sink.told(); len(table.connections) != 2 || len(told) != 2 { // opened, both
-		t.Errorf("left: %v, emitted %q", table.connections, told)
-	}
-}
-
-func TestForgetTellsTheEndWhereNothingElseDoes(t *testing.T) {
-	for _, transport := range []event.Transport{event.UnixStream, event.UDP} {
-		table, sink := newTestTable(t, nil)
-		var bytes uint64
-		table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { sink.Closed(c); bytes = c.Stats.BytesSent }}
-		table.Handle(over(transport, clientOpen(1, 10)))
-		table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 1}, Ending: event.Ending{BytesSent: 77}})
-		table.Forget(50, everywhere)
-		if len(sink.reports) != 0 {
-			t.Errorf("transport %d: told %q of what is alive", transport, sink.told())
-		}
-		table.Forget(70, everywhere)
-		if got, want := sink.told(), []string{"closed by 1 capture 0 end {0 0}"}; !reflect.DeepEqual(got, want) || bytes != 77 {
-			t.Errorf("transport %d: told %q with %d bytes, want %q with 77", transport, got, bytes, want)
-		}
-		if n := table.Stats().TrackedBy[transport].Load(); n != 0 {
-			t.Errorf("transport %d: %d connections are counted", transport, n)
-		}
-	}
-}
-
 func TestSelectionLeavesOut(t *testing.T) {
 	judged := map[uint32]uint64{}
 	chosen, err := selection.New([]selection.Rule{{PID: 3}, {Exclude: true, RemotePort: selection.Ports{Low: 515, High: 515}, PID: 1}})
@@ -401,8 +332,8 @@ func (s sinkFuncs) Exchanged(*Connection, *protocol.Exchange, int64, int64) {}
 
 func TestNoAllocationPerConnection(t *testing.T) {
 	table, _ := newTestTable(t, func(o *Options) {
-		o.Protocols = []protocol.Protocol{{Detect: func(protocol.Direction, []byte, bool) protocol.Verdict { return protocol.No }}}
-		o.Want = func(uint64, event.Want) {}
+		o.Conversations.Protocols = []protocol.Protocol{{Detect: func(protocol.Direction, []byte, bool) protocol.Verdict { return protocol.No }}}
+		o.Conversations.Want = func(uint64, event.Want) {}
 	})
 	table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}
 	open, accept, closed := serverOpen(1, 10), serverAccept(1, 11), serverClose(1, 10, 20)
@@ -415,30 +346,5 @@ func TestNoAllocationPerConnection(t *testing.T) {
 	once()
 	if n := testing.AllocsPerRun(1000, once); n != 0 {
 		t.Errorf("%v allocations per connection", n)
-	}
-}
-
-func TestEndOf(t *testing.T) {
-	for _, test := range []struct {
-		state event.State
-		errno uint32
-		want  End
-	}{
-		{event.StateFinWait2, 0, End{WayFIN, SideLocal}},
-		{event.StateLastAck, 0, End{WayFIN, SideRemote}},
-		{event.StateClosing, 0, End{WayFIN, SideLocal}},
-		{event.StateEstablished, 0, End{WayRST, SideLocal}},
-		{event.StateCloseWait, 0, End{WayRST, SideLocal}},
-		{event.StateFinWait1, 0, End{WayRST, SideLocal}},
-		{event.StateEstablished, errnoConnReset, End{WayRST, SideRemote}},
-		{event.StateCloseWait, errnoPipe, End{WayRST, SideRemote}},
-		{event.StateEstablished, errnoConnAborted, End{WayRST, SideLocal}},
-		{event.StateFinWait1, errnoTimedOut, End{WayTimeout, SideRemote}},
-		{event.StateEstablished, 113, End{WayError, SideUnknown}},
-		{event.StateListen, 0, End{}},
-	} {
-		if got := endOf(&event.Ending{LastState: test.state, Errno: test.errno}); got != test.want {
-			t.Errorf("from state %d with errno %d: %v, want %v", test.state, test.errno, got, test.want)
-		}
 	}
 }

@@ -23,8 +23,8 @@ func (m *Message) Fill(x *protocol.Exchange) {
 		m.fillHTTP(x, &l)
 		m.addListed(x, p.request.keys, p.response.keys)
 	}
-	if m.failure != "" && !(m.isGRPC && m.grpcOutcome() != 0) { // a call's status says what its reset meant
-		x.Error = m.failure // the status, if there is one, is that of a response that was cut
+	if m.failed() && !(m.isGRPC && m.grpcOutcome() != 0) { // a call's status says what its reset meant
+		x.Error, x.Errno = m.failure, m.errno // the status, if there is one, is that of a response that was cut
 	}
 	x.Capture = m.Capture // last: what was too long to tell raises it
 }

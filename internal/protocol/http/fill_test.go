@@ -35,7 +35,9 @@ func listing(c protocol.Conversation, request, response []string) protocol.Conve
 //	Host: example.com    a request header
 //	< 200                a status
 //	< Name: value        a response header
-//	! ECONNRESET         a failure
+//	! CANCEL             a failure
+//	! errno 104          a failure: the connection broke
+//	! errno 0            a failure: the connection was closed
 //	~ gap                a degree of capture
 func tell(m *Message, script string) {
 	for line := range strings.Lines(script) {
@@ -44,6 +46,11 @@ func tell(m *Message, script string) {
 		switch {
 		case line == "":
 		case name == "!":
+			var errno uint32
+			if n, _ := fmt.Sscanf(value, "errno %d", &errno); n == 1 {
+				m.CutOff(errno)
+				continue
+			}
 			m.Failed(value)
 		case name == "~":
 			m.Raise(map[string]protocol.Capture{
@@ -91,6 +98,9 @@ func show(x *protocol.Exchange) string {
 	}
 	if x.Error != "" {
 		fmt.Fprintf(&b, "error %s\n", x.Error)
+	}
+	if x.Errno != 0 {
+		fmt.Fprintf(&b, "errno %d\n", x.Errno)
 	}
 	if x.Capture != protocol.CaptureComplete {
 		fmt.Fprintf(&b, "capture %d\n", x.Capture)
@@ -336,15 +346,15 @@ func TestExchanges(t *testing.T) {
 			url.path = /`},
 		{"failure before the response", client, `
 			GET /
-			! ECONNRESET`, `
+			! errno 104`, `
 			GET
 			http.request.method = GET
 			url.full = http://10.0.0.1:8080/
-			error ECONNRESET`},
+			errno 104`},
 		{"failure within the response", server, `
 			GET /
 			< 200
-			! connection_closed`, `
+			! errno 0`, `
 			GET
 			http.request.method = GET
 			url.scheme = http

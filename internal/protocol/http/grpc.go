@@ -120,10 +120,10 @@ func isGRPC(contentType []byte) bool {
 // grpcOutcome is the call's status; zero if it is not known: there was no complete response, or grpc-status, which comes
 // last, may have been in what is missing.
 func (m *Message) grpcOutcome() grpcStatus {
-	if m.grpc == 0 && m.failure != "" {
+	if m.grpc == 0 && m.failed() {
 		return statusOfReset[m.failure]
 	}
-	if m.grpc != 0 || m.failure != "" || m.status == 0 || m.Capture != protocol.CaptureComplete {
+	if m.grpc != 0 || m.failed() || m.status == 0 || m.Capture != protocol.CaptureComplete {
 		return m.grpc
 	}
 	if status, ok := statusOfHTTP[m.status]; ok {

@@ -44,7 +44,8 @@ type Message struct {
 
 	version string
 	status  int
-	failure string
+	failure string // one of both, if it failed
+	errno   uint32
 	parent  protocol.TraceContext
 	state   []byte // tracestate
 	grpc    grpcStatus
@@ -173,6 +174,19 @@ func (m *Message) Status() int { return m.status }
 // GRPC says whether the request's content-type is application/grpc, with or without a suffix (+proto ...).
 func (m *Message) GRPC() bool { return m.isGRPC }
 
-// Failed sets why there is no complete response: an errno name (ECONNRESET), an HTTP/2 error code (CANCEL,
-// REFUSED_STREAM ...), or "connection_closed" where the connection ended in good order without one; a constant or a copy.
-func (m *Message) Failed(reason string) { m.failure = reason }
+// Failed sets why there is no complete response: an HTTP/2 error code (CANCEL, REFUSED_STREAM ...); a constant or a copy.
+func (m *Message) Failed(reason string) { m.failure, m.errno = reason, 0 }
+
+// connectionClosed is the reason why there is no response where the connection ended in good order without one.
+const connectionClosed = "connection_closed"
+
+// CutOff says that there is no complete response because the connection ended: with this Linux error number, or 0 if in good
+// order.
+func (m *Message) CutOff(errno uint32) {
+	m.failure, m.errno = "", errno
+	if errno == 0 {
+		m.failure = connectionClosed
+	}
+}
+
+func (m *Message) failed() bool { return m.failure != "" || m.errno != 0 }

@@ -254,13 +254,9 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 	case e.Unknown, !x.responded && p.obscured >= x.born:
 		p.retire()
 		return
-	case x.responded && state == untilClose && e.Error == "": // RFC 9112, 8: that is its end
+	case x.responded && state == untilClose && e.Errno == 0: // RFC 9112, 8: that is its end
 	default:
-		reason := e.Error
-		if reason == "" {
-			reason = closed
-		}
-		x.m.Failed(reason)
+		x.m.CutOff(e.Errno)
 		if e.At.Time > x.m.End.Time {
 			position := x.m.End.Position
 			x.m.End = e.At
@@ -269,6 +265,3 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 	}
 	p.tell()
 }
-
-// closed is the reason where the connection ended in good order.
-const closed = "connection_closed"

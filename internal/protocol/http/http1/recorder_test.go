@@ -29,7 +29,10 @@ func serverGap(n uint64, why protocol.Loss) step {
 	return step{direction: protocol.FromServer, missing: n, why: why}
 }
 
-func closes(reason string) step { return step{ending: &protocol.Ending{Error: reason}} }
+// closes ends the conversation in good order, or with an error.
+func closes(name string) step { return step{ending: &protocol.Ending{Errno: errnos[name]}} }
+
+var errnos = map[string]uint32{"": 0, "EPIPE": 32, "ECONNRESET": 104}
 
 func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
 
@@ -65,6 +68,11 @@ func (r *recorder) Exchanged(x *protocol.Exchange) {
 	b.WriteString(captures[x.Capture])
 	if x.Error != "" {
 		b.WriteString(" !" + x.Error)
+	}
+	for name, errno := range errnos {
+		if errno != 0 && errno == x.Errno {
+			b.WriteString(" !" + name)
+		}
 	}
 	r.told = append(r.told, b.String())
 }

@@ -62,7 +62,7 @@ func TestLosses(t *testing.T) {
 				w.server.data(1, 100, last)
 				w.lose(protocol.Truncated, 5, -1)
 			},
-			ending: protocol.Ending{Error: "ECONNRESET"},
+			ending: protocol.Ending{Errno: connectionReset},
 			want:   []string{"GET /a 200 truncated"},
 		},
 		"of the end of a response, before the stream is reset": {

@@ -131,7 +131,7 @@ func TestEndOfWhatHasNone(t *testing.T) {
 	w := newWire()
 	w.begin()
 	w.client.get(1, "/a")
-	for _, e := range []protocol.Ending{{}, {Error: "ECONNRESET"}, {Unknown: true}} {
+	for _, e := range []protocol.Ending{{}, {Errno: connectionReset}, {Unknown: true}} {
 		o := observe(conversation(&observer{}), w, e, whole)
 		if len(o.full) != 1 || o.full[0].End.Time != endingTime {
 			t.Errorf("%+v: told %q, %+v", e, o.told, o.full)

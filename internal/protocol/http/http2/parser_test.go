@@ -261,7 +261,7 @@ func TestExchanges(t *testing.T) {
 		},
 		"requests without a response when the connection is reset": {
 			talk:   func(w *wire) { w.client.get(1, "/a") },
-			ending: protocol.Ending{Error: "ECONNRESET"},
+			ending: protocol.Ending{Errno: connectionReset},
 			want:   []string{"GET /a !ECONNRESET"},
 		},
 		"requests under way when the connection is not followed any more": {

@@ -243,15 +243,8 @@ func (p *parser) finish(s *stream) {
 	p.drop(s)
 }
 
-// connectionClosed is why there is no response when the connection was closed in good order.
-const connectionClosed = "connection_closed"
-
 // flush ends all streams.
 func (p *parser) flush(e protocol.Ending) {
-	reason := e.Error
-	if reason == "" {
-		reason = connectionClosed
-	}
 	for s := p.open.First(); s != nil; s = p.open.First() {
 		switch {
 		case s.answered:
@@ -264,7 +257,9 @@ func (p *parser) flush(e protocol.Ending) {
 			s.message.End = e.At
 			p.finish(s)
 		default:
-			p.fail(s, reason, e.At)
+			s.message.CutOff(e.Errno)
+			s.message.End = e.At
+			p.finish(s)
 		}
 	}
 	for s := p.early.First(); s != nil; s = p.early.First() {

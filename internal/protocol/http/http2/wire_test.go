@@ -182,6 +182,9 @@ func (w *wire) lose(why protocol.Loss, a, b int) {
 	}
 }
 
+// connectionReset is Linux's ECONNRESET.
+const connectionReset = 104
+
 // observer takes what a parser finds, and tells it in a line each.
 type observer struct {
 	told     []string
@@ -208,6 +211,9 @@ func (o *observer) Exchanged(x *protocol.Exchange) {
 	line := strings.Join(words, " ")
 	if x.Error != "" {
 		line += " !" + x.Error
+	}
+	if x.Errno == connectionReset {
+		line += " !ECONNRESET"
 	}
 	o.told = append(o.told, line+captureNames[x.Capture])
 	full := *x

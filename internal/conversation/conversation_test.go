@@ -1,10 +1,9 @@
-package socket
+package conversation
 
 import (
 	"fmt"
 	"reflect"
 	"testing"
-	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
@@ -46,7 +45,11 @@ func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Mark, why p
 }
 
 func (p *transcript) Close(e protocol.Ending) {
-	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", e.Error, e.Unknown))
+	reason := ""
+	if e.Errno != 0 {
+		reason = fmt.Sprint("errno ", e.Errno)
+	}
+	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", reason, e.Unknown))
 }
 
 func (p *transcript) Enough(d protocol.Direction) int {
@@ -76,35 +79,48 @@ func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Verdict {
 	}
 }
 
-// heard is one event of a conversation.
-type heard struct {
-	table  *Table
-	sink   *recorder
-	parser *transcript
-	joined bool
-	wants  []event.Want
+// scene is one conversation under test.
+type scene struct {
+	shard   *Shard
+	conv    *Conversation
+	parser  *transcript
+	joined  bool // as the parser was told
+	wants   []event.Want
+	emitted []string // names of exchanges
 }
 
-func newHeard(t *testing.T) *heard {
-	h := &heard{parser: &transcript{}}
-	h.table, h.sink = newTestTable(t, func(o *Options) {
-		o.Protocols = []protocol.Protocol{{
+func newScene(role event.Role, joined bool) *scene {
+	s := &scene{parser: &transcript{}}
+	s.shard = NewShard(Options{
+		Protocols: []protocol.Protocol{{
 			Name: "transcript", Detect: detectTranscript,
 			New: func(c protocol.Conversation) protocol.Parser {
-				h.joined, h.parser.sink = c.Joined, c.Sink
-				return h.parser
+				s.joined, s.parser.sink = c.Joined, c.Sink
+				return s.parser
 			},
-		}}
-		o.Want = func(_ uint64, w event.Want) { h.wants = append(h.wants, w) }
-		o.ErrnoName = func(n uint32) string { return fmt.Sprint("errno ", n) }
-		o.PayloadLimit, o.PayloadRun = 1000, 2000
+		}},
+		Want:         func(_ uint64, w event.Want) { s.wants = append(s.wants, w) },
+		PayloadLimit: 1000, PayloadRun: 2000,
 	})
-	return h
+	s.conv = s.shard.Begin(nil, Connection{Cookie: 1, Role: role, Joined: joined}, s)
+	return s
 }
 
-// data is an event of the connection with cookie 1: bytes of a call at a position, whole or as changes say.
+func (s *scene) Emit(x *protocol.Exchange) { s.emitted = append(s.emitted, x.Name) }
+
+func (s *scene) play(events ...*event.Event) {
+	for _, e := range events {
+		if e.Kind == event.KindData {
+			s.conv.Data(e)
+		} else {
+			s.conv.End(&e.Ending, e.Time, e.Ending.Errno)
+		}
+	}
+}
+
+// data is bytes of a call at a position, whole or as changes say.
 func data(d event.Direction, position uint64, bytes string, changes ...func(*event.Data)) *event.Event {
-	e := &event.Event{Kind: event.KindData, Time: position + 100, Owner: owner(1), Flow: event.Flow{Cookie: 1}, Data: event.Data{
+	e := &event.Event{Kind: event.KindData, Time: position + 100, Owner: process.ID{PID: 1, Start: 7}, Data: event.Data{
 		Direction: d, Position: position, Length: uint32(len(bytes)), Payload: []byte(bytes),
 	}}
 	for _, change := range changes {
@@ -131,71 +147,69 @@ func after(why event.Missing, silent uint64) func(*event.Data) {
 	return func(d *event.Data) { d.Missed, d.Silent = why, silent }
 }
 
-func closeAt(sent, received uint64, change ...func(*event.Ending)) *event.Event {
-	e := clientClose(1, 10, 20)
-	e.Ending.BytesSent, e.Ending.BytesReceived = sent, received
-	e.Ending.Position = [event.Directions]uint64{sent, received}
-	for _, c := range change {
-		c(&e.Ending)
-	}
-	return e
+// end is the end of a conversation that has carried so many bytes.
+func end(sent, received uint64, errno uint32) *event.Event {
+	return &event.Event{Kind: event.KindClose, Time: 20, Ending: event.Ending{
+		Position: [event.Directions]uint64{sent, received}, Errno: errno,
+	}}
 }
 
 func TestConversation(t *testing.T) {
 	for name, test := range map[string]struct {
-		open   *event.Event // nil: a client's
+		role   event.Role // RoleUnknown: a client
+		either bool       // whether it is a client or a server is not known
+		middle bool       // joined there
 		events []*event.Event
 		joined bool
 		want   []string
 	}{
 		"bytes in both directions, and the end": {
-			events: []*event.Event{sent(0, "ask>a"), received(0, ">ans"), sent(5, "ask>b"), closeAt(10, 4)},
+			events: []*event.Event{sent(0, "ask>a"), received(0, ">ans"), sent(5, "ask>b"), end(10, 4, 0)},
 			want: []string{
 				`client "ask>a" at 0`, `server ">ans" at 0`, `client "ask>b" at 5`, `closed "" unknown false`,
 			},
 		},
 		"a server's own": {
-			open:   serverOpen(1, 10),
-			events: []*event.Event{received(0, "ask>a"), sent(0, ">ans"), closeAt(4, 5)},
+			role:   event.RoleServer,
+			events: []*event.Event{received(0, "ask>a"), sent(0, ">ans"), end(4, 5, 0)},
 			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, `closed "" unknown false`},
 		},
 		"either side's, when the bytes tell them apart": {
-			open: &event.Event{Kind: event.KindOpen, Time: 10, Owner: owner(1), Started: 10,
-				Flow: flowOf(1, event.RoleUnknown, event.RoleSourceUnknown)},
-			events: []*event.Event{received(0, "ask>a"), sent(0, ">ans"), closeAt(4, 5)},
+			either: true,
+			events: []*event.Event{received(0, "ask>a"), sent(0, ">ans"), end(4, 5, 0)},
 			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, `closed "" unknown false`},
 		},
 		"the first bytes one by one": {
-			events: []*event.Event{sent(0, "a"), sent(1, "s"), sent(2, "k>"), sent(4, "a"), closeAt(5, 0)},
+			events: []*event.Event{sent(0, "a"), sent(1, "s"), sent(2, "k>"), sent(4, "a"), end(5, 0, 0)},
 			want: []string{
 				`client "a" at 0`, `client "s" at 1`, `client "k>" at 2`, `client "a" at 4`, `closed "" unknown false`,
 			},
 		},
 		"a response that is reported before its request": {
-			events: []*event.Event{received(0, ">ans"), sent(0, "ask>a"), closeAt(5, 4)},
+			events: []*event.Event{received(0, ">ans"), sent(0, "ask>a"), end(5, 4, 0)},
 			want:   []string{`server ">ans" at 0`, `client "ask>a" at 0`, `closed "" unknown false`},
 		},
 		"what is beyond a call's limit": {
-			events: []*event.Event{sent(0, "ask>a", cut(95, event.MissingLimit)), sent(100, "ask>b"), closeAt(105, 0)},
+			events: []*event.Event{sent(0, "ask>a", cut(95, event.MissingLimit)), sent(100, "ask>b"), end(105, 0, 0)},
 			want: []string{
 				`client "ask>a" at 0`, "client 95 truncated at 5 until 100", `client "ask>b" at 100`,
 				`closed "" unknown false`,
 			},
 		},
 		"what the ring buffer had no room for": {
-			events: []*event.Event{sent(0, "ask>a"), sent(50, "ask>b", after(event.MissingRingFull, 0)), closeAt(55, 0)},
+			events: []*event.Event{sent(0, "ask>a"), sent(50, "ask>b", after(event.MissingRingFull, 0)), end(55, 0, 0)},
 			want: []string{
 				`client "ask>a" at 0`, "client 45 lost at 5 until 150", `client "ask>b" at 50`, `closed "" unknown false`,
 			},
 		},
 		"what was transferred behind the hooks": {
-			events: []*event.Event{sent(0, "ask>a"), sent(50, "ask>b"), closeAt(55, 0)},
+			events: []*event.Event{sent(0, "ask>a"), sent(50, "ask>b"), end(55, 0, 0)},
 			want: []string{
 				`client "ask>a" at 0`, "client 45 lost at 5 until 150", `client "ask>b" at 50`, `closed "" unknown false`,
 			},
 		},
 		"what was lost before the end": {
-			events: []*event.Event{sent(0, "ask>a"), closeAt(55, 30)},
+			events: []*event.Event{sent(0, "ask>a"), end(55, 30, 0)},
 			want: []string{
 				`client "ask>a" at 0`, "client 50 lost at 5 until 20", "server 30 lost at 0 until 20",
 				`closed "" unknown false`,
@@ -205,7 +219,7 @@ func TestConversation(t *testing.T) {
 			events: []*event.Event{
 				sent(0, "ask>skip"), received(0, ">ans"),
 				received(100_000, "rest", func(d *event.Data) { d.Skipped, d.Length, d.Silent = 4, 8, 77 }),
-				closeAt(8, 100_008),
+				end(8, 100_008, 0),
 			},
 			want: []string{
 				`client "ask>skip" at 0`, `server ">ans" at 0`, "server 99996 skipped at 4 until 77",
@@ -213,16 +227,16 @@ func TestConversation(t *testing.T) {
 			},
 		},
 		"bytes that came twice, once": {
-			events: []*event.Event{sent(0, "ask>abc"), sent(5, "bcd"), sent(2, "k>a"), closeAt(8, 0)},
+			events: []*event.Event{sent(0, "ask>abc"), sent(5, "bcd"), sent(2, "k>a"), end(8, 0, 0)},
 			want:   []string{`client "ask>abc" at 0`, `client "d" at 7`, `closed "" unknown false`},
 		},
 		"what speaks something else not": {
-			events: []*event.Event{sent(0, "hello"), received(0, ">ans"), closeAt(5, 4)},
+			events: []*event.Event{sent(0, "hello"), received(0, ">ans"), end(5, 4, 0)},
 		},
 		"what was joined in the middle, once it is recognised": {
-			open: existing(1, 10),
+			middle: true,
 			events: []*event.Event{
-				sent(7, "middle"), received(3, "of some"), sent(13, "ask>a"), received(10, ">ans"), closeAt(18, 14),
+				sent(7, "middle"), received(3, "of some"), sent(13, "ask>a"), received(10, ">ans"), end(18, 14, 0),
 			},
 			joined: true,
 			want: []string{
@@ -230,47 +244,27 @@ func TestConversation(t *testing.T) {
 			},
 		},
 		"a beginning that was lost as joined in the middle": {
-			events: []*event.Event{sent(7, "ask>a", after(event.MissingRingFull, 0)), received(0, ">ans"), closeAt(12, 4)},
+			events: []*event.Event{sent(7, "ask>a", after(event.MissingRingFull, 0)), received(0, ">ans"), end(12, 4, 0)},
 			joined: true,
 			want:   []string{`client "ask>a" at 7`, `server ">ans" at 0`, `closed "" unknown false`},
 		},
 		"a connection that was reset": {
-			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, func(e *event.Ending) { e.Errno = errnoConnReset })},
+			events: []*event.Event{sent(0, "ask>a"), end(5, 0, 104)},
 			want:   []string{`client "ask>a" at 0`, `closed "errno 104" unknown false`},
-		},
-		"data that is reported after the end": {
-			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 4), received(0, ">ans")},
-			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, `closed "" unknown false`},
-		},
-		"data that is received after the end": {
-			events: []*event.Event{
-				sent(0, "ask>a"), closeAt(5, 4, func(e *event.Ending) { e.Unread, e.Position[event.Received] = 5, 0 }),
-				{Kind: event.KindNone, Time: uint64(acceptWait) / 2}, received(0, ">ans"),
-			},
-			want: []string{`client "ask>a" at 0`, `server ">ans" at 0`, `closed "" unknown false`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHeard(t)
-			if test.open == nil {
-				test.open = clientOpen(1, 10)
+			role := test.role
+			if role == event.RoleUnknown && !test.either {
+				role = event.RoleClient
 			}
-			for _, e := range append([]*event.Event{test.open}, test.events...) {
-				if e.Kind == event.KindNone {
-					h.table.Tick(e.Time, time.Unix(1000, 0), e.Time)
-				} else {
-					h.table.Handle(e)
-				}
+			s := newScene(role, test.middle)
+			s.play(test.events...)
+			if !reflect.DeepEqual(s.parser.lines, test.want) {
+				t.Errorf("the parser was told\n%q\nwant\n%q", s.parser.lines, test.want)
 			}
-			h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
-			if !reflect.DeepEqual(h.parser.lines, test.want) {
-				t.Errorf("the parser was told\n%q\nwant\n%q", h.parser.lines, test.want)
-			}
-			if h.joined != test.joined {
-				t.Errorf("joined %v, want %v", h.joined, test.joined)
-			}
-			if n := len(h.table.connections); n != 0 {
-				t.Errorf("%d connections are left", n)
+			if s.joined != test.joined {
+				t.Errorf("joined %v, want %v", s.joined, test.joined)
 			}
 		})
 	}
@@ -295,7 +289,6 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 		"that again, if it goes on": {
 			[]*event.Event{sent(0, "hello"), sent(5, "hello")}, []event.Want{nothing, nothing},
 		},
-		"nothing of a stranger": {[]*event.Event{{Kind: event.KindData, Flow: event.Flow{Cookie: 99}}}, []event.Want{nothing}},
 		"how much the parser skips": {
 			[]*event.Event{sent(0, "ask>skip")}, []event.Want{limits, until(0, 100_000)},
 		},
@@ -309,13 +302,10 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHeard(t)
-			h.table.Handle(clientOpen(1, 10))
-			for _, e := range test.events {
-				h.table.Handle(e)
-			}
-			if !reflect.DeepEqual(h.wants, test.want) {
-				t.Errorf("told\n%v\nwant\n%v", h.wants, test.want)
+			s := newScene(event.RoleClient, false)
+			s.play(test.events...)
+			if !reflect.DeepEqual(s.wants, test.want) {
+				t.Errorf("told\n%v\nwant\n%v", s.wants, test.want)
 			}
 		})
 	}
@@ -323,68 +313,89 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 
 func TestAnUnrecognisedConversationIsGivenUp(t *testing.T) {
 	for name, test := range map[string]struct {
-		open  *event.Event
-		bytes string
-		after int // events
+		joined bool
+		after  int // events
 	}{
-		"at once, when its beginning was seen":        {clientOpen(1, 10), "hello", 1},
-		"after some beginnings, when it was not seen": {existing(1, 10), "hello", recognitionChunks},
+		"at once, when its beginning was seen":        {false, 1},
+		"after some beginnings, when it was not seen": {true, recognitionTransfers},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHeard(t)
-			h.table.Handle(test.open)
+			const bytes = "hello"
+			s := newScene(event.RoleClient, test.joined)
 			for i := range test.after {
-				if len(h.wants) != 0 {
+				if len(s.wants) != 0 || s.conv.Mute() {
 					t.Fatalf("given up after %d events", i)
 				}
-				h.table.Handle(sent(uint64(i*len(test.bytes)), test.bytes))
+				s.play(sent(uint64(i*len(bytes)), bytes))
 			}
-			if len(h.wants) != 1 || h.table.stats.Unrecognised.Load() != 1 {
-				t.Errorf("told %v, counted %d", h.wants, h.table.stats.Unrecognised.Load())
+			if len(s.wants) != 1 || !s.conv.Mute() || s.shard.Stats().Unrecognised.Load() != 1 {
+				t.Errorf("told %v, mute %v, counted %d", s.wants, s.conv.Mute(), s.shard.Stats().Unrecognised.Load())
 			}
 		})
 	}
 }
 
-func TestAnExchangeIsToldOfTheTaskThatMadeIt(t *testing.T) {
-	h := newHeard(t)
-	h.table.Handle(serverOpen(1, 10)) // of listener 2, and nobody was seen to accept it
-	e := received(0, "ask>a")
-	e.Owner = process.ID{PID: 5, Start: 7}
-	h.table.Handle(e)
-	e = sent(0, ">ans")
-	e.Owner = process.ID{PID: 6, Start: 7}
-	h.table.Handle(e)
-	want := []string{"opened by 5 capture 0 end {0 0}", "exchanged by 5 capture 0 end {0 0}"}
-	if got := h.sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+func TestExchangesAreEmittedAndCounted(t *testing.T) {
+	s := newScene(event.RoleClient, false)
+	s.play(sent(0, "ask>a"), received(0, ">ansA"), sent(5, "ask>b"), received(5, ">ansB"))
+	if want := []string{">ansA", ">ansB"}; !reflect.DeepEqual(s.emitted, want) {
+		t.Errorf("emitted %q, want %q", s.emitted, want)
+	}
+	if n := s.shard.Stats().Exchanges[0].Load(); n != 2 {
+		t.Errorf("%d exchanges counted, want 2", n)
 	}
 }
 
-func TestFlushAbandonsConversations(t *testing.T) {
-	h := newHeard(t)
-	h.table.Handle(clientOpen(1, 10))
-	h.table.Handle(sent(0, "ask>a"))
-	h.table.Flush()
-	want := []string{`client "ask>a" at 0`, `closed "" unknown true`}
-	if !reflect.DeepEqual(h.parser.lines, want) {
-		t.Errorf("told %q, want %q", h.parser.lines, want)
+func TestRoleIsKnownOnceTheBytesShowIt(t *testing.T) {
+	for want, e := range map[event.Role]*event.Event{event.RoleClient: sent(0, "ask>a"), event.RoleServer: received(0, "ask>a")} {
+		s := newScene(event.RoleUnknown, false)
+		if got := s.conv.Role(); got != event.RoleUnknown {
+			t.Errorf("role %d before there are bytes", got)
+		}
+		s.play(e)
+		if got := s.conv.Role(); got != want {
+			t.Errorf("role %d, want %d", got, want)
+		}
 	}
+}
+
+func TestAnAbandonedConversationEndsUnknown(t *testing.T) {
+	s := newScene(event.RoleClient, false)
+	s.play(sent(0, "ask>a"))
+	s.conv.Abandon(20)
+	want := []string{`client "ask>a" at 0`, `closed "" unknown true`}
+	if !reflect.DeepEqual(s.parser.lines, want) {
+		t.Errorf("told %q, want %q", s.parser.lines, want)
+	}
+}
+
+func TestWithoutProtocolsThereAreNoConversations(t *testing.T) {
+	shard := NewShard(Options{})
+	if c := shard.Begin(nil, Connection{}, nil); c != nil {
+		t.Errorf("a conversation has begun: %v", c)
+	}
+	shard.Refuse(1) // asks nobody
 }
 
 func TestNoAllocationPerData(t *testing.T) {
-	h := newHeard(t)
-	h.table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}
-	h.table.opts.Protocols[0].New = func(protocol.Conversation) protocol.Parser { return deaf{} }
-	h.table.Handle(clientOpen(1, 10))
-	h.table.Handle(sent(0, "ask>a"))
+	s := newScene(event.RoleClient, false)
+	s.shard.opts.Protocols[0].New = func(protocol.Conversation) protocol.Parser { return deaf{} }
+	s.play(sent(0, "ask>a"))
 	e, position := sent(5, "ask>b"), uint64(5)
 	if n := testing.AllocsPerRun(1000, func() {
 		e.Data.Position = position
-		h.table.Handle(e)
+		s.conv.Data(e)
 		position += uint64(e.Data.Length)
 	}); n != 0 {
 		t.Errorf("%v allocations per event", n)
+	}
+}
+
+func TestNoAllocationPerConversation(t *testing.T) {
+	s := newScene(event.RoleClient, false)
+	connection := Connection{Cookie: 1, Role: event.RoleClient}
+	if n := testing.AllocsPerRun(1000, func() { s.conv = s.shard.Begin(s.conv, connection, s) }); n != 0 {
+		t.Errorf("%v allocations per conversation", n)
 	}
 }
 

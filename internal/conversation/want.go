@@ -1,0 +1,61 @@
+package conversation
+
+import "github.com/socketflow/socketflow/internal/event"
+
+// worthSkipping is how many bytes the kernel has to save before it is told that they are not needed.
+const worthSkipping = 8 << 10
+
+// nothing is what is wanted of data that nobody understands.
+var nothing = event.Want{Until: [event.Directions]uint64{event.Never, event.Never}}
+
+// want asks the kernel for what is wanted.
+func (c *Conversation) want() { c.shard.opts.Want(c.connection.Cookie, c.wanted) }
+
+// giveUp asks the kernel for nothing more of the data.
+func (c *Conversation) giveUp() {
+	c.dropKept()
+	c.mute = true
+	c.wanted.Until = nothing.Until
+	c.want()
+	c.shard.stats.Unrecognised.Add(1)
+}
+
+// wantLimits asks for all that the limits allow.
+func (c *Conversation) wantLimits() {
+	c.wanted = event.Want{Run: c.shard.opts.PayloadRun}
+	for d := range c.wanted.Limit {
+		c.wanted.Limit[d] = c.shard.opts.PayloadLimit
+	}
+	c.want()
+}
+
+// adjust tells the kernel which bytes need not be captured.
+func (c *Conversation) adjust() {
+	changed := false
+	for d := range c.streams {
+		s := &c.streams[d]
+		limit := c.shard.opts.PayloadLimit
+		if enough := c.parser.Enough(s.direction); enough > 0 {
+			limit = min(limit, uint32(enough))
+		}
+		if limit != c.wanted.Limit[d] {
+			c.wanted.Limit[d] = limit
+			changed = true
+		}
+		skip := c.parser.Skip(s.direction)
+		if skip < worthSkipping {
+			continue
+		}
+		until := uint64(event.Never - 1) // still, the time of the last byte is
+		if skip < until-s.next {
+			until = s.next + skip
+		}
+		if until != c.wanted.Until[d] {
+			c.wanted.Until[d] = until
+			changed = true
+		}
+	}
+	if changed {
+		c.want()
+	}
+}

@@ -1,0 +1,61 @@
+package socket
+
+import "github.com/socketflow/socketflow/internal/event"
+
+func (t *Table) close(e *event.Event) {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil { // its open was lost, or it had to give way
+		c = t.add(e)
+		c.existing = e.Existing
+		c.gap = !e.Existing
+		c.started = e.Started
+		c.startedAt = t.clock.Unix(e.Time)
+		if e.Started != 0 {
+			c.startedAt = t.clock.Unix(e.Started)
+			c.openedAt = c.startedAt + int64(e.Established-min(e.Started, e.Established))
+		}
+		c.opened = true
+		if e.Flow.RoleSource == event.RoleSourceAccept {
+			t.stats.Unaccepted.Add(1)
+		}
+	}
+	c.closed = true
+	c.closedAt = e.Time
+	c.ending = e.Ending
+	if e.Kind == event.KindPeerClose {
+		c.end = transports[e.Flow.Transport].peerClosed(&c.ending)
+	} else {
+		c.end = transports[e.Flow.Transport].closed(&c.ending)
+	}
+	switch {
+	case c.waiting:
+		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
+	case !t.awaitsData(c):
+		t.emitClosed(c)
+	case c.ending.Unread > 0:
+		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
+	default:
+		t.ending.push(waiter{e.Flow.Cookie, e.Time})
+	}
+}
+
+// peerClose is the end of a connection within the host, as the other end has seen it.
+func (t *Table) peerClose(e *event.Event) {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil || c.closed {
+		return // it has not been used, or has seen the end itself
+	}
+	t.close(e)
+}
+
+// awaitsData says whether there may be more data of a connection that has been closed.
+func (t *Table) awaitsData(c *connection) bool {
+	if c.conv == nil || c.conv.Mute() || c.ignored || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
+		return false
+	}
+	// What this side has not received when it resets the connection it never will.
+	if c.end == (End{WayRST, SideLocal}) {
+		c.ending.Unread = 0
+	}
+	return true
+}

@@ -1,0 +1,28 @@
+package socket
+
+import "github.com/socketflow/socketflow/internal/event"
+
+// data is also the proof of who has accepted a connection, should that not have been seen.
+func (t *Table) data(e *event.Event) {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil {
+		t.stats.Strays.Add(1)
+		t.conversations.Refuse(e.Flow.Cookie)
+		return
+	}
+	if c.waiting && !c.closed {
+		t.accepted(c, e.Owner)
+	}
+	switch {
+	case c.ignored:
+		t.conversations.Refuse(e.Flow.Cookie)
+	case c.conv != nil:
+		c.conv.Data(e)
+	}
+	if c.closed && !c.waiting && c.ending.Unread > 0 {
+		c.ending.Unread -= min(c.ending.Unread, e.Data.Length)
+		if c.ending.Unread == 0 {
+			t.emitClosed(c)
+		}
+	}
+}

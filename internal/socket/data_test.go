@@ -1,0 +1,247 @@
+package socket
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/socketflow/socketflow/internal/conversation"
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// transcript is a protocol that writes down what it is told. A client's bytes are a request, a server's a response.
+type transcript struct {
+	lines []string
+	sink  protocol.Sink
+	start protocol.Mark
+}
+
+var directionNames = [...]string{protocol.FromClient: "client", protocol.FromServer: "server"}
+
+func (p *transcript) Data(c *protocol.Chunk) {
+	p.lines = append(p.lines, fmt.Sprintf("%s %q at %d", directionNames[c.Direction], c.Bytes, c.Position))
+	if c.Direction == protocol.FromClient {
+		p.start = c.Mark
+		return
+	}
+	p.sink.Exchanged(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Mark})
+}
+
+func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Mark, _ protocol.Loss) {
+	p.lines = append(p.lines, fmt.Sprintf("%s %d missing at %d", directionNames[d], n, at.Position))
+}
+
+func (p *transcript) Close(e protocol.Ending) {
+	p.lines = append(p.lines, fmt.Sprintf("closed with errno %d unknown %v", e.Errno, e.Unknown))
+}
+
+func (p *transcript) Enough(protocol.Direction) int  { return 0 }
+func (p *transcript) Skip(protocol.Direction) uint64 { return 0 }
+
+func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Verdict {
+	if want := [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"}[d]; len(b) < 4 || string(b[:4]) != want {
+		return protocol.No
+	}
+	return protocol.Yes
+}
+
+// heard is a table whose connections speak the transcript's protocol.
+type heard struct {
+	table  *Table
+	sink   *recorder
+	parser *transcript
+	wants  map[uint64]event.Want
+}
+
+func newHeard(t *testing.T) *heard {
+	h := &heard{parser: &transcript{}, wants: map[uint64]event.Want{}}
+	h.table, h.sink = newTestTable(t, func(o *Options) {
+		o.Conversations = conversation.Options{
+			Protocols: []protocol.Protocol{{
+				Name: "transcript", Detect: detectTranscript,
+				New: func(c protocol.Conversation) protocol.Parser {
+					h.parser.sink = c.Sink
+					return h.parser
+				},
+			}},
+			Want: func(cookie uint64, w event.Want) { h.wants[cookie] = w },
+		}
+	})
+	return h
+}
+
+// data is an event of the connection with cookie 1: bytes of a call at a position.
+func data(d event.Direction, position uint64, bytes string) *event.Event {
+	return &event.Event{Kind: event.KindData, Time: position + 100, Owner: owner(1), Flow: event.Flow{Cookie: 1}, Data: event.Data{
+		Direction: d, Position: position, Length: uint32(len(bytes)), Payload: []byte(bytes),
+	}}
+}
+
+func sent(position uint64, bytes string) *event.Event { return data(event.Sent, position, bytes) }
+
+func received(position uint64, bytes string) *event.Event {
+	return data(event.Received, position, bytes)
+}
+
+func closeAt(sent, received uint64, change ...func(*event.Ending)) *event.Event {
+	e := clientClose(1, 10, 20)
+	e.Ending.BytesSent, e.Ending.BytesReceived = sent, received
+	e.Ending.Position = [event.Directions]uint64{sent, received}
+	for _, c := range change {
+		c(&e.Ending)
+	}
+	return e
+}
+
+func TestDataIsHandedToItsConversation(t *testing.T) {
+	for name, test := range map[string]struct {
+		open   *event.Event // nil: a client's
+		events []*event.Event
+		want   []string
+	}{
+		"a client's, up to the end": {
+			events: []*event.Event{sent(0, "ask>a"), received(0, ">ans"), closeAt(5, 4)},
+			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 unknown false"},
+		},
+		"a server's own": {
+			open:   serverOpen(1, 10),
+			events: []*event.Event{received(0, "ask>a"), sent(0, ">ans"), closeAt(4, 5)},
+			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 unknown false"},
+		},
+		"a Unix socket's": {
+			open:   over(event.UnixStream, clientOpen(1, 10)),
+			events: []*event.Event{sent(0, "ask>a"), over(event.UnixStream, closeAt(5, 0))},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 unknown false"},
+		},
+		"no UDP flow's": {
+			open:   over(event.UDP, clientOpen(1, 10)),
+			events: []*event.Event{sent(0, "ask>a"), over(event.UDP, closeAt(5, 0))},
+		},
+		"what was joined in the middle": {
+			open:   existing(1, 10),
+			events: []*event.Event{sent(7, "middle"), sent(13, "ask>a"), closeAt(18, 0)},
+			want:   []string{`client "ask>a" at 13`, "closed with errno 0 unknown false"},
+		},
+		"a connection that was reset": {
+			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, func(e *event.Ending) { e.Errno = errnoConnReset })},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 104 unknown false"},
+		},
+		"a connection that was reset, by its error of writing": {
+			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, func(e *event.Ending) { e.Errno = errnoPipe })},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 104 unknown false"},
+		},
+		"a connection that timed out": {
+			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, func(e *event.Ending) { e.Errno = errnoTimedOut })},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 110 unknown false"},
+		},
+		"data that is reported after the end": {
+			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 4), received(0, ">ans")},
+			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 unknown false"},
+		},
+		"data that is received after the end": {
+			events: []*event.Event{
+				sent(0, "ask>a"), closeAt(5, 4, func(e *event.Ending) { e.Unread, e.Position[event.Received] = 5, 0 }),
+				{Kind: event.KindNone, Time: uint64(acceptWait) / 2}, received(0, ">ans"),
+			},
+			want: []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 unknown false"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHeard(t)
+			if test.open == nil {
+				test.open = clientOpen(1, 10)
+			}
+			for _, e := range append([]*event.Event{test.open}, test.events...) {
+				if e.Kind == event.KindNone {
+					h.table.Tick(e.Time, time.Unix(1000, 0), e.Time)
+				} else {
+					h.table.Handle(e)
+				}
+			}
+			h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
+			if !reflect.DeepEqual(h.parser.lines, test.want) {
+				t.Errorf("the parser was told\n%q\nwant\n%q", h.parser.lines, test.want)
+			}
+			if n := len(h.table.connections); n != 0 {
+				t.Errorf("%d connections are left", n)
+			}
+		})
+	}
+}
+
+func TestNothingIsWantedOfStrangers(t *testing.T) {
+	h := newHeard(t)
+	h.table.Handle(&event.Event{Kind: event.KindData, Flow: event.Flow{Cookie: 99}})
+	want := map[uint64]event.Want{99: {Until: [event.Directions]uint64{event.Never, event.Never}}}
+	if !reflect.DeepEqual(h.wants, want) || h.table.Stats().Strays.Load() != 1 {
+		t.Errorf("wanted %v, want %v; %d strays", h.wants, want, h.table.Stats().Strays.Load())
+	}
+}
+
+func TestTheRoleIsTheConversationsIfNothingElseTellsIt(t *testing.T) {
+	h := newHeard(t)
+	var closed Connection
+	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
+	h.table.Handle(&event.Event{Kind: event.KindOpen, Time: 10, Owner: owner(1), Started: 10,
+		Flow: flowOf(1, event.RoleUnknown, event.RoleSourceUnknown)})
+	h.table.Handle(received(0, "ask>a"))
+	h.table.Handle(closeAt(0, 5))
+	h.table.Flush()
+	if closed.Role != event.RoleServer || closed.RoleSource != event.RoleSourceProtocol {
+		t.Errorf("role %d by source %d", closed.Role, closed.RoleSource)
+	}
+}
+
+func TestAnExchangeIsEmittedForTheTaskThatMadeIt(t *testing.T) {
+	h := newHeard(t)
+	h.table.Handle(serverOpen(1, 10)) // of listener 2, and nobody was seen to accept it
+	e := received(0, "ask>a")
+	e.Owner = process.ID{PID: 5, Start: 7}
+	h.table.Handle(e)
+	e = sent(0, ">ans")
+	e.Owner = process.ID{PID: 6, Start: 7}
+	h.table.Handle(e)
+	want := []string{"opened by 5 capture 0 end {0 0}", "exchanged by 5 capture 0 end {0 0}"}
+	if got := h.sink.told(); !reflect.DeepEqual(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestFlushAbandonsConversations(t *testing.T) {
+	h := newHeard(t)
+	h.table.Handle(clientOpen(1, 10))
+	h.table.Handle(sent(0, "ask>a"))
+	h.table.Flush()
+	want := []string{`client "ask>a" at 0`, "closed with errno 0 unknown true"}
+	if !reflect.DeepEqual(h.parser.lines, want) {
+		t.Errorf("told %q, want %q", h.parser.lines, want)
+	}
+}
+
+func TestNoAllocationPerData(t *testing.T) {
+	h := newHeard(t)
+	h.table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}
+	h.table.opts.Conversations.Protocols[0].New = func(protocol.Conversation) protocol.Parser { return deaf{} }
+	h.table.Handle(clientOpen(1, 10))
+	h.table.Handle(sent(0, "ask>a"))
+	e, position := sent(5, "ask>b"), uint64(5)
+	if n := testing.AllocsPerRun(1000, func() {
+		e.Data.Position = position
+		h.table.Handle(e)
+		position += uint64(e.Data.Length)
+	}); n != 0 {
+		t.Errorf("%v allocations per event", n)
+	}
+}
+
+// deaf is a parser that does nothing.
+type deaf struct{}
+
+func (deaf) Data(*protocol.Chunk)                                         {}
+func (deaf) Gap(protocol.Direction, uint64, protocol.Mark, protocol.Loss) {}
+func (deaf) Close(protocol.Ending)                                        {}
+func (deaf) Enough(protocol.Direction) int                                { return 0 }
+func (deaf) Skip(protocol.Direction) uint64                               { return 0 }

@@ -1,0 +1,104 @@
+package socket
+
+import (
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/splitmix"
+)
+
+func (t *Table) emitOpened(c *connection) {
+	c.opened = true
+	if c.ignored {
+		return
+	}
+	t.stats.Opened.Add(1)
+	t.fill(c)
+	t.sink.Opened(&t.out)
+}
+
+func (t *Table) emitClosed(c *connection) {
+	if c.conv != nil && !c.ignored {
+		c.conv.End(&c.ending, c.closedAt, c.errno())
+	}
+	if !c.ignored {
+		t.stats.Closed.Add(1)
+		t.fill(c)
+		t.out.EndedAt = t.clock.Unix(c.closedAt)
+		if c.started != 0 && c.closedAt >= c.started {
+			t.out.EndedAt = c.startedAt + int64(c.closedAt-c.started)
+		}
+		t.out.End = c.end
+		t.out.Errno = c.ending.Errno
+		t.out.Stats = c.ending
+		t.sink.Closed(&t.out)
+	}
+	t.remove(c)
+}
+
+// errno is the number of the error that ended a connection, 0 if none did.
+func (c *connection) errno() uint32 {
+	if c.end == (End{WayRST, SideRemote}) {
+		return errnoConnReset
+	}
+	return c.ending.Errno
+}
+
+// Emit emits an exchange on the connection; part of conversation.Emitter.
+func (c *connection) Emit(x *protocol.Exchange) {
+	t := c.table
+	c.exchanges++
+	t.fill(c)
+	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
+		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
+	}
+	start := t.clock.Unix(x.Start.Time)
+	t.sink.Exchanged(&t.out, x, start, start+int64(max(x.End.Time, x.Start.Time)-x.Start.Time))
+}
+
+// learnRole takes over what the conversation has shown, if nothing else has told which side the connection is on.
+func (c *connection) learnRole() {
+	if c.flow.Role != event.RoleUnknown || c.conv == nil {
+		return
+	}
+	if role := c.conv.Role(); role != event.RoleUnknown {
+		c.flow.Role, c.flow.RoleSource = role, event.RoleSourceProtocol
+	}
+}
+
+// fill makes out the report of a connection, as far as it is the same in all of them.
+func (t *Table) fill(c *connection) {
+	c.learnRole()
+	t.out = Connection{
+		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
+		Transport: c.flow.Transport, Unix: c.flow.Unix,
+		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
+		OpenedAt: c.openedAt, Exchanges: c.exchanges,
+	}
+	switch {
+	case c.existing:
+		t.out.Capture = CaptureJoinedMidstream
+	case c.gap:
+		t.out.Capture = CaptureGap
+	}
+}
+
+func (t *Table) emitFailed(e *event.Event, cookie uint64) {
+	owner := t.owner(e.Owner)
+	if !t.observes(owner, &e.Flow) {
+		return
+	}
+	t.stats.Failed.Add(1)
+	t.out = Connection{
+		ID: identity(cookie, e.Started), Process: owner, Local: e.Flow.Local, Remote: e.Flow.Remote,
+		NetNS: e.Flow.NetNS, Role: e.Flow.Role, RoleSource: e.Flow.RoleSource, AddressSource: e.Flow.AddressSource,
+		EndedAt: t.clock.Unix(e.Time), End: endOfAttempt(&e.Ending), Errno: e.Ending.Errno, Stats: e.Ending,
+	}
+	t.out.StartedAt = t.out.EndedAt - int64(e.Time-min(e.Started, e.Time))
+	t.sink.Failed(&t.out)
+}
+
+// identity names a connection: its socket, and when it was begun, for a socket can connect again.
+func identity(cookie, started uint64) uint64 {
+	return splitmix.Mix(cookie ^ splitmix.Mix(started)) // a bijection of each
+}

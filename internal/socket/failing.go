@@ -1,0 +1,50 @@
+package socket
+
+import "github.com/socketflow/socketflow/internal/event"
+
+func (t *Table) fail(e *event.Event) {
+	t.refused.add(e.Flow.Cookie)
+	t.emitFailed(e, e.Flow.Cookie)
+}
+
+// connectError is an error that connect returned. If the connection was refused while connect waited, the socket's own
+// report has come before.
+func (t *Table) connectError(e *event.Event) {
+	if e.Flow.Cookie != 0 && t.refused.take(e.Flow.Cookie) {
+		return
+	}
+	cookie := e.Flow.Cookie
+	if cookie == 0 {
+		t.unnamed++
+		cookie = t.unnamed << 32 // cookies count up from 1
+	}
+	if e.Started == 0 {
+		e.Started = e.Time
+	}
+	if e.Flow.AddressSource == event.AddressSourceSock { // which does not know any more where it was to go
+		e.Flow.AddressSource = event.AddressSourceConnect
+	}
+	t.emitFailed(e, cookie)
+}
+
+// refusals remembers the sockets whose connect failed last, for the errors that connect is about to return.
+type refusals struct {
+	cookies [256]uint64
+	next    int
+}
+
+func (r *refusals) add(cookie uint64) {
+	r.cookies[r.next] = cookie
+	r.next = (r.next + 1) % len(r.cookies)
+}
+
+// take reports whether the socket's failure has been emitted, and forgets it.
+func (r *refusals) take(cookie uint64) bool {
+	for i := range r.cookies {
+		if r.cookies[i] == cookie {
+			r.cookies[i] = 0
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,77 @@
+package socket
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+func TestTheOldestGivesWay(t *testing.T) {
+	table, sink := newTestTable(t, func(o *Options) { o.Sockets = 2 })
+	for cookie := range uint64(5) {
+		table.Handle(clientOpen(cookie+1, 10+cookie))
+	}
+	if n := table.Stats().EvictedFull.Load(); n != 3 {
+		t.Errorf("%d evictions counted, want 3", n)
+	}
+	if n := len(table.connections); n != 2 {
+		t.Errorf("%d connections in a table of 2", n)
+	}
+	sink.reports = nil
+	table.Handle(clientClose(1, 10, 20)) // gave way: told all the same, marked
+	table.Handle(clientClose(5, 14, 20))
+	want := []string{"closed by 1 capture 1 end {1 1}", "closed by 1 capture 0 end {1 1}"}
+	if got := sink.told(); !reflect.DeepEqual(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestForgetDropsWhatIsNotAlive(t *testing.T) {
+	table, _ := newTestTable(t, nil)
+	table.Handle(clientOpen(1, 10))
+	table.Handle(clientOpen(2, 11))
+	table.Handle(clientOpen(3, 100)) // after the look
+	table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 2}})
+	table.Forget(50, everywhere)
+	if table.connections[1] != nil || table.connections[2] == nil || table.connections[3] == nil {
+		t.Errorf("left: %v", table.connections)
+	}
+	if n := table.Stats().EvictedLost.Load(); n != 1 {
+		t.Errorf("%d lost closes counted, want 1", n)
+	}
+}
+
+func TestForgetTellsTheEndWhereNothingElseDoes(t *testing.T) {
+	for _, transport := range []event.Transport{event.UnixStream, event.UDP} {
+		table, sink := newTestTable(t, nil)
+		var bytes uint64
+		table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { sink.Closed(c); bytes = c.Stats.BytesSent }}
+		table.Handle(over(transport, clientOpen(1, 10)))
+		table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 1}, Ending: event.Ending{BytesSent: 77}})
+		table.Forget(50, everywhere)
+		if len(sink.reports) != 0 {
+			t.Errorf("transport %d: told %q of what is alive", transport, sink.told())
+		}
+		table.Forget(70, everywhere)
+		if got, want := sink.told(), []string{"closed by 1 capture 0 end {0 0}"}; !reflect.DeepEqual(got, want) || bytes != 77 {
+			t.Errorf("transport %d: told %q with %d bytes, want %q with 77", transport, got, bytes, want)
+		}
+		if n := table.Stats().TrackedBy[transport].Load(); n != 0 {
+			t.Errorf("transport %d: %d connections are counted", transport, n)
+		}
+	}
+}
+
+func everywhere(event.Transport, uint32) bool { return true }
+
+// Where nobody has looked, what was not reported may exist all the same.
+func TestForgetKeepsWhatWasNotLookedAt(t *testing.T) {
+	table, sink := newTestTable(t, nil)
+	table.Handle(clientOpen(1, 10))
+	table.Handle(over(event.UnixStream, clientOpen(2, 10)))
+	table.Forget(50, func(transport event.Transport, netns uint32) bool { return transport == event.UDP || netns == 12345 })
+	if told := sink.told(); len(table.connections) != 2 || len(told) != 2 { // opened, both
+		t.Errorf("left: %v, emitted %q", table.connections, told)
+	}
+}

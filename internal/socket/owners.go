@@ -1,0 +1,55 @@
+package socket
+
+import (
+	"time"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// processGrace is how long an ended process is remembered: its last connections may take their time to close.
+const processGrace = 2 * time.Minute
+
+func (t *Table) describe(e *event.Event) {
+	info := t.reader.Describe(*e.Process)
+	t.processes.Add(info)
+	t.judge(info, e.Generation)
+}
+
+func (t *Table) judge(info *process.Info, generation uint32) {
+	if !t.opts.Selection.Empty() {
+		t.opts.Judge(info.ID, generation, t.rules(info))
+	}
+}
+
+// maxMatches bounds the cache of rules: past it everything is matched anew.
+const maxMatches = 4096
+
+func (t *Table) rules(info *process.Info) uint64 {
+	matches, known := t.matches[info]
+	if !known {
+		if len(t.matches) >= maxMatches {
+			clear(t.matches)
+		}
+		matches = t.opts.Selection.Process(info)
+		t.matches[info] = matches
+	}
+	return matches
+}
+
+func (t *Table) observes(owner *process.Info, f *event.Flow) bool {
+	return t.opts.Selection.Empty() || t.opts.Selection.Observes(t.rules(owner), f)
+}
+
+// owner finds the process of an event. One that the kernel has not described is older than the capture: /proc knows it.
+func (t *Table) owner(id process.ID) *process.Info {
+	if info, known := t.processes.Get(id); known {
+		return info
+	}
+	info := t.reader.Describe(process.Snapshot{ID: id})
+	t.processes.Add(info)
+	if id.PID != 0 {
+		t.judge(info, 0)
+	}
+	return info
+}

@@ -1,0 +1,75 @@
+package socket
+
+import (
+	"time"
+)
+
+const (
+	// acceptWait is how long a connection waits to be accepted before it is emitted under its listener's owner. A close
+	// waits as long for its accept: accept hands out connections that have already been reset.
+	acceptWait = time.Second
+	// dataWait is how long the end of a conversation waits for the data that came before it: the hook that reports data
+	// runs behind the transfer, and another CPU may have closed the connection in between.
+	dataWait = 50 * time.Millisecond
+)
+
+// waiter is a connection that waits for its accept since time (CLOCK_MONOTONIC, ns).
+type waiter struct{ cookie, time uint64 }
+
+// queue holds waiters in the order of their arrival. Every connection is in it at most twice.
+type queue struct {
+	items []waiter
+	head  int
+}
+
+func (q *queue) push(w waiter) {
+	if q.head > len(q.items)/2 { // at most half of it is spent
+		q.items = q.items[:copy(q.items, q.items[q.head:])]
+		q.head = 0
+	}
+	q.items = append(q.items, w)
+}
+
+func (q *queue) popBefore(monotonic uint64) (waiter, bool) {
+	if q.head == len(q.items) || q.items[q.head].time > monotonic {
+		return waiter{}, false
+	}
+	q.head++
+	return q.items[q.head-1], true
+}
+
+// expireEnding emits the connections that ended before monotonic, together with what their conversations still have.
+func (t *Table) expireEnding(monotonic uint64) {
+	for {
+		w, ok := t.ending.popBefore(monotonic)
+		if !ok {
+			return
+		}
+		if c := t.connections[w.cookie]; c != nil && c.closed && c.closedAt == w.time {
+			t.emitClosed(c)
+		}
+	}
+}
+
+// expire emits, under their listener's owner, the connections that were opened or closed before monotonic and still wait
+// for their accept.
+func (t *Table) expire(monotonic uint64) {
+	for {
+		w, ok := t.waiting.popBefore(monotonic)
+		if !ok {
+			return
+		}
+		c := t.connections[w.cookie]
+		if c == nil {
+			continue
+		}
+		if c.waiting && !c.opened {
+			t.stats.Unaccepted.Add(1)
+			t.emitOpened(c)
+		}
+		// Opened earlier than it was closed: the close has a place of its own in the queue.
+		if c.closed && c.closedAt <= w.time {
+			t.emitClosed(c)
+		}
+	}
+}
