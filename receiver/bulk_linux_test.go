@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/receiver"
@@ -89,14 +88,11 @@ func besideRequests(t *testing.T, flags, captures []string) int {
 	bulk := begin(t, command(t, "bulk", append([]string{"-bytes", strconv.Itoa(size)}, flags...)...))
 	l, b := newLedger(requests), &transfer{pid: int64(bulk.PID())}
 	l.pid = int64(beside.PID())
-	traces, err := consumer.NewTraces(func(ctx context.Context, traces ptrace.Traces) error {
-		return errors.Join(l.take(ctx, traces), b.take(ctx, traces))
-	})
-	require.NoError(t, err)
 	o := &observation{}
-	o.start(t, func(cfg *receiver.Config) {
-		cfg.Include = []receiver.Selector{{PID: beside.PID()}, {PID: bulk.PID()}}
-	}, nil, traces)
+	o.start(t, hostMode(), include(receiver.Selector{PID: beside.PID()}, receiver.Selector{PID: bulk.PID()}),
+		sinks{traces: func(ctx context.Context, traces ptrace.Traces) error {
+			return errors.Join(l.take(ctx, traces), b.take(ctx, traces))
+		}})
 
 	pass(t, beside, "ready")
 	pass(t, bulk, "ready")

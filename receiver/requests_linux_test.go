@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"golang.org/x/sys/unix"
@@ -48,15 +47,11 @@ func newLedger(requests int) *ledger {
 	return l
 }
 
-func (l *ledger) observe(t *testing.T, pid int, change configuration) *observation {
+func (l *ledger) observe(t *testing.T, mode receiver.Mode, pid int, change configuration) *observation {
 	t.Helper()
 	l.pid = int64(pid)
-	traces, err := consumer.NewTraces(l.take)
-	require.NoError(t, err)
-	logs, err := consumer.NewLogs(func(context.Context, plog.Logs) error { return nil })
-	require.NoError(t, err)
 	o := &observation{}
-	o.start(t, change, logs, traces)
+	o.start(t, mode, change, sinks{func(context.Context, plog.Logs) error { return nil }, l.take})
 	return o
 }
 
@@ -153,16 +148,12 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 				flags := []string{"-n", strconv.Itoa(count), "-rate", strconv.FormatFloat(rate, 'f', -1, 64)}
 				run := requestsOf(t, append(flags, test.flags...)...)
 				l := newLedger(count)
-				o := l.observe(t, run.PID(), tune)
+				o := l.observe(t, hostMode(), run.PID(), tune)
 				used := processorTime(t)
 				pass(t, run, "ready")
 				require.NoError(t, run.Await("done"))
 				did := run.Load()
-				for deadline := time.Now().Add(bound); l.told() < 2*count; time.Sleep(pause) {
-					if time.Now().After(deadline) || o.metric(t, "kernel_events_lost") > 0 {
-						break
-					}
-				}
+				within(func() bool { return l.told() >= 2*count || o.metric(t, "kernel_events_lost") > 0 })
 				used = processorTime(t) - used
 				lost := o.metric(t, "kernel_events_lost") + o.metric(t, "payload_missing", "cause", "ring_full")
 				troubles := o.metric(t, "protocol_troubles")
@@ -205,7 +196,7 @@ func loseData(t *testing.T) bool {
 	run := requestsOf(t, "-n", strconv.Itoa(count), "-connections", "8")
 	l := newLedger(count)
 	l.pause = 20 * time.Millisecond // a pipeline that takes its time
-	o := l.observe(t, run.PID(), func(cfg *receiver.Config) {
+	o := l.observe(t, hostMode(), run.PID(), func(cfg *receiver.Config) {
 		cfg.Include = []receiver.Selector{{PID: run.PID()}}
 		cfg.RingBuffer.Size = receiver.ByteSize(4 * unix.Getpagesize())
 		cfg.RingBuffer.Shards = 1
@@ -222,10 +213,11 @@ func loseData(t *testing.T) bool {
 	require.NoError(t, run.Continue())
 	end(t, run)
 	var captured, lost, skipped int64
-	for deadline := time.Now().Add(5 * time.Second); captured+lost+skipped < int64(2*did.Bytes) && time.Now().Before(deadline); time.Sleep(pause) {
+	until(time.Now().Add(5*time.Second), func() bool {
 		captured, lost = o.metric(t, "payload_bytes", "result", "captured"), o.metric(t, "payload_bytes", "result", "lost")
 		skipped = o.metric(t, "payload_bytes", "result", "skipped") // once the parser has given up
-	}
+		return captured+lost+skipped >= int64(2*did.Bytes)
+	})
 	troubles := o.metric(t, "protocol_troubles")
 	lostEvents, unbuffered := o.metric(t, "kernel_events_lost", "kind", "data"), o.metric(t, "payload_missing", "cause", "ring_full")
 	others := int64(0)
