@@ -3,6 +3,7 @@ package receiver_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/receiver"
 )
 
@@ -62,15 +64,14 @@ func TestBulkIsLeftAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			// What other programs of this host transfer before they have been judged counts as captured too.
-			const attempts = 3
-			for attempt := 1; ; attempt++ {
+			hosttest.Repeat(t, 3, func(last bool) string {
 				captured := besideRequests(t, test.flags, test.captures)
-				if captured >= test.enough && attempt < attempts {
-					continue
+				if captured >= test.enough && !last {
+					return fmt.Sprintf("%d bytes were captured beside the requests, %d may be", captured, test.enough)
 				}
 				assert.Less(t, captured, test.enough, "bytes captured of the transfer")
-				return
-			}
+				return ""
+			})
 		})
 	}
 }

@@ -1,12 +1,14 @@
 package receiver_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/internal/workload"
 	"github.com/socketflow/socketflow/receiver"
 )
@@ -98,13 +100,12 @@ func TestSyscallTraps(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {
 		// See TestEveryEndIsToldAsItWas: once in a while the socket mode is never told that one connection has ended, here both
 		// ends of it. And a machine that is shared may not let this process run for a while.
-		const attempts, one = 3, 2
-		for attempt := 1; ; attempt++ {
+		const one = 2
+		hosttest.Repeat(t, 3, func(last bool) string {
 			o, flows, missing, lost := springTraps(t, mode)
 			unseen := mode == receiver.ModeSocket && missing > 0 && missing <= one
-			if attempt < attempts && (unseen || lost > 0) {
-				t.Logf("%d ends were not told, and %d events lost; once more", missing, lost)
-				continue
+			if !last && (unseen || lost > 0) {
+				return fmt.Sprintf("%d ends were not told, and %d events were lost", missing, lost)
 			}
 			assert.Zero(t, lost)
 			assert.Zero(t, missing, "ends that were not told within %s", bound)
@@ -117,8 +118,8 @@ func TestSyscallTraps(t *testing.T) {
 					o.verifyFlows(t, flows[i], over...)
 				})
 			}
-			return
-		}
+			return ""
+		})
 	})
 }
 

@@ -124,8 +124,23 @@ func TestRepeated(t *testing.T) {
 			if row := table([]*result{r}); !strings.Contains(row, test.shown) {
 				t.Errorf("%s does not say %s", row, test.shown)
 			}
-			if said, again := strings.Contains(r.String(), "second attempt"), len(attempts) > 1; said != again {
-				t.Errorf("that there was a second attempt: said %v, true %v", said, again)
+			if said := strings.Count(r.String(), "REPEATED 5.10-syscall: "); said != len(attempts)-1 {
+				t.Errorf("%d repeats are printed of %d attempts:\n%s", said, len(attempts), r)
+			}
+		})
+	}
+}
+
+// What was repeated within a machine is printed once by each attempt, whether it passed or not.
+func TestRepeatsOfTestsArePrinted(t *testing.T) {
+	const line = "REPEATED TestOne: 5 events were lost"
+	once := strings.Replace(good, "=== RUN   TestOne\n", "=== RUN   TestOne\n    repeat.go:19: "+line+"\n", 1)
+	for name, log := range map[string]string{"passes": once, "fails": strings.Replace(once, "PASS: TestOne", "FAIL: TestOne", 1)} {
+		t.Run(name, func(t *testing.T) {
+			r := result{job: machineJob}
+			r.read(log, "")
+			if said := strings.Count(r.String(), line); said != 1 {
+				t.Errorf("it is printed %d times:\n%s", said, &r)
 			}
 		})
 	}
