@@ -166,6 +166,28 @@ func TestTables(t *testing.T) {
 	}
 }
 
+func TestKernelSets(t *testing.T) {
+	for all, want := range map[bool][]string{
+		false: {"5.10-syscall", "6.12-syscall", "6.12-socket", "7.2-syscall", "7.2-socket"},
+		true: {
+			"5.10-syscall", "6.1-syscall", "6.1-socket", "6.12-syscall", "6.12-socket", "7.2-syscall", "7.2-socket",
+			"6.12-arm64-syscall", "6.12-arm64-socket",
+		},
+	} {
+		jobs, err := jobsOf(&settings{kernels: kernelNames(all)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, j := range jobs {
+			names = append(names, j.name())
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("all %v: %q, want %q", all, names, want)
+		}
+	}
+}
+
 func TestJobs(t *testing.T) {
 	for name, test := range map[string]struct {
 		settings settings
