@@ -145,7 +145,7 @@ func TestEndings(t *testing.T) {
 		},
 	}
 
-	o := observe(t, roomy)
+	o := observe(t, hostMode(), roomy)
 	ends := make([][]workload.End, len(cases))
 	for i, tc := range cases {
 		ends[i] = end(t, begin(t, command(t, tc.workload, tc.args...)))
@@ -170,7 +170,7 @@ func TestEndings(t *testing.T) {
 
 // The same addresses and ports in two network namespaces are two connections.
 func TestIdenticalTuplesInTwoNamespaces(t *testing.T) {
-	o := observe(t, nil)
+	o := observe(t, hostMode(), nil)
 	var runs []*workload.Run
 	for range 2 {
 		run := begin(t, command(t, "pair", "127.0.0.1:258", "127.0.0.1:4660"))
@@ -206,7 +206,7 @@ func TestOlderThanTheCollector(t *testing.T) {
 	needPrivilege(t)
 	run := begin(t, command(t, "older"))
 	require.NoError(t, run.Await("open"))
-	o := observe(t, nil)
+	o := observe(t, hostMode(), nil)
 	const existing = 6
 	await(t, "the connections that exist are told", func() bool {
 		return o.count([]int{run.PID()}, opened) >= existing
@@ -227,7 +227,7 @@ func TestOlderThanTheCollector(t *testing.T) {
 
 // A process that is gone before anybody reads of it still has its name.
 func TestShortLivedProcesses(t *testing.T) {
-	o := observe(t, func(cfg *receiver.Config) { cfg.PollInterval = time.Second })
+	o := observe(t, hostMode(), func(cfg *receiver.Config) { cfg.PollInterval = time.Second })
 	ends := end(t, begin(t, command(t, "short-lived", "20")))
 	require.Len(t, ends, 40)
 	o.awaitEnds(t, ends)

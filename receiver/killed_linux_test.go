@@ -79,39 +79,36 @@ func watchUntilKilled(mode receiver.Mode) error {
 // A collector that is killed leaves nothing in the kernel: no program, map, link or probe, and nothing that is pinned, also while
 // sockets that it has followed live on.
 func TestKilledLeavesNothing(t *testing.T) {
-	for _, mode := range modes() {
-		t.Run(string(mode), func(t *testing.T) {
-			needPrivilege(t)
-			others, before := kernelObjects(t), traces(t)
-			victim := watchElsewhere(t, mode)
-			objects, events := heldBy(t, victim.pid()), victim.perfEvents(t)
-			kinds := map[string]int{}
-			all := kernelObjects(t)
-			for o := range objects {
-				kinds[o.kind]++
-				require.True(t, all[o] && !others[o], "the kernel has %v since then", o)
-			}
-			t.Logf("it holds %v, and %d perf events", kinds, events)
-			require.NotZero(t, kinds["prog_id"])
-			require.NotZero(t, kinds["map_id"])
-			// Before Linux 5.15 a program on a perf event has no link.
-			require.NotZero(t, kinds["link_id"]+events)
+	eachMode(t, func(t *testing.T, mode receiver.Mode) {
+		others, before := kernelObjects(t), traces(t)
+		victim := watchElsewhere(t, mode)
+		objects, events := heldBy(t, victim.pid()), victim.perfEvents(t)
+		kinds := map[string]int{}
+		all := kernelObjects(t)
+		for o := range objects {
+			kinds[o.kind]++
+			require.True(t, all[o] && !others[o], "the kernel has %v since then", o)
+		}
+		t.Logf("it holds %v, and %d perf events", kinds, events)
+		require.NotZero(t, kinds["prog_id"])
+		require.NotZero(t, kinds["map_id"])
+		// Before Linux 5.15 a program on a perf event has no link.
+		require.NotZero(t, kinds["link_id"]+events)
 
-			require.NoError(t, victim.cmd.Process.Kill())
-			require.Error(t, victim.cmd.Wait(), "it was killed")
-			for o := range objects {
-				await(t, fmt.Sprintf("the kernel has let go of %v", o), func() bool { return !o.exists() })
-			}
-			if emulated() { // where nobody else makes any
-				await(t, "the kernel has no others than before", func() bool {
-					now := kernelObjects(t)
-					maps.DeleteFunc(now, func(o kernelObject, _ bool) bool { return others[o] })
-					return len(now) == 0
-				})
-			}
-			assert.Subset(t, before, traces(t))
-		})
-	}
+		require.NoError(t, victim.cmd.Process.Kill())
+		require.Error(t, victim.cmd.Wait(), "it was killed")
+		for o := range objects {
+			await(t, fmt.Sprintf("the kernel has let go of %v", o), func() bool { return !o.exists() })
+		}
+		if emulated() { // where nobody else makes any
+			await(t, "the kernel has no others than before", func() bool {
+				now := kernelObjects(t)
+				maps.DeleteFunc(now, func(o kernelObject, _ bool) bool { return others[o] })
+				return len(now) == 0
+			})
+		}
+		assert.Subset(t, before, traces(t))
+	})
 }
 
 // victim is a process that watches.

@@ -147,22 +147,19 @@ func TestStartAndStopLeaveNothingBehind(t *testing.T) {
 // startAndStop has each receiver be another one, and returns what was held meanwhile.
 func startAndStop(t *testing.T, i int) map[kernelObject]bool {
 	o := &observation{byPID: map[int64]*told{}}
-	logs, err := consumer.NewLogs(o.takeLogs)
-	require.NoError(t, err)
-	traces, err := consumer.NewTraces(o.takeTraces)
-	require.NoError(t, err)
+	to := sinks{o.takeLogs, o.takeTraces}
 	switch i % 4 {
 	case 0:
-		traces = nil
+		to.traces = nil
 	case 1:
-		logs = nil
+		to.logs = nil
 	}
-	o.start(t, func(cfg *receiver.Config) {
+	o.start(t, hostMode(), func(cfg *receiver.Config) {
 		cfg.RingBuffer.Shards = 1 << (i % 4)
 		if i%5 == 0 {
 			cfg.Exclude = []receiver.Selector{{Executable: "/none"}}
 		}
-	}, logs, traces)
+	}, to)
 	objects := held(t)
 	if i%10 == 2 {
 		ends := end(t, begin(t, command(t, "connections", "-n", "10")))
@@ -182,7 +179,7 @@ func TestShutdownUnderLoadLosesNothing(t *testing.T) {
 	o := &observation{}
 	var mu sync.Mutex
 	reported := map[string]int64{} // as of the last batch: the programs were detached before
-	logs, err := consumer.NewLogs(func(ctx context.Context, records plog.Logs) error {
+	o.start(t, hostMode(), roomy, sinks{logs: func(ctx context.Context, records plog.Logs) error {
 		err := counted.takeLogs(ctx, records)
 		mu.Lock()
 		defer mu.Unlock()
@@ -192,9 +189,7 @@ func TestShutdownUnderLoadLosesNothing(t *testing.T) {
 			reported[kind] = n
 		}
 		return err
-	})
-	require.NoError(t, err)
-	o.start(t, roomy, logs, nil)
+	}})
 	pass(t, run, "ready")
 	const enough = 5_000
 	await(t, "the load is under way", func() bool { return counted.of(closed) > enough })
@@ -235,8 +230,8 @@ func TestShutdownHonoursItsContext(t *testing.T) {
 
 // Two instances in one process see the same, each in its own way.
 func TestTwoInstances(t *testing.T) {
-	o := observe(t, roomy)
-	other := observe(t, func(cfg *receiver.Config) {
+	o := observe(t, hostMode(), roomy)
+	other := observe(t, hostMode(), func(cfg *receiver.Config) {
 		roomy(cfg)
 		cfg.RingBuffer.Shards = 1
 		cfg.AddressAttributes = receiver.AddressAttributesNet
@@ -364,18 +359,15 @@ func TestWithoutPrivileges(t *testing.T) {
 
 // What the kernel holds for a receiver with the default configuration stays within 40 MiB, in every mode.
 func TestKernelMemory(t *testing.T) {
-	needPrivilege(t)
 	const most = 40 << 20
-	for _, mode := range modes() {
-		t.Run(string(mode), func(t *testing.T) {
-			o := observe(t, inMode(mode, func(cfg *receiver.Config) {
-				cfg.Transports = []receiver.Transport{receiver.TransportTCP, receiver.TransportUDP, receiver.TransportUnix}
-			}))
-			held := o.metric(t, "kernel_memory")
-			o.shutdown(t)
-			t.Logf("%.1f MiB", float64(held)/(1<<20))
-			assert.Greater(t, held, int64(16<<20), "the ring buffers alone")
-			assert.LessOrEqual(t, held, int64(most))
+	eachMode(t, func(t *testing.T, mode receiver.Mode) {
+		o := observe(t, mode, func(cfg *receiver.Config) {
+			cfg.Transports = []receiver.Transport{receiver.TransportTCP, receiver.TransportUDP, receiver.TransportUnix}
 		})
-	}
+		held := o.metric(t, "kernel_memory")
+		o.shutdown(t)
+		t.Logf("%.1f MiB", float64(held)/(1<<20))
+		assert.Greater(t, held, int64(16<<20), "the ring buffers alone")
+		assert.LessOrEqual(t, held, int64(most))
+	})
 }

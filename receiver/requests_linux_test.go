@@ -11,11 +11,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"golang.org/x/sys/unix"
 
+	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/internal/workload"
 	"github.com/socketflow/socketflow/receiver"
 )
@@ -48,15 +48,11 @@ func newLedger(requests int) *ledger {
 	return l
 }
 
-func (l *ledger) observe(t *testing.T, pid int, change configuration) *observation {
+func (l *ledger) observe(t *testing.T, mode receiver.Mode, pid int, change configuration) *observation {
 	t.Helper()
 	l.pid = int64(pid)
-	traces, err := consumer.NewTraces(l.take)
-	require.NoError(t, err)
-	logs, err := consumer.NewLogs(func(context.Context, plog.Logs) error { return nil })
-	require.NoError(t, err)
 	o := &observation{}
-	o.start(t, change, logs, traces)
+	o.start(t, mode, change, sinks{func(context.Context, plog.Logs) error { return nil }, l.take})
 	return o
 }
 
@@ -148,21 +144,17 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 			if emulated() { // its CPUs take turns of a tenth of a second
 				rate, tune = min(test.rate/5, 1000), roomy
 			}
-			const attempts = 3 // a machine that is shared may not let this process run for a while
-			for attempt := 1; ; attempt++ {
+			// A machine that is shared may not let this process run for a while.
+			hosttest.Repeat(t, 3, func(last bool) string {
 				flags := []string{"-n", strconv.Itoa(count), "-rate", strconv.FormatFloat(rate, 'f', -1, 64)}
 				run := requestsOf(t, append(flags, test.flags...)...)
 				l := newLedger(count)
-				o := l.observe(t, run.PID(), tune)
+				o := l.observe(t, hostMode(), run.PID(), tune)
 				used := processorTime(t)
 				pass(t, run, "ready")
 				require.NoError(t, run.Await("done"))
 				did := run.Load()
-				for deadline := time.Now().Add(bound); l.told() < 2*count; time.Sleep(pause) {
-					if time.Now().After(deadline) || o.metric(t, "kernel_events_lost") > 0 {
-						break
-					}
-				}
+				within(func() bool { return l.told() >= 2*count || o.metric(t, "kernel_events_lost") > 0 })
 				used = processorTime(t) - used
 				lost := o.metric(t, "kernel_events_lost") + o.metric(t, "payload_missing", "cause", "ring_full")
 				troubles := o.metric(t, "protocol_troubles")
@@ -172,8 +164,8 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 				t.Logf("%d requests in %s, %.0f a second; the receiver used %s of processor time, %s for each; lost %d",
 					count, did.Elapsed.Round(time.Millisecond), float64(count)/did.Elapsed.Seconds(),
 					used.Round(time.Millisecond), used/time.Duration(count), lost)
-				if lost > 0 && attempt < attempts {
-					continue
+				if lost > 0 && !last {
+					return fmt.Sprintf("%d events or payloads were lost", lost)
 				}
 				assert.Zero(t, lost)
 				assert.Zero(t, troubles)
@@ -181,8 +173,8 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 				assert.Equal(t, map[string]int{"complete": 2 * count}, l.captures)
 				assert.Empty(t, l.wrong)
 				assert.Empty(t, l.other, "connections whose requests are spans have none of their own")
-				return
-			}
+				return ""
+			})
 		})
 	}
 }
@@ -190,22 +182,17 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 // Where the ring buffer is far too small, what is lost is counted to the byte, and the spans that remain are right.
 func TestLostDataIsCounted(t *testing.T) {
 	needPrivilege(t)
-	const attempts = 5 // all of this host share the ring buffer: the opening of a connection may be lost, and it with it
-	for attempt := 1; ; attempt++ {
-		if loseData(t) {
-			return
-		}
-		require.Less(t, attempt, attempts, "other processes leave no room for the opening of a connection")
-	}
+	// All of this host share the ring buffer: the opening of a connection may be lost, and it with it.
+	hosttest.Repeat(t, 5, func(bool) string { return loseData(t) })
 }
 
-// loseData returns false if more than data was lost.
-func loseData(t *testing.T) bool {
+// loseData says what was lost, if it was more than data.
+func loseData(t *testing.T) string {
 	const count = 20_000
 	run := requestsOf(t, "-n", strconv.Itoa(count), "-connections", "8")
 	l := newLedger(count)
 	l.pause = 20 * time.Millisecond // a pipeline that takes its time
-	o := l.observe(t, run.PID(), func(cfg *receiver.Config) {
+	o := l.observe(t, hostMode(), run.PID(), func(cfg *receiver.Config) {
 		cfg.Include = []receiver.Selector{{PID: run.PID()}}
 		cfg.RingBuffer.Size = receiver.ByteSize(4 * unix.Getpagesize())
 		cfg.RingBuffer.Shards = 1
@@ -222,10 +209,11 @@ func loseData(t *testing.T) bool {
 	require.NoError(t, run.Continue())
 	end(t, run)
 	var captured, lost, skipped int64
-	for deadline := time.Now().Add(5 * time.Second); captured+lost+skipped < int64(2*did.Bytes) && time.Now().Before(deadline); time.Sleep(pause) {
+	until(time.Now().Add(5*time.Second), func() bool {
 		captured, lost = o.metric(t, "payload_bytes", "result", "captured"), o.metric(t, "payload_bytes", "result", "lost")
 		skipped = o.metric(t, "payload_bytes", "result", "skipped") // once the parser has given up
-	}
+		return captured+lost+skipped >= int64(2*did.Bytes)
+	})
 	troubles := o.metric(t, "protocol_troubles")
 	lostEvents, unbuffered := o.metric(t, "kernel_events_lost", "kind", "data"), o.metric(t, "payload_missing", "cause", "ring_full")
 	others := int64(0)
@@ -234,7 +222,7 @@ func loseData(t *testing.T) bool {
 	}
 	o.shutdown(t) // the ledger may be read only then
 	if others > 0 {
-		return false
+		return fmt.Sprintf("other processes left no room for %d openings or ends of connections", others)
 	}
 	t.Logf("of %d bytes %d were captured, %d lost, %d skipped; %v spans of %d requests, captures %v; %d troubles; %d events lost, %d without payload",
 		2*did.Bytes, captured, lost, skipped, l.spans, count, l.captures, troubles, lostEvents, unbuffered)
@@ -243,5 +231,5 @@ func loseData(t *testing.T) bool {
 	assert.Positive(t, l.spans[client])
 	assert.Positive(t, l.spans[server])
 	assert.Empty(t, l.wrong)
-	return true
+	return ""
 }

@@ -99,7 +99,7 @@ func TestSelection(t *testing.T) {
 			two := begin(t, commandOf(t, other, "rounds"))
 			require.NoError(t, one.Await("round"))
 			require.NoError(t, two.Await("round"))
-			o := observe(t, tc.change(one.PID(), p))
+			o := observe(t, hostMode(), tc.change(one.PID(), p))
 			for _, run := range [...]*workload.Run{one, two} {
 				require.NoError(t, run.Continue("5"))
 				pass(t, run, "round", "5")
@@ -140,7 +140,7 @@ func TestExecIsJudgedAgain(t *testing.T) {
 		before, after string
 	}{{"left out before", other, chosen}, {"left out afterwards", chosen, other}} {
 		t.Run(tc.name, func(t *testing.T) {
-			o := observe(t, include(receiver.Selector{Executable: "**/chosen"}))
+			o := observe(t, hostMode(), include(receiver.Selector{Executable: "**/chosen"}))
 			run := begin(t, commandOf(t, tc.before, "rounds"))
 			pass(t, run, "round", "20")
 			pass(t, run, "round", "become", tc.after)
@@ -161,7 +161,7 @@ func TestExecIsJudgedAgain(t *testing.T) {
 
 // Once a process is judged, the sockets that are left out are not reported by the kernel at all.
 func TestLeftOutCostsNoEvents(t *testing.T) {
-	o := observe(t, exclude(receiver.Selector{Executable: "**/noise"}))
+	o := observe(t, hostMode(), exclude(receiver.Selector{Executable: "**/noise"}))
 	run := begin(t, commandOf(t, executableNamed(t, "noise"), "rounds"))
 	ignored := func() int64 { return o.metric(t, "sockets_ignored") }
 	await(t, "the process is judged", func() bool {
@@ -194,7 +194,7 @@ func TestOwnSockets(t *testing.T) {
 	needPrivilege(t)
 	for name, exclude := range map[string]bool{"left out": true, "observed": false} {
 		t.Run(name, func(t *testing.T) {
-			o := observe(t, func(cfg *receiver.Config) { cfg.ExcludeSelf = exclude })
+			o := observe(t, hostMode(), func(cfg *receiver.Config) { cfg.ExcludeSelf = exclude })
 			l, err := net.Listen("tcp4", "127.0.0.1:0")
 			require.NoError(t, err)
 			for range 5 {

@@ -19,13 +19,13 @@ const awaited = 20
 
 // awaiting follows connections that wait so long for an address at most, for which nobody looks.
 func awaiting(timeout time.Duration) configuration {
-	return inMode(receiver.ModeSyscall, func(cfg *receiver.Config) {
+	return func(cfg *receiver.Config) {
 		roomy(cfg)
 		cfg.PollInterval = 10 * time.Millisecond
 		cfg.Batch.Timeout = time.Millisecond
 		cfg.Completion.Timeout = timeout
 		cfg.Completion.LookupAfter = time.Hour
-	})
+	}
 }
 
 // told of the client's end so far: records, and paths of requests in the order in which they were told.
@@ -57,7 +57,7 @@ func delayedPaths(count int) []string {
 func TestAddressesAreAwaited(t *testing.T) {
 	needPrivilege(t)
 	traps := newTrapper(t)
-	o := observe(t, traps.only(awaiting(30*time.Second)))
+	o := observe(t, receiver.ModeSyscall, traps.only(awaiting(30*time.Second)))
 	run := traps.run("delayed-address", "late", strconv.Itoa(awaited))
 	require.NoError(t, run.Await("talked"))
 	await(t, "the client's end waits", func() bool { return o.metric(t, "addresses_waiting") > 0 })
@@ -80,7 +80,7 @@ func TestAddressesAreAwaited(t *testing.T) {
 	o.shutdown(t)
 	_, paths := o.toldOfClient(run.PID())
 	assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
-	o.verifyFlows(t, receiver.ModeSyscall, flows, workload.TCP)
+	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
 		if text(r.Attributes(), "socketflow.role") == "client" {
 			assert.Equal(t, "getsockname", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
@@ -111,7 +111,7 @@ func TestAddressesAreNotAwaitedForever(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			traps := newTrapper(t)
-			o := observe(t, traps.only(func(cfg *receiver.Config) {
+			o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
 				awaiting(test.timeout)(cfg)
 				if test.change != nil {
 					test.change(&cfg.Completion)
@@ -137,7 +137,7 @@ func TestAddressesAreNotAwaitedForever(t *testing.T) {
 			o.shutdown(t)
 			_, paths := o.toldOfClient(run.PID())
 			assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
-			o.verifyFlows(t, receiver.ModeSyscall, flows, workload.TCP)
+			o.verifyFlows(t, flows, workload.TCP)
 			o.assertMarked(t, run.PID(), test.timeout, test.cause)
 			assert.Positive(t, counted, "counted as incomplete by cause %s", test.cause)
 		})
@@ -168,7 +168,7 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 func TestAddressesAreLookedUp(t *testing.T) {
 	needPrivilege(t)
 	traps := newTrapper(t)
-	o := observe(t, traps.only(func(cfg *receiver.Config) {
+	o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
 		awaiting(30 * time.Second)(cfg)
 		cfg.Completion.LookupAfter = 10 * time.Millisecond
 	}))
@@ -185,7 +185,7 @@ func TestAddressesAreLookedUp(t *testing.T) {
 	assert.Zero(t, o.awaitFlows(flows))
 	found, read := o.metric(t, "addresses_looked_up", "result", "found"), o.metric(t, "proc_tables_read")
 	o.shutdown(t)
-	o.verifyFlows(t, receiver.ModeSyscall, flows, workload.TCP)
+	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
 		if text(r.Attributes(), "socketflow.role") == "client" {
 			assert.Equal(t, "proc", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())

@@ -16,7 +16,7 @@ import (
 
 // A request over a Unix socket and datagrams, by this process itself: each end is told to open and to close.
 func TestUnixSocketsAndDatagrams(t *testing.T) {
-	o := observe(t, func(cfg *receiver.Config) {
+	o := observe(t, hostMode(), func(cfg *receiver.Config) {
 		roomy(cfg)
 		cfg.Transports = []receiver.Transport{receiver.TransportTCP, receiver.TransportUDP, receiver.TransportUnix}
 		cfg.ExcludeSelf = false

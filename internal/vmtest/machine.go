@@ -36,14 +36,14 @@ func (m *machine) perform(ctx context.Context, j job, common, work string, limit
 }
 
 // twiceAtMost makes an attempt, and another if something went wrong: emulated machines are at the mercy of a busy host, and of QEMU
-// (docs/kernels.md). Both are told. The suffix is for the names of files.
+// (docs/kernels.md). Both are printed. The suffix is for the names of files.
 func twiceAtMost(attempt func(suffix string) *result) *result {
 	first := attempt("")
 	if first.passed() {
 		return first
 	}
 	again := attempt("-again")
-	again.repeated = first.String()
+	again.repeated = first
 	again.seconds += first.seconds
 	return again
 }

@@ -24,7 +24,8 @@ type result struct {
 	trouble      []string       // what is wrong beside tests that failed
 	said         []string       // by tests, where something is wrong
 	panicked     string         // what the kernel said when it did
-	repeated     string         // what an attempt before this came to
+	repeats      []string       // of its tests: lines "REPEATED <test>: <why>", which .ci/run counts
+	repeated     *result        // the attempt before this
 }
 
 // outcome is that of a test or a subtest.
@@ -39,7 +40,9 @@ var (
 	// See TestVerifierInstructions in internal/kernel.
 	instructionLine = regexp.MustCompile(`verifier (\S+) (\S+) (\d+)$`)
 	attachmentLine  = regexp.MustCompile(`attachment (\S+)$`)
-	progressLine    = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME) `)
+	// See Repeat in internal/hosttest.
+	repeatLine   = regexp.MustCompile(`REPEATED \S+: .*`)
+	progressLine = regexp.MustCompile(`^=== (RUN|PAUSE|CONT|NAME) `)
 	// See panic() in the kernel's kernel/panic.c.
 	panicLine = regexp.MustCompile(`Kernel panic - not syncing.*`)
 )
@@ -67,6 +70,8 @@ func (r *result) read(log, console string) {
 			r.instructions[count[2]], _ = strconv.Atoi(count[3])
 		} else if how := attachmentLine.FindStringSubmatch(line); how != nil {
 			r.attachment = how[1]
+		} else if repeat := repeatLine.FindString(line); repeat != "" {
+			r.repeats = append(r.repeats, repeat)
 		} else if !progressLine.MatchString(line) && strings.TrimSpace(line) != "" {
 			r.said = append(r.said, line)
 		}
@@ -114,6 +119,20 @@ func (r *result) passed() bool {
 	return len(r.trouble) == 0 && !slices.ContainsFunc(r.tests, func(o outcome) bool { return o.verdict != "PASS" })
 }
 
+// why says in a few words what did not pass.
+func (r *result) why() string {
+	whys := slices.Clone(r.trouble)
+	for _, o := range r.tests {
+		if o.verdict != "PASS" {
+			whys = append(whys, o.verdict+" "+o.name)
+		}
+	}
+	if len(whys) == 0 {
+		return "nothing is wrong"
+	}
+	return whys[0]
+}
+
 // shown is how many lines of a job's output are printed.
 const shown = 80
 
@@ -127,8 +146,11 @@ func (r *result) String() string {
 		}
 	}
 	b.WriteString("\n")
-	if r.repeated != "" {
-		fmt.Fprintf(&b, "  %s: this is the second attempt; the first one:\n%s", r.name(), r.repeated)
+	for _, repeat := range r.repeats {
+		fmt.Fprintf(&b, "    %s\n", repeat)
+	}
+	if r.repeated != nil {
+		fmt.Fprintf(&b, "  REPEATED %s: %s; the first attempt:\n%s", r.name(), r.repeated.why(), r.repeated)
 	}
 	if r.passed() {
 		return b.String()
@@ -154,7 +176,7 @@ func table(results []*result) string {
 		}
 		if !r.passed() {
 			row = append(row, "FAILED")
-		} else if r.repeated != "" {
+		} else if r.repeated != nil {
 			row = append(row, "REPEATED")
 		}
 		rows = append(rows, row)

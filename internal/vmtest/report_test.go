@@ -124,8 +124,23 @@ func TestRepeated(t *testing.T) {
 			if row := table([]*result{r}); !strings.Contains(row, test.shown) {
 				t.Errorf("%s does not say %s", row, test.shown)
 			}
-			if said, again := strings.Contains(r.String(), "second attempt"), len(attempts) > 1; said != again {
-				t.Errorf("that there was a second attempt: said %v, true %v", said, again)
+			if said := strings.Count(r.String(), "REPEATED 5.10-syscall: "); said != len(attempts)-1 {
+				t.Errorf("%d repeats are printed of %d attempts:\n%s", said, len(attempts), r)
+			}
+		})
+	}
+}
+
+// What was repeated within a machine is printed once by each attempt, whether it passed or not.
+func TestRepeatsOfTestsArePrinted(t *testing.T) {
+	const line = "REPEATED TestOne: 5 events were lost"
+	once := strings.Replace(good, "=== RUN   TestOne\n", "=== RUN   TestOne\n    repeat.go:19: "+line+"\n", 1)
+	for name, log := range map[string]string{"passes": once, "fails": strings.Replace(once, "PASS: TestOne", "FAIL: TestOne", 1)} {
+		t.Run(name, func(t *testing.T) {
+			r := result{job: machineJob}
+			r.read(log, "")
+			if said := strings.Count(r.String(), line); said != 1 {
+				t.Errorf("it is printed %d times:\n%s", said, &r)
 			}
 		})
 	}
@@ -147,6 +162,28 @@ func TestTables(t *testing.T) {
 		}
 		if got := strings.Join(lines, ""); got != table[1] {
 			t.Errorf("got\n%s\nwant\n%s", got, table[1])
+		}
+	}
+}
+
+func TestKernelSets(t *testing.T) {
+	for all, want := range map[bool][]string{
+		false: {"5.10-syscall", "6.12-syscall", "6.12-socket", "7.2-syscall", "7.2-socket"},
+		true: {
+			"5.10-syscall", "6.1-syscall", "6.1-socket", "6.12-syscall", "6.12-socket", "7.2-syscall", "7.2-socket",
+			"6.12-arm64-syscall", "6.12-arm64-socket",
+		},
+	} {
+		jobs, err := jobsOf(&settings{kernels: kernelNames(all)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, j := range jobs {
+			names = append(names, j.name())
+		}
+		if !slices.Equal(names, want) {
+			t.Errorf("all %v: %q, want %q", all, names, want)
 		}
 	}
 }

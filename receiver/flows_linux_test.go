@@ -7,66 +7,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/workload"
 	"github.com/socketflow/socketflow/receiver"
 )
-
-// modes are the ways to watch the kernel that have to tell the same of the same workload. The first is what the others are
-// measured by.
-func modes() []receiver.Mode { return []receiver.Mode{receiver.ModeSocket, receiver.ModeSyscall} }
-
-// inMode is a configuration with a mode.
-func inMode(mode receiver.Mode, change configuration) configuration {
-	return func(cfg *receiver.Config) {
-		cfg.Mode = mode
-		if change != nil {
-			change(cfg)
-		}
-	}
-}
-
-// trapper runs traps by an executable of its own, so that a receiver can leave out whatever else this host does.
-type trapper struct {
-	t          *testing.T
-	executable string
-}
-
-func newTrapper(t *testing.T) *trapper {
-	t.Helper()
-	return &trapper{t, executableNamed(t, "trap")}
-}
-
-// only has a receiver watch the traps only.
-func (r *trapper) only(change configuration) configuration {
-	return func(cfg *receiver.Config) {
-		cfg.Include = []receiver.Selector{{Executable: r.executable}}
-		if change != nil {
-			change(cfg)
-		}
-	}
-}
-
-// run starts a trap in a network namespace of its own.
-func (r *trapper) run(name string, args ...string) *workload.Run {
-	r.t.Helper()
-	return begin(r.t, commandOf(r.t, r.executable, "trap", append([]string{name}, args...)...))
-}
-
-// flowsOf waits for a trap that has no more gates.
-func flowsOf(t *testing.T, run *workload.Run) []workload.Flow {
-	t.Helper()
-	_, err := run.Wait()
-	require.NoError(t, err)
-	require.NotEmpty(t, run.Flows())
-	return run.Flows()
-}
 
 // toldFlow is what was told of an end of a conversation: by the records, the last of which is the end, and by the spans.
 type toldFlow struct {
@@ -142,81 +89,13 @@ func (o *observation) toldFlows(wrong *findings, pids []int, over []workload.Tra
 	return all
 }
 
-// flowPIDs are the processes that have the flows, and those that served them for others.
-func flowPIDs(flows []workload.Flow) []int {
-	var pids []int
-	for i := range flows {
-		for _, pid := range [...]int{flows[i].PID, flows[i].ServedBy} {
-			if pid != 0 && !slices.Contains(pids, pid) {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids
-}
-
-// awaitFlows waits until as many ends were told as there are of several workloads, and returns how many are missing. Whether they are
-// the right ones is for verifyFlows.
-func (o *observation) awaitFlows(all ...[]workload.Flow) (missing int) {
-	deadline := time.Now().Add(bound)
-	for _, flows := range all {
-		missing += o.awaitFlowsUntil(deadline, flows)
-	}
-	return missing
-}
-
-func (o *observation) awaitFlowsUntil(deadline time.Time, flows []workload.Flow) (missing int) {
-	over := map[string]bool{}
-	for i := range flows {
-		over[string(flows[i].Transport)] = true
-	}
-	pids, told := flowPIDs(flows), 0
-	for ; ; time.Sleep(pause) {
-		told = 0
-		for _, pid := range pids {
-			for _, r := range o.of(pid).records {
-				if r.EventName() != opened && over[text(r.Attributes(), "network.transport")] {
-					told++
-				}
-			}
-		}
-		if told >= len(flows) || time.Now().After(deadline) {
-			return max(0, len(flows)-told)
-		}
-	}
-}
-
-// awaitOpened waits until a process' connections were told to be open.
-func (o *observation) awaitOpened(t *testing.T, pid, connections int) {
-	t.Helper()
-	await(t, fmt.Sprintf("%d connections of %d are told to be open", connections, pid), func() bool {
-		return o.count([]int{pid}, opened) >= connections
-	})
-}
-
 // verifyFlows checks that what was told of the processes of these flows, over some transports, are these flows, each once, with
 // their requests, and nothing else. The receiver has to be shut down.
-func (o *observation) verifyFlows(t *testing.T, mode receiver.Mode, flows []workload.Flow, over ...workload.Transport) {
+func (o *observation) verifyFlows(t *testing.T, flows []workload.Flow, over ...workload.Transport) {
 	t.Helper()
 	var wrong findings
-	wrong.judge(mode, flows, o.toldFlows(&wrong, flowPIDs(flows), over))
-	for _, w := range wrong[:min(shown, len(wrong))] {
-		t.Error(w)
-	}
-	if len(wrong) > shown {
-		t.Errorf("and %d more", len(wrong)-shown)
-	}
-}
-
-// findings are what is wrong.
-type findings []string
-
-func (w *findings) add(format string, args ...any) { *w = append(*w, fmt.Sprintf(format, args...)) }
-
-func (w *findings) equal(want, got any, format string, args ...any) {
-	if !assert.ObjectsAreEqual(want, got) {
-		w.add("%s: %v (%T) is told instead of %v (%T)", fmt.Sprintf(format, args...), got, got, want, want)
-	}
+	wrong.judge(o.mode, flows, o.toldFlows(&wrong, flowPIDs(flows), over))
+	wrong.report(t.Errorf)
 }
 
 // judge finds what was told of each flow, and compares.

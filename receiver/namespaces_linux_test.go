@@ -13,6 +13,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/hosttest"
 	"github.com/socketflow/socketflow/internal/workload"
+	"github.com/socketflow/socketflow/receiver"
 )
 
 // network makes network namespaces, by the programs of iproute2.
@@ -94,7 +95,7 @@ func (n *network) fewPorts(namespace string) {
 // addresses in several namespaces stay apart.
 func TestNamespacesStayApart(t *testing.T) {
 	const server, first, second = "10.114.0.1", "10.114.0.2", "10.114.0.3"
-	for _, mode := range modes() {
+	eachMode(t, func(t *testing.T, mode receiver.Mode) {
 		for _, test := range []struct {
 			name      string
 			addresses [2]string // of the containers
@@ -103,7 +104,7 @@ func TestNamespacesStayApart(t *testing.T) {
 			{"different addresses", [...]string{first, second}, 1},
 			{"the same addresses", [...]string{first, first}, 2},
 		} {
-			t.Run(string(mode)+"/"+test.name, func(t *testing.T) {
+			t.Run(test.name, func(t *testing.T) {
 				n := newNetwork(t)
 				var bridges, containers []string
 				for range test.bridges {
@@ -113,18 +114,18 @@ func TestNamespacesStayApart(t *testing.T) {
 					containers = append(containers, n.container(bridges[i%test.bridges], address+"/24"))
 					n.fewPorts(containers[i])
 				}
-				o := observe(t, inMode(mode, n.traps.only(nil)))
+				o := observe(t, mode, n.traps.only(nil))
 				flows := converseAcross(t, o, n, bridges, containers, server+":258")
 				assert.Zero(t, o.awaitFlows(flows))
 				o.shutdown(t)
-				o.verifyFlows(t, mode, flows, workload.TCP)
+				o.verifyFlows(t, flows, workload.TCP)
 				for _, f := range o.toldFlows(&findings{}, flowPIDs(flows), []workload.Transport{workload.TCP}) {
 					assert.NotNil(t, get(f.attributes(), "socketflow.netns"), "%s: network namespace", f)
 				}
 				assertApart(t, flows, test.addresses)
 			})
 		}
-	}
+	})
 }
 
 // converseAcross has each container open connections to its bridge, all of them open at a time.
