@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
@@ -58,9 +58,9 @@ func (w *watch) reportStatus() {
 // callMode is what the syscall mode has beside the socket mode.
 type callMode struct {
 	capture    *kernel.Calls
-	shared     *completion.Shared
+	shared     *fdtrack.Shared
 	resolver   *procnet.Resolver
-	completers []*completion.Completer // by shard; there before the first event is read
+	trackers []*fdtrack.Tracker // by shard; there before the first event is read
 }
 
 // openCapture loads the programs of the mode that is configured; of auto the first that this host allows, where a socket mode
@@ -105,7 +105,7 @@ func (w *watch) openSockets(opts kernel.Options) error {
 func (w *watch) openCalls(opts kernel.Options) (err error) {
 	bounds := &w.cfg.Completion
 	m := &callMode{}
-	m.shared, err = completion.NewShared(completion.Limits{
+	m.shared, err = fdtrack.NewShared(fdtrack.Limits{
 		Timeout: bounds.Timeout, LookupAfter: bounds.LookupAfter, SocketItems: bounds.SocketEvents,
 		SocketBytes: int(bounds.SocketBytes), Items: bounds.Events, Bytes: int(bounds.Bytes),
 	})
@@ -125,18 +125,18 @@ func (w *watch) openCalls(opts kernel.Options) (err error) {
 
 // inject hands an event that user space made up to the shard of its socket.
 func (m *callMode) inject(e event.Event) {
-	m.completers[m.capture.ShardOf(e.Flow.Cookie)].Inject(e)
+	m.trackers[m.capture.ShardOf(e.Flow.Cookie)].Inject(e)
 }
 
-// complete puts a completer before the shard's table.
-func (m *callMode) complete(s *shard, i, of int) (err error) {
+// track puts a tracker before the shard's table.
+func (m *callMode) track(s *shard, i, of int) (err error) {
 	limits := &s.watch.cfg.Limits
-	s.completer, err = completion.New(completion.Options{
+	s.tracker, err = fdtrack.New(fdtrack.Options{
 		Shared: m.shared, Sockets: max(1, limits.Sockets/of), Processes: max(1, limits.Processes/of),
 		Kernel: m.capture, Resolver: m.resolver, Next: s.next,
 		NewCookie: func() uint64 { return m.capture.NewCookie(i) },
 	})
-	m.completers = append(m.completers, s.completer)
+	m.trackers = append(m.trackers, s.tracker)
 	return err
 }
 
@@ -157,7 +157,7 @@ func (w *watch) existing() error {
 	if w.cfg.ExcludeSelf {
 		self = uint32(os.Getpid()) // in the pid namespace of /proc
 	}
-	return completion.Existing(w.helping, w.calls.resolver, w.calls.completers, self)
+	return fdtrack.Existing(w.helping, w.calls.resolver, w.calls.trackers, self)
 }
 
 // countResolver takes over a resolver's statistics.
@@ -168,8 +168,8 @@ func (s *snapshot) countResolver(stats *procnet.Stats) {
 	s.procTablesRead = stats.Readings.Load()
 }
 
-// countCompletion adds a completer's statistics to a snapshot.
-func (s *snapshot) countCompletion(stats *completion.Stats) {
+// countTracking adds a tracker's statistics to a snapshot.
+func (s *snapshot) countTracking(stats *fdtrack.Stats) {
 	for source := range stats.Completed {
 		s.addressesCompleted[source] += stats.Completed[source].Load()
 	}

@@ -298,8 +298,8 @@ func (w *watch) snapshot() snapshot {
 	}
 	for _, shard := range w.shards {
 		s.count(shard.table.Stats(), w.protocols)
-		if shard.completer != nil {
-			s.countCompletion(shard.completer.Stats())
+		if shard.tracker != nil {
+			s.countTracking(shard.tracker.Stats())
 		}
 	}
 	return s

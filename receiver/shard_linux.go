@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
@@ -30,8 +30,8 @@ type shard struct {
 	reader  *kernel.Reader
 	table   *socket.Table
 	builder *otlp.Builder
-	// completer stands before the table in the syscall mode; nil in the socket mode.
-	completer *completion.Completer
+	// tracker stands before the table in the syscall mode; nil in the socket mode.
+	tracker *fdtrack.Tracker
 
 	event   event.Event
 	handled int       // events since the last look at the clock
@@ -77,7 +77,7 @@ func newShard(w *watch, i, of int, chosen *selection.Selection) (*shard, error) 
 	}
 	s.table = table
 	if w.calls != nil {
-		err = w.calls.complete(s, i, of)
+		err = w.calls.track(s, i, of)
 	}
 	return s, err
 }
@@ -143,14 +143,14 @@ func (s *shard) run() {
 }
 
 func (s *shard) handle(e *event.Event) {
-	if s.completer != nil {
-		s.completer.Handle(e)
+	if s.tracker != nil {
+		s.tracker.Handle(e)
 		return
 	}
 	s.table.Handle(e)
 }
 
-// next takes in what the completer has completed.
+// next takes in what the tracker has completed.
 func (s *shard) next(e *event.Event) {
 	s.table.Handle(e)
 	if e.Kind == event.KindOpen && e.Flow.Transport == event.TCP && e.Flow.Role == event.RoleServer {
@@ -162,25 +162,25 @@ func (s *shard) next(e *event.Event) {
 }
 
 func (s *shard) flush() {
-	if s.completer != nil {
-		s.completer.Flush()
+	if s.tracker != nil {
+		s.tracker.Flush()
 	}
 	s.table.Flush()
 	s.deliver()
 }
 
-// completionInterval is how often is looked whether what waits for an address can go on.
-const completionInterval = 5 * time.Millisecond
+// trackInterval is how often is looked whether what waits for an address can go on.
+const trackInterval = 5 * time.Millisecond
 
 // tick passes time.
 func (s *shard) tick() {
 	s.handled = 0
 	now := time.Now()
 	wait := s.watch.cfg.PollInterval
-	if s.completer != nil {
-		s.completer.Tick(monotonic())
-		if s.completer.Busy() {
-			wait = min(wait, completionInterval)
+	if s.tracker != nil {
+		s.tracker.Tick(monotonic())
+		if s.tracker.Busy() {
+			wait = min(wait, trackInterval)
 		}
 	}
 	s.table.Tick(readClocks())
@@ -212,8 +212,8 @@ func (s *shard) deliver() {
 // reports of live sockets were written before it was asked.
 func (s *shard) forgetGone() {
 	if s.forgetNow != 0 && s.forget.CompareAndSwap(s.forgetNow, 0) {
-		if s.completer != nil {
-			s.completer.Tick(monotonic()) // it has those that were injected
+		if s.tracker != nil {
+			s.tracker.Tick(monotonic()) // it has those that were injected
 		}
 		s.table.Forget(s.forgetNow)
 	}

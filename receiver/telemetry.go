@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -64,13 +64,13 @@ type snapshot struct {
 	dataStrays                uint64                    // data_strays
 
 	addressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
-	addressesIncomplete [completion.Causes]uint64    // addresses_incomplete, by cause
-	addressesLookedUp   [completion.Lookups]uint64   // addresses_looked_up, by result
+	addressesIncomplete [fdtrack.Causes]uint64    // addresses_incomplete, by cause
+	addressesLookedUp   [fdtrack.Lookups]uint64   // addresses_looked_up, by result
 	addressesRouted     [procnet.SourceWays]uint64   // addresses_routed, by way
 	addressesWaited     time.Duration                // addresses_waited
 	addressesWaiting    int64                        // addresses_waiting
 	addressesBytes      int64                        // addresses_waiting_bytes
-	descriptorsUnknown  [completion.Results]uint64   // descriptors_unknown, by result
+	descriptorsUnknown  [fdtrack.Results]uint64   // descriptors_unknown, by result
 	procTablesRead      uint64                       // proc_tables_read
 
 	refusedLogs  uint64 // items_refused
@@ -155,12 +155,12 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		}},
 		{m.SocketflowAddressesIncomplete, func(s *snapshot, tell tell) {
 			for cause, n := range s.addressesIncomplete {
-				tell(int64(n), byCause(completion.Cause(cause).String()))
+				tell(int64(n), byCause(fdtrack.Cause(cause).String()))
 			}
 		}},
 		{m.SocketflowAddressesLookedUp, func(s *snapshot, tell tell) {
 			for lookup, n := range s.addressesLookedUp {
-				tell(int64(n), byResult(completion.Lookup(lookup).String()))
+				tell(int64(n), byResult(fdtrack.Lookup(lookup).String()))
 			}
 		}},
 		{m.SocketflowAddressesRouted, func(s *snapshot, tell tell) {
@@ -174,7 +174,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, tell tell) { tell(s.addressesBytes) }},
 		{m.SocketflowDescriptorsUnknown, func(s *snapshot, tell tell) {
 			for result, n := range s.descriptorsUnknown {
-				tell(int64(n), byResult(completion.Result(result).String()))
+				tell(int64(n), byResult(fdtrack.Result(result).String()))
 			}
 		}},
 		{m.SocketflowKernelMemory, func(s *snapshot, tell tell) { tell(int64(s.kernelMemory)) }},

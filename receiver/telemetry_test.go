@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -77,16 +77,16 @@ func TestTelemetry(t *testing.T) {
 	for source := range event.AddressSources {
 		s.addressesCompleted[source] = 300 + uint64(source)
 	}
-	for cause := range completion.Causes {
+	for cause := range fdtrack.Causes {
 		s.addressesIncomplete[cause] = 400 + uint64(cause)
 	}
-	for lookup := range completion.Lookups {
+	for lookup := range fdtrack.Lookups {
 		s.addressesLookedUp[lookup] = 600 + uint64(lookup)
 	}
 	for way := range procnet.SourceWays {
 		s.addressesRouted[way] = 700 + uint64(way)
 	}
-	for result := range completion.Results {
+	for result := range fdtrack.Results {
 		s.descriptorsUnknown[result] = 500 + uint64(result)
 	}
 	calls := 0

@@ -1,9 +1,9 @@
-// Package completion turns what system calls tell of sockets into what sockets themselves would tell: flows with both
+// Package fdtrack turns what system calls tell of sockets into what sockets themselves would tell: flows with both
 // addresses, owned by processes, with one end each.
 //
-// A Completer stands between the reader of a shard and its socket table. Events of a socket of which an address is missing
+// A Tracker stands between the reader of a shard and its socket table. Events of a socket of which an address is missing
 // wait, and go on in the order in which they came once it is told, found, or given up.
-package completion
+package fdtrack
 
 import (
 	"fmt"
@@ -47,7 +47,7 @@ type Limits struct {
 	LookupAfter time.Duration // how long before procfs is asked, 20 ms by default; not below Timeout: it never is
 	SocketItems int           // events of one socket that wait, 1024 by default
 	SocketBytes int           // of their payload's memory, 1 MiB by default
-	Items       int           // events that wait in all Completers, 65536 by default
+	Items       int           // events that wait in all Trackers, 65536 by default
 	Bytes       int           // of their payload's memory, 64 MiB by default
 }
 
@@ -65,7 +65,7 @@ func (l Limits) OrDefault() Limits {
 
 func (l *Limits) check() error {
 	if l.Timeout < 0 || l.LookupAfter < 0 || l.SocketItems < 0 || l.SocketBytes < 0 || l.Items < 0 || l.Bytes < 0 {
-		return fmt.Errorf("completion: limits must not be negative: %+v", *l)
+		return fmt.Errorf("fdtrack: limits must not be negative: %+v", *l)
 	}
 	return nil
 }
@@ -78,9 +78,9 @@ func orDefault[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Options of a Completer.
+// Options of a Tracker.
 type Options struct {
-	Shared    *Shared // of all Completers, with the limits
+	Shared    *Shared // of all Trackers, with the limits
 	Sockets   int     // followed at once, 65536 by default; the oldest gives way
 	Processes int     // whose start and network namespace are remembered, 4096 by default
 	Kernel    Kernel
@@ -91,8 +91,8 @@ type Options struct {
 	NewCookie func() uint64
 }
 
-// Completer completes the events of one shard. But for Inject and Stats it is for one goroutine.
-type Completer struct {
+// Tracker completes the events of one shard. But for Inject and Stats it is for one goroutine.
+type Tracker struct {
 	opts   Options
 	limits Limits
 	shared *Shared
@@ -112,139 +112,139 @@ type Completer struct {
 	inbox    inbox
 }
 
-// New returns a Completer that follows no socket yet.
-func New(o Options) (*Completer, error) {
+// New returns a Tracker that follows no socket yet.
+func New(o Options) (*Tracker, error) {
 	o.Sockets, o.Processes = orDefault(o.Sockets, 65536), orDefault(o.Processes, 4096)
 	switch {
 	case o.Shared == nil || o.Kernel == nil || o.Resolver == nil || o.Next == nil || o.NewCookie == nil:
-		return nil, fmt.Errorf("completion: an option is missing: %+v", o)
+		return nil, fmt.Errorf("fdtrack: an option is missing: %+v", o)
 	case o.Sockets < 1:
-		return nil, fmt.Errorf("completion: capacity %d", o.Sockets)
+		return nil, fmt.Errorf("fdtrack: capacity %d", o.Sockets)
 	}
-	c := &Completer{
+	t := &Tracker{
 		opts: o, limits: o.Shared.limits, shared: o.Shared,
 		sockets: make(map[uint64]*socket), resolves: make(map[question]struct{}),
 	}
-	return c, c.owners.init(o.Processes, o.Resolver)
+	return t, t.owners.init(o.Processes, o.Resolver)
 }
 
-// Stats of this completer; safe to read at any time.
-func (c *Completer) Stats() *Stats { return &c.stats }
+// Stats of this tracker; safe to read at any time.
+func (t *Tracker) Stats() *Stats { return &t.stats }
 
 // Handle takes in one event, as the capture has it, and changes it. What is complete has been passed on when it returns.
-func (c *Completer) Handle(e *event.Event) {
-	if c.inbox.filled.Load() {
-		c.drain()
+func (t *Tracker) Handle(e *event.Event) {
+	if t.inbox.filled.Load() {
+		t.drain()
 	}
-	c.handle(e)
+	t.handle(e)
 }
 
 // Busy reports whether something waits, for an address or for an answer, so that Tick has something to do.
-func (c *Completer) Busy() bool {
-	return c.stats.Waiting.Load() > 0 || len(c.unknowns) > 0 || len(c.asked) > 0 || c.inbox.filled.Load()
+func (t *Tracker) Busy() bool {
+	return t.stats.Waiting.Load() > 0 || len(t.unknowns) > 0 || len(t.asked) > 0 || t.inbox.filled.Load()
 }
 
 // Tick passes time: CLOCK_MONOTONIC, ns. It is to be called every few milliseconds while events wait, and sees to it that they
 // do not wait for longer than they may.
-func (c *Completer) Tick(monotonic uint64) {
-	if c.inbox.filled.Load() {
-		c.drain()
+func (t *Tracker) Tick(monotonic uint64) {
+	if t.inbox.filled.Load() {
+		t.drain()
 	}
-	c.now = max(c.now, monotonic)
-	c.pollUnknown()
-	c.pollAsked()
-	c.askDue()
-	c.expire()
+	t.now = max(t.now, monotonic)
+	t.pollUnknown()
+	t.pollAsked()
+	t.askDue()
+	t.expire()
 }
 
 // Flush passes on everything that waits, for nothing more will come.
-func (c *Completer) Flush() {
-	c.drain()
-	for w := c.waiting.First(); w != nil; w = c.waiting.First() {
-		c.release(w.socket, CauseFlushed)
+func (t *Tracker) Flush() {
+	t.drain()
+	for w := t.waiting.First(); w != nil; w = t.waiting.First() {
+		t.release(w.socket, CauseFlushed)
 	}
-	c.asked = c.asked[:0]
-	c.stats.Unknown[ResultGone].Add(uint64(len(c.unknowns)))
-	c.unknowns = c.unknowns[:0]
-	clear(c.resolves)
+	t.asked = t.asked[:0]
+	t.stats.Unknown[ResultGone].Add(uint64(len(t.unknowns)))
+	t.unknowns = t.unknowns[:0]
+	clear(t.resolves)
 }
 
-func (c *Completer) handle(e *event.Event) {
-	c.now = max(c.now, e.Time)
+func (t *Tracker) handle(e *event.Event) {
+	t.now = max(t.now, e.Time)
 	switch e.Kind {
 	case event.KindData:
-		c.data(e)
+		t.data(e)
 	case event.KindOpen, event.KindExisting:
-		c.open(e)
+		t.open(e)
 	case event.KindClose:
-		c.close(e)
+		t.close(e)
 	case event.KindAddress:
-		c.address(e)
+		t.address(e)
 	case event.KindHold:
-		c.hold(e)
+		t.hold(e)
 	case event.KindFail, event.KindConnectError:
-		c.fail(e)
+		t.fail(e)
 	case event.KindUnknown:
-		c.unknown(e)
+		t.unknown(e)
 	case event.KindProcess:
-		c.describe(e)
+		t.describe(e)
 	case event.KindExit:
-		e.Owner = c.owners.ended(e.Owner)
-		c.opts.Next(e)
+		e.Owner = t.owners.ended(e.Owner)
+		t.opts.Next(e)
 	default:
-		c.other(e)
+		t.other(e)
 	}
 }
 
-func (c *Completer) data(e *event.Event) {
-	e.Owner = c.owners.of(e.Owner).id
-	if s := c.sockets[e.Flow.Cookie]; s != nil && s.waiting != nil {
-		c.enqueue(s, e)
+func (t *Tracker) data(e *event.Event) {
+	e.Owner = t.owners.of(e.Owner).id
+	if s := t.sockets[e.Flow.Cookie]; s != nil && s.waiting != nil {
+		t.enqueue(s, e)
 		return
 	}
-	c.opts.Next(e)
+	t.opts.Next(e)
 }
 
 // open is also of connections older than the capture.
-func (c *Completer) open(e *event.Event) {
-	c.own(e)
+func (t *Tracker) open(e *event.Event) {
+	t.own(e)
 	toItself(&e.Flow)
-	s := c.sockets[e.Flow.Cookie]
+	s := t.sockets[e.Flow.Cookie]
 	switch {
 	case s == nil:
-		s = c.follow(e.Flow.Cookie)
+		s = t.follow(e.Flow.Cookie)
 	case s.waiting != nil:
-		c.release(s, CauseReopened)
+		t.release(s, CauseReopened)
 	case !s.opened:
 		mergeFlow(&e.Flow, &s.flow)
 	}
 	s.opened, s.flow, s.owner, s.fd = true, e.Flow, e.Owner, e.FD
 	if s.flying {
-		c.shared.flights.update(&s.flow)
+		t.shared.flights.update(&s.flow)
 	}
 	if complete(&s.flow) {
-		c.opts.Next(e)
+		t.opts.Next(e)
 		return
 	}
-	c.wait(s)
-	c.enqueue(s, e)
+	t.wait(s)
+	t.enqueue(s, e)
 }
 
 // close is the end of one descriptor; that of the last is the socket's.
-func (c *Completer) close(e *event.Event) {
-	c.own(e)
-	s := c.sockets[e.Flow.Cookie]
+func (t *Tracker) close(e *event.Event) {
+	t.own(e)
+	s := t.sockets[e.Flow.Cookie]
 	switch {
 	case s == nil && neverOpened(e):
 		return
 	case s == nil: // its open was lost, or it had to give way
-		c.stray(e)
+		t.stray(e)
 		return
 	}
 	if s.holders--; s.holders > 0 {
 		return
 	}
-	c.end(s, e)
+	t.end(s, e)
 }
 
 // neverOpened reports whether the socket that an event closes was connected at no time, as a listener that processes share.
@@ -257,21 +257,21 @@ func neverOpened(e *event.Event) bool {
 }
 
 // end passes on the end of a socket that no descriptor leads to any more, and forgets it.
-func (c *Completer) end(s *socket, e *event.Event) {
+func (t *Tracker) end(s *socket, e *event.Event) {
 	if !s.opened {
-		c.forget(s)
+		t.forget(s)
 		return
 	}
 	if s.waiting != nil { // its addresses are all that there will be
-		c.release(s, CauseClosed)
+		t.release(s, CauseClosed)
 	}
-	c.pass(s, e)
-	c.forget(s)
+	t.pass(s, e)
+	t.forget(s)
 }
 
 // address takes in what a call has told, if it was not known.
-func (c *Completer) address(e *event.Event) {
-	s := c.sockets[e.Flow.Cookie]
+func (t *Tracker) address(e *event.Event) {
+	s := t.sockets[e.Flow.Cookie]
 	if s == nil || s.opened && s.waiting == nil && complete(&s.flow) {
 		return // nobody needs it
 	}
@@ -279,16 +279,16 @@ func (c *Completer) address(e *event.Event) {
 		return
 	}
 	toItself(&s.flow)
-	c.completed(s)
+	t.completed(s)
 }
 
 // completed releases a socket if it is complete now.
-func (c *Completer) completed(s *socket) {
+func (t *Tracker) completed(s *socket) {
 	if s.flying && s.opened {
-		c.shared.flights.update(&s.flow)
+		t.shared.flights.update(&s.flow)
 	}
 	if s.waiting != nil && complete(&s.flow) {
-		c.release(s, causeNone)
+		t.release(s, causeNone)
 	}
 }
 
@@ -296,63 +296,63 @@ func (c *Completer) completed(s *socket) {
 const inFlight = ^uint32(0)
 
 // hold counts one more descriptor of a socket, which need not be open.
-func (c *Completer) hold(e *event.Event) {
-	s := c.sockets[e.Flow.Cookie]
+func (t *Tracker) hold(e *event.Event) {
+	s := t.sockets[e.Flow.Cookie]
 	if s == nil {
-		s = c.follow(e.Flow.Cookie)
+		s = t.follow(e.Flow.Cookie)
 	}
 	s.holders++
 	if e.FD == inFlight {
 		s.flying = true
-		c.shared.flights.add(c, s)
+		t.shared.flights.add(t, s)
 	}
 }
 
 // fail completes an attempt with what can be had at once.
-func (c *Completer) fail(e *event.Event) {
-	c.own(e)
+func (t *Tracker) fail(e *event.Event) {
+	t.own(e)
 	toItself(&e.Flow)
-	s := c.sockets[e.Flow.Cookie]
+	s := t.sockets[e.Flow.Cookie]
 	switch {
 	case s != nil && s.waiting != nil:
-		c.enqueue(s, e)
+		t.enqueue(s, e)
 		return
 	case s != nil && !s.opened:
 		mergeFlow(&e.Flow, &s.flow)
 	}
-	c.stray(e)
+	t.stray(e)
 }
 
-func (c *Completer) describe(e *event.Event) {
+func (t *Tracker) describe(e *event.Event) {
 	name := e.Owner
-	o := c.owners.refresh(name, e.Flow.NetNS)
+	o := t.owners.refresh(name, e.Flow.NetNS)
 	if e.Flow.NetNS == 0 && o.netns != 0 {
-		c.opts.Kernel.Locate(name, o.netns)
+		t.opts.Kernel.Locate(name, o.netns)
 	}
 	e.Owner, e.Flow.NetNS = o.id, o.netns
 	if e.Process != nil {
 		e.Process.ID = e.Owner
 	}
-	c.opts.Next(e)
+	t.opts.Next(e)
 }
 
 // other events go on behind those that wait.
-func (c *Completer) other(e *event.Event) {
-	c.own(e)
-	s := c.sockets[e.Flow.Cookie]
+func (t *Tracker) other(e *event.Event) {
+	t.own(e)
+	s := t.sockets[e.Flow.Cookie]
 	switch {
 	case s == nil:
-		c.stray(e)
+		t.stray(e)
 	case s.waiting != nil:
-		c.enqueue(s, e)
+		t.enqueue(s, e)
 	default:
-		c.pass(s, e)
+		t.pass(s, e)
 	}
 }
 
 // own says who the owner of an event is, and where.
-func (c *Completer) own(e *event.Event) {
-	o := c.owners.of(e.Owner)
+func (t *Tracker) own(e *event.Event) {
+	o := t.owners.of(e.Owner)
 	e.Owner = o.id
 	if e.Flow.NetNS == 0 {
 		e.Flow.NetNS = o.netns
@@ -360,19 +360,19 @@ func (c *Completer) own(e *event.Event) {
 }
 
 // stray passes on an event that has to be complete in itself.
-func (c *Completer) stray(e *event.Event) {
+func (t *Tracker) stray(e *event.Event) {
 	if e.Kind != event.KindLive && !complete(&e.Flow) {
-		c.finish(&e.Flow, e.Owner.PID)
+		t.finish(&e.Flow, e.Owner.PID)
 	}
-	c.opts.Next(e)
+	t.opts.Next(e)
 }
 
 // pass passes on an event of a socket that does not wait.
-func (c *Completer) pass(s *socket, e *event.Event) {
+func (t *Tracker) pass(s *socket, e *event.Event) {
 	if s.opened && e.Kind != event.KindData && e.Kind != event.KindLive {
 		e.Flow = s.flow
 	}
-	c.opts.Next(e)
+	t.opts.Next(e)
 }
 
 // socket is what is remembered of one that a descriptor leads to.
@@ -389,37 +389,37 @@ type socket struct {
 }
 
 // follow begins to follow a socket, to which one descriptor leads.
-func (c *Completer) follow(cookie uint64) *socket {
-	if len(c.sockets) >= c.opts.Sockets {
-		old := c.byAge.First()
+func (t *Tracker) follow(cookie uint64) *socket {
+	if len(t.sockets) >= t.opts.Sockets {
+		old := t.byAge.First()
 		if old.waiting != nil {
-			c.release(old, CauseEvicted)
+			t.release(old, CauseEvicted)
 		}
-		c.stats.Evicted.Add(1)
-		c.forget(old)
+		t.stats.Evicted.Add(1)
+		t.forget(old)
 	}
-	s := c.free.Take()
+	s := t.free.Take()
 	if s == nil {
 		s = &socket{}
 	}
 	*s = socket{holders: 1}
 	s.flow.Cookie = cookie
-	c.sockets[cookie] = s
-	c.byAge.Append(&s.links, s)
-	c.stats.Sockets.Add(1)
+	t.sockets[cookie] = s
+	t.byAge.Append(&s.links, s)
+	t.stats.Sockets.Add(1)
 	return s
 }
 
-func (c *Completer) forget(s *socket) {
+func (t *Tracker) forget(s *socket) {
 	if s.flying {
-		c.shared.flights.drop(s.flow.Cookie)
+		t.shared.flights.drop(s.flow.Cookie)
 	}
 	if s.inode != (inode{}) {
-		c.shared.inodes.drop(s.inode, s.flow.Cookie)
+		t.shared.inodes.drop(s.inode, s.flow.Cookie)
 	}
-	delete(c.sockets, s.flow.Cookie)
-	c.byAge.Remove(&s.links)
-	c.stats.Sockets.Add(-1)
+	delete(t.sockets, s.flow.Cookie)
+	t.byAge.Remove(&s.links)
+	t.stats.Sockets.Add(-1)
 	*s = socket{}
-	c.free.Put(&s.links, s)
+	t.free.Put(&s.links, s)
 }

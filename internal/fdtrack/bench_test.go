@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"testing"
@@ -9,7 +9,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// drill is a Completer that tells nobody, and the events of one connection.
+// drill is a Tracker that tells nobody, and the events of one connection.
 func drill(t testing.TB) func(local string, completing bool) func() {
 	shared, err := NewShared(Limits{})
 	require.NoError(t, err)

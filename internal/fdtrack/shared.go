@@ -1,8 +1,8 @@
-package completion
+package fdtrack
 
 import "sync/atomic"
 
-// Shared is what the Completers of one capture have in common: the limits of what waits in all of them, and what is
+// Shared is what the Trackers of one capture have in common: the limits of what waits in all of them, and what is
 // known of sockets that change hands. It is safe for concurrent use.
 type Shared struct {
 	limits  Limits

@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"context"
@@ -17,17 +17,17 @@ type Scanner interface {
 	Scan(ctx context.Context, skip uint32, f func(procnet.Descriptor) error) error
 }
 
-// maxInbox is how many messages wait for a completer before Existing waits for it.
+// maxInbox is how many messages wait for a tracker before Existing waits for it.
 const maxInbox = 4096
 
-// Existing has the sockets followed that are older than the capture, by the completers in turn, but for those of the process
-// self; 0 leaves out none. Completers have to be working meanwhile, for Existing waits for those that have much to do. What
+// Existing has the sockets followed that are older than the capture, by the trackers in turn, but for those of the process
+// self; 0 leaves out none. Trackers have to be working meanwhile, for Existing waits for those that have much to do. What
 // cannot be looked into does not keep it from the rest, and is in the error.
-func Existing(ctx context.Context, scanner Scanner, completers []*Completer, self uint32) error {
-	if len(completers) == 0 {
+func Existing(ctx context.Context, scanner Scanner, trackers []*Tracker, self uint32) error {
+	if len(trackers) == 0 {
 		return errors.New("look for sockets older than the collector: nobody follows them")
 	}
-	x := existing{scanner: scanner, completers: completers, seen: map[descriptor]uint64{}}
+	x := existing{scanner: scanner, trackers: trackers, seen: map[descriptor]uint64{}}
 	look := func(f func(procnet.Descriptor) error) error {
 		if err := scanner.Scan(ctx, self, f); err != nil {
 			return fmt.Errorf("look for sockets older than the collector: %w", err)
@@ -50,21 +50,21 @@ const settling = 100 * time.Millisecond
 
 type existing struct {
 	scanner    Scanner
-	completers []*Completer
+	trackers []*Tracker
 	seen       map[descriptor]uint64 // inodes of what was there at first, and of what no call has told
 	next       int
 	owner      process.ID
 }
 
 func (x *existing) see(d *procnet.Descriptor) {
-	if !x.completers[0].opts.Kernel.Known(d.PID, d.FD) {
+	if !x.trackers[0].opts.Kernel.Known(d.PID, d.FD) {
 		x.seen[descriptor{d.PID, d.FD}] = d.Socket.Inode
 	}
 }
 
 func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
 	if inode, there := x.seen[descriptor{d.PID, d.FD}]; !there || inode != d.Socket.Inode ||
-		x.completers[0].opts.Kernel.Known(d.PID, d.FD) {
+		x.trackers[0].opts.Kernel.Known(d.PID, d.FD) {
 		return nil // it is not older
 	}
 	if d.Socket.State == event.StateSynSent {
@@ -77,24 +77,24 @@ func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
 		}
 		x.owner = process.ID{PID: d.PID, Start: p.Start}
 	}
-	c := x.completers[x.next%len(x.completers)]
-	if err := c.room(ctx); err != nil {
+	t := x.trackers[x.next%len(x.trackers)]
+	if err := t.room(ctx); err != nil {
 		return err
 	}
-	if !c.takeIn(d.Socket, x.owner, d.FD, 0, 0) {
+	if !t.takeIn(d.Socket, x.owner, d.FD, 0, 0) {
 		x.next++
 	}
 	return nil
 }
 
 // room waits until there is room in the inbox.
-func (c *Completer) room(ctx context.Context) error {
-	if c.inbox.size() < maxInbox {
+func (t *Tracker) room(ctx context.Context) error {
+	if t.inbox.size() < maxInbox {
 		return ctx.Err()
 	}
 	look := time.NewTicker(time.Millisecond)
 	defer look.Stop()
-	for c.inbox.size() >= maxInbox {
+	for t.inbox.size() >= maxInbox {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

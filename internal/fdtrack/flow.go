@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"net/netip"
@@ -50,8 +50,8 @@ var (
 )
 
 // toItself replaces the unspecified address that a client connects to. For IPv4 it is the source address if the socket has
-// one, else loopback (net/ipv4/route.c, ip_route_output_key_hash_rcu); for IPv6 always loopback, of IPv4 where the socket
-// is bound to such an address (net/ipv6/tcp_ipv6.c, tcp_v6_connect).
+// one, else loopback (net/ipv4/route.t, ip_route_output_key_hash_rcu); for IPv6 always loopback, of IPv4 where the socket
+// is bound to such an address (net/ipv6/tcp_ipv6.t, tcp_v6_connect).
 func toItself(f *event.Flow) {
 	remote := f.Remote.Addr()
 	if f.Role != event.RoleClient || f.Remote.Port() == 0 || !remote.IsValid() || !remote.IsUnspecified() {
@@ -78,12 +78,12 @@ func scrub(f *event.Flow) {
 }
 
 // finish completes a flow with what can be had at once: the address of the network namespace of the process pid.
-func (c *Completer) finish(f *event.Flow, pid uint32) {
+func (t *Tracker) finish(f *event.Flow, pid uint32) {
 	if f.Unix != nil || f.Transport == event.UnixStream {
 		return
 	}
 	if !known(f.Local.Addr()) && known(f.Remote.Addr()) {
-		if a, ok := c.opts.Resolver.Source(pid, f.NetNS, f.Remote.Addr()); ok {
+		if a, ok := t.opts.Resolver.Source(pid, f.NetNS, f.Remote.Addr()); ok {
 			f.Local = netip.AddrPortFrom(a, f.Local.Port())
 			f.AddressSource = event.AddressSourceContainer
 		}

@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"fmt"
@@ -17,7 +17,7 @@ const maxFlights = 1024
 type flight struct {
 	flow      event.Flow
 	opened    bool // flow is known
-	completer *Completer
+	tracker *Tracker
 	messages  int
 }
 
@@ -31,13 +31,13 @@ type flights struct {
 func (f *flights) init() (err error) {
 	f.byAge, err = simplelru.NewLRU(maxFlights, func(_ uint64, lost *flight) { f.lost = append(f.lost, lost) })
 	if err != nil {
-		return fmt.Errorf("completion: sockets in flight: %w", err)
+		return fmt.Errorf("fdtrack: sockets in flight: %w", err)
 	}
 	return nil
 }
 
 // add counts a message. If there are too many sockets in flight, the holders of the oldest are given up.
-func (f *flights) add(c *Completer, s *socket) {
+func (f *flights) add(t *Tracker, s *socket) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lost = f.lost[:0]
@@ -45,9 +45,9 @@ func (f *flights) add(c *Completer, s *socket) {
 		known.messages++
 		return
 	}
-	f.byAge.Add(s.flow.Cookie, &flight{flow: s.flow, opened: s.opened, completer: c, messages: 1})
+	f.byAge.Add(s.flow.Cookie, &flight{flow: s.flow, opened: s.opened, tracker: t, messages: 1})
 	for _, lost := range f.lost {
-		lost.completer.inbox.put(message{lost: lost.messages, event: event.Event{Flow: event.Flow{Cookie: lost.flow.Cookie}}})
+		lost.tracker.inbox.put(message{lost: lost.messages, event: event.Event{Flow: event.Flow{Cookie: lost.flow.Cookie}}})
 	}
 	f.lost = f.lost[:0]
 }
@@ -71,7 +71,7 @@ func (f *flights) drop(cookie uint64) {
 
 // land finds the socket in flight that has been found in a process, and takes one of its messages. If not all is known of
 // the addresses of those in flight, it has to be the only one that fits. by is who follows it.
-func (f *flights) land(found *procnet.Socket) (flow event.Flow, by *Completer, ok bool) {
+func (f *flights) land(found *procnet.Socket) (flow event.Flow, by *Tracker, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fits := f.find(found)
@@ -82,7 +82,7 @@ func (f *flights) land(found *procnet.Socket) (flow event.Flow, by *Completer, o
 		f.byAge.Remove(fits.flow.Cookie)
 		f.lost = f.lost[:0]
 	}
-	return fits.flow, fits.completer, true
+	return fits.flow, fits.tracker, true
 }
 
 func (f *flights) find(found *procnet.Socket) *flight {
@@ -131,7 +131,7 @@ const maxInodes = 65536
 // knownSocket is one that was found by way of procfs.
 type knownSocket struct {
 	flow      event.Flow
-	completer *Completer
+	tracker *Tracker
 	listening bool
 }
 

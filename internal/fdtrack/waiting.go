@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"net/netip"
@@ -48,32 +48,32 @@ func (l *waitingList) remove(w *waiting) {
 }
 
 // wait has the events of a socket wait from now on.
-func (c *Completer) wait(s *socket) {
-	w := c.freeWait.Take()
+func (t *Tracker) wait(s *socket) {
+	w := t.freeWait.Take()
 	if w == nil {
 		w = &waiting{}
 	}
-	*w = waiting{socket: s, since: c.now}
+	*w = waiting{socket: s, since: t.now}
 	s.waiting = w
-	c.waiting.append(w)
-	c.stats.Waiting.Add(1)
+	t.waiting.append(w)
+	t.stats.Waiting.Add(1)
 }
 
 // enqueue has an event wait. If there is no room, those that wait go on, and it goes on behind them.
-func (c *Completer) enqueue(s *socket, e *event.Event) {
+func (t *Tracker) enqueue(s *socket, e *event.Event) {
 	w := s.waiting
 	size := footprint(len(e.Data.Payload))
-	if w.items >= c.limits.SocketItems || w.bytes+size > c.limits.SocketBytes {
-		c.release(s, CauseSocketBound)
-		c.pass(s, e)
+	if w.items >= t.limits.SocketItems || w.bytes+size > t.limits.SocketBytes {
+		t.release(s, CauseSocketBound)
+		t.pass(s, e)
 		return
 	}
-	if !c.shared.take(1, size) {
-		c.release(s, CauseTotalBound)
-		c.pass(s, e)
+	if !t.shared.take(1, size) {
+		t.release(s, CauseTotalBound)
+		t.pass(s, e)
 		return
 	}
-	i := c.memory.copyOf(e)
+	i := t.memory.copyOf(e)
 	if w.last == nil {
 		w.first = i
 	} else {
@@ -82,37 +82,37 @@ func (c *Completer) enqueue(s *socket, e *event.Event) {
 	w.last = i
 	w.items++
 	w.bytes += size
-	c.stats.Items.Add(1)
-	c.stats.Bytes.Add(int64(size))
+	t.stats.Items.Add(1)
+	t.stats.Bytes.Add(int64(size))
 }
 
 // release passes on what waits for the addresses of a socket, as complete as it is by now. cause is why it does not wait for
 // what may still be missing.
-func (c *Completer) release(s *socket, cause Cause) {
+func (t *Tracker) release(s *socket, cause Cause) {
 	w := s.waiting
 	s.waiting = nil
-	c.waiting.remove(w)
-	c.stats.Waiting.Add(-1)
-	c.stats.WaitedTime.Add(c.now - w.since)
-	c.stats.Items.Add(int64(-w.items))
-	c.stats.Bytes.Add(int64(-w.bytes))
-	c.shared.giveBack(w.items, w.bytes)
+	t.waiting.remove(w)
+	t.stats.Waiting.Add(-1)
+	t.stats.WaitedTime.Add(t.now - w.since)
+	t.stats.Items.Add(int64(-w.items))
+	t.stats.Bytes.Add(int64(-w.bytes))
+	t.shared.giveBack(w.items, w.bytes)
 	if !complete(&s.flow) {
-		c.finish(&s.flow, s.owner.PID)
+		t.finish(&s.flow, s.owner.PID)
 	}
 	if complete(&s.flow) {
-		c.stats.Completed[s.flow.AddressSource].Add(1)
+		t.stats.Completed[s.flow.AddressSource].Add(1)
 	} else {
-		c.stats.Incomplete[cause].Add(1)
+		t.stats.Incomplete[cause].Add(1)
 	}
 	for i := w.first; i != nil; {
 		next := i.next
-		c.pass(s, &i.event)
-		c.memory.put(i)
+		t.pass(s, &i.event)
+		t.memory.put(i)
 		i = next
 	}
 	*w = waiting{}
-	c.freeWait.Put(&w.links, w)
+	t.freeWait.Put(&w.links, w)
 }
 
 // askedSocket is one of which an answer is awaited.
@@ -123,49 +123,49 @@ type askedSocket struct {
 }
 
 // beforeExpiry is how long before the time is up procfs is asked again.
-func (c *Completer) beforeExpiry() time.Duration {
-	return min(c.limits.Timeout/4, 250*time.Millisecond)
+func (t *Tracker) beforeExpiry() time.Duration {
+	return min(t.limits.Timeout/4, 250*time.Millisecond)
 }
 
 // askDue asks procfs about the sockets that have waited long enough.
-func (c *Completer) askDue() {
-	if c.limits.LookupAfter >= c.limits.Timeout {
+func (t *Tracker) askDue() {
+	if t.limits.LookupAfter >= t.limits.Timeout {
 		return
 	}
-	l := &c.waiting
-	for l.toAsk != nil && l.toAsk.since+uint64(c.limits.LookupAfter) <= c.now {
+	l := &t.waiting
+	for l.toAsk != nil && l.toAsk.since+uint64(t.limits.LookupAfter) <= t.now {
 		w := l.toAsk
 		l.toAsk = w.links.Next()
-		c.ask(w)
+		t.ask(w)
 	}
-	again := c.limits.Timeout - c.beforeExpiry()
-	if again <= c.limits.LookupAfter {
+	again := t.limits.Timeout - t.beforeExpiry()
+	if again <= t.limits.LookupAfter {
 		return
 	}
-	for l.toAskAgain != nil && l.toAskAgain.since+uint64(again) <= c.now {
+	for l.toAskAgain != nil && l.toAskAgain.since+uint64(again) <= t.now {
 		w := l.toAskAgain
 		l.toAskAgain = w.links.Next()
 		if _, told, _ := w.query.Told(); told {
-			c.ask(w)
+			t.ask(w)
 		}
 	}
 }
 
-func (c *Completer) ask(w *waiting) {
+func (t *Tracker) ask(w *waiting) {
 	s := w.socket
-	w.query = c.opts.Resolver.Ask(s.owner.PID, s.fd)
-	c.asked = append(c.asked, askedSocket{cookie: s.flow.Cookie, query: w.query})
+	w.query = t.opts.Resolver.Ask(s.owner.PID, s.fd)
+	t.asked = append(t.asked, askedSocket{cookie: s.flow.Cookie, query: w.query})
 }
 
 // pollAsked takes in the answers. An answer is as of now, the events are as of some time ago: before it is believed, the
 // close that may have come in between has to have its turn, lest the next socket with the same descriptor be taken for this
 // one.
-func (c *Completer) pollAsked() {
-	kept := c.asked[:0]
-	for _, a := range c.asked {
-		s := c.sockets[a.cookie]
+func (t *Tracker) pollAsked() {
+	kept := t.asked[:0]
+	for _, a := range t.asked {
+		s := t.sockets[a.cookie]
 		if s == nil || s.waiting == nil || s.waiting.query != a.query {
-			c.stats.Lookups[LookupUnneeded].Add(1)
+			t.stats.Lookups[LookupUnneeded].Add(1)
 			continue
 		}
 		found, told, err := a.query.Told()
@@ -174,26 +174,26 @@ func (c *Completer) pollAsked() {
 			kept = append(kept, a)
 			continue
 		}
-		c.answered(s, &found, err)
+		t.answered(s, &found, err)
 	}
-	clear(c.asked[len(kept):])
-	c.asked = kept
+	clear(t.asked[len(kept):])
+	t.asked = kept
 }
 
-func (c *Completer) answered(s *socket, found *procnet.Socket, err error) {
+func (t *Tracker) answered(s *socket, found *procnet.Socket, err error) {
 	switch {
 	case err != nil:
-		c.stats.Lookups[lookupOf(err)].Add(1)
+		t.stats.Lookups[lookupOf(err)].Add(1)
 	case !consistent(&s.flow, found):
-		c.stats.Lookups[LookupReused].Add(1)
+		t.stats.Lookups[LookupReused].Add(1)
 	default:
-		c.stats.Lookups[LookupFound].Add(1)
+		t.stats.Lookups[LookupFound].Add(1)
 		told := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
 		if mergeFlow(&s.flow, &told) {
-			c.completed(s)
+			t.completed(s)
 		}
 		if s.waiting != nil && unbound(found) { // nothing will tell more
-			c.release(s, CauseTimeout)
+			t.release(s, CauseTimeout)
 		}
 	}
 }
@@ -215,8 +215,8 @@ func agree(part, all netip.AddrPort) bool {
 }
 
 // expire releases the sockets whose time is up.
-func (c *Completer) expire() {
-	for w := c.waiting.First(); w != nil && w.since+uint64(c.limits.Timeout) <= c.now; w = c.waiting.First() {
-		c.release(w.socket, CauseTimeout)
+func (t *Tracker) expire() {
+	for w := t.waiting.First(); w != nil && w.since+uint64(t.limits.Timeout) <= t.now; w = t.waiting.First() {
+		t.release(w.socket, CauseTimeout)
 	}
 }

@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"errors"
@@ -31,47 +31,47 @@ func (u *unknown) asked() question { return question{descriptor{u.owner.PID, u.f
 const maxUnknown = 1024
 
 // unknown asks what a descriptor leads to.
-func (c *Completer) unknown(e *event.Event) {
+func (t *Tracker) unknown(e *event.Event) {
 	q := question{descriptor{e.Owner.PID, e.FD}, e.Flow.Cookie}
-	if _, asked := c.resolves[q]; asked {
+	if _, asked := t.resolves[q]; asked {
 		return
 	}
-	if len(c.unknowns) >= maxUnknown {
-		c.stats.Unknown[ResultDropped].Add(1)
+	if len(t.unknowns) >= maxUnknown {
+		t.stats.Unknown[ResultDropped].Add(1)
 		return
 	}
-	u := unknown{c.owners.of(e.Owner).id, e.FD, e.Flow.Cookie, e.Time, c.opts.Resolver.Ask(q.pid, q.fd)}
+	u := unknown{t.owners.of(e.Owner).id, e.FD, e.Flow.Cookie, e.Time, t.opts.Resolver.Ask(q.pid, q.fd)}
 	if found, told, err := u.query.Told(); told {
-		c.resolve(&u, &found, err)
+		t.resolve(&u, &found, err)
 		return
 	}
-	c.resolves[q] = struct{}{}
-	c.unknowns = append(c.unknowns, u)
+	t.resolves[q] = struct{}{}
+	t.unknowns = append(t.unknowns, u)
 }
 
-func (c *Completer) pollUnknown() {
-	kept := c.unknowns[:0]
-	for i := range c.unknowns {
-		u := c.unknowns[i]
+func (t *Tracker) pollUnknown() {
+	kept := t.unknowns[:0]
+	for i := range t.unknowns {
+		u := t.unknowns[i]
 		found, told, err := u.query.Told()
 		if !told {
 			kept = append(kept, u)
 			continue
 		}
-		delete(c.resolves, u.asked())
-		c.resolve(&u, &found, err)
+		delete(t.resolves, u.asked())
+		t.resolve(&u, &found, err)
 	}
-	clear(c.unknowns[len(kept):])
-	c.unknowns = kept
+	clear(t.unknowns[len(kept):])
+	t.unknowns = kept
 }
 
 // resolve tells the kernel side what a descriptor leads to.
-func (c *Completer) resolve(u *unknown, found *procnet.Socket, err error) {
-	defer c.drain() // of what this may have put into the inbox
+func (t *Tracker) resolve(u *unknown, found *procnet.Socket, err error) {
+	defer t.drain() // of what this may have put into the inbox
 	var result Result
 	switch {
 	case err == nil:
-		result = c.socketFound(u, found)
+		result = t.socketFound(u, found)
 	case errors.Is(err, procnet.ErrGone), errors.Is(err, procnet.ErrClosed):
 		result = ResultGone
 	case errors.Is(err, procnet.ErrTooMany):
@@ -81,47 +81,47 @@ func (c *Completer) resolve(u *unknown, found *procnet.Socket, err error) {
 	default: // lack of privilege, in all likelihood; it will not be there next time
 		result = ResultFailed
 	}
-	c.stats.Unknown[result].Add(1)
+	t.stats.Unknown[result].Add(1)
 	if result == ResultNotSocket || result == ResultFailed {
-		_ = c.opts.Kernel.Reject(u.owner.PID, u.fd, u.question) // else it stays one that has been asked about, which is as good
+		_ = t.opts.Kernel.Reject(u.owner.PID, u.fd, u.question) // else it stays one that has been asked about, which is as good
 	}
 }
 
-func (c *Completer) socketFound(u *unknown, found *procnet.Socket) Result {
-	if !c.opts.Kernel.Asked(u.owner.PID, u.fd, u.question) {
+func (t *Tracker) socketFound(u *unknown, found *procnet.Socket) Result {
+	if !t.opts.Kernel.Asked(u.owner.PID, u.fd, u.question) {
 		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now; or it is asked about again
 	}
-	if _, known := c.shared.inodes.get(inodeOf(found)); !known {
-		if flow, by, ok := c.shared.flights.land(found); ok {
-			c.landed(u, found, &flow, by)
+	if _, known := t.shared.inodes.get(inodeOf(found)); !known {
+		if flow, by, ok := t.shared.flights.land(found); ok {
+			t.landed(u, found, &flow, by)
 			return ResultInFlight
 		}
 	}
-	if c.takeIn(found, u.owner, u.fd, u.question, u.time) {
+	if t.takeIn(found, u.owner, u.fd, u.question, u.time) {
 		return ResultKnown
 	}
 	return ResultSocket
 }
 
 // landed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
-func (c *Completer) landed(u *unknown, found *procnet.Socket, f *event.Flow, by *Completer) {
+func (t *Tracker) landed(u *unknown, found *procnet.Socket, f *event.Flow, by *Tracker) {
 	if !complete(f) {
 		told := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
 		mergeFlow(f, &told)
 		by.Inject(event.Event{Kind: event.KindAddress, Flow: told})
 	}
-	c.adopt(u.owner.PID, u.fd, u.question, f, false)
+	t.adopt(u.owner.PID, u.fd, u.question, f, false)
 }
 
 // takeIn has a socket followed to which a descriptor was found. It is for any goroutine. What it has to say to the
-// completer that follows the socket is in its inbox before the kernel side can report anything of the socket.
-func (c *Completer) takeIn(found *procnet.Socket, owner process.ID, fd uint32, question, time uint64) (known bool) {
+// tracker that follows the socket is in its inbox before the kernel side can report anything of the socket.
+func (t *Tracker) takeIn(found *procnet.Socket, owner process.ID, fd uint32, question, time uint64) (known bool) {
 	key := inodeOf(found)
-	s, known := c.shared.inodes.get(key)
+	s, known := t.shared.inodes.get(key)
 	if !known {
-		s = knownSocket{flow: flowOf(found), completer: c, listening: found.Listening()}
-		s.flow.Cookie = c.opts.NewCookie()
-		s, known = c.shared.inodes.claim(key, s)
+		s = knownSocket{flow: flowOf(found), tracker: t, listening: found.Listening()}
+		s.flow.Cookie = t.opts.NewCookie()
+		s, known = t.shared.inodes.claim(key, s)
 	}
 	m := message{event: event.Event{Time: time, Owner: owner, FD: fd}}
 	switch {
@@ -135,14 +135,14 @@ func (c *Completer) takeIn(found *procnet.Socket, owner process.ID, fd uint32, q
 		m.inode = key
 		m.event.Flow = s.flow
 	}
-	s.completer.inbox.put(m)
-	c.adopt(owner.PID, fd, question, &s.flow, s.listening)
+	s.tracker.inbox.put(m)
+	t.adopt(owner.PID, fd, question, &s.flow, s.listening)
 	return known
 }
 
-func (c *Completer) adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) {
-	if err := c.opts.Kernel.Adopt(pid, fd, question, f, listening); err != nil {
-		c.stats.AdoptsFailed.Add(1)
+func (t *Tracker) adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) {
+	if err := t.opts.Kernel.Adopt(pid, fd, question, f, listening); err != nil {
+		t.stats.AdoptsFailed.Add(1)
 	}
 }
 

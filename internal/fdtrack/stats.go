@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"errors"
@@ -101,7 +101,7 @@ func lookupOf(err error) Lookup {
 	}
 }
 
-// Stats counts what a Completer did. It may be read while the completer works.
+// Stats counts what a Tracker did. It may be read while the tracker works.
 type Stats struct {
 	Sockets atomic.Int64  // followed now
 	Evicted atomic.Uint64 // sockets forgotten: too many were followed

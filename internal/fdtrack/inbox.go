@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"sync"
@@ -14,7 +14,7 @@ type message struct {
 	lost  int   // holders of the socket that are no more, instead of an event
 }
 
-// inbox keeps messages until the completer's own goroutine has time for them.
+// inbox keeps messages until the tracker's own goroutine has time for them.
 type inbox struct {
 	filled   atomic.Bool
 	mu       sync.Mutex
@@ -60,59 +60,59 @@ func (b *inbox) done(taken []message) {
 
 // Inject has an event handled before the next one or Tick. It may be called by any goroutine; the event must not have a
 // payload. Time 0 stands for the time when it is handled.
-func (c *Completer) Inject(e event.Event) { c.inbox.put(message{event: e}) }
+func (t *Tracker) Inject(e event.Event) { t.inbox.put(message{event: e}) }
 
-func (c *Completer) drain() {
-	messages := c.inbox.take()
+func (t *Tracker) drain() {
+	messages := t.inbox.take()
 	for i := range messages {
 		m := &messages[i]
 		if m.event.Time == 0 {
-			m.event.Time = c.now
+			m.event.Time = t.now
 		}
 		switch {
 		case m.lost > 0:
-			c.lose(m)
+			t.lose(m)
 		case m.event.Kind == event.KindNone:
-			c.know(m)
+			t.know(m)
 		default:
-			c.handle(&m.event)
+			t.handle(&m.event)
 			if m.inode != (inode{}) {
-				c.name(m)
+				t.name(m)
 			}
 		}
 	}
-	c.inbox.done(messages)
+	t.inbox.done(messages)
 }
 
 // know begins to follow a socket that is not connected.
-func (c *Completer) know(m *message) {
-	s := c.sockets[m.event.Flow.Cookie]
+func (t *Tracker) know(m *message) {
+	s := t.sockets[m.event.Flow.Cookie]
 	if s == nil {
-		s = c.follow(m.event.Flow.Cookie)
+		s = t.follow(m.event.Flow.Cookie)
 	}
 	s.flow = m.event.Flow
 	s.inode = m.inode
 }
 
 // name remembers by which inode a socket was found.
-func (c *Completer) name(m *message) {
-	if s := c.sockets[m.event.Flow.Cookie]; s != nil {
+func (t *Tracker) name(m *message) {
+	if s := t.sockets[m.event.Flow.Cookie]; s != nil {
 		s.inode = m.inode
 	}
 }
 
 // lose takes away holders of a socket: messages in flight that had to be forgotten. Whether they were received, and the
 // descriptor closed, will not be known.
-func (c *Completer) lose(m *message) {
-	c.stats.HoldersLost.Add(uint64(m.lost))
-	s := c.sockets[m.event.Flow.Cookie]
+func (t *Tracker) lose(m *message) {
+	t.stats.HoldersLost.Add(uint64(m.lost))
+	s := t.sockets[m.event.Flow.Cookie]
 	if s == nil {
 		return
 	}
 	if s.holders -= m.lost; s.holders > 0 {
 		return
 	}
-	c.end(s, &event.Event{
-		Kind: event.KindClose, Time: c.now, Owner: s.owner, Flow: s.flow, Ending: event.Ending{Uncounted: true},
+	t.end(s, &event.Event{
+		Kind: event.KindClose, Time: t.now, Owner: s.owner, Flow: s.flow, Ending: event.Ending{Uncounted: true},
 	})
 }

@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"context"
@@ -260,7 +260,7 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	}}
 	x.gone = map[uint32]bool{13: true}
 	a.kernel.settled = map[descriptor]bool{{14, 3}: true} // by an accept
-	assert.ErrorIs(t, Existing(t.Context(), x, []*Completer{a.Completer, b.Completer}, 99), errTest)
+	assert.ErrorIs(t, Existing(t.Context(), x, []*Tracker{a.Tracker, b.Tracker}, 99), errTest)
 	a.Tick(a.now)
 	b.Tick(b.now)
 	assert.Equal(t, []string{"existing 1001 10.0.0.1:50000>10.0.0.2:80 proc"}, a.take())
@@ -288,7 +288,7 @@ func TestSocketsThatAreNotOlder(t *testing.T) {
 		{{PID: 10, FD: 3, Socket: &other}, {PID: 10, FD: 4, Socket: &one}, {PID: 10, FD: 5, Socket: &one}},
 	}}
 	x.between = func() { s.kernel.settled = map[descriptor]bool{{10, 4}: true} }
-	require.NoError(t, Existing(t.Context(), x, []*Completer{s.Completer}, 0))
+	require.NoError(t, Existing(t.Context(), x, []*Tracker{s.Tracker}, 0))
 	assert.Empty(t, s.kernel.told)
 }
 
@@ -310,7 +310,7 @@ func TestNobodyToFollowWhatIsOlder(t *testing.T) {
 	assert.ErrorContains(t, Existing(t.Context(), &scanner{}, nil, 0), "nobody")
 }
 
-func TestTheScanWaitsForTheCompleters(t *testing.T) {
+func TestTheScanWaitsForTheTrackers(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	for range maxInbox {
 		s.Inject(of(event.KindLive, 1))
@@ -319,9 +319,9 @@ func TestTheScanWaitsForTheCompleters(t *testing.T) {
 	x := &scanner{descriptors: []procnet.Descriptor{{PID: 10, FD: 3, Socket: &one}}}
 	ctx, cancel := context.WithTimeout(t.Context(), settling+20*time.Millisecond)
 	defer cancel()
-	assert.ErrorIs(t, Existing(ctx, x, []*Completer{s.Completer}, 0), context.DeadlineExceeded)
+	assert.ErrorIs(t, Existing(ctx, x, []*Tracker{s.Tracker}, 0), context.DeadlineExceeded)
 	done := make(chan error)
-	go func() { done <- Existing(t.Context(), x, []*Completer{s.Completer}, 0) }()
+	go func() { done <- Existing(t.Context(), x, []*Tracker{s.Tracker}, 0) }()
 	s.Tick(s.now)
 	require.NoError(t, <-done)
 	s.Tick(s.now)

@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"fmt"
@@ -31,7 +31,7 @@ type owners struct {
 func (o *owners) init(capacity int, resolver Resolver) (err error) {
 	o.resolver = resolver
 	if o.cache, err = simplelru.NewLRU[process.ID, owner](capacity, nil); err != nil {
-		return fmt.Errorf("completion: %d processes: %w", capacity, err)
+		return fmt.Errorf("fdtrack: %d processes: %w", capacity, err)
 	}
 	return nil
 }

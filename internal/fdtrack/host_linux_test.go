@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"fmt"
@@ -18,7 +18,7 @@ import (
 	"github.com/socketflow/socketflow/internal/procnet"
 )
 
-// hostScene is a Completer that asks this host's procfs, and a connection of this process with itself.
+// hostScene is a Tracker that asks this host's procfs, and a connection of this process with itself.
 type hostScene struct {
 	*scene
 	resolver       *procnet.Resolver
@@ -100,7 +100,7 @@ func TestSocketsOfThisHostThatAreOlder(t *testing.T) {
 	duplicate, err := unix.FcntlInt(uintptr(descriptorOf(t, h.client)), unix.F_DUPFD_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(duplicate) //nolint:errcheck // nothing depends on it
-	require.NoError(t, Existing(t.Context(), h.resolver, []*Completer{h.Completer}, 0))
+	require.NoError(t, Existing(t.Context(), h.resolver, []*Tracker{h.Tracker}, 0))
 	h.Tick(h.now)
 	byLocal := make(map[netip.AddrPort]event.Event)
 	for _, e := range h.raw {

@@ -1,4 +1,4 @@
-package completion
+package fdtrack
 
 import (
 	"bytes"
@@ -143,9 +143,9 @@ func (r *fakeResolver) question(pid, fd uint32) *procnet.Query {
 	return q
 }
 
-// scene is a Completer and what it tells.
+// scene is a Tracker and what it tells.
 type scene struct {
-	*Completer
+	*Tracker
 	t        *testing.T
 	kernel   *fakeKernel
 	resolver *fakeResolver
@@ -176,7 +176,7 @@ func newSceneOf(t *testing.T, shared *Shared, change func(*Options)) *scene {
 	}
 	c, err := New(o)
 	require.NoError(t, err)
-	s.Completer = c
+	s.Tracker = c
 	s.Tick(s.now)
 	return s
 }
