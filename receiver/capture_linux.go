@@ -57,9 +57,9 @@ func (w *watch) reportStatus() {
 
 // callMode is what the syscall mode has beside the socket mode.
 type callMode struct {
-	capture    *kernel.Calls
-	shared     *fdtrack.Shared
-	resolver   *procnet.Resolver
+	capture  *kernel.Calls
+	shared   *fdtrack.Shared
+	resolver *procnet.Resolver
 	trackers []*fdtrack.Tracker // by shard; there before the first event is read
 }
 
@@ -185,7 +185,7 @@ func (s *snapshot) countTracking(stats *fdtrack.Stats) {
 	s.socketsEvictedTableFull += stats.Evicted.Load()
 	s.socketsEvictedCloseLost += stats.HoldersLost.Load()
 	s.socketsStorageFailed += stats.AdoptsFailed.Load()
-	s.addressesWaited += time.Duration(stats.WaitedTime.Load())
-	s.addressesWaiting += stats.Waiting.Load()
-	s.addressesBytes += stats.Bytes.Load()
+	s.addressesWaited += time.Duration(stats.Pending.Waited.Load())
+	s.addressesWaiting += stats.Pending.Keys.Load()
+	s.addressesBytes += stats.Pending.Bytes.Load()
 }

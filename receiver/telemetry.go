@@ -10,6 +10,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/fdtrack"
+	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -64,13 +65,13 @@ type snapshot struct {
 	dataStrays                uint64                    // data_strays
 
 	addressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
-	addressesIncomplete [fdtrack.Causes]uint64    // addresses_incomplete, by cause
-	addressesLookedUp   [fdtrack.Lookups]uint64   // addresses_looked_up, by result
+	addressesIncomplete [pending.Causes]uint64       // addresses_incomplete, by cause
+	addressesLookedUp   [fdtrack.Lookups]uint64      // addresses_looked_up, by result
 	addressesRouted     [procnet.SourceWays]uint64   // addresses_routed, by way
 	addressesWaited     time.Duration                // addresses_waited
 	addressesWaiting    int64                        // addresses_waiting
 	addressesBytes      int64                        // addresses_waiting_bytes
-	descriptorsUnknown  [fdtrack.Results]uint64   // descriptors_unknown, by result
+	descriptorsUnknown  [fdtrack.Results]uint64      // descriptors_unknown, by result
 	procTablesRead      uint64                       // proc_tables_read
 
 	refusedLogs  uint64 // items_refused
@@ -155,7 +156,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		}},
 		{m.SocketflowAddressesIncomplete, func(s *snapshot, tell tell) {
 			for cause, n := range s.addressesIncomplete {
-				tell(int64(n), byCause(fdtrack.Cause(cause).String()))
+				tell(int64(n), byCause(fdtrack.CauseName(pending.Cause(cause))))
 			}
 		}},
 		{m.SocketflowAddressesLookedUp, func(s *snapshot, tell tell) {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/fdtrack"
+	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -77,7 +78,7 @@ func TestTelemetry(t *testing.T) {
 	for source := range event.AddressSources {
 		s.addressesCompleted[source] = 300 + uint64(source)
 	}
-	for cause := range fdtrack.Causes {
+	for cause := range pending.Causes {
 		s.addressesIncomplete[cause] = 400 + uint64(cause)
 	}
 	for lookup := range fdtrack.Lookups {

@@ -49,11 +49,11 @@ func Existing(ctx context.Context, scanner Scanner, trackers []*Tracker, self ui
 const settling = 100 * time.Millisecond
 
 type existing struct {
-	scanner    Scanner
+	scanner  Scanner
 	trackers []*Tracker
-	seen       map[descriptor]uint64 // inodes of what was there at first, and of what no call has told
-	next       int
-	owner      process.ID
+	seen     map[descriptor]uint64 // inodes of what was there at first, and of what no call has told
+	next     int
+	owner    process.ID
 }
 
 func (x *existing) see(d *procnet.Descriptor) {

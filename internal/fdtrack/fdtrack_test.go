@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procnet"
 )
@@ -175,15 +176,13 @@ func TestWhatIsTold(t *testing.T) {
 
 func assertNothingWaits(t *testing.T, s *scene) {
 	t.Helper()
-	assert.Zero(t, s.Stats().Waiting.Load())
-	assert.Zero(t, s.Stats().Items.Load())
-	assert.Zero(t, s.Stats().Bytes.Load())
-	assert.Zero(t, s.shared.items.Load())
-	assert.Zero(t, s.shared.bytes.Load())
-	assert.Nil(t, s.waiting.First())
-	assert.Nil(t, s.waiting.Last())
-	assert.Nil(t, s.waiting.toAsk)
-	assert.Nil(t, s.waiting.toAskAgain)
+	assert.Zero(t, s.Stats().Pending.Keys.Load())
+	assert.Zero(t, s.Stats().Pending.Items.Load())
+	assert.Zero(t, s.Stats().Pending.Bytes.Load())
+	items, bytes := s.shared.budget.InUse()
+	assert.Zero(t, items)
+	assert.Zero(t, bytes)
+	assert.False(t, s.waiting.Waiting())
 }
 
 func TestTimeIsUp(t *testing.T) {
@@ -191,13 +190,13 @@ func TestTimeIsUp(t *testing.T) {
 	s.handle(open(1, "", remote), data(1, "a"))
 	s.pass(98 * time.Millisecond)
 	assert.Empty(t, s.take())
-	assert.EqualValues(t, 1, s.Stats().Waiting.Load())
-	assert.EqualValues(t, 2, s.Stats().Items.Load())
-	assert.EqualValues(t, 64, s.Stats().Bytes.Load())
+	assert.EqualValues(t, 1, s.Stats().Pending.Keys.Load())
+	assert.EqualValues(t, 2, s.Stats().Pending.Items.Load())
+	assert.EqualValues(t, 64, s.Stats().Pending.Bytes.Load())
 	s.pass(2 * time.Millisecond)
 	assert.Equal(t, []string{"open 1 10.0.0.9:0>10.0.0.2:80 container", "data 1 a"}, s.take())
-	assert.EqualValues(t, 1, s.Stats().Incomplete[CauseTimeout].Load())
-	assert.InDelta(t, 100*millisecond, s.Stats().WaitedTime.Load(), float64(2*millisecond))
+	assert.EqualValues(t, 1, s.Stats().Incomplete[pending.CauseTimeout].Load())
+	assert.InDelta(t, 100*millisecond, s.Stats().Pending.Waited.Load(), float64(2*millisecond))
 	s.handle(data(1, "b"), told(1, local, "", event.AddressSourceGetsockname), closing(1))
 	assert.Equal(t, []string{"data 1 b", "close 1 10.0.0.9:50000>10.0.0.2:80 getsockname"}, s.take())
 	assertNothingWaits(t, s)
@@ -243,27 +242,27 @@ func TestBounds(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits Limits
 		events []event.Event
-		cause  Cause
+		cause  pending.Cause
 		want   []string
 	}{
 		"events of a socket": {
-			Limits{SocketItems: 2}, []event.Event{open(1, "", remote), data(1, "a"), data(1, "b")}, CauseSocketBound,
+			Limits{SocketItems: 2}, []event.Event{open(1, "", remote), data(1, "a"), data(1, "b")}, pending.CauseKeyBound,
 			[]string{"open 1", "data 1 a", "data 1 b"},
 		},
 		"bytes of a socket": {
 			Limits{SocketBytes: 192}, []event.Event{open(1, "", remote), data(1, "a"), data(1, strings.Repeat("b", 65)), data(1, "c")},
-			CauseSocketBound, []string{"open 1", "data 1 a", "data 1 " + strings.Repeat("b", 65), "data 1 c"},
+			pending.CauseKeyBound, []string{"open 1", "data 1 a", "data 1 " + strings.Repeat("b", 65), "data 1 c"},
 		},
 		"events of all": {
-			Limits{Items: 3}, []event.Event{open(1, "", remote), open(2, "", remote), data(1, "a"), data(2, "b")}, CauseTotalBound,
+			Limits{Items: 3}, []event.Event{open(1, "", remote), open(2, "", remote), data(1, "a"), data(2, "b")}, pending.CauseTotalBound,
 			[]string{"open 2", "data 2 b"},
 		},
 		"bytes of all": {
 			Limits{Bytes: 128}, []event.Event{open(1, "", remote), open(2, "", remote), data(1, "a"), data(2, "b"), data(1, "c")},
-			CauseTotalBound, []string{"open 1", "data 1 a", "data 1 c"},
+			pending.CauseTotalBound, []string{"open 1", "data 1 a", "data 1 c"},
 		},
 		"not even the open": {
-			Limits{Items: 1}, []event.Event{open(1, "", remote), open(2, "", remote)}, CauseTotalBound, []string{"open 2"},
+			Limits{Items: 1}, []event.Event{open(1, "", remote), open(2, "", remote)}, pending.CauseTotalBound, []string{"open 2"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +292,7 @@ func TestTheLastSocketsGiveWayInATableThatIsFull(t *testing.T) {
 		"open 2 10.0.0.1:50000>10.0.0.2:80 connect", "open 1 10.0.0.9:0>10.0.0.2:80 container", "data 1 a",
 		"open 3 10.0.0.1:50000>10.0.0.2:80 connect",
 	}, s.take())
-	assert.EqualValues(t, 1, s.Stats().Incomplete[CauseEvicted].Load())
+	assert.EqualValues(t, 1, s.Stats().Incomplete[pending.CauseEvicted].Load())
 	assert.EqualValues(t, 1, s.Stats().Evicted.Load())
 	assert.EqualValues(t, 2, s.Stats().Sockets.Load())
 	s.handle(data(1, "b"))
@@ -308,7 +307,7 @@ func TestTheEndPassesOnAll(t *testing.T) {
 	assert.Equal(t, []string{
 		"open 1 10.0.0.9:0>10.0.0.2:80 container", "data 1 a", "open 2 10.0.0.9:0>10.0.0.2:80 container", "data 2 ",
 	}, s.take())
-	assert.EqualValues(t, 2, s.Stats().Incomplete[CauseFlushed].Load())
+	assert.EqualValues(t, 2, s.Stats().Incomplete[pending.CauseFlushed].Load())
 	assertNothingWaits(t, s)
 }
 
@@ -559,13 +558,13 @@ func TestOptionsAreChecked(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	var names []string
-	for c := range Causes + 1 {
-		names = append(names, c.String())
+	for c := range pending.Causes + 1 {
+		names = append(names, CauseName(c))
 	}
 	for r := range Results + 1 {
 		names = append(names, r.String())
 	}
 	assert.NotContains(t, names, "")
 	slices.Sort(names)
-	assert.Len(t, slices.Compact(names), int(Causes)+int(Results)+1)
+	assert.Len(t, slices.Compact(names), int(pending.Causes)+int(Results)+1)
 }

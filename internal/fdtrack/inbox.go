@@ -67,7 +67,7 @@ func (t *Tracker) drain() {
 	for i := range messages {
 		m := &messages[i]
 		if m.event.Time == 0 {
-			m.event.Time = t.now
+			m.event.Time = t.waiting.Now()
 		}
 		switch {
 		case m.lost > 0:
@@ -113,6 +113,6 @@ func (t *Tracker) lose(m *message) {
 		return
 	}
 	t.end(s, &event.Event{
-		Kind: event.KindClose, Time: t.now, Owner: s.owner, Flow: s.flow, Ending: event.Ending{Uncounted: true},
+		Kind: event.KindClose, Time: t.waiting.Now(), Owner: s.owner, Flow: s.flow, Ending: event.Ending{Uncounted: true},
 	})
 }

@@ -5,31 +5,19 @@ import (
 	"sync/atomic"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/procnet"
 )
 
-// Cause is why events went on before the addresses of their socket were complete.
-type Cause uint8
+var causeNames = [pending.Causes]string{
+	pending.CauseTimeout: "timeout", pending.CauseKeyBound: "socket_bound", pending.CauseTotalBound: "total_bound",
+	pending.CauseEnded: "closed", pending.CauseEvicted: "evicted", pending.CauseReplaced: "reopened",
+	pending.CauseFlushed: "flushed",
+}
 
-// The causes.
-const (
-	CauseTimeout     Cause = iota // they had waited for as long as they may, or nothing more was to come
-	CauseClosed                   // the socket's last descriptor was closed
-	CauseSocketBound              // too many of the socket waited, or too large ones
-	CauseTotalBound               // too many of all sockets waited, or too large ones
-	CauseEvicted                  // too many sockets were followed
-	CauseReopened                 // the socket was connected anew
-	CauseFlushed                  // the capture ended
-	Causes
-	// causeNone: nothing is missing.
-	causeNone = CauseTimeout
-)
-
-var causeNames = [Causes]string{"timeout", "closed", "socket_bound", "total_bound", "evicted", "reopened", "flushed"}
-
-// String is the cause's name in own telemetry.
-func (c Cause) String() string {
-	if c < Causes {
+// CauseName is the name in own telemetry of why events went on before the addresses of their socket were complete.
+func CauseName(c pending.Cause) string {
+	if c < pending.Causes {
 		return causeNames[c]
 	}
 	return "unknown"
@@ -106,14 +94,11 @@ type Stats struct {
 	Sockets atomic.Int64  // followed now
 	Evicted atomic.Uint64 // sockets forgotten: too many were followed
 
-	Waiting    atomic.Int64  // sockets whose events wait now
-	Items      atomic.Int64  // events that wait now
-	Bytes      atomic.Int64  // memory of their payload
-	WaitedTime atomic.Uint64 // for how long those that do not any more have, nanoseconds
+	Pending *pending.Stats // sockets whose events wait
 	// Completed counts the sockets whose events have waited and went on with both addresses and ports, by what told the last;
 	// Incomplete the others.
 	Completed  [event.AddressSources]atomic.Uint64
-	Incomplete [Causes]atomic.Uint64
+	Incomplete [pending.Causes]atomic.Uint64
 
 	Lookups     [Lookups]atomic.Uint64 // sockets whose events wait that were looked for in procfs
 	HoldersLost atomic.Uint64          // messages with a descriptor that nobody was seen to receive: too many were in flight
