@@ -133,7 +133,7 @@ func (m *callMode) track(s *shard, i, of int) (err error) {
 	limits := &s.watch.cfg.Limits
 	s.tracker, err = fdtrack.New(fdtrack.Options{
 		Shared: m.shared, Sockets: max(1, limits.Sockets/of), Processes: max(1, limits.Processes/of),
-		Kernel: m.capture, Resolver: m.resolver, Next: s.next,
+		Kernel: m.capture, Resolver: m.resolver, Next: s.table.Handle,
 		NewCookie: func() uint64 { return m.capture.NewCookie(i) },
 	})
 	m.trackers = append(m.trackers, s.tracker)

@@ -150,17 +150,6 @@ func (s *shard) handle(e *event.Event) {
 	s.table.Handle(e)
 }
 
-// next takes in what the tracker has completed.
-func (s *shard) next(e *event.Event) {
-	s.table.Handle(e)
-	if e.Kind == event.KindOpen && e.Flow.Transport == event.TCP && e.Flow.Role == event.RoleServer {
-		// The call that opened it was accept, and its owner called it.
-		accept := *e
-		accept.Kind = event.KindAccept
-		s.table.Handle(&accept)
-	}
-}
-
 func (s *shard) flush() {
 	if s.tracker != nil {
 		s.tracker.Flush()

@@ -32,7 +32,7 @@ func (t *Tracker) open(e *event.Event) {
 		t.shared.flights.update(&s.flow)
 	}
 	if complete(&s.flow) {
-		t.opts.Next(e)
+		t.next(e)
 		return
 	}
 	t.wait(s)
@@ -171,5 +171,15 @@ func (t *Tracker) pass(s *socket, e *event.Event) {
 	if s.opened && e.Kind != event.KindData && e.Kind != event.KindLive {
 		e.Flow = s.flow
 	}
+	t.next(e)
+}
+
+// next passes on an event. Sockets themselves would report that a TCP connection was opened, and then who accepted it. Here accept
+// is the call that opened it, so both are known at once.
+func (t *Tracker) next(e *event.Event) {
 	t.opts.Next(e)
+	if e.Kind == event.KindOpen && e.Flow.Transport == event.TCP && e.Flow.Role == event.RoleServer {
+		e.Kind = event.KindAccept
+		t.opts.Next(e)
+	}
 }

@@ -1,8 +1,8 @@
-// Package fdtrack turns what system calls tell of sockets into what sockets themselves would tell: flows with both
-// addresses, owned by processes, with one end each.
+// Package fdtrack follows descriptors to sockets, so that events of system calls become the events that the sockets themselves would
+// report: with both addresses, the process that owns the socket, and one end each.
 //
-// A Tracker stands between the reader of a shard and its socket table. Events of a socket of which an address is missing
-// wait, and go on in the order in which they came once it is told, found, or given up.
+// A Tracker stands between the reader of a shard and its socket table. Events of a socket of which an address is missing wait
+// (package pending), and go on in the order in which they came once a call has named it, procfs has, or it is given up.
 package fdtrack
 
 import (

@@ -44,7 +44,7 @@ func TestWhatIsTold(t *testing.T) {
 		},
 		"the peer's address, of a server": {
 			[]event.Event{
-				accepted(1, remote, ""), of(event.KindAccept, 1), data(1, "a"), told(1, "", local, event.AddressSourceGetpeername),
+				accepted(1, remote, ""), data(1, "a"), told(1, "", local, event.AddressSourceGetpeername),
 			},
 			[]string{
 				"open 1 10.0.0.2:80>10.0.0.1:50000 getpeername", "accept 1 10.0.0.2:80>10.0.0.1:50000 getpeername", "data 1 a",
@@ -52,7 +52,14 @@ func TestWhatIsTold(t *testing.T) {
 		},
 		"an address behind any address": {
 			[]event.Event{accepted(1, "0.0.0.0:80", local), told(1, "10.0.0.2:80", "", event.AddressSourceGetsockname)},
-			[]string{"open 1 10.0.0.2:80>10.0.0.1:50000 getsockname"},
+			[]string{"open 1 10.0.0.2:80>10.0.0.1:50000 getsockname", "accept 1 10.0.0.2:80>10.0.0.1:50000 getsockname"},
+		},
+		"an accept at once, of a complete server": {
+			[]event.Event{accepted(1, remote, local), data(1, "a")},
+			[]string{"open 1 10.0.0.2:80>10.0.0.1:50000 accept", "accept 1 10.0.0.2:80>10.0.0.1:50000 accept", "data 1 a"},
+		},
+		"no accept of a server for datagrams": {
+			[]event.Event{over(event.UDP, accepted(1, remote, local))}, []string{"open 1 10.0.0.2:80>10.0.0.1:50000 accept"},
 		},
 		"both addresses, one after the other": {
 			[]event.Event{
@@ -77,11 +84,14 @@ func TestWhatIsTold(t *testing.T) {
 		},
 		"at the close, a server's address with its port": {
 			[]event.Event{accepted(1, "0.0.0.0:80", local), closing(1)},
-			[]string{"open 1 10.0.0.9:80>10.0.0.1:50000 container", "close 1 10.0.0.9:80>10.0.0.1:50000 container"},
+			[]string{
+				"open 1 10.0.0.9:80>10.0.0.1:50000 container", "accept 1 10.0.0.9:80>10.0.0.1:50000 container",
+				"close 1 10.0.0.9:80>10.0.0.1:50000 container",
+			},
 		},
 		"at the close, what no guess is possible of": {
 			[]event.Event{accepted(1, "0.0.0.0:80", ""), closing(1)},
-			[]string{"open 1 -:80>-:0 unknown", "close 1 -:80>-:0 unknown"},
+			[]string{"open 1 -:80>-:0 unknown", "accept 1 -:80>-:0 unknown", "close 1 -:80>-:0 unknown"},
 		},
 		"a client that connects to itself": {
 			[]event.Event{open(1, "", "0.0.0.0:80"), told(1, "127.0.0.1:50000", "", event.AddressSourceGetsockname)},
