@@ -18,7 +18,7 @@ import (
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // capture is what both modes have in common.
@@ -59,7 +59,7 @@ func (w *watch) reportStatus() {
 type callMode struct {
 	capture  *kernel.Calls
 	shared   *fdtrack.Shared
-	resolver *procnet.Resolver
+	resolver *procfs.Resolver
 	trackers []*fdtrack.Tracker // by shard; there before the first event is read
 }
 
@@ -112,7 +112,7 @@ func (w *watch) openCalls(opts kernel.Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if m.resolver, err = procnet.New(procnet.Options{}); err != nil {
+	if m.resolver, err = procfs.New(procfs.Options{}); err != nil {
 		return err
 	}
 	if m.capture, err = kernel.OpenCalls(opts, m.inject); err != nil {
@@ -161,7 +161,7 @@ func (w *watch) existing() error {
 }
 
 // countResolver takes over a resolver's statistics.
-func (s *snapshot) countResolver(stats *procnet.Stats) {
+func (s *snapshot) countResolver(stats *procfs.Stats) {
 	for way := range stats.Sources {
 		s.addressesRouted[way] = stats.Sources[way].Load()
 	}

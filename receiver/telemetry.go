@@ -12,7 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
@@ -67,7 +67,7 @@ type snapshot struct {
 	addressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
 	addressesIncomplete [pending.Causes]uint64       // addresses_incomplete, by cause
 	addressesLookedUp   [fdtrack.Lookups]uint64      // addresses_looked_up, by result
-	addressesRouted     [procnet.SourceWays]uint64   // addresses_routed, by way
+	addressesRouted     [procfs.SourceWays]uint64    // addresses_routed, by way
 	addressesWaited     time.Duration                // addresses_waited
 	addressesWaiting    int64                        // addresses_waiting
 	addressesBytes      int64                        // addresses_waiting_bytes
@@ -166,7 +166,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		}},
 		{m.SocketflowAddressesRouted, func(s *snapshot, tell tell) {
 			for way, n := range s.addressesRouted {
-				tell(int64(n), attribute.String("way", procnet.SourceWay(way).String()))
+				tell(int64(n), attribute.String("way", procfs.SourceWay(way).String()))
 			}
 		}},
 		{m.SocketflowProcTablesRead, func(s *snapshot, tell tell) { tell(int64(s.procTablesRead)) }},

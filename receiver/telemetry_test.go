@@ -18,7 +18,7 @@ import (
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
@@ -84,7 +84,7 @@ func TestTelemetry(t *testing.T) {
 	for lookup := range fdtrack.Lookups {
 		s.addressesLookedUp[lookup] = 600 + uint64(lookup)
 	}
-	for way := range procnet.SourceWays {
+	for way := range procfs.SourceWays {
 		s.addressesRouted[way] = 700 + uint64(way)
 	}
 	for result := range fdtrack.Results {

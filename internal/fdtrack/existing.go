@@ -6,15 +6,14 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// Scanner lists the descriptors that lead to sockets. *procnet.Resolver is one.
+// Scanner lists the descriptors that lead to sockets. *procfs.Resolver is one.
 type Scanner interface {
-	Process(pid uint32) (procnet.Process, error)
-	Scan(ctx context.Context, skip uint32, f func(procnet.Descriptor) error) error
+	Process(pid uint32) (procfs.Process, error)
+	Scan(ctx context.Context, skip uint32, f func(procfs.Descriptor) error) error
 }
 
 // maxInbox is how many messages wait for a tracker before Existing waits for it.
@@ -28,20 +27,20 @@ func Existing(ctx context.Context, scanner Scanner, trackers []*Tracker, self ui
 		return errors.New("look for sockets older than the collector: nobody follows them")
 	}
 	x := existing{scanner: scanner, trackers: trackers, seen: map[descriptor]uint64{}}
-	look := func(f func(procnet.Descriptor) error) error {
+	look := func(f func(procfs.Descriptor) error) error {
 		if err := scanner.Scan(ctx, self, f); err != nil {
 			return fmt.Errorf("look for sockets older than the collector: %w", err)
 		}
 		return nil
 	}
 	// What cannot be looked into now cannot be later: it is told then.
-	_ = look(func(d procnet.Descriptor) error { x.see(&d); return ctx.Err() })
+	_ = look(func(d procfs.Descriptor) error { x.see(&d); return ctx.Err() })
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(settling):
 	}
-	return look(func(d procnet.Descriptor) error { return x.add(ctx, &d) })
+	return look(func(d procfs.Descriptor) error { return x.add(ctx, &d) })
 }
 
 // settling is how long a call may take from making a descriptor until the kernel side has seen it return: on a busy machine its
@@ -56,18 +55,18 @@ type existing struct {
 	owner    process.ID
 }
 
-func (x *existing) see(d *procnet.Descriptor) {
+func (x *existing) see(d *procfs.Descriptor) {
 	if !x.trackers[0].opts.Kernel.Known(d.PID, d.FD) {
 		x.seen[descriptor{d.PID, d.FD}] = d.Socket.Inode
 	}
 }
 
-func (x *existing) add(ctx context.Context, d *procnet.Descriptor) error {
+func (x *existing) add(ctx context.Context, d *procfs.Descriptor) error {
 	if inode, there := x.seen[descriptor{d.PID, d.FD}]; !there || inode != d.Socket.Inode ||
 		x.trackers[0].opts.Kernel.Known(d.PID, d.FD) {
 		return nil // it is not older
 	}
-	if d.Socket.State == event.StateSynSent {
+	if d.Socket.State == procfs.StateSynSent {
 		return nil // its outcome makes it known
 	}
 	if d.PID != x.owner.PID {

@@ -13,7 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // Kernel is told which descriptors lead to which sockets. Neither may change what the kernel side has found out itself in the
@@ -34,10 +34,10 @@ type Kernel interface {
 	Reject(pid, fd uint32, question uint64) error
 }
 
-// Resolver finds what calls do not tell. *procnet.Resolver is one. It is safe for concurrent use.
+// Resolver finds what calls do not tell. *procfs.Resolver is one. It is safe for concurrent use.
 type Resolver interface {
-	Process(pid uint32) (procnet.Process, error)
-	Ask(pid, fd uint32) *procnet.Query
+	Process(pid uint32) (procfs.Process, error)
+	Ask(pid, fd uint32) *procfs.Query
 	Source(pid, netns uint32, remote netip.Addr) (netip.Addr, bool)
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 func TestWhatIsTold(t *testing.T) {
@@ -322,8 +322,8 @@ func TestTheEndPassesOnAll(t *testing.T) {
 }
 
 // found is a socket of procfs.
-func found(local, remote string) procnet.Socket {
-	return procnet.Socket{Inode: 77, NetNS: testNetNS, Local: address(local), Remote: address(remote), State: event.StateEstablished}
+func found(local, remote string) procfs.Socket {
+	return procfs.Socket{Inode: 77, NetNS: testNetNS, Local: address(local), Remote: address(remote), State: procfs.StateEstablished}
 }
 
 func TestProcfsIsAskedAfterAWhile(t *testing.T) {
@@ -347,7 +347,7 @@ func TestProcfsIsAskedAfterAWhile(t *testing.T) {
 
 func TestProcfsIsAskedAgainBeforeTheTimeIsUp(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
-	s.resolver.question(testPID, 1).Tell(procnet.Socket{}, procnet.ErrNotListed)
+	s.resolver.question(testPID, 1).Tell(procfs.Socket{}, procfs.ErrNotListed)
 	s.handle(open(1, "", remote))
 	s.pass(700 * time.Millisecond)
 	assert.Len(t, s.resolver.asked, 1)
@@ -359,9 +359,9 @@ func TestProcfsIsAskedAgainBeforeTheTimeIsUp(t *testing.T) {
 
 func TestAnAnswerOfProcfs(t *testing.T) {
 	other := found(local, remote)
-	other.Transport = event.UDP
+	other.Transport = procfs.UDP
 	for name, test := range map[string]struct {
-		socket   procnet.Socket
+		socket   procfs.Socket
 		err      error
 		complete bool
 		counted  Lookup
@@ -370,11 +370,11 @@ func TestAnAnswerOfProcfs(t *testing.T) {
 		"is of another connection": {socket: found(local, "10.0.0.3:80"), counted: LookupReused},
 		"is of another transport":  {socket: other, counted: LookupReused},
 		"is no answer":             {err: errTest, counted: LookupFailed},
-		"is that there is none":    {err: procnet.ErrGone, counted: LookupGone},
-		"is that it is no socket":  {err: procnet.ErrNotSocket, counted: LookupGone},
-		"is that it is not listed": {err: procnet.ErrNotListed, counted: LookupNotListed},
-		"is that too many ask":     {err: procnet.ErrTooMany, counted: LookupRefused},
-		"is that the end has come": {err: procnet.ErrClosed, counted: LookupUnneeded},
+		"is that there is none":    {err: procfs.ErrGone, counted: LookupGone},
+		"is that it is no socket":  {err: procfs.ErrNotSocket, counted: LookupGone},
+		"is that it is not listed": {err: procfs.ErrNotListed, counted: LookupNotListed},
+		"is that too many ask":     {err: procfs.ErrTooMany, counted: LookupRefused},
+		"is that the end has come": {err: procfs.ErrClosed, counted: LookupUnneeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{Timeout: 100 * time.Millisecond, LookupAfter: 80 * time.Millisecond}, nil)
@@ -418,7 +418,7 @@ func TestDatagramsOfASocketWithoutAnAddressDoNotWaitForLong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{}, nil)
 			answer := found(test.found, "")
-			answer.Transport, answer.State = event.UDP, event.StateClose
+			answer.Transport, answer.State = procfs.UDP, procfs.StateClose
 			s.resolver.question(testPID, 1).Tell(answer, nil)
 			s.handle(over(event.UDP, accepted(1, test.local, local)), data(1, "a"))
 			s.pass(30 * time.Millisecond)

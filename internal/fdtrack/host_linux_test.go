@@ -15,19 +15,19 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // hostScene is a Tracker that asks this host's procfs, and a connection of this process with itself.
 type hostScene struct {
 	*scene
-	resolver       *procnet.Resolver
+	resolver       *procfs.Resolver
 	client, server net.Conn
 }
 
 func newHostScene(t *testing.T) *hostScene {
 	t.Helper()
-	r, err := procnet.New(procnet.Options{})
+	r, err := procfs.New(procfs.Options{})
 	require.NoError(t, err)
 	t.Cleanup(r.Close)
 	h := &hostScene{resolver: r, scene: newScene(t, Limits{Timeout: time.Hour}, func(o *Options) { o.Resolver = r })}

@@ -6,13 +6,13 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/pending"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // askedSocket is one of which an answer is awaited.
 type askedSocket struct {
 	cookie uint64
-	query  *procnet.Query
+	query  *procfs.Query
 	told   bool // at the last look already
 }
 
@@ -64,7 +64,7 @@ func (t *Tracker) pollAsked() {
 	t.asked = kept
 }
 
-func (t *Tracker) answered(s *socket, found *procnet.Socket, err error) {
+func (t *Tracker) answered(s *socket, found *procfs.Socket, err error) {
 	switch {
 	case err != nil:
 		t.stats.Lookups[lookupOf(err)].Add(1)
@@ -83,14 +83,14 @@ func (t *Tracker) answered(s *socket, found *procnet.Socket, err error) {
 }
 
 // consistent reports whether a socket that was found can be the one of a flow, of which less is known.
-func consistent(f *event.Flow, found *procnet.Socket) bool {
-	return f.Transport == found.Transport && agree(f.Local, found.Local) &&
+func consistent(f *event.Flow, found *procfs.Socket) bool {
+	return f.Transport == transportOf(found) && agree(f.Local, found.Local) &&
 		(!found.Connected() && f.Transport == event.UDP || agree(f.Remote, found.Remote))
 }
 
 // unbound: a socket for datagrams that sends from any address of the host, and to any other.
-func unbound(found *procnet.Socket) bool {
-	return found.Transport == event.UDP && !found.Connected() && !known(found.Local.Addr())
+func unbound(found *procfs.Socket) bool {
+	return found.Transport == procfs.UDP && !found.Connected() && !known(found.Local.Addr())
 }
 
 // agree compares what is known of an address with all of it.

@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // maxFlights bounds how many sockets are remembered that messages carry (SCM_RIGHTS), from one process to another.
@@ -71,7 +71,7 @@ func (f *flights) drop(cookie uint64) {
 
 // land finds the socket in flight that has been found in a process, and takes one of its messages. If not all is known of
 // the addresses of those in flight, it has to be the only one that fits. by is who follows it.
-func (f *flights) land(found *procnet.Socket) (flow event.Flow, by *Tracker, ok bool) {
+func (f *flights) land(found *procfs.Socket) (flow event.Flow, by *Tracker, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fits := f.find(found)
@@ -85,7 +85,7 @@ func (f *flights) land(found *procnet.Socket) (flow event.Flow, by *Tracker, ok 
 	return fits.flow, fits.tracker, true
 }
 
-func (f *flights) find(found *procnet.Socket) *flight {
+func (f *flights) find(found *procfs.Socket) *flight {
 	var one *flight
 	several := false
 	for _, cookie := range f.byAge.Keys() {
@@ -108,11 +108,11 @@ func (f *flights) find(found *procnet.Socket) *flight {
 // exact: the addresses are no other socket's of the network namespace.
 func (f *flight) exact() bool { return f.flow.Transport != event.UnixStream && complete(&f.flow) }
 
-func (f *flight) fits(found *procnet.Socket) bool {
+func (f *flight) fits(found *procfs.Socket) bool {
 	switch {
-	case !f.opened || f.flow.Transport != found.Transport || f.flow.NetNS != 0 && f.flow.NetNS != found.NetNS:
+	case !f.opened || f.flow.Transport != transportOf(found) || f.flow.NetNS != 0 && f.flow.NetNS != found.NetNS:
 		return false
-	case found.Transport == event.UnixStream:
+	case found.Transport == procfs.UnixStream:
 		return f.flow.Unix != nil && f.flow.Unix.Local == found.Name
 	default:
 		return agree(f.flow.Local, found.Local) && agree(f.flow.Remote, found.Remote)

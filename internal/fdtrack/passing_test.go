@@ -10,17 +10,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 	listening := found("0.0.0.0:80", "")
-	listening.State = event.StateListen
+	listening.State = procfs.StateListen
 	server := found(local, remote)
 	server.Listened = true
 	datagrams := found("0.0.0.0:53", "")
-	datagrams.Transport, datagrams.State = event.UDP, event.StateClose
-	stream := procnet.Socket{Inode: 5, NetNS: testNetNS, Transport: event.UnixStream, State: event.StateEstablished}
+	datagrams.Transport, datagrams.State = procfs.UDP, procfs.StateClose
+	stream := procfs.Socket{Inode: 5, NetNS: testNetNS, Transport: procfs.UnixStream, State: procfs.StateEstablished}
 	named := stream
 	named.Name, named.Listened = "/run/s", true
 	const (
@@ -30,7 +30,7 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 		toldUnix = "existing 1001 -:0>-:0 proc"
 	)
 	for name, test := range map[string]struct {
-		socket procnet.Socket
+		socket procfs.Socket
 		err    error
 		result Result
 		kernel string // "": it is told nothing
@@ -43,11 +43,11 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 		"one for datagrams":  {datagrams, nil, ResultSocket, adopted, "", 0},
 		"a Unix socket":      {stream, nil, ResultSocket, adopted, toldUnix, event.RoleUnknown},
 		"one with a name":    {named, nil, ResultSocket, adopted, toldUnix, event.RoleServer},
-		"no socket":          {procnet.Socket{}, procnet.ErrNotSocket, ResultNotSocket, rejected, "", 0},
-		"one not followed":   {procnet.Socket{}, procnet.ErrNotListed, ResultNotSocket, rejected, "", 0},
-		"one that is hidden": {procnet.Socket{}, errTest, ResultFailed, rejected, "", 0},
-		"one that is closed": {procnet.Socket{}, procnet.ErrGone, ResultGone, "", "", 0},
-		"one too many":       {procnet.Socket{}, procnet.ErrTooMany, ResultDropped, "", "", 0},
+		"no socket":          {procfs.Socket{}, procfs.ErrNotSocket, ResultNotSocket, rejected, "", 0},
+		"one not followed":   {procfs.Socket{}, procfs.ErrNotListed, ResultNotSocket, rejected, "", 0},
+		"one that is hidden": {procfs.Socket{}, errTest, ResultFailed, rejected, "", 0},
+		"one that is closed": {procfs.Socket{}, procfs.ErrGone, ResultGone, "", "", 0},
+		"one too many":       {procfs.Socket{}, procfs.ErrTooMany, ResultDropped, "", "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{}, nil)
@@ -77,6 +77,15 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 	}
 }
 
+func TestTransportsAreNumberedAlike(t *testing.T) {
+	for from, want := range map[procfs.Transport]event.Transport{
+		procfs.TCP: event.TCP, procfs.UDP: event.UDP, procfs.UnixStream: event.UnixStream,
+	} {
+		assert.Equal(t, want, transportOf(&procfs.Socket{Transport: from}))
+	}
+	assert.EqualValues(t, event.Transports, procfs.Transports)
+}
+
 // lines is a text as a list of at most one.
 func lines(text string) []string {
 	if text == "" {
@@ -89,7 +98,7 @@ func TestWhatTheKernelRefusesIsCounted(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.kernel.fail = errTest
 	s.resolver.question(testPID, 9).Tell(found(local, remote), nil)
-	s.resolver.question(testPID, 8).Tell(procnet.Socket{}, procnet.ErrNotSocket)
+	s.resolver.question(testPID, 8).Tell(procfs.Socket{}, procfs.ErrNotSocket)
 	s.handle(unknownOf(testPID, 9), unknownOf(testPID, 8))
 	assert.EqualValues(t, 1, s.Stats().AdoptsFailed.Load())
 }
@@ -138,12 +147,12 @@ func TestASecondDescriptorOfASocketIsRecognised(t *testing.T) {
 }
 
 func TestASocketInAMessage(t *testing.T) {
-	unix := procnet.Socket{Inode: 5, NetNS: testNetNS, Transport: event.UnixStream, State: event.StateEstablished}
+	unix := procfs.Socket{Inode: 5, NetNS: testNetNS, Transport: procfs.UnixStream, State: procfs.StateEstablished}
 	unnamed := open(1, "", "")
 	unnamed.Flow.Transport, unnamed.Flow.Unix = event.UnixStream, &event.Unix{}
 	for name, test := range map[string]struct {
 		before  []event.Event
-		landing procnet.Socket
+		landing procfs.Socket
 		landed  bool
 	}{
 		"sent when complete":       {[]event.Event{open(1, local, remote), hold(1, inFlight)}, found(local, remote), true},
@@ -228,11 +237,11 @@ func TestTooManyMessagesInFlight(t *testing.T) {
 // scanner lists what it is given.
 type scanner struct {
 	fakeResolver
-	descriptors []procnet.Descriptor
+	descriptors []procfs.Descriptor
 	err         error
 }
 
-func (s *scanner) Scan(_ context.Context, skip uint32, f func(procnet.Descriptor) error) error {
+func (s *scanner) Scan(_ context.Context, skip uint32, f func(procfs.Descriptor) error) error {
 	for _, d := range s.descriptors {
 		if d.PID == skip {
 			continue
@@ -252,8 +261,8 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	one, two := found(local, remote), found("10.0.0.1:2", remote)
 	listening, pending := found("0.0.0.0:80", ""), found("10.0.0.1:3", remote)
 	two.Inode, listening.Inode, pending.Inode = 78, 79, 80
-	listening.State, pending.State = event.StateListen, event.StateSynSent
-	x := &scanner{err: errTest, descriptors: []procnet.Descriptor{
+	listening.State, pending.State = procfs.StateListen, procfs.StateSynSent
+	x := &scanner{err: errTest, descriptors: []procfs.Descriptor{
 		{PID: 10, FD: 3, Socket: &one}, {PID: 10, FD: 4, Socket: &one}, {PID: 10, FD: 5, Socket: &two}, {PID: 11, FD: 3, Socket: &one},
 		{PID: 11, FD: 7, Socket: &listening}, {PID: 12, FD: 7, Socket: &listening}, {PID: 12, FD: 8, Socket: &pending},
 		{PID: 13, FD: 3, Socket: &two}, {PID: 99, FD: 3, Socket: &two}, {PID: 14, FD: 3, Socket: &two},
@@ -283,7 +292,7 @@ func TestSocketsThatAreNotOlder(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	one, other := found(local, remote), found(local, remote)
 	other.Inode++
-	x := &turningScanner{turns: [][]procnet.Descriptor{
+	x := &turningScanner{turns: [][]procfs.Descriptor{
 		{{PID: 10, FD: 3, Socket: &one}, {PID: 10, FD: 4, Socket: &one}},
 		{{PID: 10, FD: 3, Socket: &other}, {PID: 10, FD: 4, Socket: &one}, {PID: 10, FD: 5, Socket: &one}},
 	}}
@@ -295,11 +304,11 @@ func TestSocketsThatAreNotOlder(t *testing.T) {
 // turningScanner lists something else each time.
 type turningScanner struct {
 	scanner
-	turns   [][]procnet.Descriptor
+	turns   [][]procfs.Descriptor
 	between func()
 }
 
-func (s *turningScanner) Scan(ctx context.Context, skip uint32, f func(procnet.Descriptor) error) error {
+func (s *turningScanner) Scan(ctx context.Context, skip uint32, f func(procfs.Descriptor) error) error {
 	s.descriptors, s.turns = s.turns[0], s.turns[1:]
 	err := s.scanner.Scan(ctx, skip, f)
 	s.between()
@@ -316,7 +325,7 @@ func TestTheScanWaitsForTheTrackers(t *testing.T) {
 		s.Inject(of(event.KindLive, 1))
 	}
 	one := found(local, remote)
-	x := &scanner{descriptors: []procnet.Descriptor{{PID: 10, FD: 3, Socket: &one}}}
+	x := &scanner{descriptors: []procfs.Descriptor{{PID: 10, FD: 3, Socket: &one}}}
 	ctx, cancel := context.WithTimeout(t.Context(), settling+20*time.Millisecond)
 	defer cancel()
 	assert.ErrorIs(t, Existing(ctx, x, []*Tracker{s.Tracker}, 0), context.DeadlineExceeded)

@@ -14,7 +14,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 const (
@@ -81,7 +81,7 @@ type fakeResolver struct {
 	gone       map[uint32]bool
 	hidden     map[uint32]bool // their network namespaces
 	starts     map[uint32]uint64
-	queries    map[descriptor]*procnet.Query // none: the descriptor is gone
+	queries    map[descriptor]*procfs.Query // none: the descriptor is gone
 	noSource   bool
 	asked      []descriptor
 	processes  int
@@ -89,31 +89,31 @@ type fakeResolver struct {
 	sourceWith netip.Addr
 }
 
-func (r *fakeResolver) Process(pid uint32) (procnet.Process, error) {
+func (r *fakeResolver) Process(pid uint32) (procfs.Process, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.processes++
 	if r.gone[pid] {
-		return procnet.Process{}, procnet.ErrGone
+		return procfs.Process{}, procfs.ErrGone
 	}
 	if r.hidden[pid] {
-		return procnet.Process{Start: testStart + uint64(pid) - testPID}, nil
+		return procfs.Process{Start: testStart + uint64(pid) - testPID}, nil
 	}
 	if start := r.starts[pid]; start != 0 {
-		return procnet.Process{Start: start, NetNS: testNetNS}, nil
+		return procfs.Process{Start: start, NetNS: testNetNS}, nil
 	}
-	return procnet.Process{Start: testStart + uint64(pid) - testPID, NetNS: testNetNS}, nil
+	return procfs.Process{Start: testStart + uint64(pid) - testPID, NetNS: testNetNS}, nil
 }
 
-func (r *fakeResolver) Ask(pid, fd uint32) *procnet.Query {
+func (r *fakeResolver) Ask(pid, fd uint32) *procfs.Query {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked = append(r.asked, descriptor{pid, fd})
 	if q := r.queries[descriptor{pid, fd}]; q != nil {
 		return q
 	}
-	q := procnet.NewQuery()
-	q.Tell(procnet.Socket{}, procnet.ErrGone)
+	q := procfs.NewQuery()
+	q.Tell(procfs.Socket{}, procfs.ErrGone)
 	return q
 }
 
@@ -132,12 +132,12 @@ func (r *fakeResolver) Source(_, _ uint32, to netip.Addr) (netip.Addr, bool) {
 }
 
 // question prepares a query about a descriptor.
-func (r *fakeResolver) question(pid, fd uint32) *procnet.Query {
+func (r *fakeResolver) question(pid, fd uint32) *procfs.Query {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	q := procnet.NewQuery()
+	q := procfs.NewQuery()
 	if r.queries == nil {
-		r.queries = make(map[descriptor]*procnet.Query)
+		r.queries = make(map[descriptor]*procfs.Query)
 	}
 	r.queries[descriptor{pid, fd}] = q
 	return q

@@ -5,7 +5,7 @@ import (
 	"github.com/socketflow/socketflow/internal/list"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // socket is what is remembered of one that a descriptor leads to.
@@ -18,7 +18,7 @@ type socket struct {
 	opened  bool
 	flying  bool                                // a message has carried it
 	waiting *pending.Wait[*socket, event.Event] // nil: its events do not wait
-	query   *procnet.Query                      // the last of this wait; nil: procfs has not been asked
+	query   *procfs.Query                       // the last of this wait; nil: procfs has not been asked
 	links   list.Links[socket]
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/pending"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 var causeNames = [pending.Causes]string{
@@ -73,16 +73,16 @@ func (l Lookup) String() string {
 	return "unknown"
 }
 
-// lookupOf is what an error of procnet says.
+// lookupOf is what an error of procfs says.
 func lookupOf(err error) Lookup {
 	switch {
-	case errors.Is(err, procnet.ErrGone), errors.Is(err, procnet.ErrNotSocket):
+	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrNotSocket):
 		return LookupGone
-	case errors.Is(err, procnet.ErrNotListed):
+	case errors.Is(err, procfs.ErrNotListed):
 		return LookupNotListed
-	case errors.Is(err, procnet.ErrTooMany):
+	case errors.Is(err, procfs.ErrTooMany):
 		return LookupRefused
-	case errors.Is(err, procnet.ErrClosed):
+	case errors.Is(err, procfs.ErrClosed):
 		return LookupUnneeded
 	default:
 		return LookupFailed

@@ -5,7 +5,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 type descriptor struct{ pid, fd uint32 }
@@ -22,7 +22,7 @@ type unknown struct {
 	fd       uint32
 	question uint64
 	time     uint64 // CLOCK_MONOTONIC, ns
-	query    *procnet.Query
+	query    *procfs.Query
 }
 
 func (u *unknown) asked() question { return question{descriptor{u.owner.PID, u.fd}, u.question} }
@@ -66,17 +66,17 @@ func (t *Tracker) pollUnknown() {
 }
 
 // resolve tells the kernel side what a descriptor leads to.
-func (t *Tracker) resolve(u *unknown, found *procnet.Socket, err error) {
+func (t *Tracker) resolve(u *unknown, found *procfs.Socket, err error) {
 	defer t.drain() // of what this may have put into the inbox
 	var result Result
 	switch {
 	case err == nil:
 		result = t.socketFound(u, found)
-	case errors.Is(err, procnet.ErrGone), errors.Is(err, procnet.ErrClosed):
+	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrClosed):
 		result = ResultGone
-	case errors.Is(err, procnet.ErrTooMany):
+	case errors.Is(err, procfs.ErrTooMany):
 		result = ResultDropped
-	case errors.Is(err, procnet.ErrNotSocket), errors.Is(err, procnet.ErrNotListed):
+	case errors.Is(err, procfs.ErrNotSocket), errors.Is(err, procfs.ErrNotListed):
 		result = ResultNotSocket
 	default: // lack of privilege, in all likelihood; it will not be there next time
 		result = ResultFailed
@@ -87,7 +87,7 @@ func (t *Tracker) resolve(u *unknown, found *procnet.Socket, err error) {
 	}
 }
 
-func (t *Tracker) socketFound(u *unknown, found *procnet.Socket) Result {
+func (t *Tracker) socketFound(u *unknown, found *procfs.Socket) Result {
 	if !t.opts.Kernel.Asked(u.owner.PID, u.fd, u.question) {
 		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now; or it is asked about again
 	}
@@ -104,7 +104,7 @@ func (t *Tracker) socketFound(u *unknown, found *procnet.Socket) Result {
 }
 
 // landed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
-func (t *Tracker) landed(u *unknown, found *procnet.Socket, f *event.Flow, by *Tracker) {
+func (t *Tracker) landed(u *unknown, found *procfs.Socket, f *event.Flow, by *Tracker) {
 	if !complete(f) {
 		told := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
 		mergeFlow(f, &told)
@@ -115,7 +115,7 @@ func (t *Tracker) landed(u *unknown, found *procnet.Socket, f *event.Flow, by *T
 
 // takeIn has a socket followed to which a descriptor was found. It is for any goroutine. What it has to say to the
 // tracker that follows the socket is in its inbox before the kernel side can report anything of the socket.
-func (t *Tracker) takeIn(found *procnet.Socket, owner process.ID, fd uint32, question, time uint64) (known bool) {
+func (t *Tracker) takeIn(found *procfs.Socket, owner process.ID, fd uint32, question, time uint64) (known bool) {
 	key := inodeOf(found)
 	s, known := t.shared.inodes.get(key)
 	if !known {
@@ -146,19 +146,22 @@ func (t *Tracker) adopt(pid, fd uint32, question uint64, f *event.Flow, listenin
 	}
 }
 
-func inodeOf(s *procnet.Socket) inode { return inode{s.NetNS, s.Inode} }
+func inodeOf(s *procfs.Socket) inode { return inode{s.NetNS, s.Inode} }
+
+// transportOf is the transport of a socket that was found: both packages number them alike.
+func transportOf(s *procfs.Socket) event.Transport { return event.Transport(s.Transport) }
 
 // flowOf is the flow of a socket that was found. Of TCP and UDP the side is judged by whether the local port is listened on,
 // of Unix sockets by whether this end has a name: clients bind seldom.
-func flowOf(s *procnet.Socket) event.Flow {
+func flowOf(s *procfs.Socket) event.Flow {
 	f := event.Flow{
-		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Transport: s.Transport, AddressSource: event.AddressSourceProc,
+		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Transport: transportOf(s), AddressSource: event.AddressSourceProc,
 	}
-	if s.Transport == event.UnixStream {
+	if s.Transport == procfs.UnixStream {
 		f.Unix = &event.Unix{Local: s.Name}
 	}
 	switch {
-	case !s.Connected(), s.Transport == event.UnixStream && s.Name == "":
+	case !s.Connected(), s.Transport == procfs.UnixStream && s.Name == "":
 		return f
 	case s.Listened:
 		f.Role = event.RoleServer

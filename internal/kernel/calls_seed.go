@@ -15,19 +15,19 @@ import (
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // seedListeners tells the kernel side of the sockets that take in connections, so that the first of these is known to be theirs.
 // What cannot be looked into is left to be found later.
-func (c *Calls) seedListeners(look *procnet.Resolver) error {
+func (c *Calls) seedListeners(look *procfs.Resolver) error {
 	type inode struct {
 		netns uint32
 		inode uint64
 	}
 	cookies := map[inode]uint64{}
 	var failed error
-	_ = look.Scan(context.Background(), 0, func(d procnet.Descriptor) error {
+	_ = look.Scan(context.Background(), 0, func(d procfs.Descriptor) error {
 		if !d.Socket.Listening() {
 			return nil
 		}
@@ -36,7 +36,7 @@ func (c *Calls) seedListeners(look *procnet.Resolver) error {
 			cookies[key] = c.NewCookie(len(cookies) & (c.opts.Shards - 1))
 		}
 		f := event.Flow{
-			Cookie: cookies[key], Local: d.Socket.Local, NetNS: d.Socket.NetNS, Transport: d.Socket.Transport,
+			Cookie: cookies[key], Local: d.Socket.Local, NetNS: d.Socket.NetNS, Transport: event.Transport(d.Socket.Transport),
 			Unix: &event.Unix{Local: d.Socket.Name},
 		}
 		failed = errors.Join(failed, c.Adopt(d.PID, d.FD, 0, &f, true))
@@ -52,7 +52,7 @@ func (c *Calls) seed() error {
 	if err != nil {
 		return fmt.Errorf("list processes: %w", err)
 	}
-	look, err := procnet.New(procnet.Options{})
+	look, err := procfs.New(procfs.Options{})
 	if err != nil {
 		return err
 	}

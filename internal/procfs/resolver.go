@@ -1,6 +1,4 @@
-// Package procnet finds by way of procfs what system calls do not tell of a socket: its addresses by its inode, its
-// owner's network namespace, and the source address that the kernel takes towards a remote one.
-package procnet
+package procfs
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package procnet
+package procfs
 
 import "errors"
 

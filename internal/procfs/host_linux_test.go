@@ -1,4 +1,4 @@
-package procnet
+package procfs
 
 import (
 	"bufio"
@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/hosttest"
 )
 
@@ -80,8 +79,8 @@ func TestSocketsOfThisProcessAreFound(t *testing.T) {
 				require.NoError(t, err)
 				assert.Equal(t, addrPort(t, c.LocalAddr()), s.Local)
 				assert.Equal(t, addrPort(t, c.RemoteAddr()), s.Remote)
-				assert.Equal(t, event.TCP, s.Transport)
-				assert.Equal(t, event.StateEstablished, s.State)
+				assert.Equal(t, TCP, s.Transport)
+				assert.Equal(t, StateEstablished, s.State)
 				assert.Equal(t, c == server, s.Listened)
 				assert.True(t, s.Connected())
 				assert.Equal(t, r.own, s.NetNS)
@@ -107,7 +106,7 @@ func TestDatagramSocketsOfThisProcessAreFound(t *testing.T) {
 
 	s, err := answer(t, r.Ask(self(), descriptorOf(t, client)))
 	require.NoError(t, err)
-	assert.Equal(t, event.UDP, s.Transport)
+	assert.Equal(t, UDP, s.Transport)
 	assert.Equal(t, addrPort(t, client.LocalAddr()), s.Local)
 	assert.Equal(t, addrPort(t, client.RemoteAddr()), s.Remote)
 	assert.True(t, s.Connected())
@@ -125,13 +124,13 @@ func TestUnixSocketsOfThisProcessAreFound(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	listener, client, server := pair(t, "unix", path, "")
 	for c, want := range map[any]Socket{
-		listener: {Name: path, State: event.StateListen},
-		client:   {State: event.StateEstablished},
-		server:   {Name: path, State: event.StateEstablished},
+		listener: {Name: path, State: StateListen},
+		client:   {State: StateEstablished},
+		server:   {Name: path, State: StateEstablished},
 	} {
 		s, err := answer(t, r.Ask(self(), descriptorOf(t, c)))
 		require.NoError(t, err)
-		assert.Equal(t, event.UnixStream, s.Transport)
+		assert.Equal(t, UnixStream, s.Transport)
 		assert.Equal(t, want.Name, s.Name)
 		assert.Equal(t, want.State, s.State)
 		assert.Equal(t, c != listener, s.Connected())

@@ -1,4 +1,4 @@
-package procnet
+package procfs
 
 import (
 	"fmt"
@@ -11,8 +11,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/socketflow/socketflow/internal/event"
 )
 
 const (
@@ -39,33 +37,33 @@ func all(uint64) bool { return true }
 func TestLinesOfInetTables(t *testing.T) {
 	for name, test := range map[string]struct {
 		line          string
-		transport     event.Transport
+		transport     Transport
 		local, remote string
-		state         event.State
+		state         State
 		none          bool
 	}{
 		"IPv4": {
 			line:  inetLine("0100007F:0102", "0200007F:C350", "01", 7),
-			local: "127.0.0.1:258", remote: "127.0.0.2:50000", state: event.StateEstablished,
+			local: "127.0.0.1:258", remote: "127.0.0.2:50000", state: StateEstablished,
 		},
 		"a listener on all addresses": {
-			line: inetLine("00000000:0050", "00000000:0000", "0A", 7), local: "0.0.0.0:80", state: event.StateListen,
+			line: inetLine("00000000:0050", "00000000:0000", "0A", 7), local: "0.0.0.0:80", state: StateListen,
 		},
 		"IPv6": {
 			line:  inetLine("B80D0120000000000000000001000000:0050", "B80D0120000000000000000002000000:C350", "08", 7),
-			local: "[2001:db8::1]:80", remote: "[2001:db8::2]:50000", state: event.StateCloseWait,
+			local: "[2001:db8::1]:80", remote: "[2001:db8::2]:50000", state: State(8),
 		},
 		"v4-mapped": {
 			line:  inetLine("0000000000000000FFFF00000100007F:0050", "0000000000000000FFFF00000200007F:C350", "01", 7),
-			local: "127.0.0.1:80", remote: "127.0.0.2:50000", state: event.StateEstablished,
+			local: "127.0.0.1:80", remote: "127.0.0.2:50000", state: StateEstablished,
 		},
 		"UDP, connected": {
-			line: inetLine("0100007F:0102", "0200007F:0035", "01", 7), transport: event.UDP,
-			local: "127.0.0.1:258", remote: "127.0.0.2:53", state: event.StateEstablished,
+			line: inetLine("0100007F:0102", "0200007F:0035", "01", 7), transport: UDP,
+			local: "127.0.0.1:258", remote: "127.0.0.2:53", state: StateEstablished,
 		},
 		"UDP, not connected": {
-			line: inetLine("00000000:0035", "00000000:0000", "07", 7), transport: event.UDP,
-			local: "0.0.0.0:53", state: event.StateClose,
+			line: inetLine("00000000:0035", "00000000:0000", "07", 7), transport: UDP,
+			local: "0.0.0.0:53", state: StateClose,
 		},
 		"nobody's":                  {line: inetLine("0100007F:0102", "0200007F:C350", "06", 0), none: true},
 		"cut":                       {line: "   0: 0100007F:0102 0200007F:C350 01 00000000:00000000", none: true},
@@ -93,15 +91,15 @@ func TestLinesOfTheUnixTable(t *testing.T) {
 	for name, test := range map[string]struct {
 		line  string
 		name  string
-		state event.State
+		state State
 		none  bool
 	}{
-		"unnamed":          {line: number + "00000000 0001 03  7\n", state: event.StateEstablished},
-		"a path":           {line: number + "00000000 0001 03 7 /run/a b.sock\n", name: "/run/a b.sock", state: event.StateEstablished},
-		"an abstract name": {line: number + "00000000 0001 03 7 @a\n", name: "@a", state: event.StateEstablished},
-		"a listener":       {line: number + "00010000 0001 01 7 /run/l\n", name: "/run/l", state: event.StateListen},
-		"not connected":    {line: number + "00000000 0001 01 7\n", state: event.StateClose},
-		"no UTF-8":         {line: number + "00000000 0001 03 7 /\xff\n", name: "/\uFFFD", state: event.StateEstablished},
+		"unnamed":          {line: number + "00000000 0001 03  7\n", state: StateEstablished},
+		"a path":           {line: number + "00000000 0001 03 7 /run/a b.sock\n", name: "/run/a b.sock", state: StateEstablished},
+		"an abstract name": {line: number + "00000000 0001 03 7 @a\n", name: "@a", state: StateEstablished},
+		"a listener":       {line: number + "00010000 0001 01 7 /run/l\n", name: "/run/l", state: StateListen},
+		"not connected":    {line: number + "00000000 0001 01 7\n", state: StateClose},
+		"no UTF-8":         {line: number + "00000000 0001 03 7 /\xff\n", name: "/\uFFFD", state: StateEstablished},
 		"datagrams":        {line: number + "00000000 0002 01 7 /dev/log\n", none: true},
 		"packets":          {line: number + "00000000 0005 03 7\n", none: true},
 		"nobody's":         {line: number + "00000000 0001 03 0\n", none: true},
@@ -109,13 +107,13 @@ func TestLinesOfTheUnixTable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newReading(3, &Stats{}, all)
-			g.unix([]byte(test.line), event.UnixStream)
+			g.unix([]byte(test.line), UnixStream)
 			if test.none {
 				assert.Empty(t, g.found)
 				return
 			}
 			assert.Equal(t, map[uint64]Socket{7: {
-				Inode: 7, NetNS: 3, Transport: event.UnixStream, Name: test.name, State: test.state, Listened: test.name != "",
+				Inode: 7, NetNS: 3, Transport: UnixStream, Name: test.name, State: test.state, Listened: test.name != "",
 			}}, g.found)
 		})
 	}
@@ -186,13 +184,13 @@ func TestALineThatIsTooLongIsAnError(t *testing.T) {
 	g := newReading(3, &Stats{}, all)
 	text := inetHeading + strings.Repeat("x", 3*maxLine) + inetLine("", "", "", 6) +
 		inetLine("0100007F:0102", "0200007F:C350", "01", 7)
-	assert.ErrorIs(t, g.lines(strings.NewReader(text), (*reading).inet, event.TCP), errOverlong)
+	assert.ErrorIs(t, g.lines(strings.NewReader(text), (*reading).inet, TCP), errOverlong)
 }
 
 func TestAnErrorWhileReadingIsTold(t *testing.T) {
 	g := newReading(3, &Stats{}, all)
 	broken := io.MultiReader(strings.NewReader(inetHeading), &failing{})
-	assert.ErrorIs(t, g.lines(broken, (*reading).inet, event.TCP), os.ErrDeadlineExceeded)
+	assert.ErrorIs(t, g.lines(broken, (*reading).inet, TCP), os.ErrDeadlineExceeded)
 }
 
 type failing struct{}
@@ -205,7 +203,7 @@ func FuzzInetLine(f *testing.F) {
 	f.Add([]byte("1: : : "))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		g := newReading(3, &Stats{}, all)
-		g.inet(line, event.TCP)
+		g.inet(line, TCP)
 		for inode, s := range g.found {
 			if inode == 0 || inode != s.Inode || !s.Local.IsValid() || s.Local.Addr().Is4In6() || s.Remote.Addr().Is4In6() {
 				t.Errorf("%q is %+v", line, s)
@@ -219,7 +217,7 @@ func FuzzUnixLine(f *testing.F) {
 	f.Add([]byte("000000002980cfc1: 00000003 00000000 00000000 0001 03  7\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		g := newReading(3, &Stats{}, all)
-		g.unix(line, event.UnixStream)
+		g.unix(line, UnixStream)
 		for inode, s := range g.found {
 			if inode == 0 || len(s.Name) > 3*len(line) || s.State == 0 {
 				t.Errorf("%q is %+v", line, s)

@@ -1,4 +1,4 @@
-package procnet
+package procfs
 
 import (
 	"bufio"
@@ -11,8 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-
-	"github.com/socketflow/socketflow/internal/event"
 )
 
 // maxLine bounds a line of a table, bytes. The longest, of unix, has at most 108 bytes of name behind 60.
@@ -22,7 +20,7 @@ var errOverlong = fmt.Errorf("a line is longer than %d bytes: no kernel writes s
 
 // port is a local port that is listened on.
 type port struct {
-	transport event.Transport
+	transport Transport
 	number    uint16
 }
 
@@ -59,7 +57,7 @@ func (g *reading) all(dir string) error {
 		return fmt.Errorf("%w: %s has no tables", ErrGone, dir)
 	}
 	for inode, s := range g.found {
-		if s.Transport != event.UnixStream {
+		if s.Transport != UnixStream {
 			_, s.Listened = g.ports[port{s.Transport, s.Local.Port()}]
 			g.found[inode] = s
 		}
@@ -69,17 +67,17 @@ func (g *reading) all(dir string) error {
 
 var tables = [...]struct {
 	name      string
-	line      func(*reading, []byte, event.Transport)
-	transport event.Transport
+	line      func(*reading, []byte, Transport)
+	transport Transport
 }{
-	{"tcp", (*reading).inet, event.TCP},
-	{"tcp6", (*reading).inet, event.TCP},
-	{"udp", (*reading).inet, event.UDP},
-	{"udp6", (*reading).inet, event.UDP},
-	{"unix", (*reading).unix, event.UnixStream},
+	{"tcp", (*reading).inet, TCP},
+	{"tcp6", (*reading).inet, TCP},
+	{"udp", (*reading).inet, UDP},
+	{"udp6", (*reading).inet, UDP},
+	{"unix", (*reading).unix, UnixStream},
 }
 
-func (g *reading) file(path string, line func(*reading, []byte, event.Transport), transport event.Transport) error {
+func (g *reading) file(path string, line func(*reading, []byte, Transport), transport Transport) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open a table of sockets: %w", gone(err))
@@ -92,7 +90,7 @@ func (g *reading) file(path string, line func(*reading, []byte, event.Transport)
 }
 
 // lines calls line for every line behind the first, which is a heading.
-func (g *reading) lines(r io.Reader, line func(*reading, []byte, event.Transport), transport event.Transport) error {
+func (g *reading) lines(r io.Reader, line func(*reading, []byte, Transport), transport Transport) error {
 	buffered := bufio.NewReaderSize(r, maxLine)
 	for heading := true; ; heading = false {
 		text, err := buffered.ReadSlice('\n')
@@ -123,7 +121,7 @@ const (
 )
 
 // inet takes in a line. Sockets without an inode are those that nobody holds: TIME_WAIT, and those not yet accepted.
-func (g *reading) inet(line []byte, transport event.Transport) {
+func (g *reading) inet(line []byte, transport Transport) {
 	var fields [inetFields][]byte
 	for i := range fields {
 		if fields[i], line = nextField(line); len(fields[i]) == 0 {
@@ -131,12 +129,12 @@ func (g *reading) inet(line []byte, transport event.Transport) {
 		}
 	}
 	number, ok := hexByte(fields[fieldState])
-	state := event.State(number)
+	state := State(number)
 	inode, is := decimal(fields[fieldInode])
 	if !ok || !is {
 		return
 	}
-	listens := state == event.StateListen || transport == event.UDP && state == event.StateClose
+	listens := state == StateListen || transport == UDP && state == StateClose
 	wanted := inode != 0 && g.wanted(inode)
 	if !listens && !wanted {
 		return
@@ -172,7 +170,7 @@ const (
 	unixConnected = "03"       // SS_CONNECTED
 )
 
-func (g *reading) unix(line []byte, transport event.Transport) {
+func (g *reading) unix(line []byte, transport Transport) {
 	var fields [unixFields][]byte
 	for i := range fields {
 		if fields[i], line = nextField(line); len(fields[i]) == 0 {
@@ -185,14 +183,14 @@ func (g *reading) unix(line []byte, transport event.Transport) {
 	}
 	name := bytes.TrimSuffix(bytes.TrimPrefix(line, []byte{' '}), []byte{'\n'})
 	s := Socket{
-		Inode: inode, NetNS: g.netns, Transport: transport, State: event.StateClose,
+		Inode: inode, NetNS: g.netns, Transport: transport, State: StateClose,
 		Name: strings.ToValidUTF8(string(name), "\uFFFD"), Listened: len(name) > 0,
 	}
 	switch {
 	case string(fields[unixFlags]) == unixListens:
-		s.State = event.StateListen
+		s.State = StateListen
 	case string(fields[unixState]) == unixConnected:
-		s.State = event.StateEstablished
+		s.State = StateEstablished
 	}
 	g.found[inode] = s
 }
