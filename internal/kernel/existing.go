@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/link"
 
 	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // Existing has an event written for every connection of a process that is older than the programs, in whatever network
@@ -33,7 +34,7 @@ func (c *Capture) Existing(ctx context.Context) error {
 // those that their process has closed and that have not ended. It is to follow Existing. A network namespace that
 // cannot be entered is in the error; the others have been looked at all the same.
 func (c *Capture) ExistingUnowned(ctx context.Context) error {
-	err := eachNetNS(func() error {
+	err := procfs.EachNetNS(func(uint32) error {
 		return errors.Join(c.existingUnix(ctx), c.iterate(ctx, bpf.SocketflowProgExistingUnowned, nil))
 	})
 	if err != nil {

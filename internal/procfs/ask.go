@@ -30,7 +30,7 @@ func (n *namespace) take() map[uint64][]question {
 // the process' network namespace have been read, together with all that are looked for in it.
 func (r *Resolver) Ask(pid, fd uint32) *Query {
 	q := NewQuery()
-	inode, err := r.socketInode(pid, fd)
+	inode, err := socketInode(r.root, pid, fd)
 	if err != nil {
 		q.Tell(Socket{}, err)
 		return q

@@ -291,7 +291,8 @@ func resident(t *testing.T, addresses ...string) (pid uint32) {
 // Two network namespaces have different addresses, and a third has those of the first.
 func TestSourcesInOtherNetworkNamespaces(t *testing.T) {
 	r := newResolver(t, Options{})
-	own := ownNetNS()
+	own, err := threadNetNS()
+	require.NoError(t, err)
 	first := resident(t, "10.77.0.1/24", "fd77::1/64")
 	second := resident(t, "10.77.0.2/24", "fd77::2/64")
 	third := resident(t, "10.77.0.1/24", "fd77::1/64")
@@ -317,7 +318,9 @@ func TestSourcesInOtherNetworkNamespaces(t *testing.T) {
 	assert.EqualValues(t, 9, r.Stats().Sources[SourceEntered].Load())
 	assert.Zero(t, r.Stats().Sources[SourceGuarded].Load())
 	for range 100 {
-		assert.Equal(t, own, ownNetNS(), "no thread has stayed in another network namespace")
+		now, err := threadNetNS()
+		require.NoError(t, err)
+		assert.Equal(t, own, now, "no thread has stayed in another network namespace")
 	}
 	before := sourcesLookedFor(r)
 	p, err := r.Process(first)

@@ -3,10 +3,8 @@ package procfs
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -14,24 +12,12 @@ import (
 
 // Defaults of Options, and bounds.
 const (
-	defaultProcRoot  = "/proc"
 	defaultInterval  = 100 * time.Millisecond
 	defaultSourceAge = 10 * time.Second
 	sourcesKept      = 4096  // (network namespace, remote address) pairs
 	residentsKept    = 1024  // network namespaces of which a process is remembered
 	maxQuestions     = 65536 // queries that wait for the tables to be read
 	maxNamespaces    = 1024  // network namespaces of which it is remembered when they may be read again
-)
-
-// What a Query, Process or Source may find instead. They are wrapped.
-var (
-	ErrGone      = errors.New("the process or its descriptor is gone")
-	ErrNotSocket = errors.New("the descriptor does not lead to a socket")
-	// ErrNotListed: a socket of another family or type, one without a local address yet, or one of another network
-	// namespace than its owner's.
-	ErrNotListed = errors.New("the socket is not in the tables of its owner's network namespace")
-	ErrTooMany   = errors.New("too many sockets are looked for at once")
-	ErrClosed    = errors.New("the resolver is closed")
 )
 
 // Options of a Resolver; the zero value reads this host's procfs.
@@ -69,7 +55,8 @@ func (w SourceWay) String() string {
 	return "unknown"
 }
 
-// Resolver answers questions about sockets and processes. It is safe for concurrent use.
+// Resolver finds what system calls do not tell of a socket: its addresses by its inode, its owner's network namespace, and the source
+// address that the kernel takes towards a remote one. It is safe for concurrent use.
 type Resolver struct {
 	root      string
 	interval  time.Duration
@@ -97,7 +84,7 @@ func New(o Options) (*Resolver, error) {
 		namespaces: make(map[uint32]*namespace),
 	}
 	if r.root == "" {
-		r.root = defaultProcRoot
+		r.root = mountPoint
 	}
 	if r.interval == 0 {
 		r.interval = defaultInterval
@@ -111,7 +98,9 @@ func New(o Options) (*Resolver, error) {
 	if err = errors.Join(err, again); err != nil {
 		return nil, fmt.Errorf("resolver of sockets: %w", err)
 	}
-	r.own = ownNetNS()
+	if own, err := threadNetNS(); err == nil { // else it is entered like any other
+		r.own = own
+	}
 	return r, nil
 }
 
@@ -130,13 +119,4 @@ func (r *Resolver) Close() {
 	}
 	r.mu.Unlock()
 	r.readers.Wait()
-}
-
-// gone turns what procfs says of a process that has ended into ErrGone: ENOENT where it is opened, ESRCH or EINVAL behind
-// that. Under hidepid (proc(5)) another user's process is not there either.
-func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.EINVAL) {
-		return fmt.Errorf("%w: %w", ErrGone, err)
-	}
-	return err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 )
 
 // Descriptor is a descriptor of a process that leads to a socket.
@@ -25,7 +24,7 @@ type held struct {
 // from the others, and is in the error; those that end meanwhile are not. An error of f, which is returned as it
 // is, ends the scan, and so does ctx.
 func (r *Resolver) Scan(ctx context.Context, skip uint32, f func(Descriptor) error) error {
-	pids, err := r.pids()
+	pids, err := processes(r.root)
 	if err != nil {
 		return err
 	}
@@ -77,28 +76,6 @@ func (t *trouble) err() error {
 	return fmt.Errorf("look for sockets: %d times not possible, the first: %w", t.times, t.first)
 }
 
-func (r *Resolver) pids() ([]uint32, error) {
-	dir, err := os.Open(r.root)
-	if err != nil {
-		return nil, fmt.Errorf("list the processes: %w", err)
-	}
-	names, err := dir.Readdirnames(-1)
-	if err = errors.Join(err, dir.Close()); err != nil {
-		return nil, fmt.Errorf("list the processes: %w", err)
-	}
-	return numbers(names), nil
-}
-
-func numbers(names []string) []uint32 {
-	out := make([]uint32, 0, len(names))
-	for _, name := range names {
-		if n, err := strconv.ParseUint(name, 10, 32); err == nil {
-			out = append(out, uint32(n))
-		}
-	}
-	return out
-}
-
 // holds adds the descriptors of a process that lead to sockets.
 func (r *Resolver) holds(pid uint32, to map[uint32][]held) error {
 	dir, err := os.Open(r.path(pid, "fd"))
@@ -111,7 +88,7 @@ func (r *Resolver) holds(pid uint32, to map[uint32][]held) error {
 	}
 	var netns uint32
 	for _, fd := range numbers(names) {
-		inode, err := r.socketInode(pid, fd)
+		inode, err := socketInode(r.root, pid, fd)
 		if err != nil {
 			continue // no socket, or closed meanwhile
 		}
