@@ -21,6 +21,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
@@ -241,7 +242,7 @@ func (w *watch) follows(transports ...event.Transport) bool {
 
 // forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
 func (w *watch) forgetGone(liveLost uint64) bool {
-	began := monotonic()
+	began := monotime.Now()
 	if err := errors.Join(w.capture.Live(w.helping), w.capture.Datagrams(w.helping)); err != nil {
 		if w.helping.Err() == nil {
 			w.set.Logger.Warn("sockets whose close was lost stay in the table for now", zap.Error(err))

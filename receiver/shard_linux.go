@@ -10,11 +10,11 @@ import (
 
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -167,7 +167,7 @@ func (s *shard) tick() {
 	now := time.Now()
 	wait := s.watch.cfg.PollInterval
 	if s.tracker != nil {
-		s.tracker.Tick(monotonic())
+		s.tracker.Tick(monotime.Now())
 		if s.tracker.Busy() {
 			wait = min(wait, trackInterval)
 		}
@@ -202,7 +202,7 @@ func (s *shard) deliver() {
 func (s *shard) forgetGone() {
 	if s.forgetNow != 0 && s.forget.CompareAndSwap(s.forgetNow, 0) {
 		if s.tracker != nil {
-			s.tracker.Tick(monotonic()) // it has those that were injected
+			s.tracker.Tick(monotime.Now()) // it has those that were injected
 		}
 		s.table.Forget(s.forgetNow)
 	}
@@ -228,21 +228,12 @@ func (s *shard) undecodable(err error) bool {
 func readClocks() (before uint64, wall time.Time, after uint64) {
 	const near, attempts = uint64(100 * time.Microsecond), 10
 	for range attempts {
-		before, wall, after = monotonic(), time.Now(), monotonic()
+		before, wall, after = monotime.Now(), time.Now(), monotime.Now()
 		if after-before < near {
 			break
 		}
 	}
 	return before, wall, after
-}
-
-// monotonic is the clock of the kernel's events, nanoseconds.
-func monotonic() uint64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // cannot happen: the clock exists on every Linux and the pointer is valid
-	}
-	return uint64(ts.Nano())
 }
 
 // count adds a table's statistics to a snapshot.
