@@ -316,16 +316,11 @@ func selectionRules(cfg *Config) []selection.Rule {
 		for _, s := range part.selectors {
 			rules = append(rules, selection.Rule{
 				Exclude: part.exclude, Executable: s.Executable, PID: uint32(s.PID), ContainerID: s.ContainerID,
-				CgroupPath: s.CgroupPath, LocalPort: portRange(s.LocalPort), RemotePort: portRange(s.RemotePort),
+				CgroupPath: s.CgroupPath, LocalPort: s.LocalPort.bounds, RemotePort: s.RemotePort.bounds,
 			})
 		}
 	}
 	return rules
-}
-
-func portRange(p Ports) selection.Ports {
-	low, high := p.Bounds()
-	return selection.Ports{Low: low, High: high}
 }
 
 func prefixes(protocols []protocol.Protocol) (all [][]byte) {
@@ -341,9 +336,7 @@ func prefixes(protocols []protocol.Protocol) (all [][]byte) {
 func kernelRules(s *selection.Selection) []kernel.Rule {
 	var rules []kernel.Rule
 	for _, r := range s.Rules() {
-		rules = append(rules, kernel.Rule{
-			Exclude: r.Exclude, LocalPort: kernel.Ports(r.LocalPort), RemotePort: kernel.Ports(r.RemotePort),
-		})
+		rules = append(rules, kernel.Rule{Exclude: r.Exclude, LocalPort: r.LocalPort, RemotePort: r.RemotePort})
 	}
 	return rules
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/ports"
 )
 
 // Options is what is decided before the programs are loaded.
@@ -218,7 +219,7 @@ func configure(spec *ebpf.CollectionSpec, opts Options) error {
 	var include, needLocalPort bool
 	for _, r := range opts.Rules {
 		include = include || !r.Exclude
-		needLocalPort = needLocalPort || r.LocalPort != Ports{}
+		needLocalPort = needLocalPort || r.LocalPort != ports.Range{}
 	}
 	if err := set(spec, map[string]any{
 		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),

@@ -16,12 +16,12 @@ import (
 // Cause is why items went on although what they lacked had not come.
 type Cause uint8
 
-// The causes. The first three are the Queue's own, the others are given to GiveUp.
+// The causes. Timeout and the two bounds are the Queue's own, the others are given to GiveUp.
 const (
 	CauseTimeout    Cause = iota // they had waited for as long as they may, or nothing more was to come
+	CauseEnded                   // what the key stands for has ended
 	CauseKeyBound                // too many items of the key waited, or too large ones
 	CauseTotalBound              // too many items of all keys waited, or too large ones
-	CauseEnded                   // what the key stands for has ended
 	CauseEvicted                 // the key had to give way to another
 	CauseReplaced                // the key stands for something else from now on
 	CauseFlushed                 // nothing will come any more, for any key

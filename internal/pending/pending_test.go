@@ -51,7 +51,7 @@ func newScene(t *testing.T, limits Limits, budget *Budget, reminders ...time.Dur
 	return s
 }
 
-var causeNames = [Causes]string{"timeout", "key_bound", "total_bound", "ended", "evicted", "replaced", "flushed"}
+var causeNames = [Causes]string{"timeout", "ended", "key_bound", "total_bound", "evicted", "replaced", "flushed"}
 
 func newBudget(t *testing.T, items, bytes int) *Budget {
 	t.Helper()
