@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -330,6 +332,74 @@ func TestSourcesInOtherNetworkNamespaces(t *testing.T) {
 	assert.Equal(t, before, sourcesLookedFor(r))
 	_, ok = r.Source(1<<30, p.NetNS, netip.MustParseAddr("192.0.2.10"))
 	assert.True(t, ok, "the process has ended, but another lives in its network namespace")
+}
+
+// Those of processes that have ended are not there, and none is entered twice.
+func TestEachNetworkNamespaceIsEnteredOnce(t *testing.T) {
+	own, err := threadNetNS()
+	require.NoError(t, err)
+	r := newResolver(t, Options{})
+	want := []uint32{own}
+	for range 2 {
+		p, err := r.Process(resident(t))
+		require.NoError(t, err)
+		want = append(want, p.NetNS)
+	}
+	var got []uint32
+	err = EachNetNS(func(netns uint32) error {
+		now, err := threadNetNS()
+		assert.Equal(t, now, netns, "it is where the thread is")
+		got = append(got, netns)
+		return err
+	})
+	if err != nil { // of some, such as that of process 1 in a sandbox
+		require.ErrorIs(t, err, fs.ErrPermission)
+	}
+	assert.Subset(t, got, want)
+	slices.Sort(got)
+	assert.Equal(t, slices.Compact(slices.Clone(got)), got)
+	now, err := threadNetNS()
+	require.NoError(t, err)
+	assert.Equal(t, own, now)
+}
+
+func TestOneNetworkNamespaceThatFailsDoesNotHideTheOthers(t *testing.T) {
+	resident(t)
+	calls := 0
+	err := EachNetNS(func(uint32) error { calls++; return unix.EPERM })
+	assert.ErrorIs(t, err, unix.EPERM)
+	assert.ErrorContains(t, err, "network namespaces, the first")
+	assert.Greater(t, calls, 1)
+}
+
+func TestThreadsOfThisProcess(t *testing.T) {
+	threads, err := Threads()
+	require.NoError(t, err)
+	assert.True(t, slices.ContainsFunc(threads, func(one Thread) bool { return one.TID == self() }))
+}
+
+func TestProcessesOfThisHost(t *testing.T) {
+	pids, err := Processes()
+	require.NoError(t, err)
+	assert.Contains(t, pids, self())
+	assert.False(t, HasEnded(self()))
+	assert.True(t, HasEnded(1<<30))
+	executable, err := Executable(self())
+	require.NoError(t, err)
+	want, err := os.Executable()
+	require.NoError(t, err)
+	assert.Equal(t, want, executable)
+}
+
+func TestWhatADescriptorLeadsTo(t *testing.T) {
+	listener, _, _ := pair(t, "tcp4", "127.0.0.1:0", "")
+	assert.True(t, LeadsToSocket(self(), descriptorOf(t, listener)))
+	file, err := os.Open(os.DevNull)
+	require.NoError(t, err)
+	assert.False(t, LeadsToSocket(self(), uint32(file.Fd())))
+	require.NoError(t, file.Close())
+	assert.False(t, LeadsToSocket(self(), 1<<30))
+	assert.False(t, LeadsToSocket(1<<30, 0))
 }
 
 // What may not be entered is no network namespace at all here: setns fails.

@@ -42,3 +42,12 @@ func FuzzStart(f *testing.F) {
 		}
 	})
 }
+
+func TestTheCommIsAnyBytes(t *testing.T) {
+	const numbers = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 18446744073709551615 20 21\n"
+	for _, comm := range []string{"systemd", "a b", ") R 1 2 (", "", "new\nline", "\xff"} {
+		got, err := parseStat([]byte("1 (" + comm + ")" + numbers))
+		require.NoError(t, err)
+		assert.Equal(t, Stat{Comm: comm, Start: 1<<64 - 1}, got)
+	}
+}
