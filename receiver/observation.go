@@ -13,8 +13,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/engine"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -94,7 +94,7 @@ func (c *Config) engineOptions(version string, out *outlet) engine.Options {
 		Shards: shards, RingBytes: c.RingBuffer.sizeOf(shards),
 		PollInterval: c.PollInterval, UDPIdleTimeout: c.UDPIdleTimeout,
 		Sockets: c.Limits.Sockets, Processes: c.Limits.Processes,
-		Waiting: completion.Limits{
+		Waiting: fdtrack.Limits{
 			Timeout: c.Completion.Timeout, LookupAfter: c.Completion.LookupAfter, SocketItems: c.Completion.SocketEvents,
 			SocketBytes: int(c.Completion.SocketBytes), Items: c.Completion.Events, Bytes: int(c.Completion.Bytes),
 		},
@@ -145,14 +145,9 @@ func (c *Config) selectionRules() []selection.Rule {
 		for _, s := range part.selectors {
 			rules = append(rules, selection.Rule{
 				Exclude: part.exclude, Executable: s.Executable, PID: uint32(s.PID), ContainerID: s.ContainerID,
-				CgroupPath: s.CgroupPath, LocalPort: portRange(s.LocalPort), RemotePort: portRange(s.RemotePort),
+				CgroupPath: s.CgroupPath, LocalPort: s.LocalPort.bounds, RemotePort: s.RemotePort.bounds,
 			})
 		}
 	}
 	return rules
-}
-
-func portRange(p Ports) selection.Ports {
-	low, high := p.Bounds()
-	return selection.Ports{Low: low, High: high}
 }

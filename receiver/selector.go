@@ -9,6 +9,8 @@ import (
 
 	"github.com/bmatcuk/doublestar/v4"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/socketflow/socketflow/internal/ports"
 )
 
 // Selector matches sockets. All of its fields that are set have to match; at least one is.
@@ -78,9 +80,7 @@ func validatePattern(key, pattern, parent string) error {
 }
 
 // Ports is a range of ports. The zero value holds every port.
-type Ports struct {
-	low, high uint16
-}
+type Ports struct{ bounds ports.Range }
 
 var (
 	_ confmap.ScalarUnmarshaler = (*Ports)(nil)
@@ -88,10 +88,10 @@ var (
 )
 
 // PortRange is the range of ports from low to high, both included.
-func PortRange(low, high uint16) Ports { return Ports{low: low, high: high} }
+func PortRange(low, high uint16) Ports { return Ports{ports.Range{Low: low, High: high}} }
 
 // Bounds are the first and the last port of the range, or 0 and 0 for every port.
-func (p Ports) Bounds() (low, high uint16) { return p.low, p.high }
+func (p Ports) Bounds() (low, high uint16) { return p.bounds.Low, p.bounds.High }
 
 // UnmarshalScalar takes a port, or the text of a port or a range.
 func (p *Ports) UnmarshalScalar(value confmap.ScalarValue) error {
@@ -110,16 +110,11 @@ func (p *Ports) UnmarshalScalar(value confmap.ScalarValue) error {
 	default:
 		return portsError(raw)
 	}
-	low, high, isRange := strings.Cut(text, "-")
-	if !isRange {
-		high = low
-	}
-	first, firstErr := strconv.ParseUint(strings.TrimSpace(low), 10, 16)
-	last, lastErr := strconv.ParseUint(strings.TrimSpace(high), 10, 16)
-	if firstErr != nil || lastErr != nil || first == 0 || first > last {
+	bounds, ok := ports.Parse(text)
+	if !ok {
 		return portsError(text)
 	}
-	*p = PortRange(uint16(first), uint16(last))
+	*p = Ports{bounds}
 	return nil
 }
 
@@ -129,20 +124,11 @@ func portsError(raw any) error {
 
 // MarshalScalar writes what UnmarshalScalar takes.
 func (p Ports) MarshalScalar(value confmap.ScalarValue) error {
-	if p.low == 0 {
+	if p == (Ports{}) {
 		return value.Marshal(nil)
 	}
 	return value.Marshal(p.String())
 }
 
 // String is the range as it is written in a configuration.
-func (p Ports) String() string {
-	switch p.low {
-	case 0:
-		return ""
-	case p.high:
-		return strconv.Itoa(int(p.low))
-	default:
-		return fmt.Sprintf("%d-%d", p.low, p.high)
-	}
-}
+func (p Ports) String() string { return p.bounds.String() }

@@ -7,11 +7,12 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/engine"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/pending"
+	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
@@ -108,17 +109,17 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		}},
 		{m.SocketflowAddressesIncomplete, func(s *snapshot, tell tell) {
 			for cause, n := range s.AddressesIncomplete {
-				tell(int64(n), byCause(completion.Cause(cause).String()))
+				tell(int64(n), byCause(fdtrack.CauseName(pending.Cause(cause))))
 			}
 		}},
 		{m.SocketflowAddressesLookedUp, func(s *snapshot, tell tell) {
 			for lookup, n := range s.AddressesLookedUp {
-				tell(int64(n), byResult(completion.Lookup(lookup).String()))
+				tell(int64(n), byResult(fdtrack.Lookup(lookup).String()))
 			}
 		}},
 		{m.SocketflowAddressesRouted, func(s *snapshot, tell tell) {
 			for way, n := range s.AddressesRouted {
-				tell(int64(n), attribute.String("way", procnet.SourceWay(way).String()))
+				tell(int64(n), attribute.String("way", procfs.SourceWay(way).String()))
 			}
 		}},
 		{m.SocketflowProcTablesRead, func(s *snapshot, tell tell) { tell(int64(s.ProcTablesRead)) }},
@@ -127,7 +128,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, tell tell) { tell(s.AddressesBytes) }},
 		{m.SocketflowDescriptorsUnknown, func(s *snapshot, tell tell) {
 			for result, n := range s.DescriptorsUnknown {
-				tell(int64(n), byResult(completion.Result(result).String()))
+				tell(int64(n), byResult(fdtrack.Result(result).String()))
 			}
 		}},
 		{m.SocketflowKernelMemory, func(s *snapshot, tell tell) { tell(int64(s.KernelMemory)) }},

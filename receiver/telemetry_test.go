@@ -14,12 +14,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/engine"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
@@ -84,16 +85,16 @@ func TestTelemetry(t *testing.T) {
 	for source := range event.AddressSources {
 		s.AddressesCompleted[source] = 300 + uint64(source)
 	}
-	for cause := range completion.Causes {
+	for cause := range pending.Causes {
 		s.AddressesIncomplete[cause] = 400 + uint64(cause)
 	}
-	for lookup := range completion.Lookups {
+	for lookup := range fdtrack.Lookups {
 		s.AddressesLookedUp[lookup] = 600 + uint64(lookup)
 	}
-	for way := range procnet.SourceWays {
+	for way := range procfs.SourceWays {
 		s.AddressesRouted[way] = 700 + uint64(way)
 	}
-	for result := range completion.Results {
+	for result := range fdtrack.Results {
 		s.DescriptorsUnknown[result] = 500 + uint64(result)
 	}
 	calls := 0

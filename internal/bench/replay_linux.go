@@ -15,6 +15,7 @@ import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -82,11 +83,8 @@ func (w *way) handle(e *event.Event, n int) error {
 	}
 	w.table.Handle(e)
 	if n%eventsPerTick == 0 {
-		var monotonic unix.Timespec
-		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic); err != nil {
-			return err
-		}
-		w.table.Tick(uint64(monotonic.Nano()), time.Now(), uint64(monotonic.Nano()))
+		now := monotime.Now()
+		w.table.Tick(now, time.Now(), now)
 	}
 	if w.builder != nil && w.builder.Spans() >= batchSize {
 		w.builder.Take()

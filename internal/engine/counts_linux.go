@@ -8,8 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/socketflow/socketflow/internal/completion"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/fdtrack"
+	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
@@ -46,8 +46,8 @@ func (e *Engine) Snapshot() Snapshot {
 	}
 	for _, shard := range e.shards {
 		s.count(shard.table.Stats(), e.opts.Protocols)
-		if shard.completer != nil {
-			s.countCompletion(shard.completer.Stats())
+		if shard.tracker != nil {
+			s.countTracking(shard.tracker.Stats())
 		}
 	}
 	return s
@@ -82,15 +82,15 @@ func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
 }
 
 // countResolver takes over a resolver's statistics.
-func (s *Snapshot) countResolver(stats *procnet.Stats) {
+func (s *Snapshot) countResolver(stats *procfs.Stats) {
 	for way := range stats.Sources {
 		s.AddressesRouted[way] = stats.Sources[way].Load()
 	}
 	s.ProcTablesRead = stats.Readings.Load()
 }
 
-// countCompletion adds a completer's statistics to a snapshot.
-func (s *Snapshot) countCompletion(stats *completion.Stats) {
+// countTracking adds a tracker's statistics to a snapshot.
+func (s *Snapshot) countTracking(stats *fdtrack.Stats) {
 	for source := range stats.Completed {
 		s.AddressesCompleted[source] += stats.Completed[source].Load()
 	}
@@ -106,7 +106,7 @@ func (s *Snapshot) countCompletion(stats *completion.Stats) {
 	s.SocketsEvictedTableFull += stats.Evicted.Load()
 	s.SocketsEvictedCloseLost += stats.HoldersLost.Load()
 	s.SocketsStorageFailed += stats.AdoptsFailed.Load()
-	s.AddressesWaited += time.Duration(stats.WaitedTime.Load())
-	s.AddressesWaiting += stats.Waiting.Load()
-	s.AddressesBytes += stats.Bytes.Load()
+	s.AddressesWaited += time.Duration(stats.Pending.Waited.Load())
+	s.AddressesWaiting += stats.Pending.Keys.Load()
+	s.AddressesBytes += stats.Pending.Bytes.Load()
 }

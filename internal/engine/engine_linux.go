@@ -170,9 +170,7 @@ func prefixes(protocols []protocol.Protocol) (all [][]byte) {
 func kernelRules(s *selection.Selection) []kernel.Rule {
 	var rules []kernel.Rule
 	for _, r := range s.Rules() {
-		rules = append(rules, kernel.Rule{
-			Exclude: r.Exclude, LocalPort: kernel.Ports(r.LocalPort), RemotePort: kernel.Ports(r.RemotePort),
-		})
+		rules = append(rules, kernel.Rule{Exclude: r.Exclude, LocalPort: r.LocalPort, RemotePort: r.RemotePort})
 	}
 	return rules
 }

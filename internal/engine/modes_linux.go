@@ -8,11 +8,11 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // tracer is what both modes have in common.
@@ -33,10 +33,10 @@ type tracer interface {
 
 // callMode is what the syscall mode has beside the socket mode.
 type callMode struct {
-	capture    *kernel.Calls
-	shared     *completion.Shared
-	resolver   *procnet.Resolver
-	completers []*completion.Completer // by shard; there before the first event is read
+	capture  *kernel.Calls
+	shared   *fdtrack.Shared
+	resolver *procfs.Resolver
+	trackers []*fdtrack.Tracker // by shard; there before the first event is read
 }
 
 // openTracer loads the programs of the mode that is configured, or of the one that kernel.Choose finds.
@@ -71,11 +71,11 @@ func (e *Engine) openSockets(opts kernel.Options) error {
 
 func (e *Engine) openCalls(opts kernel.Options) (err error) {
 	m := &callMode{}
-	m.shared, err = completion.NewShared(e.opts.Waiting)
+	m.shared, err = fdtrack.NewShared(e.opts.Waiting)
 	if err != nil {
 		return err
 	}
-	if m.resolver, err = procnet.New(procnet.Options{}); err != nil {
+	if m.resolver, err = procfs.New(procfs.Options{}); err != nil {
 		return err
 	}
 	if m.capture, err = kernel.OpenCalls(opts, m.inject); err != nil {
@@ -88,18 +88,18 @@ func (e *Engine) openCalls(opts kernel.Options) (err error) {
 
 // inject hands an event that user space made up to the shard of its socket.
 func (m *callMode) inject(e event.Event) {
-	m.completers[m.capture.ShardOf(e.Flow.Cookie)].Inject(e)
+	m.trackers[m.capture.ShardOf(e.Flow.Cookie)].Inject(e)
 }
 
-// complete puts a completer before the shard's table.
-func (m *callMode) complete(s *shard, i, of int) (err error) {
+// track puts a tracker before the shard's table.
+func (m *callMode) track(s *shard, i, of int) (err error) {
 	opts := &s.engine.opts
-	s.completer, err = completion.New(completion.Options{
+	s.tracker, err = fdtrack.New(fdtrack.Options{
 		Shared: m.shared, Sockets: max(1, opts.Sockets/of), Processes: max(1, opts.Processes/of),
-		Kernel: m.capture, Resolver: m.resolver, Next: s.next,
+		Kernel: m.capture, Resolver: m.resolver, Next: s.table.Handle,
 		NewCookie: func() uint64 { return m.capture.NewCookie(i) },
 	})
-	m.completers = append(m.completers, s.completer)
+	m.trackers = append(m.trackers, s.tracker)
 	return err
 }
 
@@ -120,5 +120,5 @@ func (e *Engine) existing() error {
 	if e.opts.ExcludeSelf {
 		self = uint32(os.Getpid()) // in the pid namespace of /proc
 	}
-	return completion.Existing(e.helping, e.calls.resolver, e.calls.completers, self)
+	return fdtrack.Existing(e.helping, e.calls.resolver, e.calls.trackers, self)
 }

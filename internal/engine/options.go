@@ -7,7 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/socketflow/socketflow/internal/completion"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -29,8 +29,8 @@ type Options struct {
 	Shards, RingBytes  int // ring buffers, and the size of each
 	PollInterval       time.Duration
 	UDPIdleTimeout     time.Duration
-	Sockets, Processes int               // followed, and remembered, at a time, by all shards together
-	Waiting            completion.Limits // how long, and how much of it, waits for an address; syscall mode
+	Sockets, Processes int            // followed, and remembered, at a time, by all shards together
+	Waiting            fdtrack.Limits // how long, and how much of it, waits for an address; syscall mode
 
 	Telemetry    otlp.Options // but for HostID
 	BatchSize    int          // log records, or spans, after which they are handed over

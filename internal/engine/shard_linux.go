@@ -8,12 +8,12 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"golang.org/x/sys/unix"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -27,8 +27,8 @@ type shard struct {
 	reader  *kernel.Reader
 	table   *socket.Table
 	builder *otlp.Builder
-	// completer stands before the table in the syscall mode; nil in the socket mode.
-	completer *completion.Completer
+	// tracker stands before the table in the syscall mode; nil in the socket mode.
+	tracker *fdtrack.Tracker
 
 	event   event.Event
 	handled int       // events since the last look at the clock
@@ -69,7 +69,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	}
 	s.table = table
 	if e.calls != nil {
-		err = e.calls.complete(s, i, of)
+		err = e.calls.track(s, i, of)
 	}
 	return s, err
 }
@@ -114,44 +114,33 @@ func (s *shard) run() {
 }
 
 func (s *shard) handle(e *event.Event) {
-	if s.completer != nil {
-		s.completer.Handle(e)
+	if s.tracker != nil {
+		s.tracker.Handle(e)
 		return
 	}
 	s.table.Handle(e)
 }
 
-// next takes in what the completer has completed.
-func (s *shard) next(e *event.Event) {
-	s.table.Handle(e)
-	if e.Kind == event.KindOpen && e.Flow.Transport == event.TCP && e.Flow.Role == event.RoleServer {
-		// The call that opened it was accept, and its owner called it.
-		accept := *e
-		accept.Kind = event.KindAccept
-		s.table.Handle(&accept)
-	}
-}
-
 func (s *shard) flush() {
-	if s.completer != nil {
-		s.completer.Flush()
+	if s.tracker != nil {
+		s.tracker.Flush()
 	}
 	s.table.Flush()
 	s.deliver()
 }
 
-// completionInterval is how often is looked whether what waits for an address can go on.
-const completionInterval = 5 * time.Millisecond
+// trackInterval is how often is looked whether what waits for an address can go on.
+const trackInterval = 5 * time.Millisecond
 
 // tick passes time.
 func (s *shard) tick() {
 	s.handled = 0
 	now := time.Now()
 	wait := s.engine.opts.PollInterval
-	if s.completer != nil {
-		s.completer.Tick(monotonic())
-		if s.completer.Busy() {
-			wait = min(wait, completionInterval)
+	if s.tracker != nil {
+		s.tracker.Tick(monotime.Now())
+		if s.tracker.Busy() {
+			wait = min(wait, trackInterval)
 		}
 	}
 	s.table.Tick(readClocks())
@@ -181,8 +170,8 @@ func (s *shard) deliver() {
 // reports of live sockets were written before it was asked.
 func (s *shard) forgetGone() {
 	if s.forgetNow != nil && s.forget.CompareAndSwap(s.forgetNow, nil) {
-		if s.completer != nil {
-			s.completer.Tick(monotonic()) // it has those that were injected
+		if s.tracker != nil {
+			s.tracker.Tick(monotime.Now()) // it has those that were injected
 		}
 		s.table.Forget(s.forgetNow.since, s.forgetNow.looked.Covers)
 	}
@@ -208,19 +197,10 @@ func (s *shard) undecodable(err error) bool {
 func readClocks() (before uint64, wall time.Time, after uint64) {
 	const near, attempts = uint64(100 * time.Microsecond), 10
 	for range attempts {
-		before, wall, after = monotonic(), time.Now(), monotonic()
+		before, wall, after = monotime.Now(), time.Now(), monotime.Now()
 		if after-before < near {
 			break
 		}
 	}
 	return before, wall, after
-}
-
-// monotonic is the clock of the kernel's events, nanoseconds.
-func monotonic() uint64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // cannot happen: the clock exists on every Linux and the pointer is valid
-	}
-	return uint64(ts.Nano())
 }

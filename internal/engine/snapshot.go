@@ -3,11 +3,12 @@ package engine
 import (
 	"time"
 
-	"github.com/socketflow/socketflow/internal/completion"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -61,12 +62,12 @@ type Snapshot struct {
 	DataStrays                uint64                    // data_strays
 
 	AddressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
-	AddressesIncomplete [completion.Causes]uint64    // addresses_incomplete, by cause
-	AddressesLookedUp   [completion.Lookups]uint64   // addresses_looked_up, by result
-	AddressesRouted     [procnet.SourceWays]uint64   // addresses_routed, by way
+	AddressesIncomplete [pending.Causes]uint64       // addresses_incomplete, by cause
+	AddressesLookedUp   [fdtrack.Lookups]uint64      // addresses_looked_up, by result
+	AddressesRouted     [procfs.SourceWays]uint64    // addresses_routed, by way
 	AddressesWaited     time.Duration                // addresses_waited
 	AddressesWaiting    int64                        // addresses_waiting
 	AddressesBytes      int64                        // addresses_waiting_bytes
-	DescriptorsUnknown  [completion.Results]uint64   // descriptors_unknown, by result
+	DescriptorsUnknown  [fdtrack.Results]uint64      // descriptors_unknown, by result
 	ProcTablesRead      uint64                       // proc_tables_read
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/monotime"
 )
 
 // findExisting has the connections reported that are older than the capture.
@@ -83,7 +84,7 @@ func (e *Engine) follows(transports ...event.Transport) bool {
 
 // forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
 func (e *Engine) forgetGone(liveLost uint64) bool {
-	gone := &unreported{since: monotonic()}
+	gone := &unreported{since: monotime.Now()}
 	var err error
 	if gone.looked, err = e.tracer.Live(e.helping); err == nil {
 		gone.looked.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)

@@ -6,28 +6,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/cilium/ebpf"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/procnet"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // seedListeners tells the kernel side of the sockets that take in connections, so that the first of these is known to be theirs.
 // What cannot be looked into is left to be found later.
-func (c *Calls) seedListeners(look *procnet.Resolver) error {
+func (c *Calls) seedListeners(look *procfs.Resolver) error {
 	type inode struct {
 		netns uint32
 		inode uint64
 	}
 	cookies := map[inode]uint64{}
 	var failed error
-	_ = look.Scan(context.Background(), 0, func(d procnet.Descriptor) error {
+	_ = look.Scan(context.Background(), 0, func(d procfs.Descriptor) error {
 		if !d.Socket.Listening() {
 			return nil
 		}
@@ -36,7 +33,7 @@ func (c *Calls) seedListeners(look *procnet.Resolver) error {
 			cookies[key] = c.NewCookie(len(cookies) & (c.opts.Shards - 1))
 		}
 		f := event.Flow{
-			Cookie: cookies[key], Local: d.Socket.Local, NetNS: d.Socket.NetNS, Transport: d.Socket.Transport,
+			Cookie: cookies[key], Local: d.Socket.Local, NetNS: d.Socket.NetNS, Transport: event.Transport(d.Socket.Transport),
 			Unix: &event.Unix{Local: d.Socket.Name},
 		}
 		failed = errors.Join(failed, c.Adopt(d.PID, d.FD, 0, &f, true))
@@ -48,11 +45,11 @@ func (c *Calls) seedListeners(look *procnet.Resolver) error {
 // seed tells the kernel side of the processes that are older than it: since when they are there, in which network namespace, and
 // what they execute. It hands that on to their children, which may be gone before user space can look at them.
 func (c *Calls) seed() error {
-	names, err := filepath.Glob("/proc/[1-9]*")
+	pids, err := procfs.Processes()
 	if err != nil {
-		return fmt.Errorf("list processes: %w", err)
+		return err
 	}
-	look, err := procnet.New(procnet.Options{})
+	look, err := procfs.New(procfs.Options{})
 	if err != nil {
 		return err
 	}
@@ -60,24 +57,20 @@ func (c *Calls) seed() error {
 	if err := c.seedListeners(look); err != nil {
 		return err
 	}
-	for _, name := range names {
-		pid, err := strconv.ParseUint(filepath.Base(name), 10, 32)
-		if err != nil {
-			continue
-		}
-		p, err := look.Process(uint32(pid))
+	for _, pid := range pids {
+		p, err := look.Process(pid)
 		if err != nil {
 			continue // it has ended, or is another user's
 		}
 		known := bpf.SyscallsProcess{Start: p.Start * nanosecondsPerTick, Netns: p.NetNS}
-		err = c.objects.Maps[bpf.SyscallsMapProcesses].Update(uint32(pid), &known, ebpf.UpdateNoExist)
+		err = c.objects.Maps[bpf.SyscallsMapProcesses].Update(pid, &known, ebpf.UpdateNoExist)
 		if errors.Is(err, ebpf.ErrKeyExist) {
 			continue
 		}
 		if err != nil { // full, which the kernel side counts
 			return nil
 		}
-		executable, err := os.Readlink(name + "/exe")
+		executable, err := procfs.Executable(pid)
 		if err != nil || !strings.HasPrefix(executable, "/") {
 			continue // a kernel thread
 		}
@@ -85,7 +78,7 @@ func (c *Calls) seed() error {
 		for i := 0; i < len(executable) && i < len(image.Path)-1; i++ {
 			image.Path[i] = int8(executable[i])
 		}
-		if err := c.objects.Maps[bpf.SyscallsMapImages].Update(uint32(pid), &image, ebpf.UpdateNoExist); err != nil &&
+		if err := c.objects.Maps[bpf.SyscallsMapImages].Update(pid, &image, ebpf.UpdateNoExist); err != nil &&
 			!errors.Is(err, ebpf.ErrKeyExist) {
 			return fmt.Errorf("tell the kernel what process %d executes: %w", pid, err)
 		}

@@ -6,17 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"strings"
-	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // Live has an event injected for every socket that a descriptor still leads to. A descriptor that is gone, though its
@@ -25,7 +22,7 @@ func (c *Calls) Live(ctx context.Context) (Looked, error) {
 	if c.objects.Programs[bpf.SyscallsProgLookUp] == nil || c.objects.Programs[bpf.SyscallsProgVanish] == nil {
 		return Looked{}, nil // Degraded says so
 	}
-	now := monotonic()
+	now := monotime.Now()
 	gone := map[uint32]bool{} // processes
 	err := eachKey(ctx, c.objects.Maps[bpf.SyscallsMapDescriptors], func(key bpf.SyscallsDescriptorKey) error {
 		d, known, err := c.lookUp(key.Pid, key.Fd)
@@ -36,12 +33,12 @@ func (c *Calls) Live(ctx context.Context) (Looked, error) {
 			return nil
 		case bpf.SyscallsDescriptorKind(d.Kind) != bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET:
 			if _, looked := gone[key.Pid]; !looked {
-				gone[key.Pid] = hasEnded(key.Pid)
+				gone[key.Pid] = procfs.HasEnded(key.Pid)
 			}
 			if !gone[key.Pid] {
 				return nil
 			}
-		case leadsToSocket(key.Pid, key.Fd):
+		case procfs.LeadsToSocket(key.Pid, key.Fd):
 			c.inject(event.Event{Kind: event.KindLive, Time: now, Flow: event.Flow{Cookie: d.Id}})
 			return nil
 		}
@@ -58,25 +55,6 @@ func (c *Calls) Live(ctx context.Context) (Looked, error) {
 	return looked, nil
 }
 
-// hasEnded says no where it cannot know.
-func hasEnded(pid uint32) bool {
-	_, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	return errors.Is(err, fs.ErrNotExist)
-}
-
-// leadsToSocket says yes where it cannot know.
-func leadsToSocket(pid, fd uint32) bool {
-	target, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH):
-		return false
-	case err != nil:
-		return true
-	default:
-		return strings.HasPrefix(target, "socket:")
-	}
-}
-
 // Datagrams has an event injected for every UDP flow: that it has ended, or that it still exists.
 func (c *Calls) Datagrams(ctx context.Context) (bool, error) {
 	if c.objects.Programs[bpf.SyscallsProgAskDatagrams] == nil {
@@ -91,7 +69,7 @@ func (c *Calls) Datagrams(ctx context.Context) (bool, error) {
 			return nil
 		}
 		e := event.Event{
-			Kind: event.KindLive, Time: monotonic(), Owner: process.ID{PID: d.OwnerPid, Start: d.OwnerStart / nanosecondsPerTick},
+			Kind: event.KindLive, Time: monotime.Now(), Owner: process.ID{PID: d.OwnerPid, Start: d.OwnerStart / nanosecondsPerTick},
 			Flow: callFlow(&d.Flow), Started: d.Started, Established: d.Started,
 			Ending: event.Ending{
 				BytesSent: d.Bytes[event.Sent], BytesReceived: d.Bytes[event.Received],
@@ -141,13 +119,4 @@ func eachKey[K any](ctx context.Context, m *ebpf.Map, f func(K) error) error {
 		}
 	}
 	return nil
-}
-
-// monotonic is the clock of events.
-func monotonic() uint64 {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return uint64(time.Now().UnixNano()) // not reached: every Linux has this clock
-	}
-	return uint64(now.Nano())
 }

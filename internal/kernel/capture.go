@@ -12,10 +12,11 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/ports"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // Options is what is decided before the programs are loaded.
@@ -138,7 +139,7 @@ func (c *Capture) configure(spec *ebpf.CollectionSpec, opts Options, backup bool
 	var include, needLocalPort bool
 	for _, r := range opts.Rules {
 		include = include || !r.Exclude
-		needLocalPort = needLocalPort || r.LocalPort != Ports{}
+		needLocalPort = needLocalPort || r.LocalPort != ports.Range{}
 	}
 	if err := set(spec, map[string]any{
 		bpf.SocketflowVarRulesCount:         uint32(len(opts.Rules)),
@@ -205,7 +206,7 @@ func (c *programs) excludedPID(spec *ebpf.CollectionSpec, opts Options) uint32 {
 	if err != nil {
 		status.State, status.Err, status.By = ProgramReplaced, err, "getpid"
 		pid = uint32(os.Getpid())
-		if !inInitialPIDNamespace() {
+		if !procfs.SeesAllProcesses() {
 			status.State, status.By, status.Without, pid = ProgramRefused, "", withoutSelfPID, 0
 			c.degraded = append(c.degraded, fmt.Errorf("%s: %w", withoutSelfPID, err))
 		}
@@ -215,12 +216,6 @@ func (c *programs) excludedPID(spec *ebpf.CollectionSpec, opts Options) uint32 {
 }
 
 const withoutSelfPID = "the collector's own sockets are observed, too"
-
-// inInitialPIDNamespace says whether this process has the pids of the host (PROC_PID_INIT_INO, linux/proc_ns.h).
-func inInitialPIDNamespace() bool {
-	var stat unix.Stat_t
-	return unix.Stat("/proc/self/ns/pid", &stat) == nil && stat.Ino == 0xEFFFFFFC
-}
 
 // set sets constants of the programs.
 func set(spec *ebpf.CollectionSpec, values map[string]any) error {

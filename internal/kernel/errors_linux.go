@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/capability"
 )
 
 // The modes, as messages name them.
@@ -40,24 +42,18 @@ func refusal(mode string, err error) error {
 	}
 }
 
-// missingCapabilities names those that loading needs and this thread lacks. CAP_SYS_ADMIN stands for both
-// (capabilities(7)).
+// missingCapabilities names those that loading needs and this thread lacks.
 func missingCapabilities() []string {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
+	set, err := capability.Effective()
+	if err != nil {
 		return []string{"CAP_BPF", "CAP_PERFMON"} // cannot be told apart from having none
-	}
-	has := func(capability int) bool { return data[capability/32].Effective>>(capability%32)&1 == 1 }
-	if has(unix.CAP_SYS_ADMIN) {
-		return nil
 	}
 	var missing []string
 	for _, c := range []struct {
 		name   string
 		number int
 	}{{"CAP_BPF", unix.CAP_BPF}, {"CAP_PERFMON", unix.CAP_PERFMON}} {
-		if !has(c.number) {
+		if !set.Grants(c.number) {
 			missing = append(missing, c.name)
 		}
 	}

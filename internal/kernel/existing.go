@@ -14,6 +14,7 @@ import (
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // Existing has an event written for every connection of a process that is older than the programs, in whatever network
@@ -52,7 +53,7 @@ func (c *Capture) ExistingUnowned(ctx context.Context) error {
 // iterateNetNS runs the iterators over the sockets of each network namespace, and says which these were.
 func (c *Capture) iterateNetNS(ctx context.Context, iteration uint32) (map[uint32]bool, error) {
 	walked := map[uint32]bool{}
-	err := eachNetNS(func(inode uint64) error {
+	err := procfs.EachNetNS(func(netns uint32) error {
 		for _, program := range []string{bpf.SocketflowProgExistingUnix, bpf.SocketflowProgExistingUnowned} {
 			if c.objects.Programs[program] == nil {
 				continue
@@ -61,7 +62,7 @@ func (c *Capture) iterateNetNS(ctx context.Context, iteration uint32) (map[uint3
 				return err
 			}
 		}
-		walked[uint32(inode)] = true
+		walked[netns] = true
 		return nil
 	})
 	return walked, err
@@ -90,7 +91,7 @@ func (c *Capture) Live(ctx context.Context) (Looked, error) {
 	looked.Within[event.UnixStream] = c.objects.Programs[bpf.SocketflowProgExistingUnix] != nil
 	// A TCP connection may go on without a descriptor. A Unix socket that has been used has one, or is in a message, which nobody has
 	// found it in twice.
-	allProcesses := inInitialPIDNamespace()
+	allProcesses := procfs.SeesAllProcesses()
 	looked.Everywhere[event.TCP] = looked.Within[event.TCP] && allProcesses && err == nil
 	looked.Everywhere[event.UnixStream] = allProcesses
 	return looked, nil

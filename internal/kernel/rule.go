@@ -6,18 +6,16 @@ import (
 	"fmt"
 
 	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/ports"
 	"github.com/socketflow/socketflow/internal/process"
 )
-
-// Ports is a range of ports, both ends included; the zero Ports is any port.
-type Ports struct{ Low, High uint16 }
 
 // Rule is the part of a selection rule that the kernel judges: ports. Which rules a process matches, user space says
 // with Judge.
 type Rule struct {
 	Exclude    bool
-	LocalPort  Ports
-	RemotePort Ports
+	LocalPort  ports.Range
+	RemotePort ports.Range
 }
 
 func (r Rule) raw() *bpf.SocketflowRule {

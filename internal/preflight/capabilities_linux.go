@@ -8,22 +8,22 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/capability"
 )
 
-// capability is one that the receiver has a use for. CAP_SYS_ADMIN stands for some of the others (capabilities(7)).
-type capability struct {
+// use is what the receiver uses a capability for.
+type use struct {
 	name   string
 	number int
-	// covered says that CAP_SYS_ADMIN does as well.
-	covered bool
-	needed  bool // nothing works without it
-	lost    string
+	needed bool // nothing works without it
+	lost   string
 }
 
-// capabilities in the order of their weight. What is lost is measured: docs/privileges.md.
-var capabilities = []capability{
-	{name: "CAP_BPF", number: unix.CAP_BPF, covered: true, needed: true, lost: "nothing works"},
-	{name: "CAP_PERFMON", number: unix.CAP_PERFMON, covered: true, needed: true, lost: "nothing works"},
+// uses of capabilities in the order of their weight. What is lost is measured: docs/privileges.md.
+var uses = []use{
+	{name: "CAP_BPF", number: unix.CAP_BPF, needed: true, lost: "nothing works"},
+	{name: "CAP_PERFMON", number: unix.CAP_PERFMON, needed: true, lost: "nothing works"},
 	{name: "CAP_SYS_PTRACE", number: unix.CAP_SYS_PTRACE,
 		lost: "of other users' processes that are older than the collector: no executable and no container's name, before " +
 			"Linux 6.15 no service name of their own either, and in syscall mode none of their older connections"},
@@ -39,17 +39,14 @@ var capabilities = []capability{
 func privileges() (facts []Fact, missing []string) {
 	status := readStatus()
 	facts = append(facts, Fact{Name: factUser, State: OK, Found: fmt.Sprintf("uid %d", os.Geteuid())})
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var sets [2]unix.CapUserData
-	err := unix.Capget(&header, &sets[0])
-	has := func(number int) bool { return sets[number/32].Effective>>(number%32)&1 == 1 }
-	for _, c := range capabilities {
+	set, err := capability.Effective()
+	for _, c := range uses {
 		fact := Fact{Name: c.name, State: OK}
 		switch {
 		case err != nil:
 			fact.State, fact.Found, fact.Lost = Unknown, err.Error(), c.lost
-		case has(c.number):
-		case c.covered && has(unix.CAP_SYS_ADMIN):
+		case set.Has(c.number):
+		case set.Grants(c.number):
 			fact.Found = "CAP_SYS_ADMIN stands for it"
 		case c.needed:
 			fact.State, fact.Lost = Missing, c.lost

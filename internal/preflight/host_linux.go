@@ -14,14 +14,14 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 const (
 	btfFile      = "/sys/kernel/btf/vmlinux"
 	lockdownFile = "lockdown"
 	securityfs   = "/sys/kernel/security"
-	// initialPIDs is the inode of the first pid namespace (PROC_PID_INIT_INO, linux/proc_ns.h).
-	initialPIDs = 0xEFFFFFFC
 )
 
 var tracefsPlaces = []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"}
@@ -123,11 +123,10 @@ func tracefs() Fact {
 
 func pidNamespace() Fact {
 	fact := Fact{Name: factPIDs, State: OK, Found: "the host's"}
-	var stat unix.Stat_t
-	switch err := unix.Stat("/proc/self/ns/pid", &stat); {
+	switch all, err := procfs.InInitialPIDNamespace(); {
 	case err != nil:
 		fact.State, fact.Found = Unknown, err.Error()
-	case stat.Ino != initialPIDs:
+	case !all:
 		fact.State, fact.Found = Less, "not the host's"
 		fact.Lost = "processes have the host's pids in what is told, and no name but that of their threads"
 	}

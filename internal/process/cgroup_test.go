@@ -3,6 +3,8 @@ package process
 import (
 	"strings"
 	"testing"
+
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 const (
@@ -251,7 +253,7 @@ func TestCgroupFile(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.about, func(t *testing.T) {
-			paths := cgroupPaths(c.file)
+			paths := procfs.CgroupPaths(c.file)
 			if c.snapshot != "" {
 				paths = append([]string{c.snapshot}, paths...)
 			}
@@ -270,7 +272,7 @@ func FuzzCgroup(f *testing.F) {
 	f.Add("0::/a.slice:crio:" + hex64("b") + "/..//../\x00\xff")
 	f.Add(`0::/machine.slice/machine-\x2d\xzz\x.scope`)
 	f.Fuzz(func(t *testing.T, file string) {
-		m, path := join(cgroupPaths(file))
+		m, path := join(procfs.CgroupPaths(file))
 		if m.id != "" && m.name != "" {
 			t.Errorf("both an id and a name: %+v", m)
 		}

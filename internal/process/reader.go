@@ -12,6 +12,8 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // Defaults of Options.
@@ -188,7 +190,7 @@ func (c *counters) outcome(err error) *atomic.Uint64 {
 		return &c.read
 	case errors.Is(err, errChanged):
 		return &c.changed
-	case isMissing(err):
+	case procfs.IsMissing(err):
 		return &c.gone
 	case errors.Is(err, fs.ErrPermission):
 		return &c.denied

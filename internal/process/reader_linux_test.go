@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // The tests of this file use the procfs of this machine, or a FIFO to stop a Reader in the middle.
@@ -180,7 +182,7 @@ func TestAHandleOfAProcessThatEndedFindsNothing(t *testing.T) {
 	cmd.Env = append(os.Environ(), asChild+"=1")
 	c := start(t, cmd)
 	r := here(t)
-	dir, err := os.OpenRoot(r.dir(c.pid))
+	dir, err := procfs.Open(r.procRoot, c.pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,12 +192,12 @@ func TestAHandleOfAProcessThatEndedFindsNothing(t *testing.T) {
 		}
 	}()
 	start := mustID(t, c.pid).Start
-	if _, err := r.observeIn(dir, start); err != nil {
+	if _, err := r.observeBy(dir, start); err != nil {
 		t.Fatal(err)
 	}
 	c.stop()
-	o, err := r.observeIn(dir, start)
-	if !isMissing(err) || o.comm != "" {
+	o, err := r.observeBy(dir, start)
+	if !procfs.IsMissing(err) || o.comm != "" {
 		t.Errorf("got %+v, %v, want nothing", o, err)
 	}
 }
@@ -338,7 +340,7 @@ func TestEveryProcessOfThisMachineCanBeDescribed(t *testing.T) {
 			continue
 		}
 		id, err := idOf(uint32(pid))
-		if isMissing(err) { // since ReadDir
+		if procfs.IsMissing(err) { // since ReadDir
 			continue
 		}
 		if err != nil {

@@ -275,16 +275,6 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 	}
 }
 
-func FuzzStat(f *testing.F) {
-	f.Add([]byte(statLine(1, "systemd", 9)))
-	f.Add([]byte("1 (a) b) S"))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		if comm, _, err := parseStat(line); err == nil && len(comm) > maxComm {
-			t.Errorf("comm of %d bytes", len(comm))
-		}
-	})
-}
-
 func same(t *testing.T, got, want *Info) {
 	t.Helper()
 	if !reflect.DeepEqual(got, want) {

@@ -8,16 +8,12 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/ports"
 	"github.com/socketflow/socketflow/internal/process"
 )
 
 // MaxRules is how many rules a Selection can have: the kernel holds a process' matches as the bits of one word.
 const MaxRules = 64
-
-// Ports is a range of ports, both ends included; the zero Ports is any port.
-type Ports struct{ Low, High uint16 }
-
-func (p Ports) contains(port uint16) bool { return p == Ports{} || (port >= p.Low && port <= p.High) }
 
 // Rule matches a socket that meets all of the criteria that are set.
 type Rule struct {
@@ -26,8 +22,8 @@ type Rule struct {
 	PID         uint32
 	ContainerID string // the id or its beginning
 	CgroupPath  string // glob over the cgroup's path, with ** for any number of levels
-	LocalPort   Ports
-	RemotePort  Ports
+	LocalPort   ports.Range
+	RemotePort  ports.Range
 }
 
 // Selection is a list of rules. A socket is observed if no excluding rule matches it, and an including rule does or
@@ -83,7 +79,7 @@ func (s *Selection) Observes(matches uint64, f *event.Flow) bool {
 	included := !s.include
 	for i := range s.rules {
 		r := &s.rules[i]
-		if matches>>i&1 == 0 || !r.LocalPort.contains(f.Local.Port()) || !r.RemotePort.contains(f.Remote.Port()) {
+		if matches>>i&1 == 0 || !r.LocalPort.Contains(f.Local.Port()) || !r.RemotePort.Contains(f.Remote.Port()) {
 			continue
 		}
 		if r.Exclude {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/ports"
 	"github.com/socketflow/socketflow/internal/process"
 )
 
@@ -29,12 +30,12 @@ func TestObserves(t *testing.T) {
 		"a container by the beginning of its id":  {[]Rule{{ContainerID: "0123456789ab"}}, true},
 		"no other container":                      {[]Rule{{ContainerID: "1123456789ab"}}, false},
 		"a cgroup by pattern":                     {[]Rule{{CgroupPath: "/system.slice/*.service"}}, true},
-		"a local port":                            {[]Rule{{LocalPort: Ports{80, 80}}}, true},
-		"a port in a range":                       {[]Rule{{RemotePort: Ports{30000, 40000}}}, true},
-		"no port outside a range":                 {[]Rule{{RemotePort: Ports{30000, 39999}}}, false},
+		"a local port":                            {[]Rule{{LocalPort: ports.Range{Low: 80, High: 80}}}, true},
+		"a port in a range":                       {[]Rule{{RemotePort: ports.Range{Low: 30000, High: 40000}}}, true},
+		"no port outside a range":                 {[]Rule{{RemotePort: ports.Range{Low: 30000, High: 39999}}}, false},
 		"not what is excluded":                    {[]Rule{{Exclude: true, PID: 10}}, false},
 		"what another exclusion does not concern": {[]Rule{{Exclude: true, PID: 11}}, true},
-		"not what is excluded, although included": {[]Rule{{Executable: "/usr/**"}, {Exclude: true, LocalPort: Ports{80, 80}}}, false},
+		"not what is excluded, although included": {[]Rule{{Executable: "/usr/**"}, {Exclude: true, LocalPort: ports.Range{Low: 80, High: 80}}}, false},
 		"not what is excluded first":              {[]Rule{{Exclude: true, PID: 10}, {PID: 10}}, false},
 		"nothing but what is included":            {[]Rule{{PID: 11}}, false},
 	} {

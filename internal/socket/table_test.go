@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/ports"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -281,7 +282,7 @@ func TestFlushTellsWhatWaits(t *testing.T) {
 
 func TestSelectionLeavesOut(t *testing.T) {
 	judged := map[uint32]uint64{}
-	chosen, err := selection.New([]selection.Rule{{PID: 3}, {Exclude: true, RemotePort: selection.Ports{Low: 515, High: 515}, PID: 1}})
+	chosen, err := selection.New([]selection.Rule{{PID: 3}, {Exclude: true, RemotePort: ports.Range{Low: 515, High: 515}, PID: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}

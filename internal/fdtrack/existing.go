@@ -1,0 +1,104 @@
+package fdtrack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procfs"
+)
+
+// Scanner lists the descriptors that lead to sockets. *procfs.Resolver is one.
+type Scanner interface {
+	Process(pid uint32) (procfs.Process, error)
+	Scan(ctx context.Context, skip uint32, f func(procfs.Descriptor) error) error
+}
+
+// maxInbox is how many messages wait for a tracker before Existing waits for it.
+const maxInbox = 4096
+
+// Existing has the sockets followed that are older than the capture, by the trackers in turn, but for those of the process
+// self; 0 leaves out none. Trackers have to be working meanwhile, for Existing waits for those that have much to do. What
+// cannot be looked into does not keep it from the rest, and is in the error.
+func Existing(ctx context.Context, scanner Scanner, trackers []*Tracker, self uint32) error {
+	if len(trackers) == 0 {
+		return errors.New("look for sockets older than the collector: nobody follows them")
+	}
+	x := existing{scanner: scanner, trackers: trackers, seen: map[descriptor]uint64{}}
+	look := func(f func(procfs.Descriptor) error) error {
+		if err := scanner.Scan(ctx, self, f); err != nil {
+			return fmt.Errorf("look for sockets older than the collector: %w", err)
+		}
+		return nil
+	}
+	// What cannot be looked into now cannot be later: it is told then.
+	_ = look(func(d procfs.Descriptor) error { x.see(&d); return ctx.Err() })
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(settling):
+	}
+	return look(func(d procfs.Descriptor) error { return x.add(ctx, &d) })
+}
+
+// settling is how long a call may take from making a descriptor until the kernel side has seen it return: on a busy machine its
+// thread may have to wait for a processor in between.
+const settling = 100 * time.Millisecond
+
+type existing struct {
+	scanner  Scanner
+	trackers []*Tracker
+	seen     map[descriptor]uint64 // inodes of what was there at first, and of what no call has told
+	next     int
+	owner    process.ID
+}
+
+func (x *existing) see(d *procfs.Descriptor) {
+	if !x.trackers[0].opts.Kernel.Known(d.PID, d.FD) {
+		x.seen[descriptor{d.PID, d.FD}] = d.Socket.Inode
+	}
+}
+
+func (x *existing) add(ctx context.Context, d *procfs.Descriptor) error {
+	if inode, there := x.seen[descriptor{d.PID, d.FD}]; !there || inode != d.Socket.Inode ||
+		x.trackers[0].opts.Kernel.Known(d.PID, d.FD) {
+		return nil // it is not older
+	}
+	if d.Socket.State == procfs.StateSynSent {
+		return nil // its outcome makes it known
+	}
+	if d.PID != x.owner.PID {
+		p, err := x.scanner.Process(d.PID)
+		if err != nil {
+			return nil //nolint:nilerr // it has ended
+		}
+		x.owner = process.ID{PID: d.PID, Start: p.Start}
+	}
+	t := x.trackers[x.next%len(x.trackers)]
+	if err := t.room(ctx); err != nil {
+		return err
+	}
+	if !t.takeIn(d.Socket, x.owner, d.FD, 0, 0) {
+		x.next++
+	}
+	return nil
+}
+
+// room waits until there is room in the inbox.
+func (t *Tracker) room(ctx context.Context) error {
+	if t.inbox.size() < maxInbox {
+		return ctx.Err()
+	}
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for t.inbox.size() >= maxInbox {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-look.C:
+		}
+	}
+	return nil
+}

@@ -1,0 +1,99 @@
+package fdtrack
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/pending"
+	"github.com/socketflow/socketflow/internal/procfs"
+)
+
+// askedSocket is one of which an answer is awaited.
+type askedSocket struct {
+	cookie uint64
+	query  *procfs.Query
+	told   bool // at the last look already
+}
+
+// reminders say when procfs is asked about a socket whose events wait: after a while, and if that was of no use, again right
+// before its time is up.
+func (t *Tracker) reminders() []pending.Reminder[*socket] {
+	if t.limits.LookupAfter >= t.limits.Timeout {
+		return nil
+	}
+	reminders := []pending.Reminder[*socket]{{After: t.limits.LookupAfter, Call: t.ask}}
+	beforeExpiry := min(t.limits.Timeout/4, 250*time.Millisecond)
+	if again := t.limits.Timeout - beforeExpiry; again > t.limits.LookupAfter {
+		reminders = append(reminders, pending.Reminder[*socket]{After: again, Call: t.askAgain})
+	}
+	return reminders
+}
+
+func (t *Tracker) ask(s *socket) {
+	s.query = t.opts.Resolver.Ask(s.owner.PID, s.fd)
+	t.asked = append(t.asked, askedSocket{cookie: s.flow.Cookie, query: s.query})
+}
+
+func (t *Tracker) askAgain(s *socket) {
+	if _, told, _ := s.query.Told(); told {
+		t.ask(s)
+	}
+}
+
+// pollAsked takes in the answers. An answer is as of now, the events are as of some time ago: before it is believed, the
+// close that may have come in between has to have its turn, lest the next socket with the same descriptor be taken for this
+// one.
+func (t *Tracker) pollAsked() {
+	kept := t.asked[:0]
+	for _, a := range t.asked {
+		s := t.sockets[a.cookie]
+		if s == nil || s.waiting == nil || s.query != a.query {
+			t.stats.Lookups[LookupUnneeded].Add(1)
+			continue
+		}
+		found, told, err := a.query.Told()
+		if !told || !a.told {
+			a.told = told
+			kept = append(kept, a)
+			continue
+		}
+		t.answered(s, &found, err)
+	}
+	clear(t.asked[len(kept):])
+	t.asked = kept
+}
+
+func (t *Tracker) answered(s *socket, found *procfs.Socket, err error) {
+	switch {
+	case err != nil:
+		t.stats.Lookups[lookupOf(err)].Add(1)
+	case !consistent(&s.flow, found):
+		t.stats.Lookups[LookupReused].Add(1)
+	default:
+		t.stats.Lookups[LookupFound].Add(1)
+		told := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
+		if mergeFlow(&s.flow, &told) {
+			t.completed(s)
+		}
+		if s.waiting != nil && unbound(found) { // nothing will tell more
+			t.waiting.GiveUp(s.waiting, pending.CauseTimeout)
+		}
+	}
+}
+
+// consistent reports whether a socket that was found can be the one of a flow, of which less is known.
+func consistent(f *event.Flow, found *procfs.Socket) bool {
+	return f.Transport == transportOf(found) && agree(f.Local, found.Local) &&
+		(!found.Connected() && f.Transport == event.UDP || agree(f.Remote, found.Remote))
+}
+
+// unbound: a socket for datagrams that sends from any address of the host, and to any other.
+func unbound(found *procfs.Socket) bool {
+	return found.Transport == procfs.UDP && !found.Connected() && !known(found.Local.Addr())
+}
+
+// agree compares what is known of an address with all of it.
+func agree(part, all netip.AddrPort) bool {
+	return (!known(part.Addr()) || part.Addr() == all.Addr()) && (part.Port() == 0 || part.Port() == all.Port())
+}

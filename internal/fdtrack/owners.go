@@ -1,0 +1,102 @@
+package fdtrack
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// owner is a process as the rest of the pipeline knows it.
+type owner struct {
+	id    process.ID
+	netns uint32 // 0: not known
+	tries uint8  // to find it out since
+}
+
+// maxTries bounds how often a network namespace is looked for that could not be read. It happens for a moment to processes that
+// live on.
+const maxTries = 8
+
+// owners translates the names that the kernel side has for processes: pid and an incarnation, a number in the place of
+// the start time that tells apart those that have had the pid.
+type owners struct {
+	resolver Resolver
+	cache    *simplelru.LRU[process.ID, owner]
+	last     process.ID // most events come from whom the one before came from
+	lastOf   owner
+}
+
+func (o *owners) init(capacity int, resolver Resolver) (err error) {
+	o.resolver = resolver
+	if o.cache, err = simplelru.NewLRU[process.ID, owner](capacity, nil); err != nil {
+		return fmt.Errorf("fdtrack: %d processes: %w", capacity, err)
+	}
+	return nil
+}
+
+// of is the owner behind a name. One that has ended keeps the incarnation as its start.
+func (o *owners) of(name process.ID) owner {
+	if name == o.last && (o.lastOf.netns != 0 || o.lastOf.tries >= maxTries) {
+		return o.lastOf
+	}
+	if name.Start == 0 || name.PID == 0 { // not known
+		return owner{id: name}
+	}
+	found, ok := o.cache.Get(name)
+	switch {
+	case !ok:
+		found = o.resolve(name)
+	case found.netns == 0 && found.tries < maxTries:
+		found.tries++
+		if p, err := o.resolver.Process(name.PID); err == nil && p.Start == found.id.Start {
+			found.netns = p.NetNS
+		}
+		o.cache.Add(name, found)
+	}
+	o.last, o.lastOf = name, found
+	return found
+}
+
+func (o *owners) resolve(name process.ID) owner {
+	found := owner{id: name}
+	if p, err := o.resolver.Process(name.PID); err == nil {
+		found.id.Start, found.netns = p.Start, p.NetNS
+	}
+	o.cache.Add(name, found)
+	return found
+}
+
+// refresh looks anew at a process that has executed a program or moved; netns is what the kernel side knows of where it is, 0 if it
+// does not. One that has just ended stays who it was.
+func (o *owners) refresh(name process.ID, netns uint32) owner {
+	if name.Start == 0 || name.PID == 0 {
+		return owner{id: name, netns: netns}
+	}
+	before, known := o.cache.Peek(name)
+	found := o.resolve(name)
+	if found.netns == 0 { // it has ended
+		if known {
+			found.id = before.id
+		}
+		found.netns = netns
+		o.cache.Add(name, found)
+	}
+	o.last, o.lastOf = name, found
+	return found
+}
+
+// ended forgets a process. One that is not known has had no events.
+func (o *owners) ended(name process.ID) process.ID {
+	found, ok := o.cache.Peek(name)
+	if !ok {
+		return name
+	}
+	o.cache.Remove(name)
+	if o.last == name {
+		o.last = process.ID{}
+		o.lastOf = owner{}
+	}
+	return found.id
+}

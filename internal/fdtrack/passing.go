@@ -1,0 +1,120 @@
+package fdtrack
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/procfs"
+)
+
+// maxFlights bounds how many sockets are remembered that messages carry (SCM_RIGHTS), from one process to another.
+const maxFlights = 1024
+
+// flight is a socket of which descriptors are in messages.
+type flight struct {
+	flow     event.Flow
+	opened   bool // flow is known
+	tracker  *Tracker
+	messages int
+}
+
+// flights are the sockets in flight, oldest first.
+type flights struct {
+	mu    sync.Mutex
+	byAge *simplelru.LRU[uint64, *flight] // by cookie
+	lost  []*flight
+}
+
+func (f *flights) init() (err error) {
+	f.byAge, err = simplelru.NewLRU(maxFlights, func(_ uint64, lost *flight) { f.lost = append(f.lost, lost) })
+	if err != nil {
+		return fmt.Errorf("fdtrack: sockets in flight: %w", err)
+	}
+	return nil
+}
+
+// add counts a message. If there are too many sockets in flight, the holders of the oldest are given up.
+func (f *flights) add(t *Tracker, s *socket) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost = f.lost[:0]
+	if known, ok := f.byAge.Peek(s.flow.Cookie); ok {
+		known.messages++
+		return
+	}
+	f.byAge.Add(s.flow.Cookie, &flight{flow: s.flow, opened: s.opened, tracker: t, messages: 1})
+	for _, lost := range f.lost {
+		lost.tracker.inbox.put(message{lost: lost.messages, event: event.Event{Flow: event.Flow{Cookie: lost.flow.Cookie}}})
+	}
+	f.lost = f.lost[:0]
+}
+
+// update says what has become known of a socket that may be in flight.
+func (f *flights) update(flow *event.Flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if known, ok := f.byAge.Peek(flow.Cookie); ok {
+		known.flow, known.opened = *flow, true
+	}
+}
+
+// drop forgets a socket.
+func (f *flights) drop(cookie uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.byAge.Remove(cookie)
+	f.lost = f.lost[:0]
+}
+
+// land finds the socket in flight that has been found in a process, and takes one of its messages. If not all is known of
+// the addresses of those in flight, it has to be the only one that fits. by is who follows it.
+func (f *flights) land(found *procfs.Socket) (flow event.Flow, by *Tracker, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fits := f.find(found)
+	if fits == nil {
+		return event.Flow{}, nil, false
+	}
+	if fits.messages--; fits.messages == 0 {
+		f.byAge.Remove(fits.flow.Cookie)
+		f.lost = f.lost[:0]
+	}
+	return fits.flow, fits.tracker, true
+}
+
+func (f *flights) find(found *procfs.Socket) *flight {
+	var one *flight
+	several := false
+	for _, cookie := range f.byAge.Keys() {
+		candidate, _ := f.byAge.Peek(cookie)
+		switch {
+		case !candidate.fits(found):
+		case candidate.exact():
+			return candidate
+		default:
+			several = several || one != nil
+			one = candidate
+		}
+	}
+	if several {
+		return nil
+	}
+	return one
+}
+
+// exact: the addresses are no other socket's of the network namespace.
+func (f *flight) exact() bool { return f.flow.Transport != event.UnixStream && complete(&f.flow) }
+
+func (f *flight) fits(found *procfs.Socket) bool {
+	switch {
+	case !f.opened || f.flow.Transport != transportOf(found) || f.flow.NetNS != 0 && f.flow.NetNS != found.NetNS:
+		return false
+	case found.Transport == procfs.UnixStream:
+		return f.flow.Unix != nil && f.flow.Unix.Local == found.Name
+	default:
+		return agree(f.flow.Local, found.Local) && agree(f.flow.Remote, found.Remote)
+	}
+}

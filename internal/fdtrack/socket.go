@@ -1,0 +1,59 @@
+package fdtrack
+
+import (
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/list"
+	"github.com/socketflow/socketflow/internal/pending"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procfs"
+)
+
+// socket is what is remembered of one that a descriptor leads to.
+type socket struct {
+	flow    event.Flow
+	owner   process.ID // who opened it
+	fd      uint32     // its descriptor
+	inode   inode      // known only of those that were found by it
+	holders int        // descriptors, and messages that carry one
+	opened  bool
+	flying  bool                                // a message has carried it
+	waiting *pending.Wait[*socket, event.Event] // nil: its events do not wait
+	query   *procfs.Query                       // the last of this wait; nil: procfs has not been asked
+	links   list.Links[socket]
+}
+
+// follow begins to follow a socket, to which one descriptor leads.
+func (t *Tracker) follow(cookie uint64) *socket {
+	if len(t.sockets) >= t.opts.Sockets {
+		old := t.byAge.First()
+		if old.waiting != nil {
+			t.waiting.GiveUp(old.waiting, pending.CauseEvicted)
+		}
+		t.stats.Evicted.Add(1)
+		t.forget(old)
+	}
+	s := t.free.Take()
+	if s == nil {
+		s = &socket{}
+	}
+	*s = socket{holders: 1}
+	s.flow.Cookie = cookie
+	t.sockets[cookie] = s
+	t.byAge.Append(&s.links, s)
+	t.stats.Sockets.Add(1)
+	return s
+}
+
+func (t *Tracker) forget(s *socket) {
+	if s.flying {
+		t.shared.flights.drop(s.flow.Cookie)
+	}
+	if s.inode != (inode{}) {
+		t.shared.inodes.drop(s.inode, s.flow.Cookie)
+	}
+	delete(t.sockets, s.flow.Cookie)
+	t.byAge.Remove(&s.links)
+	t.stats.Sockets.Add(-1)
+	*s = socket{}
+	t.free.Put(&s.links, s)
+}

@@ -1,0 +1,173 @@
+package fdtrack
+
+import (
+	"errors"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procfs"
+)
+
+type descriptor struct{ pid, fd uint32 }
+
+// question is about what a descriptor leads to. The descriptor's number may be another file's by the time of the answer.
+type question struct {
+	descriptor
+	identity uint64
+}
+
+// unknown is a descriptor of which an answer is awaited.
+type unknown struct {
+	owner    process.ID
+	fd       uint32
+	question uint64
+	time     uint64 // CLOCK_MONOTONIC, ns
+	query    *procfs.Query
+}
+
+func (u *unknown) asked() question { return question{descriptor{u.owner.PID, u.fd}, u.question} }
+
+// maxUnknown bounds how many descriptors are asked about at once.
+const maxUnknown = 1024
+
+// unknown asks what a descriptor leads to.
+func (t *Tracker) unknown(e *event.Event) {
+	q := question{descriptor{e.Owner.PID, e.FD}, e.Flow.Cookie}
+	if _, asked := t.resolves[q]; asked {
+		return
+	}
+	if len(t.unknowns) >= maxUnknown {
+		t.stats.Unknown[ResultDropped].Add(1)
+		return
+	}
+	u := unknown{t.owners.of(e.Owner).id, e.FD, e.Flow.Cookie, e.Time, t.opts.Resolver.Ask(q.pid, q.fd)}
+	if found, told, err := u.query.Told(); told {
+		t.resolve(&u, &found, err)
+		return
+	}
+	t.resolves[q] = struct{}{}
+	t.unknowns = append(t.unknowns, u)
+}
+
+func (t *Tracker) pollUnknown() {
+	kept := t.unknowns[:0]
+	for i := range t.unknowns {
+		u := t.unknowns[i]
+		found, told, err := u.query.Told()
+		if !told {
+			kept = append(kept, u)
+			continue
+		}
+		delete(t.resolves, u.asked())
+		t.resolve(&u, &found, err)
+	}
+	clear(t.unknowns[len(kept):])
+	t.unknowns = kept
+}
+
+// resolve tells the kernel side what a descriptor leads to.
+func (t *Tracker) resolve(u *unknown, found *procfs.Socket, err error) {
+	defer t.drain() // of what this may have put into the inbox
+	var result Result
+	switch {
+	case err == nil:
+		result = t.socketFound(u, found)
+	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrClosed):
+		result = ResultGone
+	case errors.Is(err, procfs.ErrTooMany):
+		result = ResultDropped
+	case errors.Is(err, procfs.ErrNotSocket), errors.Is(err, procfs.ErrNotListed):
+		result = ResultNotSocket
+	default: // lack of privilege, in all likelihood; it will not be there next time
+		result = ResultFailed
+	}
+	t.stats.Unknown[result].Add(1)
+	if result == ResultNotSocket || result == ResultFailed {
+		_ = t.opts.Kernel.Reject(u.owner.PID, u.fd, u.question) // else it stays one that has been asked about, which is as good
+	}
+}
+
+func (t *Tracker) socketFound(u *unknown, found *procfs.Socket) Result {
+	if !t.opts.Kernel.Asked(u.owner.PID, u.fd, u.question) {
+		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now; or it is asked about again
+	}
+	if _, known := t.shared.inodes.get(inodeOf(found)); !known {
+		if flow, by, ok := t.shared.flights.land(found); ok {
+			t.landed(u, found, &flow, by)
+			return ResultInFlight
+		}
+	}
+	if t.takeIn(found, u.owner, u.fd, u.question, u.time) {
+		return ResultKnown
+	}
+	return ResultSocket
+}
+
+// landed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
+func (t *Tracker) landed(u *unknown, found *procfs.Socket, f *event.Flow, by *Tracker) {
+	if !complete(f) {
+		told := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
+		mergeFlow(f, &told)
+		by.Inject(event.Event{Kind: event.KindAddress, Flow: told})
+	}
+	t.adopt(u.owner.PID, u.fd, u.question, f, false)
+}
+
+// takeIn has a socket followed to which a descriptor was found. It is for any goroutine. What it has to say to the
+// tracker that follows the socket is in its inbox before the kernel side can report anything of the socket.
+func (t *Tracker) takeIn(found *procfs.Socket, owner process.ID, fd uint32, question, time uint64) (known bool) {
+	key := inodeOf(found)
+	s, known := t.shared.inodes.get(key)
+	if !known {
+		s = knownSocket{flow: flowOf(found), tracker: t, listening: found.Listening()}
+		s.flow.Cookie = t.opts.NewCookie()
+		s, known = t.shared.inodes.claim(key, s)
+	}
+	m := message{event: event.Event{Time: time, Owner: owner, FD: fd}}
+	switch {
+	case known:
+		m.event.Kind, m.event.Flow.Cookie = event.KindHold, s.flow.Cookie
+	case found.Connected():
+		m.inode = key
+		m.event.Kind, m.event.Flow, m.event.Existing = event.KindExisting, s.flow, true
+		m.event.Ending.LastState = event.StateEstablished
+	default: // nothing to tell of it yet
+		m.inode = key
+		m.event.Flow = s.flow
+	}
+	s.tracker.inbox.put(m)
+	t.adopt(owner.PID, fd, question, &s.flow, s.listening)
+	return known
+}
+
+func (t *Tracker) adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) {
+	if err := t.opts.Kernel.Adopt(pid, fd, question, f, listening); err != nil {
+		t.stats.AdoptsFailed.Add(1)
+	}
+}
+
+func inodeOf(s *procfs.Socket) inode { return inode{s.NetNS, s.Inode} }
+
+// transportOf is the transport of a socket that was found: both packages number them alike.
+func transportOf(s *procfs.Socket) event.Transport { return event.Transport(s.Transport) }
+
+// flowOf is the flow of a socket that was found. Of TCP and UDP the side is judged by whether the local port is listened on,
+// of Unix sockets by whether this end has a name: clients bind seldom.
+func flowOf(s *procfs.Socket) event.Flow {
+	f := event.Flow{
+		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Transport: transportOf(s), AddressSource: event.AddressSourceProc,
+	}
+	if s.Transport == procfs.UnixStream {
+		f.Unix = &event.Unix{Local: s.Name}
+	}
+	switch {
+	case !s.Connected(), s.Transport == procfs.UnixStream && s.Name == "":
+		return f
+	case s.Listened:
+		f.Role = event.RoleServer
+	default:
+		f.Role = event.RoleClient
+	}
+	f.RoleSource = event.RoleSourceListener
+	return f
+}

@@ -1,0 +1,118 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+
+	"github.com/socketflow/socketflow/internal/procfs"
+)
+
+// errChanged says that the process executed another program, or its pid passed to another process, while it was read.
+var errChanged = errors.New("process changed while it was read")
+
+// observation is what one look at a process gives, by the kernel program or by way of /proc.
+type observation struct {
+	comm       string
+	executable string // clean
+	args       []string
+	environ    environment
+	cgroups    []string
+}
+
+// orElse fills what o lacks from other, which is of the same process running the same program.
+func (o observation) orElse(other observation) observation {
+	if o.comm == "" {
+		o.comm = other.comm
+	}
+	if o.executable == "" {
+		o.executable = other.executable
+	}
+	if len(o.args) == 0 {
+		o.args = other.args
+	}
+	o.environ = o.environ.orElse(other.environ)
+	return o
+}
+
+// observe reads /proc/<pid> of a process by one handle, which never shows another process of that pid. Start time and executable
+// are compared before and after all the same, the executable because an exec changes everything else but not the start time.
+//
+// What an observation has is of that one process and program, whatever the error says of the rest; of a mixture it has
+// nothing.
+func (r *Reader) observe(id ID) (o observation, err error) {
+	h, err := procfs.Open(r.procRoot, id.PID)
+	if err != nil {
+		return o, err
+	}
+	defer func() {
+		if closing := h.Close(); closing != nil {
+			err = errors.Join(err, closing)
+		}
+	}()
+	return r.observeBy(h, id.Start)
+}
+
+func (r *Reader) observeBy(h procfs.Handle, start uint64) (o observation, err error) {
+	before, err := h.Stat()
+	if err != nil {
+		return o, err
+	}
+	if before.Start != start {
+		return o, errChanged
+	}
+	executable, err := readExecutable(h)
+	o.comm, o.executable = text(before.Comm, maxComm), executable
+	err = errors.Join(err, r.readDetails(h, &o))
+
+	// None now and one before is no exec but an end: a zombie has no executable.
+	now, again := readExecutable(h)
+	if now != "" && now != executable {
+		return observation{}, errChanged
+	}
+	after, ended := h.Stat()
+	if ended == nil && after.Start != start {
+		return observation{}, errChanged
+	}
+	return o, errors.Join(err, again, ended)
+}
+
+func readExecutable(h procfs.Handle) (string, error) {
+	link, err := h.Executable()
+	return cleanExecutable(link), err
+}
+
+// readDetails fills what is read once. What cannot be read stays empty and is an error.
+func (r *Reader) readDetails(h procfs.Handle, o *observation) error {
+	scratch := r.scratch.Get().(*[maxEnvironBytes + 1]byte)
+	defer r.scratch.Put(scratch)
+	var errs []error
+	if !r.omitCommandLine {
+		errs = append(errs, h.Read("cmdline", maxArgBytes, scratch[:], func(block []byte, _ bool) {
+			o.args = parseArgs(block)
+		}))
+	}
+	errs = append(errs,
+		h.Read("environ", maxEnvironBytes, scratch[:], func(block []byte, cut bool) {
+			o.environ = parseEnviron(block, cut)
+		}),
+		h.Read("cgroup", maxCgroupBytes, scratch[:], func(file []byte, cut bool) {
+			if cut {
+				file = file[:bytes.LastIndexByte(file, '\n')+1]
+			}
+			o.cgroups = procfs.CgroupPaths(string(file))
+		}))
+	return errors.Join(errs...)
+}
+
+// parseArgs splits an argument block. A process that has overwritten its arguments with a title shows that as one
+// argument, filled up with NULs.
+func parseArgs(block []byte) []string {
+	block = bytes.TrimRight(block[:min(len(block), maxArgBytes)], "\x00")
+	var args []string
+	for len(block) > 0 && len(args) < maxArgs {
+		arg, rest, _ := bytes.Cut(block, []byte{0})
+		args = append(args, text(string(arg), maxArgBytes))
+		block = rest
+	}
+	return args
+}

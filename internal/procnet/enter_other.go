@@ -1,8 +1,0 @@
-//go:build !linux
-
-package procnet
-
-import "errors"
-
-// inNetNS: only Linux has network namespaces.
-func inNetNS(string, uint32, func() error) error { return errors.ErrUnsupported }
