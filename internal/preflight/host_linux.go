@@ -28,7 +28,7 @@ var tracefsPlaces = []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tr
 
 // host says what this kernel is, and what of it can be seen.
 func host() []Fact {
-	return []Fact{system(), btf(), lockdown(), tracefs(), pidNamespace(), procfs(), visibility()}
+	return []Fact{system(), btf(), lockdown(), tracefs(), pidNamespace(), procMount(), visibility()}
 }
 
 func system() Fact {
@@ -133,8 +133,8 @@ func pidNamespace() Fact {
 	return fact
 }
 
-// procfs says whether /proc shows all processes (hidepid, proc(5)).
-func procfs() Fact {
+// procMount says whether /proc shows all processes (hidepid, proc(5)).
+func procMount() Fact {
 	fact := Fact{Name: factProcfs, State: OK}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
