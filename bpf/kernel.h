@@ -60,6 +60,8 @@ enum sock_flags {
 };
 
 struct socket;
+struct msghdr;
+struct page;
 
 struct upid {
 	int nr;

@@ -9,6 +9,7 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
 
 /* Global to the verifier: verified once, not once for each caller and state. */
@@ -39,16 +40,16 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 /* ---- the life of sockets ---- */
 
 SEC("tp_btf/inet_sock_set_state")
-int sock_state(__u64 *ctx)
+int BPF_PROG(sock_state, struct sock *sk, int last_state, int state)
 {
-	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], false);
+	on_state(sk, last_state, state, false);
 	return 0;
 }
 
 SEC("tp_btf/inet_sock_set_state")
-int sock_state_again(__u64 *ctx)
+int BPF_PROG(sock_state_again, struct sock *sk, int last_state, int state)
 {
-	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], true);
+	on_state(sk, last_state, state, true);
 	return 0;
 }
 
@@ -82,24 +83,22 @@ int connect_exit(struct sys_exit_args *ctx)
 }
 
 SEC("tp_btf/sys_exit")
-int any_exit(__u64 *ctx)
+int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-
 	switch (SYSCALL_NR(regs)) {
 	case NR_ACCEPT:
 	case NR_ACCEPT4:
-		on_accept_exit((long)ctx[1]);
+		on_accept_exit(ret);
 		break;
 	case NR_CONNECT:
-		on_connect_exit((long)ctx[1]);
+		on_connect_exit(ret);
 		break;
 	case NR_RECVFROM:
 	case NR_RECVMSG:
-		on_receive_exit((long)ctx[1], false);
+		on_receive_exit(ret, false);
 		break;
 	case NR_RECVMMSG:
-		on_receive_exit((long)ctx[1], true);
+		on_receive_exit(ret, true);
 		on_batch_exit();
 		break;
 	case NR_SENDMMSG:
@@ -112,30 +111,30 @@ int any_exit(__u64 *ctx)
 /* ---- what sockets carry; behind the transfer, in the task that asked for it ---- */
 
 SEC("tp_btf/sock_send_length")
-int socket_sent(__u64 *ctx)
+int BPF_PROG(socket_sent, struct sock *sk, int ret)
 {
-	on_send((struct sock *)ctx[0], (int)ctx[1], false);
+	on_send(sk, ret, false);
 	return 0;
 }
 
 SEC("tp_btf/sock_send_length")
-int socket_sent_again(__u64 *ctx)
+int BPF_PROG(socket_sent_again, struct sock *sk, int ret)
 {
-	on_send((struct sock *)ctx[0], (int)ctx[1], true);
+	on_send(sk, ret, true);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
-int socket_received(__u64 *ctx)
+int BPF_PROG(socket_received, struct sock *sk, int ret, int flags)
 {
-	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], false);
+	on_receive(sk, ret, flags, false);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
-int socket_received_again(__u64 *ctx)
+int BPF_PROG(socket_received_again, struct sock *sk, int ret, int flags)
 {
-	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], true);
+	on_receive(sk, ret, flags, true);
 	return 0;
 }
 
@@ -144,66 +143,64 @@ int socket_received_again(__u64 *ctx)
  * programs be attached to functions.
  */
 
-static __always_inline int behind_send(__u64 *ctx, long ret)
+static __always_inline int behind_send(struct socket *socket, int ret)
 {
-	struct socket *socket = (struct socket *)ctx[0];
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_send(sk, (int)ret, false);
+		on_send(sk, ret, false);
 	return 0;
 }
 
-static __always_inline int behind_receive(__u64 *ctx)
+static __always_inline int behind_receive(struct socket *socket, int flags, int ret)
 {
-	struct socket *socket = (struct socket *)ctx[0];
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_receive(sk, (int)ctx[4], (int)ctx[3], false);
+		on_receive(sk, ret, flags, false);
 	return 0;
 }
 
 SEC("fexit/inet_sendmsg")
-int inet_sent(__u64 *ctx)
+int BPF_PROG(inet_sent, struct socket *socket, struct msghdr *message, __u64 size, int ret)
 {
-	return behind_send(ctx, ctx[3]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/inet6_sendmsg")
-int inet6_sent(__u64 *ctx)
+int BPF_PROG(inet6_sent, struct socket *socket, struct msghdr *message, __u64 size, int ret)
 {
-	return behind_send(ctx, ctx[3]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/inet_sendpage")
-int inet_page_sent(__u64 *ctx)
+int BPF_PROG(inet_page_sent, struct socket *socket, struct page *page, int offset, __u64 size, int flags, long ret)
 {
-	return behind_send(ctx, ctx[5]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/unix_stream_sendmsg")
-int unix_sent(__u64 *ctx)
+int BPF_PROG(unix_sent, struct socket *socket, struct msghdr *message, __u64 size, int ret)
 {
-	return behind_send(ctx, ctx[3]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/inet_recvmsg")
-int inet_received(__u64 *ctx)
+int BPF_PROG(inet_received, struct socket *socket, struct msghdr *message, __u64 size, int flags, int ret)
 {
-	return behind_receive(ctx);
+	return behind_receive(socket, flags, ret);
 }
 
 SEC("fexit/inet6_recvmsg")
-int inet6_received(__u64 *ctx)
+int BPF_PROG(inet6_received, struct socket *socket, struct msghdr *message, __u64 size, int flags, int ret)
 {
-	return behind_receive(ctx);
+	return behind_receive(socket, flags, ret);
 }
 
 SEC("fexit/unix_stream_recvmsg")
-int unix_received(__u64 *ctx)
+int BPF_PROG(unix_received, struct socket *socket, struct msghdr *message, __u64 size, int flags, int ret)
 {
-	return behind_receive(ctx);
+	return behind_receive(socket, flags, ret);
 }
 
 SEC("tracepoint/syscalls/sys_exit_recvfrom")
@@ -238,23 +235,23 @@ int recvmmsg_exit(struct sys_exit_args *ctx)
 /* ---- the life of processes ---- */
 
 SEC("tp_btf/sched_process_exec")
-int process_exec(__u64 *ctx)
+int BPF_PROG(process_exec, struct task_struct *task)
 {
-	forget((struct task_struct *)ctx[0]);
+	forget(task);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
-int process_moved(__u64 *ctx)
+int BPF_PROG(process_moved, struct cgroup *cgroup, const char *path, struct task_struct *task)
 {
-	forget((struct task_struct *)ctx[2]);
+	forget(task);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
-int process_exit(__u64 *ctx)
+int BPF_PROG(process_exit, struct task_struct *task)
 {
-	on_process_exit((struct task_struct *)ctx[0]);
+	on_process_exit(task);
 	return 0;
 }
 
@@ -285,9 +282,9 @@ int existing_unix(struct bpf_iter__unix *ctx)
 
 /* A step of a pass over the UDP flows: argument 0 is the pass's number, the result how many flows it has reported. */
 SEC("raw_tp")
-int flow_pass(struct bpf_raw_tracepoint_args *ctx)
+int BPF_PROG(flow_pass, __u32 pass)
 {
-	return on_flow_pass((__u32)ctx->args[0]);
+	return on_flow_pass(pass);
 }
 
 /* Its own pid in the initial pid namespace. */

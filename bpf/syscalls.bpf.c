@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
 
 /* 5.10 has no pointers in arguments of functions that are global to the verifier. */
@@ -737,58 +738,55 @@ int self_pid(void *ctx)
 
 /* What user space has found: the network namespace of a process. */
 SEC("raw_tp")
-int locate(__u64 *ctx)
+int BPF_PROG(locate, __u32 pid, __u64 ticks, __u32 netns)
 {
-	__u32 pid = ctx[0];
 	struct process *p = bpf_map_lookup_elem(&processes, &pid);
 
-	if (p && p->start / TICK_NS == ctx[1] && !p->netns)
-		p->netns = ctx[2];
+	if (p && p->start / TICK_NS == ticks && !p->netns)
+		p->netns = netns;
 	return 0;
 }
 
 /* What user space has found: the descriptor leads to the socket in the mailbox. */
 SEC("raw_tp")
-int adopt(__u64 *ctx)
+int BPF_PROG(adopt, __u32 pid, __u32 fd, __u64 question)
 {
-	return on_adopted(ctx[0], ctx[1], ctx[2]);
+	return on_adopted(pid, fd, question);
 }
 
 /* What user space has found: the descriptor leads to nothing that is followed. */
 SEC("raw_tp")
-int reject(__u64 *ctx)
+int BPF_PROG(reject, __u32 pid, __u32 fd, __u64 question)
 {
-	answer(ctx[0], ctx[1], ctx[2], 0);
+	answer(pid, fd, question, 0);
 	return 0;
 }
 
 /* Where does the descriptor lead to? 1: the answer is in the mailbox; 0: that is not known. */
 SEC("raw_tp")
-int look_up(__u64 *ctx)
+int BPF_PROG(look_up, __u32 pid, __u32 fd)
 {
-	return on_look_up(ctx[0], ctx[1]);
+	return on_look_up(pid, fd);
 }
 
 /* The descriptor leads to the socket no more: its close, or its process' end, was not seen. */
 SEC("raw_tp")
-int vanish(__u64 *ctx)
+int BPF_PROG(vanish, __u32 pid, __u32 fd, __u64 id)
 {
-	return on_vanished(ctx[0], ctx[1], ctx[2]);
+	return on_vanished(pid, fd, id);
 }
 
 /* The thread is in the call that is in the mailbox, which it entered before the programs were attached. */
 SEC("raw_tp")
-int enter_blocked(__u64 *ctx)
+int BPF_PROG(enter_blocked, __u32 tid)
 {
-	return on_blocked(ctx[0]);
+	return on_blocked(tid);
 }
 
 /* It was not. */
 SEC("raw_tp")
-int leave_blocked(__u64 *ctx)
+int BPF_PROG(leave_blocked, __u32 tid)
 {
-	__u32 tid = ctx[0];
-
 	return bpf_map_delete_elem(&calls, &tid);
 }
 
