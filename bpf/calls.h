@@ -198,11 +198,11 @@ enum scratch_user {
 	/* These have drafts, too. */
 	USER_TRANSFER = 0,
 	USER_BATCH,
-	USER_TRANSFER_AGAIN,
-	USER_BATCH_AGAIN,
+	USER_TRANSFER_BACKUP,
+	USER_BATCH_BACKUP,
 	/* These do not. */
 	USER_CONTROL,
-	USER_CONTROL_AGAIN,
+	USER_CONTROL_BACKUP,
 	SCRATCH_USERS,
 };
 
@@ -230,9 +230,9 @@ static __always_inline struct scratch *scratch(__u32 user)
 enum sweep_user {
 	USER_PROCESS = 0, /* fork and exit, which are never preempted */
 	USER_EXEC,
-	USER_EXEC_AGAIN,
+	USER_EXEC_BACKUP,
 	USER_CLOSE_RANGE,
-	USER_CLOSE_RANGE_AGAIN,
+	USER_CLOSE_RANGE_BACKUP,
 	SWEEP_USERS,
 };
 

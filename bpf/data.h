@@ -90,7 +90,7 @@ static __always_inline bool enters(struct socket_state *s, struct task_struct *t
 	return true;
 }
 
-static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction, const bool again)
+static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction)
 {
 	__u32 limit = payload_limit, run = payload_run, key, want, skip = 0;
 	struct socket_state *s;
@@ -161,7 +161,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	}
 	if (begin < stream->until)
 		skip = stream->until - begin;
-	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (again ? drafts_again : 0);
+	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (is_backup() ? drafts_backup : 0);
 	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
 	if (!draft)
 		return;
@@ -219,22 +219,22 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	tell_call(&t, stream);
 }
 
-static __always_inline void on_send(struct sock *sk, int length, const bool again)
+static __always_inline void on_send(struct sock *sk, int length)
 {
-	if (looked_at(again))
+	if (claimed_by_primary())
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length > 0)
 			on_datagram(sk, length, DIRECTION_SENT);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_SENT, again);
+	on_transfer(sk, length, DIRECTION_SENT);
 }
 
 /* Looking is not receiving; errors and urgent bytes are no part of the stream; what TCP drops for MSG_TRUNC is in no buffer. */
-static __always_inline void on_receive(struct sock *sk, int length, int flags, const bool again)
+static __always_inline void on_receive(struct sock *sk, int length, int flags)
 {
-	if (looked_at(again) || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
+	if (claimed_by_primary() || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length > 0)
@@ -247,5 +247,5 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags, c
 		on_unix_end(sk);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_RECEIVED, again);
+	on_transfer(sk, length, DIRECTION_RECEIVED);
 }

@@ -21,7 +21,8 @@
 #include "event.h"
 #include "maps.h"
 #include "sockets.h"
-#include "again.h"
+#include "backup.h"
+#include "claim.h"
 #include "emit.h"
 #include "flow.h"
 #include "owner.h"
@@ -42,14 +43,7 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(sock_state, struct sock *sk, int last_state, int state)
 {
-	on_state(sk, last_state, state, false);
-	return 0;
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(sock_state_again, struct sock *sk, int last_state, int state)
-{
-	on_state(sk, last_state, state, true);
+	on_state(sk, last_state, state);
 	return 0;
 }
 
@@ -113,28 +107,14 @@ int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(socket_sent, struct sock *sk, int ret)
 {
-	on_send(sk, ret, false);
-	return 0;
-}
-
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(socket_sent_again, struct sock *sk, int ret)
-{
-	on_send(sk, ret, true);
+	on_send(sk, ret);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(socket_received, struct sock *sk, int ret, int flags)
 {
-	on_receive(sk, ret, flags, false);
-	return 0;
-}
-
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(socket_received_again, struct sock *sk, int ret, int flags)
-{
-	on_receive(sk, ret, flags, true);
+	on_receive(sk, ret, flags);
 	return 0;
 }
 
@@ -148,7 +128,7 @@ static __always_inline int behind_send(struct socket *socket, int ret)
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_send(sk, ret, false);
+		on_send(sk, ret);
 	return 0;
 }
 
@@ -157,7 +137,7 @@ static __always_inline int behind_receive(struct socket *socket, int flags, int 
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_receive(sk, ret, flags, false);
+		on_receive(sk, ret, flags);
 	return 0;
 }
 
@@ -313,4 +293,5 @@ const struct draft *unused_draft __attribute__((unused));
 const enum address_source *unused_address_source __attribute__((unused));
 const struct descriptor_event *unused_descriptor __attribute__((unused));
 const enum direction *unused_direction __attribute__((unused));
+const enum marker *unused_marker __attribute__((unused));
 const enum missing *unused_missing __attribute__((unused));

@@ -213,6 +213,12 @@ type SocketflowLiveEvent struct {
 	Datagrams [2]uint32
 }
 
+type SocketflowMarker uint32
+
+const (
+	SocketflowMarkerMARKER_BACKUP SocketflowMarker = 1650549611
+)
+
 type SocketflowMissing uint32
 
 const (
@@ -377,6 +383,7 @@ type SocketflowVerdict struct {
 const (
 	SocketflowMapAccepted             = "accepted"
 	SocketflowMapBatches              = "batches"
+	SocketflowMapClaims               = "claims"
 	SocketflowMapCounters             = "counters"
 	SocketflowMapDatagramCookies      = "datagram_cookies"
 	SocketflowMapDatagramReceives     = "datagram_receives"
@@ -387,7 +394,6 @@ const (
 	SocketflowMapProcesses            = "processes"
 	SocketflowMapRings                = "rings"
 	SocketflowMapRules                = "rules"
-	SocketflowMapSeen                 = "seen"
 	SocketflowMapSockets              = "sockets"
 	SocketflowMapVerdicts             = "verdicts"
 	SocketflowProgAccept4Exit         = "accept4_exit"
@@ -412,16 +418,14 @@ const (
 	SocketflowProgSelfPid             = "self_pid"
 	SocketflowProgSendmmsgExit        = "sendmmsg_exit"
 	SocketflowProgSockState           = "sock_state"
-	SocketflowProgSockStateAgain      = "sock_state_again"
 	SocketflowProgSocketReceived      = "socket_received"
-	SocketflowProgSocketReceivedAgain = "socket_received_again"
 	SocketflowProgSocketSent          = "socket_sent"
-	SocketflowProgSocketSentAgain     = "socket_sent_again"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
+	SocketflowVarClaimsMask           = "claims_mask"
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
-	SocketflowVarDraftsAgain          = "drafts_again"
+	SocketflowVarDraftsBackup         = "drafts_backup"
 	SocketflowVarEagerPrefixes        = "eager_prefixes"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarFlowsPerStep         = "flows_per_step"
@@ -436,7 +440,6 @@ const (
 	SocketflowVarRulesCount           = "rules_count"
 	SocketflowVarRulesInclude         = "rules_include"
 	SocketflowVarRulesNeedLocalPort   = "rules_need_local_port"
-	SocketflowVarSeenMask             = "seen_mask"
 	SocketflowVarSeesSyscalls         = "sees_syscalls"
 	SocketflowVarShardMask            = "shard_mask"
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
@@ -450,6 +453,7 @@ const (
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedKind           = "unused_kind"
 	SocketflowVarUnusedLive           = "unused_live"
+	SocketflowVarUnusedMarker         = "unused_marker"
 	SocketflowVarUnusedMissing        = "unused_missing"
 	SocketflowVarUnusedOpen           = "unused_open"
 	SocketflowVarUnusedPolicy         = "unused_policy"
@@ -525,11 +529,8 @@ type SocketflowProgramSpecs struct {
 	SelfPid             *ebpf.ProgramSpec `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.ProgramSpec `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
-	SockStateAgain      *ebpf.ProgramSpec `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
-	SocketReceivedAgain *ebpf.ProgramSpec `ebpf:"socket_received_again"`
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
-	SocketSentAgain     *ebpf.ProgramSpec `ebpf:"socket_sent_again"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
 }
@@ -540,6 +541,7 @@ type SocketflowProgramSpecs struct {
 type SocketflowMapSpecs struct {
 	Accepted         *ebpf.MapSpec `ebpf:"accepted"`
 	Batches          *ebpf.MapSpec `ebpf:"batches"`
+	Claims           *ebpf.MapSpec `ebpf:"claims"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	DatagramCookies  *ebpf.MapSpec `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
@@ -550,7 +552,6 @@ type SocketflowMapSpecs struct {
 	Processes        *ebpf.MapSpec `ebpf:"processes"`
 	Rings            *ebpf.MapSpec `ebpf:"rings"`
 	Rules            *ebpf.MapSpec `ebpf:"rules"`
-	Seen             *ebpf.MapSpec `ebpf:"seen"`
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
 	Verdicts         *ebpf.MapSpec `ebpf:"verdicts"`
 }
@@ -559,9 +560,10 @@ type SocketflowMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
+	ClaimsMask          *ebpf.VariableSpec `ebpf:"claims_mask"`
 	CrowdedBytes        *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle        *ebpf.VariableSpec `ebpf:"datagram_idle"`
-	DraftsAgain         *ebpf.VariableSpec `ebpf:"drafts_again"`
+	DraftsBackup        *ebpf.VariableSpec `ebpf:"drafts_backup"`
 	EagerPrefixes       *ebpf.VariableSpec `ebpf:"eager_prefixes"`
 	ExcludedPid         *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	FlowsPerStep        *ebpf.VariableSpec `ebpf:"flows_per_step"`
@@ -576,7 +578,6 @@ type SocketflowVariableSpecs struct {
 	RulesCount          *ebpf.VariableSpec `ebpf:"rules_count"`
 	RulesInclude        *ebpf.VariableSpec `ebpf:"rules_include"`
 	RulesNeedLocalPort  *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
-	SeenMask            *ebpf.VariableSpec `ebpf:"seen_mask"`
 	SeesSyscalls        *ebpf.VariableSpec `ebpf:"sees_syscalls"`
 	ShardMask           *ebpf.VariableSpec `ebpf:"shard_mask"`
 	UnusedAddressSource *ebpf.VariableSpec `ebpf:"unused_address_source"`
@@ -590,6 +591,7 @@ type SocketflowVariableSpecs struct {
 	UnusedIteration     *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLive          *ebpf.VariableSpec `ebpf:"unused_live"`
+	UnusedMarker        *ebpf.VariableSpec `ebpf:"unused_marker"`
 	UnusedMissing       *ebpf.VariableSpec `ebpf:"unused_missing"`
 	UnusedOpen          *ebpf.VariableSpec `ebpf:"unused_open"`
 	UnusedPolicy        *ebpf.VariableSpec `ebpf:"unused_policy"`
@@ -623,6 +625,7 @@ func (o *SocketflowObjects) Close() error {
 type SocketflowMaps struct {
 	Accepted         *ebpf.Map `ebpf:"accepted"`
 	Batches          *ebpf.Map `ebpf:"batches"`
+	Claims           *ebpf.Map `ebpf:"claims"`
 	Counters         *ebpf.Map `ebpf:"counters"`
 	DatagramCookies  *ebpf.Map `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
@@ -633,7 +636,6 @@ type SocketflowMaps struct {
 	Processes        *ebpf.Map `ebpf:"processes"`
 	Rings            *ebpf.Map `ebpf:"rings"`
 	Rules            *ebpf.Map `ebpf:"rules"`
-	Seen             *ebpf.Map `ebpf:"seen"`
 	Sockets          *ebpf.Map `ebpf:"sockets"`
 	Verdicts         *ebpf.Map `ebpf:"verdicts"`
 }
@@ -642,6 +644,7 @@ func (m *SocketflowMaps) Close() error {
 	return _SocketflowClose(
 		m.Accepted,
 		m.Batches,
+		m.Claims,
 		m.Counters,
 		m.DatagramCookies,
 		m.DatagramReceives,
@@ -652,7 +655,6 @@ func (m *SocketflowMaps) Close() error {
 		m.Processes,
 		m.Rings,
 		m.Rules,
-		m.Seen,
 		m.Sockets,
 		m.Verdicts,
 	)
@@ -662,9 +664,10 @@ func (m *SocketflowMaps) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
+	ClaimsMask          *ebpf.Variable `ebpf:"claims_mask"`
 	CrowdedBytes        *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle        *ebpf.Variable `ebpf:"datagram_idle"`
-	DraftsAgain         *ebpf.Variable `ebpf:"drafts_again"`
+	DraftsBackup        *ebpf.Variable `ebpf:"drafts_backup"`
 	EagerPrefixes       *ebpf.Variable `ebpf:"eager_prefixes"`
 	ExcludedPid         *ebpf.Variable `ebpf:"excluded_pid"`
 	FlowsPerStep        *ebpf.Variable `ebpf:"flows_per_step"`
@@ -679,7 +682,6 @@ type SocketflowVariables struct {
 	RulesCount          *ebpf.Variable `ebpf:"rules_count"`
 	RulesInclude        *ebpf.Variable `ebpf:"rules_include"`
 	RulesNeedLocalPort  *ebpf.Variable `ebpf:"rules_need_local_port"`
-	SeenMask            *ebpf.Variable `ebpf:"seen_mask"`
 	SeesSyscalls        *ebpf.Variable `ebpf:"sees_syscalls"`
 	ShardMask           *ebpf.Variable `ebpf:"shard_mask"`
 	UnusedAddressSource *ebpf.Variable `ebpf:"unused_address_source"`
@@ -693,6 +695,7 @@ type SocketflowVariables struct {
 	UnusedIteration     *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLive          *ebpf.Variable `ebpf:"unused_live"`
+	UnusedMarker        *ebpf.Variable `ebpf:"unused_marker"`
 	UnusedMissing       *ebpf.Variable `ebpf:"unused_missing"`
 	UnusedOpen          *ebpf.Variable `ebpf:"unused_open"`
 	UnusedPolicy        *ebpf.Variable `ebpf:"unused_policy"`
@@ -730,11 +733,8 @@ type SocketflowPrograms struct {
 	SelfPid             *ebpf.Program `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.Program `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.Program `ebpf:"sock_state"`
-	SockStateAgain      *ebpf.Program `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
-	SocketReceivedAgain *ebpf.Program `ebpf:"socket_received_again"`
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
-	SocketSentAgain     *ebpf.Program `ebpf:"socket_sent_again"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
 }
@@ -763,11 +763,8 @@ func (p *SocketflowPrograms) Close() error {
 		p.SelfPid,
 		p.SendmmsgExit,
 		p.SockState,
-		p.SockStateAgain,
 		p.SocketReceived,
-		p.SocketReceivedAgain,
 		p.SocketSent,
-		p.SocketSentAgain,
 		p.UnixReceived,
 		p.UnixSent,
 	)

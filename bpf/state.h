@@ -305,17 +305,17 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 	submit(&slot, kind, sizeof(*e));
 }
 
-static __always_inline void on_state(struct sock *sk, int last_state, int state, const bool again)
+static __always_inline void on_state(struct sock *sk, int last_state, int state)
 {
 	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
 		return;
 	switch (state) {
 	case TCP_LISTEN:
-		if (!looked_at(again))
+		if (!claimed_by_primary())
 			on_listen(sk);
 		break;
 	case TCP_SYN_SENT:
-		if (!looked_at(again))
+		if (!claimed_by_primary())
 			on_connect(sk);
 		break;
 	/* These may come in a softirq. They are handled once, whichever program sees them. */

@@ -24,6 +24,7 @@ int fill_of(unsigned int draft);
 #include "abi.h"
 #include "event.h"
 #include "maps.h"
+#include "backup.h"
 #include "emit.h"
 #include "payload.h"
 #include "calls.h"
@@ -49,13 +50,6 @@ struct exit_args {
 	long ret;
 };
 
-/*
- * Programs come in two copies where tasks are preempted in them, for while one is interrupted the kernel skips it for all others on
- * that CPU. The second copy runs right behind the first one, and has something to do if that was skipped: what the calls map
- * says. User space leaves the second ones out on other kernels.
- */
-enum copy { FIRST, AGAIN };
-
 /* The call that the thread is in, if its enter was kept. */
 static __always_inline struct call *kept(__u32 tid, __u32 nr)
 {
@@ -64,7 +58,7 @@ static __always_inline struct call *kept(__u32 tid, __u32 nr)
 	return c && c->nr == nr ? c : NULL;
 }
 
-/* Whether the first copy has kept the call. */
+/* Whether the primary has kept the call. */
 static __always_inline bool is_kept(const struct call *c, int count_args)
 {
 	struct call *before = kept(bpf_get_current_pid_tgid(), c->nr);
@@ -80,7 +74,7 @@ static __always_inline bool is_kept(const struct call *c, int count_args)
 
 /* ---- transfers ---- */
 
-static __always_inline int enter_transfer(struct enter_args *ctx, int count_args, enum copy copy)
+static __always_inline int enter_transfer(struct enter_args *ctx, int count_args)
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
@@ -90,7 +84,7 @@ static __always_inline int enter_transfer(struct enter_args *ctx, int count_args
 		return 0;
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
-	if (!about_socket(&c, pid, c.args[0]) || (copy == AGAIN && is_kept(&c, count_args)))
+	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_kept(&c, count_args)))
 		return 0;
 	/* Now: behind the call somebody may have taken them before its exit is seen. */
 	if (count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]) && m.control)
@@ -103,42 +97,24 @@ static __always_inline int enter_transfer(struct enter_args *ctx, int count_args
 SEC("tracepoint")
 int enter_transfer_of_3(struct enter_args *ctx)
 {
-	return enter_transfer(ctx, 3, FIRST);
-}
-
-SEC("tracepoint")
-int enter_transfer_of_3_again(struct enter_args *ctx)
-{
-	return enter_transfer(ctx, 3, AGAIN);
+	return enter_transfer(ctx, 3);
 }
 
 /* sendmmsg, recvmmsg, sendfile64 */
 SEC("tracepoint")
 int enter_transfer_of_4(struct enter_args *ctx)
 {
-	return enter_transfer(ctx, 4, FIRST);
-}
-
-SEC("tracepoint")
-int enter_transfer_of_4_again(struct enter_args *ctx)
-{
-	return enter_transfer(ctx, 4, AGAIN);
+	return enter_transfer(ctx, 4);
 }
 
 /* sendto, recvfrom, preadv2, pwritev2 */
 SEC("tracepoint")
 int enter_transfer_of_6(struct enter_args *ctx)
 {
-	return enter_transfer(ctx, 6, FIRST);
+	return enter_transfer(ctx, 6);
 }
 
-SEC("tracepoint")
-int enter_transfer_of_6_again(struct enter_args *ctx)
-{
-	return enter_transfer(ctx, 6, AGAIN);
-}
-
-static __always_inline int enter_splicing(struct enter_args *ctx, enum copy copy)
+static __always_inline int enter_splicing(struct enter_args *ctx)
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
@@ -158,7 +134,7 @@ static __always_inline int enter_splicing(struct enter_args *ctx, enum copy copy
 		c.fd = c.args[2];
 	}
 	c.id = d->id;
-	if (!(copy == AGAIN && is_kept(&c, 3)))
+	if (!(is_backup() && is_kept(&c, 3)))
 		keep(&c);
 	return 0;
 }
@@ -166,13 +142,7 @@ static __always_inline int enter_splicing(struct enter_args *ctx, enum copy copy
 SEC("tracepoint")
 int enter_splice(struct enter_args *ctx)
 {
-	return enter_splicing(ctx, FIRST);
-}
-
-SEC("tracepoint")
-int enter_splice_again(struct enter_args *ctx)
-{
-	return enter_splicing(ctx, AGAIN);
+	return enter_splicing(ctx);
 }
 
 /* The socket that the call is about: what was not known at its enter may be now. */
@@ -194,7 +164,7 @@ static __always_inline int exit_transfers(struct exit_args *ctx, enum scratch_us
 	if (!c)
 		return 0;
 	c->id = now_known(c, current_pid());
-	if (user == USER_BATCH || user == USER_BATCH_AGAIN)
+	if (user == USER_BATCH || user == USER_BATCH_BACKUP)
 		on_batch_exit(user, c, current_pid(), ctx->ret);
 	else
 		on_transfer_exit(user, c, current_pid(), ctx->ret);
@@ -205,30 +175,18 @@ static __always_inline int exit_transfers(struct exit_args *ctx, enum scratch_us
 SEC("tracepoint")
 int exit_transfer(struct exit_args *ctx)
 {
-	return exit_transfers(ctx, USER_TRANSFER);
-}
-
-SEC("tracepoint")
-int exit_transfer_again(struct exit_args *ctx)
-{
-	return exit_transfers(ctx, USER_TRANSFER_AGAIN);
+	return exit_transfers(ctx, is_backup() ? USER_TRANSFER_BACKUP : USER_TRANSFER);
 }
 
 SEC("tracepoint")
 int exit_batch(struct exit_args *ctx)
 {
-	return exit_transfers(ctx, USER_BATCH);
-}
-
-SEC("tracepoint")
-int exit_batch_again(struct exit_args *ctx)
-{
-	return exit_transfers(ctx, USER_BATCH_AGAIN);
+	return exit_transfers(ctx, is_backup() ? USER_BATCH_BACKUP : USER_BATCH);
 }
 
 /* ---- what makes, connects, names and ends sockets ---- */
 
-static __always_inline int enter_control(struct enter_args *ctx, int count_args, enum copy copy)
+static __always_inline int enter_control(struct enter_args *ctx, int count_args)
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
@@ -239,7 +197,7 @@ static __always_inline int enter_control(struct enter_args *ctx, int count_args,
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
 	c.fd = c.args[0];
-	if (copy == AGAIN && is_kept(&c, count_args))
+	if (is_backup() && is_kept(&c, count_args))
 		return 0;
 	if (c.nr != NR_SOCKET && c.nr != NR_SOCKETPAIR) {
 		d = descriptor_of(pid, c.fd);
@@ -265,82 +223,52 @@ static __always_inline int enter_control(struct enter_args *ctx, int count_args,
 SEC("tracepoint")
 int enter_control_of_1(struct enter_args *ctx)
 {
-	return enter_control(ctx, 1, FIRST);
-}
-
-SEC("tracepoint")
-int enter_control_of_1_again(struct enter_args *ctx)
-{
-	return enter_control(ctx, 1, AGAIN);
+	return enter_control(ctx, 1);
 }
 
 /* dup2, listen, shutdown */
 SEC("tracepoint")
 int enter_control_of_2(struct enter_args *ctx)
 {
-	return enter_control(ctx, 2, FIRST);
-}
-
-SEC("tracepoint")
-int enter_control_of_2_again(struct enter_args *ctx)
-{
-	return enter_control(ctx, 2, AGAIN);
+	return enter_control(ctx, 2);
 }
 
 /* socket, accept, connect, bind, getsockname, getpeername, dup3 */
 SEC("tracepoint")
 int enter_control_of_3(struct enter_args *ctx)
 {
-	return enter_control(ctx, 3, FIRST);
-}
-
-SEC("tracepoint")
-int enter_control_of_3_again(struct enter_args *ctx)
-{
-	return enter_control(ctx, 3, AGAIN);
+	return enter_control(ctx, 3);
 }
 
 /* accept4, socketpair */
 SEC("tracepoint")
 int enter_control_of_4(struct enter_args *ctx)
 {
-	return enter_control(ctx, 4, FIRST);
-}
-
-SEC("tracepoint")
-int enter_control_of_4_again(struct enter_args *ctx)
-{
-	return enter_control(ctx, 4, AGAIN);
+	return enter_control(ctx, 4);
 }
 
 /* getsockopt */
-static __always_inline int enter_getsockopt(struct enter_args *ctx, enum copy copy)
+static __always_inline int enter_getsockopt(struct enter_args *ctx)
 {
 	if (ctx->args[2] != SO_ERROR || ctx->args[1] != SOL_SOCKET)
 		return 0;
-	return enter_control(ctx, 5, copy);
+	return enter_control(ctx, 5);
 }
 
 SEC("tracepoint")
 int enter_control_of_5(struct enter_args *ctx)
 {
-	return enter_getsockopt(ctx, FIRST);
+	return enter_getsockopt(ctx);
 }
 
-SEC("tracepoint")
-int enter_control_of_5_again(struct enter_args *ctx)
-{
-	return enter_getsockopt(ctx, AGAIN);
-}
-
-static __always_inline int enter_fcntls(struct enter_args *ctx, enum copy copy)
+static __always_inline int enter_fcntls(struct enter_args *ctx)
 {
 	__u32 pid = current_pid();
 
 	switch (ctx->args[1]) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
-		return enter_control(ctx, 3, copy);
+		return enter_control(ctx, 3);
 	case F_SETFD:
 		set_cloexec(pid, ctx->args[0], ctx->args[2] & FD_CLOEXEC);
 	}
@@ -350,13 +278,7 @@ static __always_inline int enter_fcntls(struct enter_args *ctx, enum copy copy)
 SEC("tracepoint")
 int enter_fcntl(struct enter_args *ctx)
 {
-	return enter_fcntls(ctx, FIRST);
-}
-
-SEC("tracepoint")
-int enter_fcntl_again(struct enter_args *ctx)
-{
-	return enter_fcntls(ctx, AGAIN);
+	return enter_fcntls(ctx);
 }
 
 SEC("tracepoint")
@@ -409,8 +331,8 @@ static __always_inline int exit_controls(struct exit_args *ctx, enum scratch_use
 	long ret = ctx->ret;
 
 	if (!c) {
-		/* An accept that was already waiting when the programs were attached; or the first copy has done it all. */
-		if (user == USER_CONTROL && (ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ret >= 0 && pid != excluded_pid) {
+		/* An accept that was already waiting when the programs were attached; or the primary has done it all. */
+		if (!is_backup() && (ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ret >= 0 && pid != excluded_pid) {
 			drop(pid, ret);
 			ask(pid, ret);
 		}
@@ -453,13 +375,7 @@ static __always_inline int exit_controls(struct exit_args *ctx, enum scratch_use
 SEC("tracepoint")
 int exit_control(struct exit_args *ctx)
 {
-	return exit_controls(ctx, USER_CONTROL);
-}
-
-SEC("tracepoint")
-int exit_control_again(struct exit_args *ctx)
-{
-	return exit_controls(ctx, USER_CONTROL_AGAIN);
+	return exit_controls(ctx, is_backup() ? USER_CONTROL_BACKUP : USER_CONTROL);
 }
 
 static __always_inline int close_one(struct enter_args *ctx)
@@ -478,13 +394,6 @@ int enter_close(struct enter_args *ctx)
 	return close_one(ctx);
 }
 
-/* Once more does no harm: until the close goes on, the number is no other file's. */
-SEC("tracepoint")
-int enter_close_again(struct enter_args *ctx)
-{
-	return close_one(ctx);
-}
-
 static __always_inline int close_many(struct enter_args *ctx, enum sweep_user user)
 {
 	__u32 pid = current_pid();
@@ -498,13 +407,7 @@ static __always_inline int close_many(struct enter_args *ctx, enum sweep_user us
 SEC("tracepoint")
 int enter_close_range(struct enter_args *ctx)
 {
-	return close_many(ctx, USER_CLOSE_RANGE);
-}
-
-SEC("tracepoint")
-int enter_close_range_again(struct enter_args *ctx)
-{
-	return close_many(ctx, USER_CLOSE_RANGE_AGAIN);
+	return close_many(ctx, is_backup() ? USER_CLOSE_RANGE_BACKUP : USER_CLOSE_RANGE);
 }
 
 /* ---- processes ---- */
@@ -525,12 +428,6 @@ int enter_clone(struct enter_args *ctx)
 	return keep_clone(ctx);
 }
 
-SEC("tracepoint")
-int enter_clone_again(struct enter_args *ctx)
-{
-	return keep_clone(ctx);
-}
-
 /* clone3: the flags are the first member of what its first argument points to */
 static __always_inline int keep_clone3(struct enter_args *ctx)
 {
@@ -543,12 +440,6 @@ static __always_inline int keep_clone3(struct enter_args *ctx)
 
 SEC("tracepoint")
 int enter_clone3(struct enter_args *ctx)
-{
-	return keep_clone3(ctx);
-}
-
-SEC("tracepoint")
-int enter_clone3_again(struct enter_args *ctx)
 {
 	return keep_clone3(ctx);
 }
@@ -653,17 +544,11 @@ static __always_inline int executed(struct exit_args *ctx, enum sweep_user user)
 SEC("tracepoint")
 int exit_exec(struct exit_args *ctx)
 {
-	return executed(ctx, USER_EXEC);
-}
-
-SEC("tracepoint")
-int exit_exec_again(struct exit_args *ctx)
-{
-	return executed(ctx, USER_EXEC_AGAIN);
+	return executed(ctx, is_backup() ? USER_EXEC_BACKUP : USER_EXEC);
 }
 
 /* setns, unshare: the process may be in another network namespace from now on */
-static __always_inline int exit_namespaces(struct exit_args *ctx, enum copy copy)
+static __always_inline int exit_namespaces(struct exit_args *ctx)
 {
 	__u32 pid = current_pid();
 	struct process *p;
@@ -673,7 +558,7 @@ static __always_inline int exit_namespaces(struct exit_args *ctx, enum copy copy
 	p = process_of(pid);
 	if (!p)
 		return 0;
-	if (copy == AGAIN && !p->netns)
+	if (is_backup() && !p->netns)
 		return 0;
 	p->netns = 0;
 	redescribe(pid);
@@ -684,13 +569,7 @@ static __always_inline int exit_namespaces(struct exit_args *ctx, enum copy copy
 SEC("tracepoint")
 int exit_namespace(struct exit_args *ctx)
 {
-	return exit_namespaces(ctx, FIRST);
-}
-
-SEC("tracepoint")
-int exit_namespace_again(struct exit_args *ctx)
-{
-	return exit_namespaces(ctx, AGAIN);
+	return exit_namespaces(ctx);
 }
 
 /* sched_process_exit: in each thread; its descriptors go with the last */

@@ -288,104 +288,85 @@ type SyscallsUnixNames struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	SyscallsMapAnswers                = "answers"
-	SyscallsMapCallSockets            = "call_sockets"
-	SyscallsMapCalls                  = "calls"
-	SyscallsMapCounters               = "counters"
-	SyscallsMapDatagrams              = "datagrams"
-	SyscallsMapDescriptors            = "descriptors"
-	SyscallsMapDrafts                 = "drafts"
-	SyscallsMapImages                 = "images"
-	SyscallsMapMailboxes              = "mailboxes"
-	SyscallsMapNames                  = "names"
-	SyscallsMapNewImages              = "new_images"
-	SyscallsMapPassing                = "passing"
-	SyscallsMapPolicies               = "policies"
-	SyscallsMapProcesses              = "processes"
-	SyscallsMapRings                  = "rings"
-	SyscallsMapScratches              = "scratches"
-	SyscallsMapSweepLists             = "sweep_lists"
-	SyscallsMapTables                 = "tables"
-	SyscallsProgAdopt                 = "adopt"
-	SyscallsProgAskDatagrams          = "ask_datagrams"
-	SyscallsProgEnterBlocked          = "enter_blocked"
-	SyscallsProgEnterClone            = "enter_clone"
-	SyscallsProgEnterClone3           = "enter_clone3"
-	SyscallsProgEnterClone3Again      = "enter_clone3_again"
-	SyscallsProgEnterCloneAgain       = "enter_clone_again"
-	SyscallsProgEnterClose            = "enter_close"
-	SyscallsProgEnterCloseAgain       = "enter_close_again"
-	SyscallsProgEnterCloseRange       = "enter_close_range"
-	SyscallsProgEnterCloseRangeAgain  = "enter_close_range_again"
-	SyscallsProgEnterControlOf1       = "enter_control_of_1"
-	SyscallsProgEnterControlOf1Again  = "enter_control_of_1_again"
-	SyscallsProgEnterControlOf2       = "enter_control_of_2"
-	SyscallsProgEnterControlOf2Again  = "enter_control_of_2_again"
-	SyscallsProgEnterControlOf3       = "enter_control_of_3"
-	SyscallsProgEnterControlOf3Again  = "enter_control_of_3_again"
-	SyscallsProgEnterControlOf4       = "enter_control_of_4"
-	SyscallsProgEnterControlOf4Again  = "enter_control_of_4_again"
-	SyscallsProgEnterControlOf5       = "enter_control_of_5"
-	SyscallsProgEnterControlOf5Again  = "enter_control_of_5_again"
-	SyscallsProgEnterExecve           = "enter_execve"
-	SyscallsProgEnterFcntl            = "enter_fcntl"
-	SyscallsProgEnterFcntlAgain       = "enter_fcntl_again"
-	SyscallsProgEnterIoctl            = "enter_ioctl"
-	SyscallsProgEnterSplice           = "enter_splice"
-	SyscallsProgEnterSpliceAgain      = "enter_splice_again"
-	SyscallsProgEnterTransferOf3      = "enter_transfer_of_3"
-	SyscallsProgEnterTransferOf3Again = "enter_transfer_of_3_again"
-	SyscallsProgEnterTransferOf4      = "enter_transfer_of_4"
-	SyscallsProgEnterTransferOf4Again = "enter_transfer_of_4_again"
-	SyscallsProgEnterTransferOf6      = "enter_transfer_of_6"
-	SyscallsProgEnterTransferOf6Again = "enter_transfer_of_6_again"
-	SyscallsProgExitBatch             = "exit_batch"
-	SyscallsProgExitBatchAgain        = "exit_batch_again"
-	SyscallsProgExitControl           = "exit_control"
-	SyscallsProgExitControlAgain      = "exit_control_again"
-	SyscallsProgExitExec              = "exit_exec"
-	SyscallsProgExitExecAgain         = "exit_exec_again"
-	SyscallsProgExitNamespace         = "exit_namespace"
-	SyscallsProgExitNamespaceAgain    = "exit_namespace_again"
-	SyscallsProgExitTransfer          = "exit_transfer"
-	SyscallsProgExitTransferAgain     = "exit_transfer_again"
-	SyscallsProgLeaveBlocked          = "leave_blocked"
-	SyscallsProgLocate                = "locate"
-	SyscallsProgLookUp                = "look_up"
-	SyscallsProgProcessExit           = "process_exit"
-	SyscallsProgProcessFork           = "process_fork"
-	SyscallsProgReject                = "reject"
-	SyscallsProgSelfPid               = "self_pid"
-	SyscallsProgVanish                = "vanish"
-	SyscallsVarCpus                   = "cpus"
-	SyscallsVarCrowdedBytes           = "crowded_bytes"
-	SyscallsVarDatagramIdle           = "datagram_idle"
-	SyscallsVarEagerPrefixes          = "eager_prefixes"
-	SyscallsVarExcludedPid            = "excluded_pid"
-	SyscallsVarExitGroupOffset        = "exit_group_offset"
-	SyscallsVarFollowData             = "follow_data"
-	SyscallsVarFollowUdp              = "follow_udp"
-	SyscallsVarFollowUnix             = "follow_unix"
-	SyscallsVarForkChildOffset        = "fork_child_offset"
-	SyscallsVarPayloadLimit           = "payload_limit"
-	SyscallsVarPayloadRun             = "payload_run"
-	SyscallsVarPayloadRunEager        = "payload_run_eager"
-	SyscallsVarPolicyMask             = "policy_mask"
-	SyscallsVarShardMask              = "shard_mask"
-	SyscallsVarUnusedCall             = "unused_call"
-	SyscallsVarUnusedCallSocket       = "unused_call_socket"
-	SyscallsVarUnusedDatagramFlow     = "unused_datagram_flow"
-	SyscallsVarUnusedDatagramKey      = "unused_datagram_key"
-	SyscallsVarUnusedDatagramState    = "unused_datagram_state"
-	SyscallsVarUnusedDescriptor       = "unused_descriptor"
-	SyscallsVarUnusedDescriptorKey    = "unused_descriptor_key"
-	SyscallsVarUnusedDescriptorKind   = "unused_descriptor_kind"
-	SyscallsVarUnusedImage            = "unused_image"
-	SyscallsVarUnusedKnown            = "unused_known"
-	SyscallsVarUnusedMailbox          = "unused_mailbox"
-	SyscallsVarUnusedProcess          = "unused_process"
-	SyscallsVarUnusedStage            = "unused_stage"
-	SyscallsVarWakeupBytes            = "wakeup_bytes"
+	SyscallsMapAnswers              = "answers"
+	SyscallsMapCallSockets          = "call_sockets"
+	SyscallsMapCalls                = "calls"
+	SyscallsMapCounters             = "counters"
+	SyscallsMapDatagrams            = "datagrams"
+	SyscallsMapDescriptors          = "descriptors"
+	SyscallsMapDrafts               = "drafts"
+	SyscallsMapImages               = "images"
+	SyscallsMapMailboxes            = "mailboxes"
+	SyscallsMapNames                = "names"
+	SyscallsMapNewImages            = "new_images"
+	SyscallsMapPassing              = "passing"
+	SyscallsMapPolicies             = "policies"
+	SyscallsMapProcesses            = "processes"
+	SyscallsMapRings                = "rings"
+	SyscallsMapScratches            = "scratches"
+	SyscallsMapSweepLists           = "sweep_lists"
+	SyscallsMapTables               = "tables"
+	SyscallsProgAdopt               = "adopt"
+	SyscallsProgAskDatagrams        = "ask_datagrams"
+	SyscallsProgEnterBlocked        = "enter_blocked"
+	SyscallsProgEnterClone          = "enter_clone"
+	SyscallsProgEnterClone3         = "enter_clone3"
+	SyscallsProgEnterClose          = "enter_close"
+	SyscallsProgEnterCloseRange     = "enter_close_range"
+	SyscallsProgEnterControlOf1     = "enter_control_of_1"
+	SyscallsProgEnterControlOf2     = "enter_control_of_2"
+	SyscallsProgEnterControlOf3     = "enter_control_of_3"
+	SyscallsProgEnterControlOf4     = "enter_control_of_4"
+	SyscallsProgEnterControlOf5     = "enter_control_of_5"
+	SyscallsProgEnterExecve         = "enter_execve"
+	SyscallsProgEnterFcntl          = "enter_fcntl"
+	SyscallsProgEnterIoctl          = "enter_ioctl"
+	SyscallsProgEnterSplice         = "enter_splice"
+	SyscallsProgEnterTransferOf3    = "enter_transfer_of_3"
+	SyscallsProgEnterTransferOf4    = "enter_transfer_of_4"
+	SyscallsProgEnterTransferOf6    = "enter_transfer_of_6"
+	SyscallsProgExitBatch           = "exit_batch"
+	SyscallsProgExitControl         = "exit_control"
+	SyscallsProgExitExec            = "exit_exec"
+	SyscallsProgExitNamespace       = "exit_namespace"
+	SyscallsProgExitTransfer        = "exit_transfer"
+	SyscallsProgLeaveBlocked        = "leave_blocked"
+	SyscallsProgLocate              = "locate"
+	SyscallsProgLookUp              = "look_up"
+	SyscallsProgProcessExit         = "process_exit"
+	SyscallsProgProcessFork         = "process_fork"
+	SyscallsProgReject              = "reject"
+	SyscallsProgSelfPid             = "self_pid"
+	SyscallsProgVanish              = "vanish"
+	SyscallsVarCpus                 = "cpus"
+	SyscallsVarCrowdedBytes         = "crowded_bytes"
+	SyscallsVarDatagramIdle         = "datagram_idle"
+	SyscallsVarEagerPrefixes        = "eager_prefixes"
+	SyscallsVarExcludedPid          = "excluded_pid"
+	SyscallsVarExitGroupOffset      = "exit_group_offset"
+	SyscallsVarFollowData           = "follow_data"
+	SyscallsVarFollowUdp            = "follow_udp"
+	SyscallsVarFollowUnix           = "follow_unix"
+	SyscallsVarForkChildOffset      = "fork_child_offset"
+	SyscallsVarPayloadLimit         = "payload_limit"
+	SyscallsVarPayloadRun           = "payload_run"
+	SyscallsVarPayloadRunEager      = "payload_run_eager"
+	SyscallsVarPolicyMask           = "policy_mask"
+	SyscallsVarShardMask            = "shard_mask"
+	SyscallsVarUnusedCall           = "unused_call"
+	SyscallsVarUnusedCallSocket     = "unused_call_socket"
+	SyscallsVarUnusedDatagramFlow   = "unused_datagram_flow"
+	SyscallsVarUnusedDatagramKey    = "unused_datagram_key"
+	SyscallsVarUnusedDatagramState  = "unused_datagram_state"
+	SyscallsVarUnusedDescriptor     = "unused_descriptor"
+	SyscallsVarUnusedDescriptorKey  = "unused_descriptor_key"
+	SyscallsVarUnusedDescriptorKind = "unused_descriptor_kind"
+	SyscallsVarUnusedImage          = "unused_image"
+	SyscallsVarUnusedKnown          = "unused_known"
+	SyscallsVarUnusedMailbox        = "unused_mailbox"
+	SyscallsVarUnusedProcess        = "unused_process"
+	SyscallsVarUnusedStage          = "unused_stage"
+	SyscallsVarWakeupBytes          = "wakeup_bytes"
 )
 
 // LoadSyscalls returns the embedded CollectionSpec for Syscalls.
@@ -430,57 +411,38 @@ type SyscallsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsProgramSpecs struct {
-	Adopt                 *ebpf.ProgramSpec `ebpf:"adopt"`
-	AskDatagrams          *ebpf.ProgramSpec `ebpf:"ask_datagrams"`
-	EnterBlocked          *ebpf.ProgramSpec `ebpf:"enter_blocked"`
-	EnterClone            *ebpf.ProgramSpec `ebpf:"enter_clone"`
-	EnterClone3           *ebpf.ProgramSpec `ebpf:"enter_clone3"`
-	EnterClone3Again      *ebpf.ProgramSpec `ebpf:"enter_clone3_again"`
-	EnterCloneAgain       *ebpf.ProgramSpec `ebpf:"enter_clone_again"`
-	EnterClose            *ebpf.ProgramSpec `ebpf:"enter_close"`
-	EnterCloseAgain       *ebpf.ProgramSpec `ebpf:"enter_close_again"`
-	EnterCloseRange       *ebpf.ProgramSpec `ebpf:"enter_close_range"`
-	EnterCloseRangeAgain  *ebpf.ProgramSpec `ebpf:"enter_close_range_again"`
-	EnterControlOf1       *ebpf.ProgramSpec `ebpf:"enter_control_of_1"`
-	EnterControlOf1Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_1_again"`
-	EnterControlOf2       *ebpf.ProgramSpec `ebpf:"enter_control_of_2"`
-	EnterControlOf2Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_2_again"`
-	EnterControlOf3       *ebpf.ProgramSpec `ebpf:"enter_control_of_3"`
-	EnterControlOf3Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_3_again"`
-	EnterControlOf4       *ebpf.ProgramSpec `ebpf:"enter_control_of_4"`
-	EnterControlOf4Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_4_again"`
-	EnterControlOf5       *ebpf.ProgramSpec `ebpf:"enter_control_of_5"`
-	EnterControlOf5Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_5_again"`
-	EnterExecve           *ebpf.ProgramSpec `ebpf:"enter_execve"`
-	EnterFcntl            *ebpf.ProgramSpec `ebpf:"enter_fcntl"`
-	EnterFcntlAgain       *ebpf.ProgramSpec `ebpf:"enter_fcntl_again"`
-	EnterIoctl            *ebpf.ProgramSpec `ebpf:"enter_ioctl"`
-	EnterSplice           *ebpf.ProgramSpec `ebpf:"enter_splice"`
-	EnterSpliceAgain      *ebpf.ProgramSpec `ebpf:"enter_splice_again"`
-	EnterTransferOf3      *ebpf.ProgramSpec `ebpf:"enter_transfer_of_3"`
-	EnterTransferOf3Again *ebpf.ProgramSpec `ebpf:"enter_transfer_of_3_again"`
-	EnterTransferOf4      *ebpf.ProgramSpec `ebpf:"enter_transfer_of_4"`
-	EnterTransferOf4Again *ebpf.ProgramSpec `ebpf:"enter_transfer_of_4_again"`
-	EnterTransferOf6      *ebpf.ProgramSpec `ebpf:"enter_transfer_of_6"`
-	EnterTransferOf6Again *ebpf.ProgramSpec `ebpf:"enter_transfer_of_6_again"`
-	ExitBatch             *ebpf.ProgramSpec `ebpf:"exit_batch"`
-	ExitBatchAgain        *ebpf.ProgramSpec `ebpf:"exit_batch_again"`
-	ExitControl           *ebpf.ProgramSpec `ebpf:"exit_control"`
-	ExitControlAgain      *ebpf.ProgramSpec `ebpf:"exit_control_again"`
-	ExitExec              *ebpf.ProgramSpec `ebpf:"exit_exec"`
-	ExitExecAgain         *ebpf.ProgramSpec `ebpf:"exit_exec_again"`
-	ExitNamespace         *ebpf.ProgramSpec `ebpf:"exit_namespace"`
-	ExitNamespaceAgain    *ebpf.ProgramSpec `ebpf:"exit_namespace_again"`
-	ExitTransfer          *ebpf.ProgramSpec `ebpf:"exit_transfer"`
-	ExitTransferAgain     *ebpf.ProgramSpec `ebpf:"exit_transfer_again"`
-	LeaveBlocked          *ebpf.ProgramSpec `ebpf:"leave_blocked"`
-	Locate                *ebpf.ProgramSpec `ebpf:"locate"`
-	LookUp                *ebpf.ProgramSpec `ebpf:"look_up"`
-	ProcessExit           *ebpf.ProgramSpec `ebpf:"process_exit"`
-	ProcessFork           *ebpf.ProgramSpec `ebpf:"process_fork"`
-	Reject                *ebpf.ProgramSpec `ebpf:"reject"`
-	SelfPid               *ebpf.ProgramSpec `ebpf:"self_pid"`
-	Vanish                *ebpf.ProgramSpec `ebpf:"vanish"`
+	Adopt            *ebpf.ProgramSpec `ebpf:"adopt"`
+	AskDatagrams     *ebpf.ProgramSpec `ebpf:"ask_datagrams"`
+	EnterBlocked     *ebpf.ProgramSpec `ebpf:"enter_blocked"`
+	EnterClone       *ebpf.ProgramSpec `ebpf:"enter_clone"`
+	EnterClone3      *ebpf.ProgramSpec `ebpf:"enter_clone3"`
+	EnterClose       *ebpf.ProgramSpec `ebpf:"enter_close"`
+	EnterCloseRange  *ebpf.ProgramSpec `ebpf:"enter_close_range"`
+	EnterControlOf1  *ebpf.ProgramSpec `ebpf:"enter_control_of_1"`
+	EnterControlOf2  *ebpf.ProgramSpec `ebpf:"enter_control_of_2"`
+	EnterControlOf3  *ebpf.ProgramSpec `ebpf:"enter_control_of_3"`
+	EnterControlOf4  *ebpf.ProgramSpec `ebpf:"enter_control_of_4"`
+	EnterControlOf5  *ebpf.ProgramSpec `ebpf:"enter_control_of_5"`
+	EnterExecve      *ebpf.ProgramSpec `ebpf:"enter_execve"`
+	EnterFcntl       *ebpf.ProgramSpec `ebpf:"enter_fcntl"`
+	EnterIoctl       *ebpf.ProgramSpec `ebpf:"enter_ioctl"`
+	EnterSplice      *ebpf.ProgramSpec `ebpf:"enter_splice"`
+	EnterTransferOf3 *ebpf.ProgramSpec `ebpf:"enter_transfer_of_3"`
+	EnterTransferOf4 *ebpf.ProgramSpec `ebpf:"enter_transfer_of_4"`
+	EnterTransferOf6 *ebpf.ProgramSpec `ebpf:"enter_transfer_of_6"`
+	ExitBatch        *ebpf.ProgramSpec `ebpf:"exit_batch"`
+	ExitControl      *ebpf.ProgramSpec `ebpf:"exit_control"`
+	ExitExec         *ebpf.ProgramSpec `ebpf:"exit_exec"`
+	ExitNamespace    *ebpf.ProgramSpec `ebpf:"exit_namespace"`
+	ExitTransfer     *ebpf.ProgramSpec `ebpf:"exit_transfer"`
+	LeaveBlocked     *ebpf.ProgramSpec `ebpf:"leave_blocked"`
+	Locate           *ebpf.ProgramSpec `ebpf:"locate"`
+	LookUp           *ebpf.ProgramSpec `ebpf:"look_up"`
+	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessFork      *ebpf.ProgramSpec `ebpf:"process_fork"`
+	Reject           *ebpf.ProgramSpec `ebpf:"reject"`
+	SelfPid          *ebpf.ProgramSpec `ebpf:"self_pid"`
+	Vanish           *ebpf.ProgramSpec `ebpf:"vanish"`
 }
 
 // SyscallsMapSpecs contains maps before they are loaded into the kernel.
@@ -644,57 +606,38 @@ type SyscallsVariables struct {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsPrograms struct {
-	Adopt                 *ebpf.Program `ebpf:"adopt"`
-	AskDatagrams          *ebpf.Program `ebpf:"ask_datagrams"`
-	EnterBlocked          *ebpf.Program `ebpf:"enter_blocked"`
-	EnterClone            *ebpf.Program `ebpf:"enter_clone"`
-	EnterClone3           *ebpf.Program `ebpf:"enter_clone3"`
-	EnterClone3Again      *ebpf.Program `ebpf:"enter_clone3_again"`
-	EnterCloneAgain       *ebpf.Program `ebpf:"enter_clone_again"`
-	EnterClose            *ebpf.Program `ebpf:"enter_close"`
-	EnterCloseAgain       *ebpf.Program `ebpf:"enter_close_again"`
-	EnterCloseRange       *ebpf.Program `ebpf:"enter_close_range"`
-	EnterCloseRangeAgain  *ebpf.Program `ebpf:"enter_close_range_again"`
-	EnterControlOf1       *ebpf.Program `ebpf:"enter_control_of_1"`
-	EnterControlOf1Again  *ebpf.Program `ebpf:"enter_control_of_1_again"`
-	EnterControlOf2       *ebpf.Program `ebpf:"enter_control_of_2"`
-	EnterControlOf2Again  *ebpf.Program `ebpf:"enter_control_of_2_again"`
-	EnterControlOf3       *ebpf.Program `ebpf:"enter_control_of_3"`
-	EnterControlOf3Again  *ebpf.Program `ebpf:"enter_control_of_3_again"`
-	EnterControlOf4       *ebpf.Program `ebpf:"enter_control_of_4"`
-	EnterControlOf4Again  *ebpf.Program `ebpf:"enter_control_of_4_again"`
-	EnterControlOf5       *ebpf.Program `ebpf:"enter_control_of_5"`
-	EnterControlOf5Again  *ebpf.Program `ebpf:"enter_control_of_5_again"`
-	EnterExecve           *ebpf.Program `ebpf:"enter_execve"`
-	EnterFcntl            *ebpf.Program `ebpf:"enter_fcntl"`
-	EnterFcntlAgain       *ebpf.Program `ebpf:"enter_fcntl_again"`
-	EnterIoctl            *ebpf.Program `ebpf:"enter_ioctl"`
-	EnterSplice           *ebpf.Program `ebpf:"enter_splice"`
-	EnterSpliceAgain      *ebpf.Program `ebpf:"enter_splice_again"`
-	EnterTransferOf3      *ebpf.Program `ebpf:"enter_transfer_of_3"`
-	EnterTransferOf3Again *ebpf.Program `ebpf:"enter_transfer_of_3_again"`
-	EnterTransferOf4      *ebpf.Program `ebpf:"enter_transfer_of_4"`
-	EnterTransferOf4Again *ebpf.Program `ebpf:"enter_transfer_of_4_again"`
-	EnterTransferOf6      *ebpf.Program `ebpf:"enter_transfer_of_6"`
-	EnterTransferOf6Again *ebpf.Program `ebpf:"enter_transfer_of_6_again"`
-	ExitBatch             *ebpf.Program `ebpf:"exit_batch"`
-	ExitBatchAgain        *ebpf.Program `ebpf:"exit_batch_again"`
-	ExitControl           *ebpf.Program `ebpf:"exit_control"`
-	ExitControlAgain      *ebpf.Program `ebpf:"exit_control_again"`
-	ExitExec              *ebpf.Program `ebpf:"exit_exec"`
-	ExitExecAgain         *ebpf.Program `ebpf:"exit_exec_again"`
-	ExitNamespace         *ebpf.Program `ebpf:"exit_namespace"`
-	ExitNamespaceAgain    *ebpf.Program `ebpf:"exit_namespace_again"`
-	ExitTransfer          *ebpf.Program `ebpf:"exit_transfer"`
-	ExitTransferAgain     *ebpf.Program `ebpf:"exit_transfer_again"`
-	LeaveBlocked          *ebpf.Program `ebpf:"leave_blocked"`
-	Locate                *ebpf.Program `ebpf:"locate"`
-	LookUp                *ebpf.Program `ebpf:"look_up"`
-	ProcessExit           *ebpf.Program `ebpf:"process_exit"`
-	ProcessFork           *ebpf.Program `ebpf:"process_fork"`
-	Reject                *ebpf.Program `ebpf:"reject"`
-	SelfPid               *ebpf.Program `ebpf:"self_pid"`
-	Vanish                *ebpf.Program `ebpf:"vanish"`
+	Adopt            *ebpf.Program `ebpf:"adopt"`
+	AskDatagrams     *ebpf.Program `ebpf:"ask_datagrams"`
+	EnterBlocked     *ebpf.Program `ebpf:"enter_blocked"`
+	EnterClone       *ebpf.Program `ebpf:"enter_clone"`
+	EnterClone3      *ebpf.Program `ebpf:"enter_clone3"`
+	EnterClose       *ebpf.Program `ebpf:"enter_close"`
+	EnterCloseRange  *ebpf.Program `ebpf:"enter_close_range"`
+	EnterControlOf1  *ebpf.Program `ebpf:"enter_control_of_1"`
+	EnterControlOf2  *ebpf.Program `ebpf:"enter_control_of_2"`
+	EnterControlOf3  *ebpf.Program `ebpf:"enter_control_of_3"`
+	EnterControlOf4  *ebpf.Program `ebpf:"enter_control_of_4"`
+	EnterControlOf5  *ebpf.Program `ebpf:"enter_control_of_5"`
+	EnterExecve      *ebpf.Program `ebpf:"enter_execve"`
+	EnterFcntl       *ebpf.Program `ebpf:"enter_fcntl"`
+	EnterIoctl       *ebpf.Program `ebpf:"enter_ioctl"`
+	EnterSplice      *ebpf.Program `ebpf:"enter_splice"`
+	EnterTransferOf3 *ebpf.Program `ebpf:"enter_transfer_of_3"`
+	EnterTransferOf4 *ebpf.Program `ebpf:"enter_transfer_of_4"`
+	EnterTransferOf6 *ebpf.Program `ebpf:"enter_transfer_of_6"`
+	ExitBatch        *ebpf.Program `ebpf:"exit_batch"`
+	ExitControl      *ebpf.Program `ebpf:"exit_control"`
+	ExitExec         *ebpf.Program `ebpf:"exit_exec"`
+	ExitNamespace    *ebpf.Program `ebpf:"exit_namespace"`
+	ExitTransfer     *ebpf.Program `ebpf:"exit_transfer"`
+	LeaveBlocked     *ebpf.Program `ebpf:"leave_blocked"`
+	Locate           *ebpf.Program `ebpf:"locate"`
+	LookUp           *ebpf.Program `ebpf:"look_up"`
+	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
+	ProcessFork      *ebpf.Program `ebpf:"process_fork"`
+	Reject           *ebpf.Program `ebpf:"reject"`
+	SelfPid          *ebpf.Program `ebpf:"self_pid"`
+	Vanish           *ebpf.Program `ebpf:"vanish"`
 }
 
 func (p *SyscallsPrograms) Close() error {
@@ -704,44 +647,25 @@ func (p *SyscallsPrograms) Close() error {
 		p.EnterBlocked,
 		p.EnterClone,
 		p.EnterClone3,
-		p.EnterClone3Again,
-		p.EnterCloneAgain,
 		p.EnterClose,
-		p.EnterCloseAgain,
 		p.EnterCloseRange,
-		p.EnterCloseRangeAgain,
 		p.EnterControlOf1,
-		p.EnterControlOf1Again,
 		p.EnterControlOf2,
-		p.EnterControlOf2Again,
 		p.EnterControlOf3,
-		p.EnterControlOf3Again,
 		p.EnterControlOf4,
-		p.EnterControlOf4Again,
 		p.EnterControlOf5,
-		p.EnterControlOf5Again,
 		p.EnterExecve,
 		p.EnterFcntl,
-		p.EnterFcntlAgain,
 		p.EnterIoctl,
 		p.EnterSplice,
-		p.EnterSpliceAgain,
 		p.EnterTransferOf3,
-		p.EnterTransferOf3Again,
 		p.EnterTransferOf4,
-		p.EnterTransferOf4Again,
 		p.EnterTransferOf6,
-		p.EnterTransferOf6Again,
 		p.ExitBatch,
-		p.ExitBatchAgain,
 		p.ExitControl,
-		p.ExitControlAgain,
 		p.ExitExec,
-		p.ExitExecAgain,
 		p.ExitNamespace,
-		p.ExitNamespaceAgain,
 		p.ExitTransfer,
-		p.ExitTransferAgain,
 		p.LeaveBlocked,
 		p.Locate,
 		p.LookUp,

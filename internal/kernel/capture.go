@@ -140,8 +140,9 @@ func (c *Capture) configure(spec *ebpf.CollectionSpec, opts Options, backup bool
 	if err := c.configureAll(spec, opts); err != nil {
 		return err
 	}
+	addBackups(spec, bpf.SocketflowProgSockState)
 	if backup && opts.transfers() && opts.Attachment != AttachFunction {
-		if err := configureAgain(spec); err != nil {
+		if err := configureTransferBackups(spec); err != nil {
 			return err
 		}
 	}
