@@ -6,6 +6,14 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_TYPE_MASK 0xf
+#define SOCK_CLOEXEC 02000000
+#define SOL_SOCKET 1
+#define SO_ERROR 4
+#define SCM_RIGHTS 1
+#define SHUT_WR 1
+#define SHUT_RDWR 2
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
@@ -15,12 +23,31 @@
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 
+#define F_DUPFD 0
+#define F_SETFD 2
+#define F_DUPFD_CLOEXEC 1030
+#define FD_CLOEXEC 1
+#define FIONCLEX 0x5450
+#define FIOCLEX 0x5451
+#define CLOSE_RANGE_CLOEXEC 4
+#define CLONE_THREAD 0x10000
+#define CLONE_NEWNET 0x40000000
+
 #define EINTR 4
 #define EBADF 9
+#define EAGAIN 11
 #define EFAULT 14
 #define EEXIST 17
+#define EPIPE 32
 #define ENOTSOCK 88
+#define ENETUNREACH 101
+#define ECONNABORTED 103
+#define ECONNRESET 104
 #define EISCONN 106
+#define ENOTCONN 107
+#define ETIMEDOUT 110
+#define ECONNREFUSED 111
+#define EHOSTUNREACH 113
 #define EALREADY 114
 #define EINPROGRESS 115
 #define ERESTARTSYS 512 /* up to 516: the call will be restarted (include/linux/errno.h) */

@@ -131,6 +131,11 @@ static __always_inline int on_blocked(__u32 tid)
 	return m ? bpf_map_update_elem(&calls, &tid, &m->call, BPF_NOEXIST) : 0;
 }
 
+static __always_inline int on_left(__u32 tid)
+{
+	return bpf_map_delete_elem(&calls, &tid);
+}
+
 enum datagram_state {
 	DATAGRAMS_UNKNOWN = 0, /* there is no such flow yet, or no more */
 	DATAGRAMS_LIVE,

@@ -274,7 +274,7 @@ int self_pid(void *ctx)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-/* For bpf2go: types that user space reads. */
+/* For bpf2go: types that user space reads, beside those of the maps. */
 const enum event_kind *unused_kind __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
 const enum transport *unused_transport __attribute__((unused));
@@ -286,10 +286,7 @@ const struct process_event *unused_process __attribute__((unused));
 const struct exit_event *unused_exit __attribute__((unused));
 const struct live_event *unused_live __attribute__((unused));
 const enum iteration *unused_iteration __attribute__((unused));
-const struct data_event *unused_data __attribute__((unused));
 const struct unix_open_event *unused_unix_open __attribute__((unused));
-const struct policy *unused_policy __attribute__((unused));
-const struct draft *unused_draft __attribute__((unused));
 const enum address_source *unused_address_source __attribute__((unused));
 const struct descriptor_event *unused_descriptor __attribute__((unused));
 const enum direction *unused_direction __attribute__((unused));

@@ -445,10 +445,8 @@ const (
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
 	SocketflowVarUnusedClose          = "unused_close"
 	SocketflowVarUnusedCounter        = "unused_counter"
-	SocketflowVarUnusedData           = "unused_data"
 	SocketflowVarUnusedDescriptor     = "unused_descriptor"
 	SocketflowVarUnusedDirection      = "unused_direction"
-	SocketflowVarUnusedDraft          = "unused_draft"
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedKind           = "unused_kind"
@@ -456,7 +454,6 @@ const (
 	SocketflowVarUnusedMarker         = "unused_marker"
 	SocketflowVarUnusedMissing        = "unused_missing"
 	SocketflowVarUnusedOpen           = "unused_open"
-	SocketflowVarUnusedPolicy         = "unused_policy"
 	SocketflowVarUnusedProcess        = "unused_process"
 	SocketflowVarUnusedRole           = "unused_role"
 	SocketflowVarUnusedRoleSource     = "unused_role_source"
@@ -583,10 +580,8 @@ type SocketflowVariableSpecs struct {
 	UnusedAddressSource *ebpf.VariableSpec `ebpf:"unused_address_source"`
 	UnusedClose         *ebpf.VariableSpec `ebpf:"unused_close"`
 	UnusedCounter       *ebpf.VariableSpec `ebpf:"unused_counter"`
-	UnusedData          *ebpf.VariableSpec `ebpf:"unused_data"`
 	UnusedDescriptor    *ebpf.VariableSpec `ebpf:"unused_descriptor"`
 	UnusedDirection     *ebpf.VariableSpec `ebpf:"unused_direction"`
-	UnusedDraft         *ebpf.VariableSpec `ebpf:"unused_draft"`
 	UnusedExit          *ebpf.VariableSpec `ebpf:"unused_exit"`
 	UnusedIteration     *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -594,7 +589,6 @@ type SocketflowVariableSpecs struct {
 	UnusedMarker        *ebpf.VariableSpec `ebpf:"unused_marker"`
 	UnusedMissing       *ebpf.VariableSpec `ebpf:"unused_missing"`
 	UnusedOpen          *ebpf.VariableSpec `ebpf:"unused_open"`
-	UnusedPolicy        *ebpf.VariableSpec `ebpf:"unused_policy"`
 	UnusedProcess       *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedRole          *ebpf.VariableSpec `ebpf:"unused_role"`
 	UnusedRoleSource    *ebpf.VariableSpec `ebpf:"unused_role_source"`
@@ -687,10 +681,8 @@ type SocketflowVariables struct {
 	UnusedAddressSource *ebpf.Variable `ebpf:"unused_address_source"`
 	UnusedClose         *ebpf.Variable `ebpf:"unused_close"`
 	UnusedCounter       *ebpf.Variable `ebpf:"unused_counter"`
-	UnusedData          *ebpf.Variable `ebpf:"unused_data"`
 	UnusedDescriptor    *ebpf.Variable `ebpf:"unused_descriptor"`
 	UnusedDirection     *ebpf.Variable `ebpf:"unused_direction"`
-	UnusedDraft         *ebpf.Variable `ebpf:"unused_draft"`
 	UnusedExit          *ebpf.Variable `ebpf:"unused_exit"`
 	UnusedIteration     *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.Variable `ebpf:"unused_kind"`
@@ -698,7 +690,6 @@ type SocketflowVariables struct {
 	UnusedMarker        *ebpf.Variable `ebpf:"unused_marker"`
 	UnusedMissing       *ebpf.Variable `ebpf:"unused_missing"`
 	UnusedOpen          *ebpf.Variable `ebpf:"unused_open"`
-	UnusedPolicy        *ebpf.Variable `ebpf:"unused_policy"`
 	UnusedProcess       *ebpf.Variable `ebpf:"unused_process"`
 	UnusedRole          *ebpf.Variable `ebpf:"unused_role"`
 	UnusedRoleSource    *ebpf.Variable `ebpf:"unused_role_source"`

@@ -353,18 +353,9 @@ const (
 	SyscallsVarPayloadRunEager      = "payload_run_eager"
 	SyscallsVarPolicyMask           = "policy_mask"
 	SyscallsVarShardMask            = "shard_mask"
-	SyscallsVarUnusedCall           = "unused_call"
-	SyscallsVarUnusedCallSocket     = "unused_call_socket"
-	SyscallsVarUnusedDatagramFlow   = "unused_datagram_flow"
-	SyscallsVarUnusedDatagramKey    = "unused_datagram_key"
 	SyscallsVarUnusedDatagramState  = "unused_datagram_state"
-	SyscallsVarUnusedDescriptor     = "unused_descriptor"
-	SyscallsVarUnusedDescriptorKey  = "unused_descriptor_key"
 	SyscallsVarUnusedDescriptorKind = "unused_descriptor_kind"
-	SyscallsVarUnusedImage          = "unused_image"
 	SyscallsVarUnusedKnown          = "unused_known"
-	SyscallsVarUnusedMailbox        = "unused_mailbox"
-	SyscallsVarUnusedProcess        = "unused_process"
 	SyscallsVarUnusedStage          = "unused_stage"
 	SyscallsVarWakeupBytes          = "wakeup_bytes"
 )
@@ -488,18 +479,9 @@ type SyscallsVariableSpecs struct {
 	PayloadRunEager      *ebpf.VariableSpec `ebpf:"payload_run_eager"`
 	PolicyMask           *ebpf.VariableSpec `ebpf:"policy_mask"`
 	ShardMask            *ebpf.VariableSpec `ebpf:"shard_mask"`
-	UnusedCall           *ebpf.VariableSpec `ebpf:"unused_call"`
-	UnusedCallSocket     *ebpf.VariableSpec `ebpf:"unused_call_socket"`
-	UnusedDatagramFlow   *ebpf.VariableSpec `ebpf:"unused_datagram_flow"`
-	UnusedDatagramKey    *ebpf.VariableSpec `ebpf:"unused_datagram_key"`
 	UnusedDatagramState  *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
-	UnusedDescriptor     *ebpf.VariableSpec `ebpf:"unused_descriptor"`
-	UnusedDescriptorKey  *ebpf.VariableSpec `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
-	UnusedImage          *ebpf.VariableSpec `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.VariableSpec `ebpf:"unused_known"`
-	UnusedMailbox        *ebpf.VariableSpec `ebpf:"unused_mailbox"`
-	UnusedProcess        *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedStage          *ebpf.VariableSpec `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -586,18 +568,9 @@ type SyscallsVariables struct {
 	PayloadRunEager      *ebpf.Variable `ebpf:"payload_run_eager"`
 	PolicyMask           *ebpf.Variable `ebpf:"policy_mask"`
 	ShardMask            *ebpf.Variable `ebpf:"shard_mask"`
-	UnusedCall           *ebpf.Variable `ebpf:"unused_call"`
-	UnusedCallSocket     *ebpf.Variable `ebpf:"unused_call_socket"`
-	UnusedDatagramFlow   *ebpf.Variable `ebpf:"unused_datagram_flow"`
-	UnusedDatagramKey    *ebpf.Variable `ebpf:"unused_datagram_key"`
 	UnusedDatagramState  *ebpf.Variable `ebpf:"unused_datagram_state"`
-	UnusedDescriptor     *ebpf.Variable `ebpf:"unused_descriptor"`
-	UnusedDescriptorKey  *ebpf.Variable `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.Variable `ebpf:"unused_descriptor_kind"`
-	UnusedImage          *ebpf.Variable `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.Variable `ebpf:"unused_known"`
-	UnusedMailbox        *ebpf.Variable `ebpf:"unused_mailbox"`
-	UnusedProcess        *ebpf.Variable `ebpf:"unused_process"`
 	UnusedStage          *ebpf.Variable `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
 }

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Which descriptors lead to which sockets, from the first to the last. */
+#pragma once
+
+enum descriptor_kind {
+	DESCRIPTOR_ASKED = 0, /* user space looks where it leads to */
+	DESCRIPTOR_OTHER,     /* not to a socket, or not to one that is followed; holds until a call says otherwise */
+	DESCRIPTOR_SOCKET,
+};
+
+struct descriptor_key {
+	__u32 pid;
+	__u32 fd;
+};
+
+struct descriptor {
+	__u64 id; /* the socket's; DESCRIPTOR_ASKED: the question's */
+	__u32 kind;
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct descriptor_key);
+	__type(value, struct descriptor);
+} descriptors SEC(".maps");
+
+/*
+ * What user space has found. It is the process' own next call about the descriptor that turns to it: what user space wrote itself
+ * could undo what a call has told since it looked, for nothing compares and writes at once on 5.10.
+ */
+struct answer {
+	__u64 question;
+	__u64 id; /* of the socket; 0: there is none that is followed */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct descriptor_key);
+	__type(value, struct answer);
+} answers SEC(".maps");
+
+#define TABLE_FDS 1024 /* descriptors of a process that are inherited, and closed with it */
+
+/* The sockets among a process' descriptors, for what does not name them: fork, exec, exit, close_range. */
+#define TABLE_OPEN 1
+#define TABLE_CLOEXEC 2
+
+struct table {
+	union {
+		__u8 fds[TABLE_FDS];
+		__u64 eights[TABLE_FDS / 8];
+	};
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, __u32);
+	__type(value, struct table);
+} tables SEC(".maps");
+
+/* The answer to the question about a descriptor, or NULL. */
+static __always_inline struct answer *answer_to(struct descriptor_key *key, const struct descriptor *asked)
+{
+	struct answer *a = bpf_map_lookup_elem(&answers, key);
+
+	return a && a->question == asked->id ? a : NULL;
+}
+
+/* Turns to the answer, if there is one. Not static, for the verifier. */
+__noinline int take_answer(__u32 pid, __u32 fd)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
+	struct answer *a = d && d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
+	struct descriptor told = {};
+
+	if (!a)
+		return 0;
+	told.id = a->id;
+	told.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
+	bpf_map_delete_elem(&answers, &key);
+	bpf_map_update_elem(&descriptors, &key, &told, BPF_ANY);
+	return 1;
+}
+
+/* Where a descriptor leads to of the process that runs now. */
+static __always_inline struct descriptor *descriptor_of(__u32 pid, __u32 fd)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
+
+	if (d && d->kind == DESCRIPTOR_ASKED && take_answer(pid, fd))
+		d = bpf_map_lookup_elem(&descriptors, &key);
+	return d;
+}
+
+static const struct table no_table;
+
+static __always_inline void mark(__u32 pid, __u32 fd, __u8 marks)
+{
+	struct table *t = bpf_map_lookup_elem(&tables, &pid);
+
+	if (!t && marks) {
+		bpf_map_update_elem(&tables, &pid, &no_table, BPF_NOEXIST);
+		t = bpf_map_lookup_elem(&tables, &pid);
+	}
+	if (!t)
+		return;
+	if (fd < TABLE_FDS)
+		t->fds[fd] = marks;
+	else if (marks)
+		count(COUNTER_TABLE_FULL);
+}
+
+/* The descriptor, which leads to the socket no more, was its last, or one of several. */
+static __noinline int let_go(__u32 pid, __u32 fd, __u64 id)
+{
+	struct call_socket *s = socket_by_id(id);
+
+	mark(pid, fd, 0);
+	if (!s)
+		return 0;
+	if (s->stage == STAGE_CONNECTING && !s->shared && s->flow.transport == TRANSPORT_TCP)
+		tell_flow(EVENT_CONNECT_ERROR, s, s->owner_pid, fd, 0); /* given up before its outcome was asked for */
+	else if (s->told || (s->shared && s->stage != STAGE_LISTENING))
+		tell_close(s, s->owner_pid);
+	if (!s->shared)
+		bpf_map_delete_elem(&call_sockets, &id);
+	return 0;
+}
+
+/* The descriptor leads to the socket no more. */
+static __noinline int drop(__u32 pid, __u32 fd)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor *d = descriptor_of(pid, fd);
+	__u64 id;
+
+	if (!d || d->kind != DESCRIPTOR_SOCKET) /* what is said of it holds until a call says otherwise */
+		return 0;
+	id = d->id;
+	bpf_map_delete_elem(&descriptors, &key);
+	let_go(pid, fd, id);
+	return 0;
+}
+
+/* The descriptor leads to the socket from now on. */
+static __noinline int lead(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor d = {.id = id, .kind = DESCRIPTOR_SOCKET};
+	struct descriptor *old = bpf_map_lookup_elem(&descriptors, &key);
+
+	if (old && old->kind == DESCRIPTOR_SOCKET && old->id == id)
+		return 0;
+	if (old)
+		drop(pid, fd); /* its close was not seen */
+	if (!bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY))
+		mark(pid, fd, TABLE_OPEN | (cloexec ? TABLE_CLOEXEC : 0));
+	return 0;
+}
+
+/* One more descriptor leads to a socket. */
+static __noinline int share(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
+{
+	struct call_socket *s = socket_by_id(id);
+
+	if (!s)
+		return 0;
+	s->shared = 1;
+	if (s->stage != STAGE_LISTENING || s->told)
+		tell_descriptor(EVENT_HOLD, pid, fd, id, shard_of(id));
+	if (fd != DESCRIPTOR_IN_FLIGHT)
+		lead(pid, fd, id, cloexec);
+	return 0;
+}
+
+/* Whatever the descriptor led to, it leads to something else that is not followed. */
+static __always_inline void lead_elsewhere(__u32 pid, __u32 fd)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	struct descriptor d = {.kind = DESCRIPTOR_OTHER};
+
+	drop(pid, fd);
+	bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY);
+}
+
+/* The descriptor is used and not known: user space is to look where it leads to. */
+static __noinline int ask(__u32 pid, __u32 fd)
+{
+	struct descriptor_key key = {.pid = pid, .fd = fd};
+	/* By its time a question is told from a later one about another file of the same number. */
+	struct descriptor d = {.id = bpf_ktime_get_ns(), .kind = DESCRIPTOR_ASKED};
+	struct slot slot;
+	struct descriptor_event *e;
+
+	if (bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY))
+		return 0;
+	introduce(pid, shard_of(pid));
+	slot = reserve(shard_of(pid), EVENT_UNKNOWN, sizeof(*e));
+	e = slot.event;
+	if (!e) {
+		bpf_map_delete_elem(&descriptors, &key); /* so that it is asked again */
+		return 0;
+	}
+	head(&e->header, EVENT_UNKNOWN, pid);
+	e->cookie = d.id;
+	e->fd = fd;
+	e->pad = 0;
+	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP); /* until then what it transfers is not seen */
+	count(COUNTER_EVENTS + EVENT_UNKNOWN);
+	return 0;
+}
+
+static __always_inline void set_cloexec(__u32 pid, __u32 fd, bool cloexec)
+{
+	struct table *t = bpf_map_lookup_elem(&tables, &pid);
+
+	if (t && fd < TABLE_FDS && t->fds[fd])
+		t->fds[fd] = TABLE_OPEN | (cloexec ? TABLE_CLOEXEC : 0);
+}
+
+/* The socket that the call is about: what was not known at its enter may be now. */
+static __always_inline __u64 now_known(const struct call *c, __u32 pid)
+{
+	struct descriptor *d;
+
+	if (c->id)
+		return c->id;
+	d = descriptor_of(pid, c->fd);
+	return d && d->kind == DESCRIPTOR_SOCKET ? d->id : 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What does not fit on the stack: memory for each CPU and program. */
+#pragma once
+
+/* Set before the programs are loaded. */
+const volatile __u32 cpus = 1; /* identities of sockets made on different CPUs differ by it */
+
+/* Bytes that a call has transferred. */
+struct transfer {
+	struct source from;
+	__u64 id;
+	__u32 length;
+	__u32 direction;
+	__u32 pid;
+	__u32 fd;
+	__u32 unknown; /* where the bytes lie */
+	__u32 user;    /* enum scratch_user */
+};
+
+/*
+ * Programs, of those that need a scratch. From Linux 7.2 on tasks are preempted in programs of calls, and others run on that CPU
+ * meanwhile (trace_call_bpf_faultable in kernel/trace/bpf_trace.c); but never the same one.
+ */
+enum scratch_user {
+	/* These have drafts, too. */
+	USER_TRANSFER = 0,
+	USER_BATCH,
+	USER_TRANSFER_BACKUP,
+	USER_BATCH_BACKUP,
+	/* These do not. */
+	USER_CONTROL,
+	USER_CONTROL_BACKUP,
+	SCRATCH_USERS,
+};
+
+/* What does not fit on the stack. */
+struct scratch {
+	__u64 last_id;
+	struct call_socket socket;
+	struct telling telling;
+	struct transfer transfer;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SCRATCH_USERS);
+	__type(key, __u32);
+	__type(value, struct scratch);
+} scratches SEC(".maps");
+
+static __always_inline struct scratch *scratch(__u32 user)
+{
+	return bpf_map_lookup_elem(&scratches, &user);
+}
+
+#define ID_USER_SHIFT 48 /* the lower bits pick the shard */
+
+static __always_inline __u64 next_id(struct scratch *s, __u64 user)
+{
+	return (++s->last_id * cpus + bpf_get_smp_processor_id()) | user << ID_USER_SHIFT;
+}
