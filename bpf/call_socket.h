@@ -16,23 +16,15 @@ enum known {
 
 /* A socket, by the identity that it was given when it was first seen. */
 struct call_socket {
-	struct flow flow; /* as far as it is known */
-	__u64 started;
-	__u64 established;
-	__u64 peer; /* the other end's identity; 0: not known */
-	struct stream streams[DIRECTIONS];
-	__u32 owner_pid;
-	__u32 task_pid; /* who made the last transfer that was told */
-	__u32 run;      /* bytes captured since the direction turned */
-	__s32 error;    /* the last that ended it; errno */
+	struct connection conn;
+	__u64 peer;    /* the other end's identity; 0: not known */
+	__s32 error;   /* the last that ended it; errno */
 	__u8 stage;
-	__u8 known;     /* enum known */
-	__u8 shared;    /* more than one descriptor has led to it: user space counts them */
-	__u8 told;      /* that it was opened */
-	__u8 finished;  /* which side was first to say that it will send no more: 1 + enum direction; 0: none yet */
-	__u8 existing;  /* older than the programs */
-	__u8 direction; /* of the last transfer */
-	__u8 pad;
+	__u8 known;    /* enum known */
+	__u8 shared;   /* more than one descriptor has led to it: user space counts them */
+	__u8 told;     /* that it was opened */
+	__u8 finished; /* which side was first to say that it will send no more: 1 + enum direction; 0: none yet */
+	__u8 pad[7];
 };
 
 struct {

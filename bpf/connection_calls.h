@@ -2,6 +2,26 @@
 /* How sockets come to be connected, and how that fails, as calls tell. */
 #pragma once
 
+static __always_inline bool specified(const struct endpoint *end)
+{
+	const __u32 *a = (const __u32 *)end->address;
+	return end->port && (a[0] | a[1] | a[2] | a[3]);
+}
+
+static __always_inline void learn_local(struct call_socket *s, const struct endpoint *end)
+{
+	set_local(&s->conn.flow, end);
+	if (specified(end))
+		s->known |= KNOWN_LOCAL;
+}
+
+static __always_inline void learn_remote(struct call_socket *s, const struct endpoint *end)
+{
+	set_remote(&s->conn.flow, end);
+	if (specified(end))
+		s->known |= KNOWN_REMOTE;
+}
+
 /* The socket is connected. */
 static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 {
@@ -9,15 +29,15 @@ static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 	if (s->told)
 		return 0;
 	s->told = 1;
-	s->established = bpf_ktime_get_ns();
-	if (!s->started)
-		s->started = s->established;
-	s->owner_pid = s->task_pid = pid;
-	introduce(pid, shard_of(s->flow.cookie));
-	if (s->flow.transport == TRANSPORT_UNIX)
-		tell_unix_open(s, pid);
+	s->conn.established = bpf_ktime_get_ns();
+	if (!s->conn.started)
+		s->conn.started = s->conn.established;
+	s->conn.owner_pid = s->conn.task_pid = pid;
+	introduce(pid, shard_of(s->conn.flow.cookie));
+	if (s->conn.flow.transport == TRANSPORT_UNIX)
+		tell_unix_open(&s->conn, pid);
 	else
-		tell_flow(EVENT_OPEN, s, pid, fd, 0);
+		tell_flow(EVENT_OPEN, &s->conn, pid, fd, 0);
 	return 0;
 }
 
@@ -33,45 +53,45 @@ static __always_inline bool is_failure(long err)
 static __noinline int fail_socket(struct call_socket *s, __u32 pid, __u32 fd, int error)
 {
 	s->stage = STAGE_NEW;
-	introduce(pid, shard_of(s->flow.cookie));
-	tell_flow(EVENT_CONNECT_ERROR, s, pid, fd, error);
-	s->started = 0;
+	introduce(pid, shard_of(s->conn.flow.cookie));
+	tell_flow(EVENT_CONNECT_ERROR, &s->conn, pid, fd, error);
+	s->conn.started = 0;
 	return 0;
 }
 
 static __always_inline void on_connect_enter(struct call_socket *s, const struct call *c)
 {
-	struct end end;
+	struct endpoint end;
 
-	if (s->flow.transport == TRANSPORT_UNIX) {
-		name_unix(s->flow.cookie, c->args[1], c->args[2], 1);
+	if (s->conn.flow.transport == TRANSPORT_UNIX) {
+		name_unix(s->conn.flow.cookie, c->args[1], c->args[2], 1);
 		return;
 	}
-	if (s->stage != STAGE_NEW && !(s->flow.transport == TRANSPORT_UDP))
+	if (s->stage != STAGE_NEW && !(s->conn.flow.transport == TRANSPORT_UDP))
 		return; /* asked again */
-	read_end(&end, c->args[1]);
+	read_endpoint(&end, c->args[1]);
 	if (!is_inet(end.family)) {
 		s->known &= ~KNOWN_REMOTE; /* AF_UNSPEC dissolves it */
 		return;
 	}
-	set_remote(s, &end);
-	s->flow.role = ROLE_CLIENT;
-	s->flow.role_source = ROLE_SOURCE_CONNECT;
-	s->flow.source = ADDRESS_SOURCE_CONNECT;
-	if (s->flow.transport == TRANSPORT_TCP) {
+	learn_remote(s, &end);
+	s->conn.flow.role = ROLE_CLIENT;
+	s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
+	s->conn.flow.source = ADDRESS_SOURCE_CONNECT;
+	if (s->conn.flow.transport == TRANSPORT_TCP) {
 		s->stage = STAGE_CONNECTING;
-		s->owner_pid = current_pid();
-		s->started = bpf_ktime_get_ns();
+		s->conn.owner_pid = current_pid();
+		s->conn.started = bpf_ktime_get_ns();
 	}
 }
 
 static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, long ret)
 {
-	switch (s->flow.transport) {
+	switch (s->conn.flow.transport) {
 	case TRANSPORT_UNIX:
 		if (!ret) {
-			s->flow.role = ROLE_CLIENT;
-			s->flow.role_source = ROLE_SOURCE_CONNECT;
+			s->conn.flow.role = ROLE_CLIENT;
+			s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
 			s->stage = STAGE_OPEN; /* told with its first bytes */
 		}
 		break;
@@ -90,10 +110,10 @@ static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, lon
 static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u32 fd, __u64 listener_id)
 {
 	struct call_socket *s, *listener = socket_by_id(listener_id);
-	__u32 transport = listener ? listener->flow.transport : TRANSPORT_TCP;
-	struct end end;
+	__u32 transport = listener ? listener->conn.flow.transport : TRANSPORT_TCP;
+	struct endpoint end;
 
-	read_end(&end, c->args[1]);
+	read_endpoint(&end, c->args[1]);
 	if (!listener && !is_inet(end.family)) {
 		ask(pid, fd); /* no address was asked for, or it is a Unix socket: nothing tells which */
 		return 0;
@@ -102,21 +122,21 @@ static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u
 	if (!s)
 		return 0;
 	if (listener) {
-		if (!s->flow.family)
-			s->flow.family = listener->flow.family;
-		__builtin_memcpy(s->flow.local, listener->flow.local, ADDRESS_LEN);
-		s->flow.local_port = listener->flow.local_port;
+		if (!s->conn.flow.family)
+			s->conn.flow.family = listener->conn.flow.family;
+		__builtin_memcpy(s->conn.flow.local, listener->conn.flow.local, ADDRESS_LEN);
+		s->conn.flow.local_port = listener->conn.flow.local_port;
 		s->known = listener->known & KNOWN_LOCAL;
 	}
 	if (is_inet(end.family))
-		set_remote(s, &end);
-	s->flow.role = ROLE_SERVER;
-	s->flow.role_source = ROLE_SOURCE_ACCEPT;
-	s->flow.source = ADDRESS_SOURCE_ACCEPT;
-	lead(pid, fd, s->flow.cookie, c->nr == NR_ACCEPT4 && (c->args[3] & SOCK_CLOEXEC));
+		learn_remote(s, &end);
+	s->conn.flow.role = ROLE_SERVER;
+	s->conn.flow.role_source = ROLE_SOURCE_ACCEPT;
+	s->conn.flow.source = ADDRESS_SOURCE_ACCEPT;
+	lead(pid, fd, s->conn.flow.cookie, c->nr == NR_ACCEPT4 && (c->args[3] & SOCK_CLOEXEC));
 	if (transport == TRANSPORT_UNIX) {
 		s->stage = STAGE_OPEN;
-		inherit_name(s->flow.cookie, listener_id);
+		inherit_name(s->conn.flow.cookie, listener_id);
 	} else {
 		open_socket(s, pid, fd);
 	}
@@ -126,42 +146,42 @@ static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u
 /* A call has told one end of the socket. */
 static __noinline int on_name(struct call_socket *s, const struct call *c, __u32 pid, bool remote)
 {
-	struct end end;
+	struct endpoint end;
 	__u8 known = remote ? KNOWN_REMOTE : KNOWN_LOCAL;
 
-	if (s->flow.transport == TRANSPORT_UNIX)
+	if (s->conn.flow.transport == TRANSPORT_UNIX)
 		return 0;
-	read_end(&end, c->args[1]);
+	read_endpoint(&end, c->args[1]);
 	if (!is_inet(end.family))
 		return 0;
 	if (s->known & known && s->stage == STAGE_OPEN)
 		return 0;
 	if (remote)
-		set_remote(s, &end);
+		learn_remote(s, &end);
 	else
-		set_local(s, &end);
-	if (!s->flow.family)
-		s->flow.family = end.family;
+		learn_local(s, &end);
+	if (!s->conn.flow.family)
+		s->conn.flow.family = end.family;
 	if (remote && s->stage == STAGE_CONNECTING) /* there is no peer's name before there is a connection */
 		open_socket(s, pid, c->fd);
 	if (s->told && s->known & known) {
-		s->flow.source = remote ? ADDRESS_SOURCE_GETPEERNAME : ADDRESS_SOURCE_GETSOCKNAME;
-		tell_flow(EVENT_ADDRESS, s, pid, c->fd, 0);
+		s->conn.flow.source = remote ? ADDRESS_SOURCE_GETPEERNAME : ADDRESS_SOURCE_GETSOCKNAME;
+		tell_flow(EVENT_ADDRESS, &s->conn, pid, c->fd, 0);
 	}
 	return 0;
 }
 
 static __always_inline void on_bind(struct call_socket *s, const struct call *c)
 {
-	struct end end;
+	struct endpoint end;
 
-	if (s->flow.transport == TRANSPORT_UNIX) {
-		name_unix(s->flow.cookie, c->args[1], c->args[2], 0);
+	if (s->conn.flow.transport == TRANSPORT_UNIX) {
+		name_unix(s->conn.flow.cookie, c->args[1], c->args[2], 0);
 		return;
 	}
-	read_end(&end, c->args[1]);
+	read_endpoint(&end, c->args[1]);
 	if (is_inet(end.family))
-		set_local(s, &end);
+		learn_local(s, &end);
 }
 
 /* The outcome of a connect that went on in the background. */
@@ -169,7 +189,7 @@ static __noinline int on_socket_error(struct call_socket *s, const struct call *
 {
 	__u32 error;
 
-	if (c->args[1] != SOL_SOCKET || c->args[2] != SO_ERROR || s->flow.transport != TRANSPORT_TCP ||
+	if (c->args[1] != SOL_SOCKET || c->args[2] != SO_ERROR || s->conn.flow.transport != TRANSPORT_TCP ||
 	    bpf_probe_read_user(&error, sizeof(error), (void *)c->args[3]))
 		return 0;
 	if (s->stage == STAGE_CONNECTING) {

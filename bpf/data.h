@@ -65,14 +65,18 @@ static __always_inline bool find_source(struct source *from, struct task_struct 
 }
 
 /*
- * Advances a TCP direction to where the socket says that it is, and returns where the call's bytes began. That finds
- * bytes that were transferred behind our back (a splice from the socket). Two threads that use one direction at the
- * same time and without a lock of their own may both see the end of the later transfer.
+ * Advances a TCP direction to where the socket says that it is. That finds bytes that were transferred behind our back (a
+ * splice from the socket). Two threads that use one direction at the same time and without a lock of their own may both see
+ * the end of the later transfer.
  */
-static __always_inline __u64 advance(struct stream *stream, __u32 sequence, __u32 length)
+static __always_inline bool advance(struct stream *stream, struct sock *sk, __u32 direction)
 {
-	stream->position = position_at(stream, sequence);
-	return stream->position - length;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp)
+		return false;
+	stream->position = position_at(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp));
+	return true;
 }
 
 /* The task is another one than before: its shard is to know it, and it may be left out. */
@@ -81,141 +85,91 @@ static __always_inline bool enters(struct socket_state *s, struct task_struct *t
 	struct owner owner;
 	struct process *known = current_owner(&owner);
 
-	s->task_pid = owner.pid;
+	s->conn.task_pid = owner.pid;
 	if (excluded_pid && owner.pid == excluded_pid)
 		return false;
-	if (left_out(&owner, s->flow.local_port, s->flow.remote_port))
+	if (left_out(&owner, s->conn.flow.local_port, s->conn.flow.remote_port))
 		return false;
-	introduce(&owner, known, shard_of(s->flow.cookie));
+	introduce(&owner, known, shard_of(s->conn.flow.cookie));
 	return true;
+}
+
+/* The socket that has transferred bytes, if it is one that is followed. */
+static __always_inline struct socket_state *followed(struct sock *sk)
+{
+	struct socket_state *s = NULL;
+
+	if (sk->sk_protocol == IPPROTO_TCP) {
+		if (follow_data)
+			s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+		if (s && !s->conn.flow.role_source)
+			return NULL;
+	} else if (follow_unix && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
+		s = unix_state(sk);
+	}
+	return s && !s->ignored ? s : NULL;
 }
 
 static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction)
 {
-	__u32 limit = payload_limit, run = payload_run, key, want, skip = 0;
+	struct task_struct *task;
 	struct socket_state *s;
 	struct stream *stream;
-	struct policy *policy;
-	struct tcp_sock *tp;
-	__u64 begin, now;
-	bool is_unix = false, urgent = false;
+	struct budget budget;
+	struct draft *draft;
+	__u64 now;
+	__u32 key;
 
 	if (length <= 0)
 		return;
-	if (sk->sk_protocol == IPPROTO_TCP) {
-		if (!follow_data)
-			return;
-		s = bpf_sk_storage_get(&sockets, sk, 0, 0);
-		if (!s || !s->flow.role_source)
-			return;
-	} else if (follow_unix && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
-		is_unix = true;
-		s = unix_state(sk);
-		if (!s)
-			return;
-	} else {
+	s = followed(sk);
+	if (!s)
 		return;
-	}
-	if (s->ignored)
-		return;
-	stream = &s->streams[direction];
-	if (is_unix)
+	stream = &s->conn.streams[direction];
+	if (sk->sk_protocol != IPPROTO_TCP)
 		stream->position += length;
-	if (stream->until == UNTIL_NEVER || !follow_data)
+	if (!is_wanted(&s->conn, direction, &budget))
 		return;
-	key = (__u32)s->flow.cookie & policy_mask;
-	policy = bpf_map_lookup_elem(&policies, &key);
-	if (policy && policy->cookie == s->flow.cookie) {
-		if (policy->until[direction] > stream->until)
-			stream->until = policy->until[direction];
-		if (stream->until == UNTIL_NEVER)
-			return;
-		limit = policy->limit[direction];
-		run = policy->run;
-	} else if (s->streams[0].eager || s->streams[1].eager) {
-		run = payload_run_eager;
-	}
-	if (is_unix) {
-		begin = stream->position - length;
-	} else {
-		tp = bpf_skc_to_tcp_sock(sk);
-		if (!tp)
-			return;
-		begin = advance(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp), length);
-	}
+	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction))
+		return;
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
 		stream->silent = now;
 		return;
 	}
-
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (s->task_pid != task->tgid && !enters(s, task)) {
+	task = bpf_get_current_task_btf();
+	if (s->conn.task_pid != task->tgid && !enters(s, task)) {
 		s->ignored = 1;
 		count(COUNTER_IGNORED);
 		return;
 	}
-	if (s->direction != direction) {
-		s->direction = direction;
-		s->run = 0;
-	}
-	if (begin < stream->until)
-		skip = stream->until - begin;
 	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (is_backup() ? drafts_backup : 0);
-	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+	draft = bpf_map_lookup_elem(&drafts, &key);
 	if (!draft)
 		return;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct data_event *e = &draft->event;
-	e->header.kind = EVENT_DATA;
+	struct telling t = {.g = {.draft = key}};
+	begin_data(&t, e, &s->conn, direction, length, &budget);
 	e->header.pid = task->tgid;
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
-	e->cookie = s->flow.cookie;
-	e->position = begin;
 	e->word = GO_WORD(regs);
-	e->tid = task->pid;
-	e->length = length;
-	e->skipped = skip;
-	e->captured = 0;
-	e->direction = direction;
-
-	__u8 missing = 0;
-	want = length - skip;
-	if (want > limit)
-		want = limit;
-	if (s->run >= run)
-		want = 0;
-	else if (want > run - s->run)
-		want = run - s->run;
-	if (want < length - skip)
-		missing = MISSING_LIMIT;
-	struct telling t = {.g = {.skip = skip, .draft = key}};
-	if (want && !find_source(&t.g.from, task, regs, sk, length)) {
-		missing |= MISSING_NO_BUFFER;
-		count(COUNTER_PAYLOAD_NO_BUFFER);
-		want = 0;
-	}
-	/* The sooner user space says how much of a long run it wants, the less of it is copied in vain. */
-	urgent = s->run < URGENT_RUN && s->run + want >= URGENT_RUN;
-	s->run += want;
-	__u32 shard = shard_of(s->flow.cookie);
+	if (t.want && !find_source(&t.g.from, task, regs, sk, length))
+		without_buffer(&t);
+	add_to_run(&t, &s->conn);
 	/* In one piece, as most are: without the calls that gathering takes. */
-	if (want && !t.g.from.iov && want <= PAYLOAD_MAX) {
-		__u32 n = want;
+	if (t.want && !t.g.from.iov && t.want <= PAYLOAD_MAX) {
+		__u32 n = t.want;
 		barrier_var(n); /* else the compiler drops the bound that it knows and the verifier (6.12) does not */
 		n = ((n - 1) & (PAYLOAD_MAX - 1)) + 1;
-		if (!bpf_probe_read_user(draft->payload, n, (void *)(t.g.from.base + skip))) {
+		if (!bpf_probe_read_user(draft->payload, n, (void *)(t.g.from.base + e->skipped))) {
 			e->captured = n;
-			e->missing = missing;
-			tell_data(stream, key, shard, urgent);
+			e->missing = t.missing;
+			tell_data(stream, key, t.shard, t.urgent);
 			return;
 		}
 	}
-	t.want = want;
-	t.missing = missing;
-	t.shard = shard;
-	t.urgent = urgent;
 	tell_call(&t, stream);
 }
 

@@ -124,10 +124,10 @@ static __noinline int let_go(__u32 pid, __u32 fd, __u64 id)
 	mark(pid, fd, 0);
 	if (!s)
 		return 0;
-	if (s->stage == STAGE_CONNECTING && !s->shared && s->flow.transport == TRANSPORT_TCP)
-		tell_flow(EVENT_CONNECT_ERROR, s, s->owner_pid, fd, 0); /* given up before its outcome was asked for */
+	if (s->stage == STAGE_CONNECTING && !s->shared && s->conn.flow.transport == TRANSPORT_TCP)
+		tell_flow(EVENT_CONNECT_ERROR, &s->conn, s->conn.owner_pid, fd, 0); /* given up before its outcome was asked for */
 	else if (s->told || (s->shared && s->stage != STAGE_LISTENING))
-		tell_close(s, s->owner_pid);
+		tell_close(s);
 	if (!s->shared)
 		bpf_map_delete_elem(&call_sockets, &id);
 	return 0;
@@ -172,8 +172,12 @@ static __noinline int share(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 	if (!s)
 		return 0;
 	s->shared = 1;
-	if (s->stage != STAGE_LISTENING || s->told)
-		tell_descriptor(EVENT_HOLD, pid, fd, id, shard_of(id));
+	if (s->stage != STAGE_LISTENING || s->told) {
+		struct reservation r;
+		struct descriptor_event *e = begin_descriptor(&r, EVENT_HOLD, pid, fd, id, shard_of(id));
+		if (e)
+			submit(&r, e);
+	}
 	if (fd != DESCRIPTOR_IN_FLIGHT)
 		lead(pid, fd, id, cloexec);
 	return 0;
@@ -195,24 +199,18 @@ static __noinline int ask(__u32 pid, __u32 fd)
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	/* By its time a question is told from a later one about another file of the same number. */
 	struct descriptor d = {.id = bpf_ktime_get_ns(), .kind = DESCRIPTOR_ASKED};
-	struct slot slot;
 	struct descriptor_event *e;
+	struct reservation r;
 
 	if (bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY))
 		return 0;
 	introduce(pid, shard_of(pid));
-	slot = reserve(shard_of(pid), EVENT_UNKNOWN, sizeof(*e));
-	e = slot.event;
+	e = begin_descriptor(&r, EVENT_UNKNOWN, pid, fd, d.id, shard_of(pid));
 	if (!e) {
 		bpf_map_delete_elem(&descriptors, &key); /* so that it is asked again */
 		return 0;
 	}
-	head(&e->header, EVENT_UNKNOWN, pid);
-	e->cookie = d.id;
-	e->fd = fd;
-	e->pad = 0;
-	bpf_ringbuf_submit(e, BPF_RB_FORCE_WAKEUP); /* until then what it transfers is not seen */
-	count(COUNTER_EVENTS + EVENT_UNKNOWN);
+	submit_urgently(&r, e); /* until it is answered what the descriptor transfers is not seen */
 	return 0;
 }
 

@@ -101,7 +101,7 @@ static __noinline int on_not_passed(const struct call *c, __u32 pid)
 		d = descriptor_of(pid, fd);
 		s = d && d->kind == DESCRIPTOR_SOCKET ? socket_by_id(d->id) : NULL;
 		if (s && (s->told || s->stage != STAGE_LISTENING))
-			tell_close(s, s->owner_pid); /* of the hold */
+			tell_close(s); /* of the hold */
 	}
 	return 0;
 }

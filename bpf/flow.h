@@ -60,3 +60,16 @@ static __always_inline int probe_flow(struct flow *flow, const struct sock *sk)
 	}
 	return 0;
 }
+
+/* What a call names as the remote end; false: it is not one of IPv4 or IPv6. */
+static __always_inline bool read_remote(struct flow *flow, __u64 address)
+{
+	struct endpoint remote;
+
+	read_endpoint(&remote, address);
+	if (!is_inet(remote.family))
+		return false;
+	flow->family = remote.family;
+	set_remote(flow, &remote);
+	return true;
+}

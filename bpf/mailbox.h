@@ -56,7 +56,7 @@ static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 
 	if (!m)
 		return 0;
-	told.id = m->socket.flow.cookie;
+	told.id = m->socket.conn.flow.cookie;
 	failed = bpf_map_update_elem(&call_sockets, &told.id, &m->socket, BPF_NOEXIST);
 	if (failed && failed != -EEXIST)
 		return failed;

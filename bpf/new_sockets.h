@@ -14,11 +14,11 @@ static __always_inline struct call_socket *create(__u32 user, __u32 pid, __u32 f
 	s = &scratch_space->socket;
 	__builtin_memset(s, 0, sizeof(*s));
 	id = next_id(scratch_space, user);
-	s->flow.cookie = id;
-	s->flow.family = family;
-	s->flow.transport = transport;
-	s->flow.netns = owner ? owner->netns : 0;
-	s->owner_pid = pid;
+	s->conn.flow.cookie = id;
+	s->conn.flow.family = family;
+	s->conn.flow.transport = transport;
+	s->conn.flow.netns = owner ? owner->netns : 0;
+	s->conn.owner_pid = pid;
 	if (bpf_map_update_elem(&call_sockets, &id, s, BPF_ANY)) {
 		count(COUNTER_STORAGE_FAILED);
 		return NULL;
@@ -51,8 +51,8 @@ static __noinline int on_socket(__u32 user, __u32 pid, const struct call *c, __u
 	s = create(user, pid, c->args[0], transport);
 	if (!s)
 		return 0;
-	lead(pid, fd, s->flow.cookie, c->args[1] & SOCK_CLOEXEC);
-	introduce(pid, shard_of(s->flow.cookie));
+	lead(pid, fd, s->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	introduce(pid, shard_of(s->conn.flow.cookie));
 	return 0;
 }
 
@@ -75,11 +75,11 @@ static __noinline int on_socketpair(__u32 user, __u32 pid, const struct call *c)
 	b = create(user, pid, c->args[0], transport);
 	if (!b)
 		return 0;
-	a->peer = b->flow.cookie;
-	b->peer = a->flow.cookie;
+	a->peer = b->conn.flow.cookie;
+	b->peer = a->conn.flow.cookie;
 	a->stage = b->stage = STAGE_OPEN;
-	lead(pid, fds[0], a->flow.cookie, c->args[1] & SOCK_CLOEXEC);
-	lead(pid, fds[1], b->flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	lead(pid, fds[0], a->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	lead(pid, fds[1], b->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
 	return 0;
 }
 

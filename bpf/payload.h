@@ -11,6 +11,24 @@
 #define IOV_PARTS_MAX 128 /* pieces of memory that the bytes of an event are gathered from */
 #endif
 
+/*
+ * Where an event with payload is put together: one for each CPU and program, because the kernel runs a program once at a
+ * time on a CPU, whatever it preempts. Not a per-CPU map, for its values cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
+ */
+#define PART_MAX 16384 /* bytes of an iovec copied at a time */
+
+struct draft {
+	struct data_event event;
+	char payload[PAYLOAD_MAX + PART_MAX]; /* the verifier adds the bounds of what is there and of what is added */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by user space: CPUs * programs */
+	__type(key, __u32);
+	__type(value, struct draft);
+} drafts SEC(".maps");
+
 /* Where the bytes of a call are. */
 struct source {
 	__u64 iov;    /* of the rest; 0: there is none */

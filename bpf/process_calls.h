@@ -47,8 +47,7 @@ static __always_inline int on_fork(void *ctx)
 	struct process *parent = bpf_map_lookup_elem(&processes, &pid);
 	if (parent && parent->netns && !(flags & CLONE_NEWNET)) {
 		struct process fresh = {.start = bpf_ktime_get_boot_ns(), .netns = parent->netns};
-		if (bpf_map_update_elem(&processes, &child, &fresh, BPF_ANY))
-			count(COUNTER_PROCESS_MAP_FULL);
+		remember_process(child, &fresh, BPF_ANY);
 	} else {
 		bpf_map_delete_elem(&processes, &child);
 		if (flags & CLONE_NEWNET)
@@ -61,16 +60,6 @@ static __always_inline int on_fork(void *ctx)
 	return 0;
 }
 
-static __always_inline void redescribe(__u32 pid)
-{
-	struct process *p = bpf_map_lookup_elem(&processes, &pid);
-
-	if (!p)
-		return;
-	__sync_fetch_and_add(&p->generation, 1);
-	p->told = 0;
-}
-
 static __always_inline int on_exec_exit(struct exit_args *ctx, enum sweep_user user)
 {
 	__u32 pid = current_pid();
@@ -78,7 +67,7 @@ static __always_inline int on_exec_exit(struct exit_args *ctx, enum sweep_user u
 	if (ctx->ret)
 		return 0;
 	sweep(user, pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
-	redescribe(pid);
+	forget_process(pid);
 	return 0;
 }
 
@@ -96,7 +85,7 @@ static __always_inline int on_namespace_exit(struct exit_args *ctx)
 	if (is_backup() && !p->netns)
 		return 0;
 	p->netns = 0;
-	redescribe(pid);
+	forget_process(pid);
 	introduce(pid, shard_of(pid)); /* its children will be in there, too */
 	return 0;
 }
@@ -105,8 +94,7 @@ static __always_inline int on_namespace_exit(struct exit_args *ctx)
 static __always_inline int on_thread_exit(void *ctx)
 {
 	__u64 both = bpf_get_current_pid_tgid();
-	__u32 pid = both >> 32, told;
-	struct process *p;
+	__u32 pid = both >> 32;
 	__u8 last = pid == (__u32)both;
 
 	if (exit_group_offset)
@@ -116,21 +104,7 @@ static __always_inline int on_thread_exit(void *ctx)
 	sweep(USER_PROCESS, pid, 0, SWEEP_CLOSE, 0, TABLE_FDS);
 	bpf_map_delete_elem(&tables, &pid);
 	bpf_map_delete_elem(&images, &pid);
-	p = bpf_map_lookup_elem(&processes, &pid);
-	if (!p)
-		return 0;
-	told = p->told;
-	for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
-		if (!(told >> shard & 1))
-			continue;
-		struct slot slot = reserve(shard, EVENT_EXIT, sizeof(struct exit_event));
-		struct exit_event *e = slot.event;
-		if (!e)
-			continue;
-		head(&e->header, EVENT_EXIT, pid);
-		submit(&slot, EVENT_EXIT, sizeof(*e));
-	}
-	bpf_map_delete_elem(&processes, &pid);
+	end_process(pid);
 	return 0;
 }
 

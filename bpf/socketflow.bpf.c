@@ -19,20 +19,24 @@
 #include "abi.h"
 #include "kernel.h"
 #include "event.h"
-#include "maps.h"
-#include "sockets.h"
+#include "config.h"
 #include "backup.h"
-#include "claim.h"
 #include "emit.h"
+#include "connection.h"
+#include "process.h"
+#include "sockaddr.h"
+#include "payload.h"
+#include "capture.h"
+#include "datagram_flow.h"
+#include "sockets.h"
+#include "claim.h"
 #include "flow.h"
 #include "owner.h"
 #include "state.h"
-#include "syscall.h"
-#include "process.h"
+#include "call_exits.h"
 #include "existing.h"
 #include "unix.h"
 #include "datagram.h"
-#include "payload.h"
 #include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -217,21 +221,21 @@ int recvmmsg_exit(struct sys_exit_args *ctx)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task)
 {
-	forget(task);
+	forget_process(task->tgid);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(process_moved, struct cgroup *cgroup, const char *path, struct task_struct *task)
 {
-	forget(task);
+	forget_process(task->tgid);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	on_process_exit(task);
+	on_thread_exit(task);
 	return 0;
 }
 

@@ -320,31 +320,35 @@ type SocketflowRule struct {
 }
 
 type SocketflowSocketState struct {
-	_              structs.HostLayout
-	Flow           SocketflowFlow
-	OwnerStart     uint64
-	Cgroup         uint64
-	Started        uint64
-	Established    uint64
-	OwnerPid       uint32
-	Ignored        uint8
-	AcceptedBefore uint8
-	Closed         uint8
-	Direction      uint8
-	TaskPid        uint32
-	Run            uint32
-	LivePass       uint32
-	Pad            uint32
-	Streams        [2]struct {
-		_        structs.HostLayout
-		Position uint64
-		Until    uint64
-		Silent   uint64
-		Sequence uint32
-		Missed   uint8
-		Eager    uint8
-		Pad      [2]uint8
+	_    structs.HostLayout
+	Conn struct {
+		_           structs.HostLayout
+		Flow        SocketflowFlow
+		Started     uint64
+		Established uint64
+		Streams     [2]struct {
+			_        structs.HostLayout
+			Position uint64
+			Until    uint64
+			Silent   uint64
+			Sequence uint32
+			Missed   uint8
+			Eager    uint8
+			Pad      [2]uint8
+		}
+		OwnerPid  uint32
+		TaskPid   uint32
+		Run       uint32
+		Direction uint8
+		Existing  uint8
+		Pad       [2]uint8
 	}
+	OwnerStart uint64
+	Cgroup     uint64
+	Ignored    uint8
+	Closed     uint8
+	Pad        [2]uint8
+	LivePass   uint32
 }
 
 type SocketflowTransport uint32

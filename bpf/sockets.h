@@ -12,21 +12,13 @@ volatile __u32 sees_syscalls = 0; /* the exits of accept and connect are hooked 
 
 /* A socket's own memory: created at connect or listen, inherited by what a listener takes in, freed with the socket. */
 struct socket_state {
-	struct flow flow; /* role 0: a listener's, not yet a connection's */
+	struct connection conn;
 	__u64 owner_start;
 	__u64 cgroup;
-	__u64 started;
-	__u64 established;
-	__u32 owner_pid;
-	__u8 ignored;         /* the rules leave its owner out */
-	__u8 accepted_before; /* see struct close_event */
-	__u8 closed;          /* its close has been told */
-	__u8 direction;       /* of the last transfer */
-	__u32 task_pid;       /* who made the last transfer that was told */
-	__u32 run;            /* bytes captured since the direction turned */
-	__u32 live_pass;      /* the last iteration that has reported it as live, see existing.h */
-	__u32 pad;
-	struct stream streams[DIRECTIONS];
+	__u8 ignored; /* the rules leave its owner out */
+	__u8 closed;  /* its close has been told */
+	__u8 pad[2];
+	__u32 live_pass; /* the last iteration that has reported it as live, see existing.h */
 };
 
 struct {

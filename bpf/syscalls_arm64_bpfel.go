@@ -28,11 +28,23 @@ type SyscallsCall struct {
 }
 
 type SyscallsCallSocket struct {
+	_        structs.HostLayout
+	Conn     SyscallsConnection
+	Peer     uint64
+	Error    int32
+	Stage    uint8
+	Known    uint8
+	Shared   uint8
+	Told     uint8
+	Finished uint8
+	Pad      [7]uint8
+}
+
+type SyscallsConnection struct {
 	_           structs.HostLayout
 	Flow        SyscallsFlow
 	Started     uint64
 	Established uint64
-	Peer        uint64
 	Streams     [2]struct {
 		_        structs.HostLayout
 		Position uint64
@@ -46,15 +58,9 @@ type SyscallsCallSocket struct {
 	OwnerPid  uint32
 	TaskPid   uint32
 	Run       uint32
-	Error     int32
-	Stage     uint8
-	Known     uint8
-	Shared    uint8
-	Told      uint8
-	Finished  uint8
-	Existing  uint8
 	Direction uint8
-	Pad       uint8
+	Existing  uint8
+	Pad       [2]uint8
 }
 
 type SyscallsDatagramFlow struct {

@@ -93,12 +93,12 @@ __noinline int on_transfer(__u32 user, __u64 name)
 	struct scratch *space = scratch(user);
 	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
 	struct transfer *t;
-	struct end remote;
+	struct endpoint remote;
 
 	if (!space || !s)
 		return 0;
 	t = &space->transfer;
-	if (s->flow.transport == TRANSPORT_UDP) {
+	if (s->conn.flow.transport == TRANSPORT_UDP) {
 		if (find_remote(&remote, s, name))
 			on_datagram(t, s, &remote);
 		return 0;
@@ -115,7 +115,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 	struct call_socket *s = socket_by_id(c->id);
 	bool sending = is_sending(c->nr);
 
-	if (!s || s->flow.transport == TRANSPORT_UDP)
+	if (!s || s->conn.flow.transport == TRANSPORT_UDP)
 		return 0;
 	if (!ret) {
 		/* Nothing was read, though there was room: the other side has finished. */
@@ -124,7 +124,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 		return 0;
 	}
 	if (s->stage == STAGE_CONNECTING) {
-		if (s->flow.transport == TRANSPORT_TCP && is_failure(-ret))
+		if (s->conn.flow.transport == TRANSPORT_TCP && is_failure(-ret))
 			fail_socket(s, pid, c->fd, -ret);
 		return 0;
 	}
@@ -161,7 +161,7 @@ __noinline int on_batch_message(__u32 user, __u64 address)
 	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
 	struct user_batch_message b;
 	struct transfer *t;
-	struct end remote;
+	struct endpoint remote;
 
 	if (!space || !s || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !b.length)
 		return 0;
@@ -170,7 +170,7 @@ __noinline int on_batch_message(__u32 user, __u64 address)
 	t->from.iov = b.message.iov;
 	t->from.count = b.message.iov_length;
 	t->from.base = t->from.length = 0;
-	if (s->flow.transport != TRANSPORT_UDP)
+	if (s->conn.flow.transport != TRANSPORT_UDP)
 		on_stream(t, s);
 	else if (find_remote(&remote, s, b.message.name))
 		on_datagram(t, s, &remote);
@@ -272,7 +272,7 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 	if (!s)
 		return 0;
 	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
-	if (s->flow.transport == TRANSPORT_UDP) {
+	if (s->conn.flow.transport == TRANSPORT_UDP) {
 		for (__u32 i = 0; i < BATCH_MAX && i < ret; i++)
 			on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
 		return 0;

@@ -59,28 +59,25 @@ static __always_inline void inherit_name(__u64 id, __u64 listener)
 	to->local_length = from->local_length;
 }
 
-static __noinline int tell_unix_open(struct call_socket *s, __u32 pid)
+static __noinline int tell_unix_open(struct connection *c, __u32 pid)
 {
-	__u64 id = s->flow.cookie;
+	__u64 id = c->flow.cookie;
 	struct unix_names *n = bpf_map_lookup_elem(&names, &id);
-	__u32 shard = shard_of(id);
-	struct slot slot = reserve(shard, EVENT_UNIX_OPEN, sizeof(struct unix_open_event));
-	struct unix_open_event *e = slot.event;
+	struct reservation r;
+	struct unix_open_event *e = begin_event(&r, shard_of(id), EVENT_UNIX_OPEN, sizeof(*e));
 
 	if (!e)
 		return 0;
-	head(&e->header, EVENT_UNIX_OPEN, pid);
-	e->flow = s->flow;
-	e->cgroup = 0;
-	e->peer_pid = 0;
-	e->existing = s->existing;
-	e->local_length = e->remote_length = e->pad = 0;
+	e->header.pid = pid;
+	e->header.start = start_of(pid);
+	e->flow = c->flow;
+	e->existing = c->existing;
 	if (n) {
 		__builtin_memcpy(e->local, n->local, UNIX_PATH_LEN);
 		__builtin_memcpy(e->remote, n->remote, UNIX_PATH_LEN);
 		e->local_length = n->local_length;
 		e->remote_length = n->remote_length;
 	}
-	submit(&slot, EVENT_UNIX_OPEN, sizeof(*e));
+	submit(&r, e);
 	return 0;
 }

@@ -103,7 +103,9 @@ func (c *Calls) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening 
 }
 
 func rawAdopted(pid uint32, f *event.Flow, listening bool) bpf.SyscallsCallSocket {
-	s := bpf.SyscallsCallSocket{Flow: rawCallFlow(f), OwnerPid: pid, Shared: 1, Existing: 1}
+	s := bpf.SyscallsCallSocket{
+		Conn: bpf.SyscallsConnection{Flow: rawCallFlow(f), OwnerPid: pid, Existing: 1}, Shared: 1,
+	}
 	if f.Local.IsValid() && !f.Local.Addr().IsUnspecified() {
 		s.Known |= uint8(bpf.SyscallsKnownKNOWN_LOCAL)
 	}
