@@ -37,7 +37,7 @@ static __always_inline __u32 current_pid(void)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-static __always_inline void keep(struct call *c)
+static __always_inline void save_enter(struct call *c)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 
@@ -45,7 +45,7 @@ static __always_inline void keep(struct call *c)
 }
 
 /* The call that the thread is in, if its enter was kept. */
-static __always_inline struct call *kept(__u32 tid, __u32 nr)
+static __always_inline struct call *load_enter(__u32 tid, __u32 nr)
 {
 	struct call *c = bpf_map_lookup_elem(&calls, &tid);
 
@@ -53,9 +53,9 @@ static __always_inline struct call *kept(__u32 tid, __u32 nr)
 }
 
 /* Whether the primary has kept the call. */
-static __always_inline bool is_kept(const struct call *c, int count_args)
+static __always_inline bool is_saved(const struct call *c, int count_args)
 {
-	struct call *before = kept(bpf_get_current_pid_tgid(), c->nr);
+	struct call *before = load_enter(bpf_get_current_pid_tgid(), c->nr);
 
 	if (!before || before->fd != c->fd)
 		return false;

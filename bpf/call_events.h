@@ -21,7 +21,7 @@ static __always_inline __u64 start_of(__u32 pid)
 }
 
 /* Makes sure that the shard has the description of the process that runs now. */
-static __noinline int introduce(__u32 pid, __u32 shard)
+static __noinline int emit_process_once(__u32 pid, __u32 shard)
 {
 	struct process *p = process_of(pid);
 	__u32 bit = 1u << (shard & 31);
@@ -29,19 +29,19 @@ static __noinline int introduce(__u32 pid, __u32 shard)
 	struct reservation r;
 	struct image *image;
 
-	if (!p || (p->told & bit))
+	if (!p || (p->emitted & bit))
 		return 0;
 	e = begin_process(&r, shard, pid, p->start);
 	if (!e)
 		return 0;
 	e->generation = p->generation;
-	e->executable_told = 1;
+	e->executable_from_call = 1;
 	e->netns = p->netns;
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image)
 		describe_image(e, image);
 	submit_urgently(&r, e); /* what else there is to know of it is in /proc only, and it may be gone in a moment */
-	p->told |= bit;
+	p->emitted |= bit;
 	return 0;
 }
 
@@ -60,7 +60,7 @@ static __always_inline struct descriptor_event *begin_descriptor(struct reservat
 }
 
 /* Tells of a socket's flow: that it was opened, has failed, or where it leads to. */
-static __noinline int tell_flow(__u32 kind, struct connection *c, __u32 pid, __u32 fd, int error)
+static __noinline int emit_flow(__u32 kind, struct connection *c, __u32 pid, __u32 fd, int error)
 {
 	struct reservation r;
 	struct open_event *e = begin_open(&r, kind, &c->flow);
@@ -77,7 +77,7 @@ static __noinline int tell_flow(__u32 kind, struct connection *c, __u32 pid, __u
 }
 
 /* The end of a socket, or of one of the descriptors that lead to it. */
-static __noinline int tell_close(struct call_socket *s)
+static __noinline int emit_close(struct call_socket *s)
 {
 	struct reservation r;
 	struct close_event *e = begin_close(&r, EVENT_CLOSE, &s->conn, s->conn.flow.cookie, DIRECTION_SENT);

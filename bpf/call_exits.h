@@ -35,7 +35,7 @@ static __always_inline struct sock *socket_of(__u32 fd)
 	return protocol == IPPROTO_TCP ? sk : NULL;
 }
 
-static __always_inline void tell_open(__u32 kind, const struct owner *owner, const struct flow *flow, int error)
+static __always_inline void emit_open(__u32 kind, const struct owner *owner, const struct flow *flow, int error)
 {
 	struct reservation r;
 	struct open_event *e = begin_owned_open(&r, kind, flow, owner);
@@ -79,8 +79,8 @@ static __always_inline void on_accept_exit(long fd)
 		count(COUNTER_IGNORED);
 		return;
 	}
-	introduce(&owner, known, shard_of(flow.cookie));
-	tell_open(EVENT_ACCEPT, &owner, &flow, 0);
+	emit_process_once(&owner, known, shard_of(flow.cookie));
+	emit_open(EVENT_ACCEPT, &owner, &flow, 0);
 }
 
 /* Mistakes in the call's arguments, and calls that have not failed, are not failed connections. */
@@ -120,6 +120,6 @@ static __always_inline void on_connect_exit(long ret)
 		count(COUNTER_IGNORED);
 		return;
 	}
-	introduce(&owner, known, shard_of(flow.cookie));
-	tell_open(EVENT_CONNECT_ERROR, &owner, &flow, -ret);
+	emit_process_once(&owner, known, shard_of(flow.cookie));
+	emit_open(EVENT_CONNECT_ERROR, &owner, &flow, -ret);
 }

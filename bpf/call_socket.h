@@ -22,7 +22,7 @@ struct call_socket {
 	__u8 stage;
 	__u8 known;    /* enum known */
 	__u8 shared;   /* more than one descriptor has led to it: user space counts them */
-	__u8 told;     /* that it was opened */
+	__u8 emitted;  /* that it was opened */
 	__u8 finished; /* which side was first to say that it will send no more: 1 + enum direction; 0: none yet */
 	__u8 pad[7];
 };

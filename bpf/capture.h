@@ -13,7 +13,7 @@ struct {
 /* Bytes that are captured at most. */
 struct budget {
 	__u32 call;
-	__u32 run;
+	__u32 burst;
 };
 
 /* What user space wants of the direction; false: nothing any more. */
@@ -26,22 +26,22 @@ static __always_inline bool is_wanted(struct connection *c, __u32 direction, str
 	if (stream->until == UNTIL_NEVER || !follow_data)
 		return false;
 	b->call = payload_limit;
-	b->run = payload_run;
+	b->burst = payload_burst;
 	policy = bpf_map_lookup_elem(&policies, &key);
 	if (policy && policy->cookie == c->flow.cookie) {
 		if (policy->until[direction] > stream->until)
 			stream->until = policy->until[direction];
 		b->call = policy->limit[direction];
-		b->run = policy->run;
+		b->burst = policy->burst;
 		return stream->until != UNTIL_NEVER;
 	}
-	if (c->streams[0].eager || c->streams[1].eager)
-		b->run = payload_run_eager;
+	if (c->streams[0].signature || c->streams[1].signature)
+		b->burst = signature_burst;
 	return true;
 }
 
 /* Begins the event of a call's bytes, which are the last that the direction has carried, and decides how many are captured. */
-static __always_inline void begin_data(struct telling *t, struct data_event *e, struct connection *c, __u32 direction, __u32 length,
+static __always_inline void begin_data(struct emission *t, struct data_event *e, struct connection *c, __u32 direction, __u32 length,
 				       const struct budget *b)
 {
 	const struct stream *stream = &c->streams[direction];
@@ -51,7 +51,7 @@ static __always_inline void begin_data(struct telling *t, struct data_event *e, 
 
 	if (c->direction != direction) {
 		c->direction = direction;
-		c->run = 0;
+		c->burst = 0;
 	}
 	e->header.kind = EVENT_DATA;
 	e->cookie = c->flow.cookie;
@@ -63,27 +63,27 @@ static __always_inline void begin_data(struct telling *t, struct data_event *e, 
 	e->direction = direction;
 	if (want > b->call)
 		want = b->call;
-	if (c->run >= b->run)
+	if (c->burst >= b->burst)
 		want = 0;
-	else if (want > b->run - c->run)
-		want = b->run - c->run;
+	else if (want > b->burst - c->burst)
+		want = b->burst - c->burst;
 	t->g.skip = skip;
 	t->want = want;
-	t->missing = want < length - skip ? MISSING_LIMIT : 0;
+	t->cut_reason = want < length - skip ? CUT_LIMIT : 0;
 	t->shard = shard_of(c->flow.cookie);
 }
 
 /* Where the bytes are is not known. */
-static __always_inline void without_buffer(struct telling *t)
+static __always_inline void without_buffer(struct emission *t)
 {
-	t->missing |= MISSING_NO_BUFFER;
+	t->cut_reason |= CUT_NO_BUFFER;
 	t->want = 0;
 	count(COUNTER_PAYLOAD_NO_BUFFER);
 }
 
 /* The sooner user space says how much of a long run it wants, the less of it is copied in vain. */
-static __always_inline void add_to_run(struct telling *t, struct connection *c)
+static __always_inline void add_to_burst(struct emission *t, struct connection *c)
 {
-	t->urgent = c->run < URGENT_RUN && c->run + t->want >= URGENT_RUN;
-	c->run += t->want;
+	t->urgent = c->burst < URGENT_BURST && c->burst + t->want >= URGENT_BURST;
+	c->burst += t->want;
 }

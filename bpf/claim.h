@@ -7,7 +7,7 @@
 
 /* Set before the programs are loaded. */
 const volatile __u32 claims_mask = 0;    /* slots of claims - 1; 0: tasks are not preempted within programs */
-const volatile __u32 drafts_backup = 0; /* where in drafts those of backup programs begin */
+const volatile __u32 event_bufs_backup = 0; /* where in event_bufs those of backup programs begin */
 
 /* Threads for which the primary has run and the backup has not yet. */
 struct {

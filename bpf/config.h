@@ -10,17 +10,17 @@ const volatile __u32 follow_data = 0;   /* what connections carry is wanted */
 const volatile __u32 follow_unix = 0;   /* Unix stream sockets are */
 const volatile __u32 follow_udp = 0;    /* UDP flows are */
 const volatile __u32 payload_limit = 0; /* bytes captured of one call, unless user space wants less */
-const volatile __u32 payload_run = 0;   /* bytes captured of a run of calls, unless user space says how many */
+const volatile __u32 payload_burst = 0;   /* bytes captured of a burst, unless user space says how many */
 const volatile __u32 policy_mask = 0;   /* slots of policies - 1 */
 const volatile __u64 datagram_idle = 0; /* ns without a datagram after which a flow has ended */
 
 /*
- * Beginnings of conversations that have to be captured whole from their first byte on, and whose runs may therefore be as
- * long as if user space had decided already. User space says which; all zero: none.
+ * A signature is how a conversation begins that has to be captured whole from its first byte on. The bursts of such a
+ * conversation may therefore be as long as if user space had decided already. All zero: there is no signature.
  */
-struct prefix {
-	__u64 bytes[PREFIX_LEN / 8];
+struct signature {
+	__u64 bytes[SIGNATURE_LEN / 8];
 };
 
-const volatile struct prefix eager_prefixes[PREFIXES_MAX];
-const volatile __u32 payload_run_eager = 0;
+const volatile struct signature signatures[SIGNATURES_MAX];
+const volatile __u32 signature_burst = 0;

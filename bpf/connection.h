@@ -4,12 +4,12 @@
 
 /* One direction of a connection. */
 struct stream {
-	__u64 position; /* bytes that were transferred */
-	__u64 until;    /* see struct policy */
-	__u64 silent;   /* CLOCK_MONOTONIC, ns: the last transfer that was not told */
-	__u32 sequence; /* TCP sequence number of position 0 */
-	__u8 missed;    /* enum missing: of what was not told */
-	__u8 eager;     /* it began with one of eager_prefixes */
+	__u64 position;        /* bytes that were transferred */
+	__u64 until;           /* see struct policy */
+	__u64 last_unreported; /* CLOCK_MONOTONIC, ns: the last transfer that was not emitted */
+	__u32 sequence;        /* TCP sequence number of position 0 */
+	__u8 gap_reason;       /* enum cut_reason: of what was not emitted */
+	__u8 signature;        /* it began with one of signatures */
 	__u8 pad[2];
 };
 
@@ -19,8 +19,8 @@ struct connection {
 	__u64 established;
 	struct stream streams[DIRECTIONS];
 	__u32 owner_pid;
-	__u32 task_pid; /* who made the last transfer that was told */
-	__u32 run;      /* bytes captured since the direction turned */
+	__u32 task_pid; /* who made the last transfer that was emitted */
+	__u32 burst;    /* bytes captured since the direction turned */
 	__u8 direction; /* of the last transfer */
 	__u8 existing;  /* older than the programs: no accept event will come */
 	__u8 pad[2];
@@ -52,7 +52,7 @@ static __always_inline struct close_event *begin_close(struct reservation *r, __
 	e->accepted_before = c->existing;
 	for (int i = 0; i < DIRECTIONS; i++) {
 		e->position[i] = c->streams[i ^ sent].position;
-		e->silent[i] = c->streams[i ^ sent].silent;
+		e->last_unreported[i] = c->streams[i ^ sent].last_unreported;
 	}
 	e->bytes_sent = e->position[DIRECTION_SENT];
 	e->bytes_received = e->position[DIRECTION_RECEIVED];

@@ -26,18 +26,18 @@ static __always_inline void learn_remote(struct call_socket *s, const struct end
 static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 {
 	s->stage = STAGE_OPEN;
-	if (s->told)
+	if (s->emitted)
 		return 0;
-	s->told = 1;
+	s->emitted = 1;
 	s->conn.established = bpf_ktime_get_ns();
 	if (!s->conn.started)
 		s->conn.started = s->conn.established;
 	s->conn.owner_pid = s->conn.task_pid = pid;
-	introduce(pid, shard_of(s->conn.flow.cookie));
+	emit_process_once(pid, shard_of(s->conn.flow.cookie));
 	if (s->conn.flow.transport == TRANSPORT_UNIX)
-		tell_unix_open(&s->conn, pid);
+		emit_unix_open(&s->conn, pid);
 	else
-		tell_flow(EVENT_OPEN, &s->conn, pid, fd, 0);
+		emit_flow(EVENT_OPEN, &s->conn, pid, fd, 0);
 	return 0;
 }
 
@@ -53,8 +53,8 @@ static __always_inline bool is_failure(long err)
 static __noinline int fail_socket(struct call_socket *s, __u32 pid, __u32 fd, int error)
 {
 	s->stage = STAGE_NEW;
-	introduce(pid, shard_of(s->conn.flow.cookie));
-	tell_flow(EVENT_CONNECT_ERROR, &s->conn, pid, fd, error);
+	emit_process_once(pid, shard_of(s->conn.flow.cookie));
+	emit_flow(EVENT_CONNECT_ERROR, &s->conn, pid, fd, error);
 	s->conn.started = 0;
 	return 0;
 }
@@ -92,7 +92,7 @@ static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, lon
 		if (!ret) {
 			s->conn.flow.role = ROLE_CLIENT;
 			s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
-			s->stage = STAGE_OPEN; /* told with its first bytes */
+			s->stage = STAGE_OPEN; /* emitted with its first bytes */
 		}
 		break;
 	case TRANSPORT_TCP:
@@ -115,7 +115,7 @@ static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u
 
 	read_endpoint(&end, c->args[1]);
 	if (!listener && !is_inet(end.family)) {
-		ask(pid, fd); /* no address was asked for, or it is a Unix socket: nothing tells which */
+		ask(pid, fd); /* no address was asked for, or it is a Unix socket: which is not known */
 		return 0;
 	}
 	s = create(user, pid, transport == TRANSPORT_UNIX ? AF_UNIX : end.family, transport);
@@ -133,7 +133,7 @@ static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u
 	s->conn.flow.role = ROLE_SERVER;
 	s->conn.flow.role_source = ROLE_SOURCE_ACCEPT;
 	s->conn.flow.source = ADDRESS_SOURCE_ACCEPT;
-	lead(pid, fd, s->conn.flow.cookie, c->nr == NR_ACCEPT4 && (c->args[3] & SOCK_CLOEXEC));
+	fd_bind(pid, fd, s->conn.flow.cookie, c->nr == NR_ACCEPT4 && (c->args[3] & SOCK_CLOEXEC));
 	if (transport == TRANSPORT_UNIX) {
 		s->stage = STAGE_OPEN;
 		inherit_name(s->conn.flow.cookie, listener_id);
@@ -164,9 +164,9 @@ static __noinline int on_name(struct call_socket *s, const struct call *c, __u32
 		s->conn.flow.family = end.family;
 	if (remote && s->stage == STAGE_CONNECTING) /* there is no peer's name before there is a connection */
 		open_socket(s, pid, c->fd);
-	if (s->told && s->known & known) {
+	if (s->emitted && s->known & known) {
 		s->conn.flow.source = remote ? ADDRESS_SOURCE_GETPEERNAME : ADDRESS_SOURCE_GETSOCKNAME;
-		tell_flow(EVENT_ADDRESS, &s->conn, pid, c->fd, 0);
+		emit_flow(EVENT_ADDRESS, &s->conn, pid, c->fd, 0);
 	}
 	return 0;
 }

@@ -6,7 +6,7 @@
 #pragma once
 
 /* Whether the descriptor names the socket, and not what the call was made for led to another one (a network file system). */
-static __always_inline bool names(struct task_struct *task, __u32 fd, struct sock *sk)
+static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struct sock *sk)
 {
 	struct fdtable *table = task->files->fdt;
 	struct file *file = NULL;
@@ -61,7 +61,7 @@ static __always_inline bool find_source(struct source *from, struct task_struct 
 	default:
 		return false;
 	}
-	return names(task, SYSCALL_ARG1(regs), sk);
+	return fd_is_sock(task, SYSCALL_ARG1(regs), sk);
 }
 
 /*
@@ -90,7 +90,7 @@ static __always_inline bool enters(struct socket_state *s, struct task_struct *t
 		return false;
 	if (left_out(&owner, s->conn.flow.local_port, s->conn.flow.remote_port))
 		return false;
-	introduce(&owner, known, shard_of(s->conn.flow.cookie));
+	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 	return true;
 }
 
@@ -116,7 +116,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct socket_state *s;
 	struct stream *stream;
 	struct budget budget;
-	struct draft *draft;
+	struct event_buf *event_buf;
 	__u64 now;
 	__u32 key;
 
@@ -134,7 +134,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		return;
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
-		stream->silent = now;
+		stream->last_unreported = now;
 		return;
 	}
 	task = bpf_get_current_task_btf();
@@ -143,34 +143,34 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		count(COUNTER_IGNORED);
 		return;
 	}
-	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (is_backup() ? drafts_backup : 0);
-	draft = bpf_map_lookup_elem(&drafts, &key);
-	if (!draft)
+	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (is_backup() ? event_bufs_backup : 0);
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
 		return;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	struct data_event *e = &draft->event;
-	struct telling t = {.g = {.draft = key}};
+	struct data_event *e = &event_buf->event;
+	struct emission t = {.g = {.event_buf = key}};
 	begin_data(&t, e, &s->conn, direction, length, &budget);
 	e->header.pid = task->tgid;
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
-	e->word = GO_WORD(regs);
+	e->goroutine = GOROUTINE(regs);
 	if (t.want && !find_source(&t.g.from, task, regs, sk, length))
 		without_buffer(&t);
-	add_to_run(&t, &s->conn);
+	add_to_burst(&t, &s->conn);
 	/* In one piece, as most are: without the calls that gathering takes. */
 	if (t.want && !t.g.from.iov && t.want <= PAYLOAD_MAX) {
 		__u32 n = t.want;
 		barrier_var(n); /* else the compiler drops the bound that it knows and the verifier (6.12) does not */
 		n = ((n - 1) & (PAYLOAD_MAX - 1)) + 1;
-		if (!bpf_probe_read_user(draft->payload, n, (void *)(t.g.from.base + e->skipped))) {
+		if (!bpf_probe_read_user(event_buf->payload, n, (void *)(t.g.from.base + e->skipped))) {
 			e->captured = n;
-			e->missing = t.missing;
-			tell_data(stream, key, t.shard, t.urgent);
+			e->cut_reason = t.cut_reason;
+			emit_data(stream, key, t.shard, t.urgent);
 			return;
 		}
 	}
-	tell_call(&t, stream);
+	emit_call(&t, stream);
 }
 
 static __always_inline void on_send(struct sock *sk, int length)

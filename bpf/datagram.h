@@ -53,7 +53,7 @@ static __always_inline void open_datagrams(struct datagram_flow *d, const struct
 		count(COUNTER_IGNORED);
 		return;
 	}
-	introduce(&owner, known, shard_of(d->flow.cookie));
+	emit_process_once(&owner, known, shard_of(d->flow.cookie));
 	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, &owner);
 	if (!e)
 		return;
@@ -140,7 +140,7 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 	count_datagram(&flow, length, direction);
 }
 
-#define BATCH_MAX 64 /* messages of one recvmmsg that are told apart */
+#define BATCH_MAX 64 /* messages of one recvmmsg whose senders are read */
 
 /* The exit of a call that receives: by now it has said from whom. */
 static __always_inline void on_receive_exit(long ret, bool batch)
@@ -174,7 +174,7 @@ static __always_inline void on_receive_exit(long ret, bool batch)
 }
 
 /* A flow that goes on. */
-static __always_inline void tell_live_datagrams(const struct datagram_flow *d)
+static __always_inline void emit_live_datagrams(const struct datagram_flow *d)
 {
 	struct reservation r;
 	struct live_event *e = begin_event(&r, shard_of(d->flow.cookie), EVENT_LIVE, sizeof(*e));
@@ -189,7 +189,7 @@ static __always_inline void tell_live_datagrams(const struct datagram_flow *d)
 	submit(&r, e);
 }
 
-static __always_inline void tell_ended_datagrams(const struct datagram_flow *d)
+static __always_inline void emit_ended_datagrams(const struct datagram_flow *d)
 {
 	struct reservation r;
 	struct close_event *e = begin_event(&r, shard_of(d->flow.cookie), EVENT_CLOSE, sizeof(*e));
@@ -225,10 +225,10 @@ static long report_flow(void *map, const struct datagram_key *key, struct datagr
 		return 0;
 	d->pass = step->pass;
 	if (d->last + datagram_idle > step->now) {
-		tell_live_datagrams(d);
+		emit_live_datagrams(d);
 	} else {
 		d->closed = 1;
-		tell_ended_datagrams(d);
+		emit_ended_datagrams(d);
 	}
 	return ++step->reported >= flows_per_step;
 }

@@ -15,13 +15,13 @@ static __always_inline void open_datagrams(struct transfer *t, struct call_socke
 	if (!d->flow.family)
 		d->flow.family = remote->family;
 	set_remote(&d->flow, remote);
-	introduce(t->pid, shard_of(d->flow.cookie));
+	emit_process_once(t->pid, shard_of(d->flow.cookie));
 	owner = process_of(t->pid);
 	d->owner_pid = t->pid;
 	d->owner_start = owner ? owner->start : 0;
 	space->socket.conn.flow = d->flow;
 	space->socket.conn.started = now;
-	tell_flow(EVENT_OPEN, &space->socket.conn, t->pid, t->fd, 0);
+	emit_flow(EVENT_OPEN, &space->socket.conn, t->pid, t->fd, 0);
 }
 
 /* A datagram to or from the remote end. */

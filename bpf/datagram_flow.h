@@ -19,7 +19,7 @@ struct datagram_flow {
 	__u32 datagrams[DIRECTIONS];
 	__u32 owner_pid;
 	__u8 ignored;
-	__u8 closed; /* told to have ended; the next datagram begins another flow */
+	__u8 closed; /* its end was emitted; the next datagram begins another flow */
 	__u8 pad[2];
 	__u32 pass; /* socket mode: the last that has reported it, see datagram.h */
 	__u32 pad2;

@@ -14,7 +14,7 @@ struct {
 	__array(values, struct ring);
 } rings SEC(".maps");
 
-/* Read by user space through shared memory: see struct mailbox for why not otherwise. */
+/* Read by user space through shared memory: see struct control for why not otherwise. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

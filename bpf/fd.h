@@ -76,14 +76,14 @@ __noinline int take_answer(__u32 pid, __u32 fd)
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
 	struct answer *a = d && d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
-	struct descriptor told = {};
+	struct descriptor answered = {};
 
 	if (!a)
 		return 0;
-	told.id = a->id;
-	told.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
+	answered.id = a->id;
+	answered.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
 	bpf_map_delete_elem(&answers, &key);
-	bpf_map_update_elem(&descriptors, &key, &told, BPF_ANY);
+	bpf_map_update_elem(&descriptors, &key, &answered, BPF_ANY);
 	return 1;
 }
 
@@ -117,7 +117,7 @@ static __always_inline void mark(__u32 pid, __u32 fd, __u8 marks)
 }
 
 /* The descriptor, which leads to the socket no more, was its last, or one of several. */
-static __noinline int let_go(__u32 pid, __u32 fd, __u64 id)
+static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 {
 	struct call_socket *s = socket_by_id(id);
 
@@ -125,16 +125,16 @@ static __noinline int let_go(__u32 pid, __u32 fd, __u64 id)
 	if (!s)
 		return 0;
 	if (s->stage == STAGE_CONNECTING && !s->shared && s->conn.flow.transport == TRANSPORT_TCP)
-		tell_flow(EVENT_CONNECT_ERROR, &s->conn, s->conn.owner_pid, fd, 0); /* given up before its outcome was asked for */
-	else if (s->told || (s->shared && s->stage != STAGE_LISTENING))
-		tell_close(s);
+		emit_flow(EVENT_CONNECT_ERROR, &s->conn, s->conn.owner_pid, fd, 0); /* given up before its outcome was asked for */
+	else if (s->emitted || (s->shared && s->stage != STAGE_LISTENING))
+		emit_close(s);
 	if (!s->shared)
 		bpf_map_delete_elem(&call_sockets, &id);
 	return 0;
 }
 
 /* The descriptor leads to the socket no more. */
-static __noinline int drop(__u32 pid, __u32 fd)
+static __noinline int fd_unbind(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = descriptor_of(pid, fd);
@@ -144,12 +144,12 @@ static __noinline int drop(__u32 pid, __u32 fd)
 		return 0;
 	id = d->id;
 	bpf_map_delete_elem(&descriptors, &key);
-	let_go(pid, fd, id);
+	sock_put(pid, fd, id);
 	return 0;
 }
 
 /* The descriptor leads to the socket from now on. */
-static __noinline int lead(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
+static __noinline int fd_bind(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor d = {.id = id, .kind = DESCRIPTOR_SOCKET};
@@ -158,38 +158,38 @@ static __noinline int lead(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 	if (old && old->kind == DESCRIPTOR_SOCKET && old->id == id)
 		return 0;
 	if (old)
-		drop(pid, fd); /* its close was not seen */
+		fd_unbind(pid, fd); /* its close was not seen */
 	if (!bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY))
 		mark(pid, fd, TABLE_OPEN | (cloexec ? TABLE_CLOEXEC : 0));
 	return 0;
 }
 
 /* One more descriptor leads to a socket. */
-static __noinline int share(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
+static __noinline int sock_get(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 {
 	struct call_socket *s = socket_by_id(id);
 
 	if (!s)
 		return 0;
 	s->shared = 1;
-	if (s->stage != STAGE_LISTENING || s->told) {
+	if (s->stage != STAGE_LISTENING || s->emitted) {
 		struct reservation r;
 		struct descriptor_event *e = begin_descriptor(&r, EVENT_HOLD, pid, fd, id, shard_of(id));
 		if (e)
 			submit(&r, e);
 	}
 	if (fd != DESCRIPTOR_IN_FLIGHT)
-		lead(pid, fd, id, cloexec);
+		fd_bind(pid, fd, id, cloexec);
 	return 0;
 }
 
 /* Whatever the descriptor led to, it leads to something else that is not followed. */
-static __always_inline void lead_elsewhere(__u32 pid, __u32 fd)
+static __always_inline void fd_mark_untracked(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor d = {.kind = DESCRIPTOR_OTHER};
 
-	drop(pid, fd);
+	fd_unbind(pid, fd);
 	bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY);
 }
 
@@ -204,7 +204,7 @@ static __noinline int ask(__u32 pid, __u32 fd)
 
 	if (bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY))
 		return 0;
-	introduce(pid, shard_of(pid));
+	emit_process_once(pid, shard_of(pid));
 	e = begin_descriptor(&r, EVENT_UNKNOWN, pid, fd, d.id, shard_of(pid));
 	if (!e) {
 		bpf_map_delete_elem(&descriptors, &key); /* so that it is asked again */

@@ -69,7 +69,7 @@ static __noinline int on_passed(const struct user_message *m, __u64 socket, __u3
 		if (d && d->kind == DESCRIPTOR_SOCKET)
 			id = d->id;
 		if (id)
-			share(pid, DESCRIPTOR_IN_FLIGHT, id, 0);
+			sock_get(pid, DESCRIPTOR_IN_FLIGHT, id, 0);
 		if (queue && queue->count < PASSED_MAX) {
 			queue->ids[(queue->first + queue->count) & (PASSED_MAX - 1)] = id;
 			queue->count++;
@@ -100,8 +100,8 @@ static __noinline int on_not_passed(const struct call *c, __u32 pid)
 			break;
 		d = descriptor_of(pid, fd);
 		s = d && d->kind == DESCRIPTOR_SOCKET ? socket_by_id(d->id) : NULL;
-		if (s && (s->told || s->stage != STAGE_LISTENING))
-			tell_close(s); /* of the hold */
+		if (s && (s->emitted || s->stage != STAGE_LISTENING))
+			emit_close(s); /* of the hold */
 	}
 	return 0;
 }
@@ -128,7 +128,7 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(struct control_head) + i * 4)))
 			break;
 		if (!queue || !queue->count) {
-			drop(pid, fd);
+			fd_unbind(pid, fd);
 			ask(pid, fd);
 			continue;
 		}
@@ -136,9 +136,9 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 		queue->first++;
 		queue->count--;
 		if (id)
-			lead(pid, fd, id, 0); /* the message's hold becomes the descriptor's */
+			fd_bind(pid, fd, id, 0); /* the message's hold becomes the descriptor's */
 		else
-			lead_elsewhere(pid, fd);
+			fd_mark_untracked(pid, fd);
 	}
 	return 0;
 }

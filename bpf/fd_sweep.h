@@ -47,14 +47,14 @@ __noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
 	case SWEEP_INHERIT:
 		d = descriptor_of(pid, fd);
 		if (d && d->kind == DESCRIPTOR_SOCKET)
-			share(other, fd, d->id, marks & TABLE_CLOEXEC);
+			sock_get(other, fd, d->id, marks & TABLE_CLOEXEC);
 		break;
 	case SWEEP_EXEC:
 		if (!(marks & TABLE_CLOEXEC))
 			break;
 		/* fallthrough */
 	case SWEEP_CLOSE:
-		drop(pid, fd);
+		fd_unbind(pid, fd);
 		break;
 	case SWEEP_CLOEXEC:
 		t->fds[fd] = marks | TABLE_CLOEXEC;
@@ -120,7 +120,7 @@ static __always_inline int on_close_enter(struct enter_args *ctx)
 	__u32 pid = current_pid();
 
 	if (pid != excluded_pid)
-		drop(pid, ctx->args[0]);
+		fd_unbind(pid, ctx->args[0]);
 	return 0;
 }
 

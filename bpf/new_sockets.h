@@ -45,14 +45,14 @@ static __noinline int on_socket(__u32 user, __u32 pid, const struct call *c, __u
 	struct call_socket *s;
 
 	if (transport < 0) {
-		lead_elsewhere(pid, fd);
+		fd_mark_untracked(pid, fd);
 		return 0;
 	}
 	s = create(user, pid, c->args[0], transport);
 	if (!s)
 		return 0;
-	lead(pid, fd, s->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
-	introduce(pid, shard_of(s->conn.flow.cookie));
+	fd_bind(pid, fd, s->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	emit_process_once(pid, shard_of(s->conn.flow.cookie));
 	return 0;
 }
 
@@ -65,8 +65,8 @@ static __noinline int on_socketpair(__u32 user, __u32 pid, const struct call *c)
 	if (bpf_probe_read_user(fds, sizeof(fds), (void *)c->args[3]))
 		return 0;
 	if (transport != TRANSPORT_UNIX) {
-		lead_elsewhere(pid, fds[0]);
-		lead_elsewhere(pid, fds[1]);
+		fd_mark_untracked(pid, fds[0]);
+		fd_mark_untracked(pid, fds[1]);
 		return 0;
 	}
 	a = create(user, pid, c->args[0], transport);
@@ -78,8 +78,8 @@ static __noinline int on_socketpair(__u32 user, __u32 pid, const struct call *c)
 	a->peer = b->conn.flow.cookie;
 	b->peer = a->conn.flow.cookie;
 	a->stage = b->stage = STAGE_OPEN;
-	lead(pid, fds[0], a->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
-	lead(pid, fds[1], b->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	fd_bind(pid, fds[0], a->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
+	fd_bind(pid, fds[1], b->conn.flow.cookie, c->args[1] & SOCK_CLOEXEC);
 	return 0;
 }
 
@@ -92,13 +92,13 @@ static __noinline int on_duplicate(__u32 pid, __u32 old, __u32 fd, __u32 cloexec
 		return 0;
 	if (d && d->kind == DESCRIPTOR_SOCKET) {
 		__u64 id = d->id;
-		drop(pid, fd);
-		share(pid, fd, id, cloexec);
+		fd_unbind(pid, fd);
+		sock_get(pid, fd, id, cloexec);
 	} else if (d) {
-		lead_elsewhere(pid, fd);
+		fd_mark_untracked(pid, fd);
 	} else {
 		struct descriptor_key key = {.pid = pid, .fd = fd};
-		drop(pid, fd);
+		fd_unbind(pid, fd);
 		bpf_map_delete_elem(&descriptors, &key); /* not known either */
 	}
 	return 0;

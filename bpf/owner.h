@@ -113,7 +113,7 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 	if (!e)
 		return 0;
 	e->generation = owner->generation;
-	e->executable_told = 0;
+	e->executable_from_call = 0;
 	e->netns = 0;
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
@@ -158,11 +158,11 @@ static __always_inline struct open_event *begin_owned_open(struct reservation *r
 }
 
 /* Makes sure that the shard has the description of the process that runs now. */
-static __always_inline void introduce(struct owner *owner, struct process *known, __u32 shard)
+static __always_inline void emit_process_once(struct owner *owner, struct process *known, __u32 shard)
 {
 	__u32 bit = 1u << (shard & 31);
 
-	if (known && (known->told & bit))
+	if (known && (known->emitted & bit))
 		return;
 	if (!known) {
 		struct process fresh = {.start = owner->start};
@@ -172,7 +172,7 @@ static __always_inline void introduce(struct owner *owner, struct process *known
 			known = remember_process(owner->pid, &fresh, BPF_ANY);
 	}
 	if (describe_process(owner, shard) && known)
-		__sync_fetch_and_or(&known->told, bit);
+		__sync_fetch_and_or(&known->emitted, bit);
 }
 
 static __always_inline bool port_in(__u16 port, __u16 low, __u16 high)
@@ -191,13 +191,13 @@ __noinline int judge(const struct owner *owner, __u16 local_port, __u16 remote_p
 	if (!owner)
 		return false;
 	__u32 pid = owner->pid; /* 6.1 takes no key from a function's argument */
-	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &pid);
-	if (!verdict || verdict->start != owner->start / TICK_NS || verdict->generation != owner->generation)
+	struct rule_match *rule_match = bpf_map_lookup_elem(&rule_matches, &pid);
+	if (!rule_match || rule_match->start != owner->start / TICK_NS || rule_match->generation != owner->generation)
 		return false;
 	for (__u32 i = 0; i < RULES_MAX; i++) {
 		if (i >= rules_count)
 			break;
-		if (!(verdict->rules >> i & 1))
+		if (!(rule_match->rules >> i & 1))
 			continue;
 		__u32 key = i;
 		struct rule *rule = bpf_map_lookup_elem(&rules, &key);
@@ -224,5 +224,5 @@ static __always_inline void on_thread_exit(struct task_struct *task)
 		return;
 	end_process(pid);
 	if (rules_count)
-		bpf_map_delete_elem(&verdicts, &pid);
+		bpf_map_delete_elem(&rule_matches, &pid);
 }

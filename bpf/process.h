@@ -6,7 +6,7 @@
 struct process {
 	__u64 start;
 	__u32 generation;
-	__u32 told; /* shards that have its description, a bit each */
+	__u32 emitted; /* shards that have its description, a bit each */
 	__u32 netns; /* inode of its network namespace; 0: not known; syscall mode */
 	__u32 pad;
 };
@@ -53,22 +53,22 @@ static __always_inline void forget_process(__u32 pid)
 	if (!known)
 		return;
 	__sync_fetch_and_add(&known->generation, 1);
-	known->told = 0;
+	known->emitted = 0;
 }
 
 /* The process has ended. The shards that have its description are told. */
 static __always_inline void end_process(__u32 pid)
 {
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);
-	__u32 told;
+	__u32 emitted;
 
 	if (!known)
 		return;
-	told = known->told;
+	emitted = known->emitted;
 	for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
 		struct reservation r;
 		struct exit_event *e;
-		if (!(told >> shard & 1))
+		if (!(emitted >> shard & 1))
 			continue;
 		e = begin_event(&r, shard, EVENT_EXIT, sizeof(*e));
 		if (!e)

@@ -12,7 +12,7 @@ static __always_inline int on_clone(struct enter_args *ctx)
 	struct call c = {.nr = NR_CLONE};
 
 	c.args[0] = ctx->args[0];
-	keep(&c);
+	save_enter(&c);
 	return 0;
 }
 
@@ -22,7 +22,7 @@ static __always_inline int on_clone3(struct enter_args *ctx)
 	struct call c = {.nr = NR_CLONE};
 
 	bpf_probe_read_user(&c.args[0], sizeof(c.args[0]), (void *)ctx->args[0]);
-	keep(&c);
+	save_enter(&c);
 	return 0;
 }
 
@@ -51,7 +51,7 @@ static __always_inline int on_fork(void *ctx)
 	} else {
 		bpf_map_delete_elem(&processes, &child);
 		if (flags & CLONE_NEWNET)
-			introduce(child, shard_of(child)); /* it may be gone before it uses a socket's name */
+			emit_process_once(child, shard_of(child)); /* it may be gone before it uses a socket's name */
 	}
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image)
@@ -86,7 +86,7 @@ static __always_inline int on_namespace_exit(struct exit_args *ctx)
 		return 0;
 	p->netns = 0;
 	forget_process(pid);
-	introduce(pid, shard_of(pid)); /* its children will be in there, too */
+	emit_process_once(pid, shard_of(pid)); /* its children will be in there, too */
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct transfer {
  * meanwhile (trace_call_bpf_faultable in kernel/trace/bpf_trace.c); but never the same one.
  */
 enum scratch_user {
-	/* These have drafts, too. */
+	/* These have event_bufs, too. */
 	USER_TRANSFER = 0,
 	USER_BATCH,
 	USER_TRANSFER_BACKUP,
@@ -37,7 +37,7 @@ enum scratch_user {
 struct scratch {
 	__u64 last_id;
 	struct call_socket socket;
-	struct telling telling;
+	struct emission emission;
 	struct transfer transfer;
 };
 

@@ -295,4 +295,4 @@ const enum address_source *unused_address_source __attribute__((unused));
 const struct descriptor_event *unused_descriptor __attribute__((unused));
 const enum direction *unused_direction __attribute__((unused));
 const enum marker *unused_marker __attribute__((unused));
-const enum missing *unused_missing __attribute__((unused));
+const enum cut_reason *unused_cut_reason __attribute__((unused));

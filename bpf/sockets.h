@@ -16,7 +16,7 @@ struct socket_state {
 	__u64 owner_start;
 	__u64 cgroup;
 	__u8 ignored; /* the rules leave its owner out */
-	__u8 closed;  /* its close has been told */
+	__u8 closed;  /* its close was emitted */
 	__u8 pad[2];
 	__u32 live_pass; /* the last iteration that has reported it as live, see existing.h */
 };
@@ -41,8 +41,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space when there are rules */
 	__type(key, __u32);
-	__type(value, struct verdict);
-} verdicts SEC(".maps");
+	__type(value, struct rule_match);
+} rule_matches SEC(".maps");
 
 /*
  * With rules only: whether an accepted socket is observed, by cookie. The accepting process decides that, at the

@@ -55,7 +55,7 @@ static __always_inline void on_listen(struct sock *sk)
 		for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
 			if (shard > shard_mask)
 				break;
-			introduce(&owner, known, shard);
+			emit_process_once(&owner, known, shard);
 		}
 	}
 }
@@ -90,7 +90,7 @@ static __always_inline void on_connect(struct sock *sk)
 	s->conn.flow.cookie = bpf_get_socket_cookie(sk);
 	s->conn.flow.role = ROLE_CLIENT;
 	s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
-	introduce(&owner, known, shard_of(s->conn.flow.cookie));
+	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 }
 
 static __always_inline void open_connection(struct socket_state *s)

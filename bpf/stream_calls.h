@@ -3,22 +3,22 @@
 #pragma once
 
 /* Not static: the verifier then looks at it once, and not again at each call. */
-__noinline int fill_of(__u32 draft)
+__noinline int fill_of(__u32 event_buf)
 {
-	struct scratch *space = scratch(draft / cpus);
+	struct scratch *space = scratch(event_buf / cpus);
 
-	return space ? fill(&space->telling.g) : 0;
+	return space ? fill(&space->emission.g) : 0;
 }
 
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {
 	/* Not on the stack: what is there the verifier follows, through every combination of lengths. */
-	struct telling *telling = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->telling;
+	struct emission *emission = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->emission;
 	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
 	struct stream *stream = &s->conn.streams[direction];
 	struct budget budget;
-	struct draft *draft;
+	struct event_buf *event_buf;
 	__u64 now;
 
 	stream->position += t->length;
@@ -26,27 +26,27 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 		return 0;
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
-		stream->silent = now;
+		stream->last_unreported = now;
 		return 0;
 	}
 	if (s->conn.task_pid != t->pid) {
 		s->conn.task_pid = t->pid;
-		introduce(t->pid, shard_of(t->id));
+		emit_process_once(t->pid, shard_of(t->id));
 	}
-	draft = bpf_map_lookup_elem(&drafts, &key);
-	if (!draft)
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
 		return 0;
-	__builtin_memset(telling, 0, sizeof(*telling));
-	telling->g.draft = key;
-	telling->g.from = t->from;
-	begin_data(telling, &draft->event, &s->conn, direction, t->length, &budget);
-	draft->event.header.pid = t->pid;
-	draft->event.header.time = now;
-	draft->event.header.start = start_of(t->pid);
-	draft->event.word = 0;
-	if (telling->want && t->unknown)
-		without_buffer(telling);
-	add_to_run(telling, &s->conn);
-	tell_call(telling, stream);
+	__builtin_memset(emission, 0, sizeof(*emission));
+	emission->g.event_buf = key;
+	emission->g.from = t->from;
+	begin_data(emission, &event_buf->event, &s->conn, direction, t->length, &budget);
+	event_buf->event.header.pid = t->pid;
+	event_buf->event.header.time = now;
+	event_buf->event.header.start = start_of(t->pid);
+	event_buf->event.goroutine = 0;
+	if (emission->want && t->unknown)
+		without_buffer(emission);
+	add_to_burst(emission, &s->conn);
+	emit_call(emission, stream);
 	return 0;
 }

@@ -18,8 +18,8 @@
 /* Such functions are verified again at every call, so there are to be fewer calls; this one takes a number in the pointer's place. */
 #define PIECES_MAX 8
 #define IOV_PARTS_MAX 32
-#define FILL(gathering) fill_of((gathering)->draft)
-int fill_of(unsigned int draft);
+#define FILL(gathering) fill_of((gathering)->event_buf)
+int fill_of(unsigned int event_buf);
 
 #include "abi.h"
 #include "event.h"
@@ -43,12 +43,12 @@ int fill_of(unsigned int draft);
 #include "unix_names.h"
 #include "new_sockets.h"
 #include "connection_calls.h"
-#include "control_calls.h"
+#include "socket_calls.h"
 #include "stream_calls.h"
 #include "datagram_calls.h"
 #include "transfer_calls.h"
 #include "process_calls.h"
-#include "mailbox.h"
+#include "control.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 

@@ -35,7 +35,7 @@ type SyscallsCallSocket struct {
 	Stage    uint8
 	Known    uint8
 	Shared   uint8
-	Told     uint8
+	Emitted  uint8
 	Finished uint8
 	Pad      [7]uint8
 }
@@ -46,21 +46,31 @@ type SyscallsConnection struct {
 	Started     uint64
 	Established uint64
 	Streams     [2]struct {
-		_        structs.HostLayout
-		Position uint64
-		Until    uint64
-		Silent   uint64
-		Sequence uint32
-		Missed   uint8
-		Eager    uint8
-		Pad      [2]uint8
+		_              structs.HostLayout
+		Position       uint64
+		Until          uint64
+		LastUnreported uint64
+		Sequence       uint32
+		GapReason      uint8
+		Signature      uint8
+		Pad            [2]uint8
 	}
 	OwnerPid  uint32
 	TaskPid   uint32
-	Run       uint32
+	Burst     uint32
 	Direction uint8
 	Existing  uint8
 	Pad       [2]uint8
+}
+
+type SyscallsControl struct {
+	_            structs.HostLayout
+	Socket       SyscallsCallSocket
+	Names        SyscallsUnixNames
+	Call         SyscallsCall
+	Descriptor   SyscallsDescriptor
+	DatagramKey  SyscallsDatagramKey
+	DatagramFlow SyscallsDatagramFlow
 }
 
 type SyscallsDatagramFlow struct {
@@ -116,7 +126,7 @@ const (
 	SyscallsDescriptorKindDESCRIPTOR_SOCKET SyscallsDescriptorKind = 2
 )
 
-type SyscallsDraft struct {
+type SyscallsEventBuf struct {
 	_     structs.HostLayout
 	Event struct {
 		_      structs.HostLayout
@@ -127,18 +137,18 @@ type SyscallsDraft struct {
 			Time  uint64
 			Start uint64
 		}
-		Cookie    uint64
-		Position  uint64
-		Silent    uint64
-		Word      uint64
-		Tid       uint32
-		Length    uint32
-		Skipped   uint32
-		Captured  uint32
-		Direction uint8
-		Missing   uint8
-		Missed    uint8
-		Pad       [5]uint8
+		Cookie         uint64
+		Position       uint64
+		LastUnreported uint64
+		Goroutine      uint64
+		Tid            uint32
+		Length         uint32
+		Skipped        uint32
+		Captured       uint32
+		Direction      uint8
+		CutReason      uint8
+		GapReason      uint8
+		Pad            [5]uint8
 	}
 	Payload [49152]int8
 }
@@ -173,16 +183,6 @@ const (
 	SyscallsKnownKNOWN_REMOTE SyscallsKnown = 2
 )
 
-type SyscallsMailbox struct {
-	_            structs.HostLayout
-	Socket       SyscallsCallSocket
-	Names        SyscallsUnixNames
-	Call         SyscallsCall
-	Descriptor   SyscallsDescriptor
-	DatagramKey  SyscallsDatagramKey
-	DatagramFlow SyscallsDatagramFlow
-}
-
 type SyscallsPassed struct {
 	_     structs.HostLayout
 	Ids   [8]uint64
@@ -196,29 +196,24 @@ type SyscallsPolicy struct {
 	Cookie uint64
 	Until  [2]uint64
 	Limit  [2]uint32
-	Run    uint32
+	Burst  uint32
 	Pad    uint32
-}
-
-type SyscallsPrefix struct {
-	_     structs.HostLayout
-	Bytes [2]uint64
 }
 
 type SyscallsProcess struct {
 	_          structs.HostLayout
 	Start      uint64
 	Generation uint32
-	Told       uint32
+	Emitted    uint32
 	Netns      uint32
 	Pad        uint32
 }
 
 type SyscallsScratch struct {
-	_       structs.HostLayout
-	LastId  uint64
-	Socket  SyscallsCallSocket
-	Telling struct {
+	_        structs.HostLayout
+	LastId   uint64
+	Socket   SyscallsCallSocket
+	Emission struct {
 		_ structs.HostLayout
 		G struct {
 			_    structs.HostLayout
@@ -229,18 +224,18 @@ type SyscallsScratch struct {
 				Base   uint64
 				Length uint64
 			}
-			Skip  uint64
-			Want  uint32
-			Used  uint32
-			Draft uint32
-			Fault uint32
+			Skip     uint64
+			Want     uint32
+			Used     uint32
+			EventBuf uint32
+			Fault    uint32
 		}
-		Want    uint32
-		Missing uint32
-		Shard   uint32
-		Urgent  uint32
-		Pieces  uint32
-		_       [4]byte
+		Want      uint32
+		CutReason uint32
+		Shard     uint32
+		Urgent    uint32
+		Pieces    uint32
+		_         [4]byte
 	}
 	Transfer struct {
 		_    structs.HostLayout
@@ -259,6 +254,11 @@ type SyscallsScratch struct {
 		Unknown   uint32
 		User      uint32
 	}
+}
+
+type SyscallsSignature struct {
+	_     structs.HostLayout
+	Bytes [2]uint64
 }
 
 type SyscallsStage uint32
@@ -297,12 +297,12 @@ const (
 	SyscallsMapAnswers              = "answers"
 	SyscallsMapCallSockets          = "call_sockets"
 	SyscallsMapCalls                = "calls"
+	SyscallsMapControls             = "controls"
 	SyscallsMapCounters             = "counters"
 	SyscallsMapDatagrams            = "datagrams"
 	SyscallsMapDescriptors          = "descriptors"
-	SyscallsMapDrafts               = "drafts"
+	SyscallsMapEventBufs            = "event_bufs"
 	SyscallsMapImages               = "images"
-	SyscallsMapMailboxes            = "mailboxes"
 	SyscallsMapNames                = "names"
 	SyscallsMapNewImages            = "new_images"
 	SyscallsMapPassing              = "passing"
@@ -347,18 +347,18 @@ const (
 	SyscallsVarCpus                 = "cpus"
 	SyscallsVarCrowdedBytes         = "crowded_bytes"
 	SyscallsVarDatagramIdle         = "datagram_idle"
-	SyscallsVarEagerPrefixes        = "eager_prefixes"
 	SyscallsVarExcludedPid          = "excluded_pid"
 	SyscallsVarExitGroupOffset      = "exit_group_offset"
 	SyscallsVarFollowData           = "follow_data"
 	SyscallsVarFollowUdp            = "follow_udp"
 	SyscallsVarFollowUnix           = "follow_unix"
 	SyscallsVarForkChildOffset      = "fork_child_offset"
+	SyscallsVarPayloadBurst         = "payload_burst"
 	SyscallsVarPayloadLimit         = "payload_limit"
-	SyscallsVarPayloadRun           = "payload_run"
-	SyscallsVarPayloadRunEager      = "payload_run_eager"
 	SyscallsVarPolicyMask           = "policy_mask"
 	SyscallsVarShardMask            = "shard_mask"
+	SyscallsVarSignatureBurst       = "signature_burst"
+	SyscallsVarSignatures           = "signatures"
 	SyscallsVarUnusedDatagramState  = "unused_datagram_state"
 	SyscallsVarUnusedDescriptorKind = "unused_descriptor_kind"
 	SyscallsVarUnusedKnown          = "unused_known"
@@ -449,12 +449,12 @@ type SyscallsMapSpecs struct {
 	Answers     *ebpf.MapSpec `ebpf:"answers"`
 	CallSockets *ebpf.MapSpec `ebpf:"call_sockets"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
+	Controls    *ebpf.MapSpec `ebpf:"controls"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Datagrams   *ebpf.MapSpec `ebpf:"datagrams"`
 	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
-	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
+	EventBufs   *ebpf.MapSpec `ebpf:"event_bufs"`
 	Images      *ebpf.MapSpec `ebpf:"images"`
-	Mailboxes   *ebpf.MapSpec `ebpf:"mailboxes"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	NewImages   *ebpf.MapSpec `ebpf:"new_images"`
 	Passing     *ebpf.MapSpec `ebpf:"passing"`
@@ -473,18 +473,18 @@ type SyscallsVariableSpecs struct {
 	Cpus                 *ebpf.VariableSpec `ebpf:"cpus"`
 	CrowdedBytes         *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.VariableSpec `ebpf:"datagram_idle"`
-	EagerPrefixes        *ebpf.VariableSpec `ebpf:"eager_prefixes"`
 	ExcludedPid          *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	ExitGroupOffset      *ebpf.VariableSpec `ebpf:"exit_group_offset"`
 	FollowData           *ebpf.VariableSpec `ebpf:"follow_data"`
 	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
 	ForkChildOffset      *ebpf.VariableSpec `ebpf:"fork_child_offset"`
+	PayloadBurst         *ebpf.VariableSpec `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.VariableSpec `ebpf:"payload_limit"`
-	PayloadRun           *ebpf.VariableSpec `ebpf:"payload_run"`
-	PayloadRunEager      *ebpf.VariableSpec `ebpf:"payload_run_eager"`
 	PolicyMask           *ebpf.VariableSpec `ebpf:"policy_mask"`
 	ShardMask            *ebpf.VariableSpec `ebpf:"shard_mask"`
+	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
+	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
 	UnusedDatagramState  *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
 	UnusedKnown          *ebpf.VariableSpec `ebpf:"unused_known"`
@@ -515,12 +515,12 @@ type SyscallsMaps struct {
 	Answers     *ebpf.Map `ebpf:"answers"`
 	CallSockets *ebpf.Map `ebpf:"call_sockets"`
 	Calls       *ebpf.Map `ebpf:"calls"`
+	Controls    *ebpf.Map `ebpf:"controls"`
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Datagrams   *ebpf.Map `ebpf:"datagrams"`
 	Descriptors *ebpf.Map `ebpf:"descriptors"`
-	Drafts      *ebpf.Map `ebpf:"drafts"`
+	EventBufs   *ebpf.Map `ebpf:"event_bufs"`
 	Images      *ebpf.Map `ebpf:"images"`
-	Mailboxes   *ebpf.Map `ebpf:"mailboxes"`
 	Names       *ebpf.Map `ebpf:"names"`
 	NewImages   *ebpf.Map `ebpf:"new_images"`
 	Passing     *ebpf.Map `ebpf:"passing"`
@@ -537,12 +537,12 @@ func (m *SyscallsMaps) Close() error {
 		m.Answers,
 		m.CallSockets,
 		m.Calls,
+		m.Controls,
 		m.Counters,
 		m.Datagrams,
 		m.Descriptors,
-		m.Drafts,
+		m.EventBufs,
 		m.Images,
-		m.Mailboxes,
 		m.Names,
 		m.NewImages,
 		m.Passing,
@@ -562,18 +562,18 @@ type SyscallsVariables struct {
 	Cpus                 *ebpf.Variable `ebpf:"cpus"`
 	CrowdedBytes         *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.Variable `ebpf:"datagram_idle"`
-	EagerPrefixes        *ebpf.Variable `ebpf:"eager_prefixes"`
 	ExcludedPid          *ebpf.Variable `ebpf:"excluded_pid"`
 	ExitGroupOffset      *ebpf.Variable `ebpf:"exit_group_offset"`
 	FollowData           *ebpf.Variable `ebpf:"follow_data"`
 	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
 	ForkChildOffset      *ebpf.Variable `ebpf:"fork_child_offset"`
+	PayloadBurst         *ebpf.Variable `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.Variable `ebpf:"payload_limit"`
-	PayloadRun           *ebpf.Variable `ebpf:"payload_run"`
-	PayloadRunEager      *ebpf.Variable `ebpf:"payload_run_eager"`
 	PolicyMask           *ebpf.Variable `ebpf:"policy_mask"`
 	ShardMask            *ebpf.Variable `ebpf:"shard_mask"`
+	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
+	Signatures           *ebpf.Variable `ebpf:"signatures"`
 	UnusedDatagramState  *ebpf.Variable `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind *ebpf.Variable `ebpf:"unused_descriptor_kind"`
 	UnusedKnown          *ebpf.Variable `ebpf:"unused_known"`

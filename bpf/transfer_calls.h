@@ -53,12 +53,12 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 		return 0;
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
-	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_kept(&c, count_args)))
+	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_saved(&c, count_args)))
 		return 0;
 	/* Now: behind the call somebody may have taken them before its exit is seen. */
 	if (count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]) && m.control)
 		on_passed(&m, c.id, pid);
-	keep(&c);
+	save_enter(&c);
 	return 0;
 }
 
@@ -82,8 +82,8 @@ static __always_inline int on_splice_enter(struct enter_args *ctx)
 		c.fd = c.args[2];
 	}
 	c.id = d->id;
-	if (!(is_backup() && is_kept(&c, 3)))
-		keep(&c);
+	if (!(is_backup() && is_saved(&c, 3)))
+		save_enter(&c);
 	return 0;
 }
 
@@ -103,7 +103,7 @@ __noinline int on_transfer(__u32 user, __u64 name)
 			on_datagram(t, s, &remote);
 		return 0;
 	}
-	if (!s->told)
+	if (!s->emitted)
 		open_socket(s, t->pid, t->fd);
 	on_stream(t, s);
 	return 0;
@@ -119,7 +119,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 		return 0;
 	if (!ret) {
 		/* Nothing was read, though there was room: the other side has finished. */
-		if (!sending && (is_vector(c->nr) || c->nr == NR_RECVMSG || c->args[2]) && !s->finished && s->told)
+		if (!sending && (is_vector(c->nr) || c->nr == NR_RECVMSG || c->args[2]) && !s->finished && s->emitted)
 			s->finished = 1 + DIRECTION_RECEIVED;
 		return 0;
 	}
@@ -277,7 +277,7 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 			on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
 		return 0;
 	}
-	if (!s->told)
+	if (!s->emitted)
 		open_socket(s, pid, t->fd);
 	for (__u32 i = 0; i < BATCH_STREAM_MAX && i < ret; i++)
 		on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
@@ -297,7 +297,7 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 static __always_inline int on_call_exit(struct exit_args *ctx, enum scratch_user user)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
-	struct call *c = kept(tid, ctx->nr);
+	struct call *c = load_enter(tid, ctx->nr);
 
 	if (!c)
 		return 0;

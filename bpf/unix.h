@@ -60,7 +60,7 @@ static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 		return;
 	}
 	__u32 shard = shard_of(s->conn.flow.cookie);
-	introduce(&owner, known, shard);
+	emit_process_once(&owner, known, shard);
 	e = begin_event(&r, shard, EVENT_UNIX_OPEN, sizeof(*e));
 	if (!e)
 		return;
@@ -88,7 +88,7 @@ static __always_inline struct socket_state *unix_state(struct sock *sk)
 }
 
 /* sent: which direction is the sent one at the end of the cookie. */
-static __always_inline void tell_unix_close(__u32 kind, const struct socket_state *s, __u64 cookie, __u32 sent)
+static __always_inline void emit_unix_close(__u32 kind, const struct socket_state *s, __u64 cookie, __u32 sent)
 {
 	struct reservation r;
 	struct close_event *e = begin_close(&r, kind, &s->conn, cookie, sent);
@@ -112,10 +112,10 @@ static __always_inline void on_unix_end(struct sock *sk)
 	s->closed = 1;
 	if (s->ignored)
 		return;
-	tell_unix_close(EVENT_CLOSE, s, s->conn.flow.cookie, DIRECTION_SENT);
+	emit_unix_close(EVENT_CLOSE, s, s->conn.flow.cookie, DIRECTION_SENT);
 	us = bpf_skc_to_unix_sock(sk);
 	if (us && us->peer)
 		peer = BPF_CORE_READ(us->peer, __sk_common.skc_cookie.counter);
 	if (peer)
-		tell_unix_close(EVENT_PEER_CLOSE, s, peer, DIRECTION_RECEIVED);
+		emit_unix_close(EVENT_PEER_CLOSE, s, peer, DIRECTION_RECEIVED);
 }

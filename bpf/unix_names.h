@@ -59,7 +59,7 @@ static __always_inline void inherit_name(__u64 id, __u64 listener)
 	to->local_length = from->local_length;
 }
 
-static __noinline int tell_unix_open(struct connection *c, __u32 pid)
+static __noinline int emit_unix_open(struct connection *c, __u32 pid)
 {
 	__u64 id = c->flow.cookie;
 	struct unix_names *n = bpf_map_lookup_elem(&names, &id);

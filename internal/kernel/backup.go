@@ -48,12 +48,12 @@ const claimsEntries = 65536
 // configureTransferBackups gives the backups that see transfers what they need of their own.
 func configureTransferBackups(spec *ebpf.CollectionSpec) error {
 	addBackups(spec, bpf.SocketflowProgSocketSent, bpf.SocketflowProgSocketReceived)
-	drafts, claims := spec.Maps[bpf.SocketflowMapDrafts], spec.Maps[bpf.SocketflowMapClaims]
+	drafts, claims := spec.Maps[bpf.SocketflowMapEventBufs], spec.Maps[bpf.SocketflowMapClaims]
 	claims.MaxEntries = claimsEntries
 	first := drafts.MaxEntries
 	drafts.MaxEntries *= 2
 	return set(spec, map[string]any{
-		bpf.SocketflowVarDraftsBackup: first,
-		bpf.SocketflowVarClaimsMask:   uint32(claimsEntries - 1),
+		bpf.SocketflowVarEventBufsBackup: first,
+		bpf.SocketflowVarClaimsMask:      uint32(claimsEntries - 1),
 	})
 }

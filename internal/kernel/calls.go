@@ -65,7 +65,7 @@ func (c *Calls) open() error {
 	if c.objects, err = loadMaps(spec); err != nil {
 		return refusal(syscallMode, err)
 	}
-	if err := c.mailbox.open(c.objects.Maps[bpf.SyscallsMapMailboxes]); err != nil {
+	if err := c.mailbox.open(c.objects.Maps[bpf.SyscallsMapControls]); err != nil {
 		return err
 	}
 	if err := c.prepare(c.opts); err != nil {
@@ -112,7 +112,7 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int, backup bool) e
 		addBackupsOfCalls(spec)
 	}
 	if backup && c.opts.Data {
-		spec.Maps[bpf.SyscallsMapDrafts].MaxEntries *= 2
+		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries *= 2
 	}
 	sockets := uint32(max(1, min(c.opts.Sockets, maxCallSockets)))
 	spec.Maps[bpf.SyscallsMapCallSockets].MaxEntries = sockets

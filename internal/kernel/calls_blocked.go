@@ -39,7 +39,7 @@ func (c *Calls) enterBlocked() error {
 		if call == nil {
 			continue
 		}
-		if err := c.tell(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsMailbox) { m.Call = *call }, tid); err != nil {
+		if err := c.tell(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsControl) { m.Call = *call }, tid); err != nil {
 			if !errors.Is(err, unix.EEXIST) {
 				failed = fmt.Errorf("tell the kernel of a call that waits: %w", err)
 			}

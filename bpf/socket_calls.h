@@ -13,7 +13,7 @@ static __always_inline int on_control_enter(struct enter_args *ctx, int count_ar
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
 	c.fd = c.args[0];
-	if (is_backup() && is_kept(&c, count_args))
+	if (is_backup() && is_saved(&c, count_args))
 		return 0;
 	if (c.nr != NR_SOCKET && c.nr != NR_SOCKETPAIR) {
 		d = descriptor_of(pid, c.fd);
@@ -31,7 +31,7 @@ static __always_inline int on_control_enter(struct enter_args *ctx, int count_ar
 			ask(pid, c.fd);
 		}
 	}
-	keep(&c);
+	save_enter(&c);
 	return 0;
 }
 
@@ -102,13 +102,13 @@ static __always_inline int on_control_exit(struct exit_args *ctx, enum scratch_u
 {
 	__u32 pid = current_pid();
 	__u32 tid = bpf_get_current_pid_tgid();
-	struct call *c = kept(tid, ctx->nr);
+	struct call *c = load_enter(tid, ctx->nr);
 	long ret = ctx->ret;
 
 	if (!c) {
 		/* An accept that was already waiting when the programs were attached; or the primary has done it all. */
 		if (!is_backup() && (ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ret >= 0 && pid != excluded_pid) {
-			drop(pid, ret);
+			fd_unbind(pid, ret);
 			ask(pid, ret);
 		}
 		return 0;
