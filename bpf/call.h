@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* A system call between its enter and its exit. Only the exit tells what has become of it. */
+/* A system call between its enter and its exit. */
 #pragma once
 
 /* include/trace/trace_events.h, kernel/trace/trace_syscalls.c: the number is an int, arguments are longs. */
@@ -17,7 +17,7 @@ struct exit_args {
 	long ret;
 };
 
-/* A call under way, by thread. Only the exit tells what has become of it. */
+/* A call under way, by thread. The result is known at the exit only. */
 struct call {
 	__u64 args[6];
 	__u64 id; /* of the socket that it is about; 0: not known */
@@ -44,7 +44,7 @@ static __always_inline void save_enter(struct call *c)
 	bpf_map_update_elem(&calls, &tid, c, BPF_ANY);
 }
 
-/* The call that the thread is in, if its enter was kept. */
+/* The call that the thread is in, if its enter was saved. */
 static __always_inline struct call *load_enter(__u32 tid, __u32 nr)
 {
 	struct call *c = bpf_map_lookup_elem(&calls, &tid);
@@ -52,7 +52,7 @@ static __always_inline struct call *load_enter(__u32 tid, __u32 nr)
 	return c && c->nr == nr ? c : NULL;
 }
 
-/* Whether the primary has kept the call. */
+/* Whether the primary has saved the call. */
 static __always_inline bool is_saved(const struct call *c, int count_args)
 {
 	struct call *before = load_enter(bpf_get_current_pid_tgid(), c->nr);

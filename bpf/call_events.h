@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The events of the syscall mode that tell of processes and sockets. */
+/* The events of the syscall mode about processes, descriptors and sockets. */
 #pragma once
 
-/* What is remembered of a process; it begins when it is first heard of. */
+/* What is remembered of a process. Its start is the time when it was first seen. */
 static __always_inline struct process *process_of(__u32 pid)
 {
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);
@@ -12,7 +12,7 @@ static __always_inline struct process *process_of(__u32 pid)
 	return remember_process(pid, &fresh, BPF_NOEXIST);
 }
 
-/* Nothing is begun here: the process may have ended, and nobody would take it away again. */
+/* This does not remember the process: it may have ended, and nobody would forget it again. */
 static __always_inline __u64 start_of(__u32 pid)
 {
 	struct process *p = bpf_map_lookup_elem(&processes, &pid);
@@ -20,7 +20,7 @@ static __always_inline __u64 start_of(__u32 pid)
 	return p ? p->start : 0;
 }
 
-/* Makes sure that the shard has the description of the process that runs now. */
+/* The shard needs the description of the process that runs now. It is emitted unless it was. */
 static __noinline int emit_process_once(__u32 pid, __u32 shard)
 {
 	struct process *p = process_of(pid);
@@ -40,7 +40,7 @@ static __noinline int emit_process_once(__u32 pid, __u32 shard)
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image)
 		describe_image(e, image);
-	submit_urgently(&r, e); /* what else there is to know of it is in /proc only, and it may be gone in a moment */
+	submit_urgently(&r, e); /* the rest of the description is in /proc, and may be gone in a moment */
 	p->emitted |= bit;
 	return 0;
 }
@@ -59,7 +59,7 @@ static __always_inline struct descriptor_event *begin_descriptor(struct reservat
 	return e;
 }
 
-/* Tells of a socket's flow: that it was opened, has failed, or where it leads to. */
+/* The socket was opened, has failed, or has another address. */
 static __noinline int emit_flow(__u32 kind, struct connection *c, __u32 pid, __u32 fd, int error)
 {
 	struct reservation r;
@@ -76,7 +76,7 @@ static __noinline int emit_flow(__u32 kind, struct connection *c, __u32 pid, __u
 	return 0;
 }
 
-/* The end of a socket, or of one of the descriptors that lead to it. */
+/* The socket has ended, or one of the descriptors that lead to it. */
 static __noinline int emit_close(struct call_socket *s)
 {
 	struct reservation r;

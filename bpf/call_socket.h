@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* A socket as calls tell of it, and the events about it. */
+/* A socket in the syscall mode: what the arguments and the results of calls say about it. */
 #pragma once
 
 enum stage {
@@ -14,7 +14,7 @@ enum known {
 	KNOWN_REMOTE = 2,
 };
 
-/* A socket, by the identity that it was given when it was first seen. */
+/* By the identity that the socket was given when it was first seen. */
 struct call_socket {
 	struct connection conn;
 	__u64 peer;    /* the other end's identity; 0: not known */

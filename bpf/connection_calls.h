@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* How sockets come to be connected, and how that fails, as calls tell. */
+/* Calls that connect, name and end sockets: what their arguments and results mean for the socket. */
 #pragma once
 
 static __always_inline bool specified(const struct endpoint *end)
@@ -143,7 +143,7 @@ static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u
 	return 0;
 }
 
-/* A call has told one end of the socket. */
+/* A call has returned the address of one end of the socket. */
 static __noinline int on_name(struct call_socket *s, const struct call *c, __u32 pid, bool remote)
 {
 	struct endpoint end;

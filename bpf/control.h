@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What user space tells the programs of the syscall mode while they are attached, and asks them. */
+/* How user space controls the programs of the syscall mode while they are attached, and asks them. */
 #pragma once
 
 /*
- * Shared memory for what user space and a program that it runs hand each other. User space could do the same with the
- * operations on maps of bpf(2), but in these the kernel skips every program of a perf event on that CPU
- * (bpf_disable_instrumentation in kernel/bpf/syscall.c, trace_call_bpf in kernel/trace/bpf_trace.c). Where a task can be
- * preempted in the kernel, those that run in its stead meanwhile make calls that nobody sees.
+ * Memory that user space shares with a program that it runs. The operations on maps of bpf(2) could do the same. But during
+ * these the kernel skips every program of a perf event on that CPU (bpf_disable_instrumentation in kernel/bpf/syscall.c,
+ * trace_call_bpf in kernel/trace/bpf_trace.c). Where a task can be preempted in the kernel, other tasks run on the CPU
+ * meanwhile, and nobody sees their calls.
  */
 struct control {
 	struct call_socket socket;
@@ -69,7 +69,7 @@ static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 		answer(pid, fd, question, found.id);
 		return 0;
 	}
-	/* If a call has told meanwhile, it is right; if one has asked meanwhile, this is the answer. */
+	/* A call may have bound the descriptor meanwhile: it is right. Or it may have asked meanwhile: this is the answer. */
 	if (!bpf_map_update_elem(&descriptors, &key, &found, BPF_NOEXIST)) {
 		mark(pid, fd, TABLE_OPEN);
 		return 0;
@@ -98,7 +98,7 @@ static __always_inline int on_look_up(__u32 pid, __u32 fd)
 	return 1;
 }
 
-/* id: what was known of it, as on_look_up has told. */
+/* id: of the socket, as on_look_up has returned it. */
 static __always_inline int on_vanished(__u32 pid, __u32 fd, __u64 id)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The bytes that system calls transfer. The hooks run in the calling task, behind the transfer, with the socket in hand;
- * where the bytes lie in the task's memory its own registers tell.
+ * The bytes that system calls transfer. The hooks run in the calling task, behind the transfer, with the socket in hand. The
+ * registers of the task say where the bytes are in its memory.
  */
 #pragma once
 
-/* Whether the descriptor names the socket, and not what the call was made for led to another one (a network file system). */
+/* The descriptor may be another file, if the call led to a transfer over a socket of the kernel (a network file system). */
 static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struct sock *sk)
 {
 	struct fdtable *table = task->files->fdt;
@@ -18,8 +18,8 @@ static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struc
 }
 
 /*
- * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call,
- * or on top of one that is about something else.
+ * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
+ * during one that is about something else.
  */
 static __always_inline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 					__u32 length)
@@ -65,8 +65,8 @@ static __always_inline bool find_source(struct source *from, struct task_struct 
 }
 
 /*
- * Advances a TCP direction to where the socket says that it is. That finds bytes that were transferred behind our back (a
- * splice from the socket). Two threads that use one direction at the same time and without a lock of their own may both see
+ * Advances a TCP direction to where the socket says that it is. This includes bytes that no hook has seen (a splice
+ * from the socket). Two threads that use one direction at the same time and without a lock of their own may both see
  * the end of the later transfer.
  */
 static __always_inline bool advance(struct stream *stream, struct sock *sk, __u32 direction)
@@ -79,7 +79,7 @@ static __always_inline bool advance(struct stream *stream, struct sock *sk, __u3
 	return true;
 }
 
-/* The task is another one than before: its shard is to know it, and it may be left out. */
+/* The task is another one than before. The rules may leave it out; if not, the shard needs its description. */
 static __always_inline bool enters(struct socket_state *s, struct task_struct *task)
 {
 	struct owner owner;
@@ -185,7 +185,7 @@ static __always_inline void on_send(struct sock *sk, int length)
 	on_transfer(sk, length, DIRECTION_SENT);
 }
 
-/* Looking is not receiving; errors and urgent bytes are no part of the stream; what TCP drops for MSG_TRUNC is in no buffer. */
+/* A peek receives nothing. Errors and urgent bytes are no part of the stream. What TCP drops for MSG_TRUNC is in no buffer. */
 static __always_inline void on_receive(struct sock *sk, int length, int flags)
 {
 	if (claimed_by_primary() || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))

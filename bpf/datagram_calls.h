@@ -41,14 +41,14 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 	return 0;
 }
 
-/* Who is at the other end of a datagram; name: where that is told, 0: nowhere. */
+/* The other end of a datagram. name: where the call has its address; 0: nowhere. */
 static __always_inline bool find_remote(struct endpoint *remote, const struct call_socket *s, __u64 name)
 {
 	read_endpoint(remote, name);
 	if (is_inet(remote->family))
 		return true;
 	if (!(s->known & KNOWN_REMOTE))
-		return false; /* nobody wanted to know from whom */
+		return false; /* the program did not ask from whom */
 	remote->family = s->conn.flow.family;
 	remote->port = s->conn.flow.remote_port;
 	__builtin_memcpy(remote->address, s->conn.flow.remote, ADDRESS_LEN);

@@ -45,7 +45,7 @@ static __always_inline struct datagram_flow *datagram_flow_of(const struct datag
 	return d;
 }
 
-/* The direction of the first datagram tells the role. */
+/* The role follows from the direction of the first datagram. */
 static __always_inline void begin_datagrams(struct datagram_flow *d, const struct flow *flow, __u64 cookie, __u32 direction,
 					    __u64 now)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What the kernel side tells user space. These structs are the one definition of an event: bpf2go derives
+ * The events that the kernel side emits. These structs are the one definition of an event: bpf2go derives
  * the Go types from them. Every member is explicit and aligned, so that both compilers lay them out alike.
  */
 #pragma once
@@ -163,7 +163,7 @@ struct unix_open_event {
 
 /*
  * Bytes of a connection that one system call transferred; payload follows. A call of which more is wanted than an event
- * holds is told in several, as if each were a call.
+ * holds is emitted as several events, as if each were a call.
  */
 struct data_event {
 	struct event_header header; /* the task that made the call */

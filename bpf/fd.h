@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Which descriptors lead to which sockets, from the first to the last. */
+/* Which descriptors lead to which sockets. */
 #pragma once
 
 enum descriptor_kind {
@@ -27,8 +27,8 @@ struct {
 } descriptors SEC(".maps");
 
 /*
- * What user space has found. It is the process' own next call about the descriptor that turns to it: what user space wrote itself
- * could undo what a call has told since it looked, for nothing compares and writes at once on 5.10.
+ * What user space has found. The next call of the process about the descriptor applies it. User space does not: it could
+ * undo what a call has changed since user space looked, because 5.10 has no operation that compares and writes.
  */
 struct answer {
 	__u64 question;
@@ -70,7 +70,7 @@ static __always_inline struct answer *answer_to(struct descriptor_key *key, cons
 	return a && a->question == asked->id ? a : NULL;
 }
 
-/* Turns to the answer, if there is one. Not static, for the verifier. */
+/* Applies the answer, if there is one. Not static, for the verifier. */
 __noinline int take_answer(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -87,7 +87,7 @@ __noinline int take_answer(__u32 pid, __u32 fd)
 	return 1;
 }
 
-/* Where a descriptor leads to of the process that runs now. */
+/* Where a descriptor of the process that runs now leads to. */
 static __always_inline struct descriptor *descriptor_of(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -116,7 +116,7 @@ static __always_inline void mark(__u32 pid, __u32 fd, __u8 marks)
 		count(COUNTER_TABLE_FULL);
 }
 
-/* The descriptor, which leads to the socket no more, was its last, or one of several. */
+/* The descriptor leads to the socket no more. It was the last one, or one of several. */
 static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 {
 	struct call_socket *s = socket_by_id(id);
@@ -140,7 +140,7 @@ static __noinline int fd_unbind(__u32 pid, __u32 fd)
 	struct descriptor *d = descriptor_of(pid, fd);
 	__u64 id;
 
-	if (!d || d->kind != DESCRIPTOR_SOCKET) /* what is said of it holds until a call says otherwise */
+	if (!d || d->kind != DESCRIPTOR_SOCKET) /* what is known of it holds until a call changes it */
 		return 0;
 	id = d->id;
 	bpf_map_delete_elem(&descriptors, &key);
@@ -183,7 +183,7 @@ static __noinline int sock_get(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 	return 0;
 }
 
-/* Whatever the descriptor led to, it leads to something else that is not followed. */
+/* The descriptor leads to something that is not followed from now on. */
 static __always_inline void fd_mark_untracked(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -193,11 +193,11 @@ static __always_inline void fd_mark_untracked(__u32 pid, __u32 fd)
 	bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY);
 }
 
-/* The descriptor is used and not known: user space is to look where it leads to. */
+/* The descriptor is used, and it is not known where it leads to. User space is asked to look. */
 static __noinline int ask(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
-	/* By its time a question is told from a later one about another file of the same number. */
+	/* The time is the identity: a later question may be about another file of the same number. */
 	struct descriptor d = {.id = bpf_ktime_get_ns(), .kind = DESCRIPTOR_ASKED};
 	struct descriptor_event *e;
 	struct reservation r;
@@ -207,7 +207,7 @@ static __noinline int ask(__u32 pid, __u32 fd)
 	emit_process_once(pid, shard_of(pid));
 	e = begin_descriptor(&r, EVENT_UNKNOWN, pid, fd, d.id, shard_of(pid));
 	if (!e) {
-		bpf_map_delete_elem(&descriptors, &key); /* so that it is asked again */
+		bpf_map_delete_elem(&descriptors, &key); /* the next call asks again */
 		return 0;
 	}
 	submit_urgently(&r, e); /* until it is answered what the descriptor transfers is not seen */

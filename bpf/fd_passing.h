@@ -4,7 +4,7 @@
 
 #define PASSED_MAX 8   /* descriptors in a message */
 
-/* Descriptors on their way to the holder of a Unix socket: a queue. Key 0: it is not known to which socket. */
+/* A queue of descriptors on their way to the holder of a Unix socket. Key 0: the socket is not known. */
 #define PASSED_NS 1000000000ull
 
 struct passed {
@@ -39,7 +39,7 @@ static __always_inline __u32 carried(const struct user_message *m)
 	return control.length < PASSED_MAX ? control.length : PASSED_MAX;
 }
 
-/* Descriptors that are about to be sent: sockets among them are held by the message until somebody takes it. */
+/* Descriptors are about to be sent. The message holds the sockets among them until somebody receives it. */
 static __noinline int on_passed(const struct user_message *m, __u64 socket, __u32 pid)
 {
 	struct call_socket *s = socket_by_id(socket);
@@ -56,7 +56,7 @@ static __noinline int on_passed(const struct user_message *m, __u64 socket, __u3
 		bpf_map_update_elem(&passing, &peer, &none, BPF_NOEXIST);
 		queue = bpf_map_lookup_elem(&passing, &peer);
 	}
-	if (queue && !peer && queue->until < now) /* nobody was seen to take them: they say nothing any more */
+	if (queue && !peer && queue->until < now) /* nobody was seen to receive them: they are stale */
 		queue->first = queue->count = 0;
 	if (queue)
 		queue->until = now + PASSED_NS;
@@ -78,7 +78,7 @@ static __noinline int on_passed(const struct user_message *m, __u64 socket, __u3
 	return 0;
 }
 
-/* They were not sent. */
+/* The descriptors were not sent. */
 static __noinline int on_not_passed(const struct call *c, __u32 pid)
 {
 	struct call_socket *s = socket_by_id(c->id);
@@ -101,12 +101,12 @@ static __noinline int on_not_passed(const struct call *c, __u32 pid)
 		d = descriptor_of(pid, fd);
 		s = d && d->kind == DESCRIPTOR_SOCKET ? socket_by_id(d->id) : NULL;
 		if (s && (s->emitted || s->stage != STAGE_LISTENING))
-			emit_close(s); /* of the hold */
+			emit_close(s); /* of the message's hold */
 	}
 	return 0;
 }
 
-/* Descriptors received: either it is known which sockets were sent, or user space looks. */
+/* Descriptors were received. If it is not known which sockets were sent, user space looks. */
 static __noinline int on_taken(const struct user_message *m, const struct call *c, __u32 pid)
 {
 	struct passed *queue;
@@ -117,7 +117,7 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 		return 0;
 	queue = key ? bpf_map_lookup_elem(&passing, &key) : NULL;
 	if (!queue) {
-		/* By whom it was sent is not known. If there is but one message under way, it is that. */
+		/* The sender is not known. If only one message is under way, it is that one. */
 		key = 0;
 		queue = bpf_map_lookup_elem(&passing, &key);
 		if (queue && (queue->count != n || queue->until < bpf_ktime_get_ns()))

@@ -4,7 +4,7 @@
 
 #define SWEEP_MAX 128  /* of them that are seen to at once; a power of two */
 
-/* The same, of what concerns all descriptors of a process. */
+/* Programs that work on all descriptors of a process; as enum scratch_user. */
 enum sweep_user {
 	USER_PROCESS = 0, /* fork and exit, which are never preempted */
 	USER_EXEC,
@@ -33,7 +33,7 @@ enum sweep {
 	SWEEP_CLOEXEC, /* they become close-on-exec */
 };
 
-/* Not static: the verifier then looks at it once, and not again at each call. */
+/* Not static: the verifier looks at it once, and not at each call. */
 __noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);
@@ -83,7 +83,7 @@ __noinline int list_eight(__u32 user, __u32 pid, __u32 from)
 	return 0;
 }
 
-/* Lists the sockets among a process' descriptors. What it counts with is in memory, which keeps the verifier's states few. */
+/* Lists the sockets among the descriptors of a process. The counter is in memory, so that the verifier has few states. */
 static __noinline int list_sockets(struct sweep_list *space, __u32 user, __u32 pid)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);

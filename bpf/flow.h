@@ -61,15 +61,17 @@ static __always_inline int probe_flow(struct flow *flow, const struct sock *sk)
 	return 0;
 }
 
-/* What a call names as the remote end; false: it is not one of IPv4 or IPv6. */
-static __always_inline bool read_remote(struct flow *flow, __u64 address)
+/* Reads what a call names as the remote end; 0: it is not one of IPv4 or IPv6. Not static: verified once. */
+__noinline int read_remote(struct flow *flow, __u64 address)
 {
 	struct endpoint remote;
 
+	if (!flow)
+		return 0;
 	read_endpoint(&remote, address);
 	if (!is_inet(remote.family))
-		return false;
+		return 0;
 	flow->family = remote.family;
 	set_remote(flow, &remote);
-	return true;
+	return 1;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What a process executes, as execve was told. */
+/* What a process executes, and its service: from the arguments of execve. */
 #pragma once
 
-/* What a process executed, as execve was told, and those of its environment's variables that name a service. */
 #define VARIABLE_LEN 256
 
 struct image {
@@ -18,7 +17,7 @@ struct {
 	__type(value, struct image);
 } images SEC(".maps");
 
-/* The same, of execve. */
+/* What does not fit on the stack of execve. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -157,7 +157,7 @@ static __always_inline struct open_event *begin_owned_open(struct reservation *r
 	return e;
 }
 
-/* Makes sure that the shard has the description of the process that runs now. */
+/* The shard needs the description of the process that runs now. It is emitted unless it was. */
 static __always_inline void emit_process_once(struct owner *owner, struct process *known, __u32 shard)
 {
 	__u32 bit = 1u << (shard & 31);
@@ -166,7 +166,7 @@ static __always_inline void emit_process_once(struct owner *owner, struct proces
 		return;
 	if (!known) {
 		struct process fresh = {.start = owner->start};
-		/* Another shard may have been told a moment ago. */
+		/* The description may have been emitted to another shard a moment ago. */
 		known = bpf_map_lookup_elem(&processes, &owner->pid);
 		if (!known || known->start != owner->start)
 			known = remember_process(owner->pid, &fresh, BPF_ANY);

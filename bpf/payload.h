@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The bytes of a call: gathered from the task's memory, and told in as many events as it takes. */
+/* The bytes of a call: gathered from the task's memory, and emitted in as many events as they take. */
 #pragma once
 
 #define HEAD_MAX 2048      /* bytes of a call that are captured even when the ring buffer is crowded */
@@ -59,7 +59,7 @@ struct gathering {
 	__u32 fault;
 };
 
-/* One more piece; 0: there is nothing more to do. */
+/* Copies one more piece. 0: there is none. */
 SUBPROGRAM int gather(struct gathering *g)
 {
 	struct user_iovec iovec;
@@ -121,8 +121,8 @@ SUBPROGRAM int fill(struct gathering *g)
 }
 
 /*
- * Takes note of a conversation that has to be captured whole because of how it begins. A program may take the first bytes
- * in pieces (14 have been seen): what there is has to be the prefix, and more than a word of it.
+ * Marks the stream if it begins with a signature. A program may take the first bytes in pieces (14 have been seen). So the
+ * bytes that there are have to match, and there have to be more than eight.
  */
 SUBPROGRAM int note_signature(struct stream *stream, __u32 key)
 {
@@ -145,7 +145,7 @@ SUBPROGRAM int note_signature(struct stream *stream, __u32 key)
 	return 0;
 }
 
-/* Writes the event_buf into its ring buffer. */
+/* Copies the event_buf into the ring buffer. */
 SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 urgent)
 {
 	struct event_buf *event_buf = bpf_map_lookup_elem(&event_bufs, &key);
@@ -159,7 +159,7 @@ SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 	event_buf->event.gap_reason = stream->gap_reason;
 	if (!event_buf->event.position)
 		note_signature(stream, key);
-	/* A part of the ring buffer is for events and heads: bulk must not cost others theirs. */
+	/* Only events and heads may use the last part of the ring buffer. */
 	if (event_buf->event.captured > HEAD_MAX && before > crowded_bytes) {
 		count(COUNTER_PAYLOAD_RING_FULL);
 		event_buf->event.captured = HEAD_MAX;
@@ -168,14 +168,14 @@ SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 	}
 	__u64 flags = urgent ? BPF_RB_FORCE_WAKEUP : wake_up(before, size);
 	barrier_var(flags);
-	/* Read again, so that the bound is the argument's own: 5.10 forgets it of what is put aside meanwhile. */
+	/* Read again, so that the argument has the bound: 5.10 forgets the bound of a register that is spilled. */
 	size = event_buf->event.captured;
 	barrier_var(size);
 	size += sizeof(event_buf->event);
 	if (size > sizeof(struct event_buf))
 		return 0;
 	if (bpf_ringbuf_output(ring, event_buf, size, flags)) {
-		/* That bytes passed may still be told. */
+		/* There may be room for an event without payload. */
 		if (event_buf->event.captured)
 			count(COUNTER_PAYLOAD_RING_FULL);
 		event_buf->event.captured = 0;
@@ -192,7 +192,7 @@ SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 	return 0;
 }
 
-/* What is to be told of a call's bytes. */
+/* What is emitted of a call's bytes. */
 struct emission {
 	struct gathering g;
 	__u32 want;
@@ -237,7 +237,7 @@ SUBPROGRAM_WITH_POINTERS int emit_piece(struct emission *t, struct stream *strea
 	return 1;
 }
 
-/* Tells of a call's bytes in as many events as it takes. */
+/* Emits a call's bytes in as many events as they take. */
 static __always_inline void emit_call(struct emission *t, struct stream *stream)
 {
 	for (int i = 0; i < PIECES_MAX; i++) {

@@ -18,7 +18,7 @@ struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
-/* flags: BPF_NOEXIST: what is remembered of the pid is of this process. */
+/* flags: BPF_NOEXIST if what is remembered of the pid is of this process, else BPF_ANY. */
 static __always_inline struct process *remember_process(__u32 pid, const struct process *fresh, __u64 flags)
 {
 	if (bpf_map_update_elem(&processes, &pid, fresh, flags))
@@ -45,7 +45,7 @@ static __always_inline struct process_event *begin_process(struct reservation *r
 	return e;
 }
 
-/* What was told and judged of the process no longer holds: the next socket that it uses describes it again. */
+/* The description of the process and the judgement on it no longer hold. Its next use of a socket describes it again. */
 static __always_inline void forget_process(__u32 pid)
 {
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);
@@ -56,7 +56,7 @@ static __always_inline void forget_process(__u32 pid)
 	known->emitted = 0;
 }
 
-/* The process has ended. The shards that have its description are told. */
+/* The process has ended. That is emitted to the shards that have its description. */
 static __always_inline void end_process(__u32 pid)
 {
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The life of processes, as calls and the scheduler tell of it. */
+/* The life of processes in the syscall mode: fork, exec, another namespace, exit. */
 #pragma once
 
 /* Where the tracepoints of forks and exits have their members; user space reads it from tracefs. */
@@ -36,14 +36,14 @@ static __always_inline int on_fork(void *ctx)
 
 	if (c && c->nr == NR_CLONE) {
 		flags = c->args[0];
-		c->args[0] = 0; /* fork and vfork have no enter here: they are not to be taken for another of these */
+		c->args[0] = 0; /* fork and vfork have no enter here: the next one is not this call */
 	}
 	if (flags & CLONE_THREAD)
 		return 0;
 	if (pid == excluded_pid ||
 	    bpf_probe_read_kernel(&child, sizeof(child), ctx + fork_child_offset) || !child)
 		return 0;
-	/* Whatever there is, is of a former process of that number. */
+	/* What is remembered of the child is of a former process of that number. */
 	struct process *parent = bpf_map_lookup_elem(&processes, &pid);
 	if (parent && parent->netns && !(flags & CLONE_NEWNET)) {
 		struct process fresh = {.start = bpf_ktime_get_boot_ns(), .netns = parent->netns};
@@ -51,7 +51,7 @@ static __always_inline int on_fork(void *ctx)
 	} else {
 		bpf_map_delete_elem(&processes, &child);
 		if (flags & CLONE_NEWNET)
-			emit_process_once(child, shard_of(child)); /* it may be gone before it uses a socket's name */
+			emit_process_once(child, shard_of(child)); /* it may be gone before it uses a socket */
 	}
 	image = bpf_map_lookup_elem(&images, &pid);
 	if (image)

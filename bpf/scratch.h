@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What does not fit on the stack: memory for each CPU and program. */
+/* Memory for each CPU and program, for what does not fit on the stack. */
 #pragma once
 
 /* Set before the programs are loaded. */
@@ -18,22 +18,21 @@ struct transfer {
 };
 
 /*
- * Programs, of those that need a scratch. From Linux 7.2 on tasks are preempted in programs of calls, and others run on that CPU
- * meanwhile (trace_call_bpf_faultable in kernel/trace/bpf_trace.c); but never the same one.
+ * The programs that need a scratch. From Linux 7.2 on tasks are preempted in programs of calls, and other programs run on
+ * that CPU meanwhile, but never the same one (trace_call_bpf_faultable in kernel/trace/bpf_trace.c).
  */
 enum scratch_user {
-	/* These have event_bufs, too. */
+	/* These have an event_buf, too. */
 	USER_TRANSFER = 0,
 	USER_BATCH,
 	USER_TRANSFER_BACKUP,
 	USER_BATCH_BACKUP,
-	/* These do not. */
+	/* These have none. */
 	USER_CONTROL,
 	USER_CONTROL_BACKUP,
 	SCRATCH_USERS,
 };
 
-/* What does not fit on the stack. */
 struct scratch {
 	__u64 last_id;
 	struct call_socket socket;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The calls that make, connect, name and end sockets: where their enter and their exit lead. */
+/* The calls that make, connect, name and end sockets: which function serves their enter and their exit. */
 #pragma once
 
 static __always_inline int on_control_enter(struct enter_args *ctx, int count_args)

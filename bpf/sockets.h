@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What the programs of the socket mode remember beside what those of every mode do. */
+/* What the socket mode remembers, beside what both modes do. */
 #pragma once
 
 /* Set before the programs are loaded. */
@@ -57,7 +57,7 @@ struct {
 } accepted SEC(".maps");
 
 /*
- * While the iterators run: who listens where. It tells servers from clients, and who owns a listening socket that no
+ * While the iterators run: who listens where. This distinguishes servers from clients, and says who owns a socket that no
  * descriptor leads to: that of MPTCP, which lies behind the one the descriptor names.
  */
 struct listener_key {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The life of a TCP socket as its state changes tell it. CLOSE to SYN_SENT and CLOSE to LISTEN run in the task
+ * The life of a TCP socket, from its changes of state. CLOSE to SYN_SENT and CLOSE to LISTEN run in the task
  * that called connect or listen; every other change may run in a softirq on top of any task.
  */
 #pragma once
@@ -20,7 +20,7 @@ static __always_inline void set_owner(struct socket_state *s, const struct owner
 	s->cgroup = owner->cgroup;
 }
 
-/* From here on the socket's sequence numbers tell what each direction has carried. */
+/* Position 0 of both streams is here. */
 static __always_inline void begin_streams(struct socket_state *s, struct sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -118,7 +118,7 @@ static __always_inline void open_connection(struct socket_state *s)
 	submit(&r, e);
 }
 
-/* The rules about the owner as it is judged now: that may have happened since the listen or the connect. */
+/* User space may have judged the owner since the listen or the connect. */
 static __always_inline bool judged_out(const struct socket_state *s)
 {
 	struct owner owner = {.pid = s->conn.owner_pid, .start = s->owner_start};
@@ -140,7 +140,7 @@ static __always_inline void on_established(struct sock *sk, int last_state)
 	if (!s) {
 		if (last_state != TCP_SYN_RECV)
 			return;
-		/* Its listener is older than the programs and has not been found yet: accept will tell the owner. */
+		/* Its listener is older than the programs and was not found yet. The owner will be known at the exit of accept. */
 		s = track(sk);
 		if (!s)
 			return;
@@ -257,7 +257,7 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 		if (s->conn.flow.role != ROLE_CLIENT)
 			return;
 		kind = EVENT_FAIL;
-		/* The exit of connect knows the error and tells it. */
+		/* The program at the exit of connect knows the error, and emits it. */
 		if (!sk->sk_err && sees_syscalls && in_connect_call())
 			return;
 	}

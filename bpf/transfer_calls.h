@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The calls that transfer bytes: where these lie the arguments tell, and how many the result. */
+/* The calls that transfer bytes. The arguments say where the bytes are, the result says how many. */
 #pragma once
 
 #define BATCH_MAX 16   /* datagrams of sendmmsg and recvmmsg that are counted */
@@ -24,14 +24,13 @@ static __always_inline bool is_vector(__u32 nr)
 	return nr == NR_READV || nr == NR_WRITEV || nr == NR_PREADV2 || nr == NR_PWRITEV2;
 }
 
-/* Keeps the call for its exit if it is about a socket that is followed. A descriptor that is not costs one lookup. */
+/* Whether the call is about a socket that is followed. A descriptor that leads to none costs one lookup. */
 static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
 {
 	struct descriptor *d = descriptor_of(pid, fd);
 
 	if (!d) {
-		/* What reads files and has no socket that is known is not asked about: its sockets would be known, by calls or from
-		 * before, and there are too many of its kind. */
+		/* A process without a known socket reads and writes files. There are too many of these to ask about them all. */
 		if (is_of_sockets(c->nr) || bpf_map_lookup_elem(&tables, &pid))
 			ask(pid, fd);
 		return false;
@@ -55,7 +54,7 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 		c.args[i] = ctx->args[i];
 	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_saved(&c, count_args)))
 		return 0;
-	/* Now: behind the call somebody may have taken them before its exit is seen. */
+	/* At the enter: somebody may receive them before the exit is seen. */
 	if (count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]) && m.control)
 		on_passed(&m, c.id, pid);
 	save_enter(&c);
@@ -87,7 +86,7 @@ static __always_inline int on_splice_enter(struct enter_args *ctx)
 	return 0;
 }
 
-/* Bytes were transferred over a socket; name: where its remote end is told, 0: nowhere. Not static, for the verifier. */
+/* Bytes were transferred over a socket. name: where the call has the remote address; 0: nowhere. Not static, for the verifier. */
 __noinline int on_transfer(__u32 user, __u64 name)
 {
 	struct scratch *space = scratch(user);
@@ -118,7 +117,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 	if (!s || s->conn.flow.transport == TRANSPORT_UDP)
 		return 0;
 	if (!ret) {
-		/* Nothing was read, though there was room: the other side has finished. */
+		/* Nothing was read, though there was room. The other side has finished. */
 		if (!sending && (is_vector(c->nr) || c->nr == NR_RECVMSG || c->args[2]) && !s->finished && s->emitted)
 			s->finished = 1 + DIRECTION_RECEIVED;
 		return 0;
@@ -131,7 +130,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 	switch (-ret) {
 	case EPIPE:
 		if (s->finished == 1 + DIRECTION_SENT)
-			break; /* its own doing */
+			break; /* the program has shut it down itself */
 		/* fallthrough */
 	case ECONNRESET:
 	case ETIMEDOUT:
@@ -177,7 +176,7 @@ __noinline int on_batch_message(__u32 user, __u64 address)
 	return 0;
 }
 
-/* Looking is not receiving; errors and urgent bytes are no part of the stream. */
+/* A peek receives nothing. Errors and urgent bytes are no part of the stream. */
 static __always_inline bool is_looking(const struct call *c)
 {
 	__u64 flags = 0;

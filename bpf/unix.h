@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Stream sockets of the family AF_UNIX. No hook tells of their life: they are followed from their first bytes on, until one
+ * Stream sockets of the family AF_UNIX. There is no hook at their life. They are followed from their first bytes on, until one
  * end sees the other's end, or user space misses them.
  */
 #pragma once

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The names of Unix sockets: what bind and connect were told. */
+/* The names of Unix sockets: from the arguments of bind and connect. */
 #pragma once
 
-/* The names of Unix sockets: what bind and connect were told. */
 struct unix_names {
 	__u8 local_length, remote_length;
 	__u8 pad[6];
