@@ -33,41 +33,8 @@
 #define CLONE_THREAD 0x10000
 #define CLONE_NEWNET 0x40000000
 
-#define EINTR 4
-#define EBADF 9
-#define EAGAIN 11
-#define EFAULT 14
-#define EEXIST 17
-#define EPIPE 32
-#define ENOTSOCK 88
-#define ENETUNREACH 101
-#define ECONNABORTED 103
-#define ECONNRESET 104
-#define EISCONN 106
-#define ENOTCONN 107
-#define ETIMEDOUT 110
-#define ECONNREFUSED 111
-#define EHOSTUNREACH 113
-#define EALREADY 114
-#define EINPROGRESS 115
 #define ERESTARTSYS 512 /* up to 516: the call will be restarted (include/linux/errno.h) */
 #define ERESTART_LAST 516
-
-/* include/net/tcp_states.h; user-visible, stable */
-enum tcp_state {
-	TCP_ESTABLISHED = 1,
-	TCP_SYN_SENT,
-	TCP_SYN_RECV,
-	TCP_FIN_WAIT1,
-	TCP_FIN_WAIT2,
-	TCP_TIME_WAIT,
-	TCP_CLOSE,
-	TCP_CLOSE_WAIT,
-	TCP_LAST_ACK,
-	TCP_LISTEN,
-	TCP_CLOSING,
-	TCP_NEW_SYN_RECV,
-};
 
 /* System calls: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h. */
 #if defined(__TARGET_ARCH_x86)

@@ -83,14 +83,6 @@ static __always_inline void on_accept_exit(long fd)
 	emit_open(EVENT_ACCEPT, &owner, &flow, 0);
 }
 
-/* Mistakes in the call's arguments, and calls that have not failed, are not failed connections. */
-static __always_inline bool connect_failed(long ret)
-{
-	long err = -ret;
-	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
-	       err != EALREADY && err != EINPROGRESS && !(err >= ERESTARTSYS && err <= ERESTART_LAST);
-}
-
 static __always_inline void on_connect_exit(long ret)
 {
 	struct owner owner;
@@ -98,12 +90,12 @@ static __always_inline void on_connect_exit(long ret)
 	struct flow flow = {};
 	struct sock *sk;
 
-	if (!connect_failed(ret))
+	if (!is_failure(-ret))
 		return;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	sk = socket_of(SYSCALL_ARG1(regs));
 	/* Established: the error is about a second connect. */
-	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_CLOSE)
 		return;
 	known = current_owner(&owner);
 	if (owner.pid == excluded_pid)

@@ -41,8 +41,8 @@ static __always_inline bool is_wanted(struct connection *c, __u32 direction, str
 }
 
 /* Begins the event of a call's bytes, which are the last that the direction has carried, and decides how many are captured. */
-static __always_inline void begin_data(struct emission *t, struct data_event *e, struct connection *c, __u32 direction, __u32 length,
-				       const struct budget *b)
+static __always_inline void begin_data(struct emission *t, struct data_event *e, struct connection *c, __u32 direction,
+				       __u32 length, const struct budget *b)
 {
 	const struct stream *stream = &c->streams[direction];
 	__u64 begin = stream->position - length;

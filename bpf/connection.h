@@ -37,8 +37,8 @@ static __always_inline struct open_event *begin_open(struct reservation *r, __u3
 }
 
 /* cookie, sent: of the end that the event is about, and which direction is the sent one there. */
-static __always_inline struct close_event *begin_close(struct reservation *r, __u32 kind, const struct connection *c, __u64 cookie,
-						       __u32 sent)
+static __always_inline struct close_event *begin_close(struct reservation *r, __u32 kind, const struct connection *c,
+						       __u64 cookie, __u32 sent)
 {
 	struct close_event *e = begin_event(r, shard_of(cookie), kind, sizeof(*e));
 
@@ -57,4 +57,11 @@ static __always_inline struct close_event *begin_close(struct reservation *r, __
 	e->bytes_sent = e->position[DIRECTION_SENT];
 	e->bytes_received = e->position[DIRECTION_RECEIVED];
 	return e;
+}
+
+/* Mistakes in the arguments of connect, and calls that have not failed, are not failed connections. */
+static __always_inline bool is_failure(long err)
+{
+	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
+	       err != EALREADY && err != EINPROGRESS && !(err >= ERESTARTSYS && err <= ERESTART_LAST);
 }

@@ -41,12 +41,10 @@ static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 	return 0;
 }
 
-/* Mistakes in the call's arguments, and calls that have not failed, are not failed connections. */
-static __always_inline bool is_failure(long err)
+/* Of connect, or of a transfer over a socket that is not connected yet. */
+static __always_inline bool is_attempt_failed(long err)
 {
-	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
-	       err != EALREADY && err != EINPROGRESS && err != EAGAIN && err != ENOTCONN &&
-	       !(err >= ERESTARTSYS && err <= ERESTART_LAST);
+	return is_failure(err) && err != EAGAIN && err != ENOTCONN;
 }
 
 /* The attempt has failed; the socket may try again. */
@@ -100,7 +98,7 @@ static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, lon
 			break;
 		if (!ret || ret == -EISCONN)
 			open_socket(s, pid, fd);
-		else if (is_failure(-ret))
+		else if (is_attempt_failed(-ret))
 			fail_socket(s, pid, fd, -ret);
 		break;
 	}

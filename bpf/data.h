@@ -24,41 +24,17 @@ static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struc
 static __always_inline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 					__u32 length)
 {
+	long nr = SYSCALL_NR(regs);
+	struct user_message m;
 	int done;
 
 	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs))
 		return false;
-	switch (SYSCALL_NR(regs)) {
-	case NR_READ:
-	case NR_WRITE:
-	case NR_SENDTO:
-	case NR_RECVFROM:
-		from->iov = 0;
-		from->count = 0;
-		from->base = SYSCALL_ARG2(regs);
-		from->length = length;
-		break;
-	case NR_READV:
-	case NR_WRITEV:
-	case NR_PREADV2:
-	case NR_PWRITEV2:
-		from->iov = SYSCALL_ARG2(regs);
-		from->count = SYSCALL_ARG3(regs);
-		from->base = 0;
-		from->length = 0;
-		break;
-	case NR_SENDMSG:
-	case NR_RECVMSG:
-		if (!from_message(from, SYSCALL_ARG2(regs)))
-			return false;
-		break;
-	case NR_SENDMMSG:
-	case NR_RECVMMSG:
+	if (nr == NR_SENDMMSG || nr == NR_RECVMMSG) {
 		done = messages_done(task);
-		if (done < 0 || !from_message(from, SYSCALL_ARG2(regs) + done * sizeof(struct user_batch_message)))
+		if (done < 0 || !from_message(from, &m, SYSCALL_ARG2(regs) + done * sizeof(struct user_batch_message)))
 			return false;
-		break;
-	default:
+	} else if (!find_bytes(from, &m, nr, SYSCALL_ARG2(regs), SYSCALL_ARG3(regs), length)) {
 		return false;
 	}
 	return fd_is_sock(task, SYSCALL_ARG1(regs), sk);
@@ -86,9 +62,7 @@ static __always_inline bool enters(struct socket_state *s, struct task_struct *t
 	struct process *known = current_owner(&owner);
 
 	s->conn.task_pid = owner.pid;
-	if (excluded_pid && owner.pid == excluded_pid)
-		return false;
-	if (left_out(&owner, s->conn.flow.local_port, s->conn.flow.remote_port))
+	if (is_ignored(&owner, s->conn.flow.local_port, s->conn.flow.remote_port))
 		return false;
 	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 	return true;

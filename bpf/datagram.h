@@ -48,7 +48,7 @@ static __always_inline void open_datagrams(struct datagram_flow *d, const struct
 	begin_datagrams(d, flow, next_datagram_cookie(), direction, now);
 	d->owner_pid = owner.pid;
 	d->owner_start = owner.start;
-	d->ignored = (excluded_pid && owner.pid == excluded_pid) || left_out(&owner, flow->local_port, flow->remote_port);
+	d->ignored = is_ignored(&owner, flow->local_port, flow->remote_port);
 	if (d->ignored) {
 		count(COUNTER_IGNORED);
 		return;

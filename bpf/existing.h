@@ -44,7 +44,7 @@ static __always_inline void adopt_listener(struct sock *sk, const struct flow *f
 		return;
 	set_owner(s, owner);
 	s->conn.flow = *flow;
-	s->ignored = (owner->pid && owner->pid == excluded_pid) || left_out(owner, flow->local_port, 0);
+	s->ignored = is_ignored(owner, flow->local_port, 0);
 }
 
 /* Once a pass, however many descriptors lead to the socket. */
@@ -58,7 +58,7 @@ static __always_inline void report_live(struct sock *sk, struct seq_file *seq)
 	if (!s || s->closed || s->live_pass == iterating)
 		return;
 	if (s->conn.flow.family == AF_UNIX ? !s->conn.established
-					   : !s->conn.flow.role_source || state == TCP_CLOSE || state == TCP_LISTEN)
+					   : !s->conn.flow.role_source || state == BPF_TCP_CLOSE || state == BPF_TCP_LISTEN)
 		return;
 	s->live_pass = iterating;
 	e = begin_event(&r, shard_of(s->conn.flow.cookie), EVENT_LIVE, sizeof(*e));
@@ -83,11 +83,11 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	/* Made after the programs were attached, or reached through another descriptor before. */
 	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
 		return;
-	if (state == TCP_CLOSE || state == TCP_LISTEN || state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+	if (state == BPF_TCP_CLOSE || state == BPF_TCP_LISTEN || state == BPF_TCP_TIME_WAIT || state == BPF_TCP_NEW_SYN_RECV)
 		return;
 	read_flow(&flow, sk);
 	flow.cookie = bpf_get_socket_cookie(sk);
-	if (state == TCP_SYN_SENT) {
+	if (state == BPF_TCP_SYN_SENT) {
 		flow.role = ROLE_CLIENT;
 		flow.role_source = ROLE_SOURCE_CONNECT;
 	} else {
@@ -103,14 +103,14 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	if (!e)
 		return;
 	s = track(sk);
-	if (!s || sk->__sk_common.skc_state == TCP_CLOSE) {
+	if (!s || sk->__sk_common.skc_state == BPF_TCP_CLOSE) {
 		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		return;
 	}
 	set_owner(s, owner);
 	begin_streams(s, sk); /* before the flow, which makes the socket one that is followed */
 	s->conn.flow = flow;
-	s->conn.existing = state != TCP_SYN_SENT;
+	s->conn.existing = state != BPF_TCP_SYN_SENT;
 	e->state = state;
 	for (int i = 0; i < DIRECTIONS; i++)
 		e->sequence[i] = s->conn.streams[i].sequence;
@@ -123,7 +123,7 @@ static __always_inline void adopt_unix(struct sock *sk)
 {
 	struct socket_state *s;
 
-	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
+	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != BPF_TCP_ESTABLISHED)
 		return;
 	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
 		return;
@@ -174,7 +174,7 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx)
 			adopt_connection(sk, &owner, ctx->meta->seq);
 		return;
 	}
-	if (sk->__sk_common.skc_state != TCP_LISTEN)
+	if (sk->__sk_common.skc_state != BPF_TCP_LISTEN)
 		return;
 	read_flow(&flow, sk);
 	note_listener(&flow, &owner);
@@ -209,7 +209,7 @@ static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 		owner.pid = listener->pid;
 		owner.start = listener->start;
 	}
-	if (skc->skc_state == TCP_LISTEN)
+	if (skc->skc_state == BPF_TCP_LISTEN)
 		adopt_listener((struct sock *)tp, &flow, &owner);
 	else if (!owner.pid || owner.pid != excluded_pid)
 		adopt_connection((struct sock *)tp, &owner, ctx->meta->seq);

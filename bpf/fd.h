@@ -125,7 +125,7 @@ static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 	if (!s)
 		return 0;
 	if (s->stage == STAGE_CONNECTING && !s->shared && s->conn.flow.transport == TRANSPORT_TCP)
-		emit_flow(EVENT_CONNECT_ERROR, &s->conn, s->conn.owner_pid, fd, 0); /* given up before its outcome was asked for */
+		emit_flow(EVENT_CONNECT_ERROR, &s->conn, s->conn.owner_pid, fd, 0); /* given up, its outcome is not known */
 	else if (s->emitted || (s->shared && s->stage != STAGE_LISTENING))
 		emit_close(s);
 	if (!s->shared)
@@ -222,13 +222,16 @@ static __always_inline void set_cloexec(__u32 pid, __u32 fd, bool cloexec)
 		t->fds[fd] = TABLE_OPEN | (cloexec ? TABLE_CLOEXEC : 0);
 }
 
+/* The socket that a descriptor of the process that runs now leads to; 0: none that is known. */
+static __always_inline __u64 fd_socket(__u32 pid, __u32 fd)
+{
+	struct descriptor *d = descriptor_of(pid, fd);
+
+	return d && d->kind == DESCRIPTOR_SOCKET ? d->id : 0;
+}
+
 /* The socket that the call is about: what was not known at its enter may be now. */
 static __always_inline __u64 now_known(const struct call *c, __u32 pid)
 {
-	struct descriptor *d;
-
-	if (c->id)
-		return c->id;
-	d = descriptor_of(pid, c->fd);
-	return d && d->kind == DESCRIPTOR_SOCKET ? d->id : 0;
+	return c->id ? c->id : fd_socket(pid, c->fd);
 }

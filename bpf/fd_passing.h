@@ -39,6 +39,11 @@ static __always_inline __u32 carried(const struct user_message *m)
 	return control.length < PASSED_MAX ? control.length : PASSED_MAX;
 }
 
+static __always_inline bool read_carried(__s32 *fd, const struct user_message *m, __u32 i)
+{
+	return !bpf_probe_read_user(fd, sizeof(*fd), (void *)(m->control + sizeof(struct control_head) + i * 4));
+}
+
 /* Descriptors are about to be sent. The message holds the sockets among them until somebody receives it. */
 static __noinline int on_passed(const struct user_message *m, __u64 socket, __u32 pid)
 {
@@ -61,13 +66,10 @@ static __noinline int on_passed(const struct user_message *m, __u64 socket, __u3
 	if (queue)
 		queue->until = now + PASSED_NS;
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
-		struct descriptor *d;
-		__u64 id = 0;
-		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(struct control_head) + i * 4)))
+		__u64 id;
+		if (i >= n || !read_carried(&fd, m, i))
 			break;
-		d = descriptor_of(pid, fd);
-		if (d && d->kind == DESCRIPTOR_SOCKET)
-			id = d->id;
+		id = fd_socket(pid, fd);
 		if (id)
 			sock_get(pid, DESCRIPTOR_IN_FLIGHT, id, 0);
 		if (queue && queue->count < PASSED_MAX) {
@@ -95,11 +97,9 @@ static __noinline int on_not_passed(const struct call *c, __u32 pid)
 	if (queue)
 		queue->count = queue->count > n ? queue->count - n : 0;
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
-		struct descriptor *d;
-		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m.control + sizeof(struct control_head) + i * 4)))
+		if (i >= n || !read_carried(&fd, &m, i))
 			break;
-		d = descriptor_of(pid, fd);
-		s = d && d->kind == DESCRIPTOR_SOCKET ? socket_by_id(d->id) : NULL;
+		s = socket_by_id(fd_socket(pid, fd));
 		if (s && (s->emitted || s->stage != STAGE_LISTENING))
 			emit_close(s); /* of the message's hold */
 	}
@@ -125,7 +125,7 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 	}
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		__s32 fd;
-		if (i >= n || bpf_probe_read_user(&fd, 4, (void *)(m->control + sizeof(struct control_head) + i * 4)))
+		if (i >= n || !read_carried(&fd, m, i))
 			break;
 		if (!queue || !queue->count) {
 			fd_unbind(pid, fd);

@@ -37,7 +37,7 @@ enum sweep {
 __noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);
-	struct descriptor *d;
+	__u64 id;
 	__u8 marks;
 
 	if (!t || fd >= TABLE_FDS)
@@ -45,9 +45,9 @@ __noinline int sweep_one(__u32 pid, __u32 other, __u32 fd, __u32 what)
 	marks = t->fds[fd];
 	switch (what) {
 	case SWEEP_INHERIT:
-		d = descriptor_of(pid, fd);
-		if (d && d->kind == DESCRIPTOR_SOCKET)
-			sock_get(other, fd, d->id, marks & TABLE_CLOEXEC);
+		id = fd_socket(pid, fd);
+		if (id)
+			sock_get(other, fd, id, marks & TABLE_CLOEXEC);
 		break;
 	case SWEEP_EXEC:
 		if (!(marks & TABLE_CLOEXEC))

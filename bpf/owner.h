@@ -216,6 +216,12 @@ static __always_inline bool left_out(const struct owner *owner, __u16 local_port
 	return rules_count && judge(owner, local_port, remote_port);
 }
 
+/* By the rules, or because it is the collector's own. */
+static __always_inline bool is_ignored(const struct owner *owner, __u16 local_port, __u16 remote_port)
+{
+	return (excluded_pid && owner->pid == excluded_pid) || left_out(owner, local_port, remote_port);
+}
+
 static __always_inline void on_thread_exit(struct task_struct *task)
 {
 	__u32 pid = task->tgid;

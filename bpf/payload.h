@@ -37,17 +37,42 @@ struct source {
 	__u64 length; /* of the present piece */
 };
 
-static __always_inline bool from_message(struct source *from, __u64 address)
+static __always_inline bool from_message(struct source *from, struct user_message *m, __u64 address)
 {
-	struct user_message message;
-
-	if (bpf_probe_read_user(&message, sizeof(message), (void *)address))
+	if (bpf_probe_read_user(m, sizeof(*m), (void *)address))
 		return false;
-	from->iov = message.iov;
-	from->count = message.iov_length;
-	from->base = 0;
-	from->length = 0;
+	from->iov = m->iov;
+	from->count = m->iov_length;
 	return true;
+}
+
+/*
+ * Where the bytes of a call are, as its second and third arguments say; m: the message, if it is about one. from is zero before.
+ * false: not known (sendfile, splice ...).
+ */
+static __always_inline bool find_bytes(struct source *from, struct user_message *m, long nr, __u64 second, __u64 third,
+				       __u32 length)
+{
+	switch (nr) {
+	case NR_READ:
+	case NR_WRITE:
+	case NR_SENDTO:
+	case NR_RECVFROM:
+		from->base = second;
+		from->length = length;
+		return true;
+	case NR_READV:
+	case NR_WRITEV:
+	case NR_PREADV2:
+	case NR_PWRITEV2:
+		from->iov = second;
+		from->count = third;
+		return true;
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		return from_message(from, m, second);
+	}
+	return false;
 }
 
 struct gathering {

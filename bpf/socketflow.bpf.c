@@ -6,6 +6,7 @@
  * is parsed, written or redirected here.
  */
 #include <stdbool.h>
+#include <asm-generic/errno.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>

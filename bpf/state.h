@@ -138,9 +138,9 @@ static __always_inline void on_established(struct sock *sk, int last_state)
 	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 
 	if (!s) {
-		if (last_state != TCP_SYN_RECV)
+		if (last_state != BPF_TCP_SYN_RECV)
 			return;
-		/* Its listener is older than the programs and was not found yet. The owner will be known at the exit of accept. */
+		/* Its listener is older than the programs and was not found yet. The exit of accept knows the owner. */
 		s = track(sk);
 		if (!s)
 			return;
@@ -198,8 +198,8 @@ static __always_inline void fill_close(struct close_event *e, struct sock *sk, c
 	if (!tp)
 		return;
 	/* In these states a FIN has been sent. It takes a sequence number. */
-	bool fin_sent = last_state == TCP_FIN_WAIT1 || last_state == TCP_FIN_WAIT2 || last_state == TCP_CLOSING ||
-			last_state == TCP_LAST_ACK || last_state == TCP_TIME_WAIT;
+	bool fin_sent = last_state == BPF_TCP_FIN_WAIT1 || last_state == BPF_TCP_FIN_WAIT2 || last_state == BPF_TCP_CLOSING ||
+			last_state == BPF_TCP_LAST_ACK || last_state == BPF_TCP_TIME_WAIT;
 	__u32 received = received_sequence(sk, tp);
 	e->position[DIRECTION_SENT] = position_at(&s->conn.streams[DIRECTION_SENT], tp->write_seq - fin_sent);
 	e->position[DIRECTION_RECEIVED] = position_at(&s->conn.streams[DIRECTION_RECEIVED], received);
@@ -248,7 +248,7 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 	struct reservation r;
 	__u32 kind = EVENT_CLOSE;
 
-	if (last_state == TCP_LISTEN || last_state == TCP_CLOSE)
+	if (last_state == BPF_TCP_LISTEN || last_state == BPF_TCP_CLOSE)
 		return;
 	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!s || !s->conn.flow.role_source || s->closed)
@@ -276,19 +276,19 @@ static __always_inline void on_state(struct sock *sk, int last_state, int state)
 	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
 		return;
 	switch (state) {
-	case TCP_LISTEN:
+	case BPF_TCP_LISTEN:
 		if (!claimed_by_primary())
 			on_listen(sk);
 		break;
-	case TCP_SYN_SENT:
+	case BPF_TCP_SYN_SENT:
 		if (!claimed_by_primary())
 			on_connect(sk);
 		break;
 	/* These may come in a softirq. They are handled once, whichever program sees them. */
-	case TCP_ESTABLISHED:
+	case BPF_TCP_ESTABLISHED:
 		on_established(sk, last_state);
 		break;
-	case TCP_CLOSE:
+	case BPF_TCP_CLOSE:
 		on_close(sk, last_state);
 		break;
 	}

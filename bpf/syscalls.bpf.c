@@ -7,6 +7,7 @@
  * space attaches it to each of them, the exit before the enter.
  */
 #include <stdbool.h>
+#include <asm-generic/errno.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -15,7 +16,7 @@
 /* 5.10 has no pointers in arguments of functions that are global to the verifier. */
 #define SUBPROGRAM static __noinline
 #define SUBPROGRAM_WITH_POINTERS static __noinline
-/* Such functions are verified again at every call, so there are to be fewer calls; this one takes a number in the pointer's place. */
+/* Such functions are verified at every call, so there are to be few calls. This one takes a number in place of the pointer. */
 #define PIECES_MAX 8
 #define IOV_PARTS_MAX 32
 #define FILL(gathering) fill_of((gathering)->event_buf)

@@ -65,23 +65,18 @@ static __always_inline int on_splice_enter(struct enter_args *ctx)
 {
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
-	struct descriptor *d;
 
 	if (pid == excluded_pid)
 		return 0;
 	c.args[0] = ctx->args[0];
 	c.args[2] = ctx->args[2];
-	d = descriptor_of(pid, c.args[0]);
-	if (d && d->kind == DESCRIPTOR_SOCKET) {
-		c.fd = c.args[0];
-	} else {
-		d = descriptor_of(pid, c.args[2]);
-		if (!d || d->kind != DESCRIPTOR_SOCKET)
-			return 0;
+	c.fd = c.args[0];
+	c.id = fd_socket(pid, c.fd);
+	if (!c.id) {
 		c.fd = c.args[2];
+		c.id = fd_socket(pid, c.fd);
 	}
-	c.id = d->id;
-	if (!(is_backup() && is_saved(&c, 3)))
+	if (c.id && !(is_backup() && is_saved(&c, 3)))
 		save_enter(&c);
 	return 0;
 }
@@ -123,7 +118,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 		return 0;
 	}
 	if (s->stage == STAGE_CONNECTING) {
-		if (s->conn.flow.transport == TRANSPORT_TCP && is_failure(-ret))
+		if (s->conn.flow.transport == TRANSPORT_TCP && is_attempt_failed(-ret))
 			fail_socket(s, pid, c->fd, -ret);
 		return 0;
 	}
@@ -204,10 +199,10 @@ static __always_inline struct transfer *begin_transfer(struct scratch *space, __
 
 static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 pid, long ret)
 {
+	bool sent = is_sending(c->nr) || (c->nr == NR_SPLICE && c->fd == (__u32)c->args[2]);
 	struct scratch *space = scratch(user);
-	struct transfer *t;
 	struct user_message m = {};
-	__u64 name = 0;
+	struct transfer *t;
 
 	if (!space || is_looking(c))
 		return 0;
@@ -218,36 +213,9 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 			on_not_passed(c, pid);
 		return 0;
 	}
-	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
-	switch (c->nr) {
-	case NR_SENDMSG:
-	case NR_RECVMSG:
-		if (bpf_probe_read_user(&m, sizeof(m), (void *)c->args[1]))
-			t->unknown = 1;
-		t->from.iov = m.iov;
-		t->from.count = m.iov_length;
-		name = m.name;
-		break;
-	case NR_SENDFILE:
-	case NR_SPLICE:
-		t->unknown = 1;
-		if (c->nr == NR_SPLICE && c->fd == (__u32)c->args[2])
-			t->direction = DIRECTION_SENT;
-		break;
-	case NR_SENDTO:
-	case NR_RECVFROM:
-		name = c->args[4];
-		/* fallthrough */
-	case NR_READ:
-	case NR_WRITE:
-		t->from.base = c->args[1];
-		t->from.length = ret;
-		break;
-	default:
-		t->from.iov = c->args[1];
-		t->from.count = c->args[2];
-	}
-	on_transfer(user, name);
+	t->direction = sent ? DIRECTION_SENT : DIRECTION_RECEIVED;
+	t->unknown = !find_bytes(&t->from, &m, c->nr, c->args[1], c->args[2], ret);
+	on_transfer(user, c->nr == NR_SENDTO || c->nr == NR_RECVFROM ? c->args[4] : m.name);
 	if (m.control && c->nr == NR_RECVMSG)
 		on_taken(&m, c, pid);
 	return 0;

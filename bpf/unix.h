@@ -54,7 +54,7 @@ static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 	s->conn.task_pid = owner.pid;
 	s->conn.started = s->conn.established = bpf_ktime_get_ns();
 	read_unix_flow(&s->conn.flow, sk, address, peer_address);
-	if ((excluded_pid && owner.pid == excluded_pid) || left_out(&owner, 0, 0)) {
+	if (is_ignored(&owner, 0, 0)) {
 		s->ignored = 1;
 		count(COUNTER_IGNORED);
 		return;
