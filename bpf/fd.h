@@ -235,3 +235,13 @@ static __always_inline __u64 now_known(const struct call *c, __u32 pid)
 {
 	return c->id ? c->id : fd_socket(pid, c->fd);
 }
+
+/* At the enter: behind the call the number may already be another file's. A backup does it once more, which does no harm. */
+static __always_inline int on_close_enter(struct enter_args *ctx)
+{
+	__u32 pid = current_pid();
+
+	if (pid != excluded_pid)
+		fd_unbind(pid, ctx->args[0]);
+	return 0;
+}

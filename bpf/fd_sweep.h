@@ -115,15 +115,6 @@ static __always_inline void sweep(__u32 user, __u32 pid, __u32 other, __u32 what
 	}
 }
 
-static __always_inline int on_close_enter(struct enter_args *ctx)
-{
-	__u32 pid = current_pid();
-
-	if (pid != excluded_pid)
-		fd_unbind(pid, ctx->args[0]);
-	return 0;
-}
-
 static __always_inline int on_close_range_enter(struct enter_args *ctx, enum sweep_user user)
 {
 	__u32 pid = current_pid();
