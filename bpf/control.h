@@ -85,16 +85,10 @@ static __always_inline int on_look_up(__u32 pid, __u32 fd)
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
 	struct control *m = control();
-	struct answer *a;
 
 	if (!d || !m)
 		return 0;
-	m->descriptor = *d;
-	a = d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
-	if (a) {
-		m->descriptor.id = a->id;
-		m->descriptor.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
-	}
+	resolve(&key, d, &m->descriptor);
 	return 1;
 }
 
@@ -103,23 +97,15 @@ static __always_inline int on_vanished(__u32 pid, __u32 fd, __u64 id)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
-	__u64 known;
-	struct answer *a;
-	bool socket;
+	struct descriptor resolved;
 
 	if (!d)
 		return 0;
-	known = d->id;
-	socket = d->kind == DESCRIPTOR_SOCKET;
-	a = d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
-	if (a) {
-		known = a->id;
-		socket = known;
-	}
-	if (known != id)
+	resolve(&key, d, &resolved);
+	if (resolved.id != id)
 		return 0; /* the number is another's already */
 	bpf_map_delete_elem(&descriptors, &key);
-	if (socket)
+	if (resolved.kind == DESCRIPTOR_SOCKET)
 		sock_put(pid, fd, id);
 	return 0;
 }

@@ -62,12 +62,17 @@ struct {
 	__type(value, struct table);
 } tables SEC(".maps");
 
-/* The answer to the question about a descriptor, or NULL. */
-static __always_inline struct answer *answer_to(struct descriptor_key *key, const struct descriptor *asked)
+/* What is known of a descriptor once the answer to the question about it counts. Whether there is one. */
+static __always_inline bool resolve(struct descriptor_key *key, const struct descriptor *d, struct descriptor *resolved)
 {
-	struct answer *a = bpf_map_lookup_elem(&answers, key);
+	struct answer *a = d->kind == DESCRIPTOR_ASKED ? bpf_map_lookup_elem(&answers, key) : NULL;
 
-	return a && a->question == asked->id ? a : NULL;
+	*resolved = *d;
+	if (!a || a->question != d->id)
+		return false;
+	resolved->id = a->id;
+	resolved->kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
+	return true;
 }
 
 /* Applies the answer, if there is one. Not static, for the verifier. */
@@ -75,15 +80,12 @@ __noinline int take_answer(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
-	struct answer *a = d && d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
-	struct descriptor answered = {};
+	struct descriptor resolved;
 
-	if (!a)
+	if (!d || !resolve(&key, d, &resolved))
 		return 0;
-	answered.id = a->id;
-	answered.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
 	bpf_map_delete_elem(&answers, &key);
-	bpf_map_update_elem(&descriptors, &key, &answered, BPF_ANY);
+	bpf_map_update_elem(&descriptors, &key, &resolved, BPF_ANY);
 	return 1;
 }
 

@@ -64,38 +64,62 @@ static __always_inline int on_ioctl_enter(struct enter_args *ctx)
 	return 0;
 }
 
-static __always_inline void on_existing_call(const struct call *c, __u32 pid, long ret)
+/* A call about a socket that is there has succeeded. */
+static __always_inline void on_socket_call(struct call_socket *s, const struct call *c, __u32 pid)
 {
-	struct call_socket *s = socket_by_id(now_known(c, pid));
-
-	if (!s)
-		return;
 	switch (c->nr) {
-	case NR_CONNECT:
-		on_connect(s, pid, c->fd, ret);
-		return;
 	case NR_GETSOCKNAME:
 	case NR_GETPEERNAME:
-		if (!ret)
-			on_name(s, c, pid, c->nr == NR_GETPEERNAME);
+		on_name(s, c, pid, c->nr == NR_GETPEERNAME);
 		return;
 	case NR_GETSOCKOPT:
-		if (!ret)
-			on_socket_error(s, c, pid);
+		on_socket_error(s, c, pid);
 		return;
 	case NR_BIND:
-		if (!ret)
-			on_bind(s, c);
+		on_bind(s, c);
 		return;
 	case NR_LISTEN:
-		if (!ret)
-			s->stage = STAGE_LISTENING;
+		s->stage = STAGE_LISTENING;
 		return;
 	case NR_SHUTDOWN:
-		if (!ret)
-			on_shutdown(s, c);
+		on_shutdown(s, c);
 		return;
 	}
+}
+
+static __always_inline void on_control_return(__u32 user, __u32 pid, const struct call *c, long ret)
+{
+	struct call_socket *s;
+
+	if (ret < 0 && c->nr != NR_CONNECT)
+		return;
+	switch (c->nr) {
+	case NR_SOCKET:
+		on_socket(user, pid, c, ret);
+		return;
+	case NR_SOCKETPAIR:
+		on_socketpair(user, pid, c);
+		return;
+	case NR_ACCEPT:
+	case NR_ACCEPT4:
+		on_accept(user, pid, c, ret, now_known(c, pid));
+		return;
+	case NR_DUP:
+	case NR_DUP2:
+		on_duplicate(pid, c->fd, ret, 0);
+		return;
+	case NR_DUP3:
+		on_duplicate(pid, c->fd, ret, c->args[2] & SOCK_CLOEXEC);
+		return;
+	case NR_FCNTL:
+		on_duplicate(pid, c->fd, ret, c->args[1] == F_DUPFD_CLOEXEC);
+		return;
+	}
+	s = socket_by_id(now_known(c, pid));
+	if (s && c->nr == NR_CONNECT)
+		on_connect(s, pid, c->fd, ret);
+	else if (s)
+		on_socket_call(s, c, pid);
 }
 
 static __always_inline int on_control_exit(struct exit_args *ctx, enum scratch_user user)
@@ -103,46 +127,14 @@ static __always_inline int on_control_exit(struct exit_args *ctx, enum scratch_u
 	__u32 pid = current_pid();
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct call *c = load_enter(tid, ctx->nr);
-	long ret = ctx->ret;
 
-	if (!c) {
-		/* An accept that was already waiting when the programs were attached; or the primary has done it all. */
-		if (!is_backup() && (ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ret >= 0 && pid != excluded_pid) {
-			fd_unbind(pid, ret);
-			ask(pid, ret);
-		}
-		return 0;
+	if (c) {
+		on_control_return(user, pid, c, ctx->ret);
+		bpf_map_delete_elem(&calls, &tid);
+	} else if (!is_backup() && (ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ctx->ret >= 0 && pid != excluded_pid) {
+		/* An accept that was already waiting when the programs were attached. A backup's primary may have done it all. */
+		fd_unbind(pid, ctx->ret);
+		ask(pid, ctx->ret);
 	}
-	switch (c->nr) {
-	case NR_SOCKET:
-		if (ret >= 0)
-			on_socket(user, pid, c, ret);
-		break;
-	case NR_SOCKETPAIR:
-		if (!ret)
-			on_socketpair(user, pid, c);
-		break;
-	case NR_ACCEPT:
-	case NR_ACCEPT4:
-		if (ret >= 0)
-			on_accept(user, pid, c, ret, now_known(c, pid));
-		break;
-	case NR_DUP:
-	case NR_DUP2:
-		if (ret >= 0)
-			on_duplicate(pid, c->fd, ret, 0);
-		break;
-	case NR_DUP3:
-		if (ret >= 0)
-			on_duplicate(pid, c->fd, ret, c->args[2] & SOCK_CLOEXEC);
-		break;
-	case NR_FCNTL:
-		if (ret >= 0)
-			on_duplicate(pid, c->fd, ret, c->args[1] == F_DUPFD_CLOEXEC);
-		break;
-	default:
-		on_existing_call(c, pid, ret);
-	}
-	bpf_map_delete_elem(&calls, &tid);
 	return 0;
 }

@@ -48,10 +48,10 @@ const claimsEntries = 65536
 // configureTransferBackups gives the backups that see transfers what they need of their own.
 func configureTransferBackups(spec *ebpf.CollectionSpec) error {
 	addBackups(spec, bpf.SocketflowProgSocketSent, bpf.SocketflowProgSocketReceived)
-	drafts, claims := spec.Maps[bpf.SocketflowMapEventBufs], spec.Maps[bpf.SocketflowMapClaims]
+	bufs, claims := spec.Maps[bpf.SocketflowMapEventBufs], spec.Maps[bpf.SocketflowMapClaims]
 	claims.MaxEntries = claimsEntries
-	first := drafts.MaxEntries
-	drafts.MaxEntries *= 2
+	first := bufs.MaxEntries
+	bufs.MaxEntries *= 2
 	return set(spec, map[string]any{
 		bpf.SocketflowVarEventBufsBackup: first,
 		bpf.SocketflowVarClaimsMask:      uint32(claimsEntries - 1),
