@@ -3,7 +3,8 @@
 #pragma once
 
 #define HEAD_MAX 2048      /* bytes of a call that are captured even when the ring buffer is crowded */
-#define URGENT_BURST 65536   /* bytes of a burst that wake user space */
+#define URGENT_BURST 65536 /* bytes of a burst that wake user space */
+#define PART_MAX 16384     /* bytes of an iovec copied at a time */
 #ifndef FILL
 #define FILL(gathering) fill(gathering)
 #endif
@@ -15,8 +16,6 @@
  * Where an event with payload is put together: one for each CPU and program, because the kernel runs a program once at a
  * time on a CPU, whatever it preempts. Not a per-CPU map, for its values cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
  */
-#define PART_MAX 16384 /* bytes of an iovec copied at a time */
-
 struct event_buf {
 	struct data_event event;
 	char payload[PAYLOAD_MAX + PART_MAX]; /* the verifier adds the bounds of what is there and of what is added */
@@ -47,8 +46,8 @@ static __always_inline bool from_message(struct source *from, struct user_messag
 }
 
 /*
- * Where the bytes of a call are, as its second and third arguments say; m: the message, if it is about one. from is zero before.
- * false: not known (sendfile, splice ...).
+ * Where the bytes of a call are, by its second and third arguments; false: that is not known (sendfile, splice ...). from is
+ * zero before. m: the message, if the call is about one.
  */
 static __always_inline bool find_bytes(struct source *from, struct user_message *m, long nr, __u64 second, __u64 third,
 				       __u32 length)

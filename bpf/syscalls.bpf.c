@@ -226,7 +226,7 @@ int BPF_PROG(locate, __u32 pid, __u64 ticks, __u32 netns)
 	return on_located(pid, ticks, netns);
 }
 
-/* User space has found that the descriptor leads to the socket in the mailbox. */
+/* User space has found that the descriptor leads to the socket in struct control. */
 SEC("raw_tp")
 int BPF_PROG(adopt, __u32 pid, __u32 fd, __u64 question)
 {
@@ -240,7 +240,7 @@ int BPF_PROG(reject, __u32 pid, __u32 fd, __u64 question)
 	return answer(pid, fd, question, 0);
 }
 
-/* Where does the descriptor lead to? 1: the answer is in the mailbox; 0: that is not known. */
+/* Where does the descriptor lead to? 1: the answer is in struct control; 0: that is not known. */
 SEC("raw_tp")
 int BPF_PROG(look_up, __u32 pid, __u32 fd)
 {
@@ -254,7 +254,7 @@ int BPF_PROG(vanish, __u32 pid, __u32 fd, __u64 id)
 	return on_vanished(pid, fd, id);
 }
 
-/* The thread is in the call that is in the mailbox, which it entered before the programs were attached. */
+/* The thread is in the call that is in struct control, which it entered before the programs were attached. */
 SEC("raw_tp")
 int BPF_PROG(enter_blocked, __u32 tid)
 {
@@ -268,7 +268,7 @@ int BPF_PROG(leave_blocked, __u32 tid)
 	return on_left(tid);
 }
 
-/* What has become of the UDP flow of the key in the mailbox? */
+/* What has become of the UDP flow of the key in struct control? */
 SEC("raw_tp")
 int ask_datagrams(void *ctx)
 {
