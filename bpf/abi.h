@@ -6,6 +6,14 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_TYPE_MASK 0xf
+#define SOCK_CLOEXEC 02000000
+#define SOL_SOCKET 1
+#define SO_ERROR 4
+#define SCM_RIGHTS 1
+#define SHUT_WR 1
+#define SHUT_RDWR 2
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_MPTCP 262
@@ -15,32 +23,18 @@
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
 
-#define EINTR 4
-#define EBADF 9
-#define EFAULT 14
-#define EEXIST 17
-#define ENOTSOCK 88
-#define EISCONN 106
-#define EALREADY 114
-#define EINPROGRESS 115
+#define F_DUPFD 0
+#define F_SETFD 2
+#define F_DUPFD_CLOEXEC 1030
+#define FD_CLOEXEC 1
+#define FIONCLEX 0x5450
+#define FIOCLEX 0x5451
+#define CLOSE_RANGE_CLOEXEC 4
+#define CLONE_THREAD 0x10000
+#define CLONE_NEWNET 0x40000000
+
 #define ERESTARTSYS 512 /* up to 516: the call will be restarted (include/linux/errno.h) */
 #define ERESTART_LAST 516
-
-/* include/net/tcp_states.h; user-visible, stable */
-enum tcp_state {
-	TCP_ESTABLISHED = 1,
-	TCP_SYN_SENT,
-	TCP_SYN_RECV,
-	TCP_FIN_WAIT1,
-	TCP_FIN_WAIT2,
-	TCP_TIME_WAIT,
-	TCP_CLOSE,
-	TCP_CLOSE_WAIT,
-	TCP_LAST_ACK,
-	TCP_LISTEN,
-	TCP_CLOSING,
-	TCP_NEW_SYN_RECV,
-};
 
 /* System calls: arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h. */
 #if defined(__TARGET_ARCH_x86)

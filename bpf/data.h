@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The bytes that system calls transfer. The hooks run in the calling task, behind the transfer, with the socket in hand;
- * where the bytes lie in the task's memory its own registers tell.
+ * The bytes that system calls transfer. The hooks run in the calling task, behind the transfer, with the socket in hand. The
+ * registers of the task say where the bytes are in its memory.
  */
 #pragma once
 
-/* Whether the descriptor names the socket, and not what the call was made for led to another one (a network file system). */
-static __always_inline bool names(struct task_struct *task, __u32 fd, struct sock *sk)
+/* The descriptor may be another file, if the call led to a transfer over a socket of the kernel (a network file system). */
+static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struct sock *sk)
 {
 	struct fdtable *table = task->files->fdt;
 	struct file *file = NULL;
@@ -18,223 +18,151 @@ static __always_inline bool names(struct task_struct *task, __u32 fd, struct soc
 }
 
 /*
- * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call,
- * or on top of one that is about something else.
+ * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
+ * during one that is about something else.
  */
 static __always_inline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 					__u32 length)
 {
+	long nr = SYSCALL_NR(regs);
+	struct user_message m;
 	int done;
 
 	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs))
 		return false;
-	switch (SYSCALL_NR(regs)) {
-	case NR_READ:
-	case NR_WRITE:
-	case NR_SENDTO:
-	case NR_RECVFROM:
-		from->iov = 0;
-		from->count = 0;
-		from->base = SYSCALL_ARG2(regs);
-		from->length = length;
-		break;
-	case NR_READV:
-	case NR_WRITEV:
-	case NR_PREADV2:
-	case NR_PWRITEV2:
-		from->iov = SYSCALL_ARG2(regs);
-		from->count = SYSCALL_ARG3(regs);
-		from->base = 0;
-		from->length = 0;
-		break;
-	case NR_SENDMSG:
-	case NR_RECVMSG:
-		if (!from_message(from, SYSCALL_ARG2(regs)))
-			return false;
-		break;
-	case NR_SENDMMSG:
-	case NR_RECVMMSG:
+	if (nr == NR_SENDMMSG || nr == NR_RECVMMSG) {
 		done = messages_done(task);
-		if (done < 0 || !from_message(from, SYSCALL_ARG2(regs) + done * sizeof(struct user_batch_message)))
+		if (done < 0 || !from_message(from, &m, SYSCALL_ARG2(regs) + done * sizeof(struct user_batch_message)))
 			return false;
-		break;
-	default:
+	} else if (!find_bytes(from, &m, nr, SYSCALL_ARG2(regs), SYSCALL_ARG3(regs), length)) {
 		return false;
 	}
-	return names(task, SYSCALL_ARG1(regs), sk);
+	return fd_is_sock(task, SYSCALL_ARG1(regs), sk);
 }
 
 /*
- * Advances a TCP direction to where the socket says that it is, and returns where the call's bytes began. That finds
- * bytes that were transferred behind our back (a splice from the socket). Two threads that use one direction at the
- * same time and without a lock of their own may both see the end of the later transfer.
+ * Advances a TCP direction to where the socket says that it is. This includes bytes that no hook has seen (a splice
+ * from the socket). Two threads that use one direction at the same time and without a lock of their own may both see
+ * the end of the later transfer.
  */
-static __always_inline __u64 advance(struct stream *stream, __u32 sequence, __u32 length)
+static __always_inline bool advance(struct stream *stream, struct sock *sk, __u32 direction)
 {
-	stream->position = position_at(stream, sequence);
-	return stream->position - length;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (!tp)
+		return false;
+	stream->position = position_at(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp));
+	return true;
 }
 
-/* The task is another one than before: its shard is to know it, and it may be left out. */
+/* The task is another one than before. The rules may leave it out; if not, the shard needs its description. */
 static __always_inline bool enters(struct socket_state *s, struct task_struct *task)
 {
 	struct owner owner;
 	struct process *known = current_owner(&owner);
 
-	s->task_pid = owner.pid;
-	if (excluded_pid && owner.pid == excluded_pid)
+	s->conn.task_pid = owner.pid;
+	if (is_ignored(&owner, s->conn.flow.local_port, s->conn.flow.remote_port))
 		return false;
-	if (left_out(&owner, s->flow.local_port, s->flow.remote_port))
-		return false;
-	introduce(&owner, known, shard_of(s->flow.cookie));
+	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 	return true;
 }
 
-static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction, const bool again)
+/* The socket that has transferred bytes, if it is one that is followed. */
+static __always_inline struct socket_state *followed(struct sock *sk)
 {
-	__u32 limit = payload_limit, run = payload_run, key, want, skip = 0;
+	struct socket_state *s = NULL;
+
+	if (sk->sk_protocol == IPPROTO_TCP) {
+		if (follow_data)
+			s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+		if (s && !s->conn.flow.role_source)
+			return NULL;
+	} else if (follow_unix && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
+		s = unix_state(sk);
+	}
+	return s && !s->ignored ? s : NULL;
+}
+
+static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction)
+{
+	struct task_struct *task;
 	struct socket_state *s;
 	struct stream *stream;
-	struct policy *policy;
-	struct tcp_sock *tp;
-	__u64 begin, now;
-	bool is_unix = false, urgent = false;
+	struct budget budget;
+	struct event_buf *event_buf;
+	__u64 now;
+	__u32 key;
 
 	if (length <= 0)
 		return;
-	if (sk->sk_protocol == IPPROTO_TCP) {
-		if (!follow_data)
-			return;
-		s = bpf_sk_storage_get(&sockets, sk, 0, 0);
-		if (!s || !s->flow.role_source)
-			return;
-	} else if (follow_unix && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
-		is_unix = true;
-		s = unix_state(sk);
-		if (!s)
-			return;
-	} else {
+	s = followed(sk);
+	if (!s)
 		return;
-	}
-	if (s->ignored)
-		return;
-	stream = &s->streams[direction];
-	if (is_unix)
+	stream = &s->conn.streams[direction];
+	if (sk->sk_protocol != IPPROTO_TCP)
 		stream->position += length;
-	if (stream->until == UNTIL_NEVER || !follow_data)
+	if (!is_wanted(&s->conn, direction, &budget))
 		return;
-	key = (__u32)s->flow.cookie & policy_mask;
-	policy = bpf_map_lookup_elem(&policies, &key);
-	if (policy && policy->cookie == s->flow.cookie) {
-		if (policy->until[direction] > stream->until)
-			stream->until = policy->until[direction];
-		if (stream->until == UNTIL_NEVER)
-			return;
-		limit = policy->limit[direction];
-		run = policy->run;
-	} else if (s->streams[0].eager || s->streams[1].eager) {
-		run = payload_run_eager;
-	}
-	if (is_unix) {
-		begin = stream->position - length;
-	} else {
-		tp = bpf_skc_to_tcp_sock(sk);
-		if (!tp)
-			return;
-		begin = advance(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp), length);
-	}
+	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction))
+		return;
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
-		stream->silent = now;
+		stream->last_unreported = now;
 		return;
 	}
-
-	struct task_struct *task = bpf_get_current_task_btf();
-	if (s->task_pid != task->tgid && !enters(s, task)) {
+	task = bpf_get_current_task_btf();
+	if (s->conn.task_pid != task->tgid && !enters(s, task)) {
 		s->ignored = 1;
 		count(COUNTER_IGNORED);
 		return;
 	}
-	if (s->direction != direction) {
-		s->direction = direction;
-		s->run = 0;
-	}
-	if (begin < stream->until)
-		skip = stream->until - begin;
-	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (again ? drafts_again : 0);
-	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
-	if (!draft)
+	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (is_backup() ? event_bufs_backup : 0);
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
 		return;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	struct data_event *e = &draft->event;
-	e->header.kind = EVENT_DATA;
+	struct data_event *e = &event_buf->event;
+	struct emission t = {.g = {.event_buf = key}};
+	begin_data(&t, e, &s->conn, direction, length, &budget);
 	e->header.pid = task->tgid;
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
-	e->cookie = s->flow.cookie;
-	e->position = begin;
-	e->word = GO_WORD(regs);
-	e->tid = task->pid;
-	e->length = length;
-	e->skipped = skip;
-	e->captured = 0;
-	e->direction = direction;
-
-	__u8 missing = 0;
-	want = length - skip;
-	if (want > limit)
-		want = limit;
-	if (s->run >= run)
-		want = 0;
-	else if (want > run - s->run)
-		want = run - s->run;
-	if (want < length - skip)
-		missing = MISSING_LIMIT;
-	struct telling t = {.g = {.skip = skip, .draft = key}};
-	if (want && !find_source(&t.g.from, task, regs, sk, length)) {
-		missing |= MISSING_NO_BUFFER;
-		count(COUNTER_PAYLOAD_NO_BUFFER);
-		want = 0;
-	}
-	/* The sooner user space says how much of a long run it wants, the less of it is copied in vain. */
-	urgent = s->run < URGENT_RUN && s->run + want >= URGENT_RUN;
-	s->run += want;
-	__u32 shard = shard_of(s->flow.cookie);
+	e->goroutine = GOROUTINE(regs);
+	if (t.want && !find_source(&t.g.from, task, regs, sk, length))
+		without_buffer(&t);
+	add_to_burst(&t, &s->conn);
 	/* In one piece, as most are: without the calls that gathering takes. */
-	if (want && !t.g.from.iov && want <= PAYLOAD_MAX) {
-		__u32 n = want;
+	if (t.want && !t.g.from.iov && t.want <= PAYLOAD_MAX) {
+		__u32 n = t.want;
 		barrier_var(n); /* else the compiler drops the bound that it knows and the verifier (6.12) does not */
 		n = ((n - 1) & (PAYLOAD_MAX - 1)) + 1;
-		if (!bpf_probe_read_user(draft->payload, n, (void *)(t.g.from.base + skip))) {
+		if (!bpf_probe_read_user(event_buf->payload, n, (void *)(t.g.from.base + e->skipped))) {
 			e->captured = n;
-			e->missing = missing;
-			tell_data(stream, key, shard, urgent);
+			e->cut_reason = t.cut_reason;
+			emit_data(stream, key, t.shard, t.urgent);
 			return;
 		}
 	}
-	t.want = want;
-	t.missing = missing;
-	t.shard = shard;
-	t.urgent = urgent;
-	tell_call(&t, stream);
+	emit_call(&t, stream);
 }
 
-static __always_inline void on_send(struct sock *sk, int length, const bool again)
+static __always_inline void on_send(struct sock *sk, int length)
 {
-	if (looked_at(again))
+	if (claimed_by_primary())
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length > 0)
 			on_datagram(sk, length, DIRECTION_SENT);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_SENT, again);
+	on_transfer(sk, length, DIRECTION_SENT);
 }
 
-/* Looking is not receiving; errors and urgent bytes are no part of the stream; what TCP drops for MSG_TRUNC is in no buffer. */
-static __always_inline void on_receive(struct sock *sk, int length, int flags, const bool again)
+/* A peek receives nothing. Errors and urgent bytes are no part of the stream. What TCP drops for MSG_TRUNC is in no buffer. */
+static __always_inline void on_receive(struct sock *sk, int length, int flags)
 {
-	if (looked_at(again) || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
+	if (claimed_by_primary() || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length > 0)
@@ -247,5 +175,5 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags, c
 		on_unix_end(sk);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_RECEIVED, again);
+	on_transfer(sk, length, DIRECTION_RECEIVED);
 }

@@ -42,48 +42,24 @@ static __always_inline void open_datagrams(struct datagram_flow *d, const struct
 {
 	struct owner owner;
 	struct process *known = current_owner(&owner);
+	struct reservation r;
 	struct open_event *e;
 
-	d->flow = *flow;
-	d->flow.cookie = next_datagram_cookie();
-	d->flow.role = direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
-	d->flow.role_source = ROLE_SOURCE_FIRST;
+	begin_datagrams(d, flow, next_datagram_cookie(), direction, now);
 	d->owner_pid = owner.pid;
 	d->owner_start = owner.start;
-	d->started = now;
-	d->closed = 0;
-	for (int i = 0; i < DIRECTIONS; i++) {
-		d->bytes[i] = 0;
-		d->datagrams[i] = 0;
-	}
-	d->ignored = (excluded_pid && owner.pid == excluded_pid) || left_out(&owner, flow->local_port, flow->remote_port);
+	d->ignored = is_ignored(&owner, flow->local_port, flow->remote_port);
 	if (d->ignored) {
 		count(COUNTER_IGNORED);
 		return;
 	}
-	__u32 shard = shard_of(d->flow.cookie);
-	introduce(&owner, known, shard);
-	struct slot slot = reserve(shard, EVENT_OPEN, sizeof(*e));
-	e = slot.event;
+	emit_process_once(&owner, known, shard_of(d->flow.cookie));
+	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, &owner);
 	if (!e)
 		return;
-	e->header.kind = EVENT_OPEN;
-	e->header.pid = owner.pid;
-	e->header.time = now;
-	e->header.start = owner.start;
-	e->flow = d->flow;
-	e->cgroup = owner.cgroup;
-	e->started = now;
-	e->state = 0;
-	e->error = 0;
-	e->fd = e->pad = 0;
-	for (int i = 0; i < DIRECTIONS; i++)
-		e->sequence[i] = 0;
-	submit(&slot, EVENT_OPEN, sizeof(*e));
+	e->header.time = e->started = now;
+	submit(&r, e);
 }
-
-/* Not on the stack, where there is little room. */
-static const struct datagram_flow no_datagrams = {.closed = 1};
 
 /* The flow's cookie is the socket's until the flow has its own. */
 __noinline int count_datagram(const struct flow *flow, __u32 length, __u32 direction)
@@ -97,19 +73,12 @@ __noinline int count_datagram(const struct flow *flow, __u32 length, __u32 direc
 	key.cookie = flow->cookie;
 	__builtin_memcpy(key.remote, flow->remote, sizeof(key.remote));
 	key.remote_port = flow->remote_port;
-	d = bpf_map_lookup_elem(&datagrams, &key);
-	if (!d) {
-		if (bpf_map_update_elem(&datagrams, &key, &no_datagrams, BPF_ANY))
-			return 0;
-		d = bpf_map_lookup_elem(&datagrams, &key);
-		if (!d)
-			return 0;
-	}
+	d = datagram_flow_of(&key);
+	if (!d)
+		return 0;
 	if (d->closed)
 		open_datagrams(d, flow, direction, now);
-	d->last = now;
-	__sync_fetch_and_add(&d->bytes[direction], length);
-	__sync_fetch_and_add(&d->datagrams[direction], 1);
+	add_datagram(d, direction, length, now);
 	return 0;
 }
 
@@ -171,7 +140,7 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 	count_datagram(&flow, length, direction);
 }
 
-#define BATCH_MAX 64 /* messages of one recvmmsg that are told apart */
+#define BATCH_MAX 64 /* messages of one recvmmsg whose senders are read */
 
 /* The exit of a call that receives: by now it has said from whom. */
 static __always_inline void on_receive_exit(long ret, bool batch)
@@ -205,33 +174,28 @@ static __always_inline void on_receive_exit(long ret, bool batch)
 }
 
 /* A flow that goes on. */
-static __always_inline void tell_live_datagrams(const struct datagram_flow *d)
+static __always_inline void emit_live_datagrams(const struct datagram_flow *d)
 {
-	struct live_event *e;
-	__u64 cookie = d->flow.cookie;
-	struct slot slot = reserve(shard_of(cookie), EVENT_LIVE, sizeof(*e));
+	struct reservation r;
+	struct live_event *e = begin_event(&r, shard_of(d->flow.cookie), EVENT_LIVE, sizeof(*e));
 
-	e = slot.event;
 	if (!e)
 		return;
-	fill_live(e, cookie);
+	e->cookie = d->flow.cookie;
 	for (int i = 0; i < DIRECTIONS; i++) {
 		e->bytes[i] = d->bytes[i];
 		e->datagrams[i] = d->datagrams[i];
 	}
-	submit(&slot, EVENT_LIVE, sizeof(*e));
+	submit(&r, e);
 }
 
-static __always_inline void tell_ended_datagrams(const struct datagram_flow *d)
+static __always_inline void emit_ended_datagrams(const struct datagram_flow *d)
 {
-	struct close_event *e;
-	struct slot slot = reserve(shard_of(d->flow.cookie), EVENT_CLOSE, sizeof(*e));
+	struct reservation r;
+	struct close_event *e = begin_event(&r, shard_of(d->flow.cookie), EVENT_CLOSE, sizeof(*e));
 
-	e = slot.event;
 	if (!e)
 		return;
-	__builtin_memset(e, 0, sizeof(*e));
-	e->header.kind = EVENT_CLOSE;
 	e->header.pid = d->owner_pid;
 	e->header.time = d->last;
 	e->header.start = d->owner_start;
@@ -242,7 +206,7 @@ static __always_inline void tell_ended_datagrams(const struct datagram_flow *d)
 	e->bytes_received = d->bytes[DIRECTION_RECEIVED];
 	e->segments_sent = d->datagrams[DIRECTION_SENT];
 	e->segments_received = d->datagrams[DIRECTION_RECEIVED];
-	submit(&slot, EVENT_CLOSE, sizeof(*e));
+	submit(&r, e);
 }
 
 /*
@@ -261,10 +225,10 @@ static long report_flow(void *map, const struct datagram_key *key, struct datagr
 		return 0;
 	d->pass = step->pass;
 	if (d->last + datagram_idle > step->now) {
-		tell_live_datagrams(d);
+		emit_live_datagrams(d);
 	} else {
 		d->closed = 1;
-		tell_ended_datagrams(d);
+		emit_ended_datagrams(d);
 	}
 	return ++step->reported >= flows_per_step;
 }

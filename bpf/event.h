@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What the kernel side tells user space. These structs are the one definition of an event: bpf2go derives
+ * The events that the kernel side emits. These structs are the one definition of an event: bpf2go derives
  * the Go types from them. Every member is explicit and aligned, so that both compilers lay them out alike.
  */
 #pragma once
@@ -17,8 +17,8 @@
 #define SHARDS_MAX 8
 #define UNIX_PATH_LEN 108
 #define PAYLOAD_MAX 32768 /* bytes in one event */
-#define PREFIX_LEN 16
-#define PREFIXES_MAX 4
+#define SIGNATURE_LEN 16
+#define SIGNATURES_MAX 4
 #ifndef PIECES_MAX
 #define PIECES_MAX 32     /* events of one call */
 #endif
@@ -37,7 +37,7 @@ enum event_kind {
 	EVENT_UNIX_OPEN,     /* struct unix_open_event: the first bytes of a connection within the host */
 	EVENT_PEER_CLOSE,    /* struct close_event: the other end has seen the end of a connection within the host */
 	/* Of the syscall mode only: */
-	EVENT_ADDRESS,       /* struct open_event: a call has told an address of a socket */
+	EVENT_ADDRESS,       /* struct open_event: a call has named an address of a socket */
 	EVENT_HOLD,          /* struct descriptor_event: one more descriptor leads to a socket */
 	EVENT_UNKNOWN,       /* struct descriptor_event: a descriptor is used of which it is not known where it leads to */
 	EVENT_KINDS,
@@ -51,9 +51,9 @@ enum counter {
 	COUNTER_PROCESS_MAP_FULL,                       /* a process is described again at each of its sockets */
 	COUNTER_ACCEPT_UNKNOWN,                         /* an accept whose socket could not be read */
 	COUNTER_IGNORED,                                /* sockets left out by the selection rules */
-	COUNTER_PAYLOAD_RING_FULL,                      /* calls told without their payload: the ring buffer had no room for it */
-	COUNTER_PAYLOAD_NO_BUFFER,                      /* calls told without payload: no buffer of theirs is known */
-	COUNTER_PAYLOAD_FAULT,                          /* calls told with less payload: memory could not be read */
+	COUNTER_PAYLOAD_RING_FULL,                      /* calls emitted without payload: the ring buffer had no room for it */
+	COUNTER_PAYLOAD_NO_BUFFER,                      /* calls emitted without payload: no buffer of theirs is known */
+	COUNTER_PAYLOAD_FAULT,                          /* calls emitted with less payload: memory could not be read */
 	COUNTER_TABLE_FULL,                             /* descriptors that are not inherited or closed with their process */
 	COUNTERS,
 	COUNTERS_STRIDE = 64, /* from one CPU's to the next one's, which then lie in other cache lines */
@@ -97,11 +97,11 @@ enum direction {
 };
 
 /* Why a stream's bytes are not in an event: bits. */
-enum missing {
-	MISSING_LIMIT = 1,      /* beyond what is captured of a call, or of a run of calls in one direction */
-	MISSING_NO_BUFFER = 2,  /* sendfile, splice, io_uring ...: the call's arguments are not the transfer's */
-	MISSING_FAULT = 4,      /* the memory could not be read without waiting for it */
-	MISSING_RING_FULL = 8,  /* the ring buffer had no room */
+enum cut_reason {
+	CUT_LIMIT = 1,      /* beyond what is captured of a call, or of a burst */
+	CUT_NO_BUFFER = 2,  /* sendfile, splice, io_uring ...: the call's arguments are not the transfer's */
+	CUT_FAULT = 4,      /* the memory could not be read without waiting for it */
+	CUT_RING_FULL = 8,  /* the ring buffer had no room */
 };
 
 /* The first member of every event. */
@@ -163,21 +163,21 @@ struct unix_open_event {
 
 /*
  * Bytes of a connection that one system call transferred; payload follows. A call of which more is wanted than an event
- * holds is told in several, as if each were a call.
+ * holds is emitted as several events, as if each were a call.
  */
 struct data_event {
 	struct event_header header; /* the task that made the call */
 	__u64 cookie;
 	__u64 position; /* of the first byte: what the direction had carried before */
-	__u64 silent;   /* CLOCK_MONOTONIC, ns: the last transfer of this direction that was not told; 0: none */
-	__u64 word;     /* Go on amd64 and arm64: the goroutine */
+	__u64 last_unreported; /* CLOCK_MONOTONIC, ns: the last transfer of this direction that was not emitted; 0: none */
+	__u64 goroutine; /* of Go programs on amd64 and arm64 */
 	__u32 tid;
 	__u32 length;   /* bytes transferred */
 	__u32 skipped;  /* of these, at the beginning: not wanted */
 	__u32 captured; /* of these, behind the skipped ones: the payload */
 	__u8 direction; /* enum direction */
-	__u8 missing;   /* enum missing: of what is behind the captured bytes */
-	__u8 missed;    /* enum missing: of what is before position and has not been told */
+	__u8 cut_reason; /* enum cut_reason: of what is behind the captured bytes */
+	__u8 gap_reason; /* enum cut_reason: of what is before position and was not emitted */
 	__u8 pad[5];
 };
 
@@ -201,7 +201,7 @@ struct close_event {
 	__u32 unread; /* bytes that had arrived and had not been read */
 	__u32 pad2;
 	__u64 position[DIRECTIONS]; /* how much each direction has carried */
-	__u64 silent[DIRECTIONS];   /* as in data_event */
+	__u64 last_unreported[DIRECTIONS]; /* as in data_event */
 };
 
 struct exit_event {
@@ -211,7 +211,7 @@ struct exit_event {
 struct live_event {
 	struct event_header header;
 	__u64 cookie;
-	__u64 bytes[DIRECTIONS];     /* so far; not of TCP, which tells at its close */
+	__u64 bytes[DIRECTIONS];     /* so far; not of TCP, whose close has them */
 	__u32 datagrams[DIRECTIONS]; /* UDP */
 };
 
@@ -225,12 +225,12 @@ struct path_parts {
 struct process_event {
 	struct event_header header;
 	__u64 cgroup_id;
-	__u32 generation; /* counts exec and cgroup moves; a verdict holds for one generation */
+	__u32 generation; /* counts exec and cgroup moves; a rule_match holds for one generation */
 	__u32 args_len;
 	__u32 environ_len;
 	__u8 args_cut;
 	__u8 environ_cut;
-	__u8 executable_told; /* by execve: its argument, whatever file that leads to */
+	__u8 executable_from_call; /* by execve: its argument, whatever file that leads to */
 	__u8 pad;
 	__u32 netns; /* inode of the network namespace; 0: not known; syscall mode */
 	__u32 pad2;
@@ -249,7 +249,7 @@ struct rule {
 };
 
 /* User space's judgement of a process: which rules' process part it matches. */
-struct verdict {
+struct rule_match {
 	__u64 start; /* CLOCK_BOOTTIME, in units of TICK_NS, as /proc shows it */
 	__u64 rules;
 	__u32 generation;
@@ -264,7 +264,7 @@ struct policy {
 	__u64 cookie;            /* whose; a slot that is another's says nothing */
 	__u64 until[DIRECTIONS]; /* positions before which nothing is wanted; UNTIL_NEVER: not even when it was */
 	__u32 limit[DIRECTIONS]; /* bytes of one call, at most */
-	__u32 run;               /* bytes of a run of calls in one direction, at most */
+	__u32 burst;             /* bytes of a burst, at most: what is captured in one direction before it turns */
 	__u32 pad;
 };
 

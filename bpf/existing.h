@@ -43,16 +43,8 @@ static __always_inline void adopt_listener(struct sock *sk, const struct flow *f
 	if (!s)
 		return;
 	set_owner(s, owner);
-	s->flow = *flow;
-	s->ignored = (owner->pid && owner->pid == excluded_pid) || left_out(owner, flow->local_port, 0);
-}
-
-static __always_inline void fill_live(struct live_event *e, __u64 cookie)
-{
-	__builtin_memset(e, 0, sizeof(*e));
-	e->header.kind = EVENT_LIVE;
-	e->header.time = bpf_ktime_get_ns();
-	e->cookie = cookie;
+	s->conn.flow = *flow;
+	s->ignored = is_ignored(owner, flow->local_port, 0);
 }
 
 /* Once a pass, however many descriptors lead to the socket. */
@@ -61,20 +53,21 @@ static __always_inline void report_live(struct sock *sk, struct seq_file *seq)
 	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	__u32 state = sk->__sk_common.skc_state;
 	struct live_event *e;
+	struct reservation r;
 
 	if (!s || s->closed || s->live_pass == iterating)
 		return;
-	if (s->flow.family == AF_UNIX ? !s->established : !s->flow.role_source || state == TCP_CLOSE || state == TCP_LISTEN)
+	if (s->conn.flow.family == AF_UNIX ? !s->conn.established
+					   : !s->conn.flow.role_source || state == BPF_TCP_CLOSE || state == BPF_TCP_LISTEN)
 		return;
 	s->live_pass = iterating;
-	struct slot slot = reserve(shard_of(s->flow.cookie), EVENT_LIVE, sizeof(*e));
-	e = slot.event;
+	e = begin_event(&r, shard_of(s->conn.flow.cookie), EVENT_LIVE, sizeof(*e));
 	if (!e)
 		return;
-	fill_live(e, s->flow.cookie);
+	e->cookie = s->conn.flow.cookie;
 	for (int i = 0; i < DIRECTIONS; i++)
-		e->bytes[i] = s->streams[i].position;
-	submit(&slot, EVENT_LIVE, sizeof(*e));
+		e->bytes[i] = s->conn.streams[i].position;
+	submit(&r, e);
 	pace(seq);
 }
 
@@ -84,16 +77,17 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	struct listener_key key = {};
 	struct socket_state *s;
 	struct open_event *e;
-	__u32 state = sk->__sk_common.skc_state, shard;
+	struct reservation r;
+	__u32 state = sk->__sk_common.skc_state;
 
 	/* Made after the programs were attached, or reached through another descriptor before. */
 	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
 		return;
-	if (state == TCP_CLOSE || state == TCP_LISTEN || state == TCP_TIME_WAIT || state == TCP_NEW_SYN_RECV)
+	if (state == BPF_TCP_CLOSE || state == BPF_TCP_LISTEN || state == BPF_TCP_TIME_WAIT || state == BPF_TCP_NEW_SYN_RECV)
 		return;
 	read_flow(&flow, sk);
 	flow.cookie = bpf_get_socket_cookie(sk);
-	if (state == TCP_SYN_SENT) {
+	if (state == BPF_TCP_SYN_SENT) {
 		flow.role = ROLE_CLIENT;
 		flow.role_source = ROLE_SOURCE_CONNECT;
 	} else {
@@ -105,23 +99,22 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	if (left_out(owner, flow.local_port, flow.remote_port))
 		return;
 	/* Room first, state second: a close that happens now writes its event behind this one. */
-	shard = shard_of(flow.cookie);
-	struct slot slot = reserve(shard, EVENT_EXISTING, sizeof(*e));
-	e = slot.event;
+	e = begin_owned_open(&r, EVENT_EXISTING, &flow, owner);
 	if (!e)
 		return;
 	s = track(sk);
-	if (!s || sk->__sk_common.skc_state == TCP_CLOSE) {
+	if (!s || sk->__sk_common.skc_state == BPF_TCP_CLOSE) {
 		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 		return;
 	}
 	set_owner(s, owner);
 	begin_streams(s, sk); /* before the flow, which makes the socket one that is followed */
-	s->flow = flow;
-	s->accepted_before = state != TCP_SYN_SENT;
-	fill_open(e, EVENT_EXISTING, bpf_ktime_get_ns(), s);
+	s->conn.flow = flow;
+	s->conn.existing = state != BPF_TCP_SYN_SENT;
 	e->state = state;
-	submit(&slot, EVENT_EXISTING, sizeof(*e));
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->sequence[i] = s->conn.streams[i].sequence;
+	submit(&r, e);
 	pace(seq);
 }
 
@@ -130,13 +123,13 @@ static __always_inline void adopt_unix(struct sock *sk)
 {
 	struct socket_state *s;
 
-	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != TCP_ESTABLISHED)
+	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != BPF_TCP_ESTABLISHED)
 		return;
 	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
 		return;
 	s = track(sk);
 	if (s)
-		s->accepted_before = 1;
+		s->conn.existing = 1;
 }
 
 static __always_inline void owner_of(struct owner *owner, struct task_struct *task)
@@ -181,7 +174,7 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx)
 			adopt_connection(sk, &owner, ctx->meta->seq);
 		return;
 	}
-	if (sk->__sk_common.skc_state != TCP_LISTEN)
+	if (sk->__sk_common.skc_state != BPF_TCP_LISTEN)
 		return;
 	read_flow(&flow, sk);
 	note_listener(&flow, &owner);
@@ -216,7 +209,7 @@ static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 		owner.pid = listener->pid;
 		owner.start = listener->start;
 	}
-	if (skc->skc_state == TCP_LISTEN)
+	if (skc->skc_state == BPF_TCP_LISTEN)
 		adopt_listener((struct sock *)tp, &flow, &owner);
 	else if (!owner.pid || owner.pid != excluded_pid)
 		adopt_connection((struct sock *)tp, &owner, ctx->meta->seq);

@@ -60,3 +60,18 @@ static __always_inline int probe_flow(struct flow *flow, const struct sock *sk)
 	}
 	return 0;
 }
+
+/* Reads what a call names as the remote end; 0: it is not one of IPv4 or IPv6. Not static: verified once. */
+__noinline int read_remote(struct flow *flow, __u64 address)
+{
+	struct endpoint remote;
+
+	if (!flow)
+		return 0;
+	read_endpoint(&remote, address);
+	if (!is_inet(remote.family))
+		return 0;
+	flow->family = remote.family;
+	set_remote(flow, &remote);
+	return 1;
+}

@@ -60,6 +60,8 @@ enum sock_flags {
 };
 
 struct socket;
+struct msghdr;
+struct page;
 
 struct upid {
 	int nr;
@@ -225,7 +227,7 @@ struct pt_regs {
 #define SYSCALL_ARG5(regs) ((regs)->r8)
 /* Until a call has returned its result's place holds -ENOSYS (arch/x86/entry/entry_64.S). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->ax == -38ul)
-#define GO_WORD(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
+#define GOROUTINE(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
@@ -243,7 +245,7 @@ struct pt_regs {
 #define SYSCALL_ARG5(regs) ((regs)->user_regs.regs[4])
 /* A result takes the first argument's place (arch/arm64/kernel/syscall.c). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->user_regs.regs[0] == (regs)->orig_x0)
-#define GO_WORD(regs) ((regs)->user_regs.regs[28])
+#define GOROUTINE(regs) ((regs)->user_regs.regs[28])
 #endif
 
 struct seq_file;

@@ -105,23 +105,17 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct process_event *e;
+	struct reservation r;
 
 	if (!owner)
 		return 0;
-	struct slot slot = reserve(shard, EVENT_PROCESS, sizeof(*e));
-	e = slot.event;
+	e = begin_process(&r, shard, owner->pid, owner->start);
 	if (!e)
 		return 0;
-	e->header.kind = EVENT_PROCESS;
-	e->header.pid = owner->pid;
-	e->header.time = bpf_ktime_get_ns();
-	e->header.start = owner->start;
-	e->cgroup_id = owner->cgroup;
 	e->generation = owner->generation;
-	e->executable_told = 0;
+	e->executable_from_call = 0;
 	e->netns = 0;
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
-	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	read_executable(&e->executable, BPF_CORE_READ(mm, exe_file));
 	read_cgroup(&e->cgroup, leader);
@@ -129,7 +123,7 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 				      BPF_CORE_READ(mm, arg_end), &e->args_cut);
 	e->environ_len = read_user_block(e->environ, ENVIRON_LEN, BPF_CORE_READ(mm, env_start),
 					 BPF_CORE_READ(mm, env_end), &e->environ_cut);
-	submit(&slot, EVENT_PROCESS, sizeof(*e));
+	submit(&r, e);
 	return 1;
 }
 
@@ -150,27 +144,35 @@ static __always_inline struct process *current_owner(struct owner *owner)
 	return known;
 }
 
-/* Makes sure that the shard has the description of the process that runs now. */
-static __always_inline void introduce(struct owner *owner, struct process *known, __u32 shard)
+static __always_inline struct open_event *begin_owned_open(struct reservation *r, __u32 kind, const struct flow *flow,
+							   const struct owner *owner)
+{
+	struct open_event *e = begin_open(r, kind, flow);
+
+	if (!e)
+		return NULL;
+	e->header.pid = owner->pid;
+	e->header.start = owner->start;
+	e->cgroup = owner->cgroup;
+	return e;
+}
+
+/* The shard needs the description of the process that runs now. It is emitted unless it was. */
+static __always_inline void emit_process_once(struct owner *owner, struct process *known, __u32 shard)
 {
 	__u32 bit = 1u << (shard & 31);
 
-	if (known && (known->told & bit))
+	if (known && (known->emitted & bit))
 		return;
 	if (!known) {
 		struct process fresh = {.start = owner->start};
-		/* Another shard may have been told a moment ago. */
+		/* The description may have been emitted to another shard a moment ago. */
 		known = bpf_map_lookup_elem(&processes, &owner->pid);
-		if (!known || known->start != owner->start) {
-			known = NULL;
-			if (!bpf_map_update_elem(&processes, &owner->pid, &fresh, BPF_ANY))
-				known = bpf_map_lookup_elem(&processes, &owner->pid);
-		}
-		if (!known)
-			count(COUNTER_PROCESS_MAP_FULL);
+		if (!known || known->start != owner->start)
+			known = remember_process(owner->pid, &fresh, BPF_ANY);
 	}
 	if (describe_process(owner, shard) && known)
-		__sync_fetch_and_or(&known->told, bit);
+		__sync_fetch_and_or(&known->emitted, bit);
 }
 
 static __always_inline bool port_in(__u16 port, __u16 low, __u16 high)
@@ -189,13 +191,13 @@ __noinline int judge(const struct owner *owner, __u16 local_port, __u16 remote_p
 	if (!owner)
 		return false;
 	__u32 pid = owner->pid; /* 6.1 takes no key from a function's argument */
-	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &pid);
-	if (!verdict || verdict->start != owner->start / TICK_NS || verdict->generation != owner->generation)
+	struct rule_match *rule_match = bpf_map_lookup_elem(&rule_matches, &pid);
+	if (!rule_match || rule_match->start != owner->start / TICK_NS || rule_match->generation != owner->generation)
 		return false;
 	for (__u32 i = 0; i < RULES_MAX; i++) {
 		if (i >= rules_count)
 			break;
-		if (!(verdict->rules >> i & 1))
+		if (!(rule_match->rules >> i & 1))
 			continue;
 		__u32 key = i;
 		struct rule *rule = bpf_map_lookup_elem(&rules, &key);
@@ -212,4 +214,21 @@ __noinline int judge(const struct owner *owner, __u16 local_port, __u16 remote_p
 static __always_inline bool left_out(const struct owner *owner, __u16 local_port, __u16 remote_port)
 {
 	return rules_count && judge(owner, local_port, remote_port);
+}
+
+/* By the rules, or because it is the collector's own. */
+static __always_inline bool is_ignored(const struct owner *owner, __u16 local_port, __u16 remote_port)
+{
+	return (excluded_pid && owner->pid == excluded_pid) || left_out(owner, local_port, remote_port);
+}
+
+static __always_inline void on_thread_exit(struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+
+	if (task->signal->live.counter > 0) /* other threads live on */
+		return;
+	end_process(pid);
+	if (rules_count)
+		bpf_map_delete_elem(&rule_matches, &pid);
 }

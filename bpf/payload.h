@@ -1,15 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The bytes of a call: gathered from the task's memory, and told in as many events as it takes. */
+/* The bytes of a call: gathered from the task's memory, and emitted in as many events as they take. */
 #pragma once
 
 #define HEAD_MAX 2048      /* bytes of a call that are captured even when the ring buffer is crowded */
-#define URGENT_RUN 65536   /* bytes of a run that wake user space */
+#define URGENT_BURST 65536 /* bytes of a burst that wake user space */
+#define PART_MAX 16384     /* bytes of an iovec copied at a time */
 #ifndef FILL
 #define FILL(gathering) fill(gathering)
 #endif
 #ifndef IOV_PARTS_MAX
 #define IOV_PARTS_MAX 128 /* pieces of memory that the bytes of an event are gathered from */
 #endif
+
+/*
+ * Where an event with payload is put together: one for each CPU and program, because the kernel runs a program once at a
+ * time on a CPU, whatever it preempts. Not a per-CPU map, for its values cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
+ */
+struct event_buf {
+	struct data_event event;
+	char payload[PAYLOAD_MAX + PART_MAX]; /* the verifier adds the bounds of what is there and of what is added */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by user space: CPUs * programs */
+	__type(key, __u32);
+	__type(value, struct event_buf);
+} event_bufs SEC(".maps");
 
 /* Where the bytes of a call are. */
 struct source {
@@ -19,17 +36,42 @@ struct source {
 	__u64 length; /* of the present piece */
 };
 
-static __always_inline bool from_message(struct source *from, __u64 address)
+static __always_inline bool from_message(struct source *from, struct user_message *m, __u64 address)
 {
-	struct user_message message;
-
-	if (bpf_probe_read_user(&message, sizeof(message), (void *)address))
+	if (bpf_probe_read_user(m, sizeof(*m), (void *)address))
 		return false;
-	from->iov = message.iov;
-	from->count = message.iov_length;
-	from->base = 0;
-	from->length = 0;
+	from->iov = m->iov;
+	from->count = m->iov_length;
 	return true;
+}
+
+/*
+ * Where the bytes of a call are, by its second and third arguments; false: that is not known (sendfile, splice ...). from is
+ * zero before. m: the message, if the call is about one.
+ */
+static __always_inline bool find_bytes(struct source *from, struct user_message *m, long nr, __u64 second, __u64 third,
+				       __u32 length)
+{
+	switch (nr) {
+	case NR_READ:
+	case NR_WRITE:
+	case NR_SENDTO:
+	case NR_RECVFROM:
+		from->base = second;
+		from->length = length;
+		return true;
+	case NR_READV:
+	case NR_WRITEV:
+	case NR_PREADV2:
+	case NR_PWRITEV2:
+		from->iov = second;
+		from->count = third;
+		return true;
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		return from_message(from, m, second);
+	}
+	return false;
 }
 
 struct gathering {
@@ -37,20 +79,20 @@ struct gathering {
 	__u64 skip; /* bytes at the beginning that are not wanted */
 	__u32 want;
 	__u32 used;
-	__u32 draft; /* which one */
+	__u32 event_buf; /* which one */
 	__u32 fault;
 };
 
-/* One more piece; 0: there is nothing more to do. */
+/* Copies one more piece. 0: there is none. */
 SUBPROGRAM int gather(struct gathering *g)
 {
 	struct user_iovec iovec;
-	struct draft *draft;
+	struct event_buf *event_buf;
 	__u32 key, used, n;
 
 	if (!g)
 		return 0;
-	key = g->draft;
+	key = g->event_buf;
 	used = g->used;
 	if (used >= g->want || used >= PAYLOAD_MAX)
 		return 0;
@@ -79,10 +121,10 @@ SUBPROGRAM int gather(struct gathering *g)
 		return 1;
 	if (n > PART_MAX)
 		n = PART_MAX;
-	draft = bpf_map_lookup_elem(&drafts, &key);
-	if (!draft)
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
 		return 0;
-	if (bpf_probe_read_user(draft->payload + used, n, (void *)g->from.base)) {
+	if (bpf_probe_read_user(event_buf->payload + used, n, (void *)g->from.base)) {
 		g->fault = 1;
 		return 0;
 	}
@@ -92,7 +134,7 @@ SUBPROGRAM int gather(struct gathering *g)
 	return 1;
 }
 
-/* Copies what is wanted of the call's next bytes into the draft. */
+/* Copies what is wanted of the call's next bytes into the event_buf. */
 SUBPROGRAM int fill(struct gathering *g)
 {
 	for (int i = 0; i < IOV_PARTS_MAX; i++) {
@@ -103,96 +145,96 @@ SUBPROGRAM int fill(struct gathering *g)
 }
 
 /*
- * Takes note of a conversation that has to be captured whole because of how it begins. A program may take the first bytes
- * in pieces (14 have been seen): what there is has to be the prefix, and more than a word of it.
+ * Marks the stream if it begins with a signature. A program may take the first bytes in pieces (14 have been seen). So the
+ * bytes that there are have to match, and there have to be more than eight.
  */
-SUBPROGRAM int note_beginning(struct stream *stream, __u32 key)
+SUBPROGRAM int note_signature(struct stream *stream, __u32 key)
 {
-	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+	struct event_buf *event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 
-	if (!draft || !stream)
+	if (!event_buf || !stream)
 		return 0;
-	const __u64 *begin = (const __u64 *)draft->payload;
-	__u32 n = draft->event.captured;
+	const __u64 *begin = (const __u64 *)event_buf->payload;
+	__u32 n = event_buf->event.captured;
 	__u64 mask = ~0ull;
 	if (n <= 8)
 		return 0;
-	if (n < PREFIX_LEN)
-		mask >>= 8 * (PREFIX_LEN - n);
-	for (int i = 0; i < PREFIXES_MAX; i++) {
-		__u64 first = eager_prefixes[i].bytes[0];
-		if (first && begin[0] == first && !((begin[1] ^ eager_prefixes[i].bytes[1]) & mask))
-			stream->eager = 1;
+	if (n < SIGNATURE_LEN)
+		mask >>= 8 * (SIGNATURE_LEN - n);
+	for (int i = 0; i < SIGNATURES_MAX; i++) {
+		__u64 first = signatures[i].bytes[0];
+		if (first && begin[0] == first && !((begin[1] ^ signatures[i].bytes[1]) & mask))
+			stream->signature = 1;
 	}
 	return 0;
 }
 
-/* Writes the draft into its ring buffer. */
-SUBPROGRAM int tell_data(struct stream *stream, __u32 key, __u32 shard, __u32 urgent)
+/* Copies the event_buf into the ring buffer. */
+SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 urgent)
 {
-	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+	struct event_buf *event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	void *ring = bpf_map_lookup_elem(&rings, &shard);
 
-	if (!draft || !ring || !stream)
+	if (!event_buf || !ring || !stream)
 		return 0;
-	__u64 size = sizeof(draft->event) + draft->event.captured;
+	__u64 size = sizeof(event_buf->event) + event_buf->event.captured;
 	__u64 before = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-	draft->event.silent = stream->silent;
-	draft->event.missed = stream->missed;
-	if (!draft->event.position)
-		note_beginning(stream, key);
-	/* A part of the ring buffer is for events and heads: bulk must not cost others theirs. */
-	if (draft->event.captured > HEAD_MAX && before > crowded_bytes) {
+	event_buf->event.last_unreported = stream->last_unreported;
+	event_buf->event.gap_reason = stream->gap_reason;
+	if (!event_buf->event.position)
+		note_signature(stream, key);
+	/* Only events and heads may use the last part of the ring buffer. */
+	if (event_buf->event.captured > HEAD_MAX && before > crowded_bytes) {
 		count(COUNTER_PAYLOAD_RING_FULL);
-		draft->event.captured = HEAD_MAX;
-		draft->event.missing |= MISSING_RING_FULL;
-		size = sizeof(draft->event) + HEAD_MAX;
+		event_buf->event.captured = HEAD_MAX;
+		event_buf->event.cut_reason |= CUT_RING_FULL;
+		size = sizeof(event_buf->event) + HEAD_MAX;
 	}
 	__u64 flags = urgent ? BPF_RB_FORCE_WAKEUP : wake_up(before, size);
 	barrier_var(flags);
-	/* Read again, so that the bound is the argument's own: 5.10 forgets it of what is put aside meanwhile. */
-	size = draft->event.captured;
+	/* Read again, so that the argument has the bound: 5.10 forgets the bound of a register that is spilled. */
+	size = event_buf->event.captured;
 	barrier_var(size);
-	size += sizeof(draft->event);
-	if (size > sizeof(struct draft))
+	size += sizeof(event_buf->event);
+	if (size > sizeof(struct event_buf))
 		return 0;
-	if (bpf_ringbuf_output(ring, draft, size, flags)) {
-		/* That bytes passed may still be told. */
-		if (draft->event.captured)
+	if (bpf_ringbuf_output(ring, event_buf, size, flags)) {
+		/* There may be room for an event without payload. */
+		if (event_buf->event.captured)
 			count(COUNTER_PAYLOAD_RING_FULL);
-		draft->event.captured = 0;
-		draft->event.missing |= MISSING_RING_FULL;
-		if (bpf_ringbuf_output(ring, draft, sizeof(draft->event), BPF_RB_FORCE_WAKEUP)) {
+		event_buf->event.captured = 0;
+		event_buf->event.cut_reason |= CUT_RING_FULL;
+		if (bpf_ringbuf_output(ring, event_buf, sizeof(event_buf->event), BPF_RB_FORCE_WAKEUP)) {
 			count(COUNTER_RING_FULL + EVENT_DATA);
-			stream->missed |= MISSING_RING_FULL;
+			stream->gap_reason |= CUT_RING_FULL;
 			return 0;
 		}
 	}
 	count(COUNTER_EVENTS + EVENT_DATA);
-	stream->missed = 0;
-	stream->silent = 0;
+	stream->gap_reason = 0;
+	stream->last_unreported = 0;
 	return 0;
 }
 
-/* What is to be told of a call's bytes. */
-struct telling {
+/* What is emitted of a call's bytes. */
+struct emission {
 	struct gathering g;
 	__u32 want;
-	__u32 missing; /* enum missing: of what is not wanted */
+	__u32 cut_reason; /* enum cut_reason: of what is not wanted */
 	__u32 shard;
 	__u32 urgent;
-	__u32 pieces; /* told so far */
+	__u32 pieces; /* emitted so far */
 };
 
 /* The next of the events that a call's bytes take; 0: it was the last. */
-SUBPROGRAM_WITH_POINTERS int tell_piece(struct telling *t, struct stream *stream)
+SUBPROGRAM_WITH_POINTERS int emit_piece(struct emission *t, struct stream *stream)
 {
-	__u32 key = t->g.draft;
-	struct draft *draft = bpf_map_lookup_elem(&drafts, &key);
+	__u32 key = t->g.event_buf;
+	struct event_buf *event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 
-	if (!draft)
+	if (!event_buf)
 		return 0;
-	struct data_event *e = &draft->event;
+	struct data_event *e = &event_buf->event;
 	__u32 left = e->length - e->skipped;
 
 	t->g.used = 0;
@@ -201,29 +243,29 @@ SUBPROGRAM_WITH_POINTERS int tell_piece(struct telling *t, struct stream *stream
 		FILL(&t->g);
 	if (t->g.fault) {
 		count(COUNTER_PAYLOAD_FAULT);
-		t->missing |= MISSING_FAULT;
+		t->cut_reason |= CUT_FAULT;
 	}
 	t->want -= t->g.used;
 	e->captured = t->g.used;
 	if (!t->g.used || !t->want || t->g.fault || ++t->pieces >= PIECES_MAX) {
-		e->missing = t->g.used < left ? t->missing ? t->missing : MISSING_LIMIT : 0;
-		tell_data(stream, key, t->shard, t->urgent);
+		e->cut_reason = t->g.used < left ? t->cut_reason ? t->cut_reason : CUT_LIMIT : 0;
+		emit_data(stream, key, t->shard, t->urgent);
 		return 0;
 	}
-	e->missing = 0;
+	e->cut_reason = 0;
 	e->length = e->skipped + t->g.used;
-	tell_data(stream, key, t->shard, t->urgent);
+	emit_data(stream, key, t->shard, t->urgent);
 	e->position += e->length;
 	e->length = left - t->g.used;
 	e->skipped = 0;
 	return 1;
 }
 
-/* Tells of a call's bytes in as many events as it takes. */
-static __always_inline void tell_call(struct telling *t, struct stream *stream)
+/* Emits a call's bytes in as many events as they take. */
+static __always_inline void emit_call(struct emission *t, struct stream *stream)
 {
 	for (int i = 0; i < PIECES_MAX; i++) {
-		if (!tell_piece(t, stream))
+		if (!emit_piece(t, stream))
 			break;
 	}
 }

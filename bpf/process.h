@@ -1,45 +1,81 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Processes that become another program, move to another cgroup, or end. */
+/* Processes that own observed sockets: from the first that is seen of them to their end. */
 #pragma once
 
-/* What was said and judged of the process no longer holds: the next socket it uses describes it again. */
-static __always_inline void forget(struct task_struct *task)
+/* Processes that own observed sockets, by thread group id. Written here only. */
+struct process {
+	__u64 start;
+	__u32 generation;
+	__u32 emitted; /* shards that have its description, a bit each */
+	__u32 netns; /* inode of its network namespace; 0: not known; syscall mode */
+	__u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct process);
+} processes SEC(".maps");
+
+/* flags: BPF_NOEXIST if what is remembered of the pid is of this process, else BPF_ANY. */
+static __always_inline struct process *remember_process(__u32 pid, const struct process *fresh, __u64 flags)
 {
-	__u32 pid = task->tgid;
+	if (bpf_map_update_elem(&processes, &pid, fresh, flags))
+		count(COUNTER_PROCESS_MAP_FULL);
+	return bpf_map_lookup_elem(&processes, &pid);
+}
+
+/* Begins the description of the process that runs now. It is too large to be zeroed as other events are. */
+static __always_inline struct process_event *begin_process(struct reservation *r, __u32 shard, __u32 pid, __u64 start)
+{
+	struct process_event *e = reserve(r, shard, EVENT_PROCESS, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->header.kind = EVENT_PROCESS;
+	e->header.pid = pid;
+	e->header.time = bpf_ktime_get_ns();
+	e->header.start = start;
+	e->cgroup_id = bpf_get_current_cgroup_id();
+	e->args_len = e->environ_len = 0;
+	e->args_cut = e->environ_cut = 0;
+	e->executable.used = e->cgroup.used = 0;
+	bpf_get_current_comm(e->comm, sizeof(e->comm));
+	return e;
+}
+
+/* The description of the process and the judgement on it no longer hold. Its next use of a socket describes it again. */
+static __always_inline void forget_process(__u32 pid)
+{
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);
 
 	if (!known)
 		return;
 	__sync_fetch_and_add(&known->generation, 1);
-	known->told = 0;
+	known->emitted = 0;
 }
 
-static __always_inline void on_process_exit(struct task_struct *task)
+/* The process has ended. That is emitted to the shards that have its description. */
+static __always_inline void end_process(__u32 pid)
 {
-	__u32 pid = task->tgid, told;
-	struct process *known;
+	struct process *known = bpf_map_lookup_elem(&processes, &pid);
+	__u32 emitted;
 
-	if (task->signal->live.counter > 0) /* other threads live on */
-		return;
-	known = bpf_map_lookup_elem(&processes, &pid);
 	if (!known)
 		return;
-	told = known->told;
+	emitted = known->emitted;
 	for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
+		struct reservation r;
 		struct exit_event *e;
-		if (!(told >> shard & 1))
+		if (!(emitted >> shard & 1))
 			continue;
-		struct slot slot = reserve(shard, EVENT_EXIT, sizeof(*e));
-		e = slot.event;
+		e = begin_event(&r, shard, EVENT_EXIT, sizeof(*e));
 		if (!e)
 			continue;
-		e->header.kind = EVENT_EXIT;
 		e->header.pid = pid;
-		e->header.time = bpf_ktime_get_ns();
 		e->header.start = known->start;
-		submit(&slot, EVENT_EXIT, sizeof(*e));
+		submit(&r, e);
 	}
 	bpf_map_delete_elem(&processes, &pid);
-	if (rules_count)
-		bpf_map_delete_elem(&verdicts, &pid);
 }

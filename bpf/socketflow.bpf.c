@@ -6,9 +6,11 @@
  * is parsed, written or redirected here.
  */
 #include <stdbool.h>
+#include <asm-generic/errno.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
 #include <bpf/bpf_endian.h>
 
 /* Global to the verifier: verified once, not once for each caller and state. */
@@ -18,19 +20,24 @@
 #include "abi.h"
 #include "kernel.h"
 #include "event.h"
-#include "maps.h"
-#include "sockets.h"
-#include "again.h"
+#include "config.h"
+#include "backup.h"
 #include "emit.h"
+#include "connection.h"
+#include "process.h"
+#include "sockaddr.h"
+#include "payload.h"
+#include "capture.h"
+#include "datagram_flow.h"
+#include "sockets.h"
+#include "claim.h"
 #include "flow.h"
 #include "owner.h"
 #include "state.h"
-#include "syscall.h"
-#include "process.h"
+#include "call_exits.h"
 #include "existing.h"
 #include "unix.h"
 #include "datagram.h"
-#include "payload.h"
 #include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -39,16 +46,9 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 /* ---- the life of sockets ---- */
 
 SEC("tp_btf/inet_sock_set_state")
-int sock_state(__u64 *ctx)
+int BPF_PROG(sock_state, struct sock *sk, int last_state, int state)
 {
-	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], false);
-	return 0;
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int sock_state_again(__u64 *ctx)
-{
-	on_state((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], true);
+	on_state(sk, last_state, state);
 	return 0;
 }
 
@@ -82,24 +82,22 @@ int connect_exit(struct sys_exit_args *ctx)
 }
 
 SEC("tp_btf/sys_exit")
-int any_exit(__u64 *ctx)
+int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 {
-	struct pt_regs *regs = (struct pt_regs *)ctx[0];
-
 	switch (SYSCALL_NR(regs)) {
 	case NR_ACCEPT:
 	case NR_ACCEPT4:
-		on_accept_exit((long)ctx[1]);
+		on_accept_exit(ret);
 		break;
 	case NR_CONNECT:
-		on_connect_exit((long)ctx[1]);
+		on_connect_exit(ret);
 		break;
 	case NR_RECVFROM:
 	case NR_RECVMSG:
-		on_receive_exit((long)ctx[1], false);
+		on_receive_exit(ret, false);
 		break;
 	case NR_RECVMMSG:
-		on_receive_exit((long)ctx[1], true);
+		on_receive_exit(ret, true);
 		on_batch_exit();
 		break;
 	case NR_SENDMMSG:
@@ -112,30 +110,16 @@ int any_exit(__u64 *ctx)
 /* ---- what sockets carry; behind the transfer, in the task that asked for it ---- */
 
 SEC("tp_btf/sock_send_length")
-int socket_sent(__u64 *ctx)
+int BPF_PROG(socket_sent, struct sock *sk, int ret)
 {
-	on_send((struct sock *)ctx[0], (int)ctx[1], false);
-	return 0;
-}
-
-SEC("tp_btf/sock_send_length")
-int socket_sent_again(__u64 *ctx)
-{
-	on_send((struct sock *)ctx[0], (int)ctx[1], true);
+	on_send(sk, ret);
 	return 0;
 }
 
 SEC("tp_btf/sock_recv_length")
-int socket_received(__u64 *ctx)
+int BPF_PROG(socket_received, struct sock *sk, int ret, int flags)
 {
-	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], false);
-	return 0;
-}
-
-SEC("tp_btf/sock_recv_length")
-int socket_received_again(__u64 *ctx)
-{
-	on_receive((struct sock *)ctx[0], (int)ctx[1], (int)ctx[2], true);
+	on_receive(sk, ret, flags);
 	return 0;
 }
 
@@ -144,66 +128,64 @@ int socket_received_again(__u64 *ctx)
  * programs be attached to functions.
  */
 
-static __always_inline int behind_send(__u64 *ctx, long ret)
+static __always_inline int behind_send(struct socket *socket, int ret)
 {
-	struct socket *socket = (struct socket *)ctx[0];
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_send(sk, (int)ret, false);
+		on_send(sk, ret);
 	return 0;
 }
 
-static __always_inline int behind_receive(__u64 *ctx)
+static __always_inline int behind_receive(struct socket *socket, int flags, int ret)
 {
-	struct socket *socket = (struct socket *)ctx[0];
 	struct sock *sk = socket->sk;
 
 	if (sk)
-		on_receive(sk, (int)ctx[4], (int)ctx[3], false);
+		on_receive(sk, ret, flags);
 	return 0;
 }
 
 SEC("fexit/inet_sendmsg")
-int inet_sent(__u64 *ctx)
+int BPF_PROG(inet_sent, struct socket *socket, struct msghdr *message, __u64 size, int ret)
 {
-	return behind_send(ctx, ctx[3]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/inet6_sendmsg")
-int inet6_sent(__u64 *ctx)
+int BPF_PROG(inet6_sent, struct socket *socket, struct msghdr *message, __u64 size, int ret)
 {
-	return behind_send(ctx, ctx[3]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/inet_sendpage")
-int inet_page_sent(__u64 *ctx)
+int BPF_PROG(inet_page_sent, struct socket *socket, struct page *page, int offset, __u64 size, int flags, long ret)
 {
-	return behind_send(ctx, ctx[5]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/unix_stream_sendmsg")
-int unix_sent(__u64 *ctx)
+int BPF_PROG(unix_sent, struct socket *socket, struct msghdr *message, __u64 size, int ret)
 {
-	return behind_send(ctx, ctx[3]);
+	return behind_send(socket, ret);
 }
 
 SEC("fexit/inet_recvmsg")
-int inet_received(__u64 *ctx)
+int BPF_PROG(inet_received, struct socket *socket, struct msghdr *message, __u64 size, int flags, int ret)
 {
-	return behind_receive(ctx);
+	return behind_receive(socket, flags, ret);
 }
 
 SEC("fexit/inet6_recvmsg")
-int inet6_received(__u64 *ctx)
+int BPF_PROG(inet6_received, struct socket *socket, struct msghdr *message, __u64 size, int flags, int ret)
 {
-	return behind_receive(ctx);
+	return behind_receive(socket, flags, ret);
 }
 
 SEC("fexit/unix_stream_recvmsg")
-int unix_received(__u64 *ctx)
+int BPF_PROG(unix_received, struct socket *socket, struct msghdr *message, __u64 size, int flags, int ret)
 {
-	return behind_receive(ctx);
+	return behind_receive(socket, flags, ret);
 }
 
 SEC("tracepoint/syscalls/sys_exit_recvfrom")
@@ -238,23 +220,23 @@ int recvmmsg_exit(struct sys_exit_args *ctx)
 /* ---- the life of processes ---- */
 
 SEC("tp_btf/sched_process_exec")
-int process_exec(__u64 *ctx)
+int BPF_PROG(process_exec, struct task_struct *task)
 {
-	forget((struct task_struct *)ctx[0]);
+	forget_process(task->tgid);
 	return 0;
 }
 
 SEC("tp_btf/cgroup_attach_task")
-int process_moved(__u64 *ctx)
+int BPF_PROG(process_moved, struct cgroup *cgroup, const char *path, struct task_struct *task)
 {
-	forget((struct task_struct *)ctx[2]);
+	forget_process(task->tgid);
 	return 0;
 }
 
 SEC("tp_btf/sched_process_exit")
-int process_exit(__u64 *ctx)
+int BPF_PROG(process_exit, struct task_struct *task)
 {
-	on_process_exit((struct task_struct *)ctx[0]);
+	on_thread_exit(task);
 	return 0;
 }
 
@@ -285,9 +267,9 @@ int existing_unix(struct bpf_iter__unix *ctx)
 
 /* A step of a pass over the UDP flows: argument 0 is the pass's number, the result how many flows it has reported. */
 SEC("raw_tp")
-int flow_pass(struct bpf_raw_tracepoint_args *ctx)
+int BPF_PROG(flow_pass, __u32 pass)
 {
-	return on_flow_pass((__u32)ctx->args[0]);
+	return on_flow_pass(pass);
 }
 
 /* Its own pid in the initial pid namespace. */
@@ -297,7 +279,7 @@ int self_pid(void *ctx)
 	return bpf_get_current_pid_tgid() >> 32;
 }
 
-/* For bpf2go: types that user space reads. */
+/* For bpf2go: types that user space reads, beside those of the maps. */
 const enum event_kind *unused_kind __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
 const enum transport *unused_transport __attribute__((unused));
@@ -309,11 +291,9 @@ const struct process_event *unused_process __attribute__((unused));
 const struct exit_event *unused_exit __attribute__((unused));
 const struct live_event *unused_live __attribute__((unused));
 const enum iteration *unused_iteration __attribute__((unused));
-const struct data_event *unused_data __attribute__((unused));
 const struct unix_open_event *unused_unix_open __attribute__((unused));
-const struct policy *unused_policy __attribute__((unused));
-const struct draft *unused_draft __attribute__((unused));
 const enum address_source *unused_address_source __attribute__((unused));
 const struct descriptor_event *unused_descriptor __attribute__((unused));
 const enum direction *unused_direction __attribute__((unused));
-const enum missing *unused_missing __attribute__((unused));
+const enum marker *unused_marker __attribute__((unused));
+const enum cut_reason *unused_cut_reason __attribute__((unused));

@@ -44,7 +44,7 @@ type SocketflowCloseEvent struct {
 	Unread           uint32
 	Pad2             uint32
 	Position         [2]uint64
-	Silent           [2]uint64
+	LastUnreported   [2]uint64
 }
 
 type SocketflowCounter uint32
@@ -64,21 +64,30 @@ const (
 	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
 )
 
+type SocketflowCutReason uint32
+
+const (
+	SocketflowCutReasonCUT_LIMIT     SocketflowCutReason = 1
+	SocketflowCutReasonCUT_NO_BUFFER SocketflowCutReason = 2
+	SocketflowCutReasonCUT_FAULT     SocketflowCutReason = 4
+	SocketflowCutReasonCUT_RING_FULL SocketflowCutReason = 8
+)
+
 type SocketflowDataEvent struct {
-	_         structs.HostLayout
-	Header    SocketflowEventHeader
-	Cookie    uint64
-	Position  uint64
-	Silent    uint64
-	Word      uint64
-	Tid       uint32
-	Length    uint32
-	Skipped   uint32
-	Captured  uint32
-	Direction uint8
-	Missing   uint8
-	Missed    uint8
-	Pad       [5]uint8
+	_              structs.HostLayout
+	Header         SocketflowEventHeader
+	Cookie         uint64
+	Position       uint64
+	LastUnreported uint64
+	Goroutine      uint64
+	Tid            uint32
+	Length         uint32
+	Skipped        uint32
+	Captured       uint32
+	Direction      uint8
+	CutReason      uint8
+	GapReason      uint8
+	Pad            [5]uint8
 }
 
 type SocketflowDatagramFlow struct {
@@ -128,7 +137,7 @@ const (
 	SocketflowDirectionDIRECTIONS         SocketflowDirection = 2
 )
 
-type SocketflowDraft struct {
+type SocketflowEventBuf struct {
 	_       structs.HostLayout
 	Event   SocketflowDataEvent
 	Payload [49152]int8
@@ -213,13 +222,10 @@ type SocketflowLiveEvent struct {
 	Datagrams [2]uint32
 }
 
-type SocketflowMissing uint32
+type SocketflowMarker uint32
 
 const (
-	SocketflowMissingMISSING_LIMIT     SocketflowMissing = 1
-	SocketflowMissingMISSING_NO_BUFFER SocketflowMissing = 2
-	SocketflowMissingMISSING_FAULT     SocketflowMissing = 4
-	SocketflowMissingMISSING_RING_FULL SocketflowMissing = 8
+	SocketflowMarkerMARKER_BACKUP SocketflowMarker = 1650549611
 )
 
 type SocketflowOpenEvent struct {
@@ -240,39 +246,34 @@ type SocketflowPolicy struct {
 	Cookie uint64
 	Until  [2]uint64
 	Limit  [2]uint32
-	Run    uint32
+	Burst  uint32
 	Pad    uint32
-}
-
-type SocketflowPrefix struct {
-	_     structs.HostLayout
-	Bytes [2]uint64
 }
 
 type SocketflowProcess struct {
 	_          structs.HostLayout
 	Start      uint64
 	Generation uint32
-	Told       uint32
+	Emitted    uint32
 	Netns      uint32
 	Pad        uint32
 }
 
 type SocketflowProcessEvent struct {
-	_              structs.HostLayout
-	Header         SocketflowEventHeader
-	CgroupId       uint64
-	Generation     uint32
-	ArgsLen        uint32
-	EnvironLen     uint32
-	ArgsCut        uint8
-	EnvironCut     uint8
-	ExecutableTold uint8
-	Pad            uint8
-	Netns          uint32
-	Pad2           uint32
-	Comm           [16]int8
-	Executable     struct {
+	_                  structs.HostLayout
+	Header             SocketflowEventHeader
+	CgroupId           uint64
+	Generation         uint32
+	ArgsLen            uint32
+	EnvironLen         uint32
+	ArgsCut            uint8
+	EnvironCut         uint8
+	ExecutableFromCall uint8
+	Pad                uint8
+	Netns              uint32
+	Pad2               uint32
+	Comm               [16]int8
+	Executable         struct {
 		_     structs.HostLayout
 		Used  uint32
 		Parts [1024]int8
@@ -313,32 +314,49 @@ type SocketflowRule struct {
 	Exclude        uint32
 }
 
+type SocketflowRuleMatch struct {
+	_          structs.HostLayout
+	Start      uint64
+	Rules      uint64
+	Generation uint32
+	Pad        uint32
+}
+
+type SocketflowSignature struct {
+	_     structs.HostLayout
+	Bytes [2]uint64
+}
+
 type SocketflowSocketState struct {
-	_              structs.HostLayout
-	Flow           SocketflowFlow
-	OwnerStart     uint64
-	Cgroup         uint64
-	Started        uint64
-	Established    uint64
-	OwnerPid       uint32
-	Ignored        uint8
-	AcceptedBefore uint8
-	Closed         uint8
-	Direction      uint8
-	TaskPid        uint32
-	Run            uint32
-	LivePass       uint32
-	Pad            uint32
-	Streams        [2]struct {
-		_        structs.HostLayout
-		Position uint64
-		Until    uint64
-		Silent   uint64
-		Sequence uint32
-		Missed   uint8
-		Eager    uint8
-		Pad      [2]uint8
+	_    structs.HostLayout
+	Conn struct {
+		_           structs.HostLayout
+		Flow        SocketflowFlow
+		Started     uint64
+		Established uint64
+		Streams     [2]struct {
+			_              structs.HostLayout
+			Position       uint64
+			Until          uint64
+			LastUnreported uint64
+			Sequence       uint32
+			GapReason      uint8
+			Signature      uint8
+			Pad            [2]uint8
+		}
+		OwnerPid  uint32
+		TaskPid   uint32
+		Burst     uint32
+		Direction uint8
+		Existing  uint8
+		Pad       [2]uint8
 	}
+	OwnerStart uint64
+	Cgroup     uint64
+	Ignored    uint8
+	Closed     uint8
+	Pad        [2]uint8
+	LivePass   uint32
 }
 
 type SocketflowTransport uint32
@@ -363,33 +381,25 @@ type SocketflowUnixOpenEvent struct {
 	Remote       [108]int8
 }
 
-type SocketflowVerdict struct {
-	_          structs.HostLayout
-	Start      uint64
-	Rules      uint64
-	Generation uint32
-	Pad        uint32
-}
-
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SocketflowMapAccepted             = "accepted"
 	SocketflowMapBatches              = "batches"
+	SocketflowMapClaims               = "claims"
 	SocketflowMapCounters             = "counters"
 	SocketflowMapDatagramCookies      = "datagram_cookies"
 	SocketflowMapDatagramReceives     = "datagram_receives"
 	SocketflowMapDatagrams            = "datagrams"
-	SocketflowMapDrafts               = "drafts"
+	SocketflowMapEventBufs            = "event_bufs"
 	SocketflowMapListeners            = "listeners"
 	SocketflowMapPolicies             = "policies"
 	SocketflowMapProcesses            = "processes"
 	SocketflowMapRings                = "rings"
+	SocketflowMapRuleMatches          = "rule_matches"
 	SocketflowMapRules                = "rules"
-	SocketflowMapSeen                 = "seen"
 	SocketflowMapSockets              = "sockets"
-	SocketflowMapVerdicts             = "verdicts"
 	SocketflowProgAccept4Exit         = "accept4_exit"
 	SocketflowProgAcceptExit          = "accept_exit"
 	SocketflowProgAnyExit             = "any_exit"
@@ -412,47 +422,42 @@ const (
 	SocketflowProgSelfPid             = "self_pid"
 	SocketflowProgSendmmsgExit        = "sendmmsg_exit"
 	SocketflowProgSockState           = "sock_state"
-	SocketflowProgSockStateAgain      = "sock_state_again"
 	SocketflowProgSocketReceived      = "socket_received"
-	SocketflowProgSocketReceivedAgain = "socket_received_again"
 	SocketflowProgSocketSent          = "socket_sent"
-	SocketflowProgSocketSentAgain     = "socket_sent_again"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
+	SocketflowVarClaimsMask           = "claims_mask"
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
-	SocketflowVarDraftsAgain          = "drafts_again"
-	SocketflowVarEagerPrefixes        = "eager_prefixes"
+	SocketflowVarEventBufsBackup      = "event_bufs_backup"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarFlowsPerStep         = "flows_per_step"
 	SocketflowVarFollowData           = "follow_data"
 	SocketflowVarFollowUdp            = "follow_udp"
 	SocketflowVarFollowUnix           = "follow_unix"
 	SocketflowVarIterating            = "iterating"
+	SocketflowVarPayloadBurst         = "payload_burst"
 	SocketflowVarPayloadLimit         = "payload_limit"
-	SocketflowVarPayloadRun           = "payload_run"
-	SocketflowVarPayloadRunEager      = "payload_run_eager"
 	SocketflowVarPolicyMask           = "policy_mask"
 	SocketflowVarRulesCount           = "rules_count"
 	SocketflowVarRulesInclude         = "rules_include"
 	SocketflowVarRulesNeedLocalPort   = "rules_need_local_port"
-	SocketflowVarSeenMask             = "seen_mask"
 	SocketflowVarSeesSyscalls         = "sees_syscalls"
 	SocketflowVarShardMask            = "shard_mask"
+	SocketflowVarSignatureBurst       = "signature_burst"
+	SocketflowVarSignatures           = "signatures"
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
 	SocketflowVarUnusedClose          = "unused_close"
 	SocketflowVarUnusedCounter        = "unused_counter"
-	SocketflowVarUnusedData           = "unused_data"
+	SocketflowVarUnusedCutReason      = "unused_cut_reason"
 	SocketflowVarUnusedDescriptor     = "unused_descriptor"
 	SocketflowVarUnusedDirection      = "unused_direction"
-	SocketflowVarUnusedDraft          = "unused_draft"
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedKind           = "unused_kind"
 	SocketflowVarUnusedLive           = "unused_live"
-	SocketflowVarUnusedMissing        = "unused_missing"
+	SocketflowVarUnusedMarker         = "unused_marker"
 	SocketflowVarUnusedOpen           = "unused_open"
-	SocketflowVarUnusedPolicy         = "unused_policy"
 	SocketflowVarUnusedProcess        = "unused_process"
 	SocketflowVarUnusedRole           = "unused_role"
 	SocketflowVarUnusedRoleSource     = "unused_role_source"
@@ -525,11 +530,8 @@ type SocketflowProgramSpecs struct {
 	SelfPid             *ebpf.ProgramSpec `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.ProgramSpec `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
-	SockStateAgain      *ebpf.ProgramSpec `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
-	SocketReceivedAgain *ebpf.ProgramSpec `ebpf:"socket_received_again"`
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
-	SocketSentAgain     *ebpf.ProgramSpec `ebpf:"socket_sent_again"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
 }
@@ -540,59 +542,57 @@ type SocketflowProgramSpecs struct {
 type SocketflowMapSpecs struct {
 	Accepted         *ebpf.MapSpec `ebpf:"accepted"`
 	Batches          *ebpf.MapSpec `ebpf:"batches"`
+	Claims           *ebpf.MapSpec `ebpf:"claims"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	DatagramCookies  *ebpf.MapSpec `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
-	Drafts           *ebpf.MapSpec `ebpf:"drafts"`
+	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
 	Policies         *ebpf.MapSpec `ebpf:"policies"`
 	Processes        *ebpf.MapSpec `ebpf:"processes"`
 	Rings            *ebpf.MapSpec `ebpf:"rings"`
+	RuleMatches      *ebpf.MapSpec `ebpf:"rule_matches"`
 	Rules            *ebpf.MapSpec `ebpf:"rules"`
-	Seen             *ebpf.MapSpec `ebpf:"seen"`
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
-	Verdicts         *ebpf.MapSpec `ebpf:"verdicts"`
 }
 
 // SocketflowVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
+	ClaimsMask          *ebpf.VariableSpec `ebpf:"claims_mask"`
 	CrowdedBytes        *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle        *ebpf.VariableSpec `ebpf:"datagram_idle"`
-	DraftsAgain         *ebpf.VariableSpec `ebpf:"drafts_again"`
-	EagerPrefixes       *ebpf.VariableSpec `ebpf:"eager_prefixes"`
+	EventBufsBackup     *ebpf.VariableSpec `ebpf:"event_bufs_backup"`
 	ExcludedPid         *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	FlowsPerStep        *ebpf.VariableSpec `ebpf:"flows_per_step"`
 	FollowData          *ebpf.VariableSpec `ebpf:"follow_data"`
 	FollowUdp           *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix          *ebpf.VariableSpec `ebpf:"follow_unix"`
 	Iterating           *ebpf.VariableSpec `ebpf:"iterating"`
+	PayloadBurst        *ebpf.VariableSpec `ebpf:"payload_burst"`
 	PayloadLimit        *ebpf.VariableSpec `ebpf:"payload_limit"`
-	PayloadRun          *ebpf.VariableSpec `ebpf:"payload_run"`
-	PayloadRunEager     *ebpf.VariableSpec `ebpf:"payload_run_eager"`
 	PolicyMask          *ebpf.VariableSpec `ebpf:"policy_mask"`
 	RulesCount          *ebpf.VariableSpec `ebpf:"rules_count"`
 	RulesInclude        *ebpf.VariableSpec `ebpf:"rules_include"`
 	RulesNeedLocalPort  *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
-	SeenMask            *ebpf.VariableSpec `ebpf:"seen_mask"`
 	SeesSyscalls        *ebpf.VariableSpec `ebpf:"sees_syscalls"`
 	ShardMask           *ebpf.VariableSpec `ebpf:"shard_mask"`
+	SignatureBurst      *ebpf.VariableSpec `ebpf:"signature_burst"`
+	Signatures          *ebpf.VariableSpec `ebpf:"signatures"`
 	UnusedAddressSource *ebpf.VariableSpec `ebpf:"unused_address_source"`
 	UnusedClose         *ebpf.VariableSpec `ebpf:"unused_close"`
 	UnusedCounter       *ebpf.VariableSpec `ebpf:"unused_counter"`
-	UnusedData          *ebpf.VariableSpec `ebpf:"unused_data"`
+	UnusedCutReason     *ebpf.VariableSpec `ebpf:"unused_cut_reason"`
 	UnusedDescriptor    *ebpf.VariableSpec `ebpf:"unused_descriptor"`
 	UnusedDirection     *ebpf.VariableSpec `ebpf:"unused_direction"`
-	UnusedDraft         *ebpf.VariableSpec `ebpf:"unused_draft"`
 	UnusedExit          *ebpf.VariableSpec `ebpf:"unused_exit"`
 	UnusedIteration     *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLive          *ebpf.VariableSpec `ebpf:"unused_live"`
-	UnusedMissing       *ebpf.VariableSpec `ebpf:"unused_missing"`
+	UnusedMarker        *ebpf.VariableSpec `ebpf:"unused_marker"`
 	UnusedOpen          *ebpf.VariableSpec `ebpf:"unused_open"`
-	UnusedPolicy        *ebpf.VariableSpec `ebpf:"unused_policy"`
 	UnusedProcess       *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedRole          *ebpf.VariableSpec `ebpf:"unused_role"`
 	UnusedRoleSource    *ebpf.VariableSpec `ebpf:"unused_role_source"`
@@ -623,38 +623,38 @@ func (o *SocketflowObjects) Close() error {
 type SocketflowMaps struct {
 	Accepted         *ebpf.Map `ebpf:"accepted"`
 	Batches          *ebpf.Map `ebpf:"batches"`
+	Claims           *ebpf.Map `ebpf:"claims"`
 	Counters         *ebpf.Map `ebpf:"counters"`
 	DatagramCookies  *ebpf.Map `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
-	Drafts           *ebpf.Map `ebpf:"drafts"`
+	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
 	Policies         *ebpf.Map `ebpf:"policies"`
 	Processes        *ebpf.Map `ebpf:"processes"`
 	Rings            *ebpf.Map `ebpf:"rings"`
+	RuleMatches      *ebpf.Map `ebpf:"rule_matches"`
 	Rules            *ebpf.Map `ebpf:"rules"`
-	Seen             *ebpf.Map `ebpf:"seen"`
 	Sockets          *ebpf.Map `ebpf:"sockets"`
-	Verdicts         *ebpf.Map `ebpf:"verdicts"`
 }
 
 func (m *SocketflowMaps) Close() error {
 	return _SocketflowClose(
 		m.Accepted,
 		m.Batches,
+		m.Claims,
 		m.Counters,
 		m.DatagramCookies,
 		m.DatagramReceives,
 		m.Datagrams,
-		m.Drafts,
+		m.EventBufs,
 		m.Listeners,
 		m.Policies,
 		m.Processes,
 		m.Rings,
+		m.RuleMatches,
 		m.Rules,
-		m.Seen,
 		m.Sockets,
-		m.Verdicts,
 	)
 }
 
@@ -662,40 +662,38 @@ func (m *SocketflowMaps) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
+	ClaimsMask          *ebpf.Variable `ebpf:"claims_mask"`
 	CrowdedBytes        *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle        *ebpf.Variable `ebpf:"datagram_idle"`
-	DraftsAgain         *ebpf.Variable `ebpf:"drafts_again"`
-	EagerPrefixes       *ebpf.Variable `ebpf:"eager_prefixes"`
+	EventBufsBackup     *ebpf.Variable `ebpf:"event_bufs_backup"`
 	ExcludedPid         *ebpf.Variable `ebpf:"excluded_pid"`
 	FlowsPerStep        *ebpf.Variable `ebpf:"flows_per_step"`
 	FollowData          *ebpf.Variable `ebpf:"follow_data"`
 	FollowUdp           *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix          *ebpf.Variable `ebpf:"follow_unix"`
 	Iterating           *ebpf.Variable `ebpf:"iterating"`
+	PayloadBurst        *ebpf.Variable `ebpf:"payload_burst"`
 	PayloadLimit        *ebpf.Variable `ebpf:"payload_limit"`
-	PayloadRun          *ebpf.Variable `ebpf:"payload_run"`
-	PayloadRunEager     *ebpf.Variable `ebpf:"payload_run_eager"`
 	PolicyMask          *ebpf.Variable `ebpf:"policy_mask"`
 	RulesCount          *ebpf.Variable `ebpf:"rules_count"`
 	RulesInclude        *ebpf.Variable `ebpf:"rules_include"`
 	RulesNeedLocalPort  *ebpf.Variable `ebpf:"rules_need_local_port"`
-	SeenMask            *ebpf.Variable `ebpf:"seen_mask"`
 	SeesSyscalls        *ebpf.Variable `ebpf:"sees_syscalls"`
 	ShardMask           *ebpf.Variable `ebpf:"shard_mask"`
+	SignatureBurst      *ebpf.Variable `ebpf:"signature_burst"`
+	Signatures          *ebpf.Variable `ebpf:"signatures"`
 	UnusedAddressSource *ebpf.Variable `ebpf:"unused_address_source"`
 	UnusedClose         *ebpf.Variable `ebpf:"unused_close"`
 	UnusedCounter       *ebpf.Variable `ebpf:"unused_counter"`
-	UnusedData          *ebpf.Variable `ebpf:"unused_data"`
+	UnusedCutReason     *ebpf.Variable `ebpf:"unused_cut_reason"`
 	UnusedDescriptor    *ebpf.Variable `ebpf:"unused_descriptor"`
 	UnusedDirection     *ebpf.Variable `ebpf:"unused_direction"`
-	UnusedDraft         *ebpf.Variable `ebpf:"unused_draft"`
 	UnusedExit          *ebpf.Variable `ebpf:"unused_exit"`
 	UnusedIteration     *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedKind          *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLive          *ebpf.Variable `ebpf:"unused_live"`
-	UnusedMissing       *ebpf.Variable `ebpf:"unused_missing"`
+	UnusedMarker        *ebpf.Variable `ebpf:"unused_marker"`
 	UnusedOpen          *ebpf.Variable `ebpf:"unused_open"`
-	UnusedPolicy        *ebpf.Variable `ebpf:"unused_policy"`
 	UnusedProcess       *ebpf.Variable `ebpf:"unused_process"`
 	UnusedRole          *ebpf.Variable `ebpf:"unused_role"`
 	UnusedRoleSource    *ebpf.Variable `ebpf:"unused_role_source"`
@@ -730,11 +728,8 @@ type SocketflowPrograms struct {
 	SelfPid             *ebpf.Program `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.Program `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.Program `ebpf:"sock_state"`
-	SockStateAgain      *ebpf.Program `ebpf:"sock_state_again"`
 	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
-	SocketReceivedAgain *ebpf.Program `ebpf:"socket_received_again"`
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
-	SocketSentAgain     *ebpf.Program `ebpf:"socket_sent_again"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
 }
@@ -763,11 +758,8 @@ func (p *SocketflowPrograms) Close() error {
 		p.SelfPid,
 		p.SendmmsgExit,
 		p.SockState,
-		p.SockStateAgain,
 		p.SocketReceived,
-		p.SocketReceivedAgain,
 		p.SocketSent,
-		p.SocketSentAgain,
 		p.UnixReceived,
 		p.UnixSent,
 	)

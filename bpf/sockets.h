@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What the programs of the socket mode remember beside what those of every mode do. */
+/* What the socket mode remembers, beside what both modes do. */
 #pragma once
 
 /* Set before the programs are loaded. */
@@ -12,21 +12,13 @@ volatile __u32 sees_syscalls = 0; /* the exits of accept and connect are hooked 
 
 /* A socket's own memory: created at connect or listen, inherited by what a listener takes in, freed with the socket. */
 struct socket_state {
-	struct flow flow; /* role 0: a listener's, not yet a connection's */
+	struct connection conn;
 	__u64 owner_start;
 	__u64 cgroup;
-	__u64 started;
-	__u64 established;
-	__u32 owner_pid;
-	__u8 ignored;         /* the rules leave its owner out */
-	__u8 accepted_before; /* see struct close_event */
-	__u8 closed;          /* its close has been told */
-	__u8 direction;       /* of the last transfer */
-	__u32 task_pid;       /* who made the last transfer that was told */
-	__u32 run;            /* bytes captured since the direction turned */
-	__u32 live_pass;      /* the last iteration that has reported it as live, see existing.h */
-	__u32 pad;
-	struct stream streams[DIRECTIONS];
+	__u8 ignored; /* the rules leave its owner out */
+	__u8 closed;  /* its close was emitted */
+	__u8 pad[2];
+	__u32 live_pass; /* the last iteration that has reported it as live, see existing.h */
 };
 
 struct {
@@ -49,8 +41,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space when there are rules */
 	__type(key, __u32);
-	__type(value, struct verdict);
-} verdicts SEC(".maps");
+	__type(value, struct rule_match);
+} rule_matches SEC(".maps");
 
 /*
  * With rules only: whether an accepted socket is observed, by cookie. The accepting process decides that, at the
@@ -65,7 +57,7 @@ struct {
 } accepted SEC(".maps");
 
 /*
- * While the iterators run: who listens where. It tells servers from clients, and who owns a listening socket that no
+ * While the iterators run: who listens where. This distinguishes servers from clients, and says who owns a socket that no
  * descriptor leads to: that of MPTCP, which lies behind the one the descriptor names.
  */
 struct listener_key {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The life of a TCP socket as its state changes tell it. CLOSE to SYN_SENT and CLOSE to LISTEN run in the task
+ * The life of a TCP socket, from its changes of state. CLOSE to SYN_SENT and CLOSE to LISTEN run in the task
  * that called connect or listen; every other change may run in a softirq on top of any task.
  */
 #pragma once
@@ -15,36 +15,20 @@ static __always_inline struct socket_state *track(struct sock *sk)
 
 static __always_inline void set_owner(struct socket_state *s, const struct owner *owner)
 {
-	s->owner_pid = owner->pid;
+	s->conn.owner_pid = owner->pid;
 	s->owner_start = owner->start;
 	s->cgroup = owner->cgroup;
 }
 
-static __always_inline void fill_open(struct open_event *e, __u32 kind, __u64 now, const struct socket_state *s)
-{
-	e->header.kind = kind;
-	e->header.pid = s->owner_pid;
-	e->header.time = now;
-	e->header.start = s->owner_start;
-	e->flow = s->flow;
-	e->cgroup = s->cgroup;
-	e->started = s->started;
-	e->state = 0;
-	e->error = 0;
-	e->fd = e->pad = 0;
-	for (int i = 0; i < DIRECTIONS; i++)
-		e->sequence[i] = s->streams[i].sequence;
-}
-
-/* From here on the socket's sequence numbers tell what each direction has carried. */
+/* Position 0 of both streams is here. */
 static __always_inline void begin_streams(struct socket_state *s, struct sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (!tp)
 		return;
-	s->streams[DIRECTION_SENT].sequence = tp->write_seq;
-	s->streams[DIRECTION_RECEIVED].sequence = tp->copied_seq;
+	s->conn.streams[DIRECTION_SENT].sequence = tp->write_seq;
+	s->conn.streams[DIRECTION_RECEIVED].sequence = tp->copied_seq;
 }
 
 /* CLOSE -> LISTEN */
@@ -64,14 +48,14 @@ static __always_inline void on_listen(struct sock *sk)
 		s->ignored = 1;
 		return;
 	}
-	read_flow(&s->flow, sk);
-	s->ignored = left_out(&owner, s->flow.local_port, 0);
+	read_flow(&s->conn.flow, sk);
+	s->ignored = left_out(&owner, s->conn.flow.local_port, 0);
 	/* Its connections may come to any shard, long after the process could be described. */
 	if (!s->ignored) {
 		for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
 			if (shard > shard_mask)
 				break;
-			introduce(&owner, known, shard);
+			emit_process_once(&owner, known, shard);
 		}
 	}
 }
@@ -100,41 +84,44 @@ static __always_inline void on_connect(struct sock *sk)
 		return;
 	__builtin_memset(s, 0, sizeof(*s));
 	set_owner(s, &owner);
-	s->started = bpf_ktime_get_ns();
+	s->conn.started = bpf_ktime_get_ns();
 	/* Here because a refused connect's socket has lost its addresses by the time of the refusal. */
-	read_flow(&s->flow, sk);
-	s->flow.cookie = bpf_get_socket_cookie(sk);
-	s->flow.role = ROLE_CLIENT;
-	s->flow.role_source = ROLE_SOURCE_CONNECT;
-	introduce(&owner, known, shard_of(s->flow.cookie));
+	read_flow(&s->conn.flow, sk);
+	s->conn.flow.cookie = bpf_get_socket_cookie(sk);
+	s->conn.flow.role = ROLE_CLIENT;
+	s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
+	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 }
 
-static __always_inline void open_connection(struct sock *sk, struct socket_state *s)
+static __always_inline void open_connection(struct socket_state *s)
 {
-	__u64 now = bpf_ktime_get_ns();
-	__u32 shard;
+	struct reservation r;
 	struct open_event *e;
 
-	s->established = now;
-	if (!s->started)
-		s->started = now;
+	s->conn.established = bpf_ktime_get_ns();
+	if (!s->conn.started)
+		s->conn.started = s->conn.established;
 	if (s->ignored) {
 		count(COUNTER_IGNORED);
 		return;
 	}
-	shard = shard_of(s->flow.cookie);
-	struct slot slot = reserve(shard, EVENT_OPEN, sizeof(*e));
-	e = slot.event;
+	e = begin_open(&r, EVENT_OPEN, &s->conn.flow);
 	if (!e)
 		return;
-	fill_open(e, EVENT_OPEN, now, s);
-	submit(&slot, EVENT_OPEN, sizeof(*e));
+	e->header.pid = s->conn.owner_pid;
+	e->header.time = s->conn.established;
+	e->header.start = s->owner_start;
+	e->cgroup = s->cgroup;
+	e->started = s->conn.started;
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->sequence[i] = s->conn.streams[i].sequence;
+	submit(&r, e);
 }
 
-/* The rules about the owner as it is judged now: that may have happened since the listen or the connect. */
+/* User space may have judged the owner since the listen or the connect. */
 static __always_inline bool judged_out(const struct socket_state *s)
 {
-	struct owner owner = {.pid = s->owner_pid, .start = s->owner_start};
+	struct owner owner = {.pid = s->conn.owner_pid, .start = s->owner_start};
 	struct process *known;
 
 	if (!rules_count)
@@ -142,7 +129,7 @@ static __always_inline bool judged_out(const struct socket_state *s)
 	known = bpf_map_lookup_elem(&processes, &owner.pid);
 	if (known)
 		owner.generation = known->generation;
-	return judge(&owner, s->flow.local_port, s->flow.remote_port);
+	return judge(&owner, s->conn.flow.local_port, s->conn.flow.remote_port);
 }
 
 /* SYN_SENT or SYN_RECV -> ESTABLISHED */
@@ -151,27 +138,27 @@ static __always_inline void on_established(struct sock *sk, int last_state)
 	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 
 	if (!s) {
-		if (last_state != TCP_SYN_RECV)
+		if (last_state != BPF_TCP_SYN_RECV)
 			return;
-		/* Its listener is older than the programs and has not been found yet: accept will tell the owner. */
+		/* Its listener is older than the programs and was not found yet. The exit of accept knows the owner. */
 		s = track(sk);
 		if (!s)
 			return;
 	}
-	if (s->established) /* seen by the other program */
+	if (s->conn.established) /* seen by the other program */
 		return;
-	read_flow(&s->flow, sk);
-	if (s->flow.role == ROLE_CLIENT) {
+	read_flow(&s->conn.flow, sk);
+	if (s->conn.flow.role == ROLE_CLIENT) {
 		if (rules_need_local_port)
 			s->ignored = judged_out(s);
 	} else { /* fresh from its listener */
-		s->flow.role = ROLE_SERVER;
-		s->flow.role_source = ROLE_SOURCE_ACCEPT;
-		s->ignored = (excluded_pid && s->owner_pid == excluded_pid) || judged_out(s);
+		s->conn.flow.role = ROLE_SERVER;
+		s->conn.flow.role_source = ROLE_SOURCE_ACCEPT;
+		s->ignored = (excluded_pid && s->conn.owner_pid == excluded_pid) || judged_out(s);
 	}
-	s->flow.cookie = bpf_get_socket_cookie(sk);
+	s->conn.flow.cookie = bpf_get_socket_cookie(sk);
 	begin_streams(s, sk);
-	open_connection(sk, s);
+	open_connection(s);
 }
 
 /* Where a direction is when the socket's sequence number is the given one; it is never behind what was seen of it. */
@@ -198,44 +185,24 @@ static __always_inline __u32 received_sequence(const struct sock *sk, const stru
 	return sequence - (fin_received(sk) && sequence == tp->rcv_nxt);
 }
 
-static __always_inline void fill_close(struct close_event *e, __u32 kind, struct sock *sk,
-				       const struct socket_state *s, int last_state)
+static __always_inline void fill_close(struct close_event *e, struct sock *sk, const struct socket_state *s, int last_state)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	e->header.kind = kind;
-	e->header.pid = s->owner_pid;
-	e->header.time = bpf_ktime_get_ns();
 	e->header.start = s->owner_start;
-	e->flow = s->flow;
 	e->cgroup = s->cgroup;
-	e->started = s->started;
-	e->established = s->established;
 	e->error = sk->sk_err;
 	e->last_state = last_state;
 	e->fin_received = fin_received(sk);
-	e->accepted_before = s->accepted_before;
-	e->uncounted = 0;
-	e->bytes_sent = 0;
-	e->bytes_received = 0;
-	e->segments_sent = 0;
-	e->segments_received = 0;
-	e->srtt_us = 0;
-	e->retransmits = 0;
-	e->unread = 0;
-	e->pad2 = 0;
-	for (int i = 0; i < DIRECTIONS; i++) {
-		e->position[i] = s->streams[i].position;
-		e->silent[i] = s->streams[i].silent;
-	}
+	e->bytes_sent = e->bytes_received = 0;
 	if (!tp)
 		return;
 	/* In these states a FIN has been sent. It takes a sequence number. */
-	bool fin_sent = last_state == TCP_FIN_WAIT1 || last_state == TCP_FIN_WAIT2 || last_state == TCP_CLOSING ||
-			last_state == TCP_LAST_ACK || last_state == TCP_TIME_WAIT;
+	bool fin_sent = last_state == BPF_TCP_FIN_WAIT1 || last_state == BPF_TCP_FIN_WAIT2 || last_state == BPF_TCP_CLOSING ||
+			last_state == BPF_TCP_LAST_ACK || last_state == BPF_TCP_TIME_WAIT;
 	__u32 received = received_sequence(sk, tp);
-	e->position[DIRECTION_SENT] = position_at(&s->streams[DIRECTION_SENT], tp->write_seq - fin_sent);
-	e->position[DIRECTION_RECEIVED] = position_at(&s->streams[DIRECTION_RECEIVED], received);
+	e->position[DIRECTION_SENT] = position_at(&s->conn.streams[DIRECTION_SENT], tp->write_seq - fin_sent);
+	e->position[DIRECTION_RECEIVED] = position_at(&s->conn.streams[DIRECTION_RECEIVED], received);
 	e->unread = tp->rcv_nxt - received - e->fin_received;
 	/* The port chosen by a connect that failed; skc_num has been given back by now. */
 	if (!e->flow.local_port)
@@ -250,11 +217,11 @@ static __always_inline void fill_close(struct close_event *e, __u32 kind, struct
 
 static __always_inline bool accepted_ignored(const struct socket_state *s)
 {
-	if (rules_count && s->flow.role_source == ROLE_SOURCE_ACCEPT) {
-		__u8 *observed = bpf_map_lookup_elem(&accepted, &s->flow.cookie);
+	if (rules_count && s->conn.flow.role_source == ROLE_SOURCE_ACCEPT) {
+		__u8 *observed = bpf_map_lookup_elem(&accepted, &s->conn.flow.cookie);
 		if (observed) {
 			__u8 keep = *observed;
-			bpf_map_delete_elem(&accepted, &s->flow.cookie);
+			bpf_map_delete_elem(&accepted, &s->conn.flow.cookie);
 			return !keep;
 		}
 	}
@@ -278,51 +245,50 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 {
 	struct socket_state *s;
 	struct close_event *e;
-	__u32 kind = EVENT_CLOSE, shard;
+	struct reservation r;
+	__u32 kind = EVENT_CLOSE;
 
-	if (last_state == TCP_LISTEN || last_state == TCP_CLOSE)
+	if (last_state == BPF_TCP_LISTEN || last_state == BPF_TCP_CLOSE)
 		return;
 	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
-	if (!s || !s->flow.role_source || s->closed)
+	if (!s || !s->conn.flow.role_source || s->closed)
 		return;
-	if (!s->established && !s->accepted_before) {
-		if (s->flow.role != ROLE_CLIENT)
+	if (!s->conn.established && !s->conn.existing) {
+		if (s->conn.flow.role != ROLE_CLIENT)
 			return;
 		kind = EVENT_FAIL;
-		/* The exit of connect knows the error and tells it. */
+		/* The program at the exit of connect knows the error, and emits it. */
 		if (!sk->sk_err && sees_syscalls && in_connect_call())
 			return;
 	}
 	s->closed = 1;
 	if (accepted_ignored(s))
 		return;
-	shard = shard_of(s->flow.cookie);
-	struct slot slot = reserve(shard, kind, sizeof(*e));
-	e = slot.event;
+	e = begin_close(&r, kind, &s->conn, s->conn.flow.cookie, DIRECTION_SENT);
 	if (!e)
 		return;
-	fill_close(e, kind, sk, s, last_state);
-	submit(&slot, kind, sizeof(*e));
+	fill_close(e, sk, s, last_state);
+	submit(&r, e);
 }
 
-static __always_inline void on_state(struct sock *sk, int last_state, int state, const bool again)
+static __always_inline void on_state(struct sock *sk, int last_state, int state)
 {
 	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
 		return;
 	switch (state) {
-	case TCP_LISTEN:
-		if (!looked_at(again))
+	case BPF_TCP_LISTEN:
+		if (!claimed_by_primary())
 			on_listen(sk);
 		break;
-	case TCP_SYN_SENT:
-		if (!looked_at(again))
+	case BPF_TCP_SYN_SENT:
+		if (!claimed_by_primary())
 			on_connect(sk);
 		break;
 	/* These may come in a softirq. They are handled once, whichever program sees them. */
-	case TCP_ESTABLISHED:
+	case BPF_TCP_ESTABLISHED:
 		on_established(sk, last_state);
 		break;
-	case TCP_CLOSE:
+	case BPF_TCP_CLOSE:
 		on_close(sk, last_state);
 		break;
 	}

@@ -28,33 +28,49 @@ type SyscallsCall struct {
 }
 
 type SyscallsCallSocket struct {
+	_        structs.HostLayout
+	Conn     SyscallsConnection
+	Peer     uint64
+	Error    int32
+	Stage    uint8
+	Known    uint8
+	Shared   uint8
+	Emitted  uint8
+	Finished uint8
+	Pad      [7]uint8
+}
+
+type SyscallsConnection struct {
 	_           structs.HostLayout
 	Flow        SyscallsFlow
 	Started     uint64
 	Established uint64
-	Peer        uint64
 	Streams     [2]struct {
-		_        structs.HostLayout
-		Position uint64
-		Until    uint64
-		Silent   uint64
-		Sequence uint32
-		Missed   uint8
-		Eager    uint8
-		Pad      [2]uint8
+		_              structs.HostLayout
+		Position       uint64
+		Until          uint64
+		LastUnreported uint64
+		Sequence       uint32
+		GapReason      uint8
+		Signature      uint8
+		Pad            [2]uint8
 	}
 	OwnerPid  uint32
 	TaskPid   uint32
-	Run       uint32
-	Error     int32
-	Stage     uint8
-	Known     uint8
-	Shared    uint8
-	Told      uint8
-	Finished  uint8
-	Existing  uint8
+	Burst     uint32
 	Direction uint8
-	Pad       uint8
+	Existing  uint8
+	Pad       [2]uint8
+}
+
+type SyscallsControl struct {
+	_            structs.HostLayout
+	Socket       SyscallsCallSocket
+	Names        SyscallsUnixNames
+	Call         SyscallsCall
+	Descriptor   SyscallsDescriptor
+	DatagramKey  SyscallsDatagramKey
+	DatagramFlow SyscallsDatagramFlow
 }
 
 type SyscallsDatagramFlow struct {
@@ -110,7 +126,7 @@ const (
 	SyscallsDescriptorKindDESCRIPTOR_SOCKET SyscallsDescriptorKind = 2
 )
 
-type SyscallsDraft struct {
+type SyscallsEventBuf struct {
 	_     structs.HostLayout
 	Event struct {
 		_      structs.HostLayout
@@ -121,18 +137,18 @@ type SyscallsDraft struct {
 			Time  uint64
 			Start uint64
 		}
-		Cookie    uint64
-		Position  uint64
-		Silent    uint64
-		Word      uint64
-		Tid       uint32
-		Length    uint32
-		Skipped   uint32
-		Captured  uint32
-		Direction uint8
-		Missing   uint8
-		Missed    uint8
-		Pad       [5]uint8
+		Cookie         uint64
+		Position       uint64
+		LastUnreported uint64
+		Goroutine      uint64
+		Tid            uint32
+		Length         uint32
+		Skipped        uint32
+		Captured       uint32
+		Direction      uint8
+		CutReason      uint8
+		GapReason      uint8
+		Pad            [5]uint8
 	}
 	Payload [49152]int8
 }
@@ -167,16 +183,6 @@ const (
 	SyscallsKnownKNOWN_REMOTE SyscallsKnown = 2
 )
 
-type SyscallsMailbox struct {
-	_            structs.HostLayout
-	Socket       SyscallsCallSocket
-	Names        SyscallsUnixNames
-	Call         SyscallsCall
-	Descriptor   SyscallsDescriptor
-	DatagramKey  SyscallsDatagramKey
-	DatagramFlow SyscallsDatagramFlow
-}
-
 type SyscallsPassed struct {
 	_     structs.HostLayout
 	Ids   [8]uint64
@@ -190,29 +196,24 @@ type SyscallsPolicy struct {
 	Cookie uint64
 	Until  [2]uint64
 	Limit  [2]uint32
-	Run    uint32
+	Burst  uint32
 	Pad    uint32
-}
-
-type SyscallsPrefix struct {
-	_     structs.HostLayout
-	Bytes [2]uint64
 }
 
 type SyscallsProcess struct {
 	_          structs.HostLayout
 	Start      uint64
 	Generation uint32
-	Told       uint32
+	Emitted    uint32
 	Netns      uint32
 	Pad        uint32
 }
 
 type SyscallsScratch struct {
-	_       structs.HostLayout
-	LastId  uint64
-	Socket  SyscallsCallSocket
-	Telling struct {
+	_        structs.HostLayout
+	LastId   uint64
+	Socket   SyscallsCallSocket
+	Emission struct {
 		_ structs.HostLayout
 		G struct {
 			_    structs.HostLayout
@@ -223,18 +224,18 @@ type SyscallsScratch struct {
 				Base   uint64
 				Length uint64
 			}
-			Skip  uint64
-			Want  uint32
-			Used  uint32
-			Draft uint32
-			Fault uint32
+			Skip     uint64
+			Want     uint32
+			Used     uint32
+			EventBuf uint32
+			Fault    uint32
 		}
-		Want    uint32
-		Missing uint32
-		Shard   uint32
-		Urgent  uint32
-		Pieces  uint32
-		_       [4]byte
+		Want      uint32
+		CutReason uint32
+		Shard     uint32
+		Urgent    uint32
+		Pieces    uint32
+		_         [4]byte
 	}
 	Transfer struct {
 		_    structs.HostLayout
@@ -253,6 +254,11 @@ type SyscallsScratch struct {
 		Unknown   uint32
 		User      uint32
 	}
+}
+
+type SyscallsSignature struct {
+	_     structs.HostLayout
+	Bytes [2]uint64
 }
 
 type SyscallsStage uint32
@@ -288,104 +294,76 @@ type SyscallsUnixNames struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	SyscallsMapAnswers                = "answers"
-	SyscallsMapCallSockets            = "call_sockets"
-	SyscallsMapCalls                  = "calls"
-	SyscallsMapCounters               = "counters"
-	SyscallsMapDatagrams              = "datagrams"
-	SyscallsMapDescriptors            = "descriptors"
-	SyscallsMapDrafts                 = "drafts"
-	SyscallsMapImages                 = "images"
-	SyscallsMapMailboxes              = "mailboxes"
-	SyscallsMapNames                  = "names"
-	SyscallsMapNewImages              = "new_images"
-	SyscallsMapPassing                = "passing"
-	SyscallsMapPolicies               = "policies"
-	SyscallsMapProcesses              = "processes"
-	SyscallsMapRings                  = "rings"
-	SyscallsMapScratches              = "scratches"
-	SyscallsMapSweepLists             = "sweep_lists"
-	SyscallsMapTables                 = "tables"
-	SyscallsProgAdopt                 = "adopt"
-	SyscallsProgAskDatagrams          = "ask_datagrams"
-	SyscallsProgEnterBlocked          = "enter_blocked"
-	SyscallsProgEnterClone            = "enter_clone"
-	SyscallsProgEnterClone3           = "enter_clone3"
-	SyscallsProgEnterClone3Again      = "enter_clone3_again"
-	SyscallsProgEnterCloneAgain       = "enter_clone_again"
-	SyscallsProgEnterClose            = "enter_close"
-	SyscallsProgEnterCloseAgain       = "enter_close_again"
-	SyscallsProgEnterCloseRange       = "enter_close_range"
-	SyscallsProgEnterCloseRangeAgain  = "enter_close_range_again"
-	SyscallsProgEnterControlOf1       = "enter_control_of_1"
-	SyscallsProgEnterControlOf1Again  = "enter_control_of_1_again"
-	SyscallsProgEnterControlOf2       = "enter_control_of_2"
-	SyscallsProgEnterControlOf2Again  = "enter_control_of_2_again"
-	SyscallsProgEnterControlOf3       = "enter_control_of_3"
-	SyscallsProgEnterControlOf3Again  = "enter_control_of_3_again"
-	SyscallsProgEnterControlOf4       = "enter_control_of_4"
-	SyscallsProgEnterControlOf4Again  = "enter_control_of_4_again"
-	SyscallsProgEnterControlOf5       = "enter_control_of_5"
-	SyscallsProgEnterControlOf5Again  = "enter_control_of_5_again"
-	SyscallsProgEnterExecve           = "enter_execve"
-	SyscallsProgEnterFcntl            = "enter_fcntl"
-	SyscallsProgEnterFcntlAgain       = "enter_fcntl_again"
-	SyscallsProgEnterIoctl            = "enter_ioctl"
-	SyscallsProgEnterSplice           = "enter_splice"
-	SyscallsProgEnterSpliceAgain      = "enter_splice_again"
-	SyscallsProgEnterTransferOf3      = "enter_transfer_of_3"
-	SyscallsProgEnterTransferOf3Again = "enter_transfer_of_3_again"
-	SyscallsProgEnterTransferOf4      = "enter_transfer_of_4"
-	SyscallsProgEnterTransferOf4Again = "enter_transfer_of_4_again"
-	SyscallsProgEnterTransferOf6      = "enter_transfer_of_6"
-	SyscallsProgEnterTransferOf6Again = "enter_transfer_of_6_again"
-	SyscallsProgExitBatch             = "exit_batch"
-	SyscallsProgExitBatchAgain        = "exit_batch_again"
-	SyscallsProgExitControl           = "exit_control"
-	SyscallsProgExitControlAgain      = "exit_control_again"
-	SyscallsProgExitExec              = "exit_exec"
-	SyscallsProgExitExecAgain         = "exit_exec_again"
-	SyscallsProgExitNamespace         = "exit_namespace"
-	SyscallsProgExitNamespaceAgain    = "exit_namespace_again"
-	SyscallsProgExitTransfer          = "exit_transfer"
-	SyscallsProgExitTransferAgain     = "exit_transfer_again"
-	SyscallsProgLeaveBlocked          = "leave_blocked"
-	SyscallsProgLocate                = "locate"
-	SyscallsProgLookUp                = "look_up"
-	SyscallsProgProcessExit           = "process_exit"
-	SyscallsProgProcessFork           = "process_fork"
-	SyscallsProgReject                = "reject"
-	SyscallsProgSelfPid               = "self_pid"
-	SyscallsProgVanish                = "vanish"
-	SyscallsVarCpus                   = "cpus"
-	SyscallsVarCrowdedBytes           = "crowded_bytes"
-	SyscallsVarDatagramIdle           = "datagram_idle"
-	SyscallsVarEagerPrefixes          = "eager_prefixes"
-	SyscallsVarExcludedPid            = "excluded_pid"
-	SyscallsVarExitGroupOffset        = "exit_group_offset"
-	SyscallsVarFollowData             = "follow_data"
-	SyscallsVarFollowUdp              = "follow_udp"
-	SyscallsVarFollowUnix             = "follow_unix"
-	SyscallsVarForkChildOffset        = "fork_child_offset"
-	SyscallsVarPayloadLimit           = "payload_limit"
-	SyscallsVarPayloadRun             = "payload_run"
-	SyscallsVarPayloadRunEager        = "payload_run_eager"
-	SyscallsVarPolicyMask             = "policy_mask"
-	SyscallsVarShardMask              = "shard_mask"
-	SyscallsVarUnusedCall             = "unused_call"
-	SyscallsVarUnusedCallSocket       = "unused_call_socket"
-	SyscallsVarUnusedDatagramFlow     = "unused_datagram_flow"
-	SyscallsVarUnusedDatagramKey      = "unused_datagram_key"
-	SyscallsVarUnusedDatagramState    = "unused_datagram_state"
-	SyscallsVarUnusedDescriptor       = "unused_descriptor"
-	SyscallsVarUnusedDescriptorKey    = "unused_descriptor_key"
-	SyscallsVarUnusedDescriptorKind   = "unused_descriptor_kind"
-	SyscallsVarUnusedImage            = "unused_image"
-	SyscallsVarUnusedKnown            = "unused_known"
-	SyscallsVarUnusedMailbox          = "unused_mailbox"
-	SyscallsVarUnusedProcess          = "unused_process"
-	SyscallsVarUnusedStage            = "unused_stage"
-	SyscallsVarWakeupBytes            = "wakeup_bytes"
+	SyscallsMapAnswers              = "answers"
+	SyscallsMapCallSockets          = "call_sockets"
+	SyscallsMapCalls                = "calls"
+	SyscallsMapControls             = "controls"
+	SyscallsMapCounters             = "counters"
+	SyscallsMapDatagrams            = "datagrams"
+	SyscallsMapDescriptors          = "descriptors"
+	SyscallsMapEventBufs            = "event_bufs"
+	SyscallsMapImages               = "images"
+	SyscallsMapNames                = "names"
+	SyscallsMapNewImages            = "new_images"
+	SyscallsMapPassing              = "passing"
+	SyscallsMapPolicies             = "policies"
+	SyscallsMapProcesses            = "processes"
+	SyscallsMapRings                = "rings"
+	SyscallsMapScratches            = "scratches"
+	SyscallsMapSweepLists           = "sweep_lists"
+	SyscallsMapTables               = "tables"
+	SyscallsProgAdopt               = "adopt"
+	SyscallsProgAskDatagrams        = "ask_datagrams"
+	SyscallsProgEnterBlocked        = "enter_blocked"
+	SyscallsProgEnterClone          = "enter_clone"
+	SyscallsProgEnterClone3         = "enter_clone3"
+	SyscallsProgEnterClose          = "enter_close"
+	SyscallsProgEnterCloseRange     = "enter_close_range"
+	SyscallsProgEnterControlOf1     = "enter_control_of_1"
+	SyscallsProgEnterControlOf2     = "enter_control_of_2"
+	SyscallsProgEnterControlOf3     = "enter_control_of_3"
+	SyscallsProgEnterControlOf4     = "enter_control_of_4"
+	SyscallsProgEnterControlOf5     = "enter_control_of_5"
+	SyscallsProgEnterExecve         = "enter_execve"
+	SyscallsProgEnterFcntl          = "enter_fcntl"
+	SyscallsProgEnterIoctl          = "enter_ioctl"
+	SyscallsProgEnterSplice         = "enter_splice"
+	SyscallsProgEnterTransferOf3    = "enter_transfer_of_3"
+	SyscallsProgEnterTransferOf4    = "enter_transfer_of_4"
+	SyscallsProgEnterTransferOf6    = "enter_transfer_of_6"
+	SyscallsProgExitBatch           = "exit_batch"
+	SyscallsProgExitControl         = "exit_control"
+	SyscallsProgExitExec            = "exit_exec"
+	SyscallsProgExitNamespace       = "exit_namespace"
+	SyscallsProgExitTransfer        = "exit_transfer"
+	SyscallsProgLeaveBlocked        = "leave_blocked"
+	SyscallsProgLocate              = "locate"
+	SyscallsProgLookUp              = "look_up"
+	SyscallsProgProcessExit         = "process_exit"
+	SyscallsProgProcessFork         = "process_fork"
+	SyscallsProgReject              = "reject"
+	SyscallsProgSelfPid             = "self_pid"
+	SyscallsProgVanish              = "vanish"
+	SyscallsVarCpus                 = "cpus"
+	SyscallsVarCrowdedBytes         = "crowded_bytes"
+	SyscallsVarDatagramIdle         = "datagram_idle"
+	SyscallsVarExcludedPid          = "excluded_pid"
+	SyscallsVarExitGroupOffset      = "exit_group_offset"
+	SyscallsVarFollowData           = "follow_data"
+	SyscallsVarFollowUdp            = "follow_udp"
+	SyscallsVarFollowUnix           = "follow_unix"
+	SyscallsVarForkChildOffset      = "fork_child_offset"
+	SyscallsVarPayloadBurst         = "payload_burst"
+	SyscallsVarPayloadLimit         = "payload_limit"
+	SyscallsVarPolicyMask           = "policy_mask"
+	SyscallsVarShardMask            = "shard_mask"
+	SyscallsVarSignatureBurst       = "signature_burst"
+	SyscallsVarSignatures           = "signatures"
+	SyscallsVarUnusedDatagramState  = "unused_datagram_state"
+	SyscallsVarUnusedDescriptorKind = "unused_descriptor_kind"
+	SyscallsVarUnusedKnown          = "unused_known"
+	SyscallsVarUnusedStage          = "unused_stage"
+	SyscallsVarWakeupBytes          = "wakeup_bytes"
 )
 
 // LoadSyscalls returns the embedded CollectionSpec for Syscalls.
@@ -430,57 +408,38 @@ type SyscallsSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsProgramSpecs struct {
-	Adopt                 *ebpf.ProgramSpec `ebpf:"adopt"`
-	AskDatagrams          *ebpf.ProgramSpec `ebpf:"ask_datagrams"`
-	EnterBlocked          *ebpf.ProgramSpec `ebpf:"enter_blocked"`
-	EnterClone            *ebpf.ProgramSpec `ebpf:"enter_clone"`
-	EnterClone3           *ebpf.ProgramSpec `ebpf:"enter_clone3"`
-	EnterClone3Again      *ebpf.ProgramSpec `ebpf:"enter_clone3_again"`
-	EnterCloneAgain       *ebpf.ProgramSpec `ebpf:"enter_clone_again"`
-	EnterClose            *ebpf.ProgramSpec `ebpf:"enter_close"`
-	EnterCloseAgain       *ebpf.ProgramSpec `ebpf:"enter_close_again"`
-	EnterCloseRange       *ebpf.ProgramSpec `ebpf:"enter_close_range"`
-	EnterCloseRangeAgain  *ebpf.ProgramSpec `ebpf:"enter_close_range_again"`
-	EnterControlOf1       *ebpf.ProgramSpec `ebpf:"enter_control_of_1"`
-	EnterControlOf1Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_1_again"`
-	EnterControlOf2       *ebpf.ProgramSpec `ebpf:"enter_control_of_2"`
-	EnterControlOf2Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_2_again"`
-	EnterControlOf3       *ebpf.ProgramSpec `ebpf:"enter_control_of_3"`
-	EnterControlOf3Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_3_again"`
-	EnterControlOf4       *ebpf.ProgramSpec `ebpf:"enter_control_of_4"`
-	EnterControlOf4Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_4_again"`
-	EnterControlOf5       *ebpf.ProgramSpec `ebpf:"enter_control_of_5"`
-	EnterControlOf5Again  *ebpf.ProgramSpec `ebpf:"enter_control_of_5_again"`
-	EnterExecve           *ebpf.ProgramSpec `ebpf:"enter_execve"`
-	EnterFcntl            *ebpf.ProgramSpec `ebpf:"enter_fcntl"`
-	EnterFcntlAgain       *ebpf.ProgramSpec `ebpf:"enter_fcntl_again"`
-	EnterIoctl            *ebpf.ProgramSpec `ebpf:"enter_ioctl"`
-	EnterSplice           *ebpf.ProgramSpec `ebpf:"enter_splice"`
-	EnterSpliceAgain      *ebpf.ProgramSpec `ebpf:"enter_splice_again"`
-	EnterTransferOf3      *ebpf.ProgramSpec `ebpf:"enter_transfer_of_3"`
-	EnterTransferOf3Again *ebpf.ProgramSpec `ebpf:"enter_transfer_of_3_again"`
-	EnterTransferOf4      *ebpf.ProgramSpec `ebpf:"enter_transfer_of_4"`
-	EnterTransferOf4Again *ebpf.ProgramSpec `ebpf:"enter_transfer_of_4_again"`
-	EnterTransferOf6      *ebpf.ProgramSpec `ebpf:"enter_transfer_of_6"`
-	EnterTransferOf6Again *ebpf.ProgramSpec `ebpf:"enter_transfer_of_6_again"`
-	ExitBatch             *ebpf.ProgramSpec `ebpf:"exit_batch"`
-	ExitBatchAgain        *ebpf.ProgramSpec `ebpf:"exit_batch_again"`
-	ExitControl           *ebpf.ProgramSpec `ebpf:"exit_control"`
-	ExitControlAgain      *ebpf.ProgramSpec `ebpf:"exit_control_again"`
-	ExitExec              *ebpf.ProgramSpec `ebpf:"exit_exec"`
-	ExitExecAgain         *ebpf.ProgramSpec `ebpf:"exit_exec_again"`
-	ExitNamespace         *ebpf.ProgramSpec `ebpf:"exit_namespace"`
-	ExitNamespaceAgain    *ebpf.ProgramSpec `ebpf:"exit_namespace_again"`
-	ExitTransfer          *ebpf.ProgramSpec `ebpf:"exit_transfer"`
-	ExitTransferAgain     *ebpf.ProgramSpec `ebpf:"exit_transfer_again"`
-	LeaveBlocked          *ebpf.ProgramSpec `ebpf:"leave_blocked"`
-	Locate                *ebpf.ProgramSpec `ebpf:"locate"`
-	LookUp                *ebpf.ProgramSpec `ebpf:"look_up"`
-	ProcessExit           *ebpf.ProgramSpec `ebpf:"process_exit"`
-	ProcessFork           *ebpf.ProgramSpec `ebpf:"process_fork"`
-	Reject                *ebpf.ProgramSpec `ebpf:"reject"`
-	SelfPid               *ebpf.ProgramSpec `ebpf:"self_pid"`
-	Vanish                *ebpf.ProgramSpec `ebpf:"vanish"`
+	Adopt            *ebpf.ProgramSpec `ebpf:"adopt"`
+	AskDatagrams     *ebpf.ProgramSpec `ebpf:"ask_datagrams"`
+	EnterBlocked     *ebpf.ProgramSpec `ebpf:"enter_blocked"`
+	EnterClone       *ebpf.ProgramSpec `ebpf:"enter_clone"`
+	EnterClone3      *ebpf.ProgramSpec `ebpf:"enter_clone3"`
+	EnterClose       *ebpf.ProgramSpec `ebpf:"enter_close"`
+	EnterCloseRange  *ebpf.ProgramSpec `ebpf:"enter_close_range"`
+	EnterControlOf1  *ebpf.ProgramSpec `ebpf:"enter_control_of_1"`
+	EnterControlOf2  *ebpf.ProgramSpec `ebpf:"enter_control_of_2"`
+	EnterControlOf3  *ebpf.ProgramSpec `ebpf:"enter_control_of_3"`
+	EnterControlOf4  *ebpf.ProgramSpec `ebpf:"enter_control_of_4"`
+	EnterControlOf5  *ebpf.ProgramSpec `ebpf:"enter_control_of_5"`
+	EnterExecve      *ebpf.ProgramSpec `ebpf:"enter_execve"`
+	EnterFcntl       *ebpf.ProgramSpec `ebpf:"enter_fcntl"`
+	EnterIoctl       *ebpf.ProgramSpec `ebpf:"enter_ioctl"`
+	EnterSplice      *ebpf.ProgramSpec `ebpf:"enter_splice"`
+	EnterTransferOf3 *ebpf.ProgramSpec `ebpf:"enter_transfer_of_3"`
+	EnterTransferOf4 *ebpf.ProgramSpec `ebpf:"enter_transfer_of_4"`
+	EnterTransferOf6 *ebpf.ProgramSpec `ebpf:"enter_transfer_of_6"`
+	ExitBatch        *ebpf.ProgramSpec `ebpf:"exit_batch"`
+	ExitControl      *ebpf.ProgramSpec `ebpf:"exit_control"`
+	ExitExec         *ebpf.ProgramSpec `ebpf:"exit_exec"`
+	ExitNamespace    *ebpf.ProgramSpec `ebpf:"exit_namespace"`
+	ExitTransfer     *ebpf.ProgramSpec `ebpf:"exit_transfer"`
+	LeaveBlocked     *ebpf.ProgramSpec `ebpf:"leave_blocked"`
+	Locate           *ebpf.ProgramSpec `ebpf:"locate"`
+	LookUp           *ebpf.ProgramSpec `ebpf:"look_up"`
+	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
+	ProcessFork      *ebpf.ProgramSpec `ebpf:"process_fork"`
+	Reject           *ebpf.ProgramSpec `ebpf:"reject"`
+	SelfPid          *ebpf.ProgramSpec `ebpf:"self_pid"`
+	Vanish           *ebpf.ProgramSpec `ebpf:"vanish"`
 }
 
 // SyscallsMapSpecs contains maps before they are loaded into the kernel.
@@ -490,12 +449,12 @@ type SyscallsMapSpecs struct {
 	Answers     *ebpf.MapSpec `ebpf:"answers"`
 	CallSockets *ebpf.MapSpec `ebpf:"call_sockets"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
+	Controls    *ebpf.MapSpec `ebpf:"controls"`
 	Counters    *ebpf.MapSpec `ebpf:"counters"`
 	Datagrams   *ebpf.MapSpec `ebpf:"datagrams"`
 	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
-	Drafts      *ebpf.MapSpec `ebpf:"drafts"`
+	EventBufs   *ebpf.MapSpec `ebpf:"event_bufs"`
 	Images      *ebpf.MapSpec `ebpf:"images"`
-	Mailboxes   *ebpf.MapSpec `ebpf:"mailboxes"`
 	Names       *ebpf.MapSpec `ebpf:"names"`
 	NewImages   *ebpf.MapSpec `ebpf:"new_images"`
 	Passing     *ebpf.MapSpec `ebpf:"passing"`
@@ -514,30 +473,21 @@ type SyscallsVariableSpecs struct {
 	Cpus                 *ebpf.VariableSpec `ebpf:"cpus"`
 	CrowdedBytes         *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.VariableSpec `ebpf:"datagram_idle"`
-	EagerPrefixes        *ebpf.VariableSpec `ebpf:"eager_prefixes"`
 	ExcludedPid          *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	ExitGroupOffset      *ebpf.VariableSpec `ebpf:"exit_group_offset"`
 	FollowData           *ebpf.VariableSpec `ebpf:"follow_data"`
 	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
 	ForkChildOffset      *ebpf.VariableSpec `ebpf:"fork_child_offset"`
+	PayloadBurst         *ebpf.VariableSpec `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.VariableSpec `ebpf:"payload_limit"`
-	PayloadRun           *ebpf.VariableSpec `ebpf:"payload_run"`
-	PayloadRunEager      *ebpf.VariableSpec `ebpf:"payload_run_eager"`
 	PolicyMask           *ebpf.VariableSpec `ebpf:"policy_mask"`
 	ShardMask            *ebpf.VariableSpec `ebpf:"shard_mask"`
-	UnusedCall           *ebpf.VariableSpec `ebpf:"unused_call"`
-	UnusedCallSocket     *ebpf.VariableSpec `ebpf:"unused_call_socket"`
-	UnusedDatagramFlow   *ebpf.VariableSpec `ebpf:"unused_datagram_flow"`
-	UnusedDatagramKey    *ebpf.VariableSpec `ebpf:"unused_datagram_key"`
+	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
+	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
 	UnusedDatagramState  *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
-	UnusedDescriptor     *ebpf.VariableSpec `ebpf:"unused_descriptor"`
-	UnusedDescriptorKey  *ebpf.VariableSpec `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
-	UnusedImage          *ebpf.VariableSpec `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.VariableSpec `ebpf:"unused_known"`
-	UnusedMailbox        *ebpf.VariableSpec `ebpf:"unused_mailbox"`
-	UnusedProcess        *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedStage          *ebpf.VariableSpec `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -565,12 +515,12 @@ type SyscallsMaps struct {
 	Answers     *ebpf.Map `ebpf:"answers"`
 	CallSockets *ebpf.Map `ebpf:"call_sockets"`
 	Calls       *ebpf.Map `ebpf:"calls"`
+	Controls    *ebpf.Map `ebpf:"controls"`
 	Counters    *ebpf.Map `ebpf:"counters"`
 	Datagrams   *ebpf.Map `ebpf:"datagrams"`
 	Descriptors *ebpf.Map `ebpf:"descriptors"`
-	Drafts      *ebpf.Map `ebpf:"drafts"`
+	EventBufs   *ebpf.Map `ebpf:"event_bufs"`
 	Images      *ebpf.Map `ebpf:"images"`
-	Mailboxes   *ebpf.Map `ebpf:"mailboxes"`
 	Names       *ebpf.Map `ebpf:"names"`
 	NewImages   *ebpf.Map `ebpf:"new_images"`
 	Passing     *ebpf.Map `ebpf:"passing"`
@@ -587,12 +537,12 @@ func (m *SyscallsMaps) Close() error {
 		m.Answers,
 		m.CallSockets,
 		m.Calls,
+		m.Controls,
 		m.Counters,
 		m.Datagrams,
 		m.Descriptors,
-		m.Drafts,
+		m.EventBufs,
 		m.Images,
-		m.Mailboxes,
 		m.Names,
 		m.NewImages,
 		m.Passing,
@@ -612,30 +562,21 @@ type SyscallsVariables struct {
 	Cpus                 *ebpf.Variable `ebpf:"cpus"`
 	CrowdedBytes         *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.Variable `ebpf:"datagram_idle"`
-	EagerPrefixes        *ebpf.Variable `ebpf:"eager_prefixes"`
 	ExcludedPid          *ebpf.Variable `ebpf:"excluded_pid"`
 	ExitGroupOffset      *ebpf.Variable `ebpf:"exit_group_offset"`
 	FollowData           *ebpf.Variable `ebpf:"follow_data"`
 	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
 	ForkChildOffset      *ebpf.Variable `ebpf:"fork_child_offset"`
+	PayloadBurst         *ebpf.Variable `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.Variable `ebpf:"payload_limit"`
-	PayloadRun           *ebpf.Variable `ebpf:"payload_run"`
-	PayloadRunEager      *ebpf.Variable `ebpf:"payload_run_eager"`
 	PolicyMask           *ebpf.Variable `ebpf:"policy_mask"`
 	ShardMask            *ebpf.Variable `ebpf:"shard_mask"`
-	UnusedCall           *ebpf.Variable `ebpf:"unused_call"`
-	UnusedCallSocket     *ebpf.Variable `ebpf:"unused_call_socket"`
-	UnusedDatagramFlow   *ebpf.Variable `ebpf:"unused_datagram_flow"`
-	UnusedDatagramKey    *ebpf.Variable `ebpf:"unused_datagram_key"`
+	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
+	Signatures           *ebpf.Variable `ebpf:"signatures"`
 	UnusedDatagramState  *ebpf.Variable `ebpf:"unused_datagram_state"`
-	UnusedDescriptor     *ebpf.Variable `ebpf:"unused_descriptor"`
-	UnusedDescriptorKey  *ebpf.Variable `ebpf:"unused_descriptor_key"`
 	UnusedDescriptorKind *ebpf.Variable `ebpf:"unused_descriptor_kind"`
-	UnusedImage          *ebpf.Variable `ebpf:"unused_image"`
 	UnusedKnown          *ebpf.Variable `ebpf:"unused_known"`
-	UnusedMailbox        *ebpf.Variable `ebpf:"unused_mailbox"`
-	UnusedProcess        *ebpf.Variable `ebpf:"unused_process"`
 	UnusedStage          *ebpf.Variable `ebpf:"unused_stage"`
 	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
@@ -644,57 +585,38 @@ type SyscallsVariables struct {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsPrograms struct {
-	Adopt                 *ebpf.Program `ebpf:"adopt"`
-	AskDatagrams          *ebpf.Program `ebpf:"ask_datagrams"`
-	EnterBlocked          *ebpf.Program `ebpf:"enter_blocked"`
-	EnterClone            *ebpf.Program `ebpf:"enter_clone"`
-	EnterClone3           *ebpf.Program `ebpf:"enter_clone3"`
-	EnterClone3Again      *ebpf.Program `ebpf:"enter_clone3_again"`
-	EnterCloneAgain       *ebpf.Program `ebpf:"enter_clone_again"`
-	EnterClose            *ebpf.Program `ebpf:"enter_close"`
-	EnterCloseAgain       *ebpf.Program `ebpf:"enter_close_again"`
-	EnterCloseRange       *ebpf.Program `ebpf:"enter_close_range"`
-	EnterCloseRangeAgain  *ebpf.Program `ebpf:"enter_close_range_again"`
-	EnterControlOf1       *ebpf.Program `ebpf:"enter_control_of_1"`
-	EnterControlOf1Again  *ebpf.Program `ebpf:"enter_control_of_1_again"`
-	EnterControlOf2       *ebpf.Program `ebpf:"enter_control_of_2"`
-	EnterControlOf2Again  *ebpf.Program `ebpf:"enter_control_of_2_again"`
-	EnterControlOf3       *ebpf.Program `ebpf:"enter_control_of_3"`
-	EnterControlOf3Again  *ebpf.Program `ebpf:"enter_control_of_3_again"`
-	EnterControlOf4       *ebpf.Program `ebpf:"enter_control_of_4"`
-	EnterControlOf4Again  *ebpf.Program `ebpf:"enter_control_of_4_again"`
-	EnterControlOf5       *ebpf.Program `ebpf:"enter_control_of_5"`
-	EnterControlOf5Again  *ebpf.Program `ebpf:"enter_control_of_5_again"`
-	EnterExecve           *ebpf.Program `ebpf:"enter_execve"`
-	EnterFcntl            *ebpf.Program `ebpf:"enter_fcntl"`
-	EnterFcntlAgain       *ebpf.Program `ebpf:"enter_fcntl_again"`
-	EnterIoctl            *ebpf.Program `ebpf:"enter_ioctl"`
-	EnterSplice           *ebpf.Program `ebpf:"enter_splice"`
-	EnterSpliceAgain      *ebpf.Program `ebpf:"enter_splice_again"`
-	EnterTransferOf3      *ebpf.Program `ebpf:"enter_transfer_of_3"`
-	EnterTransferOf3Again *ebpf.Program `ebpf:"enter_transfer_of_3_again"`
-	EnterTransferOf4      *ebpf.Program `ebpf:"enter_transfer_of_4"`
-	EnterTransferOf4Again *ebpf.Program `ebpf:"enter_transfer_of_4_again"`
-	EnterTransferOf6      *ebpf.Program `ebpf:"enter_transfer_of_6"`
-	EnterTransferOf6Again *ebpf.Program `ebpf:"enter_transfer_of_6_again"`
-	ExitBatch             *ebpf.Program `ebpf:"exit_batch"`
-	ExitBatchAgain        *ebpf.Program `ebpf:"exit_batch_again"`
-	ExitControl           *ebpf.Program `ebpf:"exit_control"`
-	ExitControlAgain      *ebpf.Program `ebpf:"exit_control_again"`
-	ExitExec              *ebpf.Program `ebpf:"exit_exec"`
-	ExitExecAgain         *ebpf.Program `ebpf:"exit_exec_again"`
-	ExitNamespace         *ebpf.Program `ebpf:"exit_namespace"`
-	ExitNamespaceAgain    *ebpf.Program `ebpf:"exit_namespace_again"`
-	ExitTransfer          *ebpf.Program `ebpf:"exit_transfer"`
-	ExitTransferAgain     *ebpf.Program `ebpf:"exit_transfer_again"`
-	LeaveBlocked          *ebpf.Program `ebpf:"leave_blocked"`
-	Locate                *ebpf.Program `ebpf:"locate"`
-	LookUp                *ebpf.Program `ebpf:"look_up"`
-	ProcessExit           *ebpf.Program `ebpf:"process_exit"`
-	ProcessFork           *ebpf.Program `ebpf:"process_fork"`
-	Reject                *ebpf.Program `ebpf:"reject"`
-	SelfPid               *ebpf.Program `ebpf:"self_pid"`
-	Vanish                *ebpf.Program `ebpf:"vanish"`
+	Adopt            *ebpf.Program `ebpf:"adopt"`
+	AskDatagrams     *ebpf.Program `ebpf:"ask_datagrams"`
+	EnterBlocked     *ebpf.Program `ebpf:"enter_blocked"`
+	EnterClone       *ebpf.Program `ebpf:"enter_clone"`
+	EnterClone3      *ebpf.Program `ebpf:"enter_clone3"`
+	EnterClose       *ebpf.Program `ebpf:"enter_close"`
+	EnterCloseRange  *ebpf.Program `ebpf:"enter_close_range"`
+	EnterControlOf1  *ebpf.Program `ebpf:"enter_control_of_1"`
+	EnterControlOf2  *ebpf.Program `ebpf:"enter_control_of_2"`
+	EnterControlOf3  *ebpf.Program `ebpf:"enter_control_of_3"`
+	EnterControlOf4  *ebpf.Program `ebpf:"enter_control_of_4"`
+	EnterControlOf5  *ebpf.Program `ebpf:"enter_control_of_5"`
+	EnterExecve      *ebpf.Program `ebpf:"enter_execve"`
+	EnterFcntl       *ebpf.Program `ebpf:"enter_fcntl"`
+	EnterIoctl       *ebpf.Program `ebpf:"enter_ioctl"`
+	EnterSplice      *ebpf.Program `ebpf:"enter_splice"`
+	EnterTransferOf3 *ebpf.Program `ebpf:"enter_transfer_of_3"`
+	EnterTransferOf4 *ebpf.Program `ebpf:"enter_transfer_of_4"`
+	EnterTransferOf6 *ebpf.Program `ebpf:"enter_transfer_of_6"`
+	ExitBatch        *ebpf.Program `ebpf:"exit_batch"`
+	ExitControl      *ebpf.Program `ebpf:"exit_control"`
+	ExitExec         *ebpf.Program `ebpf:"exit_exec"`
+	ExitNamespace    *ebpf.Program `ebpf:"exit_namespace"`
+	ExitTransfer     *ebpf.Program `ebpf:"exit_transfer"`
+	LeaveBlocked     *ebpf.Program `ebpf:"leave_blocked"`
+	Locate           *ebpf.Program `ebpf:"locate"`
+	LookUp           *ebpf.Program `ebpf:"look_up"`
+	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
+	ProcessFork      *ebpf.Program `ebpf:"process_fork"`
+	Reject           *ebpf.Program `ebpf:"reject"`
+	SelfPid          *ebpf.Program `ebpf:"self_pid"`
+	Vanish           *ebpf.Program `ebpf:"vanish"`
 }
 
 func (p *SyscallsPrograms) Close() error {
@@ -704,44 +626,25 @@ func (p *SyscallsPrograms) Close() error {
 		p.EnterBlocked,
 		p.EnterClone,
 		p.EnterClone3,
-		p.EnterClone3Again,
-		p.EnterCloneAgain,
 		p.EnterClose,
-		p.EnterCloseAgain,
 		p.EnterCloseRange,
-		p.EnterCloseRangeAgain,
 		p.EnterControlOf1,
-		p.EnterControlOf1Again,
 		p.EnterControlOf2,
-		p.EnterControlOf2Again,
 		p.EnterControlOf3,
-		p.EnterControlOf3Again,
 		p.EnterControlOf4,
-		p.EnterControlOf4Again,
 		p.EnterControlOf5,
-		p.EnterControlOf5Again,
 		p.EnterExecve,
 		p.EnterFcntl,
-		p.EnterFcntlAgain,
 		p.EnterIoctl,
 		p.EnterSplice,
-		p.EnterSpliceAgain,
 		p.EnterTransferOf3,
-		p.EnterTransferOf3Again,
 		p.EnterTransferOf4,
-		p.EnterTransferOf4Again,
 		p.EnterTransferOf6,
-		p.EnterTransferOf6Again,
 		p.ExitBatch,
-		p.ExitBatchAgain,
 		p.ExitControl,
-		p.ExitControlAgain,
 		p.ExitExec,
-		p.ExitExecAgain,
 		p.ExitNamespace,
-		p.ExitNamespaceAgain,
 		p.ExitTransfer,
-		p.ExitTransferAgain,
 		p.LeaveBlocked,
 		p.Locate,
 		p.LookUp,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Stream sockets of the family AF_UNIX. No hook tells of their life: they are followed from their first bytes on, until one
+ * Stream sockets of the family AF_UNIX. There is no hook at their life. They are followed from their first bytes on, until one
  * end sees the other's end, or user space misses them.
  */
 #pragma once
@@ -41,7 +41,8 @@ static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 	struct owner owner;
 	struct process *known = current_owner(&owner);
 	struct unix_open_event *e;
-	__u8 existing = s->accepted_before;
+	struct reservation r;
+	__u8 existing = s->conn.existing;
 
 	if (!us)
 		return;
@@ -50,32 +51,29 @@ static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 	if (peer)
 		peer_address = BPF_CORE_READ((struct unix_sock *)peer, addr);
 	set_owner(s, &owner);
-	s->task_pid = owner.pid;
-	s->started = s->established = bpf_ktime_get_ns();
-	read_unix_flow(&s->flow, sk, address, peer_address);
-	if ((excluded_pid && owner.pid == excluded_pid) || left_out(&owner, 0, 0)) {
+	s->conn.task_pid = owner.pid;
+	s->conn.started = s->conn.established = bpf_ktime_get_ns();
+	read_unix_flow(&s->conn.flow, sk, address, peer_address);
+	if (is_ignored(&owner, 0, 0)) {
 		s->ignored = 1;
 		count(COUNTER_IGNORED);
 		return;
 	}
-	__u32 shard = shard_of(s->flow.cookie);
-	introduce(&owner, known, shard);
-	struct slot slot = reserve(shard, EVENT_UNIX_OPEN, sizeof(*e));
-	e = slot.event;
+	__u32 shard = shard_of(s->conn.flow.cookie);
+	emit_process_once(&owner, known, shard);
+	e = begin_event(&r, shard, EVENT_UNIX_OPEN, sizeof(*e));
 	if (!e)
 		return;
-	e->header.kind = EVENT_UNIX_OPEN;
 	e->header.pid = owner.pid;
-	e->header.time = s->started;
+	e->header.time = s->conn.started;
 	e->header.start = owner.start;
-	e->flow = s->flow;
+	e->flow = s->conn.flow;
 	e->cgroup = owner.cgroup;
 	e->existing = existing;
-	e->pad = 0;
 	e->peer_pid = BPF_CORE_READ(sk, sk_peer_pid, numbers[0].nr);
 	e->local_length = read_name(e->local, address);
 	e->remote_length = read_name(e->remote, peer_address);
-	submit(&slot, EVENT_UNIX_OPEN, sizeof(*e));
+	submit(&r, e);
 }
 
 static __always_inline struct socket_state *unix_state(struct sock *sk)
@@ -84,37 +82,22 @@ static __always_inline struct socket_state *unix_state(struct sock *sk)
 
 	if (!s)
 		s = track(sk);
-	if (s && !s->established)
+	if (s && !s->conn.established)
 		open_unix(sk, s);
 	return s;
 }
 
-static __always_inline void tell_unix_close(__u32 kind, const struct socket_state *s, __u64 cookie, __u32 mine)
+/* sent: which direction is the sent one at the end of the cookie. */
+static __always_inline void emit_unix_close(__u32 kind, const struct socket_state *s, __u64 cookie, __u32 sent)
 {
-	__u32 shard = shard_of(cookie);
-	struct slot slot = reserve(shard, kind, sizeof(struct close_event));
-	struct close_event *e = slot.event;
+	struct reservation r;
+	struct close_event *e = begin_close(&r, kind, &s->conn, cookie, sent);
 
 	if (!e)
 		return;
-	__builtin_memset(e, 0, sizeof(*e));
-	e->header.kind = kind;
-	e->header.pid = s->owner_pid;
-	e->header.time = bpf_ktime_get_ns();
 	e->header.start = s->owner_start;
-	e->flow = s->flow;
-	e->flow.cookie = cookie;
-	e->started = s->started;
-	e->established = s->established;
 	e->cgroup = s->cgroup;
-	e->accepted_before = s->accepted_before;
-	e->bytes_sent = s->streams[mine].position;
-	e->bytes_received = s->streams[!mine].position;
-	for (int i = 0; i < DIRECTIONS; i++) {
-		e->position[i] = s->streams[i ^ mine].position;
-		e->silent[i] = s->streams[i ^ mine].silent;
-	}
-	submit(&slot, kind, sizeof(*e));
+	submit(&r, e);
 }
 
 /* A receive that found the end: the peer has closed, or was closed with its process. */
@@ -124,15 +107,15 @@ static __always_inline void on_unix_end(struct sock *sk)
 	struct unix_sock *us;
 	__u64 peer = 0;
 
-	if (!s || !s->established || s->closed || sk->sk_shutdown != SHUTDOWN_BOTH)
+	if (!s || !s->conn.established || s->closed || sk->sk_shutdown != SHUTDOWN_BOTH)
 		return;
 	s->closed = 1;
 	if (s->ignored)
 		return;
-	tell_unix_close(EVENT_CLOSE, s, s->flow.cookie, DIRECTION_SENT);
+	emit_unix_close(EVENT_CLOSE, s, s->conn.flow.cookie, DIRECTION_SENT);
 	us = bpf_skc_to_unix_sock(sk);
 	if (us && us->peer)
 		peer = BPF_CORE_READ(us->peer, __sk_common.skc_cookie.counter);
 	if (peer)
-		tell_unix_close(EVENT_PEER_CLOSE, s, peer, DIRECTION_RECEIVED);
+		emit_unix_close(EVENT_PEER_CLOSE, s, peer, DIRECTION_RECEIVED);
 }

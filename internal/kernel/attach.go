@@ -42,15 +42,15 @@ func (c *Capture) features(opts Options, backup bool) []feature {
 		all = append(all, transfers(opts))
 	}
 	if opts.transfers() && backup {
-		sent := one(bpf.SocketflowProgSocketSentAgain, "tp_btf/sock_send_length", withoutBackup)
-		sent.behind = bpf.SocketflowProgSocketSent
-		received := one(bpf.SocketflowProgSocketReceivedAgain, "tp_btf/sock_recv_length", withoutBackup)
-		received.behind = bpf.SocketflowProgSocketReceived
-		all = append(all, sent, received)
+		for _, def := range transferTracepoints {
+			f := one(def.name+backupSuffix, def.hook, withoutBackup)
+			f.behind = def.name
+			all = append(all, f)
+		}
 	}
 	all = append(all,
 		one(bpf.SocketflowProgSockState, "tp_btf/inet_sock_set_state", ""),
-		one(bpf.SocketflowProgSockStateAgain, "tp_btf/inet_sock_set_state", withoutBackup), // for what interrupts the former
+		one(bpf.SocketflowProgSockState+backupSuffix, "tp_btf/inet_sock_set_state", withoutBackup), // for softirqs on top of the former
 		one(bpf.SocketflowProgExistingDescriptors, "iter/task_file", withoutExisting),
 		one(bpf.SocketflowProgExistingUnowned, "iter/tcp", withoutUnowned))
 	if opts.Unix {
@@ -87,13 +87,15 @@ func (c *Capture) callExits(opts Options) feature {
 	}
 }
 
+// transferTracepoints see transfers where the kernel has these tracepoints.
+var transferTracepoints = []programDef{
+	{name: bpf.SocketflowProgSocketSent, hook: "tp_btf/sock_send_length"},
+	{name: bpf.SocketflowProgSocketReceived, hook: "tp_btf/sock_recv_length"},
+}
+
 // transfers are seen at tracepoints or, where a kernel does not have these (before 6.3) and lets programs be attached to functions,
 // behind the protocols' own.
 func transfers(opts Options) feature {
-	tracepoints := []programDef{
-		{name: bpf.SocketflowProgSocketSent, hook: "tp_btf/sock_send_length"},
-		{name: bpf.SocketflowProgSocketReceived, hook: "tp_btf/sock_recv_length"},
-	}
 	functions := []programDef{
 		{name: bpf.SocketflowProgInetSent, hook: "fexit/inet_sendmsg"},
 		{name: bpf.SocketflowProgInet6Sent, hook: "fexit/inet6_sendmsg"},
@@ -106,11 +108,11 @@ func transfers(opts Options) feature {
 	f := feature{without: withoutTransfer}
 	switch opts.Attachment {
 	case AttachTracepoint:
-		f.ways = [][]programDef{tracepoints}
+		f.ways = [][]programDef{transferTracepoints}
 	case AttachFunction:
 		f.ways = [][]programDef{functions}
 	default:
-		f.ways = [][]programDef{tracepoints, functions}
+		f.ways = [][]programDef{transferTracepoints, functions}
 	}
 	if opts.WholeOrNothing || opts.Attachment != AttachAny {
 		f.without = ""

@@ -65,7 +65,7 @@ func (c *Calls) open() error {
 	if c.objects, err = loadMaps(spec); err != nil {
 		return refusal(syscallMode, err)
 	}
-	if err := c.mailbox.open(c.objects.Maps[bpf.SyscallsMapMailboxes]); err != nil {
+	if err := c.mailbox.open(c.objects.Maps[bpf.SyscallsMapControls]); err != nil {
 		return err
 	}
 	if err := c.prepare(c.opts); err != nil {
@@ -108,8 +108,11 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int, backup bool) e
 	if err != nil {
 		last = 0 // it does not say; from Linux 6.16 on it does
 	}
+	if backup {
+		addBackupsOfCalls(spec)
+	}
 	if backup && c.opts.Data {
-		spec.Maps[bpf.SyscallsMapDrafts].MaxEntries *= 2
+		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries *= 2
 	}
 	sockets := uint32(max(1, min(c.opts.Sockets, maxCallSockets)))
 	spec.Maps[bpf.SyscallsMapCallSockets].MaxEntries = sockets
@@ -122,7 +125,7 @@ func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int, backup bool) e
 	})
 }
 
-// preemptsCalls reports whether tasks are preempted in programs of the tracepoints of calls, which therefore need second copies:
+// preemptsCalls reports whether tasks are preempted in programs of the tracepoints of calls, which therefore need backups:
 // where these may be sleepable (Linux 7.2), those that are not are run in the same way (trace_call_bpf_faultable in the
 // kernel's kernel/trace/bpf_trace.c).
 func preemptsCalls() bool {

@@ -34,7 +34,7 @@ func (c *Calls) enterBlocked() error {
 		}
 		call := bpf.SyscallsCall{Nr: waiting.Number, Args: waiting.Args, Fd: uint32(waiting.Args[0])}
 		tid := uint64(thread.TID)
-		if err := c.tell(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsMailbox) { m.Call = call }, tid); err != nil {
+		if err := c.tell(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsControl) { m.Call = call }, tid); err != nil {
 			if !errors.Is(err, unix.EEXIST) {
 				failed = fmt.Errorf("tell the kernel of a call that waits: %w", err)
 			}

@@ -112,28 +112,36 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 		all = append(all, tracedCalls[i].feature())
 	}
 	if backup {
-		all = append(all, backups(spec)...)
+		all = append(all, backupsOfCalls(spec)...)
 	}
 	// When every exit is seen.
 	return append(all, run(withoutBlocked, bpf.SyscallsProgEnterBlocked, bpf.SyscallsProgLeaveBlocked))
 }
 
-// again is behind the name of a program's second copy, which does what the first one was skipped for.
-const again = "_again"
+// addBackupsOfCalls puts a backup beside each program of a call. That of ioctl has none.
+func addBackupsOfCalls(spec *ebpf.CollectionSpec) {
+	for i := range tracedCalls {
+		for _, def := range tracedCalls[i].feature().ways[0] {
+			if def.name != bpf.SyscallsProgEnterIoctl && spec.Programs[def.name+backupSuffix] == nil {
+				addBackups(spec, def.name)
+			}
+		}
+	}
+}
 
-// backups are the second copies, each wherever its first one is.
-func backups(spec *ebpf.CollectionSpec) (all []feature) {
+// backupsOfCalls are the backups, each wherever its primary is.
+func backupsOfCalls(spec *ebpf.CollectionSpec) (all []feature) {
 	ways := map[string][]programDef{}
 	for i := range tracedCalls {
 		for _, def := range tracedCalls[i].feature().ways[0] {
-			def.name += again
+			def.name += backupSuffix
 			ways[def.name] = append(ways[def.name], def)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(ways)) {
 		if spec.Programs[name] != nil {
 			all = append(all, feature{
-				without: withoutBackup, behind: strings.TrimSuffix(name, again), ways: [][]programDef{ways[name]},
+				without: withoutBackup, behind: strings.TrimSuffix(name, backupSuffix), ways: [][]programDef{ways[name]},
 			})
 		}
 	}

@@ -97,7 +97,7 @@ func callFlow(raw *bpf.SyscallsFlow) event.Flow {
 }
 
 // eachKey calls f for every key of a map; those that come and go meanwhile may be missing or come twice. Reading keys alone hides
-// no calls, see bpf/mailbox.h.
+// no calls, see bpf/control.h.
 func eachKey[K any](ctx context.Context, m *ebpf.Map, f func(K) error) error {
 	var previous any // nil: from the beginning
 	// Where the previous key is gone, the kernel begins again.

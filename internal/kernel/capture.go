@@ -131,8 +131,9 @@ func (c *Capture) configure(spec *ebpf.CollectionSpec, opts Options, backup bool
 	if err := c.configureAll(spec, opts); err != nil {
 		return err
 	}
+	addBackups(spec, bpf.SocketflowProgSockState)
 	if backup && opts.transfers() && opts.Attachment != AttachFunction {
-		if err := configureAgain(spec); err != nil {
+		if err := configureTransferBackups(spec); err != nil {
 			return err
 		}
 	}
@@ -151,7 +152,7 @@ func (c *Capture) configure(spec *ebpf.CollectionSpec, opts Options, backup bool
 		return err
 	}
 	if len(opts.Rules) > 0 {
-		spec.Maps[bpf.SocketflowMapVerdicts].MaxEntries = uint32(max(opts.Processes, 1))
+		spec.Maps[bpf.SocketflowMapRuleMatches].MaxEntries = uint32(max(opts.Processes, 1))
 		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
 	}
 	return nil
@@ -161,17 +162,17 @@ func (c *Capture) configure(spec *ebpf.CollectionSpec, opts Options, backup bool
 func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 	self := c.excludedPID(spec, opts)
 	if err := set(spec, map[string]any{
-		bpf.SocketflowVarShardMask:       uint32(opts.Shards - 1),
-		bpf.SocketflowVarWakeupBytes:     uint32(opts.RingBytes / wakeupFraction),
-		bpf.SocketflowVarCrowdedBytes:    uint32(opts.RingBytes / 4 * 3),
-		bpf.SocketflowVarExcludedPid:     self,
-		bpf.SocketflowVarFollowData:      number(opts.Data),
-		bpf.SocketflowVarFollowUnix:      number(opts.Unix),
-		bpf.SocketflowVarFollowUdp:       number(opts.UDP),
-		bpf.SocketflowVarPayloadLimit:    uint32(min(opts.PayloadLimit, MaxPayload)),
-		bpf.SocketflowVarPayloadRun:      uint32(opts.PayloadRun),
-		bpf.SocketflowVarPayloadRunEager: uint32(opts.EagerRun),
-		bpf.SocketflowVarPolicyMask:      slots(opts) - 1,
+		bpf.SocketflowVarShardMask:      uint32(opts.Shards - 1),
+		bpf.SocketflowVarWakeupBytes:    uint32(opts.RingBytes / wakeupFraction),
+		bpf.SocketflowVarCrowdedBytes:   uint32(opts.RingBytes / 4 * 3),
+		bpf.SocketflowVarExcludedPid:    self,
+		bpf.SocketflowVarFollowData:     number(opts.Data),
+		bpf.SocketflowVarFollowUnix:     number(opts.Unix),
+		bpf.SocketflowVarFollowUdp:      number(opts.UDP),
+		bpf.SocketflowVarPayloadLimit:   uint32(min(opts.PayloadLimit, MaxPayload)),
+		bpf.SocketflowVarPayloadBurst:   uint32(opts.PayloadRun),
+		bpf.SocketflowVarSignatureBurst: uint32(opts.EagerRun),
+		bpf.SocketflowVarPolicyMask:     slots(opts) - 1,
 	}); err != nil {
 		return err
 	}
@@ -185,7 +186,7 @@ func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 	}
 	spec.Maps[bpf.SocketflowMapCounters].MaxEntries = uint32(cpus) * uint32(bpf.SocketflowCounterCOUNTERS_STRIDE)
 	if opts.Data {
-		spec.Maps[bpf.SocketflowMapDrafts].MaxEntries = uint32(cpus) * uint32(event.Directions)
+		spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries = uint32(cpus) * uint32(event.Directions)
 	}
 	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)
 	if opts.UDP {
@@ -228,7 +229,7 @@ func set(spec *ebpf.CollectionSpec, values map[string]any) error {
 }
 
 func setPrefixes(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
-	var raw [MaxPrefixes]bpf.SocketflowPrefix
+	var raw [MaxPrefixes]bpf.SocketflowSignature
 	if len(prefixes) > len(raw) {
 		return fmt.Errorf("at most %d eager prefixes, not %d", len(raw), len(prefixes))
 	}
@@ -240,8 +241,8 @@ func setPrefixes(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
 			raw[i].Bytes[word] = binary.NativeEndian.Uint64(prefix[word*8:])
 		}
 	}
-	if err := spec.Variables[bpf.SocketflowVarEagerPrefixes].Set(raw); err != nil {
-		return fmt.Errorf("set %s: %w", bpf.SocketflowVarEagerPrefixes, err)
+	if err := spec.Variables[bpf.SocketflowVarSignatures].Set(raw); err != nil {
+		return fmt.Errorf("set %s: %w", bpf.SocketflowVarSignatures, err)
 	}
 	return nil
 }

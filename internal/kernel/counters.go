@@ -27,7 +27,7 @@ type Counters struct {
 	PayloadFault     uint64              // calls told with less payload: its memory could not be read
 	TableFull        uint64              // syscall mode: too many descriptors to inherit, or to close with their process: Live does that
 	// Missed is how often, at most, the kernel skipped a program because another one ran on that CPU: what happened then is not
-	// known. Of programs with a second copy that sees what the first one misses, it is the lesser number: both have to be skipped.
+	// known. Of a program with a backup it is the lesser number of the two: both have to be skipped.
 	Missed uint64
 }
 
@@ -60,11 +60,11 @@ func (c *programs) Counters() (Counters, error) {
 		misses[name] = stats.RecursionMisses
 	}
 	for name, n := range misses {
-		if strings.HasSuffix(name, again) {
-			continue // counted with its first copy
+		if strings.HasSuffix(name, backupSuffix) {
+			continue // counted with its primary
 		}
-		if second, ok := misses[name+again]; ok {
-			n = min(n, second)
+		if backup, ok := misses[name+backupSuffix]; ok {
+			n = min(n, backup)
 		}
 		out.Missed += n
 	}

@@ -172,7 +172,7 @@ func decodeClose(raw []byte, e *event.Event) error {
 		Uncounted:        r.Uncounted != 0,
 		Unread:           r.Unread,
 		Position:         r.Position,
-		Silent:           r.Silent,
+		Silent:           r.LastUnreported,
 	}
 	return nil
 }
@@ -196,11 +196,11 @@ func decodeData(raw []byte, e *event.Event) error {
 		Length:    r.Length,
 		Skipped:   r.Skipped,
 		Payload:   payload[:r.Captured:r.Captured],
-		Missing:   event.Missing(r.Missing),
-		Missed:    event.Missing(r.Missed),
-		Silent:    r.Silent,
+		Missing:   event.Missing(r.CutReason),
+		Missed:    event.Missing(r.GapReason),
+		Silent:    r.LastUnreported,
 		TID:       r.Tid,
-		Word:      r.Word,
+		Word:      r.Goroutine,
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func decodeProcess(raw []byte, e *event.Event) error {
 		ID:         e.Owner,
 		Comm:       text(r.Comm[:]),
 		Executable: path(r.Executable.Parts[:], r.Executable.Used),
-		Told:       r.ExecutableTold != 0,
+		Told:       r.ExecutableFromCall != 0,
 		Args:       bytes.Clone(octets(r.Args[:], r.ArgsLen)),
 		ArgsCut:    r.ArgsCut != 0,
 		Environ:    bytes.Clone(octets(r.Environ[:], r.EnvironLen)),

@@ -62,8 +62,8 @@ func TestDecodeClose(t *testing.T) {
 // dataRecord is a record of 20 bytes, of which 4 were skipped, 6 captured and the rest was beyond a limit.
 func dataRecord(change func(*bpf.SocketflowDataEvent)) []byte {
 	record := bpf.SocketflowDataEvent{
-		Header: header(bpf.SocketflowEventKindEVENT_DATA), Cookie: 9, Position: 1 << 40, Silent: 11, Word: 0xc000, Tid: 43,
-		Length: 20, Skipped: 4, Captured: 6, Direction: 1, Missing: 1, Missed: 8,
+		Header: header(bpf.SocketflowEventKindEVENT_DATA), Cookie: 9, Position: 1 << 40, LastUnreported: 11, Goroutine: 0xc000, Tid: 43,
+		Length: 20, Skipped: 4, Captured: 6, Direction: 1, CutReason: 1, GapReason: 8,
 	}
 	change(&record)
 	return append(raw(&record), "abcdef++"...) // the ring buffer rounds up to 8

@@ -15,19 +15,19 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// mailbox is how user space speaks to the kernel side while that is attached: bpf/mailbox.h says why not by operations on maps.
+// mailbox is how user space speaks to the kernel side while that is attached: bpf/control.h says why not by operations on maps.
 // One at a time has it.
 type mailbox struct {
 	mu      sync.Mutex
 	memory  []byte
-	content *bpf.SyscallsMailbox // nil: closed
+	content *bpf.SyscallsControl // nil: closed
 }
 
 func (b *mailbox) open(m *ebpf.Map) (err error) {
 	if b.memory, err = mapMemory(m); err != nil {
 		return err
 	}
-	b.content = (*bpf.SyscallsMailbox)(unsafe.Pointer(unsafe.SliceData(b.memory)))
+	b.content = (*bpf.SyscallsControl)(unsafe.Pointer(unsafe.SliceData(b.memory)))
 	return nil
 }
 
@@ -40,7 +40,7 @@ func (b *mailbox) close() error {
 
 // ask runs a program in the kernel, once, between what writes the question and what reads the answer, either of which may be nil. A
 // negative result is an error number.
-func (c *Calls) ask(program string, write, read func(*bpf.SyscallsMailbox), args ...uint64) (int, error) {
+func (c *Calls) ask(program string, write, read func(*bpf.SyscallsControl), args ...uint64) (int, error) {
 	c.mailbox.mu.Lock()
 	defer c.mailbox.mu.Unlock()
 	if c.mailbox.content == nil {
@@ -67,29 +67,29 @@ func (c *Calls) ask(program string, write, read func(*bpf.SyscallsMailbox), args
 }
 
 // tell is ask without an answer.
-func (c *Calls) tell(program string, write func(*bpf.SyscallsMailbox), args ...uint64) error {
+func (c *Calls) tell(program string, write func(*bpf.SyscallsControl), args ...uint64) error {
 	_, err := c.ask(program, write, nil, args...)
 	return err
 }
 
 // lookUp is what the kernel side knows of a descriptor.
 func (c *Calls) lookUp(pid, fd uint32) (d bpf.SyscallsDescriptor, known bool, err error) {
-	found, err := c.ask(bpf.SyscallsProgLookUp, nil, func(m *bpf.SyscallsMailbox) { d = m.Descriptor }, uint64(pid), uint64(fd))
+	found, err := c.ask(bpf.SyscallsProgLookUp, nil, func(m *bpf.SyscallsControl) { d = m.Descriptor }, uint64(pid), uint64(fd))
 	return d, found != 0, err
 }
 
 // datagrams is a UDP flow, and what has become of it.
 func (c *Calls) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsDatagramFlow, state bpf.SyscallsDatagramState, err error) {
 	n, err := c.ask(bpf.SyscallsProgAskDatagrams,
-		func(m *bpf.SyscallsMailbox) { m.DatagramKey = *key },
-		func(m *bpf.SyscallsMailbox) { d = m.DatagramFlow })
+		func(m *bpf.SyscallsControl) { m.DatagramKey = *key },
+		func(m *bpf.SyscallsControl) { d = m.DatagramFlow })
 	return d, bpf.SyscallsDatagramState(n), err
 }
 
 // Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile. It answers a
 // question (event.KindUnknown), which must still be the last one; 0: nobody asked.
 func (c *Calls) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error {
-	err := c.tell(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsMailbox) {
+	err := c.tell(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsControl) {
 		m.Socket = rawAdopted(pid, f, listening)
 		m.Names = bpf.SyscallsUnixNames{}
 		if f.Transport == event.UnixStream && f.Unix != nil && f.Unix.Local != "" {
@@ -103,7 +103,9 @@ func (c *Calls) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening 
 }
 
 func rawAdopted(pid uint32, f *event.Flow, listening bool) bpf.SyscallsCallSocket {
-	s := bpf.SyscallsCallSocket{Flow: rawCallFlow(f), OwnerPid: pid, Shared: 1, Existing: 1}
+	s := bpf.SyscallsCallSocket{
+		Conn: bpf.SyscallsConnection{Flow: rawCallFlow(f), OwnerPid: pid, Existing: 1}, Shared: 1,
+	}
 	if f.Local.IsValid() && !f.Local.Addr().IsUnspecified() {
 		s.Known |= uint8(bpf.SyscallsKnownKNOWN_LOCAL)
 	}
@@ -112,7 +114,7 @@ func rawAdopted(pid uint32, f *event.Flow, listening bool) bpf.SyscallsCallSocke
 		s.Stage = uint8(bpf.SyscallsStageSTAGE_LISTENING)
 	case f.Remote.IsValid() || f.Transport == event.UnixStream:
 		s.Known |= uint8(bpf.SyscallsKnownKNOWN_REMOTE)
-		s.Stage, s.Told = uint8(bpf.SyscallsStageSTAGE_OPEN), 1
+		s.Stage, s.Emitted = uint8(bpf.SyscallsStageSTAGE_OPEN), 1
 	}
 	return s
 }

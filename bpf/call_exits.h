@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What only the exit of a system call tells: which task an accepted connection went to, and why a connect that
- * never reached SYN_SENT failed. A call that was already blocked when the programs were attached is seen too.
+ * What is known at the exit of a system call only: which task an accepted connection went to, and why a connect that
+ * never reached SYN_SENT failed. A call that was already blocked when the programs were attached is seen, too.
  */
 #pragma once
 
@@ -35,27 +35,15 @@ static __always_inline struct sock *socket_of(__u32 fd)
 	return protocol == IPPROTO_TCP ? sk : NULL;
 }
 
-/* Without a cookie of its own the socket's address picks the shard. */
-static __always_inline void tell_open(__u32 kind, const struct owner *owner, const struct flow *flow, int error,
-				      __u32 shard)
+static __always_inline void emit_open(__u32 kind, const struct owner *owner, const struct flow *flow, int error)
 {
-	struct slot slot = reserve(shard, kind, sizeof(struct open_event));
-	struct open_event *e = slot.event;
+	struct reservation r;
+	struct open_event *e = begin_owned_open(&r, kind, flow, owner);
+
 	if (!e)
 		return;
-	e->header.kind = kind;
-	e->header.pid = owner->pid;
-	e->header.time = bpf_ktime_get_ns();
-	e->header.start = owner->start;
-	e->flow = *flow;
-	e->cgroup = owner->cgroup;
-	e->started = 0;
-	e->state = 0;
 	e->error = error;
-	e->fd = e->pad = 0;
-	for (int i = 0; i < DIRECTIONS; i++)
-		e->sequence[i] = 0;
-	submit(&slot, kind, sizeof(*e));
+	submit(&r, e);
 }
 
 static __always_inline void on_accept_exit(long fd)
@@ -91,37 +79,8 @@ static __always_inline void on_accept_exit(long fd)
 		count(COUNTER_IGNORED);
 		return;
 	}
-	__u32 shard = shard_of(flow.cookie);
-	introduce(&owner, known, shard);
-	tell_open(EVENT_ACCEPT, &owner, &flow, 0, shard);
-}
-
-/* Mistakes in the call's arguments, and calls that have not failed, are not failed connections. */
-static __always_inline bool connect_failed(long ret)
-{
-	long err = -ret;
-	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
-	       err != EALREADY && err != EINPROGRESS && !(err >= ERESTARTSYS && err <= ERESTART_LAST);
-}
-
-/* Reads a sockaddr of user space; false: it is not one of IPv4 or IPv6. */
-static __always_inline bool read_remote(struct flow *flow, __u64 address)
-{
-	struct sockaddr_any to = {};
-
-	if (bpf_probe_read_user(&to, sizeof(to), (void *)address) && bpf_probe_read_user(&to, 16, (void *)address))
-		return false;
-	if (!is_inet(to.family))
-		return false;
-	flow->remote_port = bpf_ntohs(to.port);
-	flow->family = to.family;
-	if (to.family == AF_INET6) {
-		__builtin_memcpy(flow->remote, to.v6.addr, sizeof(flow->remote));
-	} else {
-		__builtin_memset(flow->remote, 0, sizeof(flow->remote));
-		__builtin_memcpy(flow->remote, to.v4, 4);
-	}
-	return true;
+	emit_process_once(&owner, known, shard_of(flow.cookie));
+	emit_open(EVENT_ACCEPT, &owner, &flow, 0);
 }
 
 static __always_inline void on_connect_exit(long ret)
@@ -131,12 +90,12 @@ static __always_inline void on_connect_exit(long ret)
 	struct flow flow = {};
 	struct sock *sk;
 
-	if (!connect_failed(ret))
+	if (!is_failure(-ret))
 		return;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	sk = socket_of(SYSCALL_ARG1(regs));
 	/* Established: the error is about a second connect. */
-	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_state) != BPF_TCP_CLOSE)
 		return;
 	known = current_owner(&owner);
 	if (owner.pid == excluded_pid)
@@ -153,7 +112,6 @@ static __always_inline void on_connect_exit(long ret)
 		count(COUNTER_IGNORED);
 		return;
 	}
-	__u32 shard = shard_of(flow.cookie);
-	introduce(&owner, known, shard);
-	tell_open(EVENT_CONNECT_ERROR, &owner, &flow, -ret, shard);
+	emit_process_once(&owner, known, shard_of(flow.cookie));
+	emit_open(EVENT_CONNECT_ERROR, &owner, &flow, -ret);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What user space tells the programs of the syscall mode while they are attached, and asks them. */
+/* How user space controls the programs of the syscall mode while they are attached, and asks them. */
 #pragma once
 
 /*
- * Shared memory for what user space and a program that it runs hand each other. User space could do the same with the
- * operations on maps of bpf(2), but in these the kernel skips every program of a perf event on that CPU
- * (bpf_disable_instrumentation in kernel/bpf/syscall.c, trace_call_bpf in kernel/trace/bpf_trace.c). Where a task can be
- * preempted in the kernel, those that run in its stead meanwhile make calls that nobody sees.
+ * Memory that user space shares with a program that it runs. The operations on maps of bpf(2) could do the same. But during
+ * these the kernel skips every program of a perf event on that CPU (bpf_disable_instrumentation in kernel/bpf/syscall.c,
+ * trace_call_bpf in kernel/trace/bpf_trace.c). Where a task can be preempted in the kernel, other tasks run on the CPU
+ * meanwhile, and nobody sees their calls.
  */
-struct mailbox {
+struct control {
 	struct call_socket socket;
 	struct unix_names names;
 	struct call call;
@@ -22,13 +22,13 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct mailbox);
-} mailboxes SEC(".maps");
+	__type(value, struct control);
+} controls SEC(".maps");
 
-static __always_inline struct mailbox *mailbox(void)
+static __always_inline struct control *control(void)
 {
 	__u32 zero = 0;
-	return bpf_map_lookup_elem(&mailboxes, &zero);
+	return bpf_map_lookup_elem(&controls, &zero);
 }
 
 /* Puts an answer down, if the question is still the last one. */
@@ -50,33 +50,33 @@ static __noinline int answer(__u32 pid, __u32 fd, __u64 question, __u64 id)
 static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
-	struct mailbox *m = mailbox();
-	struct descriptor *d, told = {.kind = DESCRIPTOR_SOCKET};
+	struct control *m = control();
+	struct descriptor *d, found = {.kind = DESCRIPTOR_SOCKET};
 	long failed;
 
 	if (!m)
 		return 0;
-	told.id = m->socket.flow.cookie;
-	failed = bpf_map_update_elem(&call_sockets, &told.id, &m->socket, BPF_NOEXIST);
+	found.id = m->socket.conn.flow.cookie;
+	failed = bpf_map_update_elem(&call_sockets, &found.id, &m->socket, BPF_NOEXIST);
 	if (failed && failed != -EEXIST)
 		return failed;
 	if (m->names.local_length) {
-		failed = bpf_map_update_elem(&names, &told.id, &m->names, BPF_ANY);
+		failed = bpf_map_update_elem(&names, &found.id, &m->names, BPF_ANY);
 		if (failed)
 			return failed;
 	}
 	if (question) {
-		answer(pid, fd, question, told.id);
+		answer(pid, fd, question, found.id);
 		return 0;
 	}
-	/* If a call has told meanwhile, it is right; if one has asked meanwhile, this is the answer. */
-	if (!bpf_map_update_elem(&descriptors, &key, &told, BPF_NOEXIST)) {
+	/* A call may have bound the descriptor meanwhile: it is right. Or it may have asked meanwhile: this is the answer. */
+	if (!bpf_map_update_elem(&descriptors, &key, &found, BPF_NOEXIST)) {
 		mark(pid, fd, TABLE_OPEN);
 		return 0;
 	}
 	d = bpf_map_lookup_elem(&descriptors, &key);
 	if (d && d->kind == DESCRIPTOR_ASKED)
-		answer(pid, fd, d->id, told.id);
+		answer(pid, fd, d->id, found.id);
 	return 0;
 }
 
@@ -84,51 +84,42 @@ static __always_inline int on_look_up(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
-	struct mailbox *m = mailbox();
-	struct answer *a;
+	struct control *m = control();
 
 	if (!d || !m)
 		return 0;
-	m->descriptor = *d;
-	a = d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
-	if (a) {
-		m->descriptor.id = a->id;
-		m->descriptor.kind = a->id ? DESCRIPTOR_SOCKET : DESCRIPTOR_OTHER;
-	}
+	resolve(&key, d, &m->descriptor);
 	return 1;
 }
 
-/* id: what was known of it, as on_look_up has told. */
+/* id: of the socket, as on_look_up has returned it. */
 static __always_inline int on_vanished(__u32 pid, __u32 fd, __u64 id)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = bpf_map_lookup_elem(&descriptors, &key);
-	__u64 known;
-	struct answer *a;
-	bool socket;
+	struct descriptor resolved;
 
 	if (!d)
 		return 0;
-	known = d->id;
-	socket = d->kind == DESCRIPTOR_SOCKET;
-	a = d->kind == DESCRIPTOR_ASKED ? answer_to(&key, d) : NULL;
-	if (a) {
-		known = a->id;
-		socket = known;
-	}
-	if (known != id)
+	resolve(&key, d, &resolved);
+	if (resolved.id != id)
 		return 0; /* the number is another's already */
 	bpf_map_delete_elem(&descriptors, &key);
-	if (socket)
-		let_go(pid, fd, id);
+	if (resolved.kind == DESCRIPTOR_SOCKET)
+		sock_put(pid, fd, id);
 	return 0;
 }
 
 static __always_inline int on_blocked(__u32 tid)
 {
-	struct mailbox *m = mailbox();
+	struct control *m = control();
 
 	return m ? bpf_map_update_elem(&calls, &tid, &m->call, BPF_NOEXIST) : 0;
+}
+
+static __always_inline int on_left(__u32 tid)
+{
+	return bpf_map_delete_elem(&calls, &tid);
 }
 
 enum datagram_state {
@@ -139,7 +130,7 @@ enum datagram_state {
 
 static __always_inline int on_datagrams_asked(void)
 {
-	struct mailbox *m = mailbox();
+	struct control *m = control();
 	struct datagram_key key;
 	struct datagram_flow *d;
 	__u64 now = bpf_ktime_get_ns();

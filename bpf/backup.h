@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Backup programs. The kernel skips a program that already runs on this CPU (prog->active, __bpf_trace_run): in a softirq on
+ * top of it and, on some kernels, in another task, because there a task can be preempted within a program. A backup is
+ * attached behind such a program, its primary, and does the work of the runs that the kernel has skipped.
+ */
+#pragma once
+
+/* What user space looks for in a program (internal/kernel/backup.go). In the copy of it that is the backup it writes 1. */
+enum marker {
+	MARKER_BACKUP = 0x6261636b,
+};
+
+/* Whether this program is a backup. The verifier knows the answer, and drops the code that the program does not need. */
+static __always_inline bool is_backup(void)
+{
+	__u64 marker;
+
+	asm volatile("%0 = %1 ll" : "=r"(marker) : "i"(MARKER_BACKUP));
+	return marker == 1;
+}

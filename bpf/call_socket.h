@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* A socket in the syscall mode: what the arguments and the results of calls say about it. */
+#pragma once
+
+enum stage {
+	STAGE_NEW = 0,
+	STAGE_LISTENING,
+	STAGE_CONNECTING, /* connect has not returned, or said that it goes on */
+	STAGE_OPEN,
+};
+
+enum known {
+	KNOWN_LOCAL = 1,
+	KNOWN_REMOTE = 2,
+};
+
+/* By the identity that the socket was given when it was first seen. */
+struct call_socket {
+	struct connection conn;
+	__u64 peer;    /* the other end's identity; 0: not known */
+	__s32 error;   /* the last that ended it; errno */
+	__u8 stage;
+	__u8 known;    /* enum known */
+	__u8 shared;   /* more than one descriptor has led to it: user space counts them */
+	__u8 emitted;  /* that it was opened */
+	__u8 finished; /* which side was first to say that it will send no more: 1 + enum direction; 0: none yet */
+	__u8 pad[7];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u64);
+	__type(value, struct call_socket);
+} call_sockets SEC(".maps");
+
+static __always_inline struct call_socket *socket_by_id(__u64 id)
+{
+	return id ? bpf_map_lookup_elem(&call_sockets, &id) : NULL;
+}

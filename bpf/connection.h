@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* A connection, as either mode remembers it, and the events about its beginning and its end. */
+#pragma once
+
+/* One direction of a connection. */
+struct stream {
+	__u64 position;        /* bytes that were transferred */
+	__u64 until;           /* see struct policy */
+	__u64 last_unreported; /* CLOCK_MONOTONIC, ns: the last transfer that was not emitted */
+	__u32 sequence;        /* TCP sequence number of position 0 */
+	__u8 gap_reason;       /* enum cut_reason: of what was not emitted */
+	__u8 signature;        /* it began with one of signatures */
+	__u8 pad[2];
+};
+
+struct connection {
+	struct flow flow; /* as far as it is known; socket mode: role_source 0 until it is a connection's */
+	__u64 started;
+	__u64 established;
+	struct stream streams[DIRECTIONS];
+	__u32 owner_pid;
+	__u32 task_pid; /* who made the last transfer that was emitted */
+	__u32 burst;    /* bytes captured since the direction turned */
+	__u8 direction; /* of the last transfer */
+	__u8 existing;  /* older than the programs: no accept event will come */
+	__u8 pad[2];
+};
+
+/* The owner of what the event is about is filled in by the caller. */
+static __always_inline struct open_event *begin_open(struct reservation *r, __u32 kind, const struct flow *flow)
+{
+	struct open_event *e = begin_event(r, shard_of(flow->cookie), kind, sizeof(*e));
+
+	if (e)
+		e->flow = *flow;
+	return e;
+}
+
+/* cookie, sent: of the end that the event is about, and which direction is the sent one there. */
+static __always_inline struct close_event *begin_close(struct reservation *r, __u32 kind, const struct connection *c,
+						       __u64 cookie, __u32 sent)
+{
+	struct close_event *e = begin_event(r, shard_of(cookie), kind, sizeof(*e));
+
+	if (!e)
+		return NULL;
+	e->header.pid = c->owner_pid;
+	e->flow = c->flow;
+	e->flow.cookie = cookie;
+	e->started = c->started;
+	e->established = c->established;
+	e->accepted_before = c->existing;
+	for (int i = 0; i < DIRECTIONS; i++) {
+		e->position[i] = c->streams[i ^ sent].position;
+		e->last_unreported[i] = c->streams[i ^ sent].last_unreported;
+	}
+	e->bytes_sent = e->position[DIRECTION_SENT];
+	e->bytes_received = e->position[DIRECTION_RECEIVED];
+	return e;
+}
+
+/* Mistakes in the arguments of connect, and calls that have not failed, are not failed connections. */
+static __always_inline bool is_failure(long err)
+{
+	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&
+	       err != EALREADY && err != EINPROGRESS && !(err >= ERESTARTSYS && err <= ERESTART_LAST);
+}

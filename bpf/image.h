@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What a process executes, and its service: from the arguments of execve. */
+#pragma once
+
+#define VARIABLE_LEN 256
+
+struct image {
+	char path[PATH_PART_MAX];
+	char service[VARIABLE_LEN];    /* OTEL_SERVICE_NAME=...; empty: there is none */
+	char attributes[VARIABLE_LEN]; /* OTEL_RESOURCE_ATTRIBUTES=... */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 2048);
+	__type(key, __u32);
+	__type(value, struct image);
+} images SEC(".maps");
+
+/* What does not fit on the stack of execve. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct image);
+} new_images SEC(".maps");
+
+#define ENVIRON_MAX 128 /* variables that are looked at */
+
+static __noinline int read_variable(struct image *image, __u64 address)
+{
+	char name[8];
+
+	if (bpf_probe_read_user(name, sizeof(name), (void *)address))
+		return 0;
+	if (*(__u64 *)name == *(const __u64 *)"OTEL_SER")
+		bpf_probe_read_user_str(image->service, VARIABLE_LEN, (void *)address);
+	else if (*(__u64 *)name == *(const __u64 *)"OTEL_RES")
+		bpf_probe_read_user_str(image->attributes, VARIABLE_LEN, (void *)address);
+	return 0;
+}
+
+static __always_inline int on_execve_enter(struct enter_args *ctx)
+{
+	struct image *image;
+	__u32 zero = 0;
+	__u32 pid = current_pid();
+	__u64 environ = ctx->args[2], variable = 0;
+
+	image = bpf_map_lookup_elem(&new_images, &zero);
+	if (!image || bpf_probe_read_user_str(image->path, PATH_PART_MAX, (void *)ctx->args[0]) <= 1)
+		return 0;
+	image->service[0] = image->attributes[0] = 0;
+	for (int i = 0; i < ENVIRON_MAX; i++) {
+		if (!environ || bpf_probe_read_user(&variable, sizeof(variable), (void *)(environ + i * 8)) || !variable)
+			break;
+		read_variable(image, variable);
+	}
+	bpf_map_update_elem(&images, &pid, image, BPF_ANY);
+	return 0;
+}
+
+static __always_inline void describe_image(struct process_event *e, struct image *image)
+{
+	long n = 0;
+
+	if (image->path[0] == '/')
+		n = bpf_probe_read_kernel_str(e->executable.parts, PATH_PART_MAX, image->path + 1);
+	if (n > 1)
+		e->executable.used = n;
+	__builtin_memset(e->environ, 0, 2 * VARIABLE_LEN);
+	bpf_probe_read_kernel_str(e->environ, VARIABLE_LEN, image->service);
+	bpf_probe_read_kernel_str(e->environ + VARIABLE_LEN, VARIABLE_LEN, image->attributes);
+	if (image->service[0] || image->attributes[0])
+		e->environ_len = 2 * VARIABLE_LEN;
+}

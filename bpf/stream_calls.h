@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The bytes that a call has transferred over a connection. */
+#pragma once
+
+/* Not static: the verifier then looks at it once, and not again at each call. */
+__noinline int fill_of(__u32 event_buf)
+{
+	struct scratch *space = scratch(event_buf / cpus);
+
+	return space ? fill(&space->emission.g) : 0;
+}
+
+/* A connection has carried bytes. */
+static __noinline int on_stream(struct transfer *t, struct call_socket *s)
+{
+	/* Not on the stack: what is there the verifier follows, through every combination of lengths. */
+	struct emission *emission = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->emission;
+	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
+	struct stream *stream = &s->conn.streams[direction];
+	struct budget budget;
+	struct event_buf *event_buf;
+	__u64 now;
+
+	stream->position += t->length;
+	if (!is_wanted(&s->conn, direction, &budget))
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (stream->position < stream->until) {
+		stream->last_unreported = now;
+		return 0;
+	}
+	if (s->conn.task_pid != t->pid) {
+		s->conn.task_pid = t->pid;
+		emit_process_once(t->pid, shard_of(t->id));
+	}
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
+		return 0;
+	__builtin_memset(emission, 0, sizeof(*emission));
+	emission->g.event_buf = key;
+	emission->g.from = t->from;
+	begin_data(emission, &event_buf->event, &s->conn, direction, t->length, &budget);
+	event_buf->event.header.pid = t->pid;
+	event_buf->event.header.time = now;
+	event_buf->event.header.start = start_of(t->pid);
+	event_buf->event.goroutine = 0;
+	if (emission->want && t->unknown)
+		without_buffer(emission);
+	add_to_burst(emission, &s->conn);
+	emit_call(emission, stream);
+	return 0;
+}

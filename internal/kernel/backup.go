@@ -1,0 +1,59 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/socketflow/socketflow/bpf"
+)
+
+// tracepointsArePreemptible says whether a task can be preempted within a program at a tracepoint, which has the kernel skip that
+// program for the tasks that run on the CPU meanwhile. That is so since tracepoints are guarded by SRCU; until rcuidle tracepoints
+// were removed (and struct tracepoint got the member ext) there was an SRCU of the same name for these.
+func tracepointsArePreemptible(types *btf.Spec) bool {
+	var guard *btf.Var
+	if types.TypeByName("tracepoint_srcu_srcu_data", &guard) != nil {
+		return false
+	}
+	var tracepoint *btf.Struct
+	return types.TypeByName("tracepoint", &tracepoint) == nil &&
+		slices.ContainsFunc(tracepoint.Members, func(m btf.Member) bool { return m.Name == "ext" })
+}
+
+// backupSuffix is behind the name of a backup program, which does the work of the runs of its primary that the kernel skips.
+const backupSuffix = "_backup"
+
+// addBackups puts a backup beside each of the programs: a copy that knows what it is (bpf/backup.h).
+func addBackups(spec *ebpf.CollectionSpec, primaries ...string) {
+	for _, primary := range primaries {
+		backup := spec.Programs[primary].Copy()
+		backup.Name += backupSuffix
+		for i := range backup.Instructions {
+			ins := &backup.Instructions[i]
+			if ins.OpCode.IsDWordLoad() && ins.Src == 0 && ins.Constant == int64(bpf.SocketflowMarkerMARKER_BACKUP) {
+				ins.Constant = 1
+			}
+		}
+		spec.Programs[backup.Name] = backup
+	}
+}
+
+// claimsEntries is how many threads may be within a transfer at a time without taking each other's slot (4 bytes each). A power of two.
+const claimsEntries = 65536
+
+// configureTransferBackups gives the backups that see transfers what they need of their own.
+func configureTransferBackups(spec *ebpf.CollectionSpec) error {
+	addBackups(spec, bpf.SocketflowProgSocketSent, bpf.SocketflowProgSocketReceived)
+	bufs, claims := spec.Maps[bpf.SocketflowMapEventBufs], spec.Maps[bpf.SocketflowMapClaims]
+	claims.MaxEntries = claimsEntries
+	first := bufs.MaxEntries
+	bufs.MaxEntries *= 2
+	return set(spec, map[string]any{
+		bpf.SocketflowVarEventBufsBackup: first,
+		bpf.SocketflowVarClaimsMask:      uint32(claimsEntries - 1),
+	})
+}
