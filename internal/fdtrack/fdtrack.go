@@ -10,7 +10,7 @@ import (
 	"net/netip"
 
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/list"
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procfs"
@@ -63,8 +63,8 @@ type Tracker struct {
 
 	owners   owners
 	sockets  map[uint64]*socket // by cookie
-	byAge    list.List[socket]
-	free     list.Free[socket]
+	byAge    intrusive.List[socket]
+	free     intrusive.Free[socket]
 	waiting  *pending.Queue[*socket, event.Event]
 	asked    []askedSocket
 	unknowns []unknown

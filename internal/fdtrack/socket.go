@@ -2,7 +2,7 @@ package fdtrack
 
 import (
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/list"
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procfs"
@@ -19,7 +19,7 @@ type socket struct {
 	flying  bool                                // a message has carried it
 	waiting *pending.Wait[*socket, event.Event] // nil: its events do not wait
 	query   *procfs.Query                       // the last of this wait; nil: procfs has not been asked
-	links   list.Links[socket]
+	links   intrusive.Links[socket]
 }
 
 // follow begins to follow a socket, to which one descriptor leads.

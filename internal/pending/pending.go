@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/socketflow/socketflow/internal/list"
+	"github.com/socketflow/socketflow/internal/intrusive"
 )
 
 // Cause is why items went on although what they lacked had not come.
@@ -83,10 +83,10 @@ type Stats struct {
 type Queue[K, T any] struct {
 	opts   Options[K, T]
 	stats  Stats
-	now    uint64                // CLOCK_MONOTONIC, ns
-	waits  list.List[Wait[K, T]] // by the time when they began
-	due    []*Wait[K, T]         // by reminder: the first wait that has not been reminded; nil: all have
-	free   list.Free[Wait[K, T]]
+	now    uint64                     // CLOCK_MONOTONIC, ns
+	waits  intrusive.List[Wait[K, T]] // by the time when they began
+	due    []*Wait[K, T]              // by reminder: the first wait that has not been reminded; nil: all have
+	free   intrusive.Free[Wait[K, T]]
 	memory memory[T]
 }
 

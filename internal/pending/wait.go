@@ -1,6 +1,6 @@
 package pending
 
-import "github.com/socketflow/socketflow/internal/list"
+import "github.com/socketflow/socketflow/internal/intrusive"
 
 // Wait is a key whose items wait. It is valid from Start until Complete, or until Options.GivenUp is called.
 type Wait[K, T any] struct {
@@ -9,7 +9,7 @@ type Wait[K, T any] struct {
 	items       int
 	bytes       int
 	since       uint64 // CLOCK_MONOTONIC, ns
-	links       list.Links[Wait[K, T]]
+	links       intrusive.Links[Wait[K, T]]
 }
 
 // Start has the items of a key wait from now on. The caller keeps what it returns: a key waits once.

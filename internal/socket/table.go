@@ -7,7 +7,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/list"
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/process"
 )
 
@@ -22,8 +22,8 @@ type Table struct {
 	stats     *Stats
 
 	connections map[uint64]*connection // by cookie
-	byAge       list.List[connection]
-	free        list.Free[connection]
+	byAge       intrusive.List[connection]
+	free        intrusive.Free[connection]
 	waiting     queue // for an accept, or for data that has arrived and has not been received
 	ending      queue // for data that was transferred before the end
 	refused     refusals
@@ -56,7 +56,7 @@ type connection struct {
 	end       End
 	conv      *conversation.Conversation // nil: its data is not followed
 	exchanges uint64
-	links     list.Links[connection]
+	links     intrusive.Links[connection]
 }
 
 // NewTable returns an empty table that emits to sink.

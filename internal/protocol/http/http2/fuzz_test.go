@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"github.com/socketflow/socketflow/internal/list"
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -115,7 +115,7 @@ func bounded(t *testing.T, p *parser) {
 		return
 	}
 	listed := 0
-	for _, l := range []list.List[stream]{p.open, p.early} {
+	for _, l := range []intrusive.List[stream]{p.open, p.early} {
 		for s := l.First(); s != nil; s = s.links.Next() {
 			listed++
 			if p.byID[s.id] != s {

@@ -1,7 +1,7 @@
 package http2
 
 import (
-	"github.com/socketflow/socketflow/internal/list"
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
@@ -19,7 +19,7 @@ type stream struct {
 	answered     bool   // the response has ended
 	failure      string // of a response before its request
 
-	links list.Links[stream] // in the order in which they were opened
+	links intrusive.Links[stream] // in the order in which they were opened
 }
 
 // seen is which of the client's requests were.
@@ -33,10 +33,10 @@ type seen struct {
 type streams struct {
 	byID  map[uint32]*stream
 	most  int
-	open  list.List[stream] // ascending, since the client numbers them so (RFC 9113, 5.1.1)
-	early list.List[stream] // whose response came before the request
+	open  intrusive.List[stream] // ascending, since the client numbers them so (RFC 9113, 5.1.1)
+	early intrusive.List[stream] // whose response came before the request
 	pool  http.Pool
-	free  list.Free[stream]
+	free  intrusive.Free[stream]
 
 	seen
 

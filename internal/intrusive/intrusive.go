@@ -1,5 +1,5 @@
-// Package list keeps elements in the order in which they were appended; the links are the elements' own, so that nothing is allocated.
-package list
+// Package intrusive keeps elements in the order in which they were appended; the links are the elements' own, so that nothing is allocated.
+package intrusive
 
 // Links is what an element has for a list. It can be in one list at a time.
 type Links[T any] struct {
