@@ -151,9 +151,9 @@ func callCosts(s *settings, m mode, excluded bool) (figures []float64, err error
 
 // watchedCalls are calls beside a capture whose events are read and thrown away, but for what a socket is called there.
 type watchedCalls struct {
-	capture  capture       // nil: there is none
-	calls    *kernel.Calls // in the syscall mode
-	excluded bool          // this process is left out
+	capture  capture               // nil: there is none
+	calls    *kernel.SyscallTracer // in the syscall mode
+	excluded bool                  // this process is left out
 	mu       sync.Mutex
 	opened   map[openedAs]uint64 // cookies
 }
@@ -176,7 +176,7 @@ func watchCalls(m mode, excluded bool) (*watchedCalls, error) {
 		return nil, err
 	}
 	w.capture = c
-	w.calls, _ = c.(*kernel.Calls)
+	w.calls, _ = c.(*kernel.SyscallTracer)
 	for _, r := range c.Readers() {
 		go w.read(r)
 	}

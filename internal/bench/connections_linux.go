@@ -69,7 +69,7 @@ func measureKernel() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stats.Close()) }()
-	capture, err := kernel.Open(connectionsOnly)
+	capture, err := kernel.OpenSockets(connectionsOnly)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func measureSlowdown(s *settings) error {
 	c, err := compare([]arm{
 		{"alone", load},
 		{"kernel programs, events thrown away", func() (figures []float64, err error) {
-			capture, err := kernel.Open(connectionsOnly)
+			capture, err := kernel.OpenSockets(connectionsOnly)
 			if err != nil {
 				return nil, err
 			}

@@ -176,14 +176,14 @@ func measurePaced(s *settings) error {
 
 // observed is a capture whose events are read and thrown away, beside empty programs.
 type observed struct {
-	capture        *kernel.Capture
+	capture        *kernel.SocketTracer
 	empty          *empty
 	lost           uint64
 	begun, nothing cost
 }
 
 func newObserved(options kernel.Options) (*observed, error) {
-	capture, err := kernel.Open(options)
+	capture, err := kernel.OpenSockets(options)
 	if err != nil {
 		return nil, err
 	}

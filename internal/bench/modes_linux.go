@@ -31,14 +31,14 @@ type mode struct {
 var modes = []mode{
 	{observation{name: "no collector", off: true}, nil},
 	{observation{name: "socket mode", keys: "    mode: socket"}, func(o kernel.Options) (capture, error) {
-		c, err := kernel.Open(o)
+		c, err := kernel.OpenSockets(o)
 		if err != nil {
 			return nil, err
 		}
 		return c, nil
 	}},
 	{observation{name: "syscall mode", keys: "    mode: syscall"}, func(o kernel.Options) (capture, error) {
-		c, err := kernel.OpenCalls(o, func(event.Event) {})
+		c, err := kernel.OpenSyscalls(o, func(event.Event) {})
 		if err != nil {
 			return nil, err
 		}

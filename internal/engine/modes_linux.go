@@ -33,7 +33,7 @@ type tracer interface {
 
 // callMode is what the syscall mode has beside the socket mode.
 type callMode struct {
-	capture  *kernel.Calls
+	tracer   *kernel.SyscallTracer
 	shared   *fdtrack.Shared
 	resolver *procfs.Resolver
 	trackers []*fdtrack.Tracker // by shard; there before the first event is read
@@ -61,7 +61,7 @@ func (e *Engine) openTracer(opts kernel.Options) error {
 }
 
 func (e *Engine) openSockets(opts kernel.Options) error {
-	sockets, err := kernel.Open(opts)
+	sockets, err := kernel.OpenSockets(opts)
 	if err != nil {
 		return err
 	}
@@ -78,17 +78,17 @@ func (e *Engine) openCalls(opts kernel.Options) (err error) {
 	if m.resolver, err = procfs.New(procfs.Options{}); err != nil {
 		return err
 	}
-	if m.capture, err = kernel.OpenCalls(opts, m.inject); err != nil {
+	if m.tracer, err = kernel.OpenSyscalls(opts, m.inject); err != nil {
 		m.resolver.Close()
 		return err
 	}
-	e.tracer, e.calls = m.capture, m
+	e.tracer, e.calls = m.tracer, m
 	return nil
 }
 
 // inject hands an event that user space made up to the shard of its socket.
 func (m *callMode) inject(e event.Event) {
-	m.trackers[m.capture.ShardOf(e.Flow.Cookie)].Inject(e)
+	m.trackers[m.tracer.ShardOf(e.Flow.Cookie)].Inject(e)
 }
 
 // track puts a tracker before the shard's table.
@@ -96,8 +96,8 @@ func (m *callMode) track(s *shard, i, of int) (err error) {
 	opts := &s.engine.opts
 	s.tracker, err = fdtrack.New(fdtrack.Options{
 		Shared: m.shared, Sockets: max(1, opts.Sockets/of), Processes: max(1, opts.Processes/of),
-		Kernel: m.capture, Resolver: m.resolver, Next: s.table.Handle,
-		NewCookie: func() uint64 { return m.capture.NewCookie(i) },
+		Kernel: m.tracer, Resolver: m.resolver, Next: s.table.Handle,
+		NewCookie: func() uint64 { return m.tracer.NewCookie(i) },
 	})
 	m.trackers = append(m.trackers, s.tracker)
 	return err
@@ -113,7 +113,7 @@ func (e *Engine) closeTracer() error {
 
 // existing has the sockets reported that are older than the capture.
 func (e *Engine) existing() error {
-	if sockets, ok := e.tracer.(*kernel.Capture); ok {
+	if sockets, ok := e.tracer.(*kernel.SocketTracer); ok {
 		return sockets.Existing(e.helping)
 	}
 	var self uint32

@@ -17,7 +17,7 @@ func (e *Engine) findExisting() {
 	if err := e.existing(); err != nil && e.helping.Err() == nil {
 		e.opts.Logger.Warn("connections that are older than the collector may be missing", zap.Error(err))
 	}
-	sockets, inSocketMode := e.tracer.(*kernel.Capture)
+	sockets, inSocketMode := e.tracer.(*kernel.SocketTracer)
 	if !inSocketMode { // no call leads to them
 		return
 	}

@@ -32,7 +32,7 @@ const (
 // wire is a TCP connection of this process with itself, and what the kernel programs tell of it.
 type wire struct {
 	t              *testing.T
-	capture        *Capture
+	capture        *SocketTracer
 	client, server int
 	cookies        [2]uint64 // of client and server
 	told           [2][event.Directions][]event.Data
@@ -47,16 +47,16 @@ const (
 )
 
 // openForTest attaches the programs, until the end of the test.
-func openForTest(t *testing.T) *Capture { return openWith(t, Options{}) }
+func openForTest(t *testing.T) *SocketTracer { return openWith(t, Options{}) }
 
-func openWith(t *testing.T, opts Options) *Capture {
+func openWith(t *testing.T, opts Options) *SocketTracer {
 	t.Helper()
 	needPrivilege(t)
 	opts.Shards, opts.RingBytes, opts.Processes, opts.Sockets = 1, 1<<20, 64, 64
 	opts.Data, opts.Unix, opts.UDP = true, true, true
 	opts.PayloadLimit, opts.PayloadRun = testLimit, testRun
 	opts.DatagramIdle = time.Nanosecond
-	capture, err := Open(opts)
+	capture, err := OpenSockets(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func openWith(t *testing.T, opts Options) *Capture {
 // eachLook runs a test with programs that look at a transfer as this kernel needs it; where they are at tracepoints also with a
 // second look at everything, which is not to tell anything twice; and with nothing but the second look, as if the first program
 // were skipped every time.
-func eachLook(t *testing.T, test func(t *testing.T, capture *Capture)) {
+func eachLook(t *testing.T, test func(t *testing.T, capture *SocketTracer)) {
 	first := []string{"tp_btf/sock_send_length", "tp_btf/sock_recv_length", "tp_btf/inet_sock_set_state"}
 	native := openForTest(t)
 	t.Run("as needed", func(t *testing.T) { test(t, native) })
@@ -85,7 +85,7 @@ func eachLook(t *testing.T, test func(t *testing.T, capture *Capture)) {
 }
 
 // newWire connects; what is written to one end can be read at the other.
-func newWire(t *testing.T, capture *Capture) *wire {
+func newWire(t *testing.T, capture *SocketTracer) *wire {
 	t.Helper()
 	w := &wire{t: t, capture: capture}
 	w.client, w.server = connect(t)
@@ -449,7 +449,7 @@ func TestDataOfEveryCall(t *testing.T) {
 			[]transfer{whole(text)}, []transfer{whole(text)},
 		},
 	}
-	eachLook(t, func(t *testing.T, capture *Capture) {
+	eachLook(t, func(t *testing.T, capture *SocketTracer) {
 		for name, do := range cases {
 			t.Run(name, func(t *testing.T) {
 				runtime.LockOSThread()
@@ -529,7 +529,7 @@ func TestAFINIsNoByte(t *testing.T) {
 func TestEagerBeginnings(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
-	capture, err := Open(Options{
+	capture, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
 		EagerRun: 4 * testRun, EagerPrefixes: [][]byte{[]byte("another prefix.."), []byte(prefix)},
 	})
@@ -575,7 +575,7 @@ func TestEagerBeginnings(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Open(Options{Shards: 1, RingBytes: 1 << 20, EagerPrefixes: [][]byte{[]byte("short")}}); err == nil {
+	if _, err := OpenSockets(Options{Shards: 1, RingBytes: 1 << 20, EagerPrefixes: [][]byte{[]byte("short")}}); err == nil {
 		t.Error("a prefix of 5 bytes was accepted")
 	}
 }

@@ -141,7 +141,7 @@ func TestDatagrams(t *testing.T) {
 			}
 		},
 	}
-	eachLook(t, func(t *testing.T, capture *Capture) {
+	eachLook(t, func(t *testing.T, capture *SocketTracer) {
 		for name, do := range cases {
 			t.Run(name, func(t *testing.T) {
 				runtime.LockOSThread()

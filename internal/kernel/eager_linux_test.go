@@ -14,7 +14,7 @@ import (
 func TestEagerAnswers(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
-	capture, err := Open(Options{
+	capture, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
 		EagerRun: 4 * testRun, EagerPrefixes: [][]byte{[]byte(prefix)},
 	})

@@ -19,7 +19,7 @@ import (
 
 // Existing has an event written for every connection of a process that is older than the programs, in whatever network
 // namespace. It returns when all are written, which takes until the readers have made room for them.
-func (c *Capture) Existing(ctx context.Context) error {
+func (c *SocketTracer) Existing(ctx context.Context) error {
 	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
 		return nil // Degraded says so
 	}
@@ -38,7 +38,7 @@ func (c *Capture) Existing(ctx context.Context) error {
 // ExistingUnowned does the same for the connections that no descriptor leads to: those that wait to be accepted, and
 // those that their process has closed and that have not ended. It is to follow Existing, which finds out who listens where. A network
 // namespace that cannot be entered is in the error; the others have been looked at all the same.
-func (c *Capture) ExistingUnowned(ctx context.Context) error {
+func (c *SocketTracer) ExistingUnowned(ctx context.Context) error {
 	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
 		return nil
 	}
@@ -51,7 +51,7 @@ func (c *Capture) ExistingUnowned(ctx context.Context) error {
 }
 
 // iterateNetNS runs the iterators over the sockets of each network namespace, and says which these were.
-func (c *Capture) iterateNetNS(ctx context.Context, iteration uint32) (map[uint32]bool, error) {
+func (c *SocketTracer) iterateNetNS(ctx context.Context, iteration uint32) (map[uint32]bool, error) {
 	walked := map[uint32]bool{}
 	err := procfs.EachNetNS(func(netns uint32) error {
 		for _, program := range []string{bpf.SocketflowProgExistingUnix, bpf.SocketflowProgExistingUnowned} {
@@ -69,7 +69,7 @@ func (c *Capture) iterateNetNS(ctx context.Context, iteration uint32) (map[uint3
 }
 
 // Live has an event written for every tracked connection that still exists, and says of which connections that is so.
-func (c *Capture) Live(ctx context.Context) (Looked, error) {
+func (c *SocketTracer) Live(ctx context.Context) (Looked, error) {
 	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
 		return Looked{}, nil
 	}
@@ -98,7 +98,7 @@ func (c *Capture) Live(ctx context.Context) (Looked, error) {
 }
 
 // Datagrams has an event written for every UDP flow: that it has ended, or that it still exists.
-func (c *Capture) Datagrams(ctx context.Context) (bool, error) {
+func (c *SocketTracer) Datagrams(ctx context.Context) (bool, error) {
 	pass := c.objects.Programs[bpf.SocketflowProgFlowPass]
 	if pass == nil {
 		return false, nil
@@ -121,7 +121,7 @@ func (c *Capture) Datagrams(ctx context.Context) (bool, error) {
 }
 
 // iterate runs an iterator program to its end, no faster than the ring buffers are read.
-func (c *Capture) iterate(ctx context.Context, program string, iteration uint32) error {
+func (c *SocketTracer) iterate(ctx context.Context, program string, iteration uint32) error {
 	if err := c.objects.Variables[bpf.SocketflowVarIterating].Set(iteration); err != nil {
 		return fmt.Errorf("set %s: %w", bpf.SocketflowVarIterating, err)
 	}

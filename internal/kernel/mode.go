@@ -12,7 +12,7 @@ type Mode string
 const (
 	ModeAuto    Mode = "auto"    // the first of the others that this host allows
 	ModeSocket  Mode = "socket"  // the kernel's sockets are read: OpenSockets
-	ModeSyscall Mode = "syscall" // sockets are put together from system calls: OpenCalls
+	ModeSyscall Mode = "syscall" // sockets are put together from system calls: OpenSyscalls
 )
 
 // Attachment is where the programs are attached that see transfers, in the socket mode.

@@ -93,14 +93,14 @@ func verify(mode *ebpf.CollectionSpec, name string) (int, error) {
 	return strconv.Atoi(stats[1])
 }
 
-// socketSpec is what Open loads, and the backups, whether this kernel needs them or not.
+// socketSpec is what OpenSockets loads, and the backups, whether this kernel needs them or not.
 func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	t.Helper()
 	types, err := btf.LoadKernelSpec()
 	must(t, err)
 	spec, err := bpf.LoadSocketflow()
 	must(t, err)
-	c := &Capture{}
+	c := &SocketTracer{}
 	must(t, c.configure(spec, opts, true))
 	keep(spec, c.features(opts, true), (&socketHooks{types: types}).absent)
 	return spec
@@ -124,7 +124,7 @@ func keep(spec *ebpf.CollectionSpec, features []feature, absent func(*programDef
 	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool { return !wanted[name] })
 }
 
-// syscallSpec is what OpenCalls loads, and the backups, whether this kernel needs them or not.
+// syscallSpec is what OpenSyscalls loads, and the backups, whether this kernel needs them or not.
 func syscallSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	t.Helper()
 	dir, err := openTracefs()
@@ -132,7 +132,7 @@ func syscallSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	defer unix.Close(dir) //nolint:errcheck // nothing was written
 	spec, err := bpf.LoadSyscalls()
 	must(t, err)
-	must(t, (&Calls{opts: opts}).configure(spec, dir, true))
+	must(t, (&SyscallTracer{opts: opts}).configure(spec, dir, true))
 	keep(spec, syscallFeatures(opts, true, spec), func(*programDef) error { return nil })
 	return spec
 }

@@ -42,10 +42,10 @@ type tracer interface {
 	Close() error
 }
 
-func openSockets(opts kernel.Options) (tracer, error) { return kernel.Open(opts) }
+func openSockets(opts kernel.Options) (tracer, error) { return kernel.OpenSockets(opts) }
 
 func openCalls(opts kernel.Options) (tracer, error) {
-	return kernel.OpenCalls(opts, func(event.Event) {}) // nothing reads them
+	return kernel.OpenSyscalls(opts, func(event.Event) {}) // nothing reads them
 }
 
 // attempt asks for the whole mode first, as the receiver does, and then for what there is of it.

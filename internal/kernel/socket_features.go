@@ -31,7 +31,7 @@ const (
 
 // features of the socket mode in the order in which they are attached: processes first, so that no socket is seen before its
 // owner's life; the life of sockets last, so that none is followed before everything else about it is seen.
-func (c *Capture) features(opts Options, backup bool) []feature {
+func (c *SocketTracer) features(opts Options, backup bool) []feature {
 	all := []feature{
 		one(bpf.SocketflowProgProcessExec, "tp_btf/sched_process_exec", withoutExec),
 		one(bpf.SocketflowProgProcessMoved, "tp_btf/cgroup_attach_task", withoutMoves),
@@ -64,7 +64,7 @@ func (c *Capture) features(opts Options, backup bool) []feature {
 
 // callExits prefers the tracepoints of single calls: they cost the other calls less than half of what the raw tracepoint of all
 // calls does (docs/decisions/0001-syscall-exits.md).
-func (c *Capture) callExits(opts Options) feature {
+func (c *SocketTracer) callExits(opts Options) feature {
 	single := []programDef{
 		{name: bpf.SocketflowProgAcceptExit, hook: "tracepoint/syscalls/sys_exit_accept"},
 		{name: bpf.SocketflowProgAccept4Exit, hook: "tracepoint/syscalls/sys_exit_accept4"},

@@ -21,7 +21,7 @@ var blockingCalls = map[uint32]bool{
 
 // enterBlocked tells the kernel side of the calls that threads are waiting in, whose enters it has not seen. A thread that
 // cannot be looked at, for lack of CAP_SYS_PTRACE, is left out; its call is then not seen to return.
-func (c *Calls) enterBlocked() error {
+func (c *SyscallTracer) enterBlocked() error {
 	threads, err := procfs.Threads()
 	if err != nil {
 		return err

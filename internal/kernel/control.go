@@ -40,7 +40,7 @@ func (b *mailbox) close() error {
 
 // ask runs a program in the kernel, once, between what writes the question and what reads the answer, either of which may be nil. A
 // negative result is an error number.
-func (c *Calls) ask(program string, write, read func(*bpf.SyscallsControl), args ...uint64) (int, error) {
+func (c *SyscallTracer) ask(program string, write, read func(*bpf.SyscallsControl), args ...uint64) (int, error) {
 	c.mailbox.mu.Lock()
 	defer c.mailbox.mu.Unlock()
 	if c.mailbox.content == nil {
@@ -67,19 +67,19 @@ func (c *Calls) ask(program string, write, read func(*bpf.SyscallsControl), args
 }
 
 // tell is ask without an answer.
-func (c *Calls) tell(program string, write func(*bpf.SyscallsControl), args ...uint64) error {
+func (c *SyscallTracer) tell(program string, write func(*bpf.SyscallsControl), args ...uint64) error {
 	_, err := c.ask(program, write, nil, args...)
 	return err
 }
 
 // lookUp is what the kernel side knows of a descriptor.
-func (c *Calls) lookUp(pid, fd uint32) (d bpf.SyscallsDescriptor, known bool, err error) {
+func (c *SyscallTracer) lookUp(pid, fd uint32) (d bpf.SyscallsDescriptor, known bool, err error) {
 	found, err := c.ask(bpf.SyscallsProgLookUp, nil, func(m *bpf.SyscallsControl) { d = m.Descriptor }, uint64(pid), uint64(fd))
 	return d, found != 0, err
 }
 
 // datagrams is a UDP flow, and what has become of it.
-func (c *Calls) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsDatagramFlow, state bpf.SyscallsDatagramState, err error) {
+func (c *SyscallTracer) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsDatagramFlow, state bpf.SyscallsDatagramState, err error) {
 	n, err := c.ask(bpf.SyscallsProgAskDatagrams,
 		func(m *bpf.SyscallsControl) { m.DatagramKey = *key },
 		func(m *bpf.SyscallsControl) { d = m.DatagramFlow })
@@ -88,7 +88,7 @@ func (c *Calls) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsDatagramF
 
 // Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile. It answers a
 // question (event.KindUnknown), which must still be the last one; 0: nobody asked.
-func (c *Calls) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error {
+func (c *SyscallTracer) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error {
 	err := c.tell(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsControl) {
 		m.Socket = rawAdopted(pid, f, listening)
 		m.Names = bpf.SyscallsUnixNames{}
@@ -132,7 +132,7 @@ func rawUnixName(name string) (raw bpf.SyscallsUnixNames) {
 }
 
 // Reject tells the kernel that a descriptor leads to nothing that is followed, as Adopt does.
-func (c *Calls) Reject(pid, fd uint32, question uint64) error {
+func (c *SyscallTracer) Reject(pid, fd uint32, question uint64) error {
 	if err := c.tell(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd), question); err != nil {
 		return fmt.Errorf("tell the kernel that descriptor %d of process %d is not followed: %w", fd, pid, err)
 	}

@@ -16,7 +16,7 @@ import (
 
 // proveStorage remembers something of a socket of this process, and forgets it again. Where the kernel cannot, the programs attach all
 // the same, and tell of next to nothing: its allocator serves either both or none (kernel/bpf/bpf_local_storage.c, bpf_selem_alloc).
-func (c *Capture) proveStorage() error {
+func (c *SocketTracer) proveStorage() error {
 	sockets := c.objects.Maps[bpf.SocketflowMapSockets]
 	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

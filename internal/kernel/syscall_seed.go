@@ -17,7 +17,7 @@ import (
 
 // seedListeners tells the kernel side of the sockets that take in connections, so that the first of these is known to be theirs.
 // What cannot be looked into is left to be found later.
-func (c *Calls) seedListeners(look *procfs.Resolver) error {
+func (c *SyscallTracer) seedListeners(look *procfs.Resolver) error {
 	type inode struct {
 		netns uint32
 		inode uint64
@@ -44,7 +44,7 @@ func (c *Calls) seedListeners(look *procfs.Resolver) error {
 
 // seed tells the kernel side of the processes that are older than it: since when they are there, in which network namespace, and
 // what they execute. It hands that on to their children, which may be gone before user space can look at them.
-func (c *Calls) seed() error {
+func (c *SyscallTracer) seed() error {
 	pids, err := procfs.Processes()
 	if err != nil {
 		return err

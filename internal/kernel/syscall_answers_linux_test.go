@@ -20,7 +20,7 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 	needPrivilege(t)
 	client, server := connect(t) // before anybody watches
 	pid := uint32(os.Getpid())
-	capture, err := OpenCalls(Options{Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024}, func(event.Event) {})
+	capture, err := OpenSyscalls(Options{Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024}, func(event.Event) {})
 	must(t, err)
 	t.Cleanup(func() { must(t, capture.Close()) })
 	reader := capture.Readers()[0]

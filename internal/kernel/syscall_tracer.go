@@ -19,9 +19,9 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// Calls is the loaded and attached kernel programs of the syscall mode. Their events lack what no call tells, see package
+// SyscallTracer is the loaded and attached kernel programs of the syscall mode. Their events lack what no call tells, see package
 // completion.
-type Calls struct {
+type SyscallTracer struct {
 	programs
 	opts    Options
 	inject  func(event.Event)
@@ -29,21 +29,21 @@ type Calls struct {
 	mailbox mailbox
 }
 
-// OpenCalls does what Open does, with nothing but tracepoints of system calls and processes: it needs no BTF of the kernel.
+// OpenSyscalls does what OpenSockets does, with nothing but tracepoints of system calls and processes: it needs no BTF of the kernel.
 // The rules of opts are not used. Events that user space makes up itself are handed to inject, from any goroutine; it has
 // to see to it that they go to the shard that ShardOf says.
-func OpenCalls(opts Options, inject func(event.Event)) (*Calls, error) {
+func OpenSyscalls(opts Options, inject func(event.Event)) (*SyscallTracer, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	c := &Calls{opts: opts, inject: inject}
+	c := &SyscallTracer{opts: opts, inject: inject}
 	if err := c.open(); err != nil {
 		return nil, &openError{errors.Join(err, c.Close()), c.status}
 	}
 	return c, nil
 }
 
-func (c *Calls) open() error {
+func (c *SyscallTracer) open() error {
 	// Before Linux 5.11 maps count against RLIMIT_MEMLOCK; where it cannot be raised, loading says so.
 	if err := rlimit.RemoveMemlock(); err != nil {
 		c.degraded = append(c.degraded, fmt.Errorf("raise RLIMIT_MEMLOCK: %w", err))
@@ -92,7 +92,7 @@ func (c *Calls) open() error {
 // maxCallSockets bounds the kernel memory of sockets: some 300 bytes each with its overhead.
 const maxCallSockets = 24576
 
-func (c *Calls) configure(spec *ebpf.CollectionSpec, tracefs int, backup bool) error {
+func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup bool) error {
 	if err := c.configureAll(spec, c.opts); err != nil {
 		return err
 	}
@@ -141,37 +141,37 @@ func preemptsCalls() bool {
 }
 
 // Close releases everything. Readers must no longer be in use.
-func (c *Calls) Close() error { return errors.Join(c.mailbox.close(), c.programs.Close()) }
+func (c *SyscallTracer) Close() error { return errors.Join(c.mailbox.close(), c.programs.Close()) }
 
 // ShardOf says which reader a socket's events come through.
-func (c *Calls) ShardOf(cookie uint64) int { return int(cookie) & (c.opts.Shards - 1) }
+func (c *SyscallTracer) ShardOf(cookie uint64) int { return int(cookie) & (c.opts.Shards - 1) }
 
 // NewCookie gives a socket that user space found an identity whose events come through the shard.
-func (c *Calls) NewCookie(shard int) uint64 {
+func (c *SyscallTracer) NewCookie(shard int) uint64 {
 	// The kernel's own count up from 1.
 	return 1<<62 | c.made.Add(1)*MaxShards | uint64(shard)
 }
 
 // Locate tells the kernel in which network namespace a process is; name is its name in the events. That it cannot be told costs
 // its children no more than having to be looked at themselves.
-func (c *Calls) Locate(name process.ID, netns uint32) {
+func (c *SyscallTracer) Locate(name process.ID, netns uint32) {
 	_ = c.tell(bpf.SyscallsProgLocate, nil, uint64(name.PID), name.Start, uint64(netns))
 }
 
 // Known reports whether a call has told that a descriptor leads to a socket.
-func (c *Calls) Known(pid, fd uint32) bool {
+func (c *SyscallTracer) Known(pid, fd uint32) bool {
 	d, known, err := c.lookUp(pid, fd)
 	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET
 }
 
 // Asked reports whether the kernel still waits for the answer to a question.
-func (c *Calls) Asked(pid, fd uint32, question uint64) bool {
+func (c *SyscallTracer) Asked(pid, fd uint32, question uint64) bool {
 	d, known, err := c.lookUp(pid, fd)
 	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_ASKED && d.Id == question
 }
 
 // Judge does nothing: in this mode user space leaves out what the rules do.
-func (c *Calls) Judge(process.ID, uint32, uint64) error { return nil }
+func (c *SyscallTracer) Judge(process.ID, uint32, uint64) error { return nil }
 
 func rawCallFlow(f *event.Flow) bpf.SyscallsFlow {
 	raw := bpf.SyscallsFlow{

@@ -72,27 +72,27 @@ func (o *Options) check() error {
 	return nil
 }
 
-// Capture is the loaded and attached kernel programs of the socket mode, and the events they write.
-type Capture struct {
+// SocketTracer is the loaded and attached kernel programs of the socket mode, and the events they write.
+type SocketTracer struct {
 	programs
 	iterators          sync.Mutex // one iteration at a time: the programs have one variable that says what it is about
 	livePass, flowPass uint32     // of the last pass
 }
 
-// Open loads the programs and attaches them; events are written from then on. An error that wraps ErrUnsupported says
+// OpenSockets loads the programs and attaches them; events are written from then on. An error that wraps ErrUnsupported says
 // what this kernel or these privileges lack.
-func Open(opts Options) (*Capture, error) {
+func OpenSockets(opts Options) (*SocketTracer, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	c := &Capture{}
+	c := &SocketTracer{}
 	if err := c.open(opts); err != nil {
 		return nil, &openError{errors.Join(err, c.Close()), c.status}
 	}
 	return c, nil
 }
 
-func (c *Capture) open(opts Options) error {
+func (c *SocketTracer) open(opts Options) error {
 	types, err := btf.LoadKernelSpec()
 	if err != nil {
 		return unsupported(socketMode, "the kernel describes its types (BTF)",
@@ -127,7 +127,7 @@ func (c *Capture) open(opts Options) error {
 	return in.install(c.features(opts, backup))
 }
 
-func (c *Capture) configure(spec *ebpf.CollectionSpec, opts Options, backup bool) error {
+func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup bool) error {
 	if err := c.configureAll(spec, opts); err != nil {
 		return err
 	}

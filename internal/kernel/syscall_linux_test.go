@@ -20,7 +20,7 @@ import (
 // where it fails, no other test of that mode says more.
 func TestCallsTellAConnection(t *testing.T) {
 	needPrivilege(t)
-	capture, err := OpenCalls(Options{
+	capture, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024, Data: true, Unix: true, UDP: true,
 		PayloadLimit: testLimit, PayloadRun: testRun, DatagramIdle: time.Minute,
 	}, func(event.Event) {})
@@ -80,7 +80,7 @@ type toldEnd struct {
 }
 
 // listenToCalls reads what has been told of TCP connections of this process, by the role of the end.
-func listenToCalls(t *testing.T, capture *Calls) map[event.Role]*toldEnd {
+func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*toldEnd {
 	t.Helper()
 	ends := map[uint64]*toldEnd{}
 	reader := capture.Readers()[0]

@@ -22,7 +22,7 @@ import (
 // Linux 7.0 on.
 func TestLooksHideNoCalls(t *testing.T) {
 	needPrivilege(t)
-	capture, err := OpenCalls(Options{
+	capture, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 22, Processes: 1024, Sockets: 1024, Unix: true, UDP: true, DatagramIdle: time.Millisecond,
 	}, func(event.Event) {})
 	must(t, err)
@@ -83,7 +83,7 @@ func TestLooksHideNoCalls(t *testing.T) {
 }
 
 // lookOnce does most of what user space does with the kernel side while that watches.
-func lookOnce(capture *Calls) error {
+func lookOnce(capture *SyscallTracer) error {
 	const none = 1 << 20 // no process has so many descriptors open here
 	pid := uint32(os.Getpid())
 	capture.Known(pid, none)
@@ -94,7 +94,7 @@ func lookOnce(capture *Calls) error {
 }
 
 // closings is how the TCP connections of this process have ended, by the role of the end.
-func closings(t *testing.T, capture *Calls) map[event.Role]event.Ending {
+func closings(t *testing.T, capture *SyscallTracer) map[event.Role]event.Ending {
 	t.Helper()
 	reader := capture.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))

@@ -18,7 +18,7 @@ import (
 
 // Live has an event injected for every socket that a descriptor still leads to. A descriptor that is gone, though its
 // close was not seen, is closed; what is known of other descriptors is forgotten with their process.
-func (c *Calls) Live(ctx context.Context) (Looked, error) {
+func (c *SyscallTracer) Live(ctx context.Context) (Looked, error) {
 	if c.objects.Programs[bpf.SyscallsProgLookUp] == nil || c.objects.Programs[bpf.SyscallsProgVanish] == nil {
 		return Looked{}, nil // Degraded says so
 	}
@@ -56,7 +56,7 @@ func (c *Calls) Live(ctx context.Context) (Looked, error) {
 }
 
 // Datagrams has an event injected for every UDP flow: that it has ended, or that it still exists.
-func (c *Calls) Datagrams(ctx context.Context) (bool, error) {
+func (c *SyscallTracer) Datagrams(ctx context.Context) (bool, error) {
 	if c.objects.Programs[bpf.SyscallsProgAskDatagrams] == nil {
 		return false, nil
 	}
