@@ -15,15 +15,15 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// mailbox is how user space speaks to the kernel side while that is attached: bpf/control.h says why not by operations on maps.
+// control is how user space speaks to the kernel side while that is attached: bpf/control.h says why not by operations on maps.
 // One at a time has it.
-type mailbox struct {
+type control struct {
 	mu      sync.Mutex
 	memory  []byte
 	content *bpf.SyscallsControl // nil: closed
 }
 
-func (b *mailbox) open(m *ebpf.Map) (err error) {
+func (b *control) open(m *ebpf.Map) (err error) {
 	if b.memory, err = mapMemory(m); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func (b *mailbox) open(m *ebpf.Map) (err error) {
 	return nil
 }
 
-func (b *mailbox) close() error {
+func (b *control) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.content = nil
@@ -41,9 +41,9 @@ func (b *mailbox) close() error {
 // ask runs a program in the kernel, once, between what writes the question and what reads the answer, either of which may be nil. A
 // negative result is an error number.
 func (c *SyscallTracer) ask(program string, write, read func(*bpf.SyscallsControl), args ...uint64) (int, error) {
-	c.mailbox.mu.Lock()
-	defer c.mailbox.mu.Unlock()
-	if c.mailbox.content == nil {
+	c.control.mu.Lock()
+	defer c.control.mu.Unlock()
+	if c.control.content == nil {
 		return 0, fmt.Errorf("run program %s: %w", program, os.ErrClosed)
 	}
 	p := c.objects.Programs[program]
@@ -51,7 +51,7 @@ func (c *SyscallTracer) ask(program string, write, read func(*bpf.SyscallsContro
 		return 0, fmt.Errorf("run program %s: %w", program, errRefused)
 	}
 	if write != nil {
-		write(c.mailbox.content)
+		write(c.control.content)
 	}
 	result, err := p.Run(&ebpf.RunOptions{Context: args})
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *SyscallTracer) ask(program string, write, read func(*bpf.SyscallsContro
 		return 0, unix.Errno(-n)
 	}
 	if read != nil {
-		read(c.mailbox.content)
+		read(c.control.content)
 	}
 	return int(result), nil
 }

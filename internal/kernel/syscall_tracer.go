@@ -26,7 +26,7 @@ type SyscallTracer struct {
 	opts    Options
 	inject  func(event.Event)
 	made    atomic.Uint64 // identities given by user space
-	mailbox mailbox
+	control control
 }
 
 // OpenSyscalls does what OpenSockets does, with nothing but tracepoints of system calls and processes: it needs no BTF of the kernel.
@@ -65,7 +65,7 @@ func (c *SyscallTracer) open() error {
 	if c.objects, err = loadMaps(spec); err != nil {
 		return refusal(syscallMode, err)
 	}
-	if err := c.mailbox.open(c.objects.Maps[bpf.SyscallsMapControls]); err != nil {
+	if err := c.control.open(c.objects.Maps[bpf.SyscallsMapControls]); err != nil {
 		return err
 	}
 	if err := c.prepare(c.opts); err != nil {
@@ -141,7 +141,7 @@ func preemptsCalls() bool {
 }
 
 // Close releases everything. Readers must no longer be in use.
-func (c *SyscallTracer) Close() error { return errors.Join(c.mailbox.close(), c.programs.Close()) }
+func (c *SyscallTracer) Close() error { return errors.Join(c.control.close(), c.programs.Close()) }
 
 // ShardOf says which reader a socket's events come through.
 func (c *SyscallTracer) ShardOf(cookie uint64) int { return int(cookie) & (c.opts.Shards - 1) }
