@@ -24,7 +24,7 @@ type tracer interface {
 	Memory() (uint64, error)
 	Counters() (kernel.Counters, error)
 	Want(cookie uint64, w event.Want)
-	Judge(id process.ID, generation uint32, rules uint64) error
+	SetRuleMatch(id process.ID, generation uint32, rules uint64) error
 	Live(ctx context.Context) (kernel.Looked, error)
 	Datagrams(ctx context.Context) (bool, error)
 	Detach() error

@@ -54,10 +54,10 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	}
 	s.builder = otlp.NewBuilder(telemetry)
 	table, err := socket.NewTable(socket.Options{
-		Sockets:   (e.opts.Sockets + of - 1) / of,
-		Processes: (e.opts.Processes + of - 1) / of,
-		Selection: chosen,
-		Judge:     s.judge,
+		Sockets:      (e.opts.Sockets + of - 1) / of,
+		Processes:    (e.opts.Processes + of - 1) / of,
+		Selection:    chosen,
+		SetRuleMatch: s.setRuleMatch,
 
 		Conversations: conversation.Options{
 			Protocols: e.opts.Protocols, Settings: e.opts.Parsing, Want: e.tracer.Want,
@@ -74,9 +74,9 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	return s, err
 }
 
-// judge tells the kernel; if that fails the kernel goes on reporting the process, and the table leaves it out.
-func (s *shard) judge(id process.ID, generation uint32, rules uint64) {
-	if err := s.engine.tracer.Judge(id, generation, rules); err != nil {
+// setRuleMatch hands the kernel what rules a process matches; if that fails the kernel goes on reporting the process, and the table leaves it out.
+func (s *shard) setRuleMatch(id process.ID, generation uint32, rules uint64) {
+	if err := s.engine.tracer.SetRuleMatch(id, generation, rules); err != nil {
 		s.engine.opts.Logger.Debug("the kernel cannot be told of a selection", zap.Error(err))
 	}
 }

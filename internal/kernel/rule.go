@@ -11,7 +11,7 @@ import (
 )
 
 // Rule is the part of a selection rule that the kernel judges: ports. Which rules a process matches, user space says
-// with Judge.
+// with SetRuleMatch.
 type Rule struct {
 	Exclude    bool
 	LocalPort  ports.Range
@@ -26,9 +26,9 @@ func (r Rule) raw() *bpf.SocketflowRule {
 	}
 }
 
-// Judge tells the kernel which rules a process matches, a bit each. It holds until the process execs, changes cgroup
+// SetRuleMatch tells the kernel which rules a process matches, a bit each. It holds until the process execs, changes cgroup
 // or ends; a process not judged is observed. generation is that of the description that was judged.
-func (c *SocketTracer) Judge(id process.ID, generation uint32, rules uint64) error {
+func (c *SocketTracer) SetRuleMatch(id process.ID, generation uint32, rules uint64) error {
 	v := &bpf.SocketflowRuleMatch{Start: id.Start, Rules: rules, Generation: generation}
 	if err := c.objects.Maps[bpf.SocketflowMapRuleMatches].Put(id.PID, v); err != nil {
 		return fmt.Errorf("install the judgement of process %d: %w", id.PID, err)

@@ -170,8 +170,8 @@ func (c *SyscallTracer) Asked(pid, fd uint32, question uint64) bool {
 	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_ASKED && d.Id == question
 }
 
-// Judge does nothing: in this mode user space leaves out what the rules do.
-func (c *SyscallTracer) Judge(process.ID, uint32, uint64) error { return nil }
+// SetRuleMatch does nothing: in this mode user space leaves out what the rules do.
+func (c *SyscallTracer) SetRuleMatch(process.ID, uint32, uint64) error { return nil }
 
 func rawCallFlow(f *event.Flow) bpf.SyscallsFlow {
 	raw := bpf.SyscallsFlow{

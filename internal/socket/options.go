@@ -14,9 +14,9 @@ type Options struct {
 	Sockets   int // connections followed at once; the oldest gives way
 	Processes int // processes remembered at once
 	Selection *selection.Selection
-	// Judge tells the kernel which selection rules a process meets. It is only called with a Selection that is not
+	// SetRuleMatch tells the kernel which selection rules a process meets. It is only called with a Selection that is not
 	// empty.
-	Judge func(id process.ID, generation uint32, rules uint64)
+	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
 	// Conversations says what is done with the data that connections carry.
 	Conversations conversation.Options
 }

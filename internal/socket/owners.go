@@ -13,12 +13,12 @@ const processGrace = 2 * time.Minute
 func (t *Table) describe(e *event.Event) {
 	info := t.reader.Describe(*e.Process)
 	t.processes.Add(info)
-	t.judge(info, e.Generation)
+	t.setRuleMatch(info, e.Generation)
 }
 
-func (t *Table) judge(info *process.Info, generation uint32) {
+func (t *Table) setRuleMatch(info *process.Info, generation uint32) {
 	if !t.opts.Selection.Empty() {
-		t.opts.Judge(info.ID, generation, t.rules(info))
+		t.opts.SetRuleMatch(info.ID, generation, t.rules(info))
 	}
 }
 
@@ -49,7 +49,7 @@ func (t *Table) owner(id process.ID) *process.Info {
 	info := t.reader.Describe(process.Snapshot{ID: id})
 	t.processes.Add(info)
 	if id.PID != 0 {
-		t.judge(info, 0)
+		t.setRuleMatch(info, 0)
 	}
 	return info
 }

@@ -54,7 +54,7 @@ func newTestTable(t *testing.T, change func(*Options)) (*Table, *recorder) {
 	}
 	opts := Options{
 		Sockets: 16, Processes: 16, Selection: &selection.Selection{},
-		Judge: func(process.ID, uint32, uint64) {},
+		SetRuleMatch: func(process.ID, uint32, uint64) {},
 	}
 	if change != nil {
 		change(&opts)
@@ -288,7 +288,7 @@ func TestSelectionLeavesOut(t *testing.T) {
 	}
 	table, sink := newTestTable(t, func(o *Options) {
 		o.Selection = chosen
-		o.Judge = func(id process.ID, _ uint32, rules uint64) { judged[id.PID] = rules }
+		o.SetRuleMatch = func(id process.ID, _ uint32, rules uint64) { judged[id.PID] = rules }
 	})
 	for _, e := range []*event.Event{
 		clientOpen(1, 10), clientClose(1, 10, 20), fail(2, 30, errnoConnRefused), // process 1: excluded
