@@ -57,7 +57,7 @@ func TestBulkIsLeftAlone(t *testing.T) {
 		captures []string // of the spans of the transfer itself, at either end
 		enough   int      // bytes that may be captured of it
 	}{
-		// At either end, what is captured of a run of calls before the protocol is known: 1 MiB.
+		// At either end, what is captured of a burst of calls before the protocol is known: 1 MiB.
 		"of no protocol that is parsed": {nil, nil, 3 << 20},
 		// At either end, what a ring buffer takes until its reader has read that a body of known length has begun.
 		"the body of a response": {[]string{"-http"}, []string{"complete", "complete"}, 16 << 20},

@@ -114,8 +114,8 @@ type PayloadConfig struct {
 	// CallLimit is how many bytes of one system call are captured: 256 to 1MiB. Default: 256KiB.
 	CallLimit ByteSize `mapstructure:"call_limit"`
 
-	// RunLimit is how many bytes are captured of a run of calls that all go in one direction: 4KiB to 1GiB. Default: 64MiB.
-	RunLimit ByteSize `mapstructure:"run_limit"`
+	// BurstLimit is how many bytes are captured of a burst of calls that all go in one direction: 4KiB to 1GiB. Default: 64MiB.
+	BurstLimit ByteSize `mapstructure:"burst_limit"`
 }
 
 // LimitsConfig bounds the receiver's memory.
@@ -245,8 +245,8 @@ const (
 	maxPollInterval  = time.Second
 	minCallLimit     = 256
 	maxCallLimit     = 1 << 20
-	minRunLimit      = 4 << 10
-	maxRunLimit      = 1 << 30
+	minBurstLimit    = 4 << 10
+	maxBurstLimit    = 1 << 30
 	minHeadSize      = 1 << 10
 	maxHeadSize      = 1 << 20
 	maxRequests      = 1 << 16
@@ -266,7 +266,7 @@ func createDefaultConfig() component.Config {
 		ConnectionSpans:   ConnectionSpansAuto,
 		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},
 		Protocols:         registry.Names(),
-		Payload:           PayloadConfig{CallLimit: 256 << 10, RunLimit: 64 << 20},
+		Payload:           PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
 		PollInterval:      100 * time.Millisecond,
 		UDPIdleTimeout:    time.Minute,
 		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10},
@@ -366,7 +366,7 @@ func headerNames(key string, names []string) error {
 func (c *PayloadConfig) Validate() error {
 	return inline(
 		within("call_limit", c.CallLimit, minCallLimit, maxCallLimit),
-		within("run_limit", c.RunLimit, minRunLimit, maxRunLimit),
+		within("burst_limit", c.BurstLimit, minBurstLimit, maxBurstLimit),
 	)
 }
 

@@ -57,7 +57,7 @@ func TestConfigAccepted(t *testing.T) {
 			Transports:         []Transport{TransportTCP, TransportUnix},
 			Protocols:          []string{"http"},
 			Headers:            HeadersConfig{Request: []string{"X-Request-Id"}, Response: []string{"Server", "x-cache"}},
-			Payload:            PayloadConfig{CallLimit: 4 << 10, RunLimit: 1 << 20},
+			Payload:            PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
 			ProcessCommandLine: true,
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,

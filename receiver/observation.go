@@ -90,7 +90,7 @@ func (c *Config) engineOptions(version string, out *outlet) engine.Options {
 			RequestHeaders: lower(c.Headers.Request), ResponseHeaders: lower(c.Headers.Response),
 			HeadBytes: int(c.Limits.HeadSize), Outstanding: c.Limits.Requests,
 		},
-		CallLimit: int(c.Payload.CallLimit), RunLimit: int(c.Payload.RunLimit),
+		CallLimit: int(c.Payload.CallLimit), BurstLimit: int(c.Payload.BurstLimit),
 		Shards: shards, RingBytes: c.RingBuffer.sizeOf(shards),
 		PollInterval: c.PollInterval, UDPIdleTimeout: c.UDPIdleTimeout,
 		Sockets: c.Limits.Sockets, Processes: c.Limits.Processes,

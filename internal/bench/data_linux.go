@@ -17,7 +17,7 @@ import (
 // not its being full.
 var everything = kernel.Options{
 	Shards: 1, RingBytes: 32 << 20, Processes: 16384, Sockets: 65536,
-	Data: true, PayloadLimit: 256 << 10, PayloadRun: 256 << 10,
+	Data: true, PayloadLimit: 256 << 10, PayloadBurst: 256 << 10,
 }
 
 // payloads are the sizes of a call's bytes, and how often they are sent there and back.

@@ -65,7 +65,7 @@ func requestTarget(i int) string { return fmt.Sprintf("/api/v1/items/%d?page=2&s
 // record has a client ask a server of this process for things, and writes down what the kernel tells of it.
 func record(version string, requests, atOnce int) (r *recording, err error) {
 	capture, err := kernel.OpenSockets(kernel.Options{
-		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, PayloadLimit: 256 << 10, PayloadRun: 4 << 20,
+		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
 	})
 	if err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func newWay(builder *otlp.Builder) (*way, error) {
 		Conversations: conversation.Options{
 			Protocols: registry.Named(registry.Names()),
 			Settings:  protocol.Settings{HeadBytes: 64 << 10, Outstanding: 4096},
-			Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadRun: 4 << 20,
+			Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
 		},
 	}, reader, sink)
 	return w, err

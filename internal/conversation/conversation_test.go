@@ -100,7 +100,7 @@ func newScene(role event.Role, joined bool) *scene {
 			},
 		}},
 		Want:         func(_ uint64, w event.Want) { s.wants = append(s.wants, w) },
-		PayloadLimit: 1000, PayloadRun: 2000,
+		PayloadLimit: 1000, PayloadBurst: 2000,
 	})
 	s.conv = s.shard.Begin(nil, Connection{Cookie: 1, Role: role, Joined: joined}, s)
 	return s

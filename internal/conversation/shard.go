@@ -20,9 +20,9 @@ type Options struct {
 	Settings  protocol.Settings
 	// Want asks the kernel for what is wanted of a connection's data. It is only called with Protocols.
 	Want func(cookie uint64, w event.Want)
-	// PayloadLimit and PayloadRun bound how much is captured of a call, and of a burst of calls in one direction, once the
+	// PayloadLimit and PayloadBurst bound how much is captured of a call, and of a burst of calls in one direction, once the
 	// protocol is known; bytes.
-	PayloadLimit, PayloadRun uint32
+	PayloadLimit, PayloadBurst uint32
 }
 
 // Stats counts what the conversations of a Shard did. It may be read while they go on.

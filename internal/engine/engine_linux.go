@@ -103,8 +103,8 @@ func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
 		Shards: e.opts.Shards, RingBytes: e.opts.RingBytes, ExcludeSelf: e.opts.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: e.opts.Processes, Sockets: e.opts.Sockets,
 		Data: len(e.opts.Protocols) > 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
-		PayloadLimit: e.opts.CallLimit, PayloadRun: min(e.opts.RunLimit, unrecognisedRun), DatagramIdle: e.opts.UDPIdleTimeout,
-		EagerRun: e.opts.RunLimit, EagerPrefixes: prefixes(e.opts.Protocols), Fault: e.opts.Fault,
+		PayloadLimit: e.opts.CallLimit, PayloadBurst: min(e.opts.BurstLimit, unrecognisedBurst), DatagramIdle: e.opts.UDPIdleTimeout,
+		SignatureBurst: e.opts.BurstLimit, Signatures: prefixes(e.opts.Protocols), Fault: e.opts.Fault,
 	}
 }
 
@@ -114,9 +114,9 @@ func (e *Engine) Mode() (mode kernel.Mode, why error) { return e.mode, e.stepDow
 // Attached names the hooks that kernel programs are attached to.
 func (e *Engine) Attached() []string { return e.tracer.Attached() }
 
-// unrecognisedRun bounds what is captured of a run of calls before the protocol is known: so much of a bulk transfer is
+// unrecognisedBurst bounds what is captured of a burst of calls before the protocol is known: so much of a bulk transfer is
 // copied until the kernel has been told to leave it alone.
-const unrecognisedRun = 1 << 20
+const unrecognisedBurst = 1 << 20
 
 // Drain ends the events, reads out what was written, and delivers it, as long as ctx allows. It is called once; Close is to follow.
 func (e *Engine) Drain(ctx context.Context) error {

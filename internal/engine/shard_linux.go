@@ -61,7 +61,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 
 		Conversations: conversation.Options{
 			Protocols: e.opts.Protocols, Settings: e.opts.Parsing, Want: e.tracer.Want,
-			PayloadLimit: uint32(e.opts.CallLimit), PayloadRun: uint32(e.opts.RunLimit),
+			PayloadLimit: uint32(e.opts.CallLimit), PayloadBurst: uint32(e.opts.BurstLimit),
 		},
 	}, e.processes, s.builder)
 	if err != nil {

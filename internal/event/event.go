@@ -167,7 +167,7 @@ type Missing uint8
 
 // The reasons.
 const (
-	MissingLimit    Missing = 1 << iota // beyond what is captured of a call, or of a run of calls in one direction
+	MissingLimit    Missing = 1 << iota // beyond what is captured of a call, or of a burst of calls in one direction
 	MissingNoBuffer                     // sendfile, splice, io_uring ...: where they lay is not known
 	MissingFault                        // they could not be read without waiting for memory
 	MissingRingFull                     // there was no room in the ring buffer
@@ -191,7 +191,7 @@ type Data struct {
 type Want struct {
 	Until [Directions]uint64 // positions before which nothing is wanted
 	Limit [Directions]uint32 // bytes of one call, at most
-	Run   uint32             // bytes of a run of calls in one direction, at most
+	Run   uint32             // bytes of a burst of calls in one direction, at most
 }
 
 // Never as Want.Until: nothing is wanted any more, not even the time of a direction's last byte.

@@ -26,7 +26,7 @@ func needPrivilege(t *testing.T) {
 
 const (
 	testLimit = 8192
-	testRun   = 16384
+	testBurst = 16384
 )
 
 // wire is a TCP connection of this process with itself, and what the kernel programs tell of it.
@@ -54,7 +54,7 @@ func openWith(t *testing.T, opts Options) *SocketTracer {
 	needPrivilege(t)
 	opts.Shards, opts.RingBytes, opts.Processes, opts.Sockets = 1, 1<<20, 64, 64
 	opts.Data, opts.Unix, opts.UDP = true, true, true
-	opts.PayloadLimit, opts.PayloadRun = testLimit, testRun
+	opts.PayloadLimit, opts.PayloadBurst = testLimit, testBurst
 	opts.DatagramIdle = time.Nanosecond
 	capture, err := OpenSockets(opts)
 	if err != nil {
@@ -356,11 +356,11 @@ func TestDataOfEveryCall(t *testing.T) {
 			},
 			[]transfer{
 				whole(string(letters(8000))), whole(string(letters(8000))),
-				part(string(letters(testRun-16000)), 8000, event.MissingLimit),
+				part(string(letters(testBurst-16000)), 8000, event.MissingLimit),
 			},
 			[]transfer{
 				whole(string(letters(8000))), whole(string(letters(8000))),
-				part(string(letters(testRun-16000)), 8000, event.MissingLimit),
+				part(string(letters(testBurst-16000)), 8000, event.MissingLimit),
 			},
 		},
 		"looking is not receiving": {
@@ -530,8 +530,8 @@ func TestEagerBeginnings(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
 	capture, err := OpenSockets(Options{
-		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
-		EagerRun: 4 * testRun, EagerPrefixes: [][]byte{[]byte("another prefix.."), []byte(prefix)},
+		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
+		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte("another prefix.."), []byte(prefix)},
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, capture.Close()) })
@@ -540,13 +540,13 @@ func TestEagerBeginnings(t *testing.T) {
 		first int // bytes of the first call
 		want  int
 	}{
-		"the prefix, and more":            {prefix + "ghi", testLimit, 3 * testRun},
-		"not quite the prefix":            {"0123456789abcdeg", testLimit, testRun},
-		"something before it":             {" " + prefix, testLimit, testRun},
-		"half of the prefix":              {prefix[:8] + "other", testLimit, testRun},
-		"the prefix in two calls":         {prefix + "ghi", 14, 3 * testRun},
-		"something else in two calls":     {prefix[:13] + "other", 14, testRun},
-		"too little in the first of them": {prefix + "ghi", 8, testRun},
+		"the prefix, and more":            {prefix + "ghi", testLimit, 3 * testBurst},
+		"not quite the prefix":            {"0123456789abcdeg", testLimit, testBurst},
+		"something before it":             {" " + prefix, testLimit, testBurst},
+		"half of the prefix":              {prefix[:8] + "other", testLimit, testBurst},
+		"the prefix in two calls":         {prefix + "ghi", 14, 3 * testBurst},
+		"something else in two calls":     {prefix[:13] + "other", 14, testBurst},
+		"too little in the first of them": {prefix + "ghi", 8, testBurst},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire(t, capture)
@@ -560,7 +560,7 @@ func TestEagerBeginnings(t *testing.T) {
 				transfer(message[test.first:])
 			}
 			sent := len(message)
-			for ; sent < 3*testRun; sent += len(message) {
+			for ; sent < 3*testBurst; sent += len(message) {
 				transfer(message)
 			}
 			w.listen()
@@ -575,7 +575,7 @@ func TestEagerBeginnings(t *testing.T) {
 			}
 		})
 	}
-	if _, err := OpenSockets(Options{Shards: 1, RingBytes: 1 << 20, EagerPrefixes: [][]byte{[]byte("short")}}); err == nil {
+	if _, err := OpenSockets(Options{Shards: 1, RingBytes: 1 << 20, Signatures: [][]byte{[]byte("short")}}); err == nil {
 		t.Error("a prefix of 5 bytes was accepted")
 	}
 }

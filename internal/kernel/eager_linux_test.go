@@ -15,8 +15,8 @@ func TestEagerAnswers(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
 	capture, err := OpenSockets(Options{
-		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadRun: testRun,
-		EagerRun: 4 * testRun, EagerPrefixes: [][]byte{[]byte(prefix)},
+		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
+		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte(prefix)},
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, capture.Close()) })
@@ -24,7 +24,7 @@ func TestEagerAnswers(t *testing.T) {
 	w.send([]byte(prefix))
 	w.receive(len(prefix))
 	answer := letters(testLimit)
-	for range 3 * testRun / len(answer) {
+	for range 3 * testBurst / len(answer) {
 		n, err := unix.Write(w.server, answer)
 		w.did(n, len(answer), err)
 		for got := 0; got < n; {
@@ -41,8 +41,8 @@ func TestEagerAnswers(t *testing.T) {
 		for _, data := range w.told[end][d] {
 			captured += len(data.Payload)
 		}
-		if captured != 3*testRun {
-			t.Errorf("end %d: %d of %d bytes captured", end, captured, 3*testRun)
+		if captured != 3*testBurst {
+			t.Errorf("end %d: %d of %d bytes captured", end, captured, 3*testBurst)
 		}
 	}
 }

@@ -30,13 +30,13 @@ type Options struct {
 	Data        bool   // what connections carry is wanted too
 	Unix        bool   // Unix stream sockets are followed too
 	UDP         bool   // UDP flows are followed too
-	// PayloadLimit and PayloadRun bound how much is captured of one call, at most MaxPayload, and of a run of calls in one
+	// PayloadLimit and PayloadBurst bound how much is captured of one call, at most MaxPayload, and of a burst of calls in one
 	// direction, until a Want says otherwise. Bytes.
-	PayloadLimit, PayloadRun int
-	// EagerRun takes the place of PayloadRun for connections that begin with one of EagerPrefixes: each 16 bytes, at most
-	// MaxPrefixes of them.
-	EagerRun      int
-	EagerPrefixes [][]byte
+	PayloadLimit, PayloadBurst int
+	// SignatureBurst takes the place of PayloadBurst for connections that begin with one of Signatures: each 16 bytes, at most
+	// MaxSignatures of them.
+	SignatureBurst int
+	Signatures     [][]byte
 	// Attachment is how transfers are seen; any by default.
 	Attachment Attachment
 	// WholeOrNothing refuses a kernel that lacks the hooks for transfers though they are needed, rather than to do without.
@@ -58,8 +58,8 @@ const (
 	MaxRules  = 64
 	// MaxPayload is how many bytes can be captured of one call.
 	MaxPayload = 1 << 20
-	// MaxPrefixes is how many beginnings can be told apart.
-	MaxPrefixes = 4
+	// MaxSignatures is how many beginnings can be told apart.
+	MaxSignatures = 4
 )
 
 func (o *Options) check() error {
@@ -170,13 +170,13 @@ func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 		bpf.SocketflowVarFollowUnix:     number(opts.Unix),
 		bpf.SocketflowVarFollowUdp:      number(opts.UDP),
 		bpf.SocketflowVarPayloadLimit:   uint32(min(opts.PayloadLimit, MaxPayload)),
-		bpf.SocketflowVarPayloadBurst:   uint32(opts.PayloadRun),
-		bpf.SocketflowVarSignatureBurst: uint32(opts.EagerRun),
+		bpf.SocketflowVarPayloadBurst:   uint32(opts.PayloadBurst),
+		bpf.SocketflowVarSignatureBurst: uint32(opts.SignatureBurst),
 		bpf.SocketflowVarPolicyMask:     slots(opts) - 1,
 	}); err != nil {
 		return err
 	}
-	if err := setPrefixes(spec, opts.EagerPrefixes); err != nil {
+	if err := setSignatures(spec, opts.Signatures); err != nil {
 		return err
 	}
 	spec.Maps[bpf.SocketflowMapRings].InnerMap.MaxEntries = uint32(opts.RingBytes)
@@ -228,14 +228,14 @@ func set(spec *ebpf.CollectionSpec, values map[string]any) error {
 	return nil
 }
 
-func setPrefixes(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
-	var raw [MaxPrefixes]bpf.SocketflowSignature
+func setSignatures(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
+	var raw [MaxSignatures]bpf.SocketflowSignature
 	if len(prefixes) > len(raw) {
-		return fmt.Errorf("at most %d eager prefixes, not %d", len(raw), len(prefixes))
+		return fmt.Errorf("at most %d signaturees, not %d", len(raw), len(prefixes))
 	}
 	for i, prefix := range prefixes {
 		if len(prefix) != len(raw[i].Bytes)*8 {
-			return fmt.Errorf("an eager prefix has %d bytes, not %d", len(raw[i].Bytes)*8, len(prefix))
+			return fmt.Errorf("an signature has %d bytes, not %d", len(raw[i].Bytes)*8, len(prefix))
 		}
 		for word := range raw[i].Bytes {
 			raw[i].Bytes[word] = binary.NativeEndian.Uint64(prefix[word*8:])

@@ -22,7 +22,7 @@ func TestCallsTellAConnection(t *testing.T) {
 	needPrivilege(t)
 	capture, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024, Data: true, Unix: true, UDP: true,
-		PayloadLimit: testLimit, PayloadRun: testRun, DatagramIdle: time.Minute,
+		PayloadLimit: testLimit, PayloadBurst: testBurst, DatagramIdle: time.Minute,
 	}, func(event.Event) {})
 	if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
 		t.Fatalf("%v\n%-100v", err, refused) // the end of the verifier's log says why

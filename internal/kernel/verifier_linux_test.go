@@ -34,7 +34,7 @@ func TestVerifierInstructions(t *testing.T) {
 			must(t, rlimit.RemoveMemlock())
 			spec := specify(t, Options{
 				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true,
-				PayloadLimit: testLimit, PayloadRun: testRun,
+				PayloadLimit: testLimit, PayloadBurst: testBurst,
 			})
 			t.Logf("attachment %s", attachmentOf(spec))
 			for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
