@@ -104,7 +104,7 @@ func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
 		Rules: kernelRules(chosen), Processes: e.opts.Processes, Sockets: e.opts.Sockets,
 		Data: len(e.opts.Protocols) > 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
 		PayloadLimit: e.opts.CallLimit, PayloadBurst: min(e.opts.BurstLimit, unrecognisedBurst), DatagramIdle: e.opts.UDPIdleTimeout,
-		SignatureBurst: e.opts.BurstLimit, Signatures: prefixes(e.opts.Protocols), Fault: e.opts.Fault,
+		SignatureBurst: e.opts.BurstLimit, Signatures: signatures(e.opts.Protocols), Fault: e.opts.Fault,
 	}
 }
 
@@ -157,10 +157,10 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-func prefixes(protocols []protocol.Protocol) (all [][]byte) {
+func signatures(protocols []protocol.Protocol) (all [][]byte) {
 	for _, p := range protocols {
-		if len(p.Prefix) > 0 {
-			all = append(all, p.Prefix)
+		if len(p.Signature) > 0 {
+			all = append(all, p.Signature)
 		}
 	}
 	return all

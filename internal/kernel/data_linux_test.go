@@ -525,8 +525,8 @@ func TestAFINIsNoByte(t *testing.T) {
 	}
 }
 
-// TestEagerBeginnings: what begins with a known prefix is captured beyond the limit of a run.
-func TestEagerBeginnings(t *testing.T) {
+// TestSignatures: what begins with a known signature is captured beyond the limit of a run.
+func TestSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
 	capture, err := OpenSockets(Options{

@@ -10,8 +10,8 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestEagerAnswers: the answer to a known prefix is captured beyond the limit of a run too, whatever it begins with.
-func TestEagerAnswers(t *testing.T) {
+// TestAnswersToSignatures: the answer to a known signature is captured beyond the limit of a run too, whatever it begins with.
+func TestAnswersToSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
 	capture, err := OpenSockets(Options{

@@ -116,9 +116,9 @@ type Protocol struct {
 	// It has to say No or Yes at the latest when it is given 512 bytes.
 	Detect func(d Direction, b []byte, first bool) Verdict
 
-	// Prefix is what the client of every conversation sends first, 16 bytes, if the protocol cannot be followed unless all of
+	// Signature is what the client of every conversation sends first, 16 bytes, if the protocol cannot be followed unless all of
 	// a conversation is seen from there on; else empty. The capture then takes more before it is told that it is parsed.
-	Prefix []byte
+	Signature []byte
 
 	// New returns a parser of a conversation.
 	New func(c Conversation) Parser

@@ -15,10 +15,10 @@ import (
 // Protocol is HTTP/2 with prior knowledge (RFC 9113, 3.3).
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
-		Name:   "http",
-		Detect: detect,
-		Prefix: []byte(preface[:16]), // a header block that is missed spoils the table for all that follow
-		New:    func(c protocol.Conversation) protocol.Parser { return newParser(c) },
+		Name:      "http",
+		Detect:    detect,
+		Signature: []byte(preface[:16]), // a header block that is missed spoils the table for all that follow
+		New:       func(c protocol.Conversation) protocol.Parser { return newParser(c) },
 	}
 }
 
