@@ -66,7 +66,7 @@ func (p *transcript) Skip(d protocol.Direction) uint64 {
 	return 0
 }
 
-func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Verdict {
+func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Confidence {
 	want := [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"}[d]
 	n := min(len(b), len(want))
 	switch {

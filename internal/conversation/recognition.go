@@ -28,13 +28,13 @@ func (c *Conversation) recognise(t *transfer) {
 	if s.kept > 0 {
 		bytes = c.keptBytes(t)
 	}
-	switch verdict := c.detect(t.direction, bytes, first); {
-	case verdict == protocol.Yes:
+	switch confidence := c.detect(t.direction, bytes, first); {
+	case confidence == protocol.Yes:
 		c.keep(t)
 		c.begin()
-	case verdict == protocol.Maybe && s.kept+len(t.bytes) <= recognitionBytes:
+	case confidence == protocol.Maybe && s.kept+len(t.bytes) <= recognitionBytes:
 		c.keep(t)
-	case verdict == protocol.Maybe || !c.joined:
+	case confidence == protocol.Maybe || !c.joined:
 		c.giveUp()
 	default:
 		c.shard.stats.countMissing(t.missing, t.why)
@@ -46,7 +46,7 @@ func (c *Conversation) recognise(t *transfer) {
 }
 
 // detect asks the protocols. Where the role is not known, both are tried, and the bytes decide.
-func (c *Conversation) detect(d event.Direction, bytes []byte, first bool) protocol.Verdict {
+func (c *Conversation) detect(d event.Direction, bytes []byte, first bool) protocol.Confidence {
 	maybe := protocol.No
 	for _, role := range rolesOf[c.connection.Role] {
 		for i := range c.shard.opts.Protocols {

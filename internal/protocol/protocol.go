@@ -97,13 +97,13 @@ type Ending struct {
 	Unknown bool
 }
 
-// Verdict is what a protocol says to the first bytes of a direction.
-type Verdict uint8
+// Confidence is what a protocol says to the first bytes of a direction.
+type Confidence uint8
 
-// The verdicts.
+// The confidences.
 const (
-	No    Verdict = iota // not this protocol
-	Maybe                // so far; more bytes are needed
+	No    Confidence = iota // not this protocol
+	Maybe                   // so far; more bytes are needed
 	Yes
 )
 
@@ -114,7 +114,7 @@ type Protocol struct {
 	// Detect judges bytes that begin at the start of a system call's transfer. first: they are the first of their direction;
 	// otherwise the conversation was joined in the middle, and only an unmistakable beginning of a message counts.
 	// It has to say No or Yes at the latest when it is given 512 bytes.
-	Detect func(d Direction, b []byte, first bool) Verdict
+	Detect func(d Direction, b []byte, first bool) Confidence
 
 	// Signature is what the client of every conversation sends first, 16 bytes, if the protocol cannot be followed unless all of
 	// a conversation is seen from there on; else empty. The capture then takes more before it is told that it is parsed.

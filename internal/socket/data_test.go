@@ -41,7 +41,7 @@ func (p *transcript) Close(e protocol.Ending) {
 func (p *transcript) Enough(protocol.Direction) int  { return 0 }
 func (p *transcript) Skip(protocol.Direction) uint64 { return 0 }
 
-func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Verdict {
+func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Confidence {
 	if want := [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"}[d]; len(b) < 4 || string(b[:4]) != want {
 		return protocol.No
 	}

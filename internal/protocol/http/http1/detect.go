@@ -3,7 +3,7 @@ package http1
 import "github.com/socketflow/socketflow/internal/protocol"
 
 const (
-	enough         = 512 // bytes that have to do for a verdict
+	enough         = 512 // bytes that have to do for a confidence
 	maxEmpty       = 8   // bytes of empty lines before a request, in detection
 	maxKnownMethod = 20  // of those in knownMethods
 )
@@ -29,7 +29,7 @@ var schemes = [...]string{"http:", "https:", "ws:", "wss:", "ftp:"}
 var version1 = []byte("HTTP/1.")
 
 // detect is the protocol's.
-func detect(d protocol.Direction, b []byte, first bool) protocol.Verdict {
+func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
 	var l startLine
 	if d == protocol.FromServer {
 		return l.response(b)
@@ -41,11 +41,11 @@ func detect(d protocol.Direction, b []byte, first bool) protocol.Verdict {
 	if len(b) == 0 {
 		return protocol.Maybe
 	}
-	verdict := l.request(b)
+	confidence := l.request(b)
 	switch {
-	case verdict == protocol.No, !first && l.methodRead() && !l.known():
+	case confidence == protocol.No, !first && l.methodRead() && !l.known():
 		return protocol.No
-	case verdict == protocol.Yes, first && l.part > inVersion:
+	case confidence == protocol.Yes, first && l.part > inVersion:
 		return protocol.Yes
 	case given >= enough && l.part >= inTarget:
 		return protocol.Yes
@@ -89,7 +89,7 @@ func (l *startLine) methodRead() bool { return l.part != inMethod }
 func (l *startLine) known() bool      { return knownMethods[string(l.method[:l.length])] }
 
 // request takes in bytes: Yes behind the line's end.
-func (l *startLine) request(b []byte) protocol.Verdict {
+func (l *startLine) request(b []byte) protocol.Confidence {
 	for i := 0; i < len(b) && l.part < done; i++ {
 		if l.part == inTarget {
 			i += targetEnd(b[i:])
@@ -99,10 +99,10 @@ func (l *startLine) request(b []byte) protocol.Verdict {
 		}
 		l.part = l.next(b[i])
 	}
-	return l.verdict()
+	return l.confidence()
 }
 
-func (l *startLine) verdict() protocol.Verdict {
+func (l *startLine) confidence() protocol.Confidence {
 	switch l.part {
 	case done:
 		return protocol.Yes
@@ -198,7 +198,7 @@ func (l *startLine) next(c byte) linePart {
 const statusEnd = len("HTTP/1.1 200")
 
 // response takes in bytes: Yes behind the status code.
-func (l *startLine) response(b []byte) protocol.Verdict {
+func (l *startLine) response(b []byte) protocol.Confidence {
 	for i := 0; i < len(b) && l.part < done; i++ {
 		n := int(l.n)
 		var ok bool
@@ -221,7 +221,7 @@ func (l *startLine) response(b []byte) protocol.Verdict {
 	if l.part < done && int(l.n) == statusEnd {
 		return protocol.Yes
 	}
-	return l.verdict()
+	return l.confidence()
 }
 
 func isUpper(c byte) bool  { return c >= 'A' && c <= 'Z' }

@@ -13,7 +13,7 @@ func TestDetect(t *testing.T) {
 		maybe = protocol.Maybe
 		yes   = protocol.Yes
 	)
-	for text, want := range map[string]struct{ first, joined protocol.Verdict }{
+	for text, want := range map[string]struct{ first, joined protocol.Confidence }{
 		"G":                                 {maybe, maybe},
 		"GE":                                {maybe, maybe},
 		"GET":                               {maybe, maybe},
@@ -82,7 +82,7 @@ func TestDetect(t *testing.T) {
 			t.Errorf("joined, %q: %d", text, got)
 		}
 	}
-	for text, want := range map[string]protocol.Verdict{
+	for text, want := range map[string]protocol.Confidence{
 		"H":                         maybe,
 		"HTTP/1.1 20":               maybe,
 		"HTTP/1.1 200":              yes,
@@ -125,17 +125,17 @@ func FuzzDetect(f *testing.F) {
 		if fromClient {
 			d = protocol.FromClient
 		}
-		verdict := detect(d, b, first)
-		if len(b) >= enough && verdict == protocol.Maybe {
+		confidence := detect(d, b, first)
+		if len(b) >= enough && confidence == protocol.Maybe {
 			t.Errorf("%d bytes are not enough", len(b))
 		}
 		if n := int(cut); n < len(b) {
-			if before := detect(d, b[:n], first); before == protocol.No && verdict != protocol.No {
+			if before := detect(d, b[:n], first); before == protocol.No && confidence != protocol.No {
 				t.Errorf("%d bytes are not the protocol, %d are", n, len(b))
 			}
 		}
 		// What is unmistakable is, for the parser too.
-		if verdict == protocol.Yes && !first && len(b) < enough {
+		if confidence == protocol.Yes && !first && len(b) < enough {
 			s := newScene(true)
 			s.play(1, step{direction: d, bytes: string(b)}, whole)
 			if fromClient && s.parser.waiting == 0 && s.exchanges == 0 && len(s.told) == 0 {

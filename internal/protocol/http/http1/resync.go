@@ -17,16 +17,16 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	if s.length > 0 {
 		continues = judge(&whole, b)
 	}
-	chosen, verdict := &fresh, begins
+	chosen, confidence := &fresh, begins
 	if continues > begins || continues == begins && (s.direction == protocol.FromServer || whole.known() || !fresh.known()) {
-		chosen, verdict = &whole, continues
+		chosen, confidence = &whole, continues
 	} else {
 		s.newLine()
 	}
-	if verdict == protocol.Maybe && s.length+len(b) > p.memory.headBytes {
-		verdict = protocol.No
+	if confidence == protocol.Maybe && s.length+len(b) > p.memory.headBytes {
+		confidence = protocol.No
 	}
-	switch verdict {
+	switch confidence {
 	case protocol.Yes:
 		return p.found(s, c)
 	case protocol.Maybe:

@@ -92,12 +92,12 @@ func credibleSettings(b []byte) bool {
 // telling are the types of which one frame is enough to recognise a conversation, if it is all there is.
 var telling = [frameTypes]bool{headers: true, rstStream: true, settings: true, ping: true, goAway: true, windowUpdate: true}
 
-// detectBytes is at how many bytes a verdict is due.
+// detectBytes is at how many bytes a confidence is due.
 const detectBytes = 512
 
 // detect recognises the conversation: by the client's preface, by the server's SETTINGS, with which it has to begin (RFC
 // 9113, 3.4), or in the middle, by frames that go on to the end of what there is.
-func detect(d protocol.Direction, b []byte, first bool) protocol.Verdict {
+func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
 	if d == protocol.FromClient && bytes.HasPrefix(b, []byte(preface)) {
 		return protocol.Yes
 	}
@@ -128,7 +128,7 @@ const lastSetting = 9
 // detectSettings judges a server's first bytes. An empty SETTINGS frame has the form of a length and zeros, which other
 // protocols begin with too, and so does not tell until another frame follows. In one that is not empty, the first parameter
 // has to be a common one.
-func detectSettings(b []byte) protocol.Verdict {
+func detectSettings(b []byte) protocol.Confidence {
 	head := [headerLength]byte{3: byte(settings)} // what has not come may be right
 	copy(head[:], b)
 	f := parseFrame(head[:])

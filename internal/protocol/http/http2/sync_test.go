@@ -37,7 +37,7 @@ func TestDetect(t *testing.T) {
 		from  protocol.Direction
 		bytes []byte
 		first bool
-		want  protocol.Verdict
+		want  protocol.Confidence
 	}{
 		"the preface":                           {client, []byte(preface), first, protocol.Yes},
 		"the preface and more":                  {client, cat([]byte(preface), settings), first, protocol.Yes},
@@ -125,15 +125,15 @@ func FuzzDetect(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, from byte, first bool) {
 		d := protocol.Direction(from % byte(protocol.Directions))
 		b = b[:min(len(b), 2*detectBytes)]
-		verdict := protocol.Maybe
+		confidence := protocol.Maybe
 		for n := 1; n <= len(b); n++ {
-			before := verdict
-			verdict = detect(d, b[:n], first)
-			if verdict == protocol.Maybe && n >= detectBytes {
-				t.Fatalf("no verdict on %d bytes", n)
+			before := confidence
+			confidence = detect(d, b[:n], first)
+			if confidence == protocol.Maybe && n >= detectBytes {
+				t.Fatalf("no confidence on %d bytes", n)
 			}
-			if first && before == protocol.No && verdict != protocol.No {
-				t.Fatalf("verdict %d on %d bytes, which had been refused", verdict, n)
+			if first && before == protocol.No && confidence != protocol.No {
+				t.Fatalf("confidence %d on %d bytes, which had been refused", confidence, n)
 			}
 		}
 		if first || len(b) == 0 || detect(d, b, false) != protocol.Yes {
