@@ -88,12 +88,12 @@ func TestOneDirectionIsEnoughToGoOn(t *testing.T) {
 
 func TestOldestStreamsAreDropped(t *testing.T) {
 	for name, test := range map[string]struct {
-		talk     func(w *wire)
+		conv     func(w *wire)
 		want     []string
 		troubles string
 	}{
 		"requests": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				for id := uint32(1); id <= 9; id += 2 {
 					w.client.get(id, fmt.Sprint("/", id))
 				}
@@ -105,7 +105,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 			troubles: "too_many 2",
 		},
 		"responses without requests before requests": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(101, last, "200")
 				w.server.response(103, last, "200")
@@ -117,7 +117,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 			troubles: "unpaired 2",
 		},
 		"requests that were answered before their end": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/1")
 				w.server.response(1, last, "413")
 				for id := uint32(3); id <= 9; id += 2 {
@@ -131,7 +131,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 			troubles: "too_many 1",
 		},
 		"those whose end may have been lost": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, last, "200")
 				w.lose(protocol.Lost, 0, -1)
@@ -147,7 +147,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWire()
 			w.begin()
-			test.talk(w)
+			test.conv(w)
 			c := conversation(&observer{})
 			c.Settings.Outstanding = 3
 			check(t, observe(c, w, closed, whole), test.want, test.troubles)

@@ -45,9 +45,9 @@ func (s *script) fields() (fields []string) {
 	return fields
 }
 
-// talk lets both ends speak, so that every byte of the data is a decision. orderly: nothing was sent that a peer must not send,
+// conv lets both ends speak, so that every byte of the data is a decision. orderly: nothing was sent that a peer must not send,
 // and nothing was lost.
-func (s *script) talk(w *wire) (orderly bool) {
+func (s *script) conv(w *wire) (orderly bool) {
 	orderly = true
 	next := uint32(1)
 	for len(s.rest) > 0 {
@@ -156,13 +156,13 @@ func FuzzParser(f *testing.F) {
 	f.Add([]byte{0, 0x40, 0, 0, 1, 0xc4, 2, 0, 0, 15, 3, 1, 20, 0, 0x40, 1, 1, 2, 3, 1, 0xc4, 2}, []byte{200, 1})
 	f.Add([]byte{0, 14, 12, 0, 0, 8, 6, 0, 0, 0, 0, 0, 1, 2, 3, 0, 0, 1, 9, 1, 8, 8, 1, 10, 3, 1, 1, 1, 1}, []byte{5})
 	f.Add([]byte{0, 11, 2, 0, 0x40, 2, 2, 1, 1, 2, 4, 0, 11, 255, 0, 0x40, 3, 5, 0, 5, 1, 6, 2, 4, 3, 3, 4, 4}, []byte{9, 4})
-	f.Fuzz(func(t *testing.T, talk, cuts []byte) {
-		if len(talk) > 1<<12 {
+	f.Fuzz(func(t *testing.T, conv, cuts []byte) {
+		if len(conv) > 1<<12 {
 			return
 		}
 		w := newWire()
 		w.begin()
-		orderly := (&script{talk}).talk(w)
+		orderly := (&script{conv}).conv(w)
 		var told [2]*observer
 		for i, pieces := range []func(int) int{whole, func(rest int) int { return rest }} {
 			if i == 1 {

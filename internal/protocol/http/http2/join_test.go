@@ -9,7 +9,7 @@ import (
 func TestJoins(t *testing.T) {
 	for name, test := range map[string]struct {
 		before   func(w *wire) // is not seen
-		talk     func(w *wire)
+		conv     func(w *wire)
 		want     []string
 		troubles string
 	}{
@@ -18,7 +18,7 @@ func TestJoins(t *testing.T) {
 				w.client.get(1, "/before")
 				w.server.response(1, last, "200")
 			},
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(3, "/a")
 				w.server.response(3, last, "200")
 			},
@@ -30,7 +30,7 @@ func TestJoins(t *testing.T) {
 				w.client.request(1, last, "BREW", "/before")
 				w.server.response(1, last, "299")
 			},
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				for _, id := range []uint32{3, 5} {
 					w.client.headers(id, last, ":method", "BREW", ":path", "/new", ":authority", "new.test", ":scheme", "http")
 					w.server.response(id, last, "298")
@@ -45,7 +45,7 @@ func TestJoins(t *testing.T) {
 			before: func(w *wire) {
 				w.client.call(1, "/shop.Cart/Add")
 			},
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.data(1, 50, last)
 				w.server.response(1, more, "200", "content-type", "application/grpc")
 				w.server.data(1, 50, more)
@@ -58,7 +58,7 @@ func TestJoins(t *testing.T) {
 		},
 		"in the middle of a body": {
 			before: func(w *wire) { w.client.request(1, more, "POST", "/before") },
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.data(1, 5000, last)
 				s := &w.steps[len(w.steps)-1]
 				s.bytes = s.bytes[1000:]
@@ -70,7 +70,7 @@ func TestJoins(t *testing.T) {
 		},
 		"with a program that reads headers of frames alone": {
 			before: func(w *wire) { w.client.request(1, more, "POST", "/before") },
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.data(1, 50, last)
 				for id := uint32(3); id <= 5; id += 2 {
 					w.client.headers(id, last, ":method", "GET", ":path", "/", ":scheme", "http")
@@ -87,7 +87,7 @@ func TestJoins(t *testing.T) {
 		},
 		"with what looked like a header alone": {
 			before: func(*wire) {},
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.raw(0, 0, 8, 6, 0, 0, 0, 0, 0)
 				w.client.headers(1, last, ":method", "GET", ":path", "/", ":scheme", "http")
 				w.server.response(1, last, "200")
@@ -96,7 +96,7 @@ func TestJoins(t *testing.T) {
 		},
 		"before anything was said": {
 			before: func(*wire) {},
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.begin()
 				w.client.get(1, "/a")
 				w.client.get(3, "/a")
@@ -111,7 +111,7 @@ func TestJoins(t *testing.T) {
 				w.client.encoder.SetMaxDynamicTableSize(1 << 16)
 				w.client.get(1, "/before")
 			},
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				fields := []string{":method", "GET", ":scheme", "http", ":path", "/new"}
 				w.client.headers(3, last, fields...)
 				for id := uint32(5); id < 51; id += 2 {
@@ -136,7 +136,7 @@ func TestJoins(t *testing.T) {
 			w := newWire()
 			test.before(w)
 			w.steps = nil
-			test.talk(w)
+			test.conv(w)
 			c := conversation(&observer{})
 			c.Joined = true
 			check(t, observe(c, w, closed, whole), test.want, test.troubles)

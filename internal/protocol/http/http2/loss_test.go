@@ -13,13 +13,13 @@ const head = headerLength // of a frame
 
 func TestLosses(t *testing.T) {
 	for name, test := range map[string]struct {
-		talk     func(w *wire)
+		conv     func(w *wire)
 		ending   protocol.Ending
 		want     []string
 		troubles string
 	}{
 		"within a body": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.client.data(1, 100, last)
 				w.lose(protocol.Lost, head+10, head+50)
@@ -32,7 +32,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"POST /a 200", "GET /a 200"},
 		},
 		"from a body into what follows": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.client.get(3, "/b")
 				w.server.response(1, more, "200")
@@ -47,7 +47,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET /a 200", "GET /b 200 gap", "GET /c 200"},
 		},
 		"of the end of a response": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "200")
 				w.server.data(1, 100, last)
@@ -56,7 +56,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET /a 200 gap"},
 		},
 		"of the end of a response, on a connection that is reset": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "200")
 				w.server.data(1, 100, last)
@@ -66,7 +66,7 @@ func TestLosses(t *testing.T) {
 			want:   []string{"GET /a 200 truncated"},
 		},
 		"of the end of a response, before the stream is reset": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.response(1, last, "400")
 				w.lose(protocol.Lost, 0, -1)
@@ -75,7 +75,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"POST /a gap"},
 		},
 		"of a whole request": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.lose(protocol.Lost, 0, -1)
 				w.client.data(1, 10, last)
@@ -87,7 +87,7 @@ func TestLosses(t *testing.T) {
 			troubles: "unpaired 1, undecodable 1",
 		},
 		"in a request's head": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, last, "GET", "/a", "x", "y")
 				w.lose(protocol.Lost, head+2, head+4) // :method and :scheme are a byte each
 				w.server.response(1, last, "200")
@@ -98,7 +98,7 @@ func TestLosses(t *testing.T) {
 			troubles: "undecodable 1",
 		},
 		"in a response's head, and by a bound": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, last, "299", "server", "test")
 				w.lose(protocol.Truncated, head+1, -1)
@@ -113,7 +113,7 @@ func TestLosses(t *testing.T) {
 			troubles: "undecodable 1",
 		},
 		"in the middle of a head in many frames": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				from := len(w.steps)
 				w.client.inPieces(1, last, 10, requestFields("GET", "/a", "x", "y")...)
 				rest := slices.Clone(w.steps[from+2:])
@@ -125,7 +125,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET 200 gap"},
 		},
 		"of padding and of what says how much there is": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				for id := uint32(1); id <= 3; id += 2 {
 					w.client.must(w.client.framer.WriteHeaders(http2.HeadersFrameParam{
 						StreamID: id, BlockFragment: w.client.encode(requestFields("GET", "/")...),
@@ -142,7 +142,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET / 200", "_OTHER 200 gap"},
 		},
 		"within frames that say nothing of requests": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.ping()
 				w.lose(protocol.Lost, head+2, head+5)
@@ -157,7 +157,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET /a 200", "POST /b 200"},
 		},
 		"of an error code": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.reset(1, http2.ErrCodeCancel)
 				w.lose(protocol.Lost, head, -1)
@@ -169,7 +169,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET /a gap", "GET /b 200"},
 		},
 		"of the preface": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.steps = w.steps[:0]
 				w.client.raw([]byte(preface)...)
 				w.lose(protocol.Lost, 0, -1)
@@ -180,7 +180,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET /a 200"},
 		},
 		"of the preface and more": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.steps = w.steps[:0]
 				w.client.raw([]byte(preface)...)
 				w.client.settings()
@@ -192,7 +192,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET /a 200"},
 		},
 		"while nothing looks like a frame": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.ping()
 				w.lose(protocol.Lost, 0, -1)
@@ -204,7 +204,7 @@ func TestLosses(t *testing.T) {
 			want: []string{"GET /a 200 gap", "GET /b 200 gap"},
 		},
 		"of requests, but not of responses": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.lose(protocol.Lost, 0, -1)
 				w.client.raw([]byte("something else")...)
@@ -215,7 +215,7 @@ func TestLosses(t *testing.T) {
 			troubles: "unpaired 1",
 		},
 		"of the beginning of a request with trailers": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.lose(protocol.Lost, 0, -1)
 				w.client.headers(1, last, "checksum", "1")
@@ -230,7 +230,7 @@ func TestLosses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWire()
 			w.begin()
-			test.talk(w)
+			test.conv(w)
 			check(t, observe(conversation(&observer{}), w, test.ending, whole), test.want, test.troubles)
 		})
 	}

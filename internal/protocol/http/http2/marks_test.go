@@ -15,12 +15,12 @@ import (
 // is seen at the time of its number.
 func TestMarks(t *testing.T) {
 	for name, test := range map[string]struct {
-		talk       func(w *wire)
+		conv       func(w *wire)
 		start, end int // steps behind the first ones; end 0: the last
 		last       int // how much of the last step is the exchange's; 0: to the end of it
 	}{
 		"a response with a body": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.client.data(1, 10, last)
 				w.server.response(1, more, "200")
@@ -29,7 +29,7 @@ func TestMarks(t *testing.T) {
 			start: 1, end: 4,
 		},
 		"a response with trailers in many frames": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "200")
 				w.server.inPieces(1, last, 5, "checksum", "0123456789")
@@ -37,7 +37,7 @@ func TestMarks(t *testing.T) {
 			start: 1,
 		},
 		"frames that share their transfers with others": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.ping()
 				w.client.get(1, "/a")
 				w.server.response(1, last, "204")
@@ -47,7 +47,7 @@ func TestMarks(t *testing.T) {
 			start: 2, end: 3, last: head + 1,
 		},
 		"a response whose body is not looked at": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "200")
 				w.server.data(1, 100, last)
@@ -58,7 +58,7 @@ func TestMarks(t *testing.T) {
 			start: 1, end: 4,
 		},
 		"a loss behind the end": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "200")
 				w.server.data(1, 100, last)
@@ -68,7 +68,7 @@ func TestMarks(t *testing.T) {
 			start: 1, end: 4,
 		},
 		"a response before the end of its request": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.response(1, last, "200")
 				w.client.data(1, 10, last)
@@ -76,7 +76,7 @@ func TestMarks(t *testing.T) {
 			start: 1, end: 2,
 		},
 		"a stream that is reset": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.client.ping()
 				w.server.reset(1, http2.ErrCodeCancel)
@@ -84,7 +84,7 @@ func TestMarks(t *testing.T) {
 			start: 1, end: 3,
 		},
 		"a response that was seen before its request": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, last, "200")
 				w.swap()
@@ -96,7 +96,7 @@ func TestMarks(t *testing.T) {
 			w := newWire()
 			w.begin()
 			before := len(w.steps)
-			test.talk(w)
+			test.conv(w)
 			at := func(number int) (m protocol.Mark, size uint64) { // of a step
 				from := w.steps[before+number-1].from
 				for _, s := range w.steps[:before+number-1] {
@@ -157,7 +157,7 @@ func TestVersionAndTrace(t *testing.T) {
 // RFC 7540, 3.2: the server's frames begin behind its 101, the client's with the preface; the request is stream 1.
 func TestUpgraded(t *testing.T) {
 	for name, test := range map[string]struct {
-		talk func(w *wire)
+		conv func(w *wire)
 		want []string
 	}{
 		"and answered": {
@@ -199,7 +199,7 @@ func TestUpgraded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire()
-			test.talk(w)
+			test.conv(w)
 			o := &observer{}
 			c := conversation(o)
 			var pool http.Pool

@@ -18,13 +18,13 @@ var (
 // All of these are seen from the first byte on and without loss, so that it makes no difference how calls cut them up.
 func TestExchanges(t *testing.T) {
 	for name, test := range map[string]struct {
-		talk     func(w *wire)
+		conv     func(w *wire)
 		ending   protocol.Ending
 		want     []string
 		troubles string
 	}{
 		"a request without a body": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "200")
 				w.server.data(1, 10, last)
@@ -32,7 +32,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200"},
 		},
 		"bodies both ways": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.client.data(1, 16384, more)
 				w.client.data(1, 0, last)
@@ -43,7 +43,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a 201"},
 		},
 		"fields that were sent before, by their index": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				for id := uint32(1); id < 9; id += 2 {
 					w.client.request(id, last, "BREW", "/pot")
 					w.server.response(id, last, "418")
@@ -52,7 +52,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"_OTHER /pot 418", "_OTHER /pot 418", "_OTHER /pot 418", "_OTHER /pot 418"},
 		},
 		"padding and priorities": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.must(w.client.framer.WriteHeaders(http2.HeadersFrameParam{
 					StreamID: 1, BlockFragment: w.client.encode(requestFields("PUT", "/a")...), EndHeaders: true, PadLength: 255,
 					Priority: http2.PriorityParam{StreamDep: 7, Weight: 3},
@@ -66,7 +66,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"PUT /a 204"},
 		},
 		"a head in many frames, empty ones too": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.inPieces(1, last, 7, requestFields("GET", "/a", "user-agent", "test")...)
 				w.server.must(w.server.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true}))
 				w.server.must(w.server.framer.WriteContinuation(1, false, nil))
@@ -75,7 +75,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200"},
 		},
 		"frames that say nothing of requests, unknown ones and undefined flags": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.ping()
 				w.client.must(w.client.framer.WriteWindowUpdate(0, 1000))
 				w.client.get(1, "/a")
@@ -89,7 +89,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200"},
 		},
 		"a frame as large as the other side allows": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.server.settings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 20})
 				w.client.request(1, more, "POST", "/a")
 				w.client.data(1, 1<<17, last)
@@ -98,7 +98,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a 200"},
 		},
 		"interleaved streams, answered in another order": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.client.get(3, "/b")
 				w.client.request(5, more, "PUT", "/c")
@@ -115,7 +115,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a 201", "GET /b 404", "PUT /c 200"},
 		},
 		"trailers both ways": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.client.data(1, 5, more)
 				w.client.headers(1, last, "checksum", "1")
@@ -126,7 +126,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a 200"},
 		},
 		"informational responses": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "103", "grpc-status", "5")
 				w.server.response(1, more, "103")
@@ -135,7 +135,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200"},
 		},
 		"a stream that the client resets": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "200")
 				w.client.reset(1, http2.ErrCodeCancel)
@@ -144,7 +144,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200 !CANCEL"},
 		},
 		"a stream that the server refuses": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.reset(1, http2.ErrCodeRefusedStream)
 				w.client.data(1, 5, last)
@@ -152,14 +152,14 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a !REFUSED_STREAM"},
 		},
 		"an error code that is not known": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.reset(1, 0x1234)
 			},
 			want: []string{"GET /a !INTERNAL_ERROR"},
 		},
 		"a complete response, and the rest of the request not wanted": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.response(1, last, "413")
 				w.server.reset(1, http2.ErrCodeNo)
@@ -171,7 +171,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a 413", "POST /b 200"},
 		},
 		"a response before the end of its request": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.response(1, last, "200")
 				w.client.get(3, "/b")
@@ -181,14 +181,14 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /b 200", "POST /a 200"},
 		},
 		"a response to a request without an end": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.response(1, last, "200")
 			},
 			want: []string{"POST /a 200"},
 		},
 		"a server that goes away": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.client.get(3, "/b")
 				w.client.get(5, "/c")
@@ -200,7 +200,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /c !REFUSED_STREAM", "GET /b !REFUSED_STREAM", "GET /d !REFUSED_STREAM", "GET /a 200"},
 		},
 		"a server that goes away with a response to what it did not want": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.response(1, last, "413")
 				w.server.goAway(0)
@@ -209,7 +209,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a 413"},
 		},
 		"a response whose status is none": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, more, "2000")
 				w.server.response(1, more, "OK!")
@@ -218,7 +218,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a"},
 		},
 		"a client that goes away": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.client.goAway(0)
 				w.server.response(1, last, "200")
@@ -226,7 +226,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200"},
 		},
 		"pushed responses, which are not told": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.must(w.server.framer.WritePushPromise(http2.PushPromiseParam{
 					StreamID: 1, PromiseID: 2, BlockFragment: w.server.encode(requestFields("GET", "/style", "x", "y")...),
@@ -241,7 +241,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 418", "GET /b 418"},
 		},
 		"a tunnel": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.headers(1, more, ":method", "CONNECT", ":authority", "db.test:5432")
 				w.server.response(1, more, "200")
 				w.client.data(1, 50, more)
@@ -252,7 +252,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"CONNECT 200"},
 		},
 		"requests without a response when the connection is closed": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.client.get(3, "/b")
 				w.server.response(3, more, "200")
@@ -260,17 +260,17 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a !connection_closed", "GET /b 200 !connection_closed"},
 		},
 		"requests without a response when the connection is reset": {
-			talk:   func(w *wire) { w.client.get(1, "/a") },
+			conv:   func(w *wire) { w.client.get(1, "/a") },
 			ending: protocol.Ending{Errno: connectionReset},
 			want:   []string{"GET /a !ECONNRESET"},
 		},
 		"requests under way when the connection is not followed any more": {
-			talk:   func(w *wire) { w.client.get(1, "/a") },
+			conv:   func(w *wire) { w.client.get(1, "/a") },
 			ending: protocol.Ending{Unknown: true},
 			want:   []string{"GET /a gap"},
 		},
 		"a response that was seen before its request": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, last, "200")
 				w.swap()
@@ -286,7 +286,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200", "POST /b 200", "POST /c !ENHANCE_YOUR_CALM"},
 		},
 		"a response and the reset behind it that were seen before the request": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")
 				w.server.response(1, last, "413")
 				w.swap()
@@ -298,7 +298,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"POST /a 413"},
 		},
 		"a response to nothing": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.server.response(7, last, "200")
 				w.client.get(1, "/a")
 				w.server.response(1, last, "200")
@@ -307,7 +307,7 @@ func TestExchanges(t *testing.T) {
 			troubles: "unpaired 1",
 		},
 		"frames of streams that are over": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.response(1, last, "200")
 				w.server.data(1, 5, last)
@@ -320,7 +320,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"GET /a 200", "GET /b 500 !500"},
 		},
 		"a head that is too long, and one that refers to it": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.request(1, last, "GET", "/a", "x", "y", "long", wasLong)
 				w.server.response(1, last, "200")
 				w.client.headers(3, last, ":method", "GET", ":scheme", "http", ":path", "/", "long", wasLong)
@@ -334,7 +334,7 @@ func TestExchanges(t *testing.T) {
 			troubles: "head_too_long 1, undecodable 1",
 		},
 		"names that are too long, in many frames": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.inPieces(1, last, 100, requestFields("GET", "/a", "x", "y", wasLong, wasLong, wasLong, "z")...)
 				w.server.response(1, last, "200")
 				w.client.request(3, last, "GET", "/a", "x", "y")
@@ -344,7 +344,7 @@ func TestExchanges(t *testing.T) {
 			troubles: "head_too_long 1",
 		},
 		"many fields that are too long together": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				fields := requestFields("GET", "/a")
 				for i := range 60 {
 					fields = append(fields, fmt.Sprintf("field-%d", i), strings.Repeat("v", 50))
@@ -356,7 +356,7 @@ func TestExchanges(t *testing.T) {
 			troubles: "head_too_long 1",
 		},
 		"an encoder that changes the size of its table": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.server.settings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 1 << 16})
 				w.client.encoder.SetMaxDynamicTableSizeLimit(1 << 16)
 				for i, size := range []uint32{0, 4096, 100, 1 << 16, 200} {
@@ -374,7 +374,7 @@ func TestExchanges(t *testing.T) {
 			},
 		},
 		"calls": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.call(1, "/shop.Cart/Add")
 				w.client.data(1, 50, last)
 				w.server.response(1, more, "200", "content-type", "application/grpc")
@@ -387,7 +387,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"shop.Cart/Add OK", "shop.Cart/Add INTERNAL !INTERNAL"},
 		},
 		"a call with streams both ways": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.call(1, "/shop.Chat/Talk")
 				w.server.response(1, more, "200", "content-type", "application/grpc")
 				for range 5 {
@@ -400,7 +400,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"shop.Chat/Talk OK"},
 		},
 		"a call that the client gives up": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.call(1, "/shop.Cart/Add")
 				w.client.data(1, 50, last)
 				w.server.response(1, more, "200", "content-type", "application/grpc")
@@ -409,7 +409,7 @@ func TestExchanges(t *testing.T) {
 			want: []string{"shop.Cart/Add CANCELLED"},
 		},
 		"a field that ends in the middle": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				block := w.client.encode(requestFields("GET", "/a", "x", "y")...)
 				w.client.must(w.client.framer.WriteHeaders(http2.HeadersFrameParam{
 					StreamID: 1, BlockFragment: block[:len(block)-1], EndStream: true, EndHeaders: true,
@@ -420,7 +420,7 @@ func TestExchanges(t *testing.T) {
 			troubles: "malformed 1",
 		},
 		"a field that no decoder reads": {
-			talk: func(w *wire) {
+			conv: func(w *wire) {
 				w.client.must(w.client.framer.WriteHeaders(http2.HeadersFrameParam{
 					StreamID: 1, BlockFragment: append(w.client.encode(":method", "GET"), 0x80), EndStream: true, EndHeaders: true,
 				}))
@@ -435,7 +435,7 @@ func TestExchanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWire()
 			w.begin()
-			test.talk(w)
+			test.conv(w)
 			for cut, pieces := range map[string]func(int) int{
 				"as sent": whole, "byte by byte": single, "by seven": func(rest int) int { return min(rest, 7) },
 			} {
