@@ -39,7 +39,7 @@ func (c *Conversation) End(e *event.Ending, at uint64, errno uint32) {
 	for d := range c.streams {
 		next := c.streams[d].next
 		if ahead := e.Position[d] - min(next, e.Position[d]); ahead > 0 {
-			c.lose(event.Direction(d), ahead, gapTime(e.Silent[d], at), protocol.Lost)
+			c.lose(event.Direction(d), ahead, gapTime(e.LastUnreported[d], at), protocol.Lost)
 		}
 	}
 	c.close(protocol.Ending{At: protocol.Mark{Time: at}, Errno: errno})

@@ -138,13 +138,13 @@ func received(position uint64, bytes string, changes ...func(*event.Data)) *even
 }
 
 // cut has n more bytes transferred than captured.
-func cut(n uint32, why event.Missing) func(*event.Data) {
-	return func(d *event.Data) { d.Length += n; d.Missing = why }
+func cut(n uint32, why event.CutReason) func(*event.Data) {
+	return func(d *event.Data) { d.Length += n; d.CutReason = why }
 }
 
 // after says why what was before has not been told, and when the last of it was transferred.
-func after(why event.Missing, silent uint64) func(*event.Data) {
-	return func(d *event.Data) { d.Missed, d.Silent = why, silent }
+func after(why event.CutReason, silent uint64) func(*event.Data) {
+	return func(d *event.Data) { d.GapReason, d.LastUnreported = why, silent }
 }
 
 // end is the end of a conversation that has carried so many bytes.
@@ -190,14 +190,14 @@ func TestConversation(t *testing.T) {
 			want:   []string{`server ">ans" at 0`, `client "ask>a" at 0`, `closed "" unknown false`},
 		},
 		"what is beyond a call's limit": {
-			events: []*event.Event{sent(0, "ask>a", cut(95, event.MissingLimit)), sent(100, "ask>b"), end(105, 0, 0)},
+			events: []*event.Event{sent(0, "ask>a", cut(95, event.CutLimit)), sent(100, "ask>b"), end(105, 0, 0)},
 			want: []string{
 				`client "ask>a" at 0`, "client 95 truncated at 5 until 100", `client "ask>b" at 100`,
 				`closed "" unknown false`,
 			},
 		},
 		"what the ring buffer had no room for": {
-			events: []*event.Event{sent(0, "ask>a"), sent(50, "ask>b", after(event.MissingRingFull, 0)), end(55, 0, 0)},
+			events: []*event.Event{sent(0, "ask>a"), sent(50, "ask>b", after(event.CutRingFull, 0)), end(55, 0, 0)},
 			want: []string{
 				`client "ask>a" at 0`, "client 45 lost at 5 until 150", `client "ask>b" at 50`, `closed "" unknown false`,
 			},
@@ -218,7 +218,7 @@ func TestConversation(t *testing.T) {
 		"what the parser did not need": {
 			events: []*event.Event{
 				sent(0, "ask>skip"), received(0, ">ans"),
-				received(100_000, "rest", func(d *event.Data) { d.Skipped, d.Length, d.Silent = 4, 8, 77 }),
+				received(100_000, "rest", func(d *event.Data) { d.Skipped, d.Length, d.LastUnreported = 4, 8, 77 }),
 				end(8, 100_008, 0),
 			},
 			want: []string{
@@ -244,7 +244,7 @@ func TestConversation(t *testing.T) {
 			},
 		},
 		"a beginning that was lost as joined in the middle": {
-			events: []*event.Event{sent(7, "ask>a", after(event.MissingRingFull, 0)), received(0, ">ans"), end(12, 4, 0)},
+			events: []*event.Event{sent(7, "ask>a", after(event.CutRingFull, 0)), received(0, ">ans"), end(12, 4, 0)},
 			joined: true,
 			want:   []string{`client "ask>a" at 7`, `server ">ans" at 0`, `closed "" unknown false`},
 		},

@@ -52,7 +52,7 @@ func (c *Conversation) Data(e *event.Event) {
 		}
 	}
 	if ahead := mark.Position - next; ahead > 0 {
-		c.lose(d.Direction, ahead, gapTime(d.Silent, e.Time), lossOf(d.Missed))
+		c.lose(d.Direction, ahead, gapTime(d.LastUnreported, e.Time), lossOf(d.GapReason))
 	}
 	if skipped > 0 {
 		stats.countMissing(skipped, protocol.Skipped)
@@ -61,7 +61,7 @@ func (c *Conversation) Data(e *event.Event) {
 	}
 	t := transfer{
 		direction: d.Direction, bytes: payload, mark: mark,
-		missing: length - skipped - uint64(len(payload)), why: lossOf(d.Missing),
+		missing: length - skipped - uint64(len(payload)), why: lossOf(d.CutReason),
 	}
 	if c.parser == nil {
 		c.recognise(&t)
@@ -121,8 +121,8 @@ func (c *Conversation) gap(d event.Direction, n uint64, mark protocol.Mark, why 
 
 // lossOf is the gravest of the kernel's reasons. Without a reason the kernel does not know of the bytes itself: they were
 // transferred in a way that the hooks do not see.
-func lossOf(m event.Missing) protocol.Loss {
-	if m == 0 || m&event.MissingRingFull != 0 {
+func lossOf(m event.CutReason) protocol.Loss {
+	if m == 0 || m&event.CutRingFull != 0 {
 		return protocol.Lost
 	}
 	return protocol.Truncated

@@ -149,7 +149,7 @@ type Ending struct {
 	Uncounted        bool               // of TCP: segments, RTT and retransmits are not known
 	Unread           uint32             // bytes that had arrived and that no program had received
 	Position         [Directions]uint64 // how much each direction had carried
-	Silent           [Directions]uint64 // as Data.Silent
+	LastUnreported   [Directions]uint64 // as Data.LastUnreported
 }
 
 // Direction of bytes, as the socket sees them.
@@ -162,29 +162,29 @@ const (
 	Directions
 )
 
-// Missing says why bytes are not in an event: a set of reasons.
-type Missing uint8
+// CutReason says why bytes are not in an event: a set of reasons.
+type CutReason uint8
 
 // The reasons.
 const (
-	MissingLimit    Missing = 1 << iota // beyond what is captured of a call, or of a burst of calls in one direction
-	MissingNoBuffer                     // sendfile, splice, io_uring ...: where they lay is not known
-	MissingFault                        // they could not be read without waiting for memory
-	MissingRingFull                     // there was no room in the ring buffer
+	CutLimit    CutReason = 1 << iota // beyond what is captured of a call, or of a burst of calls in one direction
+	CutNoBuffer                       // sendfile, splice, io_uring ...: where they lay is not known
+	CutFault                          // they could not be read without waiting for memory
+	CutRingFull                       // there was no room in the ring buffer
 )
 
 // Data is what one system call transferred.
 type Data struct {
-	Direction Direction
-	Position  uint64  // of the first byte in its direction; since the connection was opened, or (Existing) first seen
-	Length    uint32  // bytes transferred
-	Skipped   uint32  // of these, at the beginning: not wanted
-	Payload   []byte  // what was captured behind the skipped ones; valid until the next event is read
-	Missing   Missing // why there is less payload than Length - Skipped
-	Missed    Missing // why bytes before Position have not been told, where that was not wanted so
-	Silent    uint64  // CLOCK_MONOTONIC, ns: the last transfer before that was not told; 0: there was none
-	TID       uint32  // the thread, in the initial pid namespace
-	Word      uint64  // names the goroutine in a Go process; without meaning elsewhere
+	Direction      Direction
+	Position       uint64    // of the first byte in its direction; since the connection was opened, or (Existing) first seen
+	Length         uint32    // bytes transferred
+	Skipped        uint32    // of these, at the beginning: not wanted
+	Payload        []byte    // what was captured behind the skipped ones; valid until the next event is read
+	CutReason      CutReason // why there is less payload than Length - Skipped
+	GapReason      CutReason // why bytes before Position have not been told, where that was not wanted so
+	LastUnreported uint64    // CLOCK_MONOTONIC, ns: the last transfer before that was not told; 0: there was none
+	TID            uint32    // the thread, in the initial pid namespace
+	Word           uint64    // names the goroutine in a Go process; without meaning elsewhere
 }
 
 // Want is what is wanted of a connection's data from now on.

@@ -236,17 +236,17 @@ func letters(n int) []byte {
 type transfer struct {
 	payload string
 	length  int
-	missing event.Missing
+	missing event.CutReason
 }
 
-func whole(s string) transfer                          { return transfer{s, len(s), 0} }
-func part(s string, n int, why event.Missing) transfer { return transfer{s, n, why} }
-func unseen(n int) transfer                            { return transfer{"", n, event.MissingNoBuffer} }
+func whole(s string) transfer                            { return transfer{s, len(s), 0} }
+func part(s string, n int, why event.CutReason) transfer { return transfer{s, n, why} }
+func unseen(n int) transfer                              { return transfer{"", n, event.CutNoBuffer} }
 func (w *wire) expect(end int, d event.Direction, want ...transfer) {
 	w.t.Helper()
 	var got []transfer
 	for _, d := range w.told[end][d] {
-		got = append(got, transfer{string(d.Payload), int(d.Length), d.Missing})
+		got = append(got, transfer{string(d.Payload), int(d.Length), d.CutReason})
 	}
 	if !slices.Equal(got, want) {
 		w.t.Errorf("end %d direction %d: told\n%.300v\nwant\n%.300v", end, d, got, want)
@@ -335,8 +335,8 @@ func TestDataOfEveryCall(t *testing.T) {
 		},
 		"more than the limit of a call": {
 			func(w *wire) { w.send(letters(10_000)); w.receive(10_000) },
-			[]transfer{part(string(letters(testLimit)), 10_000, event.MissingLimit)},
-			[]transfer{part(string(letters(testLimit)), 10_000, event.MissingLimit)},
+			[]transfer{part(string(letters(testLimit)), 10_000, event.CutLimit)},
+			[]transfer{part(string(letters(testLimit)), 10_000, event.CutLimit)},
 		},
 		"large pieces": {
 			func(w *wire) {
@@ -356,11 +356,11 @@ func TestDataOfEveryCall(t *testing.T) {
 			},
 			[]transfer{
 				whole(string(letters(8000))), whole(string(letters(8000))),
-				part(string(letters(testBurst-16000)), 8000, event.MissingLimit),
+				part(string(letters(testBurst-16000)), 8000, event.CutLimit),
 			},
 			[]transfer{
 				whole(string(letters(8000))), whole(string(letters(8000))),
-				part(string(letters(testBurst-16000)), 8000, event.MissingLimit),
+				part(string(letters(testBurst-16000)), 8000, event.CutLimit),
 			},
 		},
 		"looking is not receiving": {
@@ -592,7 +592,7 @@ func TestWants(t *testing.T) {
 	w.receive(30)
 	w.listen()
 	d := w.told[atClient][event.Sent]
-	if len(d) != 1 || d[0].Position != 20 || d[0].Length != 10 || d[0].Skipped != 4 || string(d[0].Payload) != "456789" || d[0].Silent == 0 {
+	if len(d) != 1 || d[0].Position != 20 || d[0].Length != 10 || d[0].Skipped != 4 || string(d[0].Payload) != "456789" || d[0].LastUnreported == 0 {
 		t.Errorf("told %+v, want the last six of thirty bytes", d)
 	}
 	want.Until[event.Sent] = event.Never

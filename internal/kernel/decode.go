@@ -172,7 +172,7 @@ func decodeClose(raw []byte, e *event.Event) error {
 		Uncounted:        r.Uncounted != 0,
 		Unread:           r.Unread,
 		Position:         r.Position,
-		Silent:           r.LastUnreported,
+		LastUnreported:   r.LastUnreported,
 	}
 	return nil
 }
@@ -191,16 +191,16 @@ func decodeData(raw []byte, e *event.Event) error {
 	}
 	e.Flow.Cookie = r.Cookie
 	e.Data = event.Data{
-		Direction: event.Direction(r.Direction),
-		Position:  r.Position,
-		Length:    r.Length,
-		Skipped:   r.Skipped,
-		Payload:   payload[:r.Captured:r.Captured],
-		Missing:   event.Missing(r.CutReason),
-		Missed:    event.Missing(r.GapReason),
-		Silent:    r.LastUnreported,
-		TID:       r.Tid,
-		Word:      r.Goroutine,
+		Direction:      event.Direction(r.Direction),
+		Position:       r.Position,
+		Length:         r.Length,
+		Skipped:        r.Skipped,
+		Payload:        payload[:r.Captured:r.Captured],
+		CutReason:      event.CutReason(r.CutReason),
+		GapReason:      event.CutReason(r.GapReason),
+		LastUnreported: r.LastUnreported,
+		TID:            r.Tid,
+		Word:           r.Goroutine,
 	}
 	return nil
 }
