@@ -42,12 +42,12 @@ func (c *Conversation) End(e *event.Ending, at uint64, errno uint32) {
 			c.lose(event.Direction(d), ahead, gapTime(e.LastUnreported[d], at), protocol.Lost)
 		}
 	}
-	c.close(protocol.Ending{At: protocol.Mark{Time: at}, Errno: errno})
+	c.close(protocol.Ending{At: protocol.Stamp{Time: at}, Errno: errno})
 }
 
 // Abandon ends a conversation that is not followed any more (CLOCK_MONOTONIC, ns).
 func (c *Conversation) Abandon(at uint64) {
-	c.close(protocol.Ending{At: protocol.Mark{Time: at}, Unknown: true})
+	c.close(protocol.Ending{At: protocol.Stamp{Time: at}, Unknown: true})
 }
 
 func (c *Conversation) close(e protocol.Ending) {

@@ -17,7 +17,7 @@ type transcript struct {
 	skip   uint64
 	enough int
 	sink   protocol.Sink
-	start  protocol.Mark
+	start  protocol.Stamp
 }
 
 var directionNames = [...]string{protocol.FromClient: "client", protocol.FromServer: "server"}
@@ -25,7 +25,7 @@ var directionNames = [...]string{protocol.FromClient: "client", protocol.FromSer
 func (p *transcript) Data(c *protocol.Chunk) {
 	p.lines = append(p.lines, fmt.Sprintf("%s %q at %d", directionNames[c.Direction], c.Bytes, c.Position))
 	if c.Direction == protocol.FromClient {
-		p.start = c.Mark
+		p.start = c.Stamp
 		switch string(c.Bytes) {
 		case "ask>skip":
 			p.skip = 100_000
@@ -36,10 +36,10 @@ func (p *transcript) Data(c *protocol.Chunk) {
 		}
 		return
 	}
-	p.sink.Exchanged(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Mark})
+	p.sink.Exchanged(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Stamp})
 }
 
-func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Mark, why protocol.Loss) {
+func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
 	words := [...]string{protocol.Skipped: "skipped", protocol.Truncated: "truncated", protocol.Lost: "lost"}
 	p.lines = append(p.lines, fmt.Sprintf("%s %d %s at %d until %d", directionNames[d], n, words[why], at.Position, at.Time))
 }
@@ -402,8 +402,8 @@ func TestNoAllocationPerConversation(t *testing.T) {
 // deaf is a parser that does nothing.
 type deaf struct{}
 
-func (deaf) Data(*protocol.Chunk)                                         {}
-func (deaf) Gap(protocol.Direction, uint64, protocol.Mark, protocol.Loss) {}
-func (deaf) Close(protocol.Ending)                                        {}
-func (deaf) Enough(protocol.Direction) int                                { return 0 }
-func (deaf) Skip(protocol.Direction) uint64                               { return 0 }
+func (deaf) Data(*protocol.Chunk)                                          {}
+func (deaf) Gap(protocol.Direction, uint64, protocol.Stamp, protocol.Loss) {}
+func (deaf) Close(protocol.Ending)                                         {}
+func (deaf) Enough(protocol.Direction) int                                 { return 0 }
+func (deaf) Skip(protocol.Direction) uint64                                { return 0 }

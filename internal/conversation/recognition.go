@@ -16,14 +16,14 @@ const (
 // recognise looks at the beginning of a transfer.
 func (c *Conversation) recognise(t *transfer) {
 	s := &c.streams[t.direction]
-	s.next = t.mark.Position + uint64(len(t.bytes)) + t.missing
+	s.next = t.stamp.Position + uint64(len(t.bytes)) + t.missing
 	if len(t.bytes) == 0 {
 		c.shard.stats.countMissing(t.missing, t.why)
 		c.joined = true
 		c.dropKept()
 		return
 	}
-	first := !c.joined && t.mark.Position == uint64(s.kept)
+	first := !c.joined && t.stamp.Position == uint64(s.kept)
 	bytes := t.bytes
 	if s.kept > 0 {
 		bytes = c.keptBytes(t)

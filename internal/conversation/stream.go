@@ -16,8 +16,8 @@ type stream struct {
 type transfer struct {
 	direction event.Direction
 	bytes     []byte
-	mark      protocol.Mark // of the first byte
-	missing   uint64        // bytes behind them that were not captured
+	stamp     protocol.Stamp // of the first byte
+	missing   uint64         // bytes behind them that were not captured
 	why       protocol.Loss
 }
 
@@ -31,8 +31,8 @@ func (c *Conversation) Data(e *event.Event) {
 		return
 	}
 	next := c.streams[d.Direction].next
-	mark := protocol.Mark{
-		Time: e.Time, Position: d.Position, PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Word: d.Word,
+	stamp := protocol.Stamp{
+		Time: e.Time, Position: d.Position, PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine,
 	}
 	payload, skipped, length := d.Payload, uint64(d.Skipped), uint64(d.Length)
 	if d.Position < next {
@@ -46,21 +46,21 @@ func (c *Conversation) Data(e *event.Event) {
 			payload = payload[min(again-skipped, uint64(len(payload))):]
 			skipped = 0
 		}
-		mark.Position = next
+		stamp.Position = next
 		if length == 0 {
 			return
 		}
 	}
-	if ahead := mark.Position - next; ahead > 0 {
+	if ahead := stamp.Position - next; ahead > 0 {
 		c.lose(d.Direction, ahead, gapTime(d.LastUnreported, e.Time), lossOf(d.GapReason))
 	}
 	if skipped > 0 {
 		stats.countMissing(skipped, protocol.Skipped)
-		c.gap(d.Direction, skipped, mark, protocol.Skipped)
-		mark.Position += skipped
+		c.gap(d.Direction, skipped, stamp, protocol.Skipped)
+		stamp.Position += skipped
 	}
 	t := transfer{
-		direction: d.Direction, bytes: payload, mark: mark,
+		direction: d.Direction, bytes: payload, stamp: stamp,
 		missing: length - skipped - uint64(len(payload)), why: lossOf(d.CutReason),
 	}
 	if c.parser == nil {
@@ -77,11 +77,11 @@ func (c *Conversation) Data(e *event.Event) {
 // take hands a transfer to the parser.
 func (c *Conversation) take(t *transfer) {
 	s := &c.streams[t.direction]
-	behind := t.mark
+	behind := t.stamp
 	behind.Position += uint64(len(t.bytes))
 	s.next = behind.Position
 	if len(t.bytes) > 0 {
-		c.chunk = protocol.Chunk{Direction: s.direction, Bytes: t.bytes, Mark: t.mark}
+		c.chunk = protocol.Chunk{Direction: s.direction, Bytes: t.bytes, Stamp: t.stamp}
 		c.parser.Data(&c.chunk)
 		c.chunk.Bytes = nil
 	}
@@ -93,26 +93,26 @@ func (c *Conversation) take(t *transfer) {
 // lose accounts for n bytes that follow and that the kernel did not report. The parser did not need those before
 // Want.Until; why the others are missing is given.
 func (c *Conversation) lose(d event.Direction, n, time uint64, why protocol.Loss) {
-	mark := protocol.Mark{Time: time, Position: c.streams[d].next}
-	if until := c.wanted.Until[d]; until > mark.Position {
-		skipped := min(until-mark.Position, n)
+	stamp := protocol.Stamp{Time: time, Position: c.streams[d].next}
+	if until := c.wanted.Until[d]; until > stamp.Position {
+		skipped := min(until-stamp.Position, n)
 		c.shard.stats.countMissing(skipped, protocol.Skipped)
-		c.gap(d, skipped, mark, protocol.Skipped)
-		mark.Position += skipped
+		c.gap(d, skipped, stamp, protocol.Skipped)
+		stamp.Position += skipped
 		n -= skipped
 	}
 	if n > 0 {
 		c.shard.stats.countMissing(n, why)
-		c.gap(d, n, mark, why)
+		c.gap(d, n, stamp, why)
 	}
 }
 
-// gap says that the next n bytes, the first of which has this mark, are not to be had.
-func (c *Conversation) gap(d event.Direction, n uint64, mark protocol.Mark, why protocol.Loss) {
+// gap says that the next n bytes, the first of which has this stamp, are not to be had.
+func (c *Conversation) gap(d event.Direction, n uint64, stamp protocol.Stamp, why protocol.Loss) {
 	s := &c.streams[d]
-	s.next = mark.Position + n
+	s.next = stamp.Position + n
 	if c.parser != nil {
-		c.parser.Gap(s.direction, n, mark, why)
+		c.parser.Gap(s.direction, n, stamp, why)
 	} else if why != protocol.Skipped {
 		c.joined = true // what follows may be the middle of anything
 		c.dropKept()

@@ -184,7 +184,7 @@ type Data struct {
 	GapReason      CutReason // why bytes before Position have not been told, where that was not wanted so
 	LastUnreported uint64    // CLOCK_MONOTONIC, ns: the last transfer before that was not told; 0: there was none
 	TID            uint32    // the thread, in the initial pid namespace
-	Word           uint64    // names the goroutine in a Go process; without meaning elsewhere
+	Goroutine      uint64    // names the goroutine in a Go process; without meaning elsewhere
 }
 
 // Want is what is wanted of a connection's data from now on.

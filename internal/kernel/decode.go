@@ -200,7 +200,7 @@ func decodeData(raw []byte, e *event.Event) error {
 		GapReason:      event.CutReason(r.GapReason),
 		LastUnreported: r.LastUnreported,
 		TID:            r.Tid,
-		Word:           r.Goroutine,
+		Goroutine:      r.Goroutine,
 	}
 	return nil
 }

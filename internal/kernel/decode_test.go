@@ -78,7 +78,7 @@ func TestDecodeData(t *testing.T) {
 		Kind: event.KindData, Time: 1234, Owner: process.ID{PID: 42, Start: 5}, Flow: event.Flow{Cookie: 9},
 		Data: event.Data{
 			Direction: event.Received, Position: 1 << 40, Length: 20, Skipped: 4, Payload: []byte("abcdef"),
-			CutReason: event.CutLimit, GapReason: event.CutRingFull, LastUnreported: 11, TID: 43, Word: 0xc000,
+			CutReason: event.CutLimit, GapReason: event.CutRingFull, LastUnreported: 11, TID: 43, Goroutine: 0xc000,
 		},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -30,20 +30,20 @@ const (
 	Server             // the socket sends responses
 )
 
-// Mark is a byte's place in its stream: when a system call transferred it, and who made that call.
-type Mark struct {
-	Time     uint64 // CLOCK_MONOTONIC, nanoseconds, at the end of the transfer
-	Position uint64 // how many bytes the direction had carried before; counted from where observation began
-	PID, TID uint32 // process and thread in the initial pid namespace
-	Start    uint64 // when the process was started; with PID its identity
-	Word     uint64 // what names the goroutine in a Go process; without meaning elsewhere
+// Stamp is a byte's place in its stream: when a system call transferred it, and who made that call.
+type Stamp struct {
+	Time      uint64 // CLOCK_MONOTONIC, nanoseconds, at the end of the transfer
+	Position  uint64 // how many bytes the direction had carried before; counted from where observation began
+	PID, TID  uint32 // process and thread in the initial pid namespace
+	Start     uint64 // when the process was started; with PID its identity
+	Goroutine uint64 // what names the goroutine in a Go process; without meaning elsewhere
 }
 
 // Chunk is what one system call transferred in one direction, or its captured beginning.
 type Chunk struct {
 	Direction Direction
 	Bytes     []byte // never empty; valid during the call only
-	Mark             // of the first byte. All bytes have its Time, the last one included
+	Stamp            // of the first byte. All bytes have its Time, the last one included
 }
 
 // Loss is why bytes are missing from a stream.
@@ -71,9 +71,9 @@ type Parser interface {
 
 	// Gap says that the next n bytes (at least 1) of a direction are not to be had. at.Position is that of the first of
 	// them, at.Time the time of the last. A gap within what is of no interest (a body whose length is known) changes nothing;
-	// otherwise the parser goes on with the first chunk that looks like the beginning of a message, and marks the
+	// otherwise the parser goes on with the first chunk that looks like the beginning of a message, and stamps the
 	// exchanges that the gap touched.
-	Gap(d Direction, n uint64, at Mark, why Loss)
+	Gap(d Direction, n uint64, at Stamp, why Loss)
 
 	// Close says that both directions have ended. Whatever is pending becomes an exchange or is dropped now; nothing is
 	// called afterwards.
@@ -91,7 +91,7 @@ type Parser interface {
 
 // Ending is how a conversation ended.
 type Ending struct {
-	At    Mark   // when; its Position is not set
+	At    Stamp  // when; its Position is not set
 	Errno uint32 // the Linux error number with which the connection broke; 0: it ended in good order
 	// Unknown: it is not known that the conversation has ended, it is only not followed any more.
 	Unknown bool
@@ -188,8 +188,8 @@ type Exchange struct {
 	Protocol string // network.protocol.name
 	Version  string // network.protocol.version; empty if the protocol has none
 	Name     string // span name: of low cardinality, never holding what a peer can choose freely
-	Start    Mark   // first byte of the request
-	End      Mark   // last byte of the response; or when the exchange was given up
+	Start    Stamp  // first byte of the request
+	End      Stamp  // last byte of the response; or when the exchange was given up
 	// Error is error.type: empty unless the exchange failed by the conventions' rules for this side.
 	Error string
 	// Errno is instead of Error if the exchange failed because the connection broke: the Linux error number with which it

@@ -16,7 +16,7 @@ import (
 type transcript struct {
 	lines []string
 	sink  protocol.Sink
-	start protocol.Mark
+	start protocol.Stamp
 }
 
 var directionNames = [...]string{protocol.FromClient: "client", protocol.FromServer: "server"}
@@ -24,13 +24,13 @@ var directionNames = [...]string{protocol.FromClient: "client", protocol.FromSer
 func (p *transcript) Data(c *protocol.Chunk) {
 	p.lines = append(p.lines, fmt.Sprintf("%s %q at %d", directionNames[c.Direction], c.Bytes, c.Position))
 	if c.Direction == protocol.FromClient {
-		p.start = c.Mark
+		p.start = c.Stamp
 		return
 	}
-	p.sink.Exchanged(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Mark})
+	p.sink.Exchanged(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Stamp})
 }
 
-func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Mark, _ protocol.Loss) {
+func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, _ protocol.Loss) {
 	p.lines = append(p.lines, fmt.Sprintf("%s %d missing at %d", directionNames[d], n, at.Position))
 }
 
@@ -240,8 +240,8 @@ func TestNoAllocationPerData(t *testing.T) {
 // deaf is a parser that does nothing.
 type deaf struct{}
 
-func (deaf) Data(*protocol.Chunk)                                         {}
-func (deaf) Gap(protocol.Direction, uint64, protocol.Mark, protocol.Loss) {}
-func (deaf) Close(protocol.Ending)                                        {}
-func (deaf) Enough(protocol.Direction) int                                { return 0 }
-func (deaf) Skip(protocol.Direction) uint64                               { return 0 }
+func (deaf) Data(*protocol.Chunk)                                          {}
+func (deaf) Gap(protocol.Direction, uint64, protocol.Stamp, protocol.Loss) {}
+func (deaf) Close(protocol.Ending)                                         {}
+func (deaf) Enough(protocol.Direction) int                                 { return 0 }
+func (deaf) Skip(protocol.Direction) uint64                                { return 0 }

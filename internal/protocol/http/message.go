@@ -24,8 +24,8 @@ func (p piece) empty() bool { return p.from == p.to }
 // copies made here: nothing that is passed in is kept. Messages are reused: see Pool.
 type Message struct {
 	// The parser's own, untouched here but for clearing.
-	Start protocol.Mark // first byte of the request
-	End   protocol.Mark // last byte known to belong to the response (or request, if there is no response yet)
+	Start protocol.Stamp // first byte of the request
+	End   protocol.Stamp // last byte known to belong to the response (or request, if there is no response yet)
 	// Capture so far; only ever raised.
 	Capture protocol.Capture
 

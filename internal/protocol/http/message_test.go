@@ -144,7 +144,7 @@ func TestMessagesAreCleared(t *testing.T) {
 	var pool Pool
 	listed := listing(server, []string{"x-a"}, []string{"x-b"})
 	m := pool.Get(&listed)
-	m.Start, m.End = protocol.Mark{Time: 1}, protocol.Mark{Time: 2}
+	m.Start, m.End = protocol.Stamp{Time: 1}, protocol.Stamp{Time: 2}
 	m.SetVersion("2")
 	tell(m, "POST /a/B?token=x\n:scheme https\n:authority h\nhost: h\nuser-agent: u\ncontent-type: application/grpc\n"+
 		"traceparent: "+parent+"\ntracestate: a=1\nx-a: 1\n< 200\n< grpc-status: 5\n< x-b: 1\n! CANCEL\n~ gap")

@@ -65,7 +65,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 	if uint64(s.exchanges) > total/14 {
 		t.Errorf("%d exchanges in %d bytes", s.exchanges, total)
 	}
-	for i, m := range s.marks {
+	for i, m := range s.stamps {
 		if m[0].Time == 0 || m[1].Time == 0 || m[0].Position >= s.positions[protocol.FromClient] {
 			t.Errorf("%s: %v", s.told[i], m)
 		}

@@ -15,7 +15,7 @@ type hold struct {
 
 // part is a chunk, or a gap.
 type part struct {
-	mark    protocol.Mark
+	stamp   protocol.Stamp
 	n       uint64
 	missing bool
 	why     protocol.Loss
@@ -38,16 +38,16 @@ func (p *parser) hold(s *stream, c *protocol.Chunk, at int) {
 	}
 	if keep > 0 {
 		h.bytes = append(h.bytes, b[:keep]...)
-		h.add(part{mark: mark(c, at), n: uint64(keep)})
+		h.add(part{stamp: stamp(c, at), n: uint64(keep)})
 	}
 	if keep < len(b) {
-		h.add(part{mark: mark(c, at+keep), n: uint64(len(b) - keep), missing: true, why: protocol.Truncated})
+		h.add(part{stamp: stamp(c, at+keep), n: uint64(len(b) - keep), missing: true, why: protocol.Truncated})
 	}
 	p.limit(s)
 }
 
-func (p *parser) holdGap(s *stream, n uint64, at protocol.Mark, why protocol.Loss) {
-	p.holdOf(s).add(part{mark: at, n: n, missing: true, why: why})
+func (p *parser) holdGap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) {
+	p.holdOf(s).add(part{stamp: at, n: n, missing: true, why: why})
 	p.limit(s)
 }
 
@@ -64,9 +64,9 @@ func (h *hold) add(q part) {
 	h.length += q.n
 	if last := len(h.parts) - 1; last >= h.part && h.parts[last].missing == q.missing && (q.missing || last+1 >= maxParts) {
 		before := &h.parts[last]
-		position := before.mark.Position
-		before.mark = q.mark
-		before.mark.Position = position
+		position := before.stamp.Position
+		before.stamp = q.stamp
+		before.stamp.Position = position
 		before.n += q.n
 		before.why = max(before.why, q.why)
 		return
@@ -117,13 +117,13 @@ func (p *parser) replay(s *stream) {
 	if q.missing {
 		n = q.n
 		if p.next != nil {
-			p.next.Gap(s.direction, n, q.mark, q.why)
+			p.next.Gap(s.direction, n, q.stamp, q.why)
 		} else {
-			p.gap(s, n, q.mark, q.why)
+			p.gap(s, n, q.stamp, q.why)
 		}
 	} else {
 		c := &p.memory.chunk
-		*c = protocol.Chunk{Direction: s.direction, Bytes: h.bytes[h.at : h.at+int(q.n)], Mark: q.mark}
+		*c = protocol.Chunk{Direction: s.direction, Bytes: h.bytes[h.at : h.at+int(q.n)], Stamp: q.stamp}
 		n = q.n
 		if p.next != nil {
 			p.next.Data(c)
@@ -136,7 +136,7 @@ func (p *parser) replay(s *stream) {
 	if s.held != h { // the parser has dropped it
 		return
 	}
-	q.mark.Position += n
+	q.stamp.Position += n
 	if q.n -= n; q.n == 0 {
 		h.part++
 	}

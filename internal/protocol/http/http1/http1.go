@@ -64,7 +64,7 @@ func (p *parser) Data(c *protocol.Chunk) {
 }
 
 // Gap implements protocol.Parser.
-func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Mark, why protocol.Loss) {
+func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
 	if p.next != nil {
 		p.next.Gap(d, n, at, why)
 		return
@@ -149,7 +149,7 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 		n += p.step(s, c, n)
 		if p.next != nil {
 			if n < len(c.Bytes) {
-				p.next.Data(&protocol.Chunk{Direction: c.Direction, Bytes: c.Bytes[n:], Mark: mark(c, n)})
+				p.next.Data(&protocol.Chunk{Direction: c.Direction, Bytes: c.Bytes[n:], Stamp: stamp(c, n)})
 			}
 			return len(c.Bytes)
 		}
@@ -159,14 +159,14 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 		n = len(c.Bytes)
 	}
 	if n > 0 && (s.state != lost || s.length == 0) { // else it may be the beginning of another message
-		p.reached(s, mark(c, n-1))
+		p.reached(s, stamp(c, n-1))
 	}
 	return n
 }
 
-// mark is that of a chunk's byte.
-func mark(c *protocol.Chunk, at int) protocol.Mark {
-	m := c.Mark
+// stamp is that of a chunk's byte.
+func stamp(c *protocol.Chunk, at int) protocol.Stamp {
+	m := c.Stamp
 	m.Position += uint64(at)
 	return m
 }
@@ -185,7 +185,7 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 		p.bodyBegins(s)
 		n = int(min(uint64(len(b)), s.left))
 		if s.left -= uint64(n); s.left == 0 {
-			last := mark(c, at+n-1)
+			last := stamp(c, at+n-1)
 			p.bodyEnds(s, &last)
 		}
 		return n
@@ -202,7 +202,7 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 }
 
 // bodyEnds is the end of a body whose length is known, or of a chunk.
-func (p *parser) bodyEnds(s *stream, last *protocol.Mark) {
+func (p *parser) bodyEnds(s *stream, last *protocol.Stamp) {
 	if s.state == inChunk {
 		s.state, s.digits = behindChunk, 0
 		return
@@ -211,7 +211,7 @@ func (p *parser) bodyEnds(s *stream, last *protocol.Mark) {
 }
 
 // messageEnds is the end of a request or a response; last is its last byte.
-func (p *parser) messageEnds(s *stream, last *protocol.Mark) {
+func (p *parser) messageEnds(s *stream, last *protocol.Stamp) {
 	s.state, s.orphan = inStart, false
 	if s.direction == protocol.FromClient {
 		p.requestEnds(last)
@@ -227,7 +227,7 @@ func (p *parser) malformed(s *stream) {
 }
 
 // gap goes over n missing bytes.
-func (p *parser) gap(s *stream, n uint64, at protocol.Mark, why protocol.Loss) {
+func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) {
 	p.calls++
 	last := at
 	last.Position += n - 1
@@ -291,7 +291,7 @@ func (p *parser) raise(s *stream, c protocol.Capture) {
 }
 
 // reached takes note of how far the message has come that a direction is about.
-func (p *parser) reached(s *stream, last protocol.Mark) {
+func (p *parser) reached(s *stream, last protocol.Stamp) {
 	if s.direction == protocol.FromClient {
 		if x := p.reading; x != nil && !x.heard {
 			x.m.End = last

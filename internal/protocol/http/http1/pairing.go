@@ -86,7 +86,7 @@ func (p *parser) push(s *stream, method, target []byte, version string) {
 	x.born = p.calls
 	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
-	x.m.Start, x.m.End = s.mark, s.mark
+	x.m.Start, x.m.End = s.stamp, s.stamp
 	x.m.SetMethod(method)
 	if len(target) > 0 {
 		x.named = true
@@ -140,7 +140,7 @@ func (p *parser) dropOldest() bool {
 }
 
 // requestEnds is the end of the request that is read; without last it is not known where that is.
-func (p *parser) requestEnds(last *protocol.Mark) {
+func (p *parser) requestEnds(last *protocol.Stamp) {
 	x := p.reading
 	if x == nil {
 		return
@@ -176,7 +176,7 @@ func (p *parser) answer(x *exchange, status int) {
 }
 
 // responseEnds is the end of the response that is read; without last it is where it was thought to be so far.
-func (p *parser) responseEnds(last *protocol.Mark) {
+func (p *parser) responseEnds(last *protocol.Stamp) {
 	x := p.answering()
 	if x == nil {
 		return

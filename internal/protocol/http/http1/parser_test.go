@@ -329,11 +329,11 @@ func TestMarksAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
 		client("\r\nGE"), client("T /a HTTP/1.1\r\n\r\n" + getB), server(ok), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na"),
 		{direction: protocol.FromServer, missing: 2, why: protocol.Skipped},
 	}, whole)
-	mark := func(time, position uint64) protocol.Mark {
-		return protocol.Mark{Time: time, Position: position, PID: 7}
+	stamp := func(time, position uint64) protocol.Stamp {
+		return protocol.Stamp{Time: time, Position: position, PID: 7}
 	}
-	want := fmt.Sprint([][2]protocol.Mark{{mark(1, 2), mark(3, 39)}, {mark(2, 21), mark(5, 80)}})
-	if got := fmt.Sprint(s.marks); len(ok) != 40 || got != want {
+	want := fmt.Sprint([][2]protocol.Stamp{{stamp(1, 2), stamp(3, 39)}, {stamp(2, 21), stamp(5, 80)}})
+	if got := fmt.Sprint(s.stamps); len(ok) != 40 || got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }

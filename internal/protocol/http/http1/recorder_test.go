@@ -40,7 +40,7 @@ func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
 type recorder struct {
 	told      []string
 	exchanges int
-	marks     [][2]protocol.Mark
+	stamps    [][2]protocol.Stamp
 }
 
 var captures = [...]string{
@@ -50,7 +50,7 @@ var captures = [...]string{
 
 func (r *recorder) Exchanged(x *protocol.Exchange) {
 	r.exchanges++
-	r.marks = append(r.marks, [2]protocol.Mark{x.Start, x.End})
+	r.stamps = append(r.stamps, [2]protocol.Stamp{x.Start, x.End})
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d-%d %s", x.Start.Time, x.End.Time, x.Name)
 	for i, key := range []string{"url.path", "url.query", "http.response.status_code"} {
@@ -100,20 +100,20 @@ func newSceneWith(p protocol.Protocol, joined bool) *scene {
 
 // play hands the parser a step in pieces of at most n bytes.
 func (s *scene) play(at uint64, t step, n int) {
-	mark := protocol.Mark{Time: at, Position: s.positions[t.direction], PID: 7}
+	stamp := protocol.Stamp{Time: at, Position: s.positions[t.direction], PID: 7}
 	switch {
 	case t.ending != nil:
 		e := *t.ending
 		e.At.Time = at
 		s.parser.Close(e)
 	case t.missing > 0:
-		s.parser.Gap(t.direction, t.missing, mark, t.why)
+		s.parser.Gap(t.direction, t.missing, stamp, t.why)
 		s.positions[t.direction] += t.missing
 	default:
 		for b := []byte(t.bytes); len(b) > 0; {
 			piece := slices.Clone(b[:min(n, len(b))])
-			mark.Position = s.positions[t.direction]
-			s.parser.Data(&protocol.Chunk{Direction: t.direction, Bytes: piece, Mark: mark})
+			stamp.Position = s.positions[t.direction]
+			s.parser.Data(&protocol.Chunk{Direction: t.direction, Bytes: piece, Stamp: stamp})
 			clear(piece) // it may not be kept
 			s.positions[t.direction] += uint64(len(piece))
 			b = b[len(piece):]

@@ -16,7 +16,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 			p.malformed(s)
 			return len(b)
 		}
-		s.mark = mark(c, at)
+		s.stamp = stamp(c, at)
 		if s.direction == protocol.FromClient && isToken(b[0]) {
 			p.begins()
 		}
@@ -151,7 +151,7 @@ func parseVersion(b []byte) (version string, ok bool) {
 }
 
 // requestHead is the end of a request's head. Without a length there is no body (RFC 9112, 6.3).
-func (p *parser) requestHead(s *stream, last *protocol.Mark) {
+func (p *parser) requestHead(s *stream, last *protocol.Stamp) {
 	if x := p.reading; x != nil && (x.connect || s.upgrade) && !x.responded {
 		p.awaiting = x
 	}

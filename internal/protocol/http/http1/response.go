@@ -52,7 +52,7 @@ func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
 func isInterim(status int) bool { return status < 200 && status != statusSwitchingProtocols }
 
 // responseHead is the end of a response's head (RFC 9112, 6.3).
-func (p *parser) responseHead(s *stream, last *protocol.Mark) {
+func (p *parser) responseHead(s *stream, last *protocol.Stamp) {
 	x := p.answering()
 	switch {
 	case s.interim:
@@ -87,7 +87,7 @@ func (s *stream) switches(x *exchange) bool {
 
 // switched ends the conversation, or has it go on in HTTP/2 (RFC 7540, 3.2). last is the last byte of the response's head,
 // if that was read whole.
-func (p *parser) switched(x *exchange, last *protocol.Mark) {
+func (p *parser) switched(x *exchange, last *protocol.Stamp) {
 	s := &p.streams[protocol.FromServer]
 	if x == nil || !s.h2c || last == nil || s.status != statusSwitchingProtocols {
 		if x != nil {

@@ -31,7 +31,7 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 		return p.found(s, c)
 	case protocol.Maybe:
 		if s.length == 0 {
-			s.mark = c.Mark
+			s.stamp = c.Stamp
 		}
 		p.keep(s, b)
 		s.candidate = *chosen
@@ -64,7 +64,7 @@ func (p *parser) found(s *stream, c *protocol.Chunk) bool {
 		p.begins()
 	}
 	if s.length == 0 {
-		s.mark = c.Mark
+		s.stamp = c.Stamp
 	}
 	s.state = inStart
 	return true

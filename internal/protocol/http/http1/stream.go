@@ -39,11 +39,11 @@ type stream struct {
 	head      int    // bytes of the head, or of the trailers, in complete lines
 	framing
 
-	line                    // that is not complete
-	mark      protocol.Mark // of its first byte, if it is a message's first line
-	candidate startLine     // what has been recognised of it while lost
-	held      *hold         // what it is not the time for
-	status    int           // of the response that is read
+	line                     // that is not complete
+	stamp     protocol.Stamp // of its first byte, if it is a message's first line
+	candidate startLine      // what has been recognised of it while lost
+	held      *hold          // what it is not the time for
+	status    int            // of the response that is read
 }
 
 // line is a line that a chunk has cut. A header field may go on in the next line (RFC 9112, 5.2), so it is only complete
@@ -166,7 +166,7 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 		}
 		if s.length == 1 || s.length == 2 && text[0] == '\r' {
 			p.dropLine(s)
-			last := mark(c, at+n-1)
+			last := stamp(c, at+n-1)
 			if s.state == inTrailers {
 				p.messageEnds(s, &last)
 			} else {
@@ -213,7 +213,7 @@ func (s *stream) field(m *http.Message, text []byte, cut bool) {
 }
 
 // headEnds is the end of a message's head; last is its last byte.
-func (p *parser) headEnds(s *stream, last *protocol.Mark) {
+func (p *parser) headEnds(s *stream, last *protocol.Stamp) {
 	if s.direction == protocol.FromClient {
 		p.requestHead(s, last)
 	} else {

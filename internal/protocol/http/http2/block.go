@@ -243,7 +243,7 @@ func (p *parser) status(k *block, value []byte) {
 }
 
 // closeBlock ends a header block; m is its last byte.
-func (p *parser) closeBlock(d *direction, m protocol.Mark) {
+func (p *parser) closeBlock(d *direction, m protocol.Stamp) {
 	k := d.block
 	if !k.damaged && (len(k.pending) > 0 || k.skip > 0 || k.value) { // a field without its end
 		p.c.Sink.Troubled(protocol.Malformed)

@@ -61,7 +61,7 @@ func TestNonsenseIsGivenUp(t *testing.T) {
 			t.Error("it is not given up in direction", d)
 		}
 	}
-	p.Gap(protocol.FromClient, 1, protocol.Mark{}, protocol.Skipped)
+	p.Gap(protocol.FromClient, 1, protocol.Stamp{}, protocol.Skipped)
 	p.Close(closed)
 	check(t, o, []string{"GET /a gap"}, "malformed 2")
 }
@@ -190,11 +190,11 @@ func TestSkip(t *testing.T) {
 		{"in a frame's header", func() { sent(0, 0, 100, 0, 0) }, 0},
 		{"at the beginning of a body", func() { sent(0, 0, 0, 1) }, 100},
 		{"in it", func() { sent(bytes.Repeat([]byte("x"), 30)...) }, 70},
-		{"behind what was skipped", func() { p.Gap(protocol.FromClient, 50, protocol.Mark{}, protocol.Skipped) }, 20},
-		{"at its end", func() { p.Gap(protocol.FromClient, 20, protocol.Mark{}, protocol.Lost) }, 0},
+		{"behind what was skipped", func() { p.Gap(protocol.FromClient, 50, protocol.Stamp{}, protocol.Skipped) }, 20},
+		{"at its end", func() { p.Gap(protocol.FromClient, 20, protocol.Stamp{}, protocol.Lost) }, 0},
 		{"in a head", func() { sent(0, 0, 100, 1, 4, 0, 0, 0, 3, 0x82) }, 0},
-		{"in a head that was hit", func() { p.Gap(protocol.FromClient, 9, protocol.Mark{}, protocol.Lost) }, 90},
-		{"where frames are looked for", func() { p.Gap(protocol.FromClient, 91, protocol.Mark{}, protocol.Lost) }, 0},
+		{"in a head that was hit", func() { p.Gap(protocol.FromClient, 9, protocol.Stamp{}, protocol.Lost) }, 90},
+		{"where frames are looked for", func() { p.Gap(protocol.FromClient, 91, protocol.Stamp{}, protocol.Lost) }, 0},
 	} {
 		test.do()
 		if got := p.Skip(protocol.FromClient); got != test.want {

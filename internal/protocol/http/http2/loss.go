@@ -14,7 +14,7 @@ const (
 )
 
 // Gap implements protocol.Parser.
-func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Mark, why protocol.Loss) {
+func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
 	if p.given {
 		return
 	}
@@ -58,7 +58,7 @@ func (p *parser) without(d *direction, n int, why protocol.Loss) {
 }
 
 // through is what step does at the end of what it reads, for missing bytes.
-func (p *parser) through(d *direction, last protocol.Mark) {
+func (p *parser) through(d *direction, last protocol.Stamp) {
 	if d.state == inPreface {
 		d.state = inFrame
 		return
@@ -113,7 +113,7 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 			return d.state != lost
 		}
 		d.have = 0
-		if p.vain(d, headerLength, c.Mark); p.given {
+		if p.vain(d, headerLength, c.Stamp); p.given {
 			return false
 		}
 	}
@@ -124,15 +124,15 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 		return true
 	case len(c.Bytes) == headerLength && !chain.broken:
 		// Some programs read a header alone, to know how much to read next.
-		d.have, d.start = copy(d.fixed[:], c.Bytes), c.Mark
+		d.have, d.start = copy(d.fixed[:], c.Bytes), c.Stamp
 		return false
 	}
-	p.vain(d, len(c.Bytes), c.Mark)
+	p.vain(d, len(c.Bytes), c.Stamp)
 	return false
 }
 
 // vain says that a chunk of n bytes could not be read. After too many of them the conversation is given up.
-func (p *parser) vain(d *direction, n int, at protocol.Mark) {
+func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
 	p.lossy(d.why)
 	p.garbage.bytes += n
 	p.garbage.chunks++

@@ -97,7 +97,7 @@ func TestMarks(t *testing.T) {
 			w.begin()
 			before := len(w.steps)
 			test.conv(w)
-			at := func(number int) (m protocol.Mark, size uint64) { // of a step
+			at := func(number int) (m protocol.Stamp, size uint64) { // of a step
 				from := w.steps[before+number-1].from
 				for _, s := range w.steps[:before+number-1] {
 					if s.from == from {
@@ -204,7 +204,7 @@ func TestUpgraded(t *testing.T) {
 			c := conversation(o)
 			var pool http.Pool
 			m := pool.Get(&c)
-			m.Start = protocol.Mark{Time: 5, Position: 6}
+			m.Start = protocol.Stamp{Time: 5, Position: 6}
 			m.SetVersion("1.1")
 			m.SetMethod([]byte("GET"))
 			m.SetTarget([]byte("/upgrade"))
@@ -212,7 +212,7 @@ func TestUpgraded(t *testing.T) {
 			replay(p, w.steps, whole)
 			p.Close(closed)
 			check(t, o, test.want, "")
-			if x := o.full[0]; x.Start != (protocol.Mark{Time: 5, Position: 6}) || x.Version != "1.1" {
+			if x := o.full[0]; x.Start != (protocol.Stamp{Time: 5, Position: 6}) || x.Version != "1.1" {
 				t.Errorf("the upgraded request: %+v", x)
 			}
 		})

@@ -54,8 +54,8 @@ type direction struct {
 	state state
 	from  protocol.Direction
 	frame frame
-	left  int           // bytes of the frame's payload, or of the preface, that are still to come
-	start protocol.Mark // of the frame
+	left  int            // bytes of the frame's payload, or of the preface, that are still to come
+	start protocol.Stamp // of the frame
 
 	// fixed collects the bytes of a frame's header, or of the fixed fields: have of need.
 	fixed      [headerLength]byte
@@ -142,7 +142,7 @@ func (p *parser) step(d *direction, c *protocol.Chunk, at int) (n int) {
 		return n
 	case inFrame:
 		if d.have == 0 {
-			d.start = mark(c, at)
+			d.start = stamp(c, at)
 		}
 		n = copy(d.fixed[d.have:], b)
 		if d.have += n; d.have < headerLength {
@@ -167,13 +167,13 @@ func (p *parser) step(d *direction, c *protocol.Chunk, at int) (n int) {
 		d.left -= n
 	}
 	if d.state != lost && d.left == 0 {
-		p.end(d, mark(c, at+n-1))
+		p.end(d, stamp(c, at+n-1))
 	}
 	return n
 }
 
-func mark(c *protocol.Chunk, at int) protocol.Mark {
-	m := c.Mark
+func stamp(c *protocol.Chunk, at int) protocol.Stamp {
+	m := c.Stamp
 	m.Position += uint64(at)
 	return m
 }
@@ -247,7 +247,7 @@ func (p *parser) setting(d *direction, s setting) {
 }
 
 // end does what a frame says; m is its last byte.
-func (p *parser) end(d *direction, m protocol.Mark) {
+func (p *parser) end(d *direction, m protocol.Stamp) {
 	f := &d.frame
 	d.state, d.have = inFrame, 0
 	switch f.typ {

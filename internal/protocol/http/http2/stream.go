@@ -124,7 +124,7 @@ func (p *parser) touched(s *stream) protocol.Capture {
 }
 
 // requested is the stream that a client's HEADERS frame opens; nil if it opens none.
-func (p *parser) requested(id uint32, start protocol.Mark) *stream {
+func (p *parser) requested(id uint32, start protocol.Stamp) *stream {
 	if id <= p.highest { // trailers, or a stream that is not followed
 		return nil
 	}
@@ -163,7 +163,7 @@ func (p *parser) request(s *stream) {
 }
 
 // ended says that a side has sent all of a stream.
-func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Mark) {
+func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Stamp) {
 	s := p.byID[id]
 	if s == nil || !s.asked && from == protocol.FromClient {
 		return
@@ -183,7 +183,7 @@ func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Mark) {
 type reset struct {
 	code  uint32
 	known bool // otherwise the code was lost
-	at    protocol.Mark
+	at    protocol.Stamp
 }
 
 // reset ends a stream both ways (RFC 9113, 6.4).
@@ -213,7 +213,7 @@ func (p *parser) reset(d *direction, id uint32, r reset) {
 
 // goAway ends the streams that the server has not processed and will not (RFC 9113, 6.8). That is what REFUSED_STREAM says of
 // a single stream (RFC 9113, 8.7), so it is the reason given.
-func (p *parser) goAway(final uint32, m protocol.Mark) {
+func (p *parser) goAway(final uint32, m protocol.Stamp) {
 	if p.away {
 		final = min(final, p.final)
 	}
@@ -229,7 +229,7 @@ func (p *parser) goAway(final uint32, m protocol.Mark) {
 	}
 }
 
-func (p *parser) fail(s *stream, reason string, at protocol.Mark) {
+func (p *parser) fail(s *stream, reason string, at protocol.Stamp) {
 	s.message.Failed(reason)
 	s.message.End = at
 	p.finish(s)

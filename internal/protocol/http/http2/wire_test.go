@@ -259,7 +259,7 @@ type player struct {
 
 func (y *player) play(s step, pieces func(rest int) int) {
 	y.number++
-	m := protocol.Mark{Time: y.number * millisecond, PID: 7, Position: y.position[s.from]}
+	m := protocol.Stamp{Time: y.number * millisecond, PID: 7, Position: y.position[s.from]}
 	if s.missing {
 		n := uint64(len(s.bytes) + s.over)
 		y.parser.Gap(s.from, n, m, s.why)
@@ -269,7 +269,7 @@ func (y *player) play(s step, pieces func(rest int) int) {
 	for b := s.bytes; len(b) > 0; {
 		n := pieces(len(b))
 		m.Position = y.position[s.from]
-		y.parser.Data(&protocol.Chunk{Direction: s.from, Bytes: slices.Clone(b[:n]), Mark: m})
+		y.parser.Data(&protocol.Chunk{Direction: s.from, Bytes: slices.Clone(b[:n]), Stamp: m})
 		y.position[s.from] += uint64(n)
 		b = b[n:]
 	}
