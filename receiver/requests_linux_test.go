@@ -157,7 +157,7 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 				within(func() bool { return l.told() >= 2*count || o.metric(t, "kernel_events_lost") > 0 })
 				used = processorTime(t) - used
 				lost := o.metric(t, "kernel_events_lost") + o.metric(t, "payload_missing", "cause", "ring_full")
-				troubles := o.metric(t, "protocol_troubles")
+				parseErrors := o.metric(t, "parse_errors")
 				require.NoError(t, run.Continue())
 				end(t, run)
 				o.shutdown(t)
@@ -168,7 +168,7 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 					return fmt.Sprintf("%d events or payloads were lost", lost)
 				}
 				assert.Zero(t, lost)
-				assert.Zero(t, troubles)
+				assert.Zero(t, parseErrors)
 				assert.Equal(t, [sides]int{count, count}, l.spans)
 				assert.Equal(t, map[string]int{"complete": 2 * count}, l.captures)
 				assert.Empty(t, l.wrong)
@@ -214,7 +214,7 @@ func loseData(t *testing.T) string {
 		skipped = o.metric(t, "payload_bytes", "result", "skipped") // once the parser has given up
 		return captured+lost+skipped >= int64(2*did.Bytes)
 	})
-	troubles := o.metric(t, "protocol_troubles")
+	parseErrors := o.metric(t, "parse_errors")
 	lostEvents, unbuffered := o.metric(t, "kernel_events_lost", "kind", "data"), o.metric(t, "payload_missing", "cause", "ring_full")
 	others := int64(0)
 	for _, kind := range kernelEvents {
@@ -224,8 +224,8 @@ func loseData(t *testing.T) string {
 	if others > 0 {
 		return fmt.Sprintf("other processes left no room for %d openings or ends of connections", others)
 	}
-	t.Logf("of %d bytes %d were captured, %d lost, %d skipped; %v spans of %d requests, captures %v; %d troubles; %d events lost, %d without payload",
-		2*did.Bytes, captured, lost, skipped, l.spans, count, l.captures, troubles, lostEvents, unbuffered)
+	t.Logf("of %d bytes %d were captured, %d lost, %d skipped; %v spans of %d requests, captures %v; %d parseErrors; %d events lost, %d without payload",
+		2*did.Bytes, captured, lost, skipped, l.spans, count, l.captures, parseErrors, lostEvents, unbuffered)
 	assert.Equal(t, int64(2*did.Bytes), captured+lost+skipped, "every byte was captured, or is counted as lost")
 	assert.Positive(t, lost)
 	assert.Positive(t, l.spans[client])

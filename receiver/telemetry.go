@@ -170,9 +170,9 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				tell(int64(n), attribute.String("protocol", name))
 			}
 		}},
-		{m.SocketflowProtocolTroubles, func(s *snapshot, tell tell) {
-			for trouble := range protocol.Troubles {
-				tell(int64(s.Troubles[trouble]), byCause(trouble.String()))
+		{m.SocketflowParseErrors, func(s *snapshot, tell tell) {
+			for parseError := range protocol.ParseErrors {
+				tell(int64(s.ParseErrors[parseError]), byCause(parseError.String()))
 			}
 		}},
 		{m.SocketflowConversations, func(s *snapshot, tell tell) {

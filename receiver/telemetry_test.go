@@ -71,7 +71,7 @@ func TestTelemetry(t *testing.T) {
 		ProcessesTracked: 8, ProcessesEvictedExited: 9, ProcessesEvictedLeastUsed: 10, ProcessesMapFull: 11,
 		ConnectionsOpened: 12, ConnectionsClosed: 13, ConnectionsFailed: 14, ConnectionsUnaccepted: 15,
 		Exchanges:                 map[string]uint64{"http": 26},
-		Troubles:                  [protocol.Troubles]uint64{27, 28, 29, 30, 31},
+		ParseErrors:               [protocol.ParseErrors]uint64{27, 28, 29, 30, 31},
 		ConversationsRecognised:   32,
 		ConversationsUnrecognised: 33,
 		PayloadCaptured:           34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
@@ -197,8 +197,8 @@ func TestTelemetry(t *testing.T) {
 		},
 		"connections_unaccepted": {metadatatest.AssertEqualSocketflowConnectionsUnaccepted, points{point(15)}},
 		"exchanges":              {metadatatest.AssertEqualSocketflowExchanges, points{point(26, "protocol", "http")}},
-		"protocol_troubles": {
-			metadatatest.AssertEqualSocketflowProtocolTroubles,
+		"parse_errors": {
+			metadatatest.AssertEqualSocketflowParseErrors,
 			points{
 				point(27, "cause", "malformed"), point(28, "cause", "head_too_long"), point(29, "cause", "too_many"),
 				point(30, "cause", "unpaired"), point(31, "cause", "undecodable"),

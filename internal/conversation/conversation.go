@@ -64,9 +64,9 @@ func (c *Conversation) Exchanged(x *protocol.Exchange) {
 	c.emitter.Emit(x)
 }
 
-// Troubled counts; part of protocol.Sink.
-func (c *Conversation) Troubled(trouble protocol.Trouble) {
-	if trouble < protocol.Troubles {
-		c.shard.stats.Troubles[trouble].Add(1)
+// Error counts; part of protocol.Sink.
+func (c *Conversation) Error(parseError protocol.ParseError) {
+	if parseError < protocol.ParseErrors {
+		c.shard.stats.ParseErrors[parseError].Add(1)
 	}
 }

@@ -28,7 +28,7 @@ type Options struct {
 // Stats counts what the conversations of a Shard did. It may be read while they go on.
 type Stats struct {
 	Exchanges    []atomic.Uint64 // emitted, by the index of their protocol in Options.Protocols
-	Troubles     [protocol.Troubles]atomic.Uint64
+	ParseErrors  [protocol.ParseErrors]atomic.Uint64
 	Recognised   atomic.Uint64 // conversations whose protocol was found
 	Unrecognised atomic.Uint64 // conversations that were given up: they speak nothing that is parsed
 	Payload      atomic.Uint64 // bytes captured

@@ -68,8 +68,8 @@ func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
 	for i := range stats.Exchanges {
 		s.Exchanges[protocols[i].Name] += stats.Exchanges[i].Load()
 	}
-	for i := range stats.Troubles {
-		s.Troubles[i] += stats.Troubles[i].Load()
+	for i := range stats.ParseErrors {
+		s.ParseErrors[i] += stats.ParseErrors[i].Load()
 	}
 	s.ConversationsRecognised += stats.Recognised.Load()
 	s.ConversationsUnrecognised += stats.Unrecognised.Load()

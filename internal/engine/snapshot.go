@@ -47,19 +47,19 @@ type Snapshot struct {
 	ConnectionsFailed     uint64 // connections
 	ConnectionsUnaccepted uint64 // connections_unaccepted
 
-	Exchanges                 map[string]uint64         // exchanges, by protocol
-	Troubles                  [protocol.Troubles]uint64 // protocol_troubles, by cause
-	ConversationsRecognised   uint64                    // conversations
-	ConversationsUnrecognised uint64                    // conversations
-	PayloadCaptured           uint64                    // payload_bytes
-	PayloadSkipped            uint64                    // payload_bytes
-	PayloadTruncated          uint64                    // payload_bytes
-	PayloadLost               uint64                    // payload_bytes
-	PayloadOverlapping        uint64                    // payload_bytes
-	CallsRingFull             uint64                    // payload_missing
-	CallsNoBuffer             uint64                    // payload_missing
-	CallsFault                uint64                    // payload_missing
-	DataStrays                uint64                    // data_strays
+	Exchanges                 map[string]uint64            // exchanges, by protocol
+	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause
+	ConversationsRecognised   uint64                       // conversations
+	ConversationsUnrecognised uint64                       // conversations
+	PayloadCaptured           uint64                       // payload_bytes
+	PayloadSkipped            uint64                       // payload_bytes
+	PayloadTruncated          uint64                       // payload_bytes
+	PayloadLost               uint64                       // payload_bytes
+	PayloadOverlapping        uint64                       // payload_bytes
+	CallsRingFull             uint64                       // payload_missing
+	CallsNoBuffer             uint64                       // payload_missing
+	CallsFault                uint64                       // payload_missing
+	DataStrays                uint64                       // data_strays
 
 	AddressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
 	AddressesIncomplete [pending.Causes]uint64       // addresses_incomplete, by cause

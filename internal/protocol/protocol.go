@@ -146,28 +146,28 @@ type Settings struct {
 // Sink takes what parsers find. The pointer is valid during the call only.
 type Sink interface {
 	Exchanged(x *Exchange)
-	Troubled(t Trouble)
+	Error(t ParseError)
 }
 
-// Trouble is something in a conversation that cost an exchange, or may have. It is counted.
-type Trouble uint8
+// ParseError is something in a conversation that cost an exchange, or may have. It is counted.
+type ParseError uint8
 
-// The troubles.
+// The errors.
 const (
-	Malformed   Trouble = iota // bytes that the protocol does not allow; the parser resynchronises, or gives up the conversation
-	HeadTooLong                // a head beyond Settings.HeadBytes
-	TooMany                    // more than Settings.Outstanding requests: the oldest was dropped
-	Unpaired                   // a request or a response whose counterpart was lost, or cannot be told for certain: dropped
-	Undecodable                // a header that refers to what was sent before observation began, or was lost
-	Troubles
+	Malformed   ParseError = iota // bytes that the protocol does not allow; the parser resynchronises, or gives up the conversation
+	HeadTooLong                   // a head beyond Settings.HeadBytes
+	TooMany                       // more than Settings.Outstanding requests: the oldest was dropped
+	Unpaired                      // a request or a response whose counterpart was lost, or cannot be told for certain: dropped
+	Undecodable                   // a header that refers to what was sent before observation began, or was lost
+	ParseErrors
 )
 
-var troubleNames = [Troubles]string{"malformed", "head_too_long", "too_many", "unpaired", "undecodable"}
+var parseErrorNames = [ParseErrors]string{"malformed", "head_too_long", "too_many", "unpaired", "undecodable"}
 
-// String is the trouble's name in own telemetry.
-func (t Trouble) String() string {
-	if t < Troubles {
-		return troubleNames[t]
+// String is the name of the error in own telemetry.
+func (t ParseError) String() string {
+	if t < ParseErrors {
+		return parseErrorNames[t]
 	}
 	return "unknown"
 }

@@ -49,6 +49,7 @@ type TelemetryBuilder struct {
 	SocketflowKernelMemory              metric.Int64ObservableUpDownCounter
 	SocketflowKernelPrograms            metric.Int64ObservableUpDownCounter
 	SocketflowKernelProgramsUnavailable metric.Int64ObservableUpDownCounter
+	SocketflowParseErrors               metric.Int64ObservableCounter
 	SocketflowPayloadBytes              metric.Int64ObservableCounter
 	SocketflowPayloadMissing            metric.Int64ObservableCounter
 	SocketflowProcTablesRead            metric.Int64ObservableCounter
@@ -56,7 +57,6 @@ type TelemetryBuilder struct {
 	SocketflowProcessesEvicted          metric.Int64ObservableCounter
 	SocketflowProcessesMapFull          metric.Int64ObservableCounter
 	SocketflowProcessesTracked          metric.Int64ObservableUpDownCounter
-	SocketflowProtocolTroubles          metric.Int64ObservableCounter
 	SocketflowSocketsEvicted            metric.Int64ObservableCounter
 	SocketflowSocketsIgnored            metric.Int64ObservableCounter
 	SocketflowSocketsTracked            metric.Int64ObservableUpDownCounter
@@ -389,6 +389,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowKernelProgramsUnavailableCall
 	return nil
 }
 
+// RegisterSocketflowParseErrorsCallback sets callback for observable SocketflowParseErrors metric.
+func (builder *TelemetryBuilder) RegisterSocketflowParseErrorsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowParseErrors, obs: o})
+		return nil
+	}, builder.SocketflowParseErrors)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowPayloadBytesCallback sets callback for observable SocketflowPayloadBytes metric.
 func (builder *TelemetryBuilder) RegisterSocketflowPayloadBytesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -485,21 +500,6 @@ func (builder *TelemetryBuilder) RegisterSocketflowProcessesTrackedCallback(cb m
 		cb(ctx, &observerInt64{inst: builder.SocketflowProcessesTracked, obs: o})
 		return nil
 	}, builder.SocketflowProcessesTracked)
-	if err != nil {
-		return err
-	}
-	builder.mu.Lock()
-	defer builder.mu.Unlock()
-	builder.registrations = append(builder.registrations, reg)
-	return nil
-}
-
-// RegisterSocketflowProtocolTroublesCallback sets callback for observable SocketflowProtocolTroubles metric.
-func (builder *TelemetryBuilder) RegisterSocketflowProtocolTroublesCallback(cb metric.Int64Callback) error {
-	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		cb(ctx, &observerInt64{inst: builder.SocketflowProtocolTroubles, obs: o})
-		return nil
-	}, builder.SocketflowProtocolTroubles)
 	if err != nil {
 		return err
 	}
@@ -723,6 +723,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{programs}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowParseErrors, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_parse_errors",
+		metric.WithDescription("Things in conversations that cost an exchange, or may have. [Alpha]"),
+		metric.WithUnit("{errors}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowPayloadBytes, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_payload_bytes",
 		metric.WithDescription("Bytes of conversations that are parsed. [Alpha]"),
@@ -763,12 +769,6 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_processes_tracked",
 		metric.WithDescription("Processes that are remembered at present, among them some that have exited. [Alpha]"),
 		metric.WithUnit("{processes}"),
-	)
-	errs = errors.Join(errs, err)
-	builder.SocketflowProtocolTroubles, err = builder.meter.Int64ObservableCounter(
-		"otelcol_socketflow_protocol_troubles",
-		metric.WithDescription("Things in conversations that cost an exchange, or may have. [Alpha]"),
-		metric.WithUnit("{troubles}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowSocketsEvicted, err = builder.meter.Int64ObservableCounter(

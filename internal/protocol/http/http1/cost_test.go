@@ -17,7 +17,7 @@ const (
 type deaf struct{ exchanges int }
 
 func (d *deaf) Exchanged(*protocol.Exchange) { d.exchanges++ }
-func (*deaf) Troubled(protocol.Trouble)      {}
+func (*deaf) Error(protocol.ParseError)      {}
 
 // caller hands a parser chunks as the socket table does, which reuses one.
 type caller struct {

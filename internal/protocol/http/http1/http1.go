@@ -130,7 +130,7 @@ func (p *parser) Close(e protocol.Ending) {
 		s := &p.streams[d]
 		// A response without a request, or a request line without an end.
 		if s.held.captured() || s.direction == protocol.FromClient && s.state == inStart && s.length > 0 {
-			p.c.Sink.Troubled(protocol.Unpaired)
+			p.c.Sink.Error(protocol.Unpaired)
 		}
 		p.release(s)
 	}
@@ -222,7 +222,7 @@ func (p *parser) messageEnds(s *stream, last *protocol.Stamp) {
 
 // malformed says that no message can be where one should be, or that its framing cannot be told.
 func (p *parser) malformed(s *stream) {
-	p.c.Sink.Troubled(protocol.Malformed)
+	p.c.Sink.Error(protocol.Malformed)
 	p.lose(s, protocol.Truncated)
 }
 

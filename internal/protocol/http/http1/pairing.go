@@ -118,7 +118,7 @@ func (p *parser) supersede() {
 
 // dropOldest makes room for a request, and says whether it could.
 func (p *parser) dropOldest() bool {
-	p.c.Sink.Troubled(protocol.TooMany)
+	p.c.Sink.Error(protocol.TooMany)
 	p.pipelined = true
 	x := p.oldest()
 	if x == nil || x.head || x.connect || x == p.awaiting { // how its response ends could not be told without it
@@ -194,7 +194,7 @@ func (p *parser) responseEnds(last *protocol.Stamp) {
 func (p *parser) unpairedResponse() {
 	p.turns = 0
 	if p.paired || !p.c.Joined {
-		p.c.Sink.Troubled(protocol.Unpaired)
+		p.c.Sink.Error(protocol.Unpaired)
 	}
 }
 
@@ -238,7 +238,7 @@ func (p *parser) retire() {
 		x.m.Raise(protocol.CaptureGap)
 	}
 	if !x.named && !x.responded { // there is nothing to tell
-		p.c.Sink.Troubled(protocol.Unpaired)
+		p.c.Sink.Error(protocol.Unpaired)
 		p.memory.putExchange(p.unlink())
 		return
 	}

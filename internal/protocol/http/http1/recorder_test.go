@@ -36,7 +36,7 @@ var errnos = map[string]uint32{"": 0, "EPIPE": 32, "ECONNRESET": 104}
 
 func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
 
-// recorder writes down what a parser tells: "1-2 GET /path 200 truncated !ECONNRESET", and troubles by their names.
+// recorder writes down what a parser tells: "1-2 GET /path 200 truncated !ECONNRESET", and parse errors by their names.
 type recorder struct {
 	told      []string
 	exchanges int
@@ -77,7 +77,7 @@ func (r *recorder) Exchanged(x *protocol.Exchange) {
 	r.told = append(r.told, b.String())
 }
 
-func (r *recorder) Troubled(t protocol.Trouble) { r.told = append(r.told, t.String()) }
+func (r *recorder) Error(t protocol.ParseError) { r.told = append(r.told, t.String()) }
 
 // scene is a conversation under test.
 type scene struct {

@@ -89,7 +89,7 @@ func (p *parser) countGarbage(n int) {
 	p.garbage.bytes += n
 	p.garbage.chunks++
 	if p.garbage.bytes >= factor*garbageBytes || p.garbage.chunks >= factor*garbageChunks {
-		p.c.Sink.Troubled(protocol.Malformed)
+		p.c.Sink.Error(protocol.Malformed)
 		p.giveUp()
 	}
 }

@@ -189,7 +189,7 @@ func (p *parser) tooLong(s *stream) {
 	if len(s.text) > maxFramingField {
 		s.text = s.text[:maxFramingField]
 	}
-	p.c.Sink.Troubled(protocol.HeadTooLong)
+	p.c.Sink.Error(protocol.HeadTooLong)
 	p.raise(s, protocol.CaptureTruncated)
 }
 

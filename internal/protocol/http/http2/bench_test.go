@@ -8,10 +8,10 @@ import (
 )
 
 // counter is the cheapest sink.
-type counter struct{ exchanges, troubles int }
+type counter struct{ exchanges, parseErrors int }
 
 func (c *counter) Exchanged(*protocol.Exchange) { c.exchanges++ }
-func (c *counter) Troubled(protocol.Trouble)    { c.troubles++ }
+func (c *counter) Error(protocol.ParseError)    { c.parseErrors++ }
 
 // renumber gives all frames of a chunk, which are of streams, another stream. Their order stays.
 func renumber(b []byte, by uint32) {
@@ -76,8 +76,8 @@ func run(b *testing.B, round func(w *wire, i int), rounds, streams int) {
 		r.turn()
 		n++
 	}
-	if r.told.exchanges != n*streams || r.told.troubles > 0 {
-		b.Fatalf("%d exchanges of %d, %d troubles", r.told.exchanges, n*streams, r.told.troubles)
+	if r.told.exchanges != n*streams || r.told.parseErrors > 0 {
+		b.Fatalf("%d exchanges of %d, %d parse errors", r.told.exchanges, n*streams, r.told.parseErrors)
 	}
 }
 

@@ -147,7 +147,7 @@ func (p *parser) stuck(d *direction, b []byte, used int, why progress) int {
 		return used
 	}
 	// The receiver cannot go on either (RFC 7541, 2.2; RFC 9113, 4.3). Frames can still be told.
-	p.c.Sink.Troubled(protocol.Malformed)
+	p.c.Sink.Error(protocol.Malformed)
 	p.damage(d, protocol.CaptureGap)
 	return len(b)
 }
@@ -169,7 +169,7 @@ func (p *parser) tooLong(k *block) {
 	}
 	k.long = true
 	k.stream.message.Raise(protocol.CaptureTruncated)
-	p.c.Sink.Troubled(protocol.HeadTooLong)
+	p.c.Sink.Error(protocol.HeadTooLong)
 }
 
 // field decodes a field and takes note of it. It returns false if no decoder could go on.
@@ -181,7 +181,7 @@ func (p *parser) field(d *direction, r representation, b []byte) bool {
 	}
 	if k.stream == nil {
 		if k.doubt && string(t.field.name) == ":status" && string(t.field.value) >= "2" {
-			p.c.Sink.Troubled(protocol.Unpaired)
+			p.c.Sink.Error(protocol.Unpaired)
 		}
 		return true
 	}
@@ -190,7 +190,7 @@ func (p *parser) field(d *direction, r representation, b []byte) bool {
 		m.Raise(t.missing)
 		if !k.unknown {
 			k.unknown = true
-			p.c.Sink.Troubled(protocol.Undecodable)
+			p.c.Sink.Error(protocol.Undecodable)
 		}
 		return true
 	}
@@ -246,7 +246,7 @@ func (p *parser) status(k *block, value []byte) {
 func (p *parser) closeBlock(d *direction, m protocol.Stamp) {
 	k := d.block
 	if !k.damaged && (len(k.pending) > 0 || k.skip > 0 || k.value) { // a field without its end
-		p.c.Sink.Troubled(protocol.Malformed)
+		p.c.Sink.Error(protocol.Malformed)
 		p.damage(d, protocol.CaptureGap)
 	}
 	d.block.abandon()

@@ -35,8 +35,8 @@ func TestMalformedFrames(t *testing.T) {
 			w.client.headers(9, last, ":method", "GET", ":scheme", "http", ":path", "/")
 			w.server.response(9, last, "200")
 			o := observe(conversation(&observer{}), w, protocol.Ending{Unknown: true}, whole)
-			if o.troubles[protocol.Malformed] != 1 {
-				t.Errorf("malformed %d times", o.troubles[protocol.Malformed])
+			if o.parseErrors[protocol.Malformed] != 1 {
+				t.Errorf("malformed %d times", o.parseErrors[protocol.Malformed])
 			}
 			if !slices.Contains(o.told, "GET / 200") {
 				t.Errorf("after it, told %q", o.told)
@@ -88,9 +88,9 @@ func TestOneDirectionIsEnoughToGoOn(t *testing.T) {
 
 func TestOldestStreamsAreDropped(t *testing.T) {
 	for name, test := range map[string]struct {
-		conv     func(w *wire)
-		want     []string
-		troubles string
+		conv        func(w *wire)
+		want        []string
+		parseErrors string
 	}{
 		"requests": {
 			conv: func(w *wire) {
@@ -101,8 +101,8 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 					w.server.response(id, last, "200")
 				}
 			},
-			want:     []string{"GET /5 200", "GET /7 200", "GET /9 200"},
-			troubles: "too_many 2",
+			want:        []string{"GET /5 200", "GET /7 200", "GET /9 200"},
+			parseErrors: "too_many 2",
 		},
 		"responses without requests before requests": {
 			conv: func(w *wire) {
@@ -113,8 +113,8 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 				w.client.get(5, "/c")
 				w.server.response(1, last, "200")
 			},
-			want:     []string{"GET /a 200", "GET /b !connection_closed", "GET /c !connection_closed"},
-			troubles: "unpaired 2",
+			want:        []string{"GET /a 200", "GET /b !connection_closed", "GET /c !connection_closed"},
+			parseErrors: "unpaired 2",
 		},
 		"requests that were answered before their end": {
 			conv: func(w *wire) {
@@ -127,8 +127,8 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 					w.server.response(id, last, "200")
 				}
 			},
-			want:     []string{"POST /1 413", "GET /5 200", "GET /7 200", "GET /9 200"},
-			troubles: "too_many 1",
+			want:        []string{"POST /1 413", "GET /5 200", "GET /7 200", "GET /9 200"},
+			parseErrors: "too_many 1",
 		},
 		"those whose end may have been lost": {
 			conv: func(w *wire) {
@@ -140,8 +140,8 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 				}
 				w.server.response(3, last, "200")
 			},
-			want:     []string{"GET /b 200", "GET /b !connection_closed", "GET /b !connection_closed"},
-			troubles: "unpaired 1",
+			want:        []string{"GET /b 200", "GET /b !connection_closed", "GET /b !connection_closed"},
+			parseErrors: "unpaired 1",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 			test.conv(w)
 			c := conversation(&observer{})
 			c.Settings.Outstanding = 3
-			check(t, observe(c, w, closed, whole), test.want, test.troubles)
+			check(t, observe(c, w, closed, whole), test.want, test.parseErrors)
 		})
 	}
 }

@@ -182,7 +182,7 @@ func FuzzParser(f *testing.F) {
 		if !orderly {
 			return
 		}
-		if !slices.Equal(told[0].told, told[1].told) || !slices.EqualFunc(told[0].full, told[1].full, sameExchange) || told[0].troubles != told[1].troubles {
+		if !slices.Equal(told[0].told, told[1].told) || !slices.EqualFunc(told[0].full, told[1].full, sameExchange) || told[0].parseErrors != told[1].parseErrors {
 			t.Errorf("as sent\n  %s\n  %s\nin pieces\n  %s\n  %s", strings.Join(told[0].told, "\n  "), told[0].troubled(),
 				strings.Join(told[1].told, "\n  "), told[1].troubled())
 		}

@@ -8,10 +8,10 @@ import (
 
 func TestJoins(t *testing.T) {
 	for name, test := range map[string]struct {
-		before   func(w *wire) // is not seen
-		conv     func(w *wire)
-		want     []string
-		troubles string
+		before      func(w *wire) // is not seen
+		conv        func(w *wire)
+		want        []string
+		parseErrors string
 	}{
 		"between requests": {
 			before: func(w *wire) {
@@ -22,8 +22,8 @@ func TestJoins(t *testing.T) {
 				w.client.get(3, "/a")
 				w.server.response(3, last, "200")
 			},
-			want:     []string{"GET /a 200 joined"}, // shop.test is not known
-			troubles: "undecodable 1",
+			want:        []string{"GET /a 200 joined"}, // shop.test is not known
+			parseErrors: "undecodable 1",
 		},
 		"and learns what is sent from then on": {
 			before: func(w *wire) {
@@ -38,8 +38,8 @@ func TestJoins(t *testing.T) {
 				w.client.headers(7, last, ":method", "GET", ":path", "/new", ":authority", "new.test", ":scheme", "http")
 				w.server.response(7, last, "299")
 			},
-			want:     []string{"_OTHER /new 298 joined", "_OTHER /new 298 joined", "GET /new joined"},
-			troubles: "undecodable 3",
+			want:        []string{"_OTHER /new 298 joined", "_OTHER /new 298 joined", "GET /new joined"},
+			parseErrors: "undecodable 3",
 		},
 		"while a request is under way": {
 			before: func(w *wire) {
@@ -53,8 +53,8 @@ func TestJoins(t *testing.T) {
 				w.client.get(3, "/")
 				w.server.response(3, last, "204")
 			},
-			want:     []string{"GET / 204 joined"},
-			troubles: "undecodable 1",
+			want:        []string{"GET / 204 joined"},
+			parseErrors: "undecodable 1",
 		},
 		"in the middle of a body": {
 			before: func(w *wire) { w.client.request(1, more, "POST", "/before") },
@@ -129,7 +129,7 @@ func TestJoins(t *testing.T) {
 			},
 			want: slices.Concat([]string{"GET /new 204"}, slices.Repeat([]string{"GET / 204"}, 23),
 				[]string{"GET 204 joined", "GET /last 204"}, slices.Repeat([]string{"GET / 204"}, 23), []string{"GET /last 204"}),
-			troubles: "undecodable 1",
+			parseErrors: "undecodable 1",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +139,7 @@ func TestJoins(t *testing.T) {
 			test.conv(w)
 			c := conversation(&observer{})
 			c.Joined = true
-			check(t, observe(c, w, closed, whole), test.want, test.troubles)
+			check(t, observe(c, w, closed, whole), test.want, test.parseErrors)
 		})
 	}
 }

@@ -83,7 +83,7 @@ func capture(why protocol.Loss) protocol.Capture {
 
 // malformed says that no frame can be where one should be.
 func (p *parser) malformed(d *direction) {
-	p.c.Sink.Troubled(protocol.Malformed)
+	p.c.Sink.Error(protocol.Malformed)
 	p.lose(d, protocol.CaptureGap)
 }
 
@@ -137,7 +137,7 @@ func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
 	p.garbage.bytes += n
 	p.garbage.chunks++
 	if p.garbage.bytes >= garbageBytes || p.garbage.chunks >= garbageChunks {
-		p.c.Sink.Troubled(protocol.Malformed)
+		p.c.Sink.Error(protocol.Malformed)
 		p.flush(protocol.Ending{At: at, Unknown: true})
 		*p = parser{c: p.c, given: true}
 	}

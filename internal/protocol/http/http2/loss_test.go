@@ -13,10 +13,10 @@ const head = headerLength // of a frame
 
 func TestLosses(t *testing.T) {
 	for name, test := range map[string]struct {
-		conv     func(w *wire)
-		ending   protocol.Ending
-		want     []string
-		troubles string
+		conv        func(w *wire)
+		ending      protocol.Ending
+		want        []string
+		parseErrors string
 	}{
 		"within a body": {
 			conv: func(w *wire) {
@@ -83,8 +83,8 @@ func TestLosses(t *testing.T) {
 				w.client.get(3, "/b")
 				w.server.response(3, last, "200")
 			},
-			want:     []string{"GET /b 200 gap"}, // to whom is not known
-			troubles: "unpaired 1, undecodable 1",
+			want:        []string{"GET /b 200 gap"}, // to whom is not known
+			parseErrors: "unpaired 1, undecodable 1",
 		},
 		"in a request's head": {
 			conv: func(w *wire) {
@@ -94,8 +94,8 @@ func TestLosses(t *testing.T) {
 				w.client.request(3, last, "GET", "/b", "x", "y")
 				w.server.response(3, last, "200")
 			},
-			want:     []string{"GET 200 gap", "GET /b 200 gap"},
-			troubles: "undecodable 1",
+			want:        []string{"GET 200 gap", "GET /b 200 gap"},
+			parseErrors: "undecodable 1",
 		},
 		"in a response's head, and by a bound": {
 			conv: func(w *wire) {
@@ -109,8 +109,8 @@ func TestLosses(t *testing.T) {
 				w.client.get(7, "/d")
 				w.server.response(7, last, "418", "server", "more")
 			},
-			want:     []string{"GET /a truncated", "GET /b truncated", "GET /c 418", "GET /d 418"},
-			troubles: "undecodable 1",
+			want:        []string{"GET /a truncated", "GET /b truncated", "GET /c 418", "GET /d 418"},
+			parseErrors: "undecodable 1",
 		},
 		"in the middle of a head in many frames": {
 			conv: func(w *wire) {
@@ -212,7 +212,7 @@ func TestLosses(t *testing.T) {
 				w.server.response(1, more, "200")
 				w.server.headers(1, last, "grpc-status", "0")
 			},
-			troubles: "unpaired 1",
+			parseErrors: "unpaired 1",
 		},
 		"of the beginning of a request with trailers": {
 			conv: func(w *wire) {
@@ -223,15 +223,15 @@ func TestLosses(t *testing.T) {
 				w.client.request(3, last, "GET", "/", "checksum", "1")
 				w.server.response(3, last, "200")
 			},
-			want:     []string{"GET / 200 gap"},
-			troubles: "unpaired 1, undecodable 1",
+			want:        []string{"GET / 200 gap"},
+			parseErrors: "unpaired 1, undecodable 1",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWire()
 			w.begin()
 			test.conv(w)
-			check(t, observe(conversation(&observer{}), w, test.ending, whole), test.want, test.troubles)
+			check(t, observe(conversation(&observer{}), w, test.ending, whole), test.want, test.parseErrors)
 		})
 	}
 }

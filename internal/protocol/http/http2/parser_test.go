@@ -18,10 +18,10 @@ var (
 // All of these are seen from the first byte on and without loss, so that it makes no difference how calls cut them up.
 func TestExchanges(t *testing.T) {
 	for name, test := range map[string]struct {
-		conv     func(w *wire)
-		ending   protocol.Ending
-		want     []string
-		troubles string
+		conv        func(w *wire)
+		ending      protocol.Ending
+		want        []string
+		parseErrors string
 	}{
 		"a request without a body": {
 			conv: func(w *wire) {
@@ -303,8 +303,8 @@ func TestExchanges(t *testing.T) {
 				w.client.get(1, "/a")
 				w.server.response(1, last, "200")
 			},
-			want:     []string{"GET /a 200"},
-			troubles: "unpaired 1",
+			want:        []string{"GET /a 200"},
+			parseErrors: "unpaired 1",
 		},
 		"frames of streams that are over": {
 			conv: func(w *wire) {
@@ -330,8 +330,8 @@ func TestExchanges(t *testing.T) {
 				w.server.response(5, last, "200")
 				w.server.response(7, last, "200")
 			},
-			want:     []string{"GET /a 200 truncated", "GET / 200 truncated", "_OTHER /c 200", "_OTHER /c 200"},
-			troubles: "head_too_long 1, undecodable 1",
+			want:        []string{"GET /a 200 truncated", "GET / 200 truncated", "_OTHER /c 200", "_OTHER /c 200"},
+			parseErrors: "head_too_long 1, undecodable 1",
 		},
 		"names that are too long, in many frames": {
 			conv: func(w *wire) {
@@ -340,8 +340,8 @@ func TestExchanges(t *testing.T) {
 				w.client.request(3, last, "GET", "/a", "x", "y")
 				w.server.response(3, last, "200")
 			},
-			want:     []string{"GET /a 200 truncated", "GET /a 200"},
-			troubles: "head_too_long 1",
+			want:        []string{"GET /a 200 truncated", "GET /a 200"},
+			parseErrors: "head_too_long 1",
 		},
 		"many fields that are too long together": {
 			conv: func(w *wire) {
@@ -352,8 +352,8 @@ func TestExchanges(t *testing.T) {
 				w.client.inPieces(1, last, 1000, fields...)
 				w.server.response(1, last, "200")
 			},
-			want:     []string{"GET /a 200 truncated"},
-			troubles: "head_too_long 1",
+			want:        []string{"GET /a 200 truncated"},
+			parseErrors: "head_too_long 1",
 		},
 		"an encoder that changes the size of its table": {
 			conv: func(w *wire) {
@@ -416,8 +416,8 @@ func TestExchanges(t *testing.T) {
 				}))
 				w.server.response(1, last, "400")
 			},
-			want:     []string{"GET /a 400 gap"},
-			troubles: "malformed 1",
+			want:        []string{"GET /a 400 gap"},
+			parseErrors: "malformed 1",
 		},
 		"a field that no decoder reads": {
 			conv: func(w *wire) {
@@ -428,8 +428,8 @@ func TestExchanges(t *testing.T) {
 					StreamID: 3, BlockFragment: []byte{0x40, 0x84, 0xff, 0xff, 0xff, 0xff, 0}, EndStream: true, EndHeaders: true,
 				}))
 			},
-			want:     []string{"GET !connection_closed gap", "_OTHER !connection_closed gap"},
-			troubles: "malformed 2",
+			want:        []string{"GET !connection_closed gap", "_OTHER !connection_closed gap"},
+			parseErrors: "malformed 2",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -441,7 +441,7 @@ func TestExchanges(t *testing.T) {
 			} {
 				t.Run(cut, func(t *testing.T) {
 					o := observe(conversation(&observer{}), w, test.ending, pieces)
-					check(t, o, test.want, test.troubles)
+					check(t, o, test.want, test.parseErrors)
 				})
 			}
 		})

@@ -98,7 +98,7 @@ func (p *parser) evict() {
 			why = protocol.TooMany
 		}
 	}
-	p.c.Sink.Troubled(why)
+	p.c.Sink.Error(why)
 	p.drop(s)
 }
 
@@ -263,7 +263,7 @@ func (p *parser) flush(e protocol.Ending) {
 		}
 	}
 	for s := p.early.First(); s != nil; s = p.early.First() {
-		p.c.Sink.Troubled(protocol.Unpaired)
+		p.c.Sink.Error(protocol.Unpaired)
 		p.drop(s)
 	}
 }

@@ -144,7 +144,7 @@ func FuzzDetect(f *testing.F) {
 		c.Joined = true
 		p := newParser(c)
 		p.Data(&protocol.Chunk{Direction: d, Bytes: slices.Clone(b)})
-		if p.directions[d].state == lost && o.troubles[protocol.Malformed] == 0 {
+		if p.directions[d].state == lost && o.parseErrors[protocol.Malformed] == 0 {
 			t.Error("detected, but not read")
 		}
 	})

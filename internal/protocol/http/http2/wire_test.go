@@ -187,9 +187,9 @@ const connectionReset = 104
 
 // observer takes what a parser finds, and tells it in a line each.
 type observer struct {
-	told     []string
-	full     []protocol.Exchange // without attributes
-	troubles [protocol.Troubles]int
+	told        []string
+	full        []protocol.Exchange // without attributes
+	parseErrors [protocol.ParseErrors]int
 }
 
 var captureNames = [...]string{"", " truncated", " gap", " joined"}
@@ -221,14 +221,14 @@ func (o *observer) Exchanged(x *protocol.Exchange) {
 	o.full = append(o.full, full)
 }
 
-func (o *observer) Troubled(t protocol.Trouble) { o.troubles[t]++ }
+func (o *observer) Error(t protocol.ParseError) { o.parseErrors[t]++ }
 
-// troubled are the troubles in one line.
+// troubled are the parse errors in one line.
 func (o *observer) troubled() string {
 	var words []string
-	for t, n := range o.troubles {
+	for t, n := range o.parseErrors {
 		if n > 0 {
-			words = append(words, fmt.Sprint(protocol.Trouble(t), " ", n))
+			words = append(words, fmt.Sprint(protocol.ParseError(t), " ", n))
 		}
 	}
 	return strings.Join(words, ", ")
@@ -292,12 +292,12 @@ func observe(c protocol.Conversation, w *wire, e protocol.Ending, pieces func(in
 	return o
 }
 
-func check(t *testing.T, o *observer, want []string, troubles string) {
+func check(t *testing.T, o *observer, want []string, parseErrors string) {
 	t.Helper()
 	if !slices.Equal(o.told, want) {
 		t.Errorf("told\n  %s\nwant\n  %s", strings.Join(o.told, "\n  "), strings.Join(want, "\n  "))
 	}
-	if got := o.troubled(); got != troubles {
-		t.Errorf("troubles %q, want %q", got, troubles)
+	if got := o.troubled(); got != parseErrors {
+		t.Errorf("parseErrors %q, want %q", got, parseErrors)
 	}
 }
