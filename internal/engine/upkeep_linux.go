@@ -82,30 +82,40 @@ func (e *Engine) follows(transports ...event.Transport) bool {
 	return false
 }
 
+// liveAttempts is how often all live sockets are reported anew because a report was lost: a small ring buffer may have to take
+// other events in between.
+const liveAttempts = 4
+
 // forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
 func (e *Engine) forgetGone(liveLost uint64) bool {
-	gone := &unreported{since: monotime.Now()}
-	var err error
-	if gone.looked, err = e.tracer.Live(e.helping); err == nil {
-		gone.looked.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)
-	}
-	if err != nil {
-		if e.helping.Err() == nil {
-			e.opts.Logger.Warn("sockets whose close was lost stay in the table for now", zap.Error(err))
+	for range liveAttempts {
+		gone := &unreported{since: monotime.Now()}
+		var err error
+		if gone.looked, err = e.tracer.Live(e.helping); err == nil {
+			gone.looked.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)
 		}
-		return false
+		var after kernel.Counters
+		if err == nil {
+			after, err = e.tracer.Counters()
+		}
+		if err != nil {
+			if e.helping.Err() == nil {
+				e.opts.Logger.Warn("sockets whose close was lost stay in the table for now", zap.Error(err))
+			}
+			return false
+		}
+		if lost := after.RingFull[event.KindLive]; lost != liveLost {
+			liveLost = lost
+			continue
+		}
+		if !gone.looked.Nothing() { // else it never will be something, which was logged at the start
+			for _, s := range e.shards {
+				s.forget.Store(gone)
+			}
+		}
+		return true
 	}
-	after, err := e.tracer.Counters()
-	if err != nil || after.RingFull[event.KindLive] != liveLost {
-		return false
-	}
-	if gone.looked.Nothing() {
-		return true // and never will be, which was said at the start
-	}
-	for _, s := range e.shards {
-		s.forget.Store(gone)
-	}
-	return true
+	return false
 }
 
 func total(counts [event.Kinds]uint64) (sum uint64) {
