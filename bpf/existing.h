@@ -17,11 +17,35 @@ enum iteration {
 /* What the iterators do; set by user space before it runs them. */
 volatile __u32 iterating = ITERATION_LISTENERS;
 
-/* Output makes read() return now and then, so that user space can let the ring buffers drain. */
+/*
+ * What user space reads of an iterator. One for each event makes read() return now and then, so that user space can let
+ * the ring buffers drain; a live pass says in others in which network namespaces there are processes.
+ */
+struct iterator_output {
+	__u32 netns; /* inode of a namespace; 0: none is said */
+	__u32 pad[15];
+};
+
 static __always_inline void pace(struct seq_file *seq)
 {
-	static const char mark[64];
-	bpf_seq_write(seq, mark, sizeof(mark));
+	static const struct iterator_output nothing;
+	bpf_seq_write(seq, (void *)&nothing, sizeof(nothing));
+}
+
+/* Tasks of one namespace tend to follow each other: it is said once for each row of them. User space sets it to 0 before a pass. */
+volatile __u32 last_inhabited = 0;
+
+static __always_inline void report_inhabited(struct task_struct *task, struct seq_file *seq)
+{
+	struct iterator_output output = {};
+
+	if (!task->nsproxy)
+		return;
+	output.netns = task->nsproxy->net_ns->ns.inum;
+	if (output.netns == last_inhabited)
+		return;
+	last_inhabited = output.netns;
+	bpf_seq_write(seq, &output, sizeof(output));
 }
 
 static __always_inline void note_listener(const struct flow *flow, const struct owner *owner)
@@ -151,6 +175,8 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file)
 		return;
+	if (iterating >= ITERATION_LIVE)
+		report_inhabited(task, ctx->meta->seq);
 	socket = bpf_sock_from_file(file);
 	if (!socket)
 		return;

@@ -37,6 +37,10 @@ struct net {
 	struct ns_common ns;
 };
 
+struct nsproxy {
+	struct net *net_ns;
+};
+
 typedef struct {
 	struct net *net;
 } possible_net_t;
@@ -213,6 +217,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct css_set *cgroups;
 	struct signal_struct *signal;
+	struct nsproxy *nsproxy; /* NULL: it is exiting */
 };
 
 #if defined(__TARGET_ARCH_x86)

@@ -291,6 +291,7 @@ const struct process_event *unused_process __attribute__((unused));
 const struct exit_event *unused_exit __attribute__((unused));
 const struct live_event *unused_live __attribute__((unused));
 const enum iteration *unused_iteration __attribute__((unused));
+const struct iterator_output *unused_iterator_output __attribute__((unused));
 const struct unix_open_event *unused_unix_open __attribute__((unused));
 const enum address_source *unused_address_source __attribute__((unused));
 const struct descriptor_event *unused_descriptor __attribute__((unused));

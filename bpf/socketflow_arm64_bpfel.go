@@ -201,6 +201,12 @@ const (
 	SocketflowIterationITERATION_LIVE        SocketflowIteration = 2
 )
 
+type SocketflowIteratorOutput struct {
+	_     structs.HostLayout
+	Netns uint32
+	Pad   [15]uint32
+}
+
 type SocketflowListener struct {
 	_     structs.HostLayout
 	Start uint64
@@ -436,6 +442,7 @@ const (
 	SocketflowVarFollowUdp            = "follow_udp"
 	SocketflowVarFollowUnix           = "follow_unix"
 	SocketflowVarIterating            = "iterating"
+	SocketflowVarLastInhabited        = "last_inhabited"
 	SocketflowVarPayloadBurst         = "payload_burst"
 	SocketflowVarPayloadLimit         = "payload_limit"
 	SocketflowVarPolicyMask           = "policy_mask"
@@ -454,6 +461,7 @@ const (
 	SocketflowVarUnusedDirection      = "unused_direction"
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedIteration      = "unused_iteration"
+	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
 	SocketflowVarUnusedLive           = "unused_live"
 	SocketflowVarUnusedMarker         = "unused_marker"
@@ -561,44 +569,46 @@ type SocketflowMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
-	ClaimsMask          *ebpf.VariableSpec `ebpf:"claims_mask"`
-	CrowdedBytes        *ebpf.VariableSpec `ebpf:"crowded_bytes"`
-	DatagramIdle        *ebpf.VariableSpec `ebpf:"datagram_idle"`
-	EventBufsBackup     *ebpf.VariableSpec `ebpf:"event_bufs_backup"`
-	ExcludedPid         *ebpf.VariableSpec `ebpf:"excluded_pid"`
-	FlowsPerStep        *ebpf.VariableSpec `ebpf:"flows_per_step"`
-	FollowData          *ebpf.VariableSpec `ebpf:"follow_data"`
-	FollowUdp           *ebpf.VariableSpec `ebpf:"follow_udp"`
-	FollowUnix          *ebpf.VariableSpec `ebpf:"follow_unix"`
-	Iterating           *ebpf.VariableSpec `ebpf:"iterating"`
-	PayloadBurst        *ebpf.VariableSpec `ebpf:"payload_burst"`
-	PayloadLimit        *ebpf.VariableSpec `ebpf:"payload_limit"`
-	PolicyMask          *ebpf.VariableSpec `ebpf:"policy_mask"`
-	RulesCount          *ebpf.VariableSpec `ebpf:"rules_count"`
-	RulesInclude        *ebpf.VariableSpec `ebpf:"rules_include"`
-	RulesNeedLocalPort  *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
-	SeesSyscalls        *ebpf.VariableSpec `ebpf:"sees_syscalls"`
-	ShardMask           *ebpf.VariableSpec `ebpf:"shard_mask"`
-	SignatureBurst      *ebpf.VariableSpec `ebpf:"signature_burst"`
-	Signatures          *ebpf.VariableSpec `ebpf:"signatures"`
-	UnusedAddressSource *ebpf.VariableSpec `ebpf:"unused_address_source"`
-	UnusedClose         *ebpf.VariableSpec `ebpf:"unused_close"`
-	UnusedCounter       *ebpf.VariableSpec `ebpf:"unused_counter"`
-	UnusedCutReason     *ebpf.VariableSpec `ebpf:"unused_cut_reason"`
-	UnusedDescriptor    *ebpf.VariableSpec `ebpf:"unused_descriptor"`
-	UnusedDirection     *ebpf.VariableSpec `ebpf:"unused_direction"`
-	UnusedExit          *ebpf.VariableSpec `ebpf:"unused_exit"`
-	UnusedIteration     *ebpf.VariableSpec `ebpf:"unused_iteration"`
-	UnusedKind          *ebpf.VariableSpec `ebpf:"unused_kind"`
-	UnusedLive          *ebpf.VariableSpec `ebpf:"unused_live"`
-	UnusedMarker        *ebpf.VariableSpec `ebpf:"unused_marker"`
-	UnusedOpen          *ebpf.VariableSpec `ebpf:"unused_open"`
-	UnusedProcess       *ebpf.VariableSpec `ebpf:"unused_process"`
-	UnusedRole          *ebpf.VariableSpec `ebpf:"unused_role"`
-	UnusedRoleSource    *ebpf.VariableSpec `ebpf:"unused_role_source"`
-	UnusedTransport     *ebpf.VariableSpec `ebpf:"unused_transport"`
-	UnusedUnixOpen      *ebpf.VariableSpec `ebpf:"unused_unix_open"`
-	WakeupBytes         *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	ClaimsMask           *ebpf.VariableSpec `ebpf:"claims_mask"`
+	CrowdedBytes         *ebpf.VariableSpec `ebpf:"crowded_bytes"`
+	DatagramIdle         *ebpf.VariableSpec `ebpf:"datagram_idle"`
+	EventBufsBackup      *ebpf.VariableSpec `ebpf:"event_bufs_backup"`
+	ExcludedPid          *ebpf.VariableSpec `ebpf:"excluded_pid"`
+	FlowsPerStep         *ebpf.VariableSpec `ebpf:"flows_per_step"`
+	FollowData           *ebpf.VariableSpec `ebpf:"follow_data"`
+	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
+	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
+	Iterating            *ebpf.VariableSpec `ebpf:"iterating"`
+	LastInhabited        *ebpf.VariableSpec `ebpf:"last_inhabited"`
+	PayloadBurst         *ebpf.VariableSpec `ebpf:"payload_burst"`
+	PayloadLimit         *ebpf.VariableSpec `ebpf:"payload_limit"`
+	PolicyMask           *ebpf.VariableSpec `ebpf:"policy_mask"`
+	RulesCount           *ebpf.VariableSpec `ebpf:"rules_count"`
+	RulesInclude         *ebpf.VariableSpec `ebpf:"rules_include"`
+	RulesNeedLocalPort   *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
+	SeesSyscalls         *ebpf.VariableSpec `ebpf:"sees_syscalls"`
+	ShardMask            *ebpf.VariableSpec `ebpf:"shard_mask"`
+	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
+	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
+	UnusedAddressSource  *ebpf.VariableSpec `ebpf:"unused_address_source"`
+	UnusedClose          *ebpf.VariableSpec `ebpf:"unused_close"`
+	UnusedCounter        *ebpf.VariableSpec `ebpf:"unused_counter"`
+	UnusedCutReason      *ebpf.VariableSpec `ebpf:"unused_cut_reason"`
+	UnusedDescriptor     *ebpf.VariableSpec `ebpf:"unused_descriptor"`
+	UnusedDirection      *ebpf.VariableSpec `ebpf:"unused_direction"`
+	UnusedExit           *ebpf.VariableSpec `ebpf:"unused_exit"`
+	UnusedIteration      *ebpf.VariableSpec `ebpf:"unused_iteration"`
+	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
+	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
+	UnusedLive           *ebpf.VariableSpec `ebpf:"unused_live"`
+	UnusedMarker         *ebpf.VariableSpec `ebpf:"unused_marker"`
+	UnusedOpen           *ebpf.VariableSpec `ebpf:"unused_open"`
+	UnusedProcess        *ebpf.VariableSpec `ebpf:"unused_process"`
+	UnusedRole           *ebpf.VariableSpec `ebpf:"unused_role"`
+	UnusedRoleSource     *ebpf.VariableSpec `ebpf:"unused_role_source"`
+	UnusedTransport      *ebpf.VariableSpec `ebpf:"unused_transport"`
+	UnusedUnixOpen       *ebpf.VariableSpec `ebpf:"unused_unix_open"`
+	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // SocketflowObjects contains all objects after they have been loaded into the kernel.
@@ -662,44 +672,46 @@ func (m *SocketflowMaps) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
-	ClaimsMask          *ebpf.Variable `ebpf:"claims_mask"`
-	CrowdedBytes        *ebpf.Variable `ebpf:"crowded_bytes"`
-	DatagramIdle        *ebpf.Variable `ebpf:"datagram_idle"`
-	EventBufsBackup     *ebpf.Variable `ebpf:"event_bufs_backup"`
-	ExcludedPid         *ebpf.Variable `ebpf:"excluded_pid"`
-	FlowsPerStep        *ebpf.Variable `ebpf:"flows_per_step"`
-	FollowData          *ebpf.Variable `ebpf:"follow_data"`
-	FollowUdp           *ebpf.Variable `ebpf:"follow_udp"`
-	FollowUnix          *ebpf.Variable `ebpf:"follow_unix"`
-	Iterating           *ebpf.Variable `ebpf:"iterating"`
-	PayloadBurst        *ebpf.Variable `ebpf:"payload_burst"`
-	PayloadLimit        *ebpf.Variable `ebpf:"payload_limit"`
-	PolicyMask          *ebpf.Variable `ebpf:"policy_mask"`
-	RulesCount          *ebpf.Variable `ebpf:"rules_count"`
-	RulesInclude        *ebpf.Variable `ebpf:"rules_include"`
-	RulesNeedLocalPort  *ebpf.Variable `ebpf:"rules_need_local_port"`
-	SeesSyscalls        *ebpf.Variable `ebpf:"sees_syscalls"`
-	ShardMask           *ebpf.Variable `ebpf:"shard_mask"`
-	SignatureBurst      *ebpf.Variable `ebpf:"signature_burst"`
-	Signatures          *ebpf.Variable `ebpf:"signatures"`
-	UnusedAddressSource *ebpf.Variable `ebpf:"unused_address_source"`
-	UnusedClose         *ebpf.Variable `ebpf:"unused_close"`
-	UnusedCounter       *ebpf.Variable `ebpf:"unused_counter"`
-	UnusedCutReason     *ebpf.Variable `ebpf:"unused_cut_reason"`
-	UnusedDescriptor    *ebpf.Variable `ebpf:"unused_descriptor"`
-	UnusedDirection     *ebpf.Variable `ebpf:"unused_direction"`
-	UnusedExit          *ebpf.Variable `ebpf:"unused_exit"`
-	UnusedIteration     *ebpf.Variable `ebpf:"unused_iteration"`
-	UnusedKind          *ebpf.Variable `ebpf:"unused_kind"`
-	UnusedLive          *ebpf.Variable `ebpf:"unused_live"`
-	UnusedMarker        *ebpf.Variable `ebpf:"unused_marker"`
-	UnusedOpen          *ebpf.Variable `ebpf:"unused_open"`
-	UnusedProcess       *ebpf.Variable `ebpf:"unused_process"`
-	UnusedRole          *ebpf.Variable `ebpf:"unused_role"`
-	UnusedRoleSource    *ebpf.Variable `ebpf:"unused_role_source"`
-	UnusedTransport     *ebpf.Variable `ebpf:"unused_transport"`
-	UnusedUnixOpen      *ebpf.Variable `ebpf:"unused_unix_open"`
-	WakeupBytes         *ebpf.Variable `ebpf:"wakeup_bytes"`
+	ClaimsMask           *ebpf.Variable `ebpf:"claims_mask"`
+	CrowdedBytes         *ebpf.Variable `ebpf:"crowded_bytes"`
+	DatagramIdle         *ebpf.Variable `ebpf:"datagram_idle"`
+	EventBufsBackup      *ebpf.Variable `ebpf:"event_bufs_backup"`
+	ExcludedPid          *ebpf.Variable `ebpf:"excluded_pid"`
+	FlowsPerStep         *ebpf.Variable `ebpf:"flows_per_step"`
+	FollowData           *ebpf.Variable `ebpf:"follow_data"`
+	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
+	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
+	Iterating            *ebpf.Variable `ebpf:"iterating"`
+	LastInhabited        *ebpf.Variable `ebpf:"last_inhabited"`
+	PayloadBurst         *ebpf.Variable `ebpf:"payload_burst"`
+	PayloadLimit         *ebpf.Variable `ebpf:"payload_limit"`
+	PolicyMask           *ebpf.Variable `ebpf:"policy_mask"`
+	RulesCount           *ebpf.Variable `ebpf:"rules_count"`
+	RulesInclude         *ebpf.Variable `ebpf:"rules_include"`
+	RulesNeedLocalPort   *ebpf.Variable `ebpf:"rules_need_local_port"`
+	SeesSyscalls         *ebpf.Variable `ebpf:"sees_syscalls"`
+	ShardMask            *ebpf.Variable `ebpf:"shard_mask"`
+	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
+	Signatures           *ebpf.Variable `ebpf:"signatures"`
+	UnusedAddressSource  *ebpf.Variable `ebpf:"unused_address_source"`
+	UnusedClose          *ebpf.Variable `ebpf:"unused_close"`
+	UnusedCounter        *ebpf.Variable `ebpf:"unused_counter"`
+	UnusedCutReason      *ebpf.Variable `ebpf:"unused_cut_reason"`
+	UnusedDescriptor     *ebpf.Variable `ebpf:"unused_descriptor"`
+	UnusedDirection      *ebpf.Variable `ebpf:"unused_direction"`
+	UnusedExit           *ebpf.Variable `ebpf:"unused_exit"`
+	UnusedIteration      *ebpf.Variable `ebpf:"unused_iteration"`
+	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
+	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`
+	UnusedLive           *ebpf.Variable `ebpf:"unused_live"`
+	UnusedMarker         *ebpf.Variable `ebpf:"unused_marker"`
+	UnusedOpen           *ebpf.Variable `ebpf:"unused_open"`
+	UnusedProcess        *ebpf.Variable `ebpf:"unused_process"`
+	UnusedRole           *ebpf.Variable `ebpf:"unused_role"`
+	UnusedRoleSource     *ebpf.Variable `ebpf:"unused_role_source"`
+	UnusedTransport      *ebpf.Variable `ebpf:"unused_transport"`
+	UnusedUnixOpen       *ebpf.Variable `ebpf:"unused_unix_open"`
+	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // SocketflowPrograms contains all programs after they have been loaded into the kernel.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -26,8 +27,8 @@ func (c *SocketTracer) Existing(ctx context.Context) error {
 	c.iterators.Lock()
 	defer c.iterators.Unlock()
 	err := errors.Join(
-		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_LISTENERS)),
-		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_CONNECTIONS)),
+		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_LISTENERS), nothingSaid),
+		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_CONNECTIONS), nothingSaid),
 	)
 	if err != nil {
 		return fmt.Errorf("look for connections older than the collector: %w", err)
@@ -58,7 +59,7 @@ func (c *SocketTracer) iterateNetNS(ctx context.Context, iteration uint32) (map[
 			if c.objects.Programs[program] == nil {
 				continue
 			}
-			if err := c.iterate(ctx, program, iteration); err != nil {
+			if err := c.iterate(ctx, program, iteration, nothingSaid); err != nil {
 				return err
 			}
 		}
@@ -76,24 +77,28 @@ func (c *SocketTracer) Live(ctx context.Context) (Looked, error) {
 	c.iterators.Lock()
 	defer c.iterators.Unlock()
 	c.livePass = max(c.livePass+1, uint32(bpf.SocketflowIterationITERATION_LIVE))
-	if err := c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, c.livePass); err != nil {
-		return Looked{}, fmt.Errorf("look for connections that still exist: %w", err)
+	if err := c.objects.Variables[bpf.SocketflowVarLastInhabited].Set(uint32(0)); err != nil {
+		return Looked{}, fmt.Errorf("set %s: %w", bpf.SocketflowVarLastInhabited, err)
 	}
-	walked, err := c.iterateNetNS(ctx, c.livePass)
-	if ctx.Err() != nil {
-		return Looked{}, ctx.Err()
+	looked := Looked{}
+	if procfs.SeesAllProcesses() {
+		looked.Inhabited = map[uint32]bool{}
 	}
-	if len(walked) == 0 {
-		return Looked{}, fmt.Errorf("look for connections that still exist: %w", err)
+	err := c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, c.livePass, func(o *bpf.SocketflowIteratorOutput) {
+		if o.Netns != 0 && looked.Inhabited != nil {
+			looked.Inhabited[o.Netns] = true
+		}
+	})
+	if err == nil {
+		looked.Walked, err = c.iterateNetNS(ctx, c.livePass)
 	}
-	looked := Looked{Namespaces: walked}
+	if ctx.Err() != nil || len(looked.Walked) == 0 { // that not all can be entered shows in Walked
+		return Looked{}, fmt.Errorf("look for connections that still exist: %w", errors.Join(ctx.Err(), err))
+	}
 	looked.Within[event.TCP] = c.objects.Programs[bpf.SocketflowProgExistingUnowned] != nil
 	looked.Within[event.UnixStream] = c.objects.Programs[bpf.SocketflowProgExistingUnix] != nil
-	// A TCP connection may go on without a descriptor. A Unix socket that has been used has one, or is in a message, which nobody has
-	// found it in twice.
-	allProcesses := procfs.SeesAllProcesses()
-	looked.Everywhere[event.TCP] = looked.Within[event.TCP] && allProcesses && err == nil
-	looked.Everywhere[event.UnixStream] = allProcesses
+	// A TCP connection may go on without a descriptor. A Unix socket that has been used has one, or is in a message for the moment.
+	looked.Everywhere[event.UnixStream] = looked.Inhabited != nil
 	return looked, nil
 }
 
@@ -121,7 +126,9 @@ func (c *SocketTracer) Datagrams(ctx context.Context) (bool, error) {
 }
 
 // iterate runs an iterator program to its end, no faster than the ring buffers are read.
-func (c *SocketTracer) iterate(ctx context.Context, program string, iteration uint32) error {
+func (c *SocketTracer) iterate(
+	ctx context.Context, program string, iteration uint32, take func(*bpf.SocketflowIteratorOutput),
+) error {
 	if err := c.objects.Variables[bpf.SocketflowVarIterating].Set(iteration); err != nil {
 		return fmt.Errorf("set %s: %w", bpf.SocketflowVarIterating, err)
 	}
@@ -135,21 +142,30 @@ func (c *SocketTracer) iterate(ctx context.Context, program string, iteration ui
 		return fmt.Errorf("open iterator %s: %w", program, err)
 	}
 	defer output.Close() //nolint:errcheck // nothing was written
-	// The programs write 64 bytes for each event, of some 130 bytes at the most, so that a read returns when these have filled a quarter of
-	// the smallest ring buffer, or after 64 of them.
-	buffer := make([]byte, min(4096, c.ringBytes/8))
+	// The programs write one output, of 64 bytes, for each event of some 130 bytes at the most, so that a read returns when these have
+	// filled a quarter of the smallest ring buffer, or after 64 of them.
+	buffer := make([]byte, min(64*outputBytes, c.ringBytes/8))
 	for {
-		switch _, err := output.Read(buffer); {
+		n, err := output.Read(buffer)
+		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return fmt.Errorf("run iterator %s: %w", program, err)
+		}
+		for said := buffer[:n]; len(said) >= outputBytes; said = said[outputBytes:] { // the kernel hands over whole ones
+			take((*bpf.SocketflowIteratorOutput)(unsafe.Pointer(unsafe.SliceData(said))))
 		}
 		if err := c.waitForRoom(ctx); err != nil {
 			return err
 		}
 	}
 }
+
+// outputBytes is the size of what an iterator program writes at a time.
+const outputBytes = int(unsafe.Sizeof(bpf.SocketflowIteratorOutput{}))
+
+func nothingSaid(*bpf.SocketflowIteratorOutput) {}
 
 // waitForRoom waits until every ring buffer is at most half full, looking again every few milliseconds: the readers
 // have nobody to tell.

@@ -6,13 +6,14 @@ import "github.com/socketflow/socketflow/internal/event"
 // of which there was none have ended.
 type Looked struct {
 	Everywhere [event.Transports]bool // those of a transport, in whatever network namespace
-	Within     [event.Transports]bool // those of a transport, in Namespaces
-	Namespaces map[uint32]bool        // by inode
+	Within     [event.Transports]bool // those of a transport, in the network namespaces that Walked and Inhabited tell
+	Walked     map[uint32]bool        // network namespaces whose sockets were looked at, by inode
+	Inhabited  map[uint32]bool        // network namespaces that have processes: in no other is there a socket left; nil: not known
 }
 
 // Covers says whether that is known of a connection.
 func (l *Looked) Covers(transport event.Transport, netns uint32) bool {
-	return l.Everywhere[transport] || l.Within[transport] && l.Namespaces[netns]
+	return l.Everywhere[transport] || l.Within[transport] && (l.Walked[netns] || l.Inhabited != nil && !l.Inhabited[netns])
 }
 
 // Nothing says whether it is known of none.
