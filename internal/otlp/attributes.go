@@ -10,12 +10,12 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// facts are what is known of a connection, or of an exchange on it, at the moment it is told. An attribute is there if and only if all the facts
+// conditions are what is known of a connection, or of an exchange on it, at the moment it is told. An attribute is there if and only if all the conditions
 // that it needs are.
-type facts uint32
+type conditions uint32
 
 const (
-	hasRemoteAddress facts = 1 << iota // or a name
+	hasRemoteAddress conditions = 1 << iota // or a name
 	hasRemotePort
 	hasLocalAddress // or a name
 	hasLocalPort
@@ -43,9 +43,9 @@ const (
 	hasSegments // the kernel's counts of a TCP connection are known
 )
 
-func (f *facts) add(fact facts, holds bool) {
+func (f *conditions) add(condition conditions, holds bool) {
 	if holds {
-		*f |= fact
+		*f |= condition
 	}
 }
 
@@ -62,7 +62,7 @@ const (
 type attribute struct {
 	key    string
 	family family
-	needs  facts
+	needs  conditions
 	put    func(pcommon.Value, *report)
 }
 

@@ -53,12 +53,12 @@ type Options struct {
 //
 // A batch grows until Take: who calls it bounds it, by LogRecords and Spans.
 type Builder struct {
-	options  Options
-	identity identity
-	shapes   shapes
-	texts    addressTexts
-	ids      connectionIDs
-	interned interned
+	options     Options
+	identity    identity
+	attrLayouts attrLayouts
+	texts       addressTexts
+	ids         connectionIDs
+	interned    interned
 
 	logs    plog.Logs
 	traces  ptrace.Traces
@@ -80,13 +80,13 @@ func NewBuilder(options Options) *Builder {
 		options.Now = time.Now
 	}
 	return &Builder{
-		options:  options,
-		identity: newIdentity(options.HostID),
-		shapes:   newShapes(options.Addresses),
-		interned: interned{seed: maphash.MakeSeed()},
-		logs:     plog.NewLogs(),
-		traces:   ptrace.NewTraces(),
-		groups:   make(map[*process.Info]*group),
+		options:     options,
+		identity:    newIdentity(options.HostID),
+		attrLayouts: newAttrLayouts(options.Addresses),
+		interned:    interned{seed: maphash.MakeSeed()},
+		logs:        plog.NewLogs(),
+		traces:      ptrace.NewTraces(),
+		groups:      make(map[*process.Info]*group),
 	}
 }
 
@@ -114,7 +114,7 @@ func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	return logs, traces
 }
 
-func (b *Builder) tell(c *socket.Connection, h *happening) {
+func (b *Builder) tell(c *socket.Connection, h *recordDef) {
 	spanned := b.hasSpan(c, h)
 	needsSpan := spanned && h.span != nil
 	if !b.options.Logs && !needsSpan {
@@ -124,7 +124,7 @@ func (b *Builder) tell(c *socket.Connection, h *happening) {
 	r.read(c, h, &b.texts)
 	r.group = b.groupOf(c.Process)
 	r.id = b.ids.of(c.ID, &b.identity)
-	switch attributes := b.shapes.of(r.facts); {
+	switch attributes := b.attrLayouts.of(r.conditions); {
 	case b.options.Logs && needsSpan:
 		written := b.addRecord(r, h, spanned).Attributes()
 		attributes.write(written, r)
@@ -138,7 +138,7 @@ func (b *Builder) tell(c *socket.Connection, h *happening) {
 }
 
 // hasSpan says whether a connection is known to have, or to get, a span of its own. With SpansAuto that shows at its end.
-func (b *Builder) hasSpan(c *socket.Connection, h *happening) bool {
+func (b *Builder) hasSpan(c *socket.Connection, h *recordDef) bool {
 	switch {
 	case !b.options.Traces || b.options.ConnectionSpans == SpansNever:
 		return false
@@ -150,12 +150,12 @@ func (b *Builder) hasSpan(c *socket.Connection, h *happening) bool {
 }
 
 // addRecord adds a log record, all but its attributes.
-func (b *Builder) addRecord(r *report, h *happening, spanned bool) plog.LogRecord {
+func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecord {
 	c := r.connection
 	record := b.recordsOf(r.group, c.Process).AppendEmpty()
 	b.records++
 	at := c.OpenedAt
-	if h.facts&hasEnded != 0 {
+	if h.conditions&hasEnded != 0 {
 		at = r.endedAt()
 	}
 	record.SetEventName(h.event)
@@ -174,13 +174,13 @@ func (b *Builder) addRecord(r *report, h *happening, spanned bool) plog.LogRecor
 }
 
 // addSpan adds a span, all but its attributes.
-func (b *Builder) addSpan(r *report, h *happening) ptrace.Span {
+func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
 	c := r.connection
 	span := b.spansOf(r.group, c.Process).AppendEmpty()
 	b.spans++
 	span.SetTraceID(b.identity.traceID(c.ID))
 	span.SetSpanID(b.identity.spanID(c.ID))
-	span.SetName(h.span(r.medium))
+	span.SetName(h.span(r.transportDef))
 	span.SetKind(entry(kinds[:], c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(c.StartedAt))
 	span.SetEndTimestamp(pcommon.Timestamp(r.endedAt()))

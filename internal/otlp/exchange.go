@@ -57,7 +57,7 @@ func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, e
 			span.Status().SetMessage(x.Description)
 		}
 	}
-	b.shapes.writeExchange(span.Attributes(), r)
+	b.attrLayouts.writeExchange(span.Attributes(), r)
 	r.connection, r.exchange, r.group = nil, nil, nil // theirs is over
 }
 

@@ -275,9 +275,9 @@ func TestAttributesOfExchanges(t *testing.T) {
 			}
 		}
 	}
-	for known, variants := range b.shapes.exchanges {
+	for known, variants := range b.attrLayouts.exchanges {
 		if len(variants) > maxVariants {
-			t.Errorf("%d variants of facts %#x are remembered", len(variants), known)
+			t.Errorf("%d variants of conditions %#x are remembered", len(variants), known)
 		}
 	}
 }

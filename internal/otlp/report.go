@@ -11,36 +11,36 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// happening is a thing that is told of a connection.
-type happening struct {
-	event    string
-	span     func(*medium) string // its name; nil if there is none to make yet
-	facts    facts                // that follow from it
-	err      func(*socket.Connection) errno
-	sentence func([]byte, *report) []byte
+// recordDef is a thing that is told of a connection.
+type recordDef struct {
+	event      string
+	span       func(*transportDef) string // its name; nil if there is none to make yet
+	conditions conditions                 // that follow from it
+	err        func(*socket.Connection) errno
+	sentence   func([]byte, *report) []byte
 }
 
 // The happenings.
 var (
-	opening = happening{event: eventOpen, facts: ofConnection, sentence: appendOpened}
-	closing = happening{
-		event: eventClose, span: func(m *medium) string { return m.span },
-		facts: ofConnection | hasEnded | wasEstablished, err: errorOfClosing, sentence: appendClosed,
+	opening = recordDef{event: eventOpen, conditions: ofConnection, sentence: appendOpened}
+	closing = recordDef{
+		event: eventClose, span: func(m *transportDef) string { return m.span },
+		conditions: ofConnection | hasEnded | wasEstablished, err: errorOfClosing, sentence: appendClosed,
 	}
-	failure = happening{
-		event: eventFail, span: func(m *medium) string { return m.attempt },
-		facts: ofConnection | hasEnded, err: errorOfFailure, sentence: appendFailed,
+	failure = recordDef{
+		event: eventFail, span: func(m *transportDef) string { return m.attempt },
+		conditions: ofConnection | hasEnded, err: errorOfFailure, sentence: appendFailed,
 	}
-	exchanging = happening{}
+	exchanging = recordDef{}
 )
 
 // report is what is told of one connection, read once for both signals, or of an exchange on it.
 type report struct {
 	connection    *socket.Connection
 	exchange      *protocol.Exchange // nil: it is the connection that is told
-	medium        *medium
+	transportDef  *transportDef
 	group         *group
-	facts         facts
+	conditions    conditions
 	err           errno
 	id            string
 	local, remote string // the addresses, or names; "" where not known
@@ -48,7 +48,7 @@ type report struct {
 	interned      *interned
 }
 
-var factsOfRole = [...]facts{event.RoleUnknown: 0, event.RoleClient: isClient, event.RoleServer: isServer}
+var conditionsOfRole = [...]conditions{event.RoleUnknown: 0, event.RoleClient: isClient, event.RoleServer: isServer}
 
 var kinds = [...]ptrace.SpanKind{
 	event.RoleUnknown: ptrace.SpanKindInternal,
@@ -57,34 +57,34 @@ var kinds = [...]ptrace.SpanKind{
 }
 
 // read fills the report with a connection.
-func (r *report) read(c *socket.Connection, h *happening, texts *addressTexts) {
-	m := row(media[:], c.Transport)
+func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
+	m := row(transportDefs[:], c.Transport)
 	*r = report{
-		connection: c, medium: m, facts: h.facts | m.facts | entry(factsOfRole[:], c.Role),
+		connection: c, transportDef: m, conditions: h.conditions | m.conditions | entry(conditionsOfRole[:], c.Role),
 		capture: nameOf(captureNames[:], c.Capture),
 	}
-	if m.facts&overIP != 0 {
+	if m.conditions&overIP != 0 {
 		r.remote = r.readAddress(c.Remote.Addr(), texts)
 		r.local = r.readAddress(c.Local.Addr(), texts)
-		r.facts.add(hasRemotePort, c.Remote.Port() != 0)
-		r.facts.add(hasLocalPort, c.Local.Port() != 0)
+		r.conditions.add(hasRemotePort, c.Remote.Port() != 0)
+		r.conditions.add(hasLocalPort, c.Local.Port() != 0)
 	} else if c.Unix != nil {
 		r.remote, r.local = c.Unix.Remote, c.Unix.Local
-		r.facts.add(hasPeerPID, c.Unix.PeerPID != 0)
+		r.conditions.add(hasPeerPID, c.Unix.PeerPID != 0)
 	}
 	if h.err != nil {
 		r.err = h.err(c)
 	}
-	r.facts.add(hasRemoteAddress, r.remote != "")
-	r.facts.add(hasLocalAddress, r.local != "")
-	r.facts.add(hasNetNS, c.NetNS != 0)
-	if h.facts&hasEnded != 0 {
-		r.facts.add(hasRTT, c.Stats.RTT != 0)
-		r.facts.add(hasSegments, !c.Stats.Uncounted)
-		r.facts.add(hasWay, c.End.Way != socket.WayUnknown && (m.facts&isTCP != 0 || !isSegment(c.End.Way)))
-		r.facts.add(hasSide, c.End.By != socket.SideUnknown)
+	r.conditions.add(hasRemoteAddress, r.remote != "")
+	r.conditions.add(hasLocalAddress, r.local != "")
+	r.conditions.add(hasNetNS, c.NetNS != 0)
+	if h.conditions&hasEnded != 0 {
+		r.conditions.add(hasRTT, c.Stats.RTT != 0)
+		r.conditions.add(hasSegments, !c.Stats.Uncounted)
+		r.conditions.add(hasWay, c.End.Way != socket.WayUnknown && (m.conditions&isTCP != 0 || !isSegment(c.End.Way)))
+		r.conditions.add(hasSide, c.End.By != socket.SideUnknown)
 	}
-	r.facts.add(hasError, r.err.name != "")
+	r.conditions.add(hasError, r.err.name != "")
 }
 
 // isSegment: only TCP has such segments. Elsewhere a connection that was closed or reset ends like that, and who did it and
@@ -97,11 +97,11 @@ func (r *report) readExchange(x *protocol.Exchange) {
 	if x.Errno != 0 {
 		r.err.name = lookUpErrno(x.Errno).name
 	}
-	r.facts.add(hasError, r.err.name != "")
-	r.facts.add(hasServer, x.Server != "")
-	r.facts.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
-	r.facts.add(hasProtocol, x.Protocol != "")
-	r.facts.add(hasVersion, x.Version != "")
+	r.conditions.add(hasError, r.err.name != "")
+	r.conditions.add(hasServer, x.Server != "")
+	r.conditions.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
+	r.conditions.add(hasProtocol, x.Protocol != "")
+	r.conditions.add(hasVersion, x.Version != "")
 }
 
 // readAddress returns an address as text, "" if there is none: the zero Addr, 0.0.0.0 and :: are what is left where none
@@ -110,13 +110,13 @@ func (r *report) readAddress(a netip.Addr, texts *addressTexts) string {
 	if !a.IsValid() || a.IsUnspecified() {
 		return ""
 	}
-	r.facts.add(isIPv4, a.Is4())
-	r.facts.add(isIPv6, a.Is6())
+	r.conditions.add(isIPv4, a.Is4())
+	r.conditions.add(isIPv6, a.Is6())
 	return texts.of(a)
 }
 
 func (r *report) addressSource() event.AddressSource {
-	if r.facts&overIP != 0 && r.remote == "" && r.local == "" {
+	if r.conditions&overIP != 0 && r.remote == "" && r.local == "" {
 		return event.AddressSourceUnknown
 	}
 	return r.connection.AddressSource

@@ -49,11 +49,11 @@ func appendOpened(text []byte, r *report) []byte {
 	w := row(wordings[:], r.connection.Role)
 	text = append(text, r.group.subject...)
 	if r.connection.Capture == socket.CaptureJoinedMidstream {
-		text = append(append(text, " already had a "...), r.medium.name...)
+		text = append(append(text, " already had a "...), r.transportDef.name...)
 	} else {
-		text = append(text, entry(r.medium.opened[:], r.connection.Role)...)
+		text = append(text, entry(r.transportDef.opened[:], r.connection.Role)...)
 	}
-	return r.medium.appendEnds(text, r, w)
+	return r.transportDef.appendEnds(text, r, w)
 }
 
 // appendClosed: "curl (pid 4242): TCP connection 127.0.0.1:40000 -> 127.0.0.1:80 closed after 1.53s: 1.2 kB sent,
@@ -61,8 +61,8 @@ func appendOpened(text []byte, r *report) []byte {
 func appendClosed(text []byte, r *report) []byte {
 	w := row(wordings[:], r.connection.Role)
 	text = append(text, r.group.subject...)
-	text = append(append(text, ": "...), r.medium.name...)
-	text = r.medium.appendEnds(text, r, w)
+	text = append(append(text, ": "...), r.transportDef.name...)
+	text = r.transportDef.appendEnds(text, r, w)
 	text = append(text, " closed after "...)
 	if r.connection.Capture == socket.CaptureJoinedMidstream {
 		text = append(text, "at least "...)
@@ -73,7 +73,7 @@ func appendClosed(text []byte, r *report) []byte {
 	text = append(text, " sent, "...)
 	text = appendBytes(text, r.connection.Stats.BytesReceived)
 	text = append(text, " received, "...)
-	bySide := row(r.medium.endings[:], r.connection.End.Way)
+	bySide := row(r.transportDef.endings[:], r.connection.End.Way)
 	text = append(text, entry(bySide[:], r.connection.End.By)...)
 	if r.connection.End.Way == socket.WayError {
 		text = appendError(append(text, ": "...), r.err)

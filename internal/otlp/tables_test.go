@@ -112,28 +112,28 @@ const everything = hasSegments<<1 - 1
 func TestNoSetOfFactsWritesAKeyTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, wanted := range []AddressAttributes{AddressBoth, AddressStable, AddressNet} {
-		all := newShapes(wanted)
+		all := newAttrLayouts(wanted)
 		for range 20_000 {
-			known := facts(random.Uint32()) & everything
+			known := conditions(random.Uint32()) & everything
 			s := all.of(known)
 			seen := make(map[string]bool)
 			for key := range s.keys.All() {
 				if seen[key] {
-					t.Fatalf("facts %#x: %s is there twice", known, key)
+					t.Fatalf("conditions %#x: %s is there twice", known, key)
 				}
 				seen[key] = true
 			}
 			if len(seen) != len(s.puts) {
-				t.Fatalf("facts %#x: %d keys, %d values", known, len(seen), len(s.puts))
+				t.Fatalf("conditions %#x: %d keys, %d values", known, len(seen), len(s.puts))
 			}
-			clear(all.byFacts)
+			clear(all.byConditions)
 		}
 	}
 }
 
 func TestBothFamiliesAreTheStableAndTheNetOnes(t *testing.T) {
 	count := func(wanted AddressAttributes) int {
-		all := newShapes(wanted)
+		all := newAttrLayouts(wanted)
 		return all.of(everything &^ isClient &^ isIPv6).keys.Len()
 	}
 	common := 0

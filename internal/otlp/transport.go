@@ -7,9 +7,9 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// medium is what differs, in telling, between one transport and another.
-type medium struct {
-	facts         facts            // that follow from it
+// transportDef is what differs, in telling, between one transport and another.
+type transportDef struct {
+	conditions    conditions       // that follow from it
 	span, attempt string           // span names
 	name          string           // of a connection over it, in a sentence
 	opened        [roles]string    // what the process did, by the side it is on
@@ -24,22 +24,22 @@ type (
 
 const roles = event.RoleServer + 1
 
-// media has TCP's row first: it is the zero value.
-var media = [...]medium{
+// transportDefs has TCP's row first: it is the zero value.
+var transportDefs = [...]transportDef{
 	event.TCP: {
-		facts: isTCP | overIP, span: spanTCPConnection, attempt: spanTCPConnect,
+		conditions: isTCP | overIP, span: spanTCPConnection, attempt: spanTCPConnect,
 		name:    "TCP connection",
 		opened:  [roles]string{" has a TCP connection", " opened a TCP connection", " accepted a TCP connection"},
 		endings: &endingsOfTCP, appendEnds: appendAddresses,
 	},
 	event.UDP: {
-		facts: isUDP | overIP, span: spanUDPFlow, attempt: spanUDPConnect,
+		conditions: isUDP | overIP, span: spanUDPFlow, attempt: spanUDPConnect,
 		name:    "UDP flow",
 		opened:  [roles]string{" has a UDP flow", " opened a UDP flow", " received a UDP flow"},
 		endings: &endingsOfOthers, appendEnds: appendAddresses,
 	},
 	event.UnixStream: {
-		facts: isUnix, span: spanUnixConnection, attempt: spanUnixConnect,
+		conditions: isUnix, span: spanUnixConnection, attempt: spanUnixConnect,
 		name: "Unix stream connection",
 		opened: [roles]string{
 			" has a Unix stream connection", " opened a Unix stream connection", " accepted a Unix stream connection",
@@ -89,7 +89,7 @@ func appendNames(text []byte, r *report, w *wording) []byte {
 	switch {
 	case r.remote != "":
 		text = append(append(text, w.peer...), r.remote...)
-	case r.facts&hasPeerPID != 0:
+	case r.conditions&hasPeerPID != 0:
 		text = append(append(text, peer...), "pid "...)
 		text = strconv.AppendUint(text, uint64(r.connection.Unix.PeerPID), 10)
 	}

@@ -152,7 +152,7 @@ func TestSentencesOfTransports(t *testing.T) {
 				}
 			}
 			// Both sentences put the ends in the same words.
-			name := row(media[:], connection.Transport).name
+			name := row(transportDefs[:], connection.Transport).name
 			_, ends, _ := strings.Cut(c.opened, name)
 			want := "curl (pid 4242): " + name + ends + " closed after "
 			if got := records[1].Body().Str(); !strings.HasPrefix(got, want) {

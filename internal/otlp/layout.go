@@ -6,20 +6,20 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// shape is a set of attributes, ready to be written: the rows of the table that a set of facts selects, and behind them
+// attrLayout is a set of attributes, ready to be written: the rows of the table that a set of conditions selects, and behind them
 // attributes of an exchange.
 //
 // It is there for speed. Every Put of a pcommon.Map compares the key with all keys that are in it already, for some
 // 35 attributes about a third of what a record costs. Copying a map that has the keys and no values does not, and its
 // values can then be set in passing.
-type shape struct {
+type attrLayout struct {
 	keys pcommon.Map
 	puts []func(pcommon.Value, *report)
 	own  []string // keys of the exchange's attributes
 }
 
-// write puts the attributes; those of an exchange must have the keys that the shape has.
-func (s *shape) write(to pcommon.Map, r *report) {
+// write puts the attributes; those of an exchange must have the keys that the attrLayout has.
+func (s *attrLayout) write(to pcommon.Map, r *report) {
 	s.keys.CopyTo(to)
 	i := 0
 	to.Range(func(_ string, v pcommon.Value) bool {
@@ -33,20 +33,20 @@ func (s *shape) write(to pcommon.Map, r *report) {
 	})
 }
 
-// shapes has the shapes that were needed so far. There are as many as there are sets of facts; a host shows a dozen or
+// attrLayouts has the attrLayouts that were needed so far. There are as many as there are sets of conditions; a host shows a dozen or
 // two.
-type shapes struct {
-	chosen  []attribute // of the table, those of the families that are wanted
-	byFacts map[facts]*shape
-	// exchanges are the shapes of exchanges. Their attributes follow from what peers send, so their number is bounded.
-	exchanges map[facts][]*shape
+type attrLayouts struct {
+	chosen       []attribute // of the table, those of the families that are wanted
+	byConditions map[conditions]*attrLayout
+	// exchanges are the attrLayouts of exchanges. Their attributes follow from what peers send, so their number is bounded.
+	exchanges map[conditions][]*attrLayout
 }
 
-// maxVariants of a set of facts are remembered.
+// maxVariants of a set of conditions are remembered.
 const maxVariants = 32
 
-func newShapes(wanted AddressAttributes) shapes {
-	s := shapes{byFacts: make(map[facts]*shape), exchanges: make(map[facts][]*shape)}
+func newAttrLayouts(wanted AddressAttributes) attrLayouts {
+	s := attrLayouts{byConditions: make(map[conditions]*attrLayout), exchanges: make(map[conditions][]*attrLayout)}
 	for _, a := range attributes {
 		if a.family == always || wanted == AddressBoth || (wanted == AddressStable) == (a.family == stable) {
 			s.chosen = append(s.chosen, a)
@@ -55,11 +55,11 @@ func newShapes(wanted AddressAttributes) shapes {
 	return s
 }
 
-func (s *shapes) of(known facts) *shape {
-	if found, ok := s.byFacts[known]; ok {
+func (s *attrLayouts) of(known conditions) *attrLayout {
+	if found, ok := s.byConditions[known]; ok {
 		return found
 	}
-	made := &shape{keys: pcommon.NewMap()}
+	made := &attrLayout{keys: pcommon.NewMap()}
 	for _, a := range s.chosen {
 		if a.needs&^known != 0 {
 			continue
@@ -68,23 +68,23 @@ func (s *shapes) of(known facts) *shape {
 			made.puts = append(made.puts, a.put)
 		}
 	}
-	s.byFacts[known] = made
+	s.byConditions[known] = made
 	return made
 }
 
 // writeExchange puts the attributes of an exchange.
-func (s *shapes) writeExchange(to pcommon.Map, r *report) {
-	variants := s.exchanges[r.facts]
+func (s *attrLayouts) writeExchange(to pcommon.Map, r *report) {
+	variants := s.exchanges[r.conditions]
 	for _, variant := range variants {
 		if variant.fits(r.exchange.Attributes) {
 			variant.write(to, r)
 			return
 		}
 	}
-	plain := s.of(r.facts)
+	plain := s.of(r.conditions)
 	if len(variants) < maxVariants {
 		if made := plain.with(r.exchange.Attributes); made != nil {
-			s.exchanges[r.facts] = append(variants, made)
+			s.exchanges[r.conditions] = append(variants, made)
 			made.write(to, r)
 			return
 		}
@@ -98,8 +98,8 @@ func (s *shapes) writeExchange(to pcommon.Map, r *report) {
 	}
 }
 
-// fits says whether the shape is that of an exchange with these attributes.
-func (s *shape) fits(own []protocol.Attribute) bool {
+// fits says whether the attrLayout is that of an exchange with these attributes.
+func (s *attrLayout) fits(own []protocol.Attribute) bool {
 	if len(own) != len(s.own) {
 		return false
 	}
@@ -111,9 +111,9 @@ func (s *shape) fits(own []protocol.Attribute) bool {
 	return true
 }
 
-// with makes a shape that has these attributes too; nil if a key would be there twice.
-func (s *shape) with(own []protocol.Attribute) *shape {
-	made := &shape{keys: pcommon.NewMap(), puts: s.puts}
+// with makes a attrLayout that has these attributes too; nil if a key would be there twice.
+func (s *attrLayout) with(own []protocol.Attribute) *attrLayout {
+	made := &attrLayout{keys: pcommon.NewMap(), puts: s.puts}
 	s.keys.CopyTo(made.keys)
 	for i := range own {
 		if _, found := made.keys.GetOrPutEmpty(own[i].Key); found {
