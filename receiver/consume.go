@@ -22,9 +22,9 @@ const (
 	refusalLogPause = 10 * time.Second
 )
 
-// outlet hands telemetry to the pipeline, and counts what the pipeline refuses: that is lost, because the next events will not
+// emitter hands telemetry to the pipeline, and counts what the pipeline refuses: that is lost, because the next events will not
 // wait. It is safe for concurrent use.
-type outlet struct {
+type emitter struct {
 	traces consumer.Traces // nil: no pipeline asked for traces
 	logs   consumer.Logs   // nil: no pipeline asked for logs
 	report *receiverhelper.ObsReport
@@ -34,7 +34,7 @@ type outlet struct {
 	refusals refusalLog
 }
 
-func newOutlet(set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (*outlet, error) {
+func newEmitter(set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (*emitter, error) {
 	report, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
 		ReceiverID:             set.ID,
 		Transport:              reportTransport,
@@ -44,11 +44,11 @@ func newOutlet(set receiver.Settings, traces consumer.Traces, logs consumer.Logs
 	if err != nil {
 		return nil, err
 	}
-	return &outlet{traces: traces, logs: logs, report: report, refusals: refusalLog{logger: set.Logger, now: time.Now}}, nil
+	return &emitter{traces: traces, logs: logs, report: report, refusals: refusalLog{logger: set.Logger, now: time.Now}}, nil
 }
 
 // consumeTraces hands spans over. The caller no longer owns them.
-func (o *outlet) consumeTraces(ctx context.Context, spans ptrace.Traces) {
+func (o *emitter) consumeTraces(ctx context.Context, spans ptrace.Traces) {
 	n := spans.SpanCount()
 	if o.traces == nil || n == 0 {
 		return
@@ -63,7 +63,7 @@ func (o *outlet) consumeTraces(ctx context.Context, spans ptrace.Traces) {
 }
 
 // consumeLogs hands log records over. The caller no longer owns them.
-func (o *outlet) consumeLogs(ctx context.Context, records plog.Logs) {
+func (o *emitter) consumeLogs(ctx context.Context, records plog.Logs) {
 	n := records.LogRecordCount()
 	if o.logs == nil || n == 0 {
 		return
@@ -78,14 +78,14 @@ func (o *outlet) consumeLogs(ctx context.Context, records plog.Logs) {
 }
 
 // Deliver hands over what a builder holds.
-func (o *outlet) Deliver(ctx context.Context, from *otlp.Builder) {
+func (o *emitter) Deliver(ctx context.Context, from *otlp.Builder) {
 	logs, traces := from.Take()
 	o.consumeLogs(ctx, logs)
 	o.consumeTraces(ctx, traces)
 }
 
 // End logs the refusals that have not been logged yet. Nothing is handed over afterwards.
-func (o *outlet) End() { o.refusals.flush() }
+func (o *emitter) End() { o.refusals.flush() }
 
 // refusalLog writes at most one line per pause, with what was refused since the last one.
 type refusalLog struct {

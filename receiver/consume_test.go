@@ -61,10 +61,10 @@ func sumOf(t *testing.T, tel *componenttest.Telemetry, name string) int64 {
 	return sum
 }
 
-func TestOutletHandsOver(t *testing.T) {
+func TestEmitterHandsOver(t *testing.T) {
 	set, tel, logged := settingsOf(t)
 	traces, logs := &consumertest.TracesSink{}, &consumertest.LogsSink{}
-	o, err := newOutlet(set, traces, logs)
+	o, err := newEmitter(set, traces, logs)
 	require.NoError(t, err)
 
 	o.consumeTraces(t.Context(), spansOf(3))
@@ -84,10 +84,10 @@ func TestOutletHandsOver(t *testing.T) {
 	assert.Zero(t, logged.Len())
 }
 
-func TestOutletCountsRefusals(t *testing.T) {
+func TestEmitterCountsRefusals(t *testing.T) {
 	set, tel, logged := settingsOf(t)
 	full := errors.New("full")
-	o, err := newOutlet(set, consumertest.NewErr(full), consumertest.NewErr(full))
+	o, err := newEmitter(set, consumertest.NewErr(full), consumertest.NewErr(full))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
 	o.refusals.now = func() time.Time { return now }
@@ -120,10 +120,10 @@ func TestOutletCountsRefusals(t *testing.T) {
 	assert.Empty(t, refusals())
 }
 
-func TestOutletOfOneSignal(t *testing.T) {
+func TestEmitterOfOneSignal(t *testing.T) {
 	set, _, _ := settingsOf(t)
 	logs := &consumertest.LogsSink{}
-	o, err := newOutlet(set, nil, logs)
+	o, err := newEmitter(set, nil, logs)
 	require.NoError(t, err)
 	o.consumeTraces(t.Context(), spansOf(3))
 	o.consumeLogs(t.Context(), recordsOf(5))

@@ -27,21 +27,21 @@ import (
 type hostObservation struct {
 	cfg       *Config
 	set       receiver.Settings
-	outlet    *outlet
+	emitter   *emitter
 	engine    *engine.Engine
 	telemetry *telemetry
 }
 
 func newHostObservation(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error) {
-	out, err := newOutlet(set, traces, logs)
+	out, err := newEmitter(set, traces, logs)
 	if err != nil {
 		return nil, err
 	}
-	return &hostObservation{cfg: cfg, set: set, outlet: out}, nil
+	return &hostObservation{cfg: cfg, set: set, emitter: out}, nil
 }
 
 func (o *hostObservation) start(_ context.Context, host component.Host) (err error) {
-	options := o.cfg.engineOptions(o.set.BuildInfo.Version, o.outlet)
+	options := o.cfg.engineOptions(o.set.BuildInfo.Version, o.emitter)
 	options.Logger = o.set.Logger
 	options.Broken = func(err error) { componentstatus.ReportStatus(host, componentstatus.NewPermanentErrorEvent(err)) }
 	o.engine = engine.New(options)
@@ -72,7 +72,7 @@ func (o *hostObservation) status() *componentstatus.Event {
 }
 
 func (o *hostObservation) snapshot() snapshot {
-	return snapshot{o.engine.Snapshot(), o.outlet.refusedLogs.Load(), o.outlet.refusedSpans.Load()}
+	return snapshot{o.engine.Snapshot(), o.emitter.refusedLogs.Load(), o.emitter.refusedSpans.Load()}
 }
 
 // shutdown releases the kernel programs last, so that the final counts can be collected until nothing is counted any more.
@@ -81,7 +81,7 @@ func (o *hostObservation) shutdown(ctx context.Context) error {
 }
 
 // engineOptions is what a configuration means to the engine.
-func (c *Config) engineOptions(version string, out *outlet) engine.Options {
+func (c *Config) engineOptions(version string, out *emitter) engine.Options {
 	shards := c.RingBuffer.shardsOn(runtime.NumCPU())
 	options := engine.Options{
 		Mode: c.Mode, Attachment: attachments[c.Attachment], ExcludeSelf: c.ExcludeSelf, Rules: c.selectionRules(),
