@@ -29,7 +29,7 @@ func (t *Tracker) open(e *event.Event) {
 	}
 	s.opened, s.flow, s.owner, s.fd = true, e.Flow, e.Owner, e.FD
 	if s.flying {
-		t.shared.flights.update(&s.flow)
+		t.shared.inFlightFDs.update(&s.flow)
 	}
 	if complete(&s.flow) {
 		t.next(e)
@@ -103,7 +103,7 @@ func (t *Tracker) hold(e *event.Event) {
 	s.holders++
 	if e.FD == inFlight {
 		s.flying = true
-		t.shared.flights.add(t, s)
+		t.shared.inFlightFDs.add(t, s)
 	}
 }
 

@@ -10,26 +10,26 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// maxFlights bounds how many sockets are remembered that messages carry (SCM_RIGHTS), from one process to another.
-const maxFlights = 1024
+// maxInFlightFDs bounds how many sockets are remembered that messages carry (SCM_RIGHTS), from one process to another.
+const maxInFlightFDs = 1024
 
-// flight is a socket of which descriptors are in messages.
-type flight struct {
+// inFlightFD is a socket of which descriptors are in messages.
+type inFlightFD struct {
 	flow     event.Flow
 	opened   bool // flow is known
 	tracker  *Tracker
 	messages int
 }
 
-// flights are the sockets in flight, oldest first.
-type flights struct {
+// inFlightFDs are the sockets in flight, oldest first.
+type inFlightFDs struct {
 	mu    sync.Mutex
-	byAge *simplelru.LRU[uint64, *flight] // by cookie
-	lost  []*flight
+	byAge *simplelru.LRU[uint64, *inFlightFD] // by cookie
+	lost  []*inFlightFD
 }
 
-func (f *flights) init() (err error) {
-	f.byAge, err = simplelru.NewLRU(maxFlights, func(_ uint64, lost *flight) { f.lost = append(f.lost, lost) })
+func (f *inFlightFDs) init() (err error) {
+	f.byAge, err = simplelru.NewLRU(maxInFlightFDs, func(_ uint64, lost *inFlightFD) { f.lost = append(f.lost, lost) })
 	if err != nil {
 		return fmt.Errorf("fdtrack: sockets in flight: %w", err)
 	}
@@ -37,7 +37,7 @@ func (f *flights) init() (err error) {
 }
 
 // add counts a message. If there are too many sockets in flight, the holders of the oldest are given up.
-func (f *flights) add(t *Tracker, s *socket) {
+func (f *inFlightFDs) add(t *Tracker, s *socket) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lost = f.lost[:0]
@@ -45,7 +45,7 @@ func (f *flights) add(t *Tracker, s *socket) {
 		known.messages++
 		return
 	}
-	f.byAge.Add(s.flow.Cookie, &flight{flow: s.flow, opened: s.opened, tracker: t, messages: 1})
+	f.byAge.Add(s.flow.Cookie, &inFlightFD{flow: s.flow, opened: s.opened, tracker: t, messages: 1})
 	for _, lost := range f.lost {
 		lost.tracker.inbox.put(message{lost: lost.messages, event: event.Event{Flow: event.Flow{Cookie: lost.flow.Cookie}}})
 	}
@@ -53,7 +53,7 @@ func (f *flights) add(t *Tracker, s *socket) {
 }
 
 // update says what has become known of a socket that may be in flight.
-func (f *flights) update(flow *event.Flow) {
+func (f *inFlightFDs) update(flow *event.Flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if known, ok := f.byAge.Peek(flow.Cookie); ok {
@@ -62,16 +62,16 @@ func (f *flights) update(flow *event.Flow) {
 }
 
 // drop forgets a socket.
-func (f *flights) drop(cookie uint64) {
+func (f *inFlightFDs) drop(cookie uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.byAge.Remove(cookie)
 	f.lost = f.lost[:0]
 }
 
-// land finds the socket in flight that has been found in a process, and takes one of its messages. If not all is known of
+// claim finds the socket in flight that has been found in a process, and takes one of its messages. If not all is known of
 // the addresses of those in flight, it has to be the only one that fits. by is who follows it.
-func (f *flights) land(found *procfs.Socket) (flow event.Flow, by *Tracker, ok bool) {
+func (f *inFlightFDs) claim(found *procfs.Socket) (flow event.Flow, by *Tracker, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fits := f.find(found)
@@ -85,8 +85,8 @@ func (f *flights) land(found *procfs.Socket) (flow event.Flow, by *Tracker, ok b
 	return fits.flow, fits.tracker, true
 }
 
-func (f *flights) find(found *procfs.Socket) *flight {
-	var one *flight
+func (f *inFlightFDs) find(found *procfs.Socket) *inFlightFD {
+	var one *inFlightFD
 	several := false
 	for _, cookie := range f.byAge.Keys() {
 		candidate, _ := f.byAge.Peek(cookie)
@@ -106,9 +106,9 @@ func (f *flights) find(found *procfs.Socket) *flight {
 }
 
 // exact: the addresses are no other socket's of the network namespace.
-func (f *flight) exact() bool { return f.flow.Transport != event.UnixStream && complete(&f.flow) }
+func (f *inFlightFD) exact() bool { return f.flow.Transport != event.UnixStream && complete(&f.flow) }
 
-func (f *flight) fits(found *procfs.Socket) bool {
+func (f *inFlightFD) fits(found *procfs.Socket) bool {
 	switch {
 	case !f.opened || f.flow.Transport != transportOf(found) || f.flow.NetNS != 0 && f.flow.NetNS != found.NetNS:
 		return false

@@ -153,11 +153,11 @@ func TestASocketInAMessage(t *testing.T) {
 	for name, test := range map[string]struct {
 		before  []event.Event
 		landing procfs.Socket
-		landed  bool
+		claimed bool
 	}{
 		"sent when complete":       {[]event.Event{open(1, local, remote), hold(1, inFlight)}, found(local, remote), true},
 		"sent before it was known": {[]event.Event{hold(1, inFlight), open(1, local, remote)}, found(local, remote), true},
-		"completed in flight": {
+		"completed in inFlightFD": {
 			[]event.Event{open(1, "", remote), hold(1, inFlight), told(1, local, "", event.AddressSourceGetsockname)},
 			found(local, remote), true,
 		},
@@ -166,7 +166,7 @@ func TestASocketInAMessage(t *testing.T) {
 		"one of two that fit": {
 			[]event.Event{open(1, "", remote), hold(1, inFlight), open(2, "", remote), hold(2, inFlight)}, found(local, remote), false,
 		},
-		"closed in flight": {
+		"closed in inFlightFD": {
 			[]event.Event{open(1, local, remote), hold(1, inFlight), closing(1), closing(1)}, found(local, remote), false,
 		},
 		"a Unix socket": {[]event.Event{unnamed, hold(1, inFlight)}, unix, true},
@@ -176,7 +176,7 @@ func TestASocketInAMessage(t *testing.T) {
 			s.resolver.question(11, 9).Tell(test.landing, nil)
 			s.handle(test.before...)
 			s.handle(unknownOf(11, 9))
-			if !test.landed {
+			if !test.claimed {
 				assert.Equal(t, []string{"adopt 11/9 as 1001"}, s.kernel.told)
 				return
 			}
@@ -223,7 +223,7 @@ func TestTooManyMessagesInFlight(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.handle(open(1, local, remote), hold(1, inFlight), hold(1, inFlight), closing(1), open(2, local, remote), hold(2, inFlight))
 	s.take()
-	for cookie := range uint64(maxFlights) {
+	for cookie := range uint64(maxInFlightFDs) {
 		s.handle(hold(100+cookie, inFlight))
 	}
 	s.Tick(s.now)

@@ -47,10 +47,10 @@ func orDefault[T comparable](value, otherwise T) T {
 // Shared is what the Trackers of one capture have in common: the limits of what waits in all of them, and what is
 // known of sockets that change hands. It is safe for concurrent use.
 type Shared struct {
-	limits  Limits
-	budget  *pending.Budget
-	flights flights
-	inodes  inodes
+	limits      Limits
+	budget      *pending.Budget
+	inFlightFDs inFlightFDs
+	inodes      inodes
 }
 
 // NewShared checks the limits.
@@ -63,5 +63,5 @@ func NewShared(l Limits) (s *Shared, err error) {
 		return nil, err
 	}
 	s.inodes.known = make(map[inode]knownSocket)
-	return s, s.flights.init()
+	return s, s.inFlightFDs.init()
 }

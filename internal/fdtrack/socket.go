@@ -46,7 +46,7 @@ func (t *Tracker) follow(cookie uint64) *socket {
 
 func (t *Tracker) forget(s *socket) {
 	if s.flying {
-		t.shared.flights.drop(s.flow.Cookie)
+		t.shared.inFlightFDs.drop(s.flow.Cookie)
 	}
 	if s.inode != (inode{}) {
 		t.shared.inodes.drop(s.inode, s.flow.Cookie)

@@ -101,7 +101,7 @@ type Stats struct {
 	Incomplete [pending.Causes]atomic.Uint64
 
 	Lookups     [Lookups]atomic.Uint64 // sockets whose events wait that were looked for in procfs
-	HoldersLost atomic.Uint64          // messages with a descriptor that nobody was seen to receive: too many were in flight
+	HoldersLost atomic.Uint64          // messages with a descriptor that nobody was seen to receive: too many were in inFlightFD
 
 	Unknown      [Results]atomic.Uint64 // descriptors asked about by the kernel side
 	AdoptsFailed atomic.Uint64          // the kernel side could not be told where a descriptor leads

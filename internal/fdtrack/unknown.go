@@ -92,8 +92,8 @@ func (t *Tracker) socketFound(u *unknown, found *procfs.Socket) Result {
 		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now; or it is asked about again
 	}
 	if _, known := t.shared.inodes.get(inodeOf(found)); !known {
-		if flow, by, ok := t.shared.flights.land(found); ok {
-			t.landed(u, found, &flow, by)
+		if flow, by, ok := t.shared.inFlightFDs.claim(found); ok {
+			t.claimed(u, found, &flow, by)
 			return ResultInFlight
 		}
 	}
@@ -103,8 +103,8 @@ func (t *Tracker) socketFound(u *unknown, found *procfs.Socket) Result {
 	return ResultSocket
 }
 
-// landed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
-func (t *Tracker) landed(u *unknown, found *procfs.Socket, f *event.Flow, by *Tracker) {
+// claimed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
+func (t *Tracker) claimed(u *unknown, found *procfs.Socket, f *event.Flow, by *Tracker) {
 	if !complete(f) {
 		told := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
 		mergeFlow(f, &told)

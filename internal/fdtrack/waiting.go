@@ -27,7 +27,7 @@ func (t *Tracker) wait(s *socket) { s.waiting = t.waiting.Start(s) }
 // completed has the events of a socket go on if it is complete now.
 func (t *Tracker) completed(s *socket) {
 	if s.flying && s.opened {
-		t.shared.flights.update(&s.flow)
+		t.shared.inFlightFDs.update(&s.flow)
 	}
 	if s.waiting == nil || !complete(&s.flow) {
 		return
