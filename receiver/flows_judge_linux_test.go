@@ -26,7 +26,7 @@ func judged() (workload.Flow, *toldFlow) {
 	resource.PutInt("process.pid", 10)
 	told := &toldFlow{}
 	common := map[string]any{
-		"socketflow.role": "client", "socketflow.netns": 20, "socketflow.address.source": "sock", "network.transport": "tcp",
+		"socketflow.role.name": "client", "socketflow.netns": 20, "socketflow.address.source": "sock", "network.transport": "tcp",
 		"network.local.address": "10.0.0.1", "network.local.port": 258, "network.peer.address": "10.0.0.2", "network.peer.port": 772,
 		"socketflow.capture": "complete", "socketflow.bytes.sent": 30, "socketflow.bytes.received": 40,
 	}
@@ -77,7 +77,7 @@ func TestFlowsAreJudged(t *testing.T) {
 		"another server":      {receiver.ModeSocket, func(truth *workload.Flow, _ *toldFlow) { truth.ServedBy = 11 }, 1},
 		"bytes":               {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutInt("socketflow.bytes.sent", 31) }), 1},
 		"a gap":               {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.capture", "gap") }), 1},
-		"another role":        {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.role", "server") }), 2},
+		"another role":        {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.role.name", "server") }), 2},
 		"no opening":          {receiver.ModeSocket, func(_ *workload.Flow, told *toldFlow) { told.open = nil }, 1},
 		"no end":              {receiver.ModeSocket, func(_ *workload.Flow, told *toldFlow) { told.end = nil }, 1},
 		"no request":          {receiver.ModeSocket, func(_ *workload.Flow, told *toldFlow) { told.spans = nil }, 1},

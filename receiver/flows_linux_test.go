@@ -128,7 +128,7 @@ func newFlowIndex(told []*toldFlow) flowIndex {
 	for _, f := range told {
 		a := f.attributes()
 		failed := f.end != nil && f.end.EventName() == failed
-		like := flowKey(text(a, "network.transport"), text(a, "socketflow.role"), failed)
+		like := flowKey(text(a, "network.transport"), text(a, "socketflow.role.name"), failed)
 		index.alike[like] = append(index.alike[like], f)
 		flow := workload.Flow{Transport: workload.Transport(text(a, "network.transport"))}
 		ends := ends(&flow)

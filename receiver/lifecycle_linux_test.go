@@ -261,7 +261,7 @@ func TestTwoInstances(t *testing.T) {
 		a := r.Attributes()
 		assert.Nil(t, get(a, "network.peer.address"))
 		told[tuple{
-			pid: run.PID(), netns: number(a, "socketflow.netns"), role: text(a, "socketflow.role"),
+			pid: run.PID(), netns: number(a, "socketflow.netns"), role: text(a, "socketflow.role.name"),
 			local:  endpoint(a, "net.sock.host.addr", "net.sock.host.port"),
 			remote: endpoint(a, "net.sock.peer.addr", "net.sock.peer.port"),
 		}]--

@@ -32,7 +32,7 @@ func awaiting(timeout time.Duration) configuration {
 func (o *observation) toldOfClient(pid int) (records int, paths []string) {
 	p := o.of(pid)
 	for _, r := range p.records {
-		if text(r.Attributes(), "socketflow.role") == "client" {
+		if text(r.Attributes(), "socketflow.role.name") == "client" {
 			records++
 		}
 	}
@@ -82,7 +82,7 @@ func TestAddressesAreAwaited(t *testing.T) {
 	assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
 	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
-		if text(r.Attributes(), "socketflow.role") == "client" {
+		if text(r.Attributes(), "socketflow.role.name") == "client" {
 			assert.Equal(t, "getsockname", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
 		}
 	}
@@ -151,7 +151,7 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 	const slack = 2 * time.Second // this machine may have other things to do
 	marked := []string{"unknown", "container"}
 	for _, r := range o.of(pid).records {
-		if text(r.Attributes(), "socketflow.role") != "client" {
+		if text(r.Attributes(), "socketflow.role.name") != "client" {
 			continue
 		}
 		source := text(r.Attributes(), "socketflow.address.source")
@@ -187,7 +187,7 @@ func TestAddressesAreLookedUp(t *testing.T) {
 	o.shutdown(t)
 	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
-		if text(r.Attributes(), "socketflow.role") == "client" {
+		if text(r.Attributes(), "socketflow.role.name") == "client" {
 			assert.Equal(t, "proc", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
 		}
 	}

@@ -119,7 +119,7 @@ func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Add
 func tupleIn(pid int, r record) tuple {
 	a := r.Attributes()
 	k := tuple{
-		pid: pid, netns: number(a, "socketflow.netns"), role: text(a, "socketflow.role"), failed: r.EventName() == failed,
+		pid: pid, netns: number(a, "socketflow.netns"), role: text(a, "socketflow.role.name"), failed: r.EventName() == failed,
 		remote: endpoint(a, "network.peer.address", "network.peer.port"),
 	}
 	if !k.failed {
@@ -260,7 +260,7 @@ func (e *tellings) check(wrong *findings, want outcome, s span) {
 		want.address = source
 	}
 	expected := map[string]any{
-		"socketflow.role":           string(e.Role),
+		"socketflow.role.name":      string(e.Role),
 		"socketflow.role.source":    want.roleSource,
 		"socketflow.capture":        want.capture,
 		"socketflow.address.source": want.address,
@@ -287,7 +287,7 @@ func (e *tellings) check(wrong *findings, want outcome, s span) {
 	if e.open != nil {
 		e.checkAddresses(wrong, about+" (open)", e.open.Attributes())
 		e.checkResource(wrong, about+" (open)", e.open.resource, want)
-		for _, key := range [...]string{"socketflow.role", "socketflow.role.source", "socketflow.capture", "socketflow.netns"} {
+		for _, key := range [...]string{"socketflow.role.name", "socketflow.role.source", "socketflow.capture", "socketflow.netns"} {
 			wrong.equal(expected[key], get(e.open.Attributes(), key), "%s (open): %s", about, key)
 		}
 		// Whether the connection will have a span is not known when it is opened: that depends on what it will carry.

@@ -229,7 +229,7 @@ func (c *told) requireTimes(t testing.TB) {
 func (c *told) requireKind(t testing.TB) {
 	t.Helper()
 	kind, source, peer := ptrace.SpanKindClient, "connect", "server"
-	if c.span.text("socketflow.role") == "server" {
+	if c.span.text("socketflow.role.name") == "server" {
 		kind, source, peer = ptrace.SpanKindServer, "accept", "client"
 	}
 	require.Equal(t, kind, c.span.kind)

@@ -161,7 +161,7 @@ func testNginx(t *testing.T, j *jaeger) {
 					assert.Equal(t, tt.networkType, s.text("network.type"))
 					assert.Equal(t, tt.family, s.text("net.sock.family"))
 
-					assert.Equal(t, side.kind, s.text("socketflow.role"))
+					assert.Equal(t, side.kind, s.text("socketflow.role.name"))
 					assert.Equal(t, side.roleSource, s.text("socketflow.role.source"))
 					assert.Equal(t, "complete", s.text("socketflow.capture"))
 					assert.Equal(t, "sock", s.text("socketflow.address.source"))

@@ -67,7 +67,7 @@ func (c *conversation) kind() string {
 // String names it in a table.
 func (c *conversation) String() string {
 	local, remote := c.ends()
-	return fmt.Sprintf("pid %s %s -> %s %s", c.kind(), local, remote, c.item().text("socketflow.role"))
+	return fmt.Sprintf("pid %s %s -> %s %s", c.kind(), local, remote, c.item().text("socketflow.role.name"))
 }
 
 func exchangesOf(all []*conversation) (n int) {
@@ -144,7 +144,7 @@ func bestMatch(c *conversation, others []*conversation, exact bool) int {
 		case exact || !mayBe(local, otherLocal) || !mayBe(remote, otherRemote):
 			continue
 		}
-		if c.item().text("socketflow.role") == o.item().text("socketflow.role") {
+		if c.item().text("socketflow.role.name") == o.item().text("socketflow.role.name") {
 			points++
 		}
 		if c.target(0) == o.target(0) {

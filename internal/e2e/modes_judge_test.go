@@ -14,7 +14,7 @@ import (
 func toldConversation() *conversation {
 	process := map[string]any{"process.pid": int64(10), "service.name": "it"}
 	attributes := map[string]any{
-		"network.transport": "tcp", "socketflow.role": "client", "socketflow.connection.id": "a",
+		"network.transport": "tcp", "socketflow.role.name": "client", "socketflow.connection.id": "a",
 		"network.local.address": "10.0.0.1", "network.local.port": int64(258), "network.peer.address": "10.0.0.2", "network.peer.port": int64(772),
 	}
 	c := &conversation{}
@@ -49,7 +49,7 @@ func TestModesAreJudged(t *testing.T) {
 		}, []string{"end: network.local.port", "end: network.local.address"}},
 		{"another port", func(c *conversation) { c.end.attributes["network.local.port"] = int64(259) }, []string{"a connection is told", "a connection is told"}},
 		{"another process", func(c *conversation) { c.end.process["process.pid"] = int64(11) }, []string{"a connection is told", "a connection is told"}},
-		{"another role", func(c *conversation) { c.open.attributes["socketflow.role"] = "server" }, []string{"open: socketflow.role"}},
+		{"another role", func(c *conversation) { c.open.attributes["socketflow.role.name"] = "server" }, []string{"open: socketflow.role.name"}},
 		{"another service", func(c *conversation) { c.open.process["service.name"] = "no" }, []string{"open: resource: service.name"}},
 		{"no opening", func(c *conversation) { c.open = nil }, []string{"open is told"}},
 		{"told twice", func(c *conversation) { c.record(c.end) }, []string{"records that were told before"}},

@@ -101,7 +101,7 @@ type teller interface {
 func factTold(t testing.TB, told teller, failed bool) fact {
 	t.Helper()
 	f := fact{
-		pid: told.pid(), netNS: told.number("socketflow.netns"), role: told.text("socketflow.role"),
+		pid: told.pid(), netNS: told.number("socketflow.netns"), role: told.text("socketflow.role.name"),
 		remote: toldEnd(t, told, "network.peer"),
 	}
 	if failed {

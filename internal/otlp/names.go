@@ -57,7 +57,7 @@ const (
 // What a connection was, and how that is known.
 const (
 	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same on everything that is told of a connection
-	role          = "socketflow.role"           // "client", "server"; absent if not known. An exchange's is its span's kind
+	role          = "socketflow.role.name"      // "client", "server"; absent if not known. An exchange's is its span's kind
 	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "first", "protocol", "unknown"
 	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
 	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
