@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 COLLECTOR := _build/otelcol-socketflow
 TOOL := go tool -modfile=internal/tools/go.mod
 LINT := go tool -modfile=internal/tools/lint/go.mod golangci-lint
+# The tests against a whole host, and the benchmarks, are a module of their own: no user's build has to do with what they need.
+INTEGRATION := internal/integration
 
 # Observing the host takes root, or CAP_BPF and CAP_PERFMON.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -29,7 +31,7 @@ help: ## list the targets
 build: $(COLLECTOR) ## build the collector with this receiver: _build/otelcol-socketflow (minutes the first time)
 
 $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
-		$(shell find bpf internal receiver -name testdata -prune -o \( -name '*.go' ! -name '*_test.go' -o -name '*.o' \) -print)
+		$(shell find bpf internal receiver \( -name testdata -o -path $(INTEGRATION) \) -prune -o \( -name '*.go' ! -name '*_test.go' -o -name '*.o' \) -print)
 	$(TOOL) builder --config builder-config.yaml
 	@touch $@
 
@@ -38,19 +40,21 @@ run: build ## build the collector, and print this host's requests and connection
 	$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml
 
 .PHONY: test
-test: deps ## all tests of this module with the race detector; those that need root say so and skip without it
+test: deps ## all tests with the race detector; those that need root say so and skip without it
 	go test -race $(TESTFLAGS) ./...
+	cd $(INTEGRATION) && go test -race $(TESTFLAGS) ./...
 	@# 14,000 connections a second are too many for the race detector, under which this test does fewer.
-	go test -count=1 $(TESTFLAGS) -run='^TestNothingIsLostUnderLoad$$' ./receiver
+	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) -run='^TestNothingIsLostUnderLoad$$' ./receiver
 
 .PHONY: e2e
 e2e: deps build ## the collector, a real Jaeger and a real workload
-	go test -tags=e2e -count=1 -timeout=20m $(TESTFLAGS) ./internal/e2e/...
+	cd $(INTEGRATION) && go test -tags=e2e -count=1 -timeout=20m $(TESTFLAGS) ./e2e/...
 
 .PHONY: test-kernels
 test-kernels: ## the privileged tests on some of Debian's kernels, emulated (minutes; all of them: ALL=1; KERNELFLAGS='-kernels 5.10')
 	.ci/deps kernels
-	go run ./internal/vmtest $(if $(ALL),-all) $(KERNELFLAGS)
+	go build -C $(INTEGRATION) -o "$$PWD/_build/vmtest" ./vmtest
+	_build/vmtest $(if $(ALL),-all) $(KERNELFLAGS)
 
 .PHONY: packaging
 packaging: build ## check the systemd unit, the manifests and the image (root)
@@ -68,7 +72,8 @@ release: ## socketflow-check as static programs for linux/amd64 and arm64, with 
 .PHONY: bench
 bench: build ## what observing costs, as ratios (less than half an hour; BENCHFLAGS="-only data,replay" measures less)
 	.ci/deps bench
-	go run ./internal/bench $(BENCHFLAGS)
+	go build -C $(INTEGRATION) -o "$$PWD/_build/bench" ./bench
+	_build/bench $(BENCHFLAGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)
@@ -77,7 +82,9 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 .PHONY: lint
 lint: ## golangci-lint, and whether go.mod is tidy
 	$(LINT) run
+	root=$$PWD && cd $(INTEGRATION) && go tool -modfile="$$root/internal/tools/lint/go.mod" golangci-lint run --config "$$root/.golangci.yml"
 	go mod tidy -diff
+	cd $(INTEGRATION) && go mod tidy -diff
 
 .PHONY: generate
 generate: ## kernel programs and component metadata again, from bpf/ and metadata.yaml
@@ -98,6 +105,7 @@ cross: ## vet for the other systems, and build what ships for linux/arm64
 		echo "$$target"; \
 		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go vet ./...; \
 	done
+	cd $(INTEGRATION) && CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go vet ./...
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/socketflow-check
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build ./receiver
 

@@ -26,7 +26,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/engine"
 	"github.com/socketflow/socketflow/internal/fdtrack"
-	"github.com/socketflow/socketflow/internal/hosttest"
+	"github.com/socketflow/socketflow/internal/testenv"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -255,7 +255,7 @@ func (u *engineUnderTest) stop(t *testing.T) {
 // TestRefusedProgramCostsItsOwnFunction refuses each program in turn, as a kernel would when it is loaded or attached. Whatever it is, the
 // engine starts; what is lost is named in the log, in own telemetry and by its status; and all else is exact.
 func TestRefusedProgramCostsItsOwnFunction(t *testing.T) {
-	hosttest.NeedRoot(t, "loading eBPF programs")
+	testenv.NeedRoot(t, "loading eBPF programs")
 	all := []*refusal{ // two programs, of which the second would do the work of the first
 		{asked: kernel.ModeAuto, programs: []string{"accept_exit", "any_exit"}, mode: kernel.ModeSocket, named: true},
 	}

@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/hosttest"
+	"github.com/socketflow/socketflow/internal/testenv"
 )
 
 func needPrivilege(t *testing.T) {
 	t.Helper()
-	hosttest.NeedRoot(t, "observing the host")
+	testenv.NeedRoot(t, "observing the host")
 }
 
 const (

@@ -23,7 +23,7 @@ import (
 // verifierEnough leaves room below the million instructions after which the verifier gives up: each kernel counts otherwise.
 const verifierEnough = 700_000
 
-// TestVerifierInstructions logs what the verifier has to do for each program of each mode, in lines that internal/vmtest reads
+// TestVerifierInstructions logs what the verifier has to do for each program of each mode, in lines that internal/integration/vmtest reads
 // on every kernel: "verifier <mode> <program> <instructions>", and "attachment <how>".
 func TestVerifierInstructions(t *testing.T) {
 	for mode, specify := range map[string]func(*testing.T, Options) *ebpf.CollectionSpec{

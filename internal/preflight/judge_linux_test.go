@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/socketflow/socketflow/internal/hosttest"
+	"github.com/socketflow/socketflow/internal/testenv"
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	hosttest.NeedRoot(t, "loading eBPF programs")
+	testenv.NeedRoot(t, "loading eBPF programs")
 }
 
 func byName(facts []Fact) map[string]Fact {

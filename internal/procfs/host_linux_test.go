@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/socketflow/socketflow/internal/hosttest"
+	"github.com/socketflow/socketflow/internal/testenv"
 )
 
 // descriptorOf is the number of a connection's or listener's descriptor in this process.
@@ -254,8 +254,8 @@ func sourcesLookedFor(r *Resolver) (sum uint64) {
 
 func needPrivilege(t *testing.T) {
 	t.Helper()
-	hosttest.NeedRoot(t, "making network namespaces")
-	hosttest.NeedProgram(t, "iproute2", "ip")
+	testenv.NeedRoot(t, "making network namespaces")
+	testenv.NeedProgram(t, "iproute2", "ip")
 }
 
 // resident starts a process in a network namespace of its own, that has the given addresses, with the length of the prefix,

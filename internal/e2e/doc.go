@@ -1,8 +1,0 @@
-// Package e2e holds the end-to-end tests: the collector that `make build` makes, real programs, and a real Jaeger.
-//
-//	make e2e
-//	go test -tags=e2e ./internal/e2e/... # the same, with what is in _build
-//
-// They need root, and _build/otelcol-socketflow or what SOCKETFLOW_COLLECTOR names. What is missing is a reason to skip, except
-// where CI=true: there it is a failure. All traffic is on the loopback interface.
-package e2e

@@ -1,0 +1,336 @@
+package receiver_test
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/integration/workload"
+	"github.com/socketflow/socketflow/receiver"
+)
+
+// toldFlow is what was told of an end of a conversation: by the records, the last of which is the end, and by the spans.
+type toldFlow struct {
+	open, end *record
+	spans     []span
+	taken     bool // a flow of the truth has been found for it
+}
+
+// pid is the process of the records.
+func (f *toldFlow) pid() int {
+	r := f.end
+	if r == nil {
+		r = f.open
+	}
+	return int(number(r.resource, "process.pid"))
+}
+
+// attributes are those of the end, or else of the opening.
+func (f *toldFlow) attributes() pcommon.Map {
+	if f.end != nil {
+		return f.end.Attributes()
+	}
+	return f.open.Attributes()
+}
+
+func (f *toldFlow) String() string {
+	if f.end != nil {
+		return f.end.Body().Str()
+	}
+	return f.open.Body().Str()
+}
+
+// toldFlows are what was told of processes over some transports, by connection id. What was told twice is wrong.
+func (o *observation) toldFlows(wrong *findings, pids []int, over []workload.Transport) []*toldFlow {
+	byID := map[string]*toldFlow{}
+	var all []*toldFlow
+	of := func(id string) *toldFlow {
+		if byID[id] == nil {
+			byID[id] = &toldFlow{}
+			all = append(all, byID[id])
+		}
+		return byID[id]
+	}
+	for _, pid := range pids {
+		p := o.of(pid)
+		for _, r := range p.records {
+			if !slices.Contains(over, workload.Transport(text(r.Attributes(), "network.transport"))) {
+				continue
+			}
+			f := of(r.id())
+			at := &f.end
+			if r.EventName() == opened {
+				at = &f.open
+			}
+			if *at != nil {
+				wrong.add("told twice: %s", r.Body().Str())
+			}
+			*at = &r
+		}
+	}
+	for _, pid := range pids {
+		for _, s := range o.of(pid).spans {
+			f := byID[text(s.Attributes(), "socketflow.connection.id")]
+			switch {
+			case !slices.Contains(over, workload.Transport(text(s.Attributes(), "network.transport"))):
+			case f == nil:
+				wrong.add("a span of a connection of which there is no record: %s %v", s.Name(), s.Attributes().AsRaw())
+			default:
+				f.spans = append(f.spans, s)
+			}
+		}
+	}
+	return all
+}
+
+// verifyFlows checks that what was told of the processes of these flows, over some transports, are these flows, each once, with
+// their requests, and nothing else. The receiver has to be shut down.
+func (o *observation) verifyFlows(t *testing.T, flows []workload.Flow, over ...workload.Transport) {
+	t.Helper()
+	var wrong findings
+	wrong.judge(o.mode, flows, o.toldFlows(&wrong, flowPIDs(flows), over))
+	wrong.report(t.Errorf)
+}
+
+// judge finds what was told of each flow, and compares.
+func (w *findings) judge(mode receiver.Mode, flows []workload.Flow, told []*toldFlow) {
+	index := newFlowIndex(told)
+	for i := range flows {
+		f := &flows[i]
+		got := index.find(f)
+		if got == nil {
+			w.add("this is not told: %+v", *f)
+			continue
+		}
+		got.taken = true
+		got.check(w, mode, f)
+	}
+	for _, f := range told {
+		if !f.taken {
+			w.add("this never was: %s", f)
+		}
+	}
+}
+
+// flowIndex finds what was told of a flow: by its addresses, if both were told, and among all that is like it.
+type flowIndex struct {
+	exact, alike map[string][]*toldFlow
+}
+
+func newFlowIndex(told []*toldFlow) flowIndex {
+	index := flowIndex{map[string][]*toldFlow{}, map[string][]*toldFlow{}}
+	for _, f := range told {
+		a := f.attributes()
+		failed := f.end != nil && f.end.EventName() == failed
+		like := flowKey(text(a, "network.transport"), text(a, "socketflow.role.name"), failed)
+		index.alike[like] = append(index.alike[like], f)
+		flow := workload.Flow{Transport: workload.Transport(text(a, "network.transport"))}
+		ends := ends(&flow)
+		exact := like + ends[0].told(a) + ends[1].told(a) + strconv.Itoa(f.pid())
+		index.exact[exact] = append(index.exact[exact], f)
+	}
+	return index
+}
+
+func flowKey(transport, role string, failed bool) string {
+	if transport == string(workload.Unix) {
+		role = "" // who is the server of a socketpair is a matter of opinion
+	}
+	return fmt.Sprint(transport, role, failed)
+}
+
+// find the one that fits best, if any does. Those that were found before are not asked.
+func (index flowIndex) find(f *workload.Flow) *toldFlow {
+	like, ends := flowKey(string(f.Transport), string(f.Role), f.Failed), ends(f)
+	if best := bestOf(index.exact, like+ends[0].true()+ends[1].true()+strconv.Itoa(f.PID), f); best != nil {
+		return best
+	}
+	return bestOf(index.alike, like, f)
+}
+
+func bestOf(in map[string][]*toldFlow, key string, f *workload.Flow) *toldFlow {
+	var best *toldFlow
+	var most int
+	in[key] = slices.DeleteFunc(in[key], func(t *toldFlow) bool { return t.taken })
+	for _, t := range in[key] {
+		if n := t.fits(f); n > most {
+			best, most = t, n
+		}
+	}
+	return best
+}
+
+// fits says how well what was told fits a flow; 0: it does not.
+func (f *toldFlow) fits(truth *workload.Flow) int {
+	a := f.attributes()
+	points := 1
+	for _, end := range ends(truth) {
+		switch told := end.told(a); {
+		case end.untold() || truth.Failed && !end.remote:
+		case told == end.true():
+			points += 4
+		case told == "" || strings.HasSuffix(told, noPort):
+		default:
+			return 0
+		}
+	}
+	if f.paths()[0] == first(truth.Requests) {
+		points += 2
+	}
+	if f.pid() == truth.PID {
+		points += 2
+	}
+	if number(a, "socketflow.bytes.sent") == int64(truth.Sent) && number(a, "socketflow.bytes.received") == int64(truth.Received) {
+		points++
+	}
+	return points
+}
+
+func first(all []string) string {
+	if len(all) == 0 {
+		return ""
+	}
+	return all[0]
+}
+
+// flowEnd is one of the two ends of a flow, as the truth has it.
+type flowEnd struct {
+	*workload.Flow
+	remote bool
+}
+
+func ends(f *workload.Flow) [2]flowEnd { return [...]flowEnd{{f, false}, {f, true}} }
+
+// noPort is how an address is written of which the port is not known.
+const noPort = ":0"
+
+func (e flowEnd) String() string {
+	if e.remote {
+		return "network.peer"
+	}
+	return "network.local"
+}
+
+// true is the end's address, or its name.
+func (e flowEnd) true() string {
+	address, name := e.Local, e.LocalName
+	if e.remote {
+		address, name = e.Remote, e.RemoteName
+	}
+	if e.Transport == workload.Unix {
+		return name
+	}
+	return unmapped(address).String()
+}
+
+// told is what was told of it; empty: nothing was.
+func (e flowEnd) told(a pcommon.Map) string {
+	address := text(a, e.String()+".address")
+	ip, err := netip.ParseAddr(address)
+	if e.Transport == workload.Unix || err != nil {
+		return address
+	}
+	return netip.AddrPortFrom(ip, uint16(number(a, e.String()+".port"))).String()
+}
+
+// untold reports whether no call tells the address.
+func (e flowEnd) untold() bool { return !e.remote && e.LocalUntold || e.remote && e.RemoteUntold }
+
+// paths are those of the requests that were told, in order; at least one, which is empty if there are none.
+func (f *toldFlow) paths() []string {
+	spans := slices.Clone(f.spans)
+	slices.SortStableFunc(spans, func(a, b span) int { return int(int64(a.StartTimestamp()) - int64(b.StartTimestamp())) })
+	var paths []string
+	for _, s := range spans {
+		a := s.Attributes()
+		if get(a, "http.request.method") == nil {
+			continue
+		}
+		path := text(a, "url.path")
+		if s.Kind() == ptrace.SpanKindClient {
+			path = strings.TrimPrefix(text(a, "url.full"), "http://trap.test")
+		}
+		paths = append(paths, path)
+	}
+	if paths == nil {
+		return []string{""}
+	}
+	return paths
+}
+
+// check compares what was told of a flow with what is known of it.
+func (f *toldFlow) check(wrong *findings, mode receiver.Mode, truth *workload.Flow) {
+	about := truth.Step + ": " + f.String()
+	if f.end == nil {
+		wrong.add("%s: its end is not told", about)
+		return
+	}
+	a := f.end.Attributes()
+	f.checkAddresses(wrong, mode, about, truth)
+	// In the syscall mode it is read from /proc: a process may be gone by then. TestNamespacesStayApart wants it.
+	if netns := get(a, "socketflow.netns"); mode == receiver.ModeSocket || netns != nil {
+		wrong.equal(int64(truth.NetNS), netns, "%s: network namespace", about)
+	}
+	wrong.equal(int64(truth.PID), number(f.end.resource, "process.pid"), "%s: process", about)
+	if truth.Failed {
+		wrong.equal(true, f.open == nil, "%s: it was never open", about)
+		return
+	}
+	if f.open == nil {
+		wrong.add("%s: its opening is not told", about)
+	}
+	wrong.equal(int64(truth.Sent), get(a, "socketflow.bytes.sent"), "%s: sent", about)
+	wrong.equal(int64(truth.Received), get(a, "socketflow.bytes.received"), "%s: received", about)
+	wrong.equal("complete", text(a, "socketflow.capture"), "%s: capture", about)
+	want := truth.Requests
+	if len(want) == 0 {
+		want = []string{""}
+	}
+	wrong.equal(want, f.paths(), "%s: requests", about)
+	server := truth.PID // requests belong to who serves them, the connection to who opened or accepted it
+	if truth.ServedBy != 0 {
+		server = truth.ServedBy
+	}
+	for _, s := range f.spans {
+		wrong.equal(int64(server), number(s.resource, "process.pid"), "%s: process of the span %s", about, s.Name())
+		if get(s.Attributes(), "http.request.method") != nil {
+			wrong.equal("complete", text(s.Attributes(), "socketflow.capture"), "%s: capture of %s", about, s.Name())
+			wrong.equal(int64(200), get(s.Attributes(), "http.response.status_code"), "%s: status of %s", about, s.Name())
+		}
+	}
+}
+
+// checkAddresses: what is told is true, in all that is told of the flow, and what a call has told is told. What is not known is
+// not there, and the source says so.
+func (f *toldFlow) checkAddresses(wrong *findings, mode receiver.Mode, about string, truth *workload.Flow) {
+	all := map[string]pcommon.Map{"close": f.end.Attributes()}
+	if f.open != nil {
+		all["open"] = f.open.Attributes()
+	}
+	for i, s := range f.spans {
+		all[fmt.Sprint("span ", i)] = s.Attributes()
+	}
+	for name, a := range all {
+		source := text(a, "socketflow.address.source")
+		guessed := source == "unknown" || source == "container"
+		if mode == receiver.ModeSocket && !truth.Failed {
+			wrong.equal("sock", source, "%s (%s): source of the addresses", about, name)
+		}
+		for _, end := range ends(truth) {
+			told, want := end.told(a), end.true()
+			ip, portless := strings.CutSuffix(told, noPort)
+			switch {
+			case told == want || truth.Failed && !end.remote:
+			case guessed && end.untold() && (told == "" || portless && strings.HasPrefix(want, ip+":")):
+			default:
+				wrong.add("%s (%s): %s is told as %q (source %s), and is %s", about, name, end, told, source, want)
+			}
+		}
+	}
+}

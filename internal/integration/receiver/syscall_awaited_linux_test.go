@@ -1,0 +1,196 @@
+package receiver_test
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/integration/workload"
+	"github.com/socketflow/socketflow/receiver"
+)
+
+// awaited is how many requests are made before a call tells the address.
+const awaited = 20
+
+// awaiting follows connections that wait so long for an address at most, for which nobody looks.
+func awaiting(timeout time.Duration) configuration {
+	return func(cfg *receiver.Config) {
+		roomy(cfg)
+		cfg.PollInterval = 10 * time.Millisecond
+		cfg.Batch.Timeout = time.Millisecond
+		cfg.Completion.Timeout = timeout
+		cfg.Completion.LookupAfter = time.Hour
+	}
+}
+
+// told of the client's end so far: records, and paths of requests in the order in which they were told.
+func (o *observation) toldOfClient(pid int) (records int, paths []string) {
+	p := o.of(pid)
+	for _, r := range p.records {
+		if text(r.Attributes(), "socketflow.role.name") == "client" {
+			records++
+		}
+	}
+	for _, s := range p.spans {
+		if s.Kind() == ptrace.SpanKindClient {
+			paths = append(paths, (&toldFlow{spans: []span{s}}).paths()[0])
+		}
+	}
+	return records, paths
+}
+
+// delayedPaths are those of the first requests of "delayed-address".
+func delayedPaths(count int) []string {
+	paths := make([]string, count)
+	for i := range paths {
+		paths[i] = "/delayed/" + strconv.Itoa(i)
+	}
+	return paths
+}
+
+// What is known of a connection waits for its address, and comes out in the order it went in.
+func TestAddressesAreAwaited(t *testing.T) {
+	needPrivilege(t)
+	traps := newTrapper(t)
+	o := observe(t, receiver.ModeSyscall, traps.only(awaiting(30*time.Second)))
+	run := traps.run("delayed-address", "late", strconv.Itoa(awaited))
+	require.NoError(t, run.Await("talked"))
+	await(t, "the client's end waits", func() bool { return o.metric(t, "addresses_waiting") > 0 })
+	const delay = 300 * time.Millisecond
+	for until := time.Now().Add(delay); time.Now().Before(until); time.Sleep(pause) {
+		records, paths := o.toldOfClient(run.PID())
+		require.Zero(t, records, "before the address is told")
+		require.Empty(t, paths, "before the address is told")
+	}
+	require.NoError(t, run.Continue())
+	require.NoError(t, run.Await("told"))
+	await(t, "what has waited is told", func() bool {
+		records, paths := o.toldOfClient(run.PID())
+		return records == 1 && len(paths) == awaited
+	})
+	require.NoError(t, run.Continue())
+	flows := flowsOf(t, run)
+	assert.Zero(t, o.awaitFlows(flows))
+	completed, incomplete := o.metric(t, "addresses_completed", "source", "getsockname"), o.metric(t, "addresses_incomplete")
+	o.shutdown(t)
+	_, paths := o.toldOfClient(run.PID())
+	assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
+	o.verifyFlows(t, flows, workload.TCP)
+	for _, r := range o.of(run.PID()).records {
+		if text(r.Attributes(), "socketflow.role.name") == "client" {
+			assert.Equal(t, "getsockname", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
+		}
+	}
+	assert.Positive(t, completed)
+	assert.Zero(t, incomplete)
+}
+
+// Where nothing tells the address, what waits comes out when it has waited for as long as it may, in order, marked and counted.
+func TestAddressesAreNotAwaitedForever(t *testing.T) {
+	needPrivilege(t)
+	for _, test := range []struct {
+		name    string
+		timeout time.Duration
+		cause   string
+		close   bool // the connection is closed before
+		change  func(*receiver.CompletionConfig)
+	}{
+		{name: "time", timeout: time.Second, cause: "timeout"},
+		{name: "close", timeout: 30 * time.Second, cause: "closed", close: true},
+		{name: "events of a connection", timeout: 30 * time.Second, cause: "socket_bound", change: func(cfg *receiver.CompletionConfig) {
+			cfg.SocketEvents = 4
+		}},
+		{name: "events of all", timeout: 30 * time.Second, cause: "total_bound", change: func(cfg *receiver.CompletionConfig) {
+			cfg.Events = 4
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			traps := newTrapper(t)
+			o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
+				awaiting(test.timeout)(cfg)
+				if test.change != nil {
+					test.change(&cfg.Completion)
+				}
+			}))
+			run := traps.run("delayed-address", "never", strconv.Itoa(awaited))
+			require.NoError(t, run.Await("talked"))
+			require.NoError(t, run.Continue())
+			require.NoError(t, run.Await("told"))
+			released := func() bool {
+				records, paths := o.toldOfClient(run.PID())
+				return records >= 1 && len(paths) >= awaited
+			}
+			if !test.close {
+				await(t, "what has waited is told", released)
+			} else {
+				assert.False(t, released())
+			}
+			require.NoError(t, run.Continue())
+			flows := flowsOf(t, run)
+			assert.Zero(t, o.awaitFlows(flows))
+			counted := o.metric(t, "addresses_incomplete", "cause", test.cause)
+			o.shutdown(t)
+			_, paths := o.toldOfClient(run.PID())
+			assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
+			o.verifyFlows(t, flows, workload.TCP)
+			o.assertMarked(t, run.PID(), test.timeout, test.cause)
+			assert.Positive(t, counted, "counted as incomplete by cause %s", test.cause)
+		})
+	}
+}
+
+// assertMarked checks that what was told of the client's end says that its address is not known, and, if time is why it was told, when
+// that was.
+func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration, cause string) {
+	t.Helper()
+	const slack = 2 * time.Second // this machine may have other things to do
+	marked := []string{"unknown", "container"}
+	for _, r := range o.of(pid).records {
+		if text(r.Attributes(), "socketflow.role.name") != "client" {
+			continue
+		}
+		source := text(r.Attributes(), "socketflow.address.source")
+		assert.True(t, slices.Contains(marked, source), "%s: source %s", r.Body().Str(), source)
+		if cause == "timeout" && r.EventName() == opened {
+			waited := r.ObservedTimestamp().AsTime().Sub(r.Timestamp().AsTime())
+			assert.GreaterOrEqual(t, waited, timeout, "told before its time")
+			assert.Less(t, waited, timeout+slack, "told after its time")
+		}
+	}
+}
+
+// An address that no call tells is looked for while the socket lives; how often, and what came of it, is counted.
+func TestAddressesAreLookedUp(t *testing.T) {
+	needPrivilege(t)
+	traps := newTrapper(t)
+	o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
+		awaiting(30 * time.Second)(cfg)
+		cfg.Completion.LookupAfter = 10 * time.Millisecond
+	}))
+	run := traps.run("delayed-address", "never", strconv.Itoa(awaited))
+	require.NoError(t, run.Await("talked"))
+	await(t, "what has waited is told", func() bool {
+		records, paths := o.toldOfClient(run.PID())
+		return records == 1 && len(paths) == awaited
+	})
+	require.NoError(t, run.Continue())
+	require.NoError(t, run.Await("told"))
+	require.NoError(t, run.Continue())
+	flows := flowsOf(t, run)
+	assert.Zero(t, o.awaitFlows(flows))
+	found, read := o.metric(t, "addresses_looked_up", "result", "found"), o.metric(t, "proc_tables_read")
+	o.shutdown(t)
+	o.verifyFlows(t, flows, workload.TCP)
+	for _, r := range o.of(run.PID()).records {
+		if text(r.Attributes(), "socketflow.role.name") == "client" {
+			assert.Equal(t, "proc", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
+		}
+	}
+	assert.Positive(t, found)
+	assert.Positive(t, read)
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+)
+
+// kernel is one to be booted. .ci/kernels knows where to get it.
+type kernel struct {
+	series    string
+	arch      *architecture
+	cpu       string
+	emulation *emulation
+	always    bool // tested by every run of CI; the others are tested before a release
+	modes     []mode
+}
+
+// name is that of .ci/kernels.
+func (k *kernel) name() string {
+	if k.arch == amd64 {
+		return k.series
+	}
+	return k.series + "-" + k.arch.name
+}
+
+// mode is a way to watch this kernel, and the tests that have to pass in it.
+type mode struct {
+	name  string
+	tests []test
+}
+
+// test is one to be run, by its name: TestA, or TestA/subtest.
+type test struct {
+	pkg  string // folder of the package
+	name string
+}
+
+func (t test) top() string { return strings.SplitN(t.name, "/", 2)[0] }
+
+// pattern is for -test.run.
+func (t test) pattern() string {
+	return "^" + strings.ReplaceAll(t.name, "/", "$/^") + "$"
+}
+
+func in(pkg string, names ...string) []test {
+	var tests []test
+	for _, name := range names {
+		tests = append(tests, test{pkg, name})
+	}
+	return tests
+}
+
+// integration is the folder of the module that this is part of, below that of the receiver's, in which it runs.
+const integration = "internal/integration"
+
+const (
+	kernelPackage   = "internal/kernel"
+	receiverPackage = integration + "/receiver"
+)
+
+// What is run in each mode: truth of connections, failed attempts, older connections, namespaces, and what connections carry. In
+// the syscall mode the traps have a refused attempt and an accept that is older.
+var (
+	sockets = slices.Concat(
+		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
+		in(receiverPackage, "TestEveryEndIsToldAsItWas/socket", "TestEndings", "TestOlderThanTheCollector",
+			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallTraps/socket",
+			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket",
+			"TestAutoTellsOfEverything"),
+	)
+	syscalls = slices.Concat(
+		in(kernelPackage, "TestVerifierInstructions/syscall", "TestLooksHideNoCalls"),
+		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallTraps/syscall",
+			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
+			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),
+	)
+)
+
+// The emulated CPU of amd64 is an old one: the kernel and Go then use no instructions that are slow to emulate (string instructions that
+// move single bytes, vectors). The verifier needs a third less time on it than on QEMU's "max".
+const (
+	// The emulation of cmpxchg16b in QEMU 7.2 spoils the flags: kernels that allocate with it now and then crash (seen on 6.12, in
+	// __kmalloc_noprof).
+	without16 = "Nehalem,cx16=off"
+	// From 6.18 or so on allocations that may not wait need it (kmalloc_nolock), and with them socket storage.
+	with16 = "Nehalem"
+	// Of QEMU's arm64 CPUs one with atomic instructions, which take a load and a store in a loop otherwise, and without pointer
+	// authentication: with "max" the verifier needs about a third more time.
+	neoverse = "neoverse-n1"
+)
+
+// emulation is how QEMU's CPUs run.
+type emulation struct {
+	accelerator string
+	options     []string
+}
+
+// They take turns. If each is a thread of this host QEMU does not see code that the kernel patches on another CPU: 5.10 was seen to hang at a
+// jump, 6.1 not to enter programs behind functions, 7.2 to meet a breakpoint that was gone.
+var (
+	// Their time is this host's.
+	inHostTime = &emulation{accelerator: "tcg,thread=single"}
+	// Their time goes by their instructions, a nanosecond each: what happens within a tick is what happens on a machine of 1 GHz, however
+	// busy this host is. Waiting takes no time. 5.10 and 6.1 do not boot like that.
+	byInstructions = &emulation{accelerator: "tcg,thread=single", options: []string{"-icount", "shift=0,sleep=off"}}
+)
+
+// kernels that are supported. That of the machine that builds is tested by `make test`. Those that are always tested are the oldest, the
+// newest, and one between them that has the socket mode.
+var kernels = []kernel{
+	{"5.10", amd64, without16, inHostTime, true, []mode{{"syscall", syscalls}}},
+	{"6.1", amd64, without16, inHostTime, false, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"6.12", amd64, without16, byInstructions, true, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"7.2", amd64, with16, byInstructions, true, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+	{"6.12", arm64, neoverse, byInstructions, false, []mode{{"syscall", syscalls}, {"socket", sockets}}},
+}
+
+// kernelNames are those of all kernels, or of those that are always tested.
+func kernelNames(all bool) []string {
+	var names []string
+	for i := range kernels {
+		if all || kernels[i].always {
+			names = append(names, kernels[i].name())
+		}
+	}
+	return names
+}
+
+// fetch returns the directories of kernels and tools, by name.
+func fetch(ctx context.Context, names []string) (map[string]string, error) {
+	cmd := exec.CommandContext(ctx, ".ci/kernels", names...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("get the kernels: .ci/kernels %s: %w", strings.Join(names, " "), err)
+	}
+	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
+	if len(lines) != len(names) {
+		return nil, fmt.Errorf("get the kernels: .ci/kernels printed %d directories for %d names", len(lines), len(names))
+	}
+	dirs := map[string]string{}
+	for i, name := range names {
+		dirs[name] = string(lines[i])
+	}
+	return dirs, nil
+}
