@@ -12,9 +12,10 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/kernel"
 )
 
 var update = flag.Bool("update", false, "write the texts that are there now to testdata")
