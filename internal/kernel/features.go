@@ -5,6 +5,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -68,6 +69,7 @@ type installer struct {
 func (in *installer) install(features []feature) error {
 	in.refused = map[string]error{}
 	states := make([]*installation, len(features))
+	in.loadTogether(features)
 	for i := range features {
 		states[i] = &installation{feature: &features[i], way: -1}
 		in.loadNext(states[i])
@@ -160,7 +162,7 @@ func (in *installer) load(def *programDef) error {
 	}
 	err := in.fault.at(StageLoad, def.name)
 	if err == nil {
-		err = in.loadOne(def.name)
+		err = in.loadInto(def.name)
 	}
 	if err != nil {
 		in.refused[def.name] = err
@@ -168,16 +170,46 @@ func (in *installer) load(def *programDef) error {
 	return err
 }
 
-func (in *installer) loadOne(name string) error {
+// loadTogether loads what will probably be needed at once, which takes half the time. If the kernel refuses any of it, nothing is
+// loaded: one by one it shows which.
+func (in *installer) loadTogether(features []feature) {
+	names := map[string]bool{}
+	for i := range features {
+		for _, def := range in.likelyWay(&features[i]) {
+			if in.fault.at(StageLoad, def.name) == nil {
+				names[def.name] = true
+			}
+		}
+	}
+	_ = in.loadInto(slices.Collect(maps.Keys(names))...) // the error comes again
+}
+
+// likelyWay is the first of which the kernel has all hooks, as far as that is known before.
+func (in *installer) likelyWay(f *feature) []programDef {
+	for _, way := range f.ways {
+		there := slices.DeleteFunc(slices.Clone(way), func(def programDef) bool { return in.absent != nil && in.absent(&def) != nil })
+		if len(there) == len(way) || slices.ContainsFunc(way, func(def programDef) bool { return def.elsewhere }) {
+			return there
+		}
+	}
+	return nil
+}
+
+// loadInto loads all of the programs or none, with the maps that exist.
+func (in *installer) loadInto(names ...string) error {
 	alone := &ebpf.CollectionSpec{
-		Maps: in.spec.Maps, Programs: map[string]*ebpf.ProgramSpec{name: in.spec.Programs[name]},
-		Types: in.spec.Types, ByteOrder: in.spec.ByteOrder,
+		Maps: in.spec.Maps, Programs: map[string]*ebpf.ProgramSpec{}, Types: in.spec.Types, ByteOrder: in.spec.ByteOrder,
+	}
+	for _, name := range names {
+		alone.Programs[name] = in.spec.Programs[name]
 	}
 	loaded, err := ebpf.NewCollectionWithOptions(alone, ebpf.CollectionOptions{MapReplacements: in.programs.objects.Maps})
 	if err != nil {
 		return err
 	}
-	in.programs.objects.Programs[name] = loaded.DetachProgram(name)
+	for _, name := range names {
+		in.programs.objects.Programs[name] = loaded.DetachProgram(name)
+	}
 	loaded.Close()
 	return nil
 }
