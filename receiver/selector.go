@@ -124,7 +124,7 @@ func portsError(raw any) error {
 
 // MarshalScalar writes what UnmarshalScalar takes.
 func (p Ports) MarshalScalar(value confmap.ScalarValue) error {
-	if p == (Ports{}) {
+	if p.bounds.Low == 0 {
 		return value.Marshal(nil)
 	}
 	return value.Marshal(p.String())

@@ -25,7 +25,7 @@ const (
 	KindLive              // Flow.Cookie: a tracked socket that still exists; not TCP: Ending's counts so far
 	KindData              // Flow.Cookie, Data: a system call of the owner has transferred bytes of a connection
 	KindPeerClose         // as KindClose, by the other end: a connection within the host has ended
-	// Of captures that see system calls, not sockets, and so need completion:
+	// Of captures that see system calls, not sockets, and so need internal/fdtrack:
 	KindAddress // Flow.Cookie, Flow.Local or Flow.Remote, Flow.AddressSource: a call has told an address of the socket
 	KindHold    // Flow.Cookie, FD: one more descriptor leads to the socket; KindClose is then the end of one of them
 	KindUnknown // FD: the owner uses a descriptor of which it is not known whether it leads to a socket, and to which; Flow.Cookie: the question
