@@ -26,7 +26,7 @@ const (
 	withoutExisting = "connections that are older than the collector are not found, and those whose end no hook shows are remembered until they are the oldest"
 	withoutUnowned  = "connections older than the collector that no process holds are not found, and TCP connections whose end no hook shows are remembered until they are the oldest"
 	withoutUnix     = "Unix sockets whose end no hook shows are remembered until they are the oldest"
-	withoutFlowPass = "UDP flows do not end before the collector does"
+	withoutFlowEnds = "UDP flows do not end before the collector does"
 )
 
 // features of the socket mode in the order in which they are attached: processes first, so that no socket is seen before its
@@ -57,7 +57,7 @@ func (c *Capture) features(opts Options, backup bool) []feature {
 		all = append(all, one(bpf.SocketflowProgExistingUnix, "iter/unix", withoutUnix))
 	}
 	if opts.UDP {
-		all = append(all, one(bpf.SocketflowProgFlowPass, runHook, withoutFlowPass))
+		all = append(all, one(bpf.SocketflowProgFlowPass, runHook, withoutFlowEnds))
 	}
 	return all
 }

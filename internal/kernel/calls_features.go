@@ -106,7 +106,7 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 		one(bpf.SyscallsProgEnterExecve, "tracepoint/syscalls/sys_enter_execve", withoutImages),
 	}
 	if opts.UDP {
-		all = append(all, run(withoutFlowPass, bpf.SyscallsProgAskDatagrams))
+		all = append(all, run(withoutFlowEnds, bpf.SyscallsProgAskDatagrams))
 	}
 	for i := range tracedCalls {
 		all = append(all, tracedCalls[i].feature())
