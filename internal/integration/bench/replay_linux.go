@@ -77,9 +77,9 @@ const (
 	batchSize     = 1024
 )
 
-func (w *way) handle(e *event.Event, n int) error {
+func (w *way) handle(e *event.Event, n int) {
 	if w.table == nil {
-		return nil
+		return
 	}
 	w.table.Handle(e)
 	if n%eventsPerTick == 0 {
@@ -89,7 +89,6 @@ func (w *way) handle(e *event.Event, n int) error {
 	if w.builder != nil && w.builder.Spans() >= batchSize {
 		w.builder.Take()
 	}
-	return nil
 }
 
 func (w *way) exchanges() (n uint64) {
@@ -125,9 +124,7 @@ func (r *recording) replay(w *way) (replayed, error) {
 		if err := kernel.Decode(raw, &e); err != nil {
 			return replayed{}, err
 		}
-		if err := w.handle(&e, n); err != nil {
-			return replayed{}, err
-		}
+		w.handle(&e, n)
 	}
 	took := processorTime() - began
 	runtime.ReadMemStats(&after)

@@ -99,7 +99,7 @@ func (o *observation) start(t *testing.T, mode receiver.Mode, change configurati
 	core, logged := observer.New(zap.InfoLevel)
 	o.logged = logged
 	set := receivertest.NewNopSettings(receivertest.NopType)
-	set.TelemetrySettings = o.Telemetry.NewTelemetrySettings()
+	set.TelemetrySettings = o.NewTelemetrySettings()
 	set.Logger = zap.New(core)
 
 	factory := receiver.NewFactory()
