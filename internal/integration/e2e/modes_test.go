@@ -79,11 +79,11 @@ var modeWorkloads = []struct {
 	{"nginx-curl", played("nginx")},
 	{"grpc", played("grpc")},
 	{"postgresql", playPostgres},
-	{"fork", playTrap("fork-serves")},
-	{"prefork", playTrap("fork-accepts")},
-	{"cycles", playTrap("cycles", "1000")},
-	{"duplicates", playTrap("duplicates")},
-	{"families", playTrap("families")},
+	{"fork", playScenario("fork-serves")},
+	{"prefork", playScenario("fork-accepts")},
+	{"cycles", playScenario("cycles", "1000")},
+	{"duplicates", playScenario("duplicates")},
+	{"families", playScenario("families")},
 	{"connections", playConnections},
 }
 
@@ -179,10 +179,10 @@ func playPostgres(s *modeScene) {
 	}
 }
 
-// playTrap is a trap of package workload, in a namespace of its own.
-func playTrap(words ...string) func(*modeScene) {
+// playScenario is a scenario of package workload, in a namespace of its own.
+func playScenario(words ...string) func(*modeScene) {
 	return func(s *modeScene) {
-		run := startWorkload(s.t, s.workload("trap", words...))
+		run := startWorkload(s.t, s.workload("scenario", words...))
 		_, err := run.Wait()
 		require.NoError(s.t, err)
 		require.NotEmpty(s.t, run.Flows())

@@ -39,13 +39,13 @@ func judged() (workload.Flow, *toldFlow) {
 	s := span{ptrace.NewSpan(), resource}
 	s.SetKind(ptrace.SpanKindClient)
 	common["http.request.method"], common["http.response.status_code"] = "GET", 200
-	common["url.full"] = "http://trap.test/a"
+	common["url.full"] = "http://scenario.test/a"
 	_ = s.Attributes().FromRaw(common)
 	told.spans = []span{s}
 	return truth, told
 }
 
-// What the tests of traps rest on finds each kind of fault.
+// What the tests of scenarios rest on finds each kind of fault.
 func TestFlowsAreJudged(t *testing.T) {
 	everywhere := func(change func(pcommon.Map)) func(*workload.Flow, *toldFlow) {
 		return func(_ *workload.Flow, told *toldFlow) {

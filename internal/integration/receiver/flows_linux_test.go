@@ -254,7 +254,7 @@ func (f *toldFlow) paths() []string {
 		}
 		path := text(a, "url.path")
 		if s.Kind() == ptrace.SpanKindClient {
-			path = strings.TrimPrefix(text(a, "url.full"), "http://trap.test")
+			path = strings.TrimPrefix(text(a, "url.full"), "http://scenario.test")
 		}
 		paths = append(paths, path)
 	}

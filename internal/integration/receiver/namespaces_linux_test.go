@@ -22,13 +22,13 @@ type network struct {
 	ip string // program
 	n  int    // namespaces
 
-	traps *trapper
+	scenarios *scenarioRunner
 }
 
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	needPrivilege(t)
-	return &network{t: t, ip: testenv.NeedProgram(t, "iproute2", "ip"), traps: newTrapper(t)}
+	return &network{t: t, ip: testenv.NeedProgram(t, "iproute2", "ip"), scenarios: newScenarioRunner(t)}
 }
 
 func (n *network) run(words string) {
@@ -72,11 +72,11 @@ func (n *network) container(bridge, address string) string {
 	return name
 }
 
-// in is a trap in a namespace. The process stays the one that is started.
-func (n *network) in(namespace, trap string, args ...string) *workload.Run {
+// in is a scenario in a namespace. The process stays the one that is started.
+func (n *network) in(namespace, scenario string, args ...string) *workload.Run {
 	n.t.Helper()
-	cmd := workload.Command(limited(n.t), "trap", append([]string{trap}, args...)...)
-	cmd.Args = append([]string{n.ip, "netns", "exec", namespace, n.traps.executable}, cmd.Args[1:]...)
+	cmd := workload.Command(limited(n.t), "scenario", append([]string{scenario}, args...)...)
+	cmd.Args = append([]string{n.ip, "netns", "exec", namespace, n.scenarios.executable}, cmd.Args[1:]...)
 	cmd.Path = n.ip
 	return begin(n.t, cmd)
 }
@@ -114,7 +114,7 @@ func TestNamespacesStayApart(t *testing.T) {
 					containers = append(containers, n.container(bridges[i%test.bridges], address+"/24"))
 					n.fewPorts(containers[i])
 				}
-				o := observe(t, mode, n.traps.only(nil))
+				o := observe(t, mode, n.scenarios.only(nil))
 				flows := converseAcross(t, o, n, bridges, containers, server+":258")
 				assert.Zero(t, o.awaitFlows(flows))
 				o.shutdown(t)

@@ -56,9 +56,9 @@ func delayedPaths(count int) []string {
 // What is known of a connection waits for its address, and comes out in the order it went in.
 func TestAddressesAreAwaited(t *testing.T) {
 	needPrivilege(t)
-	traps := newTrapper(t)
-	o := observe(t, receiver.ModeSyscall, traps.only(awaiting(30*time.Second)))
-	run := traps.run("delayed-address", "late", strconv.Itoa(awaited))
+	scenarios := newScenarioRunner(t)
+	o := observe(t, receiver.ModeSyscall, scenarios.only(awaiting(30*time.Second)))
+	run := scenarios.run("delayed-address", "late", strconv.Itoa(awaited))
 	require.NoError(t, run.Await("talked"))
 	await(t, "the client's end waits", func() bool { return o.metric(t, "addresses_waiting") > 0 })
 	const delay = 300 * time.Millisecond
@@ -110,14 +110,14 @@ func TestAddressesAreNotAwaitedForever(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			traps := newTrapper(t)
-			o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
+			scenarios := newScenarioRunner(t)
+			o := observe(t, receiver.ModeSyscall, scenarios.only(func(cfg *receiver.Config) {
 				awaiting(test.timeout)(cfg)
 				if test.change != nil {
 					test.change(&cfg.Completion)
 				}
 			}))
-			run := traps.run("delayed-address", "never", strconv.Itoa(awaited))
+			run := scenarios.run("delayed-address", "never", strconv.Itoa(awaited))
 			require.NoError(t, run.Await("talked"))
 			require.NoError(t, run.Continue())
 			require.NoError(t, run.Await("told"))
@@ -167,12 +167,12 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 // An address that no call tells is looked for while the socket lives; how often, and what came of it, is counted.
 func TestAddressesAreLookedUp(t *testing.T) {
 	needPrivilege(t)
-	traps := newTrapper(t)
-	o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
+	scenarios := newScenarioRunner(t)
+	o := observe(t, receiver.ModeSyscall, scenarios.only(func(cfg *receiver.Config) {
 		awaiting(30 * time.Second)(cfg)
 		cfg.Completion.LookupAfter = 10 * time.Millisecond
 	}))
-	run := traps.run("delayed-address", "never", strconv.Itoa(awaited))
+	run := scenarios.run("delayed-address", "never", strconv.Itoa(awaited))
 	require.NoError(t, run.Await("talked"))
 	await(t, "what has waited is told", func() bool {
 		records, paths := o.toldOfClient(run.PID())

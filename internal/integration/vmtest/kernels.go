@@ -64,18 +64,18 @@ const (
 )
 
 // What is run in each mode: truth of connections, failed attempts, older connections, namespaces, and what connections carry. In
-// the syscall mode the traps have a refused attempt and an accept that is older.
+// the syscall mode the scenarios have a refused attempt and an accept that is older.
 var (
 	sockets = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
 		in(receiverPackage, "TestEveryEndIsToldAsItWas/socket", "TestEndings", "TestOlderThanTheCollector",
-			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallTraps/socket",
+			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallScenarios/socket",
 			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket",
 			"TestAutoTellsOfEverything"),
 	)
 	syscalls = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/syscall", "TestLooksHideNoCalls"),
-		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallTraps/syscall",
+		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallScenarios/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
 			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),
 	)

@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&s.jobs, "jobs", 2, "machines at a time, each of which keeps a core busy")
 	flag.DurationVar(&s.limit, "timeout", 6*time.Minute, "how long a machine may run")
 	flag.StringVar(&s.dir, "dir", "_build/kernels", "where what the machines print is left")
-	flag.StringVar(&s.only, "run", "", "only this test, for instance TestSyscallTraps")
+	flag.StringVar(&s.only, "run", "", "only this test, for instance TestSyscallScenarios")
 	flag.Parse()
 	s.kernels = kernelNames(*all)
 	if *names != "" {

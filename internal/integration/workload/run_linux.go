@@ -56,7 +56,7 @@ var workloads = map[string]func(n *notes, args []string){
 	"short-lived":       shortLived,
 	"connect-once":      connectOnce,
 	"older":             older,
-	"trap":              trap,
+	"scenario":          scenario,
 }
 
 // RunIfAsked runs the workload that Command asked this process for, and ends the process. In every other process it
@@ -183,7 +183,7 @@ func (r *Run) Kill() error {
 // Ends are what has been written down so far.
 func (r *Run) Ends() []End { return r.ends }
 
-// Flows are what a "trap" has written down so far.
+// Flows are what a "scenario" has written down so far.
 func (r *Run) Flows() []Flow { return r.flows }
 
 // Load is what a "load" did, or "requests", or "bulk".

@@ -77,8 +77,8 @@ func assertConversations(t *testing.T, all []workload.Flow) {
 	}
 }
 
-// Both ends of what a trap writes down must agree: it is what everything else is measured against.
-func TestTrapsAgree(t *testing.T) {
+// Both ends of what a scenario writes down must agree: it is what everything else is measured against.
+func TestScenarioEndsAgree(t *testing.T) {
 	for name, test := range map[string]struct {
 		args     []string
 		flows    int
@@ -116,7 +116,7 @@ func TestTrapsAgree(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			needNamespace(t)
-			cmd := workload.Isolate(workload.Command(t.Context(), "trap", append([]string{name}, test.args...)...))
+			cmd := workload.Isolate(workload.Command(t.Context(), "scenario", append([]string{name}, test.args...)...))
 			all := throughGates(t, start(t, cmd))
 			assert.Len(t, all, test.flows)
 			assertConversations(t, all)

@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// traps are what breaks observers that put a socket's addresses together from several calls. Each opens connections in one way
+// scenarios are what breaks observers that put a socket's addresses together from several calls. Each opens connections in one way
 // that is known to do so, has most of them speak HTTP/1.1, and writes down the flows. The functions say what they do, which
 // steps they write down, and at which gates they wait.
-var traps = map[string]func(n *notes, args []string){
+var scenarios = map[string]func(n *notes, args []string){
 	"null-accept":           nullAccept,
 	"no-getsockname":        noGetsockname,
 	"getsockname-elsewhere": getsocknameElsewhere,
@@ -52,12 +52,12 @@ var traps = map[string]func(n *notes, args []string){
 	"incoming": incoming,
 }
 
-// trap springs the trap that its first argument names. The other arguments are for that.
-func trap(n *notes, args []string) {
-	if len(args) == 0 || traps[args[0]] == nil {
-		check(fmt.Errorf("no trap %q, but %q", args, slices.Sorted(maps.Keys(traps))))
+// scenario springs the scenario that its first argument names. The other arguments are for that.
+func scenario(n *notes, args []string) {
+	if len(args) == 0 || scenarios[args[0]] == nil {
+		check(fmt.Errorf("no scenario %q, but %q", args, slices.Sorted(maps.Keys(scenarios))))
 	}
-	traps[args[0]](n, args[1:])
+	scenarios[args[0]](n, args[1:])
 }
 
 // Transport is what a flow runs over.

@@ -154,7 +154,7 @@ func passedByPair(n *notes, _ []string) {
 func passedByName(n *notes, _ []string) {
 	path := temporaryPath()
 	listener := unixListener(&unix.SockaddrUnix{Name: path})
-	run := n.start("trap", "take", "passed by name", strconv.Itoa(os.Getpid()), path)
+	run := n.start("scenario", "take", "passed by name", strconv.Itoa(os.Getpid()), path)
 	fd := acceptAddress(listener)
 	check(os.Remove(path))
 	passAll(n, "passed by name", fd)
@@ -163,7 +163,7 @@ func passedByName(n *notes, _ []string) {
 }
 
 func passConnections(n *notes, step string, over int, far *os.File, where string) {
-	cmd := Command(context.Background(), "trap", "take", step, strconv.Itoa(os.Getpid()), where)
+	cmd := Command(context.Background(), "scenario", "take", step, strconv.Itoa(os.Getpid()), where)
 	cmd.ExtraFiles = append(cmd.ExtraFiles, far)
 	run := n.startCommand(cmd)
 	check(far.Close())
@@ -338,7 +338,7 @@ const (
 //
 // Steps, of client and server: "kept", "closed".
 func execKeeps(n *notes, _ []string) {
-	run := n.start("trap", "serve-kept")
+	run := n.start("scenario", "serve-kept")
 	address, err := run.AwaitAny()
 	check(err)
 	l := netip.MustParseAddrPort(address)
@@ -404,7 +404,7 @@ func serveKept(n *notes, args []string) {
 		n.flush()
 		path, err := os.Executable()
 		check(err)
-		execute(path, "trap", "serve-kept", "again")
+		execute(path, "scenario", "serve-kept", "again")
 	}
 	_, err := unix.FcntlInt(goneAt, unix.F_GETFD, 0)
 	expect(unix.EBADF, err)
@@ -421,5 +421,5 @@ func serveKept(n *notes, args []string) {
 
 // temporaryPath is one for a socket: such paths have to be short (unix(7)).
 func temporaryPath() string {
-	return filepath.Join(os.TempDir(), fmt.Sprintf("trap-%d-%d", os.Getpid(), temporaryPaths.Add(1)))
+	return filepath.Join(os.TempDir(), fmt.Sprintf("scenario-%d-%d", os.Getpid(), temporaryPaths.Add(1)))
 }

@@ -55,7 +55,7 @@ func unixPath(n *notes, _ []string) {
 //
 // Steps: "abstract: client", "abstract: server".
 func unixAbstract(n *notes, _ []string) {
-	name := "@trap/" + strconv.Itoa(os.Getpid())
+	name := "@scenario/" + strconv.Itoa(os.Getpid())
 	named(n, "abstract", name, &unix.SockaddrUnix{Name: name})
 }
 

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nullAccept accepts with no room for the peer's address, and nobody asks for one. How long the connections live is a trap of its
+// nullAccept accepts with no room for the peer's address, and nobody asks for one. How long the connections live is a scenario of its
 // own: those of the second step are gone at once.
 //
 // Steps, of client and server: "null accept" (open until the gate is passed), "brief null accept". Gates: "talked".

@@ -155,7 +155,7 @@ func pairOver(step string, on netip.AddrPort) (client, server *party) {
 func sendsFile(n *notes, _ []string) {
 	c, s := pairOver("sendfile", anyV4)
 	const size = 100_000
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("trap-%d", os.Getpid()))
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("scenario-%d", os.Getpid()))
 	check(os.WriteFile(path, payload[:size], 0o600))
 	body, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	check(err)

@@ -16,7 +16,7 @@ import (
 )
 
 // party is one end of a conversation: a descriptor, how it is used, and what is to be written down of it. No method of it makes a
-// call on the socket beside those that it names, so that a trap is free of what it is to be free of. They end the process if they
+// call on the socket beside those that it names, so that a scenario is free of what it is to be free of. They end the process if they
 // cannot do what they say.
 type party struct {
 	fd   int
@@ -38,7 +38,7 @@ func parties(step string, client, server int) (*party, *party) {
 
 // request and response are the messages for a path. Their sizes depend on nothing else.
 func request(path string) []byte {
-	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: trap.test\r\n\r\n", path)
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: scenario.test\r\n\r\n", path)
 }
 
 func response(path string) []byte {
@@ -190,7 +190,7 @@ func connectTo(a netip.AddrPort) int {
 }
 
 // retry repeats a call that was interrupted. Of the calls here none has an effect then, except connect, which goes on: that a
-// second one waits for it is a trap of its own, which is the same to who watches.
+// second one waits for it is a scenario of its own, which is the same to who watches.
 func retry(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {
