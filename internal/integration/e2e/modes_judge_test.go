@@ -32,8 +32,8 @@ func toldConversation() *conversation {
 	return c
 }
 
-// TestModesAreJudged: what TestModesAgree rests on finds each kind of difference.
-func TestModesAreJudged(t *testing.T) {
+// TestModeComparisonFindsDifferences: what TestModesAgree rests on finds each kind of difference.
+func TestModeComparisonFindsDifferences(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(c *conversation)
@@ -70,8 +70,8 @@ func TestModesAreJudged(t *testing.T) {
 	}
 }
 
-// TestAllowedDifferences: what is not allowed is a problem, and what is allowed in vain.
-func TestAllowedDifferences(t *testing.T) {
+// TestAllowedModeDifferences: what is not allowed is a problem, and what is allowed in vain.
+func TestAllowedModeDifferences(t *testing.T) {
 	allowed := []allowedDifference{
 		{what: []string{"a", "b"}, in: [2]string{"", nothing}, workloads: []string{"one"}, reason: "it has to be"},
 	}

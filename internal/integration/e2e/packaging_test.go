@@ -496,8 +496,8 @@ func (p preflightCheck) run(t testing.TB, c confinement, mode string) (report ch
 	return report
 }
 
-// TestCheckChooses: of mode auto the program says what the collector does.
-func TestCheckChooses(t *testing.T) {
+// TestCheckCommandChoosesMode: of mode auto the program says what the collector does.
+func TestCheckCommandChoosesMode(t *testing.T) {
 	check := buildCheck(t)
 	all := unitConfinement(t)
 	for _, test := range []struct {

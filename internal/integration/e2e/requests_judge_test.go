@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// TestJudge: what the tests of requests rest on finds each kind of fault.
-func TestJudge(t *testing.T) {
+// TestRequestComparisonFindsDifferences: what the tests of requests rest on finds each kind of fault.
+func TestRequestComparisonFindsDifferences(t *testing.T) {
 	client := account{
 		PID: 10, Role: "client", Method: "GET", Target: "/a/1?x=1", Status: 404, Version: "1.1", service: "it",
 		Local: accountEnd{"::ffff:127.0.0.1", 40000}, Peer: accountEnd{"127.0.0.1", 258},

@@ -15,7 +15,7 @@ import (
 
 // Whatever this host is, what mode auto chooses tells of everything; and where that is not the socket mode, it says why, and the socket
 // mode, if asked for by its name, says the same rather than to start and tell of nothing.
-func TestAutoTellsOfEverything(t *testing.T) {
+func TestAutoModeEmitsEverything(t *testing.T) {
 	o := observe(t, receiver.ModeAuto, roomy)
 	run := begin(t, command(t, "connections", "-n", "20"))
 	ends := end(t, run)

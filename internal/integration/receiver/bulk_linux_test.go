@@ -50,7 +50,7 @@ func (b *transfer) told() []string {
 
 // Of gigabytes over one connection no more than the first bytes are copied, whatever they are, and the requests that are made
 // meanwhile are spans all the same.
-func TestBulkIsLeftAlone(t *testing.T) {
+func TestBulkTransferIsCapturedInPart(t *testing.T) {
 	needPrivilege(t)
 	for name, test := range map[string]struct {
 		flags    []string

@@ -202,7 +202,7 @@ func byRole(client, server outcome) func(workload.End) outcome {
 
 // Connections that are older than the collector are told too, with all their bytes, and an accept that was blocked before
 // belongs to who called it.
-func TestOlderThanTheCollector(t *testing.T) {
+func TestConnectionsOlderThanTheCollector(t *testing.T) {
 	needPrivilege(t)
 	run := begin(t, command(t, "older"))
 	require.NoError(t, run.Await("open"))

@@ -46,7 +46,7 @@ func judged() (workload.Flow, *toldFlow) {
 }
 
 // What the tests of scenarios rest on finds each kind of fault.
-func TestFlowsAreJudged(t *testing.T) {
+func TestFlowCheckFindsDifferences(t *testing.T) {
 	everywhere := func(change func(pcommon.Map)) func(*workload.Flow, *toldFlow) {
 		return func(_ *workload.Flow, told *toldFlow) {
 			change(told.open.Attributes())

@@ -98,7 +98,7 @@ var scenarioCases = []struct {
 // requests, and nothing else.
 func TestSyscallScenarios(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {
-		// See TestEveryEndIsToldAsItWas: once in a while the socket mode is never told that one connection has ended, here both
+		// See TestEveryConnectionEndIsExact: once in a while the socket mode is never told that one connection has ended, here both
 		// ends of it. And a machine that is shared may not let this process run for a while.
 		const one = 2
 		testenv.Repeat(t, 3, func(last bool) string {

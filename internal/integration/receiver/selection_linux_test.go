@@ -132,7 +132,7 @@ func TestSelection(t *testing.T) {
 }
 
 // A process that becomes another program is judged again.
-func TestExecIsJudgedAgain(t *testing.T) {
+func TestRulesAreMatchedAgainAfterExec(t *testing.T) {
 	needPrivilege(t)
 	chosen, other := executableNamed(t, "chosen"), executableNamed(t, "other")
 	for _, tc := range []struct {
@@ -160,7 +160,7 @@ func TestExecIsJudgedAgain(t *testing.T) {
 }
 
 // Once a process is judged, the sockets that are left out are not reported by the kernel at all.
-func TestLeftOutCostsNoEvents(t *testing.T) {
+func TestUnselectedProcessesCostNoEvents(t *testing.T) {
 	o := observe(t, hostMode(), exclude(receiver.Selector{Executable: "**/noise"}))
 	run := begin(t, commandOf(t, executableNamed(t, "noise"), "rounds"))
 	ignored := func() int64 { return o.metric(t, "sockets_ignored") }

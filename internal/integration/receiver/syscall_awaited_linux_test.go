@@ -54,7 +54,7 @@ func delayedPaths(count int) []string {
 }
 
 // What is known of a connection waits for its address, and comes out in the order it went in.
-func TestAddressesAreAwaited(t *testing.T) {
+func TestEventsWaitForAddresses(t *testing.T) {
 	needPrivilege(t)
 	scenarios := newScenarioRunner(t)
 	o := observe(t, receiver.ModeSyscall, scenarios.only(awaiting(30*time.Second)))
@@ -91,7 +91,7 @@ func TestAddressesAreAwaited(t *testing.T) {
 }
 
 // Where nothing tells the address, what waits comes out when it has waited for as long as it may, in order, marked and counted.
-func TestAddressesAreNotAwaitedForever(t *testing.T) {
+func TestEventsStopWaitingForAddresses(t *testing.T) {
 	needPrivilege(t)
 	for _, test := range []struct {
 		name    string
@@ -165,7 +165,7 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 }
 
 // An address that no call tells is looked for while the socket lives; how often, and what came of it, is counted.
-func TestAddressesAreLookedUp(t *testing.T) {
+func TestAddressesAreLookedUpInProcfs(t *testing.T) {
 	needPrivilege(t)
 	scenarios := newScenarioRunner(t)
 	o := observe(t, receiver.ModeSyscall, scenarios.only(func(cfg *receiver.Config) {

@@ -425,8 +425,8 @@ func closingsIn(mode receiver.Mode) func(workload.End) outcome {
 
 // Every end of many connections is told once, with the addresses, the process, the role and the counts that the program
 // itself had.
-func TestEveryEndIsToldAsItWas(t *testing.T) {
-	eachMode(t, everyEndIsToldAsItWas)
+func TestEveryConnectionEndIsExact(t *testing.T) {
+	eachMode(t, everyConnectionEndIsExact)
 }
 
 // callsSkipped is how often the kernel has skipped a program, which it may where it preempts tasks within them: since Linux 7.0 or so,
@@ -443,7 +443,7 @@ func callsSkipped(t *testing.T, o *observation, ends int) int {
 	return skipped
 }
 
-func everyEndIsToldAsItWas(t *testing.T, mode receiver.Mode) {
+func everyConnectionEndIsExact(t *testing.T, mode receiver.Mode) {
 	// On a busy machine one socket of some hundred thousand never reaches the state CLOSE as far as the tracepoint tells, now and then
 	// both of a connection: docs/decisions/0006-two-programs-per-state-change.md. Then all is done again.
 	count := 5000

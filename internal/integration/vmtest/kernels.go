@@ -68,14 +68,14 @@ const (
 var (
 	sockets = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
-		in(receiverPackage, "TestEveryEndIsToldAsItWas/socket", "TestEndings", "TestOlderThanTheCollector",
+		in(receiverPackage, "TestEveryConnectionEndIsExact/socket", "TestEndings", "TestConnectionsOlderThanTheCollector",
 			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallScenarios/socket",
 			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket",
-			"TestAutoTellsOfEverything"),
+			"TestAutoModeEmitsEverything"),
 	)
 	syscalls = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/syscall", "TestLooksHideNoCalls"),
-		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallScenarios/syscall",
+		in(receiverPackage, "TestEveryConnectionEndIsExact/syscall", "TestSyscallScenarios/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
 			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),
 	)

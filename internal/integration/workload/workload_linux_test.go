@@ -155,7 +155,7 @@ func TestLoadKeepsItsRate(t *testing.T) {
 	assert.GreaterOrEqual(t, run.Load().Elapsed, 190*time.Millisecond)
 }
 
-func TestFailureIsTold(t *testing.T) {
+func TestFailureIsReported(t *testing.T) {
 	run := start(t, workload.Command(t.Context(), "no-such"))
 	_, err := run.Wait()
 	require.ErrorContains(t, err, `no workload "no-such"`)

@@ -28,7 +28,7 @@ func listing(c protocol.Conversation, request, response []string) protocol.Conve
 	return c
 }
 
-// tell makes the calls of a script, a line for each.
+// apply makes the calls of a script, a line for each.
 //
 //	GET /path            method and target; a method alone is possible
 //	:scheme https        of HTTP/2, as is :authority
@@ -39,7 +39,7 @@ func listing(c protocol.Conversation, request, response []string) protocol.Conve
 //	! errno 104          a failure: the connection broke
 //	! errno 0            a failure: the connection was closed
 //	~ gap                a degree of capture
-func tell(m *Message, script string) {
+func apply(m *Message, script string) {
 	for line := range strings.Lines(script) {
 		line = strings.TrimRight(strings.TrimLeft(line, "\t"), "\n")
 		name, value, _ := strings.Cut(line, " ")
@@ -126,7 +126,7 @@ func filled(c protocol.Conversation, script string) protocol.Exchange {
 	var pool Pool
 	var x protocol.Exchange
 	m := pool.Get(&c)
-	tell(m, script)
+	apply(m, script)
 	m.Fill(&x)
 	return x
 }

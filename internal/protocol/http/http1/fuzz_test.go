@@ -67,7 +67,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 	}
 	for i, m := range s.stamps {
 		if m[0].Time == 0 || m[1].Time == 0 || m[0].Position >= s.positions[protocol.FromClient] {
-			t.Errorf("%s: %v", s.told[i], m)
+			t.Errorf("%s: %v", s.emitted[i], m)
 		}
 	}
 	if p := s.parser; p.first != nil || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].text != nil || p.streams[1].text != nil {
@@ -167,7 +167,7 @@ func FuzzSegmentation(f *testing.F) {
 			s.play(uint64(i+1), p, whole)
 		}
 		s.play(1<<20, closes(""), 0)
-		got := slices.Clone(s.told)
+		got := slices.Clone(s.emitted)
 		for i := range got {
 			_, got[i], _ = strings.Cut(got[i], " ")
 		}

@@ -350,7 +350,7 @@ func TestUpgradeToHTTP2(t *testing.T) {
 	}
 }
 
-func TestGarbageIsGivenUp(t *testing.T) {
+func TestGarbageEndsParsing(t *testing.T) {
 	for name, test := range map[string]struct {
 		chunks int
 		bytes  string

@@ -154,7 +154,7 @@ func (p *parser) requestEnds(last *protocol.Stamp) {
 		}
 	}
 	if x.answered {
-		p.tell()
+		p.emit()
 	}
 }
 
@@ -186,7 +186,7 @@ func (p *parser) responseEnds(last *protocol.Stamp) {
 	}
 	x.answered = true
 	if x.requested {
-		p.tell()
+		p.emit()
 	}
 }
 
@@ -198,8 +198,8 @@ func (p *parser) unpairedResponse() {
 	}
 }
 
-// tell hands over the first exchange.
-func (p *parser) tell() {
+// emit hands over the first exchange.
+func (p *parser) emit() {
 	x := p.unlink()
 	e := &p.memory.exchange
 	e.Reset()
@@ -242,7 +242,7 @@ func (p *parser) retire() {
 		p.memory.putExchange(p.unlink())
 		return
 	}
-	p.tell()
+	p.emit()
 }
 
 // conclude ends the first exchange at the end of the conversation. It failed only if it is certain that there was no more
@@ -263,5 +263,5 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 			x.m.End.Position = position
 		}
 	}
-	p.tell()
+	p.emit()
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // These conversations are seen whole. So it is all the same how their bytes are spread over system calls.
-func TestConversationTells(t *testing.T) {
+func TestExchangesOfConversations(t *testing.T) {
 	for name, test := range map[string]script{
 		"a request and its response": {
 			[]step{client(get), server(ok)},
@@ -317,13 +317,13 @@ func TestLongHeads(t *testing.T) {
 		}
 		s.play(3, client(field), whole)
 		s.playAll([]step{server(ok), client(getB), server(ok)}, whole)
-		if want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200"}; fmt.Sprint(s.told) != fmt.Sprint(want) {
-			t.Errorf("got %q, want %q", s.told, want)
+		if want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200"}; fmt.Sprint(s.emitted) != fmt.Sprint(want) {
+			t.Errorf("got %q, want %q", s.emitted, want)
 		}
 	})
 }
 
-func TestMarksAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
+func TestStampsAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
 	s := newScene(false)
 	s.playAll([]step{
 		client("\r\nGE"), client("T /a HTTP/1.1\r\n\r\n" + getB), server(ok), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na"),
@@ -338,7 +338,7 @@ func TestMarksAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
 	}
 }
 
-func TestSkipsWhatIsNotNeeded(t *testing.T) {
+func TestUnneededBytesAreSkipped(t *testing.T) {
 	for name, test := range map[string]struct {
 		steps []step
 		want  [protocol.Directions]uint64
@@ -411,7 +411,7 @@ func TestAGapOverAChunkAndItsLineEnd(t *testing.T) {
 		{direction: protocol.FromServer, missing: 0x40 - 3 + 2, why: protocol.Truncated},
 		server("3\r\nabc\r\n0\r\n\r\n"),
 	}, whole)
-	if got := s.told; len(got) != 1 || strings.Contains(got[0], "truncated") {
-		t.Errorf("told %q", got)
+	if got := s.emitted; len(got) != 1 || strings.Contains(got[0], "truncated") {
+		t.Errorf("emitted %q", got)
 	}
 }

@@ -38,7 +38,7 @@ func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
 
 // recorder writes down what a parser tells: "1-2 GET /path 200 truncated !ECONNRESET", and parse errors by their names.
 type recorder struct {
-	told      []string
+	emitted   []string
 	exchanges int
 	stamps    [][2]protocol.Stamp
 }
@@ -74,10 +74,10 @@ func (r *recorder) Exchanged(x *protocol.Exchange) {
 			b.WriteString(" !" + name)
 		}
 	}
-	r.told = append(r.told, b.String())
+	r.emitted = append(r.emitted, b.String())
 }
 
-func (r *recorder) Error(t protocol.ParseError) { r.told = append(r.told, t.String()) }
+func (r *recorder) Error(t protocol.ParseError) { r.emitted = append(r.emitted, t.String()) }
 
 // scene is a conversation under test.
 type scene struct {
@@ -127,7 +127,7 @@ func (s *scene) playAll(steps []step, n int) []string {
 	for i, t := range steps {
 		s.play(uint64(i+1), t, n)
 	}
-	return s.told
+	return s.emitted
 }
 
 type script struct {

@@ -86,13 +86,13 @@ func (s *scene) perform(calls []call) {
 
 // Whatever is lost, in bursts or beyond a bound: no exchange is told with the response to another request, or as failed, and
 // none twice.
-func TestWhatIsToldOfALossyConversationIsTrue(t *testing.T) {
+func TestExchangesOfLossyConversationsAreTrue(t *testing.T) {
 	const exchanges = 60
 	for name, test := range map[string]struct {
 		window int
 		joined bool
 		lose   func(r *rand.Rand, calls []call)
-		least  int // of the exchanges, in percent of all, that have to be told with their status
+		least  int // of the exchanges, in percent of all, that have to be emitted with their status
 	}{
 		"nothing":                            {1, false, func(*rand.Rand, []call) {}, 100},
 		"nothing, pipelining":                {4, false, func(*rand.Rand, []call) {}, 100},
@@ -107,7 +107,7 @@ func TestWhatIsToldOfALossyConversationIsTrue(t *testing.T) {
 		"bursts and what is behind a bound":  {1, false, func(r *rand.Rand, calls []call) { oneBurst(r, calls); cut(r, calls) }, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
-			told := 0
+			emitted := 0
 			const rounds = 200
 			for seed := range uint64(rounds) {
 				r := rand.New(rand.NewPCG(seed, 7))
@@ -115,15 +115,15 @@ func TestWhatIsToldOfALossyConversationIsTrue(t *testing.T) {
 				test.lose(r, calls)
 				s := newScene(test.joined)
 				s.perform(calls)
-				told += s.checkTruth(t, exchanges)
+				emitted += s.checkTruth(t, exchanges)
 				if t.Failed() {
-					t.Fatalf("seed %d: %q", seed, s.told)
+					t.Fatalf("seed %d: %q", seed, s.emitted)
 				}
 			}
-			if told < rounds*exchanges*test.least/100 {
-				t.Errorf("only %d of %d exchanges were told with their status", told, rounds*exchanges)
+			if emitted < rounds*exchanges*test.least/100 {
+				t.Errorf("only %d of %d exchanges were emitted with their status", emitted, rounds*exchanges)
 			}
-			t.Logf("%.1f%% of the exchanges were told with their status", 100*float64(told)/(rounds*exchanges))
+			t.Logf("%.1f%% of the exchanges were emitted with their status", 100*float64(emitted)/(rounds*exchanges))
 		})
 	}
 }
@@ -159,14 +159,14 @@ func swap(r *rand.Rand, calls []call) {
 
 func (s *scene) checkTruth(t *testing.T, exchanges int) (withStatus int) {
 	seen := make([]bool, exchanges)
-	for _, line := range s.told {
+	for _, line := range s.emitted {
 		if !strings.Contains(line, "POST") {
 			continue
 		}
 		var start, end, path, status int
 		n, _ := fmt.Sscanf(line, "%d-%d POST /%d %d", &start, &end, &path, &status)
 		if n < 3 || path >= exchanges || seen[path] {
-			t.Errorf("told twice, or not at all: %q", line)
+			t.Errorf("emitted twice, or not at all: %q", line)
 			continue
 		}
 		seen[path] = true

@@ -27,7 +27,7 @@ func renumber(b []byte, by uint32) {
 // have filled the tables.
 type ring struct {
 	parser  *parser
-	told    *counter
+	sink    *counter
 	rounds  [][]protocol.Chunk
 	streams uint32 // in all rounds
 	next    int
@@ -37,13 +37,13 @@ type ring struct {
 func newRing(round func(w *wire, i int), rounds, streams int) *ring {
 	w := newWire()
 	w.begin()
-	r := &ring{told: &counter{}, streams: uint32(rounds * streams)}
-	r.parser = newParser(protocol.Conversation{Sink: r.told, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
+	r := &ring{sink: &counter{}, streams: uint32(rounds * streams)}
+	r.parser = newParser(protocol.Conversation{Sink: r.sink, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
 	for i := range rounds {
 		round(w, i)
 	}
 	replay(r.parser, w.steps, whole)
-	*r.told = counter{}
+	*r.sink = counter{}
 	for i := range rounds {
 		w.steps = nil
 		round(w, rounds+i)
@@ -76,8 +76,8 @@ func run(b *testing.B, round func(w *wire, i int), rounds, streams int) {
 		r.turn()
 		n++
 	}
-	if r.told.exchanges != n*streams || r.told.parseErrors > 0 {
-		b.Fatalf("%d exchanges of %d, %d parse errors", r.told.exchanges, n*streams, r.told.parseErrors)
+	if r.sink.exchanges != n*streams || r.sink.parseErrors > 0 {
+		b.Fatalf("%d exchanges of %d, %d parse errors", r.sink.exchanges, n*streams, r.sink.parseErrors)
 	}
 }
 

@@ -38,14 +38,14 @@ func TestMalformedFrames(t *testing.T) {
 			if o.parseErrors[protocol.Malformed] != 1 {
 				t.Errorf("malformed %d times", o.parseErrors[protocol.Malformed])
 			}
-			if !slices.Contains(o.told, "GET / 200") {
-				t.Errorf("after it, told %q", o.told)
+			if !slices.Contains(o.emitted, "GET / 200") {
+				t.Errorf("after it, emitted %q", o.emitted)
 			}
 		})
 	}
 }
 
-func TestNonsenseIsGivenUp(t *testing.T) {
+func TestNonsenseEndsParsing(t *testing.T) {
 	o := &observer{}
 	w := newWire()
 	w.begin()
@@ -167,8 +167,8 @@ func TestStreamEndsWhileItsHeadIsRead(t *testing.T) {
 	w.client.request(3, last, "GET", "/b", "x", "y")
 	w.server.response(3, last, "200")
 	o := observe(conversation(&observer{}), w, closed, whole)
-	if n := len(o.told); n != 2 || o.told[1] != "GET /b 200" || !strings.HasSuffix(o.told[0], "!PROTOCOL_ERROR") {
-		t.Errorf("told %q", o.told)
+	if n := len(o.emitted); n != 2 || o.emitted[1] != "GET /b 200" || !strings.HasSuffix(o.emitted[0], "!PROTOCOL_ERROR") {
+		t.Errorf("emitted %q", o.emitted)
 	}
 }
 

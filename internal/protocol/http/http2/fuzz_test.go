@@ -163,7 +163,7 @@ func FuzzParser(f *testing.F) {
 		w := newWire()
 		w.begin()
 		orderly := (&script{conv}).conv(w)
-		var told [2]*observer
+		var observers [2]*observer
 		for i, pieces := range []func(int) int{whole, func(rest int) int { return rest }} {
 			if i == 1 {
 				s := &script{cuts}
@@ -177,14 +177,14 @@ func FuzzParser(f *testing.F) {
 				bounded(t, p)
 			}
 			p.Close(closed)
-			told[i] = o
+			observers[i] = o
 		}
 		if !orderly {
 			return
 		}
-		if !slices.Equal(told[0].told, told[1].told) || !slices.EqualFunc(told[0].full, told[1].full, sameExchange) || told[0].parseErrors != told[1].parseErrors {
-			t.Errorf("as sent\n  %s\n  %s\nin pieces\n  %s\n  %s", strings.Join(told[0].told, "\n  "), told[0].troubled(),
-				strings.Join(told[1].told, "\n  "), told[1].troubled())
+		if !slices.Equal(observers[0].emitted, observers[1].emitted) || !slices.EqualFunc(observers[0].full, observers[1].full, sameExchange) || observers[0].parseErrors != observers[1].parseErrors {
+			t.Errorf("as sent\n  %s\n  %s\nin pieces\n  %s\n  %s", strings.Join(observers[0].emitted, "\n  "), observers[0].troubled(),
+				strings.Join(observers[1].emitted, "\n  "), observers[1].troubled())
 		}
 	})
 }
@@ -237,18 +237,18 @@ func (j *judge) Exchanged(x *protocol.Exchange) {
 		{x.Server, q.server, ""},
 	} {
 		if text.got != text.want && (all || text.got != text.unknown) {
-			j.t.Fatalf("told %q, sent %q", text.got, text.want)
+			j.t.Fatalf("emitted %q, sent %q", text.got, text.want)
 		}
 	}
 	for _, name := range fuzzNames {
 		got, want := lists["http.request.header."+name], q.values(name)
 		if all && !slices.Equal(got, want) {
-			j.t.Fatalf("told all of %s: %q, sent %q", name, got, want)
+			j.t.Fatalf("emitted all of %s: %q, sent %q", name, got, want)
 		}
 		for _, value := range got { // what is missing is missing, the rest in order
 			at := slices.Index(want, value)
 			if at < 0 {
-				j.t.Fatalf("told %s: %q, sent %q", name, got, q.values(name))
+				j.t.Fatalf("emitted %s: %q, sent %q", name, got, q.values(name))
 			}
 			want = want[at+1:]
 		}

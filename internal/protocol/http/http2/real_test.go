@@ -104,7 +104,7 @@ func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure
 				c.Settings.Outstanding = len(want)
 				observe(c, &wire{steps: steps}, closed, pieces)
 			}
-			slices.Sort(o.told)
+			slices.Sort(o.emitted)
 			check(t, o, want, "")
 		})
 	}
@@ -118,24 +118,24 @@ func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure
 				words[word] = true
 			}
 		}
-		told := 0
+		emitted := 0
 		for _, steps := range conversations {
 			for k := 0; k < len(steps); k += 1 + len(steps)/100 {
 				c := conversation(&observer{})
 				c.Joined = true
 				o := observe(c, &wire{steps: steps[k:]}, closed, whole)
-				told += len(o.told)
-				for _, line := range o.told {
+				emitted += len(o.emitted)
+				for _, line := range o.emitted {
 					for word := range strings.FieldsSeq(line) {
 						if !words[word] {
-							t.Fatalf("joined at %d: told %q", k, line)
+							t.Fatalf("joined at %d: emitted %q", k, line)
 						}
 					}
 				}
 			}
 		}
-		if told <= len(want) {
-			t.Errorf("%d exchanges in all", told)
+		if emitted <= len(want) {
+			t.Errorf("%d exchanges in all", emitted)
 		}
 	})
 }

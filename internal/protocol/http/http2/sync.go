@@ -89,8 +89,8 @@ func credibleSettings(b []byte) bool {
 	return true
 }
 
-// telling are the types of which one frame is enough to recognise a conversation, if it is all there is.
-var telling = [frameTypes]bool{headers: true, rstStream: true, settings: true, ping: true, goAway: true, windowUpdate: true}
+// sufficient are the types of which one frame is enough to recognise a conversation, if it is all there is.
+var sufficient = [frameTypes]bool{headers: true, rstStream: true, settings: true, ping: true, goAway: true, windowUpdate: true}
 
 // detectBytes is at how many bytes a confidence is due.
 const detectBytes = 512
@@ -114,7 +114,7 @@ func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
 	switch {
 	case c.broken:
 		return protocol.No
-	case c.frames > 1, c.exact && telling[c.first]:
+	case c.frames > 1, c.exact && sufficient[c.first]:
 		return protocol.Yes
 	case len(b) < detectBytes:
 		return protocol.Maybe

@@ -187,7 +187,7 @@ const connectionReset = 104
 
 // observer takes what a parser finds, and tells it in a line each.
 type observer struct {
-	told        []string
+	emitted     []string
 	full        []protocol.Exchange // without attributes
 	parseErrors [protocol.ParseErrors]int
 }
@@ -215,7 +215,7 @@ func (o *observer) Exchanged(x *protocol.Exchange) {
 	if x.Errno == connectionReset {
 		line += " !ECONNRESET"
 	}
-	o.told = append(o.told, line+captureNames[x.Capture])
+	o.emitted = append(o.emitted, line+captureNames[x.Capture])
 	full := *x
 	full.Attributes = nil
 	o.full = append(o.full, full)
@@ -294,8 +294,8 @@ func observe(c protocol.Conversation, w *wire, e protocol.Ending, pieces func(in
 
 func check(t *testing.T, o *observer, want []string, parseErrors string) {
 	t.Helper()
-	if !slices.Equal(o.told, want) {
-		t.Errorf("told\n  %s\nwant\n  %s", strings.Join(o.told, "\n  "), strings.Join(want, "\n  "))
+	if !slices.Equal(o.emitted, want) {
+		t.Errorf("emitted\n  %s\nwant\n  %s", strings.Join(o.emitted, "\n  "), strings.Join(want, "\n  "))
 	}
 	if got := o.troubled(); got != parseErrors {
 		t.Errorf("parseErrors %q, want %q", got, parseErrors)
