@@ -225,7 +225,7 @@ func (w *watchedCalls) identify(p *pair) ([2]uint64, error) {
 		key := openedAs{uint32(fd), p.port}
 		for deadline := time.Now().Add(10 * time.Second); cookies[i] == 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				return cookies, fmt.Errorf("nothing was told of the opening of a connection on port %d", p.port)
+				return cookies, fmt.Errorf("no opening was reported for a connection on port %d", p.port)
 			}
 			w.mu.Lock()
 			cookies[i] = w.opened[key]

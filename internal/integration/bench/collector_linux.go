@@ -104,20 +104,20 @@ func fetch(ctx context.Context, url string) (string, error) {
 }
 
 // told is what the collector's own counters say of what has become of what happened.
-type told struct {
+type emitted struct {
 	exchanges, ended float64 // that were told: requests, and ends of connections
 	lost             float64 // kernel events that were lost whole or lost their payload because a ring buffer was full
 	kernelMemory     float64 // bytes that the kernel holds for the programs now
 }
 
 // own are the sums of the counters until now.
-func (c *collector) own() (t told, err error) {
+func (c *collector) own() (t emitted, err error) {
 	time.Sleep(500 * time.Millisecond) // longer than an event waits in the kernel
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	text, err := fetch(ctx, c.metrics)
 	if err != nil {
-		return told{}, err
+		return emitted{}, err
 	}
 	for line := range strings.Lines(text) {
 		var sum *float64
@@ -136,7 +136,7 @@ func (c *collector) own() (t told, err error) {
 		}
 		n, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:]), 64)
 		if err != nil {
-			return told{}, err
+			return emitted{}, err
 		}
 		*sum += n
 	}
@@ -144,7 +144,7 @@ func (c *collector) own() (t told, err error) {
 }
 
 // settled are the counters once no end of a connection is told any more, or after a while: this host may have other connections.
-func (c *collector) settled() (told, error) {
+func (c *collector) settled() (emitted, error) {
 	const looks = 10
 	before, err := c.own()
 	for range looks {

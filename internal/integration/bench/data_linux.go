@@ -40,7 +40,7 @@ var treatments = []struct {
 	want     func(w *event.Want)
 }{
 	{name: "captured", want: func(*event.Want) {}},
-	{name: "told, without payload", want: func(w *event.Want) { w.Run = 0 }},
+	{name: "emitted, without payload", want: func(w *event.Want) { w.Run = 0 }},
 	{name: "within a body of known length", want: func(w *event.Want) {
 		w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64}
 	}},

@@ -96,7 +96,7 @@ func measureModesPaced(s *settings) error {
 	}
 	fmt.Printf("Modes: the collector under %d requests a second over 64 connections, both ends, medians of %d rounds "+
 		"(least to most):\n\n", rate, s.rounds)
-	fmt.Println("| | CPU, µs per request | exchanges told per request | events lost | resident, MiB |\n|---|---:|---:|---:|---:|")
+	fmt.Println("| | CPU, µs per request | exchanges emitted per request | events lost | resident, MiB |\n|---|---:|---:|---:|---:|")
 	for i, a := range c.arms {
 		c.printPaced(a.name, i)
 	}
@@ -109,7 +109,7 @@ const (
 	opened = iota // a second
 	openedCPU
 	openedCollectorCPU
-	openedTold
+	openedEmitted
 	openedLost
 	openedResident
 	openedKernelMemory
@@ -134,11 +134,11 @@ func measureModesConnections(s *settings) error {
 	fmt.Printf("Modes: %d connections, one byte each way, one after the other on one core, medians of %d rounds "+
 		"(least to most):\n\n", openedConnections, s.rounds)
 	fmt.Println("| | connections a second | ratio | the load's CPU, µs per connection | ratio | the collector's " +
-		"| ends told per connection | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+		"| ends emitted per connection | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|")
 	for i, a := range c.arms {
 		fmt.Printf("| %s | %.0f | %s | %.1f | %s | %s | %.2f | %.0f |\n", a.name, c.value(i, opened).median,
 			c.ratio(i, opened).format(2), c.value(i, openedCPU).median, c.ratio(i, openedCPU).format(2),
-			c.value(i, openedCollectorCPU).format(1), c.value(i, openedTold).median, c.value(i, openedLost).median)
+			c.value(i, openedCollectorCPU).format(1), c.value(i, openedEmitted).median, c.value(i, openedLost).median)
 	}
 	fmt.Println("\n| the collector | starts in, s | stops in, s | resident behind that, MiB | the kernel holds for it, MiB |")
 	fmt.Println("|---|---:|---:|---:|---:|")
@@ -191,7 +191,7 @@ func (c *collector) openBeside(load func() error, out []float64) error {
 	usedAfter, cpuErr := c.cpu()
 	rss, _, rssErr := c.rss()
 	out[openedCollectorCPU] = (usedAfter - used).Seconds() * 1e6 / openedConnections
-	out[openedTold], out[openedLost] = (after.ended-before.ended)/openedConnections, after.lost-before.lost
+	out[openedEmitted], out[openedLost] = (after.ended-before.ended)/openedConnections, after.lost-before.lost
 	out[openedResident], out[openedKernelMemory] = float64(rss)/1024, after.kernelMemory/(1<<20)
 	return errors.Join(cpuErr, rssErr)
 }

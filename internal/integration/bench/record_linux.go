@@ -126,7 +126,7 @@ func ask(version string, listener net.Listener, requests, atOnce int) error {
 		ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			io.WriteString(w, `{"id":4711,"name":"a name","price":"12.50","currency":"EUR"}`) //nolint:errcheck // the client tells
+			io.WriteString(w, `{"id":4711,"name":"a name","price":"12.50","currency":"EUR"}`) //nolint:errcheck // the client reports it
 		}),
 	}
 	served := make(chan error, 1)

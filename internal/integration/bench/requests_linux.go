@@ -101,7 +101,7 @@ const (
 	p99
 	cpuOfBoth
 	cpuOfCollector
-	exchangesTold
+	exchangesEmitted
 	eventsLost
 	foreign
 	figures
@@ -127,7 +127,7 @@ func observe(server *server, c *collector, run func() (served, error)) ([]float6
 	out := make([]float64, figures)
 	out[perSecond], out[p99] = did.rate, did.p99.Seconds()*1e3
 	out[cpuOfBoth], out[cpuOfCollector] = both.Seconds()*1e6/did.n, collectors.Seconds()*1e6/did.n
-	out[exchangesTold], out[eventsLost] = (after.told.exchanges-before.told.exchanges)/did.n, after.told.lost-before.told.lost
+	out[exchangesEmitted], out[eventsLost] = (after.emitted.exchanges-before.emitted.exchanges)/did.n, after.emitted.lost-before.emitted.lost
 	out[foreign] = max(0, (after.all-before.all-both-collectors).Seconds()/took.Seconds())
 	return out, nil
 }
@@ -148,12 +148,12 @@ func (c *comparison) printServed(title string) {
 	fmt.Printf("%s, medians of %d rounds (least to most); in %d of %d other programs of this machine used less than %.1f processors",
 		title, len(c.figures[0]), fit, all, quiet)
 	fmt.Print(":\n\n| | requests a second | ratio | p99, ms | CPU of load and server, µs per request | ratio " +
-		"| the collector's | exchanges told per request | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+		"| the collector's | exchanges emitted per request | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for i, a := range c.arms {
 		fmt.Printf("| %s | %.0f | %s | %.2f | %.1f | %s | %.1f | %.2f | %.0f |\n", a.name,
 			c.value(i, perSecond).median, c.ratio(i, perSecond).format(2), c.value(i, p99).median,
 			c.value(i, cpuOfBoth).median, c.ratio(i, cpuOfBoth).format(2), c.value(i, cpuOfCollector).median,
-			c.value(i, exchangesTold).median, c.value(i, eventsLost).median)
+			c.value(i, exchangesEmitted).median, c.value(i, eventsLost).median)
 	}
 	fmt.Println()
 }
@@ -162,12 +162,12 @@ func (c *comparison) printServed(title string) {
 // told and lost.
 type progress struct {
 	server, collector, all time.Duration
-	told                   told
+	emitted                emitted
 }
 
 func progressOf(s *server, c *collector) (p progress, err error) {
 	if c != nil {
-		if p.told, err = c.own(); err != nil {
+		if p.emitted, err = c.own(); err != nil {
 			return p, err
 		}
 		if p.collector, err = c.cpu(); err != nil {

@@ -100,10 +100,10 @@ func TestFile(t *testing.T) {
 	metrics.requireHealthy(t, "socketflow")
 	c.terminate()
 
-	story := tell(t, c.records(), c.spans(), pidsOf(ends))
-	story.requireTruth(t, ends)
-	story.requireSound(t)
-	for _, c := range story {
+	emitted := group(t, c.records(), c.spans(), pidsOf(ends))
+	emitted.requireTruth(t, ends)
+	emitted.requireSound(t)
+	for _, c := range emitted {
 		assert.WithinRange(t, c.span.began, before, after)
 		assert.WithinRange(t, c.span.ended, before, after.Add(time.Second))
 		assert.Equal(t, "complete", c.span.text("socketflow.capture"))
@@ -112,33 +112,33 @@ func TestFile(t *testing.T) {
 }
 
 // told is all that is told of one connection.
-type told struct {
+type emittedConnection struct {
 	open, end record // of an attempt that failed there is no open
 	span      span
 }
 
 // story is what is told of connections.
-type story map[string]*told
+type emittedConnections map[string]*emittedConnection
 
-// tell puts together what is told of the connections of processes. It fails if a part is missing, or there twice.
-func tell(t testing.TB, records []record, spans []span, pids map[int]bool) story {
+// group puts together what is told of the connections of processes. It fails if a part is missing, or there twice.
+func group(t testing.TB, records []record, spans []span, pids map[int]bool) emittedConnections {
 	t.Helper()
-	s := story{}
+	s := emittedConnections{}
 	for _, r := range records {
 		if !pids[r.pid()] {
 			continue
 		}
 		c := s[r.connection()]
 		if c == nil {
-			c = &told{}
+			c = &emittedConnection{}
 			s[r.connection()] = c
 		}
 		part := &c.end
 		if r.event == opened {
 			part = &c.open
-			require.Empty(t, c.end.event, "the end of %s is told before its beginning", r.connection())
+			require.Empty(t, c.end.event, "the end of %s was emitted before its beginning", r.connection())
 		}
-		require.Empty(t, part.event, "%s of %s is told twice", r.event, r.connection())
+		require.Empty(t, part.event, "%s of %s was emitted twice", r.event, r.connection())
 		*part = r
 	}
 	for _, span := range spans {
@@ -151,30 +151,30 @@ func tell(t testing.TB, records []record, spans []span, pids map[int]bool) story
 		c.span = span
 	}
 	for id, c := range s {
-		require.NotEmpty(t, c.end.event, "the end of %s is not told", id)
-		require.NotEmpty(t, c.span.name, "the span of %s is not told", id)
+		require.NotEmpty(t, c.end.event, "the end of %s was not emitted", id)
+		require.NotEmpty(t, c.span.name, "the span of %s was not emitted", id)
 		if c.end.event == closed {
-			require.NotEmpty(t, c.open.event, "the beginning of %s is not told", id)
+			require.NotEmpty(t, c.open.event, "the beginning of %s was not emitted", id)
 		}
 	}
 	return s
 }
 
 // requireTruth fails unless records and spans say what is true.
-func (s story) requireTruth(t testing.TB, ends []workload.End) {
+func (s emittedConnections) requireTruth(t testing.TB, ends []workload.End) {
 	t.Helper()
 	var records, spans []fact
 	for _, c := range s {
 		failure := c.end.event == failed
-		records = append(records, factTold(t, &c.end, failure))
-		spans = append(spans, factTold(t, &c.span, failure))
+		records = append(records, factEmitted(t, &c.end, failure))
+		spans = append(spans, factEmitted(t, &c.span, failure))
 	}
 	requireTruth(t, ends, records)
 	requireTruth(t, ends, spans)
 }
 
 // requireSound fails unless the parts of each connection are whole, and agree with each other.
-func (s story) requireSound(t testing.TB) {
+func (s emittedConnections) requireSound(t testing.TB) {
 	t.Helper()
 	ids := map[string]bool{}
 	for id, c := range s {
@@ -207,7 +207,7 @@ func (s story) requireSound(t testing.TB) {
 		require.Equal(t, c.span.spanID, c.end.spanID)
 		c.requireTimes(t)
 		c.requireKind(t)
-		c.requireVerdict(t)
+		c.requireSeverity(t)
 
 		// The end has all that the beginning has, and the span all that the end has.
 		require.Subset(t, c.end.attributes, c.open.attributes)
@@ -215,7 +215,7 @@ func (s story) requireSound(t testing.TB) {
 	}
 }
 
-func (c *told) requireTimes(t testing.TB) {
+func (c *emittedConnection) requireTimes(t testing.TB) {
 	t.Helper()
 	require.Equal(t, c.span.ended, c.end.at)
 	if c.end.event == closed {
@@ -226,7 +226,7 @@ func (c *told) requireTimes(t testing.TB) {
 	require.InDelta(t, c.span.ended.Sub(c.span.began).Seconds(), seconds, 1e-9)
 }
 
-func (c *told) requireKind(t testing.TB) {
+func (c *emittedConnection) requireKind(t testing.TB) {
 	t.Helper()
 	kind, source, peer := ptrace.SpanKindClient, "connect", "server"
 	if c.span.text("socketflow.role.name") == "server" {
@@ -244,7 +244,7 @@ func (c *told) requireKind(t testing.TB) {
 	}
 }
 
-func (c *told) requireVerdict(t testing.TB) {
+func (c *emittedConnection) requireSeverity(t testing.TB) {
 	t.Helper()
 	if c.open.event != "" {
 		require.Equal(t, plog.SeverityNumberInfo, c.open.severity)

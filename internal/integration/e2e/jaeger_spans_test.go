@@ -251,21 +251,21 @@ func testPostgres(t *testing.T, j *jaeger) {
 func testTruthInJaeger(t *testing.T, j *jaeger) {
 	ends := someOfEverything(t)
 	pids := pidsOf(ends)
-	var told []fact
+	var emitted []fact
 	eventually(t, 30*time.Second, "Jaeger has all spans of the truth", func() error {
 		spans, err := j.spans(truthService)
-		told = nil
+		emitted = nil
 		for i := range spans {
 			if s := &spans[i]; pids[s.pid()] {
-				told = append(told, factTold(t, s, s.Operation == "tcp.connect"))
+				emitted = append(emitted, factEmitted(t, s, s.Operation == "tcp.connect"))
 			}
 		}
-		if err == nil && len(told) < len(ends) {
-			err = fmt.Errorf("it has %d of %d", len(told), len(ends))
+		if err == nil && len(emitted) < len(ends) {
+			err = fmt.Errorf("it has %d of %d", len(emitted), len(ends))
 		}
 		return err
 	})
-	requireTruth(t, ends, told)
+	requireTruth(t, ends, emitted)
 }
 
 // testNothingTwice looks at everything that Jaeger has, when no more will come.

@@ -43,7 +43,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 	final.requireHealthy(t, "socketflow")
 
 	records, spans := c.records(), c.spans()
-	ended := tell(t, records, spans, pidsOf(ends))
+	ended := group(t, records, spans, pidsOf(ends))
 	ended.requireTruth(t, ends)
 	ended.requireSound(t)
 
@@ -68,7 +68,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 			whole = append(whole, r)
 		}
 	}
-	tell(t, whole, spans, map[int]bool{load.PID(): true}).requireSound(t)
+	group(t, whole, spans, map[int]bool{load.PID(): true}).requireSound(t)
 
 	captured := final.sum("socketflow_kernel_events", "receiver", "socketflow", "kind", "close")
 	t.Logf("%d closes captured, %d in the file, last seen of the metrics is final: %t", captured, closes, complete)
@@ -155,21 +155,21 @@ func TestReload(t *testing.T) {
 	c.terminate()
 
 	records, spans := c.records(), c.spans()
-	story := tell(t, records, spans, pidsOf(ends))
-	story.requireTruth(t, ends)
-	story.requireSound(t)
+	emitted := group(t, records, spans, pidsOf(ends))
+	emitted.requireTruth(t, ends)
+	emitted.requireSound(t)
 	withCommandLine := 0
-	for _, told := range story {
-		if _, ok := told.end.process["process.command_line"]; ok {
+	for _, c := range emitted {
+		if _, ok := c.end.process["process.command_line"]; ok {
 			withCommandLine++
 		}
 	}
-	assert.Equal(t, len(ends)-before, withCommandLine, "ends that were told by the new configuration")
+	assert.Equal(t, len(ends)-before, withCommandLine, "ends that were emitted with the new configuration")
 
 	var closes []fact
 	for _, r := range records {
 		if r.pid() == across.PID() && r.event == closed {
-			closes = append(closes, factTold(t, &r, false))
+			closes = append(closes, factEmitted(t, &r, false))
 		}
 	}
 	requireTruth(t, acrossEnds, closes)
@@ -207,7 +207,7 @@ func TestTwoInstances(t *testing.T) {
 	c.terminate()
 
 	records := c.records()
-	tell(t, records, c.spans(), pidsOf(ends)).requireTruth(t, ends)
+	group(t, records, c.spans(), pidsOf(ends)).requireTruth(t, ends)
 	byPID := map[int]int{}
 	for _, r := range records {
 		byPID[r.pid()]++
@@ -221,7 +221,7 @@ func TestTwoInstances(t *testing.T) {
 		require.Equal(t, executable(t), r.process["process.executable.path"], "the second instance observes workloads only")
 		require.NotContains(t, r.attributes, "net.sock.peer.addr")
 		if pids[r.pid()] && r.event != opened {
-			second = append(second, factTold(t, &r, r.event == failed))
+			second = append(second, factEmitted(t, &r, r.event == failed))
 		}
 	}
 	requireTruth(t, ends, second)

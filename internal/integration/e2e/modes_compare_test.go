@@ -17,7 +17,7 @@ import (
 // conversation is all that is told of one end of a connection.
 type conversation struct {
 	open, end *record
-	again     int // records that were told before
+	again     int // records that were emitted before
 	exchanges []*span
 }
 
@@ -99,10 +99,10 @@ func compare(workload string, a, b []*conversation) (all differences) {
 	}
 	left := pairUp(a, b, func(one, other *conversation) { compareConversations(one, other, add) })
 	for _, c := range left[0] {
-		add("a connection is told", c.String(), nothing, c.String())
+		add("a connection is emitted", c.String(), nothing, c.String())
 	}
 	for _, c := range left[1] {
-		add("a connection is told", nothing, c.String(), c.String())
+		add("a connection is emitted", nothing, c.String(), c.String())
 	}
 	return all
 }
@@ -197,7 +197,7 @@ func exchangeKey(s *span) string {
 // compareConversations compares all that was told of one end of a connection.
 func compareConversations(a, b *conversation, add func(what, one, other, about string)) {
 	about := a.String()
-	add("records that were told before", fmt.Sprint(a.again), fmt.Sprint(b.again), about)
+	add("records that were emitted before", fmt.Sprint(a.again), fmt.Sprint(b.again), about)
 	for _, r := range []struct {
 		name string
 		of   [2]*record
@@ -205,9 +205,9 @@ func compareConversations(a, b *conversation, add func(what, one, other, about s
 		switch {
 		case r.of[0] == nil && r.of[1] == nil:
 		case r.of[0] == nil:
-			add(r.name+" is told", nothing, r.of[1].event, about)
+			add(r.name+" is emitted", nothing, r.of[1].event, about)
 		case r.of[1] == nil:
-			add(r.name+" is told", r.of[0].event, nothing, about)
+			add(r.name+" is emitted", r.of[0].event, nothing, about)
 		default:
 			add(r.name+": event", r.of[0].event, r.of[1].event, about)
 			add(r.name+": severity", r.of[0].severity.String(), r.of[1].severity.String(), about)
@@ -229,7 +229,7 @@ func compareExchanges(a, b *conversation, about string, add func(what, one, othe
 	for _, s := range a.exchanges {
 		key := exchangeKey(s)
 		if len(others[key]) == 0 {
-			add("an exchange is told", key, nothing, about)
+			add("an exchange is emitted", key, nothing, about)
 			continue
 		}
 		other := others[key][0]
@@ -240,7 +240,7 @@ func compareExchanges(a, b *conversation, about string, add func(what, one, othe
 	}
 	for key, left := range others {
 		for range left {
-			add("an exchange is told", nothing, key, about)
+			add("an exchange is emitted", nothing, key, about)
 		}
 	}
 }
@@ -354,7 +354,7 @@ var allowedDifferences = []allowedDifference{
 		workloads: []string{"c-plain", "prefork"},
 		reason:    "accept is not asked for the peer's address, and the socket is gone before it is looked for in /proc",
 	}, {
-		what:      []string{"end is told", "an exchange is told"},
+		what:      []string{"end is emitted", "an exchange is emitted"},
 		in:        [2]string{nothing},
 		workloads: []string{"nginx-curl"},
 		timing:    true,

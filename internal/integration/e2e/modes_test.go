@@ -213,8 +213,8 @@ func (s *modeScene) workload(name string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// toldIn is what was told by the receiver in a mode.
-type toldIn struct {
+// emittedIn is what was told by the receiver in a mode.
+type emittedIn struct {
 	logs   jsonLines[record]
 	traces jsonLines[span]
 }
@@ -224,9 +224,9 @@ type toldIn struct {
 func TestModesAgree(t *testing.T) {
 	builder := newBuilder(t)
 	c := runCollector(t, modePipelines(modePrograms(t, builder)), collectorOptions{})
-	var told [2]toldIn
+	var emitted [2]emittedIn
 	for i, mode := range comparedModes {
-		told[i] = toldIn{
+		emitted[i] = emittedIn{
 			jsonLines[record]{path: filepath.Join(c.cmd.Dir, "logs-"+mode+".jsonl"), parse: parseLogs},
 			jsonLines[span]{path: filepath.Join(c.cmd.Dir, "traces-"+mode+".jsonl"), parse: parseTraces},
 		}
@@ -240,19 +240,19 @@ func TestModesAgree(t *testing.T) {
 			scenes = append(scenes, s)
 		})
 	}
-	awaitEnds(t, &told, scenes)
+	awaitEnds(t, &emitted, scenes)
 	metrics, err := c.scrape()
 	require.NoError(t, err)
 	for _, mode := range comparedModes {
 		lost := metrics.sum("socketflow_kernel_events_lost", "receiver", "socketflow/as-"+mode)
-		assert.Zero(t, lost, "events that mode %s has lost: what it tells is not all", mode)
+		assert.Zero(t, lost, "events that mode %s has lost: its telemetry is not complete", mode)
 	}
 	require.Zero(t, c.stop(syscall.SIGTERM, 30*time.Second), "exit code of the collector")
 	assert.NotContains(t, strings.ReplaceAll(c.log(), "\t", " "), " error ", "errors in the collector's log")
 
 	var all differences
 	for _, s := range scenes {
-		a, b := conversationsOf(t, s, &told[0]), conversationsOf(t, s, &told[1])
+		a, b := conversationsOf(t, s, &emitted[0]), conversationsOf(t, s, &emitted[1])
 		require.NotEmpty(t, a, s.name)
 		found := compare(s.name, a, b)
 		t.Logf("%s: %d and %d connections, %d and %d exchanges, %d differences",
@@ -265,7 +265,7 @@ func TestModesAgree(t *testing.T) {
 
 // awaitEnds waits until the end of each connection was told in both modes and nothing comes any more, as long as there is anything new
 // to wait for.
-func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
+func awaitEnds(t *testing.T, emitted *[2]emittedIn, scenes []*modeScene) {
 	t.Helper()
 	const patience, settled, pause = 10 * time.Second, 3 * time.Second, 200 * time.Millisecond
 	last, limit := time.Now(), time.Now().Add(2*time.Minute)
@@ -273,9 +273,9 @@ func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
 	read := 0
 	for until := time.Now().Add(patience); time.Now().Before(until) && time.Now().Before(limit); time.Sleep(pause) {
 		now := 0
-		for i := range told {
+		for i := range emitted {
 			open[i] = map[string]*record{}
-			for _, r := range told[i].logs.all(t) {
+			for _, r := range emitted[i].logs.all(t) {
 				if !slices.ContainsFunc(scenes, func(s *modeScene) bool { return s.owns(&r.item) }) {
 					continue
 				}
@@ -298,13 +298,13 @@ func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
 	}
 	for i, mode := range comparedModes {
 		for _, r := range open[i] {
-			t.Logf("mode %s: no end was told of this: %s", mode, r.body)
+			t.Logf("mode %s: no end was emitted for this: %s", mode, r.body)
 		}
 	}
 }
 
 // conversationsOf are what was told of a scene's processes in a mode.
-func conversationsOf(t *testing.T, s *modeScene, told *toldIn) []*conversation {
+func conversationsOf(t *testing.T, s *modeScene, emitted *emittedIn) []*conversation {
 	t.Helper()
 	byID := map[string]*conversation{}
 	var all []*conversation
@@ -316,12 +316,12 @@ func conversationsOf(t *testing.T, s *modeScene, told *toldIn) []*conversation {
 		}
 		return byID[id]
 	}
-	for _, r := range told.logs.all(t) {
+	for _, r := range emitted.logs.all(t) {
 		if s.owns(&r.item) {
 			of(&r.item).record(&r)
 		}
 	}
-	for _, x := range told.traces.all(t) {
+	for _, x := range emitted.traces.all(t) {
 		if s.owns(&x.item) {
 			c := of(&x.item)
 			c.exchanges = append(c.exchanges, &x)

@@ -248,7 +248,7 @@ func startConfined(t testing.TB, mode string, c confinement) *confinedCollector 
 // requests waits until both sides of a request are told, and returns them: the client's and the server's.
 func (c *confinedCollector) requests(p *parties, path string) (client, server requestSpan) {
 	c.t.Helper()
-	eventually(c.t, 15*time.Second, "both sides of "+path+" are told", func() error {
+	eventually(c.t, 15*time.Second, "both sides of "+path+" are emitted", func() error {
 		found := 0
 		for _, s := range c.traces.all(c.t) {
 			switch {
@@ -483,7 +483,7 @@ type checked struct {
 	Advice   []string
 }
 
-// run has the program judge in a confinement. Its exit code has to say what its report says.
+// run has the program check in a confinement. Its exit code has to say what its report says.
 func (p preflightCheck) run(t testing.TB, c confinement, mode string) (report checked) {
 	t.Helper()
 	own, err := os.Executable()

@@ -10,7 +10,7 @@ import (
 // answered it, as both say that it was, and nothing else is told.
 func TestRequests(t *testing.T) {
 	builder := newBuilder(t)
-	var table verdicts
+	var table comparisons
 	for _, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
 			c := runRequestCollector(t, withRing("16MiB"))
@@ -19,7 +19,7 @@ func TestRequests(t *testing.T) {
 			accounts := s.accounts()
 			c.await(s, accounts)
 			c.finish(t)
-			v := judge(w.name, accounts, c.of(t, s.processes(accounts)))
+			v := compareRequests(w.name, accounts, c.of(t, s.processes(accounts)))
 			table = append(table, v)
 			v.requireExact(t)
 		})
@@ -45,10 +45,10 @@ func TestRequestsMixed(t *testing.T) {
 		}
 	})
 	c.finish(t)
-	var table verdicts
+	var table comparisons
 	for i, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
-			v := judge(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
+			v := compareRequests(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
 			table = append(table, v)
 			v.requireExact(t)
 		})

@@ -13,7 +13,7 @@ import (
 // told as far as they were seen, and say so. What is told as complete is right nevertheless.
 func TestRequestsWithLoss(t *testing.T) {
 	builder := newBuilder(t)
-	var table verdicts
+	var table comparisons
 	lost := 0
 	for _, w := range requestWorkloads {
 		switch w.name {
@@ -36,11 +36,11 @@ func TestRequestsWithLoss(t *testing.T) {
 					complete = append(complete, span)
 				}
 			}
-			v := judge(w.name, accounts, complete)
+			v := compareRequests(w.name, accounts, complete)
 			table = append(table, v)
 			lost += metrics.sum("socketflow_payload_missing", "cause", "ring_full")
 			requireNone(t, "invented", v.invented)
-			requireNone(t, "told twice", v.twice)
+			requireNone(t, "emitted twice", v.twice)
 			requireNone(t, "wrong", v.wrong)
 		})
 	}

@@ -196,7 +196,7 @@ func (s *scene) mirror(of *actor, pid int, service string) {
 }
 
 // told is what an actor has told so far.
-func (s *scene) told(a *actor) ([]account, error) {
+func (s *scene) accountsOf(a *actor) ([]account, error) {
 	if a.known != nil {
 		return a.known, nil
 	}
@@ -205,20 +205,20 @@ func (s *scene) told(a *actor) ([]account, error) {
 		if !strings.HasSuffix(line, "\n") {
 			break // it is still being written
 		}
-		told, err := a.parse([]byte(line))
+		written, err := a.parse([]byte(line))
 		if err != nil {
 			return nil, fmt.Errorf("%s wrote %q: %w", a.service, line, err)
 		}
-		if told.PID == 0 {
-			told.PID = a.pid()
+		if written.PID == 0 {
+			written.PID = a.pid()
 		}
-		if told.PID == a.pid() {
-			told.service = a.service
+		if written.PID == a.pid() {
+			written.service = a.service
 		}
-		if told.Traceparent == "" {
-			told.Traceparent = s.traceparents[told.Target]
+		if written.Traceparent == "" {
+			written.Traceparent = s.traceparents[written.Target]
 		}
-		all = append(all, told)
+		all = append(all, written)
 	}
 	return all, nil
 }
@@ -230,15 +230,15 @@ func (s *scene) accounts() []account {
 	eventually(s.t, 10*time.Second, s.name+": the accounts of both ends agree", func() error {
 		all = nil
 		for _, a := range s.actors {
-			told, err := s.told(a)
+			its, err := s.accountsOf(a)
 			if err != nil {
 				return err
 			}
-			all = append(all, told...)
+			all = append(all, its...)
 			for _, m := range s.mirrors {
-				for i := range told {
+				for i := range its {
 					if m.of == a {
-						all = append(all, told[i].counterpart(m.pid, m.service))
+						all = append(all, its[i].counterpart(m.pid, m.service))
 					}
 				}
 			}
@@ -311,7 +311,7 @@ func (c *requestCollector) of(t testing.TB, pids map[int]bool) []requestSpan {
 }
 
 // await gives the file time to have as many spans of requests as there are accounts: as long as there come more. Whether they
-// are the right ones, and not too many, is for the verdict, when the collector has ended.
+// are the right ones, and not too many, is compared when the collector has ended.
 func (c *requestCollector) await(s *scene, accounts []account) {
 	s.t.Helper()
 	const patience, pause = 5 * time.Second, 50 * time.Millisecond

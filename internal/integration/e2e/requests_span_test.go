@@ -147,36 +147,36 @@ func (s *requestSpan) target(f *requestFact, odd []string) []string {
 }
 
 // differences of what is told from what is true.
-func (f requestFact) differences(told requestFact) []string {
+func (f requestFact) differences(emitted requestFact) []string {
 	var all []string
 	if f.service == "" {
-		f.service = told.service
+		f.service = emitted.service
 	}
 	if f.version == "" {
-		f.version = told.version
+		f.version = emitted.version
 	}
 	if f.local == "" {
-		f.local = told.local
+		f.local = emitted.local
 	}
 	if f.peer == "" {
-		f.peer = told.peer
+		f.peer = emitted.peer
 	}
-	if f.failure == noAnswer && told.failure != "" {
-		f.failure = told.failure
+	if f.failure == noAnswer && emitted.failure != "" {
+		f.failure = emitted.failure
 	}
-	if f.capture == "" && told.capture == "joined_midstream" {
-		f.capture = told.capture
+	if f.capture == "" && emitted.capture == "joined_midstream" {
+		f.capture = emitted.capture
 	}
 	if f.capture == "" {
 		f.capture = "complete"
 	}
 	if f.trace == "" {
-		f.trace = told.trace
+		f.trace = emitted.trace
 	}
-	is, of := reflect.ValueOf(told), reflect.ValueOf(f)
+	is, of := reflect.ValueOf(emitted), reflect.ValueOf(f)
 	for i := range is.NumField() {
 		if a, b := fmt.Sprint(is.Field(i)), fmt.Sprint(of.Field(i)); a != b {
-			all = append(all, fmt.Sprintf("%s is told as %q, true is %q", is.Type().Field(i).Name, a, b))
+			all = append(all, fmt.Sprintf("%s is emitted as %q, true is %q", is.Type().Field(i).Name, a, b))
 		}
 	}
 	return all

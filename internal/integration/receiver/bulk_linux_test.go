@@ -42,7 +42,7 @@ func (b *transfer) take(_ context.Context, traces ptrace.Traces) error {
 	return nil
 }
 
-func (b *transfer) told() []string {
+func (b *transfer) emitted() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.captures
@@ -63,7 +63,7 @@ func TestBulkTransferIsCapturedInPart(t *testing.T) {
 		"the body of a response": {[]string{"-http"}, []string{"complete", "complete"}, 16 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What other programs of this host transfer before they have been judged counts as captured too.
+			// What other programs of this host transfer before they have been matched against the rules counts as captured too.
 			testenv.Repeat(t, 3, func(last bool) string {
 				captured := besideRequests(t, test.flags, test.captures)
 				if captured >= test.enough && !last {
@@ -100,8 +100,8 @@ func besideRequests(t *testing.T, flags, captures []string) int {
 	require.NoError(t, bulk.Await("done"))
 	require.NoError(t, beside.Await("done"))
 	did, meanwhile := bulk.Load(), beside.Load()
-	await(t, "the requests and the transfer have been told", func() bool {
-		return l.told() >= 2*requests && len(b.told()) >= len(captures)
+	await(t, "the requests and the transfer have been emitted", func() bool {
+		return l.emitted() >= 2*requests && len(b.emitted()) >= len(captures)
 	})
 	captured := int(o.metric(t, "payload_bytes", "result", "captured")) - 2*meanwhile.Bytes
 	lost := o.metric(t, "kernel_events_lost") + o.metric(t, "payload_missing", "cause", "ring_full")
@@ -116,6 +116,6 @@ func besideRequests(t *testing.T, flags, captures []string) int {
 	assert.Equal(t, [sides]int{requests, requests}, l.spans)
 	assert.Equal(t, map[string]int{"complete": 2 * requests}, l.captures)
 	assert.Empty(t, l.wrong)
-	assert.Equal(t, captures, b.told())
+	assert.Equal(t, captures, b.emitted())
 	return captured
 }

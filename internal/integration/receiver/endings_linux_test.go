@@ -208,7 +208,7 @@ func TestConnectionsOlderThanTheCollector(t *testing.T) {
 	require.NoError(t, run.Await("open"))
 	o := observe(t, hostMode(), nil)
 	const existing = 6
-	await(t, "the connections that exist are told", func() bool {
+	await(t, "the connections that exist are emitted", func() bool {
 		return o.count([]int{run.PID()}, opened) >= existing
 	})
 	assert.Zero(t, o.count([]int{run.PID()}, closed))

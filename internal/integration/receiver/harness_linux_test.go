@@ -85,7 +85,7 @@ type sinks struct {
 // observe starts a receiver in a mode for both signals, and collects what it emits. It runs until the end of the test at the latest.
 func observe(t *testing.T, mode receiver.Mode, change configuration) *observation {
 	t.Helper()
-	o := &observation{byPID: map[int64]*told{}}
+	o := &observation{byPID: map[int64]*processTelemetry{}}
 	o.start(t, mode, change, sinks{o.takeLogs, o.takeTraces})
 	return o
 }

@@ -48,7 +48,7 @@ func await(t *testing.T, what string, holds func() bool) {
 func (o *observation) awaitEnds(t *testing.T, ends []workload.End) {
 	t.Helper()
 	if missing := o.missingEnds(time.Now().Add(bound), len(ends), pidsOf(ends)); missing > 0 {
-		t.Errorf("of %d connections and attempts %d were not told to have ended within %s", len(ends), missing, bound)
+		t.Errorf("of %d connections and attempts %d had no end emitted within %s", len(ends), missing, bound)
 	}
 }
 
@@ -80,7 +80,7 @@ func (o *observation) missingEnds(deadline time.Time, want int, pids []int, over
 // awaitOpened waits until a process' connections were told to be open.
 func (o *observation) awaitOpened(t *testing.T, pid, connections int) {
 	t.Helper()
-	await(t, fmt.Sprintf("%d connections of %d are told to be open", connections, pid), func() bool {
+	await(t, fmt.Sprintf("%d openings of connections of %d are emitted", connections, pid), func() bool {
 		return o.count([]int{pid}, opened) >= connections
 	})
 }

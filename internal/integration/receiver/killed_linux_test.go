@@ -35,18 +35,18 @@ const toBeKilled = "SOCKETFLOW_TEST_TO_BE_KILLED"
 
 func init() {
 	if mode, asked := os.LookupEnv(toBeKilled); asked {
-		panic(watchUntilKilled(receiver.Mode(mode)))
+		panic(observeUntilKilled(receiver.Mode(mode)))
 	}
 }
 
-// watchUntilKilled writes one line when it watches, and another when it has told of a connection of its parent's.
-func watchUntilKilled(mode receiver.Mode) error {
-	told := make(chan struct{}, 1)
+// observeUntilKilled writes one line when it watches, and another when it has told of a connection of its parent's.
+func observeUntilKilled(mode receiver.Mode) error {
+	emitted := make(chan struct{}, 1)
 	logs, err := consumer.NewLogs(func(_ context.Context, logs plog.Logs) error {
 		for _, r := range logs.ResourceLogs().All() {
 			if number(r.Resource().Attributes(), "process.pid") == int64(os.Getppid()) {
 				select {
-				case told <- struct{}{}:
+				case emitted <- struct{}{}:
 				default: // it knows
 				}
 			}
@@ -70,8 +70,8 @@ func watchUntilKilled(mode receiver.Mode) error {
 		return err
 	}
 	fmt.Println("ready")
-	<-told
-	fmt.Println("told")
+	<-emitted
+	fmt.Println("emitted")
 	_, err = io.Copy(io.Discard, os.Stdin) // until the parent has ended
 	return errors.Join(errors.New("nobody has killed this process"), err)
 }
@@ -81,7 +81,7 @@ func watchUntilKilled(mode receiver.Mode) error {
 func TestKilledLeavesNothing(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {
 		others, before := kernelObjects(t), traces(t)
-		victim := watchElsewhere(t, mode)
+		victim := observeElsewhere(t, mode)
 		objects, events := heldBy(t, victim.pid()), victim.perfEvents(t)
 		kinds := map[string]int{}
 		all := kernelObjects(t)
@@ -139,8 +139,8 @@ func (v *victim) await(t *testing.T, line string) {
 	require.Equal(t, line, v.out.Text())
 }
 
-// watchElsewhere starts one, and has it tell of a connection that lasts until the end of the test.
-func watchElsewhere(t *testing.T, mode receiver.Mode) *victim {
+// observeElsewhere starts one, and has it tell of a connection that lasts until the end of the test.
+func observeElsewhere(t *testing.T, mode receiver.Mode) *victim {
 	t.Helper()
 	cmd := exec.CommandContext(limited(t), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), toBeKilled+"="+string(mode))
@@ -165,7 +165,7 @@ func watchElsewhere(t *testing.T, mode receiver.Mode) *victim {
 	t.Cleanup(func() { _ = server.Close() })
 	_, err = client.Write([]byte("GET / HTTP/1.1\r\n"))
 	require.NoError(t, err)
-	v.await(t, "told")
+	v.await(t, "emitted")
 	return v
 }
 

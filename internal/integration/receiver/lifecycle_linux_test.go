@@ -146,7 +146,7 @@ func TestStartAndStopLeaveNothingBehind(t *testing.T) {
 
 // startAndStop has each receiver be another one, and returns what was held meanwhile.
 func startAndStop(t *testing.T, i int) map[kernelObject]bool {
-	o := &observation{byPID: map[int64]*told{}}
+	o := &observation{byPID: map[int64]*processTelemetry{}}
 	to := sinks{o.takeLogs, o.takeTraces}
 	switch i % 4 {
 	case 0:
@@ -198,7 +198,7 @@ func TestShutdownUnderLoadLosesNothing(t *testing.T) {
 	assert.EqualValues(t, reported["open"]+reported["existing"], counted.total(opened))
 	assert.EqualValues(t, reported["close"], counted.total(closed))
 	assert.Zero(t, counted.repeat)
-	t.Logf("%d openings and %d ends were told of a load that was still running", counted.of(opened), counted.of(closed))
+	t.Logf("%d openings and %d ends were emitted for a load that was still running", counted.of(opened), counted.of(closed))
 }
 
 // Shutdown returns when its context ends, even if the pipeline does not take what is handed to it; the receiver ends as
@@ -253,20 +253,20 @@ func TestTwoInstances(t *testing.T) {
 	assert.Empty(t, p.spans)
 	assert.Len(t, p.events(opened), len(ends))
 	assert.Len(t, p.events(closed), len(ends))
-	told := map[tuple]int{}
+	emitted := map[tuple]int{}
 	for _, e := range ends {
-		told[tupleOf(e)]++
+		emitted[tupleOf(e)]++
 	}
 	for _, r := range p.events(closed) {
 		a := r.Attributes()
 		assert.Nil(t, get(a, "network.peer.address"))
-		told[tuple{
+		emitted[tuple{
 			pid: run.PID(), netns: number(a, "socketflow.netns"), role: text(a, "socketflow.role.name"),
 			local:  endpoint(a, "net.sock.host.addr", "net.sock.host.port"),
 			remote: endpoint(a, "net.sock.peer.addr", "net.sock.peer.port"),
 		}]--
 	}
-	for k, n := range told {
+	for k, n := range emitted {
 		assert.Zero(t, n, "%+v", k)
 	}
 }

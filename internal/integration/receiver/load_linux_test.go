@@ -30,7 +30,7 @@ type tally struct {
 	all    map[string]int // records of any process
 	spans  int            // of the process
 	seen   map[uint64]uint8
-	repeat int // records of the process that were told before
+	repeat int // records of the process that were emitted before
 	// gaps are the closes of which the opening was not told; unmarked are those of them that do not say so.
 	gaps, unmarked int
 }
@@ -217,7 +217,7 @@ func TestLossesAreCounted(t *testing.T) {
 
 	require.NoError(t, run.Continue())
 	end(t, run)
-	await(t, "all connections are told by the witness", func() bool { return truth.of(closed) == 2*count })
+	await(t, "the witness has emitted all connections", func() bool { return truth.of(closed) == 2*count })
 	assert.Equal(t, 2*count, truth.of(opened))
 	assert.Zero(t, witness.metric(t, "kernel_events_lost"))
 
@@ -228,7 +228,7 @@ func TestLossesAreCounted(t *testing.T) {
 		}
 		return now == witnessNow
 	})
-	await(t, "all reported ends are told", func() bool {
+	await(t, "all reported ends are emitted", func() bool {
 		return int64(counted.total(closed)) == o.metric(t, "kernel_events", "kind", "close")
 	})
 	full := o.metric(t, "sockets_evicted", "cause", "table_full")
@@ -236,7 +236,7 @@ func TestLossesAreCounted(t *testing.T) {
 	for _, kind := range kernelEvents {
 		lost[kind] = o.metric(t, "kernel_events_lost", "kind", kind)
 	}
-	t.Logf("of %d connections: %d openings and %d ends told; lost: %v; %d made room in the table",
+	t.Logf("of %d connections: %d openings and %d ends emitted; lost: %v; %d made room in the table",
 		count, counted.of(opened), counted.of(closed), lost, full)
 	assert.Positive(t, lost["open"])
 	assert.Positive(t, lost["accept"])

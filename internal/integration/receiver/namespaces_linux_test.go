@@ -119,7 +119,7 @@ func TestNamespacesStayApart(t *testing.T) {
 				assert.Zero(t, o.awaitFlows(flows))
 				o.shutdown(t)
 				o.verifyFlows(t, flows, workload.TCP)
-				for _, f := range o.toldFlows(&findings{}, flowPIDs(flows), []workload.Transport{workload.TCP}) {
+				for _, f := range o.emittedFlows(&findings{}, flowPIDs(flows), []workload.Transport{workload.TCP}) {
 					assert.NotNil(t, get(f.attributes(), "socketflow.netns"), "%s: network namespace", f)
 				}
 				assertApart(t, flows, test.addresses)
@@ -139,7 +139,7 @@ func converseAcross(t *testing.T, o *observation, n *network, bridges, container
 	}
 	for _, container := range containers {
 		run := n.in(container, "outgoing", server, strconv.Itoa(ports))
-		require.NoError(t, run.Await("talked"))
+		require.NoError(t, run.Await("exchanged"))
 		outgoing = append(outgoing, run)
 	}
 	for _, run := range outgoing {

@@ -101,7 +101,7 @@ func (l *ledger) enter(s ptrace.Span) {
 		l.fault("%s of %q ends before it starts", s.Kind(), path)
 	}
 	if l.seen[side][request]++; l.seen[side][request] > 1 {
-		l.fault("%s of %q was told %d times", s.Kind(), path, l.seen[side][request])
+		l.fault("%s of %q was emitted %d times", s.Kind(), path, l.seen[side][request])
 	}
 }
 
@@ -111,7 +111,7 @@ func (l *ledger) fault(format string, args ...any) {
 	}
 }
 
-func (l *ledger) told() int {
+func (l *ledger) emitted() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.spans[client] + l.spans[server]
@@ -154,7 +154,7 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 				pass(t, run, "ready")
 				require.NoError(t, run.Await("done"))
 				did := run.Load()
-				within(func() bool { return l.told() >= 2*count || o.metric(t, "kernel_events_lost") > 0 })
+				within(func() bool { return l.emitted() >= 2*count || o.metric(t, "kernel_events_lost") > 0 })
 				used = processorTime(t) - used
 				lost := o.metric(t, "kernel_events_lost") + o.metric(t, "payload_missing", "cause", "ring_full")
 				parseErrors := o.metric(t, "parse_errors")
@@ -202,9 +202,9 @@ func loseData(t *testing.T) string {
 	require.NoError(t, run.Await("done"))
 	did := run.Load()
 	await(t, "the ring buffer has been read", func() bool {
-		before := l.told()
+		before := l.emitted()
 		time.Sleep(10 * pause)
-		return before == l.told()
+		return before == l.emitted()
 	})
 	require.NoError(t, run.Continue())
 	end(t, run)

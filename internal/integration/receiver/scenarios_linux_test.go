@@ -105,10 +105,10 @@ func TestSyscallScenarios(t *testing.T) {
 			o, flows, missing, lost := playScenarios(t, mode)
 			unseen := mode == receiver.ModeSocket && missing > 0 && missing <= one
 			if !last && (unseen || lost > 0) {
-				return fmt.Sprintf("%d ends were not told, and %d events were lost", missing, lost)
+				return fmt.Sprintf("%d ends were not emitted, and %d events were lost", missing, lost)
 			}
 			assert.Zero(t, lost)
-			assert.Zero(t, missing, "ends that were not told within %s", bound)
+			assert.Zero(t, missing, "ends that were not emitted within %s", bound)
 			for i, c := range scenarioCases {
 				t.Run(c.name, func(t *testing.T) {
 					over := c.over
@@ -148,7 +148,7 @@ func playScenarios(t *testing.T, mode receiver.Mode) (o *observation, flows [][]
 			runs[i] = start(c.scenario, c.emulated)
 		}
 		if c.waits > 0 {
-			require.NoError(t, runs[i].Await("talked"))
+			require.NoError(t, runs[i].Await("exchanged"))
 			o.awaitOpened(t, runs[i].PID(), c.waits)
 			require.NoError(t, runs[i].Continue())
 		}

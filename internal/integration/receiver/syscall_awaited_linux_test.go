@@ -29,7 +29,7 @@ func awaiting(timeout time.Duration) configuration {
 }
 
 // told of the client's end so far: records, and paths of requests in the order in which they were told.
-func (o *observation) toldOfClient(pid int) (records int, paths []string) {
+func (o *observation) emittedOfClient(pid int) (records int, paths []string) {
 	p := o.of(pid)
 	for _, r := range p.records {
 		if text(r.Attributes(), "socketflow.role.name") == "client" {
@@ -38,7 +38,7 @@ func (o *observation) toldOfClient(pid int) (records int, paths []string) {
 	}
 	for _, s := range p.spans {
 		if s.Kind() == ptrace.SpanKindClient {
-			paths = append(paths, (&toldFlow{spans: []span{s}}).paths()[0])
+			paths = append(paths, (&emittedFlow{spans: []span{s}}).paths()[0])
 		}
 	}
 	return records, paths
@@ -59,18 +59,18 @@ func TestEventsWaitForAddresses(t *testing.T) {
 	scenarios := newScenarioRunner(t)
 	o := observe(t, receiver.ModeSyscall, scenarios.only(awaiting(30*time.Second)))
 	run := scenarios.run("delayed-address", "late", strconv.Itoa(awaited))
-	require.NoError(t, run.Await("talked"))
+	require.NoError(t, run.Await("exchanged"))
 	await(t, "the client's end waits", func() bool { return o.metric(t, "addresses_waiting") > 0 })
 	const delay = 300 * time.Millisecond
 	for until := time.Now().Add(delay); time.Now().Before(until); time.Sleep(pause) {
-		records, paths := o.toldOfClient(run.PID())
-		require.Zero(t, records, "before the address is told")
-		require.Empty(t, paths, "before the address is told")
+		records, paths := o.emittedOfClient(run.PID())
+		require.Zero(t, records, "before the address is known")
+		require.Empty(t, paths, "before the address is known")
 	}
 	require.NoError(t, run.Continue())
-	require.NoError(t, run.Await("told"))
-	await(t, "what has waited is told", func() bool {
-		records, paths := o.toldOfClient(run.PID())
+	require.NoError(t, run.Await("named"))
+	await(t, "what has waited is emitted", func() bool {
+		records, paths := o.emittedOfClient(run.PID())
 		return records == 1 && len(paths) == awaited
 	})
 	require.NoError(t, run.Continue())
@@ -78,7 +78,7 @@ func TestEventsWaitForAddresses(t *testing.T) {
 	assert.Zero(t, o.awaitFlows(flows))
 	completed, incomplete := o.metric(t, "addresses_completed", "source", "getsockname"), o.metric(t, "addresses_incomplete")
 	o.shutdown(t)
-	_, paths := o.toldOfClient(run.PID())
+	_, paths := o.emittedOfClient(run.PID())
 	assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
 	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
@@ -118,15 +118,15 @@ func TestEventsStopWaitingForAddresses(t *testing.T) {
 				}
 			}))
 			run := scenarios.run("delayed-address", "never", strconv.Itoa(awaited))
-			require.NoError(t, run.Await("talked"))
+			require.NoError(t, run.Await("exchanged"))
 			require.NoError(t, run.Continue())
-			require.NoError(t, run.Await("told"))
+			require.NoError(t, run.Await("named"))
 			released := func() bool {
-				records, paths := o.toldOfClient(run.PID())
+				records, paths := o.emittedOfClient(run.PID())
 				return records >= 1 && len(paths) >= awaited
 			}
 			if !test.close {
-				await(t, "what has waited is told", released)
+				await(t, "what has waited is emitted", released)
 			} else {
 				assert.False(t, released())
 			}
@@ -135,7 +135,7 @@ func TestEventsStopWaitingForAddresses(t *testing.T) {
 			assert.Zero(t, o.awaitFlows(flows))
 			counted := o.metric(t, "addresses_incomplete", "cause", test.cause)
 			o.shutdown(t)
-			_, paths := o.toldOfClient(run.PID())
+			_, paths := o.emittedOfClient(run.PID())
 			assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
 			o.verifyFlows(t, flows, workload.TCP)
 			o.assertMarked(t, run.PID(), test.timeout, test.cause)
@@ -158,8 +158,8 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 		assert.True(t, slices.Contains(marked, source), "%s: source %s", r.Body().Str(), source)
 		if cause == "timeout" && r.EventName() == opened {
 			waited := r.ObservedTimestamp().AsTime().Sub(r.Timestamp().AsTime())
-			assert.GreaterOrEqual(t, waited, timeout, "told before its time")
-			assert.Less(t, waited, timeout+slack, "told after its time")
+			assert.GreaterOrEqual(t, waited, timeout, "emitted before its time")
+			assert.Less(t, waited, timeout+slack, "emitted after its time")
 		}
 	}
 }
@@ -173,13 +173,13 @@ func TestAddressesAreLookedUpInProcfs(t *testing.T) {
 		cfg.Completion.LookupAfter = 10 * time.Millisecond
 	}))
 	run := scenarios.run("delayed-address", "never", strconv.Itoa(awaited))
-	require.NoError(t, run.Await("talked"))
-	await(t, "what has waited is told", func() bool {
-		records, paths := o.toldOfClient(run.PID())
+	require.NoError(t, run.Await("exchanged"))
+	await(t, "what has waited is emitted", func() bool {
+		records, paths := o.emittedOfClient(run.PID())
 		return records == 1 && len(paths) == awaited
 	})
 	require.NoError(t, run.Continue())
-	require.NoError(t, run.Await("told"))
+	require.NoError(t, run.Await("named"))
 	require.NoError(t, run.Continue())
 	flows := flowsOf(t, run)
 	assert.Zero(t, o.awaitFlows(flows))

@@ -29,15 +29,15 @@ type outcome struct {
 	instead      *outcome // what is as good: it depends on the kernel's timers
 	roleSource   string   // connect, accept
 	capture      string   // complete
-	address      string   // sock; byCalls: whatever call, or procfs, has told the last of them
+	address      string   // sock; byCalls: whatever call, or procfs, gave the last of them
 	executable   string   // path; this executable
 	service      string   // the executable's name
 }
 
 const byCalls = "by calls"
 
-// tellingAddresses are the sources that tell both addresses, with their ports.
-var tellingAddresses = []string{"accept", "connect", "getsockname", "getpeername", "proc"}
+// exactSources are the sources that give both addresses, with their ports.
+var exactSources = []string{"accept", "connect", "getsockname", "getpeername", "proc"}
 
 // orInstead is the one of two outcomes that has a way to end.
 func (o outcome) orInstead(how string) outcome {
@@ -77,7 +77,7 @@ func (w *findings) add(format string, args ...any) {
 
 func (w *findings) equal(want, got any, format string, args ...any) {
 	if !assert.ObjectsAreEqual(want, got) {
-		w.add("%s: %v (%T) is told instead of %v (%T)", fmt.Sprintf(format, args...), got, got, want, want)
+		w.add("%s: %v (%T) is emitted instead of %v (%T)", fmt.Sprintf(format, args...), got, got, want, want)
 	}
 }
 
@@ -91,8 +91,8 @@ func (w *findings) report(say func(format string, args ...any)) {
 	}
 }
 
-// tellings are what was told of a socket end.
-type tellings struct {
+// emittedEnd is the telemetry of a socket end.
+type emittedEnd struct {
 	workload.End
 	open, end *record
 }
@@ -148,15 +148,15 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 	t.Helper()
 	require.NotEmpty(t, ends)
 	wrong := &findings{}
-	all := make([]*tellings, len(ends))
-	byTuple := map[tuple][]*tellings{}
+	all := make([]*emittedEnd, len(ends))
+	byTuple := map[tuple][]*emittedEnd{}
 	for i, e := range ends {
-		all[i] = &tellings{End: e}
+		all[i] = &emittedEnd{End: e}
 		byTuple[tupleOf(e)] = append(byTuple[tupleOf(e)], all[i])
 	}
 	spans := 0
 	spanByID := map[pcommon.SpanID]span{}
-	byID := map[string]*tellings{}
+	byID := map[string]*emittedEnd{}
 	for _, pid := range pidsOf(ends) {
 		p := o.of(pid)
 		// Ends first: they have the counts by which several ends of one tuple can be told apart.
@@ -179,7 +179,7 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 			case e == nil || tupleIn(pid, r) != tupleOf(e.End):
 				wrong.add("this never was: %s (%+v)", r.Body().Str(), tupleIn(pid, r))
 			case e.open != nil:
-				wrong.add("told twice: %s", r.Body().Str())
+				wrong.add("emitted twice: %s", r.Body().Str())
 			default:
 				e.open = &r
 			}
@@ -194,10 +194,10 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 	for _, e := range all {
 		switch {
 		case e.end == nil:
-			wrong.add("the end of this is not told: %+v", e.End)
+			wrong.add("the end of this is not emitted: %+v", e.End)
 			continue
 		case !e.Failed && e.open == nil:
-			wrong.add("the opening of this is not told: %+v", e.End)
+			wrong.add("the opening of this is not emitted: %+v", e.End)
 			continue
 		}
 		s, found := spanByID[e.end.SpanID()]
@@ -216,8 +216,8 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 }
 
 // match finds the end that a record is about among those of its tuple that have not been told: the one that fits best.
-func match(candidates []*tellings, r record) *tellings {
-	var best *tellings
+func match(candidates []*emittedEnd, r record) *emittedEnd {
+	var best *emittedEnd
 	var most int
 	for _, e := range candidates {
 		if e.end != nil {
@@ -231,7 +231,7 @@ func match(candidates []*tellings, r record) *tellings {
 }
 
 // fits says how well a record of an end's tuple fits.
-func (e *tellings) fits(r record) int {
+func (e *emittedEnd) fits(r record) int {
 	a := r.Attributes()
 	var same bool
 	switch {
@@ -249,14 +249,14 @@ func (e *tellings) fits(r record) int {
 }
 
 // check compares everything that was told of an end with what is known of it.
-func (e *tellings) check(wrong *findings, want outcome, s span) {
+func (e *emittedEnd) check(wrong *findings, want outcome, s span) {
 	a := e.end.Attributes()
 	about := fmt.Sprintf("%s: %s", e.Step, e.end.Body().Str())
 	by := want.by
 	if want.anyBy {
 		by = text(a, "socketflow.end.by")
 	}
-	if source := text(a, "socketflow.address.source"); want.address == byCalls && slices.Contains(tellingAddresses, source) {
+	if source := text(a, "socketflow.address.source"); want.address == byCalls && slices.Contains(exactSources, source) {
 		want.address = source
 	}
 	expected := map[string]any{
@@ -315,7 +315,7 @@ func (e *tellings) check(wrong *findings, want outcome, s span) {
 }
 
 // checkAddresses checks both families of attributes.
-func (e *tellings) checkAddresses(wrong *findings, about string, a pcommon.Map) {
+func (e *emittedEnd) checkAddresses(wrong *findings, about string, a pcommon.Map) {
 	remote, local := unmapped(e.Remote), unmapped(e.Local)
 	if !local.IsValid() { // the workload does not know it
 		local = endpoint(a, "network.local.address", "network.local.port")
@@ -347,7 +347,7 @@ func (e *tellings) checkAddresses(wrong *findings, about string, a pcommon.Map) 
 	}
 }
 
-func (e *tellings) checkResource(wrong *findings, about string, resource pcommon.Map, want outcome) {
+func (e *emittedEnd) checkResource(wrong *findings, about string, resource pcommon.Map, want outcome) {
 	for key, value := range map[string]any{
 		"process.pid":             int64(e.PID),
 		"process.executable.path": want.executable,
@@ -464,7 +464,7 @@ func everyConnectionEndIsExact(t *testing.T, mode receiver.Mode) {
 		missing := o.missingEnds(time.Now().Add(bound), len(ends), pidsOf(ends))
 		if mode == receiver.ModeSocket && missing > 0 && missing <= 2 && !last {
 			o.shutdown(t)
-			return fmt.Sprintf("the ends of %d sockets were not told", missing)
+			return fmt.Sprintf("the ends of %d sockets were not emitted", missing)
 		}
 		assert.Zero(t, o.metric(t, "kernel_events_lost"))
 		// What a skipped call carried is not known: its connection lacks bytes, an opening or its end, in a record and in a span.

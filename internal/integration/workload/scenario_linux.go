@@ -79,10 +79,10 @@ type Flow struct {
 	// are no addresses then.
 	LocalName  string `json:"local_name,omitempty"`
 	RemoteName string `json:"remote_name,omitempty"`
-	// LocalUntold and RemoteUntold are set of an address that no call of the process has told: neither was it an argument nor a
+	// LocalUnknown and RemoteUnknown are set of an address that no call of the process has told: neither was it an argument nor a
 	// result.
-	LocalUntold  bool `json:"local_untold,omitempty"`
-	RemoteUntold bool `json:"remote_untold,omitempty"`
+	LocalUnknown  bool `json:"local_unknown,omitempty"`
+	RemoteUnknown bool `json:"remote_unknown,omitempty"`
 	// ServedBy is the process that used the socket, if it is another than PID, which opened or accepted it; else 0.
 	ServedBy int `json:"served_by,omitempty"`
 	// Requests are the paths of the HTTP/1.1 requests over it, in order.

@@ -45,8 +45,8 @@ func response(path string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path)
 }
 
-// talk has a client make so many requests of a server, both of which are here, one after the other.
-func talk(client, server *party, requests int) {
+// makeRequests has a client make so many requests of a server, both of which are here, one after the other.
+func makeRequests(client, server *party, requests int) {
 	for range requests {
 		path := client.nextPath()
 		client.send(request(path))

@@ -50,7 +50,7 @@ func forkAccepts(n *notes, _ []string) {
 	askChild(c, s)
 	awaitChild(child)
 	s.flow.PID = child
-	s.flow.LocalUntold, s.flow.RemoteUntold = true, true // but by the listener, and by the client
+	s.flow.LocalUnknown, s.flow.RemoteUnknown = true, true // but by the listener, and by the client
 	n.flows(c, s)
 }
 
@@ -257,21 +257,21 @@ func duplicates(n *notes, _ []string) {
 		{"F_DUPFD_CLOEXEC", func(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, free) }},
 	} {
 		c, s := pairOver(d.step, anyV4)
-		talk(c, s, 1)
+		makeRequests(c, s, 1)
 		for _, p := range [...]*party{c, s} {
 			number, err := d.dup(p.fd)
 			check(err)
 			original := p.fd
 			p.fd = number
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			check(unix.Close(original))
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			if number == free { // make room for the other end
 				moved, err := unix.Dup(number)
 				check(err)
 				check(unix.Close(number))
 				p.fd = moved
-				talk(c, s, 1)
+				makeRequests(c, s, 1)
 			}
 		}
 		part(c, s)
@@ -288,16 +288,16 @@ func dup2(fd, onto int) error { return unix.Dup3(fd, onto, 0) }
 func dup2OverLive(n *notes, _ []string) {
 	over, overServer := pairOver("over", anyV4)
 	under, underServer := pairOver("under", anyV4)
-	talk(over, overServer, 1)
-	talk(under, underServer, 1)
+	makeRequests(over, overServer, 1)
+	makeRequests(under, underServer, 1)
 	check(unix.Dup3(over.fd, under.fd, unix.O_CLOEXEC)) // this closes under
 	underServer.awaitEnd()
 	underServer.close()
 	original := over.fd
 	over.fd = under.fd
-	talk(over, overServer, 1)
+	makeRequests(over, overServer, 1)
 	check(unix.Close(original))
-	talk(over, overServer, 1)
+	makeRequests(over, overServer, 1)
 	part(over, overServer)
 	n.flows(over, overServer, under, underServer)
 }
@@ -311,11 +311,11 @@ func closeRange(n *notes, _ []string) {
 		var ends [2 * count]*party
 		for i := range count {
 			c, s := pairOver("range", anyV4)
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			check(unix.Dup3(c.fd, first+i, unix.O_CLOEXEC))
 			c.close()
 			c.fd = first + i
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			ends[2*i], ends[2*i+1] = c, s
 		}
 		check(unix.CloseRange(first, first+count-1, 0))

@@ -133,7 +133,7 @@ func transfers(n *notes, _ []string) {
 	for i := range transferForms {
 		c, s := pairOver(transferForms[i].name, anyV4)
 		c.with, s.with = &transferForms[i], &transferForms[i]
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		part(c, s)
 		n.flows(c, s)
 	}
@@ -254,7 +254,7 @@ func families(n *notes, _ []string) {
 			p.flow.Local, p.flow.Remote = localAddr(p.fd), remoteAddr(p.fd)
 		}
 		l.close()
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		part(c, s)
 		n.flows(c, s)
 	}

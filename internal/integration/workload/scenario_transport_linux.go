@@ -63,7 +63,7 @@ func named(n *notes, step, name string, on *unix.SockaddrUnix) {
 	l := unixListener(on)
 	for range 2 {
 		c, s := unixParties(step, name, unixConnected(on), acceptAddress(l))
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		part(c, s)
 		n.flows(c, s)
 	}
@@ -76,7 +76,7 @@ func unixPair(n *notes, _ []string) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(err)
 	c, s := unixParties("pair", "", pair[0], pair[1])
-	talk(c, s, 2)
+	makeRequests(c, s, 2)
 	part(c, s)
 	n.flows(c, s)
 }

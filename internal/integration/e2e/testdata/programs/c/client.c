@@ -177,12 +177,12 @@ static int finish(const struct request *r)
 	do {
 		int n = read_message(&s, &m, head);
 		if (n == 0 || (n < 0 && errno == ECONNRESET)) {
-			tell("client", r->method, r->target, 0, &local, &peer, n ? "ECONNRESET" : "connection_closed");
+			report("client", r->method, r->target, 0, &local, &peer, n ? "ECONNRESET" : "connection_closed");
 			return 0;
 		}
 		check(n == 1 && sscanf(m.line, "HTTP/1.1 %d", &status) == 1, "response");
 	} while (status / 100 == 1);
-	tell("client", r->method, r->target, status, &local, &peer, NULL);
+	report("client", r->method, r->target, status, &local, &peer, NULL);
 	return 1;
 }
 

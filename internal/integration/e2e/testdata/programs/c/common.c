@@ -196,7 +196,7 @@ void peer_end(int fd, struct end *e)
 	end_of(&a, e);
 }
 
-void tell(const char *role, const char *method, const char *target, int status, const struct end *local,
+void report(const char *role, const char *method, const char *target, int status, const struct end *local,
           const struct end *peer, const char *error)
 {
 	char line[4096];

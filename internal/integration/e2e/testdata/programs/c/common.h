@@ -39,8 +39,8 @@ struct end {
 void local_end(int fd, struct end *e);
 void peer_end(int fd, struct end *e);
 
-// tell writes the account of a request. error may be NULL.
-void tell(const char *role, const char *method, const char *target, int status, const struct end *local,
+// report writes the account of a request. error may be NULL.
+void report(const char *role, const char *method, const char *target, int status, const struct end *local,
           const struct end *peer, const char *error);
 
 // socket_for makes a socket for a numeric address, and the address to bind or connect it to.

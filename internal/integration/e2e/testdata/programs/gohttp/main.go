@@ -40,7 +40,7 @@ type account struct {
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
-func (a *account) tell() {
+func (a *account) report() {
 	a.PID = os.Getpid()
 	line, err := json.Marshal(a)
 	check(err)

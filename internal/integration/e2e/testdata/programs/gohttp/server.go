@@ -46,12 +46,12 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	status := number(query, "status", http.StatusOK)
 	peer, err := net.ResolveTCPAddr("tcp", r.RemoteAddr)
 	check(err)
-	told := account{
+	made := account{
 		Role: "server", Method: r.Method, Target: r.RequestURI, Status: status, Version: version(r.Proto),
 		Local: endOf(r.Context().Value(http.LocalAddrContextKey).(net.Addr)), Peer: endOf(peer),
 		Traceparent: r.Header.Get("Traceparent"),
 	}
-	told.tell() // before the answer: who has the answer finds the account
+	made.report() // before the answer: who has the answer finds the account
 	size := number(query, "bytes", 6)
 	switch {
 	case status == http.StatusNoContent:

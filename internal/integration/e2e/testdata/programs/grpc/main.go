@@ -44,7 +44,7 @@ type account struct {
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
-func tell(role, method string, p *peer.Peer, err error, traceparent string) {
+func report(role, method string, p *peer.Peer, err error, traceparent string) {
 	line, wrong := json.Marshal(account{
 		PID: os.Getpid(), Role: role, Method: "POST", Target: method, RPCStatus: int(status.Code(err)), Version: "2",
 		Local: endOf(p.LocalAddr), Peer: endOf(p.Addr), Traceparent: traceparent,

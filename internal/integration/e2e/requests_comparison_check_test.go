@@ -34,7 +34,7 @@ func TestRequestComparisonFindsDifferences(t *testing.T) {
 	}{
 		{"all is well", func(s []requestSpan) []requestSpan { return s }, counts{}},
 		{"one is missing", func(s []requestSpan) []requestSpan { return s[1:] }, counts{missing: 1}},
-		{"one is told twice", func(s []requestSpan) []requestSpan { return append(s, s[3]) }, counts{twice: 1}},
+		{"one is emitted twice", func(s []requestSpan) []requestSpan { return append(s, s[3]) }, counts{twice: 1}},
 		{"another path", set(0, "url.full", "http://127.0.0.1:258/b?x=1"), counts{missing: 1, invented: 1}},
 		{"without the query", set(0, "url.full", "http://127.0.0.1:258/a/1"), counts{missing: 1, invented: 1}},
 		{"another host", set(0, "server.address", "127.0.0.2"), counts{wrong: 1}},
@@ -77,7 +77,7 @@ func TestRequestComparisonFindsDifferences(t *testing.T) {
 				spanOf(&call, "c", nil),
 				spanOf(&answer, "d", nil),
 			}
-			v := judge(c.name, accounts, c.change(spans))
+			v := compareRequests(c.name, accounts, c.change(spans))
 			assert.Equal(t, c.want, counts{len(v.missing), len(v.invented), len(v.twice), len(v.wrong)}, "%q", slices.Concat(v.wrong, v.invented))
 		})
 	}
