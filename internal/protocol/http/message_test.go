@@ -50,7 +50,7 @@ func TestLongValuesAreCutAndMarked(t *testing.T) {
 			requestMethodOriginal, strings.Repeat("M", maxMethod),
 		},
 		{
-			// What is there of the target might be the beginning of a password.
+			// The captured part of the target might be the beginning of a password.
 			"authority of the target", client, "GET http://u:" + strings.Repeat("p", maxTarget),
 			urlFull, "http://10.0.0.1:8080",
 		},
@@ -139,7 +139,7 @@ func TestTraceContext(t *testing.T) {
 	}
 }
 
-// A message starts anew, whatever it was used for before.
+// A reused message keeps nothing of its former use.
 func TestMessagesAreCleared(t *testing.T) {
 	var pool Pool
 	listed := listing(server, []string{"x-a"}, []string{"x-b"})
