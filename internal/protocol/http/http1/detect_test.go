@@ -134,7 +134,7 @@ func FuzzDetect(f *testing.F) {
 				t.Errorf("%d bytes are not the protocol, %d are", n, len(b))
 			}
 		}
-		// What is unmistakable is, for the parser too.
+		// The parser accepts every message that detection calls unmistakable.
 		if confidence == protocol.Yes && !first && len(b) < enough {
 			s := newScene(true)
 			s.play(1, step{direction: d, bytes: string(b)}, whole)

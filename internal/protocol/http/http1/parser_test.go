@@ -20,7 +20,7 @@ const (
 	forever  = "HTTP/1.1 200 OK\r\n\r\n"
 )
 
-// These conversations are seen whole. So it is all the same how their bytes are spread over system calls.
+// These conversations are seen whole. So the result does not depend on how their bytes are spread over system calls.
 func TestExchangesOfConversations(t *testing.T) {
 	for name, test := range map[string]script{
 		"a request and its response": {
@@ -286,7 +286,7 @@ func TestLongHeads(t *testing.T) {
 			[]step{client("GET /a HTTP/1.1\r\n" + long + "Content-Length: " + strings.Repeat("0", 300) + "\r\n\r\n"), server(ok), client(getB), server(ok)},
 			[]string{"head_too_long", "malformed", "1-2 GET /a 200 truncated", "3-4 GET /b 200"},
 		},
-		"with a long target": { // of which nothing is told, as it is not known whole
+		"with a long target": { // nothing is emitted, because the target is not complete
 			[]step{client("GET /" + strings.Repeat("t", 5000) + " HTTP/1.1\r\nContent-Length: 1\r\n\r\nx" + getB), server(ok + ok)},
 			[]string{"head_too_long", "1-2 GET 200 truncated", "1-2 GET /b 200"},
 		},
@@ -403,7 +403,7 @@ func TestTheBeginningOfACallIsEnoughForLargeBodies(t *testing.T) {
 	}
 }
 
-// What follows a chunk's data is fixed, so a gap over both is no loss.
+// The bytes after a chunk's data are fixed, so a gap over both is no loss.
 func TestAGapOverAChunkAndItsLineEnd(t *testing.T) {
 	s := newScene(false)
 	s.playAll([]step{

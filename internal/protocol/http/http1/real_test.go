@@ -16,8 +16,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// tap is a connection whose calls are told to a parser after they returned, as the kernel's hooks are. The transport reads
-// and writes in two goroutines, so a response may be told before its request.
+// tap is a connection whose calls reach a parser after they returned, as with the kernel's hooks. The transport reads and
+// writes in two goroutines, so a response may come before its request.
 type tap struct {
 	net.Conn
 	mu    *sync.Mutex

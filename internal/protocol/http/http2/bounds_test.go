@@ -12,7 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// What no receiver could go on after, whatever was before it.
+// After each of these no receiver could go on, whatever was before it.
 func TestMalformedFrames(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"a frame that is too large":              {0, 0x40, 1, 0, 0, 0, 0, 0, 1},
@@ -66,7 +66,7 @@ func TestNonsenseEndsParsing(t *testing.T) {
 	check(t, o, []string{"GET /a gap"}, "malformed 2")
 }
 
-// A direction that cannot be read is no reason to give up if the other can.
+// The parser goes on while it can read one of the two directions.
 func TestOneDirectionIsEnoughToGoOn(t *testing.T) {
 	o := &observer{}
 	w := newWire()
@@ -155,7 +155,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 	}
 }
 
-// A stream that is dropped while its head is read takes nothing with it.
+// Dropping a stream while its head is read harms no other stream.
 func TestStreamEndsWhileItsHeadIsRead(t *testing.T) {
 	w := newWire()
 	w.begin()

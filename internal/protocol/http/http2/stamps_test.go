@@ -11,13 +11,13 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
-// Exchanges begin with the first byte of the request's head and end with the last byte of the response. A step of the wire
-// is seen at the time of its number.
+// Exchanges begin with the first byte of the request's head and end with the last byte of the response. The time of a step
+// is its number.
 func TestStamps(t *testing.T) {
 	for name, test := range map[string]struct {
 		conv       func(w *wire)
-		start, end int // steps behind the first ones; end 0: the last
-		last       int // how much of the last step is the exchange's; 0: to the end of it
+		start, end int // steps after the first ones; end 0: the last
+		last       int // how many bytes of the last step belong to the exchange; 0: all
 	}{
 		"a response with a body": {
 			conv: func(w *wire) {
@@ -154,7 +154,7 @@ func TestVersionAndTrace(t *testing.T) {
 	}
 }
 
-// RFC 7540, 3.2: the server's frames begin behind its 101, the client's with the preface; the request is stream 1.
+// RFC 7540, 3.2: the server's frames begin after its 101, the client's with the preface; the request is stream 1.
 func TestUpgraded(t *testing.T) {
 	for name, test := range map[string]struct {
 		conv func(w *wire)
