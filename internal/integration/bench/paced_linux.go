@@ -20,7 +20,7 @@ const (
 	pacedResident
 )
 
-// measurePacedRequests is about the collector at a load that leaves it room: every request is two spans.
+// measurePacedRequests measures the collector below its full load: every request is two spans.
 func measurePacedRequests(s *settings) error {
 	fmt.Printf("Collector under paced requests over 64 connections, both ends, medians of %d rounds (least to most):\n\n", s.rounds)
 	fmt.Println("| requests a second | CPU, µs per request | exchanges emitted per request | events lost | resident, MiB |")
@@ -44,7 +44,7 @@ func (c *comparison) printPaced(name string, arm int) {
 
 func runPaced(s *settings, o *observation, rate int) ([]float64, error) {
 	return o.with(s, func(c *collector) ([]float64, error) {
-		if err := pacedRequests(rate, rate); err != nil { // warm: memory and tables as they will be
+		if err := pacedRequests(rate, rate); err != nil { // warm up: memory and tables reach their final size
 			return nil, err
 		}
 		before, err := c.own()

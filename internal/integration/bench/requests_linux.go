@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// observation is a way to run the collector beside what is watched.
+// observation is a configuration of the collector, or none.
 type observation struct {
 	name string
 	off  bool
-	keys string // of the receiver
+	keys string // configuration of the receiver
 }
 
-// with runs something beside the collector; c is nil without one.
+// with runs something while the collector runs; c is nil without one.
 func (o *observation) with(s *settings, run func(c *collector) ([]float64, error)) (figures []float64, err error) {
 	if o.off {
 		return run(nil)
@@ -39,13 +39,13 @@ var observations = []observation{
 		"{executable: '**/redis*server'}, {executable: '**/redis-check-rdb'}]"},
 }
 
-// workplaces are on which processor the load runs: the server is on processor 0, and the collector where there is room.
+// workplaces are the processors on which the load runs: the server is on processor 0, and the collector where there is room.
 var workplaces = []struct{ name, processor string }{
 	{"load and server on one core", serverProcessor},
 	{"on a core each", "1"},
 }
 
-// measureServers compares what servers achieve without the collector and with it.
+// measureServers compares the throughput of servers without the collector and with it.
 func measureServers(s *settings) (err error) {
 	nginxDir, redisDir := filepath.Join(s.dir, "nginx"), filepath.Join(s.dir, "redis")
 	if err := errors.Join(os.Mkdir(nginxDir, 0o750), os.Mkdir(redisDir, 0o750)); err != nil {
@@ -84,7 +84,7 @@ func measureServers(s *settings) (err error) {
 	return nil
 }
 
-// compareServed compares what a load of a server comes to.
+// compareServed compares the figures of a load of a server.
 func compareServed(s *settings, ways []observation, server *server, load func() (served, error)) (*comparison, error) {
 	var arms []arm
 	for _, o := range ways {
@@ -132,7 +132,7 @@ func observe(server *server, c *collector, run func() (served, error)) ([]float6
 	return out, nil
 }
 
-// quiet is how many processors' time others may have used in a round that counts.
+// quiet is how many processors' time others may have used in a valid round.
 const quiet = 0.2
 
 func (c *comparison) printServed(title string) {
@@ -158,8 +158,8 @@ func (c *comparison) printServed(title string) {
 	fmt.Println()
 }
 
-// progress is the processor time of a server, of the collector if there is one, and of everything, and what the collector has
-// told and lost.
+// progress is the processor time of a server, of the collector if there is one, and of everything, and the collector's emitted
+// and lost events.
 type progress struct {
 	server, collector, all time.Duration
 	emitted                emitted

@@ -43,7 +43,7 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	return false
 }
 
-// found begins a message in a lost direction. The beginning of its line may be in s.line.
+// found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be in s.line.
 func (p *parser) found(s *stream, c *protocol.Chunk) bool {
 	s.candidate = startLine{}
 	p.garbage.bytes, p.garbage.chunks = 0, 0

@@ -84,8 +84,8 @@ func (s *scene) perform(calls []call) {
 	s.play(uint64(len(calls)+1), closes(""), 0)
 }
 
-// Whatever is lost, single bytes or whole calls: no exchange is emitted with the response to another request, or as failed,
-// and none twice.
+// Whatever is lost, bursts of calls or the bytes beyond a capture limit: no exchange is emitted with the response to
+// another request, or as failed, and none twice.
 func TestExchangesOfLossyConversationsAreTrue(t *testing.T) {
 	const exchanges = 60
 	for name, test := range map[string]struct {
