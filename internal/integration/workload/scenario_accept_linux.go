@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nullAccept accepts with no room for the peer's address, and nobody asks for one. How long the connections live is a scenario of its
-// own: those of the second step are gone at once.
+// nullAccept accepts with no room for the peer's address, and no call asks for one. How long the connections live matters too:
+// those of the second step are closed at once.
 //
 // Steps, of client and server: "null accept" (open until the gate is passed), "brief null accept". Gates: "exchanged".
 func nullAccept(n *notes, _ []string) {
@@ -31,7 +31,8 @@ func nullAccept(n *notes, _ []string) {
 	n.flows(open[:]...)
 }
 
-// noGetsockname accepts with room for the peer's address, and nobody asks for another, as programs in Rust, C and JavaScript do.
+// noGetsockname accepts with room for the peer's address, and no call asks for the local one, as in programs in Rust, C and
+// JavaScript.
 //
 // Steps, of client and server: "no getsockname" (open until the gate is passed), "brief no getsockname". Gates: "exchanged".
 func noGetsockname(n *notes, _ []string) {
@@ -78,7 +79,7 @@ func getsocknameElsewhere(n *notes, _ []string) {
 	n.flows(c, s)
 }
 
-// inThread does something in a thread that never did anything else, and waits for it.
+// inThread does something in a new thread, and waits for it.
 func inThread(do func()) {
 	done := make(chan struct{})
 	go func() {
@@ -95,7 +96,7 @@ func mustBe(want, got netip.AddrPort) {
 	}
 }
 
-// acceptBlocked is in accept when its gate is passed, by either of the two calls, with and without room for the address.
+// acceptBlocked blocks in accept before its gate is passed, in either of the two calls, with and without room for the address.
 //
 // Steps, of client and server: "blocked accept4", "blocked accept", "blocked accept without address". Gates: "before".
 func acceptBlocked(n *notes, _ []string) {
@@ -133,7 +134,7 @@ func acceptBlocked(n *notes, _ []string) {
 	}
 }
 
-// acceptOld uses the older of the two calls, as Java does: x/sys would make it the other.
+// acceptOld uses the older of the two calls, as Java does: x/sys would use the other one.
 func acceptOld(listener int) int {
 	var fd uintptr
 	check(retry(func() error {
@@ -159,9 +160,9 @@ func awaitCall(thread int, number uintptr) {
 	})
 }
 
-// delayedAddress makes requests over connections of which the addresses are told late, if at all.
+// delayedAddress makes requests over connections whose addresses no call shows until late, if at all.
 //
-//	0 what becomes of the client's address: "late" (getsockname, when the second gate is passed) or "never"
+//	0 how the client's address becomes known: "late" (getsockname, when the second gate is passed) or "never"
 //	1 requests on each connection, before the first gate
 //
 // Steps, of client and server: "delayed". Gates: "exchanged" (all requests are made), "named" (with "late": getsockname was called).

@@ -51,7 +51,7 @@ func unixPath(n *notes, _ []string) {
 	check(os.Remove(path))
 }
 
-// unixAbstract has connections over a Unix socket with a name in the abstract namespace, which x/sys writes with an @ as well.
+// unixAbstract has connections over a Unix socket with a name in the abstract namespace, which x/sys too writes with an @.
 //
 // Steps: "abstract: client", "abstract: server".
 func unixAbstract(n *notes, _ []string) {
@@ -69,7 +69,7 @@ func named(n *notes, step, name string, on *unix.SockaddrUnix) {
 	}
 }
 
-// unixPair has a conversation over a socketpair, of which neither end is a server by the calls that made it.
+// unixPair has a conversation over a socketpair. The calls that made it make neither end the server.
 //
 // Steps: "pair: client", "pair: server": who asks and who answers.
 func unixPair(n *notes, _ []string) {
@@ -116,7 +116,7 @@ func udpConnected(n *notes, _ []string) {
 	n.flows(c, s)
 }
 
-// udpMessages sends datagrams between sockets that are not connected, in each way: a server has a flow with each client.
+// udpMessages sends datagrams between unconnected sockets, in each way: a server has a flow with each client.
 //
 // Steps, of client and server: "sendto", "sendmsg", "sendmmsg".
 func udpMessages(n *notes, _ []string) {
