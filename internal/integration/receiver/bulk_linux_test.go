@@ -16,7 +16,7 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// transfer is the spans of requests of a "bulk" workload.
+// transfer collects the spans of requests of a "bulk" workload.
 type transfer struct {
 	pid int64
 
@@ -48,22 +48,22 @@ func (b *transfer) emitted() []string {
 	return b.captures
 }
 
-// Of gigabytes over one connection no more than the first bytes are copied, whatever they are, and the requests that are made
-// meanwhile are spans all the same.
+// No more than the first bytes of gigabytes over one connection are copied, whatever they are, and the requests that are made
+// meanwhile are emitted as spans all the same.
 func TestBulkTransferIsCapturedInPart(t *testing.T) {
 	needPrivilege(t)
 	for name, test := range map[string]struct {
 		flags    []string
 		captures []string // of the spans of the transfer itself, at either end
-		enough   int      // bytes that may be captured of it
+		enough   int      // bytes of it that may be captured
 	}{
-		// At either end, what is captured of a burst of calls before the protocol is known: 1 MiB.
+		// At either end, the limit of captured bytes before the protocol is known: 1 MiB.
 		"of no protocol that is parsed": {nil, nil, 3 << 20},
-		// At either end, what a ring buffer takes until its reader has read that a body of known length has begun.
+		// At either end, the bytes that enter a ring buffer until its reader has read that a body of known length has begun.
 		"the body of a response": {[]string{"-http"}, []string{"complete", "complete"}, 16 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What other programs of this host transfer before they have been matched against the rules counts as captured too.
+			// Bytes of other programs of this host, before these have been matched against the rules, count as captured too.
 			testenv.Repeat(t, 3, func(last bool) string {
 				captured := besideRequests(t, test.flags, test.captures)
 				if captured >= test.enough && !last {
@@ -76,8 +76,7 @@ func TestBulkTransferIsCapturedInPart(t *testing.T) {
 	}
 }
 
-// besideRequests has bytes transferred while requests are made, and returns how many were captured that are not the
-// requests'.
+// besideRequests has bytes transferred while requests are made, and returns how many captured bytes are not the requests'.
 func besideRequests(t *testing.T, flags, captures []string) int {
 	t.Helper()
 	const requests, rate = 2000, 500

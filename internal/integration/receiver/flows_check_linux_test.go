@@ -45,7 +45,7 @@ func exampleFlow() (workload.Flow, *emittedFlow) {
 	return truth, emitted
 }
 
-// What the tests of scenarios rest on finds each kind of fault.
+// The comparison that the tests of scenarios use finds each kind of fault.
 func TestFlowCheckFindsDifferences(t *testing.T) {
 	everywhere := func(change func(pcommon.Map)) func(*workload.Flow, *emittedFlow) {
 		return func(_ *workload.Flow, emitted *emittedFlow) {

@@ -15,7 +15,7 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// emittedFlow is what was told of an end of a conversation: by the records, the last of which is the end, and by the spans.
+// emittedFlow is the telemetry of one end of a conversation: the records, the last of which is the end, and the spans.
 type emittedFlow struct {
 	open, end *record
 	spans     []span
@@ -46,7 +46,7 @@ func (f *emittedFlow) String() string {
 	return f.open.Body().Str()
 }
 
-// emittedFlows are what was told of processes over some transports, by connection id. What was told twice is wrong.
+// emittedFlows are the flows of processes over some transports, by connection id. A record that was emitted twice is a fault.
 func (o *observation) emittedFlows(wrong *findings, pids []int, over []workload.Transport) []*emittedFlow {
 	byID := map[string]*emittedFlow{}
 	var all []*emittedFlow
@@ -89,8 +89,8 @@ func (o *observation) emittedFlows(wrong *findings, pids []int, over []workload.
 	return all
 }
 
-// verifyFlows checks that what was told of the processes of these flows, over some transports, are these flows, each once, with
-// their requests, and nothing else. The receiver has to be shut down.
+// verifyFlows checks that the telemetry of the processes of these flows, over some transports, has each flow once, with its
+// requests, and nothing else. The receiver has to be shut down.
 func (o *observation) verifyFlows(t *testing.T, flows []workload.Flow, over ...workload.Transport) {
 	t.Helper()
 	var wrong findings
@@ -118,7 +118,7 @@ func (w *findings) compare(mode receiver.Mode, flows []workload.Flow, emitted []
 	}
 }
 
-// flowIndex finds what was told of a flow: by its addresses, if both were told, and among all that is like it.
+// flowIndex finds the telemetry of a flow: by its addresses, if both were emitted, else among all flows of the same kind.
 type flowIndex struct {
 	exact, alike map[string][]*emittedFlow
 }
@@ -140,12 +140,12 @@ func newFlowIndex(emitted []*emittedFlow) flowIndex {
 
 func flowKey(transport, role string, failed bool) string {
 	if transport == string(workload.Unix) {
-		role = "" // who is the server of a socketpair is a matter of opinion
+		role = "" // either end of a socketpair may be the server
 	}
 	return fmt.Sprint(transport, role, failed)
 }
 
-// find the one that fits best, if any does. Those that were found before are not asked.
+// find returns the telemetry that fits best, if any does. Telemetry that was found before is left out.
 func (index flowIndex) find(f *workload.Flow) *emittedFlow {
 	like, ends := flowKey(string(f.Transport), string(f.Role), f.Failed), ends(f)
 	if best := bestOf(index.exact, like+ends[0].true()+ends[1].true()+strconv.Itoa(f.PID), f); best != nil {
@@ -166,7 +166,7 @@ func bestOf(in map[string][]*emittedFlow, key string, f *workload.Flow) *emitted
 	return best
 }
 
-// fits says how well what was told fits a flow; 0: it does not.
+// fits is how well the telemetry fits a flow; 0: it does not.
 func (f *emittedFlow) fits(truth *workload.Flow) int {
 	a := f.attributes()
 	points := 1
@@ -199,7 +199,7 @@ func first(all []string) string {
 	return all[0]
 }
 
-// flowEnd is one of the two ends of a flow, as the truth has it.
+// flowEnd is one of the two ends of a flow of the truth.
 type flowEnd struct {
 	*workload.Flow
 	remote bool
@@ -207,7 +207,7 @@ type flowEnd struct {
 
 func ends(f *workload.Flow) [2]flowEnd { return [...]flowEnd{{f, false}, {f, true}} }
 
-// noPort is how an address is written of which the port is not known.
+// noPort is the end of an address whose port is not known.
 const noPort = ":0"
 
 func (e flowEnd) String() string {
@@ -229,7 +229,7 @@ func (e flowEnd) true() string {
 	return unmapped(address).String()
 }
 
-// told is what was told of it; empty: nothing was.
+// emitted is the emitted address; empty: there is none.
 func (e flowEnd) emitted(a pcommon.Map) string {
 	address := text(a, e.String()+".address")
 	ip, err := netip.ParseAddr(address)
@@ -242,7 +242,7 @@ func (e flowEnd) emitted(a pcommon.Map) string {
 // unknown reports whether no call shows the address.
 func (e flowEnd) unknown() bool { return !e.remote && e.LocalUnknown || e.remote && e.RemoteUnknown }
 
-// paths are those of the requests that were told, in order; at least one, which is empty if there are none.
+// paths are those of the emitted requests, in order; at least one, which is empty if there are none.
 func (f *emittedFlow) paths() []string {
 	spans := slices.Clone(f.spans)
 	slices.SortStableFunc(spans, func(a, b span) int { return int(int64(a.StartTimestamp()) - int64(b.StartTimestamp())) })
@@ -264,7 +264,7 @@ func (f *emittedFlow) paths() []string {
 	return paths
 }
 
-// check compares what was told of a flow with what is known of it.
+// check compares the telemetry of a flow with the truth.
 func (f *emittedFlow) check(wrong *findings, mode receiver.Mode, truth *workload.Flow) {
 	about := truth.Step + ": " + f.String()
 	if f.end == nil {
@@ -273,7 +273,7 @@ func (f *emittedFlow) check(wrong *findings, mode receiver.Mode, truth *workload
 	}
 	a := f.end.Attributes()
 	f.checkAddresses(wrong, mode, about, truth)
-	// In the syscall mode it is read from /proc: a process may be gone by then. TestNamespacesStayApart wants it.
+	// In the syscall mode it is read from /proc: a process may have ended by then. TestNamespacesStayApart demands it.
 	if netns := get(a, "socketflow.netns"); mode == receiver.ModeSocket || netns != nil {
 		wrong.equal(int64(truth.NetNS), netns, "%s: network namespace", about)
 	}
@@ -293,7 +293,7 @@ func (f *emittedFlow) check(wrong *findings, mode receiver.Mode, truth *workload
 		want = []string{""}
 	}
 	wrong.equal(want, f.paths(), "%s: requests", about)
-	server := truth.PID // requests belong to who serves them, the connection to who opened or accepted it
+	server := truth.PID // requests belong to the process that serves them, the connection to the one that opened or accepted it
 	if truth.ServedBy != 0 {
 		server = truth.ServedBy
 	}
@@ -306,8 +306,8 @@ func (f *emittedFlow) check(wrong *findings, mode receiver.Mode, truth *workload
 	}
 }
 
-// checkAddresses: what is told is true, in all that is told of the flow, and what a call has told is told. What is not known is
-// not there, and the source says so.
+// checkAddresses: every address in the telemetry of the flow is true. An address that a call showed is there. An unknown address
+// is left out, and the source says so.
 func (f *emittedFlow) checkAddresses(wrong *findings, mode receiver.Mode, about string, truth *workload.Flow) {
 	all := map[string]pcommon.Map{"close": f.end.Attributes()}
 	if f.open != nil {

@@ -75,7 +75,7 @@ func (p processTelemetry) events(name string) []record {
 	return those
 }
 
-// observation is a receiver at work, and what has come out of it.
+// observation is a running receiver and its telemetry.
 type observation struct {
 	*componenttest.Telemetry
 	mode       receiver.Mode
@@ -124,7 +124,7 @@ func (o *observation) process(resource pcommon.Map) *processTelemetry {
 	return p
 }
 
-// of is what has been emitted for a process so far.
+// of is the telemetry of a process so far.
 func (o *observation) of(pid int) processTelemetry {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -72,7 +72,7 @@ func (n *network) container(bridge, address string) string {
 	return name
 }
 
-// in is a scenario in a namespace. The process stays the one that is started.
+// in runs a scenario in a namespace. The process stays the one that is started.
 func (n *network) in(namespace, scenario string, args ...string) *workload.Run {
 	n.t.Helper()
 	cmd := workload.Command(limited(n.t), "scenario", append([]string{scenario}, args...)...)
@@ -81,18 +81,18 @@ func (n *network) in(namespace, scenario string, args ...string) *workload.Run {
 	return begin(n.t, cmd)
 }
 
-// ports is how many ports a namespace has for those who connect: as many as connections are opened, so that in two namespaces they
-// are the same. The kernel wants an even number (__inet_hash_connect).
+// ports is how many ephemeral ports a namespace has: as many as connections are opened, so that two namespaces use the same
+// ports. The kernel demands an even number (__inet_hash_connect).
 const ports = 4
 
-// fewPorts leaves a namespace so many ports for those who connect.
+// fewPorts leaves a namespace so many ephemeral ports.
 func (n *network) fewPorts(namespace string) {
 	n.t.Helper()
 	n.run(fmt.Sprintf("netns exec %s sh -c echo${IFS}40000${IFS}%d>/proc/sys/net/ipv4/ip_local_port_range", namespace, 40000+ports-1))
 }
 
-// Connections that leave network namespaces have the source that they have there, though no call tells it; those with the same
-// addresses in several namespaces stay apart.
+// Connections that leave a network namespace have their source address in that namespace, although no call shows it. Connections
+// with the same addresses in several namespaces stay apart.
 func TestNamespacesStayApart(t *testing.T) {
 	const server, first, second = "10.114.0.1", "10.114.0.2", "10.114.0.3"
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {
@@ -128,7 +128,7 @@ func TestNamespacesStayApart(t *testing.T) {
 	})
 }
 
-// converseAcross has each container open connections to its bridge, all of them open at a time.
+// converseAcross has each container open connections to its bridge, all of them open at the same time.
 func converseAcross(t *testing.T, o *observation, n *network, bridges, containers []string, server string) []workload.Flow {
 	t.Helper()
 	var incoming, outgoing []*workload.Run
@@ -159,7 +159,7 @@ func converseAcross(t *testing.T, o *observation, n *network, bridges, container
 	return flows
 }
 
-// assertApart checks that what was done was what the test is about.
+// assertApart checks that the workload did what the test is about.
 func assertApart(t *testing.T, flows []workload.Flow, addresses [2]string) {
 	t.Helper()
 	sources := map[string]int{}

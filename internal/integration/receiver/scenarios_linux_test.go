@@ -13,7 +13,7 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// scenarioRunner runs scenarios by an executable of its own, so that a receiver can leave out whatever else this host does.
+// scenarioRunner runs scenarios by an executable of its own, so that a receiver can leave out all other processes of this host.
 type scenarioRunner struct {
 	t          *testing.T
 	executable string
@@ -24,7 +24,7 @@ func newScenarioRunner(t *testing.T) *scenarioRunner {
 	return &scenarioRunner{t, executableNamed(t, "scenario")}
 }
 
-// only has a receiver watch the scenarios only.
+// only makes a receiver observe the scenarios only.
 func (r *scenarioRunner) only(change configuration) configuration {
 	return func(cfg *receiver.Config) {
 		cfg.Include = []receiver.Selector{{Executable: r.executable}}
@@ -40,7 +40,7 @@ func (r *scenarioRunner) run(name string, args ...string) *workload.Run {
 	return begin(r.t, commandOf(r.t, r.executable, "scenario", append([]string{name}, args...)...))
 }
 
-// flowsOf waits for a scenario that has no more gates.
+// flowsOf waits for the end of a scenario that has no more gates, and returns its flows.
 func flowsOf(t *testing.T, run *workload.Run) []workload.Flow {
 	t.Helper()
 	_, err := run.Wait()
@@ -49,19 +49,19 @@ func flowsOf(t *testing.T, run *workload.Run) []workload.Flow {
 	return run.Flows()
 }
 
-// scenarioCases are the scenarios of DESIGN: what breaks observers that put addresses together from several calls. What each does is said
-// in package workload.
+// scenarioCases are the scenarios of DESIGN. They confuse observers that put addresses together from several calls. Package
+// workload says what each does.
 var scenarioCases = []struct {
 	name     string // what it is about
 	scenario string
-	// over are the transports of which everything has to be told, and nothing else. TCP if there are none.
+	// over are the transports whose telemetry has to be complete and exact. TCP if there are none.
 	over []workload.Transport
-	// waits is how many of its connections have to be told to be open before they are closed: their addresses are told by no
-	// call, and found by a look at the process after a while.
+	// waits is how many of its connections have to be emitted as open before they are closed: no call shows their addresses, and
+	// a lookup in /proc finds them after a while.
 	waits int
 	// emulated are its arguments in an emulated machine.
 	emulated []string
-	// before: the receiver starts when the scenario has come to its gate.
+	// before: the receiver starts when the scenario has reached its gate.
 	before bool
 }{
 	{name: "accept blocked before attach", scenario: "accept-blocked", before: true},
@@ -94,12 +94,12 @@ var scenarioCases = []struct {
 	{name: "UDP, not connected", scenario: "udp-messages", over: []workload.Transport{workload.UDP}},
 }
 
-// Each scenario is told as it was, in every mode: each end of each conversation once, with its addresses, its bytes, its process and its
-// requests, and nothing else.
+// The telemetry of each scenario is exact, in every mode: each end of each conversation once, with its addresses, its bytes, its
+// process and its requests, and nothing else.
 func TestSyscallScenarios(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {
-		// See TestEveryConnectionEndIsExact: once in a while the socket mode is never told that one connection has ended, here both
-		// ends of it. And a machine that is shared may not let this process run for a while.
+		// See TestEveryConnectionEndIsExact: once in a while the kernel does not report to the socket mode that a connection has
+		// ended, here both ends of it. And on a shared machine this process may be suspended for a while.
 		const one = 2
 		testenv.Repeat(t, 3, func(last bool) string {
 			o, flows, missing, lost := playScenarios(t, mode)
@@ -123,7 +123,8 @@ func TestSyscallScenarios(t *testing.T) {
 	})
 }
 
-// playScenarios has a receiver watch all scenarios, and returns what they did, how many ends were not told, and how many events were lost.
+// playScenarios has a receiver observe all scenarios. It returns their flows, how many ends were not emitted, and how many events
+// were lost.
 func playScenarios(t *testing.T, mode receiver.Mode) (o *observation, flows [][]workload.Flow, missing int, lost int64) {
 	t.Helper()
 	scenarios := newScenarioRunner(t)
@@ -160,7 +161,7 @@ func playScenarios(t *testing.T, mode receiver.Mode) (o *observation, flows [][]
 	return o, flows, missing, lost
 }
 
-// scenarioConfiguration follows everything, and takes a UDP flow as ended soon.
+// scenarioConfiguration follows everything, and ends a UDP flow soon.
 func scenarioConfiguration(cfg *receiver.Config) {
 	roomy(cfg)
 	cfg.Transports = []receiver.Transport{receiver.TransportTCP, receiver.TransportUDP, receiver.TransportUnix}

@@ -23,7 +23,7 @@ func exclude(selectors ...receiver.Selector) configuration {
 
 func port(p uint16) receiver.Ports { return receiver.PortRange(p, p) }
 
-// Of two programs that do the same, what is selected is told, and nothing else.
+// Of two programs that do the same, only the selected one is emitted.
 func TestSelection(t *testing.T) {
 	needPrivilege(t)
 	const (
@@ -189,7 +189,7 @@ func TestUnselectedProcessesCostNoEvents(t *testing.T) {
 	assert.Empty(t, o.of(run.PID()).records)
 }
 
-// The collector's own sockets are left out, unless they are asked for.
+// The collector's own sockets are left out, unless they are selected.
 func TestOwnSockets(t *testing.T) {
 	needPrivilege(t)
 	for name, exclude := range map[string]bool{"left out": true, "observed": false} {

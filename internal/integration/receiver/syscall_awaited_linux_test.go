@@ -14,10 +14,10 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// awaited is how many requests are made before a call tells the address.
+// awaited is how many requests are made before a call shows the address.
 const awaited = 20
 
-// awaiting follows connections that wait so long for an address at most, for which nobody looks.
+// awaiting follows connections that wait at most so long for an address, without a lookup.
 func awaiting(timeout time.Duration) configuration {
 	return func(cfg *receiver.Config) {
 		roomy(cfg)
@@ -28,7 +28,8 @@ func awaiting(timeout time.Duration) configuration {
 	}
 }
 
-// told of the client's end so far: records, and paths of requests in the order in which they were told.
+// emittedOfClient is the telemetry of the client's end so far: the number of records, and paths of requests in the order of
+// emission.
 func (o *observation) emittedOfClient(pid int) (records int, paths []string) {
 	p := o.of(pid)
 	for _, r := range p.records {
@@ -53,7 +54,7 @@ func delayedPaths(count int) []string {
 	return paths
 }
 
-// What is known of a connection waits for its address, and comes out in the order it went in.
+// The events of a connection wait for its address, and are emitted in the order in which they came.
 func TestEventsWaitForAddresses(t *testing.T) {
 	needPrivilege(t)
 	scenarios := newScenarioRunner(t)
@@ -90,7 +91,7 @@ func TestEventsWaitForAddresses(t *testing.T) {
 	assert.Zero(t, incomplete)
 }
 
-// Where nothing tells the address, what waits comes out when it has waited for as long as it may, in order, marked and counted.
+// If nothing shows the address, waiting events are emitted at the timeout, in order, marked and counted.
 func TestEventsStopWaitingForAddresses(t *testing.T) {
 	needPrivilege(t)
 	for _, test := range []struct {
@@ -144,11 +145,11 @@ func TestEventsStopWaitingForAddresses(t *testing.T) {
 	}
 }
 
-// assertMarked checks that what was told of the client's end says that its address is not known, and, if time is why it was told, when
-// that was.
+// assertMarked checks that the telemetry of the client's end says that its address is not known, and, if the timeout was the
+// reason, that it came in time.
 func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration, cause string) {
 	t.Helper()
-	const slack = 2 * time.Second // this machine may have other things to do
+	const slack = 2 * time.Second // this machine may be busy
 	marked := []string{"unknown", "container"}
 	for _, r := range o.of(pid).records {
 		if text(r.Attributes(), "socketflow.role.name") != "client" {
@@ -164,7 +165,7 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 	}
 }
 
-// An address that no call tells is looked for while the socket lives; how often, and what came of it, is counted.
+// An address that no call shows is looked up while the socket lives. Lookups and their results are counted.
 func TestAddressesAreLookedUpInProcfs(t *testing.T) {
 	needPrivilege(t)
 	scenarios := newScenarioRunner(t)

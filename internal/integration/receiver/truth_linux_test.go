@@ -22,14 +22,14 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// outcome is what is to be told of an end beside what the workload knows. What is usual need not be set.
+// outcome is the expected telemetry of an end, beside the facts in the workload's truth. Usual values need not be set.
 type outcome struct {
 	how, by, err string   // socketflow.end.how, socketflow.end.by, error.type
-	anyBy        bool     // who was first is not known
-	instead      *outcome // what is as good: it depends on the kernel's timers
+	anyBy        bool     // either side may be first
+	instead      *outcome // an equally good outcome: the kernel's timers decide
 	roleSource   string   // connect, accept
 	capture      string   // complete
-	address      string   // sock; byCalls: whatever call, or procfs, gave the last of them
+	address      string   // sock; byCalls: a call, or procfs
 	executable   string   // path; this executable
 	service      string   // the executable's name
 }
@@ -39,7 +39,7 @@ const byCalls = "by calls"
 // exactSources are the sources that give both addresses, with their ports.
 var exactSources = []string{"accept", "connect", "getsockname", "getpeername", "proc"}
 
-// orInstead is the one of two outcomes that has a way to end.
+// orInstead is the one of two outcomes that ends in this way.
 func (o outcome) orInstead(how string) outcome {
 	if o.instead != nil && how == o.instead.how {
 		return *o.instead
@@ -61,7 +61,7 @@ func (o outcome) orUsual(role workload.Role, executable string) outcome {
 	return o
 }
 
-// findings collects what is wrong, up to a number that can be read.
+// findings collects faults, up to a readable number.
 type findings struct {
 	count int
 	first []string
@@ -81,7 +81,7 @@ func (w *findings) equal(want, got any, format string, args ...any) {
 	}
 }
 
-// report says what is wrong by t.Errorf, or t.Logf.
+// report reports the faults by t.Errorf, or t.Logf.
 func (w *findings) report(say func(format string, args ...any)) {
 	for _, one := range w.first {
 		say("%s", one)
@@ -97,7 +97,7 @@ type emittedEnd struct {
 	open, end *record
 }
 
-// tuple names a socket end. A socket that failed has no known local address.
+// tuple identifies a socket end. A socket that failed has no known local address.
 type tuple struct {
 	pid           int
 	netns         int64
@@ -136,14 +136,14 @@ func endpoint(a pcommon.Map, address, port string) netip.AddrPort {
 	return netip.AddrPortFrom(ip, uint16(number(a, port)))
 }
 
-// verify checks that what was told of the processes of these ends are these ends, each once, and nothing else. The
-// receiver has to be shut down: only then nothing more can come.
+// verify checks that the telemetry of the processes of these ends has each end once, and nothing else. The receiver has to be
+// shut down: only then its telemetry is complete.
 func (o *observation) verify(t *testing.T, ends []workload.End, want func(workload.End) outcome) {
 	t.Helper()
 	o.verifyBut(t, 0, ends, want)
 }
 
-// verifyBut allows so much to be wrong.
+// verifyBut accepts so many faults.
 func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, want func(workload.End) outcome) {
 	t.Helper()
 	require.NotEmpty(t, ends)
@@ -159,7 +159,7 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 	byID := map[string]*emittedEnd{}
 	for _, pid := range pidsOf(ends) {
 		p := o.of(pid)
-		// Ends first: they have the counts by which several ends of one tuple can be told apart.
+		// Ends first: they have the counts that distinguish several ends of one tuple.
 		for _, event := range [...]string{closed, failed} {
 			for _, r := range p.events(event) {
 				e := match(byTuple[tupleIn(pid, r)], r)
@@ -215,7 +215,7 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 	wrong.report(say)
 }
 
-// match finds the end that a record is about among those of its tuple that have not been told: the one that fits best.
+// match finds the end of a record among those of its tuple that have no such record yet: the one that fits best.
 func match(candidates []*emittedEnd, r record) *emittedEnd {
 	var best *emittedEnd
 	var most int
@@ -230,13 +230,13 @@ func match(candidates []*emittedEnd, r record) *emittedEnd {
 	return best
 }
 
-// fits says how well a record of an end's tuple fits.
+// fits is how well a record fits an end of the same tuple.
 func (e *emittedEnd) fits(r record) int {
 	a := r.Attributes()
 	var same bool
 	switch {
 	case e.Failed && e.Local.Port() == 0:
-		return 1 // as well as any
+		return 1 // all fit equally well
 	case e.Failed:
 		same = number(a, "network.local.port") == int64(e.Local.Port())
 	default:
@@ -248,7 +248,7 @@ func (e *emittedEnd) fits(r record) int {
 	return 0
 }
 
-// check compares everything that was told of an end with what is known of it.
+// check compares the telemetry of an end with the truth.
 func (e *emittedEnd) check(wrong *findings, want outcome, s span) {
 	a := e.end.Attributes()
 	about := fmt.Sprintf("%s: %s", e.Step, e.end.Body().Str())
@@ -290,7 +290,7 @@ func (e *emittedEnd) check(wrong *findings, want outcome, s span) {
 		for _, key := range [...]string{"socketflow.role.name", "socketflow.role.source", "socketflow.capture", "socketflow.netns"} {
 			wrong.equal(expected[key], get(e.open.Attributes(), key), "%s (open): %s", about, key)
 		}
-		// Whether the connection will have a span is not known when it is opened: that depends on what it will carry.
+		// Whether the connection will have a span is not known at its opening: that depends on what it will carry.
 		wrong.equal(true, e.open.TraceID().IsEmpty(), "%s (open): no trace id", about)
 		wrong.equal(true, e.open.SpanID().IsEmpty(), "%s (open): no span id", about)
 		at := e.open.Timestamp().AsTime()
@@ -317,7 +317,7 @@ func (e *emittedEnd) check(wrong *findings, want outcome, s span) {
 // checkAddresses checks both families of attributes.
 func (e *emittedEnd) checkAddresses(wrong *findings, about string, a pcommon.Map) {
 	remote, local := unmapped(e.Remote), unmapped(e.Local)
-	if !local.IsValid() { // the workload does not know it
+	if !local.IsValid() { // the workload does not know the address
 		local = endpoint(a, "network.local.address", "network.local.port")
 	}
 	localAddress, localPort := orNilAddress(local)
@@ -376,7 +376,7 @@ func orNilAddress(a netip.AddrPort) (address, port any) {
 	return address, port
 }
 
-// rounding is what a duration may be off: it is a floating-point number of seconds.
+// rounding is the allowed error of a duration, which is a floating-point number of seconds.
 const rounding = time.Microsecond
 
 func seconds(a pcommon.Map, key string) time.Duration {
@@ -384,7 +384,7 @@ func seconds(a pcommon.Map, key string) time.Duration {
 	return time.Duration(math.Round(f * 1e9))
 }
 
-// closings is how both ends of "connections" end, by who ends it first and how.
+// closings are the outcomes of both ends of "connections", by which side ends it first and how.
 func closings(e workload.End) outcome {
 	client := e.Role == workload.Client
 	first := outcome{how: "fin", by: "local"}
@@ -408,7 +408,7 @@ func closings(e workload.End) outcome {
 	return first
 }
 
-// closingsIn is how they end as far as a mode can tell: system calls do not say that a close sends a RST.
+// closingsIn are the outcomes that a mode can see: system calls do not show that a close sends a RST.
 func closingsIn(mode receiver.Mode) func(workload.End) outcome {
 	if mode == receiver.ModeSocket {
 		return closings
@@ -423,14 +423,14 @@ func closingsIn(mode receiver.Mode) func(workload.End) outcome {
 	}
 }
 
-// Every end of many connections is told once, with the addresses, the process, the role and the counts that the program
-// itself had.
+// Every end of many connections is emitted once, with the addresses, the process, the role and the counts of the program itself.
 func TestEveryConnectionEndIsExact(t *testing.T) {
 	eachMode(t, everyConnectionEndIsExact)
 }
 
-// callsSkipped is how often the kernel has skipped a program, which it may where it preempts tasks within them: since Linux 7.0 or so,
-// and rarely, for second copies serve nearly all of those (docs/decisions/0012 and 0013). Nowhere else is any skipped.
+// callsSkipped is how often the kernel has skipped a program. It may do so where it preempts tasks within programs: since Linux
+// 7.0 or so, and rarely, because backup programs handle nearly all of those runs (docs/decisions/0012 and 0013). On other kernels
+// none is skipped.
 func callsSkipped(t *testing.T, o *observation, ends int) int {
 	t.Helper()
 	skipped := int(o.metric(t, "kernel_events_missed"))
@@ -444,11 +444,11 @@ func callsSkipped(t *testing.T, o *observation, ends int) int {
 }
 
 func everyConnectionEndIsExact(t *testing.T, mode receiver.Mode) {
-	// On a busy machine one socket of some hundred thousand never reaches the state CLOSE as far as the tracepoint tells, now and then
-	// both of a connection: docs/decisions/0006-two-programs-per-state-change.md. Then all is done again.
+	// On a busy machine, for one socket of some hundred thousand, now and then for both of a connection, the tracepoint never
+	// reports the state CLOSE: docs/decisions/0006-two-programs-per-state-change.md. Then the test is repeated.
 	count := 5000
 	if emulated() || mode == receiver.ModeSyscall && raceDetector() {
-		count = 1000 // they come as fast as they can, and ten events each: too fast for a reader that is slowed down
+		count = 1000 // they come as fast as possible, with ten events each: too fast for a slowed reader
 	}
 	var ends []workload.End
 	testenv.Repeat(t, 3, func(last bool) string {
@@ -467,7 +467,8 @@ func everyConnectionEndIsExact(t *testing.T, mode receiver.Mode) {
 			return fmt.Sprintf("the ends of %d sockets were not emitted", missing)
 		}
 		assert.Zero(t, o.metric(t, "kernel_events_lost"))
-		// What a skipped call carried is not known: its connection lacks bytes, an opening or its end, in a record and in a span.
+		// The content of a skipped call is not known: its connection lacks bytes, an opening or its end, in a record and in a
+		// span.
 		skipped := callsSkipped(t, o, len(ends))
 		assert.LessOrEqual(t, missing, skipped)
 		o.shutdown(t)
