@@ -17,8 +17,8 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/workload"
 )
 
-// toFiles writes log records and spans of an instance to files of their own. They are appended to, so that a collector that has
-// been reloaded keeps what it had.
+// toFiles writes log records and spans of an instance to files of their own. It appends, so that a reloaded collector keeps its
+// output.
 const toFiles = `
 receivers:
   socketflow:
@@ -58,10 +58,10 @@ func runFileCollector(t testing.TB, config string) *fileCollector {
 	}
 }
 
-// records are what has been told so far, in order.
+// records are the log records so far, in order.
 func (c *fileCollector) records() []record { return c.logs.all(c.t) }
 
-// spans are what has been told so far, in order.
+// spans are the spans so far, in order.
 func (c *fileCollector) spans() []span { return c.traces.all(c.t) }
 
 const (
@@ -70,7 +70,7 @@ const (
 	failed = "socketflow.connection.fail"
 )
 
-// waitForEnds waits until the file has a record for each end. It leaves to others whether they are the right ones.
+// waitForEnds waits until the file has a record for each end. Others check whether they are the right ones.
 func (c *fileCollector) waitForEnds(ends []workload.End) {
 	c.t.Helper()
 	pids := pidsOf(ends)
@@ -88,7 +88,7 @@ func (c *fileCollector) waitForEnds(ends []workload.End) {
 	})
 }
 
-// TestFile compares what is in a file with the truth.
+// TestFile compares the content of a file with the truth.
 func TestFile(t *testing.T) {
 	c := runFileCollector(t, toFiles)
 	before := time.Now()
@@ -111,16 +111,16 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// told is all that is told of one connection.
+// emittedConnection is the telemetry of one connection.
 type emittedConnection struct {
-	open, end record // of an attempt that failed there is no open
+	open, end record // a failed attempt has no open
 	span      span
 }
 
-// story is what is told of connections.
+// emittedConnections are connections by their ids.
 type emittedConnections map[string]*emittedConnection
 
-// group puts together what is told of the connections of processes. It fails if a part is missing, or there twice.
+// group groups the telemetry of the connections of processes. It fails if a part is missing, or there twice.
 func group(t testing.TB, records []record, spans []span, pids map[int]bool) emittedConnections {
 	t.Helper()
 	s := emittedConnections{}
@@ -160,7 +160,7 @@ func group(t testing.TB, records []record, spans []span, pids map[int]bool) emit
 	return s
 }
 
-// requireTruth fails unless records and spans say what is true.
+// requireTruth fails unless records and spans agree with the truth.
 func (s emittedConnections) requireTruth(t testing.TB, ends []workload.End) {
 	t.Helper()
 	var records, spans []fact
@@ -173,7 +173,7 @@ func (s emittedConnections) requireTruth(t testing.TB, ends []workload.End) {
 	requireTruth(t, ends, spans)
 }
 
-// requireSound fails unless the parts of each connection are whole, and agree with each other.
+// requireSound fails unless the parts of each connection are complete, and agree with each other.
 func (s emittedConnections) requireSound(t testing.TB) {
 	t.Helper()
 	ids := map[string]bool{}
@@ -209,7 +209,7 @@ func (s emittedConnections) requireSound(t testing.TB) {
 		c.requireKind(t)
 		c.requireSeverity(t)
 
-		// The end has all that the beginning has, and the span all that the end has.
+		// The end has all attributes of the beginning, and the span all of the end.
 		require.Subset(t, c.end.attributes, c.open.attributes)
 		require.Equal(t, c.end.attributes, c.span.attributes)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// exampleConversation is one that carried two requests.
+// exampleConversation is a conversation that carried two requests.
 func exampleConversation() *conversation {
 	process := map[string]any{"process.pid": int64(10), "service.name": "it"}
 	attributes := map[string]any{
@@ -32,7 +32,7 @@ func exampleConversation() *conversation {
 	return c
 }
 
-// TestModeComparisonFindsDifferences: what TestModesAgree rests on finds each kind of difference.
+// TestModeComparisonFindsDifferences: the comparison of TestModesAgree finds each kind of difference.
 func TestModeComparisonFindsDifferences(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -70,7 +70,7 @@ func TestModeComparisonFindsDifferences(t *testing.T) {
 	}
 }
 
-// TestAllowedModeDifferences: what is not allowed is a problem, and what is allowed in vain.
+// TestAllowedModeDifferences: a difference that is not allowed is a fault, and so is an allowed one that does not occur.
 func TestAllowedModeDifferences(t *testing.T) {
 	allowed := []allowedDifference{
 		{what: []string{"a", "b"}, in: [2]string{"", nothing}, workloads: []string{"one"}, reason: "it has to be"},

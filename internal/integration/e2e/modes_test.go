@@ -20,10 +20,10 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/workload"
 )
 
-// comparedModes are the two ways to watch the kernel. The first is what the other is measured by.
+// comparedModes are the two modes. The second is compared with the first.
 var comparedModes = [2]string{"socket", "syscall"}
 
-// modePrograms are the executables of the workloads. What else runs on this host at the time is nobody's concern here.
+// modePrograms are the executables of the workloads. Other programs on this host are left out.
 func modePrograms(t *testing.T, b *builder) string {
 	t.Helper()
 	own, err := os.Executable()
@@ -32,7 +32,7 @@ func modePrograms(t *testing.T, b *builder) string {
 		`{executable: "/**/{python3*,node,java,ruby*,php*,nginx,curl,postgres,psql}"}]`, own, b.dir+"/*")
 }
 
-// modePipelines has one collector watch programs in both modes, and write what is told in each to files of its own.
+// modePipelines has one collector observe programs in both modes, and write the telemetry of each to files of its own.
 func modePipelines(programs string) string {
 	var receivers, exporters, pipelines strings.Builder
 	for _, mode := range comparedModes {
@@ -57,7 +57,7 @@ func modePipelines(programs string) string {
 	return "receivers:" + receivers.String() + "\nexporters:" + exporters.String() + "\nservice:\n  pipelines:" + pipelines.String() + "\n"
 }
 
-// modeWorkloads are played before both modes at a time: some of requestWorkloads, and what is different for them only.
+// modeWorkloads are observed in both modes at the same time: some of requestWorkloads, and others that differ only between modes.
 var modeWorkloads = []struct {
 	name string
 	play func(*modeScene)
@@ -99,12 +99,12 @@ type modeScene struct {
 	*scene
 	pids     map[int]bool
 	services map[string]bool
-	// executable and port are of processes that nobody knows the ids of: forked by a program that has written over its environment.
+	// executable and port are of processes with unknown ids: forked by a program that has overwritten its environment.
 	executable string
 	port       int
 }
 
-// owns reports whether something is told of a process of the scene.
+// owns reports whether an item is about a process of the scene.
 func (s *modeScene) owns(i *item) bool {
 	service, _ := i.process["service.name"].(string)
 	switch {
@@ -117,7 +117,7 @@ func (s *modeScene) owns(i *item) bool {
 	return path == s.executable && (i.number("network.local.port") == s.port || i.number("network.peer.port") == s.port)
 }
 
-// know the processes of the actors, and their children.
+// know records the processes of the actors, and their children.
 func (s *modeScene) know() {
 	for _, a := range s.actors {
 		s.pids[a.pid()], s.services[a.service] = true, true
@@ -144,7 +144,7 @@ func played(name string) func(*modeScene) {
 	}
 }
 
-// playPlain has a client and a server that write nothing down. Both end by themselves.
+// playPlain has a client and a server without accounts. Both end by themselves.
 func playPlain(server, client string) func(*modeScene) {
 	return func(s *modeScene) {
 		port := freePort(s.t)
@@ -155,7 +155,7 @@ func playPlain(server, client string) func(*modeScene) {
 	}
 }
 
-// playChain has a server ask another one while it serves.
+// playChain has a server make a request to another one while it serves.
 func playChain(s *modeScene) {
 	front, behind := freePort(s.t), freePort(s.t)
 	s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", behind), behind)
@@ -167,7 +167,7 @@ func playChain(s *modeScene) {
 	s.curl(front, targets)
 }
 
-// playPostgres has a database's forked processes answer clients.
+// playPostgres has a database's forked processes serve clients.
 func playPostgres(s *modeScene) {
 	server, port := startPostgres(s.t)
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", server.pid()))
@@ -179,7 +179,7 @@ func playPostgres(s *modeScene) {
 	}
 }
 
-// playScenario is a scenario of package workload, in a namespace of its own.
+// playScenario runs a scenario of package workload, in a namespace of its own.
 func playScenario(words ...string) func(*modeScene) {
 	return func(s *modeScene) {
 		run := startWorkload(s.t, s.workload("scenario", words...))
@@ -213,14 +213,14 @@ func (s *modeScene) workload(name string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// emittedIn is what was told by the receiver in a mode.
+// emittedIn is the telemetry of the receiver in a mode.
 type emittedIn struct {
 	logs   jsonLines[record]
 	traces jsonLines[span]
 }
 
-// TestModesAgree plays workloads before two receivers, one of each mode, and compares what they tell. Each difference is a row of
-// the table that it prints. What may differ, and why, is said in allowedDifferences, of which nothing may be there in vain.
+// TestModesAgree plays workloads before two receivers, one of each mode, and compares their telemetry. Each difference is a row
+// of the table that it prints. allowedDifferences says what may differ, and why; each of them has to occur.
 func TestModesAgree(t *testing.T) {
 	builder := newBuilder(t)
 	c := runCollector(t, modePipelines(modePrograms(t, builder)), collectorOptions{})
@@ -263,7 +263,7 @@ func TestModesAgree(t *testing.T) {
 	all.requireAllowed(t)
 }
 
-// awaitEnds waits until the end of each connection was told in both modes and nothing comes any more, as long as there is anything new
+// awaitEnds waits until the end of each connection was emitted in both modes and nothing more comes, as long as there is anything
 // to wait for.
 func awaitEnds(t *testing.T, emitted *[2]emittedIn, scenes []*modeScene) {
 	t.Helper()
@@ -303,7 +303,7 @@ func awaitEnds(t *testing.T, emitted *[2]emittedIn, scenes []*modeScene) {
 	}
 }
 
-// conversationsOf are what was told of a scene's processes in a mode.
+// conversationsOf are the conversations of a scene's processes in a mode.
 func conversationsOf(t *testing.T, s *modeScene, emitted *emittedIn) []*conversation {
 	t.Helper()
 	byID := map[string]*conversation{}

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// TestRequestComparisonFindsDifferences: what the tests of requests rest on finds each kind of fault.
+// TestRequestComparisonFindsDifferences: the comparison that the tests of requests use finds each kind of fault.
 func TestRequestComparisonFindsDifferences(t *testing.T) {
 	client := account{
 		PID: 10, Role: "client", Method: "GET", Target: "/a/1?x=1", Status: 404, Version: "1.1", service: "it",
@@ -83,7 +83,7 @@ func TestRequestComparisonFindsDifferences(t *testing.T) {
 	}
 }
 
-// set an attribute of a span.
+// set sets an attribute of a span.
 func set(i int, key string, value any) func([]requestSpan) []requestSpan {
 	return func(s []requestSpan) []requestSpan {
 		s[i].attributes[key] = value
@@ -91,7 +91,7 @@ func set(i int, key string, value any) func([]requestSpan) []requestSpan {
 	}
 }
 
-// spanOf is the span that an account calls for, with the attributes that depend on the side.
+// spanOf is the expected span of an account, with the attributes that depend on the side.
 func spanOf(a *account, connection string, more map[string]any) requestSpan {
 	f := a.expected()
 	s := requestSpan{

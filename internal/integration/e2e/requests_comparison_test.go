@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// comparison is how what is told of a workload compares with what is true.
+// comparison is the result of comparing the spans of a workload with its accounts.
 type comparison struct {
 	workload                        string
 	requests                        int
@@ -20,7 +20,7 @@ type comparison struct {
 	missing, invented, twice, wrong []string
 }
 
-// subject is what tells requests apart before anything else is compared.
+// subject identifies requests before anything else is compared.
 type subject struct {
 	pid  int
 	kind ptrace.SpanKind
@@ -51,7 +51,7 @@ func compareRequests(workload string, accounts []account, spans []requestSpan) c
 	for i := range spans {
 		s := &spans[i]
 		if !s.request() {
-			if s.text("network.transport") == "tcp" { // of others, such as the one between the processes of nginx, there are no accounts
+			if s.text("network.transport") == "tcp" { // others, such as the connection between the processes of nginx, have no accounts
 				v.invented = append(v.invented, fmt.Sprintf("%s of pid %d: %s", s.name, s.pid(), s.message))
 			}
 			continue
@@ -79,7 +79,7 @@ func compareRequests(workload string, accounts []account, spans []requestSpan) c
 	return v
 }
 
-// compare what is expected of requests with the same subject with what is told of them.
+// compare compares the expected facts of requests with the same subject with the emitted ones.
 func (v *comparison) compare(which subject, expected, emitted []requestFact) {
 	var open []requestFact
 	for _, f := range expected {
@@ -133,8 +133,7 @@ func (v *comparison) identities(spans []requestSpan) {
 	}
 }
 
-// lies are the spans that say what no request was like at their end. What they do not say is no lie, if they are not said to be
-// complete.
+// lies are the spans that agree with no request at their end. A missing fact is no lie, unless the span says that it is complete.
 func lies(accounts []account, spans []requestSpan) []string {
 	var truth []requestFact
 	for i := range accounts {
@@ -152,12 +151,12 @@ func lies(accounts []account, spans []requestSpan) []string {
 			all = append(all, emitted.String())
 			continue
 		}
-		truth = slices.Delete(truth, j, j+1) // it is emitted once
+		truth = slices.Delete(truth, j, j+1) // each request is emitted once
 	}
 	return all
 }
 
-// onlyAs is f without what told does not say.
+// onlyAs is f without the facts that emitted lacks.
 func (f requestFact) onlyAs(emitted requestFact) requestFact {
 	if emitted.method == "_OTHER" {
 		f.method, f.name = emitted.method, emitted.name
@@ -177,7 +176,7 @@ func (f requestFact) onlyAs(emitted requestFact) requestFact {
 	return f
 }
 
-// requireExact fails unless each request is told by one span at each end, which is right, and nothing else is told.
+// requireExact fails unless each request is emitted as one correct span at each end, and nothing else is.
 func (v *comparison) requireExact(t testing.TB) {
 	t.Helper()
 	requireNone(t, "missing", v.missing)
@@ -188,7 +187,7 @@ func (v *comparison) requireExact(t testing.TB) {
 	assert.Equal(t, v.requests, v.server, "SERVER spans for so many requests")
 }
 
-// requireNone fails, though not at once, and says what there is.
+// requireNone reports an error if there are any, and lists them.
 func requireNone(t testing.TB, fault string, found []string) {
 	t.Helper()
 	const shown = 10

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestRequests plays workloads one by one: each request is told once by the process that made it and once by the one that
-// answered it, as both say that it was, and nothing else is told.
+// TestRequests plays workloads one by one: each request is emitted once for the process that made it and once for the one that
+// answered it, as both accounts say, and nothing else is emitted.
 func TestRequests(t *testing.T) {
 	builder := newBuilder(t)
 	var table comparisons
@@ -30,7 +30,7 @@ func TestRequests(t *testing.T) {
 // TestRequestsMixed plays all workloads before one collector, as many at a time as tests may run in parallel.
 func TestRequestsMixed(t *testing.T) {
 	builder := newBuilder(t)
-	c := runRequestCollector(t, withRing("64MiB")) // so many at once keep two cores from reading as fast as they write
+	c := runRequestCollector(t, withRing("64MiB")) // so many at once write faster than two cores read
 	scenes := make([]*scene, len(requestWorkloads))
 	accounts := make([][]account, len(requestWorkloads))
 	t.Run("play", func(t *testing.T) {
@@ -56,7 +56,8 @@ func TestRequestsMixed(t *testing.T) {
 	t.Log(table)
 }
 
-// TestRequestAccounts plays workloads without a collector: what the rest is compared with is the same at both ends.
+// TestRequestAccounts plays workloads without a collector: the accounts of both ends have to agree, because all else is compared
+// with them.
 func TestRequestAccounts(t *testing.T) {
 	needRoot(t)
 	builder := newBuilder(t)

@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRequestsOnOlderConnections has connections that carried requests before the collector was there. What they carry
-// afterwards is told; what they carried before is not.
+// TestRequestsOnOlderConnections has connections that carried requests before the collector started. Their later requests are
+// emitted; the earlier ones are not.
 func TestRequestsOnOlderConnections(t *testing.T) {
 	builder := newBuilder(t)
 	var table comparisons
 	for _, w := range []struct {
 		name, server, client string
-		// lossy: requests may refer to what was sent before (RFC 7541 section 2.3.2, the dynamic table). They are told as
-		// far as they can be, and nothing is made up.
+		// lossy: requests may refer to what was sent before (RFC 7541 section 2.3.2, the dynamic table). Their spans have the
+		// known facts only, and no false ones.
 		lossy bool
 	}{
 		{name: "go", server: "gohttp server ADDRESS", client: "gohttp client ADDRESS"},

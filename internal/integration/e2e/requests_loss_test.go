@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRequestsWithLoss gives the kernel so little room for what it captures that much is lost. Then requests are missing, or
-// told as far as they were seen, and say so. What is told as complete is right nevertheless.
+// TestRequestsWithLoss gives the kernel so little room for payload that much is lost. Then requests are missing, or their spans
+// are incomplete and say so. Spans that say that they are complete are right nevertheless.
 func TestRequestsWithLoss(t *testing.T) {
 	builder := newBuilder(t)
 	var table comparisons
@@ -19,7 +19,7 @@ func TestRequestsWithLoss(t *testing.T) {
 		switch w.name {
 		case "go", "go-h2c", "python", "node", "ruby-puma", "java-v6", "pipelined-go", "thousand-connections", "grpc":
 		default:
-			continue // the same parsers
+			continue // they use the same parsers
 		}
 		t.Run(w.name, func(t *testing.T) {
 			c := runRequestCollector(t, withRing("128KiB"))

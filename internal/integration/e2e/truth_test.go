@@ -17,7 +17,7 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/workload"
 )
 
-// truthService is what workloads call themselves.
+// truthService is the service name of workloads.
 const truthService = "truth"
 
 // workloadCommand is a workload that has not started yet. It does not outlive the test.
@@ -30,7 +30,7 @@ func workloadCommand(t testing.TB, name string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// startWorkload starts a workload, which goes on to its first gate.
+// startWorkload starts a workload, which runs to its first gate.
 func startWorkload(t testing.TB, cmd *exec.Cmd) *workload.Run {
 	t.Helper()
 	run, err := workload.Start(cmd)
@@ -38,7 +38,7 @@ func startWorkload(t testing.TB, cmd *exec.Cmd) *workload.Run {
 	return run
 }
 
-// runWorkload returns what a workload did.
+// runWorkload returns the ends of a workload.
 func runWorkload(t testing.TB, cmd *exec.Cmd) []workload.End {
 	t.Helper()
 	ends, err := startWorkload(t, cmd).Wait()
@@ -59,12 +59,12 @@ func someOfEverything(t testing.TB) []workload.End {
 	return ends
 }
 
-// fact is what both the truth and the telemetry say about one end of a connection.
+// fact is the common part of the truth and of the telemetry of one end of a connection.
 type fact struct {
 	pid            int
 	netNS          int
 	role           string
-	local, remote  netip.AddrPort // local is not compared for attempts that failed: their process cannot know it
+	local, remote  netip.AddrPort // local is not compared for failed attempts: their process cannot know it
 	sent, received int
 	failure        string // error.type, "" for a connection
 }
@@ -91,7 +91,7 @@ func factOf(end *workload.End) fact {
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// telemetry is a log record or a span, wherever it comes from.
+// telemetry is a log record or a span, of a file or of Jaeger.
 type telemetry interface {
 	text(key string) string
 	number(key string) int

@@ -31,7 +31,7 @@ func endOf(a net.Addr) end {
 	return end{Address: address.Addr().String(), Port: address.Port()}
 }
 
-// account is what is written down of a call.
+// account is the report of a call.
 type account struct {
 	PID         int    `json:"pid"`
 	Role        string `json:"role"`
@@ -54,7 +54,7 @@ func report(role, method string, p *peer.Peer, err error, traceparent string) {
 	check(wrong)
 }
 
-// raw is a codec of messages that are bytes already. It calls itself what gRPC calls its default.
+// raw is a codec of messages that are bytes already. Its name is that of gRPC's default codec.
 type raw struct{}
 
 func (raw) Name() string { return "proto" }

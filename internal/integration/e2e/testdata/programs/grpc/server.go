@@ -47,7 +47,7 @@ func serve(address string) {
 	check(server.Serve(listener))
 }
 
-// reportServer is called before the status is sent: who has the answer finds the account.
+// reportServer is called before the status is sent: the client may read the account once it has the answer.
 func reportServer(ctx context.Context, method string, err error) {
 	from, _ := peer.FromContext(ctx)
 	report("server", method, from, err, wanted(ctx, "traceparent"))
@@ -70,7 +70,7 @@ func wantedNumber(ctx context.Context, key string) int {
 // ending is what a call is to end with.
 func ending(ctx context.Context) error {
 	if code := codes.Code(wantedNumber(ctx, "want-status")); code != codes.OK {
-		return status.Error(code, "as asked: 100 %\n") // what needs to be encoded in a header
+		return status.Error(code, "as asked: 100 %\n") // a text that has to be encoded in a header
 	}
 	return nil
 }
