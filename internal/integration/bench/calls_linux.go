@@ -31,7 +31,7 @@ func measureCalls(s *settings) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	rows := []string{
-		"getppid, which is not watched",
+		"getppid, which is not traced",
 		"a file, 100 B, in a process without sockets", "a file, 100 B, in a process that has some",
 	}
 	for _, excluded := range []bool{false, true} {

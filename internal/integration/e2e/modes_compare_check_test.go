@@ -47,14 +47,20 @@ func TestModeComparisonFindsDifferences(t *testing.T) {
 			delete(c.end.attributes, "network.local.port")
 			delete(c.end.attributes, "network.local.address")
 		}, []string{"end: network.local.port", "end: network.local.address"}},
-		{"another port", func(c *conversation) { c.end.attributes["network.local.port"] = int64(259) }, []string{"a connection is emitted", "a connection is emitted"}},
-		{"another process", func(c *conversation) { c.end.process["process.pid"] = int64(11) }, []string{"a connection is emitted", "a connection is emitted"}},
+		{"another port", func(c *conversation) { c.end.attributes["network.local.port"] = int64(259) }, []string{
+			"a connection is emitted", "a connection is emitted",
+		}},
+		{"another process", func(c *conversation) { c.end.process["process.pid"] = int64(11) }, []string{
+			"a connection is emitted", "a connection is emitted",
+		}},
 		{"another role", func(c *conversation) { c.open.attributes["socketflow.role.name"] = "server" }, []string{"open: socketflow.role.name"}},
 		{"another service", func(c *conversation) { c.open.process["service.name"] = "no" }, []string{"open: resource: service.name"}},
 		{"no opening", func(c *conversation) { c.open = nil }, []string{"open is emitted"}},
 		{"emitted twice", func(c *conversation) { c.record(c.end) }, []string{"records that were emitted before"}},
 		{"an exchange is missing", func(c *conversation) { c.exchanges = c.exchanges[1:] }, []string{"an exchange is emitted"}},
-		{"an exchange is another", func(c *conversation) { c.exchanges[1].attributes["url.path"] = "/c" }, []string{"an exchange is emitted", "an exchange is emitted"}},
+		{"an exchange is another", func(c *conversation) { c.exchanges[1].attributes["url.path"] = "/c" }, []string{
+			"an exchange is emitted", "an exchange is emitted",
+		}},
 		{"an exchange's status", func(c *conversation) { c.exchanges[1].attributes["http.response.status_code"] = int64(500) }, []string{"span: http.response.status_code"}},
 		{"order does not matter", func(c *conversation) { c.exchanges[0], c.exchanges[1] = c.exchanges[1], c.exchanges[0] }, nil},
 	} {

@@ -17,7 +17,7 @@ import (
 // conversation is the telemetry of one end of a connection.
 type conversation struct {
 	open, end *record
-	again     int // records that were emitted before
+	repeated  int // records that were emitted before
 	exchanges []*span
 }
 
@@ -28,7 +28,7 @@ func (c *conversation) record(r *record) {
 		at = &c.open
 	}
 	if *at != nil {
-		c.again++
+		c.repeated++
 	}
 	*at = r
 }
@@ -198,7 +198,7 @@ func exchangeKey(s *span) string {
 // compareConversations compares the telemetry of one end of a connection.
 func compareConversations(a, b *conversation, add func(what, one, other, about string)) {
 	about := a.String()
-	add("records that were emitted before", fmt.Sprint(a.again), fmt.Sprint(b.again), about)
+	add("records that were emitted before", fmt.Sprint(a.repeated), fmt.Sprint(b.repeated), about)
 	for _, r := range []struct {
 		name string
 		of   [2]*record

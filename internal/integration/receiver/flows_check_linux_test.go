@@ -66,24 +66,28 @@ func TestFlowCheckFindsDifferences(t *testing.T) {
 		change func(truth *workload.Flow, emitted *emittedFlow)
 		wrong  int
 	}{
-		"all is well":       {receiver.ModeSocket, func(*workload.Flow, *emittedFlow) {}, 0},
-		"another peer":      {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutInt("network.peer.port", 0x0403) }), 2},
-		"another local":     {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("network.local.address", "127.0.0.6") }), 2},
-		"an opening's peer": {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.open.Attributes().PutInt("network.peer.port", 1) }, 1},
+		"all is well":   {receiver.ModeSocket, func(*workload.Flow, *emittedFlow) {}, 0},
+		"another peer":  {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutInt("network.peer.port", 0x0403) }), 2},
+		"another local": {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("network.local.address", "127.0.0.6") }), 2},
+		"an opening's peer": {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) {
+			emitted.open.Attributes().PutInt("network.peer.port", 1)
+		}, 1},
 		"a request's address": {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) {
 			emitted.spans[0].Attributes().Remove("network.peer.port")
 		}, 1},
-		"another source":     {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.address.source", "accept") }), 1},
-		"another namespace":  {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutInt("socketflow.netns", 21) }), 1},
-		"another process":    {receiver.ModeSocket, func(truth *workload.Flow, _ *emittedFlow) { truth.PID = 11 }, 2},
-		"another server":     {receiver.ModeSocket, func(truth *workload.Flow, _ *emittedFlow) { truth.ServedBy = 11 }, 1},
-		"bytes":              {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutInt("socketflow.bytes.sent", 31) }), 1},
-		"a gap":              {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.capture", "gap") }), 1},
-		"another role":       {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.role.name", "server") }), 2},
-		"no opening":         {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.open = nil }, 1},
-		"no end":             {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.end = nil }, 1},
-		"no request":         {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.spans = nil }, 1},
-		"a request too many": {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.spans = append(emitted.spans, emitted.spans...) }, 1},
+		"another source":    {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.address.source", "accept") }), 1},
+		"another namespace": {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutInt("socketflow.netns", 21) }), 1},
+		"another process":   {receiver.ModeSocket, func(truth *workload.Flow, _ *emittedFlow) { truth.PID = 11 }, 2},
+		"another server":    {receiver.ModeSocket, func(truth *workload.Flow, _ *emittedFlow) { truth.ServedBy = 11 }, 1},
+		"bytes":             {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutInt("socketflow.bytes.sent", 31) }), 1},
+		"a gap":             {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.capture", "gap") }), 1},
+		"another role":      {receiver.ModeSocket, atTheEnd(func(a pcommon.Map) { a.PutStr("socketflow.role.name", "server") }), 2},
+		"no opening":        {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.open = nil }, 1},
+		"no end":            {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.end = nil }, 1},
+		"no request":        {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) { emitted.spans = nil }, 1},
+		"a request too many": {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) {
+			emitted.spans = append(emitted.spans, emitted.spans...)
+		}, 1},
 		"another status": {receiver.ModeSocket, func(_ *workload.Flow, emitted *emittedFlow) {
 			emitted.spans[0].Attributes().PutInt("http.response.status_code", 500)
 		}, 1},

@@ -182,7 +182,8 @@ func FuzzParser(f *testing.F) {
 		if !orderly {
 			return
 		}
-		if !slices.Equal(observers[0].emitted, observers[1].emitted) || !slices.EqualFunc(observers[0].full, observers[1].full, sameExchange) || observers[0].parseErrors != observers[1].parseErrors {
+		if !slices.Equal(observers[0].emitted, observers[1].emitted) ||
+			!slices.EqualFunc(observers[0].full, observers[1].full, sameExchange) || observers[0].parseErrors != observers[1].parseErrors {
 			t.Errorf("as sent\n  %s\n  %s\nin pieces\n  %s\n  %s", strings.Join(observers[0].emitted, "\n  "), observers[0].troubled(),
 				strings.Join(observers[1].emitted, "\n  "), observers[1].troubled())
 		}
