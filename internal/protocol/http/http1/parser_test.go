@@ -317,7 +317,8 @@ func TestLongHeads(t *testing.T) {
 		}
 		s.play(3, client(field), whole)
 		s.playAll([]step{server(ok), client(getB), server(ok)}, whole)
-		if want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200"}; fmt.Sprint(s.emitted) != fmt.Sprint(want) {
+		want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200"}
+		if fmt.Sprint(s.emitted) != fmt.Sprint(want) {
 			t.Errorf("got %q, want %q", s.emitted, want)
 		}
 	})
