@@ -1,6 +1,6 @@
 package protocol
 
-// TraceContext is what a request says of the trace that it belongs to (W3C Trace Context).
+// TraceContext is the trace that a request belongs to (W3C Trace Context).
 type TraceContext struct {
 	TraceID [16]byte // all zero: none
 	SpanID  [8]byte  // the sender's span
@@ -8,16 +8,16 @@ type TraceContext struct {
 	State   string // tracestate, as received; empty if there was none, or it was too long or malformed
 }
 
-// Valid says whether there is one.
+// Valid reports whether there is a trace context.
 func (t *TraceContext) Valid() bool { return t.TraceID != [16]byte{} && t.SpanID != [8]byte{} }
 
 const (
-	traceparentLength = 55 // version 00; later versions may be longer, with a dash behind that
+	traceparentLength = 55 // version 00; later versions may be longer, with a dash after that
 	invalidVersion    = 0xff
 )
 
-// ParseTraceparent reads the value of a traceparent header. What is not valid is ignored as a whole, as the
-// specification has it (W3C Trace Context, 3.2.2 and 4.3): upper case, zero ids, version ff, a version 00 that is longer.
+// ParseTraceparent reads the value of a traceparent header. An invalid value is ignored as a whole, as the specification
+// demands (W3C Trace Context, 3.2.2 and 4.3): upper case, zero ids, version ff, a version 00 that is longer.
 func ParseTraceparent(b []byte) (t TraceContext, ok bool) {
 	if len(b) < traceparentLength || b[2] != '-' || b[35] != '-' || b[52] != '-' {
 		return TraceContext{}, false

@@ -65,7 +65,7 @@ func TestParsingATraceparentDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// What is accepted is written as the specification has it, and nothing of it is lost.
+// Every accepted value has the form that the specification demands, and formatting the result gives the value back.
 func FuzzTraceparent(f *testing.F) {
 	f.Add([]byte(sampled))
 	f.Add([]byte("cc-" + traceID + "-" + spanID + "-01-more"))

@@ -14,7 +14,7 @@ import (
 
 const (
 	bulkBytes    = 4 << 30
-	bulkRequests = 2000 // a second, beside it
+	bulkRequests = 2000 // a second, at the same time
 )
 
 // bulks are the bulk transfers.
@@ -26,7 +26,7 @@ var bulks = []struct {
 	{"that is the body of an HTTP/1.1 response", []string{"-http"}},
 }
 
-// measureBulk compares how fast many bytes go over one connection, beside requests.
+// measureBulk compares how fast many bytes go over one connection while requests are made.
 func measureBulk(s *settings) error {
 	for _, b := range bulks {
 		var arms []arm
@@ -52,7 +52,8 @@ func measureBulk(s *settings) error {
 	return nil
 }
 
-// runBulk returns MiB a second, the processor time of the transfer in seconds, and the requests a second that went beside it.
+// runBulk returns MiB a second, the processor time of the transfer in seconds, and the requests a second that were made
+// meanwhile.
 func runBulk(flags []string) (figures []float64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

@@ -25,13 +25,13 @@ var callSizes = []struct {
 	bytes int
 }{{"100 B", 100}, {"16 KiB", 16 << 10}}
 
-// measureCalls is about what a call costs the thread that makes it, whatever the kernel spends it for: the programs, and in the
-// syscall mode also the way to the tracepoints, which every call of the host takes.
+// measureCalls measures what a call costs the thread that makes it, whatever the kernel spends it for: the programs, and in the
+// syscall mode also the path to the tracepoints, which every call of the host takes.
 func measureCalls(s *settings) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	rows := []string{
-		"getppid, which is not watched",
+		"getppid, which is not traced",
 		"a file, 100 B, in a process without sockets", "a file, 100 B, in a process that has some",
 	}
 	for _, excluded := range []bool{false, true} {
@@ -77,8 +77,8 @@ func measureCalls(s *settings) error {
 	return nil
 }
 
-// tracingPrograms is how many programs are loaded that may be attached to what is measured. Those that have just been let go are
-// given time to vanish.
+// tracingPrograms is how many loaded programs may be attached to the measured hooks. It waits for programs that were just closed
+// to vanish.
 func tracingPrograms() (n int, err error) {
 	for deadline := time.Now().Add(2 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		if n, err = countTracing(); n == 0 || err != nil || time.Now().After(deadline) {
@@ -113,9 +113,9 @@ func countTracing() (n int, err error) {
 	}
 }
 
-// callCosts are the rows of one mode: those of this process as one that is watched, or as one that is left out.
+// callCosts are the rows of one mode: those of this process as an observed one, or as an excluded one.
 func callCosts(s *settings, m mode, excluded bool) (figures []float64, err error) {
-	w, err := watchCalls(m, excluded)
+	w, err := traceCalls(m, excluded)
 	if err != nil {
 		return nil, err
 	}
@@ -149,23 +149,23 @@ func callCosts(s *settings, m mode, excluded bool) (figures []float64, err error
 	return figures, nil
 }
 
-// watchedCalls are calls beside a capture whose events are read and thrown away, but for what a socket is called there.
-type watchedCalls struct {
-	capture  capture               // nil: there is none
-	calls    *kernel.SyscallTracer // in the syscall mode
-	excluded bool                  // this process is left out
+// tracedCalls are calls beside a tracer whose events are read and discarded, except for the cookies of sockets.
+type tracedCalls struct {
+	tracer   tracer                // nil: there is none
+	syscalls *kernel.SyscallTracer // in the syscall mode
+	excluded bool                  // this process is excluded
 	mu       sync.Mutex
 	opened   map[openedAs]uint64 // cookies
 }
 
-// openedAs is how a socket of this process is recognised: by its descriptor, and a port at one of its ends.
+// openedAs identifies a socket of this process: by its descriptor, and a port at one of its ends.
 type openedAs struct {
 	fd   uint32
 	port uint16
 }
 
-func watchCalls(m mode, excluded bool) (*watchedCalls, error) {
-	w := &watchedCalls{excluded: excluded, opened: map[openedAs]uint64{}}
+func traceCalls(m mode, excluded bool) (*tracedCalls, error) {
+	w := &tracedCalls{excluded: excluded, opened: map[openedAs]uint64{}}
 	if m.off {
 		return w, nil
 	}
@@ -175,23 +175,23 @@ func watchCalls(m mode, excluded bool) (*watchedCalls, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.capture = c
-	w.calls, _ = c.(*kernel.SyscallTracer)
+	w.tracer = c
+	w.syscalls, _ = c.(*kernel.SyscallTracer)
 	for _, r := range c.Readers() {
 		go w.read(r)
 	}
 	return w, nil
 }
 
-func (w *watchedCalls) close() error {
-	if w.capture == nil {
+func (w *tracedCalls) close() error {
+	if w.tracer == nil {
 		return nil
 	}
-	return w.capture.Close()
+	return w.tracer.Close()
 }
 
-// read does what the receiver does that decides over what a call costs: it says which descriptors lead to no socket.
-func (w *watchedCalls) read(r *kernel.Reader) {
+// read does the part of the receiver's work that affects the cost of a call: it rejects descriptors that lead to no socket.
+func (w *tracedCalls) read(r *kernel.Reader) {
 	var e event.Event
 	for {
 		r.SetDeadline(time.Now().Add(time.Millisecond))
@@ -208,16 +208,16 @@ func (w *watchedCalls) read(r *kernel.Reader) {
 			w.opened[openedAs{e.FD, e.Flow.Remote.Port()}] = e.Flow.Cookie
 			w.mu.Unlock()
 		case event.KindUnknown:
-			if w.calls.Reject(e.Owner.PID, e.FD, e.Flow.Cookie) != nil {
+			if w.syscalls.Reject(e.Owner.PID, e.FD, e.Flow.Cookie) != nil {
 				return // closed meanwhile
 			}
 		}
 	}
 }
 
-// identify returns what the sockets of a pair are called in the events.
-func (w *watchedCalls) identify(p *pair) ([2]uint64, error) {
-	if w.calls == nil {
+// identify returns the cookies of the sockets of a pair.
+func (w *tracedCalls) identify(p *pair) ([2]uint64, error) {
+	if w.syscalls == nil {
 		return p.cookies, nil
 	}
 	var cookies [2]uint64
@@ -225,7 +225,7 @@ func (w *watchedCalls) identify(p *pair) ([2]uint64, error) {
 		key := openedAs{uint32(fd), p.port}
 		for deadline := time.Now().Add(10 * time.Second); cookies[i] == 0; time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				return cookies, fmt.Errorf("nothing was told of the opening of a connection on port %d", p.port)
+				return cookies, fmt.Errorf("no opening was reported for a connection on port %d", p.port)
 			}
 			w.mu.Lock()
 			cookies[i] = w.opened[key]
@@ -235,11 +235,11 @@ func (w *watchedCalls) identify(p *pair) ([2]uint64, error) {
 	return cookies, nil
 }
 
-// callBatches are measured for each figure. The best of them is the one that was disturbed the least.
+// callBatches are measured for each figure. The best one is the one that was disturbed the least.
 const callBatches = 40
 
 // best returns the thread's processor time for a call in the best batch, ns. A batch returns how many calls it has made.
-func (w *watchedCalls) best(batch func() (calls int, err error)) (float64, error) {
+func (w *tracedCalls) best(batch func() (calls int, err error)) (float64, error) {
 	lost, err := w.losses()
 	if err != nil {
 		return 0, err
@@ -262,22 +262,22 @@ func (w *watchedCalls) best(batch func() (calls int, err error)) (float64, error
 	return least, err
 }
 
-func (w *watchedCalls) losses() (uint64, error) {
-	if w.capture == nil {
+func (w *tracedCalls) losses() (uint64, error) {
+	if w.tracer == nil {
 		return 0, nil
 	}
-	c, err := w.capture.Counters()
+	c, err := w.tracer.Counters()
 	return c.PayloadRingFull + c.RingFull[event.KindData], err
 }
 
-func (w *watchedCalls) awaitRoom() {
-	for w.capture != nil && w.capture.Readers()[0].Fill() > 1./8 {
+func (w *tracedCalls) awaitRoom() {
+	for w.tracer != nil && w.tracer.Readers()[0].Fill() > 1./8 {
 		time.Sleep(100 * time.Microsecond)
 	}
 }
 
 // files measures a file in memory before this process has a connection, and while it has one.
-func (w *watchedCalls) files(name string) (figures []float64, err error) {
+func (w *tracedCalls) files(name string) (figures []float64, err error) {
 	without, err := w.file(name)
 	if err != nil {
 		return nil, err
@@ -291,7 +291,7 @@ func (w *watchedCalls) files(name string) (figures []float64, err error) {
 }
 
 // file measures a file in memory.
-func (w *watchedCalls) file(name string) (ns float64, err error) {
+func (w *tracedCalls) file(name string) (ns float64, err error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return 0, err
@@ -313,14 +313,14 @@ func (w *watchedCalls) file(name string) (ns float64, err error) {
 	return w.best(func() (int, error) { return 2 * times, errors.Join(pass(unix.Write), pass(unix.Read)) })
 }
 
-// connection measures transfers over a connection of which so much is wanted, for each size.
-func (w *watchedCalls) connection(want func(*event.Want)) (figures []float64, err error) {
+// connection measures transfers over a connection with this policy, for each size.
+func (w *tracedCalls) connection(want func(*event.Want)) (figures []float64, err error) {
 	p, err := newPair()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if w.capture != nil && !w.excluded {
+	if w.tracer != nil && !w.excluded {
 		cookies, err := w.identify(p)
 		if err != nil {
 			return nil, err
@@ -328,11 +328,11 @@ func (w *watchedCalls) connection(want func(*event.Want)) (figures []float64, er
 		wanted := whole()
 		want(&wanted)
 		for _, cookie := range cookies {
-			w.capture.Want(cookie, wanted)
+			w.tracer.Want(cookie, wanted)
 		}
 	}
 	for _, size := range callSizes {
-		// So that what a batch writes fills a third of the ring buffer at the most.
+		// The events of a batch fill a third of the ring buffer at the most.
 		times := min(2000, everything.RingBytes/3/4/size.bytes)
 		ns, err := w.best(func() (calls int, err error) {
 			for range times {

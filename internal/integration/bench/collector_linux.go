@@ -103,21 +103,21 @@ func fetch(ctx context.Context, url string) (string, error) {
 	return string(body), err
 }
 
-// told is what the collector's own counters say of what has become of what happened.
-type told struct {
-	exchanges, ended float64 // that were told: requests, and ends of connections
+// emitted holds the collector's own counters of its output and its losses.
+type emitted struct {
+	exchanges, ended float64 // requests, and ends of connections
 	lost             float64 // kernel events that were lost whole or lost their payload because a ring buffer was full
 	kernelMemory     float64 // bytes that the kernel holds for the programs now
 }
 
-// own are the sums of the counters until now.
-func (c *collector) own() (t told, err error) {
+// own reads the sums of the counters until now.
+func (c *collector) own() (t emitted, err error) {
 	time.Sleep(500 * time.Millisecond) // longer than an event waits in the kernel
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	text, err := fetch(ctx, c.metrics)
 	if err != nil {
-		return told{}, err
+		return emitted{}, err
 	}
 	for line := range strings.Lines(text) {
 		var sum *float64
@@ -136,15 +136,16 @@ func (c *collector) own() (t told, err error) {
 		}
 		n, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:]), 64)
 		if err != nil {
-			return told{}, err
+			return emitted{}, err
 		}
 		*sum += n
 	}
 	return t, nil
 }
 
-// settled are the counters once no end of a connection is told any more, or after a while: this host may have other connections.
-func (c *collector) settled() (told, error) {
+// settled reads the counters once no more ends of connections are emitted, or after a while: this host may have other
+// connections.
+func (c *collector) settled() (emitted, error) {
 	const looks = 10
 	before, err := c.own()
 	for range looks {
@@ -164,13 +165,13 @@ func (c *collector) stop() error {
 	return c.cmd.Wait()
 }
 
-// cpu is the processor time that the collector has used.
+// cpu is the processor time used by the collector.
 func (c *collector) cpu() (time.Duration, error) { return processorTimeOf(c.cmd.Process.Pid) }
 
 // tick is the unit of processor times in /proc.
 const tick = 10 * time.Millisecond
 
-// processorTimeOf a process and of its threads.
+// processorTimeOf is the processor time of a process and of its threads.
 func processorTimeOf(pid int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -180,13 +181,13 @@ func processorTimeOf(pid int) (time.Duration, error) {
 	return sumTicks(strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[11:13])
 }
 
-// processorTimeOfAll is that of all processes, and what the host of this machine took from it.
+// processorTimeOfAll is the processor time of all processes, and the time that the host of this machine took from it.
 func processorTimeOfAll() (time.Duration, error) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, err
 	}
-	// proc(5): cpu user nice system idle iowait irq softirq steal. Interrupts are nobody's.
+	// proc(5): cpu user nice system idle iowait irq softirq steal. Interrupts belong to no process.
 	fields := strings.Fields(strings.SplitN(string(stat), "\n", 2)[0])
 	return sumTicks(append(fields[1:4], fields[8]))
 }
@@ -203,7 +204,7 @@ func sumTicks(fields []string) (time.Duration, error) {
 	return time.Duration(ticks) * tick, nil
 }
 
-// rss is the resident memory, in KiB, all of it and what of it is shared memory: the ring buffers, which are mapped
+// rss is the resident memory, in KiB: all of it, and the part that is shared memory, which are the ring buffers. They are mapped
 // twice and count twice.
 func (c *collector) rss() (all, shared int, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))

@@ -7,13 +7,13 @@ import (
 	"slices"
 )
 
-// arm is one of several ways to run that are compared. What it returns are its figures, as many as the other arms'.
+// arm is one of several ways to run that are compared. It returns its figures, as many as the other arms do.
 type arm struct {
 	name string
 	run  func() ([]float64, error)
 }
 
-// comparison is what the arms' rounds came to.
+// comparison holds the figures of all rounds.
 type comparison struct {
 	arms    []arm
 	figures [][][]float64 // by arm and round
@@ -35,7 +35,7 @@ func compare(arms []arm, rounds int) (*comparison, error) {
 	return c, nil
 }
 
-// keep drops the rounds that do not fit, unless less than 3 would be left, and returns how many do.
+// keep drops the rounds that do not fit, unless less than 3 would be left, and returns how many are left.
 func (c *comparison) keep(fits func(round int) bool) int {
 	var those []int
 	for round := range c.figures[0] {
@@ -56,7 +56,7 @@ func (c *comparison) keep(fits func(round int) bool) int {
 	return len(those)
 }
 
-// value of an arm's figure.
+// value is the spread of an arm's figure.
 func (c *comparison) value(arm, figure int) spread {
 	var values []float64
 	for _, figures := range c.figures[arm] {
@@ -65,7 +65,7 @@ func (c *comparison) value(arm, figure int) spread {
 	return spreadOf(values)
 }
 
-// ratio of an arm's figure to that of the first arm in the same round.
+// ratio is the spread of an arm's figure divided by that of the first arm in the same round.
 func (c *comparison) ratio(arm, figure int) spread {
 	var values []float64
 	for round, figures := range c.figures[arm] {
@@ -74,7 +74,7 @@ func (c *comparison) ratio(arm, figure int) spread {
 	return spreadOf(values)
 }
 
-// added is how much more an arm's figure is than that of the first arm in the same round.
+// added is the spread of the difference between an arm's figure and that of the first arm in the same round.
 func (c *comparison) added(arm, figure int) spread {
 	var values []float64
 	for round, figures := range c.figures[arm] {
@@ -83,7 +83,7 @@ func (c *comparison) added(arm, figure int) spread {
 	return spreadOf(values)
 }
 
-// spread is where values lie.
+// spread is the range of some values.
 type spread struct{ median, least, most float64 }
 
 func spreadOf(values []float64) spread {
@@ -91,7 +91,7 @@ func spreadOf(values []float64) spread {
 	return spread{values[len(values)/2], values[0], values[len(values)-1]}
 }
 
-// format writes the median, and in parentheses the least and the most, with so many digits behind the point.
+// format writes the median, and in parentheses the least and the most, with so many digits after the point.
 func (s spread) format(digits int) string {
 	return fmt.Sprintf("%.*f (%.*f to %.*f)", digits, s.median, digits, s.least, digits, s.most)
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// measureConnections is about connections that carry next to nothing.
+// measureConnections measures connections that carry next to nothing.
 func measureConnections(s *settings) error {
 	if err := measureKernel(); err != nil {
 		return err
@@ -42,7 +42,7 @@ func runLoad(count, rate int) error {
 	return nil
 }
 
-// usage is what a run of the load took.
+// usage is the cost of a run of the load.
 type usage struct{ wall, cpu time.Duration }
 
 // loadProcess runs the load in a process of its own.
@@ -59,7 +59,7 @@ func loadProcess(count, rate int) (usage, error) {
 	return usage{time.Duration(ns), cmd.ProcessState.SystemTime() + cmd.ProcessState.UserTime()}, err
 }
 
-// connectionsOnly is what the receiver asks of the kernel when it is to look into no connection.
+// connectionsOnly are the receiver's kernel options when it captures no payload.
 var connectionsOnly = kernel.Options{Shards: 2, RingBytes: 2 << 20, ExcludeSelf: true, Processes: 16384}
 
 // measureKernel sums the run time of all kernel programs over many connections.
@@ -69,23 +69,23 @@ func measureKernel() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, stats.Close()) }()
-	capture, err := kernel.OpenSockets(connectionsOnly)
+	tracer, err := kernel.OpenSockets(connectionsOnly)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, capture.Close()) }()
-	for _, r := range capture.Readers() {
+	defer func() { err = errors.Join(err, tracer.Close()) }()
+	for _, r := range tracer.Readers() {
 		go drain(r, 100*time.Millisecond)
 	}
 	const connections = 100_000
-	before, err := capture.ProgramStats()
+	before, err := tracer.ProgramStats()
 	if err != nil {
 		return err
 	}
 	if _, err := loadProcess(connections, 0); err != nil {
 		return err
 	}
-	after, err := capture.ProgramStats()
+	after, err := tracer.ProgramStats()
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func measureKernel() (err error) {
 	return nil
 }
 
-// drain throws events away. It looks for them at this interval, or when the ring buffer fills.
+// drain discards events. It looks for them at this interval, or when the ring buffer fills.
 func drain(r *kernel.Reader, interval time.Duration) {
 	var e event.Event
 	for {
@@ -125,7 +125,7 @@ func measureCollector(s *settings, rate int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
-	if _, err := loadProcess(rate, rate); err != nil { // warm: memory and tables as they will be
+	if _, err := loadProcess(rate, rate); err != nil { // warm up: memory and tables reach their final size
 		return err
 	}
 	before, err := c.cpu()
@@ -151,8 +151,8 @@ func measureCollector(s *settings, rate int) (err error) {
 	return nil
 }
 
-// measureSlowdown compares the load alone, with the kernel programs attached and their events thrown away, and with the
-// collector running. The load is not paced.
+// measureSlowdown compares the load alone, with the kernel programs attached and their events discarded, and with the collector
+// running. The load is not paced.
 func measureSlowdown(s *settings) error {
 	const connections = 40_000
 	load := func() ([]float64, error) {
@@ -162,12 +162,12 @@ func measureSlowdown(s *settings) error {
 	c, err := compare([]arm{
 		{"alone", load},
 		{"kernel programs, events thrown away", func() (figures []float64, err error) {
-			capture, err := kernel.OpenSockets(connectionsOnly)
+			tracer, err := kernel.OpenSockets(connectionsOnly)
 			if err != nil {
 				return nil, err
 			}
-			defer func() { err = errors.Join(err, capture.Close()) }()
-			for _, r := range capture.Readers() {
+			defer func() { err = errors.Join(err, tracer.Close()) }()
+			for _, r := range tracer.Readers() {
 				go drain(r, 100*time.Millisecond)
 			}
 			return load()

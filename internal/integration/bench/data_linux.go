@@ -13,8 +13,8 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// everything is what the receiver asks of the kernel by default; the ring buffer is larger, so that what is measured is
-// not its being full.
+// everything is the receiver's default set of kernel options, with a larger ring buffer, so that a full buffer does not affect
+// the figures.
 var everything = kernel.Options{
 	Shards: 1, RingBytes: 32 << 20, Processes: 16384, Sockets: 65536,
 	Data: true, PayloadLimit: 256 << 10, PayloadBurst: 256 << 10,
@@ -28,19 +28,19 @@ var payloads = []struct {
 	{"100 B", 100, 20_000}, {"1 KiB", 1 << 10, 20_000}, {"16 KiB", 16 << 10, 4_000}, {"64 KiB", 64 << 10, 1_000},
 }
 
-// whole is what is wanted of a conversation that is parsed.
+// whole is the policy for a conversation that is parsed.
 func whole() event.Want {
 	return event.Want{Limit: [event.Directions]uint32{256 << 10, 256 << 10}, Run: 4 << 20}
 }
 
-// treatments are what can be wanted of a socket.
+// treatments are the policies for a socket.
 var treatments = []struct {
 	name     string
-	excluded bool // the process is
+	excluded bool // the process is excluded
 	want     func(w *event.Want)
 }{
 	{name: "captured", want: func(*event.Want) {}},
-	{name: "told, without payload", want: func(w *event.Want) { w.Run = 0 }},
+	{name: "emitted, without payload", want: func(w *event.Want) { w.Run = 0 }},
 	{name: "within a body of known length", want: func(w *event.Want) {
 		w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64}
 	}},
@@ -48,7 +48,7 @@ var treatments = []struct {
 	{name: "ignored: of the collector itself", excluded: true, want: func(*event.Want) {}},
 }
 
-// measureData is about what the kernel programs cost a system call that transfers bytes.
+// measureData measures what the kernel programs cost a system call that transfers bytes.
 func measureData(s *settings) (err error) {
 	stats, err := kernel.EnableStats()
 	if err != nil {
@@ -91,8 +91,8 @@ func measureData(s *settings) (err error) {
 	return measurePaced(s)
 }
 
-// treat measures each size, until at most one run in 50 was of another program's sockets, and returns what a transfer costs above
-// an empty program, and what the empty program costs.
+// treat measures each size, until at most one run in 50 was of another program's sockets. It returns what a transfer costs more
+// than an empty program, and what the empty program costs.
 func treat(excluded bool, want func(*event.Want)) (figures []float64, err error) {
 	options := everything
 	options.ExcludeSelf = excluded
@@ -109,10 +109,10 @@ func treat(excluded bool, want func(*event.Want)) (figures []float64, err error)
 	w := whole()
 	want(&w)
 	for _, cookie := range p.cookies {
-		o.capture.Want(cookie, w)
+		o.tracer.Want(cookie, w)
 	}
 	for _, payload := range payloads {
-		if _, err := p.pingPong(payload.bytes); err != nil { // the first of a process is described
+		if _, err := p.pingPong(payload.bytes); err != nil { // the first transfer of a process also emits the process
 			return nil, err
 		}
 		var transfer, nothing cost
@@ -128,12 +128,12 @@ func treat(excluded bool, want func(*event.Want)) (figures []float64, err error)
 	return figures, nil
 }
 
-// pingPongs returns what the transfers cost of all programs that are watched, and how many are this one's.
+// pingPongs returns what the transfers cost for all observed programs, and how many transfers this program made.
 func (o *observed) pingPongs(p *pair, size, times int) (transfer, nothing cost, own int, err error) {
 	if err := o.begin(); err != nil {
 		return cost{}, cost{}, 0, err
 	}
-	between := max(1, (1<<20)/size) // looks at the reader
+	between := max(1, (1<<20)/size) // transfers between two looks at the reader
 	for i := range times {
 		if i%between == 0 {
 			o.awaitRoom()
@@ -148,7 +148,7 @@ func (o *observed) pingPongs(p *pair, size, times int) (transfer, nothing cost, 
 	return transfer, nothing, own, err
 }
 
-// measurePaced is the same for programs that do something in between, so that caches are colder.
+// measurePaced measures the same for programs that work in between, so that caches are colder.
 func measurePaced(s *settings) error {
 	const rate = 20_000
 	c, err := compare([]arm{{"", func() (figures []float64, err error) {
@@ -174,34 +174,34 @@ func measurePaced(s *settings) error {
 	return nil
 }
 
-// observed is a capture whose events are read and thrown away, beside empty programs.
+// observed is a tracer whose events are read and discarded, beside empty programs.
 type observed struct {
-	capture        *kernel.SocketTracer
+	tracer         *kernel.SocketTracer
 	empty          *empty
 	lost           uint64
 	begun, nothing cost
 }
 
 func newObserved(options kernel.Options) (*observed, error) {
-	capture, err := kernel.OpenSockets(options)
+	tracer, err := kernel.OpenSockets(options)
 	if err != nil {
 		return nil, err
 	}
-	o := &observed{capture: capture}
+	o := &observed{tracer: tracer}
 	if o.empty, err = attachEmpty(); err != nil {
-		return nil, errors.Join(err, capture.Close())
+		return nil, errors.Join(err, tracer.Close())
 	}
-	for _, r := range capture.Readers() {
+	for _, r := range tracer.Readers() {
 		go drain(r, time.Millisecond)
 	}
 	return o, nil
 }
 
-func (o *observed) close() error { return errors.Join(o.empty.close(), o.capture.Close()) }
+func (o *observed) close() error { return errors.Join(o.empty.close(), o.tracer.Close()) }
 
 // awaitRoom waits until the reader has caught up.
 func (o *observed) awaitRoom() {
-	for o.capture.Readers()[0].Fill() > 1./8 {
+	for o.tracer.Readers()[0].Fill() > 1./8 {
 		time.Sleep(100 * time.Microsecond)
 	}
 }
@@ -217,7 +217,7 @@ func (o *observed) begin() (err error) {
 	return err
 }
 
-// end returns what was run since begin: by the programs of the data path, and by the empty ones.
+// end returns the runs since begin: of the programs of the data path, and of the empty ones.
 func (o *observed) end() (transfer, nothing cost, err error) {
 	transfer, err = o.transfers()
 	if err != nil {
@@ -234,12 +234,12 @@ func (o *observed) end() (transfer, nothing cost, err error) {
 }
 
 func (o *observed) losses() (uint64, error) {
-	c, err := o.capture.Counters()
+	c, err := o.tracer.Counters()
 	return c.PayloadRingFull + c.RingFull[event.KindData], err
 }
 
 func (o *observed) transfers() (cost, error) {
-	all, err := o.capture.ProgramStats()
+	all, err := o.tracer.ProgramStats()
 	var sum cost
 	for _, program := range all {
 		if program.Name == "socket_sent" || program.Name == "socket_received" {

@@ -12,8 +12,8 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// empty is programs that do nothing, on the hooks of the data path: what a run costs before it does anything, and what
-// measuring it adds.
+// empty holds programs that do nothing, on the hooks of the data path: they show what a run costs before it does anything, and
+// what measuring adds.
 type empty struct {
 	programs []*ebpf.Program
 	links    []link.Link
@@ -39,7 +39,7 @@ func attachEmpty() (*empty, error) {
 	return e, nil
 }
 
-// stats are those of both programs together.
+// stats are the sums over both programs.
 func (e *empty) stats() (cost, error) {
 	var sum cost
 	for _, program := range e.programs {
@@ -64,7 +64,7 @@ func (e *empty) close() error {
 	return errors.Join(errs...)
 }
 
-// cost is what programs have run.
+// cost is how often programs ran, and for how long.
 type cost struct {
 	runs uint64
 	time time.Duration

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// load makes TCP connections over loopback, one after the other: connect, one byte each way, close. One thread
-// connects, another accepts; both block, so that a connection costs its system calls and nothing else. Both run on one
-// processor: between two, waking an idle virtual one takes longer than the connection, and varies with all that runs.
+// load makes TCP connections over loopback, one after the other: connect, one byte each way, close. One thread connects, another
+// accepts; both block, so that a connection costs its system calls and nothing else. Both run on one processor: waking another,
+// idle virtual one takes longer than the connection, and the time varies with all that runs.
 type load struct {
 	listener int
 	port     int
@@ -37,10 +37,10 @@ func newLoad() (*load, error) {
 	return &load{listener: fd, port: name.(*unix.SockaddrInet4).Port}, nil
 }
 
-// destinations is how many loopback addresses take turns, so that closed connections in TIME_WAIT leave ports enough.
+// destinations is how many loopback addresses take turns, so that closed connections in TIME_WAIT leave enough ports.
 const destinations = 200
 
-// run makes count connections, at most rate per second (0: as fast as it goes), and returns how long that took.
+// run makes count connections, at most rate per second (0: as fast as possible), and returns how long that took.
 func (l *load) run(count, rate int) (time.Duration, error) {
 	served := make(chan error, 1)
 	var processor unix.CPUSet

@@ -1,7 +1,7 @@
 //go:build amd64 || arm64
 
-// Command bench measures what the receiver costs: the kernel programs, user space, the collector, and the programs that are
-// watched. Figures that are compared come from the same run, interleaved, as ratios: the machine may be shared.
+// Command bench measures what the receiver costs: the kernel programs, user space, the collector, and the observed programs.
+// Figures that are compared come from the same run, interleaved, as ratios: the machine may be shared.
 package main
 
 import (
@@ -27,7 +27,7 @@ type settings struct {
 	dir       string // for files of this run
 }
 
-// section is a part of what is measured.
+// section is one group of measurements.
 type section struct {
 	name    string
 	measure func(s *settings) error
@@ -77,7 +77,7 @@ func measure(s *settings, only []string) (err error) {
 			return fmt.Errorf("nothing is called %q", name)
 		}
 	}
-	// In memory: what the servers serve is not to wait for a disk.
+	// In memory, so that the servers do not wait for a disk.
 	if s.dir, err = os.MkdirTemp("/dev/shm", "socketflow-bench"); err != nil {
 		return err
 	}

@@ -13,31 +13,31 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// capture is what the captures of both modes have in common.
-type capture interface {
+// tracer is the common part of the tracers of both modes.
+type tracer interface {
 	Readers() []*kernel.Reader
 	Want(cookie uint64, w event.Want)
 	Counters() (kernel.Counters, error)
 	Close() error
 }
 
-// mode is a way to watch the kernel.
+// mode is a way to observe the kernel.
 type mode struct {
 	observation
-	open func(kernel.Options) (capture, error)
+	open func(kernel.Options) (tracer, error)
 }
 
 // modes are compared. The first is without a collector.
 var modes = []mode{
 	{observation{name: "no collector", off: true}, nil},
-	{observation{name: "socket mode", keys: "    mode: socket"}, func(o kernel.Options) (capture, error) {
+	{observation{name: "socket mode", keys: "    mode: socket"}, func(o kernel.Options) (tracer, error) {
 		c, err := kernel.OpenSockets(o)
 		if err != nil {
 			return nil, err
 		}
 		return c, nil
 	}},
-	{observation{name: "syscall mode", keys: "    mode: syscall"}, func(o kernel.Options) (capture, error) {
+	{observation{name: "syscall mode", keys: "    mode: syscall"}, func(o kernel.Options) (tracer, error) {
 		c, err := kernel.OpenSyscalls(o, func(event.Event) {})
 		if err != nil {
 			return nil, err
@@ -56,7 +56,7 @@ func measureModes(s *settings) error {
 	return nil
 }
 
-// measureModesServed is about requests over connections that are kept, as fast as they are answered.
+// measureModesServed measures requests over connections that stay open, as fast as they are answered.
 func measureModesServed(s *settings) (err error) {
 	dir := filepath.Join(s.dir, "modes")
 	if err := os.Mkdir(dir, 0o750); err != nil {
@@ -83,7 +83,7 @@ func measureModesServed(s *settings) (err error) {
 	return nil
 }
 
-// measureModesPaced is about what requests cost the collector when it has room.
+// measureModesPaced measures what requests cost a collector that is not fully loaded.
 func measureModesPaced(s *settings) error {
 	const rate = 20_000
 	var arms []arm
@@ -96,7 +96,7 @@ func measureModesPaced(s *settings) error {
 	}
 	fmt.Printf("Modes: the collector under %d requests a second over 64 connections, both ends, medians of %d rounds "+
 		"(least to most):\n\n", rate, s.rounds)
-	fmt.Println("| | CPU, µs per request | exchanges told per request | events lost | resident, MiB |\n|---|---:|---:|---:|---:|")
+	fmt.Println("| | CPU, µs per request | exchanges emitted per request | events lost | resident, MiB |\n|---|---:|---:|---:|---:|")
 	for i, a := range c.arms {
 		c.printPaced(a.name, i)
 	}
@@ -104,12 +104,12 @@ func measureModesPaced(s *settings) error {
 	return nil
 }
 
-// Figures of connections beside a mode.
+// Figures of connections in a mode.
 const (
 	opened = iota // a second
 	openedCPU
 	openedCollectorCPU
-	openedTold
+	openedEmitted
 	openedLost
 	openedResident
 	openedKernelMemory
@@ -118,10 +118,10 @@ const (
 	openedFigures
 )
 
-// openedConnections are as many as a round opens.
+// openedConnections is how many connections a round opens.
 const openedConnections = 40_000
 
-// measureModesConnections is about connections that carry next to nothing, one after the other, and about the collector itself.
+// measureModesConnections measures connections that carry next to nothing, one after the other, and the collector itself.
 func measureModesConnections(s *settings) error {
 	var arms []arm
 	for _, m := range modes {
@@ -134,11 +134,11 @@ func measureModesConnections(s *settings) error {
 	fmt.Printf("Modes: %d connections, one byte each way, one after the other on one core, medians of %d rounds "+
 		"(least to most):\n\n", openedConnections, s.rounds)
 	fmt.Println("| | connections a second | ratio | the load's CPU, µs per connection | ratio | the collector's " +
-		"| ends told per connection | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+		"| ends emitted per connection | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|")
 	for i, a := range c.arms {
 		fmt.Printf("| %s | %.0f | %s | %.1f | %s | %s | %.2f | %.0f |\n", a.name, c.value(i, opened).median,
 			c.ratio(i, opened).format(2), c.value(i, openedCPU).median, c.ratio(i, openedCPU).format(2),
-			c.value(i, openedCollectorCPU).format(1), c.value(i, openedTold).median, c.value(i, openedLost).median)
+			c.value(i, openedCollectorCPU).format(1), c.value(i, openedEmitted).median, c.value(i, openedLost).median)
 	}
 	fmt.Println("\n| the collector | starts in, s | stops in, s | resident behind that, MiB | the kernel holds for it, MiB |")
 	fmt.Println("|---|---:|---:|---:|---:|")
@@ -191,12 +191,12 @@ func (c *collector) openBeside(load func() error, out []float64) error {
 	usedAfter, cpuErr := c.cpu()
 	rss, _, rssErr := c.rss()
 	out[openedCollectorCPU] = (usedAfter - used).Seconds() * 1e6 / openedConnections
-	out[openedTold], out[openedLost] = (after.ended-before.ended)/openedConnections, after.lost-before.lost
+	out[openedEmitted], out[openedLost] = (after.ended-before.ended)/openedConnections, after.lost-before.lost
 	out[openedResident], out[openedKernelMemory] = float64(rss)/1024, after.kernelMemory/(1<<20)
 	return errors.Join(cpuErr, rssErr)
 }
 
-// callTable prints what calls cost beside each mode.
+// callTable prints what calls cost in each mode.
 func callTable(c *comparison, rows []string) {
 	fmt.Printf("| | %s, ns", modes[0].name)
 	for _, m := range modes[1:] {

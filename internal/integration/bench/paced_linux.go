@@ -15,15 +15,15 @@ import (
 // Figures of a paced load.
 const (
 	pacedCPU = iota
-	pacedTold
+	pacedEmitted
 	pacedLost
 	pacedResident
 )
 
-// measurePacedRequests is about the collector at a load that leaves it room: every request is two spans.
+// measurePacedRequests measures the collector below its full load: every request is two spans.
 func measurePacedRequests(s *settings) error {
 	fmt.Printf("Collector under paced requests over 64 connections, both ends, medians of %d rounds (least to most):\n\n", s.rounds)
-	fmt.Println("| requests a second | CPU, µs per request | exchanges told per request | events lost | resident, MiB |")
+	fmt.Println("| requests a second | CPU, µs per request | exchanges emitted per request | events lost | resident, MiB |")
 	fmt.Println("|---|---:|---:|---:|---:|")
 	for _, rate := range []int{1000, 20_000} {
 		c, err := compare([]arm{{"", func() ([]float64, error) { return runPaced(s, &observation{}, rate) }}}, s.rounds)
@@ -38,13 +38,13 @@ func measurePacedRequests(s *settings) error {
 
 // printPaced prints the row of an arm.
 func (c *comparison) printPaced(name string, arm int) {
-	fmt.Printf("| %s | %s | %s | %.0f | %s |\n", name, c.value(arm, pacedCPU).format(1), c.value(arm, pacedTold).format(2),
+	fmt.Printf("| %s | %s | %s | %.0f | %s |\n", name, c.value(arm, pacedCPU).format(1), c.value(arm, pacedEmitted).format(2),
 		c.value(arm, pacedLost).median, c.value(arm, pacedResident).format(0))
 }
 
 func runPaced(s *settings, o *observation, rate int) ([]float64, error) {
 	return o.with(s, func(c *collector) ([]float64, error) {
-		if err := pacedRequests(rate, rate); err != nil { // warm: memory and tables as they will be
+		if err := pacedRequests(rate, rate); err != nil { // warm up: memory and tables reach their final size
 			return nil, err
 		}
 		before, err := c.own()

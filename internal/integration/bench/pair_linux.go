@@ -10,15 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair is a TCP connection over loopback with both ends here. Its system calls are the thread's own: nothing wakes up.
+// pair is a TCP connection over loopback with both ends in this process. The thread makes all system calls itself: no other
+// thread wakes up.
 type pair struct {
 	fds     [2]int
-	port    uint16    // that was listened on
+	port    uint16    // the listener's
 	cookies [2]uint64 // the kernel's own
 	buffer  []byte
 }
 
-// buffered is how many bytes the kernel holds of a direction, so that what is written can be read afterwards.
+// buffered is how many bytes the kernel holds of a direction, so that written bytes can be read afterwards.
 const buffered = 1 << 20
 
 func newPair() (p *pair, err error) {

@@ -20,8 +20,8 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// recording is what the kernel wrote of a workload: records, each behind its length, at multiples of 8 bytes. It lies
-// outside of the Go heap, whose size decides how often garbage is collected.
+// recording holds the kernel's records of a workload, each after its length, at multiples of 8 bytes. It lies outside of the Go
+// heap, whose size determines how often garbage is collected.
 type recording struct {
 	memory []byte
 	used   int
@@ -53,24 +53,24 @@ func (r *recording) add(raw []byte) error {
 	return nil
 }
 
-// next returns the record at an offset, and the offset of the one behind it.
+// next returns the record at an offset, and the offset of the next one.
 func (r *recording) next(at int) (raw []byte, behind int) {
 	n := int(binary.NativeEndian.Uint64(r.memory[at:]))
 	return r.memory[at+8 : at+8+n : at+8+n], at + 8 + (n+7)/8*8
 }
 
-// requestTarget of request i, as a program would ask for.
+// requestTarget is the target of request i, in a form that programs use.
 func requestTarget(i int) string { return fmt.Sprintf("/api/v1/items/%d?page=2&sort=name", i) }
 
-// record has a client ask a server of this process for things, and writes down what the kernel tells of it.
+// record has a client make requests to a server of this process, and records the kernel's events.
 func record(version string, requests, atOnce int) (r *recording, err error) {
-	capture, err := kernel.OpenSockets(kernel.Options{
+	tracer, err := kernel.OpenSockets(kernel.Options{
 		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
 	})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, capture.Close()) }()
+	defer func() { err = errors.Join(err, tracer.Close()) }()
 	if r, err = newRecording(); err != nil {
 		return nil, err
 	}
@@ -80,21 +80,21 @@ func record(version string, requests, atOnce int) (r *recording, err error) {
 	}
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	written := make(chan error, 1)
-	go func() { written <- r.take(capture.Readers()[0], port) }()
+	go func() { written <- r.take(tracer.Readers()[0], port) }()
 	if err := ask(version, listener, requests, atOnce); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(capture.Detach(), capture.Readers()[0].Flush(), <-written); err != nil {
+	if err := errors.Join(tracer.Detach(), tracer.Readers()[0].Flush(), <-written); err != nil {
 		return nil, err
 	}
-	losses, err := capture.Counters()
+	losses, err := tracer.Counters()
 	if lost := losses.RingFull[event.KindData] + losses.PayloadRingFull; lost > 0 {
 		err = fmt.Errorf("%d events lost something", lost)
 	}
 	return r, err
 }
 
-// take writes down what is told of connections to a port, until all has been read.
+// take records the events of connections to a port, until all have been read.
 func (r *recording) take(reader *kernel.Reader, port uint16) error {
 	var e event.Event
 	ours := map[uint64]bool{}
@@ -116,7 +116,7 @@ func (r *recording) take(reader *kernel.Reader, port uint16) error {
 	}
 }
 
-// ask makes requests, so many at once, over connections that are kept, to a server that it runs.
+// ask makes requests, so many at once, over connections that stay open, to a server that it runs.
 func ask(version string, listener net.Listener, requests, atOnce int) error {
 	var protocols http.Protocols
 	protocols.SetHTTP1(version == "1.1")
@@ -126,7 +126,7 @@ func ask(version string, listener net.Listener, requests, atOnce int) error {
 		ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			io.WriteString(w, `{"id":4711,"name":"a name","price":"12.50","currency":"EUR"}`) //nolint:errcheck // the client tells
+			io.WriteString(w, `{"id":4711,"name":"a name","price":"12.50","currency":"EUR"}`) //nolint:errcheck // the client reports it
 		}),
 	}
 	served := make(chan error, 1)

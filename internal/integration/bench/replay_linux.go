@@ -24,7 +24,7 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// discard is a sink for what is not to be measured.
+// discard is a sink that ignores its input.
 type discard struct{}
 
 func (discard) Opened(*socket.Connection)                                      {}
@@ -32,7 +32,7 @@ func (discard) Closed(*socket.Connection)                                      {
 func (discard) Failed(*socket.Connection)                                      {}
 func (discard) Exchanged(*socket.Connection, *protocol.Exchange, int64, int64) {}
 
-// stages are how far the events go.
+// stages are the steps that events pass.
 var stages = []struct {
 	name string
 	way  func() (*way, error)
@@ -44,7 +44,7 @@ var stages = []struct {
 	}},
 }
 
-// way is what a shard of the receiver does with events, as far as it goes.
+// way processes events as a shard of the receiver does, up to a stage.
 type way struct {
 	table   *socket.Table
 	builder *otlp.Builder
@@ -71,7 +71,7 @@ func newWay(builder *otlp.Builder) (*way, error) {
 	return w, err
 }
 
-// Bounds as the receiver has them by default.
+// The receiver's default limits.
 const (
 	eventsPerTick = 256
 	batchSize     = 1024
@@ -100,7 +100,7 @@ func (w *way) exchanges() (n uint64) {
 	return n
 }
 
-// replayed is what a replay took, without its first quarter, in which tables and buffers grow.
+// replayed is the cost of a replay, without its first quarter, in which tables and buffers grow.
 type replayed struct {
 	events, exchanges, allocations, bytes float64
 	time                                  time.Duration // of the processor, garbage collection included
@@ -143,7 +143,7 @@ func processorTime() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// measureReplay is about what user space does with events, up to the exporter.
+// measureReplay measures user space, from the events up to the exporter.
 func measureReplay(s *settings) error {
 	for _, version := range []string{"1.1", "2"} {
 		if err := measureRecording(s, version); err != nil {
@@ -160,7 +160,7 @@ func measureRecording(s *settings, version string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	// One processor does everything, the garbage collector's part too, as it would if there were no other.
+	// One processor does everything, including the garbage collector's part, as on a machine that has only one.
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	var arms []arm
 	var exchanges float64
@@ -205,7 +205,7 @@ func measureRecording(s *settings, version string) (err error) {
 	return nil
 }
 
-// profileReplay writes down where the time of an arm goes.
+// profileReplay writes a profile of an arm.
 func profileReplay(name string, a arm) (err error) {
 	file, err := os.Create(name)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// observation is a way to run the collector beside what is watched.
+// observation is a configuration of the collector, or none.
 type observation struct {
 	name string
 	off  bool
-	keys string // of the receiver
+	keys string // configuration of the receiver
 }
 
-// with runs something beside the collector; c is nil without one.
+// with runs something while the collector runs; c is nil without one.
 func (o *observation) with(s *settings, run func(c *collector) ([]float64, error)) (figures []float64, err error) {
 	if o.off {
 		return run(nil)
@@ -39,13 +39,13 @@ var observations = []observation{
 		"{executable: '**/redis*server'}, {executable: '**/redis-check-rdb'}]"},
 }
 
-// workplaces are on which processor the load runs: the server is on processor 0, and the collector where there is room.
+// workplaces are the processors on which the load runs: the server is on processor 0, and the collector where there is room.
 var workplaces = []struct{ name, processor string }{
 	{"load and server on one core", serverProcessor},
 	{"on a core each", "1"},
 }
 
-// measureServers compares what servers achieve without the collector and with it.
+// measureServers compares the throughput of servers without the collector and with it.
 func measureServers(s *settings) (err error) {
 	nginxDir, redisDir := filepath.Join(s.dir, "nginx"), filepath.Join(s.dir, "redis")
 	if err := errors.Join(os.Mkdir(nginxDir, 0o750), os.Mkdir(redisDir, 0o750)); err != nil {
@@ -84,7 +84,7 @@ func measureServers(s *settings) (err error) {
 	return nil
 }
 
-// compareServed compares what a load of a server comes to.
+// compareServed compares the figures of a load of a server.
 func compareServed(s *settings, ways []observation, server *server, load func() (served, error)) (*comparison, error) {
 	var arms []arm
 	for _, o := range ways {
@@ -101,7 +101,7 @@ const (
 	p99
 	cpuOfBoth
 	cpuOfCollector
-	exchangesTold
+	exchangesEmitted
 	eventsLost
 	foreign
 	figures
@@ -127,12 +127,12 @@ func observe(server *server, c *collector, run func() (served, error)) ([]float6
 	out := make([]float64, figures)
 	out[perSecond], out[p99] = did.rate, did.p99.Seconds()*1e3
 	out[cpuOfBoth], out[cpuOfCollector] = both.Seconds()*1e6/did.n, collectors.Seconds()*1e6/did.n
-	out[exchangesTold], out[eventsLost] = (after.told.exchanges-before.told.exchanges)/did.n, after.told.lost-before.told.lost
+	out[exchangesEmitted], out[eventsLost] = (after.emitted.exchanges-before.emitted.exchanges)/did.n, after.emitted.lost-before.emitted.lost
 	out[foreign] = max(0, (after.all-before.all-both-collectors).Seconds()/took.Seconds())
 	return out, nil
 }
 
-// quiet is how many processors' time others may have used in a round that counts.
+// quiet is how many processors' time others may have used in a valid round.
 const quiet = 0.2
 
 func (c *comparison) printServed(title string) {
@@ -148,26 +148,26 @@ func (c *comparison) printServed(title string) {
 	fmt.Printf("%s, medians of %d rounds (least to most); in %d of %d other programs of this machine used less than %.1f processors",
 		title, len(c.figures[0]), fit, all, quiet)
 	fmt.Print(":\n\n| | requests a second | ratio | p99, ms | CPU of load and server, µs per request | ratio " +
-		"| the collector's | exchanges told per request | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+		"| the collector's | exchanges emitted per request | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for i, a := range c.arms {
 		fmt.Printf("| %s | %.0f | %s | %.2f | %.1f | %s | %.1f | %.2f | %.0f |\n", a.name,
 			c.value(i, perSecond).median, c.ratio(i, perSecond).format(2), c.value(i, p99).median,
 			c.value(i, cpuOfBoth).median, c.ratio(i, cpuOfBoth).format(2), c.value(i, cpuOfCollector).median,
-			c.value(i, exchangesTold).median, c.value(i, eventsLost).median)
+			c.value(i, exchangesEmitted).median, c.value(i, eventsLost).median)
 	}
 	fmt.Println()
 }
 
-// progress is the processor time of a server, of the collector if there is one, and of everything, and what the collector has
-// told and lost.
+// progress is the processor time of a server, of the collector if there is one, and of everything, and the collector's emitted
+// and lost events.
 type progress struct {
 	server, collector, all time.Duration
-	told                   told
+	emitted                emitted
 }
 
 func progressOf(s *server, c *collector) (p progress, err error) {
 	if c != nil {
-		if p.told, err = c.own(); err != nil {
+		if p.emitted, err = c.own(); err != nil {
 			return p, err
 		}
 		if p.collector, err = c.cpu(); err != nil {

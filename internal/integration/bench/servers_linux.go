@@ -18,13 +18,13 @@ import (
 	"time"
 )
 
-// server is a program that serves, on a processor of its own, and is ended with this one.
+// server is a server program on a processor of its own, which ends with this one.
 type server struct {
 	cmd *exec.Cmd
 	log bytes.Buffer
 }
 
-// serverProcessor is the servers'.
+// serverProcessor is the processor of the servers.
 const serverProcessor = "0"
 
 // startServer returns when the program listens.
@@ -145,7 +145,7 @@ func startRedis(dir string) (*server, int, error) {
 	return s, port, err
 }
 
-// served is what a server has done for a load: how many requests a second, and how long 99 of 100 took at most.
+// served is the result of a load: how many requests a second, and the 99th percentile of their latency.
 type served struct {
 	rate float64
 	p99  time.Duration
@@ -167,7 +167,7 @@ func runOn(processor string, command ...string) (string, time.Duration, error) {
 	return string(out), cmd.ProcessState.SystemTime() + cmd.ProcessState.UserTime(), nil
 }
 
-// loadNginx asks for the file over connections that are kept, as fast as it is given.
+// loadNginx requests the file over connections that stay open, as fast as it is served.
 func loadNginx(port int, processor string, seconds int) (served, error) {
 	out, cpu, err := runOn(processor, "wrk", "-t1", "-c"+strconv.Itoa(loadConnections), "-d"+strconv.Itoa(seconds)+"s", "--latency",
 		fmt.Sprintf("http://127.0.0.1:%d/small", port))

@@ -25,13 +25,13 @@ import (
 // collector is the collector that runs, or has run.
 type collector struct {
 	*program
-	config  string // the file that SIGHUP has it read again
+	config  string // SIGHUP makes it read this file again
 	health  string // URL
 	metrics string // URL
 }
 
-// base is what every collector here has, beside what the test gives it. The health check is that of all components, for which it
-// has a feature gate. The collector's own telemetry goes nowhere but to who asks.
+// base is the configuration that all collectors here share. The health check is that of all components, which needs a feature
+// gate. The collector's own telemetry can only be scraped.
 const base = `
 extensions:
   health_check:
@@ -107,7 +107,7 @@ func startCollector(t testing.TB, config string, options collectorOptions) *coll
 	return c
 }
 
-// runCollector returns a collector that observes.
+// runCollector returns a collector that is ready to observe.
 func runCollector(t testing.TB, config string, options collectorOptions) *collector {
 	t.Helper()
 	c := startCollector(t, config, options)
@@ -130,7 +130,7 @@ func (c *collector) waitReady(times int) {
 	})
 }
 
-// waitHealthy waits until all components of the collector say that they are well.
+// waitHealthy waits until all components of the collector report that they are healthy.
 func (c *collector) waitHealthy() {
 	c.t.Helper()
 	eventually(c.t, 10*time.Second, "the collector is healthy", func() error {
@@ -145,7 +145,7 @@ func (c *collector) waitHealthy() {
 // log is what the collector has written on standard error.
 func (c *collector) log() string { return readFile(c.t, c.stderr) }
 
-// terminate has the collector shut down in good order.
+// terminate shuts the collector down in good order.
 func (c *collector) terminate() {
 	c.t.Helper()
 	require.Zero(c.t, c.stop(syscall.SIGTERM, 30*time.Second), "exit code of the collector")
@@ -153,7 +153,7 @@ func (c *collector) terminate() {
 	require.NotContains(c.t, c.log(), "WARNING: DATA RACE") // for a collector built with -race
 }
 
-// metric is a metric of the collector's about itself, with its labels.
+// metric is a metric of the collector's own telemetry, with its labels.
 type metric struct {
 	name   string
 	labels map[string]string
@@ -189,7 +189,7 @@ func (c *collector) scrape() (scrape, error) {
 	return s, nil
 }
 
-// scrape is the collector's metrics about itself, at one moment.
+// scrape holds the collector's own metrics at one moment.
 type scrape []metric
 
 // sum adds up a metric over the series that have the labels: name, value, name, value.
@@ -207,8 +207,8 @@ func (s scrape) sum(name string, labels ...string) int {
 	return int(sum)
 }
 
-// requireHealthy fails if the receiver failed in anything. What the kernel side could not hand over in time may be the fault of
-// whatever else this machine does.
+// requireHealthy fails if the receiver reports a failure. Events lost for want of room may be the fault of other programs on this
+// machine.
 func (s scrape) requireHealthy(t testing.TB, receiver string) {
 	t.Helper()
 	require.NotEmpty(t, s)
@@ -217,7 +217,7 @@ func (s scrape) requireHealthy(t testing.TB, receiver string) {
 	}
 }
 
-// explain writes down what was lost: a reason for what is missing.
+// explain logs the losses, which may be the reason for missing telemetry.
 func (s scrape) explain(t testing.TB) {
 	t.Helper()
 	for _, m := range s {

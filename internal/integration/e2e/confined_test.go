@@ -22,20 +22,20 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// confinement is what a service manager or a container runtime puts around a program: a user, capabilities and no more than
-// these, no way to gain any, a filter of system calls.
+// confinement is what a service manager or a container runtime puts around a program: a user, capabilities, no way to gain
+// others, a filter of system calls.
 type confinement struct {
 	UID          int
 	Capabilities []string
 	Filter       []unix.SockFilter
 	Tracefs      bool   // a mount of it that only the program sees
-	Program      string // that takes the place of this one
+	Program      string // takes the place of this program
 }
 
-// confinementKey is the environment variable by which this test binary is told to confine itself and to become another program.
+// confinementKey is the environment variable that makes this test binary confine itself and become another program.
 const confinementKey = "SOCKETFLOW_E2E_CONFINEMENT"
 
-// Before main, the thread is the first one, and this goroutine stays on it: what is set for the thread is the program's.
+// Before main, this goroutine runs on the first thread and stays there: settings of the thread are those of the program.
 func init() {
 	text := os.Getenv(confinementKey)
 	if text == "" {
@@ -77,7 +77,7 @@ func (c *confinement) become() error {
 	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("keep capabilities: %w", err)
 	}
-	// The calls of package syscall would change all threads, which have the capabilities of root until the program is another.
+	// The calls of package syscall would change all threads. These have the capabilities of root until they become the program.
 	id := uintptr(c.UID)
 	for _, call := range [][4]uintptr{{unix.SYS_SETGROUPS}, {unix.SYS_SETRESGID, id, id, id}, {unix.SYS_SETRESUID, id, id, id}} {
 		if _, _, errno := unix.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
@@ -123,7 +123,7 @@ var capabilityNumbers = map[string]uintptr{
 	"CAP_DAC_READ_SEARCH": unix.CAP_DAC_READ_SEARCH,
 }
 
-// variable is the environment variable that has this test binary become the program.
+// variable is the environment variable that makes this test binary become the program.
 func (c confinement) variable(t testing.TB, program string) string {
 	t.Helper()
 	for _, name := range c.Capabilities {
@@ -157,7 +157,7 @@ func syscallNumbers(t testing.TB) map[string]uint32 {
 	return numbers
 }
 
-// filter lets the calls pass that are named, and refuses the others with EPERM (seccomp(2)).
+// filter allows the named calls, and refuses the others with EPERM (seccomp(2)).
 func filter(t testing.TB, allowed []string) []unix.SockFilter {
 	t.Helper()
 	const (
@@ -177,7 +177,7 @@ func filter(t testing.TB, allowed []string) []unix.SockFilter {
 	}
 	numbers := syscallNumbers(t)
 	for _, name := range allowed {
-		if number, found := numbers[name]; found { // of another architecture
+		if number, found := numbers[name]; found { // the others are of other architectures
 			code = append(code, unix.SockFilter{Code: equal, K: number, Jf: 1}, unix.SockFilter{Code: result, K: allow})
 		}
 	}

@@ -3,6 +3,6 @@
 //	make e2e
 //	cd internal/integration && go test -tags=e2e ./e2e/... # the same, with what is in _build
 //
-// They need root, and _build/otelcol-socketflow or what SOCKETFLOW_COLLECTOR names. What is missing is a reason to skip, except
-// where CI=true: there it is a failure. All traffic is on the loopback interface.
+// They need root, and _build/otelcol-socketflow or the program that SOCKETFLOW_COLLECTOR names. A test skips if something is
+// missing, except where CI=true: there it fails. All traffic is on the loopback interface.
 package e2e

@@ -15,12 +15,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConnectionsExample is what a newcomer sees first.
+// TestConnectionsExample runs the first example of the documentation.
 func TestConnectionsExample(t *testing.T) {
 	needRoot(t)
 	config := filepath.Join(root, "examples", "connections.yaml")
 	cmd := exec.Command(collectorBinary(t), "--config", config,
-		// Nothing but the port of the health check differs, which may be taken.
+		// Only the port of the health check differs, because the default may be in use.
 		"--config", fmt.Sprintf("yaml:extensions::health_check::endpoint: 127.0.0.1:%d", freePort(t)),
 		"--config", "yaml:service::telemetry::metrics::level: none")
 	c := &collector{program: start(t, cmd)}
@@ -47,7 +47,7 @@ func TestConnectionsExample(t *testing.T) {
 	}
 }
 
-// TestJaegerExample gives the example some thousand connections at once: what fits a quiet host has to fit a busy one.
+// TestJaegerExample gives the example some thousand connections at once: its settings for a quiet host have to fit a busy one.
 func TestJaegerExample(t *testing.T) {
 	j := startJaeger(t)
 	c := runCollector(t, readFile(t, filepath.Join(root, "examples", "jaeger.yaml")),
@@ -76,12 +76,12 @@ func TestJaegerExample(t *testing.T) {
 
 const took = `\d+(\.\d+)?(µs|ms|s)`
 
-// clientSentences are what is to be read of curl's connection, as regular expressions.
+// clientSentences are the expected log lines of curl's connection, as regular expressions.
 func clientSentences(x transfer) []string {
 	return sentences("curl", x.pid(), "opened", x, fmt.Sprintf("%d B sent, %d B received, FIN by this side", x.sent, x.received))
 }
 
-// serverSentences are what is to be read of the other end of curl's connection.
+// serverSentences are the expected log lines of the other end of curl's connection.
 func serverSentences(pid int, x transfer) []string {
 	return sentences("nginx", pid, "accepted", x, fmt.Sprintf("%d B sent, %d B received, FIN by peer", x.received, x.sent))
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Where the kernel does not describe its types, which is here hidden from the collector, mode auto puts sockets together from system
-// calls, and says so once in the log and in its own telemetry.
+// If the kernel does not describe its types (the test hides this from the collector), mode auto uses system calls, and says so
+// once in the log and in its own telemetry.
 func TestAutoFallsBack(t *testing.T) {
 	needRoot(t)
 	binary := filepath.Join(openDir(t), "collector-without-btf")

@@ -17,8 +17,8 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/workload"
 )
 
-// toFiles writes log records and spans of an instance to files of their own. They are appended to, so that a collector that has
-// been reloaded keeps what it had.
+// toFiles writes log records and spans of an instance to files of their own. It appends, so that a reloaded collector keeps its
+// output.
 const toFiles = `
 receivers:
   socketflow:
@@ -58,10 +58,10 @@ func runFileCollector(t testing.TB, config string) *fileCollector {
 	}
 }
 
-// records are what has been told so far, in order.
+// records are the log records so far, in order.
 func (c *fileCollector) records() []record { return c.logs.all(c.t) }
 
-// spans are what has been told so far, in order.
+// spans are the spans so far, in order.
 func (c *fileCollector) spans() []span { return c.traces.all(c.t) }
 
 const (
@@ -70,7 +70,7 @@ const (
 	failed = "socketflow.connection.fail"
 )
 
-// waitForEnds waits until the file has a record for each end. It leaves to others whether they are the right ones.
+// waitForEnds waits until the file has a record for each end. Others check whether they are the right ones.
 func (c *fileCollector) waitForEnds(ends []workload.End) {
 	c.t.Helper()
 	pids := pidsOf(ends)
@@ -88,7 +88,7 @@ func (c *fileCollector) waitForEnds(ends []workload.End) {
 	})
 }
 
-// TestFile compares what is in a file with the truth.
+// TestFile compares the content of a file with the truth.
 func TestFile(t *testing.T) {
 	c := runFileCollector(t, toFiles)
 	before := time.Now()
@@ -100,10 +100,10 @@ func TestFile(t *testing.T) {
 	metrics.requireHealthy(t, "socketflow")
 	c.terminate()
 
-	story := tell(t, c.records(), c.spans(), pidsOf(ends))
-	story.requireTruth(t, ends)
-	story.requireSound(t)
-	for _, c := range story {
+	emitted := group(t, c.records(), c.spans(), pidsOf(ends))
+	emitted.requireTruth(t, ends)
+	emitted.requireSound(t)
+	for _, c := range emitted {
 		assert.WithinRange(t, c.span.began, before, after)
 		assert.WithinRange(t, c.span.ended, before, after.Add(time.Second))
 		assert.Equal(t, "complete", c.span.text("socketflow.capture"))
@@ -111,34 +111,34 @@ func TestFile(t *testing.T) {
 	}
 }
 
-// told is all that is told of one connection.
-type told struct {
-	open, end record // of an attempt that failed there is no open
+// emittedConnection is the telemetry of one connection.
+type emittedConnection struct {
+	open, end record // a failed attempt has no open
 	span      span
 }
 
-// story is what is told of connections.
-type story map[string]*told
+// emittedConnections are connections by their ids.
+type emittedConnections map[string]*emittedConnection
 
-// tell puts together what is told of the connections of processes. It fails if a part is missing, or there twice.
-func tell(t testing.TB, records []record, spans []span, pids map[int]bool) story {
+// group groups the telemetry of the connections of processes. It fails if a part is missing, or there twice.
+func group(t testing.TB, records []record, spans []span, pids map[int]bool) emittedConnections {
 	t.Helper()
-	s := story{}
+	s := emittedConnections{}
 	for _, r := range records {
 		if !pids[r.pid()] {
 			continue
 		}
 		c := s[r.connection()]
 		if c == nil {
-			c = &told{}
+			c = &emittedConnection{}
 			s[r.connection()] = c
 		}
 		part := &c.end
 		if r.event == opened {
 			part = &c.open
-			require.Empty(t, c.end.event, "the end of %s is told before its beginning", r.connection())
+			require.Empty(t, c.end.event, "the end of %s was emitted before its beginning", r.connection())
 		}
-		require.Empty(t, part.event, "%s of %s is told twice", r.event, r.connection())
+		require.Empty(t, part.event, "%s of %s was emitted twice", r.event, r.connection())
 		*part = r
 	}
 	for _, span := range spans {
@@ -151,30 +151,30 @@ func tell(t testing.TB, records []record, spans []span, pids map[int]bool) story
 		c.span = span
 	}
 	for id, c := range s {
-		require.NotEmpty(t, c.end.event, "the end of %s is not told", id)
-		require.NotEmpty(t, c.span.name, "the span of %s is not told", id)
+		require.NotEmpty(t, c.end.event, "the end of %s was not emitted", id)
+		require.NotEmpty(t, c.span.name, "the span of %s was not emitted", id)
 		if c.end.event == closed {
-			require.NotEmpty(t, c.open.event, "the beginning of %s is not told", id)
+			require.NotEmpty(t, c.open.event, "the beginning of %s was not emitted", id)
 		}
 	}
 	return s
 }
 
-// requireTruth fails unless records and spans say what is true.
-func (s story) requireTruth(t testing.TB, ends []workload.End) {
+// requireTruth fails unless records and spans agree with the truth.
+func (s emittedConnections) requireTruth(t testing.TB, ends []workload.End) {
 	t.Helper()
 	var records, spans []fact
 	for _, c := range s {
 		failure := c.end.event == failed
-		records = append(records, factTold(t, &c.end, failure))
-		spans = append(spans, factTold(t, &c.span, failure))
+		records = append(records, factEmitted(t, &c.end, failure))
+		spans = append(spans, factEmitted(t, &c.span, failure))
 	}
 	requireTruth(t, ends, records)
 	requireTruth(t, ends, spans)
 }
 
-// requireSound fails unless the parts of each connection are whole, and agree with each other.
-func (s story) requireSound(t testing.TB) {
+// requireSound fails unless the parts of each connection are complete, and agree with each other.
+func (s emittedConnections) requireSound(t testing.TB) {
 	t.Helper()
 	ids := map[string]bool{}
 	for id, c := range s {
@@ -207,15 +207,15 @@ func (s story) requireSound(t testing.TB) {
 		require.Equal(t, c.span.spanID, c.end.spanID)
 		c.requireTimes(t)
 		c.requireKind(t)
-		c.requireVerdict(t)
+		c.requireSeverity(t)
 
-		// The end has all that the beginning has, and the span all that the end has.
+		// The end has all attributes of the beginning, and the span all of the end.
 		require.Subset(t, c.end.attributes, c.open.attributes)
 		require.Equal(t, c.end.attributes, c.span.attributes)
 	}
 }
 
-func (c *told) requireTimes(t testing.TB) {
+func (c *emittedConnection) requireTimes(t testing.TB) {
 	t.Helper()
 	require.Equal(t, c.span.ended, c.end.at)
 	if c.end.event == closed {
@@ -226,7 +226,7 @@ func (c *told) requireTimes(t testing.TB) {
 	require.InDelta(t, c.span.ended.Sub(c.span.began).Seconds(), seconds, 1e-9)
 }
 
-func (c *told) requireKind(t testing.TB) {
+func (c *emittedConnection) requireKind(t testing.TB) {
 	t.Helper()
 	kind, source, peer := ptrace.SpanKindClient, "connect", "server"
 	if c.span.text("socketflow.role.name") == "server" {
@@ -244,7 +244,7 @@ func (c *told) requireKind(t testing.TB) {
 	}
 }
 
-func (c *told) requireVerdict(t testing.TB) {
+func (c *emittedConnection) requireSeverity(t testing.TB) {
 	t.Helper()
 	if c.open.event != "" {
 		require.Equal(t, plog.SeverityNumberInfo, c.open.severity)

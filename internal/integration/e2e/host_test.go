@@ -29,7 +29,7 @@ import (
 const root = "../../.."
 
 // starts are the programs to be started, all from one thread that lives as long as the tests do: the signal that ends a program
-// when its parent is gone is tied to the thread that started it (prctl(2), PR_SET_PDEATHSIG).
+// after its parent belongs to the thread that started it (prctl(2), PR_SET_PDEATHSIG).
 var starts = make(chan func())
 
 func TestMain(m *testing.M) {
@@ -48,7 +48,7 @@ func needRoot(t testing.TB) {
 	testenv.NeedRoot(t, "loading eBPF programs")
 }
 
-// openDir is a temporary directory that every user can enter, unlike the parent of those that t.TempDir makes.
+// openDir is a temporary directory that every user can enter, unlike the parent of the directories of t.TempDir.
 func openDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,7 +73,7 @@ func readFile(t testing.TB, path string) string {
 	return string(data)
 }
 
-// eventually asks until the answer is nil, and fails with the last answer when that takes too long.
+// eventually polls until the answer is nil, and fails with the last answer at the time limit.
 func eventually(t testing.TB, bound time.Duration, what string, ask func() error) {
 	t.Helper()
 	const pause = 50 * time.Millisecond
@@ -94,17 +94,17 @@ type program struct {
 	name   string
 	cmd    *exec.Cmd
 	began  time.Time
-	stdout string // files with what it wrote
+	stdout string // output files
 	stderr string
 	ended  chan struct{}
 }
 
-// quiet is the environment of programs: no proxies, nothing that names a service, no configuration of the user's.
+// quiet is the environment of programs: no proxies, no service name, no configuration of the user's.
 func quiet(home string, more ...string) []string {
 	return append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "LANG=C.UTF-8", "TZ=UTC"}, more...)
 }
 
-// start runs a program until the test ends at the latest. Its environment is that of quiet, unless it has one.
+// start runs a program until the test ends at the latest. Its environment is quiet, unless it has one.
 func start(t testing.TB, cmd *exec.Cmd) *program {
 	t.Helper()
 	dir := t.TempDir()
@@ -135,7 +135,7 @@ func start(t testing.TB, cmd *exec.Cmd) *program {
 	require.NoError(t, <-started)
 	go func() {
 		defer close(p.ended)
-		_ = cmd.Wait() // the exit code is what is asked for
+		_ = cmd.Wait() // the exit code is read below
 	}()
 	t.Cleanup(func() {
 		p.stop(syscall.SIGTERM, 20*time.Second)
@@ -173,7 +173,7 @@ func (p *program) wait(bound time.Duration) int {
 // stop sends a signal, unless the program has ended by itself, and waits for the end.
 func (p *program) stop(signal os.Signal, bound time.Duration) int {
 	p.t.Helper()
-	_ = p.cmd.Process.Signal(signal) // ErrProcessDone: it has
+	_ = p.cmd.Process.Signal(signal) // ErrProcessDone: it has ended
 	return p.wait(bound)
 }
 
@@ -197,7 +197,7 @@ func (p *program) children() []int {
 	return pids
 }
 
-// waitListening waits until something listens on the ports. It looks, it does not connect: a connection would be seen.
+// waitListening waits until a program listens on the ports. It does not connect, because a connection would be observed.
 func (p *program) waitListening(ports ...int) {
 	p.t.Helper()
 	eventually(p.t, 30*time.Second, p.name+" listens", func() error {
@@ -214,7 +214,7 @@ func (p *program) waitListening(ports ...int) {
 	})
 }
 
-// listeners are the TCP ports that are listened on.
+// listeners are the TCP ports with a listener.
 func listeners(t testing.TB) map[int]bool {
 	t.Helper()
 	const stateListen = "0A"
@@ -234,10 +234,10 @@ func listeners(t testing.TB) map[int]bool {
 	return found
 }
 
-// freePort is a port that nobody has on 127.0.0.1 or ::1, tried by binding it.
+// freePort is a free port on 127.0.0.1 and ::1, tried by binding it.
 //
-// It is below the range from which the kernel gives ports to those that connect (ip(7), ip_local_port_range): one from port 0 is
-// free as long as it is held, and may be the source of somebody's connection before the server that it is for has begun.
+// It is below the ephemeral ports (ip(7), ip_local_port_range): an ephemeral port is free only as long as it is held, and may be
+// the source of another program's connection before the server starts.
 func freePort(t testing.TB) int {
 	t.Helper()
 	var low, high int

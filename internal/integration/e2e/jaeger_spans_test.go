@@ -43,7 +43,7 @@ service:
 `
 )
 
-// TestJaegerConnections looks at connections of real programs the way a user does: at what Jaeger has of them.
+// TestJaegerConnections checks connections of real programs as a user sees them: in Jaeger.
 func TestJaegerConnections(t *testing.T) {
 	needRoot(t)
 	for _, tt := range []struct {
@@ -70,7 +70,7 @@ func TestJaegerConnections(t *testing.T) {
 	}
 }
 
-// TestJaegerRequests does the same with what they carry.
+// TestJaegerRequests does the same with their requests.
 func TestJaegerRequests(t *testing.T) {
 	needRoot(t)
 	j := startJaeger(t)
@@ -192,7 +192,7 @@ func testNamedService(t *testing.T, j *jaeger) {
 	assert.Equal(t, "fruit and vegetables", shop.Process["service.namespace"])
 	assert.Equal(t, port, shop.number("server.port"))
 
-	// It has no name of its own, so it goes by its executable's.
+	// It sets no service name, so its executable names it.
 	python := j.one(t, filepath.Base(server.cmd.Path), "process.pid", strconv.Itoa(server.pid()))
 	assert.Equal(t, "server", python.text("span.kind"))
 	assert.Equal(t, shop.number("network.local.port"), python.number("network.peer.port"))
@@ -238,7 +238,7 @@ func testPostgres(t *testing.T, j *jaeger) {
 	client := j.one(t, "psql", "process.pid", strconv.Itoa(psql.pid()))
 	assert.Equal(t, "client", client.text("span.kind"))
 	assert.Equal(t, port, client.number("server.port"))
-	// The postmaster accepts, and forks a backend that speaks: the socket is the postmaster's.
+	// The postmaster accepts, and forks a backend that serves: the socket is the postmaster's.
 	server := j.one(t, "postgres", "network.peer.port", strconv.Itoa(client.number("network.local.port")))
 	assert.Equal(t, "server", server.text("span.kind"))
 	assert.Equal(t, postgres.pid(), server.pid())
@@ -247,28 +247,28 @@ func testPostgres(t *testing.T, j *jaeger) {
 	}
 }
 
-// testTruthInJaeger has exactly one span for each end of each socket.
+// testTruthInJaeger requires exactly one span for each end of each socket.
 func testTruthInJaeger(t *testing.T, j *jaeger) {
 	ends := someOfEverything(t)
 	pids := pidsOf(ends)
-	var told []fact
+	var emitted []fact
 	eventually(t, 30*time.Second, "Jaeger has all spans of the truth", func() error {
 		spans, err := j.spans(truthService)
-		told = nil
+		emitted = nil
 		for i := range spans {
 			if s := &spans[i]; pids[s.pid()] {
-				told = append(told, factTold(t, s, s.Operation == "tcp.connect"))
+				emitted = append(emitted, factEmitted(t, s, s.Operation == "tcp.connect"))
 			}
 		}
-		if err == nil && len(told) < len(ends) {
-			err = fmt.Errorf("it has %d of %d", len(told), len(ends))
+		if err == nil && len(emitted) < len(ends) {
+			err = fmt.Errorf("it has %d of %d", len(emitted), len(ends))
 		}
 		return err
 	})
-	requireTruth(t, ends, told)
+	requireTruth(t, ends, emitted)
 }
 
-// testNothingTwice looks at everything that Jaeger has, when no more will come.
+// testNothingTwice checks everything in Jaeger, when no more will come.
 func testNothingTwice(t *testing.T, j *jaeger) {
 	services, err := j.services()
 	require.NoError(t, err)
@@ -287,10 +287,10 @@ func testNothingTwice(t *testing.T, j *jaeger) {
 	assert.NotEmpty(t, seen)
 }
 
-// requireWithin fails if a span is not within the life of the client that made the connection, or took no time.
+// requireWithin fails if a span is outside the life of the client that made the connection, or has no duration.
 func requireWithin(t testing.TB, s *jaegerSpan, client *program, took time.Duration) {
 	t.Helper()
-	// Jaeger cuts times off to microseconds. The other end of the client's socket is not closed before the client has ended.
+	// Jaeger rounds times down to microseconds. The other end of the client's socket closes only after the client has ended.
 	const grain, late = 2 * time.Microsecond, time.Second
 	assert.Positive(t, s.Duration, "duration")
 	assert.WithinRange(t, s.Began, client.began.Add(-grain), client.began.Add(took), "begin")

@@ -75,7 +75,7 @@ func (s *jaegerSpan) text(key string) string {
 	return text
 }
 
-// number of a tag, or of the process if the span has no such tag; -1: it is not there.
+// number is a tag of the span, or else of the process; -1: there is none.
 func (s *jaegerSpan) number(key string) int {
 	value, ok := s.Tags[key]
 	if !ok {
@@ -94,7 +94,7 @@ func (s *jaegerSpan) number(key string) int {
 
 func (s *jaegerSpan) pid() int { return s.number("process.pid") }
 
-// answer is the part of an answer of Jaeger's query API that is looked at.
+// answer is the part of an answer of Jaeger's query API that the tests use.
 type answer struct {
 	Data []struct {
 		Spans []struct {
@@ -144,7 +144,7 @@ func (j *jaeger) services() ([]string, error) {
 	return services.Data, err
 }
 
-// spans asks for the spans of a service that have the tags: name, value, name, value.
+// spans are the spans of a service that have the tags: name, value, name, value.
 func (j *jaeger) spans(service string, tags ...string) ([]jaegerSpan, error) {
 	query := url.Values{"service": {service}, "limit": {"20000"}}
 	for i := 0; i < len(tags); i += 2 {

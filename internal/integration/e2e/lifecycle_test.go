@@ -18,7 +18,7 @@ import (
 
 // TestShutdownUnderLoad ends the collector by SIGTERM in the midst of connections.
 func TestShutdownUnderLoad(t *testing.T) {
-	// What is lost for want of room was not captured: with other work on this machine, that is no concern of this test.
+	// Events lost for want of room were not captured: other programs on this machine may be the cause, so this test allows them.
 	config := strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    ring_buffer:\n      size: 16MiB\n", 1)
 	c := runFileCollector(t, config)
 
@@ -34,7 +34,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 		return err
 	})
 
-	// What has ended before the signal, by a few milliseconds at most.
+	// These connections have ended before the signal, by a few milliseconds at most.
 	ends := runWorkload(t, workloadCommand(t, "connections"))
 	last := c.scrapeToTheEnd()
 	c.terminate()
@@ -43,11 +43,11 @@ func TestShutdownUnderLoad(t *testing.T) {
 	final.requireHealthy(t, "socketflow")
 
 	records, spans := c.records(), c.spans()
-	ended := tell(t, records, spans, pidsOf(ends))
+	ended := group(t, records, spans, pidsOf(ends))
 	ended.requireTruth(t, ends)
 	ended.requireSound(t)
 
-	// Of the load, connections were open when the collector went. All else is whole.
+	// Connections of the load were open when the collector ended. All others are complete.
 	inFlight := map[string]bool{}
 	for _, r := range records {
 		if r.event == opened {
@@ -68,7 +68,7 @@ func TestShutdownUnderLoad(t *testing.T) {
 			whole = append(whole, r)
 		}
 	}
-	tell(t, whole, spans, map[int]bool{load.PID(): true}).requireSound(t)
+	group(t, whole, spans, map[int]bool{load.PID(): true}).requireSound(t)
 
 	captured := final.sum("socketflow_kernel_events", "receiver", "socketflow", "kind", "close")
 	t.Logf("%d closes captured, %d in the file, last seen of the metrics is final: %t", captured, closes, complete)
@@ -79,8 +79,8 @@ func TestShutdownUnderLoad(t *testing.T) {
 	}
 }
 
-// scrapeToTheEnd reads the collector's metrics again and again. When the collector has ended it returns the last ones, and whether
-// they are final: from after the kernel programs were detached, when nothing more was captured.
+// scrapeToTheEnd reads the collector's metrics repeatedly. When the collector has ended it returns the last ones, and whether
+// they are final: from after the kernel programs were detached, when no event was captured any more.
 func (c *collector) scrapeToTheEnd() (last func() (s scrape, final bool)) {
 	var mu sync.Mutex
 	var latest scrape
@@ -109,7 +109,7 @@ func (c *collector) scrapeToTheEnd() (last func() (s scrape, final bool)) {
 	}
 }
 
-// TestReload has the collector read its configuration again (SIGHUP), while there are connections.
+// TestReload makes the collector read its configuration again (SIGHUP), while there are connections.
 func TestReload(t *testing.T) {
 	c := runFileCollector(t, toFiles)
 	const connections = 50
@@ -128,7 +128,7 @@ func TestReload(t *testing.T) {
 	require.NoError(t, c.cmd.Process.Signal(syscall.SIGHUP))
 	c.waitReady(2)
 	c.waitHealthy()
-	// Two connections that are there, told again by both ends.
+	// Two connections exist, and both ends are emitted again.
 	eventually(t, 10*time.Second, "connections from before the reload are found", func() error {
 		n := 0
 		for _, r := range c.records() {
@@ -155,21 +155,21 @@ func TestReload(t *testing.T) {
 	c.terminate()
 
 	records, spans := c.records(), c.spans()
-	story := tell(t, records, spans, pidsOf(ends))
-	story.requireTruth(t, ends)
-	story.requireSound(t)
+	emitted := group(t, records, spans, pidsOf(ends))
+	emitted.requireTruth(t, ends)
+	emitted.requireSound(t)
 	withCommandLine := 0
-	for _, told := range story {
-		if _, ok := told.end.process["process.command_line"]; ok {
+	for _, c := range emitted {
+		if _, ok := c.end.process["process.command_line"]; ok {
 			withCommandLine++
 		}
 	}
-	assert.Equal(t, len(ends)-before, withCommandLine, "ends that were told by the new configuration")
+	assert.Equal(t, len(ends)-before, withCommandLine, "ends that were emitted with the new configuration")
 
 	var closes []fact
 	for _, r := range records {
 		if r.pid() == across.PID() && r.event == closed {
-			closes = append(closes, factTold(t, &r, false))
+			closes = append(closes, factEmitted(t, &r, false))
 		}
 	}
 	requireTruth(t, acrossEnds, closes)
@@ -207,7 +207,7 @@ func TestTwoInstances(t *testing.T) {
 	c.terminate()
 
 	records := c.records()
-	tell(t, records, c.spans(), pidsOf(ends)).requireTruth(t, ends)
+	group(t, records, c.spans(), pidsOf(ends)).requireTruth(t, ends)
 	byPID := map[int]int{}
 	for _, r := range records {
 		byPID[r.pid()]++
@@ -221,7 +221,7 @@ func TestTwoInstances(t *testing.T) {
 		require.Equal(t, executable(t), r.process["process.executable.path"], "the second instance observes workloads only")
 		require.NotContains(t, r.attributes, "net.sock.peer.addr")
 		if pids[r.pid()] && r.event != opened {
-			second = append(second, factTold(t, &r, r.event == failed))
+			second = append(second, factEmitted(t, &r, r.event == failed))
 		}
 	}
 	requireTruth(t, ends, second)

@@ -14,10 +14,10 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// conversation is all that is told of one end of a connection.
+// conversation is the telemetry of one end of a connection.
 type conversation struct {
 	open, end *record
-	again     int // records that were told before
+	repeated  int // records that were emitted before
 	exchanges []*span
 }
 
@@ -28,12 +28,12 @@ func (c *conversation) record(r *record) {
 		at = &c.open
 	}
 	if *at != nil {
-		c.again++
+		c.repeated++
 	}
 	*at = r
 }
 
-// item is the best that is known of it: what was told last.
+// item is the most complete item of it: the last one.
 func (c *conversation) item() *item {
 	switch {
 	case c.end != nil:
@@ -57,14 +57,15 @@ func (c *conversation) ends() (local, remote string) {
 	return end("network.local"), end("network.peer")
 }
 
-// kind of conversation: only those of one kind can be the same. Of Unix sockets the role is compared, but tells nothing apart.
+// kind is the kind of a conversation: only those of one kind can be the same. For Unix sockets the role is compared later, and
+// does not distinguish them.
 func (c *conversation) kind() string {
 	i := c.item()
 	failure := c.end != nil && c.end.event == failed
 	return fmt.Sprint(i.pid(), " ", i.text("network.transport"), " ", failure)
 }
 
-// String names it in a table.
+// String is its name in a table.
 func (c *conversation) String() string {
 	local, remote := c.ends()
 	return fmt.Sprintf("pid %s %s -> %s %s", c.kind(), local, remote, c.item().text("socketflow.role.name"))
@@ -77,20 +78,20 @@ func exchangesOf(all []*conversation) (n int) {
 	return n
 }
 
-// difference is one thing that two modes tell differently, or that one of them does not tell.
+// difference is one fact in which two modes differ, or that one of them lacks.
 type difference struct {
 	workload string
-	what     string    // the same for all differences of a sort
-	in       [2]string // what each mode tells
+	what     string    // the same for all differences of a kind
+	in       [2]string // the value in each mode
 	about    string
 }
 
 type differences []difference
 
-// nothing is told in a mode.
+// nothing is the value if a mode emits none.
 const nothing = "-"
 
-// compare what was told of a workload in two modes.
+// compare compares the telemetry of a workload in two modes.
 func compare(workload string, a, b []*conversation) (all differences) {
 	add := func(what, one, other, about string) {
 		if one != other {
@@ -99,16 +100,16 @@ func compare(workload string, a, b []*conversation) (all differences) {
 	}
 	left := pairUp(a, b, func(one, other *conversation) { compareConversations(one, other, add) })
 	for _, c := range left[0] {
-		add("a connection is told", c.String(), nothing, c.String())
+		add("a connection is emitted", c.String(), nothing, c.String())
 	}
 	for _, c := range left[1] {
-		add("a connection is told", nothing, c.String(), c.String())
+		add("a connection is emitted", nothing, c.String(), c.String())
 	}
 	return all
 }
 
-// pairUp finds what was told of the same end of a connection in two modes: where both addresses are told in both, by these;
-// then where one does not tell all, by the rest. It returns those that are left.
+// pairUp finds the telemetry of the same end of a connection in two modes: first by both addresses, where both modes know both;
+// then, where one does not, by the rest. It returns those that are left.
 func pairUp(a, b []*conversation, found func(one, other *conversation)) [2][]*conversation {
 	byKind := map[string][]*conversation{}
 	for _, c := range b {
@@ -131,7 +132,7 @@ func pairUp(a, b []*conversation, found func(one, other *conversation)) [2][]*co
 	return [2][]*conversation{a, slices.Concat(slices.Collect(maps.Values(byKind))...)}
 }
 
-// bestMatch is the index of the conversation that is most like another; -1: none can be the same.
+// bestMatch is the index of the conversation that is most similar; -1: none can be the same.
 func bestMatch(c *conversation, others []*conversation, exact bool) int {
 	best, most := -1, -1
 	local, remote := c.ends()
@@ -160,7 +161,7 @@ func bestMatch(c *conversation, others []*conversation, exact bool) int {
 	return best
 }
 
-// mayBe reports whether two texts can be the same end, of which one mode does not know all.
+// mayBe reports whether two texts can be the same end, of which one mode may know only a part.
 func mayBe(one, other string) bool {
 	known := func(end string) (address, port string) {
 		if i := strings.LastIndexByte(end, ':'); i >= 0 && end[i:] != ":0" {
@@ -178,7 +179,7 @@ func (c *conversation) bytes() string {
 	return fmt.Sprint(i.number("socketflow.bytes.sent"), i.number("socketflow.bytes.received"))
 }
 
-// target of an exchange, in the order in which they began; empty if there is none of that number.
+// target is the target of an exchange, in the order in which they began; empty if there is none of that number.
 func (c *conversation) target(i int) string {
 	slices.SortStableFunc(c.exchanges, func(a, b *span) int { return a.began.Compare(b.began) })
 	if i >= len(c.exchanges) {
@@ -187,17 +188,17 @@ func (c *conversation) target(i int) string {
 	return exchangeKey(c.exchanges[i])
 }
 
-// exchangeKey is what two spans have to have in common to be of the same exchange.
+// exchangeKey is the part that two spans of the same exchange share.
 func exchangeKey(s *span) string {
 	return strings.Join([]string{
 		s.kind.String(), s.name, s.text("http.request.method"), s.text("url.full"), s.text("url.path"), s.text("url.query"), s.text("rpc.method"),
 	}, " ")
 }
 
-// compareConversations compares all that was told of one end of a connection.
+// compareConversations compares the telemetry of one end of a connection.
 func compareConversations(a, b *conversation, add func(what, one, other, about string)) {
 	about := a.String()
-	add("records that were told before", fmt.Sprint(a.again), fmt.Sprint(b.again), about)
+	add("records that were emitted before", fmt.Sprint(a.repeated), fmt.Sprint(b.repeated), about)
 	for _, r := range []struct {
 		name string
 		of   [2]*record
@@ -205,9 +206,9 @@ func compareConversations(a, b *conversation, add func(what, one, other, about s
 		switch {
 		case r.of[0] == nil && r.of[1] == nil:
 		case r.of[0] == nil:
-			add(r.name+" is told", nothing, r.of[1].event, about)
+			add(r.name+" is emitted", nothing, r.of[1].event, about)
 		case r.of[1] == nil:
-			add(r.name+" is told", r.of[0].event, nothing, about)
+			add(r.name+" is emitted", r.of[0].event, nothing, about)
 		default:
 			add(r.name+": event", r.of[0].event, r.of[1].event, about)
 			add(r.name+": severity", r.of[0].severity.String(), r.of[1].severity.String(), about)
@@ -217,11 +218,10 @@ func compareConversations(a, b *conversation, add func(what, one, other, about s
 	compareExchanges(a, b, about, add)
 }
 
-// compareExchanges compares what was told of the exchanges on a connection, each with the one of the same place among those that are
-// like it.
+// compareExchanges compares the exchanges of a connection, each with the one at the same position among those with the same key.
 func compareExchanges(a, b *conversation, about string, add func(what, one, other, about string)) {
 	others := map[string][]*span{}
-	b.target(0) // puts them in order
+	b.target(0) // sorts them
 	for _, s := range b.exchanges {
 		others[exchangeKey(s)] = append(others[exchangeKey(s)], s)
 	}
@@ -229,7 +229,7 @@ func compareExchanges(a, b *conversation, about string, add func(what, one, othe
 	for _, s := range a.exchanges {
 		key := exchangeKey(s)
 		if len(others[key]) == 0 {
-			add("an exchange is told", key, nothing, about)
+			add("an exchange is emitted", key, nothing, about)
 			continue
 		}
 		other := others[key][0]
@@ -240,14 +240,14 @@ func compareExchanges(a, b *conversation, about string, add func(what, one, othe
 	}
 	for key, left := range others {
 		for range left {
-			add("an exchange is told", nothing, key, about)
+			add("an exchange is emitted", nothing, key, about)
 		}
 	}
 }
 
-// notCompared are attributes that are of one receiver, or measured by it.
+// notCompared are attributes that differ between receivers, or that they measure.
 var notCompared = map[string]bool{
-	"socketflow.connection.id": true, // made of the kernel's cookie or of the receiver's own number
+	"socketflow.connection.id": true, // from the kernel's cookie or the receiver's own number
 	"socketflow.duration":      true, // measured at different places of the same call
 }
 
@@ -274,7 +274,7 @@ func valueOf(attributes map[string]any, key string) string {
 	return fmt.Sprint(v)
 }
 
-// String is a table: what differs, how often and in which workloads, with an example.
+// String is a table: the difference, how often and in which workloads it occurs, with an example.
 func (d differences) String() string {
 	type row struct {
 		difference
@@ -303,16 +303,16 @@ func (d differences) String() string {
 	for _, r := range sorted {
 		_, _ = fmt.Fprintf(w, "%s\t%d\t%.80s\t%.80s\t%s: %.120s\t%v\n", r.what, r.count, r.in[0], r.in[1], r.workload, r.about, r.workloads)
 	}
-	_ = w.Flush() // a strings.Builder takes everything, here and above
+	_ = w.Flush() // a strings.Builder returns no error, here and above
 	return b.String()
 }
 
-// allowedDifference is what two modes may tell differently.
+// allowedDifference is an allowed difference between two modes.
 type allowedDifference struct {
-	what      []string  // attributes, wherever they are told, or else difference.what; each has to occur
-	in        [2]string // only if this is what the modes tell; empty: whatever that is
+	what      []string  // attributes, in all items, or else difference.what; each has to occur
+	in        [2]string // the values in the modes; empty: any
 	workloads []string  // only in these; none: in all
-	timing    bool      // it depends on who is first, and need not occur
+	timing    bool      // it depends on timing, and need not occur
 	reason    string
 }
 
@@ -325,7 +325,7 @@ var allowedDifferences = []allowedDifference{
 	}, {
 		what:   []string{"socketflow.segments.sent", "socketflow.segments.received", "socketflow.tcp.retransmits", "socketflow.tcp.rtt"},
 		in:     [2]string{"", nothing},
-		reason: "no system call that a program makes tells what the kernel counts",
+		reason: "no system call of the program shows what the kernel counts",
 	}, {
 		what:   []string{"socketflow.end.by"},
 		in:     [2]string{"remote", "local"},
@@ -339,7 +339,7 @@ var allowedDifferences = []allowedDifference{
 		in:        [2]string{"", nothing},
 		workloads: []string{"c-plain", "php", "python-chain", "connections"},
 		timing:    true,
-		reason:    "no call tells a client's own port, and the socket is gone before it is looked for in /proc; so is an attempt's",
+		reason:    "no call shows a client's own port, and the socket is gone before it is looked for in /proc; so is an attempt's",
 	}, {
 		what:      []string{"socketflow.bytes.received"},
 		workloads: []string{"connections"},
@@ -354,7 +354,7 @@ var allowedDifferences = []allowedDifference{
 		workloads: []string{"c-plain", "prefork"},
 		reason:    "accept is not asked for the peer's address, and the socket is gone before it is looked for in /proc",
 	}, {
-		what:      []string{"end is told", "an exchange is told"},
+		what:      []string{"end is emitted", "an exchange is emitted"},
 		in:        [2]string{nothing},
 		workloads: []string{"nginx-curl"},
 		timing:    true,
@@ -362,7 +362,7 @@ var allowedDifferences = []allowedDifference{
 	}, {
 		what:   []string{"socketflow.peer.pid"},
 		in:     [2]string{"", nothing},
-		reason: "no call tells who has the other end of a Unix socket",
+		reason: "no call shows who has the other end of a Unix socket",
 	}, {
 		what:   []string{"socketflow.netns"},
 		in:     [2]string{"", nothing},
@@ -373,11 +373,11 @@ var allowedDifferences = []allowedDifference{
 		in:        [2]string{"nginx", "nginx-curl-nginx"},
 		workloads: []string{"nginx-curl"},
 		timing:    true,
-		reason:    "nginx writes its title over its environment, where the socket mode looks; what execve was told names the service",
+		reason:    "nginx writes its title over its environment, where the socket mode looks; the argument of execve names the service",
 	},
 }
 
-// attribute is what differs, wherever that is told.
+// attribute is the differing attribute, without the item.
 func (d *difference) attribute() string {
 	for _, where := range []string{"open: ", "end: ", "span: "} {
 		if attribute, found := strings.CutPrefix(d.what, where); found {
@@ -392,7 +392,7 @@ func (a *allowedDifference) covers(d *difference) bool {
 		(a.workloads == nil || slices.Contains(a.workloads, d.workload))
 }
 
-// requireAllowed fails for each difference that is not allowed, and for each that is allowed and is none.
+// requireAllowed fails for each difference that is not allowed, and for each allowed one that does not occur.
 func (d differences) requireAllowed(t *testing.T) {
 	t.Helper()
 	for _, problem := range d.problems(allowedDifferences) {
@@ -401,7 +401,7 @@ func (d differences) requireAllowed(t *testing.T) {
 }
 
 func (d differences) problems(allowed []allowedDifference) (problems []string) {
-	occurs := map[string]bool{} // by the number of what is allowed, and attribute
+	occurs := map[string]bool{} // by the index of the allowed difference, and attribute
 	counted := map[string]int{}
 	for i := range d {
 		at := slices.IndexFunc(allowed, func(a allowedDifference) bool { return a.covers(&d[i]) })
@@ -409,7 +409,7 @@ func (d differences) problems(allowed []allowedDifference) (problems []string) {
 			occurs[fmt.Sprint(at, d[i].attribute())] = true
 			continue
 		}
-		const enough = 3 // of each sort
+		const enough = 3 // of each kind
 		if counted[d[i].what]++; counted[d[i].what] <= enough {
 			problems = append(problems, fmt.Sprintf("%s: %s is %s in mode %s, and %s in mode %s: %s",
 				d[i].workload, d[i].what, d[i].in[0], comparedModes[0], d[i].in[1], comparedModes[1], d[i].about))

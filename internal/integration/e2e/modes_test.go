@@ -20,10 +20,10 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/workload"
 )
 
-// comparedModes are the two ways to watch the kernel. The first is what the other is measured by.
+// comparedModes are the two modes. The second is compared with the first.
 var comparedModes = [2]string{"socket", "syscall"}
 
-// modePrograms are the executables of the workloads. What else runs on this host at the time is nobody's concern here.
+// modePrograms are the executables of the workloads. Other programs on this host are left out.
 func modePrograms(t *testing.T, b *builder) string {
 	t.Helper()
 	own, err := os.Executable()
@@ -32,7 +32,7 @@ func modePrograms(t *testing.T, b *builder) string {
 		`{executable: "/**/{python3*,node,java,ruby*,php*,nginx,curl,postgres,psql}"}]`, own, b.dir+"/*")
 }
 
-// modePipelines has one collector watch programs in both modes, and write what is told in each to files of its own.
+// modePipelines has one collector observe programs in both modes, and write the telemetry of each to files of its own.
 func modePipelines(programs string) string {
 	var receivers, exporters, pipelines strings.Builder
 	for _, mode := range comparedModes {
@@ -57,7 +57,7 @@ func modePipelines(programs string) string {
 	return "receivers:" + receivers.String() + "\nexporters:" + exporters.String() + "\nservice:\n  pipelines:" + pipelines.String() + "\n"
 }
 
-// modeWorkloads are played before both modes at a time: some of requestWorkloads, and what is different for them only.
+// modeWorkloads are observed in both modes at the same time: some of requestWorkloads, and others that differ only between modes.
 var modeWorkloads = []struct {
 	name string
 	play func(*modeScene)
@@ -79,11 +79,11 @@ var modeWorkloads = []struct {
 	{"nginx-curl", played("nginx")},
 	{"grpc", played("grpc")},
 	{"postgresql", playPostgres},
-	{"fork", playTrap("fork-serves")},
-	{"prefork", playTrap("fork-accepts")},
-	{"cycles", playTrap("cycles", "1000")},
-	{"duplicates", playTrap("duplicates")},
-	{"families", playTrap("families")},
+	{"fork", playScenario("fork-serves")},
+	{"prefork", playScenario("fork-accepts")},
+	{"cycles", playScenario("cycles", "1000")},
+	{"duplicates", playScenario("duplicates")},
+	{"families", playScenario("families")},
 	{"connections", playConnections},
 }
 
@@ -99,12 +99,12 @@ type modeScene struct {
 	*scene
 	pids     map[int]bool
 	services map[string]bool
-	// executable and port are of processes that nobody knows the ids of: forked by a program that has written over its environment.
+	// executable and port are of processes with unknown ids: forked by a program that has overwritten its environment.
 	executable string
 	port       int
 }
 
-// owns reports whether something is told of a process of the scene.
+// owns reports whether an item is about a process of the scene.
 func (s *modeScene) owns(i *item) bool {
 	service, _ := i.process["service.name"].(string)
 	switch {
@@ -117,7 +117,7 @@ func (s *modeScene) owns(i *item) bool {
 	return path == s.executable && (i.number("network.local.port") == s.port || i.number("network.peer.port") == s.port)
 }
 
-// know the processes of the actors, and their children.
+// know records the processes of the actors, and their children.
 func (s *modeScene) know() {
 	for _, a := range s.actors {
 		s.pids[a.pid()], s.services[a.service] = true, true
@@ -144,7 +144,7 @@ func played(name string) func(*modeScene) {
 	}
 }
 
-// playPlain has a client and a server that write nothing down. Both end by themselves.
+// playPlain has a client and a server without accounts. Both end by themselves.
 func playPlain(server, client string) func(*modeScene) {
 	return func(s *modeScene) {
 		port := freePort(s.t)
@@ -155,7 +155,7 @@ func playPlain(server, client string) func(*modeScene) {
 	}
 }
 
-// playChain has a server ask another one while it serves.
+// playChain has a server make a request to another one while it serves.
 func playChain(s *modeScene) {
 	front, behind := freePort(s.t), freePort(s.t)
 	s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", behind), behind)
@@ -167,7 +167,7 @@ func playChain(s *modeScene) {
 	s.curl(front, targets)
 }
 
-// playPostgres has a database's forked processes answer clients.
+// playPostgres has a database's forked processes serve clients.
 func playPostgres(s *modeScene) {
 	server, port := startPostgres(s.t)
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", server.pid()))
@@ -179,10 +179,10 @@ func playPostgres(s *modeScene) {
 	}
 }
 
-// playTrap is a trap of package workload, in a namespace of its own.
-func playTrap(words ...string) func(*modeScene) {
+// playScenario runs a scenario of package workload, in a namespace of its own.
+func playScenario(words ...string) func(*modeScene) {
 	return func(s *modeScene) {
-		run := startWorkload(s.t, s.workload("trap", words...))
+		run := startWorkload(s.t, s.workload("scenario", words...))
 		_, err := run.Wait()
 		require.NoError(s.t, err)
 		require.NotEmpty(s.t, run.Flows())
@@ -213,20 +213,20 @@ func (s *modeScene) workload(name string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// toldIn is what was told by the receiver in a mode.
-type toldIn struct {
+// emittedIn is the telemetry of the receiver in a mode.
+type emittedIn struct {
 	logs   jsonLines[record]
 	traces jsonLines[span]
 }
 
-// TestModesAgree plays workloads before two receivers, one of each mode, and compares what they tell. Each difference is a row of
-// the table that it prints. What may differ, and why, is said in allowedDifferences, of which nothing may be there in vain.
+// TestModesAgree plays workloads before two receivers, one of each mode, and compares their telemetry. Each difference is a row
+// of the table that it prints. allowedDifferences says what may differ, and why; each of them has to occur.
 func TestModesAgree(t *testing.T) {
 	builder := newBuilder(t)
 	c := runCollector(t, modePipelines(modePrograms(t, builder)), collectorOptions{})
-	var told [2]toldIn
+	var emitted [2]emittedIn
 	for i, mode := range comparedModes {
-		told[i] = toldIn{
+		emitted[i] = emittedIn{
 			jsonLines[record]{path: filepath.Join(c.cmd.Dir, "logs-"+mode+".jsonl"), parse: parseLogs},
 			jsonLines[span]{path: filepath.Join(c.cmd.Dir, "traces-"+mode+".jsonl"), parse: parseTraces},
 		}
@@ -240,19 +240,19 @@ func TestModesAgree(t *testing.T) {
 			scenes = append(scenes, s)
 		})
 	}
-	awaitEnds(t, &told, scenes)
+	awaitEnds(t, &emitted, scenes)
 	metrics, err := c.scrape()
 	require.NoError(t, err)
 	for _, mode := range comparedModes {
 		lost := metrics.sum("socketflow_kernel_events_lost", "receiver", "socketflow/as-"+mode)
-		assert.Zero(t, lost, "events that mode %s has lost: what it tells is not all", mode)
+		assert.Zero(t, lost, "events that mode %s has lost: its telemetry is not complete", mode)
 	}
 	require.Zero(t, c.stop(syscall.SIGTERM, 30*time.Second), "exit code of the collector")
 	assert.NotContains(t, strings.ReplaceAll(c.log(), "\t", " "), " error ", "errors in the collector's log")
 
 	var all differences
 	for _, s := range scenes {
-		a, b := conversationsOf(t, s, &told[0]), conversationsOf(t, s, &told[1])
+		a, b := conversationsOf(t, s, &emitted[0]), conversationsOf(t, s, &emitted[1])
 		require.NotEmpty(t, a, s.name)
 		found := compare(s.name, a, b)
 		t.Logf("%s: %d and %d connections, %d and %d exchanges, %d differences",
@@ -263,9 +263,9 @@ func TestModesAgree(t *testing.T) {
 	all.requireAllowed(t)
 }
 
-// awaitEnds waits until the end of each connection was told in both modes and nothing comes any more, as long as there is anything new
+// awaitEnds waits until the end of each connection was emitted in both modes and nothing more comes, as long as there is anything
 // to wait for.
-func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
+func awaitEnds(t *testing.T, emitted *[2]emittedIn, scenes []*modeScene) {
 	t.Helper()
 	const patience, settled, pause = 10 * time.Second, 3 * time.Second, 200 * time.Millisecond
 	last, limit := time.Now(), time.Now().Add(2*time.Minute)
@@ -273,9 +273,9 @@ func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
 	read := 0
 	for until := time.Now().Add(patience); time.Now().Before(until) && time.Now().Before(limit); time.Sleep(pause) {
 		now := 0
-		for i := range told {
+		for i := range emitted {
 			open[i] = map[string]*record{}
-			for _, r := range told[i].logs.all(t) {
+			for _, r := range emitted[i].logs.all(t) {
 				if !slices.ContainsFunc(scenes, func(s *modeScene) bool { return s.owns(&r.item) }) {
 					continue
 				}
@@ -298,13 +298,13 @@ func awaitEnds(t *testing.T, told *[2]toldIn, scenes []*modeScene) {
 	}
 	for i, mode := range comparedModes {
 		for _, r := range open[i] {
-			t.Logf("mode %s: no end was told of this: %s", mode, r.body)
+			t.Logf("mode %s: no end was emitted for this: %s", mode, r.body)
 		}
 	}
 }
 
-// conversationsOf are what was told of a scene's processes in a mode.
-func conversationsOf(t *testing.T, s *modeScene, told *toldIn) []*conversation {
+// conversationsOf are the conversations of a scene's processes in a mode.
+func conversationsOf(t *testing.T, s *modeScene, emitted *emittedIn) []*conversation {
 	t.Helper()
 	byID := map[string]*conversation{}
 	var all []*conversation
@@ -316,12 +316,12 @@ func conversationsOf(t *testing.T, s *modeScene, told *toldIn) []*conversation {
 		}
 		return byID[id]
 	}
-	for _, r := range told.logs.all(t) {
+	for _, r := range emitted.logs.all(t) {
 		if s.owns(&r.item) {
 			of(&r.item).record(&r)
 		}
 	}
-	for _, x := range told.traces.all(t) {
+	for _, x := range emitted.traces.all(t) {
 		if s.owns(&x.item) {
 			c := of(&x.item)
 			c.exchanges = append(c.exchanges, &x)

@@ -17,7 +17,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// item is what log records and spans have in common.
+// item is the common part of log records and spans.
 type item struct {
 	traceID, spanID string
 	process         map[string]any // the resource
@@ -29,12 +29,12 @@ func (i *item) text(key string) string {
 	return text
 }
 
-// number of an attribute; -1: it is not there.
+// number is the value of an attribute; -1: there is none.
 func (i *item) number(key string) int { return number(i.attributes, key) }
 
 func (i *item) pid() int { return number(i.process, "process.pid") }
 
-// connection is the id that everything that is told of a connection has.
+// connection is the id in all telemetry of a connection.
 func (i *item) connection() string { return i.text("socketflow.connection.id") }
 
 func number(attributes map[string]any, key string) int {
@@ -63,7 +63,7 @@ type span struct {
 	message      string
 }
 
-// jsonLines is a file that a file exporter writes. What has been read is not read again.
+// jsonLines is a file that a file exporter writes. Each line is read once.
 type jsonLines[T any] struct {
 	path  string
 	parse func(line []byte) ([]T, error)
@@ -71,7 +71,7 @@ type jsonLines[T any] struct {
 	items []T
 }
 
-// all are the items in the file, in order. A last line that is not whole yet is left for the next time.
+// all are the items in the file, in order. An incomplete last line is left for the next time.
 func (f *jsonLines[T]) all(t testing.TB) []T {
 	t.Helper()
 	file, err := os.Open(f.path)

@@ -26,7 +26,7 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// unitFile is what is packaged for systemd.
+// unitFile is the packaged systemd unit.
 const unitFile = root + "/packaging/systemd/otelcol-socketflow.service"
 
 // unit are the settings of the unit's section Service, each with all its values in order (systemd.syntax(7)).
@@ -47,7 +47,7 @@ func unit(t testing.TB) map[string][]string {
 	return settings
 }
 
-// unitConfinement is the unit's, for a user that owns nothing else.
+// unitConfinement is the confinement by the unit, for a user that owns nothing else.
 func unitConfinement(t testing.TB) confinement {
 	t.Helper()
 	settings := unit(t)
@@ -61,8 +61,8 @@ func unitConfinement(t testing.TB) confinement {
 	}
 }
 
-// unitCalls are the system calls that the unit allows: lists that add to each other, or, with a tilde, take away
-// (systemd.exec(5)). execve is what starts the program, which systemd always allows.
+// unitCalls are the system calls that the unit allows: lists that are added up, or, with a tilde, removed (systemd.exec(5)).
+// execve starts the program, and systemd always allows it.
 func unitCalls(t testing.TB, lists []string) []string {
 	t.Helper()
 	allowed := map[string]bool{}
@@ -75,7 +75,7 @@ func unitCalls(t testing.TB, lists []string) []string {
 			}
 		}
 	}
-	// @default is always allowed, and what a filter is about may not keep the program from being started.
+	// @default is always allowed, and a filter must not keep the program from being started.
 	for _, call := range append(callsOf(t, "@default"), "execve") {
 		allowed[call] = true
 	}
@@ -88,7 +88,7 @@ func unitCalls(t testing.TB, lists []string) []string {
 	return calls
 }
 
-// callsOf are the calls of a set of systemd's, and of the sets in it, or the call of that name.
+// callsOf are the calls of a systemd set, and of the sets in it, or the call of that name.
 func callsOf(t testing.TB, name string) (calls []string) {
 	t.Helper()
 	if !strings.HasPrefix(name, "@") {
@@ -105,9 +105,9 @@ func callsOf(t testing.TB, name string) (calls []string) {
 	return calls
 }
 
-// containerCalls are the system calls that container runtimes allow a container with these capabilities: of the profile that
-// comes with Debian's, with what Docker and containerd have added since for two capabilities (moby/moby profiles/seccomp).
-// What depends on arguments is taken for allowed.
+// containerCalls are the system calls that container runtimes allow a container with these capabilities: those of Debian's
+// profile, with the later additions of Docker and containerd for two capabilities (moby/moby profiles/seccomp). Calls that depend
+// on arguments count as allowed.
 func containerCalls(t testing.TB, capabilities []string) []string {
 	t.Helper()
 	const file = "/usr/share/containers/seccomp.json"
@@ -142,10 +142,10 @@ func containerCalls(t testing.TB, capabilities []string) []string {
 	return allowed
 }
 
-// Users of their own, of nothing else.
+// Users that own nothing else.
 const collectorUser, serverUser, clientUser = 64101, 64102, 64103
 
-// partyKey is the environment variable by which this test binary becomes a program with something to say.
+// partyKey is the environment variable that makes this test binary a server or a client.
 const partyKey = "SOCKETFLOW_E2E_PARTY"
 
 func init() {
@@ -160,7 +160,7 @@ func init() {
 		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
-	case "client": // asks for each URL that it is given, and lives until there are no more
+	case "client": // requests each URL that it is given, and lives until there are no more
 		for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
 			status, body, err := get(lines.Text())
 			fmt.Println(status, strings.TrimSpace(body), err)
@@ -169,8 +169,8 @@ func init() {
 	}
 }
 
-// parties are a server that is older than the collector and a client that is younger, each of a user of its own, who names
-// them in the environment.
+// parties are a server that is older than the collector and a client that is younger. Each has a user of its own, and a service
+// name in the environment.
 type parties struct {
 	t      testing.TB
 	binary string
@@ -180,7 +180,7 @@ type parties struct {
 	ask    io.Writer
 }
 
-// openBinary copies a program to where every user may execute it.
+// openBinary copies a program to a directory that every user may enter.
 func openBinary(t testing.TB, path, name string) string {
 	t.Helper()
 	binary := filepath.Join(openDir(t), name)
@@ -213,7 +213,7 @@ func (p *parties) command(role string, uid uint32) *exec.Cmd {
 	return cmd
 }
 
-// request has the client, which is started if it does not run, ask the server.
+// request has the client make a request to the server. It starts the client if it does not run.
 func (p *parties) request(path string) {
 	p.t.Helper()
 	if p.client == nil {
@@ -245,10 +245,10 @@ func startConfined(t testing.TB, mode string, c confinement) *confinedCollector 
 	}
 }
 
-// requests waits until both sides of a request are told, and returns them: the client's and the server's.
+// requests waits until both sides of a request are emitted, and returns them: the client's and the server's.
 func (c *confinedCollector) requests(p *parties, path string) (client, server requestSpan) {
 	c.t.Helper()
-	eventually(c.t, 15*time.Second, "both sides of "+path+" are told", func() error {
+	eventually(c.t, 15*time.Second, "both sides of "+path+" are emitted", func() error {
 		found := 0
 		for _, s := range c.traces.all(c.t) {
 			switch {
@@ -268,7 +268,7 @@ func (c *confinedCollector) requests(p *parties, path string) (client, server re
 	return client, server
 }
 
-// requireFullResult: both ends, both addresses of each, and who they are.
+// requireFullResult requires both ends, both addresses of each, and both processes.
 func (c *confinedCollector) requireFullResult(p *parties, path string) {
 	c.t.Helper()
 	p.request(path)
@@ -289,8 +289,8 @@ func (c *confinedCollector) requireFullResult(p *parties, path string) {
 	assert.Equal(c.t, "the-server", server.process["service.name"])
 }
 
-// TestPackagedPrivileges: the capabilities of the unit are enough, below the filters of system calls that it and container
-// runtimes have.
+// TestPackagedPrivileges: the capabilities of the unit suffice, with its filter of system calls and with those of container
+// runtimes.
 func TestPackagedPrivileges(t *testing.T) {
 	asUnit := unitConfinement(t)
 	inContainer := asUnit
@@ -299,7 +299,7 @@ func TestPackagedPrivileges(t *testing.T) {
 	rootInContainer.UID = 0
 	untraced := inContainer
 	untraced.Tracefs = false
-	// Podman and CRI-O until the end of 2025: perf_event_open wants CAP_SYS_ADMIN as well.
+	// Podman and CRI-O until the end of 2025: perf_event_open needs CAP_SYS_ADMIN as well.
 	unperfed := inContainer
 	unperfed.Filter = filter(t, slices.DeleteFunc(containerCalls(t, asUnit.Capabilities), func(name string) bool {
 		return name == "perf_event_open"
@@ -331,7 +331,7 @@ func TestPackagedPrivileges(t *testing.T) {
 	}
 }
 
-// requireConfined looks at what the kernel says of the collector.
+// requireConfined checks the kernel's view of the collector's confinement.
 func (c *confinedCollector) requireConfined(want confinement) {
 	c.t.Helper()
 	status := map[string]string{}
@@ -351,8 +351,8 @@ func (c *confinedCollector) requireConfined(want confinement) {
 	assert.Equal(c.t, fmt.Sprint(want.UID), strings.Fields(status["Uid"])[1])
 }
 
-// TestEachCapability: what is lost without each of the unit's capabilities, as docs/privileges.md has it; and that
-// socketflow-check says of each what the collector does.
+// TestEachCapability: the losses without each of the unit's capabilities are those of docs/privileges.md, and socketflow-check
+// reports for each what the collector does.
 func TestEachCapability(t *testing.T) {
 	all := unitConfinement(t)
 	check := buildCheck(t)
@@ -442,7 +442,7 @@ func (p *parties) awaitAnswer() {
 	})
 }
 
-// reconnect has another client take the place of the former one.
+// reconnect replaces the client.
 func (p *parties) reconnect() {
 	p.t.Helper()
 	p.client.stop(syscall.SIGTERM, 10*time.Second)
@@ -475,7 +475,7 @@ func buildCheck(t testing.TB) preflightCheck {
 	return preflightCheck(binary)
 }
 
-// checked is what a test wants to know of the report.
+// checked is the part of the report that a test checks.
 type checked struct {
 	Chosen   string
 	Starts   bool
@@ -483,7 +483,7 @@ type checked struct {
 	Advice   []string
 }
 
-// run has the program judge in a confinement. Its exit code has to say what its report says.
+// run runs the program in a confinement. Its exit code has to agree with its report.
 func (p preflightCheck) run(t testing.TB, c confinement, mode string) (report checked) {
 	t.Helper()
 	own, err := os.Executable()
@@ -496,8 +496,8 @@ func (p preflightCheck) run(t testing.TB, c confinement, mode string) (report ch
 	return report
 }
 
-// TestCheckChooses: of mode auto the program says what the collector does.
-func TestCheckChooses(t *testing.T) {
+// TestCheckCommandChoosesMode: the program's report on mode auto agrees with the collector.
+func TestCheckCommandChoosesMode(t *testing.T) {
 	check := buildCheck(t)
 	all := unitConfinement(t)
 	for _, test := range []struct {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// toDebug prints what is observed.
+// toDebug prints the telemetry.
 const toDebug = `
 receivers:
   socketflow:
@@ -42,7 +42,7 @@ func asNobody(t testing.TB, capabilities ...uintptr) collectorOptions {
 	t.Helper()
 	needRoot(t)
 	const nobody = 65534
-	// The build directory need not be open to everybody.
+	// The build directory may be closed to other users.
 	binary := filepath.Join(openDir(t), "collector")
 	require.NoError(t, exec.Command("cp", collectorBinary(t), binary).Run())
 	require.NoError(t, os.Chmod(binary, 0o755))
@@ -98,10 +98,10 @@ func TestUnprivilegedWarns(t *testing.T) {
 	_, port := startNginx(t)
 	runCurl(t, "127.0.0.1", port)
 	require.Zero(t, c.stop(syscall.SIGTERM, 30*time.Second))
-	assert.Empty(t, readFile(t, c.stdout), "nothing is observed, so nothing is told")
+	assert.Empty(t, readFile(t, c.stdout), "nothing is observed, so nothing is emitted")
 }
 
-// TestTwoCapabilities: root is not needed.
+// TestTwoCapabilities: two capabilities suffice, root is not needed.
 func TestTwoCapabilities(t *testing.T) {
 	c := runCollector(t, strings.ReplaceAll(toDebug, "ON_UNSUPPORTED", "fail"), asNobody(t, unix.CAP_BPF, unix.CAP_PERFMON))
 	_, port := startNginx(t)

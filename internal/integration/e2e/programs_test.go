@@ -19,7 +19,7 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// startNginx runs nginx on a port of 127.0.0.1 and ::1, and nothing of it outside a directory of its own.
+// startNginx runs nginx on a port of 127.0.0.1 and ::1, with all of its files in one directory.
 func startNginx(t testing.TB) (nginx *program, port int) {
 	t.Helper()
 	const config = `
@@ -57,7 +57,7 @@ http {
 	return nginx, port
 }
 
-// needPython finds the interpreter itself: what is called python3 may be a script that looks for it.
+// needPython finds the interpreter itself: python3 may be a script that looks for it.
 func needPython(t testing.TB) string {
 	t.Helper()
 	shim := testenv.NeedProgram(t, "python3", "/usr/bin/python3", "python3")
@@ -66,10 +66,10 @@ func needPython(t testing.TB) string {
 	return strings.TrimSpace(string(out))
 }
 
-// slowAnswer is how long the Python server thinks.
+// slowAnswer is how long the Python server takes to answer.
 const slowAnswer = 250 * time.Millisecond
 
-// startPython runs a web server that thinks for a moment before it answers.
+// startPython runs a web server that waits for a moment before it answers.
 func startPython(t testing.TB) (server *program, port int) {
 	t.Helper()
 	const script = `
@@ -91,7 +91,7 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_
 	return server, port
 }
 
-// runPythonClient asks a web server, as a service that names itself.
+// runPythonClient makes a request to a web server, as a service with a name.
 func runPythonClient(t testing.TB, port int, env ...string) *program {
 	t.Helper()
 	const script = `
@@ -108,7 +108,7 @@ connection.close()
 	return client
 }
 
-// transfer is what curl itself says of its connection.
+// transfer is curl's own report of its connection.
 type transfer struct {
 	*program
 	localIP, remoteIP     string
@@ -117,7 +117,7 @@ type transfer struct {
 	took                  time.Duration
 }
 
-// runCurl asks a web server for /. A refused connection is no failure.
+// runCurl requests /. A refused connection is no failure.
 func runCurl(t testing.TB, host string, port int) transfer {
 	t.Helper()
 	const format = `%{local_ip} %{local_port} %{remote_ip} %{remote_port} %{size_request} %{size_header} %{size_download}\n`
@@ -173,7 +173,7 @@ func startPostgres(t testing.TB) (server *program, port int) {
 
 func runPSQL(t testing.TB, port int) *program {
 	t.Helper()
-	// The one called psql by Debian is a script that looks for this one.
+	// Debian's psql is a script that looks for this one.
 	binary := testenv.NeedProgram(t, "postgresql-client", "/usr/lib/postgresql/*/bin/psql")
 	psql, text := output(t, exec.Command(binary, "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--username", "postgres",
 		"--no-psqlrc", "--tuples-only", "--no-align", "--command", "select 6 * 7"))

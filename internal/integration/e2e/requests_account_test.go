@@ -13,26 +13,26 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// account is what one end says of a request that it made or answered. The programs in testdata write them, one JSON line each.
+// account is an end's own report of a request that it made or answered. The programs in testdata write them, one JSON line each.
 type account struct {
 	PID     int
 	Role    string // client or server
 	Method  string
-	Target  string     // of its own for each request, unless it is an RPC
+	Target  string     // unique, unless it is an RPC
 	Status  int        // 0: there was no answer
 	RPC     *int       `json:"rpc_status"` // only of an RPC
 	Version string     // empty: not known
 	Local   accountEnd // without an address: the program cannot know it
 	Peer    accountEnd
-	Error   string // why there was no answer, as error.type; noAnswer: any will do
-	// Traceparent is what was sent; the test puts it in for programs that do not tell.
+	Error   string // why there was no answer, as error.type; noAnswer: any
+	// Traceparent is the sent one; the test sets it for programs that do not report it.
 	Traceparent string
 
-	service string // what the program was told to call itself; empty: that cannot be seen from outside
+	service string // the service name that the program was given; empty: it cannot be observed
 	joined  bool   // the connection may be older than the collector
 }
 
-// noAnswer is the error of an end that does not know how the conversation ended for the other.
+// noAnswer is the error of an end that does not know how the other end saw the failure.
 const noAnswer = "no answer"
 
 type accountEnd struct {
@@ -40,7 +40,7 @@ type accountEnd struct {
 	Port    uint16
 }
 
-// address as telemetry has it: unmapped. It is empty if the program cannot know it.
+// address is the form of an address in telemetry: unmapped. It is empty if the program cannot know it.
 func (e accountEnd) address() string {
 	address, err := netip.ParseAddr(e.Address)
 	if err != nil {
@@ -61,7 +61,7 @@ func parseAccount(line []byte) (a account, err error) {
 	return a, json.Unmarshal(line, &a)
 }
 
-// parseCurl reads what curl writes for --write-out '%{json}'.
+// parseCurl reads curl's output for --write-out '%{json}'.
 func parseCurl(line []byte) (account, error) {
 	var c struct {
 		Method     string
@@ -81,7 +81,7 @@ func parseCurl(line []byte) (account, error) {
 	}, err
 }
 
-// counterpart is what the other end of the request would say.
+// counterpart is the account of the other end of the request.
 func (a account) counterpart(pid int, service string) account {
 	a.Role = map[string]string{"client": "server", "server": "client"}[a.Role]
 	a.Local, a.Peer = a.Peer, a.Local
@@ -89,7 +89,7 @@ func (a account) counterpart(pid int, service string) account {
 	return a
 }
 
-// exchange is what both ends have to agree about.
+// exchange is the part of an account on which both ends have to agree.
 type exchange struct {
 	method, target string
 	status, rpc    int
@@ -164,12 +164,12 @@ var rpcStatuses = [...]string{
 	"DATA_LOSS", "UNAUTHENTICATED",
 }
 
-// serverFaults are the statuses that the semantic conventions of gRPC call an error on the server's side too.
+// serverFaults are the statuses that are errors on the server's side too, by the semantic conventions of gRPC.
 var serverFaults = map[string]bool{
 	"UNKNOWN": true, "DEADLINE_EXCEEDED": true, "UNIMPLEMENTED": true, "INTERNAL": true, "UNAVAILABLE": true, "DATA_LOSS": true,
 }
 
-// expected is what is to be told of the request at this end.
+// expected is the expected fact of the request at this end.
 func (a *account) expected() requestFact {
 	f := requestFact{
 		pid: a.PID, service: a.service, kind: ptrace.SpanKindClient, version: a.Version,

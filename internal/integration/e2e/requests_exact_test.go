@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// TestRequests plays workloads one by one: each request is told once by the process that made it and once by the one that
-// answered it, as both say that it was, and nothing else is told.
+// TestRequests plays workloads one by one: each request is emitted once for the process that made it and once for the one that
+// answered it, as both accounts say, and nothing else is emitted.
 func TestRequests(t *testing.T) {
 	builder := newBuilder(t)
-	var table verdicts
+	var table comparisons
 	for _, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
 			c := runRequestCollector(t, withRing("16MiB"))
@@ -19,7 +19,7 @@ func TestRequests(t *testing.T) {
 			accounts := s.accounts()
 			c.await(s, accounts)
 			c.finish(t)
-			v := judge(w.name, accounts, c.of(t, s.processes(accounts)))
+			v := compareRequests(w.name, accounts, c.of(t, s.processes(accounts)))
 			table = append(table, v)
 			v.requireExact(t)
 		})
@@ -30,7 +30,7 @@ func TestRequests(t *testing.T) {
 // TestRequestsMixed plays all workloads before one collector, as many at a time as tests may run in parallel.
 func TestRequestsMixed(t *testing.T) {
 	builder := newBuilder(t)
-	c := runRequestCollector(t, withRing("64MiB")) // so many at once keep two cores from reading as fast as they write
+	c := runRequestCollector(t, withRing("64MiB")) // so many at once write faster than two cores read
 	scenes := make([]*scene, len(requestWorkloads))
 	accounts := make([][]account, len(requestWorkloads))
 	t.Run("play", func(t *testing.T) {
@@ -45,10 +45,10 @@ func TestRequestsMixed(t *testing.T) {
 		}
 	})
 	c.finish(t)
-	var table verdicts
+	var table comparisons
 	for i, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
-			v := judge(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
+			v := compareRequests(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
 			table = append(table, v)
 			v.requireExact(t)
 		})
@@ -56,7 +56,8 @@ func TestRequestsMixed(t *testing.T) {
 	t.Log(table)
 }
 
-// TestRequestAccounts plays workloads without a collector: what the rest is compared with is the same at both ends.
+// TestRequestAccounts plays workloads without a collector: the accounts of both ends have to agree, because all else is compared
+// with them.
 func TestRequestAccounts(t *testing.T) {
 	needRoot(t)
 	builder := newBuilder(t)

@@ -11,15 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRequestsOnOlderConnections has connections that carried requests before the collector was there. What they carry
-// afterwards is told; what they carried before is not.
+// TestRequestsOnOlderConnections has connections that carried requests before the collector started. Their later requests are
+// emitted; the earlier ones are not.
 func TestRequestsOnOlderConnections(t *testing.T) {
 	builder := newBuilder(t)
-	var table verdicts
+	var table comparisons
 	for _, w := range []struct {
 		name, server, client string
-		// lossy: requests may refer to what was sent before (RFC 7541 section 2.3.2, the dynamic table). They are told as
-		// far as they can be, and nothing is made up.
+		// lossy: requests may refer to what was sent before (RFC 7541 section 2.3.2, the dynamic table). Their spans have the
+		// known facts only, and no false ones.
 		lossy bool
 	}{
 		{name: "go", server: "gohttp server ADDRESS", client: "gohttp client ADDRESS"},
@@ -51,9 +51,9 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 					s.remember([]string{line})
 				}
 			}
-			told := func(n int) {
+			awaitAccounts := func(n int) {
 				eventually(t, 30*time.Second, "the requests are answered", func() error {
-					all, err := s.told(client)
+					all, err := s.accountsOf(client)
 					if err == nil && len(all) < n {
 						err = fmt.Errorf("%d of %d", len(all), n)
 					}
@@ -61,13 +61,13 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 				})
 			}
 			send("before", before)
-			told(before)
+			awaitAccounts(before)
 			for _, a := range s.accounts() {
 				old[a.Target] = true
 			}
 			c := runRequestCollector(t, withRing("16MiB"))
 			send("after", after)
-			told(before + after)
+			awaitAccounts(before + after)
 			require.NoError(t, input.Close())
 			require.Zero(t, client.wait(30*time.Second), "exit code of the client")
 
@@ -85,10 +85,10 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 			c.finish(t)
 			spans := c.of(t, s.processes(accounts))
 			if w.lossy {
-				requireNone(t, "told, and not true", lies(accounts, spans))
+				requireNone(t, "emitted, and not true", lies(accounts, spans))
 				return
 			}
-			v := judge(s.name, accounts, spans)
+			v := compareRequests(s.name, accounts, spans)
 			table = append(table, v)
 			v.requireExact(t)
 		})

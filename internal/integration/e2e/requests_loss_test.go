@@ -9,17 +9,17 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRequestsWithLoss gives the kernel so little room for what it captures that much is lost. Then requests are missing, or
-// told as far as they were seen, and say so. What is told as complete is right nevertheless.
+// TestRequestsWithLoss gives the kernel so little room for payload that much is lost. Then requests are missing, or their spans
+// are incomplete and say so. Spans that say that they are complete are right nevertheless.
 func TestRequestsWithLoss(t *testing.T) {
 	builder := newBuilder(t)
-	var table verdicts
+	var table comparisons
 	lost := 0
 	for _, w := range requestWorkloads {
 		switch w.name {
 		case "go", "go-h2c", "python", "node", "ruby-puma", "java-v6", "pipelined-go", "thousand-connections", "grpc":
 		default:
-			continue // the same parsers
+			continue // they use the same parsers
 		}
 		t.Run(w.name, func(t *testing.T) {
 			c := runRequestCollector(t, withRing("128KiB"))
@@ -36,11 +36,11 @@ func TestRequestsWithLoss(t *testing.T) {
 					complete = append(complete, span)
 				}
 			}
-			v := judge(w.name, accounts, complete)
+			v := compareRequests(w.name, accounts, complete)
 			table = append(table, v)
 			lost += metrics.sum("socketflow_payload_missing", "cause", "ring_full")
 			requireNone(t, "invented", v.invented)
-			requireNone(t, "told twice", v.twice)
+			requireNone(t, "emitted twice", v.twice)
 			requireNone(t, "wrong", v.wrong)
 		})
 	}

@@ -37,7 +37,7 @@ func newBuilder(t testing.TB) *builder {
 	return &builder{dir: openDir(t), built: map[string]bool{}}
 }
 
-// sources are where the programs are that tests build: what to call them in a command, their folder, how to build them.
+// sources are the programs that tests build: their names in a command, their folders, how to build them.
 var sources = map[string]struct {
 	dir   string
 	build string
@@ -49,7 +49,7 @@ var sources = map[string]struct {
 	"c-client": {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
 }
 
-// path of a program, which is built if that has not been done.
+// path is the path of a program, which is built if that has not been done.
 func (b *builder) path(t testing.TB, name string) string {
 	t.Helper()
 	b.mu.Lock()
@@ -67,16 +67,16 @@ func (b *builder) path(t testing.TB, name string) string {
 	return path
 }
 
-// interpreters are what runs programs that are not built, and the Debian packages that have them.
+// interpreters run the programs that are not built. Each has the Debian package that it is in.
 var interpreters = map[string]string{
 	"node": "nodejs", "java": "default-jdk-headless", "ruby": "ruby ruby-webrick puma", "php": "php-cli", "etcdctl": "etcd-client",
 }
 
-// folders have the programs of an interpreter, by the ends of their names.
+// folders are those of the programs of an interpreter, by file name extension.
 var folders = map[string]string{".py": "python", ".js": "node", ".java": "java", ".rb": "ruby", ".php": "php"}
 
 // command makes a command of words, the first of which is a program that tests build, or an interpreter. ADDRESS, HOST and PORT
-// stand for what they say.
+// are replaced.
 func (s *scene) command(words, host string, port int) *exec.Cmd {
 	s.t.Helper()
 	fields := strings.Fields(strings.NewReplacer(
@@ -100,25 +100,25 @@ func (s *scene) command(words, host string, port int) *exec.Cmd {
 	return exec.Command(program, fields[1:]...)
 }
 
-// scene is where a workload plays: its programs, and what they say of what they did.
+// scene is a running workload: its programs, and their accounts.
 type scene struct {
 	t       testing.TB
 	name    string // of the workload
 	builder *builder
 	actors  []*actor
-	// traceparents by target are what plans have clients send.
+	// traceparents are those that plans have clients send, by target.
 	traceparents map[string]string
-	// mirrors are the ends that do not tell: what is known of them is what their others tell.
+	// mirrors are the ends without accounts: those of their counterparts describe them.
 	mirrors []mirror
 }
 
-// actor is a program with what it says of requests.
+// actor is a program with its accounts of requests.
 type actor struct {
 	*program
 	service  string
 	accounts string // file
 	parse    func(line []byte) (account, error)
-	known    []account // what it does not write, and is known nevertheless
+	known    []account // accounts that it does not write, but that are known
 }
 
 type mirror struct {
@@ -132,7 +132,7 @@ func newScene(t testing.TB, b *builder, name string) *scene {
 	return &scene{t: t, name: name, builder: b, traceparents: map[string]string{}}
 }
 
-// start starts a program as a part of the workload. It calls itself the workload's name with the role.
+// start starts a program as a part of the workload. Its service name is the workload's name with the role.
 func (s *scene) start(role string, cmd *exec.Cmd) *actor {
 	s.t.Helper()
 	a := &actor{service: s.name + "-" + role, parse: parseAccount}
@@ -161,7 +161,7 @@ func (s *scene) ask(cmd *exec.Cmd, plan []string) *actor {
 	return a
 }
 
-// remember the traceparents that a plan has: the last word of a line.
+// remember stores the traceparents of a plan: the last word of each line.
 func (s *scene) remember(plan []string) {
 	for _, line := range plan {
 		words := strings.Fields(line)
@@ -171,7 +171,7 @@ func (s *scene) remember(plan []string) {
 	}
 }
 
-// awaitListening waits until the program listens, in whatever network namespace it is. It looks, it does not connect.
+// awaitListening waits until the program listens, in its network namespace. It does not connect.
 func (a *actor) awaitListening(ports ...int) {
 	a.t.Helper()
 	eventually(a.t, 30*time.Second, a.service+" listens", func() error {
@@ -190,13 +190,13 @@ func (a *actor) awaitListening(ports ...int) {
 	})
 }
 
-// mirror adds, for all that an actor tells, what the other end would tell if it did.
+// mirror adds, for each account of an actor, the account of the other end.
 func (s *scene) mirror(of *actor, pid int, service string) {
 	s.mirrors = append(s.mirrors, mirror{of, pid, service})
 }
 
-// told is what an actor has told so far.
-func (s *scene) told(a *actor) ([]account, error) {
+// accountsOf are the accounts that an actor has written so far.
+func (s *scene) accountsOf(a *actor) ([]account, error) {
 	if a.known != nil {
 		return a.known, nil
 	}
@@ -205,40 +205,40 @@ func (s *scene) told(a *actor) ([]account, error) {
 		if !strings.HasSuffix(line, "\n") {
 			break // it is still being written
 		}
-		told, err := a.parse([]byte(line))
+		written, err := a.parse([]byte(line))
 		if err != nil {
 			return nil, fmt.Errorf("%s wrote %q: %w", a.service, line, err)
 		}
-		if told.PID == 0 {
-			told.PID = a.pid()
+		if written.PID == 0 {
+			written.PID = a.pid()
 		}
-		if told.PID == a.pid() {
-			told.service = a.service
+		if written.PID == a.pid() {
+			written.service = a.service
 		}
-		if told.Traceparent == "" {
-			told.Traceparent = s.traceparents[told.Target]
+		if written.Traceparent == "" {
+			written.Traceparent = s.traceparents[written.Target]
 		}
-		all = append(all, told)
+		all = append(all, written)
 	}
 	return all, nil
 }
 
-// accounts waits until both ends of all requests have told of them, and agree.
+// accounts waits until there are accounts of both ends of all requests, and they agree.
 func (s *scene) accounts() []account {
 	s.t.Helper()
 	var all []account
 	eventually(s.t, 10*time.Second, s.name+": the accounts of both ends agree", func() error {
 		all = nil
 		for _, a := range s.actors {
-			told, err := s.told(a)
+			its, err := s.accountsOf(a)
 			if err != nil {
 				return err
 			}
-			all = append(all, told...)
+			all = append(all, its...)
 			for _, m := range s.mirrors {
-				for i := range told {
+				for i := range its {
 					if m.of == a {
-						all = append(all, told[i].counterpart(m.pid, m.service))
+						all = append(all, its[i].counterpart(m.pid, m.service))
 					}
 				}
 			}
@@ -248,7 +248,7 @@ func (s *scene) accounts() []account {
 	return all
 }
 
-// processes are those whose spans are compared.
+// processes are the processes whose spans are compared.
 func (s *scene) processes(accounts []account) map[int]bool {
 	pids := map[int]bool{}
 	for _, a := range s.actors {
@@ -260,15 +260,15 @@ func (s *scene) processes(accounts []account) map[int]bool {
 	return pids
 }
 
-// requestCollector is a collector whose spans of requests are compared. Several scenes may play before it at a time.
+// requestCollector is a collector whose spans of requests are compared. It may observe several scenes at a time.
 type requestCollector struct {
 	*collector
 	mu     sync.Mutex
 	traces jsonLines[requestSpan]
 }
 
-// withRing is the configuration with ring buffers of that size. What is lost for want of room was not captured: with other work
-// on this machine, that is no concern of most tests.
+// withRing is the configuration with ring buffers of that size. Events lost for want of room were not captured: other programs on
+// this machine may be the cause, so most tests avoid losses.
 func withRing(size string) string {
 	return strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    ring_buffer:\n      size: "+size+"\n", 1)
 }
@@ -281,7 +281,7 @@ func runRequestCollector(t testing.TB, config string) *requestCollector {
 	}
 }
 
-// finish ends the collector. If the test fails, it says what the collector says of itself.
+// finish ends the collector. If the test fails, it logs the collector's own telemetry.
 func (c *requestCollector) finish(t testing.TB) {
 	t.Helper()
 	metrics, err := c.scrape()
@@ -310,8 +310,8 @@ func (c *requestCollector) of(t testing.TB, pids map[int]bool) []requestSpan {
 	return all
 }
 
-// await gives the file time to have as many spans of requests as there are accounts: as long as there come more. Whether they
-// are the right ones, and not too many, is for the verdict, when the collector has ended.
+// await waits until the file has as many spans of requests as there are accounts, as long as more of them come. Whether they are
+// the right ones, and not too many, is compared when the collector has ended.
 func (c *requestCollector) await(s *scene, accounts []account) {
 	s.t.Helper()
 	const patience, pause = 5 * time.Second, 50 * time.Millisecond
@@ -368,7 +368,7 @@ func newNamespaces(t testing.TB) (names, addresses [2]string) {
 	return names, addresses
 }
 
-// pipe is the standard input of a program, to be written as it runs.
+// pipe is the standard input of a running program.
 func pipe(t testing.TB, cmd *exec.Cmd) *os.File {
 	t.Helper()
 	read, write, err := os.Pipe()

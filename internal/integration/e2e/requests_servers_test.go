@@ -17,7 +17,8 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// requestsNginx answers from files, and asks a backend, over connections that it keeps. The version of HTTP is by the port.
+// requestsNginx serves files, and forwards requests to a backend, over connections that stay open. The port determines the
+// version of HTTP.
 const requestsNginx = `
 daemon off;
 pid nginx.pid;
@@ -54,7 +55,7 @@ http {
 }
 `
 
-// runNginx starts nginx before a server in Python. Its connections to that are told by the server alone.
+// runNginx starts nginx before a server in Python. Only the server has accounts of the connections between them.
 func (s *scene) runNginx() (http1, http2 int) {
 	s.t.Helper()
 	binary := testenv.NeedProgram(s.t, "nginx-light", "nginx", "/usr/sbin/nginx")
@@ -84,7 +85,7 @@ func (s *scene) runNginx() (http1, http2 int) {
 	return http1, http2
 }
 
-// nginxTargets are of files small and large, of what is not there, and of what another server answers.
+// nginxTargets are small and large files, missing ones, and those that another server answers.
 func (s *scene) nginxTargets(round string) []string {
 	var targets []string
 	for i := range 24 {
@@ -114,8 +115,8 @@ func nginxHTTP1(s *scene) {
 	}
 }
 
-// nginxHTTP2 is asked by a client with many streams on one connection, and by curls with one: by prior knowledge the curl of
-// Debian 12 fails from the second request of a connection on.
+// nginxHTTP2 gets requests from a client with many streams on one connection, and from curls with one: by prior knowledge the
+// curl of Debian 12 fails from the second request of a connection on.
 func nginxHTTP2(s *scene) {
 	_, port := s.runNginx()
 	var plan []string
@@ -144,7 +145,7 @@ func (s *scene) trace(targets []string) string {
 	return traceparent
 }
 
-// curl asks for targets, in one call, by connections that are kept alive. Options are for each.
+// curl requests targets, in one call, over connections that are kept alive. Options are for each.
 func (s *scene) curl(port int, targets []string, options ...string) {
 	s.t.Helper()
 	arguments := []string{"-q"} // no configuration of the user's
@@ -184,10 +185,10 @@ func etcdCalls(s *scene) {
 	client, peer := freePort(s.t), freePort(s.t)
 	clientURL, peerURL := fmt.Sprintf("http://127.0.0.1:%d", client), fmt.Sprintf("http://127.0.0.1:%d", peer)
 	etcd := s.serve(exec.Command(testenv.NeedProgram(s.t, "etcd-server", "etcd"), "--data-dir", openDir(s.t),
-		"--enable-grpc-gateway=false", // which is a client of its own
+		"--enable-grpc-gateway=false", // the gateway is a client of its own
 		"--listen-client-urls", clientURL, "--advertise-client-urls", clientURL,
 		"--listen-peer-urls", peerURL, "--initial-advertise-peer-urls", peerURL, "--initial-cluster", "default="+peerURL), client)
-	etcd.accounts = "" // it tells nothing
+	etcd.accounts = "" // it writes no accounts
 	var plan []string
 	for i := range 20 {
 		plan = append(plan, fmt.Sprint("Put key", i), fmt.Sprint("Range key", i))

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// requestFact is what both an account and a span say of a request at one end.
+// requestFact is the common part of an account and a span of a request at one end.
 type requestFact struct {
 	pid          int
 	service      string // empty in an account: not compared
@@ -29,10 +29,10 @@ type requestFact struct {
 	trace        string // empty in an account: not compared
 	parent       string
 	capture      string // empty in an account: complete or joined_midstream
-	contradicted string // what a span says of itself in two ways
+	contradicted string // facts about which a span contradicts itself
 }
 
-// String leaves out what is empty.
+// String leaves out empty facts.
 func (f requestFact) String() string {
 	var b strings.Builder
 	v := reflect.ValueOf(f)
@@ -44,7 +44,7 @@ func (f requestFact) String() string {
 	return b.String()[1:]
 }
 
-// requestSpan is a span with what those of connections do not have.
+// requestSpan is a span with the facts of requests.
 type requestSpan struct {
 	span
 	parent string
@@ -70,12 +70,12 @@ func parseRequestSpans(line []byte) ([]requestSpan, error) {
 	return all, nil
 }
 
-// request says whether the span is one of a request, not of a connection.
+// request reports whether the span is one of a request, not of a connection.
 func (s *requestSpan) request() bool {
 	return s.text("http.request.method") != "" || s.text("rpc.system.name") != ""
 }
 
-// fact is what the span says.
+// fact is the fact of the span.
 func (s *requestSpan) fact() requestFact {
 	service, _ := s.process["service.name"].(string)
 	f := requestFact{
@@ -93,7 +93,7 @@ func (s *requestSpan) fact() requestFact {
 		if system := s.text("rpc.system.name"); system != "grpc" {
 			odd = append(odd, "rpc.system.name "+system)
 		}
-		// A server's method that it says it has not is one that a peer can choose freely: semantic conventions, rpc.method.
+		// A peer can choose freely the name of a method that the server does not have: semantic conventions, rpc.method.
 		if f.rpcMethod == "_OTHER" && f.rpcStatus == "UNIMPLEMENTED" && s.kind == ptrace.SpanKindServer {
 			f.rpcMethod = s.text("rpc.method_original")
 			if f.name == "grpc" {
@@ -122,7 +122,7 @@ func (s *requestSpan) end(which string, odd []string) (string, []string) {
 	return netip.AddrPortFrom(address, uint16(s.number(which+".port"))).String(), odd
 }
 
-// target of an HTTP request: a client has the whole URL, a server its parts.
+// target is the target of an HTTP request: a client has the whole URL, a server its parts.
 func (s *requestSpan) target(f *requestFact, odd []string) []string {
 	if s.kind == ptrace.SpanKindServer {
 		f.path, f.query = s.text("url.path"), s.text("url.query")
@@ -146,37 +146,37 @@ func (s *requestSpan) target(f *requestFact, odd []string) []string {
 	return odd
 }
 
-// differences of what is told from what is true.
-func (f requestFact) differences(told requestFact) []string {
+// differences lists the differences between an emitted fact and the truth.
+func (f requestFact) differences(emitted requestFact) []string {
 	var all []string
 	if f.service == "" {
-		f.service = told.service
+		f.service = emitted.service
 	}
 	if f.version == "" {
-		f.version = told.version
+		f.version = emitted.version
 	}
 	if f.local == "" {
-		f.local = told.local
+		f.local = emitted.local
 	}
 	if f.peer == "" {
-		f.peer = told.peer
+		f.peer = emitted.peer
 	}
-	if f.failure == noAnswer && told.failure != "" {
-		f.failure = told.failure
+	if f.failure == noAnswer && emitted.failure != "" {
+		f.failure = emitted.failure
 	}
-	if f.capture == "" && told.capture == "joined_midstream" {
-		f.capture = told.capture
+	if f.capture == "" && emitted.capture == "joined_midstream" {
+		f.capture = emitted.capture
 	}
 	if f.capture == "" {
 		f.capture = "complete"
 	}
 	if f.trace == "" {
-		f.trace = told.trace
+		f.trace = emitted.trace
 	}
-	is, of := reflect.ValueOf(told), reflect.ValueOf(f)
+	is, of := reflect.ValueOf(emitted), reflect.ValueOf(f)
 	for i := range is.NumField() {
 		if a, b := fmt.Sprint(is.Field(i)), fmt.Sprint(of.Field(i)); a != b {
-			all = append(all, fmt.Sprintf("%s is told as %q, true is %q", is.Type().Field(i).Name, a, b))
+			all = append(all, fmt.Sprintf("%s is emitted as %q, true is %q", is.Type().Field(i).Name, a, b))
 		}
 	}
 	return all

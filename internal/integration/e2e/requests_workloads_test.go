@@ -8,7 +8,7 @@ import (
 	"fmt"
 )
 
-// requestWorkloads are all of them. Each is some hundred requests, which at both ends write down what they did.
+// requestWorkloads are all workloads. Each makes some hundred requests, of which both ends write accounts.
 var requestWorkloads = []struct {
 	name string
 	play func(s *scene)
@@ -46,9 +46,9 @@ var requestWorkloads = []struct {
 	{"etcd", etcdCalls},
 }
 
-// kind is a kind of request that every server and client here is capable of.
+// kind is a kind of request that every server and client here supports.
 type kind struct {
-	method, query string // the query says what answer is wanted
+	method, query string // the query selects the answer
 	body          int    // bytes
 	framing       string // of the body: length or chunked
 	traced        bool   // it has a traceparent
@@ -73,7 +73,7 @@ var kinds = []kind{
 	{method: "POST", query: "status=503", body: 65537, framing: "length"},
 }
 
-// plan is so many requests of all kinds, each with a path of its own.
+// plan is so many requests of all kinds, each with a unique path.
 func (s *scene) plan(n int) []string {
 	lines := make([]string, n)
 	for i := range lines {
@@ -83,7 +83,7 @@ func (s *scene) plan(n int) []string {
 	return lines
 }
 
-// line of a plan: method, target, size of the body, how that is framed, traceparent or "-".
+// line is a line of a plan: method, target, size of the body, how that is framed, traceparent or "-".
 func (k *kind) line(target string) string {
 	if k.query != "" {
 		target += "?" + k.query
@@ -99,7 +99,7 @@ func (k *kind) line(target string) string {
 	return fmt.Sprintf("%s %s %d %s %s", k.method, target, k.body, framing, traceparent)
 }
 
-// traceparentOf is one that is like no other.
+// traceparentOf is a unique traceparent.
 func traceparentOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	id := hex.EncodeToString(sum[:])
@@ -115,7 +115,7 @@ func converse(host, server, client string, requests int) func(*scene) {
 	}
 }
 
-// cAnswers are answers in all ways that the server in C is capable of, none included, from a port whose two bytes differ.
+// cAnswers are answers in all ways that the server in C supports, including no answer, from a port whose two bytes differ.
 func cAnswers(s *scene) {
 	const port = 0x0102
 	s.serve(s.command("c-server HOST PORT read", "127.0.0.1", port), port)
@@ -168,8 +168,8 @@ func thousandConnections(s *scene) {
 	s.ask(s.command(fmt.Sprint("gohttp client ADDRESS -together -connections ", connections), "127.0.0.1", port), plan)
 }
 
-// thousandStreams are open at once on one connection. The first request waits for no other: the server has to say how many
-// streams it allows.
+// thousandStreams are open at once on one connection. The first request waits for no other: the server first has to announce how
+// many streams it allows.
 func thousandStreams(s *scene) {
 	const streams = 1000
 	port := freePort(s.t)
@@ -192,7 +192,7 @@ func acrossNamespaces(s *scene) {
 	s.ask(inNamespace(s.t, names[1], client), s.plan(64))
 }
 
-// upgrade has clients offer to go on in HTTP/2, which the server takes.
+// upgrade has clients offer an upgrade to HTTP/2, which the server accepts.
 func upgrade(s *scene) {
 	port := freePort(s.t)
 	s.serve(s.command("upgrade ADDRESS", "127.0.0.1", port), port)

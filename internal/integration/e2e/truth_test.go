@@ -17,7 +17,7 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/workload"
 )
 
-// truthService is what workloads call themselves.
+// truthService is the service name of workloads.
 const truthService = "truth"
 
 // workloadCommand is a workload that has not started yet. It does not outlive the test.
@@ -30,7 +30,7 @@ func workloadCommand(t testing.TB, name string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// startWorkload starts a workload, which goes on to its first gate.
+// startWorkload starts a workload, which runs to its first gate.
 func startWorkload(t testing.TB, cmd *exec.Cmd) *workload.Run {
 	t.Helper()
 	run, err := workload.Start(cmd)
@@ -38,7 +38,7 @@ func startWorkload(t testing.TB, cmd *exec.Cmd) *workload.Run {
 	return run
 }
 
-// runWorkload returns what a workload did.
+// runWorkload returns the ends of a workload.
 func runWorkload(t testing.TB, cmd *exec.Cmd) []workload.End {
 	t.Helper()
 	ends, err := startWorkload(t, cmd).Wait()
@@ -59,12 +59,12 @@ func someOfEverything(t testing.TB) []workload.End {
 	return ends
 }
 
-// fact is what both the truth and what is told of it say about one end of a connection.
+// fact is the common part of the truth and of the telemetry of one end of a connection.
 type fact struct {
 	pid            int
 	netNS          int
 	role           string
-	local, remote  netip.AddrPort // local is not compared for attempts that failed: their process cannot know it
+	local, remote  netip.AddrPort // local is not compared for failed attempts: their process cannot know it
 	sent, received int
 	failure        string // error.type, "" for a connection
 }
@@ -91,43 +91,43 @@ func factOf(end *workload.End) fact {
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// teller is a log record or a span, wherever it comes from.
-type teller interface {
+// telemetry is a log record or a span, of a file or of Jaeger.
+type telemetry interface {
 	text(key string) string
 	number(key string) int
 	pid() int
 }
 
-func factTold(t testing.TB, told teller, failed bool) fact {
+func factEmitted(t testing.TB, item telemetry, failed bool) fact {
 	t.Helper()
 	f := fact{
-		pid: told.pid(), netNS: told.number("socketflow.netns"), role: told.text("socketflow.role.name"),
-		remote: toldEnd(t, told, "network.peer"),
+		pid: item.pid(), netNS: item.number("socketflow.netns"), role: item.text("socketflow.role.name"),
+		remote: emittedAddress(t, item, "network.peer"),
 	}
 	if failed {
-		f.failure = told.text("error.type")
+		f.failure = item.text("error.type")
 		return f
 	}
-	f.local = toldEnd(t, told, "network.local")
-	f.sent, f.received = told.number("socketflow.bytes.sent"), told.number("socketflow.bytes.received")
+	f.local = emittedAddress(t, item, "network.local")
+	f.sent, f.received = item.number("socketflow.bytes.sent"), item.number("socketflow.bytes.received")
 	return f
 }
 
-func toldEnd(t testing.TB, told teller, which string) netip.AddrPort {
+func emittedAddress(t testing.TB, item telemetry, which string) netip.AddrPort {
 	t.Helper()
-	address, err := netip.ParseAddr(told.text(which + ".address"))
+	address, err := netip.ParseAddr(item.text(which + ".address"))
 	require.NoError(t, err, which)
-	return netip.AddrPortFrom(address, uint16(told.number(which+".port")))
+	return netip.AddrPortFrom(address, uint16(item.number(which+".port")))
 }
 
-// requireTruth fails unless what is told is what is true: each end once, nothing else.
-func requireTruth(t testing.TB, ends []workload.End, told []fact) {
+// requireTruth fails unless what was emitted is true: each end once, nothing else.
+func requireTruth(t testing.TB, ends []workload.End, emitted []fact) {
 	t.Helper()
 	count := map[fact]int{}
 	for i := range ends {
 		count[factOf(&ends[i])]++
 	}
-	for _, f := range told {
+	for _, f := range emitted {
 		count[f]--
 	}
 	var missing, surplus []fact
@@ -141,7 +141,7 @@ func requireTruth(t testing.TB, ends []workload.End, told []fact) {
 	}
 	const shown = 5
 	if len(missing)+len(surplus) > 0 {
-		t.Fatalf("of %d ends of sockets, %d are not told, such as %v\n%d that are told are not true, such as %v",
+		t.Fatalf("of %d ends of sockets, %d were not emitted, such as %v\n%d that were emitted are not true, such as %v",
 			len(ends), len(missing), missing[:min(shown, len(missing))], len(surplus), surplus[:min(shown, len(surplus))])
 	}
 }

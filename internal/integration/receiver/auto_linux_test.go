@@ -13,9 +13,9 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// Whatever this host is, what mode auto chooses tells of everything; and where that is not the socket mode, it says why, and the socket
-// mode, if asked for by its name, says the same rather than to start and tell of nothing.
-func TestAutoTellsOfEverything(t *testing.T) {
+// On any host mode auto emits all telemetry. If it does not choose the socket mode, it says why, and the socket mode, if
+// configured by name, fails to start with the same reason.
+func TestAutoModeEmitsEverything(t *testing.T) {
 	o := observe(t, receiver.ModeAuto, roomy)
 	run := begin(t, command(t, "connections", "-n", "20"))
 	ends := end(t, run)

@@ -16,7 +16,7 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// transfer is the spans of requests of a "bulk" workload.
+// transfer collects the spans of requests of a "bulk" workload.
 type transfer struct {
 	pid int64
 
@@ -42,28 +42,28 @@ func (b *transfer) take(_ context.Context, traces ptrace.Traces) error {
 	return nil
 }
 
-func (b *transfer) told() []string {
+func (b *transfer) emitted() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.captures
 }
 
-// Of gigabytes over one connection no more than the first bytes are copied, whatever they are, and the requests that are made
-// meanwhile are spans all the same.
-func TestBulkIsLeftAlone(t *testing.T) {
+// No more than the first bytes of gigabytes over one connection are copied, whatever they are, and the requests that are made
+// meanwhile are emitted as spans all the same.
+func TestBulkTransferIsCapturedInPart(t *testing.T) {
 	needPrivilege(t)
 	for name, test := range map[string]struct {
 		flags    []string
 		captures []string // of the spans of the transfer itself, at either end
-		enough   int      // bytes that may be captured of it
+		enough   int      // bytes of it that may be captured
 	}{
-		// At either end, what is captured of a burst of calls before the protocol is known: 1 MiB.
+		// At either end, the limit of captured bytes before the protocol is known: 1 MiB.
 		"of no protocol that is parsed": {nil, nil, 3 << 20},
-		// At either end, what a ring buffer takes until its reader has read that a body of known length has begun.
+		// At either end, the bytes that enter a ring buffer until its reader has read that a body of known length has begun.
 		"the body of a response": {[]string{"-http"}, []string{"complete", "complete"}, 16 << 20},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// What other programs of this host transfer before they have been judged counts as captured too.
+			// Bytes of other programs of this host, before these have been matched against the rules, count as captured too.
 			testenv.Repeat(t, 3, func(last bool) string {
 				captured := besideRequests(t, test.flags, test.captures)
 				if captured >= test.enough && !last {
@@ -76,8 +76,7 @@ func TestBulkIsLeftAlone(t *testing.T) {
 	}
 }
 
-// besideRequests has bytes transferred while requests are made, and returns how many were captured that are not the
-// requests'.
+// besideRequests has bytes transferred while requests are made, and returns how many captured bytes are not the requests'.
 func besideRequests(t *testing.T, flags, captures []string) int {
 	t.Helper()
 	const requests, rate = 2000, 500
@@ -100,8 +99,8 @@ func besideRequests(t *testing.T, flags, captures []string) int {
 	require.NoError(t, bulk.Await("done"))
 	require.NoError(t, beside.Await("done"))
 	did, meanwhile := bulk.Load(), beside.Load()
-	await(t, "the requests and the transfer have been told", func() bool {
-		return l.told() >= 2*requests && len(b.told()) >= len(captures)
+	await(t, "the requests and the transfer have been emitted", func() bool {
+		return l.emitted() >= 2*requests && len(b.emitted()) >= len(captures)
 	})
 	captured := int(o.metric(t, "payload_bytes", "result", "captured")) - 2*meanwhile.Bytes
 	lost := o.metric(t, "kernel_events_lost") + o.metric(t, "payload_missing", "cause", "ring_full")
@@ -116,6 +115,6 @@ func besideRequests(t *testing.T, flags, captures []string) int {
 	assert.Equal(t, [sides]int{requests, requests}, l.spans)
 	assert.Equal(t, map[string]int{"complete": 2 * requests}, l.captures)
 	assert.Empty(t, l.wrong)
-	assert.Equal(t, captures, b.told())
+	assert.Equal(t, captures, b.emitted())
 	return captured
 }

@@ -16,7 +16,7 @@ import (
 var (
 	finishes       = outcome{how: "fin", by: "local"}
 	isFinished     = outcome{how: "fin", by: "remote"}
-	resets         = outcome{how: "rst", by: "local"} // in good order, for all the program cares
+	resets         = outcome{how: "rst", by: "local"} // to the program this is a good order
 	isReset        = outcome{how: "rst", by: "remote", err: "ECONNRESET"}
 	isResetTooLate = outcome{how: "rst", by: "remote", err: "EPIPE"} // after its FIN
 	isRefused      = outcome{how: "rst", by: "remote", err: "ECONNREFUSED"}
@@ -24,11 +24,11 @@ var (
 	givesUp        = outcome{how: "canceled", by: "local", err: "canceled"}
 )
 
-// isAbandoned is a connection that was closed, and that the other side resets later. The kernel may have let go of it by
-// then: it does so when the FIN is acknowledged, which may be at once or after a while.
+// isAbandoned is a connection that was closed, and that the other side resets later. The kernel may have dropped it by then: it
+// does so when the FIN is acknowledged, which may be at once or after a while.
 var isAbandoned = outcome{how: "rst", by: "remote", err: "ECONNRESET", instead: &finishes}
 
-// cannotLeave is an attempt that the host itself turns down: no packet is sent.
+// cannotLeave is an attempt that the host itself refuses: no packet is sent.
 func cannotLeave(err string) outcome { return outcome{how: "error", err: err, address: "connect"} }
 
 func (o outcome) of(executable string) outcome { o.executable = executable; return o }
@@ -38,7 +38,7 @@ func (o outcome) older() outcome {
 	return o
 }
 
-// Each way to begin and to end a connection has its record.
+// Every way to begin and to end a connection has its record.
 func TestEndings(t *testing.T) {
 	other := executableNamed(t, "successor")
 	cases := []struct {
@@ -200,15 +200,15 @@ func byRole(client, server outcome) func(workload.End) outcome {
 	}
 }
 
-// Connections that are older than the collector are told too, with all their bytes, and an accept that was blocked before
-// belongs to who called it.
-func TestOlderThanTheCollector(t *testing.T) {
+// Connections that are older than the collector are emitted too, with all their bytes. An accept that was blocked before the
+// collector started belongs to the process that called it.
+func TestConnectionsOlderThanTheCollector(t *testing.T) {
 	needPrivilege(t)
 	run := begin(t, command(t, "older"))
 	require.NoError(t, run.Await("open"))
 	o := observe(t, hostMode(), nil)
 	const existing = 6
-	await(t, "the connections that exist are told", func() bool {
+	await(t, "the connections that exist are emitted", func() bool {
 		return o.count([]int{run.PID()}, opened) >= existing
 	})
 	assert.Zero(t, o.count([]int{run.PID()}, closed))
@@ -225,7 +225,7 @@ func TestOlderThanTheCollector(t *testing.T) {
 	})
 }
 
-// A process that is gone before anybody reads of it still has its name.
+// A process that ends before user space reads its event still has its name.
 func TestShortLivedProcesses(t *testing.T) {
 	o := observe(t, hostMode(), func(cfg *receiver.Config) { cfg.PollInterval = time.Second })
 	ends := end(t, begin(t, command(t, "short-lived", "20")))

@@ -15,15 +15,15 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// toldFlow is what was told of an end of a conversation: by the records, the last of which is the end, and by the spans.
-type toldFlow struct {
+// emittedFlow is the telemetry of one end of a conversation: the records, the last of which is the end, and the spans.
+type emittedFlow struct {
 	open, end *record
 	spans     []span
 	taken     bool // a flow of the truth has been found for it
 }
 
 // pid is the process of the records.
-func (f *toldFlow) pid() int {
+func (f *emittedFlow) pid() int {
 	r := f.end
 	if r == nil {
 		r = f.open
@@ -32,27 +32,27 @@ func (f *toldFlow) pid() int {
 }
 
 // attributes are those of the end, or else of the opening.
-func (f *toldFlow) attributes() pcommon.Map {
+func (f *emittedFlow) attributes() pcommon.Map {
 	if f.end != nil {
 		return f.end.Attributes()
 	}
 	return f.open.Attributes()
 }
 
-func (f *toldFlow) String() string {
+func (f *emittedFlow) String() string {
 	if f.end != nil {
 		return f.end.Body().Str()
 	}
 	return f.open.Body().Str()
 }
 
-// toldFlows are what was told of processes over some transports, by connection id. What was told twice is wrong.
-func (o *observation) toldFlows(wrong *findings, pids []int, over []workload.Transport) []*toldFlow {
-	byID := map[string]*toldFlow{}
-	var all []*toldFlow
-	of := func(id string) *toldFlow {
+// emittedFlows are the flows of processes over some transports, by connection id. A record that was emitted twice is a fault.
+func (o *observation) emittedFlows(wrong *findings, pids []int, over []workload.Transport) []*emittedFlow {
+	byID := map[string]*emittedFlow{}
+	var all []*emittedFlow
+	of := func(id string) *emittedFlow {
 		if byID[id] == nil {
-			byID[id] = &toldFlow{}
+			byID[id] = &emittedFlow{}
 			all = append(all, byID[id])
 		}
 		return byID[id]
@@ -69,7 +69,7 @@ func (o *observation) toldFlows(wrong *findings, pids []int, over []workload.Tra
 				at = &f.open
 			}
 			if *at != nil {
-				wrong.add("told twice: %s", r.Body().Str())
+				wrong.add("emitted twice: %s", r.Body().Str())
 			}
 			*at = &r
 		}
@@ -89,50 +89,50 @@ func (o *observation) toldFlows(wrong *findings, pids []int, over []workload.Tra
 	return all
 }
 
-// verifyFlows checks that what was told of the processes of these flows, over some transports, are these flows, each once, with
-// their requests, and nothing else. The receiver has to be shut down.
+// verifyFlows checks that the telemetry of the processes of these flows, over some transports, has each flow once, with its
+// requests, and nothing else. The receiver has to be shut down.
 func (o *observation) verifyFlows(t *testing.T, flows []workload.Flow, over ...workload.Transport) {
 	t.Helper()
 	var wrong findings
-	wrong.judge(o.mode, flows, o.toldFlows(&wrong, flowPIDs(flows), over))
+	wrong.compare(o.mode, flows, o.emittedFlows(&wrong, flowPIDs(flows), over))
 	wrong.report(t.Errorf)
 }
 
-// judge finds what was told of each flow, and compares.
-func (w *findings) judge(mode receiver.Mode, flows []workload.Flow, told []*toldFlow) {
-	index := newFlowIndex(told)
+// compare finds the telemetry of each flow and compares it with the truth.
+func (w *findings) compare(mode receiver.Mode, flows []workload.Flow, emitted []*emittedFlow) {
+	index := newFlowIndex(emitted)
 	for i := range flows {
 		f := &flows[i]
 		got := index.find(f)
 		if got == nil {
-			w.add("this is not told: %+v", *f)
+			w.add("this is not emitted: %+v", *f)
 			continue
 		}
 		got.taken = true
 		got.check(w, mode, f)
 	}
-	for _, f := range told {
+	for _, f := range emitted {
 		if !f.taken {
 			w.add("this never was: %s", f)
 		}
 	}
 }
 
-// flowIndex finds what was told of a flow: by its addresses, if both were told, and among all that is like it.
+// flowIndex finds the telemetry of a flow: by its addresses, if both were emitted, else among all flows of the same kind.
 type flowIndex struct {
-	exact, alike map[string][]*toldFlow
+	exact, alike map[string][]*emittedFlow
 }
 
-func newFlowIndex(told []*toldFlow) flowIndex {
-	index := flowIndex{map[string][]*toldFlow{}, map[string][]*toldFlow{}}
-	for _, f := range told {
+func newFlowIndex(emitted []*emittedFlow) flowIndex {
+	index := flowIndex{map[string][]*emittedFlow{}, map[string][]*emittedFlow{}}
+	for _, f := range emitted {
 		a := f.attributes()
 		failed := f.end != nil && f.end.EventName() == failed
 		like := flowKey(text(a, "network.transport"), text(a, "socketflow.role.name"), failed)
 		index.alike[like] = append(index.alike[like], f)
 		flow := workload.Flow{Transport: workload.Transport(text(a, "network.transport"))}
 		ends := ends(&flow)
-		exact := like + ends[0].told(a) + ends[1].told(a) + strconv.Itoa(f.pid())
+		exact := like + ends[0].emitted(a) + ends[1].emitted(a) + strconv.Itoa(f.pid())
 		index.exact[exact] = append(index.exact[exact], f)
 	}
 	return index
@@ -140,13 +140,13 @@ func newFlowIndex(told []*toldFlow) flowIndex {
 
 func flowKey(transport, role string, failed bool) string {
 	if transport == string(workload.Unix) {
-		role = "" // who is the server of a socketpair is a matter of opinion
+		role = "" // either end of a socketpair may be the server
 	}
 	return fmt.Sprint(transport, role, failed)
 }
 
-// find the one that fits best, if any does. Those that were found before are not asked.
-func (index flowIndex) find(f *workload.Flow) *toldFlow {
+// find returns the telemetry that fits best, if any does. Telemetry that was found before is left out.
+func (index flowIndex) find(f *workload.Flow) *emittedFlow {
 	like, ends := flowKey(string(f.Transport), string(f.Role), f.Failed), ends(f)
 	if best := bestOf(index.exact, like+ends[0].true()+ends[1].true()+strconv.Itoa(f.PID), f); best != nil {
 		return best
@@ -154,10 +154,10 @@ func (index flowIndex) find(f *workload.Flow) *toldFlow {
 	return bestOf(index.alike, like, f)
 }
 
-func bestOf(in map[string][]*toldFlow, key string, f *workload.Flow) *toldFlow {
-	var best *toldFlow
+func bestOf(in map[string][]*emittedFlow, key string, f *workload.Flow) *emittedFlow {
+	var best *emittedFlow
 	var most int
-	in[key] = slices.DeleteFunc(in[key], func(t *toldFlow) bool { return t.taken })
+	in[key] = slices.DeleteFunc(in[key], func(t *emittedFlow) bool { return t.taken })
 	for _, t := range in[key] {
 		if n := t.fits(f); n > most {
 			best, most = t, n
@@ -166,16 +166,16 @@ func bestOf(in map[string][]*toldFlow, key string, f *workload.Flow) *toldFlow {
 	return best
 }
 
-// fits says how well what was told fits a flow; 0: it does not.
-func (f *toldFlow) fits(truth *workload.Flow) int {
+// fits is how well the telemetry fits a flow; 0: it does not.
+func (f *emittedFlow) fits(truth *workload.Flow) int {
 	a := f.attributes()
 	points := 1
 	for _, end := range ends(truth) {
-		switch told := end.told(a); {
-		case end.untold() || truth.Failed && !end.remote:
-		case told == end.true():
+		switch emitted := end.emitted(a); {
+		case end.unknown() || truth.Failed && !end.remote:
+		case emitted == end.true():
 			points += 4
-		case told == "" || strings.HasSuffix(told, noPort):
+		case emitted == "" || strings.HasSuffix(emitted, noPort):
 		default:
 			return 0
 		}
@@ -199,7 +199,7 @@ func first(all []string) string {
 	return all[0]
 }
 
-// flowEnd is one of the two ends of a flow, as the truth has it.
+// flowEnd is one of the two ends of a flow of the truth.
 type flowEnd struct {
 	*workload.Flow
 	remote bool
@@ -207,7 +207,7 @@ type flowEnd struct {
 
 func ends(f *workload.Flow) [2]flowEnd { return [...]flowEnd{{f, false}, {f, true}} }
 
-// noPort is how an address is written of which the port is not known.
+// noPort is the end of an address whose port is not known.
 const noPort = ":0"
 
 func (e flowEnd) String() string {
@@ -229,8 +229,8 @@ func (e flowEnd) true() string {
 	return unmapped(address).String()
 }
 
-// told is what was told of it; empty: nothing was.
-func (e flowEnd) told(a pcommon.Map) string {
+// emitted is the emitted address; empty: there is none.
+func (e flowEnd) emitted(a pcommon.Map) string {
 	address := text(a, e.String()+".address")
 	ip, err := netip.ParseAddr(address)
 	if e.Transport == workload.Unix || err != nil {
@@ -239,11 +239,11 @@ func (e flowEnd) told(a pcommon.Map) string {
 	return netip.AddrPortFrom(ip, uint16(number(a, e.String()+".port"))).String()
 }
 
-// untold reports whether no call tells the address.
-func (e flowEnd) untold() bool { return !e.remote && e.LocalUntold || e.remote && e.RemoteUntold }
+// unknown reports whether no call shows the address.
+func (e flowEnd) unknown() bool { return !e.remote && e.LocalUnknown || e.remote && e.RemoteUnknown }
 
-// paths are those of the requests that were told, in order; at least one, which is empty if there are none.
-func (f *toldFlow) paths() []string {
+// paths are those of the emitted requests, in order; at least one, which is empty if there are none.
+func (f *emittedFlow) paths() []string {
 	spans := slices.Clone(f.spans)
 	slices.SortStableFunc(spans, func(a, b span) int { return int(int64(a.StartTimestamp()) - int64(b.StartTimestamp())) })
 	var paths []string
@@ -254,7 +254,7 @@ func (f *toldFlow) paths() []string {
 		}
 		path := text(a, "url.path")
 		if s.Kind() == ptrace.SpanKindClient {
-			path = strings.TrimPrefix(text(a, "url.full"), "http://trap.test")
+			path = strings.TrimPrefix(text(a, "url.full"), "http://scenario.test")
 		}
 		paths = append(paths, path)
 	}
@@ -264,16 +264,16 @@ func (f *toldFlow) paths() []string {
 	return paths
 }
 
-// check compares what was told of a flow with what is known of it.
-func (f *toldFlow) check(wrong *findings, mode receiver.Mode, truth *workload.Flow) {
+// check compares the telemetry of a flow with the truth.
+func (f *emittedFlow) check(wrong *findings, mode receiver.Mode, truth *workload.Flow) {
 	about := truth.Step + ": " + f.String()
 	if f.end == nil {
-		wrong.add("%s: its end is not told", about)
+		wrong.add("%s: its end is not emitted", about)
 		return
 	}
 	a := f.end.Attributes()
 	f.checkAddresses(wrong, mode, about, truth)
-	// In the syscall mode it is read from /proc: a process may be gone by then. TestNamespacesStayApart wants it.
+	// In the syscall mode it is read from /proc: a process may have ended by then. TestNamespacesStayApart demands it.
 	if netns := get(a, "socketflow.netns"); mode == receiver.ModeSocket || netns != nil {
 		wrong.equal(int64(truth.NetNS), netns, "%s: network namespace", about)
 	}
@@ -283,7 +283,7 @@ func (f *toldFlow) check(wrong *findings, mode receiver.Mode, truth *workload.Fl
 		return
 	}
 	if f.open == nil {
-		wrong.add("%s: its opening is not told", about)
+		wrong.add("%s: its opening is not emitted", about)
 	}
 	wrong.equal(int64(truth.Sent), get(a, "socketflow.bytes.sent"), "%s: sent", about)
 	wrong.equal(int64(truth.Received), get(a, "socketflow.bytes.received"), "%s: received", about)
@@ -293,7 +293,7 @@ func (f *toldFlow) check(wrong *findings, mode receiver.Mode, truth *workload.Fl
 		want = []string{""}
 	}
 	wrong.equal(want, f.paths(), "%s: requests", about)
-	server := truth.PID // requests belong to who serves them, the connection to who opened or accepted it
+	server := truth.PID // requests belong to the process that serves them, the connection to the one that opened or accepted it
 	if truth.ServedBy != 0 {
 		server = truth.ServedBy
 	}
@@ -306,9 +306,9 @@ func (f *toldFlow) check(wrong *findings, mode receiver.Mode, truth *workload.Fl
 	}
 }
 
-// checkAddresses: what is told is true, in all that is told of the flow, and what a call has told is told. What is not known is
-// not there, and the source says so.
-func (f *toldFlow) checkAddresses(wrong *findings, mode receiver.Mode, about string, truth *workload.Flow) {
+// checkAddresses: every address in the telemetry of the flow is true. An address that a call showed is there. An unknown address
+// is left out, and the source says so.
+func (f *emittedFlow) checkAddresses(wrong *findings, mode receiver.Mode, about string, truth *workload.Flow) {
 	all := map[string]pcommon.Map{"close": f.end.Attributes()}
 	if f.open != nil {
 		all["open"] = f.open.Attributes()
@@ -323,13 +323,13 @@ func (f *toldFlow) checkAddresses(wrong *findings, mode receiver.Mode, about str
 			wrong.equal("sock", source, "%s (%s): source of the addresses", about, name)
 		}
 		for _, end := range ends(truth) {
-			told, want := end.told(a), end.true()
-			ip, portless := strings.CutSuffix(told, noPort)
+			emitted, want := end.emitted(a), end.true()
+			ip, portless := strings.CutSuffix(emitted, noPort)
 			switch {
-			case told == want || truth.Failed && !end.remote:
-			case guessed && end.untold() && (told == "" || portless && strings.HasPrefix(want, ip+":")):
+			case emitted == want || truth.Failed && !end.remote:
+			case guessed && end.unknown() && (emitted == "" || portless && strings.HasPrefix(want, ip+":")):
 			default:
-				wrong.add("%s (%s): %s is told as %q (source %s), and is %s", about, name, end, told, source, want)
+				wrong.add("%s (%s): %s is emitted as %q (source %s), and is %s", about, name, end, emitted, source, want)
 			}
 		}
 	}

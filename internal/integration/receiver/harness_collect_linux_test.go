@@ -59,13 +59,13 @@ const (
 	failed = "socketflow.connection.fail"
 )
 
-// told is all that was told of one process.
-type told struct {
+// processTelemetry is all that was emitted for one process.
+type processTelemetry struct {
 	records []record
 	spans   []span
 }
 
-func (p told) events(name string) []record {
+func (p processTelemetry) events(name string) []record {
 	var those []record
 	for _, r := range p.records {
 		if r.EventName() == name {
@@ -75,7 +75,7 @@ func (p told) events(name string) []record {
 	return those
 }
 
-// observation is a receiver at work, and what has come out of it.
+// observation is a running receiver and its telemetry.
 type observation struct {
 	*componenttest.Telemetry
 	mode       receiver.Mode
@@ -83,7 +83,7 @@ type observation struct {
 	logged     *observer.ObservedLogs
 
 	mu    sync.Mutex
-	byPID map[int64]*told
+	byPID map[int64]*processTelemetry
 }
 
 func (o *observation) takeLogs(_ context.Context, logs plog.Logs) error {
@@ -114,25 +114,25 @@ func (o *observation) takeTraces(_ context.Context, traces ptrace.Traces) error 
 	return nil
 }
 
-func (o *observation) process(resource pcommon.Map) *told {
+func (o *observation) process(resource pcommon.Map) *processTelemetry {
 	pid := number(resource, "process.pid")
 	p := o.byPID[pid]
 	if p == nil {
-		p = &told{}
+		p = &processTelemetry{}
 		o.byPID[pid] = p
 	}
 	return p
 }
 
-// of is what has been told of a process so far.
-func (o *observation) of(pid int) told {
+// of is the telemetry of a process so far.
+func (o *observation) of(pid int) processTelemetry {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	p := o.byPID[int64(pid)]
 	if p == nil {
-		return told{}
+		return processTelemetry{}
 	}
-	return told{slices.Clone(p.records), slices.Clone(p.spans)}
+	return processTelemetry{slices.Clone(p.records), slices.Clone(p.spans)}
 }
 
 // total is how many records there are of all processes.

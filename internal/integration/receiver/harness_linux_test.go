@@ -22,8 +22,8 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// The tests of the files *_linux_test.go run the receiver against this host's kernel and real sockets. What the sockets
-// do is done by other processes, see package workload: this executable again.
+// The tests of the files *_linux_test.go run the receiver against this host's kernel and real sockets. Other processes use the
+// sockets, see package workload: they are this executable again.
 //
 // They share one harness: this file starts a receiver in a mode, and workloads; harness_collect_linux_test.go collects what the
 // receiver emits; harness_wait_linux_test.go waits for conditions.
@@ -36,10 +36,10 @@ func needPrivilege(t *testing.T) {
 	testenv.NeedRoot(t, "observing the host")
 }
 
-// emulated reports whether this is a machine that internal/integration/vmtest has made, some thirty times slower than a real one.
+// emulated reports whether this is a machine of internal/integration/vmtest, which is some thirty times slower than a real one.
 func emulated() bool { return os.Getenv("SOCKETFLOW_TEST_EMULATED") != "" }
 
-// raceDetector reports whether this executable is slowed down by it.
+// raceDetector reports whether the race detector slows this executable down.
 func raceDetector() bool {
 	info, _ := debug.ReadBuildInfo()
 	for _, s := range info.Settings {
@@ -50,7 +50,7 @@ func raceDetector() bool {
 	return false
 }
 
-// eachMode runs a test as a subtest of each mode. Both modes have to tell the same of the same workload.
+// eachMode runs a test as a subtest of each mode. Both modes have to emit the same for the same workload.
 func eachMode(t *testing.T, test func(*testing.T, receiver.Mode)) {
 	t.Helper()
 	for _, mode := range []receiver.Mode{receiver.ModeSocket, receiver.ModeSyscall} {
@@ -61,7 +61,8 @@ func eachMode(t *testing.T, test func(*testing.T, receiver.Mode)) {
 	}
 }
 
-// hostMode is the mode of tests that are about no mode: auto, unless internal/integration/vmtest sets another. It runs them in each mode that
+// hostMode is the mode of tests that are not about a mode: auto, unless internal/integration/vmtest sets another. It runs them in
+// each mode that a kernel supports.
 // a kernel can do.
 func hostMode() receiver.Mode {
 	if mode := os.Getenv("SOCKETFLOW_TEST_MODE"); mode != "" {
@@ -73,19 +74,20 @@ func hostMode() receiver.Mode {
 // configuration changes the default one.
 type configuration func(*receiver.Config)
 
-// roomy has ring buffers in which everything fits that a test does, however slowly this machine gets to read them.
+// roomy has ring buffers that hold everything that a test does, however slowly this machine reads them.
 func roomy(cfg *receiver.Config) { cfg.RingBuffer.Size = 32 << 20 }
 
-// sinks take what a receiver emits. Of a signal that has none there is no receiver.
+// sinks receive what a receiver emits. A signal without a sink has no receiver.
 type sinks struct {
 	logs   consumer.ConsumeLogsFunc
 	traces consumer.ConsumeTracesFunc
 }
 
-// observe starts a receiver in a mode for both signals, and collects what it emits. It runs until the end of the test at the latest.
+// observe starts a receiver in a mode for both signals, and collects its telemetry. It runs until the end of the test at the
+// latest.
 func observe(t *testing.T, mode receiver.Mode, change configuration) *observation {
 	t.Helper()
-	o := &observation{byPID: map[int64]*told{}}
+	o := &observation{byPID: map[int64]*processTelemetry{}}
 	o.start(t, mode, change, sinks{o.takeLogs, o.takeTraces})
 	return o
 }
@@ -106,9 +108,9 @@ func (o *observation) start(t *testing.T, mode receiver.Mode, change configurati
 	set.ID = component.NewID(factory.Type())
 	cfg := factory.CreateDefaultConfig().(*receiver.Config)
 	cfg.Mode = mode
-	// What a workload says of a connection right after it was made, an overloaded machine may say seconds later.
+	// A workload's report of a new connection may come seconds later on an overloaded machine.
 	cfg.Completion.Timeout = patience(cfg.Completion.Timeout)
-	// The truth of the workloads is about TCP; by what else their processes talk to each other they do not tell.
+	// The truth of the workloads is about TCP; it leaves out the Unix sockets between their processes.
 	cfg.Transports = []receiver.Transport{receiver.TransportTCP}
 	if change != nil {
 		change(cfg)
@@ -137,7 +139,7 @@ func (o *observation) start(t *testing.T, mode receiver.Mode, change configurati
 	}
 }
 
-// shutdown ends the receiver; then everything that it has captured has come out of it.
+// shutdown ends the receiver. Then it has emitted everything that it has captured.
 func (o *observation) shutdown(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), bound)
@@ -147,15 +149,15 @@ func (o *observation) shutdown(t *testing.T) {
 	}
 }
 
-// limited ends the workloads of a test that hangs before the test itself is ended.
+// limited ends the workloads of a hanging test before the test itself is ended.
 func limited(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience(time.Minute))
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// command is a workload in a network namespace of its own: its ports are free, and it has room for its TIME_WAITs,
-// whatever else this host does.
+// command is a workload in a network namespace of its own: its ports are free, and it has room for its TIME_WAITs, whatever else
+// this host does.
 func command(t *testing.T, name string, args ...string) *exec.Cmd {
 	return workload.Isolate(workload.Command(limited(t), name, args...))
 }
@@ -183,7 +185,7 @@ func pass(t *testing.T, run *workload.Run, gate string, words ...string) {
 	require.NoError(t, run.Continue(words...))
 }
 
-// ownExecutable is what workloads are, unless they are another.
+// ownExecutable is the executable of workloads by default.
 func ownExecutable(t *testing.T) string {
 	t.Helper()
 	path, err := os.Executable()

@@ -30,24 +30,24 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// toBeKilled is set, to a mode, in a process of this executable that watches until it is killed.
+// toBeKilled is set, to a mode, in a process of this executable that observes until it is killed.
 const toBeKilled = "SOCKETFLOW_TEST_TO_BE_KILLED"
 
 func init() {
 	if mode, asked := os.LookupEnv(toBeKilled); asked {
-		panic(watchUntilKilled(receiver.Mode(mode)))
+		panic(observeUntilKilled(receiver.Mode(mode)))
 	}
 }
 
-// watchUntilKilled writes one line when it watches, and another when it has told of a connection of its parent's.
-func watchUntilKilled(mode receiver.Mode) error {
-	told := make(chan struct{}, 1)
+// observeUntilKilled writes one line when it observes, and another when it has emitted a connection of its parent's.
+func observeUntilKilled(mode receiver.Mode) error {
+	emitted := make(chan struct{}, 1)
 	logs, err := consumer.NewLogs(func(_ context.Context, logs plog.Logs) error {
 		for _, r := range logs.ResourceLogs().All() {
 			if number(r.Resource().Attributes(), "process.pid") == int64(os.Getppid()) {
 				select {
-				case told <- struct{}{}:
-				default: // it knows
+				case emitted <- struct{}{}:
+				default: // the signal is already pending
 				}
 			}
 		}
@@ -70,18 +70,18 @@ func watchUntilKilled(mode receiver.Mode) error {
 		return err
 	}
 	fmt.Println("ready")
-	<-told
-	fmt.Println("told")
+	<-emitted
+	fmt.Println("emitted")
 	_, err = io.Copy(io.Discard, os.Stdin) // until the parent has ended
 	return errors.Join(errors.New("nobody has killed this process"), err)
 }
 
-// A collector that is killed leaves nothing in the kernel: no program, map, link or probe, and nothing that is pinned, also while
-// sockets that it has followed live on.
+// A killed collector leaves nothing in the kernel: no program, map, link or probe, and no pinned object, even while sockets that
+// it has followed live on.
 func TestKilledLeavesNothing(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {
 		others, before := kernelObjects(t), traces(t)
-		victim := watchElsewhere(t, mode)
+		victim := observeElsewhere(t, mode)
 		objects, events := heldBy(t, victim.pid()), victim.perfEvents(t)
 		kinds := map[string]int{}
 		all := kernelObjects(t)
@@ -100,7 +100,7 @@ func TestKilledLeavesNothing(t *testing.T) {
 		for o := range objects {
 			await(t, fmt.Sprintf("the kernel has let go of %v", o), func() bool { return !o.exists() })
 		}
-		if emulated() { // where nobody else makes any
+		if emulated() { // no other program makes any there
 			await(t, "the kernel has no others than before", func() bool {
 				now := kernelObjects(t)
 				maps.DeleteFunc(now, func(o kernelObject, _ bool) bool { return others[o] })
@@ -111,7 +111,7 @@ func TestKilledLeavesNothing(t *testing.T) {
 	})
 }
 
-// victim is a process that watches.
+// victim is a process that observes.
 type victim struct {
 	cmd *exec.Cmd
 	out *bufio.Scanner
@@ -119,7 +119,7 @@ type victim struct {
 
 func (v *victim) pid() string { return strconv.Itoa(v.cmd.Process.Pid) }
 
-// perfEvents is how many it has descriptors of.
+// perfEvents is how many perf events it has descriptors of.
 func (v *victim) perfEvents(t *testing.T) (n int) {
 	t.Helper()
 	dir := filepath.Join("/proc", v.pid(), "fd")
@@ -139,8 +139,8 @@ func (v *victim) await(t *testing.T, line string) {
 	require.Equal(t, line, v.out.Text())
 }
 
-// watchElsewhere starts one, and has it tell of a connection that lasts until the end of the test.
-func watchElsewhere(t *testing.T, mode receiver.Mode) *victim {
+// observeElsewhere starts a victim, which emits a connection that lasts until the end of the test.
+func observeElsewhere(t *testing.T, mode receiver.Mode) *victim {
 	t.Helper()
 	cmd := exec.CommandContext(limited(t), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), toBeKilled+"="+string(mode))
@@ -165,11 +165,11 @@ func watchElsewhere(t *testing.T, mode receiver.Mode) *victim {
 	t.Cleanup(func() { _ = server.Close() })
 	_, err = client.Write([]byte("GET / HTTP/1.1\r\n"))
 	require.NoError(t, err)
-	v.await(t, "told")
+	v.await(t, "emitted")
 	return v
 }
 
-// listing are the commands that list the kernel's objects, whoever holds them (bpf(2)).
+// listing has the commands that list all of the kernel's objects (bpf(2)).
 var listing = map[string]uintptr{
 	"prog_id": unix.BPF_PROG_GET_NEXT_ID, "map_id": unix.BPF_MAP_GET_NEXT_ID, "link_id": unix.BPF_LINK_GET_NEXT_ID,
 }
@@ -192,7 +192,7 @@ func kernelObjects(t *testing.T) map[kernelObject]bool {
 	return all
 }
 
-// traces are what a process can leave in file systems of the kernel: dynamic probes, and what is pinned.
+// traces are what a process can leave in file systems of the kernel: dynamic probes, and pinned objects.
 func traces(t *testing.T) []string {
 	t.Helper()
 	all := []string{}

@@ -44,7 +44,7 @@ var commands = map[string]uintptr{
 	"prog_id": unix.BPF_PROG_GET_FD_BY_ID, "map_id": unix.BPF_MAP_GET_FD_BY_ID, "link_id": unix.BPF_LINK_GET_FD_BY_ID,
 }
 
-// exists reports whether the kernel has the object, whoever holds it.
+// exists reports whether the kernel still has the object.
 func (o kernelObject) exists() bool {
 	attr := struct{ id, next, flags uint32 }{id: o.id}
 	fd, _, err := unix.Syscall(unix.SYS_BPF, commands[o.kind], uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr))
@@ -55,13 +55,13 @@ func (o kernelObject) exists() bool {
 	return true
 }
 
-// held are the kernel's objects that this process has descriptors of.
+// held are the kernel objects that this process has descriptors of.
 func held(t *testing.T) map[kernelObject]bool {
 	t.Helper()
 	return heldBy(t, "self")
 }
 
-// heldBy are those that a process has descriptors of.
+// heldBy are the kernel objects that a process has descriptors of.
 func heldBy(t *testing.T, pid string) map[kernelObject]bool {
 	t.Helper()
 	objects := map[kernelObject]bool{}
@@ -103,7 +103,7 @@ func mappedMaps(t *testing.T) int {
 	return strings.Count(string(mappings), "bpf-map")
 }
 
-// Whatever receivers held is gone when they are stopped: programs, maps, links, descriptors, memory, goroutines.
+// Stopped receivers release all that they held: programs, maps, links, descriptors, memory, goroutines.
 func TestStartAndStopLeaveNothingBehind(t *testing.T) {
 	needPrivilege(t)
 	const starts, atOnce = 50, 5
@@ -123,13 +123,13 @@ func TestStartAndStopLeaveNothingBehind(t *testing.T) {
 				})
 			}
 		})
-		if first == 0 { // what the runtime and the standard library keep, they keep from now on
+		if first == 0 { // the runtime and the standard library keep some memory from now on
 			files = descriptors(t)
 		}
 	}
 	assert.Empty(t, held(t))
 	await(t, "nothing of the kernel's is mapped any more", func() bool {
-		runtime.GC() // which is when the library unmaps the variables of the programs
+		runtime.GC() // here the library unmaps the variables of the programs
 		return mappedMaps(t) == 0
 	})
 	assert.Len(t, descriptors(t), len(files), "%v, and in the beginning %v", descriptors(t), files)
@@ -144,9 +144,9 @@ func TestStartAndStopLeaveNothingBehind(t *testing.T) {
 	assert.Len(t, kinds, len(commands))
 }
 
-// startAndStop has each receiver be another one, and returns what was held meanwhile.
+// startAndStop starts and stops each receiver, and returns what was held meanwhile.
 func startAndStop(t *testing.T, i int) map[kernelObject]bool {
-	o := &observation{byPID: map[int64]*told{}}
+	o := &observation{byPID: map[int64]*processTelemetry{}}
 	to := sinks{o.takeLogs, o.takeTraces}
 	switch i % 4 {
 	case 0:
@@ -170,7 +170,7 @@ func startAndStop(t *testing.T, i int) map[kernelObject]bool {
 	return objects
 }
 
-// What the kernel had reported when the receiver is stopped is told, also in the middle of a load.
+// Everything that the kernel had reported when the receiver is stopped is emitted, even in the middle of a load.
 func TestShutdownUnderLoadLosesNothing(t *testing.T) {
 	needPrivilege(t)
 	run := beginLoad(t, 200_000, 10_000)
@@ -178,7 +178,7 @@ func TestShutdownUnderLoadLosesNothing(t *testing.T) {
 	counted.follow(run.PID())
 	o := &observation{}
 	var mu sync.Mutex
-	reported := map[string]int64{} // as of the last batch: the programs were detached before
+	reported := map[string]int64{} // as of the last batch: the programs had been detached before
 	o.start(t, hostMode(), roomy, sinks{logs: func(ctx context.Context, records plog.Logs) error {
 		err := counted.takeLogs(ctx, records)
 		mu.Lock()
@@ -198,11 +198,10 @@ func TestShutdownUnderLoadLosesNothing(t *testing.T) {
 	assert.EqualValues(t, reported["open"]+reported["existing"], counted.total(opened))
 	assert.EqualValues(t, reported["close"], counted.total(closed))
 	assert.Zero(t, counted.repeat)
-	t.Logf("%d openings and %d ends were told of a load that was still running", counted.of(opened), counted.of(closed))
+	t.Logf("%d openings and %d ends were emitted for a load that was still running", counted.of(opened), counted.of(closed))
 }
 
-// Shutdown returns when its context ends, even if the pipeline does not take what is handed to it; the receiver ends as
-// soon as the pipeline lets go.
+// Shutdown returns when its context ends, even if the pipeline blocks; the receiver ends as soon as the pipeline returns.
 func TestShutdownHonoursItsContext(t *testing.T) {
 	needPrivilege(t)
 	stuck := make(chan struct{}, 100)
@@ -228,7 +227,7 @@ func TestShutdownHonoursItsContext(t *testing.T) {
 	require.NoError(t, r.Shutdown(t.Context()))
 }
 
-// Two instances in one process see the same, each in its own way.
+// Two instances in one process see the same, each with its own configuration.
 func TestTwoInstances(t *testing.T) {
 	o := observe(t, hostMode(), roomy)
 	other := observe(t, hostMode(), func(cfg *receiver.Config) {
@@ -253,28 +252,28 @@ func TestTwoInstances(t *testing.T) {
 	assert.Empty(t, p.spans)
 	assert.Len(t, p.events(opened), len(ends))
 	assert.Len(t, p.events(closed), len(ends))
-	told := map[tuple]int{}
+	emitted := map[tuple]int{}
 	for _, e := range ends {
-		told[tupleOf(e)]++
+		emitted[tupleOf(e)]++
 	}
 	for _, r := range p.events(closed) {
 		a := r.Attributes()
 		assert.Nil(t, get(a, "network.peer.address"))
-		told[tuple{
+		emitted[tuple{
 			pid: run.PID(), netns: number(a, "socketflow.netns"), role: text(a, "socketflow.role.name"),
 			local:  endpoint(a, "net.sock.host.addr", "net.sock.host.port"),
 			remote: endpoint(a, "net.sock.peer.addr", "net.sock.peer.port"),
 		}]--
 	}
-	for k, n := range told {
+	for k, n := range emitted {
 		assert.Zero(t, n, "%+v", k)
 	}
 }
 
-// asNobody is set in a process of this executable that has no privileges, and is to tell what the receiver does then.
+// asNobody is set in a process of this executable that has no privileges, and reports what the receiver does then.
 const asNobody = "SOCKETFLOW_TEST_AS_NOBODY"
 
-// outsider is what it tells.
+// outsider is its report.
 type outsider struct {
 	Error    string   // Start's
 	Statuses []string // that were reported
@@ -321,7 +320,7 @@ func startAsNobody(how receiver.OnUnsupported) (out outsider) {
 		}
 		return len(files)
 	}
-	_ = once() // what is opened once
+	_ = once() // things that are opened only once are open now
 	before := count()
 	host.reported = nil
 	if err := once(); err != nil {
@@ -331,7 +330,7 @@ func startAsNobody(how receiver.OnUnsupported) (out outsider) {
 	return out
 }
 
-// Without privileges Start says what is missing and what would help, or, if that is asked for, the collector runs on.
+// Without privileges Start says what is missing and what would help. If configured to, the collector runs on.
 func TestWithoutPrivileges(t *testing.T) {
 	needPrivilege(t)
 	for how, want := range map[receiver.OnUnsupported]outsider{
@@ -339,7 +338,7 @@ func TestWithoutPrivileges(t *testing.T) {
 		receiver.OnUnsupportedWarn: {Statuses: []string{"StatusPermanentError"}},
 	} {
 		t.Run(string(how), func(t *testing.T) {
-			// By way of /proc, because only root may enter the directory that this executable is in.
+			// Through /proc, because only root may enter the directory of this executable.
 			cmd := exec.CommandContext(limited(t), "/proc/self/exe")
 			cmd.Env = append(os.Environ(), asNobody+"="+string(how))
 			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
@@ -357,7 +356,7 @@ func TestWithoutPrivileges(t *testing.T) {
 	}
 }
 
-// What the kernel holds for a receiver with the default configuration stays within 40 MiB, in every mode.
+// The kernel memory of a receiver with the default configuration stays within 40 MiB, in every mode.
 func TestKernelMemory(t *testing.T) {
 	const most = 40 << 20
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {

@@ -20,7 +20,7 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// tally counts what a receiver tells, and keeps none of it.
+// tally counts a receiver's telemetry, and keeps none of it.
 type tally struct {
 	pause time.Duration // taken for each batch of records
 
@@ -30,8 +30,8 @@ type tally struct {
 	all    map[string]int // records of any process
 	spans  int            // of the process
 	seen   map[uint64]uint8
-	repeat int // records of the process that were told before
-	// gaps are the closes of which the opening was not told; unmarked are those of them that do not say so.
+	repeat int // records of the process that were emitted before
+	// gaps are the closes without an emitted opening; unmarked are those of them that do not say so.
 	gaps, unmarked int
 }
 
@@ -116,14 +116,14 @@ func (c *tally) total(event string) int {
 	return c.all[event]
 }
 
-// follow says which process is meant.
+// follow sets the process whose records are counted.
 func (c *tally) follow(pid int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pid = int64(pid)
 }
 
-// processorTime is what this process has used.
+// processorTime is the processor time used by this process.
 func processorTime(t *testing.T) time.Duration {
 	var usage unix.Rusage
 	require.NoError(t, unix.Getrusage(unix.RUSAGE_SELF, &usage))
@@ -135,7 +135,8 @@ func beginLoad(t *testing.T, count int, rate float64) *workload.Run {
 	return begin(t, command(t, "load", "-n", strconv.Itoa(count), "-rate", strconv.FormatFloat(rate, 'f', -1, 64)))
 }
 
-// With the default configuration nothing is lost of 14,000 short connections a second, each of which has both ends here.
+// With the default configuration nothing is lost of 14,000 short connections a second. Both ends of each are in this process's
+// host.
 func TestNothingIsLostUnderLoad(t *testing.T) {
 	eachMode(t, nothingIsLostUnderLoad)
 }
@@ -145,7 +146,7 @@ func nothingIsLostUnderLoad(t *testing.T, mode receiver.Mode) {
 	if raceDetector() {
 		count, rate = 10_000, 2_000
 	}
-	// A machine that is shared may not let this process run for a while. What is shown is that it can be done.
+	// On a shared machine this process may be suspended for a while. One good attempt is enough.
 	testenv.Repeat(t, 3, func(last bool) string {
 		run := beginLoad(t, count, rate)
 		counted := newTally()
@@ -176,7 +177,7 @@ func nothingIsLostUnderLoad(t *testing.T, mode receiver.Mode) {
 	})
 }
 
-// kernelEvents are the kinds that a connection gives, and of which each is reported once.
+// kernelEvents are the kinds of events of a connection. Each is reported once.
 var kernelEvents = [...]string{"open", "accept", "close", "fail", "connect_error"}
 
 // reported is how many events of each kind the kernel had to report, lost or not.
@@ -188,8 +189,7 @@ func (o *observation) reported(t *testing.T) (counts [len(kernelEvents)]int64) {
 	return counts
 }
 
-// Where the ring buffer is far too small, what is lost is counted: what is told and what is counted as lost are the
-// truth, and nothing grows.
+// With a ring buffer that is far too small, losses are counted: emitted and lost events add up to the truth, and no table grows.
 func TestLossesAreCounted(t *testing.T) {
 	needPrivilege(t)
 	const count = 5_000
@@ -197,8 +197,8 @@ func TestLossesAreCounted(t *testing.T) {
 	truth, counted := newTally(), newTally()
 	truth.follow(run.PID())
 	counted.follow(run.PID())
-	counted.pause = 2 * time.Millisecond // a pipeline that takes its time
-	// The witness loses nothing. It sees what the other processes of this host do, too.
+	counted.pause = 2 * time.Millisecond // a slow pipeline
+	// The witness loses nothing. It also sees the other processes of this host.
 	witness := truth.observe(t, hostMode(), roomy)
 	o := counted.observe(t, hostMode(), func(cfg *receiver.Config) {
 		cfg.RingBuffer.Size = receiver.ByteSize(unix.Getpagesize())
@@ -206,7 +206,7 @@ func TestLossesAreCounted(t *testing.T) {
 		cfg.Batch.Size = 64
 	})
 	require.NoError(t, run.Await("ready"))
-	// Nothing may happen between the two looks.
+	// No event may come between the two reads.
 	var before, witnessBefore [len(kernelEvents)]int64
 	await(t, "a moment in which nothing happens on this host", func() bool {
 		before = o.reported(t)
@@ -217,7 +217,7 @@ func TestLossesAreCounted(t *testing.T) {
 
 	require.NoError(t, run.Continue())
 	end(t, run)
-	await(t, "all connections are told by the witness", func() bool { return truth.of(closed) == 2*count })
+	await(t, "the witness has emitted all connections", func() bool { return truth.of(closed) == 2*count })
 	assert.Equal(t, 2*count, truth.of(opened))
 	assert.Zero(t, witness.metric(t, "kernel_events_lost"))
 
@@ -228,7 +228,7 @@ func TestLossesAreCounted(t *testing.T) {
 		}
 		return now == witnessNow
 	})
-	await(t, "all reported ends are told", func() bool {
+	await(t, "all reported ends are emitted", func() bool {
 		return int64(counted.total(closed)) == o.metric(t, "kernel_events", "kind", "close")
 	})
 	full := o.metric(t, "sockets_evicted", "cause", "table_full")
@@ -236,7 +236,7 @@ func TestLossesAreCounted(t *testing.T) {
 	for _, kind := range kernelEvents {
 		lost[kind] = o.metric(t, "kernel_events_lost", "kind", kind)
 	}
-	t.Logf("of %d connections: %d openings and %d ends told; lost: %v; %d made room in the table",
+	t.Logf("of %d connections: %d openings and %d ends emitted; lost: %v; %d made room in the table",
 		count, counted.of(opened), counted.of(closed), lost, full)
 	assert.Positive(t, lost["open"])
 	assert.Positive(t, lost["accept"])

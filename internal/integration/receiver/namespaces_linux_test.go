@@ -22,13 +22,13 @@ type network struct {
 	ip string // program
 	n  int    // namespaces
 
-	traps *trapper
+	scenarios *scenarioRunner
 }
 
 func newNetwork(t *testing.T) *network {
 	t.Helper()
 	needPrivilege(t)
-	return &network{t: t, ip: testenv.NeedProgram(t, "iproute2", "ip"), traps: newTrapper(t)}
+	return &network{t: t, ip: testenv.NeedProgram(t, "iproute2", "ip"), scenarios: newScenarioRunner(t)}
 }
 
 func (n *network) run(words string) {
@@ -72,27 +72,27 @@ func (n *network) container(bridge, address string) string {
 	return name
 }
 
-// in is a trap in a namespace. The process stays the one that is started.
-func (n *network) in(namespace, trap string, args ...string) *workload.Run {
+// in runs a scenario in a namespace. The process stays the one that is started.
+func (n *network) in(namespace, scenario string, args ...string) *workload.Run {
 	n.t.Helper()
-	cmd := workload.Command(limited(n.t), "trap", append([]string{trap}, args...)...)
-	cmd.Args = append([]string{n.ip, "netns", "exec", namespace, n.traps.executable}, cmd.Args[1:]...)
+	cmd := workload.Command(limited(n.t), "scenario", append([]string{scenario}, args...)...)
+	cmd.Args = append([]string{n.ip, "netns", "exec", namespace, n.scenarios.executable}, cmd.Args[1:]...)
 	cmd.Path = n.ip
 	return begin(n.t, cmd)
 }
 
-// ports is how many ports a namespace has for those who connect: as many as connections are opened, so that in two namespaces they
-// are the same. The kernel wants an even number (__inet_hash_connect).
+// ports is how many ephemeral ports a namespace has: as many as connections are opened, so that two namespaces use the same
+// ports. The kernel demands an even number (__inet_hash_connect).
 const ports = 4
 
-// fewPorts leaves a namespace so many ports for those who connect.
+// fewPorts leaves a namespace so many ephemeral ports.
 func (n *network) fewPorts(namespace string) {
 	n.t.Helper()
 	n.run(fmt.Sprintf("netns exec %s sh -c echo${IFS}40000${IFS}%d>/proc/sys/net/ipv4/ip_local_port_range", namespace, 40000+ports-1))
 }
 
-// Connections that leave network namespaces have the source that they have there, though no call tells it; those with the same
-// addresses in several namespaces stay apart.
+// Connections that leave a network namespace have their source address in that namespace, although no call shows it. Connections
+// with the same addresses in several namespaces stay apart.
 func TestNamespacesStayApart(t *testing.T) {
 	const server, first, second = "10.114.0.1", "10.114.0.2", "10.114.0.3"
 	eachMode(t, func(t *testing.T, mode receiver.Mode) {
@@ -114,12 +114,12 @@ func TestNamespacesStayApart(t *testing.T) {
 					containers = append(containers, n.container(bridges[i%test.bridges], address+"/24"))
 					n.fewPorts(containers[i])
 				}
-				o := observe(t, mode, n.traps.only(nil))
+				o := observe(t, mode, n.scenarios.only(nil))
 				flows := converseAcross(t, o, n, bridges, containers, server+":258")
 				assert.Zero(t, o.awaitFlows(flows))
 				o.shutdown(t)
 				o.verifyFlows(t, flows, workload.TCP)
-				for _, f := range o.toldFlows(&findings{}, flowPIDs(flows), []workload.Transport{workload.TCP}) {
+				for _, f := range o.emittedFlows(&findings{}, flowPIDs(flows), []workload.Transport{workload.TCP}) {
 					assert.NotNil(t, get(f.attributes(), "socketflow.netns"), "%s: network namespace", f)
 				}
 				assertApart(t, flows, test.addresses)
@@ -128,7 +128,7 @@ func TestNamespacesStayApart(t *testing.T) {
 	})
 }
 
-// converseAcross has each container open connections to its bridge, all of them open at a time.
+// converseAcross has each container open connections to its bridge, all of them open at the same time.
 func converseAcross(t *testing.T, o *observation, n *network, bridges, containers []string, server string) []workload.Flow {
 	t.Helper()
 	var incoming, outgoing []*workload.Run
@@ -139,7 +139,7 @@ func converseAcross(t *testing.T, o *observation, n *network, bridges, container
 	}
 	for _, container := range containers {
 		run := n.in(container, "outgoing", server, strconv.Itoa(ports))
-		require.NoError(t, run.Await("talked"))
+		require.NoError(t, run.Await("exchanged"))
 		outgoing = append(outgoing, run)
 	}
 	for _, run := range outgoing {
@@ -159,7 +159,7 @@ func converseAcross(t *testing.T, o *observation, n *network, bridges, container
 	return flows
 }
 
-// assertApart checks that what was done was what the test is about.
+// assertApart checks that the workload did what the test is about.
 func assertApart(t *testing.T, flows []workload.Flow, addresses [2]string) {
 	t.Helper()
 	sources := map[string]int{}

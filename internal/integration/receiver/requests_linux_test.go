@@ -37,7 +37,7 @@ type ledger struct {
 	seen     [sides][]uint8 // by request
 	captures map[string]int // by socketflow.capture
 	wrong    []string
-	other    map[string]int // spans that are no exchange's, by name
+	other    map[string]int // spans that belong to no exchange, by name
 }
 
 func newLedger(requests int) *ledger {
@@ -73,7 +73,7 @@ func (l *ledger) take(_ context.Context, traces ptrace.Traces) error {
 	return nil
 }
 
-// enter checks a span. Of an exchange that was not captured whole the status may be missing, and nothing else.
+// enter checks a span. If an exchange was not captured whole, its status may be missing, and nothing else.
 func (l *ledger) enter(s ptrace.Span) {
 	if s.Name() != "GET" {
 		l.other[s.Name()]++
@@ -101,7 +101,7 @@ func (l *ledger) enter(s ptrace.Span) {
 		l.fault("%s of %q ends before it starts", s.Kind(), path)
 	}
 	if l.seen[side][request]++; l.seen[side][request] > 1 {
-		l.fault("%s of %q was told %d times", s.Kind(), path, l.seen[side][request])
+		l.fault("%s of %q was emitted %d times", s.Kind(), path, l.seen[side][request])
 	}
 }
 
@@ -111,7 +111,7 @@ func (l *ledger) fault(format string, args ...any) {
 	}
 }
 
-func (l *ledger) told() int {
+func (l *ledger) emitted() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.spans[client] + l.spans[server]
@@ -121,8 +121,8 @@ func requestsOf(t *testing.T, flags ...string) *workload.Run {
 	return begin(t, command(t, "requests", flags...))
 }
 
-// With the default configuration nothing is lost of 20,000 requests a second over 64 connections, both ends of which are
-// here: each is one span of either side.
+// With the default configuration nothing is lost of 20,000 requests a second over 64 connections, both ends of which are on this
+// host: each request is one span on either side.
 func TestEveryRequestIsTwoSpans(t *testing.T) {
 	needPrivilege(t)
 	for name, test := range map[string]struct {
@@ -144,7 +144,7 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 			if emulated() { // its CPUs take turns of a tenth of a second
 				rate, tune = min(test.rate/5, 1000), roomy
 			}
-			// A machine that is shared may not let this process run for a while.
+			// On a shared machine this process may be suspended for a while.
 			testenv.Repeat(t, 3, func(last bool) string {
 				flags := []string{"-n", strconv.Itoa(count), "-rate", strconv.FormatFloat(rate, 'f', -1, 64)}
 				run := requestsOf(t, append(flags, test.flags...)...)
@@ -154,7 +154,7 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 				pass(t, run, "ready")
 				require.NoError(t, run.Await("done"))
 				did := run.Load()
-				within(func() bool { return l.told() >= 2*count || o.metric(t, "kernel_events_lost") > 0 })
+				within(func() bool { return l.emitted() >= 2*count || o.metric(t, "kernel_events_lost") > 0 })
 				used = processorTime(t) - used
 				lost := o.metric(t, "kernel_events_lost") + o.metric(t, "payload_missing", "cause", "ring_full")
 				parseErrors := o.metric(t, "parse_errors")
@@ -179,19 +179,19 @@ func TestEveryRequestIsTwoSpans(t *testing.T) {
 	}
 }
 
-// Where the ring buffer is far too small, what is lost is counted to the byte, and the spans that remain are right.
+// With a ring buffer that is far too small, losses are counted to the byte, and the remaining spans are right.
 func TestLostDataIsCounted(t *testing.T) {
 	needPrivilege(t)
-	// All of this host share the ring buffer: the opening of a connection may be lost, and it with it.
+	// All programs of this host share the ring buffer: the opening of a connection may be lost, and with it the connection.
 	testenv.Repeat(t, 5, func(bool) string { return loseData(t) })
 }
 
-// loseData says what was lost, if it was more than data.
+// loseData returns what was lost, if it was more than data.
 func loseData(t *testing.T) string {
 	const count = 20_000
 	run := requestsOf(t, "-n", strconv.Itoa(count), "-connections", "8")
 	l := newLedger(count)
-	l.pause = 20 * time.Millisecond // a pipeline that takes its time
+	l.pause = 20 * time.Millisecond // a slow pipeline
 	o := l.observe(t, hostMode(), run.PID(), func(cfg *receiver.Config) {
 		cfg.Include = []receiver.Selector{{PID: run.PID()}}
 		cfg.RingBuffer.Size = receiver.ByteSize(4 * unix.Getpagesize())
@@ -202,16 +202,16 @@ func loseData(t *testing.T) string {
 	require.NoError(t, run.Await("done"))
 	did := run.Load()
 	await(t, "the ring buffer has been read", func() bool {
-		before := l.told()
+		before := l.emitted()
 		time.Sleep(10 * pause)
-		return before == l.told()
+		return before == l.emitted()
 	})
 	require.NoError(t, run.Continue())
 	end(t, run)
 	var captured, lost, skipped int64
 	until(time.Now().Add(5*time.Second), func() bool {
 		captured, lost = o.metric(t, "payload_bytes", "result", "captured"), o.metric(t, "payload_bytes", "result", "lost")
-		skipped = o.metric(t, "payload_bytes", "result", "skipped") // once the parser has given up
+		skipped = o.metric(t, "payload_bytes", "result", "skipped") // after the parser has stopped following the conversation
 		return captured+lost+skipped >= int64(2*did.Bytes)
 	})
 	parseErrors := o.metric(t, "parse_errors")
@@ -220,7 +220,7 @@ func loseData(t *testing.T) string {
 	for _, kind := range kernelEvents {
 		others += o.metric(t, "kernel_events_lost", "kind", kind)
 	}
-	o.shutdown(t) // the ledger may be read only then
+	o.shutdown(t) // the ledger may be read only after that
 	if others > 0 {
 		return fmt.Sprintf("other processes left no room for %d openings or ends of connections", others)
 	}

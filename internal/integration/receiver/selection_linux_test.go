@@ -23,7 +23,7 @@ func exclude(selectors ...receiver.Selector) configuration {
 
 func port(p uint16) receiver.Ports { return receiver.PortRange(p, p) }
 
-// Of two programs that do the same, what is selected is told, and nothing else.
+// Of two programs that do the same, only the selected one is emitted.
 func TestSelection(t *testing.T) {
 	needPrivilege(t)
 	const (
@@ -109,18 +109,18 @@ func TestSelection(t *testing.T) {
 			for _, side := range []struct {
 				run        *workload.Run
 				executable string
-				told       int
+				emitted    int
 			}{{one, chosen, tc.chosen}, {two, other, tc.other}} {
 				var ends []workload.End
 				for _, e := range side.run.Ends() {
-					if side.told == both || e.Role == workload.Server && side.told == servers ||
-						e.Role == workload.Client && side.told == clients {
+					if side.emitted == both || e.Role == workload.Server && side.emitted == servers ||
+						e.Role == workload.Client && side.emitted == clients {
 						ends = append(ends, e)
 					}
 				}
 				o.awaitEnds(t, ends)
 				o.shutdown(t)
-				if side.told == none {
+				if side.emitted == none {
 					assert.Empty(t, o.of(side.run.PID()).records)
 					assert.Empty(t, o.of(side.run.PID()).spans)
 					continue
@@ -131,8 +131,8 @@ func TestSelection(t *testing.T) {
 	}
 }
 
-// A process that becomes another program is judged again.
-func TestExecIsJudgedAgain(t *testing.T) {
+// A process that becomes another program is matched against the rules again.
+func TestRulesAreMatchedAgainAfterExec(t *testing.T) {
 	needPrivilege(t)
 	chosen, other := executableNamed(t, "chosen"), executableNamed(t, "other")
 	for _, tc := range []struct {
@@ -148,23 +148,23 @@ func TestExecIsJudgedAgain(t *testing.T) {
 			pass(t, run, "round", "end")
 			ends := end(t, run)
 			require.Len(t, ends, 80)
-			told := ends[:40]
+			emitted := ends[:40]
 			if tc.after == chosen {
-				told = ends[40:]
+				emitted = ends[40:]
 			}
-			o.awaitEnds(t, told)
+			o.awaitEnds(t, emitted)
 			o.shutdown(t)
-			o.verify(t, told, byRole(finishes.of(chosen), isFinished.of(chosen)))
+			o.verify(t, emitted, byRole(finishes.of(chosen), isFinished.of(chosen)))
 		})
 	}
 }
 
-// Once a process is judged, the sockets that are left out are not reported by the kernel at all.
-func TestLeftOutCostsNoEvents(t *testing.T) {
+// Once a process is matched against the rules, the kernel does not report the sockets that are left out.
+func TestUnselectedProcessesCostNoEvents(t *testing.T) {
 	o := observe(t, hostMode(), exclude(receiver.Selector{Executable: "**/noise"}))
 	run := begin(t, commandOf(t, executableNamed(t, "noise"), "rounds"))
 	ignored := func() int64 { return o.metric(t, "sockets_ignored") }
-	await(t, "the process is judged", func() bool {
+	await(t, "the process is matched", func() bool {
 		pass(t, run, "round", "1")
 		return ignored() > 0
 	})
@@ -178,7 +178,7 @@ func TestLeftOutCostsNoEvents(t *testing.T) {
 	pass(t, run, "round", "end")
 	end(t, run)
 	assert.GreaterOrEqual(t, ignored()-before, int64(2*count), "both ends of each")
-	await(t, "the kernel has reported what was told of other processes, and little else", func() bool {
+	await(t, "the kernel has reported the emitted events of other processes, and little else", func() bool {
 		reported := -int64(o.total())
 		for _, kind := range [...]string{"open", "close", "fail", "connect_error", "existing"} {
 			reported += o.metric(t, "kernel_events", "kind", kind)
@@ -189,7 +189,7 @@ func TestLeftOutCostsNoEvents(t *testing.T) {
 	assert.Empty(t, o.of(run.PID()).records)
 }
 
-// The collector's own sockets are left out, unless they are asked for.
+// The collector's own sockets are left out, unless they are selected.
 func TestOwnSockets(t *testing.T) {
 	needPrivilege(t)
 	for name, exclude := range map[string]bool{"left out": true, "observed": false} {
@@ -209,7 +209,7 @@ func TestOwnSockets(t *testing.T) {
 			want := 0
 			if !exclude {
 				want = 10
-				await(t, "both ends are told to have ended", func() bool { return o.count([]int{os.Getpid()}, closed) == want })
+				await(t, "the close of both ends is emitted", func() bool { return o.count([]int{os.Getpid()}, closed) == want })
 			}
 			o.shutdown(t)
 			assert.Len(t, o.of(os.Getpid()).events(opened), want)

@@ -14,10 +14,10 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// awaited is how many requests are made before a call tells the address.
+// awaited is how many requests are made before a call shows the address.
 const awaited = 20
 
-// awaiting follows connections that wait so long for an address at most, for which nobody looks.
+// awaiting follows connections that wait at most so long for an address, without a lookup.
 func awaiting(timeout time.Duration) configuration {
 	return func(cfg *receiver.Config) {
 		roomy(cfg)
@@ -28,8 +28,9 @@ func awaiting(timeout time.Duration) configuration {
 	}
 }
 
-// told of the client's end so far: records, and paths of requests in the order in which they were told.
-func (o *observation) toldOfClient(pid int) (records int, paths []string) {
+// emittedOfClient is the telemetry of the client's end so far: the number of records, and paths of requests in the order of
+// emission.
+func (o *observation) emittedOfClient(pid int) (records int, paths []string) {
 	p := o.of(pid)
 	for _, r := range p.records {
 		if text(r.Attributes(), "socketflow.role.name") == "client" {
@@ -38,7 +39,7 @@ func (o *observation) toldOfClient(pid int) (records int, paths []string) {
 	}
 	for _, s := range p.spans {
 		if s.Kind() == ptrace.SpanKindClient {
-			paths = append(paths, (&toldFlow{spans: []span{s}}).paths()[0])
+			paths = append(paths, (&emittedFlow{spans: []span{s}}).paths()[0])
 		}
 	}
 	return records, paths
@@ -53,24 +54,24 @@ func delayedPaths(count int) []string {
 	return paths
 }
 
-// What is known of a connection waits for its address, and comes out in the order it went in.
-func TestAddressesAreAwaited(t *testing.T) {
+// The events of a connection wait for its address, and are emitted in the order in which they came.
+func TestEventsWaitForAddresses(t *testing.T) {
 	needPrivilege(t)
-	traps := newTrapper(t)
-	o := observe(t, receiver.ModeSyscall, traps.only(awaiting(30*time.Second)))
-	run := traps.run("delayed-address", "late", strconv.Itoa(awaited))
-	require.NoError(t, run.Await("talked"))
+	scenarios := newScenarioRunner(t)
+	o := observe(t, receiver.ModeSyscall, scenarios.only(awaiting(30*time.Second)))
+	run := scenarios.run("delayed-address", "late", strconv.Itoa(awaited))
+	require.NoError(t, run.Await("exchanged"))
 	await(t, "the client's end waits", func() bool { return o.metric(t, "addresses_waiting") > 0 })
 	const delay = 300 * time.Millisecond
 	for until := time.Now().Add(delay); time.Now().Before(until); time.Sleep(pause) {
-		records, paths := o.toldOfClient(run.PID())
-		require.Zero(t, records, "before the address is told")
-		require.Empty(t, paths, "before the address is told")
+		records, paths := o.emittedOfClient(run.PID())
+		require.Zero(t, records, "before the address is known")
+		require.Empty(t, paths, "before the address is known")
 	}
 	require.NoError(t, run.Continue())
-	require.NoError(t, run.Await("told"))
-	await(t, "what has waited is told", func() bool {
-		records, paths := o.toldOfClient(run.PID())
+	require.NoError(t, run.Await("named"))
+	await(t, "what has waited is emitted", func() bool {
+		records, paths := o.emittedOfClient(run.PID())
 		return records == 1 && len(paths) == awaited
 	})
 	require.NoError(t, run.Continue())
@@ -78,7 +79,7 @@ func TestAddressesAreAwaited(t *testing.T) {
 	assert.Zero(t, o.awaitFlows(flows))
 	completed, incomplete := o.metric(t, "addresses_completed", "source", "getsockname"), o.metric(t, "addresses_incomplete")
 	o.shutdown(t)
-	_, paths := o.toldOfClient(run.PID())
+	_, paths := o.emittedOfClient(run.PID())
 	assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
 	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
@@ -90,8 +91,8 @@ func TestAddressesAreAwaited(t *testing.T) {
 	assert.Zero(t, incomplete)
 }
 
-// Where nothing tells the address, what waits comes out when it has waited for as long as it may, in order, marked and counted.
-func TestAddressesAreNotAwaitedForever(t *testing.T) {
+// If nothing shows the address, waiting events are emitted at the timeout, in order, marked and counted.
+func TestEventsStopWaitingForAddresses(t *testing.T) {
 	needPrivilege(t)
 	for _, test := range []struct {
 		name    string
@@ -110,23 +111,23 @@ func TestAddressesAreNotAwaitedForever(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			traps := newTrapper(t)
-			o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
+			scenarios := newScenarioRunner(t)
+			o := observe(t, receiver.ModeSyscall, scenarios.only(func(cfg *receiver.Config) {
 				awaiting(test.timeout)(cfg)
 				if test.change != nil {
 					test.change(&cfg.Completion)
 				}
 			}))
-			run := traps.run("delayed-address", "never", strconv.Itoa(awaited))
-			require.NoError(t, run.Await("talked"))
+			run := scenarios.run("delayed-address", "never", strconv.Itoa(awaited))
+			require.NoError(t, run.Await("exchanged"))
 			require.NoError(t, run.Continue())
-			require.NoError(t, run.Await("told"))
+			require.NoError(t, run.Await("named"))
 			released := func() bool {
-				records, paths := o.toldOfClient(run.PID())
+				records, paths := o.emittedOfClient(run.PID())
 				return records >= 1 && len(paths) >= awaited
 			}
 			if !test.close {
-				await(t, "what has waited is told", released)
+				await(t, "what has waited is emitted", released)
 			} else {
 				assert.False(t, released())
 			}
@@ -135,7 +136,7 @@ func TestAddressesAreNotAwaitedForever(t *testing.T) {
 			assert.Zero(t, o.awaitFlows(flows))
 			counted := o.metric(t, "addresses_incomplete", "cause", test.cause)
 			o.shutdown(t)
-			_, paths := o.toldOfClient(run.PID())
+			_, paths := o.emittedOfClient(run.PID())
 			assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
 			o.verifyFlows(t, flows, workload.TCP)
 			o.assertMarked(t, run.PID(), test.timeout, test.cause)
@@ -144,11 +145,11 @@ func TestAddressesAreNotAwaitedForever(t *testing.T) {
 	}
 }
 
-// assertMarked checks that what was told of the client's end says that its address is not known, and, if time is why it was told, when
-// that was.
+// assertMarked checks that the telemetry of the client's end says that its address is not known, and, if the timeout was the
+// reason, that it came in time.
 func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration, cause string) {
 	t.Helper()
-	const slack = 2 * time.Second // this machine may have other things to do
+	const slack = 2 * time.Second // this machine may be busy
 	marked := []string{"unknown", "container"}
 	for _, r := range o.of(pid).records {
 		if text(r.Attributes(), "socketflow.role.name") != "client" {
@@ -158,28 +159,28 @@ func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration,
 		assert.True(t, slices.Contains(marked, source), "%s: source %s", r.Body().Str(), source)
 		if cause == "timeout" && r.EventName() == opened {
 			waited := r.ObservedTimestamp().AsTime().Sub(r.Timestamp().AsTime())
-			assert.GreaterOrEqual(t, waited, timeout, "told before its time")
-			assert.Less(t, waited, timeout+slack, "told after its time")
+			assert.GreaterOrEqual(t, waited, timeout, "emitted before its time")
+			assert.Less(t, waited, timeout+slack, "emitted after its time")
 		}
 	}
 }
 
-// An address that no call tells is looked for while the socket lives; how often, and what came of it, is counted.
-func TestAddressesAreLookedUp(t *testing.T) {
+// An address that no call shows is looked up while the socket lives. Lookups and their results are counted.
+func TestAddressesAreLookedUpInProcfs(t *testing.T) {
 	needPrivilege(t)
-	traps := newTrapper(t)
-	o := observe(t, receiver.ModeSyscall, traps.only(func(cfg *receiver.Config) {
+	scenarios := newScenarioRunner(t)
+	o := observe(t, receiver.ModeSyscall, scenarios.only(func(cfg *receiver.Config) {
 		awaiting(30 * time.Second)(cfg)
 		cfg.Completion.LookupAfter = 10 * time.Millisecond
 	}))
-	run := traps.run("delayed-address", "never", strconv.Itoa(awaited))
-	require.NoError(t, run.Await("talked"))
-	await(t, "what has waited is told", func() bool {
-		records, paths := o.toldOfClient(run.PID())
+	run := scenarios.run("delayed-address", "never", strconv.Itoa(awaited))
+	require.NoError(t, run.Await("exchanged"))
+	await(t, "what has waited is emitted", func() bool {
+		records, paths := o.emittedOfClient(run.PID())
 		return records == 1 && len(paths) == awaited
 	})
 	require.NoError(t, run.Continue())
-	require.NoError(t, run.Await("told"))
+	require.NoError(t, run.Await("named"))
 	require.NoError(t, run.Continue())
 	flows := flowsOf(t, run)
 	assert.Zero(t, o.awaitFlows(flows))

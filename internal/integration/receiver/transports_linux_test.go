@@ -14,14 +14,14 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// A request over a Unix socket and datagrams, by this process itself: each end is told to open and to close.
+// This process makes a request over a Unix socket and sends datagrams: the opening and the close of each end are emitted.
 func TestUnixSocketsAndDatagrams(t *testing.T) {
 	o := observe(t, hostMode(), func(cfg *receiver.Config) {
 		roomy(cfg)
 		cfg.Transports = []receiver.Transport{receiver.TransportTCP, receiver.TransportUDP, receiver.TransportUnix}
 		cfg.ExcludeSelf = false
-		// What else this host does, other tests' bulk transfers among it, can fill the ring buffers: a request whose bytes
-		// were lost is not recognised.
+		// The rest of this host, other tests' bulk transfers included, can fill the ring buffers: a request whose bytes were lost
+		// is not recognised.
 		cfg.Include = []receiver.Selector{{PID: os.Getpid()}}
 		cfg.UDPIdleTimeout = time.Second
 	})

@@ -22,24 +22,24 @@ import (
 	"github.com/socketflow/socketflow/receiver"
 )
 
-// outcome is what is to be told of an end beside what the workload knows. What is usual need not be set.
+// outcome is the expected telemetry of an end, beside the facts in the workload's truth. Usual values need not be set.
 type outcome struct {
 	how, by, err string   // socketflow.end.how, socketflow.end.by, error.type
-	anyBy        bool     // who was first is not known
-	instead      *outcome // what is as good: it depends on the kernel's timers
+	anyBy        bool     // either side may be first
+	instead      *outcome // an equally good outcome: the kernel's timers decide
 	roleSource   string   // connect, accept
 	capture      string   // complete
-	address      string   // sock; byCalls: whatever call, or procfs, has told the last of them
+	address      string   // sock; byCalls: a call, or procfs
 	executable   string   // path; this executable
 	service      string   // the executable's name
 }
 
 const byCalls = "by calls"
 
-// tellingAddresses are the sources that tell both addresses, with their ports.
-var tellingAddresses = []string{"accept", "connect", "getsockname", "getpeername", "proc"}
+// exactSources are the sources that give both addresses, with their ports.
+var exactSources = []string{"accept", "connect", "getsockname", "getpeername", "proc"}
 
-// orInstead is the one of two outcomes that has a way to end.
+// orInstead is the one of two outcomes that ends in this way.
 func (o outcome) orInstead(how string) outcome {
 	if o.instead != nil && how == o.instead.how {
 		return *o.instead
@@ -61,7 +61,7 @@ func (o outcome) orUsual(role workload.Role, executable string) outcome {
 	return o
 }
 
-// findings collects what is wrong, up to a number that can be read.
+// findings collects faults, up to a readable number.
 type findings struct {
 	count int
 	first []string
@@ -77,11 +77,11 @@ func (w *findings) add(format string, args ...any) {
 
 func (w *findings) equal(want, got any, format string, args ...any) {
 	if !assert.ObjectsAreEqual(want, got) {
-		w.add("%s: %v (%T) is told instead of %v (%T)", fmt.Sprintf(format, args...), got, got, want, want)
+		w.add("%s: %v (%T) is emitted instead of %v (%T)", fmt.Sprintf(format, args...), got, got, want, want)
 	}
 }
 
-// report says what is wrong by t.Errorf, or t.Logf.
+// report reports the faults by t.Errorf, or t.Logf.
 func (w *findings) report(say func(format string, args ...any)) {
 	for _, one := range w.first {
 		say("%s", one)
@@ -91,13 +91,13 @@ func (w *findings) report(say func(format string, args ...any)) {
 	}
 }
 
-// tellings are what was told of a socket end.
-type tellings struct {
+// emittedEnd is the telemetry of a socket end.
+type emittedEnd struct {
 	workload.End
 	open, end *record
 }
 
-// tuple names a socket end. A socket that failed has no known local address.
+// tuple identifies a socket end. A socket that failed has no known local address.
 type tuple struct {
 	pid           int
 	netns         int64
@@ -136,30 +136,30 @@ func endpoint(a pcommon.Map, address, port string) netip.AddrPort {
 	return netip.AddrPortFrom(ip, uint16(number(a, port)))
 }
 
-// verify checks that what was told of the processes of these ends are these ends, each once, and nothing else. The
-// receiver has to be shut down: only then nothing more can come.
+// verify checks that the telemetry of the processes of these ends has each end once, and nothing else. The receiver has to be
+// shut down: only then its telemetry is complete.
 func (o *observation) verify(t *testing.T, ends []workload.End, want func(workload.End) outcome) {
 	t.Helper()
 	o.verifyBut(t, 0, ends, want)
 }
 
-// verifyBut allows so much to be wrong.
+// verifyBut accepts so many faults.
 func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, want func(workload.End) outcome) {
 	t.Helper()
 	require.NotEmpty(t, ends)
 	wrong := &findings{}
-	all := make([]*tellings, len(ends))
-	byTuple := map[tuple][]*tellings{}
+	all := make([]*emittedEnd, len(ends))
+	byTuple := map[tuple][]*emittedEnd{}
 	for i, e := range ends {
-		all[i] = &tellings{End: e}
+		all[i] = &emittedEnd{End: e}
 		byTuple[tupleOf(e)] = append(byTuple[tupleOf(e)], all[i])
 	}
 	spans := 0
 	spanByID := map[pcommon.SpanID]span{}
-	byID := map[string]*tellings{}
+	byID := map[string]*emittedEnd{}
 	for _, pid := range pidsOf(ends) {
 		p := o.of(pid)
-		// Ends first: they have the counts by which several ends of one tuple can be told apart.
+		// Ends first: they have the counts that distinguish several ends of one tuple.
 		for _, event := range [...]string{closed, failed} {
 			for _, r := range p.events(event) {
 				e := match(byTuple[tupleIn(pid, r)], r)
@@ -179,7 +179,7 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 			case e == nil || tupleIn(pid, r) != tupleOf(e.End):
 				wrong.add("this never was: %s (%+v)", r.Body().Str(), tupleIn(pid, r))
 			case e.open != nil:
-				wrong.add("told twice: %s", r.Body().Str())
+				wrong.add("emitted twice: %s", r.Body().Str())
 			default:
 				e.open = &r
 			}
@@ -194,10 +194,10 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 	for _, e := range all {
 		switch {
 		case e.end == nil:
-			wrong.add("the end of this is not told: %+v", e.End)
+			wrong.add("the end of this is not emitted: %+v", e.End)
 			continue
 		case !e.Failed && e.open == nil:
-			wrong.add("the opening of this is not told: %+v", e.End)
+			wrong.add("the opening of this is not emitted: %+v", e.End)
 			continue
 		}
 		s, found := spanByID[e.end.SpanID()]
@@ -215,9 +215,9 @@ func (o *observation) verifyBut(t *testing.T, allowed int, ends []workload.End, 
 	wrong.report(say)
 }
 
-// match finds the end that a record is about among those of its tuple that have not been told: the one that fits best.
-func match(candidates []*tellings, r record) *tellings {
-	var best *tellings
+// match finds the end of a record among those of its tuple that have no such record yet: the one that fits best.
+func match(candidates []*emittedEnd, r record) *emittedEnd {
+	var best *emittedEnd
 	var most int
 	for _, e := range candidates {
 		if e.end != nil {
@@ -230,13 +230,13 @@ func match(candidates []*tellings, r record) *tellings {
 	return best
 }
 
-// fits says how well a record of an end's tuple fits.
-func (e *tellings) fits(r record) int {
+// fits is how well a record fits an end of the same tuple.
+func (e *emittedEnd) fits(r record) int {
 	a := r.Attributes()
 	var same bool
 	switch {
 	case e.Failed && e.Local.Port() == 0:
-		return 1 // as well as any
+		return 1 // all fit equally well
 	case e.Failed:
 		same = number(a, "network.local.port") == int64(e.Local.Port())
 	default:
@@ -248,15 +248,15 @@ func (e *tellings) fits(r record) int {
 	return 0
 }
 
-// check compares everything that was told of an end with what is known of it.
-func (e *tellings) check(wrong *findings, want outcome, s span) {
+// check compares the telemetry of an end with the truth.
+func (e *emittedEnd) check(wrong *findings, want outcome, s span) {
 	a := e.end.Attributes()
 	about := fmt.Sprintf("%s: %s", e.Step, e.end.Body().Str())
 	by := want.by
 	if want.anyBy {
 		by = text(a, "socketflow.end.by")
 	}
-	if source := text(a, "socketflow.address.source"); want.address == byCalls && slices.Contains(tellingAddresses, source) {
+	if source := text(a, "socketflow.address.source"); want.address == byCalls && slices.Contains(exactSources, source) {
 		want.address = source
 	}
 	expected := map[string]any{
@@ -290,7 +290,7 @@ func (e *tellings) check(wrong *findings, want outcome, s span) {
 		for _, key := range [...]string{"socketflow.role.name", "socketflow.role.source", "socketflow.capture", "socketflow.netns"} {
 			wrong.equal(expected[key], get(e.open.Attributes(), key), "%s (open): %s", about, key)
 		}
-		// Whether the connection will have a span is not known when it is opened: that depends on what it will carry.
+		// Whether the connection will have a span is not known at its opening: that depends on what it will carry.
 		wrong.equal(true, e.open.TraceID().IsEmpty(), "%s (open): no trace id", about)
 		wrong.equal(true, e.open.SpanID().IsEmpty(), "%s (open): no span id", about)
 		at := e.open.Timestamp().AsTime()
@@ -315,9 +315,9 @@ func (e *tellings) check(wrong *findings, want outcome, s span) {
 }
 
 // checkAddresses checks both families of attributes.
-func (e *tellings) checkAddresses(wrong *findings, about string, a pcommon.Map) {
+func (e *emittedEnd) checkAddresses(wrong *findings, about string, a pcommon.Map) {
 	remote, local := unmapped(e.Remote), unmapped(e.Local)
-	if !local.IsValid() { // the workload does not know it
+	if !local.IsValid() { // the workload does not know the address
 		local = endpoint(a, "network.local.address", "network.local.port")
 	}
 	localAddress, localPort := orNilAddress(local)
@@ -347,7 +347,7 @@ func (e *tellings) checkAddresses(wrong *findings, about string, a pcommon.Map) 
 	}
 }
 
-func (e *tellings) checkResource(wrong *findings, about string, resource pcommon.Map, want outcome) {
+func (e *emittedEnd) checkResource(wrong *findings, about string, resource pcommon.Map, want outcome) {
 	for key, value := range map[string]any{
 		"process.pid":             int64(e.PID),
 		"process.executable.path": want.executable,
@@ -376,7 +376,7 @@ func orNilAddress(a netip.AddrPort) (address, port any) {
 	return address, port
 }
 
-// rounding is what a duration may be off: it is a floating-point number of seconds.
+// rounding is the allowed error of a duration, which is a floating-point number of seconds.
 const rounding = time.Microsecond
 
 func seconds(a pcommon.Map, key string) time.Duration {
@@ -384,7 +384,7 @@ func seconds(a pcommon.Map, key string) time.Duration {
 	return time.Duration(math.Round(f * 1e9))
 }
 
-// closings is how both ends of "connections" end, by who ends it first and how.
+// closings are the outcomes of both ends of "connections", by which side ends it first and how.
 func closings(e workload.End) outcome {
 	client := e.Role == workload.Client
 	first := outcome{how: "fin", by: "local"}
@@ -408,7 +408,7 @@ func closings(e workload.End) outcome {
 	return first
 }
 
-// closingsIn is how they end as far as a mode can tell: system calls do not say that a close sends a RST.
+// closingsIn are the outcomes that a mode can see: system calls do not show that a close sends a RST.
 func closingsIn(mode receiver.Mode) func(workload.End) outcome {
 	if mode == receiver.ModeSocket {
 		return closings
@@ -423,14 +423,14 @@ func closingsIn(mode receiver.Mode) func(workload.End) outcome {
 	}
 }
 
-// Every end of many connections is told once, with the addresses, the process, the role and the counts that the program
-// itself had.
-func TestEveryEndIsToldAsItWas(t *testing.T) {
-	eachMode(t, everyEndIsToldAsItWas)
+// Every end of many connections is emitted once, with the addresses, the process, the role and the counts of the program itself.
+func TestEveryConnectionEndIsExact(t *testing.T) {
+	eachMode(t, everyConnectionEndIsExact)
 }
 
-// callsSkipped is how often the kernel has skipped a program, which it may where it preempts tasks within them: since Linux 7.0 or so,
-// and rarely, for second copies serve nearly all of those (docs/decisions/0012 and 0013). Nowhere else is any skipped.
+// callsSkipped is how often the kernel has skipped a program. It may do so where it preempts tasks within programs: since Linux
+// 7.0 or so, and rarely, because backup programs handle nearly all of those runs (docs/decisions/0012 and 0013). On other kernels
+// none is skipped.
 func callsSkipped(t *testing.T, o *observation, ends int) int {
 	t.Helper()
 	skipped := int(o.metric(t, "kernel_events_missed"))
@@ -443,12 +443,12 @@ func callsSkipped(t *testing.T, o *observation, ends int) int {
 	return skipped
 }
 
-func everyEndIsToldAsItWas(t *testing.T, mode receiver.Mode) {
-	// On a busy machine one socket of some hundred thousand never reaches the state CLOSE as far as the tracepoint tells, now and then
-	// both of a connection: docs/decisions/0006-two-programs-per-state-change.md. Then all is done again.
+func everyConnectionEndIsExact(t *testing.T, mode receiver.Mode) {
+	// On a busy machine, for one socket of some hundred thousand, now and then for both of a connection, the tracepoint never
+	// reports the state CLOSE: docs/decisions/0006-two-programs-per-state-change.md. Then the test is repeated.
 	count := 5000
 	if emulated() || mode == receiver.ModeSyscall && raceDetector() {
-		count = 1000 // they come as fast as they can, and ten events each: too fast for a reader that is slowed down
+		count = 1000 // they come as fast as possible, with ten events each: too fast for a slowed reader
 	}
 	var ends []workload.End
 	testenv.Repeat(t, 3, func(last bool) string {
@@ -464,10 +464,11 @@ func everyEndIsToldAsItWas(t *testing.T, mode receiver.Mode) {
 		missing := o.missingEnds(time.Now().Add(bound), len(ends), pidsOf(ends))
 		if mode == receiver.ModeSocket && missing > 0 && missing <= 2 && !last {
 			o.shutdown(t)
-			return fmt.Sprintf("the ends of %d sockets were not told", missing)
+			return fmt.Sprintf("the ends of %d sockets were not emitted", missing)
 		}
 		assert.Zero(t, o.metric(t, "kernel_events_lost"))
-		// What a skipped call carried is not known: its connection lacks bytes, an opening or its end, in a record and in a span.
+		// The content of a skipped call is not known: its connection lacks bytes, an opening or its end, in a record and in a
+		// span.
 		skipped := callsSkipped(t, o, len(ends))
 		assert.LessOrEqual(t, missing, skipped)
 		o.shutdown(t)

@@ -1,19 +1,19 @@
 package main
 
-// architecture is what differs between machines of different ones.
+// architecture holds the differences between the machines.
 type architecture struct {
-	name    string   // Go's, Debian's and that of .ci/kernels
+	name    string   // the name in Go, Debian and .ci/kernels
 	qemu    string   // emulator
-	machine []string // its arguments, beside those that all machines have
-	console string   // what the kernel calls the first serial port
-	output  string   // what the guest calls the channel for what tests print
-	options string   // for the kernel
+	machine []string // its arguments, in addition to those of all machines
+	console string   // the kernel's name of the first serial port
+	output  string   // the guest's name of the channel for the output of tests
+	options string   // kernel command line
 }
 
-// tools is what .ci/kernels calls the programs for it.
+// tools is the name in .ci/kernels of the programs for it.
 func (a *architecture) tools() string { return "tools-" + a.name }
 
-// outputChannel is what QEMU calls the file that tests print to.
+// outputChannel is QEMU's name of the file with the output of tests.
 const outputChannel = "tests"
 
 var amd64 = &architecture{
@@ -30,7 +30,7 @@ var amd64 = &architecture{
 var arm64 = &architecture{
 	name: "arm64",
 	qemu: "qemu-system-aarch64",
-	// That machine has but one serial port of its own. Debian's kernels have the driver for those on PCI built in.
+	// This machine has only one serial port of its own. Debian's kernels have the driver for those on PCI built in.
 	machine: []string{"-machine", "virt,gic-version=3", "-device", "pci-serial,chardev=" + outputChannel},
 	console: "ttyAMA0",
 	output:  "/dev/ttyS0",

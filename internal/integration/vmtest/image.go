@@ -14,8 +14,9 @@ import (
 	"strings"
 )
 
-// image writes a file system for a kernel to begin with: a cpio archive of the format newc, see
-// Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's source. Several after each other are one.
+// image writes a kernel's initial file system: a cpio archive of the format newc, see
+// Documentation/driver-api/early-userspace/buffer-format.rst in the kernel's source. Several archives one after the other are one
+// file system.
 type image struct {
 	w    *bufio.Writer
 	err  error
@@ -41,7 +42,7 @@ func (m *image) entry(name string, mode uint32, content []byte) {
 	m.write(content, make([]byte, pad(len(content))))
 }
 
-// pad is how much is missing to a multiple of four.
+// pad is the distance to the next multiple of four.
 func pad(n int) int { return -n & 3 }
 
 func (m *image) write(parts ...[]byte) {
@@ -52,7 +53,7 @@ func (m *image) write(parts ...[]byte) {
 	}
 }
 
-// add writes a file, and the directories it is in.
+// add writes a file, and its parent directories.
 func (m *image) add(name string, content []byte) {
 	name = strings.TrimPrefix(path.Clean(name), "/")
 	if m.seen[name] {
@@ -86,14 +87,14 @@ func (m *image) close() error {
 	return m.err
 }
 
-// testBinary is where an image has a package's tests.
+// testBinary is the path of a package's tests in an image.
 func testBinary(pkg string) string { return "/tests/" + path.Base(pkg) + ".test" }
 
 // tools are programs that tests run.
 var tools = []string{"ip", "sh"}
 
-// build makes what all machines of an architecture have in common: the guest, the tests and the tools, which are in a directory
-// of .ci/kernels, in an image.
+// build makes the image that all machines of an architecture share: the guest, the tests and the tools, which are in a directory
+// of .ci/kernels.
 func build(ctx context.Context, work string, arch *architecture, toolsDir string) (name string, err error) {
 	name = filepath.Join(work, "image-"+arch.name)
 	f, err := os.Create(name)
@@ -133,10 +134,10 @@ func compile(ctx context.Context, work string, arch *architecture, m *image) err
 	return os.Remove(binary)
 }
 
-// goTool builds a package, by its folder, for the machines: statically, they have no libraries to offer.
+// goTool builds a package, by its folder, for the machines: statically, because they have no libraries.
 func goTool(ctx context.Context, arch *architecture, pkg string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
-	cmd.Dir = pkg // of whichever module it is
+	cmd.Dir = pkg // the package may be of another module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch.name)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
@@ -144,7 +145,7 @@ func goTool(ctx context.Context, arch *architecture, pkg string, args ...string)
 	return nil
 }
 
-// addProgram adds a program to /bin, and to /lib, where the dynamic linker of every architecture looks, what it is linked with.
+// addProgram adds a program to /bin, and its libraries to /lib, where the dynamic linker of every architecture looks.
 func (m *image) addProgram(toolsDir, name string) error {
 	for files := []string{"bin/" + name}; len(files) > 0; files = files[1:] {
 		if m.seen[files[0]] {
@@ -169,7 +170,7 @@ func (m *image) addProgram(toolsDir, name string) error {
 	return m.err
 }
 
-// linked is what a program or a library needs: the dynamic linker, by its path, and libraries, by their names.
+// linked is the list of what a program or a library needs: the dynamic linker, by its path, and libraries, by their names.
 func linked(file string) (interpreter string, libraries []string, err error) {
 	f, err := elf.Open(file)
 	if err != nil {

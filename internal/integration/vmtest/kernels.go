@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// kernel is one to be booted. .ci/kernels knows where to get it.
+// kernel is a kernel to be booted. .ci/kernels gets it.
 type kernel struct {
 	series    string
 	arch      *architecture
@@ -20,7 +20,7 @@ type kernel struct {
 	modes     []mode
 }
 
-// name is that of .ci/kernels.
+// name is the name in .ci/kernels.
 func (k *kernel) name() string {
 	if k.arch == amd64 {
 		return k.series
@@ -28,13 +28,13 @@ func (k *kernel) name() string {
 	return k.series + "-" + k.arch.name
 }
 
-// mode is a way to watch this kernel, and the tests that have to pass in it.
+// mode is a receiver mode that a kernel supports, and the tests that have to pass in it.
 type mode struct {
 	name  string
 	tests []test
 }
 
-// test is one to be run, by its name: TestA, or TestA/subtest.
+// test is the name of a test: TestA, or TestA/subtest.
 type test struct {
 	pkg  string // folder of the package
 	name string
@@ -55,7 +55,7 @@ func in(pkg string, names ...string) []test {
 	return tests
 }
 
-// integration is the folder of the module that this is part of, below that of the receiver's, in which it runs.
+// integration is the folder of this module, below the root of the main module.
 const integration = "internal/integration"
 
 const (
@@ -63,55 +63,55 @@ const (
 	receiverPackage = integration + "/receiver"
 )
 
-// What is run in each mode: truth of connections, failed attempts, older connections, namespaces, and what connections carry. In
-// the syscall mode the traps have a refused attempt and an accept that is older.
+// These are the tests of each mode: truth of connections, failed attempts, older connections, namespaces, and the payload of
+// connections. In the syscall mode the scenarios cover a refused attempt and an older accept.
 var (
 	sockets = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
-		in(receiverPackage, "TestEveryEndIsToldAsItWas/socket", "TestEndings", "TestOlderThanTheCollector",
-			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallTraps/socket",
+		in(receiverPackage, "TestEveryConnectionEndIsExact/socket", "TestEndings", "TestConnectionsOlderThanTheCollector",
+			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallScenarios/socket",
 			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket",
-			"TestAutoTellsOfEverything"),
+			"TestAutoModeEmitsEverything"),
 	)
 	syscalls = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/syscall", "TestLooksHideNoCalls"),
-		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallTraps/syscall",
+		in(receiverPackage, "TestEveryConnectionEndIsExact/syscall", "TestSyscallScenarios/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
 			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),
 	)
 )
 
-// The emulated CPU of amd64 is an old one: the kernel and Go then use no instructions that are slow to emulate (string instructions that
-// move single bytes, vectors). The verifier needs a third less time on it than on QEMU's "max".
+// The emulated CPU of amd64 is an old one: the kernel and Go then use no instructions that are slow to emulate (string
+// instructions that move single bytes, vectors). The verifier needs a third less time on it than on QEMU's "max".
 const (
-	// The emulation of cmpxchg16b in QEMU 7.2 spoils the flags: kernels that allocate with it now and then crash (seen on 6.12, in
+	// QEMU 7.2 emulates the flags of cmpxchg16b wrongly: kernels that allocate with it crash now and then (seen on 6.12, in
 	// __kmalloc_noprof).
 	without16 = "Nehalem,cx16=off"
-	// From 6.18 or so on allocations that may not wait need it (kmalloc_nolock), and with them socket storage.
+	// From 6.18 or so on, allocations that may not wait (kmalloc_nolock) need it, and with them socket storage.
 	with16 = "Nehalem"
-	// Of QEMU's arm64 CPUs one with atomic instructions, which take a load and a store in a loop otherwise, and without pointer
+	// This is a CPU with atomic instructions, without which QEMU loops over a load and a store, and without pointer
 	// authentication: with "max" the verifier needs about a third more time.
 	neoverse = "neoverse-n1"
 )
 
-// emulation is how QEMU's CPUs run.
+// emulation is how QEMU runs its CPUs.
 type emulation struct {
 	accelerator string
 	options     []string
 }
 
-// They take turns. If each is a thread of this host QEMU does not see code that the kernel patches on another CPU: 5.10 was seen to hang at a
-// jump, 6.1 not to enter programs behind functions, 7.2 to meet a breakpoint that was gone.
+// The CPUs take turns. If each is a thread of this host, QEMU misses code that the kernel patches on another CPU: 5.10 was seen
+// to hang at a jump, 6.1 not to enter programs behind functions, 7.2 to meet a breakpoint that was gone.
 var (
-	// Their time is this host's.
+	// The machine's clock is this host's.
 	inHostTime = &emulation{accelerator: "tcg,thread=single"}
-	// Their time goes by their instructions, a nanosecond each: what happens within a tick is what happens on a machine of 1 GHz, however
-	// busy this host is. Waiting takes no time. 5.10 and 6.1 do not boot like that.
+	// The machine's clock counts instructions, a nanosecond each: a tick holds what it holds on a machine of 1 GHz, however busy
+	// this host is. Waiting takes no time. 5.10 and 6.1 do not boot like that.
 	byInstructions = &emulation{accelerator: "tcg,thread=single", options: []string{"-icount", "shift=0,sleep=off"}}
 )
 
-// kernels that are supported. That of the machine that builds is tested by `make test`. Those that are always tested are the oldest, the
-// newest, and one between them that has the socket mode.
+// kernels are the supported ones. `make test` tests the kernel of the build machine. The ones that are always tested are the
+// oldest, the newest, and one between them that has the socket mode.
 var kernels = []kernel{
 	{"5.10", amd64, without16, inHostTime, true, []mode{{"syscall", syscalls}}},
 	{"6.1", amd64, without16, inHostTime, false, []mode{{"syscall", syscalls}, {"socket", sockets}}},

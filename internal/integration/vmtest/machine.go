@@ -17,17 +17,17 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/vmtest/plan"
 )
 
-// machine is an emulated one. It ends by itself, or is ended when its time is over.
+// machine is an emulated machine. It ends by itself, or at its time limit.
 type machine struct {
 	kernel *kernel
 	dir    string // has vmlinuz and modules
-	log    string // files for its output begin like this
+	log    string // path prefix of its output files
 }
 
 // memory holds the image twice, packed and unpacked, and the ring buffers of the largest test. MiB.
 const memory = 2048
 
-// perform boots, runs the tests of a job, and reads what they say.
+// perform boots, runs the tests of a job, and reads their output.
 func (m *machine) perform(ctx context.Context, j job, common, work string, limit time.Duration) *result {
 	return twiceAtMost(func(suffix string) *result {
 		once := machine{kernel: m.kernel, dir: m.dir, log: m.log + suffix}
@@ -35,7 +35,7 @@ func (m *machine) perform(ctx context.Context, j job, common, work string, limit
 	})
 }
 
-// twiceAtMost makes an attempt, and another if something went wrong: emulated machines are at the mercy of a busy host, and of QEMU
+// twiceAtMost makes an attempt, and another one if it fails: emulated machines suffer from a busy host, and from QEMU
 // (docs/kernels.md). Both are printed. The suffix is for the names of files.
 func twiceAtMost(attempt func(suffix string) *result) *result {
 	first := attempt("")
@@ -84,7 +84,8 @@ func (m *machine) boot(ctx context.Context, j job, common, work string, limit ti
 		"-nodefaults", "-display", "none", "-nic", "none", "-no-reboot",
 		"-serial", "file:" + m.log + ".console", "-chardev", "file,id=" + outputChannel + ",path=" + m.log + ".log",
 		"-kernel", filepath.Join(m.dir, "vmlinuz"), "-initrd", image,
-		// A panic reboots at once, which ends the machine. It tells where the CPUs are; a machine that hangs does not.
+		// A panic reboots at once, which ends the machine. Its log shows where the CPUs are; that of a machine that hangs does
+		// not.
 		"-append", "console=" + arch.console + " quiet panic=-1 softlockup_panic=1 " + arch.options,
 	})
 	cmd := exec.CommandContext(limited, arch.qemu, args...)
@@ -100,7 +101,7 @@ func (m *machine) boot(ctx context.Context, j job, common, work string, limit ti
 	return nil
 }
 
-// writeImage adds to what all have in common the kernel's modules and the plan.
+// writeImage adds the kernel's modules and the plan to the shared image.
 func (m *machine) writeImage(name, common string, j job, limit time.Duration) error {
 	f, err := os.Create(name)
 	if err != nil {
@@ -132,7 +133,7 @@ func (m *machine) writeImage(name, common string, j job, limit time.Duration) er
 	return f.Close()
 }
 
-// modules that tests of network namespaces need, in the order in which they need each other; .ci/kernels gets the same.
+// modules are needed by tests of network namespaces, in the order in which they need each other; .ci/kernels gets the same.
 var modules = []string{"llc", "stp", "bridge", "veth"}
 
 // runsOf makes a run of each package's tests.
@@ -151,7 +152,7 @@ func runsOf(j *job, limit time.Duration) []plan.Run {
 		r.Args = []string{
 			"-test.v", "-test.count=1", "-test.timeout=" + limit.String(), "-test.run=" + strings.Join(patterns[r.Name], "|"),
 		}
-		// With CI=true nothing skips. The others are read in receiver/harness_linux_test.go.
+		// With CI=true no test skips. receiver/harness_linux_test.go reads the others.
 		r.Env = []string{"CI=true", "SOCKETFLOW_TEST_EMULATED=true", "SOCKETFLOW_TEST_MODE=" + j.mode}
 		r.Name = path.Base(r.Name)
 	}

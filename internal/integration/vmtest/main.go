@@ -1,6 +1,6 @@
-// Command vmtest boots kernels that are supported, and runs tests on each, in every mode that it can do: `make test-kernels`, or, for all
-// kernels, `make test-kernels ALL=1`.
-// It prints what passed where, and what the kernels' verifiers had to do; it fails if anything did not pass.
+// Command vmtest boots the supported kernels, and runs tests on each, in every mode that the kernel supports: `make
+// test-kernels`, or, for all kernels, `make test-kernels ALL=1`. It prints which tests passed where, and the instruction counts
+// of the kernels' verifiers; it fails if any test did not pass.
 //
 // The machines are emulated (no KVM is needed, nor root), see docs/kernels.md.
 package main
@@ -38,7 +38,7 @@ func main() {
 	flag.IntVar(&s.jobs, "jobs", 2, "machines at a time, each of which keeps a core busy")
 	flag.DurationVar(&s.limit, "timeout", 6*time.Minute, "how long a machine may run")
 	flag.StringVar(&s.dir, "dir", "_build/kernels", "where what the machines print is left")
-	flag.StringVar(&s.only, "run", "", "only this test, for instance TestSyscallTraps")
+	flag.StringVar(&s.only, "run", "", "only this test, for instance TestSyscallScenarios")
 	flag.Parse()
 	s.kernels = kernelNames(*all)
 	if *names != "" {
@@ -80,7 +80,7 @@ func run(ctx context.Context, s *settings) error {
 	results := make([]*result, len(jobs))
 	slots := make(chan struct{}, max(s.jobs, 1))
 	var all sync.WaitGroup
-	// Those of newer kernels, which take the longest, are begun first.
+	// Newer kernels, which take the longest, start first.
 	for i, j := range slices.Backward(jobs) {
 		slots <- struct{}{}
 		if ctx.Err() != nil {
@@ -110,7 +110,7 @@ func run(ctx context.Context, s *settings) error {
 	return nil
 }
 
-// provide gets what the jobs need: images with what the machines of an architecture have in common, and directories of kernels.
+// provide gets what the jobs need: the image of each architecture, and directories of kernels.
 func provide(ctx context.Context, jobs []job, work string) (map[*architecture]string, map[string]string, error) {
 	images := map[*architecture]string{}
 	var names []string
@@ -131,7 +131,7 @@ func provide(ctx context.Context, jobs []job, work string) (map[*architecture]st
 	return images, dirs, nil
 }
 
-// job is a kernel and a mode to run tests in: a machine.
+// job is a machine: a kernel and a mode to run tests in.
 type job struct {
 	kernel *kernel
 	mode   string

@@ -12,23 +12,23 @@ import (
 	"github.com/socketflow/socketflow/internal/integration/vmtest/plan"
 )
 
-// result is what came of a job.
+// result is the result of a job.
 type result struct {
 	job
 	seconds      float64
 	err          error
 	log          string
 	tests        []outcome
-	attachment   string         // how programs come to see transfers, as the kernel's tests say; empty: they did not
+	attachment   string         // how programs are attached to transfers, as the kernel's tests print it; empty: it was not printed
 	instructions map[string]int // by program
-	trouble      []string       // what is wrong beside tests that failed
-	said         []string       // by tests, where something is wrong
-	panicked     string         // what the kernel said when it did
+	trouble      []string       // problems other than failed tests
+	said         []string       // output of tests, if something failed
+	panicked     string         // the kernel's message if it panicked
 	repeats      []string       // of its tests: lines "REPEATED <test>: <why>", which .ci/run counts
 	repeated     *result        // the attempt before this
 }
 
-// outcome is that of a test or a subtest.
+// outcome is the outcome of a test or a subtest.
 type outcome struct {
 	name    string
 	verdict string // PASS, FAIL, SKIP
@@ -47,7 +47,7 @@ var (
 	panicLine = regexp.MustCompile(`Kernel panic - not syncing.*`)
 )
 
-// read takes down what the machine wrote.
+// read parses the machine's output.
 func (r *result) read(log, console string) {
 	r.panicked = strings.TrimSpace(panicLine.FindString(console))
 	r.instructions = map[string]int{}
@@ -79,7 +79,7 @@ func (r *result) read(log, console string) {
 	r.check(ended)
 }
 
-// check finds what no test has told: runs that did not end well, and tests that were not run.
+// check finds problems that no test reports: runs that did not end well, and tests that were not run.
 func (r *result) check(ended map[string]string) {
 	if r.err != nil {
 		r.trouble = append(r.trouble, r.err.Error())
@@ -102,7 +102,7 @@ func (r *result) check(ended map[string]string) {
 	}
 }
 
-// count is how many tests have this verdict, of those that have no subtests.
+// count is how many tests without subtests have one of these verdicts.
 func (r *result) count(verdicts ...string) int {
 	n := 0
 	for _, o := range r.tests {
@@ -119,7 +119,7 @@ func (r *result) passed() bool {
 	return len(r.trouble) == 0 && !slices.ContainsFunc(r.tests, func(o outcome) bool { return o.verdict != "PASS" })
 }
 
-// why says in a few words what did not pass.
+// why summarises what did not pass.
 func (r *result) why() string {
 	whys := slices.Clone(r.trouble)
 	for _, o := range r.tests {
@@ -136,7 +136,7 @@ func (r *result) why() string {
 // shown is how many lines of a job's output are printed.
 const shown = 80
 
-// String says how it went, and more where it went wrong.
+// String is a summary, with details if something failed.
 func (r *result) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d passed, %d failed, %.0f s:", r.name(), r.count("PASS"), r.count("FAIL", "SKIP"), r.seconds)
@@ -167,7 +167,7 @@ func (r *result) String() string {
 	return b.String()
 }
 
-// table is what passed where.
+// table lists which tests passed where.
 func table(results []*result) string {
 	rows := [][]string{{"kernel", "mode", "attachment", "passed", "failed", "seconds"}}
 	for _, r := range results {
@@ -184,8 +184,8 @@ func table(results []*result) string {
 	return columns(rows)
 }
 
-// instructionTable is how many instructions the kernels' verifiers had to look at for each program of a mode, of a million that
-// they are willing to. It is empty if none were counted.
+// instructionTable lists how many instructions the kernels' verifiers processed for each program of a mode, of a limit of a
+// million. It is empty if none were counted.
 func instructionTable(results []*result, mode string) string {
 	head := []string{mode + " mode"}
 	var of []*result

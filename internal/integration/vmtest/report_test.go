@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// machineJob is two packages' tests.
+// machineJob has the tests of two packages.
 var machineJob = job{
 	kernel: &kernel{series: "5.10", arch: amd64}, mode: "syscall",
 	tests: slices.Concat(in(kernelPackage, "TestOne"), in(receiverPackage, "TestTwo/syscall")),
@@ -94,7 +94,7 @@ func TestResults(t *testing.T) {
 func TestRepeated(t *testing.T) {
 	failed := strings.Replace(good, "PASS: TestOne", "FAIL: TestOne", 1)
 	for name, test := range map[string]struct {
-		logs, consoles []string // of the attempts that are made
+		logs, consoles []string // of the attempts
 		passed         bool
 		shown          string
 	}{
@@ -131,7 +131,7 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// What was repeated within a machine is printed once by each attempt, whether it passed or not.
+// Each attempt prints the repeats within its machine once, whether it passed or not.
 func TestRepeatsOfTestsArePrinted(t *testing.T) {
 	const line = "REPEATED TestOne: 5 events were lost"
 	once := strings.Replace(good, "=== RUN   TestOne\n", "=== RUN   TestOne\n    repeat.go:19: "+line+"\n", 1)

@@ -44,11 +44,11 @@ func refused(n *notes, _ []string) {
 	n.ends(all...)
 }
 
-// patience of those who wait for an answer that will not come. The kernel looks for the first time when it would repeat
-// a SYN, after a second.
+// patience is how long a connect waits that will get no answer. The kernel looks for the first time when it would repeat a SYN,
+// after a second.
 const patience = 200 * time.Millisecond
 
-// timeout waits for answers that do not come.
+// timeout waits for answers that never come.
 //
 // Steps: "connect"; "client", "server" (established, then the server's host is silent until the client has given up).
 func timeout(n *notes, _ []string) {
@@ -71,7 +71,7 @@ func timeout(n *notes, _ []string) {
 	expect(unix.ETIMEDOUT, client.receiveAll(buffer[:]))
 	client.close()
 	hear(server.fd)
-	server.send(5) // to a socket that is gone: it is answered with a RST
+	server.send(5) // to a closed socket: it is answered with a RST
 	server.awaitReset()
 	server.close()
 	n.ends(attempt, client, server)
@@ -79,7 +79,7 @@ func timeout(n *notes, _ []string) {
 
 // canceled gives up connects before there is an answer.
 //
-// Steps: "closed", "send timeout" (a connect that blocks for some time only), "killed" (a process in connect).
+// Steps: "closed", "send timeout" (a connect that blocks for a limited time), "killed" (a process in connect).
 func canceled(n *notes, _ []string) {
 	silent := listen(anyV4)
 	deafen(silent.fd)
@@ -99,7 +99,7 @@ func canceled(n *notes, _ []string) {
 	short.end.Local = localAddr(short.fd)
 	short.close()
 
-	// Both are gone: the next socket that waits for this port's answer is the other process'.
+	// Both are gone: the next socket that waits for this port's answer is the other process's.
 	connecting := n.start("connect-and-wait", silent.addr.String())
 	until("the other process is in connect", func() bool { return hasState(silent.addr.Port(), "02") })
 	check(connecting.Kill())
@@ -128,7 +128,7 @@ func hasState(port uint16, state string) bool {
 	return false
 }
 
-// unreachable connects to networks that there is no way to. It is for a namespace that has no routes.
+// unreachable connects to networks without a route. It is for a namespace that has no routes.
 //
 // Steps: "IPv4", "IPv6".
 func unreachable(n *notes, _ []string) {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bulk sends bytes over a connection with itself, as fast as they go, and writes down how long that took.
+// bulk sends bytes over a connection with itself, as fast as possible, and writes down how long that took.
 //
 //	-bytes in all
 //	-call  bytes of a system call, at most

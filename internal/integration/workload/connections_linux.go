@@ -35,7 +35,7 @@ var closingNames = [closings]string{
 	"client closes", "server closes", "client finishes", "server finishes", "client resets", "server resets", "both close",
 }
 
-// order is what the client asks of the server at the beginning of a connection.
+// order is the client's request at the beginning of a connection.
 type order struct {
 	Up, Down uint32 // bytes that the client and the server send
 	Closing  closing
@@ -46,11 +46,10 @@ const orderSize = 9
 // path is a way to a listener.
 type path struct {
 	listener int          // index
-	to       []netip.Addr // of the listener, as the client says it
+	to       []netip.Addr // the listener's address, in the client's form
 }
 
-// paths lead to the listeners of IPv4, of IPv6, and of both. A v4-mapped address is for a socket of IPv6 that speaks
-// IPv4.
+// paths lead to the listeners of IPv4, of IPv6, and of both. A v4-mapped address is for a socket of IPv6 that uses IPv4.
 var paths = [...]path{
 	{0, loopbacks("")},
 	{0, loopbacks("::ffff:")},
@@ -68,11 +67,11 @@ func loopbacks(prefix string) []netip.Addr {
 	return all
 }
 
-// fixedPorts are other numbers when their bytes are swapped.
+// fixedPorts are different numbers if their bytes are swapped.
 var fixedPorts = [...]uint16{0x0102, 0x0203, 0x0304}
 
-// connections opens many connections: over IPv4, IPv6 and IPv4 in IPv6, with random amounts of data both ways, closed
-// in all ways and in mixed order. The steps are the closingNames.
+// connections opens many connections: over IPv4, IPv6 and IPv4 in IPv6, with random amounts of data both ways, closed in all ways
+// and in mixed order. The steps are the closingNames.
 //
 //	-n       how many
 //	-seed    of the random choices
@@ -202,7 +201,7 @@ func (s *socket) answer(buffer []byte) {
 	}
 }
 
-// server answers at three listeners: of IPv4, of IPv6, and of both.
+// server serves three listeners: of IPv4, of IPv6, and of both.
 type server struct {
 	listeners []*listener
 	accepted  atomic.Int64
@@ -246,7 +245,7 @@ func (s *server) ports() []uint16 {
 	return ports
 }
 
-// stop waits for so many connections.
+// stop waits for so many connections to end.
 func (s *server) stop(accepted int) {
 	until("all clients are accepted", func() bool { return s.accepted.Load() == int64(accepted) })
 	for _, l := range s.listeners {
@@ -258,8 +257,8 @@ func (s *server) stop(accepted int) {
 	}
 }
 
-// connectionServer is the server of connections -split. It waits at a gate that is named for its ports, to be told
-// how many connections there were.
+// connectionServer is the server of connections -split. It waits at a gate that is named after its ports, and is passed with the
+// number of connections.
 func connectionServer(n *notes, args []string) {
 	flags := flag.NewFlagSet("connection-server", flag.ExitOnError)
 	fixed := flags.Bool("fixed", false, "")
@@ -293,5 +292,5 @@ func portsOf(text string) (ports []uint16) {
 	return ports
 }
 
-// stop has every blocked and every further accept fail.
+// stop makes every blocked and every further accept fail.
 func (l *listener) stop() { check(unix.Shutdown(l.fd, unix.SHUT_RDWR)) }

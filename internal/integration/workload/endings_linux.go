@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connected is a connection over a listener that is closed again.
+// connected is a connection whose listener has been closed.
 func connected(client, server string) (*socket, *socket) {
 	l := listen(anyV4)
 	defer l.close()
@@ -77,7 +77,7 @@ func reset(n *notes, _ []string) {
 	n.ends(client, server)
 }
 
-// halfClosed has the client finish, and the server send for a while yet.
+// halfClosed has the client finish, and the server send for a while after that.
 //
 // Steps: "client", "server".
 func halfClosed(n *notes, _ []string) {

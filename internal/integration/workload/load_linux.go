@@ -16,7 +16,7 @@ import (
 // load opens short connections at a rate, with a request and a response of some bytes each, and writes down how many.
 //
 //	-n       connections in all
-//	-rate    connections per second; 0: as many as it can
+//	-rate    connections per second; 0: as many as possible
 //	-bytes   in each direction
 //	-workers threads, each with clients and listeners of its own
 //	-spread  listeners of each worker, on addresses of their own: so many times more ports to connect from
@@ -69,7 +69,7 @@ func load(n *notes, args []string) {
 // nap is how far ahead of its rate a load may run: sleeping before every connection would cost more than the connection.
 const nap = 2 * time.Millisecond
 
-// loader has both ends of its connections, so that they cost as little as they can.
+// loader has both ends of its connections, so that they cost as little as possible.
 type loader struct {
 	listeners []*listener
 	addresses []unix.Sockaddr

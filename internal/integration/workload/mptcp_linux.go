@@ -10,7 +10,7 @@ import (
 	"os"
 )
 
-// mptcp uses Multipath TCP, as Go's listeners do from 1.24 on, with peers that do not and that do.
+// mptcp uses Multipath TCP, as Go's listeners do from 1.24 on, with one peer that supports it and one that does not.
 //
 // Steps, of client and server: "plain", "multipath".
 func mptcp(n *notes, _ []string) {

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notes is what a workload writes down, and how it is told to go on.
+// notes is the output of a workload, and the input by which it passes gates.
 type notes struct {
 	mu  sync.Mutex
 	in  *bufio.Reader
@@ -30,7 +30,7 @@ func (n *notes) write(l line) {
 	check(err)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.out.Write(append(text, '\n')) //nolint:errcheck // flush tells
+	n.out.Write(append(text, '\n')) //nolint:errcheck // flush returns the error
 }
 
 func (n *notes) flush() {
@@ -46,7 +46,7 @@ func (n *notes) ends(sockets ...*socket) {
 	}
 }
 
-// gate waits to be told to go on, and returns what else was said. With nobody there to say it, the process ends.
+// gate waits until the test lets the workload pass, and returns the test's words. If the test is gone, the process ends.
 func (n *notes) gate(name string) []string {
 	n.write(line{Gate: name})
 	n.flush()
@@ -70,7 +70,7 @@ func (n *notes) startCommand(cmd *exec.Cmd) *Run {
 	return run
 }
 
-// wait takes over what the other process wrote down.
+// wait adds what the other process wrote down.
 func (n *notes) wait(r *Run) {
 	ends, err := r.Wait()
 	check(err)
@@ -79,7 +79,7 @@ func (n *notes) wait(r *Run) {
 	}
 }
 
-// check ends the process at an error: a workload that cannot do what it is for has no truth to tell.
+// check ends the process at an error: a workload that failed has no truth to report.
 func check(err error) {
 	if err != nil {
 		die(err)
@@ -93,7 +93,7 @@ func expect(want unix.Errno, err error) {
 	}
 }
 
-// die says which line called the caller.
+// die names the line that called the caller.
 func die(err error) {
 	_, file, at, _ := runtime.Caller(2)
 	fmt.Fprintf(os.Stderr, "workload %s: %s:%d: %v\n", os.Getenv(askedFor), file, at, err)

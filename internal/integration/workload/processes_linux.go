@@ -56,7 +56,7 @@ func exit(n *notes, _ []string) {
 	n.ends(client)
 }
 
-// exitHolding ends with a connection, and the bytes it was told of unread.
+// exitHolding ends with an open connection, and with as many unread bytes as it is asked to leave.
 func exitHolding(n *notes, args []string) {
 	var s *socket
 	switch args[0] {
@@ -93,7 +93,7 @@ func fork(n *notes, _ []string) {
 	if err != 0 {
 		check(err)
 	}
-	server.close() // but for the child's descriptor
+	server.close() // the child's descriptor stays open
 	client.receive(len(buffer), buffer)
 	client.awaitEnd()
 	client.close()
@@ -111,8 +111,8 @@ func fork(n *notes, _ []string) {
 	n.ends(client, server)
 }
 
-// forkAndEcho forks without exec. The child, in which of all threads only this one exists, may do system calls and
-// nothing else: it sends back what comes, closes, and ends.
+// forkAndEcho forks without exec. The child has only this one of all threads, and may do nothing but system calls: it sends back
+// what it receives, closes, and ends.
 //
 //go:norace
 //go:nosplit
@@ -136,7 +136,7 @@ func forkAndEcho(fd, listener uintptr, buffer unsafe.Pointer, size uintptr) (uin
 	}
 }
 
-// pass has one process accept, and another, to which the descriptor is passed over a Unix socket, serve and close.
+// pass has one process accept and pass the descriptor over a Unix socket to another process, which serves and closes.
 //
 // Steps: "client", "server".
 func pass(n *notes, _ []string) {
@@ -152,7 +152,7 @@ func pass(n *notes, _ []string) {
 	client := dial("client", netip.AddrPort{}, l.addr)
 	server := l.accept("server")
 	check(unix.Sendmsg(pipe[0], []byte{0}, unix.UnixRights(server.fd), nil, 0))
-	server.close() // but for the other's descriptor
+	server.close() // the other's descriptor stays open
 	client.send(40)
 	client.receive(60, make([]byte, 60))
 	client.awaitEnd()
@@ -161,7 +161,7 @@ func pass(n *notes, _ []string) {
 	n.wait(run)
 }
 
-// take takes a connection that another process, whose pid it is told, accepted.
+// take receives a connection that another process, with this pid, accepted.
 func take(n *notes, args []string) {
 	rights := make([]byte, unix.CmsgSpace(4))
 	_, size, _, _, err := unix.Recvmsg(inherited, make([]byte, 1), rights, unix.MSG_CMSG_CLOEXEC)
@@ -179,7 +179,7 @@ func take(n *notes, args []string) {
 	n.ends(s)
 }
 
-// inherited is the first descriptor that a process is started with, beside the standard ones.
+// inherited is the first descriptor that a process inherits, beside the standard ones.
 const inherited = 3
 
 // execAfterAccept has a process accept and execute another program, which serves and closes, and accepts again.
@@ -231,7 +231,7 @@ func serveInherited(n *notes, _ []string) {
 	}
 }
 
-// execute replaces this process' program by that at a path, which is to run a workload.
+// execute replaces this process's program by that at a path, which is to run a workload.
 func execute(path, name string, args ...string) {
 	check(os.Setenv(askedFor, name))
 	check(os.Unsetenv(isolatedFor))
@@ -268,7 +268,7 @@ func connectOnce(n *notes, args []string) {
 	n.ends(s)
 }
 
-// older opens connections, and goes on with them once it is told to.
+// older opens connections before its gate, and goes on with them after it.
 //
 // Steps, of client and server: "open" (used before and after), "half-closed" (by the client, before), "waiting" (in the
 // backlog, accepted afterwards), "blocked" (begun afterwards; the accept is older).
@@ -335,7 +335,7 @@ func older(n *notes, _ []string) {
 	n.ends(open, openServer, half, halfServer, waiting, waitingServer, client, server)
 }
 
-// rounds opens connections each time it is told to.
+// rounds opens connections each time its gate is passed.
 //
 //	0 the listener's address (optional)
 //

@@ -46,7 +46,7 @@ func requests(n *notes, args []string) {
 	began := time.Now()
 	for i, worker := range all {
 		working.Go(func() {
-			// In turns, so that each connection has its share, whoever is faster.
+			// In turns, so that each connection has its share, whichever is faster.
 			for first := i * *pipeline; first < *count; first += *workers * *pipeline {
 				if *rate > 0 {
 					due := began.Add(time.Duration(float64(first) / *rate * float64(time.Second)))

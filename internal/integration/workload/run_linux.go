@@ -56,11 +56,11 @@ var workloads = map[string]func(n *notes, args []string){
 	"short-lived":       shortLived,
 	"connect-once":      connectOnce,
 	"older":             older,
-	"trap":              trap,
+	"scenario":          scenario,
 }
 
-// RunIfAsked runs the workload that Command asked this process for, and ends the process. In every other process it
-// does nothing. Call it before anything else.
+// RunIfAsked runs the workload that Command selected for this process, and ends the process. In every other process it does
+// nothing. Call it before anything else.
 func RunIfAsked() {
 	name, asked := os.LookupEnv(askedFor)
 	if !asked {
@@ -112,7 +112,7 @@ type Run struct {
 
 // line is what a workload writes: one of these, as JSON.
 type line struct {
-	Gate string `json:"gate,omitempty"` // it waits to be told to go on
+	Gate string `json:"gate,omitempty"` // it waits at this gate
 	End  *End   `json:"end,omitempty"`
 	Flow *Flow  `json:"flow,omitempty"`
 	Load *Load  `json:"load,omitempty"`
@@ -155,7 +155,7 @@ func (r *Run) AwaitAny() (string, error) {
 	return l.Gate, err
 }
 
-// Continue lets the workload pass the gate it waits at. The words are for the workload.
+// Continue lets the workload pass the gate at which it waits. The words are for the workload.
 func (r *Run) Continue(words ...string) error {
 	_, err := io.WriteString(r.stdin, strings.Join(words, " ")+"\n")
 	return err
@@ -180,16 +180,16 @@ func (r *Run) Kill() error {
 	return err
 }
 
-// Ends are what has been written down so far.
+// Ends are the ends written down so far.
 func (r *Run) Ends() []End { return r.ends }
 
-// Flows are what a "trap" has written down so far.
+// Flows are the flows that a "scenario" has written down so far.
 func (r *Run) Flows() []Flow { return r.flows }
 
-// Load is what a "load" did, or "requests", or "bulk".
+// Load is the result of a "load", of "requests", or of "bulk".
 func (r *Run) Load() Load { return r.load }
 
-// read takes down what the workload writes until it waits or ends.
+// read reads what the workload writes until it waits or ends.
 func (r *Run) read() (line, error) {
 	for r.stdout.Scan() {
 		var l line

@@ -13,8 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a descriptor and what is to be written down of it. Its methods end the process if they cannot do what they
-// say.
+// socket is a descriptor and its end to be written down. Its methods end the process if they fail.
 type socket struct {
 	fd  int
 	end End
@@ -81,7 +80,7 @@ func bind(fd int, to netip.AddrPort) {
 	check(unix.Bind(fd, sockaddr(to)))
 }
 
-// bound makes a socket that is bound: a port that nobody listens on and nobody else is given.
+// bound makes a bound socket: no program listens on its port, and no other gets it.
 func bound(to netip.AddrPort) int {
 	fd := newSocket(to.Addr())
 	if to.Addr().Is6() {
@@ -91,7 +90,7 @@ func bound(to netip.AddrPort) int {
 	return fd
 }
 
-// backlog is as many as the kernel allows: nobody should be turned away.
+// backlog is the kernel's maximum, so that no connection is turned away.
 const backlog = 1 << 16
 
 // listen listens for the family of the address only.
@@ -113,7 +112,7 @@ func listenFor(fd, backlog int) *listener {
 
 func (l *listener) close() { check(unix.Close(l.fd)) }
 
-// accept accepts a connection that is there or will come.
+// accept accepts a connection that is pending or will come.
 func (l *listener) accept(step string) *socket {
 	s, ok := l.tryAccept(step)
 	if !ok {
@@ -144,7 +143,7 @@ func (l *listener) tryAccept(step string) (*socket, bool) {
 	}
 }
 
-// accepted is a socket that this process accepted or was given by who did.
+// accepted is a socket that this process accepted, or received from the one that did.
 func accepted(step string, fd int) *socket {
 	s := newEnd(step, Server, fd)
 	s.end.Local, s.end.Remote = localAddr(fd), remoteAddr(fd)
@@ -155,7 +154,7 @@ func newEnd(step string, role Role, fd int) *socket {
 	return &socket{fd: fd, end: End{Step: step, PID: os.Getpid(), NetNS: netNS(), Role: role}}
 }
 
-// unaccepted is the end that the listener has while nobody accepts the connection of a client.
+// unaccepted is the listener's end of a connection that no process accepts.
 func (s *socket) unaccepted(step string) *socket {
 	other := newEnd(step, Server, -1)
 	other.end.Local, other.end.Remote = s.end.Remote, s.end.Local
@@ -180,7 +179,7 @@ func connect(step string, fd int, to netip.AddrPort) *socket {
 	return s
 }
 
-// tryConnect connects if it can.
+// tryConnect connects, or returns the error.
 func tryConnect(step string, fd int, to netip.AddrPort) *socket {
 	s := newEnd(step, Client, fd)
 	err := unix.Connect(fd, sockaddr(to))
@@ -231,10 +230,10 @@ func (s *socket) poll(events int16) {
 	}
 }
 
-// waitLimit bounds every wait for something that this process has caused itself.
+// waitLimit bounds every wait for an effect of this process.
 const waitLimit = 20 * time.Second
 
-// until waits for a condition that nothing tells of.
+// until polls for a condition.
 func until(what string, holds func() bool) {
 	for deadline := time.Now().Add(waitLimit); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -243,7 +242,7 @@ func until(what string, holds func() bool) {
 	}
 }
 
-// payload is what is sent. Nobody writes to it.
+// payload is the source of sent bytes. It is never written to.
 var payload [256 << 10]byte
 
 // send sends so many bytes.
@@ -251,7 +250,7 @@ func (s *socket) send(n int) {
 	check(s.trySend(n))
 }
 
-// trySend sends so many bytes, or as many as it can.
+// trySend sends so many bytes, or as many as possible.
 func (s *socket) trySend(n int) error {
 	for n > 0 {
 		sent, err := s.write(payload[:min(n, len(payload))])
@@ -284,7 +283,7 @@ func (s *socket) write(some []byte) (int, error) {
 	}
 }
 
-// receive receives so many bytes into a buffer of the caller's; it must hold some.
+// receive receives so many bytes into a buffer of the caller's, which must not be empty.
 func (s *socket) receive(n int, buffer []byte) {
 	for n > 0 {
 		received, err := s.read(buffer[:min(n, len(buffer))])
@@ -346,8 +345,8 @@ func (s *socket) reset() {
 	s.close()
 }
 
-// deafen has the kernel drop everything that comes in for a socket: to the other side it is an address that does not
-// answer. hear ends that.
+// deafen makes the kernel drop everything that comes in for a socket: to the other side it is an address that does not answer.
+// hear ends that.
 func deafen(fd int) {
 	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
 	check(unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing}))

@@ -39,7 +39,7 @@ type tuple struct{ local, remote netip.AddrPort }
 
 func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
-// assertPaired checks that each end of a connection has its other one, which knows the same of it.
+// assertPaired checks that each end of a connection has its counterpart, with the same facts.
 func assertPaired(t *testing.T, all []workload.End) {
 	t.Helper()
 	byTuple := map[tuple]workload.End{}
@@ -62,7 +62,7 @@ func assertPaired(t *testing.T, all []workload.End) {
 	}
 }
 
-// Both ends of what a workload writes down must agree: it is what everything else is measured against.
+// Both ends that a workload writes down must agree: all other tests are measured against them.
 func TestBothEndsAgree(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -155,7 +155,7 @@ func TestLoadKeepsItsRate(t *testing.T) {
 	assert.GreaterOrEqual(t, run.Load().Elapsed, 190*time.Millisecond)
 }
 
-func TestFailureIsTold(t *testing.T) {
+func TestFailureIsReported(t *testing.T) {
 	run := start(t, workload.Command(t.Context(), "no-such"))
 	_, err := run.Wait()
 	require.ErrorContains(t, err, `no workload "no-such"`)

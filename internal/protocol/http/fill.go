@@ -2,11 +2,11 @@ package http
 
 import "github.com/socketflow/socketflow/internal/protocol"
 
-// firstError of the status codes, by side: what a client got wrong is no error of the server.
+// firstError is the lowest status code that is an error, by side: a mistake of the client is no error of the server.
 var firstError = [...]int{protocol.Client: 400, protocol.Server: 500}
 
-// Fill makes x the exchange that was collected. It points into the message and its pool: it is valid until the message is
-// put back, or the next one of the pool is asked to fill one.
+// Fill makes x the exchange that was collected. x points into the message and its pool: it is valid until the message is
+// put back, or until Fill is called on another message of the pool.
 func (m *Message) Fill(x *protocol.Exchange) {
 	p := m.pool
 	p.out = p.out[:0]
@@ -23,13 +23,13 @@ func (m *Message) Fill(x *protocol.Exchange) {
 		m.fillHTTP(x, &l)
 		m.addListed(x, p.request.keys, p.response.keys)
 	}
-	if m.failed() && !(m.isGRPC && m.grpcOutcome() != 0) { // a call's status says what its reset meant
-		x.Error, x.Errno = m.failure, m.errno // the status, if there is one, is that of a response that was cut
+	if m.failed() && !(m.isGRPC && m.grpcOutcome() != 0) { // the gRPC status already explains the reset
+		x.Error, x.Errno = m.failure, m.errno // the status, if there is one, is that of an incomplete response
 	}
-	x.Capture = m.Capture // last: what was too long to tell raises it
+	x.Capture = m.Capture // last: cutting a long value raises it
 }
 
-// fillHTTP fills in what is HTTP's.
+// fillHTTP sets the attributes of HTTP.
 func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 	p := m.pool
 	if x.Name = knownMethod(m.Method()); x.Name != "" {
@@ -63,7 +63,7 @@ func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 
 var userAgent = []byte("user-agent")
 
-// addListed adds the fields that are recorded, all of one name in one list.
+// addListed adds the recorded fields, all of one name in one list.
 func (m *Message) addListed(x *protocol.Exchange, requestKeys, responseKeys []string) {
 	if len(m.listed) == 0 {
 		return

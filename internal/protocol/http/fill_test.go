@@ -16,19 +16,19 @@ var (
 	server = protocol.Conversation{Side: protocol.Server, Settings: &protocol.Settings{}}
 )
 
-// on is a conversation with its remote end there.
+// on is a conversation observed at this side, with this remote address.
 func on(c protocol.Conversation, remote string) protocol.Conversation {
 	c.Remote = netip.MustParseAddrPort(remote)
 	return c
 }
 
-// listing is a conversation of which these headers are recorded.
+// listing is a conversation whose settings record these headers.
 func listing(c protocol.Conversation, request, response []string) protocol.Conversation {
 	c.Settings = &protocol.Settings{RequestHeaders: request, ResponseHeaders: response}
 	return c
 }
 
-// tell makes the calls of a script, a line for each.
+// apply calls the methods of a message for each line of a script.
 //
 //	GET /path            method and target; a method alone is possible
 //	:scheme https        of HTTP/2, as is :authority
@@ -39,7 +39,7 @@ func listing(c protocol.Conversation, request, response []string) protocol.Conve
 //	! errno 104          a failure: the connection broke
 //	! errno 0            a failure: the connection was closed
 //	~ gap                a degree of capture
-func tell(m *Message, script string) {
+func apply(m *Message, script string) {
 	for line := range strings.Lines(script) {
 		line = strings.TrimRight(strings.TrimLeft(line, "\t"), "\n")
 		name, value, _ := strings.Cut(line, " ")
@@ -79,7 +79,7 @@ func tell(m *Message, script string) {
 	}
 }
 
-// show is an exchange in lines.
+// show formats an exchange, one fact a line.
 func show(x *protocol.Exchange) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", x.Name)
@@ -108,7 +108,7 @@ func show(x *protocol.Exchange) string {
 	return b.String()
 }
 
-// unindented makes lines written within source comparable.
+// unindented removes indentation, so that expected text can be indented in the source.
 func unindented(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -126,7 +126,7 @@ func filled(c protocol.Conversation, script string) protocol.Exchange {
 	var pool Pool
 	var x protocol.Exchange
 	m := pool.Get(&c)
-	tell(m, script)
+	apply(m, script)
 	m.Fill(&x)
 	return x
 }
@@ -361,7 +361,7 @@ func TestExchanges(t *testing.T) {
 			url.path = /
 			http.response.status_code = 200
 			error connection_closed`},
-		{"a gap is told", server, `
+		{"a gap is marked", server, `
 			GET /
 			< 200
 			~ gap

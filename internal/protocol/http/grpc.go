@@ -6,8 +6,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// gRPC is told by the conventions of RPC, without the attributes of HTTP. grpc-message is left out: it is written for the
-// program that called, and what it quotes (a name, a statement, a token) is not for this program to pass on.
+// gRPC calls have the attributes of the RPC conventions, not those of HTTP. grpc-message is left out: it is written for the
+// calling program, and may quote secrets (a name, a statement, a token).
 
 // grpcStatus is a status code plus one; zero: there is none.
 type grpcStatus uint8
@@ -15,7 +15,7 @@ type grpcStatus uint8
 // grpcStatuses are the codes that grpc-status can have, in order (gRPC, statuscodes.md).
 var grpcStatuses = [...]struct {
 	name        string
-	serverError bool // by the conventions of gRPC; for a client everything but OK is one
+	serverError bool // by the conventions of gRPC; for a client every status but OK is an error
 }{
 	{name: "OK"},
 	{name: "CANCELLED"},
@@ -36,7 +36,7 @@ var grpcStatuses = [...]struct {
 	{name: "UNAUTHENTICATED"},
 }
 
-// grpcTexts are their names as attributes have them.
+// grpcTexts are the names of the statuses, as attribute values.
 var grpcTexts = func() (texts [len(grpcStatuses)][]byte) {
 	for i := range grpcStatuses {
 		texts[i] = []byte(grpcStatuses[i].name)
@@ -56,8 +56,8 @@ const (
 	grpcUnauthenticated   grpcStatus = 1 + 16
 )
 
-// statusOfHTTP is what a client makes of an HTTP status where grpc-status is missing (gRPC, http-grpc-status-mapping.md).
-// All others are UNKNOWN, 200 too.
+// statusOfHTTP is the status that a client derives from an HTTP status if grpc-status is missing (gRPC,
+// http-grpc-status-mapping.md). All others are UNKNOWN, 200 too.
 var statusOfHTTP = map[int]grpcStatus{
 	400: grpcInternal,
 	401: grpcUnauthenticated,
@@ -70,8 +70,8 @@ var statusOfHTTP = map[int]grpcStatus{
 	504: grpcUnavailable,
 }
 
-// statusOfReset is what a reset of the stream means to gRPC, by the name of its HTTP/2 error code (gRPC, PROTOCOL-HTTP2.md,
-// "Errors").
+// statusOfReset is the status that a reset of the stream means to gRPC, by the name of its HTTP/2 error code (gRPC,
+// PROTOCOL-HTTP2.md, "Errors").
 var statusOfReset = map[string]grpcStatus{
 	"NO_ERROR":            grpcInternal,
 	"PROTOCOL_ERROR":      grpcInternal,
@@ -87,8 +87,8 @@ var statusOfReset = map[string]grpcStatus{
 	"INADEQUATE_SECURITY": grpcPermissionDenied,
 }
 
-// parseGRPCStatus reads grpc-status. What is no code is UNKNOWN to a client (gRPC, statuscodes.md: "Error parsing returned
-// status").
+// parseGRPCStatus reads grpc-status. A client reads anything that is no code as UNKNOWN (gRPC, statuscodes.md: "Error
+// parsing returned status").
 func parseGRPCStatus(value []byte) grpcStatus {
 	if len(value) == 0 || len(value) > 2 {
 		return grpcUnknown
@@ -108,7 +108,7 @@ func parseGRPCStatus(value []byte) grpcStatus {
 
 var grpcMediaType = []byte("application/grpc")
 
-// isGRPC judges a content-type (gRPC, PROTOCOL-HTTP2.md). application/grpc-web is another protocol.
+// isGRPC checks a content-type (gRPC, PROTOCOL-HTTP2.md). application/grpc-web is another protocol.
 func isGRPC(contentType []byte) bool {
 	if len(contentType) < len(grpcMediaType) || !bytes.EqualFold(contentType[:len(grpcMediaType)], grpcMediaType) {
 		return false
@@ -117,8 +117,8 @@ func isGRPC(contentType []byte) bool {
 	return len(rest) == 0 || rest[0] == '+' || rest[0] == ';' || isSpace(rest[0])
 }
 
-// grpcOutcome is the call's status; zero if it is not known: there was no complete response, or grpc-status, which comes
-// last, may have been in what is missing.
+// grpcOutcome is the call's status. It is zero if the status is not known: there was no complete response, or grpc-status,
+// which comes last, may have been in the missing part.
 func (m *Message) grpcOutcome() grpcStatus {
 	if m.grpc == 0 && m.failed() {
 		return statusOfReset[m.failure]
@@ -139,7 +139,7 @@ const (
 
 var grpcSystem = []byte("grpc")
 
-// fillGRPC fills in what is gRPC's.
+// fillGRPC sets the attributes of gRPC.
 func (m *Message) fillGRPC(x *protocol.Exchange) {
 	server := m.conversation.Side == protocol.Server
 	status := m.grpcOutcome()
@@ -164,9 +164,9 @@ func (m *Message) fillGRPC(x *protocol.Exchange) {
 	}
 }
 
-// isImplemented says whether the server is known to have the method: the conventions want the name of no other, because
-// anybody can call a server by any name. A server answers a call of a method that it does not have with UNIMPLEMENTED
-// (gRPC, statuscodes.md). An answer that is not there says nothing, unless the same method was answered before.
+// isImplemented reports whether the server is known to have the method. The conventions allow no other name as span name,
+// because anybody can call a server by any name. A server answers a call of a method that it does not have with
+// UNIMPLEMENTED (gRPC, statuscodes.md). A missing answer proves nothing, unless the same method was answered before.
 func (m *Message) isImplemented(call []byte, status grpcStatus) bool {
 	switch {
 	case status == grpcUnimplemented:
@@ -178,8 +178,8 @@ func (m *Message) isImplemented(call []byte, status grpcStatus) bool {
 	}
 }
 
-// call is package.Service/Method. It is what stands behind the first slash of the path (gRPC, PROTOCOL-HTTP2.md); if that is
-// not valid it is cut to what can be told of it.
+// call is package.Service/Method: the part after the first slash of the path (gRPC, PROTOCOL-HTTP2.md). A path that is not
+// valid is cut to the part that is certain.
 func (m *Message) call() (name []byte, valid bool) {
 	name = m.bytes(m.target)
 	valid = len(name) > 0 && name[0] == '/'
@@ -192,7 +192,7 @@ func (m *Message) call() (name []byte, valid bool) {
 		case c == '/':
 			valid = valid && i > from
 			segments, from = segments+1, i+1
-		case c == '?' || c == '#': // none of the protocol's, and there may be secrets behind it
+		case c == '?' || c == '#': // not part of the protocol, and secrets may follow
 			return cutText(name[:i], maxCall), false
 		case isLetter(c), isDigit(c), c == '.', c == '_', c == '-', c == '$':
 		default:

@@ -180,7 +180,7 @@ func TestCallThatWasAnsweredBeforeIsKnown(t *testing.T) {
 		{"! CANCEL", "S/M"},
 	} {
 		m := pool.Get(&server)
-		tell(m, "POST /S/M\ncontent-type: application/grpc\n"+c.script)
+		apply(m, "POST /S/M\ncontent-type: application/grpc\n"+c.script)
 		m.Fill(&x)
 		pool.Put(m)
 		if x.Name != c.want {

@@ -6,9 +6,9 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// Names are compared only if their length is that of one that is looked for: most fields are none of them.
+// Names are compared only if a name of that length is looked for, because most fields are of no interest.
 
-// wanted are the header fields of one direction that are recorded because they are listed.
+// wanted are the header fields of one direction that the configuration lists.
 type wanted struct {
 	names   []string
 	lengths uint64   // a bit for each length, modulo 64
@@ -49,7 +49,7 @@ func (w *wanted) find(name []byte) int {
 
 // field is a listed header field.
 type field struct {
-	slot  int // its name's place in the list of the request's, or behind that in the response's
+	slot  int // the name's place in the list of request headers, or after those in the list of response headers
 	value piece
 }
 
@@ -66,8 +66,8 @@ func (m *Message) record(slot int, value []byte) {
 	m.listed = append(m.listed, field{slot, m.keep(value, maxValue)})
 }
 
-// RequestHeader takes note of a header field if it is of interest: host, user-agent, content-type, traceparent, tracestate,
-// and those that are listed. The name may be in any case.
+// RequestHeader keeps a header field if it is of interest: host, user-agent, content-type, traceparent, tracestate, and the
+// listed ones. The name may be in any case.
 func (m *Message) RequestHeader(name, value []byte) {
 	if i := m.pool.request.find(name); i >= 0 {
 		m.record(i, trim(value))
@@ -97,7 +97,7 @@ func (m *Message) RequestHeader(name, value []byte) {
 	}
 }
 
-// ResponseHeader takes note of a header field of the response; trailers too.
+// ResponseHeader keeps a header field, or a trailer, of the response if it is of interest.
 func (m *Message) ResponseHeader(name, value []byte) {
 	if i := m.pool.response.find(name); i >= 0 {
 		m.record(len(m.pool.request.names)+i, trim(value))
@@ -107,7 +107,7 @@ func (m *Message) ResponseHeader(name, value []byte) {
 	}
 }
 
-// setHost takes the Host header. A request with several is invalid (RFC 9112, 3.2): none of them counts.
+// setHost sets the Host header. A request with several is invalid (RFC 9112, 3.2): none of them counts.
 func (m *Message) setHost(value []byte) {
 	m.hosts = min(m.hosts+1, 2)
 	if m.hosts == 1 && len(value) <= maxAuthority {
@@ -117,7 +117,7 @@ func (m *Message) setHost(value []byte) {
 	}
 }
 
-// setParent takes a traceparent. Several are invalid as a whole (W3C Trace Context, 3.2).
+// setParent sets the traceparent. Several are invalid as a whole (W3C Trace Context, 3.2).
 func (m *Message) setParent(value []byte) {
 	m.parents = min(m.parents+1, 2)
 	parent, ok := protocol.ParseTraceparent(value)
@@ -127,11 +127,11 @@ func (m *Message) setParent(value []byte) {
 	m.parent = parent
 }
 
-// maxState is how many bytes of tracestate are kept, at most; a longer one is not kept at all, because its members cannot
-// be told from cut ones. W3C Trace Context, 3.3.1.5 asks for at least as many.
+// maxState is how many bytes of tracestate are kept. A longer one is not kept at all, because a cut member looks like a
+// whole one. W3C Trace Context, 3.3.1.5 demands at least as many.
 const maxState = 512
 
-// addState takes a tracestate; several are one list (W3C Trace Context, 3.3.1).
+// addState adds a tracestate; several are one list (W3C Trace Context, 3.3.1).
 func (m *Message) addState(value []byte) {
 	if len(value) == 0 || m.stateBroken {
 		return
@@ -144,8 +144,8 @@ func (m *Message) addState(value []byte) {
 	}
 }
 
-// isState says whether the value can be a list of key=value: of printable ASCII (W3C Trace Context, 3.3.1.3), and each
-// member that is not empty with a key and a value.
+// isState reports whether the value can be a list of key=value: of printable ASCII (W3C Trace Context, 3.3.1.3), and each
+// member that is not empty has a key and a value.
 func isState(value []byte) bool {
 	for _, c := range value {
 		if (c < ' ' || c > '~') && c != '\t' {
@@ -165,7 +165,7 @@ func isState(value []byte) bool {
 
 var comma = []byte{','}
 
-// parentContext is the request's trace context, complete.
+// parentContext is the request's trace context, tracestate included.
 func (m *Message) parentContext() protocol.TraceContext {
 	parent := m.parent
 	if parent.Valid() && !m.stateBroken {

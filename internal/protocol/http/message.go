@@ -1,12 +1,12 @@
-// Package http makes exchanges of HTTP messages, whatever version carried them: span names, attributes and status by the
-// semantic conventions of HTTP and of gRPC. The parsers of the versions are in its folders.
+// Package http makes exchanges of HTTP messages of any version: span names, attributes and status by the semantic
+// conventions of HTTP and of gRPC. The parsers of the versions are in its folders.
 package http
 
 import "github.com/socketflow/socketflow/internal/protocol"
 
-// What is kept of a message. What is longer is cut, and the exchange marked truncated.
+// Limits of the texts that a message keeps. A longer text is cut, and the exchange marked truncated.
 const (
-	maxMethod    = 32 // of the known ones the longest has 7
+	maxMethod    = 32 // the longest known method has 7
 	maxScheme    = 16
 	maxTarget    = 8 << 10 // RFC 9110, 4.1 wants at least 8000 bytes to be supported
 	maxAuthority = 512     // a host name has at most 253 bytes (RFC 1035, 2.3.4); the rest is for user information
@@ -20,19 +20,19 @@ type piece struct{ from, to int }
 
 func (p piece) empty() bool { return p.from == p.to }
 
-// Message collects what is to be told of one request and its response, while a parser reads them. The parser fills it with
-// copies made here: nothing that is passed in is kept. Messages are reused: see Pool.
+// Message collects the facts about one request and its response while a parser reads them. The parser fills it; every byte
+// slice that is passed in is copied. Messages are reused: see Pool.
 type Message struct {
-	// The parser's own, untouched here but for clearing.
+	// Set by the parser, and only cleared here.
 	Start protocol.Stamp // first byte of the request
 	End   protocol.Stamp // last byte known to belong to the response (or request, if there is no response yet)
-	// Capture so far; only ever raised.
+	// Capture is the degree so far; it is only ever raised.
 	Capture protocol.Capture
 
 	pool         *Pool
 	conversation *protocol.Conversation
 
-	kept      []byte // all copies, one behind the other
+	kept      []byte // all copies, one after the other
 	method    piece
 	target    piece
 	scheme    piece
@@ -40,11 +40,11 @@ type Message struct {
 	host      piece
 	userAgent piece
 	listed    []field
-	values    []uint8 // by slot, how many there are of it
+	values    []uint8 // by slot, how many values there are
 
 	version string
 	status  int
-	failure string // one of both, if it failed
+	failure string // one of both is set if the exchange failed
 	errno   uint32
 	parent  protocol.TraceContext
 	state   []byte // tracestate
@@ -70,15 +70,15 @@ type Pool struct {
 	response wanted
 
 	names names
-	out   []byte // what attributes point into, from Fill until the next Fill
+	out   []byte // attributes point into it from one Fill until the next
 }
 
 const (
 	maxFree = 128     // messages that a Pool keeps
-	maxIdle = 4 << 10 // bytes that a buffer keeps between messages; few need more, and those pay for an allocation
+	maxIdle = 4 << 10 // bytes that a buffer keeps between messages; few messages need more, and those pay for an allocation
 )
 
-// Get returns a cleared message for a conversation. Those whose messages are in use at once share their Settings.
+// Get returns a cleared message for a conversation. Conversations whose messages are in use at once share their Settings.
 func (p *Pool) Get(c *protocol.Conversation) *Message {
 	if p.settings != c.Settings {
 		p.settings = c.Settings
@@ -128,7 +128,7 @@ func (m *Message) keep(b []byte, limit int) piece {
 
 func (m *Message) bytes(p piece) []byte { return m.kept[p.from:p.to:p.to] }
 
-// Raise the degree of capture.
+// Raise raises the degree of capture.
 func (m *Message) Raise(c protocol.Capture) { m.Capture = max(m.Capture, c) }
 
 // SetMethod sets the request's method as sent.
@@ -161,7 +161,7 @@ func (m *Message) SetAuthority(authority []byte) {
 // SetVersion sets network.protocol.version: "1.0", "1.1" or "2"; a constant.
 func (m *Message) SetVersion(version string) { m.version = version }
 
-// SetStatus sets the final response's status code. What is no status code (RFC 9110, 15) counts as none.
+// SetStatus sets the final response's status code. A number that is no status code (RFC 9110, 15) counts as none.
 func (m *Message) SetStatus(code int) {
 	if code >= firstStatus && code <= lastStatus {
 		m.status = code
@@ -171,17 +171,17 @@ func (m *Message) SetStatus(code int) {
 // Status is the final response's code, 0 if there is none yet.
 func (m *Message) Status() int { return m.status }
 
-// GRPC says whether the request's content-type is application/grpc, with or without a suffix (+proto ...).
+// GRPC reports whether the request's content-type is application/grpc, with or without a suffix (+proto ...).
 func (m *Message) GRPC() bool { return m.isGRPC }
 
 // Failed sets why there is no complete response: an HTTP/2 error code (CANCEL, REFUSED_STREAM ...); a constant or a copy.
 func (m *Message) Failed(reason string) { m.failure, m.errno = reason, 0 }
 
-// connectionClosed is the reason why there is no response where the connection ended in good order without one.
+// connectionClosed is the reason if the connection ended in good order before the response.
 const connectionClosed = "connection_closed"
 
-// CutOff says that there is no complete response because the connection ended: with this Linux error number, or 0 if in good
-// order.
+// CutOff sets that there is no complete response because the connection ended: with this Linux error number, or 0 if in
+// good order.
 func (m *Message) CutOff(errno uint32) {
 	m.failure, m.errno = "", errno
 	if errno == 0 {

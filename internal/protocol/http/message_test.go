@@ -18,7 +18,7 @@ func textOf(t *testing.T, x *protocol.Exchange, key string) string {
 	return string(x.Attributes[at].Text)
 }
 
-func TestWhatIsTooLongIsCutAndMarked(t *testing.T) {
+func TestLongValuesAreCutAndMarked(t *testing.T) {
 	for _, c := range [...]struct {
 		name         string
 		conversation protocol.Conversation
@@ -50,7 +50,7 @@ func TestWhatIsTooLongIsCutAndMarked(t *testing.T) {
 			requestMethodOriginal, strings.Repeat("M", maxMethod),
 		},
 		{
-			// What is there of the target might be the beginning of a password.
+			// The captured part of the target might be the beginning of a password.
 			"authority of the target", client, "GET http://u:" + strings.Repeat("p", maxTarget),
 			urlFull, "http://10.0.0.1:8080",
 		},
@@ -80,7 +80,7 @@ func TestListedHeadersAreBounded(t *testing.T) {
 	}
 }
 
-func TestWhatAMessageKeepsIsBounded(t *testing.T) {
+func TestMessageMemoryIsBounded(t *testing.T) {
 	var pool Pool
 	m := pool.Get(&server)
 	for range 100 {
@@ -139,14 +139,14 @@ func TestTraceContext(t *testing.T) {
 	}
 }
 
-// A message starts anew, whatever it was used for before.
+// A reused message keeps nothing of its former use.
 func TestMessagesAreCleared(t *testing.T) {
 	var pool Pool
 	listed := listing(server, []string{"x-a"}, []string{"x-b"})
 	m := pool.Get(&listed)
 	m.Start, m.End = protocol.Stamp{Time: 1}, protocol.Stamp{Time: 2}
 	m.SetVersion("2")
-	tell(m, "POST /a/B?token=x\n:scheme https\n:authority h\nhost: h\nuser-agent: u\ncontent-type: application/grpc\n"+
+	apply(m, "POST /a/B?token=x\n:scheme https\n:authority h\nhost: h\nuser-agent: u\ncontent-type: application/grpc\n"+
 		"traceparent: "+parent+"\ntracestate: a=1\nx-a: 1\n< 200\n< grpc-status: 5\n< x-b: 1\n! CANCEL\n~ gap")
 	var x protocol.Exchange
 	m.Fill(&x)

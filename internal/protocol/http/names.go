@@ -1,13 +1,13 @@
 package http
 
-// Every name that leaves this package. They are those of the OpenTelemetry semantic conventions 1.43; a test of
-// internal/otlp, which alone knows the constants, may compare them: see Names.
+// These are all names that leave this package. They are those of the OpenTelemetry semantic conventions 1.43. A test of
+// internal/otlp, which alone imports the constants, may compare them: see Names.
 const (
 	requestMethod         = "http.request.method"
 	requestMethodOriginal = "http.request.method_original" // only beside _OTHER
 	responseStatusCode    = "http.response.status_code"
-	urlFull               = "url.full"   // told by the client; redacted
-	urlScheme             = "url.scheme" // told by the server, as are path and query
+	urlFull               = "url.full"   // set for clients; redacted
+	urlScheme             = "url.scheme" // set for servers, as are path and query
 	urlPath               = "url.path"
 	urlQuery              = "url.query" // redacted
 	userAgentOriginal     = "user_agent.original"
@@ -32,15 +32,15 @@ func Names() []string {
 	}
 }
 
-// protocolName is network.protocol.name of gRPC too: it is a use of HTTP/2, not another protocol beside it.
+// protocolName is network.protocol.name of gRPC too: gRPC is a use of HTTP/2, not another protocol beside it.
 const protocolName = "http"
 
-// unknownMethodName is the span name if the method is not known: the conventions want a constant there.
+// unknownMethodName is the span name if the method is not known: the conventions demand a constant.
 const unknownMethodName = "HTTP"
 
 var otherMethod = []byte("_OTHER")
 
-// methods are known: those of RFC 9110, 9.1, PATCH (RFC 5789) and QUERY (httpbis-safe-method-w-body). They are
+// methods are the known methods: those of RFC 9110, 9.1, PATCH (RFC 5789) and QUERY (httpbis-safe-method-w-body). They are
 // case-sensitive (RFC 9110, 9.1).
 var methods = [...]string{"GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"}
 

@@ -1,19 +1,19 @@
 package http
 
-// Values of parameters that are known to be secret are replaced. This reads more as a parameter than a strict parser
-// would, so that what some server takes for a secret is not missed: names in any case, with percent-encoded characters,
-// with "_" for "-", with segments as in user[password] and user.password; parameters behind "&", ";" and "?", as they
-// are or percent-encoded, so that a URL within a parameter is covered too.
+// Values of parameters that are known to be secret are replaced. More texts count as a parameter here than in a strict
+// parser, so that no server's reading of a secret is missed: names in any case, with percent-encoded characters, with "_"
+// for "-", with segments as in user[password] and user.password; parameters after "&", ";" and "?", as they are or
+// percent-encoded, so that a URL within a parameter is covered too.
 
-// part is the part of a URL.
+// part is the kind of a URL's part.
 type part uint8
 
 const (
 	inPath  part = iota // parameters begin with ";" (RFC 3986, 3.3) and end with "/"
-	inQuery             // it begins with a parameter, and they end with "&"
+	inQuery             // it begins with a parameter; parameters end with "&"
 )
 
-// secrets are names of parameters: in lower case, "-" for "_". The first line is the semantic conventions'.
+// secrets are names of parameters: in lower case, "-" for "_". The first line has those of the semantic conventions.
 var secrets = func() map[string]struct{} {
 	set := make(map[string]struct{})
 	for _, name := range [...]string{
@@ -29,13 +29,13 @@ var secrets = func() map[string]struct{} {
 	return set
 }()
 
-// longestSecret is how many bytes of a name there are to compare.
+// longestSecret is the number of bytes of a name that are compared.
 const longestSecret = 20
 
-// segment is a name, or a segment of one, as it is compared.
+// segment is a name, or a segment of one, in the form in which it is compared.
 type segment struct {
 	bytes  [longestSecret]byte
-	length int // beyond longestSecret: it is longer than any secret's
+	length int // more than longestSecret: it is longer than any secret's name
 }
 
 func (s *segment) add(c byte) {
@@ -51,7 +51,7 @@ func (s *segment) add(c byte) {
 	s.length++
 }
 
-// ended says whether the segment is a secret's name, and begins the next one.
+// ended reports whether the segment is a secret's name, and begins the next segment.
 func (s *segment) ended() bool {
 	length := s.length
 	s.length = 0

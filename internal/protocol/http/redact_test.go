@@ -38,7 +38,7 @@ func TestSecretsOfQueries(t *testing.T) {
 		"a=1;token=b;c=d&e=f":                "a=1;token=REDACTED&e=f",
 		"url=https://h/?code=a&x=b":          "url=https://h/?code=REDACTED&x=b",
 		"url=https%3A%2F%2Fh%3Fcode%3Da&x=b": "url=https%3A%2F%2Fh%3Fcode%3DREDACTED&x=b",
-		"a=token=b":                          "a=token=b", // a value, as every server reads it
+		"a=token=b":                          "a=token=b", // a value, for every server
 		"&&token=a&&":                        "&&token=REDACTED&&",
 		"%zztoken=a":                         "%zztoken=a",
 		"a=%":                                "a=%",
@@ -77,7 +77,7 @@ func TestEverySecretIsCompared(t *testing.T) {
 	}
 }
 
-// disguised writes a name as a client might: in any case, with any character escaped.
+// disguised writes a name in the forms that clients use: in any case, with any character escaped.
 func disguised(name string, r *rand.Rand) string {
 	var b strings.Builder
 	for _, c := range []byte(name) {
@@ -99,10 +99,10 @@ func FuzzRedaction(f *testing.F) {
 	f.Add([]byte("a=b"), []byte("c=d"), uint64(1))
 	f.Add([]byte("url=http%3A"), []byte(";x?y&z%"), uint64(2))
 	all := slices.Sorted(maps.Keys(secrets))
-	const secret = "5ecret0fNobody" // of no character that ends a value
+	const secret = "5ecret0fNobody" // it has no character that ends a value
 	f.Fuzz(func(t *testing.T, before, after []byte, seed uint64) {
 		if bytes.Contains(before, []byte(secret)) || bytes.Contains(after, []byte(secret)) {
-			return // no secret then
+			return // then it is no secret
 		}
 		r := rand.New(rand.NewPCG(seed, seed))
 		parameter := disguised(all[r.IntN(len(all))], r) + "=" + secret
@@ -130,7 +130,7 @@ func FuzzExchange(f *testing.F) {
 		}
 		var pool Pool
 		var x protocol.Exchange
-		for range 2 { // the second is a message that was used
+		for range 2 { // the second round reuses a message
 			m := pool.Get(&c)
 			m.SetMethod(method)
 			m.SetTarget(target)
@@ -150,7 +150,7 @@ func FuzzExchange(f *testing.F) {
 	})
 }
 
-// mustBePresentable checks what holds of every exchange, whatever was sent.
+// mustBePresentable checks the properties that every exchange has, for any input.
 func mustBePresentable(t *testing.T, x *protocol.Exchange) {
 	t.Helper()
 	check := func(key, value string, limit int) {

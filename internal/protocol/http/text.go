@@ -7,19 +7,19 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// finish returns what was written to the pool's buffer from there on, as text of at most limit bytes.
+// finish returns the text that was written to the pool's buffer since then, of at most limit bytes.
 func (m *Message) finish(from, limit int) []byte {
 	return m.text(m.pool.out[from:len(m.pool.out):len(m.pool.out)], limit)
 }
 
-// text is b as OTLP wants it: valid UTF-8, anything else replaced; and cut if it is longer than limit.
+// text makes b valid for OTLP: UTF-8, with invalid bytes replaced, and cut at limit.
 func (m *Message) text(b []byte, limit int) []byte {
 	if !utf8.Valid(b) {
 		out := m.pool.out
 		from := len(out)
 		for len(b) > 0 && len(out)-from <= limit {
 			r, size := utf8.DecodeRune(b)
-			out = utf8.AppendRune(out, r) // utf8.RuneError for what is none
+			out = utf8.AppendRune(out, r) // utf8.RuneError for an invalid byte
 			b = b[size:]
 		}
 		m.pool.out = out
@@ -45,8 +45,8 @@ func cutText(b []byte, limit int) []byte {
 	return b[:limit]
 }
 
-// names remembers the names that were last made strings: those of a conversation's hosts and methods are few, and return.
-// Like any direct-mapped cache it has a fixed size, and a peer that invents names costs one allocation for each.
+// names caches the strings of recent names: a conversation has few hosts and methods, and they recur. Like any
+// direct-mapped cache it has a fixed size, and a peer that invents names costs one allocation for each.
 type names struct {
 	hosts   [4]string
 	methods *[16]string // many conversations have none
@@ -54,7 +54,7 @@ type names struct {
 
 var seed = maphash.MakeSeed()
 
-// host as a string.
+// host returns the host as a string.
 func (n *names) host(b []byte) string {
 	if len(b) == 0 {
 		return ""
@@ -62,7 +62,7 @@ func (n *names) host(b []byte) string {
 	return intern(&n.hosts[maphash.Bytes(seed, b)%uint64(len(n.hosts))], b)
 }
 
-// method as a string.
+// method returns the method as a string.
 func (n *names) method(b []byte) string {
 	if n.methods == nil {
 		n.methods = new([16]string)
@@ -70,7 +70,7 @@ func (n *names) method(b []byte) string {
 	return intern(&n.methods[maphash.Bytes(seed, b)%uint64(len(n.methods))], b)
 }
 
-// isRecent says whether method was called with this name not long ago.
+// isRecent reports whether the method of this name was called not long ago.
 func (n *names) isRecent(b []byte) bool {
 	return n.methods != nil && n.methods[maphash.Bytes(seed, b)%uint64(len(n.methods))] == string(b)
 }

@@ -21,16 +21,16 @@ type location struct {
 	hasQuery bool
 }
 
-// authority is a host and a port as a request names them, if it names them in a valid way.
+// authority is the host and the port that a request names, if they are valid.
 type authority struct {
 	host        []byte // without brackets; empty: there is none
 	literal     bool   // an IPv6 address
 	credentials bool   // there was user information before it
-	explicit    bool   // port was there; otherwise it is the scheme's
+	explicit    bool   // the request names the port; otherwise it is the scheme's
 	port        uint16
 }
 
-// locate takes the target apart, by RFC 9112, 3.2 and 3.3.
+// locate splits the target, by RFC 9112, 3.2 and 3.3.
 func (m *Message) locate() location {
 	target := m.bytes(m.target)
 	cut := m.targetCut
@@ -46,7 +46,7 @@ func (m *Message) locate() location {
 		if end < 0 {
 			end = len(rest)
 		}
-		if end < len(rest) || !cut { // otherwise what is there may be the beginning of a password
+		if end < len(rest) || !cut { // otherwise the captured part may be the beginning of a password
 			l.authority = parseAuthority(rest[:end])
 		}
 		target = rest[end:]
@@ -88,7 +88,7 @@ func defaultPort(scheme []byte) uint16 {
 	}
 }
 
-// cutScheme finds the scheme of a target in absolute form.
+// cutScheme splits the scheme off a target in absolute form.
 func cutScheme(target []byte) (scheme, rest []byte, ok bool) {
 	for i, c := range target {
 		if c == ':' {
@@ -111,7 +111,7 @@ func isSchemeByte(c byte) bool {
 	return isLetter(c) || isDigit(c) || c == '+' || c == '-' || c == '.'
 }
 
-// lowerScheme makes a scheme lower case (RFC 3986, 3.1), and says whether it is one.
+// lowerScheme makes a scheme lower case (RFC 3986, 3.1), and reports whether it is one.
 func lowerScheme(scheme []byte) bool {
 	if len(scheme) == 0 || !isLetter(scheme[0]) {
 		return false
@@ -125,8 +125,7 @@ func lowerScheme(scheme []byte) bool {
 	return true
 }
 
-// parseAuthority takes [user information "@"] host [":" port] apart (RFC 3986, 3.2). The zero authority is what it makes
-// of everything that is not valid.
+// parseAuthority splits [user information "@"] host [":" port] (RFC 3986, 3.2). An invalid text gives the zero authority.
 func parseAuthority(b []byte) (a authority) {
 	if at := bytes.LastIndexByte(b, '@'); at >= 0 {
 		a.credentials = true
@@ -148,7 +147,7 @@ func parseAuthority(b []byte) (a authority) {
 	if len(a.host) == 0 || len(a.host) > maxHost || !isHost(a.host, a.literal) {
 		return authority{}
 	}
-	if len(port) == 0 { // RFC 3986, 3.2.3: it may be empty behind the colon
+	if len(port) == 0 { // RFC 3986, 3.2.3: it may be empty after the colon
 		return a
 	}
 	n := 0
@@ -167,8 +166,8 @@ func parseAuthority(b []byte) (a authority) {
 
 var colon = []byte{':'}
 
-// isHost checks the characters of a name or an IPv4 address, or those of an IPv6 address (RFC 3986, 3.2.2). Of what a name
-// may hold there, "!$&'()*+,;=" is left out: no host has it, and it is what injected text is made of.
+// isHost checks the characters of a name or an IPv4 address, or those of an IPv6 address (RFC 3986, 3.2.2). The characters
+// "!$&'()*+,;=" are refused although RFC 3986 allows them: no host has them, and injected text does.
 func isHost(host []byte, literal bool) bool {
 	colons := 0
 	for _, c := range host {
@@ -193,11 +192,11 @@ func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 
 var redactedCredentials = []byte("REDACTED:REDACTED@")
 
-// maxURL is how long url.full is, at most.
+// maxURL bounds the length of url.full.
 const maxURL = maxTarget + maxAuthority
 
-// appendURL writes the whole URL, redacted. A request that names no host is put under the address that it was sent to.
-// There is nothing to write if neither is known, nor if the target is not.
+// appendURL writes the whole URL, redacted. If a request names no host, the URL has the address that it was sent to.
+// Nothing is written if neither is known, or if the target is not.
 func (m *Message) appendURL(to []byte, l *location) []byte {
 	remote := m.conversation.Remote
 	address := remote.Addr().Unmap().WithZone("")
@@ -243,7 +242,7 @@ func (m *Message) appendURL(to []byte, l *location) []byte {
 
 func isAsterisk(path []byte) bool { return len(path) == 1 && path[0] == '*' }
 
-// writeServerURL adds what a server tells of a URL.
+// writeServerURL adds the URL attributes of a server.
 func (m *Message) writeServerURL(x *protocol.Exchange, l *location) {
 	p := m.pool
 	x.Text(urlScheme, l.scheme)

@@ -1,4 +1,4 @@
-// Package registry lists the protocols that are parsed. Another one is one more line here.
+// Package registry lists the protocols that are parsed. A new protocol is one more line here.
 package registry
 
 import (
@@ -9,7 +9,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
 
-// all in the order in which they are asked: what is told apart by its first byte comes first.
+// all is in the order of detection: protocols that the first byte distinguishes come first.
 var all = []func() protocol.Protocol{
 	http2.Protocol,
 	http1.Protocol,
@@ -26,7 +26,7 @@ func Names() []string {
 	return names
 }
 
-// Named are the protocols of these names.
+// Named returns the protocols with these names.
 func Named(names []string) []protocol.Protocol {
 	var chosen []protocol.Protocol
 	for _, p := range all {

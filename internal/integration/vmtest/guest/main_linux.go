@@ -1,5 +1,5 @@
-// Command guest is the first process of a virtual machine that runs tests. It makes of a bare kernel what the tests expect of a
-// host, runs what /plan.json lists, writes their output to the device that is meant for it, and switches the machine off.
+// Command guest is the first process of a virtual machine that runs tests. It sets a bare kernel up like a host, runs what
+// /plan.json lists, writes the output to the plan's device, and switches the machine off.
 package main
 
 import (
@@ -58,7 +58,7 @@ func run() error {
 	return out.Close()
 }
 
-// mounts in this order. tracefs is where the tests of tracepoints look first.
+// mounts are mounted in this order. The tests of tracepoints look for tracefs there first.
 var mounts = []struct{ kind, at string }{
 	{"proc", "/proc"},
 	{"sysfs", "/sys"},
@@ -72,7 +72,7 @@ var mounts = []struct{ kind, at string }{
 
 func prepare() error {
 	for _, m := range mounts {
-		// Below /sys the directory is there or cannot be made; then mounting says it.
+		// Below /sys the directory exists or cannot be made; then mounting returns the error.
 		if err := os.MkdirAll(m.at, 0o755); err != nil && !errors.Is(err, unix.EPERM) { //nolint:gosec // as on any host
 			return fmt.Errorf("make %s: %w", m.at, err)
 		}
@@ -87,7 +87,7 @@ func prepare() error {
 	return raiseLoopback()
 }
 
-// raiseLoopback gives this machine the network that every host has.
+// raiseLoopback brings up the loopback interface.
 func raiseLoopback() error {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -119,7 +119,7 @@ func load(module string) error {
 	return nil
 }
 
-// perform runs a run. How it ended is written down; an error is that this was not possible.
+// perform runs a test binary and writes its result. An error means that writing failed.
 func perform(r *plan.Run, out io.Writer) error {
 	if _, err := fmt.Fprintf(out, "\n%s%s\n", plan.Begin, r.Name); err != nil {
 		return err

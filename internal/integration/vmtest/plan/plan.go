@@ -1,18 +1,18 @@
-// Package plan is what a virtual machine is asked to run, and how it writes down that it did: what the host side and the guest
-// side of internal/integration/vmtest have in common.
+// Package plan defines the plan of a virtual machine and the format of its output, which the host side and the guest side of
+// internal/integration/vmtest share.
 package plan
 
-// File is where the guest finds its plan, as JSON.
+// File is the path of the plan in the guest, as JSON.
 const File = "plan.json"
 
 // Plan is what a guest does, in this order.
 type Plan struct {
-	Output  string   // device for what the runs print
+	Output  string   // device for the output of the runs
 	Modules []string // kernel modules to load, files
 	Runs    []Run
 }
 
-// Run is a test binary to be run.
+// Run is one run of a test binary.
 type Run struct {
 	Name    string // one word, unique in the plan
 	Program string
@@ -20,8 +20,8 @@ type Run struct {
 	Env     []string
 }
 
-// Lines of the guest's output: Begin and the run's name; its output; End, the name, the seconds it took, and ok or what was
-// wrong, divided by spaces.
+// These are lines of the guest's output: Begin and the run's name; its output; End, the name, the seconds it took, and ok or the
+// error, divided by spaces.
 const (
 	Begin = "vmtest begins "
 	End   = "vmtest ended "

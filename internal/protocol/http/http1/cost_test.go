@@ -36,7 +36,7 @@ func (c *caller) call(d protocol.Direction, b []byte, pieces int) {
 	}
 }
 
-// costs are the ways an exchange can come.
+// costs are the forms in which an exchange can arrive.
 var costs = []struct {
 	name             string
 	request, respond []byte
@@ -78,7 +78,7 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	}
 }
 
-// What a conversation needs it takes from those before it, but for the parser itself.
+// A conversation reuses the memory of those before it, except for the parser itself.
 func TestConversationAllocatesItsParser(t *testing.T) {
 	p, sink := Protocol(), &deaf{}
 	settings := testSettings
@@ -109,7 +109,7 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-// A conversation of one exchange.
+// This benchmark is a conversation of one exchange.
 func BenchmarkConversation(b *testing.B) {
 	p, sink := Protocol(), &deaf{}
 	settings := testSettings

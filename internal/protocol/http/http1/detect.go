@@ -3,12 +3,12 @@ package http1
 import "github.com/socketflow/socketflow/internal/protocol"
 
 const (
-	enough         = 512 // bytes that have to do for a confidence
+	enough         = 512 // within so many bytes detection has to say Yes or No
 	maxEmpty       = 8   // bytes of empty lines before a request, in detection
-	maxKnownMethod = 20  // of those in knownMethods
+	maxKnownMethod = 20  // the longest of knownMethods
 )
 
-// knownMethods are those of IANA's registry, and PURGE, which caches know. PRI is not one: it begins HTTP/2.
+// knownMethods are those of IANA's registry, and PURGE, which caches use. PRI is left out: it begins HTTP/2.
 var knownMethods = func() map[string]bool {
 	known := make(map[string]bool)
 	for _, m := range []string{
@@ -22,13 +22,13 @@ var knownMethods = func() map[string]bool {
 	return known
 }()
 
-// schemes that an absolute target may have (RFC 9112, 3.2.2). RTSP and SIP have request lines of the same form, with their
-// own.
+// schemes are those that an absolute target may have (RFC 9112, 3.2.2). RTSP and SIP have request lines of the same form,
+// with schemes of their own.
 var schemes = [...]string{"http:", "https:", "ws:", "wss:", "ftp:"}
 
 var version1 = []byte("HTTP/1.")
 
-// detect is the protocol's.
+// detect implements Protocol.Detect.
 func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
 	var l startLine
 	if d == protocol.FromServer {
@@ -59,8 +59,8 @@ func isRequest(b []byte) bool {
 	return l.request(b) == protocol.Yes && l.known()
 }
 
-// startLine recognises the beginning of a message, byte by byte over any number of chunks. It is strict where the parser
-// is lenient: it looks at what may be anything.
+// startLine recognises the beginning of a message, byte by byte over any number of chunks. It is strict where the parser is
+// lenient, because the bytes may be of any protocol.
 type startLine struct {
 	part   linePart
 	n      uint8 // bytes of the part so far
@@ -75,7 +75,7 @@ const (
 	inMethod linePart = iota
 	beforeTarget
 	inScheme
-	inSlashes // behind the scheme
+	inSlashes // after the scheme
 	inTarget
 	inVersion
 	inDigit // of the minor version
@@ -88,7 +88,7 @@ const (
 func (l *startLine) methodRead() bool { return l.part != inMethod }
 func (l *startLine) known() bool      { return knownMethods[string(l.method[:l.length])] }
 
-// request takes in bytes: Yes behind the line's end.
+// request reads bytes: it returns Yes after the end of the line.
 func (l *startLine) request(b []byte) protocol.Confidence {
 	for i := 0; i < len(b) && l.part < done; i++ {
 		if l.part == inTarget {
@@ -123,7 +123,7 @@ func targetEnd(b []byte) int {
 	return len(b)
 }
 
-// next takes in a byte and returns the part that the byte behind it belongs to.
+// next reads a byte and returns the part that the following byte belongs to.
 func (l *startLine) next(c byte) linePart {
 	switch l.part {
 	case inMethod:
@@ -197,7 +197,7 @@ func (l *startLine) next(c byte) linePart {
 
 const statusEnd = len("HTTP/1.1 200")
 
-// response takes in bytes: Yes behind the status code.
+// response reads bytes: it returns Yes after the status code.
 func (l *startLine) response(b []byte) protocol.Confidence {
 	for i := 0; i < len(b) && l.part < done; i++ {
 		n := int(l.n)

@@ -2,19 +2,19 @@ package http1
 
 import "bytes"
 
-// framing is what a head says of the length of the body, and of what comes behind it (RFC 9112, 6.3).
+// framing is what a head says about the length of the body and about the bytes after it (RFC 9112, 6.3).
 type framing struct {
 	size      uint64 // Content-Length
 	hasLength bool
-	invalid   bool // a Content-Length that contradicts another, or is none
-	chunked   bool // the last transfer coding is
-	coded     bool // it is another one
+	invalid   bool // Content-Length contradicts another, or is no number
+	chunked   bool // the last transfer coding is chunked
+	coded     bool // the last transfer coding is another one
 	upgrade   bool
-	h2c       bool // the first protocol of Upgrade
+	h2c       bool // the first protocol of Upgrade is h2c
 	expect    bool // 100-continue
 }
 
-// note takes note of a header field. cut: its value is not complete.
+// note evaluates a header field. cut: its value is not complete.
 func (f *framing) note(name, value []byte, cut bool) {
 	switch len(name) {
 	case len("content-length"):
@@ -42,8 +42,8 @@ func (f *framing) note(name, value []byte, cut bool) {
 	}
 }
 
-// coding takes note of a Transfer-Encoding. Only the last coding matters: it is the framing. identity is of an older
-// version of the protocol (RFC 2616, 3.6), and means none.
+// coding evaluates a Transfer-Encoding. Only the last coding matters, because it defines the framing. identity is of an
+// older version of the protocol (RFC 2616, 3.6), and means none.
 func (f *framing) coding(value []byte) {
 	for len(value) > 0 {
 		var coding []byte
@@ -57,7 +57,7 @@ func (f *framing) coding(value []byte) {
 	}
 }
 
-const maxLength = 1 << 60 // of a body or a chunk; more is an attack on somebody's arithmetic
+const maxLength = 1 << 60 // of a body or a chunk; a larger number is an attempt to cause an overflow
 
 // parseLength reads a Content-Length, which may be a list of equal ones (RFC 9110, 8.6).
 func parseLength(b []byte) (length uint64, ok bool) {
@@ -86,8 +86,8 @@ func parseDigits(b []byte) (n uint64, ok bool) {
 
 const maxDigits = 16 // of a chunk's size
 
-// chunkFraming reads what stands around the data of chunks (RFC 9112, 7.1), and returns how many bytes that was. Nothing of
-// it is kept. Extensions may be limit bytes long.
+// chunkFraming reads the bytes around the data of chunks (RFC 9112, 7.1), and returns how many bytes that was. It keeps
+// none of them. Extensions may be limit bytes long.
 func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
 	for n < len(b) {
 		c := b[n]
@@ -97,7 +97,7 @@ func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
 			switch {
 			case c == '\n':
 				s.nextChunk()
-			case c != '\r' || s.digits != 0: // digits: that a CR was there
+			case c != '\r' || s.digits != 0: // digits also records that a CR was there
 				return n, false
 			default:
 				s.digits = 1
@@ -113,7 +113,7 @@ func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
 				return n, false
 			}
 			s.state, s.head = inExtension, 0
-			n-- // a line end is the extension's
+			n-- // the line end is counted with the extension
 		case inExtension:
 			i := bytes.IndexByte(b[n-1:], '\n')
 			if i < 0 {
@@ -159,7 +159,7 @@ func hex(c byte) (value byte, ok bool) {
 	return 0, false
 }
 
-// same compares without regard to case; with is lower case.
+// same compares without regard to case; with is in lower case.
 func same(b []byte, with string) bool {
 	if len(b) != len(with) {
 		return false

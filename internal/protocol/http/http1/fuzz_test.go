@@ -9,7 +9,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// fragments that chaos is made of: alone, random bytes seldom are a message.
+// fragments are the building blocks of the fuzzed bytes: random bytes alone seldom form a message.
 var fragments = []string{
 	get, getB, post, postChunks, ok, notFound, large, chunked, forever, "HEAD /h HTTP/1.1\r\n\r\n", "5\r\nhello\r\n", "0\r\n\r\n",
 	"HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n", "HTTP/1.1 101 X\r\nUpgrade: h2c\r\n\r\n",
@@ -19,7 +19,7 @@ var fragments = []string{
 	"GET /" + strings.Repeat("t", 1500), "HTTP/1.1 204 No Content\r\n\r\n",
 }
 
-// FuzzParser hands the parser anything: the first byte of each operation is what it does, the second how much.
+// FuzzParser gives the parser arbitrary operations: the first byte selects the operation, the second its size.
 func FuzzParser(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 4, 0, 1, 1, 5}, false)
 	f.Add([]byte{0, 3, 4, 50, 1, 4, 5, 100, 0, 0, 1, 4, 8, 0}, false)
@@ -67,7 +67,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 	}
 	for i, m := range s.stamps {
 		if m[0].Time == 0 || m[1].Time == 0 || m[0].Position >= s.positions[protocol.FromClient] {
-			t.Errorf("%s: %v", s.told[i], m)
+			t.Errorf("%s: %v", s.emitted[i], m)
 		}
 	}
 	if p := s.parser; p.first != nil || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].text != nil || p.streams[1].text != nil {
@@ -75,7 +75,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 	}
 }
 
-// checkBounds of what is remembered.
+// checkBounds checks the bounds of the parser's memory.
 func (s *scene) checkBounds(t *testing.T) {
 	t.Helper()
 	p := s.parser
@@ -109,7 +109,7 @@ func (s *scene) checkBounds(t *testing.T) {
 	}
 }
 
-// catalogue of exchanges that are valid; each ~ is a byte of a body of known length.
+// catalogue holds valid exchanges; each ~ is a byte of a body of known length.
 var catalogue = []struct{ request, response, want string }{
 	{get, ok, "GET /a 200"},
 	{"POST /p HTTP/1.1\r\nContent-Length: 9\r\n\r\n~~~~~~~~~", "HTTP/1.1 201 Made\r\nContent-Length: 4\r\n\r\n~~~~", "POST /p 201"},
@@ -131,8 +131,8 @@ func newWideScene() *scene {
 	return s
 }
 
-// FuzzSegmentation spreads valid exchanges over system calls in all ways, of both directions in any order. Whatever it is,
-// the same exchanges come of it.
+// FuzzSegmentation spreads valid exchanges over system calls in all ways, of both directions in any order. The parser has
+// to emit the same exchanges each time.
 func FuzzSegmentation(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, []byte{255})
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, []byte{2, 3})
@@ -167,7 +167,7 @@ func FuzzSegmentation(f *testing.F) {
 			s.play(uint64(i+1), p, whole)
 		}
 		s.play(1<<20, closes(""), 0)
-		got := slices.Clone(s.told)
+		got := slices.Clone(s.emitted)
 		for i := range got {
 			_, got[i], _ = strings.Cut(got[i], " ")
 		}

@@ -118,7 +118,7 @@ func TestGapsInResponses(t *testing.T) {
 			[]step{client(get + getB), server(ok), server(chunked), serverGap(1000, truncated), client(getC), server(ok)},
 			[]string{"1-2 GET /a 200", "1-4 GET /b 200 truncated", "5-6 GET /c 200"},
 		},
-		"while pipelining": { // it cannot be known which one the next response belongs to
+		"while pipelining": { // it is not known which one the next response belongs to
 			[]step{client(get + getB + getC), server(chunked), serverGap(1000, truncated), server(failed), client(getD), server(failed), closes("")},
 			[]string{"1-2 GET /a 200 truncated", "1-1 GET /b gap", "1-1 GET /c gap"},
 		},
@@ -220,7 +220,7 @@ func TestMalformed(t *testing.T) {
 			[]step{client(get), server("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), client(getB), server("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"), closes("")},
 			[]string{"malformed", "1-2 GET /a 200 truncated", "malformed", "3-4 GET /b 200 truncated"},
 		},
-		"a coding of a request that no length can be told from": {
+		"a coding of a request that gives no length": {
 			[]step{client("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\nhello"), server("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")},
 			[]string{"1-2 POST /a 400 truncated"},
 		},
@@ -350,7 +350,7 @@ func TestUpgradeToHTTP2(t *testing.T) {
 	}
 }
 
-func TestGarbageIsGivenUp(t *testing.T) {
+func TestGarbageEndsParsing(t *testing.T) {
 	for name, test := range map[string]struct {
 		chunks int
 		bytes  string

@@ -2,15 +2,15 @@ package http1
 
 import "github.com/socketflow/socketflow/internal/protocol"
 
-// hold keeps what has come before it is the time for it: responses without a request, where two threads share the socket
-// and the kernel saw the response first; and what a client sends behind a request that may change the protocol.
+// hold keeps bytes that cannot be read yet: responses without a request, where two threads share the socket and the kernel
+// saw the response first; and bytes that a client sends after a request that may change the protocol.
 type hold struct {
 	bytes []byte
 	parts []part
-	part  int // the next
+	part  int // the next part
 	at    int // its bytes in bytes
 
-	length uint64 // of all parts that there were
+	length uint64 // of all parts so far
 }
 
 // part is a chunk, or a gap.
@@ -22,13 +22,13 @@ type part struct {
 }
 
 const (
-	maxParts = 64      // chunks beyond that are joined, unless there are gaps between them
-	maxWait  = 1 << 20 // bytes that may pass; what has not been followed by a request until then has none
+	maxParts = 64      // further chunks are joined, unless there are gaps between them
+	maxWait  = 1 << 20 // bytes that may pass; if no request came until then, there is none
 )
 
 func (h *hold) captured() bool { return h != nil && h.at < len(h.bytes) }
 
-// hold keeps a chunk from at on. Of a body as of a head as much is kept as is read of a head; the rest counts as cut off.
+// hold keeps a chunk from at on. Of a body as of a head only HeadBytes bytes are kept; the rest counts as cut off.
 func (p *parser) hold(s *stream, c *protocol.Chunk, at int) {
 	b := c.Bytes[at:]
 	h := p.holdOf(s)
@@ -58,8 +58,8 @@ func (p *parser) holdOf(s *stream) *hold {
 	return s.held
 }
 
-// add adds a part. Missing ones that follow each other are one; so are captured ones if there are too many. Then the one
-// before becomes as late as this one.
+// add adds a part. Adjacent gaps are joined. If there are too many parts, adjacent captured chunks are joined too; the
+// joined chunk then has the later time.
 func (h *hold) add(q part) {
 	h.length += q.n
 	if last := len(h.parts) - 1; last >= h.part && h.parts[last].missing == q.missing && (q.missing || last+1 >= maxParts) {
@@ -74,7 +74,7 @@ func (h *hold) add(q part) {
 	h.parts = append(h.parts, q)
 }
 
-// drop gives up what is held, and with it the knowledge of where messages begin.
+// drop discards the held bytes, and with them the position of the message boundaries.
 func (p *parser) drop(s *stream) {
 	if s.held != nil {
 		p.release(s)
@@ -82,7 +82,7 @@ func (p *parser) drop(s *stream) {
 	}
 }
 
-// limit gives up what has been held for too long.
+// limit discards bytes that have been held for too long.
 func (p *parser) limit(s *stream) {
 	if s.held.length <= maxWait {
 		return
@@ -96,7 +96,7 @@ func (p *parser) limit(s *stream) {
 	}
 }
 
-// settle reads what is held, as far as it is the time for it.
+// settle reads the held bytes, as far as they can be read now.
 func (p *parser) settle() {
 	for progress := true; progress; {
 		progress = false
@@ -109,7 +109,7 @@ func (p *parser) settle() {
 	}
 }
 
-// replay reads the next part of what is held.
+// replay reads the next held part.
 func (p *parser) replay(s *stream) {
 	h := s.held
 	q := &h.parts[h.part]

@@ -1,9 +1,9 @@
 // Package http1 follows conversations in HTTP/1.0 and HTTP/1.1 (RFC 9112).
 //
-// Heads are read line by line where they lie in the chunk: only a line that a chunk cuts is copied. Of bodies nothing but
-// the framing matters. Every byte is looked at a fixed number of times, however the bytes are spread over chunks: a line is
-// searched for its end only in what is new of it, what is held is replayed from where it stopped, and the beginning of a
-// message is recognised by a state machine. What is kept of a conversation is bounded by Settings.HeadBytes for each
+// Heads are read line by line where they lie in the chunk: only a line that a chunk cuts is copied. Of bodies only the
+// framing matters. Every byte is examined a fixed number of times, however the bytes are spread over chunks: only the new
+// part of a line is searched for its end, held bytes are replayed from where the parser stopped, and the beginning of a
+// message is recognised by a state machine. The memory of a conversation is bounded by Settings.HeadBytes for each
 // direction, and by Settings.Outstanding.
 package http1
 
@@ -12,8 +12,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
-// Protocol is HTTP/1.x. What its parsers reuse they share with those of the same Settings, so conversations with the same
-// Settings have to be followed by the same goroutine; New itself may be called by any.
+// Protocol is HTTP/1.x. Parsers with the same Settings share the memory that they reuse, so these conversations have to be
+// followed by the same goroutine; New itself may be called by any.
 func Protocol() protocol.Protocol {
 	var shared memories
 	return protocol.Protocol{
@@ -30,7 +30,7 @@ type parser struct {
 	streams [protocol.Directions]stream
 	pairing
 	next    protocol.Parser // after an upgrade to HTTP/2
-	calls   uint64          // Data and Gap so far: what comes in one call was transferred at once
+	calls   uint64          // Data and Gap so far: bytes of one call were transferred at once
 	garbage struct{ bytes, chunks int }
 }
 
@@ -98,9 +98,9 @@ func (p *parser) Skip(d protocol.Direction) uint64 {
 	return 0
 }
 
-// Enough implements protocol.Parser. Where large messages whose length was known came one after the other, the next one is
-// likely to be so; nothing stands behind it in the same call, unless messages are pipelined. Where one was chunked the next may be,
-// too: cut short, its framing would be lost.
+// Enough implements protocol.Parser. If several large messages of known length came in a row, the next one is likely to be
+// like them; nothing follows it in the same call, unless messages are pipelined. After a chunked message the next one may
+// be chunked too: if it were cut short, its framing would be lost.
 func (p *parser) Enough(d protocol.Direction) int {
 	if p.next != nil {
 		return p.next.Enough(d)
@@ -112,9 +112,9 @@ func (p *parser) Enough(d protocol.Direction) int {
 }
 
 const (
-	bulk          = 32 << 10 // bytes of a body that make it worth not being captured
+	bulk          = 32 << 10 // size of a body from which on it is not worth capturing
 	bulkyEnough   = 16       // such bodies in a row
-	enoughForHead = 8 << 10  // bytes that most heads do not exceed
+	enoughForHead = 8 << 10  // most heads do not exceed it
 )
 
 // Close implements protocol.Parser.
@@ -136,7 +136,7 @@ func (p *parser) Close(e protocol.Ending) {
 	}
 }
 
-// read takes in a chunk, as much of it as it is the time for, and returns how much that is.
+// read reads a chunk, as far as it can be read now, and returns how many bytes that was.
 func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 	p.calls++
 	if s.state == lost && !p.resume(s, c) {
@@ -155,23 +155,23 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 		}
 	}
 	if n < len(c.Bytes) && s.direction == protocol.FromServer && s.length == 0 && !canBegin(s.direction, c.Bytes[n]) {
-		p.malformed(s) // it is not worth waiting for a request
+		p.malformed(s) // waiting for a request is not worthwhile
 		n = len(c.Bytes)
 	}
-	if n > 0 && (s.state != lost || s.length == 0) { // else it may be the beginning of another message
+	if n > 0 && (s.state != lost || s.length == 0) { // otherwise it may be the beginning of another message
 		p.reached(s, stamp(c, n-1))
 	}
 	return n
 }
 
-// stamp is that of a chunk's byte.
+// stamp is the stamp of a byte of a chunk.
 func stamp(c *protocol.Chunk, at int) protocol.Stamp {
 	m := c.Stamp
 	m.Position += uint64(at)
 	return m
 }
 
-// step reads the bytes of a chunk from at on as far as they belong together, and returns how many those are: at least one.
+// step reads the bytes of a chunk from at on that belong together, and returns how many those are: at least one.
 func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 	b := c.Bytes[at:]
 	switch s.state {
@@ -201,7 +201,7 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 	}
 }
 
-// bodyEnds is the end of a body whose length is known, or of a chunk.
+// bodyEnds is called at the end of a body of known length, or of a chunk.
 func (p *parser) bodyEnds(s *stream, last *protocol.Stamp) {
 	if s.state == inChunk {
 		s.state, s.digits = behindChunk, 0
@@ -210,7 +210,7 @@ func (p *parser) bodyEnds(s *stream, last *protocol.Stamp) {
 	p.messageEnds(s, last)
 }
 
-// messageEnds is the end of a request or a response; last is its last byte.
+// messageEnds is called at the end of a request or a response; last is its last byte.
 func (p *parser) messageEnds(s *stream, last *protocol.Stamp) {
 	s.state, s.orphan = inStart, false
 	if s.direction == protocol.FromClient {
@@ -220,13 +220,13 @@ func (p *parser) messageEnds(s *stream, last *protocol.Stamp) {
 	}
 }
 
-// malformed says that no message can be where one should be, or that its framing cannot be told.
+// malformed reports that there is no message where one should be, or that its framing is not certain.
 func (p *parser) malformed(s *stream) {
 	p.c.Sink.Error(protocol.Malformed)
 	p.lose(s, protocol.Truncated)
 }
 
-// gap goes over n missing bytes.
+// gap skips n missing bytes.
 func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) {
 	p.calls++
 	last := at
@@ -242,7 +242,7 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) 
 			p.reached(s, last)
 			return
 		}
-		if s.state == inChunk && n == s.left+uint64(len(lineEnd)) { // the chunk and what has to follow it (RFC 9112, 7.1)
+		if s.state == inChunk && n == s.left+uint64(len(lineEnd)) { // the chunk and the line end that has to follow it (RFC 9112, 7.1)
 			s.nextChunk()
 			p.reached(s, last)
 			return
@@ -262,7 +262,7 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) 
 
 const lineEnd = "\r\n"
 
-// captureOf is the degree that a loss leaves.
+// captureOf is the degree of capture after a loss.
 func captureOf(why protocol.Loss) protocol.Capture {
 	if why == protocol.Lost {
 		return protocol.CaptureGap
@@ -270,7 +270,7 @@ func captureOf(why protocol.Loss) protocol.Capture {
 	return protocol.CaptureTruncated
 }
 
-// message is the one that a direction is about, if it is kept.
+// message is the one that is being read in a direction, if it is kept.
 func (p *parser) message(s *stream) *http.Message {
 	x := p.reading
 	if s.direction == protocol.FromServer {
@@ -290,7 +290,7 @@ func (p *parser) raise(s *stream, c protocol.Capture) {
 	}
 }
 
-// reached takes note of how far the message has come that a direction is about.
+// reached records the position up to which a direction's message has been read.
 func (p *parser) reached(s *stream, last protocol.Stamp) {
 	if s.direction == protocol.FromClient {
 		if x := p.reading; x != nil && !x.heard {

@@ -2,23 +2,24 @@ package http1
 
 import "github.com/socketflow/socketflow/internal/protocol"
 
-// What is done after a gap is decided by what it may hide. In a body of known length it hides nothing. Any other hides the
-// rest of one message, and it may hide more:
+// How parsing goes on after a gap depends on what the gap may hide. In a body of known length it hides nothing. Any other
+// gap hides the rest of one message, and it may hide more:
 //
-//   - In the requests, requests that are not known. Behind the responses to those before it come responses to them.
-//   - In the responses, some of those to the requests outstanding; how many cannot be told.
+//   - In the requests: unknown requests. Their responses come after the responses to the requests before them.
+//   - In the responses: some of the responses to outstanding requests. How many is not known.
 //
-// Clients that do not pipeline, which are nearly all, send a request only after the response to the one before. So unless
-// a client has been seen to pipeline, a new request, or what is left of one, shows that those before it were answered: they
-// are told without a status if it was not seen, and the next response is not theirs. This is assumed in a loose
-// conversation only, that is after a gap, and where observation began in the middle. There a response that is seen before
-// its request is taken for another's, and dropped. Once client and server have taken turns a few times counting goes on.
+// Nearly all clients do not pipeline: they send a request only after the response to the one before. So unless a client has
+// been seen to pipeline, a new request, or the rest of one, shows that the requests before it were answered. They are
+// emitted without a status if it was not seen, and the next response is not theirs. This is assumed only in a loose
+// conversation: after a gap, and where observation began in the middle. There, a response that is seen before its request
+// is taken for another request's, and dropped. After client and server have taken turns a few times, counting is trusted
+// again.
 //
-// If a client pipelines there is nothing later from which the pairing could be known again: with a window of n requests it
-// takes turns with the server just as a client does that does not pipeline, only that each response is n requests late. So
-// such a conversation is given up, after those of its requests were told that are certain.
+// If a client pipelines, nothing later shows the pairing again: with a window of n requests it takes turns with the server
+// just like a client that does not pipeline, only that each response is n requests late. So the parser stops following such
+// a conversation, after it has emitted the exchanges that are certain.
 
-// lose gives up a direction's framing, because of a gap or of bytes that make no sense.
+// lose drops a direction's framing, because of a gap or of malformed bytes.
 func (p *parser) lose(s *stream, why protocol.Loss) {
 	if s.state == over {
 		return
@@ -40,7 +41,7 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 func (p *parser) loseRequests(s *stream, why protocol.Loss) {
 	p.raise(s, captureOf(why))
 	p.requestEnds(nil)
-	// What is held may answer a request that was lost.
+	// The held bytes may answer a request that was lost.
 	if r := &p.streams[protocol.FromServer]; r.held != nil {
 		if r.held.captured() {
 			p.unpairedResponse()
@@ -69,7 +70,7 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 		p.switched(x, nil)
 		return
 	}
-	if a := p.awaiting; a != nil && a.requested { // what it has decided is not known
+	if a := p.awaiting; a != nil && a.requested { // its outcome is not known
 		p.awaiting = nil
 		if r := &p.streams[protocol.FromClient]; r.state == inStart {
 			r.state = lost
@@ -86,7 +87,7 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 		p.giveUp()
 		return
 	}
-	// All but the last one were answered before that was sent.
+	// All but the last one were answered before that one was sent.
 	if x != nil {
 		p.responseEnds(nil)
 	}
@@ -94,8 +95,8 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 		p.retire()
 	}
 	last := p.oldest()
-	// Where whole calls were lost its response may be among them, and behind it a request, to which the next response belongs.
-	// Otherwise the gap is within calls, and holds the beginning of its response if no other came before it.
+	// If whole calls were lost, the response may be among them, and after it a request to which the next response belongs.
+	// Otherwise the gap is within calls, and holds the beginning of the response if no other came before it.
 	switch {
 	case p.unseen, why == protocol.Lost:
 		p.retire()
@@ -106,10 +107,10 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 	p.loosen()
 }
 
-// loosen says that from now on there may be requests outstanding that are not known, or none where one is known.
+// loosen marks the pairing as uncertain: unknown requests may be outstanding, or a known one may already be answered.
 func (p *parser) loosen() { p.loose, p.loosened, p.turns = true, p.calls, 0 }
 
-// giveUp ends what is of interest in the conversation.
+// giveUp stops following the conversation.
 func (p *parser) giveUp() {
 	p.closing = false
 	for p.first != nil {

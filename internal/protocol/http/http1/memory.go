@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	maxBuffers  = 64       // that are kept free
-	maxBuffer   = 16 << 10 // bytes of one that is kept; few heads need more, and those pay for an allocation
+	maxBuffers  = 64       // buffers that are kept free
+	maxBuffer   = 16 << 10 // bytes of a buffer that is kept; few heads need more, and those pay for an allocation
 	maxFree     = 128      // exchanges that are kept free
 	defaultHead = 8 << 10
 )
 
-// memory is what the parsers of one goroutine reuse, so that a conversation costs next to nothing while it is idle.
+// memory is reused by the parsers of one goroutine, so that an idle conversation costs next to nothing.
 type memory struct {
 	headBytes   int
 	outstanding int
@@ -29,7 +29,7 @@ type memory struct {
 	spare     *hold
 }
 
-// memories are those of the goroutines, told apart by their settings.
+// memories are those of the goroutines; each has Settings of its own.
 type memories struct {
 	mu  sync.Mutex
 	all map[*protocol.Settings]*memory
@@ -52,7 +52,7 @@ func (a *memories) of(s *protocol.Settings) *memory {
 	return m
 }
 
-// buffer returns an empty one.
+// buffer returns an empty buffer.
 func (m *memory) buffer() []byte {
 	if n := len(m.buffers); n > 0 {
 		b := m.buffers[n-1]
@@ -98,7 +98,7 @@ func (m *memory) newExchange(c *protocol.Conversation) *exchange {
 	return x
 }
 
-// putExchange takes it back, with its message if that is still its own.
+// putExchange takes an exchange back, with its message if that is still its own.
 func (m *memory) putExchange(x *exchange) {
 	if x.m != nil {
 		m.messages.Put(x.m)

@@ -6,9 +6,9 @@ import (
 )
 
 // Responses come in the order of the requests (RFC 9112, 9.3.2). While nothing is lost, counting pairs them, whatever the
-// order in which the directions are seen. loss.go says what becomes of it otherwise.
+// order in which the directions are seen. loss.go describes the pairing after a loss.
 
-// exchange is a request, and what is known of its response.
+// exchange is a request, and the known part of its response.
 type exchange struct {
 	m    *http.Message
 	next *exchange
@@ -16,39 +16,39 @@ type exchange struct {
 
 	head, connect bool // the request's method
 	named         bool // its target is known
-	requested     bool // the request is complete, or where it ends is not known
-	heard         bool // something of a response has come
+	requested     bool // the request is complete, or its end is not known
+	heard         bool // a part of a response has come
 	begun         bool // its response began in a gap
 	responded     bool // the final response's status is known
 	answered      bool // the final response is complete
 }
 
-// enoughTurns in a row show that requests and responses are paired as they belong: if a response had been paired with the
-// request before its own, the next request would have found that one waiting.
+// enoughTurns in a row show that the pairing is right: if a response had been paired with the request before its own, the
+// next request would have found its own request waiting.
 const enoughTurns = 4
 
-// pairing holds the requests that are not answered, in their order. The first one may be in the middle of its response, or
-// have been answered before it was complete.
+// pairing holds the unanswered requests, in their order. The first one may be in the middle of its response, or have been
+// answered before the request was complete.
 type pairing struct {
 	first, last *exchange
 	waiting     int       // how many have no final response
 	missing     int       // requests before those, dropped because there were too many
-	reading     *exchange // the one whose request is read
-	awaiting    *exchange // the one whose response decides what comes behind it: CONNECT, or an upgrade
+	reading     *exchange // its request is being read
+	awaiting    *exchange // its response decides which protocol follows: CONNECT, or an upgrade
 
 	ended     uint64 // the call in which a request ended last
 	obscured  uint64 // the last call in which bytes of responses could not be read
 	loosened  uint64 // the last call that made the conversation loose
 	turns     int    // requests since then that were paired, one after the other
 	expecting bool   // the body that begins now may be left out: Expect: 100-continue
-	pipelined bool   // there were requests behind one that was not answered
-	loose     bool   // what is outstanding is not known for certain
-	unseen    bool   // behind the last request that is known there may have been others
-	closing   bool   // requests are not read any more: those outstanding are the last that can be paired
-	paired    bool   // a response was
+	pipelined bool   // requests were sent before the response to the one before
+	loose     bool   // it is not certain which requests are outstanding
+	unseen    bool   // after the last known request there may have been others
+	closing   bool   // requests are not read any more: the outstanding ones are the last that can be paired
+	paired    bool   // a response was paired
 }
 
-// answering returns the exchange whose final response is read.
+// answering returns the exchange whose final response is being read.
 func (q *pairing) answering() *exchange {
 	if q.first != nil && q.first.responded && !q.first.answered {
 		return q.first
@@ -64,7 +64,7 @@ func (q *pairing) oldest() *exchange {
 	return q.first
 }
 
-// ready says whether it is the time for what comes next in a direction.
+// ready reports whether a direction's next bytes can be read now.
 func (p *parser) ready(s *stream) bool {
 	switch {
 	case s.state != inStart:
@@ -76,7 +76,7 @@ func (p *parser) ready(s *stream) bool {
 	}
 }
 
-// push adds a request. Without a target that is not known.
+// push adds a request. Without a target, the target is not known.
 func (p *parser) push(s *stream, method, target []byte, version string) {
 	if p.waiting >= p.memory.outstanding && !p.dropOldest() {
 		return
@@ -102,7 +102,7 @@ func (p *parser) push(s *stream, method, target []byte, version string) {
 	p.waiting++
 }
 
-// supersede draws the conclusion from a new request, however little of it is known: those before it were answered.
+// supersede marks the requests before a new one as answered, however little is known of the new one.
 func (p *parser) supersede() {
 	if p.pipelined {
 		return
@@ -116,12 +116,12 @@ func (p *parser) supersede() {
 	}
 }
 
-// dropOldest makes room for a request, and says whether it could.
+// dropOldest makes room for a request, and reports whether it could.
 func (p *parser) dropOldest() bool {
 	p.c.Sink.Error(protocol.TooMany)
 	p.pipelined = true
 	x := p.oldest()
-	if x == nil || x.head || x.connect || x == p.awaiting { // how its response ends could not be told without it
+	if x == nil || x.head || x.connect || x == p.awaiting { // the end of its response depends on its request
 		p.giveUp()
 		return false
 	}
@@ -139,7 +139,7 @@ func (p *parser) dropOldest() bool {
 	return true
 }
 
-// requestEnds is the end of the request that is read; without last it is not known where that is.
+// requestEnds ends the request that is being read. Without last its end is not known.
 func (p *parser) requestEnds(last *protocol.Stamp) {
 	x := p.reading
 	if x == nil {
@@ -154,14 +154,14 @@ func (p *parser) requestEnds(last *protocol.Stamp) {
 		}
 	}
 	if x.answered {
-		p.tell()
+		p.emit()
 	}
 }
 
-// answer pairs the final response that begins with its request.
+// answer pairs a final response with its request.
 func (p *parser) answer(x *exchange, status int) {
 	x.responded, x.heard = true, true
-	if status != statusSwitchingProtocols { // behind that one there may be another, in HTTP/2
+	if status != statusSwitchingProtocols { // after a 101 another final response may follow, in HTTP/2
 		x.m.SetStatus(status)
 	}
 	p.waiting--
@@ -175,7 +175,7 @@ func (p *parser) answer(x *exchange, status int) {
 	}
 }
 
-// responseEnds is the end of the response that is read; without last it is where it was thought to be so far.
+// responseEnds ends the response that is being read. Without last its end is the last byte seen of it.
 func (p *parser) responseEnds(last *protocol.Stamp) {
 	x := p.answering()
 	if x == nil {
@@ -186,11 +186,11 @@ func (p *parser) responseEnds(last *protocol.Stamp) {
 	}
 	x.answered = true
 	if x.requested {
-		p.tell()
+		p.emit()
 	}
 }
 
-// unpairedResponse counts a response without a request. Where observation began in the middle it is none's fault.
+// unpairedResponse counts a response without a request. If observation began in the middle, this is no error.
 func (p *parser) unpairedResponse() {
 	p.turns = 0
 	if p.paired || !p.c.Joined {
@@ -198,8 +198,8 @@ func (p *parser) unpairedResponse() {
 	}
 }
 
-// tell hands over the first exchange.
-func (p *parser) tell() {
+// emit hands over the first exchange.
+func (p *parser) emit() {
 	x := p.unlink()
 	e := &p.memory.exchange
 	e.Reset()
@@ -211,7 +211,7 @@ func (p *parser) tell() {
 	}
 }
 
-// unlink takes the first exchange out.
+// unlink removes the first exchange.
 func (p *parser) unlink() *exchange {
 	x := p.first
 	if p.first = x.next; p.first == nil {
@@ -230,23 +230,23 @@ func (p *parser) unlink() *exchange {
 	return x
 }
 
-// retire ends the first exchange. What it lacks of its response cannot be told any more, which is no error. If it is only
-// the end of the body, that was said before.
+// retire ends the first exchange. The missing part of its response will not be known any more, which is no error. If only
+// the end of the body is missing, the capture degree already says so.
 func (p *parser) retire() {
 	x := p.first
 	if !x.answered && (!x.responded || p.streams[protocol.FromServer].state != lost) {
 		x.m.Raise(protocol.CaptureGap)
 	}
-	if !x.named && !x.responded { // there is nothing to tell
+	if !x.named && !x.responded { // there is nothing to emit
 		p.c.Sink.Error(protocol.Unpaired)
 		p.memory.putExchange(p.unlink())
 		return
 	}
-	p.tell()
+	p.emit()
 }
 
-// conclude ends the first exchange at the end of the conversation. It failed only if it is certain that there was no more
-// of its response: nothing could have been in a gap.
+// conclude ends the first exchange at the end of the conversation. The exchange failed only if no part of its response can
+// have been in a gap.
 func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 	state := p.streams[protocol.FromServer].state
 	switch {
@@ -254,7 +254,7 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 	case e.Unknown, !x.responded && p.obscured >= x.born:
 		p.retire()
 		return
-	case x.responded && state == untilClose && e.Errno == 0: // RFC 9112, 8: that is its end
+	case x.responded && state == untilClose && e.Errno == 0: // RFC 9112, 8: the close ends this response
 	default:
 		x.m.CutOff(e.Errno)
 		if e.At.Time > x.m.End.Time {
@@ -263,5 +263,5 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 			x.m.End.Position = position
 		}
 	}
-	p.tell()
+	p.emit()
 }

@@ -20,8 +20,8 @@ const (
 	forever  = "HTTP/1.1 200 OK\r\n\r\n"
 )
 
-// These conversations are seen whole. So it is all the same how their bytes are spread over system calls.
-func TestConversationTells(t *testing.T) {
+// These conversations are seen whole. So the result does not depend on how their bytes are spread over system calls.
+func TestExchangesOfConversations(t *testing.T) {
 	for name, test := range map[string]script{
 		"a request and its response": {
 			[]step{client(get), server(ok)},
@@ -286,7 +286,7 @@ func TestLongHeads(t *testing.T) {
 			[]step{client("GET /a HTTP/1.1\r\n" + long + "Content-Length: " + strings.Repeat("0", 300) + "\r\n\r\n"), server(ok), client(getB), server(ok)},
 			[]string{"head_too_long", "malformed", "1-2 GET /a 200 truncated", "3-4 GET /b 200"},
 		},
-		"with a long target": { // of which nothing is told, as it is not known whole
+		"with a long target": { // nothing is emitted, because the target is not complete
 			[]step{client("GET /" + strings.Repeat("t", 5000) + " HTTP/1.1\r\nContent-Length: 1\r\n\r\nx" + getB), server(ok + ok)},
 			[]string{"head_too_long", "1-2 GET 200 truncated", "1-2 GET /b 200"},
 		},
@@ -317,13 +317,14 @@ func TestLongHeads(t *testing.T) {
 		}
 		s.play(3, client(field), whole)
 		s.playAll([]step{server(ok), client(getB), server(ok)}, whole)
-		if want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200"}; fmt.Sprint(s.told) != fmt.Sprint(want) {
-			t.Errorf("got %q, want %q", s.told, want)
+		want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200"}
+		if fmt.Sprint(s.emitted) != fmt.Sprint(want) {
+			t.Errorf("got %q, want %q", s.emitted, want)
 		}
 	})
 }
 
-func TestMarksAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
+func TestStampsAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
 	s := newScene(false)
 	s.playAll([]step{
 		client("\r\nGE"), client("T /a HTTP/1.1\r\n\r\n" + getB), server(ok), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na"),
@@ -338,7 +339,7 @@ func TestMarksAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
 	}
 }
 
-func TestSkipsWhatIsNotNeeded(t *testing.T) {
+func TestUnneededBytesAreSkipped(t *testing.T) {
 	for name, test := range map[string]struct {
 		steps []step
 		want  [protocol.Directions]uint64
@@ -403,7 +404,7 @@ func TestTheBeginningOfACallIsEnoughForLargeBodies(t *testing.T) {
 	}
 }
 
-// What follows a chunk's data is fixed, so a gap over both is no loss.
+// The bytes after a chunk's data are fixed, so a gap over both is no loss.
 func TestAGapOverAChunkAndItsLineEnd(t *testing.T) {
 	s := newScene(false)
 	s.playAll([]step{
@@ -411,7 +412,7 @@ func TestAGapOverAChunkAndItsLineEnd(t *testing.T) {
 		{direction: protocol.FromServer, missing: 0x40 - 3 + 2, why: protocol.Truncated},
 		server("3\r\nabc\r\n0\r\n\r\n"),
 	}, whole)
-	if got := s.told; len(got) != 1 || strings.Contains(got[0], "truncated") {
-		t.Errorf("told %q", got)
+	if got := s.emitted; len(got) != 1 || strings.Contains(got[0], "truncated") {
+		t.Errorf("emitted %q", got)
 	}
 }

@@ -16,15 +16,15 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// tap is a connection whose calls are told to a parser after they returned, as the kernel's hooks are. The transport reads
-// and writes in two goroutines, so a response may be told before its request.
+// tap is a connection whose calls reach a parser after they returned, as with the kernel's hooks. The transport reads and
+// writes in two goroutines, so a response may come before its request.
 type tap struct {
 	net.Conn
 	mu    *sync.Mutex
 	scene *scene
 }
 
-func (c tap) tell(d protocol.Direction, b []byte) {
+func (c tap) deliver(d protocol.Direction, b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(b) > 0 {
@@ -34,13 +34,13 @@ func (c tap) tell(d protocol.Direction, b []byte) {
 
 func (c tap) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	c.tell(protocol.FromServer, b[:n])
+	c.deliver(protocol.FromServer, b[:n])
 	return n, err
 }
 
 func (c tap) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	c.tell(protocol.FromClient, b[:n])
+	c.deliver(protocol.FromClient, b[:n])
 	return n, err
 }
 
@@ -117,11 +117,11 @@ func TestConversationOfRealPrograms(t *testing.T) {
 	defer mu.Unlock()
 	s.play(1, closes(""), whole)
 	for i := range want {
-		if i >= len(s.told) || s.told[i] != want[i] {
-			t.Fatalf("exchange %d: got %q, want %q", i, s.told[i:min(i+3, len(s.told))], want[i])
+		if i >= len(s.emitted) || s.emitted[i] != want[i] {
+			t.Fatalf("exchange %d: got %q, want %q", i, s.emitted[i:min(i+3, len(s.emitted))], want[i])
 		}
 	}
-	if len(s.told) > len(want) {
-		t.Errorf("and then: %q", s.told[len(want):])
+	if len(s.emitted) > len(want) {
+		t.Errorf("and then: %q", s.emitted[len(want):])
 	}
 }

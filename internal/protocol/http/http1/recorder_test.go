@@ -9,11 +9,11 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// A conversation is told in steps, each of which is a system call, at the time of its place in the list, from 1 on.
+// A conversation is a list of steps. Each is a system call, at the time of its place in the list, from 1 on.
 type step struct {
 	direction protocol.Direction
 	bytes     string
-	missing   uint64 // bytes, instead
+	missing   uint64 // bytes that are missing instead
 	why       protocol.Loss
 	ending    *protocol.Ending
 }
@@ -36,9 +36,9 @@ var errnos = map[string]uint32{"": 0, "EPIPE": 32, "ECONNRESET": 104}
 
 func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
 
-// recorder writes down what a parser tells: "1-2 GET /path 200 truncated !ECONNRESET", and parse errors by their names.
+// recorder records what a parser emits: "1-2 GET /path 200 truncated !ECONNRESET", and parse errors by their names.
 type recorder struct {
-	told      []string
+	emitted   []string
 	exchanges int
 	stamps    [][2]protocol.Stamp
 }
@@ -74,10 +74,10 @@ func (r *recorder) Exchanged(x *protocol.Exchange) {
 			b.WriteString(" !" + name)
 		}
 	}
-	r.told = append(r.told, b.String())
+	r.emitted = append(r.emitted, b.String())
 }
 
-func (r *recorder) Error(t protocol.ParseError) { r.told = append(r.told, t.String()) }
+func (r *recorder) Error(t protocol.ParseError) { r.emitted = append(r.emitted, t.String()) }
 
 // scene is a conversation under test.
 type scene struct {
@@ -98,7 +98,7 @@ func newSceneWith(p protocol.Protocol, joined bool) *scene {
 	return s
 }
 
-// play hands the parser a step in pieces of at most n bytes.
+// play gives the parser a step in pieces of at most n bytes.
 func (s *scene) play(at uint64, t step, n int) {
 	stamp := protocol.Stamp{Time: at, Position: s.positions[t.direction], PID: 7}
 	switch {
@@ -114,7 +114,7 @@ func (s *scene) play(at uint64, t step, n int) {
 			piece := slices.Clone(b[:min(n, len(b))])
 			stamp.Position = s.positions[t.direction]
 			s.parser.Data(&protocol.Chunk{Direction: t.direction, Bytes: piece, Stamp: stamp})
-			clear(piece) // it may not be kept
+			clear(piece) // the parser may not keep it
 			s.positions[t.direction] += uint64(len(piece))
 			b = b[len(piece):]
 		}
@@ -127,7 +127,7 @@ func (s *scene) playAll(steps []step, n int) []string {
 	for i, t := range steps {
 		s.play(uint64(i+1), t, n)
 	}
-	return s.told
+	return s.emitted
 }
 
 type script struct {

@@ -6,7 +6,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-const maxMethod = 32 // bytes; of those that are registered the longest has 17
+const maxMethod = 32 // bytes; the longest registered method has 17
 
 // startLine reads a message's first line, or an empty line before it (RFC 9112, 2.2).
 func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
@@ -39,7 +39,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 		ok = p.statusLine(s, text, long)
 	}
 	switch {
-	case s.state != inStart: // something more was found out
+	case s.state != inStart: // s.state already says more
 	case !ok:
 		p.malformed(s)
 	default:
@@ -55,7 +55,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	return n
 }
 
-// begins says that a request does.
+// begins records that a request begins.
 func (p *parser) begins() {
 	if p.ended == p.calls && p.waiting > 0 {
 		p.pipelined = true // it was sent together with the one before
@@ -87,7 +87,7 @@ func (p *parser) longStartLine(s *stream, b []byte) (n int) {
 	return n
 }
 
-// requestLine reads a request line (RFC 9112, 3). Of one that is too long only the method is known.
+// requestLine reads a request line (RFC 9112, 3). If it is too long, only the method is known.
 func (p *parser) requestLine(s *stream, text []byte, long bool) bool {
 	method, rest, ok := bytes.Cut(text, []byte{' '})
 	if !ok || !isMethod(method) {
@@ -96,7 +96,7 @@ func (p *parser) requestLine(s *stream, text []byte, long bool) bool {
 	var target []byte
 	var version string
 	if !long {
-		// A target with a space in it is invalid, but servers answer it, and both ends of the line are known.
+		// A target with a space in it is invalid, but servers answer it, and the other parts of the line are known.
 		space := bytes.LastIndexByte(rest, ' ')
 		if space < 0 {
 			return false
@@ -119,7 +119,7 @@ func isMethod(b []byte) bool {
 	return len(b) > 0 && len(b) <= maxMethod
 }
 
-// isToken knows the characters of a token (RFC 9110, 5.6.2).
+// isToken reports whether a byte may be in a token (RFC 9110, 5.6.2).
 func isToken(c byte) bool { return tokens[c] }
 
 var tokens = func() (is [256]bool) {
@@ -138,7 +138,7 @@ func hasControls(b []byte) bool {
 	return false
 }
 
-// parseVersion reads HTTP-version. A higher minor version than is known is understood as the highest that is (RFC 9110, 2.5).
+// parseVersion reads HTTP-version. A higher minor version is read as the highest known one (RFC 9110, 2.5).
 func parseVersion(b []byte) (version string, ok bool) {
 	n := len(version1)
 	switch {
@@ -150,7 +150,7 @@ func parseVersion(b []byte) (version string, ok bool) {
 	return "1.1", true
 }
 
-// requestHead is the end of a request's head. Without a length there is no body (RFC 9112, 6.3).
+// requestHead ends a request's head. Without a length there is no body (RFC 9112, 6.3).
 func (p *parser) requestHead(s *stream, last *protocol.Stamp) {
 	if x := p.reading; x != nil && (x.connect || s.upgrade) && !x.responded {
 		p.awaiting = x
@@ -159,7 +159,7 @@ func (p *parser) requestHead(s *stream, last *protocol.Stamp) {
 	case s.chunked:
 		s.nextChunk()
 		p.expecting = s.expect
-	case s.coded: // RFC 9112, 6.3: the length cannot be known, a server has to answer so
+	case s.coded: // RFC 9112, 6.3: the length is not known, and a server has to reject the request
 		p.lose(s, protocol.Truncated)
 	case s.invalid:
 		p.malformed(s)
@@ -171,15 +171,15 @@ func (p *parser) requestHead(s *stream, last *protocol.Stamp) {
 	}
 }
 
-// bodyBegins says that a byte of a body has come.
+// bodyBegins is called at the first byte of a body.
 func (p *parser) bodyBegins(s *stream) {
 	if s.direction == protocol.FromClient {
 		p.expecting = false
 	}
 }
 
-// refused says whether a request expected to be asked for its body, and was answered without. Then the client may leave
-// the body out (RFC 9110, 10.1.1).
+// refused reports whether a request with Expect: 100-continue got a final response instead. Then the client may leave the
+// body out (RFC 9110, 10.1.1).
 func (p *parser) refused() bool {
 	return p.expecting && p.reading != nil && p.reading.answered
 }

@@ -48,10 +48,10 @@ func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
 	return true
 }
 
-// isInterim knows the responses that another one follows (RFC 9110, 15.2).
+// isInterim reports whether another response follows this status (RFC 9110, 15.2).
 func isInterim(status int) bool { return status < 200 && status != statusSwitchingProtocols }
 
-// responseHead is the end of a response's head (RFC 9112, 6.3).
+// responseHead ends a response's head (RFC 9112, 6.3).
 func (p *parser) responseHead(s *stream, last *protocol.Stamp) {
 	x := p.answering()
 	switch {
@@ -79,14 +79,14 @@ func (p *parser) responseHead(s *stream, last *protocol.Stamp) {
 	}
 }
 
-// switches says whether behind the response that is read to x something else begins than HTTP/1.x: another protocol (RFC
-// 9110, 7.8), or a tunnel (9.3.6).
+// switches reports whether HTTP/1.x ends after the response to x: another protocol follows (RFC 9110, 7.8), or a tunnel
+// (9.3.6).
 func (s *stream) switches(x *exchange) bool {
 	return s.status == statusSwitchingProtocols || x != nil && x.connect && s.status >= 200 && s.status < 300
 }
 
-// switched ends the conversation, or has it go on in HTTP/2 (RFC 7540, 3.2). last is the last byte of the response's head,
-// if that was read whole.
+// switched stops following the conversation, or continues it in HTTP/2 (RFC 7540, 3.2). last is the last byte of the
+// response's head, if the whole head was read.
 func (p *parser) switched(x *exchange, last *protocol.Stamp) {
 	s := &p.streams[protocol.FromServer]
 	if x == nil || !s.h2c || last == nil || s.status != statusSwitchingProtocols {
@@ -104,7 +104,7 @@ func (p *parser) switched(x *exchange, last *protocol.Stamp) {
 	x.m = nil
 	p.unlink()
 	p.next = http2.Upgraded(p.c, m)
-	for p.first != nil { // none, as a request behind this one waits until it is decided
+	for p.first != nil { // none: a request after this one waits for the decision
 		p.retire()
 	}
 	p.reading, p.awaiting = nil, nil

@@ -2,20 +2,20 @@ package http1
 
 import "github.com/socketflow/socketflow/internal/protocol"
 
-// resume looks for the beginning of a message at the beginning of a chunk, and says whether reading goes on with it. That
-// messages begin where a transfer does is no rule, but how programs write.
+// resume looks for the beginning of a message at the beginning of a chunk, and reports whether reading goes on with it.
+// HTTP does not demand that a message begins where a transfer does, but programs write so.
 func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	b := c.Bytes
-	// The beginning of a line may have been transferred for itself: b continues it, or b is a beginning of its own. A known
-	// method tells which: rarely is one the end of another.
+	// The beginning of a line may have been transferred alone: then b continues it; otherwise b is a beginning of its own.
+	// Known methods distinguish the two: hardly any is the end of another.
 	whole, fresh := s.candidate, startLine{}
-	judge := (*startLine).request
+	match := (*startLine).request
 	if s.direction == protocol.FromServer {
-		judge = (*startLine).response
+		match = (*startLine).response
 	}
-	continues, begins := protocol.No, judge(&fresh, b)
+	continues, begins := protocol.No, match(&fresh, b)
 	if s.length > 0 {
-		continues = judge(&whole, b)
+		continues = match(&whole, b)
 	}
 	chosen, confidence := &fresh, begins
 	if continues > begins || continues == begins && (s.direction == protocol.FromServer || whole.known() || !fresh.known()) {
@@ -43,7 +43,7 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	return false
 }
 
-// found is where a message begins in a lost direction. The beginning of its line may be in s.line.
+// found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be in s.line.
 func (p *parser) found(s *stream, c *protocol.Chunk) bool {
 	s.candidate = startLine{}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
@@ -70,8 +70,8 @@ func (p *parser) found(s *stream, c *protocol.Chunk) bool {
 	return true
 }
 
-// Bounds of what may pass without a message before a conversation is given up, and by how much they are higher once there
-// was an exchange: it may be a body whose beginning was lost.
+// These bound how much may pass without a message before the parser stops following the conversation. The bounds are higher
+// after a first exchange, because the bytes may be a body whose beginning was lost.
 const (
 	garbageBytes  = 64 << 10
 	garbageChunks = 16
@@ -80,7 +80,7 @@ const (
 
 func (p *parser) countGarbage(n int) {
 	if p.reading != nil || p.answering() != nil || p.waiting > 0 {
-		return // it is the rest of a message
+		return // the rest of a message
 	}
 	factor := 1
 	if p.paired {

@@ -7,7 +7,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
-// state is what a direction is about to read.
+// state is the part that a direction reads next.
 type state uint8
 
 const (
@@ -16,57 +16,57 @@ const (
 	inFields                 // header fields
 	inBody                   // of known length
 	inChunkSize
-	inExtension // of a chunk, up to the end of its line
+	inExtension // extension of a chunk, up to the end of its line
 	inChunk
-	behindChunk // the line end behind a chunk's data
+	behindChunk // the line end after a chunk's data
 	inTrailers
 	untilClose // a body that the end of the connection ends
-	lost       // the beginning of a message is looked for
+	lost       // looking for the beginning of a message
 	over       // nothing more is of interest
 )
 
-// stream is what has been read of a direction.
+// stream is the state of a direction.
 type stream struct {
 	direction protocol.Direction
 	state     state
-	interim   bool   // the response that is read is not the final one
-	orphan    bool   // the response that is read is to a request that was dropped
+	interim   bool   // the response being read is not the final one
+	orphan    bool   // the response being read belongs to a dropped request
 	bulky     uint8  // large bodies of known length in a row
 	pieces    bool   // a body was chunked
-	long      bool   // the head is longer than what is read of one
-	digits    uint8  // of a chunk's size
-	left      uint64 // of a body, or a chunk
+	long      bool   // the head is longer than HeadBytes
+	digits    uint8  // digits of a chunk's size
+	left      uint64 // bytes left of a body, or a chunk
 	head      int    // bytes of the head, or of the trailers, in complete lines
 	framing
 
-	line                     // that is not complete
+	line                     // the incomplete line
 	stamp     protocol.Stamp // of its first byte, if it is a message's first line
-	candidate startLine      // what has been recognised of it while lost
-	held      *hold          // what it is not the time for
-	status    int            // of the response that is read
+	candidate startLine      // the recognised part of it while lost
+	held      *hold          // bytes that cannot be read yet
+	status    int            // status of the response being read
 }
 
-// line is a line that a chunk has cut. A header field may go on in the next line (RFC 9112, 5.2), so it is only complete
-// when the byte behind it is known.
+// line is a line that a chunk has cut. A header field may go on in the next line (RFC 9112, 5.2), so it is complete only
+// when the byte after it is known.
 type line struct {
-	text   []byte // as much as is kept of it
+	text   []byte // the kept part of the line
 	length int
 	ended  bool // it is a field, and complete unless it goes on
 	folded bool
 }
 
-// What is kept of a line in a head that is too long: fields that matter to the framing are shorter.
+// Limit of a line in a head that is too long: fields that matter to the framing are shorter.
 const maxFramingField = 256
 
-// A head that is longer than what is read of one by more than this is none.
+// A head that exceeds HeadBytes by more than this is malformed.
 const maxExcess = 1 << 20
 
-// newLine makes room for the next.
+// newLine prepares for the next line.
 func (s *stream) newLine() {
 	s.text, s.length, s.ended, s.folded = s.text[:0], 0, false, false
 }
 
-// dropLine gives the buffer back too.
+// dropLine also gives the buffer back.
 func (p *parser) dropLine(s *stream) {
 	if s.text != nil {
 		p.memory.putBuffer(s.text)
@@ -74,7 +74,7 @@ func (p *parser) dropLine(s *stream) {
 	s.line = line{}
 }
 
-// keep adds to the incomplete line.
+// keep adds bytes to the incomplete line.
 func (p *parser) keep(s *stream, b []byte) {
 	if s.text == nil {
 		s.text = p.memory.buffer()
@@ -90,8 +90,8 @@ func (p *parser) keep(s *stream, b []byte) {
 	s.text = append(s.text, b...)
 }
 
-// readLine reads to the end of a line, and returns it with its line end, and how many bytes of b it took. Without the end
-// all of b is kept; ok is false. The line's length is in s.length.
+// readLine reads to the end of a line. It returns the line with its line end, and how many bytes of b it took. If the end
+// is not in b, all of b is kept and ok is false. The line's length is in s.length.
 func (p *parser) readLine(s *stream, b []byte) (text []byte, n int, ok bool) {
 	i := bytes.IndexByte(b, '\n')
 	if i < 0 {
@@ -113,7 +113,7 @@ func (p *parser) complete(s *stream, b []byte) []byte {
 	return s.text
 }
 
-// readField is readLine for a header field with all the lines that it goes on in, or the empty line behind the last.
+// readField is readLine for a header field with all its continuation lines, or for the empty line after the last field.
 func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
 	for {
 		if s.ended {
@@ -128,7 +128,7 @@ func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
 			return nil, len(b), false
 		}
 		end := n + i + 1
-		// The empty line does not go on.
+		// An empty line has no continuation.
 		empty := s.length == 0 && (i == 0 || i == 1 && b[n] == '\r') || s.length == 1 && i == 0 && s.text[0] == '\r'
 		if empty || s.length == 0 && end < len(b) && !isSpace(b[end]) {
 			return p.complete(s, b[n:end]), end, true
@@ -183,7 +183,7 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 	return n
 }
 
-// tooLong says that the head is longer than what is read of one. From now on only what matters to the framing is.
+// tooLong records that the head is longer than HeadBytes. From now on only fields that matter to the framing are read.
 func (p *parser) tooLong(s *stream) {
 	s.long = true
 	if len(s.text) > maxFramingField {
@@ -193,11 +193,11 @@ func (p *parser) tooLong(s *stream) {
 	p.raise(s, protocol.CaptureTruncated)
 }
 
-// field takes note of a header field, or a trailer, of a message. cut: text is not all of it.
+// field evaluates a header field, or a trailer, of a message. cut: text is not all of it.
 func (s *stream) field(m *http.Message, text []byte, cut bool) {
 	colon := bytes.IndexByte(text, ':')
 	if colon <= 0 {
-		return // no field; what programs make of that differs
+		return // no field; programs treat such a line differently
 	}
 	name, value := trim(text[:colon]), trim(text[colon+1:])
 	if s.state == inFields {
@@ -207,12 +207,12 @@ func (s *stream) field(m *http.Message, text []byte, cut bool) {
 	case m == nil, s.long, s.interim:
 	case s.direction == protocol.FromServer:
 		m.ResponseHeader(name, value)
-	case s.state == inFields: // RFC 9110, 6.5.1: only trailers that are known to be safe may be taken for header fields
+	case s.state == inFields: // RFC 9110, 6.5.1: only trailers that are known to be safe may be treated as header fields
 		m.RequestHeader(name, value)
 	}
 }
 
-// headEnds is the end of a message's head; last is its last byte.
+// headEnds ends a message's head; last is its last byte.
 func (p *parser) headEnds(s *stream, last *protocol.Stamp) {
 	if s.direction == protocol.FromClient {
 		p.requestHead(s, last)
@@ -221,14 +221,14 @@ func (p *parser) headEnds(s *stream, last *protocol.Stamp) {
 	}
 }
 
-// begin prepares for the fields behind a first line.
+// begin prepares for the fields after a first line.
 func (s *stream) begin() {
 	s.state, s.head, s.long = inFields, s.length, false
 	s.framing = framing{}
 	s.newLine()
 }
 
-// unfold puts spaces for the line ends in a field (RFC 9112, 5.2).
+// unfold replaces the line ends in a field by spaces (RFC 9112, 5.2).
 func unfold(b []byte) {
 	for i, c := range b {
 		if c == '\r' || c == '\n' {

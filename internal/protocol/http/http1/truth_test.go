@@ -9,15 +9,15 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// call is a system call of a conversation that is made up, and what became of it.
+// call is a system call of a generated conversation, and the part of it that was captured.
 type call struct {
 	step
 	lost     bool
 	captured int // bytes
 }
 
-// converse makes up a conversation of n exchanges, in the order in which a client with that window makes it. Which exchange
-// a response belongs to can be told from its status.
+// converse generates a conversation of n exchanges, in the order in which a client with that window makes it. The status of
+// a response identifies its exchange.
 func converse(r *rand.Rand, n, window int) (calls []call) {
 	add := func(d protocol.Direction, text string) {
 		for len(text) > 0 {
@@ -57,8 +57,8 @@ func converse(r *rand.Rand, n, window int) (calls []call) {
 
 func statusOf(exchange int) int { return 400 + exchange }
 
-// perform hands a parser what was not lost of the calls, as the socket table does: what is missing shows when the next call
-// of its direction is seen, or at the end.
+// perform gives a parser the captured part of the calls, as the socket table does: a gap shows when the next call of its
+// direction is seen, or at the end.
 func (s *scene) perform(calls []call) {
 	var unseen [protocol.Directions]uint64
 	for i, c := range calls {
@@ -84,15 +84,15 @@ func (s *scene) perform(calls []call) {
 	s.play(uint64(len(calls)+1), closes(""), 0)
 }
 
-// Whatever is lost, in bursts or beyond a bound: no exchange is told with the response to another request, or as failed, and
-// none twice.
-func TestWhatIsToldOfALossyConversationIsTrue(t *testing.T) {
+// Whatever is lost, bursts of calls or the bytes beyond a capture limit: no exchange is emitted with the response to
+// another request, or as failed, and none twice.
+func TestExchangesOfLossyConversationsAreTrue(t *testing.T) {
 	const exchanges = 60
 	for name, test := range map[string]struct {
 		window int
 		joined bool
 		lose   func(r *rand.Rand, calls []call)
-		least  int // of the exchanges, in percent of all, that have to be told with their status
+		least  int // percentage of the exchanges that have to be emitted with their status
 	}{
 		"nothing":                            {1, false, func(*rand.Rand, []call) {}, 100},
 		"nothing, pipelining":                {4, false, func(*rand.Rand, []call) {}, 100},
@@ -107,7 +107,7 @@ func TestWhatIsToldOfALossyConversationIsTrue(t *testing.T) {
 		"bursts and what is behind a bound":  {1, false, func(r *rand.Rand, calls []call) { oneBurst(r, calls); cut(r, calls) }, 40},
 	} {
 		t.Run(name, func(t *testing.T) {
-			told := 0
+			emitted := 0
 			const rounds = 200
 			for seed := range uint64(rounds) {
 				r := rand.New(rand.NewPCG(seed, 7))
@@ -115,15 +115,15 @@ func TestWhatIsToldOfALossyConversationIsTrue(t *testing.T) {
 				test.lose(r, calls)
 				s := newScene(test.joined)
 				s.perform(calls)
-				told += s.checkTruth(t, exchanges)
+				emitted += s.checkTruth(t, exchanges)
 				if t.Failed() {
-					t.Fatalf("seed %d: %q", seed, s.told)
+					t.Fatalf("seed %d: %q", seed, s.emitted)
 				}
 			}
-			if told < rounds*exchanges*test.least/100 {
-				t.Errorf("only %d of %d exchanges were told with their status", told, rounds*exchanges)
+			if emitted < rounds*exchanges*test.least/100 {
+				t.Errorf("only %d of %d exchanges were emitted with their status", emitted, rounds*exchanges)
 			}
-			t.Logf("%.1f%% of the exchanges were told with their status", 100*float64(told)/(rounds*exchanges))
+			t.Logf("%.1f%% of the exchanges were emitted with their status", 100*float64(emitted)/(rounds*exchanges))
 		})
 	}
 }
@@ -134,12 +134,12 @@ func burst(calls []call, from, n int) {
 	}
 }
 
-// A client that pipelines has to have shown it.
+// A client that pipelines has to have shown it before the loss.
 const shown = 20
 
 func oneBurst(r *rand.Rand, calls []call) { burst(calls, shown+r.IntN(len(calls)-shown), 1+r.IntN(12)) }
 
-// cut captures only the beginnings of some calls, so far that messages can be found again.
+// cut captures only the beginnings of some calls, but enough for the parser to find messages again.
 func cut(r *rand.Rand, calls []call) {
 	for i := shown; i < len(calls); i++ {
 		if r.IntN(10) == 0 {
@@ -148,7 +148,7 @@ func cut(r *rand.Rand, calls []call) {
 	}
 }
 
-// swap has the beginning of some responses seen before the end of their request, as where two threads share the socket.
+// swap moves the beginning of some responses before the end of their request, as where two threads share the socket.
 func swap(r *rand.Rand, calls []call) {
 	for i := 1; i < len(calls); i++ {
 		if calls[i-1].direction == protocol.FromClient && calls[i].direction == protocol.FromServer && r.IntN(3) == 0 {
@@ -159,14 +159,14 @@ func swap(r *rand.Rand, calls []call) {
 
 func (s *scene) checkTruth(t *testing.T, exchanges int) (withStatus int) {
 	seen := make([]bool, exchanges)
-	for _, line := range s.told {
+	for _, line := range s.emitted {
 		if !strings.Contains(line, "POST") {
 			continue
 		}
 		var start, end, path, status int
 		n, _ := fmt.Sscanf(line, "%d-%d POST /%d %d", &start, &end, &path, &status)
 		if n < 3 || path >= exchanges || seen[path] {
-			t.Errorf("told twice, or not at all: %q", line)
+			t.Errorf("emitted twice, or not at all: %q", line)
 			continue
 		}
 		seen[path] = true

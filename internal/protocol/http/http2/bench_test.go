@@ -13,7 +13,7 @@ type counter struct{ exchanges, parseErrors int }
 func (c *counter) Exchanged(*protocol.Exchange) { c.exchanges++ }
 func (c *counter) Error(protocol.ParseError)    { c.parseErrors++ }
 
-// renumber gives all frames of a chunk, which are of streams, another stream. Their order stays.
+// renumber changes the stream of all frames in a chunk. Their order stays.
 func renumber(b []byte, by uint32) {
 	for len(b) >= headerLength {
 		f := parseFrame(b)
@@ -23,11 +23,10 @@ func renumber(b []byte, by uint32) {
 	}
 }
 
-// ring is a conversation that goes on in a circle, as on one connection: streams go on to be numbered, and the first rounds
-// have filled the tables.
+// ring is a conversation that repeats on one connection: stream numbers go on, and the first rounds have filled the tables.
 type ring struct {
 	parser  *parser
-	told    *counter
+	sink    *counter
 	rounds  [][]protocol.Chunk
 	streams uint32 // in all rounds
 	next    int
@@ -37,13 +36,13 @@ type ring struct {
 func newRing(round func(w *wire, i int), rounds, streams int) *ring {
 	w := newWire()
 	w.begin()
-	r := &ring{told: &counter{}, streams: uint32(rounds * streams)}
-	r.parser = newParser(protocol.Conversation{Sink: r.told, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
+	r := &ring{sink: &counter{}, streams: uint32(rounds * streams)}
+	r.parser = newParser(protocol.Conversation{Sink: r.sink, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
 	for i := range rounds {
 		round(w, i)
 	}
 	replay(r.parser, w.steps, whole)
-	*r.told = counter{}
+	*r.sink = counter{}
 	for i := range rounds {
 		w.steps = nil
 		round(w, rounds+i)
@@ -76,8 +75,8 @@ func run(b *testing.B, round func(w *wire, i int), rounds, streams int) {
 		r.turn()
 		n++
 	}
-	if r.told.exchanges != n*streams || r.told.parseErrors > 0 {
-		b.Fatalf("%d exchanges of %d, %d parse errors", r.told.exchanges, n*streams, r.told.parseErrors)
+	if r.sink.exchanges != n*streams || r.sink.parseErrors > 0 {
+		b.Fatalf("%d exchanges of %d, %d parse errors", r.sink.exchanges, n*streams, r.sink.parseErrors)
 	}
 }
 
@@ -91,8 +90,8 @@ func call(w *wire, i int, fields ...string) {
 	w.server.headers(id, last, "grpc-status", "0", "grpc-message", "")
 }
 
-// Only what is added to a dynamic table takes memory of its own. The value is not worth Huffman's code, whose decoder has a
-// sync.Pool, which loses things at random under the race detector.
+// Only additions to a dynamic table allocate memory. The value is too short for Huffman's code, whose decoder has a
+// sync.Pool, which drops objects at random under the race detector.
 func TestNoAllocationInSteadyState(t *testing.T) {
 	r := newRing(func(w *wire, i int) { call(w, i, "authorization", "{~}") }, 1, 1)
 	if n := testing.AllocsPerRun(100, r.turn); n != 0 {
@@ -100,12 +99,13 @@ func TestNoAllocationInSteadyState(t *testing.T) {
 	}
 }
 
-// Values that change with every call are indexed by some encoders, of which this is one.
+// Some encoders, this one among them, index values that change with every call.
 func BenchmarkCall(b *testing.B) {
 	b.Run("indexed", func(b *testing.B) {
 		run(b, func(w *wire, i int) { call(w, i) }, 1, 1)
 	})
-	// So many rounds fill the dynamic table several times. It is emptied before the first one, so that they can be repeated.
+	// So many rounds fill the dynamic table several times. It is emptied before the first one, so that the rounds can be
+	// repeated.
 	b.Run("with a traceparent and a timeout", func(b *testing.B) {
 		run(b, func(w *wire, i int) {
 			if i%64 == 0 {
@@ -135,7 +135,7 @@ func BenchmarkThousandStreams(b *testing.B) {
 	}, 1, streams)
 }
 
-// What a hostile encoder can cost: additions of three bytes each.
+// This is the worst case of a hostile encoder: additions of three bytes each.
 func BenchmarkSmallAdditions(b *testing.B) {
 	w := newWire()
 	w.begin()

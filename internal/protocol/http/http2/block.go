@@ -2,42 +2,42 @@ package http2
 
 import "github.com/socketflow/socketflow/internal/protocol"
 
-// part is what a header block is.
+// part is the kind of a header block.
 type part uint8
 
 const (
 	ignored  part = iota // decoded for the dynamic table only
 	request              // a request's head
-	response             // a response's head, an informational one until its status is known
+	response             // a response's head; informational or final until its status is known
 	interim              // an informational response's head (RFC 9110, 15.2)
 	trailers             // a response's
 )
 
-// block is a header block while it is read: a HEADERS or PUSH_PROMISE frame, and the CONTINUATION frames behind it.
+// block is a header block that is being read: a HEADERS or PUSH_PROMISE frame, and the CONTINUATION frames after it.
 type block struct {
 	open   bool    // the frame with END_HEADERS has not ended
 	id     uint32  // of the stream that carries it
-	stream *stream // that it tells something of; nil: none any more
+	stream *stream // the stream that its fields belong to; nil: none any more
 	part   part
 	last   bool // END_STREAM
-	doubt  bool // it may be the trailers of a request whose beginning was not seen, or the response to one
-	before seen // the client's requests when it began
-	method bool // it names one
+	doubt  bool // it may be the trailers of a request whose beginning was not seen, or of the response to one
+	before seen // the client's requests at the time it began
+	method bool // it has a method
 
-	kept    int  // bytes of fields, to be bounded
-	long    bool // the bound bit
+	kept    int  // bytes of fields so far, which are bounded
+	long    bool // the bound was reached
 	unknown bool // a field's value is not known
 	damaged bool // the rest cannot be decoded
 
-	pending []byte // the beginning of a field whose end has not come
-	// Of a string that is too long to be kept: how much is to come, whether the value comes behind it, and whether the
-	// field is an addition to the dynamic table.
+	pending []byte // the beginning of an incomplete field
+	// For a string that is too long to be kept: how many bytes are to come, whether the value follows it, and whether the
+	// field is added to the dynamic table.
 	skip  uint64
 	value bool
 	add   bool
 }
 
-// maximumHeads bounds the response heads of one stream that do not say their status.
+// maximumHeads bounds the response heads of one stream that have no status.
 const maximumHeads = 4
 
 // abandon ends a block.
@@ -49,7 +49,7 @@ func (k *block) abandon() {
 	*k = block{pending: pending}
 }
 
-// openBlock says what the header block is that begins with the frame.
+// openBlock finds out which kind of header block the frame begins.
 func (p *parser) openBlock(d *direction) {
 	f, k := &d.frame, &d.block
 	k.open, k.id, k.last = true, f.stream, f.typ == headers && f.has(endStream)
@@ -77,10 +77,10 @@ func (p *parser) openBlock(d *direction) {
 	}
 }
 
-// fragment reads a part of a header block. A field that lies in it is decoded there; the beginning of one is kept.
+// fragment reads a part of a header block. A field that is complete in it is decoded there; the beginning of one is kept.
 func (p *parser) fragment(d *direction, b []byte) {
 	k := &d.block
-	// No field is longer whose strings are kept: an integer for the index and one for each string.
+	// The longest field whose strings are kept: an integer for the index and one for each string.
 	room := 2*p.c.Settings.HeadBytes + 3*integerBytes
 	for len(b) > 0 && !k.damaged {
 		if len(k.pending) == 0 {
@@ -141,18 +141,18 @@ func (p *parser) decode(d *direction, b []byte) (used int) {
 	return used
 }
 
-// stuck returns how much was used when there is no going on.
+// stuck returns how much was used when decoding cannot go on.
 func (p *parser) stuck(d *direction, b []byte, used int, why progress) int {
 	if why == incomplete {
 		return used
 	}
-	// The receiver cannot go on either (RFC 7541, 2.2; RFC 9113, 4.3). Frames can still be told.
+	// The receiver cannot go on either (RFC 7541, 2.2; RFC 9113, 4.3). Frames can still be distinguished.
 	p.c.Sink.Error(protocol.Malformed)
 	p.damage(d, protocol.CaptureGap)
 	return len(b)
 }
 
-// damage says that the rest of a block cannot be decoded. Neither can what refers to it.
+// damage records that the rest of a block cannot be decoded, nor any later reference to it.
 func (p *parser) damage(d *direction, why protocol.Capture) {
 	k := &d.block
 	k.damaged = true
@@ -172,7 +172,7 @@ func (p *parser) tooLong(k *block) {
 	p.c.Sink.Error(protocol.HeadTooLong)
 }
 
-// field decodes a field and takes note of it. It returns false if no decoder could go on.
+// field decodes and evaluates a field. It returns false if no decoder could go on.
 func (p *parser) field(d *direction, r representation, b []byte) bool {
 	k, t := &d.block, &d.table
 	known, ok := t.decode(r, b)
@@ -225,7 +225,7 @@ func (p *parser) field(d *direction, r representation, b []byte) bool {
 	return true
 }
 
-// status takes note of :status, which comes before the fields that are not pseudo-header fields (RFC 9113, 8.3).
+// status evaluates :status, which comes before the fields that are not pseudo-header fields (RFC 9113, 8.3).
 func (p *parser) status(k *block, value []byte) {
 	code := 0
 	for _, c := range value {

@@ -12,7 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// What no receiver could go on after, whatever was before it.
+// After each of these no receiver could go on, whatever was before it.
 func TestMalformedFrames(t *testing.T) {
 	for name, frame := range map[string][]byte{
 		"a frame that is too large":              {0, 0x40, 1, 0, 0, 0, 0, 0, 1},
@@ -38,14 +38,14 @@ func TestMalformedFrames(t *testing.T) {
 			if o.parseErrors[protocol.Malformed] != 1 {
 				t.Errorf("malformed %d times", o.parseErrors[protocol.Malformed])
 			}
-			if !slices.Contains(o.told, "GET / 200") {
-				t.Errorf("after it, told %q", o.told)
+			if !slices.Contains(o.emitted, "GET / 200") {
+				t.Errorf("after it, emitted %q", o.emitted)
 			}
 		})
 	}
 }
 
-func TestNonsenseIsGivenUp(t *testing.T) {
+func TestNonsenseEndsParsing(t *testing.T) {
 	o := &observer{}
 	w := newWire()
 	w.begin()
@@ -66,7 +66,7 @@ func TestNonsenseIsGivenUp(t *testing.T) {
 	check(t, o, []string{"GET /a gap"}, "malformed 2")
 }
 
-// A direction that cannot be read is no reason to give up if the other can.
+// The parser goes on while it can read one of the two directions.
 func TestOneDirectionIsEnoughToGoOn(t *testing.T) {
 	o := &observer{}
 	w := newWire()
@@ -155,7 +155,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 	}
 }
 
-// A stream that is dropped while its head is read takes nothing with it.
+// Dropping a stream while its head is read harms no other stream.
 func TestStreamEndsWhileItsHeadIsRead(t *testing.T) {
 	w := newWire()
 	w.begin()
@@ -167,8 +167,8 @@ func TestStreamEndsWhileItsHeadIsRead(t *testing.T) {
 	w.client.request(3, last, "GET", "/b", "x", "y")
 	w.server.response(3, last, "200")
 	o := observe(conversation(&observer{}), w, closed, whole)
-	if n := len(o.told); n != 2 || o.told[1] != "GET /b 200" || !strings.HasSuffix(o.told[0], "!PROTOCOL_ERROR") {
-		t.Errorf("told %q", o.told)
+	if n := len(o.emitted); n != 2 || o.emitted[1] != "GET /b 200" || !strings.HasSuffix(o.emitted[0], "!PROTOCOL_ERROR") {
+		t.Errorf("emitted %q", o.emitted)
 	}
 }
 

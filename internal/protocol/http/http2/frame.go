@@ -12,7 +12,7 @@ const (
 
 	headerLength = 9 // RFC 9113, 4.1
 
-	// What a frame's payload may be (RFC 9113, 4.2 and 6.5.2): until the receiver has allowed more, and at all.
+	// Limits of a frame's payload (RFC 9113, 4.2 and 6.5.2): until the receiver has allowed more, and in any case.
 	defaultFrameSize = 1 << 14
 	maximumFrameSize = 1<<24 - 1
 )
@@ -31,7 +31,7 @@ const (
 	goAway
 	windowUpdate
 	continuation
-	frameTypes // from here on they are unknown, and ignored (RFC 9113, 4.1)
+	frameTypes // higher types are unknown, and ignored (RFC 9113, 4.1)
 )
 
 // Flags of frames.
@@ -43,7 +43,7 @@ const (
 	prioritized = 0x20
 )
 
-// owner says whether a type of frame belongs to a stream or to the connection, whose frames have stream identifier 0.
+// owner is whether a type of frame belongs to a stream or to the connection, whose frames have stream identifier 0.
 type owner uint8
 
 const (
@@ -52,12 +52,12 @@ const (
 	either
 )
 
-// rule is what RFC 9113, 6, fixes for a type of frame.
+// rule is what RFC 9113, 6, demands of a type of frame.
 type rule struct {
-	flags   uint8 // those that are defined
+	flags   uint8 // the defined flags
 	owner   owner
 	minimum int // of the payload's length
-	maximum int // 0: as much as any frame
+	maximum int // 0: the limit of any frame
 	unit    int // the length is a multiple of it; 0: of 1
 }
 
@@ -80,7 +80,7 @@ type frame struct {
 	typ      frameType
 	flags    uint8
 	stream   uint32
-	reserved bool // the bit that is to be ignored is set
+	reserved bool // the reserved bit, which receivers ignore, is set
 }
 
 // parseFrame reads a frame's header; b has at least headerLength bytes.
@@ -99,8 +99,8 @@ const streamMask = 1<<31 - 1
 
 func (f *frame) has(flag uint8) bool { return f.flags&flag != 0 }
 
-// allowed says whether a receiver could go on after this header: a frame of an impossible length, or on the wrong kind of
-// stream, is an error of the connection. limit is the largest payload.
+// allowed reports whether a receiver could go on after this header: a frame of an impossible length, or on the wrong kind
+// of stream, is an error of the connection. limit is the largest payload.
 func (f *frame) allowed(limit int) bool {
 	if f.length > limit {
 		return false
@@ -124,7 +124,7 @@ func (f *frame) allowed(limit int) bool {
 	return true
 }
 
-// fixed is how many bytes at the beginning of the payload have to be looked at, beside a header block; of SETTINGS, at a time.
+// fixed is how many bytes at the beginning of the payload have to be read, beside a header block; for SETTINGS, at a time.
 func (f *frame) fixed() (n int) {
 	switch f.typ {
 	case rstStream:
@@ -146,8 +146,8 @@ func (f *frame) fixed() (n int) {
 	return n
 }
 
-// credible says whether a header is one that a peer would send in this direction, as far as it shows. It is for bytes that may
-// be anything, and so demands what a receiver would overlook.
+// credible reports whether a peer would send such a header in this direction. The bytes may be of any kind, and so it
+// demands more than a receiver does.
 func (f *frame) credible(d protocol.Direction, limit int, highest uint32) bool {
 	if f.typ >= frameTypes || f.reserved || f.flags&^rules[f.typ].flags != 0 || !f.allowed(limit) {
 		return false
@@ -167,8 +167,8 @@ func (f *frame) credible(d protocol.Direction, limit int, highest uint32) bool {
 	return true
 }
 
-// plausibleLead is how far a stream's identifier may be beyond the highest one known to be believed. They increase by 2
-// with every request (RFC 9113, 5.1.1); some may have been lost.
+// plausibleLead bounds how far a stream's identifier may exceed the highest known one. Identifiers increase by 2 with every
+// request (RFC 9113, 5.1.1); some requests may have been lost.
 const plausibleLead = 1 << 21
 
 // The settings that matter (RFC 9113, 6.5.2).
@@ -192,7 +192,7 @@ func parseSetting(b []byte) setting {
 	return setting{binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[2:])}
 }
 
-// allowed says whether a receiver could accept the value (RFC 9113, 6.5.2). Parameters that are not known are ignored.
+// allowed reports whether a receiver could accept the value (RFC 9113, 6.5.2). Unknown parameters are ignored.
 func (s setting) allowed() bool {
 	switch s.id {
 	case settingEnablePush:
@@ -218,7 +218,7 @@ const (
 	refusedStream = 7
 )
 
-// errorName is the name of an error code. One that is not known may be treated as INTERNAL_ERROR (RFC 9113, 7).
+// errorName is the name of an error code. An unknown one may be treated as INTERNAL_ERROR (RFC 9113, 7).
 func errorName(code uint32) string {
 	if code < uint32(len(errorNames)) {
 		return errorNames[code]

@@ -12,7 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// script reads decisions from fuzz data; behind its end they are all 0.
+// script reads decisions from fuzz data; after its end they are all 0.
 type script struct{ rest []byte }
 
 func (s *script) next() int {
@@ -31,7 +31,7 @@ func (s *script) bytes(n int) []byte {
 	return b
 }
 
-// The fields of fuzzed conversations: some are in the static table, the sizes of some are beyond bounds.
+// These are the fields of fuzzed conversations: some are in the static table, the sizes of some are beyond bounds.
 var (
 	fuzzNames  = []string{"a", "b", "accept", "server", "x-long", "secret", strings.Repeat("n", 1700)}
 	fuzzValues = []string{"", "1", "2", "gzip, deflate", strings.Repeat("v", 60), strings.Repeat("w", 300), strings.Repeat("é", 900)}
@@ -45,8 +45,8 @@ func (s *script) fields() (fields []string) {
 	return fields
 }
 
-// conv lets both ends speak, so that every byte of the data is a decision. orderly: nothing was sent that a peer must not send,
-// and nothing was lost.
+// conv lets both ends send, so that every byte of the data is a decision. orderly: both ends kept to the protocol, and
+// nothing was lost.
 func (s *script) conv(w *wire) (orderly bool) {
 	orderly = true
 	next := uint32(1)
@@ -108,7 +108,7 @@ func (s *script) conv(w *wire) (orderly bool) {
 	return orderly
 }
 
-// bounded checks that a parser remembers no more than it may.
+// bounded checks the bounds of a parser's memory.
 func bounded(t *testing.T, p *parser) {
 	t.Helper()
 	if p.given {
@@ -148,8 +148,8 @@ func fuzzConversation(joined bool) (protocol.Conversation, *observer) {
 	return c, o
 }
 
-// Nothing that is sent or lost makes a parser panic, or remember without bound. Without losses it makes no difference how calls cut
-// up what is sent.
+// No input makes a parser panic or exceed its bounds. Without losses the result does not depend on how calls cut up the
+// bytes.
 func FuzzParser(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 0, 1, 0x84, 2, 0, 1, 0xc6, 5}, []byte{1, 2, 3})
 	f.Add([]byte{0, 3, 9, 3, 1, 1, 2, 2, 4, 6, 1, 0x44, 2, 5, 1, 2, 3, 4, 5, 6, 0, 7}, []byte{0})
@@ -163,7 +163,7 @@ func FuzzParser(f *testing.F) {
 		w := newWire()
 		w.begin()
 		orderly := (&script{conv}).conv(w)
-		var told [2]*observer
+		var observers [2]*observer
 		for i, pieces := range []func(int) int{whole, func(rest int) int { return rest }} {
 			if i == 1 {
 				s := &script{cuts}
@@ -177,14 +177,15 @@ func FuzzParser(f *testing.F) {
 				bounded(t, p)
 			}
 			p.Close(closed)
-			told[i] = o
+			observers[i] = o
 		}
 		if !orderly {
 			return
 		}
-		if !slices.Equal(told[0].told, told[1].told) || !slices.EqualFunc(told[0].full, told[1].full, sameExchange) || told[0].parseErrors != told[1].parseErrors {
-			t.Errorf("as sent\n  %s\n  %s\nin pieces\n  %s\n  %s", strings.Join(told[0].told, "\n  "), told[0].troubled(),
-				strings.Join(told[1].told, "\n  "), told[1].troubled())
+		if !slices.Equal(observers[0].emitted, observers[1].emitted) ||
+			!slices.EqualFunc(observers[0].full, observers[1].full, sameExchange) || observers[0].parseErrors != observers[1].parseErrors {
+			t.Errorf("as sent\n  %s\n  %s\nin pieces\n  %s\n  %s", strings.Join(observers[0].emitted, "\n  "), observers[0].troubled(),
+				strings.Join(observers[1].emitted, "\n  "), observers[1].troubled())
 		}
 	})
 }
@@ -208,14 +209,14 @@ func (q truth) values(name string) (values []string) {
 	return values
 }
 
-// judge compares what is told with what was sent.
-type judge struct {
+// checker compares the emitted exchanges with the sent ones.
+type checker struct {
 	observer
 	t    *testing.T
 	sent map[uint64]truth // by the position of the request
 }
 
-func (j *judge) Exchanged(x *protocol.Exchange) {
+func (j *checker) Exchanged(x *protocol.Exchange) {
 	j.observer.Exchanged(x)
 	q, ok := j.sent[x.Start.Position]
 	if !ok {
@@ -237,18 +238,18 @@ func (j *judge) Exchanged(x *protocol.Exchange) {
 		{x.Server, q.server, ""},
 	} {
 		if text.got != text.want && (all || text.got != text.unknown) {
-			j.t.Fatalf("told %q, sent %q", text.got, text.want)
+			j.t.Fatalf("emitted %q, sent %q", text.got, text.want)
 		}
 	}
 	for _, name := range fuzzNames {
 		got, want := lists["http.request.header."+name], q.values(name)
 		if all && !slices.Equal(got, want) {
-			j.t.Fatalf("told all of %s: %q, sent %q", name, got, want)
+			j.t.Fatalf("emitted all of %s: %q, sent %q", name, got, want)
 		}
-		for _, value := range got { // what is missing is missing, the rest in order
+		for _, value := range got { // values may be missing, but the order of the rest is kept
 			at := slices.Index(want, value)
 			if at < 0 {
-				j.t.Fatalf("told %s: %q, sent %q", name, got, q.values(name))
+				j.t.Fatalf("emitted %s: %q, sent %q", name, got, q.values(name))
 			}
 			want = want[at+1:]
 		}
@@ -267,7 +268,7 @@ func FuzzUnknownTable(f *testing.F) {
 		s := &script{data}
 		joined := s.next() % 8 // after so many requests
 		c, _ := fuzzConversation(joined > 0)
-		j := &judge{t: t, sent: map[uint64]truth{}}
+		j := &checker{t: t, sent: map[uint64]truth{}}
 		c.Sink, c.Settings.Outstanding = j, 1<<12
 		w := newWire()
 		w.client.encoder.SetMaxDynamicTableSizeLimit(1 << 14)
@@ -275,7 +276,7 @@ func FuzzUnknownTable(f *testing.F) {
 			w.begin()
 			w.server.settings(http2.Setting{ID: http2.SettingHeaderTableSize, Val: 1 << 14})
 		}
-		seen := 0 // the first step that is
+		seen := 0 // the first step that is seen
 		for id := uint32(1); len(s.rest) > 0; id += 2 {
 			if id == 2*uint32(joined)+1 {
 				seen = len(w.steps)
@@ -309,7 +310,7 @@ func FuzzUnknownTable(f *testing.F) {
 	})
 }
 
-// sent is how much was, in a direction.
+// sent is how many bytes were sent in a direction.
 func sent(steps []step, from protocol.Direction) (n uint64) {
 	for _, s := range steps {
 		if s.from == from {

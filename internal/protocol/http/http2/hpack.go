@@ -11,26 +11,26 @@ import (
 // Sizes of dynamic tables as RFC 7541, 4.1, counts them.
 const (
 	defaultTableSize = 4096 // RFC 9113, 6.5.2
-	// maximumTableSize bounds what is kept, whatever the peers agreed on.
+	// maximumTableSize bounds a table, whatever the peers agreed on.
 	maximumTableSize = 1 << 16
 	entryOverhead    = 32
 
 	staticEntries = 61 // RFC 7541, appendix A
 )
 
-// table is the dynamic table of a direction, as far as it is known.
+// table is the known part of the dynamic table of a direction.
 //
-// Dynamic entries are numbered from the newest (RFC 7541, 2.3.3), so an index means the same entry in every table that has
-// seen the same additions last, however many it has kept. What this table holds are the latest additions, and what the
-// encoder's table holds are the latest additions too; which of the two holds more makes no difference to an index that both
-// know. Therefore it needs neither the beginning of the conversation nor the encoder's limit to be right: an index beyond it is
-// unknown, and never taken for another. It only has to see every addition, and is cleared when it may have missed one.
+// Dynamic entries are numbered from the newest (RFC 7541, 2.3.3). So an index means the same entry in every table that has
+// seen the same additions last, however many it has kept. This table and the encoder's both hold the latest additions; an
+// index that both know is the same entry, whichever holds more. Therefore the table is right without the beginning of the
+// conversation and without the encoder's limit: an index beyond its entries is unknown, and never taken for another. It
+// only has to see every addition, and is cleared when it may have missed one.
 type table struct {
 	decoder *hpack.Decoder
-	found   hpack.HeaderField // by the decoder, last
+	found   hpack.HeaderField // by the decoder, most recently
 	field   struct{ name, value text }
-	limit   uint32 // what the encoder's table may hold, as far as it is known
-	bound   uint32 // of limit
+	limit   uint32 // known limit of the encoder's table
+	bound   uint32 // upper bound of limit
 	held    uint32 // at least the size of the decoder's entries
 	added   uint64 // entries seen since the table was cleared
 	index   [integerBytes + 1]byte
@@ -39,17 +39,17 @@ type table struct {
 
 func (t *table) init(missing protocol.Capture) {
 	t.limit, t.bound, t.missing = defaultTableSize, defaultTableSize, missing
-	if missing != protocol.CaptureTruncated { // what the peers agreed on was not seen
+	if missing != protocol.CaptureTruncated { // the settings of the peers were not seen
 		t.bound = maximumTableSize
 	}
 	t.decoder = hpack.NewDecoder(2*t.limit, func(f hpack.HeaderField) { t.found = f })
 }
 
-// allow takes note of the setting that bounds the encoder's table (RFC 7541, 4.2). It is only raised: the encoder may use
+// allow applies the setting that bounds the encoder's table (RFC 7541, 4.2). The limit is only raised: the encoder may use
 // the former value until it has seen the new one.
 func (t *table) allow(size uint32) { t.bound = max(t.bound, min(size, maximumTableSize)) }
 
-// clear forgets all entries: there may have been additions that were not seen, or settings.
+// clear forgets all entries: additions, or settings, may have been missed.
 func (t *table) clear(why protocol.Capture) {
 	t.decoder.SetMaxDynamicTableSize(0)
 	t.decoder.SetMaxDynamicTableSize(2 * t.limit)
@@ -66,8 +66,8 @@ func (t *table) resize(size uint64) {
 	t.trim()
 }
 
-// trim evicts. The decoder is allowed twice the limit between two trims, because evicting costs it as much time as it has
-// entries, and an encoder could make it do so with every field of a few bytes.
+// trim evicts entries. The decoder may hold twice the limit between two trims, because evicting takes time linear in the
+// number of entries, and an encoder could cause it with every field of a few bytes.
 func (t *table) trim() {
 	if t.held > t.limit {
 		t.decoder.SetMaxDynamicTableSize(t.limit)
@@ -84,16 +84,16 @@ func (t *table) add(size uint32) {
 	}
 }
 
-// An unknown entry stands where an addition cannot be known. Its name is empty, which no field's is (RFC 9110, 5.1).
+// unknownEntry stands for an unknown addition. Its name is empty, which no field's is (RFC 9110, 5.1).
 var unknownEntry = []byte{0x40, 0, 0} // a literal with incremental indexing (RFC 7541, 6.2.1), name and value empty
 
 func (t *table) addUnknown() {
-	// It is well-formed, so that there can be no error.
+	// It is well-formed, so there is no error.
 	_, _ = t.decoder.Write(unknownEntry)
 	t.add(entryOverhead)
 }
 
-// text is a string that is decoded again and again in the same memory.
+// text is a string that is decoded repeatedly in the same memory.
 type text []byte
 
 // Write implements io.Writer.
@@ -102,10 +102,10 @@ func (t *text) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// keptBuffer is how large a buffer one header block leaves to the next.
+// keptBuffer is the largest buffer that one header block leaves to the next.
 const keptBuffer = 4096
 
-// release returns memory that an unusual block needed.
+// release frees memory that an unusual block needed.
 func (t *table) release() {
 	for _, s := range []*text{&t.field.name, &t.field.value} {
 		if cap(*s) > keptBuffer {
@@ -114,7 +114,7 @@ func (t *table) release() {
 	}
 }
 
-// decode decodes a string where it lies. It returns false if it cannot be.
+// decode decodes a string where it lies. It returns false if the string is invalid.
 func (t *text) decode(b []byte, s span) bool {
 	*t = (*t)[:0]
 	if !s.huffman {
@@ -125,11 +125,11 @@ func (t *text) decode(b []byte, s span) bool {
 	return err == nil
 }
 
-// decode decodes one field as a whole into t.field. It is unknown if it refers to an entry that is; the additions are right all
-// the same. ok is false if no decoder could go on.
+// decode decodes one whole field into t.field. The field is unknown if it refers to an unknown entry; the additions are
+// right all the same. ok is false if no decoder could go on.
 func (t *table) decode(r representation, b []byte) (known, ok bool) {
 	if r.kind == literal {
-		// Only the tables need strings of their own.
+		// Only the tables need their own copies of the strings.
 		if r.index == 0 {
 			known = t.field.name.decode(b, r.name)
 			return known && len(t.field.name) > 0, known && t.field.value.decode(b, r.value)
@@ -164,7 +164,7 @@ func (t *table) look(k kind, index uint64, b []byte) (known, ok bool) {
 			return false, false
 		}
 		if index-staticEntries <= t.added {
-			// It was seen, so the encoder's table holds more than was assumed.
+			// The setting was seen, so the encoder's table may be larger than assumed.
 			t.limit = t.bound
 			t.trim()
 		}
@@ -187,15 +187,15 @@ type kind uint8
 const (
 	indexed     kind = iota
 	incremental      // a literal that is added to the dynamic table
-	literal          // one that is not, or must never be
+	literal          // a literal that is not added, or must never be
 	update           // not a field: a dynamic table size update
 )
 
-// representation is where the parts of a field lie in a header block. Strings are not looked into.
+// representation is where the parts of a field lie in a header block. Strings are not decoded.
 type representation struct {
 	kind  kind
 	index uint64 // of the field, or of its name; of an update, the size
-	// length of the representation; of one with an oversized string, of what stands before the string's bytes.
+	// length is that of the representation; with an oversized string, that of the bytes before the string's.
 	length int
 	// oversized is the length of a string that is too long to be kept, 0 if there is none.
 	oversized   uint64
@@ -209,7 +209,7 @@ type span struct {
 	huffman  bool
 }
 
-// progress is how far reading came.
+// progress is the result of reading.
 type progress uint8
 
 const (
@@ -255,7 +255,7 @@ func parseRepresentation(b []byte, longest int) (r representation, p progress) {
 	return r, p
 }
 
-// text moves the representation's end behind the string that is there.
+// text moves the end of the representation after the string.
 func (r *representation) text(b []byte, longest int) (s span, p progress) {
 	length, n, p := parseInteger(b[r.length:], 7)
 	if p != complete {
@@ -276,7 +276,7 @@ func (r *representation) text(b []byte, longest int) (s span, p progress) {
 	return s, complete
 }
 
-// integerBytes bounds an integer: 63 bits, as much as the decoder takes.
+// integerBytes bounds an integer: 63 bits, the decoder's limit.
 const integerBytes = 1 + 9
 
 // parseInteger reads an integer with a prefix of so many bits (RFC 7541, 5.1).

@@ -59,7 +59,8 @@ func TestIndexes(t *testing.T) {
 	}
 }
 
-// An encoder may be allowed a larger table than is kept. What it refers to then may be unknown, but nothing else.
+// An encoder may be allowed a larger table than the parser keeps. Then some references are unknown, but no other entry is
+// wrong.
 func TestTableIsBounded(t *testing.T) {
 	w := newWire()
 	w.begin()
@@ -73,7 +74,7 @@ func TestTableIsBounded(t *testing.T) {
 		id += 2
 	}
 	request("/first", "1")
-	for i := range 150 { // until it is twice what is kept, which is as far as that may be exceeded
+	for i := range 150 { // until it is twice the limit, which is the most that it may hold
 		request("/", fmt.Sprintf("%01000d", i))
 	}
 	request("/first", "2")

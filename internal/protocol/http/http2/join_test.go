@@ -8,7 +8,7 @@ import (
 
 func TestJoins(t *testing.T) {
 	for name, test := range map[string]struct {
-		before      func(w *wire) // is not seen
+		before      func(w *wire) // what was sent before observation
 		conv        func(w *wire)
 		want        []string
 		parseErrors string
@@ -79,7 +79,7 @@ func TestJoins(t *testing.T) {
 				for _, s := range w.steps {
 					steps = append(steps, step{from: s.from, bytes: s.bytes[:head]}, step{from: s.from, bytes: s.bytes[head:]})
 				}
-				w.steps = steps[1:] // the first header was before
+				w.steps = steps[1:] // the first header was sent before observation
 				w.server.response(3, last, "200")
 				w.server.response(5, last, "200")
 			},

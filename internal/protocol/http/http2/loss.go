@@ -6,8 +6,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// A conversation of which so much was looked at in vain, with no frame in between, is given up. It is more than what may pass
-// of a body that was joined in the middle until either side has to send another frame, by common sizes of windows.
+// The parser stops following a conversation after this many bytes, or chunks, without a frame. The bounds exceed what may
+// pass of a body that was joined in the middle until either side has to send another frame, by common sizes of windows.
 const (
 	garbageBytes  = 1 << 20
 	garbageChunks = 256
@@ -20,7 +20,7 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 	}
 	d := &p.directions[from]
 	d.seen = true
-	size := d.left // what may be missing with the framing kept
+	size := d.left // bytes that may be missing while the framing is kept
 	if d.state == inFrame || d.state == lost {
 		size = 0
 	}
@@ -38,7 +38,7 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 	}
 }
 
-// without goes over n bytes of a payload, or of the preface, that are missing.
+// without skips n missing bytes of a payload, or of the preface.
 func (p *parser) without(d *direction, n int, why protocol.Loss) {
 	d.left -= n
 	switch d.state {
@@ -57,7 +57,7 @@ func (p *parser) without(d *direction, n int, why protocol.Loss) {
 	}
 }
 
-// through is what step does at the end of what it reads, for missing bytes.
+// through does for missing bytes what step does at the end of the bytes that it reads.
 func (p *parser) through(d *direction, last protocol.Stamp) {
 	if d.state == inPreface {
 		d.state = inFrame
@@ -66,14 +66,14 @@ func (p *parser) through(d *direction, last protocol.Stamp) {
 	p.end(d, last)
 }
 
-// missSettings says that parameters may have been set which were not seen.
+// missSettings records that parameters may have been set unseen.
 func (p *parser) missSettings(d *direction) {
 	other := &p.directions[d.from.Opposite()]
 	other.unsure = true
 	other.table.bound = maximumTableSize
 }
 
-// capture is the degree that a loss leaves.
+// capture is the degree of capture after a loss.
 func capture(why protocol.Loss) protocol.Capture {
 	if why == protocol.Lost {
 		return protocol.CaptureGap
@@ -81,14 +81,13 @@ func capture(why protocol.Loss) protocol.Capture {
 	return protocol.CaptureTruncated
 }
 
-// malformed says that no frame can be where one should be.
+// malformed reports that there is no frame where one should be.
 func (p *parser) malformed(d *direction) {
 	p.c.Sink.Error(protocol.Malformed)
 	p.lose(d, protocol.CaptureGap)
 }
 
-// lose gives up a direction's framing. Anything may have been in what was not read: header blocks, settings, ends of
-// streams.
+// lose drops a direction's framing. The unread bytes may have held anything: header blocks, settings, ends of streams.
 func (p *parser) lose(d *direction, why protocol.Capture) {
 	d.state, d.have, d.why = lost, 0, why
 	d.block.abandon()
@@ -100,7 +99,7 @@ func (p *parser) lose(d *direction, why protocol.Capture) {
 	p.lossy(why)
 }
 
-// resume says whether a chunk begins with a frame, after the framing was lost. first: it is the direction's first.
+// resume reports whether a chunk begins with a frame, after the framing was lost. first: it is the direction's first chunk.
 func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 	if first && d.from == protocol.FromClient && bytes.HasPrefix(c.Bytes, []byte(preface)) {
 		p.restart()
@@ -131,7 +130,8 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 	return false
 }
 
-// vain says that a chunk of n bytes could not be read. After too many of them the conversation is given up.
+// vain counts a chunk of n bytes that could not be read. After too many of them the parser stops following the
+// conversation.
 func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
 	p.lossy(d.why)
 	p.garbage.bytes += n
@@ -143,7 +143,7 @@ func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
 	}
 }
 
-// restart begins anew with the client's preface: the connection was there already, but nothing had been said.
+// restart begins anew with the client's preface: the connection was there already, but had carried nothing.
 func (p *parser) restart() {
 	d := &p.directions[protocol.FromClient]
 	d.state, d.left = inPreface, len(preface)

@@ -83,7 +83,7 @@ func TestLosses(t *testing.T) {
 				w.client.get(3, "/b")
 				w.server.response(3, last, "200")
 			},
-			want:        []string{"GET /b 200 gap"}, // to whom is not known
+			want:        []string{"GET /b 200 gap"}, // the host is not known
 			parseErrors: "unpaired 1, undecodable 1",
 		},
 		"in a request's head": {

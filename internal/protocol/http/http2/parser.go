@@ -1,8 +1,8 @@
 // Package http2 follows conversations in HTTP/2 (RFC 9113), gRPC among them, without TLS.
 //
-// A direction is read frame by frame: of most frames only the header matters, the payload is counted. Header blocks are
-// decoded where they lie. Server push is not told: nobody sent the promised request. Its header blocks are decoded for what
-// they add to the dynamic table.
+// A direction is read frame by frame: of most frames only the header matters, and the payload is counted. Header blocks are
+// decoded where they lie. Server push is not emitted, because nobody sent the promised request. Its header blocks are
+// decoded for their additions to the dynamic table.
 package http2
 
 import (
@@ -17,14 +17,14 @@ func Protocol() protocol.Protocol {
 	return protocol.Protocol{
 		Name:      "http",
 		Detect:    detect,
-		Signature: []byte(preface[:16]), // a header block that is missed spoils the table for all that follow
+		Signature: []byte(preface[:16]), // a missed header block makes the table useless for all later ones
 		New:       func(c protocol.Conversation) protocol.Parser { return newParser(c) },
 	}
 }
 
-// Upgraded returns a parser for what follows the 101 Switching Protocols that answered a request in HTTP/1.1 (RFC 7540,
-// 3.2): the server's first byte is the one behind that response, the client's is that of the connection preface. The
-// request is stream 1, and complete. It is the parser's from now on.
+// Upgraded returns a parser for the bytes after the 101 Switching Protocols that answered a request in HTTP/1.1 (RFC 7540,
+// 3.2): the server's first byte is the one after that response, the client's is that of the connection preface. The request
+// is stream 1, and complete. From now on it belongs to the parser.
 func Upgraded(c protocol.Conversation, request *http.Message) protocol.Parser {
 	c.Joined = false
 	p := newParser(c)
@@ -33,28 +33,28 @@ func Upgraded(c protocol.Conversation, request *http.Message) protocol.Parser {
 	s.message = request
 	p.ask(s)
 	s.requestEnded = true
-	p.missSettings(&p.directions[protocol.FromClient]) // the request has some, in its HTTP2-Settings header
+	p.missSettings(&p.directions[protocol.FromClient]) // the request has settings in its HTTP2-Settings header
 	return p
 }
 
-// state is what a direction is about to read.
+// state is the part that a direction reads next.
 type state uint8
 
 const (
 	inFrame   state = iota // a frame's header
-	inPreface              // the client's, whose rest is left
+	inPreface              // the rest of the client's preface
 	inFixed                // the fields of fixed length at the beginning of a payload
 	inBlock                // a fragment of a header block
-	inRest                 // what is of no interest in a payload
-	lost                   // the beginning of a frame is looked for
+	inRest                 // the part of a payload that is of no interest
+	lost                   // looking for the beginning of a frame
 )
 
-// direction is what has been read of one.
+// direction is the state of a direction.
 type direction struct {
 	state state
 	from  protocol.Direction
 	frame frame
-	left  int            // bytes of the frame's payload, or of the preface, that are still to come
+	left  int            // bytes to come of the frame's payload, or of the preface
 	start protocol.Stamp // of the frame
 
 	// fixed collects the bytes of a frame's header, or of the fixed fields: have of need.
@@ -66,12 +66,12 @@ type direction struct {
 	block block
 	table table
 
-	// What the other direction's SETTINGS allow, as far as they were seen; unsure: some may not have been.
+	// The limits that the other direction's SETTINGS allow, as far as they were seen; unsure: some may not have been.
 	frameSize int
 	unsure    bool
 
-	seen bool             // bytes, or gaps
-	why  protocol.Capture // the framing was lost
+	seen bool             // bytes, or gaps, were seen
+	why  protocol.Capture // why the framing was lost
 }
 
 // parser follows a conversation.
@@ -79,7 +79,7 @@ type parser struct {
 	c          protocol.Conversation
 	directions [protocol.Directions]direction
 	streams
-	given bool // the conversation was given up
+	given bool // the parser stopped following the conversation
 
 	garbage struct{ bytes, chunks int } // since the last frame
 
@@ -126,7 +126,7 @@ func (p *parser) Data(c *protocol.Chunk) {
 	}
 }
 
-// step reads the bytes of a chunk from at on as far as they belong together, and returns how many those are.
+// step reads the bytes of a chunk from at on that belong together, and returns how many those are.
 func (p *parser) step(d *direction, c *protocol.Chunk, at int) (n int) {
 	b := c.Bytes[at:]
 	switch d.state {
@@ -214,7 +214,7 @@ func (d *direction) toFragment() {
 	}
 }
 
-// fixedFields reads them; they are complete.
+// fixedFields evaluates the fixed fields, which are complete.
 func (p *parser) fixedFields(d *direction) {
 	d.have = 0
 	switch d.frame.typ {
@@ -234,19 +234,19 @@ func (p *parser) fixedFields(d *direction) {
 	}
 }
 
-// setting takes note of a parameter, which is about what the other side sends.
+// setting applies a parameter, which limits what the other side sends.
 func (p *parser) setting(d *direction, s setting) {
 	other := &p.directions[d.from.Opposite()]
 	switch {
 	case s.id == settingHeaderTableSize:
 		other.table.allow(s.value)
 	case s.id == settingMaxFrameSize && s.allowed():
-		// It is only raised: what was sent before the new value was known may come after it.
+		// The limit is only raised: bytes sent before the new value was known may come after it.
 		other.frameSize = max(other.frameSize, int(s.value))
 	}
 }
 
-// end does what a frame says; m is its last byte.
+// end evaluates a whole frame; m is its last byte.
 func (p *parser) end(d *direction, m protocol.Stamp) {
 	f := &d.frame
 	d.state, d.have = inFrame, 0
@@ -266,7 +266,7 @@ func (p *parser) end(d *direction, m protocol.Stamp) {
 		}
 		p.reset(d, f.stream, r)
 	case goAway:
-		// A client's says which pushed streams it took.
+		// A client's says which pushed streams it accepted.
 		if d.from == protocol.FromServer && !d.hurt {
 			p.goAway(binary.BigEndian.Uint32(d.fixed[:])&streamMask, m)
 		}
@@ -280,7 +280,7 @@ func (p *parser) Close(e protocol.Ending) {
 	}
 }
 
-// Enough implements protocol.Parser. The head of a frame may stand anywhere in a call.
+// Enough implements protocol.Parser. A frame's head may be anywhere in a call.
 func (p *parser) Enough(protocol.Direction) int { return 0 }
 
 // Skip implements protocol.Parser.

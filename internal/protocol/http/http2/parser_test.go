@@ -12,10 +12,10 @@ import (
 
 var (
 	closed  = protocol.Ending{}
-	wasLong = strings.Repeat("a", 4000) // longer than the bound of a head, in Huffman's code too
+	wasLong = strings.Repeat("a", 4000) // longer than the bound of a head, even in Huffman's code
 )
 
-// All of these are seen from the first byte on and without loss, so that it makes no difference how calls cut them up.
+// All of these are seen from the first byte on and without loss, so the result does not depend on how calls cut them up.
 func TestExchanges(t *testing.T) {
 	for name, test := range map[string]struct {
 		conv        func(w *wire)
@@ -194,7 +194,7 @@ func TestExchanges(t *testing.T) {
 				w.client.get(5, "/c")
 				w.server.goAway(1<<31 - 1)
 				w.server.goAway(1)
-				w.client.get(7, "/d") // it has not been told yet
+				w.client.get(7, "/d") // it has not been emitted yet
 				w.server.response(1, last, "200")
 			},
 			want: []string{"GET /c !REFUSED_STREAM", "GET /b !REFUSED_STREAM", "GET /d !REFUSED_STREAM", "GET /a 200"},
@@ -225,7 +225,7 @@ func TestExchanges(t *testing.T) {
 			},
 			want: []string{"GET /a 200"},
 		},
-		"pushed responses, which are not told": {
+		"pushed responses, which are not emitted": {
 			conv: func(w *wire) {
 				w.client.get(1, "/a")
 				w.server.must(w.server.framer.WritePushPromise(http2.PushPromiseParam{
@@ -424,7 +424,7 @@ func TestExchanges(t *testing.T) {
 				w.client.must(w.client.framer.WriteHeaders(http2.HeadersFrameParam{
 					StreamID: 1, BlockFragment: append(w.client.encode(":method", "GET"), 0x80), EndStream: true, EndHeaders: true,
 				}))
-				w.client.must(w.client.framer.WriteHeaders(http2.HeadersFrameParam{ // no code of Huffman's begins so
+				w.client.must(w.client.framer.WriteHeaders(http2.HeadersFrameParam{ // no code of Huffman's begins like this
 					StreamID: 3, BlockFragment: []byte{0x40, 0x84, 0xff, 0xff, 0xff, 0xff, 0}, EndStream: true, EndHeaders: true,
 				}))
 			},

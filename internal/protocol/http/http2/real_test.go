@@ -67,7 +67,7 @@ func (c *recordedConn) Read(b []byte) (int, error) {
 }
 
 func (c *recordedConn) Write(b []byte) (int, error) {
-	c.record(protocol.FromServer, b) // before, so that no answer to it can be recorded first
+	c.record(protocol.FromServer, b) // before the write, so that no answer can be recorded first
 	return c.Conn.Write(b)
 }
 
@@ -79,7 +79,7 @@ func (t *tape) listen(test *testing.T) net.Listener {
 	return tapedListener{l, t}
 }
 
-// conversations are what the connections carried. There may be more than one: that is up to the client.
+// conversations are those of the recorded connections. The client decides how many connections it opens.
 func (t *tape) conversations() (all [][]step) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
@@ -91,8 +91,9 @@ func (t *tape) conversations() (all [][]step) {
 	return all
 }
 
-// checkEverywhere checks what is told of recorded conversations: from the beginning, however calls cut them up, and that
-// nothing false is told if observation begins in the middle. unsure is what may be told then, beside what is wanted.
+// checkEverywhere checks the exchanges of recorded conversations: from the beginning, however calls cut them up, and, for
+// the parser joining anywhere in the middle, that none is false. unsure are exchanges that may be emitted then, beside the
+// wanted ones.
 func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure ...string) {
 	t.Helper()
 	slices.Sort(want)
@@ -104,7 +105,7 @@ func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure
 				c.Settings.Outstanding = len(want)
 				observe(c, &wire{steps: steps}, closed, pieces)
 			}
-			slices.Sort(o.told)
+			slices.Sort(o.emitted)
 			check(t, o, want, "")
 		})
 	}
@@ -118,29 +119,29 @@ func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure
 				words[word] = true
 			}
 		}
-		told := 0
+		emitted := 0
 		for _, steps := range conversations {
 			for k := 0; k < len(steps); k += 1 + len(steps)/100 {
 				c := conversation(&observer{})
 				c.Joined = true
 				o := observe(c, &wire{steps: steps[k:]}, closed, whole)
-				told += len(o.told)
-				for _, line := range o.told {
+				emitted += len(o.emitted)
+				for _, line := range o.emitted {
 					for word := range strings.FieldsSeq(line) {
 						if !words[word] {
-							t.Fatalf("joined at %d: told %q", k, line)
+							t.Fatalf("joined at %d: emitted %q", k, line)
 						}
 					}
 				}
 			}
 		}
-		if told <= len(want) {
-			t.Errorf("%d exchanges in all", told)
+		if emitted <= len(want) {
+			t.Errorf("%d exchanges in all", emitted)
 		}
 	})
 }
 
-// The implementation of HTTP/2 in the standard library.
+// This test uses the implementation of HTTP/2 in the standard library.
 func TestStandardLibrary(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /quick", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "quick") })
@@ -183,7 +184,7 @@ func TestStandardLibrary(t *testing.T) {
 		_, _ = io.Copy(io.Discard, answer.Body)
 		_ = answer.Body.Close()
 	}
-	do("GET", "/quick", "") // the connection is there for the others
+	do("GET", "/quick", "") // so that the others find the connection
 	want := []string{"GET /quick 200"}
 	var wait sync.WaitGroup
 	for range 10 {
@@ -210,7 +211,7 @@ func TestStandardLibrary(t *testing.T) {
 	checkEverywhere(t, tape.conversations(), want, "_OTHER")
 }
 
-// gRPC's own implementation.
+// This test uses gRPC's own implementation.
 func TestGRPC(t *testing.T) {
 	tape := &tape{}
 	listener := tape.listen(t)
@@ -246,7 +247,7 @@ func TestGRPC(t *testing.T) {
 	}
 	want = append(want, "_OTHER UNIMPLEMENTED !UNIMPLEMENTED")
 
-	// A stream from the server that the client gives up.
+	// This is a stream from the server that the client cancels.
 	ctx, cancel := context.WithCancel(t.Context())
 	watch, err := client.Watch(ctx, &grpc_health_v1.HealthCheckRequest{Service: "cart"})
 	if err != nil {
@@ -271,6 +272,6 @@ func TestGRPC(t *testing.T) {
 	}
 	server.GracefulStop()
 	<-served
-	// What is not known to be a call, because its content type is not, is told as a request.
+	// Without the content type of gRPC a call is emitted as a request.
 	checkEverywhere(t, tape.conversations(), want, "_OTHER", "POST", "200", "/shop.Cart/Add", "/grpc.health.v1.Health/Watch")
 }

@@ -10,7 +10,7 @@ import (
 type stream struct {
 	id      uint32
 	message *http.Message
-	born    uint64 // the losses there had been
+	born    uint64 // the losses until then
 
 	asked        bool // the beginning of the request was seen; otherwise the response came before it
 	requestEnded bool
@@ -22,19 +22,19 @@ type stream struct {
 	links intrusive.Links[stream] // in the order in which they were opened
 }
 
-// seen is which of the client's requests were.
+// seen is how far the client's requests were seen.
 type seen struct {
 	highest uint32 // stream
-	unseen  bool   // there may be requests beyond it that were not seen,
+	unseen  bool   // there may be unseen requests beyond it,
 	missed  bool   // because of a loss
 }
 
-// streams are those that are open.
+// streams are the open streams.
 type streams struct {
 	byID  map[uint32]*stream
 	most  int
 	open  intrusive.List[stream] // ascending, since the client numbers them so (RFC 9113, 5.1.1)
-	early intrusive.List[stream] // whose response came before the request
+	early intrusive.List[stream] // their response came before the request
 	pool  http.Pool
 	free  intrusive.Free[stream]
 
@@ -46,7 +46,7 @@ type streams struct {
 	latest struct{ truncated, lost uint64 }
 }
 
-// add opens a stream, at the cost of the oldest if there are too many: of one whose request was not seen, if there is one.
+// add opens a stream. If there are too many, the oldest is dropped: one whose request was not seen, if there is one.
 func (p *parser) add(id uint32) *stream {
 	if len(p.byID) >= p.most {
 		p.evict()
@@ -102,7 +102,7 @@ func (p *parser) evict() {
 	p.drop(s)
 }
 
-// lossy says that anything about the streams that are open may have been lost.
+// lossy records that any part of the open streams may have been lost.
 func (p *parser) lossy(why protocol.Capture) {
 	p.losses++
 	if why == protocol.CaptureTruncated {
@@ -112,7 +112,7 @@ func (p *parser) lossy(why protocol.Capture) {
 	}
 }
 
-// touched is what losses left of a stream.
+// touched is the degree of capture of a stream after losses.
 func (p *parser) touched(s *stream) protocol.Capture {
 	switch {
 	case p.latest.lost > s.born:
@@ -138,19 +138,19 @@ func (p *parser) requested(id uint32, start protocol.Stamp) *stream {
 	return s
 }
 
-// responding is the stream that a server's frame is about; nil if it is not followed.
+// responding is the stream that a server's frame belongs to; nil if it is not followed.
 func (p *parser) responding(id uint32) *stream {
 	if s := p.byID[id]; s != nil {
 		return s
 	}
-	// Two threads can share a socket so that the response is seen first. But the request may as well not have been seen.
+	// Two threads can share a socket so that the response is seen first. But the request may also have been missed.
 	if id <= p.highest || id&1 == 0 || p.unseen {
 		return nil
 	}
 	return p.add(id)
 }
 
-// request goes on with a stream whose request's head is complete, or all there will be of it.
+// request continues a stream whose request's head is complete, or will get no more fields.
 func (p *parser) request(s *stream) {
 	switch {
 	case s.failure != "":
@@ -162,7 +162,7 @@ func (p *parser) request(s *stream) {
 	}
 }
 
-// ended says that a side has sent all of a stream.
+// ended records that a side has sent all of a stream.
 func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Stamp) {
 	s := p.byID[id]
 	if s == nil || !s.asked && from == protocol.FromClient {
@@ -195,7 +195,7 @@ func (p *parser) reset(d *direction, id uint32, r reset) {
 	if s == nil || !s.asked && d.from == protocol.FromClient {
 		return
 	}
-	if !s.answered { // otherwise the response is complete, the rest of the request was not wanted (RFC 9113, 8.1)
+	if !s.answered { // otherwise the response is complete, and the rest of the request was not needed (RFC 9113, 8.1)
 		s.message.End = r.at
 		switch {
 		case !r.known:
@@ -211,8 +211,8 @@ func (p *parser) reset(d *direction, id uint32, r reset) {
 	}
 }
 
-// goAway ends the streams that the server has not processed and will not (RFC 9113, 6.8). That is what REFUSED_STREAM says of
-// a single stream (RFC 9113, 8.7), so it is the reason given.
+// goAway ends the streams that the server has not processed and will not process (RFC 9113, 6.8). Their reason is
+// REFUSED_STREAM, which says the same of a single stream (RFC 9113, 8.7).
 func (p *parser) goAway(final uint32, m protocol.Stamp) {
 	if p.away {
 		final = min(final, p.final)

@@ -7,11 +7,11 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// chain is what was found by following frames from where one should begin: as many as there are in the bytes at hand.
+// chain is the result of following frames from where one should begin: as many as there are in the available bytes.
 type chain struct {
-	frames int       // headers that are credible
-	broken bool      // what follows is not
-	exact  bool      // the last frame ends where the bytes do
+	frames int       // credible headers
+	broken bool      // the bytes after them are not credible
+	exact  bool      // the last frame ends where the bytes end
 	first  frameType // type of the first
 }
 
@@ -49,10 +49,10 @@ func follow(d protocol.Direction, b []byte, limit int, highest uint32) (c chain)
 	return c
 }
 
-// convincing says whether to go on there after the framing was lost.
+// convincing reports whether reading can go on there after the framing was lost.
 func (c chain) convincing() bool { return !c.broken && (c.frames > 1 || c.exact) }
 
-// crediblePayload says whether a payload, of a header that is credible, is one that a peer would send.
+// crediblePayload reports whether a peer would send such a payload with a credible header.
 func (f *frame) crediblePayload(b []byte) bool {
 	switch f.typ {
 	case windowUpdate: // RFC 9113, 6.9: 31 bits, not 0
@@ -79,7 +79,7 @@ func (f *frame) crediblePayload(b []byte) bool {
 	return true
 }
 
-// credibleSettings looks at parameters, as many as there are.
+// credibleSettings checks the available parameters.
 func credibleSettings(b []byte) bool {
 	for ; len(b) >= settingLength; b = b[settingLength:] {
 		if s := parseSetting(b); s.id == 0 || !s.allowed() {
@@ -89,14 +89,14 @@ func credibleSettings(b []byte) bool {
 	return true
 }
 
-// telling are the types of which one frame is enough to recognise a conversation, if it is all there is.
-var telling = [frameTypes]bool{headers: true, rstStream: true, settings: true, ping: true, goAway: true, windowUpdate: true}
+// sufficient are the types of which a single frame recognises a conversation.
+var sufficient = [frameTypes]bool{headers: true, rstStream: true, settings: true, ping: true, goAway: true, windowUpdate: true}
 
-// detectBytes is at how many bytes a confidence is due.
+// detectBytes is the number of bytes at which detection has to say Yes or No.
 const detectBytes = 512
 
-// detect recognises the conversation: by the client's preface, by the server's SETTINGS, with which it has to begin (RFC
-// 9113, 3.4), or in the middle, by frames that go on to the end of what there is.
+// detect recognises the conversation by the client's preface, by the server's SETTINGS, with which it has to begin (RFC
+// 9113, 3.4), or, in the middle, by frames that continue to the end of the bytes.
 func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
 	if d == protocol.FromClient && bytes.HasPrefix(b, []byte(preface)) {
 		return protocol.Yes
@@ -114,7 +114,7 @@ func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
 	switch {
 	case c.broken:
 		return protocol.No
-	case c.frames > 1, c.exact && telling[c.first]:
+	case c.frames > 1, c.exact && sufficient[c.first]:
 		return protocol.Yes
 	case len(b) < detectBytes:
 		return protocol.Maybe
@@ -125,11 +125,11 @@ func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
 // lastSetting is the last parameter in common use (SETTINGS_NO_RFC7540_PRIORITIES, RFC 9218, 2.1).
 const lastSetting = 9
 
-// detectSettings judges a server's first bytes. An empty SETTINGS frame has the form of a length and zeros, which other
-// protocols begin with too, and so does not tell until another frame follows. In one that is not empty, the first parameter
-// has to be a common one.
+// detectSettings checks a server's first bytes. An empty SETTINGS frame has the form of a length and zeros, with which
+// other protocols begin too, and so another frame has to follow. If it is not empty, its first parameter has to be a common
+// one.
 func detectSettings(b []byte) protocol.Confidence {
-	head := [headerLength]byte{3: byte(settings)} // what has not come may be right
+	head := [headerLength]byte{3: byte(settings)} // bytes that have not come are assumed to be right
 	copy(head[:], b)
 	f := parseFrame(head[:])
 	if len(b) < 3 { // the length has not come

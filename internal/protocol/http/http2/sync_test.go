@@ -93,7 +93,7 @@ func TestDetect(t *testing.T) {
 	}
 }
 
-// Stream identifiers that no client came to in the meantime are no reason to go on after a loss.
+// After a loss the parser does not go on at stream identifiers that no client could have reached in the meantime.
 func TestPlausibleStreams(t *testing.T) {
 	for _, test := range []struct {
 		stream, highest uint32
@@ -111,7 +111,7 @@ func TestPlausibleStreams(t *testing.T) {
 	}
 }
 
-// Whatever is detected in the middle of a conversation, the parser goes on with.
+// The parser follows every conversation that is detected in the middle.
 func FuzzDetect(f *testing.F) {
 	w := newWire()
 	w.begin()

@@ -24,11 +24,11 @@ type step struct {
 	bytes   []byte
 	missing bool
 	why     protocol.Loss
-	over    int // bytes that are missing beyond those
+	over    int // further missing bytes
 }
 
-// wire is a conversation in the making, in the order in which the kernel saw it. It is written by another implementation than
-// the one that is tested.
+// wire builds a conversation, in the order in which the kernel saw it. It is written by another implementation than the one
+// under test.
 type wire struct {
 	steps          []step
 	client, server *end
@@ -58,7 +58,7 @@ func newEnd(w *wire, from protocol.Direction) *end {
 	return e
 }
 
-// send makes what was written a step.
+// send makes a step of the written bytes.
 func (e *end) send() {
 	e.w.steps = append(e.w.steps, step{from: e.from, bytes: slices.Clone(e.out.Bytes())})
 	e.out.Reset()
@@ -185,9 +185,9 @@ func (w *wire) lose(why protocol.Loss, a, b int) {
 // connectionReset is Linux's ECONNRESET.
 const connectionReset = 104
 
-// observer takes what a parser finds, and tells it in a line each.
+// observer formats each exchange that a parser emits in a line.
 type observer struct {
-	told        []string
+	emitted     []string
 	full        []protocol.Exchange // without attributes
 	parseErrors [protocol.ParseErrors]int
 }
@@ -215,7 +215,7 @@ func (o *observer) Exchanged(x *protocol.Exchange) {
 	if x.Errno == connectionReset {
 		line += " !ECONNRESET"
 	}
-	o.told = append(o.told, line+captureNames[x.Capture])
+	o.emitted = append(o.emitted, line+captureNames[x.Capture])
 	full := *x
 	full.Attributes = nil
 	o.full = append(o.full, full)
@@ -223,7 +223,7 @@ func (o *observer) Exchanged(x *protocol.Exchange) {
 
 func (o *observer) Error(t protocol.ParseError) { o.parseErrors[t]++ }
 
-// troubled are the parse errors in one line.
+// troubled lists the parse errors in one line.
 func (o *observer) troubled() string {
 	var words []string
 	for t, n := range o.parseErrors {
@@ -236,7 +236,7 @@ func (o *observer) troubled() string {
 
 func testSettings() *protocol.Settings { return &protocol.Settings{HeadBytes: 2048, Outstanding: 100} }
 
-// A step is seen at the time of its number, in milliseconds, and an ending at that of its own.
+// The time of a step is its number in milliseconds; so is that of an ending.
 const (
 	millisecond = 1e6
 	endingTime  = 1e15
@@ -250,7 +250,7 @@ func replay(p protocol.Parser, steps []step, pieces func(rest int) int) {
 	}
 }
 
-// player knows where in a conversation it is.
+// player replays a conversation and keeps its position.
 type player struct {
 	parser   protocol.Parser
 	position [protocol.Directions]uint64
@@ -282,7 +282,7 @@ func conversation(o *observer) protocol.Conversation {
 	return protocol.Conversation{Side: protocol.Server, Sink: o, Settings: testSettings()}
 }
 
-// observe is what a parser tells of a conversation that is closed in good order.
+// observe returns what a parser emits for a conversation that is closed in good order.
 func observe(c protocol.Conversation, w *wire, e protocol.Ending, pieces func(int) int) *observer {
 	o := c.Sink.(*observer)
 	p := newParser(c)
@@ -294,8 +294,8 @@ func observe(c protocol.Conversation, w *wire, e protocol.Ending, pieces func(in
 
 func check(t *testing.T, o *observer, want []string, parseErrors string) {
 	t.Helper()
-	if !slices.Equal(o.told, want) {
-		t.Errorf("told\n  %s\nwant\n  %s", strings.Join(o.told, "\n  "), strings.Join(want, "\n  "))
+	if !slices.Equal(o.emitted, want) {
+		t.Errorf("emitted\n  %s\nwant\n  %s", strings.Join(o.emitted, "\n  "), strings.Join(want, "\n  "))
 	}
 	if got := o.troubled(); got != parseErrors {
 		t.Errorf("parseErrors %q, want %q", got, parseErrors)

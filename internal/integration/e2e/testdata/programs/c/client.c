@@ -21,7 +21,7 @@
 // request is a line of the plan, and what is sent for it.
 struct request {
 	char method[16], target[512], head[1024];
-	char *body; // with its framing, between which it is
+	char *body; // with its framing around it
 	size_t head_size, body_size, begin, size;
 };
 
@@ -47,7 +47,7 @@ static void send_bytes(int fd, const struct request *r)
 	write_all(fd, r->body, r->body_size);
 }
 
-// The head in two buffers, cut in the target, and the body. What did not go at once goes by write.
+// The head in two buffers, cut in the target, and the body. write sends the rest.
 static int pieces_of(struct iovec v[3], const struct request *r)
 {
 	size_t first = strlen(r->method) + 3;
@@ -87,7 +87,7 @@ static void send_sendmmsg(int fd, const struct request *r)
 	send_rest(fd, r, m[0].msg_len + (messages == 2 ? m[1].msg_len : 0));
 }
 
-// What frames a body is sent from memory, the body itself is not.
+// The framing of the body is sent from memory, the body itself is not.
 static void send_sendfile(int fd, const struct request *r)
 {
 	size_t last = r->body_size - r->begin - r->size;
@@ -104,7 +104,7 @@ static void send_sendfile(int fd, const struct request *r)
 	write_all(fd, r->body + r->begin + r->size, last);
 }
 
-// Sent on a descriptor that is gone when the response is read.
+// Sent on a descriptor that is closed when the response is read.
 static void send_dup(int fd, const struct request *r)
 {
 	int other = dup(fd);
@@ -169,7 +169,7 @@ static void reconnect(char **argv)
 	peer_end(s.fd, &peer);
 }
 
-// finish reads the response. It returns whether the connection is of further use.
+// finish reads the response. It returns whether the connection can be used again.
 static int finish(const struct request *r)
 {
 	struct message m;
@@ -177,12 +177,12 @@ static int finish(const struct request *r)
 	do {
 		int n = read_message(&s, &m, head);
 		if (n == 0 || (n < 0 && errno == ECONNRESET)) {
-			tell("client", r->method, r->target, 0, &local, &peer, n ? "ECONNRESET" : "connection_closed");
+			report("client", r->method, r->target, 0, &local, &peer, n ? "ECONNRESET" : "connection_closed");
 			return 0;
 		}
 		check(n == 1 && sscanf(m.line, "HTTP/1.1 %d", &status) == 1, "response");
 	} while (status / 100 == 1);
-	tell("client", r->method, r->target, status, &local, &peer, NULL);
+	report("client", r->method, r->target, status, &local, &peer, NULL);
 	return 1;
 }
 

@@ -65,7 +65,7 @@ static ssize_t receive_recvmmsg(int fd, char *buffer, size_t size)
 	return recvmmsg(fd, &m, 1, 0, NULL) == 1 ? (ssize_t)m.msg_len : -1;
 }
 
-// Looks twice before it takes: what is looked at stays in the socket.
+// Peeks before it reads: peeked bytes stay in the socket.
 static ssize_t receive_peek(int fd, char *buffer, size_t size)
 {
 	for (int i = 0; i < 2; i++) {
@@ -196,7 +196,7 @@ void peer_end(int fd, struct end *e)
 	end_of(&a, e);
 }
 
-void tell(const char *role, const char *method, const char *target, int status, const struct end *local,
+void report(const char *role, const char *method, const char *target, int status, const struct end *local,
           const struct end *peer, const char *error)
 {
 	char line[4096];

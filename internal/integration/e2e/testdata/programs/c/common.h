@@ -1,5 +1,5 @@
-// What the web server and the web client in C have in common: ways to read a socket, HTTP/1.1 messages, and the account of
-// what was done. A program of a test ends at the first surprise.
+// The common part of the web server and the web client in C: ways to read a socket, HTTP/1.1 messages, and the account of a
+// request. A program of a test ends at any unexpected result.
 #ifndef COMMON_H
 #define COMMON_H
 
@@ -11,7 +11,7 @@ typedef ssize_t receive(int fd, char *buffer, size_t size);
 
 receive *receive_by_name(const char *name);
 
-// stream reads a socket. What has been received and not been asked for yet is in buffer.
+// stream reads a socket. Received bytes that have not been used yet are in buffer.
 struct stream {
 	int fd;
 	receive *receive;
@@ -19,7 +19,7 @@ struct stream {
 	size_t begin, end;
 };
 
-// message is the head of a request or of a response. The body has been read, and forgotten.
+// message is the head of a request or of a response. The body has been read, and dropped.
 struct message {
 	char line[1024]; // the first line
 	int length;      // Content-Length, -1 without it
@@ -39,8 +39,8 @@ struct end {
 void local_end(int fd, struct end *e);
 void peer_end(int fd, struct end *e);
 
-// tell writes the account of a request. error may be NULL.
-void tell(const char *role, const char *method, const char *target, int status, const struct end *local,
+// report writes the account of a request. error may be NULL.
+void report(const char *role, const char *method, const char *target, int status, const struct end *local,
           const struct end *peer, const char *error);
 
 // socket_for makes a socket for a numeric address, and the address to bind or connect it to.

@@ -128,7 +128,7 @@ static void *converse(void *argument)
 			size = 0;
 		const char *name = asked(target, "answer=", "write", value, sizeof(value));
 		int last = !strcmp(name, "reset") || !strcmp(name, "close");
-		tell("server", method, target, last ? 0 : status, &local, &peer, last ? "no answer" : NULL);
+		report("server", method, target, last ? 0 : status, &local, &peer, last ? "no answer" : NULL);
 		for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++)
 			if (!strcmp(answers[i].name, name))
 				answers[i].answer(s.fd, head, size);

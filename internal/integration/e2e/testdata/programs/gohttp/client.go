@@ -96,14 +96,14 @@ func exchange(client *http.Client, address, line string) error {
 	if framing == "length" {
 		request.ContentLength = size
 	}
-	told := account{Role: "client", Method: method, Target: target}
+	made := account{Role: "client", Method: method, Target: target}
 	if traceparent != "-" {
 		request.Header.Set("Traceparent", traceparent)
-		told.Traceparent = traceparent
+		made.Traceparent = traceparent
 	}
 	request = request.WithContext(httptrace.WithClientTrace(request.Context(), &httptrace.ClientTrace{
 		GotConn: func(i httptrace.GotConnInfo) {
-			told.Local, told.Peer = endOf(i.Conn.LocalAddr()), endOf(i.Conn.RemoteAddr())
+			made.Local, made.Peer = endOf(i.Conn.LocalAddr()), endOf(i.Conn.RemoteAddr())
 		},
 	}))
 	response, err := client.Do(request)
@@ -111,8 +111,8 @@ func exchange(client *http.Client, address, line string) error {
 		return err
 	}
 	_, err = io.Copy(io.Discard, response.Body)
-	told.Status, told.Version = response.StatusCode, version(response.Proto)
-	told.tell()
+	made.Status, made.Version = response.StatusCode, version(response.Proto)
+	made.report()
 	return errors.Join(err, response.Body.Close())
 }
 

@@ -27,7 +27,7 @@ func endOf(a net.Addr) end {
 	return end{Address: address.Addr().String(), Port: address.Port()}
 }
 
-// account is what is written down of a request.
+// account is the report of a request.
 type account struct {
 	PID         int    `json:"pid"`
 	Role        string `json:"role"`
@@ -40,7 +40,7 @@ type account struct {
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
-func (a *account) tell() {
+func (a *account) report() {
 	a.PID = os.Getpid()
 	line, err := json.Marshal(a)
 	check(err)

@@ -22,7 +22,7 @@ const patience = 60 * time.Second
 //	framing=chunked    in chunks, not with a Content-Length
 //	together=100  not before so many requests with this query have come
 func serve(address string) {
-	// "tcp", not "tcp4" or "tcp6": what a program that does not think about it gets.
+	// "tcp", not "tcp4" or "tcp6": the usual choice of programs.
 	listener, err := net.Listen("tcp", address)
 	check(err)
 	server := http.Server{
@@ -46,12 +46,12 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	status := number(query, "status", http.StatusOK)
 	peer, err := net.ResolveTCPAddr("tcp", r.RemoteAddr)
 	check(err)
-	told := account{
+	made := account{
 		Role: "server", Method: r.Method, Target: r.RequestURI, Status: status, Version: version(r.Proto),
 		Local: endOf(r.Context().Value(http.LocalAddrContextKey).(net.Addr)), Peer: endOf(peer),
 		Traceparent: r.Header.Get("Traceparent"),
 	}
-	told.tell() // before the answer: who has the answer finds the account
+	made.report() // before the answer: the client may read the account once it has the answer
 	size := number(query, "bytes", 6)
 	switch {
 	case status == http.StatusNoContent:
@@ -65,7 +65,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(bytes.Repeat([]byte("x"), size)) // the client tells if it did not get it
+		_, _ = w.Write(bytes.Repeat([]byte("x"), size)) // the client reports an incomplete answer
 	}
 }
 

@@ -85,7 +85,7 @@ func echo(connection *grpc.ClientConn, line string) error {
 	if got := status.Code(err); got != codes.Code(wanted) {
 		return fmt.Errorf("%s: %w", line, err)
 	}
-	tell("client", path, &at, err, traceparent)
+	report("client", path, &at, err, traceparent)
 	return nil
 }
 

@@ -46,7 +46,7 @@ func etcd(connection *grpc.ClientConn, line string) error {
 	}
 	switch code := status.Code(err); {
 	case code == codes.OK, key == "" && code == codes.InvalidArgument, method == "Watch" && code == codes.Canceled:
-		tell("client", path, &at, err, "")
+		report("client", path, &at, err, "")
 		return nil
 	}
 	return err

@@ -31,7 +31,7 @@ func endOf(a net.Addr) end {
 	return end{Address: address.Addr().String(), Port: address.Port()}
 }
 
-// account is what is written down of a call.
+// account is the report of a call.
 type account struct {
 	PID         int    `json:"pid"`
 	Role        string `json:"role"`
@@ -44,7 +44,7 @@ type account struct {
 	Traceparent string `json:"traceparent,omitempty"`
 }
 
-func tell(role, method string, p *peer.Peer, err error, traceparent string) {
+func report(role, method string, p *peer.Peer, err error, traceparent string) {
 	line, wrong := json.Marshal(account{
 		PID: os.Getpid(), Role: role, Method: "POST", Target: method, RPCStatus: int(status.Code(err)), Version: "2",
 		Local: endOf(p.LocalAddr), Peer: endOf(p.Addr), Traceparent: traceparent,
@@ -54,7 +54,7 @@ func tell(role, method string, p *peer.Peer, err error, traceparent string) {
 	check(wrong)
 }
 
-// raw is a codec of messages that are bytes already. It calls itself what gRPC calls its default.
+// raw is a codec of messages that are bytes already. Its name is that of gRPC's default codec.
 type raw struct{}
 
 func (raw) Name() string { return "proto" }

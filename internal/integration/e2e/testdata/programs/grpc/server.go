@@ -35,22 +35,22 @@ func serve(address string) {
 	server := grpc.NewServer(grpc.ForceServerCodec(raw{}),
 		grpc.UnaryInterceptor(func(ctx context.Context, in any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 			out, err := handle(ctx, in)
-			tellServer(ctx, info.FullMethod, err)
+			reportServer(ctx, info.FullMethod, err)
 			return out, err
 		}),
 		grpc.StreamInterceptor(func(s any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 			err := handle(s, stream)
-			tellServer(stream.Context(), info.FullMethod, err)
+			reportServer(stream.Context(), info.FullMethod, err)
 			return err
 		}))
 	server.RegisterService(&service, struct{}{})
 	check(server.Serve(listener))
 }
 
-// tellServer is called before the status is sent: who has the answer finds the account.
-func tellServer(ctx context.Context, method string, err error) {
+// reportServer is called before the status is sent: the client may read the account once it has the answer.
+func reportServer(ctx context.Context, method string, err error) {
 	from, _ := peer.FromContext(ctx)
-	tell("server", method, from, err, wanted(ctx, "traceparent"))
+	report("server", method, from, err, wanted(ctx, "traceparent"))
 }
 
 func wanted(ctx context.Context, key string) string {
@@ -70,7 +70,7 @@ func wantedNumber(ctx context.Context, key string) int {
 // ending is what a call is to end with.
 func ending(ctx context.Context) error {
 	if code := codes.Code(wantedNumber(ctx, "want-status")); code != codes.OK {
-		return status.Error(code, "as asked: 100 %\n") // what needs to be encoded in a header
+		return status.Error(code, "as asked: 100 %\n") // a text that has to be encoded in a header
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ public class Web {
         byte[] body = new byte[Integer.parseInt(asked(target, "bytes", "6"))];
         Arrays.fill(body, (byte) 'x');
         String version = x.getProtocol().substring("HTTP/".length());
-        tell("server", x.getRequestMethod(), target.toString(), status, version,
+        report("server", x.getRequestMethod(), target.toString(), status, version,
                 String.format(",\"local\":%s,\"peer\":%s", end(x.getLocalAddress()), end(x.getRemoteAddress())));
         if (status / 100 == 3) {
             x.getResponseHeaders().set("Location", "/elsewhere");
@@ -82,7 +82,7 @@ public class Web {
         return String.format("{\"address\":\"%s\",\"port\":%d}", a.getAddress().getHostAddress(), a.getPort());
     }
 
-    static void tell(String role, String method, String target, int status, String version, String more) {
+    static void report(String role, String method, String target, int status, String version, String more) {
         String line = String.format("{\"pid\":%d,\"role\":\"%s\",\"method\":\"%s\",\"target\":\"%s\",\"status\":%d,\"version\":\"%s\"%s}\n",
                 ProcessHandle.current().pid(), role, method, target, status, version, more);
         synchronized (System.out) {
@@ -140,6 +140,6 @@ public class Web {
         }
         var response = client.send(request.build(), BodyHandlers.ofByteArray());
         String version = response.version() == HttpClient.Version.HTTP_2 ? "2" : "1.1";
-        tell("client", line[0], line[1], response.statusCode(), version, "");
+        report("client", line[0], line[1], response.statusCode(), version, "");
     }
 }

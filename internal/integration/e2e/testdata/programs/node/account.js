@@ -2,7 +2,7 @@
 "use strict";
 const fs = require("node:fs");
 
-exports.tell = (role, method, target, status, version, { local, peer }) => {
+exports.report = (role, method, target, status, version, { local, peer }) => {
 	fs.writeSync(1, JSON.stringify({ pid: process.pid, role, method, target, status, version, local, peer }) + "\n");
 };
 

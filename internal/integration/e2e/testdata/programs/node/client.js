@@ -4,7 +4,7 @@
 "use strict";
 const http = require("node:http");
 const readline = require("node:readline");
-const { splitAddress, tell, ends } = require("./account.js");
+const { splitAddress, report, ends } = require("./account.js");
 
 const [host, port] = splitAddress(process.argv[2]);
 const agent = new http.Agent({ keepAlive: true, maxSockets: Number(process.argv[3]) });
@@ -20,7 +20,7 @@ function ask(line) {
 	const request = http.request({ host, port, method, path, headers, agent, timeout: 60000 }, (response) => {
 		const socket = ends(response.socket); // once the response has ended the agent may have taken it away
 		response.resume();
-		response.on("end", () => tell("client", method, path, response.statusCode, response.httpVersion, socket));
+		response.on("end", () => report("client", method, path, response.statusCode, response.httpVersion, socket));
 	});
 	request.on("error", (error) => {
 		console.error(line, error);

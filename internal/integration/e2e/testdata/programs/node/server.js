@@ -1,7 +1,7 @@
 // A web server: node server.js 127.0.0.1:8080
 "use strict";
 const http = require("node:http");
-const { splitAddress, tell, ends } = require("./account.js");
+const { splitAddress, report, ends } = require("./account.js");
 
 const server = http.createServer({ keepAliveTimeout: 60000 }, (request, response) => {
 	request.resume();
@@ -9,7 +9,7 @@ const server = http.createServer({ keepAliveTimeout: 60000 }, (request, response
 		const query = new URL(request.url, "http://localhost").searchParams;
 		const status = Number(query.get("status") ?? 200);
 		const body = Buffer.alloc(Number(query.get("bytes") ?? 6), "x");
-		tell("server", request.method, request.url, status, request.httpVersion, ends(request.socket));
+		report("server", request.method, request.url, status, request.httpVersion, ends(request.socket));
 		const headers = {};
 		if (Math.floor(status / 100) === 3) headers.Location = "/elsewhere";
 		if (status !== 204 && query.get("framing") !== "chunked") headers["Content-Length"] = body.length;

@@ -11,7 +11,7 @@ if (intdiv($status, 100) == 3) {
 $account = [
 	'pid' => getmypid(), 'role' => 'server', 'method' => $_SERVER['REQUEST_METHOD'], 'target' => $_SERVER['REQUEST_URI'],
 	'status' => $status, 'version' => substr($_SERVER['SERVER_PROTOCOL'], strlen('HTTP/')),
-	// What it was told to listen on is the local address.
+	// The address that it listens on is the local address.
 	'local' => ['address' => $_SERVER['SERVER_NAME'], 'port' => (int)$_SERVER['SERVER_PORT']],
 	'peer' => ['address' => $_SERVER['REMOTE_ADDR'], 'port' => (int)$_SERVER['REMOTE_PORT']],
 ];

@@ -9,7 +9,7 @@ def end(name):
     return {"address": name[0], "port": name[1]}
 
 
-def tell(role, method, target, status, version, local, peer):
+def report(role, method, target, status, version, local, peer):
     line = {"pid": os.getpid(), "role": role, "method": method, "target": target, "status": status, "version": version,
             "local": end(local), "peer": end(peer)}
     os.write(1, (json.dumps(line) + "\n").encode())  # in one call: lines of several threads do not mix

@@ -28,7 +28,7 @@ def ask(connection, line):
     response = connection.getresponse()
     response.read()
     version = {10: "1.0", 11: "1.1"}[response.version]
-    account.tell("client", method, target, response.status, version, local, peer)
+    account.report("client", method, target, response.status, version, local, peer)
 
 
 def converse():

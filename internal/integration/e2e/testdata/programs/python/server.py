@@ -13,7 +13,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self):
         self.read_body()
         status, size, chunked = account.wanted(self.path)
-        account.tell("server", self.command, self.path, status, self.request_version.removeprefix("HTTP/"),
+        account.report("server", self.command, self.path, status, self.request_version.removeprefix("HTTP/"),
                      self.connection.getsockname(), self.client_address)
         self.send_response(status)
         if status // 100 == 3:

@@ -20,7 +20,7 @@ async def converse(reader, writer):
         else:
             await reader.readexactly(int(headers.get("content-length", "0")))
         status, size, chunked = account.wanted(target)
-        account.tell("server", method, target, status, version.removeprefix("HTTP/"), local, peer)
+        account.report("server", method, target, status, version.removeprefix("HTTP/"), local, peer)
         framing = "Transfer-Encoding: chunked\r\n" if chunked else f"Content-Length: {size}\r\n"
         if status == 204:
             framing = ""

@@ -1,7 +1,7 @@
 # What a program writes down of a request: one JSON line on standard output.
 require "json"
 
-def tell(role, method, target, status, version, socket)
+def report(role, method, target, status, version, socket)
   local, peer = [socket.local_address, socket.remote_address].map { |a| {address: a.ip_address, port: a.ip_port} }
   line = {pid: Process.pid, role:, method:, target:, status:, version:, local:, peer:}
   $stdout.syswrite(line.to_json + "\n") # in one call: lines of several threads do not mix

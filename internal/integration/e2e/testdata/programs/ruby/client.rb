@@ -25,7 +25,7 @@ def ask(connection, line)
   socket = connection.instance_variable_get(:@socket).io
   ends = Ends.new(socket.local_address, socket.remote_address) # before the response, which may close the connection
   response = connection.request(request)
-  tell("client", method, target, response.code.to_i, response.http_version, ends)
+  report("client", method, target, response.code.to_i, response.http_version, ends)
 end
 
 host, port = split_address(ARGV[0])

@@ -6,7 +6,7 @@ require_relative "account"
 application = lambda do |environment|
   environment["rack.input"].read
   status, size, chunked = wanted(environment["QUERY_STRING"])
-  tell("server", environment["REQUEST_METHOD"], environment["REQUEST_URI"], status,
+  report("server", environment["REQUEST_METHOD"], environment["REQUEST_URI"], status,
        environment["SERVER_PROTOCOL"].delete_prefix("HTTP/"), environment["puma.socket"])
   headers = {}
   headers["Location"] = "/elsewhere" if status / 100 == 3

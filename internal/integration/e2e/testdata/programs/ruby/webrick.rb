@@ -8,7 +8,7 @@ class Servlet < WEBrick::HTTPServlet::AbstractServlet
     status, size, chunked = wanted(request.query_string)
     # WEBrick has the socket, and hands out its addresses only.
     socket = request.instance_variable_get(:@socket)
-    tell("server", request.request_method, request.unparsed_uri, status, request.http_version.to_s, socket)
+    report("server", request.request_method, request.unparsed_uri, status, request.http_version.to_s, socket)
     response.status = status
     response["Location"] = "/elsewhere" if status / 100 == 3
     response.chunked = chunked

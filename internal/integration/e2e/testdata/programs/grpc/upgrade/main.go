@@ -30,7 +30,7 @@ func endOf(a string) end {
 	return end{Address: address.Addr().String(), Port: address.Port()}
 }
 
-// account is what is written down of a request.
+// account is the report of a request.
 type account struct {
 	PID     int    `json:"pid"`
 	Role    string `json:"role"`

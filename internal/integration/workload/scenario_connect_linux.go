@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beginConnect begins a connect that does not block, which has not ended when it returns.
+// beginConnect begins a connect that does not block, and that has not ended when it returns.
 func beginConnect(to netip.AddrPort) int {
 	fd := socketLike(to.Addr(), unix.SOCK_NONBLOCK)
 	expect(unix.EINPROGRESS, unix.Connect(fd, sockaddr(to)))
@@ -21,14 +21,14 @@ func beginConnect(to netip.AddrPort) int {
 // awaitWritable waits for the end of a connect.
 func awaitWritable(fd int) { (&socket{fd: fd}).poll(unix.POLLOUT) }
 
-// socketError is the pending error of a socket, which the question clears.
+// socketError is the pending error of a socket. Reading clears it.
 func socketError(fd int) unix.Errno {
 	number, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	check(err)
 	return unix.Errno(number)
 }
 
-// inProgress is a connection whose connect returned EINPROGRESS and was completed in some way. Both ends block then.
+// inProgress is a connection whose connect returned EINPROGRESS and was completed by the given call. Both ends block then.
 func inProgress(n *notes, step string, complete func(fd int, to netip.AddrPort)) {
 	for _, on := range [...]netip.AddrPort{anyV4, anyV6} {
 		l := listen(on)
@@ -38,7 +38,7 @@ func inProgress(n *notes, step string, complete func(fd int, to netip.AddrPort))
 		check(unix.SetNonblock(fd, false))
 		c, s := parties(step, fd, server)
 		locate(c, s)
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		mustBe(c.flow.Local, localAddr(c.fd))
 		mustBe(s.flow.Local, localAddr(s.fd))
 		part(c, s)
@@ -46,7 +46,7 @@ func inProgress(n *notes, step string, complete func(fd int, to netip.AddrPort))
 	}
 }
 
-// connectSOError learns of the end of a connect by SO_ERROR, as Go and many others do.
+// connectSOError reads the result of a connect by SO_ERROR, as Go and many others do.
 //
 // Steps: "so error: client", "so error: server", of IPv4 and of IPv6.
 func connectSOError(n *notes, _ []string) {
@@ -58,14 +58,14 @@ func connectSOError(n *notes, _ []string) {
 	})
 }
 
-// connectFirstWrite never asks how a connect has ended: what is written tells.
+// connectFirstWrite never asks for the result of a connect: the first write shows it.
 //
 // Steps: "first write: client", "first write: server", of IPv4 and of IPv6.
 func connectFirstWrite(n *notes, _ []string) {
 	inProgress(n, "first write", func(fd int, _ netip.AddrPort) { awaitWritable(fd) })
 }
 
-// connectAgain learns of the end of a connect by another one, as Python's asyncio and libevent do.
+// connectAgain reads the result of a connect by a second connect, as Python's asyncio and libevent do.
 //
 // Steps: "connect again: client", "connect again: server", of IPv4 and of IPv6.
 func connectAgain(n *notes, _ []string) {
@@ -78,11 +78,11 @@ func connectAgain(n *notes, _ []string) {
 	})
 }
 
-// refusedReused has attempts refused whose descriptors' numbers are then a file's and a good connection's.
+// refusedReused makes attempts that are refused, then uses their descriptors' numbers for a file and for a good connection.
 //
-// Steps: "refused" (blocking and not), "reused: client", "reused: server" (behind each).
+// Steps: "refused" (blocking and not), "reused: client", "reused: server" (after each).
 func refusedReused(n *notes, _ []string) {
-	nobody := localAddr(bound(anyV4)) // it stays bound: nobody else can listen there
+	nobody := localAddr(bound(anyV4)) // it stays bound, so that no other program can listen there
 	l := listen(anyV4)
 	for _, nonblocking := range [...]bool{false, true} {
 		attempt := refusedAttempt(nobody, nonblocking)
@@ -97,13 +97,13 @@ func refusedReused(n *notes, _ []string) {
 		mustReuse(attempt.fd, client)
 		c, s := parties("reused", client, acceptAddress(l.fd))
 		locate(c, s)
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		mustBe(c.flow.Local, localAddr(c.fd))
 		mustBe(s.flow.Local, localAddr(s.fd))
 		part(c, s)
 		n.flows(attempt, c, s)
 
-		// At once, with no file between.
+		// At once, with no file in between.
 		attempt = refusedAttempt(nobody, nonblocking)
 		attempt.close()
 		client = connectTo(l.addr)
@@ -112,13 +112,13 @@ func refusedReused(n *notes, _ []string) {
 		locate(c, s)
 		mustBe(c.flow.Local, localAddr(c.fd))
 		mustBe(s.flow.Local, localAddr(s.fd))
-		talk(c, s, 1)
+		makeRequests(c, s, 1)
 		part(c, s)
 		n.flows(attempt, c, s)
 	}
 }
 
-// refusedAttempt connects where nobody listens.
+// refusedAttempt connects to a port on which no program listens.
 func refusedAttempt(nobody netip.AddrPort, nonblocking bool) *party {
 	p := newParty("refused", Client, -1)
 	p.flow.Failed, p.flow.Errno, p.flow.Remote = true, unix.ECONNREFUSED, nobody
@@ -142,7 +142,7 @@ func mustReuse(number, fd int) {
 	}
 }
 
-// useFile reads and writes where no socket is.
+// useFile reads and writes a descriptor that is no socket.
 func useFile(fd int) {
 	var some [64]byte
 	_, err := unix.Read(fd, some[:])
@@ -152,7 +152,7 @@ func useFile(fd int) {
 }
 
 // udpProbe finds out which addresses the host would use, as Go's resolver (RFC 6724) and getaddrinfo do: it connects datagram
-// sockets and sends nothing. The last of their numbers is then a TCP connection's.
+// sockets and sends nothing. A TCP connection then reuses the last of their numbers.
 //
 // Steps: "probed: client", "probed: server".
 func udpProbe(n *notes, _ []string) {
@@ -177,7 +177,7 @@ func udpProbe(n *notes, _ []string) {
 		locate(c, s)
 		mustBe(c.flow.Local, localAddr(c.fd))
 		mustBe(s.flow.Local, localAddr(s.fd))
-		talk(c, s, 1)
+		makeRequests(c, s, 1)
 		part(c, s)
 		n.flows(c, s)
 	}
@@ -189,10 +189,10 @@ func udpSocket() int {
 	return fd
 }
 
-// cycleCount is how many cycles there are, unless the first argument says.
+// cycleCount is the number of cycles if there is no argument.
 const cycleCount = 10_000
 
-// cycles opens and closes a connection on one number of a descriptor, again and again, each with one request. Every third time the
+// cycles opens and closes a connection on one descriptor number, over and over, each with one request. Every third time the
 // number is a file's in between, and every fifth time a socket's that is never connected.
 //
 //	0 how many
@@ -223,7 +223,7 @@ func cycles(n *notes, args []string) {
 		c.receive(len(response(path)))
 		c.asked(path)
 		s.asked(path)
-		// The client's end goes first, so that the number is free for the next one's; the server's does not wait to see that.
+		// The client's end closes first, so that the number is free for the next one; the server does not wait to see that.
 		c.close()
 		s.close()
 		n.flows(c, s)
@@ -242,7 +242,7 @@ func cycles(n *notes, args []string) {
 	}
 }
 
-// widenPorts has the kernel give most ports to those who connect, in a namespace of its own.
+// widenPorts makes most ports ephemeral, in a namespace of its own.
 func widenPorts() {
 	check(os.WriteFile("/proc/sys/net/ipv4/ip_local_port_range", []byte("1024 65000"), 0))
 }

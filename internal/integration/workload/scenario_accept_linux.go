@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nullAccept accepts with no room for the peer's address, and nobody asks for one. How long the connections live is a trap of its
-// own: those of the second step are gone at once.
+// nullAccept accepts with no room for the peer's address, and no call asks for one. How long the connections live matters too:
+// those of the second step are closed at once.
 //
-// Steps, of client and server: "null accept" (open until the gate is passed), "brief null accept". Gates: "talked".
+// Steps, of client and server: "null accept" (open until the gate is passed), "brief null accept". Gates: "exchanged".
 func nullAccept(n *notes, _ []string) {
 	l := listen(anyV4)
 	open := wordless("null accept", l, acceptNull, true)
@@ -26,14 +26,15 @@ func nullAccept(n *notes, _ []string) {
 		part(brief[0], brief[1])
 		n.flows(brief[:]...)
 	}
-	n.gate("talked")
+	n.gate("exchanged")
 	part(open[0], open[1])
 	n.flows(open[:]...)
 }
 
-// noGetsockname accepts with room for the peer's address, and nobody asks for another, as programs in Rust, C and JavaScript do.
+// noGetsockname accepts with room for the peer's address, and no call asks for the local one, as in programs in Rust, C and
+// JavaScript.
 //
-// Steps, of client and server: "no getsockname" (open until the gate is passed), "brief no getsockname". Gates: "talked".
+// Steps, of client and server: "no getsockname" (open until the gate is passed), "brief no getsockname". Gates: "exchanged".
 func noGetsockname(n *notes, _ []string) {
 	l := listen(anyV4)
 	open := wordless("no getsockname", l, acceptAddress, false)
@@ -42,18 +43,18 @@ func noGetsockname(n *notes, _ []string) {
 		part(brief[0], brief[1])
 		n.flows(brief[:]...)
 	}
-	n.gate("talked")
+	n.gate("exchanged")
 	part(open[0], open[1])
 	n.flows(open[:]...)
 }
 
 // wordless is a connection with three requests, neither end of which asks for an address.
-func wordless(step string, l *listener, accept func(listener int) int, peerUntold bool) [2]*party {
+func wordless(step string, l *listener, accept func(listener int) int, peerUnknown bool) [2]*party {
 	c, s := parties(step, connectTo(l.addr), accept(l.fd))
 	locate(c, s)
-	c.flow.LocalUntold, s.flow.LocalUntold = true, true
-	s.flow.RemoteUntold = peerUntold
-	talk(c, s, 3)
+	c.flow.LocalUnknown, s.flow.LocalUnknown = true, true
+	s.flow.RemoteUnknown = peerUnknown
+	makeRequests(c, s, 3)
 	return [2]*party{c, s}
 }
 
@@ -68,17 +69,17 @@ func getsocknameElsewhere(n *notes, _ []string) {
 	inThread(func() { server = acceptNull(l.fd) })
 	c, s := parties("elsewhere", client, server)
 	locate(c, s)
-	inThread(func() { talk(c, s, 1) })
+	inThread(func() { makeRequests(c, s, 1) })
 	inThread(func() { mustBe(s.flow.Local, localAddr(s.fd)) })
 	inThread(func() { mustBe(s.flow.Remote, remoteAddr(s.fd)) })
-	inThread(func() { talk(c, s, 1) })
+	inThread(func() { makeRequests(c, s, 1) })
 	inThread(func() { mustBe(c.flow.Local, localAddr(c.fd)) })
-	inThread(func() { talk(c, s, 1) })
+	inThread(func() { makeRequests(c, s, 1) })
 	inThread(func() { part(c, s) })
 	n.flows(c, s)
 }
 
-// inThread does something in a thread that never did anything else, and waits for it.
+// inThread does something in a new thread, and waits for it.
 func inThread(do func()) {
 	done := make(chan struct{})
 	go func() {
@@ -95,7 +96,7 @@ func mustBe(want, got netip.AddrPort) {
 	}
 }
 
-// acceptBlocked is in accept when its gate is passed, by either of the two calls, with and without room for the address.
+// acceptBlocked blocks in accept before its gate is passed, in either of the two calls, with and without room for the address.
 //
 // Steps, of client and server: "blocked accept4", "blocked accept", "blocked accept without address". Gates: "before".
 func acceptBlocked(n *notes, _ []string) {
@@ -127,13 +128,13 @@ func acceptBlocked(n *notes, _ []string) {
 		c, s := parties(w.step, client, <-w.server)
 		c.flow.Local, c.flow.Remote = localAddr(c.fd), remoteAddr(c.fd)
 		s.flow.Local, s.flow.Remote = localAddr(s.fd), remoteAddr(s.fd)
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		part(c, s)
 		n.flows(c, s)
 	}
 }
 
-// acceptOld uses the older of the two calls, as Java does: x/sys would make it the other.
+// acceptOld uses the older of the two calls, as Java does: x/sys would use the other one.
 func acceptOld(listener int) int {
 	var fd uintptr
 	check(retry(func() error {
@@ -159,28 +160,28 @@ func awaitCall(thread int, number uintptr) {
 	})
 }
 
-// delayedAddress makes requests over connections of which the addresses are told late, if at all.
+// delayedAddress makes requests over connections whose addresses no call shows until late, if at all.
 //
-//	0 what becomes of the client's address: "late" (getsockname, when the second gate is passed) or "never"
+//	0 how the client's address becomes known: "late" (getsockname, when the second gate is passed) or "never"
 //	1 requests on each connection, before the first gate
 //
-// Steps, of client and server: "delayed". Gates: "talked" (all requests are made), "told" (with "late": getsockname was called).
+// Steps, of client and server: "delayed". Gates: "exchanged" (all requests are made), "named" (with "late": getsockname was called).
 func delayedAddress(n *notes, args []string) {
 	count, err := strconv.Atoi(args[1])
 	check(err)
 	l := listen(anyV4)
 	c, s := parties("delayed", connectTo(l.addr), acceptAddress(l.fd))
 	locate(c, s)
-	talk(c, s, count)
-	n.gate("talked")
+	makeRequests(c, s, count)
+	n.gate("exchanged")
 	if args[0] == "late" {
 		mustBe(c.flow.Local, localAddr(c.fd))
 		mustBe(s.flow.Local, localAddr(s.fd))
 	} else {
-		c.flow.LocalUntold, s.flow.LocalUntold = true, true
+		c.flow.LocalUnknown, s.flow.LocalUnknown = true, true
 	}
-	n.gate("told")
-	talk(c, s, 2)
+	n.gate("named")
+	makeRequests(c, s, 2)
 	part(c, s)
 	n.flows(c, s)
 }

@@ -51,11 +51,11 @@ func unixPath(n *notes, _ []string) {
 	check(os.Remove(path))
 }
 
-// unixAbstract has connections over a Unix socket with a name in the abstract namespace, which x/sys writes with an @ as well.
+// unixAbstract has connections over a Unix socket with a name in the abstract namespace, which x/sys too writes with an @.
 //
 // Steps: "abstract: client", "abstract: server".
 func unixAbstract(n *notes, _ []string) {
-	name := "@trap/" + strconv.Itoa(os.Getpid())
+	name := "@scenario/" + strconv.Itoa(os.Getpid())
 	named(n, "abstract", name, &unix.SockaddrUnix{Name: name})
 }
 
@@ -63,20 +63,20 @@ func named(n *notes, step, name string, on *unix.SockaddrUnix) {
 	l := unixListener(on)
 	for range 2 {
 		c, s := unixParties(step, name, unixConnected(on), acceptAddress(l))
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		part(c, s)
 		n.flows(c, s)
 	}
 }
 
-// unixPair has a conversation over a socketpair, of which neither end is a server by the calls that made it.
+// unixPair has a conversation over a socketpair. The calls that made it make neither end the server.
 //
 // Steps: "pair: client", "pair: server": who asks and who answers.
 func unixPair(n *notes, _ []string) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	check(err)
 	c, s := unixParties("pair", "", pair[0], pair[1])
-	talk(c, s, 2)
+	makeRequests(c, s, 2)
 	part(c, s)
 	n.flows(c, s)
 }
@@ -116,7 +116,7 @@ func udpConnected(n *notes, _ []string) {
 	n.flows(c, s)
 }
 
-// udpMessages sends datagrams between sockets that are not connected, in each way: a server has a flow with each client.
+// udpMessages sends datagrams between unconnected sockets, in each way: a server has a flow with each client.
 //
 // Steps, of client and server: "sendto", "sendmsg", "sendmmsg".
 func udpMessages(n *notes, _ []string) {

@@ -8,10 +8,10 @@ import (
 	"slices"
 )
 
-// traps are what breaks observers that put a socket's addresses together from several calls. Each opens connections in one way
-// that is known to do so, has most of them speak HTTP/1.1, and writes down the flows. The functions say what they do, which
-// steps they write down, and at which gates they wait.
-var traps = map[string]func(n *notes, args []string){
+// scenarios are known to confuse observers that put a socket's addresses together from several calls. Each opens connections in
+// one such way, makes HTTP/1.1 requests over most of them, and writes down the flows. The comment of each function says what it
+// does, which steps it writes down, and at which gates it waits.
+var scenarios = map[string]func(n *notes, args []string){
 	"null-accept":           nullAccept,
 	"no-getsockname":        noGetsockname,
 	"getsockname-elsewhere": getsocknameElsewhere,
@@ -52,15 +52,15 @@ var traps = map[string]func(n *notes, args []string){
 	"incoming": incoming,
 }
 
-// trap springs the trap that its first argument names. The other arguments are for that.
-func trap(n *notes, args []string) {
-	if len(args) == 0 || traps[args[0]] == nil {
-		check(fmt.Errorf("no trap %q, but %q", args, slices.Sorted(maps.Keys(traps))))
+// scenario runs the scenario that its first argument names, with the other arguments.
+func scenario(n *notes, args []string) {
+	if len(args) == 0 || scenarios[args[0]] == nil {
+		check(fmt.Errorf("no scenario %q, but %q", args, slices.Sorted(maps.Keys(scenarios))))
 	}
-	traps[args[0]](n, args[1:])
+	scenarios[args[0]](n, args[1:])
 }
 
-// Transport is what a flow runs over.
+// Transport is the transport of a flow.
 type Transport string
 
 // The transports.
@@ -70,7 +70,7 @@ const (
 	Unix Transport = "unix"
 )
 
-// Flow is one end of a conversation over any transport, as the process that had it knows it. A UDP flow goes between a socket and
+// Flow is one end of a conversation over any transport, as the process that had it knows it. A UDP flow is between a socket and
 // one remote address.
 type Flow struct {
 	End
@@ -79,10 +79,9 @@ type Flow struct {
 	// are no addresses then.
 	LocalName  string `json:"local_name,omitempty"`
 	RemoteName string `json:"remote_name,omitempty"`
-	// LocalUntold and RemoteUntold are set of an address that no call of the process has told: neither was it an argument nor a
-	// result.
-	LocalUntold  bool `json:"local_untold,omitempty"`
-	RemoteUntold bool `json:"remote_untold,omitempty"`
+	// LocalUnknown and RemoteUnknown are set if no call of the process shows the address, neither as an argument nor as a result.
+	LocalUnknown  bool `json:"local_unknown,omitempty"`
+	RemoteUnknown bool `json:"remote_unknown,omitempty"`
 	// ServedBy is the process that used the socket, if it is another than PID, which opened or accepted it; else 0.
 	ServedBy int `json:"served_by,omitempty"`
 	// Requests are the paths of the HTTP/1.1 requests over it, in order.
@@ -96,7 +95,7 @@ func (n *notes) flows(parties ...*party) {
 	}
 }
 
-// takeFlows waits for another process of this workload, and takes over what it wrote down.
+// takeFlows waits for another process of this workload, and adds the flows that it wrote down.
 func (n *notes) takeFlows(r *Run) {
 	n.wait(r)
 	for _, f := range r.Flows() {

@@ -15,9 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// party is one end of a conversation: a descriptor, how it is used, and what is to be written down of it. No method of it makes a
-// call on the socket beside those that it names, so that a trap is free of what it is to be free of. They end the process if they
-// cannot do what they say.
+// party is one end of a conversation: a descriptor, how it is used, and its flow. Its methods make no calls on the socket but
+// those that they name, so that a scenario avoids the calls that it has to avoid. They end the process if they fail.
 type party struct {
 	fd   int
 	with *calls
@@ -31,22 +30,22 @@ func newParty(step string, role Role, fd int) *party {
 	}}
 }
 
-// parties are the two ends of a connection. Each end's step is that of both, and its role.
+// parties are the two ends of a connection. Each end's step is the step of both, and its role.
 func parties(step string, client, server int) (*party, *party) {
 	return newParty(step+": client", Client, client), newParty(step+": server", Server, server)
 }
 
 // request and response are the messages for a path. Their sizes depend on nothing else.
 func request(path string) []byte {
-	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: trap.test\r\n\r\n", path)
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: scenario.test\r\n\r\n", path)
 }
 
 func response(path string) []byte {
 	return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path)
 }
 
-// talk has a client make so many requests of a server, both of which are here, one after the other.
-func talk(client, server *party, requests int) {
+// makeRequests has a client make so many requests of a server, one after the other. Both ends are in this process.
+func makeRequests(client, server *party, requests int) {
 	for range requests {
 		path := client.nextPath()
 		client.send(request(path))
@@ -58,7 +57,7 @@ func talk(client, server *party, requests int) {
 	}
 }
 
-// nextPath is of its own for each request of a process.
+// nextPath is a path that the process has not used yet.
 func (p *party) nextPath() string {
 	step, _, _ := strings.Cut(p.flow.Step, ":")
 	return "/" + strings.ReplaceAll(step, " ", "-") + "/" + strconv.Itoa(len(p.flow.Requests))
@@ -66,7 +65,7 @@ func (p *party) nextPath() string {
 
 func (p *party) asked(path string) { p.flow.Requests = append(p.flow.Requests, path) }
 
-// send sends all of it.
+// send sends all bytes.
 func (p *party) send(all []byte) {
 	for len(all) > 0 {
 		n, err := p.with.write(p.fd, all)
@@ -79,7 +78,7 @@ func (p *party) send(all []byte) {
 	}
 }
 
-// receive receives so many bytes, all of which the other end is to send.
+// receive receives so many bytes, which the other end has to send.
 func (p *party) receive(n int) {
 	buffer := make([]byte, n)
 	for n > 0 {
@@ -96,7 +95,7 @@ func (p *party) receive(n int) {
 	}
 }
 
-// awaitEnd waits for the other end's end, before which nothing more may come.
+// awaitEnd waits for the end of the other side's stream, before which no more bytes may come.
 func (p *party) awaitEnd() {
 	for {
 		n, err := p.with.read(p.fd, make([]byte, 1))
@@ -113,7 +112,7 @@ func (p *party) awaitEnd() {
 
 func (p *party) close() { check(unix.Close(p.fd)) }
 
-// part closes the first's end, then the other's.
+// part closes the first end, then the other.
 func part(first, other *party) {
 	first.close()
 	other.awaitEnd()
@@ -133,8 +132,8 @@ var procTables = map[Transport][2]string{
 	UDP: {"/proc/self/net/udp", "/proc/self/net/udp6"},
 }
 
-// whereabouts of a socket, by its inode in /proc/self/net (proc_pid_net(5)): no call on the socket tells of them to who watches.
-// An address of IPv4 in a socket of IPv6 is mapped.
+// whereabouts finds the addresses of a socket, by its inode in /proc/self/net (proc_pid_net(5)): an observer sees no call on the
+// socket. An IPv4 address in an IPv6 socket is mapped.
 func whereabouts(fd int, over Transport) (local, remote netip.AddrPort) {
 	var stat unix.Stat_t
 	check(unix.Fstat(fd, &stat))
@@ -153,8 +152,7 @@ func whereabouts(fd int, over Transport) (local, remote netip.AddrPort) {
 	return local, remote
 }
 
-// procAddress reads the kernel's way to write an address: words of 32 bits in the order of the host, which is little-endian here,
-// and a port.
+// procAddress parses the kernel's format of an address: words of 32 bits in host order, which is little-endian here, and a port.
 func procAddress(text string) netip.AddrPort {
 	words, port, _ := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(words)
@@ -189,8 +187,8 @@ func connectTo(a netip.AddrPort) int {
 	return fd
 }
 
-// retry repeats a call that was interrupted. Of the calls here none has an effect then, except connect, which goes on: that a
-// second one waits for it is a trap of its own, which is the same to who watches.
+// retry repeats a call that was interrupted. None of the calls here has an effect then, except connect, which goes on: a second
+// one that waits for it looks to an observer like the scenario of a second connect.
 func retry(call func() error) error {
 	for {
 		if err := call(); !errors.Is(err, unix.EINTR) {

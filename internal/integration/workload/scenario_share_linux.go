@@ -29,7 +29,7 @@ func forkServes(n *notes, _ []string) {
 		mustBe(s.flow.Local, localAddr(s.fd))
 		mustBe(c.flow.Local, localAddr(c.fd))
 		child := serveInChild(c, s, -1, l.fd)
-		s.close() // but for the child's
+		s.close() // the child's descriptor stays open
 		askChild(c, s)
 		awaitChild(child)
 		s.flow.ServedBy = child
@@ -37,7 +37,7 @@ func forkServes(n *notes, _ []string) {
 	}
 }
 
-// forkAccepts is the model of servers that fork before: the child accepts, from a listener that its parent has made.
+// forkAccepts is the model of servers that fork before they accept: the child accepts, from a listener of its parent.
 //
 // Steps, of client and server: "fork accepts".
 func forkAccepts(n *notes, _ []string) {
@@ -50,13 +50,13 @@ func forkAccepts(n *notes, _ []string) {
 	askChild(c, s)
 	awaitChild(child)
 	s.flow.PID = child
-	s.flow.LocalUntold, s.flow.RemoteUntold = true, true // but by the listener, and by the client
+	s.flow.LocalUnknown, s.flow.RemoteUnknown = true, true // only the listener and the client show them
 	n.flows(c, s)
 }
 
 // serveInChild forks a child that serves all requests.
 func serveInChild(c, s *party, accepts, closes int) int {
-	path := c.nextPath() // the paths are as long as each other
+	path := c.nextPath() // the paths have the same length
 	buffer := request(path)
 	answer := response(path)
 	pid, err := forkAndServe(&childPlan{
@@ -96,7 +96,7 @@ func awaitChild(pid int) {
 	}
 }
 
-// childPlan is what a forked child does: it has no memory of its own that it may ask the runtime for.
+// childPlan is what a forked child does. The child cannot allocate memory, because its runtime does not work.
 type childPlan struct {
 	fd, accepts, closes     int // accepts or closes: -1 for nothing
 	requests                int
@@ -104,7 +104,7 @@ type childPlan struct {
 	requestSize, answerSize uintptr
 }
 
-// forkAndServe forks without exec. The child, in which of all threads only this one exists, may do system calls and nothing else.
+// forkAndServe forks without exec. The child has only this one of all threads, and may do nothing but system calls.
 //
 //go:norace
 //go:nosplit
@@ -137,8 +137,8 @@ func forkAndServe(p *childPlan) (uintptr, unix.Errno) {
 	}
 }
 
-// passedByPair has a process accept and pass the descriptor over a Unix socketpair; it closes its own at once, and the other one
-// serves.
+// passedByPair has a process accept and pass the descriptor over a Unix socketpair. It closes its own descriptor at once, and the
+// other process serves.
 //
 // Steps, of client and server: "passed by pair", three times.
 func passedByPair(n *notes, _ []string) {
@@ -154,7 +154,7 @@ func passedByPair(n *notes, _ []string) {
 func passedByName(n *notes, _ []string) {
 	path := temporaryPath()
 	listener := unixListener(&unix.SockaddrUnix{Name: path})
-	run := n.start("trap", "take", "passed by name", strconv.Itoa(os.Getpid()), path)
+	run := n.start("scenario", "take", "passed by name", strconv.Itoa(os.Getpid()), path)
 	fd := acceptAddress(listener)
 	check(os.Remove(path))
 	passAll(n, "passed by name", fd)
@@ -163,7 +163,7 @@ func passedByName(n *notes, _ []string) {
 }
 
 func passConnections(n *notes, step string, over int, far *os.File, where string) {
-	cmd := Command(context.Background(), "trap", "take", step, strconv.Itoa(os.Getpid()), where)
+	cmd := Command(context.Background(), "scenario", "take", step, strconv.Itoa(os.Getpid()), where)
 	cmd.ExtraFiles = append(cmd.ExtraFiles, far)
 	run := n.startCommand(cmd)
 	check(far.Close())
@@ -182,7 +182,7 @@ func passAll(n *notes, step string, over int) {
 		mustBe(l.addr, localAddr(s.fd))
 		c.flow.Local, c.flow.Remote = localAddr(c.fd), l.addr
 		check(retry(func() error { return unix.Sendmsg(over, []byte{0}, unix.UnixRights(s.fd), nil, 0) }))
-		s.close() // but for the other's
+		s.close() // the other's descriptor stays open
 		for range 2 {
 			path := c.nextPath()
 			c.send(request(path))
@@ -195,10 +195,10 @@ func passAll(n *notes, step string, over int) {
 	}
 }
 
-// takeAndServe takes connections that another process accepted, and serves them.
+// takeAndServe receives connections that another process accepted, and serves them.
 //
 //	0 the step of both ends
-//	1 the pid of who accepted
+//	1 the pid of the process that accepted
 //	2 the name of the socket over which they come, or inherited
 func takeAndServe(n *notes, args []string) {
 	over := inherited
@@ -245,7 +245,7 @@ func takeDescriptor(over int) int {
 //
 // Steps, of client and server: "dup", "dup2", "dup3", "F_DUPFD", "F_DUPFD_CLOEXEC".
 func duplicates(n *notes, _ []string) {
-	const free = 700 // nobody has a descriptor of this number
+	const free = 700 // no other descriptor has this number
 	for _, d := range [...]struct {
 		step string
 		dup  func(fd int) (int, error)
@@ -257,21 +257,21 @@ func duplicates(n *notes, _ []string) {
 		{"F_DUPFD_CLOEXEC", func(fd int) (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, free) }},
 	} {
 		c, s := pairOver(d.step, anyV4)
-		talk(c, s, 1)
+		makeRequests(c, s, 1)
 		for _, p := range [...]*party{c, s} {
 			number, err := d.dup(p.fd)
 			check(err)
 			original := p.fd
 			p.fd = number
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			check(unix.Close(original))
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			if number == free { // make room for the other end
 				moved, err := unix.Dup(number)
 				check(err)
 				check(unix.Close(number))
 				p.fd = moved
-				talk(c, s, 1)
+				makeRequests(c, s, 1)
 			}
 		}
 		part(c, s)
@@ -288,16 +288,16 @@ func dup2(fd, onto int) error { return unix.Dup3(fd, onto, 0) }
 func dup2OverLive(n *notes, _ []string) {
 	over, overServer := pairOver("over", anyV4)
 	under, underServer := pairOver("under", anyV4)
-	talk(over, overServer, 1)
-	talk(under, underServer, 1)
+	makeRequests(over, overServer, 1)
+	makeRequests(under, underServer, 1)
 	check(unix.Dup3(over.fd, under.fd, unix.O_CLOEXEC)) // this closes under
 	underServer.awaitEnd()
 	underServer.close()
 	original := over.fd
 	over.fd = under.fd
-	talk(over, overServer, 1)
+	makeRequests(over, overServer, 1)
 	check(unix.Close(original))
-	talk(over, overServer, 1)
+	makeRequests(over, overServer, 1)
 	part(over, overServer)
 	n.flows(over, overServer, under, underServer)
 }
@@ -311,11 +311,11 @@ func closeRange(n *notes, _ []string) {
 		var ends [2 * count]*party
 		for i := range count {
 			c, s := pairOver("range", anyV4)
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			check(unix.Dup3(c.fd, first+i, unix.O_CLOEXEC))
 			c.close()
 			c.fd = first + i
-			talk(c, s, 1)
+			makeRequests(c, s, 1)
 			ends[2*i], ends[2*i+1] = c, s
 		}
 		check(unix.CloseRange(first, first+count-1, 0))
@@ -333,12 +333,12 @@ const (
 	goneAt = 501 // FD_CLOEXEC
 )
 
-// execKeeps has two connections served by a program that then executes itself: one is closed by that, the other is served on.
-// The clients are in another process: this one.
+// execKeeps has two connections served by a program that then executes itself: exec closes one, the program goes on to serve the
+// other. The clients are in another process: this one.
 //
 // Steps, of client and server: "kept", "closed".
 func execKeeps(n *notes, _ []string) {
-	run := n.start("trap", "serve-kept")
+	run := n.start("scenario", "serve-kept")
 	address, err := run.AwaitAny()
 	check(err)
 	l := netip.MustParseAddrPort(address)
@@ -379,9 +379,9 @@ func serve(s *party) {
 	s.asked(path)
 }
 
-// serveKept accepts two connections, serves one request of each, executes itself, and serves what is left.
+// serveKept accepts two connections, serves one request of each, executes itself, and serves the rest.
 //
-//	0, 1 what the first of them had sent and received, if this is after the exec
+//	0, 1 the bytes that the first of them had sent and received, if this is after the exec
 func serveKept(n *notes, args []string) {
 	if len(args) == 0 {
 		l := listen(anyV4)
@@ -404,7 +404,7 @@ func serveKept(n *notes, args []string) {
 		n.flush()
 		path, err := os.Executable()
 		check(err)
-		execute(path, "trap", "serve-kept", "again")
+		execute(path, "scenario", "serve-kept", "again")
 	}
 	_, err := unix.FcntlInt(goneAt, unix.F_GETFD, 0)
 	expect(unix.EBADF, err)
@@ -421,5 +421,5 @@ func serveKept(n *notes, args []string) {
 
 // temporaryPath is one for a socket: such paths have to be short (unix(7)).
 func temporaryPath() string {
-	return filepath.Join(os.TempDir(), fmt.Sprintf("trap-%d-%d", os.Getpid(), temporaryPaths.Add(1)))
+	return filepath.Join(os.TempDir(), fmt.Sprintf("scenario-%d-%d", os.Getpid(), temporaryPaths.Add(1)))
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// toldConversation is one that carried two requests.
-func toldConversation() *conversation {
+// exampleConversation is a conversation that carried two requests.
+func exampleConversation() *conversation {
 	process := map[string]any{"process.pid": int64(10), "service.name": "it"}
 	attributes := map[string]any{
 		"network.transport": "tcp", "socketflow.role.name": "client", "socketflow.connection.id": "a",
@@ -32,8 +32,8 @@ func toldConversation() *conversation {
 	return c
 }
 
-// TestModesAreJudged: what TestModesAgree rests on finds each kind of difference.
-func TestModesAreJudged(t *testing.T) {
+// TestModeComparisonFindsDifferences: the comparison of TestModesAgree finds each kind of difference.
+func TestModeComparisonFindsDifferences(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		change func(c *conversation)
@@ -47,22 +47,28 @@ func TestModesAreJudged(t *testing.T) {
 			delete(c.end.attributes, "network.local.port")
 			delete(c.end.attributes, "network.local.address")
 		}, []string{"end: network.local.port", "end: network.local.address"}},
-		{"another port", func(c *conversation) { c.end.attributes["network.local.port"] = int64(259) }, []string{"a connection is told", "a connection is told"}},
-		{"another process", func(c *conversation) { c.end.process["process.pid"] = int64(11) }, []string{"a connection is told", "a connection is told"}},
+		{"another port", func(c *conversation) { c.end.attributes["network.local.port"] = int64(259) }, []string{
+			"a connection is emitted", "a connection is emitted",
+		}},
+		{"another process", func(c *conversation) { c.end.process["process.pid"] = int64(11) }, []string{
+			"a connection is emitted", "a connection is emitted",
+		}},
 		{"another role", func(c *conversation) { c.open.attributes["socketflow.role.name"] = "server" }, []string{"open: socketflow.role.name"}},
 		{"another service", func(c *conversation) { c.open.process["service.name"] = "no" }, []string{"open: resource: service.name"}},
-		{"no opening", func(c *conversation) { c.open = nil }, []string{"open is told"}},
-		{"told twice", func(c *conversation) { c.record(c.end) }, []string{"records that were told before"}},
-		{"an exchange is missing", func(c *conversation) { c.exchanges = c.exchanges[1:] }, []string{"an exchange is told"}},
-		{"an exchange is another", func(c *conversation) { c.exchanges[1].attributes["url.path"] = "/c" }, []string{"an exchange is told", "an exchange is told"}},
+		{"no opening", func(c *conversation) { c.open = nil }, []string{"open is emitted"}},
+		{"emitted twice", func(c *conversation) { c.record(c.end) }, []string{"records that were emitted before"}},
+		{"an exchange is missing", func(c *conversation) { c.exchanges = c.exchanges[1:] }, []string{"an exchange is emitted"}},
+		{"an exchange is another", func(c *conversation) { c.exchanges[1].attributes["url.path"] = "/c" }, []string{
+			"an exchange is emitted", "an exchange is emitted",
+		}},
 		{"an exchange's status", func(c *conversation) { c.exchanges[1].attributes["http.response.status_code"] = int64(500) }, []string{"span: http.response.status_code"}},
 		{"order does not matter", func(c *conversation) { c.exchanges[0], c.exchanges[1] = c.exchanges[1], c.exchanges[0] }, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			other := toldConversation()
+			other := exampleConversation()
 			test.change(other)
 			var what []string
-			for _, d := range compare("it", []*conversation{toldConversation()}, []*conversation{other}) {
+			for _, d := range compare("it", []*conversation{exampleConversation()}, []*conversation{other}) {
 				what = append(what, d.what)
 			}
 			assert.ElementsMatch(t, test.want, what)
@@ -70,8 +76,8 @@ func TestModesAreJudged(t *testing.T) {
 	}
 }
 
-// TestAllowedDifferences: what is not allowed is a problem, and what is allowed in vain.
-func TestAllowedDifferences(t *testing.T) {
+// TestAllowedModeDifferences: a difference that is not allowed is a fault, and so is an allowed one that does not occur.
+func TestAllowedModeDifferences(t *testing.T) {
 	allowed := []allowedDifference{
 		{what: []string{"a", "b"}, in: [2]string{"", nothing}, workloads: []string{"one"}, reason: "it has to be"},
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// throughGates lets a workload pass all of its gates, and returns the flows that it has written down.
+// throughGates lets a workload pass all of its gates, and returns its flows.
 func throughGates(t *testing.T, run *workload.Run) []workload.Flow {
 	t.Helper()
 	for {
@@ -27,7 +27,7 @@ func throughGates(t *testing.T, run *workload.Run) []workload.Flow {
 	}
 }
 
-// assertConversations checks that each end of a conversation has its other one, which knows the same of it.
+// assertConversations checks that each end of a conversation has its counterpart, with the same facts.
 func assertConversations(t *testing.T, all []workload.Flow) {
 	t.Helper()
 	type between struct {
@@ -77,8 +77,8 @@ func assertConversations(t *testing.T, all []workload.Flow) {
 	}
 }
 
-// Both ends of what a trap writes down must agree: it is what everything else is measured against.
-func TestTrapsAgree(t *testing.T) {
+// Both ends that a scenario writes down must agree: all other tests are measured against them.
+func TestScenarioEndsAgree(t *testing.T) {
 	for name, test := range map[string]struct {
 		args     []string
 		flows    int
@@ -116,7 +116,7 @@ func TestTrapsAgree(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			needNamespace(t)
-			cmd := workload.Isolate(workload.Command(t.Context(), "trap", append([]string{name}, test.args...)...))
+			cmd := workload.Isolate(workload.Command(t.Context(), "scenario", append([]string{name}, test.args...)...))
 			all := throughGates(t, start(t, cmd))
 			assert.Len(t, all, test.flows)
 			assertConversations(t, all)

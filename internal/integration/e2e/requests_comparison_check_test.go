@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// TestJudge: what the tests of requests rest on finds each kind of fault.
-func TestJudge(t *testing.T) {
+// TestRequestComparisonFindsDifferences: the comparison that the tests of requests use finds each kind of fault.
+func TestRequestComparisonFindsDifferences(t *testing.T) {
 	client := account{
 		PID: 10, Role: "client", Method: "GET", Target: "/a/1?x=1", Status: 404, Version: "1.1", service: "it",
 		Local: accountEnd{"::ffff:127.0.0.1", 40000}, Peer: accountEnd{"127.0.0.1", 258},
@@ -34,7 +34,7 @@ func TestJudge(t *testing.T) {
 	}{
 		{"all is well", func(s []requestSpan) []requestSpan { return s }, counts{}},
 		{"one is missing", func(s []requestSpan) []requestSpan { return s[1:] }, counts{missing: 1}},
-		{"one is told twice", func(s []requestSpan) []requestSpan { return append(s, s[3]) }, counts{twice: 1}},
+		{"one is emitted twice", func(s []requestSpan) []requestSpan { return append(s, s[3]) }, counts{twice: 1}},
 		{"another path", set(0, "url.full", "http://127.0.0.1:258/b?x=1"), counts{missing: 1, invented: 1}},
 		{"without the query", set(0, "url.full", "http://127.0.0.1:258/a/1"), counts{missing: 1, invented: 1}},
 		{"another host", set(0, "server.address", "127.0.0.2"), counts{wrong: 1}},
@@ -77,13 +77,13 @@ func TestJudge(t *testing.T) {
 				spanOf(&call, "c", nil),
 				spanOf(&answer, "d", nil),
 			}
-			v := judge(c.name, accounts, c.change(spans))
+			v := compareRequests(c.name, accounts, c.change(spans))
 			assert.Equal(t, c.want, counts{len(v.missing), len(v.invented), len(v.twice), len(v.wrong)}, "%q", slices.Concat(v.wrong, v.invented))
 		})
 	}
 }
 
-// set an attribute of a span.
+// set sets an attribute of a span.
 func set(i int, key string, value any) func([]requestSpan) []requestSpan {
 	return func(s []requestSpan) []requestSpan {
 		s[i].attributes[key] = value
@@ -91,7 +91,7 @@ func set(i int, key string, value any) func([]requestSpan) []requestSpan {
 	}
 }
 
-// spanOf is the span that an account calls for, with the attributes that depend on the side.
+// spanOf is the expected span of an account, with the attributes that depend on the side.
 func spanOf(a *account, connection string, more map[string]any) requestSpan {
 	f := a.expected()
 	s := requestSpan{

@@ -11,13 +11,13 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
-// Exchanges begin with the first byte of the request's head and end with the last byte of the response. A step of the wire
-// is seen at the time of its number.
-func TestMarks(t *testing.T) {
+// Exchanges begin with the first byte of the request's head and end with the last byte of the response. The time of a step
+// is its number.
+func TestStamps(t *testing.T) {
 	for name, test := range map[string]struct {
 		conv       func(w *wire)
-		start, end int // steps behind the first ones; end 0: the last
-		last       int // how much of the last step is the exchange's; 0: to the end of it
+		start, end int // steps after the first ones; end 0: the last
+		last       int // how many bytes of the last step belong to the exchange; 0: all
 	}{
 		"a response with a body": {
 			conv: func(w *wire) {
@@ -118,7 +118,7 @@ func TestMarks(t *testing.T) {
 			end.Position += size - 1
 			o := observe(conversation(&observer{}), w, closed, whole)
 			if len(o.full) != 1 {
-				t.Fatalf("told %q", o.told)
+				t.Fatalf("emitted %q", o.emitted)
 			}
 			if x := o.full[0]; x.Start != start || x.End != end {
 				t.Errorf("from %+v to %+v\nwant %+v to %+v", x.Start, x.End, start, end)
@@ -127,14 +127,14 @@ func TestMarks(t *testing.T) {
 	}
 }
 
-func TestEndOfWhatHasNone(t *testing.T) {
+func TestEndOfStreamsWithoutEndStream(t *testing.T) {
 	w := newWire()
 	w.begin()
 	w.client.get(1, "/a")
 	for _, e := range []protocol.Ending{{}, {Errno: connectionReset}, {Unknown: true}} {
 		o := observe(conversation(&observer{}), w, e, whole)
 		if len(o.full) != 1 || o.full[0].End.Time != endingTime {
-			t.Errorf("%+v: told %q, %+v", e, o.told, o.full)
+			t.Errorf("%+v: emitted %q, %+v", e, o.emitted, o.full)
 		}
 	}
 }
@@ -146,7 +146,7 @@ func TestVersionAndTrace(t *testing.T) {
 	w.server.response(1, last, "200")
 	o := observe(conversation(&observer{}), w, closed, single)
 	if len(o.full) != 1 {
-		t.Fatalf("told %q", o.told)
+		t.Fatalf("emitted %q", o.emitted)
 	}
 	x := o.full[0]
 	if got := fmt.Sprintf("%s %s %s %x", x.Protocol, x.Version, x.Server, x.Parent.SpanID); got != "http 2 shop.test 00f067aa0ba902b7" {
@@ -154,7 +154,7 @@ func TestVersionAndTrace(t *testing.T) {
 	}
 }
 
-// RFC 7540, 3.2: the server's frames begin behind its 101, the client's with the preface; the request is stream 1.
+// RFC 7540, 3.2: the server's frames begin after its 101, the client's with the preface; the request is stream 1.
 func TestUpgraded(t *testing.T) {
 	for name, test := range map[string]struct {
 		conv func(w *wire)
@@ -246,8 +246,8 @@ func TestThousandStreamsAtOnce(t *testing.T) {
 			if len(p.byID) != 0 || p.open.First() != nil || p.early.First() != nil {
 				t.Errorf("%d streams are left", len(p.byID))
 			}
-			if o := c.Sink.(*observer); !slices.Equal(o.told, want) || o.troubled() != "" {
-				t.Errorf("told %d exchanges, %q first; %s", len(o.told), o.told[0], o.troubled())
+			if o := c.Sink.(*observer); !slices.Equal(o.emitted, want) || o.troubled() != "" {
+				t.Errorf("emitted %d exchanges, %q first; %s", len(o.emitted), o.emitted[0], o.troubled())
 			}
 		})
 	}

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// calls is a pair of calls that write and read some bytes of a connected socket.
+// calls is a pair of calls that write to and read from a connected socket.
 type calls struct {
 	name        string
 	write, read func(fd int, some []byte) (int, error)
@@ -21,7 +21,7 @@ type calls struct {
 // plain is write and read.
 var plain = calls{"write and read", unix.Write, unix.Read}
 
-// transferForms are all ways to write to a socket and to read from it that have a buffer.
+// transferForms are all ways to write a buffer to a socket and to read one from it.
 var transferForms = [...]calls{
 	plain,
 	{"sendto and recvfrom", func(fd int, some []byte) (int, error) {
@@ -50,7 +50,7 @@ var transferForms = [...]calls{
 		return messages(unix.SYS_RECVMMSG, fd, nil, some)
 	}},
 	{"after a look", unix.Write, func(fd int, some []byte) (int, error) {
-		for range 2 { // what is only looked at is no data
+		for range 2 { // peeked bytes do not count
 			if n, err := addressed(unix.SYS_RECVFROM, fd, some, unix.MSG_PEEK); n <= 0 {
 				return n, err
 			}
@@ -109,7 +109,7 @@ func result(n uintptr, err unix.Errno) (int, error) {
 	return int(n), nil
 }
 
-// halves are two pieces of a buffer, or one of the shortest.
+// halves are two pieces of a buffer, or one if it is too short.
 func halves(some []byte) [][]byte {
 	if len(some) < 2 {
 		return [][]byte{some}
@@ -133,13 +133,13 @@ func transfers(n *notes, _ []string) {
 	for i := range transferForms {
 		c, s := pairOver(transferForms[i].name, anyV4)
 		c.with, s.with = &transferForms[i], &transferForms[i]
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		part(c, s)
 		n.flows(c, s)
 	}
 }
 
-// pairOver is a connection of which all calls tell all that they can.
+// pairOver is a connection whose calls show all that they can.
 func pairOver(step string, on netip.AddrPort) (client, server *party) {
 	l := listen(on)
 	client, server = parties(step, connectTo(l.addr), acceptAddress(l.fd))
@@ -155,7 +155,7 @@ func pairOver(step string, on netip.AddrPort) (client, server *party) {
 func sendsFile(n *notes, _ []string) {
 	c, s := pairOver("sendfile", anyV4)
 	const size = 100_000
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("trap-%d", os.Getpid()))
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("scenario-%d", os.Getpid()))
 	check(os.WriteFile(path, payload[:size], 0o600))
 	body, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	check(err)
@@ -181,7 +181,7 @@ func sendsFile(n *notes, _ []string) {
 	n.flows(c, s)
 }
 
-// peeks has the server look at what has come until all of a request is there, as programs do that choose by it who is to serve.
+// peeks has the server peek until a whole request is there, as programs do that choose a worker by it.
 //
 // Steps: "peek: client", "peek: server".
 func peeks(n *notes, _ []string) {
@@ -230,10 +230,10 @@ func halfClose(n *notes, _ []string) {
 	n.flows(c, s)
 }
 
-// families has connections of IPv4, of IPv6, and of IPv4 by sockets of IPv6 on either side and on both.
+// families has connections of IPv4, of IPv6, and of IPv4 over IPv6 sockets on either side and on both.
 //
 // Steps, of client and server: "IPv4", "IPv6", "mapped client", "mapped server", "mapped both". The ports of the listeners are
-// other numbers when their bytes are swapped; it is for a namespace of its own.
+// different numbers if their bytes are swapped; it is for a namespace of its own.
 func families(n *notes, _ []string) {
 	v4, v6 := netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()
 	mapped := netip.MustParseAddr("::ffff:127.0.0.1")
@@ -254,7 +254,7 @@ func families(n *notes, _ []string) {
 			p.flow.Local, p.flow.Remote = localAddr(p.fd), remoteAddr(p.fd)
 		}
 		l.close()
-		talk(c, s, 2)
+		makeRequests(c, s, 2)
 		part(c, s)
 		n.flows(c, s)
 	}

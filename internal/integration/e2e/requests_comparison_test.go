@@ -12,15 +12,15 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// verdict is how what is told of a workload compares with what is true.
-type verdict struct {
+// comparison is the result of comparing the spans of a workload with its accounts.
+type comparison struct {
 	workload                        string
 	requests                        int
 	client, server                  int // spans of that kind
 	missing, invented, twice, wrong []string
 }
 
-// subject is what tells requests apart before anything else is compared.
+// subject identifies requests before anything else is compared.
 type subject struct {
 	pid  int
 	kind ptrace.SpanKind
@@ -37,10 +37,10 @@ func (f *requestFact) subject() subject {
 
 func (s subject) String() string { return fmt.Sprintf("pid %d %s %s", s.pid, s.kind, s.what) }
 
-// judge compares. The spans are all of the processes that have accounts.
-func judge(workload string, accounts []account, spans []requestSpan) verdict {
-	v := verdict{workload: workload}
-	truth, told := map[subject][]requestFact{}, map[subject][]requestFact{}
+// compareRequests compares spans with accounts. The spans are all those of the processes that have accounts.
+func compareRequests(workload string, accounts []account, spans []requestSpan) comparison {
+	v := comparison{workload: workload}
+	truth, emitted := map[subject][]requestFact{}, map[subject][]requestFact{}
 	for i := range accounts {
 		if accounts[i].Role == "client" {
 			v.requests++
@@ -51,7 +51,7 @@ func judge(workload string, accounts []account, spans []requestSpan) verdict {
 	for i := range spans {
 		s := &spans[i]
 		if !s.request() {
-			if s.text("network.transport") == "tcp" { // of others, such as the one between the processes of nginx, there are no accounts
+			if s.text("network.transport") == "tcp" { // others, such as the connection between the processes of nginx, have no accounts
 				v.invented = append(v.invented, fmt.Sprintf("%s of pid %d: %s", s.name, s.pid(), s.message))
 			}
 			continue
@@ -63,12 +63,12 @@ func judge(workload string, accounts []account, spans []requestSpan) verdict {
 			v.server++
 		}
 		f := s.fact()
-		told[f.subject()] = append(told[f.subject()], f)
+		emitted[f.subject()] = append(emitted[f.subject()], f)
 	}
 	for which, expected := range truth {
-		v.compare(which, expected, told[which])
+		v.compare(which, expected, emitted[which])
 	}
-	for which, surplus := range told {
+	for which, surplus := range emitted {
 		if len(truth[which]) == 0 {
 			for _, f := range surplus {
 				v.invented = append(v.invented, f.String())
@@ -79,14 +79,14 @@ func judge(workload string, accounts []account, spans []requestSpan) verdict {
 	return v
 }
 
-// compare what is expected of requests with the same subject with what is told of them.
-func (v *verdict) compare(which subject, expected, told []requestFact) {
+// compare compares the expected facts of requests with the same subject with the emitted ones.
+func (v *comparison) compare(which subject, expected, emitted []requestFact) {
 	var open []requestFact
 	for _, f := range expected {
 		found := false
-		for i := range told {
-			if found = len(f.differences(told[i])) == 0; found {
-				told = append(told[:i:i], told[i+1:]...)
+		for i := range emitted {
+			if found = len(f.differences(emitted[i])) == 0; found {
+				emitted = append(emitted[:i:i], emitted[i+1:]...)
 				break
 			}
 		}
@@ -94,20 +94,20 @@ func (v *verdict) compare(which subject, expected, told []requestFact) {
 			open = append(open, f)
 		}
 	}
-	for len(open) > 0 && len(told) > 0 {
-		v.wrong = append(v.wrong, fmt.Sprintf("%s: %s", which, strings.Join(open[0].differences(told[0]), "; ")))
-		open, told = open[1:], told[1:]
+	for len(open) > 0 && len(emitted) > 0 {
+		v.wrong = append(v.wrong, fmt.Sprintf("%s: %s", which, strings.Join(open[0].differences(emitted[0]), "; ")))
+		open, emitted = open[1:], emitted[1:]
 	}
 	for _, f := range open {
 		v.missing = append(v.missing, f.String())
 	}
-	for _, f := range told {
+	for _, f := range emitted {
 		v.twice = append(v.twice, f.String())
 	}
 }
 
 // identities checks that socketflow.connection.id names one end of one connection, and always the same.
-func (v *verdict) identities(spans []requestSpan) {
+func (v *comparison) identities(spans []requestSpan) {
 	type connection struct {
 		kind  ptrace.SpanKind
 		netNS int
@@ -133,8 +133,7 @@ func (v *verdict) identities(spans []requestSpan) {
 	}
 }
 
-// lies are the spans that say what no request was like at their end. What they do not say is no lie, if they are not said to be
-// complete.
+// lies are the spans that agree with no request at their end. A missing fact is no lie, unless the span says that it is complete.
 func lies(accounts []account, spans []requestSpan) []string {
 	var truth []requestFact
 	for i := range accounts {
@@ -142,53 +141,53 @@ func lies(accounts []account, spans []requestSpan) []string {
 	}
 	var all []string
 	for i := range spans {
-		told := spans[i].fact()
+		emitted := spans[i].fact()
 		matches := func(f requestFact) bool {
-			f.capture = told.capture
-			return len(f.differences(told)) == 0 || told.capture != "complete" && len(f.onlyAs(told).differences(told)) == 0
+			f.capture = emitted.capture
+			return len(f.differences(emitted)) == 0 || emitted.capture != "complete" && len(f.onlyAs(emitted).differences(emitted)) == 0
 		}
 		j := slices.IndexFunc(truth, matches)
 		if j < 0 || !spans[i].request() {
-			all = append(all, told.String())
+			all = append(all, emitted.String())
 			continue
 		}
-		truth = slices.Delete(truth, j, j+1) // it is told once
+		truth = slices.Delete(truth, j, j+1) // each request is emitted once
 	}
 	return all
 }
 
-// onlyAs is f without what told does not say.
-func (f requestFact) onlyAs(told requestFact) requestFact {
-	if told.method == "_OTHER" {
-		f.method, f.name = told.method, told.name
+// onlyAs is f without the facts that emitted lacks.
+func (f requestFact) onlyAs(emitted requestFact) requestFact {
+	if emitted.method == "_OTHER" {
+		f.method, f.name = emitted.method, emitted.name
 	}
-	if told.path == "" {
+	if emitted.path == "" {
 		f.path, f.query = "", ""
 	}
-	if told.status == 0 {
-		f.status, f.failure = 0, told.failure
+	if emitted.status == 0 {
+		f.status, f.failure = 0, emitted.failure
 	}
-	if told.parent == "" {
-		f.trace, f.parent = told.trace, ""
+	if emitted.parent == "" {
+		f.trace, f.parent = emitted.trace, ""
 	}
-	if told.rpcStatus == "" {
-		f.rpcStatus, f.failure = "", told.failure
+	if emitted.rpcStatus == "" {
+		f.rpcStatus, f.failure = "", emitted.failure
 	}
 	return f
 }
 
-// requireExact fails unless each request is told by one span at each end, which is right, and nothing else is told.
-func (v *verdict) requireExact(t testing.TB) {
+// requireExact fails unless each request is emitted as one correct span at each end, and nothing else is.
+func (v *comparison) requireExact(t testing.TB) {
 	t.Helper()
 	requireNone(t, "missing", v.missing)
 	requireNone(t, "invented", v.invented)
-	requireNone(t, "told twice", v.twice)
+	requireNone(t, "emitted twice", v.twice)
 	requireNone(t, "wrong", v.wrong)
 	assert.Equal(t, v.requests, v.client, "CLIENT spans for so many requests")
 	assert.Equal(t, v.requests, v.server, "SERVER spans for so many requests")
 }
 
-// requireNone fails, though not at once, and says what there is.
+// requireNone reports an error if there are any, and lists them.
 func requireNone(t testing.TB, fault string, found []string) {
 	t.Helper()
 	const shown = 10
@@ -197,10 +196,10 @@ func requireNone(t testing.TB, fault string, found []string) {
 	}
 }
 
-// verdicts is a table of them.
-type verdicts []verdict
+// comparisons is a table of them.
+type comparisons []comparison
 
-func (all verdicts) String() string {
+func (all comparisons) String() string {
 	var b strings.Builder
 	row := func(cells ...any) { fmt.Fprintf(&b, "%-24v%10v%10v%10v%10v%10v%10v%10v\n", cells...) }
 	b.WriteString("\n")

@@ -12,7 +12,7 @@ import (
 //	0 the server's address
 //	1 how many connections, with two requests each; all are open until the gate is passed
 //
-// Steps: "outgoing: client". Gates: "talked".
+// Steps: "outgoing: client". Gates: "exchanged".
 func outgoing(n *notes, args []string) {
 	to := netip.MustParseAddrPort(args[0])
 	count, err := strconv.Atoi(args[1])
@@ -20,12 +20,12 @@ func outgoing(n *notes, args []string) {
 	clients := make([]*party, count)
 	for i := range clients {
 		clients[i] = newParty("outgoing: client", Client, connectTo(to))
-		clients[i].flow.LocalUntold = true
+		clients[i].flow.LocalUnknown = true
 		locate(clients[i])
 		ask(clients[i])
 		ask(clients[i])
 	}
-	n.gate("talked")
+	n.gate("exchanged")
 	for _, c := range clients {
 		c.close()
 	}
