@@ -32,16 +32,16 @@ func (r *Resolver) Ask(pid, fd uint32) *Query {
 	q := NewQuery()
 	inode, err := socketInode(r.root, pid, fd)
 	if err != nil {
-		q.Tell(Socket{}, err)
+		q.Answer(Socket{}, err)
 		return q
 	}
 	netns, err := r.netNS(pid)
 	if err != nil {
-		q.Tell(Socket{}, err)
+		q.Answer(Socket{}, err)
 		return q
 	}
 	if err := r.enqueue(netns, inode, question{q, pid}); err != nil {
-		q.Tell(Socket{}, err)
+		q.Answer(Socket{}, err)
 	}
 	return q
 }
@@ -104,7 +104,7 @@ func (r *Resolver) answer(netns uint32, n *namespace) {
 	asked := n.take()
 	r.mu.Unlock()
 	if len(asked) > 0 {
-		r.tell(asked, r.lookup(netns, asked))
+		r.reply(asked, r.lookup(netns, asked))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -155,8 +155,8 @@ func (r *Resolver) readTables(netns, pid uint32, wanted func(inode uint64) bool)
 	return g.found, nil
 }
 
-func (r *Resolver) tell(asked map[uint64][]question, in result) {
-	told := 0
+func (r *Resolver) reply(asked map[uint64][]question, in result) {
+	answered := 0
 	for inode, questions := range asked {
 		s, ok := in.found[inode]
 		err := in.err
@@ -166,12 +166,12 @@ func (r *Resolver) tell(asked map[uint64][]question, in result) {
 			err = fmt.Errorf("socket %d: %w", inode, err)
 		}
 		for _, q := range questions {
-			q.query.Tell(s, err)
+			q.query.Answer(s, err)
 		}
-		told += len(questions)
+		answered += len(questions)
 	}
 	r.mu.Lock()
-	r.questions -= told
+	r.questions -= answered
 	r.mu.Unlock()
 }
 
@@ -179,7 +179,7 @@ func (r *Resolver) tell(asked map[uint64][]question, in result) {
 func (r *Resolver) refuse(asked map[uint64][]question, err error) {
 	for _, questions := range asked {
 		for _, q := range questions {
-			q.query.Tell(Socket{}, err)
+			q.query.Answer(Socket{}, err)
 		}
 		r.questions -= len(questions)
 	}

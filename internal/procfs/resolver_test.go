@@ -34,8 +34,8 @@ func answer(t *testing.T, q *Query) (Socket, error) {
 	case <-time.After(patience):
 		t.Fatal("the query is not answered")
 	}
-	s, told, err := q.Told()
-	require.True(t, told)
+	s, answered, err := q.Answered()
+	require.True(t, answered)
 	return s, err
 }
 
@@ -147,8 +147,8 @@ func TestTheEndAnswersWhatWaits(t *testing.T) {
 	_, err := answer(t, r.Ask(10, 3))
 	require.ErrorIs(t, err, ErrNotListed)
 	waits := r.Ask(10, 4)
-	_, told, _ := waits.Told()
-	assert.False(t, told)
+	_, answered, _ := waits.Answered()
+	assert.False(t, answered)
 	r.Close()
 	_, err = answer(t, waits)
 	assert.ErrorIs(t, err, ErrClosed)

@@ -56,17 +56,17 @@ type Query struct {
 	err    error
 }
 
-// NewQuery returns a question that is to be answered by Tell.
+// NewQuery returns a question that is to be answered by Answer.
 func NewQuery() *Query { return &Query{done: make(chan struct{})} }
 
-// Tell answers the question; it is to be called once.
-func (q *Query) Tell(s Socket, err error) {
+// Answer answers the question; it is to be called once.
+func (q *Query) Answer(s Socket, err error) {
 	q.socket, q.err = s, err
 	close(q.done)
 }
 
-// Told says whether the question has been answered, and how. The error wraps one of this package's where one fits.
-func (q *Query) Told() (s Socket, told bool, err error) {
+// Answered says whether the question has been answered, and how. The error wraps one of this package's where one fits.
+func (q *Query) Answered() (s Socket, answered bool, err error) {
 	select {
 	case <-q.done:
 		return q.socket, true, q.err
