@@ -271,7 +271,7 @@ func TestConversation(t *testing.T) {
 }
 
 func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
-	limits := event.Want{Limit: [event.Directions]uint32{1000, 1000}, Run: 2000}
+	limits := event.Want{Limit: [event.Directions]uint32{1000, 1000}, Burst: 2000}
 	until := func(sent, received uint64) event.Want {
 		w := limits
 		w.Until = [event.Directions]uint64{sent, received}
@@ -294,7 +294,7 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 		},
 		"that the beginning of a call is enough": {
 			[]*event.Event{sent(0, "ask>head")}, []event.Want{
-				limits, {Limit: [event.Directions]uint32{event.Sent: 1000, event.Received: 10}, Run: 2000},
+				limits, {Limit: [event.Directions]uint32{event.Sent: 1000, event.Received: 10}, Burst: 2000},
 			},
 		},
 		"that the parser skips all, but not for ever silently": {

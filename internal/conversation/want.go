@@ -22,7 +22,7 @@ func (c *Conversation) giveUp() {
 
 // wantLimits asks for all that the limits allow.
 func (c *Conversation) wantLimits() {
-	c.wanted = event.Want{Run: c.shard.opts.PayloadBurst}
+	c.wanted = event.Want{Burst: c.shard.opts.PayloadBurst}
 	for d := range c.wanted.Limit {
 		c.wanted.Limit[d] = c.shard.opts.PayloadLimit
 	}

@@ -191,7 +191,7 @@ type Data struct {
 type Want struct {
 	Until [Directions]uint64 // positions before which nothing is wanted
 	Limit [Directions]uint32 // bytes of one call, at most
-	Run   uint32             // bytes of a burst of calls in one direction, at most
+	Burst uint32             // bytes of a burst of calls in one direction, at most
 }
 
 // Never as Want.Until: nothing is wanted any more, not even the time of a direction's last byte.
