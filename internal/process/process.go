@@ -27,7 +27,7 @@ type Snapshot struct {
 	ID
 	Comm       string // task comm, at most 15 bytes
 	Executable string // absolute path as the kernel walked it, may be ""
-	Told       bool   // Executable is what execve was told: another path may lead to the same file
+	FromExecve bool   // Executable is the argument of execve: another path may name the same file
 	Args       []byte // head of the argument block, NUL separated, possibly cut
 	ArgsCut    bool
 	Environ    []byte // head of the environment block, NUL separated, possibly cut

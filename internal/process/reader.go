@@ -101,7 +101,7 @@ func (r *Reader) Describe(s Snapshot) *Info {
 	outcome := r.stats.outcome(err)
 	o := live.orElse(snapshot)
 	switch {
-	case snapshot.executable == "" || s.Told: // nothing to tell two programs apart by
+	case snapshot.executable == "" || s.FromExecve: // nothing to tell two programs apart by
 	case live.executable == "": // nor here: /proc only fills up
 		o = snapshot.orElse(live)
 	case !sameExecutable(live.executable, snapshot.executable):
