@@ -91,13 +91,13 @@ func NewBuilder(options Options) *Builder {
 }
 
 // Opened adds the log record of a connection that was opened.
-func (b *Builder) Opened(c *socket.Connection) { b.tell(c, &opening) }
+func (b *Builder) Opened(c *socket.Connection) { b.emit(c, &opening) }
 
 // Closed adds the log record and the span of a connection that has ended.
-func (b *Builder) Closed(c *socket.Connection) { b.tell(c, &closing) }
+func (b *Builder) Closed(c *socket.Connection) { b.emit(c, &closing) }
 
 // Failed adds the log record and the span of an attempt that did not become a connection.
-func (b *Builder) Failed(c *socket.Connection) { b.tell(c, &failure) }
+func (b *Builder) Failed(c *socket.Connection) { b.emit(c, &failure) }
 
 // LogRecords is the number of log records in the batch.
 func (b *Builder) LogRecords() int { return b.records }
@@ -114,7 +114,7 @@ func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	return logs, traces
 }
 
-func (b *Builder) tell(c *socket.Connection, h *recordDef) {
+func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	spanned := b.hasSpan(c, h)
 	needsSpan := spanned && h.span != nil
 	if !b.options.Logs && !needsSpan {

@@ -87,24 +87,24 @@ var nameless = exchange(protocol.Server, "204", func(m *http.Message) {
 	m.SetVersion("1.0")
 })
 
-// tellExchange tells the next exchange of a connection.
-func tellExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
+// emitExchange emits the next exchange of a connection.
+func emitExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
 	c.Exchanges++
 	at := c.OpenedAt + int64(c.Exchanges)*int64(time.Millisecond)
 	b.Exchanged(c, x, at, at+int64(750*time.Microsecond))
 }
 
-// exchanged tells one exchange of a connection that is open.
+// exchanged emits one exchange of a connection that is open.
 func exchanged(x *protocol.Exchange, changes ...func(*socket.Connection)) func(*Builder) {
-	return func(b *Builder) { tellExchange(b, connect(changes...), x) }
+	return func(b *Builder) { emitExchange(b, connect(changes...), x) }
 }
 
-// conversation tells a connection from beginning to end, with two exchanges on it.
+// conversation emits a connection from beginning to end, with two exchanges on it.
 func conversation(b *Builder) {
 	c := connect()
 	b.Opened(c)
-	tellExchange(b, c, get(protocol.Client, "200"))
-	tellExchange(b, c, get(protocol.Client, "503"))
+	emitExchange(b, c, get(protocol.Client, "200"))
+	emitExchange(b, c, get(protocol.Client, "503"))
 	finByPeer(c)
 	b.Closed(c)
 }
@@ -115,7 +115,7 @@ func TestExchangesWithoutAParentStartATraceEach(t *testing.T) {
 		c := connect(finByPeer)
 		c.ID = number
 		for range 20 {
-			tellExchange(b, c, get(protocol.Client, "200"))
+			emitExchange(b, c, get(protocol.Client, "200"))
 		}
 		b.Closed(c)
 	}
@@ -148,7 +148,7 @@ func TestAnExchangeIsAChildOfTheSpanThatItsRequestNames(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBuilder(Options{})
-			tellExchange(b, connect(func(o *socket.Connection) { o.Role = c.role }), &protocol.Exchange{Name: "GET", Parent: parent})
+			emitExchange(b, connect(func(o *socket.Connection) { o.Role = c.role }), &protocol.Exchange{Name: "GET", Parent: parent})
 			_, traces := b.Take()
 			s := spansOf(traces)[0]
 			if s.TraceID() != parent.TraceID || s.ParentSpanID() != parent.SpanID || s.TraceState().AsRaw() != "a=1" {
@@ -176,7 +176,7 @@ func TestStatusOfAnExchange(t *testing.T) {
 		{protocol.Exchange{Errno: 4095}, "4095", ptrace.StatusCodeError, ""},
 	} {
 		b := newBuilder(Options{})
-		tellExchange(b, connect(), &c.x)
+		emitExchange(b, connect(), &c.x)
 		_, traces := b.Take()
 		s := spansOf(traces)[0]
 		if s.Status().Code() != c.code || s.Status().Message() != c.message {
@@ -215,7 +215,7 @@ func TestServerOfAnExchange(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBuilder(Options{})
-			tellExchange(b, connect(c.changes...), c.x)
+			emitExchange(b, connect(c.changes...), c.x)
 			_, traces := b.Take()
 			got := spansOf(traces)[0].Attributes().AsRaw()
 			for key, want := range c.want {
@@ -233,7 +233,7 @@ func TestCaptureOfAnExchange(t *testing.T) {
 		protocol.CaptureJoined: "joined_midstream", 99: "unknown",
 	} {
 		b := newBuilder(Options{})
-		tellExchange(b, connect(), &protocol.Exchange{Capture: value})
+		emitExchange(b, connect(), &protocol.Exchange{Capture: value})
 		_, traces := b.Take()
 		if got, _ := spansOf(traces)[0].Attributes().Get(capture); got.Str() != want {
 			t.Errorf("%d is %s, want %s", value, got.Str(), want)
@@ -246,7 +246,7 @@ func TestCaptureOfAnExchange(t *testing.T) {
 func TestAttributesOfExchanges(t *testing.T) {
 	b := newBuilder(Options{})
 	c := connect()
-	tellExchange(b, c, &protocol.Exchange{})
+	emitExchange(b, c, &protocol.Exchange{})
 	_, traces := b.Take()
 	plain := spansOf(traces)[0].Attributes()
 	for i := range 2 * maxVariants {
@@ -260,7 +260,7 @@ func TestAttributesOfExchanges(t *testing.T) {
 			x.Text("text", []byte(strings.Repeat("x", i)))
 			x.List("list", []string{"a", "b"})
 			x.List("list of none", nil)
-			tellExchange(b, c, x)
+			emitExchange(b, c, x)
 			_, traces := b.Take()
 			want := pcommon.NewMap()
 			plain.CopyTo(want)
@@ -293,7 +293,7 @@ func keysOf(m pcommon.Map) (keys []string) {
 func TestBuilderKeepsNothingOfAnExchange(t *testing.T) {
 	b := newBuilder(Options{})
 	x := get(protocol.Client, "200", "x-team: a")
-	tellExchange(b, connect(), x)
+	emitExchange(b, connect(), x)
 	want := ptrace.NewTraces()
 	b.traces.CopyTo(want)
 	for i := range x.Attributes {

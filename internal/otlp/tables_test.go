@@ -102,7 +102,7 @@ func TestNamesOfExchangesAreThoseOfTheSemanticConventions(t *testing.T) {
 		delete(known, name)
 	}
 	if len(known) != 0 {
-		t.Errorf("%v are not told", known)
+		t.Errorf("%v are not emitted", known)
 	}
 }
 

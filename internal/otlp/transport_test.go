@@ -163,14 +163,14 @@ func TestSentencesOfTransports(t *testing.T) {
 }
 
 // TCP's counts and ways to end mean nothing elsewhere.
-func TestWhatIsToldOfAnEndingByTransport(t *testing.T) {
+func TestAttributesOfAClosedConnectionByTransport(t *testing.T) {
 	ofTCP := []string{segmentsSent, segmentsReceived, tcpRTT, tcpRetransmits}
 	ofUDP := []string{datagramsSent, datagramsReceived}
 	for _, c := range [...]struct {
 		name     string
 		change   func(*socket.Connection)
 		way      socket.Way
-		how      any // nil: not told
+		how      any // nil: absent
 		has, not []string
 		span     string
 	}{
@@ -221,7 +221,7 @@ func TestAttemptsAreNamedByTransport(t *testing.T) {
 	}
 }
 
-// A request that names no server is told under the name of the server's socket.
+// A request that names no server is emitted under the name of the server's socket.
 func TestServerOfAnExchangeOverAUnixSocket(t *testing.T) {
 	asServer := withRole(event.RoleServer, event.RoleSourceAccept)
 	for _, c := range [...]struct {
@@ -262,7 +262,7 @@ func TestServerOfAnExchangeOverAUnixSocket(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBuilder(Options{})
-			tellExchange(b, connect(c.changes...), &c.x)
+			emitExchange(b, connect(c.changes...), &c.x)
 			_, traces := b.Take()
 			got := spansOf(traces)[0].Attributes().AsRaw()
 			for key, want := range c.want {
