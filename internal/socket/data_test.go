@@ -163,7 +163,7 @@ func TestDataIsHandedToItsConversation(t *testing.T) {
 			}
 			h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
 			if !reflect.DeepEqual(h.parser.lines, test.want) {
-				t.Errorf("the parser was told\n%q\nwant\n%q", h.parser.lines, test.want)
+				t.Errorf("the parser got\n%q\nwant\n%q", h.parser.lines, test.want)
 			}
 			if n := len(h.table.connections); n != 0 {
 				t.Errorf("%d connections are left", n)
@@ -205,8 +205,8 @@ func TestAnExchangeIsEmittedForTheTaskThatMadeIt(t *testing.T) {
 	e.Owner = process.ID{PID: 6, Start: 7}
 	h.table.Handle(e)
 	want := []string{"opened by 5 capture 0 end {0 0}", "exchanged by 5 capture 0 end {0 0}"}
-	if got := h.sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := h.sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted %q, want %q", got, want)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestFlushAbandonsConversations(t *testing.T) {
 	h.table.Flush()
 	want := []string{`client "ask>a" at 0`, "closed with errno 0 unknown true"}
 	if !reflect.DeepEqual(h.parser.lines, want) {
-		t.Errorf("told %q, want %q", h.parser.lines, want)
+		t.Errorf("the parser got %q, want %q", h.parser.lines, want)
 	}
 }
 

@@ -37,8 +37,8 @@ func (r *recorder) Exchanged(c *Connection, _ *protocol.Exchange, _, _ int64) {
 	r.add("exchanged", c)
 }
 
-// told are the reports without their ids, as text.
-func (r *recorder) told() []string {
+// emitted are the reports without their ids, as text.
+func (r *recorder) emitted() []string {
 	var out []string
 	for _, t := range r.reports {
 		out = append(out, fmt.Sprintf("%s by %d capture %d end %v", t.what, t.pid, t.capture, t.end))
@@ -240,8 +240,8 @@ func TestTableTells(t *testing.T) {
 					table.Handle(e)
 				}
 			}
-			if got := sink.told(); !reflect.DeepEqual(got, test.want) {
-				t.Errorf("told\n%q\nwant\n%q", got, test.want)
+			if got := sink.emitted(); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("emitted\n%q\nwant\n%q", got, test.want)
 			}
 		})
 	}
@@ -272,8 +272,8 @@ func TestFlushTellsWhatWaits(t *testing.T) {
 	want := []string{
 		"opened by 2 capture 0 end {0 0}", "opened by 2 capture 0 end {0 0}", "closed by 2 capture 0 end {1 2}",
 	}
-	if got := sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted %q, want %q", got, want)
 	}
 	if n := table.Stats().Unaccepted.Load(); n != 2 {
 		t.Errorf("%d unaccepted connections counted, want 2", n)
@@ -281,14 +281,14 @@ func TestFlushTellsWhatWaits(t *testing.T) {
 }
 
 func TestSelectionLeavesOut(t *testing.T) {
-	judged := map[uint32]uint64{}
+	matched := map[uint32]uint64{}
 	chosen, err := selection.New([]selection.Rule{{PID: 3}, {Exclude: true, RemotePort: ports.Range{Low: 515, High: 515}, PID: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	table, sink := newTestTable(t, func(o *Options) {
 		o.Selection = chosen
-		o.SetRuleMatch = func(id process.ID, _ uint32, rules uint64) { judged[id.PID] = rules }
+		o.SetRuleMatch = func(id process.ID, _ uint32, rules uint64) { matched[id.PID] = rules }
 	})
 	for _, e := range []*event.Event{
 		clientOpen(1, 10), clientClose(1, 10, 20), fail(2, 30, errnoConnRefused), // process 1: excluded
@@ -299,11 +299,11 @@ func TestSelectionLeavesOut(t *testing.T) {
 	}
 	table.Flush()
 	want := []string{"opened by 3 capture 0 end {0 0}", "closed by 3 capture 0 end {1 2}"}
-	if got := sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted %q, want %q", got, want)
 	}
-	if want := map[uint32]uint64{1: 2, 2: 0, 3: 1}; !reflect.DeepEqual(judged, want) {
-		t.Errorf("the kernel was told %v, want %v", judged, want)
+	if want := map[uint32]uint64{1: 2, 2: 0, 3: 1}; !reflect.DeepEqual(matched, want) {
+		t.Errorf("the kernel got %v, want %v", matched, want)
 	}
 }
 
