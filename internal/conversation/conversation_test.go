@@ -84,7 +84,7 @@ type scene struct {
 	shard   *Shard
 	conv    *Conversation
 	parser  *transcript
-	joined  bool // as the parser was told
+	joined  bool // as the parser was given it
 	wants   []event.Want
 	emitted []string // names of exchanges
 }
@@ -261,7 +261,7 @@ func TestConversation(t *testing.T) {
 			s := newScene(role, test.middle)
 			s.play(test.events...)
 			if !reflect.DeepEqual(s.parser.lines, test.want) {
-				t.Errorf("the parser was told\n%q\nwant\n%q", s.parser.lines, test.want)
+				t.Errorf("the parser got\n%q\nwant\n%q", s.parser.lines, test.want)
 			}
 			if s.joined != test.joined {
 				t.Errorf("joined %v, want %v", s.joined, test.joined)
@@ -270,7 +270,7 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
+func TestWantsGivenToTheKernel(t *testing.T) {
 	limits := event.Want{Limit: [event.Directions]uint32{1000, 1000}, Burst: 2000}
 	until := func(sent, received uint64) event.Want {
 		w := limits
@@ -305,7 +305,7 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 			s := newScene(event.RoleClient, false)
 			s.play(test.events...)
 			if !reflect.DeepEqual(s.wants, test.want) {
-				t.Errorf("told\n%v\nwant\n%v", s.wants, test.want)
+				t.Errorf("the kernel was asked for\n%v\nwant\n%v", s.wants, test.want)
 			}
 		})
 	}
@@ -329,7 +329,7 @@ func TestAnUnrecognisedConversationIsGivenUp(t *testing.T) {
 				s.play(sent(uint64(i*len(bytes)), bytes))
 			}
 			if len(s.wants) != 1 || !s.conv.Mute() || s.shard.Stats().Unrecognised.Load() != 1 {
-				t.Errorf("told %v, mute %v, counted %d", s.wants, s.conv.Mute(), s.shard.Stats().Unrecognised.Load())
+				t.Errorf("asked for %v, mute %v, counted %d", s.wants, s.conv.Mute(), s.shard.Stats().Unrecognised.Load())
 			}
 		})
 	}
@@ -365,7 +365,7 @@ func TestAnAbandonedConversationEndsUnknown(t *testing.T) {
 	s.conv.Abandon(20)
 	want := []string{`client "ask>a" at 0`, `closed "" unknown true`}
 	if !reflect.DeepEqual(s.parser.lines, want) {
-		t.Errorf("told %q, want %q", s.parser.lines, want)
+		t.Errorf("the parser got %q, want %q", s.parser.lines, want)
 	}
 }
 
