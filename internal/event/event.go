@@ -79,7 +79,8 @@ const (
 	Transports
 )
 
-// AddressSource says how the addresses of a flow are known. If they have different sources, the later one counts.
+// AddressSource says how the addresses of a flow are known. If they have different sources, it is the source of the
+// address that was learned last.
 type AddressSource uint8
 
 // The sources of addresses, the most reliable first.
