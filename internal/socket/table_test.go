@@ -333,7 +333,8 @@ func (s sinkFuncs) Exchanged(*Connection, *protocol.Exchange, int64, int64) {}
 
 func TestNoAllocationPerConnection(t *testing.T) {
 	table, _ := newTestTable(t, func(o *Options) {
-		o.Conversations.Protocols = []protocol.Protocol{{Detect: func(protocol.Direction, []byte, bool) protocol.Confidence { return protocol.No }}}
+		detect := func(protocol.Direction, []byte, bool) protocol.Confidence { return protocol.No }
+		o.Conversations.Protocols = []protocol.Protocol{{Detect: detect}}
 		o.Conversations.Want = func(uint64, event.Want) {}
 	})
 	table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}
