@@ -119,7 +119,7 @@ func BenchmarkFailed(b *testing.B) {
 	benchmarkEmission(b, socket.End{Way: socket.WayRST, By: socket.SideRemote}, (*Builder).Failed)
 }
 
-// What pdata alone asks for: the same records, copied. A Value is an allocation of its own, whoever makes it.
+// BenchmarkFloor measures what pdata alone costs: it copies the same records. pdata allocates each Value by itself.
 func BenchmarkFloor(b *testing.B) {
 	builder := NewBuilder(Options{Logs: true, Traces: true})
 	batch := benchmarkBatch(socket.End{Way: socket.WayFIN, By: socket.SideRemote})
@@ -164,7 +164,7 @@ func BenchmarkFloor(b *testing.B) {
 	})
 }
 
-// A batch of programs that live for one connection: each needs a resource of its own.
+// Each connection belongs to another process, so that each needs a resource of its own.
 func BenchmarkClosedByShortLivedProcesses(b *testing.B) {
 	b.ReportAllocs()
 	builder, batch := NewBuilder(Options{Logs: true}), benchmarkBatch(socket.End{Way: socket.WayFIN})

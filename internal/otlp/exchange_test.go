@@ -19,7 +19,8 @@ import (
 
 var settings = protocol.Settings{RequestHeaders: []string{"x-team"}, ResponseHeaders: []string{"x-cache"}}
 
-// get is a GET request and its response, as the HTTP parsers make exchanges. Headers behind "< " are the response's.
+// get is the exchange that the HTTP parsers make of a GET request and its response. Headers with the prefix "< " are the
+// response's.
 func get(side protocol.Side, status string, headers ...string) *protocol.Exchange {
 	return exchange(side, status, func(m *http.Message) {
 		m.SetMethod([]byte("GET"))
@@ -53,7 +54,7 @@ func exchange(side protocol.Side, status string, fill func(*http.Message)) *prot
 	return x
 }
 
-// failedExchange was cut, and its beginning was not seen.
+// failedExchange was cut short, and its beginning was not seen.
 var failedExchange = exchange(protocol.Client, "200", func(m *http.Message) {
 	m.SetMethod([]byte("POST"))
 	m.SetTarget([]byte("/upload"))
@@ -71,7 +72,7 @@ var call = exchange(protocol.Client, "200", func(m *http.Message) {
 	m.ResponseHeader([]byte("grpc-status"), []byte("14"))
 })
 
-// local is a request to a server on the same host, as programs make it over a Unix socket; nameless names no server.
+// local is a request over a Unix socket to a server on the same host; nameless is one without a server name.
 func local(side protocol.Side) *protocol.Exchange {
 	return exchange(side, "200", func(m *http.Message) {
 		m.SetMethod([]byte("GET"))
@@ -241,8 +242,8 @@ func TestCaptureOfAnExchange(t *testing.T) {
 	}
 }
 
-// What a parser adds cannot displace what was observed, nor be there twice; and peers that send ever other fields make
-// ever other sets of attributes.
+// An attribute of a parser must not replace an observed one, nor appear twice. The number of remembered layouts is bounded,
+// even if peers send new fields in each request.
 func TestAttributesOfExchanges(t *testing.T) {
 	b := newBuilder(Options{})
 	c := connect()
@@ -250,7 +251,7 @@ func TestAttributesOfExchanges(t *testing.T) {
 	_, traces := b.Take()
 	plain := spansOf(traces)[0].Attributes()
 	for i := range 2 * maxVariants {
-		for range 2 { // the second finds what the first has made
+		for range 2 { // the second uses the layout that the first made
 			x := &protocol.Exchange{}
 			x.Int(fmt.Sprint("own.", i), int64(i))
 			x.Text(networkPeerAddress, []byte("192.0.2.1"))
@@ -289,7 +290,7 @@ func keysOf(m pcommon.Map) (keys []string) {
 	return keys
 }
 
-// What a Builder is given may be reused once the call is over.
+// The caller may reuse an exchange after the call.
 func TestBuilderKeepsNothingOfAnExchange(t *testing.T) {
 	b := newBuilder(Options{})
 	x := get(protocol.Client, "200", "x-team: a")

@@ -65,10 +65,10 @@ func of(p *process.Info) func(*socket.Connection) {
 	return func(c *socket.Connection) { c.Process = p }
 }
 
-// unmeasured is what there is to count of an attempt that nobody answered.
+// unmeasured sets the counts of an attempt that nobody answered.
 func unmeasured(c *socket.Connection) { c.Stats = event.Ending{Retransmits: 6} }
 
-// openedAndClosed emits a connection from beginning to end.
+// openedAndClosed emits the open and the close of a connection.
 func openedAndClosed(ending func(*socket.Connection), changes ...func(*socket.Connection)) func(*Builder) {
 	return func(b *Builder) {
 		c := connect(changes...)
@@ -89,7 +89,7 @@ func failed(ending func(*socket.Connection), changes ...func(*socket.Connection)
 
 var finByPeer = ended(socket.WayFIN, socket.SideRemote, 0)
 
-// cases have a folder each in testdata/otlp. Of their options, only what differs from what all tests have is set.
+// cases have one folder each in testdata/otlp. Their options are those that differ from newBuilder's.
 var cases = []struct {
 	name    string
 	options Options
@@ -165,7 +165,7 @@ var cases = []struct {
 	{name: "exchanges_and_spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: conversation},
 }
 
-// newBuilder wants both signals, and has an identity and a clock that are the same in every test.
+// newBuilder returns a Builder of both signals, with a fixed identity and clock.
 func newBuilder(o Options) *Builder {
 	o.Logs, o.Traces = true, true
 	o.ScopeName, o.ScopeVersion = "github.com/socketflow/socketflow", "0.0.0-test"
@@ -198,7 +198,7 @@ func TestBatchesMatchGoldenFiles(t *testing.T) {
 	}
 }
 
-// mustBeSame finds what plogtest and ptracetest pass over: event names, schema URLs.
+// mustBeSame compares what plogtest and ptracetest ignore: event names, schema URLs.
 func mustBeSame(t *testing.T, wantLogs, logs plog.Logs, wantTraces, traces ptrace.Traces) {
 	t.Helper()
 	var logsJSON plog.JSONMarshaler
