@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long a test waits for what takes milliseconds.
+// patience is how long a test waits for an answer, which takes milliseconds.
 const patience = 20 * time.Second
 
 func newResolver(t testing.TB, o Options) *Resolver {
@@ -39,8 +39,8 @@ func answer(t *testing.T, q *Query) (Socket, error) {
 	return s, err
 }
 
-// fakeProcess adds a process to a directory in the place of /proc: in the network namespace netns, with a socket of inode
-// 100+fd behind every descriptor from 3 on.
+// fakeProcess adds a process to a directory that replaces /proc. It is in the network namespace netns; its descriptors from 3 on
+// refer to sockets with inode 100+fd.
 func fakeProcess(t *testing.T, root string, pid, netns, descriptors int, tables map[string]string) {
 	t.Helper()
 	dir := filepath.Join(root, strconv.Itoa(pid))
@@ -94,8 +94,8 @@ func TestNetworkNamespacesAreReadApart(t *testing.T) {
 	}
 }
 
-// The process of one question ends before the tables are read: they are read by way of the other's.
-func TestAnotherProcessOfTheNamespaceServes(t *testing.T) {
+// The process of one question ends before the tables are read.
+func TestTablesAreReadThroughAnotherProcessOfTheNamespace(t *testing.T) {
 	root := t.TempDir()
 	table := map[string]string{"tcp": inetHeading + inetLine("0100000A:0050", "0200000A:C350", "01", 103)}
 	fakeProcess(t, root, 10, 1, 1, table)
@@ -111,7 +111,7 @@ func TestAnotherProcessOfTheNamespaceServes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotFound(t *testing.T) {
+func TestErrorsOfFailedLookups(t *testing.T) {
 	root := t.TempDir()
 	fakeProcess(t, root, 10, 1, 1, map[string]string{"tcp": inetHeading})
 	fakeProcess(t, root, 11, 1, 1, nil)
@@ -140,7 +140,7 @@ func TestWhatIsNotFound(t *testing.T) {
 	})
 }
 
-func TestTheEndAnswersWhatWaits(t *testing.T) {
+func TestCloseAnswersWaitingQueries(t *testing.T) {
 	root := t.TempDir()
 	fakeProcess(t, root, 10, 1, 2, map[string]string{"tcp": inetHeading})
 	r := newResolver(t, Options{ProcRoot: root, Interval: time.Hour})
@@ -179,7 +179,7 @@ func TestNamespacesThatAreNotAskedAboutAreForgotten(t *testing.T) {
 	r.namespaces[7].timer = time.AfterFunc(time.Hour, func() {})
 	r.readers.Add(1)
 	r.forgetIdle()
-	assert.Len(t, r.namespaces, 1, "one has a reading before it")
+	assert.Len(t, r.namespaces, 1, "one has a reading scheduled")
 }
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -187,7 +187,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	assert.ErrorContains(t, err, "must not be negative")
 }
 
-func TestWhatGoneIs(t *testing.T) {
+func TestGoneWrapsErrorsOfEndedProcesses(t *testing.T) {
 	assert.ErrorIs(t, gone(syscall.ESRCH), ErrGone)
 	assert.ErrorIs(t, gone(os.ErrNotExist), ErrGone)
 	assert.NotErrorIs(t, gone(os.ErrPermission), ErrGone)

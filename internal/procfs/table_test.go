@@ -33,7 +33,7 @@ func addr(text string) netip.AddrPort {
 
 func all(uint64) bool { return true }
 
-// Addresses as a little-endian machine writes them, which those are that the tests run on.
+// The addresses are those of a little-endian machine, which all machines are that run the tests.
 func TestLinesOfInetTables(t *testing.T) {
 	for name, test := range map[string]struct {
 		line          string
@@ -187,7 +187,7 @@ func TestALineThatIsTooLongIsAnError(t *testing.T) {
 	assert.ErrorIs(t, g.lines(strings.NewReader(text), (*reading).inet, TCP), errOverlong)
 }
 
-func TestAnErrorWhileReadingIsTold(t *testing.T) {
+func TestAnErrorWhileReadingIsReturned(t *testing.T) {
 	g := newReading(3, &Stats{}, all)
 	broken := io.MultiReader(strings.NewReader(inetHeading), &failing{})
 	assert.ErrorIs(t, g.lines(broken, (*reading).inet, TCP), os.ErrDeadlineExceeded)
