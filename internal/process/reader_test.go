@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// web is a process as both the kernel program and /proc show it.
+// web is a process, as both the BPF program and /proc show it.
 func web() (Snapshot, proc) {
 	return Snapshot{
 			ID: ID{PID: 4242, Start: 80859}, Comm: "web", Executable: "/srv/web",
@@ -22,7 +22,7 @@ func web() (Snapshot, proc) {
 		}
 }
 
-// webInfo is that process, described with nothing missing.
+// webInfo is the complete description of web.
 func webInfo() *Info {
 	return &Info{
 		ID: ID{PID: 4242, Start: 80859}, Comm: "web", Executable: "/srv/web",
@@ -33,7 +33,7 @@ func webInfo() *Info {
 	}
 }
 
-// webFromSnapshot is what its snapshot alone gives.
+// webFromSnapshot is the description of web from its snapshot alone.
 func webFromSnapshot() *Info {
 	i := webInfo()
 	i.CommandLine = []string{"/srv/web", "-listen"}
