@@ -107,7 +107,7 @@ func TestAMissingNameIsLookedForAgainAfterAWhile(t *testing.T) {
 	equal(t, "a name that was found is kept", find(), "web")
 }
 
-func TestNamesThatAreRememberedAreBounded(t *testing.T) {
+func TestTheCacheOfNamesIsBounded(t *testing.T) {
 	r := newTree(t).reader(func(o *Options) { o.ContainerNames = 4 })
 	for i := range 100 {
 		r.Describe(Snapshot{Cgroup: fmt.Sprintf("/docker/%064x", i)})

@@ -157,7 +157,7 @@ func TestCloseAnswersWaitingQueries(t *testing.T) {
 	r.Close()
 }
 
-func TestTooManyAtOnceAreRefused(t *testing.T) {
+func TestTooManyWaitingQueriesAreRefused(t *testing.T) {
 	root := t.TempDir()
 	fakeProcess(t, root, 10, 1, 2, map[string]string{"tcp": inetHeading})
 	r := newResolver(t, Options{ProcRoot: root, Interval: time.Hour})
@@ -171,7 +171,7 @@ func TestTooManyAtOnceAreRefused(t *testing.T) {
 	r.mu.Unlock()
 }
 
-func TestNamespacesThatAreNotAskedAboutAreForgotten(t *testing.T) {
+func TestIdleNamespacesAreForgotten(t *testing.T) {
 	r := newResolver(t, Options{Interval: time.Nanosecond})
 	for i := range uint32(maxNamespaces) {
 		r.namespaces[i] = &namespace{}

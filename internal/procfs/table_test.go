@@ -147,7 +147,7 @@ func TestOnlyWhatIsWantedIsFound(t *testing.T) {
 	assert.EqualValues(t, 1, stats.Readings.Load())
 }
 
-func TestAPortIsListenedOn(t *testing.T) {
+func TestListenedSaysWhetherThePortHasAListener(t *testing.T) {
 	for name, test := range map[string]struct {
 		tables map[string]string
 		want   bool
@@ -176,7 +176,7 @@ func TestAPortIsListenedOn(t *testing.T) {
 	}
 }
 
-func TestWithoutTablesThereIsNoProcess(t *testing.T) {
+func TestADirectoryWithoutTablesIsErrGone(t *testing.T) {
 	assert.ErrorIs(t, newReading(3, &Stats{}, all).all(t.TempDir()), ErrGone)
 }
 
