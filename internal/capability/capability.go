@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package capability reads which capabilities this thread has (capabilities(7)).
+// Package capability reads the capabilities of the current thread (capabilities(7)).
 package capability
 
 import (
@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set is a set of capabilities, by the numbers of linux/capability.h.
+// Set is a set of capabilities, numbered as in linux/capability.h.
 type Set [2]uint32
 
-// Effective are the capabilities that count when this thread asks the kernel for something.
+// Effective returns the effective capabilities of the current thread, which the kernel checks.
 func Effective() (Set, error) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -25,8 +25,8 @@ func Effective() (Set, error) {
 // Has reports whether a capability is in the set.
 func (s Set) Has(number int) bool { return s[number/32]>>(number%32)&1 == 1 }
 
-// Grants reports whether the set allows what a capability allows: CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON, which were
-// split off it.
+// Grants reports whether the set permits what a capability permits. CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, which were
+// split off from it.
 func (s Set) Grants(number int) bool {
 	return s.Has(number) || (number == unix.CAP_BPF || number == unix.CAP_PERFMON) && s.Has(unix.CAP_SYS_ADMIN)
 }

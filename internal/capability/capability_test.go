@@ -45,11 +45,11 @@ func TestGrants(t *testing.T) {
 		set                   Set
 		bpf, perfmon, tracing bool
 	}{
-		"none":              {},
-		"both":              {of(unix.CAP_BPF, unix.CAP_PERFMON), true, true, false},
-		"one":               {of(unix.CAP_PERFMON), false, true, false},
-		"what they were of": {of(unix.CAP_SYS_ADMIN), true, true, false},
-		"another":           {of(unix.CAP_SYS_PTRACE), false, false, true},
+		"none":      {},
+		"both":      {of(unix.CAP_BPF, unix.CAP_PERFMON), true, true, false},
+		"one":       {of(unix.CAP_PERFMON), false, true, false},
+		"sys_admin": {of(unix.CAP_SYS_ADMIN), true, true, false},
+		"another":   {of(unix.CAP_SYS_PTRACE), false, false, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, test.bpf, test.set.Grants(unix.CAP_BPF))

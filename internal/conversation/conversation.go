@@ -5,7 +5,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// Conversation is what the data of one connection says, as far as it is understood. It is for one goroutine.
+// Conversation parses the data of one connection. It is for one goroutine.
 type Conversation struct {
 	shard      *Shard
 	connection Connection
@@ -13,25 +13,25 @@ type Conversation struct {
 
 	parser   protocol.Parser // nil: not recognised yet, given up, or over
 	protocol int             // its index in Options.Protocols
-	role     event.Role      // as the protocol shows it
-	mute     bool            // given up: nothing is wanted any more
-	joined   bool            // its beginning was not seen
+	role     event.Role      // as the payload shows it
+	mute     bool            // given up: no data is wanted any more
+	joined   bool            // the beginning was not seen
 	looked   int             // transfers that no protocol recognised
 	streams  [event.Directions]stream
-	kept     []transfer // before the protocol is known
-	wanted   event.Want // what the kernel was asked for last
+	kept     []transfer // copies, until the protocol is known
+	wanted   event.Want // what the kernel was last asked for
 
 	chunk protocol.Chunk // reused
 }
 
-// Mute says whether the conversation was given up: it takes in no more data.
+// Mute reports whether the conversation was given up: it ignores further data.
 func (c *Conversation) Mute() bool { return c.mute }
 
-// Role is the side that the connection is on, as the bytes show it; RoleUnknown: they have not.
+// Role is the side of the connection that the payload has shown; RoleUnknown if it has shown none.
 func (c *Conversation) Role() event.Role { return c.role }
 
-// End is the end of both directions: when (CLOCK_MONOTONIC, ns), and with which Linux error number, 0 if in good order.
-// What was transferred since the kernel last reported data shows in the positions.
+// End ends both directions at a time (CLOCK_MONOTONIC, ns), with a Linux error number, or 0 if there was no error. The
+// positions in e show how many bytes were transferred since the last data event.
 func (c *Conversation) End(e *event.Ending, at uint64, errno uint32) {
 	if c.mute {
 		return
@@ -45,7 +45,7 @@ func (c *Conversation) End(e *event.Ending, at uint64, errno uint32) {
 	c.close(protocol.Ending{At: protocol.Stamp{Time: at}, Errno: errno})
 }
 
-// Abandon ends a conversation that is not followed any more (CLOCK_MONOTONIC, ns).
+// Abandon ends a conversation that is no longer tracked, at a time (CLOCK_MONOTONIC, ns).
 func (c *Conversation) Abandon(at uint64) {
 	c.close(protocol.Ending{At: protocol.Stamp{Time: at}, Unknown: true})
 }
@@ -58,13 +58,13 @@ func (c *Conversation) close(e protocol.Ending) {
 	}
 }
 
-// Exchanged emits an exchange; part of protocol.Sink.
+// Exchanged emits an exchange. It implements protocol.Sink.
 func (c *Conversation) Exchanged(x *protocol.Exchange) {
 	c.shard.stats.Exchanges[c.protocol].Add(1)
 	c.emitter.Emit(x)
 }
 
-// Error counts; part of protocol.Sink.
+// Error counts a parse error. It implements protocol.Sink.
 func (c *Conversation) Error(parseError protocol.ParseError) {
 	if parseError < protocol.ParseErrors {
 		c.shard.stats.ParseErrors[parseError].Add(1)

@@ -10,8 +10,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// transcript is a protocol that is recognised by its first two bytes, ask> or >ans, and writes down what it is told. A
-// request "ask>skip" makes it skip a hundred thousand bytes of the response, "ask>ever" all of them.
+// transcript is a protocol that is recognised by its first four bytes, ask> or >ans, and records its calls. A request
+// "ask>skip" makes it skip a hundred thousand bytes of the response, "ask>ever" all of them.
 type transcript struct {
 	lines  []string
 	skip   uint64
@@ -84,7 +84,7 @@ type scene struct {
 	shard   *Shard
 	conv    *Conversation
 	parser  *transcript
-	joined  bool // as the parser was told
+	joined  bool // as the parser was given it
 	wants   []event.Want
 	emitted []string // names of exchanges
 }
@@ -118,7 +118,7 @@ func (s *scene) play(events ...*event.Event) {
 	}
 }
 
-// data is bytes of a call at a position, whole or as changes say.
+// data is an event with the bytes of a call at a position; changes are applied to it.
 func data(d event.Direction, position uint64, bytes string, changes ...func(*event.Data)) *event.Event {
 	e := &event.Event{Kind: event.KindData, Time: position + 100, Owner: process.ID{PID: 1, Start: 7}, Data: event.Data{
 		Direction: d, Position: position, Length: uint32(len(bytes)), Payload: []byte(bytes),
@@ -137,17 +137,17 @@ func received(position uint64, bytes string, changes ...func(*event.Data)) *even
 	return data(event.Received, position, bytes, changes...)
 }
 
-// cut has n more bytes transferred than captured.
+// cut adds n bytes that were transferred and not captured.
 func cut(n uint32, why event.CutReason) func(*event.Data) {
 	return func(d *event.Data) { d.Length += n; d.CutReason = why }
 }
 
-// after says why what was before has not been told, and when the last of it was transferred.
-func after(why event.CutReason, silent uint64) func(*event.Data) {
-	return func(d *event.Data) { d.GapReason, d.LastUnreported = why, silent }
+// after says why earlier bytes were not reported, and when the last of them was transferred.
+func after(why event.CutReason, lastUnreported uint64) func(*event.Data) {
+	return func(d *event.Data) { d.GapReason, d.LastUnreported = why, lastUnreported }
 }
 
-// end is the end of a conversation that has carried so many bytes.
+// end ends a conversation after so many bytes.
 func end(sent, received uint64, errno uint32) *event.Event {
 	return &event.Event{Kind: event.KindClose, Time: 20, Ending: event.Ending{
 		Position: [event.Directions]uint64{sent, received}, Errno: errno,
@@ -157,8 +157,8 @@ func end(sent, received uint64, errno uint32) *event.Event {
 func TestConversation(t *testing.T) {
 	for name, test := range map[string]struct {
 		role   event.Role // RoleUnknown: a client
-		either bool       // whether it is a client or a server is not known
-		middle bool       // joined there
+		either bool       // the role is not known
+		middle bool       // joined midstream
 		events []*event.Event
 		joined bool
 		want   []string
@@ -174,7 +174,7 @@ func TestConversation(t *testing.T) {
 			events: []*event.Event{received(0, "ask>a"), sent(0, ">ans"), end(4, 5, 0)},
 			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, `closed "" unknown false`},
 		},
-		"either side's, when the bytes tell them apart": {
+		"either side's, when the bytes distinguish them": {
 			either: true,
 			events: []*event.Event{received(0, "ask>a"), sent(0, ">ans"), end(4, 5, 0)},
 			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, `closed "" unknown false`},
@@ -202,7 +202,7 @@ func TestConversation(t *testing.T) {
 				`client "ask>a" at 0`, "client 45 lost at 5 until 150", `client "ask>b" at 50`, `closed "" unknown false`,
 			},
 		},
-		"what was transferred behind the hooks": {
+		"what the hooks did not see": {
 			events: []*event.Event{sent(0, "ask>a"), sent(50, "ask>b"), end(55, 0, 0)},
 			want: []string{
 				`client "ask>a" at 0`, "client 45 lost at 5 until 150", `client "ask>b" at 50`, `closed "" unknown false`,
@@ -230,7 +230,7 @@ func TestConversation(t *testing.T) {
 			events: []*event.Event{sent(0, "ask>abc"), sent(5, "bcd"), sent(2, "k>a"), end(8, 0, 0)},
 			want:   []string{`client "ask>abc" at 0`, `client "d" at 7`, `closed "" unknown false`},
 		},
-		"what speaks something else not": {
+		"nothing of an unknown protocol": {
 			events: []*event.Event{sent(0, "hello"), received(0, ">ans"), end(5, 4, 0)},
 		},
 		"what was joined in the middle, once it is recognised": {
@@ -261,7 +261,7 @@ func TestConversation(t *testing.T) {
 			s := newScene(role, test.middle)
 			s.play(test.events...)
 			if !reflect.DeepEqual(s.parser.lines, test.want) {
-				t.Errorf("the parser was told\n%q\nwant\n%q", s.parser.lines, test.want)
+				t.Errorf("the parser got\n%q\nwant\n%q", s.parser.lines, test.want)
 			}
 			if s.joined != test.joined {
 				t.Errorf("joined %v, want %v", s.joined, test.joined)
@@ -270,8 +270,8 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
-	limits := event.Want{Limit: [event.Directions]uint32{1000, 1000}, Run: 2000}
+func TestWantsGivenToTheKernel(t *testing.T) {
+	limits := event.Want{Limit: [event.Directions]uint32{1000, 1000}, Burst: 2000}
 	until := func(sent, received uint64) event.Want {
 		w := limits
 		w.Until = [event.Directions]uint64{sent, received}
@@ -283,10 +283,10 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 	}{
 		"nothing before it is known": {[]*event.Event{sent(0, "as")}, nil},
 		"the limits once it is":      {[]*event.Event{sent(0, "ask>a")}, []event.Want{limits}},
-		"nothing of what speaks something else": {
+		"nothing of an unknown protocol": {
 			[]*event.Event{sent(0, "hello")}, []event.Want{nothing},
 		},
-		"that again, if it goes on": {
+		"nothing, again, if data still comes": {
 			[]*event.Event{sent(0, "hello"), sent(5, "hello")}, []event.Want{nothing, nothing},
 		},
 		"how much the parser skips": {
@@ -294,7 +294,7 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 		},
 		"that the beginning of a call is enough": {
 			[]*event.Event{sent(0, "ask>head")}, []event.Want{
-				limits, {Limit: [event.Directions]uint32{event.Sent: 1000, event.Received: 10}, Run: 2000},
+				limits, {Limit: [event.Directions]uint32{event.Sent: 1000, event.Received: 10}, Burst: 2000},
 			},
 		},
 		"that the parser skips all, but not for ever silently": {
@@ -305,7 +305,7 @@ func TestTheKernelIsToldWhatIsWanted(t *testing.T) {
 			s := newScene(event.RoleClient, false)
 			s.play(test.events...)
 			if !reflect.DeepEqual(s.wants, test.want) {
-				t.Errorf("told\n%v\nwant\n%v", s.wants, test.want)
+				t.Errorf("the kernel was asked for\n%v\nwant\n%v", s.wants, test.want)
 			}
 		})
 	}
@@ -329,7 +329,7 @@ func TestAnUnrecognisedConversationIsGivenUp(t *testing.T) {
 				s.play(sent(uint64(i*len(bytes)), bytes))
 			}
 			if len(s.wants) != 1 || !s.conv.Mute() || s.shard.Stats().Unrecognised.Load() != 1 {
-				t.Errorf("told %v, mute %v, counted %d", s.wants, s.conv.Mute(), s.shard.Stats().Unrecognised.Load())
+				t.Errorf("asked for %v, mute %v, counted %d", s.wants, s.conv.Mute(), s.shard.Stats().Unrecognised.Load())
 			}
 		})
 	}
@@ -365,7 +365,7 @@ func TestAnAbandonedConversationEndsUnknown(t *testing.T) {
 	s.conv.Abandon(20)
 	want := []string{`client "ask>a" at 0`, `closed "" unknown true`}
 	if !reflect.DeepEqual(s.parser.lines, want) {
-		t.Errorf("told %q, want %q", s.parser.lines, want)
+		t.Errorf("the parser got %q, want %q", s.parser.lines, want)
 	}
 }
 

@@ -6,14 +6,13 @@ import (
 )
 
 const (
-	// recognitionBytes of a direction are kept at most while its protocol is not known.
+	// recognitionBytes is how many bytes of a direction are kept at most until its protocol is known.
 	recognitionBytes = 4096
-	// recognitionTransfers is how many beginnings of transfers are looked at, where the first one of the connection was
-	// not seen, before the conversation is given up.
+	// recognitionTransfers is after how many unrecognised transfers a conversation is given up whose beginning was not seen.
 	recognitionTransfers = 32
 )
 
-// recognise looks at the beginning of a transfer.
+// recognise tries to recognise the protocol by the beginning of a transfer.
 func (c *Conversation) recognise(t *transfer) {
 	s := &c.streams[t.direction]
 	s.next = t.stamp.Position + uint64(len(t.bytes)) + t.missing
@@ -45,7 +44,7 @@ func (c *Conversation) recognise(t *transfer) {
 	}
 }
 
-// detect asks the protocols. Where the role is not known, both are tried, and the bytes decide.
+// detect asks the protocols. If the role is not known, it tries both roles, and the bytes decide.
 func (c *Conversation) detect(d event.Direction, bytes []byte, first bool) protocol.Confidence {
 	maybe := protocol.No
 	for _, role := range rolesOf[c.connection.Role] {
@@ -62,7 +61,7 @@ func (c *Conversation) detect(d event.Direction, bytes []byte, first bool) proto
 	return maybe
 }
 
-// rolesOf are the roles that are possible, by what is known.
+// rolesOf lists the possible roles for a known role.
 var rolesOf = [...][]event.Role{
 	event.RoleUnknown: {event.RoleClient, event.RoleServer},
 	event.RoleClient:  {event.RoleClient},
@@ -78,7 +77,7 @@ func directionOf(d event.Direction, r event.Role) protocol.Direction {
 	return protocol.FromServer
 }
 
-// keep copies a transfer until the protocol is known.
+// keep copies a transfer to parse it once the protocol is known.
 func (c *Conversation) keep(t *transfer) {
 	kept := *t
 	kept.bytes = append([]byte(nil), t.bytes...)
@@ -86,7 +85,7 @@ func (c *Conversation) keep(t *transfer) {
 	c.streams[t.direction].kept += len(t.bytes)
 }
 
-// keptBytes are those of a transfer, behind what is kept of its direction.
+// keptBytes returns the bytes kept of a transfer's direction, followed by those of the transfer.
 func (c *Conversation) keptBytes(t *transfer) []byte {
 	out := make([]byte, 0, c.streams[t.direction].kept+len(t.bytes))
 	for i := range c.kept {
@@ -107,7 +106,7 @@ func (c *Conversation) dropKept() {
 	}
 }
 
-// begin makes the parser of the protocol that was recognised, and hands it what was kept.
+// begin creates the parser of the recognised protocol and gives it what was kept.
 func (c *Conversation) begin() {
 	for d := range c.streams {
 		c.streams[d].direction = directionOf(event.Direction(d), c.role)
@@ -119,7 +118,7 @@ func (c *Conversation) begin() {
 	c.shard.stats.Recognised.Add(1)
 	c.wantLimits()
 	kept := c.kept
-	c.dropKept() // what is missing of it is counted there
+	c.dropKept() // it counts their missing bytes
 	for i := range kept {
 		c.take(&kept[i])
 	}

@@ -1,7 +1,7 @@
-// Package conversation makes exchanges of the bytes that a connection carries.
+// Package conversation turns the bytes that a connection carries into exchanges.
 //
-// Bytes come as system calls transferred them. A Conversation puts them in order, finds the protocol that they speak, hands
-// them to its parser, and asks the kernel for no more of them than the parser needs.
+// Bytes come as system calls transferred them. A Conversation puts them in order, recognises their protocol, passes them to
+// its parser, and asks the kernel only for the bytes that the parser needs.
 package conversation
 
 import (
@@ -14,31 +14,30 @@ import (
 
 // Options of the conversations of a Shard.
 type Options struct {
-	// Protocols are looked for in what connections carry, the first that recognises its own is taken. None: data is
-	// ignored.
+	// Protocols are the protocols to recognise; the first that matches is taken. If there are none, data is ignored.
 	Protocols []protocol.Protocol
 	Settings  protocol.Settings
-	// Want asks the kernel for what is wanted of a connection's data. It is only called with Protocols.
+	// Want asks the kernel for a part of a connection's data. It is not called if there are no Protocols.
 	Want func(cookie uint64, w event.Want)
-	// PayloadLimit and PayloadBurst bound how much is captured of a call, and of a burst of calls in one direction, once the
-	// protocol is known; bytes.
+	// PayloadLimit and PayloadBurst bound the bytes captured of a call, and of a burst of calls in one direction, once the
+	// protocol is known.
 	PayloadLimit, PayloadBurst uint32
 }
 
-// Stats counts what the conversations of a Shard did. It may be read while they go on.
+// Stats counts what the conversations of a Shard did. It is safe to read at any time.
 type Stats struct {
 	Exchanges    []atomic.Uint64 // emitted, by the index of their protocol in Options.Protocols
 	ParseErrors  [protocol.ParseErrors]atomic.Uint64
 	Recognised   atomic.Uint64 // conversations whose protocol was found
-	Unrecognised atomic.Uint64 // conversations that were given up: they speak nothing that is parsed
+	Unrecognised atomic.Uint64 // conversations that were given up: no protocol matched
 	Payload      atomic.Uint64 // bytes captured
-	Skipped      atomic.Uint64 // bytes not captured that the parser had no need of
-	Truncated    atomic.Uint64 // bytes not captured of what was wanted: a bound bit, or their memory could not be read
-	Lost         atomic.Uint64 // bytes lost of what was wanted
-	Overlapping  atomic.Uint64 // bytes dropped: threads used one direction at once, their order is not known
+	Skipped      atomic.Uint64 // bytes not captured because the parser did not need them
+	Truncated    atomic.Uint64 // wanted bytes not captured: beyond a limit, or their memory could not be read
+	Lost         atomic.Uint64 // wanted bytes lost
+	Overlapping  atomic.Uint64 // bytes dropped: threads used one direction at the same time, in an unknown order
 }
 
-// countMissing counts bytes of a stream that are not to be had.
+// countMissing counts bytes of a stream that are not available.
 func (s *Stats) countMissing(n uint64, why protocol.Loss) {
 	switch why {
 	case protocol.Skipped:
@@ -50,7 +49,7 @@ func (s *Stats) countMissing(n uint64, why protocol.Loss) {
 	}
 }
 
-// Shard is what the conversations of one goroutine share.
+// Shard holds what the conversations of one goroutine share.
 type Shard struct {
 	opts  Options
 	stats Stats
@@ -64,21 +63,21 @@ func NewShard(opts Options) *Shard {
 // Stats of the shard; safe to read at any time.
 func (s *Shard) Stats() *Stats { return &s.stats }
 
-// Connection describes the connection that carries a conversation, as it is known when the conversation begins.
+// Connection describes the connection of a conversation when the conversation begins.
 type Connection struct {
 	Cookie        uint64 // the kernel's identity of the socket
 	Role          event.Role
-	Local, Remote netip.AddrPort // invalid where there is none
-	Joined        bool           // its beginning was not seen
+	Local, Remote netip.AddrPort // the zero AddrPort if not known
+	Joined        bool           // the beginning was not seen
 }
 
-// Emitter takes the exchanges of one conversation. Pointers are valid during the call only.
+// Emitter receives the exchanges of one conversation. Pointers are valid during the call only.
 type Emitter interface {
 	Emit(x *protocol.Exchange)
 }
 
-// Begin begins the conversation of a connection, in the memory of an earlier one that is over, if there is one. It returns
-// nil if no protocol is looked for.
+// Begin starts the conversation of a connection. It reuses the memory of an earlier one that is over, if that is not nil. It
+// returns nil if there are no Protocols.
 func (s *Shard) Begin(earlier *Conversation, connection Connection, emitter Emitter) *Conversation {
 	if len(s.opts.Protocols) == 0 {
 		return nil
@@ -91,7 +90,7 @@ func (s *Shard) Begin(earlier *Conversation, connection Connection, emitter Emit
 	return c
 }
 
-// Refuse asks the kernel for nothing of the data of a connection that is not followed.
+// Refuse asks the kernel for none of the data of a connection that is not tracked.
 func (s *Shard) Refuse(cookie uint64) {
 	if len(s.opts.Protocols) > 0 {
 		s.opts.Want(cookie, nothing)

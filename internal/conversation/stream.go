@@ -5,29 +5,29 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// stream is one direction.
+// stream is the state of one direction.
 type stream struct {
-	next      uint64             // position behind what was taken in
+	next      uint64             // position of the next byte
 	direction protocol.Direction // once the protocol is known
 	kept      int                // bytes in Conversation.kept
 }
 
-// transfer is what a system call adds to a stream.
+// transfer is the bytes that one system call adds to a stream.
 type transfer struct {
 	direction event.Direction
 	bytes     []byte
 	stamp     protocol.Stamp // of the first byte
-	missing   uint64         // bytes behind them that were not captured
+	missing   uint64         // bytes after these that were not captured
 	why       protocol.Loss
 }
 
-// Data takes in what one system call transferred.
+// Data processes the bytes that one system call transferred.
 func (c *Conversation) Data(e *event.Event) {
 	d := &e.Data
 	stats := &c.shard.stats
 	stats.Payload.Add(uint64(len(d.Payload)))
 	if c.mute {
-		c.want() // another socket has taken the slot
+		c.want() // another socket has overwritten the slot in the kernel's map
 		return
 	}
 	next := c.streams[d.Direction].next
@@ -36,14 +36,14 @@ func (c *Conversation) Data(e *event.Event) {
 	}
 	payload, skipped, length := d.Payload, uint64(d.Skipped), uint64(d.Length)
 	if d.Position < next {
-		// Two threads used this direction at once, so that it cannot be known whose bytes came first.
-		again := min(next-d.Position, length)
-		stats.Overlapping.Add(again)
-		length -= again
-		if again <= skipped {
-			skipped -= again
+		// Two threads used this direction at the same time: the order of their bytes is not known.
+		overlap := min(next-d.Position, length)
+		stats.Overlapping.Add(overlap)
+		length -= overlap
+		if overlap <= skipped {
+			skipped -= overlap
 		} else {
-			payload = payload[min(again-skipped, uint64(len(payload))):]
+			payload = payload[min(overlap-skipped, uint64(len(payload))):]
 			skipped = 0
 		}
 		stamp.Position = next
@@ -74,7 +74,7 @@ func (c *Conversation) Data(e *event.Event) {
 	c.adjust()
 }
 
-// take hands a transfer to the parser.
+// take passes a transfer to the parser.
 func (c *Conversation) take(t *transfer) {
 	s := &c.streams[t.direction]
 	behind := t.stamp
@@ -90,8 +90,8 @@ func (c *Conversation) take(t *transfer) {
 	}
 }
 
-// lose accounts for n bytes that follow and that the kernel did not report. The parser did not need those before
-// Want.Until; why the others are missing is given.
+// lose accounts for the next n bytes, which the kernel did not report. Those before Want.Until were not wanted; why is the
+// reason for the others.
 func (c *Conversation) lose(d event.Direction, n, time uint64, why protocol.Loss) {
 	stamp := protocol.Stamp{Time: time, Position: c.streams[d].next}
 	if until := c.wanted.Until[d]; until > stamp.Position {
@@ -107,20 +107,20 @@ func (c *Conversation) lose(d event.Direction, n, time uint64, why protocol.Loss
 	}
 }
 
-// gap says that the next n bytes, the first of which has this stamp, are not to be had.
+// gap reports to the parser that the next n bytes, the first of which has this stamp, are not available.
 func (c *Conversation) gap(d event.Direction, n uint64, stamp protocol.Stamp, why protocol.Loss) {
 	s := &c.streams[d]
 	s.next = stamp.Position + n
 	if c.parser != nil {
 		c.parser.Gap(s.direction, n, stamp, why)
 	} else if why != protocol.Skipped {
-		c.joined = true // what follows may be the middle of anything
+		c.joined = true // the next bytes may be the middle of a message
 		c.dropKept()
 	}
 }
 
-// lossOf is the gravest of the kernel's reasons. Without a reason the kernel does not know of the bytes itself: they were
-// transferred in a way that the hooks do not see.
+// lossOf is the most serious of the kernel's reasons. If there is no reason, the hooks did not see the transfer: the bytes
+// are lost.
 func lossOf(m event.CutReason) protocol.Loss {
 	if m == 0 || m&event.CutRingFull != 0 {
 		return protocol.Lost
@@ -128,10 +128,10 @@ func lossOf(m event.CutReason) protocol.Loss {
 	return protocol.Truncated
 }
 
-// gapTime is when the last byte of a gap was transferred: silent if the kernel knows it, otherwise now at the latest.
-func gapTime(silent, now uint64) uint64 {
-	if silent != 0 {
-		return silent
+// gapTime is when the last byte of a gap was transferred: lastUnreported, or at the latest now if the kernel does not know.
+func gapTime(lastUnreported, now uint64) uint64 {
+	if lastUnreported != 0 {
+		return lastUnreported
 	}
 	return now
 }

@@ -2,16 +2,16 @@ package conversation
 
 import "github.com/socketflow/socketflow/internal/event"
 
-// worthSkipping is how many bytes the kernel has to save before it is told that they are not needed.
+// worthSkipping is how many bytes must be skipped to make it worth a write to the kernel's map.
 const worthSkipping = 8 << 10
 
-// nothing is what is wanted of data that nobody understands.
+// nothing asks for none of the data.
 var nothing = event.Want{Until: [event.Directions]uint64{event.Never, event.Never}}
 
-// want asks the kernel for what is wanted.
+// want writes c.wanted to the kernel.
 func (c *Conversation) want() { c.shard.opts.Want(c.connection.Cookie, c.wanted) }
 
-// giveUp asks the kernel for nothing more of the data.
+// giveUp asks the kernel for no more data, and ignores what still comes.
 func (c *Conversation) giveUp() {
 	c.dropKept()
 	c.mute = true
@@ -20,16 +20,16 @@ func (c *Conversation) giveUp() {
 	c.shard.stats.Unrecognised.Add(1)
 }
 
-// wantLimits asks for all that the limits allow.
+// wantLimits asks for all data within the limits.
 func (c *Conversation) wantLimits() {
-	c.wanted = event.Want{Run: c.shard.opts.PayloadBurst}
+	c.wanted = event.Want{Burst: c.shard.opts.PayloadBurst}
 	for d := range c.wanted.Limit {
 		c.wanted.Limit[d] = c.shard.opts.PayloadLimit
 	}
 	c.want()
 }
 
-// adjust tells the kernel which bytes need not be captured.
+// adjust asks the kernel only for what the parser needs next.
 func (c *Conversation) adjust() {
 	changed := false
 	for d := range c.streams {
@@ -46,7 +46,7 @@ func (c *Conversation) adjust() {
 		if skip < worthSkipping {
 			continue
 		}
-		until := uint64(event.Never - 1) // still, the time of the last byte is
+		until := uint64(event.Never - 1) // unlike Never, this still records the time of the last byte
 		if skip < until-s.next {
 			until = s.next + skip
 		}

@@ -1,5 +1,5 @@
 // Package event defines what the kernel reports: one Event per thing that happened to a socket or a process.
-// It is the stream between capture and interpretation, the same for every capture mode.
+// Both modes, socket and syscall, report the same events.
 package event
 
 import (
@@ -14,25 +14,25 @@ type Kind uint8
 // The kinds of events. The comment names the members that are set beside Kind, Time and Owner.
 const (
 	KindNone         Kind = iota
-	KindProcess           // Process, Flow.NetNS: the owner is described, before the first event of a socket of it
+	KindProcess           // Process, Flow.NetNS: describes the owner; comes before the first event of any of its sockets
 	KindExit              // the owner has ended
-	KindOpen              // Flow, Started: connected, or taken in by a listener
+	KindOpen              // Flow, Started: a client connected, or a listener completed a handshake
 	KindAccept            // Flow: accept handed the connection to the owner
 	KindClose             // Flow, Started, Established, Ending: an open connection has ended
 	KindFail              // Flow, Started, Ending: an attempt has ended without a connection
-	KindConnectError      // Flow, Ending.Errno: connect itself returned an error
-	KindExisting          // Flow: the connection is older than the capture
-	KindLive              // Flow.Cookie: a tracked socket that still exists; not TCP: Ending's counts so far
-	KindData              // Flow.Cookie, Data: a system call of the owner has transferred bytes of a connection
-	KindPeerClose         // as KindClose, by the other end: a connection within the host has ended
-	// Of captures that see system calls, not sockets, and so need internal/fdtrack:
-	KindAddress // Flow.Cookie, Flow.Local or Flow.Remote, Flow.AddressSource: a call has told an address of the socket
-	KindHold    // Flow.Cookie, FD: one more descriptor leads to the socket; KindClose is then the end of one of them
-	KindUnknown // FD: the owner uses a descriptor of which it is not known whether it leads to a socket, and to which; Flow.Cookie: the question
+	KindConnectError      // Flow, Ending.Errno: connect(2) returned an error
+	KindExisting          // Flow: the connection is older than the receiver
+	KindLive              // Flow.Cookie: a tracked socket still exists; except for TCP, Ending has the counts so far
+	KindData              // Flow.Cookie, Data: a system call of the owner transferred bytes
+	KindPeerClose         // as KindClose, reported by the other end of a connection within the host
+	// Only in the syscall mode, which sees descriptors and not sockets; package fdtrack resolves them:
+	KindAddress // Flow.Cookie, Flow.Local or Flow.Remote, Flow.AddressSource: a call showed an address of the socket
+	KindHold    // Flow.Cookie, FD: one more descriptor refers to the socket; each KindClose then ends one of them
+	KindUnknown // FD: the owner uses a descriptor that may refer to a socket; Flow.Cookie: the number of this question
 	Kinds
 )
 
-// String is the kind's name in own telemetry.
+// String is the kind's name in the receiver's own telemetry.
 func (k Kind) String() string {
 	if k < Kinds {
 		return kindNames[k]
@@ -51,38 +51,39 @@ type Role uint8
 // The roles.
 const (
 	RoleUnknown Role = iota
-	RoleClient       // it connected
-	RoleServer       // it was accepted
+	RoleClient       // the socket connected
+	RoleServer       // the socket was accepted
 )
 
-// RoleSource is how a role is known.
+// RoleSource says how a role is known.
 type RoleSource uint8
 
 // The sources of a role.
 const (
 	RoleSourceUnknown  RoleSource = iota
-	RoleSourceConnect             // the connect was seen
-	RoleSourceAccept              // the end of the listener's handshake was seen
-	RoleSourceListener            // judged by which ports are listened on in the socket's network namespace, or by which end has a name
-	RoleSourceFirst               // judged by who sent the first datagram that was seen
-	RoleSourceProtocol            // told by what the two ends say
+	RoleSourceConnect             // the receiver saw the connect
+	RoleSourceAccept              // the receiver saw the end of the listener's handshake
+	RoleSourceListener            // inferred from the listening ports of the network namespace, or from which end has a name
+	RoleSourceFirst               // inferred from who sent the first datagram that was seen
+	RoleSourceProtocol            // shown by the payload: requests or responses
 )
 
-// Transport is what a socket speaks over.
+// Transport is the transport protocol of a socket.
 type Transport uint8
 
 // The transports.
 const (
 	TCP        Transport = iota
-	UDP                  // a flow is what goes between a socket and one remote address
-	UnixStream           // a stream between two sockets of the family AF_UNIX
+	UDP                  // a flow is the datagrams between a socket and one remote address
+	UnixStream           // a stream between two AF_UNIX sockets
 	Transports
 )
 
-// AddressSource is how the addresses of a flow are known: what told the last of them.
+// AddressSource says how the addresses of a flow are known. If they have different sources, it is the source of the
+// address that was learned last.
 type AddressSource uint8
 
-// The sources of addresses, in the order of trust.
+// The sources of addresses, the most reliable first.
 const (
 	AddressSourceSock        AddressSource = iota // the kernel's socket
 	AddressSourceAccept                           // the result of accept
@@ -95,26 +96,25 @@ const (
 	AddressSources
 )
 
-// Flow is a socket and the two addresses between which it speaks.
+// Flow is a socket and its two addresses.
 type Flow struct {
-	Cookie     uint64         // the kernel's identity of the socket, unique until reboot; 0: none was given
+	Cookie     uint64         // the kernel's identity of the socket, unique until reboot; 0: none
 	Local      netip.AddrPort // v4-mapped addresses are unmapped
 	Remote     netip.AddrPort
 	NetNS      uint32 // inode of the network namespace
 	Role       Role
 	RoleSource RoleSource
 	Transport  Transport
-	// AddressSource is how Local and Remote are known. One that is not is the zero AddrPort; of one whose port is not known
-	// the port is 0.
+	// AddressSource says how Local and Remote are known. An unknown address is the zero AddrPort; an unknown port is 0.
 	AddressSource AddressSource
-	Unix          *Unix // UnixStream: the names; there are no addresses then
+	Unix          *Unix // UnixStream: names instead of addresses
 }
 
-// Unix is what there is instead of addresses between sockets of the family AF_UNIX. A name is a path, or @ and a name of the
-// abstract namespace; empty if the end has none.
+// Unix has the names of two connected AF_UNIX sockets. A name is a path, or @ and a name of the abstract namespace. It is
+// empty if the socket has none.
 type Unix struct {
 	Local, Remote string
-	PeerPID       uint32 // who had the other end when it was connected, or listened; in the initial pid namespace; 0: not known
+	PeerPID       uint32 // the process that connected or listened at the other end, initial pid namespace; 0: not known
 }
 
 // State is a TCP state, numbered as the kernel does (include/net/tcp_states.h).
@@ -135,24 +135,24 @@ const (
 	StateClosing
 )
 
-// Ending is what the kernel knows of a connection when it ends.
+// Ending is what the kernel knows about a connection when it ends.
 type Ending struct {
 	LastState        State
 	Errno            uint32 // the socket's pending error, 0 if none
 	FINReceived      bool
-	BytesSent        uint64 // payload given to the network, each byte once
-	BytesReceived    uint64 // payload received in order, read by the program or not
-	SegmentsSent     uint32 // of UDP: datagrams
+	BytesSent        uint64 // payload sent; a retransmitted byte counts once
+	BytesReceived    uint64 // payload received in order, whether or not the program read it
+	SegmentsSent     uint32 // UDP: datagrams
 	SegmentsReceived uint32
 	RTT              uint32 // smoothed round trip time, microseconds; 0: never measured
 	Retransmits      uint32
-	Uncounted        bool               // of TCP: segments, RTT and retransmits are not known
-	Unread           uint32             // bytes that had arrived and that no program had received
-	Position         [Directions]uint64 // how much each direction had carried
+	Uncounted        bool               // TCP: segments, RTT and retransmits are not known
+	Unread           uint32             // bytes that arrived and that no program has read
+	Position         [Directions]uint64 // bytes that each direction carried
 	LastUnreported   [Directions]uint64 // as Data.LastUnreported
 }
 
-// Direction of bytes, as the socket sees them.
+// Direction of bytes, from the point of view of the socket.
 type Direction uint8
 
 // The directions.
@@ -162,52 +162,52 @@ const (
 	Directions
 )
 
-// CutReason says why bytes are not in an event: a set of reasons.
+// CutReason is a set of reasons why bytes are not in an event.
 type CutReason uint8
 
 // The reasons.
 const (
-	CutLimit    CutReason = 1 << iota // beyond what is captured of a call, or of a burst of calls in one direction
-	CutNoBuffer                       // sendfile, splice, io_uring ...: where they lay is not known
-	CutFault                          // they could not be read without waiting for memory
-	CutRingFull                       // there was no room in the ring buffer
+	CutLimit    CutReason = 1 << iota // beyond the limit of a call, or of a burst of calls in one direction
+	CutNoBuffer                       // sendfile, splice, io_uring ...: there is no user buffer to read from
+	CutFault                          // the memory was not resident, and a BPF program cannot wait for it
+	CutRingFull                       // the ring buffer was full
 )
 
 // Data is what one system call transferred.
 type Data struct {
 	Direction      Direction
-	Position       uint64    // of the first byte in its direction; since the connection was opened, or (Existing) first seen
+	Position       uint64    // stream position of the first byte; counts from the open, or (Existing) from when it was first seen
 	Length         uint32    // bytes transferred
-	Skipped        uint32    // of these, at the beginning: not wanted
-	Payload        []byte    // what was captured behind the skipped ones; valid until the next event is read
+	Skipped        uint32    // how many of these, at the beginning, were not wanted
+	Payload        []byte    // bytes captured after the skipped ones; valid until the next event is read
 	CutReason      CutReason // why there is less payload than Length - Skipped
-	GapReason      CutReason // why bytes before Position have not been told, where that was not wanted so
-	LastUnreported uint64    // CLOCK_MONOTONIC, ns: the last transfer before that was not told; 0: there was none
+	GapReason      CutReason // why bytes before Position were not reported, other than because they were not wanted
+	LastUnreported uint64    // CLOCK_MONOTONIC, ns: the last transfer before this one that was not reported; 0: none
 	TID            uint32    // the thread, in the initial pid namespace
-	Goroutine      uint64    // names the goroutine in a Go process; without meaning elsewhere
+	Goroutine      uint64    // identifies the goroutine in a Go process; meaningless in others
 }
 
-// Want is what is wanted of a connection's data from now on.
+// Want says which of a connection's bytes the kernel shall capture from now on.
 type Want struct {
-	Until [Directions]uint64 // positions before which nothing is wanted
-	Limit [Directions]uint32 // bytes of one call, at most
-	Run   uint32             // bytes of a burst of calls in one direction, at most
+	Until [Directions]uint64 // bytes before this position are not wanted
+	Limit [Directions]uint32 // bytes of one call at most
+	Burst uint32             // bytes of a burst of calls in one direction at most
 }
 
-// Never as Want.Until: nothing is wanted any more, not even the time of a direction's last byte.
+// Never as Want.Until means that nothing is wanted any more, not even the time of a direction's last byte.
 const Never = 1<<64 - 1
 
-// Event is one report of the kernel. It is decoded into again and again: a consumer keeps copies, not pointers.
+// Event is one report of the kernel. The reader reuses one Event: a consumer keeps copies, not pointers.
 type Event struct {
 	Kind        Kind
 	Time        uint64 // when it happened: CLOCK_MONOTONIC, nanoseconds
 	Owner       process.ID
-	Generation  uint32 // KindProcess: which description of the process; counts exec and cgroup moves
+	Generation  uint32 // KindProcess: version of the description; exec and cgroup moves increment it
 	Flow        Flow
 	Started     uint64 // CLOCK_MONOTONIC, nanoseconds; 0: not known
 	Established uint64 // CLOCK_MONOTONIC, nanoseconds; 0: never, or not known
-	Existing    bool   // the connection is older than the capture
-	FD          uint32 // KindHold, KindUnknown, KindOpen where a capture sees calls only: the owner's descriptor
+	Existing    bool   // the connection is older than the receiver
+	FD          uint32 // the owner's descriptor: KindHold, KindUnknown, and KindOpen in the syscall mode
 	Ending      Ending
 	Data        Data
 	Process     *process.Snapshot // KindProcess

@@ -336,7 +336,7 @@ func TestProcfsIsAskedAfterAWhile(t *testing.T) {
 	assert.Equal(t, []descriptor{{testPID, 1}}, s.resolver.asked)
 	s.pass(100 * time.Millisecond)
 	assert.Empty(t, s.take())
-	q.Tell(found(local, remote), nil)
+	q.Answer(found(local, remote), nil)
 	s.pass(2 * time.Millisecond)
 	assert.Equal(t, []string{"open 1 10.0.0.1:50000>10.0.0.2:80 proc", "data 1 a"}, s.take())
 	assert.EqualValues(t, 1, s.Stats().Completed[event.AddressSourceProc].Load())
@@ -347,11 +347,11 @@ func TestProcfsIsAskedAfterAWhile(t *testing.T) {
 
 func TestProcfsIsAskedAgainBeforeTheTimeIsUp(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
-	s.resolver.question(testPID, 1).Tell(procfs.Socket{}, procfs.ErrNotListed)
+	s.resolver.question(testPID, 1).Answer(procfs.Socket{}, procfs.ErrNotListed)
 	s.handle(open(1, "", remote))
 	s.pass(700 * time.Millisecond)
 	assert.Len(t, s.resolver.asked, 1)
-	s.resolver.question(testPID, 1).Tell(found(local, remote), nil)
+	s.resolver.question(testPID, 1).Answer(found(local, remote), nil)
 	s.pass(200 * time.Millisecond)
 	assert.Equal(t, []string{"open 1 10.0.0.1:50000>10.0.0.2:80 proc"}, s.take())
 	assert.Len(t, s.resolver.asked, 2)
@@ -378,7 +378,7 @@ func TestAnAnswerOfProcfs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{Timeout: 100 * time.Millisecond, LookupAfter: 80 * time.Millisecond}, nil)
-			s.resolver.question(testPID, 1).Tell(test.socket, test.err)
+			s.resolver.question(testPID, 1).Answer(test.socket, test.err)
 			s.handle(open(1, "", remote))
 			s.pass(90 * time.Millisecond)
 			assert.Equal(t, test.complete, len(s.take()) > 0)
@@ -400,7 +400,7 @@ func TestAnAnswerDoesNotOvertakeTheClose(t *testing.T) {
 	s.handle(open(1, "", remote))
 	s.pass(25 * time.Millisecond)
 	require.Len(t, s.resolver.asked, 1)
-	q.Tell(found("10.0.0.1:60000", remote), nil)
+	q.Answer(found("10.0.0.1:60000", remote), nil)
 	s.pass(time.Millisecond)
 	s.handle(closing(1))
 	s.pass(time.Second)
@@ -419,7 +419,7 @@ func TestDatagramsOfASocketWithoutAnAddressDoNotWaitForLong(t *testing.T) {
 			s := newScene(t, Limits{}, nil)
 			answer := found(test.found, "")
 			answer.Transport, answer.State = procfs.UDP, procfs.StateClose
-			s.resolver.question(testPID, 1).Tell(answer, nil)
+			s.resolver.question(testPID, 1).Answer(answer, nil)
 			s.handle(over(event.UDP, accepted(1, test.local, local)), data(1, "a"))
 			s.pass(30 * time.Millisecond)
 			got := s.take()

@@ -36,7 +36,7 @@ func (t *Tracker) ask(s *socket) {
 }
 
 func (t *Tracker) askAgain(s *socket) {
-	if _, told, _ := s.query.Told(); told {
+	if _, told, _ := s.query.Answered(); told {
 		t.ask(s)
 	}
 }
@@ -52,7 +52,7 @@ func (t *Tracker) pollAsked() {
 			t.stats.Lookups[LookupUnneeded].Add(1)
 			continue
 		}
-		found, told, err := a.query.Told()
+		found, told, err := a.query.Answered()
 		if !told || !a.told {
 			a.told = told
 			kept = append(kept, a)

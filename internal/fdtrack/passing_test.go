@@ -55,7 +55,7 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 			s.handle(unknownOf(testPID, 9), unknownOf(testPID, 9))
 			s.pass(5 * time.Millisecond)
 			assert.Empty(t, s.kernel.told)
-			q.Tell(test.socket, test.err)
+			q.Answer(test.socket, test.err)
 			s.pass(time.Millisecond)
 			assert.Equal(t, lines(test.kernel), s.kernel.told)
 			assert.Equal(t, lines(test.told), s.take())
@@ -97,8 +97,8 @@ func lines(text string) []string {
 func TestWhatTheKernelRefusesIsCounted(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.kernel.fail = errTest
-	s.resolver.question(testPID, 9).Tell(found(local, remote), nil)
-	s.resolver.question(testPID, 8).Tell(procfs.Socket{}, procfs.ErrNotSocket)
+	s.resolver.question(testPID, 9).Answer(found(local, remote), nil)
+	s.resolver.question(testPID, 8).Answer(procfs.Socket{}, procfs.ErrNotSocket)
 	s.handle(unknownOf(testPID, 9), unknownOf(testPID, 8))
 	assert.EqualValues(t, 1, s.Stats().AdoptsFailed.Load())
 }
@@ -126,7 +126,7 @@ func TestAnAnswerIsToItsQuestion(t *testing.T) {
 	s.kernel.last = 200
 	s.handle(second)
 	assert.Len(t, s.unknowns, 2)
-	query.Tell(found(local, remote), nil)
+	query.Answer(found(local, remote), nil)
 	s.Tick(s.now)
 	assert.EqualValues(t, 1, s.Stats().Unknown[ResultKnown].Load(), "the answer to the first question")
 	assert.Equal(t, []string{"adopt 10/9 as 1001"}, s.kernel.told, "the answer to the second question")
@@ -135,8 +135,8 @@ func TestAnAnswerIsToItsQuestion(t *testing.T) {
 // Two descriptors lead to one socket: a child has inherited it before the capture began.
 func TestASecondDescriptorOfASocketIsRecognised(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
-	s.resolver.question(testPID, 9).Tell(found(local, remote), nil)
-	s.resolver.question(11, 9).Tell(found(local, remote), nil)
+	s.resolver.question(testPID, 9).Answer(found(local, remote), nil)
+	s.resolver.question(11, 9).Answer(found(local, remote), nil)
 	s.handle(unknownOf(testPID, 9), unknownOf(11, 9), closing(1001))
 	assert.Equal(t, []string{"adopt 10/9 as 1001", "adopt 11/9 as 1001"}, s.kernel.told)
 	assert.EqualValues(t, 1, s.Stats().Unknown[ResultKnown].Load())
@@ -173,7 +173,7 @@ func TestASocketInAMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{}, nil)
-			s.resolver.question(11, 9).Tell(test.landing, nil)
+			s.resolver.question(11, 9).Answer(test.landing, nil)
 			s.handle(test.before...)
 			s.handle(unknownOf(11, 9))
 			if !test.claimed {
@@ -183,7 +183,7 @@ func TestASocketInAMessage(t *testing.T) {
 			assert.Equal(t, []string{"adopt 11/9 as 1"}, s.kernel.told)
 			assert.EqualValues(t, 1, s.Stats().Unknown[ResultInFlight].Load())
 			// The message has been received: a second cannot be.
-			s.resolver.question(12, 9).Tell(test.landing, nil)
+			s.resolver.question(12, 9).Answer(test.landing, nil)
 			s.handle(unknownOf(12, 9))
 			assert.Equal(t, "adopt 12/9 as 1001", s.kernel.told[1])
 			s.take()
@@ -202,15 +202,15 @@ func TestASocketOfAnotherShardIsReceived(t *testing.T) {
 	require.NoError(t, err)
 	a, b := newSceneOf(t, shared, nil), newSceneOf(t, shared, nil)
 	a.handle(open(1, "", remote), hold(1, inFlight))
-	b.resolver.question(11, 9).Tell(found(local, remote), nil)
+	b.resolver.question(11, 9).Answer(found(local, remote), nil)
 	b.handle(unknownOf(11, 9))
 	assert.Equal(t, []string{"adopt 11/9 as 1"}, b.kernel.told)
 	a.Tick(a.now)
 	assert.Equal(t, []string{"open 1 10.0.0.1:50000>10.0.0.2:80 proc"}, a.take(), "its address came to light")
-	b.resolver.question(12, 3).Tell(found("10.0.0.1:1", remote), nil)
+	b.resolver.question(12, 3).Answer(found("10.0.0.1:1", remote), nil)
 	b.handle(unknownOf(12, 3))
 	assert.Equal(t, []string{"existing 1001 10.0.0.1:1>10.0.0.2:80 proc"}, b.take())
-	a.resolver.question(13, 3).Tell(found("10.0.0.1:1", remote), nil)
+	a.resolver.question(13, 3).Answer(found("10.0.0.1:1", remote), nil)
 	a.handle(unknownOf(13, 3))
 	assert.Equal(t, []string{"adopt 13/3 as 1001"}, a.kernel.told)
 	b.handle(closing(1001))

@@ -113,7 +113,7 @@ func (r *fakeResolver) Ask(pid, fd uint32) *procfs.Query {
 		return q
 	}
 	q := procfs.NewQuery()
-	q.Tell(procfs.Socket{}, procfs.ErrGone)
+	q.Answer(procfs.Socket{}, procfs.ErrGone)
 	return q
 }
 

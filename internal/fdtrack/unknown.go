@@ -41,7 +41,7 @@ func (t *Tracker) unknown(e *event.Event) {
 		return
 	}
 	u := unknown{t.owners.of(e.Owner).id, e.FD, e.Flow.Cookie, e.Time, t.opts.Resolver.Ask(q.pid, q.fd)}
-	if found, told, err := u.query.Told(); told {
+	if found, told, err := u.query.Answered(); told {
 		t.resolve(&u, &found, err)
 		return
 	}
@@ -53,7 +53,7 @@ func (t *Tracker) pollUnknown() {
 	kept := t.unknowns[:0]
 	for i := range t.unknowns {
 		u := t.unknowns[i]
-		found, told, err := u.query.Told()
+		found, told, err := u.query.Answered()
 		if !told {
 			kept = append(kept, u)
 			continue

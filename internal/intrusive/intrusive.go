@@ -1,16 +1,16 @@
-// Package intrusive keeps elements in the order in which they were appended; the links are the elements' own, so that nothing is allocated.
+// Package intrusive has a doubly linked list and a free list. The links are fields of the elements, so that nothing is allocated.
 package intrusive
 
-// Links is what an element has for a list. It can be in one list at a time.
+// Links is the field of an element that links it into a list. An element can be in one list at a time.
 type Links[T any] struct {
 	prev, next *Links[T]
 	element    *T
 }
 
-// Next is the element behind this one; nil: it is the last.
+// Next is the element after this one, nil if this is the last.
 func (l *Links[T]) Next() *T { return elementOf(l.next) }
 
-// Prev is the element before this one; nil: it is the first.
+// Prev is the element before this one, nil if this is the first.
 func (l *Links[T]) Prev() *T { return elementOf(l.prev) }
 
 func elementOf[T any](l *Links[T]) *T {
@@ -20,16 +20,16 @@ func elementOf[T any](l *Links[T]) *T {
 	return l.element
 }
 
-// List is a list; the zero value is empty.
+// List is a doubly linked list. The zero value is empty.
 type List[T any] struct{ first, last *Links[T] }
 
-// First is the element that has been in the list for the longest; nil: it is empty.
+// First is the element that was appended first, nil if the list is empty.
 func (l *List[T]) First() *T { return elementOf(l.first) }
 
-// Last is the element that was appended last; nil: the list is empty.
+// Last is the element that was appended last, nil if the list is empty.
 func (l *List[T]) Last() *T { return elementOf(l.last) }
 
-// Append puts an element, which is in no list, behind all others. The links are its own.
+// Append adds an element at the end. The element must not be in a list; links is its field.
 func (l *List[T]) Append(links *Links[T], element *T) {
 	links.prev, links.next, links.element = l.last, nil, element
 	if l.last == nil {
@@ -40,7 +40,7 @@ func (l *List[T]) Append(links *Links[T], element *T) {
 	l.last = links
 }
 
-// Remove takes the element with these links, which say nothing any more then, out of the list, which it has to be in.
+// Remove removes the element with these links, which must be in the list. Afterwards the links are invalid.
 func (l *List[T]) Remove(links *Links[T]) {
 	if links.prev == nil {
 		l.first = links.next
@@ -54,16 +54,16 @@ func (l *List[T]) Remove(links *Links[T]) {
 	}
 }
 
-// Free are elements to be used again, the last first; the zero value is empty.
+// Free is a stack of elements for reuse. The zero value is empty.
 type Free[T any] struct{ top *Links[T] }
 
-// Put keeps an element, which is in no list. The links are its own.
+// Put adds an element. The element must not be in a list; links is its field.
 func (f *Free[T]) Put(links *Links[T], element *T) {
 	links.next, links.element = f.top, element
 	f.top = links
 }
 
-// Take returns an element that was put; nil: there is none.
+// Take removes and returns the element that was put last, nil if there is none.
 func (f *Free[T]) Take() *T {
 	links := f.top
 	if links == nil {

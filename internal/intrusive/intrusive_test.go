@@ -14,10 +14,10 @@ type element struct {
 	links Links[element]
 }
 
-// most is more elements than any list here has: beyond that it is a circle.
+// most is more elements than any list of these tests has: a longer list is a circle.
 const most = 100
 
-// names in both directions, which have to agree.
+// names returns the names in order, and checks that both directions agree.
 func names(t *testing.T, l *List[element]) []int {
 	t.Helper()
 	var forward, backward []int
@@ -64,8 +64,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// TestLikeASlice does at random what it does to slices as well: elements are used, and freed again.
-func TestLikeASlice(t *testing.T) {
+// Random operations are done on the lists and on slices, which must stay equal.
+func TestListsBehaveLikeSlices(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var used List[element]
 	var free Free[element]

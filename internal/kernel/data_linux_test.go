@@ -583,7 +583,7 @@ func TestSignatures(t *testing.T) {
 // TestWants: what user space does not want is not told, and its last transfer is.
 func TestWants(t *testing.T) {
 	w := newWire(t, openForTest(t))
-	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Run: 1000}
+	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Burst: 1000}
 	want.Until[event.Sent] = 24
 	w.capture.Want(w.cookies[atClient], want)
 	for range 3 {

@@ -216,7 +216,7 @@ func decodeProcess(raw []byte, e *event.Event) error {
 		ID:         e.Owner,
 		Comm:       text(r.Comm[:]),
 		Executable: path(r.Executable.Parts[:], r.Executable.Used),
-		Told:       r.ExecutableFromCall != 0,
+		FromExecve: r.ExecutableFromCall != 0,
 		Args:       bytes.Clone(octets(r.Args[:], r.ArgsLen)),
 		ArgsCut:    r.ArgsCut != 0,
 		Environ:    bytes.Clone(octets(r.Environ[:], r.EnvironLen)),

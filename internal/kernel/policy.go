@@ -61,6 +61,6 @@ func (c *programs) Want(cookie uint64, w event.Want) {
 		atomic.StoreUint64(&slot.Until[d], w.Until[d])
 		atomic.StoreUint32(&slot.Limit[d], w.Limit[d])
 	}
-	atomic.StoreUint32(&slot.Burst, w.Run)
+	atomic.StoreUint32(&slot.Burst, w.Burst)
 	atomic.StoreUint64(&slot.Cookie, cookie)
 }

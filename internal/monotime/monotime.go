@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package monotime reads the clock that the kernel's events are timed by.
+// Package monotime reads the clock of the kernel's event timestamps.
 package monotime
 
 import "golang.org/x/sys/unix"

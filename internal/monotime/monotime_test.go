@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestTimePassesAsTheWallClockSays(t *testing.T) {
+func TestNowAdvancesWithTheWallClock(t *testing.T) {
 	wall, before := time.Now(), Now()
 	time.Sleep(time.Millisecond)
 	after := Now()

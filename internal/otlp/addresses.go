@@ -7,11 +7,10 @@ import (
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
-// addressTexts remembers how addresses are written. An address is told many times, about a dozen times per connection
-// alone, and writing it allocates; a host talks to few.
+// addressTexts caches the text of addresses. A connection emits an address about a dozen times, and formatting it allocates.
+// Most hosts have few peers.
 //
-// It is a direct-mapped cache: its size is fixed, and a peer that comes from ever new addresses costs one allocation per
-// address and evicts one other.
+// It is a direct-mapped cache of fixed size: a new address costs one allocation and evicts one other.
 type addressTexts [512]struct {
 	address netip.Addr
 	text    string

@@ -10,8 +10,8 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// conditions are what is known of a connection, or of an exchange on it, at the moment it is told. An attribute is there if and only if all the conditions
-// that it needs are.
+// conditions is the set of what is known of a connection, or of an exchange on it, when it is emitted. An attribute is
+// present if and only if all conditions that it needs hold.
 type conditions uint32
 
 const (
@@ -25,13 +25,13 @@ const (
 	isServer
 	hasNetNS
 	hasEnded
-	wasEstablished // and has ended: there are counts
+	wasEstablished // and has ended, so that there are counts
 	hasRTT
 	hasWay
 	hasSide
 	hasError
-	ofConnection // what is told is the connection, not an exchange on it
-	hasServer    // a request names the server
+	ofConnection // the report is of the connection, not of an exchange on it
+	hasServer    // the request names the server
 	hasServerPort
 	hasProtocol
 	hasVersion
@@ -49,7 +49,7 @@ func (f *conditions) add(condition conditions, holds bool) {
 	}
 }
 
-// family is the set of conventions that an attribute is from.
+// family is the version of the semantic conventions that an attribute is from.
 type family uint8
 
 const (
@@ -66,9 +66,9 @@ type attribute struct {
 	put    func(pcommon.Value, *report)
 }
 
-// attributes are all attributes of log records and spans, in the order in which they are written; exchanges add their own
-// behind them. The log record and the span of one ending have the same ones, so that they cannot disagree. Of rows with
-// the same key the first that applies is taken.
+// attributes are all attributes of log records and spans, in the order in which they are written. Exchanges add their own
+// after these. The log record and the span of one close have the same attributes, so that they cannot disagree. If rows
+// have the same key, the first whose conditions hold is taken.
 var attributes = [...]attribute{
 	{connectionID, always, 0, func(v pcommon.Value, r *report) { v.SetStr(r.id) }},
 
@@ -144,7 +144,7 @@ var attributes = [...]attribute{
 	{tcpRTT, always, isTCP | wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
 		v.SetDouble(float64(r.connection.Stats.RTT) / 1e6)
 	}},
-	// An attempt has these too: the SYNs that nobody answered.
+	// A failed attempt has retransmits too: its SYNs that nobody answered.
 	{tcpRetransmits, always, isTCP | hasEnded | hasSegments, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.Retransmits))
 	}},
@@ -156,7 +156,7 @@ var attributes = [...]attribute{
 	}},
 }
 
-// text puts the same value always.
+// text always puts the same value.
 func text(value string) func(pcommon.Value, *report) {
 	return func(v pcommon.Value, _ *report) { v.SetStr(value) }
 }
@@ -222,8 +222,8 @@ var (
 	}
 )
 
-// nameOf is a value's name. A value that has come to exist since the table was written is "unknown", not a panic in
-// somebody's collector.
+// nameOf is a value's name in a table. A value that the table lacks is "unknown": a new constant must not make a collector
+// panic.
 func nameOf[T ~uint8](names []string, value T) string {
 	if int(value) < len(names) {
 		return names[value]
@@ -231,7 +231,7 @@ func nameOf[T ~uint8](names []string, value T) string {
 	return "unknown"
 }
 
-// row is a value's row of a table whose first row is for the unknown.
+// row is a value's row of a table. The first row stands for values that the table lacks.
 func row[T any, V ~uint8](rows []T, value V) *T {
 	if int(value) < len(rows) {
 		return &rows[value]
@@ -239,5 +239,5 @@ func row[T any, V ~uint8](rows []T, value V) *T {
 	return &rows[0]
 }
 
-// entry is what is in a value's row.
+// entry is the content of a value's row.
 func entry[T any, V ~uint8](rows []T, value V) T { return *row(rows, value) }

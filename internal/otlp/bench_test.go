@@ -13,7 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// benchmarkBatch is 64 connections between two processes of one host, told from both ends.
+// benchmarkBatch is 64 connections between two processes of one host, seen from both ends.
 func benchmarkBatch(end socket.End) []socket.Connection {
 	client, server := curl(), nginx()
 	batch := make([]socket.Connection, 64)
@@ -39,7 +39,7 @@ func benchmarkBatch(end socket.End) []socket.Connection {
 }
 
 // One operation is one connection.
-func benchmarkTelling(b *testing.B, end socket.End, tell func(*Builder, *socket.Connection)) {
+func benchmarkEmission(b *testing.B, end socket.End, emit func(*Builder, *socket.Connection)) {
 	for _, c := range [...]struct {
 		name    string
 		options Options
@@ -52,7 +52,7 @@ func benchmarkTelling(b *testing.B, end socket.End, tell func(*Builder, *socket.
 			b.ReportAllocs()
 			builder, batch := NewBuilder(c.options), benchmarkBatch(end)
 			for i := 0; b.Loop(); i++ {
-				tell(builder, &batch[i%len(batch)])
+				emit(builder, &batch[i%len(batch)])
 				if i%len(batch) == len(batch)-1 {
 					builder.Take()
 				}
@@ -62,14 +62,14 @@ func benchmarkTelling(b *testing.B, end socket.End, tell func(*Builder, *socket.
 }
 
 func BenchmarkOpened(b *testing.B) {
-	benchmarkTelling(b, socket.End{}, (*Builder).Opened)
+	benchmarkEmission(b, socket.End{}, (*Builder).Opened)
 }
 
 func BenchmarkClosed(b *testing.B) {
-	benchmarkTelling(b, socket.End{Way: socket.WayFIN, By: socket.SideRemote}, (*Builder).Closed)
+	benchmarkEmission(b, socket.End{Way: socket.WayFIN, By: socket.SideRemote}, (*Builder).Closed)
 }
 
-// request is what the HTTP parsers tell of a request to a server.
+// request is what the HTTP parsers make of a request to a server.
 func request() *protocol.Exchange {
 	x := &protocol.Exchange{
 		Protocol: "http", Version: "1.1", Name: "GET", Server: "shop.example.com", ServerPort: 8080,
@@ -116,10 +116,10 @@ func BenchmarkExchange(b *testing.B) {
 }
 
 func BenchmarkFailed(b *testing.B) {
-	benchmarkTelling(b, socket.End{Way: socket.WayRST, By: socket.SideRemote}, (*Builder).Failed)
+	benchmarkEmission(b, socket.End{Way: socket.WayRST, By: socket.SideRemote}, (*Builder).Failed)
 }
 
-// What pdata alone asks for: the same records, copied. A Value is an allocation of its own, whoever makes it.
+// BenchmarkFloor measures what pdata alone costs: it copies the same records. pdata allocates each Value by itself.
 func BenchmarkFloor(b *testing.B) {
 	builder := NewBuilder(Options{Logs: true, Traces: true})
 	batch := benchmarkBatch(socket.End{Way: socket.WayFIN, By: socket.SideRemote})
@@ -164,7 +164,7 @@ func BenchmarkFloor(b *testing.B) {
 	})
 }
 
-// A batch of programs that live for one connection: each needs a resource of its own.
+// Each connection belongs to another process, so that each needs a resource of its own.
 func BenchmarkClosedByShortLivedProcesses(b *testing.B) {
 	b.ReportAllocs()
 	builder, batch := NewBuilder(Options{Logs: true}), benchmarkBatch(socket.End{Way: socket.WayFIN})

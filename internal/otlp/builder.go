@@ -1,4 +1,4 @@
-// Package otlp turns connections, and the exchanges on them, into OTLP data: log records and spans.
+// Package otlp turns connections and their exchanges into OTLP log records and spans.
 package otlp
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// AddressAttributes says which names addresses go by.
+// AddressAttributes selects the attribute names of addresses.
 type AddressAttributes uint8
 
 // The choices of names.
@@ -24,34 +24,34 @@ const (
 	AddressNet                      // net.*
 )
 
-// SpanPolicy says which connections have a span of their own.
+// SpanPolicy selects which connections have a span of their own.
 type SpanPolicy uint8
 
 // The policies.
 const (
-	SpansAuto   SpanPolicy = iota // attempts that failed, and connections of which no exchange was told
-	SpansAlways                   // every attempt and every connection
+	SpansAuto   SpanPolicy = iota // failed attempts, and connections without an emitted exchange
+	SpansAlways                   // every failed attempt and every connection
 	SpansNever                    // none
 )
 
-// Options of a Builder. The zero value builds nothing; what is built has good defaults otherwise.
+// Options of a Builder. The zero value has good defaults, but builds neither signal.
 type Options struct {
-	Logs, Traces    bool // the signals that are wanted
+	Logs, Traces    bool // the signals to build
 	Addresses       AddressAttributes
-	CommandLine     bool // describe processes with their command line, which may hold secrets
+	CommandLine     bool // emit the command lines of processes, which may contain secrets
 	ConnectionSpans SpanPolicy
-	// ScopeName and ScopeVersion name who observed.
+	// ScopeName and ScopeVersion are those of the instrumentation scope.
 	ScopeName, ScopeVersion string
-	// HostID is a number that no other host has, and that the host does not have again after its next boot: with
-	// a Connection's ID it makes the ids of what is told of it.
+	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
+	// it and from the ID of a Connection.
 	HostID uint64
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
 
-// Builder collects what it is told into one batch of logs and one of traces. It is for one goroutine.
+// Builder collects reports of connections into one batch of logs and one of traces. It is for one goroutine.
 //
-// A batch grows until Take: who calls it bounds it, by LogRecords and Spans.
+// A batch grows until Take. The caller bounds it by means of LogRecords and Spans.
 type Builder struct {
 	options     Options
 	identity    identity
@@ -64,10 +64,10 @@ type Builder struct {
 	traces  ptrace.Traces
 	records int
 	spans   int
-	// groups are of this batch only. Keyed by pointer: an Info is immutable, another one is another description.
+	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
 	groups map[*process.Info]*group
 
-	// Kept between calls so that telling does not allocate them.
+	// These are reused, so that emitting does not allocate them.
 	report   report
 	sentence []byte
 }
@@ -91,13 +91,13 @@ func NewBuilder(options Options) *Builder {
 }
 
 // Opened adds the log record of a connection that was opened.
-func (b *Builder) Opened(c *socket.Connection) { b.tell(c, &opening) }
+func (b *Builder) Opened(c *socket.Connection) { b.emit(c, &opening) }
 
-// Closed adds the log record and the span of a connection that has ended.
-func (b *Builder) Closed(c *socket.Connection) { b.tell(c, &closing) }
+// Closed adds the log record and the span of a connection that ended.
+func (b *Builder) Closed(c *socket.Connection) { b.emit(c, &closing) }
 
 // Failed adds the log record and the span of an attempt that did not become a connection.
-func (b *Builder) Failed(c *socket.Connection) { b.tell(c, &failure) }
+func (b *Builder) Failed(c *socket.Connection) { b.emit(c, &failure) }
 
 // LogRecords is the number of log records in the batch.
 func (b *Builder) LogRecords() int { return b.records }
@@ -105,7 +105,7 @@ func (b *Builder) LogRecords() int { return b.records }
 // Spans is the number of spans in the batch.
 func (b *Builder) Spans() int { return b.spans }
 
-// Take hands over the batch and begins another. The Builder keeps no reference to what it hands over.
+// Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	logs, traces := b.logs, b.traces
 	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
@@ -114,7 +114,7 @@ func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	return logs, traces
 }
 
-func (b *Builder) tell(c *socket.Connection, h *recordDef) {
+func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	spanned := b.hasSpan(c, h)
 	needsSpan := spanned && h.span != nil
 	if !b.options.Logs && !needsSpan {
@@ -128,16 +128,17 @@ func (b *Builder) tell(c *socket.Connection, h *recordDef) {
 	case b.options.Logs && needsSpan:
 		written := b.addRecord(r, h, spanned).Attributes()
 		attributes.write(written, r)
-		written.CopyTo(b.addSpan(r, h).Attributes()) // costs two thirds of writing them again
+		written.CopyTo(b.addSpan(r, h).Attributes()) // takes two thirds of the time of writing them again
 	case b.options.Logs:
 		attributes.write(b.addRecord(r, h, spanned).Attributes(), r)
 	default:
 		attributes.write(b.addSpan(r, h).Attributes(), r)
 	}
-	r.connection, r.group = nil, nil // theirs is over
+	r.connection, r.group = nil, nil // keep no reference
 }
 
-// hasSpan says whether a connection is known to have, or to get, a span of its own. With SpansAuto that shows at its end.
+// hasSpan says whether it is known that a connection has or will have a span of its own. With SpansAuto this is known only
+// when it closes.
 func (b *Builder) hasSpan(c *socket.Connection, h *recordDef) bool {
 	switch {
 	case !b.options.Traces || b.options.ConnectionSpans == SpansNever:
@@ -149,7 +150,7 @@ func (b *Builder) hasSpan(c *socket.Connection, h *recordDef) bool {
 	}
 }
 
-// addRecord adds a log record, all but its attributes.
+// addRecord adds a log record without its attributes.
 func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecord {
 	c := r.connection
 	record := b.recordsOf(r.group, c.Process).AppendEmpty()
@@ -173,7 +174,7 @@ func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecor
 	return record
 }
 
-// addSpan adds a span, all but its attributes.
+// addSpan adds a span without its attributes.
 func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
 	c := r.connection
 	span := b.spansOf(r.group, c.Process).AppendEmpty()

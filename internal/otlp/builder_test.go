@@ -14,7 +14,7 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// recordsOf and spansOf list what a batch has, across its resources.
+// recordsOf and spansOf list the records and spans of all resources of a batch.
 func recordsOf(logs plog.Logs) []plog.LogRecord {
 	var all []plog.LogRecord
 	for _, resource := range logs.ResourceLogs().All() {
@@ -121,7 +121,7 @@ func TestTakeBeginsANewBatch(t *testing.T) {
 	}
 }
 
-// What a Builder is given may be reused once the call is over.
+// The caller may reuse a connection after the call.
 func TestBuilderKeepsNothingOfAConnection(t *testing.T) {
 	b := newBuilder(Options{})
 	c := connect(finByPeer)
@@ -146,7 +146,7 @@ func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
 	}{
 		// Whether a connection gets a span of its own is not known when it is opened.
 		{"both", Options{Logs: true, Traces: true}, 5, 3, []string{closed, failed}},
-		// A record must not point to a span that nobody was sent.
+		// A record must not point to a span that was not emitted.
 		{"logs", Options{Logs: true}, 5, 0, nil},
 		{"traces", Options{Traces: true}, 0, 3, nil},
 		{"neither", Options{}, 0, 0, nil},

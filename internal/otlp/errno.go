@@ -2,13 +2,13 @@ package otlp
 
 import "strconv"
 
-// errno is a Linux error number in words.
+// errno is the name and the text of a Linux error number.
 type errno struct {
-	name string // as errno(3) spells it
-	text string // as strerror(3) says it
+	name string // of errno(3)
+	text string // of strerror(3)
 }
 
-// otherError is what the semantic conventions ask for as error.type when there is an error and no name for it.
+// otherError is the error.type of an error without a name, as the semantic conventions define it.
 const otherError = "_OTHER"
 
 // The error numbers that this package falls back to when the kernel kept none.
@@ -18,8 +18,8 @@ const (
 	errnoConnectionRefused = 111
 )
 
-// lookUpErrno names an error number as Linux does, on whatever system this runs: the numbers come from a Linux kernel.
-// A number that no socket is known to end with keeps its digits as a name.
+// lookUpErrno returns the Linux name of an error number, on every system that this runs on. The name of a number that is
+// not in the table is its digits.
 func lookUpErrno(number uint32) errno {
 	if number < uint32(len(linuxErrnos)) && linuxErrnos[number].name != "" {
 		return linuxErrnos[number]
@@ -28,9 +28,9 @@ func lookUpErrno(number uint32) errno {
 	return errno{name: digits, text: "errno " + digits}
 }
 
-// linuxErrnos has what sk_err and connect(2) can hold: TCP's own errors, ICMP translated (net/ipv4/icmp.c,
-// icmp_err_convert; net/ipv6/icmp.c, tab_unreach), what routing, netfilter, LSMs and BPF answer to a connect, and
-// the plain errors of the call. include/uapi/asm-generic/errno{-base,}.h, the same on amd64 and arm64.
+// linuxErrnos has the possible values of sk_err and errors of connect(2): TCP's own errors, errors translated from ICMP
+// (net/ipv4/icmp.c, icmp_err_convert; net/ipv6/icmp.c, tab_unreach), errors that routing, netfilter, LSMs and BPF return
+// for a connect, and the general errors of the call. include/uapi/asm-generic/errno{-base,}.h, the same on amd64 and arm64.
 var linuxErrnos = [...]errno{
 	1:   {"EPERM", "operation not permitted"},
 	2:   {"ENOENT", "no such file or directory"},

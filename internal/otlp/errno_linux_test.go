@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The table is data for every system; here it meets the system it is about.
 func TestErrnosAreThoseOfLinux(t *testing.T) {
 	for number, e := range linuxErrnos {
 		if e.name == "" {

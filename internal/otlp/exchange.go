@@ -9,20 +9,20 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// Bits of a span's flags that say whether its parent is in another process (OTLP, trace.proto, SpanFlags).
+// Bits of the span flags: whether the parent is in another process (OTLP, trace.proto, SpanFlags).
 const (
 	flagHasIsRemote = 0x100
 	flagIsRemote    = 0x200
 )
 
-// remoteness of the parent, by the side that is observed: traceparent names the span of the process that sent it.
+// remoteness has the flags of the parent, by role: traceparent names a span of the process that sent it, the client.
 var remoteness = [...]uint32{
 	event.RoleUnknown: 0,
 	event.RoleClient:  flagHasIsRemote,
 	event.RoleServer:  flagHasIsRemote | flagIsRemote,
 }
 
-// Exchanged adds the span of an exchange: the c.Exchanges-th of its connection, from start to end (Unix time, ns).
+// Exchanged adds the span of the c.Exchanges-th exchange of a connection, from start to end (Unix time, ns).
 func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, end int64) {
 	if !b.options.Traces {
 		return
@@ -58,10 +58,10 @@ func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, e
 		}
 	}
 	b.attrLayouts.writeExchange(span.Attributes(), r)
-	r.connection, r.exchange, r.group = nil, nil, nil // theirs is over
+	r.connection, r.exchange, r.group = nil, nil, nil // keep no reference
 }
 
-// putAttribute sets a value to that of an attribute.
+// putAttribute copies the value of an attribute.
 func putAttribute(v pcommon.Value, a *protocol.Attribute, texts *interned) {
 	switch a.Kind {
 	case protocol.IntAttribute:

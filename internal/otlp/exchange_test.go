@@ -19,7 +19,8 @@ import (
 
 var settings = protocol.Settings{RequestHeaders: []string{"x-team"}, ResponseHeaders: []string{"x-cache"}}
 
-// get is a GET request and its response, as the HTTP parsers make exchanges. Headers behind "< " are the response's.
+// get is the exchange that the HTTP parsers make of a GET request and its response. Headers with the prefix "< " are the
+// response's.
 func get(side protocol.Side, status string, headers ...string) *protocol.Exchange {
 	return exchange(side, status, func(m *http.Message) {
 		m.SetMethod([]byte("GET"))
@@ -53,7 +54,7 @@ func exchange(side protocol.Side, status string, fill func(*http.Message)) *prot
 	return x
 }
 
-// failedExchange was cut, and its beginning was not seen.
+// failedExchange was cut short, and its beginning was not seen.
 var failedExchange = exchange(protocol.Client, "200", func(m *http.Message) {
 	m.SetMethod([]byte("POST"))
 	m.SetTarget([]byte("/upload"))
@@ -71,7 +72,7 @@ var call = exchange(protocol.Client, "200", func(m *http.Message) {
 	m.ResponseHeader([]byte("grpc-status"), []byte("14"))
 })
 
-// local is a request to a server on the same host, as programs make it over a Unix socket; nameless names no server.
+// local is a request over a Unix socket to a server on the same host; nameless is one without a server name.
 func local(side protocol.Side) *protocol.Exchange {
 	return exchange(side, "200", func(m *http.Message) {
 		m.SetMethod([]byte("GET"))
@@ -87,24 +88,24 @@ var nameless = exchange(protocol.Server, "204", func(m *http.Message) {
 	m.SetVersion("1.0")
 })
 
-// tellExchange tells the next exchange of a connection.
-func tellExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
+// emitExchange emits the next exchange of a connection.
+func emitExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
 	c.Exchanges++
 	at := c.OpenedAt + int64(c.Exchanges)*int64(time.Millisecond)
 	b.Exchanged(c, x, at, at+int64(750*time.Microsecond))
 }
 
-// exchanged tells one exchange of a connection that is open.
+// exchanged emits one exchange of a connection that is open.
 func exchanged(x *protocol.Exchange, changes ...func(*socket.Connection)) func(*Builder) {
-	return func(b *Builder) { tellExchange(b, connect(changes...), x) }
+	return func(b *Builder) { emitExchange(b, connect(changes...), x) }
 }
 
-// conversation tells a connection from beginning to end, with two exchanges on it.
+// conversation emits a connection from beginning to end, with two exchanges on it.
 func conversation(b *Builder) {
 	c := connect()
 	b.Opened(c)
-	tellExchange(b, c, get(protocol.Client, "200"))
-	tellExchange(b, c, get(protocol.Client, "503"))
+	emitExchange(b, c, get(protocol.Client, "200"))
+	emitExchange(b, c, get(protocol.Client, "503"))
 	finByPeer(c)
 	b.Closed(c)
 }
@@ -115,7 +116,7 @@ func TestExchangesWithoutAParentStartATraceEach(t *testing.T) {
 		c := connect(finByPeer)
 		c.ID = number
 		for range 20 {
-			tellExchange(b, c, get(protocol.Client, "200"))
+			emitExchange(b, c, get(protocol.Client, "200"))
 		}
 		b.Closed(c)
 	}
@@ -148,7 +149,7 @@ func TestAnExchangeIsAChildOfTheSpanThatItsRequestNames(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBuilder(Options{})
-			tellExchange(b, connect(func(o *socket.Connection) { o.Role = c.role }), &protocol.Exchange{Name: "GET", Parent: parent})
+			emitExchange(b, connect(func(o *socket.Connection) { o.Role = c.role }), &protocol.Exchange{Name: "GET", Parent: parent})
 			_, traces := b.Take()
 			s := spansOf(traces)[0]
 			if s.TraceID() != parent.TraceID || s.ParentSpanID() != parent.SpanID || s.TraceState().AsRaw() != "a=1" {
@@ -176,7 +177,7 @@ func TestStatusOfAnExchange(t *testing.T) {
 		{protocol.Exchange{Errno: 4095}, "4095", ptrace.StatusCodeError, ""},
 	} {
 		b := newBuilder(Options{})
-		tellExchange(b, connect(), &c.x)
+		emitExchange(b, connect(), &c.x)
 		_, traces := b.Take()
 		s := spansOf(traces)[0]
 		if s.Status().Code() != c.code || s.Status().Message() != c.message {
@@ -215,7 +216,7 @@ func TestServerOfAnExchange(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBuilder(Options{})
-			tellExchange(b, connect(c.changes...), c.x)
+			emitExchange(b, connect(c.changes...), c.x)
 			_, traces := b.Take()
 			got := spansOf(traces)[0].Attributes().AsRaw()
 			for key, want := range c.want {
@@ -233,7 +234,7 @@ func TestCaptureOfAnExchange(t *testing.T) {
 		protocol.CaptureJoined: "joined_midstream", 99: "unknown",
 	} {
 		b := newBuilder(Options{})
-		tellExchange(b, connect(), &protocol.Exchange{Capture: value})
+		emitExchange(b, connect(), &protocol.Exchange{Capture: value})
 		_, traces := b.Take()
 		if got, _ := spansOf(traces)[0].Attributes().Get(capture); got.Str() != want {
 			t.Errorf("%d is %s, want %s", value, got.Str(), want)
@@ -241,16 +242,16 @@ func TestCaptureOfAnExchange(t *testing.T) {
 	}
 }
 
-// What a parser adds cannot displace what was observed, nor be there twice; and peers that send ever other fields make
-// ever other sets of attributes.
+// An attribute of a parser must not replace an observed one, nor appear twice. The number of remembered layouts is bounded,
+// even if peers send new fields in each request.
 func TestAttributesOfExchanges(t *testing.T) {
 	b := newBuilder(Options{})
 	c := connect()
-	tellExchange(b, c, &protocol.Exchange{})
+	emitExchange(b, c, &protocol.Exchange{})
 	_, traces := b.Take()
 	plain := spansOf(traces)[0].Attributes()
 	for i := range 2 * maxVariants {
-		for range 2 { // the second finds what the first has made
+		for range 2 { // the second uses the layout that the first made
 			x := &protocol.Exchange{}
 			x.Int(fmt.Sprint("own.", i), int64(i))
 			x.Text(networkPeerAddress, []byte("192.0.2.1"))
@@ -260,7 +261,7 @@ func TestAttributesOfExchanges(t *testing.T) {
 			x.Text("text", []byte(strings.Repeat("x", i)))
 			x.List("list", []string{"a", "b"})
 			x.List("list of none", nil)
-			tellExchange(b, c, x)
+			emitExchange(b, c, x)
 			_, traces := b.Take()
 			want := pcommon.NewMap()
 			plain.CopyTo(want)
@@ -289,11 +290,11 @@ func keysOf(m pcommon.Map) (keys []string) {
 	return keys
 }
 
-// What a Builder is given may be reused once the call is over.
+// The caller may reuse an exchange after the call.
 func TestBuilderKeepsNothingOfAnExchange(t *testing.T) {
 	b := newBuilder(Options{})
 	x := get(protocol.Client, "200", "x-team: a")
-	tellExchange(b, connect(), x)
+	emitExchange(b, connect(), x)
 	want := ptrace.NewTraces()
 	b.traces.CopyTo(want)
 	for i := range x.Attributes {

@@ -65,10 +65,10 @@ func of(p *process.Info) func(*socket.Connection) {
 	return func(c *socket.Connection) { c.Process = p }
 }
 
-// unmeasured is what there is to count of an attempt that nobody answered.
+// unmeasured sets the counts of an attempt that nobody answered.
 func unmeasured(c *socket.Connection) { c.Stats = event.Ending{Retransmits: 6} }
 
-// openedAndClosed tells a connection from beginning to end.
+// openedAndClosed emits the open and the close of a connection.
 func openedAndClosed(ending func(*socket.Connection), changes ...func(*socket.Connection)) func(*Builder) {
 	return func(b *Builder) {
 		c := connect(changes...)
@@ -89,83 +89,83 @@ func failed(ending func(*socket.Connection), changes ...func(*socket.Connection)
 
 var finByPeer = ended(socket.WayFIN, socket.SideRemote, 0)
 
-// cases have a folder each in testdata/otlp. Of their options, only what differs from what all tests have is set.
+// cases have one folder each in testdata/otlp. Their options are those that differ from newBuilder's.
 var cases = []struct {
 	name    string
 	options Options
-	tell    func(*Builder)
+	emit    func(*Builder)
 }{
-	{name: "client_v4", tell: openedAndClosed(finByPeer)},
-	{name: "server_v6", tell: openedAndClosed(ended(socket.WayFIN, socket.SideLocal, 0),
+	{name: "client_v4", emit: openedAndClosed(finByPeer)},
+	{name: "server_v6", emit: openedAndClosed(ended(socket.WayFIN, socket.SideLocal, 0),
 		between("[2001:db8::2]:51000", "[2001:db8::1]:258"), accepted)},
-	{name: "server_v4_mapped", tell: openedAndClosed(finByPeer, between("10.1.2.3:51000", "10.1.2.4:8443"), accepted)},
-	{name: "refused", tell: failed(ended(socket.WayRST, socket.SideRemote, 111), between("10.0.0.9:40001", "10.0.0.1:443"))},
-	{name: "connect_timed_out", tell: failed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
-	{name: "connect_unreachable", tell: failed(ended(socket.WayError, socket.SideUnknown, 113), func(c *socket.Connection) {
+	{name: "server_v4_mapped", emit: openedAndClosed(finByPeer, between("10.1.2.3:51000", "10.1.2.4:8443"), accepted)},
+	{name: "refused", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), between("10.0.0.9:40001", "10.0.0.1:443"))},
+	{name: "connect_timed_out", emit: failed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
+	{name: "connect_unreachable", emit: failed(ended(socket.WayError, socket.SideUnknown, 113), func(c *socket.Connection) {
 		c.Local, c.AddressSource = netip.AddrPort{}, event.AddressSourceConnect
 	})},
-	{name: "connect_canceled", tell: failed(ended(socket.WayCanceled, socket.SideLocal, 0))},
-	{name: "connect_failed_for_unknown_cause", tell: failed(ended(socket.WayUnknown, socket.SideUnknown, 0))},
-	{name: "reset_by_remote", tell: openedAndClosed(ended(socket.WayRST, socket.SideRemote, 0))},
-	{name: "reset_by_local", tell: openedAndClosed(ended(socket.WayRST, socket.SideLocal, 0), accepted)},
-	{name: "timed_out", tell: openedAndClosed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
-	{name: "broken_by_network", tell: openedAndClosed(ended(socket.WayError, socket.SideUnknown, 113))},
-	{name: "unknown_owner", tell: openedAndClosed(finByPeer, of(unknownOwner()), func(c *socket.Connection) {
+	{name: "connect_canceled", emit: failed(ended(socket.WayCanceled, socket.SideLocal, 0))},
+	{name: "connect_failed_for_unknown_cause", emit: failed(ended(socket.WayUnknown, socket.SideUnknown, 0))},
+	{name: "reset_by_remote", emit: openedAndClosed(ended(socket.WayRST, socket.SideRemote, 0))},
+	{name: "reset_by_local", emit: openedAndClosed(ended(socket.WayRST, socket.SideLocal, 0), accepted)},
+	{name: "timed_out", emit: openedAndClosed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
+	{name: "broken_by_network", emit: openedAndClosed(ended(socket.WayError, socket.SideUnknown, 113))},
+	{name: "unknown_owner", emit: openedAndClosed(finByPeer, of(unknownOwner()), func(c *socket.Connection) {
 		c.Capture = socket.CaptureGap
 	})},
-	{name: "process_gone", tell: openedAndClosed(finByPeer, of(gone()))},
-	{name: "unknown_role", tell: openedAndClosed(finByPeer, func(c *socket.Connection) {
+	{name: "process_gone", emit: openedAndClosed(finByPeer, of(gone()))},
+	{name: "unknown_role", emit: openedAndClosed(finByPeer, func(c *socket.Connection) {
 		c.Role, c.RoleSource = event.RoleUnknown, event.RoleSourceUnknown
 	})},
-	{name: "joined_midstream", tell: openedAndClosed(finByPeer, accepted, func(c *socket.Connection) {
+	{name: "joined_midstream", emit: openedAndClosed(finByPeer, accepted, func(c *socket.Connection) {
 		c.RoleSource, c.Capture = event.RoleSourceListener, socket.CaptureJoinedMidstream
 	})},
-	{name: "container", tell: openedAndClosed(finByPeer, accepted, of(redis()))},
-	{name: "nothing_known", tell: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0), of(unknownOwner()),
+	{name: "container", emit: openedAndClosed(finByPeer, accepted, of(redis()))},
+	{name: "nothing_known", emit: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0), of(unknownOwner()),
 		func(c *socket.Connection) {
 			*c = socket.Connection{ID: c.ID, Process: c.Process, StartedAt: c.StartedAt, OpenedAt: c.OpenedAt}
 		})},
-	{name: "command_line", options: Options{CommandLine: true}, tell: openedAndClosed(finByPeer)},
-	{name: "stable_only", options: Options{Addresses: AddressStable}, tell: openedAndClosed(finByPeer, accepted)},
-	{name: "net_only", options: Options{Addresses: AddressNet}, tell: openedAndClosed(finByPeer, accepted)},
-	{name: "spans_never", options: Options{ConnectionSpans: SpansNever}, tell: openedAndClosed(finByPeer)},
-	{name: "spans_always", options: Options{ConnectionSpans: SpansAlways}, tell: openedAndClosed(finByPeer)},
+	{name: "command_line", options: Options{CommandLine: true}, emit: openedAndClosed(finByPeer)},
+	{name: "stable_only", options: Options{Addresses: AddressStable}, emit: openedAndClosed(finByPeer, accepted)},
+	{name: "net_only", options: Options{Addresses: AddressNet}, emit: openedAndClosed(finByPeer, accepted)},
+	{name: "spans_never", options: Options{ConnectionSpans: SpansNever}, emit: openedAndClosed(finByPeer)},
+	{name: "spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: openedAndClosed(finByPeer)},
 
-	{name: "unix_client", tell: openedAndClosed(closedByPeer, overUnix("", "/run/docker.sock", 812))},
-	{name: "unix_server", tell: openedAndClosed(closedByPeer, accepted, overUnix("/run/x.sock", "", 4242))},
-	{name: "unix_abstract_both_named", tell: openedAndClosed(closedByPeer, accepted, overUnix("@/x/server", "@client", 4242))},
-	{name: "unix_unnamed", tell: openedAndClosed(closedByPeer, overUnix("", "", 77),
+	{name: "unix_client", emit: openedAndClosed(closedByPeer, overUnix("", "/run/docker.sock", 812))},
+	{name: "unix_server", emit: openedAndClosed(closedByPeer, accepted, overUnix("/run/x.sock", "", 4242))},
+	{name: "unix_abstract_both_named", emit: openedAndClosed(closedByPeer, accepted, overUnix("@/x/server", "@client", 4242))},
+	{name: "unix_unnamed", emit: openedAndClosed(closedByPeer, overUnix("", "", 77),
 		withRole(event.RoleUnknown, event.RoleSourceUnknown))},
-	{name: "unix_nothing_known", tell: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0),
+	{name: "unix_nothing_known", emit: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0),
 		overUnix("", "", 0), withRole(event.RoleUnknown, event.RoleSourceUnknown), joined, of(unknownOwner()))},
-	{name: "unix_refused", tell: failed(ended(socket.WayRST, socket.SideRemote, 111), overUnix("", "/run/docker.sock", 0))},
+	{name: "unix_refused", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), overUnix("", "/run/docker.sock", 0))},
 	{name: "unix_net_only", options: Options{Addresses: AddressNet},
-		tell: openedAndClosed(closedByPeer, accepted, overUnix("/run/x.sock", "", 4242))},
+		emit: openedAndClosed(closedByPeer, accepted, overUnix("/run/x.sock", "", 4242))},
 	{name: "unix_stable_only", options: Options{Addresses: AddressStable},
-		tell: openedAndClosed(closedByPeer, overUnix("", "/run/docker.sock", 812))},
-	{name: "unix_exchange_client", tell: exchanged(local(protocol.Client), overUnix("", "/run/docker.sock", 812))},
-	{name: "unix_exchange_server", tell: exchanged(nameless, accepted, overUnix("/run/x.sock", "", 4242),
+		emit: openedAndClosed(closedByPeer, overUnix("", "/run/docker.sock", 812))},
+	{name: "unix_exchange_client", emit: exchanged(local(protocol.Client), overUnix("", "/run/docker.sock", 812))},
+	{name: "unix_exchange_server", emit: exchanged(nameless, accepted, overUnix("/run/x.sock", "", 4242),
 		withRole(event.RoleServer, event.RoleSourceProtocol))},
-	{name: "udp_client", tell: openedAndClosed(idle, overUDP, between("10.1.2.3:40000", "10.1.2.4:53"))},
-	{name: "udp_server", tell: openedAndClosed(idle, between("[2001:db8::2]:51000", "[2001:db8::1]:53"), accepted, overUDP)},
-	{name: "udp_refused", tell: openedAndClosed(ended(socket.WayError, socket.SideUnknown, 111), overUDP)},
-	{name: "udp_net_only", options: Options{Addresses: AddressNet}, tell: openedAndClosed(idle, overUDP)},
+	{name: "udp_client", emit: openedAndClosed(idle, overUDP, between("10.1.2.3:40000", "10.1.2.4:53"))},
+	{name: "udp_server", emit: openedAndClosed(idle, between("[2001:db8::2]:51000", "[2001:db8::1]:53"), accepted, overUDP)},
+	{name: "udp_refused", emit: openedAndClosed(ended(socket.WayError, socket.SideUnknown, 111), overUDP)},
+	{name: "udp_net_only", options: Options{Addresses: AddressNet}, emit: openedAndClosed(idle, overUDP)},
 
-	{name: "http_client", tell: exchanged(get(protocol.Client, "200"))},
-	{name: "http_client_404", tell: exchanged(get(protocol.Client, "404"))},
-	{name: "http_server", tell: exchanged(get(protocol.Server, "200",
+	{name: "http_client", emit: exchanged(get(protocol.Client, "200"))},
+	{name: "http_client_404", emit: exchanged(get(protocol.Client, "404"))},
+	{name: "http_server", emit: exchanged(get(protocol.Server, "200",
 		"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: vendor=1"), accepted)},
-	{name: "http_server_500", tell: exchanged(get(protocol.Server, "500"), accepted)},
-	{name: "http_headers", tell: exchanged(get(protocol.Client, "200", "X-Team: a", "x-team: b", "< X-Cache: hit"))},
-	{name: "http_net_only", options: Options{Addresses: AddressNet}, tell: exchanged(get(protocol.Server, "200"), accepted)},
-	{name: "http_stable_only", options: Options{Addresses: AddressStable}, tell: exchanged(get(protocol.Client, "200"))},
-	{name: "http_failed", tell: exchanged(failedExchange)},
-	{name: "grpc_client_error", tell: exchanged(call)},
-	{name: "exchanges_and_spans_auto", tell: conversation},
-	{name: "exchanges_and_spans_always", options: Options{ConnectionSpans: SpansAlways}, tell: conversation},
+	{name: "http_server_500", emit: exchanged(get(protocol.Server, "500"), accepted)},
+	{name: "http_headers", emit: exchanged(get(protocol.Client, "200", "X-Team: a", "x-team: b", "< X-Cache: hit"))},
+	{name: "http_net_only", options: Options{Addresses: AddressNet}, emit: exchanged(get(protocol.Server, "200"), accepted)},
+	{name: "http_stable_only", options: Options{Addresses: AddressStable}, emit: exchanged(get(protocol.Client, "200"))},
+	{name: "http_failed", emit: exchanged(failedExchange)},
+	{name: "grpc_client_error", emit: exchanged(call)},
+	{name: "exchanges_and_spans_auto", emit: conversation},
+	{name: "exchanges_and_spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: conversation},
 }
 
-// newBuilder wants both signals, and has an identity and a clock that are the same in every test.
+// newBuilder returns a Builder of both signals, with a fixed identity and clock.
 func newBuilder(o Options) *Builder {
 	o.Logs, o.Traces = true, true
 	o.ScopeName, o.ScopeVersion = "github.com/socketflow/socketflow", "0.0.0-test"
@@ -174,11 +174,11 @@ func newBuilder(o Options) *Builder {
 	return NewBuilder(o)
 }
 
-func TestWhatIsToldOfAConnection(t *testing.T) {
+func TestBatchesMatchGoldenFiles(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBuilder(c.options)
-			c.tell(b)
+			c.emit(b)
 			logs, traces := b.Take()
 			folder := filepath.Join("..", "..", "testdata", "otlp", c.name)
 			logsFile, tracesFile := filepath.Join(folder, "expected_logs.yaml"), filepath.Join(folder, "expected_traces.yaml")
@@ -198,7 +198,7 @@ func TestWhatIsToldOfAConnection(t *testing.T) {
 	}
 }
 
-// mustBeSame finds what plogtest and ptracetest pass over: event names, schema URLs.
+// mustBeSame compares what plogtest and ptracetest ignore: event names, schema URLs.
 func mustBeSame(t *testing.T, wantLogs, logs plog.Logs, wantTraces, traces ptrace.Traces) {
 	t.Helper()
 	var logsJSON plog.JSONMarshaler

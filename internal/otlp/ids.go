@@ -9,12 +9,12 @@ import (
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
-// identity derives a connection's ids from its number and the host's, so that everything told of a connection carries
-// the same ids without anything being remembered between its opening and its end.
+// identity derives a connection's ids from its number and the host's. All records and spans of a connection have the same
+// ids, and no state is kept between its open and its close.
 //
-// Each id has a key of its own: no two connections of a host share an id, because splitmix.Finalize is a bijection, and for
-// two hosts to meet in a 128-bit trace id both of its keys would have to differ by the same bits. Connection numbers may be
-// consecutive; samplers judge a trace by the low 56 bits of its id and want them to look random (W3C Trace Context Level 2,
+// Each id has a key of its own. Two connections of a host never have the same id, because splitmix.Finalize is a bijection.
+// Two hosts have the same 128-bit trace id only if both of its keys differ by the same bits. Connection numbers may be
+// consecutive; samplers decide by the low 56 bits of a trace id, which must look random (W3C Trace Context Level 2,
 // "random trace id").
 type identity struct {
 	connection, traceHigh, traceLow, span, exchange uint64
@@ -39,9 +39,9 @@ func (i identity) connectionID(number uint64) string {
 
 func (i identity) traceID(number uint64) pcommon.TraceID { return i.traceIDOf(number, number) }
 
-// exchangeIDs are the ids of a connection's nth exchange; the trace id is that of the trace it starts, if it starts one.
-// No two exchanges of a host share a trace id: of two connections the first halves differ, and of two exchanges of one
-// connection the second.
+// exchangeIDs are the ids of a connection's nth exchange. The trace id is for an exchange without a parent, which starts a
+// trace. No two exchanges of a host have the same trace id: the first half differs between connections, and the second half
+// between exchanges of one connection.
 func (i identity) exchangeIDs(number, ordinal uint64) (pcommon.TraceID, pcommon.SpanID) {
 	exchange := splitmix.Finalize(i.exchange^number) + ordinal*splitmix.Gamma
 	return i.traceIDOf(number, exchange), i.spanID(exchange)

@@ -2,15 +2,14 @@ package otlp
 
 import "hash/maphash"
 
-// interned remembers how short texts that return are written: methods, schemes, user agents, paths that are asked for
-// again. Like addressTexts it is a direct-mapped cache: its size is fixed, and a peer that comes with ever new texts costs
-// one allocation for each.
+// interned caches short texts that repeat: methods, schemes, user agents, paths. Like addressTexts it is a direct-mapped
+// cache of fixed size: a new text costs one allocation.
 type interned struct {
 	texts [512]string
 	seed  maphash.Seed
 }
 
-// longestInterned is where a text is taken to be one of its kind, such as a URL with a number in it.
+// longestInterned is the length in bytes above which a text is assumed not to repeat, such as a URL with a number in it.
 const longestInterned = 64
 
 func (t *interned) of(text []byte) string {
@@ -24,7 +23,7 @@ func (t *interned) of(text []byte) string {
 	return *slot
 }
 
-// connectionIDs remembers ids as they are written: connections that are kept alive have many exchanges.
+// connectionIDs caches the text of connection ids: a kept-alive connection has many exchanges.
 type connectionIDs [256]struct {
 	number uint64
 	text   string

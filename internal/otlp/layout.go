@@ -6,19 +6,18 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// attrLayout is a set of attributes, ready to be written: the rows of the table that a set of conditions selects, and behind them
+// attrLayout is a precomputed list of attributes: the rows of the table that a set of conditions selects, followed by the
 // attributes of an exchange.
 //
-// It is there for speed. Every Put of a pcommon.Map compares the key with all keys that are in it already, for some
-// 35 attributes about a third of what a record costs. Copying a map that has the keys and no values does not, and its
-// values can then be set in passing.
+// It is there for speed. Every Put of a pcommon.Map compares the key with all keys of the map. For some 35 attributes this
+// takes about a third of the time of a record. Instead, write copies a map that has the keys, and then sets the values.
 type attrLayout struct {
 	keys pcommon.Map
 	puts []func(pcommon.Value, *report)
 	own  []string // keys of the exchange's attributes
 }
 
-// write puts the attributes; those of an exchange must have the keys that the attrLayout has.
+// write puts the attributes. Those of an exchange must have the keys of the layout.
 func (s *attrLayout) write(to pcommon.Map, r *report) {
 	s.keys.CopyTo(to)
 	i := 0
@@ -33,16 +32,15 @@ func (s *attrLayout) write(to pcommon.Map, r *report) {
 	})
 }
 
-// attrLayouts has the attrLayouts that were needed so far. There are as many as there are sets of conditions; a host shows a dozen or
-// two.
+// attrLayouts caches the layouts that were needed so far, one for each set of conditions. A host has one or two dozen.
 type attrLayouts struct {
-	chosen       []attribute // of the table, those of the families that are wanted
+	chosen       []attribute // the rows of the wanted families
 	byConditions map[conditions]*attrLayout
-	// exchanges are the attrLayouts of exchanges. Their attributes follow from what peers send, so their number is bounded.
+	// exchanges are the layouts of exchanges. Their number is bounded, because it depends on what peers send.
 	exchanges map[conditions][]*attrLayout
 }
 
-// maxVariants of a set of conditions are remembered.
+// maxVariants is how many layouts of exchanges are cached for a set of conditions.
 const maxVariants = 32
 
 func newAttrLayouts(wanted AddressAttributes) attrLayouts {
@@ -64,7 +62,7 @@ func (s *attrLayouts) of(known conditions) *attrLayout {
 		if a.needs&^known != 0 {
 			continue
 		}
-		if _, found := made.keys.GetOrPutEmpty(a.key); !found { // a key is there once, whatever is known
+		if _, found := made.keys.GetOrPutEmpty(a.key); !found { // the first row of a key counts
 			made.puts = append(made.puts, a.put)
 		}
 	}
@@ -92,13 +90,13 @@ func (s *attrLayouts) writeExchange(to pcommon.Map, r *report) {
 	plain.write(to, r)
 	for i := range r.exchange.Attributes {
 		a := &r.exchange.Attributes[i]
-		if v, found := to.GetOrPutEmpty(a.Key); !found { // a key is there once, whatever a parser says
+		if v, found := to.GetOrPutEmpty(a.Key); !found { // an observed attribute takes precedence over a parser's
 			putAttribute(v, a, r.interned)
 		}
 	}
 }
 
-// fits says whether the attrLayout is that of an exchange with these attributes.
+// fits says whether this is the layout of an exchange with these attributes.
 func (s *attrLayout) fits(own []protocol.Attribute) bool {
 	if len(own) != len(s.own) {
 		return false
@@ -111,7 +109,7 @@ func (s *attrLayout) fits(own []protocol.Attribute) bool {
 	return true
 }
 
-// with makes a attrLayout that has these attributes too; nil if a key would be there twice.
+// with returns a layout that has these attributes too, or nil if a key would appear twice.
 func (s *attrLayout) with(own []protocol.Attribute) *attrLayout {
 	made := &attrLayout{keys: pcommon.NewMap(), puts: s.puts}
 	s.keys.CopyTo(made.keys)

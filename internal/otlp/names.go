@@ -1,11 +1,11 @@
 package otlp
 
-// Every name that leaves this package. Names outside socketflow.* are the OpenTelemetry semantic conventions' own: the
+// All names in the emitted telemetry. Names outside socketflow.* are those of the OpenTelemetry semantic conventions: a
 // test compares them with the constants of go.opentelemetry.io/otel/semconv.
 
 // Resource attributes: the process that owns the socket.
 const (
-	serviceName           = "service.name"            // what the process calls itself, else what it was seen to be
+	serviceName           = "service.name"            // set by the process, else derived from its container or executable
 	processPID            = "process.pid"             // in the pid namespace of the collector's procfs
 	processExecutableName = "process.executable.name" // last element of the path
 	processExecutablePath = "process.executable.path"
@@ -16,16 +16,16 @@ const (
 	k8sPodUID             = "k8s.pod.uid"
 )
 
-// Addresses as the current conventions name them. Addresses are IP addresses as text, or names of Unix sockets where those
-// have one; ports are numbers.
+// Address attributes of the current conventions. Addresses are IP addresses as text, or names of Unix sockets that have one;
+// ports are numbers.
 const (
 	networkPeerAddress  = "network.peer.address" // remote end of the socket
 	networkPeerPort     = "network.peer.port"
 	networkLocalAddress = "network.local.address" // local end of the socket
 	networkLocalPort    = "network.local.port"
-	serverAddress       = "server.address" // the end that accepts, or what a request calls it, whichever side it is told from
+	serverAddress       = "server.address" // the accepting end, or its name in the request; on both sides
 	serverPort          = "server.port"
-	clientAddress       = "client.address" // the end that connects; told by the server only
+	clientAddress       = "client.address" // the connecting end; on the server side only
 	clientPort          = "client.port"
 	networkTransport    = "network.transport" // "tcp", "udp", "unix"
 	networkType         = "network.type"      // "ipv4", "ipv6"; absent elsewhere
@@ -34,8 +34,7 @@ const (
 	networkProtocolVersion = "network.protocol.version"
 )
 
-// Addresses as the conventions named them before 1.21, and in part before 1.13: dashboards of that time still ask for
-// them.
+// Address attributes of the conventions before 1.21, and in part before 1.13, which older dashboards still query.
 const (
 	netSockPeerAddr = "net.sock.peer.addr" // remote end of the socket
 	netSockPeerPort = "net.sock.peer.port"
@@ -45,7 +44,7 @@ const (
 	netHostIP       = "net.host.ip"   // the same, before 1.13
 	netPeerName     = "net.peer.name" // logical remote end
 	netPeerPort     = "net.peer.port"
-	netHostName     = "net.host.name" // logical local end; told by the server only
+	netHostName     = "net.host.name" // logical local end; on the server side only
 	netHostPort     = "net.host.port"
 	netTransport    = "net.transport"   // "ip_tcp", "ip_udp", "unix"
 	netSockFamily   = "net.sock.family" // "inet", "inet6", "unix"
@@ -56,19 +55,19 @@ const (
 
 // What a connection was, and how that is known.
 const (
-	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same on everything that is told of a connection
+	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same in all records and spans of a connection
 	role          = "socketflow.role.name"      // "client", "server"; absent if not known. An exchange's is its span's kind
 	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "first", "protocol", "unknown"
 	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
 	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
 	netNS         = "socketflow.netns"          // inode of the network namespace
-	peerPID       = "socketflow.peer.pid"       // Unix: who had the other end when it was connected, or listened; initial pid namespace
+	peerPID       = "socketflow.peer.pid"       // Unix: the process that connected or listened at the other end; initial pid namespace
 )
 
 // How a connection went. Counts are those of the whole connection.
 const (
 	errorType         = "error.type"          // errno name; "canceled": the program gave up; "_OTHER": cause not known; or the protocol's
-	duration          = "socketflow.duration" // seconds, from what is called the start to the end
+	duration          = "socketflow.duration" // seconds, from the start timestamp to the end
 	bytesSent         = "socketflow.bytes.sent"
 	bytesReceived     = "socketflow.bytes.received"
 	segmentsSent      = "socketflow.segments.sent"
@@ -76,7 +75,7 @@ const (
 	datagramsSent     = "socketflow.datagrams.sent"
 	datagramsReceived = "socketflow.datagrams.received" // UDP
 	tcpRTT            = "socketflow.tcp.rtt"            // seconds, smoothed, as last measured
-	tcpRetransmits    = "socketflow.tcp.retransmits"    // segments sent again
+	tcpRetransmits    = "socketflow.tcp.retransmits"    // segments retransmitted
 	endHow            = "socketflow.end.how"            // "fin", "rst", "timeout", "error", "canceled", "idle"
 	endBy             = "socketflow.end.by"             // "local", "remote": who sent the first FIN, or the RST; Unix: who closed
 )
@@ -90,8 +89,8 @@ const (
 
 // Span names: low in cardinality, so without an address.
 const (
-	spanTCPConnection  = "tcp.connection" // a connection from beginning to end
-	spanTCPConnect     = "tcp.connect"    // an attempt that did not become one
+	spanTCPConnection  = "tcp.connection" // a connection from open to close
+	spanTCPConnect     = "tcp.connect"    // a failed attempt
 	spanUnixConnection = "unix.connection"
 	spanUnixConnect    = "unix.connect"
 	spanUDPFlow        = "udp.flow" // between a socket and one remote address, from the first datagram until it was idle

@@ -11,16 +11,16 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// recordDef is a thing that is told of a connection.
+// recordDef describes a kind of report of a connection.
 type recordDef struct {
 	event      string
-	span       func(*transportDef) string // its name; nil if there is none to make yet
-	conditions conditions                 // that follow from it
+	span       func(*transportDef) string // name of the span; nil if there is none yet
+	conditions conditions                 // that hold in every such report
 	err        func(*socket.Connection) errno
 	sentence   func([]byte, *report) []byte
 }
 
-// The happenings.
+// The kinds of reports.
 var (
 	opening = recordDef{event: eventOpen, conditions: ofConnection, sentence: appendOpened}
 	closing = recordDef{
@@ -34,16 +34,16 @@ var (
 	exchanging = recordDef{}
 )
 
-// report is what is told of one connection, read once for both signals, or of an exchange on it.
+// report is what both signals need of a connection, or of an exchange on it.
 type report struct {
 	connection    *socket.Connection
-	exchange      *protocol.Exchange // nil: it is the connection that is told
+	exchange      *protocol.Exchange // nil: the report is of the connection
 	transportDef  *transportDef
 	group         *group
 	conditions    conditions
 	err           errno
 	id            string
-	local, remote string // the addresses, or names; "" where not known
+	local, remote string // the addresses or names; "" if not known
 	capture       string
 	interned      *interned
 }
@@ -87,11 +87,11 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 	r.conditions.add(hasError, r.err.name != "")
 }
 
-// isSegment: only TCP has such segments. Elsewhere a connection that was closed or reset ends like that, and who did it and
-// with which error is all there is to tell.
+// isSegment says whether an end is named for a TCP segment. Connections of other transports have only the side that closed
+// and the error.
 func isSegment(w socket.Way) bool { return w == socket.WayFIN || w == socket.WayRST }
 
-// readExchange fills the report with an exchange on the connection that it was filled with.
+// readExchange adds an exchange to the report of its connection.
 func (r *report) readExchange(x *protocol.Exchange) {
 	r.exchange, r.err.name, r.capture = x, x.Error, nameOf(exchangeCaptureNames[:], x.Capture)
 	if x.Errno != 0 {
@@ -104,8 +104,7 @@ func (r *report) readExchange(x *protocol.Exchange) {
 	r.conditions.add(hasVersion, x.Version != "")
 }
 
-// readAddress returns an address as text, "" if there is none: the zero Addr, 0.0.0.0 and :: are what is left where none
-// was read.
+// readAddress returns an address as text, or "" if it is not known: the zero Addr, 0.0.0.0 or ::.
 func (r *report) readAddress(a netip.Addr, texts *addressTexts) string {
 	if !a.IsValid() || a.IsUnspecified() {
 		return ""
@@ -122,12 +121,12 @@ func (r *report) addressSource() event.AddressSource {
 	return r.connection.AddressSource
 }
 
-// endedAt is never before StartedAt: the wall clock may be set back in between, and backends refuse such spans.
+// endedAt is never before StartedAt: the wall clock may be set back in between, and backends reject such spans.
 func (r *report) endedAt() int64 { return max(r.connection.EndedAt, r.connection.StartedAt) }
 
 func (r *report) duration() int64 { return r.endedAt() - r.connection.StartedAt }
 
-// severity of the log record. A connection that failed or broke is worth a look and seldom more: programs try again.
+// severity of the log record. A failed or broken connection is a warning and not an error, because programs usually retry.
 func (r *report) severity() (plog.SeverityNumber, string) {
 	if r.err.name != "" {
 		return plog.SeverityNumberWarn, "WARN"

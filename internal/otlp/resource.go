@@ -10,16 +10,16 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// group collects what is told of one process in a batch.
+// group collects the records and spans of one process in a batch.
 type group struct {
-	subject string // the process in a sentence
+	subject string // names the process in a sentence
 	records plog.LogRecordSlice
 	spans   ptrace.SpanSlice
-	// Resources are made when there is something to put under them.
+	// A resource is created when its first record or span is.
 	hasRecords, hasSpans bool
 }
 
-// texts are the resource attributes that are text, and unset where it is empty.
+// texts are the resource attributes of type string. They are absent if empty.
 var texts = [...]struct {
 	key  string
 	text func(*process.Info) string
@@ -31,8 +31,8 @@ var texts = [...]struct {
 	{k8sPodUID, func(p *process.Info) string { return p.PodUID }},
 }
 
-// describe writes a process as a resource. What a process says of itself comes last and only adds: a process cannot
-// pass itself off as another.
+// describe writes the resource attributes of a process. Attributes that the process itself declares come last and replace
+// nothing: a process cannot pretend to be another.
 func describe(p *process.Info, commandLine bool, to pcommon.Map) {
 	if p.PID == 0 {
 		to.PutStr(serviceName, process.UnknownService)
@@ -47,7 +47,7 @@ func describe(p *process.Info, commandLine bool, to pcommon.Map) {
 		}
 	}
 	if commandLine && len(p.CommandLine) > 0 {
-		// The conventions prefer the list; the line is what people search for.
+		// The conventions prefer the list; users search for the line.
 		to.PutStr(processCommandLine, strings.Join(p.CommandLine, " "))
 		args := to.PutEmptySlice(processCommandArgs)
 		args.EnsureCapacity(len(p.CommandLine))

@@ -10,15 +10,15 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// The bodies of log records: one sentence that stands alone where nobody looks at attributes. They are for reading;
-// their wording is no interface.
+// The body of a log record is one sentence that can be understood without the attributes. It is for people; its wording is
+// not an interface.
 
-// wording is how a connection is put, by the side it is told from.
+// wording has the words of a sentence that depend on the role.
 type wording struct {
 	failed      string
 	arrow       string // between two addresses
-	remoteFirst bool   // the one who connects stands left of the arrow
-	own, peer   string // before the names of the ends; "": the name of this side goes without saying
+	remoteFirst bool   // the connecting end is left of the arrow
+	own, peer   string // before the names of the ends; own "": this end's name is omitted
 }
 
 var wordings = [...]wording{
@@ -98,7 +98,7 @@ func appendError(text []byte, e errno) []byte {
 	return append(text, ')')
 }
 
-// appendEnd writes address:port, or a name; address is end's, as text, "" if it is not known.
+// appendEnd writes address:port, or a name. address is the text of end's address, "" if it is not known.
 func appendEnd(text []byte, end netip.AddrPort, address string) []byte {
 	switch {
 	case address == "":

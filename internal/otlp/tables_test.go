@@ -72,7 +72,7 @@ func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
 		{"ipv6", semconv.NetworkTypeIPv6},
 		{"ip_tcp", semconv120.NetTransportTCP},
 		{"ip_udp", semconv120.NetTransportUDP},
-		{"unix", semconv112.NetTransportUnix}, // the later ones know "other" only
+		{"unix", semconv112.NetTransportUnix}, // later versions have only "other"
 		{"inet", semconv120.NetSockFamilyInet},
 		{"inet6", semconv120.NetSockFamilyInet6},
 		{"unix", semconv120.NetSockFamilyUnix},
@@ -102,14 +102,14 @@ func TestNamesOfExchangesAreThoseOfTheSemanticConventions(t *testing.T) {
 		delete(known, name)
 	}
 	if len(known) != 0 {
-		t.Errorf("%v are not told", known)
+		t.Errorf("%v are not emitted", known)
 	}
 }
 
-// everything that can be known.
+// everything is the set of all conditions.
 const everything = hasSegments<<1 - 1
 
-func TestNoSetOfFactsWritesAKeyTwice(t *testing.T) {
+func TestNoSetOfConditionsWritesAKeyTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, wanted := range []AddressAttributes{AddressBoth, AddressStable, AddressNet} {
 		all := newAttrLayouts(wanted)

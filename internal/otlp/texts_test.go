@@ -76,14 +76,14 @@ func TestIDsAreDistinctAndNeverZero(t *testing.T) {
 }
 
 // Finalize is a bijection: for every key there is a connection whose id would be zero.
-func TestTheNumberThatMixesToZeroHasIDsAllTheSame(t *testing.T) {
+func TestNumberThatMixesToZeroHasNonZeroIDs(t *testing.T) {
 	both := identity{traceHigh: 42, traceLow: 42, span: 42}
 	if both.traceID(42).IsEmpty() || both.spanID(42).IsEmpty() {
 		t.Error("an id is zero, which means that there is none")
 	}
 }
 
-// Consecutive connections must look random to a sampler that judges a trace by a threshold on its low 56 bits.
+// Consecutive connections must look random to a sampler that compares the low 56 bits of a trace id with a threshold.
 func TestSamplersSeeEvenlyDistributedTraceIDs(t *testing.T) {
 	identity, below := newIdentity(1), 0
 	const connections = 20_000

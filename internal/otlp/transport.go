@@ -7,14 +7,14 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// transportDef is what differs, in telling, between one transport and another.
+// transportDef describes how the connections of a transport are emitted.
 type transportDef struct {
-	conditions    conditions       // that follow from it
+	conditions    conditions       // that hold for every connection
 	span, attempt string           // span names
-	name          string           // of a connection over it, in a sentence
-	opened        [roles]string    // what the process did, by the side it is on
+	name          string           // of a connection, in a sentence
+	opened        [roles]string    // what the process did, by role
 	endings       *endingsByWay    // how it ended
-	appendEnds    appendConnection // between whom it is
+	appendEnds    appendConnection // writes the two ends
 }
 
 type (
@@ -24,7 +24,7 @@ type (
 
 const roles = event.RoleServer + 1
 
-// transportDefs has TCP's row first: it is the zero value.
+// transportDefs has TCP in the first row, which also stands for unknown transports (see row).
 var transportDefs = [...]transportDef{
 	event.TCP: {
 		conditions: isTCP | overIP, span: spanTCPConnection, attempt: spanTCPConnect,
@@ -58,7 +58,7 @@ var endingsOfTCP = endingsByWay{
 	socket.WayIdle:     {"idle", "idle", "idle"},
 }
 
-// endingsOfOthers put the same without TCP's segments.
+// endingsOfOthers do not mention TCP segments.
 var endingsOfOthers = func() endingsByWay {
 	endings := endingsOfTCP
 	endings[socket.WayFIN] = [sides]string{"ended", "ended by this side", "ended by peer"}

@@ -26,13 +26,13 @@ func withRole(role event.Role, source event.RoleSource) func(*socket.Connection)
 
 func joined(c *socket.Connection) { c.Capture = socket.CaptureJoinedMidstream }
 
-// closedByPeer ends a connection where there are no segments to count.
+// closedByPeer ends a connection that has no segment counts.
 func closedByPeer(c *socket.Connection) {
 	finByPeer(c)
 	c.Stats = event.Ending{BytesSent: 1234, BytesReceived: 4_512_345}
 }
 
-// idle ends a flow; the counts of segments are of datagrams.
+// idle ends a flow. Its segment counts are counts of datagrams.
 func idle(c *socket.Connection) {
 	ended(socket.WayIdle, socket.SideUnknown, 0)(c)
 	c.Stats = event.Ending{BytesSent: 60, BytesReceived: 512, SegmentsSent: 2, SegmentsReceived: 1}
@@ -46,7 +46,7 @@ func TestSentencesOfTransports(t *testing.T) {
 		name           string
 		changes        []func(*socket.Connection)
 		ending         func(*socket.Connection)
-		opened, closed string // behind "curl (pid 4242)"; what is the same in all is left out of closed
+		opened, closed string // after "curl (pid 4242)"; closed leaves out what all have in common
 		failed         string
 	}{
 		{
@@ -151,7 +151,7 @@ func TestSentencesOfTransports(t *testing.T) {
 					t.Errorf("%q, want %q", got, want)
 				}
 			}
-			// Both sentences put the ends in the same words.
+			// Both sentences name the ends in the same words.
 			name := row(transportDefs[:], connection.Transport).name
 			_, ends, _ := strings.Cut(c.opened, name)
 			want := "curl (pid 4242): " + name + ends + " closed after "
@@ -162,15 +162,15 @@ func TestSentencesOfTransports(t *testing.T) {
 	}
 }
 
-// TCP's counts and ways to end mean nothing elsewhere.
-func TestWhatIsToldOfAnEndingByTransport(t *testing.T) {
+// Segment counts and ways to end of TCP do not apply to other transports.
+func TestAttributesOfAClosedConnectionByTransport(t *testing.T) {
 	ofTCP := []string{segmentsSent, segmentsReceived, tcpRTT, tcpRetransmits}
 	ofUDP := []string{datagramsSent, datagramsReceived}
 	for _, c := range [...]struct {
 		name     string
 		change   func(*socket.Connection)
 		way      socket.Way
-		how      any // nil: not told
+		how      any // nil: absent
 		has, not []string
 		span     string
 	}{
@@ -221,7 +221,7 @@ func TestAttemptsAreNamedByTransport(t *testing.T) {
 	}
 }
 
-// A request that names no server is told under the name of the server's socket.
+// The server of a request that names none is the name of the server's socket.
 func TestServerOfAnExchangeOverAUnixSocket(t *testing.T) {
 	asServer := withRole(event.RoleServer, event.RoleSourceAccept)
 	for _, c := range [...]struct {
@@ -262,7 +262,7 @@ func TestServerOfAnExchangeOverAUnixSocket(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBuilder(Options{})
-			tellExchange(b, connect(c.changes...), &c.x)
+			emitExchange(b, connect(c.changes...), &c.x)
 			_, traces := b.Take()
 			got := spansOf(traces)[0].Attributes().AsRaw()
 			for key, want := range c.want {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The sentences round what the attributes have exactly. github.com/dustin/go-humanize reads as well and costs 280 ns and
-// four allocations for each quantity; these append to the sentence.
+// Sentences have rounded quantities; the attributes have the exact values. github.com/dustin/go-humanize would cost 280 ns
+// and four allocations for each quantity; these functions append to the sentence.
 
 // unit is a step of a scale, in the scale's smallest unit.
 type unit struct {
@@ -33,8 +33,8 @@ func appendBytes(text []byte, n uint64) []byte {
 	return appendScaled(text, n, byteUnits[:], 10)
 }
 
-// appendDuration writes a duration with three digits, "15.3ms", "1.53s"; from a minute on as "2m7s", "3h0m", "5d11h".
-// A negative one is 0: the clock was set.
+// appendDuration writes a duration with three digits, "15.3ms", "1.53s"; from one minute on as "2m7s", "3h0m", "5d11h". A
+// negative duration, which is possible if the clock was set, is written as 0.
 func appendDuration(text []byte, d time.Duration) []byte {
 	n := uint64(max(d, 0))
 	for _, u := range clockUnits {
@@ -47,9 +47,9 @@ func appendDuration(text []byte, d time.Duration) []byte {
 	return appendScaled(text, n, secondUnits[:], 100)
 }
 
-// appendScaled writes n in the largest unit that it has one of, and so many decimal places that there are as many digits
-// as in precision, at least: 10 stands for two digits, 100 for three. What remains is cut off, not rounded: "1000 kB"
-// would need a second look at the unit, and nobody reads these for the last digit.
+// appendScaled writes n in the largest unit that is not larger than n, with at least as many digits as precision has: 10
+// stands for two digits, 100 for three. The rest is cut off and not rounded, because rounding up to "1000 kB" would need
+// another unit.
 func appendScaled(text []byte, n uint64, units []unit, precision uint64) []byte {
 	u := units[len(units)-1]
 	for _, larger := range units {

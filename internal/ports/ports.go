@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Range is a range of ports, both ends included; the zero Range is any port.
+// Range is a range of ports that includes both ends. The zero Range contains all ports.
 type Range struct{ Low, High uint16 }
 
-// Parse reads a port, or two with a dash between them. The ports are 1 to 65535, and the first is not above the last.
+// Parse parses a port, or two ports separated by a dash. Ports are 1 to 65535, and the first must not be above the last.
 func Parse(text string) (r Range, ok bool) {
 	low, high, isRange := strings.Cut(text, "-")
 	if !isRange {
@@ -27,7 +27,7 @@ func Parse(text string) (r Range, ok bool) {
 // Contains reports whether a port is in the range.
 func (r Range) Contains(port uint16) bool { return r == Range{} || (port >= r.Low && port <= r.High) }
 
-// String is the range as Parse reads it; of any port it is empty.
+// String formats the range for Parse. The zero Range is "".
 func (r Range) String() string {
 	switch r.Low {
 	case 0:

@@ -33,4 +33,4 @@ func TestContains(t *testing.T) {
 	assert.True(t, Range{}.Contains(65535), "any")
 }
 
-func TestAnyPortIsWrittenAsNothing(t *testing.T) { assert.Empty(t, Range{}.String()) }
+func TestZeroRangeIsAnEmptyString(t *testing.T) { assert.Empty(t, Range{}.String()) }

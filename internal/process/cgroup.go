@@ -5,22 +5,22 @@ import (
 	"strings"
 )
 
-// membership is what a cgroup path says of the processes in it.
+// membership is what a cgroup path says about the processes in the cgroup.
 type membership struct {
 	engine engine
 	id     string // the runtime's id of the container
-	name   string // for runtimes that name their cgroups, not number them
+	name   string // for runtimes whose cgroups have names instead of ids
 	podUID string
 }
 
 func (m membership) inContainer() bool { return m.id != "" || m.name != "" }
 
-// engine is who made a container's cgroup; it tells where the container's name is kept.
+// engine is the software that created a container's cgroup. It determines in which file the container's name is.
 type engine uint8
 
 const (
 	engineNone    engine = iota
-	engineUnknown        // a container by its id; the path does not say whose
+	engineUnknown        // the path has the id of a container, but does not show the engine
 	engineDocker
 	engineContainerd
 	engineNerdctl
@@ -30,26 +30,26 @@ const (
 	engineGarden
 	engineBuildKit
 	engineLXC
-	engineMachine // systemd-nspawn, libvirt's LXC driver: whatever registers with systemd-machined
+	engineMachine // systemd-nspawn, libvirt's LXC driver, and all others that register with systemd-machined
 )
 
-// form is one way of a runtime to write a container into one element of a cgroup path.
+// form is a pattern of a path element by which a runtime names a container.
 type form struct {
 	engine engine
 	// parent is the element above, "" for any.
 	parent         string
 	prefix, suffix string
-	// read turns what is between prefix and suffix into an id or a name; both "" means that the form does not match.
+	// read parses what is between prefix and suffix as an id or a name. If both are "", the form does not match.
 	read func(string) (id, name string)
-	// monitor is the element below that holds the runtime's own process on the host, not the container's.
+	// monitor is the child element of the runtime's own process, which runs on the host and not in the container.
 	monitor string
 }
 
-// forms are tried in order, the first match is taken. Only exact shapes match, so that a systemd service, a session or
-// a slice is not a container.
+// forms are tried in order, and the first match is taken. Matches are exact, so that a systemd service, a session or a slice
+// is never taken for a container.
 //
-// No library is used: those that know these forms are parts of agents that export no more than "64 hex digits anywhere"
-// (DataDog/datadog-agent/pkg/util/cgroups), or come with a kubelet's worth of modules (spiffe/spire).
+// No library is used. Those that have these forms export only a match of "64 hex digits anywhere"
+// (DataDog/datadog-agent/pkg/util/cgroups), or depend on the modules of a kubelet (spiffe/spire).
 var forms = [...]form{
 	// The systemd driver of runc, crun and youki makes "<slice>:<prefix>:<id>" into <slice>/<prefix>-<id>.scope
 	// (opencontainers/cgroups, systemd/common.go, getUnitName); the prefixes are the engines':
@@ -60,15 +60,15 @@ var forms = [...]form{
 	// containerd/nerdctl pkg/cmd/container/run_cgroup_linux.go (generateCgroupPath).
 	{engine: engineNerdctl, prefix: "nerdctl-", suffix: ".scope", read: hexID},
 	// cri-o/cri-o internal/config/cgmgr (CrioPrefix); cgroupfs_linux.go writes no ".scope". The monitor of a
-	// container is crio-conmon-<id>, which is no id after "crio-".
+	// container is crio-conmon-<id>, which does not match.
 	{engine: engineCRIO, prefix: "crio-", suffix: ".scope", read: hexID},
 	{engine: engineCRIO, prefix: "crio-", read: hexID},
 	// containers/podman libpod (getOCICgroupPath): systemd, --cgroups=split (every Quadlet unit), cgroupfs under
-	// /libpod_parent. The monitor is libpod-conmon-<id>, likewise no id.
+	// /libpod_parent. The monitor is libpod-conmon-<id>, which does not match either.
 	{engine: enginePodman, prefix: "libpod-", suffix: ".scope", read: hexID},
 	{engine: enginePodman, prefix: "libpod-payload-", read: hexID},
 	{engine: enginePodman, prefix: "libpod-", read: hexID},
-	// A pod of podman under cgroupfs, /libpod_parent/<pod id>/libpod-<id>: a group of containers, not one.
+	// A pod of podman under cgroupfs, /libpod_parent/<pod id>/libpod-<id>: a group of containers and not a container.
 	{engine: engineNone, parent: "libpod_parent", read: hexID},
 
 	// moby/buildkit executor/oci/spec.go: /<cgroup parent>/buildkit/<id>, in dockerd's own under systemd
@@ -84,7 +84,7 @@ var forms = [...]form{
 	{engine: engineUnknown, read: hexID},
 	// Fargate, /ecs/<task>/<task>-<number>: DataDog/datadog-agent pkg/util/cgroups/reader.go (ContainerRegexpStr).
 	{engine: engineECS, read: fargateID},
-	// Cloud Foundry, /garden/<handle>, the handle a GUID of which the last group is short: the same expression, and
+	// Cloud Foundry, /garden/<handle>, the handle is a GUID with a short last group: the same expression, and
 	// elastic/apm specs/agents/metadata.md.
 	{engine: engineGarden, parent: "garden", read: gardenID},
 	{engine: engineGarden, read: shortGUID},
@@ -95,19 +95,19 @@ var forms = [...]form{
 	{engine: engineLXC, parent: "lxc.payload", read: anyName},
 	{engine: engineLXC, parent: "lxc", read: anyName, monitor: "lxc.monitor"},
 
-	// systemd/systemd units/systemd-nspawn@.service.in: --machine=%i, the instance as it is. src/nspawn/nspawn-cgroup.c
-	// puts the payload beside a "supervisor" that is systemd-nspawn itself.
+	// systemd/systemd units/systemd-nspawn@.service.in: --machine=%i, the unescaped instance. src/nspawn/nspawn-cgroup.c
+	// puts the payload next to a "supervisor", which is systemd-nspawn itself.
 	{engine: engineMachine, prefix: "systemd-nspawn@", suffix: ".service", read: anyName, monitor: "supervisor"},
 	// systemd/systemd src/machine/machine.c (machine_start_scope): unit_name_escape of the machine's name.
 	{engine: engineMachine, prefix: "machine-", suffix: ".scope", read: machineName, monitor: "supervisor"},
 }
 
-// parseCgroup reads a cgroup path from the root down. The innermost container wins: in a node of kind, which is a
-// Docker container, the process is in a pod's. What a container makes below its own cgroup (a systemd service, init's
-// scope) changes nothing.
+// parseCgroup parses a cgroup path from the root down. The innermost container counts: a node of kind is a Docker container,
+// and a process in it is in the container of a pod. Cgroups that a container creates below its own (a systemd service, init's
+// scope) change nothing.
 //
-// A path may start with "/.." elements, where /proc shows a cgroup outside the reader's cgroup namespace
-// (cgroup_namespaces(7)); what is left of it is read all the same.
+// A path starts with "/.." elements if the cgroup is outside the reader's cgroup namespace (cgroup_namespaces(7)). The rest
+// of the path is parsed nevertheless.
 func parseCgroup(path string) membership {
 	var m, outside membership
 	if len(path) > maxPath {
@@ -145,8 +145,8 @@ func parseCgroup(path string) membership {
 		if element == "" || element == ".." {
 			continue
 		}
-		// With kubelet on the systemd driver and runc on cgroupfs, a common misconfiguration, the three parts that
-		// are meant for systemd become one directory.
+		// If kubelet uses the systemd driver and runc uses cgroupfs, a common misconfiguration, the three parts of the
+		// systemd notation become one directory.
 		if parts := strings.Split(element, ":"); len(parts) == 3 && strings.HasSuffix(parts[0], ".slice") {
 			visit(parts[0])
 			visit(parts[1] + "-" + parts[2] + ".scope")
@@ -169,8 +169,8 @@ func (f *form) match(element string) (id, name string, ok bool) {
 	return id, name, id != "" || name != ""
 }
 
-// podUID reads the element that kubelet makes for a pod: pod<uid>, or with the systemd driver
-// <parents>-pod<uid>.slice with the dashes of the uid as underscores (kubernetes/kubernetes
+// podUID parses the element that kubelet creates for a pod: pod<uid>, or with the systemd driver
+// <parents>-pod<uid>.slice with underscores in place of the uid's dashes (kubernetes/kubernetes
 // pkg/kubelet/cm/cgroup_manager_linux.go, escapeSystemdCgroupName, and pod_container_manager_linux.go). The uid of a
 // static pod is an MD5 sum without dashes (pkg/kubelet/config/common.go, applyDefaults).
 func podUID(element string) string {
@@ -197,11 +197,11 @@ func hexID(s string) (id, name string) {
 	return "", ""
 }
 
-// isContainerID reports whether s is the SHA-256 that all engines number containers by. It is what makes an id safe as
-// part of a path.
+// isContainerID reports whether s is a SHA-256 in hex, which all engines use as container ids. Such an id is safe as part of
+// a path.
 func isContainerID(s string) bool { return len(s) == 64 && isHex(s) }
 
-// buildKitID reads an id of moby/buildkit identity/randomid.go: 25 digits of base 36.
+// buildKitID parses an id of moby/buildkit identity/randomid.go: 25 digits of base 36.
 func buildKitID(s string) (id, name string) {
 	if len(s) != 25 {
 		return "", ""
@@ -241,8 +241,8 @@ func shortGUID(s string) (id, name string) {
 
 func anyName(s string) (id, name string) { return "", label(s) }
 
-// machineName reads the name of a container from what systemd-machined made of it. A virtual machine of libvirt
-// ("qemu-1-web") is not a container: what runs in that scope is the emulator, on the host. The number in libvirt's names (libvirt
+// machineName parses the name of a container in a scope of systemd-machined. A virtual machine of libvirt ("qemu-1-web") is
+// not a container: the process in that scope is the emulator, on the host. The number in libvirt's names (libvirt
 // src/hypervisor/domain_driver.c, virDomainDriverGenerateMachineName) changes with every start and is left out.
 func machineName(s string) (id, name string) {
 	machine := label(unescapeUnit(s))
@@ -262,8 +262,8 @@ func machineName(s string) (id, name string) {
 	return "", machine
 }
 
-// unescapeUnit undoes the \xNN of systemd.unit(5). A bare dash stands for a slash there, which a machine's name cannot
-// have; it is left as it is.
+// unescapeUnit decodes the \xNN of systemd.unit(5). A bare dash stays as it is: it stands for a slash, which a machine's name
+// cannot contain.
 func unescapeUnit(s string) string {
 	var b strings.Builder
 	for len(s) > 0 {
@@ -282,7 +282,7 @@ func unescapeUnit(s string) string {
 
 func isUUID(s string) bool { return isGrouped(s, 8, 4, 4, 4, 12) }
 
-// isGrouped reports whether s is groups of that many hex digits with dashes between.
+// isGrouped reports whether s consists of groups of so many hex digits, separated by dashes.
 func isGrouped(s string, groups ...int) bool {
 	for i, n := range groups {
 		if i > 0 {
@@ -299,7 +299,7 @@ func isGrouped(s string, groups ...int) bool {
 	return s == ""
 }
 
-// isHex reports whether s is lower-case hex digits only, which is all that any runtime writes.
+// isHex reports whether s has only lower-case hex digits, as all runtimes write them.
 func isHex(s string) bool {
 	for i := range len(s) {
 		if !('0' <= s[i] && s[i] <= '9' || 'a' <= s[i] && s[i] <= 'f') {

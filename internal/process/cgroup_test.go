@@ -16,7 +16,7 @@ const (
 
 var underscored = strings.NewReplacer("-", "_")
 
-// cgroupCase is a path and what it says.
+// cgroupCase is a path and the expected membership.
 type cgroupCase struct {
 	about string
 	path  string
@@ -279,7 +279,7 @@ func FuzzCgroup(f *testing.F) {
 		if (m.engine == engineNone) == m.inContainer() {
 			t.Errorf("a container and its runtime come together: %+v", m)
 		}
-		// An id may become part of a path: nothing but digits, letters and dashes.
+		// An id may become part of a path: it must have only digits, letters and dashes.
 		for _, c := range m.id {
 			if !strings.ContainsRune("0123456789abcdefghijklmnopqrstuvwxyz-", c) {
 				t.Errorf("id %q", m.id)

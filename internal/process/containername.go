@@ -15,11 +15,11 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// maxNameFile bounds a file that a runtime keeps about its containers. Those of one container are a few KiB; podman's
-// list of all of them holds some hundred.
+// maxNameFile bounds the size of a runtime's file about its containers, bytes. The file of one container has a few KiB;
+// podman's list of all containers has room for some hundred.
 const maxNameFile = 1 << 20
 
-// nameFile is a place where a runtime keeps the name of a container.
+// nameFile is a file in which a runtime stores the name of a container.
 type nameFile struct {
 	engine engine
 	// path is relative to the host's root; %s is the container's id.
@@ -27,7 +27,7 @@ type nameFile struct {
 	read func(data []byte, id string) (string, error)
 }
 
-// nameFiles are tried in order, those of the container's runtime or, where the cgroup does not tell it, all.
+// nameFiles are tried in order: those of the container's runtime, or all if the runtime is not known.
 var nameFiles = [...]nameFile{
 	// moby/moby container/container.go, daemon/container.go (configFileName "config.v2.json", default data root).
 	{engineDocker, "var/lib/docker/containers/%s/config.v2.json", dockerName},
@@ -39,20 +39,20 @@ var nameFiles = [...]nameFile{
 	{engineNerdctl, "run/containerd/io.containerd.runtime.v2.task/default/%s/config.json", bundleName},
 	// cri-o/cri-o pkg/annotations (ContainerName); containers/storage default run root.
 	{engineCRIO, "run/containers/storage/overlay-containers/%s/userdata/config.json", bundleName},
-	// containers/storage containers.go: the containers that outlive a reboot, and those that do not (podman run --rm).
+	// containers/storage containers.go: containers that survive a reboot, and those that do not (podman run --rm).
 	{enginePodman, "var/lib/containers/storage/overlay-containers/containers.json", podmanName},
 	{enginePodman, "var/lib/containers/storage/overlay-containers/volatile-containers.json", podmanName},
 }
 
-// keptBy reports whether a container of e may have its name in the file.
+// keptBy reports whether containers of e may have their names in the file.
 func (f *nameFile) keptBy(e engine) bool { return e == engineUnknown || e == f.engine }
 
-// sandbox is what kubelet calls the container that only holds a pod's namespaces (Mirantis/cri-dockerd
-// core/naming.go, sandboxContainerName; CRI-O has the same). It is not a name of anybody's choice.
+// sandbox is kubelet's name of the container that only holds a pod's namespaces (Mirantis/cri-dockerd core/naming.go,
+// sandboxContainerName; CRI-O has the same). It does not identify a workload.
 const sandbox = "POD"
 
-// Docker's own name of a container that an orchestrator started is made up ("k8s_app_web-7d4b9_default_…",
-// "ecs-web-5-app-acc699c0"), another for each replica; the orchestrator's is in a label.
+// dockerName parses Docker's file. If an orchestrator started the container, Docker's own name is generated and differs for each
+// replica ("k8s_app_web-7d4b9_default_…", "ecs-web-5-app-acc699c0"); the orchestrator's name is in a label.
 func dockerName(data []byte, _ string) (string, error) {
 	var container struct {
 		Name   string
@@ -67,7 +67,7 @@ func dockerName(data []byte, _ string) (string, error) {
 	), nil
 }
 
-// bundleName reads an OCI runtime configuration.
+// bundleName parses an OCI runtime configuration.
 func bundleName(data []byte, _ string) (string, error) {
 	var spec struct {
 		Annotations map[string]string `json:"annotations"`
@@ -78,12 +78,12 @@ func bundleName(data []byte, _ string) (string, error) {
 	return firstOf(spec.Annotations, "",
 		"io.kubernetes.cri.container-name",  // containerd; a sandbox has none
 		"io.kubernetes.container.name",      // CRI-O, from kubelet's labels
-		"io.kubernetes.cri-o.ContainerName", // CRI-O, made up: k8s_<container>_<pod>_<namespace>_<uid>_<attempt>
+		"io.kubernetes.cri-o.ContainerName", // CRI-O, generated: k8s_<container>_<pod>_<namespace>_<uid>_<attempt>
 		"nerdctl/name",
 	), nil
 }
 
-// podmanName finds a container in podman's list.
+// podmanName looks up a container in podman's list.
 func podmanName(data []byte, id string) (string, error) {
 	var containers []struct {
 		ID    string   `json:"id"`
@@ -100,7 +100,7 @@ func podmanName(data []byte, id string) (string, error) {
 	return "", nil
 }
 
-// firstOf returns the value of the first key there is, else otherwise; "" for a sandbox.
+// firstOf returns the value of the first key that has one, or else otherwise. For a sandbox it returns "".
 func firstOf(values map[string]string, otherwise string, keys ...string) string {
 	for _, key := range keys {
 		if v := values[key]; v == sandbox {
@@ -112,7 +112,7 @@ func firstOf(values map[string]string, otherwise string, keys ...string) string 
 	return otherwise
 }
 
-// containerNames finds the names of containers on the host and remembers them. It is safe for concurrent use.
+// containerNames looks up the names of containers on the host and caches them. It is safe for concurrent use.
 type containerNames struct {
 	roots    []string
 	negative time.Duration
@@ -121,17 +121,17 @@ type containerNames struct {
 	failures atomic.Uint64
 }
 
-// cachedName with an empty name is forgotten after a while: a file may be written later than the first socket is used,
-// and a runtime may be restarted.
+// cachedName is the result of a look-up. An empty name expires, because the file may be written after the first socket is
+// used, and a runtime may be restarted.
 type cachedName struct {
 	name    string
 	expires time.Time
 }
 
-// find returns the name of a container, "" if there is none or none that can be read.
+// find returns the name of a container, or "" if it has none or none can be read.
 func (c *containerNames) find(m membership) string {
 	if !isContainerID(m.id) {
-		return m.name // and the id, which a process may have chosen, never becomes part of a path
+		return m.name // a process may have chosen the id: it must not become part of a path
 	}
 	if hit, ok := c.cache.Get(m.id); ok && (hit.name != "" || c.now().Before(hit.expires)) {
 		return hit.name
@@ -144,8 +144,8 @@ func (c *containerNames) find(m membership) string {
 	return found
 }
 
-// read goes through the files below each root in turn. A file that is missing is the usual case, since most hosts have
-// one runtime; what else keeps a file from being read is an error, unless another names the container.
+// read tries the files below each root in turn. A missing file is no error, because most hosts have one runtime. Other
+// failures are returned, unless another file names the container.
 func (c *containerNames) read(m membership) (string, error) {
 	var errs []error
 	for _, root := range c.roots {
@@ -175,7 +175,7 @@ func (f *nameFile) readAt(path, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Among what is not asked for are the container's environment and its secrets.
+	// The file may also contain the container's environment with its secrets.
 	defer clear(data)
 	found, err := f.read(data, id)
 	if err != nil {
@@ -184,7 +184,8 @@ func (f *nameFile) readAt(path, id string) (string, error) {
 	return label(found), nil
 }
 
-// readBounded reads a regular file of at most limit bytes. It looks before it opens: opening a FIFO would block.
+// readBounded reads a regular file of at most limit bytes. It checks the type before it opens the file, because opening a
+// FIFO would block.
 func readBounded(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

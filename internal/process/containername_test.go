@@ -70,13 +70,13 @@ func TestContainerNamesAreWhereTheRuntimeKeepsThem(t *testing.T) {
 	}
 }
 
-func TestNamesAreFoundOnTheHostThenHere(t *testing.T) {
+func TestNamesAreFoundBelowTheHostRootThenBelowTheCollectors(t *testing.T) {
 	tr := newTree(t)
 	r := tr.reader(func(o *Options) { o.HostRoot = "" })
 	equal(t, "first root", r.names.roots[0], filepath.Join(tr.procRoot(), "1", "root"))
 	equal(t, "second root", r.names.roots[1], "/")
 
-	// The link that procfs has, for a process in another mount namespace.
+	// The root link of a process in another mount namespace.
 	tr.write("host/var/lib/docker/containers/"+hex64("a")+"/config.v2.json", `{"Name":"/web"}`)
 	tr.add(1, proc{})
 	tr.link("proc/1/root", filepath.Join(tr.root, "host"))
@@ -107,7 +107,7 @@ func TestAMissingNameIsLookedForAgainAfterAWhile(t *testing.T) {
 	equal(t, "a name that was found is kept", find(), "web")
 }
 
-func TestNamesThatAreRememberedAreBounded(t *testing.T) {
+func TestTheCacheOfNamesIsBounded(t *testing.T) {
 	r := newTree(t).reader(func(o *Options) { o.ContainerNames = 4 })
 	for i := range 100 {
 		r.Describe(Snapshot{Cgroup: fmt.Sprintf("/docker/%064x", i)})
@@ -115,7 +115,7 @@ func TestNamesThatAreRememberedAreBounded(t *testing.T) {
 	equal(t, "remembered", r.names.cache.Len(), 4)
 }
 
-func TestAFileThatCannotBeTheRuntimesIsAFailure(t *testing.T) {
+func TestAMalformedNameFileIsAFailure(t *testing.T) {
 	a := hex64("a")
 	dir := "host/var/lib/docker/containers/" + a + "/config.v2.json"
 	cases := []struct {

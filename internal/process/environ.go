@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// environment is all that is kept of a process's environment, which is full of secrets.
+// environment has the two variables that are kept of a process's environment. The rest may be secret.
 type environment struct {
 	serviceName        string // value of OTEL_SERVICE_NAME
 	resourceAttributes string // value of OTEL_RESOURCE_ATTRIBUTES
 }
 
-// parseEnviron finds the two variables in an environment block: NUL-terminated entries, of which the first of a name
-// counts, as for getenv(3). cut says that the block goes on after its end, so that its last entry may be half an entry:
-// a cut service name would be another service's and is left out, a cut list of attributes keeps its whole pairs.
+// parseEnviron finds the two variables in an environment block of NUL-terminated entries. The first entry of a name counts,
+// as for getenv(3). cut says that the block is only the beginning, so that its last entry may be incomplete: an incomplete
+// service name would name another service and is left out; an incomplete list of attributes keeps its complete pairs.
 func parseEnviron(block []byte, cut bool) environment {
 	var env environment
 	variables := [...]struct {
@@ -43,13 +43,13 @@ func parseEnviron(block []byte, cut bool) environment {
 	return env
 }
 
-// wholePairs drops what follows the last comma: the pair that a cut went through.
+// wholePairs drops the part after the last comma, which is an incomplete pair.
 func wholePairs(list string) string {
 	return list[:max(0, strings.LastIndexByte(list, ','))]
 }
 
-// orElse takes each variable that e lacks from other. A process that writes its title over its arguments and its
-// environment (PostgreSQL, nginx) has lost the variables from /proc by then; the snapshot may still have them.
+// orElse takes each variable that e lacks from other. Some processes (PostgreSQL, nginx) overwrite their arguments and their
+// environment with a title: /proc no longer shows the variables, but the snapshot may still have them.
 func (e environment) orElse(other environment) environment {
 	if e.serviceName == "" {
 		e.serviceName = other.serviceName
@@ -62,17 +62,17 @@ func (e environment) orElse(other environment) environment {
 
 // parseResourceAttributes decodes the value of OTEL_RESOURCE_ATTRIBUTES, "key1=value1,key2=value2" with percent
 // encoding (https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable),
-// and returns service.name apart. Of a repeated key the last value counts, at the place of the first.
+// and returns service.name separately. If a key is repeated, the last value counts, in the place of the first.
 //
-// The specification asks an SDK to discard the whole value for one error in it. SDKs do not (opentelemetry-go keeps the
-// other pairs, and a value that does not decode as it is), and a process that is named by its own SDK must not get
-// another name here: so a pair without "=" is skipped and a stray "%" is itself.
+// The specification asks an SDK to discard the whole value if it has an error. SDKs do not: opentelemetry-go keeps the other
+// pairs, and leaves a value that it cannot decode unchanged. The service name must be the same here as in the process's own
+// SDK. So a pair without "=" is skipped, and a stray "%" stays.
 func parseResourceAttributes(list string) (attributes []Attribute, serviceName string) {
 	for pair := range strings.SplitSeq(list, ",") {
 		key, value, ok := strings.Cut(pair, "=")
 		key = decode(key)
 		if !ok || key == "" || len(key) > maxAttributeKey {
-			continue // a cut key would be another key
+			continue // a truncated key would be another key
 		}
 		key, value = text(key, maxAttributeKey), decode(value)
 		if key == "service.name" {
@@ -84,7 +84,7 @@ func parseResourceAttributes(list string) (attributes []Attribute, serviceName s
 	return attributes, serviceName
 }
 
-// set replaces the attribute of that key or appends it, up to maxAttributes.
+// set replaces the attribute with the key of a, or appends a, up to maxAttributes.
 func set(attributes []Attribute, a Attribute) []Attribute {
 	for i := range attributes {
 		if attributes[i].Key == a.Key {

@@ -2,10 +2,10 @@ package process
 
 import "strings"
 
-// join reads several paths of one process, the most trustworthy first, and returns what they say together with the path
-// that says it. The first container named is it; a pod's uid may come from another path that names the same container
-// or none, because a path relative to a cgroup namespace lacks its upper part. Without a container the path is the
-// first that is not a root.
+// join combines several cgroup paths of one process, the most reliable first, into a membership, and returns the path that it
+// is from. The first path with a container counts. The pod's uid may come from another path that has the same container or
+// none, because a path relative to a cgroup namespace lacks its upper part. If no path has a container, the path is the first
+// that is not a root.
 func join(paths []string) (membership, string) {
 	var m membership
 	var chosen string

@@ -7,10 +7,10 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// errChanged says that the process executed another program, or its pid passed to another process, while it was read.
+// errChanged means that the process executed another program, or its pid was reused, while it was read.
 var errChanged = errors.New("process changed while it was read")
 
-// observation is what one look at a process gives, by the kernel program or by way of /proc.
+// observation is what the BPF program or one reading of /proc gives of a process.
 type observation struct {
 	comm       string
 	executable string // clean
@@ -19,7 +19,7 @@ type observation struct {
 	cgroups    []string
 }
 
-// orElse fills what o lacks from other, which is of the same process running the same program.
+// orElse fills what o lacks from other, an observation of the same process and program.
 func (o observation) orElse(other observation) observation {
 	if o.comm == "" {
 		o.comm = other.comm
@@ -34,11 +34,11 @@ func (o observation) orElse(other observation) observation {
 	return o
 }
 
-// observe reads /proc/<pid> of a process by one handle, which never shows another process of that pid. Start time and executable
-// are compared before and after all the same, the executable because an exec changes everything else but not the start time.
+// observe reads /proc/<pid> of a process through one handle, which never shows another process with the same pid. It compares
+// the start time and the executable before and after: an exec changes everything except the start time.
 //
-// What an observation has is of that one process and program, whatever the error says of the rest; of a mixture it has
-// nothing.
+// The content of an observation is always of one process and one program, even if there is an error for other parts. If
+// observe notices a change, the observation is empty.
 func (r *Reader) observe(id ID) (o observation, err error) {
 	h, err := procfs.Open(r.procRoot, id.PID)
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *Reader) observeBy(h procfs.Handle, start uint64) (o observation, err er
 	o.comm, o.executable = text(before.Comm, maxComm), executable
 	err = errors.Join(err, r.readDetails(h, &o))
 
-	// None now and one before is no exec but an end: a zombie has no executable.
+	// No executable now but one before means that the process has ended: a zombie has none.
 	now, again := readExecutable(h)
 	if now != "" && now != executable {
 		return observation{}, errChanged
@@ -81,7 +81,7 @@ func readExecutable(h procfs.Handle) (string, error) {
 	return cleanExecutable(link), err
 }
 
-// readDetails fills what is read once. What cannot be read stays empty and is an error.
+// readDetails fills o with the files that are read once. What cannot be read stays empty, and is in the error.
 func (r *Reader) readDetails(h procfs.Handle, o *observation) error {
 	scratch := r.scratch.Get().(*[maxEnvironBytes + 1]byte)
 	defer r.scratch.Put(scratch)
@@ -104,8 +104,8 @@ func (r *Reader) readDetails(h procfs.Handle, o *observation) error {
 	return errors.Join(errs...)
 }
 
-// parseArgs splits an argument block. A process that has overwritten its arguments with a title shows that as one
-// argument, filled up with NULs.
+// parseArgs splits an argument block. The title of a process that has overwritten its arguments is one argument, padded with
+// NULs.
 func parseArgs(block []byte) []string {
 	block = bytes.TrimRight(block[:min(len(block), maxArgBytes)], "\x00")
 	var args []string

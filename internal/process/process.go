@@ -1,7 +1,7 @@
-// Package process says who owns a socket: it describes a process so that telemetry can name it.
+// Package process describes the processes that own sockets.
 //
-// The kernel program copies a [Snapshot] of a process when it first uses a socket. A [Reader] completes that from
-// /proc while the process still lives, and a [Table] keeps the result for as long as its connections do.
+// The BPF program copies a [Snapshot] of a process when the process first uses a socket. A [Reader] completes it from /proc
+// while the process lives, and a [Table] keeps the result as long as connections need it.
 package process
 
 import (
@@ -9,36 +9,36 @@ import (
 	"strings"
 )
 
-// ID identifies a process for the life of the host: pids are reused, a pid with its start time is not.
+// ID identifies a process until the host reboots: a pid is reused, a pid together with a start time is not.
 type ID struct {
 	// PID is the thread group id in the pid namespace of the procfs that the Reader reads.
 	PID uint32
 	// Start is in clock ticks (1/100 s) since boot, field 22 of /proc/<pid>/stat. The kernel prints
-	// start_boottime divided by exactly 10 ms (fs/proc/array.c, nsec_to_clock_t with USER_HZ = 100), so a kernel
-	// program that divides task->start_boottime by 10,000,000 gets the same number, as long as the collector is
-	// not in a time namespace with an offset of its own.
+	// start_boottime divided by exactly 10 ms (fs/proc/array.c, nsec_to_clock_t with USER_HZ = 100). So the BPF program,
+	// which divides task->start_boottime by 10,000,000, gets the same number, unless the collector is in a time
+	// namespace with an offset.
 	Start uint64
 }
 
-// Snapshot is what the kernel program copied of a process in the moment it first used a socket; it is what remains of
-// a process that is gone a millisecond later. Of a process that is older than the kernel program only the ID is known.
-// Reader keeps no reference to its byte slices.
+// Snapshot is what the BPF program copied of a process when it first used a socket. It is all that there is of a process that
+// ends a millisecond later. Of a process that is older than the BPF program only the ID is known. Reader keeps no reference
+// to the byte slices.
 type Snapshot struct {
 	ID
 	Comm       string // task comm, at most 15 bytes
-	Executable string // absolute path as the kernel walked it, may be ""
-	Told       bool   // Executable is what execve was told: another path may lead to the same file
-	Args       []byte // head of the argument block, NUL separated, possibly cut
+	Executable string // absolute path, as the BPF program found it; may be ""
+	FromExecve bool   // Executable is the argument of execve: another path may name the same file
+	Args       []byte // beginning of the argument block, NUL separated
 	ArgsCut    bool
-	Environ    []byte // head of the environment block, NUL separated, possibly cut
+	Environ    []byte // beginning of the environment block, NUL separated
 	EnvironCut bool
-	Cgroup     string // cgroup path as the kernel walked it, "" if unknown
+	Cgroup     string // cgroup path, as the BPF program found it; "" if unknown
 }
 
 // Attribute is one pair of OTEL_RESOURCE_ATTRIBUTES, decoded.
 type Attribute struct {
 	Key   string // at most 256 bytes
-	Value string // at most 1 KiB; a longer one is cut
+	Value string // truncated to 1 KiB
 }
 
 // Sources of a service name, in the order in which they are tried.
@@ -51,37 +51,37 @@ const (
 	SourceUnknown            = "unknown"
 )
 
-// UnknownService is the service name of a process of which nothing is known but its pid, as the semantic conventions
-// of service.name ask for.
+// UnknownService is the service name of a process of which only the pid is known, as the semantic conventions define for
+// service.name.
 const UnknownService = "unknown_service"
 
-// Info describes a process. It is immutable: a socket keeps the Info it was opened under, whatever the process
-// becomes later. All strings are valid UTF-8 and bounded.
+// Info describes a process. It is immutable: a socket keeps the Info of when it was opened, even if the process executes
+// another program later. All strings are valid UTF-8 and bounded.
 type Info struct {
 	ID
 	Comm string
-	// Executable is a path; "" when unknown (kernel thread, gone).
+	// Executable is a path; "" if unknown, as for a kernel thread or a process that has ended.
 	Executable string
-	// CommandLine is the first 256 arguments at most, within 16 KiB.
+	// CommandLine has at most the first 256 arguments, of at most 16 KiB in total.
 	CommandLine []string
 	// ServiceName is never empty; ServiceNameSource is one of the Source constants.
 	ServiceName       string
 	ServiceNameSource string
-	// ResourceAttributes are the pairs of OTEL_RESOURCE_ATTRIBUTES other than service.name, in order, at most 64.
+	// ResourceAttributes has the pairs of OTEL_RESOURCE_ATTRIBUTES without service.name, in order, at most 64.
 	ResourceAttributes []Attribute
-	// ContainerID is what the runtime calls the container: 64 hex digits for most, "" outside a container and for
-	// LXC, systemd-nspawn and their like, which have only a name.
+	// ContainerID is the runtime's id of the container, for most runtimes 64 hex digits. It is "" outside a container, and
+	// for LXC, systemd-nspawn and similar runtimes, which have only names.
 	ContainerID   string
 	ContainerName string
 	PodUID        string // with dashes, "" outside Kubernetes
-	// CgroupPath is the path that named the container, else the most telling one there is.
+	// CgroupPath is the path that named the container, or else the first that is not a root.
 	CgroupPath string
 }
 
-// ExecutableName is the last element of the executable's path, "" if there is no path or none that names anything.
+// ExecutableName is the last element of the executable's path, or "" if there is no meaningful one.
 func (i *Info) ExecutableName() string {
-	// An anonymous file (memfd_create(2), as runc runs itself from) has a name its maker chose, not a place in the
-	// file system; the last element of "/memfd:runc_cloned:/proc/self/exe" says nothing.
+	// An anonymous file (memfd_create(2), which runc uses for itself) has a freely chosen name and no place in the file
+	// system: the last element of "/memfd:runc_cloned:/proc/self/exe" has no meaning.
 	if i.Executable == "" || strings.HasPrefix(i.Executable, "/memfd:") {
 		return ""
 	}
@@ -91,12 +91,12 @@ func (i *Info) ExecutableName() string {
 	return ""
 }
 
-// Bounds of what is kept of one process. PATH_MAX and the length of a service name are the kernel's and the usual
-// backend's; the others keep one hostile process from filling the collector.
+// Bounds of what is kept of one process. maxPath is the kernel's PATH_MAX, and maxName is a usual limit of backends. The others
+// prevent one hostile process from filling the collector's memory.
 const (
 	maxPath           = 4096
 	maxName           = 255
-	maxComm           = 64 // 15 for a task; a kernel worker shows its work queue too
+	maxComm           = 64 // a task has 15 bytes; a kernel worker also shows its work queue
 	maxArgs           = 256
 	maxArgBytes       = 16 << 10
 	maxEnvironBytes   = 128 << 10

@@ -23,19 +23,19 @@ const (
 	defaultNegativeExpiration = 30 * time.Second
 )
 
-// Options says where a Reader reads. The zero value is a Reader of this host.
+// Options of a Reader. The zero value is for this host.
 type Options struct {
-	// ProcRoot is where procfs is mounted, /proc by default. The pids of Snapshots must be those of its namespace.
+	// ProcRoot is where procfs is mounted, /proc by default. The pids of Snapshots must be those of its pid namespace.
 	ProcRoot string
-	// HostRoot is the root directory below which runtimes keep their containers' names. By default it is that of
-	// process 1 by way of ProcRoot, so that a collector in a container that shares the host's pids finds the host's
-	// files, and after it the collector's own. An absolute symbolic link below it leads to the collector's root.
+	// HostRoot is the root directory below which the runtimes' files are. By default it is the root of process 1 in
+	// ProcRoot, and then the collector's own: so a collector in a container that shares the host's pid namespace finds the
+	// host's files. An absolute symbolic link below HostRoot is relative to the collector's root.
 	HostRoot string
-	// OmitCommandLine leaves Info.CommandLine empty: what is not reported need not be kept.
+	// OmitCommandLine leaves Info.CommandLine empty, which saves memory if it is not emitted.
 	OmitCommandLine bool
-	// ContainerNames is how many names of containers are remembered, 1024 by default.
+	// ContainerNames is how many names of containers are cached, 1024 by default.
 	ContainerNames int
-	// NegativeExpiration is for how long a container without a name is not looked for again, 30 s by default.
+	// NegativeExpiration is how long it is cached that a container has no name, 30 s by default.
 	NegativeExpiration time.Duration
 	// Now is time.Now by default.
 	Now func() time.Time
@@ -50,7 +50,7 @@ type Reader struct {
 	stats           counters
 }
 
-// NewReader returns a Reader. It touches no file.
+// NewReader returns a Reader. It does not read any file.
 func NewReader(o Options) (*Reader, error) {
 	if o.ContainerNames < 0 || o.NegativeExpiration < 0 {
 		return nil, fmt.Errorf("process reader: ContainerNames (%d) and NegativeExpiration (%s) must not be negative",
@@ -84,16 +84,16 @@ func NewReader(o Options) (*Reader, error) {
 	}, nil
 }
 
-// Describe describes the process of a snapshot. It never fails: what /proc cannot give (gone, no permission) is taken
-// from the snapshot, and the worst case is an Info with the id and UnknownService. Of a process that is older than the
-// kernel program there is a snapshot of nothing but the id, and all comes from /proc.
+// Describe describes the process of a snapshot. It never fails: what cannot be read from /proc (process gone, no permission)
+// is taken from the snapshot, and the worst case is an Info with only the id and UnknownService. The snapshot of a process
+// that is older than the BPF program has only the id: everything comes from /proc.
 //
-// The snapshot is the identity of who used the socket. If /proc now shows another program, the process executed it
-// afterwards: then only its cgroup, which an exec does not change, is taken from /proc. If it shows another start time,
-// the pid is another process's and nothing is. A Start of zero is a time like any other.
+// The snapshot shows which program used the socket. If /proc shows another program, the process executed it later: then only
+// the cgroup, which an exec does not change, is taken from /proc. If /proc shows another start time, the pid was reused, and
+// nothing is taken from /proc. A Start of zero is compared like any other.
 func (r *Reader) Describe(s Snapshot) *Info {
 	snapshot := r.fromSnapshot(&s)
-	if r.complete(&s) { // as it is of most; reading /proc takes some twenty system calls
+	if r.complete(&s) { // the usual case; reading /proc takes some twenty system calls
 		r.stats.snapshot.Add(1)
 		return r.info(s.ID, &snapshot)
 	}
@@ -101,20 +101,20 @@ func (r *Reader) Describe(s Snapshot) *Info {
 	outcome := r.stats.outcome(err)
 	o := live.orElse(snapshot)
 	switch {
-	case snapshot.executable == "" || s.Told: // nothing to tell two programs apart by
-	case live.executable == "": // nor here: /proc only fills up
+	case snapshot.executable == "" || s.FromExecve: // two programs cannot be distinguished
+	case live.executable == "": // nor here: prefer the snapshot
 		o = snapshot.orElse(live)
 	case !sameExecutable(live.executable, snapshot.executable):
 		outcome, o = &r.stats.exec, snapshot
 	}
 	outcome.Add(1)
-	// The kernel's path of the cgroup is absolute and of the moment; /proc's is relative to the collector's cgroup
+	// The BPF program's cgroup path is absolute and of the time of the event. /proc's is relative to the collector's cgroup
 	// namespace, but has the hierarchies of cgroup v1, too.
 	o.cgroups = slices.Concat(snapshot.cgroups, live.cgroups)
 	return r.info(s.ID, &o)
 }
 
-// complete reports whether /proc could add nothing to a snapshot.
+// complete reports whether a snapshot has everything that /proc could add.
 func (r *Reader) complete(s *Snapshot) bool {
 	return s.Executable != "" && len(s.Environ) > 0 && !s.EnvironCut && s.Cgroup != "" &&
 		(r.omitCommandLine || (len(s.Args) > 0 && !s.ArgsCut))
@@ -135,7 +135,7 @@ func (r *Reader) fromSnapshot(s *Snapshot) observation {
 	return o
 }
 
-// info puts together what is known.
+// info makes the Info of an observation.
 func (r *Reader) info(id ID, o *observation) *Info {
 	m, cgroup := join(o.cgroups)
 	attributes, attributeName := parseResourceAttributes(o.environ.resourceAttributes)
@@ -154,16 +154,16 @@ func (r *Reader) info(id ID, o *observation) *Info {
 	return i
 }
 
-// Stats counts descriptions by what they could be made of.
+// Stats counts descriptions by their source.
 type Stats struct {
 	Snapshot uint64 // from the snapshot alone: it was complete
 	Read     uint64 // from /proc, nothing missing
-	Denied   uint64 // from /proc, something missing for lack of permission
+	Denied   uint64 // from /proc, incomplete for lack of permission
 	Gone     uint64 // the process had ended
-	Changed  uint64 // the pid was another process's, or its program changed while it was read
+	Changed  uint64 // the pid was reused, or the program changed while it was read
 	Exec     uint64 // the process had executed another program since the snapshot
 	Failed   uint64 // /proc could not be read for another reason, such as too many open files
-	// NamesFailed counts containers of which the runtime's files could not be read or made no sense.
+	// NamesFailed counts containers for which the runtime's files could not be read or parsed.
 	NamesFailed uint64
 }
 
@@ -183,7 +183,7 @@ func (r *Reader) Stats() Stats {
 
 type counters struct{ snapshot, read, denied, gone, changed, exec, failed atomic.Uint64 }
 
-// outcome returns the counter for what observe returned. Of several errors the gravest counts.
+// outcome returns the counter for an error of observe. Of several errors the first case counts.
 func (c *counters) outcome(err error) *atomic.Uint64 {
 	switch {
 	case err == nil:

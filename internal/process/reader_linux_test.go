@@ -19,9 +19,9 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// The tests of this file use the procfs of this machine, or a FIFO to stop a Reader in the middle.
+// The tests of this file use the procfs of this machine, or a FIFO to pause a Reader.
 
-// asChild makes this test binary a child that says that it runs, and then waits for the end of its input.
+// asChild makes this test binary a child that prints a line, and then waits for the end of its input.
 const asChild = "SOCKETFLOW_PROCESS_TEST_CHILD"
 
 func TestMain(m *testing.M) {
@@ -45,7 +45,7 @@ func here(t *testing.T) *Reader {
 	return r
 }
 
-// child is a process that lives until stop, of which the first line of output has been read.
+// child is a process that lives until stop. Its first line of output has been read.
 type child struct {
 	pid  uint32
 	in   io.WriteCloser
@@ -89,7 +89,7 @@ func (c *child) line(t *testing.T) {
 	}
 }
 
-// idOf reads the start time of a process without the Reader; that there is no such process is fs.ErrNotExist or ESRCH.
+// idOf reads the start time of a process without the Reader. If there is no such process, the error is fs.ErrNotExist or ESRCH.
 func idOf(pid uint32) (ID, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -176,7 +176,7 @@ func TestAnExecDoesNotRenameWhoUsedTheSocket(t *testing.T) {
 	equal(t, "stats", r.Stats(), Stats{Read: 2, Exec: 1})
 }
 
-// The promise of the kernel that observe rests on: what was opened of one process never shows another.
+// observe relies on this guarantee of the kernel: an open directory of a process never shows another process.
 func TestAHandleOfAProcessThatEndedFindsNothing(t *testing.T) {
 	cmd := exec.Command(testBinary(t))
 	cmd.Env = append(os.Environ(), asChild+"=1")
@@ -202,8 +202,8 @@ func TestAHandleOfAProcessThatEndedFindsNothing(t *testing.T) {
 	}
 }
 
-// A process of another user keeps its executable and its environment to itself, unless the reader may trace it
-// (ptrace(2), PTRACE_MODE_READ). This one runs the Reader as nobody, on a process of root.
+// The executable and the environment of another user's process cannot be read, unless the reader may trace it (ptrace(2),
+// PTRACE_MODE_READ). This test runs the Reader as nobody, on a process of root.
 func TestWhatMayNotBeReadComesFromTheSnapshot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to be another user")
@@ -234,8 +234,8 @@ func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread is of no use to others
-		// The raw call changes the thread, not the process; the effective capabilities go with the user id.
+		runtime.LockOSThread() // never unlocked: the thread must not be reused
+		// The raw call changes the thread and not the process. It also drops the effective capabilities.
 		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), 65534, ^uintptr(0)); errno != 0 {
 			done <- errno
 			return
@@ -248,8 +248,8 @@ func asNobody(t *testing.T, f func()) {
 	}
 }
 
-// whenRead replaces a file of a process by a FIFO, so that change happens while a Reader waits in the middle; it then
-// gives the content.
+// whenRead replaces a file of a process by a FIFO. It calls change while a Reader waits for the content, and then writes
+// the content.
 func (tr tree) whenRead(file, content string, change func()) (done <-chan error) {
 	tr.t.Helper()
 	path := filepath.Join(tr.root, file)
@@ -285,7 +285,7 @@ func TestAnExecHalfWayIsNeverMixed(t *testing.T) {
 	})
 }
 
-// neverMixed describes web, which changes in the middle: what is known of it then is what was known before.
+// neverMixed describes web, which changes while it is read. The description must be that of before the change.
 func neverMixed(t *testing.T, change func(tree)) {
 	t.Helper()
 	s, p := web()
@@ -358,7 +358,7 @@ func TestEveryProcessOfThisMachineCanBeDescribed(t *testing.T) {
 			described++
 		}
 	}
-	if described == 0 { // there is at least this one
+	if described == 0 { // there is at least this process
 		t.Error("no process was described")
 	}
 	t.Logf("%d processes: %+v", described, r.Stats())

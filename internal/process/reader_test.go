@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// web is a process as both the kernel program and /proc show it.
+// web is a process, as both the BPF program and /proc show it.
 func web() (Snapshot, proc) {
 	return Snapshot{
 			ID: ID{PID: 4242, Start: 80859}, Comm: "web", Executable: "/srv/web",
@@ -22,7 +22,7 @@ func web() (Snapshot, proc) {
 		}
 }
 
-// webInfo is that process, described with nothing missing.
+// webInfo is the complete description of web.
 func webInfo() *Info {
 	return &Info{
 		ID: ID{PID: 4242, Start: 80859}, Comm: "web", Executable: "/srv/web",
@@ -33,7 +33,7 @@ func webInfo() *Info {
 	}
 }
 
-// webFromSnapshot is what its snapshot alone gives.
+// webFromSnapshot is the description of web from its snapshot alone.
 func webFromSnapshot() *Info {
 	i := webInfo()
 	i.CommandLine = []string{"/srv/web", "-listen"}
@@ -151,7 +151,7 @@ func TestAProcessThatIsGoneIsWhatTheSnapshotSays(t *testing.T) {
 	equal(t, "stats", r.Stats(), Stats{Gone: 1})
 }
 
-func TestTheWorstCaseIsAnID(t *testing.T) {
+func TestAProcessThatCannotBeReadHasOnlyItsID(t *testing.T) {
 	id := ID{PID: 7, Start: 8}
 	want := &Info{ID: id, ServiceName: "unknown_service", ServiceNameSource: "unknown"}
 	same(t, newTree(t).reader().Describe(Snapshot{ID: id}), want)
@@ -233,7 +233,7 @@ func TestNothingOfAnEnvironmentStaysInMemory(t *testing.T) {
 	}
 }
 
-func TestTheStartTimeStandsBehindTheComm(t *testing.T) {
+func TestAStartTimeIsReadAfterAnyComm(t *testing.T) {
 	cases := []struct {
 		comm  string
 		start uint64
@@ -254,7 +254,7 @@ func TestTheStartTimeStandsBehindTheComm(t *testing.T) {
 	}
 }
 
-func TestAStatThatMakesNoSenseIsAFailure(t *testing.T) {
+func TestAMalformedStatIsAFailure(t *testing.T) {
 	s, p := web()
 	notANumber := strings.Replace(statLine(1, "a", 77), " 77 ", " x ", 1)
 	for _, line := range []string{"", "1 (a", "1 a) S", ")(", "1 (a) S 1 2 3", notANumber} {
@@ -267,7 +267,7 @@ func TestAStatThatMakesNoSenseIsAFailure(t *testing.T) {
 	}
 }
 
-func TestOptionsThatMakeNoSense(t *testing.T) {
+func TestInvalidOptionsAreErrors(t *testing.T) {
 	for _, o := range []Options{{ContainerNames: -1}, {NegativeExpiration: -1}} {
 		if _, err := NewReader(o); err == nil {
 			t.Errorf("%+v: want an error", o)

@@ -2,11 +2,11 @@ package process
 
 // nameService fills the service name from the first source that has one.
 //
-// An interpreter is named for itself, "python3" and not its script: what follows on its command line is no more
-// reliable than a guess, and a process that wants a name of its own sets OTEL_SERVICE_NAME.
+// An interpreter gets its own name, "python3", and not that of its script: a name from the command line would be a guess. A
+// process that needs another name sets OTEL_SERVICE_NAME.
 func (i *Info) nameService(environName, attributeName string) {
 	candidates := [...]struct{ name, source string }{
-		{environName, SourceServiceName}, // "takes precedence", says the specification, and empty is unset
+		{environName, SourceServiceName}, // the specification says that it takes precedence, and that empty is unset
 		{attributeName, SourceResourceAttributes},
 		{i.ContainerName, SourceContainer},
 		{i.ExecutableName(), SourceExecutable},

@@ -10,12 +10,12 @@ import (
 // Table keeps the processes that own sockets. It is not safe for concurrent use: each shard has its own, used by its one
 // goroutine.
 //
-// An Info that a socket already holds is not affected by anything that happens here.
+// Changes of the table do not affect an Info that a socket already holds.
 type Table struct {
 	capacity int
 	grace    time.Duration
-	// live is ordered by use. exited is ordered by the time of exit, which with one grace period for all is the order in
-	// which they expire; it is never read in a way that changes that.
+	// live is ordered by use. exited is ordered by the time of exit, which is also the order of expiry; only Peek reads it, so
+	// that the order never changes.
 	live   *simplelru.LRU[ID, *Info]
 	exited *simplelru.LRU[ID, *exitedProcess]
 
@@ -27,8 +27,8 @@ type exitedProcess struct {
 	until time.Time
 }
 
-// NewTable returns an empty table of at most capacity processes, living and exited. An exited one is kept for the grace
-// period, because its last connections close after it.
+// NewTable returns an empty table for at most capacity processes, living and exited. An exited process is kept for the grace
+// period, because its last connections may close later.
 func NewTable(capacity int, grace time.Duration) (*Table, error) {
 	if grace < 0 {
 		return nil, fmt.Errorf("process table: the grace period (%s) must not be negative", grace)
@@ -44,11 +44,10 @@ func NewTable(capacity int, grace time.Duration) (*Table, error) {
 	return &Table{capacity: capacity, grace: grace, live: live, exited: exited}, nil
 }
 
-// Add keeps a process under its ID, in place of what was known under it: an exec keeps pid and start time, but it is
-// another program. In a full table it takes the place of the process that exited first, else of the one not used for
-// longest.
+// Add adds a process, or replaces the one with the same ID: an exec changes the program but keeps pid and start time. If the
+// table is full, Add evicts the process that exited first, or else the least recently used one.
 func (t *Table) Add(i *Info) {
-	if e, ok := t.exited.Peek(i.ID); ok { // described late: it is still exited, and expires when it would have
+	if e, ok := t.exited.Peek(i.ID); ok { // described after its exit: the time of expiry stays
 		e.info = i
 		return
 	}
@@ -58,7 +57,7 @@ func (t *Table) Add(i *Info) {
 	t.live.Add(i.ID, i)
 }
 
-// Get returns what is known of a process, exited or not.
+// Get returns the description of a process, living or exited.
 func (t *Table) Get(id ID) (*Info, bool) {
 	if i, ok := t.live.Get(id); ok {
 		return i, true
@@ -79,7 +78,7 @@ func (t *Table) Exited(id ID, now time.Time) {
 	t.exited.Add(id, &exitedProcess{info: i, until: now.Add(t.grace)})
 }
 
-// Expire forgets the exited processes whose grace period is over, and returns how many.
+// Expire removes the exited processes whose grace period is over, and returns their number.
 func (t *Table) Expire(now time.Time) int {
 	n := 0
 	for {
@@ -92,11 +91,11 @@ func (t *Table) Expire(now time.Time) int {
 	}
 }
 
-// Len is how many processes are kept, living and exited.
+// Len is the number of processes, living and exited.
 func (t *Table) Len() int { return t.live.Len() + t.exited.Len() }
 
-// Evicted is how many processes had to make room for others: in their grace period, and before their exit was seen. The
-// latter are described again, when their next event comes, if they still live.
+// Evicted returns how many processes were evicted in their grace period, and how many before their exit was seen. The latter
+// are described again at their next event, if they still live.
 func (t *Table) Evicted() (exited, live uint64) { return t.evictedExited, t.evictedLive }
 
 func (t *Table) evict() {

@@ -54,7 +54,7 @@ func TestAnExitedProcessIsKeptForTheGracePeriod(t *testing.T) {
 	table.Exited(id(0), now)
 	table.Exited(id(1), now.Add(10*time.Second))
 	table.Exited(id(1), now.Add(20*time.Second)) // again: changes nothing
-	table.Exited(id(9), now)                     // never seen
+	table.Exited(id(9), now)                     // not in the table
 
 	equal(t, "expired", table.Expire(now.Add(29*time.Second)), 0)
 	has(t, table, 0, 1, 2)
@@ -83,7 +83,7 @@ func TestAnExecReplacesTheProcessButNotTheOwnerOfItsSockets(t *testing.T) {
 	has(t, table, 1)
 }
 
-func TestAFullTableForgetsTheExitedThenTheUnused(t *testing.T) {
+func TestAFullTableEvictsTheFirstExitedThenTheLeastRecentlyUsed(t *testing.T) {
 	now := time.Unix(1000, 0)
 	table := newTable(t, 3, time.Hour)
 	for pid := range uint32(3) {
@@ -91,7 +91,7 @@ func TestAFullTableForgetsTheExitedThenTheUnused(t *testing.T) {
 	}
 	table.Exited(id(2), now)
 	table.Exited(id(1), now)
-	table.Get(id(2)) // a use does not put off the end of what has exited
+	table.Get(id(2)) // a use does not postpone the expiry of an exited process
 
 	table.Add(&Info{ID: id(3)})
 	has(t, table, 0, 1, 3)
@@ -100,7 +100,7 @@ func TestAFullTableForgetsTheExitedThenTheUnused(t *testing.T) {
 	table.Get(id(0))
 	table.Add(&Info{ID: id(5)})
 	has(t, table, 0, 4, 5)
-	table.Add(&Info{ID: id(4)}) // known: no room needed
+	table.Add(&Info{ID: id(4)}) // already in the table: nothing is evicted
 	has(t, table, 0, 4, 5)
 
 	exited, live := table.Evicted()
@@ -108,7 +108,7 @@ func TestAFullTableForgetsTheExitedThenTheUnused(t *testing.T) {
 	equal(t, "evicted live", live, 1)
 }
 
-func TestATableNeedsRoom(t *testing.T) {
+func TestATableNeedsACapacity(t *testing.T) {
 	for _, c := range []struct {
 		capacity int
 		grace    time.Duration

@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// text makes a string that came from a process fit for telemetry: valid UTF-8 (protobuf refuses anything else, and
-// with it the whole batch) and at most limit bytes, cut between runes. The result shares no memory with s, so that a
-// short value does not keep a whole environment alive.
+// text makes a string of a process suitable for telemetry: valid UTF-8 (protobuf rejects the whole batch otherwise), and at
+// most limit bytes, cut between runes. The result shares no memory with s, so that a short value does not keep a whole
+// environment alive.
 func text(s string, limit int) string {
-	// Replacing only ever lengthens, so that nothing beyond limit can be part of the result.
+	// Replacement never shortens the string, so that bytes beyond limit cannot be part of the result.
 	if len(s) > limit {
 		s = s[:runeBoundary(s, limit)]
 	}
@@ -27,10 +27,10 @@ func runeBoundary(s string, limit int) int {
 			return cut
 		}
 	}
-	return limit // not UTF-8 at all around here: there is no rune to split
+	return limit // not UTF-8: there is no rune to split
 }
 
-// label is text for the name of a thing: trimmed, at most 255 bytes.
+// label is text for names: trimmed, at most 255 bytes.
 func label(s string) string {
 	return strings.TrimSpace(text(strings.TrimSpace(s), maxName))
 }

@@ -45,8 +45,8 @@ func TestSameExecutable(t *testing.T) {
 	}{
 		{"/usr/bin/nginx", "/usr/bin/nginx", true},
 		{"/usr/bin/nginx", "/usr/bin/nginx (deleted)", true},
-		{"/bin/app", "/opt/bin/app", true},        // the walk ended at a mount on /opt
-		{"/srv/chroot/bin/app", "/bin/app", true}, // or was as seen from another root
+		{"/bin/app", "/opt/bin/app", true},        // the BPF program stopped at a mount on /opt
+		{"/srv/chroot/bin/app", "/bin/app", true}, // the process has another root
 		{"/app", "(unreachable)/app", true},       // a mount that is gone
 		{"/memfd:runc_cloned:/proc/self/exe", "/memfd:runc_cloned:/proc/self/exe (deleted)", true},
 		{"/usr/bin/bash", "/usr/bin/nginx", false},

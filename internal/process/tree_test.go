@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// tree is a made-up file system with a procfs in it.
+// tree is a temporary directory with a fake procfs in it.
 type tree struct {
 	t    *testing.T
 	root string
@@ -32,7 +32,7 @@ func (tr tree) reader(change ...func(*Options)) *Reader {
 	return r
 }
 
-// proc is what /proc shows of a process; an empty field is an empty file, an empty exe no link.
+// proc is the content of a directory in /proc. An empty field is an empty file; an empty exe is a missing link.
 type proc struct {
 	start            uint64
 	comm, exe        string
@@ -63,7 +63,7 @@ func (tr tree) write(path, content string) {
 	}
 }
 
-// link makes or replaces a symbolic link.
+// link creates or replaces a symbolic link.
 func (tr tree) link(path, target string) {
 	tr.t.Helper()
 	path = filepath.Join(tr.root, path)
@@ -92,7 +92,7 @@ func block(entries ...string) []byte {
 	return b
 }
 
-// hex64 is a container id that is easy to tell from others.
+// hex64 is a container id that is easy to distinguish from others.
 func hex64(c string) string { return strings.Repeat(c, 64) }
 
 func equal[T comparable](t *testing.T, what string, got, want T) {

@@ -8,8 +8,8 @@ import (
 	"net/netip"
 )
 
-// parseFibTrie calls f for every address of the network namespace itself that is not one of loopback. An address
-// may come more than once. In the file (net/ipv4/fib_trie.c, fib_trie_seq_show) it is a leaf, below which its routes are:
+// parseFibTrie calls f for every local address of the network namespace other than loopback addresses. An address may come
+// more than once. In the file (net/ipv4/fib_trie.c, fib_trie_seq_show) it is a leaf with its routes below:
 //
 //	|-- 192.0.2.2
 //	   /32 host LOCAL
@@ -20,7 +20,7 @@ func parseFibTrie(r io.Reader, f func(netip.Addr)) error {
 		second, rest := nextField(rest)
 		switch {
 		case string(first) == "|--":
-			leaf, _ = netip.ParseAddr(string(second)) // none: the zero Addr
+			leaf, _ = netip.ParseAddr(string(second)) // the zero Addr if it cannot be parsed
 		case string(first) == "/32" && string(second) == "host" && leaf.IsValid() && !leaf.IsLoopback():
 			if kind, _ := nextField(rest); string(kind) == "LOCAL" {
 				f(leaf)
@@ -29,8 +29,8 @@ func parseFibTrie(r io.Reader, f func(netip.Addr)) error {
 	})
 }
 
-// parseIfInet6 calls f for every address that is not one of loopback nor of one link. Lines are (net/ipv6/addrconf.c,
-// if6_seq_show), all numbers in hexadecimal:
+// parseIfInet6 calls f for every address other than loopback and link-local addresses. Lines have this format
+// (net/ipv6/addrconf.c, if6_seq_show), with all numbers in hexadecimal:
 //
 //	address index prefix_length scope flags name
 func parseIfInet6(r io.Reader, f func(netip.Addr)) error {
@@ -49,7 +49,7 @@ func parseIfInet6(r io.Reader, f func(netip.Addr)) error {
 	})
 }
 
-// eachLine calls f for every line that is not longer than any of these files can be.
+// eachLine calls f for every line. A line longer than maxLine is an error.
 func eachLine(r io.Reader, f func([]byte)) error {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(make([]byte, 0, maxLine), maxLine)

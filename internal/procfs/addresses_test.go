@@ -84,7 +84,7 @@ func FuzzAddresses(f *testing.F) {
 				t.Errorf("%v", a)
 			}
 		}
-		_ = parseFibTrie(strings.NewReader(text), check) // a line may be too long
+		_ = parseFibTrie(strings.NewReader(text), check) // an error is possible: a line may be too long
 		_ = parseIfInet6(strings.NewReader(text), check)
 	})
 }

@@ -12,36 +12,36 @@ type question struct {
 	pid   uint32
 }
 
-// namespace is what waits for the tables of one network namespace to be read.
+// namespace holds the questions that wait until the tables of one network namespace are read.
 type namespace struct {
-	asked map[uint64][]question // by inode of the socket
-	timer *time.Timer           // of the next reading; nil: none is due
-	next  time.Time             // not before which the tables are read again
+	asked map[uint64][]question // by socket inode
+	timer *time.Timer           // of the next reading; nil: none is scheduled
+	next  time.Time             // earliest time of the next reading
 }
 
-// take empties it.
+// take removes and returns all questions.
 func (n *namespace) take() map[uint64][]question {
 	asked := n.asked
 	n.asked = nil
 	return asked
 }
 
-// Ask looks for the socket behind a descriptor. The answer comes at once where no table is needed for it, else when those of
-// the process' network namespace have been read, together with all that are looked for in it.
+// Ask looks up the socket that a descriptor refers to. The answer comes at once if it needs no table. Otherwise it comes when
+// the tables of the process's network namespace have been read, once for all questions about that namespace.
 func (r *Resolver) Ask(pid, fd uint32) *Query {
 	q := NewQuery()
 	inode, err := socketInode(r.root, pid, fd)
 	if err != nil {
-		q.Tell(Socket{}, err)
+		q.Answer(Socket{}, err)
 		return q
 	}
 	netns, err := r.netNS(pid)
 	if err != nil {
-		q.Tell(Socket{}, err)
+		q.Answer(Socket{}, err)
 		return q
 	}
 	if err := r.enqueue(netns, inode, question{q, pid}); err != nil {
-		q.Tell(Socket{}, err)
+		q.Answer(Socket{}, err)
 	}
 	return q
 }
@@ -72,11 +72,11 @@ func (r *Resolver) enqueue(netns uint32, inode uint64, q question) error {
 	return nil
 }
 
-// restFor is how many times as long as a reading took there is none: the kernel looks through a large hash table for it, which
-// takes milliseconds even if there are few sockets, and with 100,000 a good part of a second.
+// restFor bounds the share of time spent reading: the pause after a reading is restFor times its duration. For a reading the
+// kernel walks a large hash table, which takes milliseconds with few sockets and much of a second with 100,000.
 const restFor = 10
 
-// schedule has the tables read as soon as the last reading allows.
+// schedule starts a timer for the next reading.
 func (r *Resolver) schedule(netns uint32, n *namespace) {
 	r.readers.Add(1)
 	n.timer = time.AfterFunc(max(0, time.Until(n.next)), func() {
@@ -85,7 +85,7 @@ func (r *Resolver) schedule(netns uint32, n *namespace) {
 	})
 }
 
-// forgetIdle makes room: namespaces come and go with containers.
+// forgetIdle removes unused namespaces if there are too many: they come and go with containers.
 func (r *Resolver) forgetIdle() {
 	if len(r.namespaces) < maxNamespaces {
 		return
@@ -104,7 +104,7 @@ func (r *Resolver) answer(netns uint32, n *namespace) {
 	asked := n.take()
 	r.mu.Unlock()
 	if len(asked) > 0 {
-		r.tell(asked, r.lookup(netns, asked))
+		r.reply(asked, r.lookup(netns, asked))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -114,13 +114,13 @@ func (r *Resolver) answer(netns uint32, n *namespace) {
 	}
 }
 
-// result is what a reading gave; err is why sockets that are not in found could not be found.
+// result is the result of a reading; err says why the sockets that are not in found are missing.
 type result struct {
 	found map[uint64]Socket
 	err   error
 }
 
-// lookup reads the tables by way of any of the processes that are asked about, for some may have ended.
+// lookup reads the tables through one of the processes that are asked about. It tries several, because some may have ended.
 func (r *Resolver) lookup(netns uint32, asked map[uint64][]question) result {
 	const tries = 16
 	tried := make(map[uint32]bool, tries)
@@ -141,7 +141,7 @@ func (r *Resolver) lookup(netns uint32, asked map[uint64][]question) result {
 	return result{err: fmt.Errorf("look for %d sockets: %w", len(asked), err)}
 }
 
-// readTables reads the tables of a network namespace by way of a process that is in it.
+// readTables reads the tables of a network namespace through a process in it.
 func (r *Resolver) readTables(netns, pid uint32, wanted func(inode uint64) bool) (map[uint64]Socket, error) {
 	if now, err := r.netNS(pid); err != nil {
 		return nil, err
@@ -155,8 +155,9 @@ func (r *Resolver) readTables(netns, pid uint32, wanted func(inode uint64) bool)
 	return g.found, nil
 }
 
-func (r *Resolver) tell(asked map[uint64][]question, in result) {
-	told := 0
+// reply answers the questions with the result of a reading.
+func (r *Resolver) reply(asked map[uint64][]question, in result) {
+	answered := 0
 	for inode, questions := range asked {
 		s, ok := in.found[inode]
 		err := in.err
@@ -166,20 +167,20 @@ func (r *Resolver) tell(asked map[uint64][]question, in result) {
 			err = fmt.Errorf("socket %d: %w", inode, err)
 		}
 		for _, q := range questions {
-			q.query.Tell(s, err)
+			q.query.Answer(s, err)
 		}
-		told += len(questions)
+		answered += len(questions)
 	}
 	r.mu.Lock()
-	r.questions -= told
+	r.questions -= answered
 	r.mu.Unlock()
 }
 
-// refuse answers what has been taken out of a namespace; the resolver is locked.
+// refuse answers questions with an error. The caller holds the lock.
 func (r *Resolver) refuse(asked map[uint64][]question, err error) {
 	for _, questions := range asked {
 		for _, q := range questions {
-			q.query.Tell(Socket{}, err)
+			q.query.Answer(Socket{}, err)
 		}
 		r.questions -= len(questions)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// LeadsToSocket reports whether a descriptor leads to a socket. It says yes where it cannot know.
+// LeadsToSocket reports whether a descriptor refers to a socket. It returns true if it cannot find out.
 func LeadsToSocket(pid, fd uint32) bool {
 	target, err := readDescriptor(mountPoint, pid, fd)
 	if err != nil {
@@ -16,7 +16,7 @@ func LeadsToSocket(pid, fd uint32) bool {
 	return strings.HasPrefix(target, "socket:")
 }
 
-// socketInode is the inode of the socket that a descriptor leads to.
+// socketInode is the inode of the socket that a descriptor refers to.
 func socketInode(root string, pid, fd uint32) (uint64, error) {
 	link, err := readDescriptor(root, pid, fd)
 	if err != nil {

@@ -1,6 +1,6 @@
 package procfs
 
-// nextField cuts the first field of a line; fields are separated by any number of blanks.
+// nextField cuts off the first field of a line. Any number of blanks separates fields.
 func nextField(line []byte) (field, rest []byte) {
 	begin := 0
 	for begin < len(line) && isBlank(line[begin]) {

@@ -8,11 +8,11 @@ import (
 	"strconv"
 )
 
-// Handle is the directory of a process. It belongs to the process and not to its pid: once the process is gone the kernel finds
-// nothing in it, even if the pid is in use again (fs/proc/base.c, get_proc_task of the inode's struct pid).
+// Handle is the open directory of a process. It belongs to the process and not to its pid: once the process has ended, its
+// files cannot be read any more, even if the pid is reused (fs/proc/base.c, get_proc_task of the inode's struct pid).
 type Handle struct{ dir *os.Root }
 
-// Open opens the directory of a process of the procfs that is mounted on root.
+// Open opens the directory of a process in the procfs that is mounted on root.
 func Open(root string, pid uint32) (Handle, error) {
 	dir, err := os.OpenRoot(filepath.Join(root, strconv.FormatUint(uint64(pid), 10)))
 	return Handle{dir}, err
@@ -30,8 +30,8 @@ func (h Handle) Stat() (Stat, error) {
 	return readStat(f)
 }
 
-// Executable reads the link to what the process executes, as the kernel prints it. A kernel thread and a process that is ending
-// have none, which is "" and no error.
+// Executable reads the link to the executable of the process, as the kernel prints it. For a kernel thread or an ending
+// process, which have none, it returns "" and no error.
 func (h Handle) Executable() (string, error) {
 	link, err := h.dir.Readlink("exe")
 	if IsMissing(err) {
@@ -40,20 +40,20 @@ func (h Handle) Executable() (string, error) {
 	return link, err
 }
 
-// Read passes at most limit bytes of a file to use, which must copy what it keeps, and says whether the file goes on behind them.
-// scratch has to be longer than limit. It is cleared afterwards, because nothing else of an environment may stay behind in it. A file
-// that is not there is not read, and is no error.
+// Read calls use with at most limit bytes of a file; cut says whether the file is longer. use must copy what it keeps. scratch
+// has to be longer than limit. Read clears it afterwards, so that no part of an environment stays in memory. A missing file is
+// not an error, and use is not called.
 func (h Handle) Read(file string, limit int, scratch []byte, use func(data []byte, cut bool)) error {
 	f, err := h.dir.Open(file)
 	if IsMissing(err) {
-		// Not every kernel has every file, and of a kernel thread some cannot be opened. Whether it is the process
-		// that is missing is for stat to say.
+		// Not every kernel has every file, and some files of a kernel thread cannot be opened. Stat shows whether the
+		// process itself is gone.
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	// One byte beyond the limit tells a file that ends there from one that is cut.
+	// One byte beyond the limit shows whether the file is longer.
 	n, err := io.ReadFull(f, scratch[:limit+1])
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || IsMissing(err) {
 		err = nil

@@ -201,8 +201,8 @@ func TestTheScanFindsEveryDescriptor(t *testing.T) {
 	assert.ErrorIs(t, r.Scan(canceled, 0, scan), context.Canceled)
 }
 
-// What is asked while the tables are read may be missing from them: they are read once more.
-func TestWhatIsAskedDuringAReadingHasTheNext(t *testing.T) {
+// A socket that is asked for during a reading may be missing from it.
+func TestQueriesDuringAReadingAreAnsweredByTheNext(t *testing.T) {
 	root := t.TempDir()
 	fakeProcess(t, root, 10, 1, 2, nil)
 	pipe := filepath.Join(root, "10", "net", "tcp")
@@ -244,7 +244,7 @@ func TestSourcesInThisNetworkNamespace(t *testing.T) {
 	assert.Zero(t, sourcesLookedFor(r))
 }
 
-// sourcesLookedFor counts all ways.
+// sourcesLookedFor sums all ways.
 func sourcesLookedFor(r *Resolver) (sum uint64) {
 	for way := range r.Stats().Sources {
 		sum += r.Stats().Sources[way].Load()
@@ -258,8 +258,8 @@ func needPrivilege(t *testing.T) {
 	testenv.NeedProgram(t, "iproute2", "ip")
 }
 
-// resident starts a process in a network namespace of its own, that has the given addresses, with the length of the prefix,
-// on one interface, which is the way to all others. It lives as long as the test.
+// resident starts a process in a network namespace of its own. The namespace has one interface, with the given addresses and
+// prefix lengths and the default routes. The process lives as long as the test.
 func resident(t *testing.T, addresses ...string) (pid uint32) {
 	t.Helper()
 	needPrivilege(t)
@@ -267,7 +267,7 @@ func resident(t *testing.T, addresses ...string) (pid uint32) {
 	for _, a := range addresses {
 		flag := ""
 		if strings.Contains(a, ":") {
-			flag = "nodad" // it can be used at once
+			flag = "nodad" // usable at once
 		}
 		script += fmt.Sprintf("ip addr add %s dev v0 %s; ", a, flag)
 	}
@@ -290,7 +290,7 @@ func resident(t *testing.T, addresses ...string) (pid uint32) {
 	return uint32(cmd.Process.Pid)
 }
 
-// Two network namespaces have different addresses, and a third has those of the first.
+// Two network namespaces have different addresses, and a third has the same ones as the first.
 func TestSourcesInOtherNetworkNamespaces(t *testing.T) {
 	r := newResolver(t, Options{})
 	own, err := threadNetNS()
@@ -334,7 +334,6 @@ func TestSourcesInOtherNetworkNamespaces(t *testing.T) {
 	assert.True(t, ok, "the process has ended, but another lives in its network namespace")
 }
 
-// Those of processes that have ended are not there, and none is entered twice.
 func TestEachNetworkNamespaceIsEnteredOnce(t *testing.T) {
 	own, err := threadNetNS()
 	require.NoError(t, err)
@@ -352,7 +351,7 @@ func TestEachNetworkNamespaceIsEnteredOnce(t *testing.T) {
 		got = append(got, netns)
 		return err
 	})
-	if err != nil { // of some, such as that of process 1 in a sandbox
+	if err != nil { // some cannot be read, such as that of process 1 in a sandbox
 		require.ErrorIs(t, err, fs.ErrPermission)
 	}
 	assert.Subset(t, got, want)
@@ -402,7 +401,7 @@ func TestWhatADescriptorLeadsTo(t *testing.T) {
 	assert.False(t, LeadsToSocket(1<<30, 0))
 }
 
-// What may not be entered is no network namespace at all here: setns fails.
+// The file of the namespace is not one of a network namespace, so that setns fails.
 func TestTheSourceWhereTheNamespaceMayNotBeEntered(t *testing.T) {
 	for name, test := range map[string]struct {
 		table string

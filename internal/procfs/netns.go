@@ -5,7 +5,8 @@ import (
 	"os"
 )
 
-// threadNetNS is the network namespace of the thread that happens to run: all but those that have entered another are in the same.
+// threadNetNS is the network namespace of the current thread. All threads of the collector share one, other than those of
+// onThread that have entered another.
 func threadNetNS() (uint32, error) { return readNetNS(mountPoint + "/thread-self/ns/net") }
 
 func readNetNS(path string) (uint32, error) {

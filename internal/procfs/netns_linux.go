@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EachNetNS calls f in every network namespace that a process lives in or a mount holds, each once, on a thread that is in that
-// namespace, with its inode. One that cannot be entered does not keep f from the others.
+// EachNetNS calls f once for every network namespace that has a process or a mount, with the inode of the namespace and on a
+// thread that has entered it. If a namespace cannot be entered, EachNetNS continues with the others and returns an error.
 func EachNetNS(f func(netns uint32) error) error {
 	names, err := netNSNames()
 	if err != nil {
@@ -21,7 +21,7 @@ func EachNetNS(f func(netns uint32) error) error {
 	return onThread(func() error { return eachNetNS(names, f) })
 }
 
-// eachNetNS begins with the thread's own network namespace, which takes no privilege to enter.
+// eachNetNS begins with the network namespace of the thread, which needs no privilege.
 func eachNetNS(names []string, f func(netns uint32) error) error {
 	own, first := threadNetNS()
 	if first == nil {
@@ -37,7 +37,7 @@ func eachNetNS(names []string, f func(netns uint32) error) error {
 			}
 		}
 	}
-	if failed > 0 { // without the privilege that is one for every process
+	if failed > 0 { // one error for all: without the privilege every namespace fails
 		first = fmt.Errorf("%d of %d network namespaces, the first: %w", failed, len(names), first)
 	}
 	return first
@@ -62,7 +62,8 @@ func enterOnce(path string, seen map[uint32]bool, f func(netns uint32) error) er
 	return f(n.inode)
 }
 
-// inNetNS calls f on a thread that is in the network namespace behind path, if that is still the one with the inode netns.
+// inNetNS calls f on a thread that has entered the network namespace of path. The error wraps ErrGone if that does not have the
+// inode netns any more.
 func inNetNS(path string, netns uint32, f func() error) error {
 	n, err := openNetNS(path)
 	if err != nil {
@@ -87,7 +88,7 @@ type netNS struct {
 	inode uint32
 }
 
-// openNetNS opens what stands for a network namespace. The error wraps ErrGone where there is no such file any more.
+// openNetNS opens a file of a network namespace. The error wraps ErrGone if the file does not exist any more.
 func openNetNS(path string) (netNS, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -104,10 +105,10 @@ func openNetNS(path string) (netNS, error) {
 }
 
 func (n *netNS) close() {
-	_ = unix.Close(n.fd) // it was opened for reading
+	_ = unix.Close(n.fd) // read only
 }
 
-// enter moves this thread, which has to be one of onThread's.
+// enter moves the current thread, which must be one of onThread, to the network namespace.
 func (n *netNS) enter() error {
 	if err := unix.Setns(n.fd, unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("enter network namespace %s: %w", n.path, err)
@@ -115,26 +116,25 @@ func (n *netNS) enter() error {
 	return nil
 }
 
-// onThread calls f on a thread that ends with it, and that is not the first, whose network namespace is taken for the
-// process' by who looks at /proc/<pid>.
+// onThread calls f on a thread that ends afterwards. It does not use the main thread, because /proc/<pid>/ns shows the network
+// namespace of the main thread as that of the process.
 func onThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // for good: a thread whose goroutine ends locked ends too
+		runtime.LockOSThread() // never unlocked: the thread ends with its locked goroutine
 		if unix.Gettid() != unix.Getpid() {
 			done <- f()
 			return
 		}
-		defer runtime.UnlockOSThread() // the first is unchanged
+		defer runtime.UnlockOSThread() // this is the main thread, and it is unchanged
 		done <- onThread(f)
 	}()
 	return <-done
 }
 
-// netNSNames lists files that stand for network namespaces: those of all processes, and those that are mounted, as
-// "ip netns" does.
+// netNSNames lists the files of network namespaces: those of all processes, and those that are mounted, as by "ip netns".
 func netNSNames() ([]string, error) {
-	names, err := filepath.Glob(mountPoint + "/[1-9]*") // what is below may be hidden from this user
+	names, err := filepath.Glob(mountPoint + "/[1-9]*") // files below may be hidden from this user
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// initialPIDNamespace is the inode of the first pid namespace (PROC_PID_INIT_INO, linux/proc_ns.h).
+// initialPIDNamespace is the inode of the initial pid namespace (PROC_PID_INIT_INO, linux/proc_ns.h).
 const initialPIDNamespace = 0xEFFFFFFC
 
-// InInitialPIDNamespace says whether this process is in the first pid namespace: only then does it have the pids of the host.
+// InInitialPIDNamespace reports whether this process is in the initial pid namespace. Only there it sees the pids of the host.
 func InInitialPIDNamespace() (bool, error) {
 	var stat unix.Stat_t
 	if err := unix.Stat(mountPoint+"/self/ns/pid", &stat); err != nil {
@@ -18,7 +18,7 @@ func InInitialPIDNamespace() (bool, error) {
 	return stat.Ino == initialPIDNamespace, nil
 }
 
-// SeesAllProcesses is InInitialPIDNamespace where not to know it is no.
+// SeesAllProcesses is InInitialPIDNamespace, and false if that fails.
 func SeesAllProcesses() bool {
 	all, err := InInitialPIDNamespace()
 	return err == nil && all

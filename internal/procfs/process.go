@@ -8,13 +8,13 @@ import (
 	"strconv"
 )
 
-// Process is what a process' sockets have from it.
+// Process has the properties of a process that its sockets inherit.
 type Process struct {
 	Start uint64 // clock ticks (1/100 s) since boot
-	NetNS uint32 // inode of its network namespace; 0: it may not be read
+	NetNS uint32 // inode of the network namespace; 0: not permitted to read
 }
 
-// Process looks at a process as it is now. The error wraps ErrGone where there is none of that pid.
+// Process reads the current properties of a process. The error wraps ErrGone if there is no such process.
 func (r *Resolver) Process(pid uint32) (Process, error) {
 	f, err := os.Open(r.path(pid, "stat"))
 	var stat Stat
@@ -25,7 +25,7 @@ func (r *Resolver) Process(pid uint32) (Process, error) {
 		return Process{}, fmt.Errorf("read the start time of process %d: %w", pid, gone(err))
 	}
 	netns, err := r.netNS(pid)
-	if err != nil { // of a zombie, or without the privilege
+	if err != nil { // a zombie, or no privilege
 		return Process{Start: stat.Start}, nil
 	}
 	return Process{Start: stat.Start, NetNS: netns}, nil
@@ -33,7 +33,7 @@ func (r *Resolver) Process(pid uint32) (Process, error) {
 
 func (r *Resolver) path(pid uint32, file string) string { return path(r.root, pid, file) }
 
-// netNS is the network namespace of a process' main thread, whose tables /proc/<pid>/net are.
+// netNS is the network namespace of a process's main thread. /proc/<pid>/net has the tables of the same namespace.
 func (r *Resolver) netNS(pid uint32) (uint32, error) {
 	netns, err := readNetNS(r.path(pid, "ns/net"))
 	if err != nil {
@@ -43,7 +43,7 @@ func (r *Resolver) netNS(pid uint32) (uint32, error) {
 	return netns, nil
 }
 
-// Processes lists the pids of this host's processes, kernel threads among them.
+// Processes lists the pids of this host's processes, including kernel threads.
 func Processes() ([]uint32, error) { return processes(mountPoint) }
 
 func processes(root string) ([]uint32, error) {
@@ -68,11 +68,12 @@ func numbers(names []string) []uint32 {
 	return out
 }
 
-// HasEnded reports whether there is no process of that pid. It says no where it cannot know.
+// HasEnded reports whether there is no process with that pid. It returns false if it cannot find out.
 func HasEnded(pid uint32) bool {
 	_, err := os.Stat(path(mountPoint, pid, ""))
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// Executable is the link to what a process executes, as the kernel prints it; of a kernel thread there is none.
+// Executable is the link to the executable of a process, as the kernel prints it. For a kernel thread, which has none, it is
+// an error.
 func Executable(pid uint32) (string, error) { return os.Readlink(path(mountPoint, pid, "exe")) }

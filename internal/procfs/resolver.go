@@ -15,39 +15,39 @@ const (
 	defaultInterval  = 100 * time.Millisecond
 	defaultSourceAge = 10 * time.Second
 	sourcesKept      = 4096  // (network namespace, remote address) pairs
-	residentsKept    = 1024  // network namespaces of which a process is remembered
-	maxQuestions     = 65536 // queries that wait for the tables to be read
-	maxNamespaces    = 1024  // network namespaces of which it is remembered when they may be read again
+	residentsKept    = 1024  // network namespaces for which a process is remembered
+	maxQuestions     = 65536 // queries that wait for a reading
+	maxNamespaces    = 1024  // network namespaces whose next reading time is remembered
 )
 
 // Options of a Resolver; the zero value reads this host's procfs.
 type Options struct {
-	ProcRoot  string        // where procfs is mounted, /proc by default; the pids are those of its pid namespace
-	Interval  time.Duration // at least, between two readings of one network namespace's tables, 100 ms by default
-	SourceAge time.Duration // for how long a source address is remembered, 10 s by default
+	ProcRoot  string        // where procfs is mounted, /proc by default; pids are those of its pid namespace
+	Interval  time.Duration // minimum time between two readings of one network namespace's tables, 100 ms by default
+	SourceAge time.Duration // how long a source address is cached, 10 s by default
 }
 
 // Stats counts what a Resolver did. It may be read while the resolver works.
 type Stats struct {
 	Readings atomic.Uint64             // of a network namespace's tables
-	Sources  [SourceWays]atomic.Uint64 // source addresses looked for that were not remembered
+	Sources  [SourceWays]atomic.Uint64 // look-ups of source addresses that were not cached
 }
 
-// SourceWay is how a source address was looked for.
+// SourceWay says how a source address was looked up.
 type SourceWay uint8
 
 // The ways.
 const (
 	SourceOwn     SourceWay = iota // in the collector's own network namespace
-	SourceEntered                  // in one that was entered
-	SourceGuarded                  // in one that could not be entered, and whose addresses were read instead
-	SourceGone                     // in one that no process led to any more
+	SourceEntered                  // in another one, which was entered
+	SourceGuarded                  // in one that could not be entered: its addresses were read instead
+	SourceGone                     // in one that no known process is in any more
 	SourceWays
 )
 
 var sourceWayNames = [SourceWays]string{"own", "entered", "guarded", "gone"}
 
-// String is the way's name in own telemetry.
+// String is the way's name in the receiver's own telemetry.
 func (w SourceWay) String() string {
 	if w < SourceWays {
 		return sourceWayNames[w]
@@ -55,8 +55,8 @@ func (w SourceWay) String() string {
 	return "unknown"
 }
 
-// Resolver finds what system calls do not tell of a socket: its addresses by its inode, its owner's network namespace, and the source
-// address that the kernel takes towards a remote one. It is safe for concurrent use.
+// Resolver looks up what system calls do not show of a socket: its addresses by its inode, its owner's network namespace, and
+// the source address that the kernel chooses for a remote address. It is safe for concurrent use.
 type Resolver struct {
 	root      string
 	interval  time.Duration
@@ -65,16 +65,16 @@ type Resolver struct {
 	stats     Stats
 
 	sources   *lru.Cache[sourceKey, source]
-	residents *lru.Cache[uint32, uint32] // a process that was seen in a network namespace
+	residents *lru.Cache[uint32, uint32] // by network namespace, the process last seen in it
 
 	mu         sync.Mutex
 	closed     bool
-	questions  int // that wait, of all namespaces
+	questions  int // waiting, in all namespaces
 	namespaces map[uint32]*namespace
 	readers    sync.WaitGroup
 }
 
-// New returns a Resolver. Close ends its readings.
+// New returns a Resolver. Close stops it.
 func New(o Options) (*Resolver, error) {
 	if o.Interval < 0 || o.SourceAge < 0 {
 		return nil, fmt.Errorf("resolver of sockets: Interval (%s) and SourceAge (%s) must not be negative", o.Interval, o.SourceAge)
@@ -98,7 +98,7 @@ func New(o Options) (*Resolver, error) {
 	if err = errors.Join(err, again); err != nil {
 		return nil, fmt.Errorf("resolver of sockets: %w", err)
 	}
-	if own, err := threadNetNS(); err == nil { // else it is entered like any other
+	if own, err := threadNetNS(); err == nil { // otherwise it is entered like any other
 		r.own = own
 	}
 	return r, nil
@@ -107,7 +107,7 @@ func New(o Options) (*Resolver, error) {
 // Stats of this resolver.
 func (r *Resolver) Stats() *Stats { return &r.stats }
 
-// Close answers the queries that wait with ErrClosed, and returns when nothing of the resolver runs any more.
+// Close answers the waiting queries with ErrClosed, and returns when no reading is in progress any more.
 func (r *Resolver) Close() {
 	r.mu.Lock()
 	r.closed = true

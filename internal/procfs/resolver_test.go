@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience is how long a test waits for what takes milliseconds.
+// patience is how long a test waits for an answer, which takes milliseconds.
 const patience = 20 * time.Second
 
 func newResolver(t testing.TB, o Options) *Resolver {
@@ -34,13 +34,13 @@ func answer(t *testing.T, q *Query) (Socket, error) {
 	case <-time.After(patience):
 		t.Fatal("the query is not answered")
 	}
-	s, told, err := q.Told()
-	require.True(t, told)
+	s, answered, err := q.Answered()
+	require.True(t, answered)
 	return s, err
 }
 
-// fakeProcess adds a process to a directory in the place of /proc: in the network namespace netns, with a socket of inode
-// 100+fd behind every descriptor from 3 on.
+// fakeProcess adds a process to a directory that replaces /proc. It is in the network namespace netns; its descriptors from 3 on
+// refer to sockets with inode 100+fd.
 func fakeProcess(t *testing.T, root string, pid, netns, descriptors int, tables map[string]string) {
 	t.Helper()
 	dir := filepath.Join(root, strconv.Itoa(pid))
@@ -94,8 +94,8 @@ func TestNetworkNamespacesAreReadApart(t *testing.T) {
 	}
 }
 
-// The process of one question ends before the tables are read: they are read by way of the other's.
-func TestAnotherProcessOfTheNamespaceServes(t *testing.T) {
+// The process of one question ends before the tables are read.
+func TestTablesAreReadThroughAnotherProcessOfTheNamespace(t *testing.T) {
 	root := t.TempDir()
 	table := map[string]string{"tcp": inetHeading + inetLine("0100000A:0050", "0200000A:C350", "01", 103)}
 	fakeProcess(t, root, 10, 1, 1, table)
@@ -111,7 +111,7 @@ func TestAnotherProcessOfTheNamespaceServes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotFound(t *testing.T) {
+func TestErrorsOfFailedLookups(t *testing.T) {
 	root := t.TempDir()
 	fakeProcess(t, root, 10, 1, 1, map[string]string{"tcp": inetHeading})
 	fakeProcess(t, root, 11, 1, 1, nil)
@@ -140,15 +140,15 @@ func TestWhatIsNotFound(t *testing.T) {
 	})
 }
 
-func TestTheEndAnswersWhatWaits(t *testing.T) {
+func TestCloseAnswersWaitingQueries(t *testing.T) {
 	root := t.TempDir()
 	fakeProcess(t, root, 10, 1, 2, map[string]string{"tcp": inetHeading})
 	r := newResolver(t, Options{ProcRoot: root, Interval: time.Hour})
 	_, err := answer(t, r.Ask(10, 3))
 	require.ErrorIs(t, err, ErrNotListed)
 	waits := r.Ask(10, 4)
-	_, told, _ := waits.Told()
-	assert.False(t, told)
+	_, answered, _ := waits.Answered()
+	assert.False(t, answered)
 	r.Close()
 	_, err = answer(t, waits)
 	assert.ErrorIs(t, err, ErrClosed)
@@ -157,7 +157,7 @@ func TestTheEndAnswersWhatWaits(t *testing.T) {
 	r.Close()
 }
 
-func TestTooManyAtOnceAreRefused(t *testing.T) {
+func TestTooManyWaitingQueriesAreRefused(t *testing.T) {
 	root := t.TempDir()
 	fakeProcess(t, root, 10, 1, 2, map[string]string{"tcp": inetHeading})
 	r := newResolver(t, Options{ProcRoot: root, Interval: time.Hour})
@@ -171,7 +171,7 @@ func TestTooManyAtOnceAreRefused(t *testing.T) {
 	r.mu.Unlock()
 }
 
-func TestNamespacesThatAreNotAskedAboutAreForgotten(t *testing.T) {
+func TestIdleNamespacesAreForgotten(t *testing.T) {
 	r := newResolver(t, Options{Interval: time.Nanosecond})
 	for i := range uint32(maxNamespaces) {
 		r.namespaces[i] = &namespace{}
@@ -179,7 +179,7 @@ func TestNamespacesThatAreNotAskedAboutAreForgotten(t *testing.T) {
 	r.namespaces[7].timer = time.AfterFunc(time.Hour, func() {})
 	r.readers.Add(1)
 	r.forgetIdle()
-	assert.Len(t, r.namespaces, 1, "one has a reading before it")
+	assert.Len(t, r.namespaces, 1, "one has a reading scheduled")
 }
 
 func TestOptionsAreChecked(t *testing.T) {
@@ -187,7 +187,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	assert.ErrorContains(t, err, "must not be negative")
 }
 
-func TestWhatGoneIs(t *testing.T) {
+func TestGoneWrapsErrorsOfEndedProcesses(t *testing.T) {
 	assert.ErrorIs(t, gone(syscall.ESRCH), ErrGone)
 	assert.ErrorIs(t, gone(os.ErrNotExist), ErrGone)
 	assert.NotErrorIs(t, gone(os.ErrPermission), ErrGone)

@@ -7,29 +7,29 @@ import (
 	"os"
 )
 
-// Descriptor is a descriptor of a process that leads to a socket.
+// Descriptor is a file descriptor that refers to a socket.
 type Descriptor struct {
 	PID, FD uint32
-	Socket  *Socket // shared by the descriptors of one socket; not to be changed
+	Socket  *Socket // shared by all descriptors of the socket; read only
 }
 
-// held is a Descriptor of which only the inode is known.
+// held is a descriptor and the inode of its socket.
 type held struct {
 	pid, fd uint32
 	inode   uint64
 }
 
-// Scan calls f for every descriptor of every process but skip that leads to a socket that the tables list; skip 0 leaves out
-// none. Each network namespace's tables are read once. A process or a namespace that cannot be looked into does not keep f
-// from the others, and is in the error; those that end meanwhile are not. An error of f, which is returned as it
-// is, ends the scan, and so does ctx.
+// Scan calls f for every descriptor of every process that refers to a socket in the tables, other than those of process skip
+// (0: none). It reads the tables of each network namespace once. If a process or a namespace cannot be read, Scan continues
+// and returns an error at the end; a process that ends meanwhile is no error. If f returns an error, Scan stops and returns
+// it unchanged. Scan also stops when ctx is done.
 func (r *Resolver) Scan(ctx context.Context, skip uint32, f func(Descriptor) error) error {
 	pids, err := processes(r.root)
 	if err != nil {
 		return err
 	}
 	byNetNS := make(map[uint32][]held)
-	var hidden trouble
+	var hidden failures
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -54,13 +54,13 @@ func (r *Resolver) Scan(ctx context.Context, skip uint32, f func(Descriptor) err
 	return hidden.err()
 }
 
-// trouble counts what could not be looked into.
-type trouble struct {
+// failures counts the processes and namespaces that could not be read.
+type failures struct {
 	times int
 	first error
 }
 
-func (t *trouble) add(err error) {
+func (t *failures) add(err error) {
 	if err == nil || errors.Is(err, ErrGone) {
 		return
 	}
@@ -69,14 +69,14 @@ func (t *trouble) add(err error) {
 	}
 }
 
-func (t *trouble) err() error {
+func (t *failures) err() error {
 	if t.times == 0 {
 		return nil
 	}
 	return fmt.Errorf("look for sockets: %d times not possible, the first: %w", t.times, t.first)
 }
 
-// holds adds the descriptors of a process that lead to sockets.
+// holds adds the descriptors of a process that refer to sockets.
 func (r *Resolver) holds(pid uint32, to map[uint32][]held) error {
 	dir, err := os.Open(r.path(pid, "fd"))
 	if err != nil {
@@ -90,7 +90,7 @@ func (r *Resolver) holds(pid uint32, to map[uint32][]held) error {
 	for _, fd := range numbers(names) {
 		inode, err := socketInode(r.root, pid, fd)
 		if err != nil {
-			continue // no socket, or closed meanwhile
+			continue // not a socket, or closed meanwhile
 		}
 		if netns == 0 { // most processes have no socket
 			if netns, err = r.netNS(pid); err != nil {
@@ -102,7 +102,7 @@ func (r *Resolver) holds(pid uint32, to map[uint32][]held) error {
 	return nil
 }
 
-// listed looks for the sockets of descriptors of one network namespace in its tables.
+// listed looks up the sockets of descriptors in the tables of their network namespace.
 func (r *Resolver) listed(netns uint32, descriptors []held) (map[uint64]*Socket, error) {
 	wanted := make(map[uint64]*Socket, len(descriptors))
 	for _, d := range descriptors {
@@ -111,7 +111,7 @@ func (r *Resolver) listed(netns uint32, descriptors []held) (map[uint64]*Socket,
 	isWanted := func(inode uint64) bool { _, ok := wanted[inode]; return ok }
 	err := ErrGone
 	var last uint32
-	for _, d := range descriptors { // of one process they are neighbours
+	for _, d := range descriptors { // those of one process are adjacent
 		if d.pid == last {
 			continue
 		}

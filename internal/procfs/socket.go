@@ -2,21 +2,21 @@ package procfs
 
 import "net/netip"
 
-// Transport is what a socket speaks over.
+// Transport is the transport protocol of a socket.
 type Transport uint8
 
 // The transports whose tables are read, numbered as in package event.
 const (
 	TCP Transport = iota
 	UDP
-	UnixStream // a stream between two sockets of the family AF_UNIX
+	UnixStream // a stream between two AF_UNIX sockets
 	Transports
 )
 
 // State is a TCP state, numbered as the kernel does (include/net/tcp_states.h).
 type State uint8
 
-// The states that make a difference to who reads a table.
+// The states that readers of the tables distinguish.
 const (
 	StateEstablished State = 1
 	StateSynSent     State = 2
@@ -24,24 +24,24 @@ const (
 	StateListen      State = 10
 )
 
-// Socket is what the tables of a network namespace say of a socket.
+// Socket is what the tables of a network namespace have of a socket.
 type Socket struct {
 	Inode     uint64
 	NetNS     uint32 // inode of the network namespace
 	Transport Transport
-	// Local and Remote are as the kernel has them, v4-mapped addresses unmapped. Remote is the zero AddrPort of a socket
-	// that is not connected, Local may be an unspecified address then. UnixStream: both are zero.
+	// Local and Remote are the kernel's, with v4-mapped addresses unmapped. If the socket is not connected, Remote is the
+	// zero AddrPort and Local may be unspecified. UnixStream: both are zero.
 	Local, Remote netip.AddrPort
-	// Name is the path of UnixStream sockets, or @ and a name of the abstract namespace; empty if this end has none. The
-	// tables do not tell the other end's.
+	// Name of a UnixStream socket is a path, or @ and a name of the abstract namespace; empty if it has none. The tables do
+	// not have the name of the other end.
 	Name  string
 	State State // not TCP: StateEstablished, StateListen or StateClose
-	// Listened says that a socket of the network namespace listens on the local port, this or another. UDP: that a socket
-	// that is not connected has it. UnixStream: that the socket has a name.
+	// Listened says that some socket of the network namespace listens on the local port. UDP: that an unconnected socket is
+	// bound to it. UnixStream: that this socket has a name.
 	Listened bool
 }
 
-// Listening reports whether the socket takes in connections.
+// Listening reports whether the socket accepts connections.
 func (s *Socket) Listening() bool { return s.State == StateListen }
 
 // Connected reports whether the socket has another end.
@@ -56,17 +56,17 @@ type Query struct {
 	err    error
 }
 
-// NewQuery returns a question that is to be answered by Tell.
+// NewQuery returns a question without an answer.
 func NewQuery() *Query { return &Query{done: make(chan struct{})} }
 
-// Tell answers the question; it is to be called once.
-func (q *Query) Tell(s Socket, err error) {
+// Answer answers the question. It must be called exactly once.
+func (q *Query) Answer(s Socket, err error) {
 	q.socket, q.err = s, err
 	close(q.done)
 }
 
-// Told says whether the question has been answered, and how. The error wraps one of this package's where one fits.
-func (q *Query) Told() (s Socket, told bool, err error) {
+// Answered returns whether the question has been answered, and the answer. The error wraps one of this package's, if one fits.
+func (q *Query) Answered() (s Socket, answered bool, err error) {
 	select {
 	case <-q.done:
 		return q.socket, true, q.err

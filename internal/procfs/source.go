@@ -14,21 +14,21 @@ type sourceKey struct {
 	remote netip.Addr
 }
 
-// source is a remembered answer.
+// source is a cached answer.
 type source struct {
-	address netip.Addr // the zero Addr: there is none
+	address netip.Addr // the zero Addr: none
 	until   time.Time
 }
 
-// Source is the address that the kernel takes for a socket of the network namespace netns, where the process pid lives,
-// that connects to remote without having been bound. netns 0: whatever the process is in. There is none where remote cannot be
-// reached, or where the network namespace may not be entered and has more than one address of the family.
+// Source returns the address that the kernel chooses for an unbound socket that connects to remote in the network namespace
+// netns of process pid. netns 0 stands for the namespace that the process is in. There is no such address if remote is
+// unreachable, or if the namespace cannot be entered and has several addresses of the family.
 func (r *Resolver) Source(pid, netns uint32, remote netip.Addr) (netip.Addr, bool) {
 	remote = remote.Unmap()
 	switch {
 	case !remote.IsValid() || remote.IsUnspecified():
 		return netip.Addr{}, false
-	case remote.IsLoopback() && remote.Is4(): // whichever of 127.0.0.0/8 it is: the source of the route is this
+	case remote.IsLoopback() && remote.Is4(): // the source is the same for all of 127.0.0.0/8
 		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), true
 	case remote.IsLoopback():
 		return remote, true
@@ -49,14 +49,14 @@ func (r *Resolver) Source(pid, netns uint32, remote netip.Addr) (netip.Addr, boo
 	}
 	r.stats.Sources[way].Add(1)
 	if way == SourceGone {
-		return netip.Addr{}, false // another process of the namespace may give the answer
+		return netip.Addr{}, false // not cached: another process of the namespace may lead to the answer
 	}
 	r.sources.Add(key, source{address, now.Add(r.sourceAge)})
 	return address, address.IsValid()
 }
 
-// route asks the kernel, in the network namespace. The error wraps ErrGone where it cannot be reached by the process, nor by
-// another that was seen in it.
+// route asks the kernel in the network namespace. The error wraps ErrGone if the namespace can be reached neither through the
+// process nor through another that was seen in it.
 func (r *Resolver) route(pid, netns uint32, remote netip.Addr) (netip.Addr, SourceWay, error) {
 	if netns == r.own {
 		address, err := sourceHere(remote)
@@ -92,7 +92,7 @@ func (r *Resolver) routeBy(pid, netns uint32, remote netip.Addr) (netip.Addr, So
 	return address, SourceGuarded, err
 }
 
-// sourceHere connects a UDP socket of this thread's network namespace, which sends nothing, and looks at its own address.
+// sourceHere connects a UDP socket in the network namespace of this thread, and reads its local address. That sends nothing.
 func sourceHere(remote netip.Addr) (netip.Addr, error) {
 	const discard = 9 // any port will do
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(remote, discard)))
@@ -106,8 +106,8 @@ func sourceHere(remote netip.Addr) (netip.Addr, error) {
 	return local.AddrPort().Addr().Unmap().WithZone(""), nil
 }
 
-// onlyAddress is the address of a family that a network namespace has beside those of its loopback interface, if there is
-// just one.
+// onlyAddress is the one address of a family that a network namespace has besides loopback. If there are none or several, it
+// is the zero Addr.
 func onlyAddress(dir string, ipv6 bool) (netip.Addr, error) {
 	name, parse := dir+"/fib_trie", parseFibTrie
 	if ipv6 {

@@ -9,15 +9,15 @@ import (
 	"strconv"
 )
 
-// Stat is what /proc/<pid>/stat, which anybody may read, says of a process.
+// Stat has fields of /proc/<pid>/stat, which every user may read.
 type Stat struct {
 	Comm  string // any bytes
 	Start uint64 // clock ticks (1/100 s) since boot
 }
 
-// readStat reads and closes an open stat.
+// readStat reads and closes an open stat file.
 func readStat(f *os.File) (Stat, error) {
-	var line [1024]byte // 52 numbers and a comm; up to the start time it is under 1 KiB, whatever the comm
+	var line [1024]byte // a comm and up to 51 numbers; the start time is within the first 1 KiB
 	n, err := f.ReadAt(line[:], 0)
 	if errors.Is(err, io.EOF) {
 		err = nil
@@ -28,8 +28,8 @@ func readStat(f *os.File) (Stat, error) {
 	return parseStat(line[:n])
 }
 
-// parseStat reads "pid (comm) state ppid ..." (proc_pid_stat(5)) up to its field 22. A comm is any bytes, parentheses and spaces
-// among them; nothing behind it has a parenthesis, so the last one ends it.
+// parseStat reads "pid (comm) state ppid ..." (proc_pid_stat(5)) up to field 22. A comm may contain any bytes, also parentheses
+// and spaces. No later field has a parenthesis, so that the last one ends the comm.
 func parseStat(line []byte) (Stat, error) {
 	begin, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
 	if begin < 0 || end < begin {

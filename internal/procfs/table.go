@@ -13,12 +13,12 @@ import (
 	"strings"
 )
 
-// maxLine bounds a line of a table, bytes. The longest, of unix, has at most 108 bytes of name behind 60.
+// maxLine is the maximum length of a line, bytes. The longest lines are those of unix: 60 bytes and a name of at most 108.
 const maxLine = 4096
 
 var errOverlong = fmt.Errorf("a line is longer than %d bytes: no kernel writes such", maxLine)
 
-// port is a local port that is listened on.
+// port is a local port with a listener.
 type port struct {
 	transport Transport
 	number    uint16
@@ -40,14 +40,14 @@ func newReading(netns uint32, stats *Stats, wanted func(inode uint64) bool) *rea
 	}
 }
 
-// all reads the tables of the process behind dir, /proc/<pid>/net.
+// all reads the tables in dir, which is /proc/<pid>/net.
 func (g *reading) all(dir string) error {
 	g.stats.Readings.Add(1)
 	var errs []error
 	missing := 0
 	for _, t := range tables {
 		err := g.file(dir+"/"+t.name, t.line, t.transport)
-		if errors.Is(err, os.ErrNotExist) { // without IPv6, for one
+		if errors.Is(err, os.ErrNotExist) { // for instance without IPv6
 			missing++
 			continue
 		}
@@ -89,7 +89,7 @@ func (g *reading) file(path string, line func(*reading, []byte, Transport), tran
 	return nil
 }
 
-// lines calls line for every line behind the first, which is a heading.
+// lines calls line for every line after the first, which is a heading.
 func (g *reading) lines(r io.Reader, line func(*reading, []byte, Transport), transport Transport) error {
 	buffered := bufio.NewReaderSize(r, maxLine)
 	for heading := true; ; heading = false {
@@ -120,7 +120,7 @@ const (
 	inetFields  = 10
 )
 
-// inet takes in a line. Sockets without an inode are those that nobody holds: TIME_WAIT, and those not yet accepted.
+// inet parses a line. Sockets without an inode have no descriptor: they are in TIME_WAIT, or not yet accepted.
 func (g *reading) inet(line []byte, transport Transport) {
 	var fields [inetFields][]byte
 	for i := range fields {
@@ -156,7 +156,7 @@ func (g *reading) inet(line []byte, transport Transport) {
 	g.found[inode] = Socket{Inode: inode, NetNS: g.netns, Transport: transport, Local: local, Remote: remote, State: state}
 }
 
-// Fields of a line of unix (net/unix/af_unix.c, unix_seq_show), and of what is in them what is looked for:
+// Fields of a line of unix (net/unix/af_unix.c, unix_seq_show), and values to compare them with:
 //
 //	Num RefCount Protocol Flags Type St Inode Path
 const (
@@ -195,8 +195,8 @@ func (g *reading) unix(line []byte, transport Transport) {
 	g.found[inode] = s
 }
 
-// endpoint reads address:port. An address is one word of 32 bits or four, each of the network's bytes written as a number
-// of this machine; a port is a number.
+// endpoint parses address:port in hexadecimal. An address is one or four 32-bit words; each word is in network byte order but
+// printed as a number in host byte order.
 func endpoint(field []byte) (netip.AddrPort, bool) {
 	address, number, ok := bytes.Cut(field, []byte{':'})
 	if !ok || len(number) != 4 {

@@ -33,7 +33,7 @@ func addr(text string) netip.AddrPort {
 
 func all(uint64) bool { return true }
 
-// Addresses as a little-endian machine writes them, which those are that the tests run on.
+// The addresses are those of a little-endian machine, which all machines are that run the tests.
 func TestLinesOfInetTables(t *testing.T) {
 	for name, test := range map[string]struct {
 		line          string
@@ -147,7 +147,7 @@ func TestOnlyWhatIsWantedIsFound(t *testing.T) {
 	assert.EqualValues(t, 1, stats.Readings.Load())
 }
 
-func TestAPortIsListenedOn(t *testing.T) {
+func TestListenedSaysWhetherThePortHasAListener(t *testing.T) {
 	for name, test := range map[string]struct {
 		tables map[string]string
 		want   bool
@@ -176,7 +176,7 @@ func TestAPortIsListenedOn(t *testing.T) {
 	}
 }
 
-func TestWithoutTablesThereIsNoProcess(t *testing.T) {
+func TestADirectoryWithoutTablesIsErrGone(t *testing.T) {
 	assert.ErrorIs(t, newReading(3, &Stats{}, all).all(t.TempDir()), ErrGone)
 }
 
@@ -187,7 +187,7 @@ func TestALineThatIsTooLongIsAnError(t *testing.T) {
 	assert.ErrorIs(t, g.lines(strings.NewReader(text), (*reading).inet, TCP), errOverlong)
 }
 
-func TestAnErrorWhileReadingIsTold(t *testing.T) {
+func TestAnErrorWhileReadingIsReturned(t *testing.T) {
 	g := newReading(3, &Stats{}, all)
 	broken := io.MultiReader(strings.NewReader(inetHeading), &failing{})
 	assert.ErrorIs(t, g.lines(broken, (*reading).inet, TCP), os.ErrDeadlineExceeded)

@@ -11,7 +11,7 @@ import (
 // Thread is a thread of a process.
 type Thread struct {
 	TID  uint32
-	call string // the file that says in which call it waits
+	call string // path of the file that shows the call it waits in
 }
 
 // Threads lists the threads of all processes.
@@ -29,25 +29,26 @@ func Threads() ([]Thread, error) {
 	return threads, nil
 }
 
-// Call is a system call that a thread waits in.
+// Call is a system call in which a thread waits.
 type Call struct {
 	Number uint32
 	Args   [6]uint64
-	Stack  uint64 // pointer, by which two calls of the same arguments can differ
+	Stack  uint64 // stack pointer, which can distinguish two calls with the same arguments
 	PC     uint64
 }
 
-// Call reads which call the thread waits in, if it does, and if that may be read: of other users' threads with CAP_SYS_PTRACE.
+// Call returns the call in which the thread waits. It returns false if the thread does not wait in one, or if reading is not
+// permitted: threads of other users need CAP_SYS_PTRACE.
 func (t Thread) Call() (Call, bool) {
 	text, err := os.ReadFile(t.call)
-	if err != nil { // it has ended, or is another user's
+	if err != nil { // the thread has ended, or reading is not permitted
 		return Call{}, false
 	}
 	return parseCall(text)
 }
 
-// parseCall reads number, six arguments, stack pointer and program counter (proc_pid_syscall(5)). A thread that waits, but in no call,
-// has the last two only; one that does not wait is "running".
+// parseCall parses number, six arguments, stack pointer and program counter (proc_pid_syscall(5)). The file of a thread that
+// waits outside a call has fewer fields; that of a thread that does not wait is "running".
 func parseCall(text []byte) (Call, bool) {
 	var c Call
 	fields := bytes.Fields(text)

@@ -12,22 +12,22 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// MaxRules is how many rules a Selection can have: the kernel holds a process' matches as the bits of one word.
+// MaxRules is how many rules a Selection can have: the kernel stores the matches of a process as the bits of one 64-bit word.
 const MaxRules = 64
 
-// Rule matches a socket that meets all of the criteria that are set.
+// Rule matches a socket that meets all criteria that are set.
 type Rule struct {
 	Exclude     bool
 	Executable  string // glob over the executable's path, with ** for any number of directories
 	PID         uint32
-	ContainerID string // the id or its beginning
+	ContainerID string // the id, or a prefix of it
 	CgroupPath  string // glob over the cgroup's path, with ** for any number of levels
 	LocalPort   ports.Range
 	RemotePort  ports.Range
 }
 
-// Selection is a list of rules. A socket is observed if no excluding rule matches it, and an including rule does or
-// there is none. The zero Selection observes everything.
+// Selection is a list of rules. A socket is observed if no excluding rule matches it, and an including rule matches it or
+// there are no including rules. The zero Selection observes everything.
 type Selection struct {
 	rules   []Rule
 	include bool
@@ -56,7 +56,7 @@ func (s *Selection) Empty() bool { return len(s.rules) == 0 }
 // Rules are the rules, in the order of the bits of Process.
 func (s *Selection) Rules() []Rule { return s.rules }
 
-// Process returns the rules whose criteria on the process it meets, as bits.
+// Process returns, as bits, the rules whose criteria for processes p meets.
 func (s *Selection) Process(p *process.Info) uint64 {
 	var matches uint64
 	for i := range s.rules {
@@ -74,7 +74,7 @@ func (r *Rule) process(p *process.Info) bool {
 		(r.CgroupPath == "" || doublestar.MatchUnvalidated(r.CgroupPath, p.CgroupPath))
 }
 
-// Observes decides on a socket whose owner meets the rules in matches.
+// Observes reports whether a socket is observed whose owner meets the rules in matches.
 func (s *Selection) Observes(matches uint64, f *event.Flow) bool {
 	included := !s.include
 	for i := range s.rules {

@@ -35,9 +35,11 @@ func TestObserves(t *testing.T) {
 		"no port outside a range":                 {[]Rule{{RemotePort: ports.Range{Low: 30000, High: 39999}}}, false},
 		"not what is excluded":                    {[]Rule{{Exclude: true, PID: 10}}, false},
 		"what another exclusion does not concern": {[]Rule{{Exclude: true, PID: 11}}, true},
-		"not what is excluded, although included": {[]Rule{{Executable: "/usr/**"}, {Exclude: true, LocalPort: ports.Range{Low: 80, High: 80}}}, false},
-		"not what is excluded first":              {[]Rule{{Exclude: true, PID: 10}, {PID: 10}}, false},
-		"nothing but what is included":            {[]Rule{{PID: 11}}, false},
+		"not what is excluded, although included": {
+			[]Rule{{Executable: "/usr/**"}, {Exclude: true, LocalPort: ports.Range{Low: 80, High: 80}}}, false,
+		},
+		"not what is excluded first":   {[]Rule{{Exclude: true, PID: 10}, {PID: 10}}, false},
+		"nothing but what is included": {[]Rule{{PID: 11}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := New(test.rules)

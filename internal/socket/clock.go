@@ -8,12 +8,12 @@ type Clock struct {
 	set    bool
 }
 
-// tolerance is how far the offset may be off before it is corrected: reading clocks one after the other is never exact, and times
-// of one connection should not jump.
+// tolerance is the error of the offset below which it is not corrected. Two clocks cannot be read at the same instant, and the
+// times of one connection should not jump.
 const tolerance = int64(time.Millisecond)
 
-// Sync takes a reading of the wall clock that was made between two of CLOCK_MONOTONIC, nanoseconds. If these are far from each other,
-// because the thread had to wait in between, it says too little to correct anything by.
+// Sync corrects the offset by a reading of the wall clock that was made between two readings of CLOCK_MONOTONIC (nanoseconds).
+// If these are far apart, because the thread was descheduled in between, the reading is too inexact and changes nothing.
 func (c *Clock) Sync(before uint64, wall time.Time, after uint64) {
 	doubt := int64(after-before) / 2
 	offset := wall.UnixNano() - int64(before) - doubt
@@ -23,5 +23,5 @@ func (c *Clock) Sync(before uint64, wall time.Time, after uint64) {
 	}
 }
 
-// Unix is a monotonic time as Unix time, nanoseconds.
+// Unix converts a monotonic time to Unix time, nanoseconds.
 func (c *Clock) Unix(monotonic uint64) int64 { return int64(monotonic) + c.offset }

@@ -5,14 +5,13 @@ import (
 	"time"
 )
 
-// Times move only when somebody has set the wall clock: not because the thread that reads the clocks had to wait in between.
-func TestClock(t *testing.T) {
+func TestClockMovesOnlyWhenTheWallClockWasSet(t *testing.T) {
 	const first = uint64(10 * time.Second) // CLOCK_MONOTONIC at the first reading
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	for name, test := range map[string]struct {
 		passed         time.Duration // between the readings of the wall clock
-		before, behind time.Duration // how long before and behind the second one CLOCK_MONOTONIC was read
-		set            time.Duration // what somebody has added to the wall clock
+		before, behind time.Duration // how long before and after the second reading CLOCK_MONOTONIC was read
+		set            time.Duration // by how much the wall clock was changed
 		moved          time.Duration
 	}{
 		"at once":                         {passed: time.Second},

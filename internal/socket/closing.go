@@ -4,7 +4,7 @@ import "github.com/socketflow/socketflow/internal/event"
 
 func (t *Table) close(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
-	if c == nil { // its open was lost, or it had to give way
+	if c == nil { // its open was lost, or it was evicted
 		c = t.add(e)
 		c.existing = e.Existing
 		c.gap = !e.Existing
@@ -39,21 +39,21 @@ func (t *Table) close(e *event.Event) {
 	}
 }
 
-// peerClose is the end of a connection within the host, as the other end has seen it.
+// peerClose handles the end of a connection within the host that the other end reported.
 func (t *Table) peerClose(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
 	if c == nil || c.closed {
-		return // it has not been used, or has seen the end itself
+		return // this end was never used, or has reported the close itself
 	}
 	t.close(e)
 }
 
-// awaitsData says whether there may be more data of a connection that has been closed.
+// awaitsData says whether data of a closed connection may still come.
 func (t *Table) awaitsData(c *connection) bool {
 	if c.conv == nil || c.conv.Mute() || c.ignored || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
 		return false
 	}
-	// What this side has not received when it resets the connection it never will.
+	// This side reset the connection: what it has not read by then it never reads.
 	if c.end == (End{WayRST, SideLocal}) {
 		c.ending.Unread = 0
 	}

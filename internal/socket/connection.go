@@ -8,15 +8,15 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// Connection is one end of a connection over TCP or between Unix stream sockets, or a UDP flow, as far as it is known when it
-// is emitted. All of a connection's reports agree in ID, Process, addresses and StartedAt.
+// Connection is one end of a TCP or Unix stream connection, or a UDP flow, as far as it is known when it is emitted. All
+// reports of a connection have the same ID, Process, addresses and StartedAt.
 type Connection struct {
-	ID            uint64        // the same in every report of this connection, and in no other connection's
-	Process       *process.Info // never nil; with PID 0 when the owner is not known
+	ID            uint64        // unique; the same in every report of this connection
+	Process       *process.Info // never nil; PID is 0 if the owner is not known
 	Local         netip.AddrPort
 	Remote        netip.AddrPort
 	Transport     event.Transport
-	Unix          *event.Unix // UnixStream: instead of addresses
+	Unix          *event.Unix // UnixStream: names instead of addresses
 	NetNS         uint32      // inode of the network namespace
 	Role          event.Role
 	RoleSource    event.RoleSource
@@ -28,17 +28,17 @@ type Connection struct {
 	End           End   // how it ended
 	Errno         uint32
 	Stats         event.Ending // counts, valid once it has ended
-	Exchanges     uint64       // how many exchanges on it were emitted, the present one included
+	Exchanges     uint64       // exchanges emitted so far, this one included
 }
 
-// Capture says whether everything of a connection was seen.
+// Capture says whether the receiver saw the whole connection.
 type Capture uint8
 
 // The degrees of capture.
 const (
 	CaptureComplete        Capture = iota
-	CaptureGap                     // a report of the kernel was lost: its owner or its start may be missing
-	CaptureJoinedMidstream         // the connection is older than the capture
+	CaptureGap                     // an event was lost: the owner or the start may be missing
+	CaptureJoinedMidstream         // the connection is older than the receiver
 )
 
 // Way is how a connection ended.
@@ -49,9 +49,9 @@ const (
 	WayUnknown  Way = iota
 	WayFIN          // both sides finished
 	WayRST          // one side reset it
-	WayTimeout      // the other side no longer answered
+	WayTimeout      // the other side did not answer any more
 	WayError        // the network or the host refused it: see Errno
-	WayCanceled     // the program gave up a connect
+	WayCanceled     // the program closed the socket during the connect
 	WayIdle         // a UDP flow: nothing was transferred for a while
 )
 
@@ -65,18 +65,17 @@ const (
 	SideRemote
 )
 
-// End is how a connection ended, and who ended it: who sent the first FIN, or the RST.
+// End says how a connection ended, and which side ended it: the one that sent the first FIN, or the RST.
 type End struct {
 	Way Way
 	By  Side
 }
 
-// Sink takes connections, and the exchanges on them. Pointers are valid during the call only.
+// Sink receives the reports of connections and of the exchanges on them. Pointers are valid during the call only.
 type Sink interface {
 	Opened(c *Connection)
 	Closed(c *Connection)
 	Failed(c *Connection)
-	// Exchanged takes an exchange: it is the c.Exchanges-th of its connection, and lasted from start to end (Unix
-	// time, ns).
+	// Exchanged receives the c.Exchanges-th exchange of a connection, which lasted from start to end (Unix time, ns).
 	Exchanged(c *Connection, x *protocol.Exchange, start, end int64)
 }

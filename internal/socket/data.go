@@ -2,7 +2,7 @@ package socket
 
 import "github.com/socketflow/socketflow/internal/event"
 
-// data is also the proof of who has accepted a connection, should that not have been seen.
+// data hands an event to the conversation. If the accept was not seen, data also shows which process accepted the connection.
 func (t *Table) data(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
 	if c == nil {

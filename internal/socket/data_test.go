@@ -12,7 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// transcript is a protocol that writes down what it is told. A client's bytes are a request, a server's a response.
+// transcript is a protocol that records its calls. A client's bytes are a request, a server's bytes are a response.
 type transcript struct {
 	lines []string
 	sink  protocol.Sink
@@ -163,7 +163,7 @@ func TestDataIsHandedToItsConversation(t *testing.T) {
 			}
 			h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
 			if !reflect.DeepEqual(h.parser.lines, test.want) {
-				t.Errorf("the parser was told\n%q\nwant\n%q", h.parser.lines, test.want)
+				t.Errorf("the parser got\n%q\nwant\n%q", h.parser.lines, test.want)
 			}
 			if n := len(h.table.connections); n != 0 {
 				t.Errorf("%d connections are left", n)
@@ -172,7 +172,7 @@ func TestDataIsHandedToItsConversation(t *testing.T) {
 	}
 }
 
-func TestNothingIsWantedOfStrangers(t *testing.T) {
+func TestDataOfUnknownConnectionsIsRefused(t *testing.T) {
 	h := newHeard(t)
 	h.table.Handle(&event.Event{Kind: event.KindData, Flow: event.Flow{Cookie: 99}})
 	want := map[uint64]event.Want{99: {Until: [event.Directions]uint64{event.Never, event.Never}}}
@@ -181,7 +181,7 @@ func TestNothingIsWantedOfStrangers(t *testing.T) {
 	}
 }
 
-func TestTheRoleIsTheConversationsIfNothingElseTellsIt(t *testing.T) {
+func TestRoleComesFromTheConversationIfNothingElseShowsIt(t *testing.T) {
 	h := newHeard(t)
 	var closed Connection
 	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
@@ -195,9 +195,9 @@ func TestTheRoleIsTheConversationsIfNothingElseTellsIt(t *testing.T) {
 	}
 }
 
-func TestAnExchangeIsEmittedForTheTaskThatMadeIt(t *testing.T) {
+func TestExchangeIsEmittedUnderTheProcessThatStartedIt(t *testing.T) {
 	h := newHeard(t)
-	h.table.Handle(serverOpen(1, 10)) // of listener 2, and nobody was seen to accept it
+	h.table.Handle(serverOpen(1, 10)) // of listener 2; the accept was not seen
 	e := received(0, "ask>a")
 	e.Owner = process.ID{PID: 5, Start: 7}
 	h.table.Handle(e)
@@ -205,8 +205,8 @@ func TestAnExchangeIsEmittedForTheTaskThatMadeIt(t *testing.T) {
 	e.Owner = process.ID{PID: 6, Start: 7}
 	h.table.Handle(e)
 	want := []string{"opened by 5 capture 0 end {0 0}", "exchanged by 5 capture 0 end {0 0}"}
-	if got := h.sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := h.sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted %q, want %q", got, want)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestFlushAbandonsConversations(t *testing.T) {
 	h.table.Flush()
 	want := []string{`client "ask>a" at 0`, "closed with errno 0 unknown true"}
 	if !reflect.DeepEqual(h.parser.lines, want) {
-		t.Errorf("told %q, want %q", h.parser.lines, want)
+		t.Errorf("the parser got %q, want %q", h.parser.lines, want)
 	}
 }
 

@@ -36,7 +36,7 @@ func (t *Table) emitClosed(c *connection) {
 	t.remove(c)
 }
 
-// errno is the number of the error that ended a connection, 0 if none did.
+// errno is the error that ended a connection, 0 if there was none.
 func (c *connection) errno() uint32 {
 	if c.end == (End{WayRST, SideRemote}) {
 		return errnoConnReset
@@ -44,7 +44,7 @@ func (c *connection) errno() uint32 {
 	return c.ending.Errno
 }
 
-// Emit emits an exchange on the connection; part of conversation.Emitter.
+// Emit emits an exchange on the connection. It implements conversation.Emitter.
 func (c *connection) Emit(x *protocol.Exchange) {
 	t := c.table
 	c.exchanges++
@@ -56,7 +56,7 @@ func (c *connection) Emit(x *protocol.Exchange) {
 	t.sink.Exchanged(&t.out, x, start, start+int64(max(x.End.Time, x.Start.Time)-x.Start.Time))
 }
 
-// learnRole takes over what the conversation has shown, if nothing else has told which side the connection is on.
+// learnRole takes the role from the conversation if nothing else has shown it.
 func (c *connection) learnRole() {
 	if c.flow.Role != event.RoleUnknown || c.conv == nil {
 		return
@@ -66,7 +66,7 @@ func (c *connection) learnRole() {
 	}
 }
 
-// fill makes out the report of a connection, as far as it is the same in all of them.
+// fill fills t.out with what all reports of a connection have in common.
 func (t *Table) fill(c *connection) {
 	c.learnRole()
 	t.out = Connection{
@@ -98,7 +98,7 @@ func (t *Table) emitFailed(e *event.Event, cookie uint64) {
 	t.sink.Failed(&t.out)
 }
 
-// identity names a connection: its socket, and when it was begun, for a socket can connect again.
+// identity makes the ID of a connection from its socket and its start: one socket can connect more than once.
 func identity(cookie, started uint64) uint64 {
 	return splitmix.Mix(cookie ^ splitmix.Mix(started)) // a bijection of each
 }

@@ -2,7 +2,7 @@ package socket
 
 import "github.com/socketflow/socketflow/internal/event"
 
-// Linux errno numbers that tell how a connection ended (include/uapi/asm-generic/errno.h).
+// Linux errno numbers that show how a connection ended (include/uapi/asm-generic/errno.h).
 const (
 	errnoPipe        = 32
 	errnoConnReset   = 104
@@ -11,13 +11,13 @@ const (
 	errnoConnAborted = 103
 )
 
-// isReset knows the errors that a received RST leaves on a socket, by the state it was in (net/ipv4/tcp_input.c,
-// tcp_reset).
+// isReset recognises the errors that a received RST sets on a socket; which one depends on the state of the socket
+// (net/ipv4/tcp_input.c, tcp_reset).
 func isReset(errno uint32) bool {
 	return errno == errnoConnReset || errno == errnoPipe || errno == errnoConnRefused
 }
 
-// endOf reads from the last state and the pending error how an open connection ended and who ended it.
+// endOf derives from the last state and the pending error how an open connection ended and who ended it.
 func endOf(e *event.Ending) End {
 	switch {
 	case isReset(e.Errno):

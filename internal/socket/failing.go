@@ -7,8 +7,8 @@ func (t *Table) fail(e *event.Event) {
 	t.emitFailed(e, e.Flow.Cookie)
 }
 
-// connectError is an error that connect returned. If the connection was refused while connect waited, the socket's own
-// report has come before.
+// connectError handles an error that connect(2) returned. If the connection was refused while connect waited, the socket's
+// KindFail came before.
 func (t *Table) connectError(e *event.Event) {
 	if e.Flow.Cookie != 0 && t.refused.take(e.Flow.Cookie) {
 		return
@@ -21,13 +21,13 @@ func (t *Table) connectError(e *event.Event) {
 	if e.Started == 0 {
 		e.Started = e.Time
 	}
-	if e.Flow.AddressSource == event.AddressSourceSock { // which does not know any more where it was to go
+	if e.Flow.AddressSource == event.AddressSourceSock { // the kernel has cleared the socket's remote address
 		e.Flow.AddressSource = event.AddressSourceConnect
 	}
 	t.emitFailed(e, cookie)
 }
 
-// refusals remembers the sockets whose connect failed last, for the errors that connect is about to return.
+// refusals remembers the sockets whose connects failed last, until connect(2) returns the error.
 type refusals struct {
 	cookies [256]uint64
 	next    int

@@ -15,7 +15,7 @@ func (t *Table) alive(e *event.Event) {
 }
 
 // Forget drops the connections that were opened before monotonic and have not been reported alive since: their close
-// was lost. covers says of which connections there would have been a report.
+// was lost. covers says which connections the scan for living sockets covered.
 func (t *Table) Forget(monotonic uint64, covers func(transport event.Transport, netns uint32) bool) {
 	for c := t.byAge.First(); c != nil; {
 		next := c.links.Next()
@@ -33,7 +33,7 @@ func (t *Table) Forget(monotonic uint64, covers func(transport event.Transport, 
 	}
 }
 
-// evict makes room. Of a connection that waits for its accept, what is known is emitted.
+// evict drops a connection to make room. If it waits for its accept, what is known of it is emitted first.
 func (t *Table) evict(c *connection) {
 	if c.waiting && !c.opened {
 		t.stats.Unaccepted.Add(1)
@@ -48,7 +48,7 @@ func (t *Table) evict(c *connection) {
 	t.remove(c)
 }
 
-// abandon ends the conversation of a connection that is not followed any more.
+// abandon ends the conversation of a connection that is no longer tracked.
 func (t *Table) abandon(c *connection) {
 	if c.conv != nil && !c.ignored {
 		c.conv.Abandon(c.seen)

@@ -7,7 +7,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-func TestTheOldestGivesWay(t *testing.T) {
+func TestFullTableEvictsTheOldestConnection(t *testing.T) {
 	table, sink := newTestTable(t, func(o *Options) { o.Sockets = 2 })
 	for cookie := range uint64(5) {
 		table.Handle(clientOpen(cookie+1, 10+cookie))
@@ -19,19 +19,19 @@ func TestTheOldestGivesWay(t *testing.T) {
 		t.Errorf("%d connections in a table of 2", n)
 	}
 	sink.reports = nil
-	table.Handle(clientClose(1, 10, 20)) // gave way: told all the same, marked
+	table.Handle(clientClose(1, 10, 20)) // evicted: emitted nevertheless, as a gap
 	table.Handle(clientClose(5, 14, 20))
 	want := []string{"closed by 1 capture 1 end {1 1}", "closed by 1 capture 0 end {1 1}"}
-	if got := sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted %q, want %q", got, want)
 	}
 }
 
-func TestForgetDropsWhatIsNotAlive(t *testing.T) {
+func TestForgetDropsConnectionsNotReportedAlive(t *testing.T) {
 	table, _ := newTestTable(t, nil)
 	table.Handle(clientOpen(1, 10))
 	table.Handle(clientOpen(2, 11))
-	table.Handle(clientOpen(3, 100)) // after the look
+	table.Handle(clientOpen(3, 100)) // after the scan
 	table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 2}})
 	table.Forget(50, everywhere)
 	if table.connections[1] != nil || table.connections[2] == nil || table.connections[3] == nil {
@@ -42,7 +42,7 @@ func TestForgetDropsWhatIsNotAlive(t *testing.T) {
 	}
 }
 
-func TestForgetTellsTheEndWhereNothingElseDoes(t *testing.T) {
+func TestForgetEmitsTheCloseOfPolledTransports(t *testing.T) {
 	for _, transport := range []event.Transport{event.UnixStream, event.UDP} {
 		table, sink := newTestTable(t, nil)
 		var bytes uint64
@@ -51,11 +51,11 @@ func TestForgetTellsTheEndWhereNothingElseDoes(t *testing.T) {
 		table.Handle(&event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: 1}, Ending: event.Ending{BytesSent: 77}})
 		table.Forget(50, everywhere)
 		if len(sink.reports) != 0 {
-			t.Errorf("transport %d: told %q of what is alive", transport, sink.told())
+			t.Errorf("transport %d: emitted %q of a living connection", transport, sink.emitted())
 		}
 		table.Forget(70, everywhere)
-		if got, want := sink.told(), []string{"closed by 1 capture 0 end {0 0}"}; !reflect.DeepEqual(got, want) || bytes != 77 {
-			t.Errorf("transport %d: told %q with %d bytes, want %q with 77", transport, got, bytes, want)
+		if got, want := sink.emitted(), []string{"closed by 1 capture 0 end {0 0}"}; !reflect.DeepEqual(got, want) || bytes != 77 {
+			t.Errorf("transport %d: emitted %q with %d bytes, want %q with 77", transport, got, bytes, want)
 		}
 		if n := table.Stats().TrackedBy[transport].Load(); n != 0 {
 			t.Errorf("transport %d: %d connections are counted", transport, n)
@@ -65,13 +65,12 @@ func TestForgetTellsTheEndWhereNothingElseDoes(t *testing.T) {
 
 func everywhere(event.Transport, uint32) bool { return true }
 
-// Where nobody has looked, what was not reported may exist all the same.
-func TestForgetKeepsWhatWasNotLookedAt(t *testing.T) {
+func TestForgetKeepsConnectionsThatTheScanDidNotCover(t *testing.T) {
 	table, sink := newTestTable(t, nil)
 	table.Handle(clientOpen(1, 10))
 	table.Handle(over(event.UnixStream, clientOpen(2, 10)))
 	table.Forget(50, func(transport event.Transport, netns uint32) bool { return transport == event.UDP || netns == 12345 })
-	if told := sink.told(); len(table.connections) != 2 || len(told) != 2 { // opened, both
-		t.Errorf("left: %v, emitted %q", table.connections, told)
+	if emitted := sink.emitted(); len(table.connections) != 2 || len(emitted) != 2 { // opened, both
+		t.Errorf("left: %v, emitted %q", table.connections, emitted)
 	}
 }

@@ -22,7 +22,7 @@ func (t *Table) open(e *event.Event) {
 
 func (t *Table) accept(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
-	if c == nil { // its open was lost, or left out because of its listener
+	if c == nil { // its open was lost, or the selection excluded its listener
 		c = t.add(e)
 		c.gap = t.opts.Selection.Empty()
 		c.started = e.Time
@@ -46,7 +46,7 @@ func (t *Table) accepted(c *connection, owner process.ID) {
 
 func (t *Table) adopt(e *event.Event) {
 	if e.Ending.LastState == event.StateSynSent {
-		return // it will be opened, or fail
+		return // KindOpen or KindFail follows
 	}
 	c := t.add(e)
 	c.existing = true
@@ -55,7 +55,7 @@ func (t *Table) adopt(e *event.Event) {
 	t.emitOpened(c)
 }
 
-// add begins to follow the connection of e. Whatever was known under its cookie is over.
+// add starts to track the connection of e, and ends what was tracked under the same cookie.
 func (t *Table) add(e *event.Event) *connection {
 	if old := t.connections[e.Flow.Cookie]; old != nil {
 		if old.closed && !old.waiting {
@@ -73,7 +73,7 @@ func (t *Table) add(e *event.Event) *connection {
 		c = &connection{}
 	}
 	owner := t.owner(e.Owner)
-	conv := c.conv // of the connection that was remembered here before: its memory
+	conv := c.conv // of an earlier connection: its memory is reused
 	*c = connection{
 		table: t, flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
 		ignored: !t.observes(owner, &e.Flow),

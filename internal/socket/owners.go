@@ -7,7 +7,7 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// processGrace is how long an ended process is remembered: its last connections may take their time to close.
+// processGrace is how long an exited process is remembered: its last connections may close much later.
 const processGrace = 2 * time.Minute
 
 func (t *Table) describe(e *event.Event) {
@@ -22,7 +22,7 @@ func (t *Table) setRuleMatch(info *process.Info, generation uint32) {
 	}
 }
 
-// maxMatches bounds the cache of rules: past it everything is matched anew.
+// maxMatches bounds the cache of rule matches. The cache is cleared when it is full.
 const maxMatches = 4096
 
 func (t *Table) rules(info *process.Info) uint64 {
@@ -41,7 +41,8 @@ func (t *Table) observes(owner *process.Info, f *event.Flow) bool {
 	return t.opts.Selection.Empty() || t.opts.Selection.Observes(t.rules(owner), f)
 }
 
-// owner finds the process of an event. One that the kernel has not described is older than the capture: /proc knows it.
+// owner finds the process of an event. A process that the kernel has not described is older than the receiver, and is read
+// from /proc.
 func (t *Table) owner(id process.ID) *process.Info {
 	if info, known := t.processes.Get(id); known {
 		return info

@@ -1,4 +1,4 @@
-// Package socket makes connections of the events of sockets.
+// Package socket turns the events of sockets into connections.
 package socket
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// Table follows the connections of one shard. It is for one goroutine.
+// Table tracks the connections of one shard. It is for one goroutine.
 type Table struct {
 	opts      Options
 	sink      Sink
@@ -24,8 +24,8 @@ type Table struct {
 	connections map[uint64]*connection // by cookie
 	byAge       intrusive.List[connection]
 	free        intrusive.Free[connection]
-	waiting     queue // for an accept, or for data that has arrived and has not been received
-	ending      queue // for data that was transferred before the end
+	waiting     queue // for an accept, or for data that has arrived and has not been read
+	ending      queue // closed, for data events that may still come
 	refused     refusals
 	unnamed     uint64 // attempts that failed before their socket had a cookie
 	matches     map[*process.Info]uint64
@@ -35,7 +35,7 @@ type Table struct {
 	out Connection // reused for every report
 }
 
-// connection is what is remembered of an open one.
+// connection is the state of one tracked connection.
 type connection struct {
 	table     *Table
 	flow      event.Flow
@@ -44,17 +44,17 @@ type connection struct {
 	started   uint64 // CLOCK_MONOTONIC, ns
 	startedAt int64  // Unix, ns
 	openedAt  int64  // Unix, ns
-	seen      uint64 // CLOCK_MONOTONIC, ns: when it was last known to exist
+	seen      uint64 // CLOCK_MONOTONIC, ns: when it was last reported alive
 	existing  bool
 	gap       bool
-	opened    bool // its open has been emitted
+	opened    bool // the open has been emitted
 	waiting   bool // for its accept
 	ignored   bool // by the selection
-	closed    bool // while it waited
+	closed    bool // it has ended, and waits to be emitted
 	closedAt  uint64
 	ending    event.Ending
 	end       End
-	conv      *conversation.Conversation // nil: its data is not followed
+	conv      *conversation.Conversation // nil: its data is not parsed
 	exchanges uint64
 	links     intrusive.Links[connection]
 }
@@ -81,7 +81,7 @@ func NewTable(opts Options, reader *process.Reader, sink Sink) (*Table, error) {
 // Stats of this table; safe to read at any time.
 func (t *Table) Stats() *Stats { return t.stats }
 
-// Tick passes time: it corrects the clock, and emits what has waited long enough. The clocks are read as for Clock.Sync.
+// Tick corrects the clock and emits what has waited long enough. The clocks are read as for Clock.Sync.
 func (t *Table) Tick(before uint64, wall time.Time, monotonic uint64) {
 	t.clock.Sync(before, wall, monotonic)
 	t.now = wall
@@ -95,7 +95,7 @@ func (t *Table) Tick(before uint64, wall time.Time, monotonic uint64) {
 	t.stats.EvictedLive.Store(live)
 }
 
-// Flush emits everything that waits, for nothing more will come.
+// Flush emits everything that waits. It is called when no more events will come.
 func (t *Table) Flush() {
 	t.expire(^uint64(0))
 	t.expireEnding(^uint64(0))
@@ -104,8 +104,8 @@ func (t *Table) Flush() {
 	}
 }
 
-// Handle takes in one event. Events of one socket come in the order in which they happened, except that the accept of a
-// connection may come after its close.
+// Handle processes one event. Events of one socket must come in the order in which they happened, except that the accept
+// of a connection may come after its close.
 func (t *Table) Handle(e *event.Event) {
 	switch e.Kind {
 	case event.KindData:

@@ -16,7 +16,7 @@ import (
 
 const second = uint64(time.Second)
 
-// report is what a sink was told, in the words that the tests compare.
+// report is one call of a sink, reduced to what the tests compare.
 type report struct {
 	what    string
 	id      uint64
@@ -37,8 +37,8 @@ func (r *recorder) Exchanged(c *Connection, _ *protocol.Exchange, _, _ int64) {
 	r.add("exchanged", c)
 }
 
-// told are the reports without their ids, as text.
-func (r *recorder) told() []string {
+// emitted returns the reports without their ids, as text.
+func (r *recorder) emitted() []string {
 	var out []string
 	for _, t := range r.reports {
 		out = append(out, fmt.Sprintf("%s by %d capture %d end %v", t.what, t.pid, t.capture, t.end))
@@ -48,7 +48,7 @@ func (r *recorder) told() []string {
 
 func newTestTable(t *testing.T, change func(*Options)) (*Table, *recorder) {
 	t.Helper()
-	reader, err := process.NewReader(process.Options{ProcRoot: t.TempDir()}) // where no process lives
+	reader, err := process.NewReader(process.Options{ProcRoot: t.TempDir()}) // without processes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func connectError(cookie, at uint64, errno uint32) *event.Event {
 		Flow: flowOf(cookie, event.RoleClient, event.RoleSourceConnect), Ending: event.Ending{Errno: errno}}
 }
 
-// over has an event come from another transport than TCP.
+// over changes the transport of an event.
 func over(transport event.Transport, e *event.Event) *event.Event {
 	e.Flow.Transport = transport
 	if transport == event.UnixStream {
@@ -136,7 +136,7 @@ func existingClose(cookie, at uint64) *event.Event {
 	return e
 }
 
-func TestTableTells(t *testing.T) {
+func TestTableEmitsReports(t *testing.T) {
 	const (
 		finLocal  = "{1 1}"
 		finRemote = "{1 2}"
@@ -145,7 +145,7 @@ func TestTableTells(t *testing.T) {
 	)
 	tick := func(at uint64) *event.Event { return &event.Event{Time: at} }
 	for name, test := range map[string]struct {
-		events []*event.Event // one without a kind passes time
+		events []*event.Event // one without a kind is a tick
 		want   []string
 	}{
 		"a client's connection": {
@@ -175,11 +175,11 @@ func TestTableTells(t *testing.T) {
 			[]*event.Event{serverOpen(1, 10), tick(10 + 2*second), serverAccept(1, 3*second), serverClose(1, 10, 4*second)},
 			[]string{"opened by 2 capture 0 end " + none, "closed by 3 capture 0 end " + finRemote},
 		},
-		"a close whose open was lost, marked": {
+		"a close whose open was lost, as a gap": {
 			[]*event.Event{clientClose(1, 10, 20)},
 			[]string{"closed by 1 capture 1 end " + finLocal},
 		},
-		"an accept whose open was lost, marked": {
+		"an accept whose open was lost, as a gap": {
 			[]*event.Event{serverAccept(1, 11), serverClose(1, 10, 20)},
 			[]string{"opened by 3 capture 1 end " + none, "closed by 3 capture 1 end " + finRemote},
 		},
@@ -199,11 +199,11 @@ func TestTableTells(t *testing.T) {
 			[]*event.Event{fail(1, 10, 0)},
 			[]string{"failed by 1 capture 0 end {5 1}"},
 		},
-		"an older connection, marked": {
+		"an older connection, as joined midstream": {
 			[]*event.Event{existing(1, 10), existingClose(1, 20)},
 			[]string{"opened by 1 capture 2 end " + none, "closed by 1 capture 2 end " + finLocal},
 		},
-		"the close of an older connection that was not listed, marked": {
+		"the close of an older connection that was not listed, as joined midstream": {
 			[]*event.Event{existingClose(1, 20)},
 			[]string{"closed by 1 capture 2 end " + finLocal},
 		},
@@ -240,8 +240,8 @@ func TestTableTells(t *testing.T) {
 					table.Handle(e)
 				}
 			}
-			if got := sink.told(); !reflect.DeepEqual(got, test.want) {
-				t.Errorf("told\n%q\nwant\n%q", got, test.want)
+			if got := sink.emitted(); !reflect.DeepEqual(got, test.want) {
+				t.Errorf("emitted\n%q\nwant\n%q", got, test.want)
 			}
 		})
 	}
@@ -263,7 +263,7 @@ func TestReportsOfAConnectionAgree(t *testing.T) {
 	}
 }
 
-func TestFlushTellsWhatWaits(t *testing.T) {
+func TestFlushEmitsWaitingConnections(t *testing.T) {
 	table, sink := newTestTable(t, nil)
 	table.Handle(serverOpen(1, 10))
 	table.Handle(serverOpen(2, 11))
@@ -272,23 +272,23 @@ func TestFlushTellsWhatWaits(t *testing.T) {
 	want := []string{
 		"opened by 2 capture 0 end {0 0}", "opened by 2 capture 0 end {0 0}", "closed by 2 capture 0 end {1 2}",
 	}
-	if got := sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted %q, want %q", got, want)
 	}
 	if n := table.Stats().Unaccepted.Load(); n != 2 {
 		t.Errorf("%d unaccepted connections counted, want 2", n)
 	}
 }
 
-func TestSelectionLeavesOut(t *testing.T) {
-	judged := map[uint32]uint64{}
+func TestExcludedConnectionsAreNotEmitted(t *testing.T) {
+	matched := map[uint32]uint64{}
 	chosen, err := selection.New([]selection.Rule{{PID: 3}, {Exclude: true, RemotePort: ports.Range{Low: 515, High: 515}, PID: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	table, sink := newTestTable(t, func(o *Options) {
 		o.Selection = chosen
-		o.SetRuleMatch = func(id process.ID, _ uint32, rules uint64) { judged[id.PID] = rules }
+		o.SetRuleMatch = func(id process.ID, _ uint32, rules uint64) { matched[id.PID] = rules }
 	})
 	for _, e := range []*event.Event{
 		clientOpen(1, 10), clientClose(1, 10, 20), fail(2, 30, errnoConnRefused), // process 1: excluded
@@ -299,11 +299,11 @@ func TestSelectionLeavesOut(t *testing.T) {
 	}
 	table.Flush()
 	want := []string{"opened by 3 capture 0 end {0 0}", "closed by 3 capture 0 end {1 2}"}
-	if got := sink.told(); !reflect.DeepEqual(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got := sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted %q, want %q", got, want)
 	}
-	if want := map[uint32]uint64{1: 2, 2: 0, 3: 1}; !reflect.DeepEqual(judged, want) {
-		t.Errorf("the kernel was told %v, want %v", judged, want)
+	if want := map[uint32]uint64{1: 2, 2: 0, 3: 1}; !reflect.DeepEqual(matched, want) {
+		t.Errorf("the kernel got %v, want %v", matched, want)
 	}
 }
 
@@ -313,7 +313,7 @@ func TestTimesOfAConnectionAgree(t *testing.T) {
 	table.sink = sinkFuncs{func(c *Connection) { open = *c }, func(c *Connection) { closed = *c }}
 	table.Tick(5*second, time.Unix(1000, 0), 5*second)
 	table.Handle(clientOpen(1, 6*second))
-	table.Tick(7*second, time.Unix(2000, 0), 7*second) // someone set the clock
+	table.Tick(7*second, time.Unix(2000, 0), 7*second) // the wall clock was set
 	table.Handle(clientClose(1, 6*second, 8*second))
 	if open.StartedAt != time.Unix(1001, 0).UnixNano() || closed.StartedAt != open.StartedAt {
 		t.Errorf("started at %d when opened, at %d when closed", open.StartedAt, closed.StartedAt)
@@ -333,7 +333,8 @@ func (s sinkFuncs) Exchanged(*Connection, *protocol.Exchange, int64, int64) {}
 
 func TestNoAllocationPerConnection(t *testing.T) {
 	table, _ := newTestTable(t, func(o *Options) {
-		o.Conversations.Protocols = []protocol.Protocol{{Detect: func(protocol.Direction, []byte, bool) protocol.Confidence { return protocol.No }}}
+		detect := func(protocol.Direction, []byte, bool) protocol.Confidence { return protocol.No }
+		o.Conversations.Protocols = []protocol.Protocol{{Detect: detect}}
 		o.Conversations.Want = func(uint64, event.Want) {}
 	})
 	table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}

@@ -2,16 +2,16 @@ package socket
 
 import "github.com/socketflow/socketflow/internal/event"
 
-// transportDef is what differs, in the life of a socket, between one transport and another.
+// transportDef describes how the connections of a transport open and close.
 type transportDef struct {
-	// acceptFollows: the open of a server's connection comes before its accept, which alone says who owns it.
+	// acceptFollows: a server's connection opens before it is accepted, and only the accept shows its owner.
 	acceptFollows bool
-	// polled: neither end waits for the other's, so that nothing may report the end. KindLive brings the counts, and a
-	// connection that is not reported alive any more has ended.
+	// polled: the end may not be reported, because neither side waits for the other to close. KindLive has the counts, and
+	// a connection that is no longer reported alive has ended.
 	polled bool
-	// streams: it carries streams of bytes, which may be a conversation.
+	// streams: it carries byte streams, which can be parsed.
 	streams bool
-	// closed and peerClosed are how a connection ended, by the event that reports it.
+	// closed and peerClosed say how a connection ended that KindClose or KindPeerClose reports.
 	closed, peerClosed func(*event.Ending) End
 }
 

@@ -5,25 +5,25 @@ import (
 )
 
 const (
-	// acceptWait is how long a connection waits to be accepted before it is emitted under its listener's owner. A close
-	// waits as long for its accept: accept hands out connections that have already been reset.
+	// acceptWait is how long a connection waits for its accept before it is emitted under its listener's owner. A close
+	// waits as long, because accept also returns connections that have already been reset.
 	acceptWait = time.Second
-	// dataWait is how long the end of a conversation waits for the data that came before it: the hook that reports data
-	// runs behind the transfer, and another CPU may have closed the connection in between.
+	// dataWait is how long the end of a conversation waits for earlier data: the hook that reports data runs after the
+	// transfer, and another CPU may have closed the connection in between.
 	dataWait = 50 * time.Millisecond
 )
 
-// waiter is a connection that waits for its accept since time (CLOCK_MONOTONIC, ns).
+// waiter is a connection that has waited since time (CLOCK_MONOTONIC, ns).
 type waiter struct{ cookie, time uint64 }
 
-// queue holds waiters in the order of their arrival. Every connection is in it at most twice.
+// queue holds waiters in order of arrival. A connection is in it at most twice.
 type queue struct {
 	items []waiter
 	head  int
 }
 
 func (q *queue) push(w waiter) {
-	if q.head > len(q.items)/2 { // at most half of it is spent
+	if q.head > len(q.items)/2 { // at most half of the slice is unused
 		q.items = q.items[:copy(q.items, q.items[q.head:])]
 		q.head = 0
 	}
@@ -38,7 +38,7 @@ func (q *queue) popBefore(monotonic uint64) (waiter, bool) {
 	return q.items[q.head-1], true
 }
 
-// expireEnding emits the connections that ended before monotonic, together with what their conversations still have.
+// expireEnding emits the connections that ended before monotonic, and the last exchanges of their conversations.
 func (t *Table) expireEnding(monotonic uint64) {
 	for {
 		w, ok := t.ending.popBefore(monotonic)
@@ -51,8 +51,8 @@ func (t *Table) expireEnding(monotonic uint64) {
 	}
 }
 
-// expire emits, under their listener's owner, the connections that were opened or closed before monotonic and still wait
-// for their accept.
+// expire emits the connections that were opened or closed before monotonic and still wait for their accept. They are
+// emitted under their listener's owner.
 func (t *Table) expire(monotonic uint64) {
 	for {
 		w, ok := t.waiting.popBefore(monotonic)
@@ -67,7 +67,7 @@ func (t *Table) expire(monotonic uint64) {
 			t.stats.Unaccepted.Add(1)
 			t.emitOpened(c)
 		}
-		// Opened earlier than it was closed: the close has a place of its own in the queue.
+		// A connection that was closed after w.time has a second entry in the queue.
 		if c.closed && c.closedAt <= w.time {
 			t.emitClosed(c)
 		}

@@ -1,5 +1,5 @@
-// Package splitmix scatters 64-bit numbers: consecutive ones become unlike each other, and no two become the same.
-// It is splitmix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014).
+// Package splitmix maps 64-bit numbers to numbers that look random. No two numbers are mapped to the same one. It is splitmix64
+// (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014).
 package splitmix
 
 // Gamma is the odd number nearest to 2^64 divided by the golden ratio, the increment of splitmix64.
@@ -13,5 +13,5 @@ func Finalize(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// Mix is what splitmix64 makes of the state x: a bijection that does not map 0 to 0.
+// Mix is the output of splitmix64 for the state x: a bijection that does not map 0 to 0.
 func Mix(x uint64) uint64 { return Finalize(x + Gamma) }

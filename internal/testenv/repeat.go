@@ -5,11 +5,11 @@ import (
 	"testing"
 )
 
-// ciRun is a variable that differs between runs of .ci/run.
+// ciRun is an environment variable that differs between runs of .ci/run.
 const ciRun = "SOCKETFLOW_CI_RUN"
 
-// Repeat makes attempts at something that may fail for no fault of what is tested, so many at the most. An attempt returns why another
-// one has to be made, or "" once the test has its result. The last one is told that it is: what is wrong with it is wrong.
+// Repeat repeats an attempt that may fail for reasons outside the tested code, up to a number of attempts. An attempt returns why
+// it must be repeated, or "" if the test has its result. last is true for the last attempt, which must not excuse any failure.
 //
 // Each repeat is printed as "REPEATED <test>: <why>". .ci/run counts these lines, and fails if there are more than a few.
 func Repeat(t testing.TB, attempts int, attempt func(last bool) (why string)) {
@@ -17,7 +17,7 @@ func Repeat(t testing.TB, attempts int, attempt func(last bool) (why string)) {
 	var why string
 	for n := 1; n <= attempts; n++ {
 		if n > 1 {
-			// The result is then one of this run alone: go test, which may keep results, sees that it depends on the variable.
+			// Reading the variable prevents go test from caching the result beyond this run.
 			_ = os.Getenv(ciRun)
 			t.Logf("REPEATED %s: %s", t.Name(), why)
 		}

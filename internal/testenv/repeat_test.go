@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// transcript is a test that takes down what is printed, and how it is ended.
+// transcript is a test that records what it prints and how it ends.
 type transcript struct {
-	verdict
+	outcome
 	printed []string
 }
 
@@ -22,8 +22,8 @@ func (s *transcript) Logf(format string, args ...any) {
 func TestRepeatsArePrintedAndBounded(t *testing.T) {
 	const again = "REPEATED TestOne/socket: 5 events were lost"
 	for name, test := range map[string]struct {
-		repeats  int // that the attempts ask for
-		attempts int // that are made
+		repeats  int // requested by the attempts
+		attempts int // expected
 		printed  []string
 		how      string
 	}{

@@ -1,5 +1,5 @@
-// Package testenv is for tests that need something of the host that they run on. Where it is missing they are skipped; in CI (CI=true)
-// they fail, for there nothing may be missing.
+// Package testenv checks what tests need from the host. If it is missing, the test is skipped; in CI (CI=true) the test fails,
+// because there nothing may be missing.
 package testenv
 
 import (
@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Lacking ends a test for want of something.
+// Lacking ends a test because something is missing.
 func Lacking(t testing.TB, format string, args ...any) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -18,7 +18,7 @@ func Lacking(t testing.TB, format string, args ...any) {
 	t.Skipf(format, args...)
 }
 
-// NeedRoot is for tests that do something that takes root.
+// NeedRoot ends a test that does something for which it needs root, if it does not run as root.
 func NeedRoot(t testing.TB, something string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -26,7 +26,7 @@ func NeedRoot(t testing.TB, something string) {
 	}
 }
 
-// NeedProgram finds a program of a Debian package, by its name or by patterns of where it may be.
+// NeedProgram finds a program of a Debian package, by its name or by glob patterns of its path.
 func NeedProgram(t testing.TB, debianPackage string, names ...string) string {
 	t.Helper()
 	for _, name := range names {

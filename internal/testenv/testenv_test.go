@@ -9,31 +9,31 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// verdict is a test that only takes down how it is ended.
-type verdict struct {
+// outcome is a test that only records how it ends.
+type outcome struct {
 	testing.TB
 	how string
 }
 
-func (v *verdict) Helper()               {}
-func (v *verdict) Fatalf(string, ...any) { v.end("failed") }
-func (v *verdict) Skipf(string, ...any)  { v.end("skipped") }
+func (o *outcome) Helper()               {}
+func (o *outcome) Fatalf(string, ...any) { o.end("failed") }
+func (o *outcome) Skipf(string, ...any)  { o.end("skipped") }
 
-func (v *verdict) end(how string) {
-	if v.how == "" { // the first one would have ended it
-		v.how = how
+func (o *outcome) end(how string) {
+	if o.how == "" { // a real test would have ended at the first one
+		o.how = how
 	}
 }
 
 func TestWhatIsLackingFailsInCIOnly(t *testing.T) {
 	for ci, want := range map[string]string{"true": "failed", "false": "skipped", "": "skipped"} {
 		t.Setenv("CI", ci)
-		var v verdict
-		Lacking(&v, "nothing is here")
-		assert.Equal(t, want, v.how, "CI=%s", ci)
-		v.how = ""
-		assert.Empty(t, NeedProgram(&v, "none", "no-such-program-anywhere", "/no/such/*"))
-		assert.Equal(t, want, v.how, "CI=%s", ci)
+		var o outcome
+		Lacking(&o, "nothing is here")
+		assert.Equal(t, want, o.how, "CI=%s", ci)
+		o.how = ""
+		assert.Empty(t, NeedProgram(&o, "none", "no-such-program-anywhere", "/no/such/*"))
+		assert.Equal(t, want, o.how, "CI=%s", ci)
 	}
 }
 
@@ -42,14 +42,14 @@ func TestAProgramThatIsThere(t *testing.T) {
 	for _, version := range []string{"1", "2"} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "program-"+version), nil, 0o600))
 	}
-	var v verdict
-	assert.Equal(t, filepath.Join(dir, "program-2"), NeedProgram(&v, "package", "no-such-program-anywhere", filepath.Join(dir, "program-*")))
-	assert.Empty(t, v.how)
+	var o outcome
+	assert.Equal(t, filepath.Join(dir, "program-2"), NeedProgram(&o, "package", "no-such-program-anywhere", filepath.Join(dir, "program-*")))
+	assert.Empty(t, o.how)
 }
 
 func TestRoot(t *testing.T) {
 	t.Setenv("CI", "true")
-	var v verdict
-	NeedRoot(&v, "this")
-	assert.Equal(t, os.Geteuid() != 0, v.how == "failed")
+	var o outcome
+	NeedRoot(&o, "this")
+	assert.Equal(t, os.Geteuid() != 0, o.how == "failed")
 }

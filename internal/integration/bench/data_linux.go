@@ -30,7 +30,7 @@ var payloads = []struct {
 
 // whole is the policy for a conversation that is parsed.
 func whole() event.Want {
-	return event.Want{Limit: [event.Directions]uint32{256 << 10, 256 << 10}, Run: 4 << 20}
+	return event.Want{Limit: [event.Directions]uint32{256 << 10, 256 << 10}, Burst: 4 << 20}
 }
 
 // treatments are the policies for a socket.
@@ -40,7 +40,7 @@ var treatments = []struct {
 	want     func(w *event.Want)
 }{
 	{name: "captured", want: func(*event.Want) {}},
-	{name: "emitted, without payload", want: func(w *event.Want) { w.Run = 0 }},
+	{name: "emitted, without payload", want: func(w *event.Want) { w.Burst = 0 }},
 	{name: "within a body of known length", want: func(w *event.Want) {
 		w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64}
 	}},

@@ -7,25 +7,25 @@ const (
 	sides = socket.SideRemote + 1
 )
 
-// What there is to say of an error that has no number.
+// Errors without a number.
 var (
-	// No errno, on purpose: close(2) on a socket that is still connecting returns 0, nobody ever saw ECANCELED.
+	// This is no errno, on purpose: close(2) on a socket that is still connecting returns 0, and no program gets ECANCELED.
 	canceled     = errno{name: "canceled", text: "the program gave up"}
 	unknownCause = errno{name: otherError, text: "cause not known"}
 )
 
-// closings says which ways to end an established connection are errors, and which error if the kernel kept none.
+// closings says which ways to end an established connection are errors, and which error it is if the kernel recorded none.
 //
-// A reset by this side is not an error of this side: closing with unread data or with SO_LINGER 0 is how many programs
-// end a connection in good order. Nor is a reset of which it is not known who sent it: that would be a guess.
+// A reset by this side is not an error: many programs close connections with unread data or with SO_LINGER 0 in normal
+// operation. A reset by an unknown side is not an error either, because it may have been this side.
 var closings = [ways][sides]errno{
 	socket.WayRST:     {socket.SideRemote: lookUpErrno(errnoConnectionReset)},
 	socket.WayTimeout: toAnySide(lookUpErrno(errnoTimedOut)),
 	socket.WayError:   toAnySide(unknownCause),
 }
 
-// failures says which error ended an attempt if the kernel kept none. A reset in answer to a SYN is a refusal (RFC 9293,
-// 3.10.7.3). That a program gave up is an error too: what it asked for did not come about.
+// failures says which error ended an attempt if the kernel recorded none. A reset in answer to a SYN is a refusal (RFC 9293,
+// 3.10.7.3). An attempt that the program gave up is an error too, because there is no connection.
 var failures = [ways]errno{
 	socket.WayUnknown:  unknownCause,
 	socket.WayFIN:      unknownCause,
@@ -40,18 +40,19 @@ func toAnySide(e errno) [sides]errno {
 	return [sides]errno{socket.SideUnknown: e, socket.SideLocal: e, socket.SideRemote: e}
 }
 
-// errorOfClosing is the error that ended an established connection; its name is "" if none did.
+// errorOfClosing is the error that ended an established connection; its name is "" if there was none.
 func errorOfClosing(c *socket.Connection) errno {
 	bySide := entry(closings[:], c.End.Way)
 	return orKernels(entry(bySide[:], c.End.By), c.Errno)
 }
 
-// errorOfFailure is the error that ended an attempt; there always is one.
+// errorOfFailure is the error that ended an attempt. There always is one.
 func errorOfFailure(c *socket.Connection) errno {
 	return orKernels(entry(failures[:], c.End.Way), c.Errno)
 }
 
-// orKernels prefers the number that the kernel kept: it tells EPIPE from ECONNRESET, EHOSTUNREACH from ETIMEDOUT.
+// orKernels prefers the number that the kernel recorded, which distinguishes EPIPE from ECONNRESET and EHOSTUNREACH from
+// ETIMEDOUT.
 func orKernels(presumed errno, number uint32) errno {
 	if presumed.name == "" || number == 0 {
 		return presumed
