@@ -23,7 +23,7 @@ func drill(t testing.TB) func(local string, completing bool) func() {
 	return func(local string, completing bool) func() {
 		templates := []event.Event{open(1, local, remote), data(1, "some payload"), data(1, "some more"), closing(1)}
 		if completing {
-			templates = append(templates[:3:3], told(1, "10.0.0.1:50000", "", event.AddressSourceGetsockname), templates[3])
+			templates = append(templates[:3:3], named(1, "10.0.0.1:50000", "", event.AddressSourceGetsockname), templates[3])
 		}
 		var e event.Event
 		return func() {

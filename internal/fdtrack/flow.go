@@ -17,15 +17,15 @@ func complete(f *event.Flow) bool {
 }
 
 // merge fills what is missing of an address from another telling of it.
-func merge(to *netip.AddrPort, told netip.AddrPort) (changed bool) {
+func merge(to *netip.AddrPort, other netip.AddrPort) (changed bool) {
 	address, port := to.Addr(), to.Port()
-	if !known(address) && known(told.Addr()) {
-		address, changed = told.Addr(), true
+	if !known(address) && known(other.Addr()) {
+		address, changed = other.Addr(), true
 	}
-	if port == 0 && told.Port() != 0 {
-		port, changed = told.Port(), true
+	if port == 0 && other.Port() != 0 {
+		port, changed = other.Port(), true
 		if !address.IsValid() { // for its family
-			address = told.Addr()
+			address = other.Addr()
 		}
 	}
 	if changed {
@@ -35,11 +35,11 @@ func merge(to *netip.AddrPort, told netip.AddrPort) (changed bool) {
 }
 
 // mergeFlow fills what is missing of the addresses of a flow from another telling of it.
-func mergeFlow(to, told *event.Flow) (changed bool) {
-	local := merge(&to.Local, told.Local)
-	remote := merge(&to.Remote, told.Remote)
+func mergeFlow(to, other *event.Flow) (changed bool) {
+	local := merge(&to.Local, other.Local)
+	remote := merge(&to.Remote, other.Remote)
 	if local || remote {
-		to.AddressSource = told.AddressSource
+		to.AddressSource = other.AddressSource
 	}
 	return local || remote
 }

@@ -11,9 +11,9 @@ import (
 
 // askedSocket is one of which an answer is awaited.
 type askedSocket struct {
-	cookie uint64
-	query  *procfs.Query
-	told   bool // at the last look already
+	cookie   uint64
+	query    *procfs.Query
+	answered bool // at the last look already
 }
 
 // reminders say when procfs is asked about a socket whose events wait: after a while, and if that was of no use, again right
@@ -36,7 +36,7 @@ func (t *Tracker) ask(s *socket) {
 }
 
 func (t *Tracker) askAgain(s *socket) {
-	if _, told, _ := s.query.Told(); told {
+	if _, answered, _ := s.query.Told(); answered {
 		t.ask(s)
 	}
 }
@@ -52,9 +52,9 @@ func (t *Tracker) pollAsked() {
 			t.stats.Lookups[LookupUnneeded].Add(1)
 			continue
 		}
-		found, told, err := a.query.Told()
-		if !told || !a.told {
-			a.told = told
+		found, answered, err := a.query.Told()
+		if !answered || !a.answered {
+			a.answered = answered
 			kept = append(kept, a)
 			continue
 		}
@@ -72,8 +72,8 @@ func (t *Tracker) answered(s *socket, found *procfs.Socket, err error) {
 		t.stats.Lookups[LookupReused].Add(1)
 	default:
 		t.stats.Lookups[LookupFound].Add(1)
-		told := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
-		if mergeFlow(&s.flow, &told) {
+		other := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
+		if mergeFlow(&s.flow, &other) {
 			t.completed(s)
 		}
 		if s.waiting != nil && unbound(found) { // nothing will tell more

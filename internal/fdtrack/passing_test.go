@@ -24,25 +24,25 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 	named := stream
 	named.Name, named.Listened = "/run/s", true
 	const (
-		adopted  = "adopt 10/9 as 1001"
-		rejected = "reject 10/9"
-		told     = "existing 1001 10.0.0.1:50000>10.0.0.2:80 proc"
-		toldUnix = "existing 1001 -:0>-:0 proc"
+		adopted      = "adopt 10/9 as 1001"
+		rejected     = "reject 10/9"
+		existing     = "existing 1001 10.0.0.1:50000>10.0.0.2:80 proc"
+		existingUnix = "existing 1001 -:0>-:0 proc"
 	)
 	for name, test := range map[string]struct {
-		socket procfs.Socket
-		err    error
-		result Result
-		kernel string // "": it is told nothing
-		told   string // "": nothing is
-		role   event.Role
+		socket  procfs.Socket
+		err     error
+		result  Result
+		kernel  string // "": it is told nothing
+		emitted string // "": nothing is
+		role    event.Role
 	}{
-		"a client":           {found(local, remote), nil, ResultSocket, adopted, told, event.RoleClient},
-		"a server":           {server, nil, ResultSocket, adopted, told, event.RoleServer},
+		"a client":           {found(local, remote), nil, ResultSocket, adopted, existing, event.RoleClient},
+		"a server":           {server, nil, ResultSocket, adopted, existing, event.RoleServer},
 		"a listener":         {listening, nil, ResultSocket, adopted + " listening", "", 0},
 		"one for datagrams":  {datagrams, nil, ResultSocket, adopted, "", 0},
-		"a Unix socket":      {stream, nil, ResultSocket, adopted, toldUnix, event.RoleUnknown},
-		"one with a name":    {named, nil, ResultSocket, adopted, toldUnix, event.RoleServer},
+		"a Unix socket":      {stream, nil, ResultSocket, adopted, existingUnix, event.RoleUnknown},
+		"one with a name":    {named, nil, ResultSocket, adopted, existingUnix, event.RoleServer},
 		"no socket":          {procfs.Socket{}, procfs.ErrNotSocket, ResultNotSocket, rejected, "", 0},
 		"one not followed":   {procfs.Socket{}, procfs.ErrNotListed, ResultNotSocket, rejected, "", 0},
 		"one that is hidden": {procfs.Socket{}, errTest, ResultFailed, rejected, "", 0},
@@ -54,11 +54,11 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 			q := s.resolver.question(testPID, 9)
 			s.handle(unknownOf(testPID, 9), unknownOf(testPID, 9))
 			s.pass(5 * time.Millisecond)
-			assert.Empty(t, s.kernel.told)
+			assert.Empty(t, s.kernel.answers)
 			q.Tell(test.socket, test.err)
 			s.pass(time.Millisecond)
-			assert.Equal(t, lines(test.kernel), s.kernel.told)
-			assert.Equal(t, lines(test.told), s.take())
+			assert.Equal(t, lines(test.kernel), s.kernel.answers)
+			assert.Equal(t, lines(test.emitted), s.take())
 			assert.EqualValues(t, 1, s.Stats().Unknown[test.result].Load())
 			assert.Empty(t, s.resolves)
 			for _, e := range s.raw {
@@ -70,7 +70,7 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 			}
 			if test.result == ResultSocket {
 				s.handle(closing(1001))
-				assert.Len(t, s.take(), len(lines(test.told)), "closed as it was told")
+				assert.Len(t, s.take(), len(lines(test.emitted)), "closed as it was told")
 			}
 			assert.Empty(t, s.shared.inodes.known)
 		})
@@ -129,7 +129,7 @@ func TestAnAnswerIsToItsQuestion(t *testing.T) {
 	query.Tell(found(local, remote), nil)
 	s.Tick(s.now)
 	assert.EqualValues(t, 1, s.Stats().Unknown[ResultKnown].Load(), "the answer to the first question")
-	assert.Equal(t, []string{"adopt 10/9 as 1001"}, s.kernel.told, "the answer to the second question")
+	assert.Equal(t, []string{"adopt 10/9 as 1001"}, s.kernel.answers, "the answer to the second question")
 }
 
 // Two descriptors lead to one socket: a child has inherited it before the capture began.
@@ -138,7 +138,7 @@ func TestASecondDescriptorOfASocketIsRecognised(t *testing.T) {
 	s.resolver.question(testPID, 9).Tell(found(local, remote), nil)
 	s.resolver.question(11, 9).Tell(found(local, remote), nil)
 	s.handle(unknownOf(testPID, 9), unknownOf(11, 9), closing(1001))
-	assert.Equal(t, []string{"adopt 10/9 as 1001", "adopt 11/9 as 1001"}, s.kernel.told)
+	assert.Equal(t, []string{"adopt 10/9 as 1001", "adopt 11/9 as 1001"}, s.kernel.answers)
 	assert.EqualValues(t, 1, s.Stats().Unknown[ResultKnown].Load())
 	assert.Equal(t, []string{"existing 1001 10.0.0.1:50000>10.0.0.2:80 proc"}, s.take())
 	s.handle(closing(1001))
@@ -158,7 +158,7 @@ func TestASocketInAMessage(t *testing.T) {
 		"sent when complete":       {[]event.Event{open(1, local, remote), hold(1, inFlight)}, found(local, remote), true},
 		"sent before it was known": {[]event.Event{hold(1, inFlight), open(1, local, remote)}, found(local, remote), true},
 		"completed in inFlightFD": {
-			[]event.Event{open(1, "", remote), hold(1, inFlight), told(1, local, "", event.AddressSourceGetsockname)},
+			[]event.Event{open(1, "", remote), hold(1, inFlight), named(1, local, "", event.AddressSourceGetsockname)},
 			found(local, remote), true,
 		},
 		"not complete":          {[]event.Event{open(1, "", remote), hold(1, inFlight)}, found(local, remote), true},
@@ -177,15 +177,15 @@ func TestASocketInAMessage(t *testing.T) {
 			s.handle(test.before...)
 			s.handle(unknownOf(11, 9))
 			if !test.claimed {
-				assert.Equal(t, []string{"adopt 11/9 as 1001"}, s.kernel.told)
+				assert.Equal(t, []string{"adopt 11/9 as 1001"}, s.kernel.answers)
 				return
 			}
-			assert.Equal(t, []string{"adopt 11/9 as 1"}, s.kernel.told)
+			assert.Equal(t, []string{"adopt 11/9 as 1"}, s.kernel.answers)
 			assert.EqualValues(t, 1, s.Stats().Unknown[ResultInFlight].Load())
 			// The message has been received: a second cannot be.
 			s.resolver.question(12, 9).Tell(test.landing, nil)
 			s.handle(unknownOf(12, 9))
-			assert.Equal(t, "adopt 12/9 as 1001", s.kernel.told[1])
+			assert.Equal(t, "adopt 12/9 as 1001", s.kernel.answers[1])
 			s.take()
 			s.handle(closing(1))
 			assert.Empty(t, s.take(), "the receiver still has it")
@@ -204,7 +204,7 @@ func TestASocketOfAnotherShardIsReceived(t *testing.T) {
 	a.handle(open(1, "", remote), hold(1, inFlight))
 	b.resolver.question(11, 9).Tell(found(local, remote), nil)
 	b.handle(unknownOf(11, 9))
-	assert.Equal(t, []string{"adopt 11/9 as 1"}, b.kernel.told)
+	assert.Equal(t, []string{"adopt 11/9 as 1"}, b.kernel.answers)
 	a.Tick(a.now)
 	assert.Equal(t, []string{"open 1 10.0.0.1:50000>10.0.0.2:80 proc"}, a.take(), "its address came to light")
 	b.resolver.question(12, 3).Tell(found("10.0.0.1:1", remote), nil)
@@ -212,7 +212,7 @@ func TestASocketOfAnotherShardIsReceived(t *testing.T) {
 	assert.Equal(t, []string{"existing 1001 10.0.0.1:1>10.0.0.2:80 proc"}, b.take())
 	a.resolver.question(13, 3).Tell(found("10.0.0.1:1", remote), nil)
 	a.handle(unknownOf(13, 3))
-	assert.Equal(t, []string{"adopt 13/3 as 1001"}, a.kernel.told)
+	assert.Equal(t, []string{"adopt 13/3 as 1001"}, a.kernel.answers)
 	b.handle(closing(1001))
 	assert.Empty(t, b.take(), "the holder came from the other shard")
 	b.handle(closing(1001))
@@ -277,7 +277,7 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	assert.Equal(t, []string{
 		"adopt 10/3 as 1001", "adopt 10/4 as 1001", "adopt 10/5 as 2002", "adopt 11/3 as 1001", "adopt 11/7 as 1002 listening",
 		"adopt 12/7 as 1002 listening",
-	}, a.kernel.told)
+	}, a.kernel.answers)
 	assert.EqualValues(t, testStart, a.raw[0].Owner.Start)
 	assert.Equal(t, a.now, a.raw[0].Time)
 	a.handle(closing(1001), closing(1001), closing(1002), closing(1002))
@@ -298,7 +298,7 @@ func TestSocketsThatAreNotOlder(t *testing.T) {
 	}}
 	x.between = func() { s.kernel.settled = map[descriptor]bool{{10, 4}: true} }
 	require.NoError(t, Existing(t.Context(), x, []*Tracker{s.Tracker}, 0))
-	assert.Empty(t, s.kernel.told)
+	assert.Empty(t, s.kernel.answers)
 }
 
 // turningScanner lists something else each time.

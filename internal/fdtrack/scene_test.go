@@ -30,9 +30,9 @@ const (
 
 // fakeKernel remembers what it is told.
 type fakeKernel struct {
-	mu   sync.Mutex
-	told []string
-	fail error
+	mu      sync.Mutex
+	answers []string
+	fail    error
 	// settled are the descriptors that a call has told.
 	settled map[descriptor]bool
 	last    uint64 // question
@@ -64,14 +64,14 @@ func (k *fakeKernel) Adopt(pid, fd uint32, _ uint64, f *event.Flow, listening bo
 	if listening {
 		text += " listening"
 	}
-	k.told = append(k.told, text)
+	k.answers = append(k.answers, text)
 	return k.fail
 }
 
 func (k *fakeKernel) Reject(pid, fd uint32, _ uint64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.told = append(k.told, fmt.Sprintf("reject %d/%d", pid, fd))
+	k.answers = append(k.answers, fmt.Sprintf("reject %d/%d", pid, fd))
 	return k.fail
 }
 
@@ -149,7 +149,7 @@ type scene struct {
 	t        *testing.T
 	kernel   *fakeKernel
 	resolver *fakeResolver
-	told     []string
+	emitted  []string
 	raw      []event.Event
 	cookies  atomic.Uint64
 	now      uint64
@@ -191,7 +191,7 @@ func (s *scene) next(e *event.Event) {
 	default:
 		text += fmt.Sprintf(" %s>%s %s", addressText(e.Flow.Local), addressText(e.Flow.Remote), sourceNames[e.Flow.AddressSource])
 	}
-	s.told = append(s.told, text)
+	s.emitted = append(s.emitted, text)
 	kept := *e
 	kept.Data.Payload = bytes.Clone(e.Data.Payload)
 	s.raw = append(s.raw, kept)
@@ -232,9 +232,9 @@ func (s *scene) pass(d time.Duration) {
 
 // take returns what has been told since the last time.
 func (s *scene) take() []string {
-	told := s.told
-	s.told = nil
-	return told
+	emitted := s.emitted
+	s.emitted = nil
+	return emitted
 }
 
 func address(text string) netip.AddrPort {
@@ -270,7 +270,7 @@ func data(cookie uint64, payload string) event.Event {
 	return e
 }
 
-func told(cookie uint64, local, remote string, source event.AddressSource) event.Event {
+func named(cookie uint64, local, remote string, source event.AddressSource) event.Event {
 	e := of(event.KindAddress, cookie)
 	e.Flow.Local, e.Flow.Remote, e.Flow.AddressSource = address(local), address(remote), source
 	return e

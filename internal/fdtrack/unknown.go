@@ -41,7 +41,7 @@ func (t *Tracker) unknown(e *event.Event) {
 		return
 	}
 	u := unknown{t.owners.of(e.Owner).id, e.FD, e.Flow.Cookie, e.Time, t.opts.Resolver.Ask(q.pid, q.fd)}
-	if found, told, err := u.query.Told(); told {
+	if found, answered, err := u.query.Told(); answered {
 		t.resolve(&u, &found, err)
 		return
 	}
@@ -53,8 +53,8 @@ func (t *Tracker) pollUnknown() {
 	kept := t.unknowns[:0]
 	for i := range t.unknowns {
 		u := t.unknowns[i]
-		found, told, err := u.query.Told()
-		if !told {
+		found, answered, err := u.query.Told()
+		if !answered {
 			kept = append(kept, u)
 			continue
 		}
@@ -106,9 +106,9 @@ func (t *Tracker) socketFound(u *unknown, found *procfs.Socket) Result {
 // claimed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
 func (t *Tracker) claimed(u *unknown, found *procfs.Socket, f *event.Flow, by *Tracker) {
 	if !complete(f) {
-		told := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
-		mergeFlow(f, &told)
-		by.Inject(event.Event{Kind: event.KindAddress, Flow: told})
+		other := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
+		mergeFlow(f, &other)
+		by.Inject(event.Event{Kind: event.KindAddress, Flow: other})
 	}
 	t.adopt(u.owner.PID, u.fd, u.question, f, false)
 }

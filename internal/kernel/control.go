@@ -66,8 +66,8 @@ func (c *SyscallTracer) ask(program string, write, read func(*bpf.SyscallsContro
 	return int(result), nil
 }
 
-// tell is ask without an answer.
-func (c *SyscallTracer) tell(program string, write func(*bpf.SyscallsControl), args ...uint64) error {
+// notify is ask without an answer.
+func (c *SyscallTracer) notify(program string, write func(*bpf.SyscallsControl), args ...uint64) error {
 	_, err := c.ask(program, write, nil, args...)
 	return err
 }
@@ -89,7 +89,7 @@ func (c *SyscallTracer) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsD
 // Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile. It answers a
 // question (event.KindUnknown), which must still be the last one; 0: nobody asked.
 func (c *SyscallTracer) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error {
-	err := c.tell(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsControl) {
+	err := c.notify(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsControl) {
 		m.Socket = rawAdopted(pid, f, listening)
 		m.Names = bpf.SyscallsUnixNames{}
 		if f.Transport == event.UnixStream && f.Unix != nil && f.Unix.Local != "" {
@@ -133,7 +133,7 @@ func rawUnixName(name string) (raw bpf.SyscallsUnixNames) {
 
 // Reject tells the kernel that a descriptor leads to nothing that is followed, as Adopt does.
 func (c *SyscallTracer) Reject(pid, fd uint32, question uint64) error {
-	if err := c.tell(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd), question); err != nil {
+	if err := c.notify(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd), question); err != nil {
 		return fmt.Errorf("tell the kernel that descriptor %d of process %d is not followed: %w", fd, pid, err)
 	}
 	return nil

@@ -35,7 +35,7 @@ type wire struct {
 	capture        *SocketTracer
 	client, server int
 	cookies        [2]uint64 // of client and server
-	told           [2][event.Directions][]event.Data
+	emitted        [2][event.Directions][]event.Data
 	opened         [2]event.Event
 	closed         [2]event.Kind
 	ended          [2]event.Ending
@@ -152,7 +152,7 @@ func (w *wire) listen() {
 			if e.Owner.PID == 0 || d.TID == 0 || e.Time == 0 {
 				w.t.Errorf("data of nobody, or of no time: %+v", e)
 			}
-			w.told[end][d.Direction] = append(w.told[end][d.Direction], d)
+			w.emitted[end][d.Direction] = append(w.emitted[end][d.Direction], d)
 		case event.KindOpen:
 			w.opened[end] = e
 		case event.KindClose, event.KindPeerClose:
@@ -245,7 +245,7 @@ func unseen(n int) transfer                              { return transfer{"", n
 func (w *wire) expect(end int, d event.Direction, want ...transfer) {
 	w.t.Helper()
 	var got []transfer
-	for _, d := range w.told[end][d] {
+	for _, d := range w.emitted[end][d] {
 		got = append(got, transfer{string(d.Payload), int(d.Length), d.CutReason})
 	}
 	if !slices.Equal(got, want) {
@@ -496,7 +496,7 @@ func TestPositionsFindWhatIsNotTold(t *testing.T) {
 	must(t, errors.Join(unix.Close(w.client), unix.Close(w.server)))
 	w.listen()
 	w.expect(atServer, event.Received, whole("told"), whole(" told"))
-	if d := w.told[atServer][event.Received]; len(d) == 2 && d[1].Position != 13 {
+	if d := w.emitted[atServer][event.Received]; len(d) == 2 && d[1].Position != 13 {
 		t.Errorf("the second transfer began at %d, want 13", d[1].Position)
 	}
 	if got := w.ended[atServer].Position[event.Received]; got != 18 {
@@ -517,7 +517,7 @@ func TestAFINIsNoByte(t *testing.T) {
 	must(t, errors.Join(unix.Close(w.server), unix.Close(w.client)))
 	w.listen()
 	w.expect(atServer, event.Received, whole("the "), whole("end"))
-	if d := w.told[atServer][event.Received]; len(d) == 2 && d[1].Position != 4 {
+	if d := w.emitted[atServer][event.Received]; len(d) == 2 && d[1].Position != 4 {
 		t.Errorf("the last bytes began at %d, want 4", d[1].Position)
 	}
 	if sent, received := w.ended[atClient].Position, w.ended[atServer].Position; sent[event.Sent] != 7 || received[event.Received] != 7 {
@@ -566,7 +566,7 @@ func TestSignatures(t *testing.T) {
 			w.listen()
 			for end, d := range map[int]event.Direction{atClient: event.Sent, atServer: event.Received} {
 				captured := 0
-				for _, data := range w.told[end][d] {
+				for _, data := range w.emitted[end][d] {
 					captured += len(data.Payload)
 				}
 				if captured != test.want {
@@ -591,7 +591,7 @@ func TestWants(t *testing.T) {
 	}
 	w.receive(30)
 	w.listen()
-	d := w.told[atClient][event.Sent]
+	d := w.emitted[atClient][event.Sent]
 	if len(d) != 1 || d[0].Position != 20 || d[0].Length != 10 || d[0].Skipped != 4 || string(d[0].Payload) != "456789" || d[0].LastUnreported == 0 {
 		t.Errorf("told %+v, want the last six of thirty bytes", d)
 	}
@@ -604,10 +604,10 @@ func TestWants(t *testing.T) {
 	w.send([]byte("never"))
 	w.receive(5)
 	w.listen()
-	if n := len(w.told[atClient][event.Sent]); n != 1 {
+	if n := len(w.emitted[atClient][event.Sent]); n != 1 {
 		t.Errorf("%d transfers were told, want 1", n)
 	}
-	if n := len(w.told[atServer][event.Received]); n != 3 {
+	if n := len(w.emitted[atServer][event.Received]); n != 3 {
 		t.Errorf("%d transfers of the other end were told, want 3", n)
 	}
 }

@@ -38,7 +38,7 @@ func TestAnswersToSignatures(t *testing.T) {
 	w.listen()
 	for end, d := range map[int]event.Direction{atServer: event.Sent, atClient: event.Received} {
 		captured := 0
-		for _, data := range w.told[end][d] {
+		for _, data := range w.emitted[end][d] {
 			captured += len(data.Payload)
 		}
 		if captured != 3*testBurst {

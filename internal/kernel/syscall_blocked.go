@@ -34,7 +34,7 @@ func (c *SyscallTracer) enterBlocked() error {
 		}
 		call := bpf.SyscallsCall{Nr: waiting.Number, Args: waiting.Args, Fd: uint32(waiting.Args[0])}
 		tid := uint64(thread.TID)
-		if err := c.tell(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsControl) { m.Call = call }, tid); err != nil {
+		if err := c.notify(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsControl) { m.Call = call }, tid); err != nil {
 			if !errors.Is(err, unix.EEXIST) {
 				failed = fmt.Errorf("tell the kernel of a call that waits: %w", err)
 			}
@@ -42,7 +42,7 @@ func (c *SyscallTracer) enterBlocked() error {
 		}
 		// If the call had returned before it was told, it is another one by now: that one would be taken for it.
 		if again, _ := thread.Call(); again != waiting {
-			if err := c.tell(bpf.SyscallsProgLeaveBlocked, nil, tid); err != nil && !errors.Is(err, unix.ENOENT) {
+			if err := c.notify(bpf.SyscallsProgLeaveBlocked, nil, tid); err != nil && !errors.Is(err, unix.ENOENT) {
 				failed = fmt.Errorf("take back a call that has returned: %w", err)
 			}
 		}

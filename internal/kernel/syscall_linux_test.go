@@ -47,7 +47,7 @@ func TestCallsTellAConnection(t *testing.T) {
 	must(t, unix.Close(client))
 	must(t, unix.Close(server))
 
-	told := listenToCalls(t, capture)
+	emitted := listenToCalls(t, capture)
 	for role, want := range map[event.Role]struct {
 		remote    netip.AddrPort
 		direction event.Direction
@@ -55,7 +55,7 @@ func TestCallsTellAConnection(t *testing.T) {
 		event.RoleClient: {remote, event.Sent},
 		event.RoleServer: {local, event.Received},
 	} {
-		end := told[role]
+		end := emitted[role]
 		if end == nil {
 			t.Errorf("role %d: not told", role)
 			continue
@@ -72,17 +72,17 @@ func TestCallsTellAConnection(t *testing.T) {
 	}
 }
 
-// toldEnd is what calls tell of one end of a connection.
-type toldEnd struct {
+// emittedEnd is what calls tell of one end of a connection.
+type emittedEnd struct {
 	opened event.Event
 	data   [event.Directions][]byte
 	closed bool
 }
 
 // listenToCalls reads what has been told of TCP connections of this process, by the role of the end.
-func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*toldEnd {
+func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*emittedEnd {
 	t.Helper()
-	ends := map[uint64]*toldEnd{}
+	ends := map[uint64]*emittedEnd{}
 	reader := capture.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
 	var e event.Event
@@ -95,7 +95,7 @@ func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*toldEnd
 		end := ends[e.Flow.Cookie]
 		switch {
 		case e.Kind == event.KindOpen && e.Owner.PID == uint32(os.Getpid()) && e.Flow.Transport == event.TCP:
-			ends[e.Flow.Cookie] = &toldEnd{opened: e}
+			ends[e.Flow.Cookie] = &emittedEnd{opened: e}
 		case end == nil: // of another process
 		case e.Kind == event.KindData:
 			end.data[e.Data.Direction] = append(end.data[e.Data.Direction], e.Data.Payload...)
@@ -103,7 +103,7 @@ func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*toldEnd
 			end.closed = true
 		}
 	}
-	byRole := map[event.Role]*toldEnd{}
+	byRole := map[event.Role]*emittedEnd{}
 	for _, end := range ends {
 		if byRole[end.opened.Flow.Role] != nil {
 			t.Errorf("role %d: told twice", end.opened.Flow.Role)

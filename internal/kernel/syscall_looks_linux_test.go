@@ -73,11 +73,11 @@ func TestLooksHideNoCalls(t *testing.T) {
 	if counters.Missed > 0 {
 		t.Errorf("programs were skipped %d times", counters.Missed)
 	}
-	told := closings(t, capture)
-	if got := told[event.RoleClient].BytesSent; got != transfers {
+	emitted := closings(t, capture)
+	if got := emitted[event.RoleClient].BytesSent; got != transfers {
 		t.Errorf("%d of %d calls that send are counted", got, transfers)
 	}
-	if got := told[event.RoleServer].BytesReceived; got != transfers {
+	if got := emitted[event.RoleServer].BytesReceived; got != transfers {
 		t.Errorf("%d of %d calls that receive are counted", got, transfers)
 	}
 }
@@ -98,16 +98,16 @@ func closings(t *testing.T, capture *SyscallTracer) map[event.Role]event.Ending 
 	t.Helper()
 	reader := capture.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
-	told := map[event.Role]event.Ending{}
+	emitted := map[event.Role]event.Ending{}
 	for {
 		var e event.Event
 		err := reader.Next(&e)
 		if errors.Is(err, ErrIdle) {
-			return told
+			return emitted
 		}
 		must(t, err)
 		if e.Kind == event.KindClose && e.Owner.PID == uint32(os.Getpid()) && e.Flow.Transport == event.TCP {
-			told[e.Flow.Role] = e.Ending
+			emitted[e.Flow.Role] = e.Ending
 		}
 	}
 }

@@ -42,7 +42,7 @@ func (c *SyscallTracer) Live(ctx context.Context) (Looked, error) {
 			c.inject(event.Event{Kind: event.KindLive, Time: now, Flow: event.Flow{Cookie: d.Id}})
 			return nil
 		}
-		if err := c.tell(bpf.SyscallsProgVanish, nil, uint64(key.Pid), uint64(key.Fd), d.Id); err != nil {
+		if err := c.notify(bpf.SyscallsProgVanish, nil, uint64(key.Pid), uint64(key.Fd), d.Id); err != nil {
 			return fmt.Errorf("close descriptor %d of process %d: %w", key.Fd, key.Pid, err)
 		}
 		return nil

@@ -155,7 +155,7 @@ func (c *SyscallTracer) NewCookie(shard int) uint64 {
 // Locate tells the kernel in which network namespace a process is; name is its name in the events. That it cannot be told costs
 // its children no more than having to be looked at themselves.
 func (c *SyscallTracer) Locate(name process.ID, netns uint32) {
-	_ = c.tell(bpf.SyscallsProgLocate, nil, uint64(name.PID), name.Start, uint64(netns))
+	_ = c.notify(bpf.SyscallsProgLocate, nil, uint64(name.PID), name.Start, uint64(netns))
 }
 
 // Known reports whether a call has told that a descriptor leads to a socket.

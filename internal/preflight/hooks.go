@@ -24,7 +24,7 @@ var stateOf = map[kernel.ProgramState]State{
 // describe says what became of the programs of a mode, once for each hook and program: a hook with two programs (the second serves what
 // the first one is skipped for) is told once if the same is to be said of both.
 func describe(programs []kernel.ProgramStatus) []Fact {
-	told := map[Fact]bool{}
+	said := map[Fact]bool{}
 	var facts []Fact
 	for _, p := range programs {
 		fact := Fact{Name: p.Hook, State: stateOf[p.State], Lost: p.Without}
@@ -39,8 +39,8 @@ func describe(programs []kernel.ProgramStatus) []Fact {
 		case kernel.ProgramRefused:
 			fact.Found = p.Program + ": " + oneLine(p.Err)
 		}
-		if !told[fact] {
-			told[fact] = true
+		if !said[fact] {
+			said[fact] = true
 			facts = append(facts, fact)
 		}
 	}
