@@ -32,7 +32,7 @@ const (
 // wire is a TCP connection of this process with itself, and what the kernel programs tell of it.
 type wire struct {
 	t              *testing.T
-	capture        *SocketTracer
+	tracer         *SocketTracer
 	client, server int
 	cookies        [2]uint64 // of client and server
 	emitted        [2][event.Directions][]event.Data
@@ -56,18 +56,18 @@ func openWith(t *testing.T, opts Options) *SocketTracer {
 	opts.Data, opts.Unix, opts.UDP = true, true, true
 	opts.PayloadLimit, opts.PayloadBurst = testLimit, testBurst
 	opts.DatagramIdle = time.Nanosecond
-	capture, err := OpenSockets(opts)
+	tracer, err := OpenSockets(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, capture.Close()) })
-	return capture
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	return tracer
 }
 
 // eachLook runs a test with programs that look at a transfer as this kernel needs it; where they are at tracepoints also with a
 // second look at everything, which is not to tell anything twice; and with nothing but the second look, as if the first program
 // were skipped every time.
-func eachLook(t *testing.T, test func(t *testing.T, capture *SocketTracer)) {
+func eachLook(t *testing.T, test func(t *testing.T, tracer *SocketTracer)) {
 	first := []string{"tp_btf/sock_send_length", "tp_btf/sock_recv_length", "tp_btf/inet_sock_set_state"}
 	native := openForTest(t)
 	t.Run("as needed", func(t *testing.T) { test(t, native) })
@@ -85,9 +85,9 @@ func eachLook(t *testing.T, test func(t *testing.T, capture *SocketTracer)) {
 }
 
 // newWire connects; what is written to one end can be read at the other.
-func newWire(t *testing.T, capture *SocketTracer) *wire {
+func newWire(t *testing.T, tracer *SocketTracer) *wire {
 	t.Helper()
-	w := &wire{t: t, capture: capture}
+	w := &wire{t: t, tracer: tracer}
 	w.client, w.server = connect(t)
 	w.identify()
 	return w
@@ -132,7 +132,7 @@ func connect(t *testing.T) (client, server int) {
 // listen reads what has been told until now.
 func (w *wire) listen() {
 	w.t.Helper()
-	reader := w.capture.Readers()[0]
+	reader := w.tracer.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
 	var e event.Event
 	for {
@@ -449,12 +449,12 @@ func TestDataOfEveryCall(t *testing.T) {
 			[]transfer{whole(text)}, []transfer{whole(text)},
 		},
 	}
-	eachLook(t, func(t *testing.T, capture *SocketTracer) {
+	eachLook(t, func(t *testing.T, tracer *SocketTracer) {
 		for name, do := range cases {
 			t.Run(name, func(t *testing.T) {
 				runtime.LockOSThread()
 				defer runtime.UnlockOSThread()
-				w := newWire(t, capture)
+				w := newWire(t, tracer)
 				do.calls(w)
 				w.listen()
 				w.expect(atClient, event.Sent, do.sent...)
@@ -529,12 +529,12 @@ func TestAFINIsNoByte(t *testing.T) {
 func TestSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
-	capture, err := OpenSockets(Options{
+	tracer, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
 		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte("another prefix.."), []byte(prefix)},
 	})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
+	t.Cleanup(func() { must(t, tracer.Close()) })
 	for name, test := range map[string]struct {
 		begin string
 		first int // bytes of the first call
@@ -549,7 +549,7 @@ func TestSignatures(t *testing.T) {
 		"too little in the first of them": {prefix + "ghi", 8, testBurst},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWire(t, capture)
+			w := newWire(t, tracer)
 			message := append([]byte(test.begin), letters(testLimit-len(test.begin))...)
 			transfer := func(b []byte) {
 				w.send(b)
@@ -585,7 +585,7 @@ func TestWants(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Run: 1000}
 	want.Until[event.Sent] = 24
-	w.capture.Want(w.cookies[atClient], want)
+	w.tracer.Want(w.cookies[atClient], want)
 	for range 3 {
 		w.send([]byte("0123456789"))
 	}
@@ -596,11 +596,11 @@ func TestWants(t *testing.T) {
 		t.Errorf("told %+v, want the last six of thirty bytes", d)
 	}
 	want.Until[event.Sent] = event.Never
-	w.capture.Want(w.cookies[atClient], want)
+	w.tracer.Want(w.cookies[atClient], want)
 	w.send([]byte("never"))
 	w.receive(5)
 	want.Until[event.Sent] = 0 // too late
-	w.capture.Want(w.cookies[atClient], want)
+	w.tracer.Want(w.cookies[atClient], want)
 	w.send([]byte("never"))
 	w.receive(5)
 	w.listen()

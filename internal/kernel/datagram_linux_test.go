@@ -141,7 +141,7 @@ func TestDatagrams(t *testing.T) {
 			}
 		},
 	}
-	eachLook(t, func(t *testing.T, capture *SocketTracer) {
+	eachLook(t, func(t *testing.T, tracer *SocketTracer) {
 		for name, do := range cases {
 			t.Run(name, func(t *testing.T) {
 				runtime.LockOSThread()
@@ -149,7 +149,7 @@ func TestDatagrams(t *testing.T) {
 				a, b := newPigeon(t), newPigeon(t)
 				want := do(a, b)
 				for range 2 { // what has ended is emitted once
-					_, err := capture.Datagrams(t.Context())
+					_, err := tracer.Datagrams(t.Context())
 					must(t, err)
 				}
 
@@ -157,7 +157,7 @@ func TestDatagrams(t *testing.T) {
 					return slices.ContainsFunc(want, func(c carried) bool { return c.local == f.Local })
 				}
 				opened, closed := map[uint64]event.Flow{}, []carried{}
-				reader := capture.Readers()[0]
+				reader := tracer.Readers()[0]
 				reader.SetDeadline(time.Now().Add(time.Millisecond))
 				for {
 					var e event.Event

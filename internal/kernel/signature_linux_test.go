@@ -14,13 +14,13 @@ import (
 func TestAnswersToSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
-	capture, err := OpenSockets(Options{
+	tracer, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
 		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte(prefix)},
 	})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
-	w := newWire(t, capture)
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	w := newWire(t, tracer)
 	w.send([]byte(prefix))
 	w.receive(len(prefix))
 	answer := letters(testLimit)

@@ -20,10 +20,10 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 	needPrivilege(t)
 	client, server := connect(t) // before anybody watches
 	pid := uint32(os.Getpid())
-	capture, err := OpenSyscalls(Options{Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024}, func(event.Event) {})
+	tracer, err := OpenSyscalls(Options{Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024}, func(event.Event) {})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
-	reader := capture.Readers()[0]
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	reader := tracer.Readers()[0]
 	next := func(kind event.Kind, fits func(*event.Event) bool) event.Event {
 		t.Helper()
 		reader.SetDeadline(time.Now().Add(10 * time.Second))
@@ -43,7 +43,7 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 	is := func(want bpf.SyscallsDescriptorKind) {
 		t.Helper()
 		var d bpf.SyscallsDescriptor
-		must(t, capture.objects.Maps[bpf.SyscallsMapDescriptors].Lookup(bpf.SyscallsDescriptorKey{Pid: pid, Fd: uint32(client)}, &d))
+		must(t, tracer.objects.Maps[bpf.SyscallsMapDescriptors].Lookup(bpf.SyscallsDescriptorKey{Pid: pid, Fd: uint32(client)}, &d))
 		if got := bpf.SyscallsDescriptorKind(d.Kind); got != want {
 			t.Errorf("the descriptor is known as %d, want %d", got, want)
 		}
@@ -52,20 +52,20 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 
 	write()
 	question := next(event.KindUnknown, func(e *event.Event) bool { return e.Owner.PID == pid && e.FD == uint32(client) }).Flow.Cookie
-	if !capture.Asked(pid, uint32(client), question) {
+	if !tracer.Asked(pid, uint32(client), question) {
 		t.Error("the question is not known any more")
 	}
-	must(t, capture.Reject(pid, uint32(client), question-1))
+	must(t, tracer.Reject(pid, uint32(client), question-1))
 	write()
 	is(asked) // that was another question's
 
 	flow := event.Flow{
-		Cookie: capture.NewCookie(0), Transport: event.TCP,
+		Cookie: tracer.NewCookie(0), Transport: event.TCP,
 		Local: name(t, unix.Getsockname, client), Remote: name(t, unix.Getpeername, client),
 	}
-	must(t, capture.Adopt(pid, uint32(client), question, &flow, false))
+	must(t, tracer.Adopt(pid, uint32(client), question, &flow, false))
 	is(asked) // nobody has turned to it
-	if capture.Asked(pid, uint32(client), question) || !capture.Known(pid, uint32(client)) {
+	if tracer.Asked(pid, uint32(client), question) || !tracer.Known(pid, uint32(client)) {
 		t.Error("the question is still open")
 	}
 	write()

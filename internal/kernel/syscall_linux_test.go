@@ -20,7 +20,7 @@ import (
 // where it fails, no other test of that mode says more.
 func TestCallsTellAConnection(t *testing.T) {
 	needPrivilege(t)
-	capture, err := OpenSyscalls(Options{
+	tracer, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024, Data: true, Unix: true, UDP: true,
 		PayloadLimit: testLimit, PayloadBurst: testBurst, DatagramIdle: time.Minute,
 	}, func(event.Event) {})
@@ -28,9 +28,9 @@ func TestCallsTellAConnection(t *testing.T) {
 		t.Fatalf("%v\n%-100v", err, refused) // the end of the verifier's log says why
 	}
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
-	t.Logf("%d hooks", len(capture.Attached()))
-	for _, degraded := range capture.Degraded() {
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	t.Logf("%d hooks", len(tracer.Attached()))
+	for _, degraded := range tracer.Degraded() {
 		t.Errorf("this kernel lacks something: %v", degraded)
 	}
 
@@ -47,7 +47,7 @@ func TestCallsTellAConnection(t *testing.T) {
 	must(t, unix.Close(client))
 	must(t, unix.Close(server))
 
-	emitted := listenToCalls(t, capture)
+	emitted := listenToCalls(t, tracer)
 	for role, want := range map[event.Role]struct {
 		remote    netip.AddrPort
 		direction event.Direction
@@ -80,10 +80,10 @@ type emittedEnd struct {
 }
 
 // listenToCalls reads what has been told of TCP connections of this process, by the role of the end.
-func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*emittedEnd {
+func listenToCalls(t *testing.T, tracer *SyscallTracer) map[event.Role]*emittedEnd {
 	t.Helper()
 	ends := map[uint64]*emittedEnd{}
-	reader := capture.Readers()[0]
+	reader := tracer.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
 	var e event.Event
 	for {

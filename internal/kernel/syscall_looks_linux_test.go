@@ -22,11 +22,11 @@ import (
 // Linux 7.0 on.
 func TestLooksHideNoCalls(t *testing.T) {
 	needPrivilege(t)
-	capture, err := OpenSyscalls(Options{
+	tracer, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 22, Processes: 1024, Sockets: 1024, Unix: true, UDP: true, DatagramIdle: time.Millisecond,
 	}, func(event.Event) {})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
+	t.Cleanup(func() { must(t, tracer.Close()) })
 
 	client, server := connect(t)
 	var over atomic.Bool
@@ -36,7 +36,7 @@ func TestLooksHideNoCalls(t *testing.T) {
 	for range 2 * runtime.NumCPU() {
 		looking.Go(func() {
 			for !over.Load() {
-				if err := lookOnce(capture); err != nil {
+				if err := lookOnce(tracer); err != nil {
 					t.Error(err)
 					return
 				}
@@ -46,7 +46,7 @@ func TestLooksHideNoCalls(t *testing.T) {
 	}
 	looking.Go(func() {
 		for !over.Load() {
-			if _, err := capture.Live(context.Background()); err != nil {
+			if _, err := tracer.Live(context.Background()); err != nil {
 				t.Error(err)
 				return
 			}
@@ -67,13 +67,13 @@ func TestLooksHideNoCalls(t *testing.T) {
 	must(t, unix.Close(client))
 	must(t, unix.Close(server))
 
-	counters, err := capture.Counters()
+	counters, err := tracer.Counters()
 	must(t, err)
 	t.Logf("%d looks", looks.Load())
 	if counters.Missed > 0 {
 		t.Errorf("programs were skipped %d times", counters.Missed)
 	}
-	emitted := closings(t, capture)
+	emitted := closings(t, tracer)
 	if got := emitted[event.RoleClient].BytesSent; got != transfers {
 		t.Errorf("%d of %d calls that send are counted", got, transfers)
 	}
@@ -83,20 +83,20 @@ func TestLooksHideNoCalls(t *testing.T) {
 }
 
 // lookOnce does most of what user space does with the kernel side while that watches.
-func lookOnce(capture *SyscallTracer) error {
+func lookOnce(tracer *SyscallTracer) error {
 	const none = 1 << 20 // no process has so many descriptors open here
 	pid := uint32(os.Getpid())
-	capture.Known(pid, none)
-	capture.Asked(pid, none, 1)
-	_, err := capture.Counters()
-	_, flows := capture.Datagrams(context.Background())
-	return errors.Join(err, capture.Reject(pid, none, 1), flows)
+	tracer.Known(pid, none)
+	tracer.Asked(pid, none, 1)
+	_, err := tracer.Counters()
+	_, flows := tracer.Datagrams(context.Background())
+	return errors.Join(err, tracer.Reject(pid, none, 1), flows)
 }
 
 // closings is how the TCP connections of this process have ended, by the role of the end.
-func closings(t *testing.T, capture *SyscallTracer) map[event.Role]event.Ending {
+func closings(t *testing.T, tracer *SyscallTracer) map[event.Role]event.Ending {
 	t.Helper()
-	reader := capture.Readers()[0]
+	reader := tracer.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
 	emitted := map[event.Role]event.Ending{}
 	for {
