@@ -31,7 +31,7 @@ func (m markedMeter) DropInjectedAttributes(...string) metric.MeterProvider { re
 
 func (t markedTracer) DropInjectedAttributes(...string) trace.TracerProvider { return t.TracerProvider }
 
-func TestSignalIsTakenOff(t *testing.T) {
+func TestSignalAttributeIsRemoved(t *testing.T) {
 	core := zapcore.NewNopCore()
 	meters, tracers := metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider()
 	set := componenttest.NewNopTelemetrySettings()

@@ -16,7 +16,7 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-func TestWhatIsTold(t *testing.T) {
+func TestTrackerCompletesAddresses(t *testing.T) {
 	const whole = local + ">" + remote
 	for name, test := range map[string]struct {
 		events []event.Event
@@ -195,7 +195,7 @@ func assertNothingWaits(t *testing.T, s *scene) {
 	assert.False(t, s.waiting.Waiting())
 }
 
-func TestTimeIsUp(t *testing.T) {
+func TestWaitEndsAtTheTimeout(t *testing.T) {
 	s := newScene(t, Limits{Timeout: 100 * time.Millisecond}, nil)
 	s.handle(open(1, "", remote), data(1, "a"))
 	s.pass(98 * time.Millisecond)
@@ -224,7 +224,7 @@ func TestTimeIsCountedFromWhenAnEventIsRead(t *testing.T) {
 	assert.Len(t, s.take(), 1)
 }
 
-func TestOrderIsKeptInALargeCrowd(t *testing.T) {
+func TestOrderIsKeptAmongManySockets(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	const sockets, events = 100, 50
 	for i := range uint64(sockets) {
@@ -295,7 +295,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestTheLastSocketsGiveWayInATableThatIsFull(t *testing.T) {
+func TestFullTableEvictsTheOldestSockets(t *testing.T) {
 	s := newScene(t, Limits{}, func(o *Options) { o.Sockets = 2 })
 	s.handle(open(1, "", remote), data(1, "a"), open(2, local, remote), open(3, local, remote))
 	assert.Equal(t, []string{
@@ -309,7 +309,7 @@ func TestTheLastSocketsGiveWayInATableThatIsFull(t *testing.T) {
 	assert.Equal(t, []string{"data 1 b"}, s.take())
 }
 
-func TestTheEndPassesOnAll(t *testing.T) {
+func TestFlushPassesOnAllEvents(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.handle(open(1, "", remote), open(2, "", remote), data(1, "a"), unknownOf(testPID, 9))
 	s.Inject(data(2, ""))
@@ -357,7 +357,7 @@ func TestProcfsIsAskedAgainBeforeTheTimeIsUp(t *testing.T) {
 	assert.Len(t, s.resolver.asked, 2)
 }
 
-func TestAnAnswerOfProcfs(t *testing.T) {
+func TestProcfsAnswerCompletesTheSocket(t *testing.T) {
 	other := found(local, remote)
 	other.Transport = procfs.UDP
 	for name, test := range map[string]struct {
@@ -394,7 +394,7 @@ func TestAnAnswerOfProcfs(t *testing.T) {
 }
 
 // The descriptor was reused before procfs was asked, and the close was on its way.
-func TestAnAnswerDoesNotOvertakeTheClose(t *testing.T) {
+func TestProcfsAnswerDoesNotOvertakeTheClose(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	q := s.resolver.question(testPID, 1)
 	s.handle(open(1, "", remote))
@@ -503,7 +503,7 @@ func TestOwners(t *testing.T) {
 	assert.Equal(t, 5, s.resolver.processes)
 }
 
-func TestADescriptionLooksAtTheProcessAnew(t *testing.T) {
+func TestProcessEventRefreshesTheOwner(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	described := of(event.KindProcess, 0)
 	described.Owner = name(testPID)
@@ -521,7 +521,7 @@ func TestADescriptionLooksAtTheProcessAnew(t *testing.T) {
 }
 
 // A namespace that cannot be read is looked for again, though not for ever.
-func TestANamespaceThatCannotBeReadForAMoment(t *testing.T) {
+func TestUnreadableNamespaceIsReadAgain(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.resolver.hidden = map[uint32]bool{testPID: true}
 	s.handle(open(1, local, remote), open(2, local, remote))

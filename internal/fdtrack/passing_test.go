@@ -117,7 +117,7 @@ func TestTooManyDescriptorsThatAreNotKnown(t *testing.T) {
 
 // While the first question is looked into, the number becomes a socket's, and then a file's about which is asked again: the socket that
 // was found is nobody's any more, and the second question waits for an answer of its own.
-func TestAnAnswerIsToItsQuestion(t *testing.T) {
+func TestAnswerToAnOldQuestionIsIgnored(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	query := s.resolver.question(testPID, 9)
 	first, second := unknownOf(testPID, 9), unknownOf(testPID, 9)
@@ -315,7 +315,7 @@ func (s *turningScanner) Scan(ctx context.Context, skip uint32, f func(procfs.De
 	return err
 }
 
-func TestNobodyToFollowWhatIsOlder(t *testing.T) {
+func TestExistingNeedsATracker(t *testing.T) {
 	assert.ErrorContains(t, Existing(t.Context(), &scanner{}, nil, 0), "nobody")
 }
 

@@ -64,10 +64,10 @@ func openWith(t *testing.T, opts Options) *SocketTracer {
 	return tracer
 }
 
-// eachLook runs a test with programs that look at a transfer as this kernel needs it; where they are at tracepoints also with a
+// eachAttachment runs a test with programs that look at a transfer as this kernel needs it; where they are at tracepoints also with a
 // second look at everything, which is not to tell anything twice; and with nothing but the second look, as if the first program
 // were skipped every time.
-func eachLook(t *testing.T, test func(t *testing.T, tracer *SocketTracer)) {
+func eachAttachment(t *testing.T, test func(t *testing.T, tracer *SocketTracer)) {
 	first := []string{"tp_btf/sock_send_length", "tp_btf/sock_recv_length", "tp_btf/inet_sock_set_state"}
 	native := openForTest(t)
 	t.Run("as needed", func(t *testing.T) { test(t, native) })
@@ -75,7 +75,7 @@ func eachLook(t *testing.T, test func(t *testing.T, tracer *SocketTracer)) {
 		return
 	}
 	must(t, native.Detach())
-	twice := openWith(t, Options{lookAgain: true})
+	twice := openWith(t, Options{alwaysBackup: true})
 	t.Run("twice", func(t *testing.T) { test(t, twice) })
 	for _, hook := range first { // the first of two that are attached there
 		i := slices.IndexFunc(twice.hooks, func(h attachedHook) bool { return h.hook == hook })
@@ -449,7 +449,7 @@ func TestDataOfEveryCall(t *testing.T) {
 			[]transfer{whole(text)}, []transfer{whole(text)},
 		},
 	}
-	eachLook(t, func(t *testing.T, tracer *SocketTracer) {
+	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
 		for name, do := range cases {
 			t.Run(name, func(t *testing.T) {
 				runtime.LockOSThread()
@@ -484,8 +484,8 @@ func pipe(t *testing.T) (r, w int) {
 	return p[0], p[1]
 }
 
-// TestPositionsFindWhatIsNotTold: a splice from a socket passes the hooks by; the position of what follows tells.
-func TestPositionsFindWhatIsNotTold(t *testing.T) {
+// TestPositionShowsBytesWithoutAnEvent: a splice from a socket passes the hooks by; the position of what follows tells.
+func TestPositionShowsBytesWithoutAnEvent(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	w.send([]byte("told, hidden, told"))
 	w.receive(4)
@@ -504,8 +504,8 @@ func TestPositionsFindWhatIsNotTold(t *testing.T) {
 	}
 }
 
-// TestAFINIsNoByte: the call that takes the last bytes takes the FIN behind them, too.
-func TestAFINIsNoByte(t *testing.T) {
+// TestFINIsNotCountedAsAByte: the call that takes the last bytes takes the FIN behind them, too.
+func TestFINIsNotCountedAsAByte(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	w.send([]byte("the end"))
 	must(t, unix.Shutdown(w.client, unix.SHUT_WR))
@@ -580,8 +580,8 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// TestWants: what user space does not want is not told, and its last transfer is.
-func TestWants(t *testing.T) {
+// TestPolicySkipsUnwantedData: what user space does not want is not told, and its last transfer is.
+func TestPolicySkipsUnwantedData(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Run: 1000}
 	want.Until[event.Sent] = 24
@@ -612,8 +612,8 @@ func TestWants(t *testing.T) {
 	}
 }
 
-// TestTheVerifiersWorkIsBounded: it gives up after a million instructions, and small changes can multiply their number.
-func TestTheVerifiersWorkIsBounded(t *testing.T) {
+// TestVerifierWorkIsBounded: it gives up after a million instructions, and small changes can multiply their number.
+func TestVerifierWorkIsBounded(t *testing.T) {
 	const enough = 100_000
 	for name, program := range openForTest(t).objects.Programs {
 		info, err := program.Info()

@@ -46,7 +46,7 @@ type Options struct {
 	// Fault refuses programs; for tests.
 	Fault Fault
 
-	lookAgain bool // as on kernels where tasks are preempted within programs; for tests
+	alwaysBackup bool // as on kernels where tasks are preempted within programs; for tests
 }
 
 // transfers says whether the hooks are needed that see transfers.
@@ -102,7 +102,7 @@ func (c *SocketTracer) open(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
-	backup := opts.lookAgain || tracepointsArePreemptible(types)
+	backup := opts.alwaysBackup || tracepointsArePreemptible(types)
 	if err := c.configure(spec, opts, backup); err != nil {
 		return err
 	}

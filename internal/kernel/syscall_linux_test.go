@@ -16,9 +16,9 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestCallsTellAConnection: from its first call to its last, with what it carries. It is the least that the syscall mode does:
+// TestSyscallModeReportsAConnection: from its first call to its last, with what it carries. It is the least that the syscall mode does:
 // where it fails, no other test of that mode says more.
-func TestCallsTellAConnection(t *testing.T) {
+func TestSyscallModeReportsAConnection(t *testing.T) {
 	needPrivilege(t)
 	tracer, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024, Data: true, Unix: true, UDP: true,
@@ -47,7 +47,7 @@ func TestCallsTellAConnection(t *testing.T) {
 	must(t, unix.Close(client))
 	must(t, unix.Close(server))
 
-	emitted := listenToCalls(t, tracer)
+	emitted := readConnections(t, tracer)
 	for role, want := range map[event.Role]struct {
 		remote    netip.AddrPort
 		direction event.Direction
@@ -79,8 +79,8 @@ type emittedEnd struct {
 	closed bool
 }
 
-// listenToCalls reads what has been told of TCP connections of this process, by the role of the end.
-func listenToCalls(t *testing.T, tracer *SyscallTracer) map[event.Role]*emittedEnd {
+// readConnections reads what has been told of TCP connections of this process, by the role of the end.
+func readConnections(t *testing.T, tracer *SyscallTracer) map[event.Role]*emittedEnd {
 	t.Helper()
 	ends := map[uint64]*emittedEnd{}
 	reader := tracer.Readers()[0]

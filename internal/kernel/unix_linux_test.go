@@ -56,7 +56,7 @@ func TestUnixSockets(t *testing.T) {
 		},
 		"without names": {"", socketpair, event.Unix{}, event.Unix{}, [2]event.Role{}},
 	}
-	eachLook(t, func(t *testing.T, tracer *SocketTracer) {
+	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
 		for name, test := range cases {
 			t.Run(name, func(t *testing.T) {
 				w := &wire{t: t, tracer: tracer}

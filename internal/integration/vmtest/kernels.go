@@ -74,7 +74,7 @@ var (
 			"TestAutoTellsOfEverything"),
 	)
 	syscalls = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/syscall", "TestLooksHideNoCalls"),
+		in(kernelPackage, "TestVerifierInstructions/syscall", "TestControlProgramsHideNoCalls"),
 		in(receiverPackage, "TestEveryEndIsToldAsItWas/syscall", "TestSyscallTraps/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
 			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),

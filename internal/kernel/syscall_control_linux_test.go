@@ -17,10 +17,10 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestLooksHideNoCalls: what user space asks of the kernel side and tells it, all the time, has no program skipped. The kernel
+// TestControlProgramsHideNoCalls: what user space asks of the kernel side and tells it, all the time, has no program skipped. The kernel
 // skips them on a CPU whose task is in an operation on a map, which matters where it can be preempted there: as a rule from
 // Linux 7.0 on.
-func TestLooksHideNoCalls(t *testing.T) {
+func TestControlProgramsHideNoCalls(t *testing.T) {
 	needPrivilege(t)
 	tracer, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 22, Processes: 1024, Sockets: 1024, Unix: true, UDP: true, DatagramIdle: time.Millisecond,
