@@ -28,7 +28,7 @@ func (t *Tracker) open(e *event.Event) {
 		mergeFlow(&e.Flow, &s.flow)
 	}
 	s.opened, s.flow, s.owner, s.fd = true, e.Flow, e.Owner, e.FD
-	if s.flying {
+	if s.wasInFlight {
 		t.shared.inFlightFDs.update(&s.flow)
 	}
 	if complete(&s.flow) {
@@ -102,7 +102,7 @@ func (t *Tracker) hold(e *event.Event) {
 	}
 	s.holders++
 	if e.FD == inFlight {
-		s.flying = true
+		s.wasInFlight = true
 		t.shared.inFlightFDs.add(t, s)
 	}
 }

@@ -26,7 +26,7 @@ func (t *Tracker) wait(s *socket) { s.waiting = t.waiting.Start(s) }
 
 // completed has the events of a socket go on if it is complete now.
 func (t *Tracker) completed(s *socket) {
-	if s.flying && s.opened {
+	if s.wasInFlight && s.opened {
 		t.shared.inFlightFDs.update(&s.flow)
 	}
 	if s.waiting == nil || !complete(&s.flow) {
