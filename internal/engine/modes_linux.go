@@ -25,7 +25,7 @@ type tracer interface {
 	Counters() (kernel.Counters, error)
 	Want(cookie uint64, w event.Want)
 	SetRuleMatch(id process.ID, generation uint32, rules uint64) error
-	Live(ctx context.Context) (kernel.Looked, error)
+	Live(ctx context.Context) (kernel.Coverage, error)
 	Datagrams(ctx context.Context) (bool, error)
 	Detach() error
 	Close() error

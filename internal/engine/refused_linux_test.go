@@ -26,12 +26,12 @@ import (
 
 	"github.com/socketflow/socketflow/internal/engine"
 	"github.com/socketflow/socketflow/internal/fdtrack"
-	"github.com/socketflow/socketflow/internal/testenv"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/testenv"
 )
 
 // Aspects of what the workload of this test has emitted. The counts are exact.

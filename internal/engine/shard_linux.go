@@ -41,8 +41,8 @@ type shard struct {
 
 // unreported are the sockets that looked covers, were opened before, and have not been reported alive since.
 type unreported struct {
-	looked kernel.Looked
-	since  uint64 // CLOCK_MONOTONIC, ns
+	coverage kernel.Coverage
+	since    uint64 // CLOCK_MONOTONIC, ns
 }
 
 func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error) {
@@ -173,7 +173,7 @@ func (s *shard) forgetGone() {
 		if s.tracker != nil {
 			s.tracker.Tick(monotime.Now()) // it has those that were injected
 		}
-		s.table.Forget(s.forgetNow.since, s.forgetNow.looked.Covers)
+		s.table.Forget(s.forgetNow.since, s.forgetNow.coverage.Covers)
 	}
 }
 

@@ -91,8 +91,8 @@ func (e *Engine) forgetGone(liveLost uint64) bool {
 	for range liveAttempts {
 		gone := &unreported{since: monotime.Now()}
 		var err error
-		if gone.looked, err = e.tracer.Live(e.helping); err == nil {
-			gone.looked.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)
+		if gone.coverage, err = e.tracer.Live(e.helping); err == nil {
+			gone.coverage.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)
 		}
 		var after kernel.Counters
 		if err == nil {
@@ -108,7 +108,7 @@ func (e *Engine) forgetGone(liveLost uint64) bool {
 			liveLost = lost
 			continue
 		}
-		if !gone.looked.Nothing() { // else it never will be something, which was logged at the start
+		if !gone.coverage.Empty() { // else it never will be something, which was logged at the start
 			for _, s := range e.shards {
 				s.forget.Store(gone)
 			}
