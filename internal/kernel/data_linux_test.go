@@ -29,7 +29,7 @@ const (
 	testBurst = 16384
 )
 
-// wire is a TCP connection of this process with itself, and what the kernel programs tell of it.
+// wire is a TCP connection of this process with itself, and the data events that were emitted of it.
 type wire struct {
 	t              *testing.T
 	tracer         *SocketTracer
@@ -64,9 +64,8 @@ func openWith(t *testing.T, opts Options) *SocketTracer {
 	return tracer
 }
 
-// eachAttachment runs a test with programs that look at a transfer as this kernel needs it; where they are at tracepoints also with a
-// second look at everything, which is not to tell anything twice; and with nothing but the second look, as if the first program
-// were skipped every time.
+// eachAttachment runs a test with the programs that this kernel needs. If these are at tracepoints, it also runs the test with backups,
+// which must not emit anything twice, and with the backups alone, as if every run of their primaries were skipped.
 func eachAttachment(t *testing.T, test func(t *testing.T, tracer *SocketTracer)) {
 	first := []string{"tp_btf/sock_send_length", "tp_btf/sock_recv_length", "tp_btf/inet_sock_set_state"}
 	native := openForTest(t)
@@ -93,7 +92,7 @@ func newWire(t *testing.T, tracer *SocketTracer) *wire {
 	return w
 }
 
-// identify asks the sockets who they are.
+// identify reads the cookies of the sockets.
 func (w *wire) identify() {
 	w.t.Helper()
 	for i, fd := range []int{w.client, w.server} {
@@ -129,7 +128,7 @@ func connect(t *testing.T) (client, server int) {
 	return client, server
 }
 
-// listen reads what has been told until now.
+// listen reads what has been emitted until now.
 func (w *wire) listen() {
 	w.t.Helper()
 	reader := w.tracer.Readers()[0]
@@ -161,7 +160,7 @@ func (w *wire) listen() {
 	}
 }
 
-// send and its like fail the test when a call does not do all that it was asked for.
+// send and the like fail the test if a call does less than it was asked for.
 func (w *wire) did(n, want int, err error) {
 	w.t.Helper()
 	if err != nil || n != want {
@@ -232,7 +231,7 @@ func letters(n int) []byte {
 	return b
 }
 
-// transfer is what is to be told of one direction at one end.
+// transfer is an expected data event of one direction at one end.
 type transfer struct {
 	payload string
 	length  int
@@ -249,11 +248,11 @@ func (w *wire) expect(end int, d event.Direction, want ...transfer) {
 		got = append(got, transfer{string(d.Payload), int(d.Length), d.CutReason})
 	}
 	if !slices.Equal(got, want) {
-		w.t.Errorf("end %d direction %d: told\n%.300v\nwant\n%.300v", end, d, got, want)
+		w.t.Errorf("end %d direction %d: emitted\n%.300v\nwant\n%.300v", end, d, got, want)
 	}
 }
 
-// TestDataOfEveryCall: whatever call transfers bytes, what is told is what was transferred.
+// TestDataOfEveryCall: whichever call transfers bytes, the events have the bytes that were transferred.
 func TestDataOfEveryCall(t *testing.T) {
 	const text = "what is sent"
 	parts := func() [][]byte { return [][]byte{[]byte("what "), nil, []byte("is"), []byte(" sent")} }
@@ -484,10 +483,10 @@ func pipe(t *testing.T) (r, w int) {
 	return p[0], p[1]
 }
 
-// TestPositionShowsBytesWithoutAnEvent: a splice from a socket passes the hooks by; the position of what follows tells.
+// TestPositionShowsBytesWithoutAnEvent: a splice from a socket bypasses the hooks. The position of the next event shows it.
 func TestPositionShowsBytesWithoutAnEvent(t *testing.T) {
 	w := newWire(t, openForTest(t))
-	w.send([]byte("told, hidden, told"))
+	w.send([]byte("seen, hidden, seen"))
 	w.receive(4)
 	_, p := pipe(t)
 	moved, err := unix.Splice(w.server, nil, p, nil, 9, 0)
@@ -495,7 +494,7 @@ func TestPositionShowsBytesWithoutAnEvent(t *testing.T) {
 	w.receive(5)
 	must(t, errors.Join(unix.Close(w.client), unix.Close(w.server)))
 	w.listen()
-	w.expect(atServer, event.Received, whole("told"), whole(" told"))
+	w.expect(atServer, event.Received, whole("seen"), whole(" seen"))
 	if d := w.emitted[atServer][event.Received]; len(d) == 2 && d[1].Position != 13 {
 		t.Errorf("the second transfer began at %d, want 13", d[1].Position)
 	}
@@ -504,7 +503,7 @@ func TestPositionShowsBytesWithoutAnEvent(t *testing.T) {
 	}
 }
 
-// TestFINIsNotCountedAsAByte: the call that takes the last bytes takes the FIN behind them, too.
+// TestFINIsNotCountedAsAByte: the call that receives the last bytes also consumes the FIN behind them.
 func TestFINIsNotCountedAsAByte(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	w.send([]byte("the end"))
@@ -525,7 +524,7 @@ func TestFINIsNotCountedAsAByte(t *testing.T) {
 	}
 }
 
-// TestSignatures: what begins with a known signature is captured beyond the limit of a run.
+// TestSignatures: a connection that begins with a known signature is captured beyond the limit of a burst.
 func TestSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
@@ -580,7 +579,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// TestPolicySkipsUnwantedData: what user space does not want is not told, and its last transfer is.
+// TestPolicySkipsUnwantedData: data that user space does not want has no event; only the time of its last transfer is reported.
 func TestPolicySkipsUnwantedData(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Run: 1000}
@@ -593,7 +592,7 @@ func TestPolicySkipsUnwantedData(t *testing.T) {
 	w.listen()
 	d := w.emitted[atClient][event.Sent]
 	if len(d) != 1 || d[0].Position != 20 || d[0].Length != 10 || d[0].Skipped != 4 || string(d[0].Payload) != "456789" || d[0].LastUnreported == 0 {
-		t.Errorf("told %+v, want the last six of thirty bytes", d)
+		t.Errorf("emitted %+v, want the last six of thirty bytes", d)
 	}
 	want.Until[event.Sent] = event.Never
 	w.tracer.Want(w.cookies[atClient], want)
@@ -605,14 +604,14 @@ func TestPolicySkipsUnwantedData(t *testing.T) {
 	w.receive(5)
 	w.listen()
 	if n := len(w.emitted[atClient][event.Sent]); n != 1 {
-		t.Errorf("%d transfers were told, want 1", n)
+		t.Errorf("%d transfers were emitted, want 1", n)
 	}
 	if n := len(w.emitted[atServer][event.Received]); n != 3 {
-		t.Errorf("%d transfers of the other end were told, want 3", n)
+		t.Errorf("%d transfers of the other end were emitted, want 3", n)
 	}
 }
 
-// TestVerifierWorkIsBounded: it gives up after a million instructions, and small changes can multiply their number.
+// TestVerifierWorkIsBounded: the verifier gives up after a million instructions, and small changes can multiply their number.
 func TestVerifierWorkIsBounded(t *testing.T) {
 	const enough = 100_000
 	for name, program := range openForTest(t).objects.Programs {

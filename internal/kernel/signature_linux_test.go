@@ -10,7 +10,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestAnswersToSignatures: the answer to a known signature is captured beyond the limit of a run too, whatever it begins with.
+// TestAnswersToSignatures: the answer to a known signature is captured beyond the limit of a burst too, whatever it begins with.
 func TestAnswersToSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)

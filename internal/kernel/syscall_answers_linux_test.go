@@ -14,11 +14,11 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestAnswersWaitForTheNextCall: what user space finds out about a descriptor changes nothing by itself, for calls may have told
-// otherwise meanwhile. The process' next call about the descriptor turns to it, if it answers the last question.
+// TestAnswersWaitForTheNextCall: an answer of user space about a descriptor changes nothing at once, because a call may have changed the
+// descriptor meanwhile. The process' next call about the descriptor uses the answer, if it is to the last question.
 func TestAnswersWaitForTheNextCall(t *testing.T) {
 	needPrivilege(t)
-	client, server := connect(t) // before anybody watches
+	client, server := connect(t) // before the programs are attached
 	pid := uint32(os.Getpid())
 	tracer, err := OpenSyscalls(Options{Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024}, func(event.Event) {})
 	must(t, err)
@@ -64,7 +64,7 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 		Local: name(t, unix.Getsockname, client), Remote: name(t, unix.Getpeername, client),
 	}
 	must(t, tracer.Adopt(pid, uint32(client), question, &flow, false))
-	is(asked) // nobody has turned to it
+	is(asked) // no call has used it
 	if tracer.Asked(pid, uint32(client), question) || !tracer.Known(pid, uint32(client)) {
 		t.Error("the question is still open")
 	}
@@ -72,6 +72,6 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 	is(followed)
 	must(t, errors.Join(unix.Close(client), unix.Close(server)))
 	if sent := next(event.KindClose, func(e *event.Event) bool { return e.Flow.Cookie == flow.Cookie }).Ending.BytesSent; sent != 1 {
-		t.Errorf("%d bytes are told, want 1: that behind the answer", sent)
+		t.Errorf("%d bytes are counted, want 1: the one sent after the answer", sent)
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestControlProgramsHideNoCalls: what user space asks of the kernel side and tells it, all the time, has no program skipped. The kernel
-// skips them on a CPU whose task is in an operation on a map, which matters where it can be preempted there: as a rule from
-// Linux 7.0 on.
+// TestControlProgramsHideNoCalls: requests of user space to the kernel side, however many, do not make the kernel skip programs. The
+// kernel skips them on a CPU whose task is in an operation on a map. That matters where a task can be preempted there: as a rule
+// from Linux 7.0 on.
 func TestControlProgramsHideNoCalls(t *testing.T) {
 	needPrivilege(t)
 	tracer, err := OpenSyscalls(Options{
@@ -32,7 +32,7 @@ func TestControlProgramsHideNoCalls(t *testing.T) {
 	var over atomic.Bool
 	var looks atomic.Uint64
 	var looking sync.WaitGroup
-	// More than there are CPUs, so that they take these from each other and from the one that is looked at.
+	// More than there are CPUs, so that they preempt each other and the thread that transfers.
 	for range 2 * runtime.NumCPU() {
 		looking.Go(func() {
 			for !over.Load() {
@@ -82,7 +82,7 @@ func TestControlProgramsHideNoCalls(t *testing.T) {
 	}
 }
 
-// lookOnce does most of what user space does with the kernel side while that watches.
+// lookOnce makes most of the requests that user space makes of the attached programs.
 func lookOnce(tracer *SyscallTracer) error {
 	const none = 1 << 20 // no process has so many descriptors open here
 	pid := uint32(os.Getpid())

@@ -16,8 +16,8 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestSyscallModeReportsAConnection: from its first call to its last, with what it carries. It is the least that the syscall mode does:
-// where it fails, no other test of that mode says more.
+// TestSyscallModeReportsAConnection: from its first call to its last, with its payload. This is the least that the syscall mode does:
+// if it fails, so do the other tests of that mode.
 func TestSyscallModeReportsAConnection(t *testing.T) {
 	needPrivilege(t)
 	tracer, err := OpenSyscalls(Options{
@@ -57,29 +57,29 @@ func TestSyscallModeReportsAConnection(t *testing.T) {
 	} {
 		end := emitted[role]
 		if end == nil {
-			t.Errorf("role %d: not told", role)
+			t.Errorf("role %d: not emitted", role)
 			continue
 		}
 		if end.opened.Flow.Remote != want.remote {
-			t.Errorf("role %d: the other end is told to be %s, want %s", role, end.opened.Flow.Remote, want.remote)
+			t.Errorf("role %d: the other end is %s, want %s", role, end.opened.Flow.Remote, want.remote)
 		}
 		if !bytes.Equal(end.data[want.direction], text) || len(end.data[want.direction^1]) != 0 {
-			t.Errorf("role %d: told %q, want %q in direction %d", role, end.data, text, want.direction)
+			t.Errorf("role %d: emitted %q, want %q in direction %d", role, end.data, text, want.direction)
 		}
 		if !end.closed {
-			t.Errorf("role %d: the close is not told", role)
+			t.Errorf("role %d: the close is not emitted", role)
 		}
 	}
 }
 
-// emittedEnd is what calls tell of one end of a connection.
+// emittedEnd is what was emitted of one end of a connection.
 type emittedEnd struct {
 	opened event.Event
 	data   [event.Directions][]byte
 	closed bool
 }
 
-// readConnections reads what has been told of TCP connections of this process, by the role of the end.
+// readConnections reads the events of TCP connections of this process, by the role of the end.
 func readConnections(t *testing.T, tracer *SyscallTracer) map[event.Role]*emittedEnd {
 	t.Helper()
 	ends := map[uint64]*emittedEnd{}
@@ -106,7 +106,7 @@ func readConnections(t *testing.T, tracer *SyscallTracer) map[event.Role]*emitte
 	byRole := map[event.Role]*emittedEnd{}
 	for _, end := range ends {
 		if byRole[end.opened.Flow.Role] != nil {
-			t.Errorf("role %d: told twice", end.opened.Flow.Role)
+			t.Errorf("role %d: emitted twice", end.opened.Flow.Role)
 		}
 		byRole[end.opened.Flow.Role] = end
 	}

@@ -106,7 +106,7 @@ func TestOlderUnixSocketsAreKnown(t *testing.T) {
 	must(t, w.tracer.Existing(t.Context()))
 	w.send([]byte("late"))
 	w.receive(4)
-	w.identify() // the programs have given the sockets their cookies, or this does
+	w.identify() // gives the sockets cookies, unless the programs did
 	w.listen()
 	for end, o := range w.opened {
 		if !o.Existing {
