@@ -70,7 +70,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		complain(err)
 		return exitUsage
 	}
-	report := preflight.Judge(mode)
+	report := preflight.Check(mode)
 	if *asJSON {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")

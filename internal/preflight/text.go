@@ -15,11 +15,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	p.facts("This host", r.Host)
 	p.facts("These privileges", r.Privileges)
 	for _, a := range r.Attempts {
-		verdict := "works"
+		outcome := "works"
 		if !a.Works {
-			verdict = "does not work"
+			outcome = "does not work"
 		}
-		p.line("%s mode: %s", a.Mode, verdict)
+		p.line("%s mode: %s", a.Mode, outcome)
 		if a.Error != "" {
 			p.wrapped("    ", a.Error)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// Judge tries every mode that may be chosen, for a moment each, and reports what it found.
-func Judge(asked kernel.Mode) *Report {
+// Check tries every mode that may be chosen, for a moment each, and reports what it found.
+func Check(asked kernel.Mode) *Report {
 	facts, missing := privileges()
 	r := &Report{Asked: asked, Host: host(), Privileges: facts}
 	for _, try := range []struct {
