@@ -9,7 +9,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// connectionFeed is a Tracker that tells nobody, and the events of one connection.
+// connectionFeed feeds a Tracker with the events of one connection after another. What the Tracker emits is discarded.
 func connectionFeed(t testing.TB) func(local string, completing bool) func() {
 	shared, err := NewShared(Limits{})
 	require.NoError(t, err)

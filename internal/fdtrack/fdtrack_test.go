@@ -122,7 +122,7 @@ func TestTrackerCompletesAddresses(t *testing.T) {
 			}()},
 			[]string{"connect_error 1 10.0.0.9:0>10.0.0.2:80 container"},
 		},
-		"a failure with the address that was told before": {
+		"a failure with the address that was named before": {
 			[]event.Event{hold(1, 4), named(1, local, "", event.AddressSourceGetsockname), func() event.Event {
 				e := open(1, "", remote)
 				e.Kind = event.KindFail
@@ -212,7 +212,7 @@ func TestWaitEndsAtTheTimeout(t *testing.T) {
 	assertNothingWaits(t, s)
 }
 
-// A reader that is behind tells of old events: their addresses may be right behind them.
+// A reader that is behind delivers old events: the events with their addresses may be right behind them.
 func TestTimeIsCountedFromWhenAnEventIsRead(t *testing.T) {
 	s := newScene(t, Limits{Timeout: 100 * time.Millisecond}, nil)
 	e := open(1, "", remote)
@@ -408,12 +408,12 @@ func TestProcfsAnswerDoesNotOvertakeTheClose(t *testing.T) {
 	assert.EqualValues(t, 1, s.Stats().Lookups[LookupUnneeded].Load())
 }
 
-// A server that answers on one socket whoever asks: its address will not be told, and the wait is over.
+// A server that answers all clients on one socket: no call will name its address, so the wait ends.
 func TestDatagramsOfASocketWithoutAnAddressDoNotWaitForLong(t *testing.T) {
 	for name, test := range map[string]struct{ local, found, want string }{
-		"its port was known":  {"0.0.0.0:53", "0.0.0.0:53", "10.0.0.9:53"},
-		"its port is chosen":  {"", "0.0.0.0:40000", "10.0.0.9:40000"},
-		"its address is told": {"", "10.0.0.7:53", "10.0.0.7:53"},
+		"its port was known":   {"0.0.0.0:53", "0.0.0.0:53", "10.0.0.9:53"},
+		"its port is chosen":   {"", "0.0.0.0:40000", "10.0.0.9:40000"},
+		"its address is known": {"", "10.0.0.7:53", "10.0.0.7:53"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{}, nil)
@@ -439,7 +439,7 @@ func TestProcfsIsNotAskedIfThatIsNotWanted(t *testing.T) {
 	assert.Len(t, s.take(), 1)
 }
 
-// One of many that are due does not hide the others, in whatever order they are completed.
+// Many sockets may be due at once. Each is asked about, in whatever order they are completed.
 func TestAllThatAreDueAreAskedAbout(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	for i := range uint64(10) {
@@ -520,7 +520,7 @@ func TestProcessEventRefreshesTheOwner(t *testing.T) {
 	assert.EqualValues(t, 7, s.raw[len(s.raw)-1].Flow.NetNS, "the kernel side knew")
 }
 
-// A namespace that cannot be read is looked for again, though not for ever.
+// A namespace that cannot be read is read again, at most maxTries times.
 func TestUnreadableNamespaceIsReadAgain(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.resolver.hidden = map[uint32]bool{testPID: true}

@@ -52,7 +52,7 @@ func descriptorOf(t *testing.T, c net.Conn) uint32 {
 	return uint32(number)
 }
 
-// await lets time pass until something has been told.
+// await lets time pass until something has been emitted.
 func (h *hostScene) await() []string {
 	h.t.Helper()
 	require.Eventually(h.t, func() bool {

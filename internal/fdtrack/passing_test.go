@@ -33,8 +33,8 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 		socket  procfs.Socket
 		err     error
 		result  Result
-		kernel  string // "": it is told nothing
-		emitted string // "": nothing is
+		kernel  string // the answer to the kernel side; "": none
+		emitted string // "": nothing
 		role    event.Role
 	}{
 		"a client":           {found(local, remote), nil, ResultSocket, adopted, existing, event.RoleClient},
@@ -70,7 +70,7 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 			}
 			if test.result == ResultSocket {
 				s.handle(closing(1001))
-				assert.Len(t, s.take(), len(lines(test.emitted)), "closed as it was told")
+				assert.Len(t, s.take(), len(lines(test.emitted)), "a close for each open")
 			}
 			assert.Empty(t, s.shared.inodes.known)
 		})
@@ -115,8 +115,8 @@ func TestTooManyDescriptorsThatAreNotKnown(t *testing.T) {
 	assert.EqualValues(t, maxUnknown, s.Stats().Unknown[ResultGone].Load())
 }
 
-// While the first question is looked into, the number becomes a socket's, and then a file's about which is asked again: the socket that
-// was found is nobody's any more, and the second question waits for an answer of its own.
+// While procfs is asked the first question, the descriptor's number becomes a socket's, and then that of a file with a second question.
+// The socket that was found is not followed, and the second question gets an answer of its own.
 func TestAnswerToAnOldQuestionIsIgnored(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	query := s.resolver.question(testPID, 9)
@@ -132,7 +132,7 @@ func TestAnswerToAnOldQuestionIsIgnored(t *testing.T) {
 	assert.Equal(t, []string{"adopt 10/9 as 1001"}, s.kernel.answers, "the answer to the second question")
 }
 
-// Two descriptors lead to one socket: a child has inherited it before the capture began.
+// Two descriptors lead to one socket: a child has inherited it before the programs were attached.
 func TestASecondDescriptorOfASocketIsRecognised(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.resolver.question(testPID, 9).Tell(found(local, remote), nil)
@@ -157,7 +157,7 @@ func TestASocketInAMessage(t *testing.T) {
 	}{
 		"sent when complete":       {[]event.Event{open(1, local, remote), hold(1, inFlight)}, found(local, remote), true},
 		"sent before it was known": {[]event.Event{hold(1, inFlight), open(1, local, remote)}, found(local, remote), true},
-		"completed in inFlightFD": {
+		"completed in flight": {
 			[]event.Event{open(1, "", remote), hold(1, inFlight), named(1, local, "", event.AddressSourceGetsockname)},
 			found(local, remote), true,
 		},
@@ -182,7 +182,7 @@ func TestASocketInAMessage(t *testing.T) {
 			}
 			assert.Equal(t, []string{"adopt 11/9 as 1"}, s.kernel.answers)
 			assert.EqualValues(t, 1, s.Stats().Unknown[ResultInFlight].Load())
-			// The message has been received: a second cannot be.
+			// The message has been received, so that no second socket can match it.
 			s.resolver.question(12, 9).Tell(test.landing, nil)
 			s.handle(unknownOf(12, 9))
 			assert.Equal(t, "adopt 12/9 as 1001", s.kernel.answers[1])
@@ -234,7 +234,7 @@ func TestTooManyMessagesInFlight(t *testing.T) {
 	assert.Len(t, s.take(), 1)
 }
 
-// scanner lists what it is given.
+// scanner is a Scanner that lists the given descriptors.
 type scanner struct {
 	fakeResolver
 	descriptors []procfs.Descriptor
@@ -287,7 +287,7 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	assert.Zero(t, a.Stats().Sockets.Load())
 }
 
-// A descriptor that an accept made while it was looked for is the accept's, and so is one that another socket has got.
+// A descriptor that an accept made during the scan is not older. Nor is one that leads to another socket in the second scan.
 func TestSocketsThatAreNotOlder(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	one, other := found(local, remote), found(local, remote)

@@ -14,7 +14,7 @@ type socket struct {
 	owner       process.ID // who opened it
 	fd          uint32     // its descriptor
 	inode       inode      // known only of those that were found by it
-	holders     int        // descriptors, and messages that carry one
+	holders     int        // descriptors that lead to it, and messages that carry one
 	opened      bool
 	wasInFlight bool                                // a message has carried it
 	waiting     *pending.Wait[*socket, event.Event] // nil: its events do not wait
@@ -22,7 +22,7 @@ type socket struct {
 	links       intrusive.Links[socket]
 }
 
-// follow begins to follow a socket, to which one descriptor leads.
+// follow begins to follow a socket with one holder.
 func (t *Tracker) follow(cookie uint64) *socket {
 	if len(t.sockets) >= t.opts.Sockets {
 		old := t.byAge.First()
