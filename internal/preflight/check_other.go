@@ -8,7 +8,7 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// Check says that this system cannot be observed.
+// Check reports that this system cannot be observed.
 func Check(asked kernel.Mode) *Report {
 	return &Report{
 		Asked: asked,
