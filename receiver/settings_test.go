@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// These stand for the collector's own types, which add attributes to all that a component says.
+// These stand for the collector's own types, which add attributes to a component's telemetry.
 type (
 	markedCore   struct{ zapcore.Core }
 	markedMeter  struct{ metric.MeterProvider }

@@ -17,17 +17,17 @@ import (
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
-// telemetry shows an instance's counters to the collector.
+// telemetry publishes an instance's counters as metrics of the collector.
 type telemetry struct{ registration metric.Registration }
 
-// snapshot is what the engine has counted, and what the pipeline has refused of it.
+// snapshot is what the engine has counted, and how many of its items the pipeline has refused.
 type snapshot struct {
 	engine.Snapshot
 	refusedLogs, refusedSpans uint64 // items_refused
 }
 
-// newTelemetry has snap called at each collection, from any goroutine, until shutdown. One call serves all metrics, so that they
-// agree with each other.
+// newTelemetry registers snap, which is called at each collection, from any goroutine, until shutdown. One call serves all metrics, so
+// that they agree with each other.
 func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, error) {
 	metrics, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
@@ -57,13 +57,13 @@ func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, erro
 // shutdown ends the calls of the snapshot function.
 func (t *telemetry) shutdown() error { return t.registration.Unregister() }
 
-// completingSources are those that can tell an address that was missing.
+// completingSources are the sources of addresses that were missing at first.
 var completingSources = map[event.AddressSource]string{
 	event.AddressSourceAccept: "accept", event.AddressSourceConnect: "connect", event.AddressSourceGetsockname: "getsockname",
 	event.AddressSourceGetpeername: "getpeername", event.AddressSourceContainer: "container", event.AddressSourceProc: "proc",
 }
 
-// metricRow says where a metric's values are in a snapshot.
+// metricRow reads a metric's values from a snapshot.
 type metricRow struct {
 	instrument metric.Int64Observable
 	read       func(s *snapshot, observe func(value int64, attributes ...attribute.KeyValue))

@@ -141,7 +141,8 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close releases what the kernel holds. Shards that still deliver end when their sinks return. The last of them releases what they share.
+// Close releases what the kernel holds. If shards still deliver, it returns at once, and the release follows when their sinks have
+// returned.
 func (e *Engine) Close() error {
 	select {
 	case <-e.drained:

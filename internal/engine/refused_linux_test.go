@@ -212,7 +212,7 @@ func (u *engineUnderTest) count(aspect string) int {
 	return u.seen[aspect]
 }
 
-// lacks describes what is missing or wrong; empty: nothing.
+// lacks describes what is missing or wrong.
 func (u *engineUnderTest) lacks() (wrong []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()

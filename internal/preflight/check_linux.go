@@ -48,7 +48,7 @@ func openCalls(opts kernel.Options) (tracer, error) {
 	return kernel.OpenSyscalls(opts, func(event.Event) {}) // nothing reads them
 }
 
-// attempt tries the whole mode first, as the receiver does, and then the mode without transfers.
+// attempt tries the whole mode first, as the receiver does, and then without requiring transfers.
 func attempt(mode kernel.Mode, open func(kernel.Options) (tracer, error)) Attempt {
 	wanted := options()
 	wanted.WholeOrNothing = true

@@ -71,7 +71,7 @@ func (p *printer) fact(f Fact) {
 	p.wrapped(fmt.Sprintf("  %-9s  %-28s  ", f.State, f.Name), text)
 }
 
-// hooks prints hooks with the same prefix and the same fact on one line, because the syscall mode has some seventy hooks.
+// hooks prints hooks with the same prefix and the same fact together, because the syscall mode has some seventy hooks.
 func (p *printer) hooks(hooks []Fact) {
 	type group struct {
 		prefix string
