@@ -17,11 +17,13 @@ func TestCoverageCovers(t *testing.T) {
 		coverage Coverage
 		tcp      []uint32 // namespaces in which it is known of TCP connections
 	}{
-		"nothing known":                      {Coverage{}, nil},
-		"not all processes are seen":         {Coverage{Within: tcp, Walked: namespaces}, []uint32{walked}},
-		"one namespace could not be entered": {Coverage{Within: tcp, Walked: namespaces, Inhabited: map[uint32]bool{walked: true, inhabited: true}}, []uint32{walked, dead}},
-		"everywhere":                         {Coverage{Everywhere: tcp}, []uint32{walked, inhabited, dead}},
-		"of Unix sockets only":               {Coverage{Everywhere: unix, Within: unix, Walked: namespaces}, nil},
+		"nothing known":              {Coverage{}, nil},
+		"not all processes are seen": {Coverage{Within: tcp, Walked: namespaces}, []uint32{walked}},
+		"one namespace could not be entered": {
+			Coverage{Within: tcp, Walked: namespaces, Inhabited: map[uint32]bool{walked: true, inhabited: true}}, []uint32{walked, dead},
+		},
+		"everywhere":           {Coverage{Everywhere: tcp}, []uint32{walked, inhabited, dead}},
+		"of Unix sockets only": {Coverage{Everywhere: unix, Within: unix, Walked: namespaces}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var covered []uint32

@@ -59,7 +59,7 @@ type installer struct {
 	fault    Fault
 	attach   func(def *programDef, program *ebpf.Program) (link.Link, error) // no link: it is to be run
 	loaded   func() error                                                    // called before the first program is attached; may be nil
-	absent   func(def *programDef) error                                     // wraps errAbsent where the kernel is known to lack the hook; may be nil
+	absent   func(def *programDef) error                                     // wraps errAbsent if the kernel lacks the hook; may be nil
 
 	refused map[string]error // programs that did not load
 }
