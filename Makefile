@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 COLLECTOR := _build/otelcol-socketflow
 TOOL := go tool -modfile=internal/tools/go.mod
 LINT := go tool -modfile=internal/tools/lint/go.mod golangci-lint
-# The tests against a whole host, and the benchmarks, are a module of their own: no user's build has to do with what they need.
+# The tests against a whole host, and the benchmarks, are a module of their own: their dependencies are in no user's build.
 INTEGRATION := internal/integration
 
 # Observing the host takes root, or CAP_BPF and CAP_PERFMON.
@@ -87,7 +87,7 @@ lint: ## golangci-lint, and whether go.mod is tidy
 	cd $(INTEGRATION) && go mod tidy -diff
 
 .PHONY: generate
-generate: ## kernel programs and component metadata again, from bpf/ and metadata.yaml
+generate: ## regenerate the kernel programs and the component metadata, from bpf/ and metadata.yaml
 	.ci/deps generate
 	BPF2GO_CFLAGS="-I/usr/include/$$(uname -m)-linux-gnu" go generate ./bpf
 	go generate ./receiver

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What the kernel promises to user space, and so never changes: numbers, and what is handed to system calls (64 bits). */
+/* The kernel's ABI to user space, which never changes: numbers, and structs that are passed to system calls (64 bits). */
 #pragma once
 
 #define AF_UNIX 1

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
  * Backup programs. The kernel skips a program that already runs on this CPU (prog->active, __bpf_trace_run): in a softirq on
- * top of it and, on some kernels, in another task, because there a task can be preempted within a program. A backup is
- * attached behind such a program, its primary, and does the work of the runs that the kernel has skipped.
+ * top of it and, on kernels where a task can be preempted within a program, in another task. A backup is attached behind such
+ * a program, its primary. It does the work whenever the kernel has skipped its primary.
  */
 #pragma once
 
-/* What user space looks for in a program (internal/kernel/backup.go). In the copy of it that is the backup it writes 1. */
+/* User space looks for this in a program (internal/kernel/backup.go), and writes 1 in its place in the copy that is the backup. */
 enum marker {
 	MARKER_BACKUP = 0x6261636b,
 };

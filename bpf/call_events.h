@@ -2,7 +2,7 @@
 /* The events of the syscall mode about processes, descriptors and sockets. */
 #pragma once
 
-/* What is remembered of a process. Its start is the time when it was first seen. */
+/* Returns the entry of a process, and creates it if there is none. Its start is the time when the process was first seen. */
 static __always_inline struct process *process_of(__u32 pid)
 {
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);
@@ -12,7 +12,7 @@ static __always_inline struct process *process_of(__u32 pid)
 	return remember_process(pid, &fresh, BPF_NOEXIST);
 }
 
-/* This does not remember the process: it may have ended, and nobody would forget it again. */
+/* This creates no entry: the process may have ended, and then nothing would delete the entry. */
 static __always_inline __u64 start_of(__u32 pid)
 {
 	struct process *p = bpf_map_lookup_elem(&processes, &pid);
@@ -20,7 +20,7 @@ static __always_inline __u64 start_of(__u32 pid)
 	return p ? p->start : 0;
 }
 
-/* The shard needs the description of the process that runs now. It is emitted unless it was. */
+/* Emits the description of the process that runs now, unless the shard has it. */
 static __noinline int emit_process_once(__u32 pid, __u32 shard)
 {
 	struct process *p = process_of(pid);

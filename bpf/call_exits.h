@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * What is known at the exit of a system call only: which task an accepted connection went to, and why a connect that
- * never reached SYN_SENT failed. A call that was already blocked when the programs were attached is seen, too.
+ * What is known only at the exit of a system call: which task accepted a connection, and why a connect failed that
+ * never reached SYN_SENT. The exit of a call that was blocked when the programs were attached is seen, too.
  */
 #pragma once
 

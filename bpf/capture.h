@@ -16,7 +16,7 @@ struct budget {
 	__u32 burst;
 };
 
-/* What user space wants of the direction; false: nothing any more. */
+/* How much user space wants of the direction; false: nothing any more. */
 static __always_inline bool is_wanted(struct connection *c, __u32 direction, struct budget *b)
 {
 	struct stream *stream = &c->streams[direction];
@@ -40,7 +40,7 @@ static __always_inline bool is_wanted(struct connection *c, __u32 direction, str
 	return true;
 }
 
-/* Begins the event of a call's bytes, which are the last that the direction has carried, and decides how many are captured. */
+/* Begins the event of a call's bytes and decides how many of them are captured. They are the last that the direction has carried. */
 static __always_inline void begin_data(struct emission *t, struct data_event *e, struct connection *c, __u32 direction,
 				       __u32 length, const struct budget *b)
 {
@@ -73,7 +73,7 @@ static __always_inline void begin_data(struct emission *t, struct data_event *e,
 	t->shard = shard_of(c->flow.cookie);
 }
 
-/* Where the bytes are is not known. */
+/* It is not known where the bytes are in memory. */
 static __always_inline void without_buffer(struct emission *t)
 {
 	t->cut_reason |= CUT_NO_BUFFER;
@@ -81,7 +81,7 @@ static __always_inline void without_buffer(struct emission *t)
 	count(COUNTER_PAYLOAD_NO_BUFFER);
 }
 
-/* The sooner user space says how much of a long run it wants, the less of it is copied in vain. */
+/* The sooner user space sets how much of a long burst it wants, the less is copied in vain. */
 static __always_inline void add_to_burst(struct emission *t, struct connection *c)
 {
 	t->urgent = c->burst < URGENT_BURST && c->burst + t->want >= URGENT_BURST;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * How a backup program knows which runs its primary has had. From Linux 7.0 or so on a task can be preempted within a program
- * at a tracepoint, because SRCU guards tracepoints and no longer keeps the CPU.
+ * How a backup program knows which calls its primary has handled. From Linux 7.0 or so on a task can be preempted within a
+ * program at a tracepoint, because tracepoints are guarded by SRCU, which does not disable preemption.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 const volatile __u32 claims_mask = 0;    /* slots of claims - 1; 0: tasks are not preempted within programs */
 const volatile __u32 event_bufs_backup = 0; /* where in event_bufs those of backup programs begin */
 
-/* Threads for which the primary has run and the backup has not yet. */
+/* Threads for which the primary has run, and the backup has not run yet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* set by user space */
@@ -18,8 +18,8 @@ struct {
 } claims SEC(".maps");
 
 /*
- * For what happens in a task, and not in a softirq on top of it. The primary writes the thread into a slot, which is the
- * thread's own as long as there are no more threads than slots. The backup takes it out.
+ * For hooks that run in a task, not in a softirq on top of it. The primary writes the thread into a slot, and the backup
+ * clears the slot. A thread has a slot of its own as long as there are no more threads than slots.
  */
 static __always_inline bool claimed_by_primary(void)
 {

@@ -26,7 +26,7 @@ struct connection {
 	__u8 pad[2];
 };
 
-/* The owner of what the event is about is filled in by the caller. */
+/* The caller fills in the owner. */
 static __always_inline struct open_event *begin_open(struct reservation *r, __u32 kind, const struct flow *flow)
 {
 	struct open_event *e = begin_event(r, shard_of(flow->cookie), kind, sizeof(*e));
@@ -36,7 +36,7 @@ static __always_inline struct open_event *begin_open(struct reservation *r, __u3
 	return e;
 }
 
-/* cookie, sent: of the end that the event is about, and which direction is the sent one there. */
+/* cookie: of the end that the event is about. sent: the direction that this end sends. */
 static __always_inline struct close_event *begin_close(struct reservation *r, __u32 kind, const struct connection *c,
 						       __u64 cookie, __u32 sent)
 {
@@ -59,7 +59,7 @@ static __always_inline struct close_event *begin_close(struct reservation *r, __
 	return e;
 }
 
-/* Mistakes in the arguments of connect, and calls that have not failed, are not failed connections. */
+/* A mistake in the arguments of connect is no failed connection, nor is a call that goes on in the background. */
 static __always_inline bool is_failure(long err)
 {
 	return err > 0 && err != EINTR && err != EBADF && err != EFAULT && err != ENOTSOCK && err != EISCONN &&

@@ -41,13 +41,13 @@ static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 	return 0;
 }
 
-/* Of connect, or of a transfer over a socket that is not connected yet. */
+/* Whether this error of connect, or of a transfer over a socket that is not connected yet, means a failed connection. */
 static __always_inline bool is_attempt_failed(long err)
 {
 	return is_failure(err) && err != EAGAIN && err != ENOTCONN;
 }
 
-/* The attempt has failed; the socket may try again. */
+/* The attempt has failed. The socket may try once more. */
 static __noinline int fail_socket(struct call_socket *s, __u32 pid, __u32 fd, int error)
 {
 	s->stage = STAGE_NEW;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* How user space controls the programs of the syscall mode while they are attached, and asks them. */
+/* How user space controls and queries the programs of the syscall mode while they are attached. */
 #pragma once
 
 /*
- * Memory that user space shares with a program that it runs. The operations on maps of bpf(2) could do the same. But during
+ * Memory that user space shares with a program that it runs. The map operations of bpf(2) could do the same. But during
  * these the kernel skips every program of a perf event on that CPU (bpf_disable_instrumentation in kernel/bpf/syscall.c,
- * trace_call_bpf in kernel/trace/bpf_trace.c). Where a task can be preempted in the kernel, other tasks run on the CPU
- * meanwhile, and nobody sees their calls.
+ * trace_call_bpf in kernel/trace/bpf_trace.c). If a task can be preempted in the kernel, other tasks run on the CPU
+ * meanwhile, and their calls are missed.
  */
 struct control {
 	struct call_socket socket;
@@ -31,7 +31,7 @@ static __always_inline struct control *control(void)
 	return bpf_map_lookup_elem(&controls, &zero);
 }
 
-/* Puts an answer down, if the question is still the last one. */
+/* Stores an answer, if the question is still the last one. */
 static __noinline int answer(__u32 pid, __u32 fd, __u64 question, __u64 id)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -46,7 +46,7 @@ static __noinline int answer(__u32 pid, __u32 fd, __u64 question, __u64 id)
 	return 0;
 }
 
-/* A socket that was found; question: 0: nobody asked. */
+/* User space has found a socket. question: 0: nobody asked. */
 static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -69,7 +69,7 @@ static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 		answer(pid, fd, question, found.id);
 		return 0;
 	}
-	/* A call may have bound the descriptor meanwhile: it is right. Or it may have asked meanwhile: this is the answer. */
+	/* A call may have bound the descriptor meanwhile: then the call is right. Or it may have asked: then this is the answer. */
 	if (!bpf_map_update_elem(&descriptors, &key, &found, BPF_NOEXIST)) {
 		mark(pid, fd, TABLE_OPEN);
 		return 0;

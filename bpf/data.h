@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * The bytes that system calls transfer. The hooks run in the calling task, behind the transfer, with the socket in hand. The
+ * The bytes that system calls transfer. The hooks run in the calling task, after the transfer, and have the socket. The
  * registers of the task say where the bytes are in its memory.
  */
 #pragma once
 
-/* The descriptor may be another file, if the call led to a transfer over a socket of the kernel (a network file system). */
+/* The descriptor may be another file: a call on a network file system leads to a transfer over a socket of the kernel. */
 static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struct sock *sk)
 {
 	struct fdtable *table = task->files->fdt;
@@ -19,7 +19,7 @@ static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struc
 
 /*
  * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
- * during one that is about something else.
+ * during an unrelated call.
  */
 static __always_inline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 					__u32 length)
@@ -41,9 +41,9 @@ static __always_inline bool find_source(struct source *from, struct task_struct 
 }
 
 /*
- * Advances a TCP direction to where the socket says that it is. This includes bytes that no hook has seen (a splice
- * from the socket). Two threads that use one direction at the same time and without a lock of their own may both see
- * the end of the later transfer.
+ * Advances a TCP direction to the position of the socket. That includes bytes that no hook has seen (a splice from the
+ * socket). If two threads use one direction at the same time without a lock of their own, both may see the end of the
+ * later transfer.
  */
 static __always_inline bool advance(struct stream *stream, struct sock *sk, __u32 direction)
 {
@@ -55,7 +55,7 @@ static __always_inline bool advance(struct stream *stream, struct sock *sk, __u3
 	return true;
 }
 
-/* The task is another one than before. The rules may leave it out; if not, the shard needs its description. */
+/* The process is another one than before. The rules may leave it out; if not, the shard needs its description. */
 static __always_inline bool enters(struct socket_state *s, struct task_struct *task)
 {
 	struct owner owner;
@@ -68,7 +68,7 @@ static __always_inline bool enters(struct socket_state *s, struct task_struct *t
 	return true;
 }
 
-/* The socket that has transferred bytes, if it is one that is followed. */
+/* The state of the socket that has transferred bytes, if it is followed. */
 static __always_inline struct socket_state *followed(struct sock *sk)
 {
 	struct socket_state *s = NULL;
@@ -132,7 +132,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (t.want && !find_source(&t.g.from, task, regs, sk, length))
 		without_buffer(&t);
 	add_to_burst(&t, &s->conn);
-	/* In one piece, as most are: without the calls that gathering takes. */
+	/* Most transfers are in one piece. That needs none of the calls that gathering takes. */
 	if (t.want && !t.g.from.iov && t.want <= PAYLOAD_MAX) {
 		__u32 n = t.want;
 		barrier_var(n); /* else the compiler drops the bound that it knows and the verifier (6.12) does not */
@@ -159,7 +159,7 @@ static __always_inline void on_send(struct sock *sk, int length)
 	on_transfer(sk, length, DIRECTION_SENT);
 }
 
-/* A peek receives nothing. Errors and urgent bytes are no part of the stream. What TCP drops for MSG_TRUNC is in no buffer. */
+/* A peek receives nothing. Errors and urgent bytes are no part of the stream. Bytes that TCP drops for MSG_TRUNC are in no buffer. */
 static __always_inline void on_receive(struct sock *sk, int length, int flags)
 {
 	if (claimed_by_primary() || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))

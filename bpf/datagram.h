@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * UDP: what goes between a socket and one remote address is a flow. It is emitted when its first datagram is seen and, by a
- * pass that user space runs, when there has been none for a while; in between datagrams are counted, and nothing is emitted.
+ * UDP: the datagrams between a socket and one remote address are a flow. Its open is emitted with its first datagram. Its end
+ * is emitted by a pass of user space, after some time without a datagram. In between, datagrams are only counted.
  */
 #pragma once
 
@@ -34,7 +34,7 @@ static __always_inline __u64 next_datagram_cookie(void)
 	__u32 zero = 0;
 	__u64 *last = bpf_map_lookup_elem(&datagram_cookies, &zero);
 
-	/* Apart from sockets' cookies, which count up from 1, and from those of other CPUs. */
+	/* Differs from sockets' cookies, which count up from 1, and from the flows' cookies of other CPUs. */
 	return 1ull << 63 | (__u64)bpf_get_smp_processor_id() << 40 | (last ? ++*last : 0);
 }
 
@@ -142,7 +142,7 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 
 #define BATCH_MAX 64 /* messages of one recvmmsg whose senders are read */
 
-/* The exit of a call that receives: by now it has said from whom. */
+/* The exit of a call that receives. Only now is the sender's address in the task's memory. */
 static __always_inline void on_receive_exit(long ret, bool batch)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -173,7 +173,7 @@ static __always_inline void on_receive_exit(long ret, bool batch)
 	}
 }
 
-/* A flow that goes on. */
+/* The flow goes on. */
 static __always_inline void emit_live_datagrams(const struct datagram_flow *d)
 {
 	struct reservation r;
@@ -210,8 +210,8 @@ static __always_inline void emit_ended_datagrams(const struct datagram_flow *d)
 }
 
 /*
- * Which flows have ended and which go on. User space runs a pass in as many steps as it takes: each reports at most
- * flows_per_step flows, so that the ring buffers can be read in between, and a step that reports none ends the pass.
+ * Reports which flows have ended and which go on. User space runs a pass in several steps. Each reports at most
+ * flows_per_step flows, so that the ring buffers can be read in between. A step that reports none ends the pass.
  */
 struct flow_step {
 	__u64 now;

@@ -41,7 +41,7 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 	return 0;
 }
 
-/* The other end of a datagram. name: where the call has its address; 0: nowhere. */
+/* Finds the other end of a datagram. name: where the call has its address; 0: nowhere. */
 static __always_inline bool find_remote(struct endpoint *remote, const struct call_socket *s, __u64 name)
 {
 	read_endpoint(remote, name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* UDP: what goes between a socket and one remote address is a flow, which begins and ends with datagrams. */
+/* UDP: the datagrams between a socket and one remote address are a flow. It begins with the first and ends after the last. */
 #pragma once
 
-/* What goes between a UDP socket and one remote address. */
+/* Identifies a flow. */
 struct datagram_key {
 	__u64 cookie; /* the socket's */
 	__u8 remote[ADDRESS_LEN];
@@ -35,7 +35,7 @@ struct {
 /* Not on the stack, where there is little room. */
 static const struct datagram_flow no_datagrams = {.closed = 1};
 
-/* The flow; closed, if it has to be begun. */
+/* Returns the flow. Its member closed is set if it has to be begun. */
 static __always_inline struct datagram_flow *datagram_flow_of(const struct datagram_key *key)
 {
 	struct datagram_flow *d = bpf_map_lookup_elem(&datagrams, key);

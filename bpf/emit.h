@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Writing an event into the ring buffer of its shard, or counting that it could not be written. */
+/* Writes events into the ring buffer of their shard, and counts those that could not be written. */
 #pragma once
 
 struct ring {
@@ -88,7 +88,7 @@ static __always_inline void submit(struct reservation *r, void *event)
 	count(COUNTER_EVENTS + r->kind);
 }
 
-/* The reader is to have it at once. */
+/* Wakes the reader at once. */
 static __always_inline void submit_urgently(struct reservation *r, void *event)
 {
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);

@@ -39,7 +39,7 @@ enum event_kind {
 	/* Of the syscall mode only: */
 	EVENT_ADDRESS,       /* struct open_event: a call has named an address of a socket */
 	EVENT_HOLD,          /* struct descriptor_event: one more descriptor leads to a socket */
-	EVENT_UNKNOWN,       /* struct descriptor_event: a descriptor is used of which it is not known where it leads to */
+	EVENT_UNKNOWN,       /* struct descriptor_event: a descriptor is used, and it is not known where it leads */
 	EVENT_KINDS,
 };
 
@@ -48,7 +48,7 @@ enum counter {
 	COUNTER_EVENTS = 0,                             /* + kind: written to a ring buffer */
 	COUNTER_RING_FULL = EVENT_KINDS,                /* + kind: lost, the ring buffer had no room */
 	COUNTER_STORAGE_FAILED = 2 * EVENT_KINDS,       /* a socket is not tracked: no memory for its state */
-	COUNTER_PROCESS_MAP_FULL,                       /* a process is described again at each of its sockets */
+	COUNTER_PROCESS_MAP_FULL,                       /* descriptions repeated: a process has no entry in the map */
 	COUNTER_ACCEPT_UNKNOWN,                         /* an accept whose socket could not be read */
 	COUNTER_IGNORED,                                /* sockets left out by the selection rules */
 	COUNTER_PAYLOAD_RING_FULL,                      /* calls emitted without payload: the ring buffer had no room for it */
@@ -77,8 +77,8 @@ enum role_source {
 	ROLE_SOURCE_UNKNOWN = 0,
 	ROLE_SOURCE_CONNECT,  /* the transition out of SYN_SENT was seen */
 	ROLE_SOURCE_ACCEPT,   /* the transition out of SYN_RECV was seen */
-	ROLE_SOURCE_LISTENER, /* judged by the listening sockets of its network namespace, or by which end has a name */
-	ROLE_SOURCE_FIRST,    /* judged by who sent the first datagram that was seen */
+	ROLE_SOURCE_LISTENER, /* from the listening sockets of its network namespace, or from which end has a name */
+	ROLE_SOURCE_FIRST,    /* from who sent the first datagram that was seen */
 };
 
 /* How addresses are known. */
@@ -162,8 +162,8 @@ struct unix_open_event {
 };
 
 /*
- * Bytes of a connection that one system call transferred; payload follows. A call of which more is wanted than an event
- * holds is emitted as several events, as if each were a call.
+ * Bytes of a connection that one system call transferred; payload follows. If more of a call is wanted than fits in an event,
+ * it is emitted as several events, as if each were a call.
  */
 struct data_event {
 	struct event_header header; /* the task that made the call */
@@ -221,7 +221,7 @@ struct path_parts {
 	char parts[PATH_LEN];
 };
 
-/* What is left of a process that is gone before user space could read /proc. */
+/* The description of a process, for the case that it is gone before user space can read /proc. */
 struct process_event {
 	struct event_header header;
 	__u64 cgroup_id;
@@ -241,14 +241,14 @@ struct process_event {
 	char environ[ENVIRON_LEN];
 };
 
-/* One selection rule's port part. User space judges the process part and hands over a mask of rules. */
+/* The port part of a selection rule. User space evaluates the process part and sets a mask of rules. */
 struct rule {
 	__u16 local_port_low, local_port_high;   /* 0, 0: any */
 	__u16 remote_port_low, remote_port_high; /* 0, 0: any */
 	__u32 exclude;
 };
 
-/* User space's judgement of a process: which rules' process part it matches. */
+/* Set by user space: the rules whose process part a process matches. */
 struct rule_match {
 	__u64 start; /* CLOCK_BOOTTIME, in units of TICK_NS, as /proc shows it */
 	__u64 rules;
@@ -257,8 +257,8 @@ struct rule_match {
 };
 
 /*
- * What user space wants of a socket's data, in a slot that the socket's cookie picks. Written by user space, through
- * shared memory: it costs no system call.
+ * How much user space wants of a socket's data, in a slot that the socket's cookie picks. User space writes it through
+ * shared memory, which costs no system call.
  */
 struct policy {
 	__u64 cookie;            /* whose; a slot that is another's says nothing */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Sockets that are there. User space runs the iterators once the hooks are attached, to find those that are older than the
+ * Iterators over existing sockets. User space runs them once the hooks are attached, to find sockets that are older than the
  * programs: listeners first, because they decide the role of every other socket; then all descriptors of all processes, in
- * whatever network namespace; then, per network namespace, what no descriptor leads to. Later it runs the same iterators as
- * a live pass, which reports the tracked sockets that still exist. An iterator over the map that tracks them would be
+ * whatever network namespace; then, per network namespace, the sockets without a descriptor. Later it runs the same iterators
+ * as a live pass, which reports the tracked sockets that still exist. An iterator over the map that tracks them would be
  * shorter, but some kernels refuse iterators over maps (docs/decisions/0014-which-sockets-still-exist.md).
  */
 #pragma once
@@ -18,8 +18,8 @@ enum iteration {
 volatile __u32 iterating = ITERATION_LISTENERS;
 
 /*
- * What user space reads of an iterator. One for each event makes read() return now and then, so that user space can let
- * the ring buffers drain; a live pass says in others in which network namespaces there are processes.
+ * What user space reads from an iterator. There is one output for each event, so that read() returns now and then and user
+ * space can let the ring buffers drain. Further outputs of a live pass list the network namespaces that have processes.
  */
 struct iterator_output {
 	__u32 netns; /* inode of a namespace; 0: none is said */
@@ -32,7 +32,7 @@ static __always_inline void pace(struct seq_file *seq)
 	bpf_seq_write(seq, (void *)&nothing, sizeof(nothing));
 }
 
-/* Tasks of one namespace tend to follow each other: it is said once for each row of them. User space sets it to 0 before a pass. */
+/* The namespace that was listed last: tasks of one namespace tend to follow each other. User space sets it to 0 before a pass. */
 volatile __u32 last_inhabited = 0;
 
 static __always_inline void report_inhabited(struct task_struct *task, struct seq_file *seq)
@@ -56,7 +56,7 @@ static __always_inline void note_listener(const struct flow *flow, const struct 
 	bpf_map_update_elem(&listeners, &key, &listener, BPF_NOEXIST);
 }
 
-/* From now on what the listener takes in knows its owner. */
+/* Connections that the listener takes in from now on inherit the owner. */
 static __always_inline void adopt_listener(struct sock *sk, const struct flow *flow, const struct owner *owner)
 {
 	struct socket_state *s;
@@ -142,7 +142,7 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	pace(seq);
 }
 
-/* What a Unix socket older than the programs says from now on may be the middle of anything. */
+/* A Unix socket is older than the programs: its next bytes may be in the middle of a message. */
 static __always_inline void adopt_unix(struct sock *sk)
 {
 	struct socket_state *s;
@@ -209,8 +209,8 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx)
 }
 
 /*
- * What no descriptor leads to: waiting in a backlog, closed by its process and not yet ended, or MPTCP's. Whatever has a
- * listener's port belongs to the listener's owner until someone accepts it.
+ * Sockets without a descriptor: waiting in a backlog, closed by their process and not yet ended, or MPTCP's. One with a
+ * listener's port belongs to the listener's owner until it is accepted.
  */
 static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 {

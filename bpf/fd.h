@@ -27,8 +27,8 @@ struct {
 } descriptors SEC(".maps");
 
 /*
- * What user space has found. The next call of the process about the descriptor applies it. User space does not: it could
- * undo what a call has changed since user space looked, because 5.10 has no operation that compares and writes.
+ * An answer of user space. The next call of the process about the descriptor applies it. If user space applied it, it could
+ * undo what a call has changed since then, because 5.10 has no operation that compares and writes.
  */
 struct answer {
 	__u64 question;
@@ -44,7 +44,7 @@ struct {
 
 #define TABLE_FDS 1024 /* descriptors of a process that are inherited, and closed with it */
 
-/* The sockets among a process' descriptors, for what does not name them: fork, exec, exit, close_range. */
+/* The sockets among a process' descriptors, for events that do not name them: fork, exec, exit, close_range. */
 #define TABLE_OPEN 1
 #define TABLE_CLOEXEC 2
 
@@ -62,7 +62,7 @@ struct {
 	__type(value, struct table);
 } tables SEC(".maps");
 
-/* What is known of a descriptor once the answer to the question about it counts. Whether there is one. */
+/* Sets d to what the answer says of a descriptor, if there is an answer to the last question. Returns whether there is. */
 static __always_inline bool resolve(struct descriptor_key *key, const struct descriptor *d, struct descriptor *resolved)
 {
 	struct answer *a = d->kind == DESCRIPTOR_ASKED ? bpf_map_lookup_elem(&answers, key) : NULL;
@@ -118,7 +118,7 @@ static __always_inline void mark(__u32 pid, __u32 fd, __u8 marks)
 		count(COUNTER_TABLE_FULL);
 }
 
-/* The descriptor leads to the socket no more. It was the last one, or one of several. */
+/* The descriptor does not lead to the socket any more. It was the last one, or one of several. */
 static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 {
 	struct call_socket *s = socket_by_id(id);
@@ -135,7 +135,7 @@ static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 	return 0;
 }
 
-/* The descriptor leads to the socket no more. */
+/* The descriptor does not lead to the socket any more. */
 static __noinline int fd_unbind(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -185,7 +185,7 @@ static __noinline int sock_get(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 	return 0;
 }
 
-/* The descriptor leads to something that is not followed from now on. */
+/* From now on the descriptor leads to something that is not followed. */
 static __always_inline void fd_mark_untracked(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -195,7 +195,7 @@ static __always_inline void fd_mark_untracked(__u32 pid, __u32 fd)
 	bpf_map_update_elem(&descriptors, &key, &d, BPF_ANY);
 }
 
-/* The descriptor is used, and it is not known where it leads to. User space is asked to look. */
+/* The descriptor is used, and it is not known where it leads. This asks user space to find out. */
 static __noinline int ask(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
@@ -232,13 +232,13 @@ static __always_inline __u64 fd_socket(__u32 pid, __u32 fd)
 	return d && d->kind == DESCRIPTOR_SOCKET ? d->id : 0;
 }
 
-/* The socket that the call is about: what was not known at its enter may be now. */
+/* The socket that the call is about. It may be known by now though it was not at the enter. */
 static __always_inline __u64 now_known(const struct call *c, __u32 pid)
 {
 	return c->id ? c->id : fd_socket(pid, c->fd);
 }
 
-/* At the enter: behind the call the number may already be another file's. A backup does it once more, which does no harm. */
+/* At the enter, because after the call the number may already be another file's. A backup repeats it, which does no harm. */
 static __always_inline int on_close_enter(struct enter_args *ctx)
 {
 	__u32 pid = current_pid();

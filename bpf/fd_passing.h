@@ -106,7 +106,7 @@ static __noinline int on_not_passed(const struct call *c, __u32 pid)
 	return 0;
 }
 
-/* Descriptors were received. If it is not known which sockets were sent, user space looks. */
+/* Descriptors were received. If it is not known which sockets were sent, user space finds out. */
 static __noinline int on_taken(const struct user_message *m, const struct call *c, __u32 pid)
 {
 	struct passed *queue;

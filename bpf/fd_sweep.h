@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What concerns all descriptors of a process: fork, exec, exit, close_range. */
+/* Events about all descriptors of a process: fork, exec, exit, close_range. */
 #pragma once
 
 #define SWEEP_MAX 128  /* of them that are seen to at once; a power of two */

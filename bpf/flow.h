@@ -32,8 +32,8 @@ static __always_inline void read_flow(struct flow *flow, const struct sock *sk)
 #define READ_FROM(copy, type, member) (*(type *)((copy) + bpf_core_field_offset(struct sock_common, member)))
 
 /*
- * The same, and the cookie, for any kernel pointer. The reads are checked as they happen, which takes a call for each:
- * so one call copies all members there are to read.
+ * The same, and the cookie, for any kernel pointer. Such reads are checked at run time and take a helper call each. So one
+ * call copies all members at once.
  */
 static __always_inline int probe_flow(struct flow *flow, const struct sock *sk)
 {
@@ -61,7 +61,7 @@ static __always_inline int probe_flow(struct flow *flow, const struct sock *sk)
 	return 0;
 }
 
-/* Reads what a call names as the remote end; 0: it is not one of IPv4 or IPv6. Not static: verified once. */
+/* Reads the remote end that a call names; 0: it is not one of IPv4 or IPv6. Not static: verified once. */
 __noinline int read_remote(struct flow *flow, __u64 address)
 {
 	struct endpoint remote;

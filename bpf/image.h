@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What a process executes, and its service: from the arguments of execve. */
+/* The executable and the service of a process, from the arguments of execve. */
 #pragma once
 
 #define VARIABLE_LEN 256

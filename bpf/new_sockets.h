@@ -83,7 +83,7 @@ static __noinline int on_socketpair(__u32 user, __u32 pid, const struct call *c)
 	return 0;
 }
 
-/* dup and its kin. The new descriptor leads to where the old one does. */
+/* dup and the like. The new descriptor leads to where the old one does. */
 static __noinline int on_duplicate(__u32 pid, __u32 old, __u32 fd, __u32 cloexec)
 {
 	struct descriptor *d = descriptor_of(pid, old);

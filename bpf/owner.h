@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The process that runs now: who it is, whether it is observed, and a description while it can still be had. */
+/* The process that runs now: its identity, whether it is observed, and its description while that can still be read. */
 #pragma once
 
 struct owner {
@@ -127,7 +127,7 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 	return 1;
 }
 
-/* Who runs now, and what is remembered of it or NULL. Only valid where the hook runs in the task that acts. */
+/* Sets owner to the process that runs now and returns its entry, or NULL. Only for hooks that run in the task that acts. */
 static __always_inline struct process *current_owner(struct owner *owner)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -157,7 +157,7 @@ static __always_inline struct open_event *begin_owned_open(struct reservation *r
 	return e;
 }
 
-/* The shard needs the description of the process that runs now. It is emitted unless it was. */
+/* Emits the description of the process that runs now, unless the shard has it. */
 static __always_inline void emit_process_once(struct owner *owner, struct process *known, __u32 shard)
 {
 	__u32 bit = 1u << (shard & 31);
@@ -181,8 +181,8 @@ static __always_inline bool port_in(__u16 port, __u16 low, __u16 high)
 }
 
 /*
- * Whether the rules leave this flow out. A process that user space has not judged yet is observed: user space
- * judges with what it then knows.
+ * Whether the rules leave this flow out. A process without a rule match is observed: user space sets one when it
+ * has the description of the process.
  */
 __noinline int judge(const struct owner *owner, __u16 local_port, __u16 remote_port)
 {

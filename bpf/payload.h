@@ -13,8 +13,8 @@
 #endif
 
 /*
- * Where an event with payload is put together: one for each CPU and program, because the kernel runs a program once at a
- * time on a CPU, whatever it preempts. Not a per-CPU map, for its values cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
+ * The buffer of an event with payload. There is one for each CPU and program, because a program runs at most once at a time
+ * on a CPU. It is no per-CPU map, because the values of such a map cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
  */
 struct event_buf {
 	struct data_event event;
@@ -46,8 +46,8 @@ static __always_inline bool from_message(struct source *from, struct user_messag
 }
 
 /*
- * Where the bytes of a call are, by its second and third arguments; false: that is not known (sendfile, splice ...). from is
- * zero before. m: the message, if the call is about one.
+ * Finds the bytes of a call by its second and third arguments; false: they are not known (sendfile, splice ...). The caller
+ * has zeroed from. m: room for the message, if the call is about one.
  */
 static __always_inline bool find_bytes(struct source *from, struct user_message *m, long nr, __u64 second, __u64 third,
 				       __u32 length)
@@ -134,7 +134,7 @@ SUBPROGRAM int gather(struct gathering *g)
 	return 1;
 }
 
-/* Copies what is wanted of the call's next bytes into the event_buf. */
+/* Copies the wanted ones of the call's next bytes into the event_buf. */
 SUBPROGRAM int fill(struct gathering *g)
 {
 	for (int i = 0; i < IOV_PARTS_MAX; i++) {
@@ -145,8 +145,8 @@ SUBPROGRAM int fill(struct gathering *g)
 }
 
 /*
- * Marks the stream if it begins with a signature. A program may take the first bytes in pieces (14 have been seen). So the
- * bytes that there are have to match, and there have to be more than eight.
+ * Notes in the stream whether it begins with a signature. A program may receive the first bytes in pieces (14 bytes have been
+ * seen). So the bytes that are there have to match, and there have to be more than eight.
  */
 SUBPROGRAM int note_signature(struct stream *stream, __u32 key)
 {
@@ -216,7 +216,7 @@ SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 	return 0;
 }
 
-/* What is emitted of a call's bytes. */
+/* The emission of a call's bytes. */
 struct emission {
 	struct gathering g;
 	__u32 want;
@@ -226,7 +226,7 @@ struct emission {
 	__u32 pieces; /* emitted so far */
 };
 
-/* The next of the events that a call's bytes take; 0: it was the last. */
+/* Emits the next of the events that a call's bytes take; 0: it was the last. */
 SUBPROGRAM_WITH_POINTERS int emit_piece(struct emission *t, struct stream *stream)
 {
 	__u32 key = t->g.event_buf;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Processes that own observed sockets: from the first that is seen of them to their end. */
+/* Processes that own observed sockets, from when they are first seen to their end. */
 #pragma once
 
-/* Processes that own observed sockets, by thread group id. Written here only. */
+/* By thread group id. Written in this file only. */
 struct process {
 	__u64 start;
 	__u32 generation;
@@ -18,7 +18,7 @@ struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
-/* flags: BPF_NOEXIST if what is remembered of the pid is of this process, else BPF_ANY. */
+/* flags: BPF_NOEXIST if an existing entry of the pid is this process' own, else BPF_ANY. */
 static __always_inline struct process *remember_process(__u32 pid, const struct process *fresh, __u64 flags)
 {
 	if (bpf_map_update_elem(&processes, &pid, fresh, flags))
@@ -45,7 +45,7 @@ static __always_inline struct process_event *begin_process(struct reservation *r
 	return e;
 }
 
-/* The description of the process and the judgement on it no longer hold. Its next use of a socket describes it again. */
+/* The description and the rule match of the process no longer hold. Its next use of a socket emits a new description. */
 static __always_inline void forget_process(__u32 pid)
 {
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);
@@ -56,7 +56,7 @@ static __always_inline void forget_process(__u32 pid)
 	known->emitted = 0;
 }
 
-/* The process has ended. That is emitted to the shards that have its description. */
+/* The process has ended. Emits its exit to the shards that have its description. */
 static __always_inline void end_process(__u32 pid)
 {
 	struct process *known = bpf_map_lookup_elem(&processes, &pid);

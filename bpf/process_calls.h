@@ -2,7 +2,7 @@
 /* The life of processes in the syscall mode: fork, exec, another namespace, exit. */
 #pragma once
 
-/* Where the tracepoints of forks and exits have their members; user space reads it from tracefs. */
+/* Offsets of the members of the tracepoints of forks and exits; user space reads them from tracefs. */
 const volatile __u32 fork_child_offset = 0;
 const volatile __u32 exit_group_offset = 0; /* 0: the tracepoint does not say whether it is the last thread */
 
@@ -43,7 +43,7 @@ static __always_inline int on_fork(void *ctx)
 	if (pid == excluded_pid ||
 	    bpf_probe_read_kernel(&child, sizeof(child), ctx + fork_child_offset) || !child)
 		return 0;
-	/* What is remembered of the child is of a former process of that number. */
+	/* An entry under the child's pid belongs to a former process. */
 	struct process *parent = bpf_map_lookup_elem(&processes, &pid);
 	if (parent && parent->netns && !(flags & CLONE_NEWNET)) {
 		struct process fresh = {.start = bpf_ktime_get_boot_ns(), .netns = parent->netns};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Memory for each CPU and program, for what does not fit on the stack. */
+/* Memory for each CPU and program, for values that do not fit on the stack. */
 #pragma once
 
 /* Set before the programs are loaded. */

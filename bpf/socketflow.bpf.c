@@ -2,7 +2,7 @@
 
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
- * The kernel side of the socket mode: every hook, and where it leads. Programs attribute, filter and count; nothing
+ * The kernel side of the socket mode: every hook and the function that it calls. Programs attribute, filter and count; nothing
  * is parsed, written or redirected here.
  */
 #include <stdbool.h>
@@ -107,7 +107,7 @@ int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 	return 0;
 }
 
-/* ---- what sockets carry; behind the transfer, in the task that asked for it ---- */
+/* ---- transfers; the hooks run after the transfer, in the task that asked for it ---- */
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(socket_sent, struct sock *sk, int ret)
@@ -124,8 +124,8 @@ int BPF_PROG(socket_received, struct sock *sk, int ret, int flags)
 }
 
 /*
- * The same behind the protocols' own functions, where the kernel does not have those tracepoints (before 6.3) and lets
- * programs be attached to functions.
+ * The same behind the protocols' own functions, for kernels without those tracepoints (before 6.3) that let programs be
+ * attached to functions.
  */
 
 static __always_inline int behind_send(struct socket *socket, int ret)
@@ -240,7 +240,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	return 0;
 }
 
-/* ---- sockets that are there: older than the programs, or still ---- */
+/* ---- existing sockets: those older than the programs, and the live pass ---- */
 
 SEC("iter/task_file")
 int existing_descriptors(struct bpf_iter__task_file *ctx)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* What the socket mode remembers, beside what both modes do. */
+/* The maps of the socket mode, beside those of both modes. */
 #pragma once
 
 /* Set before the programs are loaded. */
 const volatile __u32 rules_count = 0;         /* selection rules in use; 0: everything is observed */
 const volatile __u32 rules_include = 0;       /* at least one of them includes */
-const volatile __u32 rules_need_local_port = 0; /* some rule cannot be judged before connect chose a port */
+const volatile __u32 rules_need_local_port = 0; /* some rule cannot be evaluated before connect chose a port */
 
 /* Set once the programs are attached. */
 volatile __u32 sees_syscalls = 0; /* the exits of accept and connect are hooked */
 
-/* A socket's own memory: created at connect or listen, inherited by what a listener takes in, freed with the socket. */
+/* The state of a socket: created at connect or listen, inherited from the listener by its connections, freed with the socket. */
 struct socket_state {
 	struct connection conn;
 	__u64 owner_start;
@@ -45,9 +45,9 @@ struct {
 } rule_matches SEC(".maps");
 
 /*
- * With rules only: whether an accepted socket is observed, by cookie. The accepting process decides that, at the
- * exit of accept, where the socket's own memory is out of reach: the socket is found through the fd table, and a
- * pointer found so is not one the verifier lets into bpf_sk_storage_get.
+ * With rules only: whether an accepted socket is observed, by cookie. That depends on the accepting process, which is
+ * known at the exit of accept. There the socket is found through the fd table, and the verifier does not take such a
+ * pointer for bpf_sk_storage_get.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -57,8 +57,8 @@ struct {
 } accepted SEC(".maps");
 
 /*
- * While the iterators run: who listens where. This distinguishes servers from clients, and says who owns a socket that no
- * descriptor leads to: that of MPTCP, which lies behind the one the descriptor names.
+ * While the iterators run: who listens where. This distinguishes servers from clients. It also gives the owner of a socket
+ * without a descriptor, for instance that of MPTCP, which is behind the socket that the descriptor leads to.
  */
 struct listener_key {
 	__u32 netns;
@@ -86,7 +86,7 @@ struct {
 	__type(value, __u32);
 } batches SEC(".maps");
 
-/* Threads within a call that receives from whoever has sent: who that was is known once it returns. */
+/* Threads within a call that receives from any sender. The sender is known when the call returns. */
 struct datagram_receive {
 	struct flow flow; /* without the remote address */
 	__u32 length;

@@ -50,7 +50,7 @@ static __always_inline void on_listen(struct sock *sk)
 	}
 	read_flow(&s->conn.flow, sk);
 	s->ignored = left_out(&owner, s->conn.flow.local_port, 0);
-	/* Its connections may come to any shard, long after the process could be described. */
+	/* Its connections may come to any shard, at a time when the process cannot be described. */
 	if (!s->ignored) {
 		for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
 			if (shard > shard_mask)
@@ -85,7 +85,7 @@ static __always_inline void on_connect(struct sock *sk)
 	__builtin_memset(s, 0, sizeof(*s));
 	set_owner(s, &owner);
 	s->conn.started = bpf_ktime_get_ns();
-	/* Here because a refused connect's socket has lost its addresses by the time of the refusal. */
+	/* Read here, because the socket of a refused connect has lost its addresses by the time of the refusal. */
 	read_flow(&s->conn.flow, sk);
 	s->conn.flow.cookie = bpf_get_socket_cookie(sk);
 	s->conn.flow.role = ROLE_CLIENT;
@@ -118,7 +118,7 @@ static __always_inline void open_connection(struct socket_state *s)
 	submit(&r, e);
 }
 
-/* User space may have judged the owner since the listen or the connect. */
+/* User space may have set the owner's rule match since the listen or the connect. */
 static __always_inline bool judged_out(const struct socket_state *s)
 {
 	struct owner owner = {.pid = s->conn.owner_pid, .start = s->owner_start};
@@ -161,7 +161,7 @@ static __always_inline void on_established(struct sock *sk, int last_state)
 	open_connection(s);
 }
 
-/* Where a direction is when the socket's sequence number is the given one; it is never behind what was seen of it. */
+/* The position of a direction at a sequence number of the socket. It never goes back. */
 static __always_inline __u64 position_at(const struct stream *stream, __u32 sequence)
 {
 	__s32 ahead = sequence - stream->sequence - (__u32)stream->position;
@@ -175,8 +175,8 @@ static __always_inline bool fin_received(const struct sock *sk)
 }
 
 /*
- * Where a program's receiving has come to. The call that takes the last bytes takes the FIN behind them too, which has a
- * sequence number and is no byte (tcp_recvmsg_locked, found_fin_ok).
+ * The position up to which a program has received. The call that receives the last bytes also consumes the FIN behind them,
+ * which has a sequence number and is no byte (tcp_recvmsg_locked, found_fin_ok).
  */
 static __always_inline __u32 received_sequence(const struct sock *sk, const struct tcp_sock *tp)
 {
@@ -204,7 +204,7 @@ static __always_inline void fill_close(struct close_event *e, struct sock *sk, c
 	e->position[DIRECTION_SENT] = position_at(&s->conn.streams[DIRECTION_SENT], tp->write_seq - fin_sent);
 	e->position[DIRECTION_RECEIVED] = position_at(&s->conn.streams[DIRECTION_RECEIVED], received);
 	e->unread = tp->rcv_nxt - received - e->fin_received;
-	/* The port chosen by a connect that failed; skc_num has been given back by now. */
+	/* The port that a failed connect had chosen. skc_num is 0 by now. */
 	if (!e->flow.local_port)
 		e->flow.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 	e->bytes_sent = tp->bytes_sent - tp->bytes_retrans;
@@ -228,7 +228,7 @@ static __always_inline bool accepted_ignored(const struct socket_state *s)
 	return s->ignored;
 }
 
-/* A connect that failed inside the system call, or was given up: sk_err says nothing. */
+/* A connect that failed inside the system call, or was given up: sk_err is not set. */
 static __always_inline bool in_connect_call(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();

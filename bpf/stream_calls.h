@@ -2,7 +2,7 @@
 /* The bytes that a call has transferred over a connection. */
 #pragma once
 
-/* Not static: the verifier then looks at it once, and not again at each call. */
+/* Not static, so that the verifier looks at it once, and not at each call. */
 __noinline int fill_of(__u32 event_buf)
 {
 	struct scratch *space = scratch(event_buf / cpus);
@@ -13,7 +13,7 @@ __noinline int fill_of(__u32 event_buf)
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {
-	/* Not on the stack: what is there the verifier follows, through every combination of lengths. */
+	/* Not on the stack, where the verifier would track every combination of lengths. */
 	struct emission *emission = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->emission;
 	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
 	struct stream *stream = &s->conn.streams[direction];

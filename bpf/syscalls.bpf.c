@@ -2,8 +2,8 @@
 
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
- * The kernel side of the syscall mode: every hook, and where it leads. It needs neither BTF of the kernel nor any of its
- * structs: what it knows are the arguments and results of calls. One program serves all calls of the same shape; user
+ * The kernel side of the syscall mode: every hook and the function that it calls. It needs neither BTF of the kernel nor any of
+ * its structs, because it only reads arguments and results of calls. One program serves all calls of the same shape; user
  * space attaches it to each of them, the exit before the enter.
  */
 #include <stdbool.h>
@@ -95,7 +95,7 @@ int exit_batch(struct exit_args *ctx)
 	return on_call_exit(ctx, is_backup() ? USER_BATCH_BACKUP : USER_BATCH);
 }
 
-/* ---- what makes, connects, names and ends sockets ---- */
+/* ---- calls that make, connect, name and end sockets ---- */
 
 /* dup */
 SEC("tracepoint")
@@ -247,7 +247,7 @@ int BPF_PROG(look_up, __u32 pid, __u32 fd)
 	return on_look_up(pid, fd);
 }
 
-/* The descriptor leads to the socket no more: its close, or the end of its process, was not seen. */
+/* The descriptor does not lead to the socket any more: its close, or the end of its process, was not seen. */
 SEC("raw_tp")
 int BPF_PROG(vanish, __u32 pid, __u32 fd, __u64 id)
 {

@@ -54,7 +54,7 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 		c.args[i] = ctx->args[i];
 	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_saved(&c, count_args)))
 		return 0;
-	/* At the enter: somebody may receive them before the exit is seen. */
+	/* At the enter, because they may be received before the exit is seen. */
 	if (count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]) && m.control)
 		on_passed(&m, c.id, pid);
 	save_enter(&c);
@@ -103,7 +103,7 @@ __noinline int on_transfer(__u32 user, __u64 name)
 	return 0;
 }
 
-/* What a failed or empty transfer says of the connection. */
+/* What a failed or empty transfer means for the connection. */
 static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 {
 	struct call_socket *s = socket_by_id(c->id);
@@ -139,7 +139,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 	return 0;
 }
 
-/* Not static, for the verifier: what was put into the scratch has been transferred over a connection. */
+/* The transfer in the scratch was over a connection. Not static, for the verifier. */
 __noinline int on_stream_of(__u32 user)
 {
 	struct scratch *space = scratch(user);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * Stream sockets of the family AF_UNIX. There is no hook at their life. They are followed from their first bytes on, until one
- * end sees the other's end, or user space misses them.
+ * Stream sockets of the family AF_UNIX. No hook shows their connect or close. They are followed from their first bytes on,
+ * until one end sees the other's end, or a live pass does not find them.
  */
 #pragma once
 
@@ -19,8 +19,8 @@ static __always_inline __u8 read_name(char *name, struct unix_address *address)
 }
 
 /*
- * The end that has a name is the server's: an accepted socket has its listener's, and clients bind seldom. With names on
- * both ends or on none nothing is known.
+ * The end with a name is the server's: an accepted socket has its listener's name, and clients seldom bind. If both ends
+ * have names or neither has, the role is not known.
  */
 static __always_inline void read_unix_flow(struct flow *flow, struct sock *sk, bool named, bool peer_named)
 {
@@ -34,7 +34,7 @@ static __always_inline void read_unix_flow(struct flow *flow, struct sock *sk, b
 	flow->role_source = named == peer_named ? ROLE_SOURCE_UNKNOWN : ROLE_SOURCE_LISTENER;
 }
 
-/* The first bytes: by a task, which owns the socket from then on. */
+/* The first bytes of a socket. The task that transfers them owns the socket from then on. */
 static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 {
 	struct unix_sock *us = bpf_skc_to_unix_sock(sk);
@@ -87,7 +87,7 @@ static __always_inline struct socket_state *unix_state(struct sock *sk)
 	return s;
 }
 
-/* sent: which direction is the sent one at the end of the cookie. */
+/* sent: the direction that the end with the cookie sends. */
 static __always_inline void emit_unix_close(__u32 kind, const struct socket_state *s, __u64 cookie, __u32 sent)
 {
 	struct reservation r;
@@ -100,7 +100,7 @@ static __always_inline void emit_unix_close(__u32 kind, const struct socket_stat
 	submit(&r, e);
 }
 
-/* A receive that found the end: the peer has closed, or was closed with its process. */
+/* A receive found the end: the peer has closed, or was closed with its process. */
 static __always_inline void on_unix_end(struct sock *sk)
 {
 	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);

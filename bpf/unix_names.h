@@ -18,7 +18,7 @@ struct {
 
 static const struct unix_names no_names;
 
-/* Remembers what a Unix socket was bound or connected to. */
+/* Stores the name that a Unix socket was bound or connected to. */
 static __noinline int name_unix(__u64 id, __u64 address, __u32 length, __u32 remote)
 {
 	struct unix_names *n = bpf_map_lookup_elem(&names, &id);

@@ -18,12 +18,12 @@ import (
 
 // Config is what a user may set. Each comment says what a key means, its unit, its range and its default.
 type Config struct {
-	// Mode is how the kernel is watched: "socket" reads the kernel's sockets, for which the kernel has to describe its types (BTF);
-	// "syscall" puts sockets together from what system calls are given and return, for which tracefs has to be there; "auto" is
-	// "socket" where that is possible, and "syscall" elsewhere. Default: auto.
+	// Mode is how the kernel is observed: "socket" reads the kernel's sockets and needs the kernel's description of its types (BTF);
+	// "syscall" derives sockets from the arguments and results of system calls and needs tracefs; "auto" is "socket" where that is
+	// possible, and "syscall" elsewhere. Default: auto.
 	Mode Mode `mapstructure:"mode"`
 
-	// Attachment is where the socket mode's programs are attached that see what is transferred: "tp_btf" (tracepoints, Linux 6.3 and
+	// Attachment is where the socket mode attaches the programs that see transfers: "tp_btf" (tracepoints, Linux 6.3 and
 	// newer), "fexit" (behind the kernel's functions, from 5.15 on where the kernel allows it) or "auto", the first of them that is
 	// possible. Default: auto.
 	Attachment Attachment `mapstructure:"attachment"`
@@ -32,10 +32,10 @@ type Config struct {
 	// sets the component's status to permanent error, emits nothing, and lets the collector run. Default: fail.
 	OnUnsupported OnUnsupported `mapstructure:"on_unsupported"`
 
-	// Include lists what is observed; a socket has to match one selector. Empty means everything. Default: empty.
+	// Include lists the sockets that are observed: those that match one of the selectors. Empty means all. Default: empty.
 	Include []Selector `mapstructure:"include"`
 
-	// Exclude lists what is left out, also of what Include matches. Both lists together hold at most 64 selectors.
+	// Exclude lists the sockets that are left out, even if Include matches them. Both lists together hold at most 64 selectors.
 	// Default: empty.
 	Exclude []Selector `mapstructure:"exclude"`
 
@@ -54,13 +54,13 @@ type Config struct {
 	Transports []Transport `mapstructure:"transports"`
 
 	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC). An empty list means connections
-	// only: what they carry is not looked at. Default: all.
+	// only: no payload is captured. Default: all.
 	Protocols []string `mapstructure:"protocols"`
 
 	// Headers are recorded as attributes of spans. They may hold secrets. Default: none.
 	Headers HeadersConfig `mapstructure:"headers"`
 
-	// Payload bounds how much of what connections carry the kernel hands over.
+	// Payload bounds how much payload of connections is captured.
 	Payload PayloadConfig `mapstructure:"payload"`
 
 	// ProcessCommandLine adds process.command_line to the resource. Command lines may hold secrets. Default: false.
@@ -72,14 +72,14 @@ type Config struct {
 	// PollInterval is how long an event may wait in a ring buffer that does not fill: 10ms to 1s. Default: 100ms.
 	PollInterval time.Duration `mapstructure:"poll_interval"`
 
-	// UDPIdleTimeout is how long nothing has to be transferred between a UDP socket and a remote address until that flow has
-	// ended: 1s to 1h. Default: 1m.
+	// UDPIdleTimeout is the time without a datagram between a UDP socket and a remote address after which that flow has ended:
+	// 1s to 1h. Default: 1m.
 	UDPIdleTimeout time.Duration `mapstructure:"udp_idle_timeout"`
 
 	// Limits bound the receiver's memory.
 	Limits LimitsConfig `mapstructure:"limits"`
 
-	// Completion bounds how connections wait for an address that no system call has told yet. Syscall mode.
+	// Completion bounds how connections wait for an address that no system call has named yet. Syscall mode.
 	Completion CompletionConfig `mapstructure:"completion"`
 
 	// Batch is how items are gathered before they are handed to the pipeline.
@@ -94,8 +94,8 @@ type RingBufferConfig struct {
 	// to 1GiB; 0 means 16MiB divided by the number of them. Default: 0.
 	Size ByteSize `mapstructure:"size"`
 
-	// Shards is the number of ring buffers, each with a reader of its own: 1, 2, 4 or 8; 0 means the largest of them that does
-	// not exceed the number of CPUs, and 4 at most: each takes Size of the kernel's memory. Default: 0.
+	// Shards is the number of ring buffers, each with its own reader: 1, 2, 4 or 8. 0 means the largest of these that exceeds
+	// neither the number of CPUs nor 4. Each ring buffer takes Size of the kernel's memory. Default: 0.
 	Shards int `mapstructure:"shards"`
 }
 
@@ -108,8 +108,8 @@ type HeadersConfig struct {
 	Response []string `mapstructure:"response"`
 }
 
-// PayloadConfig bounds how much of what connections carry the kernel hands over. What speaks no protocol that is parsed is
-// left alone after its first bytes in any case, and so are bodies whose length is known.
+// PayloadConfig bounds how much payload of connections is captured. Within these bounds, connections without a protocol that is parsed
+// are captured for their first bytes only, and bodies of known length not at all.
 type PayloadConfig struct {
 	// CallLimit is how many bytes of one system call are captured: 256 to 1MiB. Default: 256KiB.
 	CallLimit ByteSize `mapstructure:"call_limit"`
@@ -135,14 +135,14 @@ type LimitsConfig struct {
 	HeadSize ByteSize `mapstructure:"head_size"`
 }
 
-// CompletionConfig bounds how connections wait for an address that no system call has told yet. When a bound bites, what waits is
-// told in its order, with socketflow.address.source saying what is missing.
+// CompletionConfig bounds how connections wait for an address that no system call has named yet. At a bound, what waits is emitted in
+// order; socketflow.address.source then says which address is missing.
 type CompletionConfig struct {
 	// Timeout is how long a connection waits at most: 1ms to 1m. Default: 1s.
 	Timeout time.Duration `mapstructure:"timeout"`
 
-	// LookupAfter is how long it waits for a call before its socket is looked for in /proc/<pid>/net: 1ms to 1h; from timeout on
-	// it never is. Default: 20ms.
+	// LookupAfter is how long it waits for a call before its socket is looked up in /proc/<pid>/net: 1ms to 1h. With Timeout or more
+	// it is never looked up. Default: 20ms.
 	LookupAfter time.Duration `mapstructure:"lookup_after"`
 
 	// SocketEvents is how many events of one connection wait: 1 to 65536. Default: 1024.
@@ -158,7 +158,7 @@ type CompletionConfig struct {
 	Bytes ByteSize `mapstructure:"bytes"`
 }
 
-// BatchConfig says how items are gathered. The batch processor need not follow.
+// BatchConfig sets how items are gathered. A batch processor is not needed behind the receiver.
 type BatchConfig struct {
 	// Size is how many log records, or spans, are handed over at the latest: 1 to 65536. Default: 1024.
 	Size int `mapstructure:"size"`
@@ -167,7 +167,7 @@ type BatchConfig struct {
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 
-// Mode is how the kernel is watched.
+// Mode is how the kernel is observed.
 type Mode = kernel.Mode
 
 // The modes.
@@ -177,7 +177,7 @@ const (
 	ModeSyscall = kernel.ModeSyscall
 )
 
-// Attachment is where the programs are attached that see transfers.
+// Attachment is where the programs that see transfers are attached.
 type Attachment string
 
 // The attachments.
@@ -229,7 +229,7 @@ const (
 const (
 	maxSelectors     = 64 // the kernel side's RULES_MAX
 	maxShards        = 8  // the kernel side's SHARDS_MAX
-	enoughShards     = 4  // unless more are asked for
+	enoughShards     = 4  // at most by default
 	maxRingBuffer    = 1 << 30
 	minSockets       = 64
 	maxSockets       = 1 << 24
@@ -253,7 +253,7 @@ const (
 	maxHeaders       = 64
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
-	allRingBuffers   = 16 << 20 // together, unless a size is asked for
+	allRingBuffers   = 16 << 20 // all together by default
 )
 
 func createDefaultConfig() component.Config {
@@ -278,7 +278,7 @@ func createDefaultConfig() component.Config {
 	}
 }
 
-// Validate says everything that is wrong at this level. The collector itself asks the parts, and puts their keys before their
+// Validate reports everything that is wrong at this level. The collector validates the parts itself, and puts their keys before their
 // messages.
 func (c *Config) Validate() error {
 	var errs []error
@@ -310,7 +310,7 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate says everything that is wrong with the sizes.
+// Validate reports everything that is wrong with the sizes.
 func (c *RingBufferConfig) Validate() error {
 	var errs []error
 	page := ByteSize(os.Getpagesize())
@@ -345,7 +345,7 @@ func (c *RingBufferConfig) shardsOn(cpus int) int {
 	return min(enoughShards, 1<<(bits.Len(uint(max(cpus, 1)))-1))
 }
 
-// Validate says everything that is wrong with the lists.
+// Validate reports everything that is wrong with the lists.
 func (c *HeadersConfig) Validate() error {
 	return inline(headerNames("request", c.Request), headerNames("response", c.Response))
 }
@@ -370,7 +370,7 @@ func (c *PayloadConfig) Validate() error {
 	)
 }
 
-// Validate says everything that is wrong with the limits.
+// Validate reports everything that is wrong with the limits.
 func (c *LimitsConfig) Validate() error {
 	return inline(
 		within("sockets", c.Sockets, minSockets, maxSockets),
@@ -392,7 +392,7 @@ func (c *CompletionConfig) Validate() error {
 	)
 }
 
-// Validate says everything that is wrong with the batches.
+// Validate reports everything that is wrong with the batches.
 func (c *BatchConfig) Validate() error {
 	return inline(
 		within("size", c.Size, 1, maxBatchSize),
@@ -400,7 +400,7 @@ func (c *BatchConfig) Validate() error {
 	)
 }
 
-// inline joins errors on one line, to which the collector puts the key of the part they are about.
+// inline joins errors on one line. The collector puts the key of their part before it.
 func inline(errs ...error) error {
 	var messages []string
 	for _, err := range errs {

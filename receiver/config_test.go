@@ -146,7 +146,7 @@ func TestConfigFromEnvironment(t *testing.T) {
 	assert.Equal(t, ByteSize(65536), cfg.RingBuffer.Size)
 }
 
-// A configuration is also written, for instance to an OpAMP server: what is written can be read again.
+// A configuration is also written, for instance to an OpAMP server. A written configuration can be loaded.
 func TestConfigRoundTrip(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Include = []Selector{{LocalPort: PortRange(80, 80)}, {RemotePort: PortRange(8000, 8999)}, {PID: 1}}

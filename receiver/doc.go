@@ -1,5 +1,5 @@
-// Package receiver is the OpenTelemetry Collector receiver "socketflow": it shows the collector the engine behind it, which
-// watches the sockets of a Linux host.
+// Package receiver is the OpenTelemetry Collector receiver "socketflow": it makes the engine, which observes the sockets of a Linux
+// host, a component of the collector.
 package receiver
 
 //go:generate go tool -modfile=../internal/tools/go.mod mdatagen metadata.yaml

@@ -22,7 +22,7 @@ const (
 	refusalLogPause = 10 * time.Second
 )
 
-// emitter hands telemetry to the pipeline, and counts what the pipeline refuses: that is lost, because the next events will not
+// emitter hands telemetry to the pipeline. It counts items that the pipeline refuses; they are lost, because the next events do not
 // wait. It is safe for concurrent use.
 type emitter struct {
 	traces consumer.Traces // nil: no pipeline asked for traces
@@ -87,7 +87,7 @@ func (o *emitter) Deliver(ctx context.Context, from *otlp.Builder) {
 // End logs the refusals that have not been logged yet. Nothing is handed over afterwards.
 func (o *emitter) End() { o.refusals.flush() }
 
-// refusalLog writes at most one line per pause, with what was refused since the last one.
+// refusalLog writes at most one line per pause, with the number of items that were refused since the last one.
 type refusalLog struct {
 	logger *zap.Logger
 	now    func() time.Time

@@ -38,7 +38,7 @@ func recordsOf(n int) plog.Logs {
 	return ld
 }
 
-// settingsOf returns settings whose metrics and log lines can be looked at.
+// settingsOf returns settings whose metrics and log lines a test can read.
 func settingsOf(t *testing.T) (receiver.Settings, *componenttest.Telemetry, *observer.ObservedLogs) {
 	tel := componenttest.NewTelemetry()
 	t.Cleanup(func() { require.NoError(t, tel.Shutdown(context.Background())) })

@@ -14,19 +14,19 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// observation observes the host and feeds the consumers that it was made with.
+// observation observes the host and sends telemetry to the consumers that it was made with.
 type observation interface {
 	// start returns quickly; it is called once. If it fails, it has undone what it did, and shutdown is not called. An error
-	// that wraps kernel.ErrUnsupported says that this host cannot be observed.
+	// that wraps kernel.ErrUnsupported means that this host cannot be observed.
 	start(ctx context.Context, host component.Host) error
 	// shutdown hands over what is buffered, as long as ctx allows, and ends everything that start began. It is called once.
 	shutdown(ctx context.Context) error
 }
 
-// observationMaker makes an observation that has not begun anything yet. Either consumer may be nil, not both.
+// observationMaker makes an observation, which does nothing before start. One of the consumers may be nil, but not both.
 type observationMaker func(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error)
 
-// signal is a kind of telemetry that a configuration may be asked for.
+// signal is a kind of telemetry that a pipeline may use a configuration for.
 type signal int
 
 const (
@@ -35,7 +35,7 @@ const (
 	signals
 )
 
-// instances holds the instance of each configuration that is in use, for the signals that are still to join it.
+// instances holds the instance of each configuration that is in use, so that further signals can join it.
 type instances struct {
 	makeObservation observationMaker
 
@@ -47,7 +47,7 @@ func newInstances(makeObservation observationMaker) *instances {
 	return &instances{makeObservation: makeObservation, byConfig: map[*Config]*instance{}}
 }
 
-// join returns the component of one signal. A signal that the instance of the configuration already has begins a new one.
+// join returns the component of one signal. If the instance of the configuration already has this signal, join makes a new instance.
 func (t *instances) join(cfg *Config, set receiver.Settings, sig signal, connect func(*instance)) *member {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,13 +74,13 @@ func (t *instances) remove(i *instance) {
 // instance is what the signals of one configuration share.
 //
 // It runs from the first Start to the first Shutdown. The collector starts receivers when everything behind them runs, and
-// stops the pipelines of a signal after the receiver's own Shutdown for it: so the first Shutdown is the last moment at which all
-// pipelines can take what is buffered. Any later, and one of them may be gone.
+// stops the pipelines of a signal after the receiver's own Shutdown for it. So the first Shutdown is the last moment at which all
+// pipelines can take what is buffered.
 type instance struct {
 	cfg             *Config
 	set             receiver.Settings
 	makeObservation observationMaker
-	leave           func() // forgets the instance in the table that it is in
+	leave           func() // removes the instance from its table
 
 	// Written by join only, which comes before every Start.
 	joined [signals]bool
@@ -143,7 +143,7 @@ func (m *member) Start(ctx context.Context, host component.Host) error {
 // Shutdown ends the instance, unless another signal did.
 func (m *member) Shutdown(ctx context.Context) error { return m.instance.stop(ctx) }
 
-// sharedHosts is the host of an instance: a status is reported for every signal that was started.
+// sharedHosts is the host of an instance. It reports a status for every signal that was started.
 type sharedHosts struct {
 	component.Host // of the first signal
 
@@ -162,7 +162,7 @@ func (h *sharedHosts) Report(status *componentstatus.Event) {
 	}
 }
 
-// add lets a signal take part, beginning with the status that was reported last.
+// add adds the host of a signal, and reports the last status to it.
 func (h *sharedHosts) add(host component.Host) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -22,7 +22,7 @@ import (
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
-// fakeEngine records what is asked of it.
+// fakeEngine records its calls.
 type fakeEngine struct {
 	traces             consumer.Traces
 	logs               consumer.Logs
@@ -42,7 +42,7 @@ func (e *fakeEngine) shutdown(context.Context) error {
 	return e.stopErr
 }
 
-// bench is a factory's table with engines that can be looked at.
+// bench is a factory's table with fake engines.
 type bench struct {
 	*instances
 	engines  []*fakeEngine
@@ -153,7 +153,7 @@ func TestShutdownTwice(t *testing.T) {
 	tr := b.addTraces(createDefaultConfig().(*Config), consumertest.NewNop())
 	require.NoError(t, tr.Start(t.Context(), componenttest.NewNopHost()))
 	require.ErrorIs(t, tr.Shutdown(t.Context()), b.stopErr)
-	require.NoError(t, tr.Shutdown(t.Context()), "the failure was told once")
+	require.NoError(t, tr.Shutdown(t.Context()), "the failure was reported once")
 	assert.Equal(t, 1, b.engines[0].shutdowns)
 }
 

@@ -23,7 +23,7 @@ import (
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
-// hostObservation is what observes the systems that can be observed: an engine, with what the collector wants to know of it.
+// hostObservation is the observation of a host: an engine, and its status and own telemetry.
 type hostObservation struct {
 	cfg       *Config
 	set       receiver.Settings
@@ -56,7 +56,7 @@ func (o *hostObservation) start(_ context.Context, host component.Host) (err err
 	return nil
 }
 
-// status says how the kernel is watched, and why not in a better way.
+// status reports the mode, and why no better one was possible.
 func (o *hostObservation) status() *componentstatus.Event {
 	attributes := pcommon.NewMap()
 	mode, why := o.engine.Mode()
@@ -75,12 +75,12 @@ func (o *hostObservation) snapshot() snapshot {
 	return snapshot{o.engine.Snapshot(), o.emitter.refusedLogs.Load(), o.emitter.refusedSpans.Load()}
 }
 
-// shutdown releases the kernel programs last, so that the final counts can be collected until nothing is counted any more.
+// shutdown releases the kernel programs last, so that counters can be collected until nothing is counted any more.
 func (o *hostObservation) shutdown(ctx context.Context) error {
 	return errors.Join(o.engine.Drain(ctx), o.telemetry.shutdown(), o.engine.Close())
 }
 
-// engineOptions is what a configuration means to the engine.
+// engineOptions converts a configuration to the engine's options.
 func (c *Config) engineOptions(version string, out *emitter) engine.Options {
 	shards := c.RingBuffer.shardsOn(runtime.NumCPU())
 	options := engine.Options{
@@ -135,7 +135,7 @@ func lower(names []string) []string {
 	return out
 }
 
-// selectionRules are the selectors of both lists; the order of rules is that of their bits.
+// selectionRules converts the selectors of both lists to rules. The position of a rule is that of its bit.
 func (c *Config) selectionRules() []selection.Rule {
 	var rules []selection.Rule
 	for _, part := range []struct {

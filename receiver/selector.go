@@ -13,7 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/ports"
 )
 
-// Selector matches sockets. All of its fields that are set have to match; at least one is.
+// Selector matches sockets. All fields that are set have to match. At least one has to be set.
 //
 // A pattern is a glob over the whole path: * and ? stay within one part of it, ** spans any number of parts, [a-z] and {a,b} are
 // alternatives.
@@ -44,7 +44,7 @@ const maxPID = 1 << 22 // PID_MAX_LIMIT, include/linux/threads.h
 
 var containerID = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
 
-// Validate says everything that is wrong with the selector.
+// Validate reports everything that is wrong with the selector.
 func (s *Selector) Validate() error {
 	if *s == (Selector{}) {
 		return errors.New("the selector is empty; set at least one of executable, pid, local_port, remote_port, container_id, cgroup_path")
@@ -63,7 +63,7 @@ func (s *Selector) Validate() error {
 	return inline(errs...)
 }
 
-// validatePattern refuses a pattern that is malformed, and one that could not match because what it is matched against begins
+// validatePattern refuses a malformed pattern. It also refuses a pattern that can never match, because every path begins
 // with a slash.
 func validatePattern(key, pattern, parent string) error {
 	switch {

@@ -6,12 +6,12 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// signalKey is the attribute by which the collector tells the signals of a component apart
+// signalKey is the attribute by which the collector distinguishes the signals of a component
 // (docs/rfcs/component-universal-telemetry.md of the collector).
 const signalKey = "otelcol.signal"
 
-// withoutSignal takes the signal off what an instance says about itself: it works for several. The collector's own receivers do
-// the same, through a package that only they may import; the types behind the settings are asked directly here.
+// withoutSignal removes the signal from an instance's own telemetry, because an instance serves several signals. The collector's own
+// receivers do the same through a package that only they may import. Here the types behind the settings are used directly.
 func withoutSignal(set component.TelemetrySettings) component.TelemetrySettings {
 	if set.Logger != nil {
 		set.Logger = set.Logger.WithOptions(zap.WrapCore(withoutSignalIn[zapcore.Core]))

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// These stand for the collector's own types, which add attributes to all that a component says.
+// These stand for the collector's own types, which add attributes to a component's telemetry.
 type (
 	markedCore   struct{ zapcore.Core }
 	markedMeter  struct{ metric.MeterProvider }
@@ -31,7 +31,7 @@ func (m markedMeter) DropInjectedAttributes(...string) metric.MeterProvider { re
 
 func (t markedTracer) DropInjectedAttributes(...string) trace.TracerProvider { return t.TracerProvider }
 
-func TestSignalIsTakenOff(t *testing.T) {
+func TestSignalAttributeIsRemoved(t *testing.T) {
 	core := zapcore.NewNopCore()
 	meters, tracers := metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider()
 	set := componenttest.NewNopTelemetrySettings()

@@ -17,17 +17,17 @@ import (
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
-// telemetry shows an instance's counters to the collector.
+// telemetry publishes an instance's counters as metrics of the collector.
 type telemetry struct{ registration metric.Registration }
 
-// snapshot is what the engine has counted, and what the pipeline has refused of it.
+// snapshot is what the engine has counted, and how many of its items the pipeline has refused.
 type snapshot struct {
 	engine.Snapshot
 	refusedLogs, refusedSpans uint64 // items_refused
 }
 
-// newTelemetry has snap called at each collection, from any goroutine, until shutdown. One call serves all metrics, so that they
-// agree with each other.
+// newTelemetry registers snap, which is called at each collection, from any goroutine, until shutdown. One call serves all metrics, so
+// that they agree with each other.
 func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, error) {
 	metrics, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
@@ -42,7 +42,7 @@ func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, erro
 	registration, err := metadata.Meter(set.TelemetrySettings).RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := snap()
 		for i := range rows {
-			rows[i].observe(&s, func(value int64, attributes ...attribute.KeyValue) {
+			rows[i].read(&s, func(value int64, attributes ...attribute.KeyValue) {
 				o.ObserveInt64(rows[i].instrument, value, metric.WithAttributes(append(attributes, id)...))
 			})
 		}
@@ -57,20 +57,20 @@ func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, erro
 // shutdown ends the calls of the snapshot function.
 func (t *telemetry) shutdown() error { return t.registration.Unregister() }
 
-// completingSources are those that can tell an address that was missing.
+// completingSources are the sources of addresses that were missing at first.
 var completingSources = map[event.AddressSource]string{
 	event.AddressSourceAccept: "accept", event.AddressSourceConnect: "connect", event.AddressSourceGetsockname: "getsockname",
 	event.AddressSourceGetpeername: "getpeername", event.AddressSourceContainer: "container", event.AddressSourceProc: "proc",
 }
 
-// metricRow says where a metric's values are in a snapshot.
+// metricRow reads a metric's values from a snapshot.
 type metricRow struct {
 	instrument metric.Int64Observable
-	observe    func(s *snapshot, tell func(value int64, attributes ...attribute.KeyValue))
+	read       func(s *snapshot, observe func(value int64, attributes ...attribute.KeyValue))
 }
 
 func metricRows(m *metadata.TelemetryBuilder) []metricRow {
-	type tell = func(int64, ...attribute.KeyValue)
+	type observe = func(int64, ...attribute.KeyValue)
 	var (
 		byKind   = func(k event.Kind) attribute.KeyValue { return attribute.String("kind", k.String()) }
 		byCause  = func(cause string) attribute.KeyValue { return attribute.String("cause", cause) }
@@ -78,123 +78,123 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		bySignal = func(signal string) attribute.KeyValue { return attribute.String("signal", signal) }
 	)
 	return []metricRow{
-		{m.SocketflowKernelEvents, func(s *snapshot, tell tell) {
+		{m.SocketflowKernelEvents, func(s *snapshot, observe observe) {
 			for kind := event.KindNone + 1; kind < event.Kinds; kind++ {
-				tell(int64(s.Events[kind]), byKind(kind))
+				observe(int64(s.Events[kind]), byKind(kind))
 			}
 		}},
-		{m.SocketflowKernelEventsLost, func(s *snapshot, tell tell) {
+		{m.SocketflowKernelEventsLost, func(s *snapshot, observe observe) {
 			for kind := event.KindNone + 1; kind < event.Kinds; kind++ {
-				tell(int64(s.RingFull[kind]), byKind(kind), byCause("ring_full"))
+				observe(int64(s.RingFull[kind]), byKind(kind), byCause("ring_full"))
 			}
 		}},
-		{m.SocketflowKernelEventsMissed, func(s *snapshot, tell tell) { tell(int64(s.Missed)) }},
-		{m.SocketflowKernelProgramsUnavailable, func(s *snapshot, tell tell) {
+		{m.SocketflowKernelEventsMissed, func(s *snapshot, observe observe) { observe(int64(s.Missed)) }},
+		{m.SocketflowKernelProgramsUnavailable, func(s *snapshot, observe observe) {
 			for _, p := range s.Statuses {
 				if p.State != kernel.ProgramAttached {
-					tell(1, attribute.String("program", p.Program), attribute.String("hook", p.Hook),
+					observe(1, attribute.String("program", p.Program), attribute.String("hook", p.Hook),
 						attribute.String("state", p.State.String()), attribute.String("mode", string(s.Mode)))
 				}
 			}
 		}},
-		{m.SocketflowKernelPrograms, func(s *snapshot, tell tell) {
+		{m.SocketflowKernelPrograms, func(s *snapshot, observe observe) {
 			for attachment, n := range s.Programs {
-				tell(int64(n), attribute.String("attachment", attachment), attribute.String("mode", string(s.Mode)))
+				observe(int64(n), attribute.String("attachment", attachment), attribute.String("mode", string(s.Mode)))
 			}
 		}},
-		{m.SocketflowAddressesCompleted, func(s *snapshot, tell tell) {
+		{m.SocketflowAddressesCompleted, func(s *snapshot, observe observe) {
 			for source, name := range completingSources {
-				tell(int64(s.AddressesCompleted[source]), attribute.String("source", name))
+				observe(int64(s.AddressesCompleted[source]), attribute.String("source", name))
 			}
 		}},
-		{m.SocketflowAddressesIncomplete, func(s *snapshot, tell tell) {
+		{m.SocketflowAddressesIncomplete, func(s *snapshot, observe observe) {
 			for cause, n := range s.AddressesIncomplete {
-				tell(int64(n), byCause(fdtrack.CauseName(pending.Cause(cause))))
+				observe(int64(n), byCause(fdtrack.CauseName(pending.Cause(cause))))
 			}
 		}},
-		{m.SocketflowAddressesLookedUp, func(s *snapshot, tell tell) {
+		{m.SocketflowAddressesLookedUp, func(s *snapshot, observe observe) {
 			for lookup, n := range s.AddressesLookedUp {
-				tell(int64(n), byResult(fdtrack.Lookup(lookup).String()))
+				observe(int64(n), byResult(fdtrack.Lookup(lookup).String()))
 			}
 		}},
-		{m.SocketflowAddressesRouted, func(s *snapshot, tell tell) {
+		{m.SocketflowAddressesRouted, func(s *snapshot, observe observe) {
 			for way, n := range s.AddressesRouted {
-				tell(int64(n), attribute.String("way", procfs.SourceWay(way).String()))
+				observe(int64(n), attribute.String("way", procfs.SourceWay(way).String()))
 			}
 		}},
-		{m.SocketflowProcTablesRead, func(s *snapshot, tell tell) { tell(int64(s.ProcTablesRead)) }},
-		{m.SocketflowAddressesWaited, func(s *snapshot, tell tell) { tell(s.AddressesWaited.Milliseconds()) }},
-		{m.SocketflowAddressesWaiting, func(s *snapshot, tell tell) { tell(s.AddressesWaiting) }},
-		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, tell tell) { tell(s.AddressesBytes) }},
-		{m.SocketflowDescriptorsUnknown, func(s *snapshot, tell tell) {
+		{m.SocketflowProcTablesRead, func(s *snapshot, observe observe) { observe(int64(s.ProcTablesRead)) }},
+		{m.SocketflowAddressesWaited, func(s *snapshot, observe observe) { observe(s.AddressesWaited.Milliseconds()) }},
+		{m.SocketflowAddressesWaiting, func(s *snapshot, observe observe) { observe(s.AddressesWaiting) }},
+		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, observe observe) { observe(s.AddressesBytes) }},
+		{m.SocketflowDescriptorsUnknown, func(s *snapshot, observe observe) {
 			for result, n := range s.DescriptorsUnknown {
-				tell(int64(n), byResult(fdtrack.Result(result).String()))
+				observe(int64(n), byResult(fdtrack.Result(result).String()))
 			}
 		}},
-		{m.SocketflowKernelMemory, func(s *snapshot, tell tell) { tell(int64(s.KernelMemory)) }},
-		{m.SocketflowDecodeErrors, func(s *snapshot, tell tell) { tell(int64(s.DecodeErrors)) }},
-		{m.SocketflowSocketsTracked, func(s *snapshot, tell tell) { tell(int64(s.SocketsTracked)) }},
-		{m.SocketflowSocketsEvicted, func(s *snapshot, tell tell) {
-			tell(int64(s.SocketsEvictedTableFull), byCause("table_full"))
-			tell(int64(s.SocketsEvictedCloseLost), byCause("close_lost"))
+		{m.SocketflowKernelMemory, func(s *snapshot, observe observe) { observe(int64(s.KernelMemory)) }},
+		{m.SocketflowDecodeErrors, func(s *snapshot, observe observe) { observe(int64(s.DecodeErrors)) }},
+		{m.SocketflowSocketsTracked, func(s *snapshot, observe observe) { observe(int64(s.SocketsTracked)) }},
+		{m.SocketflowSocketsEvicted, func(s *snapshot, observe observe) {
+			observe(int64(s.SocketsEvictedTableFull), byCause("table_full"))
+			observe(int64(s.SocketsEvictedCloseLost), byCause("close_lost"))
 		}},
-		{m.SocketflowSocketsUntracked, func(s *snapshot, tell tell) {
-			tell(int64(s.SocketsStorageFailed), byCause("storage_failed"))
-			tell(int64(s.SocketsAcceptUnknown), byCause("accept_unknown"))
-			tell(int64(s.DescriptorsFull), byCause("descriptors_full"))
+		{m.SocketflowSocketsUntracked, func(s *snapshot, observe observe) {
+			observe(int64(s.SocketsStorageFailed), byCause("storage_failed"))
+			observe(int64(s.SocketsAcceptUnknown), byCause("accept_unknown"))
+			observe(int64(s.DescriptorsFull), byCause("descriptors_full"))
 		}},
-		{m.SocketflowSocketsIgnored, func(s *snapshot, tell tell) { tell(int64(s.SocketsIgnored)) }},
-		{m.SocketflowProcessesTracked, func(s *snapshot, tell tell) { tell(int64(s.ProcessesTracked)) }},
-		{m.SocketflowProcessesEvicted, func(s *snapshot, tell tell) {
-			tell(int64(s.ProcessesEvictedExited), byCause("exited"))
-			tell(int64(s.ProcessesEvictedLeastUsed), byCause("least_used"))
+		{m.SocketflowSocketsIgnored, func(s *snapshot, observe observe) { observe(int64(s.SocketsIgnored)) }},
+		{m.SocketflowProcessesTracked, func(s *snapshot, observe observe) { observe(int64(s.ProcessesTracked)) }},
+		{m.SocketflowProcessesEvicted, func(s *snapshot, observe observe) {
+			observe(int64(s.ProcessesEvictedExited), byCause("exited"))
+			observe(int64(s.ProcessesEvictedLeastUsed), byCause("least_used"))
 		}},
-		{m.SocketflowProcessesDescribed, func(s *snapshot, tell tell) {
+		{m.SocketflowProcessesDescribed, func(s *snapshot, observe observe) {
 			d := &s.Described
 			for source, n := range map[string]uint64{
 				"kernel": d.Snapshot, "proc": d.Read, "denied": d.Denied, "gone": d.Gone, "changed": d.Changed + d.Exec,
 				"failed": d.Failed,
 			} {
-				tell(int64(n), attribute.String("source", source))
+				observe(int64(n), attribute.String("source", source))
 			}
 		}},
-		{m.SocketflowProcessesMapFull, func(s *snapshot, tell tell) { tell(int64(s.ProcessesMapFull)) }},
-		{m.SocketflowConnections, func(s *snapshot, tell tell) {
-			tell(int64(s.ConnectionsOpened), byResult("opened"))
-			tell(int64(s.ConnectionsClosed), byResult("closed"))
-			tell(int64(s.ConnectionsFailed), byResult("failed"))
+		{m.SocketflowProcessesMapFull, func(s *snapshot, observe observe) { observe(int64(s.ProcessesMapFull)) }},
+		{m.SocketflowConnections, func(s *snapshot, observe observe) {
+			observe(int64(s.ConnectionsOpened), byResult("opened"))
+			observe(int64(s.ConnectionsClosed), byResult("closed"))
+			observe(int64(s.ConnectionsFailed), byResult("failed"))
 		}},
-		{m.SocketflowConnectionsUnaccepted, func(s *snapshot, tell tell) { tell(int64(s.ConnectionsUnaccepted)) }},
-		{m.SocketflowExchanges, func(s *snapshot, tell tell) {
+		{m.SocketflowConnectionsUnaccepted, func(s *snapshot, observe observe) { observe(int64(s.ConnectionsUnaccepted)) }},
+		{m.SocketflowExchanges, func(s *snapshot, observe observe) {
 			for name, n := range s.Exchanges {
-				tell(int64(n), attribute.String("protocol", name))
+				observe(int64(n), attribute.String("protocol", name))
 			}
 		}},
-		{m.SocketflowParseErrors, func(s *snapshot, tell tell) {
+		{m.SocketflowParseErrors, func(s *snapshot, observe observe) {
 			for parseError := range protocol.ParseErrors {
-				tell(int64(s.ParseErrors[parseError]), byCause(parseError.String()))
+				observe(int64(s.ParseErrors[parseError]), byCause(parseError.String()))
 			}
 		}},
-		{m.SocketflowConversations, func(s *snapshot, tell tell) {
-			tell(int64(s.ConversationsRecognised), byResult("recognised"))
-			tell(int64(s.ConversationsUnrecognised), byResult("unrecognised"))
+		{m.SocketflowConversations, func(s *snapshot, observe observe) {
+			observe(int64(s.ConversationsRecognised), byResult("recognised"))
+			observe(int64(s.ConversationsUnrecognised), byResult("unrecognised"))
 		}},
-		{m.SocketflowPayloadBytes, func(s *snapshot, tell tell) {
-			tell(int64(s.PayloadCaptured), byResult("captured"))
-			tell(int64(s.PayloadSkipped), byResult("skipped"))
-			tell(int64(s.PayloadTruncated), byResult("truncated"))
-			tell(int64(s.PayloadLost), byResult("lost"))
-			tell(int64(s.PayloadOverlapping), byResult("overlapping"))
+		{m.SocketflowPayloadBytes, func(s *snapshot, observe observe) {
+			observe(int64(s.PayloadCaptured), byResult("captured"))
+			observe(int64(s.PayloadSkipped), byResult("skipped"))
+			observe(int64(s.PayloadTruncated), byResult("truncated"))
+			observe(int64(s.PayloadLost), byResult("lost"))
+			observe(int64(s.PayloadOverlapping), byResult("overlapping"))
 		}},
-		{m.SocketflowPayloadMissing, func(s *snapshot, tell tell) {
-			tell(int64(s.CallsRingFull), byCause("ring_full"))
-			tell(int64(s.CallsNoBuffer), byCause("no_buffer"))
-			tell(int64(s.CallsFault), byCause("fault"))
+		{m.SocketflowPayloadMissing, func(s *snapshot, observe observe) {
+			observe(int64(s.CallsRingFull), byCause("ring_full"))
+			observe(int64(s.CallsNoBuffer), byCause("no_buffer"))
+			observe(int64(s.CallsFault), byCause("fault"))
 		}},
-		{m.SocketflowDataStrays, func(s *snapshot, tell tell) { tell(int64(s.DataStrays)) }},
-		{m.SocketflowItemsRefused, func(s *snapshot, tell tell) {
-			tell(int64(s.refusedLogs), bySignal("logs"))
-			tell(int64(s.refusedSpans), bySignal("spans"))
+		{m.SocketflowDataStrays, func(s *snapshot, observe observe) { observe(int64(s.DataStrays)) }},
+		{m.SocketflowItemsRefused, func(s *snapshot, observe observe) {
+			observe(int64(s.refusedLogs), bySignal("logs"))
+			observe(int64(s.refusedSpans), bySignal("spans"))
 		}},
 	}
 }

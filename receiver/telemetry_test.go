@@ -230,7 +230,7 @@ func TestTelemetry(t *testing.T) {
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
-	require.Error(t, err, "after shutdown nothing is told")
+	require.Error(t, err, "after shutdown nothing is observed")
 	assert.Equal(t, 33, calls)
 }
 

@@ -1,9 +1,9 @@
-// Command socketflow-check says whether the receiver socketflow would start on this host with the privileges that it is given,
-// hook by hook, which mode would be chosen, and what to change. It is to be run the way the collector is: as the same user,
-// with the same capabilities, in the same container.
+// Command socketflow-check reports, hook by hook, whether the receiver socketflow would start on this host with the privileges that the
+// command is given. It also reports which mode would be chosen, and what to change. Run it the way the collector is run: as the same
+// user, with the same capabilities, in the same container.
 //
 // The exit code is 0 if the receiver would start with its default configuration, 1 if it would not, and 2 if the arguments are
-// wrong. With --version it looks at nothing.
+// wrong. With --version it checks nothing.
 package main
 
 import (
@@ -31,7 +31,7 @@ const (
 // version is set by `make release`.
 var version string
 
-// versionLine says what this program is. One that was not released has the version that the go command gave it.
+// versionLine names this program and its version. A build that is no release has the version that the go command set.
 func versionLine() string {
 	known := version
 	if info, ok := debug.ReadBuildInfo(); ok && known == "" {
@@ -42,7 +42,7 @@ func versionLine() string {
 
 func run(args []string, stdout, stderr io.Writer) int {
 	complain := func(err error) {
-		_, _ = fmt.Fprintln(stderr, "socketflow-check:", err) // there is nobody else to tell
+		_, _ = fmt.Fprintln(stderr, "socketflow-check:", err) // if stderr fails too, nothing is left to report it to
 	}
 	flags := flag.NewFlagSet("socketflow-check", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -53,7 +53,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, flag.ErrHelp):
 		return exitStarts
 	case err != nil:
-		return exitUsage // it has been said
+		return exitUsage // the flag package has printed the error
 	case flags.NArg() > 0:
 		complain(fmt.Errorf("it takes flags only, not %q; -h lists them", flags.Arg(0)))
 		return exitUsage
@@ -70,7 +70,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		complain(err)
 		return exitUsage
 	}
-	report := preflight.Judge(mode)
+	report := preflight.Check(mode)
 	if *asJSON {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")

@@ -35,7 +35,7 @@ func TestVersion(t *testing.T) {
 	assert.Regexp(t, `^socketflow-check v1\.2\.3 \w+/\w+\n$`, ask())
 }
 
-// TestExitCode: it is what both forms of the report say, whatever this host allows.
+// TestExitCode: the exit code agrees with both forms of the report, whatever this host allows.
 func TestExitCode(t *testing.T) {
 	var out, errs bytes.Buffer
 	code := run([]string{"--json", "--mode=socket"}, &out, &errs)

@@ -14,7 +14,7 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// Snapshot gathers what is counted anywhere. It may be called from any goroutine between Start and Close.
+// Snapshot gathers all counters of the engine and its parts. It may be called from any goroutine between Start and Close.
 func (e *Engine) Snapshot() Snapshot {
 	s := Snapshot{
 		Mode:         e.mode,
@@ -81,7 +81,7 @@ func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
 	s.DataStrays += stats.Strays.Load()
 }
 
-// countResolver takes over a resolver's statistics.
+// countResolver copies a resolver's statistics into a snapshot.
 func (s *Snapshot) countResolver(stats *procfs.Stats) {
 	for way := range stats.Sources {
 		s.AddressesRouted[way] = stats.Sources[way].Load()

@@ -30,13 +30,13 @@ type Engine struct {
 	processes *process.Reader
 	hostID    uint64
 	decode    atomic.Uint64 // records that were no events
-	// kernelMemory is what the kernel holds for the programs; it does not change.
+	// kernelMemory is the memory that the kernel holds for the programs, in bytes. It does not change.
 	kernelMemory uint64
 
-	// delivering ends when Drain runs out of time: sinks that honour it let go of the shards.
+	// delivering ends when Drain runs out of time. Sinks that honour it return then.
 	delivering context.Context
 	abandon    context.CancelFunc
-	// helping ends with Drain, and with it the helpers: what runs beside the shards.
+	// helping ends with Drain, and ends the helpers: the goroutines beside those of the shards.
 	helping context.Context
 	dismiss context.CancelFunc
 	helpers sync.WaitGroup
@@ -44,7 +44,7 @@ type Engine struct {
 	drained chan struct{} // closed when nothing more is delivered
 }
 
-// New returns an engine that has not begun anything yet.
+// New returns an engine. It does nothing before Start.
 func New(opts Options) *Engine {
 	e := &Engine{opts: opts, drained: make(chan struct{})}
 	e.delivering, e.abandon = context.WithCancel(context.Background())
@@ -52,8 +52,8 @@ func New(opts Options) *Engine {
 	return e
 }
 
-// Start opens the mode and begins to observe. It returns quickly, and is called once. If it fails, it has undone what it did, and nothing
-// else may be called. An error that wraps kernel.ErrUnsupported says that this host cannot be observed.
+// Start opens the mode and begins to observe. It returns quickly, and is called once. If it fails, it has undone what it did, and no other
+// method may be called. An error that wraps kernel.ErrUnsupported means that this host cannot be observed.
 func (e *Engine) Start() (err error) {
 	if e.hostID, err = hostID(bootIDFile); err != nil {
 		return err
@@ -108,17 +108,18 @@ func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
 	}
 }
 
-// Mode is the mode that was chosen, and why it is not a better one; nil: it is the best, or was asked for.
+// Mode returns the mode that was chosen, and why no better one was possible; nil: it is the best, or was asked for.
 func (e *Engine) Mode() (mode kernel.Mode, why error) { return e.mode, e.stepDown }
 
 // Attached names the hooks that kernel programs are attached to.
 func (e *Engine) Attached() []string { return e.tracer.Attached() }
 
-// unrecognisedBurst bounds what is captured of a burst of calls before the protocol is known: so much of a bulk transfer is
-// copied until the kernel has been told to leave it alone.
+// unrecognisedBurst bounds the bytes that are captured of a burst of calls before the protocol is known. Of a bulk transfer, so much is
+// copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
 
-// Drain ends the events, reads out what was written, and delivers it, as long as ctx allows. It is called once; Close is to follow.
+// Drain detaches the programs, reads the events that were written, and delivers them, as long as ctx allows. It is called once, before
+// Close.
 func (e *Engine) Drain(ctx context.Context) error {
 	e.dismiss()
 	e.helpers.Wait()
@@ -140,8 +141,8 @@ func (e *Engine) Drain(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Close releases what the kernel holds. Shards that still deliver end when their sinks let go of them; what they use goes with the last
-// one.
+// Close releases what the kernel holds. If shards still deliver, it returns at once, and the release follows when their sinks have
+// returned.
 func (e *Engine) Close() error {
 	select {
 	case <-e.drained:
@@ -166,7 +167,7 @@ func signatures(protocols []protocol.Protocol) (all [][]byte) {
 	return all
 }
 
-// kernelRules are the parts of the rules that the kernel judges.
+// kernelRules returns the parts of the rules that the kernel evaluates.
 func kernelRules(s *selection.Selection) []kernel.Rule {
 	var rules []kernel.Rule
 	for _, r := range s.Rules() {

@@ -10,20 +10,20 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// Engine is that of the systems that cannot be observed.
+// Engine stands for the engine on systems that cannot be observed.
 type Engine struct{}
 
 // New returns an engine that does not start.
 func New(Options) *Engine { return &Engine{} }
 
-// Start says that this system cannot be observed.
+// Start returns the error that this system cannot be observed.
 func (*Engine) Start() error {
 	return fmt.Errorf("%w: it runs %s on %s, and socketflow needs Linux 5.15 or newer with BTF on amd64 or arm64; "+
 		"run this collector there, or set on_unsupported: warn to run it here without observing anything",
 		kernel.ErrUnsupported, runtime.GOOS, runtime.GOARCH)
 }
 
-// Mode, and what follows, is for engines that have started.
+// Mode and the methods below are for engines that have started, and here none does.
 func (*Engine) Mode() (mode kernel.Mode, why error) { return "", nil }
 
 // Attached is nothing.

@@ -12,8 +12,8 @@ import (
 // bootIDFile names this boot of this host (random(4)).
 const bootIDFile = "/proc/sys/kernel/random/boot_id"
 
-// hostID is a number for this boot of this host, the same for every collector on it; where the host does not tell,
-// a random one.
+// hostID identifies this boot of this host. It is the same for every collector on the host. If the boot has no id, the number is
+// random.
 func hostID(file string) (uint64, error) {
 	if id, err := os.ReadFile(file); err == nil {
 		h := fnv.New64a()

@@ -25,13 +25,13 @@ type tracer interface {
 	Counters() (kernel.Counters, error)
 	Want(cookie uint64, w event.Want)
 	SetRuleMatch(id process.ID, generation uint32, rules uint64) error
-	Live(ctx context.Context) (kernel.Looked, error)
+	Live(ctx context.Context) (kernel.Coverage, error)
 	Datagrams(ctx context.Context) (bool, error)
 	Detach() error
 	Close() error
 }
 
-// callMode is what the syscall mode has beside the socket mode.
+// callMode is what the syscall mode needs in addition to the socket mode.
 type callMode struct {
 	tracer   *kernel.SyscallTracer
 	shared   *fdtrack.Shared
@@ -39,7 +39,7 @@ type callMode struct {
 	trackers []*fdtrack.Tracker // by shard; there before the first event is read
 }
 
-// openTracer loads the programs of the mode that is configured, or of the one that kernel.Choose finds.
+// openTracer loads the programs of the configured mode, or of the one that kernel.Choose chooses.
 func (e *Engine) openTracer(opts kernel.Options) error {
 	_, mode, why, err := kernel.Choose(e.opts.Mode, func(mode kernel.Mode, whole bool) (struct{}, error) {
 		opts := opts
@@ -86,7 +86,7 @@ func (e *Engine) openCalls(opts kernel.Options) (err error) {
 	return nil
 }
 
-// inject hands an event that user space made up to the shard of its socket.
+// inject passes an event that user space made to the shard of its socket.
 func (m *callMode) inject(e event.Event) {
 	m.trackers[m.tracer.ShardOf(e.Flow.Cookie)].Inject(e)
 }
@@ -111,7 +111,7 @@ func (e *Engine) closeTracer() error {
 	return err
 }
 
-// existing has the sockets reported that are older than the capture.
+// existing makes the tracer report the sockets that are older than the kernel programs.
 func (e *Engine) existing() error {
 	if sockets, ok := e.tracer.(*kernel.SocketTracer); ok {
 		return sockets.Existing(e.helping)

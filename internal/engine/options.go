@@ -1,4 +1,4 @@
-// Package engine observes the host: it opens a mode, and takes the events of each of its ring buffers all the way to telemetry.
+// Package engine runs the observation of a host: from a mode's ring buffers, through the packages that interpret events, to telemetry.
 package engine
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/socketflow/socketflow/internal/selection"
 )
 
-// Options of an Engine. All of them are needed but for those that say otherwise.
+// Options of an Engine. All are required unless their comment says otherwise.
 type Options struct {
 	Mode        kernel.Mode
 	Attachment  kernel.Attachment
@@ -22,7 +22,7 @@ type Options struct {
 	Rules       []selection.Rule // none: everything is observed
 	Unix, UDP   bool             // what is followed beside TCP
 
-	Protocols             []protocol.Protocol // whose exchanges are emitted; none: what connections carry is not looked at
+	Protocols             []protocol.Protocol // whose exchanges are emitted; none: no payload is captured
 	Parsing               protocol.Settings
 	CallLimit, BurstLimit int // bytes of payload captured of one system call, and of a burst of calls in one direction
 
@@ -38,13 +38,13 @@ type Options struct {
 	Sink         Sink
 
 	Logger *zap.Logger
-	// Broken is called, from any goroutine, when a shard ends because its events cannot be read any more.
+	// Broken is called when a shard ends because its events cannot be read any more. Any goroutine may call it.
 	Broken func(error)
 	// Fault refuses kernel programs. It is for tests, and may be nil.
 	Fault kernel.Fault
 }
 
-// Sink takes what was observed.
+// Sink takes the telemetry of an engine.
 type Sink interface {
 	// Deliver takes what a builder holds, and hands it on. It may block until ctx ends. It is called from several goroutines, each with a
 	// builder of its own.

@@ -34,7 +34,7 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// Aspects of what the workload of this test has emitted. The counts are exact.
+// Aspects of the telemetry that is emitted for the workload of this test. The counts are exact.
 const (
 	tcpRequests  = "requests over TCP"
 	unixRequests = "requests over Unix sockets"
@@ -48,13 +48,13 @@ const (
 
 const requests, refusals = 20, 5
 
-// whole is what the workload has emitted where nothing is refused.
+// whole is the telemetry of the workload if no program is refused.
 var whole = map[string]int{
 	tcpRequests: 2 * requests, unixRequests: 2 * requests, tcpCloses: 2 * requests, failures: refusals, udpFlows: 2, udpEnds: 2,
 	olderCloses: 2,
 }
 
-// refusal is what becomes of an engine whose programs are refused.
+// refusal is a set of refused programs and their effect on an engine.
 type refusal struct {
 	asked    kernel.Mode
 	programs []string
@@ -79,16 +79,16 @@ func (r *refusal) fault(stage kernel.Stage, program string) error {
 	return nil
 }
 
-// transfersOfSocketMode are refused beside others to have mode auto choose the syscall mode.
+// transfersOfSocketMode is refused in addition to others, so that mode auto chooses the syscall mode.
 const transfersOfSocketMode = "socket_sent"
 
-// lostBySocketMode are the aspects that are lost with a program of the socket mode: with the others none.
+// lostBySocketMode are the aspects that are lost with a program of the socket mode. Without a program that is not listed nothing is lost.
 var lostBySocketMode = map[string][]string{
 	"existing_descriptors": {olderCloses},
 	"flow_pass":            {udpEnds},
 }
 
-// essentialToSocketMode are the programs without which mode auto is another.
+// essentialToSocketMode are the programs without which mode auto does not choose the socket mode.
 var essentialToSocketMode = []string{"sock_state", "socket_sent", "socket_received"}
 
 // lostBySyscallMode are the optional programs of the syscall mode; all others are essential to it.
@@ -212,7 +212,7 @@ func (u *engineUnderTest) count(aspect string) int {
 	return u.seen[aspect]
 }
 
-// lacks says what is not there yet, or wrong.
+// lacks describes what is missing or wrong.
 func (u *engineUnderTest) lacks() (wrong []string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -252,8 +252,8 @@ func (u *engineUnderTest) stop(t *testing.T) {
 	assert.NoError(t, u.Close(), u.refusal)
 }
 
-// TestRefusedProgramCostsItsOwnFunction refuses each program in turn, as a kernel would when it is loaded or attached. Whatever it is, the
-// engine starts; what is lost is named in the log, in own telemetry and by its status; and all else is exact.
+// TestRefusedProgramCostsItsOwnFunction refuses each program in turn, as a kernel would when it is loaded or attached. The engine starts
+// without any of them. The log, own telemetry and the program's status name what is lost, and all other telemetry is exact.
 func TestRefusedProgramCostsItsOwnFunction(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
 	all := []*refusal{ // two programs, of which the second would do the work of the first
@@ -268,7 +268,7 @@ func TestRefusedProgramCostsItsOwnFunction(t *testing.T) {
 	}
 }
 
-// programsOf are the programs of a mode, as it says itself.
+// programsOf returns the programs that a mode reports.
 func programsOf(t *testing.T, mode kernel.Mode) (names []string) {
 	t.Helper()
 	u := startEngine(t, &refusal{asked: mode})
@@ -305,7 +305,7 @@ func testRefusals(t *testing.T, batch []*refusal) {
 	stopping.Wait()
 }
 
-// await waits until all engines are ready, or for so long that they never will be.
+// await waits until all engines are ready, or a timeout has passed.
 func await(t *testing.T, engines []*engineUnderTest, ready func(*engineUnderTest) bool) {
 	t.Helper()
 	all := func() bool {
@@ -319,7 +319,7 @@ func await(t *testing.T, engines []*engineUnderTest, ready func(*engineUnderTest
 	}
 }
 
-// verifyNamed holds what the engine says of its programs against what was refused.
+// verifyNamed compares the programs that the engine reports as lost with those that were refused.
 func (u *engineUnderTest) verifyNamed(t *testing.T) {
 	t.Helper()
 	mode, why := u.Mode()

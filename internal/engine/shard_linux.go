@@ -20,8 +20,7 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// shard is one ring buffer's way from events to telemetry. Everything in it belongs to one goroutine, but for what is
-// atomic.
+// shard takes the events of one ring buffer all the way to telemetry. All of it but the atomic fields belongs to one goroutine.
 type shard struct {
 	engine  *Engine
 	reader  *kernel.Reader
@@ -33,16 +32,16 @@ type shard struct {
 	event   event.Event
 	handled int       // events since the last look at the clock
 	since   time.Time // the oldest item of the batch is not older; zero: the batch is empty
-	// forget asks that the sockets be forgotten that have not been reported.
+	// forget is a request to forget the sockets that have not been reported alive; nil: none.
 	forget    atomic.Pointer[unreported]
-	forgetNow *unreported // what forget said before the present wait
+	forgetNow *unreported // forget as it was before the present wait
 	broken    bool        // a decode error has been logged
 }
 
-// unreported are the sockets that looked covers, were opened before, and have not been reported alive since.
+// unreported describes sockets that coverage includes, that were opened before since, and that were not reported alive after it.
 type unreported struct {
-	looked kernel.Looked
-	since  uint64 // CLOCK_MONOTONIC, ns
+	coverage kernel.Coverage
+	since    uint64 // CLOCK_MONOTONIC, ns
 }
 
 func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error) {
@@ -74,10 +73,11 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	return s, err
 }
 
-// setRuleMatch hands the kernel what rules a process matches; if that fails the kernel goes on reporting the process, and the table leaves it out.
+// setRuleMatch passes to the kernel which rules a process matches. If that fails, the kernel goes on reporting the process, and the table
+// leaves it out.
 func (s *shard) setRuleMatch(id process.ID, generation uint32, rules uint64) {
 	if err := s.engine.tracer.SetRuleMatch(id, generation, rules); err != nil {
-		s.engine.opts.Logger.Debug("the kernel cannot be told of a selection", zap.Error(err))
+		s.engine.opts.Logger.Debug("the kernel did not take a rule match", zap.Error(err))
 	}
 }
 
@@ -129,7 +129,7 @@ func (s *shard) flush() {
 	s.deliver()
 }
 
-// trackInterval is how often is looked whether what waits for an address can go on.
+// trackInterval is how often the shard checks whether events that wait for an address can go on.
 const trackInterval = 5 * time.Millisecond
 
 // tick passes time.
@@ -166,14 +166,14 @@ func (s *shard) deliver() {
 	s.engine.opts.Sink.Deliver(s.engine.delivering, s.builder)
 }
 
-// forgetGone runs when the ring buffer has been read to its end. What was asked before that reading began is due: all
-// reports of live sockets were written before it was asked.
+// forgetGone runs when the ring buffer has been read to its end. A request from before that reading is due, because all
+// reports of live sockets were written before the request was made.
 func (s *shard) forgetGone() {
 	if s.forgetNow != nil && s.forget.CompareAndSwap(s.forgetNow, nil) {
 		if s.tracker != nil {
-			s.tracker.Tick(monotime.Now()) // it has those that were injected
+			s.tracker.Tick(monotime.Now()) // handles the injected reports
 		}
-		s.table.Forget(s.forgetNow.since, s.forgetNow.looked.Covers)
+		s.table.Forget(s.forgetNow.since, s.forgetNow.coverage.Covers)
 	}
 }
 
@@ -192,8 +192,8 @@ func (s *shard) undecodable(err error) bool {
 	return true
 }
 
-// readClocks reads the wall clock between two readings of the monotonic one, which are close to each other unless this thread has to
-// wait each time that it tries.
+// readClocks reads the wall clock between two readings of the monotonic clock. It tries until the two are close to each other, or gives up
+// if the thread was interrupted each time.
 func readClocks() (before uint64, wall time.Time, after uint64) {
 	const near, attempts = uint64(100 * time.Microsecond), 10
 	for range attempts {

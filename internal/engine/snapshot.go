@@ -12,8 +12,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// Snapshot is what an engine has counted since it started, and what it holds at present. metadata.yaml says what each member means,
-// under the metric that its comment names.
+// Snapshot is what an engine has counted since it started, and what it holds at present. The comment of each member names its metric;
+// metadata.yaml describes the metrics.
 type Snapshot struct {
 	Events   [event.Kinds]uint64 // kernel_events, by kind
 	RingFull [event.Kinds]uint64 // kernel_events_lost, by kind

@@ -12,7 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/monotime"
 )
 
-// findExisting has the connections reported that are older than the capture.
+// findExisting makes the tracer report the connections that are older than the kernel programs.
 func (e *Engine) findExisting() {
 	if err := e.existing(); err != nil && e.helping.Err() == nil {
 		e.opts.Logger.Warn("connections that are older than the collector may be missing", zap.Error(err))
@@ -27,10 +27,10 @@ func (e *Engine) findExisting() {
 	}
 }
 
-// lossInterval is how often the kernel's losses are looked at.
+// lossInterval is how often the kernel's counters of losses are read.
 const lossInterval = 10 * time.Second
 
-// watchLosses says when events were lost, and has the sockets forgotten whose close was.
+// watchLosses logs lost events, and forgets the sockets whose close was lost.
 func (e *Engine) watchLosses() {
 	ticks := time.NewTicker(min(lossInterval, e.opts.UDPIdleTimeout/2))
 	defer ticks.Stop()
@@ -67,8 +67,8 @@ func (e *Engine) watchLosses() {
 	}
 }
 
-// quietInterval is how often is looked for what has ended without a hook to tell: of Unix and UDP sockets not all ends are
-// seen, and of TCP one in some hundred thousand is not (docs/decisions/0006).
+// quietInterval is how often the engine looks for sockets that have ended without an event. The hooks miss some ends of Unix and UDP
+// sockets, and one in some hundred thousand of TCP (docs/decisions/0006).
 const quietInterval = time.Minute
 
 func (e *Engine) follows(transports ...event.Transport) bool {
@@ -82,17 +82,18 @@ func (e *Engine) follows(transports ...event.Transport) bool {
 	return false
 }
 
-// liveAttempts is how often all live sockets are reported anew because a report was lost: a small ring buffer may have to take
-// other events in between.
+// liveAttempts is how often all live sockets are reported if a report is lost each time: a small ring buffer may fill with
+// other events.
 const liveAttempts = 4
 
-// forgetGone has every live socket reported, and the others forgotten; or returns false, for not all could be reported.
+// forgetGone makes the kernel side report every live socket, and the shards forget the others. It returns false if not all could be
+// reported.
 func (e *Engine) forgetGone(liveLost uint64) bool {
 	for range liveAttempts {
 		gone := &unreported{since: monotime.Now()}
 		var err error
-		if gone.looked, err = e.tracer.Live(e.helping); err == nil {
-			gone.looked.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)
+		if gone.coverage, err = e.tracer.Live(e.helping); err == nil {
+			gone.coverage.Everywhere[event.UDP], err = e.tracer.Datagrams(e.helping)
 		}
 		var after kernel.Counters
 		if err == nil {
@@ -108,7 +109,7 @@ func (e *Engine) forgetGone(liveLost uint64) bool {
 			liveLost = lost
 			continue
 		}
-		if !gone.looked.Nothing() { // else it never will be something, which was logged at the start
+		if !gone.coverage.Empty() { // if it is empty, it always will be; that was logged at the start
 			for _, s := range e.shards {
 				s.forget.Store(gone)
 			}

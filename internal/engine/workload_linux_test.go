@@ -37,7 +37,7 @@ func (p pair) close(t *testing.T) {
 	assert.NoError(t, p.server.Close())
 }
 
-// runWorkload makes what the map whole says.
+// runWorkload does what is counted in whole.
 func runWorkload(t *testing.T) {
 	t.Helper()
 	serveHTTP(t, "tcp", "127.0.0.1:0")

@@ -9,8 +9,8 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// drill is a Tracker that tells nobody, and the events of one connection.
-func drill(t testing.TB) func(local string, completing bool) func() {
+// connectionFeed feeds a Tracker with the events of one connection after another. What the Tracker emits is discarded.
+func connectionFeed(t testing.TB) func(local string, completing bool) func() {
 	shared, err := NewShared(Limits{})
 	require.NoError(t, err)
 	var sum uint64
@@ -23,7 +23,7 @@ func drill(t testing.TB) func(local string, completing bool) func() {
 	return func(local string, completing bool) func() {
 		templates := []event.Event{open(1, local, remote), data(1, "some payload"), data(1, "some more"), closing(1)}
 		if completing {
-			templates = append(templates[:3:3], told(1, "10.0.0.1:50000", "", event.AddressSourceGetsockname), templates[3])
+			templates = append(templates[:3:3], named(1, "10.0.0.1:50000", "", event.AddressSourceGetsockname), templates[3])
 		}
 		var e event.Event
 		return func() {
@@ -39,7 +39,7 @@ func drill(t testing.TB) func(local string, completing bool) func() {
 }
 
 func TestNothingIsAllocatedPerEvent(t *testing.T) {
-	connection := drill(t)
+	connection := connectionFeed(t)
 	for name, run := range map[string]func(){
 		"complete": connection(local, false),
 		"waiting":  connection("", true),
@@ -60,7 +60,7 @@ func BenchmarkConnection(b *testing.B) {
 		"waiting":  {"", true},
 	} {
 		b.Run(name, func(b *testing.B) {
-			run := drill(b)(test.local, test.completing)
+			run := connectionFeed(b)(test.local, test.completing)
 			b.ReportAllocs()
 			for b.Loop() {
 				run()

@@ -14,7 +14,7 @@ func (t *Tracker) data(e *event.Event) {
 	t.opts.Next(e)
 }
 
-// open is also of connections older than the capture.
+// open also handles connections that are older than the kernel programs.
 func (t *Tracker) open(e *event.Event) {
 	t.own(e)
 	toItself(&e.Flow)
@@ -28,7 +28,7 @@ func (t *Tracker) open(e *event.Event) {
 		mergeFlow(&e.Flow, &s.flow)
 	}
 	s.opened, s.flow, s.owner, s.fd = true, e.Flow, e.Owner, e.FD
-	if s.flying {
+	if s.wasInFlight {
 		t.shared.inFlightFDs.update(&s.flow)
 	}
 	if complete(&s.flow) {
@@ -39,7 +39,7 @@ func (t *Tracker) open(e *event.Event) {
 	t.waiting.Add(s.waiting, e)
 }
 
-// close is the end of one descriptor; that of the last is the socket's.
+// close handles the end of one descriptor. The end of the last one is the socket's.
 func (t *Tracker) close(e *event.Event) {
 	t.own(e)
 	s := t.sockets[e.Flow.Cookie]
@@ -56,7 +56,7 @@ func (t *Tracker) close(e *event.Event) {
 	t.end(s, e)
 }
 
-// neverOpened reports whether the socket that an event closes was connected at no time, as a listener that processes share.
+// neverOpened reports whether the closed socket was never connected, for instance a listener that processes share.
 func neverOpened(e *event.Event) bool {
 	if e.Started != 0 || e.Established != 0 {
 		return false
@@ -71,14 +71,14 @@ func (t *Tracker) end(s *socket, e *event.Event) {
 		t.forget(s)
 		return
 	}
-	if s.waiting != nil { // its addresses are all that there will be
+	if s.waiting != nil { // no more of its addresses will become known
 		t.waiting.GiveUp(s.waiting, pending.CauseEnded)
 	}
 	t.pass(s, e)
 	t.forget(s)
 }
 
-// address takes in what a call has told, if it was not known.
+// address adds an address that a call has named, if it was not known.
 func (t *Tracker) address(e *event.Event) {
 	s := t.sockets[e.Flow.Cookie]
 	if s == nil || s.opened && s.waiting == nil && complete(&s.flow) {
@@ -91,7 +91,7 @@ func (t *Tracker) address(e *event.Event) {
 	t.completed(s)
 }
 
-// inFlight as a descriptor stands for a message that carries one.
+// inFlight in place of a descriptor stands for a message that carries one.
 const inFlight = ^uint32(0)
 
 // hold counts one more descriptor of a socket, which need not be open.
@@ -102,7 +102,7 @@ func (t *Tracker) hold(e *event.Event) {
 	}
 	s.holders++
 	if e.FD == inFlight {
-		s.flying = true
+		s.wasInFlight = true
 		t.shared.inFlightFDs.add(t, s)
 	}
 }
@@ -135,7 +135,7 @@ func (t *Tracker) describe(e *event.Event) {
 	t.opts.Next(e)
 }
 
-// other events go on behind those that wait.
+// other passes on an event of any other kind, behind those that wait.
 func (t *Tracker) other(e *event.Event) {
 	t.own(e)
 	s := t.sockets[e.Flow.Cookie]
@@ -149,7 +149,7 @@ func (t *Tracker) other(e *event.Event) {
 	}
 }
 
-// own says who the owner of an event is, and where.
+// own sets the owner of an event and its network namespace.
 func (t *Tracker) own(e *event.Event) {
 	o := t.owners.of(e.Owner)
 	e.Owner = o.id
@@ -158,7 +158,7 @@ func (t *Tracker) own(e *event.Event) {
 	}
 }
 
-// stray passes on an event that has to be complete in itself.
+// stray passes on an event of a socket that is not followed. Such an event has to be complete in itself.
 func (t *Tracker) stray(e *event.Event) {
 	if e.Kind != event.KindLive && !complete(&e.Flow) {
 		t.finish(&e.Flow, e.Owner.PID)
@@ -174,8 +174,8 @@ func (t *Tracker) pass(s *socket, e *event.Event) {
 	t.next(e)
 }
 
-// next passes on an event. Sockets themselves would report that a TCP connection was opened, and then who accepted it. Here accept
-// is the call that opened it, so both are known at once.
+// next passes on an event. The socket mode reports that a TCP connection was opened, and later who accepted it. Here accept
+// is the call that opened it, so both events are emitted at once.
 func (t *Tracker) next(e *event.Event) {
 	t.opts.Next(e)
 	if e.Kind == event.KindOpen && e.Flow.Transport == event.TCP && e.Flow.Role == event.RoleServer {

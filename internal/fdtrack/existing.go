@@ -19,9 +19,9 @@ type Scanner interface {
 // maxInbox is how many messages wait for a tracker before Existing waits for it.
 const maxInbox = 4096
 
-// Existing has the sockets followed that are older than the capture, by the trackers in turn, but for those of the process
-// self; 0 leaves out none. Trackers have to be working meanwhile, for Existing waits for those that have much to do. What
-// cannot be looked into does not keep it from the rest, and is in the error.
+// Existing makes the trackers, in turn, follow the sockets that are older than the kernel programs. It leaves out those of the process
+// self; 0 leaves out none. Trackers have to be working meanwhile, because Existing waits for those that have much to do. A process
+// that cannot be read is in the error and does not keep Existing from the others.
 func Existing(ctx context.Context, scanner Scanner, trackers []*Tracker, self uint32) error {
 	if len(trackers) == 0 {
 		return errors.New("look for sockets older than the collector: nobody follows them")
@@ -33,7 +33,7 @@ func Existing(ctx context.Context, scanner Scanner, trackers []*Tracker, self ui
 		}
 		return nil
 	}
-	// What cannot be looked into now cannot be later: it is told then.
+	// What cannot be read now cannot be read later either: the second scan returns the error.
 	_ = look(func(d procfs.Descriptor) error { x.see(&d); return ctx.Err() })
 	select {
 	case <-ctx.Done():
@@ -43,14 +43,14 @@ func Existing(ctx context.Context, scanner Scanner, trackers []*Tracker, self ui
 	return look(func(d procfs.Descriptor) error { return x.add(ctx, &d) })
 }
 
-// settling is how long a call may take from making a descriptor until the kernel side has seen it return: on a busy machine its
-// thread may have to wait for a processor in between.
+// settling is how long it may take from when a call makes a descriptor until the kernel side sees the call return. On a busy machine
+// the thread may have to wait for a CPU in between.
 const settling = 100 * time.Millisecond
 
 type existing struct {
 	scanner  Scanner
 	trackers []*Tracker
-	seen     map[descriptor]uint64 // inodes of what was there at first, and of what no call has told
+	seen     map[descriptor]uint64 // inodes that the first scan found, without those known from a call
 	next     int
 	owner    process.ID
 }
@@ -67,7 +67,7 @@ func (x *existing) add(ctx context.Context, d *procfs.Descriptor) error {
 		return nil // it is not older
 	}
 	if d.Socket.State == procfs.StateSynSent {
-		return nil // its outcome makes it known
+		return nil // an event will report its outcome
 	}
 	if d.PID != x.owner.PID {
 		p, err := x.scanner.Process(d.PID)

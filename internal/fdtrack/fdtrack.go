@@ -1,8 +1,8 @@
-// Package fdtrack follows descriptors to sockets, so that events of system calls become the events that the sockets themselves would
-// report: with both addresses, the process that owns the socket, and one end each.
+// Package fdtrack follows descriptors to sockets, so that events of system calls become events of sockets, as the socket mode reports
+// them: with both addresses, with the process that owns the socket, and with one end for each socket.
 //
-// A Tracker stands between the reader of a shard and its socket table. Events of a socket of which an address is missing wait
-// (package pending), and go on in the order in which they came once a call has named it, procfs has, or it is given up.
+// A Tracker stands between the reader of a shard and its socket table. If an address of a socket is missing, the socket's events wait
+// (package pending). They go on in order as soon as a call or procfs names the address, or the wait is given up.
 package fdtrack
 
 import (
@@ -16,25 +16,25 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// Kernel is told which descriptors lead to which sockets. Neither may change what the kernel side has found out itself in the
-// meantime: a descriptor that it knows by now has been closed and reused since it was asked about. Both are safe for
-// concurrent use.
+// Kernel is the kernel side's knowledge of which descriptors lead to which sockets. Adopt and Reject must not change what the kernel side
+// has found out itself in the meantime: a descriptor that it knows by now was closed and reused after the question. All methods are safe
+// for concurrent use.
 type Kernel interface {
-	// Adopt has descriptor fd of process pid lead to the socket f.Cookie, which may be listening. f is valid during the call. It
-	// answers the question of an event.KindUnknown; 0: none.
+	// Adopt answers that descriptor fd of process pid leads to the socket f.Cookie, which may be listening. f is valid during the call.
+	// question is that of an event.KindUnknown; 0: none.
 	Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error
-	// Locate says in which network namespace a process is, so that its children are known to be there.
+	// Locate sets the network namespace of a process. Its children inherit it.
 	Locate(name process.ID, netns uint32)
-	// Known reports whether a call has told that descriptor fd of process pid leads to a socket, so that there is nothing to find.
+	// Known reports whether the kernel side knows from a call that descriptor fd of process pid leads to a socket.
 	Known(pid, fd uint32) bool
-	// Asked reports whether the kernel side still waits for the answer to a question about descriptor fd of process pid: another one
-	// is about another file of that number.
+	// Asked reports whether the kernel side still waits for the answer to this question about descriptor fd of process pid. A later
+	// question is about another file with that number.
 	Asked(pid, fd uint32, question uint64) bool
 	// Reject answers that descriptor fd of process pid leads to nothing that is followed.
 	Reject(pid, fd uint32, question uint64) error
 }
 
-// Resolver finds what calls do not tell. *procfs.Resolver is one. It is safe for concurrent use.
+// Resolver finds what calls do not show. *procfs.Resolver is one. It is safe for concurrent use.
 type Resolver interface {
 	Process(pid uint32) (procfs.Process, error)
 	Ask(pid, fd uint32) *procfs.Query
@@ -50,7 +50,7 @@ type Options struct {
 	Resolver  Resolver
 	// Next takes in the events. They are valid during the call.
 	Next func(*event.Event)
-	// NewCookie gives an id that no socket has had, and whose events come through this shard. It is safe for concurrent use.
+	// NewCookie returns an id that no socket has had and that belongs to this shard. It is safe for concurrent use.
 	NewCookie func() uint64
 }
 
@@ -94,7 +94,7 @@ func New(o Options) (*Tracker, error) {
 // Stats of this tracker; safe to read at any time.
 func (t *Tracker) Stats() *Stats { return &t.stats }
 
-// Handle takes in one event, as the capture has it, and changes it. What is complete has been passed on when it returns.
+// Handle takes in one event as the kernel side reports it, and changes it. Complete events have been passed on when it returns.
 func (t *Tracker) Handle(e *event.Event) {
 	if t.inbox.filled.Load() {
 		t.drain()
@@ -102,13 +102,13 @@ func (t *Tracker) Handle(e *event.Event) {
 	t.handle(e)
 }
 
-// Busy reports whether something waits, for an address or for an answer, so that Tick has something to do.
+// Busy reports whether anything waits for an address or for an answer, so that Tick has work to do.
 func (t *Tracker) Busy() bool {
 	return t.waiting.Waiting() || len(t.unknowns) > 0 || len(t.asked) > 0 || t.inbox.filled.Load()
 }
 
-// Tick passes time: CLOCK_MONOTONIC, ns. It is to be called every few milliseconds while events wait, and sees to it that they
-// do not wait for longer than they may.
+// Tick passes time: CLOCK_MONOTONIC, ns. Call it every few milliseconds while Busy. It takes in answers and ends the waits whose time
+// is up.
 func (t *Tracker) Tick(monotonic uint64) {
 	if t.inbox.filled.Load() {
 		t.drain()
@@ -119,7 +119,7 @@ func (t *Tracker) Tick(monotonic uint64) {
 	t.waiting.Tick(monotonic)
 }
 
-// Flush passes on everything that waits, for nothing more will come.
+// Flush passes on everything that waits. It is called when no more events will come.
 func (t *Tracker) Flush() {
 	t.drain()
 	t.waiting.Flush()

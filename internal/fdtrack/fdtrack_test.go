@@ -16,7 +16,7 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-func TestWhatIsTold(t *testing.T) {
+func TestTrackerCompletesAddresses(t *testing.T) {
 	const whole = local + ">" + remote
 	for name, test := range map[string]struct {
 		events []event.Event
@@ -31,27 +31,27 @@ func TestWhatIsTold(t *testing.T) {
 		},
 		"all in order behind the address": {
 			[]event.Event{
-				open(1, "", remote), data(1, "a"), data(1, "b"), told(1, local, "", event.AddressSourceGetsockname), data(1, "c"),
+				open(1, "", remote), data(1, "a"), data(1, "b"), named(1, local, "", event.AddressSourceGetsockname), data(1, "c"),
 			},
 			[]string{"open 1 " + whole + " getsockname", "data 1 a", "data 1 b", "data 1 c"},
 		},
 		"others meanwhile": {
 			[]event.Event{
 				open(1, "", remote), open(2, local, remote), data(1, "a"), data(2, "b"),
-				told(1, local, "", event.AddressSourceGetsockname),
+				named(1, local, "", event.AddressSourceGetsockname),
 			},
 			[]string{"open 2 " + whole + " connect", "data 2 b", "open 1 " + whole + " getsockname", "data 1 a"},
 		},
 		"the peer's address, of a server": {
 			[]event.Event{
-				accepted(1, remote, ""), data(1, "a"), told(1, "", local, event.AddressSourceGetpeername),
+				accepted(1, remote, ""), data(1, "a"), named(1, "", local, event.AddressSourceGetpeername),
 			},
 			[]string{
 				"open 1 10.0.0.2:80>10.0.0.1:50000 getpeername", "accept 1 10.0.0.2:80>10.0.0.1:50000 getpeername", "data 1 a",
 			},
 		},
 		"an address behind any address": {
-			[]event.Event{accepted(1, "0.0.0.0:80", local), told(1, "10.0.0.2:80", "", event.AddressSourceGetsockname)},
+			[]event.Event{accepted(1, "0.0.0.0:80", local), named(1, "10.0.0.2:80", "", event.AddressSourceGetsockname)},
 			[]string{"open 1 10.0.0.2:80>10.0.0.1:50000 getsockname", "accept 1 10.0.0.2:80>10.0.0.1:50000 getsockname"},
 		},
 		"an accept at once, of a complete server": {
@@ -63,19 +63,19 @@ func TestWhatIsTold(t *testing.T) {
 		},
 		"both addresses, one after the other": {
 			[]event.Event{
-				open(1, "", ""), told(1, "", remote, event.AddressSourceGetpeername), told(1, local, "", event.AddressSourceGetsockname),
+				open(1, "", ""), named(1, "", remote, event.AddressSourceGetpeername), named(1, local, "", event.AddressSourceGetsockname),
 			},
 			[]string{"open 1 " + whole + " getsockname"},
 		},
 		"an address that says nothing": {
-			[]event.Event{open(1, "", remote), told(1, "0.0.0.0:0", "", event.AddressSourceGetsockname)}, nil,
+			[]event.Event{open(1, "", remote), named(1, "0.0.0.0:0", "", event.AddressSourceGetsockname)}, nil,
 		},
 		"an address that came before the open": {
-			[]event.Event{hold(1, 4), told(1, local, "", event.AddressSourceGetsockname), open(1, "", remote)},
+			[]event.Event{hold(1, 4), named(1, local, "", event.AddressSourceGetsockname), open(1, "", remote)},
 			[]string{"open 1 " + whole + " getsockname"},
 		},
 		"no other address once it is complete": {
-			[]event.Event{open(1, local, remote), told(1, "10.9.9.9:1", "10.9.9.9:2", event.AddressSourceGetsockname), closing(1)},
+			[]event.Event{open(1, local, remote), named(1, "10.9.9.9:1", "10.9.9.9:2", event.AddressSourceGetsockname), closing(1)},
 			[]string{"open 1 " + whole + " connect", "close 1 " + whole + " connect"},
 		},
 		"at the close, a client's address without a port": {
@@ -94,7 +94,7 @@ func TestWhatIsTold(t *testing.T) {
 			[]string{"open 1 -:80>-:0 unknown", "accept 1 -:80>-:0 unknown", "close 1 -:80>-:0 unknown"},
 		},
 		"a client that connects to itself": {
-			[]event.Event{open(1, "", "0.0.0.0:80"), told(1, "127.0.0.1:50000", "", event.AddressSourceGetsockname)},
+			[]event.Event{open(1, "", "0.0.0.0:80"), named(1, "127.0.0.1:50000", "", event.AddressSourceGetsockname)},
 			[]string{"open 1 127.0.0.1:50000>127.0.0.1:80 getsockname"},
 		},
 		"a client that connects to itself, bound": {
@@ -104,7 +104,7 @@ func TestWhatIsTold(t *testing.T) {
 			[]event.Event{open(1, "", "[::]:80"), closing(1)}, []string{"open 1 ::1:0>::1:80 container", "close 1 ::1:0>::1:80 container"},
 		},
 		"datagrams": {
-			[]event.Event{over(event.UDP, open(1, "", remote)), data(1, "a"), told(1, local, "", event.AddressSourceGetsockname)},
+			[]event.Event{over(event.UDP, open(1, "", remote)), data(1, "a"), named(1, local, "", event.AddressSourceGetsockname)},
 			[]string{"open 1 " + whole + " getsockname", "data 1 a"},
 		},
 		"a Unix socket, at once": {
@@ -122,8 +122,8 @@ func TestWhatIsTold(t *testing.T) {
 			}()},
 			[]string{"connect_error 1 10.0.0.9:0>10.0.0.2:80 container"},
 		},
-		"a failure with the address that was told before": {
-			[]event.Event{hold(1, 4), told(1, local, "", event.AddressSourceGetsockname), func() event.Event {
+		"a failure with the address that was named before": {
+			[]event.Event{hold(1, 4), named(1, local, "", event.AddressSourceGetsockname), func() event.Event {
 				e := open(1, "", remote)
 				e.Kind = event.KindFail
 				return e
@@ -135,7 +135,7 @@ func TestWhatIsTold(t *testing.T) {
 				e := open(1, "", remote)
 				e.Kind = event.KindFail
 				return e
-			}(), told(1, local, "", event.AddressSourceGetsockname)},
+			}(), named(1, local, "", event.AddressSourceGetsockname)},
 			[]string{"open 1 " + whole + " getsockname", "fail 1 " + whole + " getsockname"},
 		},
 		"nothing of a listener that two processes close": {
@@ -148,7 +148,7 @@ func TestWhatIsTold(t *testing.T) {
 			[]event.Event{older(7, local, remote), older(8, "", "")}, []string{"close 7 10.0.0.1:50000>10.0.0.2:80 sock"},
 		},
 		"strays as they are": {
-			[]event.Event{data(7, "a"), ended(7, "", ""), told(7, local, "", event.AddressSourceGetsockname), of(event.KindLive, 7)},
+			[]event.Event{data(7, "a"), ended(7, "", ""), named(7, local, "", event.AddressSourceGetsockname), of(event.KindLive, 7)},
 			[]string{"data 7 a", "close 7 -:0>-:0 unknown", "live 7"},
 		},
 		"the end of the last descriptor only": {
@@ -163,7 +163,7 @@ func TestWhatIsTold(t *testing.T) {
 			[]event.Event{hold(1, 4), closing(1), closing(1)}, nil,
 		},
 		"the other end's close, in order": {
-			[]event.Event{open(1, "", remote), of(event.KindPeerClose, 1), told(1, local, "", event.AddressSourceGetsockname)},
+			[]event.Event{open(1, "", remote), of(event.KindPeerClose, 1), named(1, local, "", event.AddressSourceGetsockname)},
 			[]string{"open 1 " + whole + " getsockname", "peer_close 1 " + whole + " getsockname"},
 		},
 		"a socket that is connected anew": {
@@ -195,7 +195,7 @@ func assertNothingWaits(t *testing.T, s *scene) {
 	assert.False(t, s.waiting.Waiting())
 }
 
-func TestTimeIsUp(t *testing.T) {
+func TestWaitEndsAtTheTimeout(t *testing.T) {
 	s := newScene(t, Limits{Timeout: 100 * time.Millisecond}, nil)
 	s.handle(open(1, "", remote), data(1, "a"))
 	s.pass(98 * time.Millisecond)
@@ -207,12 +207,12 @@ func TestTimeIsUp(t *testing.T) {
 	assert.Equal(t, []string{"open 1 10.0.0.9:0>10.0.0.2:80 container", "data 1 a"}, s.take())
 	assert.EqualValues(t, 1, s.Stats().Incomplete[pending.CauseTimeout].Load())
 	assert.InDelta(t, 100*millisecond, s.Stats().Pending.Waited.Load(), float64(2*millisecond))
-	s.handle(data(1, "b"), told(1, local, "", event.AddressSourceGetsockname), closing(1))
+	s.handle(data(1, "b"), named(1, local, "", event.AddressSourceGetsockname), closing(1))
 	assert.Equal(t, []string{"data 1 b", "close 1 10.0.0.9:50000>10.0.0.2:80 getsockname"}, s.take())
 	assertNothingWaits(t, s)
 }
 
-// A reader that is behind tells of old events: their addresses may be right behind them.
+// A reader that is behind delivers old events: the events with their addresses may be right behind them.
 func TestTimeIsCountedFromWhenAnEventIsRead(t *testing.T) {
 	s := newScene(t, Limits{Timeout: 100 * time.Millisecond}, nil)
 	e := open(1, "", remote)
@@ -224,7 +224,7 @@ func TestTimeIsCountedFromWhenAnEventIsRead(t *testing.T) {
 	assert.Len(t, s.take(), 1)
 }
 
-func TestOrderIsKeptInALargeCrowd(t *testing.T) {
+func TestOrderIsKeptAmongManySockets(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	const sockets, events = 100, 50
 	for i := range uint64(sockets) {
@@ -237,7 +237,7 @@ func TestOrderIsKeptInALargeCrowd(t *testing.T) {
 	}
 	assert.Empty(t, s.take())
 	for i := uint64(sockets); i > 0; i-- {
-		s.handle(told(i, local, "", event.AddressSourceGetsockname))
+		s.handle(named(i, local, "", event.AddressSourceGetsockname))
 		got := s.take()
 		require.Len(t, got, events+1)
 		for n := range events {
@@ -295,7 +295,7 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-func TestTheLastSocketsGiveWayInATableThatIsFull(t *testing.T) {
+func TestFullTableEvictsTheOldestSockets(t *testing.T) {
 	s := newScene(t, Limits{}, func(o *Options) { o.Sockets = 2 })
 	s.handle(open(1, "", remote), data(1, "a"), open(2, local, remote), open(3, local, remote))
 	assert.Equal(t, []string{
@@ -309,7 +309,7 @@ func TestTheLastSocketsGiveWayInATableThatIsFull(t *testing.T) {
 	assert.Equal(t, []string{"data 1 b"}, s.take())
 }
 
-func TestTheEndPassesOnAll(t *testing.T) {
+func TestFlushPassesOnAllEvents(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.handle(open(1, "", remote), open(2, "", remote), data(1, "a"), unknownOf(testPID, 9))
 	s.Inject(data(2, ""))
@@ -357,7 +357,7 @@ func TestProcfsIsAskedAgainBeforeTheTimeIsUp(t *testing.T) {
 	assert.Len(t, s.resolver.asked, 2)
 }
 
-func TestAnAnswerOfProcfs(t *testing.T) {
+func TestProcfsAnswerCompletesTheSocket(t *testing.T) {
 	other := found(local, remote)
 	other.Transport = procfs.UDP
 	for name, test := range map[string]struct {
@@ -394,7 +394,7 @@ func TestAnAnswerOfProcfs(t *testing.T) {
 }
 
 // The descriptor was reused before procfs was asked, and the close was on its way.
-func TestAnAnswerDoesNotOvertakeTheClose(t *testing.T) {
+func TestProcfsAnswerDoesNotOvertakeTheClose(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	q := s.resolver.question(testPID, 1)
 	s.handle(open(1, "", remote))
@@ -408,12 +408,12 @@ func TestAnAnswerDoesNotOvertakeTheClose(t *testing.T) {
 	assert.EqualValues(t, 1, s.Stats().Lookups[LookupUnneeded].Load())
 }
 
-// A server that answers on one socket whoever asks: its address will not be told, and the wait is over.
+// A server that answers all clients on one socket: no call will name its address, so the wait ends.
 func TestDatagramsOfASocketWithoutAnAddressDoNotWaitForLong(t *testing.T) {
 	for name, test := range map[string]struct{ local, found, want string }{
-		"its port was known":  {"0.0.0.0:53", "0.0.0.0:53", "10.0.0.9:53"},
-		"its port is chosen":  {"", "0.0.0.0:40000", "10.0.0.9:40000"},
-		"its address is told": {"", "10.0.0.7:53", "10.0.0.7:53"},
+		"its port was known":   {"0.0.0.0:53", "0.0.0.0:53", "10.0.0.9:53"},
+		"its port is chosen":   {"", "0.0.0.0:40000", "10.0.0.9:40000"},
+		"its address is known": {"", "10.0.0.7:53", "10.0.0.7:53"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{}, nil)
@@ -439,14 +439,14 @@ func TestProcfsIsNotAskedIfThatIsNotWanted(t *testing.T) {
 	assert.Len(t, s.take(), 1)
 }
 
-// One of many that are due does not hide the others, in whatever order they are completed.
+// Many sockets may be due at once. Each is asked about, in whatever order they are completed.
 func TestAllThatAreDueAreAskedAbout(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	for i := range uint64(10) {
 		s.handle(open(i+1, "", remote))
 	}
 	for _, done := range []uint64{1, 5, 10} {
-		s.handle(told(done, local, "", event.AddressSourceGetsockname))
+		s.handle(named(done, local, "", event.AddressSourceGetsockname))
 	}
 	s.pass(100 * time.Millisecond)
 	var fds []uint32
@@ -503,7 +503,7 @@ func TestOwners(t *testing.T) {
 	assert.Equal(t, 5, s.resolver.processes)
 }
 
-func TestADescriptionLooksAtTheProcessAnew(t *testing.T) {
+func TestProcessEventRefreshesTheOwner(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	described := of(event.KindProcess, 0)
 	described.Owner = name(testPID)
@@ -520,8 +520,8 @@ func TestADescriptionLooksAtTheProcessAnew(t *testing.T) {
 	assert.EqualValues(t, 7, s.raw[len(s.raw)-1].Flow.NetNS, "the kernel side knew")
 }
 
-// A namespace that cannot be read is looked for again, though not for ever.
-func TestANamespaceThatCannotBeReadForAMoment(t *testing.T) {
+// A namespace that cannot be read is read again, at most maxTries times.
+func TestUnreadableNamespaceIsReadAgain(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.resolver.hidden = map[uint32]bool{testPID: true}
 	s.handle(open(1, local, remote), open(2, local, remote))

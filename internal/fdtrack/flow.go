@@ -6,7 +6,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// known: the unspecified addresses stand for one that is not.
+// known reports whether an address is set. An unspecified address (0.0.0.0, ::) stands for one that is not known.
 func known(a netip.Addr) bool { return a.IsValid() && !a.IsUnspecified() }
 
 func whole(a netip.AddrPort) bool { return known(a.Addr()) && a.Port() != 0 }
@@ -16,16 +16,16 @@ func complete(f *event.Flow) bool {
 	return f.Unix != nil || f.Transport == event.UnixStream || whole(f.Local) && whole(f.Remote)
 }
 
-// merge fills what is missing of an address from another telling of it.
-func merge(to *netip.AddrPort, told netip.AddrPort) (changed bool) {
+// merge fills in what is missing of an address from another event's.
+func merge(to *netip.AddrPort, other netip.AddrPort) (changed bool) {
 	address, port := to.Addr(), to.Port()
-	if !known(address) && known(told.Addr()) {
-		address, changed = told.Addr(), true
+	if !known(address) && known(other.Addr()) {
+		address, changed = other.Addr(), true
 	}
-	if port == 0 && told.Port() != 0 {
-		port, changed = told.Port(), true
+	if port == 0 && other.Port() != 0 {
+		port, changed = other.Port(), true
 		if !address.IsValid() { // for its family
-			address = told.Addr()
+			address = other.Addr()
 		}
 	}
 	if changed {
@@ -34,12 +34,12 @@ func merge(to *netip.AddrPort, told netip.AddrPort) (changed bool) {
 	return changed
 }
 
-// mergeFlow fills what is missing of the addresses of a flow from another telling of it.
-func mergeFlow(to, told *event.Flow) (changed bool) {
-	local := merge(&to.Local, told.Local)
-	remote := merge(&to.Remote, told.Remote)
+// mergeFlow fills in what is missing of the addresses of a flow from another event's.
+func mergeFlow(to, other *event.Flow) (changed bool) {
+	local := merge(&to.Local, other.Local)
+	remote := merge(&to.Remote, other.Remote)
 	if local || remote {
-		to.AddressSource = told.AddressSource
+		to.AddressSource = other.AddressSource
 	}
 	return local || remote
 }
@@ -68,7 +68,7 @@ func toItself(f *event.Flow) {
 	f.Remote = netip.AddrPortFrom(address, f.Remote.Port())
 }
 
-// scrub leaves nothing that looks like an address of what is not known.
+// scrub clears addresses that are not known, so that an unspecified address is not taken for a real one.
 func scrub(f *event.Flow) {
 	for _, a := range [...]*netip.AddrPort{&f.Local, &f.Remote} {
 		if !known(a.Addr()) {
@@ -77,7 +77,7 @@ func scrub(f *event.Flow) {
 	}
 }
 
-// finish completes a flow with what can be had at once: the address of the network namespace of the process pid.
+// finish completes a flow with what is available at once: the address of the network namespace of the process pid.
 func (t *Tracker) finish(f *event.Flow, pid uint32) {
 	if f.Unix != nil || f.Transport == event.UnixStream {
 		return

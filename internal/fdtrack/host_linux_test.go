@@ -52,12 +52,12 @@ func descriptorOf(t *testing.T, c net.Conn) uint32 {
 	return uint32(number)
 }
 
-// await lets time pass until something has been told.
+// await lets time pass until something has been emitted.
 func (h *hostScene) await() []string {
 	h.t.Helper()
 	require.Eventually(h.t, func() bool {
 		h.pass(time.Millisecond)
-		return len(h.told) > 0
+		return len(h.emitted) > 0
 	}, 20*time.Second, time.Millisecond)
 	return h.take()
 }
@@ -92,7 +92,7 @@ func TestDescriptorsOfThisProcessThatAreNotKnown(t *testing.T) {
 	assert.Equal(t, event.RoleServer, h.raw[0].Flow.Role)
 	assert.Equal(t, []string{
 		fmt.Sprintf("reject %d/%d", os.Getpid(), null.Fd()), fmt.Sprintf("adopt %d/%d as 1001", os.Getpid(), descriptorOf(t, h.server)),
-	}, h.kernel.told)
+	}, h.kernel.answers)
 }
 
 func TestSocketsOfThisHostThatAreOlder(t *testing.T) {
@@ -112,9 +112,9 @@ func TestSocketsOfThisHostThatAreOlder(t *testing.T) {
 		assert.Equal(t, c.RemoteAddr().String(), e.Flow.Remote.String())
 		assert.Equal(t, role, e.Flow.Role)
 		assert.Equal(t, self().PID, e.Owner.PID)
-		assert.Contains(t, h.kernel.told, fmt.Sprintf("adopt %d/%d as %d", os.Getpid(), descriptorOf(t, c), e.Flow.Cookie))
+		assert.Contains(t, h.kernel.answers, fmt.Sprintf("adopt %d/%d as %d", os.Getpid(), descriptorOf(t, c), e.Flow.Cookie))
 		if c == h.client {
-			assert.Contains(t, h.kernel.told, fmt.Sprintf("adopt %d/%d as %d", os.Getpid(), duplicate, e.Flow.Cookie))
+			assert.Contains(t, h.kernel.answers, fmt.Sprintf("adopt %d/%d as %d", os.Getpid(), duplicate, e.Flow.Cookie))
 			assert.Equal(t, 2, h.sockets[e.Flow.Cookie].holders)
 		}
 	}

@@ -7,11 +7,11 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// message is what another goroutine has to say.
+// message is an event, or another change, from another goroutine.
 type message struct {
 	event event.Event
-	inode inode // KindExisting, KindNone: of the socket
-	lost  int   // holders of the socket that are no more, instead of an event
+	inode inode // the socket's; KindExisting and KindNone only
+	lost  int   // holders that the socket has lost; then there is no event
 }
 
 // inbox keeps messages until the tracker's own goroutine has time for them.
@@ -35,7 +35,7 @@ func (b *inbox) size() int {
 	return len(b.messages)
 }
 
-// take empties the inbox; what it returns is to be given to done.
+// take empties the inbox. The caller passes the result to done when it has handled the messages.
 func (b *inbox) take() []message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -45,7 +45,7 @@ func (b *inbox) take() []message {
 	return taken
 }
 
-// maxSpare bounds the memory that an empty inbox keeps, messages.
+// maxSpare bounds for how many messages an empty inbox keeps memory.
 const maxSpare = 1024
 
 func (b *inbox) done(taken []message) {
@@ -58,8 +58,8 @@ func (b *inbox) done(taken []message) {
 	b.spare = taken[:0]
 }
 
-// Inject has an event handled before the next one or Tick. It may be called by any goroutine; the event must not have a
-// payload. Time 0 stands for the time when it is handled.
+// Inject queues an event, which is handled before the next call of Handle or Tick. It may be called by any goroutine. The event must
+// not have a payload. Time 0 stands for the time when it is handled.
 func (t *Tracker) Inject(e event.Event) { t.inbox.put(message{event: e}) }
 
 func (t *Tracker) drain() {
@@ -94,15 +94,15 @@ func (t *Tracker) know(m *message) {
 	s.inode = m.inode
 }
 
-// name remembers by which inode a socket was found.
+// name stores the inode by which a socket was found.
 func (t *Tracker) name(m *message) {
 	if s := t.sockets[m.event.Flow.Cookie]; s != nil {
 		s.inode = m.inode
 	}
 }
 
-// lose takes away holders of a socket: messages in flight that had to be forgotten. Whether they were received, and the
-// descriptor closed, will not be known.
+// lose removes holders of a socket: messages in flight that had to be forgotten. Whether they were received and the descriptor closed
+// will not be known.
 func (t *Tracker) lose(m *message) {
 	t.stats.HoldersLost.Add(uint64(m.lost))
 	s := t.sockets[m.event.Flow.Cookie]

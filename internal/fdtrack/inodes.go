@@ -6,7 +6,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// inode identifies a socket of which a descriptor is known.
+// inode identifies a socket on the host.
 type inode struct {
 	netns  uint32
 	number uint64
@@ -15,14 +15,14 @@ type inode struct {
 // maxInodes bounds how many sockets are remembered by inode.
 const maxInodes = 65536
 
-// knownSocket is one that was found by way of procfs.
+// knownSocket is a socket that was found in procfs.
 type knownSocket struct {
 	flow      event.Flow
 	tracker   *Tracker
 	listening bool
 }
 
-// inodes are the sockets that were found by way of procfs, so that another descriptor that leads to one is recognised.
+// inodes holds the sockets that were found in procfs, so that another descriptor that leads to one of them is recognised.
 type inodes struct {
 	mu    sync.Mutex
 	known map[inode]knownSocket
@@ -35,7 +35,7 @@ func (n *inodes) get(i inode) (knownSocket, bool) {
 	return s, ok
 }
 
-// claim remembers a socket under its inode, unless it is known already: then it returns what is known.
+// claim stores a socket under its inode. If one is stored already, claim returns that one instead.
 func (n *inodes) claim(i inode, s knownSocket) (before knownSocket, known bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -9,15 +9,15 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// askedSocket is one of which an answer is awaited.
+// askedSocket is a socket about which procfs has been asked.
 type askedSocket struct {
-	cookie uint64
-	query  *procfs.Query
-	told   bool // at the last look already
+	cookie   uint64
+	query    *procfs.Query
+	answered bool // at the last poll already
 }
 
-// reminders say when procfs is asked about a socket whose events wait: after a while, and if that was of no use, again right
-// before its time is up.
+// reminders say when procfs is asked about a socket whose events wait: after LookupAfter and, if the answer did not help, shortly
+// before the timeout.
 func (t *Tracker) reminders() []pending.Reminder[*socket] {
 	if t.limits.LookupAfter >= t.limits.Timeout {
 		return nil
@@ -36,14 +36,13 @@ func (t *Tracker) ask(s *socket) {
 }
 
 func (t *Tracker) askAgain(s *socket) {
-	if _, told, _ := s.query.Answered(); told {
+	if _, answered, _ := s.query.Answered(); answered {
 		t.ask(s)
 	}
 }
 
-// pollAsked takes in the answers. An answer is as of now, the events are as of some time ago: before it is believed, the
-// close that may have come in between has to have its turn, lest the next socket with the same descriptor be taken for this
-// one.
+// pollAsked takes in the answers. An answer describes the present, but events are handled with a delay. So an answer is used one poll
+// later: a close that came in between is handled first, and the next socket with the same descriptor is not taken for this one.
 func (t *Tracker) pollAsked() {
 	kept := t.asked[:0]
 	for _, a := range t.asked {
@@ -52,9 +51,9 @@ func (t *Tracker) pollAsked() {
 			t.stats.Lookups[LookupUnneeded].Add(1)
 			continue
 		}
-		found, told, err := a.query.Answered()
-		if !told || !a.told {
-			a.told = told
+		found, answered, err := a.query.Answered()
+		if !answered || !a.answered {
+			a.answered = answered
 			kept = append(kept, a)
 			continue
 		}
@@ -72,28 +71,28 @@ func (t *Tracker) answered(s *socket, found *procfs.Socket, err error) {
 		t.stats.Lookups[LookupReused].Add(1)
 	default:
 		t.stats.Lookups[LookupFound].Add(1)
-		told := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
-		if mergeFlow(&s.flow, &told) {
+		other := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
+		if mergeFlow(&s.flow, &other) {
 			t.completed(s)
 		}
-		if s.waiting != nil && unbound(found) { // nothing will tell more
+		if s.waiting != nil && unbound(found) { // no call will name its address
 			t.waiting.GiveUp(s.waiting, pending.CauseTimeout)
 		}
 	}
 }
 
-// consistent reports whether a socket that was found can be the one of a flow, of which less is known.
+// consistent reports whether a socket that was found can be that of a flow whose addresses are not all known.
 func consistent(f *event.Flow, found *procfs.Socket) bool {
 	return f.Transport == transportOf(found) && agree(f.Local, found.Local) &&
 		(!found.Connected() && f.Transport == event.UDP || agree(f.Remote, found.Remote))
 }
 
-// unbound: a socket for datagrams that sends from any address of the host, and to any other.
+// unbound reports whether it is a UDP socket with no fixed local and no fixed remote address.
 func unbound(found *procfs.Socket) bool {
 	return found.Transport == procfs.UDP && !found.Connected() && !known(found.Local.Addr())
 }
 
-// agree compares what is known of an address with all of it.
+// agree reports whether the known parts of an address match the whole one.
 func agree(part, all netip.AddrPort) bool {
 	return (!known(part.Addr()) || part.Addr() == all.Addr()) && (part.Port() == 0 || part.Port() == all.Port())
 }

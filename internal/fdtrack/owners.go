@@ -15,12 +15,12 @@ type owner struct {
 	tries uint8  // to find it out since
 }
 
-// maxTries bounds how often a network namespace is looked for that could not be read. It happens for a moment to processes that
-// live on.
+// maxTries bounds how often a network namespace that could not be read is read again. Reading can fail for a moment though the process
+// lives on.
 const maxTries = 8
 
-// owners translates the names that the kernel side has for processes: pid and an incarnation, a number in the place of
-// the start time that tells apart those that have had the pid.
+// owners translates the kernel side's names of processes. Such a name is the pid and, in place of the start time, an incarnation: a
+// number that distinguishes the processes that have had the pid.
 type owners struct {
 	resolver Resolver
 	cache    *simplelru.LRU[process.ID, owner]
@@ -36,7 +36,7 @@ func (o *owners) init(capacity int, resolver Resolver) (err error) {
 	return nil
 }
 
-// of is the owner behind a name. One that has ended keeps the incarnation as its start.
+// of returns the owner with a name. A process that has ended keeps the incarnation as its start.
 func (o *owners) of(name process.ID) owner {
 	if name == o.last && (o.lastOf.netns != 0 || o.lastOf.tries >= maxTries) {
 		return o.lastOf
@@ -68,8 +68,8 @@ func (o *owners) resolve(name process.ID) owner {
 	return found
 }
 
-// refresh looks anew at a process that has executed a program or moved; netns is what the kernel side knows of where it is, 0 if it
-// does not. One that has just ended stays who it was.
+// refresh reads /proc again for a process that has executed a program or moved. netns is its network namespace as the kernel side knows
+// it; 0: not known. A process that has just ended keeps its id.
 func (o *owners) refresh(name process.ID, netns uint32) owner {
 	if name.Start == 0 || name.PID == 0 {
 		return owner{id: name, netns: netns}
@@ -87,7 +87,7 @@ func (o *owners) refresh(name process.ID, netns uint32) owner {
 	return found
 }
 
-// ended forgets a process. One that is not known has had no events.
+// ended forgets a process. A process that is not known had no events.
 func (o *owners) ended(name process.ID) process.ID {
 	found, ok := o.cache.Peek(name)
 	if !ok {

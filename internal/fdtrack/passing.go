@@ -10,7 +10,7 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// maxInFlightFDs bounds how many sockets are remembered that messages carry (SCM_RIGHTS), from one process to another.
+// maxInFlightFDs bounds how many sockets are remembered whose descriptors are in messages (SCM_RIGHTS) from one process to another.
 const maxInFlightFDs = 1024
 
 // inFlightFD is a socket of which descriptors are in messages.
@@ -52,7 +52,7 @@ func (f *inFlightFDs) add(t *Tracker, s *socket) {
 	f.lost = f.lost[:0]
 }
 
-// update says what has become known of a socket that may be in flight.
+// update stores what has become known of a socket that may be in flight.
 func (f *inFlightFDs) update(flow *event.Flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -69,8 +69,8 @@ func (f *inFlightFDs) drop(cookie uint64) {
 	f.lost = f.lost[:0]
 }
 
-// claim finds the socket in flight that has been found in a process, and takes one of its messages. If not all is known of
-// the addresses of those in flight, it has to be the only one that fits. by is who follows it.
+// claim matches a socket that was found in a process with one in flight, and takes one of its messages. If the addresses of the
+// candidates are not complete, only one of them may fit. by is the tracker that follows the socket.
 func (f *inFlightFDs) claim(found *procfs.Socket) (flow event.Flow, by *Tracker, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -105,7 +105,7 @@ func (f *inFlightFDs) find(found *procfs.Socket) *inFlightFD {
 	return one
 }
 
-// exact: the addresses are no other socket's of the network namespace.
+// exact reports whether no other socket of the network namespace can have these addresses.
 func (f *inFlightFD) exact() bool { return f.flow.Transport != event.UnixStream && complete(&f.flow) }
 
 func (f *inFlightFD) fits(found *procfs.Socket) bool {

@@ -24,25 +24,25 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 	named := stream
 	named.Name, named.Listened = "/run/s", true
 	const (
-		adopted  = "adopt 10/9 as 1001"
-		rejected = "reject 10/9"
-		told     = "existing 1001 10.0.0.1:50000>10.0.0.2:80 proc"
-		toldUnix = "existing 1001 -:0>-:0 proc"
+		adopted      = "adopt 10/9 as 1001"
+		rejected     = "reject 10/9"
+		existing     = "existing 1001 10.0.0.1:50000>10.0.0.2:80 proc"
+		existingUnix = "existing 1001 -:0>-:0 proc"
 	)
 	for name, test := range map[string]struct {
-		socket procfs.Socket
-		err    error
-		result Result
-		kernel string // "": it is told nothing
-		told   string // "": nothing is
-		role   event.Role
+		socket  procfs.Socket
+		err     error
+		result  Result
+		kernel  string // the answer to the kernel side; "": none
+		emitted string // "": nothing
+		role    event.Role
 	}{
-		"a client":           {found(local, remote), nil, ResultSocket, adopted, told, event.RoleClient},
-		"a server":           {server, nil, ResultSocket, adopted, told, event.RoleServer},
+		"a client":           {found(local, remote), nil, ResultSocket, adopted, existing, event.RoleClient},
+		"a server":           {server, nil, ResultSocket, adopted, existing, event.RoleServer},
 		"a listener":         {listening, nil, ResultSocket, adopted + " listening", "", 0},
 		"one for datagrams":  {datagrams, nil, ResultSocket, adopted, "", 0},
-		"a Unix socket":      {stream, nil, ResultSocket, adopted, toldUnix, event.RoleUnknown},
-		"one with a name":    {named, nil, ResultSocket, adopted, toldUnix, event.RoleServer},
+		"a Unix socket":      {stream, nil, ResultSocket, adopted, existingUnix, event.RoleUnknown},
+		"one with a name":    {named, nil, ResultSocket, adopted, existingUnix, event.RoleServer},
 		"no socket":          {procfs.Socket{}, procfs.ErrNotSocket, ResultNotSocket, rejected, "", 0},
 		"one not followed":   {procfs.Socket{}, procfs.ErrNotListed, ResultNotSocket, rejected, "", 0},
 		"one that is hidden": {procfs.Socket{}, errTest, ResultFailed, rejected, "", 0},
@@ -54,11 +54,11 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 			q := s.resolver.question(testPID, 9)
 			s.handle(unknownOf(testPID, 9), unknownOf(testPID, 9))
 			s.pass(5 * time.Millisecond)
-			assert.Empty(t, s.kernel.told)
+			assert.Empty(t, s.kernel.answers)
 			q.Answer(test.socket, test.err)
 			s.pass(time.Millisecond)
-			assert.Equal(t, lines(test.kernel), s.kernel.told)
-			assert.Equal(t, lines(test.told), s.take())
+			assert.Equal(t, lines(test.kernel), s.kernel.answers)
+			assert.Equal(t, lines(test.emitted), s.take())
 			assert.EqualValues(t, 1, s.Stats().Unknown[test.result].Load())
 			assert.Empty(t, s.resolves)
 			for _, e := range s.raw {
@@ -70,7 +70,7 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 			}
 			if test.result == ResultSocket {
 				s.handle(closing(1001))
-				assert.Len(t, s.take(), len(lines(test.told)), "closed as it was told")
+				assert.Len(t, s.take(), len(lines(test.emitted)), "a close for each open")
 			}
 			assert.Empty(t, s.shared.inodes.known)
 		})
@@ -115,9 +115,9 @@ func TestTooManyDescriptorsThatAreNotKnown(t *testing.T) {
 	assert.EqualValues(t, maxUnknown, s.Stats().Unknown[ResultGone].Load())
 }
 
-// While the first question is looked into, the number becomes a socket's, and then a file's about which is asked again: the socket that
-// was found is nobody's any more, and the second question waits for an answer of its own.
-func TestAnAnswerIsToItsQuestion(t *testing.T) {
+// While procfs is asked the first question, the descriptor's number becomes a socket's, and then that of a file with a second question.
+// The socket that was found is not followed, and the second question gets an answer of its own.
+func TestAnswerToAnOldQuestionIsIgnored(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	query := s.resolver.question(testPID, 9)
 	first, second := unknownOf(testPID, 9), unknownOf(testPID, 9)
@@ -129,16 +129,16 @@ func TestAnAnswerIsToItsQuestion(t *testing.T) {
 	query.Answer(found(local, remote), nil)
 	s.Tick(s.now)
 	assert.EqualValues(t, 1, s.Stats().Unknown[ResultKnown].Load(), "the answer to the first question")
-	assert.Equal(t, []string{"adopt 10/9 as 1001"}, s.kernel.told, "the answer to the second question")
+	assert.Equal(t, []string{"adopt 10/9 as 1001"}, s.kernel.answers, "the answer to the second question")
 }
 
-// Two descriptors lead to one socket: a child has inherited it before the capture began.
+// Two descriptors lead to one socket: a child has inherited it before the programs were attached.
 func TestASecondDescriptorOfASocketIsRecognised(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	s.resolver.question(testPID, 9).Answer(found(local, remote), nil)
 	s.resolver.question(11, 9).Answer(found(local, remote), nil)
 	s.handle(unknownOf(testPID, 9), unknownOf(11, 9), closing(1001))
-	assert.Equal(t, []string{"adopt 10/9 as 1001", "adopt 11/9 as 1001"}, s.kernel.told)
+	assert.Equal(t, []string{"adopt 10/9 as 1001", "adopt 11/9 as 1001"}, s.kernel.answers)
 	assert.EqualValues(t, 1, s.Stats().Unknown[ResultKnown].Load())
 	assert.Equal(t, []string{"existing 1001 10.0.0.1:50000>10.0.0.2:80 proc"}, s.take())
 	s.handle(closing(1001))
@@ -157,8 +157,8 @@ func TestASocketInAMessage(t *testing.T) {
 	}{
 		"sent when complete":       {[]event.Event{open(1, local, remote), hold(1, inFlight)}, found(local, remote), true},
 		"sent before it was known": {[]event.Event{hold(1, inFlight), open(1, local, remote)}, found(local, remote), true},
-		"completed in inFlightFD": {
-			[]event.Event{open(1, "", remote), hold(1, inFlight), told(1, local, "", event.AddressSourceGetsockname)},
+		"completed in flight": {
+			[]event.Event{open(1, "", remote), hold(1, inFlight), named(1, local, "", event.AddressSourceGetsockname)},
 			found(local, remote), true,
 		},
 		"not complete":          {[]event.Event{open(1, "", remote), hold(1, inFlight)}, found(local, remote), true},
@@ -177,15 +177,15 @@ func TestASocketInAMessage(t *testing.T) {
 			s.handle(test.before...)
 			s.handle(unknownOf(11, 9))
 			if !test.claimed {
-				assert.Equal(t, []string{"adopt 11/9 as 1001"}, s.kernel.told)
+				assert.Equal(t, []string{"adopt 11/9 as 1001"}, s.kernel.answers)
 				return
 			}
-			assert.Equal(t, []string{"adopt 11/9 as 1"}, s.kernel.told)
+			assert.Equal(t, []string{"adopt 11/9 as 1"}, s.kernel.answers)
 			assert.EqualValues(t, 1, s.Stats().Unknown[ResultInFlight].Load())
-			// The message has been received: a second cannot be.
+			// The message has been received, so that no second socket can match it.
 			s.resolver.question(12, 9).Answer(test.landing, nil)
 			s.handle(unknownOf(12, 9))
-			assert.Equal(t, "adopt 12/9 as 1001", s.kernel.told[1])
+			assert.Equal(t, "adopt 12/9 as 1001", s.kernel.answers[1])
 			s.take()
 			s.handle(closing(1))
 			assert.Empty(t, s.take(), "the receiver still has it")
@@ -204,7 +204,7 @@ func TestASocketOfAnotherShardIsReceived(t *testing.T) {
 	a.handle(open(1, "", remote), hold(1, inFlight))
 	b.resolver.question(11, 9).Answer(found(local, remote), nil)
 	b.handle(unknownOf(11, 9))
-	assert.Equal(t, []string{"adopt 11/9 as 1"}, b.kernel.told)
+	assert.Equal(t, []string{"adopt 11/9 as 1"}, b.kernel.answers)
 	a.Tick(a.now)
 	assert.Equal(t, []string{"open 1 10.0.0.1:50000>10.0.0.2:80 proc"}, a.take(), "its address came to light")
 	b.resolver.question(12, 3).Answer(found("10.0.0.1:1", remote), nil)
@@ -212,7 +212,7 @@ func TestASocketOfAnotherShardIsReceived(t *testing.T) {
 	assert.Equal(t, []string{"existing 1001 10.0.0.1:1>10.0.0.2:80 proc"}, b.take())
 	a.resolver.question(13, 3).Answer(found("10.0.0.1:1", remote), nil)
 	a.handle(unknownOf(13, 3))
-	assert.Equal(t, []string{"adopt 13/3 as 1001"}, a.kernel.told)
+	assert.Equal(t, []string{"adopt 13/3 as 1001"}, a.kernel.answers)
 	b.handle(closing(1001))
 	assert.Empty(t, b.take(), "the holder came from the other shard")
 	b.handle(closing(1001))
@@ -234,7 +234,7 @@ func TestTooManyMessagesInFlight(t *testing.T) {
 	assert.Len(t, s.take(), 1)
 }
 
-// scanner lists what it is given.
+// scanner is a Scanner that lists the given descriptors.
 type scanner struct {
 	fakeResolver
 	descriptors []procfs.Descriptor
@@ -277,7 +277,7 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	assert.Equal(t, []string{
 		"adopt 10/3 as 1001", "adopt 10/4 as 1001", "adopt 10/5 as 2002", "adopt 11/3 as 1001", "adopt 11/7 as 1002 listening",
 		"adopt 12/7 as 1002 listening",
-	}, a.kernel.told)
+	}, a.kernel.answers)
 	assert.EqualValues(t, testStart, a.raw[0].Owner.Start)
 	assert.Equal(t, a.now, a.raw[0].Time)
 	a.handle(closing(1001), closing(1001), closing(1002), closing(1002))
@@ -287,7 +287,7 @@ func TestSocketsOlderThanTheCapture(t *testing.T) {
 	assert.Zero(t, a.Stats().Sockets.Load())
 }
 
-// A descriptor that an accept made while it was looked for is the accept's, and so is one that another socket has got.
+// A descriptor that an accept made during the scan is not older. Nor is one that leads to another socket in the second scan.
 func TestSocketsThatAreNotOlder(t *testing.T) {
 	s := newScene(t, Limits{}, nil)
 	one, other := found(local, remote), found(local, remote)
@@ -298,7 +298,7 @@ func TestSocketsThatAreNotOlder(t *testing.T) {
 	}}
 	x.between = func() { s.kernel.settled = map[descriptor]bool{{10, 4}: true} }
 	require.NoError(t, Existing(t.Context(), x, []*Tracker{s.Tracker}, 0))
-	assert.Empty(t, s.kernel.told)
+	assert.Empty(t, s.kernel.answers)
 }
 
 // turningScanner lists something else each time.
@@ -315,7 +315,7 @@ func (s *turningScanner) Scan(ctx context.Context, skip uint32, f func(procfs.De
 	return err
 }
 
-func TestNobodyToFollowWhatIsOlder(t *testing.T) {
+func TestExistingNeedsATracker(t *testing.T) {
 	assert.ErrorContains(t, Existing(t.Context(), &scanner{}, nil, 0), "nobody")
 }
 

@@ -28,12 +28,12 @@ const (
 	millisecond = uint64(time.Millisecond)
 )
 
-// fakeKernel remembers what it is told.
+// fakeKernel records the answers that it gets.
 type fakeKernel struct {
-	mu   sync.Mutex
-	told []string
-	fail error
-	// settled are the descriptors that a call has told.
+	mu      sync.Mutex
+	answers []string
+	fail    error
+	// settled are the descriptors that are known from a call.
 	settled map[descriptor]bool
 	last    uint64 // question
 	located []owner
@@ -64,18 +64,18 @@ func (k *fakeKernel) Adopt(pid, fd uint32, _ uint64, f *event.Flow, listening bo
 	if listening {
 		text += " listening"
 	}
-	k.told = append(k.told, text)
+	k.answers = append(k.answers, text)
 	return k.fail
 }
 
 func (k *fakeKernel) Reject(pid, fd uint32, _ uint64) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.told = append(k.told, fmt.Sprintf("reject %d/%d", pid, fd))
+	k.answers = append(k.answers, fmt.Sprintf("reject %d/%d", pid, fd))
 	return k.fail
 }
 
-// fakeResolver answers what it is given. It knows testPID, and all pids above it to be in the same network namespace.
+// fakeResolver gives the answers that a test sets. It knows testPID and all pids above it, in one network namespace.
 type fakeResolver struct {
 	mu         sync.Mutex
 	gone       map[uint32]bool
@@ -143,13 +143,13 @@ func (r *fakeResolver) question(pid, fd uint32) *procfs.Query {
 	return q
 }
 
-// scene is a Tracker and what it tells.
+// scene is a Tracker and what it emits.
 type scene struct {
 	*Tracker
 	t        *testing.T
 	kernel   *fakeKernel
 	resolver *fakeResolver
-	told     []string
+	emitted  []string
 	raw      []event.Event
 	cookies  atomic.Uint64
 	now      uint64
@@ -191,7 +191,7 @@ func (s *scene) next(e *event.Event) {
 	default:
 		text += fmt.Sprintf(" %s>%s %s", addressText(e.Flow.Local), addressText(e.Flow.Remote), sourceNames[e.Flow.AddressSource])
 	}
-	s.told = append(s.told, text)
+	s.emitted = append(s.emitted, text)
 	kept := *e
 	kept.Data.Payload = bytes.Clone(e.Data.Payload)
 	s.raw = append(s.raw, kept)
@@ -215,7 +215,7 @@ func (s *scene) handle(events ...event.Event) {
 		s.now += millisecond
 		events[i].Time = s.now
 		s.Handle(&events[i])
-		// As the reader's, the memory is used again.
+		// The memory is overwritten, as the reader's is.
 		for j := range events[i].Data.Payload {
 			events[i].Data.Payload[j] = '!'
 		}
@@ -230,11 +230,11 @@ func (s *scene) pass(d time.Duration) {
 	}
 }
 
-// take returns what has been told since the last time.
+// take returns what has been emitted since the last call.
 func (s *scene) take() []string {
-	told := s.told
-	s.told = nil
-	return told
+	emitted := s.emitted
+	s.emitted = nil
+	return emitted
 }
 
 func address(text string) netip.AddrPort {
@@ -270,7 +270,7 @@ func data(cookie uint64, payload string) event.Event {
 	return e
 }
 
-func told(cookie uint64, local, remote string, source event.AddressSource) event.Event {
+func named(cookie uint64, local, remote string, source event.AddressSource) event.Event {
 	e := of(event.KindAddress, cookie)
 	e.Flow.Local, e.Flow.Remote, e.Flow.AddressSource = address(local), address(remote), source
 	return e
@@ -284,7 +284,7 @@ func hold(cookie uint64, fd uint32) event.Event {
 
 func closing(cookie uint64) event.Event { return of(event.KindClose, cookie) }
 
-// ended is the close of a connection, as the kernel side tells it.
+// ended is the close of a connection, as the kernel side reports it.
 func ended(cookie uint64, local, remote string) event.Event {
 	e := closing(cookie)
 	e.Flow.Local, e.Flow.Remote = address(local), address(remote)
@@ -292,7 +292,7 @@ func ended(cookie uint64, local, remote string) event.Event {
 	return e
 }
 
-// older is the close of a socket that is older than the capture.
+// older is the close of a socket that is older than the kernel programs.
 func older(cookie uint64, local, remote string) event.Event {
 	e := ended(cookie, local, remote)
 	e.Started, e.Established, e.Existing = 0, 0, true

@@ -44,8 +44,8 @@ func orDefault[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Shared is what the Trackers of one capture have in common: the limits of what waits in all of them, and what is
-// known of sockets that change hands. It is safe for concurrent use.
+// Shared is what the Trackers of one engine have in common: the limits of what waits in all of them, and the sockets
+// that pass from one process to another. It is safe for concurrent use.
 type Shared struct {
 	limits      Limits
 	budget      *pending.Budget

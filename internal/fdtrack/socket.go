@@ -10,19 +10,19 @@ import (
 
 // socket is what is remembered of one that a descriptor leads to.
 type socket struct {
-	flow    event.Flow
-	owner   process.ID // who opened it
-	fd      uint32     // its descriptor
-	inode   inode      // known only of those that were found by it
-	holders int        // descriptors, and messages that carry one
-	opened  bool
-	flying  bool                                // a message has carried it
-	waiting *pending.Wait[*socket, event.Event] // nil: its events do not wait
-	query   *procfs.Query                       // the last of this wait; nil: procfs has not been asked
-	links   intrusive.Links[socket]
+	flow        event.Flow
+	owner       process.ID // who opened it
+	fd          uint32     // its descriptor
+	inode       inode      // known only of those that were found by it
+	holders     int        // descriptors that lead to it, and messages that carry one
+	opened      bool
+	wasInFlight bool                                // a message has carried it
+	waiting     *pending.Wait[*socket, event.Event] // nil: its events do not wait
+	query       *procfs.Query                       // the last of this wait; nil: procfs has not been asked
+	links       intrusive.Links[socket]
 }
 
-// follow begins to follow a socket, to which one descriptor leads.
+// follow begins to follow a socket with one holder.
 func (t *Tracker) follow(cookie uint64) *socket {
 	if len(t.sockets) >= t.opts.Sockets {
 		old := t.byAge.First()
@@ -45,7 +45,7 @@ func (t *Tracker) follow(cookie uint64) *socket {
 }
 
 func (t *Tracker) forget(s *socket) {
-	if s.flying {
+	if s.wasInFlight {
 		t.shared.inFlightFDs.drop(s.flow.Cookie)
 	}
 	if s.inode != (inode{}) {

@@ -15,7 +15,7 @@ var causeNames = [pending.Causes]string{
 	pending.CauseFlushed: "flushed",
 }
 
-// CauseName is the name in own telemetry of why events went on before the addresses of their socket were complete.
+// CauseName is the name in own telemetry of the reason why events went on before the addresses of their socket were complete.
 func CauseName(c pending.Cause) string {
 	if c < pending.Causes {
 		return causeNames[c]
@@ -23,7 +23,7 @@ func CauseName(c pending.Cause) string {
 	return "unknown"
 }
 
-// Result is what a descriptor was found to be of which the kernel side did not know whether it leads to a socket.
+// Result is what a descriptor leads to that the kernel side asked about.
 type Result uint8
 
 // The results.
@@ -33,7 +33,7 @@ const (
 	ResultInFlight                // a socket that a message brought
 	ResultNotSocket               // no socket, or none that is followed
 	ResultGone                    // it was closed meanwhile
-	ResultFailed                  // procfs did not tell
+	ResultFailed                  // procfs could not be read
 	ResultDropped                 // too many were asked about at once
 	Results
 )
@@ -48,14 +48,14 @@ func (r Result) String() string {
 	return "unknown"
 }
 
-// Lookup is what came of looking for a socket in procfs whose events wait for an address.
+// Lookup is the outcome of looking in procfs for a socket whose events wait for an address.
 type Lookup uint8
 
-// What may come of it.
+// The outcomes.
 const (
 	LookupFound     Lookup = iota // it is there
 	LookupReused                  // another one is there, the descriptor has been reused
-	LookupGone                    // its descriptor is
+	LookupGone                    // its descriptor is closed
 	LookupNotListed               // the tables do not have it, or not yet
 	LookupUnneeded                // its events went on before the answer came
 	LookupRefused                 // too many are looked for at once
@@ -73,7 +73,7 @@ func (l Lookup) String() string {
 	return "unknown"
 }
 
-// lookupOf is what an error of procfs says.
+// lookupOf is the outcome that an error of procfs stands for.
 func lookupOf(err error) Lookup {
 	switch {
 	case errors.Is(err, procfs.ErrGone), errors.Is(err, procfs.ErrNotSocket):
@@ -95,14 +95,14 @@ type Stats struct {
 	Evicted atomic.Uint64 // sockets forgotten: too many were followed
 
 	Pending *pending.Stats // sockets whose events wait
-	// Completed counts the sockets whose events have waited and went on with both addresses and ports, by what told the last;
-	// Incomplete the others.
+	// Completed counts the sockets whose events have waited and went on with both addresses and ports, by the source of the last
+	// one. Incomplete counts the others.
 	Completed  [event.AddressSources]atomic.Uint64
 	Incomplete [pending.Causes]atomic.Uint64
 
 	Lookups     [Lookups]atomic.Uint64 // sockets whose events wait that were looked for in procfs
-	HoldersLost atomic.Uint64          // messages with a descriptor that nobody was seen to receive: too many were in inFlightFD
+	HoldersLost atomic.Uint64          // messages with a descriptor that were forgotten before they were received: too many were in flight
 
 	Unknown      [Results]atomic.Uint64 // descriptors asked about by the kernel side
-	AdoptsFailed atomic.Uint64          // the kernel side could not be told where a descriptor leads
+	AdoptsFailed atomic.Uint64          // answers that the kernel side did not take
 }

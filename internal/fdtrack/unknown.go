@@ -10,13 +10,13 @@ import (
 
 type descriptor struct{ pid, fd uint32 }
 
-// question is about what a descriptor leads to. The descriptor's number may be another file's by the time of the answer.
+// question asks what a descriptor leads to. Its identity is needed because the number may be another file's by the time of the answer.
 type question struct {
 	descriptor
 	identity uint64
 }
 
-// unknown is a descriptor of which an answer is awaited.
+// unknown is a descriptor about which procfs has been asked.
 type unknown struct {
 	owner    process.ID
 	fd       uint32
@@ -41,7 +41,7 @@ func (t *Tracker) unknown(e *event.Event) {
 		return
 	}
 	u := unknown{t.owners.of(e.Owner).id, e.FD, e.Flow.Cookie, e.Time, t.opts.Resolver.Ask(q.pid, q.fd)}
-	if found, told, err := u.query.Answered(); told {
+	if found, answered, err := u.query.Answered(); answered {
 		t.resolve(&u, &found, err)
 		return
 	}
@@ -53,8 +53,8 @@ func (t *Tracker) pollUnknown() {
 	kept := t.unknowns[:0]
 	for i := range t.unknowns {
 		u := t.unknowns[i]
-		found, told, err := u.query.Answered()
-		if !told {
+		found, answered, err := u.query.Answered()
+		if !answered {
 			kept = append(kept, u)
 			continue
 		}
@@ -65,7 +65,7 @@ func (t *Tracker) pollUnknown() {
 	t.unknowns = kept
 }
 
-// resolve tells the kernel side what a descriptor leads to.
+// resolve answers the kernel side's question what a descriptor leads to.
 func (t *Tracker) resolve(u *unknown, found *procfs.Socket, err error) {
 	defer t.drain() // of what this may have put into the inbox
 	var result Result
@@ -78,18 +78,18 @@ func (t *Tracker) resolve(u *unknown, found *procfs.Socket, err error) {
 		result = ResultDropped
 	case errors.Is(err, procfs.ErrNotSocket), errors.Is(err, procfs.ErrNotListed):
 		result = ResultNotSocket
-	default: // lack of privilege, in all likelihood; it will not be there next time
+	default: // most likely a privilege is missing, and will be the next time
 		result = ResultFailed
 	}
 	t.stats.Unknown[result].Add(1)
 	if result == ResultNotSocket || result == ResultFailed {
-		_ = t.opts.Kernel.Reject(u.owner.PID, u.fd, u.question) // else it stays one that has been asked about, which is as good
+		_ = t.opts.Kernel.Reject(u.owner.PID, u.fd, u.question) // if it fails, the question stays open, which does no harm
 	}
 }
 
 func (t *Tracker) socketFound(u *unknown, found *procfs.Socket) Result {
 	if !t.opts.Kernel.Asked(u.owner.PID, u.fd, u.question) {
-		return ResultKnown // or was: a call has made it a socket since, which may have been closed by now; or it is asked about again
+		return ResultKnown // a call has made it a socket since, which may be closed by now; or there is a later question
 	}
 	if _, known := t.shared.inodes.get(inodeOf(found)); !known {
 		if flow, by, ok := t.shared.inFlightFDs.claim(found); ok {
@@ -103,18 +103,18 @@ func (t *Tracker) socketFound(u *unknown, found *procfs.Socket) Result {
 	return ResultSocket
 }
 
-// claimed tells of a socket that a message has brought. What the one who follows it is still waiting for is known now.
+// claimed answers with a socket that a message has brought. If the tracker that follows it waits for an address, it gets it now.
 func (t *Tracker) claimed(u *unknown, found *procfs.Socket, f *event.Flow, by *Tracker) {
 	if !complete(f) {
-		told := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
-		mergeFlow(f, &told)
-		by.Inject(event.Event{Kind: event.KindAddress, Flow: told})
+		other := event.Flow{Cookie: f.Cookie, Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
+		mergeFlow(f, &other)
+		by.Inject(event.Event{Kind: event.KindAddress, Flow: other})
 	}
 	t.adopt(u.owner.PID, u.fd, u.question, f, false)
 }
 
-// takeIn has a socket followed to which a descriptor was found. It is for any goroutine. What it has to say to the
-// tracker that follows the socket is in its inbox before the kernel side can report anything of the socket.
+// takeIn makes a tracker follow a socket to which a descriptor was found. Any goroutine may call it. The message is in the inbox of
+// that tracker before the kernel side can report anything about the socket.
 func (t *Tracker) takeIn(found *procfs.Socket, owner process.ID, fd uint32, question, time uint64) (known bool) {
 	key := inodeOf(found)
 	s, known := t.shared.inodes.get(key)
@@ -131,7 +131,7 @@ func (t *Tracker) takeIn(found *procfs.Socket, owner process.ID, fd uint32, ques
 		m.inode = key
 		m.event.Kind, m.event.Flow, m.event.Existing = event.KindExisting, s.flow, true
 		m.event.Ending.LastState = event.StateEstablished
-	default: // nothing to tell of it yet
+	default: // not connected: there is nothing to emit yet
 		m.inode = key
 		m.event.Flow = s.flow
 	}
@@ -151,8 +151,8 @@ func inodeOf(s *procfs.Socket) inode { return inode{s.NetNS, s.Inode} }
 // transportOf is the transport of a socket that was found: both packages number them alike.
 func transportOf(s *procfs.Socket) event.Transport { return event.Transport(s.Transport) }
 
-// flowOf is the flow of a socket that was found. Of TCP and UDP the side is judged by whether the local port is listened on,
-// of Unix sockets by whether this end has a name: clients bind seldom.
+// flowOf is the flow of a socket that was found. A TCP or UDP socket is a server if its local port is listened on, a Unix socket if
+// its end has a name: clients seldom bind.
 func flowOf(s *procfs.Socket) event.Flow {
 	f := event.Flow{
 		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Transport: transportOf(s), AddressSource: event.AddressSourceProc,

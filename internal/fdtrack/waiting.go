@@ -21,12 +21,12 @@ func (t *Tracker) initWaiting() (err error) {
 	return nil
 }
 
-// wait has the events of a socket wait from now on.
+// wait makes the events of a socket wait from now on.
 func (t *Tracker) wait(s *socket) { s.waiting = t.waiting.Start(s) }
 
-// completed has the events of a socket go on if it is complete now.
+// completed lets the events of a socket go on if its addresses are complete now.
 func (t *Tracker) completed(s *socket) {
-	if s.flying && s.opened {
+	if s.wasInFlight && s.opened {
 		t.shared.inFlightFDs.update(&s.flow)
 	}
 	if s.waiting == nil || !complete(&s.flow) {
@@ -38,7 +38,7 @@ func (t *Tracker) completed(s *socket) {
 	t.waiting.Complete(w)
 }
 
-// givenUp completes a socket, whose events go on next, with what can be had at once.
+// givenUp completes the addresses of a socket with what is available at once, before its events go on.
 func (t *Tracker) givenUp(s *socket, cause pending.Cause) {
 	s.waiting, s.query = nil, nil
 	if !complete(&s.flow) {

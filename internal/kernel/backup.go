@@ -11,9 +11,9 @@ import (
 	"github.com/socketflow/socketflow/bpf"
 )
 
-// tracepointsArePreemptible says whether a task can be preempted within a program at a tracepoint, which has the kernel skip that
-// program for the tasks that run on the CPU meanwhile. That is so since tracepoints are guarded by SRCU; until rcuidle tracepoints
-// were removed (and struct tracepoint got the member ext) there was an SRCU of the same name for these.
+// tracepointsArePreemptible reports whether a task can be preempted within a program at a tracepoint. The kernel then skips that program
+// for the tasks that run on the CPU meanwhile. Tasks can be preempted since SRCU guards tracepoints. An older SRCU of the same name was
+// for rcuidle tracepoints only; when these were removed, struct tracepoint got the member ext.
 func tracepointsArePreemptible(types *btf.Spec) bool {
 	var guard *btf.Var
 	if types.TypeByName("tracepoint_srcu_srcu_data", &guard) != nil {
@@ -24,7 +24,7 @@ func tracepointsArePreemptible(types *btf.Spec) bool {
 		slices.ContainsFunc(tracepoint.Members, func(m btf.Member) bool { return m.Name == "ext" })
 }
 
-// backupSuffix is behind the name of a backup program, which does the work of the runs of its primary that the kernel skips.
+// backupSuffix ends the name of a backup program. A backup does the work of its primary whenever the kernel skips that.
 const backupSuffix = "_backup"
 
 // addBackups puts a backup beside each of the programs: a copy that knows what it is (bpf/backup.h).
@@ -45,7 +45,7 @@ func addBackups(spec *ebpf.CollectionSpec, primaries ...string) {
 // claimsEntries is how many threads may be within a transfer at a time without taking each other's slot (4 bytes each). A power of two.
 const claimsEntries = 65536
 
-// configureTransferBackups gives the backups that see transfers what they need of their own.
+// configureTransferBackups gives the backups of the transfer programs their own event buffers and claims.
 func configureTransferBackups(spec *ebpf.CollectionSpec) error {
 	addBackups(spec, bpf.SocketflowProgSocketSent, bpf.SocketflowProgSocketReceived)
 	bufs, claims := spec.Maps[bpf.SocketflowMapEventBufs], spec.Maps[bpf.SocketflowMapClaims]

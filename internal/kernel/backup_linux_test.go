@@ -20,7 +20,7 @@ func TestBackupDiffersFromItsPrimary(t *testing.T) {
 	syscalls, err := bpf.LoadSyscalls()
 	must(t, err)
 	addBackupsOfCalls(syscalls)
-	// What these do can be done twice.
+	// The work of these may be done twice.
 	repeatable := []string{bpf.SyscallsProgEnterClone, bpf.SyscallsProgEnterClone3, bpf.SyscallsProgEnterClose}
 	for _, spec := range []*ebpf.CollectionSpec{socket, syscalls} {
 		for name, primary := range spec.Programs {

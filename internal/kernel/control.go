@@ -15,8 +15,8 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// control is how user space speaks to the kernel side while that is attached: bpf/control.h says why not by operations on maps.
-// One at a time has it.
+// control is the shared memory through which user space talks to the attached kernel programs: bpf/control.h says why it does not use
+// operations on maps. The mutex lets one request in at a time.
 type control struct {
 	mu      sync.Mutex
 	memory  []byte
@@ -38,8 +38,8 @@ func (b *control) close() error {
 	return unmapMemory(&b.memory)
 }
 
-// ask runs a program in the kernel, once, between what writes the question and what reads the answer, either of which may be nil. A
-// negative result is an error number.
+// ask runs a program in the kernel once. write fills in the question before, read takes the answer afterwards; both may be nil. A
+// negative result of the program is an error number.
 func (c *SyscallTracer) ask(program string, write, read func(*bpf.SyscallsControl), args ...uint64) (int, error) {
 	c.control.mu.Lock()
 	defer c.control.mu.Unlock()
@@ -66,19 +66,19 @@ func (c *SyscallTracer) ask(program string, write, read func(*bpf.SyscallsContro
 	return int(result), nil
 }
 
-// tell is ask without an answer.
-func (c *SyscallTracer) tell(program string, write func(*bpf.SyscallsControl), args ...uint64) error {
+// notify runs a program in the kernel once and expects no answer.
+func (c *SyscallTracer) notify(program string, write func(*bpf.SyscallsControl), args ...uint64) error {
 	_, err := c.ask(program, write, nil, args...)
 	return err
 }
 
-// lookUp is what the kernel side knows of a descriptor.
+// lookUp returns what the kernel side knows of a descriptor.
 func (c *SyscallTracer) lookUp(pid, fd uint32) (d bpf.SyscallsDescriptor, known bool, err error) {
 	found, err := c.ask(bpf.SyscallsProgLookUp, nil, func(m *bpf.SyscallsControl) { d = m.Descriptor }, uint64(pid), uint64(fd))
 	return d, found != 0, err
 }
 
-// datagrams is a UDP flow, and what has become of it.
+// datagrams returns a UDP flow and its state.
 func (c *SyscallTracer) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsDatagramFlow, state bpf.SyscallsDatagramState, err error) {
 	n, err := c.ask(bpf.SyscallsProgAskDatagrams,
 		func(m *bpf.SyscallsControl) { m.DatagramKey = *key },
@@ -86,10 +86,10 @@ func (c *SyscallTracer) datagrams(key *bpf.SyscallsDatagramKey) (d bpf.SyscallsD
 	return d, bpf.SyscallsDatagramState(n), err
 }
 
-// Adopt tells the kernel that a descriptor leads to a socket, which may be listening, if no call has told meanwhile. It answers a
-// question (event.KindUnknown), which must still be the last one; 0: nobody asked.
+// Adopt makes a descriptor known to the kernel side as one that leads to a socket, which may be listening. It has no effect if a call has
+// shown meanwhile where the descriptor leads. It answers a question (event.KindUnknown), which must still be the last one; 0: nobody asked.
 func (c *SyscallTracer) Adopt(pid, fd uint32, question uint64, f *event.Flow, listening bool) error {
-	err := c.tell(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsControl) {
+	err := c.notify(bpf.SyscallsProgAdopt, func(m *bpf.SyscallsControl) {
 		m.Socket = rawAdopted(pid, f, listening)
 		m.Names = bpf.SyscallsUnixNames{}
 		if f.Transport == event.UnixStream && f.Unix != nil && f.Unix.Local != "" {
@@ -97,7 +97,7 @@ func (c *SyscallTracer) Adopt(pid, fd uint32, question uint64, f *event.Flow, li
 		}
 	}, uint64(pid), uint64(fd), question)
 	if err != nil {
-		return fmt.Errorf("tell the kernel which socket descriptor %d of process %d leads to: %w", fd, pid, err)
+		return fmt.Errorf("set which socket descriptor %d of process %d leads to: %w", fd, pid, err)
 	}
 	return nil
 }
@@ -131,10 +131,10 @@ func rawUnixName(name string) (raw bpf.SyscallsUnixNames) {
 	return raw
 }
 
-// Reject tells the kernel that a descriptor leads to nothing that is followed, as Adopt does.
+// Reject makes a descriptor known to the kernel side as one that leads to nothing that is followed, under the conditions of Adopt.
 func (c *SyscallTracer) Reject(pid, fd uint32, question uint64) error {
-	if err := c.tell(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd), question); err != nil {
-		return fmt.Errorf("tell the kernel that descriptor %d of process %d is not followed: %w", fd, pid, err)
+	if err := c.notify(bpf.SyscallsProgReject, nil, uint64(pid), uint64(fd), question); err != nil {
+		return fmt.Errorf("set that descriptor %d of process %d is not followed: %w", fd, pid, err)
 	}
 	return nil
 }

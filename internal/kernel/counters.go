@@ -20,18 +20,18 @@ type Counters struct {
 	RingFull         [event.Kinds]uint64 // lost: the ring buffer had no room, by kind
 	StorageFailed    uint64              // sockets not tracked: no memory for their state
 	ProcessMapFull   uint64              // descriptions repeated: the map of described processes is full
-	AcceptUnknown    uint64              // accepts that could not be told: the socket had no identity yet
+	AcceptUnknown    uint64              // accepts that could not be reported: the socket had no identity yet
 	SelectionIgnored uint64              // connections left out by the selection rules
-	PayloadRingFull  uint64              // calls told without payload: the ring buffer had no room for it
-	PayloadNoBuffer  uint64              // calls told without payload: where it lies is not known
-	PayloadFault     uint64              // calls told with less payload: its memory could not be read
+	PayloadRingFull  uint64              // calls reported without payload: the ring buffer had no room for it
+	PayloadNoBuffer  uint64              // calls reported without payload: where it lies is not known
+	PayloadFault     uint64              // calls reported with less payload: its memory could not be read
 	TableFull        uint64              // syscall mode: too many descriptors to inherit, or to close with their process: Live does that
-	// Missed is how often, at most, the kernel skipped a program because another one ran on that CPU: what happened then is not
-	// known. Of a program with a backup it is the lesser number of the two: both have to be skipped.
+	// Missed is an upper bound of how often the kernel skipped a program because another one ran on that CPU. What happened then
+	// is not known. For a program with a backup the smaller of their two numbers counts, because both have to be skipped.
 	Missed uint64
 }
 
-// mapCounters has the programs' memory of them shared with them.
+// mapCounters maps the memory in which the programs count.
 func (c *programs) mapCounters(m *ebpf.Map) (err error) {
 	if c.counterMemory, err = mapMemory(m); err != nil {
 		return err
@@ -82,7 +82,7 @@ func (c *Counters) set(i bpf.SocketflowCounter, n uint64) {
 	}
 }
 
-// single is where a counter goes that does not belong to a kind of events.
+// single is the member for a counter that does not belong to a kind of events.
 func (c *Counters) single(i bpf.SocketflowCounter) *uint64 {
 	return map[bpf.SocketflowCounter]*uint64{
 		bpf.SocketflowCounterCOUNTER_STORAGE_FAILED:    &c.StorageFailed,

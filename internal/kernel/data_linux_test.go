@@ -29,13 +29,13 @@ const (
 	testBurst = 16384
 )
 
-// wire is a TCP connection of this process with itself, and what the kernel programs tell of it.
+// wire is a TCP connection of this process with itself, and the data events that were emitted of it.
 type wire struct {
 	t              *testing.T
-	capture        *SocketTracer
+	tracer         *SocketTracer
 	client, server int
 	cookies        [2]uint64 // of client and server
-	told           [2][event.Directions][]event.Data
+	emitted        [2][event.Directions][]event.Data
 	opened         [2]event.Event
 	closed         [2]event.Kind
 	ended          [2]event.Ending
@@ -56,18 +56,17 @@ func openWith(t *testing.T, opts Options) *SocketTracer {
 	opts.Data, opts.Unix, opts.UDP = true, true, true
 	opts.PayloadLimit, opts.PayloadBurst = testLimit, testBurst
 	opts.DatagramIdle = time.Nanosecond
-	capture, err := OpenSockets(opts)
+	tracer, err := OpenSockets(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { must(t, capture.Close()) })
-	return capture
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	return tracer
 }
 
-// eachLook runs a test with programs that look at a transfer as this kernel needs it; where they are at tracepoints also with a
-// second look at everything, which is not to tell anything twice; and with nothing but the second look, as if the first program
-// were skipped every time.
-func eachLook(t *testing.T, test func(t *testing.T, capture *SocketTracer)) {
+// eachAttachment runs a test with the programs that this kernel needs. If these are at tracepoints, it also runs the test with backups,
+// which must not emit anything twice, and with the backups alone, as if every run of their primaries were skipped.
+func eachAttachment(t *testing.T, test func(t *testing.T, tracer *SocketTracer)) {
 	first := []string{"tp_btf/sock_send_length", "tp_btf/sock_recv_length", "tp_btf/inet_sock_set_state"}
 	native := openForTest(t)
 	t.Run("as needed", func(t *testing.T) { test(t, native) })
@@ -75,7 +74,7 @@ func eachLook(t *testing.T, test func(t *testing.T, capture *SocketTracer)) {
 		return
 	}
 	must(t, native.Detach())
-	twice := openWith(t, Options{lookAgain: true})
+	twice := openWith(t, Options{alwaysBackup: true})
 	t.Run("twice", func(t *testing.T) { test(t, twice) })
 	for _, hook := range first { // the first of two that are attached there
 		i := slices.IndexFunc(twice.hooks, func(h attachedHook) bool { return h.hook == hook })
@@ -85,15 +84,15 @@ func eachLook(t *testing.T, test func(t *testing.T, capture *SocketTracer)) {
 }
 
 // newWire connects; what is written to one end can be read at the other.
-func newWire(t *testing.T, capture *SocketTracer) *wire {
+func newWire(t *testing.T, tracer *SocketTracer) *wire {
 	t.Helper()
-	w := &wire{t: t, capture: capture}
+	w := &wire{t: t, tracer: tracer}
 	w.client, w.server = connect(t)
 	w.identify()
 	return w
 }
 
-// identify asks the sockets who they are.
+// identify reads the cookies of the sockets.
 func (w *wire) identify() {
 	w.t.Helper()
 	for i, fd := range []int{w.client, w.server} {
@@ -129,10 +128,10 @@ func connect(t *testing.T) (client, server int) {
 	return client, server
 }
 
-// listen reads what has been told until now.
+// listen reads what has been emitted until now.
 func (w *wire) listen() {
 	w.t.Helper()
-	reader := w.capture.Readers()[0]
+	reader := w.tracer.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
 	var e event.Event
 	for {
@@ -152,7 +151,7 @@ func (w *wire) listen() {
 			if e.Owner.PID == 0 || d.TID == 0 || e.Time == 0 {
 				w.t.Errorf("data of nobody, or of no time: %+v", e)
 			}
-			w.told[end][d.Direction] = append(w.told[end][d.Direction], d)
+			w.emitted[end][d.Direction] = append(w.emitted[end][d.Direction], d)
 		case event.KindOpen:
 			w.opened[end] = e
 		case event.KindClose, event.KindPeerClose:
@@ -161,7 +160,7 @@ func (w *wire) listen() {
 	}
 }
 
-// send and its like fail the test when a call does not do all that it was asked for.
+// send and the like fail the test if a call does less than it was asked for.
 func (w *wire) did(n, want int, err error) {
 	w.t.Helper()
 	if err != nil || n != want {
@@ -232,7 +231,7 @@ func letters(n int) []byte {
 	return b
 }
 
-// transfer is what is to be told of one direction at one end.
+// transfer is an expected data event of one direction at one end.
 type transfer struct {
 	payload string
 	length  int
@@ -245,15 +244,15 @@ func unseen(n int) transfer                              { return transfer{"", n
 func (w *wire) expect(end int, d event.Direction, want ...transfer) {
 	w.t.Helper()
 	var got []transfer
-	for _, d := range w.told[end][d] {
+	for _, d := range w.emitted[end][d] {
 		got = append(got, transfer{string(d.Payload), int(d.Length), d.CutReason})
 	}
 	if !slices.Equal(got, want) {
-		w.t.Errorf("end %d direction %d: told\n%.300v\nwant\n%.300v", end, d, got, want)
+		w.t.Errorf("end %d direction %d: emitted\n%.300v\nwant\n%.300v", end, d, got, want)
 	}
 }
 
-// TestDataOfEveryCall: whatever call transfers bytes, what is told is what was transferred.
+// TestDataOfEveryCall: whichever call transfers bytes, the events have the bytes that were transferred.
 func TestDataOfEveryCall(t *testing.T) {
 	const text = "what is sent"
 	parts := func() [][]byte { return [][]byte{[]byte("what "), nil, []byte("is"), []byte(" sent")} }
@@ -449,12 +448,12 @@ func TestDataOfEveryCall(t *testing.T) {
 			[]transfer{whole(text)}, []transfer{whole(text)},
 		},
 	}
-	eachLook(t, func(t *testing.T, capture *SocketTracer) {
+	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
 		for name, do := range cases {
 			t.Run(name, func(t *testing.T) {
 				runtime.LockOSThread()
 				defer runtime.UnlockOSThread()
-				w := newWire(t, capture)
+				w := newWire(t, tracer)
 				do.calls(w)
 				w.listen()
 				w.expect(atClient, event.Sent, do.sent...)
@@ -484,10 +483,10 @@ func pipe(t *testing.T) (r, w int) {
 	return p[0], p[1]
 }
 
-// TestPositionsFindWhatIsNotTold: a splice from a socket passes the hooks by; the position of what follows tells.
-func TestPositionsFindWhatIsNotTold(t *testing.T) {
+// TestPositionShowsBytesWithoutAnEvent: a splice from a socket bypasses the hooks. The position of the next event shows it.
+func TestPositionShowsBytesWithoutAnEvent(t *testing.T) {
 	w := newWire(t, openForTest(t))
-	w.send([]byte("told, hidden, told"))
+	w.send([]byte("seen, hidden, seen"))
 	w.receive(4)
 	_, p := pipe(t)
 	moved, err := unix.Splice(w.server, nil, p, nil, 9, 0)
@@ -495,8 +494,8 @@ func TestPositionsFindWhatIsNotTold(t *testing.T) {
 	w.receive(5)
 	must(t, errors.Join(unix.Close(w.client), unix.Close(w.server)))
 	w.listen()
-	w.expect(atServer, event.Received, whole("told"), whole(" told"))
-	if d := w.told[atServer][event.Received]; len(d) == 2 && d[1].Position != 13 {
+	w.expect(atServer, event.Received, whole("seen"), whole(" seen"))
+	if d := w.emitted[atServer][event.Received]; len(d) == 2 && d[1].Position != 13 {
 		t.Errorf("the second transfer began at %d, want 13", d[1].Position)
 	}
 	if got := w.ended[atServer].Position[event.Received]; got != 18 {
@@ -504,8 +503,8 @@ func TestPositionsFindWhatIsNotTold(t *testing.T) {
 	}
 }
 
-// TestAFINIsNoByte: the call that takes the last bytes takes the FIN behind them, too.
-func TestAFINIsNoByte(t *testing.T) {
+// TestFINIsNotCountedAsAByte: the call that receives the last bytes also consumes the FIN behind them.
+func TestFINIsNotCountedAsAByte(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	w.send([]byte("the end"))
 	must(t, unix.Shutdown(w.client, unix.SHUT_WR))
@@ -517,7 +516,7 @@ func TestAFINIsNoByte(t *testing.T) {
 	must(t, errors.Join(unix.Close(w.server), unix.Close(w.client)))
 	w.listen()
 	w.expect(atServer, event.Received, whole("the "), whole("end"))
-	if d := w.told[atServer][event.Received]; len(d) == 2 && d[1].Position != 4 {
+	if d := w.emitted[atServer][event.Received]; len(d) == 2 && d[1].Position != 4 {
 		t.Errorf("the last bytes began at %d, want 4", d[1].Position)
 	}
 	if sent, received := w.ended[atClient].Position, w.ended[atServer].Position; sent[event.Sent] != 7 || received[event.Received] != 7 {
@@ -525,16 +524,16 @@ func TestAFINIsNoByte(t *testing.T) {
 	}
 }
 
-// TestSignatures: what begins with a known signature is captured beyond the limit of a run.
+// TestSignatures: a connection that begins with a known signature is captured beyond the limit of a burst.
 func TestSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
-	capture, err := OpenSockets(Options{
+	tracer, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
 		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte("another prefix.."), []byte(prefix)},
 	})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
+	t.Cleanup(func() { must(t, tracer.Close()) })
 	for name, test := range map[string]struct {
 		begin string
 		first int // bytes of the first call
@@ -549,7 +548,7 @@ func TestSignatures(t *testing.T) {
 		"too little in the first of them": {prefix + "ghi", 8, testBurst},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWire(t, capture)
+			w := newWire(t, tracer)
 			message := append([]byte(test.begin), letters(testLimit-len(test.begin))...)
 			transfer := func(b []byte) {
 				w.send(b)
@@ -566,7 +565,7 @@ func TestSignatures(t *testing.T) {
 			w.listen()
 			for end, d := range map[int]event.Direction{atClient: event.Sent, atServer: event.Received} {
 				captured := 0
-				for _, data := range w.told[end][d] {
+				for _, data := range w.emitted[end][d] {
 					captured += len(data.Payload)
 				}
 				if captured != test.want {
@@ -580,40 +579,40 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-// TestWants: what user space does not want is not told, and its last transfer is.
-func TestWants(t *testing.T) {
+// TestPolicySkipsUnwantedData: data that user space does not want has no event; only the time of its last transfer is reported.
+func TestPolicySkipsUnwantedData(t *testing.T) {
 	w := newWire(t, openForTest(t))
 	want := event.Want{Limit: [event.Directions]uint32{100, 100}, Burst: 1000}
 	want.Until[event.Sent] = 24
-	w.capture.Want(w.cookies[atClient], want)
+	w.tracer.Want(w.cookies[atClient], want)
 	for range 3 {
 		w.send([]byte("0123456789"))
 	}
 	w.receive(30)
 	w.listen()
-	d := w.told[atClient][event.Sent]
+	d := w.emitted[atClient][event.Sent]
 	if len(d) != 1 || d[0].Position != 20 || d[0].Length != 10 || d[0].Skipped != 4 || string(d[0].Payload) != "456789" || d[0].LastUnreported == 0 {
-		t.Errorf("told %+v, want the last six of thirty bytes", d)
+		t.Errorf("emitted %+v, want the last six of thirty bytes", d)
 	}
 	want.Until[event.Sent] = event.Never
-	w.capture.Want(w.cookies[atClient], want)
+	w.tracer.Want(w.cookies[atClient], want)
 	w.send([]byte("never"))
 	w.receive(5)
 	want.Until[event.Sent] = 0 // too late
-	w.capture.Want(w.cookies[atClient], want)
+	w.tracer.Want(w.cookies[atClient], want)
 	w.send([]byte("never"))
 	w.receive(5)
 	w.listen()
-	if n := len(w.told[atClient][event.Sent]); n != 1 {
-		t.Errorf("%d transfers were told, want 1", n)
+	if n := len(w.emitted[atClient][event.Sent]); n != 1 {
+		t.Errorf("%d transfers were emitted, want 1", n)
 	}
-	if n := len(w.told[atServer][event.Received]); n != 3 {
-		t.Errorf("%d transfers of the other end were told, want 3", n)
+	if n := len(w.emitted[atServer][event.Received]); n != 3 {
+		t.Errorf("%d transfers of the other end were emitted, want 3", n)
 	}
 }
 
-// TestTheVerifiersWorkIsBounded: it gives up after a million instructions, and small changes can multiply their number.
-func TestTheVerifiersWorkIsBounded(t *testing.T) {
+// TestVerifierWorkIsBounded: the verifier gives up after a million instructions, and small changes can multiply their number.
+func TestVerifierWorkIsBounded(t *testing.T) {
 	const enough = 100_000
 	for name, program := range openForTest(t).objects.Programs {
 		info, err := program.Info()

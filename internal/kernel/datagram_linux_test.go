@@ -15,14 +15,14 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// pigeon is a UDP socket on loopback.
-type pigeon struct {
+// udpSocket is a UDP socket on loopback.
+type udpSocket struct {
 	t    *testing.T
 	fd   int
 	addr *unix.SockaddrInet4
 }
 
-func newPigeon(t *testing.T) *pigeon {
+func newUDPSocket(t *testing.T) *udpSocket {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
@@ -30,18 +30,18 @@ func newPigeon(t *testing.T) *pigeon {
 	must(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	name, err := unix.Getsockname(fd)
 	must(t, err)
-	return &pigeon{t, fd, name.(*unix.SockaddrInet4)}
+	return &udpSocket{t, fd, name.(*unix.SockaddrInet4)}
 }
 
-func (p *pigeon) addrPort() netip.AddrPort {
+func (p *udpSocket) addrPort() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4(p.addr.Addr), uint16(p.addr.Port))
 }
 
-func (p *pigeon) sendTo(to *pigeon, bytes int) {
+func (p *udpSocket) sendTo(to *udpSocket, bytes int) {
 	must(p.t, unix.Sendto(p.fd, make([]byte, bytes), 0, to.addr))
 }
 
-func (p *pigeon) receive(want int) {
+func (p *udpSocket) receive(want int) {
 	p.t.Helper()
 	n, _, err := unix.Recvfrom(p.fd, make([]byte, 2000), 0)
 	if n != want || err != nil {
@@ -59,8 +59,8 @@ type carried struct {
 
 func TestDatagrams(t *testing.T) {
 	nobody := netip.AddrPort{}
-	cases := map[string]func(a, b *pigeon) []carried{
-		"sendto, recvfrom, both ways": func(a, b *pigeon) []carried {
+	cases := map[string]func(a, b *udpSocket) []carried{
+		"sendto, recvfrom, both ways": func(a, b *udpSocket) []carried {
 			a.sendTo(b, 100)
 			b.receive(100)
 			b.sendTo(a, 200)
@@ -72,7 +72,7 @@ func TestDatagrams(t *testing.T) {
 				{b.addrPort(), a.addrPort(), event.RoleServer, 201, 100, 2, 1},
 			}
 		},
-		"connected sockets, write and read": func(a, b *pigeon) []carried {
+		"connected sockets, write and read": func(a, b *udpSocket) []carried {
 			must(a.t, errors.Join(unix.Connect(a.fd, b.addr), unix.Connect(b.fd, a.addr)))
 			n, err := unix.Write(a.fd, make([]byte, 10))
 			if n != 10 || err != nil {
@@ -87,7 +87,7 @@ func TestDatagrams(t *testing.T) {
 				{b.addrPort(), a.addrPort(), event.RoleServer, 0, 10, 0, 1},
 			}
 		},
-		"sendmsg, recvmsg": func(a, b *pigeon) []carried {
+		"sendmsg, recvmsg": func(a, b *udpSocket) []carried {
 			must(a.t, unix.Sendmsg(a.fd, make([]byte, 10), nil, b.addr, 0))
 			n, _, _, _, err := unix.Recvmsg(b.fd, make([]byte, 2000), nil, 0)
 			if n != 10 || err != nil {
@@ -98,12 +98,12 @@ func TestDatagrams(t *testing.T) {
 				{b.addrPort(), a.addrPort(), event.RoleServer, 0, 10, 0, 1},
 			}
 		},
-		"sendmmsg, recvmmsg with two senders": func(a, b *pigeon) []carried {
-			c := newPigeon(a.t)
+		"sendmmsg, recvmmsg with two senders": func(a, b *udpSocket) []carried {
+			c := newUDPSocket(a.t)
 			w := &wire{t: a.t}
 			parts := iovecs(make([]byte, 10))
 			to := rawAddress(b.addr)
-			send := func(from *pigeon, n int) {
+			send := func(from *udpSocket, n int) {
 				batch := make([]mmsghdr, n)
 				for i := range batch {
 					batch[i].header = message(parts)
@@ -129,7 +129,7 @@ func TestDatagrams(t *testing.T) {
 				{b.addrPort(), c.addrPort(), event.RoleServer, 0, 10, 0, 1},
 			}
 		},
-		"from whom is not known where nobody asks": func(a, b *pigeon) []carried {
+		"from whom is not known where nobody asks": func(a, b *udpSocket) []carried {
 			a.sendTo(b, 5)
 			n, err := unix.Read(b.fd, make([]byte, 2000))
 			if n != 5 || err != nil {
@@ -141,15 +141,15 @@ func TestDatagrams(t *testing.T) {
 			}
 		},
 	}
-	eachLook(t, func(t *testing.T, capture *SocketTracer) {
+	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
 		for name, do := range cases {
 			t.Run(name, func(t *testing.T) {
 				runtime.LockOSThread()
 				defer runtime.UnlockOSThread()
-				a, b := newPigeon(t), newPigeon(t)
+				a, b := newUDPSocket(t), newUDPSocket(t)
 				want := do(a, b)
 				for range 2 { // what has ended is emitted once
-					_, err := capture.Datagrams(t.Context())
+					_, err := tracer.Datagrams(t.Context())
 					must(t, err)
 				}
 
@@ -157,7 +157,7 @@ func TestDatagrams(t *testing.T) {
 					return slices.ContainsFunc(want, func(c carried) bool { return c.local == f.Local })
 				}
 				opened, closed := map[uint64]event.Flow{}, []carried{}
-				reader := capture.Readers()[0]
+				reader := tracer.Readers()[0]
 				reader.SetDeadline(time.Now().Add(time.Millisecond))
 				for {
 					var e event.Event

@@ -15,10 +15,10 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// errShort says that a record is not as long as its kind demands: the object and the Go types do not match.
+// errShort means that a record is shorter than its kind demands: the object and the Go types do not match.
 var errShort = errors.New("record shorter than its kind")
 
-// errInconsistent says that a record's members contradict each other.
+// errInconsistent means that a record's members contradict each other.
 var errInconsistent = errors.New("record contradicts itself")
 
 // kinds maps the kernel's numbers to event kinds.
@@ -50,7 +50,7 @@ func view[T any](raw []byte) (*T, error) {
 	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))), nil
 }
 
-// decode reads one ring buffer record into e, whose previous content is lost. Only descriptions of processes allocate.
+// decode reads one ring buffer record into e and overwrites all of e. Only descriptions of processes allocate.
 func decode(raw []byte, e *event.Event) error {
 	head, err := view[bpf.SocketflowExitEvent](raw) // no more than the header
 	if err != nil {
@@ -105,7 +105,7 @@ func decode(raw []byte, e *event.Event) error {
 	}
 }
 
-// nanosecondsPerTick makes of the kernel's start time the one that /proc shows: USER_HZ is 100 on every Linux that Go
+// nanosecondsPerTick converts the kernel's start time to the unit of /proc: USER_HZ is 100 on every Linux that Go
 // supports (include/asm-generic/param.h).
 const nanosecondsPerTick = 10_000_000
 
@@ -177,7 +177,7 @@ func decodeClose(raw []byte, e *event.Event) error {
 	return nil
 }
 
-// decodeData leaves the payload where it is.
+// decodeData does not copy the payload: it stays in raw.
 func decodeData(raw []byte, e *event.Event) error {
 	r, err := view[bpf.SocketflowDataEvent](raw)
 	if err != nil {

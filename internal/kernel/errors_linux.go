@@ -23,7 +23,7 @@ func unsupported(mode, missing, help string, err error) error {
 	return fmt.Errorf("%w: %s mode needs that %s; %s: %w", ErrUnsupported, mode, missing, help, err)
 }
 
-// refusal is the error of a program, or a map, without which a mode does not work and which the kernel refused.
+// refusal is the error for a program or a map that the kernel refused and that a mode cannot do without.
 func refusal(mode string, err error) error {
 	newer := "run Linux 5.15 or newer"
 	if mode == syscallMode {
@@ -46,7 +46,7 @@ func refusal(mode string, err error) error {
 func missingCapabilities() []string {
 	set, err := capability.Effective()
 	if err != nil {
-		return []string{"CAP_BPF", "CAP_PERFMON"} // cannot be told apart from having none
+		return []string{"CAP_BPF", "CAP_PERFMON"} // cannot be distinguished from having none
 	}
 	var missing []string
 	for _, c := range []struct {

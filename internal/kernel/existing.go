@@ -18,8 +18,8 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// Existing has an event written for every connection of a process that is older than the programs, in whatever network
-// namespace. It returns when all are written, which takes until the readers have made room for them.
+// Existing has the programs report every connection of a process that is older than the programs, in whatever network
+// namespace. It returns when all events are written. For that the readers have to make room for them.
 func (c *SocketTracer) Existing(ctx context.Context) error {
 	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
 		return nil // Degraded says so
@@ -37,8 +37,8 @@ func (c *SocketTracer) Existing(ctx context.Context) error {
 }
 
 // ExistingUnowned does the same for the connections that no descriptor leads to: those that wait to be accepted, and
-// those that their process has closed and that have not ended. It is to follow Existing, which finds out who listens where. A network
-// namespace that cannot be entered is in the error; the others have been looked at all the same.
+// those that their process has closed and that have not ended. Call it after Existing, which finds out who listens where. The error
+// names the network namespaces that could not be entered; the others have been searched all the same.
 func (c *SocketTracer) ExistingUnowned(ctx context.Context) error {
 	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
 		return nil
@@ -51,7 +51,7 @@ func (c *SocketTracer) ExistingUnowned(ctx context.Context) error {
 	return nil
 }
 
-// iterateNetNS runs the iterators over the sockets of each network namespace, and says which these were.
+// iterateNetNS runs the iterators over the sockets of each network namespace. It returns the inodes of these namespaces.
 func (c *SocketTracer) iterateNetNS(ctx context.Context, iteration uint32) (map[uint32]bool, error) {
 	walked := map[uint32]bool{}
 	err := procfs.EachNetNS(func(netns uint32) error {
@@ -69,40 +69,40 @@ func (c *SocketTracer) iterateNetNS(ctx context.Context, iteration uint32) (map[
 	return walked, err
 }
 
-// Live has an event written for every tracked connection that still exists, and says of which connections that is so.
-func (c *SocketTracer) Live(ctx context.Context) (Looked, error) {
+// Live has the programs report every tracked connection that still exists. It returns which connections it has looked at.
+func (c *SocketTracer) Live(ctx context.Context) (Coverage, error) {
 	if c.objects.Programs[bpf.SocketflowProgExistingDescriptors] == nil {
-		return Looked{}, nil
+		return Coverage{}, nil
 	}
 	c.iterators.Lock()
 	defer c.iterators.Unlock()
 	c.livePass = max(c.livePass+1, uint32(bpf.SocketflowIterationITERATION_LIVE))
 	if err := c.objects.Variables[bpf.SocketflowVarLastInhabited].Set(uint32(0)); err != nil {
-		return Looked{}, fmt.Errorf("set %s: %w", bpf.SocketflowVarLastInhabited, err)
+		return Coverage{}, fmt.Errorf("set %s: %w", bpf.SocketflowVarLastInhabited, err)
 	}
-	looked := Looked{}
+	coverage := Coverage{}
 	if procfs.SeesAllProcesses() {
-		looked.Inhabited = map[uint32]bool{}
+		coverage.Inhabited = map[uint32]bool{}
 	}
 	err := c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, c.livePass, func(o *bpf.SocketflowIteratorOutput) {
-		if o.Netns != 0 && looked.Inhabited != nil {
-			looked.Inhabited[o.Netns] = true
+		if o.Netns != 0 && coverage.Inhabited != nil {
+			coverage.Inhabited[o.Netns] = true
 		}
 	})
 	if err == nil {
-		looked.Walked, err = c.iterateNetNS(ctx, c.livePass)
+		coverage.Walked, err = c.iterateNetNS(ctx, c.livePass)
 	}
-	if ctx.Err() != nil || len(looked.Walked) == 0 { // that not all can be entered shows in Walked
-		return Looked{}, fmt.Errorf("look for connections that still exist: %w", errors.Join(ctx.Err(), err))
+	if ctx.Err() != nil || len(coverage.Walked) == 0 { // that not all can be entered shows in Walked
+		return Coverage{}, fmt.Errorf("look for connections that still exist: %w", errors.Join(ctx.Err(), err))
 	}
-	looked.Within[event.TCP] = c.objects.Programs[bpf.SocketflowProgExistingUnowned] != nil
-	looked.Within[event.UnixStream] = c.objects.Programs[bpf.SocketflowProgExistingUnix] != nil
+	coverage.Within[event.TCP] = c.objects.Programs[bpf.SocketflowProgExistingUnowned] != nil
+	coverage.Within[event.UnixStream] = c.objects.Programs[bpf.SocketflowProgExistingUnix] != nil
 	// A TCP connection may go on without a descriptor. A Unix socket that has been used has one, or is in a message for the moment.
-	looked.Everywhere[event.UnixStream] = looked.Inhabited != nil
-	return looked, nil
+	coverage.Everywhere[event.UnixStream] = coverage.Inhabited != nil
+	return coverage, nil
 }
 
-// Datagrams has an event written for every UDP flow: that it has ended, or that it still exists.
+// Datagrams has the programs report for every UDP flow that it has ended, or that it still exists.
 func (c *SocketTracer) Datagrams(ctx context.Context) (bool, error) {
 	pass := c.objects.Programs[bpf.SocketflowProgFlowPass]
 	if pass == nil {
@@ -167,8 +167,8 @@ const outputBytes = int(unsafe.Sizeof(bpf.SocketflowIteratorOutput{}))
 
 func nothingSaid(*bpf.SocketflowIteratorOutput) {}
 
-// waitForRoom waits until every ring buffer is at most half full, looking again every few milliseconds: the readers
-// have nobody to tell.
+// waitForRoom waits until every ring buffer is at most half full. It polls every few milliseconds, because the readers do not
+// signal that they have made room.
 func (c *programs) waitForRoom(ctx context.Context) error {
 	var ticks *time.Ticker
 	for {

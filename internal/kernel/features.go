@@ -21,7 +21,7 @@ type programDef struct {
 	// hook begins with its kind: tp_btf/TRACEPOINT, fexit/FUNCTION, tracepoint/CATEGORY/NAME, iter/TARGET; run is what user space
 	// runs itself.
 	hook string
-	// elsewhere says that a kernel or an architecture may lack the hook and that nothing is lost then.
+	// elsewhere means that a kernel or an architecture may lack the hook, and that nothing is lost then.
 	elsewhere bool
 }
 
@@ -34,10 +34,10 @@ const (
 	runHook        = "run"
 )
 
-// feature is something that a mode does by programs of its own, so that a kernel which refuses these loses it and nothing else.
+// feature is a function of a mode that has programs of its own. A kernel that refuses these programs loses the feature and nothing else.
 type feature struct {
 	without string         // what is lost without it; empty: without it the mode does not work
-	ways    [][]programDef // the first that the kernel takes whole serves
+	ways    [][]programDef // the first of which the kernel takes every program is used
 	behind  string         // a program without which this feature has no purpose
 	taken   func() error   // called once it is attached; may be nil
 }
@@ -52,7 +52,7 @@ func one(name, hook, without string) feature {
 // errAbsent is wrapped where the kernel does not have a hook.
 var errAbsent = errors.New("the kernel does not have it")
 
-// installer loads and attaches the programs of a mode one by one, so that one which the kernel refuses costs no other.
+// installer loads and attaches the programs of a mode one by one, so that a refused program does not affect the others.
 type installer struct {
 	mode     string
 	spec     *ebpf.CollectionSpec
@@ -60,12 +60,12 @@ type installer struct {
 	fault    Fault
 	attach   func(def *programDef, program *ebpf.Program) (link.Link, error) // no link: it is to be run
 	loaded   func() error                                                    // called before the first program is attached; may be nil
-	absent   func(def *programDef) error                                     // wraps errAbsent where the kernel is known to lack the hook; may be nil
+	absent   func(def *programDef) error                                     // wraps errAbsent if the kernel lacks the hook; may be nil
 
 	refused map[string]error // programs that did not load
 }
 
-// install loads what all features need before it attaches the first program, in their order.
+// install loads the programs of all features, and then attaches them in the order of the features.
 func (in *installer) install(features []feature) error {
 	in.refused = map[string]error{}
 	states := make([]*installation, len(features))
@@ -90,7 +90,7 @@ func (in *installer) install(features []feature) error {
 	return err
 }
 
-// lacksEssential says whether what follows is in vain.
+// lacksEssential reports whether an essential feature failed, so that the mode cannot work.
 func (in *installer) lacksEssential(states []*installation) bool {
 	return slices.ContainsFunc(states, func(s *installation) bool { return s.essential() && s.way == len(s.ways) })
 }
@@ -98,7 +98,7 @@ func (in *installer) lacksEssential(states []*installation) bool {
 // installation is a feature that is being installed.
 type installation struct {
 	*feature
-	way      int              // that is loaded, or was attached; len(ways): none
+	way      int              // the one that is loaded or attached; len(ways): none
 	failed   map[string]error // programs of ways that did not work, by name and hook
 	attached bool
 	unneeded bool
@@ -264,7 +264,7 @@ func (in *installer) attachWay(s *installation) bool {
 	return true
 }
 
-// status of the programs that were tried. What was not come to, for a way before it serves, is not in it.
+// status of the programs that were tried. Ways behind the one that is used were not tried and are not in it.
 func (in *installer) status(s *installation) (all []ProgramStatus) {
 	if s.unneeded {
 		return nil
@@ -352,10 +352,10 @@ func (c *programs) Attached() (hooks []string) {
 	return hooks
 }
 
-// Programs says what became of every program of the mode that this configuration has a use for.
+// Programs returns what became of every program of the mode that this configuration uses.
 func (c *programs) Programs() []ProgramStatus { return c.status }
 
-// Degraded says what this kernel lets the mode not do, one error for each feature that is lost.
+// Degraded returns one error for each feature that the mode lacks on this kernel.
 func (c *programs) Degraded() []error { return c.degraded }
 
 // loadMaps creates the maps of spec and none of its programs.

@@ -19,7 +19,7 @@ func mapMemory(m *ebpf.Map) ([]byte, error) {
 	return memory, nil
 }
 
-// unmapMemory undoes it, once.
+// unmapMemory undoes mapMemory. A second call does nothing.
 func unmapMemory(memory *[]byte) error {
 	if *memory == nil {
 		return nil

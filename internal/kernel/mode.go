@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Mode is how the kernel is watched: a value of the receiver's key of that name.
+// Mode is how the kernel is observed: a value of the receiver's key "mode".
 type Mode string
 
 // The modes.
@@ -15,7 +15,7 @@ const (
 	ModeSyscall Mode = "syscall" // sockets are put together from system calls: OpenSyscalls
 )
 
-// Attachment is where the programs are attached that see transfers, in the socket mode.
+// Attachment is where the socket mode attaches the programs that see transfers.
 type Attachment uint8
 
 // The attachments.
@@ -25,7 +25,7 @@ const (
 	AttachFunction                     // fexit: inet_sendmsg and its kin
 )
 
-// ParseMode is for what users write.
+// ParseMode parses a mode as users write it.
 func ParseMode(text string) (Mode, error) {
 	switch mode := Mode(text); mode {
 	case ModeAuto, ModeSocket, ModeSyscall:
@@ -35,11 +35,11 @@ func ParseMode(text string) (Mode, error) {
 	}
 }
 
-// Choose opens the mode that is asked for. Of ModeAuto that is the first that works: the socket mode if it sees transfers too, the
-// syscall mode, the socket mode that sees connections only. open is given the mode, and whether it is to fail rather than to open
-// without transfers. The third result says why it is not a better mode; nil: it is the best, or was asked for.
+// Choose opens the mode that is asked for. ModeAuto stands for the first that works: the socket mode if it sees transfers too, the
+// syscall mode, the socket mode that sees connections only. open gets the mode, and whether to fail rather than to open
+// without transfers. The third result is why no better mode was possible; nil: it is the best, or was asked for.
 //
-// A privilege that is missing is missing to every mode, so that nothing else is tried: the user has to know.
+// A missing privilege is missing in every mode. Choose then tries no other mode, so that the user learns of the privilege.
 func Choose[T any](asked Mode, open func(mode Mode, whole bool) (T, error)) (tracer T, mode Mode, why error, err error) {
 	if asked != ModeAuto {
 		tracer, err = open(asked, false)

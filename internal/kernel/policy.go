@@ -16,8 +16,8 @@ import (
 // maxSlots bounds the memory of policies: 48 bytes each.
 const maxSlots = 16384
 
-// slots is how many policies there is room for. Sockets whose cookies pick the same slot take it from each other: what
-// a socket has read of its policy stays with it, and a socket that goes on to tell what is not wanted is told again.
+// slots is how many policies there is room for. Sockets whose cookies pick the same slot take it from each other. A socket
+// keeps what it has read of its policy. If the kernel goes on to report what is not wanted, user space calls Want again.
 func slots(opts Options) uint32 {
 	if !opts.Data {
 		return 1
@@ -25,8 +25,8 @@ func slots(opts Options) uint32 {
 	return uint32(1) << bits.Len32(uint32(max(1, min(opts.Sockets, maxSlots)))-1)
 }
 
-// policies are the kernel programs' memory of what is wanted of whose data, shared with them: a change costs no system
-// call.
+// policies say how much of each socket's data is wanted. The memory is shared with the kernel programs: a change costs no
+// system call.
 type policies struct {
 	memory []byte
 	slots  []bpf.SocketflowPolicy
@@ -46,14 +46,14 @@ func (p *policies) close() error {
 	return unmapMemory(&p.memory)
 }
 
-// Want tells the kernel what is wanted of a socket's data. It is for the goroutine that reads the socket's shard: no other
+// Want sets how much of a socket's data the kernel reports. Only the goroutine that reads the socket's shard may call it: no other
 // writes the slots of its cookies.
 func (c *programs) Want(cookie uint64, w event.Want) {
 	if c.policies == nil {
 		return
 	}
 	slot := &c.policies.slots[cookie&uint64(len(c.policies.slots)-1)]
-	// In between the slot is nobody's: a program on another CPU may be reading it.
+	// The slot belongs to no socket while it changes, because a program on another CPU may be reading it.
 	if slot.Cookie != cookie {
 		atomic.StoreUint64(&slot.Cookie, 0)
 	}

@@ -61,7 +61,7 @@ func (c *programs) prepare(opts Options) error {
 // Readers are the ring buffers' readers, one per shard. Every event of a socket comes through the same one.
 func (c *programs) Readers() []*Reader { return c.readers }
 
-// Memory is how many bytes the kernel holds for the programs, their maps and their ring buffers, as it accounts for them.
+// Memory is how many bytes the kernel holds for the programs, their maps and their ring buffers, by its own accounts.
 func (c *programs) Memory() (total uint64, err error) {
 	add := func(name string, memory func() (uint64, bool, error)) {
 		bytes, known, infoErr := memory()
@@ -100,7 +100,7 @@ func (c *programs) Memory() (total uint64, err error) {
 	return total, err
 }
 
-// Detach ends the writing of events; what has been written can still be read.
+// Detach detaches the programs, so that no more events are written. Those that have been written can still be read.
 func (c *programs) Detach() error { return detach(c.hooks) }
 
 // Close releases everything. Readers must no longer be in use.

@@ -8,6 +8,6 @@ import "github.com/socketflow/socketflow/internal/event"
 // of 8 bytes.
 func (r *Reader) Raw() []byte { return r.record.RawSample }
 
-// Decode reads a record, which has to begin at a multiple of 8 bytes, into e, whose previous content is lost. Its payload
-// stays where it is in raw.
+// Decode reads a record into e and overwrites all of e. The record has to begin at a multiple of 8 bytes. The payload is not
+// copied: it stays in raw.
 func Decode(raw []byte, e *event.Event) error { return decode(raw, e) }

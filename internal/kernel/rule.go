@@ -10,8 +10,8 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// Rule is the part of a selection rule that the kernel judges: ports. Which rules a process matches, user space says
-// with SetRuleMatch.
+// Rule is the part of a selection rule that the kernel evaluates: ports. User space evaluates the rest and reports with
+// SetRuleMatch which rules a process matches.
 type Rule struct {
 	Exclude    bool
 	LocalPort  ports.Range
@@ -26,12 +26,12 @@ func (r Rule) raw() *bpf.SocketflowRule {
 	}
 }
 
-// SetRuleMatch tells the kernel which rules a process matches, a bit each. It holds until the process execs, changes cgroup
-// or ends; a process not judged is observed. generation is that of the description that was judged.
+// SetRuleMatch sets which rules a process matches, a bit each. It holds until the process execs, changes cgroup
+// or ends. A process without a rule match is observed. generation is that of the description that was evaluated.
 func (c *SocketTracer) SetRuleMatch(id process.ID, generation uint32, rules uint64) error {
 	v := &bpf.SocketflowRuleMatch{Start: id.Start, Rules: rules, Generation: generation}
 	if err := c.objects.Maps[bpf.SocketflowMapRuleMatches].Put(id.PID, v); err != nil {
-		return fmt.Errorf("install the judgement of process %d: %w", id.PID, err)
+		return fmt.Errorf("set the rule match of process %d: %w", id.PID, err)
 	}
 	return nil
 }

@@ -10,17 +10,17 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestAnswersToSignatures: the answer to a known signature is captured beyond the limit of a run too, whatever it begins with.
+// TestAnswersToSignatures: the answer to a known signature is captured beyond the limit of a burst too, whatever it begins with.
 func TestAnswersToSignatures(t *testing.T) {
 	const prefix = "0123456789abcdef"
 	needPrivilege(t)
-	capture, err := OpenSockets(Options{
+	tracer, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
 		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte(prefix)},
 	})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
-	w := newWire(t, capture)
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	w := newWire(t, tracer)
 	w.send([]byte(prefix))
 	w.receive(len(prefix))
 	answer := letters(testLimit)
@@ -38,7 +38,7 @@ func TestAnswersToSignatures(t *testing.T) {
 	w.listen()
 	for end, d := range map[int]event.Direction{atServer: event.Sent, atClient: event.Received} {
 		captured := 0
-		for _, data := range w.told[end][d] {
+		for _, data := range w.emitted[end][d] {
 			captured += len(data.Payload)
 		}
 		if captured != 3*testBurst {

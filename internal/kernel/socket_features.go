@@ -18,7 +18,7 @@ import (
 // What is lost without a feature of the socket mode.
 const (
 	withoutExec     = "a process that execs keeps its former name"
-	withoutMoves    = "a process that enters a container later is not judged again"
+	withoutMoves    = "the selection rules are not applied again to a process that enters a container later"
 	withoutExits    = "ended processes are remembered until they are the oldest"
 	withoutCalls    = "an accepted connection belongs to its listener's owner until its first transfer, a connect that fails before its first packet is not seen, and of a datagram received on a socket that is not connected the sender is not known"
 	withoutTransfer = "requests, Unix sockets and UDP are not seen"
@@ -29,8 +29,8 @@ const (
 	withoutFlowEnds = "UDP flows do not end before the collector does"
 )
 
-// features of the socket mode in the order in which they are attached: processes first, so that no socket is seen before its
-// owner's life; the life of sockets last, so that none is followed before everything else about it is seen.
+// features of the socket mode in the order in which they are attached. Processes come first, so that the owner's exec and exit are seen
+// once a socket is. The life of sockets comes last, so that a followed socket is seen in full.
 func (c *SocketTracer) features(opts Options, backup bool) []feature {
 	all := []feature{
 		one(bpf.SocketflowProgProcessExec, "tp_btf/sched_process_exec", withoutExec),
@@ -93,8 +93,8 @@ var transferTracepoints = []programDef{
 	{name: bpf.SocketflowProgSocketReceived, hook: "tp_btf/sock_recv_length"},
 }
 
-// transfers are seen at tracepoints or, where a kernel does not have these (before 6.3) and lets programs be attached to functions,
-// behind the protocols' own.
+// transfers are seen at tracepoints. Kernels before 6.3 do not have these: there, programs are attached behind the protocols' own
+// functions, if the kernel allows it.
 func transfers(opts Options) feature {
 	functions := []programDef{
 		{name: bpf.SocketflowProgInetSent, hook: "fexit/inet_sendmsg"},
@@ -133,7 +133,7 @@ func (h *socketHooks) close() {
 	}
 }
 
-// absent asks the kernel's types, which say it sooner and better than a refused load.
+// absent looks the hook up in the kernel's types (BTF): that is quicker than a refused load, and the error is clearer.
 func (h *socketHooks) absent(def *programDef) error {
 	var err error
 	if tracepoint, ok := strings.CutPrefix(def.hook, tracingHook); ok {

@@ -14,8 +14,9 @@ import (
 	"github.com/socketflow/socketflow/bpf"
 )
 
-// proveStorage remembers something of a socket of this process, and forgets it again. Where the kernel cannot, the programs attach all
-// the same, and tell of next to nothing: its allocator serves either both or none (kernel/bpf/bpf_local_storage.c, bpf_selem_alloc).
+// proveStorage adds a value to the storage of a socket of this process, and deletes it. If the kernel cannot do that, the programs attach
+// all the same, but report next to nothing: user space and programs use the same allocator (kernel/bpf/bpf_local_storage.c,
+// bpf_selem_alloc).
 func (c *SocketTracer) proveStorage() error {
 	sockets := c.objects.Maps[bpf.SocketflowMapSockets]
 	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -29,7 +30,7 @@ func (c *SocketTracer) proveStorage() error {
 	return storageError(errors.Join(err, unix.Close(socket)), runtime.GOARCH == "amd64" && !cpu.X86.HasCX16)
 }
 
-// storageError says why a socket cannot be remembered. The allocator that may not wait, by which newer kernels do it, serves nobody on a
+// storageError explains why socket storage fails. Newer kernels allocate it with an allocator that may not wait, which fails on a
 // CPU that cannot compare and exchange 16 bytes at once (mm/slub.c, kmalloc_nolock).
 func storageError(err error, without16 bool) error {
 	switch {

@@ -19,7 +19,7 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// Options is what is decided before the programs are loaded.
+// Options are fixed before the programs are loaded.
 type Options struct {
 	Shards      int    // ring buffers, each with a reader of its own; a power of two, at most MaxShards
 	RingBytes   int    // size of each ring buffer; a power of two and a multiple of the page size
@@ -27,7 +27,7 @@ type Options struct {
 	Rules       []Rule // at most MaxRules; none: everything is observed
 	Processes   int    // how many owners of sockets the kernel remembers
 	Sockets     int    // how many connections are followed at a time
-	Data        bool   // what connections carry is wanted too
+	Data        bool   // payload of connections is captured too
 	Unix        bool   // Unix stream sockets are followed too
 	UDP         bool   // UDP flows are followed too
 	// PayloadLimit and PayloadBurst bound how much is captured of one call, at most MaxPayload, and of a burst of calls in one
@@ -39,17 +39,17 @@ type Options struct {
 	Signatures     [][]byte
 	// Attachment is how transfers are seen; any by default.
 	Attachment Attachment
-	// WholeOrNothing refuses a kernel that lacks the hooks for transfers though they are needed, rather than to do without.
+	// WholeOrNothing makes opening fail if the hooks for transfers are needed and the kernel lacks them.
 	WholeOrNothing bool
 	DatagramIdle   time.Duration // without a datagram, after which a UDP flow has ended: see Datagrams
 
 	// Fault refuses programs; for tests.
 	Fault Fault
 
-	lookAgain bool // as on kernels where tasks are preempted within programs; for tests
+	alwaysBackup bool // as on kernels where tasks are preempted within programs; for tests
 }
 
-// transfers says whether the hooks are needed that see transfers.
+// transfers reports whether the hooks for transfers are needed.
 func (o *Options) transfers() bool { return o.Data || o.Unix || o.UDP }
 
 // Limits of the kernel programs.
@@ -58,7 +58,7 @@ const (
 	MaxRules  = 64
 	// MaxPayload is how many bytes can be captured of one call.
 	MaxPayload = 1 << 20
-	// MaxSignatures is how many beginnings can be told apart.
+	// MaxSignatures is how many beginnings of connections can be recognised.
 	MaxSignatures = 4
 )
 
@@ -79,7 +79,7 @@ type SocketTracer struct {
 	livePass, flowPass uint32     // of the last pass
 }
 
-// OpenSockets loads the programs and attaches them; events are written from then on. An error that wraps ErrUnsupported says
+// OpenSockets loads the programs and attaches them. Events are written from then on. An error that wraps ErrUnsupported says
 // what this kernel or these privileges lack.
 func OpenSockets(opts Options) (*SocketTracer, error) {
 	if err := opts.check(); err != nil {
@@ -102,7 +102,7 @@ func (c *SocketTracer) open(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
-	backup := opts.lookAgain || tracepointsArePreemptible(types)
+	backup := opts.alwaysBackup || tracepointsArePreemptible(types)
 	if err := c.configure(spec, opts, backup); err != nil {
 		return err
 	}
@@ -158,7 +158,7 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	return nil
 }
 
-// configureAll sets what the programs of every mode are told.
+// configureAll sets the constants that the programs of both modes have.
 func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 	self := c.excludedPID(spec, opts)
 	if err := set(spec, map[string]any{
@@ -196,8 +196,8 @@ func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 	return nil
 }
 
-// excludedPID is this process, if it is to be left out. Where the kernel does not say which it is, the pid that this process knows will
-// do, unless it is that of another pid namespace.
+// excludedPID is the pid of this process, if it is to be left out. If the kernel program cannot return it, os.Getpid is used, unless this
+// process is in another pid namespace than the initial one.
 func (c *programs) excludedPID(spec *ebpf.CollectionSpec, opts Options) uint32 {
 	if !opts.ExcludeSelf {
 		return 0

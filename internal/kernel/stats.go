@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EnableStats has the kernel count what all programs cost, until what it returns is closed.
+// EnableStats makes the kernel measure the run time of all programs, until the returned Closer is closed.
 func EnableStats() (io.Closer, error) {
 	c, err := ebpf.EnableStats(unix.BPF_STATS_RUN_TIME)
 	if err != nil {

@@ -24,7 +24,7 @@ type ProgramStatus struct {
 	Program string // the name of its C function
 	Hook    string // see Programs
 	State   ProgramState
-	By      string // ProgramReplaced: the hook of what does its work
+	By      string // ProgramReplaced: the hook of the program that does its work
 	Without string // ProgramAbsent, ProgramRefused: what is lost
 	Err     error  // why it is not attached
 }
@@ -48,7 +48,7 @@ func (f Fault) at(stage Stage, program string) error {
 	return f(stage, program)
 }
 
-// openError is why a mode does not work, with what became of its programs until then.
+// openError is why a mode does not work, with the states of its programs until then.
 type openError struct {
 	error
 	programs []ProgramStatus
@@ -56,7 +56,7 @@ type openError struct {
 
 func (e *openError) Unwrap() error { return e.error }
 
-// ProgramsOf says what became of the programs of a mode that did not work, as far as it got.
+// ProgramsOf returns the states of the programs of a mode that did not work, as far as they were tried.
 func ProgramsOf(err error) []ProgramStatus {
 	var opening *openError
 	if !errors.As(err, &opening) {

@@ -14,16 +14,16 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestAnswersWaitForTheNextCall: what user space finds out about a descriptor changes nothing by itself, for calls may have told
-// otherwise meanwhile. The process' next call about the descriptor turns to it, if it answers the last question.
+// TestAnswersWaitForTheNextCall: an answer of user space about a descriptor changes nothing at once, because a call may have changed the
+// descriptor meanwhile. The process' next call about the descriptor uses the answer, if it is to the last question.
 func TestAnswersWaitForTheNextCall(t *testing.T) {
 	needPrivilege(t)
-	client, server := connect(t) // before anybody watches
+	client, server := connect(t) // before the programs are attached
 	pid := uint32(os.Getpid())
-	capture, err := OpenSyscalls(Options{Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024}, func(event.Event) {})
+	tracer, err := OpenSyscalls(Options{Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024}, func(event.Event) {})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
-	reader := capture.Readers()[0]
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	reader := tracer.Readers()[0]
 	next := func(kind event.Kind, fits func(*event.Event) bool) event.Event {
 		t.Helper()
 		reader.SetDeadline(time.Now().Add(10 * time.Second))
@@ -43,7 +43,7 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 	is := func(want bpf.SyscallsDescriptorKind) {
 		t.Helper()
 		var d bpf.SyscallsDescriptor
-		must(t, capture.objects.Maps[bpf.SyscallsMapDescriptors].Lookup(bpf.SyscallsDescriptorKey{Pid: pid, Fd: uint32(client)}, &d))
+		must(t, tracer.objects.Maps[bpf.SyscallsMapDescriptors].Lookup(bpf.SyscallsDescriptorKey{Pid: pid, Fd: uint32(client)}, &d))
 		if got := bpf.SyscallsDescriptorKind(d.Kind); got != want {
 			t.Errorf("the descriptor is known as %d, want %d", got, want)
 		}
@@ -52,26 +52,26 @@ func TestAnswersWaitForTheNextCall(t *testing.T) {
 
 	write()
 	question := next(event.KindUnknown, func(e *event.Event) bool { return e.Owner.PID == pid && e.FD == uint32(client) }).Flow.Cookie
-	if !capture.Asked(pid, uint32(client), question) {
+	if !tracer.Asked(pid, uint32(client), question) {
 		t.Error("the question is not known any more")
 	}
-	must(t, capture.Reject(pid, uint32(client), question-1))
+	must(t, tracer.Reject(pid, uint32(client), question-1))
 	write()
 	is(asked) // that was another question's
 
 	flow := event.Flow{
-		Cookie: capture.NewCookie(0), Transport: event.TCP,
+		Cookie: tracer.NewCookie(0), Transport: event.TCP,
 		Local: name(t, unix.Getsockname, client), Remote: name(t, unix.Getpeername, client),
 	}
-	must(t, capture.Adopt(pid, uint32(client), question, &flow, false))
-	is(asked) // nobody has turned to it
-	if capture.Asked(pid, uint32(client), question) || !capture.Known(pid, uint32(client)) {
+	must(t, tracer.Adopt(pid, uint32(client), question, &flow, false))
+	is(asked) // no call has used it
+	if tracer.Asked(pid, uint32(client), question) || !tracer.Known(pid, uint32(client)) {
 		t.Error("the question is still open")
 	}
 	write()
 	is(followed)
 	must(t, errors.Join(unix.Close(client), unix.Close(server)))
 	if sent := next(event.KindClose, func(e *event.Event) bool { return e.Flow.Cookie == flow.Cookie }).Ending.BytesSent; sent != 1 {
-		t.Errorf("%d bytes are told, want 1: that behind the answer", sent)
+		t.Errorf("%d bytes are counted, want 1: the one sent after the answer", sent)
 	}
 }

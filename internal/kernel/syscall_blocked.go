@@ -19,8 +19,8 @@ var blockingCalls = map[uint32]bool{
 	unix.SYS_WRITE: true, unix.SYS_WRITEV: true, unix.SYS_SENDTO: true, unix.SYS_SENDMSG: true,
 }
 
-// enterBlocked tells the kernel side of the calls that threads are waiting in, whose enters it has not seen. A thread that
-// cannot be looked at, for lack of CAP_SYS_PTRACE, is left out; its call is then not seen to return.
+// enterBlocked makes the calls known to the kernel side that threads were waiting in when the programs were attached. Without
+// CAP_SYS_PTRACE a thread's call cannot be read. Such a thread is left out, and the return of its call is not seen.
 func (c *SyscallTracer) enterBlocked() error {
 	threads, err := procfs.Threads()
 	if err != nil {
@@ -34,15 +34,15 @@ func (c *SyscallTracer) enterBlocked() error {
 		}
 		call := bpf.SyscallsCall{Nr: waiting.Number, Args: waiting.Args, Fd: uint32(waiting.Args[0])}
 		tid := uint64(thread.TID)
-		if err := c.tell(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsControl) { m.Call = call }, tid); err != nil {
+		if err := c.notify(bpf.SyscallsProgEnterBlocked, func(m *bpf.SyscallsControl) { m.Call = call }, tid); err != nil {
 			if !errors.Is(err, unix.EEXIST) {
-				failed = fmt.Errorf("tell the kernel of a call that waits: %w", err)
+				failed = fmt.Errorf("set the call that a thread waits in: %w", err)
 			}
 			continue
 		}
-		// If the call had returned before it was told, it is another one by now: that one would be taken for it.
+		// If the call returned before the kernel side knew of it, the thread may be in another call now: that one would be taken for it.
 		if again, _ := thread.Call(); again != waiting {
-			if err := c.tell(bpf.SyscallsProgLeaveBlocked, nil, tid); err != nil && !errors.Is(err, unix.ENOENT) {
+			if err := c.notify(bpf.SyscallsProgLeaveBlocked, nil, tid); err != nil && !errors.Is(err, unix.ENOENT) {
 				failed = fmt.Errorf("take back a call that has returned: %w", err)
 			}
 		}

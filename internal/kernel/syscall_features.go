@@ -13,8 +13,8 @@ import (
 	"github.com/socketflow/socketflow/bpf"
 )
 
-// What is lost without a feature of the syscall mode. What would make the mode emit something wrong, and not only less, has no such
-// text: without it the mode does not work.
+// What is lost without a feature of the syscall mode. A feature whose absence would make the mode emit wrong telemetry, and not only
+// less, has no such text: without it the mode does not work.
 const (
 	withoutSocketErrors = "a connection that is made while its thread does not wait in connect is open from its first transfer on, and is not seen if it fails"
 	withoutNames        = "addresses that a program asks for have to be looked for in /proc"
@@ -22,7 +22,7 @@ const (
 	withoutImages       = "the executable and the service name of a process that is gone in an instant are not known"
 	withoutBatches      = "what sendmmsg and recvmmsg transfer is not seen"
 	withoutAdoption     = "sockets that no call has made known, older ones first of all, are not found"
-	withoutSweep        = "descriptors whose close no call tells of are remembered until they are the oldest"
+	withoutSweep        = "descriptors whose close no call shows are remembered until they are the oldest"
 	withoutBlocked      = "calls that threads were waiting in when the collector started are not seen to return"
 	withoutLocation     = "the network namespace of every process has to be looked for in /proc"
 )
@@ -34,7 +34,7 @@ type tracedCall struct {
 	elsewhere         bool   // not on every architecture, or newer than Linux 5.8
 }
 
-// tracedCalls are attached in this order: what tells where descriptors lead to comes before what uses them.
+// tracedCalls are attached in this order: calls that make descriptors come before calls that use them.
 var tracedCalls = []tracedCall{
 	{name: "execve", exit: bpf.SyscallsProgExitExec},
 	{name: "execveat", exit: bpf.SyscallsProgExitExec},
@@ -76,7 +76,7 @@ var tracedCalls = []tracedCall{
 	{name: "recvmmsg", exit: bpf.SyscallsProgExitBatch, enter: bpf.SyscallsProgEnterTransferOf4, without: withoutBatches},
 }
 
-// feature attaches the exit before the enter, so that no call is taken for one whose exit is not seen.
+// feature attaches the exit before the enter, so that the exit of every saved call is seen.
 func (t *tracedCall) feature() feature {
 	var way []programDef
 	if t.exit != "" {

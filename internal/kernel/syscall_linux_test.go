@@ -16,11 +16,11 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestCallsTellAConnection: from its first call to its last, with what it carries. It is the least that the syscall mode does:
-// where it fails, no other test of that mode says more.
-func TestCallsTellAConnection(t *testing.T) {
+// TestSyscallModeReportsAConnection: from its first call to its last, with its payload. This is the least that the syscall mode does:
+// if it fails, so do the other tests of that mode.
+func TestSyscallModeReportsAConnection(t *testing.T) {
 	needPrivilege(t)
-	capture, err := OpenSyscalls(Options{
+	tracer, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 1024, Sockets: 1024, Data: true, Unix: true, UDP: true,
 		PayloadLimit: testLimit, PayloadBurst: testBurst, DatagramIdle: time.Minute,
 	}, func(event.Event) {})
@@ -28,9 +28,9 @@ func TestCallsTellAConnection(t *testing.T) {
 		t.Fatalf("%v\n%-100v", err, refused) // the end of the verifier's log says why
 	}
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
-	t.Logf("%d hooks", len(capture.Attached()))
-	for _, degraded := range capture.Degraded() {
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	t.Logf("%d hooks", len(tracer.Attached()))
+	for _, degraded := range tracer.Degraded() {
 		t.Errorf("this kernel lacks something: %v", degraded)
 	}
 
@@ -47,7 +47,7 @@ func TestCallsTellAConnection(t *testing.T) {
 	must(t, unix.Close(client))
 	must(t, unix.Close(server))
 
-	told := listenToCalls(t, capture)
+	emitted := readConnections(t, tracer)
 	for role, want := range map[event.Role]struct {
 		remote    netip.AddrPort
 		direction event.Direction
@@ -55,35 +55,35 @@ func TestCallsTellAConnection(t *testing.T) {
 		event.RoleClient: {remote, event.Sent},
 		event.RoleServer: {local, event.Received},
 	} {
-		end := told[role]
+		end := emitted[role]
 		if end == nil {
-			t.Errorf("role %d: not told", role)
+			t.Errorf("role %d: not emitted", role)
 			continue
 		}
 		if end.opened.Flow.Remote != want.remote {
-			t.Errorf("role %d: the other end is told to be %s, want %s", role, end.opened.Flow.Remote, want.remote)
+			t.Errorf("role %d: the other end is %s, want %s", role, end.opened.Flow.Remote, want.remote)
 		}
 		if !bytes.Equal(end.data[want.direction], text) || len(end.data[want.direction^1]) != 0 {
-			t.Errorf("role %d: told %q, want %q in direction %d", role, end.data, text, want.direction)
+			t.Errorf("role %d: emitted %q, want %q in direction %d", role, end.data, text, want.direction)
 		}
 		if !end.closed {
-			t.Errorf("role %d: the close is not told", role)
+			t.Errorf("role %d: the close is not emitted", role)
 		}
 	}
 }
 
-// toldEnd is what calls tell of one end of a connection.
-type toldEnd struct {
+// emittedEnd is what was emitted of one end of a connection.
+type emittedEnd struct {
 	opened event.Event
 	data   [event.Directions][]byte
 	closed bool
 }
 
-// listenToCalls reads what has been told of TCP connections of this process, by the role of the end.
-func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*toldEnd {
+// readConnections reads the events of TCP connections of this process, by the role of the end.
+func readConnections(t *testing.T, tracer *SyscallTracer) map[event.Role]*emittedEnd {
 	t.Helper()
-	ends := map[uint64]*toldEnd{}
-	reader := capture.Readers()[0]
+	ends := map[uint64]*emittedEnd{}
+	reader := tracer.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
 	var e event.Event
 	for {
@@ -95,7 +95,7 @@ func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*toldEnd
 		end := ends[e.Flow.Cookie]
 		switch {
 		case e.Kind == event.KindOpen && e.Owner.PID == uint32(os.Getpid()) && e.Flow.Transport == event.TCP:
-			ends[e.Flow.Cookie] = &toldEnd{opened: e}
+			ends[e.Flow.Cookie] = &emittedEnd{opened: e}
 		case end == nil: // of another process
 		case e.Kind == event.KindData:
 			end.data[e.Data.Direction] = append(end.data[e.Data.Direction], e.Data.Payload...)
@@ -103,10 +103,10 @@ func listenToCalls(t *testing.T, capture *SyscallTracer) map[event.Role]*toldEnd
 			end.closed = true
 		}
 	}
-	byRole := map[event.Role]*toldEnd{}
+	byRole := map[event.Role]*emittedEnd{}
 	for _, end := range ends {
 		if byRole[end.opened.Flow.Role] != nil {
-			t.Errorf("role %d: told twice", end.opened.Flow.Role)
+			t.Errorf("role %d: emitted twice", end.opened.Flow.Role)
 		}
 		byRole[end.opened.Flow.Role] = end
 	}

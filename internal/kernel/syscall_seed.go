@@ -15,8 +15,8 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// seedListeners tells the kernel side of the sockets that take in connections, so that the first of these is known to be theirs.
-// What cannot be looked into is left to be found later.
+// seedListeners makes the listening sockets of the host known to the kernel side, so that their first accepted connection is known to be
+// theirs. A process that cannot be read is left out; its sockets are found later.
 func (c *SyscallTracer) seedListeners(look *procfs.Resolver) error {
 	type inode struct {
 		netns uint32
@@ -42,8 +42,8 @@ func (c *SyscallTracer) seedListeners(look *procfs.Resolver) error {
 	return failed
 }
 
-// seed tells the kernel side of the processes that are older than it: since when they are there, in which network namespace, and
-// what they execute. It hands that on to their children, which may be gone before user space can look at them.
+// seed makes the processes known to the kernel side that are older than the programs: their start, their network namespace, and
+// their executable. Children inherit these in the kernel, because they may be gone before user space can read /proc.
 func (c *SyscallTracer) seed() error {
 	pids, err := procfs.Processes()
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *SyscallTracer) seed() error {
 		}
 		if err := c.objects.Maps[bpf.SyscallsMapImages].Update(pid, &image, ebpf.UpdateNoExist); err != nil &&
 			!errors.Is(err, ebpf.ErrKeyExist) {
-			return fmt.Errorf("tell the kernel what process %d executes: %w", pid, err)
+			return fmt.Errorf("set the executable of process %d: %w", pid, err)
 		}
 	}
 	return nil

@@ -16,11 +16,11 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
-// Live has an event injected for every socket that a descriptor still leads to. A descriptor that is gone, though its
-// close was not seen, is closed; what is known of other descriptors is forgotten with their process.
-func (c *SyscallTracer) Live(ctx context.Context) (Looked, error) {
+// Live injects an event for every socket that a descriptor still leads to. A descriptor that is gone though its
+// close was not seen is closed. Entries of other descriptors are deleted when their process has ended.
+func (c *SyscallTracer) Live(ctx context.Context) (Coverage, error) {
 	if c.objects.Programs[bpf.SyscallsProgLookUp] == nil || c.objects.Programs[bpf.SyscallsProgVanish] == nil {
-		return Looked{}, nil // Degraded says so
+		return Coverage{}, nil // Degraded says so
 	}
 	now := monotime.Now()
 	gone := map[uint32]bool{} // processes
@@ -42,20 +42,20 @@ func (c *SyscallTracer) Live(ctx context.Context) (Looked, error) {
 			c.inject(event.Event{Kind: event.KindLive, Time: now, Flow: event.Flow{Cookie: d.Id}})
 			return nil
 		}
-		if err := c.tell(bpf.SyscallsProgVanish, nil, uint64(key.Pid), uint64(key.Fd), d.Id); err != nil {
+		if err := c.notify(bpf.SyscallsProgVanish, nil, uint64(key.Pid), uint64(key.Fd), d.Id); err != nil {
 			return fmt.Errorf("close descriptor %d of process %d: %w", key.Fd, key.Pid, err)
 		}
 		return nil
 	})
 	if err != nil {
-		return Looked{}, fmt.Errorf("look for sockets that still exist: %w", err)
+		return Coverage{}, fmt.Errorf("look for sockets that still exist: %w", err)
 	}
-	looked := Looked{}
-	looked.Everywhere[event.TCP], looked.Everywhere[event.UnixStream] = true, true
-	return looked, nil
+	coverage := Coverage{}
+	coverage.Everywhere[event.TCP], coverage.Everywhere[event.UnixStream] = true, true
+	return coverage, nil
 }
 
-// Datagrams has an event injected for every UDP flow: that it has ended, or that it still exists.
+// Datagrams injects an event for every UDP flow: that it has ended, or that it still exists.
 func (c *SyscallTracer) Datagrams(ctx context.Context) (bool, error) {
 	if c.objects.Programs[bpf.SyscallsProgAskDatagrams] == nil {
 		return false, nil
@@ -100,7 +100,7 @@ func callFlow(raw *bpf.SyscallsFlow) event.Flow {
 // no calls, see bpf/control.h.
 func eachKey[K any](ctx context.Context, m *ebpf.Map, f func(K) error) error {
 	var previous any // nil: from the beginning
-	// Where the previous key is gone, the kernel begins again.
+	// If the previous key is gone, the kernel begins with the first one.
 	for range 2 * m.MaxEntries() {
 		if err := ctx.Err(); err != nil {
 			return err

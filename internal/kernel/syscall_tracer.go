@@ -19,8 +19,8 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// SyscallTracer is the loaded and attached kernel programs of the syscall mode. Their events lack what no call tells, see package
-// completion.
+// SyscallTracer is the loaded and attached kernel programs of the syscall mode. Their events lack what no call shows: package fdtrack
+// adds it.
 type SyscallTracer struct {
 	programs
 	opts    Options
@@ -30,8 +30,8 @@ type SyscallTracer struct {
 }
 
 // OpenSyscalls does what OpenSockets does, with nothing but tracepoints of system calls and processes: it needs no BTF of the kernel.
-// The rules of opts are not used. Events that user space makes up itself are handed to inject, from any goroutine; it has
-// to see to it that they go to the shard that ShardOf says.
+// The rules of opts are not used. Events that user space makes itself are passed to inject, from any goroutine; inject has
+// to pass each on to the shard that ShardOf returns.
 func OpenSyscalls(opts Options, inject func(event.Event)) (*SyscallTracer, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
@@ -106,7 +106,7 @@ func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup
 	}
 	last, err := fieldOffset(tracefs, "sched/sched_process_exit", "group_dead")
 	if err != nil {
-		last = 0 // it does not say; from Linux 6.16 on it does
+		last = 0 // the kernel shows it from Linux 6.16 on
 	}
 	if backup {
 		addBackupsOfCalls(spec)
@@ -134,7 +134,7 @@ func preemptsCalls() bool {
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
 	})
 	if err != nil {
-		return false // what else is amiss the real programs will say
+		return false // any other error will show when the real programs are loaded
 	}
 	_ = probe.Close()
 	return true
@@ -143,22 +143,22 @@ func preemptsCalls() bool {
 // Close releases everything. Readers must no longer be in use.
 func (c *SyscallTracer) Close() error { return errors.Join(c.control.close(), c.programs.Close()) }
 
-// ShardOf says which reader a socket's events come through.
+// ShardOf returns the index of the reader that a socket's events come through.
 func (c *SyscallTracer) ShardOf(cookie uint64) int { return int(cookie) & (c.opts.Shards - 1) }
 
 // NewCookie gives a socket that user space found an identity whose events come through the shard.
 func (c *SyscallTracer) NewCookie(shard int) uint64 {
-	// The kernel's own count up from 1.
+	// Identities that the kernel side gives count up from 1.
 	return 1<<62 | c.made.Add(1)*MaxShards | uint64(shard)
 }
 
-// Locate tells the kernel in which network namespace a process is; name is its name in the events. That it cannot be told costs
-// its children no more than having to be looked at themselves.
+// Locate sets the network namespace of a process; name is its name in the events. An error is ignored, because it costs little: the
+// children of the process are then looked up in /proc themselves.
 func (c *SyscallTracer) Locate(name process.ID, netns uint32) {
-	_ = c.tell(bpf.SyscallsProgLocate, nil, uint64(name.PID), name.Start, uint64(netns))
+	_ = c.notify(bpf.SyscallsProgLocate, nil, uint64(name.PID), name.Start, uint64(netns))
 }
 
-// Known reports whether a call has told that a descriptor leads to a socket.
+// Known reports whether the kernel side knows from a call that a descriptor leads to a socket.
 func (c *SyscallTracer) Known(pid, fd uint32) bool {
 	d, known, err := c.lookUp(pid, fd)
 	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_SOCKET
@@ -170,7 +170,7 @@ func (c *SyscallTracer) Asked(pid, fd uint32, question uint64) bool {
 	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_ASKED && d.Id == question
 }
 
-// SetRuleMatch does nothing: in this mode user space leaves out what the rules do.
+// SetRuleMatch does nothing: in this mode user space applies the rules.
 func (c *SyscallTracer) SetRuleMatch(process.ID, uint32, uint64) error { return nil }
 
 func rawCallFlow(f *event.Flow) bpf.SyscallsFlow {

@@ -56,10 +56,10 @@ func TestUnixSockets(t *testing.T) {
 		},
 		"without names": {"", socketpair, event.Unix{}, event.Unix{}, [2]event.Role{}},
 	}
-	eachLook(t, func(t *testing.T, capture *SocketTracer) {
+	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
 		for name, test := range cases {
 			t.Run(name, func(t *testing.T) {
-				w := &wire{t: t, capture: capture}
+				w := &wire{t: t, tracer: tracer}
 				w.client, w.server = test.connect(t, test.path)
 				w.identify()
 				w.send([]byte("request"))
@@ -102,11 +102,11 @@ func TestUnixSockets(t *testing.T) {
 func TestOlderUnixSocketsAreKnown(t *testing.T) {
 	needPrivilege(t)
 	client, server := socketpair(t, "")
-	w := &wire{t: t, capture: openForTest(t), client: client, server: server}
-	must(t, w.capture.Existing(t.Context()))
+	w := &wire{t: t, tracer: openForTest(t), client: client, server: server}
+	must(t, w.tracer.Existing(t.Context()))
 	w.send([]byte("late"))
 	w.receive(4)
-	w.identify() // the programs have given the sockets their cookies, or this does
+	w.identify() // gives the sockets cookies, unless the programs did
 	w.listen()
 	for end, o := range w.opened {
 		if !o.Existing {

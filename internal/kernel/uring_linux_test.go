@@ -82,7 +82,7 @@ func newUring(t *testing.T) *uring {
 
 func (u *uring) word(offset uint32) *uint32 { return (*uint32)(unsafe.Pointer(&u.rings[offset])) }
 
-// begin submits an operation; what it returns waits for its end, which is to have transferred so many bytes.
+// begin submits an operation. The returned function waits for its end and checks how many bytes it has transferred.
 func (u *uring) begin(op uint8, fd int, b []byte) (wait func(want int)) {
 	u.t.Helper()
 	tail := atomic.LoadUint32(u.word(u.sq.tail))

@@ -52,7 +52,7 @@ func TestVerifierInstructions(t *testing.T) {
 	}
 }
 
-// attachmentOf is how programs come to see transfers, of those that are left for this kernel.
+// attachmentOf is where the programs for transfers are attached on this kernel.
 func attachmentOf(spec *ebpf.CollectionSpec) string {
 	switch {
 	case spec.Programs[bpf.SocketflowProgSocketSent] != nil:
@@ -68,8 +68,8 @@ func attachmentOf(spec *ebpf.CollectionSpec) string {
 // The line is in print_verification_stats of the kernel's kernel/bpf/verifier.c.
 var verificationStats = regexp.MustCompile(`(?m)^processed (\d+) insns `)
 
-// verify loads one program, so that the others of the mode are known where this one is refused, and returns how many
-// instructions that took. Before Linux 5.16 only the log says it.
+// verify loads one program by itself, so that a refused program does not hide the others, and returns how many
+// instructions the verifier processed. Before Linux 5.16 only the log has that number.
 func verify(mode *ebpf.CollectionSpec, name string) (int, error) {
 	spec := mode.Copy()
 	maps.DeleteFunc(spec.Programs, func(other string, _ *ebpf.ProgramSpec) bool { return other != name })
@@ -77,7 +77,7 @@ func verify(mode *ebpf.CollectionSpec, name string) (int, error) {
 		Programs: ebpf.ProgramOptions{LogLevel: ebpf.LogLevelStats},
 	})
 	if err != nil {
-		// Once more for the whole log, which is written where no level is asked for.
+		// Once more for the whole log, which is written if no level is set.
 		again, whole := ebpf.NewCollection(spec)
 		if whole == nil {
 			again.Close()
@@ -88,7 +88,7 @@ func verify(mode *ebpf.CollectionSpec, name string) (int, error) {
 	log := objects.Programs[name].VerifierLog
 	stats := verificationStats.FindStringSubmatch(log)
 	if stats == nil {
-		return 0, fmt.Errorf("the verifier does not tell: %s", strings.TrimSpace(log))
+		return 0, fmt.Errorf("the verifier's log has no number of instructions: %s", strings.TrimSpace(log))
 	}
 	return strconv.Atoi(stats[1])
 }
@@ -106,7 +106,7 @@ func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	return spec
 }
 
-// keep leaves of the programs those of the first way of each feature of which this kernel has the hooks.
+// keep removes all programs but those of the first way of each feature whose hooks this kernel has.
 func keep(spec *ebpf.CollectionSpec, features []feature, absent func(*programDef) error) {
 	wanted := map[string]bool{bpf.SocketflowProgSelfPid: true}
 	for _, f := range features {

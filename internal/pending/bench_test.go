@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// wait returns what has three items of a key wait, and go on.
+// wait returns a function that adds three items of a key and then completes it.
 func wait(t testing.TB) func() {
 	budget, err := NewBudget(100, 1<<20)
 	require.NoError(t, err)

@@ -9,19 +9,19 @@ type item[T any] struct {
 	next   *item[T]
 }
 
-// Buffers are of powers of two: 1<<smallest to 1<<largest bytes. Longer ones are not kept for the next items.
+// Sizes of buffers are powers of two: 1<<smallest to 1<<largest bytes. Longer buffers are not reused.
 const (
 	smallest = 6
 	largest  = 20
 )
 
-// What memory keeps for the next items, at most.
+// Upper bounds of what memory keeps for reuse.
 const (
 	keptItems = 1024
 	keptBytes = 4 << 20
 )
 
-// memory is what waiting items take, used again and again. It is for one goroutine.
+// memory reuses the memory of waiting items. It is for one goroutine.
 type memory[T any] struct {
 	payload func(*T) *[]byte
 	items   *item[T]
@@ -73,7 +73,7 @@ func (m *memory[T]) buffer(n int) []byte {
 	return b
 }
 
-// put takes back what copyOf has given.
+// put takes back an item of copyOf.
 func (m *memory[T]) put(i *item[T]) {
 	if b := i.buffer; b != nil && len(b) <= 1<<largest && m.bytes+len(b) <= keptBytes {
 		free := &m.buffers[class(len(b))-smallest]

@@ -1,8 +1,8 @@
-// Package pending holds items back until what they lack has come, and hands them on in the order in which they came.
+// Package pending holds items back until what they lack has come, and hands them on in order.
 //
-// A Queue has any number of waits, one for each key of which something is missing: the items of one key do not hold up those of
-// another. What waits is bounded, and every item is handed on: when a bound bites, those that wait go on first, and then the
-// item for which there was no room.
+// A Queue has any number of waits, one for each key that lacks something. The items of one key do not hold up those of
+// another. The number and the memory of waiting items are bounded. No item is dropped: at a bound, the waiting items of the key go on
+// first, and then the item for which there was no room.
 package pending
 
 import (
@@ -13,10 +13,10 @@ import (
 	"github.com/socketflow/socketflow/internal/intrusive"
 )
 
-// Cause is why items went on although what they lacked had not come.
+// Cause is why items went on without what they lacked.
 type Cause uint8
 
-// The causes. Timeout and the two bounds are the Queue's own, the others are given to GiveUp.
+// The causes. The Queue itself gives up for the timeout and the two bounds; callers of GiveUp pass the others.
 const (
 	CauseTimeout    Cause = iota // they had waited for as long as they may, or nothing more was to come
 	CauseEnded                   // what the key stands for has ended
@@ -52,12 +52,12 @@ type Reminder[K any] struct {
 type Options[K, T any] struct {
 	Limits Limits
 	Budget *Budget // of this Queue and others, for all that waits
-	// Payload is where an item has the bytes that are only valid during the call of Add: they are copied, and count.
+	// Payload returns where an item has its payload, which is only valid during the call of Add. The Queue copies it and counts its
+	// size.
 	Payload func(*T) *[]byte
-	// GivenUp is called when a key waits no longer, though it was not Complete, and before its items go on. Its Wait is not to be
-	// used any more.
+	// GivenUp is called when a wait ends without Complete, before the items go on. The Wait is not valid any more.
 	GivenUp func(K, Cause)
-	// Next takes an item that goes on. It is valid during the call.
+	// Next takes an item that goes on. The item is valid during the call.
 	Next func(K, *T)
 	// Reminders are called by Tick, in this order.
 	Reminders []Reminder[K]
@@ -75,7 +75,7 @@ type Stats struct {
 	Keys    atomic.Int64          // that wait now
 	Items   atomic.Int64          // that wait now
 	Bytes   atomic.Int64          // memory of the payload of these
-	Waited  atomic.Uint64         // for how long the keys that do not any more have, nanoseconds
+	Waited  atomic.Uint64         // sum of the durations of all waits that have ended, nanoseconds
 	GivenUp [Causes]atomic.Uint64 // keys whose items went on without what they lacked
 }
 
@@ -107,5 +107,5 @@ func (q *Queue[K, T]) Waiting() bool { return q.waits.First() != nil }
 // Now is the latest time that the queue knows of.
 func (q *Queue[K, T]) Now() uint64 { return q.now }
 
-// Advance passes time without looking at what is due: CLOCK_MONOTONIC, ns. An earlier time than Now is ignored.
+// Advance passes time, CLOCK_MONOTONIC in ns, without acting on what is due. An earlier time than Now is ignored.
 func (q *Queue[K, T]) Advance(monotonic uint64) { q.now = max(q.now, monotonic) }

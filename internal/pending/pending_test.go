@@ -16,7 +16,7 @@ type letter struct {
 	text   []byte
 }
 
-// scene is a Queue, the waits of its keys, and what it has said.
+// scene is a Queue, the waits of its keys, and a record of its calls.
 type scene struct {
 	*Queue[string, letter]
 	t     *testing.T
@@ -60,7 +60,7 @@ func newBudget(t *testing.T, items, bytes int) *Budget {
 	return b
 }
 
-// add has an item of a key wait, whose memory is used again afterwards; an item of a key that does not wait goes on at once.
+// add adds an item of a key and then overwrites the item's memory. An item of a key that does not wait goes on at once.
 func (s *scene) add(key string, number int, text string) {
 	l := letter{number, []byte(text)}
 	if w := s.waits[key]; w != nil {
@@ -91,7 +91,7 @@ func (s *scene) pass(d time.Duration) {
 	}
 }
 
-// take returns what has been said since the last time.
+// take returns the calls since the last take.
 func (s *scene) take() []string {
 	said := s.said
 	s.said = nil

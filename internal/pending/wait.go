@@ -12,7 +12,7 @@ type Wait[K, T any] struct {
 	links       intrusive.Links[Wait[K, T]]
 }
 
-// Start has the items of a key wait from now on. The caller keeps what it returns: a key waits once.
+// Start makes the items of a key wait from now on. The caller keeps the Wait and does not start a second one for the key.
 func (q *Queue[K, T]) Start(key K) *Wait[K, T] {
 	w := q.free.Take()
 	if w == nil {
@@ -29,7 +29,7 @@ func (q *Queue[K, T]) Start(key K) *Wait[K, T] {
 	return w
 }
 
-// Add has a copy of an item wait behind those of its key. If there is no room, the key is given up, and the item goes on behind
+// Add puts a copy of an item behind the waiting items of its key. If there is no room, the key is given up, and the item goes on behind
 // the others.
 func (q *Queue[K, T]) Add(w *Wait[K, T], one *T) {
 	size := footprint(len(*q.opts.Payload(one)))
@@ -52,7 +52,7 @@ func (q *Queue[K, T]) Add(w *Wait[K, T], one *T) {
 	q.stats.Bytes.Add(int64(size))
 }
 
-// full reports which bound leaves no room for another item. If none does, the room is taken.
+// full reports which bound leaves no room for another item. If there is room, full takes it from the budget.
 func (q *Queue[K, T]) full(w *Wait[K, T], size int) (Cause, bool) {
 	switch {
 	case w.items >= q.opts.Limits.Items || w.bytes+size > q.opts.Limits.Bytes:
@@ -64,13 +64,13 @@ func (q *Queue[K, T]) full(w *Wait[K, T], size int) (Cause, bool) {
 	}
 }
 
-// Complete hands on the items of a key: what they lacked has come.
+// Complete hands on the items of a key because what they lacked has come.
 func (q *Queue[K, T]) Complete(w *Wait[K, T]) {
 	q.end(w)
 	q.handOn(w)
 }
 
-// GiveUp hands on the items of a key, which lack what they lack.
+// GiveUp hands on the items of a key without what they lack.
 func (q *Queue[K, T]) GiveUp(w *Wait[K, T], cause Cause) {
 	q.end(w)
 	q.stats.GivenUp[cause].Add(1)
@@ -112,7 +112,7 @@ func (q *Queue[K, T]) handOn(w *Wait[K, T]) {
 	q.free.Put(&w.links, w)
 }
 
-// Tick passes time: CLOCK_MONOTONIC, ns. It makes the calls of the reminders that are due, and gives up the keys whose time is up.
+// Tick passes time: CLOCK_MONOTONIC, ns. It calls the reminders that are due, and gives up the keys whose time is up.
 func (q *Queue[K, T]) Tick(monotonic uint64) {
 	q.Advance(monotonic)
 	for i := range q.due {

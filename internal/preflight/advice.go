@@ -6,7 +6,7 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// remedies are what helps where less is seen, by the fact that says so; those that matter most come first.
+// remedies say what helps, by the fact that is not OK. Those that matter most come first.
 var remedies = []struct{ fact, advice string }{
 	{factLockdown, "boot with lockdown=integrity, or without"},
 	{factBTF, "run a kernel built with CONFIG_DEBUG_INFO_BTF=y for the socket mode"},

@@ -35,7 +35,7 @@ var uses = []use{
 			"tracefs has to be mounted"},
 }
 
-// privileges says what this process may.
+// privileges returns facts about this process' user and capabilities.
 func privileges() (facts []Fact, missing []string) {
 	status := readStatus()
 	facts = append(facts, Fact{Name: factUser, State: OK, Found: fmt.Sprintf("uid %d", os.Geteuid())})
@@ -60,7 +60,7 @@ func privileges() (facts []Fact, missing []string) {
 	return append(facts, seccomp(status["Seccomp"])), missing
 }
 
-// seccomp says whether a filter may be what refuses a call.
+// seccomp reports whether there is a filter that may refuse calls.
 func seccomp(mode string) Fact {
 	fact := Fact{Name: factSeccomp, State: OK}
 	switch mode {
@@ -75,7 +75,7 @@ func seccomp(mode string) Fact {
 	return fact
 }
 
-// readStatus reads /proc/self/status (proc_pid_status(5)); what it does not say is "".
+// readStatus reads /proc/self/status (proc_pid_status(5)). The value of a missing field is "".
 func readStatus() map[string]string {
 	values := map[string]string{}
 	text, err := os.ReadFile("/proc/self/status")

@@ -9,22 +9,22 @@ import (
 
 const costOfAnyExit = "some 20 ns for every system call of the host"
 
-// costs of hooks that do the work of others, beside those of the others.
+// costs of hooks that replace others, compared with those others.
 var costs = map[string]string{
 	"tp_btf/sys_exit":    "at " + costOfAnyExit, // docs/decisions/0001-syscall-exits.md
 	"fexit/inet_sendmsg": "and others of its kind",
 }
 
-// stateOf are the states that correspond to those of programs.
+// stateOf maps the state of a program to that of a fact.
 var stateOf = map[kernel.ProgramState]State{
 	kernel.ProgramAttached: OK, kernel.ProgramReplaced: Replaced, kernel.ProgramAbsent: Missing, kernel.ProgramRefused: Less,
 	kernel.ProgramUntried: Untried,
 }
 
-// describe says what became of the programs of a mode, once for each hook and program: a hook with two programs (the second serves what
-// the first one is skipped for) is told once if the same is to be said of both.
+// describe returns a fact for each program of a mode. A program and its backup at the same hook share a fact if their states are the
+// same.
 func describe(programs []kernel.ProgramStatus) []Fact {
-	told := map[Fact]bool{}
+	seen := map[Fact]bool{}
 	var facts []Fact
 	for _, p := range programs {
 		fact := Fact{Name: p.Hook, State: stateOf[p.State], Lost: p.Without}
@@ -39,15 +39,15 @@ func describe(programs []kernel.ProgramStatus) []Fact {
 		case kernel.ProgramRefused:
 			fact.Found = p.Program + ": " + oneLine(p.Err)
 		}
-		if !told[fact] {
-			told[fact] = true
+		if !seen[fact] {
+			seen[fact] = true
 			facts = append(facts, fact)
 		}
 	}
 	return facts
 }
 
-// oneLine is what the receiver would say, without line breaks: joined errors have them.
+// oneLine is the receiver's error message on one line: joined errors have line breaks.
 func oneLine(err error) string {
 	text := err.Error()
 	if errors.Is(err, kernel.ErrUnsupported) {

@@ -26,7 +26,7 @@ const (
 
 var tracefsPlaces = []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"}
 
-// host says what this kernel is, and what of it can be seen.
+// host returns facts about this kernel and what of it can be read.
 func host() []Fact {
 	return []Fact{system(), btf(), lockdown(), tracefs(), pidNamespace(), procMount(), visibility()}
 }
@@ -47,7 +47,7 @@ func btf() Fact {
 	return Fact{Name: factBTF, State: OK, Found: btfFile}
 }
 
-// lockdown reads what is locked down: the word in brackets of "none [integrity] confidentiality" (kernel_lockdown(7)).
+// lockdown reads the lockdown level: the word in brackets of "none [integrity] confidentiality" (kernel_lockdown(7)).
 func lockdown() Fact {
 	fact := Fact{Name: factLockdown, State: OK}
 	text, err := os.ReadFile(filepath.Join(securityfs, lockdownFile))
@@ -60,12 +60,12 @@ func lockdown() Fact {
 	case errors.Is(err, fs.ErrNotExist):
 		fact.Found = "this kernel has none"
 	case err != nil:
-		fact.State, fact.Found = Unknown, fmt.Sprintf("mount securityfs at %s to have it told: %v", securityfs, err)
+		fact.State, fact.Found = Unknown, fmt.Sprintf("mount securityfs at %s to find out: %v", securityfs, err)
 	case !found || !closed:
 		fact.State, fact.Found = Unknown, strings.TrimSpace(string(text))
 	case level == "confidentiality":
 		fact.State, fact.Found = Less, level
-		fact.Lost = "the kernel does not let programs read its memory, which both modes do; what came of trying is below"
+		fact.Lost = "the kernel does not let programs read its memory, which both modes do; the outcome of trying is below"
 	default:
 		fact.Found = level
 	}
@@ -128,7 +128,7 @@ func pidNamespace() Fact {
 		fact.State, fact.Found = Unknown, err.Error()
 	case !all:
 		fact.State, fact.Found = Less, "not the host's"
-		fact.Lost = "processes have the host's pids in what is told, and no name but that of their threads"
+		fact.Lost = "telemetry has the host's pids of processes, and no name but that of their threads"
 	}
 	return fact
 }
@@ -139,7 +139,7 @@ func procMount() Fact {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		fact.State, fact.Found = Less, err.Error()
-		fact.Lost = "nothing is known of processes but what the kernel programs tell"
+		fact.Lost = "nothing is known of processes but what the kernel programs report"
 		return fact
 	}
 	for line := range strings.Lines(string(mounts)) {
@@ -159,7 +159,7 @@ func procMount() Fact {
 	return fact
 }
 
-// visibility counts the processes of other users that can be looked into: by their link to what they execute.
+// visibility counts the processes of other users whose link to their executable can be read.
 func visibility() Fact {
 	fact := Fact{Name: factVisibility, State: OK}
 	names, err := filepath.Glob("/proc/[1-9]*")
@@ -186,12 +186,12 @@ func visibility() Fact {
 		fact.Found = "there are none"
 	}
 	if seen < others {
-		fact.State, fact.Lost = Less, "they are told by the name of a thread"
+		fact.State, fact.Lost = Less, "the others have no name but that of a thread"
 	}
 	return fact
 }
 
-// isKernelThread reports whether a process executes nothing: its flags, the seventh field after its name in parentheses
+// isKernelThread reports whether a process is a kernel thread: its flags, the seventh field after its name in parentheses
 // (proc_pid_stat(5)), have PF_KTHREAD (linux/sched.h).
 func isKernelThread(name string) bool {
 	const flagKernelThread = 0x00200000

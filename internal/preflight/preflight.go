@@ -1,5 +1,5 @@
-// Package preflight says whether the receiver would start on this host with these privileges, and what it would see. It judges by
-// loading and attaching the programs that the receiver uses, and takes them away again.
+// Package preflight reports whether the receiver would start on this host with these privileges, and what it would see. To find out, it
+// loads and attaches the programs that the receiver uses, and removes them.
 package preflight
 
 import (
@@ -8,20 +8,20 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// State is what was found of one thing that the receiver makes use of.
+// State is the state of one thing that the receiver uses.
 type State string
 
 // The states.
 const (
 	OK       State = "ok"        // it is there
-	Less     State = "less"      // it is not, and less is seen for it
-	Missing  State = "missing"   // it is not, and something that needs it does not work
-	Untried  State = "untried"   // it was not come to, for something before it is missing
-	Replaced State = "replaced"  // it is not, and another hook does its work
-	Unknown  State = "not known" // it cannot be told with these privileges
+	Less     State = "less"      // it is missing, and less is seen without it
+	Missing  State = "missing"   // it is missing, and something that needs it does not work
+	Untried  State = "untried"   // it was not tried, because something before it is missing
+	Replaced State = "replaced"  // it is missing, and another hook does its work
+	Unknown  State = "not known" // these privileges do not suffice to find out
 )
 
-// Fact is what was found of one thing.
+// Fact is what was found out about one thing.
 type Fact struct {
 	Name  string `json:"name"`
 	State State  `json:"state"`
@@ -29,7 +29,7 @@ type Fact struct {
 	Lost  string `json:"lost,omitempty"`  // what is lost without it, unless it is there
 }
 
-// Attempt is what came of opening a mode.
+// Attempt is the outcome of opening a mode.
 type Attempt struct {
 	Mode     kernel.Mode `json:"mode"`
 	Works    bool        `json:"works"`
@@ -38,7 +38,7 @@ type Attempt struct {
 	Hooks    []Fact      `json:"hooks"`
 	Degraded []string    `json:"degraded,omitempty"` // what is lost where it works
 
-	// Why the mode does not work, and why not whole. The receiver chooses by them.
+	// Why the mode does not work, and why it does not work with transfers. The receiver chooses by these errors.
 	err, wholeErr error
 }
 
@@ -53,7 +53,7 @@ type Report struct {
 	Advice     []string    `json:"advice,omitempty"` // what to change, the most important first
 }
 
-// choose says what the receiver would do, by the choice that it makes itself.
+// choose sets the mode that the receiver would choose. It uses the receiver's own function.
 func (r *Report) choose() {
 	_, mode, _, err := kernel.Choose(r.Asked, func(mode kernel.Mode, whole bool) (struct{}, error) {
 		for _, a := range r.Attempts {

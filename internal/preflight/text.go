@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// width of a line of text, in characters, where it can be kept.
+// width is the maximum length of a line in characters. A line with one longer word exceeds it.
 const width = 110
 
 // WriteText writes the report for people.
@@ -15,11 +15,11 @@ func (r *Report) WriteText(w io.Writer) error {
 	p.facts("This host", r.Host)
 	p.facts("These privileges", r.Privileges)
 	for _, a := range r.Attempts {
-		verdict := "works"
+		outcome := "works"
 		if !a.Works {
-			verdict = "does not work"
+			outcome = "does not work"
 		}
-		p.line("%s mode: %s", a.Mode, verdict)
+		p.line("%s mode: %s", a.Mode, outcome)
 		if a.Error != "" {
 			p.wrapped("    ", a.Error)
 		}
@@ -71,8 +71,7 @@ func (p *printer) fact(f Fact) {
 	p.wrapped(fmt.Sprintf("  %-9s  %-28s  ", f.State, f.Name), text)
 }
 
-// hooks prints those together of which the same is to be said, by what stands before the names of calls: there are some
-// seventy of the syscall mode.
+// hooks prints hooks with the same prefix and the same fact together, because the syscall mode has some seventy hooks.
 func (p *printer) hooks(hooks []Fact) {
 	type group struct {
 		prefix string
@@ -102,7 +101,7 @@ func (p *printer) hooks(hooks []Fact) {
 	}
 }
 
-// split takes the name of a call, or of what is traced, off a hook's.
+// split splits a hook into a prefix and the name of the call, or of the other thing that is traced.
 func split(hook string) (prefix, name string) {
 	for _, prefix := range []string{
 		"tracepoint/syscalls/sys_enter_", "tracepoint/syscalls/sys_exit_", "tracepoint/sched/", "tp_btf/", "fexit/", "iter/", "run/",
@@ -114,7 +113,7 @@ func split(hook string) (prefix, name string) {
 	return "", hook
 }
 
-// wrapped prints a text after a prefix, below which its further lines begin.
+// wrapped prints a text after a prefix. Further lines are indented by the width of the prefix.
 func (p *printer) wrapped(prefix, text string) {
 	indent := strings.Repeat(" ", len([]rune(prefix)))
 	line := prefix

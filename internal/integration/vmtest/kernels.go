@@ -74,7 +74,7 @@ var (
 			"TestAutoModeEmitsEverything"),
 	)
 	syscalls = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/syscall", "TestLooksHideNoCalls"),
+		in(kernelPackage, "TestVerifierInstructions/syscall", "TestControlProgramsHideNoCalls"),
 		in(receiverPackage, "TestEveryConnectionEndIsExact/syscall", "TestSyscallScenarios/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
 			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),

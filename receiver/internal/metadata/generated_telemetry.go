@@ -599,25 +599,25 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.SocketflowAddressesCompleted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_addresses_completed",
-		metric.WithDescription("Sockets of which an address was missing, and was told or found. Syscall mode. [Alpha]"),
+		metric.WithDescription("Sockets of which an address was missing at first, and became known. Syscall mode. [Alpha]"),
 		metric.WithUnit("{sockets}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowAddressesIncomplete, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_addresses_incomplete",
-		metric.WithDescription("Sockets that were told of though an address was missing. Syscall mode. [Alpha]"),
+		metric.WithDescription("Sockets that were emitted though an address was missing. Syscall mode. [Alpha]"),
 		metric.WithUnit("{sockets}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowAddressesLookedUp, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_addresses_looked_up",
-		metric.WithDescription("Sockets of which an address was missing, and that were looked for in /proc. Syscall mode. [Alpha]"),
+		metric.WithDescription("Sockets of which an address was missing, and that were looked up in /proc. Syscall mode. [Alpha]"),
 		metric.WithUnit("{lookups}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowAddressesRouted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_addresses_routed",
-		metric.WithDescription("Source addresses that no call had told, and that were looked for by their route. Syscall mode. [Alpha]"),
+		metric.WithDescription("Source addresses that no call had named, and that were looked up by their route. Syscall mode. [Alpha]"),
 		metric.WithUnit("{lookups}"),
 	)
 	errs = errors.Join(errs, err)
@@ -641,19 +641,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowConnections, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_connections",
-		metric.WithDescription("Connections that were told of, each when it opened and when it closed or failed. [Alpha]"),
+		metric.WithDescription("Connections that were emitted, each when it opened and when it closed or failed. [Alpha]"),
 		metric.WithUnit("{connections}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowConnectionsUnaccepted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_connections_unaccepted",
-		metric.WithDescription("Connections that were told of under the listener's owner, because no accept was seen. [Alpha]"),
+		metric.WithDescription("Connections that were emitted under the listener's owner, because no accept was seen. [Alpha]"),
 		metric.WithUnit("{connections}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowConversations, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_conversations",
-		metric.WithDescription("What connections carried, once it is known whether that is parsed. [Alpha]"),
+		metric.WithDescription("Conversations of which it is known whether their protocol is parsed. [Alpha]"),
 		metric.WithUnit("{conversations}"),
 	)
 	errs = errors.Join(errs, err)
@@ -671,13 +671,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowDescriptorsUnknown, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_descriptors_unknown",
-		metric.WithDescription("Descriptors that a process used and of which no call had told whether they lead to a socket. Syscall mode. [Alpha]"),
+		metric.WithDescription("Descriptors that a process used and of which it was not known from calls whether they lead to a socket. Syscall mode. [Alpha]"),
 		metric.WithUnit("{descriptors}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowExchanges, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_exchanges",
-		metric.WithDescription("Requests that were told of, with their responses. [Alpha]"),
+		metric.WithDescription("Requests that were emitted, with their responses. [Alpha]"),
 		metric.WithUnit("{exchanges}"),
 	)
 	errs = errors.Join(errs, err)
@@ -719,7 +719,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowKernelProgramsUnavailable, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_socketflow_kernel_programs_unavailable",
-		metric.WithDescription("Kernel programs that this host does not allow. Where another program does the work of one (state replaced) nothing is lost; else (absent, refused) what it does is, and the log says what that is. [Alpha]"),
+		metric.WithDescription("Kernel programs that this host does not allow. If another program does the work of one (state replaced) nothing is lost. Else (absent, refused) its function is lost, and the log says which that is. [Alpha]"),
 		metric.WithUnit("{programs}"),
 	)
 	errs = errors.Join(errs, err)

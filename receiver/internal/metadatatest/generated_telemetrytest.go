@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) receiver.Settings {
 func AssertEqualSocketflowAddressesCompleted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_addresses_completed",
-		Description: "Sockets of which an address was missing, and was told or found. Syscall mode. [Alpha]",
+		Description: "Sockets of which an address was missing at first, and became known. Syscall mode. [Alpha]",
 		Unit:        "{sockets}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -40,7 +40,7 @@ func AssertEqualSocketflowAddressesCompleted(t *testing.T, tt *componenttest.Tel
 func AssertEqualSocketflowAddressesIncomplete(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_addresses_incomplete",
-		Description: "Sockets that were told of though an address was missing. Syscall mode. [Alpha]",
+		Description: "Sockets that were emitted though an address was missing. Syscall mode. [Alpha]",
 		Unit:        "{sockets}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -56,7 +56,7 @@ func AssertEqualSocketflowAddressesIncomplete(t *testing.T, tt *componenttest.Te
 func AssertEqualSocketflowAddressesLookedUp(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_addresses_looked_up",
-		Description: "Sockets of which an address was missing, and that were looked for in /proc. Syscall mode. [Alpha]",
+		Description: "Sockets of which an address was missing, and that were looked up in /proc. Syscall mode. [Alpha]",
 		Unit:        "{lookups}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -72,7 +72,7 @@ func AssertEqualSocketflowAddressesLookedUp(t *testing.T, tt *componenttest.Tele
 func AssertEqualSocketflowAddressesRouted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_addresses_routed",
-		Description: "Source addresses that no call had told, and that were looked for by their route. Syscall mode. [Alpha]",
+		Description: "Source addresses that no call had named, and that were looked up by their route. Syscall mode. [Alpha]",
 		Unit:        "{lookups}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -136,7 +136,7 @@ func AssertEqualSocketflowAddressesWaitingBytes(t *testing.T, tt *componenttest.
 func AssertEqualSocketflowConnections(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_connections",
-		Description: "Connections that were told of, each when it opened and when it closed or failed. [Alpha]",
+		Description: "Connections that were emitted, each when it opened and when it closed or failed. [Alpha]",
 		Unit:        "{connections}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -152,7 +152,7 @@ func AssertEqualSocketflowConnections(t *testing.T, tt *componenttest.Telemetry,
 func AssertEqualSocketflowConnectionsUnaccepted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_connections_unaccepted",
-		Description: "Connections that were told of under the listener's owner, because no accept was seen. [Alpha]",
+		Description: "Connections that were emitted under the listener's owner, because no accept was seen. [Alpha]",
 		Unit:        "{connections}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -168,7 +168,7 @@ func AssertEqualSocketflowConnectionsUnaccepted(t *testing.T, tt *componenttest.
 func AssertEqualSocketflowConversations(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_conversations",
-		Description: "What connections carried, once it is known whether that is parsed. [Alpha]",
+		Description: "Conversations of which it is known whether their protocol is parsed. [Alpha]",
 		Unit:        "{conversations}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -216,7 +216,7 @@ func AssertEqualSocketflowDecodeErrors(t *testing.T, tt *componenttest.Telemetry
 func AssertEqualSocketflowDescriptorsUnknown(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_descriptors_unknown",
-		Description: "Descriptors that a process used and of which no call had told whether they lead to a socket. Syscall mode. [Alpha]",
+		Description: "Descriptors that a process used and of which it was not known from calls whether they lead to a socket. Syscall mode. [Alpha]",
 		Unit:        "{descriptors}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -232,7 +232,7 @@ func AssertEqualSocketflowDescriptorsUnknown(t *testing.T, tt *componenttest.Tel
 func AssertEqualSocketflowExchanges(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_exchanges",
-		Description: "Requests that were told of, with their responses. [Alpha]",
+		Description: "Requests that were emitted, with their responses. [Alpha]",
 		Unit:        "{exchanges}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -344,7 +344,7 @@ func AssertEqualSocketflowKernelPrograms(t *testing.T, tt *componenttest.Telemet
 func AssertEqualSocketflowKernelProgramsUnavailable(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_kernel_programs_unavailable",
-		Description: "Kernel programs that this host does not allow. Where another program does the work of one (state replaced) nothing is lost; else (absent, refused) what it does is, and the log says what that is. [Alpha]",
+		Description: "Kernel programs that this host does not allow. If another program does the work of one (state replaced) nothing is lost. Else (absent, refused) its function is lost, and the log says which that is. [Alpha]",
 		Unit:        "{programs}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

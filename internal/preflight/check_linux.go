@@ -10,8 +10,8 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// Judge tries every mode that may be chosen, for a moment each, and reports what it found.
-func Judge(asked kernel.Mode) *Report {
+// Check opens every mode that may be chosen, one after the other, and reports what it found.
+func Check(asked kernel.Mode) *Report {
 	facts, missing := privileges()
 	r := &Report{Asked: asked, Host: host(), Privileges: facts}
 	for _, try := range []struct {
@@ -27,7 +27,7 @@ func Judge(asked kernel.Mode) *Report {
 	return r
 }
 
-// options are what the receiver asks for by default, in less memory.
+// options are the receiver's defaults, with less memory.
 func options() kernel.Options {
 	return kernel.Options{
 		Shards: 1, RingBytes: 64 * os.Getpagesize(), ExcludeSelf: true, Processes: 64, Sockets: 64,
@@ -35,7 +35,7 @@ func options() kernel.Options {
 	}
 }
 
-// tracer is what a mode says of itself when it is open.
+// tracer is what this package needs of an open mode.
 type tracer interface {
 	Programs() []kernel.ProgramStatus
 	Degraded() []error
@@ -48,7 +48,7 @@ func openCalls(opts kernel.Options) (tracer, error) {
 	return kernel.OpenSyscalls(opts, func(event.Event) {}) // nothing reads them
 }
 
-// attempt asks for the whole mode first, as the receiver does, and then for what there is of it.
+// attempt tries the whole mode first, as the receiver does, and then without requiring transfers.
 func attempt(mode kernel.Mode, open func(kernel.Options) (tracer, error)) Attempt {
 	wanted := options()
 	wanted.WholeOrNothing = true

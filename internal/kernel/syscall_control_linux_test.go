@@ -17,26 +17,26 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestLooksHideNoCalls: what user space asks of the kernel side and tells it, all the time, has no program skipped. The kernel
-// skips them on a CPU whose task is in an operation on a map, which matters where it can be preempted there: as a rule from
-// Linux 7.0 on.
-func TestLooksHideNoCalls(t *testing.T) {
+// TestControlProgramsHideNoCalls: requests of user space to the kernel side, however many, do not make the kernel skip programs. The
+// kernel skips them on a CPU whose task is in an operation on a map. That matters where a task can be preempted there: as a rule
+// from Linux 7.0 on.
+func TestControlProgramsHideNoCalls(t *testing.T) {
 	needPrivilege(t)
-	capture, err := OpenSyscalls(Options{
+	tracer, err := OpenSyscalls(Options{
 		Shards: 1, RingBytes: 1 << 22, Processes: 1024, Sockets: 1024, Unix: true, UDP: true, DatagramIdle: time.Millisecond,
 	}, func(event.Event) {})
 	must(t, err)
-	t.Cleanup(func() { must(t, capture.Close()) })
+	t.Cleanup(func() { must(t, tracer.Close()) })
 
 	client, server := connect(t)
 	var over atomic.Bool
 	var looks atomic.Uint64
 	var looking sync.WaitGroup
-	// More than there are CPUs, so that they take these from each other and from the one that is looked at.
+	// More than there are CPUs, so that they preempt each other and the thread that transfers.
 	for range 2 * runtime.NumCPU() {
 		looking.Go(func() {
 			for !over.Load() {
-				if err := lookOnce(capture); err != nil {
+				if err := lookOnce(tracer); err != nil {
 					t.Error(err)
 					return
 				}
@@ -46,7 +46,7 @@ func TestLooksHideNoCalls(t *testing.T) {
 	}
 	looking.Go(func() {
 		for !over.Load() {
-			if _, err := capture.Live(context.Background()); err != nil {
+			if _, err := tracer.Live(context.Background()); err != nil {
 				t.Error(err)
 				return
 			}
@@ -67,47 +67,47 @@ func TestLooksHideNoCalls(t *testing.T) {
 	must(t, unix.Close(client))
 	must(t, unix.Close(server))
 
-	counters, err := capture.Counters()
+	counters, err := tracer.Counters()
 	must(t, err)
 	t.Logf("%d looks", looks.Load())
 	if counters.Missed > 0 {
 		t.Errorf("programs were skipped %d times", counters.Missed)
 	}
-	told := closings(t, capture)
-	if got := told[event.RoleClient].BytesSent; got != transfers {
+	emitted := closings(t, tracer)
+	if got := emitted[event.RoleClient].BytesSent; got != transfers {
 		t.Errorf("%d of %d calls that send are counted", got, transfers)
 	}
-	if got := told[event.RoleServer].BytesReceived; got != transfers {
+	if got := emitted[event.RoleServer].BytesReceived; got != transfers {
 		t.Errorf("%d of %d calls that receive are counted", got, transfers)
 	}
 }
 
-// lookOnce does most of what user space does with the kernel side while that watches.
-func lookOnce(capture *SyscallTracer) error {
+// lookOnce makes most of the requests that user space makes of the attached programs.
+func lookOnce(tracer *SyscallTracer) error {
 	const none = 1 << 20 // no process has so many descriptors open here
 	pid := uint32(os.Getpid())
-	capture.Known(pid, none)
-	capture.Asked(pid, none, 1)
-	_, err := capture.Counters()
-	_, flows := capture.Datagrams(context.Background())
-	return errors.Join(err, capture.Reject(pid, none, 1), flows)
+	tracer.Known(pid, none)
+	tracer.Asked(pid, none, 1)
+	_, err := tracer.Counters()
+	_, flows := tracer.Datagrams(context.Background())
+	return errors.Join(err, tracer.Reject(pid, none, 1), flows)
 }
 
 // closings is how the TCP connections of this process have ended, by the role of the end.
-func closings(t *testing.T, capture *SyscallTracer) map[event.Role]event.Ending {
+func closings(t *testing.T, tracer *SyscallTracer) map[event.Role]event.Ending {
 	t.Helper()
-	reader := capture.Readers()[0]
+	reader := tracer.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
-	told := map[event.Role]event.Ending{}
+	emitted := map[event.Role]event.Ending{}
 	for {
 		var e event.Event
 		err := reader.Next(&e)
 		if errors.Is(err, ErrIdle) {
-			return told
+			return emitted
 		}
 		must(t, err)
 		if e.Kind == event.KindClose && e.Owner.PID == uint32(os.Getpid()) && e.Flow.Transport == event.TCP {
-			told[e.Flow.Role] = e.Ending
+			emitted[e.Flow.Role] = e.Ending
 		}
 	}
 }

@@ -26,10 +26,10 @@ func byName(facts []Fact) map[string]Fact {
 	return all
 }
 
-// TestJudge as root, where both modes are possible.
-func TestJudge(t *testing.T) {
+// TestCheck as root, where both modes are possible.
+func TestCheck(t *testing.T) {
 	needRoot(t)
-	r := Judge(kernel.ModeAuto)
+	r := Check(kernel.ModeAuto)
 	require.True(t, r.Starts, "%+v", r)
 	assert.Equal(t, kernel.ModeSocket, r.Chosen)
 	require.Len(t, r.Attempts, 2)
@@ -57,9 +57,9 @@ func TestJudge(t *testing.T) {
 	assert.Contains(t, byName(r.Privileges), "CAP_SYS_PTRACE")
 }
 
-func TestJudgeTriesOnlyWhatIsAsked(t *testing.T) {
+func TestCheckTriesOnlyTheModeThatIsAsked(t *testing.T) {
 	needRoot(t)
-	r := Judge(kernel.ModeSocket)
+	r := Check(kernel.ModeSocket)
 	require.Len(t, r.Attempts, 1)
 	assert.Equal(t, kernel.ModeSocket, r.Chosen)
 }

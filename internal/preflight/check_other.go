@@ -8,8 +8,8 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 )
 
-// Judge says that this system cannot be observed.
-func Judge(asked kernel.Mode) *Report {
+// Check reports that this system cannot be observed.
+func Check(asked kernel.Mode) *Report {
 	return &Report{
 		Asked: asked,
 		Host: []Fact{{Name: factSystem, State: Missing, Found: runtime.GOOS + " on " + runtime.GOARCH,
