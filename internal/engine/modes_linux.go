@@ -53,7 +53,12 @@ func (e *Engine) openTracer(opts kernel.Options) error {
 		return err
 	}
 	e.mode, e.stepDown = mode, why
-	if why != nil && mode == kernel.ModeSyscall {
+	switch {
+	case why == nil:
+	case mode == kernel.ModeSocket:
+		e.opts.Logger.Warn("this host allows neither mode as a whole; connections over TCP are observed, and not what they carry",
+			zap.Error(why))
+	default:
 		e.opts.Logger.Warn("this host does not allow the socket mode; sockets are put together from system calls instead, "+
 			"which costs more, and says less of how connections end", zap.Error(why))
 	}
