@@ -1,5 +1,5 @@
 // A module of its own: what only a test's program needs is no dependency of the receiver.
-module github.com/socketflow/socketflow/internal/e2e/testdata/programs/grpc
+module github.com/socketflow/socketflow/internal/integration/e2e/testdata/programs/grpc
 
 go 1.26.0
 
