@@ -32,19 +32,18 @@ static __always_inline void pace(struct seq_file *seq)
 	bpf_seq_write(seq, (void *)&nothing, sizeof(nothing));
 }
 
-/* The namespace that was listed last: tasks of one namespace tend to follow each other. User space sets it to 0 before a pass. */
+/* Set by user space before a run: list the network namespaces of tasks and of sockets that a descriptor leads to. */
+volatile __u32 lists_namespaces = 0;
+/* The namespace that was listed last: those of one process tend to be the same. User space sets it to 0 before a run. */
 volatile __u32 last_inhabited = 0;
 
-static __always_inline void report_inhabited(struct task_struct *task, struct seq_file *seq)
+static __always_inline void list_namespace(__u32 netns, struct seq_file *seq)
 {
-	struct iterator_output output = {};
+	struct iterator_output output = {.netns = netns};
 
-	if (!task->nsproxy)
+	if (!lists_namespaces || !netns || netns == last_inhabited)
 		return;
-	output.netns = task->nsproxy->net_ns->ns.inum;
-	if (output.netns == last_inhabited)
-		return;
-	last_inhabited = output.netns;
+	last_inhabited = netns;
 	bpf_seq_write(seq, &output, sizeof(output));
 }
 
@@ -175,8 +174,8 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file)
 		return;
-	if (iterating >= ITERATION_LIVE)
-		report_inhabited(task, ctx->meta->seq);
+	if (iterating >= ITERATION_LIVE && task->nsproxy)
+		list_namespace(task->nsproxy->net_ns->ns.inum, ctx->meta->seq);
 	socket = bpf_sock_from_file(file);
 	if (!socket)
 		return;
@@ -184,6 +183,9 @@ static __always_inline void on_descriptor(struct bpf_iter__task_file *ctx)
 	if (!sk)
 		return;
 	if (iterating >= ITERATION_LIVE) {
+		/* What waits in a listener's backlog is in the listener's namespace, whether or not a task is. */
+		if (bpf_core_field_exists(sk->__sk_common.skc_net.net))
+			list_namespace(sk->__sk_common.skc_net.net->ns.inum, ctx->meta->seq);
 		report_live(sk, ctx->meta->seq);
 		return;
 	}

@@ -443,6 +443,7 @@ const (
 	SocketflowVarFollowUnix           = "follow_unix"
 	SocketflowVarIterating            = "iterating"
 	SocketflowVarLastInhabited        = "last_inhabited"
+	SocketflowVarListsNamespaces      = "lists_namespaces"
 	SocketflowVarPayloadBurst         = "payload_burst"
 	SocketflowVarPayloadLimit         = "payload_limit"
 	SocketflowVarPolicyMask           = "policy_mask"
@@ -580,6 +581,7 @@ type SocketflowVariableSpecs struct {
 	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
 	Iterating            *ebpf.VariableSpec `ebpf:"iterating"`
 	LastInhabited        *ebpf.VariableSpec `ebpf:"last_inhabited"`
+	ListsNamespaces      *ebpf.VariableSpec `ebpf:"lists_namespaces"`
 	PayloadBurst         *ebpf.VariableSpec `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.VariableSpec `ebpf:"payload_limit"`
 	PolicyMask           *ebpf.VariableSpec `ebpf:"policy_mask"`
@@ -683,6 +685,7 @@ type SocketflowVariables struct {
 	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
 	Iterating            *ebpf.Variable `ebpf:"iterating"`
 	LastInhabited        *ebpf.Variable `ebpf:"last_inhabited"`
+	ListsNamespaces      *ebpf.Variable `ebpf:"lists_namespaces"`
 	PayloadBurst         *ebpf.Variable `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.Variable `ebpf:"payload_limit"`
 	PolicyMask           *ebpf.Variable `ebpf:"policy_mask"`

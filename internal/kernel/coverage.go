@@ -8,7 +8,7 @@ type Coverage struct {
 	Everywhere [event.Transports]bool // those of a transport, in whatever network namespace
 	Within     [event.Transports]bool // those of a transport, in the network namespaces of Walked, and in those not of Inhabited
 	Walked     map[uint32]bool        // network namespaces whose sockets were looked at, by inode
-	Inhabited  map[uint32]bool        // network namespaces that have processes: in no other is there a socket left; nil: not known
+	Inhabited  map[uint32]bool        // network namespaces of processes and of sockets that a descriptor leads to: there is hardly a socket in another; nil: not known
 }
 
 // Covers reports whether the call looked at a connection of this transport and network namespace.

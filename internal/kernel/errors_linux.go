@@ -23,12 +23,11 @@ func unsupported(mode, missing, help string, err error) error {
 	return fmt.Errorf("%w: %s mode needs that %s; %s: %w", ErrUnsupported, mode, missing, help, err)
 }
 
-// refusal is the error for a program or a map that the kernel refused and that a mode cannot do without.
-func refusal(mode string, err error) error {
-	newer := "run Linux 5.15 or newer"
-	if mode == syscallMode {
-		newer = "run Linux 5.10 or newer"
-	}
+// newer is what helps where a mode is not possible, if nothing more exact is known.
+var newer = map[string]string{socketMode: "run Linux 5.15 or newer", syscallMode: "run Linux 5.10 or newer"}
+
+// refusal is the error for a program or a map that the kernel refused and that a mode cannot do without. help is what to do.
+func refusal(mode, help string, err error) error {
 	switch missing := missingCapabilities(); {
 	case errors.Is(err, unix.EPERM) && len(missing) > 0:
 		// Not err: it guesses at RLIMIT_MEMLOCK, which is not what is missing.
@@ -36,9 +35,9 @@ func refusal(mode string, err error) error {
 			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM), ErrPrivilege)
 	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK
 		return unsupported(mode, "the kernel lets this process load and attach eBPF programs, for which it has the capabilities",
-			newer+", and check that no security module forbids it", err)
+			help+", and check that no security module forbids it", err)
 	default:
-		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", newer, err)
+		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", help, err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
@@ -27,8 +28,8 @@ func (c *SocketTracer) Existing(ctx context.Context) error {
 	c.iterators.Lock()
 	defer c.iterators.Unlock()
 	err := errors.Join(
-		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_LISTENERS), nothingSaid),
-		c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_CONNECTIONS), nothingSaid),
+		c.iterateAll(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_LISTENERS)),
+		c.iterateAll(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_CONNECTIONS)),
 	)
 	if err != nil {
 		return fmt.Errorf("look for connections older than the collector: %w", err)
@@ -59,7 +60,7 @@ func (c *SocketTracer) iterateNetNS(ctx context.Context, iteration uint32) (map[
 			if c.objects.Programs[program] == nil {
 				continue
 			}
-			if err := c.iterate(ctx, program, iteration, nothingSaid); err != nil {
+			if err := c.iterateAll(ctx, program, iteration); err != nil {
 				return err
 			}
 		}
@@ -77,18 +78,14 @@ func (c *SocketTracer) Live(ctx context.Context) (Coverage, error) {
 	c.iterators.Lock()
 	defer c.iterators.Unlock()
 	c.livePass = max(c.livePass+1, uint32(bpf.SocketflowIterationITERATION_LIVE))
-	if err := c.objects.Variables[bpf.SocketflowVarLastInhabited].Set(uint32(0)); err != nil {
-		return Coverage{}, fmt.Errorf("set %s: %w", bpf.SocketflowVarLastInhabited, err)
-	}
 	coverage := Coverage{}
 	if procfs.SeesAllProcesses() {
 		coverage.Inhabited = map[uint32]bool{}
 	}
-	err := c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, c.livePass, func(o *bpf.SocketflowIteratorOutput) {
-		if o.Netns != 0 && coverage.Inhabited != nil {
-			coverage.Inhabited[o.Netns] = true
-		}
-	})
+	err := c.listNamespaces(ctx, &coverage)
+	if err == nil {
+		err = c.iterateAll(ctx, bpf.SocketflowProgExistingDescriptors, c.livePass)
+	}
 	if err == nil {
 		coverage.Walked, err = c.iterateNetNS(ctx, c.livePass)
 	}
@@ -100,6 +97,43 @@ func (c *SocketTracer) Live(ctx context.Context) (Coverage, error) {
 	// A TCP connection may go on without a descriptor. A Unix socket that has been used has one, or is in a message for the moment.
 	coverage.Everywhere[event.UnixStream] = coverage.Inhabited != nil
 	return coverage, nil
+}
+
+// listNamespaces is the first run of a live pass.
+func (c *SocketTracer) listNamespaces(ctx context.Context, coverage *Coverage) error {
+	if err := c.set(map[string]uint32{bpf.SocketflowVarLastInhabited: 0, bpf.SocketflowVarListsNamespaces: 1}); err != nil {
+		return err
+	}
+	_, err := c.iterate(ctx, bpf.SocketflowProgExistingDescriptors, c.livePass, func(o *bpf.SocketflowIteratorOutput) {
+		if o.Netns != 0 && coverage.Inhabited != nil {
+			coverage.Inhabited[o.Netns] = true
+		}
+	})
+	return errors.Join(err, c.set(map[string]uint32{bpf.SocketflowVarListsNamespaces: 0}))
+}
+
+func (c *SocketTracer) set(variables map[string]uint32) error {
+	for name, value := range variables {
+		if err := c.objects.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// maxRuns of an iterator are made until one of them finds nothing new.
+const maxRuns = 16
+
+// iterateAll runs an iterator program until it finds nothing new. Each time that read() returns, the kernel goes on later by counting
+// the sockets of a bucket, so that it may pass over some while others come and go. A run that finds nothing does not return in between.
+func (c *SocketTracer) iterateAll(ctx context.Context, program string, iteration uint32) error {
+	for range maxRuns {
+		found, err := c.iterate(ctx, program, iteration, noOutput)
+		if err != nil || found == 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("iterator %s found more sockets in each of %d runs", program, maxRuns)
 }
 
 // Datagrams has the programs report for every UDP flow that it has ended, or that it still exists.
@@ -128,36 +162,39 @@ func (c *SocketTracer) Datagrams(ctx context.Context) (bool, error) {
 // iterate runs an iterator program to its end, no faster than the ring buffers are read.
 func (c *SocketTracer) iterate(
 	ctx context.Context, program string, iteration uint32, take func(*bpf.SocketflowIteratorOutput),
-) error {
-	if err := c.objects.Variables[bpf.SocketflowVarIterating].Set(iteration); err != nil {
-		return fmt.Errorf("set %s: %w", bpf.SocketflowVarIterating, err)
+) (outputs int, err error) {
+	if err := c.set(map[string]uint32{bpf.SocketflowVarIterating: iteration}); err != nil {
+		return 0, err
 	}
 	iter, err := link.AttachIter(link.IterOptions{Program: c.objects.Programs[program]})
 	if err != nil {
-		return fmt.Errorf("attach iterator %s: %w", program, err)
+		return 0, fmt.Errorf("attach iterator %s: %w", program, err)
 	}
 	defer iter.Close() //nolint:errcheck // nothing was written
-	output, err := iter.Open()
+	reader, err := iter.Open()
 	if err != nil {
-		return fmt.Errorf("open iterator %s: %w", program, err)
+		return 0, fmt.Errorf("open iterator %s: %w", program, err)
 	}
-	defer output.Close() //nolint:errcheck // nothing was written
+	defer reader.Close() //nolint:errcheck // nothing was written
 	// The programs write one output, of 64 bytes, for each event of some 130 bytes at the most, so that a read returns when these have
 	// filled a quarter of the smallest ring buffer, or after 64 of them.
 	buffer := make([]byte, min(64*outputBytes, c.ringBytes/8))
 	for {
-		n, err := output.Read(buffer)
+		n, err := reader.Read(buffer)
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return outputs, nil
+		case errors.Is(err, unix.EAGAIN): // a million objects, and nothing to write (bpf_seq_read in the kernel's kernel/bpf/bpf_iter.c)
+			continue
 		case err != nil:
-			return fmt.Errorf("run iterator %s: %w", program, err)
+			return outputs, fmt.Errorf("run iterator %s: %w", program, err)
 		}
-		for said := buffer[:n]; len(said) >= outputBytes; said = said[outputBytes:] { // the kernel hands over whole ones
-			take((*bpf.SocketflowIteratorOutput)(unsafe.Pointer(unsafe.SliceData(said))))
+		outputs += n / outputBytes
+		for written := buffer[:n]; len(written) >= outputBytes; written = written[outputBytes:] { // the kernel hands over whole ones
+			take((*bpf.SocketflowIteratorOutput)(unsafe.Pointer(unsafe.SliceData(written))))
 		}
 		if err := c.waitForRoom(ctx); err != nil {
-			return err
+			return outputs, err
 		}
 	}
 }
@@ -165,7 +202,7 @@ func (c *SocketTracer) iterate(
 // outputBytes is the size of what an iterator program writes at a time.
 const outputBytes = int(unsafe.Sizeof(bpf.SocketflowIteratorOutput{}))
 
-func nothingSaid(*bpf.SocketflowIteratorOutput) {}
+func noOutput(*bpf.SocketflowIteratorOutput) {}
 
 // waitForRoom waits until every ring buffer is at most half full. It polls every few milliseconds, because the readers do not
 // signal that they have made room.

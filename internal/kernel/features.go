@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,6 +40,7 @@ type feature struct {
 	without string         // what is lost without it; empty: without it the mode does not work
 	ways    [][]programDef // the first of which the kernel takes every program is used
 	behind  string         // a program without which this feature has no purpose
+	help    string         // of an essential feature: what to do where it is refused; empty: what the mode needs
 	taken   func() error   // called once it is attached; may be nil
 }
 
@@ -231,7 +233,7 @@ func (in *installer) attachFeature(s *installation) error {
 	}
 	cause := s.cause()
 	if s.essential() {
-		return refusal(in.mode, cause)
+		return refusal(in.mode, cmp.Or(s.help, newer[in.mode]), cause)
 	}
 	in.programs.degraded = append(in.programs.degraded, fmt.Errorf("%s: %w", s.without, cause))
 	return nil

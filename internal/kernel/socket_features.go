@@ -105,7 +105,7 @@ func transfers(opts Options) feature {
 		{name: bpf.SocketflowProgInet6Received, hook: "fexit/inet6_recvmsg"},
 		{name: bpf.SocketflowProgUnixReceived, hook: "fexit/unix_stream_recvmsg", elsewhere: true},
 	}
-	f := feature{without: withoutTransfer}
+	f := feature{without: withoutTransfer, help: "run Linux 6.3 or newer"}
 	switch opts.Attachment {
 	case AttachTracepoint:
 		f.ways = [][]programDef{transferTracepoints}

@@ -107,7 +107,7 @@ func (c *SocketTracer) open(opts Options) error {
 		return err
 	}
 	if c.objects, err = loadMaps(spec); err != nil {
-		return refusal(socketMode, err)
+		return refusal(socketMode, newer[socketMode], err)
 	}
 	if err := c.proveStorage(); err != nil {
 		return err

@@ -63,7 +63,7 @@ func (c *SyscallTracer) open() error {
 		return err
 	}
 	if c.objects, err = loadMaps(spec); err != nil {
-		return refusal(syscallMode, err)
+		return refusal(syscallMode, newer[syscallMode], err)
 	}
 	if err := c.control.open(c.objects.Maps[bpf.SyscallsMapControls]); err != nil {
 		return err
