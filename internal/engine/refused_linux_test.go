@@ -262,7 +262,7 @@ func TestRefusedProgramCostsItsOwnFunction(t *testing.T) {
 	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
 		all = append(all, refusalsOf(mode, programsOf(t, mode))...)
 	}
-	const together = 12
+	const together = 24
 	for batch := range slices.Chunk(all, together) {
 		testRefusals(t, batch)
 	}

@@ -242,27 +242,28 @@ func (in *installer) attachFeature(s *installation) error {
 // attachWay attaches all programs of a way or none.
 func (in *installer) attachWay(s *installation) bool {
 	var hooks []attachedHook
+	var links []link.Link
 	for i := range s.ways[s.way] {
 		def := &s.ways[s.way][i]
 		program := in.programs.objects.Programs[def.name]
 		if program == nil {
 			continue // elsewhere
 		}
-		hook := attachedHook{program: def.name, hook: def.hook}
+		var made link.Link
 		err := in.fault.at(StageAttach, def.name)
 		if err == nil {
-			hook.link, err = in.attach(def, program)
+			made, err = in.attach(def, program)
 		}
 		if def.elsewhere && errors.Is(err, errAbsent) {
 			continue
 		}
 		if err != nil {
-			s.fail(def, errors.Join(err, detach(hooks)))
+			s.fail(def, errors.Join(err, detach(links)))
 			return false
 		}
-		hooks = append(hooks, hook)
+		hooks, links = append(hooks, attachedHook{def.name, def.hook}), append(links, made)
 	}
-	in.programs.hooks = append(in.programs.hooks, hooks...)
+	in.programs.hooks, in.programs.links = append(in.programs.hooks, hooks...), append(in.programs.links, links...)
 	return true
 }
 
@@ -317,18 +318,14 @@ func (in *installer) closeUnused(states []*installation) {
 }
 
 // attachedHook is a program and what it is attached to.
-type attachedHook struct {
-	program, hook string
-	link          link.Link // nil: user space runs it
-}
+type attachedHook struct{ program, hook string }
 
-// detach detaches programs, all at once: each may have to wait for the kernel.
-func detach(hooks []attachedHook) error {
-	errs := make([]error, len(hooks))
+// detach detaches programs, all at once: each may have to wait for the kernel. A program that user space runs itself has no link.
+func detach(links []link.Link) error {
+	errs := make([]error, len(links))
 	var closing sync.WaitGroup
-	for i := range hooks {
-		if l := hooks[i].link; l != nil {
-			hooks[i].link = nil
+	for i, l := range links {
+		if l != nil {
 			closing.Go(func() { errs[i] = l.Close() })
 		}
 	}

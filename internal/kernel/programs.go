@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/socketflow/socketflow/bpf"
@@ -22,6 +23,7 @@ type programs struct {
 	counterMemory []byte
 	readers       []*Reader
 	hooks         []attachedHook // in the order in which they were attached
+	links         []link.Link    // of these hooks
 	status        []ProgramStatus
 	degraded      []error
 }
@@ -101,7 +103,11 @@ func (c *programs) Memory() (total uint64, err error) {
 }
 
 // Detach detaches the programs, so that no more events are written. Those that have been written can still be read.
-func (c *programs) Detach() error { return detach(c.hooks) }
+func (c *programs) Detach() error {
+	links := c.links
+	c.links = nil
+	return detach(links)
+}
 
 // Close releases everything. Readers must no longer be in use.
 func (c *programs) Close() error {

@@ -224,7 +224,7 @@ func loseData(t *testing.T) string {
 	if others > 0 {
 		return fmt.Sprintf("other processes left no room for %d openings or ends of connections", others)
 	}
-	t.Logf("of %d bytes %d were captured, %d lost, %d skipped; %v spans of %d requests, captures %v; %d parseErrors; %d events lost, %d without payload",
+	t.Logf("of %d bytes %d were captured, %d lost, %d skipped; %v spans of %d requests, captures %v; %d parse errors; %d events lost, %d without payload",
 		2*did.Bytes, captured, lost, skipped, l.spans, count, l.captures, parseErrors, lostEvents, unbuffered)
 	assert.Equal(t, int64(2*did.Bytes), captured+lost+skipped, "every byte was captured, or is counted as lost")
 	assert.Positive(t, lost)
