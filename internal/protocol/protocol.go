@@ -3,62 +3,65 @@
 // this file. None of them does I/O or knows where bytes come from.
 package protocol
 
-import (
-	"math"
-	"net/netip"
-)
+import "net/netip"
 
-// Direction says who sent bytes.
-type Direction uint8
+// Protocol is one protocol. Several may share a name, which is then that of a family.
+type Protocol struct {
+	Name       string     // in own telemetry and in configuration
+	Transports Transports // what it is spoken over
 
-// The directions of a conversation.
-const (
-	FromClient Direction = iota // requests
-	FromServer                  // responses
-	Directions
-)
+	// Detect judges the first bytes of a conversation. It is called again whenever there are more of them.
+	Detect func(*Sample) Confidence
 
-// Opposite direction.
-func (d Direction) Opposite() Direction { return d ^ 1 }
+	// Signatures are first bytes that let the kernel capture the conversation whole from the start. They are needed only by
+	// a parser that cannot do without any byte of the beginning.
+	Signatures []Signature
 
-// Side is the end of the conversation that is observed.
-type Side uint8
+	// NewConfig returns the protocol's part of the receiver's configuration with its defaults: a pointer to a struct. It is nil if
+	// nothing can be configured. Protocols of one name have the same configuration.
+	NewConfig func() any
 
-// The sides.
-const (
-	Client Side = iota // the socket sends requests
-	Server             // the socket sends responses
-)
+	// Keys returns the attributes that exchanges may have, at most MaxKeys, under a configuration.
+	Keys func(config any) []Key
 
-// Stamp is the place of a byte in its stream, the time at which a system call transferred it, and the thread that made the
-// call.
-type Stamp struct {
-	Time      uint64 // CLOCK_MONOTONIC, nanoseconds, at the end of the transfer
-	Position  uint64 // how many bytes the direction had carried before; counted from where observation began
-	PID, TID  uint32 // process and thread in the initial pid namespace
-	Start     uint64 // when the process was started; with PID its identity
-	Goroutine uint64 // identifies the goroutine in a Go process; without meaning elsewhere
+	// Start prepares the parsing of conversations by one goroutine, and returns what makes a parser of each. The parsers may
+	// share memory.
+	Start func(*Settings) func(*Session) Parser
 }
 
-// Chunk is what one system call transferred in one direction, or its captured beginning.
-type Chunk struct {
-	Direction Direction
-	Bytes     []byte // never empty; valid during the call only
-	Stamp            // of the first byte. All bytes have its Time, the last one included
-}
+// Transports is a set of kinds of conversations.
+type Transports uint8
 
-// Loss is why bytes are missing from a stream.
-type Loss uint8
-
-// The losses, from harmless to grave.
+// The kinds of conversations.
 const (
-	Skipped   Loss = iota // the parser had said that it does not need them: see Parser.Skip
-	Truncated             // a capture limit was reached: the calls' lengths are known, their bytes are not
-	Lost                  // events were dropped, or bytes were transferred in a way that cannot be observed
+	Streams   Transports = 1 << iota // TCP, and streams of Unix sockets
+	Datagrams                        // UDP: between a socket and one remote address
 )
 
-// Forever is the number of bytes to skip if nothing more of a direction is of interest.
-const Forever = math.MaxUint64
+// Settings are what the conversations of a goroutine that speak one protocol have in common. They are not changed.
+type Settings struct {
+	Config any   // as NewConfig made it and the user filled it in
+	Keys   *Keys // of Exchange.Attributes
+	Limits
+}
+
+// Limits bound what a parser remembers of one conversation.
+type Limits struct {
+	// HeadBytes bounds the part of a message that is read: the head of an HTTP message, the command and keys of a query. Of a
+	// longer one only that much is read, and its exchange is marked truncated.
+	HeadBytes int
+	// Outstanding bounds the requests that wait for their response (pipelined, or concurrent).
+	Outstanding int
+}
+
+// Session is what a parser is given about the conversation that it follows.
+type Session struct {
+	Side          Side
+	Datagrams     bool           // each Chunk is one datagram; otherwise the conversation is a stream
+	Local, Remote netip.AddrPort // invalid where there is none
+	Joined        bool           // it was under way already: its first bytes may be from the middle of a message
+	Sink          Sink
+}
 
 // Parser follows one conversation. It is used by one goroutine. Payload is hostile: a parser bounds what it remembers,
 // never panics, and takes time linear in its input.
@@ -66,6 +69,8 @@ const Forever = math.MaxUint64
 // Within a direction, bytes and gaps come in order and without overlap. Between directions the order is the one that the
 // kernel saw, which is not causality: a response may come before the last bytes of its request. If two threads share the
 // socket, it may come even before the first.
+//
+// A parser may also implement Waiter.
 type Parser interface {
 	// Data reads what a call transferred. The parser keeps what it needs of an incomplete message, but not c.Bytes.
 	Data(c *Chunk)
@@ -80,169 +85,84 @@ type Parser interface {
 	// afterwards.
 	Close(e Ending)
 
-	// Enough is how many bytes of a call suffice in a direction, judging by the conversation so far: the rest of a call is
-	// then likely to be of no interest. 0: all may matter. It is asked after Data and Gap.
-	Enough(d Direction) int
+	// Demand is what of a direction's next bytes the parser needs. It is asked after Data and Gap.
+	Demand(d Direction) Demand
 
-	// Skip is how many of the next bytes of a direction are not needed at present, counted from the end of the bytes read
-	// so far; Forever for all. It is asked after Data and Gap. Skipped bytes come as Gap with Skipped, or, if they had been
-	// captured already, as Data.
-	Skip(d Direction) uint64
+	// Held is about how many bytes of memory the conversation holds beyond what every idle conversation does. It is asked after
+	// Data and Gap, and takes constant time.
+	Held() int
 }
 
-// Ending is how a conversation ended.
-type Ending struct {
-	At    Stamp  // when; its Position is not set
-	Errno uint32 // the Linux error number with which the connection broke; 0: it ended in good order
-	// Unknown: whether the conversation has ended is not known, it is only not followed any more.
-	Unknown bool
+// Waiter is a Parser that stops waiting for something after some time.
+type Waiter interface {
+	// Deadline is when Expire has to be called (CLOCK_MONOTONIC, ns); 0: not at present. It is asked after Data, Gap and Expire.
+	Deadline() uint64
+	// Expire reports that it is now so late.
+	Expire(now uint64)
 }
 
-// Confidence is whether the first bytes of a direction belong to a protocol.
-type Confidence uint8
-
-// The confidences.
-const (
-	No    Confidence = iota // not this protocol
-	Maybe                   // so far; more bytes are needed
-	Yes
-)
-
-// Protocol is one protocol, or a family that shares its detection.
-type Protocol struct {
-	Name string // in own telemetry and in configuration
-
-	// Detect examines bytes that begin at the start of a system call's transfer. first: they are the first of their
-	// direction; otherwise the conversation was joined in the middle, and only an unmistakable beginning of a message
-	// counts. It has to say No or Yes at the latest when it is given 512 bytes.
-	Detect func(d Direction, b []byte, first bool) Confidence
-
-	// Signature is the first 16 bytes that the client of every conversation sends. It is set only if a parser needs the
-	// conversation from there on without a gap; else it is empty. The kernel then captures more until user space confirms
-	// that the conversation is parsed.
-	Signature []byte
-
-	// New returns a parser of a conversation.
-	New func(c Conversation) Parser
+// Demand is what a parser needs of the next bytes of a direction. The zero Demand is everything.
+type Demand struct {
+	// Skip is how many of the next bytes are not needed, counted from the end of the bytes read so far; Forever for all.
+	// Skipped bytes come as Gap with Skipped, or, if they had been captured already, as Data.
+	Skip uint64
+	// Enough is how many bytes of a call suffice, judging by the conversation so far: the rest of a call is then likely to be
+	// of no interest. 0: all may matter.
+	Enough int
+	// Frames is the form of the frames that the direction consists of; nil: it has none that the kernel can read. The bodies
+	// that are not wanted come as Gap with Skipped, or as Data.
+	Frames *FrameForm
+	// NextFrame is how many bytes after the end of the bytes read so far a frame begins; meaningless without Frames.
+	NextFrame uint64
 }
 
-// Conversation is what a parser is given about the conversation it follows.
-type Conversation struct {
-	Side          Side
-	Local, Remote netip.AddrPort // invalid where there is none
-	Joined        bool           // it was under way already: its first bytes may be from the middle of a message
-	Sink          Sink
-	Settings      *Settings // shared by the conversations of one goroutine, not to be changed
+// FrameForm is the form of length-prefixed frames: a header of fixed length that has the length of the body after it.
+type FrameForm struct {
+	Header       uint8  // length of the header: 1 to 16 bytes
+	LengthAt     uint8  // where in the header the length is
+	LengthBytes  uint8  // 1 to 4
+	LittleEndian bool   // of the length
+	Bias         int8   // is added to the length; -4 if it counts four bytes of the header
+	TypeAt       int8   // where in the header a byte with the type is; -1: there is none, and every frame has type 0
+	Unwanted     uint32 // set of the types below 32 whose bodies are not wanted
 }
 
-// Settings are shared by all conversations of a goroutine.
-type Settings struct {
-	// RequestHeaders and ResponseHeaders are recorded as attributes; lower case.
-	RequestHeaders, ResponseHeaders []string
-	// HeadBytes bounds the head of a message. Of a longer head only that much is read, and its exchange is marked
-	// truncated.
-	HeadBytes int
-	// Outstanding bounds the requests of one conversation that wait for their response (pipelined, or concurrent streams).
-	Outstanding int
+// SignatureBytes is the length of a Signature.
+const SignatureBytes = 16
+
+// Signature is how every conversation of a protocol begins.
+type Signature struct {
+	Client [SignatureBytes]byte // the first bytes that the client sends
+	// ServerMask has ones where the first bytes of the server are those of Server; all zero: they are not known.
+	Server, ServerMask [SignatureBytes]byte
+	// Frames is the form of the frames in both directions; nil: there are none. FirstFrame is the position of the first one.
+	Frames     *FrameForm
+	FirstFrame [Directions]uint32
 }
 
-// Sink receives what parsers find. The pointer is valid during the call only.
+// Sink receives what a parser finds. Pointers are valid during the call only.
 type Sink interface {
-	Exchanged(x *Exchange)
-	Error(t ParseError)
+	// Begin gives an identity to an exchange whose request has begun. End, or Forget, follows.
+	Begin(r *Request) ID
+	// End hands over the exchange that Begin has named.
+	End(id ID, x *Exchange)
+	// Forget drops what Begin has named: nothing is emitted.
+	Forget(id ID)
+	// Single hands over an exchange whose end is known at once. It is Begin and End in one.
+	Single(x *Exchange)
+	// Error counts a parse error.
+	Error(e ParseError)
+
+	// Switch says that the rest of the conversation is in another protocol, which is recognised anew. The parser has to return the
+	// bytes that it was given and that belong to the rest with Return and ReturnGap, in order. After that only Close is called.
+	Switch(s Switch)
+	// Reject says that the conversation is not in this protocol after all. It is followed as Switch is.
+	Reject()
+	Return(c *Chunk)
+	ReturnGap(d Direction, n uint64, at Stamp, why Loss)
 }
 
-// ParseError is the reason why an exchange was lost, or may have been. It is counted.
-type ParseError uint8
-
-// The errors.
-const (
-	Malformed   ParseError = iota // bytes that the protocol does not allow; the parser resynchronises, or stops following the conversation
-	HeadTooLong                   // a head beyond Settings.HeadBytes
-	TooMany                       // more than Settings.Outstanding requests: the oldest was dropped
-	Unpaired                      // a request or a response whose counterpart was lost, or is not certain: dropped
-	Undecodable                   // a header that refers to what was sent before observation began, or was lost
-	ParseErrors
-)
-
-var parseErrorNames = [ParseErrors]string{"malformed", "head_too_long", "too_many", "unpaired", "undecodable"}
-
-// String is the name of the error in own telemetry.
-func (t ParseError) String() string {
-	if t < ParseErrors {
-		return parseErrorNames[t]
-	}
-	return "unknown"
-}
-
-// Capture says whether everything of an exchange was seen.
-type Capture uint8
-
-// The degrees of capture. If several apply, the highest is set.
-const (
-	CaptureComplete  Capture = iota
-	CaptureTruncated         // a limit was reached: a head was longer than HeadBytes, or the length of a body is not known
-	CaptureGap               // bytes of it were lost
-	CaptureJoined            // it had begun before observation, or refers to bytes sent before
-)
-
-// Exchange is a request and its response. It is reused: valid during the call only, byte slices included.
-type Exchange struct {
-	Protocol string // network.protocol.name
-	Version  string // network.protocol.version; empty if the protocol has none
-	Name     string // span name: of low cardinality, never a text that a peer can choose freely
-	Start    Stamp  // first byte of the request
-	End      Stamp  // last byte of the response; or the time at which the parser stopped waiting for it
-	// Error is error.type: empty unless the exchange failed by the conventions' rules for this side.
-	Error string
-	// Errno is set instead of Error if the exchange failed because the connection broke. It is the Linux error number,
-	// whose name becomes error.type. 0: that was not the reason.
-	Errno       uint32
-	Description string // of the error, in addition to what attributes say; may be empty
-	Capture     Capture
-	// Server is the host that the request names (which need not be the socket's address); empty if it names none.
-	Server     string
-	ServerPort uint16
-	Parent     TraceContext // from the request; zero if there was none that is valid
-	Attributes []Attribute  // in the conventions' names
-}
-
-// Reset makes x empty, keeping its memory.
-func (x *Exchange) Reset() {
-	attributes := x.Attributes[:0]
-	*x = Exchange{Attributes: attributes}
-}
-
-// Attribute is a name and a value: a text, a number, or a list of texts.
-type Attribute struct {
-	Key  string
-	Kind AttributeKind
-	Text []byte
-	Int  int64
-	List []string
-}
-
-// AttributeKind says which member of an Attribute is its value.
-type AttributeKind uint8
-
-// The kinds.
-const (
-	TextAttribute AttributeKind = iota
-	IntAttribute
-	ListAttribute
-)
-
-// Text adds an attribute; the bytes have to stay until the exchange has been handed over.
-func (x *Exchange) Text(key string, value []byte) {
-	x.Attributes = append(x.Attributes, Attribute{Key: key, Text: value})
-}
-
-// Int adds an attribute.
-func (x *Exchange) Int(key string, value int64) {
-	x.Attributes = append(x.Attributes, Attribute{Key: key, Kind: IntAttribute, Int: value})
-}
-
-// List adds an attribute.
-func (x *Exchange) List(key string, value []string) {
-	x.Attributes = append(x.Attributes, Attribute{Key: key, Kind: ListAttribute, List: value})
+// Switch is what a protocol has shown about the one that follows it.
+type Switch struct {
+	Client netip.AddrPort // who the connection is for, if a proxy has named it; invalid: it has not
 }

@@ -1,0 +1,104 @@
+package protocol
+
+import "math"
+
+// Direction says who sent bytes.
+type Direction uint8
+
+// The directions of a conversation.
+const (
+	FromClient Direction = iota // the side that speaks as the protocol's client does, whoever connected
+	FromServer
+	Directions
+)
+
+// Opposite direction.
+func (d Direction) Opposite() Direction { return d ^ 1 }
+
+// Side is the end of the conversation that is observed.
+type Side uint8
+
+// The sides.
+const (
+	Client Side = iota
+	Server
+)
+
+// Sends reports whether the observed end sends the bytes of a direction.
+func (s Side) Sends(d Direction) bool { return uint8(s) == uint8(d) }
+
+// Stamp is the place of a byte in its stream, the time at which a system call transferred it, and the thread that made the
+// call.
+type Stamp struct {
+	Time      uint64 // CLOCK_MONOTONIC, nanoseconds, at the end of the transfer
+	Began     uint64 // CLOCK_MONOTONIC, nanoseconds: when the call began to transfer, not after Time
+	Position  uint64 // how many bytes the direction had carried before; counted from where observation began
+	PID, TID  uint32 // process and thread in the initial pid namespace
+	Start     uint64 // when the process was started; with PID its identity
+	Goroutine uint64 // identifies the goroutine in a Go process; without meaning elsewhere
+}
+
+// Chunk is what one system call transferred in one direction, or its captured beginning. In a conversation of datagrams it
+// is one datagram, or its captured beginning.
+type Chunk struct {
+	Direction Direction
+	Bytes     []byte // never empty; valid during the call only
+	Missing   uint64 // datagrams: how many bytes of the datagram follow that were not captured
+	Stamp            // of the first byte. All bytes have its Time, the last one included
+}
+
+// At is the stamp of a byte of the chunk.
+func (c *Chunk) At(i int) Stamp {
+	s := c.Stamp
+	s.Position += uint64(i)
+	return s
+}
+
+// Rest is the chunk from a byte on, which has to exist.
+func (c *Chunk) Rest(i int) Chunk {
+	return Chunk{Direction: c.Direction, Bytes: c.Bytes[i:], Missing: c.Missing, Stamp: c.At(i)}
+}
+
+// Loss is why bytes are missing from a stream.
+type Loss uint8
+
+// The losses, from harmless to grave.
+const (
+	Skipped   Loss = iota // the parser had said that it does not need them: see Parser.Demand
+	Truncated             // a capture limit was reached: the calls' lengths are known, their bytes are not
+	Lost                  // events were dropped, or bytes were transferred in a way that cannot be observed
+)
+
+// Forever is the number of bytes to skip if nothing more of a direction is of interest.
+const Forever = math.MaxUint64
+
+// Ending is how a conversation ended.
+type Ending struct {
+	At    Stamp  // when; its Position is not set
+	Errno uint32 // the Linux error number with which the connection broke; 0: it ended in good order
+	// Unknown: whether the conversation has ended is not known, it is only not followed any more.
+	Unknown bool
+}
+
+// ParseError is the reason why an exchange was lost, or may have been. It is counted.
+type ParseError uint8
+
+// The errors.
+const (
+	Malformed   ParseError = iota // bytes that the protocol does not allow; the parser resynchronises, or stops following the conversation
+	HeadTooLong                   // a head beyond Limits.HeadBytes
+	TooMany                       // more than Limits.Outstanding requests: the oldest was dropped
+	Unpaired                      // a request or a response whose counterpart was lost, or is not certain: dropped
+	Undecodable                   // a header that refers to what was sent before observation began, or was lost
+	ParseErrors
+)
+
+var parseErrorNames = [ParseErrors]string{"malformed", "head_too_long", "too_many", "unpaired", "undecodable"}
+
+// String is the name of the error in own telemetry.
+func (t ParseError) String() string {
+	if t < ParseErrors {
+		return parseErrorNames[t]
+	}
+	return "unknown"
+}

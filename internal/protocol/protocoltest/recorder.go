@@ -1,0 +1,175 @@
+// Package protocoltest plays conversations to parsers and records what they find.
+package protocoltest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// Exchange is a copy of an exchange that a parser has handed over.
+type Exchange struct {
+	protocol.Exchange
+	ID         protocol.ID
+	Attributes map[string]any // by name: string, int64 or []string
+}
+
+// Recorder is a Sink that keeps everything. It panics if a parser breaks the rules of Sink.
+type Recorder struct {
+	Exchanges []Exchange
+	Errors    [protocol.ParseErrors]int
+	Open      map[protocol.ID]protocol.Request // begun, and neither ended nor forgotten
+	Switched  *protocol.Switch                 // nil: the parser has not switched
+	Rejected  bool
+	Returned  [protocol.Directions][]byte // after the switch; a gap is written as <n>
+
+	last protocol.ID
+}
+
+var _ protocol.Sink = (*Recorder)(nil)
+
+// Begin implements protocol.Sink.
+func (r *Recorder) Begin(x *protocol.Request) protocol.ID {
+	if r.Open == nil {
+		r.Open = make(map[protocol.ID]protocol.Request)
+	}
+	r.last++
+	r.Open[r.last] = *x
+	return r.last
+}
+
+// End implements protocol.Sink.
+func (r *Recorder) End(id protocol.ID, x *protocol.Exchange) {
+	begun, open := r.Open[id]
+	if !open {
+		panic(fmt.Sprintf("exchange %d ends without having begun", id))
+	}
+	if begun.Kind != x.Kind || begun.Initiator != x.Initiator {
+		panic(fmt.Sprintf("exchange %d has begun as %+v and ends as %+v", id, begun, x))
+	}
+	r.Forget(id)
+	r.add(id, x)
+}
+
+// Forget implements protocol.Sink.
+func (r *Recorder) Forget(id protocol.ID) {
+	if _, open := r.Open[id]; !open {
+		panic(fmt.Sprintf("exchange %d is forgotten without having begun", id))
+	}
+	delete(r.Open, id)
+}
+
+// Single implements protocol.Sink.
+func (r *Recorder) Single(x *protocol.Exchange) {
+	r.last++
+	r.add(r.last, x)
+}
+
+func (r *Recorder) add(id protocol.ID, x *protocol.Exchange) {
+	if x.End.Time < x.Start.Began {
+		panic(fmt.Sprintf("%s ends before it begins", x.Name))
+	}
+	kept := Exchange{Exchange: *x, ID: id, Attributes: make(map[string]any)}
+	kept.AttrSet = protocol.AttrSet{Keys: x.Keys, Mask: x.Mask}
+	kept.Links = slices.Clone(x.Links)
+	if x.Keys != nil {
+		for i, key := range x.Keys.All() {
+			if !x.Mask.Has(i) {
+				continue
+			}
+			switch v := x.Value(i); key.Type {
+			case protocol.Text:
+				kept.Attributes[key.Name] = string(v.Text)
+			case protocol.Int:
+				kept.Attributes[key.Name] = v.Int
+			case protocol.List:
+				kept.Attributes[key.Name] = slices.Clone(v.List)
+			}
+		}
+	}
+	r.Exchanges = append(r.Exchanges, kept)
+}
+
+// Error implements protocol.Sink.
+func (r *Recorder) Error(e protocol.ParseError) { r.Errors[e]++ }
+
+// Switch implements protocol.Sink.
+func (r *Recorder) Switch(s protocol.Switch) { r.Switched = &s }
+
+// Reject implements protocol.Sink.
+func (r *Recorder) Reject() { r.Rejected = true }
+
+// Return implements protocol.Sink.
+func (r *Recorder) Return(c *protocol.Chunk) {
+	if r.Switched == nil && !r.Rejected {
+		panic("bytes are returned before there is a switch")
+	}
+	r.Returned[c.Direction] = append(r.Returned[c.Direction], c.Bytes...)
+}
+
+// ReturnGap implements protocol.Sink.
+func (r *Recorder) ReturnGap(d protocol.Direction, n uint64, _ protocol.Stamp, _ protocol.Loss) {
+	r.Returned[d] = fmt.Appendf(r.Returned[d], "<%d>", n)
+}
+
+// New returns a parser of a protocol with its default configuration, unless change alters it, and what records it.
+func New(p protocol.Protocol, session protocol.Session, limits protocol.Limits, change func(config any)) (protocol.Parser, *Recorder) {
+	var config any
+	if p.NewConfig != nil {
+		config = p.NewConfig()
+	}
+	if change != nil {
+		change(config)
+	}
+	keys, err := protocol.NewKeys(p.Keys(config))
+	if err != nil {
+		panic(err)
+	}
+	r := &Recorder{}
+	session.Sink = r
+	return p.Start(&protocol.Settings{Config: config, Keys: keys, Limits: limits})(&session), r
+}
+
+// Player feeds a parser, and keeps positions and time. Every call is a microsecond after the one before.
+type Player struct {
+	Parser   protocol.Parser
+	Time     uint64 // of the last call
+	Position [protocol.Directions]uint64
+	Thread   uint32 // that makes the calls
+}
+
+func (p *Player) stamp(d protocol.Direction) protocol.Stamp {
+	p.Time += 1000
+	return protocol.Stamp{Time: p.Time, Began: p.Time, Position: p.Position[d], PID: 1, TID: max(p.Thread, 1), Start: 7}
+}
+
+// Data transfers bytes in one call.
+func (p *Player) Data(d protocol.Direction, bytes string) {
+	c := protocol.Chunk{Direction: d, Bytes: []byte(bytes), Stamp: p.stamp(d)}
+	p.Parser.Data(&c)
+	for i := range c.Bytes { // a parser that keeps the slice is found out
+		c.Bytes[i] = 0xee
+	}
+	p.Position[d] += uint64(len(bytes))
+}
+
+// Pieces transfers bytes in calls of n bytes each.
+func (p *Player) Pieces(d protocol.Direction, bytes string, n int) {
+	for len(bytes) > n {
+		p.Data(d, bytes[:n])
+		bytes = bytes[n:]
+	}
+	p.Data(d, bytes)
+}
+
+// Gap transfers n bytes that are missing.
+func (p *Player) Gap(d protocol.Direction, n uint64, why protocol.Loss) {
+	p.Parser.Gap(d, n, p.stamp(d), why)
+	p.Position[d] += n
+}
+
+// Close ends the conversation.
+func (p *Player) Close(errno uint32) {
+	p.Parser.Close(protocol.Ending{At: p.stamp(protocol.FromClient), Errno: errno})
+}
