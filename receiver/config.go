@@ -47,12 +47,10 @@ type Config struct {
 	// Transports are followed: "tcp" (always has to be there), "udp" and "unix" (stream sockets). Default: all.
 	Transports []Transport `mapstructure:"transports"`
 
-	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC). An empty list means connections
-	// only: no payload is captured. Default: all.
-	Protocols []string `mapstructure:"protocols"`
-
-	// Headers are recorded as attributes of spans. They may hold secrets. Default: none.
-	Headers HeadersConfig `mapstructure:"headers"`
+	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC), "redis" and "dns". It is a list of
+	// names, or a map from names to what can be configured of each. Those that are not named are not parsed. An empty list means
+	// connections only: no payload is captured. Default: all.
+	Protocols ProtocolsConfig `mapstructure:"protocols"`
 
 	// Payload bounds how much payload of connections is captured.
 	Payload PayloadConfig `mapstructure:"payload"`
@@ -93,15 +91,6 @@ type RingBufferConfig struct {
 	Shards int `mapstructure:"shards"`
 }
 
-// HeadersConfig lists header fields, in any case, each at most 64.
-type HeadersConfig struct {
-	// Request lists those that become http.request.header.<name>. Default: none.
-	Request []string `mapstructure:"request"`
-
-	// Response lists those that become http.response.header.<name>. Default: none.
-	Response []string `mapstructure:"response"`
-}
-
 // PayloadConfig bounds how much payload of connections is captured. Within these bounds, connections without a protocol that is parsed
 // are captured for their first bytes only, and bodies of known length not at all.
 type PayloadConfig struct {
@@ -127,6 +116,10 @@ type LimitsConfig struct {
 
 	// HeadSize is how many bytes of a request's or a response's head are read: 1KiB to 1MiB. Default: 64KiB.
 	HeadSize ByteSize `mapstructure:"head_size"`
+
+	// Memory is how much memory the parsers of all connections hold together: 1MiB to 1TiB. Beyond it the connection that holds most
+	// is not parsed any more, and counted. Default: 64MiB.
+	Memory ByteSize `mapstructure:"memory"`
 }
 
 // CompletionConfig bounds how connections wait for an address that no system call has named yet. At a bound, what waits is emitted in
@@ -244,7 +237,8 @@ const (
 	minHeadSize      = 1 << 10
 	maxHeadSize      = 1 << 20
 	maxRequests      = 1 << 16
-	maxHeaders       = 64
+	minMemory        = 1 << 20
+	maxMemory        = 1 << 40
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
 	allRingBuffers   = 16 << 20 // all together by default
@@ -259,11 +253,11 @@ func createDefaultConfig() component.Config {
 		AddressAttributes: AddressAttributesBoth,
 		ConnectionSpans:   ConnectionSpansAuto,
 		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},
-		Protocols:         registry.Names(),
+		Protocols:         registry.Configs(),
 		Payload:           PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
 		PollInterval:      100 * time.Millisecond,
 		UDPIdleTimeout:    time.Minute,
-		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10},
+		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20},
 		Completion: CompletionConfig{
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,

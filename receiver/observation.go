@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"strings"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
@@ -41,7 +40,10 @@ func newHostObservation(cfg *Config, set receiver.Settings, traces consumer.Trac
 }
 
 func (o *hostObservation) start(_ context.Context, host component.Host) (err error) {
-	options := o.cfg.engineOptions(o.set.BuildInfo.Version, o.emitter)
+	options, err := o.cfg.engineOptions(o.set.BuildInfo.Version, o.emitter)
+	if err != nil {
+		return err
+	}
 	options.Logger = o.set.Logger
 	options.Broken = func(err error) { componentstatus.ReportStatus(host, componentstatus.NewPermanentErrorEvent(err)) }
 	o.engine = engine.New(options)
@@ -81,16 +83,13 @@ func (o *hostObservation) shutdown(ctx context.Context) error {
 }
 
 // engineOptions converts a configuration to the engine's options.
-func (c *Config) engineOptions(version string, out *emitter) engine.Options {
+func (c *Config) engineOptions(version string, out *emitter) (engine.Options, error) {
 	shards := c.RingBuffer.shardsOn(runtime.NumCPU())
 	options := engine.Options{
 		Mode: c.Mode, Attachment: attachments[c.Attachment], ExcludeSelf: c.ExcludeSelf, Rules: c.selectionRules(),
 		Unix: slices.Contains(c.Transports, TransportUnix), UDP: slices.Contains(c.Transports, TransportUDP),
-		Parsing: protocol.Settings{
-			RequestHeaders: lower(c.Headers.Request), ResponseHeaders: lower(c.Headers.Response),
-			HeadBytes: int(c.Limits.HeadSize), Outstanding: c.Limits.Requests,
-		},
-		CallLimit: int(c.Payload.CallLimit), BurstLimit: int(c.Payload.BurstLimit),
+		ParserMemory: int(c.Limits.Memory),
+		CallLimit:    int(c.Payload.CallLimit), BurstLimit: int(c.Payload.BurstLimit),
 		Shards: shards, RingBytes: c.RingBuffer.sizeOf(shards),
 		PollInterval: c.PollInterval, UDPIdleTimeout: c.UDPIdleTimeout,
 		Sockets: c.Limits.Sockets, Processes: c.Limits.Processes,
@@ -106,9 +105,13 @@ func (c *Config) engineOptions(version string, out *emitter) engine.Options {
 		BatchSize: c.Batch.Size, BatchTimeout: c.Batch.Timeout, Sink: out,
 	}
 	if out.traces != nil { // exchanges are spans
-		options.Protocols = registry.Named(c.Protocols)
+		var err error
+		options.Protocols, err = registry.Configured(c.Protocols, protocol.Limits{HeadBytes: int(c.Limits.HeadSize), Outstanding: c.Limits.Requests})
+		if err != nil {
+			return engine.Options{}, err
+		}
 	}
-	return options
+	return options, nil
 }
 
 var (
@@ -126,14 +129,6 @@ var (
 		ConnectionSpansNever:  otlp.SpansNever,
 	}
 )
-
-func lower(names []string) []string {
-	out := make([]string, len(names))
-	for i, name := range names {
-		out[i] = strings.ToLower(name)
-	}
-	return out
-}
 
 // selectionRules converts the selectors of both lists to rules. The position of a rule is that of its bit.
 func (c *Config) selectionRules() []selection.Rule {

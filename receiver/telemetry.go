@@ -175,9 +175,11 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				observe(int64(s.ParseErrors[parseError]), byCause(parseError.String()))
 			}
 		}},
+		{m.SocketflowConversationMemory, func(s *snapshot, observe observe) { observe(s.ConversationMemory) }},
 		{m.SocketflowConversations, func(s *snapshot, observe observe) {
 			observe(int64(s.ConversationsRecognised), byResult("recognised"))
 			observe(int64(s.ConversationsUnrecognised), byResult("unrecognised"))
+			observe(int64(s.ConversationsOverMemory), byResult("over_memory"))
 		}},
 		{m.SocketflowPayloadBytes, func(s *snapshot, observe observe) {
 			observe(int64(s.PayloadCaptured), byResult("captured"))

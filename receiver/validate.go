@@ -8,10 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
-
-	"github.com/socketflow/socketflow/internal/protocol/registry"
 )
 
 // Validate reports everything that is wrong at this level. The collector validates the parts itself, and puts their keys before their
@@ -32,12 +28,6 @@ func (c *Config) Validate() error {
 	}
 	if !slices.Contains(c.Transports, TransportTCP) {
 		errs = append(errs, errors.New(`transports: TCP is always watched; add "tcp" to the list`))
-	}
-	for _, name := range c.Protocols {
-		if !slices.Contains(registry.Names(), name) {
-			errs = append(errs, fmt.Errorf("protocols: write a list of %q, or [] for connections only; %q is not known",
-				registry.Names(), name))
-		}
 	}
 	if n := len(c.Include) + len(c.Exclude); n > maxSelectors {
 		errs = append(errs, fmt.Errorf("include and exclude hold %d selectors; write at most %d in all, "+
@@ -65,23 +55,6 @@ func (c *RingBufferConfig) Validate() error {
 	return inline(errs...)
 }
 
-// Validate reports everything that is wrong with the lists.
-func (c *HeadersConfig) Validate() error {
-	return inline(headerNames("request", c.Request), headerNames("response", c.Response))
-}
-
-func headerNames(key string, names []string) error {
-	if len(names) > maxHeaders {
-		return fmt.Errorf("%s: lists %d header fields; write at most %d", key, len(names), maxHeaders)
-	}
-	for _, name := range names {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return fmt.Errorf("%s: %q is no name of a header field", key, name)
-		}
-	}
-	return nil
-}
-
 // Validate says everything that is wrong with the bounds.
 func (c *PayloadConfig) Validate() error {
 	return inline(
@@ -97,6 +70,7 @@ func (c *LimitsConfig) Validate() error {
 		within("processes", c.Processes, minProcesses, maxProcesses),
 		within("requests", c.Requests, 1, maxRequests),
 		within("head_size", c.HeadSize, minHeadSize, maxHeadSize),
+		within("memory", c.Memory, minMemory, maxMemory),
 	)
 }
 

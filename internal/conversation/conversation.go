@@ -1,7 +1,10 @@
 package conversation
 
 import (
+	"net/netip"
+
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -11,17 +14,27 @@ type Conversation struct {
 	connection Connection
 	emitter    Emitter
 
-	parser   protocol.Parser // nil: not recognised yet, given up, or over
-	protocol int             // its index in Options.Protocols
-	role     event.Role      // as the payload shows it
-	mute     bool            // given up: no data is wanted any more
-	joined   bool            // the beginning was not seen
-	looked   int             // transfers that no protocol recognised
-	streams  [event.Directions]stream
-	kept     []transfer // copies, until the protocol is known
-	wanted   event.Want // what the kernel was last asked for
+	parser      protocol.Parser // nil: not recognised yet, given up, or over
+	waiter      protocol.Waiter // the parser, if it is one
+	protocol    int             // its index in Shard.protocols
+	role        event.Role      // as the payload shows it
+	mute        bool            // given up: no data is wanted any more
+	joined      bool            // the beginning was not seen
+	streams     [event.Directions]stream
+	recognition recognition
+	wanted      event.Want     // what the kernel was last asked for
+	client      netip.AddrPort // see protocol.Switch
+	last        protocol.ID
 
 	chunk protocol.Chunk // reused
+	// returns are the directions of the parser that hands the conversation back.
+	returns [protocol.Directions]event.Direction
+
+	held       int // bytes of memory, as counted in the shard
+	class      int // of held
+	bySize     intrusive.Links[Conversation]
+	deadline   uint64 // see protocol.Waiter; 0: none, and the conversation is not in byDeadline
+	byDeadline intrusive.Links[Conversation]
 }
 
 // Mute reports whether the conversation was given up: it ignores further data.
@@ -36,37 +49,36 @@ func (c *Conversation) End(e *event.Ending, at uint64, errno uint32) {
 	if c.mute {
 		return
 	}
-	for d := range c.streams {
-		next := c.streams[d].next
-		if ahead := e.Position[d] - min(next, e.Position[d]); ahead > 0 {
-			c.lose(event.Direction(d), ahead, gapTime(e.LastUnreported[d], at), protocol.Lost)
+	if !c.connection.Datagrams { // the ends of flows have no positions
+		for d := range c.streams {
+			next := c.streams[d].next
+			if ahead := e.Position[d] - min(next, e.Position[d]); ahead > 0 {
+				c.lose(event.Direction(d), ahead, gapTime(e.LastUnreported[d], at), protocol.Lost)
+			}
 		}
 	}
-	c.close(protocol.Ending{At: protocol.Stamp{Time: at}, Errno: errno})
+	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Errno: errno})
 }
 
 // Abandon ends a conversation that is no longer tracked, at a time (CLOCK_MONOTONIC, ns).
 func (c *Conversation) Abandon(at uint64) {
-	c.close(protocol.Ending{At: protocol.Stamp{Time: at}, Unknown: true})
+	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true})
 }
 
 func (c *Conversation) close(e protocol.Ending) {
 	c.dropKept()
 	if c.parser != nil {
 		c.parser.Close(e)
-		c.parser = nil
+		c.parser, c.waiter = nil, nil
 	}
+	c.settle()
 }
 
-// Exchanged emits an exchange. It implements protocol.Sink.
-func (c *Conversation) Exchanged(x *protocol.Exchange) {
-	c.shard.stats.Exchanges[c.protocol].Add(1)
-	c.emitter.Emit(x)
-}
-
-// Error counts a parse error. It implements protocol.Sink.
-func (c *Conversation) Error(parseError protocol.ParseError) {
-	if parseError < protocol.ParseErrors {
-		c.shard.stats.ParseErrors[parseError].Add(1)
+// settle does what is due after the parser has been called: it asks the kernel for what the parser needs next, and counts the memory.
+func (c *Conversation) settle() {
+	if c.parser != nil {
+		c.adjust()
 	}
+	c.setDeadline()
+	c.account()
 }

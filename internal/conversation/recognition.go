@@ -10,62 +10,116 @@ const (
 	recognitionBytes = 4096
 	// recognitionTransfers is after how many unrecognised transfers a conversation is given up whose beginning was not seen.
 	recognitionTransfers = 32
+	// maxSwitches is how many protocols may follow each other on one connection: a proxy's preamble, the request for a tunnel, an
+	// upgrade in it ...
+	maxSwitches = 8
 )
+
+// recognition looks for the protocol of a conversation, or of its rest.
+type recognition struct {
+	kept     []transfer // copies, until the protocol is known
+	size     [event.Directions]int
+	looked   int    // transfers that no protocol recognised
+	switches int    // protocols before this one
+	rejected uint64 // set of the protocols that have rejected these bytes
+}
 
 // recognise tries to recognise the protocol by the beginning of a transfer.
 func (c *Conversation) recognise(t *transfer) {
+	r := &c.recognition
 	s := &c.streams[t.direction]
 	s.next = t.stamp.Position + uint64(len(t.bytes)) + t.missing
 	if len(t.bytes) == 0 {
-		c.shard.stats.countMissing(t.missing, t.why)
+		c.countMissing(t)
 		c.joined = true
 		c.dropKept()
 		return
 	}
-	first := !c.joined && t.stamp.Position == uint64(s.kept)
-	bytes := t.bytes
-	if s.kept > 0 {
-		bytes = c.keptBytes(t)
-	}
-	switch confidence := c.detect(t.direction, bytes, first); {
-	case confidence == protocol.Yes:
-		c.keep(t)
-		c.begin()
-	case confidence == protocol.Maybe && s.kept+len(t.bytes) <= recognitionBytes:
-		c.keep(t)
-	case confidence == protocol.Maybe || !c.joined:
+	c.keep(t)
+	found, best := c.detect(t.direction)
+	full := r.size[t.direction] >= recognitionBytes
+	switch {
+	case best >= protocol.Strong, best == protocol.Weak && full:
+		c.begin(found)
+	case best != protocol.No && !full:
+	case !c.joined:
 		c.giveUp()
-	default:
-		c.shard.stats.countMissing(t.missing, t.why)
+	default: // the next transfer may be a beginning
 		c.dropKept()
-		if c.looked++; c.looked >= recognitionTransfers {
+		if r.looked++; r.looked >= recognitionTransfers {
 			c.giveUp()
 		}
 	}
 }
 
-// detect asks the protocols. If the role is not known, it tries both roles, and the bytes decide.
-func (c *Conversation) detect(d event.Direction, bytes []byte, first bool) protocol.Confidence {
-	maybe := protocol.No
+// candidate is a protocol, and which side speaks as its client.
+type candidate struct {
+	protocol int
+	role     event.Role // of the observed socket, in the protocol
+}
+
+// detect asks the protocols, for both assignments of the roles. That of the connection comes first. The most certain answer counts.
+// An answer that is not certain waits for the other direction if another protocol is as certain, as does every weak one.
+func (c *Conversation) detect(latest event.Direction) (found candidate, best protocol.Confidence) {
+	for d := range c.recognition.size {
+		c.shard.sample[d] = c.keptBytes(event.Direction(d))
+	}
+	tied := false
 	for _, role := range rolesOf[c.connection.Role] {
-		for i := range c.shard.opts.Protocols {
-			switch c.shard.opts.Protocols[i].Detect(directionOf(d, role), bytes, first) {
-			case protocol.Yes:
-				c.protocol, c.role = i, role
-				return protocol.Yes
-			case protocol.Maybe:
-				maybe = protocol.Maybe
+		sample := c.sampleFor(role)
+		for i := range c.shard.protocols {
+			p := &c.shard.protocols[i]
+			if p.Transports&c.transport() == 0 || c.recognition.rejected>>i&1 != 0 {
+				continue
+			}
+			switch confidence := p.Detect(&sample); {
+			case confidence > best:
+				found, best, tied = candidate{i, role}, confidence, false
+			case confidence == best && i != found.protocol:
+				tied = true
 			}
 		}
 	}
-	return maybe
+	both := c.recognition.size[latest^1] > 0
+	switch {
+	case both && best == protocol.Weak:
+		best = protocol.Strong
+	case !both && best == protocol.Strong && tied:
+		best = protocol.Weak
+	}
+	return found, best
 }
 
-// rolesOf lists the possible roles for a known role.
+// sampleFor is what is known of the beginning if the observed socket has this role.
+func (c *Conversation) sampleFor(role event.Role) protocol.Sample {
+	s := protocol.Sample{
+		Joined: c.joined, Datagrams: c.connection.Datagrams, Reversed: c.connection.Role != event.RoleUnknown && role != c.connection.Role,
+		Port: c.connection.Remote.Port(),
+	}
+	if role == event.RoleServer {
+		s.Port = c.connection.Local.Port()
+	}
+	for d := range c.streams {
+		s.Bytes[directionOf(event.Direction(d), role)] = c.shard.sample[d]
+	}
+	if len(c.recognition.kept) > 0 {
+		s.First = directionOf(c.recognition.kept[0].direction, role)
+	}
+	return s
+}
+
+func (c *Conversation) transport() protocol.Transports {
+	if c.connection.Datagrams {
+		return protocol.Datagrams
+	}
+	return protocol.Streams
+}
+
+// rolesOf lists the roles that a socket may have in a protocol, by its role in the connection. A program may connect and then serve.
 var rolesOf = [...][]event.Role{
 	event.RoleUnknown: {event.RoleClient, event.RoleServer},
-	event.RoleClient:  {event.RoleClient},
-	event.RoleServer:  {event.RoleServer},
+	event.RoleClient:  {event.RoleClient, event.RoleServer},
+	event.RoleServer:  {event.RoleServer, event.RoleClient},
 }
 
 var sideOf = [...]protocol.Side{event.RoleClient: protocol.Client, event.RoleServer: protocol.Server}
@@ -81,46 +135,53 @@ func directionOf(d event.Direction, r event.Role) protocol.Direction {
 func (c *Conversation) keep(t *transfer) {
 	kept := *t
 	kept.bytes = append([]byte(nil), t.bytes...)
-	c.kept = append(c.kept, kept)
-	c.streams[t.direction].kept += len(t.bytes)
+	c.recognition.kept = append(c.recognition.kept, kept)
+	c.recognition.size[t.direction] += len(t.bytes)
 }
 
-// keptBytes returns the bytes kept of a transfer's direction, followed by those of the transfer.
-func (c *Conversation) keptBytes(t *transfer) []byte {
-	out := make([]byte, 0, c.streams[t.direction].kept+len(t.bytes))
-	for i := range c.kept {
-		if k := &c.kept[i]; k.direction == t.direction {
-			out = append(out, k.bytes...)
+// keptBytes returns the bytes of a direction that protocols look at: of datagrams the first.
+func (c *Conversation) keptBytes(d event.Direction) []byte {
+	r := &c.recognition
+	out := c.shard.joined[d][:0]
+	for i := range r.kept {
+		k := &r.kept[i]
+		if k.direction != d {
+			continue
 		}
+		if len(k.bytes) == r.size[d] || c.connection.Datagrams {
+			return k.bytes
+		}
+		out = append(out, k.bytes...)
 	}
-	return append(out, t.bytes...)
+	c.shard.joined[d] = out
+	return out
 }
 
 func (c *Conversation) dropKept() {
-	for i := range c.kept {
-		c.shard.stats.countMissing(c.kept[i].missing, c.kept[i].why)
+	r := &c.recognition
+	for i := range r.kept {
+		c.countMissing(&r.kept[i])
 	}
-	c.kept = nil
-	for d := range c.streams {
-		c.streams[d].kept = 0
-	}
+	r.kept, r.size = nil, [event.Directions]int{}
 }
 
 // begin creates the parser of the recognised protocol and gives it what was kept.
-func (c *Conversation) begin() {
+func (c *Conversation) begin(found candidate) {
+	c.protocol, c.role = found.protocol, found.role
 	for d := range c.streams {
 		c.streams[d].direction = directionOf(event.Direction(d), c.role)
 	}
-	c.parser = c.shard.opts.Protocols[c.protocol].New(protocol.Conversation{
-		Side: sideOf[c.role], Local: c.connection.Local, Remote: c.connection.Remote, Joined: c.joined, Sink: c,
-		Settings: &c.shard.opts.Settings,
-	})
+	c.shard.session = protocol.Session{
+		Side: sideOf[c.role], Datagrams: c.connection.Datagrams, Local: c.connection.Local, Remote: c.connection.Remote,
+		Joined: c.joined, Sink: (*sink)(c),
+	}
+	c.parser = c.shard.starts[c.protocol](&c.shard.session)
+	c.waiter, _ = c.parser.(protocol.Waiter)
 	c.shard.stats.Recognised.Add(1)
 	c.wantLimits()
-	kept := c.kept
+	kept := c.recognition.kept
 	c.dropKept() // it counts their missing bytes
 	for i := range kept {
-		c.take(&kept[i])
+		c.take(&kept[i]) // the parser may hand the rest back
 	}
-	c.adjust()
 }

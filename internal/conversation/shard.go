@@ -6,17 +6,20 @@ package conversation
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
 // Options of the conversations of a Shard.
 type Options struct {
-	// Protocols are the protocols to recognise; the first that matches is taken. If there are none, data is ignored.
-	Protocols []protocol.Protocol
-	Settings  protocol.Settings
+	// Protocols are the protocols to recognise. If there are none, data is ignored.
+	Protocols []protocol.Configured
+	// Memory bounds the bytes that the parsers of the shard hold together. Beyond it the largest conversation is given up.
+	Memory int
 	// Want asks the kernel for a part of a connection's data. It is not called if there are no Protocols.
 	Want func(cookie uint64, w event.Want)
 	// PayloadLimit and PayloadBurst bound the bytes captured of a call, and of a burst of calls in one direction, once the
@@ -30,6 +33,8 @@ type Stats struct {
 	ParseErrors  [protocol.ParseErrors]atomic.Uint64
 	Recognised   atomic.Uint64 // conversations whose protocol was found
 	Unrecognised atomic.Uint64 // conversations that were given up: no protocol matched
+	OverMemory   atomic.Uint64 // conversations that were given up: the memory of all was used up
+	Held         atomic.Int64  // bytes of memory that conversations hold
 	Payload      atomic.Uint64 // bytes captured
 	Skipped      atomic.Uint64 // bytes not captured because the parser did not need them
 	Truncated    atomic.Uint64 // wanted bytes not captured: beyond a limit, or their memory could not be read
@@ -51,13 +56,31 @@ func (s *Stats) countMissing(n uint64, why protocol.Loss) {
 
 // Shard holds what the conversations of one goroutine share.
 type Shard struct {
-	opts  Options
-	stats Stats
+	opts      Options
+	protocols []protocol.Protocol
+	starts    []func(*protocol.Session) protocol.Parser
+	stats     Stats
+
+	memory  memory
+	now     uint64                       // of the latest event
+	expired uint64                       // when deadlines were checked
+	waiting intrusive.List[Conversation] // those that have a deadline
+
+	// These are reused.
+	session protocol.Session
+	sample  [event.Directions][]byte
+	joined  [event.Directions][]byte
 }
 
 // NewShard returns a Shard without conversations.
 func NewShard(opts Options) *Shard {
-	return &Shard{opts: opts, stats: Stats{Exchanges: make([]atomic.Uint64, len(opts.Protocols))}}
+	s := &Shard{opts: opts, stats: Stats{Exchanges: make([]atomic.Uint64, len(opts.Protocols))}}
+	s.memory.limit = opts.Memory
+	for _, p := range opts.Protocols {
+		s.protocols = append(s.protocols, p.Protocol)
+		s.starts = append(s.starts, p.Start(p.Settings))
+	}
+	return s
 }
 
 // Stats of the shard; safe to read at any time.
@@ -69,17 +92,18 @@ type Connection struct {
 	Role          event.Role
 	Local, Remote netip.AddrPort // the zero AddrPort if not known
 	Joined        bool           // the beginning was not seen
+	Datagrams     bool           // every data event is a datagram
 }
 
 // Emitter receives the exchanges of one conversation. Pointers are valid during the call only.
 type Emitter interface {
-	Emit(x *protocol.Exchange)
+	Emit(id protocol.ID, x *protocol.Exchange)
 }
 
 // Begin starts the conversation of a connection. It reuses the memory of an earlier one that is over, if that is not nil. It
-// returns nil if there are no Protocols.
+// returns nil if there are no Protocols for it.
 func (s *Shard) Begin(earlier *Conversation, connection Connection, emitter Emitter) *Conversation {
-	if len(s.opts.Protocols) == 0 {
+	if !s.parses(connection.Datagrams) {
 		return nil
 	}
 	c := earlier
@@ -88,6 +112,15 @@ func (s *Shard) Begin(earlier *Conversation, connection Connection, emitter Emit
 	}
 	*c = Conversation{shard: s, connection: connection, emitter: emitter, joined: connection.Joined}
 	return c
+}
+
+// parses reports whether there are protocols for datagrams, or for streams.
+func (s *Shard) parses(datagrams bool) bool {
+	kind := protocol.Streams
+	if datagrams {
+		kind = protocol.Datagrams
+	}
+	return slices.ContainsFunc(s.protocols, func(p protocol.Protocol) bool { return p.Transports&kind != 0 })
 }
 
 // Refuse asks the kernel for none of the data of a connection that is not tracked.

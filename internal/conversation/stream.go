@@ -9,7 +9,6 @@ import (
 type stream struct {
 	next      uint64             // position of the next byte
 	direction protocol.Direction // once the protocol is known
-	kept      int                // bytes in Conversation.kept
 }
 
 // transfer is the bytes that one system call adds to a stream.
@@ -19,6 +18,7 @@ type transfer struct {
 	stamp     protocol.Stamp // of the first byte
 	missing   uint64         // bytes after these that were not captured
 	why       protocol.Loss
+	counted   bool // the missing bytes have been counted
 }
 
 // Data processes the bytes that one system call transferred.
@@ -30,9 +30,11 @@ func (c *Conversation) Data(e *event.Event) {
 		c.want() // another socket has overwritten the slot in the kernel's map
 		return
 	}
+	c.shard.now = e.Time
 	next := c.streams[d.Direction].next
 	stamp := protocol.Stamp{
-		Time: e.Time, Position: d.Position, PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine,
+		Time: e.Time, Began: e.Time, Position: d.Position,
+		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine,
 	}
 	payload, skipped, length := d.Payload, uint64(d.Skipped), uint64(d.Length)
 	if d.Position < next {
@@ -59,41 +61,70 @@ func (c *Conversation) Data(e *event.Event) {
 		c.gap(d.Direction, skipped, stamp, protocol.Skipped)
 		stamp.Position += skipped
 	}
-	t := transfer{
+	c.take(&transfer{
 		direction: d.Direction, bytes: payload, stamp: stamp,
 		missing: length - skipped - uint64(len(payload)), why: lossOf(d.CutReason),
-	}
-	if c.parser == nil {
-		c.recognise(&t)
-		return
-	}
-	if t.missing > 0 {
-		stats.countMissing(t.missing, t.why)
-	}
-	c.take(&t)
-	c.adjust()
+	})
+	c.settle()
 }
 
-// take passes a transfer to the parser.
+// take passes a transfer on: to the parser, or to the recognition of one.
 func (c *Conversation) take(t *transfer) {
+	switch {
+	case c.mute:
+		c.countMissing(t)
+	case c.parser == nil:
+		c.recognise(t)
+	case c.connection.Datagrams:
+		c.takeDatagram(t)
+	default:
+		c.takeBytes(t)
+	}
+}
+
+func (c *Conversation) takeBytes(t *transfer) {
 	s := &c.streams[t.direction]
 	behind := t.stamp
 	behind.Position += uint64(len(t.bytes))
 	s.next = behind.Position
+	c.countMissing(t)
 	if len(t.bytes) > 0 {
-		c.chunk = protocol.Chunk{Direction: s.direction, Bytes: t.bytes, Stamp: t.stamp}
-		c.parser.Data(&c.chunk)
-		c.chunk.Bytes = nil
+		c.parse(protocol.Chunk{Direction: s.direction, Bytes: t.bytes, Stamp: t.stamp})
 	}
 	if t.missing > 0 {
 		c.gap(t.direction, t.missing, behind, t.why)
 	}
 }
 
+func (c *Conversation) takeDatagram(t *transfer) {
+	s := &c.streams[t.direction]
+	s.next = t.stamp.Position + uint64(len(t.bytes)) + t.missing
+	c.countMissing(t)
+	if len(t.bytes) > 0 {
+		c.parse(protocol.Chunk{Direction: s.direction, Bytes: t.bytes, Missing: t.missing, Stamp: t.stamp})
+	} else {
+		c.gap(t.direction, t.missing, t.stamp, t.why)
+	}
+}
+
+// parse gives a chunk to the parser.
+func (c *Conversation) parse(chunk protocol.Chunk) {
+	c.chunk = chunk
+	c.parser.Data(&c.chunk)
+	c.chunk.Bytes = nil
+}
+
+func (c *Conversation) countMissing(t *transfer) {
+	if t.missing > 0 && !t.counted {
+		c.shard.stats.countMissing(t.missing, t.why)
+		t.counted = true
+	}
+}
+
 // lose accounts for the next n bytes, which the kernel did not report. Those before Want.Until were not wanted; why is the
 // reason for the others.
 func (c *Conversation) lose(d event.Direction, n, time uint64, why protocol.Loss) {
-	stamp := protocol.Stamp{Time: time, Position: c.streams[d].next}
+	stamp := protocol.Stamp{Time: time, Began: time, Position: c.streams[d].next}
 	if until := c.wanted.Until[d]; until > stamp.Position {
 		skipped := min(until-stamp.Position, n)
 		c.shard.stats.countMissing(skipped, protocol.Skipped)

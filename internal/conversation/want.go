@@ -11,13 +11,18 @@ var nothing = event.Want{Until: [event.Directions]uint64{event.Never, event.Neve
 // want writes c.wanted to the kernel.
 func (c *Conversation) want() { c.shard.opts.Want(c.connection.Cookie, c.wanted) }
 
-// giveUp asks the kernel for no more data, and ignores what still comes.
+// giveUp ignores a conversation in which no protocol is recognised.
 func (c *Conversation) giveUp() {
 	c.dropKept()
+	c.ignore()
+	c.shard.stats.Unrecognised.Add(1)
+}
+
+// ignore asks the kernel for no more data, and ignores what still comes.
+func (c *Conversation) ignore() {
 	c.mute = true
 	c.wanted.Until = nothing.Until
 	c.want()
-	c.shard.stats.Unrecognised.Add(1)
 }
 
 // wantLimits asks for all data within the limits.
@@ -35,20 +40,20 @@ func (c *Conversation) adjust() {
 	for d := range c.streams {
 		s := &c.streams[d]
 		limit := c.shard.opts.PayloadLimit
-		if enough := c.parser.Enough(s.direction); enough > 0 {
-			limit = min(limit, uint32(enough))
+		demand := c.parser.Demand(s.direction)
+		if demand.Enough > 0 {
+			limit = min(limit, uint32(demand.Enough))
 		}
 		if limit != c.wanted.Limit[d] {
 			c.wanted.Limit[d] = limit
 			changed = true
 		}
-		skip := c.parser.Skip(s.direction)
-		if skip < worthSkipping {
+		if demand.Skip < worthSkipping {
 			continue
 		}
 		until := uint64(event.Never - 1) // unlike Never, this still records the time of the last byte
-		if skip < until-s.next {
-			until = s.next + skip
+		if demand.Skip < until-s.next {
+			until = s.next + demand.Skip
 		}
 		if until != c.wanted.Until[d] {
 			c.wanted.Until[d] = until

@@ -54,7 +54,7 @@ func (e *Engine) Snapshot() Snapshot {
 }
 
 // count adds a table's statistics to a snapshot.
-func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
+func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Configured) {
 	s.SocketsTracked += int(stats.Tracked.Load())
 	s.SocketsEvictedTableFull += stats.EvictedFull.Load()
 	s.SocketsEvictedCloseLost += stats.EvictedLost.Load()
@@ -73,6 +73,8 @@ func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Protocol) {
 	}
 	s.ConversationsRecognised += stats.Recognised.Load()
 	s.ConversationsUnrecognised += stats.Unrecognised.Load()
+	s.ConversationsOverMemory += stats.OverMemory.Load()
+	s.ConversationMemory += stats.Held.Load()
 	s.PayloadCaptured += stats.Payload.Load()
 	s.PayloadSkipped += stats.Skipped.Load()
 	s.PayloadTruncated += stats.Truncated.Load()

@@ -158,10 +158,10 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-func signatures(protocols []protocol.Protocol) (all [][]byte) {
+func signatures(protocols []protocol.Configured) (all [][]byte) {
 	for _, p := range protocols {
-		if len(p.Signature) > 0 {
-			all = append(all, p.Signature)
+		for i := range p.Signatures {
+			all = append(all, p.Signatures[i].Client[:])
 		}
 	}
 	return all

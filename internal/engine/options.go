@@ -22,9 +22,9 @@ type Options struct {
 	Rules       []selection.Rule // none: everything is observed
 	Unix, UDP   bool             // what is followed beside TCP
 
-	Protocols             []protocol.Protocol // whose exchanges are emitted; none: no payload is captured
-	Parsing               protocol.Settings
-	CallLimit, BurstLimit int // bytes of payload captured of one system call, and of a burst of calls in one direction
+	Protocols             []protocol.Configured // whose exchanges are emitted; none: no payload is captured
+	ParserMemory          int                   // bytes that the parsers hold together, at most
+	CallLimit, BurstLimit int                   // bytes of payload captured of one system call, and of a burst of calls in one direction
 
 	Shards, RingBytes  int // ring buffers, and the size of each
 	PollInterval       time.Duration

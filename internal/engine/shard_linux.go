@@ -59,7 +59,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		SetRuleMatch: s.setRuleMatch,
 
 		Conversations: conversation.Options{
-			Protocols: e.opts.Protocols, Settings: e.opts.Parsing, Want: e.tracer.Want,
+			Protocols: e.opts.Protocols, Memory: e.opts.ParserMemory / of, Want: e.tracer.Want,
 			PayloadLimit: uint32(e.opts.CallLimit), PayloadBurst: uint32(e.opts.BurstLimit),
 		},
 	}, e.processes, s.builder)

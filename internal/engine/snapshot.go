@@ -51,6 +51,8 @@ type Snapshot struct {
 	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause
 	ConversationsRecognised   uint64                       // conversations
 	ConversationsUnrecognised uint64                       // conversations
+	ConversationsOverMemory   uint64                       // conversations
+	ConversationMemory        int64                        // conversation_memory
 	PayloadCaptured           uint64                       // payload_bytes
 	PayloadSkipped            uint64                       // payload_bytes
 	PayloadTruncated          uint64                       // payload_bytes

@@ -33,6 +33,7 @@ const (
 	ofConnection // the report is of the connection, not of an exchange on it
 	hasServer    // the request names the server
 	hasServerPort
+	hasClient // a proxy has said who the connection is for
 	hasProtocol
 	hasVersion
 	isTCP
@@ -82,6 +83,8 @@ var attributes = [...]attribute{
 	{serverPort, stable, hasRemotePort | isClient, putRemotePort},
 	{serverAddress, stable, hasLocalAddress | isServer, putLocalAddress},
 	{serverPort, stable, hasLocalPort | isServer, putLocalPort},
+	{clientAddress, stable, hasClient | isServer, putClient},
+	{clientPort, stable, hasClient | isServer, putClientPort},
 	{clientAddress, stable, hasRemoteAddress | isServer, putRemoteAddress},
 	{clientPort, stable, hasRemotePort | isServer, putRemotePort},
 	{networkTransport, stable, isTCP, text("tcp")},
@@ -100,6 +103,8 @@ var attributes = [...]attribute{
 	{netHostIP, net, hasLocalAddress | overIP, putLocalAddress},
 	{netPeerName, net, hasServer | isClient, putServer},
 	{netPeerPort, net, hasServerPort | isClient, putServerPort},
+	{netPeerName, net, hasClient | isServer, putClient},
+	{netPeerPort, net, hasClient | isServer, putClientPort},
 	{netPeerName, net, hasRemoteAddress, putRemoteAddress},
 	{netPeerPort, net, hasRemotePort, putRemotePort},
 	{netHostName, net, hasServer | isServer, putServer},
@@ -167,6 +172,8 @@ func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
 func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
 func putServer(v pcommon.Value, r *report)        { v.SetStr(r.exchange.Server) }
 func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.ServerPort)) }
+func putClient(v pcommon.Value, r *report)        { v.SetStr(r.client) }
+func putClientPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Client.Port())) }
 func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }
 func putVersion(v pcommon.Value, r *report)       { v.SetStr(r.exchange.Version) }
 

@@ -22,21 +22,39 @@ var remoteness = [...]uint32{
 	event.RoleServer:  flagHasIsRemote | flagIsRemote,
 }
 
-// Exchanged adds the span of the c.Exchanges-th exchange of a connection, from start to end (Unix time, ns).
-func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, end int64) {
+// exchangeKinds are the kinds of spans by the kind of the exchange, and whether the observed end sent the request.
+var exchangeKinds = [...][2]ptrace.SpanKind{
+	protocol.Call:    {ptrace.SpanKindServer, ptrace.SpanKindClient},
+	protocol.Message: {ptrace.SpanKindConsumer, ptrace.SpanKindProducer},
+}
+
+// kindOf is the kind of an exchange's span at an end with this role.
+func kindOf(x *protocol.Exchange, r event.Role) ptrace.SpanKind {
+	if r == event.RoleUnknown {
+		return ptrace.SpanKindInternal
+	}
+	sent := 0
+	if (x.Initiator == protocol.FromClient) == (r == event.RoleClient) {
+		sent = 1
+	}
+	return row(exchangeKinds[:], x.Kind)[sent]
+}
+
+// Exchanged adds the span of an exchange of a connection, from start to end (Unix time, ns).
+func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Exchange, start, end int64) {
 	if !b.options.Traces {
 		return
 	}
 	r := &b.report
 	r.read(c, &exchanging, &b.texts)
-	r.readExchange(x)
+	r.readExchange(x, &b.texts)
 	r.group = b.groupOf(c.Process)
 	r.id = b.ids.of(c.ID, &b.identity)
 	r.interned = &b.interned
 
 	span := b.spansOf(r.group, c.Process).AppendEmpty()
 	b.spans++
-	traceID, spanID := b.identity.exchangeIDs(c.ID, c.Exchanges)
+	traceID, spanID := b.identity.exchangeIDs(c.ID, uint64(id))
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
 		span.SetParentSpanID(p.SpanID)
@@ -48,7 +66,7 @@ func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, e
 	span.SetTraceID(traceID)
 	span.SetSpanID(spanID)
 	span.SetName(x.Name)
-	span.SetKind(entry(kinds[:], c.Role))
+	span.SetKind(kindOf(x, c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(start))
 	span.SetEndTimestamp(pcommon.Timestamp(max(start, end)))
 	if r.err.name != "" {
@@ -57,22 +75,29 @@ func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, e
 			span.Status().SetMessage(x.Description)
 		}
 	}
+	for i := range x.Links {
+		l := span.Links().AppendEmpty()
+		l.SetTraceID(x.Links[i].TraceID)
+		l.SetSpanID(x.Links[i].SpanID)
+		l.SetFlags(uint32(x.Links[i].Flags))
+		l.TraceState().FromRaw(x.Links[i].State)
+	}
 	b.attrLayouts.writeExchange(span.Attributes(), r)
 	r.connection, r.exchange, r.group = nil, nil, nil // keep no reference
 }
 
 // putAttribute copies the value of an attribute.
-func putAttribute(v pcommon.Value, a *protocol.Attribute, texts *interned) {
-	switch a.Kind {
-	case protocol.IntAttribute:
-		v.SetInt(a.Int)
-	case protocol.ListAttribute:
-		list := v.SetEmptySlice()
-		list.EnsureCapacity(len(a.List))
-		for _, text := range a.List {
+func putAttribute(to pcommon.Value, from *protocol.Value, t protocol.Type, texts *interned) {
+	switch t {
+	case protocol.Int:
+		to.SetInt(from.Int)
+	case protocol.List:
+		list := to.SetEmptySlice()
+		list.EnsureCapacity(len(from.List))
+		for _, text := range from.List {
 			list.AppendEmpty().SetStr(text)
 		}
 	default:
-		v.SetStr(texts.of(a.Text))
+		to.SetStr(texts.of(from.Text))
 	}
 }

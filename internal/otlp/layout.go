@@ -6,18 +6,24 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// attrLayout is a precomputed list of attributes: the rows of the table that a set of conditions selects, followed by the
-// attributes of an exchange.
+// attrLayout is a precomputed list of attributes: the rows of the table that a set of conditions selects, followed by those of an
+// exchange's own attributes that have a value.
 //
 // It is there for speed. Every Put of a pcommon.Map compares the key with all keys of the map. For some 35 attributes this
 // takes about a third of the time of a record. Instead, write copies a map that has the keys, and then sets the values.
 type attrLayout struct {
 	keys pcommon.Map
 	puts []func(pcommon.Value, *report)
-	own  []string // keys of the exchange's attributes
+	own  []ownAttribute
 }
 
-// write puts the attributes. Those of an exchange must have the keys of the layout.
+// ownAttribute is one of an exchange's own attributes.
+type ownAttribute struct {
+	index int // in the protocol's keys
+	typ   protocol.Type
+}
+
+// write puts the attributes.
 func (s *attrLayout) write(to pcommon.Map, r *report) {
 	s.keys.CopyTo(to)
 	i := 0
@@ -25,7 +31,8 @@ func (s *attrLayout) write(to pcommon.Map, r *report) {
 		if i < len(s.puts) {
 			s.puts[i](v, r)
 		} else {
-			putAttribute(v, &r.exchange.Attributes[i-len(s.puts)], r.interned)
+			own := &s.own[i-len(s.puts)]
+			putAttribute(v, r.exchange.Value(own.index), own.typ, r.interned)
 		}
 		i++
 		return true
@@ -37,14 +44,25 @@ type attrLayouts struct {
 	chosen       []attribute // the rows of the wanted families
 	byConditions map[conditions]*attrLayout
 	// exchanges are the layouts of exchanges. Their number is bounded, because it depends on what peers send.
-	exchanges map[conditions][]*attrLayout
+	exchanges map[exchangeLayout]*attrLayout
+	latest    struct { // the layout that was needed last, which is mostly needed again
+		key    exchangeLayout
+		layout *attrLayout
+	}
 }
 
-// maxVariants is how many layouts of exchanges are cached for a set of conditions.
-const maxVariants = 32
+// exchangeLayout identifies the layout of an exchange.
+type exchangeLayout struct {
+	conditions conditions
+	keys       *protocol.Keys
+	mask       protocol.Mask
+}
+
+// maxExchangeLayouts is how many layouts of exchanges are cached. Beyond it, all are made anew as they are needed.
+const maxExchangeLayouts = 1024
 
 func newAttrLayouts(wanted AddressAttributes) attrLayouts {
-	s := attrLayouts{byConditions: make(map[conditions]*attrLayout), exchanges: make(map[conditions][]*attrLayout)}
+	s := attrLayouts{byConditions: make(map[conditions]*attrLayout), exchanges: make(map[exchangeLayout]*attrLayout)}
 	for _, a := range attributes {
 		if a.family == always || wanted == AddressBoth || (wanted == AddressStable) == (a.family == stable) {
 			s.chosen = append(s.chosen, a)
@@ -72,52 +90,33 @@ func (s *attrLayouts) of(known conditions) *attrLayout {
 
 // writeExchange puts the attributes of an exchange.
 func (s *attrLayouts) writeExchange(to pcommon.Map, r *report) {
-	variants := s.exchanges[r.conditions]
-	for _, variant := range variants {
-		if variant.fits(r.exchange.Attributes) {
-			variant.write(to, r)
-			return
-		}
+	key := exchangeLayout{r.conditions, r.exchange.Keys, r.exchange.Mask}
+	if s.latest.layout == nil || s.latest.key != key {
+		s.latest.key, s.latest.layout = key, s.ofExchange(key)
 	}
-	plain := s.of(r.conditions)
-	if len(variants) < maxVariants {
-		if made := plain.with(r.exchange.Attributes); made != nil {
-			s.exchanges[r.conditions] = append(variants, made)
-			made.write(to, r)
-			return
-		}
-	}
-	plain.write(to, r)
-	for i := range r.exchange.Attributes {
-		a := &r.exchange.Attributes[i]
-		if v, found := to.GetOrPutEmpty(a.Key); !found { // an observed attribute takes precedence over a parser's
-			putAttribute(v, a, r.interned)
-		}
-	}
+	s.latest.layout.write(to, r)
 }
 
-// fits says whether this is the layout of an exchange with these attributes.
-func (s *attrLayout) fits(own []protocol.Attribute) bool {
-	if len(own) != len(s.own) {
-		return false
+func (s *attrLayouts) ofExchange(key exchangeLayout) *attrLayout {
+	if found, ok := s.exchanges[key]; ok {
+		return found
 	}
-	for i := range own {
-		if own[i].Key != s.own[i] {
-			return false
+	plain := s.of(key.conditions)
+	made := &attrLayout{keys: pcommon.NewMap(), puts: plain.puts}
+	plain.keys.CopyTo(made.keys)
+	if key.keys != nil {
+		for i, k := range key.keys.All() {
+			if !key.mask.Has(i) {
+				continue
+			}
+			if _, found := made.keys.GetOrPutEmpty(k.Name); !found { // an observed attribute takes precedence over a parser's
+				made.own = append(made.own, ownAttribute{i, k.Type})
+			}
 		}
 	}
-	return true
-}
-
-// with returns a layout that has these attributes too, or nil if a key would appear twice.
-func (s *attrLayout) with(own []protocol.Attribute) *attrLayout {
-	made := &attrLayout{keys: pcommon.NewMap(), puts: s.puts}
-	s.keys.CopyTo(made.keys)
-	for i := range own {
-		if _, found := made.keys.GetOrPutEmpty(own[i].Key); found {
-			return nil
-		}
-		made.own = append(made.own, own[i].Key)
+	if len(s.exchanges) >= maxExchangeLayouts {
+		clear(s.exchanges)
 	}
+	s.exchanges[key] = made
 	return made
 }

@@ -44,6 +44,7 @@ type report struct {
 	err           errno
 	id            string
 	local, remote string // the addresses or names; "" if not known
+	client        string // the address that a proxy has named
 	capture       string
 	interned      *interned
 }
@@ -92,13 +93,17 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 func isSegment(w socket.Way) bool { return w == socket.WayFIN || w == socket.WayRST }
 
 // readExchange adds an exchange to the report of its connection.
-func (r *report) readExchange(x *protocol.Exchange) {
+func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
 	r.exchange, r.err.name, r.capture = x, x.Error, nameOf(exchangeCaptureNames[:], x.Capture)
 	if x.Errno != 0 {
 		r.err.name = lookUpErrno(x.Errno).name
 	}
 	r.conditions.add(hasError, r.err.name != "")
 	r.conditions.add(hasServer, x.Server != "")
+	if x.Client.IsValid() {
+		r.client = texts.of(x.Client.Addr())
+		r.conditions |= hasClient
+	}
 	r.conditions.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
 	r.conditions.add(hasProtocol, x.Protocol != "")
 	r.conditions.add(hasVersion, x.Version != "")

@@ -76,6 +76,7 @@ type Sink interface {
 	Opened(c *Connection)
 	Closed(c *Connection)
 	Failed(c *Connection)
-	// Exchanged receives the c.Exchanges-th exchange of a connection, which lasted from start to end (Unix time, ns).
-	Exchanged(c *Connection, x *protocol.Exchange, start, end int64)
+	// Exchanged receives an exchange of a connection, which lasted from start to end (Unix time, ns). Its identity is unique among
+	// those of the connection. The role is the one in the protocol.
+	Exchanged(c *Connection, id protocol.ID, x *protocol.Exchange, start, end int64)
 }

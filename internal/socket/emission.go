@@ -45,15 +45,19 @@ func (c *connection) errno() uint32 {
 }
 
 // Emit emits an exchange on the connection. It implements conversation.Emitter.
-func (c *connection) Emit(x *protocol.Exchange) {
+func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	t := c.table
 	c.exchanges++
 	t.fill(c)
+	if role := c.conv.Role(); role != t.out.Role { // a program may connect and then serve
+		t.out.Role, t.out.RoleSource = role, event.RoleSourceProtocol
+	}
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
-	start := t.clock.Unix(x.Start.Time)
-	t.sink.Exchanged(&t.out, x, start, start+int64(max(x.End.Time, x.Start.Time)-x.Start.Time))
+	began := x.Start.Began
+	start := t.clock.Unix(began)
+	t.sink.Exchanged(&t.out, id, x, start, start+int64(max(x.End.Time, began)-began))
 }
 
 // learnRole takes the role from the conversation if nothing else has shown it.

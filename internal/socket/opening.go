@@ -78,11 +78,10 @@ func (t *Table) add(e *event.Event) *connection {
 		table: t, flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
 		ignored: !t.observes(owner, &e.Flow),
 	}
-	if transports[e.Flow.Transport].streams {
-		c.conv = t.conversations.Begin(conv, conversation.Connection{
-			Cookie: e.Flow.Cookie, Role: e.Flow.Role, Local: e.Flow.Local, Remote: e.Flow.Remote, Joined: e.Existing,
-		}, c)
-	}
+	c.conv = t.conversations.Begin(conv, conversation.Connection{
+		Cookie: e.Flow.Cookie, Role: e.Flow.Role, Local: e.Flow.Local, Remote: e.Flow.Remote, Joined: e.Existing,
+		Datagrams: transports[e.Flow.Transport].datagrams,
+	}, c)
 	t.connections[e.Flow.Cookie] = c
 	t.stats.TrackedBy[e.Flow.Transport].Add(1)
 	t.byAge.Append(&c.links, c)

@@ -87,6 +87,7 @@ func (t *Table) Tick(before uint64, wall time.Time, monotonic uint64) {
 	t.now = wall
 	t.expire(monotonic - min(monotonic, uint64(acceptWait)))
 	t.expireEnding(monotonic - min(monotonic, uint64(dataWait)))
+	t.conversations.Tick(monotonic)
 	t.processes.Expire(wall)
 	t.stats.Tracked.Store(int64(len(t.connections)))
 	t.stats.Processes.Store(int64(t.processes.Len()))

@@ -9,16 +9,16 @@ type transportDef struct {
 	// polled: the end may not be reported, because neither side waits for the other to close. KindLive has the counts, and
 	// a connection that is no longer reported alive has ended.
 	polled bool
-	// streams: it carries byte streams, which can be parsed.
-	streams bool
+	// datagrams: it carries datagrams, not a stream of bytes.
+	datagrams bool
 	// closed and peerClosed say how a connection ended that KindClose or KindPeerClose reports.
 	closed, peerClosed func(*event.Ending) End
 }
 
 var transports = [event.Transports]transportDef{
-	event.TCP:        {acceptFollows: true, streams: true, closed: endOf, peerClosed: finByLocal},
-	event.UDP:        {polled: true, closed: idle, peerClosed: idle},
-	event.UnixStream: {polled: true, streams: true, closed: finByRemote, peerClosed: finByLocal},
+	event.TCP:        {acceptFollows: true, closed: endOf, peerClosed: finByLocal},
+	event.UDP:        {polled: true, datagrams: true, closed: idle, peerClosed: idle},
+	event.UnixStream: {polled: true, closed: finByRemote, peerClosed: finByLocal},
 }
 
 func idle(*event.Ending) End        { return End{Way: WayIdle} }

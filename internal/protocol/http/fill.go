@@ -10,19 +10,18 @@ var firstError = [...]int{protocol.Client: 400, protocol.Server: 500}
 func (m *Message) Fill(x *protocol.Exchange) {
 	p := m.pool
 	p.out = p.out[:0]
-	x.Reset()
+	x.Reset(p.settings.Keys)
 	x.Protocol, x.Version = protocolName, m.version
-	x.Start, x.End = m.Start, m.End
+	x.Start, x.RequestEnd, x.ResponseStart, x.End = m.Start, m.RequestEnd, m.ResponseStart, m.End
 	x.Parent = m.parentContext()
 	l := m.locate()
 	x.Server, x.ServerPort = p.names.host(l.host), l.port
 	if m.isGRPC {
 		m.fillGRPC(x)
-		m.addListed(x, p.request.rpcKeys, p.response.rpcKeys)
 	} else {
 		m.fillHTTP(x, &l)
-		m.addListed(x, p.request.keys, p.response.keys)
 	}
+	m.addListed(x)
 	if m.failed() && !(m.isGRPC && m.grpcOutcome() != 0) { // the gRPC status already explains the reset
 		x.Error, x.Errno = m.failure, m.errno // the status, if there is one, is that of an incomplete response
 	}
@@ -33,28 +32,28 @@ func (m *Message) Fill(x *protocol.Exchange) {
 func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 	p := m.pool
 	if x.Name = knownMethod(m.Method()); x.Name != "" {
-		x.Text(requestMethod, m.Method())
+		x.SetText(requestMethod, m.Method())
 	} else {
 		x.Name = unknownMethodName
-		x.Text(requestMethod, otherMethod)
+		x.SetText(requestMethod, otherMethod)
 		if !m.method.empty() {
-			x.Text(requestMethodOriginal, m.text(m.Method(), maxMethod))
+			x.SetText(requestMethodOriginal, m.text(m.Method(), maxMethod))
 		}
 	}
-	side := m.conversation.Side
+	side := m.session.Side
 	if side == protocol.Server {
 		m.writeServerURL(x, l)
 	} else {
 		from := len(p.out)
 		if p.out = m.appendURL(p.out, l); len(p.out) > from {
-			x.Text(urlFull, m.finish(from, maxURL))
+			x.SetText(urlFull, m.finish(from, maxURL))
 		}
 	}
 	if !m.userAgent.empty() && (side == protocol.Server || p.request.find(userAgent) >= 0) { // opt-in on clients
-		x.Text(userAgentOriginal, m.text(m.bytes(m.userAgent), maxValue))
+		x.SetText(userAgentOriginal, m.text(m.bytes(m.userAgent), maxValue))
 	}
 	if m.status != 0 {
-		x.Int(responseStatusCode, int64(m.status))
+		x.SetInt(responseStatusCode, int64(m.status))
 		if m.status >= firstError[side] {
 			x.Error = statusTexts[m.status]
 		}
@@ -64,19 +63,20 @@ func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 var userAgent = []byte("user-agent")
 
 // addListed adds the recorded fields, all of one name in one list.
-func (m *Message) addListed(x *protocol.Exchange, requestKeys, responseKeys []string) {
+func (m *Message) addListed(x *protocol.Exchange) {
 	if len(m.listed) == 0 {
 		return
 	}
-	for i, key := range requestKeys {
-		m.addList(x, key, i)
+	request, response := &m.pool.request, &m.pool.response
+	for i := range request.names {
+		m.addList(x, request.key(i, m.isGRPC), i)
 	}
-	for i, key := range responseKeys {
-		m.addList(x, key, len(requestKeys)+i)
+	for i := range response.names {
+		m.addList(x, response.key(i, m.isGRPC), len(request.names)+i)
 	}
 }
 
-func (m *Message) addList(x *protocol.Exchange, key string, slot int) {
+func (m *Message) addList(x *protocol.Exchange, key, slot int) {
 	if slot >= len(m.values) || m.values[slot] == 0 {
 		return
 	}
@@ -86,5 +86,5 @@ func (m *Message) addList(x *protocol.Exchange, key string, slot int) {
 			values = append(values, string(m.text(m.bytes(f.value), maxValue)))
 		}
 	}
-	x.List(key, values)
+	x.SetList(key, values)
 }

@@ -141,23 +141,23 @@ var grpcSystem = []byte("grpc")
 
 // fillGRPC sets the attributes of gRPC.
 func (m *Message) fillGRPC(x *protocol.Exchange) {
-	server := m.conversation.Side == protocol.Server
+	server := m.session.Side == protocol.Server
 	status := m.grpcOutcome()
-	x.Text(rpcSystemName, grpcSystem)
+	x.SetText(rpcSystemName, grpcSystem)
 	call, valid := m.call()
 	if valid && (!server || m.isImplemented(call, status)) {
 		x.Name = m.pool.names.method(call)
-		x.Text(rpcMethod, call)
+		x.SetText(rpcMethod, call)
 	} else {
 		x.Name = unknownCallName
-		x.Text(rpcMethod, otherMethod)
+		x.SetText(rpcMethod, otherMethod)
 		if len(call) > 0 {
-			x.Text(rpcMethodOriginal, m.text(call, maxCall))
+			x.SetText(rpcMethodOriginal, m.text(call, maxCall))
 		}
 	}
 	if status != 0 {
 		s := &grpcStatuses[status-1]
-		x.Text(rpcResponseStatusCode, grpcTexts[status-1])
+		x.SetText(rpcResponseStatusCode, grpcTexts[status-1])
 		if s.serverError || status != grpcOK && !server {
 			x.Error = s.name
 		}

@@ -10,28 +10,32 @@ import (
 
 // wanted are the header fields of one direction that the configuration lists.
 type wanted struct {
-	names   []string
+	names   []string // in lower case
 	lengths uint64   // a bit for each length, modulo 64
-	keys    []string // names of attributes
-	rpcKeys []string // the same on gRPC
+	first   int      // index of the first name's attribute; those on gRPC follow after the last name's
 }
 
-func newWanted(s *protocol.Settings) (request, response wanted) {
-	if s == nil {
-		return request, response
-	}
-	request.list(s.RequestHeaders, requestHeaderPrefix, requestMetadataPrefix)
-	response.list(s.ResponseHeaders, responseHeaderPrefix, responseMetadataPrefix)
+// newWanted returns the listed fields of both directions. The order of their attributes is that of Keys.
+func newWanted(c *HeadersConfig) (request, response wanted) {
+	request = wantedOf(c.Request, firstListed)
+	response = wantedOf(c.Response, firstListed+2*len(request.names))
 	return request, response
 }
 
-func (w *wanted) list(names []string, prefix, rpcPrefix string) {
-	w.names = names
-	for _, name := range names {
+func wantedOf(names []string, first int) wanted {
+	w := wanted{names: canonical(names), first: first}
+	for _, name := range w.names {
 		w.lengths |= 1 << (len(name) % 64)
-		w.keys = append(w.keys, prefix+name)
-		w.rpcKeys = append(w.rpcKeys, rpcPrefix+name)
 	}
+	return w
+}
+
+// key is the index of the attribute of the field at a place in the list.
+func (w *wanted) key(place int, rpc bool) int {
+	if rpc {
+		place += len(w.names)
+	}
+	return w.first + place
 }
 
 // find returns the name's place in the list, -1 if it is not listed.

@@ -2,7 +2,11 @@
 // conventions of HTTP and of gRPC. The parsers of the versions are in its folders.
 package http
 
-import "github.com/socketflow/socketflow/internal/protocol"
+import (
+	"unsafe"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
 
 // Limits of the texts that a message keeps. A longer text is cut, and the exchange marked truncated.
 const (
@@ -15,7 +19,7 @@ const (
 	maxKept      = 64 << 10
 )
 
-// piece is a part of Message.kept.
+// piece is a part of Message.kept; or, if from is negative, the first to bytes of Message.shared[-1-from].
 type piece struct{ from, to int }
 
 func (p piece) empty() bool { return p.from == p.to }
@@ -24,15 +28,20 @@ func (p piece) empty() bool { return p.from == p.to }
 // slice that is passed in is copied. Messages are reused: see Pool.
 type Message struct {
 	// Set by the parser, and only cleared here.
-	Start protocol.Stamp // first byte of the request
-	End   protocol.Stamp // last byte known to belong to the response (or request, if there is no response yet)
+	Start         protocol.Stamp // first byte of the request
+	RequestEnd    protocol.Stamp // its last byte; Time 0: not known
+	ResponseStart protocol.Stamp // first byte of the response; Time 0: there is none yet
+	End           protocol.Stamp // last byte known to belong to the response (or request, if there is no response yet)
 	// Capture is the degree so far; it is only ever raised.
 	Capture protocol.Capture
 
-	pool         *Pool
-	conversation *protocol.Conversation
+	pool    *Pool
+	session *protocol.Session
+	account *Account
+	size    int // counted in the account
 
-	kept      []byte // all copies, one after the other
+	kept      []byte   // all copies, one after the other
+	shared    []string // values of a header table, which hold their memory together with it
 	method    piece
 	target    piece
 	scheme    piece
@@ -71,6 +80,14 @@ type Pool struct {
 
 	names names
 	out   []byte // attributes point into it from one Fill until the next
+	entry string // see FromTable
+}
+
+// NewPool returns a pool for conversations with these settings, whose Config is a *Config.
+func NewPool(settings *protocol.Settings) *Pool {
+	p := &Pool{settings: settings}
+	p.request, p.response = newWanted(&settings.Config.(*Config).Headers)
+	return p
 }
 
 const (
@@ -78,12 +95,8 @@ const (
 	maxIdle = 4 << 10 // bytes that a buffer keeps between messages; few messages need more, and those pay for an allocation
 )
 
-// Get returns a cleared message for a conversation. Conversations whose messages are in use at once share their Settings.
-func (p *Pool) Get(c *protocol.Conversation) *Message {
-	if p.settings != c.Settings {
-		p.settings = c.Settings
-		p.request, p.response = newWanted(c.Settings)
-	}
+// Get returns a cleared message for a conversation. Its memory is counted in the account until it is put back.
+func (p *Pool) Get(s *protocol.Session, account *Account) *Message {
 	m := p.free
 	if m == nil {
 		m = &Message{pool: p}
@@ -91,12 +104,17 @@ func (p *Pool) Get(c *protocol.Conversation) *Message {
 		p.free, m.next = m.next, nil
 		p.count--
 	}
-	m.conversation = c
+	m.session, m.account = s, account
+	m.count()
 	return m
 }
 
 // Put takes a message back.
 func (p *Pool) Put(m *Message) {
+	m.account.Bytes -= m.size
+	for _, s := range m.shared {
+		m.account.release(s)
+	}
 	if cap(p.out) > maxIdle {
 		p.out = nil
 	}
@@ -104,13 +122,15 @@ func (p *Pool) Put(m *Message) {
 		return
 	}
 	kept, state, listed, values := m.kept[:0], m.state[:0], m.listed[:0], m.values[:0]
+	clear(m.shared)
+	shared := m.shared[:0]
 	if cap(kept) > maxIdle {
 		kept = nil
 	}
 	if cap(listed) > maxValues {
 		listed = nil
 	}
-	*m = Message{pool: p, kept: kept, state: state, listed: listed, values: values, next: p.free}
+	*m = Message{pool: p, kept: kept, shared: shared, state: state, listed: listed, values: values, next: p.free}
 	p.free = m
 	p.count++
 }
@@ -121,12 +141,24 @@ func (m *Message) keep(b []byte, limit int) piece {
 		b = cutText(b, limit)
 		m.Raise(protocol.CaptureTruncated)
 	}
+	if len(b) >= minShared && len(b) <= len(m.pool.entry) && m.pool.entry[:len(b)] == string(b) {
+		m.shared = append(m.shared, m.pool.entry)
+		m.account.refer(m.pool.entry)
+		return piece{-len(m.shared), len(b)}
+	}
 	from := len(m.kept)
 	m.kept = append(m.kept, b...)
+	m.count()
 	return piece{from, len(m.kept)}
 }
 
-func (m *Message) bytes(p piece) []byte { return m.kept[p.from:p.to:p.to] }
+func (m *Message) bytes(p piece) []byte {
+	if p.from < 0 {
+		s := m.shared[-1-p.from]
+		return unsafe.Slice(unsafe.StringData(s), len(s))[:p.to:p.to] // nobody writes to what bytes returns
+	}
+	return m.kept[p.from:p.to:p.to]
+}
 
 // Raise raises the degree of capture.
 func (m *Message) Raise(c protocol.Capture) { m.Capture = max(m.Capture, c) }

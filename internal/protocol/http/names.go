@@ -1,35 +1,71 @@
 package http
 
-// These are all names that leave this package. They are those of the OpenTelemetry semantic conventions 1.43. A test of
-// internal/otlp, which alone imports the constants, may compare them: see Names.
+import (
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// The attributes of exchanges: those of HTTP, then those of gRPC, then the listed header fields.
 const (
-	requestMethod         = "http.request.method"
-	requestMethodOriginal = "http.request.method_original" // only beside _OTHER
-	responseStatusCode    = "http.response.status_code"
-	urlFull               = "url.full"   // set for clients; redacted
-	urlScheme             = "url.scheme" // set for servers, as are path and query
-	urlPath               = "url.path"
-	urlQuery              = "url.query" // redacted
-	userAgentOriginal     = "user_agent.original"
+	requestMethod         = iota
+	requestMethodOriginal // only beside _OTHER
+	responseStatusCode
+	urlFull           // set for clients; redacted
+	urlScheme         // set for servers, as are path and query
+	urlPath           //
+	urlQuery          // redacted
+	userAgentOriginal //
 
-	rpcSystemName         = "rpc.system.name"
-	rpcMethod             = "rpc.method"               // package.Service/Method
-	rpcMethodOriginal     = "rpc.method_original"      // only beside _OTHER
-	rpcResponseStatusCode = "rpc.response.status_code" // by name: OK, NOT_FOUND
+	rpcSystemName
+	rpcMethod             // package.Service/Method
+	rpcMethodOriginal     // only beside _OTHER
+	rpcResponseStatusCode // by name: OK, NOT_FOUND
 
+	firstListed
+)
+
+var fixedKeys = [firstListed]protocol.Key{
+	requestMethod:         {Name: string(semconv.HTTPRequestMethodKey), Metric: true},
+	requestMethodOriginal: {Name: string(semconv.HTTPRequestMethodOriginalKey)},
+	responseStatusCode:    {Name: string(semconv.HTTPResponseStatusCodeKey), Type: protocol.Int, Metric: true},
+	urlFull:               {Name: string(semconv.URLFullKey)},
+	urlScheme:             {Name: string(semconv.URLSchemeKey), Metric: true},
+	urlPath:               {Name: string(semconv.URLPathKey)},
+	urlQuery:              {Name: string(semconv.URLQueryKey)},
+	userAgentOriginal:     {Name: string(semconv.UserAgentOriginalKey)},
+	rpcSystemName:         {Name: string(semconv.RPCSystemNameKey), Metric: true},
+	rpcMethod:             {Name: string(semconv.RPCMethodKey), Metric: true},
+	rpcMethodOriginal:     {Name: string(semconv.RPCMethodOriginalKey)},
+	rpcResponseStatusCode: {Name: string(semconv.RPCResponseStatusCodeKey), Metric: true},
+}
+
+// Prefixes of the attributes of listed header fields. The constants of the conventions are functions that make whole attributes.
+const (
 	requestHeaderPrefix    = "http.request.header."
 	responseHeaderPrefix   = "http.response.header."
 	requestMetadataPrefix  = "rpc.request.metadata."
 	responseMetadataPrefix = "rpc.response.metadata."
 )
 
-// Names are the attributes of exchanges, prefixes of names included.
-func Names() []string {
-	return []string{
-		requestMethod, requestMethodOriginal, responseStatusCode, urlFull, urlScheme, urlPath, urlQuery, userAgentOriginal,
-		rpcSystemName, rpcMethod, rpcMethodOriginal, rpcResponseStatusCode,
-		requestHeaderPrefix, responseHeaderPrefix, requestMetadataPrefix, responseMetadataPrefix,
+// Keys are the attributes of exchanges under a configuration, which is a *Config.
+func Keys(config any) []protocol.Key {
+	keys := append([]protocol.Key(nil), fixedKeys[:]...)
+	headers := &config.(*Config).Headers
+	for _, list := range [...]struct {
+		names             []string
+		prefix, rpcPrefix string
+	}{
+		{headers.Request, requestHeaderPrefix, requestMetadataPrefix},
+		{headers.Response, responseHeaderPrefix, responseMetadataPrefix},
+	} {
+		for _, prefix := range [...]string{list.prefix, list.rpcPrefix} {
+			for _, name := range canonical(list.names) {
+				keys = append(keys, protocol.Key{Name: prefix + name, Type: protocol.List})
+			}
+		}
 	}
+	return keys
 }
 
 // protocolName is network.protocol.name of gRPC too: gRPC is a use of HTTP/2, not another protocol beside it.

@@ -45,11 +45,11 @@ func cutText(b []byte, limit int) []byte {
 	return b[:limit]
 }
 
-// names caches the strings of recent names: a conversation has few hosts and methods, and they recur. Like any
-// direct-mapped cache it has a fixed size, and a peer that invents names costs one allocation for each.
+// names caches the strings of recent names, because hosts and methods recur. Like any direct-mapped cache it has a fixed size,
+// and a peer that invents names costs one allocation for each.
 type names struct {
-	hosts   [4]string
-	methods *[16]string // many conversations have none
+	hosts   [64]string
+	methods [256]string
 }
 
 var seed = maphash.MakeSeed()
@@ -64,15 +64,12 @@ func (n *names) host(b []byte) string {
 
 // method returns the method as a string.
 func (n *names) method(b []byte) string {
-	if n.methods == nil {
-		n.methods = new([16]string)
-	}
 	return intern(&n.methods[maphash.Bytes(seed, b)%uint64(len(n.methods))], b)
 }
 
 // isRecent reports whether the method of this name was called not long ago.
 func (n *names) isRecent(b []byte) bool {
-	return n.methods != nil && n.methods[maphash.Bytes(seed, b)%uint64(len(n.methods))] == string(b)
+	return n.methods[maphash.Bytes(seed, b)%uint64(len(n.methods))] == string(b)
 }
 
 func intern(slot *string, b []byte) string {

@@ -198,7 +198,7 @@ const maxURL = maxTarget + maxAuthority
 // appendURL writes the whole URL, redacted. If a request names no host, the URL has the address that it was sent to.
 // Nothing is written if neither is known, or if the target is not.
 func (m *Message) appendURL(to []byte, l *location) []byte {
-	remote := m.conversation.Remote
+	remote := m.session.Remote
 	address := remote.Addr().Unmap().WithZone("")
 	named := len(l.host) > 0
 	if m.target.empty() && string(m.Method()) != "CONNECT" || !named && !remote.IsValid() {
@@ -245,7 +245,7 @@ func isAsterisk(path []byte) bool { return len(path) == 1 && path[0] == '*' }
 // writeServerURL adds the URL attributes of a server.
 func (m *Message) writeServerURL(x *protocol.Exchange, l *location) {
 	p := m.pool
-	x.Text(urlScheme, l.scheme)
+	x.SetText(urlScheme, l.scheme)
 	path := l.path
 	if len(path) == 0 && !m.target.empty() && string(m.Method()) != "CONNECT" {
 		path = slash // RFC 9110, 4.2.3: the empty path of an absolute target
@@ -253,12 +253,12 @@ func (m *Message) writeServerURL(x *protocol.Exchange, l *location) {
 	if len(path) > 0 {
 		from := len(p.out)
 		p.out = appendRedacted(p.out, path, inPath)
-		x.Text(urlPath, m.finish(from, maxTarget))
+		x.SetText(urlPath, m.finish(from, maxTarget))
 	}
 	if len(l.query) > 0 {
 		from := len(p.out)
 		p.out = appendRedacted(p.out, l.query, inQuery)
-		x.Text(urlQuery, m.finish(from, maxTarget))
+		x.SetText(urlQuery, m.finish(from, maxTarget))
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
 
-// all is in the order of detection: protocols that the first byte distinguishes come first.
 var all = []func() protocol.Protocol{
 	http2.Protocol,
 	http1.Protocol,
@@ -26,13 +25,34 @@ func Names() []string {
 	return names
 }
 
-// Named returns the protocols with these names.
-func Named(names []string) []protocol.Protocol {
-	var chosen []protocol.Protocol
+// Configs returns the default configuration of every protocol, by name. A protocol that has none has an empty struct.
+func Configs() map[string]any {
+	configs := make(map[string]any)
 	for _, p := range all {
-		if made := p(); slices.Contains(names, made.Name) {
-			chosen = append(chosen, made)
+		made := p()
+		if made.NewConfig != nil {
+			configs[made.Name] = made.NewConfig()
+		} else {
+			configs[made.Name] = &struct{}{}
 		}
 	}
-	return chosen
+	return configs
+}
+
+// Configured returns the protocols that have a configuration, with it.
+func Configured(configs map[string]any, limits protocol.Limits) ([]protocol.Configured, error) {
+	var chosen []protocol.Configured
+	for _, p := range all {
+		made := p()
+		config, wanted := configs[made.Name]
+		if !wanted {
+			continue
+		}
+		configured, err := protocol.Configure(made, config, limits)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, configured)
+	}
+	return chosen, nil
 }

@@ -37,6 +37,7 @@ type TelemetryBuilder struct {
 	SocketflowAddressesWaitingBytes     metric.Int64ObservableUpDownCounter
 	SocketflowConnections               metric.Int64ObservableCounter
 	SocketflowConnectionsUnaccepted     metric.Int64ObservableCounter
+	SocketflowConversationMemory        metric.Int64ObservableGauge
 	SocketflowConversations             metric.Int64ObservableCounter
 	SocketflowDataStrays                metric.Int64ObservableCounter
 	SocketflowDecodeErrors              metric.Int64ObservableCounter
@@ -200,6 +201,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowConnectionsUnacceptedCallback
 		cb(ctx, &observerInt64{inst: builder.SocketflowConnectionsUnaccepted, obs: o})
 		return nil
 	}, builder.SocketflowConnectionsUnaccepted)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowConversationMemoryCallback sets callback for observable SocketflowConversationMemory metric.
+func (builder *TelemetryBuilder) RegisterSocketflowConversationMemoryCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowConversationMemory, obs: o})
+		return nil
+	}, builder.SocketflowConversationMemory)
 	if err != nil {
 		return err
 	}
@@ -649,6 +665,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_connections_unaccepted",
 		metric.WithDescription("Connections that were emitted under the listener's owner, because no accept was seen. [Alpha]"),
 		metric.WithUnit("{connections}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowConversationMemory, err = builder.meter.Int64ObservableGauge(
+		"otelcol_socketflow_conversation_memory",
+		metric.WithDescription("Memory that the parsers of all conversations hold. [Alpha]"),
+		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowConversations, err = builder.meter.Int64ObservableCounter(

@@ -1,9 +1,13 @@
 package http1
 
-import "github.com/socketflow/socketflow/internal/protocol"
+import (
+	"bytes"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
 
 const (
-	enough         = 512 // within so many bytes detection has to say Yes or No
+	enough         = 512 // a longer request line is judged by its beginning
 	maxEmpty       = 8   // bytes of empty lines before a request, in detection
 	maxKnownMethod = 20  // the longest of knownMethods
 )
@@ -28,35 +32,91 @@ var schemes = [...]string{"http:", "https:", "ws:", "wss:", "ftp:"}
 
 var version1 = []byte("HTTP/1.")
 
-// detect implements Protocol.Detect.
-func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
+// match is how far bytes match.
+type match uint8
+
+const (
+	differs match = iota
+	begins        // as far as they go
+	matches
+)
+
+// detect implements Protocol.Detect. A request that is written badly is answered by servers (with 400, mostly), but other protocols
+// begin with similar lines. So the answer decides.
+func detect(s *protocol.Sample) protocol.Confidence {
 	var l startLine
-	if d == protocol.FromServer {
-		return l.response(b)
+	asked, answered := judgeRequest(s), l.response(s.Bytes[protocol.FromServer])
+	if len(s.Bytes[protocol.FromServer]) == 0 {
+		switch asked {
+		case matches:
+			return protocol.Certain
+		case begins:
+			return protocol.NeedMore
+		}
+		if !s.Joined && resemblesRequest(s.Bytes[protocol.FromClient]) {
+			return protocol.Weak
+		}
+		return protocol.No
 	}
+	switch {
+	case asked == matches:
+		return protocol.Certain
+	case answered == differs:
+		return protocol.No
+	case asked == differs && !s.Joined && !resemblesRequest(s.Bytes[protocol.FromClient]):
+		return protocol.No
+	case answered == begins:
+		return protocol.NeedMore
+	case asked == begins && len(s.Bytes[protocol.FromClient]) == 0: // the answer was seen first
+		return protocol.Strong
+	}
+	return protocol.Certain
+}
+
+// judgeRequest judges the first bytes of the client.
+func judgeRequest(s *protocol.Sample) match {
+	var l startLine
+	b := s.Bytes[protocol.FromClient]
 	given := len(b)
-	for n := 0; first && n < maxEmpty && len(b) > 0 && (b[0] == '\r' || b[0] == '\n'); n++ {
+	for n := 0; !s.Joined && n < maxEmpty && len(b) > 0 && (b[0] == '\r' || b[0] == '\n'); n++ {
 		b = b[1:] // RFC 9112, 2.2
 	}
 	if len(b) == 0 {
-		return protocol.Maybe
+		return begins
 	}
-	confidence := l.request(b)
+	m := l.request(b)
 	switch {
-	case confidence == protocol.No, !first && l.methodRead() && !l.known():
-		return protocol.No
-	case confidence == protocol.Yes, first && l.part > inVersion:
-		return protocol.Yes
+	case m == differs, s.Joined && l.methodRead() && !l.known():
+		return differs
+	case m == matches, !s.Joined && l.part > inVersion:
+		return matches
 	case given >= enough && l.part >= inTarget:
-		return protocol.Yes
+		return matches
 	}
-	return protocol.Maybe
+	return begins
+}
+
+// resemblesRequest says whether a server would take the bytes for a request, though a bad one: a word, and the name of the protocol
+// behind a space, in a line that consists of text. A line that has not ended may still become one.
+func resemblesRequest(b []byte) bool {
+	line, _, ended := bytes.Cut(b, []byte{'\n'})
+	line = bytes.TrimSuffix(line, []byte{'\r'})
+	if len(line) == 0 || !isToken(line[0]) || hasControls(line) {
+		return false
+	}
+	word, rest, ok := bytes.Cut(line, []byte{' '})
+	for _, c := range word {
+		if !isToken(c) {
+			return false
+		}
+	}
+	return ok && bytes.Contains(rest, []byte(" HTTP/")) || !ended && len(b) < enough
 }
 
 // isRequest says whether a request unmistakably begins here.
 func isRequest(b []byte) bool {
 	var l startLine
-	return l.request(b) == protocol.Yes && l.known()
+	return l.request(b) == matches && l.known()
 }
 
 // startLine recognises the beginning of a message, byte by byte over any number of chunks. It is strict where the parser is
@@ -88,8 +148,8 @@ const (
 func (l *startLine) methodRead() bool { return l.part != inMethod }
 func (l *startLine) known() bool      { return knownMethods[string(l.method[:l.length])] }
 
-// request reads bytes: it returns Yes after the end of the line.
-func (l *startLine) request(b []byte) protocol.Confidence {
+// request reads bytes: it returns matches after the end of the line.
+func (l *startLine) request(b []byte) match {
 	for i := 0; i < len(b) && l.part < done; i++ {
 		if l.part == inTarget {
 			i += targetEnd(b[i:])
@@ -99,17 +159,17 @@ func (l *startLine) request(b []byte) protocol.Confidence {
 		}
 		l.part = l.next(b[i])
 	}
-	return l.confidence()
+	return l.match()
 }
 
-func (l *startLine) confidence() protocol.Confidence {
+func (l *startLine) match() match {
 	switch l.part {
 	case done:
-		return protocol.Yes
+		return matches
 	case impossible:
-		return protocol.No
+		return differs
 	default:
-		return protocol.Maybe
+		return begins
 	}
 }
 
@@ -197,8 +257,8 @@ func (l *startLine) next(c byte) linePart {
 
 const statusEnd = len("HTTP/1.1 200")
 
-// response reads bytes: it returns Yes after the status code.
-func (l *startLine) response(b []byte) protocol.Confidence {
+// response reads bytes: it returns matches after the status code.
+func (l *startLine) response(b []byte) match {
 	for i := 0; i < len(b) && l.part < done; i++ {
 		n := int(l.n)
 		var ok bool
@@ -219,9 +279,9 @@ func (l *startLine) response(b []byte) protocol.Confidence {
 		}
 	}
 	if l.part < done && int(l.n) == statusEnd {
-		return protocol.Yes
+		return matches
 	}
-	return l.confidence()
+	return l.match()
 }
 
 func isUpper(c byte) bool  { return c >= 'A' && c <= 'Z' }

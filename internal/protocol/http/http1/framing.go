@@ -11,17 +11,21 @@ type framing struct {
 	coded     bool // the last transfer coding is another one
 	upgrade   bool
 	h2c       bool // the first protocol of Upgrade is h2c
+	settings  bool // HTTP2-Settings
 	expect    bool // 100-continue
 }
 
 // note evaluates a header field. cut: its value is not complete.
 func (f *framing) note(name, value []byte, cut bool) {
 	switch len(name) {
-	case len("content-length"):
-		if same(name, "content-length") {
+	case len("content-length"): // and http2-settings
+		switch {
+		case same(name, "content-length"):
 			size, ok := parseLength(value)
 			f.invalid = f.invalid || !ok || cut || f.hasLength && size != f.size
 			f.size, f.hasLength = size, true
+		case same(name, "http2-settings"):
+			f.settings = true
 		}
 	case len("transfer-encoding"):
 		if same(name, "transfer-encoding") {

@@ -38,10 +38,10 @@ func (p *parser) hold(s *stream, c *protocol.Chunk, at int) {
 	}
 	if keep > 0 {
 		h.bytes = append(h.bytes, b[:keep]...)
-		h.add(part{stamp: stamp(c, at), n: uint64(keep)})
+		h.add(part{stamp: c.At(at), n: uint64(keep)})
 	}
 	if keep < len(b) {
-		h.add(part{stamp: stamp(c, at+keep), n: uint64(len(b) - keep), missing: true, why: protocol.Truncated})
+		h.add(part{stamp: c.At(at + keep), n: uint64(len(b) - keep), missing: true, why: protocol.Truncated})
 	}
 	p.limit(s)
 }
@@ -101,7 +101,7 @@ func (p *parser) settle() {
 	for progress := true; progress; {
 		progress = false
 		for d := range p.streams {
-			if s := &p.streams[d]; s.held != nil && (p.next != nil || p.ready(s)) {
+			if s := &p.streams[d]; s.held != nil && (p.next != nil || p.left || p.ready(s)) {
 				p.replay(s)
 				progress = true
 			}
@@ -116,17 +116,20 @@ func (p *parser) replay(s *stream) {
 	var n uint64
 	if q.missing {
 		n = q.n
-		if p.next != nil {
+		switch {
+		case p.next != nil:
 			p.next.Gap(s.direction, n, q.stamp, q.why)
-		} else {
+		case p.left:
+			p.c.Sink.ReturnGap(s.direction, n, q.stamp, q.why)
+		default:
 			p.gap(s, n, q.stamp, q.why)
 		}
 	} else {
 		c := &p.memory.chunk
 		*c = protocol.Chunk{Direction: s.direction, Bytes: h.bytes[h.at : h.at+int(q.n)], Stamp: q.stamp}
 		n = q.n
-		if p.next != nil {
-			p.next.Data(c)
+		if p.next != nil || p.left {
+			p.passOn(c)
 		} else {
 			n = uint64(p.read(s, c))
 		}

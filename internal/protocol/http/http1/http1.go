@@ -12,30 +12,36 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
-// Protocol is HTTP/1.x. Parsers with the same Settings share the memory that they reuse, so these conversations have to be
-// followed by the same goroutine; New itself may be called by any.
+// Protocol is HTTP/1.x.
 func Protocol() protocol.Protocol {
-	var shared memories
 	return protocol.Protocol{
-		Name:   "http",
-		Detect: detect,
-		New:    func(c protocol.Conversation) protocol.Parser { return newParser(c, shared.of(c.Settings)) },
+		Name:       "http",
+		Transports: protocol.Streams,
+		Detect:     detect,
+		NewConfig:  http.NewConfig,
+		Keys:       http.Keys,
+		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
+			m := newMemory(s)
+			return func(c *protocol.Session) protocol.Parser { return newParser(c, m) }
+		},
 	}
 }
 
 // parser follows a conversation.
 type parser struct {
-	c       protocol.Conversation
+	c       protocol.Session
 	memory  *memory
+	account http.Account
 	streams [protocol.Directions]stream
 	pairing
-	next    protocol.Parser // after an upgrade to HTTP/2
+	next    protocol.Parser // after an upgrade to HTTP/2 whose first stream is a request in HTTP/1.1
+	left    bool            // another protocol follows: see Sink.Switch
 	calls   uint64          // Data and Gap so far: bytes of one call were transferred at once
 	garbage struct{ bytes, chunks int }
 }
 
-func newParser(c protocol.Conversation, m *memory) *parser {
-	p := &parser{c: c, memory: m}
+func newParser(c *protocol.Session, m *memory) *parser {
+	p := &parser{c: *c, memory: m}
 	for d := range p.streams {
 		p.streams[d].direction = protocol.Direction(d)
 		if c.Joined {
@@ -78,12 +84,33 @@ func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why prot
 	p.settle()
 }
 
-// Skip implements protocol.Parser.
-func (p *parser) Skip(d protocol.Direction) uint64 {
+// Demand implements protocol.Parser.
+func (p *parser) Demand(d protocol.Direction) protocol.Demand {
 	if p.next != nil {
-		return p.next.Skip(d)
+		return p.next.Demand(d)
 	}
 	s := &p.streams[d]
+	return protocol.Demand{Skip: p.skip(s), Enough: p.enough(s)}
+}
+
+// Held implements protocol.Parser.
+func (p *parser) Held() int {
+	if p.next != nil {
+		return p.next.Held()
+	}
+	n := p.account.Bytes + p.waiting*exchangeBytes
+	for d := range p.streams {
+		s := &p.streams[d]
+		n += cap(s.text)
+		if s.held != nil {
+			n += cap(s.held.bytes)
+		}
+	}
+	return n
+}
+
+// skip is how many of the next bytes are not needed.
+func (p *parser) skip(s *stream) uint64 {
 	switch s.state {
 	case inBody:
 		if s.direction == protocol.FromClient && p.expecting {
@@ -98,14 +125,11 @@ func (p *parser) Skip(d protocol.Direction) uint64 {
 	return 0
 }
 
-// Enough implements protocol.Parser. If several large messages of known length came in a row, the next one is likely to be
+// enough is how many bytes of a call suffice. If several large messages of known length came in a row, the next one is likely to be
 // like them; nothing follows it in the same call, unless messages are pipelined. After a chunked message the next one may
 // be chunked too: if it were cut short, its framing would be lost.
-func (p *parser) Enough(d protocol.Direction) int {
-	if p.next != nil {
-		return p.next.Enough(d)
-	}
-	if s := &p.streams[d]; s.bulky >= bulkyEnough && !s.pieces && !p.pipelined {
+func (p *parser) enough(s *stream) int {
+	if s.bulky >= bulkyEnough && !s.pieces && !p.pipelined {
 		return enoughForHead
 	}
 	return 0
@@ -147,9 +171,10 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 	}
 	for n < len(c.Bytes) && p.ready(s) {
 		n += p.step(s, c, n)
-		if p.next != nil {
+		if p.next != nil || p.left {
 			if n < len(c.Bytes) {
-				p.next.Data(&protocol.Chunk{Direction: c.Direction, Bytes: c.Bytes[n:], Stamp: stamp(c, n)})
+				rest := c.Rest(n)
+				p.passOn(&rest)
 			}
 			return len(c.Bytes)
 		}
@@ -159,16 +184,18 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 		n = len(c.Bytes)
 	}
 	if n > 0 && (s.state != lost || s.length == 0) { // otherwise it may be the beginning of another message
-		p.reached(s, stamp(c, n-1))
+		p.reached(s, c.At(n-1))
 	}
 	return n
 }
 
-// stamp is the stamp of a byte of a chunk.
-func stamp(c *protocol.Chunk, at int) protocol.Stamp {
-	m := c.Stamp
-	m.Position += uint64(at)
-	return m
+// passOn hands bytes to the protocol that follows.
+func (p *parser) passOn(c *protocol.Chunk) {
+	if p.next != nil {
+		p.next.Data(c)
+	} else {
+		p.c.Sink.Return(c)
+	}
 }
 
 // step reads the bytes of a chunk from at on that belong together, and returns how many those are: at least one.
@@ -185,7 +212,7 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 		p.bodyBegins(s)
 		n = int(min(uint64(len(b)), s.left))
 		if s.left -= uint64(n); s.left == 0 {
-			last := stamp(c, at+n-1)
+			last := c.At(at + n - 1)
 			p.bodyEnds(s, &last)
 		}
 		return n

@@ -24,6 +24,10 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 	if s.state == over {
 		return
 	}
+	if p.switching != nil { // where the other protocol begins is not known
+		p.switched(p.switching, nil)
+		return
+	}
 	between := s.state == inStart
 	p.dropLine(s)
 	s.candidate = startLine{}
@@ -116,7 +120,7 @@ func (p *parser) giveUp() {
 	for p.first != nil {
 		p.retire()
 	}
-	p.missing, p.reading, p.awaiting = 0, nil, nil
+	p.missing, p.reading, p.awaiting, p.switching = 0, nil, nil, nil
 	for d := range p.streams {
 		s := &p.streams[d]
 		p.release(s)

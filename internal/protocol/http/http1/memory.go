@@ -1,10 +1,11 @@
 package http1
 
 import (
-	"sync"
+	"unsafe"
 
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
+	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
 
 const (
@@ -19,7 +20,8 @@ type memory struct {
 	headBytes   int
 	outstanding int
 
-	messages http.Pool
+	messages *http.Pool
+	upgraded *http2.Shared // for conversations that go on in HTTP/2
 	exchange protocol.Exchange
 	chunk    protocol.Chunk
 
@@ -29,25 +31,12 @@ type memory struct {
 	spare     *hold
 }
 
-// memories are those of the goroutines; each has Settings of its own.
-type memories struct {
-	mu  sync.Mutex
-	all map[*protocol.Settings]*memory
-}
+const exchangeBytes = int(unsafe.Sizeof(exchange{}))
 
-func (a *memories) of(s *protocol.Settings) *memory {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	m := a.all[s]
-	if m == nil {
-		if a.all == nil {
-			a.all = make(map[*protocol.Settings]*memory)
-		}
-		m = &memory{headBytes: s.HeadBytes, outstanding: max(s.Outstanding, 1)}
-		if m.headBytes <= 0 {
-			m.headBytes = defaultHead
-		}
-		a.all[s] = m
+func newMemory(s *protocol.Settings) *memory {
+	m := &memory{headBytes: s.HeadBytes, outstanding: max(s.Outstanding, 1), messages: http.NewPool(s), upgraded: http2.NewShared(s)}
+	if m.headBytes <= 0 {
+		m.headBytes = defaultHead
 	}
 	return m
 }
@@ -85,7 +74,7 @@ func (m *memory) putHold(h *hold) {
 	}
 }
 
-func (m *memory) newExchange(c *protocol.Conversation) *exchange {
+func (m *memory) newExchange(c *protocol.Session, account *http.Account) *exchange {
 	x := m.free
 	if x == nil {
 		x = new(exchange)
@@ -94,7 +83,7 @@ func (m *memory) newExchange(c *protocol.Conversation) *exchange {
 		m.freeCount--
 		*x = exchange{}
 	}
-	x.m = m.messages.Get(c)
+	x.m = m.messages.Get(c, account)
 	return x
 }
 

@@ -11,10 +11,12 @@ import (
 // exchange is a request, and the known part of its response.
 type exchange struct {
 	m    *http.Message
+	id   protocol.ID // 0: it has been ended, or forgotten
 	next *exchange
 	born uint64 // the call in which its request line ended
 
 	head, connect bool // the request's method
+	settings      bool // the request has settings for HTTP/2, and offers to go on in it (RFC 7540, 3.2)
 	named         bool // its target is known
 	requested     bool // the request is complete, or its end is not known
 	heard         bool // a part of a response has come
@@ -35,6 +37,7 @@ type pairing struct {
 	missing     int       // requests before those, dropped because there were too many
 	reading     *exchange // its request is being read
 	awaiting    *exchange // its response decides which protocol follows: CONNECT, or an upgrade
+	switching   *exchange // another protocol follows as soon as its request has been read
 
 	ended     uint64 // the call in which a request ended last
 	obscured  uint64 // the last call in which bytes of responses could not be read
@@ -67,6 +70,8 @@ func (q *pairing) oldest() *exchange {
 // ready reports whether a direction's next bytes can be read now.
 func (p *parser) ready(s *stream) bool {
 	switch {
+	case p.switching != nil && s.direction == protocol.FromServer:
+		return false
 	case s.state != inStart:
 		return true
 	case s.direction == protocol.FromClient:
@@ -82,7 +87,8 @@ func (p *parser) push(s *stream, method, target []byte, version string) {
 		return
 	}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
-	x := p.memory.newExchange(&p.c)
+	x := p.memory.newExchange(&p.c, &p.account)
+	x.id = p.c.Sink.Begin(&protocol.Request{Start: s.stamp})
 	x.born = p.calls
 	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
@@ -135,6 +141,7 @@ func (p *parser) dropOldest() bool {
 		p.waiting--
 	}
 	p.missing++
+	p.c.Sink.Forget(x.id)
 	p.memory.putExchange(x)
 	return true
 }
@@ -149,9 +156,14 @@ func (p *parser) requestEnds(last *protocol.Stamp) {
 	x.requested = true
 	if last != nil {
 		p.ended = p.calls
+		x.m.RequestEnd = *last
 		if !x.heard {
 			x.m.End = *last
 		}
+	}
+	if p.switching == x {
+		p.leave()
+		return
 	}
 	if x.answered {
 		p.emit()
@@ -202,9 +214,8 @@ func (p *parser) unpairedResponse() {
 func (p *parser) emit() {
 	x := p.unlink()
 	e := &p.memory.exchange
-	e.Reset()
 	x.m.Fill(e)
-	p.c.Sink.Exchanged(e)
+	p.c.Sink.End(x.id, e)
 	p.memory.putExchange(x)
 	if p.closing && p.first == nil {
 		p.giveUp()
@@ -239,6 +250,7 @@ func (p *parser) retire() {
 	}
 	if !x.named && !x.responded { // there is nothing to emit
 		p.c.Sink.Error(protocol.Unpaired)
+		p.c.Sink.Forget(x.id)
 		p.memory.putExchange(p.unlink())
 		return
 	}

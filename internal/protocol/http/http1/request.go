@@ -6,8 +6,6 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-const maxMethod = 32 // bytes; the longest registered method has 17
-
 // startLine reads a message's first line, or an empty line before it (RFC 9112, 2.2).
 func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	b := c.Bytes[at:]
@@ -16,7 +14,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 			p.malformed(s)
 			return len(b)
 		}
-		s.stamp = stamp(c, at)
+		s.stamp = c.At(at)
 		if s.direction == protocol.FromClient && isToken(b[0]) {
 			p.begins()
 		}
@@ -87,27 +85,34 @@ func (p *parser) longStartLine(s *stream, b []byte) (n int) {
 	return n
 }
 
-// requestLine reads a request line (RFC 9112, 3). If it is too long, only the method is known.
+// requestLine reads a request line (RFC 9112, 3). If it is too long, only the method is known. A line that is no valid request is
+// answered by servers (with 400, mostly): of it, too, only the method is known, if it begins with one.
 func (p *parser) requestLine(s *stream, text []byte, long bool) bool {
 	method, rest, ok := bytes.Cut(text, []byte{' '})
-	if !ok || !isMethod(method) {
+	if !isMethod(method) || !ok && !long {
 		return false
 	}
 	var target []byte
 	var version string
 	if !long {
-		// A target with a space in it is invalid, but servers answer it, and the other parts of the line are known.
-		space := bytes.LastIndexByte(rest, ' ')
-		if space < 0 {
-			return false
-		}
-		target = trim(rest[:space])
-		if version, ok = parseVersion(rest[space+1:]); !ok || len(target) == 0 || hasControls(target) {
-			return false
-		}
+		target, version = splitLine(rest)
 	}
 	p.push(s, method, target, version)
 	return true
+}
+
+// splitLine splits the part of a request line after the method; without a target, it is not valid.
+func splitLine(rest []byte) (target []byte, version string) {
+	// A target with a space in it is invalid, but servers answer it, and the other parts of the line are known.
+	space := bytes.LastIndexByte(rest, ' ')
+	if space < 0 {
+		return nil, ""
+	}
+	version, ok := parseVersion(rest[space+1:])
+	if target = trim(rest[:space]); !ok || hasControls(target) {
+		return nil, ""
+	}
+	return target, version
 }
 
 func isMethod(b []byte) bool {
@@ -116,7 +121,7 @@ func isMethod(b []byte) bool {
 			return false
 		}
 	}
-	return len(b) > 0 && len(b) <= maxMethod
+	return len(b) > 0
 }
 
 // isToken reports whether a byte may be in a token (RFC 9110, 5.6.2).
@@ -152,8 +157,11 @@ func parseVersion(b []byte) (version string, ok bool) {
 
 // requestHead ends a request's head. Without a length there is no body (RFC 9112, 6.3).
 func (p *parser) requestHead(s *stream, last *protocol.Stamp) {
-	if x := p.reading; x != nil && (x.connect || s.upgrade) && !x.responded {
-		p.awaiting = x
+	if x := p.reading; x != nil {
+		x.settings = s.h2c && s.settings
+		if (x.connect || s.upgrade) && !x.responded {
+			p.awaiting = x
+		}
 	}
 	switch {
 	case s.chunked:

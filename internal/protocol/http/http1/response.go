@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
-	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
 
 const (
@@ -43,6 +42,7 @@ func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
 		p.missing--
 		s.orphan = true
 	default:
+		x.m.ResponseStart = s.stamp
 		p.answer(x, s.status)
 	}
 	return true
@@ -85,30 +85,50 @@ func (s *stream) switches(x *exchange) bool {
 	return s.status == statusSwitchingProtocols || x != nil && x.connect && s.status >= 200 && s.status < 300
 }
 
-// switched stops following the conversation, or continues it in HTTP/2 (RFC 7540, 3.2). last is the last byte of the
-// response's head, if the whole head was read.
+// switched is called after the response to x that ends HTTP/1.x. last is the last byte of the response's head, if the whole head
+// was read.
 func (p *parser) switched(x *exchange, last *protocol.Stamp) {
 	s := &p.streams[protocol.FromServer]
-	if x == nil || !s.h2c || last == nil || s.status != statusSwitchingProtocols {
+	if x == nil || last == nil {
 		if x != nil {
-			if last != nil {
-				x.m.End = *last
-			}
 			x.m.SetStatus(s.status)
 			x.answered = true
 		}
 		p.giveUp()
 		return
 	}
-	m := x.m
-	x.m = nil
-	p.unlink()
-	p.next = http2.Upgraded(p.c, m)
+	x.m.End = *last
+	s.state, p.switching = inStart, x
+	if x.requested { // otherwise the rest of its body follows (RFC 7540, 3.2)
+		p.leave()
+	}
+}
+
+// leave ends HTTP/1.x: what follows is recognised anew. If the client has sent settings for HTTP/2, the request goes on as its first
+// stream (RFC 7540, 3.2). Some programs upgrade to h2c without settings, and begin HTTP/2 anew.
+func (p *parser) leave() {
+	x := p.switching
+	p.switching = nil
+	if s := &p.streams[protocol.FromServer]; s.h2c && x.settings && s.status == statusSwitchingProtocols {
+		m, id := x.m, x.id
+		x.m = nil
+		p.memory.putExchange(p.unlink())
+		p.next = p.memory.upgraded.Continue(&p.c, m, id, &p.account)
+	} else {
+		x.m.SetStatus(s.status)
+		x.answered = true
+		p.emit()
+		p.left = true
+	}
 	for p.first != nil { // none: a request after this one waits for the decision
 		p.retire()
 	}
 	p.reading, p.awaiting = nil, nil
 	for d := range p.streams {
 		p.dropLine(&p.streams[d])
+		p.streams[d].state = over
+	}
+	if p.left {
+		p.c.Sink.Switch(protocol.Switch{})
 	}
 }

@@ -9,27 +9,27 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	// The beginning of a line may have been transferred alone: then b continues it; otherwise b is a beginning of its own.
 	// Known methods distinguish the two: hardly any is the end of another.
 	whole, fresh := s.candidate, startLine{}
-	match := (*startLine).request
+	judge := (*startLine).request
 	if s.direction == protocol.FromServer {
-		match = (*startLine).response
+		judge = (*startLine).response
 	}
-	continues, begins := protocol.No, match(&fresh, b)
+	asRest, asNew := differs, judge(&fresh, b)
 	if s.length > 0 {
-		continues = match(&whole, b)
+		asRest = judge(&whole, b)
 	}
-	chosen, confidence := &fresh, begins
-	if continues > begins || continues == begins && (s.direction == protocol.FromServer || whole.known() || !fresh.known()) {
-		chosen, confidence = &whole, continues
+	chosen, best := &fresh, asNew
+	if asRest > asNew || asRest == asNew && (s.direction == protocol.FromServer || whole.known() || !fresh.known()) {
+		chosen, best = &whole, asRest
 	} else {
 		s.newLine()
 	}
-	if confidence == protocol.Maybe && s.length+len(b) > p.memory.headBytes {
-		confidence = protocol.No
+	if best == begins && s.length+len(b) > p.memory.headBytes {
+		best = differs
 	}
-	switch confidence {
-	case protocol.Yes:
+	switch best {
+	case matches:
 		return p.found(s, c)
-	case protocol.Maybe:
+	case begins:
 		if s.length == 0 {
 			s.stamp = c.Stamp
 		}

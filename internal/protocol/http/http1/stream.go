@@ -166,7 +166,7 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 		}
 		if s.length == 1 || s.length == 2 && text[0] == '\r' {
 			p.dropLine(s)
-			last := stamp(c, at+n-1)
+			last := c.At(at + n - 1)
 			if s.state == inTrailers {
 				p.messageEnds(s, &last)
 			} else {

@@ -70,6 +70,7 @@ func (p *parser) openBlock(d *direction) {
 	switch {
 	case !k.stream.headed:
 		k.part = response
+		k.stream.message.ResponseStart = d.start
 	case k.last: // RFC 9113, 8.1: trailers end the stream
 		k.part = trailers
 	default:
@@ -81,7 +82,7 @@ func (p *parser) openBlock(d *direction) {
 func (p *parser) fragment(d *direction, b []byte) {
 	k := &d.block
 	// The longest field whose strings are kept: an integer for the index and one for each string.
-	room := 2*p.c.Settings.HeadBytes + 3*integerBytes
+	room := 2*p.shared.settings.HeadBytes + 3*integerBytes
 	for len(b) > 0 && !k.damaged {
 		if len(k.pending) == 0 {
 			used := p.decode(d, b)
@@ -120,7 +121,7 @@ func (p *parser) decode(d *direction, b []byte) (used int) {
 			}
 			continue
 		}
-		r, progress := parseRepresentation(rest, p.c.Settings.HeadBytes)
+		r, progress := parseRepresentation(rest, p.shared.settings.HeadBytes)
 		if progress != complete {
 			return p.stuck(d, b, used, progress)
 		}
@@ -186,6 +187,7 @@ func (p *parser) field(d *direction, r representation, b []byte) bool {
 		return true
 	}
 	m := k.stream.message
+	p.shared.pool.FromTable(t.entry(r))
 	if !known {
 		m.Raise(t.missing)
 		if !k.unknown {
@@ -195,7 +197,7 @@ func (p *parser) field(d *direction, r representation, b []byte) bool {
 		return true
 	}
 	name, value := t.field.name, t.field.value
-	if k.kept += len(name) + len(value); k.kept > p.c.Settings.HeadBytes {
+	if k.kept += len(name) + len(value); k.kept > p.shared.settings.HeadBytes {
 		p.tooLong(k)
 		return true
 	}

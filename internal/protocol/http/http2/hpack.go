@@ -142,6 +142,14 @@ func (t *table) decode(r representation, b []byte) (known, ok bool) {
 	return t.look(r.kind, r.index, b)
 }
 
+// entry is the value of a field that is in the table; "": it is not. It was decoded most recently.
+func (t *table) entry(r representation) string {
+	if r.kind == literal {
+		return ""
+	}
+	return t.found.Value
+}
+
 // appendIndex writes an indexed field (RFC 7541, 6.1).
 func appendIndex(b []byte, index uint64) []byte {
 	const prefix = 0x7f

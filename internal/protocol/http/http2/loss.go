@@ -139,7 +139,7 @@ func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
 	if p.garbage.bytes >= garbageBytes || p.garbage.chunks >= garbageChunks {
 		p.c.Sink.Error(protocol.Malformed)
 		p.flush(protocol.Ending{At: at, Unknown: true})
-		*p = parser{c: p.c, given: true}
+		*p = parser{c: p.c, shared: p.shared, account: p.account, given: true}
 	}
 }
 

@@ -8,6 +8,7 @@ package http2
 import (
 	"encoding/binary"
 
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
@@ -15,24 +16,57 @@ import (
 // Protocol is HTTP/2 with prior knowledge (RFC 9113, 3.3).
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
-		Name:      "http",
-		Detect:    detect,
-		Signature: []byte(preface[:16]), // a missed header block makes the table useless for all later ones
-		New:       func(c protocol.Conversation) protocol.Parser { return newParser(c) },
+		Name:       "http",
+		Transports: protocol.Streams,
+		Detect:     detect,
+		Signatures: []protocol.Signature{signature()}, // a missed header block makes the table useless for all later ones
+		NewConfig:  http.NewConfig,
+		Keys:       http.Keys,
+		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
+			shared := NewShared(s)
+			return func(c *protocol.Session) protocol.Parser { return newParser(c, shared, &http.Account{}) }
+		},
 	}
 }
 
-// Upgraded returns a parser for the bytes after the 101 Switching Protocols that answered a request in HTTP/1.1 (RFC 7540,
+// frames is the form of all frames (RFC 9113, 4.1). Of DATA only the header matters.
+var frames = protocol.FrameForm{Header: headerLength, LengthBytes: 3, TypeAt: 3, Unwanted: 1 << data}
+
+// signature is the client's preface, and a SETTINGS frame of the server (RFC 9113, 3.4).
+func signature() (s protocol.Signature) {
+	copy(s.Client[:], preface)
+	for i := 3; i < headerLength; i++ {
+		s.ServerMask[i] = 0xff
+	}
+	s.Server[3] = byte(settings)
+	s.Frames = &frames
+	s.FirstFrame[protocol.FromClient] = uint32(len(preface))
+	return s
+}
+
+// Shared is what the conversations of one goroutine have in common: memory that they reuse.
+type Shared struct {
+	settings *protocol.Settings
+	pool     *http.Pool
+	free     intrusive.Free[stream]
+	exchange protocol.Exchange
+}
+
+// NewShared returns what the conversations of one goroutine have in common.
+func NewShared(s *protocol.Settings) *Shared { return &Shared{settings: s, pool: http.NewPool(s)} }
+
+// Continue returns a parser for the bytes after the 101 Switching Protocols that answered a request in HTTP/1.1 (RFC 7540,
 // 3.2): the server's first byte is the one after that response, the client's is that of the connection preface. The request
-// is stream 1, and complete. From now on it belongs to the parser.
-func Upgraded(c protocol.Conversation, request *http.Message) protocol.Parser {
-	c.Joined = false
-	p := newParser(c)
-	s := p.add(1)
-	p.pool.Put(s.message)
-	s.message = request
-	p.ask(s)
-	s.requestEnded = true
+// is stream 1, and complete. It has the identity id. From now on it belongs to the parser, as does the account.
+func (s *Shared) Continue(c *protocol.Session, request *http.Message, id protocol.ID, account *http.Account) protocol.Parser {
+	fresh := *c
+	fresh.Joined = false
+	p := newParser(&fresh, s, account)
+	first := p.add(1)
+	s.pool.Put(first.message)
+	first.message, first.exchange = request, id
+	p.ask(first)
+	first.requestEnded = true
 	p.missSettings(&p.directions[protocol.FromClient]) // the request has settings in its HTTP2-Settings header
 	return p
 }
@@ -76,19 +110,19 @@ type direction struct {
 
 // parser follows a conversation.
 type parser struct {
-	c          protocol.Conversation
+	c          protocol.Session
+	shared     *Shared
+	account    *http.Account
 	directions [protocol.Directions]direction
 	streams
 	given bool // the parser stopped following the conversation
 
 	garbage struct{ bytes, chunks int } // since the last frame
-
-	exchange protocol.Exchange
 }
 
-func newParser(c protocol.Conversation) *parser {
-	p := &parser{c: c}
-	p.most, p.byID = max(c.Settings.Outstanding, 1), make(map[uint32]*stream)
+func newParser(c *protocol.Session, shared *Shared, account *http.Account) *parser {
+	p := &parser{c: *c, shared: shared, account: account}
+	p.most, p.byID = max(shared.settings.Outstanding, 1), make(map[uint32]*stream)
 	missing := protocol.CaptureTruncated
 	if c.Joined {
 		missing = protocol.CaptureJoined
@@ -142,7 +176,7 @@ func (p *parser) step(d *direction, c *protocol.Chunk, at int) (n int) {
 		return n
 	case inFrame:
 		if d.have == 0 {
-			d.start = stamp(c, at)
+			d.start = c.At(at)
 		}
 		n = copy(d.fixed[d.have:], b)
 		if d.have += n; d.have < headerLength {
@@ -167,15 +201,9 @@ func (p *parser) step(d *direction, c *protocol.Chunk, at int) (n int) {
 		d.left -= n
 	}
 	if d.state != lost && d.left == 0 {
-		p.end(d, stamp(c, at+n-1))
+		p.end(d, c.At(at+n-1))
 	}
 	return n
-}
-
-func stamp(c *protocol.Chunk, at int) protocol.Stamp {
-	m := c.Stamp
-	m.Position += uint64(at)
-	return m
 }
 
 // begin reads a frame's header.
@@ -280,17 +308,43 @@ func (p *parser) Close(e protocol.Ending) {
 	}
 }
 
-// Enough implements protocol.Parser. A frame's head may be anywhere in a call.
-func (p *parser) Enough(protocol.Direction) int { return 0 }
-
-// Skip implements protocol.Parser.
-func (p *parser) Skip(from protocol.Direction) uint64 {
+// Demand implements protocol.Parser.
+func (p *parser) Demand(from protocol.Direction) (m protocol.Demand) {
 	d := &p.directions[from]
-	switch {
-	case p.given:
-		return protocol.Forever
-	case d.state == inRest:
-		return uint64(d.left)
+	if p.given {
+		m.Skip = protocol.Forever
+		return m
 	}
-	return 0
+	if d.state == inRest {
+		m.Skip = uint64(d.left)
+	}
+	if next, known := d.nextFrame(); known {
+		m.Frames, m.NextFrame = &frames, next
+	}
+	return m
+}
+
+// nextFrame is how many bytes it is to the next frame.
+func (d *direction) nextFrame() (n uint64, known bool) {
+	switch d.state {
+	case lost:
+		return 0, false
+	case inFrame:
+		if d.have > 0 { // the kernel cannot begin within a header
+			return 0, false
+		}
+		return 0, true
+	default:
+		return uint64(d.left), true
+	}
+}
+
+// Held implements protocol.Parser.
+func (p *parser) Held() int {
+	n := p.account.Bytes + len(p.byID)*streamBytes
+	for i := range p.directions {
+		d := &p.directions[i]
+		n += int(d.table.held) + cap(d.block.pending) + cap(d.table.field.name) + cap(d.table.field.value)
+	}
+	return n
 }

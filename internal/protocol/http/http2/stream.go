@@ -1,6 +1,8 @@
 package http2
 
 import (
+	"unsafe"
+
 	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
@@ -8,9 +10,10 @@ import (
 
 // stream is a request and its response (RFC 9113, 8.1), while they are under way.
 type stream struct {
-	id      uint32
-	message *http.Message
-	born    uint64 // the losses until then
+	id       uint32
+	exchange protocol.ID // 0: it has not begun, or it has been ended or forgotten
+	message  *http.Message
+	born     uint64 // the losses until then
 
 	asked        bool // the beginning of the request was seen; otherwise the response came before it
 	requestEnded bool
@@ -21,6 +24,8 @@ type stream struct {
 
 	links intrusive.Links[stream] // in the order in which they were opened
 }
+
+const streamBytes = int(unsafe.Sizeof(stream{}))
 
 // seen is how far the client's requests were seen.
 type seen struct {
@@ -35,8 +40,6 @@ type streams struct {
 	most  int
 	open  intrusive.List[stream] // ascending, since the client numbers them so (RFC 9113, 5.1.1)
 	early intrusive.List[stream] // their response came before the request
-	pool  http.Pool
-	free  intrusive.Free[stream]
 
 	seen
 
@@ -51,11 +54,11 @@ func (p *parser) add(id uint32) *stream {
 	if len(p.byID) >= p.most {
 		p.evict()
 	}
-	s := p.free.Take()
+	s := p.shared.free.Take()
 	if s == nil {
 		s = new(stream)
 	}
-	*s = stream{id: id, message: p.pool.Get(&p.c), born: p.losses}
+	*s = stream{id: id, message: p.shared.pool.Get(&p.c, p.account), born: p.losses}
 	p.byID[id] = s
 	p.early.Append(&s.links, s)
 	return s
@@ -81,9 +84,12 @@ func (p *parser) drop(s *stream) {
 			k.stream = nil
 		}
 	}
-	p.pool.Put(s.message)
+	if s.exchange != 0 {
+		p.c.Sink.Forget(s.exchange)
+	}
+	p.shared.pool.Put(s.message)
 	*s = stream{}
-	p.free.Put(&s.links, s)
+	p.shared.free.Put(&s.links, s)
 }
 
 func (p *parser) evict() {
@@ -135,6 +141,7 @@ func (p *parser) requested(id uint32, start protocol.Stamp) *stream {
 	p.ask(s)
 	s.message.Start = start
 	s.message.SetVersion("2")
+	s.exchange = p.c.Sink.Begin(&protocol.Request{Start: start})
 	return s
 }
 
@@ -170,6 +177,7 @@ func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Stamp) {
 	}
 	if from == protocol.FromClient {
 		s.requestEnded = true
+		s.message.RequestEnd = m
 	} else if !s.answered {
 		s.answered = true
 		s.message.End = m
@@ -238,8 +246,9 @@ func (p *parser) fail(s *stream, reason string, at protocol.Stamp) {
 // finish hands over an exchange.
 func (p *parser) finish(s *stream) {
 	s.message.Raise(p.touched(s))
-	s.message.Fill(&p.exchange)
-	p.c.Sink.Exchanged(&p.exchange)
+	s.message.Fill(&p.shared.exchange)
+	p.c.Sink.End(s.exchange, &p.shared.exchange)
+	s.exchange = 0
 	p.drop(s)
 }
 

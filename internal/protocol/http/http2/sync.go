@@ -92,32 +92,39 @@ func credibleSettings(b []byte) bool {
 // sufficient are the types of which a single frame recognises a conversation.
 var sufficient = [frameTypes]bool{headers: true, rstStream: true, settings: true, ping: true, goAway: true, windowUpdate: true}
 
-// detectBytes is the number of bytes at which detection has to say Yes or No.
+// detectBytes is the number of bytes at which a chain of frames has to be convincing.
 const detectBytes = 512
 
 // detect recognises the conversation by the client's preface, by the server's SETTINGS, with which it has to begin (RFC
 // 9113, 3.4), or, in the middle, by frames that continue to the end of the bytes.
-func detect(d protocol.Direction, b []byte, first bool) protocol.Confidence {
-	if d == protocol.FromClient && bytes.HasPrefix(b, []byte(preface)) {
-		return protocol.Yes
+func detect(s *protocol.Sample) protocol.Confidence {
+	asked, answered := s.Bytes[protocol.FromClient], s.Bytes[protocol.FromServer]
+	switch {
+	case bytes.HasPrefix(asked, []byte(preface)):
+		return protocol.Certain
+	case s.Joined:
+		return max(detectFrames(protocol.FromClient, asked), detectFrames(protocol.FromServer, answered))
+	case len(asked) == 0:
+		return detectSettings(answered)
+	case bytes.HasPrefix([]byte(preface), asked):
+		return protocol.NeedMore
 	}
-	if first && d == protocol.FromClient {
-		if bytes.HasPrefix([]byte(preface), b) {
-			return protocol.Maybe
-		}
+	return protocol.No
+}
+
+// detectFrames judges bytes from the middle.
+func detectFrames(d protocol.Direction, b []byte) protocol.Confidence {
+	if len(b) == 0 {
 		return protocol.No
-	}
-	if first {
-		return detectSettings(b)
 	}
 	c := follow(d, b, defaultFrameSize, 0)
 	switch {
 	case c.broken:
 		return protocol.No
 	case c.frames > 1, c.exact && sufficient[c.first]:
-		return protocol.Yes
+		return protocol.Strong
 	case len(b) < detectBytes:
-		return protocol.Maybe
+		return protocol.NeedMore
 	}
 	return protocol.No
 }
@@ -139,7 +146,7 @@ func detectSettings(b []byte) protocol.Confidence {
 	case f.typ != settings || f.flags != 0 || !f.credible(protocol.FromServer, defaultFrameSize, 0):
 		return protocol.No
 	case len(b) < headerLength:
-		return protocol.Maybe
+		return protocol.NeedMore
 	}
 	payload := b[headerLength:]
 	if !credibleSettings(payload[:min(len(payload), f.length)]) {
@@ -148,18 +155,18 @@ func detectSettings(b []byte) protocol.Confidence {
 	if f.length > 0 {
 		switch {
 		case len(payload) < settingLength:
-			return protocol.Maybe
+			return protocol.NeedMore
 		case parseSetting(payload).id > lastSetting:
 			return protocol.No
 		}
-		return protocol.Yes
+		return protocol.Strong
 	}
 	c := follow(protocol.FromServer, b, defaultFrameSize, 0)
 	switch {
 	case c.broken:
 		return protocol.No
 	case c.frames > 1:
-		return protocol.Yes
+		return protocol.Strong
 	}
-	return protocol.Maybe
+	return protocol.NeedMore
 }

@@ -1,0 +1,67 @@
+package conversation
+
+import (
+	"math/bits"
+
+	"github.com/socketflow/socketflow/internal/intrusive"
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// memory bounds what the conversations of a shard hold together. Conversations are in lists by the binary logarithm of their size, so
+// that one of the largest is found in constant time.
+type memory struct {
+	limit, total int
+	classes      [maxClass + 1]intrusive.List[Conversation]
+}
+
+const maxClass = 40 // a terabyte
+
+// account counts what the conversation holds now.
+func (c *Conversation) account() {
+	m := &c.shard.memory
+	held := c.recognition.size[0] + c.recognition.size[1]
+	if c.parser != nil {
+		held += c.parser.Held()
+	}
+	if held == c.held {
+		return
+	}
+	m.total += held - c.held
+	c.held = held
+	if class := min(bits.Len(uint(max(held, 0))), maxClass); class != c.class {
+		if c.class > 0 {
+			m.classes[c.class].Remove(&c.bySize)
+		}
+		if class > 0 {
+			m.classes[class].Append(&c.bySize, c)
+		}
+		c.class = class
+	}
+	for m.total > m.limit && m.relieve() {
+		c.shard.stats.OverMemory.Add(1)
+	}
+}
+
+// relieve gives up one of the largest conversations, and reports whether there was one.
+func (m *memory) relieve() bool {
+	for class := maxClass; class > 0; class-- {
+		if c := m.classes[class].First(); c != nil {
+			c.yield()
+			return true
+		}
+	}
+	return false
+}
+
+// yield gives up the conversation to free its memory. What it has begun is emitted, as far as it is known.
+func (c *Conversation) yield() {
+	at := c.shard.now
+	c.dropKept()
+	if c.parser != nil {
+		c.parser.Close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true})
+		c.parser, c.waiter = nil, nil
+	}
+	c.ignore()
+	c.setDeadline()
+	c.account()
+}

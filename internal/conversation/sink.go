@@ -1,0 +1,79 @@
+package conversation
+
+import (
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// sink is the Conversation as its parser sees it.
+type sink Conversation
+
+var _ protocol.Sink = (*sink)(nil)
+
+// Begin implements protocol.Sink.
+func (s *sink) Begin(*protocol.Request) protocol.ID {
+	s.last++
+	return s.last
+}
+
+// End implements protocol.Sink.
+func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
+	s.shard.stats.Exchanges[s.protocol].Add(1)
+	x.Client = s.client
+	s.emitter.Emit(id, x)
+}
+
+// Forget implements protocol.Sink.
+func (s *sink) Forget(protocol.ID) {}
+
+// Single implements protocol.Sink.
+func (s *sink) Single(x *protocol.Exchange) { s.End(s.Begin(nil), x) }
+
+// Error implements protocol.Sink.
+func (s *sink) Error(e protocol.ParseError) {
+	if e < protocol.ParseErrors {
+		s.shard.stats.ParseErrors[e].Add(1)
+	}
+}
+
+// Switch implements protocol.Sink.
+func (s *sink) Switch(to protocol.Switch) {
+	if to.Client.IsValid() {
+		s.client = to.Client
+	}
+	s.recognition.rejected = 0
+	s.joined = false
+	s.leave()
+}
+
+// Reject implements protocol.Sink.
+func (s *sink) Reject() {
+	s.recognition.rejected |= 1 << s.protocol
+	s.leave()
+}
+
+// leave takes the conversation from its parser. What the parser returns, and what comes after it, is recognised anew.
+func (s *sink) leave() {
+	for d := range s.streams {
+		s.returns[s.streams[d].direction] = event.Direction(d)
+	}
+	s.parser, s.waiter = nil, nil
+	s.recognition.looked = 0
+	if s.recognition.switches++; s.recognition.switches > maxSwitches {
+		(*Conversation)(s).giveUp()
+	}
+}
+
+// Return implements protocol.Sink.
+func (s *sink) Return(c *protocol.Chunk) {
+	(*Conversation)(s).take(&transfer{
+		direction: s.returns[c.Direction], bytes: c.Bytes, stamp: c.Stamp, missing: c.Missing, counted: true,
+	})
+}
+
+// ReturnGap implements protocol.Sink.
+func (s *sink) ReturnGap(d protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
+	if !s.mute {
+		(*Conversation)(s).gap(s.returns[d], n, at, why)
+	}
+}

@@ -1,0 +1,21 @@
+package protocol
+
+import "fmt"
+
+// Configured is a protocol with the settings of its conversations.
+type Configured struct {
+	Protocol
+	Settings *Settings
+}
+
+// Configure gives a protocol its configuration, which NewConfig has made; nil: the default.
+func Configure(p Protocol, config any, limits Limits) (Configured, error) {
+	if config == nil && p.NewConfig != nil {
+		config = p.NewConfig()
+	}
+	keys, err := NewKeys(p.Keys(config))
+	if err != nil {
+		return Configured{}, fmt.Errorf("protocol %s: %w", p.Name, err)
+	}
+	return Configured{p, &Settings{Config: config, Keys: keys, Limits: limits}}, nil
+}

@@ -1,0 +1,58 @@
+package http
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Config is what can be configured of HTTP/1, HTTP/2 and gRPC.
+type Config struct {
+	// Headers are recorded as attributes of spans. They may hold secrets. Default: none.
+	Headers HeadersConfig `mapstructure:"headers"`
+}
+
+// HeadersConfig lists header fields, in any case, each at most 64.
+type HeadersConfig struct {
+	// Request lists those that become http.request.header.<name>, and on gRPC rpc.request.metadata.<name>. Default: none.
+	Request []string `mapstructure:"request"`
+
+	// Response lists those that become http.response.header.<name>, and on gRPC rpc.response.metadata.<name>. Default: none.
+	Response []string `mapstructure:"response"`
+}
+
+// NewConfig returns the default configuration, a *Config.
+func NewConfig() any { return &Config{} }
+
+const maxHeaders = 64
+
+// Validate reports everything that is wrong with the lists.
+func (c *HeadersConfig) Validate() error {
+	return errors.Join(headerNames("request", c.Request), headerNames("response", c.Response))
+}
+
+func headerNames(key string, names []string) error {
+	if len(names) > maxHeaders {
+		return fmt.Errorf("%s: lists %d header fields; write at most %d", key, len(names), maxHeaders)
+	}
+	for _, name := range names {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("%s: %q is no name of a header field", key, name)
+		}
+	}
+	return nil
+}
+
+// canonical returns the names in lower case, each once.
+func canonical(names []string) []string {
+	var out []string
+	for _, name := range names {
+		if name = strings.ToLower(name); !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
