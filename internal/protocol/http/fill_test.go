@@ -10,21 +10,37 @@ import (
 )
 
 var (
-	client = protocol.Conversation{
-		Side: protocol.Client, Settings: &protocol.Settings{}, Remote: netip.MustParseAddrPort("10.0.0.1:8080"),
-	}
-	server = protocol.Conversation{Side: protocol.Server, Settings: &protocol.Settings{}}
+	client = conversation{Session: protocol.Session{Side: protocol.Client, Remote: netip.MustParseAddrPort("10.0.0.1:8080")}}
+	server = conversation{Session: protocol.Session{Side: protocol.Server}}
 )
 
+// conversation is one under test.
+type conversation struct {
+	protocol.Session
+	headers HeadersConfig
+	account Account
+}
+
+func (c *conversation) pool() *Pool {
+	config := &Config{Headers: c.headers}
+	keys, err := protocol.NewKeys(Keys(config))
+	if err != nil {
+		panic(err)
+	}
+	return NewPool(&protocol.Settings{Config: config, Keys: keys})
+}
+
+func (c *conversation) get(p *Pool) *Message { return p.Get(&c.Session, &c.account) }
+
 // on is a conversation observed at this side, with this remote address.
-func on(c protocol.Conversation, remote string) protocol.Conversation {
+func on(c conversation, remote string) conversation {
 	c.Remote = netip.MustParseAddrPort(remote)
 	return c
 }
 
 // listing is a conversation whose settings record these headers.
-func listing(c protocol.Conversation, request, response []string) protocol.Conversation {
-	c.Settings = &protocol.Settings{RequestHeaders: request, ResponseHeaders: response}
+func listing(c conversation, request, response []string) conversation {
+	c.headers = HeadersConfig{Request: request, Response: response}
 	return c
 }
 
@@ -86,14 +102,17 @@ func show(x *protocol.Exchange) string {
 	if x.Server != "" {
 		fmt.Fprintf(&b, "to %s %d\n", x.Server, x.ServerPort)
 	}
-	for _, a := range x.Attributes {
-		switch a.Kind {
-		case protocol.IntAttribute:
-			fmt.Fprintf(&b, "%s = %d\n", a.Key, a.Int)
-		case protocol.ListAttribute:
-			fmt.Fprintf(&b, "%s = %q\n", a.Key, a.List)
+	for i, key := range x.Keys.All() {
+		if !x.Mask.Has(i) {
+			continue
+		}
+		switch v := x.Value(i); key.Type {
+		case protocol.Int:
+			fmt.Fprintf(&b, "%s = %d\n", key.Name, v.Int)
+		case protocol.List:
+			fmt.Fprintf(&b, "%s = %q\n", key.Name, v.List)
 		default:
-			fmt.Fprintf(&b, "%s = %s\n", a.Key, a.Text)
+			fmt.Fprintf(&b, "%s = %s\n", key.Name, v.Text)
 		}
 	}
 	if x.Error != "" {
@@ -122,10 +141,9 @@ func unindented(text string) string {
 	return ""
 }
 
-func filled(c protocol.Conversation, script string) protocol.Exchange {
-	var pool Pool
+func filled(c conversation, script string) protocol.Exchange {
 	var x protocol.Exchange
-	m := pool.Get(&c)
+	m := c.get(c.pool())
 	apply(m, script)
 	m.Fill(&x)
 	return x
@@ -134,7 +152,7 @@ func filled(c protocol.Conversation, script string) protocol.Exchange {
 func TestExchanges(t *testing.T) {
 	for _, c := range [...]struct {
 		name         string
-		conversation protocol.Conversation
+		conversation conversation
 		script, want string
 	}{
 		{"client", client, `
@@ -256,7 +274,7 @@ func TestExchanges(t *testing.T) {
 			http.request.method = GET
 			url.full = http://[2001:db8::1]/x
 			http.response.status_code = 200`},
-		{"neither Host nor address", protocol.Conversation{Settings: &protocol.Settings{}}, `
+		{"neither Host nor address", conversation{}, `
 			GET /x
 			< 200`, `
 			GET

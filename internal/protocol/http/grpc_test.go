@@ -10,7 +10,7 @@ import (
 func TestCalls(t *testing.T) {
 	for _, c := range [...]struct {
 		name         string
-		conversation protocol.Conversation
+		conversation conversation
 		script, want string
 	}{
 		{"client", client, `
@@ -172,14 +172,14 @@ func TestCalls(t *testing.T) {
 }
 
 func TestCallThatWasAnsweredBeforeIsKnown(t *testing.T) {
-	var pool Pool
+	pool := server.pool()
 	var x protocol.Exchange
 	for _, c := range [...]struct{ script, want string }{
 		{"! CANCEL", unknownCallName},
 		{"< 200\n< grpc-status: 0", "S/M"},
 		{"! CANCEL", "S/M"},
 	} {
-		m := pool.Get(&server)
+		m := server.get(pool)
 		apply(m, "POST /S/M\ncontent-type: application/grpc\n"+c.script)
 		m.Fill(&x)
 		pool.Put(m)
@@ -211,8 +211,8 @@ func TestContentTypesOfGRPC(t *testing.T) {
 		"application/grpc": true, "Application/GRPC+proto": true, "application/grpc; a=b": true, "application/grpc ;a": true,
 		"application/grpc-web": false, "application/grpcx": false, "application/grp": false, "": false, "text/html": false,
 	} {
-		var pool Pool
-		m := pool.Get(&client)
+		pool := client.pool()
+		m := client.get(pool)
 		m.RequestHeader([]byte("Content-Type"), []byte(value))
 		if m.GRPC() != want {
 			t.Errorf("%q: %v", value, m.GRPC())

@@ -2,28 +2,27 @@ package http
 
 import (
 	"bytes"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-func textOf(t *testing.T, x *protocol.Exchange, key string) string {
+func textOf(t *testing.T, x *protocol.Exchange, key int) string {
 	t.Helper()
-	at := slices.IndexFunc(x.Attributes, func(a protocol.Attribute) bool { return a.Key == key })
-	if at < 0 {
-		t.Fatalf("no %s", key)
+	if !x.Mask.Has(key) {
+		t.Fatalf("no %s", x.Keys.All()[key].Name)
 	}
-	return string(x.Attributes[at].Text)
+	return string(x.Value(key).Text)
 }
 
 func TestLongValuesAreCutAndMarked(t *testing.T) {
 	for _, c := range [...]struct {
 		name         string
-		conversation protocol.Conversation
+		conversation conversation
 		script       string
-		key, want    string
+		key          int
+		want         string
 	}{
 		{
 			"path", server, "GET /" + strings.Repeat("a", maxTarget),
@@ -62,7 +61,7 @@ func TestLongValuesAreCutAndMarked(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			x := filled(c.conversation, c.script)
 			if got := textOf(t, &x, c.key); got != c.want {
-				t.Errorf("%s has %d bytes: %.80s", c.key, len(got), got)
+				t.Errorf("%d has %d bytes: %.80s", c.key, len(got), got)
 			}
 			if x.Capture != protocol.CaptureTruncated {
 				t.Error("not marked")
@@ -74,15 +73,15 @@ func TestLongValuesAreCutAndMarked(t *testing.T) {
 func TestListedHeadersAreBounded(t *testing.T) {
 	script := "GET /\n" + strings.Repeat("x-a: "+strings.Repeat("v", maxValue+1)+"\n", maxValues+1)
 	x := filled(listing(server, []string{"x-a"}, nil), script)
-	values := x.Attributes[len(x.Attributes)-1].List
+	values := x.Value(firstListed).List
 	if len(values) != maxValues || len(values[0]) != maxValue || x.Capture != protocol.CaptureTruncated {
 		t.Errorf("%d values of %d bytes, capture %d", len(values), len(values[0]), x.Capture)
 	}
 }
 
 func TestMessageMemoryIsBounded(t *testing.T) {
-	var pool Pool
-	m := pool.Get(&server)
+	pool := server.pool()
+	m := server.get(pool)
 	for range 100 {
 		m.SetTarget(bytes.Repeat([]byte{'a'}, maxTarget))
 	}
@@ -90,11 +89,11 @@ func TestMessageMemoryIsBounded(t *testing.T) {
 		t.Errorf("keeps %d bytes", len(m.kept))
 	}
 	pool.Put(m)
-	if m = pool.Get(&server); cap(m.kept) > maxIdle {
+	if m = server.get(pool); cap(m.kept) > maxIdle {
 		t.Errorf("keeps %d bytes for the next", cap(m.kept))
 	}
 	for range 2 * maxFree {
-		pool.Put(&Message{})
+		pool.Put(&Message{account: &server.account})
 	}
 	if pool.count != maxFree {
 		t.Errorf("keeps %d messages", pool.count)
@@ -141,9 +140,9 @@ func TestTraceContext(t *testing.T) {
 
 // A reused message keeps nothing of its former use.
 func TestMessagesAreCleared(t *testing.T) {
-	var pool Pool
 	listed := listing(server, []string{"x-a"}, []string{"x-b"})
-	m := pool.Get(&listed)
+	pool := listed.pool()
+	m := listed.get(pool)
 	m.Start, m.End = protocol.Stamp{Time: 1}, protocol.Stamp{Time: 2}
 	m.SetVersion("2")
 	apply(m, "POST /a/B?token=x\n:scheme https\n:authority h\nhost: h\nuser-agent: u\ncontent-type: application/grpc\n"+
@@ -151,7 +150,7 @@ func TestMessagesAreCleared(t *testing.T) {
 	var x protocol.Exchange
 	m.Fill(&x)
 	pool.Put(m)
-	again := pool.Get(&listed)
+	again := listed.get(pool)
 	if again != m {
 		t.Fatal("another message")
 	}
@@ -167,7 +166,7 @@ func TestMessagesAreCleared(t *testing.T) {
 func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	for _, c := range [...]struct {
 		name         string
-		conversation protocol.Conversation
+		conversation conversation
 		fields       [][2]string
 	}{
 		{"client", client, [][2]string{{"Host", "example.com"}, {"User-Agent", "curl"}, {"Accept", "*/*"}, {"traceparent", parent}}},
@@ -176,7 +175,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		{"grpc server", server, [][2]string{{"content-type", "application/grpc+proto"}, {"te", "trailers"}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var pool Pool
+			pool := c.conversation.pool()
 			var x protocol.Exchange
 			method, target := []byte("POST"), []byte("/pkg.Service/Method")
 			if !strings.HasPrefix(c.name, "grpc") {
@@ -188,7 +187,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 			}
 			status, value := []byte("grpc-status"), []byte("5")
 			if got := testing.AllocsPerRun(1000, func() {
-				m := pool.Get(&c.conversation)
+				m := c.conversation.get(pool)
 				m.SetMethod(method)
 				m.SetTarget(target)
 				m.SetVersion("2")
@@ -207,8 +206,8 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkUninterestingHeader(b *testing.B) {
-	var pool Pool
-	m := pool.Get(&server)
+	pool := server.pool()
+	m := server.get(pool)
 	name, value := []byte("accept-encoding"), []byte("gzip, deflate, br")
 	for b.Loop() {
 		m.RequestHeader(name, value)
@@ -216,7 +215,7 @@ func BenchmarkUninterestingHeader(b *testing.B) {
 }
 
 func BenchmarkExchange(b *testing.B) {
-	var pool Pool
+	pool := server.pool()
 	var x protocol.Exchange
 	method, target := []byte("GET"), []byte("/api/v1/items/42?page=2&token=abcdef")
 	host, authority := []byte("Host"), []byte("shop.example.com")
@@ -224,7 +223,7 @@ func BenchmarkExchange(b *testing.B) {
 	accept, all := []byte("Accept"), []byte("*/*")
 	b.ReportAllocs()
 	for b.Loop() {
-		m := pool.Get(&server)
+		m := server.get(pool)
 		m.SetMethod(method)
 		m.SetTarget(target)
 		m.RequestHeader(host, authority)

@@ -10,12 +10,12 @@ import (
 const (
 	requestMethod         = iota
 	requestMethodOriginal // only beside _OTHER
+	urlFull               // set for clients; redacted
+	urlScheme             // set for servers, as are path and query
+	urlPath
+	urlQuery // redacted
+	userAgentOriginal
 	responseStatusCode
-	urlFull           // set for clients; redacted
-	urlScheme         // set for servers, as are path and query
-	urlPath           //
-	urlQuery          // redacted
-	userAgentOriginal //
 
 	rpcSystemName
 	rpcMethod             // package.Service/Method

@@ -128,10 +128,10 @@ func FuzzExchange(f *testing.F) {
 		if isServer {
 			c.Side = protocol.Server
 		}
-		var pool Pool
+		pool := c.pool()
 		var x protocol.Exchange
 		for range 2 { // the second round reuses a message
-			m := pool.Get(&c)
+			m := c.get(pool)
 			m.SetMethod(method)
 			m.SetTarget(target)
 			m.SetScheme(name)
@@ -163,18 +163,21 @@ func mustBePresentable(t *testing.T, x *protocol.Exchange) {
 	check("error", x.Error, maxCall)
 	check("state", x.Parent.State, maxState)
 	seen := make(map[string]bool)
-	for _, a := range x.Attributes {
-		if seen[a.Key] {
-			t.Errorf("%s is there twice", a.Key)
+	for i, key := range x.Keys.All() {
+		if seen[key.Name] {
+			t.Errorf("%s is there twice", key.Name)
 		}
-		seen[a.Key] = true
+		seen[key.Name] = true
+		if !x.Mask.Has(i) {
+			continue
+		}
 		limit := maxValue
-		if strings.HasPrefix(a.Key, "url.") {
+		if strings.HasPrefix(key.Name, "url.") {
 			limit = maxURL
 		}
-		check(a.Key, string(a.Text), limit)
-		for _, value := range a.List {
-			check(a.Key, value, maxValue)
+		check(key.Name, string(x.Value(i).Text), limit)
+		for _, value := range x.Value(i).List {
+			check(key.Name, value, maxValue)
 		}
 	}
 }

@@ -70,24 +70,9 @@ func (r *Recorder) add(id protocol.ID, x *protocol.Exchange) {
 	if x.End.Time < x.Start.Began {
 		panic(fmt.Sprintf("%s ends before it begins", x.Name))
 	}
-	kept := Exchange{Exchange: *x, ID: id, Attributes: make(map[string]any)}
+	kept := Exchange{Exchange: *x, ID: id, Attributes: Attributes(x)}
 	kept.AttrSet = protocol.AttrSet{Keys: x.Keys, Mask: x.Mask}
 	kept.Links = slices.Clone(x.Links)
-	if x.Keys != nil {
-		for i, key := range x.Keys.All() {
-			if !x.Mask.Has(i) {
-				continue
-			}
-			switch v := x.Value(i); key.Type {
-			case protocol.Text:
-				kept.Attributes[key.Name] = string(v.Text)
-			case protocol.Int:
-				kept.Attributes[key.Name] = v.Int
-			case protocol.List:
-				kept.Attributes[key.Name] = slices.Clone(v.List)
-			}
-		}
-	}
 	r.Exchanges = append(r.Exchanges, kept)
 }
 
@@ -122,13 +107,9 @@ func New(p protocol.Protocol, session protocol.Session, limits protocol.Limits, 
 	if change != nil {
 		change(config)
 	}
-	keys, err := protocol.NewKeys(p.Keys(config))
-	if err != nil {
-		panic(err)
-	}
 	r := &Recorder{}
 	session.Sink = r
-	return p.Start(&protocol.Settings{Config: config, Keys: keys, Limits: limits})(&session), r
+	return p.Start(Settings(p, config, limits))(&session), r
 }
 
 // Player feeds a parser, and keeps positions and time. Every call is a microsecond after the one before.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 const (
@@ -14,10 +15,12 @@ const (
 		"Content-Length: 27\r\nCache-Control: no-store\r\nVary: Origin\r\n\r\n{\"id\":4711,\"name\":\"a name\"}"
 )
 
-type deaf struct{ exchanges int }
+type deaf struct {
+	protocoltest.Discard
+	exchanges int
+}
 
-func (d *deaf) Exchanged(*protocol.Exchange) { d.exchanges++ }
-func (*deaf) Error(protocol.ParseError)      {}
+func (d *deaf) End(protocol.ID, *protocol.Exchange) { d.exchanges++ }
 
 // caller hands a parser chunks as the socket table does, which reuses one.
 type caller struct {
@@ -51,8 +54,7 @@ var costs = []struct {
 
 func newCaller() (*caller, *deaf) {
 	sink := &deaf{}
-	settings := testSettings
-	return &caller{parser: Protocol().New(protocol.Conversation{Sink: sink, Settings: &settings})}, sink
+	return &caller{parser: start(testLimits)(&protocol.Session{Sink: sink})}, sink
 }
 
 func (c *caller) exchange(i int) {
@@ -80,11 +82,11 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 
 // A conversation reuses the memory of those before it, except for the parser itself.
 func TestConversationAllocatesItsParser(t *testing.T) {
-	p, sink := Protocol(), &deaf{}
-	settings := testSettings
+	parserOf, sink := start(testLimits), &deaf{}
+	session := &protocol.Session{Sink: sink}
 	c := &caller{}
 	converse := func() {
-		c.parser = p.New(protocol.Conversation{Sink: sink, Settings: &settings})
+		c.parser = parserOf(session)
 		c.exchange(1)
 		c.parser.Close(protocol.Ending{})
 	}
@@ -111,12 +113,12 @@ func BenchmarkExchange(b *testing.B) {
 
 // This benchmark is a conversation of one exchange.
 func BenchmarkConversation(b *testing.B) {
-	p, sink := Protocol(), &deaf{}
-	settings := testSettings
+	parserOf, sink := start(testLimits), &deaf{}
+	session := &protocol.Session{Sink: sink}
 	c := &caller{}
 	b.ReportAllocs()
 	for b.Loop() {
-		c.parser = p.New(protocol.Conversation{Sink: sink, Settings: &settings})
+		c.parser = parserOf(session)
 		c.exchange(0)
 		c.parser.Close(protocol.Ending{})
 	}

@@ -53,17 +53,17 @@ func detect(s *protocol.Sample) protocol.Confidence {
 		case begins:
 			return protocol.NeedMore
 		}
-		if !s.Joined && resemblesRequest(s.Bytes[protocol.FromClient]) {
-			return protocol.Weak
+		if s.Joined {
+			return protocol.No
 		}
-		return protocol.No
+		return resemblesRequest(s.Bytes[protocol.FromClient])
 	}
 	switch {
 	case asked == matches:
 		return protocol.Certain
 	case answered == differs:
 		return protocol.No
-	case asked == differs && !s.Joined && !resemblesRequest(s.Bytes[protocol.FromClient]):
+	case asked == differs && !s.Joined && resemblesRequest(s.Bytes[protocol.FromClient]) == protocol.No:
 		return protocol.No
 	case answered == begins:
 		return protocol.NeedMore
@@ -97,20 +97,26 @@ func judgeRequest(s *protocol.Sample) match {
 }
 
 // resemblesRequest says whether a server would take the bytes for a request, though a bad one: a word, and the name of the protocol
-// behind a space, in a line that consists of text. A line that has not ended may still become one.
-func resemblesRequest(b []byte) bool {
+// behind a space, in a line that consists of text. Bytes that come later do not matter.
+func resemblesRequest(b []byte) protocol.Confidence {
 	line, _, ended := bytes.Cut(b, []byte{'\n'})
 	line = bytes.TrimSuffix(line, []byte{'\r'})
-	if len(line) == 0 || !isToken(line[0]) || hasControls(line) {
-		return false
+	if len(line) == 0 || !isToken(line[0]) || hasControls(line) || bytes.HasPrefix(line, []byte("PRI ")) {
+		return protocol.No
 	}
 	word, rest, ok := bytes.Cut(line, []byte{' '})
 	for _, c := range word {
 		if !isToken(c) {
-			return false
+			return protocol.No
 		}
 	}
-	return ok && bytes.Contains(rest, []byte(" HTTP/")) || !ended && len(b) < enough
+	switch {
+	case ok && bytes.Contains(rest, []byte(" HTTP/")):
+		return protocol.Weak
+	case !ended && len(b) < enough:
+		return protocol.NeedMore
+	}
+	return protocol.No
 }
 
 // isRequest says whether a request unmistakably begins here.

@@ -7,11 +7,19 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
+// sample is the first bytes of one direction.
+func sample(d protocol.Direction, text string, joined bool) *protocol.Sample {
+	s := &protocol.Sample{Joined: joined, First: d}
+	s.Bytes[d] = []byte(text)
+	return s
+}
+
 func TestDetect(t *testing.T) {
 	const (
 		no    = protocol.No
-		maybe = protocol.Maybe
-		yes   = protocol.Yes
+		weak  = protocol.Weak
+		maybe = protocol.NeedMore
+		yes   = protocol.Certain
 	)
 	for text, want := range map[string]struct{ first, joined protocol.Confidence }{
 		"G":                                 {maybe, maybe},
@@ -25,8 +33,8 @@ func TestDetect(t *testing.T) {
 		"GET / HTTP/1.1\r\n":                {yes, yes},
 		"GET / HTTP/1.1\r\nHost":            {yes, yes},
 		"GET / HTTP/1.0\r\n\r\n":            {yes, yes},
-		"GET / HTTP/1.1\n":                  {no, no},
-		"GET / HTTP/2.0\r\n":                {no, no},
+		"GET / HTTP/1.1\n":                  {weak, no},
+		"GET / HTTP/2.0\r\n":                {weak, no},
 		"GET /\r\n":                         {no, no},
 		"GET / \r\n":                        {no, no},
 		"\r\n\nGET / HTTP/1.1\r\n":          {yes, no},
@@ -34,10 +42,10 @@ func TestDetect(t *testing.T) {
 		"\r\n\r\n\r\n\r\n\r\n":              {no, no},
 		"FROB / HTTP/1.1\r\n":               {yes, no},
 		"FROBNICATING-THINGS / HTTP/":       {maybe, no},
-		"FROBNICATINGALLTHINGS / ":          {no, no},
-		"FROBNICATINGALLTHINGS":             {no, no},
-		"get / HTTP/1.1\r\n":                {no, no},
-		"-GET / HTTP/1.1\r\n":               {no, no},
+		"FROBNICATINGALLTHINGS / ":          {maybe, no},
+		"FROBNICATINGALLTHINGS":             {maybe, no},
+		"get / HTTP/1.1\r\n":                {weak, no},
+		"-GET / HTTP/1.1\r\n":               {weak, no},
 		" GET / HTTP/1.1\r\n":               {no, no},
 		"PROPFIND /dav HTTP/1.1\r\n":        {yes, yes},
 		"OPTIONS * HTTP/1.1\r\n":            {yes, yes},
@@ -45,21 +53,21 @@ func TestDetect(t *testing.T) {
 		"CONNECT [::1]:1 HTTP/1.1\r\n":      {yes, yes},
 		"GET http://h/ HTTP/1.1\r\n":        {yes, yes},
 		"GET HTTPS://h/ HTTP/1.1\r\n":       {yes, yes},
-		"GET h:443 HTTP/1.1\r\n":            {no, no},
-		"GET ftpx://h HTTP/1.1\r\n":         {no, no},
-		"GET /a b HTTP/1.1\r\n":             {no, no},
+		"GET h:443 HTTP/1.1\r\n":            {weak, no},
+		"GET ftpx://h HTTP/1.1\r\n":         {weak, no},
+		"GET /a b HTTP/1.1\r\n":             {weak, no},
 		"GET /\x00 HTTP/1.1\r\n":            {no, no},
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":  {no, no},
 		"PRI * HTTP/1.1\r\n":                {no, no},
 		"PRI ":                              {no, no},
 		"OPTIONS rtsp://h/a RTSP/1.0\r\n":   {no, no},
 		"OPTIONS * RTSP/1.0\r\n":            {no, no},
-		"DESCRIBE rtsp://h/a":               {no, no},
+		"DESCRIBE rtsp://h/a":               {maybe, no},
 		"INVITE sip:a@b SIP/2.0\r\n":        {no, no},
 		"REGISTER sips:b SIP/2.0\r\n":       {no, no},
 		"PING\r\n":                          {no, no},
 		"GET key\r\n":                       {no, no},
-		"SET key HTTP/1.1\r\n":              {no, no},
+		"SET key HTTP/1.1\r\n":              {weak, no},
 		"SET /key value\r\n":                {no, no},
 		"*1\r\n$4\r\nPING\r\n":              {no, no},
 		"EHLO example.com\r\n":              {no, no},
@@ -75,19 +83,19 @@ func TestDetect(t *testing.T) {
 		"\r\n\r\n\r\n\r\nGET /" + strings.Repeat("a", 512-13):    {yes, no},
 		"POST http://" + strings.Repeat("h", 500) + "/a HTTP/1.": {yes, yes},
 	} {
-		if got := detect(protocol.FromClient, []byte(text), true); got != want.first {
+		if got := detect(sample(protocol.FromClient, text, false)); got != want.first {
 			t.Errorf("first, %q: %d", text, got)
 		}
-		if got := detect(protocol.FromClient, []byte(text), false); got != want.joined {
+		if got := detect(sample(protocol.FromClient, text, true)); got != want.joined {
 			t.Errorf("joined, %q: %d", text, got)
 		}
 	}
 	for text, want := range map[string]protocol.Confidence{
 		"H":                         maybe,
 		"HTTP/1.1 20":               maybe,
-		"HTTP/1.1 200":              yes,
-		"HTTP/1.0 404 Not Found":    yes,
-		"HTTP/1.1 200\r\n":          yes,
+		"HTTP/1.1 200":              protocol.Strong,
+		"HTTP/1.0 404 Not Found":    protocol.Strong,
+		"HTTP/1.1 200\r\n":          protocol.Strong,
 		"HTTP/1.1 099":              no,
 		"HTTP/1.1 2000":             no,
 		"HTTP/1.1  200":             no,
@@ -100,10 +108,10 @@ func TestDetect(t *testing.T) {
 		"\r\nHTTP/1.1 200 OK":       no,
 		"GET / HTTP/1.1\r\n":        no,
 		"\x00\x00\x12\x04\x00\x00":  no,
-		"HTTP/1.1 404 " + longWords: yes,
+		"HTTP/1.1 404 " + longWords: protocol.Strong,
 	} {
-		for _, first := range []bool{true, false} {
-			if got := detect(protocol.FromServer, []byte(text), first); got != want {
+		for _, joined := range []bool{false, true} {
+			if got := detect(sample(protocol.FromServer, text, joined)); got != want {
 				t.Errorf("response, %q: %d", text, got)
 			}
 		}
@@ -121,21 +129,24 @@ func FuzzDetect(f *testing.F) {
 		f.Add([]byte(seed), uint16(9), false, false)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16, fromClient, first bool) {
+		if len(b) == 0 {
+			return
+		}
 		d := protocol.FromServer
 		if fromClient {
 			d = protocol.FromClient
 		}
-		confidence := detect(d, b, first)
-		if len(b) >= enough && confidence == protocol.Maybe {
+		confidence := detect(sample(d, string(b), !first))
+		if len(b) >= enough && confidence == protocol.NeedMore {
 			t.Errorf("%d bytes are not enough", len(b))
 		}
-		if n := int(cut); n < len(b) {
-			if before := detect(d, b[:n], first); before == protocol.No && confidence != protocol.No {
+		if n := int(cut); n > 0 && n < len(b) {
+			if before := detect(sample(d, string(b[:n]), !first)); before == protocol.No && confidence != protocol.No {
 				t.Errorf("%d bytes are not the protocol, %d are", n, len(b))
 			}
 		}
 		// The parser accepts every message that detection calls unmistakable.
-		if confidence == protocol.Yes && !first && len(b) < enough {
+		if confidence >= protocol.Strong && !first && len(b) < enough {
 			s := newScene(true)
 			s.play(1, step{direction: d, bytes: string(b)}, whole)
 			if fromClient && s.parser.waiting == 0 && s.exchanges == 0 && len(s.emitted) == 0 {

@@ -55,7 +55,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 		s.play(at, p, 1+int(do>>2)*4)
 		s.checkBounds(t)
 		for _, d := range []protocol.Direction{protocol.FromClient, protocol.FromServer} {
-			if n := s.parser.Skip(d); n != 0 && n != protocol.Forever && do&0x80 != 0 {
+			if n := s.parser.Demand(d).Skip; n != 0 && n != protocol.Forever && do&0x80 != 0 {
 				s.play(at, step{direction: d, missing: n, why: protocol.Skipped}, 0)
 			}
 		}
@@ -92,15 +92,15 @@ func (s *scene) checkBounds(t *testing.T) {
 			t.Errorf("the last is not the last")
 		}
 	}
-	if waiting != p.waiting || waiting > testSettings.Outstanding || requests > waiting+1 {
+	if waiting != p.waiting || waiting > testLimits.Outstanding || requests > waiting+1 {
 		t.Errorf("%d requests, %d waiting of %d", requests, waiting, p.waiting)
 	}
 	for d := range p.streams {
 		q := &p.streams[d]
-		if len(q.text) > testSettings.HeadBytes {
+		if len(q.text) > testLimits.HeadBytes {
 			t.Errorf("a line of %d bytes", len(q.text))
 		}
-		if h := q.held; h != nil && (len(h.bytes) > testSettings.HeadBytes || len(h.parts) > 2*maxParts+1) {
+		if h := q.held; h != nil && (len(h.bytes) > testLimits.HeadBytes || len(h.parts) > 2*maxParts+1) {
 			t.Errorf("%d bytes, %d parts", len(h.bytes), len(h.parts))
 		}
 		if q.held != nil && p.ready(q) {
@@ -123,12 +123,10 @@ var catalogue = []struct{ request, response, want string }{
 	{"CONNECT h:1 HTTP/1.1\r\n\r\n", "HTTP/1.1 407 Who\r\nContent-Length: 2\r\n\r\n~~", "CONNECT 407"},
 }
 
-var wide = protocol.Settings{HeadBytes: 16 << 10, Outstanding: 64}
+var wide = protocol.Limits{HeadBytes: 16 << 10, Outstanding: 64}
 
 func newWideScene() *scene {
-	s := &scene{}
-	s.parser = Protocol().New(protocol.Conversation{Side: protocol.Server, Sink: s, Settings: &wide}).(*parser)
-	return s
+	return newSceneWith(start(wide), false)
 }
 
 // FuzzSegmentation spreads valid exchanges over system calls in all ways, of both directions in any order. The parser has

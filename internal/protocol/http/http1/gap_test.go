@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,12 +202,19 @@ func TestMalformed(t *testing.T) {
 			[]string{"malformed", "unpaired", "3-4 GET /b 200"},
 		},
 		"a version": {
-			[]step{client("GET / HTTP/2.0\r\n\r\n"), client("GET /\r\n\r\n"), client(getB), server(ok)},
-			[]string{"malformed", "3-4 GET /b 200"},
+			[]step{client("GET / HTTP/2.0\r\n\r\n"), server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), client(getB), server(ok)},
+			[]string{"1-2 GET 400", "3-4 GET /b 200"},
 		},
 		"a target": {
-			[]step{client("GET /a\x00b HTTP/1.1\r\n\r\n"), client(getB), server(ok)},
-			[]string{"malformed", "2-3 GET /b 200"},
+			[]step{client("GET /a\x00b HTTP/1.1\r\n\r\n"), server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), client(getB), server(ok)},
+			[]string{"1-2 GET 400", "3-4 GET /b 200"},
+		},
+		"requests in the way of other servers": {
+			[]step{
+				client("get /a HTTP/1.1\r\n\r\n"), server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), client("GET  /a  HTTP/1.1\r\n\r\n"), server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+				client("GET /a HTTP/1.1\n\n"), server(ok), client(strings.Repeat("LONG", 20) + " /a HTTP/1.1\r\n\r\n"), server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
+			},
+			[]string{"1-2 HTTP /a 400", "3-4 GET /a 400", "5-6 GET /a 200", "7-8 HTTP /a 400 truncated"},
 		},
 		"lengths that contradict each other, of a request": {
 			[]step{client("POST /a HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello"), server("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")},
@@ -350,6 +358,51 @@ func TestUpgradeToHTTP2(t *testing.T) {
 	}
 }
 
+// What follows an upgrade, or a tunnel, is returned in order, whenever it was seen.
+func TestRestIsReturnedAfterASwitch(t *testing.T) {
+	const (
+		h2c      = "POST /grpc HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n"
+		switches = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+		tunnel   = "CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n"
+	)
+	for name, test := range map[string]struct {
+		script
+		client, server string
+	}{
+		"an upgrade without settings for HTTP/2": {
+			script{[]step{client(h2c + "\r\n"), server(switches), client("preface"), server("settings")}, []string{"1-2 POST /grpc 101"}}, "preface", "settings",
+		},
+		"both in one call": {
+			script{[]step{client(h2c + "\r\n"), server(switches + "settings"), client("preface")}, []string{"1-2 POST /grpc 101"}}, "preface", "settings",
+		},
+		"an answer before the body was sent": {
+			script{[]step{client(h2c + "Content-Length: 4\r\n\r\nbo"), server(switches + "set"), server("tings"), client("dypreface")}, []string{"1-2 POST /grpc 101"}}, "preface", "settings",
+		},
+		"bytes that are sent early": {
+			script{[]step{client(h2c + "\r\npre"), client("face"), server(switches)}, []string{"1-3 POST /grpc 101"}}, "preface", "",
+		},
+		"a tunnel": {
+			script{[]step{client(tunnel), server("HTTP/1.1 200 OK\r\n\r\n"), client("hello"), server("hi")}, []string{"1-2 CONNECT 200"}}, "hello", "hi",
+		},
+		"a gap": {
+			script{[]step{client(tunnel + "hello"), clientGap(7, protocol.Lost), server("HTTP/1.1 200 OK\r\n\r\n")}, []string{"1-3 CONNECT 200"}}, "hello<7>", "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, n := range []int{whole, 1, 7} {
+				s := newScene(false)
+				s.playAll(test.steps, n)
+				if s.returned != [...]string{test.client, test.server} || !s.switched {
+					t.Errorf("in pieces of %d: switched %v, returned %q", n, s.switched, s.returned)
+				}
+				if !slices.Equal(s.emitted, test.want) {
+					t.Errorf("in pieces of %d: emitted %q", n, s.emitted)
+				}
+			}
+		})
+	}
+}
+
 func TestGarbageEndsParsing(t *testing.T) {
 	for name, test := range map[string]struct {
 		chunks int
@@ -371,7 +424,7 @@ func TestGarbageEndsParsing(t *testing.T) {
 			for range test.chunks {
 				s.play(1, server(test.bytes), whole)
 			}
-			given := s.parser.Skip(protocol.FromClient) == protocol.Forever && s.parser.Skip(protocol.FromServer) == protocol.Forever
+			given := s.parser.Demand(protocol.FromClient).Skip == protocol.Forever && s.parser.Demand(protocol.FromServer).Skip == protocol.Forever
 			if given != test.given {
 				t.Errorf("given up: %v", given)
 			}

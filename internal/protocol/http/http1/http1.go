@@ -179,7 +179,7 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 			return len(c.Bytes)
 		}
 	}
-	if n < len(c.Bytes) && s.direction == protocol.FromServer && s.length == 0 && !canBegin(s.direction, c.Bytes[n]) {
+	if n < len(c.Bytes) && s.direction == protocol.FromServer && p.switching == nil && s.length == 0 && !canBegin(s.direction, c.Bytes[n]) {
 		p.malformed(s) // waiting for a request is not worthwhile
 		n = len(c.Bytes)
 	}

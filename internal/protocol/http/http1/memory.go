@@ -24,6 +24,7 @@ type memory struct {
 	upgraded *http2.Shared // for conversations that go on in HTTP/2
 	exchange protocol.Exchange
 	chunk    protocol.Chunk
+	request  protocol.Request
 
 	free      *exchange
 	freeCount int

@@ -88,7 +88,8 @@ func (p *parser) push(s *stream, method, target []byte, version string) {
 	}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
 	x := p.memory.newExchange(&p.c, &p.account)
-	x.id = p.c.Sink.Begin(&protocol.Request{Start: s.stamp})
+	p.memory.request.Start = s.stamp
+	x.id = p.c.Sink.Begin(&p.memory.request)
 	x.born = p.calls
 	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"

@@ -238,13 +238,13 @@ func TestExchangesOfConversations(t *testing.T) {
 			[]string{"1-2 GET /a 200 gap"},
 		},
 		"more requests than are kept": {
-			[]step{client(strings.Repeat(get, testSettings.Outstanding) + getB + getC), server(strings.Repeat(ok, testSettings.Outstanding)), server(notFound + failed)},
-			append(append([]string{"too_many", "too_many"}, repeat("1-2 GET /a 200", testSettings.Outstanding-2)...),
+			[]step{client(strings.Repeat(get, testLimits.Outstanding) + getB + getC), server(strings.Repeat(ok, testLimits.Outstanding)), server(notFound + failed)},
+			append(append([]string{"too_many", "too_many"}, repeat("1-2 GET /a 200", testLimits.Outstanding-2)...),
 				"1-3 GET /b 404", "1-3 GET /c 500 !500"),
 		},
 		"more requests than are kept, of which one has no body": {
-			[]step{client("HEAD /x HTTP/1.1\r\n\r\n" + strings.Repeat(get, testSettings.Outstanding)), server(ok), closes("")},
-			append([]string{"too_many", "1-1 HEAD /x gap"}, repeat("1-1 GET /a gap", testSettings.Outstanding-1)...),
+			[]step{client("HEAD /x HTTP/1.1\r\n\r\n" + strings.Repeat(get, testLimits.Outstanding)), server(ok), closes("")},
+			append([]string{"too_many", "1-1 HEAD /x gap"}, repeat("1-1 GET /a gap", testLimits.Outstanding-1)...),
 		},
 	} {
 		t.Run(name, func(t *testing.T) { test.check(t, false, whole, 1, 2, 3, 7, 16) })
@@ -260,7 +260,7 @@ func repeat(line string, n int) (lines []string) {
 
 func TestLongHeads(t *testing.T) {
 	field := "X: " + strings.Repeat("y", 300) + "\r\n"
-	long := strings.Repeat(field, 2*testSettings.HeadBytes/len(field)+1)
+	long := strings.Repeat(field, 2*testLimits.HeadBytes/len(field)+1)
 	for name, test := range map[string]script{
 		"of a request": {
 			[]step{client("GET /a HTTP/1.1\r\n" + long + "\r\n" + getB), server(ok + ok)},
@@ -312,7 +312,7 @@ func TestLongHeads(t *testing.T) {
 	t.Run("without end", func(t *testing.T) {
 		s := newScene(false)
 		s.play(1, client("GET /a HTTP/1.1\r\n"), whole)
-		for range (maxExcess + testSettings.HeadBytes) / len(field) {
+		for range (maxExcess + testLimits.HeadBytes) / len(field) {
 			s.play(2, client(field), whole)
 		}
 		s.play(3, client(field), whole)
@@ -364,7 +364,7 @@ func TestUnneededBytesAreSkipped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(false)
 			s.playAll(test.steps, whole)
-			if got := [2]uint64{s.parser.Skip(protocol.FromClient), s.parser.Skip(protocol.FromServer)}; got != test.want {
+			if got := [2]uint64{s.parser.Demand(protocol.FromClient).Skip, s.parser.Demand(protocol.FromServer).Skip}; got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
 		})
@@ -394,10 +394,10 @@ func TestTheBeginningOfACallIsEnoughForLargeBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(false)
 			s.playAll(test.steps, whole)
-			if got := s.parser.Enough(protocol.FromServer); got != test.want {
+			if got := s.parser.Demand(protocol.FromServer).Enough; got != test.want {
 				t.Errorf("got %d, want %d", got, test.want)
 			}
-			if got := s.parser.Enough(protocol.FromClient); got != 0 {
+			if got := s.parser.Demand(protocol.FromClient).Enough; got != 0 {
 				t.Errorf("of requests: got %d, want 0", got)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 // A conversation is a list of steps. Each is a system call, at the time of its place in the list, from 1 on.
@@ -38,9 +39,12 @@ func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
 
 // recorder records what a parser emits: "1-2 GET /path 200 truncated !ECONNRESET", and parse errors by their names.
 type recorder struct {
+	protocoltest.Discard
 	emitted   []string
 	exchanges int
 	stamps    [][2]protocol.Stamp
+	switched  bool
+	returned  [protocol.Directions]string
 }
 
 var captures = [...]string{
@@ -48,21 +52,14 @@ var captures = [...]string{
 	protocol.CaptureJoined: " joined",
 }
 
-func (r *recorder) Exchanged(x *protocol.Exchange) {
+func (r *recorder) End(_ protocol.ID, x *protocol.Exchange) {
 	r.exchanges++
 	r.stamps = append(r.stamps, [2]protocol.Stamp{x.Start, x.End})
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d-%d %s", x.Start.Time, x.End.Time, x.Name)
 	for i, key := range []string{"url.path", "url.query", "http.response.status_code"} {
-		for _, a := range x.Attributes {
-			if a.Key == key {
-				b.WriteString([]string{" ", "?", " "}[i])
-				if a.Kind == protocol.IntAttribute {
-					fmt.Fprint(&b, a.Int)
-				} else {
-					b.Write(a.Text)
-				}
-			}
+		if value, found := protocoltest.Attributes(x)[key]; found {
+			fmt.Fprint(&b, []string{" ", "?", " "}[i], value)
 		}
 	}
 	b.WriteString(captures[x.Capture])
@@ -79,6 +76,14 @@ func (r *recorder) Exchanged(x *protocol.Exchange) {
 
 func (r *recorder) Error(t protocol.ParseError) { r.emitted = append(r.emitted, t.String()) }
 
+func (r *recorder) Switch(protocol.Switch) { r.switched = true }
+
+func (r *recorder) Return(c *protocol.Chunk) { r.returned[c.Direction] += string(c.Bytes) }
+
+func (r *recorder) ReturnGap(d protocol.Direction, n uint64, _ protocol.Stamp, _ protocol.Loss) {
+	r.returned[d] += fmt.Sprintf("<%d>", n)
+}
+
 // scene is a conversation under test.
 type scene struct {
 	recorder
@@ -86,20 +91,28 @@ type scene struct {
 	positions [protocol.Directions]uint64
 }
 
-var testSettings = protocol.Settings{HeadBytes: 1024, Outstanding: 8}
+var testLimits = protocol.Limits{HeadBytes: 1024, Outstanding: 8}
 
-func newScene(joined bool) *scene { return newSceneWith(Protocol(), joined) }
+// start returns what makes parsers that share memory.
+func start(limits protocol.Limits) func(*protocol.Session) protocol.Parser {
+	p := Protocol()
+	return p.Start(protocoltest.Settings(p, nil, limits))
+}
 
-func newSceneWith(p protocol.Protocol, joined bool) *scene {
+func newScene(joined bool) *scene { return newSceneWith(start(testLimits), joined) }
+
+func newSceneWith(parserOf func(*protocol.Session) protocol.Parser, joined bool) *scene {
 	s := &scene{}
-	s.parser = p.New(protocol.Conversation{
-		Side: protocol.Server, Joined: joined, Sink: s, Settings: &testSettings,
-	}).(*parser)
+	s.parser = parserOf(&protocol.Session{Side: protocol.Server, Joined: joined, Sink: s}).(*parser)
 	return s
 }
 
 // play gives the parser a step in pieces of at most n bytes.
 func (s *scene) play(at uint64, t step, n int) {
+	if s.switched { // what follows is no longer the parser's
+		s.returned[t.direction] += t.bytes
+		return
+	}
 	stamp := protocol.Stamp{Time: at, Position: s.positions[t.direction], PID: 7}
 	switch {
 	case t.ending != nil:
@@ -113,7 +126,11 @@ func (s *scene) play(at uint64, t step, n int) {
 		for b := []byte(t.bytes); len(b) > 0; {
 			piece := slices.Clone(b[:min(n, len(b))])
 			stamp.Position = s.positions[t.direction]
-			s.parser.Data(&protocol.Chunk{Direction: t.direction, Bytes: piece, Stamp: stamp})
+			if s.switched {
+				s.returned[t.direction] += string(piece)
+			} else {
+				s.parser.Data(&protocol.Chunk{Direction: t.direction, Bytes: piece, Stamp: stamp})
+			}
 			clear(piece) // the parser may not keep it
 			s.positions[t.direction] += uint64(len(piece))
 			b = b[len(piece):]
@@ -138,7 +155,8 @@ type script struct {
 func (c *script) check(t *testing.T, joined bool, pieces ...int) {
 	t.Helper()
 	for _, n := range pieces {
-		if got := newScene(joined).playAll(c.steps, n); !slices.Equal(got, c.want) {
+		s := newScene(joined)
+		if got := s.playAll(c.steps, n); !slices.Equal(got, c.want) {
 			t.Errorf("in pieces of %d:\n got %q\nwant %q", n, got, c.want)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
+const maxMethod = 256 // bytes; the longest registered method has 17
+
 // startLine reads a message's first line, or an empty line before it (RFC 9112, 2.2).
 func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	b := c.Bytes[at:]
@@ -89,7 +91,7 @@ func (p *parser) longStartLine(s *stream, b []byte) (n int) {
 // answered by servers (with 400, mostly): of it, too, only the method is known, if it begins with one.
 func (p *parser) requestLine(s *stream, text []byte, long bool) bool {
 	method, rest, ok := bytes.Cut(text, []byte{' '})
-	if !isMethod(method) || !ok && !long {
+	if !ok || !isMethod(method) {
 		return false
 	}
 	var target []byte
@@ -121,7 +123,7 @@ func isMethod(b []byte) bool {
 			return false
 		}
 	}
-	return len(b) > 0
+	return len(b) > 0 && len(b) <= maxMethod
 }
 
 // isToken reports whether a byte may be in a token (RFC 9110, 5.6.2).

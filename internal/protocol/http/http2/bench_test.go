@@ -5,13 +5,17 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 // counter is the cheapest sink.
-type counter struct{ exchanges, parseErrors int }
+type counter struct {
+	protocoltest.Discard
+	exchanges, parseErrors int
+}
 
-func (c *counter) Exchanged(*protocol.Exchange) { c.exchanges++ }
-func (c *counter) Error(protocol.ParseError)    { c.parseErrors++ }
+func (c *counter) End(protocol.ID, *protocol.Exchange) { c.exchanges++ }
+func (c *counter) Error(protocol.ParseError)           { c.parseErrors++ }
 
 // renumber changes the stream of all frames in a chunk. Their order stays.
 func renumber(b []byte, by uint32) {
@@ -37,7 +41,7 @@ func newRing(round func(w *wire, i int), rounds, streams int) *ring {
 	w := newWire()
 	w.begin()
 	r := &ring{sink: &counter{}, streams: uint32(rounds * streams)}
-	r.parser = newParser(protocol.Conversation{Sink: r.sink, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
+	r.parser = (&conversation{Session: protocol.Session{Sink: r.sink}, limits: protocol.Limits{HeadBytes: 8192, Outstanding: 4096}}).parser()
 	for i := range rounds {
 		round(w, i)
 	}
@@ -145,7 +149,7 @@ func BenchmarkSmallAdditions(b *testing.B) {
 		block = append(block, unknownEntry...)
 	}
 	k := &counter{}
-	p := newParser(protocol.Conversation{Sink: k, Settings: &protocol.Settings{HeadBytes: 8192, Outstanding: 4096}})
+	p := (&conversation{Session: protocol.Session{Sink: k}, limits: protocol.Limits{HeadBytes: 8192, Outstanding: 4096}}).parser()
 	replay(p, w.steps, whole)
 	d := &p.directions[protocol.FromClient]
 	d.table.allow(maximumTableSize)

@@ -34,7 +34,7 @@ func TestMalformedFrames(t *testing.T) {
 			w.client.raw(frame...)
 			w.client.headers(9, last, ":method", "GET", ":scheme", "http", ":path", "/")
 			w.server.response(9, last, "200")
-			o := observe(conversation(&observer{}), w, protocol.Ending{Unknown: true}, whole)
+			o := observe(observed(&observer{}), w, protocol.Ending{Unknown: true}, whole)
 			if o.parseErrors[protocol.Malformed] != 1 {
 				t.Errorf("malformed %d times", o.parseErrors[protocol.Malformed])
 			}
@@ -54,10 +54,11 @@ func TestNonsenseEndsParsing(t *testing.T) {
 		w.client.raw([]byte("nonsense, and quite a lot of it")...)
 	}
 	w.server.response(1, last, "200")
-	p := newParser(conversation(o))
+	c := observed(o)
+	p := c.parser()
 	replay(p, w.steps, whole)
 	for d := range protocol.Directions {
-		if p.Skip(d) != protocol.Forever {
+		if p.Demand(d).Skip != protocol.Forever {
 			t.Error("it is not given up in direction", d)
 		}
 	}
@@ -78,9 +79,9 @@ func TestOneDirectionIsEnoughToGoOn(t *testing.T) {
 	}
 	w.client.get(3, "/a")
 	w.server.response(3, last, "200")
-	c := conversation(o)
+	c := observed(o)
 	c.Joined = true
-	p := newParser(c)
+	p := c.parser()
 	replay(p, w.steps, whole)
 	p.Close(closed)
 	check(t, o, []string{"GET /a 200"}, "")
@@ -148,8 +149,8 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 			w := newWire()
 			w.begin()
 			test.conv(w)
-			c := conversation(&observer{})
-			c.Settings.Outstanding = 3
+			c := observed(&observer{})
+			c.limits.Outstanding = 3
 			check(t, observe(c, w, closed, whole), test.want, test.parseErrors)
 		})
 	}
@@ -166,7 +167,7 @@ func TestStreamEndsWhileItsHeadIsRead(t *testing.T) {
 	w.steps = append(w.steps, rest)
 	w.client.request(3, last, "GET", "/b", "x", "y")
 	w.server.response(3, last, "200")
-	o := observe(conversation(&observer{}), w, closed, whole)
+	o := observe(observed(&observer{}), w, closed, whole)
 	if n := len(o.emitted); n != 2 || o.emitted[1] != "GET /b 200" || !strings.HasSuffix(o.emitted[0], "!PROTOCOL_ERROR") {
 		t.Errorf("emitted %q", o.emitted)
 	}
@@ -176,7 +177,8 @@ func TestSkip(t *testing.T) {
 	w := newWire()
 	w.begin()
 	w.client.request(1, more, "POST", "/a")
-	p := newParser(conversation(&observer{}))
+	c := observed(&observer{})
+	p := c.parser()
 	replay(p, w.steps, whole)
 	sent := func(b ...byte) {
 		p.Data(&protocol.Chunk{Direction: protocol.FromClient, Bytes: b})
@@ -197,7 +199,7 @@ func TestSkip(t *testing.T) {
 		{"where frames are looked for", func() { p.Gap(protocol.FromClient, 91, protocol.Stamp{}, protocol.Lost) }, 0},
 	} {
 		test.do()
-		if got := p.Skip(protocol.FromClient); got != test.want {
+		if got := p.Demand(protocol.FromClient).Skip; got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
 	}

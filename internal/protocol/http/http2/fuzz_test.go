@@ -10,6 +10,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 // script reads decisions from fuzz data; after its end they are all 0.
@@ -123,12 +124,12 @@ func bounded(t *testing.T, p *parser) {
 			}
 		}
 	}
-	if listed != len(p.byID) || listed > p.c.Settings.Outstanding {
+	if listed != len(p.byID) || listed > p.shared.settings.Outstanding {
 		t.Fatalf("%d streams, %d of them in order", len(p.byID), listed)
 	}
 	for i := range p.directions {
 		d := &p.directions[i]
-		if n := len(d.block.pending); n > 2*p.c.Settings.HeadBytes+3*integerBytes {
+		if n := len(d.block.pending); n > 2*p.shared.settings.HeadBytes+3*integerBytes {
 			t.Fatalf("%d bytes of a field are kept", n)
 		}
 		if d.table.held > 2*maximumTableSize || d.table.limit > maximumTableSize {
@@ -140,11 +141,12 @@ func bounded(t *testing.T, p *parser) {
 	}
 }
 
-func fuzzConversation(joined bool) (protocol.Conversation, *observer) {
+func fuzzConversation(joined bool) (conversation, *observer) {
 	o := &observer{}
-	c := conversation(o)
+	c := observed(o)
 	c.Joined = joined
-	c.Settings = &protocol.Settings{HeadBytes: 1000, Outstanding: 5, RequestHeaders: fuzzNames}
+	c.limits = protocol.Limits{HeadBytes: 1000, Outstanding: 5}
+	c.config.Headers.Request = fuzzNames
 	return c, o
 }
 
@@ -170,7 +172,7 @@ func FuzzParser(f *testing.F) {
 				pieces = func(rest int) int { return min(rest, 1+s.next()) }
 			}
 			c, o := fuzzConversation(false)
-			p := newParser(c)
+			p := c.parser()
 			y := player{parser: p}
 			for _, step := range w.steps {
 				y.play(step, pieces)
@@ -216,8 +218,8 @@ type checker struct {
 	sent map[uint64]truth // by the position of the request
 }
 
-func (j *checker) Exchanged(x *protocol.Exchange) {
-	j.observer.Exchanged(x)
+func (j *checker) End(id protocol.ID, x *protocol.Exchange) {
+	j.observer.End(id, x)
 	q, ok := j.sent[x.Start.Position]
 	if !ok {
 		j.t.Fatalf("there was no request at %d", x.Start.Position)
@@ -225,11 +227,13 @@ func (j *checker) Exchanged(x *protocol.Exchange) {
 	all := x.Capture == protocol.CaptureComplete
 	single := map[string]string{} // attributes with one value
 	lists := map[string][]string{}
-	for _, a := range x.Attributes {
-		if a.Kind == protocol.TextAttribute {
-			single[a.Key] = string(a.Text)
+	for name, value := range protocoltest.Attributes(x) {
+		switch value := value.(type) {
+		case string:
+			single[name] = value
+		case []string:
+			lists[name] = value
 		}
-		lists[a.Key] = a.List
 	}
 	for _, text := range []struct{ got, want, unknown string }{
 		{single["http.request.method"], q.method, "_OTHER"},
@@ -269,7 +273,7 @@ func FuzzUnknownTable(f *testing.F) {
 		joined := s.next() % 8 // after so many requests
 		c, _ := fuzzConversation(joined > 0)
 		j := &checker{t: t, sent: map[uint64]truth{}}
-		c.Sink, c.Settings.Outstanding = j, 1<<12
+		c.Sink, c.limits.Outstanding = j, 1<<12
 		w := newWire()
 		w.client.encoder.SetMaxDynamicTableSizeLimit(1 << 14)
 		if joined == 0 {
@@ -299,7 +303,7 @@ func FuzzUnknownTable(f *testing.F) {
 				w.lose(protocol.Lost, from, min(size, from+1+s.next()))
 			}
 		}
-		p := newParser(c)
+		p := c.parser()
 		y := player{parser: p}
 		y.position[protocol.FromClient] = sent(w.steps[:seen], protocol.FromClient)
 		for _, step := range w.steps[seen:] {

@@ -81,7 +81,8 @@ func TestTableIsBounded(t *testing.T) {
 	request("/last", "3")
 	request("/last", "3")
 	o := &observer{}
-	p := newParser(conversation(o))
+	c := observed(o)
+	p := c.parser()
 	replay(p, w.steps, whole)
 	if table := &p.directions[protocol.FromClient].table; table.held > 2*maximumTableSize {
 		t.Errorf("a table of %d bytes", table.held)
@@ -98,9 +99,9 @@ func TestBuffersAreReleased(t *testing.T) {
 	w.begin()
 	w.client.inPieces(1, last, 1000, requestFields("GET", "/a", "secret", strings.Repeat("#", 7000))...)
 	w.server.response(1, last, "204")
-	c := conversation(&observer{})
-	c.Settings.HeadBytes = 8000
-	p := newParser(c)
+	c := observed(&observer{})
+	c.limits.HeadBytes = 8000
+	p := c.parser()
 	replay(p, w.steps, whole)
 	d := &p.directions[protocol.FromClient]
 	if size := max(cap(d.block.pending), cap(d.table.field.value)); size > keptBuffer {

@@ -137,7 +137,7 @@ func TestJoins(t *testing.T) {
 			test.before(w)
 			w.steps = nil
 			test.conv(w)
-			c := conversation(&observer{})
+			c := observed(&observer{})
 			c.Joined = true
 			check(t, observe(c, w, closed, whole), test.want, test.parseErrors)
 		})

@@ -231,7 +231,7 @@ func TestLosses(t *testing.T) {
 			w := newWire()
 			w.begin()
 			test.conv(w)
-			check(t, observe(conversation(&observer{}), w, test.ending, whole), test.want, test.parseErrors)
+			check(t, observe(observed(&observer{}), w, test.ending, whole), test.want, test.parseErrors)
 		})
 	}
 }

@@ -50,6 +50,7 @@ type Shared struct {
 	pool     *http.Pool
 	free     intrusive.Free[stream]
 	exchange protocol.Exchange
+	request  protocol.Request
 }
 
 // NewShared returns what the conversations of one goroutine have in common.

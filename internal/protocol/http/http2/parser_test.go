@@ -440,7 +440,7 @@ func TestExchanges(t *testing.T) {
 				"as sent": whole, "byte by byte": single, "by seven": func(rest int) int { return min(rest, 7) },
 			} {
 				t.Run(cut, func(t *testing.T) {
-					o := observe(conversation(&observer{}), w, test.ending, pieces)
+					o := observe(observed(&observer{}), w, test.ending, pieces)
 					check(t, o, test.want, test.parseErrors)
 				})
 			}

@@ -101,8 +101,8 @@ func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure
 		t.Run(name, func(t *testing.T) {
 			o := &observer{}
 			for _, steps := range conversations {
-				c := conversation(o)
-				c.Settings.Outstanding = len(want)
+				c := observed(o)
+				c.limits.Outstanding = len(want)
 				observe(c, &wire{steps: steps}, closed, pieces)
 			}
 			slices.Sort(o.emitted)
@@ -122,7 +122,7 @@ func checkEverywhere(t *testing.T, conversations [][]step, want []string, unsure
 		emitted := 0
 		for _, steps := range conversations {
 			for k := 0; k < len(steps); k += 1 + len(steps)/100 {
-				c := conversation(&observer{})
+				c := observed(&observer{})
 				c.Joined = true
 				o := observe(c, &wire{steps: steps[k:]}, closed, whole)
 				emitted += len(o.emitted)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 // Exchanges begin with the first byte of the request's head and end with the last byte of the response. The time of a step
@@ -116,7 +117,7 @@ func TestStamps(t *testing.T) {
 				size = uint64(test.last)
 			}
 			end.Position += size - 1
-			o := observe(conversation(&observer{}), w, closed, whole)
+			o := observe(observed(&observer{}), w, closed, whole)
 			if len(o.full) != 1 {
 				t.Fatalf("emitted %q", o.emitted)
 			}
@@ -132,7 +133,7 @@ func TestEndOfStreamsWithoutEndStream(t *testing.T) {
 	w.begin()
 	w.client.get(1, "/a")
 	for _, e := range []protocol.Ending{{}, {Errno: connectionReset}, {Unknown: true}} {
-		o := observe(conversation(&observer{}), w, e, whole)
+		o := observe(observed(&observer{}), w, e, whole)
 		if len(o.full) != 1 || o.full[0].End.Time != endingTime {
 			t.Errorf("%+v: emitted %q, %+v", e, o.emitted, o.full)
 		}
@@ -144,7 +145,7 @@ func TestVersionAndTrace(t *testing.T) {
 	w.begin()
 	w.client.request(1, last, "GET", "/a", "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	w.server.response(1, last, "200")
-	o := observe(conversation(&observer{}), w, closed, single)
+	o := observe(observed(&observer{}), w, closed, single)
 	if len(o.full) != 1 {
 		t.Fatalf("emitted %q", o.emitted)
 	}
@@ -201,14 +202,15 @@ func TestUpgraded(t *testing.T) {
 			w := newWire()
 			test.conv(w)
 			o := &observer{}
-			c := conversation(o)
-			var pool http.Pool
-			m := pool.Get(&c)
+			c := observed(o)
+			shared := NewShared(protocoltest.Settings(Protocol(), nil, c.limits))
+			account := &http.Account{}
+			m := shared.pool.Get(&c.Session, account)
 			m.Start = protocol.Stamp{Time: 5, Position: 6}
 			m.SetVersion("1.1")
 			m.SetMethod([]byte("GET"))
 			m.SetTarget([]byte("/upgrade"))
-			p := Upgraded(c, m)
+			p := shared.Continue(&c.Session, m, o.Begin(nil), account)
 			replay(p, w.steps, whole)
 			p.Close(closed)
 			check(t, o, test.want, "")
@@ -239,9 +241,9 @@ func TestThousandStreamsAtOnce(t *testing.T) {
 	}
 	for name, pieces := range map[string]func(int) int{"as sent": whole, "byte by byte": single} {
 		t.Run(name, func(t *testing.T) {
-			c := conversation(&observer{})
-			c.Settings.Outstanding = streams
-			p := newParser(c)
+			c := observed(&observer{})
+			c.limits.Outstanding = streams
+			p := c.parser()
 			replay(p, w.steps, pieces)
 			if len(p.byID) != 0 || p.open.First() != nil || p.early.First() != nil {
 				t.Errorf("%d streams are left", len(p.byID))

@@ -141,7 +141,8 @@ func (p *parser) requested(id uint32, start protocol.Stamp) *stream {
 	p.ask(s)
 	s.message.Start = start
 	s.message.SetVersion("2")
-	s.exchange = p.c.Sink.Begin(&protocol.Request{Start: start})
+	p.shared.request.Start = start
+	s.exchange = p.c.Sink.Begin(&p.shared.request)
 	return s
 }
 

@@ -39,19 +39,19 @@ func TestDetect(t *testing.T) {
 		first bool
 		want  protocol.Confidence
 	}{
-		"the preface":                           {client, []byte(preface), first, protocol.Yes},
-		"the preface and more":                  {client, cat([]byte(preface), settings), first, protocol.Yes},
-		"a part of the preface":                 {client, []byte(preface[:5]), first, protocol.Maybe},
+		"the preface":                           {client, []byte(preface), first, protocol.Certain},
+		"the preface and more":                  {client, cat([]byte(preface), settings), first, protocol.Certain},
+		"a part of the preface":                 {client, []byte(preface[:5]), first, protocol.NeedMore},
 		"almost the preface":                    {client, []byte("PRI * HTTP/2.0\r\n\r\nSN"), first, protocol.No},
 		"a request of another version":          {client, []byte("PUT / HTTP/1.1\r\n"), first, protocol.No},
 		"a client's frames first":               {client, cat(settings, request), first, protocol.No},
-		"the preface in the middle":             {client, []byte(preface), later, protocol.Yes},
-		"a server's settings":                   {server, settings, first, protocol.Yes},
-		"a part of a server's settings":         {server, settings[:11], first, protocol.Maybe},
-		"one byte":                              {server, settings[:1], first, protocol.Maybe},
-		"a part of a header":                    {server, settings[:7], first, protocol.Maybe},
-		"no settings yet":                       {server, noSettings, first, protocol.Maybe},
-		"no settings, and a frame":              {server, cat(noSettings, ping), first, protocol.Yes},
+		"the preface in the middle":             {client, []byte(preface), later, protocol.Certain},
+		"a server's settings":                   {server, settings, first, protocol.Strong},
+		"a part of a server's settings":         {server, settings[:11], first, protocol.NeedMore},
+		"one byte":                              {server, settings[:1], first, protocol.NeedMore},
+		"a part of a header":                    {server, settings[:7], first, protocol.NeedMore},
+		"no settings yet":                       {server, noSettings, first, protocol.NeedMore},
+		"no settings, and a frame":              {server, cat(noSettings, ping), first, protocol.Strong},
 		"no settings, and something":            {server, cat(noSettings, []byte("something")), first, protocol.No},
 		"an acknowledgement first":              {server, []byte{0, 0, 0, 4, 1, 0, 0, 0, 0}, first, protocol.No},
 		"settings that nobody has":              {server, []byte{0, 0, 6, 4, 0, 0, 0, 0, 0, 0x70, 1, 0, 0, 0, 1}, first, protocol.No},
@@ -60,17 +60,17 @@ func TestDetect(t *testing.T) {
 		"a response of another version":         {server, []byte("HTTP/1.1 200 OK\r\n"), first, protocol.No},
 		"zeros":                                 {server, make([]byte, 600), first, protocol.No},
 		"zeros in the middle":                   {server, make([]byte, 600), later, protocol.No},
-		"a request in the middle":               {client, request, later, protocol.Yes},
-		"a response in the middle":              {server, response, later, protocol.Yes},
-		"frames in the middle":                  {server, cat(response, data), later, protocol.Yes},
-		"frames, the last one cut":              {server, cat(response, data[:50]), later, protocol.Yes},
-		"frames, and a header cut":              {server, cat(response, data, data[:5]), later, protocol.Yes},
+		"a request in the middle":               {client, request, later, protocol.Strong},
+		"a response in the middle":              {server, response, later, protocol.Strong},
+		"frames in the middle":                  {server, cat(response, data), later, protocol.Strong},
+		"frames, the last one cut":              {server, cat(response, data[:50]), later, protocol.Strong},
+		"frames, and a header cut":              {server, cat(response, data, data[:5]), later, protocol.Strong},
 		"frames, and something else":            {server, cat(response, []byte("something else")), later, protocol.No},
-		"data alone":                            {server, data, later, protocol.Maybe},
+		"data alone":                            {server, data, later, protocol.NeedMore},
 		"much data alone":                       {server, large[:512], later, protocol.No},
-		"a ping alone":                          {client, ping, later, protocol.Yes},
+		"a ping alone":                          {client, ping, later, protocol.Strong},
 		"the rest of a head":                    {client, []byte{0, 0, 1, 9, 4, 0, 0, 0, 1, 0x82}, later, protocol.No},
-		"a head that goes on":                   {client, []byte{0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82}, later, protocol.Maybe},
+		"a head that goes on":                   {client, []byte{0, 0, 1, 1, 0, 0, 0, 0, 1, 0x82}, later, protocol.NeedMore},
 		"a head that is not one":                {client, []byte{0, 0, 2, 1, 4, 0, 0, 0, 1, 0x40, 0x7f}, later, protocol.No},
 		"a promise by a client":                 {client, []byte{0, 0, 5, 5, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0x82}, later, protocol.No},
 		"a window that is not updated":          {client, []byte{0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0}, later, protocol.No},
@@ -81,16 +81,23 @@ func TestDetect(t *testing.T) {
 		"padding beyond the end of data":        {client, []byte{0, 0, 2, 0, 8, 0, 0, 0, 1, 2, 0}, later, protocol.No},
 		"a client's stream with an even number": {client, []byte{0, 0, 1, 0, 1, 0, 0, 0, 2, 0}, later, protocol.No},
 		"padding beyond the end of a head":      {client, []byte{0, 0, 2, 1, 0xc, 0, 0, 0, 1, 9, 0x82}, later, protocol.No},
-		"a head with padding":                   {client, []byte{0, 0, 3, 1, 0xc, 0, 0, 0, 1, 1, 0x82, 0}, later, protocol.Yes},
-		"a connection that ends":                {client, []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}, later, protocol.Yes},
+		"a head with padding":                   {client, []byte{0, 0, 3, 1, 0xc, 0, 0, 0, 1, 1, 0x82, 0}, later, protocol.Strong},
+		"a connection that ends":                {client, []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2}, later, protocol.Strong},
 		"text in the middle":                    {client, []byte("and so it goes on, line by line"), later, protocol.No},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Protocol().Detect(test.from, test.bytes, test.first); got != test.want {
+			if got := detect(sample(test.from, test.bytes, !test.first)); got != test.want {
 				t.Errorf("%d, want %d", got, test.want)
 			}
 		})
 	}
+}
+
+// sample is the first bytes of one direction.
+func sample(d protocol.Direction, b []byte, joined bool) *protocol.Sample {
+	s := &protocol.Sample{Joined: joined, First: d}
+	s.Bytes[d] = b
+	return s
 }
 
 // After a loss the parser does not go on at stream identifiers that no client could have reached in the meantime.
@@ -125,24 +132,24 @@ func FuzzDetect(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, from byte, first bool) {
 		d := protocol.Direction(from % byte(protocol.Directions))
 		b = b[:min(len(b), 2*detectBytes)]
-		confidence := protocol.Maybe
+		confidence := protocol.NeedMore
 		for n := 1; n <= len(b); n++ {
 			before := confidence
-			confidence = detect(d, b[:n], first)
-			if confidence == protocol.Maybe && n >= detectBytes {
+			confidence = detect(sample(d, b[:n], !first))
+			if confidence == protocol.NeedMore && n >= detectBytes {
 				t.Fatalf("no confidence on %d bytes", n)
 			}
 			if first && before == protocol.No && confidence != protocol.No {
 				t.Fatalf("confidence %d on %d bytes, which had been refused", confidence, n)
 			}
 		}
-		if first || len(b) == 0 || detect(d, b, false) != protocol.Yes {
+		if first || len(b) == 0 || detect(sample(d, b, true)) < protocol.Strong {
 			return
 		}
 		o := &observer{}
-		c := conversation(o)
+		c := observed(o)
 		c.Joined = true
-		p := newParser(c)
+		p := c.parser()
 		p.Data(&protocol.Chunk{Direction: d, Bytes: slices.Clone(b)})
 		if p.directions[d].state == lost && o.parseErrors[protocol.Malformed] == 0 {
 			t.Error("detected, but not read")

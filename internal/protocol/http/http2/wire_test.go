@@ -11,6 +11,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/http"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 const (
@@ -187,6 +189,7 @@ const connectionReset = 104
 
 // observer formats each exchange that a parser emits in a line.
 type observer struct {
+	protocoltest.Discard
 	emitted     []string
 	full        []protocol.Exchange // without attributes
 	parseErrors [protocol.ParseErrors]int
@@ -194,18 +197,13 @@ type observer struct {
 
 var captureNames = [...]string{"", " truncated", " gap", " joined"}
 
-func (o *observer) Exchanged(x *protocol.Exchange) {
+func (o *observer) End(_ protocol.ID, x *protocol.Exchange) {
 	words := []string{}
 	for _, key := range []string{
 		"http.request.method", "rpc.method", "url.path", "url.full", "http.response.status_code", "rpc.response.status_code",
 	} {
-		for _, a := range x.Attributes {
-			switch {
-			case a.Key == key && a.Kind == protocol.IntAttribute:
-				words = append(words, fmt.Sprint(a.Int))
-			case a.Key == key:
-				words = append(words, string(a.Text))
-			}
+		if value, found := protocoltest.Attributes(x)[key]; found {
+			words = append(words, fmt.Sprint(value))
 		}
 	}
 	line := strings.Join(words, " ")
@@ -217,7 +215,7 @@ func (o *observer) Exchanged(x *protocol.Exchange) {
 	}
 	o.emitted = append(o.emitted, line+captureNames[x.Capture])
 	full := *x
-	full.Attributes = nil
+	full.AttrSet = protocol.AttrSet{}
 	o.full = append(o.full, full)
 }
 
@@ -233,8 +231,6 @@ func (o *observer) troubled() string {
 	}
 	return strings.Join(words, ", ")
 }
-
-func testSettings() *protocol.Settings { return &protocol.Settings{HeadBytes: 2048, Outstanding: 100} }
 
 // The time of a step is its number in milliseconds; so is that of an ending.
 const (
@@ -278,14 +274,28 @@ func (y *player) play(s step, pieces func(rest int) int) {
 func whole(rest int) int  { return rest }
 func single(rest int) int { return min(rest, 1) }
 
-func conversation(o *observer) protocol.Conversation {
-	return protocol.Conversation{Side: protocol.Server, Sink: o, Settings: testSettings()}
+// conversation is one under test.
+type conversation struct {
+	protocol.Session
+	config http.Config
+	limits protocol.Limits
+}
+
+func (c *conversation) parser() *parser {
+	settings := protocoltest.Settings(Protocol(), &c.config, c.limits)
+	return newParser(&c.Session, NewShared(settings), &http.Account{})
+}
+
+func observed(o *observer) conversation {
+	return conversation{
+		Session: protocol.Session{Side: protocol.Server, Sink: o}, limits: protocol.Limits{HeadBytes: 2048, Outstanding: 100},
+	}
 }
 
 // observe returns what a parser emits for a conversation that is closed in good order.
-func observe(c protocol.Conversation, w *wire, e protocol.Ending, pieces func(int) int) *observer {
+func observe(c conversation, w *wire, e protocol.Ending, pieces func(int) int) *observer {
 	o := c.Sink.(*observer)
-	p := newParser(c)
+	p := c.parser()
 	replay(p, w.steps, pieces)
 	e.At.Time = endingTime
 	p.Close(e)
