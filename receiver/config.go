@@ -117,7 +117,7 @@ type LimitsConfig struct {
 	// HeadSize is how many bytes of a request's or a response's head are read: 1KiB to 1MiB. Default: 64KiB.
 	HeadSize ByteSize `mapstructure:"head_size"`
 
-	// Memory is how much memory the parsers of all connections hold together: 1MiB to 1TiB. Beyond it the connection that holds most
+	// Memory is how much memory the parsers of all connections hold together: 1MiB to 256GiB. Beyond it the connection that holds most
 	// is not parsed any more, and counted. Default: 64MiB.
 	Memory ByteSize `mapstructure:"memory"`
 }
@@ -238,7 +238,7 @@ const (
 	maxHeadSize      = 1 << 20
 	maxRequests      = 1 << 16
 	minMemory        = 1 << 20
-	maxMemory        = 1 << 40
+	maxMemory        = 1 << 38
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
 	allRingBuffers   = 16 << 20 // all together by default

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/collector/confmap/provider/envprovider"
 	"go.opentelemetry.io/collector/confmap/provider/yamlprovider"
 
+	"github.com/socketflow/socketflow/internal/protocol/http"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
@@ -52,24 +53,26 @@ func TestConfigAccepted(t *testing.T) {
 				{LocalPort: PortRange(22, 22)},
 				{RemotePort: PortRange(1, 65535)},
 			},
-			AddressAttributes:  AddressAttributesStable,
-			ConnectionSpans:    ConnectionSpansNever,
-			Transports:         []Transport{TransportTCP, TransportUnix},
-			Protocols:          []string{"http"},
-			Headers:            HeadersConfig{Request: []string{"X-Request-Id"}, Response: []string{"Server", "x-cache"}},
+			AddressAttributes: AddressAttributesStable,
+			ConnectionSpans:   ConnectionSpansNever,
+			Transports:        []Transport{TransportTCP, TransportUnix},
+			Protocols: ProtocolsConfig{"http": &http.Config{
+				Headers: http.HeadersConfig{Request: []string{"X-Request-Id"}, Response: []string{"Server", "x-cache"}},
+			}},
 			Payload:            PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
 			ProcessCommandLine: true,
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,
 			UDPIdleTimeout:     5 * time.Second,
-			Limits:             LimitsConfig{Sockets: 1000, Processes: 500, Requests: 10, HeadSize: 8 << 10},
+			Limits:             LimitsConfig{Sockets: 1000, Processes: 500, Requests: 10, HeadSize: 8 << 10, Memory: 16 << 20},
 			Completion: CompletionConfig{
 				Timeout: 2 * time.Second, LookupAfter: time.Hour,
 				SocketEvents: 100, SocketBytes: 64 << 10, Events: 1000, Bytes: 1 << 20,
 			},
 			Batch: BatchConfig{Size: 1, Timeout: 10 * time.Second},
 		},
-		component.NewIDWithName(metadata.Type, "connections_only"): changed(func(c *Config) { c.Protocols = []string{} }),
+		component.NewIDWithName(metadata.Type, "connections_only"): changed(func(c *Config) { c.Protocols = ProtocolsConfig{} }),
+		component.NewIDWithName(metadata.Type, "protocol_names"):   changed(func(c *Config) { c.Protocols = ProtocolsConfig{"http": &http.Config{}} }),
 		component.NewIDWithName(metadata.Type, "bytes"):            changed(func(c *Config) { c.RingBuffer.Size = 65536 }),
 		component.NewIDWithName(metadata.Type, "empty_values"): changed(func(c *Config) {
 			c.Include = []Selector{{Executable: "/bin/sh"}}

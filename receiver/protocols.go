@@ -23,7 +23,8 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	}
 	protocols, found := keys[protocolsKey]
 	delete(keys, protocolsKey)
-	if err := confmap.NewFromStringMap(keys).Unmarshal(c); err != nil {
+	type plain Config // without this method
+	if err := confmap.NewFromStringMap(keys).Unmarshal((*plain)(c)); err != nil {
 		return err
 	}
 	if !found {

@@ -73,7 +73,7 @@ func TestTelemetry(t *testing.T) {
 		Exchanges:                 map[string]uint64{"http": 26},
 		ParseErrors:               [protocol.ParseErrors]uint64{27, 28, 29, 30, 31},
 		ConversationsRecognised:   32,
-		ConversationsUnrecognised: 33,
+		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
 		PayloadCaptured:           34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
@@ -204,9 +204,10 @@ func TestTelemetry(t *testing.T) {
 				point(30, "cause", "unpaired"), point(31, "cause", "undecodable"),
 			},
 		},
+		"conversation_memory": {metadatatest.AssertEqualSocketflowConversationMemory, points{point(44)}},
 		"conversations": {
 			metadatatest.AssertEqualSocketflowConversations,
-			points{point(32, "result", "recognised"), point(33, "result", "unrecognised")},
+			points{point(32, "result", "recognised"), point(33, "result", "unrecognised"), point(43, "result", "over_memory")},
 		},
 		"payload_bytes": {
 			metadatatest.AssertEqualSocketflowPayloadBytes,

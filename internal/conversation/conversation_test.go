@@ -16,6 +16,7 @@ type transcript struct {
 	lines  []string
 	skip   uint64
 	enough int
+	held   int
 	sink   protocol.Sink
 	start  protocol.Stamp
 }
@@ -36,7 +37,7 @@ func (p *transcript) Data(c *protocol.Chunk) {
 		}
 		return
 	}
-	p.sink.Exchanged(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Stamp})
+	p.sink.Single(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Stamp})
 }
 
 func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
@@ -52,31 +53,28 @@ func (p *transcript) Close(e protocol.Ending) {
 	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", reason, e.Unknown))
 }
 
-func (p *transcript) Enough(d protocol.Direction) int {
+func (p *transcript) Demand(d protocol.Direction) (m protocol.Demand) {
 	if d == protocol.FromServer {
-		return p.enough
+		m.Skip, m.Enough = p.skip, p.enough
 	}
-	return 0
+	return m
 }
 
-func (p *transcript) Skip(d protocol.Direction) uint64 {
-	if d == protocol.FromServer {
-		return p.skip
-	}
-	return 0
-}
+func (p *transcript) Held() int { return p.held }
 
-func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Confidence {
-	want := [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"}[d]
-	n := min(len(b), len(want))
-	switch {
-	case string(b[:n]) != want[:n]:
-		return protocol.No
-	case n < len(want):
-		return protocol.Maybe
-	default:
-		return protocol.Yes
+func detectTranscript(s *protocol.Sample) protocol.Confidence {
+	worst := protocol.Certain
+	for d, want := range [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"} {
+		b := s.Bytes[d]
+		n := min(len(b), len(want))
+		switch {
+		case string(b[:n]) != want[:n]:
+			return protocol.No
+		case n > 0 && n < len(want):
+			worst = protocol.NeedMore
+		}
 	}
+	return worst
 }
 
 // scene is one conversation under test.
@@ -92,13 +90,16 @@ type scene struct {
 func newScene(role event.Role, joined bool) *scene {
 	s := &scene{parser: &transcript{}}
 	s.shard = NewShard(Options{
-		Protocols: []protocol.Protocol{{
-			Name: "transcript", Detect: detectTranscript,
-			New: func(c protocol.Conversation) protocol.Parser {
-				s.joined, s.parser.sink = c.Joined, c.Sink
-				return s.parser
+		Protocols: []protocol.Configured{{Protocol: protocol.Protocol{
+			Name: "transcript", Transports: protocol.Streams, Detect: detectTranscript,
+			Start: func(*protocol.Settings) func(*protocol.Session) protocol.Parser {
+				return func(c *protocol.Session) protocol.Parser {
+					s.joined, s.parser.sink = c.Joined, c.Sink
+					return s.parser
+				}
 			},
-		}},
+		}}},
+		Memory:       1 << 20,
 		Want:         func(_ uint64, w event.Want) { s.wants = append(s.wants, w) },
 		PayloadLimit: 1000, PayloadBurst: 2000,
 	})
@@ -106,7 +107,7 @@ func newScene(role event.Role, joined bool) *scene {
 	return s
 }
 
-func (s *scene) Emit(x *protocol.Exchange) { s.emitted = append(s.emitted, x.Name) }
+func (s *scene) Emit(_ protocol.ID, x *protocol.Exchange) { s.emitted = append(s.emitted, x.Name) }
 
 func (s *scene) play(events ...*event.Event) {
 	for _, e := range events {
@@ -379,7 +380,7 @@ func TestWithoutProtocolsThereAreNoConversations(t *testing.T) {
 
 func TestNoAllocationPerData(t *testing.T) {
 	s := newScene(event.RoleClient, false)
-	s.shard.opts.Protocols[0].New = func(protocol.Conversation) protocol.Parser { return deaf{} }
+	s.shard.starts[0] = func(*protocol.Session) protocol.Parser { return deaf{} }
 	s.play(sent(0, "ask>a"))
 	e, position := sent(5, "ask>b"), uint64(5)
 	if n := testing.AllocsPerRun(1000, func() {
@@ -405,5 +406,5 @@ type deaf struct{}
 func (deaf) Data(*protocol.Chunk)                                          {}
 func (deaf) Gap(protocol.Direction, uint64, protocol.Stamp, protocol.Loss) {}
 func (deaf) Close(protocol.Ending)                                         {}
-func (deaf) Enough(protocol.Direction) int                                 { return 0 }
-func (deaf) Skip(protocol.Direction) uint64                                { return 0 }
+func (deaf) Demand(protocol.Direction) (d protocol.Demand)                 { return d }
+func (deaf) Held() int                                                     { return 0 }

@@ -232,9 +232,11 @@ func startEngine(t *testing.T, r *refusal) *engineUnderTest {
 	t.Helper()
 	core, logged := observer.New(zapcore.InfoLevel)
 	u := &engineUnderTest{refusal: r, logged: logged, seen: map[string]int{}}
+	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 1 << 14, Outstanding: 64})
+	require.NoError(t, err)
 	u.Engine = engine.New(engine.Options{
 		Mode: r.asked, Rules: []selection.Rule{{PID: uint32(os.Getpid())}}, Unix: true, UDP: true,
-		Protocols: registry.Named(registry.Names()), Parsing: protocol.Settings{HeadBytes: 1 << 14, Outstanding: 64},
+		Protocols: protocols, ParserMemory: 1 << 20,
 		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 50 * time.Millisecond,
 		UDPIdleTimeout: time.Second, Sockets: 1024, Processes: 1024, Waiting: fdtrack.Limits{}.OrDefault(),
 		Telemetry: otlp.Options{Logs: true, Traces: true}, BatchSize: 1000, BatchTimeout: 50 * time.Millisecond, Sink: u,

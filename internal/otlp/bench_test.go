@@ -71,16 +71,17 @@ func BenchmarkClosed(b *testing.B) {
 
 // request is what the HTTP parsers make of a request to a server.
 func request() *protocol.Exchange {
-	x := &protocol.Exchange{
-		Protocol: "http", Version: "1.1", Name: "GET", Server: "shop.example.com", ServerPort: 8080,
-		Parent: protocol.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Flags: 1},
+	x := ownExchange(
+		protocol.Key{Name: "http.request.method"}, protocol.Key{Name: "url.scheme"}, protocol.Key{Name: "url.path"},
+		protocol.Key{Name: "url.query"}, protocol.Key{Name: "user_agent.original"},
+		protocol.Key{Name: "http.response.status_code", Type: protocol.Int},
+	)
+	x.Protocol, x.Version, x.Name, x.Server, x.ServerPort = "http", "1.1", "GET", "shop.example.com", 8080
+	x.Parent = protocol.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Flags: 1}
+	for i, value := range []string{"GET", "http", "/api/v1/items/42", "page=2", "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101"} {
+		x.SetText(i, []byte(value))
 	}
-	x.Text("http.request.method", []byte("GET"))
-	x.Text("url.scheme", []byte("http"))
-	x.Text("url.path", []byte("/api/v1/items/42"))
-	x.Text("url.query", []byte("page=2"))
-	x.Text("user_agent.original", []byte("Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101"))
-	x.Int("http.response.status_code", 200)
+	x.SetInt(5, 200)
 	return x
 }
 
@@ -106,7 +107,7 @@ func BenchmarkExchange(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				connection := &batch[i%len(batch)]
 				connection.Exchanges++
-				builder.Exchanged(connection, x, connection.StartedAt, connection.StartedAt+1e6)
+				builder.Exchanged(connection, 1, x, connection.StartedAt, connection.StartedAt+1e6)
 				if i%len(batch) == len(batch)-1 {
 					builder.Take()
 				}
@@ -148,7 +149,7 @@ func BenchmarkFloor(b *testing.B) {
 		}
 	})
 	batch[1].Exchanges = 1
-	builder.Exchanged(&batch[1], request(), 0, 1)
+	builder.Exchanged(&batch[1], 1, request(), 0, 1)
 	_, traces = builder.Take()
 	b.Run("exchange", func(b *testing.B) {
 		b.ReportAllocs()

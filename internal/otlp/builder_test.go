@@ -164,7 +164,7 @@ func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
 			spoke := connect(finByPeer, of(p))
 			b.Opened(spoke)
 			spoke.Exchanges++
-			b.Exchanged(spoke, get(protocol.Client, "200"), 1, 2)
+			b.Exchanged(spoke, 1, get(protocol.Client, "200"), 1, 2)
 			b.Closed(spoke)
 			b.Failed(connect(finByPeer, of(p)))
 			if b.LogRecords() != c.records || b.Spans() != c.spans {

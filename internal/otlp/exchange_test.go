@@ -14,10 +14,14 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/http"
+	"github.com/socketflow/socketflow/internal/protocol/http/http1"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-var settings = protocol.Settings{RequestHeaders: []string{"x-team"}, ResponseHeaders: []string{"x-cache"}}
+var settings = protocoltest.Settings(http1.Protocol(), &http.Config{
+	Headers: http.HeadersConfig{Request: []string{"x-team"}, Response: []string{"x-cache"}},
+}, protocol.Limits{})
 
 // get is the exchange that the HTTP parsers make of a GET request and its response. Headers with the prefix "< " are the
 // response's.
@@ -40,11 +44,8 @@ func get(side protocol.Side, status string, headers ...string) *protocol.Exchang
 }
 
 func exchange(side protocol.Side, status string, fill func(*http.Message)) *protocol.Exchange {
-	var pool http.Pool
 	x := new(protocol.Exchange)
-	m := pool.Get(&protocol.Conversation{
-		Side: side, Settings: &settings, Remote: netip.MustParseAddrPort("127.0.0.1:80"),
-	})
+	m := http.NewPool(settings).Get(&protocol.Session{Side: side, Remote: netip.MustParseAddrPort("127.0.0.1:80")}, new(http.Account))
 	fill(m)
 	var code int
 	if _, err := fmt.Sscan(status, &code); err == nil {
@@ -92,7 +93,7 @@ var nameless = exchange(protocol.Server, "204", func(m *http.Message) {
 func emitExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
 	c.Exchanges++
 	at := c.OpenedAt + int64(c.Exchanges)*int64(time.Millisecond)
-	b.Exchanged(c, x, at, at+int64(750*time.Microsecond))
+	b.Exchanged(c, protocol.ID(c.Exchanges), x, at, at+int64(750*time.Microsecond))
 }
 
 // exchanged emits one exchange of a connection that is open.
@@ -242,44 +243,117 @@ func TestCaptureOfAnExchange(t *testing.T) {
 	}
 }
 
+// ownExchange is an empty exchange of a protocol with these attributes.
+func ownExchange(own ...protocol.Key) *protocol.Exchange {
+	keys, err := protocol.NewKeys(own)
+	if err != nil {
+		panic(err)
+	}
+	x := &protocol.Exchange{}
+	x.Reset(keys)
+	return x
+}
+
 // An attribute of a parser must not replace an observed one, nor appear twice. The number of remembered layouts is bounded,
-// even if peers send new fields in each request.
+// even if peers cause many.
 func TestAttributesOfExchanges(t *testing.T) {
 	b := newBuilder(Options{})
 	c := connect()
 	emitExchange(b, c, &protocol.Exchange{})
 	_, traces := b.Take()
 	plain := spansOf(traces)[0].Attributes()
-	for i := range 2 * maxVariants {
-		for range 2 { // the second uses the layout that the first made
-			x := &protocol.Exchange{}
-			x.Int(fmt.Sprint("own.", i), int64(i))
-			x.Text(networkPeerAddress, []byte("192.0.2.1"))
-			if i%2 == 0 {
-				x.Attributes = x.Attributes[:1]
+	var own []protocol.Key
+	for i := range 11 {
+		own = append(own, protocol.Key{Name: fmt.Sprint("own.", i), Type: protocol.Int})
+	}
+	own = append(own, protocol.Key{Name: networkPeerAddress}, protocol.Key{Name: "text"}, protocol.Key{Name: "list", Type: protocol.List},
+		protocol.Key{Name: "list of none", Type: protocol.List})
+	x := ownExchange(own...)
+	for set := range 2 * maxExchangeLayouts {
+		x.Reset(x.Keys)
+		want := pcommon.NewMap()
+		plain.CopyTo(want)
+		for i := range 11 {
+			if set>>i&1 != 0 {
+				x.SetInt(i, int64(set))
+				want.PutInt(own[i].Name, int64(set))
 			}
-			x.Text("text", []byte(strings.Repeat("x", i)))
-			x.List("list", []string{"a", "b"})
-			x.List("list of none", nil)
+		}
+		x.SetList(14, nil)
+		x.SetList(13, []string{"a", "b"})
+		x.SetText(12, []byte(strings.Repeat("x", set)))
+		x.SetText(11, []byte("192.0.2.1"))
+		want.PutStr("text", strings.Repeat("x", set))
+		list := want.PutEmptySlice("list")
+		list.AppendEmpty().SetStr("a")
+		list.AppendEmpty().SetStr("b")
+		want.PutEmptySlice("list of none")
+		for range 2 { // the second uses the layout that the first made
 			emitExchange(b, c, x)
 			_, traces := b.Take()
-			want := pcommon.NewMap()
-			plain.CopyTo(want)
-			want.PutInt(fmt.Sprint("own.", i), int64(i))
-			want.PutStr("text", strings.Repeat("x", i))
-			list := want.PutEmptySlice("list")
-			list.AppendEmpty().SetStr("a")
-			list.AppendEmpty().SetStr("b")
-			want.PutEmptySlice("list of none")
 			if got := spansOf(traces)[0].Attributes(); !got.Equal(want) || !slices.Equal(keysOf(got), keysOf(want)) {
 				t.Fatalf("got  %v\nwant %v", got.AsRaw(), want.AsRaw())
 			}
 		}
 	}
-	for known, variants := range b.attrLayouts.exchanges {
-		if len(variants) > maxVariants {
-			t.Errorf("%d variants of conditions %#x are remembered", len(variants), known)
+	if n := len(b.attrLayouts.exchanges); n > maxExchangeLayouts {
+		t.Errorf("%d layouts are remembered", n)
+	}
+}
+
+func TestKindsOfExchangeSpans(t *testing.T) {
+	for _, test := range [...]struct {
+		kind      protocol.Kind
+		initiator protocol.Direction
+		role      event.Role
+		want      ptrace.SpanKind
+	}{
+		{protocol.Call, protocol.FromClient, event.RoleClient, ptrace.SpanKindClient},
+		{protocol.Call, protocol.FromClient, event.RoleServer, ptrace.SpanKindServer},
+		{protocol.Call, protocol.FromServer, event.RoleClient, ptrace.SpanKindServer},
+		{protocol.Call, protocol.FromServer, event.RoleServer, ptrace.SpanKindClient},
+		{protocol.Message, protocol.FromServer, event.RoleServer, ptrace.SpanKindProducer},
+		{protocol.Message, protocol.FromServer, event.RoleClient, ptrace.SpanKindConsumer},
+		{protocol.Message, protocol.FromClient, event.RoleClient, ptrace.SpanKindProducer},
+		{protocol.Message, protocol.FromClient, event.RoleServer, ptrace.SpanKindConsumer},
+		{protocol.Call, protocol.FromClient, event.RoleUnknown, ptrace.SpanKindInternal},
+	} {
+		x := &protocol.Exchange{Kind: test.kind, Initiator: test.initiator}
+		if got := kindOf(x, test.role); got != test.want {
+			t.Errorf("kind %d begun by %d at role %d: %s, want %s", test.kind, test.initiator, test.role, got, test.want)
 		}
+	}
+}
+
+func TestLinksOfExchanges(t *testing.T) {
+	b := newBuilder(Options{})
+	link := protocol.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Flags: 1, State: "a=1"}
+	emitExchange(b, connect(), &protocol.Exchange{Links: []protocol.TraceContext{link}})
+	_, traces := b.Take()
+	links := spansOf(traces)[0].Links()
+	if links.Len() != 1 {
+		t.Fatalf("%d links", links.Len())
+	}
+	if l := links.At(0); l.TraceID() != link.TraceID || l.SpanID() != link.SpanID || l.Flags() != 1 || l.TraceState().AsRaw() != "a=1" {
+		t.Errorf("%v %v %d %s", l.TraceID(), l.SpanID(), l.Flags(), l.TraceState().AsRaw())
+	}
+}
+
+// The address that a proxy has named is that of the client, and the socket's remains that of the peer.
+func TestClientBehindAProxy(t *testing.T) {
+	b := newBuilder(Options{})
+	emitExchange(b, connect(accepted), &protocol.Exchange{Client: netip.MustParseAddrPort("203.0.113.7:4711")})
+	_, traces := b.Take()
+	got := spansOf(traces)[0].Attributes().AsRaw()
+	for key, want := range map[string]any{
+		clientAddress: "203.0.113.7", clientPort: int64(4711), netPeerName: "203.0.113.7", netPeerPort: int64(4711),
+	} {
+		if got[key] != want {
+			t.Errorf("%s is %v, want %v", key, got[key], want)
+		}
+	}
+	if got[networkPeerAddress] == "203.0.113.7" || got[netSockPeerAddr] == "203.0.113.7" {
+		t.Errorf("the socket's peer: %v, %v", got[networkPeerAddress], got[netSockPeerAddr])
 	}
 }
 
@@ -297,9 +371,9 @@ func TestBuilderKeepsNothingOfAnExchange(t *testing.T) {
 	emitExchange(b, connect(), x)
 	want := ptrace.NewTraces()
 	b.traces.CopyTo(want)
-	for i := range x.Attributes {
-		clear(x.Attributes[i].Text)
-		clear(x.Attributes[i].List)
+	for i := range x.Keys.All() {
+		clear(x.Value(i).Text)
+		clear(x.Value(i).List)
 	}
 	var before, after ptrace.JSONMarshaler
 	wantJSON, err := before.MarshalTraces(want)
@@ -317,7 +391,7 @@ func TestBuilderKeepsNothingOfAnExchange(t *testing.T) {
 
 func TestNoExchangeEndsBeforeItStarts(t *testing.T) {
 	b := newBuilder(Options{})
-	b.Exchanged(connect(), &protocol.Exchange{}, 10, 9)
+	b.Exchanged(connect(), 1, &protocol.Exchange{}, 10, 9)
 	_, traces := b.Take()
 	if s := spansOf(traces)[0]; s.StartTimestamp() != 10 || s.EndTimestamp() != 10 {
 		t.Errorf("from %d to %d", s.StartTimestamp(), s.EndTimestamp())

@@ -9,7 +9,6 @@ import (
 	semconv120 "go.opentelemetry.io/otel/semconv/v1.20.0"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	"github.com/socketflow/socketflow/internal/protocol/http"
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
@@ -81,28 +80,6 @@ func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
 		if pair.got != pair.want.Value.AsString() {
 			t.Errorf("%s is %s", pair.got, pair.want.Value.AsString())
 		}
-	}
-}
-
-func TestNamesOfExchangesAreThoseOfTheSemanticConventions(t *testing.T) {
-	known := make(map[string]bool)
-	for _, key := range [...]otel.Key{
-		semconv.HTTPRequestMethodKey, semconv.HTTPRequestMethodOriginalKey, semconv.HTTPResponseStatusCodeKey,
-		semconv.URLFullKey, semconv.URLSchemeKey, semconv.URLPathKey, semconv.URLQueryKey, semconv.UserAgentOriginalKey,
-		semconv.RPCSystemNameKey, semconv.RPCMethodKey, semconv.RPCMethodOriginalKey, semconv.RPCResponseStatusCodeKey,
-		semconv.HTTPRequestHeader("").Key, semconv.HTTPResponseHeader("").Key,
-		semconv.RPCRequestMetadata("").Key, semconv.RPCResponseMetadata("").Key,
-	} {
-		known[string(key)] = true
-	}
-	for _, name := range http.Names() {
-		if !known[name] {
-			t.Errorf("%s is none of them", name)
-		}
-		delete(known, name)
-	}
-	if len(known) != 0 {
-		t.Errorf("%v are not emitted", known)
 	}
 }
 

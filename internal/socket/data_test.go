@@ -27,7 +27,7 @@ func (p *transcript) Data(c *protocol.Chunk) {
 		p.start = c.Stamp
 		return
 	}
-	p.sink.Exchanged(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Stamp})
+	p.sink.Single(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Stamp})
 }
 
 func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, _ protocol.Loss) {
@@ -38,14 +38,16 @@ func (p *transcript) Close(e protocol.Ending) {
 	p.lines = append(p.lines, fmt.Sprintf("closed with errno %d unknown %v", e.Errno, e.Unknown))
 }
 
-func (p *transcript) Enough(protocol.Direction) int  { return 0 }
-func (p *transcript) Skip(protocol.Direction) uint64 { return 0 }
+func (p *transcript) Demand(protocol.Direction) (d protocol.Demand) { return d }
+func (p *transcript) Held() int                                     { return 0 }
 
-func detectTranscript(d protocol.Direction, b []byte, _ bool) protocol.Confidence {
-	if want := [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"}[d]; len(b) < 4 || string(b[:4]) != want {
-		return protocol.No
+func detectTranscript(s *protocol.Sample) protocol.Confidence {
+	for d, want := range [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"} {
+		if b := s.Bytes[d]; len(b) > 0 && (len(b) < 4 || string(b[:4]) != want) {
+			return protocol.No
+		}
 	}
-	return protocol.Yes
+	return protocol.Certain
 }
 
 // heard is a table whose connections speak the transcript's protocol.
@@ -53,21 +55,26 @@ type heard struct {
 	table  *Table
 	sink   *recorder
 	parser *transcript
+	made   func(*protocol.Session) protocol.Parser
 	wants  map[uint64]event.Want
 }
 
 func newHeard(t *testing.T) *heard {
 	h := &heard{parser: &transcript{}, wants: map[uint64]event.Want{}}
+	h.made = func(*protocol.Session) protocol.Parser { return h.parser }
 	h.table, h.sink = newTestTable(t, func(o *Options) {
 		o.Conversations = conversation.Options{
-			Protocols: []protocol.Protocol{{
-				Name: "transcript", Detect: detectTranscript,
-				New: func(c protocol.Conversation) protocol.Parser {
-					h.parser.sink = c.Sink
-					return h.parser
+			Protocols: []protocol.Configured{{Protocol: protocol.Protocol{
+				Name: "transcript", Transports: protocol.Streams, Detect: detectTranscript,
+				Start: func(*protocol.Settings) func(*protocol.Session) protocol.Parser {
+					return func(c *protocol.Session) protocol.Parser {
+						h.parser.sink = c.Sink
+						return h.made(c)
+					}
 				},
-			}},
-			Want: func(cookie uint64, w event.Want) { h.wants[cookie] = w },
+			}}},
+			Memory: 1 << 20,
+			Want:   func(cookie uint64, w event.Want) { h.wants[cookie] = w },
 		}
 	})
 	return h
@@ -224,7 +231,7 @@ func TestFlushAbandonsConversations(t *testing.T) {
 func TestNoAllocationPerData(t *testing.T) {
 	h := newHeard(t)
 	h.table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}
-	h.table.opts.Conversations.Protocols[0].New = func(protocol.Conversation) protocol.Parser { return deaf{} }
+	h.made = func(*protocol.Session) protocol.Parser { return deaf{} }
 	h.table.Handle(clientOpen(1, 10))
 	h.table.Handle(sent(0, "ask>a"))
 	e, position := sent(5, "ask>b"), uint64(5)
@@ -243,5 +250,5 @@ type deaf struct{}
 func (deaf) Data(*protocol.Chunk)                                          {}
 func (deaf) Gap(protocol.Direction, uint64, protocol.Stamp, protocol.Loss) {}
 func (deaf) Close(protocol.Ending)                                         {}
-func (deaf) Enough(protocol.Direction) int                                 { return 0 }
-func (deaf) Skip(protocol.Direction) uint64                                { return 0 }
+func (deaf) Demand(protocol.Direction) (d protocol.Demand)                 { return d }
+func (deaf) Held() int                                                     { return 0 }

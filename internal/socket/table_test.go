@@ -33,7 +33,7 @@ func (r *recorder) add(what string, c *Connection) {
 func (r *recorder) Opened(c *Connection) { r.add("opened", c) }
 func (r *recorder) Closed(c *Connection) { r.add("closed", c) }
 func (r *recorder) Failed(c *Connection) { r.add("failed", c) }
-func (r *recorder) Exchanged(c *Connection, _ *protocol.Exchange, _, _ int64) {
+func (r *recorder) Exchanged(c *Connection, _ protocol.ID, _ *protocol.Exchange, _, _ int64) {
 	r.add("exchanged", c)
 }
 
@@ -329,12 +329,15 @@ func (s sinkFuncs) Opened(c *Connection) { s.opened(c) }
 func (s sinkFuncs) Closed(c *Connection) { s.closed(c) }
 func (s sinkFuncs) Failed(*Connection)   {}
 
-func (s sinkFuncs) Exchanged(*Connection, *protocol.Exchange, int64, int64) {}
+func (s sinkFuncs) Exchanged(*Connection, protocol.ID, *protocol.Exchange, int64, int64) {}
 
 func TestNoAllocationPerConnection(t *testing.T) {
 	table, _ := newTestTable(t, func(o *Options) {
-		detect := func(protocol.Direction, []byte, bool) protocol.Confidence { return protocol.No }
-		o.Conversations.Protocols = []protocol.Protocol{{Detect: detect}}
+		o.Conversations.Protocols = []protocol.Configured{{Protocol: protocol.Protocol{
+			Transports: protocol.Streams,
+			Detect:     func(*protocol.Sample) protocol.Confidence { return protocol.No },
+			Start:      func(*protocol.Settings) func(*protocol.Session) protocol.Parser { return nil },
+		}}}
 		o.Conversations.Want = func(uint64, event.Want) {}
 	})
 	table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}

@@ -27,10 +27,10 @@ import (
 // discard is a sink that ignores its input.
 type discard struct{}
 
-func (discard) Opened(*socket.Connection)                                      {}
-func (discard) Closed(*socket.Connection)                                      {}
-func (discard) Failed(*socket.Connection)                                      {}
-func (discard) Exchanged(*socket.Connection, *protocol.Exchange, int64, int64) {}
+func (discard) Opened(*socket.Connection)                                                   {}
+func (discard) Closed(*socket.Connection)                                                   {}
+func (discard) Failed(*socket.Connection)                                                   {}
+func (discard) Exchanged(*socket.Connection, protocol.ID, *protocol.Exchange, int64, int64) {}
 
 // stages are the steps that events pass.
 var stages = []struct {
@@ -60,12 +60,15 @@ func newWay(builder *otlp.Builder) (*way, error) {
 	if builder != nil {
 		sink = builder
 	}
+	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 64 << 10, Outstanding: 4096})
+	if err != nil {
+		return nil, err
+	}
 	w.table, err = socket.NewTable(socket.Options{
 		Sockets: 65536, Processes: 16384, Selection: &selection.Selection{},
 		Conversations: conversation.Options{
-			Protocols: registry.Named(registry.Names()),
-			Settings:  protocol.Settings{HeadBytes: 64 << 10, Outstanding: 4096},
-			Want:      func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
+			Protocols: protocols, Memory: 64 << 20,
+			Want: func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
 		},
 	}, reader, sink)
 	return w, err

@@ -40,12 +40,12 @@ var fixedKeys = [firstListed]protocol.Key{
 	rpcResponseStatusCode: {Name: string(semconv.RPCResponseStatusCodeKey), Metric: true},
 }
 
-// Prefixes of the attributes of listed header fields. The constants of the conventions are functions that make whole attributes.
-const (
-	requestHeaderPrefix    = "http.request.header."
-	responseHeaderPrefix   = "http.response.header."
-	requestMetadataPrefix  = "rpc.request.metadata."
-	responseMetadataPrefix = "rpc.response.metadata."
+// Prefixes of the attributes of listed header fields.
+var (
+	requestHeaderPrefix    = string(semconv.HTTPRequestHeader("").Key)
+	responseHeaderPrefix   = string(semconv.HTTPResponseHeader("").Key)
+	requestMetadataPrefix  = string(semconv.RPCRequestMetadata("").Key)
+	responseMetadataPrefix = string(semconv.RPCResponseMetadata("").Key)
 )
 
 // Keys are the attributes of exchanges under a configuration, which is a *Config.

@@ -37,7 +37,7 @@ type TelemetryBuilder struct {
 	SocketflowAddressesWaitingBytes     metric.Int64ObservableUpDownCounter
 	SocketflowConnections               metric.Int64ObservableCounter
 	SocketflowConnectionsUnaccepted     metric.Int64ObservableCounter
-	SocketflowConversationMemory        metric.Int64ObservableGauge
+	SocketflowConversationMemory        metric.Int64ObservableUpDownCounter
 	SocketflowConversations             metric.Int64ObservableCounter
 	SocketflowDataStrays                metric.Int64ObservableCounter
 	SocketflowDecodeErrors              metric.Int64ObservableCounter
@@ -667,7 +667,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{connections}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.SocketflowConversationMemory, err = builder.meter.Int64ObservableGauge(
+	builder.SocketflowConversationMemory, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_socketflow_conversation_memory",
 		metric.WithDescription("Memory that the parsers of all conversations hold. [Alpha]"),
 		metric.WithUnit("By"),

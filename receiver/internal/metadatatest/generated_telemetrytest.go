@@ -170,8 +170,10 @@ func AssertEqualSocketflowConversationMemory(t *testing.T, tt *componenttest.Tel
 		Name:        "otelcol_socketflow_conversation_memory",
 		Description: "Memory that the parsers of all conversations hold. [Alpha]",
 		Unit:        "By",
-		Data: metricdata.Gauge[int64]{
-			DataPoints: dps,
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: false,
+			DataPoints:  dps,
 		},
 	}
 	got, err := tt.GetMetric("otelcol_socketflow_conversation_memory")
