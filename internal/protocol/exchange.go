@@ -67,5 +67,5 @@ type Exchange struct {
 func (x *Exchange) Reset(keys *Keys) {
 	attrs, links := x.AttrSet, x.Links[:0]
 	*x = Exchange{Links: links}
-	x.AttrSet.reset(attrs, keys)
+	x.reset(attrs, keys)
 }
