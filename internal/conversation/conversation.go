@@ -40,6 +40,9 @@ type Conversation struct {
 // Mute reports whether the conversation was given up: it ignores further data.
 func (c *Conversation) Mute() bool { return c.mute }
 
+// Protocol is the index in Options.Protocols of the protocol that the conversation is in at present; ok is false while none is known.
+func (c *Conversation) Protocol() (index int, ok bool) { return c.protocol, c.parser != nil }
+
 // Role is the side of the connection that the payload has shown; RoleUnknown if it has shown none.
 func (c *Conversation) Role() event.Role { return c.role }
 
