@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,10 +63,11 @@ func (r *recording) next(at int) (raw []byte, behind int) {
 // requestTarget is the target of request i, in a form that programs use.
 func requestTarget(i int) string { return fmt.Sprintf("/api/v1/items/%d?page=2&sort=name", i) }
 
-// record has a client make requests to a server of this process, and records the kernel's events.
-func record(version string, requests, atOnce int) (r *recording, err error) {
+// record records the kernel's events of a dialogue.
+func record(d *dialogue) (r *recording, err error) {
 	tracer, err := kernel.OpenSockets(kernel.Options{
-		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
+		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, UDP: true, DatagramIdle: time.Minute,
+		PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
 	})
 	if err != nil {
 		return nil, err
@@ -74,14 +76,13 @@ func record(version string, requests, atOnce int) (r *recording, err error) {
 	if r, err = newRecording(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	at, talk, err := d.listen()
 	if err != nil {
 		return nil, err
 	}
-	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	written := make(chan error, 1)
-	go func() { written <- r.take(tracer.Readers()[0], port) }()
-	if err := ask(version, listener, requests, atOnce); err != nil {
+	go func() { written <- r.take(tracer.Readers()[0], at.Port()) }()
+	if err := talk(); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(tracer.Detach(), tracer.Readers()[0].Flush(), <-written); err != nil {
@@ -114,6 +115,21 @@ func (r *recording) take(reader *kernel.Reader, port uint16) error {
 			}
 		}
 	}
+}
+
+// listenTCP returns a listener on the loopback, and where it is.
+func listenTCP() (net.Listener, netip.AddrPort, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	return listener, listener.Addr().(*net.TCPAddr).AddrPort(), nil
+}
+
+// listenHTTP is a dialogue in HTTP.
+func listenHTTP(version string, requests, atOnce int) (netip.AddrPort, func() error, error) {
+	listener, at, err := listenTCP()
+	return at, func() error { return ask(version, listener, requests, atOnce) }, err
 }
 
 // ask makes requests, so many at once, over connections that stay open, to a server that it runs.

@@ -148,17 +148,16 @@ func processorTime() time.Duration {
 
 // measureReplay measures user space, from the events up to the exporter.
 func measureReplay(s *settings) error {
-	for _, version := range []string{"1.1", "2"} {
-		if err := measureRecording(s, version); err != nil {
-			return fmt.Errorf("HTTP/%s: %w", version, err)
+	for i := range dialogues {
+		if err := measureRecording(s, &dialogues[i]); err != nil {
+			return fmt.Errorf("%s: %w", dialogues[i].file, err)
 		}
 	}
 	return nil
 }
 
-func measureRecording(s *settings, version string) (err error) {
-	const requests, atOnce = 20_000, 16
-	r, err := record(version, requests, atOnce)
+func measureRecording(s *settings, d *dialogue) (err error) {
+	r, err := record(d)
 	if err != nil {
 		return err
 	}
@@ -187,10 +186,9 @@ func measureRecording(s *settings, version string) (err error) {
 		return err
 	}
 	perExchange := c.value(0, 3).median / exchanges
-	fmt.Printf("User space, HTTP/%s: %d requests of a Go client to a Go server, recorded once and replayed; both ends, %.2f events "+
-		"per exchange, one processor; medians of %d rounds (least to most):\n\n", version, requests, perExchange, 4*s.rounds)
-	fmt.Println("| | ns per event | ns per exchange | exchanges a second and core | allocations per event | per exchange " +
-		"| bytes per exchange |")
+	fmt.Printf("User space, %s, recorded once and replayed; both ends, %.2f events per %s, one processor; "+
+		"medians of %d rounds (least to most):\n\n", d.name, perExchange, d.unit, 4*s.rounds)
+	fmt.Printf("| | ns per event | ns per %[1]s | %[1]ss a second and core | allocations per event | per %[1]s | bytes per %[1]s |\n", d.unit)
 	fmt.Println("|---|---:|---:|---:|---:|---:|---:|")
 	for i, a := range c.arms {
 		ns, allocations := c.value(i, 0), c.value(i, 1)
@@ -201,8 +199,8 @@ func measureRecording(s *settings, version string) (err error) {
 	fmt.Println()
 	if s.profile != "" {
 		return errors.Join(
-			profileReplay(s.profile+"http"+version+"-parsed.pprof", arms[1]),
-			profileReplay(s.profile+"http"+version+"-built.pprof", arms[2]),
+			profileReplay(s.profile+d.file+"-parsed.pprof", arms[1]),
+			profileReplay(s.profile+d.file+"-built.pprof", arms[2]),
 		)
 	}
 	return nil
