@@ -89,7 +89,7 @@ func start(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
 	if !ok {
 		panic(errors.New("dns: the configuration is not one of DNS"))
 	}
-	m := &memory{settings: s, timeout: uint64(config.Timeout)} //nolint:gosec // validated
+	m := &memory{settings: s, timeout: uint64(config.Timeout)}
 	return func(session *protocol.Session) protocol.Parser {
 		p := &parser{memory: m, session: *session, sink: session.Sink}
 		p.waiting.Limit = s.Outstanding

@@ -41,7 +41,7 @@ type message struct {
 }
 
 func (m *message) response() bool { return m.bits&bitResponse != 0 }
-func (m *message) op() uint8      { return uint8(m.bits >> 11 & maskCode) } //nolint:gosec // four bits
+func (m *message) op() uint8      { return uint8(m.bits >> 11 & maskCode) }
 
 // read reads header and first question, and reports whether they are there.
 func (m *message) read(b []byte) bool {

@@ -16,7 +16,8 @@ type parser struct {
 	frames  *[protocol.Directions]framing.Prefixed // nil: datagrams
 	waiting pairing.ByID[key, query]
 	gaps    [protocol.Directions]uint64
-	paired  bool // a query has had its response
+	paired  bool     // a query has had its response
+	early   received // the last response without a query, in memory of its own; no bytes: there is none
 }
 
 var _ protocol.Waiter = (*parser)(nil)
@@ -137,15 +138,43 @@ func (p *parser) ask(m *message, r *received) {
 	}
 	p.request = protocol.Request{Kind: protocol.Call, Initiator: r.from, Start: r.first}
 	e.Value.exchange = p.sink.Begin(&p.request)
+	if early := p.early; len(early.bytes) > 0 && early.from != r.from && early.last.Time >= r.first.Began && m.read(early.bytes) && m.id == k.id && e.Value.fits(m) {
+		p.early.bytes = p.early.bytes[:0]
+		p.answer(m, &early)
+	}
+}
+
+// hold keeps a response that nobody has asked for. If one thread sends and another receives, the response may be seen before its query.
+func (p *parser) hold(r *received) {
+	if p.session.Joined && !p.paired {
+		return // the query may have been sent before
+	}
+	p.unhold()
+	mine := p.early.bytes
+	p.early = *r
+	if most := p.settings.HeadBytes; len(r.bytes) > most {
+		p.early.bytes, p.early.capture = r.bytes[:most], max(r.capture, protocol.CaptureTruncated)
+	}
+	p.early.bytes = append(mine, p.early.bytes...)
+}
+
+// unhold drops a response whose query has not come.
+func (p *parser) unhold() {
+	if len(p.early.bytes) > 0 {
+		p.early.bytes = p.early.bytes[:0]
+		p.sink.Error(protocol.Unpaired)
+	}
 }
 
 // answer ends the exchange that a response belongs to.
 func (p *parser) answer(m *message, r *received) {
 	e := p.waiting.Get(key{r.from.Opposite(), m.id})
-	if e == nil || !e.Value.fits(m) {
-		if p.paired || !p.session.Joined { // otherwise the query may have been asked before
-			p.sink.Error(protocol.Unpaired)
-		}
+	if e == nil {
+		p.hold(r)
+		return
+	}
+	if !e.Value.fits(m) {
+		p.sink.Error(protocol.Unpaired)
 		return
 	}
 	p.paired = true
@@ -201,6 +230,7 @@ func (p *parser) Expire(now uint64) {
 
 // Close implements protocol.Parser.
 func (p *parser) Close(e protocol.Ending) {
+	p.unhold()
 	for o := p.waiting.Oldest(); o != nil; o = p.waiting.Oldest() {
 		switch q := &o.Value; {
 		case q.first.Time == 0 && e.Unknown:
@@ -234,7 +264,7 @@ func (p *parser) Demand(d protocol.Direction) protocol.Demand {
 
 // Held implements protocol.Parser.
 func (p *parser) Held() int {
-	held := p.waiting.Entries() * entryBytes
+	held := p.waiting.Entries()*entryBytes + cap(p.early.bytes)
 	if p.frames != nil {
 		held += p.frames[protocol.FromClient].Held() + p.frames[protocol.FromServer].Held()
 	}

@@ -178,6 +178,7 @@ func TestPairingOfResponses(t *testing.T) {
 			w := play(unicast, 10)
 			test.play(w)
 			assert.Equal(t, test.want, brief(w))
+			w.Close(0)
 			assert.Equal(t, test.unpaired, w.Errors[protocol.Unpaired])
 		})
 	}
@@ -243,6 +244,7 @@ func TestTooManyQueriesDropTheOldest(t *testing.T) {
 	w.Data(server, wire(0, "a.test.", dnsmessage.TypeA, answered(a(1))))
 	w.Data(server, wire(4, "a.test.", dnsmessage.TypeA, answered(a(1))))
 	assert.Len(t, w.Exchanges, 1)
+	w.Close(0)
 	assert.Equal(t, 1, w.Errors[protocol.Unpaired])
 }
 
@@ -256,8 +258,33 @@ func TestJoinedConversationMayBeginWithResponses(t *testing.T) {
 	w.Data(client, wire(1, "a.test.", dnsmessage.TypeA))
 	w.Data(server, wire(1, "a.test.", dnsmessage.TypeA, answered(a(1))))
 	w.Data(server, reply)
+	w.Close(0)
 	assert.Equal(t, 1, w.Errors[protocol.Unpaired])
 	assert.Len(t, w.Exchanges, 1)
+}
+
+func TestResponseMayBeSeenBeforeItsQuery(t *testing.T) {
+	query, reply := wire(1, "a.test.", dnsmessage.TypeA), wire(1, "a.test.", dnsmessage.TypeA, answered(a(1)))
+	for name, test := range map[string]struct {
+		query string
+		began uint64 // when the call that sent it began, in relation to the response
+		want  []string
+	}{
+		"by another thread":     {query, 0, []string{"query A a.test NOERROR [192.0.2.1]"}},
+		"but asked afterwards":  {query, 1, nil},
+		"to another question":   {wire(1, "b.test.", dnsmessage.TypeA), 0, nil},
+		"to a query by another": {wire(2, "a.test.", dnsmessage.TypeA), 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := play(unicast, 3)
+			w.Data(server, reply)
+			w.parser.Data(&protocol.Chunk{Direction: client, Bytes: []byte(test.query), Stamp: protocol.Stamp{Time: w.Time + 500, Began: w.Time + test.began}})
+			assert.Equal(t, test.want, brief(w))
+			w.Close(0)
+			assert.Len(t, w.Exchanges, 1)
+			assert.Equal(t, test.want == nil, w.Errors[protocol.Unpaired] == 1)
+		})
+	}
 }
 
 func TestDatagramsThatAreNotWhole(t *testing.T) {

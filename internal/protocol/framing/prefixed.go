@@ -84,9 +84,9 @@ func (p *Prefixed) Next(c *protocol.Chunk) Found {
 				return Invalid
 			}
 		default:
-			n := int(min(p.rest, uint64(len(c.Bytes)))) //nolint:gosec // not more than a length
+			n := int(min(p.rest, uint64(len(c.Bytes))))
 			p.keep(c.Bytes[:n])
-			p.rest -= uint64(n) //nolint:gosec // a length
+			p.rest -= uint64(n)
 			p.take(c, n)
 		}
 		if p.rest == 0 {
@@ -149,7 +149,7 @@ func (p *Prefixed) restart() {
 
 // lose forgets an incomplete message: what follows n more bytes may be anything.
 func (p *Prefixed) lose(n uint64) {
-	p.Unread += n + uint64(p.have) //nolint:gosec // at most maxHeader
+	p.Unread += n + uint64(p.have)
 	p.restart()
 	p.lost = true
 }
@@ -174,7 +174,7 @@ func (p *Prefixed) keep(b []byte) {
 	}
 	room := max(p.MaxBody-len(p.body), 0)
 	if len(b) > room {
-		p.Message.Missing += uint64(len(b) - room) //nolint:gosec // positive
+		p.Message.Missing += uint64(len(b) - room)
 		b = b[:room]
 	}
 	if len(p.body) == 0 && uint64(len(b))+p.Message.Missing == p.rest {
