@@ -58,6 +58,14 @@ func TestDatagramsAreRecognised(t *testing.T) {
 		"a byte too few":                 {53, query[:len(query)-1], "", no},
 		"a record too few":               {53, bytesOf("srv asked")[:40], "", no},
 		"answers in a query":             {53, wire(1, "www.test.", A, answered(a(1)), func(m *dnsmessage.Message) { m.Response = false }), "", no},
+		"changes of a zone": {53, wire(1, "zone.test.", typeIXFR, func(m *dnsmessage.Message) {
+			answered(soa(1))(m)
+			m.Response, m.Authorities, m.Answers = false, m.Answers, nil
+		}), "", strong},
+		"more than the version of a zone": {53, wire(1, "zone.test.", typeIXFR, func(m *dnsmessage.Message) {
+			answered(soa(1), soa(1))(m)
+			m.Response, m.Authorities, m.Answers = false, m.Answers, nil
+		}), "", no},
 		"two questions":                  {53, wire(1, "www.test.", A, func(m *dnsmessage.Message) { m.Questions = append(m.Questions, m.Questions[0]) }), "", no},
 		"no question":                    {53, wire(1, "", A), "", no},
 		"a notification":                 {53, wire(1, "zone.test.", dnsmessage.TypeSOA, op(4)), "", strong},

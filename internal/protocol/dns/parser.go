@@ -232,18 +232,18 @@ func (p *parser) Expire(now uint64) {
 func (p *parser) Close(e protocol.Ending) {
 	p.unhold()
 	for o := p.waiting.Oldest(); o != nil; o = p.waiting.Oldest() {
-		switch q := &o.Value; {
-		case q.first.Time == 0 && e.Unknown:
-			x := p.fill(o)
-			x.End, x.Capture = later(e.At, q.start.Time), max(x.Capture, protocol.CaptureGap)
-			p.end(o, x)
-		case q.first.Time == 0 && e.Errno != 0:
-			x := p.fill(o)
-			x.End, x.Errno = later(e.At, q.start.Time), e.Errno
-			p.end(o, x)
-		default: // who closes the socket of a query has stopped waiting for the response
-			p.unanswered(o, later(e.At, q.start.Time))
+		at := later(e.At, o.Value.start.Time)
+		if !e.Unknown && e.Errno == 0 {
+			p.unanswered(o, at) // who closes the socket of a query has stopped waiting for the response
+			continue
 		}
+		x := p.fill(o)
+		if x.End = at; e.Unknown {
+			x.Capture = max(x.Capture, protocol.CaptureGap)
+		} else {
+			x.Errno = e.Errno
+		}
+		p.end(o, x)
 	}
 }
 

@@ -50,6 +50,9 @@ func TestExchangesOfQueriesAndResponses(t *testing.T) {
 		"an address":       {wire(1, "a.test.", A), wire(1, "a.test.", A, answered(a(1))), "query A a.test NOERROR [192.0.2.1]"},
 		"addresses of v6":  {wire(1, "a.test.", AAAA), wire(1, "a.test.", AAAA, answered(aaaa(1), aaaa(2))), "query AAAA a.test NOERROR [2001:db8::1 2001:db8::2]"},
 		"behind an alias":  {wire(1, "a.test.", A), wire(1, "a.test.", A, answered(cname, a(1))), "query A a.test NOERROR [192.0.2.1]"},
+		"another class":    {wire(1, "a.test.", A), wire(1, "a.test.", A, answered(a(1), a(2)), func(m *dnsmessage.Message) { m.Answers[0].Header.Class = dnsmessage.ClassCHAOS }), "query A a.test NOERROR [192.0.2.2]"},
+		"a wrong length":   {wire(1, "a.test.", A), wire(1, "a.test.", A, answered(&dnsmessage.UnknownResource{Type: A, Data: []byte("12345")}, a(2))), "query A a.test NOERROR [192.0.2.2]"},
+		"v6, wrong length": {wire(1, "a.test.", A), wire(1, "a.test.", A, answered(&dnsmessage.UnknownResource{Type: AAAA, Data: []byte("123456789012345")}, a(2))), "query A a.test NOERROR [192.0.2.2]"},
 		"no address":       {wire(1, "a.test.", dnsmessage.TypeTXT), wire(1, "a.test.", dnsmessage.TypeTXT, answered(txt)), "query TXT a.test NOERROR"},
 		"nothing":          {wire(1, "a.test.", AAAA), wire(1, "a.test.", AAAA, answered()), "query AAAA a.test NOERROR"},
 		"too many answers": {wire(1, "a.test.", A), wire(1, "a.test.", A, answered(many...)), "query A a.test NOERROR " + thirtyTwo},
@@ -218,6 +221,8 @@ func TestEndOfConversationWithQueriesOutstanding(t *testing.T) {
 	}{
 		"closed":           {func(w *world) { w.Close(0) }, "query A a.test error=timeout"},
 		"broken":           {func(w *world) { w.Close(111) }, "query A a.test errno=111"},
+		"closed before":    {func(w *world) { w.Time -= 5000; w.Close(0) }, "query A a.test error=timeout"},
+		"broken before":    {func(w *world) { w.Time -= 5000; w.Close(104) }, "query A a.test errno=104"},
 		"not followed":     {(*world).unknown, "query A a.test capture=2"},
 		"closed after gap": {func(w *world) { w.Gap(server, 50, protocol.Lost); w.Close(0) }, "query A a.test capture=2"},
 		"gap then late":    {func(w *world) { w.Gap(server, 50, protocol.Lost); w.wait(time.Minute) }, "query A a.test capture=2"},
@@ -309,6 +314,14 @@ func TestDatagramsThatAreNotWhole(t *testing.T) {
 	w.Data(client, query)
 	w.Data(server, reply[:6]+"\xff\xff\x00\x00\x00\x00"+query[12:]+strings.Repeat("\xc0\x1e", 100))
 	assert.Equal(t, []string{"query A a.test NOERROR"}, brief(w))
+}
+
+func TestAddressesAsTextAreBounded(t *testing.T) {
+	var all texts
+	for i := range 3 * maxTexts {
+		assert.Equal(t, fmt.Sprintf("10.0.%d.%d", i>>8, i&0xff), all.of(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})))
+		assert.LessOrEqual(t, len(all), maxTexts)
+	}
 }
 
 func TestNamesAsText(t *testing.T) {

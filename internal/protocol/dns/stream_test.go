@@ -82,6 +82,24 @@ func TestTransferIsWaitedForFromItsLastMessage(t *testing.T) {
 	assert.Empty(t, w.Exchanges[0].Error)
 }
 
+func TestTransferThatBreaks(t *testing.T) {
+	for name, test := range map[string]struct {
+		end  func(*world)
+		want string
+	}{
+		"broken":       {func(w *world) { w.Close(104) }, "query AXFR zone.test errno=104"},
+		"not followed": {(*world).unknown, "query AXFR zone.test capture=2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := play(tcp, 10)
+			w.Data(client, framed(wire(1, "zone.test.", dnsmessage.TypeAXFR)))
+			w.Data(server, framed(wire(1, "zone.test.", dnsmessage.TypeAXFR, answered(soa(1), a(1)))))
+			test.end(w)
+			assert.Equal(t, []string{test.want}, brief(w))
+		})
+	}
+}
+
 func TestLossesOverTCP(t *testing.T) {
 	const A = dnsmessage.TypeA
 	reply := framed(wire(1, "a.test.", A, answered(a(1), a(2))))

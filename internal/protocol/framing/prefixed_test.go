@@ -114,6 +114,11 @@ func TestGapsInPrefixedMessages(t *testing.T) {
 			r.gap(2, cut)
 			r.data("ef\x00\x01g")
 		}, []string{`"ab"+4 truncated`, `"g"+0`}, 0},
+		"the worst of two within a body": {func(r *reading) {
+			r.data("\x00\x06ab")
+			r.gap(2, lost)
+			r.gap(2, cut)
+		}, []string{`"ab"+4 lost`}, 0},
 		"to the end of a body": {func(r *reading) {
 			r.data("\x00\x06ab")
 			r.gap(4, lost)
