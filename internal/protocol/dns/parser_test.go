@@ -268,6 +268,15 @@ func TestJoinedConversationMayBeginWithResponses(t *testing.T) {
 	assert.Len(t, w.Exchanges, 1)
 }
 
+func TestResponseDoesNotAnswerItsSendersQuery(t *testing.T) {
+	w := play(unicast, 3)
+	w.Data(client, wire(1, "a.test.", dnsmessage.TypeA, answered(a(1))))
+	w.parser.Data(&protocol.Chunk{Direction: client, Bytes: []byte(wire(1, "a.test.", dnsmessage.TypeA)), Stamp: protocol.Stamp{Time: w.Time, Began: w.Time}})
+	w.Close(0)
+	assert.Equal(t, []string{"query A a.test error=timeout"}, brief(w))
+	assert.Equal(t, 1, w.Errors[protocol.Unpaired])
+}
+
 func TestResponseMayBeSeenBeforeItsQuery(t *testing.T) {
 	query, reply := wire(1, "a.test.", dnsmessage.TypeA), wire(1, "a.test.", dnsmessage.TypeA, answered(a(1)))
 	for name, test := range map[string]struct {
