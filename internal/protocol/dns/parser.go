@@ -1,0 +1,272 @@
+package dns
+
+import (
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
+	"github.com/socketflow/socketflow/internal/protocol/pairing"
+)
+
+// parser follows one conversation. It implements protocol.Waiter.
+type parser struct {
+	*memory
+	session protocol.Session
+	sink    protocol.Sink
+	frames  *[protocol.Directions]framing.Prefixed // nil: datagrams
+	waiting pairing.ByID[key, query]
+	gaps    [protocol.Directions]uint64
+	paired  bool     // a query has had its response
+	early   received // the last response without a query, in memory of its own; no bytes: there is none
+}
+
+var _ protocol.Waiter = (*parser)(nil)
+
+// key names a query: each side has ids of its own.
+type key struct {
+	from protocol.Direction
+	id   uint16
+}
+
+type outstanding = pairing.Entry[key, query]
+
+// query is one that waits for its response.
+type query struct {
+	exchange   protocol.ID
+	start, end protocol.Stamp
+	name       []byte // in wire form, as asked
+	kind       dnsmessage.Type
+	class      dnsmessage.Class
+	op         uint8
+	asks       bool // there is a question
+	capture    protocol.Capture
+	gaps       uint64 // of the direction of responses, when it began
+	transfer   transfer
+	first      protocol.Stamp // of the responses so far, if there may be more
+	last       protocol.Stamp
+}
+
+// received is a message as it came.
+type received struct {
+	from        protocol.Direction
+	bytes       []byte
+	first, last protocol.Stamp
+	capture     protocol.Capture
+}
+
+// Data implements protocol.Parser.
+func (p *parser) Data(c *protocol.Chunk) {
+	if p.frames == nil {
+		r := received{from: c.Direction, bytes: c.Bytes, first: c.Stamp, last: c.At(len(c.Bytes) - 1)}
+		if c.Missing > 0 {
+			r.last.Position += c.Missing
+			r.capture = protocol.CaptureTruncated
+		}
+		p.message(&r)
+		return
+	}
+	rest := *c
+	for f := &p.frames[c.Direction]; ; {
+		switch f.Next(&rest) {
+		case framing.Nothing:
+			return
+		case framing.Whole:
+			p.framed(c.Direction)
+		}
+	}
+}
+
+// Gap implements protocol.Parser.
+func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
+	if why != protocol.Skipped {
+		p.gaps[d]++
+	}
+	if p.frames != nil && p.frames[d].Gap(n, at, why) {
+		p.framed(d)
+	}
+}
+
+// framed reads a message of a stream.
+func (p *parser) framed(d protocol.Direction) {
+	m := &p.frames[d].Message
+	r := received{from: d, bytes: m.Body, first: m.First, last: m.Last}
+	switch {
+	case m.Loss == protocol.Lost:
+		r.capture = protocol.CaptureGap
+	case m.Missing > 0:
+		r.capture = protocol.CaptureTruncated
+	}
+	p.message(&r)
+}
+
+func (p *parser) message(r *received) {
+	m := &p.memory.message
+	switch {
+	case !m.read(r.bytes):
+		if r.capture == protocol.CaptureComplete {
+			p.sink.Error(protocol.Malformed)
+		} else {
+			p.sink.Error(protocol.HeadTooLong)
+		}
+	case p.toGroup(m):
+		p.alone(m, r)
+	case m.response():
+		p.answer(m, r)
+	default:
+		p.ask(m, r)
+	}
+	m.bytes, m.name, m.reader = nil, nil, dnsmessage.Parser{}
+}
+
+// ask begins an exchange.
+func (p *parser) ask(m *message, r *received) {
+	k := key{r.from, m.id}
+	if earlier := p.waiting.Get(k); earlier != nil {
+		// The client asks once more, or uses the id for another question: it has stopped waiting.
+		p.unanswered(earlier, r.first)
+	}
+	if p.waiting.Full() {
+		oldest := p.waiting.Oldest()
+		p.sink.Forget(oldest.Value.exchange)
+		p.sink.Error(protocol.TooMany)
+		p.waiting.Remove(oldest)
+	}
+	e := p.waiting.Add(k, r.first.Time+p.timeout)
+	e.Value = query{
+		start: r.first, end: r.last, name: append(e.Value.name[:0], m.name...), kind: m.kind, class: m.class, op: m.op(),
+		asks: m.counts[0] > 0, capture: r.capture, gaps: p.gaps[r.from.Opposite()],
+	}
+	p.request = protocol.Request{Kind: protocol.Call, Initiator: r.from, Start: r.first}
+	e.Value.exchange = p.sink.Begin(&p.request)
+	if early := p.early; len(early.bytes) > 0 && early.from != r.from && early.last.Time >= r.first.Began && m.read(early.bytes) && m.id == k.id && e.Value.fits(m) {
+		p.early.bytes = p.early.bytes[:0]
+		p.answer(m, &early)
+	}
+}
+
+// hold keeps a response that nobody has asked for. If one thread sends and another receives, the response may be seen before its query.
+func (p *parser) hold(r *received) {
+	if p.session.Joined && !p.paired {
+		return // the query may have been sent before
+	}
+	p.unhold()
+	mine := p.early.bytes
+	p.early = *r
+	if most := p.settings.HeadBytes; len(r.bytes) > most {
+		p.early.bytes, p.early.capture = r.bytes[:most], max(r.capture, protocol.CaptureTruncated)
+	}
+	p.early.bytes = append(mine, p.early.bytes...)
+}
+
+// unhold drops a response whose query has not come.
+func (p *parser) unhold() {
+	if len(p.early.bytes) > 0 {
+		p.early.bytes = p.early.bytes[:0]
+		p.sink.Error(protocol.Unpaired)
+	}
+}
+
+// answer ends the exchange that a response belongs to.
+func (p *parser) answer(m *message, r *received) {
+	e := p.waiting.Get(key{r.from.Opposite(), m.id})
+	if e == nil {
+		p.hold(r)
+		return
+	}
+	if !e.Value.fits(m) {
+		p.sink.Error(protocol.Unpaired)
+		return
+	}
+	p.paired = true
+	q := &e.Value
+	q.capture = max(q.capture, r.capture)
+	if q.first.Time == 0 {
+		q.first = r.first
+	}
+	q.last = r.last
+	if p.transfers(q) && m.bits&maskCode == noError && !q.transfer.last(m, q.kind) {
+		p.waiting.Renew(e, r.last.Time+p.timeout)
+		return
+	}
+	x := p.fill(e)
+	p.code(x, m.code())
+	if !p.transfers(q) {
+		p.addresses(x, m)
+	}
+	p.end(e, x)
+}
+
+// transfers reports whether several messages may answer the query.
+func (p *parser) transfers(q *query) bool {
+	return p.frames != nil && q.op == opQuery && (q.kind == dnsmessage.TypeAXFR || q.kind == typeIXFR)
+}
+
+// fits reports whether a response is one to the query. It may lack the question if it has an error to report, or is not the
+// first of several (RFC 5936, section 2.2.1).
+func (q *query) fits(m *message) bool {
+	switch {
+	case q.op != m.op():
+		return false
+	case m.counts[0] == 0:
+		return !q.asks || q.op != opQuery || m.bits&maskCode != noError || q.first.Time != 0
+	}
+	return m.asks(q.name, q.kind, q.class)
+}
+
+// Deadline implements protocol.Waiter.
+func (p *parser) Deadline() uint64 {
+	if e := p.waiting.Oldest(); e != nil {
+		return e.Deadline
+	}
+	return 0
+}
+
+// Expire implements protocol.Waiter.
+func (p *parser) Expire(now uint64) {
+	for e := p.waiting.Oldest(); e != nil && e.Deadline <= now; e = p.waiting.Oldest() {
+		p.unanswered(e, later(e.Value.start, e.Value.start.Time+p.timeout))
+	}
+}
+
+// Close implements protocol.Parser.
+func (p *parser) Close(e protocol.Ending) {
+	p.unhold()
+	for o := p.waiting.Oldest(); o != nil; o = p.waiting.Oldest() {
+		at := later(e.At, o.Value.start.Time)
+		if !e.Unknown && e.Errno == 0 {
+			p.unanswered(o, at) // who closes the socket of a query has stopped waiting for the response
+			continue
+		}
+		x := p.fill(o)
+		if x.End = at; e.Unknown {
+			x.Capture = max(x.Capture, protocol.CaptureGap)
+		} else {
+			x.Errno = e.Errno
+		}
+		p.end(o, x)
+	}
+}
+
+// later is the stamp, but not before a time.
+func later(s protocol.Stamp, t uint64) protocol.Stamp {
+	s.Time = max(s.Time, t)
+	s.Began = max(s.Began, t)
+	return s
+}
+
+// Demand implements protocol.Parser.
+func (p *parser) Demand(d protocol.Direction) protocol.Demand {
+	if p.frames == nil {
+		return protocol.Demand{}
+	}
+	return protocol.Demand{Skip: p.frames[d].Skip()}
+}
+
+// Held implements protocol.Parser.
+func (p *parser) Held() int {
+	held := p.waiting.Entries()*entryBytes + cap(p.early.bytes)
+	if p.frames != nil {
+		held += p.frames[protocol.FromClient].Held() + p.frames[protocol.FromServer].Held()
+	}
+	return held
+}
