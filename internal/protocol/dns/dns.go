@@ -11,6 +11,8 @@ import (
 	"time"
 	"unsafe"
 
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
@@ -56,10 +58,10 @@ const (
 	attributes
 )
 
-// keys has the attributes. The first two are of the semantic conventions 1.43, which have none for the others.
+// keys has the attributes. The semantic conventions 1.43 have none for the last two.
 var keys = [attributes]protocol.Key{
-	questionName: {Name: "dns.question.name", Type: protocol.Text},
-	answers:      {Name: "dns.answers", Type: protocol.List},
+	questionName: {Name: string(semconv.DNSQuestionNameKey), Type: protocol.Text},
+	answers:      {Name: string(semconv.DNSAnswersKey), Type: protocol.List},
 	questionType: {Name: "socketflow.dns.question.type", Type: protocol.Text, Metric: true},
 	responseCode: {Name: "socketflow.dns.response.code", Type: protocol.Text, Metric: true},
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/dns"
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
@@ -12,6 +13,7 @@ import (
 var all = []func() protocol.Protocol{
 	http2.Protocol,
 	http1.Protocol,
+	dns.Protocol,
 }
 
 // Names of the protocols, each once, in order.
