@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -55,5 +56,23 @@ func configureTransferBackups(spec *ebpf.CollectionSpec) error {
 	return set(spec, map[string]any{
 		bpf.SocketflowVarEventBufsBackup: first,
 		bpf.SocketflowVarClaimsMask:      uint32(claimsEntries - 1),
+	})
+}
+
+// addExitBufs adds the event buffers of the programs at the exits of calls, which emit the payload of datagrams.
+func addExitBufs(spec *ebpf.CollectionSpec) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count the CPUs: %w", err)
+	}
+	bufs, each, users := spec.Maps[bpf.SocketflowMapEventBufs], preemptsCalls(), uint32(1)
+	if each {
+		users = uint32(bpf.SocketflowExitUserEXIT_USERS)
+	}
+	first := bufs.MaxEntries
+	bufs.MaxEntries += uint32(cpus) * users
+	return set(spec, map[string]any{
+		bpf.SocketflowVarEventBufsExit:    first,
+		bpf.SocketflowVarEventBufsPerExit: number(each),
 	})
 }
