@@ -20,7 +20,7 @@ func TestDatagramDataOfEveryCall(t *testing.T) {
 	var wholes []transfer
 	var lengths []int
 	for i, n := range []int{1, 40, 512, 1400, 3000} {
-		p := append([]byte{byte('0' + i)}, letters(n - 1)...)
+		p := append([]byte{byte('0' + i)}, letters(n-1)...)
 		payloads, wholes, lengths = append(payloads, p), append(wholes, whole(string(p))), append(lengths, n)
 	}
 	eachDatagramTracer(t, func(t *testing.T, tracer datagramTracer, _ bool) {

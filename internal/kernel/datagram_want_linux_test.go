@@ -138,7 +138,7 @@ func TestDatagramBatchLongerThanBoundIsCounted(t *testing.T) {
 		var payloads [][]byte
 		var lengths []int
 		for i := range messages {
-			payloads, lengths = append(payloads, letters(i + 1)), append(lengths, i+1)
+			payloads, lengths = append(payloads, letters(i+1)), append(lengths, i+1)
 		}
 		sendWays["sendto"](a, b, payloads)
 		receiveBatch(b, lengths)
