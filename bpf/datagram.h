@@ -35,24 +35,14 @@ static __always_inline __u64 next_datagram_cookie(void)
 	return 1ull << 63 | (__u64)bpf_get_smp_processor_id() << 40 | (last ? ++*last : 0);
 }
 
-/* A datagram that a call has transferred. */
-struct datagram {
-	struct flow flow; /* its cookie is the socket's; without the remote port: from or to whom is not known */
-	struct source from;
-	__u32 length;
-	__u32 direction;
-	__u32 event_buf; /* which one */
-	__u32 unknown;   /* where its bytes are */
-};
-
-static __always_inline void open_datagrams(struct datagram_flow *d, const struct datagram_key *key, const struct datagram *g, __u64 now)
+static __always_inline void open_datagrams(struct datagram_flow *d, const struct datagram *g, __u64 now)
 {
 	struct owner owner;
 	struct process *known = current_owner(&owner);
 	struct reservation r;
 	struct open_event *e;
 
-	begin_datagrams(d, key, &g->flow, next_datagram_cookie(), g->direction, now);
+	begin_datagrams(d, &g->key, &g->flow, next_datagram_cookie(), g->direction, now);
 	d->owner_pid = d->task_pid = owner.pid;
 	d->owner_start = owner.start;
 	d->ignored = is_ignored(&owner, g->flow.local_port, g->flow.remote_port);
@@ -81,12 +71,11 @@ static __always_inline bool enters_flow(struct datagram_flow *d)
 	return true;
 }
 
-static __always_inline void capture_datagram(struct datagram_flow *d, const struct datagram *g, __u64 now)
+static __always_inline void capture_datagram(struct datagram_flow *d, struct datagram *g, __u64 now)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	struct gathering gathering = {.from = g->from, .event_buf = g->event_buf};
-	__u32 direction = g->direction & 1, key = g->event_buf;
+	__u32 direction = g->direction & 1, key = g->bytes.event_buf;
 	struct event_buf *event_buf;
 	struct datagram_want want;
 
@@ -100,68 +89,57 @@ static __always_inline void capture_datagram(struct datagram_flow *d, const stru
 	event_buf->event.header.pid = task->tgid;
 	event_buf->event.header.start = task->group_leader->start_boottime;
 	event_buf->event.goroutine = GOROUTINE(regs);
-	gathering.want = want.bytes;
-	emit_datagram(d, event_buf, &gathering, direction, g->length, g->unknown, want.urgent, now);
+	g->bytes.want = want.bytes;
+	emit_datagram(d, event_buf, &g->bytes, &g->stream, direction, g->length, g->unknown, want.urgent, now);
 }
 
-/* Not static, so that the verifier looks at it once, and not at each call. */
-__noinline int count_datagram(const struct datagram *g)
+/* The datagram in that one of datagram_bufs. Not static, so that the verifier looks at it once, and not at each call. */
+__noinline int count_datagram(__u32 buf)
 {
-	struct datagram_key key = {};
-	struct datagram_flow *d;
+	struct datagram *g = bpf_map_lookup_elem(&datagram_bufs, &buf);
 	__u64 now = bpf_ktime_get_ns();
+	struct datagram_flow *d;
 
 	if (!g)
 		return 0;
-	key.cookie = g->flow.cookie;
-	__builtin_memcpy(key.remote, g->flow.remote, sizeof(key.remote));
-	key.remote_port = g->flow.remote_port;
-	d = datagram_flow_of(&key);
+	g->key.cookie = g->flow.cookie;
+	__builtin_memcpy(g->key.remote, g->flow.remote, sizeof(g->key.remote));
+	g->key.remote_port = g->flow.remote_port;
+	d = datagram_flow_of(&g->key);
 	if (!d)
 		return 0;
 	if (d->closed)
-		open_datagrams(d, &key, g, now);
+		open_datagrams(d, g, now);
 	if (follow_datagram_data && !d->ignored)
 		capture_datagram(d, g, now);
 	add_datagram(d, g->direction & 1, g->length, now);
 	return 0;
 }
 
-/* Finds where the message at address has its bytes and the remote address. */
-static __always_inline void find_in_message(struct source *from, __u32 *unknown, __u64 *name, __u64 address)
-{
-	struct user_message m;
-
-	if (!from_message(from, &m, address))
-		return;
-	*unknown = 0;
-	*name = m.name;
-}
-
-/*
- * Finds where the call under way has the bytes of the datagram, and where the remote address; 0: nowhere.
- */
+/* Finds where the call under way has the bytes of the datagram, and where the remote address; 0: nowhere. */
 static __always_inline __u64 find_datagram(struct datagram *g, struct pt_regs *regs, struct task_struct *task)
 {
 	long nr = SYSCALL_NR(regs);
-	__u64 second = SYSCALL_ARG2(regs), name = 0;
-	struct user_message m = {};
+	__u64 address = SYSCALL_ARG2(regs), name = SYSCALL_ARG5(regs);
+	struct user_message m;
 	int done;
 
-	if (nr == NR_SENDMMSG || nr == NR_RECVMMSG) {
-		done = messages_done(task);
-		if (done >= 0)
-			find_in_message(&g->from, &g->unknown, &name, second + done * sizeof(struct user_batch_message));
-		return name;
-	}
-	if (nr == NR_SENDTO || nr == NR_RECVFROM)
-		name = SYSCALL_ARG5(regs);
 	barrier_var(name); /* else one load serves for registers and message, which the verifier does not take */
-	if (nr == NR_SENDMSG || nr == NR_RECVMSG)
-		find_in_message(&g->from, &g->unknown, &name, second);
-	else
-		g->unknown = !find_bytes(&g->from, &m, nr, second, SYSCALL_ARG3(regs), g->length);
-	return name;
+	switch (nr) {
+	case NR_SENDMMSG:
+	case NR_RECVMMSG:
+		done = messages_done(task);
+		if (done < 0)
+			return 0;
+		address += done * sizeof(struct user_batch_message);
+		/* fallthrough */
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		g->unknown = !from_message(&g->bytes.from, &m, address);
+		return g->unknown ? 0 : m.name;
+	}
+	g->unknown = !find_bytes(&g->bytes.from, &m, nr, address, SYSCALL_ARG3(regs), g->length);
+	return nr == NR_SENDTO || nr == NR_RECVFROM ? name : 0;
 }
 
 static __always_inline bool is_receive(long nr)
@@ -172,8 +150,9 @@ static __always_inline bool is_receive(long nr)
 static __always_inline void on_datagram(struct sock *sk, int length, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct datagram g = {.length = length, .direction = direction, .unknown = 1};
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 buf = transfer_buf(direction), tid = task->pid;
+	struct datagram *g;
 	__u64 name;
 
 	/* The kernel's own sockets (tunnels, network file systems) have no file. */
@@ -186,53 +165,52 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 			messages_done(task);
 		return;
 	}
-	read_flow(&g.flow, sk);
-	g.flow.transport = TRANSPORT_UDP;
-	g.flow.cookie = bpf_get_socket_cookie(sk);
-	g.event_buf = transfer_buf(direction);
+	g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	if (!g)
+		return;
+	__builtin_memset(g, 0, sizeof(*g));
+	read_flow(&g->flow, sk);
+	g->flow.transport = TRANSPORT_UDP;
+	g->flow.cookie = bpf_get_socket_cookie(sk);
+	g->length = length;
+	g->direction = direction;
+	g->bytes.event_buf = buf;
+	g->unknown = 1;
 	if (!in_call) { /* from or to whom is known only if it is connected */
-		count_datagram(&g);
+		count_datagram(buf);
 		return;
 	}
-	if (!g.flow.remote_port && direction == DIRECTION_RECEIVED && sees_syscalls && is_receive(SYSCALL_NR(regs))) {
-		struct datagram_receive receive = {.flow = g.flow, .length = length};
-		__u32 tid = task->pid;
-		bpf_map_update_elem(&datagram_receives, &tid, &receive, BPF_ANY);
+	if (!g->flow.remote_port && direction == DIRECTION_RECEIVED && sees_syscalls && is_receive(SYSCALL_NR(regs))) {
+		bpf_map_update_elem(&datagram_receives, &tid, g, BPF_ANY);
 		return;
 	}
-	name = find_datagram(&g, regs, task);
+	name = find_datagram(g, regs, task);
 	if (name && direction == DIRECTION_SENT) /* counts for more than that of connect (ip(7), udp(7)) */
-		read_remote(&g.flow, name);
-	count_datagram(&g);
+		read_remote(&g->flow, name);
+	count_datagram(buf);
 }
 
 #define BATCH_MAX 64 /* messages of one recvmmsg whose senders are read */
 
 /* A message of recvmmsg, at its exit. Not static, for the verifier. */
-__noinline int on_received_message(const struct datagram_receive *receive, __u64 address, __u32 event_buf)
+__noinline int on_received_message(__u32 buf, __u64 address)
 {
-	struct datagram g = {.direction = DIRECTION_RECEIVED, .event_buf = event_buf};
+	struct datagram *g = bpf_map_lookup_elem(&datagram_bufs, &buf);
 	struct user_batch_message b;
 
-	if (!receive || bpf_probe_read_user(&b, sizeof(b), (void *)address))
+	if (!g || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !(__u32)b.length)
 		return 0;
-	g.flow = receive->flow;
-	g.length = (__u32)b.length;
-	if (!g.length)
-		return 0;
-	g.from.iov = b.message.iov;
-	g.from.count = b.message.iov_length;
+	g->length = b.length;
+	__builtin_memset(&g->bytes, 0, sizeof(g->bytes));
+	g->bytes.event_buf = buf;
+	g->bytes.from.iov = b.message.iov;
+	g->bytes.from.count = b.message.iov_length;
+	g->unknown = 0;
+	g->flow.remote_port = 0; /* that of the message before */
+	__builtin_memset(g->flow.remote, 0, sizeof(g->flow.remote));
 	if (b.message.name)
-		read_remote(&g.flow, b.message.name);
-	return count_datagram(&g);
-}
-
-static __always_inline void on_batch_received(const struct datagram_receive *receive, __u64 messages, long ret, __u32 event_buf)
-{
-	for (long i = 0; i < BATCH_MAX && i < ret; i++)
-		on_received_message(receive, messages + i * sizeof(struct user_batch_message), event_buf);
-	if (ret > BATCH_MAX)
-		count_more(COUNTER_BATCH_REST, ret - BATCH_MAX);
+		read_remote(&g->flow, b.message.name);
+	return count_datagram(buf);
 }
 
 /* The exit of a call that receives. Only now is the sender's address in the task's memory. */
@@ -240,26 +218,31 @@ static __always_inline void on_receive_exit(long ret, enum exit_user user)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	__u32 tid = task->pid;
-	struct datagram_receive *waiting = bpf_map_lookup_elem(&datagram_receives, &tid);
-	struct datagram_receive receive;
+	__u32 tid = task->pid, buf = exit_buf(user);
+	struct datagram *waiting = bpf_map_lookup_elem(&datagram_receives, &tid), *g;
 	__u64 name;
 
 	if (!waiting)
 		return;
-	receive = *waiting;
+	g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	if (g) {
+		*g = *waiting;
+		g->bytes.event_buf = buf;
+	}
 	bpf_map_delete_elem(&datagram_receives, &tid);
+	if (!g)
+		return;
 	if (user == EXIT_RECVMMSG) {
-		on_batch_received(&receive, SYSCALL_ARG2(regs), ret, exit_buf(user));
+		for (long i = 0; i < BATCH_MAX && i < ret; i++)
+			on_received_message(buf, SYSCALL_ARG2(regs) + i * sizeof(struct user_batch_message));
+		if (ret > BATCH_MAX)
+			count_more(COUNTER_BATCH_REST, ret - BATCH_MAX);
 		return;
 	}
-	if (ret != receive.length) /* of a call before this one, whose exit was not seen */
+	if (ret != g->length) /* of a call before this one, whose exit was not seen */
 		return;
-	struct datagram g = {
-		.flow = receive.flow, .length = receive.length, .direction = DIRECTION_RECEIVED, .event_buf = exit_buf(user), .unknown = 1,
-	};
-	name = find_datagram(&g, regs, task);
+	name = find_datagram(g, regs, task);
 	if (name)
-		read_remote(&g.flow, name);
-	count_datagram(&g);
+		read_remote(&g->flow, name);
+	count_datagram(buf);
 }

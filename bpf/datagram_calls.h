@@ -31,6 +31,7 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
 	struct event_buf *event_buf;
 	struct datagram_want want;
+	struct stream stream = {};
 
 	if (!is_datagram_wanted(d, direction, t->length, &want))
 		return;
@@ -48,7 +49,7 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 	event_buf->event.header.pid = t->pid;
 	event_buf->event.header.start = start_of(t->pid);
 	event_buf->event.goroutine = 0;
-	emit_datagram(d, event_buf, g, direction, t->length, t->unknown, want.urgent, now);
+	emit_datagram(d, event_buf, g, &stream, direction, t->length, t->unknown, want.urgent, now);
 }
 
 /* A datagram to or from the remote end. */

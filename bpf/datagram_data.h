@@ -94,12 +94,11 @@ static __always_inline __u32 datagram_cut_reason(const struct gathering *g, __u3
 
 /*
  * Emits a datagram. g says where its bytes are, how many are wanted, and in which event_buf they go. The caller has set the members
- * of the event that depend on the mode: pid and start of its header, goroutine.
+ * of the event that depend on the mode: pid and start of its header, goroutine. stream: room for what emit_data needs of a stream.
  */
-static __always_inline void emit_datagram(struct datagram_flow *d, struct event_buf *event_buf, struct gathering *g, __u32 direction,
-					  __u32 length, bool unknown, __u32 urgent, __u64 now)
+static __always_inline void emit_datagram(struct datagram_flow *d, struct event_buf *event_buf, struct gathering *g,
+					  struct stream *stream, __u32 direction, __u32 length, bool unknown, __u32 urgent, __u64 now)
 {
-	struct stream stream = {.gap_reason = d->gap_reason[direction]}; /* as far as emit_data needs it */
 	struct data_event *e = &event_buf->event;
 	__u32 captured = 0;
 
@@ -117,6 +116,8 @@ static __always_inline void emit_datagram(struct datagram_flow *d, struct event_
 		captured = 0;
 	e->captured = captured;
 	e->cut_reason = captured < length ? datagram_cut_reason(g, length, unknown) : 0;
-	emit_data(&stream, g->event_buf, shard_of(d->flow.cookie), urgent);
-	d->gap_reason[direction] = stream.gap_reason;
+	stream->last_unreported = 0;
+	stream->gap_reason = d->gap_reason[direction];
+	emit_data(stream, g->event_buf, shard_of(d->flow.cookie), urgent);
+	d->gap_reason[direction] = stream->gap_reason;
 }

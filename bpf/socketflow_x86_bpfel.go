@@ -93,6 +93,41 @@ type SocketflowDataEvent struct {
 	Pad            [5]uint8
 }
 
+type SocketflowDatagram struct {
+	_     structs.HostLayout
+	Flow  SocketflowFlow
+	Bytes struct {
+		_    structs.HostLayout
+		From struct {
+			_      structs.HostLayout
+			Iov    uint64
+			Count  uint64
+			Base   uint64
+			Length uint64
+		}
+		Skip     uint64
+		Want     uint32
+		Used     uint32
+		EventBuf uint32
+		Fault    uint32
+	}
+	Key    SocketflowDatagramKey
+	Stream struct {
+		_              structs.HostLayout
+		Position       uint64
+		Until          uint64
+		LastUnreported uint64
+		Sequence       uint32
+		GapReason      uint8
+		Signature      uint8
+		Pad            [2]uint8
+	}
+	Length    uint32
+	Direction uint32
+	Unknown   uint32
+	Pad       uint32
+}
+
 type SocketflowDatagramFlow struct {
 	_          structs.HostLayout
 	Flow       SocketflowFlow
@@ -120,13 +155,6 @@ type SocketflowDatagramKey struct {
 	Remote     [16]uint8
 	RemotePort uint32
 	Pad        uint32
-}
-
-type SocketflowDatagramReceive struct {
-	_      structs.HostLayout
-	Flow   SocketflowFlow
-	Length uint32
-	Pad    uint32
 }
 
 type SocketflowDescriptorEvent struct {
@@ -413,6 +441,7 @@ const (
 	SocketflowMapBegunFlows           = "begun_flows"
 	SocketflowMapClaims               = "claims"
 	SocketflowMapCounters             = "counters"
+	SocketflowMapDatagramBufs         = "datagram_bufs"
 	SocketflowMapDatagramCookies      = "datagram_cookies"
 	SocketflowMapDatagramReceives     = "datagram_receives"
 	SocketflowMapDatagrams            = "datagrams"
@@ -577,6 +606,7 @@ type SocketflowMapSpecs struct {
 	BegunFlows       *ebpf.MapSpec `ebpf:"begun_flows"`
 	Claims           *ebpf.MapSpec `ebpf:"claims"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
+	DatagramBufs     *ebpf.MapSpec `ebpf:"datagram_bufs"`
 	DatagramCookies  *ebpf.MapSpec `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
@@ -667,6 +697,7 @@ type SocketflowMaps struct {
 	BegunFlows       *ebpf.Map `ebpf:"begun_flows"`
 	Claims           *ebpf.Map `ebpf:"claims"`
 	Counters         *ebpf.Map `ebpf:"counters"`
+	DatagramBufs     *ebpf.Map `ebpf:"datagram_bufs"`
 	DatagramCookies  *ebpf.Map `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
@@ -687,6 +718,7 @@ func (m *SocketflowMaps) Close() error {
 		m.BegunFlows,
 		m.Claims,
 		m.Counters,
+		m.DatagramBufs,
 		m.DatagramCookies,
 		m.DatagramReceives,
 		m.Datagrams,

@@ -139,15 +139,8 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 		return err
 	}
 	addBackups(spec, bpf.SocketflowProgSockState)
-	if backup && opts.transfers() && opts.Attachment != AttachFunction {
-		if err := configureTransferBackups(spec); err != nil {
-			return err
-		}
-	}
-	if opts.datagramData() {
-		if err := addExitBufs(spec); err != nil {
-			return err
-		}
+	if err := configureBufs(spec, opts, backup && opts.transfers() && opts.Attachment != AttachFunction); err != nil {
+		return err
 	}
 	var include, needLocalPort bool
 	for _, r := range opts.Rules {
