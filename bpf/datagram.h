@@ -35,23 +35,53 @@ static __always_inline __u64 next_datagram_cookie(void)
 	return 1ull << 63 | (__u64)bpf_get_smp_processor_id() << 40 | (last ? ++*last : 0);
 }
 
-static __always_inline void open_datagrams(struct datagram_flow *d, const struct datagram *g, __u64 now)
+/* A datagram that a call has transferred. */
+struct datagram {
+	struct flow flow; /* its cookie is the socket's; without the remote port: from or to whom is not known */
+	struct gathering bytes;
+	struct datagram_key key;
+	struct stream stream; /* as emit_datagram needs it */
+	struct owner owner;   /* who transfers it, once somebody asks */
+	struct datagram_want want;
+	__u32 length;
+	__u32 direction;
+	__u32 unknown; /* where its bytes are */
+	__u32 pad;
+};
+
+/* The one that a program is about, by its number in event_bufs. It is not on the stack, where there is too little room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u32);
+	__type(value, struct datagram);
+} datagram_bufs SEC(".maps");
+
+/* Threads within a call that receives from any sender. The sender is known when the call returns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct datagram);
+} datagram_receives SEC(".maps");
+
+static __always_inline void open_datagrams(struct datagram_flow *d, struct datagram *g, __u64 now)
 {
-	struct owner owner;
-	struct process *known = current_owner(&owner);
+	struct owner *owner = &g->owner;
+	struct process *known = current_owner(owner);
 	struct reservation r;
 	struct open_event *e;
 
 	begin_datagrams(d, &g->key, &g->flow, next_datagram_cookie(), g->direction, now);
-	d->owner_pid = d->task_pid = owner.pid;
-	d->owner_start = owner.start;
-	d->ignored = is_ignored(&owner, g->flow.local_port, g->flow.remote_port);
+	d->owner_pid = d->task_pid = owner->pid;
+	d->owner_start = owner->start;
+	d->ignored = is_ignored(owner, g->flow.local_port, g->flow.remote_port);
 	if (d->ignored) {
 		count(COUNTER_IGNORED);
 		return;
 	}
-	emit_process_once(&owner, known, shard_of(d->flow.cookie));
-	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, &owner);
+	emit_process_once(owner, known, shard_of(d->flow.cookie));
+	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, owner);
 	if (!e)
 		return;
 	e->header.time = e->started = now;
@@ -59,15 +89,14 @@ static __always_inline void open_datagrams(struct datagram_flow *d, const struct
 }
 
 /* The process is another one than before. The rules may leave its datagrams out; if not, the shard needs its description. */
-static __always_inline bool enters_flow(struct datagram_flow *d)
+static __always_inline bool enters_flow(struct datagram_flow *d, struct owner *owner)
 {
-	struct owner owner;
-	struct process *known = current_owner(&owner);
+	struct process *known = current_owner(owner);
 
-	if (is_ignored(&owner, d->flow.local_port, d->flow.remote_port))
+	if (is_ignored(owner, d->flow.local_port, d->flow.remote_port))
 		return false;
-	d->task_pid = owner.pid;
-	emit_process_once(&owner, known, shard_of(d->flow.cookie));
+	d->task_pid = owner->pid;
+	emit_process_once(owner, known, shard_of(d->flow.cookie));
 	return true;
 }
 
@@ -77,11 +106,10 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	__u32 direction = g->direction & 1, key = g->bytes.event_buf;
 	struct event_buf *event_buf;
-	struct datagram_want want;
 
-	if (!is_datagram_wanted(d, direction, g->length, &want))
+	if (!is_datagram_wanted(d, direction, g->length, &g->want))
 		return;
-	if (d->task_pid != task->tgid && !enters_flow(d))
+	if (d->task_pid != task->tgid && !enters_flow(d, &g->owner))
 		return;
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
@@ -89,8 +117,8 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 	event_buf->event.header.pid = task->tgid;
 	event_buf->event.header.start = task->group_leader->start_boottime;
 	event_buf->event.goroutine = GOROUTINE(regs);
-	g->bytes.want = want.bytes;
-	emit_datagram(d, event_buf, &g->bytes, &g->stream, direction, g->length, g->unknown, want.urgent, now);
+	g->bytes.want = g->want.bytes;
+	emit_datagram(d, event_buf, &g->bytes, &g->stream, direction, g->length, g->unknown, g->want.urgent, now);
 }
 
 /* The datagram in that one of datagram_bufs. Not static, so that the verifier looks at it once, and not at each call. */

@@ -122,6 +122,18 @@ type SocketflowDatagram struct {
 		Signature      uint8
 		Pad            [2]uint8
 	}
+	Owner struct {
+		_          structs.HostLayout
+		Pid        uint32
+		Generation uint32
+		Start      uint64
+		Cgroup     uint64
+	}
+	Want struct {
+		_      structs.HostLayout
+		Bytes  uint32
+		Urgent uint32
+	}
 	Length    uint32
 	Direction uint32
 	Unknown   uint32

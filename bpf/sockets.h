@@ -86,34 +86,6 @@ struct {
 	__type(value, __u32);
 } batches SEC(".maps");
 
-/* A datagram that a call has transferred. */
-struct datagram {
-	struct flow flow; /* its cookie is the socket's; without the remote port: from or to whom is not known */
-	struct gathering bytes;
-	struct datagram_key key;
-	struct stream stream; /* as emit_datagram needs it */
-	__u32 length;
-	__u32 direction;
-	__u32 unknown; /* where its bytes are */
-	__u32 pad;
-};
-
-/* The one that a program is about, by its number in event_bufs. It is not on the stack, where there is too little room. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set by user space */
-	__type(key, __u32);
-	__type(value, struct datagram);
-} datagram_bufs SEC(".maps");
-
-/* Threads within a call that receives from any sender. The sender is known when the call returns. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u32);
-	__type(value, struct datagram);
-} datagram_receives SEC(".maps");
-
 /* The last flow's own cookie, for each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
