@@ -43,6 +43,7 @@ struct datagram {
 	struct stream stream; /* as emit_datagram needs it */
 	struct owner owner;   /* who transfers it, once somebody asks */
 	struct datagram_want want;
+	struct user_message message; /* of its call */
 	__u32 length;
 	__u32 direction;
 	__u32 unknown; /* where its bytes are */
@@ -104,14 +105,14 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	__u32 direction = g->direction & 1, key = g->bytes.event_buf;
+	__u32 direction = g->direction & 1;
 	struct event_buf *event_buf;
 
 	if (!is_datagram_wanted(d, direction, g->length, &g->want))
 		return;
 	if (d->task_pid != task->tgid && !enters_flow(d, &g->owner))
 		return;
-	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	event_buf = bpf_map_lookup_elem(&event_bufs, &g->bytes.event_buf);
 	if (!event_buf)
 		return;
 	event_buf->event.header.pid = task->tgid;
@@ -125,11 +126,12 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 __noinline int count_datagram(__u32 buf)
 {
 	struct datagram *g = bpf_map_lookup_elem(&datagram_bufs, &buf);
-	__u64 now = bpf_ktime_get_ns();
 	struct datagram_flow *d;
+	__u64 now;
 
 	if (!g)
 		return 0;
+	now = bpf_ktime_get_ns();
 	g->key.cookie = g->flow.cookie;
 	__builtin_memcpy(g->key.remote, g->flow.remote, sizeof(g->key.remote));
 	g->key.remote_port = g->flow.remote_port;
@@ -149,7 +151,7 @@ static __always_inline __u64 find_datagram(struct datagram *g, struct pt_regs *r
 {
 	long nr = SYSCALL_NR(regs);
 	__u64 address = SYSCALL_ARG2(regs), name = SYSCALL_ARG5(regs);
-	struct user_message m;
+	struct user_message *m = &g->message;
 	int done;
 
 	barrier_var(name); /* else one load serves for registers and message, which the verifier does not take */
@@ -163,10 +165,10 @@ static __always_inline __u64 find_datagram(struct datagram *g, struct pt_regs *r
 		/* fallthrough */
 	case NR_SENDMSG:
 	case NR_RECVMSG:
-		g->unknown = !from_message(&g->bytes.from, &m, address);
-		return g->unknown ? 0 : m.name;
+		g->unknown = !from_message(&g->bytes.from, m, address);
+		return g->unknown ? 0 : m->name;
 	}
-	g->unknown = !find_bytes(&g->bytes.from, &m, nr, address, SYSCALL_ARG3(regs), g->length);
+	g->unknown = !find_bytes(&g->bytes.from, m, nr, address, SYSCALL_ARG3(regs), g->length);
 	return nr == NR_SENDTO || nr == NR_RECVFROM ? name : 0;
 }
 

@@ -134,6 +134,16 @@ type SocketflowDatagram struct {
 		Bytes  uint32
 		Urgent uint32
 	}
+	Message struct {
+		_             structs.HostLayout
+		Name          uint64
+		NameLength    uint64
+		Iov           uint64
+		IovLength     uint64
+		Control       uint64
+		ControlLength uint64
+		Flags         uint64
+	}
 	Length    uint32
 	Direction uint32
 	Unknown   uint32
