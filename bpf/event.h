@@ -166,7 +166,7 @@ struct unix_open_event {
 
 /*
  * Bytes of a connection that one system call transferred; payload follows. If more of a call is wanted than fits in an event,
- * it is emitted as several events, as if each were a call.
+ * it is emitted as several events, as if each were a call. Of a UDP flow each event is one datagram.
  */
 struct data_event {
 	struct event_header header; /* the task that made the call */

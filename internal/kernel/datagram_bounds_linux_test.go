@@ -60,13 +60,10 @@ func TestFlowThatHadToGiveWayIsCounted(t *testing.T) {
 		if counters.FlowReopened != 0 {
 			t.Errorf("%d flows are begun again, want none", counters.FlowReopened)
 		}
-		for i := range 2000 { // nobody receives there
-			to := &unix.SockaddrInet4{Addr: [4]byte{127, 1, byte(i >> 8), byte(i)}, Port: 9}
-			must(t, unix.Sendto(a.fd, []byte("other"), 0, to))
-		}
-		for i := range 2000 {
-			to := &unix.SockaddrInet4{Addr: [4]byte{127, 1, byte(i >> 8), byte(i)}, Port: 9}
-			must(t, unix.Sendto(a.fd, []byte("other"), 0, to))
+		for range 2 {
+			for i := range 2 * datagramOptions.Sockets { // nobody receives there
+				must(t, unix.Sendto(a.fd, []byte("other"), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 1, 0, byte(i)}, Port: 9}))
+			}
 		}
 		if counters, err = tracer.Counters(); err != nil || counters.FlowReopened == 0 {
 			t.Errorf("%d flows are begun again, want some: %v", counters.FlowReopened, err)
