@@ -10,6 +10,19 @@ struct {
 	__type(value, struct policy);
 } policies SEC(".maps");
 
+/*
+ * The policy that user space has written for a cookie, or NULL. Cookies of UDP flows differ between CPUs in their upper bits only
+ * (datagram.h), so all bits pick the slot: Fibonacci hashing (Knuth, The Art of Computer Programming 3, 6.4). The same is in
+ * internal/kernel/policy.go.
+ */
+static __always_inline struct policy *policy_of(__u64 cookie)
+{
+	__u32 key = (__u32)(cookie * 0x9e3779b97f4a7c15ull >> 40) & policy_mask;
+	struct policy *policy = bpf_map_lookup_elem(&policies, &key);
+
+	return policy && policy->cookie == cookie ? policy : NULL;
+}
+
 /* Bytes that are captured at most. */
 struct budget {
 	__u32 call;
@@ -20,15 +33,14 @@ struct budget {
 static __always_inline bool is_wanted(struct connection *c, __u32 direction, struct budget *b)
 {
 	struct stream *stream = &c->streams[direction];
-	__u32 key = (__u32)c->flow.cookie & policy_mask;
 	struct policy *policy;
 
 	if (stream->until == UNTIL_NEVER || !follow_data)
 		return false;
 	b->call = payload_limit;
 	b->burst = payload_burst;
-	policy = bpf_map_lookup_elem(&policies, &key);
-	if (policy && policy->cookie == c->flow.cookie) {
+	policy = policy_of(c->flow.cookie);
+	if (policy) {
 		if (policy->until[direction] > stream->until)
 			stream->until = policy->until[direction];
 		b->call = policy->limit[direction];

@@ -145,5 +145,6 @@ static __always_inline int on_datagrams_asked(void)
 	if (d->last > now || now - d->last < datagram_idle)
 		return DATAGRAMS_LIVE;
 	bpf_map_delete_elem(&datagrams, &key);
+	note_end(&key);
 	return DATAGRAMS_ENDED;
 }

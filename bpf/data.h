@@ -5,18 +5,6 @@
  */
 #pragma once
 
-/* The descriptor may be another file: a call on a network file system leads to a transfer over a socket of the kernel. */
-static __always_inline bool fd_is_sock(struct task_struct *task, __u32 fd, struct sock *sk)
-{
-	struct fdtable *table = task->files->fdt;
-	struct file *file = NULL;
-
-	if (fd >= table->max_fds)
-		return false;
-	bpf_probe_read_kernel(&file, sizeof(file), table->fd + fd);
-	return file && file == sk->sk_socket->file;
-}
-
 /*
  * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
  * during an unrelated call.
@@ -117,7 +105,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		count(COUNTER_IGNORED);
 		return;
 	}
-	key = bpf_get_smp_processor_id() * DIRECTIONS + direction + (is_backup() ? event_bufs_backup : 0);
+	key = transfer_buf(direction);
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
 		return;
@@ -152,7 +140,7 @@ static __always_inline void on_send(struct sock *sk, int length)
 	if (claimed_by_primary())
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
-		if (follow_udp && length > 0)
+		if (follow_udp && length >= 0)
 			on_datagram(sk, length, DIRECTION_SENT);
 		return;
 	}
@@ -165,7 +153,7 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags)
 	if (claimed_by_primary() || (flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)))
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
-		if (follow_udp && length > 0)
+		if (follow_udp && length >= 0)
 			on_datagram(sk, length, DIRECTION_RECEIVED);
 		return;
 	}

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 /*
- * UDP: the datagrams between a socket and one remote address are a flow. Its open is emitted with its first datagram. Its end
- * is emitted by a pass of user space, after some time without a datagram. In between, datagrams are only counted.
+ * UDP in the socket mode. The open of a flow is emitted with its first datagram. Its end is emitted by a pass of user space
+ * (datagram_pass.h), after some time without a datagram.
  */
 #pragma once
-
-/* Set before the programs are loaded: how many flows one step of a pass reports at most. */
-const volatile __u32 flows_per_step = 0;
 
 /* How many messages of this sendmmsg or recvmmsg came before; -1: that cannot be known. */
 static __always_inline int messages_done(struct task_struct *task)
@@ -38,205 +35,244 @@ static __always_inline __u64 next_datagram_cookie(void)
 	return 1ull << 63 | (__u64)bpf_get_smp_processor_id() << 40 | (last ? ++*last : 0);
 }
 
-static __always_inline void open_datagrams(struct datagram_flow *d, const struct flow *flow, __u32 direction, __u64 now)
+/* A datagram that a call has transferred. */
+struct datagram {
+	struct flow flow; /* its cookie is the socket's; without the remote port: from or to whom is not known */
+	struct gathering bytes;
+	struct datagram_key key;
+	struct stream stream; /* as emit_datagram needs it */
+	struct owner owner;   /* who transfers it, once somebody asks */
+	struct datagram_want want;
+	struct user_message message; /* of its call */
+	__u32 length;
+	__u32 direction;
+	__u32 unknown; /* where its bytes are */
+	__u32 pad;
+};
+
+/* The one that a program is about, by its number in event_bufs. It is not on the stack, where there is too little room. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u32);
+	__type(value, struct datagram);
+} datagram_bufs SEC(".maps");
+
+/* Threads within a call that receives from any sender. The sender is known when the call returns. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct datagram);
+} datagram_receives SEC(".maps");
+
+static __always_inline void open_datagrams(struct datagram_flow *d, struct datagram *g, __u64 now)
 {
-	struct owner owner;
-	struct process *known = current_owner(&owner);
+	struct owner *owner = &g->owner;
+	struct process *known = current_owner(owner);
 	struct reservation r;
 	struct open_event *e;
 
-	begin_datagrams(d, flow, next_datagram_cookie(), direction, now);
-	d->owner_pid = owner.pid;
-	d->owner_start = owner.start;
-	d->ignored = is_ignored(&owner, flow->local_port, flow->remote_port);
+	begin_datagrams(d, &g->key, &g->flow, next_datagram_cookie(), g->direction, now);
+	d->owner_pid = d->task_pid = owner->pid;
+	d->owner_start = owner->start;
+	d->ignored = is_ignored(owner, g->flow.local_port, g->flow.remote_port);
 	if (d->ignored) {
 		count(COUNTER_IGNORED);
 		return;
 	}
-	emit_process_once(&owner, known, shard_of(d->flow.cookie));
-	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, &owner);
+	emit_process_once(owner, known, shard_of(d->flow.cookie));
+	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, owner);
 	if (!e)
 		return;
 	e->header.time = e->started = now;
 	submit(&r, e);
 }
 
-/* The flow's cookie is the socket's until the flow has its own. */
-__noinline int count_datagram(const struct flow *flow, __u32 length, __u32 direction)
+/* The process is another one than before. The rules may leave its datagrams out; if not, the shard needs its description. */
+static __always_inline bool enters_flow(struct datagram_flow *d, struct owner *owner)
 {
-	struct datagram_key key = {};
-	struct datagram_flow *d;
-	__u64 now = bpf_ktime_get_ns();
+	struct process *known = current_owner(owner);
 
-	if (!flow || direction >= DIRECTIONS)
+	if (is_ignored(owner, d->flow.local_port, d->flow.remote_port))
+		return false;
+	d->task_pid = owner->pid;
+	emit_process_once(owner, known, shard_of(d->flow.cookie));
+	return true;
+}
+
+static __always_inline void capture_datagram(struct datagram_flow *d, struct datagram *g, __u64 now)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 direction = g->direction & 1;
+	struct event_buf *event_buf;
+
+	if (!is_datagram_wanted(d, direction, g->length, &g->want))
+		return;
+	if (d->task_pid != task->tgid && !enters_flow(d, &g->owner))
+		return;
+	event_buf = bpf_map_lookup_elem(&event_bufs, &g->bytes.event_buf);
+	if (!event_buf)
+		return;
+	event_buf->event.header.pid = task->tgid;
+	event_buf->event.header.start = task->group_leader->start_boottime;
+	event_buf->event.goroutine = GOROUTINE(regs);
+	g->bytes.want = g->want.bytes;
+	emit_datagram(d, event_buf, &g->bytes, &g->stream, direction, g->length, g->unknown, g->want.urgent, now);
+}
+
+/* The datagram in that one of datagram_bufs. Not static, so that the verifier looks at it once, and not at each call. */
+__noinline int count_datagram(__u32 buf)
+{
+	struct datagram *g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	struct datagram_flow *d;
+	__u64 now;
+
+	if (!g)
 		return 0;
-	key.cookie = flow->cookie;
-	__builtin_memcpy(key.remote, flow->remote, sizeof(key.remote));
-	key.remote_port = flow->remote_port;
-	d = datagram_flow_of(&key);
+	now = bpf_ktime_get_ns();
+	g->key.cookie = g->flow.cookie;
+	__builtin_memcpy(g->key.remote, g->flow.remote, sizeof(g->key.remote));
+	g->key.remote_port = g->flow.remote_port;
+	d = datagram_flow_of(&g->key);
 	if (!d)
 		return 0;
 	if (d->closed)
-		open_datagrams(d, flow, direction, now);
-	add_datagram(d, direction, length, now);
+		open_datagrams(d, g, now);
+	if (follow_datagram_data && !d->ignored)
+		capture_datagram(d, g, now);
+	add_datagram(d, g->direction & 1, g->length, now);
 	return 0;
 }
 
-/* Where the call under way names the remote address; 0: nowhere. */
-static __always_inline __u64 named_remote(struct pt_regs *regs)
+/* Finds where the call under way has the bytes of the datagram, and where the remote address; 0: nowhere. */
+static __always_inline __u64 find_datagram(struct datagram *g, struct pt_regs *regs, struct task_struct *task)
 {
 	long nr = SYSCALL_NR(regs);
-	struct user_message message;
-	__u64 name = SYSCALL_ARG5(regs);
+	__u64 address = SYSCALL_ARG2(regs), name = SYSCALL_ARG5(regs);
+	struct user_message *m = &g->message;
+	int done;
 
-	if (nr == NR_SENDTO || nr == NR_RECVFROM)
-		return name;
 	barrier_var(name); /* else one load serves for registers and message, which the verifier does not take */
-	if ((nr != NR_SENDMSG && nr != NR_RECVMSG) ||
-	    bpf_probe_read_user(&message, sizeof(message), (void *)SYSCALL_ARG2(regs)))
-		return 0;
-	return message.name;
+	switch (nr) {
+	case NR_SENDMMSG:
+	case NR_RECVMMSG:
+		done = messages_done(task);
+		if (done < 0)
+			return 0;
+		address += done * sizeof(struct user_batch_message);
+		/* fallthrough */
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+		g->unknown = !from_message(&g->bytes.from, m, address);
+		return g->unknown ? 0 : m->name;
+	}
+	g->unknown = !find_bytes(&g->bytes.from, m, nr, address, SYSCALL_ARG3(regs), g->length);
+	return nr == NR_SENDTO || nr == NR_RECVFROM ? name : 0;
+}
+
+static __always_inline bool is_receive(long nr)
+{
+	return nr == NR_RECVFROM || nr == NR_RECVMSG || nr == NR_RECVMMSG;
 }
 
 static __always_inline void on_datagram(struct sock *sk, int length, __u32 direction)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct flow flow = {};
-	struct pt_regs *regs;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 buf = transfer_buf(direction), tid = task->pid;
+	struct datagram *g;
+	__u64 name;
 
 	/* The kernel's own sockets (tunnels, network file systems) have no file. */
 	if (!is_inet(sk->__sk_common.skc_family) || !sk->sk_socket->file)
 		return;
-	read_flow(&flow, sk);
-	flow.transport = TRANSPORT_UDP;
-	flow.cookie = bpf_get_socket_cookie(sk);
-	if (flow.remote_port) { /* connected */
-		count_datagram(&flow, length, direction);
+	bool in_call = !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) && SYSCALL_UNDER_WAY(regs) &&
+		       fd_is_sock(task, SYSCALL_ARG1(regs), sk);
+	if (!length) { /* it is not emitted, but a message of its call */
+		if (in_call && (SYSCALL_NR(regs) == NR_SENDMMSG || SYSCALL_NR(regs) == NR_RECVMMSG))
+			messages_done(task);
 		return;
 	}
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs)) {
-		count_datagram(&flow, length, direction); /* with nobody known */
+	g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	if (!g)
+		return;
+	__builtin_memset(g, 0, sizeof(*g));
+	read_flow(&g->flow, sk);
+	g->flow.transport = TRANSPORT_UDP;
+	g->flow.cookie = bpf_get_socket_cookie(sk);
+	g->length = length;
+	g->direction = direction;
+	g->bytes.event_buf = buf;
+	g->unknown = 1;
+	if (!in_call) { /* from or to whom is known only if it is connected */
+		count_datagram(buf);
 		return;
 	}
-	long nr = SYSCALL_NR(regs);
-	if (sees_syscalls && (nr == NR_RECVFROM || nr == NR_RECVMSG || nr == NR_RECVMMSG)) {
-		struct datagram_receive receive = {.flow = flow, .length = length};
-		__u32 tid = task->pid;
-		bpf_map_update_elem(&datagram_receives, &tid, &receive, BPF_ANY);
+	if (!g->flow.remote_port && direction == DIRECTION_RECEIVED && sees_syscalls && is_receive(SYSCALL_NR(regs))) {
+		bpf_map_update_elem(&datagram_receives, &tid, g, BPF_ANY);
 		return;
 	}
-	if (nr == NR_SENDMMSG) {
-		struct user_message message;
-		int done = messages_done(task);
-		if (done >= 0 && !bpf_probe_read_user(&message, sizeof(message),
-						      (void *)(SYSCALL_ARG2(regs) + done * sizeof(struct user_batch_message))))
-			read_remote(&flow, message.name);
-	} else if (direction == DIRECTION_SENT) {
-		__u64 name = named_remote(regs);
-		if (name)
-			read_remote(&flow, name);
-	}
-	count_datagram(&flow, length, direction);
+	name = find_datagram(g, regs, task);
+	if (name && direction == DIRECTION_SENT) /* counts for more than that of connect (ip(7), udp(7)) */
+		read_remote(&g->flow, name);
+	count_datagram(buf);
 }
 
 #define BATCH_MAX 64 /* messages of one recvmmsg whose senders are read */
 
+/* A message of recvmmsg, at its exit. Not static, for the verifier. */
+__noinline int on_received_message(__u32 buf, __u64 address)
+{
+	struct datagram *g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	struct user_batch_message b;
+
+	if (!g || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !(__u32)b.length)
+		return 0;
+	g->length = b.length;
+	__builtin_memset(&g->bytes, 0, sizeof(g->bytes));
+	g->bytes.event_buf = buf;
+	g->bytes.from.iov = b.message.iov;
+	g->bytes.from.count = b.message.iov_length;
+	g->unknown = 0;
+	g->flow.remote_port = 0; /* that of the message before */
+	__builtin_memset(g->flow.remote, 0, sizeof(g->flow.remote));
+	if (b.message.name)
+		read_remote(&g->flow, b.message.name);
+	return count_datagram(buf);
+}
+
 /* The exit of a call that receives. Only now is the sender's address in the task's memory. */
-static __always_inline void on_receive_exit(long ret, bool batch)
+static __always_inline void on_receive_exit(long ret, enum exit_user user)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 tid = task->pid;
-	struct datagram_receive *waiting = bpf_map_lookup_elem(&datagram_receives, &tid);
-	struct datagram_receive receive;
-	struct pt_regs *regs;
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	__u32 tid = task->pid, buf = exit_buf(user);
+	struct datagram *waiting = bpf_map_lookup_elem(&datagram_receives, &tid), *g;
+	__u64 name;
 
 	if (!waiting)
 		return;
-	receive = *waiting;
+	g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	if (g) {
+		*g = *waiting;
+		g->bytes.event_buf = buf;
+	}
 	bpf_map_delete_elem(&datagram_receives, &tid);
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (!batch) {
-		__u64 name = named_remote(regs);
-		if (name)
-			read_remote(&receive.flow, name);
-		count_datagram(&receive.flow, receive.length, DIRECTION_RECEIVED);
+	if (!g)
+		return;
+	if (user == EXIT_RECVMMSG) {
+		for (long i = 0; i < BATCH_MAX && i < ret; i++)
+			on_received_message(buf, SYSCALL_ARG2(regs) + i * sizeof(struct user_batch_message));
+		if (ret > BATCH_MAX)
+			count_more(COUNTER_BATCH_REST, ret - BATCH_MAX);
 		return;
 	}
-	for (long i = 0; i < BATCH_MAX && i < ret; i++) {
-		struct user_batch_message message;
-		if (bpf_probe_read_user(&message, sizeof(message), (void *)(SYSCALL_ARG2(regs) + i * sizeof(message))))
-			return;
-		if (message.message.name)
-			read_remote(&receive.flow, message.message.name);
-		count_datagram(&receive.flow, (__u32)message.length, DIRECTION_RECEIVED);
-	}
-}
-
-/* The flow goes on. */
-static __always_inline void emit_live_datagrams(const struct datagram_flow *d)
-{
-	struct reservation r;
-	struct live_event *e = begin_event(&r, shard_of(d->flow.cookie), EVENT_LIVE, sizeof(*e));
-
-	if (!e)
+	if (ret != g->length) /* of a call before this one, whose exit was not seen */
 		return;
-	e->cookie = d->flow.cookie;
-	for (int i = 0; i < DIRECTIONS; i++) {
-		e->bytes[i] = d->bytes[i];
-		e->datagrams[i] = d->datagrams[i];
-	}
-	submit(&r, e);
-}
-
-static __always_inline void emit_ended_datagrams(const struct datagram_flow *d)
-{
-	struct reservation r;
-	struct close_event *e = begin_event(&r, shard_of(d->flow.cookie), EVENT_CLOSE, sizeof(*e));
-
-	if (!e)
-		return;
-	e->header.pid = d->owner_pid;
-	e->header.time = d->last;
-	e->header.start = d->owner_start;
-	e->flow = d->flow;
-	e->started = d->started;
-	e->established = d->started;
-	e->bytes_sent = d->bytes[DIRECTION_SENT];
-	e->bytes_received = d->bytes[DIRECTION_RECEIVED];
-	e->segments_sent = d->datagrams[DIRECTION_SENT];
-	e->segments_received = d->datagrams[DIRECTION_RECEIVED];
-	submit(&r, e);
-}
-
-/*
- * Reports which flows have ended and which go on. User space runs a pass in several steps. Each reports at most
- * flows_per_step flows, so that the ring buffers can be read in between. A step that reports none ends the pass.
- */
-struct flow_step {
-	__u64 now;
-	__u32 pass;
-	__u32 reported;
-};
-
-static long report_flow(void *map, const struct datagram_key *key, struct datagram_flow *d, struct flow_step *step)
-{
-	if (d->closed || d->ignored || d->pass == step->pass)
-		return 0;
-	d->pass = step->pass;
-	if (d->last + datagram_idle > step->now) {
-		emit_live_datagrams(d);
-	} else {
-		d->closed = 1;
-		emit_ended_datagrams(d);
-	}
-	return ++step->reported >= flows_per_step;
-}
-
-static __always_inline int on_flow_pass(__u32 pass)
-{
-	struct flow_step step = {.now = bpf_ktime_get_ns(), .pass = pass};
-
-	bpf_for_each_map_elem(&datagrams, report_flow, &step, 0);
-	return step.reported;
+	name = find_datagram(g, regs, task);
+	if (name)
+		read_remote(&g->flow, name);
+	count_datagram(buf);
 }

@@ -4,24 +4,52 @@
 
 /* The first datagram of a flow. */
 static __always_inline void open_datagrams(struct transfer *t, struct call_socket *s, const struct endpoint *remote,
-					   struct datagram_flow *d, __u64 now)
+					   struct datagram_flow *d, const struct datagram_key *key, __u64 now)
 {
 	struct scratch *space = scratch(t->user);
 	struct process *owner;
 
 	if (!space)
 		return;
-	begin_datagrams(d, &s->conn.flow, next_id(space, t->user), t->direction & 1, now);
+	begin_datagrams(d, key, &s->conn.flow, next_id(space, t->user), t->direction & 1, now);
 	if (!d->flow.family)
 		d->flow.family = remote->family;
 	set_remote(&d->flow, remote);
 	emit_process_once(t->pid, shard_of(d->flow.cookie));
 	owner = process_of(t->pid);
-	d->owner_pid = t->pid;
+	d->owner_pid = d->task_pid = t->pid;
 	d->owner_start = owner ? owner->start : 0;
 	space->socket.conn.flow = d->flow;
 	space->socket.conn.started = now;
 	emit_flow(EVENT_OPEN, &space->socket.conn, t->pid, t->fd, 0);
+}
+
+static __always_inline void capture_datagram(struct transfer *t, struct datagram_flow *d, __u64 now)
+{
+	/* As in on_stream. */
+	struct gathering *g = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->emission.g;
+	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
+	struct event_buf *event_buf;
+	struct datagram_want want;
+	struct stream stream = {};
+
+	if (!is_datagram_wanted(d, direction, t->length, &want))
+		return;
+	if (d->task_pid != t->pid) {
+		d->task_pid = t->pid;
+		emit_process_once(t->pid, shard_of(d->flow.cookie));
+	}
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
+		return;
+	__builtin_memset(g, 0, sizeof(*g));
+	g->event_buf = key;
+	g->from = t->from;
+	g->want = want.bytes;
+	event_buf->event.header.pid = t->pid;
+	event_buf->event.header.start = start_of(t->pid);
+	event_buf->event.goroutine = 0;
+	emit_datagram(d, event_buf, g, &stream, direction, t->length, t->unknown, want.urgent, now);
 }
 
 /* A datagram to or from the remote end. */
@@ -36,7 +64,9 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 	if (!d)
 		return 0;
 	if (d->closed)
-		open_datagrams(t, s, remote, d, now);
+		open_datagrams(t, s, remote, d, &key, now);
+	if (follow_datagram_data)
+		capture_datagram(t, d, now);
 	add_datagram(d, t->direction & 1, t->length, now);
 	return 0;
 }

@@ -23,12 +23,17 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
-static __always_inline void count(__u32 index)
+static __always_inline void count_more(__u32 index, __u64 more)
 {
 	__u32 key = bpf_get_smp_processor_id() * COUNTERS_STRIDE + index;
 	__u64 *n = bpf_map_lookup_elem(&counters, &key);
 	if (n)
-		__sync_fetch_and_add(n, 1); /* a softirq on this CPU may come in between */
+		__sync_fetch_and_add(n, more); /* a softirq on this CPU may come in between */
+}
+
+static __always_inline void count(__u32 index)
+{
+	count_more(index, 1);
 }
 
 static __always_inline __u32 shard_of(__u64 cookie)

@@ -54,6 +54,9 @@ enum counter {
 	COUNTER_PAYLOAD_RING_FULL,                      /* calls emitted without payload: the ring buffer had no room for it */
 	COUNTER_PAYLOAD_NO_BUFFER,                      /* calls emitted without payload: no buffer of theirs is known */
 	COUNTER_PAYLOAD_FAULT,                          /* calls emitted with less payload: memory could not be read */
+	COUNTER_DATAGRAM_BUDGET,                        /* datagrams not emitted: their flow's budget was spent before user space answered */
+	COUNTER_BATCH_REST,                             /* datagrams not seen: behind the first BATCH_MAX of a call */
+	COUNTER_FLOW_REOPENED,                          /* UDP flows that had to give way to others before they ended */
 	COUNTER_TABLE_FULL,                             /* descriptors that are not inherited or closed with their process */
 	COUNTERS,
 	COUNTERS_STRIDE = 64, /* from one CPU's to the next one's, which then lie in other cache lines */
@@ -163,7 +166,7 @@ struct unix_open_event {
 
 /*
  * Bytes of a connection that one system call transferred; payload follows. If more of a call is wanted than fits in an event,
- * it is emitted as several events, as if each were a call.
+ * it is emitted as several events, as if each were a call. Of a UDP flow each event is one datagram.
  */
 struct data_event {
 	struct event_header header; /* the task that made the call */

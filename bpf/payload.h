@@ -58,7 +58,7 @@ static __always_inline bool find_bytes(struct source *from, struct user_message 
 	case NR_SENDTO:
 	case NR_RECVFROM:
 		from->base = second;
-		from->length = length;
+		from->length = length < third ? length : third; /* with MSG_TRUNC a datagram is longer than its buffer */
 		return true;
 	case NR_READV:
 	case NR_WRITEV:

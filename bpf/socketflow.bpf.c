@@ -29,8 +29,11 @@
 #include "payload.h"
 #include "capture.h"
 #include "datagram_flow.h"
+#include "datagram_data.h"
 #include "sockets.h"
 #include "claim.h"
+#include "transfer_bufs.h"
+#include "task_files.h"
 #include "flow.h"
 #include "owner.h"
 #include "state.h"
@@ -38,6 +41,7 @@
 #include "existing.h"
 #include "unix.h"
 #include "datagram.h"
+#include "datagram_pass.h"
 #include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -94,10 +98,10 @@ int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 		break;
 	case NR_RECVFROM:
 	case NR_RECVMSG:
-		on_receive_exit(ret, false);
+		on_receive_exit(ret, EXIT_RECVFROM);
 		break;
 	case NR_RECVMMSG:
-		on_receive_exit(ret, true);
+		on_receive_exit(ret, EXIT_RECVMMSG);
 		on_batch_exit();
 		break;
 	case NR_SENDMMSG:
@@ -191,14 +195,14 @@ int BPF_PROG(unix_received, struct socket *socket, struct msghdr *message, __u64
 SEC("tracepoint/syscalls/sys_exit_recvfrom")
 int recvfrom_exit(struct sys_exit_args *ctx)
 {
-	on_receive_exit(ctx->ret, false);
+	on_receive_exit(ctx->ret, EXIT_RECVFROM);
 	return 0;
 }
 
 SEC("tracepoint/syscalls/sys_exit_recvmsg")
 int recvmsg_exit(struct sys_exit_args *ctx)
 {
-	on_receive_exit(ctx->ret, false);
+	on_receive_exit(ctx->ret, EXIT_RECVMSG);
 	return 0;
 }
 
@@ -213,7 +217,7 @@ SEC("tracepoint/syscalls/sys_exit_recvmmsg")
 int recvmmsg_exit(struct sys_exit_args *ctx)
 {
 	on_batch_exit();
-	on_receive_exit(ctx->ret, true);
+	on_receive_exit(ctx->ret, EXIT_RECVMMSG);
 	return 0;
 }
 
@@ -298,3 +302,4 @@ const struct descriptor_event *unused_descriptor __attribute__((unused));
 const enum direction *unused_direction __attribute__((unused));
 const enum marker *unused_marker __attribute__((unused));
 const enum cut_reason *unused_cut_reason __attribute__((unused));
+const enum exit_user *unused_exit_user __attribute__((unused));

@@ -59,8 +59,11 @@ const (
 	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 36
 	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 37
 	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 38
-	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 39
-	SocketflowCounterCOUNTERS                  SocketflowCounter = 40
+	SocketflowCounterCOUNTER_DATAGRAM_BUDGET   SocketflowCounter = 39
+	SocketflowCounterCOUNTER_BATCH_REST        SocketflowCounter = 40
+	SocketflowCounterCOUNTER_FLOW_REOPENED     SocketflowCounter = 41
+	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 42
+	SocketflowCounterCOUNTERS                  SocketflowCounter = 43
 	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
 )
 
@@ -90,6 +93,63 @@ type SocketflowDataEvent struct {
 	Pad            [5]uint8
 }
 
+type SocketflowDatagram struct {
+	_     structs.HostLayout
+	Flow  SocketflowFlow
+	Bytes struct {
+		_    structs.HostLayout
+		From struct {
+			_      structs.HostLayout
+			Iov    uint64
+			Count  uint64
+			Base   uint64
+			Length uint64
+		}
+		Skip     uint64
+		Want     uint32
+		Used     uint32
+		EventBuf uint32
+		Fault    uint32
+	}
+	Key    SocketflowDatagramKey
+	Stream struct {
+		_              structs.HostLayout
+		Position       uint64
+		Until          uint64
+		LastUnreported uint64
+		Sequence       uint32
+		GapReason      uint8
+		Signature      uint8
+		Pad            [2]uint8
+	}
+	Owner struct {
+		_          structs.HostLayout
+		Pid        uint32
+		Generation uint32
+		Start      uint64
+		Cgroup     uint64
+	}
+	Want struct {
+		_      structs.HostLayout
+		Bytes  uint32
+		Urgent uint32
+	}
+	Message struct {
+		_             structs.HostLayout
+		Name          uint64
+		NameLength    uint64
+		Iov           uint64
+		IovLength     uint64
+		Control       uint64
+		ControlLength uint64
+		Flags         uint64
+	}
+	Length    uint32
+	Direction uint32
+	Unknown   uint32
+	Pad       uint32
+}
+
 type SocketflowDatagramFlow struct {
 	_          structs.HostLayout
 	Flow       SocketflowFlow
@@ -101,9 +161,14 @@ type SocketflowDatagramFlow struct {
 	OwnerPid   uint32
 	Ignored    uint8
 	Closed     uint8
-	Pad        [2]uint8
+	Answered   uint8
+	Unwanted   uint8
 	Pass       uint32
-	Pad2       uint32
+	TaskPid    uint32
+	Limit      [2]uint32
+	Spent      uint32
+	GapReason  [2]uint8
+	Pad        [2]uint8
 }
 
 type SocketflowDatagramKey struct {
@@ -112,13 +177,6 @@ type SocketflowDatagramKey struct {
 	Remote     [16]uint8
 	RemotePort uint32
 	Pad        uint32
-}
-
-type SocketflowDatagramReceive struct {
-	_      structs.HostLayout
-	Flow   SocketflowFlow
-	Length uint32
-	Pad    uint32
 }
 
 type SocketflowDescriptorEvent struct {
@@ -176,6 +234,15 @@ type SocketflowExitEvent struct {
 	_      structs.HostLayout
 	Header SocketflowEventHeader
 }
+
+type SocketflowExitUser uint32
+
+const (
+	SocketflowExitUserEXIT_RECVFROM SocketflowExitUser = 0
+	SocketflowExitUserEXIT_RECVMSG  SocketflowExitUser = 1
+	SocketflowExitUserEXIT_RECVMMSG SocketflowExitUser = 2
+	SocketflowExitUserEXIT_USERS    SocketflowExitUser = 3
+)
 
 type SocketflowFlow struct {
 	_          structs.HostLayout
@@ -393,8 +460,10 @@ type SocketflowUnixOpenEvent struct {
 const (
 	SocketflowMapAccepted             = "accepted"
 	SocketflowMapBatches              = "batches"
+	SocketflowMapBegunFlows           = "begun_flows"
 	SocketflowMapClaims               = "claims"
 	SocketflowMapCounters             = "counters"
+	SocketflowMapDatagramBufs         = "datagram_bufs"
 	SocketflowMapDatagramCookies      = "datagram_cookies"
 	SocketflowMapDatagramReceives     = "datagram_receives"
 	SocketflowMapDatagrams            = "datagrams"
@@ -432,13 +501,17 @@ const (
 	SocketflowProgSocketSent          = "socket_sent"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
+	SocketflowVarBegunFlowsMask       = "begun_flows_mask"
 	SocketflowVarClaimsMask           = "claims_mask"
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
 	SocketflowVarEventBufsBackup      = "event_bufs_backup"
+	SocketflowVarEventBufsExit        = "event_bufs_exit"
+	SocketflowVarEventBufsPerExit     = "event_bufs_per_exit"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarFlowsPerStep         = "flows_per_step"
 	SocketflowVarFollowData           = "follow_data"
+	SocketflowVarFollowDatagramData   = "follow_datagram_data"
 	SocketflowVarFollowUdp            = "follow_udp"
 	SocketflowVarFollowUnix           = "follow_unix"
 	SocketflowVarIterating            = "iterating"
@@ -461,6 +534,7 @@ const (
 	SocketflowVarUnusedDescriptor     = "unused_descriptor"
 	SocketflowVarUnusedDirection      = "unused_direction"
 	SocketflowVarUnusedExit           = "unused_exit"
+	SocketflowVarUnusedExitUser       = "unused_exit_user"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
@@ -551,8 +625,10 @@ type SocketflowProgramSpecs struct {
 type SocketflowMapSpecs struct {
 	Accepted         *ebpf.MapSpec `ebpf:"accepted"`
 	Batches          *ebpf.MapSpec `ebpf:"batches"`
+	BegunFlows       *ebpf.MapSpec `ebpf:"begun_flows"`
 	Claims           *ebpf.MapSpec `ebpf:"claims"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
+	DatagramBufs     *ebpf.MapSpec `ebpf:"datagram_bufs"`
 	DatagramCookies  *ebpf.MapSpec `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
@@ -570,13 +646,17 @@ type SocketflowMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
+	BegunFlowsMask       *ebpf.VariableSpec `ebpf:"begun_flows_mask"`
 	ClaimsMask           *ebpf.VariableSpec `ebpf:"claims_mask"`
 	CrowdedBytes         *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.VariableSpec `ebpf:"datagram_idle"`
 	EventBufsBackup      *ebpf.VariableSpec `ebpf:"event_bufs_backup"`
+	EventBufsExit        *ebpf.VariableSpec `ebpf:"event_bufs_exit"`
+	EventBufsPerExit     *ebpf.VariableSpec `ebpf:"event_bufs_per_exit"`
 	ExcludedPid          *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	FlowsPerStep         *ebpf.VariableSpec `ebpf:"flows_per_step"`
 	FollowData           *ebpf.VariableSpec `ebpf:"follow_data"`
+	FollowDatagramData   *ebpf.VariableSpec `ebpf:"follow_datagram_data"`
 	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
 	Iterating            *ebpf.VariableSpec `ebpf:"iterating"`
@@ -599,6 +679,7 @@ type SocketflowVariableSpecs struct {
 	UnusedDescriptor     *ebpf.VariableSpec `ebpf:"unused_descriptor"`
 	UnusedDirection      *ebpf.VariableSpec `ebpf:"unused_direction"`
 	UnusedExit           *ebpf.VariableSpec `ebpf:"unused_exit"`
+	UnusedExitUser       *ebpf.VariableSpec `ebpf:"unused_exit_user"`
 	UnusedIteration      *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -635,8 +716,10 @@ func (o *SocketflowObjects) Close() error {
 type SocketflowMaps struct {
 	Accepted         *ebpf.Map `ebpf:"accepted"`
 	Batches          *ebpf.Map `ebpf:"batches"`
+	BegunFlows       *ebpf.Map `ebpf:"begun_flows"`
 	Claims           *ebpf.Map `ebpf:"claims"`
 	Counters         *ebpf.Map `ebpf:"counters"`
+	DatagramBufs     *ebpf.Map `ebpf:"datagram_bufs"`
 	DatagramCookies  *ebpf.Map `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
@@ -654,8 +737,10 @@ func (m *SocketflowMaps) Close() error {
 	return _SocketflowClose(
 		m.Accepted,
 		m.Batches,
+		m.BegunFlows,
 		m.Claims,
 		m.Counters,
+		m.DatagramBufs,
 		m.DatagramCookies,
 		m.DatagramReceives,
 		m.Datagrams,
@@ -674,13 +759,17 @@ func (m *SocketflowMaps) Close() error {
 //
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
+	BegunFlowsMask       *ebpf.Variable `ebpf:"begun_flows_mask"`
 	ClaimsMask           *ebpf.Variable `ebpf:"claims_mask"`
 	CrowdedBytes         *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.Variable `ebpf:"datagram_idle"`
 	EventBufsBackup      *ebpf.Variable `ebpf:"event_bufs_backup"`
+	EventBufsExit        *ebpf.Variable `ebpf:"event_bufs_exit"`
+	EventBufsPerExit     *ebpf.Variable `ebpf:"event_bufs_per_exit"`
 	ExcludedPid          *ebpf.Variable `ebpf:"excluded_pid"`
 	FlowsPerStep         *ebpf.Variable `ebpf:"flows_per_step"`
 	FollowData           *ebpf.Variable `ebpf:"follow_data"`
+	FollowDatagramData   *ebpf.Variable `ebpf:"follow_datagram_data"`
 	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
 	Iterating            *ebpf.Variable `ebpf:"iterating"`
@@ -703,6 +792,7 @@ type SocketflowVariables struct {
 	UnusedDescriptor     *ebpf.Variable `ebpf:"unused_descriptor"`
 	UnusedDirection      *ebpf.Variable `ebpf:"unused_direction"`
 	UnusedExit           *ebpf.Variable `ebpf:"unused_exit"`
+	UnusedExitUser       *ebpf.Variable `ebpf:"unused_exit_user"`
 	UnusedIteration      *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`

@@ -86,20 +86,6 @@ struct {
 	__type(value, __u32);
 } batches SEC(".maps");
 
-/* Threads within a call that receives from any sender. The sender is known when the call returns. */
-struct datagram_receive {
-	struct flow flow; /* without the remote address */
-	__u32 length;
-	__u32 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __u32);
-	__type(value, struct datagram_receive);
-} datagram_receives SEC(".maps");
-
 /* The last flow's own cookie, for each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -36,6 +36,7 @@ int fill_of(unsigned int event_buf);
 #include "call.h"
 #include "call_socket.h"
 #include "scratch.h"
+#include "datagram_data.h"
 #include "image.h"
 #include "call_events.h"
 #include "fd.h"

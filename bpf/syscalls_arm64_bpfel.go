@@ -84,9 +84,14 @@ type SyscallsDatagramFlow struct {
 	OwnerPid   uint32
 	Ignored    uint8
 	Closed     uint8
-	Pad        [2]uint8
+	Answered   uint8
+	Unwanted   uint8
 	Pass       uint32
-	Pad2       uint32
+	TaskPid    uint32
+	Limit      [2]uint32
+	Spent      uint32
+	GapReason  [2]uint8
+	Pad        [2]uint8
 }
 
 type SyscallsDatagramKey struct {
@@ -295,6 +300,7 @@ type SyscallsUnixNames struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SyscallsMapAnswers              = "answers"
+	SyscallsMapBegunFlows           = "begun_flows"
 	SyscallsMapCallSockets          = "call_sockets"
 	SyscallsMapCalls                = "calls"
 	SyscallsMapControls             = "controls"
@@ -344,12 +350,14 @@ const (
 	SyscallsProgReject              = "reject"
 	SyscallsProgSelfPid             = "self_pid"
 	SyscallsProgVanish              = "vanish"
+	SyscallsVarBegunFlowsMask       = "begun_flows_mask"
 	SyscallsVarCpus                 = "cpus"
 	SyscallsVarCrowdedBytes         = "crowded_bytes"
 	SyscallsVarDatagramIdle         = "datagram_idle"
 	SyscallsVarExcludedPid          = "excluded_pid"
 	SyscallsVarExitGroupOffset      = "exit_group_offset"
 	SyscallsVarFollowData           = "follow_data"
+	SyscallsVarFollowDatagramData   = "follow_datagram_data"
 	SyscallsVarFollowUdp            = "follow_udp"
 	SyscallsVarFollowUnix           = "follow_unix"
 	SyscallsVarForkChildOffset      = "fork_child_offset"
@@ -447,6 +455,7 @@ type SyscallsProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsMapSpecs struct {
 	Answers     *ebpf.MapSpec `ebpf:"answers"`
+	BegunFlows  *ebpf.MapSpec `ebpf:"begun_flows"`
 	CallSockets *ebpf.MapSpec `ebpf:"call_sockets"`
 	Calls       *ebpf.MapSpec `ebpf:"calls"`
 	Controls    *ebpf.MapSpec `ebpf:"controls"`
@@ -470,12 +479,14 @@ type SyscallsMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsVariableSpecs struct {
+	BegunFlowsMask       *ebpf.VariableSpec `ebpf:"begun_flows_mask"`
 	Cpus                 *ebpf.VariableSpec `ebpf:"cpus"`
 	CrowdedBytes         *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.VariableSpec `ebpf:"datagram_idle"`
 	ExcludedPid          *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	ExitGroupOffset      *ebpf.VariableSpec `ebpf:"exit_group_offset"`
 	FollowData           *ebpf.VariableSpec `ebpf:"follow_data"`
+	FollowDatagramData   *ebpf.VariableSpec `ebpf:"follow_datagram_data"`
 	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
 	ForkChildOffset      *ebpf.VariableSpec `ebpf:"fork_child_offset"`
@@ -513,6 +524,7 @@ func (o *SyscallsObjects) Close() error {
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsMaps struct {
 	Answers     *ebpf.Map `ebpf:"answers"`
+	BegunFlows  *ebpf.Map `ebpf:"begun_flows"`
 	CallSockets *ebpf.Map `ebpf:"call_sockets"`
 	Calls       *ebpf.Map `ebpf:"calls"`
 	Controls    *ebpf.Map `ebpf:"controls"`
@@ -535,6 +547,7 @@ type SyscallsMaps struct {
 func (m *SyscallsMaps) Close() error {
 	return _SyscallsClose(
 		m.Answers,
+		m.BegunFlows,
 		m.CallSockets,
 		m.Calls,
 		m.Controls,
@@ -559,12 +572,14 @@ func (m *SyscallsMaps) Close() error {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsVariables struct {
+	BegunFlowsMask       *ebpf.Variable `ebpf:"begun_flows_mask"`
 	Cpus                 *ebpf.Variable `ebpf:"cpus"`
 	CrowdedBytes         *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.Variable `ebpf:"datagram_idle"`
 	ExcludedPid          *ebpf.Variable `ebpf:"excluded_pid"`
 	ExitGroupOffset      *ebpf.Variable `ebpf:"exit_group_offset"`
 	FollowData           *ebpf.Variable `ebpf:"follow_data"`
+	FollowDatagramData   *ebpf.Variable `ebpf:"follow_datagram_data"`
 	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
 	ForkChildOffset      *ebpf.Variable `ebpf:"fork_child_offset"`

@@ -2,7 +2,7 @@
 /* The calls that transfer bytes. The arguments say where the bytes are, the result says how many. */
 #pragma once
 
-#define BATCH_MAX 16   /* datagrams of sendmmsg and recvmmsg that are counted */
+#define BATCH_MAX 64   /* datagrams of sendmmsg and recvmmsg that are seen */
 #define BATCH_STREAM_MAX 2 /* messages over a stream of which the payload is captured */
 #define BATCH_REST_MAX 64  /* messages over a stream that are counted */
 
@@ -157,7 +157,7 @@ __noinline int on_batch_message(__u32 user, __u64 address)
 	struct transfer *t;
 	struct endpoint remote;
 
-	if (!space || !s || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !b.length)
+	if (!space || !s || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !(__u32)b.length)
 		return 0;
 	t = &space->transfer;
 	t->length = b.length;
@@ -242,6 +242,8 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 	if (s->conn.flow.transport == TRANSPORT_UDP) {
 		for (__u32 i = 0; i < BATCH_MAX && i < ret; i++)
 			on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
+		if (ret > BATCH_MAX)
+			count_more(COUNTER_BATCH_REST, ret - BATCH_MAX);
 		return 0;
 	}
 	if (!s->emitted)

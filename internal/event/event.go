@@ -168,12 +168,13 @@ type CutReason uint8
 // The reasons.
 const (
 	CutLimit    CutReason = 1 << iota // beyond the limit of a call, or of a burst of calls in one direction
-	CutNoBuffer                       // sendfile, splice, io_uring ...: there is no user buffer to read from
+	CutNoBuffer                       // sendfile, splice, io_uring ...: there is no user buffer to read from; or MSG_TRUNC has dropped it
 	CutFault                          // the memory was not resident, and a BPF program cannot wait for it
 	CutRingFull                       // the ring buffer was full
 )
 
-// Data is what one system call transferred.
+// Data is what one system call transferred. Of a UDP flow it is one datagram, never a part of one: Flow.Cookie is the flow's, Position is
+// what the direction of the flow carried before, and Skipped is 0.
 type Data struct {
 	Direction      Direction
 	Position       uint64    // stream position of the first byte; counts from the open, or (Existing) from when it was first seen
@@ -187,7 +188,8 @@ type Data struct {
 	Goroutine      uint64    // identifies the goroutine in a Go process; meaningless in others
 }
 
-// Want says which of a connection's bytes the kernel shall capture from now on.
+// Want says which of a connection's bytes the kernel shall capture from now on. Of a UDP flow, Until says only whether anything is wanted of
+// that direction (not Never), Limit is the bytes of one datagram at most, and Burst means nothing.
 type Want struct {
 	Until [Directions]uint64 // bytes before this position are not wanted
 	Limit [Directions]uint32 // bytes of one call at most

@@ -3,12 +3,14 @@
 package kernel
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/socketflow/socketflow/bpf"
+	"github.com/socketflow/socketflow/internal/event"
 )
 
 // tracepointsArePreemptible reports whether a task can be preempted within a program at a tracepoint. The kernel then skips that program
@@ -45,15 +47,33 @@ func addBackups(spec *ebpf.CollectionSpec, primaries ...string) {
 // claimsEntries is how many threads may be within a transfer at a time without taking each other's slot (4 bytes each). A power of two.
 const claimsEntries = 65536
 
-// configureTransferBackups gives the backups of the transfer programs their own event buffers and claims.
-func configureTransferBackups(spec *ebpf.CollectionSpec) error {
-	addBackups(spec, bpf.SocketflowProgSocketSent, bpf.SocketflowProgSocketReceived)
-	bufs, claims := spec.Maps[bpf.SocketflowMapEventBufs], spec.Maps[bpf.SocketflowMapClaims]
-	claims.MaxEntries = claimsEntries
-	first := bufs.MaxEntries
-	bufs.MaxEntries *= 2
-	return set(spec, map[string]any{
-		bpf.SocketflowVarEventBufsBackup: first,
-		bpf.SocketflowVarClaimsMask:      uint32(claimsEntries - 1),
-	})
+// configureBufs gives each program at a transfer, and at the exit of a call that receives datagrams, buffers of its own on every CPU.
+func configureBufs(spec *ebpf.CollectionSpec, opts Options, backup bool) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count the CPUs: %w", err)
+	}
+	bufs := uint32(cpus) * uint32(event.Directions)
+	constants := map[string]any{}
+	if backup {
+		addBackups(spec, bpf.SocketflowProgSocketSent, bpf.SocketflowProgSocketReceived)
+		spec.Maps[bpf.SocketflowMapClaims].MaxEntries = claimsEntries
+		constants[bpf.SocketflowVarClaimsMask] = uint32(claimsEntries - 1)
+		constants[bpf.SocketflowVarEventBufsBackup] = bufs
+		bufs *= 2
+	}
+	if opts.UDP {
+		constants[bpf.SocketflowVarEventBufsExit] = bufs
+		users := uint32(1)
+		if preemptsCalls() {
+			users = uint32(bpf.SocketflowExitUserEXIT_USERS)
+			constants[bpf.SocketflowVarEventBufsPerExit] = uint32(1)
+		}
+		bufs += uint32(cpus) * users
+		spec.Maps[bpf.SocketflowMapDatagramBufs].MaxEntries = bufs
+	}
+	if opts.payload() {
+		spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries = bufs
+	}
+	return set(spec, constants)
 }

@@ -26,6 +26,9 @@ type Counters struct {
 	PayloadNoBuffer  uint64              // calls reported without payload: where it lies is not known
 	PayloadFault     uint64              // calls reported with less payload: its memory could not be read
 	TableFull        uint64              // syscall mode: too many descriptors to inherit, or to close with their process: Live does that
+	DatagramBudget   uint64              // datagrams not reported: their flow had spent what it may before the first Want
+	BatchRest        uint64              // datagrams not seen: too many in one sendmmsg or recvmmsg
+	FlowReopened     uint64              // UDP flows that went on after they had to give way to others: a lower bound
 	// Missed is an upper bound of how often the kernel skipped a program because another one ran on that CPU. What happened then
 	// is not known. For a program with a backup the smaller of their two numbers counts, because both have to be skipped.
 	Missed uint64
@@ -93,5 +96,8 @@ func (c *Counters) single(i bpf.SocketflowCounter) *uint64 {
 		bpf.SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER: &c.PayloadNoBuffer,
 		bpf.SocketflowCounterCOUNTER_PAYLOAD_FAULT:     &c.PayloadFault,
 		bpf.SocketflowCounterCOUNTER_TABLE_FULL:        &c.TableFull,
+		bpf.SocketflowCounterCOUNTER_DATAGRAM_BUDGET:   &c.DatagramBudget,
+		bpf.SocketflowCounterCOUNTER_BATCH_REST:        &c.BatchRest,
+		bpf.SocketflowCounterCOUNTER_FLOW_REOPENED:     &c.FlowReopened,
 	}[i]
 }

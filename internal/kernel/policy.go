@@ -19,10 +19,18 @@ const maxSlots = 16384
 // slots is how many policies there is room for. Sockets whose cookies pick the same slot take it from each other. A socket
 // keeps what it has read of its policy. If the kernel goes on to report what is not wanted, user space calls Want again.
 func slots(opts Options) uint32 {
-	if !opts.Data {
+	if !opts.payload() {
 		return 1
 	}
-	return uint32(1) << bits.Len32(uint32(max(1, min(opts.Sockets, maxSlots)))-1)
+	return powerOfTwo(min(opts.Sockets, maxSlots))
+}
+
+// powerOfTwo is the first one that is not less than n.
+func powerOfTwo(n int) uint32 { return uint32(1) << bits.Len32(uint32(max(1, n))-1) }
+
+// slotOf picks the slot of a cookie among n, a power of two, as policy_of in bpf/capture.h does.
+func slotOf(cookie uint64, n int) int {
+	return int(uint32(cookie*0x9e3779b97f4a7c15>>40) & uint32(n-1))
 }
 
 // policies say how much of each socket's data is wanted. The memory is shared with the kernel programs: a change costs no
@@ -46,13 +54,14 @@ func (p *policies) close() error {
 	return unmapMemory(&p.memory)
 }
 
-// Want sets how much of a socket's data the kernel reports. Only the goroutine that reads the socket's shard may call it: no other
+// Want sets how much of a socket's data the kernel reports. Of a UDP flow, Until says only whether anything is wanted at all: Never or
+// not; Limit is the bytes of one datagram, and Burst has no meaning. Only the goroutine that reads the socket's shard may call it: no other
 // writes the slots of its cookies.
 func (c *programs) Want(cookie uint64, w event.Want) {
 	if c.policies == nil {
 		return
 	}
-	slot := &c.policies.slots[cookie&uint64(len(c.policies.slots)-1)]
+	slot := &c.policies.slots[slotOf(cookie, len(c.policies.slots))]
 	// The slot belongs to no socket while it changes, because a program on another CPU may be reading it.
 	if slot.Cookie != cookie {
 		atomic.StoreUint64(&slot.Cookie, 0)

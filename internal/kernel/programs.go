@@ -51,7 +51,7 @@ func (c *programs) prepare(opts Options) error {
 	if err := c.mapCounters(c.objects.Maps[bpf.SocketflowMapCounters]); err != nil {
 		return err
 	}
-	if opts.Data {
+	if opts.payload() {
 		var err error
 		if c.policies, err = mapPolicies(c.objects.Maps[bpf.SocketflowMapPolicies]); err != nil {
 			return err

@@ -30,6 +30,8 @@ type Options struct {
 	Data        bool   // payload of connections is captured too
 	Unix        bool   // Unix stream sockets are followed too
 	UDP         bool   // UDP flows are followed too
+	// DatagramData means that payload of UDP flows is captured too: until a Want says how much, only a small part of each flow.
+	DatagramData bool
 	// PayloadLimit and PayloadBurst bound how much is captured of one call, at most MaxPayload, and of a burst of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadBurst int
@@ -51,6 +53,11 @@ type Options struct {
 
 // transfers reports whether the hooks for transfers are needed.
 func (o *Options) transfers() bool { return o.Data || o.Unix || o.UDP }
+
+// payload reports whether payload of anything is captured.
+func (o *Options) payload() bool { return o.Data || o.datagramData() }
+
+func (o *Options) datagramData() bool { return o.UDP && o.DatagramData }
 
 // Limits of the kernel programs.
 const (
@@ -132,10 +139,8 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 		return err
 	}
 	addBackups(spec, bpf.SocketflowProgSockState)
-	if backup && opts.transfers() && opts.Attachment != AttachFunction {
-		if err := configureTransferBackups(spec); err != nil {
-			return err
-		}
+	if err := configureBufs(spec, opts, backup && opts.transfers() && opts.Attachment != AttachFunction); err != nil {
+		return err
 	}
 	var include, needLocalPort bool
 	for _, r := range opts.Rules {
@@ -162,17 +167,18 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 	self := c.excludedPID(spec, opts)
 	if err := set(spec, map[string]any{
-		bpf.SocketflowVarShardMask:      uint32(opts.Shards - 1),
-		bpf.SocketflowVarWakeupBytes:    uint32(opts.RingBytes / wakeupFraction),
-		bpf.SocketflowVarCrowdedBytes:   uint32(opts.RingBytes / 4 * 3),
-		bpf.SocketflowVarExcludedPid:    self,
-		bpf.SocketflowVarFollowData:     number(opts.Data),
-		bpf.SocketflowVarFollowUnix:     number(opts.Unix),
-		bpf.SocketflowVarFollowUdp:      number(opts.UDP),
-		bpf.SocketflowVarPayloadLimit:   uint32(min(opts.PayloadLimit, MaxPayload)),
-		bpf.SocketflowVarPayloadBurst:   uint32(opts.PayloadBurst),
-		bpf.SocketflowVarSignatureBurst: uint32(opts.SignatureBurst),
-		bpf.SocketflowVarPolicyMask:     slots(opts) - 1,
+		bpf.SocketflowVarShardMask:          uint32(opts.Shards - 1),
+		bpf.SocketflowVarWakeupBytes:        uint32(opts.RingBytes / wakeupFraction),
+		bpf.SocketflowVarCrowdedBytes:       uint32(opts.RingBytes / 4 * 3),
+		bpf.SocketflowVarExcludedPid:        self,
+		bpf.SocketflowVarFollowData:         number(opts.Data),
+		bpf.SocketflowVarFollowUnix:         number(opts.Unix),
+		bpf.SocketflowVarFollowUdp:          number(opts.UDP),
+		bpf.SocketflowVarFollowDatagramData: number(opts.datagramData()),
+		bpf.SocketflowVarPayloadLimit:       uint32(min(opts.PayloadLimit, MaxPayload)),
+		bpf.SocketflowVarPayloadBurst:       uint32(opts.PayloadBurst),
+		bpf.SocketflowVarSignatureBurst:     uint32(opts.SignatureBurst),
+		bpf.SocketflowVarPolicyMask:         slots(opts) - 1,
 	}); err != nil {
 		return err
 	}
@@ -185,12 +191,18 @@ func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 		return fmt.Errorf("count the CPUs: %w", err)
 	}
 	spec.Maps[bpf.SocketflowMapCounters].MaxEntries = uint32(cpus) * uint32(bpf.SocketflowCounterCOUNTERS_STRIDE)
-	if opts.Data {
+	if opts.payload() {
 		spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries = uint32(cpus) * uint32(event.Directions)
 	}
 	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)
 	if opts.UDP {
-		spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = uint32(max(1, min(opts.Sockets, maxSlots)))
+		flows := max(1, min(opts.Sockets, maxDatagramFlows))
+		spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = uint32(flows)
+		begun := powerOfTwo(4 * flows)
+		spec.Maps[bpf.SocketflowMapBegunFlows].MaxEntries = begun
+		if err := set(spec, map[string]any{bpf.SocketflowVarBegunFlowsMask: begun - 1}); err != nil {
+			return err
+		}
 	}
 	spec.Maps[bpf.SocketflowMapProcesses].MaxEntries = uint32(max(opts.Processes, 1))
 	return nil
@@ -246,6 +258,11 @@ func setSignatures(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
 	}
 	return nil
 }
+
+// maxDatagramFlows bounds the kernel memory of UDP flows: some 300 bytes each with its overhead, allocated at the start. If there are
+// more flows than entries, the ones that were used least recently give way. A flow that goes on after that is begun again, and counted
+// as reopened; one that does not has no end in the telemetry but the one that its missing reports lead to.
+const maxDatagramFlows = 1 << 18
 
 const (
 	// wakeupFraction of a ring buffer, filled, wakes its reader before the timer does. A quarter leaves the reader three

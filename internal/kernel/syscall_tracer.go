@@ -111,7 +111,7 @@ func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup
 	if backup {
 		addBackupsOfCalls(spec)
 	}
-	if backup && c.opts.Data {
+	if backup && c.opts.payload() {
 		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries *= 2
 	}
 	sockets := uint32(max(1, min(c.opts.Sockets, maxCallSockets)))

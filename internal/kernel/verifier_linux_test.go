@@ -33,7 +33,7 @@ func TestVerifierInstructions(t *testing.T) {
 			needPrivilege(t)
 			must(t, rlimit.RemoveMemlock())
 			spec := specify(t, Options{
-				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true,
+				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true, DatagramData: true,
 				PayloadLimit: testLimit, PayloadBurst: testBurst,
 			})
 			t.Logf("attachment %s", attachmentOf(spec))
