@@ -193,6 +193,11 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			observe(int64(s.CallsNoBuffer), byCause("no_buffer"))
 			observe(int64(s.CallsFault), byCause("fault"))
 		}},
+		{m.SocketflowDatagramsMissed, func(s *snapshot, observe observe) {
+			observe(int64(s.DatagramsBudget), byCause("budget"))
+			observe(int64(s.DatagramsBatchRest), byCause("batch"))
+		}},
+		{m.SocketflowFlowsReopened, func(s *snapshot, observe observe) { observe(int64(s.FlowsReopened)) }},
 		{m.SocketflowDataStrays, func(s *snapshot, observe observe) { observe(int64(s.DataStrays)) }},
 		{m.SocketflowItemsRefused, func(s *snapshot, observe observe) {
 			observe(int64(s.refusedLogs), bySignal("logs"))

@@ -74,6 +74,7 @@ func TestTelemetry(t *testing.T) {
 		ParseErrors:               [protocol.ParseErrors]uint64{27, 28, 29, 30, 31},
 		ConversationsRecognised:   32,
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
+		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
@@ -220,19 +221,23 @@ func TestTelemetry(t *testing.T) {
 			metadatatest.AssertEqualSocketflowPayloadMissing,
 			points{point(38, "cause", "ring_full"), point(39, "cause", "no_buffer"), point(40, "cause", "fault")},
 		},
-		"data_strays": {metadatatest.AssertEqualSocketflowDataStrays, points{point(41)}},
+		"datagrams_missed": {
+			metadatatest.AssertEqualSocketflowDatagramsMissed, points{point(51, "cause", "budget"), point(52, "cause", "batch")},
+		},
+		"flows_reopened": {metadatatest.AssertEqualSocketflowFlowsReopened, points{point(53)}},
+		"data_strays":    {metadatatest.AssertEqualSocketflowDataStrays, points{point(41)}},
 		"items_refused": {
 			metadatatest.AssertEqualSocketflowItemsRefused, points{point(16, "signal", "logs"), point(17, "signal", "spans")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 34, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 36, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 34, calls)
+	assert.Equal(t, 36, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.

@@ -41,6 +41,7 @@ func (e *Engine) Snapshot() Snapshot {
 	s.SocketsIgnored, s.ProcessesMapFull = counters.SelectionIgnored, counters.ProcessMapFull
 	s.CallsRingFull, s.CallsNoBuffer, s.CallsFault = counters.PayloadRingFull, counters.PayloadNoBuffer, counters.PayloadFault
 	s.DescriptorsFull = counters.TableFull
+	s.DatagramsBudget, s.DatagramsBatchRest, s.FlowsReopened = counters.DatagramBudget, counters.BatchRest, counters.FlowReopened
 	if e.calls != nil {
 		s.countResolver(e.calls.resolver.Stats())
 	}

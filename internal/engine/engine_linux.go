@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -102,7 +103,7 @@ func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
 	return kernel.Options{
 		Shards: e.opts.Shards, RingBytes: e.opts.RingBytes, ExcludeSelf: e.opts.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: e.opts.Processes, Sockets: e.opts.Sockets,
-		Data: len(e.opts.Protocols) > 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
+		Data: parses(e.opts.Protocols, protocol.Streams), DatagramData: parses(e.opts.Protocols, protocol.Datagrams), Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
 		PayloadLimit: e.opts.CallLimit, PayloadBurst: min(e.opts.BurstLimit, unrecognisedBurst), DatagramIdle: e.opts.UDPIdleTimeout,
 		SignatureBurst: e.opts.BurstLimit, Signatures: signatures(e.opts.Protocols), Fault: e.opts.Fault,
 	}
@@ -156,6 +157,11 @@ func (e *Engine) Close() error {
 		}
 	}()
 	return nil
+}
+
+// parses reports whether there are protocols over streams, or over datagrams.
+func parses(protocols []protocol.Configured, over protocol.Transports) bool {
+	return slices.ContainsFunc(protocols, func(p protocol.Configured) bool { return p.Transports&over != 0 })
 }
 
 func signatures(protocols []protocol.Configured) (all [][]byte) {

@@ -62,6 +62,9 @@ type Snapshot struct {
 	CallsNoBuffer             uint64                       // payload_missing
 	CallsFault                uint64                       // payload_missing
 	DataStrays                uint64                       // data_strays
+	DatagramsBudget           uint64                       // datagrams_missed
+	DatagramsBatchRest        uint64                       // datagrams_missed
+	FlowsReopened             uint64                       // flows_reopened
 
 	AddressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
 	AddressesIncomplete [pending.Causes]uint64       // addresses_incomplete, by cause

@@ -40,9 +40,11 @@ type TelemetryBuilder struct {
 	SocketflowConversationMemory        metric.Int64ObservableUpDownCounter
 	SocketflowConversations             metric.Int64ObservableCounter
 	SocketflowDataStrays                metric.Int64ObservableCounter
+	SocketflowDatagramsMissed           metric.Int64ObservableCounter
 	SocketflowDecodeErrors              metric.Int64ObservableCounter
 	SocketflowDescriptorsUnknown        metric.Int64ObservableCounter
 	SocketflowExchanges                 metric.Int64ObservableCounter
+	SocketflowFlowsReopened             metric.Int64ObservableCounter
 	SocketflowItemsRefused              metric.Int64ObservableCounter
 	SocketflowKernelEvents              metric.Int64ObservableCounter
 	SocketflowKernelEventsLost          metric.Int64ObservableCounter
@@ -255,6 +257,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowDataStraysCallback(cb metric.
 	return nil
 }
 
+// RegisterSocketflowDatagramsMissedCallback sets callback for observable SocketflowDatagramsMissed metric.
+func (builder *TelemetryBuilder) RegisterSocketflowDatagramsMissedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowDatagramsMissed, obs: o})
+		return nil
+	}, builder.SocketflowDatagramsMissed)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowDecodeErrorsCallback sets callback for observable SocketflowDecodeErrors metric.
 func (builder *TelemetryBuilder) RegisterSocketflowDecodeErrorsCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -291,6 +308,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowExchangesCallback(cb metric.I
 		cb(ctx, &observerInt64{inst: builder.SocketflowExchanges, obs: o})
 		return nil
 	}, builder.SocketflowExchanges)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowFlowsReopenedCallback sets callback for observable SocketflowFlowsReopened metric.
+func (builder *TelemetryBuilder) RegisterSocketflowFlowsReopenedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowFlowsReopened, obs: o})
+		return nil
+	}, builder.SocketflowFlowsReopened)
 	if err != nil {
 		return err
 	}
@@ -685,6 +717,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{events}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowDatagramsMissed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_datagrams_missed",
+		metric.WithDescription("UDP datagrams whose payload was not looked at, though a protocol may have been in it. [Alpha]"),
+		metric.WithUnit("{datagrams}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowDecodeErrors, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_decode_errors",
 		metric.WithDescription("Events of the kernel side that could not be understood. [Alpha]"),
@@ -701,6 +739,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_exchanges",
 		metric.WithDescription("Requests that were emitted, with their responses. [Alpha]"),
 		metric.WithUnit("{exchanges}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowFlowsReopened, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_flows_reopened",
+		metric.WithDescription("UDP flows that were begun anew because they had made room for others; a lower bound. [Alpha]"),
+		metric.WithUnit("{flows}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowItemsRefused, err = builder.meter.Int64ObservableCounter(
