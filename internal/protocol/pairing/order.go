@@ -10,6 +10,8 @@ const (
 	// enoughTurns in a row show that the pairing is right if the client does not pipeline: had a response been paired with the
 	// request before its own, the next request would have found its own waiting.
 	enoughTurns = 4
+	// enoughAlone requests in a row that were sent while none was outstanding show that the client does not pipeline (any more).
+	enoughAlone = 32
 	// quiet is for how long (ns) nothing is transferred while no request is outstanding: a server answers sooner.
 	quiet = 500_000_000
 )
@@ -77,6 +79,7 @@ type Order[T any] struct {
 	loosened uint64 // requests before it became loose
 	active   uint64 // when something was transferred last
 	turns    int
+	alone    int  // requests in a row that were sent while none was outstanding
 	joined   bool // and nothing has been paired so far
 	heard    bool // something came from the server after the last request
 	pipeline bool // a request was sent before the response to the one before
@@ -129,7 +132,12 @@ func (o *Order[T]) Request(at *protocol.Stamp, tooEarly func(*Item[T]) bool) (x 
 		o.sink.Error(protocol.Unpaired)
 		return nil, false
 	}
-	if o.Outstanding() > 0 {
+	if o.Outstanding() == 0 {
+		if o.alone++; o.alone >= enoughAlone {
+			o.pipeline = false
+		}
+	} else {
+		o.alone = 0
 		switch {
 		case o.pipeline || !o.loose:
 			o.pipeline = true
@@ -293,6 +301,7 @@ func (o *Order[T]) End() {
 func (o *Order[T]) loosen() { o.loose, o.loosened, o.turns = true, o.requests, 0 }
 
 func (o *Order[T]) stray() {
+	o.alone = 0
 	o.astray, o.closing, o.loose = true, false, false
 	o.abandon()
 }

@@ -130,6 +130,7 @@ func TestOrderPairsWhatIsCertain(t *testing.T) {
 		"joined, without the response":     {true, "qpqrqr", "-1 2 3", 0, 0},
 		"joined, pipelined":                {true, "qqrrsqr", "-1 !2 ? ? 3", 1, 0},
 		"joined, trusted after some turns": {true, "qrqrqrqrqqrr", "1 2 3 4 5 6", 0, 0},
+		"no pipeline any more":             {false, "qqrr" + strings.Repeat("qr", enoughAlone) + "qRqr", "1 2 " + count(3, enoughAlone+2) + " -35 36", 0, 0},
 		"silence proves nothing meanwhile": {false, "qqsqrrr", "1 2 3", 0, 0},
 	} {
 		s := newScene(4, x.joined).do(x.script)
@@ -140,6 +141,15 @@ func TestOrderPairsWhatIsCertain(t *testing.T) {
 			t.Errorf("%s: errors %v", name, s.errors)
 		}
 	}
+}
+
+// count has the numbers from one to another.
+func count(from, to int) string {
+	var all []string
+	for n := from; n <= to; n++ {
+		all = append(all, fmt.Sprint(n))
+	}
+	return strings.Join(all, " ")
 }
 
 func TestOrderRemovesARequestThatIsNotAnswered(t *testing.T) {

@@ -17,9 +17,8 @@ func numbered(n int) (request, reply string) {
 	return cmd("GET", id), "-" + id + " x\r\n"
 }
 
-// judge counts the exchanges that have a reply, and reports those that have another command's.
-func judge(t *testing.T, what string, r *protocoltest.Recorder) (paired int) {
-	t.Helper()
+// judge counts the exchanges that have a reply, and lists those that have another command's.
+func judge(r *protocoltest.Recorder) (paired int, wrong []string) {
 	for _, x := range r.Exchanges {
 		code, ok := x.Attributes["db.response.status_code"].(string)
 		if !ok {
@@ -29,10 +28,10 @@ func judge(t *testing.T, what string, r *protocoltest.Recorder) (paired int) {
 		request, _ := numbered(0) // all are of the same length
 		n := int(x.Start.Position) / len(request)
 		if _, reply := numbered(n); !strings.HasPrefix(reply, "-"+code) {
-			t.Errorf("%s: command %d at %d (%s) has the reply to %s, want %s", what, n, x.Start.Position, brief(&x), code, reply)
+			wrong = append(wrong, fmt.Sprintf("command %d (%s) has the reply to %s, want %s", n, brief(&x), code, reply))
 		}
 	}
-	return paired
+	return paired, wrong
 }
 
 func TestRepliesArePairedWhateverTheOrderOfTheDirections(t *testing.T) {
@@ -58,17 +57,18 @@ func TestRepliesArePairedWhateverTheOrderOfTheDirections(t *testing.T) {
 			}
 		}
 		parser.Close(protocol.Ending{})
-		if n := judge(t, fmt.Sprint("seed ", seed), r); n != commands || len(r.Open) > 0 || r.Errors != [protocol.ParseErrors]int{} {
-			t.Fatalf("seed %d: %d of %d commands are paired, errors %v", seed, n, commands, r.Errors)
+		if n, wrong := judge(r); n != commands || len(wrong) > 0 || len(r.Open) > 0 || r.Errors != [protocol.ParseErrors]int{} {
+			t.Fatalf("seed %d: %d of %d commands are paired, errors %v: %s", seed, n, commands, r.Errors, wrong)
 		}
 	}
 }
 
 func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
-	for _, depth := range []int{1, 5} {
+	for _, usual := range []int{1, 5, 0} { // 0: it changes
 		total, lossless := 0, 0
+		var wrong []string
 		for seed := range uint64(300) {
-			random := rand.New(rand.NewPCG(seed, uint64(depth)))
+			random := rand.New(rand.NewPCG(seed, uint64(usual)))
 			parser, r := protocoltest.New(Protocol(), protocol.Session{Joined: seed%3 == 0}, limits, nil)
 			p := &protocoltest.Player{Parser: parser}
 			transfer := func(d protocol.Direction, b string) {
@@ -88,6 +88,10 @@ func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
 				}
 			}
 			for n := 0; n < 200; {
+				depth := usual
+				if depth == 0 {
+					depth = 1 + n/70%2*random.IntN(4)
+				}
 				var requests, replies []string
 				for range depth {
 					request, reply := numbered(n)
@@ -109,15 +113,23 @@ func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
 				}
 			}
 			p.Close(0)
-			total += judge(t, fmt.Sprintf("depth %d, seed %d", depth, seed), r)
+			paired, mistaken := judge(r)
+			total += paired
+			for _, x := range mistaken {
+				wrong = append(wrong, fmt.Sprintf("seed %d: %s", seed, x))
+			}
 			if len(r.Open) > 0 {
 				t.Fatalf("seed %d: %d open", seed, len(r.Open))
 			}
 		}
 		// What must not be paired is left out; the rest must not be given up with it.
-		if least := map[int]int{1: 80, 5: 25}[depth]; total*100 < least*lossless {
-			t.Errorf("depth %d: %d of %d commands are paired, want %d %%", depth, total, lossless, least)
+		if least := map[int]int{1: 80, 5: 25, 0: 40}[usual]; total*100 < least*lossless {
+			t.Errorf("depth %d: %d of %d commands are paired, want %d %%", usual, total, lossless, least)
 		}
-		t.Logf("depth %d: %d of %d commands are paired", depth, total, lossless)
+		// Where requests are lost just when a client pipelines for the first time, it cannot be told from one that does not.
+		if usual != 0 && len(wrong) > 0 || len(wrong)*1000 > total {
+			t.Errorf("depth %d:\n%s", usual, strings.Join(wrong, "\n"))
+		}
+		t.Logf("depth %d: %d of %d commands are paired, %d wrongly", usual, total, lossless, len(wrong))
 	}
 }
