@@ -63,7 +63,8 @@ type Owner[T any] interface {
 // a new request shows that those before it were answered, and the conversation is only loose until client and server have taken
 // turns a few times. If the client pipelines, the number of requests that are outstanding is not known after a loss. With a window of n
 // requests it takes turns with the server just like a client that does not pipeline, only that each response is n requests late.
-// So the conversation is astray, and nothing is paired, until a request comes after a silence: then nothing is outstanding.
+// So the conversation is astray, and nothing is paired, until a request comes after a silence: then nothing is outstanding. One
+// mistake remains possible: requests are lost just when a client pipelines for the first time.
 type Order[T any] struct {
 	pool  *Pool[T]
 	owner Owner[T]
