@@ -1,0 +1,326 @@
+// Package pairing finds the request that a response belongs to.
+package pairing
+
+import "github.com/socketflow/socketflow/internal/protocol"
+
+const (
+	maxFree  = 128 // items that a Pool keeps
+	maxEarly = 64  // responses that wait for their request
+
+	// enoughTurns in a row show that the pairing is right if the client does not pipeline: had a response been paired with the
+	// request before its own, the next request would have found its own waiting.
+	enoughTurns = 4
+	// enoughAlone requests in a row that were sent while none was outstanding show that the client does not pipeline (any more).
+	enoughAlone = 32
+	// quiet is for how long (ns) nothing is transferred while no request is outstanding: a server answers sooner.
+	quiet = 500_000_000
+)
+
+// Item is a request in an Order.
+type Item[T any] struct {
+	Value T
+	next  *Item[T]
+	born  uint64 // how many requests there were before
+}
+
+// Pool lends items to the conversations of one goroutine. Their values are reused as they are.
+type Pool[T any] struct {
+	free  *Item[T]
+	count int
+}
+
+// Get returns an item with the value of an earlier one, or the zero value.
+func (p *Pool[T]) Get() *Item[T] {
+	x := p.free
+	if x == nil {
+		return new(Item[T])
+	}
+	p.free, x.next = x.next, nil
+	p.count--
+	return x
+}
+
+// Put takes an item back that is in no Order.
+func (p *Pool[T]) Put(x *Item[T]) {
+	if p.count < maxFree {
+		x.next, p.free = p.free, x
+		p.count++
+	}
+}
+
+// Owner is who has an Order. It puts the items back into the pool.
+type Owner[T any] interface {
+	// Unanswered hands over a request whose response was not seen and will not be paired any more.
+	Unanswered(*Item[T])
+	// Dropped hands over what makes room: a request that is still to be answered, or a response whose request is not known.
+	Dropped(*Item[T])
+}
+
+// Order pairs requests with responses that come in the same order. While nothing is lost, counting pairs them, whatever the order in
+// which the directions are seen.
+//
+// After a loss it depends on the client. Most do not pipeline: they send a request only after the response to the one before. So
+// a new request shows that those before it were answered, and the conversation is only loose until client and server have taken
+// turns a few times. If the client pipelines, the number of requests that are outstanding is not known after a loss. With a window of n
+// requests it takes turns with the server just like a client that does not pipeline, only that each response is n requests late.
+// So the conversation is astray, and nothing is paired, until a request comes after a silence: then nothing is outstanding. One
+// mistake remains possible: requests are lost just when a client pipelines for the first time.
+type Order[T any] struct {
+	pool  *Pool[T]
+	owner Owner[T]
+	sink  protocol.Sink
+	limit int
+
+	waiting list[T]  // requests without a response
+	early   list[T]  // responses that were seen before their requests
+	missing int      // requests before those waiting that were dropped because there were too many
+	current *Item[T] // whose response is being read
+
+	requests uint64
+	loosened uint64 // requests before it became loose
+	active   uint64 // when something was transferred last
+	turns    int
+	alone    int  // requests in a row that were sent while none was outstanding
+	joined   bool // and nothing has been paired so far
+	heard    bool // something came from the server after the last request
+	pipeline bool // a request was sent before the response to the one before
+	loose    bool
+	closing  bool // those outstanding are the last that can be paired
+	astray   bool
+}
+
+type list[T any] struct {
+	first, last *Item[T]
+	count       int
+}
+
+func (l *list[T]) push(x *Item[T]) {
+	if l.first == nil {
+		l.first = x
+	} else {
+		l.last.next = x
+	}
+	l.last = x
+	l.count++
+}
+
+func (l *list[T]) pop() *Item[T] {
+	x := l.first
+	if l.first = x.next; l.first == nil {
+		l.last = nil
+	}
+	x.next = nil
+	l.count--
+	return x
+}
+
+// NewOrder returns an Order of at most limit requests. Joined: there may be outstanding ones already.
+func NewOrder[T any](pool *Pool[T], owner Owner[T], sink protocol.Sink, limit int, joined bool) Order[T] {
+	return Order[T]{pool: pool, owner: owner, sink: sink, limit: max(limit, 1), joined: joined, loose: joined}
+}
+
+// Request adds a request that begins, and returns its item. It returns nil if the request cannot be paired. If answered is true, the
+// item is that of a response that was seen before, which may not be complete. A response for which tooEarly is true cannot be the
+// request's: it was complete before the request began to be sent.
+func (o *Order[T]) Request(at *protocol.Stamp, tooEarly func(*Item[T]) bool) (x *Item[T], answered bool) {
+	o.requests++
+	silent := at.Began > o.active && at.Began-o.active >= quiet
+	o.Sent(at)
+	if silent && o.Outstanding() == 0 {
+		o.astray = false
+	}
+	if o.astray || o.closing {
+		o.sink.Error(protocol.Unpaired)
+		return nil, false
+	}
+	if o.Outstanding() == 0 {
+		if o.alone++; o.alone >= enoughAlone {
+			o.pipeline = false
+		}
+	} else {
+		o.alone = 0
+		switch {
+		case o.pipeline || !o.loose:
+			o.pipeline = true
+		case o.heard:
+			o.turns = 0
+			o.abandon()
+		default:
+			o.pipeline = true
+			o.stray()
+			o.sink.Error(protocol.Unpaired)
+			return nil, false
+		}
+	}
+	o.heard = false
+	for o.early.count > 0 {
+		x := o.early.pop()
+		if !tooEarly(x) {
+			return x, true
+		}
+		o.sink.Error(protocol.Unpaired)
+		o.owner.Dropped(x)
+		if o.LostRequests(); o.astray { // something has been miscounted
+			o.sink.Error(protocol.Unpaired)
+			return nil, false
+		}
+	}
+	x = o.pool.Get()
+	o.Append(x)
+	return x, false
+}
+
+// Append adds a request at the end. It is for one of which is known only later that it will be answered.
+func (o *Order[T]) Append(x *Item[T]) {
+	if o.waiting.count >= o.limit {
+		o.sink.Error(protocol.TooMany)
+		o.missing++ // it still owes a response
+		o.owner.Dropped(o.waiting.pop())
+	}
+	x.born = o.requests
+	o.waiting.push(x)
+}
+
+// Remove takes a request out that will not be answered.
+func (o *Order[T]) Remove(x *Item[T]) {
+	if o.current == x {
+		o.current = nil
+	}
+	for n := o.waiting.count; n > 0; n-- {
+		if other := o.waiting.pop(); other != x {
+			o.waiting.push(other)
+		}
+	}
+}
+
+// Heard notes that something came from the server.
+func (o *Order[T]) Heard(at *protocol.Stamp) {
+	o.heard = true
+	o.active = max(o.active, at.Time)
+}
+
+// Sent notes that the client has sent something other than the beginning of a request that is known, or has sent what was lost.
+func (o *Order[T]) Sent(at *protocol.Stamp) { o.active = max(o.active, at.Time) }
+
+// Next is the request that the next response belongs to; nil: that is not known.
+func (o *Order[T]) Next() *Item[T] {
+	if o.missing > 0 {
+		return nil
+	}
+	return o.waiting.first
+}
+
+// Response returns the request that a response which begins belongs to. If early is true, it came before its request, and the item is
+// new. It returns nil if there is no request, or if it was dropped. Answered follows.
+func (o *Order[T]) Response() (x *Item[T], early bool) {
+	switch {
+	case o.missing > 0:
+		o.missing--
+		o.drained()
+	case o.waiting.count > 0:
+		x := o.waiting.pop()
+		o.current, o.joined = x, false
+		if o.loose && x.born > o.loosened {
+			o.turns++
+			o.loose = o.turns < enoughTurns
+		}
+		return x, false
+	case o.loose || o.astray:
+		o.turns = 0
+		if !o.joined { // otherwise this is no error
+			o.sink.Error(protocol.Unpaired)
+		}
+	default:
+		if o.early.count >= maxEarly {
+			o.sink.Error(protocol.Unpaired)
+			o.owner.Dropped(o.early.pop())
+		}
+		x := o.pool.Get()
+		o.early.push(x)
+		return x, true
+	}
+	return nil, false
+}
+
+// Answered says that the response which Response has paired is complete.
+func (o *Order[T]) Answered() {
+	o.current = nil
+	o.drained()
+}
+
+func (o *Order[T]) drained() {
+	if o.closing && o.Outstanding() == 0 {
+		o.stray()
+	}
+}
+
+// Outstanding is how many requests have no complete response.
+func (o *Order[T]) Outstanding() int {
+	n := o.waiting.count + o.missing
+	if o.current != nil {
+		n++
+	}
+	return n
+}
+
+// Items is how many items there are.
+func (o *Order[T]) Items() int { return o.waiting.count + o.early.count }
+
+// Certain reports whether the next response can be paired only with the next request.
+func (o *Order[T]) Certain() bool { return !o.loose && !o.astray && !o.closing }
+
+// LostRequests says that there may be requests that were not seen.
+func (o *Order[T]) LostRequests() {
+	o.dropEarly()
+	switch {
+	case !o.pipeline:
+		o.loosen()
+	case o.Outstanding() == 0:
+		o.stray()
+	default:
+		o.closing = true
+	}
+}
+
+// LostResponses says that responses, or a part of one, were not seen. The requests of all of them are handed over as unanswered.
+func (o *Order[T]) LostResponses() {
+	o.dropEarly()
+	if o.pipeline {
+		o.stray()
+		return
+	}
+	o.abandon()
+	o.loosen()
+}
+
+// End hands over whatever is left at the end of the conversation: requests in their order as unanswered.
+func (o *Order[T]) End() {
+	o.dropEarly()
+	o.abandon()
+}
+
+func (o *Order[T]) loosen() { o.loose, o.loosened, o.turns = true, o.requests, 0 }
+
+func (o *Order[T]) stray() {
+	o.alone = 0
+	o.astray, o.closing, o.loose = true, false, false
+	o.abandon()
+}
+
+func (o *Order[T]) abandon() {
+	o.missing = 0
+	if x := o.current; x != nil {
+		o.current = nil
+		o.owner.Unanswered(x)
+	}
+	for o.waiting.count > 0 {
+		o.owner.Unanswered(o.waiting.pop())
+	}
+}
+
+func (o *Order[T]) dropEarly() {
+	for o.early.count > 0 {
+		o.sink.Error(protocol.Unpaired)
+		o.owner.Dropped(o.early.pop())
+	}
+}

@@ -1,0 +1,178 @@
+package redis
+
+import "strings"
+
+// command is what is known of a command, or of a subcommand.
+type command struct {
+	name      []byte // as it is emitted: in capitals, with the subcommand
+	span      string // the same
+	args      string // see table
+	effect    effect
+	container bool // the next word may be a subcommand
+}
+
+// effect is what a command changes for those after it.
+type effect uint8
+
+const (
+	none        effect = iota
+	selects            // the database
+	executes           // the queued commands
+	discards           // them
+	resets             // the connection
+	leaves             // the server may close the connection instead of a reply
+	monitors           // the server sends other clients' commands from now on
+	replicates         // the server sends its data and its commands from now on
+	follows            // it is sent only over a replication link, and has no reply
+	mutes              // CLIENT REPLY
+	greets             // it selects the version of RESP
+	subscribe          // one reply for each channel
+	psubscribe         // of patterns
+	ssubscribe         // of a shard
+	unsubscribe        // as above
+	punsubscribe
+	sunsubscribe
+)
+
+// table has the commands of Redis 8, Valkey 8, Sentinel, KeyDB, Dragonfly and Redis' modules (COMMAND, and the documentation of
+// each). A letter for each argument says what of it may be emitted:
+//
+//	k  itself: it is a key, a field, or a name
+//	p  itself: it is the name of a script
+//	n  itself: it is the number of keys that follow
+//	s  nothing, unless it is STREAMS: then the first half of what follows are keys
+//	v  nothing: it may be data, or a secret
+//
+// What follows the colon is repeated. What follows the dollar sign is for the last argument. A vertical bar is before a subcommand.
+var table = []struct {
+	args   string
+	effect effect
+	names  string
+}{
+	{":k", none, "DEL EXISTS MGET PFCOUNT PFMERGE SDIFF SDIFFSTORE SINTER SINTERSTORE SUNION SUNIONSTORE TOUCH UNLINK WATCH"},
+	{":k$v", none, "BLPOP BRPOP BZPOPMAX BZPOPMIN JSON.MGET"},
+	{":kv", none, "MSET MSETNX CONFIG|SET"},
+	{"k:v", none, `APPEND BITCOUNT BITFIELD BITFIELD_RO BITPOS DECR DECRBY DELEX DELIFEQ DIGEST DUMP EXPIRE EXPIREAT EXPIRETIME GEOADD GEODIST
+		GEOHASH GEOPOS GEORADIUS GEORADIUS_RO GEORADIUSBYMEMBER GEORADIUSBYMEMBER_RO GEOSEARCH GET GETBIT GETDEL GETEX GETRANGE GETSET
+		HEXPIRE HEXPIREAT HEXPIRETIME HGETALL HGETDEL HGETEX HKEYS HLEN HPERSIST HPEXPIRE HPEXPIREAT HPEXPIRETIME HPTTL HRANDFIELD
+		HSCAN HSETEX HTTL HVALS INCR INCRBY INCRBYFLOAT LINDEX LINSERT LLEN LPOP LPOS LPUSH LPUSHX LRANGE LREM LSET LTRIM MOVE PERSIST
+		PEXPIRE PEXPIREAT PEXPIRETIME PFADD PSETEX PTTL PUBLISH RESTORE RESTORE-ASKING RPOP RPUSH RPUSHX SADD SCARD SET SETBIT SETEX SETNX
+		SETRANGE SISMEMBER SMEMBERS SMISMEMBER SORT SORT_RO SPOP SPUBLISH SRANDMEMBER SREM SSCAN STRLEN SUBSTR TTL TYPE XACK XACKDEL XADD
+		XAUTOCLAIM XCFGSET XCLAIM XDEL XDELEX XLEN XPENDING XRANGE XREVRANGE XSETID XTRIM ZADD ZCARD ZCOUNT ZINCRBY ZLEXCOUNT ZMSCORE
+		ZPOPMAX ZPOPMIN ZRANDMEMBER ZRANGE ZRANGEBYLEX ZRANGEBYSCORE ZRANK ZREM ZREMRANGEBYLEX ZREMRANGEBYRANK ZREMRANGEBYSCORE ZREVRANGE
+		ZREVRANGEBYLEX ZREVRANGEBYSCORE ZREVRANK ZSCAN ZSCORE VADD VCARD VDIM VEMB VGETATTR VINFO VISMEMBER VLINKS VRANDMEMBER VRANGE
+		VREM VSETATTR VSIM EXPIREMEMBER EXPIREMEMBERAT PEXPIREMEMBERAT SADDEX CL.THROTTLE
+		JSON.ARRAPPEND JSON.ARRINDEX JSON.ARRINSERT JSON.ARRLEN JSON.ARRPOP JSON.ARRTRIM JSON.CLEAR JSON.DEL JSON.FORGET JSON.GET
+		JSON.MERGE JSON.NUMINCRBY JSON.NUMMULTBY JSON.OBJKEYS JSON.OBJLEN JSON.RESP JSON.SET JSON.STRAPPEND JSON.STRLEN JSON.TOGGLE JSON.TYPE
+		BF.ADD BF.CARD BF.EXISTS BF.INFO BF.INSERT BF.LOADCHUNK BF.MADD BF.MEXISTS BF.RESERVE BF.SCANDUMP CF.ADD CF.ADDNX CF.COUNT CF.DEL
+		CF.EXISTS CF.INFO CF.INSERT CF.INSERTNX CF.LOADCHUNK CF.MEXISTS CF.RESERVE CF.SCANDUMP CMS.INCRBY CMS.INFO CMS.INITBYDIM
+		CMS.INITBYPROB CMS.MERGE CMS.QUERY TOPK.ADD TOPK.COUNT TOPK.INCRBY TOPK.INFO TOPK.LIST TOPK.QUERY TOPK.RESERVE TDIGEST.ADD
+		TDIGEST.BYRANK TDIGEST.BYREVRANK TDIGEST.CDF TDIGEST.CREATE TDIGEST.INFO TDIGEST.MAX TDIGEST.MERGE TDIGEST.MIN TDIGEST.QUANTILE
+		TDIGEST.RANK TDIGEST.RESET TDIGEST.REVRANK TDIGEST.TRIMMED_MEAN TS.ADD TS.ALTER TS.CREATE TS.CREATERULE TS.DECRBY TS.DEL
+		TS.DELETERULE TS.GET TS.INCRBY TS.INFO TS.RANGE TS.REVRANGE FT.AGGREGATE FT.ALTER FT.CREATE FT.CURSOR FT.DROPINDEX FT.EXPLAIN FT.INFO
+		FT.PROFILE FT.SEARCH FT.SPELLCHECK FT.SUGADD FT.SUGDEL FT.SUGGET FT.SUGLEN FT.SYNDUMP FT.SYNUPDATE FT.TAGVALS GRAPH.QUERY
+		GRAPH.RO_QUERY GRAPH.DELETE GRAPH.EXPLAIN GRAPH.PROFILE
+		OBJECT|ENCODING OBJECT|FREQ OBJECT|IDLETIME OBJECT|REFCOUNT MEMORY|USAGE XGROUP|CREATE XGROUP|CREATECONSUMER XGROUP|DELCONSUMER
+		XGROUP|DESTROY XGROUP|SETID XINFO|CONSUMERS XINFO|GROUPS XINFO|STREAM CLIENT|TRACKING CLIENT|PAUSE CLUSTER|KEYSLOT`},
+	{"kk:v", none, `BLMOVE BRPOPLPUSH COPY GEOSEARCHSTORE LCS LMOVE RENAME RENAMENX RPOPLPUSH SMOVE ZRANGESTORE PFDEBUG`},
+	{"k:k", none, "HGET HMGET HDEL HEXISTS HSTRLEN CONFIG|GET COMMAND|INFO COMMAND|DOCS INFO PUBSUB|NUMSUB PUBSUB|SHARDNUMSUB"},
+	{"k:kv", none, "HSET HMSET HSETNX HINCRBY HINCRBYFLOAT"},
+	{"kk:k", none, "BITOP"},
+	{"kkk:v", none, "MIGRATE"},
+	{"kn:v", none, "ZDIFFSTORE ZINTERSTORE ZUNIONSTORE"},
+	{"n:v", none, "LMPOP SINTERCARD ZDIFF ZINTER ZINTERCARD ZMPOP ZUNION"},
+	{"vn:v", none, "BLMPOP BZMPOP EVAL EVAL_RO"},
+	{"pn:v", none, "EVALSHA EVALSHA_RO FCALL FCALL_RO"},
+	{":s", none, "XREAD"},
+	{"kkk:s", none, "XREADGROUP"},
+	{"k:v", selects, "SELECT"},
+	{":v", executes, "EXEC"},
+	{":v", discards, "DISCARD"},
+	{":v", resets, "RESET"},
+	{":v", leaves, "QUIT SHUTDOWN"},
+	{":v", monitors, "MONITOR"},
+	{":v", replicates, "SYNC PSYNC"},
+	{":v", follows, "REPLCONF|ACK"},
+	{"k:v", greets, "HELLO"},
+	{"k:v", mutes, "CLIENT|REPLY"},
+	{":k", subscribe, "SUBSCRIBE"},
+	{":k", psubscribe, "PSUBSCRIBE"},
+	{":k", ssubscribe, "SSUBSCRIBE"},
+	{":k", unsubscribe, "UNSUBSCRIBE"},
+	{":k", punsubscribe, "PUNSUBSCRIBE"},
+	{":k", sunsubscribe, "SUNSUBSCRIBE"},
+	{":v", none, `ACL|CAT ACL|DELUSER ACL|DRYRUN ACL|GENPASS ACL|GETUSER ACL|LIST ACL|LOAD ACL|LOG ACL|SAVE ACL|SETUSER ACL|USERS ACL|WHOAMI
+		ASKING AUTH BGREWRITEAOF BGSAVE CLIENT|CACHING CLIENT|CAPA CLIENT|GETNAME CLIENT|GETREDIR CLIENT|ID CLIENT|INFO CLIENT|KILL CLIENT|LIST
+		CLIENT|NO-EVICT CLIENT|NO-TOUCH CLIENT|SETINFO CLIENT|SETNAME CLIENT|TRACKINGINFO CLIENT|UNBLOCK CLIENT|UNPAUSE
+		CLUSTER|ADDSLOTS CLUSTER|ADDSLOTSRANGE CLUSTER|BUMPEPOCH CLUSTER|COUNT-FAILURE-REPORTS CLUSTER|COUNTKEYSINSLOT CLUSTER|DELSLOTS
+		CLUSTER|DELSLOTSRANGE CLUSTER|FAILOVER CLUSTER|FLUSHSLOTS CLUSTER|FORGET CLUSTER|GETKEYSINSLOT CLUSTER|INFO CLUSTER|LINKS CLUSTER|MEET
+		CLUSTER|MYID CLUSTER|MYSHARDID CLUSTER|NODES CLUSTER|REPLICAS CLUSTER|REPLICATE CLUSTER|RESET CLUSTER|SAVECONFIG
+		CLUSTER|SET-CONFIG-EPOCH CLUSTER|SETSLOT CLUSTER|SHARDS CLUSTER|SLAVES CLUSTER|SLOT-STATS CLUSTER|SLOTS CLUSTERSCAN
+		COMMAND|COUNT COMMAND|GETKEYS COMMAND|GETKEYSANDFLAGS COMMAND|LIST CONFIG|RESETSTAT CONFIG|REWRITE COMMANDLOG|GET COMMANDLOG|LEN
+		COMMANDLOG|RESET DBSIZE DEBUG ECHO FAILOVER FLUSHALL FLUSHDB FUNCTION|DELETE FUNCTION|DUMP FUNCTION|FLUSH FUNCTION|KILL FUNCTION|LIST
+		FUNCTION|LOAD FUNCTION|RESTORE FUNCTION|STATS KEYS MSETEX KEYDB.CRON KEYDB.HRENAME KEYDB.MVCCRESTORE KEYDB.NHGET KEYDB.NHSET LASTSAVE
+		LATENCY|DOCTOR LATENCY|GRAPH LATENCY|HISTOGRAM LATENCY|HISTORY LATENCY|LATEST LATENCY|RESET LOLWUT MEMORY|DOCTOR
+		MEMORY|MALLOC-STATS MEMORY|PURGE MEMORY|STATS MODULE|LIST MODULE|LOAD MODULE|LOADEX MODULE|UNLOAD MULTI PFSELFTEST PING PUBSUB|CHANNELS
+		PUBSUB|NUMPAT PUBSUB|SHARDCHANNELS RANDOMKEY READONLY READWRITE REPLCONF|CAPA REPLCONF|GETACK REPLCONF|IP-ADDRESS REPLCONF|LISTENING-PORT
+		REPLICAOF ROLE SAVE SCAN SCRIPT|DEBUG SCRIPT|EXISTS SCRIPT|FLUSH SCRIPT|KILL SCRIPT|LOAD SCRIPT|SHOW SLAVEOF SLOWLOG|GET SLOWLOG|LEN
+		SLOWLOG|RESET SWAPDB TIME UNWATCH WAIT WAITAOF FT._LIST FT.ALIASADD FT.ALIASDEL FT.ALIASUPDATE FT.CONFIG FT.DICTADD FT.DICTDEL
+		FT.DICTDUMP FT.HYBRID TS.MADD TS.MGET TS.MRANGE TS.MREVRANGE TS.QUERYINDEX JSON.MSET JSON.DEBUG GRAPH.LIST GRAPH.CONFIG
+		SENTINEL|CKQUORUM SENTINEL|CONFIG SENTINEL|FAILOVER SENTINEL|FLUSHCONFIG SENTINEL|GET-MASTER-ADDR-BY-NAME SENTINEL|INFO-CACHE
+		SENTINEL|IS-MASTER-DOWN-BY-ADDR SENTINEL|MASTER SENTINEL|MASTERS SENTINEL|MONITOR SENTINEL|MYID SENTINEL|PENDING-SCRIPTS
+		SENTINEL|REMOVE SENTINEL|REPLICAS SENTINEL|RESET SENTINEL|SENTINELS SENTINEL|SET SENTINEL|SIMULATE-FAILURE SENTINEL|SLAVES
+		DFLYCLUSTER DFLY`},
+}
+
+const maxName = 32 // bytes of a command's or a subcommand's name; the longest in table has 23
+
+var commands = func() map[string]*command {
+	all := make(map[string]*command)
+	for _, row := range table {
+		for _, name := range strings.Fields(row.names) {
+			span := strings.Replace(name, "|", " ", 1)
+			all[name] = &command{name: []byte(span), span: span, args: row.args, effect: row.effect}
+			if first, _, sub := strings.Cut(name, "|"); sub && all[first] == nil {
+				all[first] = &command{name: []byte(first), span: first, args: ":v", container: true}
+			}
+		}
+	}
+	return all
+}()
+
+// other stands for all commands that are not in table.
+var other = &command{name: []byte("_OTHER"), span: name, args: ":v"}
+
+// lookup returns the command of a name, or the subcommand of one; nil: it is not known.
+func lookup(container *command, name []byte) *command {
+	if len(name) > maxName {
+		return nil
+	}
+	var buffer [2*maxName + 1]byte
+	key := buffer[:0]
+	if container != nil {
+		key = append(append(key, container.name...), '|')
+	}
+	for _, c := range name {
+		if c >= 'a' && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		key = append(key, c)
+	}
+	return commands[string(key)]
+}
+
+// class is what of an argument may be emitted: a letter of table. Arguments are counted from 1; count is that of all.
+func (c *command) class(i, count int) byte {
+	args := c.args
+	if last := len(args) - 2; args[max(last, 0)] == '$' {
+		if i == count {
+			return args[last+1]
+		}
+		args = args[:last]
+	}
+	head := strings.IndexByte(args, ':')
+	if i <= head {
+		return args[i-1]
+	}
+	return args[head+1+(i-head-1)%(len(args)-head-1)]
+}
