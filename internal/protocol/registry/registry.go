@@ -8,11 +8,13 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/dns"
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
+	"github.com/socketflow/socketflow/internal/protocol/redis"
 )
 
 var all = []func() protocol.Protocol{
 	http2.Protocol,
 	http1.Protocol,
+	redis.Protocol,
 	dns.Protocol,
 }
 
