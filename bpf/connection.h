@@ -11,6 +11,7 @@ struct stream {
 	__u8 gap_reason;       /* enum cut_reason: of what was not emitted */
 	__u8 signature;        /* it began with one of signatures */
 	__u8 pad[2];
+	struct framing frames;
 };
 
 struct connection {

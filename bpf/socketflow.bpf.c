@@ -15,7 +15,7 @@
 
 /* Global to the verifier: verified once, not once for each caller and state. */
 #define SUBPROGRAM __noinline
-#define SUBPROGRAM_WITH_POINTERS static __always_inline /* which would be mere numbers to a global one */
+
 
 #include "abi.h"
 #include "kernel.h"
@@ -23,6 +23,7 @@
 #include "config.h"
 #include "backup.h"
 #include "emit.h"
+#include "frames.h"
 #include "connection.h"
 #include "process.h"
 #include "sockaddr.h"
@@ -298,3 +299,4 @@ const struct descriptor_event *unused_descriptor __attribute__((unused));
 const enum direction *unused_direction __attribute__((unused));
 const enum marker *unused_marker __attribute__((unused));
 const enum cut_reason *unused_cut_reason __attribute__((unused));
+const enum frame_form *unused_frame_form __attribute__((unused));

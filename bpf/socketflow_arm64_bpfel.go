@@ -80,6 +80,9 @@ type SocketflowDataEvent struct {
 	Position       uint64
 	LastUnreported uint64
 	Goroutine      uint64
+	Began          uint64
+	Form           uint64
+	Frame          uint64
 	Tid            uint32
 	Length         uint32
 	Skipped        uint32
@@ -87,7 +90,9 @@ type SocketflowDataEvent struct {
 	Direction      uint8
 	CutReason      uint8
 	GapReason      uint8
-	Pad            [5]uint8
+	FrameLead      uint8
+	FrameUnwanted  uint8
+	Pad            [3]uint8
 }
 
 type SocketflowDatagramFlow struct {
@@ -193,6 +198,18 @@ type SocketflowFlow struct {
 	Pad        [2]uint8
 }
 
+type SocketflowFrameForm uint32
+
+const (
+	SocketflowFrameFormFORM_HEADER   SocketflowFrameForm = 0
+	SocketflowFrameFormFORM_LENGTH   SocketflowFrameForm = 8
+	SocketflowFrameFormFORM_WIDTH    SocketflowFrameForm = 12
+	SocketflowFrameFormFORM_LITTLE   SocketflowFrameForm = 14
+	SocketflowFrameFormFORM_TYPE     SocketflowFrameForm = 16
+	SocketflowFrameFormFORM_BIAS     SocketflowFrameForm = 24
+	SocketflowFrameFormFORM_UNWANTED SocketflowFrameForm = 32
+)
+
 type SocketflowIteration uint32
 
 const (
@@ -254,6 +271,8 @@ type SocketflowPolicy struct {
 	Limit  [2]uint32
 	Burst  uint32
 	Pad    uint32
+	Form   [2]uint64
+	Next   [2]uint64
 }
 
 type SocketflowProcess struct {
@@ -329,8 +348,12 @@ type SocketflowRuleMatch struct {
 }
 
 type SocketflowSignature struct {
-	_     structs.HostLayout
-	Bytes [2]uint64
+	_        structs.HostLayout
+	Bytes    [2]uint64
+	Peer     [2]uint64
+	PeerMask [2]uint64
+	Form     [2]uint64
+	First    [2]uint64
 }
 
 type SocketflowSocketState struct {
@@ -349,6 +372,16 @@ type SocketflowSocketState struct {
 			GapReason      uint8
 			Signature      uint8
 			Pad            [2]uint8
+			Frames         struct {
+				_        structs.HostLayout
+				Form     uint64
+				Next     uint64
+				Got      uint8
+				Unwanted uint8
+				Presumed uint8
+				Pad      [5]uint8
+				Header   [16]uint8
+			}
 		}
 		OwnerPid  uint32
 		TaskPid   uint32
@@ -461,6 +494,7 @@ const (
 	SocketflowVarUnusedDescriptor     = "unused_descriptor"
 	SocketflowVarUnusedDirection      = "unused_direction"
 	SocketflowVarUnusedExit           = "unused_exit"
+	SocketflowVarUnusedFrameForm      = "unused_frame_form"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
@@ -599,6 +633,7 @@ type SocketflowVariableSpecs struct {
 	UnusedDescriptor     *ebpf.VariableSpec `ebpf:"unused_descriptor"`
 	UnusedDirection      *ebpf.VariableSpec `ebpf:"unused_direction"`
 	UnusedExit           *ebpf.VariableSpec `ebpf:"unused_exit"`
+	UnusedFrameForm      *ebpf.VariableSpec `ebpf:"unused_frame_form"`
 	UnusedIteration      *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -703,6 +738,7 @@ type SocketflowVariables struct {
 	UnusedDescriptor     *ebpf.Variable `ebpf:"unused_descriptor"`
 	UnusedDirection      *ebpf.Variable `ebpf:"unused_direction"`
 	UnusedExit           *ebpf.Variable `ebpf:"unused_exit"`
+	UnusedFrameForm      *ebpf.Variable `ebpf:"unused_frame_form"`
 	UnusedIteration      *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`

@@ -3,11 +3,11 @@
 #pragma once
 
 /* Not static, so that the verifier looks at it once, and not at each call. */
-__noinline int fill_of(__u32 event_buf)
+__noinline int gather_of(__u32 event_buf)
 {
 	struct scratch *space = scratch(event_buf / cpus);
 
-	return space ? fill(&space->emission.g) : 0;
+	return space ? gather(&space->emission.g) : 0;
 }
 
 /* A connection has carried bytes. */
@@ -43,10 +43,13 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	event_buf->event.header.pid = t->pid;
 	event_buf->event.header.time = now;
 	event_buf->event.header.start = start_of(t->pid);
+	event_buf->event.began = now;
 	event_buf->event.goroutine = 0;
 	if (emission->want && t->unknown)
 		without_buffer(emission);
+	begin_frames(emission, &event_buf->event, &s->conn, direction, &budget);
 	add_to_burst(emission, &s->conn);
 	emit_call(emission, stream);
+	take_from_burst(emission, &s->conn);
 	return 0;
 }

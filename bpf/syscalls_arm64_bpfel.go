@@ -54,6 +54,16 @@ type SyscallsConnection struct {
 		GapReason      uint8
 		Signature      uint8
 		Pad            [2]uint8
+		Frames         struct {
+			_        structs.HostLayout
+			Form     uint64
+			Next     uint64
+			Got      uint8
+			Unwanted uint8
+			Presumed uint8
+			Pad      [5]uint8
+			Header   [16]uint8
+		}
 	}
 	OwnerPid  uint32
 	TaskPid   uint32
@@ -141,6 +151,9 @@ type SyscallsEventBuf struct {
 		Position       uint64
 		LastUnreported uint64
 		Goroutine      uint64
+		Began          uint64
+		Form           uint64
+		Frame          uint64
 		Tid            uint32
 		Length         uint32
 		Skipped        uint32
@@ -148,7 +161,9 @@ type SyscallsEventBuf struct {
 		Direction      uint8
 		CutReason      uint8
 		GapReason      uint8
-		Pad            [5]uint8
+		FrameLead      uint8
+		FrameUnwanted  uint8
+		Pad            [3]uint8
 	}
 	Payload [49152]int8
 }
@@ -198,6 +213,8 @@ type SyscallsPolicy struct {
 	Limit  [2]uint32
 	Burst  uint32
 	Pad    uint32
+	Form   [2]uint64
+	Next   [2]uint64
 }
 
 type SyscallsProcess struct {
@@ -224,18 +241,39 @@ type SyscallsScratch struct {
 				Base   uint64
 				Length uint64
 			}
-			Skip     uint64
-			Want     uint32
-			Used     uint32
-			EventBuf uint32
-			Fault    uint32
+			Skip          uint64
+			Position      uint64
+			Frame         uint64
+			Left          uint32
+			Want          uint32
+			Used          uint32
+			EventBuf      uint32
+			Fault         uint32
+			Dry           uint8
+			FrameLead     uint8
+			FrameUnwanted uint8
+			Pad           uint8
+			Frames        struct {
+				_        structs.HostLayout
+				Form     uint64
+				Next     uint64
+				Got      uint8
+				Unwanted uint8
+				Presumed uint8
+				Pad      [5]uint8
+				Header   [16]uint8
+			}
+			Room [16]uint8
 		}
+		Begin     uint64
 		Want      uint32
 		CutReason uint32
 		Shard     uint32
 		Urgent    uint32
-		Pieces    uint32
-		_         [4]byte
+		Rounds    uint32
+		Open      uint8
+		Framed    uint8
+		Pad       [2]uint8
 	}
 	Transfer struct {
 		_    structs.HostLayout
@@ -257,8 +295,12 @@ type SyscallsScratch struct {
 }
 
 type SyscallsSignature struct {
-	_     structs.HostLayout
-	Bytes [2]uint64
+	_        structs.HostLayout
+	Bytes    [2]uint64
+	Peer     [2]uint64
+	PeerMask [2]uint64
+	Form     [2]uint64
+	First    [2]uint64
 }
 
 type SyscallsStage uint32

@@ -158,10 +158,10 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-func signatures(protocols []protocol.Protocol) (all [][]byte) {
+func signatures(protocols []protocol.Protocol) (all []kernel.Signature) {
 	for _, p := range protocols {
 		if len(p.Signature) > 0 {
-			all = append(all, p.Signature)
+			all = append(all, kernel.Signature{Prefix: p.Signature})
 		}
 	}
 	return all

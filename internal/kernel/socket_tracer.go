@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -33,10 +32,9 @@ type Options struct {
 	// PayloadLimit and PayloadBurst bound how much is captured of one call, at most MaxPayload, and of a burst of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadBurst int
-	// SignatureBurst takes the place of PayloadBurst for connections that begin with one of Signatures: each 16 bytes, at most
-	// MaxSignatures of them.
+	// SignatureBurst takes the place of PayloadBurst for connections that begin with one of Signatures, at most MaxSignatures of them.
 	SignatureBurst int
-	Signatures     [][]byte
+	Signatures     []Signature
 	// Attachment is how transfers are seen; any by default.
 	Attachment Attachment
 	// WholeOrNothing makes opening fail if the hooks for transfers are needed and the kernel lacks them.
@@ -224,25 +222,6 @@ func set(spec *ebpf.CollectionSpec, values map[string]any) error {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("set %s: %w", name, err)
 		}
-	}
-	return nil
-}
-
-func setSignatures(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
-	var raw [MaxSignatures]bpf.SocketflowSignature
-	if len(prefixes) > len(raw) {
-		return fmt.Errorf("at most %d signaturees, not %d", len(raw), len(prefixes))
-	}
-	for i, prefix := range prefixes {
-		if len(prefix) != len(raw[i].Bytes)*8 {
-			return fmt.Errorf("an signature has %d bytes, not %d", len(raw[i].Bytes)*8, len(prefix))
-		}
-		for word := range raw[i].Bytes {
-			raw[i].Bytes[word] = binary.NativeEndian.Uint64(prefix[word*8:])
-		}
-	}
-	if err := spec.Variables[bpf.SocketflowVarSignatures].Set(raw); err != nil {
-		return fmt.Errorf("set %s: %w", bpf.SocketflowVarSignatures, err)
 	}
 	return nil
 }
