@@ -1,6 +1,4 @@
-package conversation
-
-import "github.com/socketflow/socketflow/internal/event"
+package event
 
 // Piece is a part of what one system call transferred: bytes, or a gap.
 type Piece struct {
@@ -10,10 +8,10 @@ type Piece struct {
 	Unwanted bool   // the gap is in the body of a frame that is not wanted; else its bytes were cut
 }
 
-// Pieces walks over what is behind the skipped bytes of an event.Data, in the order of the stream. The payload lacks the bodies of unwanted
+// Pieces walks over what is behind the skipped bytes of a Data, in the order of the stream. The payload lacks the bodies of unwanted
 // frames; the headers in it say where. It allocates nothing.
 type Pieces struct {
-	form     event.FrameForm
+	form     FrameForm
 	payload  []byte // the rest
 	position uint64 // of the rest
 	end      uint64
@@ -22,8 +20,8 @@ type Pieces struct {
 	unwanted bool   // what is before frame and behind lead is not in the payload
 }
 
-// PiecesOf begins a walk. The payload has to stay valid.
-func PiecesOf(d *event.Data) Pieces {
+// Pieces begins a walk. The payload has to stay valid.
+func (d *Data) Pieces() Pieces {
 	return Pieces{
 		form: d.Form, payload: d.Payload, position: d.Position + uint64(d.Skipped), end: d.Position + uint64(d.Length),
 		frame: d.Frame, lead: int(d.FrameLead), unwanted: d.FrameUnwanted,
@@ -64,8 +62,8 @@ func (p *Pieces) whole() (n int) {
 		switch {
 		case p.lead > 0:
 			step = min(p.lead, left)
-			if p.lead -= step; p.lead == 0 && p.frame == event.FrameUnknown {
-				p.form = event.FrameForm{}
+			if p.lead -= step; p.lead == 0 && p.frame == FrameUnknown {
+				p.form = FrameForm{}
 			}
 		case p.inUnwanted(at):
 			return n
@@ -77,7 +75,7 @@ func (p *Pieces) whole() (n int) {
 			step = int(p.form.Header)
 			body, wanted, ok := p.form.Body(p.payload[n:])
 			if p.frame, p.unwanted = at+uint64(step)+body, !wanted; !ok {
-				p.form = event.FrameForm{} // nor has the kernel found frames behind it
+				p.form = FrameForm{} // nor has the kernel found frames behind it
 			}
 		}
 		n += step
