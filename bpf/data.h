@@ -123,32 +123,34 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		return;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct data_event *e = &event_buf->event;
-	struct emission t = {.g = {.event_buf = key}};
-	begin_data(&t, e, &s->conn, direction, length, &budget);
+	struct emission *t = &event_buf->emission;
+	__builtin_memset(t, 0, sizeof(*t));
+	t->g.event_buf = key;
+	begin_data(t, e, &s->conn, direction, length, &budget);
 	e->header.pid = task->tgid;
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
 	e->began = now;
 	e->goroutine = GOROUTINE(regs);
-	if (t.want && !find_source(&t.g.from, task, regs, sk, length))
-		without_buffer(&t);
-	begin_frames(&t, e, &s->conn, direction, &budget);
-	add_to_burst(&t, &s->conn);
+	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
+		without_buffer(t);
+	begin_frames(t, e, &s->conn, direction, &budget);
+	add_to_burst(t, &s->conn);
 	/* Most transfers are in one piece. That needs none of the calls that gathering takes. */
-	if (t.want && !t.g.from.iov && t.want <= PAYLOAD_MAX && !t.framed) {
-		__u32 n = t.want;
+	if (t->want && !t->g.from.iov && t->want <= PAYLOAD_MAX && !t->framed) {
+		__u32 n = t->want;
 		barrier_var(n); /* else the compiler drops the bound that it knows and the verifier (6.12) does not */
 		n = ((n - 1) & (PAYLOAD_MAX - 1)) + 1;
-		if (!bpf_probe_read_user(event_buf->payload, n, (void *)(t.g.from.base + e->skipped))) {
+		if (!bpf_probe_read_user(event_buf->payload, n, (void *)(t->g.from.base + e->skipped))) {
 			e->captured = n;
-			e->cut_reason = t.cut_reason;
-			emit_data(stream, key, t.shard, t.urgent);
+			e->cut_reason = t->cut_reason;
+			emit_data(stream, key, t->shard, t->urgent);
 			stream->frames.form = 0;
 			return;
 		}
 	}
-	emit_call(&t, stream);
-	take_from_burst(&t, &s->conn);
+	emit_call(t, stream);
+	take_from_burst(t, &s->conn);
 }
 
 static __always_inline void on_send(struct sock *sk, int length)

@@ -6,26 +6,12 @@
 #define URGENT_BURST 65536 /* bytes of a burst that wake user space */
 #define PART_MAX 16384     /* bytes of an iovec copied at a time */
 #define SIGNATURE_PARTS_MAX 4 /* iovecs that a signature is looked for in */
-#define IOV_PARTS_MAX 128  /* steps in a row: pieces of memory, headers of frames */
+#ifndef IOV_PARTS_MAX
+#define IOV_PARTS_MAX 128 /* steps in a row: pieces of memory, headers of frames */
+#endif
 #ifndef GATHER
 #define GATHER(gathering) gather(gathering)
 #endif
-
-/*
- * The buffer of an event with payload. There is one for each CPU and program, because a program runs at most once at a time
- * on a CPU. It is no per-CPU map, because the values of such a map cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
- */
-struct event_buf {
-	struct data_event event;
-	char payload[PAYLOAD_MAX + PART_MAX]; /* the verifier adds the bounds of what is there and of what is added */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* set by user space: CPUs * programs */
-	__type(key, __u32);
-	__type(value, struct event_buf);
-} event_bufs SEC(".maps");
 
 /* Where the bytes of a call are. */
 struct source {
@@ -34,6 +20,56 @@ struct source {
 	__u64 base;   /* of the present piece */
 	__u64 length; /* of the present piece */
 };
+
+/* The copying of a call's bytes. */
+struct gathering {
+	struct source from;
+	__u64 skip;     /* bytes at the beginning that are not wanted */
+	__u64 position; /* in the stream: of what is behind these */
+	__u64 frame;    /* of the event: see struct data_event */
+	__u32 left;     /* bytes of the call from position on */
+	__u32 want;     /* bytes of the event at most */
+	__u32 used;
+	__u32 event_buf; /* which one */
+	__u32 fault;
+	__u8 dry;       /* nothing is captured any more: only the headers of frames are read */
+	__u8 frame_lead, frame_unwanted; /* of the event */
+	__u8 pad;
+	struct framing frames;
+	__u8 room[FRAME_HEADER_MAX]; /* behind a header: the verifier adds the bounds of what is there and of what is added */
+};
+
+/* The emission of a call's bytes. */
+struct emission {
+	struct gathering g;
+	__u64 begin; /* position of the event's first byte that is not skipped */
+	__u32 want;
+	__u32 cut_reason; /* enum cut_reason: of what is not wanted */
+	__u32 shard;
+	__u32 urgent;
+	__u32 rounds;  /* so far */
+	__u8 open;     /* an event has begun */
+	__u8 framed;   /* at the call's beginning it was known where frames begin */
+	__u8 pad[2];
+};
+
+/*
+ * The buffer of an event with payload. There is one for each CPU and program, because a program runs at most once at a time
+ * on a CPU. It is no per-CPU map, because the values of such a map cannot be that large (PCPU_MIN_UNIT_SIZE, 32 KiB).
+ * The emission does not fit on the stack.
+ */
+struct event_buf {
+	struct data_event event;
+	char payload[PAYLOAD_MAX + PART_MAX]; /* the verifier adds the bounds of what is there and of what is added */
+	struct emission emission;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by user space: CPUs * programs */
+	__type(key, __u32);
+	__type(value, struct event_buf);
+} event_bufs SEC(".maps");
 
 static __always_inline bool from_message(struct source *from, struct user_message *m, __u64 address)
 {
@@ -72,23 +108,6 @@ static __always_inline bool find_bytes(struct source *from, struct user_message 
 	}
 	return false;
 }
-
-struct gathering {
-	struct source from;
-	__u64 skip;     /* bytes at the beginning that are not wanted */
-	__u64 position; /* in the stream: of what is behind these */
-	__u64 frame;    /* of the event: see struct data_event */
-	__u32 left;     /* bytes of the call from position on */
-	__u32 want;     /* bytes of the event at most */
-	__u32 used;
-	__u32 event_buf; /* which one */
-	__u32 fault;
-	__u8 dry;       /* nothing is captured any more: only the headers of frames are read */
-	__u8 frame_lead, frame_unwanted; /* of the event */
-	__u8 pad;
-	struct framing frames;
-	__u8 room[FRAME_HEADER_MAX]; /* behind a header: the verifier adds the bounds of what is there and of what is added */
-};
 
 /* Does not capture the next n bytes. */
 static __always_inline void pass(struct gathering *g, __u64 n)
@@ -320,7 +339,7 @@ SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 	size = event_buf->event.captured;
 	barrier_var(size);
 	size += sizeof(event_buf->event);
-	if (size > sizeof(struct event_buf))
+	if (size > sizeof(event_buf->event) + PAYLOAD_MAX)
 		return 0;
 	if (bpf_ringbuf_output(ring, event_buf, size, flags)) {
 		/* There may be room for an event without payload. */
@@ -339,20 +358,6 @@ SUBPROGRAM int emit_data(struct stream *stream, __u32 key, __u32 shard, __u32 ur
 	stream->last_unreported = 0;
 	return 0;
 }
-
-/* The emission of a call's bytes. */
-struct emission {
-	struct gathering g;
-	__u64 begin; /* position of the event's first byte that is not skipped */
-	__u32 want;
-	__u32 cut_reason; /* enum cut_reason: of what is not wanted */
-	__u32 shard;
-	__u32 urgent;
-	__u32 rounds;  /* so far */
-	__u8 open;     /* an event has begun */
-	__u8 framed;   /* at the call's beginning it was known where frames begin */
-	__u8 pad[2];
-};
 
 /* The event of a call's bytes, or of those behind the last event, begins. */
 static __always_inline void open_piece(struct emission *t, struct data_event *e)

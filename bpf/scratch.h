@@ -36,7 +36,6 @@ enum scratch_user {
 struct scratch {
 	__u64 last_id;
 	struct call_socket socket;
-	struct emission emission;
 	struct transfer transfer;
 };
 

@@ -17,6 +17,7 @@
 #define SUBPROGRAM static __noinline
 /* Such functions are verified at every call, so there are to be few calls. This one takes a number in place of the pointer. */
 #define PIECES_MAX 8
+#define IOV_PARTS_MAX 512
 #define GATHER(gathering) gather_of((gathering)->event_buf)
 int gather_of(unsigned int event_buf);
 

@@ -165,7 +165,52 @@ type SyscallsEventBuf struct {
 		FrameUnwanted  uint8
 		Pad            [3]uint8
 	}
-	Payload [49152]int8
+	Payload  [49152]int8
+	Emission struct {
+		_ structs.HostLayout
+		G struct {
+			_    structs.HostLayout
+			From struct {
+				_      structs.HostLayout
+				Iov    uint64
+				Count  uint64
+				Base   uint64
+				Length uint64
+			}
+			Skip          uint64
+			Position      uint64
+			Frame         uint64
+			Left          uint32
+			Want          uint32
+			Used          uint32
+			EventBuf      uint32
+			Fault         uint32
+			Dry           uint8
+			FrameLead     uint8
+			FrameUnwanted uint8
+			Pad           uint8
+			Frames        struct {
+				_        structs.HostLayout
+				Form     uint64
+				Next     uint64
+				Got      uint8
+				Unwanted uint8
+				Presumed uint8
+				Pad      [5]uint8
+				Header   [16]uint8
+			}
+			Room [16]uint8
+		}
+		Begin     uint64
+		Want      uint32
+		CutReason uint32
+		Shard     uint32
+		Urgent    uint32
+		Rounds    uint32
+		Open      uint8
+		Framed    uint8
+		Pad       [2]uint8
+	}
 }
 
 type SyscallsFlow struct {
@@ -230,51 +275,6 @@ type SyscallsScratch struct {
 	_        structs.HostLayout
 	LastId   uint64
 	Socket   SyscallsCallSocket
-	Emission struct {
-		_ structs.HostLayout
-		G struct {
-			_    structs.HostLayout
-			From struct {
-				_      structs.HostLayout
-				Iov    uint64
-				Count  uint64
-				Base   uint64
-				Length uint64
-			}
-			Skip          uint64
-			Position      uint64
-			Frame         uint64
-			Left          uint32
-			Want          uint32
-			Used          uint32
-			EventBuf      uint32
-			Fault         uint32
-			Dry           uint8
-			FrameLead     uint8
-			FrameUnwanted uint8
-			Pad           uint8
-			Frames        struct {
-				_        structs.HostLayout
-				Form     uint64
-				Next     uint64
-				Got      uint8
-				Unwanted uint8
-				Presumed uint8
-				Pad      [5]uint8
-				Header   [16]uint8
-			}
-			Room [16]uint8
-		}
-		Begin     uint64
-		Want      uint32
-		CutReason uint32
-		Shard     uint32
-		Urgent    uint32
-		Rounds    uint32
-		Open      uint8
-		Framed    uint8
-		Pad       [2]uint8
-	}
 	Transfer struct {
 		_    structs.HostLayout
 		From struct {
