@@ -84,7 +84,8 @@ static __always_inline struct socket_state *followed(struct sock *sk)
 	return s && !s->ignored ? s : NULL;
 }
 
-static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction)
+/* began: when the call began to wait; 0: it did not. */
+static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction, __u64 began)
 {
 	struct task_struct *task;
 	struct socket_state *s;
@@ -130,7 +131,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	e->header.pid = task->tgid;
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
-	e->began = now;
+	e->began = began ? began : now;
 	e->goroutine = GOROUTINE(regs);
 	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
 		without_buffer(t);
@@ -155,14 +156,17 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 
 static __always_inline void on_send(struct sock *sk, int length)
 {
+	__u64 began;
+
 	if (claimed_by_primary())
 		return;
+	began = end_wait();
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length > 0)
 			on_datagram(sk, length, DIRECTION_SENT);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_SENT);
+	on_transfer(sk, length, DIRECTION_SENT, began);
 }
 
 /* A peek receives nothing. Errors and urgent bytes are no part of the stream. Bytes that TCP drops for MSG_TRUNC are in no buffer. */
@@ -181,5 +185,5 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags)
 		on_unix_end(sk);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_RECEIVED);
+	on_transfer(sk, length, DIRECTION_RECEIVED, 0);
 }

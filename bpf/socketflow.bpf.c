@@ -39,6 +39,7 @@
 #include "existing.h"
 #include "unix.h"
 #include "datagram.h"
+#include "waits.h"
 #include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -215,6 +216,15 @@ int recvmmsg_exit(struct sys_exit_args *ctx)
 {
 	on_batch_exit();
 	on_receive_exit(ctx->ret, true);
+	return 0;
+}
+
+/* ---- who waits within a call ---- */
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(thread_switch, bool preempt, struct task_struct *task)
+{
+	on_switch(task);
 	return 0;
 }
 

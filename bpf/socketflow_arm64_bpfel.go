@@ -465,6 +465,18 @@ type SocketflowUnixOpenEvent struct {
 	Remote       [108]int8
 }
 
+type SocketflowWait struct {
+	_        structs.HostLayout
+	Began    uint64
+	Switches uint64
+	Stack    uint64
+	Place    uint64
+	Fd       uint64
+	Bytes    uint64
+	Tid      uint32
+	Nr       uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -484,6 +496,7 @@ const (
 	SocketflowMapRuleMatches          = "rule_matches"
 	SocketflowMapRules                = "rules"
 	SocketflowMapSockets              = "sockets"
+	SocketflowMapWaits                = "waits"
 	SocketflowProgAccept4Exit         = "accept4_exit"
 	SocketflowProgAcceptExit          = "accept_exit"
 	SocketflowProgAnyExit             = "any_exit"
@@ -508,6 +521,7 @@ const (
 	SocketflowProgSockState           = "sock_state"
 	SocketflowProgSocketReceived      = "socket_received"
 	SocketflowProgSocketSent          = "socket_sent"
+	SocketflowProgThreadSwitch        = "thread_switch"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
 	SocketflowVarClaimsMask           = "claims_mask"
@@ -551,6 +565,7 @@ const (
 	SocketflowVarUnusedRoleSource     = "unused_role_source"
 	SocketflowVarUnusedTransport      = "unused_transport"
 	SocketflowVarUnusedUnixOpen       = "unused_unix_open"
+	SocketflowVarWaitsMask            = "waits_mask"
 	SocketflowVarWakeupBytes          = "wakeup_bytes"
 )
 
@@ -620,6 +635,7 @@ type SocketflowProgramSpecs struct {
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
 	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
+	ThreadSwitch        *ebpf.ProgramSpec `ebpf:"thread_switch"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
 }
@@ -643,6 +659,7 @@ type SocketflowMapSpecs struct {
 	RuleMatches      *ebpf.MapSpec `ebpf:"rule_matches"`
 	Rules            *ebpf.MapSpec `ebpf:"rules"`
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
+	Waits            *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // SocketflowVariableSpecs contains global variables before they are loaded into the kernel.
@@ -690,6 +707,7 @@ type SocketflowVariableSpecs struct {
 	UnusedRoleSource     *ebpf.VariableSpec `ebpf:"unused_role_source"`
 	UnusedTransport      *ebpf.VariableSpec `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.VariableSpec `ebpf:"unused_unix_open"`
+	WaitsMask            *ebpf.VariableSpec `ebpf:"waits_mask"`
 	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
@@ -728,6 +746,7 @@ type SocketflowMaps struct {
 	RuleMatches      *ebpf.Map `ebpf:"rule_matches"`
 	Rules            *ebpf.Map `ebpf:"rules"`
 	Sockets          *ebpf.Map `ebpf:"sockets"`
+	Waits            *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *SocketflowMaps) Close() error {
@@ -747,6 +766,7 @@ func (m *SocketflowMaps) Close() error {
 		m.RuleMatches,
 		m.Rules,
 		m.Sockets,
+		m.Waits,
 	)
 }
 
@@ -795,6 +815,7 @@ type SocketflowVariables struct {
 	UnusedRoleSource     *ebpf.Variable `ebpf:"unused_role_source"`
 	UnusedTransport      *ebpf.Variable `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.Variable `ebpf:"unused_unix_open"`
+	WaitsMask            *ebpf.Variable `ebpf:"waits_mask"`
 	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
@@ -826,6 +847,7 @@ type SocketflowPrograms struct {
 	SockState           *ebpf.Program `ebpf:"sock_state"`
 	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
+	ThreadSwitch        *ebpf.Program `ebpf:"thread_switch"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
 }
@@ -856,6 +878,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.SockState,
 		p.SocketReceived,
 		p.SocketSent,
+		p.ThreadSwitch,
 		p.UnixReceived,
 		p.UnixSent,
 	)

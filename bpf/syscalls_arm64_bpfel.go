@@ -20,11 +20,12 @@ type SyscallsAnswer struct {
 }
 
 type SyscallsCall struct {
-	_    structs.HostLayout
-	Args [6]uint64
-	Id   uint64
-	Nr   uint32
-	Fd   uint32
+	_     structs.HostLayout
+	Args  [6]uint64
+	Id    uint64
+	Began uint64
+	Nr    uint32
+	Fd    uint32
 }
 
 type SyscallsCallSocket struct {
@@ -285,6 +286,7 @@ type SyscallsScratch struct {
 			Length uint64
 		}
 		Id        uint64
+		Began     uint64
 		Length    uint32
 		Direction uint32
 		Pid       uint32

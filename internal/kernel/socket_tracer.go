@@ -149,6 +149,12 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	}); err != nil {
 		return err
 	}
+	if opts.Data {
+		spec.Maps[bpf.SocketflowMapWaits].MaxEntries = waitsEntries
+		if err := set(spec, map[string]any{bpf.SocketflowVarWaitsMask: uint32(waitsEntries - 1)}); err != nil {
+			return err
+		}
+	}
 	if len(opts.Rules) > 0 {
 		spec.Maps[bpf.SocketflowMapRuleMatches].MaxEntries = uint32(max(opts.Processes, 1))
 		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
@@ -233,6 +239,8 @@ const (
 	// flowStepFraction of a ring buffer's bytes is how many UDP flows one step of a pass reports, some 200 bytes each at the most: a
 	// quarter of the ring buffer, if all belong to it.
 	flowStepFraction = 800
+	// waitsEntries is how many threads may wait within a call that sends without taking each other's slot (56 bytes each). A power of two.
+	waitsEntries = 4096
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536
 )
