@@ -20,9 +20,7 @@
 #define SIGNATURE_LEN 16
 #define SIGNATURES_MAX 4
 #define FRAME_HEADER_MAX 16
-#ifndef PIECES_MAX
 #define PIECES_MAX 32     /* events of one call */
-#endif
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */

@@ -6,11 +6,11 @@
 #define URGENT_BURST 65536 /* bytes of a burst that wake user space */
 #define PART_MAX 16384     /* bytes of an iovec copied at a time */
 #define SIGNATURE_PARTS_MAX 4 /* iovecs that a signature is looked for in */
-#ifndef IOV_PARTS_MAX
 #define IOV_PARTS_MAX 128 /* steps in a row: pieces of memory, headers of frames */
-#endif
-#ifndef GATHER
+#ifndef STEP /* a function that is one step of a loop, and what the loop calls */
+#define STEP SUBPROGRAM
 #define GATHER(gathering) gather(gathering)
+#define EMIT_PIECE(emission, stream) emit_piece(emission, stream)
 #endif
 
 /* Where the bytes of a call are. */
@@ -157,7 +157,7 @@ static __always_inline bool read_header(struct gathering *g, struct event_buf *e
 }
 
 /* Copies one more piece. 0: there is none. */
-SUBPROGRAM int gather(struct gathering *g)
+STEP int gather(struct gathering *g)
 {
 	struct user_iovec iovec;
 	struct event_buf *event_buf;
@@ -231,7 +231,7 @@ SUBPROGRAM int gather(struct gathering *g)
 }
 
 /* Copies the wanted ones of the call's next bytes into the event_buf. 1: there may be more. */
-SUBPROGRAM int fill(struct gathering *g)
+STEP int fill(struct gathering *g)
 {
 	for (int i = 0; i < IOV_PARTS_MAX; i++) {
 		if (!GATHER(g))
@@ -374,7 +374,7 @@ static __always_inline void open_piece(struct emission *t, struct data_event *e)
  * Goes on with the events that a call's bytes take; 0: it is done. What is behind the last event is not captured, but as
  * long as it is known where frames begin, they are followed to the end of the call.
  */
-SUBPROGRAM int emit_piece(struct emission *t, struct stream *stream)
+STEP int emit_piece(struct emission *t, struct stream *stream)
 {
 	struct event_buf *event_buf;
 	__u32 key;
@@ -423,7 +423,7 @@ SUBPROGRAM int emit_piece(struct emission *t, struct stream *stream)
 static __always_inline void emit_call(struct emission *t, struct stream *stream)
 {
 	for (int i = 0; i < PIECES_MAX; i++) {
-		if (!emit_piece(t, stream))
+		if (!EMIT_PIECE(t, stream))
 			break;
 	}
 	stream->frames = t->g.frames;

@@ -10,6 +10,16 @@ __noinline int gather_of(__u32 event_buf)
 	return its ? gather(&its->emission.g) : 0;
 }
 
+/* Likewise. The transfer that is emitted is the one in the scratch. */
+__noinline int emit_piece_of(__u32 event_buf)
+{
+	struct event_buf *its = bpf_map_lookup_elem(&event_bufs, &event_buf);
+	struct scratch *space = scratch(event_buf / cpus);
+	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
+
+	return its && s ? emit_piece(&its->emission, &s->conn.streams[space->transfer.direction & 1]) : 0;
+}
+
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {

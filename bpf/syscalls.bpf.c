@@ -15,11 +15,12 @@
 
 /* 5.10 has no pointers in arguments of functions that are global to the verifier. */
 #define SUBPROGRAM static __noinline
-/* Such functions are verified at every call, so there are to be few calls. This one takes a number in place of the pointer. */
-#define PIECES_MAX 8
-#define IOV_PARTS_MAX 512
+/* Such functions are verified at every call, so there are to be few calls. The steps of loops take a number in place of pointers. */
+#define STEP static __always_inline
 #define GATHER(gathering) gather_of((gathering)->event_buf)
+#define EMIT_PIECE(emission, stream) emit_piece_of((emission)->g.event_buf)
 int gather_of(unsigned int event_buf);
+int emit_piece_of(unsigned int event_buf);
 
 #include "abi.h"
 #include "event.h"

@@ -67,14 +67,16 @@ const (
 // connections. In the syscall mode the scenarios cover a refused attempt and an older accept.
 var (
 	sockets = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets"),
+		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestUnwantedBodiesAreHoppedOver/socket",
+			"TestBlockingSendIsDatedByItsBeginning/socket", "TestDatagrams", "TestUnixSockets"),
 		in(receiverPackage, "TestEveryConnectionEndIsExact/socket", "TestEndings", "TestConnectionsOlderThanTheCollector",
 			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallScenarios/socket",
 			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket",
 			"TestAutoModeEmitsEverything"),
 	)
 	syscalls = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/syscall", "TestControlProgramsHideNoCalls"),
+		in(kernelPackage, "TestVerifierInstructions/syscall", "TestControlProgramsHideNoCalls", "TestUnwantedBodiesAreHoppedOver/syscall",
+			"TestBlockingSendIsDatedByItsBeginning/syscall"),
 		in(receiverPackage, "TestEveryConnectionEndIsExact/syscall", "TestSyscallScenarios/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
 			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),
