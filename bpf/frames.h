@@ -11,7 +11,7 @@ struct framing {
 	__u64 next;    /* position of the next frame */
 	__u8 got;      /* bytes of its header that have been transferred */
 	__u8 unwanted; /* the body before it is */
-	__u8 presumed; /* it is not certain that these are frames: all bodies are captured */
+	__u8 presumed; /* 1 + the signature that the other side has yet to send; until then all bodies are captured; 0: none */
 	__u8 pad[5];
 	__u8 header[FRAME_HEADER_MAX];
 };
@@ -32,7 +32,7 @@ static __always_inline bool same_frames(__u64 a, __u64 b)
 	return (__u32)a == (__u32)b;
 }
 
-static __always_inline void set_frames(struct framing *f, __u64 form, __u64 next, bool presumed)
+static __always_inline void set_frames(struct framing *f, __u64 form, __u64 next, __u8 presumed)
 {
 	f->form = form;
 	f->next = next;
@@ -74,6 +74,17 @@ static __always_inline void check_frames(struct framing *f, __u64 begin)
 		f->form = 0;
 }
 
+/* Who speaks first is presumed to send frames; the signature of the other side, if it has one, proves it. */
+static __always_inline void prove_frames(struct framing *f, __u8 signature)
+{
+	if (!f->presumed || !signature)
+		return;
+	if (f->presumed == signature)
+		f->presumed = 0;
+	else
+		f->form = 0;
+}
+
 /* User space has said which frames there are. It may be late. */
 static __always_inline void adopt_frames(struct framing *f, __u64 form, __u64 next, __u64 begin)
 {
@@ -84,5 +95,5 @@ static __always_inline void adopt_frames(struct framing *f, __u64 form, __u64 ne
 	}
 	f->form = 0;
 	if (is_form(form) && next != NEXT_UNKNOWN && next >= begin)
-		set_frames(f, form, next, false);
+		set_frames(f, form, next, 0);
 }

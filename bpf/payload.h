@@ -297,19 +297,17 @@ SUBPROGRAM int note_signature(struct connection *c, struct gathering *g, __u32 d
 		const volatile struct signature *s = &signatures[i];
 		__u64 first = s->bytes[0], peer[] = {s->peer_mask[0], s->peer_mask[1]};
 		if (first && begin[0] == first && !((begin[1] ^ s->bytes[1]) & mask)) {
-			own->signature = 1;
+			own->signature = 1 + i;
 			if (!s->form[0])
 				continue;
-			set_frames(&own->frames, s->form[0], s->first[0], false);
+			set_frames(&own->frames, s->form[0], s->first[0], 0);
 			if (!other->position)
-				set_frames(&other->frames, s->form[1], s->first[1], false);
-			else if (other->frames.form == s->form[1])
-				other->frames.presumed = 0;
+				set_frames(&other->frames, s->form[1], s->first[1], 0);
 			return 0;
 		}
 		if (!own->frames.form && (peer[0] | peer[1]) && !(peer[1] & ~mask) &&
 		    !((begin[0] ^ s->peer[0]) & peer[0]) && !((begin[1] ^ s->peer[1]) & peer[1]))
-			set_frames(&own->frames, s->form[1], s->first[1], !other->signature);
+			set_frames(&own->frames, s->form[1], s->first[1], 1 + i);
 	}
 	return 0;
 }

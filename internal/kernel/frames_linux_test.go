@@ -260,3 +260,37 @@ func checkEnds(t *testing.T, tracer framesTracer, up, down *framed) {
 		}
 	}
 }
+
+// TestFramesOfWhoSpeaksFirst: a server that begins like one of HTTP/2 is one if the client begins with the signature. Until that is known
+// everything is captured.
+func TestFramesOfWhoSpeaksFirst(t *testing.T) {
+	opts := Options{PayloadLimit: 64 << 10, PayloadBurst: 64 << 10, SignatureBurst: 256 << 10, Signatures: []Signature{
+		{Prefix: []byte("0123456789abcdef"), Frames: [2]event.FrameForm{{Header: 1, LengthWidth: 1}, {Header: 1, LengthWidth: 1}}}, http2Signature,
+	}}
+	for name, test := range map[string]struct {
+		begin, answer string
+		leftOut       int
+	}{
+		"the signature":     {"\x00\x00\x00\x04\x00\x00\x00\x00\x00", http2Preface, 1000},
+		"another signature": {"\x00\x00\x00\x04\x00\x00\x00\x00\x00", "0123456789abcdef", 0},
+		"something else":    {"\x00\x00\x00\x04\x00\x00\x00\x00\x00", "GET / HTTP/1.1\r\n\r\n", 0},
+		"another beginning": {"\x00\x00\x00\x04\x01\x00\x00\x00\x00", http2Preface, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachMode(t, opts, func(t *testing.T, tracer framesTracer) {
+				client, server := connect(t)
+				everything := func() int { return 1 << 30 }
+				up := framed{bytes: []byte(test.answer)}
+				down := framed{bytes: []byte(test.begin)}
+				down.add(data, 1000) // too early for HTTP/2, and captured
+				carry(t, server, client, &down, 0, false, everything, 1<<16)
+				carry(t, client, server, &up, 0, false, everything, 1<<16)
+				at := len(down.bytes)
+				down.add(data, 1000)
+				carry(t, server, client, &down, at, false, everything, 1<<16)
+				down.bodies = test.leftOut
+				checkEnds(t, tracer, &up, &down)
+			})
+		})
+	}
+}

@@ -13,7 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// maxSlots bounds the memory of policies: 80 bytes each.
+// maxSlots bounds the memory of policies: 72 bytes each.
 const maxSlots = 16384
 
 // slots is how many policies there is room for. Sockets whose cookies pick the same slot take it from each other. A socket
