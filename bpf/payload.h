@@ -388,7 +388,7 @@ STEP int emit_piece(struct emission *t, struct stream *stream)
 
 	if (!t->open)
 		open_piece(t, e);
-	if ((t->g.want || t->g.dry) && fill(&t->g) && !last)
+	if ((t->g.want || t->framed) && fill(&t->g) && !last)
 		return 1;
 	if (t->g.dry)
 		return 0;

@@ -45,6 +45,10 @@ func TestWantedFrames(t *testing.T) {
 		w.send([]byte(text))
 		w.receive(len(text))
 	}
+	var beyondBurst []piece // ten frames of a hundred bytes, of each of which the last three are beyond the limit of a call
+	for range 10 {
+		beyondBurst = append(beyondBurst, piece{"\x03\x00\x64" + string(big[:97]), 0, false}, piece{"", 3, false})
+	}
 	for name, test := range map[string]struct {
 		calls func(w *wire)
 		want  []piece
@@ -90,6 +94,17 @@ func TestWantedFrames(t *testing.T) {
 				{"\x03\x20\x00" + string(big[:97]), 0, false}, {"", len(big) - 97 + len(first) + 1, false},
 				{"\x00\x02", 0, false}, {"", 2, true}, {second, 0, false},
 			},
+		},
+		"more than the limit of a burst, in a body": {
+			func(w *wire) {
+				want(w, form, 0)
+				for range 10 {
+					send(w, "\x03\x00\x64"+string(big[:100]))
+				}
+				send(w, "\x01\x00\x04a")
+				send(w, "aaa")
+			},
+			append(beyondBurst, piece{"", 4, false}, piece{"", 3, true}),
 		},
 		"bytes that no hook has seen, in a body": {
 			func(w *wire) {
