@@ -129,6 +129,13 @@ static __always_inline void describe_frames(struct gathering *g)
 	g->frame_unwanted = !f->got && f->unwanted;
 }
 
+/* Behind the used bytes, which are less than PAYLOAD_MAX. 5.10 and 6.1 forget the bound of a register that is spilled. */
+static __always_inline void *free_payload(struct event_buf *event_buf, __u64 used)
+{
+	barrier_var(used);
+	return event_buf->payload + (used & (PAYLOAD_MAX - 1));
+}
+
 /* Reads the next n bytes of a header. */
 static __always_inline bool read_header(struct gathering *g, struct event_buf *event_buf, __u32 n)
 {
@@ -140,10 +147,8 @@ static __always_inline bool read_header(struct gathering *g, struct event_buf *e
 	if (bpf_probe_read_user(f->header + got, n, (void *)g->from.base))
 		return false;
 	if (!g->dry) {
-		if (used >= PAYLOAD_MAX)
-			return false;
 		/* What was read, because the program may change its memory meanwhile. */
-		bpf_probe_read_kernel(event_buf->payload + used, n, f->header + got);
+		bpf_probe_read_kernel(free_payload(event_buf, used), n, f->header + got);
 	}
 	f->got = got + n;
 	if (f->got < form_header(f->form))
@@ -216,7 +221,9 @@ STEP int gather(struct gathering *g)
 			n = f->next - g->position;
 		if (n > PART_MAX)
 			n = PART_MAX;
-		if (used >= PAYLOAD_MAX || bpf_probe_read_user(event_buf->payload + used, n, (void *)g->from.base)) {
+		barrier_var(n);
+		n = ((n - 1) & (PART_MAX - 1)) + 1;
+		if (bpf_probe_read_user(free_payload(event_buf, used), n, (void *)g->from.base)) {
 			g->fault = 1;
 			return 0;
 		}
