@@ -294,3 +294,28 @@ func TestFramesOfWhoSpeaksFirst(t *testing.T) {
 		})
 	}
 }
+
+// TestWantedBodiesTakeSeveralEvents: the events of a call go on where the last one ended, within a body or a header.
+func TestWantedBodiesTakeSeveralEvents(t *testing.T) {
+	const limit = 1 << 20
+	everything := func() int { return 1 << 30 }
+	opts := Options{PayloadLimit: limit, PayloadBurst: limit, SignatureBurst: limit, Signatures: []Signature{http2Signature}}
+	eachMode(t, opts, func(t *testing.T, tracer framesTracer) {
+		for _, vectors := range []bool{false, true} {
+			t.Run(fmt.Sprintf("iovecs %v", vectors), func(t *testing.T) {
+				client, server := connect(t)
+				up := framed{bytes: []byte(http2Preface), cuts: []int{0}}
+				// An event ends behind the header of the first DATA, the next one within that of the second.
+				for _, size := range []int{32768 - len(http2Preface) - 2*9, 32768 - 9 - 4, 100_000, 500_000} {
+					up.add(headers, size)
+					up.add(data, 70_000)
+				}
+				var down framed
+				down.add(settings, 0)
+				carry(t, client, server, &up, 0, vectors, everything, 1<<20)
+				carry(t, server, client, &down, 0, vectors, everything, 1<<20)
+				checkEnds(t, tracer, &up, &down)
+			})
+		}
+	})
+}
