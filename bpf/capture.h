@@ -107,17 +107,19 @@ static __always_inline void begin_frames(struct emission *t, const struct data_e
 
 	if (!e->position && !(t->cut_reason & CUT_NO_BUFFER))
 		note_signature(c, &t->g, direction, peek(&t->g));
-	*f = c->streams[direction].frames;
-	if (f->form) {
-		check_frames(f, e->position);
-		prove_frames(f, c->streams[direction ^ 1].signature);
+	if (c->streams[direction].frames.form || b->form) {
+		*f = c->streams[direction].frames;
+		if (f->form) {
+			check_frames(f, e->position);
+			prove_frames(f, c->streams[direction ^ 1].signature);
+		}
+		if (b->form)
+			adopt_frames(f, b->form, b->next, e->position);
+		if (f->form && e->skipped && (f->got || e->position + e->skipped > f->next))
+			f->form = 0;
+		t->framed = f->form != 0;
 	}
-	if (b->form)
-		adopt_frames(f, b->form, b->next, e->position);
-	if (f->form && e->skipped && (f->got || e->position + e->skipped > f->next))
-		f->form = 0;
 	pass(&t->g, e->skipped);
-	t->framed = f->form != 0;
 }
 
 /* The sooner user space sets how much of a long burst it wants, the less is copied in vain. */

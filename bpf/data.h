@@ -125,8 +125,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct data_event *e = &event_buf->event;
 	struct emission *t = &event_buf->emission;
-	__builtin_memset(t, 0, sizeof(*t));
-	t->g.event_buf = key;
+	reset_emission(t, key);
 	begin_data(t, e, &s->conn, direction, length, &budget);
 	e->header.pid = task->tgid;
 	e->header.time = now;

@@ -41,7 +41,6 @@ struct gathering {
 
 /* The emission of a call's bytes. */
 struct emission {
-	struct gathering g;
 	__u64 begin; /* position of the event's first byte that is not skipped */
 	__u32 want;
 	__u32 cut_reason; /* enum cut_reason: of what is not wanted */
@@ -51,6 +50,7 @@ struct emission {
 	__u8 open;     /* an event has begun */
 	__u8 framed;   /* at the call's beginning it was known where frames begin */
 	__u8 pad[2];
+	struct gathering g;
 };
 
 /*
@@ -70,6 +70,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct event_buf);
 } event_bufs SEC(".maps");
+
+/* All of it is zero but for what is only read where frames are known. */
+static __always_inline void reset_emission(struct emission *t, __u32 key)
+{
+	__builtin_memset(t, 0, offsetof(struct emission, g.frames));
+	t->g.frames.form = 0;
+	t->g.event_buf = key;
+}
 
 static __always_inline bool from_message(struct source *from, struct user_message *m, __u64 address)
 {
@@ -123,10 +131,11 @@ static __always_inline void pass(struct gathering *g, __u64 n)
 static __always_inline void describe_frames(struct gathering *g)
 {
 	const struct framing *f = &g->frames;
+	bool in_header = f->form && f->got;
 
-	g->frame = f->got ? NEXT_UNKNOWN : f->next;
-	g->frame_lead = f->got ? form_header(f->form) - f->got : 0;
-	g->frame_unwanted = !f->got && f->unwanted;
+	g->frame = in_header ? NEXT_UNKNOWN : f->next;
+	g->frame_lead = in_header ? form_header(f->form) - f->got : 0;
+	g->frame_unwanted = !in_header && f->unwanted;
 }
 
 /* Behind the used bytes, which are less than PAYLOAD_MAX. 5.10 and 6.1 forget the bound of a register that is spilled. */

@@ -147,8 +147,17 @@ type SocketflowEventBuf struct {
 	Event    SocketflowDataEvent
 	Payload  [49152]int8
 	Emission struct {
-		_ structs.HostLayout
-		G struct {
+		_         structs.HostLayout
+		Begin     uint64
+		Want      uint32
+		CutReason uint32
+		Shard     uint32
+		Urgent    uint32
+		Rounds    uint32
+		Open      uint8
+		Framed    uint8
+		Pad       [2]uint8
+		G         struct {
 			_    structs.HostLayout
 			From struct {
 				_      structs.HostLayout
@@ -181,15 +190,6 @@ type SocketflowEventBuf struct {
 			}
 			Room [16]uint8
 		}
-		Begin     uint64
-		Want      uint32
-		CutReason uint32
-		Shard     uint32
-		Urgent    uint32
-		Rounds    uint32
-		Open      uint8
-		Framed    uint8
-		Pad       [2]uint8
 	}
 }
 

@@ -46,8 +46,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	if (!event_buf)
 		return 0;
 	emission = &event_buf->emission;
-	__builtin_memset(emission, 0, sizeof(*emission));
-	emission->g.event_buf = key;
+	reset_emission(emission, key);
 	emission->g.from = t->from;
 	begin_data(emission, &event_buf->event, &s->conn, direction, t->length, &budget);
 	event_buf->event.header.pid = t->pid;

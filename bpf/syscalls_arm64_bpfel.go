@@ -168,8 +168,17 @@ type SyscallsEventBuf struct {
 	}
 	Payload  [49152]int8
 	Emission struct {
-		_ structs.HostLayout
-		G struct {
+		_         structs.HostLayout
+		Begin     uint64
+		Want      uint32
+		CutReason uint32
+		Shard     uint32
+		Urgent    uint32
+		Rounds    uint32
+		Open      uint8
+		Framed    uint8
+		Pad       [2]uint8
+		G         struct {
 			_    structs.HostLayout
 			From struct {
 				_      structs.HostLayout
@@ -202,15 +211,6 @@ type SyscallsEventBuf struct {
 			}
 			Room [16]uint8
 		}
-		Begin     uint64
-		Want      uint32
-		CutReason uint32
-		Shard     uint32
-		Urgent    uint32
-		Rounds    uint32
-		Open      uint8
-		Framed    uint8
-		Pad       [2]uint8
 	}
 }
 

@@ -115,6 +115,15 @@ func TestWantedFrames(t *testing.T) {
 			},
 			[]piece{{"\x01\x00\x0c", 0, false}, {"", 4, true}, {"", 4, true}, {"", 4, true}, {second, 0, false}},
 		},
+		"bytes that no hook has seen, within a header": {
+			func(w *wire) {
+				want(w, form, 0)
+				send(w, first[:2])
+				splice(w, first[2:])
+				send(w, first)
+			},
+			[]piece{{first[:2], 0, false}, {"", 5, false}, {first, 0, false}},
+		},
 		"bytes that no hook has seen, with a header": {
 			func(w *wire) {
 				want(w, form, 0)
