@@ -21,6 +21,7 @@ struct exit_args {
 struct call {
 	__u64 args[6];
 	__u64 id; /* of the socket that it is about; 0: not known */
+	__u64 began; /* CLOCK_MONOTONIC, ns; 0: not known, or of no interest */
 	__u32 nr;
 	__u32 fd;
 };

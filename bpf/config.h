@@ -21,6 +21,10 @@ const volatile __u64 datagram_idle = 0; /* ns without a datagram after which a f
  */
 struct signature {
 	__u64 bytes[SIGNATURE_LEN / 8];
+	__u64 peer[SIGNATURE_LEN / 8];      /* what the other side begins with: the bits of peer_mask */
+	__u64 peer_mask[SIGNATURE_LEN / 8]; /* zero: that is not known */
+	__u64 form[2];  /* of the frames of the side that has the signature, and of the other (enum frame_form); 0: there are none */
+	__u64 first[2]; /* position of the first of them */
 };
 
 const volatile struct signature signatures[SIGNATURES_MAX];

@@ -9,8 +9,9 @@ struct stream {
 	__u64 last_unreported; /* CLOCK_MONOTONIC, ns: the last transfer that was not emitted */
 	__u32 sequence;        /* TCP sequence number of position 0 */
 	__u8 gap_reason;       /* enum cut_reason: of what was not emitted */
-	__u8 signature;        /* it began with one of signatures */
+	__u8 signature;        /* 1 + the one of signatures that it began with; 0: none */
 	__u8 pad[2];
+	struct framing frames;
 };
 
 struct connection {

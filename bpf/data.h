@@ -72,7 +72,8 @@ static __always_inline struct socket_state *followed(struct sock *sk)
 	return s && !s->ignored ? s : NULL;
 }
 
-static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction)
+/* began: when the call began to wait; 0: it did not. */
+static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction, __u64 began)
 {
 	struct task_struct *task;
 	struct socket_state *s;
@@ -111,40 +112,48 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		return;
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct data_event *e = &event_buf->event;
-	struct emission t = {.g = {.event_buf = key}};
-	begin_data(&t, e, &s->conn, direction, length, &budget);
+	struct emission *t = &event_buf->emission;
+	reset_emission(t, key);
+	begin_data(t, e, &s->conn, direction, length, &budget);
 	e->header.pid = task->tgid;
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
+	e->began = began ? began : now;
 	e->goroutine = GOROUTINE(regs);
-	if (t.want && !find_source(&t.g.from, task, regs, sk, length))
-		without_buffer(&t);
-	add_to_burst(&t, &s->conn);
+	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
+		without_buffer(t);
+	begin_frames(t, e, &s->conn, direction, &budget);
+	add_to_burst(t, &s->conn);
 	/* Most transfers are in one piece. That needs none of the calls that gathering takes. */
-	if (t.want && !t.g.from.iov && t.want <= PAYLOAD_MAX) {
-		__u32 n = t.want;
+	if (t->want && !t->g.from.iov && t->want <= PAYLOAD_MAX && !t->framed) {
+		__u32 n = t->want;
 		barrier_var(n); /* else the compiler drops the bound that it knows and the verifier (6.12) does not */
 		n = ((n - 1) & (PAYLOAD_MAX - 1)) + 1;
-		if (!bpf_probe_read_user(event_buf->payload, n, (void *)(t.g.from.base + e->skipped))) {
+		if (!bpf_probe_read_user(event_buf->payload, n, (void *)(t->g.from.base + e->skipped))) {
 			e->captured = n;
-			e->cut_reason = t.cut_reason;
-			emit_data(stream, key, t.shard, t.urgent);
+			e->cut_reason = t->cut_reason;
+			emit_data(stream, key, t->shard, t->urgent);
+			stream->frames.form = 0;
 			return;
 		}
 	}
-	emit_call(&t, stream);
+	emit_call(t, stream);
+	take_from_burst(t, &s->conn);
 }
 
 static __always_inline void on_send(struct sock *sk, int length)
 {
+	__u64 began;
+
 	if (claimed_by_primary())
 		return;
+	began = end_wait();
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length >= 0)
 			on_datagram(sk, length, DIRECTION_SENT);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_SENT);
+	on_transfer(sk, length, DIRECTION_SENT, began);
 }
 
 /* A peek receives nothing. Errors and urgent bytes are no part of the stream. Bytes that TCP drops for MSG_TRUNC are in no buffer. */
@@ -163,5 +172,5 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags)
 		on_unix_end(sk);
 		return;
 	}
-	on_transfer(sk, length, DIRECTION_RECEIVED);
+	on_transfer(sk, length, DIRECTION_RECEIVED, 0);
 }

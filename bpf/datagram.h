@@ -38,7 +38,7 @@ static __always_inline __u64 next_datagram_cookie(void)
 /* A datagram that a call has transferred. */
 struct datagram {
 	struct flow flow; /* its cookie is the socket's; without the remote port: from or to whom is not known */
-	struct gathering bytes;
+	struct source from; /* where its bytes are */
 	struct datagram_key key;
 	struct stream stream; /* as emit_datagram needs it */
 	struct owner owner;   /* who transfers it, once somebody asks */
@@ -47,7 +47,7 @@ struct datagram {
 	__u32 length;
 	__u32 direction;
 	__u32 unknown; /* where its bytes are */
-	__u32 pad;
+	__u32 event_buf; /* which one */
 };
 
 /* The one that a program is about, by its number in event_bufs. It is not on the stack, where there is too little room. */
@@ -112,14 +112,16 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 		return;
 	if (d->task_pid != task->tgid && !enters_flow(d, &g->owner))
 		return;
-	event_buf = bpf_map_lookup_elem(&event_bufs, &g->bytes.event_buf);
+	event_buf = bpf_map_lookup_elem(&event_bufs, &g->event_buf);
 	if (!event_buf)
 		return;
 	event_buf->event.header.pid = task->tgid;
 	event_buf->event.header.start = task->group_leader->start_boottime;
 	event_buf->event.goroutine = GOROUTINE(regs);
-	g->bytes.want = g->want.bytes;
-	emit_datagram(d, event_buf, &g->bytes, &g->stream, direction, g->length, g->unknown, g->want.urgent, now);
+	reset_emission(&event_buf->emission, g->event_buf);
+	event_buf->emission.g.from = g->from;
+	event_buf->emission.g.want = g->want.bytes;
+	emit_datagram(d, event_buf, &event_buf->emission.g, &g->stream, direction, g->length, g->unknown, g->want.urgent, now);
 }
 
 /* The datagram in that one of datagram_bufs. Not static, so that the verifier looks at it once, and not at each call. */
@@ -165,10 +167,10 @@ static __always_inline __u64 find_datagram(struct datagram *g, struct pt_regs *r
 		/* fallthrough */
 	case NR_SENDMSG:
 	case NR_RECVMSG:
-		g->unknown = !from_message(&g->bytes.from, m, address);
+		g->unknown = !from_message(&g->from, m, address);
 		return g->unknown ? 0 : m->name;
 	}
-	g->unknown = !find_bytes(&g->bytes.from, m, nr, address, SYSCALL_ARG3(regs), g->length);
+	g->unknown = !find_bytes(&g->from, m, nr, address, SYSCALL_ARG3(regs), g->length);
 	return nr == NR_SENDTO || nr == NR_RECVFROM ? name : 0;
 }
 
@@ -204,7 +206,7 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 	g->flow.cookie = bpf_get_socket_cookie(sk);
 	g->length = length;
 	g->direction = direction;
-	g->bytes.event_buf = buf;
+	g->event_buf = buf;
 	g->unknown = 1;
 	if (!in_call) { /* from or to whom is known only if it is connected */
 		count_datagram(buf);
@@ -231,10 +233,10 @@ __noinline int on_received_message(__u32 buf, __u64 address)
 	if (!g || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !(__u32)b.length)
 		return 0;
 	g->length = b.length;
-	__builtin_memset(&g->bytes, 0, sizeof(g->bytes));
-	g->bytes.event_buf = buf;
-	g->bytes.from.iov = b.message.iov;
-	g->bytes.from.count = b.message.iov_length;
+	__builtin_memset(&g->from, 0, sizeof(g->from));
+	g->event_buf = buf;
+	g->from.iov = b.message.iov;
+	g->from.count = b.message.iov_length;
 	g->unknown = 0;
 	g->flow.remote_port = 0; /* that of the message before */
 	__builtin_memset(g->flow.remote, 0, sizeof(g->flow.remote));
@@ -257,7 +259,7 @@ static __always_inline void on_receive_exit(long ret, enum exit_user user)
 	g = bpf_map_lookup_elem(&datagram_bufs, &buf);
 	if (g) {
 		*g = *waiting;
-		g->bytes.event_buf = buf;
+		g->event_buf = buf;
 	}
 	bpf_map_delete_elem(&datagram_receives, &tid);
 	if (!g)

@@ -26,8 +26,6 @@ static __always_inline void open_datagrams(struct transfer *t, struct call_socke
 
 static __always_inline void capture_datagram(struct transfer *t, struct datagram_flow *d, __u64 now)
 {
-	/* As in on_stream. */
-	struct gathering *g = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->emission.g;
 	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
 	struct event_buf *event_buf;
 	struct datagram_want want;
@@ -42,14 +40,13 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
 		return;
-	__builtin_memset(g, 0, sizeof(*g));
-	g->event_buf = key;
-	g->from = t->from;
-	g->want = want.bytes;
+	reset_emission(&event_buf->emission, key);
+	event_buf->emission.g.from = t->from;
+	event_buf->emission.g.want = want.bytes;
 	event_buf->event.header.pid = t->pid;
 	event_buf->event.header.start = start_of(t->pid);
 	event_buf->event.goroutine = 0;
-	emit_datagram(d, event_buf, g, &stream, direction, t->length, t->unknown, want.urgent, now);
+	emit_datagram(d, event_buf, &event_buf->emission.g, &stream, direction, t->length, t->unknown, want.urgent, now);
 }
 
 /* A datagram to or from the remote end. */

@@ -61,7 +61,7 @@ static __always_inline __u32 copy_datagram(struct event_buf *event_buf, struct g
 	__u32 n = g->want;
 
 	if (g->from.iov) {
-		FILL(g);
+		fill(g);
 		return g->used;
 	}
 	if (n > g->from.length)
@@ -110,6 +110,9 @@ static __always_inline void emit_datagram(struct datagram_flow *d, struct event_
 	e->length = length;
 	e->skipped = 0;
 	e->direction = direction;
+	e->began = now;
+	e->form = 0;
+	g->left = length;
 	if (g->want && !unknown)
 		captured = copy_datagram(event_buf, g);
 	if (captured > PAYLOAD_MAX) /* which the verifier does not know */

@@ -19,9 +19,8 @@
 #define PAYLOAD_MAX 32768 /* bytes in one event */
 #define SIGNATURE_LEN 16
 #define SIGNATURES_MAX 4
-#ifndef PIECES_MAX
+#define FRAME_HEADER_MAX 16
 #define PIECES_MAX 32     /* events of one call */
-#endif
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
@@ -174,6 +173,9 @@ struct data_event {
 	__u64 position; /* of the first byte: what the direction had carried before */
 	__u64 last_unreported; /* CLOCK_MONOTONIC, ns: the last transfer of this direction that was not emitted; 0: none */
 	__u64 goroutine; /* of Go programs on amd64 and arm64 */
+	__u64 began;     /* CLOCK_MONOTONIC, ns: when the call began to send; of received bytes, and if it is not known: the event's time */
+	__u64 form;      /* the payload has no bodies of unwanted frames of this form (enum frame_form); 0: it has all bytes */
+	__u64 frame;     /* with a form: position of the first frame that begins at or behind the payload's first byte */
 	__u32 tid;
 	__u32 length;   /* bytes transferred */
 	__u32 skipped;  /* of these, at the beginning: not wanted */
@@ -181,7 +183,9 @@ struct data_event {
 	__u8 direction; /* enum direction */
 	__u8 cut_reason; /* enum cut_reason: of what is behind the captured bytes */
 	__u8 gap_reason; /* enum cut_reason: of what is before position and was not emitted */
-	__u8 pad[5];
+	__u8 frame_lead; /* with a form: bytes at the payload's beginning that end a header which begins before it */
+	__u8 frame_unwanted; /* with a form: what is between these bytes and frame is not in the payload */
+	__u8 pad[3];
 };
 
 struct close_event {
@@ -269,6 +273,23 @@ struct policy {
 	__u32 limit[DIRECTIONS]; /* bytes of one call, at most */
 	__u32 burst;             /* bytes of a burst, at most: what is captured in one direction before it turns */
 	__u32 pad;
+	__u64 form[DIRECTIONS];  /* of the frames; 0: user space does not know it */
+	__u64 next[DIRECTIONS];  /* position at which a frame begins; NEXT_UNKNOWN: not known */
 };
 
 #define UNTIL_NEVER (~0ull)
+#define NEXT_UNKNOWN (~0ull)
+
+/*
+ * How the frames of a stream begin: with a header that says how long the body behind it is. It is one word, so that a program
+ * never reads half of a change. These are shifts.
+ */
+enum frame_form {
+	FORM_HEADER = 0,   /* 8 bits: bytes of the header, at most FRAME_HEADER_MAX; more: the stream has no frames */
+	FORM_LENGTH = 8,   /* 4 bits: where in the header the length is */
+	FORM_WIDTH = 12,   /* 2 bits: bytes of the length, minus 1 */
+	FORM_LITTLE = 14,  /* 1 bit: its first byte is the lowest */
+	FORM_TYPE = 16,    /* 8 bits: where in the header the byte of the type is; behind the header: all have type 0 */
+	FORM_BIAS = 24,    /* 8 bits, signed: what the body has more than the length says */
+	FORM_UNWANTED = 32, /* 32 bits: the types whose bodies are not wanted; those above 31 are */
+};

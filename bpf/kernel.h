@@ -218,11 +218,12 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct signal_struct *signal;
 	struct nsproxy *nsproxy; /* NULL: it is exiting */
+	unsigned long nvcsw, nivcsw; /* how often it has left a CPU: to wait, and for another one */
 };
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long r14, r10, r9, r8, ax, dx, si, di, orig_ax;
+	unsigned long r14, r10, r9, r8, ax, dx, si, di, orig_ax, ip, sp;
 };
 #define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
 #define SYSCALL_RET(regs) ((long)(regs)->ax)
@@ -232,10 +233,14 @@ struct pt_regs {
 #define SYSCALL_ARG5(regs) ((regs)->r8)
 /* Until a call has returned its result's place holds -ENOSYS (arch/x86/entry/entry_64.S). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->ax == -38ul)
+#define USER_PLACE(regs) ((regs)->ip)
+#define USER_STACK(regs) ((regs)->sp)
 #define GOROUTINE(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
+	__u64 sp;
+	__u64 pc;
 };
 struct pt_regs {
 	struct user_pt_regs user_regs;
@@ -250,6 +255,8 @@ struct pt_regs {
 #define SYSCALL_ARG5(regs) ((regs)->user_regs.regs[4])
 /* A result takes the first argument's place (arch/arm64/kernel/syscall.c). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->user_regs.regs[0] == (regs)->orig_x0)
+#define USER_PLACE(regs) ((regs)->user_regs.pc)
+#define USER_STACK(regs) ((regs)->user_regs.sp)
 #define GOROUTINE(regs) ((regs)->user_regs.regs[28])
 #endif
 

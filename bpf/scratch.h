@@ -9,6 +9,7 @@ const volatile __u32 cpus = 1; /* identities of sockets made on different CPUs d
 struct transfer {
 	struct source from;
 	__u64 id;
+	__u64 began; /* when the call began to send; 0: not known */
 	__u32 length;
 	__u32 direction;
 	__u32 pid;
@@ -36,7 +37,6 @@ enum scratch_user {
 struct scratch {
 	__u64 last_id;
 	struct call_socket socket;
-	struct emission emission;
 	struct transfer transfer;
 };
 

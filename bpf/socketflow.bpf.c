@@ -15,7 +15,7 @@
 
 /* Global to the verifier: verified once, not once for each caller and state. */
 #define SUBPROGRAM __noinline
-#define SUBPROGRAM_WITH_POINTERS static __always_inline /* which would be mere numbers to a global one */
+
 
 #include "abi.h"
 #include "kernel.h"
@@ -23,6 +23,7 @@
 #include "config.h"
 #include "backup.h"
 #include "emit.h"
+#include "frames.h"
 #include "connection.h"
 #include "process.h"
 #include "sockaddr.h"
@@ -42,6 +43,7 @@
 #include "unix.h"
 #include "datagram.h"
 #include "datagram_pass.h"
+#include "waits.h"
 #include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -221,6 +223,15 @@ int recvmmsg_exit(struct sys_exit_args *ctx)
 	return 0;
 }
 
+/* ---- who waits within a call ---- */
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(thread_switch, bool preempt, struct task_struct *task)
+{
+	on_switch(task);
+	return 0;
+}
+
 /* ---- the life of processes ---- */
 
 SEC("tp_btf/sched_process_exec")
@@ -303,3 +314,4 @@ const enum direction *unused_direction __attribute__((unused));
 const enum marker *unused_marker __attribute__((unused));
 const enum cut_reason *unused_cut_reason __attribute__((unused));
 const enum exit_user *unused_exit_user __attribute__((unused));
+const enum frame_form *unused_frame_form __attribute__((unused));

@@ -83,6 +83,9 @@ type SocketflowDataEvent struct {
 	Position       uint64
 	LastUnreported uint64
 	Goroutine      uint64
+	Began          uint64
+	Form           uint64
+	Frame          uint64
 	Tid            uint32
 	Length         uint32
 	Skipped        uint32
@@ -90,26 +93,20 @@ type SocketflowDataEvent struct {
 	Direction      uint8
 	CutReason      uint8
 	GapReason      uint8
-	Pad            [5]uint8
+	FrameLead      uint8
+	FrameUnwanted  uint8
+	Pad            [3]uint8
 }
 
 type SocketflowDatagram struct {
-	_     structs.HostLayout
-	Flow  SocketflowFlow
-	Bytes struct {
-		_    structs.HostLayout
-		From struct {
-			_      structs.HostLayout
-			Iov    uint64
-			Count  uint64
-			Base   uint64
-			Length uint64
-		}
-		Skip     uint64
-		Want     uint32
-		Used     uint32
-		EventBuf uint32
-		Fault    uint32
+	_    structs.HostLayout
+	Flow SocketflowFlow
+	From struct {
+		_      structs.HostLayout
+		Iov    uint64
+		Count  uint64
+		Base   uint64
+		Length uint64
 	}
 	Key    SocketflowDatagramKey
 	Stream struct {
@@ -121,6 +118,16 @@ type SocketflowDatagram struct {
 		GapReason      uint8
 		Signature      uint8
 		Pad            [2]uint8
+		Frames         struct {
+			_        structs.HostLayout
+			Form     uint64
+			Next     uint64
+			Got      uint8
+			Unwanted uint8
+			Presumed uint8
+			Pad      [5]uint8
+			Header   [16]uint8
+		}
 	}
 	Owner struct {
 		_          structs.HostLayout
@@ -147,7 +154,7 @@ type SocketflowDatagram struct {
 	Length    uint32
 	Direction uint32
 	Unknown   uint32
-	Pad       uint32
+	EventBuf  uint32
 }
 
 type SocketflowDatagramFlow struct {
@@ -196,9 +203,54 @@ const (
 )
 
 type SocketflowEventBuf struct {
-	_       structs.HostLayout
-	Event   SocketflowDataEvent
-	Payload [49152]int8
+	_        structs.HostLayout
+	Event    SocketflowDataEvent
+	Payload  [49152]int8
+	Emission struct {
+		_         structs.HostLayout
+		Begin     uint64
+		Want      uint32
+		CutReason uint32
+		Shard     uint32
+		Urgent    uint32
+		Rounds    uint32
+		Open      uint8
+		Framed    uint8
+		Pad       [2]uint8
+		G         struct {
+			_    structs.HostLayout
+			From struct {
+				_      structs.HostLayout
+				Iov    uint64
+				Count  uint64
+				Base   uint64
+				Length uint64
+			}
+			Skip          uint64
+			Position      uint64
+			Frame         uint64
+			Left          uint32
+			Want          uint32
+			Used          uint32
+			EventBuf      uint32
+			Fault         uint32
+			Dry           uint8
+			FrameLead     uint8
+			FrameUnwanted uint8
+			Pad           uint8
+			Frames        struct {
+				_        structs.HostLayout
+				Form     uint64
+				Next     uint64
+				Got      uint8
+				Unwanted uint8
+				Presumed uint8
+				Pad      [5]uint8
+				Header   [16]uint8
+			}
+			Room [16]uint8
+		}
+	}
 }
 
 type SocketflowEventHeader struct {
@@ -259,6 +311,18 @@ type SocketflowFlow struct {
 	Source     uint8
 	Pad        [2]uint8
 }
+
+type SocketflowFrameForm uint32
+
+const (
+	SocketflowFrameFormFORM_HEADER   SocketflowFrameForm = 0
+	SocketflowFrameFormFORM_LENGTH   SocketflowFrameForm = 8
+	SocketflowFrameFormFORM_WIDTH    SocketflowFrameForm = 12
+	SocketflowFrameFormFORM_LITTLE   SocketflowFrameForm = 14
+	SocketflowFrameFormFORM_TYPE     SocketflowFrameForm = 16
+	SocketflowFrameFormFORM_BIAS     SocketflowFrameForm = 24
+	SocketflowFrameFormFORM_UNWANTED SocketflowFrameForm = 32
+)
 
 type SocketflowIteration uint32
 
@@ -321,6 +385,8 @@ type SocketflowPolicy struct {
 	Limit  [2]uint32
 	Burst  uint32
 	Pad    uint32
+	Form   [2]uint64
+	Next   [2]uint64
 }
 
 type SocketflowProcess struct {
@@ -396,8 +462,12 @@ type SocketflowRuleMatch struct {
 }
 
 type SocketflowSignature struct {
-	_     structs.HostLayout
-	Bytes [2]uint64
+	_        structs.HostLayout
+	Bytes    [2]uint64
+	Peer     [2]uint64
+	PeerMask [2]uint64
+	Form     [2]uint64
+	First    [2]uint64
 }
 
 type SocketflowSocketState struct {
@@ -416,6 +486,16 @@ type SocketflowSocketState struct {
 			GapReason      uint8
 			Signature      uint8
 			Pad            [2]uint8
+			Frames         struct {
+				_        structs.HostLayout
+				Form     uint64
+				Next     uint64
+				Got      uint8
+				Unwanted uint8
+				Presumed uint8
+				Pad      [5]uint8
+				Header   [16]uint8
+			}
 		}
 		OwnerPid  uint32
 		TaskPid   uint32
@@ -454,6 +534,18 @@ type SocketflowUnixOpenEvent struct {
 	Remote       [108]int8
 }
 
+type SocketflowWait struct {
+	_        structs.HostLayout
+	Began    uint64
+	Switches uint64
+	Stack    uint64
+	Place    uint64
+	Fd       uint64
+	Bytes    uint64
+	Tid      uint32
+	Nr       uint32
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -475,6 +567,7 @@ const (
 	SocketflowMapRuleMatches          = "rule_matches"
 	SocketflowMapRules                = "rules"
 	SocketflowMapSockets              = "sockets"
+	SocketflowMapWaits                = "waits"
 	SocketflowProgAccept4Exit         = "accept4_exit"
 	SocketflowProgAcceptExit          = "accept_exit"
 	SocketflowProgAnyExit             = "any_exit"
@@ -499,6 +592,7 @@ const (
 	SocketflowProgSockState           = "sock_state"
 	SocketflowProgSocketReceived      = "socket_received"
 	SocketflowProgSocketSent          = "socket_sent"
+	SocketflowProgThreadSwitch        = "thread_switch"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
 	SocketflowVarBegunFlowsMask       = "begun_flows_mask"
@@ -535,6 +629,7 @@ const (
 	SocketflowVarUnusedDirection      = "unused_direction"
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedExitUser       = "unused_exit_user"
+	SocketflowVarUnusedFrameForm      = "unused_frame_form"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
@@ -546,6 +641,7 @@ const (
 	SocketflowVarUnusedRoleSource     = "unused_role_source"
 	SocketflowVarUnusedTransport      = "unused_transport"
 	SocketflowVarUnusedUnixOpen       = "unused_unix_open"
+	SocketflowVarWaitsMask            = "waits_mask"
 	SocketflowVarWakeupBytes          = "wakeup_bytes"
 )
 
@@ -615,6 +711,7 @@ type SocketflowProgramSpecs struct {
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
 	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
+	ThreadSwitch        *ebpf.ProgramSpec `ebpf:"thread_switch"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
 }
@@ -640,6 +737,7 @@ type SocketflowMapSpecs struct {
 	RuleMatches      *ebpf.MapSpec `ebpf:"rule_matches"`
 	Rules            *ebpf.MapSpec `ebpf:"rules"`
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
+	Waits            *ebpf.MapSpec `ebpf:"waits"`
 }
 
 // SocketflowVariableSpecs contains global variables before they are loaded into the kernel.
@@ -680,6 +778,7 @@ type SocketflowVariableSpecs struct {
 	UnusedDirection      *ebpf.VariableSpec `ebpf:"unused_direction"`
 	UnusedExit           *ebpf.VariableSpec `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.VariableSpec `ebpf:"unused_exit_user"`
+	UnusedFrameForm      *ebpf.VariableSpec `ebpf:"unused_frame_form"`
 	UnusedIteration      *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -691,6 +790,7 @@ type SocketflowVariableSpecs struct {
 	UnusedRoleSource     *ebpf.VariableSpec `ebpf:"unused_role_source"`
 	UnusedTransport      *ebpf.VariableSpec `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.VariableSpec `ebpf:"unused_unix_open"`
+	WaitsMask            *ebpf.VariableSpec `ebpf:"waits_mask"`
 	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
@@ -731,6 +831,7 @@ type SocketflowMaps struct {
 	RuleMatches      *ebpf.Map `ebpf:"rule_matches"`
 	Rules            *ebpf.Map `ebpf:"rules"`
 	Sockets          *ebpf.Map `ebpf:"sockets"`
+	Waits            *ebpf.Map `ebpf:"waits"`
 }
 
 func (m *SocketflowMaps) Close() error {
@@ -752,6 +853,7 @@ func (m *SocketflowMaps) Close() error {
 		m.RuleMatches,
 		m.Rules,
 		m.Sockets,
+		m.Waits,
 	)
 }
 
@@ -793,6 +895,7 @@ type SocketflowVariables struct {
 	UnusedDirection      *ebpf.Variable `ebpf:"unused_direction"`
 	UnusedExit           *ebpf.Variable `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.Variable `ebpf:"unused_exit_user"`
+	UnusedFrameForm      *ebpf.Variable `ebpf:"unused_frame_form"`
 	UnusedIteration      *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`
@@ -804,6 +907,7 @@ type SocketflowVariables struct {
 	UnusedRoleSource     *ebpf.Variable `ebpf:"unused_role_source"`
 	UnusedTransport      *ebpf.Variable `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.Variable `ebpf:"unused_unix_open"`
+	WaitsMask            *ebpf.Variable `ebpf:"waits_mask"`
 	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
@@ -835,6 +939,7 @@ type SocketflowPrograms struct {
 	SockState           *ebpf.Program `ebpf:"sock_state"`
 	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
+	ThreadSwitch        *ebpf.Program `ebpf:"thread_switch"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
 }
@@ -865,6 +970,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.SockState,
 		p.SocketReceived,
 		p.SocketSent,
+		p.ThreadSwitch,
 		p.UnixReceived,
 		p.UnixSent,
 	)

@@ -3,22 +3,31 @@
 #pragma once
 
 /* Not static, so that the verifier looks at it once, and not at each call. */
-__noinline int fill_of(__u32 event_buf)
+__noinline int gather_of(__u32 event_buf)
 {
-	struct scratch *space = scratch(event_buf / cpus);
+	struct event_buf *its = bpf_map_lookup_elem(&event_bufs, &event_buf);
 
-	return space ? fill(&space->emission.g) : 0;
+	return its ? gather(&its->emission.g) : 0;
+}
+
+/* Likewise. The transfer that is emitted is the one in the scratch. */
+__noinline int emit_piece_of(__u32 event_buf)
+{
+	struct event_buf *its = bpf_map_lookup_elem(&event_bufs, &event_buf);
+	struct scratch *space = scratch(event_buf / cpus);
+	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
+
+	return its && s ? emit_piece(&its->emission, &s->conn.streams[space->transfer.direction & 1]) : 0;
 }
 
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {
-	/* Not on the stack, where the verifier would track every combination of lengths. */
-	struct emission *emission = &((struct scratch *)((void *)t - offsetof(struct scratch, transfer)))->emission;
 	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
 	struct stream *stream = &s->conn.streams[direction];
 	struct budget budget;
 	struct event_buf *event_buf;
+	struct emission *emission;
 	__u64 now;
 
 	stream->position += t->length;
@@ -36,17 +45,20 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
 		return 0;
-	__builtin_memset(emission, 0, sizeof(*emission));
-	emission->g.event_buf = key;
+	emission = &event_buf->emission;
+	reset_emission(emission, key);
 	emission->g.from = t->from;
 	begin_data(emission, &event_buf->event, &s->conn, direction, t->length, &budget);
 	event_buf->event.header.pid = t->pid;
 	event_buf->event.header.time = now;
 	event_buf->event.header.start = start_of(t->pid);
+	event_buf->event.began = t->began ? t->began : now;
 	event_buf->event.goroutine = 0;
-	if (emission->want && t->unknown)
+	if ((emission->want || stream->frames.form) && t->unknown)
 		without_buffer(emission);
+	begin_frames(emission, &event_buf->event, &s->conn, direction, &budget);
 	add_to_burst(emission, &s->conn);
 	emit_call(emission, stream);
+	take_from_burst(emission, &s->conn);
 	return 0;
 }

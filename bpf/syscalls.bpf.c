@@ -15,18 +15,19 @@
 
 /* 5.10 has no pointers in arguments of functions that are global to the verifier. */
 #define SUBPROGRAM static __noinline
-#define SUBPROGRAM_WITH_POINTERS static __noinline
-/* Such functions are verified at every call, so there are to be few calls. This one takes a number in place of the pointer. */
-#define PIECES_MAX 8
-#define IOV_PARTS_MAX 32
-#define FILL(gathering) fill_of((gathering)->event_buf)
-int fill_of(unsigned int event_buf);
+/* Such functions are verified at every call, so there are to be few calls. The steps of loops take a number in place of pointers. */
+#define STEP static __always_inline
+#define GATHER(gathering) gather_of((gathering)->event_buf)
+#define EMIT_PIECE(emission, stream) emit_piece_of((emission)->g.event_buf)
+int gather_of(unsigned int event_buf);
+int emit_piece_of(unsigned int event_buf);
 
 #include "abi.h"
 #include "event.h"
 #include "config.h"
 #include "backup.h"
 #include "emit.h"
+#include "frames.h"
 #include "connection.h"
 #include "process.h"
 #include "sockaddr.h"

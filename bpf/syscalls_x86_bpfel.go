@@ -20,11 +20,12 @@ type SyscallsAnswer struct {
 }
 
 type SyscallsCall struct {
-	_    structs.HostLayout
-	Args [6]uint64
-	Id   uint64
-	Nr   uint32
-	Fd   uint32
+	_     structs.HostLayout
+	Args  [6]uint64
+	Id    uint64
+	Began uint64
+	Nr    uint32
+	Fd    uint32
 }
 
 type SyscallsCallSocket struct {
@@ -54,6 +55,16 @@ type SyscallsConnection struct {
 		GapReason      uint8
 		Signature      uint8
 		Pad            [2]uint8
+		Frames         struct {
+			_        structs.HostLayout
+			Form     uint64
+			Next     uint64
+			Got      uint8
+			Unwanted uint8
+			Presumed uint8
+			Pad      [5]uint8
+			Header   [16]uint8
+		}
 	}
 	OwnerPid  uint32
 	TaskPid   uint32
@@ -146,6 +157,9 @@ type SyscallsEventBuf struct {
 		Position       uint64
 		LastUnreported uint64
 		Goroutine      uint64
+		Began          uint64
+		Form           uint64
+		Frame          uint64
 		Tid            uint32
 		Length         uint32
 		Skipped        uint32
@@ -153,9 +167,56 @@ type SyscallsEventBuf struct {
 		Direction      uint8
 		CutReason      uint8
 		GapReason      uint8
-		Pad            [5]uint8
+		FrameLead      uint8
+		FrameUnwanted  uint8
+		Pad            [3]uint8
 	}
-	Payload [49152]int8
+	Payload  [49152]int8
+	Emission struct {
+		_         structs.HostLayout
+		Begin     uint64
+		Want      uint32
+		CutReason uint32
+		Shard     uint32
+		Urgent    uint32
+		Rounds    uint32
+		Open      uint8
+		Framed    uint8
+		Pad       [2]uint8
+		G         struct {
+			_    structs.HostLayout
+			From struct {
+				_      structs.HostLayout
+				Iov    uint64
+				Count  uint64
+				Base   uint64
+				Length uint64
+			}
+			Skip          uint64
+			Position      uint64
+			Frame         uint64
+			Left          uint32
+			Want          uint32
+			Used          uint32
+			EventBuf      uint32
+			Fault         uint32
+			Dry           uint8
+			FrameLead     uint8
+			FrameUnwanted uint8
+			Pad           uint8
+			Frames        struct {
+				_        structs.HostLayout
+				Form     uint64
+				Next     uint64
+				Got      uint8
+				Unwanted uint8
+				Presumed uint8
+				Pad      [5]uint8
+				Header   [16]uint8
+			}
+			Room [16]uint8
+		}
+	}
 }
 
 type SyscallsFlow struct {
@@ -203,6 +264,8 @@ type SyscallsPolicy struct {
 	Limit  [2]uint32
 	Burst  uint32
 	Pad    uint32
+	Form   [2]uint64
+	Next   [2]uint64
 }
 
 type SyscallsProcess struct {
@@ -218,30 +281,6 @@ type SyscallsScratch struct {
 	_        structs.HostLayout
 	LastId   uint64
 	Socket   SyscallsCallSocket
-	Emission struct {
-		_ structs.HostLayout
-		G struct {
-			_    structs.HostLayout
-			From struct {
-				_      structs.HostLayout
-				Iov    uint64
-				Count  uint64
-				Base   uint64
-				Length uint64
-			}
-			Skip     uint64
-			Want     uint32
-			Used     uint32
-			EventBuf uint32
-			Fault    uint32
-		}
-		Want      uint32
-		CutReason uint32
-		Shard     uint32
-		Urgent    uint32
-		Pieces    uint32
-		_         [4]byte
-	}
 	Transfer struct {
 		_    structs.HostLayout
 		From struct {
@@ -252,6 +291,7 @@ type SyscallsScratch struct {
 			Length uint64
 		}
 		Id        uint64
+		Began     uint64
 		Length    uint32
 		Direction uint32
 		Pid       uint32
@@ -262,8 +302,12 @@ type SyscallsScratch struct {
 }
 
 type SyscallsSignature struct {
-	_     structs.HostLayout
-	Bytes [2]uint64
+	_        structs.HostLayout
+	Bytes    [2]uint64
+	Peer     [2]uint64
+	PeerMask [2]uint64
+	Form     [2]uint64
+	First    [2]uint64
 }
 
 type SyscallsStage uint32

@@ -57,6 +57,8 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 	/* At the enter, because they may be received before the exit is seen. */
 	if (count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]) && m.control)
 		on_passed(&m, c.id, pid);
+	if (is_sending(c.nr))
+		c.began = bpf_ktime_get_ns();
 	save_enter(&c);
 	return 0;
 }
@@ -76,6 +78,8 @@ static __always_inline int on_splice_enter(struct enter_args *ctx)
 		c.fd = c.args[2];
 		c.id = fd_socket(pid, c.fd);
 	}
+	if (c.fd == (__u32)c.args[2])
+		c.began = bpf_ktime_get_ns();
 	if (c.id && !(is_backup() && is_saved(&c, 3)))
 		save_enter(&c);
 	return 0;
@@ -191,6 +195,7 @@ static __always_inline struct transfer *begin_transfer(struct scratch *space, __
 	__builtin_memset(t, 0, sizeof(*t));
 	t->user = user;
 	t->id = c->id;
+	t->began = c->began;
 	t->length = length;
 	t->pid = pid;
 	t->fd = c->fd;

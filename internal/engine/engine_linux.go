@@ -164,10 +164,17 @@ func parses(protocols []protocol.Configured, over protocol.Transports) bool {
 	return slices.ContainsFunc(protocols, func(p protocol.Configured) bool { return p.Transports&over != 0 })
 }
 
-func signatures(protocols []protocol.Configured) (all [][]byte) {
+func signatures(protocols []protocol.Configured) (all []kernel.Signature) {
 	for _, p := range protocols {
 		for i := range p.Signatures {
-			all = append(all, p.Signatures[i].Client[:])
+			s := &p.Signatures[i]
+			made := kernel.Signature{Prefix: s.Client[:], Peer: s.Server[:], PeerMask: s.ServerMask[:]}
+			if s.Frames != nil {
+				form := conversation.FrameForm(s.Frames)
+				made.Frames = [2]event.FrameForm{form, form}
+			}
+			made.First = [2]uint64{uint64(s.FirstFrame[protocol.FromClient]), uint64(s.FirstFrame[protocol.FromServer])}
+			all = append(all, made)
 		}
 	}
 	return all

@@ -186,6 +186,16 @@ type Data struct {
 	LastUnreported uint64    // CLOCK_MONOTONIC, ns: the last transfer before this one that was not reported; 0: none
 	TID            uint32    // the thread, in the initial pid namespace
 	Goroutine      uint64    // identifies the goroutine in a Go process; meaningless in others
+	// Began is when the call began to send, CLOCK_MONOTONIC, ns: a call may wait until there is room. It is the event's Time if that is not
+	// known, and for received bytes, because a call may wait for these.
+	Began uint64
+	// Form is set if the Payload lacks the bodies of unwanted frames, of this form. Then Frame is the position of the first frame that
+	// begins in or behind the payload. FrameLead bytes at the beginning of the payload end a header that began before it; if FrameUnwanted
+	// is set, what is between them and Frame is not in the payload. FrameUnknown: the header is not complete, or is none.
+	Form          FrameForm
+	Frame         uint64
+	FrameLead     uint8
+	FrameUnwanted bool
 }
 
 // Want says which of a connection's bytes the kernel shall capture from now on. Of a UDP flow, Until says only whether anything is wanted of
@@ -194,10 +204,18 @@ type Want struct {
 	Until [Directions]uint64 // bytes before this position are not wanted
 	Limit [Directions]uint32 // bytes of one call at most
 	Burst uint32             // bytes of a burst of calls in one direction at most
+	// Form describes the frames of a direction, and Next is a position at which one of them begins. The kernel takes Next if it does not
+	// know itself where frames begin, and if no call has gone beyond it yet; it takes changes of Form.Unwanted at any time. Without a Form, the
+	// kernel goes on with the frames that it knows from a signature. NoFrames as the Header: there are none.
+	Form [Directions]FrameForm
+	Next [Directions]uint64
 }
 
 // Never as Want.Until means that nothing is wanted any more, not even the time of a direction's last byte.
 const Never = 1<<64 - 1
+
+// FrameUnknown as Data.Frame, or as Want.Next, is no position.
+const FrameUnknown = 1<<64 - 1
 
 // Event is one report of the kernel. The reader reuses one Event: a consumer keeps copies, not pointers.
 type Event struct {

@@ -330,7 +330,7 @@ func TestDataOfEveryCall(t *testing.T) {
 				w.did(n, 400, err)
 				w.receive(400)
 			},
-			[]transfer{whole(string(bytes.Repeat([]byte("ab"), 128))), whole(string(bytes.Repeat([]byte("ab"), 72)))},
+			[]transfer{whole(string(bytes.Repeat([]byte("ab"), 200)))},
 			[]transfer{whole(string(bytes.Repeat([]byte("ab"), 200)))},
 		},
 		"more than the limit of a call": {
@@ -531,7 +531,7 @@ func TestSignatures(t *testing.T) {
 	needPrivilege(t)
 	tracer, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
-		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte("another prefix.."), []byte(prefix)},
+		SignatureBurst: 4 * testBurst, Signatures: []Signature{{Prefix: []byte("another prefix..")}, {Prefix: []byte(prefix)}},
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, tracer.Close()) })
@@ -575,7 +575,7 @@ func TestSignatures(t *testing.T) {
 			}
 		})
 	}
-	if _, err := OpenSockets(Options{Shards: 1, RingBytes: 1 << 20, Signatures: [][]byte{[]byte("short")}}); err == nil {
+	if _, err := OpenSockets(Options{Shards: 1, RingBytes: 1 << 20, Signatures: []Signature{{Prefix: []byte("short")}}}); err == nil {
 		t.Error("a prefix of 5 bytes was accepted")
 	}
 }

@@ -185,7 +185,7 @@ func decodeData(raw []byte, e *event.Event) error {
 	}
 	payload := raw[unsafe.Sizeof(*r):]
 	if uint64(r.Captured) > uint64(len(payload)) || uint64(r.Skipped)+uint64(r.Captured) > uint64(r.Length) ||
-		r.Direction >= uint8(event.Directions) {
+		r.Direction >= uint8(event.Directions) || r.FrameLead > event.MaxFrameHeader {
 		return fmt.Errorf("%w: %d bytes captured behind %d skipped of %d, %d there, direction %d",
 			errInconsistent, r.Captured, r.Skipped, r.Length, len(payload), r.Direction)
 	}
@@ -201,6 +201,14 @@ func decodeData(raw []byte, e *event.Event) error {
 		LastUnreported: r.LastUnreported,
 		TID:            r.Tid,
 		Goroutine:      r.Goroutine,
+		Began:          r.Began,
+		Form:           unpackForm(r.Form),
+		Frame:          r.Frame,
+		FrameLead:      r.FrameLead,
+		FrameUnwanted:  r.FrameUnwanted != 0,
+	}
+	if r.Form != 0 && !e.Data.Form.Valid() {
+		return fmt.Errorf("%w: frames of the form %+v", errInconsistent, e.Data.Form)
 	}
 	return nil
 }

@@ -121,6 +121,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"payload that is not there":           dataRecord(func(r *bpf.SocketflowDataEvent) { r.Captured = 9 }),
 		"more payload than there was":         dataRecord(func(r *bpf.SocketflowDataEvent) { r.Length = 9 }),
 		"skipped and captured beyond 32 bits": dataRecord(func(r *bpf.SocketflowDataEvent) { r.Skipped = 1<<32 - 1 }),
+		"frames of an impossible form":        dataRecord(func(r *bpf.SocketflowDataEvent) { r.Form = 17 }),
+		"the end of an impossible header":     dataRecord(func(r *bpf.SocketflowDataEvent) { r.FrameLead = 17 }),
 		"a direction that does not exist":     dataRecord(func(r *bpf.SocketflowDataEvent) { r.Direction = 2 }),
 	} {
 		var e event.Event

@@ -13,7 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// maxSlots bounds the memory of policies: 48 bytes each.
+// maxSlots bounds the memory of policies: 72 bytes each.
 const maxSlots = 16384
 
 // slots is how many policies there is room for. Sockets whose cookies pick the same slot take it from each other. A socket
@@ -71,5 +71,13 @@ func (c *programs) Want(cookie uint64, w event.Want) {
 		atomic.StoreUint32(&slot.Limit[d], w.Limit[d])
 	}
 	atomic.StoreUint32(&slot.Burst, w.Burst)
+	for d := range event.Directions {
+		form := packForm(&w.Form[d])
+		if slot.Form[d] != form { // no program takes the old position for one of the new form
+			atomic.StoreUint64(&slot.Next[d], event.FrameUnknown)
+			atomic.StoreUint64(&slot.Form[d], form)
+		}
+		atomic.StoreUint64(&slot.Next[d], w.Next[d])
+	}
 	atomic.StoreUint64(&slot.Cookie, cookie)
 }

@@ -16,7 +16,7 @@ func TestAnswersToSignatures(t *testing.T) {
 	needPrivilege(t)
 	tracer, err := OpenSockets(Options{
 		Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
-		SignatureBurst: 4 * testBurst, Signatures: [][]byte{[]byte(prefix)},
+		SignatureBurst: 4 * testBurst, Signatures: []Signature{{Prefix: []byte(prefix)}},
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, tracer.Close()) })

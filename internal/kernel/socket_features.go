@@ -26,6 +26,7 @@ const (
 	withoutExisting = "connections that are older than the collector are not found, and those whose end no hook shows are remembered until they are the oldest"
 	withoutUnowned  = "connections older than the collector that no process holds are not found, and TCP connections whose end no hook shows are remembered until they are the oldest"
 	withoutUnix     = "Unix sockets whose end no hook shows are remembered until they are the oldest"
+	withoutWaits    = "a request or a response that a blocking call sends is dated by the end of the call, not by its beginning"
 	withoutFlowEnds = "UDP flows do not end before the collector does"
 )
 
@@ -40,6 +41,9 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 	}
 	if opts.transfers() {
 		all = append(all, transfers(opts))
+	}
+	if opts.Data {
+		all = append(all, one(bpf.SocketflowProgThreadSwitch, "tp_btf/sched_switch", withoutWaits))
 	}
 	if opts.transfers() && backup {
 		for _, def := range transferTracepoints {

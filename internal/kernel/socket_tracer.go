@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -35,10 +34,9 @@ type Options struct {
 	// PayloadLimit and PayloadBurst bound how much is captured of one call, at most MaxPayload, and of a burst of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadBurst int
-	// SignatureBurst takes the place of PayloadBurst for connections that begin with one of Signatures: each 16 bytes, at most
-	// MaxSignatures of them.
+	// SignatureBurst takes the place of PayloadBurst for connections that begin with one of Signatures, at most MaxSignatures of them.
 	SignatureBurst int
-	Signatures     [][]byte
+	Signatures     []Signature
 	// Attachment is how transfers are seen; any by default.
 	Attachment Attachment
 	// WholeOrNothing makes opening fail if the hooks for transfers are needed and the kernel lacks them.
@@ -156,6 +154,12 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	}); err != nil {
 		return err
 	}
+	if opts.Data {
+		spec.Maps[bpf.SocketflowMapWaits].MaxEntries = waitsEntries
+		if err := set(spec, map[string]any{bpf.SocketflowVarWaitsMask: uint32(waitsEntries - 1)}); err != nil {
+			return err
+		}
+	}
 	if len(opts.Rules) > 0 {
 		spec.Maps[bpf.SocketflowMapRuleMatches].MaxEntries = uint32(max(opts.Processes, 1))
 		spec.Maps[bpf.SocketflowMapAccepted].MaxEntries = acceptedEntries
@@ -240,25 +244,6 @@ func set(spec *ebpf.CollectionSpec, values map[string]any) error {
 	return nil
 }
 
-func setSignatures(spec *ebpf.CollectionSpec, prefixes [][]byte) error {
-	var raw [MaxSignatures]bpf.SocketflowSignature
-	if len(prefixes) > len(raw) {
-		return fmt.Errorf("at most %d signaturees, not %d", len(raw), len(prefixes))
-	}
-	for i, prefix := range prefixes {
-		if len(prefix) != len(raw[i].Bytes)*8 {
-			return fmt.Errorf("an signature has %d bytes, not %d", len(raw[i].Bytes)*8, len(prefix))
-		}
-		for word := range raw[i].Bytes {
-			raw[i].Bytes[word] = binary.NativeEndian.Uint64(prefix[word*8:])
-		}
-	}
-	if err := spec.Variables[bpf.SocketflowVarSignatures].Set(raw); err != nil {
-		return fmt.Errorf("set %s: %w", bpf.SocketflowVarSignatures, err)
-	}
-	return nil
-}
-
 // maxDatagramFlows bounds the kernel memory of UDP flows: some 300 bytes each with its overhead, allocated at the start. If there are
 // more flows than entries, the ones that were used least recently give way. A flow that goes on after that is begun again, and counted
 // as reopened; one that does not has no end in the telemetry but the one that its missing reports lead to.
@@ -271,6 +256,8 @@ const (
 	// flowStepFraction of a ring buffer's bytes is how many UDP flows one step of a pass reports, some 200 bytes each at the most: a
 	// quarter of the ring buffer, if all belong to it.
 	flowStepFraction = 800
+	// waitsEntries is how many threads may wait within a call that sends without taking each other's slot (56 bytes each). A power of two.
+	waitsEntries = 4096
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536
 )

@@ -67,7 +67,8 @@ const (
 // connections. In the syscall mode the scenarios cover a refused attempt and an older accept.
 var (
 	sockets = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDatagrams", "TestUnixSockets",
+		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestUnwantedBodiesAreHoppedOver/socket",
+			"TestBlockingSendIsDatedByItsBeginning/socket", "TestDatagrams", "TestUnixSockets",
 			"TestDatagramDataOfEveryCall/socket_mode", "TestDatagramDataOfOddCalls/socket_mode"),
 		in(receiverPackage, "TestEveryConnectionEndIsExact/socket", "TestEndings", "TestConnectionsOlderThanTheCollector",
 			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallScenarios/socket",
@@ -75,7 +76,8 @@ var (
 			"TestAutoModeEmitsEverything"),
 	)
 	syscalls = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/syscall", "TestControlProgramsHideNoCalls",
+		in(kernelPackage, "TestVerifierInstructions/syscall", "TestControlProgramsHideNoCalls", "TestUnwantedBodiesAreHoppedOver/syscall",
+			"TestBlockingSendIsDatedByItsBeginning/syscall",
 			"TestDatagramDataOfEveryCall/syscall_mode", "TestDatagramDataOfOddCalls/syscall_mode"),
 		in(receiverPackage, "TestEveryConnectionEndIsExact/syscall", "TestSyscallScenarios/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
