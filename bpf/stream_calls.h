@@ -20,6 +20,13 @@ __noinline int emit_piece_of(__u32 event_buf)
 	return its && s ? emit_piece(&its->emission, &s->conn.streams[space->transfer.direction & 1]) : 0;
 }
 
+/* Not a part of on_stream, because the stacks of a chain of calls may have 512 bytes in all. */
+static __noinline int begin_frames_of(struct event_buf *event_buf, struct call_socket *s, __u32 direction, struct budget *b)
+{
+	begin_frames(&event_buf->emission, &event_buf->event, &s->conn, direction & 1, b);
+	return 0;
+}
+
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {
@@ -56,7 +63,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	event_buf->event.goroutine = 0;
 	if ((emission->want || stream->frames.form) && t->unknown)
 		without_buffer(emission);
-	begin_frames(emission, &event_buf->event, &s->conn, direction, &budget);
+	begin_frames_of(event_buf, s, direction, &budget);
 	add_to_burst(emission, &s->conn);
 	emit_call(emission, stream);
 	take_from_burst(emission, &s->conn);

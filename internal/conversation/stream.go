@@ -8,6 +8,7 @@ import (
 // stream is the state of one direction.
 type stream struct {
 	next      uint64             // position of the next byte
+	framed    bool               // the kernel knows where frames begin, and leaves out the bodies of unwanted ones
 	direction protocol.Direction // once the protocol is known
 }
 
@@ -32,9 +33,14 @@ func (c *Conversation) Data(e *event.Event) {
 	}
 	c.shard.now = e.Time
 	next := c.streams[d.Direction].next
+	c.streams[d.Direction].framed = d.Form.Header != 0
 	stamp := protocol.Stamp{
-		Time: e.Time, Began: e.Time, Position: d.Position,
+		Time: e.Time, Began: min(d.Began, e.Time), Position: d.Position,
 		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine,
+	}
+	if d.Form.Header != 0 {
+		c.takeFrames(d, stamp)
+		return
 	}
 	payload, skipped, length := d.Payload, uint64(d.Skipped), uint64(d.Length)
 	if d.Position < next {

@@ -48,6 +48,9 @@ func (c *Conversation) adjust() {
 			c.wanted.Limit[d] = limit
 			changed = true
 		}
+		if c.wantFrames(event.Direction(d), &demand) {
+			changed = true
+		}
 		if demand.Skip < worthSkipping {
 			continue
 		}

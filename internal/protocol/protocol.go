@@ -3,7 +3,10 @@
 // this file. None of them does I/O or knows where bytes come from.
 package protocol
 
-import "net/netip"
+import (
+	"math"
+	"net/netip"
+)
 
 // Protocol is one protocol. Several may share a name, which is then that of a family.
 type Protocol struct {
@@ -112,9 +115,12 @@ type Demand struct {
 	// Frames is the form of the frames that the direction consists of; nil: it has none that the kernel can read. The bodies
 	// that are not wanted come as Gap with Skipped, or as Data.
 	Frames *FrameForm
-	// NextFrame is how many bytes after the end of the bytes read so far a frame begins; meaningless without Frames.
+	// NextFrame is how many bytes after the end of the bytes read so far a frame begins, or UnknownFrame; meaningless without Frames.
 	NextFrame uint64
 }
+
+// UnknownFrame as Demand.NextFrame: where the next frame begins is not known yet.
+const UnknownFrame = math.MaxUint64
 
 // FrameForm is the form of length-prefixed frames: a header of fixed length that has the length of the body after it.
 type FrameForm struct {

@@ -319,25 +319,21 @@ func (p *parser) Demand(from protocol.Direction) (m protocol.Demand) {
 	if d.state == inRest {
 		m.Skip = uint64(d.left)
 	}
-	if next, known := d.nextFrame(); known {
-		m.Frames, m.NextFrame = &frames, next
+	if d.state != lost {
+		m.Frames, m.NextFrame = &frames, d.nextFrame()
 	}
 	return m
 }
 
 // nextFrame is how many bytes it is to the next frame.
-func (d *direction) nextFrame() (n uint64, known bool) {
-	switch d.state {
-	case lost:
-		return 0, false
-	case inFrame:
-		if d.have > 0 { // the kernel cannot begin within a header
-			return 0, false
-		}
-		return 0, true
-	default:
-		return uint64(d.left), true
+func (d *direction) nextFrame() uint64 {
+	switch {
+	case d.state != inFrame:
+		return uint64(d.left)
+	case d.have > 0: // within a header
+		return protocol.UnknownFrame
 	}
+	return 0
 }
 
 // Held implements protocol.Parser.
