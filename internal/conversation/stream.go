@@ -66,6 +66,7 @@ func (c *Conversation) Data(e *event.Event) {
 		missing: length - skipped - uint64(len(payload)), why: lossOf(d.CutReason),
 	})
 	c.settle()
+	c.shard.relieve()
 }
 
 // take passes a transfer on: to the parser, or to the recognition of one.
@@ -107,11 +108,13 @@ func (c *Conversation) takeDatagram(t *transfer) {
 	}
 }
 
-// parse gives a chunk to the parser.
+// parse gives a chunk to the parser. The parser may hand the conversation over, and its rest to another parser, before it returns:
+// it then goes on with its own chunk and its own directions.
 func (c *Conversation) parse(chunk protocol.Chunk) {
+	outer, returns := c.chunk, c.returns
 	c.chunk = chunk
 	c.parser.Data(&c.chunk)
-	c.chunk.Bytes = nil
+	c.chunk, c.returns = outer, returns
 }
 
 func (c *Conversation) countMissing(t *transfer) {
@@ -143,8 +146,10 @@ func (c *Conversation) gap(d event.Direction, n uint64, stamp protocol.Stamp, wh
 	s := &c.streams[d]
 	s.next = stamp.Position + n
 	if c.parser != nil {
+		returns := c.returns
 		c.parser.Gap(s.direction, n, stamp, why)
-	} else if why != protocol.Skipped {
+		c.returns = returns
+	} else {
 		c.joined = true // the next bytes may be the middle of a message
 		c.dropKept()
 	}
