@@ -24,7 +24,7 @@ var families = [...]string{"TCP4 ", "TCP6 ", "UNKNOWN"}
 func detect(s *protocol.Sample) protocol.Confidence {
 	b := s.Bytes[protocol.FromClient]
 	if len(b) == 0 {
-		return protocol.NeedMore // the server's first bytes may be seen first
+		return protocol.No // a server has to wait for the header (2)
 	}
 	best := starts(b, signature)
 	for _, f := range families {
