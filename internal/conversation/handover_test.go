@@ -258,6 +258,14 @@ func TestWhatTheKernelStillSkipsAfterAHandoverCountsAsSkipped(t *testing.T) {
 	}
 }
 
+func TestWhatTheKernelStillSkipsBeforeRecognitionIsAGap(t *testing.T) {
+	s := newSceneOf(skipperProtocol(), transcriptProtocol())
+	s.play(sent(0, "skip"), sent(4, "to another\n"), received(100_000, ">ans"))
+	if want := []string{`server ">ans" at 100000`}; !reflect.DeepEqual(s.parser.lines, want) || !s.joined {
+		t.Errorf("the parser got %q, want %q; joined %v", s.parser.lines, want, s.joined)
+	}
+}
+
 // skipper skips a hundred thousand bytes of the server, and leaves the conversation after the second chunk.
 type skipper struct {
 	sink   protocol.Sink
