@@ -20,6 +20,7 @@ type Conversation struct {
 	role        event.Role      // as the payload shows it
 	mute        bool            // given up: no data is wanted any more
 	joined      bool            // the beginning was not seen
+	counted     bool            // in Stats.Recognised or Stats.Unrecognised
 	streams     [event.Directions]stream
 	recognition recognition
 	wanted      event.Want     // what the kernel was last asked for
@@ -75,9 +76,11 @@ func (c *Conversation) close(e protocol.Ending) {
 		c.parser, c.waiter = nil, nil
 	}
 	c.settle()
+	c.shard.relieve()
 }
 
 // settle does what is due after the parser has been called: it asks the kernel for what the parser needs next, and counts the memory.
+// Shard.relieve has to follow.
 func (c *Conversation) settle() {
 	if c.parser != nil {
 		c.adjust()

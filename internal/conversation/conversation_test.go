@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"testing"
 
@@ -85,6 +86,8 @@ type scene struct {
 	joined  bool // as the parser was given it
 	wants   []event.Want
 	emitted []string // names of exchanges
+	ids     []protocol.ID
+	clients []netip.AddrPort
 }
 
 func newScene(role event.Role, joined bool) *scene {
@@ -107,7 +110,9 @@ func newScene(role event.Role, joined bool) *scene {
 	return s
 }
 
-func (s *scene) Emit(_ protocol.ID, x *protocol.Exchange) { s.emitted = append(s.emitted, x.Name) }
+func (s *scene) Emit(id protocol.ID, x *protocol.Exchange) {
+	s.emitted, s.ids, s.clients = append(s.emitted, x.Name), append(s.ids, id), append(s.clients, x.Client)
+}
 
 func (s *scene) play(events ...*event.Event) {
 	for _, e := range events {

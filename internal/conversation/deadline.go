@@ -33,4 +33,5 @@ func (s *Shard) Tick(now uint64) {
 		}
 		c = next
 	}
+	s.relieve() // not before: it may change the list
 }

@@ -56,7 +56,6 @@ func (c *Conversation) takeFrames(d *event.Data, stamp protocol.Stamp) {
 		}
 		c.take(&t)
 	}
-	c.settle()
 }
 
 // wantFrames asks the kernel to leave out the bodies of frames that the parser does not want, or to capture everything if the parser does

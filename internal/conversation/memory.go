@@ -2,6 +2,7 @@ package conversation
 
 import (
 	"math/bits"
+	"unsafe"
 
 	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -14,12 +15,16 @@ type memory struct {
 	classes      [maxClass + 1]intrusive.List[Conversation]
 }
 
-const maxClass = 40 // a terabyte
+const (
+	maxClass = 40 // a terabyte
+	// transferBytes is what a transfer takes that is kept, beside its bytes.
+	transferBytes = int(unsafe.Sizeof(transfer{}))
+)
 
 // account counts what the conversation holds now.
 func (c *Conversation) account() {
 	m := &c.shard.memory
-	held := c.recognition.size[0] + c.recognition.size[1]
+	held := c.recognition.size[0] + c.recognition.size[1] + cap(c.recognition.kept)*transferBytes
 	if c.parser != nil {
 		held += c.parser.Held()
 	}
@@ -37,20 +42,19 @@ func (c *Conversation) account() {
 		}
 		c.class = class
 	}
-	for m.total > m.limit && m.relieve() {
-		c.shard.stats.OverMemory.Add(1)
-	}
 }
 
-// relieve gives up one of the largest conversations, and reports whether there was one.
-func (m *memory) relieve() bool {
-	for class := maxClass; class > 0; class-- {
+// relieve gives up conversations, the largest first, until the others hold no more than they may.
+func (s *Shard) relieve() {
+	m := &s.memory
+	for class := maxClass; class > 0 && m.total > m.limit; {
 		if c := m.classes[class].First(); c != nil {
 			c.yield()
-			return true
+			s.stats.OverMemory.Add(1)
+		} else {
+			class--
 		}
 	}
-	return false
 }
 
 // yield gives up the conversation to free its memory. What it has begun is emitted, as far as it is known.

@@ -1,6 +1,8 @@
 package conversation
 
 import (
+	"sync/atomic"
+
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
@@ -100,7 +102,9 @@ func (c *Conversation) sampleFor(role event.Role) protocol.Sample {
 		s.Port = c.connection.Local.Port()
 	}
 	for d := range c.streams {
-		s.Bytes[directionOf(event.Direction(d), role)] = c.shard.sample[d]
+		in := directionOf(event.Direction(d), role)
+		s.Bytes[in] = c.shard.sample[d]
+		s.Ended[in] = c.recognition.size[d] >= recognitionBytes
 	}
 	if len(c.recognition.kept) > 0 {
 		s.First = directionOf(c.recognition.kept[0].direction, role)
@@ -165,6 +169,14 @@ func (c *Conversation) dropKept() {
 	r.kept, r.size = nil, [event.Directions]int{}
 }
 
+// countResult counts what became of the conversation, once: of a tunnel in an unknown protocol, the request for it was recognised.
+func (c *Conversation) countResult(as *atomic.Uint64) {
+	if !c.counted {
+		as.Add(1)
+		c.counted = true
+	}
+}
+
 // begin creates the parser of the recognised protocol and gives it what was kept.
 func (c *Conversation) begin(found candidate) {
 	c.protocol, c.role = found.protocol, found.role
@@ -177,7 +189,9 @@ func (c *Conversation) begin(found candidate) {
 	}
 	c.parser = c.shard.starts[c.protocol](&c.shard.session)
 	c.waiter, _ = c.parser.(protocol.Waiter)
-	c.shard.stats.Recognised.Add(1)
+	if !c.shard.protocols[c.protocol].Preamble {
+		c.countResult(&c.shard.stats.Recognised)
+	}
 	c.wantLimits()
 	kept := c.recognition.kept
 	c.dropKept() // it counts their missing bytes

@@ -31,8 +31,8 @@ type Options struct {
 type Stats struct {
 	Exchanges    []atomic.Uint64 // emitted, by the index of their protocol in Options.Protocols
 	ParseErrors  [protocol.ParseErrors]atomic.Uint64
-	Recognised   atomic.Uint64 // conversations whose protocol was found
-	Unrecognised atomic.Uint64 // conversations that were given up: no protocol matched
+	Recognised   atomic.Uint64 // conversations one of whose protocols was found, preambles aside
+	Unrecognised atomic.Uint64 // the others that were given up: no protocol matched
 	OverMemory   atomic.Uint64 // conversations that were given up: the memory of all was used up
 	Held         atomic.Int64  // bytes of memory that conversations hold
 	Payload      atomic.Uint64 // bytes captured

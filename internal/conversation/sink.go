@@ -61,7 +61,9 @@ func (s *sink) leave() {
 	s.recognition.looked = 0
 	if s.recognition.switches++; s.recognition.switches > maxSwitches {
 		(*Conversation)(s).giveUp()
+		return
 	}
+	(*Conversation)(s).wantLimits() // the parser may have asked for less
 }
 
 // Return implements protocol.Sink.

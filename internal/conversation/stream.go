@@ -32,7 +32,6 @@ func (c *Conversation) Data(e *event.Event) {
 		return
 	}
 	c.shard.now = e.Time
-	next := c.streams[d.Direction].next
 	c.streams[d.Direction].framed = d.Form.Header != 0
 	stamp := protocol.Stamp{
 		Time: e.Time, Began: min(d.Began, e.Time), Position: d.Position,
@@ -40,8 +39,17 @@ func (c *Conversation) Data(e *event.Event) {
 	}
 	if d.Form.Header != 0 {
 		c.takeFrames(d, stamp)
-		return
+	} else {
+		c.takeCall(d, stamp)
 	}
+	c.settle()
+	c.shard.relieve()
+}
+
+// takeCall takes the bytes of a call, of which the first are captured.
+func (c *Conversation) takeCall(d *event.Data, stamp protocol.Stamp) {
+	stats := &c.shard.stats
+	next := c.streams[d.Direction].next
 	payload, skipped, length := d.Payload, uint64(d.Skipped), uint64(d.Length)
 	if d.Position < next {
 		// Two threads used this direction at the same time: the order of their bytes is not known.
@@ -60,7 +68,7 @@ func (c *Conversation) Data(e *event.Event) {
 		}
 	}
 	if ahead := stamp.Position - next; ahead > 0 {
-		c.lose(d.Direction, ahead, gapTime(d.LastUnreported, e.Time), lossOf(d.GapReason))
+		c.lose(d.Direction, ahead, gapTime(d.LastUnreported, stamp.Time), lossOf(d.GapReason))
 	}
 	if skipped > 0 {
 		stats.countMissing(skipped, protocol.Skipped)
@@ -71,7 +79,6 @@ func (c *Conversation) Data(e *event.Event) {
 		direction: d.Direction, bytes: payload, stamp: stamp,
 		missing: length - skipped - uint64(len(payload)), why: lossOf(d.CutReason),
 	})
-	c.settle()
 }
 
 // take passes a transfer on: to the parser, or to the recognition of one.
@@ -113,11 +120,13 @@ func (c *Conversation) takeDatagram(t *transfer) {
 	}
 }
 
-// parse gives a chunk to the parser.
+// parse gives a chunk to the parser. The parser may hand the conversation over, and its rest to another parser, before it returns:
+// it then goes on with its own chunk and its own directions.
 func (c *Conversation) parse(chunk protocol.Chunk) {
+	outer, returns := c.chunk, c.returns
 	c.chunk = chunk
 	c.parser.Data(&c.chunk)
-	c.chunk.Bytes = nil
+	c.chunk, c.returns = outer, returns
 }
 
 func (c *Conversation) countMissing(t *transfer) {
@@ -149,8 +158,10 @@ func (c *Conversation) gap(d event.Direction, n uint64, stamp protocol.Stamp, wh
 	s := &c.streams[d]
 	s.next = stamp.Position + n
 	if c.parser != nil {
+		returns := c.returns
 		c.parser.Gap(s.direction, n, stamp, why)
-	} else if why != protocol.Skipped {
+		c.returns = returns
+	} else {
 		c.joined = true // the next bytes may be the middle of a message
 		c.dropKept()
 	}

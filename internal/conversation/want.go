@@ -15,7 +15,7 @@ func (c *Conversation) want() { c.shard.opts.Want(c.connection.Cookie, c.wanted)
 func (c *Conversation) giveUp() {
 	c.dropKept()
 	c.ignore()
-	c.shard.stats.Unrecognised.Add(1)
+	c.countResult(&c.shard.stats.Unrecognised)
 }
 
 // ignore asks the kernel for no more data, and ignores what still comes.
@@ -25,13 +25,16 @@ func (c *Conversation) ignore() {
 	c.want()
 }
 
-// wantLimits asks for all data within the limits.
+// wantLimits asks for all data within the limits. What the kernel was asked to skip it skips all the same.
 func (c *Conversation) wantLimits() {
-	c.wanted = event.Want{Burst: c.shard.opts.PayloadBurst}
-	for d := range c.wanted.Limit {
-		c.wanted.Limit[d] = c.shard.opts.PayloadLimit
+	w := event.Want{Until: c.wanted.Until, Burst: c.shard.opts.PayloadBurst}
+	for d := range w.Limit {
+		w.Limit[d] = c.shard.opts.PayloadLimit
 	}
-	c.want()
+	if w != c.wanted {
+		c.wanted = w
+		c.want()
+	}
 }
 
 // adjust asks the kernel only for what the parser needs next.
@@ -58,7 +61,7 @@ func (c *Conversation) adjust() {
 		if demand.Skip < until-s.next {
 			until = s.next + demand.Skip
 		}
-		if until != c.wanted.Until[d] {
+		if until > c.wanted.Until[d] {
 			c.wanted.Until[d] = until
 			changed = true
 		}

@@ -25,7 +25,9 @@ func (e *Engine) Snapshot() Snapshot {
 		Exchanges:    map[string]uint64{},
 	}
 	for _, p := range e.opts.Protocols {
-		s.Exchanges[p.Name] = 0
+		if !p.Preamble {
+			s.Exchanges[p.Name] = 0
+		}
 	}
 	for _, hook := range e.tracer.Attached() {
 		attachment, _, _ := strings.Cut(hook, "/")
@@ -67,7 +69,9 @@ func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Configured) {
 	s.ConnectionsFailed += stats.Failed.Load()
 	s.ConnectionsUnaccepted += stats.Unaccepted.Load()
 	for i := range stats.Exchanges {
-		s.Exchanges[protocols[i].Name] += stats.Exchanges[i].Load()
+		if !protocols[i].Preamble {
+			s.Exchanges[protocols[i].Name] += stats.Exchanges[i].Load()
+		}
 	}
 	for i := range stats.ParseErrors {
 		s.ParseErrors[i] += stats.ParseErrors[i].Load()

@@ -13,7 +13,11 @@ func Configure(p Protocol, config any, limits Limits) (Configured, error) {
 	if config == nil && p.NewConfig != nil {
 		config = p.NewConfig()
 	}
-	keys, err := NewKeys(p.Keys(config))
+	var all []Key
+	if p.Keys != nil {
+		all = p.Keys(config)
+	}
+	keys, err := NewKeys(all)
 	if err != nil {
 		return Configured{}, fmt.Errorf("protocol %s: %w", p.Name, err)
 	}

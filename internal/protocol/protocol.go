@@ -12,6 +12,7 @@ import (
 type Protocol struct {
 	Name       string     // in own telemetry and in configuration
 	Transports Transports // what it is spoken over
+	Preamble   bool       // it only precedes another protocol on a connection, and has no exchanges
 
 	// Detect judges the first bytes of a conversation. It is called again whenever there are more of them.
 	Detect func(*Sample) Confidence
@@ -24,7 +25,7 @@ type Protocol struct {
 	// nothing can be configured. Protocols of one name have the same configuration.
 	NewConfig func() any
 
-	// Keys returns the attributes that exchanges may have, at most MaxKeys, under a configuration.
+	// Keys returns the attributes that exchanges may have, at most MaxKeys, under a configuration. It is nil for a preamble.
 	Keys func(config any) []Key
 
 	// Start prepares the parsing of conversations by one goroutine, and returns what makes a parser of each. The parsers may
@@ -160,7 +161,8 @@ type Sink interface {
 	Error(e ParseError)
 
 	// Switch says that the rest of the conversation is in another protocol, which is recognised anew. The parser has to return the
-	// bytes that it was given and that belong to the rest with Return and ReturnGap, in order. After that only Close is called.
+	// bytes that it was given and that belong to the rest with Return and ReturnGap, in order, before it returns. By then it has handed
+	// over its exchanges: nothing of it is called afterwards, not even Close.
 	Switch(s Switch)
 	// Reject says that the conversation is not in this protocol after all. It is followed as Switch is.
 	Reject()

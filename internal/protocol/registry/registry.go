@@ -8,7 +8,9 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/dns"
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
+	"github.com/socketflow/socketflow/internal/protocol/proxyproto"
 	"github.com/socketflow/socketflow/internal/protocol/redis"
+	"github.com/socketflow/socketflow/internal/protocol/socks"
 )
 
 var all = []func() protocol.Protocol{
@@ -16,6 +18,12 @@ var all = []func() protocol.Protocol{
 	http1.Protocol,
 	redis.Protocol,
 	dns.Protocol,
+}
+
+// preambles may precede any protocol of streams. They are not configured: who parses anything wants to see what is behind them.
+var preambles = []func() protocol.Protocol{
+	proxyproto.Protocol,
+	socks.Protocol,
 }
 
 // Names of the protocols, each once, in order.
@@ -43,7 +51,7 @@ func Configs() map[string]any {
 	return configs
 }
 
-// Configured returns the protocols that have a configuration, with it.
+// Configured returns the protocols that have a configuration, with it, and the preambles that may precede them.
 func Configured(configs map[string]any, limits protocol.Limits) ([]protocol.Configured, error) {
 	var chosen []protocol.Configured
 	for _, p := range all {
@@ -53,6 +61,16 @@ func Configured(configs map[string]any, limits protocol.Limits) ([]protocol.Conf
 			continue
 		}
 		configured, err := protocol.Configure(made, config, limits)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, configured)
+	}
+	if !slices.ContainsFunc(chosen, func(p protocol.Configured) bool { return p.Transports&protocol.Streams != 0 }) {
+		return chosen, nil
+	}
+	for _, p := range preambles {
+		configured, err := protocol.Configure(p(), nil, limits)
 		if err != nil {
 			return nil, err
 		}
