@@ -134,8 +134,8 @@ func TestHandover(t *testing.T) {
 			events: []*event.Event{sent(0, strings.Repeat("to:switch\n", maxSwitches+1)+"ask>a")},
 		},
 		"by a rejection": {
-			events: []*event.Event{sent(0, "to:rej"), sent(6, "ect\n")},
-			want:   []string{`client "to:rej" at 0`, `client "ect\n" at 6`},
+			events: []*event.Event{sent(0, "to:reje"), sent(7, "ct\n")},
+			want:   []string{`client "to:reje" at 0`, `client "ct\n" at 7`},
 		},
 		"by a rejection behind a switch": {
 			events: []*event.Event{sent(0, "to:switch\nto:reject\n")},

@@ -23,7 +23,6 @@ type server struct {
 	address *net.TCPAddr
 
 	mu        sync.Mutex
-	time      uint64
 	recorders []*protocoltest.Recorder
 	samples   []protocol.Sample // the first bytes of each connection
 	open      sync.WaitGroup

@@ -155,12 +155,12 @@ func (p *parser) advance() {
 			}
 			n = m.measure(b)
 		}
-		switch {
-		case n == bad:
+		switch n {
+		case bad:
 			p.sink.Error(protocol.Malformed)
 			p.fail()
 			return
-		case n == 0:
+		case 0:
 			if ended {
 				p.fail()
 			}

@@ -102,7 +102,8 @@ func TestWhatFollowsAHandshakeIsReturned(t *testing.T) {
 			p, r := start()
 			last := len(test.said) - 1
 			final := test.said[last]
-			all := append(test.said[:last:last], said{final.by.Opposite(), "early"}, said{final.by, final.bytes + "rest"})
+			all := append([]said(nil), test.said[:last]...)
+			all = append(all, said{final.by.Opposite(), "early"}, said{final.by, final.bytes + "rest"})
 			play(p, r, all, n)
 			early, rest := string(r.Returned[final.by.Opposite()]), string(r.Returned[final.by])
 			switch {

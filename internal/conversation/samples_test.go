@@ -1,4 +1,4 @@
-package registry_test
+package conversation_test
 
 import (
 	"encoding/binary"
@@ -23,6 +23,8 @@ type sample struct {
 const (
 	http1Request = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 	http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+	dnsQuery     = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01"
+	dnsResponse  = "\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01"
 	http2Server  = "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"
 )
 
@@ -34,6 +36,16 @@ var samples = []sample{
 	{"HTTP/1 without an answer, badly written", false, []string{"get / HTTP/1.1\r\n\r\n"}, ""},
 	{"HTTP/2", false, []string{http2Preface, http2Server}, "http"},
 	{"HTTP/2 whose server speaks first", false, []string{"", http2Server, http2Preface}, "http"},
+
+	{"HTTP/1 behind a PROXY header", false, []string{"PROXY TCP4 192.0.2.1 192.0.2.2 4711 80\r\n" + http1Request, "HTTP/1.1 200 OK\r\n\r\n"}, "http"},
+	{"HTTP/1 behind SOCKS5", false, []string{"\x05\x01\x00", "\x05\x00", "\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x50",
+		"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50", http1Request, "HTTP/1.1 200 OK\r\n\r\n"}, "http"},
+	{"Redis", false, []string{"*2\r\n$3\r\nGET\r\n$1\r\na\r\n", "$-1\r\n"}, "redis"},
+	{"Redis with RESP3", false, []string{"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n", "%1\r\n+proto\r\n:3\r\n"}, "redis"},
+	{"Redis inline", false, []string{"PING\r\n", "+PONG\r\n"}, "redis"},
+	{"DNS over TCP", false, []string{"\x00\x18" + dnsQuery, "\x00\x28" + dnsResponse}, "dns"},
+	{"DNS", true, []string{dnsQuery, dnsResponse}, "dns"},
+	{"DNS without an answer, on another port", true, []string{dnsQuery}, ""},
 
 	{"TLS 1.3", false, []string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcdefgh", "\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"}, ""},
 	{"TLS to a plain HTTP port", false, []string{"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcdefgh", "HTTP/1.1 400 Bad Request\r\n\r\n"}, ""},
@@ -138,7 +150,7 @@ func (l *listener) recognise(turns []string, datagrams bool, role event.Role, n 
 		}
 	}
 	defer c.Abandon(2)
-	if i, ok := c.Protocol(); ok {
+	if i, ok := c.Protocol(); ok && !l.protocols[i].Preamble {
 		return l.protocols[i].Name
 	}
 	return ""
@@ -204,8 +216,8 @@ func TestRandomConversationsAreNotClaimed(t *testing.T) {
 		return string(length[4-width:]) + bytesOf(n)
 	}
 	for i := range 100_000 {
-		make := []func(int) string{bytesOf, textOf, prefixed}[i%3]
-		turns := []string{make(1 + random.IntN(80)), make(1 + random.IntN(80)), make(1 + random.IntN(20))}
+		of := []func(int) string{bytesOf, textOf, prefixed}[i%3]
+		turns := []string{of(1 + random.IntN(80)), of(1 + random.IntN(80)), of(1 + random.IntN(20))}
 		if i%5 == 0 {
 			turns[0] = ""
 		}
