@@ -200,7 +200,7 @@ func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
 	}
 	spec.Maps[bpf.SocketflowMapPolicies].MaxEntries = slots(opts)
 	if opts.UDP {
-		flows := max(1, min(opts.Sockets, maxDatagramFlows))
+		flows := datagramFlows(opts.Sockets)
 		spec.Maps[bpf.SocketflowMapDatagrams].MaxEntries = uint32(flows)
 		begun := powerOfTwo(4 * flows)
 		spec.Maps[bpf.SocketflowMapBegunFlows].MaxEntries = begun
@@ -244,10 +244,13 @@ func set(spec *ebpf.CollectionSpec, values map[string]any) error {
 	return nil
 }
 
-// maxDatagramFlows bounds the kernel memory of UDP flows: some 300 bytes each with its overhead, allocated at the start. If there are
-// more flows than entries, the ones that were used least recently give way. A flow that goes on after that is begun again, and counted
-// as reopened; one that does not has no end in the telemetry but the one that its missing reports lead to.
-const maxDatagramFlows = 1 << 18
+// datagramFlows is how many UDP flows the kernel counts at a time, of so many sockets: some 300 bytes each with its overhead, allocated at
+// the start. If there are more flows than entries, the ones that were used least recently give way. A flow that goes on after that is
+// begun again, and counted as reopened; one that does not has no end in the telemetry but the one that its missing reports lead to.
+func datagramFlows(sockets int) int {
+	const few, most = 1 << 14, 1 << 18
+	return max(1, min(sockets, max(few, sockets/2), most))
+}
 
 const (
 	// wakeupFraction of a ring buffer, filled, wakes its reader before the timer does. A quarter leaves the reader three
