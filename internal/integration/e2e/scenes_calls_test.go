@@ -20,7 +20,7 @@ var callScenes = []struct {
 	play func(*scene)
 }{
 	{"calls-go", largeCalls(callSizes, func(s *scene, role, address string) *exec.Cmd { return s.command("calls "+role+" "+address, "", 0) })},
-	{"calls-python", largeCalls(callSizes[:1], func(s *scene, role, address string) *exec.Cmd {
+	{"calls-python", largeCalls(callSizes, func(s *scene, role, address string) *exec.Cmd {
 		cmd := s.command("python3 calls.py "+role+" "+address, "", 0)
 		cmd.Path = testenv.NeedProgram(s.t, "python3-grpcio", "/usr/bin/python3") // the interpreter that has Debian's packages
 		cmd.Args[0] = cmd.Path
