@@ -16,6 +16,7 @@ import (
 	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/socket"
 )
@@ -62,7 +63,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 			Protocols: e.opts.Protocols, Memory: e.opts.ParserMemory / of, Want: e.tracer.Want,
 			PayloadLimit: uint32(e.opts.CallLimit), PayloadBurst: uint32(e.opts.BurstLimit),
 		},
-	}, e.processes, s.builder)
+	}, e.processes, s)
 	if err != nil {
 		return nil, err
 	}
@@ -91,9 +92,6 @@ func (s *shard) run() {
 		switch {
 		case err == nil:
 			s.handle(&s.event)
-			if s.full() {
-				s.deliver()
-			}
 			if s.handled++; s.handled >= eventsPerTick {
 				s.tick()
 			}
@@ -156,9 +154,42 @@ func (s *shard) tick() {
 	s.reader.SetDeadline(now.Add(wait))
 }
 
-func (s *shard) full() bool {
+var _ socket.Sink = (*shard)(nil)
+
+// Opened implements socket.Sink, as the following do.
+func (s *shard) Opened(c *socket.Connection) {
+	s.builder.Opened(c)
+	s.deliverFull()
+}
+
+// Closed implements socket.Sink.
+func (s *shard) Closed(c *socket.Connection) {
+	s.builder.Closed(c)
+	s.deliverFull()
+}
+
+// Failed implements socket.Sink.
+func (s *shard) Failed(c *socket.Connection) {
+	s.builder.Failed(c)
+	s.deliverFull()
+}
+
+// Exchanged implements socket.Sink.
+func (s *shard) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Exchange, start, end int64) {
+	s.builder.Exchanged(c, id, x, start, end)
+	s.deliverFull()
+}
+
+// batchTexts bounds the bytes of long texts in a batch.
+const batchTexts = 2 << 20
+
+// deliverFull delivers a batch that is full. It is called for each item, not for each event: a connection that ends may have thousands
+// of requests that are under way.
+func (s *shard) deliverFull() {
 	size := s.engine.opts.BatchSize
-	return s.builder.LogRecords() >= size || s.builder.Spans() >= size
+	if s.builder.LogRecords() >= size || s.builder.Spans() >= size || s.builder.LongTexts() >= batchTexts {
+		s.deliver()
+	}
 }
 
 func (s *shard) deliver() {

@@ -51,7 +51,7 @@ type Options struct {
 
 // Builder collects reports of connections into one batch of logs and one of traces. It is for one goroutine.
 //
-// A batch grows until Take. The caller bounds it by means of LogRecords and Spans.
+// A batch grows until Take. The caller bounds it by means of LogRecords, Spans and LongTexts.
 type Builder struct {
 	options     Options
 	identity    identity
@@ -105,11 +105,14 @@ func (b *Builder) LogRecords() int { return b.records }
 // Spans is the number of spans in the batch.
 func (b *Builder) Spans() int { return b.spans }
 
+// LongTexts is how many bytes the texts of the batch have that are long, such as URLs: a span may have more than one of 8 kB.
+func (b *Builder) LongTexts() int { return b.interned.long }
+
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	logs, traces := b.logs, b.traces
 	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
-	b.records, b.spans = 0, 0
+	b.records, b.spans, b.interned.long = 0, 0, 0
 	clear(b.groups)
 	return logs, traces
 }

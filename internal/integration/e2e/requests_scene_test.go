@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -110,6 +111,8 @@ type scene struct {
 	traceparents map[string]string
 	// mirrors are the ends without accounts: those of their counterparts describe them.
 	mirrors []mirror
+	// more are accounts that no program writes.
+	more []account
 }
 
 // actor is a program with its accounts of requests.
@@ -228,7 +231,7 @@ func (s *scene) accounts() []account {
 	s.t.Helper()
 	var all []account
 	eventually(s.t, 10*time.Second, s.name+": the accounts of both ends agree", func() error {
-		all = nil
+		all = slices.Clone(s.more)
 		for _, a := range s.actors {
 			its, err := s.accountsOf(a)
 			if err != nil {
@@ -265,6 +268,7 @@ type requestCollector struct {
 	*collector
 	mu     sync.Mutex
 	traces jsonLines[requestSpan]
+	mode   string // see requestSpan
 }
 
 // withRing is the configuration with ring buffers of that size. Events lost for want of room were not captured: other programs on
@@ -304,6 +308,7 @@ func (c *requestCollector) of(t testing.TB, pids map[int]bool) []requestSpan {
 	var all []requestSpan
 	for _, s := range c.traces.all(t) {
 		if pids[s.pid()] {
+			s.mode = c.mode
 			all = append(all, s)
 		}
 	}

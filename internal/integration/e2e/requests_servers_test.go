@@ -146,7 +146,7 @@ func (s *scene) trace(targets []string) string {
 }
 
 // curl requests targets, in one call, over connections that are kept alive. Options are for each.
-func (s *scene) curl(port int, targets []string, options ...string) {
+func (s *scene) curl(port int, targets []string, options ...string) *actor {
 	s.t.Helper()
 	arguments := []string{"-q"} // no configuration of the user's
 	for i, target := range targets {
@@ -160,6 +160,7 @@ func (s *scene) curl(port int, targets []string, options ...string) {
 	a := s.start("curl", exec.Command(testenv.NeedProgram(s.t, "curl", "curl"), arguments...))
 	a.parse = parseCurl
 	require.Zero(s.t, a.wait(90*time.Second), "exit code of curl: %s", readFile(s.t, a.stderr))
+	return a
 }
 
 // grpcCalls are calls of all kinds, many at a time on one connection, with all statuses.

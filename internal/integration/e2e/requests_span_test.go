@@ -48,6 +48,7 @@ func (f requestFact) String() string {
 type requestSpan struct {
 	span
 	parent string
+	mode   string // in which the receiver observed it, if that matters
 }
 
 func parseRequestSpans(line []byte) ([]requestSpan, error) {
@@ -83,7 +84,9 @@ func (s *requestSpan) fact() requestFact {
 		failure: s.text("error.type"), trace: s.traceID, parent: s.parent, capture: s.text("socketflow.capture"),
 	}
 	var odd []string
-	f.local, odd = s.end("network.local", odd)
+	if s.mode != "syscall" || s.kind != ptrace.SpanKindClient || s.number("network.local.port") >= 0 {
+		f.local, odd = s.end("network.local", odd) // syscall mode may not know the local port of a client: docs/modes.md
+	}
 	f.peer, odd = s.end("network.peer", odd)
 	if failed := s.status == ptrace.StatusCodeError; failed != (f.failure != "") {
 		odd = append(odd, fmt.Sprintf("status %v and error.type %q", s.status, f.failure))
@@ -157,6 +160,9 @@ func (f requestFact) differences(emitted requestFact) []string {
 	}
 	if f.local == "" {
 		f.local = emitted.local
+	}
+	if emitted.local == "" {
+		f.local = ""
 	}
 	if f.peer == "" {
 		f.peer = emitted.peer

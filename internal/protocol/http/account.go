@@ -35,6 +35,14 @@ func (a *Account) release(s string) {
 	}
 }
 
+// SharedBytes is how many bytes the message has of texts that it shares with others.
+func (m *Message) SharedBytes() (n int) {
+	for _, s := range m.shared {
+		n += len(s)
+	}
+	return n
+}
+
 const messageBytes = int(unsafe.Sizeof(Message{}))
 
 // count brings the message's size in the account up to date.

@@ -157,6 +157,33 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 }
 
 // Dropping a stream while its head is read harms no other stream.
+// Each stream has a copy of the text that all refer to with one byte.
+func TestEndOfAConnectionEmitsBoundedCopies(t *testing.T) {
+	const streams, path = 200, 1500
+	for name, test := range map[string]struct {
+		path    string
+		emitted int
+	}{
+		"of a long path":  {"/" + strings.Repeat("a", path-1), maximumShared / path},
+		"of a short path": {"/a", streams},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := &observer{}
+			w := newWire()
+			w.begin()
+			for i := range streams {
+				w.client.headers(uint32(2*i+1), last, ":method", "GET", ":scheme", "http", ":path", test.path)
+			}
+			c := observed(o)
+			c.limits.Outstanding = streams
+			observe(c, w, protocol.Ending{Unknown: true}, whole)
+			if len(o.emitted) != test.emitted || o.parseErrors[protocol.TooMany] != streams-test.emitted {
+				t.Errorf("emitted %d, counted %d", len(o.emitted), o.parseErrors[protocol.TooMany])
+			}
+		})
+	}
+}
+
 func TestStreamEndsWhileItsHeadIsRead(t *testing.T) {
 	w := newWire()
 	w.begin()

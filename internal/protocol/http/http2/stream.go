@@ -253,12 +253,23 @@ func (p *parser) finish(s *stream) {
 	p.drop(s)
 }
 
+// maximumShared bounds the texts of unanswered streams that the end of a connection emits, as far as streams share them. A reference to
+// a text of 4 kB costs one byte on the wire, and each exchange has a copy.
+const maximumShared = 256 << 10
+
 // flush ends all streams.
 func (p *parser) flush(e protocol.Ending) {
+	shared := 0
 	for s := p.open.First(); s != nil; s = p.open.First() {
+		if !s.answered {
+			shared += s.message.SharedBytes()
+		}
 		switch {
 		case s.answered:
 			p.finish(s)
+		case shared > maximumShared:
+			p.c.Sink.Error(protocol.TooMany)
+			p.drop(s)
 		case e.Unknown:
 			s.message.Raise(protocol.CaptureGap)
 			s.message.End = e.At
