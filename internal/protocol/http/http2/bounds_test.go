@@ -159,7 +159,7 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 // Dropping a stream while its head is read harms no other stream.
 // Each stream has a copy of the text that all refer to with one byte.
 func TestEndOfAConnectionEmitsBoundedCopies(t *testing.T) {
-	const streams, path = 200, 1500
+	const streams, path = 2000, 1500
 	for name, test := range map[string]struct {
 		path    string
 		emitted int

@@ -255,7 +255,7 @@ func (p *parser) finish(s *stream) {
 
 // maximumShared bounds the texts of unanswered streams that the end of a connection emits, as far as streams share them. A reference to
 // a text of 4 kB costs one byte on the wire, and each exchange has a copy.
-const maximumShared = 256 << 10
+const maximumShared = 2 << 20
 
 // flush ends all streams.
 func (p *parser) flush(e protocol.Ending) {
