@@ -117,7 +117,8 @@ type LimitsConfig struct {
 	// HeadSize is how many bytes of a request's or a response's head are read: 1KiB to 1MiB. Default: 64KiB.
 	HeadSize ByteSize `mapstructure:"head_size"`
 
-	// Memory is how much memory the parsers of all connections hold together: 1MiB to 256GiB. Beyond it the connection that holds most
+	// Memory is how much memory the parsers of all connections take together, half of which is what Go needs beside what is in use to
+	// collect garbage: 1MiB to 256GiB. Beyond it the connection that holds most
 	// is not parsed any more, and counted. Default: 64MiB.
 	Memory ByteSize `mapstructure:"memory"`
 }

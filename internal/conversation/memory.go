@@ -19,6 +19,8 @@ const (
 	maxClass = 40 // a terabyte
 	// transferBytes is what a transfer takes that is kept, beside its bytes.
 	transferBytes = int(unsafe.Sizeof(transfer{}))
+	// headroom is how much memory Go takes for what is in use: it collects garbage when the heap has doubled (GOGC=100).
+	headroom = 2
 )
 
 // account counts what the conversation holds now.
@@ -28,6 +30,7 @@ func (c *Conversation) account() {
 	if c.parser != nil {
 		held += c.parser.Held()
 	}
+	held *= headroom
 	if held == c.held {
 		return
 	}

@@ -701,7 +701,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowConversationMemory, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_socketflow_conversation_memory",
-		metric.WithDescription("Memory that the parsers of all conversations hold. [Alpha]"),
+		metric.WithDescription("Memory that the parsers of all conversations take, with what Go needs beside it to collect garbage. [Alpha]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)

@@ -168,7 +168,7 @@ func AssertEqualSocketflowConnectionsUnaccepted(t *testing.T, tt *componenttest.
 func AssertEqualSocketflowConversationMemory(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_conversation_memory",
-		Description: "Memory that the parsers of all conversations hold. [Alpha]",
+		Description: "Memory that the parsers of all conversations take, with what Go needs beside it to collect garbage. [Alpha]",
 		Unit:        "By",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
