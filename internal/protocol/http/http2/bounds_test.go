@@ -156,7 +156,6 @@ func TestOldestStreamsAreDropped(t *testing.T) {
 	}
 }
 
-// Dropping a stream while its head is read harms no other stream.
 // Each stream has a copy of the text that all refer to with one byte.
 func TestEndOfAConnectionEmitsBoundedCopies(t *testing.T) {
 	const streams, path = 2000, 1500
@@ -184,6 +183,7 @@ func TestEndOfAConnectionEmitsBoundedCopies(t *testing.T) {
 	}
 }
 
+// Dropping a stream while its head is read harms no other stream.
 func TestStreamEndsWhileItsHeadIsRead(t *testing.T) {
 	w := newWire()
 	w.begin()
