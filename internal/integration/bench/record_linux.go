@@ -66,7 +66,7 @@ func requestTarget(i int) string { return fmt.Sprintf("/api/v1/items/%d?page=2&s
 // record records the kernel's events of a dialogue.
 func record(d *dialogue) (r *recording, err error) {
 	tracer, err := kernel.OpenSockets(kernel.Options{
-		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, UDP: true, DatagramIdle: time.Minute,
+		Shards: 1, RingBytes: 64 << 20, Processes: 1024, Sockets: 1024, Data: true, UDP: true, DatagramData: true, DatagramIdle: time.Minute,
 		PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
 	})
 	if err != nil {
@@ -81,7 +81,7 @@ func record(d *dialogue) (r *recording, err error) {
 		return nil, err
 	}
 	written := make(chan error, 1)
-	go func() { written <- r.take(tracer.Readers()[0], at.Port()) }()
+	go func() { written <- r.take(tracer, at.Port()) }()
 	if err := talk(); err != nil {
 		return nil, err
 	}
@@ -96,7 +96,8 @@ func record(d *dialogue) (r *recording, err error) {
 }
 
 // take records the events of connections to a port, until all have been read.
-func (r *recording) take(reader *kernel.Reader, port uint16) error {
+func (r *recording) take(tracer *kernel.SocketTracer, port uint16) error {
+	reader := tracer.Readers()[0]
 	var e event.Event
 	ours := map[uint64]bool{}
 	for {
@@ -107,6 +108,9 @@ func (r *recording) take(reader *kernel.Reader, port uint16) error {
 			return err
 		}
 		if e.Flow.Local.Port() == port || e.Flow.Remote.Port() == port {
+			if !ours[e.Flow.Cookie] && e.Flow.Transport == event.UDP { // of datagrams little is captured until somebody wants more
+				tracer.Want(e.Flow.Cookie, whole())
+			}
 			ours[e.Flow.Cookie] = true
 		}
 		if ours[e.Flow.Cookie] || e.Kind == event.KindProcess {
