@@ -68,13 +68,14 @@ func (c *Conversation) wantFrames(d event.Direction, demand *protocol.Demand) (c
 		return false // there are no frames
 	case demand.Frames == nil:
 		changed = w.Form[d].Header != event.NoFrames
+		s.form = nil
 		w.Form[d] = event.FrameForm{Header: event.NoFrames}
 		w.Next[d] = event.FrameUnknown
 		return changed
 	}
-	form := FrameForm(demand.Frames)
-	if changed = w.Form[d] != form; changed {
-		w.Form[d] = form
+	if s.form != demand.Frames {
+		s.form = demand.Frames
+		w.Form[d], changed = FrameForm(demand.Frames), true
 	}
 	// The kernel knows where frames begin, or is told again and again until it has found one.
 	if s.framed || demand.NextFrame == protocol.UnknownFrame {

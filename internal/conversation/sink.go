@@ -66,16 +66,22 @@ func (s *sink) leave() {
 	(*Conversation)(s).wantLimits() // the parser may have asked for less
 }
 
-// Return implements protocol.Sink.
+// Return implements protocol.Sink. Another parser may read what is returned, and return a part itself. Then this one goes on with its
+// own chunk and its own directions.
 func (s *sink) Return(c *protocol.Chunk) {
+	chunk, returns := s.chunk, s.returns
 	(*Conversation)(s).take(&transfer{
-		direction: s.returns[c.Direction], bytes: c.Bytes, stamp: c.Stamp, missing: c.Missing, counted: true,
+		direction: returns[c.Direction], bytes: c.Bytes, stamp: c.Stamp, missing: c.Missing, counted: true,
 	})
+	s.chunk, s.returns = chunk, returns
 }
 
 // ReturnGap implements protocol.Sink.
 func (s *sink) ReturnGap(d protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
-	if !s.mute {
-		(*Conversation)(s).gap(s.returns[d], n, at, why)
+	if s.mute {
+		return
 	}
+	chunk, returns := s.chunk, s.returns
+	(*Conversation)(s).gap(returns[d], n, at, why)
+	s.chunk, s.returns = chunk, returns
 }

@@ -7,9 +7,10 @@ import (
 
 // stream is the state of one direction.
 type stream struct {
-	next      uint64             // position of the next byte
-	framed    bool               // the kernel knows where frames begin, and leaves out the bodies of unwanted ones
-	direction protocol.Direction // once the protocol is known
+	next      uint64              // position of the next byte
+	framed    bool                // the kernel knows where frames begin, and leaves out the bodies of unwanted ones
+	direction protocol.Direction  // once the protocol is known
+	form      *protocol.FrameForm // that the kernel was asked to leave out bodies of; nil: none
 }
 
 // transfer is the bytes that one system call adds to a stream.
@@ -102,7 +103,7 @@ func (c *Conversation) takeBytes(t *transfer) {
 	s.next = behind.Position
 	c.countMissing(t)
 	if len(t.bytes) > 0 {
-		c.parse(protocol.Chunk{Direction: s.direction, Bytes: t.bytes, Stamp: t.stamp})
+		c.parse(t, s.direction, 0)
 	}
 	if t.missing > 0 {
 		c.gap(t.direction, t.missing, behind, t.why)
@@ -114,19 +115,18 @@ func (c *Conversation) takeDatagram(t *transfer) {
 	s.next = t.stamp.Position + uint64(len(t.bytes)) + t.missing
 	c.countMissing(t)
 	if len(t.bytes) > 0 {
-		c.parse(protocol.Chunk{Direction: s.direction, Bytes: t.bytes, Missing: t.missing, Stamp: t.stamp})
+		c.parse(t, s.direction, t.missing)
 	} else {
 		c.gap(t.direction, t.missing, t.stamp, t.why)
 	}
 }
 
-// parse gives a chunk to the parser. The parser may hand the conversation over, and its rest to another parser, before it returns:
-// it then goes on with its own chunk and its own directions.
-func (c *Conversation) parse(chunk protocol.Chunk) {
-	outer, returns := c.chunk, c.returns
-	c.chunk = chunk
-	c.parser.Data(&c.chunk)
-	c.chunk, c.returns = outer, returns
+// parse gives bytes of a transfer to the parser.
+func (c *Conversation) parse(t *transfer, d protocol.Direction, missing uint64) {
+	k := &c.chunk
+	k.Direction, k.Bytes, k.Missing, k.Stamp = d, t.bytes, missing, t.stamp
+	c.parser.Data(k)
+	k.Bytes = nil
 }
 
 func (c *Conversation) countMissing(t *transfer) {
@@ -158,9 +158,7 @@ func (c *Conversation) gap(d event.Direction, n uint64, stamp protocol.Stamp, wh
 	s := &c.streams[d]
 	s.next = stamp.Position + n
 	if c.parser != nil {
-		returns := c.returns
 		c.parser.Gap(s.direction, n, stamp, why)
-		c.returns = returns
 	} else {
 		c.joined = true // the next bytes may be the middle of a message
 		c.dropKept()

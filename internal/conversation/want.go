@@ -30,6 +30,7 @@ func (c *Conversation) wantLimits() {
 	w := event.Want{Until: c.wanted.Until, Burst: c.shard.opts.PayloadBurst}
 	for d := range w.Limit {
 		w.Limit[d] = c.shard.opts.PayloadLimit
+		c.streams[d].form = nil
 	}
 	if w != c.wanted {
 		c.wanted = w

@@ -15,7 +15,14 @@ const minShared = 256
 
 // FromTable says that the values that are set until the next call are this entry of a header table, or its beginning; "": they are
 // not. A long value is then kept once, however many messages have it.
-func (p *Pool) FromTable(value string) { p.entry = value }
+func (p *Pool) FromTable(value string) {
+	if len(value) < minShared {
+		value = ""
+	}
+	if p.entry != value { // mostly there is nothing to write
+		p.entry = value
+	}
+}
 
 func (a *Account) refer(s string) {
 	if a.refs == nil {

@@ -64,6 +64,9 @@ func (s *segment) ended() bool {
 
 var redacted = []byte("REDACTED")
 
+// mayBegin are the characters that a parameter may begin after, as they are or as the beginning of their percent-encoding.
+var mayBegin = [256]bool{'&': true, ';': true, '?': true, '%': true}
+
 // appendRedacted writes a part of a URL without the values of secrets.
 func appendRedacted(to, from []byte, where part) []byte {
 	var name segment
@@ -72,10 +75,14 @@ func appendRedacted(to, from []byte, where part) []byte {
 	if where == inPath {
 		end = '/'
 	}
-	for len(from) > 0 {
-		c, n := unescape(from)
-		to = append(to, from[:n]...)
-		from = from[n:]
+	at, written := 0, 0
+	for at < len(from) {
+		if !inName && !mayBegin[from[at]] {
+			at++
+			continue
+		}
+		c, n := unescape(from[at:])
+		at += n
 		switch c {
 		case '&', ';', '?':
 			inName, secret, name.length = true, false, 0
@@ -96,15 +103,16 @@ func appendRedacted(to, from []byte, where part) []byte {
 			if !name.ended() && !secret {
 				continue
 			}
-			to = append(to, redacted...)
-			for len(from) > 0 && from[0] != end {
-				from = from[1:]
+			to = append(append(to, from[written:at]...), redacted...)
+			for at < len(from) && from[at] != end {
+				at++
 			}
+			written = at
 		default:
 			name.add(c)
 		}
 	}
-	return to
+	return append(to, from[written:]...)
 }
 
 // unescape returns the first character and how many bytes it is written in (RFC 3986, 2.1).
