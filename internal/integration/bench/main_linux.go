@@ -37,6 +37,7 @@ type section struct {
 var sections = []section{
 	{"connections", measureConnections},
 	{"data", measureData},
+	{"frames", measureFrames},
 	{"replay", measureReplay},
 	{"paced", measurePacedRequests},
 	{"servers", measureServers},
