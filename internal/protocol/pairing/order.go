@@ -19,6 +19,7 @@ const (
 // Item is a request in an Order.
 type Item[T any] struct {
 	Value T
+	prev  *Item[T] // in an Order
 	next  *Item[T]
 	born  uint64 // how many requests there were before
 }
@@ -98,7 +99,7 @@ func (l *list[T]) push(x *Item[T]) {
 	if l.first == nil {
 		l.first = x
 	} else {
-		l.last.next = x
+		l.last.next, x.prev = x, l.last
 	}
 	l.last = x
 	l.count++
@@ -106,12 +107,23 @@ func (l *list[T]) push(x *Item[T]) {
 
 func (l *list[T]) pop() *Item[T] {
 	x := l.first
-	if l.first = x.next; l.first == nil {
-		l.last = nil
-	}
-	x.next = nil
-	l.count--
+	l.remove(x)
 	return x
+}
+
+func (l *list[T]) remove(x *Item[T]) {
+	if x.prev == nil {
+		l.first = x.next
+	} else {
+		x.prev.next = x.next
+	}
+	if x.next == nil {
+		l.last = x.prev
+	} else {
+		x.next.prev = x.prev
+	}
+	x.prev, x.next = nil, nil
+	l.count--
 }
 
 // NewOrder returns an Order of at most limit requests. Joined: there may be outstanding ones already.
@@ -181,15 +193,13 @@ func (o *Order[T]) Append(x *Item[T]) {
 	o.waiting.push(x)
 }
 
-// Remove takes a request out that will not be answered.
+// Remove takes a request out that will not be answered. It costs the same however many are outstanding: the client chooses their number.
 func (o *Order[T]) Remove(x *Item[T]) {
-	if o.current == x {
+	switch {
+	case o.current == x:
 		o.current = nil
-	}
-	for n := o.waiting.count; n > 0; n-- {
-		if other := o.waiting.pop(); other != x {
-			o.waiting.push(other)
-		}
+	case o.waiting.first == x || x.prev != nil: // otherwise its response was seen before it, and it is in no list
+		o.waiting.remove(x)
 	}
 }
 

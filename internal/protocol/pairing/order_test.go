@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/socketflow/socketflow/internal/protocol"
 )
@@ -218,4 +219,31 @@ func FuzzOrder(f *testing.F) {
 			t.Errorf("%d of %d requests, %d outstanding", len(seen), s.made, s.order.Outstanding())
 		}
 	})
+}
+
+// TestOrderRemovesARequestAtTheSameCostHoweverManyWait: a client decides how many wait, and could make every byte that it sends expensive.
+func TestOrderRemovesARequestAtTheSameCostHoweverManyWait(t *testing.T) {
+	fastest := func(waiting int) time.Duration {
+		s := newScene(waiting+2, false)
+		s.do(strings.Repeat("q", waiting))
+		best := time.Hour
+		for range 20 {
+			start := time.Now()
+			for range 100 {
+				x := s.pool.Get()
+				s.order.Append(x)
+				s.order.Remove(x)
+				s.pool.Put(x)
+			}
+			best = min(best, time.Since(start))
+		}
+		if got := s.order.Items(); got != waiting {
+			t.Fatalf("%d requests wait, want %d", got, waiting)
+		}
+		return best
+	}
+	few, many := fastest(4), fastest(65536)
+	if many > 100*few { // 10,000 times more wait
+		t.Errorf("removing 100 requests took %v where 65536 wait, and %v where 4 do", many, few)
+	}
 }
