@@ -38,12 +38,21 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	return nil
 }
 
+// partOf are names that users may look for, and what they belong to.
+var partOf = map[string]string{
+	"grpc": "; gRPC is part of http", "http1": "; it is part of http", "http2": "; it is part of http", "mdns": "; mDNS is part of dns",
+	"valkey": "; it is part of redis",
+}
+
 func readProtocols(value any) (ProtocolsConfig, error) {
 	chosen := ProtocolsConfig{}
 	choose := func(name string, settings map[string]any) error {
 		config, known := registry.Configs()[name]
 		if !known {
-			return fmt.Errorf("%s: %q is not known; known are %q", protocolsKey, name, registry.Names())
+			return fmt.Errorf("%s: %q is not known; known are %q%s", protocolsKey, name, registry.Names(), partOf[name])
+		}
+		if _, none := config.(*struct{}); none && len(settings) > 0 {
+			return fmt.Errorf("%s::%s: nothing can be configured of it; write %s: {}", protocolsKey, name, name)
 		}
 		if err := confmap.NewFromStringMap(settings).Unmarshal(config); err != nil {
 			return fmt.Errorf("%s::%s: %w", protocolsKey, name, err)

@@ -196,10 +196,7 @@ func (q *requests) name(word []byte, cut bool) bool {
 	x.command, x.arguments = q.command, q.count
 	x.text = append(x.text[:0], q.command.name...)
 	if q.command == other {
-		x.text = append(x.text[:0], '?')
-		if !cut && isModule(word) {
-			x.text = append(x.text[:0], word...)
-		}
+		x.text = append(x.text[:0], '?') // it may be anything, also a command that was renamed so that it cannot be guessed
 	}
 	return isName
 }

@@ -103,24 +103,6 @@ func nextWord(line []byte) (word, rest []byte) {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// isModule reports whether a word has the form of a module's command: its names begin with the module's, and a dot. Other words that
-// are not known may be anything, also a command that was renamed so that it cannot be guessed.
-func isModule(word []byte) bool {
-	dot := -1
-	for i, c := range word {
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c == '_', c == '-':
-		case c == '.':
-			if dot < 0 {
-				dot = i
-			}
-		default:
-			return false
-		}
-	}
-	return dot > 0 && dot < len(word)-1
-}
-
 // equalFold reports whether two words are the same but for case; want is in capitals.
 func equalFold(word []byte, want string) bool {
 	if len(word) != len(want) {

@@ -121,7 +121,7 @@ func detectFrames(d protocol.Direction, b []byte) protocol.Confidence {
 	switch {
 	case c.broken:
 		return protocol.No
-	case c.frames > 1, c.exact && sufficient[c.first]:
+	case c.frames > 1, c.exact && (sufficient[c.first] || len(b) >= detectBytes): // by chance no length is that of so many bytes
 		return protocol.Strong
 	case len(b) < detectBytes:
 		return protocol.NeedMore

@@ -67,6 +67,7 @@ func TestDetect(t *testing.T) {
 		"frames, and a header cut":              {server, cat(response, data, data[:5]), later, protocol.Strong},
 		"frames, and something else":            {server, cat(response, []byte("something else")), later, protocol.No},
 		"data alone":                            {server, data, later, protocol.NeedMore},
+		"much data, all of the frame":           {server, large, later, protocol.Strong},
 		"much data alone":                       {server, large[:512], later, protocol.No},
 		"a ping alone":                          {client, ping, later, protocol.Strong},
 		"the rest of a head":                    {client, []byte{0, 0, 1, 9, 4, 0, 0, 0, 1, 0x82}, later, protocol.No},
