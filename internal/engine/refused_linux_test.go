@@ -238,7 +238,8 @@ func startEngine(t *testing.T, r *refusal) *engineUnderTest {
 		Mode: r.asked, Rules: []selection.Rule{{PID: uint32(os.Getpid())}}, Unix: true, UDP: true,
 		Protocols: protocols, ParserMemory: 1 << 20,
 		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 50 * time.Millisecond,
-		UDPIdleTimeout: time.Second, Sockets: 1024, Processes: 1024, Waiting: fdtrack.Limits{}.OrDefault(),
+		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: 16384, // with room for the UDP flows of other packages' tests
+		Waiting:   fdtrack.Limits{}.OrDefault(),
 		Telemetry: otlp.Options{Logs: true, Traces: true}, BatchSize: 1000, BatchTimeout: 50 * time.Millisecond, Sink: u,
 		Logger: zap.New(core), Broken: func(err error) { t.Error(err) }, Fault: r.fault,
 	})
