@@ -5,7 +5,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// FrameForm is a protocol's form of frames as the kernel is told of it.
+// FrameForm is a protocol's form of frames as the kernel takes it.
 func FrameForm(f *protocol.FrameForm) event.FrameForm {
 	form := event.FrameForm{
 		Header: f.Header, LengthOffset: f.LengthAt, LengthWidth: f.LengthBytes, LittleEndian: f.LittleEndian, Bias: f.Bias,
@@ -77,7 +77,7 @@ func (c *Conversation) wantFrames(d event.Direction, demand *protocol.Demand) (c
 		s.form = demand.Frames
 		w.Form[d], changed = FrameForm(demand.Frames), true
 	}
-	// The kernel knows where frames begin, or is told again and again until it has found one.
+	// The kernel knows where frames begin, or gets the next position with every transfer until it has found one.
 	if s.framed || demand.NextFrame == protocol.UnknownFrame {
 		return changed
 	}

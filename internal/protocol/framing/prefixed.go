@@ -97,7 +97,7 @@ func (p *Prefixed) Next(c *protocol.Chunk) Found {
 	return Nothing
 }
 
-// Gap is told of n missing bytes, at least 1, as Parser.Gap is. It reports whether Message was completed by them.
+// Gap takes n missing bytes, at least 1, as Parser.Gap is. It reports whether Message was completed by them.
 func (p *Prefixed) Gap(n uint64, at protocol.Stamp, why protocol.Loss) bool {
 	p.reset()
 	if p.have < int(p.Form.Header) { // within a header, or where one was to come

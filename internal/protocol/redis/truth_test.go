@@ -126,7 +126,7 @@ func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
 		if least := map[int]int{1: 80, 5: 25, 0: 40}[usual]; total*100 < least*lossless {
 			t.Errorf("depth %d: %d of %d commands are paired, want %d %%", usual, total, lossless, least)
 		}
-		// Where requests are lost just when a client pipelines for the first time, it cannot be told from one that does not.
+		// Where requests are lost just when a client pipelines for the first time, it looks like one that does not.
 		if usual != 0 && len(wrong) > 0 || len(wrong)*1000 > total {
 			t.Errorf("depth %d:\n%s", usual, strings.Join(wrong, "\n"))
 		}

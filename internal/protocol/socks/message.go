@@ -191,7 +191,7 @@ func within(b []byte, n int) int {
 	return n
 }
 
-// detect implements Protocol.Detect. A greeting is too short to be told from other protocols' first bytes: the answer has to match.
+// detect implements Protocol.Detect. A greeting is too short to be distinguished from other protocols' first bytes: the answer has to match.
 func detect(s *protocol.Sample) protocol.Confidence {
 	asked, answered := s.Bytes[protocol.FromClient], s.Bytes[protocol.FromServer]
 	switch {
