@@ -103,8 +103,7 @@ static __always_inline void begin_datagrams(struct datagram_flow *d, const struc
 	d->flow.cookie = cookie;
 	d->flow.role = direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
 	d->flow.role_source = ROLE_SOURCE_FIRST;
-	d->started = now;
-	d->closed = 0;
+	d->started = d->last = now;
 	d->answered = d->unwanted = 0;
 	d->spent = 0;
 	for (int i = 0; i < DIRECTIONS; i++) {
@@ -112,6 +111,8 @@ static __always_inline void begin_datagrams(struct datagram_flow *d, const struc
 		d->datagrams[i] = 0;
 		d->gap_reason[i] = 0;
 	}
+	barrier();
+	d->closed = 0; /* the last one: from here on a pass may look at the flow */
 }
 
 static __always_inline void add_datagram(struct datagram_flow *d, __u32 direction, __u32 length, __u64 now)

@@ -96,27 +96,30 @@ func callFlow(raw *bpf.SyscallsFlow) event.Flow {
 	})
 }
 
-// eachKey calls f for every key of a map; those that come and go meanwhile may be missing or come twice. Reading keys alone hides
-// no calls, see bpf/control.h.
+// eachKey calls f, which may delete the key, for every key of a map. Those that come and go meanwhile may be missing or come twice.
+// Reading keys alone hides no calls, see bpf/control.h.
 func eachKey[K any](ctx context.Context, m *ebpf.Map, f func(K) error) error {
-	var previous any // nil: from the beginning
-	// If the previous key is gone, the kernel begins with the first one.
+	var key, next K
+	err := m.NextKey(nil, &key)
+	// If the key before is gone, the kernel begins with the first one again. So the next is read before f may delete this one.
 	for range 2 * m.MaxEntries() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var key K
-		err := m.NextKey(previous, &key)
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("read the keys of %s: %w", m, err)
 		}
-		previous = key
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err = m.NextKey(key, &next)
 		if err := f(key); err != nil {
 			return err
 		}
+		key, next = next, key
 	}
-	return nil
+	return fmt.Errorf("read the keys of %s: %w", m, errKeysChange)
 }
+
+// errKeysChange says that keys come and go too fast for all to be seen.
+var errKeysChange = errors.New("they change too fast for all to be seen")
