@@ -36,9 +36,13 @@ type Config struct {
 	// ExcludeSelf leaves out the collector's own sockets, so that exporting does not feed itself. Default: true.
 	ExcludeSelf bool `mapstructure:"exclude_self"`
 
-	// AddressAttributes is the family of address attributes: "stable" (network.*, server.*, client.*), "net" (net.*, of semantic
-	// conventions before 1.21) or "both". Default: both.
+	// AddressAttributes is the version of the semantic conventions whose attributes are written: "stable" (the current one: network.*,
+	// server.*, client.*), "both" (these, and the names, addresses and ports of both ends as before 1.21: net.peer.*, net.host.*,
+	// net.sock.*), "v1.20" or "v1.12" (those of that version, of requests too, such as http.method). Default: both.
 	AddressAttributes AddressAttributes `mapstructure:"address_attributes"`
+
+	// ConnectionRecords lists which log records connections have: "open", "close", "fail". Default: close and fail.
+	ConnectionRecords []ConnectionRecord `mapstructure:"connection_records"`
 
 	// ConnectionSpans is which connections get a span of their own, beside those that failed to open: "auto" (the ones that
 	// spoke no protocol that is parsed), "always" or "never". Default: auto.
@@ -184,14 +188,25 @@ const (
 	OnUnsupportedWarn OnUnsupported = "warn"
 )
 
-// AddressAttributes is a family of address attributes.
+// AddressAttributes is a version of the semantic conventions.
 type AddressAttributes string
 
-// The families.
+// The versions.
 const (
 	AddressAttributesBoth   AddressAttributes = "both"
 	AddressAttributesStable AddressAttributes = "stable"
-	AddressAttributesNet    AddressAttributes = "net"
+	AddressAttributesV120   AddressAttributes = "v1.20"
+	AddressAttributesV112   AddressAttributes = "v1.12"
+)
+
+// ConnectionRecord is a kind of log record.
+type ConnectionRecord string
+
+// The kinds.
+const (
+	ConnectionRecordOpen  ConnectionRecord = "open"
+	ConnectionRecordClose ConnectionRecord = "close"
+	ConnectionRecordFail  ConnectionRecord = "fail"
 )
 
 // Transport is what a connection runs over.
@@ -252,6 +267,7 @@ func createDefaultConfig() component.Config {
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
 		AddressAttributes: AddressAttributesBoth,
+		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:   ConnectionSpansAuto,
 		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},
 		Protocols:         registry.Configs(),

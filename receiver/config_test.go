@@ -54,6 +54,7 @@ func TestConfigAccepted(t *testing.T) {
 				{RemotePort: PortRange(1, 65535)},
 			},
 			AddressAttributes: AddressAttributesStable,
+			ConnectionRecords: []ConnectionRecord{ConnectionRecordOpen},
 			ConnectionSpans:   ConnectionSpansNever,
 			Transports:        []Transport{TransportTCP, TransportUnix},
 			Protocols: ProtocolsConfig{"http": &http.Config{

@@ -98,7 +98,7 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 			SocketBytes: int(c.Completion.SocketBytes), Items: c.Completion.Events, Bytes: int(c.Completion.Bytes),
 		},
 		Telemetry: otlp.Options{
-			Logs: out.logs != nil, Traces: out.traces != nil,
+			Records: c.recordKinds(out.logs != nil), Traces: out.traces != nil,
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
 			CommandLine: c.ProcessCommandLine, ScopeName: metadata.ScopeName, ScopeVersion: version,
 		},
@@ -121,7 +121,11 @@ var (
 	addressAttributes = map[AddressAttributes]otlp.AddressAttributes{
 		AddressAttributesBoth:   otlp.AddressBoth,
 		AddressAttributesStable: otlp.AddressStable,
-		AddressAttributesNet:    otlp.AddressNet,
+		AddressAttributesV120:   otlp.AddressV120,
+		AddressAttributesV112:   otlp.AddressV112,
+	}
+	connectionRecords = map[ConnectionRecord]otlp.RecordKinds{
+		ConnectionRecordOpen: otlp.RecordOpen, ConnectionRecordClose: otlp.RecordClose, ConnectionRecordFail: otlp.RecordFail,
 	}
 	connectionSpans = map[ConnectionSpans]otlp.SpanPolicy{
 		ConnectionSpansAuto:   otlp.SpansAuto,
@@ -129,6 +133,16 @@ var (
 		ConnectionSpansNever:  otlp.SpansNever,
 	}
 )
+
+// recordKinds are the log records that are built, none if no pipeline takes them.
+func (c *Config) recordKinds(wanted bool) (kinds otlp.RecordKinds) {
+	if wanted {
+		for _, record := range c.ConnectionRecords {
+			kinds |= connectionRecords[record]
+		}
+	}
+	return kinds
+}
 
 // selectionRules converts the selectors of both lists to rules. The position of a rule is that of its bit.
 func (c *Config) selectionRules() []selection.Rule {

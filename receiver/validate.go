@@ -18,11 +18,15 @@ func (c *Config) Validate() error {
 		oneOf("mode", c.Mode, ModeAuto, ModeSocket, ModeSyscall),
 		oneOf("attachment", c.Attachment, AttachmentAuto, AttachmentTracepoint, AttachmentFunction),
 		oneOf("on_unsupported", c.OnUnsupported, OnUnsupportedFail, OnUnsupportedWarn),
-		oneOf("address_attributes", c.AddressAttributes, AddressAttributesBoth, AddressAttributesStable, AddressAttributesNet),
+		oneOf("address_attributes", c.AddressAttributes, AddressAttributesBoth, AddressAttributesStable, AddressAttributesV120,
+			AddressAttributesV112),
 		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
 		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
 		within("udp_idle_timeout", c.UDPIdleTimeout, time.Second, time.Hour),
 	)
+	for _, record := range c.ConnectionRecords {
+		errs = append(errs, oneOf("connection_records", record, ConnectionRecordOpen, ConnectionRecordClose, ConnectionRecordFail))
+	}
 	for _, transport := range c.Transports {
 		errs = append(errs, oneOf("transports", transport, TransportTCP, TransportUDP, TransportUnix))
 	}

@@ -1,7 +1,8 @@
 package otlp
 
 import (
-	"time"
+	"net"
+	"strconv"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -42,6 +43,7 @@ const (
 	overIP // the ends have addresses and ports, not names
 	hasPeerPID
 	hasSegments // the kernel's counts of a TCP connection are known
+	isHTTP
 )
 
 func (f *conditions) add(condition conditions, holds bool) {
@@ -50,113 +52,114 @@ func (f *conditions) add(condition conditions, holds bool) {
 	}
 }
 
-// family is the version of the semantic conventions that an attribute is from.
-type family uint8
-
-const (
-	always family = iota
-	stable
-	net
-)
-
 // attribute is one row of the table.
 type attribute struct {
-	key    string
-	family family
-	needs  conditions
-	put    func(pcommon.Value, *report)
+	key     string
+	presets presets
+	needs   conditions
+	put     func(pcommon.Value, *report)
 }
 
 // attributes are all attributes of log records and spans, in the order in which they are written. Exchanges add their own
-// after these. The log record and the span of one close have the same attributes, so that they cannot disagree. If rows
-// have the same key, the first whose conditions hold is taken.
+// after these. The log record and the span of one close have the same attributes, so that they cannot disagree; the record has its
+// duration beside them. If rows have the same key, the first whose conditions hold is taken.
 var attributes = [...]attribute{
-	{connectionID, always, 0, func(v pcommon.Value, r *report) { v.SetStr(r.id) }},
+	{connectionID, inAll, 0, func(v pcommon.Value, r *report) { v.SetStr(r.id) }},
 
-	{networkPeerAddress, stable, hasRemoteAddress, putRemoteAddress},
-	{networkPeerPort, stable, hasRemotePort, putRemotePort},
-	{networkLocalAddress, stable, hasLocalAddress, putLocalAddress},
-	{networkLocalPort, stable, hasLocalPort, putLocalPort},
-	{serverAddress, stable, hasServer, putServer},
-	{serverPort, stable, hasServerPort, putServerPort},
-	{serverAddress, stable, hasRemoteAddress | isClient, putRemoteAddress},
-	{serverPort, stable, hasRemotePort | isClient, putRemotePort},
-	{serverAddress, stable, hasLocalAddress | isServer, putLocalAddress},
-	{serverPort, stable, hasLocalPort | isServer, putLocalPort},
-	{clientAddress, stable, hasClient | isServer, putClient},
-	{clientPort, stable, hasClient | isServer, putClientPort},
-	{clientAddress, stable, hasRemoteAddress | isServer, putRemoteAddress},
-	{clientPort, stable, hasRemotePort | isServer, putRemotePort},
-	{networkTransport, stable, isTCP, text("tcp")},
-	{networkTransport, stable, isUDP, text("udp")},
-	{networkTransport, stable, isUnix, text("unix")},
-	{networkType, stable, isIPv4, text("ipv4")},
-	{networkType, stable, isIPv6, text("ipv6")},
-	{networkProtocolName, stable, hasProtocol, putProtocol},
-	{networkProtocolVersion, stable, hasVersion, putVersion},
+	{networkPeerAddress, inCurrent, hasRemoteAddress, putRemoteAddress},
+	{networkPeerPort, inCurrent, hasRemotePort, putRemotePort},
+	{networkLocalAddress, inCurrent, hasLocalAddress, putLocalAddress},
+	{networkLocalPort, inCurrent, hasLocalPort, putLocalPort},
+	{serverAddress, inCurrent, hasServer, putServer},
+	{serverPort, inCurrent, hasServerPort, putServerPort},
+	{serverAddress, inCurrent, hasRemoteAddress | isClient, putRemoteAddress},
+	{serverPort, inCurrent, hasRemotePort | isClient, putRemotePort},
+	{serverAddress, inCurrent, hasLocalAddress | isServer, putLocalAddress},
+	{serverPort, inCurrent, hasLocalPort | isServer, putLocalPort},
+	{clientAddress, inCurrent, hasClient | isServer, putClient},
+	{clientPort, inCurrent, hasClient | isServer, putClientPort},
+	{clientAddress, inCurrent, hasRemoteAddress | isServer, putRemoteAddress},
+	{clientPort, inCurrent, hasRemotePort | isServer, putRemotePort},
+	{networkTransport, inCurrent, isTCP, text("tcp")},
+	{networkTransport, inCurrent, isUDP, text("udp")},
+	{networkTransport, inCurrent, isUnix, text("unix")},
+	{networkType, inCurrent, isIPv4, text("ipv4")},
+	{networkType, inCurrent, isIPv6, text("ipv6")},
+	{networkProtocolName, inCurrent, hasProtocol, putProtocol},
+	{networkProtocolVersion, inCurrent, hasVersion, putVersion},
 
-	{netSockPeerAddr, net, hasRemoteAddress, putRemoteAddress},
-	{netSockPeerPort, net, hasRemotePort, putRemotePort},
-	{netPeerIP, net, hasRemoteAddress | overIP, putRemoteAddress},
-	{netSockHostAddr, net, hasLocalAddress, putLocalAddress},
-	{netSockHostPort, net, hasLocalPort, putLocalPort},
-	{netHostIP, net, hasLocalAddress | overIP, putLocalAddress},
-	{netPeerName, net, hasServer | isClient, putServer},
-	{netPeerPort, net, hasServerPort | isClient, putServerPort},
-	{netPeerName, net, hasClient | isServer, putClient},
-	{netPeerPort, net, hasClient | isServer, putClientPort},
-	{netPeerName, net, hasRemoteAddress, putRemoteAddress},
-	{netPeerPort, net, hasRemotePort, putRemotePort},
-	{netHostName, net, hasServer | isServer, putServer},
-	{netHostPort, net, hasServerPort | isServer, putServerPort},
-	{netHostName, net, hasLocalAddress | isServer, putLocalAddress},
-	{netHostPort, net, hasLocalPort | isServer, putLocalPort},
-	{netTransport, net, isTCP, text("ip_tcp")},
-	{netTransport, net, isUDP, text("ip_udp")},
-	{netTransport, net, isUnix, text("unix")},
-	{netSockFamily, net, isIPv4, text("inet")},
-	{netSockFamily, net, isIPv6, text("inet6")},
-	{netSockFamily, net, isUnix, text("unix")},
-	{netProtocolName, net, hasProtocol, putProtocol},
-	{netProtocolVersion, net, hasVersion, putVersion},
+	{netSockPeerAddr, inBoth | inV120, hasRemoteAddress, putRemoteAddress},
+	{netSockPeerPort, inBoth | inV120, hasRemotePort, putRemotePort},
+	{netSockHostAddr, inBoth | inV120, hasLocalAddress, putLocalAddress},
+	{netSockHostPort, inBoth | inV120, hasLocalPort, putLocalPort},
+	{netPeerName, inBoth | inV120, hasServer | isClient, putServer},
+	{netPeerPort, inBoth | inV120, hasServerPort | isClient, putServerPort},
+	{netPeerName, inBoth | inV120, hasClient | isServer, putClient},
+	{netPeerPort, inBoth | inV120, hasClient | isServer, putClientPort},
+	{netPeerName, inBoth | inV120, hasRemoteAddress, putRemoteAddress},
+	{netPeerPort, inBoth | inV120, hasRemotePort, putRemotePort},
+	{netHostName, inBoth | inV120, hasServer | isServer, putServer},
+	{netHostPort, inBoth | inV120, hasServerPort | isServer, putServerPort},
+	{netHostName, inBoth | inV120, hasLocalAddress | isServer, putLocalAddress},
+	{netHostPort, inBoth | inV120, hasLocalPort | isServer, putLocalPort},
+	{netSockFamily, inV120, isIPv4, text("inet")},
+	{netSockFamily, inV120, isIPv6, text("inet6")},
+	{netSockFamily, inV120, isUnix, text("unix")},
+	{netProtocolName, inV120, hasProtocol, putProtocol},
+	{netProtocolVersion, inV120, hasVersion, putVersion},
 
-	{role, always, isClient | ofConnection, text("client")},
-	{role, always, isServer | ofConnection, text("server")},
-	{roleSource, always, 0, func(v pcommon.Value, r *report) {
+	// In 1.12 ports belong to the addresses, and names are there only if they are known.
+	{netPeerIP, inV112, hasRemoteAddress | overIP, putRemoteAddress},
+	{netPeerPort, inV112, hasRemotePort, putRemotePort},
+	{netPeerName, inV112, hasServer | isClient, putServer},
+	{netPeerName, inV112, hasRemoteAddress | isUnix, putRemoteAddress},
+	{netHostIP, inV112, hasLocalAddress | overIP, putLocalAddress},
+	{netHostPort, inV112, hasLocalPort, putLocalPort},
+	{netHostName, inV112, hasServer | isServer, putServer},
+	{netHostName, inV112, hasLocalAddress | isUnix, putLocalAddress},
+	{httpClientIP, inEarlier, hasClient | isServer | isHTTP, putClient},
+	{httpHost, inV112, hasServer | isHTTP, putHost},
+	{httpFlavor, inV112, hasVersion | isHTTP, putFlavor},
+
+	{netTransport, inEarlier, isTCP, text("ip_tcp")},
+	{netTransport, inEarlier, isUDP, text("ip_udp")},
+	{netTransport, inV112, isUnix, text("unix")},
+	{netTransport, inV120, isUnix, text("other")}, // "unix" is not in 1.13 and later
+
+	{role, inAll, isClient | ofConnection, text("client")},
+	{role, inAll, isServer | ofConnection, text("server")},
+	{roleSource, inAll, 0, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(roleSourceNames[:], r.connection.RoleSource))
 	}},
-	{capture, always, 0, func(v pcommon.Value, r *report) { v.SetStr(r.capture) }},
-	{addressSource, always, 0, func(v pcommon.Value, r *report) {
+	{capture, inAll, 0, func(v pcommon.Value, r *report) { v.SetStr(r.capture) }},
+	{addressSource, inAll, 0, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(addressSourceNames[:], r.addressSource()))
 	}},
-	{netNS, always, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
-	{peerPID, always, hasPeerPID, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) }},
+	{netNS, inAll, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
+	{peerPID, inAll, hasPeerPID, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) }},
 
-	{errorType, always, hasError, func(v pcommon.Value, r *report) { v.SetStr(r.err.name) }},
-	{duration, always, hasEnded, func(v pcommon.Value, r *report) {
-		v.SetDouble(time.Duration(r.duration()).Seconds())
-	}},
-	{bytesSent, always, wasEstablished, func(v pcommon.Value, r *report) {
+	{errorType, inAll, hasError, func(v pcommon.Value, r *report) { v.SetStr(r.err.name) }},
+	{bytesSent, inAll, wasEstablished, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.BytesSent))
 	}},
-	{bytesReceived, always, wasEstablished, func(v pcommon.Value, r *report) {
+	{bytesReceived, inAll, wasEstablished, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.BytesReceived))
 	}},
-	{segmentsSent, always, isTCP | wasEstablished | hasSegments, putSegmentsSent},
-	{segmentsReceived, always, isTCP | wasEstablished | hasSegments, putSegmentsReceived},
-	{datagramsSent, always, isUDP | wasEstablished, putSegmentsSent},
-	{datagramsReceived, always, isUDP | wasEstablished, putSegmentsReceived},
-	{tcpRTT, always, isTCP | wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
+	{segmentsSent, inAll, isTCP | wasEstablished | hasSegments, putSegmentsSent},
+	{segmentsReceived, inAll, isTCP | wasEstablished | hasSegments, putSegmentsReceived},
+	{datagramsSent, inAll, isUDP | wasEstablished, putSegmentsSent},
+	{datagramsReceived, inAll, isUDP | wasEstablished, putSegmentsReceived},
+	{tcpRTT, inAll, isTCP | wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
 		v.SetDouble(float64(r.connection.Stats.RTT) / 1e6)
 	}},
 	// A failed attempt has retransmits too: its SYNs that nobody answered.
-	{tcpRetransmits, always, isTCP | hasEnded | hasSegments, func(v pcommon.Value, r *report) {
+	{tcpRetransmits, inAll, isTCP | hasEnded | hasSegments, func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.Retransmits))
 	}},
-	{endHow, always, hasEnded | hasWay, func(v pcommon.Value, r *report) {
+	{endHow, inAll, hasEnded | hasWay, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(wayNames[:], r.connection.End.Way))
 	}},
-	{endBy, always, hasEnded | hasSide, func(v pcommon.Value, r *report) {
+	{endBy, inAll, hasEnded | hasSide, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(sideNames[:], r.connection.End.By))
 	}},
 }
@@ -176,6 +179,22 @@ func putClient(v pcommon.Value, r *report)        { v.SetStr(r.client) }
 func putClientPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Client.Port())) }
 func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }
 func putVersion(v pcommon.Value, r *report)       { v.SetStr(r.exchange.Version) }
+
+// putHost writes the name of the server and its port, which is left out where no client writes it.
+func putHost(v pcommon.Value, r *report) {
+	if port := r.exchange.ServerPort; port == 0 || port == 80 || port == 443 {
+		v.SetStr(r.exchange.Server)
+		return
+	}
+	v.SetStr(net.JoinHostPort(r.exchange.Server, strconv.Itoa(int(r.exchange.ServerPort))))
+}
+
+// putFlavor writes the version as 1.12 does.
+func putFlavor(v pcommon.Value, r *report) {
+	if v.SetStr(r.exchange.Version); r.exchange.Version == "2" {
+		v.SetStr("2.0")
+	}
+}
 
 // The segments of a UDP flow are its datagrams.
 func putSegmentsSent(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Stats.SegmentsSent)) }

@@ -44,9 +44,9 @@ func benchmarkEmission(b *testing.B, end socket.End, emit func(*Builder, *socket
 		name    string
 		options Options
 	}{
-		{"log", Options{Logs: true}},
+		{"log", Options{Records: RecordAll}},
 		{"span", Options{Traces: true}},
-		{"both", Options{Logs: true, Traces: true}},
+		{"both", Options{Records: RecordAll, Traces: true}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -94,7 +94,7 @@ func BenchmarkExchange(b *testing.B) {
 	}{
 		{"both", AddressBoth, func(*socket.Connection) {}},
 		{"stable", AddressStable, func(*socket.Connection) {}},
-		{"net", AddressNet, func(*socket.Connection) {}},
+		{"v1.20", AddressV120, func(*socket.Connection) {}},
 		{"unix", AddressBoth, overUnix("", "/run/docker.sock", 812)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
@@ -122,7 +122,7 @@ func BenchmarkFailed(b *testing.B) {
 
 // BenchmarkFloor measures what pdata alone costs: it copies the same records. pdata allocates each Value by itself.
 func BenchmarkFloor(b *testing.B) {
-	builder := NewBuilder(Options{Logs: true, Traces: true})
+	builder := NewBuilder(Options{Records: RecordAll, Traces: true})
 	batch := benchmarkBatch(socket.End{Way: socket.WayFIN, By: socket.SideRemote})
 	builder.Closed(&batch[0])
 	logs, traces := builder.Take()
@@ -168,7 +168,7 @@ func BenchmarkFloor(b *testing.B) {
 // Each connection belongs to another process, so that each needs a resource of its own.
 func BenchmarkClosedByShortLivedProcesses(b *testing.B) {
 	b.ReportAllocs()
-	builder, batch := NewBuilder(Options{Logs: true}), benchmarkBatch(socket.End{Way: socket.WayFIN})
+	builder, batch := NewBuilder(Options{Records: RecordAll}), benchmarkBatch(socket.End{Way: socket.WayFIN})
 	for i := range batch {
 		batch[i].Process = new(process.Info)
 		*batch[i].Process = *curl()

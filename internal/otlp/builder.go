@@ -8,20 +8,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/socket"
-)
-
-// AddressAttributes selects the attribute names of addresses.
-type AddressAttributes uint8
-
-// The choices of names.
-const (
-	AddressBoth   AddressAttributes = iota
-	AddressStable                   // network.*, server.*, client.*
-	AddressNet                      // net.*
 )
 
 // SpanPolicy selects which connections have a span of their own.
@@ -34,9 +23,24 @@ const (
 	SpansNever                    // none
 )
 
+// RecordKinds is a set of kinds of log records.
+type RecordKinds uint8
+
+// The kinds.
+const (
+	RecordOpen  RecordKinds = 1 << iota // socketflow.connection.open
+	RecordClose                         // socketflow.connection.close
+	RecordFail                          // socketflow.connection.fail
+
+	RecordAll = RecordOpen | RecordClose | RecordFail
+)
+
+func (s RecordKinds) has(kind RecordKinds) bool { return s&kind != 0 }
+
 // Options of a Builder. The zero value has good defaults, but builds neither signal.
 type Options struct {
-	Logs, Traces    bool // the signals to build
+	Records         RecordKinds // the log records to build
+	Traces          bool        // build spans
 	Addresses       AddressAttributes
 	CommandLine     bool // emit the command lines of processes, which may contain secrets
 	ConnectionSpans SpanPolicy
@@ -120,22 +124,29 @@ func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	spanned := b.hasSpan(c, h)
 	needsSpan := spanned && h.span != nil
-	if !b.options.Logs && !needsSpan {
+	wantsRecord := b.options.Records.has(h.kind)
+	if !wantsRecord && !needsSpan {
 		return
 	}
 	r := &b.report
 	r.read(c, h, &b.texts)
 	r.group = b.groupOf(c.Process)
 	r.id = b.ids.of(c.ID, &b.identity)
-	switch attributes := b.attrLayouts.of(r.conditions); {
-	case b.options.Logs && needsSpan:
-		written := b.addRecord(r, h, spanned).Attributes()
-		attributes.write(written, r)
-		written.CopyTo(b.addSpan(r, h).Attributes()) // takes two thirds of the time of writing them again
-	case b.options.Logs:
-		attributes.write(b.addRecord(r, h, spanned).Attributes(), r)
-	default:
-		attributes.write(b.addSpan(r, h).Attributes(), r)
+	var written pcommon.Map
+	if needsSpan {
+		written = b.addSpan(r, h).Attributes()
+		b.attrLayouts.of(r.conditions).write(written, r)
+	}
+	if wantsRecord {
+		attributes := b.addRecord(r, h, spanned).Attributes()
+		if needsSpan {
+			written.CopyTo(attributes) // takes two thirds of the time of writing them again
+		} else {
+			b.attrLayouts.of(r.conditions).write(attributes, r)
+		}
+		if h.conditions&hasEnded != 0 { // a span has its times
+			attributes.PutDouble(duration, time.Duration(r.duration()).Seconds())
+		}
 	}
 	r.connection, r.group = nil, nil // keep no reference
 }
@@ -168,9 +179,17 @@ func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecor
 	severity, severityText := r.severity()
 	record.SetSeverityNumber(severity)
 	record.SetSeverityText(severityText)
-	if spanned {
+	switch {
+	case spanned:
 		record.SetTraceID(b.identity.traceID(c.ID))
 		record.SetSpanID(b.identity.spanID(c.ID))
+	case b.options.Traces && h == &closing && c.Exchanges > 0:
+		traceID, spanID := b.identity.exchangeIDs(c.ID, uint64(c.Last.ID))
+		if c.Last.TraceID != [16]byte{} {
+			traceID = c.Last.TraceID
+		}
+		record.SetTraceID(traceID)
+		record.SetSpanID(spanID)
 	}
 	b.sentence = h.sentence(b.sentence[:0], r)
 	record.Body().SetStr(string(b.sentence))
@@ -186,11 +205,11 @@ func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
 	span.SetSpanID(b.identity.spanID(c.ID))
 	span.SetName(h.span(r.transportDef))
 	span.SetKind(entry(kinds[:], c.Role))
+	span.SetFlags(rootFlags)
 	span.SetStartTimestamp(pcommon.Timestamp(c.StartedAt))
 	span.SetEndTimestamp(pcommon.Timestamp(r.endedAt()))
 	if r.err.name != "" {
-		span.Status().SetCode(ptrace.StatusCodeError)
-		span.Status().SetMessage(r.err.text)
+		span.Status().SetCode(ptrace.StatusCodeError) // without a message, which would repeat error.type
 	}
 	return span
 }
@@ -207,10 +226,10 @@ func (b *Builder) groupOf(p *process.Info) *group {
 func (b *Builder) recordsOf(g *group, p *process.Info) plog.LogRecordSlice {
 	if !g.hasRecords {
 		resource := b.logs.ResourceLogs().AppendEmpty()
-		resource.SetSchemaUrl(semconv.SchemaURL)
+		resource.SetSchemaUrl(schemaURLs[b.options.Addresses])
 		describe(p, b.options.CommandLine, resource.Resource().Attributes())
 		scope := resource.ScopeLogs().AppendEmpty()
-		scope.SetSchemaUrl(semconv.SchemaURL)
+		scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
 		b.nameScope(scope.Scope())
 		g.records, g.hasRecords = scope.LogRecords(), true
 	}
@@ -220,10 +239,10 @@ func (b *Builder) recordsOf(g *group, p *process.Info) plog.LogRecordSlice {
 func (b *Builder) spansOf(g *group, p *process.Info) ptrace.SpanSlice {
 	if !g.hasSpans {
 		resource := b.traces.ResourceSpans().AppendEmpty()
-		resource.SetSchemaUrl(semconv.SchemaURL)
+		resource.SetSchemaUrl(schemaURLs[b.options.Addresses])
 		describe(p, b.options.CommandLine, resource.Resource().Attributes())
 		scope := resource.ScopeSpans().AppendEmpty()
-		scope.SetSchemaUrl(semconv.SchemaURL)
+		scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
 		b.nameScope(scope.Scope())
 		g.spans, g.hasSpans = scope.Spans(), true
 	}

@@ -68,6 +68,9 @@ func TestOpenCloseAndSpanOfAConnectionAgreeAcrossBatches(t *testing.T) {
 	if a != s || z != s {
 		t.Errorf("connection ids: open %s, close %s, span %s", a, z, s)
 	}
+	if _, found := span.Attributes().Get(duration); found || !done.Attributes().Remove(duration) {
+		t.Error("the record has its duration, and the span its times")
+	}
 	if !done.Attributes().Equal(span.Attributes()) {
 		t.Error("the attributes of log record and span differ")
 	}
@@ -145,16 +148,17 @@ func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
 		linked         []string // the log records that point to a span
 	}{
 		// Whether a connection gets a span of its own is not known when it is opened.
-		{"both", Options{Logs: true, Traces: true}, 5, 3, []string{closed, failed}},
+		{"both", Options{Records: RecordAll, Traces: true}, 5, 3, []string{closed, closed, failed}},
 		// A record must not point to a span that was not emitted.
-		{"logs", Options{Logs: true}, 5, 0, nil},
+		{"logs", Options{Records: RecordAll}, 5, 0, nil},
 		{"traces", Options{Traces: true}, 0, 3, nil},
 		{"neither", Options{}, 0, 0, nil},
+		{"some logs", Options{Records: RecordOpen | RecordFail, Traces: true}, 3, 3, []string{failed}},
 		{
-			"always", Options{Logs: true, Traces: true, ConnectionSpans: SpansAlways}, 5, 4,
+			"always", Options{Records: RecordAll, Traces: true, ConnectionSpans: SpansAlways}, 5, 4,
 			[]string{open, closed, open, closed, failed},
 		},
-		{"never", Options{Logs: true, Traces: true, ConnectionSpans: SpansNever}, 5, 1, nil},
+		{"never", Options{Records: RecordAll, Traces: true, ConnectionSpans: SpansNever}, 5, 1, []string{closed}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := NewBuilder(c.options)
@@ -190,9 +194,40 @@ func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
 	}
 }
 
+func TestARecordPointsToTheLastRequestOfAConnectionWithoutASpan(t *testing.T) {
+	for _, traceparent := range []string{"", "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"} {
+		b := newBuilder(Options{})
+		c := connect(finByPeer)
+		for range 3 {
+			x := get(protocol.Client, "200", traceparent)
+			emitExchange(b, c, x)
+			c.Last = socket.LastExchange{ID: protocol.ID(c.Exchanges), TraceID: x.Parent.TraceID}
+		}
+		b.Closed(c)
+		logs, traces := b.Take()
+		record, span := recordsOf(logs)[0], spansOf(traces)[2]
+		if record.TraceID() != span.TraceID() || record.SpanID() != span.SpanID() {
+			t.Errorf("%q: trace id %v, want %v; span id %v, want %v", traceparent, record.TraceID(), span.TraceID(), record.SpanID(), span.SpanID())
+		}
+	}
+}
+
+func TestRequestsAreLinkedToTheSpanOfTheirConnection(t *testing.T) {
+	b := newBuilder(Options{ConnectionSpans: SpansAlways})
+	conversation(b)
+	_, traces := b.Take()
+	spans := spansOf(traces)
+	connection := spans[len(spans)-1]
+	for _, s := range spans[:2] {
+		if s.Links().Len() != 1 || s.Links().At(0).TraceID() != connection.TraceID() || s.Links().At(0).SpanID() != connection.SpanID() {
+			t.Errorf("%s is not linked", s.Name())
+		}
+	}
+}
+
 func TestRecordsAreObservedNowByDefault(t *testing.T) {
 	before := time.Now()
-	b := NewBuilder(Options{Logs: true})
+	b := NewBuilder(Options{Records: RecordAll})
 	b.Opened(connect())
 	logs, _ := b.Take()
 	observed := recordsOf(logs)[0].ObservedTimestamp().AsTime()

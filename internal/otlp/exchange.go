@@ -9,10 +9,16 @@ import (
 	"github.com/socketflow/socketflow/internal/socket"
 )
 
-// Bits of the span flags: whether the parent is in another process (OTLP, trace.proto, SpanFlags).
+// Bits of the span flags: those of the trace (W3C Trace Context Level 2, "trace-flags"), and whether the parent is in another process
+// (OTLP, trace.proto, SpanFlags).
 const (
+	flagSampled     = 0x1
+	flagRandom      = 0x2 // the trace id looks random
 	flagHasIsRemote = 0x100
 	flagIsRemote    = 0x200
+
+	// rootFlags are those of a span without a parent, which therefore is in no other process.
+	rootFlags = flagSampled | flagRandom | flagHasIsRemote
 )
 
 // remoteness has the flags of the parent, by role: traceparent names a span of the process that sent it, the client.
@@ -62,6 +68,8 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		if p.State != "" {
 			span.TraceState().FromRaw(p.State)
 		}
+	} else {
+		span.SetFlags(rootFlags)
 	}
 	span.SetTraceID(traceID)
 	span.SetSpanID(spanID)
@@ -75,6 +83,12 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 			span.Status().SetMessage(x.Description)
 		}
 	}
+	if b.options.ConnectionSpans == SpansAlways {
+		l := span.Links().AppendEmpty()
+		l.SetTraceID(b.identity.traceID(c.ID))
+		l.SetSpanID(b.identity.spanID(c.ID))
+		l.SetFlags(rootFlags)
+	}
 	for i := range x.Links {
 		l := span.Links().AppendEmpty()
 		l.SetTraceID(x.Links[i].TraceID)
@@ -84,20 +98,4 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	}
 	b.attrLayouts.writeExchange(span.Attributes(), r)
 	r.connection, r.exchange, r.group = nil, nil, nil // keep no reference
-}
-
-// putAttribute copies the value of an attribute.
-func putAttribute(to pcommon.Value, from *protocol.Value, t protocol.Type, texts *interned) {
-	switch t {
-	case protocol.Int:
-		to.SetInt(from.Int)
-	case protocol.List:
-		list := to.SetEmptySlice()
-		list.EnsureCapacity(len(from.List))
-		for _, text := range from.List {
-			list.AppendEmpty().SetStr(text)
-		}
-	default:
-		to.SetStr(texts.of(from.Text))
-	}
 }

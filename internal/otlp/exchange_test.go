@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -73,6 +74,30 @@ var call = exchange(protocol.Client, "200", func(m *http.Message) {
 	m.ResponseHeader([]byte("grpc-status"), []byte("14"))
 })
 
+var unknownMethod = exchange(protocol.Client, "207", func(m *http.Message) {
+	m.SetMethod([]byte("BREW"))
+	m.SetTarget([]byte("/pot"))
+	m.SetVersion("2")
+})
+
+// redisCommand is an exchange as the parser of Redis makes it.
+var redisCommand = func() *protocol.Exchange {
+	keys, err := protocol.NewKeys([]protocol.Key{
+		{Name: string(semconv.DBSystemNameKey)}, {Name: string(semconv.DBOperationNameKey)}, {Name: string(semconv.DBNamespaceKey)},
+		{Name: string(semconv.DBQueryTextKey)}, {Name: string(semconv.DBResponseStatusCodeKey)},
+	})
+	if err != nil {
+		panic(err)
+	}
+	x := new(protocol.Exchange)
+	x.Reset(keys)
+	x.Name, x.Protocol, x.Error = "HGET", "redis", "WRONGTYPE"
+	for i, value := range []string{"redis", "HGET", "3", "HGET cart ?", "WRONGTYPE"} {
+		x.SetText(i, []byte(value))
+	}
+	return x
+}()
+
 // local is a request over a Unix socket to a server on the same host; nameless is one without a server name.
 func local(side protocol.Side) *protocol.Exchange {
 	return exchange(side, "200", func(m *http.Message) {
@@ -126,7 +151,7 @@ func TestExchangesWithoutAParentStartATraceEach(t *testing.T) {
 	spans := spansOf(traces)
 	for _, s := range spans {
 		traceIDs[s.TraceID()], spanIDs[s.SpanID()] = true, true
-		if s.TraceID().IsEmpty() || s.SpanID().IsEmpty() || !s.ParentSpanID().IsEmpty() || s.Flags() != 0 {
+		if s.TraceID().IsEmpty() || s.SpanID().IsEmpty() || !s.ParentSpanID().IsEmpty() || s.Flags() != 0x103 {
 			t.Fatalf("trace id %v, span id %v, parent %v, flags %x", s.TraceID(), s.SpanID(), s.ParentSpanID(), s.Flags())
 		}
 	}

@@ -127,7 +127,10 @@ var cases = []struct {
 		})},
 	{name: "command_line", options: Options{CommandLine: true}, emit: openedAndClosed(finByPeer)},
 	{name: "stable_only", options: Options{Addresses: AddressStable}, emit: openedAndClosed(finByPeer, accepted)},
-	{name: "net_only", options: Options{Addresses: AddressNet}, emit: openedAndClosed(finByPeer, accepted)},
+	{name: "v1.20", options: Options{Addresses: AddressV120}, emit: openedAndClosed(finByPeer, accepted)},
+	{name: "v1.12", options: Options{Addresses: AddressV112}, emit: openedAndClosed(finByPeer, accepted)},
+	{name: "open_records_only", options: Options{Records: RecordOpen}, emit: openedAndClosed(finByPeer)},
+	{name: "close_records_only", options: Options{Records: RecordClose}, emit: openedAndClosed(finByPeer)},
 	{name: "spans_never", options: Options{ConnectionSpans: SpansNever}, emit: openedAndClosed(finByPeer)},
 	{name: "spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: openedAndClosed(finByPeer)},
 
@@ -139,7 +142,9 @@ var cases = []struct {
 	{name: "unix_nothing_known", emit: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0),
 		overUnix("", "", 0), withRole(event.RoleUnknown, event.RoleSourceUnknown), joined, of(unknownOwner()))},
 	{name: "unix_refused", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), overUnix("", "/run/docker.sock", 0))},
-	{name: "unix_net_only", options: Options{Addresses: AddressNet},
+	{name: "unix_v1.20", options: Options{Addresses: AddressV120},
+		emit: openedAndClosed(closedByPeer, accepted, overUnix("/run/x.sock", "", 4242))},
+	{name: "unix_v1.12", options: Options{Addresses: AddressV112},
 		emit: openedAndClosed(closedByPeer, accepted, overUnix("/run/x.sock", "", 4242))},
 	{name: "unix_stable_only", options: Options{Addresses: AddressStable},
 		emit: openedAndClosed(closedByPeer, overUnix("", "/run/docker.sock", 812))},
@@ -149,7 +154,7 @@ var cases = []struct {
 	{name: "udp_client", emit: openedAndClosed(idle, overUDP, between("10.1.2.3:40000", "10.1.2.4:53"))},
 	{name: "udp_server", emit: openedAndClosed(idle, between("[2001:db8::2]:51000", "[2001:db8::1]:53"), accepted, overUDP)},
 	{name: "udp_refused", emit: openedAndClosed(ended(socket.WayError, socket.SideUnknown, 111), overUDP)},
-	{name: "udp_net_only", options: Options{Addresses: AddressNet}, emit: openedAndClosed(idle, overUDP)},
+	{name: "udp_v1.20", options: Options{Addresses: AddressV120}, emit: openedAndClosed(idle, overUDP)},
 
 	{name: "http_client", emit: exchanged(get(protocol.Client, "200"))},
 	{name: "http_client_404", emit: exchanged(get(protocol.Client, "404"))},
@@ -157,7 +162,13 @@ var cases = []struct {
 		"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate: vendor=1"), accepted)},
 	{name: "http_server_500", emit: exchanged(get(protocol.Server, "500"), accepted)},
 	{name: "http_headers", emit: exchanged(get(protocol.Client, "200", "X-Team: a", "x-team: b", "< X-Cache: hit"))},
-	{name: "http_net_only", options: Options{Addresses: AddressNet}, emit: exchanged(get(protocol.Server, "200"), accepted)},
+	{name: "http_server_v1.20", options: Options{Addresses: AddressV120}, emit: exchanged(get(protocol.Server, "200"), accepted)},
+	{name: "http_server_v1.12", options: Options{Addresses: AddressV112}, emit: exchanged(get(protocol.Server, "200"), accepted)},
+	{name: "http_client_v1.20", options: Options{Addresses: AddressV120},
+		emit: exchanged(get(protocol.Client, "404", "X-Team: a", "< X-Cache: hit"))},
+	{name: "http_unknown_method_v1.20", options: Options{Addresses: AddressV120}, emit: exchanged(unknownMethod)},
+	{name: "grpc_client_error_v1.12", options: Options{Addresses: AddressV112}, emit: exchanged(call)},
+	{name: "redis_v1.20", options: Options{Addresses: AddressV120}, emit: exchanged(redisCommand)},
 	{name: "http_stable_only", options: Options{Addresses: AddressStable}, emit: exchanged(get(protocol.Client, "200"))},
 	{name: "http_failed", emit: exchanged(failedExchange)},
 	{name: "grpc_client_error", emit: exchanged(call)},
@@ -167,7 +178,10 @@ var cases = []struct {
 
 // newBuilder returns a Builder of both signals, with a fixed identity and clock.
 func newBuilder(o Options) *Builder {
-	o.Logs, o.Traces = true, true
+	o.Traces = true
+	if o.Records == 0 {
+		o.Records = RecordAll
+	}
 	o.ScopeName, o.ScopeVersion = "github.com/socketflow/socketflow", "0.0.0-test"
 	o.HostID = 0x0102030405060708
 	o.Now = func() time.Time { return start.Add(2 * time.Second) }

@@ -7,7 +7,8 @@ import "hash/maphash"
 type interned struct {
 	texts [512]string
 	seed  maphash.Seed
-	long  int // bytes of the longer texts, which are not cached
+	both  []byte // see join
+	long  int    // bytes of the longer texts, which are not cached
 }
 
 // longestInterned is the length in bytes above which a text is assumed not to repeat, such as a URL with a number in it.
@@ -23,6 +24,12 @@ func (t *interned) of(text []byte) string {
 		*slot = string(text)
 	}
 	return *slot
+}
+
+// join returns two texts as one, until the next call.
+func (t *interned) join(first []byte, between byte, second []byte) []byte {
+	t.both = append(append(append(t.both[:0], first...), between), second...)
+	return t.both
 }
 
 // connectionIDs caches the text of connection ids: a kept-alive connection has many exchanges.

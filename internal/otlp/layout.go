@@ -19,8 +19,9 @@ type attrLayout struct {
 
 // ownAttribute is one of an exchange's own attributes.
 type ownAttribute struct {
-	index int // in the protocol's keys
-	typ   protocol.Type
+	key    string
+	values [2]int // indices in the protocol's keys, of which put makes the value
+	put    func(v pcommon.Value, r *report, values [2]int)
 }
 
 // write puts the attributes.
@@ -32,7 +33,7 @@ func (s *attrLayout) write(to pcommon.Map, r *report) {
 			s.puts[i](v, r)
 		} else {
 			own := &s.own[i-len(s.puts)]
-			putAttribute(v, r.exchange.Value(own.index), own.typ, r.interned)
+			own.put(v, r, own.values)
 		}
 		i++
 		return true
@@ -41,7 +42,8 @@ func (s *attrLayout) write(to pcommon.Map, r *report) {
 
 // attrLayouts caches the layouts that were needed so far, one for each set of conditions. A host has one or two dozen.
 type attrLayouts struct {
-	chosen       []attribute // the rows of the wanted families
+	chosen       []attribute   // the rows of the wanted conventions
+	translations []translation // of exchanges' own attributes to those conventions
 	byConditions map[conditions]*attrLayout
 	// exchanges are the layouts of exchanges. Their number is bounded, because it depends on what peers send.
 	exchanges map[exchangeLayout]*attrLayout
@@ -64,8 +66,13 @@ const maxExchangeLayouts = 1024
 func newAttrLayouts(wanted AddressAttributes) attrLayouts {
 	s := attrLayouts{byConditions: make(map[conditions]*attrLayout), exchanges: make(map[exchangeLayout]*attrLayout)}
 	for _, a := range attributes {
-		if a.family == always || wanted == AddressBoth || (wanted == AddressStable) == (a.family == stable) {
+		if a.presets.has(wanted) {
 			s.chosen = append(s.chosen, a)
+		}
+	}
+	for _, t := range translations {
+		if t.presets.has(wanted) {
+			s.translations = append(s.translations, t)
 		}
 	}
 	return s
@@ -92,26 +99,21 @@ func (s *attrLayouts) of(known conditions) *attrLayout {
 func (s *attrLayouts) writeExchange(to pcommon.Map, r *report) {
 	key := exchangeLayout{r.conditions, r.exchange.Keys, r.exchange.Mask}
 	if s.latest.layout == nil || s.latest.key != key {
-		s.latest.key, s.latest.layout = key, s.ofExchange(key)
+		s.latest.key, s.latest.layout = key, s.ofExchange(key, r.exchange.Protocol)
 	}
 	s.latest.layout.write(to, r)
 }
 
-func (s *attrLayouts) ofExchange(key exchangeLayout) *attrLayout {
+func (s *attrLayouts) ofExchange(key exchangeLayout, protocolName string) *attrLayout {
 	if found, ok := s.exchanges[key]; ok {
 		return found
 	}
 	plain := s.of(key.conditions)
 	made := &attrLayout{keys: pcommon.NewMap(), puts: plain.puts}
 	plain.keys.CopyTo(made.keys)
-	if key.keys != nil {
-		for i, k := range key.keys.All() {
-			if !key.mask.Has(i) {
-				continue
-			}
-			if _, found := made.keys.GetOrPutEmpty(k.Name); !found { // an observed attribute takes precedence over a parser's
-				made.own = append(made.own, ownAttribute{i, k.Type})
-			}
+	for _, own := range ownAttributes(key.keys, &key.mask, protocolName, s.translations) {
+		if _, found := made.keys.GetOrPutEmpty(own.key); !found { // an observed attribute takes precedence over a parser's
+			made.own = append(made.own, own)
 		}
 	}
 	if len(s.exchanges) >= maxExchangeLayouts {

@@ -46,11 +46,18 @@ const (
 	netPeerPort     = "net.peer.port"
 	netHostName     = "net.host.name" // logical local end; on the server side only
 	netHostPort     = "net.host.port"
-	netTransport    = "net.transport"   // "ip_tcp", "ip_udp", "unix"
+	netTransport    = "net.transport"   // "ip_tcp", "ip_udp", "other"; "unix" in 1.12
 	netSockFamily   = "net.sock.family" // "inet", "inet6", "unix"
 
 	netProtocolName    = "net.protocol.name" // of exchanges only
 	netProtocolVersion = "net.protocol.version"
+)
+
+// Attributes of HTTP before 1.21 that are not a request's own.
+const (
+	httpClientIP = "http.client_ip" // who the connection is for, if a proxy has said so
+	httpHost     = "http.host"      // 1.12: the server that the request names
+	httpFlavor   = "http.flavor"    // 1.12: "1.0", "1.1", "2.0"
 )
 
 // What a connection was, and how that is known.

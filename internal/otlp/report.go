@@ -13,6 +13,7 @@ import (
 
 // recordDef describes a kind of report of a connection.
 type recordDef struct {
+	kind       RecordKinds
 	event      string
 	span       func(*transportDef) string // name of the span; nil if there is none yet
 	conditions conditions                 // that hold in every such report
@@ -22,13 +23,13 @@ type recordDef struct {
 
 // The kinds of reports.
 var (
-	opening = recordDef{event: eventOpen, conditions: ofConnection, sentence: appendOpened}
+	opening = recordDef{kind: RecordOpen, event: eventOpen, conditions: ofConnection, sentence: appendOpened}
 	closing = recordDef{
-		event: eventClose, span: func(m *transportDef) string { return m.span },
+		kind: RecordClose, event: eventClose, span: func(m *transportDef) string { return m.span },
 		conditions: ofConnection | hasEnded | wasEstablished, err: errorOfClosing, sentence: appendClosed,
 	}
 	failure = recordDef{
-		event: eventFail, span: func(m *transportDef) string { return m.attempt },
+		kind: RecordFail, event: eventFail, span: func(m *transportDef) string { return m.attempt },
 		conditions: ofConnection | hasEnded, err: errorOfFailure, sentence: appendFailed,
 	}
 	exchanging = recordDef{}
@@ -107,6 +108,7 @@ func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
 	r.conditions.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
 	r.conditions.add(hasProtocol, x.Protocol != "")
 	r.conditions.add(hasVersion, x.Version != "")
+	r.conditions.add(isHTTP, x.Protocol == "http")
 }
 
 // readAddress returns an address as text, or "" if it is not known: the zero Addr, 0.0.0.0 or ::.

@@ -1,7 +1,10 @@
 package otlp
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 
 	otel "go.opentelemetry.io/otel/attribute"
@@ -52,6 +55,9 @@ func TestNamesAreThoseOfTheSemanticConventions(t *testing.T) {
 		netTransport:    semconv120.NetTransportKey,
 		netPeerIP:       semconv112.NetPeerIPKey,
 		netHostIP:       semconv112.NetHostIPKey,
+		httpFlavor:      semconv112.HTTPFlavorKey,
+		httpHost:        semconv112.HTTPHostKey,
+		httpClientIP:    semconv120.HTTPClientIPKey,
 	} {
 		if name != string(key) {
 			t.Errorf("%s is %s", name, key)
@@ -71,7 +77,8 @@ func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
 		{"ipv6", semconv.NetworkTypeIPv6},
 		{"ip_tcp", semconv120.NetTransportTCP},
 		{"ip_udp", semconv120.NetTransportUDP},
-		{"unix", semconv112.NetTransportUnix}, // later versions have only "other"
+		{"unix", semconv112.NetTransportUnix},
+		{"other", semconv120.NetTransportOther},
 		{"inet", semconv120.NetSockFamilyInet},
 		{"inet6", semconv120.NetSockFamilyInet6},
 		{"unix", semconv120.NetSockFamilyUnix},
@@ -84,11 +91,11 @@ func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
 }
 
 // everything is the set of all conditions.
-const everything = hasSegments<<1 - 1
+const everything = isHTTP<<1 - 1
 
 func TestNoSetOfConditionsWritesAKeyTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for _, wanted := range []AddressAttributes{AddressBoth, AddressStable, AddressNet} {
+	for _, wanted := range []AddressAttributes{AddressBoth, AddressStable, AddressV120, AddressV112} {
 		all := newAttrLayouts(wanted)
 		for range 20_000 {
 			known := conditions(random.Uint32()) & everything
@@ -108,19 +115,43 @@ func TestNoSetOfConditionsWritesAKeyTwice(t *testing.T) {
 	}
 }
 
-func TestBothFamiliesAreTheStableAndTheNetOnes(t *testing.T) {
-	count := func(wanted AddressAttributes) int {
+func TestBothIsTheStableAttributesAndEightEarlierOnes(t *testing.T) {
+	written := func(wanted AddressAttributes) map[string]bool {
 		all := newAttrLayouts(wanted)
-		return all.of(everything &^ isClient &^ isIPv6).keys.Len()
-	}
-	common := 0
-	for _, a := range attributes {
-		if a.family == always && a.needs&isClient == 0 {
-			common++
+		keys := map[string]bool{}
+		for _, side := range []conditions{isClient, isServer} {
+			for key := range all.of(everything&^(isClient|isServer) | side).keys.All() {
+				keys[key] = true
+			}
 		}
+		return keys
 	}
-	if both, one := count(AddressBoth), count(AddressStable)+count(AddressNet)-common; both != one {
-		t.Errorf("%d attributes of both families, %d of either", both, one)
+	both := written(AddressBoth)
+	for key := range written(AddressStable) {
+		if !both[key] {
+			t.Errorf("%s is missing", key)
+		}
+		delete(both, key)
+	}
+	want := []string{
+		netHostName, netHostPort, netPeerName, netPeerPort, netSockHostAddr, netSockHostPort, netSockPeerAddr, netSockPeerPort,
+	}
+	if got := slices.Sorted(maps.Keys(both)); !slices.Equal(got, want) {
+		t.Errorf("beside the stable attributes: %v", got)
+	}
+}
+
+func TestEarlierConventionsHaveNoLaterAttributes(t *testing.T) {
+	for wanted, later := range map[AddressAttributes][]string{
+		AddressV120: {"network.", "server.", "client.", netPeerIP, netHostIP, httpFlavor, httpHost},
+		AddressV112: {"network.", "server.", "client.", "net.sock.", "net.protocol."},
+	} {
+		all := newAttrLayouts(wanted)
+		for key := range all.of(everything).keys.All() {
+			if slices.ContainsFunc(later, func(prefix string) bool { return strings.HasPrefix(key, prefix) }) {
+				t.Errorf("%s in %d", key, wanted)
+			}
+		}
 	}
 }
 

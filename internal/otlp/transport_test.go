@@ -234,7 +234,7 @@ func TestServerOfAnExchangeOverAUnixSocket(t *testing.T) {
 			"client", protocol.Exchange{}, []func(*socket.Connection){overUnix("", "/run/x.sock", 9)},
 			map[string]any{
 				serverAddress: "/run/x.sock", netPeerName: "/run/x.sock", netSockPeerAddr: "/run/x.sock", netHostName: nil,
-				serverPort: nil, netPeerPort: nil, netPeerIP: nil, networkType: nil, netSockFamily: "unix", peerPID: int64(9),
+				serverPort: nil, netPeerPort: nil, netPeerIP: nil, networkType: nil, netSockFamily: nil, peerPID: int64(9),
 			},
 		},
 		{

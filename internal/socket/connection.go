@@ -29,6 +29,13 @@ type Connection struct {
 	Errno         uint32
 	Stats         event.Ending // counts, valid once it has ended
 	Exchanges     uint64       // exchanges emitted so far, this one included
+	Last          LastExchange // of those before, if there were any
+}
+
+// LastExchange identifies the exchange of a connection that was emitted last.
+type LastExchange struct {
+	ID      protocol.ID
+	TraceID [16]byte // of its parent; zero if it has none
 }
 
 // Capture says whether the receiver saw the whole connection.

@@ -58,6 +58,10 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	began := x.Start.Began
 	start := t.clock.Unix(began)
 	t.sink.Exchanged(&t.out, id, x, start, start+int64(max(x.End.Time, began)-began))
+	c.last = LastExchange{ID: id}
+	if x.Parent.Valid() {
+		c.last.TraceID = x.Parent.TraceID
+	}
 }
 
 // learnRole takes the role from the conversation if nothing else has shown it.
@@ -77,7 +81,7 @@ func (t *Table) fill(c *connection) {
 		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, Exchanges: c.exchanges,
+		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last,
 	}
 	switch {
 	case c.existing:

@@ -56,6 +56,7 @@ type connection struct {
 	end       End
 	conv      *conversation.Conversation // nil: its data is not parsed
 	exchanges uint64
+	last      LastExchange // of them
 	links     intrusive.Links[connection]
 }
 

@@ -40,7 +40,7 @@ var stages = []struct {
 	{"decoded", func() (*way, error) { return &way{}, nil }},
 	{"and through the socket table and the parser", func() (*way, error) { return newWay(nil) }},
 	{"and into spans, thrown away by the batch", func() (*way, error) {
-		return newWay(otlp.NewBuilder(otlp.Options{Logs: true, Traces: true, ScopeName: "bench"}))
+		return newWay(otlp.NewBuilder(otlp.Options{Records: otlp.RecordAll, Traces: true, ScopeName: "bench"}))
 	}},
 }
 

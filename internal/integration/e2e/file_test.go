@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,6 +23,7 @@ import (
 const toFiles = `
 receivers:
   socketflow:
+    connection_records: [open, close, fail]
 exporters:
   file/logs:
     path: logs.jsonl
@@ -209,9 +211,11 @@ func (s emittedConnections) requireSound(t testing.TB) {
 		c.requireKind(t)
 		c.requireSeverity(t)
 
-		// The end has all attributes of the beginning, and the span all of the end.
+		// The end has all attributes of the beginning, and the span those of the end.
 		require.Subset(t, c.end.attributes, c.open.attributes)
-		require.Equal(t, c.end.attributes, c.span.attributes)
+		ofSpan := maps.Clone(c.end.attributes)
+		delete(ofSpan, "socketflow.duration") // it has its times
+		require.Equal(t, ofSpan, c.span.attributes)
 	}
 }
 
@@ -257,5 +261,5 @@ func (c *emittedConnection) requireSeverity(t testing.TB) {
 	}
 	require.Equal(t, plog.SeverityNumberWarn, c.end.severity)
 	require.Equal(t, ptrace.StatusCodeError, c.span.status)
-	require.NotEmpty(t, c.span.message)
+	require.Empty(t, c.span.message, "it would repeat error.type")
 }

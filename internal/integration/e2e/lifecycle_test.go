@@ -184,6 +184,7 @@ func TestTwoInstances(t *testing.T) {
 `
 	c := runFileCollector(t, strings.NewReplacer("receivers:\n  socketflow:\n", `receivers:
   socketflow:
+    connection_records: [open, close, fail]
   socketflow/2:
     include:
       - executable: `+executable(t)+`

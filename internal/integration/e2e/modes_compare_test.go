@@ -347,7 +347,7 @@ var allowedDifferences = []allowedDifference{
 		reason:    "bytes that had come when the socket was closed, and that nobody read",
 	}, {
 		what: []string{
-			"network.peer.address", "network.peer.port", "client.address", "client.port", "net.peer.ip", "net.peer.name", "net.peer.port",
+			"network.peer.address", "network.peer.port", "client.address", "client.port", "net.peer.name", "net.peer.port",
 			"net.sock.peer.addr", "net.sock.peer.port",
 		},
 		in:        [2]string{"", nothing},

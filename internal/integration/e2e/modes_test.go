@@ -40,6 +40,7 @@ func modePipelines(programs string) string {
   socketflow/as-%[1]s:
     mode: %[1]s
     include: %[2]s
+    connection_records: [open, close, fail]
     udp_idle_timeout: 1s
     ring_buffer:
       size: 32MiB`, mode, programs)

@@ -108,6 +108,9 @@ func (o *observation) start(t *testing.T, mode receiver.Mode, change configurati
 	set.ID = component.NewID(factory.Type())
 	cfg := factory.CreateDefaultConfig().(*receiver.Config)
 	cfg.Mode = mode
+	cfg.ConnectionRecords = []receiver.ConnectionRecord{
+		receiver.ConnectionRecordOpen, receiver.ConnectionRecordClose, receiver.ConnectionRecordFail,
+	}
 	// A workload's report of a new connection may come seconds later on an overloaded machine.
 	cfg.Completion.Timeout = patience(cfg.Completion.Timeout)
 	// The truth of the workloads is about TCP; it leaves out the Unix sockets between their processes.

@@ -233,7 +233,7 @@ func TestTwoInstances(t *testing.T) {
 	other := observe(t, hostMode(), func(cfg *receiver.Config) {
 		roomy(cfg)
 		cfg.RingBuffer.Shards = 1
-		cfg.AddressAttributes = receiver.AddressAttributesNet
+		cfg.AddressAttributes = receiver.AddressAttributesV120
 		cfg.ConnectionSpans = receiver.ConnectionSpansNever
 	})
 	run := begin(t, command(t, "connections", "-n", "200"))

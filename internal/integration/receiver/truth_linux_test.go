@@ -310,7 +310,10 @@ func (e *emittedEnd) check(wrong *findings, want outcome, s span) {
 	wrong.equal(true, s.ParentSpanID().IsEmpty(), "%s: the span has no parent", about)
 	wrong.equal(e.end.Timestamp(), s.EndTimestamp(), "%s: the span's end", about)
 	wrong.equal(true, began.Sub(s.StartTimestamp().AsTime()).Abs() <= rounding, "%s: the span's start", about)
-	wrong.equal(true, s.Attributes().Equal(a), "%s: the span has the record's attributes", about)
+	of := pcommon.NewMap()
+	a.CopyTo(of)
+	of.Remove("socketflow.duration") // a span has its times
+	wrong.equal(true, s.Attributes().Equal(of), "%s: the span has the record's attributes", about)
 	e.checkResource(wrong, about+" (span)", s.resource, want)
 }
 
@@ -322,18 +325,18 @@ func (e *emittedEnd) checkAddresses(wrong *findings, about string, a pcommon.Map
 	}
 	localAddress, localPort := orNilAddress(local)
 	remoteAddress, remotePort := orNilAddress(remote)
-	version, family := "ipv4", "inet"
+	version := "ipv4"
 	if remote.Addr().Is6() {
-		version, family = "ipv6", "inet6"
+		version = "ipv6"
 	}
 	expected := map[string]any{
 		"network.peer.address": remoteAddress, "network.peer.port": remotePort,
 		"network.local.address": localAddress, "network.local.port": localPort,
 		"network.transport": "tcp", "network.type": version,
-		"net.sock.peer.addr": remoteAddress, "net.sock.peer.port": remotePort, "net.peer.ip": remoteAddress,
-		"net.sock.host.addr": localAddress, "net.sock.host.port": localPort, "net.host.ip": localAddress,
+		"net.sock.peer.addr": remoteAddress, "net.sock.peer.port": remotePort,
+		"net.sock.host.addr": localAddress, "net.sock.host.port": localPort,
 		"net.peer.name": remoteAddress, "net.peer.port": remotePort,
-		"net.transport": "ip_tcp", "net.sock.family": family,
+		"net.peer.ip": nil, "net.host.ip": nil, "net.transport": nil, "net.sock.family": nil,
 		"server.address": remoteAddress, "server.port": remotePort,
 		"client.address": nil, "client.port": nil, "net.host.name": nil, "net.host.port": nil,
 	}
