@@ -13,6 +13,23 @@ import (
 type Config struct {
 	// Headers are recorded as attributes of spans. They may hold secrets. Default: none.
 	Headers HeadersConfig `mapstructure:"headers"`
+
+	// KnownMethods lists the methods that are named, case-sensitive, at most 64 of 32 bytes; all others are _OTHER. It takes the place
+	// of the default. Default (empty): those of RFC 9110, PATCH and QUERY.
+	KnownMethods []string `mapstructure:"known_methods"`
+}
+
+// Validate reports what is wrong with the methods.
+func (c *Config) Validate() error {
+	if len(c.KnownMethods) > maxMethods {
+		return fmt.Errorf("known_methods: lists %d methods; write at most %d", len(c.KnownMethods), maxMethods)
+	}
+	for _, method := range c.KnownMethods {
+		if len(method) > maxMethod || !httpguts.ValidHeaderFieldName(method) { // both are tokens (RFC 9110, 9.1 and 5.1)
+			return fmt.Errorf("known_methods: %q is no method of at most %d bytes", method, maxMethod)
+		}
+	}
+	return nil
 }
 
 // HeadersConfig lists header fields, in any case, each at most 64.
@@ -27,7 +44,10 @@ type HeadersConfig struct {
 // NewConfig returns the default configuration, a *Config.
 func NewConfig() any { return &Config{} }
 
-const maxHeaders = 64
+const (
+	maxHeaders = 64
+	maxMethods = 64
+)
 
 // Validate reports everything that is wrong with the lists.
 func (c *HeadersConfig) Validate() error {

@@ -31,7 +31,7 @@ func (m *Message) Fill(x *protocol.Exchange) {
 // fillHTTP sets the attributes of HTTP.
 func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 	p := m.pool
-	if x.Name = knownMethod(m.Method()); x.Name != "" {
+	if x.Name = p.methods.of(m.Method()); x.Name != "" {
 		x.SetText(requestMethod, m.Method())
 	} else {
 		x.Name = unknownMethodName

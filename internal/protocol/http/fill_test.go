@@ -427,3 +427,32 @@ func TestExchanges(t *testing.T) {
 		})
 	}
 }
+
+func TestKnownMethodsTakeThePlaceOfTheDefault(t *testing.T) {
+	for _, c := range []struct {
+		known        []string
+		method, want string
+	}{
+		{nil, "GET", "GET"},
+		{nil, "QUERY", "QUERY"},
+		{nil, "PROPFIND", "_OTHER"},
+		{nil, "get", "_OTHER"},
+		{[]string{"PROPFIND", "GET"}, "PROPFIND", "PROPFIND"},
+		{[]string{"PROPFIND", "GET"}, "GET", "GET"},
+		{[]string{"PROPFIND", "GET"}, "POST", "_OTHER"},
+	} {
+		config := &Config{KnownMethods: c.known}
+		keys, err := protocol.NewKeys(Keys(config))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := NewPool(&protocol.Settings{Config: config, Keys: keys}).Get(&protocol.Session{Side: protocol.Server}, new(Account))
+		m.SetMethod([]byte(c.method))
+		var x protocol.Exchange
+		m.Fill(&x)
+		name := map[bool]string{true: "HTTP", false: c.want}[c.want == "_OTHER"]
+		if got := string(x.Value(requestMethod).Text); got != c.want || x.Name != name {
+			t.Errorf("%s is %s, name %s; want %s", c.method, got, x.Name, c.want)
+		}
+	}
+}

@@ -77,6 +77,7 @@ type Pool struct {
 	settings *protocol.Settings
 	request  wanted
 	response wanted
+	methods  methodNames
 
 	names names
 	out   []byte // attributes point into it from one Fill until the next
@@ -85,8 +86,9 @@ type Pool struct {
 
 // NewPool returns a pool for conversations with these settings, whose Config is a *Config.
 func NewPool(settings *protocol.Settings) *Pool {
-	p := &Pool{settings: settings}
-	p.request, p.response = newWanted(&settings.Config.(*Config).Headers)
+	config := settings.Config.(*Config)
+	p := &Pool{settings: settings, methods: newMethodNames(config)}
+	p.request, p.response = newWanted(&config.Headers)
 	return p
 }
 

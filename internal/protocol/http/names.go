@@ -76,19 +76,27 @@ const unknownMethodName = "HTTP"
 
 var otherMethod = []byte("_OTHER")
 
-// methods are the known methods: those of RFC 9110, 9.1, PATCH (RFC 5789) and QUERY (httpbis-safe-method-w-body). They are
-// case-sensitive (RFC 9110, 9.1).
-var methods = [...]string{"GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"}
+// commonMethods are those of RFC 9110, 9.1, PATCH (RFC 5789) and QUERY (httpbis-safe-method-w-body). Methods are case-sensitive
+// (RFC 9110, 9.1).
+var commonMethods = []string{"GET", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"}
 
-// knownMethod returns the method as a constant, "" if it is not known.
-func knownMethod(method []byte) string {
-	for _, known := range methods {
-		if string(method) == known {
-			return known
-		}
+// methodNames are the known methods of a configuration.
+type methodNames map[string]string
+
+func newMethodNames(config *Config) methodNames {
+	known := config.KnownMethods
+	if len(known) == 0 {
+		known = commonMethods
 	}
-	return ""
+	names := methodNames{}
+	for _, method := range known {
+		names[method] = method
+	}
+	return names
 }
+
+// of returns a method as a constant, "" if it is not known.
+func (n methodNames) of(method []byte) string { return n[string(method)] }
 
 const (
 	firstStatus = 100 // RFC 9110, 15: a status code has three digits
