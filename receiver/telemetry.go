@@ -46,8 +46,11 @@ func newTelemetry(set receiver.Settings, snap func() snapshot) (*telemetry, erro
 				o.ObserveInt64(rows[i].instrument, value, metric.WithAttributes(append(attributes, id)...))
 			})
 		}
+		if s.Mode == ModeSyscall {
+			o.ObserveFloat64(metrics.SocketflowAddressesWaited, s.AddressesWaited.Seconds(), metric.WithAttributes(id))
+		}
 		return nil
-	}, instruments...)
+	}, append(instruments, metrics.SocketflowAddressesWaited)...)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +72,19 @@ type metricRow struct {
 	read       func(s *snapshot, observe func(value int64, attributes ...attribute.KeyValue))
 }
 
+// ofSyscallMode are rows that have series in the syscall mode only.
+func ofSyscallMode(rows []metricRow) []metricRow {
+	for i := range rows {
+		read := rows[i].read
+		rows[i].read = func(s *snapshot, observe func(value int64, attributes ...attribute.KeyValue)) {
+			if s.Mode == ModeSyscall {
+				read(s, observe)
+			}
+		}
+	}
+	return rows
+}
+
 func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 	type observe = func(int64, ...attribute.KeyValue)
 	var (
@@ -77,7 +93,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		byResult = func(result string) attribute.KeyValue { return attribute.String("result", result) }
 		bySignal = func(signal string) attribute.KeyValue { return attribute.String("signal", signal) }
 	)
-	return []metricRow{
+	return append([]metricRow{
 		{m.SocketflowKernelEvents, func(s *snapshot, observe observe) {
 			for kind := event.KindNone + 1; kind < event.Kinds; kind++ {
 				observe(int64(s.Events[kind]), byKind(kind))
@@ -102,35 +118,6 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				observe(int64(n), attribute.String("attachment", attachment), attribute.String("mode", string(s.Mode)))
 			}
 		}},
-		{m.SocketflowAddressesCompleted, func(s *snapshot, observe observe) {
-			for source, name := range completingSources {
-				observe(int64(s.AddressesCompleted[source]), attribute.String("source", name))
-			}
-		}},
-		{m.SocketflowAddressesIncomplete, func(s *snapshot, observe observe) {
-			for cause, n := range s.AddressesIncomplete {
-				observe(int64(n), byCause(fdtrack.CauseName(pending.Cause(cause))))
-			}
-		}},
-		{m.SocketflowAddressesLookedUp, func(s *snapshot, observe observe) {
-			for lookup, n := range s.AddressesLookedUp {
-				observe(int64(n), byResult(fdtrack.Lookup(lookup).String()))
-			}
-		}},
-		{m.SocketflowAddressesRouted, func(s *snapshot, observe observe) {
-			for way, n := range s.AddressesRouted {
-				observe(int64(n), attribute.String("way", procfs.SourceWay(way).String()))
-			}
-		}},
-		{m.SocketflowProcTablesRead, func(s *snapshot, observe observe) { observe(int64(s.ProcTablesRead)) }},
-		{m.SocketflowAddressesWaited, func(s *snapshot, observe observe) { observe(s.AddressesWaited.Milliseconds()) }},
-		{m.SocketflowAddressesWaiting, func(s *snapshot, observe observe) { observe(s.AddressesWaiting) }},
-		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, observe observe) { observe(s.AddressesBytes) }},
-		{m.SocketflowDescriptorsUnknown, func(s *snapshot, observe observe) {
-			for result, n := range s.DescriptorsUnknown {
-				observe(int64(n), byResult(fdtrack.Result(result).String()))
-			}
-		}},
 		{m.SocketflowKernelMemory, func(s *snapshot, observe observe) { observe(int64(s.KernelMemory)) }},
 		{m.SocketflowDecodeErrors, func(s *snapshot, observe observe) { observe(int64(s.DecodeErrors)) }},
 		{m.SocketflowSocketsTracked, func(s *snapshot, observe observe) { observe(int64(s.SocketsTracked)) }},
@@ -141,7 +128,9 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowSocketsUntracked, func(s *snapshot, observe observe) {
 			observe(int64(s.SocketsStorageFailed), byCause("storage_failed"))
 			observe(int64(s.SocketsAcceptUnknown), byCause("accept_unknown"))
-			observe(int64(s.DescriptorsFull), byCause("descriptors_full"))
+			if s.Mode == ModeSyscall {
+				observe(int64(s.DescriptorsFull), byCause("descriptors_full"))
+			}
 		}},
 		{m.SocketflowSocketsIgnored, func(s *snapshot, observe observe) { observe(int64(s.SocketsIgnored)) }},
 		{m.SocketflowProcessesTracked, func(s *snapshot, observe observe) { observe(int64(s.ProcessesTracked)) }},
@@ -203,5 +192,34 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			observe(int64(s.refusedLogs), bySignal("logs"))
 			observe(int64(s.refusedSpans), bySignal("spans"))
 		}},
-	}
+	}, ofSyscallMode([]metricRow{
+		{m.SocketflowAddressesCompleted, func(s *snapshot, observe observe) {
+			for source, name := range completingSources {
+				observe(int64(s.AddressesCompleted[source]), attribute.String("source", name))
+			}
+		}},
+		{m.SocketflowAddressesIncomplete, func(s *snapshot, observe observe) {
+			for cause, n := range s.AddressesIncomplete {
+				observe(int64(n), byCause(fdtrack.CauseName(pending.Cause(cause))))
+			}
+		}},
+		{m.SocketflowAddressesLookedUp, func(s *snapshot, observe observe) {
+			for lookup, n := range s.AddressesLookedUp {
+				observe(int64(n), byResult(fdtrack.Lookup(lookup).String()))
+			}
+		}},
+		{m.SocketflowAddressesRouted, func(s *snapshot, observe observe) {
+			for way, n := range s.AddressesRouted {
+				observe(int64(n), attribute.String("way", procfs.SourceWay(way).String()))
+			}
+		}},
+		{m.SocketflowProcTablesRead, func(s *snapshot, observe observe) { observe(int64(s.ProcTablesRead)) }},
+		{m.SocketflowAddressesWaiting, func(s *snapshot, observe observe) { observe(s.AddressesWaiting) }},
+		{m.SocketflowAddressesWaitingBytes, func(s *snapshot, observe observe) { observe(s.AddressesBytes) }},
+		{m.SocketflowDescriptorsUnknown, func(s *snapshot, observe observe) {
+			for result, n := range s.DescriptorsUnknown {
+				observe(int64(n), byResult(fdtrack.Result(result).String()))
+			}
+		}},
+	})...)
 }

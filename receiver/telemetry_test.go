@@ -164,7 +164,6 @@ func TestTelemetry(t *testing.T) {
 			points{point(700, "way", "own"), point(701, "way", "entered"), point(702, "way", "guarded"), point(703, "way", "gone")},
 		},
 		"proc_tables_read":        {metadatatest.AssertEqualSocketflowProcTablesRead, points{point(48)}},
-		"addresses_waited":        {metadatatest.AssertEqualSocketflowAddressesWaited, points{point(44)}},
 		"addresses_waiting":       {metadatatest.AssertEqualSocketflowAddressesWaiting, points{point(45)}},
 		"addresses_waiting_bytes": {metadatatest.AssertEqualSocketflowAddressesWaitingBytes, points{point(46)}},
 		"descriptors_unknown": {
@@ -232,12 +231,39 @@ func TestTelemetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
+	t.Run("addresses_waited", func(t *testing.T) {
+		metadatatest.AssertEqualSocketflowAddressesWaited(t, tel, []metricdata.DataPoint[float64]{
+			{Value: 0.044, Attributes: point(0).Attributes},
+		}, metricdatatest.IgnoreTimestamp())
+	})
 	assert.Equal(t, 36, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
 	assert.Equal(t, 36, calls)
+}
+
+// What only the syscall mode has is absent in the socket mode.
+func TestTelemetryOfTheModeThatDoesNotRunIsAbsent(t *testing.T) {
+	set, tel, _ := settingsOf(t)
+	s := snapshot{Snapshot: engine.Snapshot{Mode: ModeSocket, AddressesWaited: time.Second, DescriptorsFull: 1}}
+	own, err := newTelemetry(set, func() snapshot { return s })
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, own.shutdown()) })
+	for _, name := range []string{
+		"addresses_completed", "addresses_incomplete", "addresses_looked_up", "addresses_routed", "addresses_waited", "addresses_waiting",
+		"addresses_waiting_bytes", "descriptors_unknown", "proc_tables_read",
+	} {
+		_, err := tel.GetMetric("otelcol_socketflow_" + name)
+		assert.Error(t, err, name)
+	}
+	m, err := tel.GetMetric("otelcol_socketflow_sockets_untracked")
+	require.NoError(t, err)
+	for _, p := range pointsOf(t, m) {
+		cause, _ := p.Attributes.Value("cause")
+		assert.NotEqual(t, "descriptors_full", cause.AsString())
+	}
 }
 
 // Two instances in one collector share a meter; each has points of its own.

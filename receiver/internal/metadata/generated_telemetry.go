@@ -32,7 +32,7 @@ type TelemetryBuilder struct {
 	SocketflowAddressesIncomplete       metric.Int64ObservableCounter
 	SocketflowAddressesLookedUp         metric.Int64ObservableCounter
 	SocketflowAddressesRouted           metric.Int64ObservableCounter
-	SocketflowAddressesWaited           metric.Int64ObservableCounter
+	SocketflowAddressesWaited           metric.Float64ObservableCounter
 	SocketflowAddressesWaiting          metric.Int64ObservableUpDownCounter
 	SocketflowAddressesWaitingBytes     metric.Int64ObservableUpDownCounter
 	SocketflowConnections               metric.Int64ObservableCounter
@@ -138,9 +138,9 @@ func (builder *TelemetryBuilder) RegisterSocketflowAddressesRoutedCallback(cb me
 }
 
 // RegisterSocketflowAddressesWaitedCallback sets callback for observable SocketflowAddressesWaited metric.
-func (builder *TelemetryBuilder) RegisterSocketflowAddressesWaitedCallback(cb metric.Int64Callback) error {
+func (builder *TelemetryBuilder) RegisterSocketflowAddressesWaitedCallback(cb metric.Float64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesWaited, obs: o})
+		cb(ctx, &observerFloat64{inst: builder.SocketflowAddressesWaited, obs: o})
 		return nil
 	}, builder.SocketflowAddressesWaited)
 	if err != nil {
@@ -627,6 +627,16 @@ func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
 }
 
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
+}
+
 // Shutdown unregister all registered callbacks for async instruments.
 func (builder *TelemetryBuilder) Shutdown() {
 	builder.mu.Lock()
@@ -669,10 +679,10 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{lookups}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.SocketflowAddressesWaited, err = builder.meter.Int64ObservableCounter(
+	builder.SocketflowAddressesWaited, err = builder.meter.Float64ObservableCounter(
 		"otelcol_socketflow_addresses_waited",
 		metric.WithDescription("How long sockets have waited for an address, all together. Syscall mode. [Alpha]"),
-		metric.WithUnit("ms"),
+		metric.WithUnit("s"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowAddressesWaiting, err = builder.meter.Int64ObservableUpDownCounter(

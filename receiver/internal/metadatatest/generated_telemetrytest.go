@@ -85,12 +85,12 @@ func AssertEqualSocketflowAddressesRouted(t *testing.T, tt *componenttest.Teleme
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
-func AssertEqualSocketflowAddressesWaited(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+func AssertEqualSocketflowAddressesWaited(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_addresses_waited",
 		Description: "How long sockets have waited for an address, all together. Syscall mode. [Alpha]",
-		Unit:        "ms",
-		Data: metricdata.Sum[int64]{
+		Unit:        "s",
+		Data: metricdata.Sum[float64]{
 			Temporality: metricdata.CumulativeTemporality,
 			IsMonotonic: true,
 			DataPoints:  dps,
