@@ -19,7 +19,9 @@ func (s *sink) Begin(*protocol.Request) protocol.ID {
 // End implements protocol.Sink.
 func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
 	s.shard.stats.Exchanges[s.protocol].Add(1)
-	x.Client = s.client
+	if !x.Client.IsValid() {
+		x.Client = s.client
+	}
 	s.emitter.Emit(id, x)
 }
 

@@ -34,7 +34,9 @@ const (
 	ofConnection // the report is of the connection, not of an exchange on it
 	hasServer    // the request names the server
 	hasServerPort
-	hasClient // a proxy has said who the connection is for
+	hasClient     // a proxy has said who the connection is for
+	hasClientPort // and its port
+	isClientsPeer // no proxy has: it is for who has connected
 	hasProtocol
 	hasVersion
 	isTCP
@@ -77,9 +79,9 @@ var attributes = [...]attribute{
 	{serverAddress, inCurrent, hasLocalAddress | isServer, putLocalAddress},
 	{serverPort, inCurrent, hasLocalPort | isServer, putLocalPort},
 	{clientAddress, inCurrent, hasClient | isServer, putClient},
-	{clientPort, inCurrent, hasClient | isServer, putClientPort},
-	{clientAddress, inCurrent, hasRemoteAddress | isServer, putRemoteAddress},
-	{clientPort, inCurrent, hasRemotePort | isServer, putRemotePort},
+	{clientPort, inCurrent, hasClientPort | isServer, putClientPort},
+	{clientAddress, inCurrent, isClientsPeer | hasRemoteAddress | isServer, putRemoteAddress},
+	{clientPort, inCurrent, isClientsPeer | hasRemotePort | isServer, putRemotePort},
 	{networkTransport, inCurrent, isTCP, text("tcp")},
 	{networkTransport, inCurrent, isUDP, text("udp")},
 	{networkTransport, inCurrent, isUnix, text("unix")},
@@ -95,9 +97,9 @@ var attributes = [...]attribute{
 	{netPeerName, inBoth | inV120, hasServer | isClient, putServer},
 	{netPeerPort, inBoth | inV120, hasServerPort | isClient, putServerPort},
 	{netPeerName, inBoth | inV120, hasClient | isServer, putClient},
-	{netPeerPort, inBoth | inV120, hasClient | isServer, putClientPort},
-	{netPeerName, inBoth | inV120, hasRemoteAddress, putRemoteAddress},
-	{netPeerPort, inBoth | inV120, hasRemotePort, putRemotePort},
+	{netPeerPort, inBoth | inV120, hasClientPort | isServer, putClientPort},
+	{netPeerName, inBoth | inV120, isClientsPeer | hasRemoteAddress, putRemoteAddress},
+	{netPeerPort, inBoth | inV120, isClientsPeer | hasRemotePort, putRemotePort},
 	{netHostName, inBoth | inV120, hasServer | isServer, putServer},
 	{netHostPort, inBoth | inV120, hasServerPort | isServer, putServerPort},
 	{netHostName, inBoth | inV120, hasLocalAddress | isServer, putLocalAddress},

@@ -448,3 +448,24 @@ func TestShortTextsAreRemembered(t *testing.T) {
 		}
 	}
 }
+
+// A proxy may name a client without its port.
+func TestClientThatAProxyNames(t *testing.T) {
+	for client, want := range map[string][2]any{
+		"203.0.113.7:5050": {"203.0.113.7", int64(5050)}, "203.0.113.7:0": {"203.0.113.7", nil},
+	} {
+		x := get(protocol.Server, "200")
+		x.Client = netip.MustParseAddrPort(client)
+		b := newBuilder(Options{})
+		emitExchange(b, connect(accepted), x)
+		_, traces := b.Take()
+		got := spansOf(traces)[0].Attributes().AsRaw()
+		for key, value := range map[string]any{
+			clientAddress: want[0], clientPort: want[1], netPeerName: want[0], netPeerPort: want[1], networkPeerAddress: "127.0.0.1",
+		} {
+			if got[key] != value {
+				t.Errorf("%s: %s is %v, want %v", client, key, got[key], value)
+			}
+		}
+	}
+}

@@ -62,7 +62,7 @@ var kinds = [...]ptrace.SpanKind{
 func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 	m := row(transportDefs[:], c.Transport)
 	*r = report{
-		connection: c, transportDef: m, conditions: h.conditions | m.conditions | entry(conditionsOfRole[:], c.Role),
+		connection: c, transportDef: m, conditions: isClientsPeer | h.conditions | m.conditions | entry(conditionsOfRole[:], c.Role),
 		capture: nameOf(captureNames[:], c.Capture),
 	}
 	if m.conditions&overIP != 0 {
@@ -104,6 +104,10 @@ func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
 	if x.Client.IsValid() {
 		r.client = texts.of(x.Client.Addr())
 		r.conditions |= hasClient
+		if r.conditions&isServer != 0 {
+			r.conditions &^= isClientsPeer
+		}
+		r.conditions.add(hasClientPort, x.Client.Port() != 0)
 	}
 	r.conditions.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
 	r.conditions.add(hasProtocol, x.Protocol != "")

@@ -17,6 +17,10 @@ type Config struct {
 	// KnownMethods lists the methods that are named, case-sensitive, at most 64 of 32 bytes; all others are _OTHER. It takes the place
 	// of the default. Default (empty): those of RFC 9110, PATCH and QUERY.
 	KnownMethods []string `mapstructure:"known_methods"`
+
+	// Forwarded makes Forwarded, X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host give client.address, url.scheme and
+	// server.address of a SERVER span. Whoever sends a request can forge them. Default: false.
+	Forwarded bool `mapstructure:"forwarded"`
 }
 
 // Validate reports what is wrong with the methods.

@@ -15,6 +15,7 @@ func (m *Message) Fill(x *protocol.Exchange) {
 	x.Start, x.RequestEnd, x.ResponseStart, x.End = m.Start, m.RequestEnd, m.ResponseStart, m.End
 	x.Parent = m.parentContext()
 	l := m.locate()
+	m.putForwarded(x, &l)
 	x.Server, x.ServerPort = p.names.host(l.host), l.port
 	if m.isGRPC {
 		m.fillGRPC(x)

@@ -76,6 +76,9 @@ func (m *Message) RequestHeader(name, value []byte) {
 	if i := m.pool.request.find(name); i >= 0 {
 		m.record(i, trim(value))
 	}
+	if m.pool.forwarded && m.session.Side == protocol.Server {
+		m.forward(name, value)
+	}
 	switch len(name) {
 	case len("host"):
 		if same(name, "host") {

@@ -51,13 +51,14 @@ type Message struct {
 	listed    []field
 	values    []uint8 // by slot, how many values there are
 
-	version string
-	status  int
-	failure string // one of both is set if the exchange failed
-	errno   uint32
-	parent  protocol.TraceContext
-	state   []byte // tracestate
-	grpc    grpcStatus
+	version   string
+	status    int
+	failure   string // one of both is set if the exchange failed
+	errno     uint32
+	parent    protocol.TraceContext
+	state     []byte // tracestate
+	grpc      grpcStatus
+	forwarded forwarded
 
 	targetCut   bool
 	isGRPC      bool
@@ -74,10 +75,11 @@ type Pool struct {
 	free  *Message
 	count int // of free ones
 
-	settings *protocol.Settings
-	request  wanted
-	response wanted
-	methods  methodNames
+	settings  *protocol.Settings
+	request   wanted
+	response  wanted
+	methods   methodNames
+	forwarded bool // what proxies say counts
 
 	names names
 	out   []byte // attributes point into it from one Fill until the next
@@ -87,7 +89,7 @@ type Pool struct {
 // NewPool returns a pool for conversations with these settings, whose Config is a *Config.
 func NewPool(settings *protocol.Settings) *Pool {
 	config := settings.Config.(*Config)
-	p := &Pool{settings: settings, methods: newMethodNames(config)}
+	p := &Pool{settings: settings, methods: newMethodNames(config), forwarded: config.Forwarded}
 	p.request, p.response = newWanted(&config.Headers)
 	return p
 }
