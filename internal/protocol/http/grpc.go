@@ -47,6 +47,7 @@ var grpcTexts = func() (texts [len(grpcStatuses)][]byte) {
 const (
 	grpcOK                grpcStatus = 1 + 0
 	grpcCancelled         grpcStatus = 1 + 1
+	grpcDeadlineExceeded  grpcStatus = 1 + 4
 	grpcUnknown           grpcStatus = 1 + 2
 	grpcPermissionDenied  grpcStatus = 1 + 7
 	grpcResourceExhausted grpcStatus = 1 + 8
@@ -121,7 +122,14 @@ func isGRPC(contentType []byte) bool {
 // which comes last, may have been in the missing part.
 func (m *Message) grpcOutcome() grpcStatus {
 	if m.grpc == 0 && m.failed() {
-		return statusOfReset[m.failure]
+		switch status := statusOfReset[m.failure]; {
+		case m.broken():
+			return grpcUnavailable // as clients have it (gRPC, statuscodes.md)
+		case status == grpcCancelled && m.timedOut():
+			return grpcDeadlineExceeded
+		default:
+			return status
+		}
 	}
 	if m.grpc != 0 || m.failed() || m.status == 0 || m.Capture != protocol.CaptureComplete {
 		return m.grpc

@@ -3,6 +3,7 @@ package http
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/socketflow/socketflow/internal/protocol"
 )
@@ -103,14 +104,25 @@ func TestCalls(t *testing.T) {
 			rpc.method = S/M
 			rpc.response.status_code = UNAVAILABLE
 			error UNAVAILABLE`},
-		{"a call whose connection broke has no status", client, `
+		{"a call whose connection broke", client, `
 			POST /S/M
 			content-type: application/grpc
 			! errno 104`, `
 			S/M
 			rpc.system.name = grpc
 			rpc.method = S/M
+			rpc.response.status_code = UNAVAILABLE
 			errno 104`},
+		{"a call whose connection was closed", server, `
+			POST /S/M
+			content-type: application/grpc
+			< 200
+			! errno 0`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = UNAVAILABLE
+			error connection_closed`},
 		{"status is missing", client, `
 			POST /S/M
 			content-type: application/grpc
@@ -241,6 +253,46 @@ func TestErrorsOfAServer(t *testing.T) {
 	for _, s := range grpcStatuses {
 		if s.serverError != errors[s.name] {
 			t.Errorf("%s: %v", s.name, s.serverError)
+		}
+	}
+}
+
+func TestCallThatIsCancelledAfterItsDeadline(t *testing.T) {
+	for _, c := range []struct {
+		timeout string
+		after   time.Duration
+		want    string
+	}{
+		{"100m", 101 * time.Millisecond, "DEADLINE_EXCEEDED"},
+		{"100m", 95 * time.Millisecond, "DEADLINE_EXCEEDED"},
+		{"100m", 50 * time.Millisecond, "CANCELLED"},
+		{"", time.Hour, "CANCELLED"},
+		{"1S", time.Second, "DEADLINE_EXCEEDED"},
+		{"1S", 900 * time.Millisecond, "CANCELLED"},
+		{"2000u", 2 * time.Millisecond, "DEADLINE_EXCEEDED"},
+		{"99999999H", 1000 * time.Hour, "CANCELLED"},
+		{"1M", time.Minute, "DEADLINE_EXCEEDED"},
+		{"5n", 0, "DEADLINE_EXCEEDED"},
+		{"100", time.Hour, "CANCELLED"},
+		{"m", time.Hour, "CANCELLED"},
+		{"123456789m", time.Hour, "CANCELLED"},
+		{"-1S", time.Hour, "CANCELLED"},
+	} {
+		for side, conversation := range map[string]conversation{"client": client, "server": server} {
+			pool := conversation.pool()
+			m := conversation.get(pool)
+			apply(m, "POST /S/M\ncontent-type: application/grpc\ngrpc-timeout: "+c.timeout+"\n! CANCEL")
+			m.Start = protocol.Stamp{Time: 1e9, Began: 1e9}
+			m.End = protocol.Stamp{Time: 1e9 + uint64(c.after)}
+			var x protocol.Exchange
+			m.Fill(&x)
+			wantError := ""
+			if c.want == "DEADLINE_EXCEEDED" || side == "client" {
+				wantError = c.want
+			}
+			if got := textOf(t, &x, rpcResponseStatusCode); got != c.want || x.Error != wantError {
+				t.Errorf("%s: timeout %s after %s is %s with error %q, want %s with %q", side, c.timeout, c.after, got, x.Error, c.want, wantError)
+			}
 		}
 	}
 }

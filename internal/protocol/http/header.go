@@ -97,8 +97,11 @@ func (m *Message) RequestHeader(name, value []byte) {
 		if same(name, "traceparent") {
 			m.setParent(trim(value))
 		}
-	case len("content-type"):
-		if !m.contentType && same(name, "content-type") {
+	case len("content-type"): // and grpc-timeout
+		switch {
+		case same(name, "grpc-timeout"):
+			m.timeout = parseGRPCTimeout(trim(value))
+		case !m.contentType && same(name, "content-type"):
 			m.contentType, m.isGRPC = true, isGRPC(trim(value))
 		}
 	}

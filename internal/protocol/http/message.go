@@ -3,6 +3,7 @@
 package http
 
 import (
+	"time"
 	"unsafe"
 
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -60,6 +61,7 @@ type Message struct {
 	grpc      grpcStatus
 	forwarded forwarded
 
+	timeout     time.Duration // grpc-timeout; 0: none
 	targetCut   bool
 	isGRPC      bool
 	contentType bool // there was one
@@ -224,5 +226,8 @@ func (m *Message) CutOff(errno uint32) {
 		m.failure = connectionClosed
 	}
 }
+
+// broken reports whether the connection ended before the response.
+func (m *Message) broken() bool { return m.errno != 0 || m.failure == connectionClosed }
 
 func (m *Message) failed() bool { return m.failure != "" || m.errno != 0 }
