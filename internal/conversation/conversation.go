@@ -47,9 +47,19 @@ func (c *Conversation) Protocol() (index int, ok bool) { return c.protocol, c.pa
 // Role is the side of the connection that the payload has shown; RoleUnknown if it has shown none.
 func (c *Conversation) Role() event.Role { return c.role }
 
+// Closer is who ended a connection: the end that closed first, or that reset it.
+type Closer uint8
+
+// The ends.
+const (
+	CloserUnknown Closer = iota
+	CloserLocal
+	CloserRemote
+)
+
 // End ends both directions at a time (CLOCK_MONOTONIC, ns), with a Linux error number, or 0 if there was no error. The
 // positions in e show how many bytes were transferred since the last data event.
-func (c *Conversation) End(e *event.Ending, at uint64, errno uint32) {
+func (c *Conversation) End(e *event.Ending, at uint64, errno uint32, by Closer) {
 	if c.mute {
 		return
 	}
@@ -61,7 +71,8 @@ func (c *Conversation) End(e *event.Ending, at uint64, errno uint32) {
 			}
 		}
 	}
-	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Errno: errno})
+	byClient := by == CloserLocal && c.role == event.RoleClient || by == CloserRemote && c.role == event.RoleServer
+	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Errno: errno, ByClient: byClient})
 }
 
 // Abandon ends a conversation that is no longer tracked, at a time (CLOCK_MONOTONIC, ns).

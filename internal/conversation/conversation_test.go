@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -50,6 +51,9 @@ func (p *transcript) Close(e protocol.Ending) {
 	reason := ""
 	if e.Errno != 0 {
 		reason = fmt.Sprint("errno ", e.Errno)
+	}
+	if e.ByClient {
+		reason += "by the client"
 	}
 	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", reason, e.Unknown))
 }
@@ -119,7 +123,7 @@ func (s *scene) play(events ...*event.Event) {
 		if e.Kind == event.KindData {
 			s.conv.Data(e)
 		} else {
-			s.conv.End(&e.Ending, e.Time, e.Ending.Errno)
+			s.conv.End(&e.Ending, e.Time, e.Ending.Errno, CloserUnknown)
 		}
 	}
 }
@@ -413,3 +417,34 @@ func (deaf) Gap(protocol.Direction, uint64, protocol.Stamp, protocol.Loss) {}
 func (deaf) Close(protocol.Ending)                                         {}
 func (deaf) Demand(protocol.Direction) (d protocol.Demand)                 { return d }
 func (deaf) Held() int                                                     { return 0 }
+
+func TestWhoClosed(t *testing.T) {
+	for _, c := range []struct {
+		role event.Role
+		by   Closer
+		want bool
+	}{
+		{event.RoleClient, CloserLocal, true},
+		{event.RoleClient, CloserRemote, false},
+		{event.RoleClient, CloserUnknown, false},
+		{event.RoleServer, CloserRemote, true},
+		{event.RoleServer, CloserLocal, false},
+		{event.RoleServer, CloserUnknown, false},
+	} {
+		s := newScene(c.role, false)
+		first, second := sent(0, "ask>"), received(0, ">answer")
+		if c.role == event.RoleServer {
+			first, second = received(0, "ask>"), sent(0, ">answer")
+		}
+		s.play(first, second)
+		e := end(4, 7, 0)
+		if c.role == event.RoleServer {
+			e = end(7, 4, 0)
+		}
+		s.conv.End(&e.Ending, e.Time, 0, c.by)
+		last := s.parser.lines[len(s.parser.lines)-1]
+		if got := strings.Contains(last, "by the client"); got != c.want {
+			t.Errorf("%v, closed by %v: %s", c.role, c.by, last)
+		}
+	}
+}

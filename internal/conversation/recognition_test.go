@@ -160,7 +160,7 @@ func TestDeadlinesExpireOnceAndInTime(t *testing.T) {
 	s, all, _ := patients(1000,
 		&patient{name: "soon", deadline: 2e9, expire: note}, &patient{name: "later", deadline: 5e9, expire: note},
 		&patient{name: "ended", deadline: 2e9, expire: note}, &patient{name: "never", expire: note})
-	all[2].End(&event.Ending{}, 1e9, 0)
+	all[2].End(&event.Ending{}, 1e9, 0, CloserUnknown)
 	for _, step := range []struct {
 		now  uint64
 		want []string

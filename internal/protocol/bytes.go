@@ -76,6 +76,8 @@ const Forever = math.MaxUint64
 type Ending struct {
 	At    Stamp  // when; its Position is not set
 	Errno uint32 // the Linux error number with which the connection broke; 0: it ended in good order
+	// ByClient: the client closed first, or reset the connection.
+	ByClient bool
 	// Unknown: whether the conversation has ended is not known, it is only not followed any more.
 	Unknown bool
 }

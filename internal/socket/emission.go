@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -19,7 +20,7 @@ func (t *Table) emitOpened(c *connection) {
 
 func (t *Table) emitClosed(c *connection) {
 	if c.conv != nil && !c.ignored {
-		c.conv.End(&c.ending, c.closedAt, c.errno())
+		c.conv.End(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
 	}
 	if !c.ignored {
 		t.stats.Closed.Add(1)
@@ -34,6 +35,10 @@ func (t *Table) emitClosed(c *connection) {
 		t.sink.Closed(&t.out)
 	}
 	t.remove(c)
+}
+
+var closers = [...]conversation.Closer{
+	SideUnknown: conversation.CloserUnknown, SideLocal: conversation.CloserLocal, SideRemote: conversation.CloserRemote,
 }
 
 // errno is the error that ended a connection, 0 if there was none.

@@ -54,6 +54,7 @@ func listing(c conversation, request, response []string) conversation {
 //	! CANCEL             a failure
 //	! errno 104          a failure: the connection broke
 //	! errno 0            a failure: the connection was closed
+//	! errno 0 by client  the same, and the client closed it
 //	~ gap                a degree of capture
 func apply(m *Message, script string) {
 	for line := range strings.Lines(script) {
@@ -62,10 +63,15 @@ func apply(m *Message, script string) {
 		switch {
 		case line == "":
 		case name == "!":
-			var errno uint32
-			if n, _ := fmt.Sscanf(value, "errno %d", &errno); n == 1 {
-				m.CutOff(errno)
+			var e protocol.Ending
+			if n, _ := fmt.Sscanf(value, "errno %d by client", &e.Errno); n == 1 {
+				e.ByClient = strings.HasSuffix(value, "by client")
+				m.CutOff(&e)
 				continue
+			}
+			if value == "CANCEL by client" {
+				m.Cancelled()
+				value = "CANCEL"
 			}
 			m.Failed(value)
 		case name == "~":
@@ -379,6 +385,35 @@ func TestExchanges(t *testing.T) {
 			url.path = /
 			http.response.status_code = 200
 			error connection_closed`},
+		{"the client closes when it has the status", server, `
+			GET /
+			< 200
+			! errno 104 by client`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 200`},
+		{"the client closes before it has the status", client, `
+			GET /
+			! errno 0 by client`, `
+			GET
+			http.request.method = GET
+			url.full = http://10.0.0.1:8080/
+			error connection_closed`},
+		{"the client cancels", client, `
+			GET /
+			! CANCEL by client`, `
+			GET
+			http.request.method = GET
+			url.full = http://10.0.0.1:8080/`},
+		{"the server cancels", client, `
+			GET /
+			! CANCEL`, `
+			GET
+			http.request.method = GET
+			url.full = http://10.0.0.1:8080/
+			error CANCEL`},
 		{"a gap is marked", server, `
 			GET /
 			< 200

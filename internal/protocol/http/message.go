@@ -63,6 +63,7 @@ type Message struct {
 
 	timeout     time.Duration // grpc-timeout; 0: none
 	targetCut   bool
+	cancelled   bool
 	isGRPC      bool
 	contentType bool // there was one
 	hosts       uint8
@@ -218,14 +219,20 @@ func (m *Message) Failed(reason string) { m.failure, m.errno = reason, 0 }
 // connectionClosed is the reason if the connection ended in good order before the response.
 const connectionClosed = "connection_closed"
 
-// CutOff sets that there is no complete response because the connection ended: with this Linux error number, or 0 if in
-// good order.
-func (m *Message) CutOff(errno uint32) {
-	m.failure, m.errno = "", errno
-	if errno == 0 {
+// CutOff sets that there is no complete response because the connection ended. That is no failure of a client which closes once it has
+// read the status: a probe, or the reader of a stream.
+func (m *Message) CutOff(e *protocol.Ending) {
+	if e.ByClient && m.status != 0 && !m.isGRPC {
+		return
+	}
+	m.failure, m.errno = "", e.Errno
+	if e.Errno == 0 {
 		m.failure = connectionClosed
 	}
 }
+
+// Cancelled sets that the client does not want the response any more. That is no error of HTTP (semantic conventions 1.43).
+func (m *Message) Cancelled() { m.cancelled = true }
 
 // broken reports whether the connection ended before the response.
 func (m *Message) broken() bool { return m.errno != 0 || m.failure == connectionClosed }

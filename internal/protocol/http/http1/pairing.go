@@ -269,7 +269,7 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 		return
 	case x.responded && state == untilClose && e.Errno == 0: // RFC 9112, 8: the close ends this response
 	default:
-		x.m.CutOff(e.Errno)
+		x.m.CutOff(e)
 		if e.At.Time > x.m.End.Time {
 			position := x.m.End.Position
 			x.m.End = e.At

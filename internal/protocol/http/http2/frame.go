@@ -216,6 +216,7 @@ const (
 	noError       = 0
 	internalError = 2
 	refusedStream = 7
+	cancel        = 8
 )
 
 // errorName is the name of an error code. An unknown one may be treated as INTERNAL_ERROR (RFC 9113, 7).

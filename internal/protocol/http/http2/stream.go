@@ -212,6 +212,9 @@ func (p *parser) reset(d *direction, id uint32, r reset) {
 		case r.code == noError && p.touched(s) != protocol.CaptureComplete: // the response's end was lost
 		default:
 			s.failure = errorName(r.code)
+			if r.code == cancel && d.from == protocol.FromClient {
+				s.message.Cancelled()
+			}
 		}
 	}
 	s.answered, s.requestEnded = true, true
@@ -278,7 +281,7 @@ func (p *parser) flush(e protocol.Ending) {
 			s.message.End = e.At
 			p.finish(s)
 		default:
-			s.message.CutOff(e.Errno)
+			s.message.CutOff(&e)
 			s.message.End = e.At
 			p.finish(s)
 		}
