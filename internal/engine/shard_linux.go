@@ -223,15 +223,14 @@ func (s *shard) undecodable(err error) bool {
 	return true
 }
 
-// readClocks reads the wall clock between two readings of the monotonic clock. It tries until the two are close to each other, or gives up
-// if the thread was interrupted each time.
-func readClocks() (before uint64, wall time.Time, after uint64) {
+// readClocks tries until the clocks were read at about the same time, or gives up if the thread was interrupted each time.
+func readClocks() (r socket.Reading) {
 	const near, attempts = uint64(100 * time.Microsecond), 10
 	for range attempts {
-		before, wall, after = monotime.Now(), time.Now(), monotime.Now()
-		if after-before < near {
+		r = socket.Reading{Before: monotime.Now(), Wall: time.Now(), Suspended: monotime.Suspended(), After: monotime.Now()}
+		if r.After-r.Before < near {
 			break
 		}
 	}
-	return before, wall, after
+	return r
 }

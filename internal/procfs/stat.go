@@ -7,12 +7,15 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
+
+	"github.com/socketflow/socketflow/internal/monotime"
 )
 
 // Stat has fields of /proc/<pid>/stat, which every user may read.
 type Stat struct {
 	Comm  string // any bytes
-	Start uint64 // clock ticks (1/100 s) since boot
+	Start uint64 // clock ticks (1/100 s) since the host has booted
 }
 
 // readStat reads and closes an open stat file.
@@ -46,5 +49,7 @@ func parseStat(line []byte) (Stat, error) {
 	if err != nil {
 		return Stat{}, fmt.Errorf("the start time in stat is %q", field)
 	}
-	return Stat{Comm: string(line[begin+1 : end]), Start: start}, nil
+	return Stat{Comm: string(line[begin+1 : end]), Start: start - uint64(monotime.BootOffset()/tick)}, nil
 }
+
+const tick = 10 * time.Millisecond // USER_HZ, proc_pid_stat(5)

@@ -12,7 +12,7 @@ func (t *Table) close(e *event.Event) {
 		c.startedAt = t.clock.Unix(e.Time)
 		if e.Started != 0 {
 			c.startedAt = t.clock.Unix(e.Started)
-			c.openedAt = c.startedAt + int64(e.Established-min(e.Started, e.Established))
+			c.openedAt = c.startedAt + t.clock.Between(e.Started, e.Established)
 		}
 		c.opened = true
 		if e.Flow.RoleSource == event.RoleSourceAccept {

@@ -163,12 +163,12 @@ func TestDataIsHandedToItsConversation(t *testing.T) {
 			}
 			for _, e := range append([]*event.Event{test.open}, test.events...) {
 				if e.Kind == event.KindNone {
-					h.table.Tick(e.Time, time.Unix(1000, 0), e.Time)
+					h.table.Tick(Reading{Before: e.Time, Wall: time.Unix(1000, 0), After: e.Time})
 				} else {
 					h.table.Handle(e)
 				}
 			}
-			h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
+			h.table.Tick(Reading{Before: uint64(time.Hour), Wall: time.Unix(1000, 0), After: uint64(time.Hour)})
 			if !reflect.DeepEqual(h.parser.lines, test.want) {
 				t.Errorf("the parser got\n%q\nwant\n%q", h.parser.lines, test.want)
 			}

@@ -27,7 +27,7 @@ func (t *Table) emitClosed(c *connection) {
 		t.fill(c)
 		t.out.EndedAt = t.clock.Unix(c.closedAt)
 		if c.started != 0 && c.closedAt >= c.started {
-			t.out.EndedAt = c.startedAt + int64(c.closedAt-c.started)
+			t.out.EndedAt = c.startedAt + t.clock.Between(c.started, c.closedAt)
 		}
 		t.out.End = c.end
 		t.out.Errno = c.ending.Errno
@@ -62,7 +62,7 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	}
 	began := x.Start.Began
 	start := t.clock.Unix(began)
-	t.sink.Exchanged(&t.out, id, x, start, start+int64(max(x.End.Time, began)-began))
+	t.sink.Exchanged(&t.out, id, x, start, start+t.clock.Between(began, x.End.Time))
 	c.last = LastExchange{ID: id}
 	if x.Parent.Valid() {
 		c.last.TraceID = x.Parent.TraceID
@@ -107,7 +107,7 @@ func (t *Table) emitFailed(e *event.Event, cookie uint64) {
 		NetNS: e.Flow.NetNS, Role: e.Flow.Role, RoleSource: e.Flow.RoleSource, AddressSource: e.Flow.AddressSource,
 		EndedAt: t.clock.Unix(e.Time), End: endOfAttempt(&e.Ending), Errno: e.Ending.Errno, Stats: e.Ending,
 	}
-	t.out.StartedAt = t.out.EndedAt - int64(e.Time-min(e.Started, e.Time))
+	t.out.StartedAt = t.out.EndedAt - t.clock.Between(e.Started, e.Time)
 	t.sink.Failed(&t.out)
 }
 

@@ -10,7 +10,7 @@ func (t *Table) open(e *event.Event) {
 	c := t.add(e)
 	c.started = e.Started
 	c.startedAt = t.clock.Unix(e.Started)
-	c.openedAt = c.startedAt + int64(e.Time-min(e.Started, e.Time))
+	c.openedAt = c.startedAt + t.clock.Between(e.Started, e.Time)
 	c.existing = e.Existing
 	if e.Flow.Role == event.RoleServer && transports[e.Flow.Transport].acceptFollows {
 		c.waiting = true

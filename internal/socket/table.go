@@ -82,9 +82,10 @@ func NewTable(opts Options, reader *process.Reader, sink Sink) (*Table, error) {
 // Stats of this table; safe to read at any time.
 func (t *Table) Stats() *Stats { return t.stats }
 
-// Tick corrects the clock and emits what has waited long enough. The clocks are read as for Clock.Sync.
-func (t *Table) Tick(before uint64, wall time.Time, monotonic uint64) {
-	t.clock.Sync(before, wall, monotonic)
+// Tick corrects the clock and emits what has waited long enough.
+func (t *Table) Tick(now Reading) {
+	t.clock.Sync(now)
+	wall, monotonic := now.Wall, now.After
 	t.now = wall
 	t.expire(monotonic - min(monotonic, uint64(acceptWait)))
 	t.expireEnding(monotonic - min(monotonic, uint64(dataWait)))

@@ -64,7 +64,7 @@ func newTestTable(t *testing.T, change func(*Options)) (*Table, *recorder) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	table.Tick(1, time.Unix(1000, 0), 1)
+	table.Tick(Reading{Before: 1, Wall: time.Unix(1000, 0), After: 1})
 	return table, sink
 }
 
@@ -235,7 +235,7 @@ func TestTableEmitsReports(t *testing.T) {
 			table, sink := newTestTable(t, nil)
 			for _, e := range test.events {
 				if e.Kind == event.KindNone {
-					table.Tick(e.Time, time.Unix(1000, int64(e.Time)), e.Time)
+					table.Tick(Reading{Before: e.Time, Wall: time.Unix(1000, int64(e.Time)), After: e.Time})
 				} else {
 					table.Handle(e)
 				}
@@ -311,9 +311,9 @@ func TestTimesOfAConnectionAgree(t *testing.T) {
 	var open, closed Connection
 	table, _ := newTestTable(t, nil)
 	table.sink = sinkFuncs{func(c *Connection) { open = *c }, func(c *Connection) { closed = *c }}
-	table.Tick(5*second, time.Unix(1000, 0), 5*second)
+	table.Tick(Reading{Before: 5 * second, Wall: time.Unix(1000, 0), After: 5 * second})
 	table.Handle(clientOpen(1, 6*second))
-	table.Tick(7*second, time.Unix(2000, 0), 7*second) // the wall clock was set
+	table.Tick(Reading{Before: 7 * second, Wall: time.Unix(2000, 0), After: 7 * second}) // the wall clock was set
 	table.Handle(clientClose(1, 6*second, 8*second))
 	if open.StartedAt != time.Unix(1001, 0).UnixNano() || closed.StartedAt != open.StartedAt {
 		t.Errorf("started at %d when opened, at %d when closed", open.StartedAt, closed.StartedAt)

@@ -87,7 +87,7 @@ func (w *way) handle(e *event.Event, n int) {
 	w.table.Handle(e)
 	if n%eventsPerTick == 0 {
 		now := monotime.Now()
-		w.table.Tick(now, time.Now(), now)
+		w.table.Tick(socket.Reading{Before: now, Wall: time.Now(), After: now})
 	}
 	if w.builder != nil && w.builder.Spans() >= batchSize {
 		w.builder.Take()
