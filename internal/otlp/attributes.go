@@ -42,6 +42,7 @@ const (
 	overIP // the ends have addresses and ports, not names
 	hasPeerPID
 	hasSegments // the kernel's counts of a TCP connection are known
+	hasPeerName // the process has asked DNS for the remote address, and the request does not name the server
 )
 
 func (f *conditions) add(condition conditions, holds bool) {
@@ -79,6 +80,7 @@ var attributes = [...]attribute{
 	{networkLocalPort, stable, hasLocalPort, putLocalPort},
 	{serverAddress, stable, hasServer, putServer},
 	{serverPort, stable, hasServerPort, putServerPort},
+	{serverAddress, stable, hasPeerName | isClient, putPeerName},
 	{serverAddress, stable, hasRemoteAddress | isClient, putRemoteAddress},
 	{serverPort, stable, hasRemotePort | isClient, putRemotePort},
 	{serverAddress, stable, hasLocalAddress | isServer, putLocalAddress},
@@ -103,6 +105,7 @@ var attributes = [...]attribute{
 	{netHostIP, net, hasLocalAddress | overIP, putLocalAddress},
 	{netPeerName, net, hasServer | isClient, putServer},
 	{netPeerPort, net, hasServerPort | isClient, putServerPort},
+	{netPeerName, net, hasPeerName | isClient, putPeerName},
 	{netPeerName, net, hasClient | isServer, putClient},
 	{netPeerPort, net, hasClient | isServer, putClientPort},
 	{netPeerName, net, hasRemoteAddress, putRemoteAddress},
@@ -129,6 +132,7 @@ var attributes = [...]attribute{
 	{addressSource, always, 0, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(addressSourceNames[:], r.addressSource()))
 	}},
+	{serverAddressSource, always, hasPeerName | isClient, text(serverAddressByDNS)},
 	{netNS, always, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
 	{peerPID, always, hasPeerPID, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) }},
 
@@ -172,6 +176,7 @@ func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
 func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
 func putServer(v pcommon.Value, r *report)        { v.SetStr(r.exchange.Server) }
 func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.ServerPort)) }
+func putPeerName(v pcommon.Value, r *report)      { v.SetStr(r.connection.PeerName) }
 func putClient(v pcommon.Value, r *report)        { v.SetStr(r.client) }
 func putClientPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Client.Port())) }
 func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/socket"
 )
@@ -45,6 +46,8 @@ type Options struct {
 	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
 	// it and from the ID of a Connection.
 	HostID uint64
+	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
+	PeerName func(peername.Question) (name string, settled bool)
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
@@ -65,7 +68,8 @@ type Builder struct {
 	records int
 	spans   int
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
-	groups map[*process.Info]*group
+	groups  map[*process.Info]*group
+	unnamed []unnamed // of this batch
 
 	// These are reused, so that emitting does not allocate them.
 	report   report
@@ -110,6 +114,7 @@ func (b *Builder) LongTexts() int { return b.interned.long }
 
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
+	b.namePeers()
 	logs, traces := b.logs, b.traces
 	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
 	b.records, b.spans, b.interned.long = 0, 0, 0
@@ -129,13 +134,19 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	r.id = b.ids.of(c.ID, &b.identity)
 	switch attributes := b.attrLayouts.of(r.conditions); {
 	case b.options.Logs && needsSpan:
-		written := b.addRecord(r, h, spanned).Attributes()
-		attributes.write(written, r)
-		written.CopyTo(b.addSpan(r, h).Attributes()) // takes two thirds of the time of writing them again
+		record, span := b.addRecord(r, h, spanned).Attributes(), b.addSpan(r, h).Attributes()
+		attributes.write(record, r)
+		record.CopyTo(span) // takes two thirds of the time of writing them again
+		b.awaitName(r, record)
+		b.awaitName(r, span)
 	case b.options.Logs:
-		attributes.write(b.addRecord(r, h, spanned).Attributes(), r)
+		record := b.addRecord(r, h, spanned).Attributes()
+		attributes.write(record, r)
+		b.awaitName(r, record)
 	default:
-		attributes.write(b.addSpan(r, h).Attributes(), r)
+		span := b.addSpan(r, h).Attributes()
+		attributes.write(span, r)
+		b.awaitName(r, span)
 	}
 	r.connection, r.group = nil, nil // keep no reference
 }

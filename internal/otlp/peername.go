@@ -1,0 +1,41 @@
+package otlp
+
+import (
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/socketflow/socketflow/internal/peername"
+)
+
+// serverAddressByDNS is a value of socketflow.server.address.source.
+const serverAddressByDNS = "dns"
+
+// unnamed is telemetry of a client that names its peer by address. When the batch is taken, more is known than when it was emitted.
+type unnamed struct {
+	attributes pcommon.Map
+	question   peername.Question
+}
+
+// awaitName notes that the peer of a report may have a name that is not known yet.
+func (b *Builder) awaitName(r *report, attributes pcommon.Map) {
+	if r.connection.PeerQuestion.At != 0 && r.conditions&(isClient|hasServer) == isClient && b.options.PeerName != nil {
+		b.unnamed = append(b.unnamed, unnamed{attributes, r.connection.PeerQuestion})
+	}
+}
+
+// namePeers names the peers of the batch whose names have become known.
+func (b *Builder) namePeers() {
+	for _, u := range b.unnamed {
+		name, _ := b.options.PeerName(u.question)
+		if name == "" {
+			continue
+		}
+		for _, key := range [...]string{serverAddress, netPeerName} {
+			if v, found := u.attributes.Get(key); found {
+				v.SetStr(name)
+			}
+		}
+		u.attributes.PutStr(serverAddressSource, serverAddressByDNS)
+	}
+	clear(b.unnamed)
+	b.unnamed = b.unnamed[:0]
+}
