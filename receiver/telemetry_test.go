@@ -236,12 +236,12 @@ func TestTelemetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 36, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 38, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 36, calls)
+	assert.Equal(t, 38, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.
