@@ -135,8 +135,8 @@ func (s *shard) reach(time uint64) {
 	if s.engine.peerNames == nil {
 		return
 	}
-	if s.tracker != nil && s.tracker.Busy() { // earlier ones may wait for an address
-		time -= min(time, uint64(s.engine.opts.Waiting.Timeout))
+	if s.tracker != nil {
+		time = s.tracker.Reached(time)
 	}
 	s.engine.peerNames.Reach(s.number, time)
 }
@@ -169,12 +169,20 @@ func (s *shard) tick() {
 		s.since = time.Time{}
 	case s.since.IsZero():
 		s.since = now
-	case now.Sub(s.since) >= s.engine.opts.BatchTimeout:
+	case s.due(now.Sub(s.since)):
 		s.deliver()
 	}
 	s.forgetNow = s.forget.Load()
 	s.idleFrom = monotonic + uint64(wait)
 	s.reader.SetDeadline(now.Add(wait))
+}
+
+// due reports whether a batch is to be delivered, the oldest item of which has waited for so long. It waits for twice as long at most if
+// another shard may still learn the name of a peer in it.
+func (s *shard) due(waited time.Duration) bool {
+	timeout := s.engine.opts.BatchTimeout
+	names := s.engine.peerNames
+	return waited >= timeout && (names == nil || waited >= 2*timeout || names.Settled(s.builder.LatestQuestion()))
 }
 
 var _ socket.Sink = (*shard)(nil)

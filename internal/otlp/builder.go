@@ -68,8 +68,9 @@ type Builder struct {
 	records int
 	spans   int
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
-	groups  map[*process.Info]*group
-	unnamed []unnamed // of this batch
+	groups         map[*process.Info]*group
+	unnamed        []unnamed // of this batch
+	latestQuestion uint64    // among those
 
 	// These are reused, so that emitting does not allocate them.
 	report   report

@@ -19,8 +19,12 @@ type unnamed struct {
 func (b *Builder) awaitName(r *report, attributes pcommon.Map) {
 	if r.connection.PeerQuestion.At != 0 && r.conditions&(isClient|hasServer) == isClient && b.options.PeerName != nil {
 		b.unnamed = append(b.unnamed, unnamed{attributes, r.connection.PeerQuestion})
+		b.latestQuestion = max(b.latestQuestion, r.connection.PeerQuestion.At)
 	}
 }
+
+// LatestQuestion is the time of the latest question about a peer in the batch; 0: there is none. See peername.Question.
+func (b *Builder) LatestQuestion() uint64 { return b.latestQuestion }
 
 // namePeers names the peers of the batch whose names have become known.
 func (b *Builder) namePeers() {
@@ -37,5 +41,5 @@ func (b *Builder) namePeers() {
 		u.attributes.PutStr(serverAddressSource, serverAddressByDNS)
 	}
 	clear(b.unnamed)
-	b.unnamed = b.unnamed[:0]
+	b.unnamed, b.latestQuestion = b.unnamed[:0], 0
 }

@@ -175,10 +175,15 @@ func (t *Table) Ask(q Question) (text string, settled bool) {
 	if found && n.from <= q.At && q.At < n.until {
 		return n.text, true
 	}
+	return "", t.Settled(q.At)
+}
+
+// Settled reports whether all that was answered before a time is known.
+func (t *Table) Settled(at uint64) bool {
 	for i := range t.reached {
-		if t.reached[i].Load() < q.At {
-			return "", false
+		if t.reached[i].Load() < at {
+			return false
 		}
 	}
-	return "", true
+	return true
 }
