@@ -531,6 +531,21 @@ func TestOwners(t *testing.T) {
 	assert.Equal(t, 5, s.resolver.processes)
 }
 
+func TestReachedIsTheTimeOfTheOldestEventThatWaits(t *testing.T) {
+	s := newScene(t, Limits{}, nil)
+	assert.Equal(t, s.now, s.Reached(s.now))
+	s.handle(open(1, "", remote))
+	first := s.now
+	s.handle(open(2, "", remote))
+	second := s.now
+	assert.Equal(t, first, s.Reached(s.now+1))
+	assert.Equal(t, first-1, s.Reached(first-1))
+	s.handle(named(1, local, "", event.AddressSourceGetsockname))
+	assert.Equal(t, second, s.Reached(s.now))
+	s.handle(named(2, local, "", event.AddressSourceGetsockname))
+	assert.Equal(t, s.now, s.Reached(s.now))
+}
+
 // A shard that reads its events late finds that the process has ended.
 func TestOwnerIsTheSameInAllShards(t *testing.T) {
 	shared, err := NewShared(Limits{})

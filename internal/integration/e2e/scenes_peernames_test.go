@@ -20,7 +20,7 @@ import (
 // process has asked DNS for does.
 func TestPeerNames(t *testing.T) {
 	builder := newBuilder(t)
-	b := runBothModes(t)
+	b := runBothModes(t, "batch: {timeout: 2s}") // longer than any shard is behind the others
 	s := newScene(t, builder, "peernames")
 	const host = "127.113.0.2"
 	dir := openDir(t)
