@@ -155,7 +155,8 @@ type BatchConfig struct {
 	// Size is how many log records, or spans, are handed over at a time at the most: 1 to 65536. Default: 1024.
 	Size int `mapstructure:"size"`
 
-	// Timeout is how long an item waits for others at most: 1ms to 10s. Default: 200ms.
+	// Timeout is how long an item waits for others: 1ms to 10s. It waits for twice as long at most if what DNS answered to its process has not
+	// been read yet. Default: 200ms.
 	Timeout time.Duration `mapstructure:"timeout"`
 }
 

@@ -147,6 +147,8 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				observe(int64(n), attribute.String("source", source))
 			}
 		}},
+		{m.SocketflowPeerNamesRemembered, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Remembered)) }},
+		{m.SocketflowPeerNamesEvicted, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Evicted)) }},
 		{m.SocketflowProcessesMapFull, func(s *snapshot, observe observe) { observe(int64(s.ProcessesMapFull)) }},
 		{m.SocketflowConnections, func(s *snapshot, observe observe) {
 			observe(int64(s.ConnectionsOpened), byResult("opened"))

@@ -18,6 +18,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procfs"
@@ -78,6 +79,7 @@ func TestTelemetry(t *testing.T) {
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
+		PeerNames: peername.Stats{Remembered: 54, Evicted: 55},
 		Described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25},
 	}}
 	for k := range event.Kinds {
@@ -190,7 +192,9 @@ func TestTelemetry(t *testing.T) {
 			metadatatest.AssertEqualSocketflowProcessesEvicted,
 			points{point(9, "cause", "exited"), point(10, "cause", "least_used")},
 		},
-		"processes_map_full": {metadatatest.AssertEqualSocketflowProcessesMapFull, points{point(11)}},
+		"peer_names_remembered": {metadatatest.AssertEqualSocketflowPeerNamesRemembered, points{point(54)}},
+		"peer_names_evicted":    {metadatatest.AssertEqualSocketflowPeerNamesEvicted, points{point(55)}},
+		"processes_map_full":    {metadatatest.AssertEqualSocketflowProcessesMapFull, points{point(11)}},
 		"connections": {
 			metadatatest.AssertEqualSocketflowConnections,
 			points{point(12, "result", "opened"), point(13, "result", "closed"), point(14, "result", "failed")},
@@ -236,12 +240,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 36, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 38, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 36, calls)
+	assert.Equal(t, 38, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -22,6 +22,8 @@ type Options struct {
 	Memory int
 	// Want asks the kernel for a part of a connection's data. It is not called if there are no Protocols.
 	Want func(cookie uint64, w event.Want)
+	// Resolved takes what a name service has answered to a process of this host; nil: it is of no interest.
+	Resolved func(*protocol.Resolution)
 	// PayloadLimit and PayloadBurst bound the bytes captured of a call, and of a burst of calls in one direction, once the
 	// protocol is known.
 	PayloadLimit, PayloadBurst uint32

@@ -38,6 +38,13 @@ func (s *sink) Error(e protocol.ParseError) {
 	}
 }
 
+// Resolved implements protocol.Sink.
+func (s *sink) Resolved(r *protocol.Resolution) {
+	if s.shard.opts.Resolved != nil {
+		s.shard.opts.Resolved(r)
+	}
+}
+
 // Switch implements protocol.Sink.
 func (s *sink) Switch(to protocol.Switch) {
 	if to.Client.IsValid() {

@@ -38,6 +38,9 @@ func (e *Engine) Snapshot() Snapshot {
 		e.opts.Logger.Error("the kernel's counters are missing from the metrics", zap.Error(err))
 	}
 	s.Described = e.processes.Stats()
+	if e.peerNames != nil {
+		s.PeerNames = e.peerNames.Stats()
+	}
 	s.Events, s.RingFull, s.Missed = counters.Events, counters.RingFull, counters.Missed
 	s.SocketsStorageFailed, s.SocketsAcceptUnknown = counters.StorageFailed, counters.AcceptUnknown
 	s.SocketsIgnored, s.ProcessesMapFull = counters.SelectionIgnored, counters.ProcessMapFull

@@ -16,6 +16,7 @@ import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -31,6 +32,7 @@ type Engine struct {
 	calls     *callMode // of the syscall mode
 	shards    []*shard
 	processes *process.Reader
+	peerNames *peername.Table // nil: no protocol is a name service
 	hostID    uint64
 	decode    atomic.Uint64 // records that were no events
 	// kernelMemory is the memory that the kernel holds for the programs, in bytes. It does not change.
@@ -68,6 +70,11 @@ func (e *Engine) Start() (err error) {
 	e.processes, err = process.NewReader(process.Options{OmitCommandLine: !e.opts.Telemetry.CommandLine})
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(e.opts.Protocols, func(p protocol.Configured) bool { return p.Resolves }) {
+		if e.peerNames, err = peername.New(e.opts.Shards); err != nil {
+			return err
+		}
 	}
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
 		return err

@@ -169,8 +169,10 @@ func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
 func (u *engineUnderTest) End() {}
 
 func text(attributes pcommon.Map, key string) string {
-	value, _ := attributes.Get(key)
-	return value.AsString()
+	if value, found := attributes.Get(key); found {
+		return value.AsString()
+	}
+	return ""
 }
 
 func aspectOfRecord(record plog.LogRecord) string {

@@ -24,15 +24,17 @@ import (
 // shard takes the events of one ring buffer all the way to telemetry. All of it but the atomic fields belongs to one goroutine.
 type shard struct {
 	engine  *Engine
+	number  int
 	reader  *kernel.Reader
 	table   *socket.Table
 	builder *otlp.Builder
 	// tracker stands before the table in the syscall mode; nil in the socket mode.
 	tracker *fdtrack.Tracker
 
-	event   event.Event
-	handled int       // events since the last look at the clock
-	since   time.Time // the oldest item of the batch is not older; zero: the batch is empty
+	event    event.Event
+	handled  int       // events since the last look at the clock
+	idleFrom uint64    // the reader's deadline, CLOCK_MONOTONIC, ns
+	since    time.Time // the oldest item of the batch is not older; zero: the batch is empty
 	// forget is a request to forget the sockets that have not been reported alive; nil: none.
 	forget    atomic.Pointer[unreported]
 	forgetNow *unreported // forget as it was before the present wait
@@ -46,14 +48,13 @@ type unreported struct {
 }
 
 func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error) {
-	s := &shard{engine: e, reader: e.tracer.Readers()[i]}
+	s := &shard{engine: e, number: i, reader: e.tracer.Readers()[i]}
 	telemetry := e.opts.Telemetry
 	telemetry.HostID = e.hostID
 	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
-	s.builder = otlp.NewBuilder(telemetry)
-	table, err := socket.NewTable(socket.Options{
+	options := socket.Options{
 		Sockets:      (e.opts.Sockets + of - 1) / of,
 		Processes:    (e.opts.Processes + of - 1) / of,
 		Selection:    chosen,
@@ -63,7 +64,12 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 			Protocols: e.opts.Protocols, Memory: e.opts.ParserMemory / of, Want: e.tracer.Want,
 			PayloadLimit: uint32(e.opts.CallLimit), PayloadBurst: uint32(e.opts.BurstLimit),
 		},
-	}, e.processes, s)
+	}
+	if names := e.peerNames; names != nil {
+		options.PeerName, telemetry.PeerName, options.Conversations.Resolved = names.Ask, names.Ask, names.Learn
+	}
+	s.builder = otlp.NewBuilder(telemetry)
+	table, err := socket.NewTable(options, e.processes, s)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +92,9 @@ func (s *shard) setRuleMatch(id process.ID, generation uint32, rules uint64) {
 const eventsPerTick = 256
 
 func (s *shard) run() {
+	if s.engine.peerNames != nil {
+		defer s.engine.peerNames.Leave(s.number)
+	}
 	s.tick()
 	for {
 		err := s.reader.Next(&s.event)
@@ -93,9 +102,11 @@ func (s *shard) run() {
 		case err == nil:
 			s.handle(&s.event)
 			if s.handled++; s.handled >= eventsPerTick {
+				s.reach(s.event.Time)
 				s.tick()
 			}
 		case errors.Is(err, kernel.ErrIdle):
+			s.reach(s.idleFrom)
 			s.forgetGone()
 			s.tick()
 		case errors.Is(err, kernel.ErrEnd):
@@ -119,6 +130,17 @@ func (s *shard) handle(e *event.Event) {
 	s.table.Handle(e)
 }
 
+// reach notes that the shard has handled all events before a time (CLOCK_MONOTONIC, ns).
+func (s *shard) reach(time uint64) {
+	if s.engine.peerNames == nil {
+		return
+	}
+	if s.tracker != nil {
+		time = s.tracker.Reached(time)
+	}
+	s.engine.peerNames.Reach(s.number, time)
+}
+
 func (s *shard) flush() {
 	if s.tracker != nil {
 		s.tracker.Flush()
@@ -133,10 +155,10 @@ const trackInterval = 5 * time.Millisecond
 // tick passes time.
 func (s *shard) tick() {
 	s.handled = 0
-	now := time.Now()
+	monotonic, now := monotime.Now(), time.Now()
 	wait := s.engine.opts.PollInterval
 	if s.tracker != nil {
-		s.tracker.Tick(monotime.Now())
+		s.tracker.Tick(monotonic)
 		if s.tracker.Busy() {
 			wait = min(wait, trackInterval)
 		}
@@ -147,11 +169,20 @@ func (s *shard) tick() {
 		s.since = time.Time{}
 	case s.since.IsZero():
 		s.since = now
-	case now.Sub(s.since) >= s.engine.opts.BatchTimeout:
+	case s.due(now.Sub(s.since)):
 		s.deliver()
 	}
 	s.forgetNow = s.forget.Load()
+	s.idleFrom = monotonic + uint64(wait)
 	s.reader.SetDeadline(now.Add(wait))
+}
+
+// due reports whether a batch is to be delivered, the oldest item of which has waited for so long. It waits for twice as long at most if
+// another shard may still learn the name of a peer in it.
+func (s *shard) due(waited time.Duration) bool {
+	timeout := s.engine.opts.BatchTimeout
+	names := s.engine.peerNames
+	return waited >= timeout && (names == nil || waited >= 2*timeout || names.Settled(s.builder.LatestQuestion()))
 }
 
 var _ socket.Sink = (*shard)(nil)

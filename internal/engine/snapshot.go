@@ -6,6 +6,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procfs"
@@ -41,6 +42,8 @@ type Snapshot struct {
 	ProcessesMapFull          uint64 // processes_map_full
 
 	Described process.Stats // processes_described
+
+	PeerNames peername.Stats // peer_names_remembered, peer_names_evicted
 
 	ConnectionsOpened     uint64 // connections
 	ConnectionsClosed     uint64 // connections

@@ -85,7 +85,7 @@ func New(o Options) (*Tracker, error) {
 		opts: o, limits: o.Shared.limits, shared: o.Shared,
 		sockets: make(map[uint64]*socket), resolves: make(map[question]struct{}),
 	}
-	if err := t.owners.init(o.Processes, o.Resolver); err != nil {
+	if err := t.owners.init(o.Processes, o.Resolver, &o.Shared.starts); err != nil {
 		return nil, err
 	}
 	return t, t.initWaiting()
@@ -105,6 +105,14 @@ func (t *Tracker) Handle(e *event.Event) {
 // Busy reports whether anything waits for an address or for an answer, so that Tick has work to do.
 func (t *Tracker) Busy() bool {
 	return t.waiting.Waiting() || len(t.unknowns) > 0 || len(t.asked) > 0 || t.inbox.filled.Load()
+}
+
+// Reached is up to when all events have been passed on, if all before a time (CLOCK_MONOTONIC, ns) have been handled.
+func (t *Tracker) Reached(monotonic uint64) uint64 {
+	if oldest := t.waiting.Oldest(); oldest != nil {
+		return min(monotonic, oldest.Time)
+	}
+	return monotonic
 }
 
 // Tick passes time: CLOCK_MONOTONIC, ns. Call it every few milliseconds while Busy. It takes in answers and ends the waits whose time

@@ -431,6 +431,34 @@ func TestDatagramsOfASocketWithoutAnAddressDoNotWaitForLong(t *testing.T) {
 	}
 }
 
+// A resolver asks one question, and closes its socket.
+func TestDatagramsOfAClosedSocketDoNotWaitForLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		socket procfs.Socket
+		err    error
+		waits  bool
+	}{
+		"its descriptor is gone":         {err: procfs.ErrGone},
+		"its descriptor is a file's":     {err: procfs.ErrNotSocket},
+		"its descriptor is a TCP socket": {socket: found(local, remote)},
+		"that is not known":              {err: procfs.ErrTooMany, waits: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, Limits{}, nil)
+			s.resolver.question(testPID, 1).Answer(test.socket, test.err)
+			s.handle(over(event.UDP, open(1, "", remote)), data(1, "a"))
+			s.pass(30 * time.Millisecond)
+			if test.waits {
+				assert.Empty(t, s.take())
+				return
+			}
+			assert.Equal(t, []string{"open 1 10.0.0.9:0>10.0.0.2:80 container", "data 1 a"}, s.take())
+			assert.EqualValues(t, 1, s.Stats().Incomplete[pending.CauseEnded].Load())
+			assertNothingWaits(t, s)
+		})
+	}
+}
+
 func TestProcfsIsNotAskedIfThatIsNotWanted(t *testing.T) {
 	s := newScene(t, Limits{Timeout: 100 * time.Millisecond, LookupAfter: 200 * time.Millisecond}, nil)
 	s.handle(open(1, "", remote))
@@ -501,6 +529,33 @@ func TestOwners(t *testing.T) {
 	assert.Equal(t, 4, s.resolver.processes, "one that has ended is forgotten")
 	s.handle(of(event.KindExit, 0), open(5, local, remote))
 	assert.Equal(t, 5, s.resolver.processes)
+}
+
+func TestReachedIsTheTimeOfTheOldestEventThatWaits(t *testing.T) {
+	s := newScene(t, Limits{}, nil)
+	assert.Equal(t, s.now, s.Reached(s.now))
+	s.handle(open(1, "", remote))
+	first := s.now
+	s.handle(open(2, "", remote))
+	second := s.now
+	assert.Equal(t, first, s.Reached(s.now+1))
+	assert.Equal(t, first-1, s.Reached(first-1))
+	s.handle(named(1, local, "", event.AddressSourceGetsockname))
+	assert.Equal(t, second, s.Reached(s.now))
+	s.handle(named(2, local, "", event.AddressSourceGetsockname))
+	assert.Equal(t, s.now, s.Reached(s.now))
+}
+
+// A shard that reads its events late finds that the process has ended.
+func TestOwnerIsTheSameInAllShards(t *testing.T) {
+	shared, err := NewShared(Limits{})
+	require.NoError(t, err)
+	first, second := newSceneOf(t, shared, nil), newSceneOf(t, shared, nil)
+	first.handle(open(1, local, remote))
+	second.resolver.gone = map[uint32]bool{testPID: true}
+	second.handle(open(2, local, remote))
+	assert.Equal(t, process.ID{PID: testPID, Start: testStart}, first.raw[0].Owner)
+	assert.Equal(t, first.raw[0].Owner, second.raw[0].Owner)
 }
 
 func TestProcessEventRefreshesTheOwner(t *testing.T) {

@@ -66,9 +66,9 @@ func (t *Tracker) pollAsked() {
 func (t *Tracker) answered(s *socket, found *procfs.Socket, err error) {
 	switch {
 	case err != nil:
-		t.stats.Lookups[lookupOf(err)].Add(1)
+		t.notFound(s, lookupOf(err))
 	case !consistent(&s.flow, found):
-		t.stats.Lookups[LookupReused].Add(1)
+		t.notFound(s, LookupReused)
 	default:
 		t.stats.Lookups[LookupFound].Add(1)
 		other := event.Flow{Local: found.Local, Remote: found.Remote, AddressSource: event.AddressSourceProc}
@@ -78,6 +78,15 @@ func (t *Tracker) answered(s *socket, found *procfs.Socket, err error) {
 		if s.waiting != nil && unbound(found) { // no call will name its address
 			t.waiting.GiveUp(s.waiting, pending.CauseTimeout)
 		}
+	}
+}
+
+// notFound ends the wait of a UDP flow whose descriptor is closed: no call will name its address, and its end is reported later, when it has
+// been idle. For other sockets, the close is on its way.
+func (t *Tracker) notFound(s *socket, l Lookup) {
+	t.stats.Lookups[l].Add(1)
+	if s.flow.Transport == event.UDP && (l == LookupGone || l == LookupReused) {
+		t.waiting.GiveUp(s.waiting, pending.CauseEnded)
 	}
 }
 

@@ -23,20 +23,21 @@ const maxTries = 8
 // number that distinguishes the processes that have had the pid.
 type owners struct {
 	resolver Resolver
+	starts   *starts
 	cache    *simplelru.LRU[process.ID, owner]
 	last     process.ID // most events come from whom the one before came from
 	lastOf   owner
 }
 
-func (o *owners) init(capacity int, resolver Resolver) (err error) {
-	o.resolver = resolver
+func (o *owners) init(capacity int, resolver Resolver, starts *starts) (err error) {
+	o.resolver, o.starts = resolver, starts
 	if o.cache, err = simplelru.NewLRU[process.ID, owner](capacity, nil); err != nil {
 		return fmt.Errorf("fdtrack: %d processes: %w", capacity, err)
 	}
 	return nil
 }
 
-// of returns the owner with a name. A process that has ended keeps the incarnation as its start.
+// of returns the owner with a name. A process that has ended before any tracker read /proc keeps the incarnation as its start.
 func (o *owners) of(name process.ID) owner {
 	if name == o.last && (o.lastOf.netns != 0 || o.lastOf.tries >= maxTries) {
 		return o.lastOf
@@ -63,6 +64,9 @@ func (o *owners) resolve(name process.ID) owner {
 	found := owner{id: name}
 	if p, err := o.resolver.Process(name.PID); err == nil {
 		found.id.Start, found.netns = p.Start, p.NetNS
+		o.starts.put(name, p.Start)
+	} else if start, known := o.starts.get(name); known {
+		found.id.Start = start
 	}
 	o.cache.Add(name, found)
 	return found

@@ -44,13 +44,14 @@ func orDefault[T comparable](value, otherwise T) T {
 	return value
 }
 
-// Shared is what the Trackers of one engine have in common: the limits of what waits in all of them, and the sockets
-// that pass from one process to another. It is safe for concurrent use.
+// Shared is what the Trackers of one engine have in common: the limits of what waits in all of them, the sockets that pass from one process
+// to another, and when processes have started. It is safe for concurrent use.
 type Shared struct {
 	limits      Limits
 	budget      *pending.Budget
 	inFlightFDs inFlightFDs
 	inodes      inodes
+	starts      starts
 }
 
 // NewShared checks the limits.
@@ -63,5 +64,8 @@ func NewShared(l Limits) (s *Shared, err error) {
 		return nil, err
 	}
 	s.inodes.known = make(map[inode]knownSocket)
+	if err := s.starts.init(); err != nil {
+		return nil, err
+	}
 	return s, s.inFlightFDs.init()
 }

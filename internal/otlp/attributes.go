@@ -46,6 +46,7 @@ const (
 	hasPeerPID
 	hasSegments // the kernel's counts of a TCP connection are known
 	isHTTP
+	hasPeerName // the process has asked DNS for the remote address, and the request does not name the server
 )
 
 func (f *conditions) add(condition conditions, holds bool) {
@@ -74,6 +75,7 @@ var attributes = [...]attribute{
 	{networkLocalPort, inCurrent, hasLocalPort, putLocalPort},
 	{serverAddress, inCurrent, hasServer, putServer},
 	{serverPort, inCurrent, hasServerPort, putServerPort},
+	{serverAddress, inCurrent, hasPeerName | isClient, putPeerName},
 	{serverAddress, inCurrent, hasRemoteAddress | isClient, putRemoteAddress},
 	{serverPort, inCurrent, hasRemotePort | isClient, putRemotePort},
 	{serverAddress, inCurrent, hasLocalAddress | isServer, putLocalAddress},
@@ -96,6 +98,7 @@ var attributes = [...]attribute{
 	{netSockHostPort, inBoth | inV120, hasLocalPort, putLocalPort},
 	{netPeerName, inBoth | inV120, hasServer | isClient, putServer},
 	{netPeerPort, inBoth | inV120, hasServerPort | isClient, putServerPort},
+	{netPeerName, inBoth | inV120, hasPeerName | isClient, putPeerName},
 	{netPeerName, inBoth | inV120, hasClient | isServer, putClient},
 	{netPeerPort, inBoth | inV120, hasClientPort | isServer, putClientPort},
 	{netPeerName, inBoth | inV120, isClientsPeer | hasRemoteAddress, putRemoteAddress},
@@ -114,6 +117,7 @@ var attributes = [...]attribute{
 	{netPeerIP, inV112, hasRemoteAddress | overIP, putRemoteAddress},
 	{netPeerPort, inV112, hasRemotePort, putRemotePort},
 	{netPeerName, inV112, hasServer | isClient, putServer},
+	{netPeerName, inV112, hasPeerName | isClient, putPeerName},
 	{netPeerName, inV112, hasRemoteAddress | isUnix, putRemoteAddress},
 	{netHostIP, inV112, hasLocalAddress | overIP, putLocalAddress},
 	{netHostPort, inV112, hasLocalPort, putLocalPort},
@@ -137,6 +141,7 @@ var attributes = [...]attribute{
 	{addressSource, inAll, 0, func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(addressSourceNames[:], r.addressSource()))
 	}},
+	{serverAddressSource, inAll, hasPeerName | isClient, text(serverAddressByDNS)},
 	{netNS, inAll, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
 	{peerPID, inAll, hasPeerPID, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) }},
 
@@ -177,6 +182,7 @@ func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
 func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
 func putServer(v pcommon.Value, r *report)        { v.SetStr(r.exchange.Server) }
 func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.ServerPort)) }
+func putPeerName(v pcommon.Value, r *report)      { v.SetStr(r.connection.PeerName) }
 func putClient(v pcommon.Value, r *report)        { v.SetStr(r.client) }
 func putClientPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Client.Port())) }
 func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }

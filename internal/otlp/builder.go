@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/socket"
 )
@@ -49,6 +50,8 @@ type Options struct {
 	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
 	// it and from the ID of a Connection.
 	HostID uint64
+	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
+	PeerName func(peername.Question) (name string, settled bool)
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
@@ -69,7 +72,9 @@ type Builder struct {
 	records int
 	spans   int
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
-	groups map[*process.Info]*group
+	groups         map[*process.Info]*group
+	unnamed        []unnamed // of this batch
+	latestQuestion uint64    // among those
 
 	// These are reused, so that emitting does not allocate them.
 	report   report
@@ -114,6 +119,7 @@ func (b *Builder) LongTexts() int { return b.interned.long }
 
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
+	b.namePeers()
 	logs, traces := b.logs, b.traces
 	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
 	b.records, b.spans, b.interned.long = 0, 0, 0
@@ -147,6 +153,10 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 		if h.conditions&hasEnded != 0 { // a span has its times
 			attributes.PutDouble(duration, time.Duration(r.duration()).Seconds())
 		}
+		b.awaitName(r, attributes)
+	}
+	if needsSpan {
+		b.awaitName(r, written)
 	}
 	r.connection, r.group = nil, nil // keep no reference
 }

@@ -97,5 +97,6 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		l.TraceState().FromRaw(x.Links[i].State)
 	}
 	b.attrLayouts.writeExchange(span.Attributes(), r)
+	b.awaitName(r, span.Attributes())
 	r.connection, r.exchange, r.group = nil, nil, nil // keep no reference
 }

@@ -98,7 +98,8 @@ var redisCommand = func() *protocol.Exchange {
 	return x
 }()
 
-// local is a request over a Unix socket to a server on the same host; nameless is one without a server name.
+// local is a request over a Unix socket to a server on the same host; nameless is one without a server name, and anonymous the same of a
+// client.
 func local(side protocol.Side) *protocol.Exchange {
 	return exchange(side, "200", func(m *http.Message) {
 		m.SetMethod([]byte("GET"))
@@ -111,6 +112,12 @@ func local(side protocol.Side) *protocol.Exchange {
 var nameless = exchange(protocol.Server, "204", func(m *http.Message) {
 	m.SetMethod([]byte("PUT"))
 	m.SetTarget([]byte("/boot-source"))
+	m.SetVersion("1.0")
+})
+
+var anonymous = exchange(protocol.Client, "200", func(m *http.Message) {
+	m.SetMethod([]byte("GET"))
+	m.SetTarget([]byte("/"))
 	m.SetVersion("1.0")
 })
 

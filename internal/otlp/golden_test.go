@@ -65,6 +65,9 @@ func of(p *process.Info) func(*socket.Connection) {
 	return func(c *socket.Connection) { c.Process = p }
 }
 
+// resolved is a connection to a name that the process had asked DNS for.
+func resolved(c *socket.Connection) { c.PeerName = "db.example.com" }
+
 // unmeasured sets the counts of an attempt that nobody answered.
 func unmeasured(c *socket.Connection) { c.Stats = event.Ending{Retransmits: 6} }
 
@@ -131,6 +134,8 @@ var cases = []struct {
 	{name: "v1.12", options: Options{Addresses: AddressV112}, emit: openedAndClosed(finByPeer, accepted)},
 	{name: "open_records_only", options: Options{Records: RecordOpen}, emit: openedAndClosed(finByPeer)},
 	{name: "close_records_only", options: Options{Records: RecordClose}, emit: openedAndClosed(finByPeer)},
+	{name: "client_named_by_dns", emit: openedAndClosed(finByPeer, resolved)},
+	{name: "refused_named_by_dns", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), resolved)},
 	{name: "spans_never", options: Options{ConnectionSpans: SpansNever}, emit: openedAndClosed(finByPeer)},
 	{name: "spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: openedAndClosed(finByPeer)},
 
@@ -171,6 +176,9 @@ var cases = []struct {
 	{name: "redis_v1.20", options: Options{Addresses: AddressV120}, emit: exchanged(redisCommand)},
 	{name: "http_stable_only", options: Options{Addresses: AddressStable}, emit: exchanged(get(protocol.Client, "200"))},
 	{name: "http_failed", emit: exchanged(failedExchange)},
+	{name: "http_client_named_by_request", emit: exchanged(get(protocol.Client, "200"), resolved)},
+	{name: "exchange_client_named_by_dns", emit: exchanged(anonymous, resolved)},
+	{name: "exchange_server_named_by_dns", emit: exchanged(nameless, resolved, accepted)},
 	{name: "grpc_client_error", emit: exchanged(call)},
 	{name: "exchanges_and_spans_auto", emit: conversation},
 	{name: "exchanges_and_spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: conversation},

@@ -67,8 +67,10 @@ const (
 	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "first", "protocol", "unknown"
 	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
 	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
-	netNS         = "socketflow.netns"          // inode of the network namespace
-	peerPID       = "socketflow.peer.pid"       // Unix: the process that connected or listened at the other end; initial pid namespace
+	// serverAddressSource is absent where server.address is what the request names, or the address of the socket.
+	serverAddressSource = "socketflow.server.address.source" // "dns": the process had asked for it before it connected; on the client's side only
+	netNS               = "socketflow.netns"                 // inode of the network namespace
+	peerPID             = "socketflow.peer.pid"              // Unix: the process that connected or listened at the other end; initial pid namespace
 )
 
 // How a connection went. Counts are those of the whole connection.

@@ -79,6 +79,7 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 	}
 	r.conditions.add(hasRemoteAddress, r.remote != "")
 	r.conditions.add(hasLocalAddress, r.local != "")
+	r.conditions.add(hasPeerName, c.PeerName != "")
 	r.conditions.add(hasNetNS, c.NetNS != 0)
 	if h.conditions&hasEnded != 0 {
 		r.conditions.add(hasRTT, c.Stats.RTT != 0)
@@ -100,7 +101,9 @@ func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
 		r.err.name = lookUpErrno(x.Errno).name
 	}
 	r.conditions.add(hasError, r.err.name != "")
-	r.conditions.add(hasServer, x.Server != "")
+	if x.Server != "" {
+		r.conditions = r.conditions&^hasPeerName | hasServer
+	}
 	if x.Client.IsValid() {
 		r.client = texts.of(x.Client.Addr())
 		r.conditions |= hasClient

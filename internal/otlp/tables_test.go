@@ -91,7 +91,7 @@ func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
 }
 
 // everything is the set of all conditions.
-const everything = isHTTP<<1 - 1
+const everything = hasPeerName<<1 - 1
 
 func TestNoSetOfConditionsWritesAKeyTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))

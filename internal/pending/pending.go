@@ -104,6 +104,14 @@ func (q *Queue[K, T]) Stats() *Stats { return &q.stats }
 // Waiting reports whether any key waits.
 func (q *Queue[K, T]) Waiting() bool { return q.waits.First() != nil }
 
+// Oldest is the first item of the key that has waited for the longest; nil: none waits. It is valid until the Queue is used.
+func (q *Queue[K, T]) Oldest() *T {
+	if w := q.waits.First(); w != nil && w.first != nil {
+		return &w.first.value
+	}
+	return nil
+}
+
 // Now is the latest time that the queue knows of.
 func (q *Queue[K, T]) Now() uint64 { return q.now }
 

@@ -283,3 +283,20 @@ func TestOptionsAreChecked(t *testing.T) {
 	_, err = New(o)
 	assert.ErrorContains(t, err, "above 0")
 }
+
+func TestOldestItem(t *testing.T) {
+	s := newScene(t, wide, newBudget(t, 10, 1000))
+	assert.Nil(t, s.Oldest())
+	s.start("a", "b")
+	assert.Nil(t, s.Oldest(), "nothing of it waits yet")
+	s.add("b", 1, "")
+	s.add("a", 2, "")
+	s.add("a", 3, "")
+	require.NotNil(t, s.Oldest())
+	assert.Equal(t, 2, s.Oldest().number, "a has waited for longer")
+	s.complete("a")
+	assert.Equal(t, 1, s.Oldest().number)
+	s.complete("b")
+	assert.Nil(t, s.Oldest())
+	s.assertEmpty()
+}

@@ -13,6 +13,7 @@ type Protocol struct {
 	Name       string     // in own telemetry and in configuration
 	Transports Transports // what it is spoken over
 	Preamble   bool       // it only precedes another protocol on a connection, and has no exchanges
+	Resolves   bool       // it is a name service: its parsers call Sink.Resolved
 
 	// Detect judges the first bytes of a conversation. It is called again whenever there are more of them.
 	Detect func(*Sample) Confidence
@@ -159,6 +160,8 @@ type Sink interface {
 	Single(x *Exchange)
 	// Error counts a parse error.
 	Error(e ParseError)
+	// Resolved hands over what a name service has answered to this side.
+	Resolved(r *Resolution)
 
 	// Switch says that the rest of the conversation is in another protocol, which is recognised anew. The parser has to return the
 	// bytes that it was given and that belong to the rest with Return and ReturnGap, in order, before it returns. By then it has handed

@@ -9,6 +9,7 @@ func (t *Table) close(e *event.Event) {
 		c.existing = e.Existing
 		c.gap = !e.Existing
 		c.started = e.Started
+		c.question = t.questionOf(e)
 		c.startedAt = t.clock.Unix(e.Time)
 		if e.Started != 0 {
 			c.startedAt = t.clock.Unix(e.Started)

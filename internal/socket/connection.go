@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
@@ -11,13 +12,17 @@ import (
 // Connection is one end of a TCP or Unix stream connection, or a UDP flow, as far as it is known when it is emitted. All
 // reports of a connection have the same ID, Process, addresses and StartedAt.
 type Connection struct {
-	ID            uint64        // unique; the same in every report of this connection
-	Process       *process.Info // never nil; PID is 0 if the owner is not known
-	Local         netip.AddrPort
-	Remote        netip.AddrPort
-	Transport     event.Transport
-	Unix          *event.Unix // UnixStream: names instead of addresses
-	NetNS         uint32      // inode of the network namespace
+	ID        uint64        // unique; the same in every report of this connection
+	Process   *process.Info // never nil; PID is 0 if the owner is not known
+	Local     netip.AddrPort
+	Remote    netip.AddrPort
+	Transport event.Transport
+	Unix      *event.Unix // UnixStream: names instead of addresses
+	// PeerName is what the process had asked DNS for before it connected to Remote; "": nothing, or PeerQuestion has to be asked once more
+	// later, unless its At is 0.
+	PeerName      string
+	PeerQuestion  peername.Question
+	NetNS         uint32 // inode of the network namespace
 	Role          event.Role
 	RoleSource    event.RoleSource
 	AddressSource event.AddressSource

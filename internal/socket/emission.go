@@ -82,11 +82,14 @@ func (c *connection) learnRole() {
 // fill fills t.out with what all reports of a connection have in common.
 func (t *Table) fill(c *connection) {
 	c.learnRole()
+	if c.question.At != 0 {
+		c.peerName, c.question = t.namePeer(c.question)
+	}
 	t.out = Connection{
 		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last,
+		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
 	}
 	switch {
 	case c.existing:
@@ -108,6 +111,7 @@ func (t *Table) emitFailed(e *event.Event, cookie uint64) {
 		EndedAt: t.clock.Unix(e.Time), End: endOfAttempt(&e.Ending), Errno: e.Ending.Errno, Stats: e.Ending,
 	}
 	t.out.StartedAt = t.out.EndedAt - t.clock.Between(e.Started, e.Time)
+	t.out.PeerName, t.out.PeerQuestion = t.namePeer(t.questionOf(e))
 	t.sink.Failed(&t.out)
 }
 

@@ -12,6 +12,7 @@ func (t *Table) open(e *event.Event) {
 	c.startedAt = t.clock.Unix(e.Started)
 	c.openedAt = c.startedAt + t.clock.Between(e.Started, e.Time)
 	c.existing = e.Existing
+	c.question = t.questionOf(e)
 	if e.Flow.Role == event.RoleServer && transports[e.Flow.Transport].acceptFollows {
 		c.waiting = true
 		t.waiting.push(waiter{e.Flow.Cookie, e.Time})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/selection"
 )
@@ -16,6 +17,8 @@ type Options struct {
 	Selection *selection.Selection
 	// SetRuleMatch writes to the kernel which selection rules a process meets. It is not called if Selection is empty.
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
+	// PeerName says what a process called an address; nil: that is not known. See peername.Table.
+	PeerName func(peername.Question) (name string, settled bool)
 	// Conversations configures the parsing of the data that connections carry.
 	Conversations conversation.Options
 }

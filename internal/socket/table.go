@@ -8,6 +8,7 @@ import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/intrusive"
+	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 )
 
@@ -41,10 +42,12 @@ type connection struct {
 	flow      event.Flow
 	id        uint64
 	owner     *process.Info
-	started   uint64 // CLOCK_MONOTONIC, ns
-	startedAt int64  // Unix, ns
-	openedAt  int64  // Unix, ns
-	seen      uint64 // CLOCK_MONOTONIC, ns: when it was last reported alive
+	peerName  string
+	question  peername.Question // for peerName; At 0: it is settled
+	started   uint64            // CLOCK_MONOTONIC, ns
+	startedAt int64             // Unix, ns
+	openedAt  int64             // Unix, ns
+	seen      uint64            // CLOCK_MONOTONIC, ns: when it was last reported alive
 	existing  bool
 	gap       bool
 	opened    bool // the open has been emitted

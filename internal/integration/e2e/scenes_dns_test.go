@@ -54,6 +54,24 @@ forward-zone:
 	forward-addr: 127.0.0.1@%d
 `
 
+// serveNames serves names from unbound's local data.
+func (s *scene) serveNames(dir, data string) *actor {
+	s.t.Helper()
+	config := fmt.Sprintf(unboundConfig, dnsHost, dnsPort, data, freePort(s.t))
+	unbound := testenv.NeedProgram(s.t, "unbound", "unbound", "/usr/sbin/unbound")
+	cmd := exec.Command(unbound, "-d", "-c", writeFile(s.t, filepath.Join(dir, "unbound.conf"), config))
+	cmd.Dir = dir
+	return s.serve(cmd, dnsPort)
+}
+
+// resolving is a command whose names are those of serveNames.
+func resolving(t testing.TB, dir, words string) *exec.Cmd {
+	t.Helper()
+	resolv := writeFile(t, filepath.Join(dir, "resolv.conf"), "nameserver "+dnsHost+"\nsearch search.test\n")
+	return exec.Command(testenv.NeedProgram(t, "util-linux", "unshare"), "--mount", "sh", "-c",
+		"mount --bind "+resolv+" /etc/resolv.conf && exec "+words)
+}
+
 // lookup is what of a query and its answer belongs together.
 type lookup struct{ name, code, answer string }
 
@@ -83,10 +101,7 @@ func TestLookups(t *testing.T) {
 	want[lookup{"a.deny", "", ""}] = 1
 
 	dir := openDir(t)
-	config := fmt.Sprintf(unboundConfig, dnsHost, dnsPort, data.String(), freePort(t))
-	cmd := exec.Command(testenv.NeedProgram(t, "unbound", "unbound", "/usr/sbin/unbound"), "-d", "-c", writeFile(t, filepath.Join(dir, "unbound.conf"), config))
-	cmd.Dir = dir
-	server := s.serve(cmd, dnsPort)
+	server := s.serveNames(dir, data.String())
 	run := func(codes []int, cmd *exec.Cmd) {
 		t.Helper()
 		a := s.start("client", cmd)
@@ -97,9 +112,7 @@ func TestLookups(t *testing.T) {
 		arguments := append([]string{"@" + dnsHost}, strings.Fields(words)...)
 		run([]int{0, 9}, exec.Command(dig, arguments...)) // 9: no answer
 	}
-	resolv := writeFile(t, filepath.Join(dir, "resolv.conf"), "nameserver "+dnsHost+"\n")
-	run([]int{0}, exec.Command(testenv.NeedProgram(t, "util-linux", "unshare"), "--mount", "sh", "-c",
-		"mount --bind "+resolv+" /etc/resolv.conf && exec getent ahostsv4 getent.test"))
+	run([]int{0}, resolving(t, dir, "getent ahostsv4 getent.test"))
 	run([]int{0}, exec.Command(testenv.NeedProgram(t, "nodejs", "node"), "-e",
 		`const r = new (require("dns").Resolver)(); r.setServers(["`+dnsHost+`"]); r.resolve4("node.test", (e) => { if (e) throw e; });`))
 	for _, sockets := range []string{"one", "each"} {

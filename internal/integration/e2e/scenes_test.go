@@ -77,12 +77,16 @@ type bothModes struct {
 	modes [len(comparedModes)]*requestCollector
 }
 
-func runBothModes(t testing.TB) *bothModes {
+// runBothModes starts it. The receivers may be given more keys, one to a line.
+func runBothModes(t testing.TB, keys ...string) *bothModes {
 	t.Helper()
 	var receivers, exporters, pipelines strings.Builder
 	for _, mode := range comparedModes {
 		name := strings.NewReplacer("MODE", mode)
 		_, _ = name.WriteString(&receivers, "\n  socketflow/as-MODE:\n    mode: MODE\n    ring_buffer:\n      size: 16MiB")
+		for _, key := range keys {
+			receivers.WriteString("\n    " + key)
+		}
 		_, _ = name.WriteString(&exporters, "\n  file/MODE:\n    path: traces-MODE.jsonl\n    flush_interval: 100ms")
 		_, _ = name.WriteString(&pipelines, "\n    traces/MODE:\n      receivers: [socketflow/as-MODE]\n      exporters: [file/MODE]")
 	}

@@ -42,6 +42,7 @@ func Protocol() protocol.Protocol {
 	return protocol.Protocol{
 		Name:       "dns",
 		Transports: protocol.Streams | protocol.Datagrams,
+		Resolves:   true,
 		Detect:     detect,
 		NewConfig:  func() any { return &Config{Timeout: 10 * time.Second} },
 		Keys:       func(any) []protocol.Key { return keys[:] },
@@ -76,14 +77,15 @@ const entryBytes = int(unsafe.Sizeof(outstanding{})) + maxName
 
 // memory is what the conversations of a goroutine share.
 type memory struct {
-	settings *protocol.Settings
-	timeout  uint64 // nanoseconds
-	message  message
-	request  protocol.Request
-	exchange protocol.Exchange
-	text     []byte // of attributes
-	list     []string
-	texts    texts
+	settings   *protocol.Settings
+	timeout    uint64 // nanoseconds
+	message    message
+	request    protocol.Request
+	exchange   protocol.Exchange
+	text       []byte // of attributes
+	list       []string
+	texts      texts
+	resolution protocol.Resolution
 }
 
 func start(s *protocol.Settings) func(*protocol.Session) protocol.Parser {

@@ -189,9 +189,13 @@ func (p *parser) answer(m *message, r *received) {
 		return
 	}
 	x := p.fill(e)
-	p.code(x, m.code())
+	code := m.code()
+	p.code(x, code)
 	if !p.transfers(q) {
 		p.addresses(x, m)
+	}
+	if code == noError {
+		p.resolve(e, m)
 	}
 	p.end(e, x)
 }

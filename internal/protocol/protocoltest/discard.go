@@ -22,6 +22,9 @@ func (d *Discard) Single(*protocol.Exchange) {}
 // Error implements protocol.Sink.
 func (d *Discard) Error(protocol.ParseError) {}
 
+// Resolved implements protocol.Sink.
+func (d *Discard) Resolved(*protocol.Resolution) {}
+
 // Switch implements protocol.Sink.
 func (d *Discard) Switch(protocol.Switch) {}
 

@@ -23,6 +23,7 @@ type Recorder struct {
 	Switched  *protocol.Switch                 // nil: the parser has not switched
 	Rejected  bool
 	Returned  [protocol.Directions][]byte // after the switch; a gap is written as <n>
+	Named     []protocol.Resolution       // copies
 
 	last protocol.ID
 }
@@ -78,6 +79,13 @@ func (r *Recorder) add(id protocol.ID, x *protocol.Exchange) {
 
 // Error implements protocol.Sink.
 func (r *Recorder) Error(e protocol.ParseError) { r.Errors[e]++ }
+
+// Resolved implements protocol.Sink.
+func (r *Recorder) Resolved(n *protocol.Resolution) {
+	kept := *n
+	kept.Name, kept.Addresses = slices.Clone(n.Name), slices.Clone(n.Addresses)
+	r.Named = append(r.Named, kept)
+}
 
 // Switch implements protocol.Sink.
 func (r *Recorder) Switch(s protocol.Switch) { r.Switched = &s }

@@ -55,6 +55,8 @@ type TelemetryBuilder struct {
 	SocketflowParseErrors               metric.Int64ObservableCounter
 	SocketflowPayloadBytes              metric.Int64ObservableCounter
 	SocketflowPayloadMissing            metric.Int64ObservableCounter
+	SocketflowPeerNamesEvicted          metric.Int64ObservableCounter
+	SocketflowPeerNamesRemembered       metric.Int64ObservableUpDownCounter
 	SocketflowProcTablesRead            metric.Int64ObservableCounter
 	SocketflowProcessesDescribed        metric.Int64ObservableCounter
 	SocketflowProcessesEvicted          metric.Int64ObservableCounter
@@ -482,6 +484,36 @@ func (builder *TelemetryBuilder) RegisterSocketflowPayloadMissingCallback(cb met
 	return nil
 }
 
+// RegisterSocketflowPeerNamesEvictedCallback sets callback for observable SocketflowPeerNamesEvicted metric.
+func (builder *TelemetryBuilder) RegisterSocketflowPeerNamesEvictedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowPeerNamesEvicted, obs: o})
+		return nil
+	}, builder.SocketflowPeerNamesEvicted)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowPeerNamesRememberedCallback sets callback for observable SocketflowPeerNamesRemembered metric.
+func (builder *TelemetryBuilder) RegisterSocketflowPeerNamesRememberedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowPeerNamesRemembered, obs: o})
+		return nil
+	}, builder.SocketflowPeerNamesRemembered)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowProcTablesReadCallback sets callback for observable SocketflowProcTablesRead metric.
 func (builder *TelemetryBuilder) RegisterSocketflowProcTablesReadCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -815,6 +847,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_payload_missing",
 		metric.WithDescription("System calls of which no payload, or not all, could be captured. [Alpha]"),
 		metric.WithUnit("{calls}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowPeerNamesEvicted, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_peer_names_evicted",
+		metric.WithDescription("Names of addresses that made room for others before their time was up. [Alpha]"),
+		metric.WithUnit("{names}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowPeerNamesRemembered, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_peer_names_remembered",
+		metric.WithDescription("Names that DNS answered to the processes of this host and that are remembered at present, among them some whose time is up. [Alpha]"),
+		metric.WithUnit("{names}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowProcTablesRead, err = builder.meter.Int64ObservableCounter(
