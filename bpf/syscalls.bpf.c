@@ -31,6 +31,8 @@ int emit_piece_of(unsigned int event_buf);
 #include "connection.h"
 #include "process.h"
 #include "sockaddr.h"
+#include "event_buf.h"
+#include "gather.h"
 #include "payload.h"
 #include "capture.h"
 #include "datagram_flow.h"
