@@ -7,21 +7,22 @@ static __always_inline void open_datagrams(struct transfer *t, struct call_socke
 					   struct datagram_flow *d, const struct datagram_key *key, __u64 now)
 {
 	struct scratch *space = scratch(t->user);
-	struct process *owner;
+	struct process *owner = process_of(t->pid);
+	struct datagram_user user = {.pid = t->pid, .start = owner ? owner->start : 0};
+	struct connection *c;
 
 	if (!space)
 		return;
-	begin_datagrams(d, key, &s->conn.flow, next_id(space, t->user), t->direction & 1, now);
-	if (!d->flow.family)
-		d->flow.family = remote->family;
-	set_remote(&d->flow, remote);
+	c = &space->socket.conn;
+	c->flow = s->conn.flow;
+	if (!c->flow.family)
+		c->flow.family = remote->family;
+	set_remote(&c->flow, remote);
+	begin_datagrams(d, key, &c->flow, next_id(space, t->user), &user, t->direction & 1, now);
 	emit_process_once(t->pid, shard_of(d->flow.cookie));
-	owner = process_of(t->pid);
-	d->owner_pid = d->task_pid = t->pid;
-	d->owner_start = owner ? owner->start : 0;
-	space->socket.conn.flow = d->flow;
-	space->socket.conn.started = now;
-	emit_flow(EVENT_OPEN, &space->socket.conn, t->pid, t->fd, 0);
+	c->flow = d->flow;
+	c->started = now;
+	emit_flow(EVENT_OPEN, c, t->pid, t->fd, 0);
 }
 
 static __always_inline void capture_datagram(struct transfer *t, struct datagram_flow *d, __u64 now)
@@ -57,7 +58,9 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 	struct datagram_flow *d;
 
 	__builtin_memcpy(key.remote, remote->address, ADDRESS_LEN);
-	d = datagram_flow_of(&key);
+	d = bpf_map_lookup_elem(&datagrams, &key);
+	if (!d)
+		d = make_datagrams(&key);
 	if (!d)
 		return 0;
 	if (d->closed)

@@ -49,7 +49,7 @@ enum counter {
 	COUNTER_STORAGE_FAILED = 2 * EVENT_KINDS,       /* a socket is not tracked: no memory for its state */
 	COUNTER_PROCESS_MAP_FULL,                       /* descriptions repeated: a process has no entry in the map */
 	COUNTER_ACCEPT_UNKNOWN,                         /* an accept whose socket could not be read */
-	COUNTER_IGNORED,                                /* sockets left out by the selection rules */
+	COUNTER_IGNORED,                                /* connections and flows left out by the selection rules */
 	COUNTER_PAYLOAD_RING_FULL,                      /* calls emitted without payload: the ring buffer had no room for it */
 	COUNTER_PAYLOAD_NO_BUFFER,                      /* calls emitted without payload: no buffer of theirs is known */
 	COUNTER_PAYLOAD_FAULT,                          /* calls emitted with less payload: memory could not be read */

@@ -166,16 +166,17 @@ type SocketflowDatagramFlow struct {
 	Bytes      [2]uint64
 	Datagrams  [2]uint32
 	OwnerPid   uint32
-	Ignored    uint8
 	Closed     uint8
 	Answered   uint8
 	Unwanted   uint8
+	_          [1]byte
 	Pass       uint32
 	TaskPid    uint32
 	Limit      [2]uint32
 	Spent      uint32
 	GapReason  [2]uint8
-	Pad        [2]uint8
+	Pad        [3]uint8
+	_          [7]byte
 }
 
 type SocketflowDatagramKey struct {
@@ -560,6 +561,7 @@ const (
 	SocketflowMapDatagramReceives     = "datagram_receives"
 	SocketflowMapDatagrams            = "datagrams"
 	SocketflowMapEventBufs            = "event_bufs"
+	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
 	SocketflowMapPolicies             = "policies"
 	SocketflowMapProcesses            = "processes"
@@ -730,6 +732,7 @@ type SocketflowMapSpecs struct {
 	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
 	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
+	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
 	Policies         *ebpf.MapSpec `ebpf:"policies"`
 	Processes        *ebpf.MapSpec `ebpf:"processes"`
@@ -824,6 +827,7 @@ type SocketflowMaps struct {
 	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
 	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
+	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
 	Policies         *ebpf.Map `ebpf:"policies"`
 	Processes        *ebpf.Map `ebpf:"processes"`
@@ -846,6 +850,7 @@ func (m *SocketflowMaps) Close() error {
 		m.DatagramReceives,
 		m.Datagrams,
 		m.EventBufs,
+		m.LeftOutFlows,
 		m.Listeners,
 		m.Policies,
 		m.Processes,

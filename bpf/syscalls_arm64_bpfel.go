@@ -93,16 +93,17 @@ type SyscallsDatagramFlow struct {
 	Bytes      [2]uint64
 	Datagrams  [2]uint32
 	OwnerPid   uint32
-	Ignored    uint8
 	Closed     uint8
 	Answered   uint8
 	Unwanted   uint8
+	_          [1]byte
 	Pass       uint32
 	TaskPid    uint32
 	Limit      [2]uint32
 	Spent      uint32
 	GapReason  [2]uint8
-	Pad        [2]uint8
+	Pad        [3]uint8
+	_          [7]byte
 }
 
 type SyscallsDatagramKey struct {
