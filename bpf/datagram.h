@@ -132,6 +132,21 @@ static __always_inline bool enters_flow(struct datagram_flow *d, struct owner *o
 	return true;
 }
 
+static __always_inline void describe_flow(const struct datagram_flow *d, struct owner *owner)
+{
+	struct reservation r;
+	struct open_event *e;
+
+	current_owner(owner);
+	e = begin_flow_description(&r, d);
+	if (!e)
+		return;
+	e->header.pid = owner->pid;
+	e->header.start = owner->start;
+	e->cgroup = owner->cgroup;
+	submit(&r, e);
+}
+
 static __always_inline void capture_datagram(struct datagram_flow *d, struct datagram *g, __u64 now)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -143,6 +158,8 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 		return;
 	if (d->task_pid != task->tgid && !enters_flow(d, &g->owner))
 		return;
+	if (g->want.describe)
+		describe_flow(d, &g->owner);
 	event_buf = bpf_map_lookup_elem(&event_bufs, &g->event_buf);
 	if (!event_buf)
 		return;

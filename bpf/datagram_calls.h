@@ -25,6 +25,20 @@ static __always_inline void open_datagrams(struct transfer *t, struct call_socke
 	emit_flow(EVENT_OPEN, c, t->pid, t->fd, 0);
 }
 
+static __noinline int describe_flow(const struct transfer *t, const struct datagram_flow *d)
+{
+	struct reservation r;
+	struct open_event *e = begin_flow_description(&r, d);
+
+	if (!e)
+		return 0;
+	e->header.pid = t->pid;
+	e->header.start = start_of(t->pid);
+	e->fd = t->fd;
+	submit(&r, e);
+	return 0;
+}
+
 static __always_inline void capture_datagram(struct transfer *t, struct datagram_flow *d, __u64 now)
 {
 	__u32 direction = t->direction & 1, key = t->user * cpus + bpf_get_smp_processor_id();
@@ -38,6 +52,8 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 		d->task_pid = t->pid;
 		emit_process_once(t->pid, shard_of(d->flow.cookie));
 	}
+	if (want.describe)
+		describe_flow(t, d);
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
 		return;

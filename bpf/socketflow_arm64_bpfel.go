@@ -137,10 +137,12 @@ type SocketflowDatagram struct {
 		Cgroup     uint64
 	}
 	Want struct {
-		_      structs.HostLayout
-		Bytes  uint32
-		Urgent uint32
+		_        structs.HostLayout
+		Bytes    uint32
+		Urgent   uint32
+		Describe uint32
 	}
+	_       [4]byte
 	Message struct {
 		_             structs.HostLayout
 		Name          uint64
@@ -377,17 +379,18 @@ type SocketflowOpenEvent struct {
 	Sequence [2]uint32
 	Fd       uint32
 	Pad      uint32
+	Position [2]uint64
 }
 
 type SocketflowPolicy struct {
-	_      structs.HostLayout
-	Cookie uint64
-	Until  [2]uint64
-	Limit  [2]uint32
-	Burst  uint32
-	Pad    uint32
-	Form   [2]uint64
-	Next   [2]uint64
+	_        structs.HostLayout
+	Cookie   uint64
+	Until    [2]uint64
+	Limit    [2]uint32
+	Burst    uint32
+	Describe uint32
+	Form     [2]uint64
+	Next     [2]uint64
 }
 
 type SocketflowProcess struct {
@@ -531,6 +534,7 @@ type SocketflowUnixOpenEvent struct {
 	LocalLength  uint8
 	RemoteLength uint8
 	Pad          uint8
+	Position     [2]uint64
 	Local        [108]int8
 	Remote       [108]int8
 }

@@ -259,14 +259,14 @@ type SyscallsPassed struct {
 }
 
 type SyscallsPolicy struct {
-	_      structs.HostLayout
-	Cookie uint64
-	Until  [2]uint64
-	Limit  [2]uint32
-	Burst  uint32
-	Pad    uint32
-	Form   [2]uint64
-	Next   [2]uint64
+	_        structs.HostLayout
+	Cookie   uint64
+	Until    [2]uint64
+	Limit    [2]uint32
+	Burst    uint32
+	Describe uint32
+	Form     [2]uint64
+	Next     [2]uint64
 }
 
 type SyscallsProcess struct {
