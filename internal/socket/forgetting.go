@@ -65,10 +65,14 @@ func (t *Table) evict(c *connection) {
 		return
 	}
 	t.stats.EvictedFull.Add(1)
-	t.abandon(c)
-	if c.conv != nil && !c.ignored && !c.conv.Mute() {
-		t.conversations.Describe(c.flow.Cookie)
+	if c.conv != nil && !c.ignored {
+		// What it says next is not lost then. Others are asked for when they speak, so that they do not overwrite what is wanted of sockets
+		// that share a slot with them.
+		if _, recognised := c.conv.Protocol(); recognised {
+			defer t.conversations.Describe(c.flow.Cookie)
+		}
 	}
+	t.abandon(c)
 	t.remove(c)
 }
 
