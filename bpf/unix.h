@@ -9,8 +9,9 @@
 static __always_inline __u8 read_name(char *name, struct unix_address *address)
 {
 	/* The length counts the family, and the NUL behind a path. */
-	__u32 length = address ? BPF_CORE_READ(address, len) - sizeof(__u16) : 0;
+	__u64 length = address ? BPF_CORE_READ(address, len) - sizeof(__u16) : 0;
 
+	barrier_var(length); /* 6.1 does not carry the bound of 32 bits over to a copy */
 	if (length > UNIX_PATH_LEN)
 		return 0;
 	if (length && bpf_probe_read_kernel(name, length, &address->name[0].sun_path))

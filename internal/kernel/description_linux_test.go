@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
 )
 
@@ -110,4 +111,40 @@ func eventsAround(t *testing.T, tracer framesTracer, payload string) (all [event
 			all[e.Data.Direction] = append(before[cookie], e)
 		}
 	}
+}
+
+// TestSocketThatTheKernelSideForgotIsAskedAbout: a descriptor leads to it still.
+func TestSocketThatTheKernelSideForgotIsAskedAbout(t *testing.T) {
+	needPrivilege(t)
+	opts := Options{
+		Shards: 1, RingBytes: 4 << 20, Processes: 1024, Sockets: 1024, Data: true, DatagramIdle: time.Minute,
+		PayloadLimit: testLimit, PayloadBurst: testBurst,
+	}
+	tracer, err := OpenSyscalls(opts, func(event.Event) {})
+	must(t, err)
+	t.Cleanup(func() { must(t, tracer.Close()) })
+	client, server := connect(t)
+	_, err = unix.Write(client, []byte("first"))
+	must(t, err)
+	opened := eventsAround(t, tracer, "first")[event.Sent]
+	if len(opened) != 2 {
+		t.Fatalf("%+v, want an opening and data", opened)
+	}
+	must(t, tracer.objects.Maps[bpf.SyscallsMapCallSockets].Delete(opened[0].Flow.Cookie))
+	_, err = unix.Write(client, []byte("second"))
+	must(t, err)
+	reader := tracer.Readers()[0]
+	reader.SetDeadline(time.Now().Add(time.Millisecond))
+	for {
+		var e event.Event
+		err := reader.Next(&e)
+		if errors.Is(err, ErrIdle) {
+			t.Fatalf("nobody asks where descriptor %d leads to", client)
+		}
+		must(t, err)
+		if e.Kind == event.KindUnknown && e.Owner.PID == uint32(os.Getpid()) && e.FD == uint32(client) {
+			break
+		}
+	}
+	must(t, unix.Close(server))
 }
