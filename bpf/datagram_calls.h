@@ -66,6 +66,14 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 	emit_datagram(d, event_buf, &event_buf->emission.g, &stream, direction, t->length, t->unknown, want.urgent, now);
 }
 
+/* Who is left out takes no entry: the flows that are followed would have to give way to it. */
+static __always_inline bool is_left_out(__u32 pid)
+{
+	struct process *p = bpf_map_lookup_elem(&processes, &pid);
+
+	return p && p->left_out;
+}
+
 /* A datagram to or from the remote end. */
 static __noinline int on_datagram(struct transfer *t, struct call_socket *s, const struct endpoint *remote)
 {
@@ -75,7 +83,7 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 
 	__builtin_memcpy(key.remote, remote->address, ADDRESS_LEN);
 	d = bpf_map_lookup_elem(&datagrams, &key);
-	if (!d)
+	if (!d && !is_left_out(t->pid))
 		d = make_datagrams(&key);
 	if (!d)
 		return 0;

@@ -399,7 +399,8 @@ type SocketflowProcess struct {
 	Generation uint32
 	Emitted    uint32
 	Netns      uint32
-	Pad        uint32
+	LeftOut    uint8
+	Pad        [3]uint8
 }
 
 type SocketflowProcessEvent struct {

@@ -230,6 +230,13 @@ int BPF_PROG(locate, __u32 pid, __u64 ticks, __u32 netns)
 	return on_located(pid, ticks, netns);
 }
 
+/* The rules leave out all sockets of a process. */
+SEC("raw_tp")
+int BPF_PROG(leave_out, __u32 pid, __u64 ticks, __u32 generation)
+{
+	return on_left_out(pid, ticks, generation);
+}
+
 /* User space has found that the descriptor leads to the socket in struct control. */
 SEC("raw_tp")
 int BPF_PROG(adopt, __u32 pid, __u32 fd, __u64 question)

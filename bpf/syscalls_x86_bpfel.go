@@ -275,7 +275,8 @@ type SyscallsProcess struct {
 	Generation uint32
 	Emitted    uint32
 	Netns      uint32
-	Pad        uint32
+	LeftOut    uint8
+	Pad        [3]uint8
 }
 
 type SyscallsScratch struct {
@@ -388,6 +389,7 @@ const (
 	SyscallsProgExitNamespace       = "exit_namespace"
 	SyscallsProgExitTransfer        = "exit_transfer"
 	SyscallsProgLeaveBlocked        = "leave_blocked"
+	SyscallsProgLeaveOut            = "leave_out"
 	SyscallsProgLocate              = "locate"
 	SyscallsProgLookUp              = "look_up"
 	SyscallsProgProcessExit         = "process_exit"
@@ -486,6 +488,7 @@ type SyscallsProgramSpecs struct {
 	ExitNamespace    *ebpf.ProgramSpec `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.ProgramSpec `ebpf:"exit_transfer"`
 	LeaveBlocked     *ebpf.ProgramSpec `ebpf:"leave_blocked"`
+	LeaveOut         *ebpf.ProgramSpec `ebpf:"leave_out"`
 	Locate           *ebpf.ProgramSpec `ebpf:"locate"`
 	LookUp           *ebpf.ProgramSpec `ebpf:"look_up"`
 	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
@@ -670,6 +673,7 @@ type SyscallsPrograms struct {
 	ExitNamespace    *ebpf.Program `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.Program `ebpf:"exit_transfer"`
 	LeaveBlocked     *ebpf.Program `ebpf:"leave_blocked"`
+	LeaveOut         *ebpf.Program `ebpf:"leave_out"`
 	Locate           *ebpf.Program `ebpf:"locate"`
 	LookUp           *ebpf.Program `ebpf:"look_up"`
 	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
@@ -706,6 +710,7 @@ func (p *SyscallsPrograms) Close() error {
 		p.ExitNamespace,
 		p.ExitTransfer,
 		p.LeaveBlocked,
+		p.LeaveOut,
 		p.Locate,
 		p.LookUp,
 		p.ProcessExit,

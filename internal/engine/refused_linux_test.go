@@ -102,6 +102,7 @@ var lostBySyscallMode = map[string][]string{
 	"reject":             {olderCloses},
 	"vanish":             nil,
 	"locate":             nil,
+	"leave_out":          nil,
 	"enter_blocked":      nil,
 	"leave_blocked":      nil,
 	"ask_datagrams":      {udpEnds},

@@ -605,3 +605,20 @@ func TestNames(t *testing.T) {
 	slices.Sort(names)
 	assert.Len(t, slices.Compact(names), int(pending.Causes)+int(Results)+1)
 }
+
+// TestNameOfTheProcessThatAnEventIsAbout: the kernel side's name is known while the event is passed on.
+func TestNameOfTheProcessThatAnEventIsAbout(t *testing.T) {
+	var got []process.ID
+	s := newScene(t, Limits{}, nil)
+	s.opts.Next = func(e *event.Event) {
+		name, known := s.NameOf(e.Owner)
+		if _, other := s.NameOf(process.ID{PID: 1, Start: 1}); !known || other {
+			t.Errorf("%v has the name %v, known %v; another's known %v", e.Owner, name, known, other)
+		}
+		got = append(got, name)
+	}
+	other := of(event.KindProcess, 0)
+	other.Owner = name(testPID + 1)
+	s.handle(of(event.KindProcess, 0), other, open(1, local, remote))
+	assert.Equal(t, []process.ID{name(testPID), name(testPID + 1), name(testPID)}, got)
+}

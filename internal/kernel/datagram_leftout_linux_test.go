@@ -5,6 +5,7 @@ package kernel
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -33,6 +34,8 @@ func TestFlowsThatAreLeftOutTakeNoEntry(t *testing.T) {
 			o.Rules = []Rule{{Exclude: true, RemotePort: ports.Range{Low: leftOutPort, High: leftOutPort}}}
 		}},
 		"socket mode, the collector's own": {ignored: flows, change: func(o *Options) { o.ExcludeSelf = true }},
+		// Here user space counts what it leaves out.
+		"syscall mode, by a rule": {syscall: true, change: func(o *Options) { o.Rules = []Rule{{Exclude: true}} }},
 		// Here they are left out before anything looks at them.
 		"syscall mode, the collector's own": {syscall: true, change: func(o *Options) { o.ExcludeSelf = true }},
 	} {
@@ -65,6 +68,10 @@ func openDatagrams(t *testing.T, opts Options, syscall bool) (datagramTracer, *e
 		tracer, err := OpenSyscalls(opts, func(event.Event) {})
 		must(t, err)
 		t.Cleanup(func() { must(t, tracer.Close()) })
+		if len(opts.Rules) > 0 {
+			name, generation := described(t, tracer)
+			must(t, tracer.SetRuleMatch(name, generation, 1<<len(opts.Rules)-1))
+		}
 		return tracer, tracer.objects.Maps[bpf.SyscallsMapDatagrams]
 	}
 	tracer, err := OpenSockets(opts)
@@ -80,6 +87,22 @@ func openDatagrams(t *testing.T, opts Options, syscall bool) (datagramTracer, *e
 		must(t, tracer.SetRuleMatch(process.ID{PID: pid, Start: self.Start}, 0, 1<<len(opts.Rules)-1))
 	}
 	return tracer, tracer.objects.Maps[bpf.SocketflowMapDatagrams]
+}
+
+// described has this process described, and returns its name in the events.
+func described(t *testing.T, tracer datagramTracer) (name process.ID, generation uint32) {
+	t.Helper()
+	a, b := newDatagramEnd(t, unix.AF_INET), newDatagramEnd(t, unix.AF_INET)
+	a.pass(b, []byte("x"))
+	reader := tracer.Readers()[0]
+	reader.SetDeadline(time.Now().Add(time.Millisecond))
+	for {
+		var e event.Event
+		must(t, reader.Next(&e))
+		if e.Kind == event.KindProcess && e.Owner.PID == uint32(os.Getpid()) {
+			return e.Owner, e.Generation
+		}
+	}
 }
 
 func flowsLeftOut(t *testing.T, datagrams *ebpf.Map) (n int) {

@@ -96,7 +96,7 @@ func eventsAround(t *testing.T, tracer framesTracer, payload string) (all [event
 	t.Helper()
 	reader := tracer.Readers()[0]
 	reader.SetDeadline(time.Now().Add(time.Millisecond))
-	before := map[uint64][]event.Event{}
+	ofSocket := map[uint64][]event.Event{}
 	for {
 		var e event.Event
 		err := reader.Next(&e)
@@ -106,9 +106,10 @@ func eventsAround(t *testing.T, tracer framesTracer, payload string) (all [event
 		must(t, err)
 		switch cookie := e.Flow.Cookie; {
 		case e.Kind == event.KindOpen, e.Kind == event.KindExisting:
-			before[cookie] = append(before[cookie], e)
+			ofSocket[cookie] = append(ofSocket[cookie], e)
 		case e.Kind == event.KindData && string(e.Data.Payload) == payload:
-			all[e.Data.Direction] = append(before[cookie], e)
+			ofSocket[cookie] = append(ofSocket[cookie], e)
+			all[e.Data.Direction] = ofSocket[cookie]
 		}
 	}
 }
