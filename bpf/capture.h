@@ -23,10 +23,23 @@ static __always_inline struct policy *policy_of(__u64 cookie)
 	return policy && policy->cookie == cookie ? policy : NULL;
 }
 
+/* Whether user space asks for a description of the socket. It is asked once. */
+static __always_inline bool is_description_due(__u64 cookie)
+{
+	struct policy *policy = policy_of(cookie);
+
+	if (!policy || !policy->describe)
+		return false;
+	policy->describe = 0;
+	return true;
+}
+
 /* Bytes that are captured at most. */
 struct budget {
 	__u32 call;
 	__u32 burst;
+	__u32 describe; /* see struct policy */
+	__u32 pad;
 	__u64 form; /* of the frames, and where one begins: as in struct policy */
 	__u64 next;
 };
@@ -50,6 +63,7 @@ static __always_inline bool is_wanted(struct connection *c, __u32 direction, str
 		return false;
 	b->call = payload_limit;
 	b->burst = payload_burst;
+	b->describe = 0;
 	b->form = 0;
 	policy = policy_of(c->flow.cookie);
 	if (policy) {
@@ -57,6 +71,7 @@ static __always_inline bool is_wanted(struct connection *c, __u32 direction, str
 			stream->until = policy->until[direction];
 		b->call = policy->limit[direction];
 		b->burst = policy->burst;
+		b->describe = policy->describe;
 		read_frames(b, policy, direction);
 		return stream->until != UNTIL_NEVER;
 	}

@@ -37,6 +37,28 @@ static __always_inline struct open_event *begin_open(struct reservation *r, __u3
 	return e;
 }
 
+/* Where the streams were before the last transfer, which was of length bytes in a direction. */
+static __always_inline void set_positions(__u64 *position, const struct connection *c, __u32 direction, __u32 length)
+{
+	for (int i = 0; i < DIRECTIONS; i++)
+		position[i] = c->streams[i].position - (i == direction ? length : 0);
+}
+
+/*
+ * Describes a socket once more, because user space does not know it any more. To user space it is another connection, which it
+ * joins now. The caller fills in the owner and the positions.
+ */
+static __always_inline struct open_event *begin_description(struct reservation *r, const struct flow *flow)
+{
+	struct open_event *e = begin_open(r, EVENT_EXISTING, flow);
+
+	if (!e)
+		return NULL;
+	e->started = e->header.time;
+	e->state = BPF_TCP_ESTABLISHED;
+	return e;
+}
+
 /* cookie: of the end that the event is about. sent: the direction that this end sends. */
 static __always_inline struct close_event *begin_close(struct reservation *r, __u32 kind, const struct connection *c,
 						       __u64 cookie, __u32 sent)

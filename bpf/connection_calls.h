@@ -35,7 +35,7 @@ static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 	s->conn.owner_pid = s->conn.task_pid = pid;
 	emit_process_once(pid, shard_of(s->conn.flow.cookie));
 	if (s->conn.flow.transport == TRANSPORT_UNIX)
-		emit_unix_open(&s->conn, pid);
+		emit_unix_open(&s->conn, pid, DIRECTION_SENT, 0);
 	else
 		emit_flow(EVENT_OPEN, &s->conn, pid, fd, 0);
 	return 0;

@@ -72,6 +72,31 @@ static __always_inline struct socket_state *followed(struct sock *sk)
 	return s && !s->ignored ? s : NULL;
 }
 
+/* The socket has transferred length bytes in a direction. Whoever does that owns it, as far as user space has to know. */
+static __noinline int describe_socket(struct sock *sk, struct socket_state *s, __u32 direction, __u32 length)
+{
+	struct owner owner;
+	struct open_event *e;
+	struct reservation r;
+
+	if (!is_description_due(s->conn.flow.cookie))
+		return 0;
+	current_owner(&owner);
+	if (sk->sk_protocol != IPPROTO_TCP) {
+		emit_unix_open(sk, s, &owner, direction, length);
+		return 0;
+	}
+	e = begin_description(&r, &s->conn.flow);
+	if (!e)
+		return 0;
+	e->header.pid = owner.pid;
+	e->header.start = owner.start;
+	e->cgroup = owner.cgroup;
+	set_positions(e->position, &s->conn, direction, length);
+	submit(&r, e);
+	return 0;
+}
+
 /* began: when the call began to wait; 0: it did not. */
 static __always_inline void on_transfer(struct sock *sk, int length, __u32 direction, __u64 began)
 {
@@ -106,6 +131,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		count(COUNTER_IGNORED);
 		return;
 	}
+	if (budget.describe)
+		describe_socket(sk, s, direction, length);
 	key = transfer_buf(direction);
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)

@@ -35,6 +35,30 @@ static __always_inline __u64 next_datagram_cookie(void)
 	return 1ull << 63 | (__u64)bpf_get_smp_processor_id() << 40 | (last ? ++*last : 0);
 }
 
+/*
+ * Flows that were left out, so that they are counted once: a hash of the key, in a slot that the hash picks. A flow whose slot another
+ * one has taken is counted again.
+ */
+#define LEFT_OUT_SLOTS 4096 /* a power of two */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LEFT_OUT_SLOTS);
+	__type(key, __u32);
+	__type(value, __u32);
+} left_out_flows SEC(".maps");
+
+static __always_inline void note_left_out(const struct datagram_key *key)
+{
+	__u32 hash = hash_of_flow(key), slot = hash >> 1 & (LEFT_OUT_SLOTS - 1);
+	__u32 *noted = bpf_map_lookup_elem(&left_out_flows, &slot);
+
+	if (!noted || *noted == hash)
+		return;
+	*noted = hash;
+	count(COUNTER_IGNORED);
+}
+
 /* A datagram that a call has transferred. */
 struct datagram {
 	struct flow flow; /* its cookie is the socket's; without the remote port: from or to whom is not known */
@@ -66,27 +90,34 @@ struct {
 	__type(value, struct datagram);
 } datagram_receives SEC(".maps");
 
-static __always_inline void open_datagrams(struct datagram_flow *d, struct datagram *g, __u64 now)
+/*
+ * A flow begins, unless it is left out. Who is left out takes no entry, because the flows that are followed would have to give
+ * way to it: each of its datagrams is judged. d: the entry of the flow before it; NULL: there is none.
+ */
+static __always_inline struct datagram_flow *open_datagrams(struct datagram_flow *d, struct datagram *g, __u64 now)
 {
 	struct owner *owner = &g->owner;
 	struct process *known = current_owner(owner);
+	struct datagram_user user = {.pid = owner->pid, .start = owner->start};
 	struct reservation r;
 	struct open_event *e;
 
-	begin_datagrams(d, &g->key, &g->flow, next_datagram_cookie(), g->direction, now);
-	d->owner_pid = d->task_pid = owner->pid;
-	d->owner_start = owner->start;
-	d->ignored = is_ignored(owner, g->flow.local_port, g->flow.remote_port);
-	if (d->ignored) {
-		count(COUNTER_IGNORED);
-		return;
+	if (is_ignored(owner, g->flow.local_port, g->flow.remote_port)) {
+		note_left_out(&g->key);
+		return NULL;
 	}
+	if (!d)
+		d = make_datagrams(&g->key);
+	if (!d)
+		return NULL;
+	begin_datagrams(d, &g->key, &g->flow, next_datagram_cookie(), &user, g->direction, now);
 	emit_process_once(owner, known, shard_of(d->flow.cookie));
 	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, owner);
 	if (!e)
-		return;
+		return d;
 	e->header.time = e->started = now;
 	submit(&r, e);
+	return d;
 }
 
 /* The process is another one than before. The rules may leave its datagrams out; if not, the shard needs its description. */
@@ -101,6 +132,21 @@ static __always_inline bool enters_flow(struct datagram_flow *d, struct owner *o
 	return true;
 }
 
+static __always_inline void describe_flow(const struct datagram_flow *d, struct owner *owner)
+{
+	struct reservation r;
+	struct open_event *e;
+
+	current_owner(owner);
+	e = begin_flow_description(&r, d);
+	if (!e)
+		return;
+	e->header.pid = owner->pid;
+	e->header.start = owner->start;
+	e->cgroup = owner->cgroup;
+	submit(&r, e);
+}
+
 static __always_inline void capture_datagram(struct datagram_flow *d, struct datagram *g, __u64 now)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -112,6 +158,8 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 		return;
 	if (d->task_pid != task->tgid && !enters_flow(d, &g->owner))
 		return;
+	if (g->want.describe)
+		describe_flow(d, &g->owner);
 	event_buf = bpf_map_lookup_elem(&event_bufs, &g->event_buf);
 	if (!event_buf)
 		return;
@@ -137,12 +185,13 @@ __noinline int count_datagram(__u32 buf)
 	g->key.cookie = g->flow.cookie;
 	__builtin_memcpy(g->key.remote, g->flow.remote, sizeof(g->key.remote));
 	g->key.remote_port = g->flow.remote_port;
-	d = datagram_flow_of(&g->key);
-	if (!d)
-		return 0;
-	if (d->closed)
-		open_datagrams(d, g, now);
-	if (follow_datagram_data && !d->ignored)
+	d = bpf_map_lookup_elem(&datagrams, &g->key);
+	if (!d || d->closed) {
+		d = open_datagrams(d, g, now);
+		if (!d)
+			return 0;
+	}
+	if (follow_datagram_data)
 		capture_datagram(d, g, now);
 	add_datagram(d, g->direction & 1, g->length, now);
 	return 0;

@@ -7,21 +7,36 @@ static __always_inline void open_datagrams(struct transfer *t, struct call_socke
 					   struct datagram_flow *d, const struct datagram_key *key, __u64 now)
 {
 	struct scratch *space = scratch(t->user);
-	struct process *owner;
+	struct process *owner = process_of(t->pid);
+	struct datagram_user user = {.pid = t->pid, .start = owner ? owner->start : 0};
+	struct connection *c;
 
 	if (!space)
 		return;
-	begin_datagrams(d, key, &s->conn.flow, next_id(space, t->user), t->direction & 1, now);
-	if (!d->flow.family)
-		d->flow.family = remote->family;
-	set_remote(&d->flow, remote);
+	c = &space->socket.conn;
+	c->flow = s->conn.flow;
+	if (!c->flow.family)
+		c->flow.family = remote->family;
+	set_remote(&c->flow, remote);
+	begin_datagrams(d, key, &c->flow, next_id(space, t->user), &user, t->direction & 1, now);
 	emit_process_once(t->pid, shard_of(d->flow.cookie));
-	owner = process_of(t->pid);
-	d->owner_pid = d->task_pid = t->pid;
-	d->owner_start = owner ? owner->start : 0;
-	space->socket.conn.flow = d->flow;
-	space->socket.conn.started = now;
-	emit_flow(EVENT_OPEN, &space->socket.conn, t->pid, t->fd, 0);
+	c->flow = d->flow;
+	c->started = now;
+	emit_flow(EVENT_OPEN, c, t->pid, t->fd, 0);
+}
+
+static __noinline int describe_flow(const struct transfer *t, const struct datagram_flow *d)
+{
+	struct reservation r;
+	struct open_event *e = begin_flow_description(&r, d);
+
+	if (!e)
+		return 0;
+	e->header.pid = t->pid;
+	e->header.start = start_of(t->pid);
+	e->fd = t->fd;
+	submit(&r, e);
+	return 0;
 }
 
 static __always_inline void capture_datagram(struct transfer *t, struct datagram_flow *d, __u64 now)
@@ -37,6 +52,8 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 		d->task_pid = t->pid;
 		emit_process_once(t->pid, shard_of(d->flow.cookie));
 	}
+	if (want.describe)
+		describe_flow(t, d);
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
 		return;
@@ -49,6 +66,14 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 	emit_datagram(d, event_buf, &event_buf->emission.g, &stream, direction, t->length, t->unknown, want.urgent, now);
 }
 
+/* Who is left out takes no entry: the flows that are followed would have to give way to it. */
+static __always_inline bool is_left_out(__u32 pid)
+{
+	struct process *p = bpf_map_lookup_elem(&processes, &pid);
+
+	return p && p->left_out;
+}
+
 /* A datagram to or from the remote end. */
 static __noinline int on_datagram(struct transfer *t, struct call_socket *s, const struct endpoint *remote)
 {
@@ -57,7 +82,9 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 	struct datagram_flow *d;
 
 	__builtin_memcpy(key.remote, remote->address, ADDRESS_LEN);
-	d = datagram_flow_of(&key);
+	d = bpf_map_lookup_elem(&datagrams, &key);
+	if (!d && !is_left_out(t->pid))
+		d = make_datagrams(&key);
 	if (!d)
 		return 0;
 	if (d->closed)

@@ -16,6 +16,7 @@
 struct datagram_want {
 	__u32 bytes;
 	__u32 urgent;
+	__u32 describe; /* see struct policy */
 };
 
 /* How much of a datagram is wanted; false: not even that there was one. */
@@ -31,6 +32,7 @@ static __always_inline bool is_datagram_wanted(struct datagram_flow *d, __u32 di
 		d->limit[1] = policy->limit[1];
 	}
 	want->urgent = 0;
+	want->describe = policy && policy->describe;
 	want->bytes = length;
 	if (d->answered) {
 		if (want->bytes > d->limit[direction])
@@ -50,6 +52,18 @@ static __always_inline bool is_datagram_wanted(struct datagram_flow *d, __u32 di
 	d->spent = spent + cost;
 	want->urgent = spent < DATAGRAM_URGENT && spent + cost >= DATAGRAM_URGENT;
 	return true;
+}
+
+/* Describes the flow if user space has asked for that. The caller fills in the owner. */
+static __always_inline struct open_event *begin_flow_description(struct reservation *r, const struct datagram_flow *d)
+{
+	struct open_event *e = is_description_due(d->flow.cookie) ? begin_description(r, &d->flow) : NULL;
+
+	if (!e)
+		return NULL;
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->position[i] = d->bytes[i];
+	return e;
 }
 
 /*

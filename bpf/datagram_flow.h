@@ -18,8 +18,7 @@ struct datagram_flow {
 	__u64 bytes[DIRECTIONS];
 	__u32 datagrams[DIRECTIONS];
 	__u32 owner_pid;
-	__u8 ignored;
-	__u8 closed; /* its end was emitted; the next datagram begins another flow */
+	__u8 closed; /* its end was emitted, or it is being made; the next datagram begins a flow */
 	__u8 answered; /* user space has written a policy for it */
 	__u8 unwanted; /* directions of which nothing is wanted any more: a bit each */
 	__u32 pass; /* socket mode: the last that has reported it, see datagram.h */
@@ -27,7 +26,7 @@ struct datagram_flow {
 	__u32 limit[DIRECTIONS]; /* answered: bytes of one datagram, at most */
 	__u32 spent; /* not answered: of DATAGRAM_BUDGET */
 	__u8 gap_reason[DIRECTIONS]; /* enum cut_reason: of datagrams that were not emitted */
-	__u8 pad[2];
+	__u8 pad[3];
 };
 
 struct {
@@ -84,25 +83,32 @@ static __always_inline void note_end(const struct datagram_key *key)
 /* Not on the stack, where there is little room. */
 static const struct datagram_flow no_datagrams = {.closed = 1};
 
-/* Returns the flow. Its member closed is set if it has to be begun. */
-static __always_inline struct datagram_flow *datagram_flow_of(const struct datagram_key *key)
+/* Returns an entry for a flow that begins. Its member closed is set until begin_datagrams. */
+static __always_inline struct datagram_flow *make_datagrams(const struct datagram_key *key)
 {
-	struct datagram_flow *d = bpf_map_lookup_elem(&datagrams, key);
-
-	if (!d && !bpf_map_update_elem(&datagrams, key, &no_datagrams, BPF_ANY))
-		d = bpf_map_lookup_elem(&datagrams, key);
-	return d;
+	if (bpf_map_update_elem(&datagrams, key, &no_datagrams, BPF_ANY))
+		return NULL;
+	return bpf_map_lookup_elem(&datagrams, key);
 }
 
-/* The role follows from the direction of the first datagram. */
+/* Who uses a flow. */
+struct datagram_user {
+	__u64 start;
+	__u32 pid;
+	__u32 pad;
+};
+
+/* flow: with both ends. The role follows from the direction of the first datagram. */
 static __always_inline void begin_datagrams(struct datagram_flow *d, const struct datagram_key *key, const struct flow *flow,
-					    __u64 cookie, __u32 direction, __u64 now)
+					    __u64 cookie, const struct datagram_user *user, __u32 direction, __u64 now)
 {
 	note_begin(key);
 	d->flow = *flow;
 	d->flow.cookie = cookie;
 	d->flow.role = direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
 	d->flow.role_source = ROLE_SOURCE_FIRST;
+	d->owner_pid = d->task_pid = user->pid;
+	d->owner_start = user->start;
 	d->started = d->last = now;
 	d->answered = d->unwanted = 0;
 	d->spent = 0;

@@ -53,7 +53,7 @@ struct flow_step {
 
 static long report_flow(void *map, const struct datagram_key *key, struct datagram_flow *d, struct flow_step *step)
 {
-	if (d->closed || d->ignored || d->pass == step->pass)
+	if (d->closed || d->pass == step->pass)
 		return 0;
 	d->pass = step->pass;
 	if (d->last + datagram_idle > step->now) {

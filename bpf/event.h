@@ -30,7 +30,7 @@ enum event_kind {
 	EVENT_CLOSE,         /* struct close_event: an open connection has ended; syscall mode: for one of its descriptors */
 	EVENT_FAIL,          /* struct close_event: a connection attempt has ended without a connection */
 	EVENT_CONNECT_ERROR, /* struct open_event: connect() itself returned an error */
-	EVENT_EXISTING,      /* struct open_event: found by an iterator; older than the programs */
+	EVENT_EXISTING,      /* struct open_event: found by an iterator; older than the programs. Or user space has asked for it, see struct policy */
 	EVENT_LIVE,          /* struct live_event: a tracked socket that still exists */
 	EVENT_DATA,          /* struct data_event: a system call has transferred bytes of a connection */
 	EVENT_UNIX_OPEN,     /* struct unix_open_event: the first bytes of a connection within the host */
@@ -49,7 +49,7 @@ enum counter {
 	COUNTER_STORAGE_FAILED = 2 * EVENT_KINDS,       /* a socket is not tracked: no memory for its state */
 	COUNTER_PROCESS_MAP_FULL,                       /* descriptions repeated: a process has no entry in the map */
 	COUNTER_ACCEPT_UNKNOWN,                         /* an accept whose socket could not be read */
-	COUNTER_IGNORED,                                /* sockets left out by the selection rules */
+	COUNTER_IGNORED,                                /* connections and flows left out by the selection rules */
 	COUNTER_PAYLOAD_RING_FULL,                      /* calls emitted without payload: the ring buffer had no room for it */
 	COUNTER_PAYLOAD_NO_BUFFER,                      /* calls emitted without payload: no buffer of theirs is known */
 	COUNTER_PAYLOAD_FAULT,                          /* calls emitted with less payload: memory could not be read */
@@ -140,6 +140,7 @@ struct open_event {
 	__u32 sequence[DIRECTIONS]; /* TCP sequence number of position 0 */
 	__u32 fd; /* the owner's descriptor; syscall mode */
 	__u32 pad;
+	__u64 position[DIRECTIONS]; /* EVENT_EXISTING: bytes that were transferred before */
 };
 
 struct descriptor_event {
@@ -156,9 +157,10 @@ struct unix_open_event {
 	struct flow flow;
 	__u64 cgroup;
 	__u32 peer_pid; /* who had the other end when it was connected, or listened; 0: not known */
-	__u8 existing;  /* older than the programs */
+	__u8 existing;  /* older than the programs, or user space has asked for it */
 	__u8 local_length, remote_length; /* of the names; 0: none */
 	__u8 pad;
+	__u64 position[DIRECTIONS]; /* bytes that were transferred before */
 	char local[UNIX_PATH_LEN]; /* a path, or behind a NUL a name of the abstract namespace */
 	char remote[UNIX_PATH_LEN];
 };
@@ -272,7 +274,7 @@ struct policy {
 	__u64 until[DIRECTIONS]; /* positions before which nothing is wanted; UNTIL_NEVER: not even when it was */
 	__u32 limit[DIRECTIONS]; /* bytes of one call, at most */
 	__u32 burst;             /* bytes of a burst, at most: what is captured in one direction before it turns */
-	__u32 pad;
+	__u32 describe;          /* user space does not know the socket: a description is to come before its next bytes; taken back here */
 	__u64 form[DIRECTIONS];  /* of the frames; 0: user space does not know it */
 	__u64 next[DIRECTIONS];  /* position at which a frame begins; NEXT_UNKNOWN: not known */
 };

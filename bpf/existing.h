@@ -141,18 +141,16 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	pace(seq);
 }
 
-/* A Unix socket is older than the programs: its next bytes may be in the middle of a message. */
+static const struct socket_state older_unix = {.conn.existing = 1};
+
+/* A Unix socket is older than the programs: its next bytes may be in the middle of a message. They may come at this moment. */
 static __always_inline void adopt_unix(struct sock *sk)
 {
-	struct socket_state *s;
-
 	if (sk->sk_type != SOCK_STREAM || sk->__sk_common.skc_state != BPF_TCP_ESTABLISHED)
 		return;
 	if (bpf_sk_storage_get(&sockets, sk, 0, 0))
 		return;
-	s = track(sk);
-	if (s)
-		s->conn.existing = 1;
+	track_as(sk, &older_unix);
 }
 
 static __always_inline void owner_of(struct owner *owner, struct task_struct *task)

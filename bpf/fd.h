@@ -216,6 +216,14 @@ static __noinline int ask(__u32 pid, __u32 fd)
 	return 0;
 }
 
+/* A descriptor leads to a socket that had to give way to others. User space finds the socket again, unless the number is another's. */
+static __noinline int ask_again(__u32 pid, __u32 fd, __u64 id)
+{
+	struct descriptor *d = descriptor_of(pid, fd);
+
+	return d && d->kind == DESCRIPTOR_SOCKET && d->id == id ? ask(pid, fd) : 0;
+}
+
 static __always_inline void set_cloexec(__u32 pid, __u32 fd, bool cloexec)
 {
 	struct table *t = bpf_map_lookup_elem(&tables, &pid);

@@ -8,7 +8,8 @@ struct process {
 	__u32 generation;
 	__u32 emitted; /* shards that have its description, a bit each */
 	__u32 netns; /* inode of its network namespace; 0: not known; syscall mode */
-	__u32 pad;
+	__u8 left_out; /* the rules leave out all of its sockets; syscall mode, in which user space says so */
+	__u8 pad[3];
 };
 
 struct {
@@ -53,6 +54,7 @@ static __always_inline void forget_process(__u32 pid)
 	if (!known)
 		return;
 	__sync_fetch_and_add(&known->generation, 1);
+	known->left_out = 0;
 	known->emitted = 0;
 }
 

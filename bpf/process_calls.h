@@ -108,6 +108,16 @@ static __always_inline int on_thread_exit(void *ctx)
 	return 0;
 }
 
+/* User space has found that the rules leave out all sockets of a process, as it was in that generation. */
+static __always_inline int on_left_out(__u32 pid, __u64 ticks, __u32 generation)
+{
+	struct process *p = bpf_map_lookup_elem(&processes, &pid);
+
+	if (p && p->start / TICK_NS == ticks && p->generation == generation)
+		p->left_out = 1;
+	return 0;
+}
+
 /* User space has found the network namespace of a process. */
 static __always_inline int on_located(__u32 pid, __u64 ticks, __u32 netns)
 {

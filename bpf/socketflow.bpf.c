@@ -27,6 +27,8 @@
 #include "connection.h"
 #include "process.h"
 #include "sockaddr.h"
+#include "event_buf.h"
+#include "gather.h"
 #include "payload.h"
 #include "capture.h"
 #include "datagram_flow.h"

@@ -137,10 +137,12 @@ type SocketflowDatagram struct {
 		Cgroup     uint64
 	}
 	Want struct {
-		_      structs.HostLayout
-		Bytes  uint32
-		Urgent uint32
+		_        structs.HostLayout
+		Bytes    uint32
+		Urgent   uint32
+		Describe uint32
 	}
+	_       [4]byte
 	Message struct {
 		_             structs.HostLayout
 		Name          uint64
@@ -166,16 +168,17 @@ type SocketflowDatagramFlow struct {
 	Bytes      [2]uint64
 	Datagrams  [2]uint32
 	OwnerPid   uint32
-	Ignored    uint8
 	Closed     uint8
 	Answered   uint8
 	Unwanted   uint8
+	_          [1]byte
 	Pass       uint32
 	TaskPid    uint32
 	Limit      [2]uint32
 	Spent      uint32
 	GapReason  [2]uint8
-	Pad        [2]uint8
+	Pad        [3]uint8
+	_          [7]byte
 }
 
 type SocketflowDatagramKey struct {
@@ -376,17 +379,18 @@ type SocketflowOpenEvent struct {
 	Sequence [2]uint32
 	Fd       uint32
 	Pad      uint32
+	Position [2]uint64
 }
 
 type SocketflowPolicy struct {
-	_      structs.HostLayout
-	Cookie uint64
-	Until  [2]uint64
-	Limit  [2]uint32
-	Burst  uint32
-	Pad    uint32
-	Form   [2]uint64
-	Next   [2]uint64
+	_        structs.HostLayout
+	Cookie   uint64
+	Until    [2]uint64
+	Limit    [2]uint32
+	Burst    uint32
+	Describe uint32
+	Form     [2]uint64
+	Next     [2]uint64
 }
 
 type SocketflowProcess struct {
@@ -395,7 +399,8 @@ type SocketflowProcess struct {
 	Generation uint32
 	Emitted    uint32
 	Netns      uint32
-	Pad        uint32
+	LeftOut    uint8
+	Pad        [3]uint8
 }
 
 type SocketflowProcessEvent struct {
@@ -530,6 +535,7 @@ type SocketflowUnixOpenEvent struct {
 	LocalLength  uint8
 	RemoteLength uint8
 	Pad          uint8
+	Position     [2]uint64
 	Local        [108]int8
 	Remote       [108]int8
 }
@@ -560,6 +566,7 @@ const (
 	SocketflowMapDatagramReceives     = "datagram_receives"
 	SocketflowMapDatagrams            = "datagrams"
 	SocketflowMapEventBufs            = "event_bufs"
+	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
 	SocketflowMapPolicies             = "policies"
 	SocketflowMapProcesses            = "processes"
@@ -730,6 +737,7 @@ type SocketflowMapSpecs struct {
 	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
 	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
+	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
 	Policies         *ebpf.MapSpec `ebpf:"policies"`
 	Processes        *ebpf.MapSpec `ebpf:"processes"`
@@ -824,6 +832,7 @@ type SocketflowMaps struct {
 	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
 	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
+	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
 	Policies         *ebpf.Map `ebpf:"policies"`
 	Processes        *ebpf.Map `ebpf:"processes"`
@@ -846,6 +855,7 @@ func (m *SocketflowMaps) Close() error {
 		m.DatagramReceives,
 		m.Datagrams,
 		m.EventBufs,
+		m.LeftOutFlows,
 		m.Listeners,
 		m.Policies,
 		m.Processes,

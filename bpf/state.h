@@ -5,12 +5,18 @@
  */
 #pragma once
 
-static __always_inline struct socket_state *track(struct sock *sk)
+/* Returns the state of a socket, which is a copy of fresh if there was none; NULL: of zeros. */
+static __always_inline struct socket_state *track_as(struct sock *sk, const struct socket_state *fresh)
 {
-	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, (void *)fresh, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s)
 		count(COUNTER_STORAGE_FAILED);
 	return s;
+}
+
+static __always_inline struct socket_state *track(struct sock *sk)
+{
+	return track_as(sk, NULL);
 }
 
 static __always_inline void set_owner(struct socket_state *s, const struct owner *owner)

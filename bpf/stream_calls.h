@@ -27,6 +27,27 @@ static __noinline int begin_frames_of(struct event_buf *event_buf, struct call_s
 	return 0;
 }
 
+/* The socket has transferred bytes. */
+static __noinline int describe_socket(const struct transfer *t, struct connection *c)
+{
+	struct reservation r;
+	struct open_event *e;
+
+	if (!is_description_due(c->flow.cookie))
+		return 0;
+	if (c->flow.transport == TRANSPORT_UNIX)
+		return emit_unix_open(c, t->pid, t->direction, t->length);
+	e = begin_description(&r, &c->flow);
+	if (!e)
+		return 0;
+	e->header.pid = t->pid;
+	e->header.start = start_of(t->pid);
+	e->fd = t->fd;
+	set_positions(e->position, c, t->direction, t->length);
+	submit(&r, e);
+	return 0;
+}
+
 /* A connection has carried bytes. */
 static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 {
@@ -49,6 +70,8 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 		s->conn.task_pid = t->pid;
 		emit_process_once(t->pid, shard_of(t->id));
 	}
+	if (budget.describe)
+		describe_socket(t, &s->conn);
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
 		return 0;

@@ -31,6 +31,8 @@ int emit_piece_of(unsigned int event_buf);
 #include "connection.h"
 #include "process.h"
 #include "sockaddr.h"
+#include "event_buf.h"
+#include "gather.h"
 #include "payload.h"
 #include "capture.h"
 #include "datagram_flow.h"
@@ -226,6 +228,13 @@ SEC("raw_tp")
 int BPF_PROG(locate, __u32 pid, __u64 ticks, __u32 netns)
 {
 	return on_located(pid, ticks, netns);
+}
+
+/* The rules leave out all sockets of a process. */
+SEC("raw_tp")
+int BPF_PROG(leave_out, __u32 pid, __u64 ticks, __u32 generation)
+{
+	return on_left_out(pid, ticks, generation);
 }
 
 /* User space has found that the descriptor leads to the socket in struct control. */

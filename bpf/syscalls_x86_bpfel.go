@@ -93,16 +93,17 @@ type SyscallsDatagramFlow struct {
 	Bytes      [2]uint64
 	Datagrams  [2]uint32
 	OwnerPid   uint32
-	Ignored    uint8
 	Closed     uint8
 	Answered   uint8
 	Unwanted   uint8
+	_          [1]byte
 	Pass       uint32
 	TaskPid    uint32
 	Limit      [2]uint32
 	Spent      uint32
 	GapReason  [2]uint8
-	Pad        [2]uint8
+	Pad        [3]uint8
+	_          [7]byte
 }
 
 type SyscallsDatagramKey struct {
@@ -258,14 +259,14 @@ type SyscallsPassed struct {
 }
 
 type SyscallsPolicy struct {
-	_      structs.HostLayout
-	Cookie uint64
-	Until  [2]uint64
-	Limit  [2]uint32
-	Burst  uint32
-	Pad    uint32
-	Form   [2]uint64
-	Next   [2]uint64
+	_        structs.HostLayout
+	Cookie   uint64
+	Until    [2]uint64
+	Limit    [2]uint32
+	Burst    uint32
+	Describe uint32
+	Form     [2]uint64
+	Next     [2]uint64
 }
 
 type SyscallsProcess struct {
@@ -274,7 +275,8 @@ type SyscallsProcess struct {
 	Generation uint32
 	Emitted    uint32
 	Netns      uint32
-	Pad        uint32
+	LeftOut    uint8
+	Pad        [3]uint8
 }
 
 type SyscallsScratch struct {
@@ -387,6 +389,7 @@ const (
 	SyscallsProgExitNamespace       = "exit_namespace"
 	SyscallsProgExitTransfer        = "exit_transfer"
 	SyscallsProgLeaveBlocked        = "leave_blocked"
+	SyscallsProgLeaveOut            = "leave_out"
 	SyscallsProgLocate              = "locate"
 	SyscallsProgLookUp              = "look_up"
 	SyscallsProgProcessExit         = "process_exit"
@@ -485,6 +488,7 @@ type SyscallsProgramSpecs struct {
 	ExitNamespace    *ebpf.ProgramSpec `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.ProgramSpec `ebpf:"exit_transfer"`
 	LeaveBlocked     *ebpf.ProgramSpec `ebpf:"leave_blocked"`
+	LeaveOut         *ebpf.ProgramSpec `ebpf:"leave_out"`
 	Locate           *ebpf.ProgramSpec `ebpf:"locate"`
 	LookUp           *ebpf.ProgramSpec `ebpf:"look_up"`
 	ProcessExit      *ebpf.ProgramSpec `ebpf:"process_exit"`
@@ -669,6 +673,7 @@ type SyscallsPrograms struct {
 	ExitNamespace    *ebpf.Program `ebpf:"exit_namespace"`
 	ExitTransfer     *ebpf.Program `ebpf:"exit_transfer"`
 	LeaveBlocked     *ebpf.Program `ebpf:"leave_blocked"`
+	LeaveOut         *ebpf.Program `ebpf:"leave_out"`
 	Locate           *ebpf.Program `ebpf:"locate"`
 	LookUp           *ebpf.Program `ebpf:"look_up"`
 	ProcessExit      *ebpf.Program `ebpf:"process_exit"`
@@ -705,6 +710,7 @@ func (p *SyscallsPrograms) Close() error {
 		p.ExitNamespace,
 		p.ExitTransfer,
 		p.LeaveBlocked,
+		p.LeaveOut,
 		p.Locate,
 		p.LookUp,
 		p.ProcessExit,

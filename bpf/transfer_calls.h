@@ -93,9 +93,11 @@ __noinline int on_transfer(__u32 user, __u64 name)
 	struct transfer *t;
 	struct endpoint remote;
 
-	if (!space || !s)
+	if (!space)
 		return 0;
 	t = &space->transfer;
+	if (!s)
+		return t->id ? ask_again(t->pid, t->fd, t->id) : 0;
 	if (s->conn.flow.transport == TRANSPORT_UDP) {
 		if (find_remote(&remote, s, name))
 			on_datagram(t, s, &remote);
@@ -242,7 +244,7 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 	}
 	s = socket_by_id(t->id);
 	if (!s)
-		return 0;
+		return t->id ? ask_again(pid, t->fd, t->id) : 0;
 	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
 	if (s->conn.flow.transport == TRANSPORT_UDP) {
 		for (__u32 i = 0; i < BATCH_MAX && i < ret; i++)

@@ -9,8 +9,9 @@
 static __always_inline __u8 read_name(char *name, struct unix_address *address)
 {
 	/* The length counts the family, and the NUL behind a path. */
-	__u32 length = address ? BPF_CORE_READ(address, len) - sizeof(__u16) : 0;
+	__u64 length = address ? BPF_CORE_READ(address, len) - sizeof(__u16) : 0;
 
+	barrier_var(length); /* 6.1 does not carry the bound of 32 bits over to a copy */
 	if (length > UNIX_PATH_LEN)
 		return 0;
 	if (length && bpf_probe_read_kernel(name, length, &address->name[0].sun_path))
@@ -34,15 +35,45 @@ static __always_inline void read_unix_flow(struct flow *flow, struct sock *sk, b
 	flow->role_source = named == peer_named ? ROLE_SOURCE_UNKNOWN : ROLE_SOURCE_LISTENER;
 }
 
+/* The first bytes of a socket, or a description of it: see describe_socket. Then length is that of the last transfer, else 0. */
+static __always_inline void emit_unix_open(struct sock *sk, struct socket_state *s, const struct owner *owner, __u32 direction,
+					   __u32 length)
+{
+	struct unix_sock *us = bpf_skc_to_unix_sock(sk);
+	struct unix_address *address, *peer_address = NULL;
+	struct unix_open_event *e;
+	struct reservation r;
+	struct sock *peer;
+
+	if (!us)
+		return;
+	e = begin_event(&r, shard_of(s->conn.flow.cookie), EVENT_UNIX_OPEN, sizeof(*e));
+	if (!e)
+		return;
+	address = us->addr;
+	peer = us->peer;
+	if (peer)
+		peer_address = BPF_CORE_READ((struct unix_sock *)peer, addr);
+	e->header.pid = owner->pid;
+	e->header.start = owner->start;
+	e->flow = s->conn.flow;
+	e->cgroup = owner->cgroup;
+	e->existing = s->conn.existing || length;
+	e->peer_pid = BPF_CORE_READ(sk, sk_peer_pid, numbers[0].nr);
+	e->local_length = read_name(e->local, address);
+	e->remote_length = read_name(e->remote, peer_address);
+	set_positions(e->position, &s->conn, direction, length);
+	if (!length)
+		e->header.time = s->conn.started;
+	submit(&r, e);
+}
+
 /* The first bytes of a socket. The task that transfers them owns the socket from then on. */
 static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 {
 	struct unix_sock *us = bpf_skc_to_unix_sock(sk);
 	struct owner owner;
 	struct process *known = current_owner(&owner);
-	struct unix_open_event *e;
-	struct reservation r;
-	__u8 existing = s->conn.existing;
 
 	if (!us)
 		return;
@@ -59,21 +90,8 @@ static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 		count(COUNTER_IGNORED);
 		return;
 	}
-	__u32 shard = shard_of(s->conn.flow.cookie);
-	emit_process_once(&owner, known, shard);
-	e = begin_event(&r, shard, EVENT_UNIX_OPEN, sizeof(*e));
-	if (!e)
-		return;
-	e->header.pid = owner.pid;
-	e->header.time = s->conn.started;
-	e->header.start = owner.start;
-	e->flow = s->conn.flow;
-	e->cgroup = owner.cgroup;
-	e->existing = existing;
-	e->peer_pid = BPF_CORE_READ(sk, sk_peer_pid, numbers[0].nr);
-	e->local_length = read_name(e->local, address);
-	e->remote_length = read_name(e->remote, peer_address);
-	submit(&r, e);
+	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
+	emit_unix_open(sk, s, &owner, DIRECTION_SENT, 0);
 }
 
 static __always_inline struct socket_state *unix_state(struct sock *sk)

@@ -58,7 +58,8 @@ static __always_inline void inherit_name(__u64 id, __u64 listener)
 	to->local_length = from->local_length;
 }
 
-static __noinline int emit_unix_open(struct connection *c, __u32 pid)
+/* The first bytes of a socket, or a description of it: see describe_socket. Then length is that of the last transfer, else 0. */
+static __noinline int emit_unix_open(struct connection *c, __u32 pid, __u32 direction, __u32 length)
 {
 	__u64 id = c->flow.cookie;
 	struct unix_names *n = bpf_map_lookup_elem(&names, &id);
@@ -70,7 +71,8 @@ static __noinline int emit_unix_open(struct connection *c, __u32 pid)
 	e->header.pid = pid;
 	e->header.start = start_of(pid);
 	e->flow = c->flow;
-	e->existing = c->existing;
+	e->existing = c->existing || length;
+	set_positions(e->position, c, direction, length);
 	if (n) {
 		__builtin_memcpy(e->local, n->local, UNIX_PATH_LEN);
 		__builtin_memcpy(e->remote, n->remote, UNIX_PATH_LEN);

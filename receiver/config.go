@@ -107,8 +107,8 @@ type PayloadConfig struct {
 
 // LimitsConfig bounds the receiver's memory.
 type LimitsConfig struct {
-	// Sockets is how many sockets are followed at a time, in all shards together: 64 to 16777216. Beyond it the oldest are
-	// dropped, and counted. Default: 65536.
+	// Sockets is how many sockets of each transport (TCP, UDP, Unix) are followed at a time, in all shards together: 64 to 16777216.
+	// Beyond it those that were used least recently are dropped, and counted. Default: 65536.
 	Sockets int `mapstructure:"sockets"`
 
 	// Processes is how many processes are remembered at a time, in all shards together: 64 to 1048576. Default: 16384.

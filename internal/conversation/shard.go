@@ -92,9 +92,10 @@ func (s *Shard) Stats() *Stats { return &s.stats }
 type Connection struct {
 	Cookie        uint64 // the kernel's identity of the socket
 	Role          event.Role
-	Local, Remote netip.AddrPort // the zero AddrPort if not known
-	Joined        bool           // the beginning was not seen
-	Datagrams     bool           // every data event is a datagram
+	Local, Remote netip.AddrPort           // the zero AddrPort if not known
+	Joined        bool                     // the beginning was not seen
+	Position      [event.Directions]uint64 // of the first bytes that come, in each direction
+	Datagrams     bool                     // every data event is a datagram
 }
 
 // Emitter receives the exchanges of one conversation. Pointers are valid during the call only.
@@ -113,6 +114,9 @@ func (s *Shard) Begin(earlier *Conversation, connection Connection, emitter Emit
 		c = &Conversation{}
 	}
 	*c = Conversation{shard: s, connection: connection, emitter: emitter, joined: connection.Joined}
+	for d := range c.streams {
+		c.streams[d].next = connection.Position[d]
+	}
 	return c
 }
 
@@ -125,7 +129,19 @@ func (s *Shard) parses(datagrams bool) bool {
 	return slices.ContainsFunc(s.protocols, func(p protocol.Protocol) bool { return p.Transports&kind != 0 })
 }
 
-// Refuse asks the kernel for none of the data of a connection that is not tracked.
+// Describe asks the kernel for a description of a connection that is not tracked, if it carries data again.
+func (s *Shard) Describe(cookie uint64) {
+	if len(s.opts.Protocols) == 0 {
+		return
+	}
+	w := event.Want{Burst: s.opts.PayloadBurst, Describe: true}
+	for d := range event.Directions {
+		w.Limit[d], w.Next[d] = s.opts.PayloadLimit, event.FrameUnknown
+	}
+	s.opts.Want(cookie, w)
+}
+
+// Refuse asks the kernel for none of the data of a connection that is left out.
 func (s *Shard) Refuse(cookie uint64) {
 	if len(s.opts.Protocols) > 0 {
 		s.opts.Want(cookie, nothing)

@@ -102,6 +102,7 @@ var lostBySyscallMode = map[string][]string{
 	"reject":             {olderCloses},
 	"vanish":             nil,
 	"locate":             nil,
+	"leave_out":          nil,
 	"enter_blocked":      nil,
 	"leave_blocked":      nil,
 	"ask_datagrams":      {udpEnds},
@@ -232,6 +233,11 @@ func (u *engineUnderTest) lacks() (wrong []string) {
 
 func startEngine(t *testing.T, r *refusal) *engineUnderTest {
 	t.Helper()
+	return startEngineFor(t, r, 16384) // with room for the UDP flows of other packages' tests
+}
+
+func startEngineFor(t *testing.T, r *refusal, sockets int) *engineUnderTest {
+	t.Helper()
 	core, logged := observer.New(zapcore.InfoLevel)
 	u := &engineUnderTest{refusal: r, logged: logged, seen: map[string]int{}}
 	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 1 << 14, Outstanding: 64})
@@ -240,7 +246,7 @@ func startEngine(t *testing.T, r *refusal) *engineUnderTest {
 		Mode: r.asked, Rules: []selection.Rule{{PID: uint32(os.Getpid())}}, Unix: true, UDP: true,
 		Protocols: protocols, ParserMemory: 1 << 20,
 		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 50 * time.Millisecond,
-		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: 16384, // with room for the UDP flows of other packages' tests
+		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: sockets,
 		Waiting:   fdtrack.Limits{}.OrDefault(),
 		Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true}, BatchSize: 1000, BatchTimeout: 50 * time.Millisecond, Sink: u,
 		Logger: zap.New(core), Broken: func(err error) { t.Error(err) }, Fault: r.fault,

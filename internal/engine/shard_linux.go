@@ -83,6 +83,13 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 // setRuleMatch passes to the kernel which rules a process matches. If that fails, the kernel goes on reporting the process, and the table
 // leaves it out.
 func (s *shard) setRuleMatch(id process.ID, generation uint32, rules uint64) {
+	if s.tracker != nil {
+		name, known := s.tracker.NameOf(id)
+		if !known {
+			return // the next description of the process sets it
+		}
+		id = name
+	}
 	if err := s.engine.tracer.SetRuleMatch(id, generation, rules); err != nil {
 		s.engine.opts.Logger.Debug("the kernel did not take a rule match", zap.Error(err))
 	}

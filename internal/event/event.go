@@ -204,6 +204,8 @@ type Want struct {
 	Until [Directions]uint64 // bytes before this position are not wanted
 	Limit [Directions]uint32 // bytes of one call at most
 	Burst uint32             // bytes of a burst of calls in one direction at most
+	// Describe asks for a description before the next data event: KindExisting, of a Unix socket KindOpen.
+	Describe bool
 	// Form describes the frames of a direction, and Next is a position at which one of them begins. The kernel takes Next if it does not
 	// know itself where frames begin, and if no call has gone beyond it yet; it takes changes of Form.Unwanted at any time. Without a Form, the
 	// kernel goes on with the frames that it knows from a signature. NoFrames as the Header: there are none.

@@ -53,7 +53,7 @@ func (s *frames) add(form FrameForm, kind uint8, body int, r *rand.Rand) {
 	}
 }
 
-// kernelModel does to a stream what bpf/payload.h does.
+// kernelModel does to a stream what bpf/gather.h and bpf/payload.h do.
 type kernelModel struct {
 	form     FrameForm
 	known    bool

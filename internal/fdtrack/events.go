@@ -7,7 +7,11 @@ import (
 
 func (t *Tracker) data(e *event.Event) {
 	e.Owner = t.owners.of(e.Owner).id
-	if s := t.sockets[e.Flow.Cookie]; s != nil && s.waiting != nil {
+	s := t.sockets[e.Flow.Cookie]
+	if s != nil {
+		t.used(s)
+	}
+	if s != nil && s.waiting != nil {
 		t.waiting.Add(s.waiting, e)
 		return
 	}
@@ -21,7 +25,10 @@ func (t *Tracker) open(e *event.Event) {
 	s := t.sockets[e.Flow.Cookie]
 	switch {
 	case s == nil:
-		s = t.follow(e.Flow.Cookie)
+		s = t.follow(e.Flow.Cookie, e.Flow.Transport)
+	case s.opened && e.Existing:
+		t.describeAgain(s, e)
+		return
 	case s.waiting != nil:
 		t.waiting.GiveUp(s.waiting, pending.CauseReplaced)
 	case !s.opened:
@@ -37,6 +44,17 @@ func (t *Tracker) open(e *event.Event) {
 	}
 	t.wait(s)
 	t.waiting.Add(s.waiting, e)
+}
+
+// describeAgain passes on the description of a socket that the kernel side was asked for, with what is known of it by now.
+func (t *Tracker) describeAgain(s *socket, e *event.Event) {
+	mergeFlow(&s.flow, &e.Flow)
+	e.Flow = s.flow
+	if s.waiting != nil {
+		t.waiting.Add(s.waiting, e)
+		return
+	}
+	t.next(e)
 }
 
 // close handles the end of one descriptor. The end of the last one is the socket's.
@@ -98,7 +116,7 @@ const inFlight = ^uint32(0)
 func (t *Tracker) hold(e *event.Event) {
 	s := t.sockets[e.Flow.Cookie]
 	if s == nil {
-		s = t.follow(e.Flow.Cookie)
+		s = t.follow(e.Flow.Cookie, e.Flow.Transport)
 	}
 	s.holders++
 	if e.FD == inFlight {

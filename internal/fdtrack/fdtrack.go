@@ -44,7 +44,7 @@ type Resolver interface {
 // Options of a Tracker.
 type Options struct {
 	Shared    *Shared // of all Trackers, with the limits
-	Sockets   int     // followed at once, 65536 by default; the oldest gives way
+	Sockets   int     // followed at once, of each transport, 65536 by default; the one that was used least recently gives way
 	Processes int     // whose start and network namespace are remembered, 4096 by default
 	Kernel    Kernel
 	Resolver  Resolver
@@ -63,7 +63,7 @@ type Tracker struct {
 
 	owners   owners
 	sockets  map[uint64]*socket // by cookie
-	byAge    intrusive.List[socket]
+	byUse    [event.Transports]bounded
 	free     intrusive.Free[socket]
 	waiting  *pending.Queue[*socket, event.Event]
 	asked    []askedSocket

@@ -2,6 +2,7 @@ package fdtrack
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -293,6 +294,32 @@ func TestBounds(t *testing.T) {
 			assertNothingWaits(t, s)
 		})
 	}
+}
+
+// TestLeastRecentlyUsedSocketOfTheTransportGivesWay: each transport has its own bound, and data is use.
+func TestLeastRecentlyUsedSocketOfTheTransportGivesWay(t *testing.T) {
+	s := newScene(t, Limits{}, func(o *Options) { o.Sockets = 2 })
+	flow := func(cookie uint64) event.Event {
+		e := open(cookie, local, remote)
+		e.Flow.Transport = event.UDP
+		return e
+	}
+	s.handle(open(1, local, remote), open(2, local, remote), flow(11), flow(12), flow(13), data(1, "a"), open(3, local, remote))
+	assert.Equal(t, []uint64{1, 3, 12, 13}, slices.Sorted(maps.Keys(s.sockets)))
+	assert.EqualValues(t, 2, s.Stats().Evicted.Load())
+}
+
+// TestDescriptionHasWhatIsKnownByNow: the kernel side may know less of the addresses of a socket than the tracker.
+func TestDescriptionHasWhatIsKnownByNow(t *testing.T) {
+	s := newScene(t, Limits{}, nil)
+	described := open(1, "", remote)
+	described.Kind, described.Existing = event.KindExisting, true
+	s.handle(open(1, local, remote), described, closing(1))
+	assert.Equal(t, []string{
+		"open 1 10.0.0.1:50000>10.0.0.2:80 connect", "existing 1 10.0.0.1:50000>10.0.0.2:80 connect",
+		"close 1 10.0.0.1:50000>10.0.0.2:80 connect",
+	}, s.take())
+	assertNothingWaits(t, s)
 }
 
 func TestFullTableEvictsTheOldestSockets(t *testing.T) {
@@ -632,4 +659,21 @@ func TestNames(t *testing.T) {
 	assert.NotContains(t, names, "")
 	slices.Sort(names)
 	assert.Len(t, slices.Compact(names), int(pending.Causes)+int(Results)+1)
+}
+
+// TestNameOfTheProcessThatAnEventIsAbout: the kernel side's name is known while the event is passed on.
+func TestNameOfTheProcessThatAnEventIsAbout(t *testing.T) {
+	var got []process.ID
+	s := newScene(t, Limits{}, nil)
+	s.opts.Next = func(e *event.Event) {
+		name, known := s.NameOf(e.Owner)
+		if _, other := s.NameOf(process.ID{PID: 1, Start: 1}); !known || other {
+			t.Errorf("%v has the name %v, known %v; another's known %v", e.Owner, name, known, other)
+		}
+		got = append(got, name)
+	}
+	other := of(event.KindProcess, 0)
+	other.Owner = name(testPID + 1)
+	s.handle(of(event.KindProcess, 0), other, open(1, local, remote))
+	assert.Equal(t, []process.ID{name(testPID), name(testPID + 1), name(testPID)}, got)
 }

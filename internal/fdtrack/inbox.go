@@ -88,7 +88,7 @@ func (t *Tracker) drain() {
 func (t *Tracker) know(m *message) {
 	s := t.sockets[m.event.Flow.Cookie]
 	if s == nil {
-		s = t.follow(m.event.Flow.Cookie)
+		s = t.follow(m.event.Flow.Cookie, m.event.Flow.Transport)
 	}
 	s.flow = m.event.Flow
 	s.inode = m.inode

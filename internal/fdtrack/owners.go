@@ -60,6 +60,11 @@ func (o *owners) of(name process.ID) owner {
 	return found
 }
 
+// NameOf is the kernel side's name of a process that an event is about while the event is passed on; known is false for any other.
+func (t *Tracker) NameOf(id process.ID) (name process.ID, known bool) {
+	return t.owners.last, t.owners.lastOf.id == id && id.PID != 0
+}
+
 func (o *owners) resolve(name process.ID) owner {
 	found := owner{id: name}
 	if p, err := o.resolver.Process(name.PID); err == nil {

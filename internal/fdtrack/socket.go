@@ -17,15 +17,23 @@ type socket struct {
 	holders     int        // descriptors that lead to it, and messages that carry one
 	opened      bool
 	wasInFlight bool                                // a message has carried it
+	transport   event.Transport                     // under whose bound it counts: TCP if nothing but a descriptor is known of it
 	waiting     *pending.Wait[*socket, event.Event] // nil: its events do not wait
 	query       *procfs.Query                       // the last of this wait; nil: procfs has not been asked
 	links       intrusive.Links[socket]
 }
 
+// bounded is the sockets that count under one bound, the one that was used least recently first.
+type bounded struct {
+	intrusive.List[socket]
+	count int
+}
+
 // follow begins to follow a socket with one holder.
-func (t *Tracker) follow(cookie uint64) *socket {
-	if len(t.sockets) >= t.opts.Sockets {
-		old := t.byAge.First()
+func (t *Tracker) follow(cookie uint64, transport event.Transport) *socket {
+	list := &t.byUse[transport]
+	if list.count >= t.opts.Sockets {
+		old := list.First()
 		if old.waiting != nil {
 			t.waiting.GiveUp(old.waiting, pending.CauseEvicted)
 		}
@@ -36,12 +44,22 @@ func (t *Tracker) follow(cookie uint64) *socket {
 	if s == nil {
 		s = &socket{}
 	}
-	*s = socket{holders: 1}
+	*s = socket{holders: 1, transport: transport}
 	s.flow.Cookie = cookie
 	t.sockets[cookie] = s
-	t.byAge.Append(&s.links, s)
+	list.Append(&s.links, s)
+	list.count++
 	t.stats.Sockets.Add(1)
 	return s
+}
+
+// used notes that a socket is the one that was used last.
+func (t *Tracker) used(s *socket) {
+	list := &t.byUse[s.transport]
+	if list.Last() != s {
+		list.Remove(&s.links)
+		list.Append(&s.links, s)
+	}
 }
 
 func (t *Tracker) forget(s *socket) {
@@ -52,7 +70,9 @@ func (t *Tracker) forget(s *socket) {
 		t.shared.inodes.drop(s.inode, s.flow.Cookie)
 	}
 	delete(t.sockets, s.flow.Cookie)
-	t.byAge.Remove(&s.links)
+	list := &t.byUse[s.transport]
+	list.Remove(&s.links)
+	list.count--
 	t.stats.Sockets.Add(-1)
 	*s = socket{}
 	t.free.Put(&s.links, s)

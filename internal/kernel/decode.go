@@ -119,6 +119,7 @@ func decodeOpen(raw []byte, e *event.Event) error {
 	e.FD = r.Fd
 	e.Existing = e.Kind == event.KindExisting
 	e.Ending.LastState = event.State(r.State)
+	e.Ending.Position = r.Position
 	e.Ending.Errno = uint32(max(r.Error, 0))
 	return nil
 }
@@ -136,6 +137,7 @@ func decodeUnixOpen(raw []byte, e *event.Event) error {
 	}
 	e.Started = e.Time
 	e.Existing = r.Existing != 0
+	e.Ending.Position = r.Position
 	return nil
 }
 

@@ -71,6 +71,7 @@ func (c *programs) Want(cookie uint64, w event.Want) {
 		atomic.StoreUint32(&slot.Limit[d], w.Limit[d])
 	}
 	atomic.StoreUint32(&slot.Burst, w.Burst)
+	atomic.StoreUint32(&slot.Describe, number(w.Describe))
 	for d := range event.Directions {
 		form := packForm(&w.Form[d])
 		if slot.Form[d] != form { // no program takes the old position for one of the new form

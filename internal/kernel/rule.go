@@ -26,6 +26,21 @@ func (r Rule) raw() *bpf.SocketflowRule {
 	}
 }
 
+// leaveOutAll reports whether the rules leave out all sockets of a process that matches some of them, a bit each, whatever their ports.
+func leaveOutAll(rules []Rule, matched uint64) bool {
+	var includes, included bool
+	for i, r := range rules {
+		matches := matched>>i&1 == 1
+		switch {
+		case !r.Exclude:
+			includes, included = true, included || matches
+		case matches && r.LocalPort == ports.Range{} && r.RemotePort == ports.Range{}:
+			return true
+		}
+	}
+	return includes && !included
+}
+
 // SetRuleMatch sets which rules a process matches, a bit each. It holds until the process execs, changes cgroup
 // or ends. A process without a rule match is observed. generation is that of the description that was evaluated.
 func (c *SocketTracer) SetRuleMatch(id process.ID, generation uint32, rules uint64) error {

@@ -24,6 +24,7 @@ const (
 	withoutAdoption     = "sockets that no call has made known, older ones first of all, are not found"
 	withoutSweep        = "descriptors whose close no call shows are remembered until they are the oldest"
 	withoutBlocked      = "calls that threads were waiting in when the collector started are not seen to return"
+	withoutLeavingOut   = "UDP flows that include and exclude leave out take places of those that are followed"
 	withoutLocation     = "the network namespace of every process has to be looked for in /proc"
 )
 
@@ -106,7 +107,7 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 		one(bpf.SyscallsProgEnterExecve, "tracepoint/syscalls/sys_enter_execve", withoutImages),
 	}
 	if opts.UDP {
-		all = append(all, run(withoutFlowEnds, bpf.SyscallsProgAskDatagrams))
+		all = append(all, run(withoutFlowEnds, bpf.SyscallsProgAskDatagrams), run(withoutLeavingOut, bpf.SyscallsProgLeaveOut))
 	}
 	for i := range tracedCalls {
 		all = append(all, tracedCalls[i].feature())

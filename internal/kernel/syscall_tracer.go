@@ -170,8 +170,18 @@ func (c *SyscallTracer) Asked(pid, fd uint32, question uint64) bool {
 	return err == nil && known && bpf.SyscallsDescriptorKind(d.Kind) == bpf.SyscallsDescriptorKindDESCRIPTOR_ASKED && d.Id == question
 }
 
-// SetRuleMatch does nothing: in this mode user space applies the rules.
-func (c *SyscallTracer) SetRuleMatch(process.ID, uint32, uint64) error { return nil }
+// SetRuleMatch sets which rules a process matches, a bit each. name is its name in the events. In this mode user space applies the rules. The
+// kernel side only has to know whose sockets are all left out, so that it remembers no UDP flows of theirs.
+func (c *SyscallTracer) SetRuleMatch(name process.ID, generation uint32, rules uint64) error {
+	if !c.opts.UDP || !leaveOutAll(c.opts.Rules, rules) {
+		return nil
+	}
+	err := c.notify(bpf.SyscallsProgLeaveOut, nil, uint64(name.PID), name.Start, uint64(generation))
+	if err != nil {
+		return fmt.Errorf("leave out process %d: %w", name.PID, err)
+	}
+	return nil
+}
 
 func rawCallFlow(f *event.Flow) bpf.SyscallsFlow {
 	raw := bpf.SyscallsFlow{

@@ -2,14 +2,16 @@ package socket
 
 import "github.com/socketflow/socketflow/internal/event"
 
-// data hands an event to the conversation. If the accept was not seen, data also shows which process accepted the connection.
+// data hands an event to the conversation. If the accept was not seen, data also shows which process accepted the connection. Of a
+// connection that was evicted, or whose open was lost, the kernel is asked for a description, with which it is joined.
 func (t *Table) data(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
 	if c == nil {
 		t.stats.Strays.Add(1)
-		t.conversations.Refuse(e.Flow.Cookie)
+		t.conversations.Describe(e.Flow.Cookie)
 		return
 	}
+	t.used(c)
 	if c.waiting && !c.closed {
 		t.accepted(c, e.Owner)
 	}

@@ -179,12 +179,57 @@ func TestDataIsHandedToItsConversation(t *testing.T) {
 	}
 }
 
-func TestDataOfUnknownConnectionsIsRefused(t *testing.T) {
+func TestDataOfUnknownConnectionAsksForItsDescription(t *testing.T) {
 	h := newHeard(t)
 	h.table.Handle(&event.Event{Kind: event.KindData, Flow: event.Flow{Cookie: 99}})
-	want := map[uint64]event.Want{99: {Until: [event.Directions]uint64{event.Never, event.Never}}}
-	if !reflect.DeepEqual(h.wants, want) || h.table.Stats().Strays.Load() != 1 {
-		t.Errorf("wanted %v, want %v; %d strays", h.wants, want, h.table.Stats().Strays.Load())
+	if w := h.wants[99]; !w.Describe || w.Until != [event.Directions]uint64{} || h.table.Stats().Strays.Load() != 1 {
+		t.Errorf("wanted %+v, want a description; %d strays", w, h.table.Stats().Strays.Load())
+	}
+}
+
+// TestEvictedConnectionThatSpeaksAgainIsJoined: the kernel describes it before its next bytes. A second description says nothing new.
+func TestEvictedConnectionThatSpeaksAgainIsJoined(t *testing.T) {
+	h := newHeard(t)
+	h.table.opts.Sockets = 1
+	for _, e := range []*event.Event{clientOpen(1, 10), sent(0, "ask>a"), received(0, ">ans"), clientOpen(2, 11)} {
+		h.table.Handle(e)
+	}
+	if w := h.wants[1]; !w.Describe {
+		t.Errorf("of the evicted connection the kernel was asked for %+v, want a description", w)
+	}
+	h.parser.lines = nil
+	described := existing(1, 300)
+	described.Started, described.Ending.Position = 300, [event.Directions]uint64{5, 4}
+	for _, e := range []*event.Event{described, sent(5, "ask>b"), described, received(4, ">ans"), closeAt(10, 8)} {
+		h.table.Handle(e)
+	}
+	h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
+	if want := []string{`client "ask>b" at 5`, `server ">ans" at 4`, "closed with errno 0 unknown false"}; !reflect.DeepEqual(h.parser.lines, want) {
+		t.Errorf("the parser got\n%q\nwant\n%q", h.parser.lines, want)
+	}
+	want := []string{
+		"opened by 1 capture 0 end {0 0}", "exchanged by 1 capture 0 end {0 0}", "opened by 1 capture 0 end {0 0}",
+		"opened by 1 capture 2 end {0 0}", "exchanged by 1 capture 2 end {0 0}", "closed by 1 capture 2 end {1 1}",
+	}
+	if got := h.sink.emitted(); !reflect.DeepEqual(got, want) {
+		t.Errorf("emitted\n%q\nwant\n%q", got, want)
+	}
+	if r := h.sink.reports; r[0].id == r[3].id || r[3].id != r[5].id {
+		t.Errorf("identities %x, want one before the eviction and another after it", r)
+	}
+	if n := h.table.Stats().Lost.Load(); n != 0 {
+		t.Errorf("%d bytes are counted as lost, want none", n)
+	}
+}
+
+func TestConnectionOfNoUseIsNotAskedForWhenEvicted(t *testing.T) {
+	h := newHeard(t)
+	h.table.opts.Sockets = 1
+	for _, e := range []*event.Event{clientOpen(1, 10), sent(0, "what is that?"), clientOpen(2, 11)} {
+		h.table.Handle(e)
+	}
+	if w := h.wants[1]; w.Describe || w.Until != [event.Directions]uint64{event.Never, event.Never} {
+		t.Errorf("of a connection that was given up %+v is wanted", w)
 	}
 }
 

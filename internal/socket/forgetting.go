@@ -9,31 +9,52 @@ func (t *Table) alive(e *event.Event) {
 		return
 	}
 	c.seen = e.Time
-	if transports[c.flow.Transport].polled {
-		c.ending = e.Ending
+	if !transports[c.flow.Transport].polled {
+		return
+	}
+	if e.Ending.BytesSent != c.ending.BytesSent || e.Ending.BytesReceived != c.ending.BytesReceived {
+		t.used(c)
+	}
+	c.ending = e.Ending
+}
+
+// used notes that a connection is the one that was used last.
+func (t *Table) used(c *connection) {
+	l := &t.byUse[c.flow.Transport]
+	if l.Last() != c {
+		l.Remove(&c.links)
+		l.Append(&c.links, c)
 	}
 }
 
 // Forget drops the connections that were opened before monotonic and have not been reported alive since: their close
 // was lost. covers says which connections the scan for living sockets covered.
 func (t *Table) Forget(monotonic uint64, covers func(transport event.Transport, netns uint32) bool) {
-	for c := t.byAge.First(); c != nil; {
-		next := c.links.Next()
-		switch {
-		case c.seen >= monotonic || c.closed || !covers(c.flow.Transport, c.flow.NetNS):
-		case transports[c.flow.Transport].polled:
-			c.closed, c.closedAt = true, c.seen
-			t.emitClosed(c)
-		default:
-			t.stats.EvictedLost.Add(1)
-			t.abandon(c)
-			t.remove(c)
+	for transport := range t.byUse {
+		for c := t.byUse[transport].First(); c != nil; {
+			next := c.links.Next()
+			if c.seen < monotonic && !c.closed && covers(c.flow.Transport, c.flow.NetNS) {
+				t.forget(c)
+			}
+			c = next
 		}
-		c = next
 	}
 }
 
-// evict drops a connection to make room. If it waits for its accept, what is known of it is emitted first.
+// forget drops a connection whose close was lost. Where nothing but its silence shows the end of a connection, this is its close.
+func (t *Table) forget(c *connection) {
+	if transports[c.flow.Transport].polled {
+		c.closed, c.closedAt = true, c.seen
+		t.emitClosed(c)
+		return
+	}
+	t.stats.EvictedLost.Add(1)
+	t.abandon(c)
+	t.remove(c)
+}
+
+// evict drops a connection to make room. If it waits for its accept, what is known of it is emitted first. If it speaks again, it is
+// taken up again: see data.
 func (t *Table) evict(c *connection) {
 	if c.waiting && !c.opened {
 		t.stats.Unaccepted.Add(1)
@@ -44,6 +65,13 @@ func (t *Table) evict(c *connection) {
 		return
 	}
 	t.stats.EvictedFull.Add(1)
+	if c.conv != nil && !c.ignored {
+		// What it says next is not lost then. Others are asked for when they speak, so that they do not overwrite what is wanted of sockets
+		// that share a slot with them.
+		if _, recognised := c.conv.Protocol(); recognised {
+			defer t.conversations.Describe(c.flow.Cookie)
+		}
+	}
 	t.abandon(c)
 	t.remove(c)
 }
@@ -58,7 +86,7 @@ func (t *Table) abandon(c *connection) {
 func (t *Table) remove(c *connection) {
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)
-	t.byAge.Remove(&c.links)
+	t.byUse[c.flow.Transport].Remove(&c.links)
 	*c = connection{conv: c.conv}
 	t.free.Put(&c.links, c)
 }

@@ -1,7 +1,9 @@
 package socket
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -25,6 +27,48 @@ func TestFullTableEvictsTheOldestConnection(t *testing.T) {
 	if got := sink.emitted(); !reflect.DeepEqual(got, want) {
 		t.Errorf("emitted %q, want %q", got, want)
 	}
+}
+
+// TestLeastRecentlyUsedConnectionOfTheTransportGivesWay: each transport has its own bound. Data is use, and so is a report with more
+// bytes than before.
+func TestLeastRecentlyUsedConnectionOfTheTransportGivesWay(t *testing.T) {
+	for name, test := range map[string]struct {
+		events []*event.Event
+		want   []uint64 // cookies that are left, of at most two of each transport
+	}{
+		"a flood of UDP flows": {
+			events: []*event.Event{
+				clientOpen(1, 10), clientOpen(2, 11), over(event.UnixStream, clientOpen(3, 12)), over(event.UDP, clientOpen(4, 13)),
+				over(event.UDP, clientOpen(5, 14)), over(event.UDP, clientOpen(6, 15)),
+			},
+			want: []uint64{1, 2, 3, 5, 6},
+		},
+		"the older one carries data": {
+			events: []*event.Event{clientOpen(1, 10), clientOpen(2, 11), sent(0, "ask>a"), clientOpen(3, 12)},
+			want:   []uint64{1, 3},
+		},
+		"the older one has carried more": {
+			events: []*event.Event{
+				over(event.UDP, clientOpen(1, 10)), over(event.UDP, clientOpen(2, 11)), live(1, 7), live(2, 0), over(event.UDP, clientOpen(3, 12)),
+			},
+			want: []uint64{1, 3},
+		},
+	} {
+		table, _ := newTestTable(t, func(o *Options) { o.Sockets = 2 })
+		for _, e := range test.events {
+			table.Handle(e)
+		}
+		if left := slices.Sorted(maps.Keys(table.connections)); !slices.Equal(left, test.want) {
+			t.Errorf("%s: %v are left, want %v", name, left, test.want)
+		}
+		if n := table.Stats().EvictedFull.Load(); n != 1 {
+			t.Errorf("%s: %d evictions counted, want 1", name, n)
+		}
+	}
+}
+
+func live(cookie, sent uint64) *event.Event {
+	return &event.Event{Kind: event.KindLive, Time: 60, Flow: event.Flow{Cookie: cookie}, Ending: event.Ending{BytesSent: sent}}
 }
 
 func TestForgetDropsConnectionsNotReportedAlive(t *testing.T) {

@@ -7,6 +7,9 @@ import (
 )
 
 func (t *Table) open(e *event.Event) {
+	if t.isDescribed(e) {
+		return
+	}
 	c := t.add(e)
 	c.started = e.Started
 	c.startedAt = t.clock.Unix(e.Started)
@@ -49,11 +52,20 @@ func (t *Table) adopt(e *event.Event) {
 	if e.Ending.LastState == event.StateSynSent {
 		return // KindOpen or KindFail follows
 	}
+	if t.isDescribed(e) {
+		return
+	}
 	c := t.add(e)
 	c.existing = true
 	c.startedAt = t.clock.Unix(e.Time)
 	c.openedAt = c.startedAt
 	t.emitOpened(c)
+}
+
+// isDescribed reports whether e describes a connection that is known by now: more than one of its data events asked for that.
+func (t *Table) isDescribed(e *event.Event) bool {
+	c := t.connections[e.Flow.Cookie]
+	return e.Existing && c != nil && !c.closed
 }
 
 // add starts to track the connection of e, and ends what was tracked under the same cookie.
@@ -66,8 +78,9 @@ func (t *Table) add(e *event.Event) *connection {
 			t.remove(old)
 		}
 	}
-	if len(t.connections) >= t.opts.Sockets {
-		t.evict(t.byAge.First())
+	transport := e.Flow.Transport
+	if int(t.stats.TrackedBy[transport].Load()) >= t.opts.Sockets {
+		t.evict(t.byUse[transport].First())
 	}
 	c := t.free.Take()
 	if c == nil {
@@ -81,10 +94,10 @@ func (t *Table) add(e *event.Event) *connection {
 	}
 	c.conv = t.conversations.Begin(conv, conversation.Connection{
 		Cookie: e.Flow.Cookie, Role: e.Flow.Role, Local: e.Flow.Local, Remote: e.Flow.Remote, Joined: e.Existing,
-		Datagrams: transports[e.Flow.Transport].datagrams,
+		Datagrams: transports[transport].datagrams, Position: e.Ending.Position,
 	}, c)
 	t.connections[e.Flow.Cookie] = c
-	t.stats.TrackedBy[e.Flow.Transport].Add(1)
-	t.byAge.Append(&c.links, c)
+	t.stats.TrackedBy[transport].Add(1)
+	t.byUse[transport].Append(&c.links, c)
 	return c
 }

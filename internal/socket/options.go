@@ -12,7 +12,7 @@ import (
 
 // Options of a Table.
 type Options struct {
-	Sockets   int // connections tracked at once; the oldest is evicted
+	Sockets   int // connections tracked at once, of each transport; the one that was used least recently is evicted
 	Processes int // processes remembered at once
 	Selection *selection.Selection
 	// SetRuleMatch writes to the kernel which selection rules a process meets. It is not called if Selection is empty.

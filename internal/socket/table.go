@@ -22,8 +22,8 @@ type Table struct {
 	now       time.Time // of the last Tick
 	stats     *Stats
 
-	connections map[uint64]*connection // by cookie
-	byAge       intrusive.List[connection]
+	connections map[uint64]*connection                       // by cookie
+	byUse       [event.Transports]intrusive.List[connection] // the one that was used least recently first
 	free        intrusive.Free[connection]
 	waiting     queue // for an accept, or for data that has arrived and has not been read
 	ending      queue // closed, for data events that may still come
@@ -105,8 +105,10 @@ func (t *Table) Tick(now Reading) {
 func (t *Table) Flush() {
 	t.expire(^uint64(0))
 	t.expireEnding(^uint64(0))
-	for c := t.byAge.First(); c != nil; c = c.links.Next() {
-		t.abandon(c)
+	for transport := range t.byUse {
+		for c := t.byUse[transport].First(); c != nil; c = c.links.Next() {
+			t.abandon(c)
+		}
 	}
 }
 

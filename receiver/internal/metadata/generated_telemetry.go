@@ -899,7 +899,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowSocketsIgnored, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_sockets_ignored",
-		metric.WithDescription("Sockets that include, exclude or exclude_self left out. [Alpha]"),
+		metric.WithDescription("Sockets and UDP flows that include, exclude or exclude_self left out in the kernel. [Alpha]"),
 		metric.WithUnit("{sockets}"),
 	)
 	errs = errors.Join(errs, err)

@@ -584,7 +584,7 @@ func AssertEqualSocketflowSocketsEvicted(t *testing.T, tt *componenttest.Telemet
 func AssertEqualSocketflowSocketsIgnored(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_sockets_ignored",
-		Description: "Sockets that include, exclude or exclude_self left out. [Alpha]",
+		Description: "Sockets and UDP flows that include, exclude or exclude_self left out in the kernel. [Alpha]",
 		Unit:        "{sockets}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
