@@ -51,7 +51,7 @@ func (p *transcript) Close(e protocol.Ending) {
 	if e.Errno != 0 {
 		reason = fmt.Sprint("errno ", e.Errno)
 	}
-	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", reason, e.Unknown))
+	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v%s", reason, e.Unknown, map[bool]string{true: " cut"}[e.Cut]))
 }
 
 func (p *transcript) Demand(d protocol.Direction) (m protocol.Demand) {
@@ -365,13 +365,17 @@ func TestRoleIsKnownOnceTheBytesShowIt(t *testing.T) {
 	}
 }
 
-func TestAnAbandonedConversationEndsUnknown(t *testing.T) {
-	s := newScene(event.RoleClient, false)
-	s.play(sent(0, "ask>a"))
-	s.conv.Abandon(20)
-	want := []string{`client "ask>a" at 0`, `closed "" unknown true`}
-	if !reflect.DeepEqual(s.parser.lines, want) {
-		t.Errorf("the parser got %q, want %q", s.parser.lines, want)
+func TestConversationThatIsNotFollowedEndsUnknown(t *testing.T) {
+	for want, end := range map[string]func(*Conversation, uint64){
+		`closed "" unknown true`:     (*Conversation).Abandon,
+		`closed "" unknown true cut`: (*Conversation).Cut,
+	} {
+		s := newScene(event.RoleClient, false)
+		s.play(sent(0, "ask>a"))
+		end(s.conv, 20)
+		if want := []string{`client "ask>a" at 0`, want}; !reflect.DeepEqual(s.parser.lines, want) {
+			t.Errorf("the parser got %q, want %q", s.parser.lines, want)
+		}
 	}
 }
 

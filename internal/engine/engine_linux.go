@@ -16,6 +16,7 @@ import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -33,6 +34,7 @@ type Engine struct {
 	processes *process.Reader
 	hostID    uint64
 	decode    atomic.Uint64 // records that were no events
+	detached  atomic.Uint64 // CLOCK_MONOTONIC, ns: when observation ended; 0: it has not
 	// kernelMemory is the memory that the kernel holds for the programs, in bytes. It does not change.
 	kernelMemory uint64
 
@@ -127,6 +129,7 @@ func (e *Engine) Drain(ctx context.Context) error {
 	e.dismiss()
 	e.helpers.Wait()
 	errs := []error{e.tracer.Detach()}
+	e.detached.Store(monotime.Now())
 	for _, s := range e.shards {
 		errs = append(errs, s.reader.Flush())
 	}
@@ -142,6 +145,14 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}
 	e.abandon()
 	return errors.Join(errs...)
+}
+
+// endedAt is when observation ended: a time on CLOCK_MONOTONIC, in ns. It is now if it has not.
+func (e *Engine) endedAt() uint64 {
+	if at := e.detached.Load(); at != 0 {
+		return at
+	}
+	return monotime.Now()
 }
 
 // Close releases what the kernel holds. If shards still deliver, it returns at once, and the release follows when their sinks have

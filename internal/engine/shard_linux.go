@@ -123,7 +123,7 @@ func (s *shard) flush() {
 	if s.tracker != nil {
 		s.tracker.Flush()
 	}
-	s.table.Flush()
+	s.table.Flush(s.engine.endedAt())
 	s.deliver()
 }
 

@@ -31,6 +31,7 @@ const (
 	CaptureTruncated         // a limit was reached: a head was longer than HeadBytes, or the length of a body is not known
 	CaptureGap               // bytes of it were lost
 	CaptureJoined            // it had begun before observation, or refers to bytes sent before
+	CaptureCut               // it was under way when observation ended, which is its End
 )
 
 // Exchange is a request and its response, or a message without one. It is reused: valid during the call only, byte slices

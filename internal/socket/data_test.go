@@ -35,7 +35,11 @@ func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, _ pr
 }
 
 func (p *transcript) Close(e protocol.Ending) {
-	p.lines = append(p.lines, fmt.Sprintf("closed with errno %d unknown %v", e.Errno, e.Unknown))
+	cut := ""
+	if e.Cut {
+		cut = fmt.Sprintf(" cut at %d", e.At.Time)
+	}
+	p.lines = append(p.lines, fmt.Sprintf("closed with errno %d unknown %v%s", e.Errno, e.Unknown, cut))
 }
 
 func (p *transcript) Demand(protocol.Direction) (d protocol.Demand) { return d }
@@ -196,7 +200,7 @@ func TestRoleComesFromTheConversationIfNothingElseShowsIt(t *testing.T) {
 		Flow: flowOf(1, event.RoleUnknown, event.RoleSourceUnknown)})
 	h.table.Handle(received(0, "ask>a"))
 	h.table.Handle(closeAt(0, 5))
-	h.table.Flush()
+	h.table.Flush(99)
 	if closed.Role != event.RoleServer || closed.RoleSource != event.RoleSourceProtocol {
 		t.Errorf("role %d by source %d", closed.Role, closed.RoleSource)
 	}
@@ -217,14 +221,26 @@ func TestExchangeIsEmittedUnderTheProcessThatStartedIt(t *testing.T) {
 	}
 }
 
-func TestFlushAbandonsConversations(t *testing.T) {
-	h := newHeard(t)
-	h.table.Handle(clientOpen(1, 10))
-	h.table.Handle(sent(0, "ask>a"))
-	h.table.Flush()
-	want := []string{`client "ask>a" at 0`, "closed with errno 0 unknown true"}
-	if !reflect.DeepEqual(h.parser.lines, want) {
-		t.Errorf("the parser got %q, want %q", h.parser.lines, want)
+func TestConversationIsCutWhenItsConnectionIsNotFollowedAnyMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop func(*Table)
+		want string
+	}{
+		"observation ends":  {func(table *Table) { table.Flush(99) }, "closed with errno 0 unknown true cut at 99"},
+		"the table is full": {func(table *Table) { table.opts.Sockets = 1; table.Handle(clientOpen(2, 60)) }, "closed with errno 0 unknown true cut at 60"},
+		"its end was lost": {
+			func(table *Table) { table.Forget(90, func(event.Transport, uint32) bool { return true }) },
+			"closed with errno 0 unknown true",
+		},
+	} {
+		h := newHeard(t)
+		h.table.Handle(clientOpen(1, 10))
+		h.table.Handle(sent(0, "ask>a"))
+		c.stop(h.table)
+		want := []string{`client "ask>a" at 0`, c.want}
+		if !reflect.DeepEqual(h.parser.lines, want) {
+			t.Errorf("%s: the parser got %q, want %q", name, h.parser.lines, want)
+		}
 	}
 }
 

@@ -33,8 +33,8 @@ func (t *Table) Forget(monotonic uint64, covers func(transport event.Transport, 
 	}
 }
 
-// evict drops a connection to make room. If it waits for its accept, what is known of it is emitted first.
-func (t *Table) evict(c *connection) {
+// evict drops a connection at a time, to make room. If it waits for its accept, what is known of it is emitted first.
+func (t *Table) evict(c *connection, at uint64) {
 	if c.waiting && !c.opened {
 		t.stats.Unaccepted.Add(1)
 		t.emitOpened(c)
@@ -44,11 +44,18 @@ func (t *Table) evict(c *connection) {
 		return
 	}
 	t.stats.EvictedFull.Add(1)
-	t.abandon(c)
+	t.cut(c, at)
 	t.remove(c)
 }
 
-// abandon ends the conversation of a connection that is no longer tracked.
+// cut ends the conversation of a connection that is not followed beyond a time.
+func (t *Table) cut(c *connection, at uint64) {
+	if c.conv != nil && !c.ignored {
+		c.conv.Cut(at)
+	}
+}
+
+// abandon ends the conversation of a connection whose end was lost.
 func (t *Table) abandon(c *connection) {
 	if c.conv != nil && !c.ignored {
 		c.conv.Abandon(c.seen)

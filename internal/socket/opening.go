@@ -66,7 +66,7 @@ func (t *Table) add(e *event.Event) *connection {
 		}
 	}
 	if len(t.connections) >= t.opts.Sockets {
-		t.evict(t.byAge.First())
+		t.evict(t.byAge.First(), e.Time)
 	}
 	c := t.free.Take()
 	if c == nil {

@@ -96,12 +96,13 @@ func (t *Table) Tick(before uint64, wall time.Time, monotonic uint64) {
 	t.stats.EvictedLive.Store(live)
 }
 
-// Flush emits everything that waits. It is called when no more events will come.
-func (t *Table) Flush() {
+// Flush emits everything that waits, and what was under way at a time (CLOCK_MONOTONIC, ns). It is called when no more events will
+// come.
+func (t *Table) Flush(at uint64) {
 	t.expire(^uint64(0))
 	t.expireEnding(^uint64(0))
 	for c := t.byAge.First(); c != nil; c = c.links.Next() {
-		t.abandon(c)
+		t.cut(c, at)
 	}
 }
 
