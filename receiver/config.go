@@ -151,6 +151,11 @@ type BatchConfig struct {
 	// Size is how many log records, or spans, are handed over at a time at the most: 1 to 65536. Default: 1024.
 	Size int `mapstructure:"size"`
 
+	// Bytes is how large the log records, or the spans, that are handed over at a time are at the most, as OTLP encodes them without
+	// compression: 64KiB to 1GiB. An item that alone is larger is handed over alone. OTLP receivers over gRPC refuse more than 4MiB by
+	// default. Default: 2MiB.
+	Bytes ByteSize `mapstructure:"bytes"`
+
 	// Timeout is how long an item waits for others at most: 1ms to 10s. Default: 200ms.
 	Timeout time.Duration `mapstructure:"timeout"`
 }
@@ -224,6 +229,8 @@ const (
 	minProcesses     = 64
 	maxProcesses     = 1 << 20
 	maxBatchSize     = 1 << 16
+	minBatchBytes    = 64 << 10
+	maxBatchBytes    = 1 << 30
 	maxSocketEvents  = 1 << 16
 	maxWaitingEvents = 1 << 24
 	minWaitingBytes  = 4 << 10
@@ -263,7 +270,7 @@ func createDefaultConfig() component.Config {
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,
 		},
-		Batch: BatchConfig{Size: 1024, Timeout: 200 * time.Millisecond},
+		Batch: BatchConfig{Size: 1024, Bytes: 2 << 20, Timeout: 200 * time.Millisecond},
 	}
 }
 

@@ -69,7 +69,7 @@ func TestConfigAccepted(t *testing.T) {
 				Timeout: 2 * time.Second, LookupAfter: time.Hour,
 				SocketEvents: 100, SocketBytes: 64 << 10, Events: 1000, Bytes: 1 << 20,
 			},
-			Batch: BatchConfig{Size: 1, Timeout: 10 * time.Second},
+			Batch: BatchConfig{Size: 1, Bytes: 64 << 10, Timeout: 10 * time.Second},
 		},
 		component.NewIDWithName(metadata.Type, "connections_only"): changed(func(c *Config) { c.Protocols = ProtocolsConfig{} }),
 		component.NewIDWithName(metadata.Type, "protocol_names"):   changed(func(c *Config) { c.Protocols = ProtocolsConfig{"http": &http.Config{}} }),

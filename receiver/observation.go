@@ -101,8 +101,9 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 			Logs: out.logs != nil, Traces: out.traces != nil,
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
 			CommandLine: c.ProcessCommandLine, ScopeName: metadata.ScopeName, ScopeVersion: version,
+			Bounds: otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
 		},
-		BatchSize: c.Batch.Size, BatchTimeout: c.Batch.Timeout, Sink: out,
+		BatchTimeout: c.Batch.Timeout, Sink: out,
 	}
 	if out.traces != nil { // exchanges are spans
 		var err error

@@ -90,6 +90,7 @@ func (c *CompletionConfig) Validate() error {
 func (c *BatchConfig) Validate() error {
 	return inline(
 		within("size", c.Size, 1, maxBatchSize),
+		within("bytes", c.Bytes, minBatchBytes, maxBatchBytes),
 		within("timeout", c.Timeout, minBatchTimeout, maxBatchTimeout),
 	)
 }

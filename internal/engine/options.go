@@ -32,8 +32,7 @@ type Options struct {
 	Sockets, Processes int            // followed, and remembered, at a time, by all shards together
 	Waiting            fdtrack.Limits // how long, and how much of it, waits for an address; syscall mode
 
-	Telemetry    otlp.Options // but for HostID
-	BatchSize    int          // log records, or spans, after which they are handed over
+	Telemetry    otlp.Options // but for HostID and Full
 	BatchTimeout time.Duration
 	Sink         Sink
 

@@ -240,7 +240,7 @@ func startEngine(t *testing.T, r *refusal) *engineUnderTest {
 		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 50 * time.Millisecond,
 		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: 16384, // with room for the UDP flows of other packages' tests
 		Waiting:   fdtrack.Limits{}.OrDefault(),
-		Telemetry: otlp.Options{Logs: true, Traces: true}, BatchSize: 1000, BatchTimeout: 50 * time.Millisecond, Sink: u,
+		Telemetry: otlp.Options{Logs: true, Traces: true, Bounds: otlp.Bounds{Items: 1000, Bytes: 1 << 20}}, BatchTimeout: 50 * time.Millisecond, Sink: u,
 		Logger: zap.New(core), Broken: func(err error) { t.Error(err) }, Fault: r.fault,
 	})
 	require.NoError(t, u.Start(), r)

@@ -49,6 +49,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	s := &shard{engine: e, reader: e.tracer.Readers()[i]}
 	telemetry := e.opts.Telemetry
 	telemetry.HostID = e.hostID
+	telemetry.Full = s.deliver
 	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
@@ -157,39 +158,17 @@ func (s *shard) tick() {
 var _ socket.Sink = (*shard)(nil)
 
 // Opened implements socket.Sink, as the following do.
-func (s *shard) Opened(c *socket.Connection) {
-	s.builder.Opened(c)
-	s.deliverFull()
-}
+func (s *shard) Opened(c *socket.Connection) { s.builder.Opened(c) }
 
 // Closed implements socket.Sink.
-func (s *shard) Closed(c *socket.Connection) {
-	s.builder.Closed(c)
-	s.deliverFull()
-}
+func (s *shard) Closed(c *socket.Connection) { s.builder.Closed(c) }
 
 // Failed implements socket.Sink.
-func (s *shard) Failed(c *socket.Connection) {
-	s.builder.Failed(c)
-	s.deliverFull()
-}
+func (s *shard) Failed(c *socket.Connection) { s.builder.Failed(c) }
 
 // Exchanged implements socket.Sink.
 func (s *shard) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Exchange, start, end int64) {
 	s.builder.Exchanged(c, id, x, start, end)
-	s.deliverFull()
-}
-
-// batchTexts bounds the bytes of long texts in a batch.
-const batchTexts = 2 << 20
-
-// deliverFull delivers a batch that is full. It is called for each item, not for each event: a connection that ends may have thousands
-// of requests that are under way.
-func (s *shard) deliverFull() {
-	size := s.engine.opts.BatchSize
-	if s.builder.LogRecords() >= size || s.builder.Spans() >= size || s.builder.LongTexts() >= batchTexts {
-		s.deliver()
-	}
 }
 
 func (s *shard) deliver() {

@@ -8,7 +8,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/socket"
@@ -45,13 +44,16 @@ type Options struct {
 	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
 	// it and from the ID of a Connection.
 	HostID uint64
+	// Bounds of a batch. At a bound, Full is called, which has to call Take; it may be nil without bounds.
+	Bounds Bounds
+	Full   func()
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
 
 // Builder collects reports of connections into one batch of logs and one of traces. It is for one goroutine.
 //
-// A batch grows until Take. The caller bounds it by means of LogRecords, Spans and LongTexts.
+// A batch grows until Take, within the bounds.
 type Builder struct {
 	options     Options
 	identity    identity
@@ -62,14 +64,16 @@ type Builder struct {
 
 	logs    plog.Logs
 	traces  ptrace.Traces
-	records int
-	spans   int
+	records load
+	spans   load
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
 	groups map[*process.Info]*group
 
 	// These are reused, so that emitting does not allocate them.
 	report   report
 	sentence []byte
+	record   plog.LogRecord
+	span     ptrace.Span
 }
 
 var _ socket.Sink = (*Builder)(nil)
@@ -86,6 +90,8 @@ func NewBuilder(options Options) *Builder {
 		interned:    interned{seed: maphash.MakeSeed()},
 		logs:        plog.NewLogs(),
 		traces:      ptrace.NewTraces(),
+		record:      plog.NewLogRecord(),
+		span:        ptrace.NewSpan(),
 		groups:      make(map[*process.Info]*group),
 	}
 }
@@ -100,19 +106,16 @@ func (b *Builder) Closed(c *socket.Connection) { b.emit(c, &closing) }
 func (b *Builder) Failed(c *socket.Connection) { b.emit(c, &failure) }
 
 // LogRecords is the number of log records in the batch.
-func (b *Builder) LogRecords() int { return b.records }
+func (b *Builder) LogRecords() int { return b.records.items }
 
 // Spans is the number of spans in the batch.
-func (b *Builder) Spans() int { return b.spans }
-
-// LongTexts is how many bytes the texts of the batch have that are long, such as URLs: a span may have more than one of 8 kB.
-func (b *Builder) LongTexts() int { return b.interned.long }
+func (b *Builder) Spans() int { return b.spans.items }
 
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	logs, traces := b.logs, b.traces
 	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
-	b.records, b.spans, b.interned.long = 0, 0, 0
+	b.records, b.spans = load{}, load{}
 	clear(b.groups)
 	return logs, traces
 }
@@ -125,19 +128,26 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	}
 	r := &b.report
 	r.read(c, h, &b.texts)
-	r.group = b.groupOf(c.Process)
+	r.subject = b.groupOf(c.Process).subject
 	r.id = b.ids.of(c.ID, &b.identity)
 	switch attributes := b.attrLayouts.of(r.conditions); {
 	case b.options.Logs && needsSpan:
-		written := b.addRecord(r, h, spanned).Attributes()
-		attributes.write(written, r)
-		written.CopyTo(b.addSpan(r, h).Attributes()) // takes two thirds of the time of writing them again
+		b.writeRecord(r, h, spanned)
+		attributes.write(b.record.Attributes(), r)
+		b.writeSpan(r, h)
+		b.record.Attributes().CopyTo(b.span.Attributes()) // takes two thirds of the time of writing them again
+		b.appendRecord(c.Process)
+		b.appendSpan(c.Process)
 	case b.options.Logs:
-		attributes.write(b.addRecord(r, h, spanned).Attributes(), r)
+		b.writeRecord(r, h, spanned)
+		attributes.write(b.record.Attributes(), r)
+		b.appendRecord(c.Process)
 	default:
-		attributes.write(b.addSpan(r, h).Attributes(), r)
+		b.writeSpan(r, h)
+		attributes.write(b.span.Attributes(), r)
+		b.appendSpan(c.Process)
 	}
-	r.connection, r.group = nil, nil // keep no reference
+	r.connection = nil // keep no reference
 }
 
 // hasSpan says whether it is known that a connection has or will have a span of its own. With SpansAuto this is known only
@@ -153,11 +163,9 @@ func (b *Builder) hasSpan(c *socket.Connection, h *recordDef) bool {
 	}
 }
 
-// addRecord adds a log record without its attributes.
-func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecord {
-	c := r.connection
-	record := b.recordsOf(r.group, c.Process).AppendEmpty()
-	b.records++
+// writeRecord writes b.record without its attributes.
+func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
+	c, record := r.connection, b.record
 	at := c.OpenedAt
 	if h.conditions&hasEnded != 0 {
 		at = r.endedAt()
@@ -174,14 +182,11 @@ func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecor
 	}
 	b.sentence = h.sentence(b.sentence[:0], r)
 	record.Body().SetStr(string(b.sentence))
-	return record
 }
 
-// addSpan adds a span without its attributes.
-func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
-	c := r.connection
-	span := b.spansOf(r.group, c.Process).AppendEmpty()
-	b.spans++
+// writeSpan writes b.span without its attributes.
+func (b *Builder) writeSpan(r *report, h *recordDef) {
+	c, span := r.connection, b.span
 	span.SetTraceID(b.identity.traceID(c.ID))
 	span.SetSpanID(b.identity.spanID(c.ID))
 	span.SetName(h.span(r.transportDef))
@@ -192,45 +197,4 @@ func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
 		span.Status().SetCode(ptrace.StatusCodeError)
 		span.Status().SetMessage(r.err.text)
 	}
-	return span
-}
-
-func (b *Builder) groupOf(p *process.Info) *group {
-	g := b.groups[p]
-	if g == nil {
-		g = &group{subject: subject(p)}
-		b.groups[p] = g
-	}
-	return g
-}
-
-func (b *Builder) recordsOf(g *group, p *process.Info) plog.LogRecordSlice {
-	if !g.hasRecords {
-		resource := b.logs.ResourceLogs().AppendEmpty()
-		resource.SetSchemaUrl(semconv.SchemaURL)
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
-		scope := resource.ScopeLogs().AppendEmpty()
-		scope.SetSchemaUrl(semconv.SchemaURL)
-		b.nameScope(scope.Scope())
-		g.records, g.hasRecords = scope.LogRecords(), true
-	}
-	return g.records
-}
-
-func (b *Builder) spansOf(g *group, p *process.Info) ptrace.SpanSlice {
-	if !g.hasSpans {
-		resource := b.traces.ResourceSpans().AppendEmpty()
-		resource.SetSchemaUrl(semconv.SchemaURL)
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
-		scope := resource.ScopeSpans().AppendEmpty()
-		scope.SetSchemaUrl(semconv.SchemaURL)
-		b.nameScope(scope.Scope())
-		g.spans, g.hasSpans = scope.Spans(), true
-	}
-	return g.spans
-}
-
-func (b *Builder) nameScope(scope pcommon.InstrumentationScope) {
-	scope.SetName(b.options.ScopeName)
-	scope.SetVersion(b.options.ScopeVersion)
 }

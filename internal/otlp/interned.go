@@ -7,7 +7,6 @@ import "hash/maphash"
 type interned struct {
 	texts [512]string
 	seed  maphash.Seed
-	long  int // bytes of the longer texts, which are not cached
 }
 
 // longestInterned is the length in bytes above which a text is assumed not to repeat, such as a URL with a number in it.
@@ -15,7 +14,6 @@ const longestInterned = 64
 
 func (t *interned) of(text []byte) string {
 	if len(text) > longestInterned {
-		t.long += len(text)
 		return string(text)
 	}
 	slot := &t.texts[maphash.Bytes(t.seed, text)%uint64(len(t.texts))]
