@@ -77,6 +77,10 @@ type Config struct {
 	// Batch is how items are gathered before they are handed to the pipeline.
 	Batch BatchConfig `mapstructure:"batch"`
 
+	// ShutdownTimeout is how long the receiver goes on handing over what it has captured when the collector stops, or loads another
+	// configuration: 100ms to 10m. What the pipeline has not taken by then is lost, and counted. Default: 10s.
+	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
+
 	_ struct{} // keyed literals only: keys may be added
 }
 
@@ -249,6 +253,8 @@ const (
 	maxMemory        = 1 << 38
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
+	minShutdown      = 100 * time.Millisecond
+	maxShutdown      = 10 * time.Minute
 	allRingBuffers   = 16 << 20 // all together by default
 )
 
@@ -270,7 +276,8 @@ func createDefaultConfig() component.Config {
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,
 		},
-		Batch: BatchConfig{Size: 1024, Bytes: 2 << 20, Timeout: 200 * time.Millisecond},
+		Batch:           BatchConfig{Size: 1024, Bytes: 2 << 20, Timeout: 200 * time.Millisecond},
+		ShutdownTimeout: 10 * time.Second,
 	}
 }
 

@@ -22,6 +22,7 @@ func (c *Config) Validate() error {
 		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
 		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
 		within("udp_idle_timeout", c.UDPIdleTimeout, time.Second, time.Hour),
+		within("shutdown_timeout", c.ShutdownTimeout, minShutdown, maxShutdown),
 	)
 	for _, transport := range c.Transports {
 		errs = append(errs, oneOf("transports", transport, TransportTCP, TransportUDP, TransportUnix))

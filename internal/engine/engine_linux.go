@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
@@ -123,9 +124,12 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 // copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
 
-// Drain detaches the programs, reads the events that were written, and delivers them, as long as ctx allows. It is called once, before
-// Close.
-func (e *Engine) Drain(ctx context.Context) error {
+// abandonGrace is how long Drain waits for sinks to return after it has ended their context.
+const abandonGrace = 500 * time.Millisecond
+
+// Drain detaches the programs, reads the events that were written, and delivers them, as long as ctx allows. What is not delivered by then
+// is offered once more, with a context that has ended, and whole is false. It is called once, before Close.
+func (e *Engine) Drain(ctx context.Context) (whole bool, err error) {
 	e.dismiss()
 	e.helpers.Wait()
 	errs := []error{e.tracer.Detach()}
@@ -140,11 +144,15 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}()
 	select {
 	case <-e.drained:
+		whole = true
 	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("handing over what was captured took too long, some of it is lost: %w", ctx.Err()))
 	}
 	e.abandon()
-	return errors.Join(errs...)
+	select {
+	case <-e.drained:
+	case <-time.After(abandonGrace):
+	}
+	return whole, errors.Join(errs...)
 }
 
 // endedAt is when observation ended: a time on CLOCK_MONOTONIC, in ns. It is now if it has not.

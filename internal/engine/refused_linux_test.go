@@ -251,7 +251,9 @@ func (u *engineUnderTest) stop(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	assert.NoError(t, u.Drain(ctx), u.refusal)
+	whole, err := u.Drain(ctx)
+	assert.NoError(t, err, u.refusal)
+	assert.True(t, whole, u.refusal)
 	assert.NoError(t, u.Close(), u.refusal)
 }
 
