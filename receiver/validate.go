@@ -61,6 +61,7 @@ func (c *PayloadConfig) Validate() error {
 	return inline(
 		within("call_limit", c.CallLimit, minCallLimit, maxCallLimit),
 		within("burst_limit", c.BurstLimit, minBurstLimit, maxBurstLimit),
+		partOfAll("call_limit", c.CallLimit, "burst_limit", c.BurstLimit),
 	)
 }
 
@@ -84,6 +85,8 @@ func (c *CompletionConfig) Validate() error {
 		within("socket_bytes", c.SocketBytes, minWaitingBytes, maxSocketBytes),
 		within("events", c.Events, 1, maxWaitingEvents),
 		within("bytes", c.Bytes, minWaitingBytes, maxWaitingBytes),
+		partOfAll("socket_events", c.SocketEvents, "events", c.Events),
+		partOfAll("socket_bytes", c.SocketBytes, "bytes", c.Bytes),
 	)
 }
 
@@ -120,6 +123,14 @@ func oneOf[T ~string](key string, value T, choices ...T) error {
 	}
 	last := len(quoted) - 1
 	return fmt.Errorf("%s: write %s or %s, not %q", key, strings.Join(quoted[:last], ", "), quoted[last], value)
+}
+
+// partOfAll refuses a bound that never bites, because another that bounds more is smaller.
+func partOfAll[T int | ByteSize](key string, value T, wholeKey string, whole T) error {
+	if value <= whole {
+		return nil
+	}
+	return fmt.Errorf("%s: write at most what %s has, %v, not %v", key, wholeKey, whole, value)
 }
 
 func within[T int | time.Duration | ByteSize](key string, value, low, high T) error {
