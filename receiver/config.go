@@ -33,8 +33,13 @@ type Config struct {
 	// Default: empty.
 	Exclude []Selector `mapstructure:"exclude"`
 
-	// ExcludeSelf leaves out the collector's own sockets, so that exporting does not feed itself. Default: true.
+	// ExcludeSelf leaves out the collector's own sockets, and their other ends on this host, so that exporting does not feed itself.
+	// Default: true.
 	ExcludeSelf bool `mapstructure:"exclude_self"`
+
+	// ExcludeOTLP leaves out the requests that carry telemetry to a collector or a backend (OTLP over gRPC and HTTP), so that what others
+	// export does not feed it. Their connections are not left out. Default: true.
+	ExcludeOTLP bool `mapstructure:"exclude_otlp"`
 
 	// AddressAttributes is the family of address attributes: "stable" (network.*, server.*, client.*), "net" (net.*, of semantic
 	// conventions before 1.21) or "both". Default: both.
@@ -264,6 +269,7 @@ func createDefaultConfig() component.Config {
 		Attachment:        AttachmentAuto,
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
+		ExcludeOTLP:       true,
 		AddressAttributes: AddressAttributesBoth,
 		ConnectionSpans:   ConnectionSpansAuto,
 		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},

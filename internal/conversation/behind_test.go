@@ -182,3 +182,7 @@ func TestPreamblesAreThereWithEveryProtocolOfStreamsOnly(t *testing.T) {
 		}
 	}
 }
+
+func (e *emissions) Omit() {}
+
+func (c *captured) Omit() {}

@@ -21,6 +21,7 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/self"
 )
 
 // Engine observes the host, with one goroutine for each ring buffer of its mode.
@@ -34,6 +35,7 @@ type Engine struct {
 	shards    []*shard
 	processes *process.Reader
 	hostID    uint64
+	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
 	detached  atomic.Uint64 // CLOCK_MONOTONIC, ns: when observation ended; 0: it has not
 	// kernelMemory is the memory that the kernel holds for the programs, in bytes. It does not change.
@@ -80,6 +82,11 @@ func (e *Engine) Start() (err error) {
 			err = errors.Join(err, e.closeTracer())
 		}
 	}()
+	if e.opts.ExcludeSelf {
+		if e.own, err = self.New(e.tracer.Self()); err != nil {
+			return err
+		}
+	}
 	for i := range e.opts.Shards {
 		s, err := newShard(e, i, e.opts.Shards, chosen)
 		if err != nil {

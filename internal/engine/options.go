@@ -18,7 +18,8 @@ import (
 type Options struct {
 	Mode        kernel.Mode
 	Attachment  kernel.Attachment
-	ExcludeSelf bool             // leave out the sockets of this process
+	ExcludeSelf bool             // leave out the sockets of this process, and their other ends
+	ExcludeOTLP bool             // leave out requests that carry telemetry
 	Rules       []selection.Rule // none: everything is observed
 	Unix, UDP   bool             // what is followed beside TCP
 

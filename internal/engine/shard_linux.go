@@ -54,15 +54,21 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
 	s.builder = otlp.NewBuilder(telemetry)
+	var own func(*event.Flow, uint64) (yes, sure bool)
+	if e.own != nil {
+		own = e.own.HaveOtherEnd
+	}
 	table, err := socket.NewTable(socket.Options{
-		Sockets:      (e.opts.Sockets + of - 1) / of,
-		Processes:    (e.opts.Processes + of - 1) / of,
-		Selection:    chosen,
-		SetRuleMatch: s.setRuleMatch,
+		Sockets:       (e.opts.Sockets + of - 1) / of,
+		Processes:     (e.opts.Processes + of - 1) / of,
+		Selection:     chosen,
+		SetRuleMatch:  s.setRuleMatch,
+		OtherEndIsOwn: own,
 
 		Conversations: conversation.Options{
 			Protocols: e.opts.Protocols, Memory: e.opts.ParserMemory / of, Want: e.tracer.Want,
 			PayloadLimit: uint32(e.opts.CallLimit), PayloadBurst: uint32(e.opts.BurstLimit),
+			OmitTelemetry: e.opts.ExcludeOTLP,
 		},
 	}, e.processes, s)
 	if err != nil {

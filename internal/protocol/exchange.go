@@ -61,6 +61,8 @@ type Exchange struct {
 	Client     netip.AddrPort // who a proxy has said that the connection is for; invalid: nobody. The conversation sets it
 	Parent     TraceContext   // from the request; zero if there was none that is valid
 	Links      []TraceContext // other exchanges that this one has to do with
+	// Telemetry: it carries telemetry to a collector or a backend (OTLP).
+	Telemetry bool
 	AttrSet
 }
 

@@ -3,6 +3,7 @@ package socket
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -240,6 +241,53 @@ func TestConversationIsCutWhenItsConnectionIsNotFollowedAnyMore(t *testing.T) {
 		want := []string{`client "ask>a" at 0`, c.want}
 		if !reflect.DeepEqual(h.parser.lines, want) {
 			t.Errorf("%s: the parser got %q, want %q", name, h.parser.lines, want)
+		}
+	}
+}
+
+func TestConnectionWhoseOtherEndIsOwnIsLeftOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers  [][2]bool // yes, sure; the last one holds
+		want     []string
+		counted  uint64
+		accepted bool
+	}{
+		"no":            {[][2]bool{{false, true}}, []string{"opened", "exchanged", "closed"}, 0, false},
+		"yes":           {[][2]bool{{true, true}}, nil, 1, false},
+		"yes, later":    {[][2]bool{{false, false}, {true, true}}, []string{"opened"}, 1, false},
+		"never sure":    {[][2]bool{{false, false}}, []string{"opened", "exchanged", "closed"}, 0, false},
+		"yes, a server": {[][2]bool{{true, true}}, nil, 1, true},
+	} {
+		h := newHeard(t)
+		asked := 0
+		h.table.opts.OtherEndIsOwn = func(f *event.Flow, at uint64) (yes, sure bool) {
+			if f.Cookie != 1 || at != 10 {
+				t.Errorf("%s: asked about %d at %d", name, f.Cookie, at)
+			}
+			answer := c.answers[min(asked, len(c.answers)-1)]
+			asked++
+			return answer[0], answer[1]
+		}
+		if c.accepted {
+			for _, e := range []*event.Event{serverOpen(1, 10), serverAccept(1, 11), received(0, "ask>a"), sent(0, ">ans"), serverClose(1, 10, 20)} {
+				h.table.Handle(e)
+			}
+		} else {
+			for _, e := range []*event.Event{clientOpen(1, 10), sent(0, "ask>a"), received(0, ">ans"), clientClose(1, 10, 20)} {
+				h.table.Handle(e)
+			}
+		}
+		h.table.Flush(99)
+		var got []string
+		for _, line := range h.sink.emitted() {
+			kind, _, _ := strings.Cut(line, " ")
+			got = append(got, kind)
+		}
+		if !reflect.DeepEqual(got, c.want) || h.table.Stats().OtherEnds.Load() != c.counted {
+			t.Errorf("%s: emitted %q, want %q; %d counted", name, got, c.want, h.table.Stats().OtherEnds.Load())
+		}
+		if c.answers[0][1] && asked != 1 {
+			t.Errorf("%s: asked %d times", name, asked)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 func (t *Table) emitOpened(c *connection) {
 	c.opened = true
+	t.leaveOutOwn(c)
 	if c.ignored {
 		return
 	}
@@ -18,6 +19,7 @@ func (t *Table) emitOpened(c *connection) {
 }
 
 func (t *Table) emitClosed(c *connection) {
+	t.leaveOutOwn(c)
 	if c.conv != nil && !c.ignored {
 		c.conv.End(&c.ending, c.closedAt, c.errno())
 	}
@@ -47,6 +49,9 @@ func (c *connection) errno() uint32 {
 // Emit emits an exchange on the connection. It implements conversation.Emitter.
 func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	t := c.table
+	if t.leaveOutOwn(c); c.own {
+		return
+	}
 	c.exchanges++
 	t.fill(c)
 	if role := c.conv.Role(); role != t.out.Role { // a program may connect and then serve
@@ -58,6 +63,21 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	began := x.Start.Began
 	start := t.clock.Unix(began)
 	t.sink.Exchanged(&t.out, id, x, start, start+int64(max(x.End.Time, began)-began))
+}
+
+// Omit notes an exchange that is left out. It implements conversation.Emitter.
+func (c *connection) Omit() { c.exchanges++ }
+
+// leaveOutOwn ignores a connection whose other end is a socket of this process.
+func (t *Table) leaveOutOwn(c *connection) {
+	if c.settled || c.ignored || t.opts.OtherEndIsOwn == nil {
+		return
+	}
+	c.own, c.settled = t.opts.OtherEndIsOwn(&c.flow, c.seen)
+	if c.own {
+		c.ignored, c.settled = true, true
+		t.stats.OtherEnds.Add(1)
+	}
 }
 
 // learnRole takes the role from the conversation if nothing else has shown it.

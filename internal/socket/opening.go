@@ -35,7 +35,7 @@ func (t *Table) accept(e *event.Event) {
 func (t *Table) accepted(c *connection, owner process.ID) {
 	c.owner = t.owner(owner)
 	c.waiting = false
-	c.ignored = !t.observes(c.owner, &c.flow)
+	c.ignored = c.own || !t.observes(c.owner, &c.flow)
 	if !c.opened {
 		t.emitOpened(c)
 	}

@@ -16,6 +16,9 @@ type Options struct {
 	Selection *selection.Selection
 	// SetRuleMatch writes to the kernel which selection rules a process meets. It is not called if Selection is empty.
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
+	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
+	// the connection is left out then. If no is not sure, it is asked again. nil: never.
+	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)
 	// Conversations configures the parsing of the data that connections carry.
 	Conversations conversation.Options
 }
@@ -23,6 +26,7 @@ type Options struct {
 // Stats counts what a Table did. It may be read while the table works.
 type Stats struct {
 	Opened, Closed, Failed atomic.Uint64 // connections emitted
+	OtherEnds              atomic.Uint64 // connections left out: their other end is a socket of this process
 	Unaccepted             atomic.Uint64 // of these, emitted under the owner of their listener
 	Tracked                atomic.Int64  // connections tracked now
 	TrackedBy              [event.Transports]atomic.Int64

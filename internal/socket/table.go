@@ -49,7 +49,9 @@ type connection struct {
 	gap       bool
 	opened    bool // the open has been emitted
 	waiting   bool // for its accept
-	ignored   bool // by the selection
+	ignored   bool // by the selection, or because it is own
+	own       bool // its other end is a socket of this process
+	settled   bool // whether it is own is sure
 	closed    bool // it has ended, and waits to be emitted
 	closedAt  uint64
 	ending    event.Ending

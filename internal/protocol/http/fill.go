@@ -25,6 +25,7 @@ func (m *Message) Fill(x *protocol.Exchange) {
 	if m.failed() && !(m.isGRPC && m.grpcOutcome() != 0) { // the gRPC status already explains the reset
 		x.Error, x.Errno = m.failure, m.errno // the status, if there is one, is that of an incomplete response
 	}
+	x.Telemetry = m.isOTLP(&l)
 	x.Capture = m.Capture // last: cutting a long value raises it
 }
 

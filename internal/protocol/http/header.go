@@ -96,7 +96,7 @@ func (m *Message) RequestHeader(name, value []byte) {
 		}
 	case len("content-type"):
 		if !m.contentType && same(name, "content-type") {
-			m.contentType, m.isGRPC = true, isGRPC(trim(value))
+			m.contentType, m.isGRPC, m.body = true, isGRPC(trim(value)), mediaOf(trim(value))
 		}
 	}
 }

@@ -62,6 +62,7 @@ type Message struct {
 	targetCut   bool
 	isGRPC      bool
 	contentType bool // there was one
+	body        media
 	hosts       uint8
 	parents     uint8
 	stateBroken bool
