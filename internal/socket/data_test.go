@@ -292,6 +292,19 @@ func TestConnectionWhoseOtherEndIsOwnIsLeftOut(t *testing.T) {
 	}
 }
 
+func TestConnectionKnowsOfExchangesThatAreLeftOut(t *testing.T) {
+	h := newHeard(t)
+	var closed Connection
+	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
+	h.table.Handle(clientOpen(1, 10))
+	h.table.connections[1].Omit()
+	h.table.Handle(clientClose(1, 10, 20))
+	h.table.Flush(99)
+	if closed.Exchanges != 1 {
+		t.Errorf("%d exchanges", closed.Exchanges)
+	}
+}
+
 func TestNoAllocationPerData(t *testing.T) {
 	h := newHeard(t)
 	h.table.sink = sinkFuncs{func(*Connection) {}, func(*Connection) {}}
