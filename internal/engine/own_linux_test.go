@@ -4,6 +4,7 @@ package engine_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -71,7 +72,10 @@ func serveNothing(listener net.Listener) {
 
 func post(network, address, path string) error {
 	client := http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return net.Dial(network, address) },
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		},
 	}, Timeout: 10 * time.Second}
 	response, err := client.Post("http://host.test"+path, "application/x-protobuf", strings.NewReader("body"))
 	if err != nil {
