@@ -33,8 +33,13 @@ type Config struct {
 	// Default: empty.
 	Exclude []Selector `mapstructure:"exclude"`
 
-	// ExcludeSelf leaves out the collector's own sockets, so that exporting does not feed itself. Default: true.
+	// ExcludeSelf leaves out the collector's own sockets, and their other ends on this host, so that exporting does not feed itself.
+	// Default: true.
 	ExcludeSelf bool `mapstructure:"exclude_self"`
+
+	// ExcludeOTLP leaves out the requests that carry telemetry to a collector or a backend (OTLP over gRPC and HTTP), so that what others
+	// export does not feed it. Their connections are not left out. Default: true.
+	ExcludeOTLP bool `mapstructure:"exclude_otlp"`
 
 	// AddressAttributes is the version of the semantic conventions whose attributes are written: "stable" (the current one: network.*,
 	// server.*, client.*), "both" (these, and the names, addresses and ports of both ends as before 1.21: net.peer.*, net.host.*,
@@ -80,6 +85,10 @@ type Config struct {
 
 	// Batch is how items are gathered before they are handed to the pipeline.
 	Batch BatchConfig `mapstructure:"batch"`
+
+	// ShutdownTimeout is how long the receiver goes on handing over what it has captured when the collector stops, or loads another
+	// configuration: 100ms to 10m. What the pipeline has not taken by then is lost, and counted. Default: 10s.
+	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 
 	_ struct{} // keyed literals only: keys may be added
 }
@@ -154,6 +163,11 @@ type CompletionConfig struct {
 type BatchConfig struct {
 	// Size is how many log records, or spans, are handed over at a time at the most: 1 to 65536. Default: 1024.
 	Size int `mapstructure:"size"`
+
+	// Bytes is how large the log records, or the spans, that are handed over at a time are at the most, as OTLP encodes them without
+	// compression: 64KiB to 1GiB. An item that alone is larger is handed over alone. OTLP receivers over gRPC refuse more than 4MiB by
+	// default. Default: 2MiB.
+	Bytes ByteSize `mapstructure:"bytes"`
 
 	// Timeout is how long an item waits for others: 1ms to 10s. It waits for twice as long at most if what DNS answered to its process has not
 	// been read yet. Default: 200ms.
@@ -240,6 +254,8 @@ const (
 	minProcesses     = 64
 	maxProcesses     = 1 << 20
 	maxBatchSize     = 1 << 16
+	minBatchBytes    = 64 << 10
+	maxBatchBytes    = 1 << 30
 	maxSocketEvents  = 1 << 16
 	maxWaitingEvents = 1 << 24
 	minWaitingBytes  = 4 << 10
@@ -258,6 +274,8 @@ const (
 	maxMemory        = 1 << 38
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
+	minShutdown      = 100 * time.Millisecond
+	maxShutdown      = 10 * time.Minute
 	allRingBuffers   = 16 << 20 // all together by default
 )
 
@@ -267,6 +285,7 @@ func createDefaultConfig() component.Config {
 		Attachment:        AttachmentAuto,
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
+		ExcludeOTLP:       true,
 		AddressAttributes: AddressAttributesBoth,
 		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:   ConnectionSpansAuto,
@@ -280,7 +299,8 @@ func createDefaultConfig() component.Config {
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,
 		},
-		Batch: BatchConfig{Size: 1024, Timeout: 200 * time.Millisecond},
+		Batch:           BatchConfig{Size: 1024, Bytes: 2 << 20, Timeout: 200 * time.Millisecond},
+		ShutdownTimeout: 10 * time.Second,
 	}
 }
 

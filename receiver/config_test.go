@@ -70,8 +70,12 @@ func TestConfigAccepted(t *testing.T) {
 				Timeout: 2 * time.Second, LookupAfter: time.Hour,
 				SocketEvents: 100, SocketBytes: 64 << 10, Events: 1000, Bytes: 1 << 20,
 			},
-			Batch: BatchConfig{Size: 1, Timeout: 10 * time.Second},
+			Batch:           BatchConfig{Size: 1, Bytes: 64 << 10, Timeout: 10 * time.Second},
+			ShutdownTimeout: 30 * time.Second,
 		},
+		component.NewIDWithName(metadata.Type, "whole_numbers"): changed(func(c *Config) {
+			c.Limits.Sockets, c.Batch.Bytes = 1000, 3<<19
+		}),
 		component.NewIDWithName(metadata.Type, "connections_only"): changed(func(c *Config) { c.Protocols = ProtocolsConfig{} }),
 		component.NewIDWithName(metadata.Type, "protocol_names"):   changed(func(c *Config) { c.Protocols = ProtocolsConfig{"http": &http.Config{}} }),
 		component.NewIDWithName(metadata.Type, "bytes"):            changed(func(c *Config) { c.RingBuffer.Size = 65536 }),

@@ -30,6 +30,7 @@ type emitter struct {
 	report *receiverhelper.ObsReport
 
 	refusedSpans, refusedLogs atomic.Uint64
+	inHand                    itemCount // given to the pipeline, which has not answered yet
 
 	refusals refusalLog
 }
@@ -47,6 +48,9 @@ func newEmitter(set receiver.Settings, traces consumer.Traces, logs consumer.Log
 	return &emitter{traces: traces, logs: logs, report: report, refusals: refusalLog{logger: set.Logger, now: time.Now}}, nil
 }
 
+// itemCount is a number of spans and of log records.
+type itemCount struct{ spans, logs atomic.Int64 }
+
 // consumeTraces hands spans over. The caller no longer owns them.
 func (o *emitter) consumeTraces(ctx context.Context, spans ptrace.Traces) {
 	n := spans.SpanCount()
@@ -54,7 +58,9 @@ func (o *emitter) consumeTraces(ctx context.Context, spans ptrace.Traces) {
 		return
 	}
 	ctx = o.report.StartTracesOp(ctx)
+	o.inHand.spans.Add(int64(n))
 	err := o.traces.ConsumeTraces(ctx, spans)
+	o.inHand.spans.Add(-int64(n))
 	o.report.EndTracesOp(ctx, reportFormat, n, err)
 	if err != nil {
 		o.refusedSpans.Add(uint64(n))
@@ -69,7 +75,9 @@ func (o *emitter) consumeLogs(ctx context.Context, records plog.Logs) {
 		return
 	}
 	ctx = o.report.StartLogsOp(ctx)
+	o.inHand.logs.Add(int64(n))
 	err := o.logs.ConsumeLogs(ctx, records)
+	o.inHand.logs.Add(-int64(n))
 	o.report.EndLogsOp(ctx, reportFormat, n, err)
 	if err != nil {
 		o.refusedLogs.Add(uint64(n))
@@ -82,6 +90,21 @@ func (o *emitter) Deliver(ctx context.Context, from *otlp.Builder) {
 	logs, traces := from.Take()
 	o.consumeLogs(ctx, logs)
 	o.consumeTraces(ctx, traces)
+}
+
+// refused is how many spans and log records the pipeline has refused.
+func (o *emitter) refused() [2]uint64 {
+	return [2]uint64{o.refusedSpans.Load(), o.refusedLogs.Load()}
+}
+
+// logAbandoned logs what was lost at the end of a shutdown that took longer than a time: what was refused since then, and what the
+// pipeline was given and has not answered for.
+func (o *emitter) logAbandoned(timeout time.Duration, before [2]uint64) {
+	now := o.refused()
+	o.refusals.logger.Error("the pipeline did not take everything within shutdown_timeout; the rest is lost",
+		zap.Duration("shutdown_timeout", timeout),
+		zap.Int64("spans", int64(now[0]-before[0])+o.inHand.spans.Load()),
+		zap.Int64("log_records", int64(now[1]-before[1])+o.inHand.logs.Load()))
 }
 
 // End logs the refusals that have not been logged yet. Nothing is handed over afterwards.

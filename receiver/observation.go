@@ -3,6 +3,7 @@ package receiver
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 
@@ -52,7 +53,7 @@ func (o *hostObservation) start(_ context.Context, host component.Host) (err err
 	}
 	o.telemetry, err = newTelemetry(o.set, o.snapshot)
 	if err != nil {
-		return errors.Join(err, o.engine.Drain(context.Background()), o.engine.Close())
+		return errors.Join(err, o.drain(context.Background()), o.engine.Close())
 	}
 	componentstatus.ReportStatus(host, o.status())
 	return nil
@@ -79,14 +80,31 @@ func (o *hostObservation) snapshot() snapshot {
 
 // shutdown releases the kernel programs last, so that counters can be collected until nothing is counted any more.
 func (o *hostObservation) shutdown(ctx context.Context) error {
-	return errors.Join(o.engine.Drain(ctx), o.telemetry.shutdown(), o.engine.Close())
+	return errors.Join(o.drain(ctx), o.telemetry.shutdown(), o.engine.Close())
+}
+
+// drain hands over what is buffered, and stops at shutdown_timeout, which is no error: a collector that reloads its configuration would
+// end with it.
+func (o *hostObservation) drain(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, o.cfg.ShutdownTimeout)
+	defer cancel()
+	refused := o.emitter.refused()
+	whole, err := o.engine.Drain(bounded)
+	if whole {
+		return err
+	}
+	o.emitter.logAbandoned(o.cfg.ShutdownTimeout, refused)
+	if ctx.Err() != nil {
+		err = errors.Join(err, fmt.Errorf("handing over what was captured took too long, some of it is lost: %w", ctx.Err()))
+	}
+	return err
 }
 
 // engineOptions converts a configuration to the engine's options.
 func (c *Config) engineOptions(version string, out *emitter) (engine.Options, error) {
 	shards := c.RingBuffer.shardsOn(runtime.NumCPU())
 	options := engine.Options{
-		Mode: c.Mode, Attachment: attachments[c.Attachment], ExcludeSelf: c.ExcludeSelf, Rules: c.selectionRules(),
+		Mode: c.Mode, Attachment: attachments[c.Attachment], ExcludeSelf: c.ExcludeSelf, ExcludeOTLP: c.ExcludeOTLP, Rules: c.selectionRules(),
 		Unix: slices.Contains(c.Transports, TransportUnix), UDP: slices.Contains(c.Transports, TransportUDP),
 		ParserMemory: int(c.Limits.Memory),
 		CallLimit:    int(c.Payload.CallLimit), BurstLimit: int(c.Payload.BurstLimit),
@@ -101,8 +119,9 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 			Records: c.recordKinds(out.logs != nil), Traces: out.traces != nil,
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
 			CommandLine: c.ProcessCommandLine, ScopeName: metadata.ScopeName, ScopeVersion: version,
+			Bounds: otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
 		},
-		BatchSize: c.Batch.Size, BatchTimeout: c.Batch.Timeout, Sink: out,
+		BatchTimeout: c.Batch.Timeout, Sink: out,
 	}
 	if out.traces != nil { // exchanges are spans
 		var err error

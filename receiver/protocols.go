@@ -3,6 +3,7 @@ package receiver
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"go.opentelemetry.io/collector/confmap"
 
@@ -23,6 +24,9 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	}
 	protocols, found := keys[protocolsKey]
 	delete(keys, protocolsKey)
+	if err := wholeNumbers(keys, reflect.TypeFor[Config](), ""); err != nil {
+		return err
+	}
 	type plain Config // without this method
 	if err := confmap.NewFromStringMap(keys).Unmarshal((*plain)(c)); err != nil {
 		return err

@@ -3,7 +3,9 @@ package receiver
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"go.opentelemetry.io/collector/confmap"
@@ -28,7 +30,7 @@ func (s *ByteSize) UnmarshalScalar(value confmap.ScalarValue) error {
 		return nil
 	case string:
 		n, err := humanize.ParseBytes(raw)
-		if err != nil || n > math.MaxInt64 {
+		if err != nil || n > math.MaxInt64 || !isWholeSize(raw, n) {
 			return fmt.Errorf("%q is no size; write bytes, or a number and a unit, for example 2097152 or 2MiB", raw)
 		}
 		*s = ByteSize(n)
@@ -36,6 +38,15 @@ func (s *ByteSize) UnmarshalScalar(value confmap.ScalarValue) error {
 	default:
 		return fmt.Errorf("%v is no size; write bytes, or a number and a unit, for example 2097152 or 2MiB", raw)
 	}
+}
+
+// isWholeSize says whether the bytes that were read from a text are all that it says: of "1.5" the half is missing.
+func isWholeSize(text string, read uint64) bool {
+	end := strings.LastIndexAny(text, "0123456789.") + 1
+	unit, err := humanize.ParseBytes("1" + text[end:])
+	number, ok := new(big.Rat).SetString(strings.ReplaceAll(text[:end], ",", ""))
+	return err == nil && ok && number.Mul(number, new(big.Rat).SetInt(new(big.Int).SetUint64(unit))).
+		Cmp(new(big.Rat).SetInt(new(big.Int).SetUint64(read))) == 0
 }
 
 // String writes the size with the largest unit that divides it.

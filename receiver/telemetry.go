@@ -156,6 +156,10 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			observe(int64(s.ConnectionsFailed), byResult("failed"))
 		}},
 		{m.SocketflowConnectionsUnaccepted, func(s *snapshot, observe observe) { observe(int64(s.ConnectionsUnaccepted)) }},
+		{m.SocketflowLeftOut, func(s *snapshot, observe observe) {
+			observe(int64(s.ConnectionsOtherEnd), byCause("other_end"))
+			observe(int64(s.ExchangesOmitted), byCause("otlp"))
+		}},
 		{m.SocketflowExchanges, func(s *snapshot, observe observe) {
 			for name, n := range s.Exchanges {
 				observe(int64(n), attribute.String("protocol", name))

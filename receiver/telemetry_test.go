@@ -76,6 +76,7 @@ func TestTelemetry(t *testing.T) {
 		ConversationsRecognised:   32,
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
+		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
@@ -229,6 +230,7 @@ func TestTelemetry(t *testing.T) {
 		},
 		"flows_reopened": {metadatatest.AssertEqualSocketflowFlowsReopened, points{point(53)}},
 		"data_strays":    {metadatatest.AssertEqualSocketflowDataStrays, points{point(41)}},
+		"left_out":       {metadatatest.AssertEqualSocketflowLeftOut, points{point(54, "cause", "other_end"), point(55, "cause", "otlp")}},
 		"items_refused": {
 			metadatatest.AssertEqualSocketflowItemsRefused, points{point(16, "signal", "logs"), point(17, "signal", "spans")},
 		},
@@ -240,12 +242,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 38, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 39, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 38, calls)
+	assert.Equal(t, 39, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -23,6 +23,7 @@ func (c *Config) Validate() error {
 		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
 		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
 		within("udp_idle_timeout", c.UDPIdleTimeout, time.Second, time.Hour),
+		within("shutdown_timeout", c.ShutdownTimeout, minShutdown, maxShutdown),
 	)
 	for _, record := range c.ConnectionRecords {
 		errs = append(errs, oneOf("connection_records", record, ConnectionRecordOpen, ConnectionRecordClose, ConnectionRecordFail))
@@ -64,6 +65,7 @@ func (c *PayloadConfig) Validate() error {
 	return inline(
 		within("call_limit", c.CallLimit, minCallLimit, maxCallLimit),
 		within("burst_limit", c.BurstLimit, minBurstLimit, maxBurstLimit),
+		partOfAll("call_limit", c.CallLimit, "burst_limit", c.BurstLimit),
 	)
 }
 
@@ -87,6 +89,8 @@ func (c *CompletionConfig) Validate() error {
 		within("socket_bytes", c.SocketBytes, minWaitingBytes, maxSocketBytes),
 		within("events", c.Events, 1, maxWaitingEvents),
 		within("bytes", c.Bytes, minWaitingBytes, maxWaitingBytes),
+		partOfAll("socket_events", c.SocketEvents, "events", c.Events),
+		partOfAll("socket_bytes", c.SocketBytes, "bytes", c.Bytes),
 	)
 }
 
@@ -94,6 +98,7 @@ func (c *CompletionConfig) Validate() error {
 func (c *BatchConfig) Validate() error {
 	return inline(
 		within("size", c.Size, 1, maxBatchSize),
+		within("bytes", c.Bytes, minBatchBytes, maxBatchBytes),
 		within("timeout", c.Timeout, minBatchTimeout, maxBatchTimeout),
 	)
 }
@@ -122,6 +127,14 @@ func oneOf[T ~string](key string, value T, choices ...T) error {
 	}
 	last := len(quoted) - 1
 	return fmt.Errorf("%s: write %s or %s, not %q", key, strings.Join(quoted[:last], ", "), quoted[last], value)
+}
+
+// partOfAll refuses a bound that never bites, because another that bounds more is smaller.
+func partOfAll[T int | ByteSize](key string, value T, wholeKey string, whole T) error {
+	if value <= whole {
+		return nil
+	}
+	return fmt.Errorf("%s: write at most what %s has, %v, not %v", key, wholeKey, whole, value)
 }
 
 func within[T int | time.Duration | ByteSize](key string, value, low, high T) error {

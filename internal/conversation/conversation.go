@@ -75,9 +75,14 @@ func (c *Conversation) End(e *event.Ending, at uint64, errno uint32, by Closer) 
 	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Errno: errno, ByClient: byClient})
 }
 
-// Abandon ends a conversation that is no longer tracked, at a time (CLOCK_MONOTONIC, ns).
+// Abandon ends a conversation whose end was lost, at a time (CLOCK_MONOTONIC, ns).
 func (c *Conversation) Abandon(at uint64) {
 	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true})
+}
+
+// Cut ends a conversation that is under way, and is not followed beyond a time (CLOCK_MONOTONIC, ns).
+func (c *Conversation) Cut(at uint64) {
+	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true, Cut: true})
 }
 
 func (c *Conversation) close(e protocol.Ending) {

@@ -55,7 +55,7 @@ func (p *transcript) Close(e protocol.Ending) {
 	if e.ByClient {
 		reason += "by the client"
 	}
-	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v", reason, e.Unknown))
+	p.lines = append(p.lines, fmt.Sprintf("closed %q unknown %v%s", reason, e.Unknown, map[bool]string{true: " cut"}[e.Cut]))
 }
 
 func (p *transcript) Demand(d protocol.Direction) (m protocol.Demand) {
@@ -92,6 +92,7 @@ type scene struct {
 	emitted []string // names of exchanges
 	ids     []protocol.ID
 	clients []netip.AddrPort
+	omitted int
 }
 
 func newScene(role event.Role, joined bool) *scene {
@@ -117,6 +118,8 @@ func newScene(role event.Role, joined bool) *scene {
 func (s *scene) Emit(id protocol.ID, x *protocol.Exchange) {
 	s.emitted, s.ids, s.clients = append(s.emitted, x.Name), append(s.ids, id), append(s.clients, x.Client)
 }
+
+func (s *scene) Omit() { s.omitted++ }
 
 func (s *scene) play(events ...*event.Event) {
 	for _, e := range events {
@@ -369,13 +372,36 @@ func TestRoleIsKnownOnceTheBytesShowIt(t *testing.T) {
 	}
 }
 
-func TestAnAbandonedConversationEndsUnknown(t *testing.T) {
-	s := newScene(event.RoleClient, false)
-	s.play(sent(0, "ask>a"))
-	s.conv.Abandon(20)
-	want := []string{`client "ask>a" at 0`, `closed "" unknown true`}
-	if !reflect.DeepEqual(s.parser.lines, want) {
-		t.Errorf("the parser got %q, want %q", s.parser.lines, want)
+func TestConversationThatIsNotFollowedEndsUnknown(t *testing.T) {
+	for want, end := range map[string]func(*Conversation, uint64){
+		`closed "" unknown true`:     (*Conversation).Abandon,
+		`closed "" unknown true cut`: (*Conversation).Cut,
+	} {
+		s := newScene(event.RoleClient, false)
+		s.play(sent(0, "ask>a"))
+		end(s.conv, 20)
+		if want := []string{`client "ask>a" at 0`, want}; !reflect.DeepEqual(s.parser.lines, want) {
+			t.Errorf("the parser got %q, want %q", s.parser.lines, want)
+		}
+	}
+}
+
+func TestExchangesThatCarryTelemetryAreLeftOut(t *testing.T) {
+	for _, omit := range []bool{false, true} {
+		s := newScene(event.RoleClient, false)
+		s.shard.opts.OmitTelemetry = omit
+		s.play(sent(0, "ask>a"))
+		for _, x := range []protocol.Exchange{{Name: "a"}, {Name: "b", Telemetry: true}, {Name: "c"}} {
+			s.parser.sink.Single(&x)
+		}
+		want, left := []string{"a", "b", "c"}, 0
+		if omit {
+			want, left = []string{"a", "c"}, 1
+		}
+		stats := s.shard.Stats()
+		if !reflect.DeepEqual(s.emitted, want) || s.omitted != left || stats.Omitted.Load() != uint64(left) || stats.Exchanges[0].Load() != uint64(len(want)) {
+			t.Errorf("omit %v: emitted %q, %d left out; counted %d and %d", omit, s.emitted, s.omitted, stats.Exchanges[0].Load(), stats.Omitted.Load())
+		}
 	}
 }
 

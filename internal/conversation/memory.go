@@ -65,7 +65,7 @@ func (c *Conversation) yield() {
 	at := c.shard.now
 	c.dropKept()
 	if c.parser != nil {
-		c.parser.Close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true})
+		c.parser.Close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true, Cut: true})
 		c.parser, c.waiter = nil, nil
 	}
 	c.ignore()

@@ -241,3 +241,5 @@ func FuzzRecognition(f *testing.F) {
 		}
 	})
 }
+
+func (listener) Omit() {}

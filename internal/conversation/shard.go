@@ -27,11 +27,14 @@ type Options struct {
 	// PayloadLimit and PayloadBurst bound the bytes captured of a call, and of a burst of calls in one direction, once the
 	// protocol is known.
 	PayloadLimit, PayloadBurst uint32
+	// OmitTelemetry leaves exchanges out that carry telemetry.
+	OmitTelemetry bool
 }
 
 // Stats counts what the conversations of a Shard did. It is safe to read at any time.
 type Stats struct {
 	Exchanges    []atomic.Uint64 // emitted, by the index of their protocol in Options.Protocols
+	Omitted      atomic.Uint64   // exchanges that were left out: they carry telemetry
 	ParseErrors  [protocol.ParseErrors]atomic.Uint64
 	Recognised   atomic.Uint64 // conversations one of whose protocols was found, preambles aside
 	Unrecognised atomic.Uint64 // the others that were given up: no protocol matched
@@ -101,6 +104,8 @@ type Connection struct {
 // Emitter receives the exchanges of one conversation. Pointers are valid during the call only.
 type Emitter interface {
 	Emit(id protocol.ID, x *protocol.Exchange)
+	// Omit receives that an exchange was left out.
+	Omit()
 }
 
 // Begin starts the conversation of a connection. It reuses the memory of an earlier one that is over, if that is not nil. It

@@ -18,6 +18,11 @@ func (s *sink) Begin(*protocol.Request) protocol.ID {
 
 // End implements protocol.Sink.
 func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
+	if x.Telemetry && s.shard.opts.OmitTelemetry {
+		s.shard.stats.Omitted.Add(1)
+		s.emitter.Omit()
+		return
+	}
 	s.shard.stats.Exchanges[s.protocol].Add(1)
 	if !x.Client.IsValid() {
 		x.Client = s.client

@@ -71,6 +71,8 @@ func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Configured) {
 	s.ConnectionsClosed += stats.Closed.Load()
 	s.ConnectionsFailed += stats.Failed.Load()
 	s.ConnectionsUnaccepted += stats.Unaccepted.Load()
+	s.ConnectionsOtherEnd += stats.OtherEnds.Load()
+	s.ExchangesOmitted += stats.Omitted.Load()
 	for i := range stats.Exchanges {
 		if !protocols[i].Preamble {
 			s.Exchanges[protocols[i].Name] += stats.Exchanges[i].Load()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"go.uber.org/zap"
@@ -16,10 +17,12 @@ import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/self"
 )
 
 // Engine observes the host, with one goroutine for each ring buffer of its mode.
@@ -34,7 +37,9 @@ type Engine struct {
 	processes *process.Reader
 	peerNames *peername.Table // nil: no protocol is a name service
 	hostID    uint64
+	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
+	detached  atomic.Uint64 // CLOCK_MONOTONIC, ns: when observation ended; 0: it has not
 	// kernelMemory is the memory that the kernel holds for the programs, in bytes. It does not change.
 	kernelMemory uint64
 
@@ -84,6 +89,11 @@ func (e *Engine) Start() (err error) {
 			err = errors.Join(err, e.closeTracer())
 		}
 	}()
+	if e.opts.ExcludeSelf {
+		if e.own, err = self.New(e.tracer.Self()); err != nil {
+			return err
+		}
+	}
 	for i := range e.opts.Shards {
 		s, err := newShard(e, i, e.opts.Shards, chosen)
 		if err != nil {
@@ -128,12 +138,16 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 // copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
 
-// Drain detaches the programs, reads the events that were written, and delivers them, as long as ctx allows. It is called once, before
-// Close.
-func (e *Engine) Drain(ctx context.Context) error {
+// abandonGrace is how long Drain waits for sinks to return after it has ended their context.
+const abandonGrace = 500 * time.Millisecond
+
+// Drain detaches the programs, reads the events that were written, and delivers them, as long as ctx allows. What is not delivered by then
+// is offered once more, with a context that has ended, and whole is false. It is called once, before Close.
+func (e *Engine) Drain(ctx context.Context) (whole bool, err error) {
 	e.dismiss()
 	e.helpers.Wait()
 	errs := []error{e.tracer.Detach()}
+	e.detached.Store(monotime.Now())
 	for _, s := range e.shards {
 		errs = append(errs, s.reader.Flush())
 	}
@@ -144,11 +158,23 @@ func (e *Engine) Drain(ctx context.Context) error {
 	}()
 	select {
 	case <-e.drained:
+		whole = true
 	case <-ctx.Done():
-		errs = append(errs, fmt.Errorf("handing over what was captured took too long, some of it is lost: %w", ctx.Err()))
 	}
 	e.abandon()
-	return errors.Join(errs...)
+	select {
+	case <-e.drained:
+	case <-time.After(abandonGrace):
+	}
+	return whole, errors.Join(errs...)
+}
+
+// endedAt is when observation ended: a time on CLOCK_MONOTONIC, in ns. It is now if it has not.
+func (e *Engine) endedAt() uint64 {
+	if at := e.detached.Load(); at != 0 {
+		return at
+	}
+	return monotime.Now()
 }
 
 // Close releases what the kernel holds. If shards still deliver, it returns at once, and the release follows when their sinks have

@@ -33,7 +33,7 @@ func (*Engine) Attached() []string { return nil }
 func (*Engine) Snapshot() Snapshot { return Snapshot{} }
 
 // Drain does nothing.
-func (*Engine) Drain(context.Context) error { return nil }
+func (*Engine) Drain(context.Context) (bool, error) { return true, nil }
 
 // Close does nothing.
 func (*Engine) Close() error { return nil }

@@ -22,6 +22,7 @@ type tracer interface {
 	Degraded() []error
 	Programs() []kernel.ProgramStatus
 	Memory() (uint64, error)
+	Self() uint32
 	Counters() (kernel.Counters, error)
 	Want(cookie uint64, w event.Want)
 	SetRuleMatch(id process.ID, generation uint32, rules uint64) error

@@ -18,7 +18,8 @@ import (
 type Options struct {
 	Mode        kernel.Mode
 	Attachment  kernel.Attachment
-	ExcludeSelf bool             // leave out the sockets of this process
+	ExcludeSelf bool             // leave out the sockets of this process, and their other ends
+	ExcludeOTLP bool             // leave out requests that carry telemetry
 	Rules       []selection.Rule // none: everything is observed
 	Unix, UDP   bool             // what is followed beside TCP
 
@@ -32,8 +33,7 @@ type Options struct {
 	Sockets, Processes int            // followed, and remembered, at a time, by all shards together
 	Waiting            fdtrack.Limits // how long, and how much of it, waits for an address; syscall mode
 
-	Telemetry    otlp.Options // but for HostID
-	BatchSize    int          // log records, or spans, after which they are handed over
+	Telemetry    otlp.Options // but for HostID and Full
 	BatchTimeout time.Duration
 	Sink         Sink
 
@@ -46,7 +46,7 @@ type Options struct {
 
 // Sink takes the telemetry of an engine.
 type Sink interface {
-	// Deliver takes what a builder holds, and hands it on. It may block until ctx ends. It is called from several goroutines, each with a
+	// Deliver takes what a builder holds, and hands it on. It may block until ctx ends, and must not if ctx has ended. It is called from several goroutines, each with a
 	// builder of its own.
 	Deliver(ctx context.Context, from *otlp.Builder)
 	// End is called once, when nothing more will be delivered.

@@ -257,7 +257,7 @@ func testPeerNames(t *testing.T, mode kernel.Mode, shards int) {
 	e := engine.New(engine.Options{
 		Mode: mode, UDP: true, Protocols: protocols, ParserMemory: 16 << 20, CallLimit: 1 << 14, BurstLimit: 1 << 20,
 		Shards: shards, RingBytes: 8 << 20, PollInterval: 100 * time.Millisecond, UDPIdleTimeout: time.Minute, Processes: 4096, Sockets: 65536,
-		Waiting: fdtrack.Limits{}.OrDefault(), Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true}, BatchSize: 1000,
+		Waiting: fdtrack.Limits{}.OrDefault(), Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true, Bounds: otlp.Bounds{Items: 1000}},
 		BatchTimeout: 2 * time.Second, // longer than any shard is behind the others
 		Sink:         seen, Logger: zap.NewNop(), Broken: func(err error) { t.Error(err) },
 	})

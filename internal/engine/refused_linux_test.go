@@ -248,7 +248,7 @@ func startEngineFor(t *testing.T, r *refusal, sockets int) *engineUnderTest {
 		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 50 * time.Millisecond,
 		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: sockets,
 		Waiting:   fdtrack.Limits{}.OrDefault(),
-		Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true}, BatchSize: 1000, BatchTimeout: 50 * time.Millisecond, Sink: u,
+		Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true, Bounds: otlp.Bounds{Items: 1000, Bytes: 1 << 20}}, BatchTimeout: 50 * time.Millisecond, Sink: u,
 		Logger: zap.New(core), Broken: func(err error) { t.Error(err) }, Fault: r.fault,
 	})
 	require.NoError(t, u.Start(), r)
@@ -259,7 +259,9 @@ func (u *engineUnderTest) stop(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	assert.NoError(t, u.Drain(ctx), u.refusal)
+	whole, err := u.Drain(ctx)
+	assert.NoError(t, err, u.refusal)
+	assert.True(t, whole, u.refusal)
 	assert.NoError(t, u.Close(), u.refusal)
 }
 

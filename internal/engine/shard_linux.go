@@ -51,6 +51,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	s := &shard{engine: e, number: i, reader: e.tracer.Readers()[i]}
 	telemetry := e.opts.Telemetry
 	telemetry.HostID = e.hostID
+	telemetry.Full = s.deliver
 	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
@@ -63,7 +64,11 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		Conversations: conversation.Options{
 			Protocols: e.opts.Protocols, Memory: e.opts.ParserMemory / of, Want: e.tracer.Want,
 			PayloadLimit: uint32(e.opts.CallLimit), PayloadBurst: uint32(e.opts.BurstLimit),
+			OmitTelemetry: e.opts.ExcludeOTLP,
 		},
+	}
+	if e.own != nil {
+		options.OtherEndIsOwn = e.own.HaveOtherEnd
 	}
 	if names := e.peerNames; names != nil {
 		options.PeerName, telemetry.PeerName, options.Conversations.Resolved = names.Ask, names.Ask, names.Learn
@@ -152,7 +157,7 @@ func (s *shard) flush() {
 	if s.tracker != nil {
 		s.tracker.Flush()
 	}
-	s.table.Flush()
+	s.table.Flush(s.engine.endedAt())
 	s.deliver()
 }
 
@@ -195,39 +200,17 @@ func (s *shard) due(waited time.Duration) bool {
 var _ socket.Sink = (*shard)(nil)
 
 // Opened implements socket.Sink, as the following do.
-func (s *shard) Opened(c *socket.Connection) {
-	s.builder.Opened(c)
-	s.deliverFull()
-}
+func (s *shard) Opened(c *socket.Connection) { s.builder.Opened(c) }
 
 // Closed implements socket.Sink.
-func (s *shard) Closed(c *socket.Connection) {
-	s.builder.Closed(c)
-	s.deliverFull()
-}
+func (s *shard) Closed(c *socket.Connection) { s.builder.Closed(c) }
 
 // Failed implements socket.Sink.
-func (s *shard) Failed(c *socket.Connection) {
-	s.builder.Failed(c)
-	s.deliverFull()
-}
+func (s *shard) Failed(c *socket.Connection) { s.builder.Failed(c) }
 
 // Exchanged implements socket.Sink.
 func (s *shard) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Exchange, start, end int64) {
 	s.builder.Exchanged(c, id, x, start, end)
-	s.deliverFull()
-}
-
-// batchTexts bounds the bytes of long texts in a batch.
-const batchTexts = 2 << 20
-
-// deliverFull delivers a batch that is full. It is called for each item, not for each event: a connection that ends may have thousands
-// of requests that are under way.
-func (s *shard) deliverFull() {
-	size := s.engine.opts.BatchSize
-	if s.builder.LogRecords() >= size || s.builder.Spans() >= size || s.builder.LongTexts() >= batchTexts {
-		s.deliver()
-	}
 }
 
 func (s *shard) deliver() {

@@ -49,6 +49,8 @@ type Snapshot struct {
 	ConnectionsClosed     uint64 // connections
 	ConnectionsFailed     uint64 // connections
 	ConnectionsUnaccepted uint64 // connections_unaccepted
+	ConnectionsOtherEnd   uint64 // left_out
+	ExchangesOmitted      uint64 // left_out
 
 	Exchanges                 map[string]uint64            // exchanges, by protocol
 	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause

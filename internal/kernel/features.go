@@ -354,6 +354,9 @@ func (c *programs) Attached() (hooks []string) {
 // Programs returns what became of every program of the mode that this configuration uses.
 func (c *programs) Programs() []ProgramStatus { return c.status }
 
+// Self is the pid of this process in the initial pid namespace; 0: it is not left out, or not known.
+func (c *programs) Self() uint32 { return c.self }
+
 // Degraded returns one error for each feature that the mode lacks on this kernel.
 func (c *programs) Degraded() []error { return c.degraded }
 

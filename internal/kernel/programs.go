@@ -26,6 +26,7 @@ type programs struct {
 	links         []link.Link    // of these hooks
 	status        []ProgramStatus
 	degraded      []error
+	self          uint32 // pid of this process, if it is left out
 }
 
 // prepare fills the maps that the programs read.

@@ -169,12 +169,12 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 
 // configureAll sets the constants that the programs of both modes have.
 func (c *programs) configureAll(spec *ebpf.CollectionSpec, opts Options) error {
-	self := c.excludedPID(spec, opts)
+	c.self = c.excludedPID(spec, opts)
 	if err := set(spec, map[string]any{
 		bpf.SocketflowVarShardMask:          uint32(opts.Shards - 1),
 		bpf.SocketflowVarWakeupBytes:        uint32(opts.RingBytes / wakeupFraction),
 		bpf.SocketflowVarCrowdedBytes:       uint32(opts.RingBytes / 4 * 3),
-		bpf.SocketflowVarExcludedPid:        self,
+		bpf.SocketflowVarExcludedPid:        c.self,
 		bpf.SocketflowVarFollowData:         number(opts.Data),
 		bpf.SocketflowVarFollowUnix:         number(opts.Unix),
 		bpf.SocketflowVarFollowUdp:          number(opts.UDP),

@@ -239,6 +239,7 @@ var (
 		protocol.CaptureTruncated: "truncated",
 		protocol.CaptureGap:       "gap",
 		protocol.CaptureJoined:    "joined_midstream",
+		protocol.CaptureCut:       "cut",
 	}
 	wayNames = [...]string{
 		socket.WayUnknown:  "unknown",

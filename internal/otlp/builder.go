@@ -52,13 +52,16 @@ type Options struct {
 	HostID uint64
 	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
+	// Bounds of a batch. At a bound, Full is called, which has to call Take; it may be nil without bounds.
+	Bounds Bounds
+	Full   func()
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
 
 // Builder collects reports of connections into one batch of logs and one of traces. It is for one goroutine.
 //
-// A batch grows until Take. The caller bounds it by means of LogRecords, Spans and LongTexts.
+// A batch grows until Take, within the bounds.
 type Builder struct {
 	options     Options
 	identity    identity
@@ -69,8 +72,8 @@ type Builder struct {
 
 	logs    plog.Logs
 	traces  ptrace.Traces
-	records int
-	spans   int
+	records load
+	spans   load
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
 	groups         map[*process.Info]*group
 	unnamed        []unnamed // of this batch
@@ -79,6 +82,8 @@ type Builder struct {
 	// These are reused, so that emitting does not allocate them.
 	report   report
 	sentence []byte
+	record   plog.LogRecord
+	span     ptrace.Span
 }
 
 var _ socket.Sink = (*Builder)(nil)
@@ -95,6 +100,8 @@ func NewBuilder(options Options) *Builder {
 		interned:    interned{seed: maphash.MakeSeed()},
 		logs:        plog.NewLogs(),
 		traces:      ptrace.NewTraces(),
+		record:      plog.NewLogRecord(),
+		span:        ptrace.NewSpan(),
 		groups:      make(map[*process.Info]*group),
 	}
 }
@@ -109,20 +116,17 @@ func (b *Builder) Closed(c *socket.Connection) { b.emit(c, &closing) }
 func (b *Builder) Failed(c *socket.Connection) { b.emit(c, &failure) }
 
 // LogRecords is the number of log records in the batch.
-func (b *Builder) LogRecords() int { return b.records }
+func (b *Builder) LogRecords() int { return b.records.items }
 
 // Spans is the number of spans in the batch.
-func (b *Builder) Spans() int { return b.spans }
-
-// LongTexts is how many bytes the texts of the batch have that are long, such as URLs: a span may have more than one of 8 kB.
-func (b *Builder) LongTexts() int { return b.interned.long }
+func (b *Builder) Spans() int { return b.spans.items }
 
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	b.namePeers()
 	logs, traces := b.logs, b.traces
 	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
-	b.records, b.spans, b.interned.long = 0, 0, 0
+	b.records, b.spans = load{}, load{}
 	clear(b.groups)
 	return logs, traces
 }
@@ -136,29 +140,29 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	}
 	r := &b.report
 	r.read(c, h, &b.texts)
-	r.group = b.groupOf(c.Process)
+	r.subject = b.groupOf(c.Process).subject
 	r.id = b.ids.of(c.ID, &b.identity)
-	var written pcommon.Map
 	if needsSpan {
-		written = b.addSpan(r, h).Attributes()
-		b.attrLayouts.of(r.conditions).write(written, r)
+		b.writeSpan(r, h)
+		b.attrLayouts.of(r.conditions).write(b.span.Attributes(), r)
 	}
 	if wantsRecord {
-		attributes := b.addRecord(r, h, spanned).Attributes()
+		b.writeRecord(r, h, spanned)
+		attributes := b.record.Attributes()
 		if needsSpan {
-			written.CopyTo(attributes) // takes two thirds of the time of writing them again
+			b.span.Attributes().CopyTo(attributes) // takes two thirds of the time of writing them again
 		} else {
 			b.attrLayouts.of(r.conditions).write(attributes, r)
 		}
 		if h.conditions&hasEnded != 0 { // a span has its times
 			attributes.PutDouble(duration, time.Duration(r.duration()).Seconds())
 		}
-		b.awaitName(r, attributes)
+		b.appendRecord(r)
 	}
 	if needsSpan {
-		b.awaitName(r, written)
+		b.appendSpan(r)
 	}
-	r.connection, r.group = nil, nil // keep no reference
+	r.connection = nil // keep no reference
 }
 
 // hasSpan says whether it is known that a connection has or will have a span of its own. With SpansAuto this is known only
@@ -174,11 +178,9 @@ func (b *Builder) hasSpan(c *socket.Connection, h *recordDef) bool {
 	}
 }
 
-// addRecord adds a log record without its attributes.
-func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecord {
-	c := r.connection
-	record := b.recordsOf(r.group, c.Process).AppendEmpty()
-	b.records++
+// writeRecord writes b.record without its attributes.
+func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
+	c, record := r.connection, b.record
 	at := c.OpenedAt
 	if h.conditions&hasEnded != 0 {
 		at = r.endedAt()
@@ -203,14 +205,11 @@ func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecor
 	}
 	b.sentence = h.sentence(b.sentence[:0], r)
 	record.Body().SetStr(string(b.sentence))
-	return record
 }
 
-// addSpan adds a span without its attributes.
-func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
-	c := r.connection
-	span := b.spansOf(r.group, c.Process).AppendEmpty()
-	b.spans++
+// writeSpan writes b.span without its attributes.
+func (b *Builder) writeSpan(r *report, h *recordDef) {
+	c, span := r.connection, b.span
 	span.SetTraceID(b.identity.traceID(c.ID))
 	span.SetSpanID(b.identity.spanID(c.ID))
 	span.SetName(h.span(r.transportDef))
@@ -221,45 +220,4 @@ func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
 	if r.err.name != "" {
 		span.Status().SetCode(ptrace.StatusCodeError) // without a message, which would repeat error.type
 	}
-	return span
-}
-
-func (b *Builder) groupOf(p *process.Info) *group {
-	g := b.groups[p]
-	if g == nil {
-		g = &group{subject: subject(p)}
-		b.groups[p] = g
-	}
-	return g
-}
-
-func (b *Builder) recordsOf(g *group, p *process.Info) plog.LogRecordSlice {
-	if !g.hasRecords {
-		resource := b.logs.ResourceLogs().AppendEmpty()
-		resource.SetSchemaUrl(schemaURLs[b.options.Addresses])
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
-		scope := resource.ScopeLogs().AppendEmpty()
-		scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
-		b.nameScope(scope.Scope())
-		g.records, g.hasRecords = scope.LogRecords(), true
-	}
-	return g.records
-}
-
-func (b *Builder) spansOf(g *group, p *process.Info) ptrace.SpanSlice {
-	if !g.hasSpans {
-		resource := b.traces.ResourceSpans().AppendEmpty()
-		resource.SetSchemaUrl(schemaURLs[b.options.Addresses])
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
-		scope := resource.ScopeSpans().AppendEmpty()
-		scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
-		b.nameScope(scope.Scope())
-		g.spans, g.hasSpans = scope.Spans(), true
-	}
-	return g.spans
-}
-
-func (b *Builder) nameScope(scope pcommon.InstrumentationScope) {
-	scope.SetName(b.options.ScopeName)
-	scope.SetVersion(b.options.ScopeVersion)
 }

@@ -54,12 +54,10 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	r := &b.report
 	r.read(c, &exchanging, &b.texts)
 	r.readExchange(x, &b.texts)
-	r.group = b.groupOf(c.Process)
 	r.id = b.ids.of(c.ID, &b.identity)
 	r.interned = &b.interned
 
-	span := b.spansOf(r.group, c.Process).AppendEmpty()
-	b.spans++
+	span := b.span
 	traceID, spanID := b.identity.exchangeIDs(c.ID, uint64(id))
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
@@ -97,6 +95,6 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		l.TraceState().FromRaw(x.Links[i].State)
 	}
 	b.attrLayouts.writeExchange(span.Attributes(), r)
-	b.awaitName(r, span.Attributes())
-	r.connection, r.exchange, r.group = nil, nil, nil // keep no reference
+	b.appendSpan(r)
+	r.connection, r.exchange = nil, nil // keep no reference
 }

@@ -264,7 +264,7 @@ func TestServerOfAnExchange(t *testing.T) {
 func TestCaptureOfAnExchange(t *testing.T) {
 	for value, want := range map[protocol.Capture]string{
 		protocol.CaptureComplete: "complete", protocol.CaptureTruncated: "truncated", protocol.CaptureGap: "gap",
-		protocol.CaptureJoined: "joined_midstream", 99: "unknown",
+		protocol.CaptureJoined: "joined_midstream", protocol.CaptureCut: "cut", 99: "unknown",
 	} {
 		b := newBuilder(Options{})
 		emitExchange(b, connect(), &protocol.Exchange{Capture: value})

@@ -8,7 +8,6 @@ type interned struct {
 	texts [512]string
 	seed  maphash.Seed
 	both  []byte // see join
-	long  int    // bytes of the longer texts, which are not cached
 }
 
 // longestInterned is the length in bytes above which a text is assumed not to repeat, such as a URL with a number in it.
@@ -16,7 +15,6 @@ const longestInterned = 64
 
 func (t *interned) of(text []byte) string {
 	if len(text) > longestInterned {
-		t.long += len(text)
 		return string(text)
 	}
 	slot := &t.texts[maphash.Bytes(t.seed, text)%uint64(len(t.texts))]

@@ -65,7 +65,7 @@ const (
 	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same in all records and spans of a connection
 	role          = "socketflow.role.name"      // "client", "server"; absent if not known. An exchange's is its span's kind
 	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "first", "protocol", "unknown"
-	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
+	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream", "cut"
 	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
 	// serverAddressSource is absent where server.address is what the request names, or the address of the socket.
 	serverAddressSource = "socketflow.server.address.source" // "dns": the process had asked for it before it connected; on the client's side only

@@ -15,9 +15,25 @@ type unnamed struct {
 	question   peername.Question
 }
 
+// awaitsName reports whether the peer of a report may have a name that is not known yet.
+func (b *Builder) awaitsName(r *report) bool {
+	return r.connection.PeerQuestion.At != 0 && r.conditions&(isClient|hasServer) == isClient && b.options.PeerName != nil
+}
+
+// namedBytes is by how many bytes a name makes a record or a span larger at the most: two attributes have it, and another says so.
+const namedBytes = 2*255 + 64
+
+// roomForName is the room for a name that may come.
+func (b *Builder) roomForName(r *report) int {
+	if b.awaitsName(r) {
+		return namedBytes
+	}
+	return 0
+}
+
 // awaitName notes that the peer of a report may have a name that is not known yet.
 func (b *Builder) awaitName(r *report, attributes pcommon.Map) {
-	if r.connection.PeerQuestion.At != 0 && r.conditions&(isClient|hasServer) == isClient && b.options.PeerName != nil {
+	if b.awaitsName(r) {
 		b.unnamed = append(b.unnamed, unnamed{attributes, r.connection.PeerQuestion})
 		b.latestQuestion = max(b.latestQuestion, r.connection.PeerQuestion.At)
 	}

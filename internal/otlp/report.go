@@ -40,7 +40,7 @@ type report struct {
 	connection    *socket.Connection
 	exchange      *protocol.Exchange // nil: the report is of the connection
 	transportDef  *transportDef
-	group         *group
+	subject       string // names the process in a sentence
 	conditions    conditions
 	err           errno
 	id            string

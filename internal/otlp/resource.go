@@ -4,20 +4,9 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/process"
 )
-
-// group collects the records and spans of one process in a batch.
-type group struct {
-	subject string // names the process in a sentence
-	records plog.LogRecordSlice
-	spans   ptrace.SpanSlice
-	// A resource is created when its first record or span is.
-	hasRecords, hasSpans bool
-}
 
 // texts are the resource attributes of type string. They are absent if empty.
 var texts = [...]struct {

@@ -47,7 +47,7 @@ func subject(p *process.Info) string {
 // appendOpened: "curl (pid 4242) opened a TCP connection 127.0.0.1:40000 -> 127.0.0.1:80".
 func appendOpened(text []byte, r *report) []byte {
 	w := row(wordings[:], r.connection.Role)
-	text = append(text, r.group.subject...)
+	text = append(text, r.subject...)
 	if r.connection.Capture == socket.CaptureJoinedMidstream {
 		text = append(append(text, " already had a "...), r.transportDef.name...)
 	} else {
@@ -60,7 +60,7 @@ func appendOpened(text []byte, r *report) []byte {
 // 4.5 MB received, FIN by peer".
 func appendClosed(text []byte, r *report) []byte {
 	w := row(wordings[:], r.connection.Role)
-	text = append(text, r.group.subject...)
+	text = append(text, r.subject...)
 	text = append(append(text, ": "...), r.transportDef.name...)
 	text = r.transportDef.appendEnds(text, r, w)
 	text = append(text, " closed after "...)
@@ -84,7 +84,7 @@ func appendClosed(text []byte, r *report) []byte {
 // appendFailed: "curl (pid 4242) failed to connect to 10.0.0.1:443: ECONNREFUSED (connection refused)".
 func appendFailed(text []byte, r *report) []byte {
 	w := row(wordings[:], r.connection.Role)
-	text = append(text, r.group.subject...)
+	text = append(text, r.subject...)
 	text = append(text, w.failed...)
 	text = appendEnd(text, r.connection.Remote, r.remote)
 	text = append(text, ": "...)

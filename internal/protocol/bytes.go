@@ -80,6 +80,16 @@ type Ending struct {
 	ByClient bool
 	// Unknown: whether the conversation has ended is not known, it is only not followed any more.
 	Unknown bool
+	// Cut: it is not known because the conversation is not followed beyond At, when it had not ended. Unknown is set, too.
+	Cut bool
+}
+
+// Capture is the degree of capture of an exchange that had no end when an Unknown ending came.
+func (e *Ending) Capture() Capture {
+	if e.Cut {
+		return CaptureCut
+	}
+	return CaptureGap
 }
 
 // ParseError is the reason why an exchange was lost, or may have been. It is counted.

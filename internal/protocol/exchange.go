@@ -31,6 +31,7 @@ const (
 	CaptureTruncated         // a limit was reached: a head was longer than HeadBytes, or the length of a body is not known
 	CaptureGap               // bytes of it were lost
 	CaptureJoined            // it had begun before observation, or refers to bytes sent before
+	CaptureCut               // it was under way when observation ended, which is its End
 )
 
 // Exchange is a request and its response, or a message without one. It is reused: valid during the call only, byte slices
@@ -60,6 +61,8 @@ type Exchange struct {
 	Client     netip.AddrPort // who a proxy has said that the connection is for; invalid: nobody. The conversation sets it
 	Parent     TraceContext   // from the request; zero if there was none that is valid
 	Links      []TraceContext // other exchanges that this one has to do with
+	// Telemetry: it carries telemetry to a collector or a backend (OTLP).
+	Telemetry bool
 	AttrSet
 }
 

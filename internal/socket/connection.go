@@ -33,7 +33,7 @@ type Connection struct {
 	End           End   // how it ended
 	Errno         uint32
 	Stats         event.Ending // counts, valid once it has ended
-	Exchanges     uint64       // exchanges emitted so far, this one included
+	Exchanges     uint64       // exchanges so far, this one included, and those that were left out
 	Last          LastExchange // of those before, if there were any
 }
 

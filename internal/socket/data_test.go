@@ -3,6 +3,7 @@ package socket
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,11 @@ func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, _ pr
 }
 
 func (p *transcript) Close(e protocol.Ending) {
-	p.lines = append(p.lines, fmt.Sprintf("closed with errno %d unknown %v", e.Errno, e.Unknown))
+	cut := ""
+	if e.Cut {
+		cut = fmt.Sprintf(" cut at %d", e.At.Time)
+	}
+	p.lines = append(p.lines, fmt.Sprintf("closed with errno %d unknown %v%s", e.Errno, e.Unknown, cut))
 }
 
 func (p *transcript) Demand(protocol.Direction) (d protocol.Demand) { return d }
@@ -203,7 +208,7 @@ func TestEvictedConnectionThatSpeaksAgainIsJoined(t *testing.T) {
 	for _, e := range []*event.Event{described, sent(5, "ask>b"), described, received(4, ">ans"), closeAt(10, 8)} {
 		h.table.Handle(e)
 	}
-	h.table.Tick(uint64(time.Hour), time.Unix(1000, 0), uint64(time.Hour))
+	h.table.Tick(Reading{Before: uint64(time.Hour), Wall: time.Unix(1000, 0), After: uint64(time.Hour)})
 	if want := []string{`client "ask>b" at 5`, `server ">ans" at 4`, "closed with errno 0 unknown false"}; !reflect.DeepEqual(h.parser.lines, want) {
 		t.Errorf("the parser got\n%q\nwant\n%q", h.parser.lines, want)
 	}
@@ -241,7 +246,7 @@ func TestRoleComesFromTheConversationIfNothingElseShowsIt(t *testing.T) {
 		Flow: flowOf(1, event.RoleUnknown, event.RoleSourceUnknown)})
 	h.table.Handle(received(0, "ask>a"))
 	h.table.Handle(closeAt(0, 5))
-	h.table.Flush()
+	h.table.Flush(99)
 	if closed.Role != event.RoleServer || closed.RoleSource != event.RoleSourceProtocol {
 		t.Errorf("role %d by source %d", closed.Role, closed.RoleSource)
 	}
@@ -262,14 +267,86 @@ func TestExchangeIsEmittedUnderTheProcessThatStartedIt(t *testing.T) {
 	}
 }
 
-func TestFlushAbandonsConversations(t *testing.T) {
+func TestConversationIsCutWhenItsConnectionIsNotFollowedAnyMore(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop func(*Table)
+		want string
+	}{
+		"observation ends":  {func(table *Table) { table.Flush(99) }, "closed with errno 0 unknown true cut at 99"},
+		"the table is full": {func(table *Table) { table.opts.Sockets = 1; table.Handle(clientOpen(2, 60)) }, "closed with errno 0 unknown true cut at 60"},
+		"its end was lost": {
+			func(table *Table) { table.Forget(90, func(event.Transport, uint32) bool { return true }) },
+			"closed with errno 0 unknown true",
+		},
+	} {
+		h := newHeard(t)
+		h.table.Handle(clientOpen(1, 10))
+		h.table.Handle(sent(0, "ask>a"))
+		c.stop(h.table)
+		want := []string{`client "ask>a" at 0`, c.want}
+		if !reflect.DeepEqual(h.parser.lines, want) {
+			t.Errorf("%s: the parser got %q, want %q", name, h.parser.lines, want)
+		}
+	}
+}
+
+func TestConnectionWhoseOtherEndIsOwnIsLeftOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		answers  [][2]bool // yes, sure; the last one holds
+		want     []string
+		counted  uint64
+		accepted bool
+	}{
+		"no":            {[][2]bool{{false, true}}, []string{"opened", "exchanged", "closed"}, 0, false},
+		"yes":           {[][2]bool{{true, true}}, nil, 1, false},
+		"yes, later":    {[][2]bool{{false, false}, {true, true}}, []string{"opened"}, 1, false},
+		"never sure":    {[][2]bool{{false, false}}, []string{"opened", "exchanged", "closed"}, 0, false},
+		"yes, a server": {[][2]bool{{true, true}}, nil, 1, true},
+	} {
+		h := newHeard(t)
+		asked := 0
+		h.table.opts.OtherEndIsOwn = func(f *event.Flow, at uint64) (yes, sure bool) {
+			if f.Cookie != 1 || at != 10 {
+				t.Errorf("%s: asked about %d at %d", name, f.Cookie, at)
+			}
+			answer := c.answers[min(asked, len(c.answers)-1)]
+			asked++
+			return answer[0], answer[1]
+		}
+		if c.accepted {
+			for _, e := range []*event.Event{serverOpen(1, 10), serverAccept(1, 11), received(0, "ask>a"), sent(0, ">ans"), serverClose(1, 10, 20)} {
+				h.table.Handle(e)
+			}
+		} else {
+			for _, e := range []*event.Event{clientOpen(1, 10), sent(0, "ask>a"), received(0, ">ans"), clientClose(1, 10, 20)} {
+				h.table.Handle(e)
+			}
+		}
+		h.table.Flush(99)
+		var got []string
+		for _, line := range h.sink.emitted() {
+			kind, _, _ := strings.Cut(line, " ")
+			got = append(got, kind)
+		}
+		if !reflect.DeepEqual(got, c.want) || h.table.Stats().OtherEnds.Load() != c.counted {
+			t.Errorf("%s: emitted %q, want %q; %d counted", name, got, c.want, h.table.Stats().OtherEnds.Load())
+		}
+		if c.answers[0][1] && asked != 1 {
+			t.Errorf("%s: asked %d times", name, asked)
+		}
+	}
+}
+
+func TestConnectionKnowsOfExchangesThatAreLeftOut(t *testing.T) {
 	h := newHeard(t)
+	var closed Connection
+	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
 	h.table.Handle(clientOpen(1, 10))
-	h.table.Handle(sent(0, "ask>a"))
-	h.table.Flush()
-	want := []string{`client "ask>a" at 0`, "closed with errno 0 unknown true"}
-	if !reflect.DeepEqual(h.parser.lines, want) {
-		t.Errorf("the parser got %q, want %q", h.parser.lines, want)
+	h.table.connections[1].Omit()
+	h.table.Handle(clientClose(1, 10, 20))
+	h.table.Flush(99)
+	if closed.Exchanges != 1 {
+		t.Errorf("%d exchanges", closed.Exchanges)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 func (t *Table) emitOpened(c *connection) {
 	c.opened = true
+	t.leaveOutOwn(c)
 	if c.ignored {
 		return
 	}
@@ -19,6 +20,7 @@ func (t *Table) emitOpened(c *connection) {
 }
 
 func (t *Table) emitClosed(c *connection) {
+	t.leaveOutOwn(c)
 	if c.conv != nil && !c.ignored {
 		c.conv.End(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
 	}
@@ -52,6 +54,9 @@ func (c *connection) errno() uint32 {
 // Emit emits an exchange on the connection. It implements conversation.Emitter.
 func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	t := c.table
+	if t.leaveOutOwn(c); c.own {
+		return
+	}
 	c.exchanges++
 	t.fill(c)
 	if role := c.conv.Role(); role != t.out.Role { // a program may connect and then serve
@@ -66,6 +71,21 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	c.last = LastExchange{ID: id}
 	if x.Parent.Valid() {
 		c.last.TraceID = x.Parent.TraceID
+	}
+}
+
+// Omit notes an exchange that is left out. It implements conversation.Emitter.
+func (c *connection) Omit() { c.exchanges++ }
+
+// leaveOutOwn ignores a connection whose other end is a socket of this process.
+func (t *Table) leaveOutOwn(c *connection) {
+	if c.settled || c.ignored || t.opts.OtherEndIsOwn == nil {
+		return
+	}
+	c.own, c.settled = t.opts.OtherEndIsOwn(&c.flow, c.seen)
+	if c.own {
+		c.ignored, c.settled = true, true
+		t.stats.OtherEnds.Add(1)
 	}
 }
 

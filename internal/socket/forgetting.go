@@ -53,9 +53,9 @@ func (t *Table) forget(c *connection) {
 	t.remove(c)
 }
 
-// evict drops a connection to make room. If it waits for its accept, what is known of it is emitted first. If it speaks again, it is
+// evict drops a connection at a time, to make room. If it waits for its accept, what is known of it is emitted first. If it speaks again, it is
 // taken up again: see data.
-func (t *Table) evict(c *connection) {
+func (t *Table) evict(c *connection, at uint64) {
 	if c.waiting && !c.opened {
 		t.stats.Unaccepted.Add(1)
 		t.emitOpened(c)
@@ -72,11 +72,18 @@ func (t *Table) evict(c *connection) {
 			defer t.conversations.Describe(c.flow.Cookie)
 		}
 	}
-	t.abandon(c)
+	t.cut(c, at)
 	t.remove(c)
 }
 
-// abandon ends the conversation of a connection that is no longer tracked.
+// cut ends the conversation of a connection that is not followed beyond a time.
+func (t *Table) cut(c *connection, at uint64) {
+	if c.conv != nil && !c.ignored {
+		c.conv.Cut(at)
+	}
+}
+
+// abandon ends the conversation of a connection whose end was lost.
 func (t *Table) abandon(c *connection) {
 	if c.conv != nil && !c.ignored {
 		c.conv.Abandon(c.seen)

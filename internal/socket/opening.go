@@ -39,7 +39,7 @@ func (t *Table) accept(e *event.Event) {
 func (t *Table) accepted(c *connection, owner process.ID) {
 	c.owner = t.owner(owner)
 	c.waiting = false
-	c.ignored = !t.observes(c.owner, &c.flow)
+	c.ignored = c.own || !t.observes(c.owner, &c.flow)
 	if !c.opened {
 		t.emitOpened(c)
 	}
@@ -80,7 +80,7 @@ func (t *Table) add(e *event.Event) *connection {
 	}
 	transport := e.Flow.Transport
 	if int(t.stats.TrackedBy[transport].Load()) >= t.opts.Sockets {
-		t.evict(t.byUse[transport].First())
+		t.evict(t.byUse[transport].First(), e.Time)
 	}
 	c := t.free.Take()
 	if c == nil {

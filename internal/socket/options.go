@@ -19,6 +19,9 @@ type Options struct {
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
 	// PeerName says what a process called an address; nil: that is not known. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
+	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
+	// the connection is left out then. If no is not sure, it is asked again. nil: never.
+	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)
 	// Conversations configures the parsing of the data that connections carry.
 	Conversations conversation.Options
 }
@@ -26,6 +29,7 @@ type Options struct {
 // Stats counts what a Table did. It may be read while the table works.
 type Stats struct {
 	Opened, Closed, Failed atomic.Uint64 // connections emitted
+	OtherEnds              atomic.Uint64 // connections left out: their other end is a socket of this process
 	Unaccepted             atomic.Uint64 // of these, emitted under the owner of their listener
 	Tracked                atomic.Int64  // connections tracked now
 	TrackedBy              [event.Transports]atomic.Int64

@@ -52,7 +52,9 @@ type connection struct {
 	gap       bool
 	opened    bool // the open has been emitted
 	waiting   bool // for its accept
-	ignored   bool // by the selection
+	ignored   bool // by the selection, or because it is own
+	own       bool // its other end is a socket of this process
+	settled   bool // whether it is own is sure
 	closed    bool // it has ended, and waits to be emitted
 	closedAt  uint64
 	ending    event.Ending
@@ -101,13 +103,14 @@ func (t *Table) Tick(now Reading) {
 	t.stats.EvictedLive.Store(live)
 }
 
-// Flush emits everything that waits. It is called when no more events will come.
-func (t *Table) Flush() {
+// Flush emits everything that waits, and what was under way at a time (CLOCK_MONOTONIC, ns). It is called when no more events will
+// come.
+func (t *Table) Flush(at uint64) {
 	t.expire(^uint64(0))
 	t.expireEnding(^uint64(0))
 	for transport := range t.byUse {
 		for c := t.byUse[transport].First(); c != nil; c = c.links.Next() {
-			t.abandon(c)
+			t.cut(c, at)
 		}
 	}
 }

@@ -268,7 +268,7 @@ func TestFlushEmitsWaitingConnections(t *testing.T) {
 	table.Handle(serverOpen(1, 10))
 	table.Handle(serverOpen(2, 11))
 	table.Handle(serverClose(2, 11, 12))
-	table.Flush()
+	table.Flush(99)
 	want := []string{
 		"opened by 2 capture 0 end {0 0}", "opened by 2 capture 0 end {0 0}", "closed by 2 capture 0 end {1 2}",
 	}
@@ -297,7 +297,7 @@ func TestExcludedConnectionsAreNotEmitted(t *testing.T) {
 	} {
 		table.Handle(e)
 	}
-	table.Flush()
+	table.Flush(99)
 	want := []string{"opened by 3 capture 0 end {0 0}", "closed by 3 capture 0 end {1 2}"}
 	if got := sink.emitted(); !reflect.DeepEqual(got, want) {
 		t.Errorf("emitted %q, want %q", got, want)

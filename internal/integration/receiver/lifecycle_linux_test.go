@@ -227,6 +227,42 @@ func TestShutdownHonoursItsContext(t *testing.T) {
 	require.NoError(t, r.Shutdown(t.Context()))
 }
 
+// muteSinks are pipelines that take nothing.
+var muteSinks = map[string]func(ctx context.Context, end <-chan struct{}) error{
+	"returns when its context ends": func(ctx context.Context, _ <-chan struct{}) error {
+		<-ctx.Done()
+		return ctx.Err()
+	},
+	"ignores its context": func(_ context.Context, end <-chan struct{}) error {
+		<-end
+		return nil
+	},
+}
+
+// A collector stops, and loads another configuration, without a deadline. With a pipeline that takes nothing, the receiver ends by itself,
+// and says what is lost. It returns no error: a reload would end the collector.
+func TestShutdownHasABoundOfItsOwn(t *testing.T) {
+	for name, mute := range muteSinks {
+		t.Run(name, func(t *testing.T) {
+			stuck, over := make(chan struct{}, 100), make(chan struct{})
+			o := &observation{}
+			o.start(t, hostMode(), func(cfg *receiver.Config) { cfg.ShutdownTimeout = 100 * time.Millisecond },
+				sinks{logs: func(ctx context.Context, _ plog.Logs) error {
+					stuck <- struct{}{}
+					return mute(ctx, over)
+				}})
+			end(t, begin(t, command(t, "connections", "-n", "10")))
+			<-stuck
+			o.shutdown(t)
+			lost := o.logged.FilterMessageSnippet("did not take everything within shutdown_timeout").All()
+			require.Len(t, lost, 1)
+			assert.Positive(t, lost[0].ContextMap()["log_records"])
+			close(over)
+			await(t, "the receiver has let go of everything", func() bool { return len(held(t)) == 0 })
+		})
+	}
+}
+
 // Two instances in one process see the same, each with its own configuration.
 func TestTwoInstances(t *testing.T) {
 	o := observe(t, hostMode(), roomy)

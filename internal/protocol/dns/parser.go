@@ -243,7 +243,7 @@ func (p *parser) Close(e protocol.Ending) {
 		}
 		x := p.fill(o)
 		if x.End = at; e.Unknown {
-			x.Capture = max(x.Capture, protocol.CaptureGap)
+			x.Capture = max(x.Capture, e.Capture())
 		} else {
 			x.Errno = e.Errno
 		}

@@ -224,6 +224,7 @@ func TestEndOfConversationWithQueriesOutstanding(t *testing.T) {
 		"closed before":    {func(w *world) { w.Time -= 5000; w.Close(0) }, "query A a.test error=timeout"},
 		"broken before":    {func(w *world) { w.Time -= 5000; w.Close(104) }, "query A a.test errno=104"},
 		"not followed":     {(*world).unknown, "query A a.test capture=2"},
+		"cut":              {(*world).cut, "query A a.test capture=4"},
 		"closed after gap": {func(w *world) { w.Gap(server, 50, protocol.Lost); w.Close(0) }, "query A a.test capture=2"},
 		"gap then late":    {func(w *world) { w.Gap(server, 50, protocol.Lost); w.wait(time.Minute) }, "query A a.test capture=2"},
 		"gap in queries":   {func(w *world) { w.Gap(client, 50, protocol.Lost); w.Close(0) }, "query A a.test error=timeout"},

@@ -132,6 +132,10 @@ func (w *world) unknown() {
 	w.parser.Close(protocol.Ending{Unknown: true, At: protocol.Stamp{Time: w.Time + 1000, Began: w.Time + 1000}})
 }
 
+func (w *world) cut() {
+	w.parser.Close(protocol.Ending{Unknown: true, Cut: true, At: protocol.Stamp{Time: w.Time + 1000, Began: w.Time + 1000}})
+}
+
 // only is the exchange that there is.
 func (w *world) only(t *testing.T) protocoltest.Exchange {
 	t.Helper()

@@ -102,7 +102,7 @@ func (m *Message) RequestHeader(name, value []byte) {
 		case same(name, "grpc-timeout"):
 			m.timeout = parseGRPCTimeout(trim(value))
 		case !m.contentType && same(name, "content-type"):
-			m.contentType, m.isGRPC = true, isGRPC(trim(value))
+			m.contentType, m.isGRPC, m.body = true, isGRPC(trim(value)), mediaOf(trim(value))
 		}
 	}
 }

@@ -66,6 +66,7 @@ type Message struct {
 	cancelled   bool
 	isGRPC      bool
 	contentType bool // there was one
+	body        media
 	hosts       uint8
 	parents     uint8
 	stateBroken bool

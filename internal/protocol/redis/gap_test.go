@@ -71,6 +71,7 @@ func TestCloseEndsOutstandingCommands(t *testing.T) {
 		"in good order": {protocol.Ending{}, "GET k error=connection_closed unanswered"},
 		"broken":        {protocol.Ending{Errno: 104}, "GET k errno=104 unanswered"},
 		"not known":     {protocol.Ending{Unknown: true}, "GET k capture=2 unanswered"},
+		"cut":           {protocol.Ending{Unknown: true, Cut: true}, "GET k capture=4 unanswered"},
 	} {
 		p, r := play([]step{c(cmd("GET", "k"))}, protocol.Session{}, 0)
 		x.ending.At.Time = p.Time + 5

@@ -209,6 +209,9 @@ func (p *parser) reject(c *protocol.Chunk) {
 func (p *parser) stop() {
 	p.over = true
 	p.loss = protocol.CaptureGap
+	if e := p.replies.ending; e != nil {
+		p.loss = e.Capture()
+	}
 	p.requests.drop()
 	p.replies.cut()
 	p.order.End()

@@ -52,6 +52,7 @@ type TelemetryBuilder struct {
 	SocketflowKernelMemory              metric.Int64ObservableUpDownCounter
 	SocketflowKernelPrograms            metric.Int64ObservableUpDownCounter
 	SocketflowKernelProgramsUnavailable metric.Int64ObservableUpDownCounter
+	SocketflowLeftOut                   metric.Int64ObservableCounter
 	SocketflowParseErrors               metric.Int64ObservableCounter
 	SocketflowPayloadBytes              metric.Int64ObservableCounter
 	SocketflowPayloadMissing            metric.Int64ObservableCounter
@@ -430,6 +431,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowKernelProgramsUnavailableCall
 		cb(ctx, &observerInt64{inst: builder.SocketflowKernelProgramsUnavailable, obs: o})
 		return nil
 	}, builder.SocketflowKernelProgramsUnavailable)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowLeftOutCallback sets callback for observable SocketflowLeftOut metric.
+func (builder *TelemetryBuilder) RegisterSocketflowLeftOutCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowLeftOut, obs: o})
+		return nil
+	}, builder.SocketflowLeftOut)
 	if err != nil {
 		return err
 	}
@@ -829,6 +845,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_kernel_programs_unavailable",
 		metric.WithDescription("Kernel programs that this host does not allow. If another program does the work of one (state replaced) nothing is lost. Else (absent, refused) its function is lost, and the log says which that is. [Alpha]"),
 		metric.WithUnit("{programs}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowLeftOut, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_left_out",
+		metric.WithDescription("Connections that exclude_self left out in addition to the collector's own, and requests that exclude_otlp left out. [Alpha]"),
+		metric.WithUnit("{items}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowParseErrors, err = builder.meter.Int64ObservableCounter(

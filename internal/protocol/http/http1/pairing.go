@@ -264,17 +264,25 @@ func (p *parser) conclude(x *exchange, e *protocol.Ending) {
 	state := p.streams[protocol.FromServer].state
 	switch {
 	case x.answered, x.responded && state == lost:
+	case e.Cut && (x.named || x.responded):
+		x.m.Raise(e.Capture())
+		x.endAt(&e.At)
 	case e.Unknown, !x.responded && p.obscured >= x.born:
 		p.retire()
 		return
 	case x.responded && state == untilClose && e.Errno == 0: // RFC 9112, 8: the close ends this response
 	default:
 		x.m.CutOff(e)
-		if e.At.Time > x.m.End.Time {
-			position := x.m.End.Position
-			x.m.End = e.At
-			x.m.End.Position = position
-		}
+		x.endAt(&e.At)
 	}
 	p.emit()
+}
+
+// endAt sets when an exchange ended whose last byte was not seen.
+func (x *exchange) endAt(at *protocol.Stamp) {
+	if at.Time > x.m.End.Time {
+		position := x.m.End.Position
+		x.m.End = *at
+		x.m.End.Position = position
+	}
 }

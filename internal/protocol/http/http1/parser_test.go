@@ -233,6 +233,14 @@ func TestExchangesOfConversations(t *testing.T) {
 			[]step{client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"), client(getB), forgotten()},
 			[]string{"1-2 GET /a 200 gap", "3-3 GET /b gap"},
 		},
+		"under way when observation ends": {
+			[]step{client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok"), client(getB), client("GET /c HT"), stopped()},
+			[]string{"1-5 GET /a 200 cut", "3-5 GET /b cut", "unpaired"},
+		},
+		"a body until close that is under way when observation ends": {
+			[]step{client(get), server(forever + "x"), stopped()},
+			[]string{"1-3 GET /a 200 cut"},
+		},
 		"a body until close that is not followed any more": {
 			[]step{client(get), server(forever + "x"), forgotten()},
 			[]string{"1-2 GET /a 200 gap"},

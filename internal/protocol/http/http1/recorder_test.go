@@ -36,6 +36,7 @@ func closes(name string) step { return step{ending: &protocol.Ending{Errno: errn
 var errnos = map[string]uint32{"": 0, "EPIPE": 32, "ECONNRESET": 104}
 
 func forgotten() step { return step{ending: &protocol.Ending{Unknown: true}} }
+func stopped() step   { return step{ending: &protocol.Ending{Unknown: true, Cut: true}} }
 
 // recorder records what a parser emits: "1-2 GET /path 200 truncated !ECONNRESET", and parse errors by their names.
 type recorder struct {
@@ -49,7 +50,7 @@ type recorder struct {
 
 var captures = [...]string{
 	protocol.CaptureComplete: "", protocol.CaptureTruncated: " truncated", protocol.CaptureGap: " gap",
-	protocol.CaptureJoined: " joined",
+	protocol.CaptureJoined: " joined", protocol.CaptureCut: " cut",
 }
 
 func (r *recorder) End(_ protocol.ID, x *protocol.Exchange) {

@@ -269,6 +269,17 @@ func TestExchanges(t *testing.T) {
 			ending: protocol.Ending{Unknown: true},
 			want:   []string{"GET /a gap"},
 		},
+		"requests under way when observation ends": {
+			conv: func(w *wire) {
+				w.client.get(1, "/a")
+				w.client.get(3, "/b")
+				w.server.response(3, more, "200")
+				w.client.get(5, "/c")
+				w.server.response(5, last, "200")
+			},
+			ending: protocol.Ending{Unknown: true, Cut: true},
+			want:   []string{"GET /c 200", "GET /a cut", "GET /b 200 cut"},
+		},
 		"a response that was seen before its request": {
 			conv: func(w *wire) {
 				w.client.get(1, "/a")

@@ -274,7 +274,7 @@ func (p *parser) flush(e protocol.Ending) {
 			p.c.Sink.Error(protocol.TooMany)
 			p.drop(s)
 		case e.Unknown:
-			s.message.Raise(protocol.CaptureGap)
+			s.message.Raise(e.Capture())
 			s.message.End = e.At
 			p.finish(s)
 		case p.touched(s) != protocol.CaptureComplete: // the end may have been lost

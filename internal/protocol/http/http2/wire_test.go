@@ -195,7 +195,7 @@ type observer struct {
 	parseErrors [protocol.ParseErrors]int
 }
 
-var captureNames = [...]string{"", " truncated", " gap", " joined"}
+var captureNames = [...]string{"", " truncated", " gap", " joined", " cut"}
 
 func (o *observer) End(_ protocol.ID, x *protocol.Exchange) {
 	words := []string{}

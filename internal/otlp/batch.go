@@ -1,0 +1,158 @@
+package otlp
+
+import (
+	"math/bits"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// Bounds of a batch. 0 stands for no bound.
+type Bounds struct {
+	Items int // log records, and spans, at the most
+	// Bytes is how large the log records, and the spans, are in OTLP's encoding at the most. An item that alone is larger has a batch of its
+	// own.
+	Bytes int
+}
+
+// load is how full one signal's half of a batch is.
+type load struct{ items, bytes int }
+
+// admits reports whether an item of this size has room. The first one always has.
+func (l *load) admits(size int, b *Bounds) bool {
+	return l.items == 0 || b.Bytes == 0 || l.bytes+size <= b.Bytes
+}
+
+func (l *load) add(size int) {
+	l.items++
+	l.bytes += size
+}
+
+// group collects the records and spans of one process in a batch.
+type group struct {
+	subject string // names the process in a sentence
+	records plog.LogRecordSlice
+	spans   ptrace.SpanSlice
+	// A resource is made for the first record or span, and is in the batch once the size is 0.
+	recordsResource plog.ResourceLogs
+	spansResource   ptrace.ResourceSpans
+	recordsSize     int
+	spansSize       int
+	hasRecords      bool // recordsResource has been made
+	hasSpans        bool
+}
+
+// maxPrefix is the size of the longest length prefix that a batch can have: five times seven bits.
+const maxPrefix = 5
+
+// prefixed is the encoded size of an embedded message of n bytes, whose field number is below 16: with its tag and its length.
+func prefixed(n int) int { return 1 + (bits.Len64(uint64(n)|1)+6)/7 + n }
+
+// growing is the same at most, if the message grows to any size.
+func growing(n int) int { return 1 + maxPrefix + n }
+
+// Encoded sizes. The marshalers have no state.
+var (
+	spanSizer ptrace.ProtoMarshaler
+	logSizer  plog.ProtoMarshaler
+)
+
+func (b *Builder) groupOf(p *process.Info) *group {
+	g := b.groups[p]
+	if g == nil {
+		g = &group{subject: subject(p)}
+		b.groups[p] = g
+	}
+	return g
+}
+
+// appendRecord moves b.record into the batch, or into the next one if this one is full.
+func (b *Builder) appendRecord(r *report) {
+	p := r.connection.Process
+	size := prefixed(logSizer.LogRecordSize(b.record)) + b.roomForName(r)
+	g := b.recordsOf(p)
+	if !b.records.admits(size+g.recordsSize, &b.options.Bounds) {
+		b.options.Full()
+		g = b.recordsOf(p)
+	}
+	if g.recordsSize > 0 {
+		resource := b.logs.ResourceLogs().AppendEmpty()
+		g.recordsResource.MoveTo(resource)
+		g.records = resource.ScopeLogs().At(0).LogRecords()
+	}
+	b.records.add(size + g.recordsSize)
+	g.recordsSize = 0
+	record := g.records.AppendEmpty()
+	b.record.MoveTo(record)
+	b.awaitName(r, record.Attributes())
+	b.checkItems(&b.records)
+}
+
+// appendSpan does the same with b.span.
+func (b *Builder) appendSpan(r *report) {
+	p := r.connection.Process
+	size := prefixed(spanSizer.SpanSize(b.span)) + b.roomForName(r)
+	g := b.spansOf(p)
+	if !b.spans.admits(size+g.spansSize, &b.options.Bounds) {
+		b.options.Full()
+		g = b.spansOf(p)
+	}
+	if g.spansSize > 0 {
+		resource := b.traces.ResourceSpans().AppendEmpty()
+		g.spansResource.MoveTo(resource)
+		g.spans = resource.ScopeSpans().At(0).Spans()
+	}
+	b.spans.add(size + g.spansSize)
+	g.spansSize = 0
+	span := g.spans.AppendEmpty()
+	b.span.MoveTo(span)
+	b.awaitName(r, span.Attributes())
+	b.checkItems(&b.spans)
+}
+
+// checkItems has a batch taken that can hold no further item.
+func (b *Builder) checkItems(l *load) {
+	if most := b.options.Bounds.Items; most != 0 && l.items >= most {
+		b.options.Full()
+	}
+}
+
+// recordsOf returns the group of a process, ready for a record.
+func (b *Builder) recordsOf(p *process.Info) *group {
+	g := b.groupOf(p)
+	if g.hasRecords {
+		return g
+	}
+	g.hasRecords, g.recordsResource = true, plog.NewResourceLogs()
+	g.recordsResource.SetSchemaUrl(schemaURLs[b.options.Addresses])
+	describe(p, b.options.CommandLine, g.recordsResource.Resource().Attributes())
+	scope := g.recordsResource.ScopeLogs().AppendEmpty()
+	scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
+	b.nameScope(scope.Scope())
+	g.recordsSize = growing(logSizer.ResourceLogsSize(g.recordsResource)) + maxPrefix
+	return g
+}
+
+// spansOf returns the group of a process, ready for a span.
+func (b *Builder) spansOf(p *process.Info) *group {
+	g := b.groupOf(p)
+	if g.hasSpans {
+		return g
+	}
+	g.hasSpans, g.spansResource = true, ptrace.NewResourceSpans()
+	g.spansResource.SetSchemaUrl(schemaURLs[b.options.Addresses])
+	describe(p, b.options.CommandLine, g.spansResource.Resource().Attributes())
+	scope := g.spansResource.ScopeSpans().AppendEmpty()
+	scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
+	b.nameScope(scope.Scope())
+	g.spansSize = growing(spanSizer.ResourceSpansSize(g.spansResource)) + maxPrefix
+	return g
+}
+
+func (b *Builder) nameScope(scope pcommon.InstrumentationScope) {
+	scope.SetName(b.options.ScopeName)
+	scope.SetVersion(b.options.ScopeVersion)
+}
