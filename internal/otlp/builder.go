@@ -40,6 +40,8 @@ type Options struct {
 	Addresses       AddressAttributes
 	CommandLine     bool // emit the command lines of processes, which may contain secrets
 	ConnectionSpans SpanPolicy
+	// AttributeLength is how many bytes an attribute's value has at most. 0: 2048.
+	AttributeLength int
 	// ScopeName and ScopeVersion are those of the instrumentation scope.
 	ScopeName, ScopeVersion string
 	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
@@ -59,6 +61,7 @@ type Builder struct {
 	texts       addressTexts
 	ids         connectionIDs
 	interned    interned
+	bound       bound
 
 	logs    plog.Logs
 	traces  ptrace.Traces
@@ -79,11 +82,15 @@ func NewBuilder(options Options) *Builder {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	if options.AttributeLength == 0 {
+		options.AttributeLength = defaultLength
+	}
 	return &Builder{
 		options:     options,
 		identity:    newIdentity(options.HostID),
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
+		bound:       bound{length: options.AttributeLength},
 		logs:        plog.NewLogs(),
 		traces:      ptrace.NewTraces(),
 		groups:      make(map[*process.Info]*group),
@@ -108,6 +115,9 @@ func (b *Builder) Spans() int { return b.spans }
 // LongTexts is how many bytes the texts of the batch have that are long, such as URLs: a span may have more than one of 8 kB.
 func (b *Builder) LongTexts() int { return b.interned.long }
 
+// Truncated is how many values of attributes were cut since NewBuilder. It may be called from any goroutine.
+func (b *Builder) Truncated() uint64 { return b.bound.total.Load() }
+
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	logs, traces := b.logs, b.traces
@@ -127,6 +137,7 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	r.read(c, h, &b.texts)
 	r.group = b.groupOf(c.Process)
 	r.id = b.ids.of(c.ID, &b.identity)
+	r.bound = &b.bound
 	switch attributes := b.attrLayouts.of(r.conditions); {
 	case b.options.Logs && needsSpan:
 		written := b.addRecord(r, h, spanned).Attributes()
@@ -198,7 +209,7 @@ func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
 func (b *Builder) groupOf(p *process.Info) *group {
 	g := b.groups[p]
 	if g == nil {
-		g = &group{subject: subject(p)}
+		g = &group{subject: sound(subject(p))}
 		b.groups[p] = g
 	}
 	return g
@@ -208,7 +219,7 @@ func (b *Builder) recordsOf(g *group, p *process.Info) plog.LogRecordSlice {
 	if !g.hasRecords {
 		resource := b.logs.ResourceLogs().AppendEmpty()
 		resource.SetSchemaUrl(semconv.SchemaURL)
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
+		b.describe(p, resource.Resource().Attributes())
 		scope := resource.ScopeLogs().AppendEmpty()
 		scope.SetSchemaUrl(semconv.SchemaURL)
 		b.nameScope(scope.Scope())
@@ -221,7 +232,7 @@ func (b *Builder) spansOf(g *group, p *process.Info) ptrace.SpanSlice {
 	if !g.hasSpans {
 		resource := b.traces.ResourceSpans().AppendEmpty()
 		resource.SetSchemaUrl(semconv.SchemaURL)
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
+		b.describe(p, resource.Resource().Attributes())
 		scope := resource.ScopeSpans().AppendEmpty()
 		scope.SetSchemaUrl(semconv.SchemaURL)
 		b.nameScope(scope.Scope())
@@ -230,7 +241,13 @@ func (b *Builder) spansOf(g *group, p *process.Info) ptrace.SpanSlice {
 	return g.spans
 }
 
+// describe writes the attributes of a process.
+func (b *Builder) describe(p *process.Info, to pcommon.Map) {
+	describe(p, b.options.CommandLine, to)
+	b.bound.all(to)
+}
+
 func (b *Builder) nameScope(scope pcommon.InstrumentationScope) {
-	scope.SetName(b.options.ScopeName)
-	scope.SetVersion(b.options.ScopeVersion)
+	scope.SetName(sound(b.options.ScopeName))
+	scope.SetVersion(sound(b.options.ScopeVersion))
 }

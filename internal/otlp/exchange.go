@@ -50,7 +50,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	r.readExchange(x, &b.texts)
 	r.group = b.groupOf(c.Process)
 	r.id = b.ids.of(c.ID, &b.identity)
-	r.interned = &b.interned
+	r.interned, r.bound = &b.interned, &b.bound
 
 	span := b.spansOf(r.group, c.Process).AppendEmpty()
 	b.spans++
@@ -59,20 +59,20 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		traceID = p.TraceID
 		span.SetParentSpanID(p.SpanID)
 		span.SetFlags(uint32(p.Flags) | entry(remoteness[:], c.Role))
-		if p.State != "" {
-			span.TraceState().FromRaw(p.State)
+		if state := soundState(p.State); state != "" {
+			span.TraceState().FromRaw(state)
 		}
 	}
 	span.SetTraceID(traceID)
 	span.SetSpanID(spanID)
-	span.SetName(x.Name)
+	span.SetName(sound(x.Name))
 	span.SetKind(kindOf(x, c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(start))
 	span.SetEndTimestamp(pcommon.Timestamp(max(start, end)))
 	if r.err.name != "" {
 		span.Status().SetCode(ptrace.StatusCodeError)
 		if x.Description != "" {
-			span.Status().SetMessage(x.Description)
+			span.Status().SetMessage(sound(x.Description))
 		}
 	}
 	for i := range x.Links {
@@ -80,14 +80,14 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		l.SetTraceID(x.Links[i].TraceID)
 		l.SetSpanID(x.Links[i].SpanID)
 		l.SetFlags(uint32(x.Links[i].Flags))
-		l.TraceState().FromRaw(x.Links[i].State)
+		l.TraceState().FromRaw(soundState(x.Links[i].State))
 	}
 	b.attrLayouts.writeExchange(span.Attributes(), r)
 	r.connection, r.exchange, r.group = nil, nil, nil // keep no reference
 }
 
 // putAttribute copies the value of an attribute.
-func putAttribute(to pcommon.Value, from *protocol.Value, t protocol.Type, texts *interned) {
+func putAttribute(key string, to pcommon.Value, from *protocol.Value, t protocol.Type, r *report) {
 	switch t {
 	case protocol.Int:
 		to.SetInt(from.Int)
@@ -98,6 +98,6 @@ func putAttribute(to pcommon.Value, from *protocol.Value, t protocol.Type, texts
 			list.AppendEmpty().SetStr(text)
 		}
 	default:
-		to.SetStr(texts.of(from.Text))
+		to.SetStr(r.interned.of(r.bound.bytes(key, from.Text)))
 	}
 }

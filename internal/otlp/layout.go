@@ -23,20 +23,22 @@ type ownAttribute struct {
 	typ   protocol.Type
 }
 
-// write puts the attributes.
+// write puts the attributes, each within its bound.
 func (s *attrLayout) write(to pcommon.Map, r *report) {
 	s.keys.CopyTo(to)
 	i := 0
-	to.Range(func(_ string, v pcommon.Value) bool {
+	to.Range(func(key string, v pcommon.Value) bool {
 		if i < len(s.puts) {
 			s.puts[i](v, r)
 		} else {
 			own := &s.own[i-len(s.puts)]
-			putAttribute(v, r.exchange.Value(own.index), own.typ, r.interned)
+			putAttribute(key, v, r.exchange.Value(own.index), own.typ, r)
 		}
+		r.bound.value(key, v)
 		i++
 		return true
 	})
+	r.bound.mark(to)
 }
 
 // attrLayouts caches the layouts that were needed so far, one for each set of conditions. A host has one or two dozen.

@@ -55,13 +55,14 @@ const (
 
 // What a connection was, and how that is known.
 const (
-	connectionID  = "socketflow.connection.id"  // 16 hex digits, the same in all records and spans of a connection
-	role          = "socketflow.role.name"      // "client", "server"; absent if not known. An exchange's is its span's kind
-	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "first", "protocol", "unknown"
-	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream"
-	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
-	netNS         = "socketflow.netns"          // inode of the network namespace
-	peerPID       = "socketflow.peer.pid"       // Unix: the process that connected or listened at the other end; initial pid namespace
+	connectionID  = "socketflow.connection.id"        // 16 hex digits, the same in all records and spans of a connection
+	role          = "socketflow.role.name"            // "client", "server"; absent if not known. An exchange's is its span's kind
+	roleSource    = "socketflow.role.source"          // "connect", "accept", "listener", "first", "protocol", "unknown"
+	capture       = "socketflow.capture"              // "complete", "truncated", "gap", "joined_midstream"
+	addressSource = "socketflow.address.source"       // "sock", "accept", "connect", "getsockname", "container", "unknown"
+	netNS         = "socketflow.netns"                // inode of the network namespace
+	peerPID       = "socketflow.peer.pid"             // Unix: the process that connected or listened at the other end; initial pid namespace
+	truncated     = "socketflow.attributes.truncated" // list of the attributes whose values were cut
 )
 
 // How a connection went. Counts are those of the whole connection.

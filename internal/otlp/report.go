@@ -47,6 +47,7 @@ type report struct {
 	client        string // the address that a proxy has named
 	capture       string
 	interned      *interned
+	bound         *bound
 }
 
 var conditionsOfRole = [...]conditions{event.RoleUnknown: 0, event.RoleClient: isClient, event.RoleServer: isServer}
@@ -70,7 +71,7 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 		r.conditions.add(hasRemotePort, c.Remote.Port() != 0)
 		r.conditions.add(hasLocalPort, c.Local.Port() != 0)
 	} else if c.Unix != nil {
-		r.remote, r.local = c.Unix.Remote, c.Unix.Local
+		r.remote, r.local = sound(c.Unix.Remote), sound(c.Unix.Local)
 		r.conditions.add(hasPeerPID, c.Unix.PeerPID != 0)
 	}
 	if h.err != nil {

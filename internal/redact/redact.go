@@ -26,10 +26,15 @@ func foldedSet(names []string) map[string]struct{} {
 	return set
 }
 
-// Folds reports whether a name has a letter or a digit, and is not longer than what is compared.
-func Folds(name string) bool {
-	folded := appendFolded(nil, []byte(name))
-	return len(folded) > 0 && len(name) <= maxName/2
+// MaxName is how many bytes a configured name may have.
+const MaxName = maxName / 2
+
+// ValidName reports whether a configured name can match.
+func ValidName(name string) bool { return len(name) <= MaxName && len(appendFolded(nil, []byte(name))) > 0 }
+
+// SameName reports whether two names match the same.
+func SameName(a, b string) bool {
+	return bytes.Equal(appendFolded(nil, []byte(a)), appendFolded(nil, []byte(b)))
 }
 
 // part is what a text is.

@@ -86,7 +86,7 @@ type Pool struct {
 // NewPool returns a pool for conversations with these settings, whose Config is a *Config.
 func NewPool(settings *protocol.Settings) *Pool {
 	p := &Pool{settings: settings}
-	p.request, p.response = newWanted(&settings.Config.(*Config).Headers)
+	p.request, p.response = newWanted(&settings.Config.(*Config).Headers, settings.Redaction)
 	return p
 }
 

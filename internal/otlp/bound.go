@@ -1,0 +1,91 @@
+package otlp
+
+import (
+	"sync/atomic"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// defaultLength is the longest value of an attribute, in bytes, if the options name none.
+const defaultLength = 2 << 10
+
+// bound is what every value goes through before it is handed on: it is made sound, and cut to the longest length that is allowed.
+type bound struct {
+	length int
+	// cut are the attributes of the present item whose values were cut.
+	cut   []string
+	total atomic.Uint64 // values that were cut; read by other goroutines
+}
+
+// value checks an attribute's value, or the values of its list.
+func (b *bound) value(key string, v pcommon.Value) {
+	switch v.Type() {
+	case pcommon.ValueTypeStr:
+		s := v.Str()
+		if unsoundAt(s) < len(s) || len(s) > b.length {
+			v.SetStr(b.text(key, sound(s)))
+		}
+	case pcommon.ValueTypeSlice:
+		for i, list := 0, v.Slice(); i < list.Len(); i++ {
+			b.value(key, list.At(i))
+		}
+	}
+}
+
+// text cuts a text.
+func (b *bound) text(key, s string) string {
+	if len(s) <= b.length {
+		return s
+	}
+	b.note(key)
+	return string(append([]byte(nil), cutText(s, b.length)...)) // a copy: the rest is not kept
+}
+
+// bytes cuts a text that is not a string yet.
+func (b *bound) bytes(key string, text []byte) []byte {
+	if len(text) <= b.length {
+		return text
+	}
+	b.note(key)
+	return cutText(text, b.length)
+}
+
+func (b *bound) note(key string) {
+	b.total.Add(1)
+	if n := len(b.cut); n == 0 || b.cut[n-1] != key { // a list has one key
+		b.cut = append(b.cut, key)
+	}
+}
+
+// mark adds the names of the attributes that were cut, and begins the next item.
+func (b *bound) mark(to pcommon.Map) {
+	if len(b.cut) == 0 {
+		return
+	}
+	names := to.PutEmptySlice(truncated)
+	names.EnsureCapacity(len(b.cut))
+	for _, name := range b.cut {
+		names.AppendEmpty().SetStr(name)
+	}
+	clear(b.cut)
+	b.cut = b.cut[:0]
+}
+
+// all checks every value of a map, and marks those that were cut.
+func (b *bound) all(of pcommon.Map) {
+	for key, v := range of.All() {
+		b.value(key, v)
+	}
+	b.mark(of)
+}
+
+// cutText cuts a text to at most so many bytes, not within a character.
+func cutText[T string | []byte](text T, length int) T {
+	for back := range min(utf8.UTFMax, length) {
+		if utf8.RuneStart(text[length-back]) {
+			return text[:length-back]
+		}
+	}
+	return text[:length]
+}
