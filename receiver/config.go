@@ -135,7 +135,7 @@ type LimitsConfig struct {
 	// is not parsed any more, and counted. Default: 64MiB.
 	Memory ByteSize `mapstructure:"memory"`
 
-	// AttributeLength is how many bytes an attribute's value has at most: 64 to 64KiB. A longer one is cut, counted, and named by
+	// AttributeLength is how many bytes an attribute's value has at most: 512 to 64KiB. A longer one is cut, counted, and named by
 	// socketflow.attributes.truncated. Default: 2KiB.
 	AttributeLength ByteSize `mapstructure:"attribute_length"`
 }
@@ -256,7 +256,7 @@ const (
 	maxHeadSize      = 1 << 20
 	maxRequests      = 1 << 16
 	minMemory        = 1 << 20
-	minAttribute     = 64
+	minAttribute     = 512 // what the mapping itself writes is shorter
 	maxAttribute     = 64 << 10
 	maxNames         = 256
 	maxMemory        = 1 << 38

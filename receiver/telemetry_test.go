@@ -74,7 +74,8 @@ func TestTelemetry(t *testing.T) {
 		ParseErrors:               [protocol.ParseErrors]uint64{27, 28, 29, 30, 31},
 		ConversationsRecognised:   32,
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
-		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
+		AttributesTruncated: 54,
+		DatagramsBudget:     51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
@@ -205,7 +206,8 @@ func TestTelemetry(t *testing.T) {
 				point(30, "cause", "unpaired"), point(31, "cause", "undecodable"),
 			},
 		},
-		"conversation_memory": {metadatatest.AssertEqualSocketflowConversationMemory, points{point(44)}},
+		"attributes_truncated": {metadatatest.AssertEqualSocketflowAttributesTruncated, points{point(54)}},
+		"conversation_memory":  {metadatatest.AssertEqualSocketflowConversationMemory, points{point(44)}},
 		"conversations": {
 			metadatatest.AssertEqualSocketflowConversations,
 			points{point(32, "result", "recognised"), point(33, "result", "unrecognised"), point(43, "result", "over_memory")},
@@ -232,12 +234,12 @@ func TestTelemetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
 	}
-	assert.Equal(t, 36, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 37, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 36, calls)
+	assert.Equal(t, 37, calls)
 }
 
 // Two instances in one collector share a meter; each has points of its own.

@@ -47,6 +47,8 @@ type Snapshot struct {
 	ConnectionsFailed     uint64 // connections
 	ConnectionsUnaccepted uint64 // connections_unaccepted
 
+	AttributesTruncated uint64 // attributes_truncated
+
 	Exchanges                 map[string]uint64            // exchanges, by protocol
 	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause
 	ConversationsRecognised   uint64                       // conversations

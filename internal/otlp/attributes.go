@@ -170,12 +170,12 @@ func putRemoteAddress(v pcommon.Value, r *report) { v.SetStr(r.remote) }
 func putRemotePort(v pcommon.Value, r *report)    { v.SetInt(int64(r.connection.Remote.Port())) }
 func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
 func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
-func putServer(v pcommon.Value, r *report)        { v.SetStr(r.exchange.Server) }
+func putServer(v pcommon.Value, r *report)        { v.SetStr(sound(r.exchange.Server)) }
 func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.ServerPort)) }
 func putClient(v pcommon.Value, r *report)        { v.SetStr(r.client) }
 func putClientPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Client.Port())) }
-func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }
-func putVersion(v pcommon.Value, r *report)       { v.SetStr(r.exchange.Version) }
+func putProtocol(v pcommon.Value, r *report)      { v.SetStr(sound(r.exchange.Protocol)) }
+func putVersion(v pcommon.Value, r *report)       { v.SetStr(sound(r.exchange.Version)) }
 
 // The segments of a UDP flow are its datagrams.
 func putSegmentsSent(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Stats.SegmentsSent)) }

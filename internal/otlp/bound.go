@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"strings"
 	"sync/atomic"
 	"unicode/utf8"
 
@@ -10,45 +11,45 @@ import (
 // defaultLength is the longest value of an attribute, in bytes, if the options name none.
 const defaultLength = 2 << 10
 
-// bound is what every value goes through before it is handed on: it is made sound, and cut to the longest length that is allowed.
+// bound cuts values of attributes that are longer than is allowed. What the reports themselves add is shorter than any bound that can be
+// configured; a protocol's attributes and those of a resource are not.
 type bound struct {
 	length int
-	// cut are the attributes of the present item whose values were cut.
-	cut   []string
-	total atomic.Uint64 // values that were cut; read by other goroutines
+	cut    []string      // the attributes of the present item whose values were cut
+	total  atomic.Uint64 // values that were cut; read by other goroutines
 }
 
-// value checks an attribute's value, or the values of its list.
+// text makes a value sound, and cuts it.
+func (b *bound) text(key, s string) string {
+	s = sound(s)
+	if len(s) <= b.length {
+		return s
+	}
+	b.note(key)
+	return strings.Clone(cutText(s, b.length)) // the rest is not kept
+}
+
+// interned does the same with a text that is not a string yet.
+func (b *bound) interned(key string, text []byte, texts *interned) string {
+	s := texts.of(text[:min(len(text), b.length+utf8.UTFMax)])
+	if len(s) > b.length {
+		s = b.text(key, s)
+	}
+	return s
+}
+
+// value does the same with a value, or the values of a list.
 func (b *bound) value(key string, v pcommon.Value) {
 	switch v.Type() {
 	case pcommon.ValueTypeStr:
-		s := v.Str()
-		if unsoundAt(s) < len(s) || len(s) > b.length {
-			v.SetStr(b.text(key, sound(s)))
+		if s := v.Str(); unsoundAt(s) < len(s) || len(s) > b.length {
+			v.SetStr(b.text(key, s))
 		}
 	case pcommon.ValueTypeSlice:
 		for i, list := 0, v.Slice(); i < list.Len(); i++ {
 			b.value(key, list.At(i))
 		}
 	}
-}
-
-// text cuts a text.
-func (b *bound) text(key, s string) string {
-	if len(s) <= b.length {
-		return s
-	}
-	b.note(key)
-	return string(append([]byte(nil), cutText(s, b.length)...)) // a copy: the rest is not kept
-}
-
-// bytes cuts a text that is not a string yet.
-func (b *bound) bytes(key string, text []byte) []byte {
-	if len(text) <= b.length {
-		return text
-	}
-	b.note(key)
-	return cutText(text, b.length)
 }
 
 func (b *bound) note(key string) {

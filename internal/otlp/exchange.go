@@ -86,7 +86,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	r.connection, r.exchange, r.group = nil, nil, nil // keep no reference
 }
 
-// putAttribute copies the value of an attribute.
+// putAttribute copies the value of an attribute, sound and within its bound.
 func putAttribute(key string, to pcommon.Value, from *protocol.Value, t protocol.Type, r *report) {
 	switch t {
 	case protocol.Int:
@@ -95,9 +95,9 @@ func putAttribute(key string, to pcommon.Value, from *protocol.Value, t protocol
 		list := to.SetEmptySlice()
 		list.EnsureCapacity(len(from.List))
 		for _, text := range from.List {
-			list.AppendEmpty().SetStr(text)
+			list.AppendEmpty().SetStr(r.bound.text(key, text))
 		}
 	default:
-		to.SetStr(r.interned.of(r.bound.bytes(key, from.Text)))
+		to.SetStr(r.bound.interned(key, from.Text, r.interned))
 	}
 }

@@ -23,7 +23,7 @@ type ownAttribute struct {
 	typ   protocol.Type
 }
 
-// write puts the attributes, each within its bound.
+// write puts the attributes, and marks those that were cut.
 func (s *attrLayout) write(to pcommon.Map, r *report) {
 	s.keys.CopyTo(to)
 	i := 0
@@ -34,7 +34,6 @@ func (s *attrLayout) write(to pcommon.Map, r *report) {
 			own := &s.own[i-len(s.puts)]
 			putAttribute(key, v, r.exchange.Value(own.index), own.typ, r)
 		}
-		r.bound.value(key, v)
 		i++
 		return true
 	})

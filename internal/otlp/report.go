@@ -95,7 +95,7 @@ func isSegment(w socket.Way) bool { return w == socket.WayFIN || w == socket.Way
 
 // readExchange adds an exchange to the report of its connection.
 func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
-	r.exchange, r.err.name, r.capture = x, x.Error, nameOf(exchangeCaptureNames[:], x.Capture)
+	r.exchange, r.err.name, r.capture = x, sound(x.Error), nameOf(exchangeCaptureNames[:], x.Capture)
 	if x.Errno != 0 {
 		r.err.name = lookUpErrno(x.Errno).name
 	}
