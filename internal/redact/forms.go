@@ -28,6 +28,7 @@ const (
 	shortestForm   = 20 // bytes of the shortest secret that is known by its form
 	shortestRandom = 24 // of a random text anywhere in a query
 	shortestGuard  = 12 // of a random text after the name of what it guards
+	longGuard      = 16 // of any text there that is no word
 	longestStart   = 40 // bytes of a run that are compared
 	uuidLength     = 36
 	telegramSecret = 30 // bytes of the second part of a key of Telegram's bots; at least
@@ -119,8 +120,10 @@ func (r *run) isKnown() bool {
 	return false
 }
 
-// isMixed reports whether the run is more than words in small letters: it has a digit, or letters in both cases.
-func (r *run) isMixed() bool { return r.digits > 0 || r.uppers > 0 && r.lowers > 0 }
+// isMixed reports whether the run is more than words in small letters, or a number: it has letters and digits, or letters in both cases.
+func (r *run) isMixed() bool {
+	return r.uppers+r.lowers > 0 && r.digits > 0 || r.uppers > 0 && r.lowers > 0
+}
 
 // isRandom reports whether the run looks as if it was drawn by lot. In a random text a digit and a letter follow each other often, and so do
 // two capital letters and a small and a capital one; words, names in any style, dates and numbers have few of these.
@@ -147,7 +150,7 @@ func (r *run) isUUID() bool {
 
 // isGuarded reports whether the run, whose place says that it guards something, is a secret.
 func (r *run) isGuarded() bool {
-	return r.isRandom(shortestGuard) || r.isUUID() || r.length >= shortestForm && r.isMixed()
+	return r.isRandom(shortestGuard) || r.isUUID() || r.length >= longGuard && r.isMixed()
 }
 
 // isBot reports whether the run is the first part of a key of Telegram's bots, which ends before a colon.

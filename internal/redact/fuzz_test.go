@@ -47,6 +47,7 @@ func FuzzRedaction(f *testing.F) {
 			{inQuery, "u=" + disguised("http://h/?", false, r) + name + disguised("=", false, r) + planted, planted},
 			{inQuery, "u=" + disguised("http://user:"+planted+"@host", false, r), planted},
 			{inQuery, "q=" + disguised(`{"a":[1,"b"],"password":"`, false, r) + planted + disguised(`"}`, false, r), planted},
+			{inQuery, "u=" + disguised("http://h/reset/", false, r) + random[:14], random[:14]},
 			{inQuery, "q=" + github, github},
 			{inQuery, "q=" + jwt, jwt},
 			{inQuery, "q=" + random, random},

@@ -91,7 +91,7 @@ func (r *Rules) isPlainQuery(query []byte) bool {
 				return false
 			}
 			run, inName = 0, false
-		case k == special:
+		case k == special, c == '/': // a path within a parameter
 			return false
 		case k == gap:
 			run = 0

@@ -30,7 +30,9 @@ func foldedSet(names []string) map[string]struct{} {
 const MaxName = maxName / 2
 
 // ValidName reports whether a configured name can match.
-func ValidName(name string) bool { return len(name) <= MaxName && len(appendFolded(nil, []byte(name))) > 0 }
+func ValidName(name string) bool {
+	return len(name) <= MaxName && len(appendFolded(nil, []byte(name))) > 0
+}
 
 // SameName reports whether two names match the same.
 func SameName(a, b string) bool {

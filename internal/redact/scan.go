@@ -13,7 +13,7 @@ type scanner struct {
 	name name
 	run  run
 
-	guarded   bool // what the present parameter, or the rest of the path, has is a secret if it is random
+	guarded   bool // what the rest of the parameter, or of the path, has is a secret if it is random
 	known     bool // random texts of the present parameter are no secrets
 	bot       bool // the key of a bot may follow
 	scheme    bool // credentials may follow
@@ -70,17 +70,14 @@ func (s *scanner) separator(c byte, n, at int) {
 		s.name.reset()
 	default:
 		if c == ends[s.part] && n == 1 {
-			s.guarded, s.known, s.noAtAfter = s.guarded && s.part == inPath, false, false
+			s.guarded, s.known, s.noAtAfter, s.hook = s.guarded && s.part == inPath, false, false, hookNone
 		}
 		s.name.reset()
 	}
 }
 
-// endSegment judges a segment of a path: what follows it may be a secret.
+// endSegment judges a segment of a path, or of one within a parameter: what follows it may be a secret.
 func (s *scanner) endSegment() {
-	if s.part != inPath {
-		return
-	}
 	segment := s.name.text()
 	if !s.guarded && len(segment) > 0 {
 		s.guarded = s.rules.judge(segment)&isGuard != 0

@@ -48,7 +48,7 @@ var words = func() map[string]meaning {
 			"version policy strength enabled required status lifetime duration endpoint name date time timestamp at in field param " +
 			"parameter header url uri"},
 		{guards, "reset token webhook webhooks webhookb hook hooks invite invites invitation invitations activate activation confirm " +
-			"confirmation verify verification unsubscribe magic magiclink recover recovery password passwords secret key apikey otp"},
+			"confirmation verify verification unsubscribe magic magiclink recover recovery password passwords key apikey otp"},
 	} {
 		for _, word := range strings.Fields(list.words) {
 			all[word] |= list.meaning
