@@ -81,7 +81,7 @@ func redactAs(kind part, text []byte) []byte {
 
 // Each of these would take minutes if the work grew with the square of the length.
 func TestHostileTextsTakeLinearTime(t *testing.T) {
-	const size = 1 << 20
+	const size = 1 << 18
 	for _, repeated := range []string{
 		"://", "://x:y/", "://x:y@", "a=//b:c/", `"token":"`, `\"`, `{"token":`, "%", "%25", "%2525", "=", "a=", "token=", "a:", "/reset", "/T00000000",
 		"Aa", "aA0", "bearer ", "eyJ.", "%3A%2F%2F", "\x00", "é",

@@ -72,12 +72,22 @@ func (r *Rules) guardsAny(path []byte) bool {
 		if c != '/' {
 			continue
 		}
-		if i > from && r.judge(path[from:i])&isGuard != 0 {
+		if !isHexadecimal(path[from:i]) && r.judge(path[from:i])&isGuard != 0 {
 			return true
 		}
 		from = i + 1
 	}
 	return false
+}
+
+// isHexadecimal reports whether a segment is a number or a UUID, or empty.
+func isHexadecimal(segment []byte) bool {
+	for _, c := range segment {
+		if c != '-' && hexDigit(c) > 15 {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *Rules) isPlainQuery(query []byte) bool {
