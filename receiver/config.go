@@ -64,6 +64,9 @@ type Config struct {
 	// Payload bounds how much payload of connections is captured.
 	Payload PayloadConfig `mapstructure:"payload"`
 
+	// Redaction is what is secret in URLs and recorded header fields, beside what always is.
+	Redaction RedactionConfig `mapstructure:"redaction"`
+
 	// ProcessCommandLine adds process.command_line to the resource. Command lines may hold secrets. Default: false.
 	ProcessCommandLine bool `mapstructure:"process_command_line"`
 
@@ -114,6 +117,16 @@ type PayloadConfig struct {
 	BurstLimit ByteSize `mapstructure:"burst_limit"`
 }
 
+// RedactionConfig lists names of URL parameters, members of JSON objects in them, and recorded header fields, each of at most 32 bytes and at most
+// 256. Case and everything but letters and digits does not matter: page_token is also pageToken and Page-Token.
+type RedactionConfig struct {
+	// SecretNames are names whose values are REDACTED, beside those that are known. Default: none.
+	SecretNames []string `mapstructure:"secret_names"`
+
+	// SafeNames are names whose values are never redacted. Default: none.
+	SafeNames []string `mapstructure:"safe_names"`
+}
+
 // LimitsConfig bounds the receiver's memory.
 type LimitsConfig struct {
 	// Sockets is how many sockets of each transport (TCP, UDP, Unix) are followed at a time, in all shards together: 64 to 16777216.
@@ -134,6 +147,10 @@ type LimitsConfig struct {
 	// collect garbage: 1MiB to 256GiB. Beyond it the connection that holds most
 	// is not parsed any more, and counted. Default: 64MiB.
 	Memory ByteSize `mapstructure:"memory"`
+
+	// AttributeLength is how many bytes an attribute's value has at most: 512 to 64KiB. A longer one is cut, counted, and named by
+	// socketflow.attributes.truncated. Default: 2KiB.
+	AttributeLength ByteSize `mapstructure:"attribute_length"`
 }
 
 // CompletionConfig bounds how connections wait for an address that no system call has named yet. At a bound, what waits is emitted in
@@ -271,6 +288,9 @@ const (
 	maxHeadSize      = 1 << 20
 	maxRequests      = 1 << 16
 	minMemory        = 1 << 20
+	minAttribute     = 512 // what the mapping itself writes is shorter
+	maxAttribute     = 64 << 10
+	maxNames         = 256
 	maxMemory        = 1 << 38
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
@@ -294,7 +314,7 @@ func createDefaultConfig() component.Config {
 		Payload:           PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
 		PollInterval:      100 * time.Millisecond,
 		UDPIdleTimeout:    time.Minute,
-		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20},
+		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20, AttributeLength: 2 << 10},
 		Completion: CompletionConfig{
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,

@@ -58,14 +58,19 @@ func TestConfigAccepted(t *testing.T) {
 			ConnectionSpans:   ConnectionSpansNever,
 			Transports:        []Transport{TransportTCP, TransportUnix},
 			Protocols: ProtocolsConfig{"http": &http.Config{
-				Headers: http.HeadersConfig{Request: []string{"X-Request-Id"}, Response: []string{"Server", "x-cache"}},
+				Headers: http.HeadersConfig{
+					Request: []string{"X-Request-Id", "Authorization"}, Response: []string{"Server", "x-cache"}, Unredacted: []string{"authorization"},
+				},
 			}},
 			Payload:            PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
+			Redaction:          RedactionConfig{SecretNames: []string{"tenant"}, SafeNames: []string{"page_token", "code"}},
 			ProcessCommandLine: true,
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,
 			UDPIdleTimeout:     5 * time.Second,
-			Limits:             LimitsConfig{Sockets: 1000, Processes: 500, Requests: 10, HeadSize: 8 << 10, Memory: 16 << 20},
+			Limits: LimitsConfig{
+				Sockets: 1000, Processes: 500, Requests: 10, HeadSize: 8 << 10, Memory: 16 << 20, AttributeLength: 1 << 10,
+			},
 			Completion: CompletionConfig{
 				Timeout: 2 * time.Second, LookupAfter: time.Hour,
 				SocketEvents: 100, SocketBytes: 64 << 10, Events: 1000, Bytes: 1 << 20,

@@ -19,6 +19,7 @@ import (
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
+	"github.com/socketflow/socketflow/internal/redact"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
@@ -118,7 +119,7 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 		Telemetry: otlp.Options{
 			Records: c.recordKinds(out.logs != nil), Traces: out.traces != nil,
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
-			CommandLine: c.ProcessCommandLine, ScopeName: metadata.ScopeName, ScopeVersion: version,
+			CommandLine: c.ProcessCommandLine, AttributeLength: int(c.Limits.AttributeLength), ScopeName: metadata.ScopeName, ScopeVersion: version,
 			Bounds: otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
 		},
 		BatchTimeout: c.Batch.Timeout, Sink: out,
@@ -128,6 +129,10 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 		options.Protocols, err = registry.Configured(c.Protocols, protocol.Limits{HeadBytes: int(c.Limits.HeadSize), Outstanding: c.Limits.Requests})
 		if err != nil {
 			return engine.Options{}, err
+		}
+		rules := redact.New(c.Redaction.SecretNames, c.Redaction.SafeNames)
+		for i := range options.Protocols {
+			options.Protocols[i].Settings.Redaction = rules
 		}
 	}
 	return options, nil

@@ -150,6 +150,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowPeerNamesRemembered, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Remembered)) }},
 		{m.SocketflowPeerNamesEvicted, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Evicted)) }},
 		{m.SocketflowProcessesMapFull, func(s *snapshot, observe observe) { observe(int64(s.ProcessesMapFull)) }},
+		{m.SocketflowAttributesTruncated, func(s *snapshot, observe observe) { observe(int64(s.AttributesTruncated)) }},
 		{m.SocketflowConnections, func(s *snapshot, observe observe) {
 			observe(int64(s.ConnectionsOpened), byResult("opened"))
 			observe(int64(s.ConnectionsClosed), byResult("closed"))

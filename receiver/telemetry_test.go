@@ -77,7 +77,8 @@ func TestTelemetry(t *testing.T) {
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
-		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
+		AttributesTruncated: 56,
+		PayloadCaptured:     34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
 		PeerNames: peername.Stats{Remembered: 54, Evicted: 55},
@@ -209,7 +210,8 @@ func TestTelemetry(t *testing.T) {
 				point(30, "cause", "unpaired"), point(31, "cause", "undecodable"),
 			},
 		},
-		"conversation_memory": {metadatatest.AssertEqualSocketflowConversationMemory, points{point(44)}},
+		"attributes_truncated": {metadatatest.AssertEqualSocketflowAttributesTruncated, points{point(56)}},
+		"conversation_memory":  {metadatatest.AssertEqualSocketflowConversationMemory, points{point(44)}},
 		"conversations": {
 			metadatatest.AssertEqualSocketflowConversations,
 			points{point(32, "result", "recognised"), point(33, "result", "unrecognised"), point(43, "result", "over_memory")},
@@ -242,12 +244,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 39, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 40, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 39, calls)
+	assert.Equal(t, 40, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/socketflow/socketflow/internal/redact"
 )
 
 // Validate reports everything that is wrong at this level. The collector validates the parts itself, and puts their keys before their
@@ -69,6 +71,31 @@ func (c *PayloadConfig) Validate() error {
 	)
 }
 
+// Validate reports everything that is wrong with the names.
+func (c *RedactionConfig) Validate() error {
+	var errs []error
+	for _, list := range []struct {
+		key   string
+		names []string
+	}{{"secret_names", c.SecretNames}, {"safe_names", c.SafeNames}} {
+		if len(list.names) > maxNames {
+			errs = append(errs, fmt.Errorf("%s: lists %d names; write at most %d", list.key, len(list.names), maxNames))
+		}
+		for _, name := range list.names {
+			if !redact.ValidName(name) {
+				errs = append(errs, fmt.Errorf("%s: %q can never match; write a name of at most %d bytes with a letter or a digit in it",
+					list.key, name, redact.MaxName))
+			}
+		}
+	}
+	for _, name := range c.SafeNames {
+		if slices.ContainsFunc(c.SecretNames, func(other string) bool { return redact.SameName(name, other) }) {
+			errs = append(errs, fmt.Errorf("safe_names: %q is in secret_names, too; write it in one of them", name))
+		}
+	}
+	return inline(errs...)
+}
+
 // Validate reports everything that is wrong with the limits.
 func (c *LimitsConfig) Validate() error {
 	return inline(
@@ -77,6 +104,7 @@ func (c *LimitsConfig) Validate() error {
 		within("requests", c.Requests, 1, maxRequests),
 		within("head_size", c.HeadSize, minHeadSize, maxHeadSize),
 		within("memory", c.Memory, minMemory, maxMemory),
+		within("attribute_length", c.AttributeLength, minAttribute, maxAttribute),
 	)
 }
 

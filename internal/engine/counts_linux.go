@@ -52,6 +52,7 @@ func (e *Engine) Snapshot() Snapshot {
 	}
 	for _, shard := range e.shards {
 		s.count(shard.table.Stats(), e.opts.Protocols)
+		s.AttributesTruncated += shard.builder.Truncated()
 		if shard.tracker != nil {
 			s.countTracking(shard.tracker.Stats())
 		}

@@ -300,7 +300,9 @@ func testPeerNames(t *testing.T, mode kernel.Mode, shards int) {
 	remembered := e.Snapshot().PeerNames.Remembered
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	assert.NoError(t, e.Drain(ctx))
+	whole, err := e.Drain(ctx)
+	assert.True(t, whole)
+	assert.NoError(t, err)
 	assert.NoError(t, e.Close())
 	assert.Equal(t, want, seen.peers)
 	assert.GreaterOrEqual(t, remembered, hosts)

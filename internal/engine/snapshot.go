@@ -52,6 +52,8 @@ type Snapshot struct {
 	ConnectionsOtherEnd   uint64 // left_out
 	ExchangesOmitted      uint64 // left_out
 
+	AttributesTruncated uint64 // attributes_truncated
+
 	Exchanges                 map[string]uint64            // exchanges, by protocol
 	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause
 	ConversationsRecognised   uint64                       // conversations

@@ -180,13 +180,13 @@ func putRemoteAddress(v pcommon.Value, r *report) { v.SetStr(r.remote) }
 func putRemotePort(v pcommon.Value, r *report)    { v.SetInt(int64(r.connection.Remote.Port())) }
 func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
 func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
-func putServer(v pcommon.Value, r *report)        { v.SetStr(r.exchange.Server) }
+func putServer(v pcommon.Value, r *report)        { v.SetStr(sound(r.exchange.Server)) }
 func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.ServerPort)) }
 func putPeerName(v pcommon.Value, r *report)      { v.SetStr(r.connection.PeerName) }
 func putClient(v pcommon.Value, r *report)        { v.SetStr(r.client) }
 func putClientPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Client.Port())) }
-func putProtocol(v pcommon.Value, r *report)      { v.SetStr(r.exchange.Protocol) }
-func putVersion(v pcommon.Value, r *report)       { v.SetStr(r.exchange.Version) }
+func putProtocol(v pcommon.Value, r *report)      { v.SetStr(sound(r.exchange.Protocol)) }
+func putVersion(v pcommon.Value, r *report)       { v.SetStr(sound(r.exchange.Version)) }
 
 // putHost writes the name of the server and its port, which is left out where no client writes it.
 func putHost(v pcommon.Value, r *report) {

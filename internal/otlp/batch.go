@@ -63,7 +63,7 @@ var (
 func (b *Builder) groupOf(p *process.Info) *group {
 	g := b.groups[p]
 	if g == nil {
-		g = &group{subject: subject(p)}
+		g = &group{subject: sound(subject(p))}
 		b.groups[p] = g
 	}
 	return g
@@ -128,7 +128,7 @@ func (b *Builder) recordsOf(p *process.Info) *group {
 	}
 	g.hasRecords, g.recordsResource = true, plog.NewResourceLogs()
 	g.recordsResource.SetSchemaUrl(schemaURLs[b.options.Addresses])
-	describe(p, b.options.CommandLine, g.recordsResource.Resource().Attributes())
+	b.describe(p, g.recordsResource.Resource().Attributes())
 	scope := g.recordsResource.ScopeLogs().AppendEmpty()
 	scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
 	b.nameScope(scope.Scope())
@@ -144,7 +144,7 @@ func (b *Builder) spansOf(p *process.Info) *group {
 	}
 	g.hasSpans, g.spansResource = true, ptrace.NewResourceSpans()
 	g.spansResource.SetSchemaUrl(schemaURLs[b.options.Addresses])
-	describe(p, b.options.CommandLine, g.spansResource.Resource().Attributes())
+	b.describe(p, g.spansResource.Resource().Attributes())
 	scope := g.spansResource.ScopeSpans().AppendEmpty()
 	scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
 	b.nameScope(scope.Scope())
@@ -152,7 +152,13 @@ func (b *Builder) spansOf(p *process.Info) *group {
 	return g
 }
 
+// describe writes the attributes of a process.
+func (b *Builder) describe(p *process.Info, to pcommon.Map) {
+	describe(p, b.options.CommandLine, to)
+	b.bound.all(to)
+}
+
 func (b *Builder) nameScope(scope pcommon.InstrumentationScope) {
-	scope.SetName(b.options.ScopeName)
-	scope.SetVersion(b.options.ScopeVersion)
+	scope.SetName(sound(b.options.ScopeName))
+	scope.SetVersion(sound(b.options.ScopeVersion))
 }

@@ -45,6 +45,8 @@ type Options struct {
 	Addresses       AddressAttributes
 	CommandLine     bool // emit the command lines of processes, which may contain secrets
 	ConnectionSpans SpanPolicy
+	// AttributeLength is how many bytes an attribute's value has at most. 0: 2048.
+	AttributeLength int
 	// ScopeName and ScopeVersion are those of the instrumentation scope.
 	ScopeName, ScopeVersion string
 	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
@@ -69,6 +71,7 @@ type Builder struct {
 	texts       addressTexts
 	ids         connectionIDs
 	interned    interned
+	bound       bound
 
 	logs    plog.Logs
 	traces  ptrace.Traces
@@ -93,11 +96,15 @@ func NewBuilder(options Options) *Builder {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	if options.AttributeLength == 0 {
+		options.AttributeLength = defaultLength
+	}
 	return &Builder{
 		options:     options,
 		identity:    newIdentity(options.HostID),
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
+		bound:       bound{length: options.AttributeLength},
 		logs:        plog.NewLogs(),
 		traces:      ptrace.NewTraces(),
 		record:      plog.NewLogRecord(),
@@ -121,6 +128,9 @@ func (b *Builder) LogRecords() int { return b.records.items }
 // Spans is the number of spans in the batch.
 func (b *Builder) Spans() int { return b.spans.items }
 
+// Truncated is how many values of attributes were cut since NewBuilder. It may be called from any goroutine.
+func (b *Builder) Truncated() uint64 { return b.bound.total.Load() }
+
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	b.namePeers()
@@ -142,6 +152,7 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	r.read(c, h, &b.texts)
 	r.subject = b.groupOf(c.Process).subject
 	r.id = b.ids.of(c.ID, &b.identity)
+	r.bound = &b.bound
 	if needsSpan {
 		b.writeSpan(r, h)
 		b.attrLayouts.of(r.conditions).write(b.span.Attributes(), r)

@@ -55,7 +55,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	r.read(c, &exchanging, &b.texts)
 	r.readExchange(x, &b.texts)
 	r.id = b.ids.of(c.ID, &b.identity)
-	r.interned = &b.interned
+	r.interned, r.bound = &b.interned, &b.bound
 
 	span := b.span
 	traceID, spanID := b.identity.exchangeIDs(c.ID, uint64(id))
@@ -63,22 +63,22 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		traceID = p.TraceID
 		span.SetParentSpanID(p.SpanID)
 		span.SetFlags(uint32(p.Flags) | entry(remoteness[:], c.Role))
-		if p.State != "" {
-			span.TraceState().FromRaw(p.State)
+		if state := soundState(p.State); state != "" {
+			span.TraceState().FromRaw(state)
 		}
 	} else {
 		span.SetFlags(rootFlags)
 	}
 	span.SetTraceID(traceID)
 	span.SetSpanID(spanID)
-	span.SetName(x.Name)
+	span.SetName(sound(x.Name))
 	span.SetKind(kindOf(x, c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(start))
 	span.SetEndTimestamp(pcommon.Timestamp(max(start, end)))
 	if r.err.name != "" {
 		span.Status().SetCode(ptrace.StatusCodeError)
 		if x.Description != "" {
-			span.Status().SetMessage(x.Description)
+			span.Status().SetMessage(sound(x.Description))
 		}
 	}
 	if b.options.ConnectionSpans == SpansAlways {
@@ -92,7 +92,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		l.SetTraceID(x.Links[i].TraceID)
 		l.SetSpanID(x.Links[i].SpanID)
 		l.SetFlags(uint32(x.Links[i].Flags))
-		l.TraceState().FromRaw(x.Links[i].State)
+		l.TraceState().FromRaw(soundState(x.Links[i].State))
 	}
 	b.attrLayouts.writeExchange(span.Attributes(), r)
 	b.appendSpan(r)

@@ -13,13 +13,14 @@ type interned struct {
 // longestInterned is the length in bytes above which a text is assumed not to repeat, such as a URL with a number in it.
 const longestInterned = 64
 
+// of returns a text, sound.
 func (t *interned) of(text []byte) string {
 	if len(text) > longestInterned {
-		return string(text)
+		return sound(string(text))
 	}
 	slot := &t.texts[maphash.Bytes(t.seed, text)%uint64(len(t.texts))]
 	if *slot != string(text) {
-		*slot = string(text)
+		*slot = sound(string(text))
 	}
 	return *slot
 }

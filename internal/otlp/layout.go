@@ -21,10 +21,10 @@ type attrLayout struct {
 type ownAttribute struct {
 	key    string
 	values [2]int // indices in the protocol's keys, of which put makes the value
-	put    func(v pcommon.Value, r *report, values [2]int)
+	put    func(v pcommon.Value, r *report, a *ownAttribute)
 }
 
-// write puts the attributes.
+// write puts the attributes, and marks those that were cut.
 func (s *attrLayout) write(to pcommon.Map, r *report) {
 	s.keys.CopyTo(to)
 	i := 0
@@ -33,11 +33,12 @@ func (s *attrLayout) write(to pcommon.Map, r *report) {
 			s.puts[i](v, r)
 		} else {
 			own := &s.own[i-len(s.puts)]
-			own.put(v, r, own.values)
+			own.put(v, r, own)
 		}
 		i++
 		return true
 	})
+	r.bound.mark(to)
 }
 
 // attrLayouts caches the layouts that were needed so far, one for each set of conditions. A host has one or two dozen.

@@ -71,6 +71,7 @@ const (
 	serverAddressSource = "socketflow.server.address.source" // "dns": the process had asked for it before it connected; on the client's side only
 	netNS               = "socketflow.netns"                 // inode of the network namespace
 	peerPID             = "socketflow.peer.pid"              // Unix: the process that connected or listened at the other end; initial pid namespace
+	truncated           = "socketflow.attributes.truncated"  // list of the attributes whose values were cut
 )
 
 // How a connection went. Counts are those of the whole connection.

@@ -49,6 +49,7 @@ func (b *Builder) namePeers() {
 		if name == "" {
 			continue
 		}
+		name = sound(name)
 		for _, key := range [...]string{serverAddress, netPeerName} {
 			if v, found := u.attributes.Get(key); found {
 				v.SetStr(name)

@@ -48,6 +48,7 @@ type report struct {
 	client        string // the address that a proxy has named
 	capture       string
 	interned      *interned
+	bound         *bound
 }
 
 var conditionsOfRole = [...]conditions{event.RoleUnknown: 0, event.RoleClient: isClient, event.RoleServer: isServer}
@@ -71,7 +72,7 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 		r.conditions.add(hasRemotePort, c.Remote.Port() != 0)
 		r.conditions.add(hasLocalPort, c.Local.Port() != 0)
 	} else if c.Unix != nil {
-		r.remote, r.local = c.Unix.Remote, c.Unix.Local
+		r.remote, r.local = sound(c.Unix.Remote), sound(c.Unix.Local)
 		r.conditions.add(hasPeerPID, c.Unix.PeerPID != 0)
 	}
 	if h.err != nil {
@@ -96,7 +97,7 @@ func isSegment(w socket.Way) bool { return w == socket.WayFIN || w == socket.Way
 
 // readExchange adds an exchange to the report of its connection.
 func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
-	r.exchange, r.err.name, r.capture = x, x.Error, nameOf(exchangeCaptureNames[:], x.Capture)
+	r.exchange, r.err.name, r.capture = x, sound(x.Error), nameOf(exchangeCaptureNames[:], x.Capture)
 	if x.Errno != 0 {
 		r.err.name = lookUpErrno(x.Errno).name
 	}

@@ -45,7 +45,7 @@ func describe(p *process.Info, commandLine bool, to pcommon.Map) {
 		}
 	}
 	for _, a := range p.ResourceAttributes {
-		if v, found := to.GetOrPutEmpty(a.Key); !found {
+		if v, found := to.GetOrPutEmpty(sound(a.Key)); !found {
 			v.SetStr(a.Value)
 		}
 	}

@@ -21,7 +21,7 @@ type translation struct {
 	// from are the attributes that it is made of and stands for: of the first that is there, and of the second, if it is there.
 	from     [2]string
 	protocol string // "": any that has no translation of its own
-	put      func(v pcommon.Value, r *report, values [2]int)
+	put      func(v pcommon.Value, r *report, a *ownAttribute)
 }
 
 // translations are applied in this order. What they do not mention has no name in those conventions and keeps the current one.
@@ -93,41 +93,46 @@ func headerKey(name string, earlier bool) string {
 	return name
 }
 
-var putsByType = [...]func(pcommon.Value, *report, [2]int){protocol.Text: putText, protocol.Int: putInt, protocol.List: putList}
-
-func putText(v pcommon.Value, r *report, values [2]int) {
-	v.SetStr(r.interned.of(r.exchange.Value(values[0]).Text))
+// set writes a text, sound and within its bound.
+func (a *ownAttribute) set(v pcommon.Value, r *report, text []byte) {
+	v.SetStr(r.bound.interned(a.key, text, r.interned))
 }
 
-func putInt(v pcommon.Value, r *report, values [2]int) { v.SetInt(r.exchange.Value(values[0]).Int) }
+var putsByType = [...]func(pcommon.Value, *report, *ownAttribute){protocol.Text: putText, protocol.Int: putInt, protocol.List: putList}
 
-func putList(v pcommon.Value, r *report, values [2]int) {
-	texts := r.exchange.Value(values[0]).List
+func putText(v pcommon.Value, r *report, a *ownAttribute) {
+	a.set(v, r, r.exchange.Value(a.values[0]).Text)
+}
+
+func putInt(v pcommon.Value, r *report, a *ownAttribute) { v.SetInt(r.exchange.Value(a.values[0]).Int) }
+
+func putList(v pcommon.Value, r *report, a *ownAttribute) {
+	texts := r.exchange.Value(a.values[0]).List
 	list := v.SetEmptySlice()
 	list.EnsureCapacity(len(texts))
 	for _, text := range texts {
-		list.AppendEmpty().SetStr(text)
+		list.AppendEmpty().SetStr(r.bound.text(a.key, text))
 	}
 }
 
 // putTarget writes path and query as one.
-func putTarget(v pcommon.Value, r *report, values [2]int) {
-	target := r.exchange.Value(values[0]).Text
-	if values[1] >= 0 {
-		target = r.interned.join(target, '?', r.exchange.Value(values[1]).Text)
+func putTarget(v pcommon.Value, r *report, a *ownAttribute) {
+	target := r.exchange.Value(a.values[0]).Text
+	if a.values[1] >= 0 {
+		target = r.interned.join(target, '?', r.exchange.Value(a.values[1]).Text)
 	}
-	v.SetStr(r.interned.of(target))
+	a.set(v, r, target)
 }
 
 // putService writes the part of package.Service/Method before the last slash.
-func putService(v pcommon.Value, r *report, values [2]int) {
-	name := r.exchange.Value(values[0]).Text
-	v.SetStr(r.interned.of(name[:max(bytes.LastIndexByte(name, '/'), 0)]))
+func putService(v pcommon.Value, r *report, a *ownAttribute) {
+	name := r.exchange.Value(a.values[0]).Text
+	a.set(v, r, name[:max(bytes.LastIndexByte(name, '/'), 0)])
 }
 
-func putMethod(v pcommon.Value, r *report, values [2]int) {
-	name := r.exchange.Value(values[0]).Text
-	v.SetStr(r.interned.of(name[bytes.LastIndexByte(name, '/')+1:]))
+func putMethod(v pcommon.Value, r *report, a *ownAttribute) {
+	name := r.exchange.Value(a.values[0]).Text
+	a.set(v, r, name[bytes.LastIndexByte(name, '/')+1:])
 }
 
 // grpcStatuses are the names of gRPC's status codes, by number (gRPC, statuscodes.md).
@@ -138,23 +143,23 @@ var grpcStatuses = [...]string{
 }
 
 // putGRPCStatus writes the number of a status.
-func putGRPCStatus(v pcommon.Value, r *report, values [2]int) {
-	name := r.exchange.Value(values[0]).Text
+func putGRPCStatus(v pcommon.Value, r *report, a *ownAttribute) {
+	name := r.exchange.Value(a.values[0]).Text
 	for code, known := range grpcStatuses {
 		if string(name) == known {
 			v.SetInt(int64(code))
 			return
 		}
 	}
-	putNumber(v, r, values)
+	putNumber(v, r, a)
 }
 
 // putNumber writes a text of digits as a number.
-func putNumber(v pcommon.Value, r *report, values [2]int) {
-	text := r.exchange.Value(values[0]).Text
+func putNumber(v pcommon.Value, r *report, a *ownAttribute) {
+	text := r.exchange.Value(a.values[0]).Text
 	if number, err := strconv.ParseInt(string(text), 10, 64); err == nil {
 		v.SetInt(number)
 		return
 	}
-	v.SetStr(r.interned.of(text))
+	a.set(v, r, text)
 }

@@ -6,6 +6,8 @@ package protocol
 import (
 	"math"
 	"net/netip"
+
+	"github.com/socketflow/socketflow/internal/redact"
 )
 
 // Protocol is one protocol. Several may share a name, which is then that of a family.
@@ -48,6 +50,7 @@ type Settings struct {
 	Config any   // as NewConfig made it and the user filled it in
 	Keys   *Keys // of Exchange.Attributes
 	Limits
+	Redaction *redact.Rules // what is secret in free text; nil: the default
 }
 
 // Limits bound what a parser remembers of one conversation.

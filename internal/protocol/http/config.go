@@ -11,7 +11,7 @@ import (
 
 // Config is what can be configured of HTTP/1, HTTP/2 and gRPC.
 type Config struct {
-	// Headers are recorded as attributes of spans. They may hold secrets. Default: none.
+	// Headers are recorded as attributes of spans. Default: none.
 	Headers HeadersConfig `mapstructure:"headers"`
 
 	// KnownMethods lists the methods that are named, case-sensitive, at most 64 of 32 bytes; all others are _OTHER. It takes the place
@@ -43,6 +43,11 @@ type HeadersConfig struct {
 
 	// Response lists those that become http.response.header.<name>, and on gRPC rpc.response.metadata.<name>. Default: none.
 	Response []string `mapstructure:"response"`
+
+	// Unredacted lists those of both lists whose values are recorded as they are. Of the others, the values of Authorization,
+	// Proxy-Authorization, Cookie, Set-Cookie and of fields whose names are those of secrets are REDACTED, as is the query of Referer, and
+	// what is secret in URLs and parameters. Default: none.
+	Unredacted []string `mapstructure:"unredacted"`
 }
 
 // NewConfig returns the default configuration, a *Config.
@@ -55,7 +60,14 @@ const (
 
 // Validate reports everything that is wrong with the lists.
 func (c *HeadersConfig) Validate() error {
-	return errors.Join(headerNames("request", c.Request), headerNames("response", c.Response))
+	errs := []error{headerNames("request", c.Request), headerNames("response", c.Response), headerNames("unredacted", c.Unredacted)}
+	listed := canonical(append(slices.Clone(c.Request), c.Response...))
+	for _, name := range canonical(c.Unredacted) {
+		if !slices.Contains(listed, name) {
+			errs = append(errs, fmt.Errorf("unredacted: %q is not recorded; add it to request or response", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func headerNames(key string, names []string) error {

@@ -71,21 +71,24 @@ func (m *Message) addListed(x *protocol.Exchange) {
 	}
 	request, response := &m.pool.request, &m.pool.response
 	for i := range request.names {
-		m.addList(x, request.key(i, m.isGRPC), i)
+		m.addList(x, request.key(i, m.isGRPC), i, request.show[i])
 	}
 	for i := range response.names {
-		m.addList(x, response.key(i, m.isGRPC), len(request.names)+i)
+		m.addList(x, response.key(i, m.isGRPC), len(request.names)+i, response.show[i])
 	}
 }
 
-func (m *Message) addList(x *protocol.Exchange, key, slot int) {
+func (m *Message) addList(x *protocol.Exchange, key, slot int, show appendValue) {
 	if slot >= len(m.values) || m.values[slot] == 0 {
 		return
 	}
 	values := make([]string, 0, m.values[slot])
 	for i := range m.listed {
 		if f := &m.listed[i]; f.slot == slot {
-			values = append(values, string(m.text(m.bytes(f.value), maxValue)))
+			p := m.pool
+			from := len(p.out)
+			p.out = show(p.out, m.bytes(f.value))
+			values = append(values, string(m.finish(from, maxValue)))
 		}
 	}
 	x.SetList(key, values)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/redact"
 )
 
 var (
@@ -17,8 +18,9 @@ var (
 // conversation is one under test.
 type conversation struct {
 	protocol.Session
-	headers HeadersConfig
-	account Account
+	headers   HeadersConfig
+	redaction *redact.Rules
+	account   Account
 }
 
 func (c *conversation) pool() *Pool {
@@ -27,7 +29,7 @@ func (c *conversation) pool() *Pool {
 	if err != nil {
 		panic(err)
 	}
-	return NewPool(&protocol.Settings{Config: config, Keys: keys})
+	return NewPool(&protocol.Settings{Config: config, Keys: keys, Redaction: c.redaction})
 }
 
 func (c *conversation) get(p *Pool) *Message { return p.Get(&c.Session, &c.account) }
@@ -41,6 +43,18 @@ func on(c conversation, remote string) conversation {
 // listing is a conversation whose settings record these headers.
 func listing(c conversation, request, response []string) conversation {
 	c.headers = HeadersConfig{Request: request, Response: response}
+	return c
+}
+
+// unredacted is a conversation whose settings record these headers, which are listed, with their values.
+func unredacted(c conversation, names ...string) conversation {
+	c.headers.Unredacted = names
+	return c
+}
+
+// ruled is a conversation with rules of redaction.
+func ruled(c conversation, rules *redact.Rules) conversation {
+	c.redaction = rules
 	return c
 }
 
@@ -453,6 +467,83 @@ func TestExchanges(t *testing.T) {
 			http.request.header.user-agent = ["curl/8"]
 			http.request.header.host = ["h"]
 			http.response.header.x-b = ["b" ""]`},
+		{"secrets of a client's URL", client, `
+			GET /reset/q7Zt3VbX9mK2pLw8RfYc/x;jsessionid=1?accessToken=a&u=http://a:b@c&y=2
+			Host: h
+			< 200`, `
+			GET
+			to h 80
+			http.request.method = GET
+			url.full = http://h/reset/REDACTED/x;jsessionid=REDACTED?accessToken=REDACTED&u=http://REDACTED:REDACTED@c&y=2
+			http.response.status_code = 200`},
+		{"secrets of a server's URL", server, `
+			GET /hooks/q7Zt3VbX9mK2pLw8RfYc?private_token=a
+			< 200`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /hooks/REDACTED
+			url.query = private_token=REDACTED
+			http.response.status_code = 200`},
+		{"secrets of a path that is no method of gRPC", client, `
+			POST /hooks/q7Zt3VbX9mK2pLw8RfYc!/x
+			content-type: application/grpc
+			< 200
+			< grpc-status: 0`, `
+			grpc
+			rpc.system.name = grpc
+			rpc.method = _OTHER
+			rpc.method_original = hooks/REDACTED!/x
+			rpc.response.status_code = OK`},
+		{"secrets of recorded headers", listing(server,
+			[]string{"authorization", "cookie", "referer", "x-api-key", "x-request-id", "x-note"}, []string{"set-cookie", "location"}), `
+			GET /
+			Authorization: Bearer abc
+			Cookie: a=b; c=d
+			Referer: http://h/reset/q7Zt3VbX9mK2pLw8RfYc?a=b
+			X-Api-Key: k
+			X-Request-Id: 4bf92f3577b34da6a3ce929d0e0e4736
+			X-Note: see token=a; b
+			< 302
+			< Set-Cookie: a=b
+			< Set-Cookie: c=d
+			< Location: /cb?code=a&b=c`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.response.status_code = 302
+			http.request.header.authorization = ["REDACTED"]
+			http.request.header.cookie = ["REDACTED"]
+			http.request.header.referer = ["http://h/reset/REDACTED?REDACTED"]
+			http.request.header.x-api-key = ["REDACTED"]
+			http.request.header.x-request-id = ["4bf92f3577b34da6a3ce929d0e0e4736"]
+			http.request.header.x-note = ["see token=REDACTED; b"]
+			http.response.header.set-cookie = ["REDACTED" "REDACTED"]
+			http.response.header.location = ["/cb?code=REDACTED&b=c"]`},
+		{"headers that are asked for with their value", unredacted(listing(server, []string{"authorization", "referer", "cookie"}, nil), "Authorization", "referer"), `
+			GET /
+			Authorization: Bearer abc
+			Referer: http://h/?token=b
+			Cookie: a`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			http.request.header.authorization = ["Bearer abc"]
+			http.request.header.referer = ["http://h/?token=b"]
+			http.request.header.cookie = ["REDACTED"]`},
+		{"configured names", ruled(listing(server, []string{"cookie", "x-tenant"}, nil), redact.New([]string{"x-tenant"}, []string{"cookie", "code"})), `
+			GET /?code=a&xTenant=b
+			Cookie: a
+			X-Tenant: b`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
+			url.query = code=a&xTenant=REDACTED
+			http.request.header.cookie = ["a"]
+			http.request.header.x-tenant = ["REDACTED"]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			x := filled(c.conversation, c.script)

@@ -160,7 +160,10 @@ func (m *Message) fillGRPC(x *protocol.Exchange) {
 		x.Name = unknownCallName
 		x.SetText(rpcMethod, otherMethod)
 		if len(call) > 0 {
-			x.SetText(rpcMethodOriginal, m.text(call, maxCall))
+			p := m.pool
+			from := len(p.out)
+			p.out = p.settings.Redaction.AppendPath(p.out, call)
+			x.SetText(rpcMethodOriginal, m.finish(from, maxCall))
 		}
 	}
 	if status != 0 {

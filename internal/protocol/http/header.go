@@ -2,30 +2,39 @@ package http
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/redact"
 )
 
 // Names are compared only if a name of that length is looked for, because most fields are of no interest.
 
 // wanted are the header fields of one direction that the configuration lists.
 type wanted struct {
-	names   []string // in lower case
-	lengths uint64   // a bit for each length, modulo 64
-	first   int      // index of the first name's attribute; those on gRPC follow after the last name's
+	names   []string      // in lower case
+	show    []appendValue // how the values of each are written
+	lengths uint64        // a bit for each length, modulo 64
+	first   int           // index of the first name's attribute; those on gRPC follow after the last name's
 }
 
 // newWanted returns the listed fields of both directions. The order of their attributes is that of Keys.
-func newWanted(c *HeadersConfig) (request, response wanted) {
-	request = wantedOf(c.Request, firstListed)
-	response = wantedOf(c.Response, firstListed+2*len(request.names))
+func newWanted(c *HeadersConfig, rules *redact.Rules) (request, response wanted) {
+	unredacted := canonical(c.Unredacted)
+	request = wantedOf(c.Request, unredacted, firstListed, rules)
+	response = wantedOf(c.Response, unredacted, firstListed+2*len(request.names), rules)
 	return request, response
 }
 
-func wantedOf(names []string, first int) wanted {
+func wantedOf(names, unredacted []string, first int, rules *redact.Rules) wanted {
 	w := wanted{names: canonical(names), first: first}
 	for _, name := range w.names {
 		w.lengths |= 1 << (len(name) % 64)
+		if slices.Contains(unredacted, name) {
+			w.show = append(w.show, appendWhole)
+		} else {
+			w.show = append(w.show, redaction(name, rules))
+		}
 	}
 	return w
 }

@@ -94,7 +94,7 @@ type Pool struct {
 func NewPool(settings *protocol.Settings) *Pool {
 	config := settings.Config.(*Config)
 	p := &Pool{settings: settings, methods: newMethodNames(config), forwarded: config.Forwarded}
-	p.request, p.response = newWanted(&config.Headers)
+	p.request, p.response = newWanted(&config.Headers, settings.Redaction)
 	return p
 }
 

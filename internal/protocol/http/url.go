@@ -190,7 +190,10 @@ func isHost(host []byte, literal bool) bool {
 func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 
-var redactedCredentials = []byte("REDACTED:REDACTED@")
+var (
+	redacted            = []byte("REDACTED")
+	redactedCredentials = []byte("REDACTED:REDACTED@")
+)
 
 // maxURL bounds the length of url.full.
 const maxURL = maxTarget + maxAuthority
@@ -233,9 +236,10 @@ func (m *Message) appendURL(to []byte, l *location) []byte {
 	if len(l.path) > 0 && l.path[0] != '/' { // malformed; it must not continue the host's name
 		to = append(to, '/')
 	}
-	to = appendRedacted(to, l.path, inPath)
+	rules := m.pool.settings.Redaction
+	to = rules.AppendPath(to, l.path)
 	if l.hasQuery {
-		to = appendRedacted(append(to, '?'), l.query, inQuery)
+		to = rules.AppendQuery(append(to, '?'), l.query)
 	}
 	return to
 }
@@ -252,12 +256,12 @@ func (m *Message) writeServerURL(x *protocol.Exchange, l *location) {
 	}
 	if len(path) > 0 {
 		from := len(p.out)
-		p.out = appendRedacted(p.out, path, inPath)
+		p.out = p.settings.Redaction.AppendPath(p.out, path)
 		x.SetText(urlPath, m.finish(from, maxTarget))
 	}
 	if len(l.query) > 0 {
 		from := len(p.out)
-		p.out = appendRedacted(p.out, l.query, inQuery)
+		p.out = p.settings.Redaction.AppendQuery(p.out, l.query)
 		x.SetText(urlQuery, m.finish(from, maxTarget))
 	}
 }

@@ -35,6 +35,7 @@ type TelemetryBuilder struct {
 	SocketflowAddressesWaited           metric.Float64ObservableCounter
 	SocketflowAddressesWaiting          metric.Int64ObservableUpDownCounter
 	SocketflowAddressesWaitingBytes     metric.Int64ObservableUpDownCounter
+	SocketflowAttributesTruncated       metric.Int64ObservableCounter
 	SocketflowConnections               metric.Int64ObservableCounter
 	SocketflowConnectionsUnaccepted     metric.Int64ObservableCounter
 	SocketflowConversationMemory        metric.Int64ObservableUpDownCounter
@@ -176,6 +177,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowAddressesWaitingBytesCallback
 		cb(ctx, &observerInt64{inst: builder.SocketflowAddressesWaitingBytes, obs: o})
 		return nil
 	}, builder.SocketflowAddressesWaitingBytes)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowAttributesTruncatedCallback sets callback for observable SocketflowAttributesTruncated metric.
+func (builder *TelemetryBuilder) RegisterSocketflowAttributesTruncatedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowAttributesTruncated, obs: o})
+		return nil
+	}, builder.SocketflowAttributesTruncated)
 	if err != nil {
 		return err
 	}
@@ -743,6 +759,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_addresses_waiting_bytes",
 		metric.WithDescription("Memory of the payload that waits for an address at present. Syscall mode. [Alpha]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowAttributesTruncated, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_attributes_truncated",
+		metric.WithDescription("Values of attributes that were longer than limits::attribute_length, and were cut. [Alpha]"),
+		metric.WithUnit("{values}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowConnections, err = builder.meter.Int64ObservableCounter(

@@ -146,7 +146,7 @@ func fuzzConversation(joined bool) (conversation, *observer) {
 	c := observed(o)
 	c.Joined = joined
 	c.limits = protocol.Limits{HeadBytes: 1000, Outstanding: 5}
-	c.config.Headers.Request = fuzzNames
+	c.config.Headers.Request, c.config.Headers.Unredacted = fuzzNames, fuzzNames
 	return c, o
 }
 
