@@ -128,6 +128,7 @@ struct flow {
 	__u8 transport;    /* enum transport */
 	__u8 source;       /* enum address_source */
 	__u8 pad[2];
+	__u32 initial[2];  /* by enum direction: see read_initial; 0, 0: not known */
 };
 
 struct open_event {

@@ -310,6 +310,7 @@ type SocketflowFlow struct {
 	Transport  uint8
 	Source     uint8
 	Pad        [2]uint8
+	Initial    [2]uint32
 }
 
 type SocketflowFrameForm uint32

@@ -233,6 +233,7 @@ type SyscallsFlow struct {
 	Transport  uint8
 	Source     uint8
 	Pad        [2]uint8
+	Initial    [2]uint32
 }
 
 type SyscallsImage struct {

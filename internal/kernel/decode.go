@@ -239,10 +239,11 @@ type rawFlow = bpf.SocketflowFlow
 
 func flow(r *rawFlow) event.Flow {
 	f := event.Flow{
-		Cookie: r.Cookie,
-		NetNS:  r.Netns,
-		Local:  endpoint(r.Family, &r.Local, r.LocalPort),
-		Remote: endpoint(r.Family, &r.Remote, r.RemotePort),
+		Cookie:  r.Cookie,
+		NetNS:   r.Netns,
+		Initial: r.Initial,
+		Local:   endpoint(r.Family, &r.Local, r.LocalPort),
+		Remote:  endpoint(r.Family, &r.Remote, r.RemotePort),
 	}
 	switch bpf.SocketflowTransport(r.Transport) {
 	case bpf.SocketflowTransportTRANSPORT_UNIX:

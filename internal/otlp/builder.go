@@ -42,9 +42,10 @@ type Options struct {
 	ConnectionSpans SpanPolicy
 	// ScopeName and ScopeVersion are those of the instrumentation scope.
 	ScopeName, ScopeVersion string
-	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
-	// it and from the ID of a Connection.
+	// HostID is a number that is unique to this host and this boot. Connection ids are derived from it.
 	HostID uint64
+	// Seed is random, and another for every Builder that ever is. Trace ids and span ids are derived from it.
+	Seed Seed
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
@@ -81,7 +82,7 @@ func NewBuilder(options Options) *Builder {
 	}
 	return &Builder{
 		options:     options,
-		identity:    newIdentity(options.HostID),
+		identity:    newIdentity(options.HostID, options.Seed),
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
 		logs:        plog.NewLogs(),
@@ -169,8 +170,9 @@ func (b *Builder) addRecord(r *report, h *recordDef, spanned bool) plog.LogRecor
 	record.SetSeverityNumber(severity)
 	record.SetSeverityText(severityText)
 	if spanned {
-		record.SetTraceID(b.identity.traceID(c.ID))
-		record.SetSpanID(b.identity.spanID(c.ID))
+		traceID, spanID := b.identity.ids(c.Serial, whole)
+		record.SetTraceID(traceID)
+		record.SetSpanID(spanID)
 	}
 	b.sentence = h.sentence(b.sentence[:0], r)
 	record.Body().SetStr(string(b.sentence))
@@ -182,8 +184,9 @@ func (b *Builder) addSpan(r *report, h *recordDef) ptrace.Span {
 	c := r.connection
 	span := b.spansOf(r.group, c.Process).AppendEmpty()
 	b.spans++
-	span.SetTraceID(b.identity.traceID(c.ID))
-	span.SetSpanID(b.identity.spanID(c.ID))
+	traceID, spanID := b.identity.ids(c.Serial, whole)
+	span.SetTraceID(traceID)
+	span.SetSpanID(spanID)
 	span.SetName(h.span(r.transportDef))
 	span.SetKind(entry(kinds[:], c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(c.StartedAt))

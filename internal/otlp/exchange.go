@@ -54,7 +54,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 
 	span := b.spansOf(r.group, c.Process).AppendEmpty()
 	b.spans++
-	traceID, spanID := b.identity.exchangeIDs(c.ID, uint64(id))
+	traceID, spanID := b.identity.ids(c.Serial, uint64(id))
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
 		span.SetParentSpanID(p.SpanID)
