@@ -241,6 +241,8 @@ type SyscallsImage struct {
 	Path       [256]int8
 	Service    [256]int8
 	Attributes [256]int8
+	PathCut    uint32
+	EnvironCut uint32
 }
 
 type SyscallsKnown uint32
