@@ -8,6 +8,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
+	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
 // Config is what a user may set. Each comment says what a key means, its unit, its range and its default.
@@ -55,8 +56,9 @@ type Config struct {
 	// Payload bounds how much payload of connections is captured.
 	Payload PayloadConfig `mapstructure:"payload"`
 
-	// ProcessCommandLine adds process.command_line to the resource. Command lines may hold secrets. Default: false.
-	ProcessCommandLine bool `mapstructure:"process_command_line"`
+	// ResourceAttributes switches the attributes of the resource, each by its name and "enabled". Default: all but
+	// process.command_args, which may hold secrets.
+	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
 
 	// RingBuffer is the memory through which the kernel hands over events.
 	RingBuffer RingBufferConfig `mapstructure:"ring_buffer"`
@@ -247,18 +249,19 @@ const (
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Mode:              ModeAuto,
-		Attachment:        AttachmentAuto,
-		OnUnsupported:     OnUnsupportedFail,
-		ExcludeSelf:       true,
-		AddressAttributes: AddressAttributesBoth,
-		ConnectionSpans:   ConnectionSpansAuto,
-		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},
-		Protocols:         registry.Configs(),
-		Payload:           PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
-		PollInterval:      100 * time.Millisecond,
-		UDPIdleTimeout:    time.Minute,
-		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20},
+		Mode:               ModeAuto,
+		Attachment:         AttachmentAuto,
+		OnUnsupported:      OnUnsupportedFail,
+		ExcludeSelf:        true,
+		AddressAttributes:  AddressAttributesBoth,
+		ConnectionSpans:    ConnectionSpansAuto,
+		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+		Transports:         []Transport{TransportTCP, TransportUDP, TransportUnix},
+		Protocols:          registry.Configs(),
+		Payload:            PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
+		PollInterval:       100 * time.Millisecond,
+		UDPIdleTimeout:     time.Minute,
+		Limits:             LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20},
 		Completion: CompletionConfig{
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,

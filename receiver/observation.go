@@ -100,9 +100,10 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 		Telemetry: otlp.Options{
 			Logs: out.logs != nil, Traces: out.traces != nil,
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
-			CommandLine: c.ProcessCommandLine, ScopeName: metadata.ScopeName, ScopeVersion: version,
+			Omitted: omittedOf(&c.ResourceAttributes), ScopeName: metadata.ScopeName, ScopeVersion: version,
 		},
-		BatchSize: c.Batch.Size, BatchTimeout: c.Batch.Timeout, Sink: out,
+		CommandArgs: c.ResourceAttributes.ProcessCommandArgs.Enabled,
+		BatchSize:   c.Batch.Size, BatchTimeout: c.Batch.Timeout, Sink: out,
 	}
 	if out.traces != nil { // exchanges are spans
 		var err error

@@ -32,7 +32,8 @@ type Options struct {
 	Sockets, Processes int            // followed, and remembered, at a time, by all shards together
 	Waiting            fdtrack.Limits // how long, and how much of it, waits for an address; syscall mode
 
-	Telemetry    otlp.Options // but for HostID
+	Telemetry    otlp.Options // but for HostID, Seed and Host
+	CommandArgs  bool         // read the arguments of processes
 	BatchSize    int          // log records, or spans, after which they are handed over
 	BatchTimeout time.Duration
 	Sink         Sink

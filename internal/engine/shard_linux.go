@@ -48,7 +48,7 @@ type unreported struct {
 func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error) {
 	s := &shard{engine: e, reader: e.tracer.Readers()[i]}
 	telemetry := e.opts.Telemetry
-	telemetry.HostID, telemetry.Seed = e.hostID, newSeed()
+	telemetry.HostID, telemetry.Seed, telemetry.Host = e.hostID, newSeed(), e.processes.Host()
 	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}

@@ -38,8 +38,9 @@ const (
 type Options struct {
 	Logs, Traces    bool // the signals to build
 	Addresses       AddressAttributes
-	CommandLine     bool // emit the command lines of processes, which may contain secrets
 	ConnectionSpans SpanPolicy
+	Host            process.Host // of all processes
+	Omitted         []string     // keys of the resource attributes that are not emitted
 	// ScopeName and ScopeVersion are those of the instrumentation scope.
 	ScopeName, ScopeVersion string
 	// HostID is a number that is unique to this host and this boot. Connection ids are derived from it.
@@ -56,6 +57,7 @@ type Options struct {
 type Builder struct {
 	options     Options
 	identity    identity
+	omitted     map[string]bool // resource attributes
 	attrLayouts attrLayouts
 	texts       addressTexts
 	ids         connectionIDs
@@ -80,8 +82,13 @@ func NewBuilder(options Options) *Builder {
 	if options.Now == nil {
 		options.Now = time.Now
 	}
+	omitted := make(map[string]bool, len(options.Omitted))
+	for _, key := range options.Omitted {
+		omitted[key] = true
+	}
 	return &Builder{
 		options:     options,
+		omitted:     omitted,
 		identity:    newIdentity(options.HostID, options.Seed),
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
@@ -211,7 +218,7 @@ func (b *Builder) recordsOf(g *group, p *process.Info) plog.LogRecordSlice {
 	if !g.hasRecords {
 		resource := b.logs.ResourceLogs().AppendEmpty()
 		resource.SetSchemaUrl(semconv.SchemaURL)
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
+		b.describe(p, resource.Resource().Attributes())
 		scope := resource.ScopeLogs().AppendEmpty()
 		scope.SetSchemaUrl(semconv.SchemaURL)
 		b.nameScope(scope.Scope())
@@ -224,7 +231,7 @@ func (b *Builder) spansOf(g *group, p *process.Info) ptrace.SpanSlice {
 	if !g.hasSpans {
 		resource := b.traces.ResourceSpans().AppendEmpty()
 		resource.SetSchemaUrl(semconv.SchemaURL)
-		describe(p, b.options.CommandLine, resource.Resource().Attributes())
+		b.describe(p, resource.Resource().Attributes())
 		scope := resource.ScopeSpans().AppendEmpty()
 		scope.SetSchemaUrl(semconv.SchemaURL)
 		b.nameScope(scope.Scope())

@@ -64,6 +64,8 @@ func TestInstanceIDIsThatOfOneProcess(t *testing.T) {
 		}
 	}
 	equal(t, "nobody", of(tr, ID{}), "")
+	declared := Snapshot{ID: id, Environ: block("OTEL_RESOURCE_ATTRIBUTES=service.instance.id=mine")}
+	equal(t, "declared", tr.reader().Describe(declared).InstanceID, "mine")
 }
 
 func TestOwnerIsNamedByTheHost(t *testing.T) {

@@ -171,6 +171,11 @@ func (r *Reader) info(id ID, o *observation) *Info {
 		CgroupPath:         cgroup,
 		Owner:              r.users.name(o.uid, m.inContainer()),
 	}
+	for _, a := range attributes {
+		if a.Key == "service.instance.id" && a.Value != "" {
+			i.InstanceID = a.Value // what its own SDK says, too
+		}
+	}
 	if i.PodUID != "" {
 		i.PodContainer = i.ContainerName
 	}

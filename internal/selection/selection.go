@@ -91,7 +91,8 @@ func (r *Rule) matches(glob, path string, cut bool) bool {
 	case r.Exclude:
 		return mayEnd(glob, path)
 	default:
-		return strings.HasPrefix(glob, "/**/") && doublestar.MatchUnvalidated(glob, path)
+		rest := strings.TrimPrefix(glob, "/")
+		return rest == "**" || strings.HasPrefix(rest, "**/") && doublestar.MatchUnvalidated(glob, path)
 	}
 }
 
