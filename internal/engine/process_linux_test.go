@@ -248,21 +248,39 @@ func TestResourceOfAProcess(t *testing.T) {
 	})
 }
 
-// A pid that is used again before the events of the former process are read.
+// A pid that is used again at once, while the events of the former process are read.
 func TestPidThatIsUsedAgainHasItsOwnName(t *testing.T) {
 	eachMode(t, func(t *testing.T, mode kernel.Mode) {
 		s := newDialScene(t, mode)
-		first, second := program(t, 0, "first"), program(t, 0, "second")
-		for range 100 {
-			pid := s.start(t, first, false)
-			require.NoError(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0))
-			if s.start(t, second, true) != pid {
-				continue // another process was faster
-			}
-			assert.Equal(t, "first", s.await(t, pid, 0)["service.name"])
-			assert.Equal(t, "second", s.await(t, pid, 1)["service.name"])
-			return
+		shell, err := exec.LookPath("bash")
+		require.NoError(t, err)
+		data, err := os.ReadFile(shell)
+		require.NoError(t, err)
+		dir := t.TempDir()
+		run := func(name string) int {
+			cmd := exec.Command(filepath.Join(dir, name), "-c", "exec 3<>/dev/tcp/"+strings.ReplaceAll(s.address, ":", "/"))
+			require.NoError(t, cmd.Run())
+			return cmd.Process.Pid
 		}
-		t.Fatal("no pid was used again")
+		for _, name := range []string{"first", "second"} {
+			require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o755))
+		}
+		seen := map[int]int{} // connections of a pid
+		reused := 0
+		for attempt := 0; reused < 40 && attempt < 1000; attempt++ {
+			pid := run("first")
+			require.NoError(t, os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(strconv.Itoa(pid-1)), 0))
+			next := run("second")
+			n := seen[pid]
+			seen[pid]++
+			seen[next]++
+			if next != pid { // another process was faster
+				continue
+			}
+			reused++
+			require.Equal(t, "first", s.await(t, pid, n)["service.name"])
+			require.Equal(t, "second", s.await(t, pid, n+1)["service.name"])
+		}
+		assert.Equal(t, 40, reused)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,6 +112,8 @@ func (r *Reader) Describe(s Snapshot) *Info {
 	outcome := r.stats.outcome(err)
 	o := live.orElse(snapshot)
 	switch {
+	case s.FromExecve && !sameProgram(&live, &snapshot): // or the pid has been reused within a tick
+		outcome, o, live.cgroups = &r.stats.exec, snapshot, nil
 	case snapshot.executable == "" || s.FromExecve: // two programs cannot be distinguished
 	case live.executable == "": // nor here: prefer the snapshot
 		o = snapshot.orElse(live)
@@ -129,6 +132,16 @@ func (r *Reader) Describe(s Snapshot) *Info {
 		i.CreatedAt = r.host.createdAt(s.Start)
 	}
 	return i
+}
+
+// sameProgram reports whether a snapshot with the argument of an execve may be of the program that /proc shows. The file may have another
+// name, but the comm is that of the argument in both, unless a thread has renamed itself.
+func sameProgram(live, snapshot *observation) bool {
+	if live.comm == "" || snapshot.comm == "" || live.comm == snapshot.comm || sameExecutable(live.executable, snapshot.executable) {
+		return true
+	}
+	called := path.Base(snapshot.executable)
+	return live.comm == called[:min(len(called), commLength)]
 }
 
 // complete reports whether a snapshot has everything that /proc could add.

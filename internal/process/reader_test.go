@@ -97,6 +97,25 @@ func TestDescribe(t *testing.T) {
 			stats: Stats{Exec: 1},
 		},
 		{
+			about: "with the argument of an execve, another program is not mixed in", want: webFromSnapshot(),
+			change: func(s *Snapshot, p *proc, want *Info) {
+				s.FromExecve, s.Cgroup = true, ""
+				p.comm, p.exe, p.environ, p.cgroup = "other", "/bin/other", []string{"OTEL_SERVICE_NAME=other"}, "0::/docker/"+a+"\n"
+				want.CgroupPath = ""
+			},
+			stats: Stats{Exec: 1},
+		},
+		{
+			about: "the argument of an execve is a link to the program", want: webFromSnapshot(),
+			change: func(s *Snapshot, p *proc, want *Info) {
+				s.FromExecve, s.Comm = true, "a thread"
+				p.exe, p.environ = "/opt/web-2", p.environ[:2]
+				p.cmdline = p.cmdline[:2]
+				want.Executable = "/opt/web-2"
+			},
+			stats: Stats{Read: 1},
+		},
+		{
 			about: "a zombie has no executable, arguments and environment left", want: webFromSnapshot(),
 			change: func(_ *Snapshot, p *proc, _ *Info) {
 				p.exe, p.cmdline, p.environ, p.cgroup = "", nil, nil, "1:name=systemd:/\n0::/system.slice/web.service (deleted)\n"
