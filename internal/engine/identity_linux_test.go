@@ -111,8 +111,9 @@ func (d *dialogue) exchange(t *testing.T) {
 	require.NoError(t, err)
 	_, err = d.pair.server.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
 	require.NoError(t, err)
-	_, err = http.ReadResponse(d.client, nil)
+	response, err := http.ReadResponse(d.client, nil)
 	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
 }
 
 func newUnixPair(t *testing.T) pair {

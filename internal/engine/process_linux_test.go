@@ -153,7 +153,7 @@ func program(t *testing.T, depth int, name string) string {
 func (s *dialScene) start(t *testing.T, path string, stay bool, environ ...string) (pid int) {
 	t.Helper()
 	cmd := exec.Command(path)
-	cmd.Env = append(environ, toDial+"="+s.address)
+	cmd.Env = append([]string{toDial + "=" + s.address}, environ...)
 	if !stay {
 		require.NoError(t, cmd.Run())
 		return cmd.Process.Pid
