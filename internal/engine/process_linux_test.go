@@ -10,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -152,7 +154,11 @@ func program(t *testing.T, depth int, name string) string {
 // start starts a program. If it does not stay, it connects, ends and is waited for.
 func (s *dialScene) start(t *testing.T, path string, stay bool, environ ...string) (pid int) {
 	t.Helper()
-	cmd := exec.Command(path)
+	return s.run(t, exec.Command(path), stay, environ...)
+}
+
+func (s *dialScene) run(t *testing.T, cmd *exec.Cmd, stay bool, environ ...string) (pid int) {
+	t.Helper()
 	cmd.Env = append([]string{toDial + "=" + s.address}, environ...)
 	if !stay {
 		require.NoError(t, cmd.Run())
@@ -199,6 +205,54 @@ func TestDeepExecutableEvadesNoRule(t *testing.T) {
 		for _, pid := range excluded {
 			assert.Empty(t, s.of[int64(pid)])
 		}
+	})
+}
+
+// newCgroup makes nested cgroups and returns the innermost.
+func newCgroup(t *testing.T, elements ...string) (innermost *os.File) {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	require.NoError(t, err)
+	_, path, found := strings.Cut(string(mounts), "cgroup2 ") // the device's name
+	require.True(t, found, "there is no unified hierarchy")
+	path, _, _ = strings.Cut(path, " ")
+	for _, element := range elements {
+		path = filepath.Join(path, element)
+		made := path
+		require.NoError(t, os.Mkdir(made, 0o755))
+		t.Cleanup(func() { assert.NoError(t, os.Remove(made)) })
+	}
+	innermost, err = os.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, innermost.Close()) })
+	return innermost
+}
+
+func TestDeepCgroupHidesNoContainer(t *testing.T) {
+	eachMode(t, func(t *testing.T, mode kernel.Mode) {
+		id := strings.Repeat("0123456789abcdef", 4)
+		deep := newCgroup(t, append([]string{"docker-" + id + ".scope"}, slices.Repeat([]string{"d"}, 70)...)...)
+		app := program(t, 0, "app")
+		inContainer := func() *exec.Cmd {
+			cmd := exec.Command(app)
+			cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(deep.Fd())}
+			return cmd
+		}
+		t.Run("known", func(t *testing.T) {
+			s := newDialScene(t, mode)
+			resource := s.await(t, s.run(t, inContainer(), true), 0)
+			assert.Equal(t, id, resource["container.id"])
+			assert.Equal(t, "docker", resource["container.runtime.name"])
+		})
+		t.Run("excluded", func(t *testing.T) {
+			s := newDialScene(t, mode, selection.Rule{Exclude: true, ContainerID: id[:12]})
+			// In the syscall mode only /proc has the cgroup, and only of a process that lives.
+			excluded := s.run(t, inContainer(), mode == kernel.ModeSyscall)
+			s.await(t, s.start(t, app, true), 0)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			assert.Empty(t, s.of[int64(excluded)])
+		})
 	})
 }
 
