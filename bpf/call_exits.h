@@ -79,6 +79,7 @@ static __always_inline void on_accept_exit(long fd)
 		count(COUNTER_IGNORED);
 		return;
 	}
+	probe_initial(&flow, sk);
 	emit_process_once(&owner, known, shard_of(flow.cookie));
 	emit_open(EVENT_ACCEPT, &owner, &flow, 0);
 }

@@ -9,7 +9,7 @@
 #define COMM_LEN 16
 #define PATH_LEN 1024
 #define PATH_PART_MAX 256
-#define PATH_DEPTH_MAX 32
+#define PATH_DEPTH_MAX 64
 #define ARGS_LEN 512
 #define ENVIRON_LEN 4096
 #define RULES_MAX 64
@@ -128,6 +128,7 @@ struct flow {
 	__u8 transport;    /* enum transport */
 	__u8 source;       /* enum address_source */
 	__u8 pad[2];
+	__u32 initial[2];  /* by enum direction: see read_initial; 0, 0: not known */
 };
 
 struct open_event {
@@ -224,9 +225,16 @@ struct live_event {
 	__u32 datagrams[DIRECTIONS]; /* UDP */
 };
 
+/* Why a path is not whole: bits. */
+enum path_cut {
+	PATH_CUT_DEPTH = 1, /* it has more parts */
+	PATH_CUT_ROOM = 2,  /* some of them are not there: no room, or no permission to read */
+};
+
 /* A path as the list of its parts, each NUL-terminated, the last part first. */
 struct path_parts {
 	__u32 used;
+	__u32 cut; /* enum path_cut */
 	char parts[PATH_LEN];
 };
 
@@ -240,14 +248,14 @@ struct process_event {
 	__u8 args_cut;
 	__u8 environ_cut;
 	__u8 executable_from_call; /* by execve: its argument, whatever file that leads to */
-	__u8 pad;
+	__u8 in_entry; /* used while the environment is read */
 	__u32 netns; /* inode of the network namespace; 0: not known; syscall mode */
-	__u32 pad2;
+	__u32 uid;   /* the real one, in the initial user namespace */
 	char comm[COMM_LEN];
 	struct path_parts executable;
 	struct path_parts cgroup;
 	char args[ARGS_LEN];
-	char environ[ENVIRON_LEN];
+	char environ[ENVIRON_LEN]; /* its head; of a longer one the two variables that matter, and nothing else */
 };
 
 /* The port part of a selection rule. User space evaluates the process part and sets a mask of rules. */

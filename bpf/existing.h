@@ -99,6 +99,7 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	struct flow flow = {};
 	struct listener_key key = {};
 	struct socket_state *s;
+	struct tcp_sock *tp;
 	struct open_event *e;
 	struct reservation r;
 	__u32 state = sk->__sk_common.skc_state;
@@ -121,6 +122,9 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 	}
 	if (left_out(owner, flow.local_port, flow.remote_port))
 		return;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp && state != BPF_TCP_SYN_SENT)
+		read_initial(&flow, tp);
 	/* Room first, state second: a close that happens now writes its event behind this one. */
 	e = begin_owned_open(&r, EVENT_EXISTING, &flow, owner);
 	if (!e)

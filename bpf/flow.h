@@ -28,6 +28,42 @@ static __always_inline void read_flow(struct flow *flow, const struct sock *sk)
 	}
 }
 
+#define INITIAL_TRIES 4
+
+/*
+ * Sets the sequence numbers at which both directions began. They stay the same for as long as the connection lives, and are
+ * random (RFC 6528). Of the end that connected, the one of the sent direction is one less than the first byte's. The kernel
+ * writes a pair of members one after the other, perhaps now on another CPU: two readings have to agree.
+ */
+static __always_inline void read_initial(struct flow *flow, const struct tcp_sock *tp)
+{
+	for (int i = 0; i < INITIAL_TRIES; i++) {
+		flow->initial[DIRECTION_SENT] = tp->snd_una - (__u32)tp->bytes_acked;
+		flow->initial[DIRECTION_RECEIVED] = tp->rcv_nxt - (__u32)tp->bytes_received;
+		barrier();
+		if (flow->initial[DIRECTION_SENT] == tp->snd_una - (__u32)tp->bytes_acked &&
+		    flow->initial[DIRECTION_RECEIVED] == tp->rcv_nxt - (__u32)tp->bytes_received)
+			return;
+	}
+}
+
+/* The same for any kernel pointer. */
+static __always_inline void probe_initial(struct flow *flow, struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+
+	for (int i = 0; i < INITIAL_TRIES; i++) {
+		__u32 sent = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
+		__u32 received = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
+		bool agree = i && sent == flow->initial[DIRECTION_SENT] && received == flow->initial[DIRECTION_RECEIVED];
+
+		flow->initial[DIRECTION_SENT] = sent;
+		flow->initial[DIRECTION_RECEIVED] = received;
+		if (agree)
+			return;
+	}
+}
+
 #define SOCK_COMMON_READ 128 /* struct sock_common up to skc_cookie is shorter than that on 64 bits */
 #define READ_FROM(copy, type, member) (*(type *)((copy) + bpf_core_field_offset(struct sock_common, member)))
 

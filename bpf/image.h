@@ -8,6 +8,8 @@ struct image {
 	char path[PATH_PART_MAX];
 	char service[VARIABLE_LEN];    /* OTEL_SERVICE_NAME=...; empty: there is none */
 	char attributes[VARIABLE_LEN]; /* OTEL_RESOURCE_ATTRIBUTES=... */
+	__u32 path_cut;
+	__u32 environ_cut; /* there are further variables, or one of the two is not whole */
 };
 
 struct {
@@ -25,17 +27,17 @@ struct {
 	__type(value, struct image);
 } new_images SEC(".maps");
 
-#define ENVIRON_MAX 128 /* variables that are looked at */
+#define ENVIRON_MAX 1024 /* variables that are looked at */
 
 static __noinline int read_variable(struct image *image, __u64 address)
 {
-	char name[8];
+	__u64 name;
 
-	if (bpf_probe_read_user(name, sizeof(name), (void *)address))
+	if (bpf_probe_read_user(&name, sizeof(name), (void *)address))
 		return 0;
-	if (*(__u64 *)name == *(const __u64 *)"OTEL_SER")
+	if (name == *(const __u64 *)"OTEL_SER")
 		bpf_probe_read_user_str(image->service, VARIABLE_LEN, (void *)address);
-	else if (*(__u64 *)name == *(const __u64 *)"OTEL_RES")
+	else if (name == *(const __u64 *)"OTEL_RES")
 		bpf_probe_read_user_str(image->attributes, VARIABLE_LEN, (void *)address);
 	return 0;
 }
@@ -48,12 +50,19 @@ static __always_inline int on_execve_enter(struct enter_args *ctx)
 	__u64 environ = ctx->args[2], variable = 0;
 
 	image = bpf_map_lookup_elem(&new_images, &zero);
-	if (!image || bpf_probe_read_user_str(image->path, PATH_PART_MAX, (void *)ctx->args[0]) <= 1)
+	if (!image)
 		return 0;
+	long n = bpf_probe_read_user_str(image->path, PATH_PART_MAX, (void *)ctx->args[0]);
+	if (n <= 1)
+		return 0;
+	image->path_cut = n == PATH_PART_MAX;
 	image->service[0] = image->attributes[0] = 0;
+	image->environ_cut = 1;
 	for (int i = 0; i < ENVIRON_MAX; i++) {
-		if (!environ || bpf_probe_read_user(&variable, sizeof(variable), (void *)(environ + i * 8)) || !variable)
+		if (!environ || bpf_probe_read_user(&variable, sizeof(variable), (void *)(environ + i * 8)) || !variable) {
+			image->environ_cut = 0;
 			break;
+		}
 		read_variable(image, variable);
 	}
 	bpf_map_update_elem(&images, &pid, image, BPF_ANY);
@@ -64,13 +73,23 @@ static __always_inline void describe_image(struct process_event *e, struct image
 {
 	long n = 0;
 
-	if (image->path[0] == '/')
+	e->executable.cut = image->path_cut ? PATH_CUT_ROOM : 0;
+	if (image->path[0] == '/' && !image->path_cut)
 		n = bpf_probe_read_kernel_str(e->executable.parts, PATH_PART_MAX, image->path + 1);
 	if (n > 1)
 		e->executable.used = n;
 	__builtin_memset(e->environ, 0, 2 * VARIABLE_LEN);
-	bpf_probe_read_kernel_str(e->environ, VARIABLE_LEN, image->service);
-	bpf_probe_read_kernel_str(e->environ + VARIABLE_LEN, VARIABLE_LEN, image->attributes);
+	e->environ_cut = image->environ_cut;
+	n = bpf_probe_read_kernel_str(e->environ, VARIABLE_LEN, image->service);
+	if (n == VARIABLE_LEN) { /* not whole: it would be another name */
+		e->environ[0] = 0;
+		e->environ_cut = 1;
+	}
+	n = bpf_probe_read_kernel_str(e->environ + VARIABLE_LEN, VARIABLE_LEN, image->attributes);
 	if (image->service[0] || image->attributes[0])
 		e->environ_len = 2 * VARIABLE_LEN;
+	if (n == VARIABLE_LEN) { /* its last pair may not be whole, which shows by the missing NUL */
+		e->environ_len = 2 * VARIABLE_LEN - 1;
+		e->environ_cut = 1;
+	}
 }

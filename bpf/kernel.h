@@ -119,6 +119,8 @@ struct tcp_sock {
 	__u32 write_seq;  /* behind the last byte that a program has sent */
 	__u32 copied_seq; /* behind the last byte that a program has received */
 	__u32 rcv_nxt;    /* behind the last byte that has arrived in order */
+	__u32 snd_una;    /* behind the last byte that was acknowledged */
+	__u64 bytes_acked; /* a FIN that was sent, and the SYN of who connects, count as one byte each (tcp_snd_una_update) */
 };
 
 struct mptcp_sock {

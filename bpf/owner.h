@@ -10,7 +10,7 @@ struct owner {
 };
 
 /*
- * Appends a part; a path that is too long loses its beginning. This and the other functions that are not static are
+ * Appends a part; a path that is too long loses its beginning, and says so. This and the other functions that are not static are
  * global to the verifier: verified once, not once for each caller and state.
  */
 __noinline int put_part(struct path_parts *path, __u64 name)
@@ -18,11 +18,15 @@ __noinline int put_part(struct path_parts *path, __u64 name)
 	if (!path)
 		return 0;
 	__u32 used = path->used;
-	if (used > PATH_LEN - PATH_PART_MAX)
+	if (used > PATH_LEN - PATH_PART_MAX) {
+		path->cut |= PATH_CUT_ROOM;
 		return 0;
+	}
 	long n = bpf_probe_read_kernel_str(path->parts + used, PATH_PART_MAX, (void *)name);
 	if (n > 1 && n <= PATH_PART_MAX)
 		path->used = used + n;
+	else
+		path->cut |= PATH_CUT_ROOM;
 	return 0;
 }
 
@@ -33,14 +37,16 @@ static __always_inline void read_executable(struct path_parts *path, struct file
 	struct mount *mnt = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 
 	path->used = 0;
-
+	path->cut = PATH_CUT_DEPTH;
 	for (int i = 0; i < PATH_DEPTH_MAX; i++) {
 		struct dentry *root = BPF_CORE_READ(mnt, mnt.mnt_root);
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 		if (dentry == root || dentry == parent) {
 			struct mount *above = BPF_CORE_READ(mnt, mnt_parent);
-			if (above == mnt)
+			if (above == mnt) {
+				path->cut &= ~PATH_CUT_DEPTH;
 				break;
+			}
 			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
 			mnt = above;
 			continue;
@@ -64,7 +70,7 @@ static __always_inline void read_cgroup(struct path_parts *path, struct task_str
 	struct kernfs_node *kn;
 	__u32 id = 0;
 
-	path->used = 0;
+	path->used = path->cut = 0;
 	if (!bpf_core_field_exists(task->cgroups)) /* CONFIG_CGROUPS=n */
 		return;
 	kn = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
@@ -79,10 +85,13 @@ static __always_inline void read_cgroup(struct path_parts *path, struct task_str
 		if (css)
 			kn = BPF_CORE_READ(css, cgroup, kn);
 	}
+	path->cut = kn ? PATH_CUT_DEPTH : 0;
 	for (int i = 0; i < PATH_DEPTH_MAX && kn; i++) {
 		struct kernfs_node *parent = kernfs_parent(kn);
-		if (!parent)
+		if (!parent) {
+			path->cut &= ~PATH_CUT_DEPTH;
 			break;
+		}
 		put_part(path, (__u64)BPF_CORE_READ(kn, name));
 		kn = parent;
 	}
@@ -99,6 +108,85 @@ static __always_inline __u32 read_user_block(char *out, __u32 room, unsigned lon
 	if (!len || bpf_probe_read_user(out, len, (void *)begin))
 		return 0;
 	return len;
+}
+
+/* Of an environment that is longer than ENVIRON_LEN: what is looked at, and where in process_event.environ it goes. */
+#define VARIABLES_MAX 2048
+#define ENTRY_LEN 1024 /* a longer entry takes several looks */
+#define SERVICE_AT 0
+#define SERVICE_LEN 512
+#define ATTRIBUTES_AT SERVICE_LEN
+#define ATTRIBUTES_LEN 2048
+#define ENTRY_AT (ATTRIBUTES_AT + ATTRIBUTES_LEN)
+
+_Static_assert(ENTRY_AT + ENTRY_LEN <= ENVIRON_LEN, "no room for the variables and an entry");
+
+/* Takes one of the two variables, and returns how many bytes the entry at this address has, or what was looked at of it. */
+__noinline int take_variable(struct process_event *e, __u64 at)
+{
+	if (!e)
+		return 0;
+	char *entry = e->environ + ENTRY_AT;
+	long n = bpf_probe_read_user_str(entry, ENTRY_LEN, (void *)at);
+	bool begins = !e->in_entry;
+
+	e->in_entry = n == ENTRY_LEN; /* the byte behind is its NUL at the earliest */
+	if (n > 8 && begins) {
+		__u64 name = *(__u64 *)entry;
+		if (name == *(const __u64 *)"OTEL_SER" && !e->environ[SERVICE_AT])
+			bpf_probe_read_user_str(e->environ + SERVICE_AT, SERVICE_LEN, (void *)at);
+		else if (name == *(const __u64 *)"OTEL_RES" && !e->environ_len) {
+			long length = bpf_probe_read_user_str(e->environ + ATTRIBUTES_AT, ATTRIBUTES_LEN, (void *)at);
+			if (length > 0)
+				e->environ_len = length;
+		}
+	}
+	return n == ENTRY_LEN ? n - 1 : n;
+}
+
+/*
+ * Looks for OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES in an environment that is too long to be copied: Kubernetes adds
+ * seven variables for each service of a namespace. The first entry of a name counts.
+ */
+__noinline int find_variables(struct process_event *e, __u64 begin, __u64 end)
+{
+	__u64 at = begin;
+
+	if (!e)
+		return 0;
+	e->environ_cut = 1;
+	e->in_entry = 0;
+	__builtin_memset(e->environ, 0, SERVICE_LEN);
+	for (int i = 0; i < VARIABLES_MAX; i++) {
+		if (at >= end) {
+			e->environ_cut = 0;
+			break;
+		}
+		int n = take_variable(e, at);
+		if (n <= 0)
+			break;
+		at += n;
+	}
+	if (e->environ[SERVICE_AT + SERVICE_LEN - 2]) { /* not whole: it would be another name */
+		e->environ[SERVICE_AT] = 0;
+		e->environ_cut = 1;
+	}
+	if (e->environ_len >= ATTRIBUTES_LEN) { /* the last pair may not be whole, which shows by the missing NUL */
+		e->environ_len = ATTRIBUTES_LEN - 1;
+		e->environ_cut = 1;
+	}
+	e->environ_len += ATTRIBUTES_AT;
+	return 0;
+}
+
+static __always_inline void read_environ(struct process_event *e, struct mm_struct *mm)
+{
+	__u64 begin = BPF_CORE_READ(mm, env_start), end = BPF_CORE_READ(mm, env_end);
+
+	if (begin < end && end - begin > ENVIRON_LEN)
+		find_variables(e, begin, end);
+	else
+		e->environ_len = read_user_block(e->environ, ENVIRON_LEN, begin, end, &e->environ_cut);
 }
 
 __noinline int describe_process(struct owner *owner, __u32 shard)
@@ -121,9 +209,11 @@ __noinline int describe_process(struct owner *owner, __u32 shard)
 	read_cgroup(&e->cgroup, leader);
 	e->args_len = read_user_block(e->args, ARGS_LEN, BPF_CORE_READ(mm, arg_start),
 				      BPF_CORE_READ(mm, arg_end), &e->args_cut);
-	e->environ_len = read_user_block(e->environ, ENVIRON_LEN, BPF_CORE_READ(mm, env_start),
-					 BPF_CORE_READ(mm, env_end), &e->environ_cut);
-	submit(&r, e);
+	read_environ(e, mm);
+	if (e->executable.cut || e->cgroup.cut || e->environ_cut)
+		submit_urgently(&r, e); /* the rest is in /proc, and may be gone in a moment */
+	else
+		submit(&r, e);
 	return 1;
 }
 

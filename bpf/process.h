@@ -39,9 +39,11 @@ static __always_inline struct process_event *begin_process(struct reservation *r
 	e->header.time = bpf_ktime_get_ns();
 	e->header.start = start;
 	e->cgroup_id = bpf_get_current_cgroup_id();
+	e->uid = bpf_get_current_uid_gid();
 	e->args_len = e->environ_len = 0;
 	e->args_cut = e->environ_cut = 0;
 	e->executable.used = e->cgroup.used = 0;
+	e->executable.cut = e->cgroup.cut = 0;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
 	return e;
 }

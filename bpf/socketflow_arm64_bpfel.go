@@ -313,6 +313,7 @@ type SocketflowFlow struct {
 	Transport  uint8
 	Source     uint8
 	Pad        [2]uint8
+	Initial    [2]uint32
 }
 
 type SocketflowFrameForm uint32
@@ -413,18 +414,20 @@ type SocketflowProcessEvent struct {
 	ArgsCut            uint8
 	EnvironCut         uint8
 	ExecutableFromCall uint8
-	Pad                uint8
+	InEntry            uint8
 	Netns              uint32
-	Pad2               uint32
+	Uid                uint32
 	Comm               [16]int8
 	Executable         struct {
 		_     structs.HostLayout
 		Used  uint32
+		Cut   uint32
 		Parts [1024]int8
 	}
 	Cgroup struct {
 		_     structs.HostLayout
 		Used  uint32
+		Cut   uint32
 		Parts [1024]int8
 	}
 	Args    [512]int8

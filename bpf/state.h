@@ -35,6 +35,7 @@ static __always_inline void begin_streams(struct socket_state *s, struct sock *s
 		return;
 	s->conn.streams[DIRECTION_SENT].sequence = tp->write_seq;
 	s->conn.streams[DIRECTION_RECEIVED].sequence = tp->copied_seq;
+	read_initial(&s->conn.flow, tp);
 }
 
 /* CLOSE -> LISTEN */

@@ -234,6 +234,7 @@ type SyscallsFlow struct {
 	Transport  uint8
 	Source     uint8
 	Pad        [2]uint8
+	Initial    [2]uint32
 }
 
 type SyscallsImage struct {
@@ -241,6 +242,8 @@ type SyscallsImage struct {
 	Path       [256]int8
 	Service    [256]int8
 	Attributes [256]int8
+	PathCut    uint32
+	EnvironCut uint32
 }
 
 type SyscallsKnown uint32

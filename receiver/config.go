@@ -8,6 +8,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
+	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
 // Config is what a user may set. Each comment says what a key means, its unit, its range and its default.
@@ -67,8 +68,9 @@ type Config struct {
 	// Redaction is what is secret in URLs and recorded header fields, beside what always is.
 	Redaction RedactionConfig `mapstructure:"redaction"`
 
-	// ProcessCommandLine adds process.command_line to the resource. Command lines may hold secrets. Default: false.
-	ProcessCommandLine bool `mapstructure:"process_command_line"`
+	// ResourceAttributes switches the attributes of the resource, each by its name and "enabled". Default: all but
+	// process.command_args, which may hold secrets.
+	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
 
 	// RingBuffer is the memory through which the kernel hands over events.
 	RingBuffer RingBufferConfig `mapstructure:"ring_buffer"`
@@ -301,20 +303,21 @@ const (
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Mode:              ModeAuto,
-		Attachment:        AttachmentAuto,
-		OnUnsupported:     OnUnsupportedFail,
-		ExcludeSelf:       true,
-		ExcludeOTLP:       true,
-		AddressAttributes: AddressAttributesBoth,
-		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
-		ConnectionSpans:   ConnectionSpansAuto,
-		Transports:        []Transport{TransportTCP, TransportUDP, TransportUnix},
-		Protocols:         registry.Configs(),
-		Payload:           PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
-		PollInterval:      100 * time.Millisecond,
-		UDPIdleTimeout:    time.Minute,
-		Limits:            LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20, AttributeLength: 2 << 10},
+		Mode:               ModeAuto,
+		Attachment:         AttachmentAuto,
+		OnUnsupported:      OnUnsupportedFail,
+		ExcludeSelf:        true,
+		ExcludeOTLP:        true,
+		AddressAttributes:  AddressAttributesBoth,
+		ConnectionRecords:  []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
+		ConnectionSpans:    ConnectionSpansAuto,
+		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+		Transports:         []Transport{TransportTCP, TransportUDP, TransportUnix},
+		Protocols:          registry.Configs(),
+		Payload:            PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
+		PollInterval:       100 * time.Millisecond,
+		UDPIdleTimeout:     time.Minute,
+		Limits:             LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20, AttributeLength: 2 << 10},
 		Completion: CompletionConfig{
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,

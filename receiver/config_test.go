@@ -27,6 +27,18 @@ func load(t *testing.T, conf *confmap.Conf) (*Config, error) {
 	return cfg, confmap.Validate(cfg)
 }
 
+// resourceAttributes are the default ones with changes: names and whether they are enabled.
+func resourceAttributes(t *testing.T, changes ...any) metadata.ResourceAttributesConfig {
+	t.Helper()
+	enabled := map[string]any{}
+	for i := 0; i < len(changes); i += 2 {
+		enabled[changes[i].(string)] = map[string]any{"enabled": changes[i+1]}
+	}
+	c := metadata.DefaultResourceAttributesConfig()
+	require.NoError(t, confmap.NewFromStringMap(enabled).Unmarshal(&c))
+	return c
+}
+
 func TestConfigAccepted(t *testing.T) {
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config", "accepted.yaml"))
 	require.NoError(t, err)
@@ -64,7 +76,7 @@ func TestConfigAccepted(t *testing.T) {
 			}},
 			Payload:            PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
 			Redaction:          RedactionConfig{SecretNames: []string{"tenant"}, SafeNames: []string{"page_token", "code"}},
-			ProcessCommandLine: true,
+			ResourceAttributes: resourceAttributes(t, "process.command_args", true, "host.id", false),
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,
 			UDPIdleTimeout:     5 * time.Second,
@@ -167,6 +179,9 @@ func TestConfigRoundTrip(t *testing.T) {
 	require.NoError(t, conf.Marshal(cfg))
 	again, err := load(t, conf)
 	require.NoError(t, err)
+	// The generated type remembers whether a user has set it.
+	assert.Equal(t, omittedOf(&cfg.ResourceAttributes), omittedOf(&again.ResourceAttributes))
+	again.ResourceAttributes = cfg.ResourceAttributes
 	assert.Equal(t, cfg, again)
 }
 

@@ -119,9 +119,11 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 		Telemetry: otlp.Options{
 			Records: c.recordKinds(out.logs != nil), Traces: out.traces != nil,
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
-			CommandLine: c.ProcessCommandLine, AttributeLength: int(c.Limits.AttributeLength), ScopeName: metadata.ScopeName, ScopeVersion: version,
+			Omitted: omittedOf(&c.ResourceAttributes), AttributeLength: int(c.Limits.AttributeLength),
+			ScopeName: metadata.ScopeName, ScopeVersion: version,
 			Bounds: otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
 		},
+		CommandArgs:  c.ResourceAttributes.ProcessCommandArgs.Enabled,
 		BatchTimeout: c.Batch.Timeout, Sink: out,
 	}
 	if out.traces != nil { // exchanges are spans

@@ -72,7 +72,7 @@ func (e *Engine) Start() (err error) {
 	if err != nil {
 		return fmt.Errorf("include, exclude: %w", err)
 	}
-	e.processes, err = process.NewReader(process.Options{OmitCommandLine: !e.opts.Telemetry.CommandLine})
+	e.processes, err = process.NewReader(process.Options{OmitCommandLine: !e.opts.CommandArgs})
 	if err != nil {
 		return err
 	}

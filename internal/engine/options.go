@@ -33,7 +33,8 @@ type Options struct {
 	Sockets, Processes int            // followed, and remembered, at a time, by all shards together
 	Waiting            fdtrack.Limits // how long, and how much of it, waits for an address; syscall mode
 
-	Telemetry    otlp.Options // but for HostID and Full
+	Telemetry    otlp.Options // but for HostID, Seed, Host and Full
+	CommandArgs  bool         // read the arguments of processes
 	BatchTimeout time.Duration
 	Sink         Sink
 

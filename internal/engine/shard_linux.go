@@ -50,16 +50,17 @@ type unreported struct {
 func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error) {
 	s := &shard{engine: e, number: i, reader: e.tracer.Readers()[i]}
 	telemetry := e.opts.Telemetry
-	telemetry.HostID = e.hostID
+	telemetry.HostID, telemetry.Seed, telemetry.Host = e.hostID, newSeed(), e.processes.Host()
 	telemetry.Full = s.deliver
 	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
 	options := socket.Options{
-		Sockets:      (e.opts.Sockets + of - 1) / of,
-		Processes:    (e.opts.Processes + of - 1) / of,
-		Selection:    chosen,
-		SetRuleMatch: s.setRuleMatch,
+		Sockets:       (e.opts.Sockets + of - 1) / of,
+		Processes:     (e.opts.Processes + of - 1) / of,
+		Selection:     chosen,
+		KernelCookies: e.calls == nil,
+		SetRuleMatch:  s.setRuleMatch,
 
 		Conversations: conversation.Options{
 			Protocols: e.opts.Protocols, Memory: e.opts.ParserMemory / of, Want: e.tracer.Want,

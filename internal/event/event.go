@@ -108,6 +108,9 @@ type Flow struct {
 	// AddressSource says how Local and Remote are known. An unknown address is the zero AddrPort; an unknown port is 0.
 	AddressSource AddressSource
 	Unix          *Unix // UnixStream: names instead of addresses
+	// Initial are the TCP sequence numbers at which the directions began, which belong to the connection as long as it lives. Of
+	// the end that connected, the sent direction's is one less than the first byte's. 0 both: not known, as in the syscall mode.
+	Initial [Directions]uint32
 }
 
 // Unix has the names of two connected AF_UNIX sockets. A name is a path, or @ and a name of the abstract namespace. It is

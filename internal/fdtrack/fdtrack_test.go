@@ -528,7 +528,7 @@ func TestOwners(t *testing.T) {
 		described,
 		open(1, local, remote),
 		by(name(11), open(2, local, remote)),
-		by(process.ID{PID: testPID, Start: 2}, open(3, local, remote)), // another that has had the pid
+		by(process.ID{PID: testPID, Start: 2}, open(3, local, remote)), // who had the pid before the one that has it now began
 		zero,
 		by(name(testPID), event.Event{Kind: event.KindExit}),
 		by(name(12), event.Event{Kind: event.KindExit}),
@@ -539,11 +539,11 @@ func TestOwners(t *testing.T) {
 	}{
 		{process.ID{PID: testPID, Start: testStart}, testNetNS},
 		{process.ID{PID: testPID, Start: testStart}, testNetNS},
-		{process.ID{PID: 11, Start: 1}, 0},
-		{process.ID{PID: testPID, Start: testStart}, testNetNS},
+		{process.ID{PID: 11, Start: seenAt}, 0},
+		{process.ID{PID: testPID, Start: 2}, 0},
 		{process.ID{PID: testPID}, 0},
 		{process.ID{PID: testPID, Start: testStart}, 0},
-		{process.ID{PID: 12, Start: 1}, 0},
+		{process.ID{PID: 12, Start: seenAt}, 0},
 	}
 	require.Len(t, s.raw, len(want))
 	for i := range want {

@@ -19,8 +19,8 @@ type owner struct {
 // lives on.
 const maxTries = 8
 
-// owners translates the kernel side's names of processes. Such a name is the pid and, in place of the start time, an incarnation: a
-// number that distinguishes the processes that have had the pid.
+// owners translates the kernel side's names of processes. Such a name is the pid and, in place of the start time, an incarnation: the
+// time when the process was first seen, in the unit of the start time. A process that began later has only the pid in common.
 type owners struct {
 	resolver Resolver
 	starts   *starts
@@ -67,7 +67,7 @@ func (t *Tracker) NameOf(id process.ID) (name process.ID, known bool) {
 
 func (o *owners) resolve(name process.ID) owner {
 	found := owner{id: name}
-	if p, err := o.resolver.Process(name.PID); err == nil {
+	if p, err := o.resolver.Process(name.PID); err == nil && p.Start <= name.Start {
 		found.id.Start, found.netns = p.Start, p.NetNS
 		o.starts.put(name, p.Start)
 	} else if start, known := o.starts.get(name); known {

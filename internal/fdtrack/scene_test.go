@@ -21,6 +21,7 @@ const (
 	testPID    = 10
 	testNetNS  = 4026531840
 	testStart  = 4711 // of testPID
+	seenAt     = 9000 // when the kernel side saw a process first
 	local      = "10.0.0.1:50000"
 	remote     = "10.0.0.2:80"
 	containers = "10.0.0.9" // what Source says
@@ -244,7 +245,7 @@ func address(text string) netip.AddrPort {
 	return netip.MustParseAddrPort(text)
 }
 
-func name(pid uint32) process.ID { return process.ID{PID: pid, Start: 1} }
+func name(pid uint32) process.ID { return process.ID{PID: pid, Start: seenAt} }
 
 func of(kind event.Kind, cookie uint64) event.Event {
 	return event.Event{Kind: kind, Owner: name(testPID), Flow: event.Flow{Cookie: cookie}}

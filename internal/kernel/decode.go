@@ -223,15 +223,18 @@ func decodeProcess(raw []byte, e *event.Event) error {
 	e.Generation = r.Generation
 	e.Flow.NetNS = r.Netns
 	e.Process = &process.Snapshot{
-		ID:         e.Owner,
-		Comm:       text(r.Comm[:]),
-		Executable: path(r.Executable.Parts[:], r.Executable.Used),
-		FromExecve: r.ExecutableFromCall != 0,
-		Args:       bytes.Clone(octets(r.Args[:], r.ArgsLen)),
-		ArgsCut:    r.ArgsCut != 0,
-		Environ:    bytes.Clone(octets(r.Environ[:], r.EnvironLen)),
-		EnvironCut: r.EnvironCut != 0,
-		Cgroup:     path(r.Cgroup.Parts[:], r.Cgroup.Used),
+		ID:            e.Owner,
+		Comm:          text(r.Comm[:]),
+		Executable:    path(r.Executable.Parts[:], r.Executable.Used),
+		ExecutableCut: r.Executable.Cut != 0,
+		FromExecve:    r.ExecutableFromCall != 0,
+		UID:           process.UserID(r.Uid),
+		Args:          bytes.Clone(octets(r.Args[:], r.ArgsLen)),
+		ArgsCut:       r.ArgsCut != 0,
+		Environ:       bytes.Clone(octets(r.Environ[:], r.EnvironLen)),
+		EnvironCut:    r.EnvironCut != 0,
+		Cgroup:        path(r.Cgroup.Parts[:], r.Cgroup.Used),
+		CgroupCut:     r.Cgroup.Cut != 0,
 	}
 	return nil
 }
@@ -241,10 +244,11 @@ type rawFlow = bpf.SocketflowFlow
 
 func flow(r *rawFlow) event.Flow {
 	f := event.Flow{
-		Cookie: r.Cookie,
-		NetNS:  r.Netns,
-		Local:  endpoint(r.Family, &r.Local, r.LocalPort),
-		Remote: endpoint(r.Family, &r.Remote, r.RemotePort),
+		Cookie:  r.Cookie,
+		NetNS:   r.Netns,
+		Initial: r.Initial,
+		Local:   endpoint(r.Family, &r.Local, r.LocalPort),
+		Remote:  endpoint(r.Family, &r.Remote, r.RemotePort),
 	}
 	switch bpf.SocketflowTransport(r.Transport) {
 	case bpf.SocketflowTransportTRANSPORT_UNIX:

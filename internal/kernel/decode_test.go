@@ -34,7 +34,7 @@ func TestDecodeClose(t *testing.T) {
 		Header: header(bpf.SocketflowEventKindEVENT_CLOSE),
 		Flow: bpf.SocketflowFlow{
 			Cookie: 9, Local: address("::ffff:10.0.0.1"), Remote: address("2001:db8::1"), LocalPort: 0x0102,
-			RemotePort: 443, Family: familyIPv6, Role: 2, RoleSource: 2, Netns: 77,
+			RemotePort: 443, Family: familyIPv6, Role: 2, RoleSource: 2, Netns: 77, Initial: [2]uint32{5, 6},
 		},
 		Started: 1000, Established: 1001, BytesSent: 3, BytesReceived: 4, SegmentsSent: 5, SegmentsReceived: 6,
 		SrttUs: 7, Retransmits: 8, Error: 104, LastState: 9, FinReceived: 1, AcceptedBefore: 1,
@@ -46,7 +46,7 @@ func TestDecodeClose(t *testing.T) {
 		Kind: event.KindClose, Time: 1234, Owner: process.ID{PID: 42, Start: 5},
 		Flow: event.Flow{
 			Cookie: 9, Local: netip.MustParseAddrPort("10.0.0.1:258"), Remote: netip.MustParseAddrPort("[2001:db8::1]:443"),
-			NetNS: 77, Role: event.RoleServer, RoleSource: event.RoleSourceAccept,
+			NetNS: 77, Role: event.RoleServer, RoleSource: event.RoleSourceAccept, Initial: [2]uint32{5, 6},
 		},
 		Started: 1000, Established: 1001, Existing: true,
 		Ending: event.Ending{
@@ -87,7 +87,8 @@ func TestDecodeData(t *testing.T) {
 }
 
 func TestDecodeProcess(t *testing.T) {
-	record := bpf.SocketflowProcessEvent{Header: header(bpf.SocketflowEventKindEVENT_PROCESS), Generation: 3, ArgsCut: 1}
+	record := bpf.SocketflowProcessEvent{Header: header(bpf.SocketflowEventKindEVENT_PROCESS), Generation: 3, ArgsCut: 1, Uid: 33}
+	record.Executable.Cut, record.Cgroup.Cut = 1, 2
 	put := func(to []int8, s string) uint32 {
 		return uint32(copy(unsafe.Slice((*byte)(unsafe.Pointer(&to[0])), len(to)), s))
 	}
@@ -101,8 +102,8 @@ func TestDecodeProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &process.Snapshot{
-		ID: process.ID{PID: 42, Start: 5}, Comm: "nginx", Executable: "/usr/sbin/nginx",
-		Cgroup: "/system.slice/nginx.service", Args: []byte("nginx\x00-g\x00"), ArgsCut: true, Environ: []byte("A=1\x00"),
+		ID: process.ID{PID: 42, Start: 5}, Comm: "nginx", Executable: "/usr/sbin/nginx", ExecutableCut: true, UID: process.UserID(33),
+		Cgroup: "/system.slice/nginx.service", CgroupCut: true, Args: []byte("nginx\x00-g\x00"), ArgsCut: true, Environ: []byte("A=1\x00"),
 	}
 	if !reflect.DeepEqual(got.Process, want) || got.Generation != 3 {
 		t.Errorf("got  %+v generation %d\nwant %+v generation 3", got.Process, got.Generation, want)

@@ -152,12 +152,6 @@ func (b *Builder) spansOf(p *process.Info) *group {
 	return g
 }
 
-// describe writes the attributes of a process.
-func (b *Builder) describe(p *process.Info, to pcommon.Map) {
-	describe(p, b.options.CommandLine, to)
-	b.bound.all(to)
-}
-
 func (b *Builder) nameScope(scope pcommon.InstrumentationScope) {
 	scope.SetName(sound(b.options.ScopeName))
 	scope.SetVersion(sound(b.options.ScopeVersion))

@@ -90,7 +90,7 @@ func TestBatchesKeepTheirBounds(t *testing.T) {
 				records, spans = records+logs.LogRecordCount(), spans+traces.SpanCount()
 			}
 			full := 0
-			b = newBuilder(Options{Bounds: c.bounds, AttributeLength: 8000, ConnectionSpans: SpansAlways, CommandLine: true, ScopeName: "scope", Full: func() {
+			b = newBuilder(Options{Bounds: c.bounds, AttributeLength: 8000, Omitted: []string{}, ConnectionSpans: SpansAlways, ScopeName: "scope", Full: func() {
 				full++
 				if most := max(b.records.items, b.spans.items); most < c.bounds.Items && max(b.records.bytes, b.spans.bytes) < c.bounds.Bytes/2 && !c.alone {
 					t.Fatalf("only %+v and %+v are in a batch that is taken for full", b.records, b.spans)

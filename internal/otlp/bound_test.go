@@ -65,7 +65,7 @@ func TestLongValuesAreCutMarkedAndCounted(t *testing.T) {
 }
 
 func TestLongResourceAttributesAreCut(t *testing.T) {
-	b := newBuilder(Options{CommandLine: true})
+	b := newBuilder(Options{Omitted: []string{}})
 	p := curl()
 	p.Executable = "/" + strings.Repeat("x", 4000)
 	p.CommandLine = []string{"a", strings.Repeat("b", 10_000)}

@@ -43,20 +43,22 @@ type Options struct {
 	Records         RecordKinds // the log records to build
 	Traces          bool        // build spans
 	Addresses       AddressAttributes
-	CommandLine     bool // emit the command lines of processes, which may contain secrets
 	ConnectionSpans SpanPolicy
 	// AttributeLength is how many bytes an attribute's value has at most. 0: 2048.
 	AttributeLength int
+	Host            process.Host // of all processes
+	Omitted         []string     // keys of the resource attributes that are not emitted
 	// ScopeName and ScopeVersion are those of the instrumentation scope.
 	ScopeName, ScopeVersion string
-	// HostID is a number that is unique to this host and this boot. Trace ids, span ids and connection ids are derived from
-	// it and from the ID of a Connection.
+	// HostID is a number that is unique to this host and this boot. Connection ids are derived from it.
 	HostID uint64
 	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
 	// Bounds of a batch. At a bound, Full is called, which has to call Take; it may be nil without bounds.
 	Bounds Bounds
 	Full   func()
+	// Seed is random, and another for every Builder that ever is. Trace ids and span ids are derived from it.
+	Seed Seed
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
@@ -67,6 +69,7 @@ type Options struct {
 type Builder struct {
 	options     Options
 	identity    identity
+	omitted     map[string]bool // resource attributes
 	attrLayouts attrLayouts
 	texts       addressTexts
 	ids         connectionIDs
@@ -99,9 +102,14 @@ func NewBuilder(options Options) *Builder {
 	if options.AttributeLength == 0 {
 		options.AttributeLength = defaultLength
 	}
+	omitted := make(map[string]bool, len(options.Omitted))
+	for _, key := range options.Omitted {
+		omitted[key] = true
+	}
 	return &Builder{
 		options:     options,
-		identity:    newIdentity(options.HostID),
+		omitted:     omitted,
+		identity:    newIdentity(options.HostID, options.Seed),
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
 		bound:       bound{length: options.AttributeLength},
@@ -204,10 +212,11 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 	record.SetSeverityText(severityText)
 	switch {
 	case spanned:
-		record.SetTraceID(b.identity.traceID(c.ID))
-		record.SetSpanID(b.identity.spanID(c.ID))
+		traceID, spanID := b.identity.ids(c.Serial, whole)
+		record.SetTraceID(traceID)
+		record.SetSpanID(spanID)
 	case b.options.Traces && h == &closing && c.Exchanges > 0:
-		traceID, spanID := b.identity.exchangeIDs(c.ID, uint64(c.Last.ID))
+		traceID, spanID := b.identity.ids(c.Serial, uint64(c.Last.ID))
 		if c.Last.TraceID != [16]byte{} {
 			traceID = c.Last.TraceID
 		}
@@ -221,8 +230,9 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 // writeSpan writes b.span without its attributes.
 func (b *Builder) writeSpan(r *report, h *recordDef) {
 	c, span := r.connection, b.span
-	span.SetTraceID(b.identity.traceID(c.ID))
-	span.SetSpanID(b.identity.spanID(c.ID))
+	traceID, spanID := b.identity.ids(c.Serial, whole)
+	span.SetTraceID(traceID)
+	span.SetSpanID(spanID)
 	span.SetName(h.span(r.transportDef))
 	span.SetKind(entry(kinds[:], c.Role))
 	span.SetFlags(rootFlags)

@@ -58,7 +58,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	r.interned, r.bound = &b.interned, &b.bound
 
 	span := b.span
-	traceID, spanID := b.identity.exchangeIDs(c.ID, uint64(id))
+	traceID, spanID := b.identity.ids(c.Serial, uint64(id))
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
 		span.SetParentSpanID(p.SpanID)
@@ -83,8 +83,9 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	}
 	if b.options.ConnectionSpans == SpansAlways {
 		l := span.Links().AppendEmpty()
-		l.SetTraceID(b.identity.traceID(c.ID))
-		l.SetSpanID(b.identity.spanID(c.ID))
+		traceID, spanID := b.identity.ids(c.Serial, whole)
+		l.SetTraceID(traceID)
+		l.SetSpanID(spanID)
 		l.SetFlags(rootFlags)
 	}
 	for i := range x.Links {

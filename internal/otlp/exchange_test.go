@@ -147,7 +147,7 @@ func TestExchangesWithoutAParentStartATraceEach(t *testing.T) {
 	b := newBuilder(Options{ConnectionSpans: SpansAlways})
 	for number := range uint64(20) {
 		c := connect(finByPeer)
-		c.ID = number
+		c.ID, c.Serial = number, number
 		for range 20 {
 			emitExchange(b, c, get(protocol.Client, "200"))
 		}

@@ -128,7 +128,7 @@ var cases = []struct {
 		func(c *socket.Connection) {
 			*c = socket.Connection{ID: c.ID, Process: c.Process, StartedAt: c.StartedAt, OpenedAt: c.OpenedAt}
 		})},
-	{name: "command_line", options: Options{CommandLine: true}, emit: openedAndClosed(finByPeer)},
+	{name: "resource", options: Options{Host: process.Host{Name: "node-7", ID: "0123"}, Omitted: []string{"container.id", "host.id"}}, emit: openedAndClosed(finByPeer, of(described()))},
 	{name: "stable_only", options: Options{Addresses: AddressStable}, emit: openedAndClosed(finByPeer, accepted)},
 	{name: "v1.20", options: Options{Addresses: AddressV120}, emit: openedAndClosed(finByPeer, accepted)},
 	{name: "v1.12", options: Options{Addresses: AddressV112}, emit: openedAndClosed(finByPeer, accepted)},
@@ -192,6 +192,9 @@ func newBuilder(o Options) *Builder {
 	}
 	o.ScopeName, o.ScopeVersion = "github.com/socketflow/socketflow", "0.0.0-test"
 	o.HostID = 0x0102030405060708
+	if o.Omitted == nil {
+		o.Omitted = []string{processCommandArgs}
+	}
 	o.Now = func() time.Time { return start.Add(2 * time.Second) }
 	return NewBuilder(o)
 }

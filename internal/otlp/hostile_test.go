@@ -153,7 +153,7 @@ func textsOfValue(key string, v pcommon.Value, see func(where, text string)) {
 func TestNothingUnsoundIsEmitted(t *testing.T) {
 	for _, text := range hostileTexts {
 		b := NewBuilder(Options{
-			Records: RecordAll, Traces: true, CommandLine: true, ConnectionSpans: SpansAlways,
+			Records: RecordAll, Traces: true, ConnectionSpans: SpansAlways,
 			ScopeName: text, ScopeVersion: text,
 		})
 		hostileScene(b, text)

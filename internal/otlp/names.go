@@ -3,17 +3,24 @@ package otlp
 // All names in the emitted telemetry. Names outside socketflow.* are those of the OpenTelemetry semantic conventions: a
 // test compares them with the constants of go.opentelemetry.io/otel/semconv.
 
-// Resource attributes: the process that owns the socket.
+// Resource attributes: the process that owns the socket, and its host.
 const (
-	serviceName           = "service.name"            // set by the process, else derived from its container or executable
-	processPID            = "process.pid"             // in the pid namespace of the collector's procfs
-	processExecutableName = "process.executable.name" // last element of the path
-	processExecutablePath = "process.executable.path"
-	processCommandLine    = "process.command_line" // the arguments joined by single spaces; on request only
-	processCommandArgs    = "process.command_args" // the arguments one by one; on request only
+	serviceName           = "service.name"              // set by the process, else derived from its container or executable
+	serviceSource         = "socketflow.service.source" // how the name is known: see process.SourceServiceName and the following
+	serviceInstanceID     = "service.instance.id"       // set by the process, else a UUID of host, boot, pid and start
+	processPID            = "process.pid"               // in the pid namespace of the collector's procfs
+	processCreationTime   = "process.creation.time"     // RFC 3339, UTC; to 10 ms after the time of the boot, which is to the second
+	processOwner          = "process.owner"             // the user's name on the host, or the number
+	processExecutableName = "process.executable.name"   // last element of the path
+	processExecutablePath = "process.executable.path"   // behind "..." if only its end is known
+	processCommandArgs    = "process.command_args"      // the arguments one by one; on request only
 	containerID           = "container.id"
 	containerName         = "container.name"
+	containerRuntimeName  = "container.runtime.name"
 	k8sPodUID             = "k8s.pod.uid"
+	k8sContainerName      = "k8s.container.name"
+	hostName              = "host.name"
+	hostID                = "host.id" // machine-id(5)
 )
 
 // Address attributes of the current conventions. Addresses are IP addresses as text, or names of Unix sockets that have one;

@@ -1,6 +1,10 @@
 package otlp
 
-import "github.com/socketflow/socketflow/internal/process"
+import (
+	"time"
+
+	"github.com/socketflow/socketflow/internal/process"
+)
 
 func curl() *process.Info {
 	return &process.Info{
@@ -34,6 +38,20 @@ func redis() *process.Info {
 			{Key: "service.name", Value: "another"},
 			{Key: "team", Value: "storage"},
 		},
+	}
+}
+
+// described is a process of which all is known, but for the beginning of its path. It declares an attribute that is not wanted.
+func described() *process.Info {
+	return &process.Info{
+		ID: process.ID{PID: 55, Start: 600}, Comm: "app", Executable: "/d/bin/app", ExecutableCut: true,
+		CommandLine: []string{"app", "-c", "a b"},
+		CreatedAt:   time.Date(2026, 1, 2, 3, 4, 5, 670_000_000, time.UTC), Owner: "www-data",
+		InstanceID:  "627cc493-f310-47de-96bd-71410b7dec09",
+		ServiceName: "shop", ServiceNameSource: process.SourceServiceName,
+		ContainerID:   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+		ContainerName: "app", ContainerRuntime: "containerd", PodUID: "5f0c8e3e-2d1b-4c7a-9e6f-0a1b2c3d4e5f", PodContainer: "app",
+		ResourceAttributes: []process.Attribute{{Key: "container.id", Value: "mine"}, {Key: "host.name", Value: "mine"}},
 	}
 }
 

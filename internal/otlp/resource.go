@@ -1,52 +1,80 @@
 package otlp
 
 import (
-	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/socketflow/socketflow/internal/process"
 )
 
-// texts are the resource attributes of type string. They are absent if empty.
-var texts = [...]struct {
+// resourceKeys are the resource attributes, in the order in which they are written. One without a value is absent.
+var resourceKeys = [...]struct {
 	key  string
-	text func(*process.Info) string
+	text func(*process.Info, *process.Host) string // nil: not a string
 }{
-	{processExecutableName, (*process.Info).ExecutableName},
-	{processExecutablePath, func(p *process.Info) string { return p.Executable }},
-	{containerID, func(p *process.Info) string { return p.ContainerID }},
-	{containerName, func(p *process.Info) string { return p.ContainerName }},
-	{k8sPodUID, func(p *process.Info) string { return p.PodUID }},
+	{serviceName, func(p *process.Info, _ *process.Host) string { return p.ServiceName }},
+	{serviceSource, func(p *process.Info, _ *process.Host) string { return p.ServiceNameSource }},
+	{serviceInstanceID, func(p *process.Info, _ *process.Host) string { return p.InstanceID }},
+	{processPID, nil},
+	{processCreationTime, func(p *process.Info, _ *process.Host) string { return timeText(p.CreatedAt) }},
+	{processOwner, func(p *process.Info, _ *process.Host) string { return p.Owner }},
+	{processExecutableName, func(p *process.Info, _ *process.Host) string { return p.ExecutableName() }},
+	{processExecutablePath, func(p *process.Info, _ *process.Host) string { return executablePath(p) }},
+	{processCommandArgs, nil},
+	{containerID, func(p *process.Info, _ *process.Host) string { return p.ContainerID }},
+	{containerName, func(p *process.Info, _ *process.Host) string { return p.ContainerName }},
+	{containerRuntimeName, func(p *process.Info, _ *process.Host) string { return p.ContainerRuntime }},
+	{k8sPodUID, func(p *process.Info, _ *process.Host) string { return p.PodUID }},
+	{k8sContainerName, func(p *process.Info, _ *process.Host) string { return p.PodContainer }},
+	{hostName, func(_ *process.Info, h *process.Host) string { return h.Name }},
+	{hostID, func(_ *process.Info, h *process.Host) string { return h.ID }},
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
+
+// executablePath shows by three dots that the beginning of a path is not known.
+func executablePath(p *process.Info) string {
+	if p.ExecutableCut && p.Executable != "" {
+		return "..." + p.Executable
+	}
+	return p.Executable
 }
 
 // describe writes the resource attributes of a process. Attributes that the process itself declares come last and replace
-// nothing: a process cannot pretend to be another.
-func describe(p *process.Info, commandLine bool, to pcommon.Map) {
-	if p.PID == 0 {
-		to.PutStr(serviceName, process.UnknownService)
-		return
-	}
-	to.EnsureCapacity(2 + len(texts) + 2 + len(p.ResourceAttributes))
-	to.PutStr(serviceName, p.ServiceName)
-	to.PutInt(processPID, int64(p.PID))
-	for _, a := range texts {
-		if text := a.text(p); text != "" {
-			to.PutStr(a.key, text)
-		}
-	}
-	if commandLine && len(p.CommandLine) > 0 {
-		// The conventions prefer the list; users search for the line.
-		to.PutStr(processCommandLine, strings.Join(p.CommandLine, " "))
-		args := to.PutEmptySlice(processCommandArgs)
-		args.EnsureCapacity(len(p.CommandLine))
-		for _, arg := range p.CommandLine {
-			args.AppendEmpty().SetStr(arg)
+// nothing, nor do they stand for an attribute that is not wanted: a process cannot pretend to be another. Long values are cut.
+func (b *Builder) describe(p *process.Info, to pcommon.Map) {
+	to.EnsureCapacity(len(resourceKeys) + len(p.ResourceAttributes))
+	for i := range resourceKeys {
+		k := &resourceKeys[i]
+		switch {
+		case b.omitted[k.key]:
+		case k.text != nil:
+			if text := k.text(p, &b.options.Host); text != "" {
+				to.PutStr(k.key, text)
+			}
+		case k.key == processPID && p.PID != 0:
+			to.PutInt(k.key, int64(p.PID))
+		case k.key == processCommandArgs && len(p.CommandLine) > 0:
+			args := to.PutEmptySlice(k.key)
+			args.EnsureCapacity(len(p.CommandLine))
+			for _, arg := range p.CommandLine {
+				args.AppendEmpty().SetStr(arg)
+			}
 		}
 	}
 	for _, a := range p.ResourceAttributes {
+		if b.omitted[a.Key] {
+			continue
+		}
 		if v, found := to.GetOrPutEmpty(sound(a.Key)); !found {
 			v.SetStr(a.Value)
 		}
 	}
+	b.bound.all(to)
 }

@@ -1,13 +1,10 @@
 package otlp
 
 import (
-	"fmt"
 	"math"
 	"net/netip"
 	"testing"
 	"time"
-
-	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
 func TestBytesReadWell(t *testing.T) {
@@ -46,53 +43,5 @@ func TestAddressTextsOutliveEviction(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestIDsAreDistinctAndNeverZero(t *testing.T) {
-	seen := make(map[any]string)
-	note := func(id any, zero bool, what string) {
-		if zero {
-			t.Errorf("%s is zero", what)
-		}
-		if other, taken := seen[id]; taken {
-			t.Fatalf("%s and %s are both %v", what, other, id)
-		}
-		seen[id] = what
-	}
-	for _, host := range []uint64{0, 1, math.MaxUint64, splitmix.Gamma} {
-		identity := newIdentity(host)
-		for number := range uint64(10_000) {
-			what := fmt.Sprintf("connection %d of host %#x", number, host)
-			trace, span, id := identity.traceID(number), identity.spanID(number), identity.connectionID(number)
-			note(trace, trace.IsEmpty(), what)
-			note(span, span.IsEmpty(), what)
-			note(id, id == "0000000000000000", what)
-			if len(id) != 16 {
-				t.Fatalf("%s is %s", what, id)
-			}
-		}
-	}
-}
-
-// Finalize is a bijection: for every key there is a connection whose id would be zero.
-func TestNumberThatMixesToZeroHasNonZeroIDs(t *testing.T) {
-	both := identity{traceHigh: 42, traceLow: 42, span: 42}
-	if both.traceID(42).IsEmpty() || both.spanID(42).IsEmpty() {
-		t.Error("an id is zero, which means that there is none")
-	}
-}
-
-// Consecutive connections must look random to a sampler that compares the low 56 bits of a trace id with a threshold.
-func TestSamplersSeeEvenlyDistributedTraceIDs(t *testing.T) {
-	identity, below := newIdentity(1), 0
-	const connections = 20_000
-	for number := range uint64(connections) {
-		if id := identity.traceID(number); id[9] < 64 { // the highest of the 56 bits
-			below++
-		}
-	}
-	if share := float64(below) / connections; math.Abs(share-0.25) > 0.02 {
-		t.Errorf("a sampler for a quarter takes %.3f", share)
 	}
 }

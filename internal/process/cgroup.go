@@ -33,6 +33,13 @@ const (
 	engineMachine // systemd-nspawn, libvirt's LXC driver, and all others that register with systemd-machined
 )
 
+// runtimes are the names of engines as attributes have them; "" where several may run the container.
+var runtimes = [...]string{
+	engineNone: "", engineUnknown: "", engineDocker: "docker", engineContainerd: "containerd", engineNerdctl: "containerd",
+	engineCRIO: "cri-o", enginePodman: "podman", engineECS: "", engineGarden: "garden", engineBuildKit: "", engineLXC: "lxc",
+	engineMachine: "",
+}
+
 // form is a pattern of a path element by which a runtime names a container.
 type form struct {
 	engine engine

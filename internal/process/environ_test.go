@@ -111,7 +111,7 @@ func FuzzEnviron(f *testing.F) {
 			}
 		}
 		var i Info
-		i.nameService(env.serviceName, attributeName)
+		i.nameService(env.serviceName, attributeName, "")
 		if i.ServiceName == "" || len(i.ServiceName) > maxName || !utf8.ValidString(i.ServiceName) {
 			t.Errorf("service name %q", i.ServiceName)
 		}

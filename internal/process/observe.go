@@ -14,7 +14,10 @@ var errChanged = errors.New("process changed while it was read")
 type observation struct {
 	comm       string
 	executable string // clean
+	cut        bool   // executable is the end of a longer path
+	argv0      string
 	args       []string
+	uid        UID
 	environ    environment
 	cgroups    []string
 }
@@ -25,10 +28,16 @@ func (o observation) orElse(other observation) observation {
 		o.comm = other.comm
 	}
 	if o.executable == "" {
-		o.executable = other.executable
+		o.executable, o.cut = other.executable, other.cut
 	}
 	if len(o.args) == 0 {
 		o.args = other.args
+	}
+	if o.argv0 == "" {
+		o.argv0 = other.argv0
+	}
+	if !o.uid.known {
+		o.uid = other.uid
 	}
 	o.environ = o.environ.orElse(other.environ)
 	return o
@@ -85,13 +94,13 @@ func readExecutable(h procfs.Handle) (string, error) {
 func (r *Reader) readDetails(h procfs.Handle, o *observation) error {
 	scratch := r.scratch.Get().(*[maxEnvironBytes + 1]byte)
 	defer r.scratch.Put(scratch)
-	var errs []error
-	if !r.omitCommandLine {
-		errs = append(errs, h.Read("cmdline", maxArgBytes, scratch[:], func(block []byte, _ bool) {
-			o.args = parseArgs(block)
-		}))
-	}
-	errs = append(errs,
+	return errors.Join(
+		h.Read("cmdline", maxArgBytes, scratch[:], func(block []byte, _ bool) { r.readArgs(o, block) }),
+		h.Read("status", maxStatusBytes, scratch[:], func(file []byte, _ bool) {
+			if uid, ok := procfs.UID(file); ok {
+				o.uid = UserID(uid)
+			}
+		}),
 		h.Read("environ", maxEnvironBytes, scratch[:], func(block []byte, cut bool) {
 			o.environ = parseEnviron(block, cut)
 		}),
@@ -101,7 +110,14 @@ func (r *Reader) readDetails(h procfs.Handle, o *observation) error {
 			}
 			o.cgroups = procfs.CgroupPaths(string(file))
 		}))
-	return errors.Join(errs...)
+}
+
+func (r *Reader) readArgs(o *observation, block []byte) {
+	argv0, _, _ := bytes.Cut(block[:min(len(block), maxPath)], []byte{0})
+	o.argv0 = text(string(argv0), maxPath)
+	if !r.omitCommandLine {
+		o.args = parseArgs(block)
+	}
 }
 
 // parseArgs splits an argument block. The title of a process that has overwritten its arguments is one argument, padded with

@@ -7,6 +7,7 @@ package process
 import (
 	"path"
 	"strings"
+	"time"
 )
 
 // ID identifies a process until the host reboots: a pid is reused, a pid together with a start time is not.
@@ -27,13 +28,26 @@ type Snapshot struct {
 	ID
 	Comm       string // task comm, at most 15 bytes
 	Executable string // absolute path, as the BPF program found it; may be ""
-	FromExecve bool   // Executable is the argument of execve: another path may name the same file
-	Args       []byte // beginning of the argument block, NUL separated
-	ArgsCut    bool
-	Environ    []byte // beginning of the environment block, NUL separated
-	EnvironCut bool
-	Cgroup     string // cgroup path, as the BPF program found it; "" if unknown
+	// ExecutableCut: the path is longer, and its beginning is missing; or all of it.
+	ExecutableCut bool
+	FromExecve    bool // Executable is the argument of execve: another path may name the same file
+	UID           UID
+	Args          []byte // beginning of the argument block, NUL separated
+	ArgsCut       bool
+	Environ       []byte // beginning of the environment block, NUL separated
+	EnvironCut    bool
+	Cgroup        string // cgroup path, as the BPF program found it; "" if unknown
+	CgroupCut     bool   // its beginning is missing
 }
+
+// UID is a user's id in the user namespace of the collector; the zero UID is not known.
+type UID struct {
+	number uint32
+	known  bool
+}
+
+// UserID returns a known UID.
+func UserID(number uint32) UID { return UID{number, true} }
 
 // Attribute is one pair of OTEL_RESOURCE_ATTRIBUTES, decoded.
 type Attribute struct {
@@ -62,6 +76,15 @@ type Info struct {
 	Comm string
 	// Executable is a path; "" if unknown, as for a kernel thread or a process that has ended.
 	Executable string
+	// ExecutableCut: Executable is the end of a longer path, from a slash on, or "".
+	ExecutableCut bool
+	// CreatedAt is the zero Time if it is not known.
+	CreatedAt time.Time
+	// Owner is the name of the user, or else the number; "" if unknown. Names in a container are not known.
+	Owner string
+	// InstanceID distinguishes the process from all others, of all hosts and boots. It is the same for every collector of the host that
+	// has the same pid namespace.
+	InstanceID string
 	// CommandLine has at most the first 256 arguments, of at most 16 KiB in total.
 	CommandLine []string
 	// ServiceName is never empty; ServiceNameSource is one of the Source constants.
@@ -73,9 +96,15 @@ type Info struct {
 	// for LXC, systemd-nspawn and similar runtimes, which have only names.
 	ContainerID   string
 	ContainerName string
-	PodUID        string // with dashes, "" outside Kubernetes
+	// ContainerRuntime is what runs the container; "" if the path does not show it.
+	ContainerRuntime string
+	PodUID           string // with dashes, "" outside Kubernetes
+	// PodContainer is the container's name within the pod.
+	PodContainer string
 	// CgroupPath is the path that named the container, or else the first that is not a root.
 	CgroupPath string
+	// CgroupCut: CgroupPath is the end of a longer path.
+	CgroupCut bool
 }
 
 // ExecutableName is the last element of the executable's path, or "" if there is no meaningful one.
@@ -101,6 +130,7 @@ const (
 	maxArgBytes       = 16 << 10
 	maxEnvironBytes   = 128 << 10
 	maxCgroupBytes    = 64 << 10
+	maxStatusBytes    = 4 << 10
 	maxAttributes     = 64
 	maxAttributeKey   = 256
 	maxAttributeValue = 1 << 10

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,11 +47,13 @@ type Reader struct {
 	procRoot        string
 	omitCommandLine bool
 	names           *containerNames
+	users           *users
+	host            Host
 	scratch         sync.Pool // of *[maxEnvironBytes + 1]byte
 	stats           counters
 }
 
-// NewReader returns a Reader. It does not read any file.
+// NewReader returns a Reader, which has read what it needs to know of the host.
 func NewReader(o Options) (*Reader, error) {
 	if o.ContainerNames < 0 || o.NegativeExpiration < 0 {
 		return nil, fmt.Errorf("process reader: ContainerNames (%d) and NegativeExpiration (%s) must not be negative",
@@ -72,6 +75,10 @@ func NewReader(o Options) (*Reader, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	host, err := readHost(o.ProcRoot, roots)
+	if err != nil {
+		return nil, fmt.Errorf("process reader: %w", err)
+	}
 	cache, err := lru.New[string, cachedName](o.ContainerNames)
 	if err != nil {
 		return nil, fmt.Errorf("process reader: %w", err)
@@ -79,6 +86,8 @@ func NewReader(o Options) (*Reader, error) {
 	return &Reader{
 		procRoot:        o.ProcRoot,
 		omitCommandLine: o.OmitCommandLine,
+		users:           newUsers(roots, o.Now),
+		host:            host,
 		names:           &containerNames{roots: roots, negative: o.NegativeExpiration, now: o.Now, cache: cache},
 		scratch:         sync.Pool{New: func() any { return new([maxEnvironBytes + 1]byte) }},
 	}, nil
@@ -95,12 +104,16 @@ func (r *Reader) Describe(s Snapshot) *Info {
 	snapshot := r.fromSnapshot(&s)
 	if r.complete(&s) { // the usual case; reading /proc takes some twenty system calls
 		r.stats.snapshot.Add(1)
-		return r.info(s.ID, &snapshot)
+		i := r.info(s.ID, &snapshot)
+		i.CreatedAt = r.host.createdAt(s.Start)
+		return i
 	}
 	live, err := r.observe(s.ID)
 	outcome := r.stats.outcome(err)
 	o := live.orElse(snapshot)
 	switch {
+	case s.FromExecve && !sameProgram(&live, &snapshot): // or the pid has been reused within a tick
+		outcome, o, live.cgroups = &r.stats.exec, snapshot, nil
 	case snapshot.executable == "" || s.FromExecve: // two programs cannot be distinguished
 	case live.executable == "": // nor here: prefer the snapshot
 		o = snapshot.orElse(live)
@@ -110,13 +123,30 @@ func (r *Reader) Describe(s Snapshot) *Info {
 	outcome.Add(1)
 	// The BPF program's cgroup path is absolute and of the time of the event. /proc's is relative to the collector's cgroup
 	// namespace, but has the hierarchies of cgroup v1, too.
-	o.cgroups = slices.Concat(snapshot.cgroups, live.cgroups)
-	return r.info(s.ID, &o)
+	if o.cgroups = slices.Concat(snapshot.cgroups, live.cgroups); s.CgroupCut {
+		o.cgroups = slices.Concat(live.cgroups, snapshot.cgroups)
+	}
+	i := r.info(s.ID, &o)
+	i.CgroupCut = s.CgroupCut && len(live.cgroups) == 0
+	if !s.FromExecve || live.comm != "" { // else the start is when the process was first seen
+		i.CreatedAt = r.host.createdAt(s.Start)
+	}
+	return i
+}
+
+// sameProgram reports whether a snapshot with the argument of an execve may be of the program that /proc shows. The file may have another
+// name, but the comm is that of the argument in both, unless a thread has renamed itself.
+func sameProgram(live, snapshot *observation) bool {
+	if live.comm == "" || snapshot.comm == "" || live.comm == snapshot.comm || sameExecutable(live.executable, snapshot.executable) {
+		return true
+	}
+	called := path.Base(snapshot.executable)
+	return live.comm == called[:min(len(called), commLength)]
 }
 
 // complete reports whether a snapshot has everything that /proc could add.
 func (r *Reader) complete(s *Snapshot) bool {
-	return s.Executable != "" && len(s.Environ) > 0 && !s.EnvironCut && s.Cgroup != "" &&
+	return s.Executable != "" && !s.ExecutableCut && len(s.Environ) > 0 && !s.EnvironCut && s.Cgroup != "" && !s.CgroupCut &&
 		(r.omitCommandLine || (len(s.Args) > 0 && !s.ArgsCut))
 }
 
@@ -124,11 +154,11 @@ func (r *Reader) fromSnapshot(s *Snapshot) observation {
 	o := observation{
 		comm:       text(s.Comm, maxComm),
 		executable: cleanExecutable(s.Executable),
+		cut:        s.ExecutableCut,
+		uid:        s.UID,
 		environ:    parseEnviron(s.Environ, s.EnvironCut),
 	}
-	if !r.omitCommandLine {
-		o.args = parseArgs(s.Args)
-	}
+	r.readArgs(&o, s.Args)
 	if strings.HasPrefix(s.Cgroup, "/") {
 		o.cgroups = []string{s.Cgroup}
 	}
@@ -143,16 +173,31 @@ func (r *Reader) info(id ID, o *observation) *Info {
 		ID:                 id,
 		Comm:               o.comm,
 		Executable:         o.executable,
+		ExecutableCut:      o.cut,
+		InstanceID:         r.host.instanceID(id),
 		CommandLine:        o.args,
 		ResourceAttributes: attributes,
 		ContainerID:        strings.Clone(m.id),
 		ContainerName:      r.names.find(m),
+		ContainerRuntime:   runtimes[m.engine],
 		PodUID:             strings.Clone(m.podUID),
 		CgroupPath:         cgroup,
+		Owner:              r.users.name(o.uid, m.inContainer()),
 	}
-	i.nameService(o.environ.serviceName, attributeName)
+	for _, a := range attributes {
+		if a.Key == "service.instance.id" && a.Value != "" {
+			i.InstanceID = a.Value // what its own SDK says, too
+		}
+	}
+	if i.PodUID != "" {
+		i.PodContainer = i.ContainerName
+	}
+	i.nameService(o.environ.serviceName, attributeName, o.argv0)
 	return i
 }
+
+// Host describes the host of all processes.
+func (r *Reader) Host() Host { return r.host }
 
 // Stats counts descriptions by their source.
 type Stats struct {

@@ -145,7 +145,7 @@ func TestAChildIsNamedByItsEnvironment(t *testing.T) {
 	snapshot := Snapshot{ID: info.ID, Comm: "child", Environ: block("OTEL_SERVICE_NAME=from-snapshot")}
 	c.stop()
 	gone := r.Describe(snapshot)
-	same(t, gone, &Info{ID: info.ID, Comm: "child", ServiceName: "from-snapshot", ServiceNameSource: SourceServiceName})
+	same(t, gone, &Info{ID: info.ID, Comm: "child", CreatedAt: info.CreatedAt, ServiceName: "from-snapshot", ServiceNameSource: SourceServiceName})
 	equal(t, "stats", r.Stats(), Stats{Read: 1, Gone: 1})
 }
 

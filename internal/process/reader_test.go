@@ -92,9 +92,28 @@ func TestDescribe(t *testing.T) {
 			change: func(s *Snapshot, p *proc, want *Info) {
 				s.Cgroup, p.exe = "", "/bin/other"
 				p.cgroup = "0::/docker/" + a + "\n"
-				want.ContainerID, want.CgroupPath = a, "/docker/"+a
+				want.ContainerID, want.ContainerRuntime, want.CgroupPath = a, "docker", "/docker/"+a
 			},
 			stats: Stats{Exec: 1},
+		},
+		{
+			about: "with the argument of an execve, another program is not mixed in", want: webFromSnapshot(),
+			change: func(s *Snapshot, p *proc, want *Info) {
+				s.FromExecve, s.Cgroup = true, ""
+				p.comm, p.exe, p.environ, p.cgroup = "other", "/bin/other", []string{"OTEL_SERVICE_NAME=other"}, "0::/docker/"+a+"\n"
+				want.CgroupPath = ""
+			},
+			stats: Stats{Exec: 1},
+		},
+		{
+			about: "the argument of an execve is a link to the program", want: webFromSnapshot(),
+			change: func(s *Snapshot, p *proc, want *Info) {
+				s.FromExecve, s.Comm = true, "a thread"
+				p.exe, p.environ = "/opt/web-2", p.environ[:2]
+				p.cmdline = p.cmdline[:2]
+				want.Executable = "/opt/web-2"
+			},
+			stats: Stats{Read: 1},
 		},
 		{
 			about: "a zombie has no executable, arguments and environment left", want: webFromSnapshot(),
@@ -275,8 +294,10 @@ func TestInvalidOptionsAreErrors(t *testing.T) {
 	}
 }
 
+// same compares all but the InstanceID, which has tests of its own.
 func same(t *testing.T, got, want *Info) {
 	t.Helper()
+	got.InstanceID = want.InstanceID
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
 	}

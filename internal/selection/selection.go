@@ -69,9 +69,40 @@ func (s *Selection) Process(p *process.Info) uint64 {
 
 func (r *Rule) process(p *process.Info) bool {
 	return (r.PID == 0 || r.PID == p.PID) &&
-		(r.Executable == "" || doublestar.MatchUnvalidated(r.Executable, p.Executable)) &&
-		(r.ContainerID == "" || strings.HasPrefix(p.ContainerID, r.ContainerID)) &&
-		(r.CgroupPath == "" || doublestar.MatchUnvalidated(r.CgroupPath, p.CgroupPath))
+		(r.Executable == "" || r.matches(r.Executable, p.Executable, p.ExecutableCut)) &&
+		(r.ContainerID == "" || r.container(p)) &&
+		(r.CgroupPath == "" || r.matches(r.CgroupPath, p.CgroupPath, p.CgroupCut))
+}
+
+// container compares the container's id. Above a path that is cut there may be a container.
+func (r *Rule) container(p *process.Info) bool {
+	if p.CgroupCut && p.ContainerID == "" {
+		return r.Exclude
+	}
+	return strings.HasPrefix(p.ContainerID, r.ContainerID)
+}
+
+// matches compares a path, of which cut says that only its end is known. Then an excluding rule matches what it may match, and
+// an including rule what it matches for certain: a process does not come in by hiding its path.
+func (r *Rule) matches(glob, path string, cut bool) bool {
+	switch {
+	case !cut:
+		return doublestar.MatchUnvalidated(glob, path)
+	case r.Exclude:
+		return mayEnd(glob, path)
+	default:
+		rest := strings.TrimPrefix(glob, "/")
+		return rest == "**" || strings.HasPrefix(rest, "**/") && doublestar.MatchUnvalidated(glob, path)
+	}
+}
+
+// mayEnd reports whether a path that ends like this one may match. It compares the last elements only.
+func mayEnd(glob, path string) bool {
+	if path == "" || strings.ContainsAny(glob, "{[\\") { // in these a slash does not always separate elements
+		return true
+	}
+	last := glob[strings.LastIndexByte(glob, '/')+1:]
+	return last == "**" || doublestar.MatchUnvalidated(last, path[strings.LastIndexByte(path, '/')+1:])
 }
 
 // Observes reports whether a socket is observed whose owner meets the rules in matches.

@@ -53,6 +53,50 @@ func TestObserves(t *testing.T) {
 	}
 }
 
+// Of a path that is cut only the end is known: an exclusion holds if it may be meant, an inclusion if it is meant for certain.
+func TestCutPaths(t *testing.T) {
+	cut := &process.Info{
+		ID: process.ID{PID: 10}, Executable: "/d/d/web", ExecutableCut: true, CgroupPath: "/c/c/x.service", CgroupCut: true,
+	}
+	for name, test := range map[string]struct {
+		rule    Rule
+		matches bool
+	}{
+		"excluded folder":             {Rule{Exclude: true, Executable: "/secret/**"}, true},
+		"excluded name":               {Rule{Exclude: true, Executable: "/secret/web"}, true},
+		"excluded name anywhere":      {Rule{Exclude: true, Executable: "/**/w*"}, true},
+		"excluded alternatives":       {Rule{Exclude: true, Executable: "/{a/b,c}"}, true},
+		"another excluded name":       {Rule{Exclude: true, Executable: "/secret/nginx"}, false},
+		"excluded cgroup":             {Rule{Exclude: true, CgroupPath: "/secret.slice/**"}, true},
+		"another excluded cgroup":     {Rule{Exclude: true, CgroupPath: "/**/y.service"}, false},
+		"excluded container":          {Rule{Exclude: true, ContainerID: "0123456789ab"}, true},
+		"included folder":             {Rule{Executable: "/opt/**"}, false},
+		"the end of an included name": {Rule{Executable: "/d/d/web"}, false},
+		"included name anywhere":      {Rule{Executable: "/**/web"}, true},
+		"another included name":       {Rule{Executable: "/**/nginx"}, false},
+		"everything":                  {Rule{Executable: "/**"}, true},
+		"included cgroup":             {Rule{CgroupPath: "/c/**"}, false},
+		"included container":          {Rule{ContainerID: "0123456789ab"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := New([]Rule{test.rule})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Process(cut) != 0; got != test.matches {
+				t.Errorf("matches: %v, want %v", got, test.matches)
+			}
+		})
+	}
+	s, err := New([]Rule{{Exclude: true, Executable: "/secret/nginx"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Process(&process.Info{ExecutableCut: true}) == 0 {
+		t.Error("a path of which nothing is known is not excluded")
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for name, rules := range map[string][]Rule{
 		"too many rules":      make([]Rule, MaxRules+1),

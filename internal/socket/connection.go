@@ -10,9 +10,10 @@ import (
 )
 
 // Connection is one end of a TCP or Unix stream connection, or a UDP flow, as far as it is known when it is emitted. All
-// reports of a connection have the same ID, Process, addresses and StartedAt.
+// reports of a connection have the same ID, Serial, Process, addresses and StartedAt.
 type Connection struct {
-	ID        uint64        // unique; the same in every report of this connection
+	ID        uint64        // unique on this host; as a rule the same for every table that reports this connection
+	Serial    uint64        // unique in its table; the same in every report of this connection
 	Process   *process.Info // never nil; PID is 0 if the owner is not known
 	Local     netip.AddrPort
 	Remote    netip.AddrPort

@@ -5,7 +5,6 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
-	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
 func (t *Table) emitOpened(c *connection) {
@@ -106,7 +105,7 @@ func (t *Table) fill(c *connection) {
 		c.peerName, c.question = t.namePeer(c.question)
 	}
 	t.out = Connection{
-		ID: c.id, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
+		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
 		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
@@ -125,17 +124,13 @@ func (t *Table) emitFailed(e *event.Event, cookie uint64) {
 		return
 	}
 	t.stats.Failed.Add(1)
+	t.serial++
 	t.out = Connection{
-		ID: identity(cookie, e.Started), Process: owner, Local: e.Flow.Local, Remote: e.Flow.Remote,
+		ID: attemptID(cookie, e.Started), Serial: t.serial, Process: owner, Local: e.Flow.Local, Remote: e.Flow.Remote,
 		NetNS: e.Flow.NetNS, Role: e.Flow.Role, RoleSource: e.Flow.RoleSource, AddressSource: e.Flow.AddressSource,
 		EndedAt: t.clock.Unix(e.Time), End: endOfAttempt(&e.Ending), Errno: e.Ending.Errno, Stats: e.Ending,
 	}
 	t.out.StartedAt = t.out.EndedAt - t.clock.Between(e.Started, e.Time)
 	t.out.PeerName, t.out.PeerQuestion = t.namePeer(t.questionOf(e))
 	t.sink.Failed(&t.out)
-}
-
-// identity makes the ID of a connection from its socket and its start: one socket can connect more than once.
-func identity(cookie, started uint64) uint64 {
-	return splitmix.Mix(cookie ^ splitmix.Mix(started)) // a bijection of each
 }

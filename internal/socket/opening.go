@@ -87,9 +87,10 @@ func (t *Table) add(e *event.Event) *connection {
 		c = &connection{}
 	}
 	owner := t.owner(e.Owner)
+	t.serial++
 	conv := c.conv // of an earlier connection: its memory is reused
 	*c = connection{
-		table: t, flow: e.Flow, owner: owner, id: identity(e.Flow.Cookie, e.Started), seen: e.Time,
+		table: t, flow: e.Flow, owner: owner, id: t.connectionID(e), serial: t.serial, seen: e.Time,
 		ignored: !t.observes(owner, &e.Flow),
 	}
 	c.conv = t.conversations.Begin(conv, conversation.Connection{

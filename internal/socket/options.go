@@ -15,6 +15,8 @@ type Options struct {
 	Sockets   int // connections tracked at once, of each transport; the one that was used least recently is evicted
 	Processes int // processes remembered at once
 	Selection *selection.Selection
+	// KernelCookies: the cookies of events are those that the kernel gives to sockets, and not numbers of this collector.
+	KernelCookies bool
 	// SetRuleMatch writes to the kernel which selection rules a process meets. It is not called if Selection is empty.
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
 	// PeerName says what a process called an address; nil: that is not known. See peername.Table.

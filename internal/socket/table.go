@@ -28,6 +28,7 @@ type Table struct {
 	waiting     queue // for an accept, or for data that has arrived and has not been read
 	ending      queue // closed, for data events that may still come
 	refused     refusals
+	serial      uint64 // of the last connection or attempt
 	unnamed     uint64 // attempts that failed before their socket had a cookie
 	matches     map[*process.Info]uint64
 
@@ -41,6 +42,7 @@ type connection struct {
 	table     *Table
 	flow      event.Flow
 	id        uint64
+	serial    uint64
 	owner     *process.Info
 	peerName  string
 	question  peername.Question // for peerName; At 0: it is settled

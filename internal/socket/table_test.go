@@ -20,6 +20,7 @@ const second = uint64(time.Second)
 type report struct {
 	what    string
 	id      uint64
+	serial  uint64
 	pid     uint32
 	capture Capture
 	end     End
@@ -28,7 +29,7 @@ type report struct {
 type recorder struct{ reports []report }
 
 func (r *recorder) add(what string, c *Connection) {
-	r.reports = append(r.reports, report{what, c.ID, c.Process.PID, c.Capture, c.End})
+	r.reports = append(r.reports, report{what, c.ID, c.Serial, c.Process.PID, c.Capture, c.End})
 }
 func (r *recorder) Opened(c *Connection) { r.add("opened", c) }
 func (r *recorder) Closed(c *Connection) { r.add("closed", c) }

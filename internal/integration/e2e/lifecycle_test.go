@@ -123,7 +123,7 @@ func TestReload(t *testing.T) {
 	across := startWorkload(t, workloadCommand(t, "older"))
 	require.NoError(t, across.Await("open"))
 
-	config := strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    process_command_line: true\n", 1)
+	config := strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    resource_attributes: {process.command_args: {enabled: true}}\n", 1)
 	require.NoError(t, os.WriteFile(c.config, []byte(config), 0o644))
 	require.NoError(t, c.cmd.Process.Signal(syscall.SIGHUP))
 	c.waitReady(2)
@@ -158,13 +158,13 @@ func TestReload(t *testing.T) {
 	emitted := group(t, records, spans, pidsOf(ends))
 	emitted.requireTruth(t, ends)
 	emitted.requireSound(t)
-	withCommandLine := 0
+	withArguments := 0
 	for _, c := range emitted {
-		if _, ok := c.end.process["process.command_line"]; ok {
-			withCommandLine++
+		if _, ok := c.end.process["process.command_args"]; ok {
+			withArguments++
 		}
 	}
-	assert.Equal(t, len(ends)-before, withCommandLine, "ends that were emitted with the new configuration")
+	assert.Equal(t, len(ends)-before, withArguments, "ends that were emitted with the new configuration")
 
 	var closes []fact
 	for _, r := range records {

@@ -374,6 +374,25 @@ var allowedDifferences = []allowedDifference{
 		workloads: []string{"nginx-curl"},
 		timing:    true,
 		reason:    "nginx writes its title over its environment, where the socket mode looks; the argument of execve names the service",
+	}, {
+		what:      []string{"resource: socketflow.service.source"},
+		in:        [2]string{"executable", "OTEL_SERVICE_NAME"},
+		workloads: []string{"nginx-curl"},
+		timing:    true,
+		reason:    "the same",
+	}, {
+		what:   []string{"resource: process.creation.time"},
+		in:     [2]string{"", nothing},
+		timing: true,
+		reason: "the process was gone before /proc was read: it is only known when it was first seen",
+	}, {
+		what:   []string{"resource: service.instance.id"},
+		timing: true,
+		reason: "the same: the time when it was first seen stands for its start",
+	}, {
+		what:   []string{"resource: process.owner"},
+		timing: true,
+		reason: "the process has taken another user since its first socket, which one mode has seen and the other has not",
 	},
 }
 

@@ -356,7 +356,7 @@ func (e *emittedEnd) checkResource(wrong *findings, about string, resource pcomm
 		"process.executable.path": want.executable,
 		"process.executable.name": filepath.Base(want.executable),
 		"service.name":            want.service,
-		"process.command_line":    nil,
+		"process.command_args":    nil,
 	} {
 		wrong.equal(value, get(resource, key), "%s: resource %s", about, key)
 	}

@@ -1,0 +1,18 @@
+package engine
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+
+	"github.com/socketflow/socketflow/internal/otlp"
+)
+
+// newSeed returns random numbers that no shard of any collector has had.
+func newSeed() (seed otlp.Seed) {
+	var random [16]byte
+	rand.Read(random[:]) // never fails
+	for i := range seed {
+		seed[i] = binary.LittleEndian.Uint64(random[8*i:])
+	}
+	return seed
+}
