@@ -33,6 +33,18 @@ const (
 	CaptureJoined            // it had begun before observation, or refers to bytes sent before
 )
 
+// Capture is what a loss makes of an exchange that it has touched.
+func (l Loss) Capture() Capture {
+	switch l {
+	case Skipped:
+		return CaptureComplete
+	case Truncated:
+		return CaptureTruncated
+	default:
+		return CaptureGap
+	}
+}
+
 // Exchange is a request and its response, or a message without one. It is reused: valid during the call only, byte slices
 // included.
 type Exchange struct {

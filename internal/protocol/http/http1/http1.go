@@ -256,6 +256,7 @@ func (p *parser) malformed(s *stream) {
 // gap skips n missing bytes.
 func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) {
 	p.calls++
+	why = max(why, protocol.Truncated) // skipped, though needed after all: as if a limit had cut them off
 	last := at
 	last.Position += n - 1
 	switch s.state {
@@ -277,7 +278,7 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) 
 		if s.state == inBody { // the body ends here, but its last byte's time is not known exactly
 			end := last
 			end.Position = at.Position + s.left - 1
-			p.raise(s, captureOf(why))
+			p.raise(s, why.Capture())
 			p.messageEnds(s, &end)
 		}
 	}
@@ -288,14 +289,6 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) 
 }
 
 const lineEnd = "\r\n"
-
-// captureOf is the degree of capture after a loss.
-func captureOf(why protocol.Loss) protocol.Capture {
-	if why == protocol.Lost {
-		return protocol.CaptureGap
-	}
-	return protocol.CaptureTruncated
-}
 
 // message is the one that is being read in a direction, if it is kept.
 func (p *parser) message(s *stream) *http.Message {

@@ -43,7 +43,7 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 }
 
 func (p *parser) loseRequests(s *stream, why protocol.Loss) {
-	p.raise(s, captureOf(why))
+	p.raise(s, why.Capture())
 	p.requestEnds(nil)
 	// The held bytes may answer a request that was lost.
 	if r := &p.streams[protocol.FromServer]; r.held != nil {
@@ -66,7 +66,7 @@ func (p *parser) loseRequests(s *stream, why protocol.Loss) {
 
 func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 	p.obscured = p.calls
-	c := captureOf(why)
+	c := why.Capture()
 	p.raise(s, c)
 	s.interim, s.orphan = false, false
 	x := p.answering()

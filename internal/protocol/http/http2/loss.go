@@ -20,6 +20,7 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 	}
 	d := &p.directions[from]
 	d.seen = true
+	why = max(why, protocol.Truncated) // as in http1
 	size := d.left // bytes that may be missing while the framing is kept
 	if d.state == inFrame || d.state == lost {
 		size = 0
@@ -34,7 +35,7 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 		}
 	}
 	if n > uint64(inside) {
-		p.lose(d, capture(why))
+		p.lose(d, why.Capture())
 	}
 }
 
@@ -46,13 +47,13 @@ func (p *parser) without(d *direction, n int, why protocol.Loss) {
 		d.hurt = true
 		switch d.frame.typ {
 		case headers, pushPromise:
-			p.damage(d, capture(why))
+			p.damage(d, why.Capture())
 		case settings:
 			p.missSettings(d)
 		}
 		d.state = inRest
 	case inBlock:
-		p.damage(d, capture(why))
+		p.damage(d, why.Capture())
 		d.state = inRest
 	}
 }
@@ -71,14 +72,6 @@ func (p *parser) missSettings(d *direction) {
 	other := &p.directions[d.from.Opposite()]
 	other.unsure = true
 	other.table.bound = maximumTableSize
-}
-
-// capture is the degree of capture after a loss.
-func capture(why protocol.Loss) protocol.Capture {
-	if why == protocol.Lost {
-		return protocol.CaptureGap
-	}
-	return protocol.CaptureTruncated
 }
 
 // malformed reports that there is no frame where one should be.
