@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
 
 // fragments are the building blocks of the fuzzed bytes: random bytes alone seldom form a message.
@@ -100,7 +101,7 @@ func (s *scene) checkBounds(t *testing.T) {
 		if len(q.text) > testLimits.HeadBytes {
 			t.Errorf("a line of %d bytes", len(q.text))
 		}
-		if h := q.held; h != nil && (len(h.bytes) > testLimits.HeadBytes || len(h.parts) > 2*maxParts+1) {
+		if h := q.held; h != nil && (len(h.bytes) > testLimits.HeadBytes || len(h.parts) > 2*framing.MaxParts+1) {
 			t.Errorf("%d bytes, %d parts", len(h.bytes), len(h.parts))
 		}
 		if q.held != nil && p.ready(q) {
@@ -159,7 +160,7 @@ func FuzzSegmentation(f *testing.F) {
 			piece := streams[d][:min(size, len(streams[d]))]
 			streams[d] = streams[d][len(piece):]
 			p := step{direction: protocol.Direction(d), bytes: string(piece)}
-			if i%3 == 0 && i < maxParts && bytes.Count(piece, []byte("~")) == len(piece) {
+			if i%3 == 0 && i < framing.MaxParts && bytes.Count(piece, []byte("~")) == len(piece) {
 				p.bytes, p.missing, p.why = "", uint64(len(piece)), protocol.Loss(i%int(protocol.Lost+1))
 			}
 			s.play(uint64(i+1), p, whole)

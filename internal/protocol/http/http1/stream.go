@@ -37,7 +37,7 @@ type stream struct {
 	digits    uint8  // digits of a chunk's size
 	left      uint64 // bytes left of a body, or a chunk
 	head      int    // bytes of the head, or of the trailers, in complete lines
-	framing
+	bodyForm
 
 	line                     // the incomplete line
 	stamp     protocol.Stamp // of its first byte, if it is a message's first line
@@ -224,7 +224,7 @@ func (p *parser) headEnds(s *stream, last *protocol.Stamp) {
 // begin prepares for the fields after a first line.
 func (s *stream) begin() {
 	s.state, s.head, s.long = inFields, s.length, false
-	s.framing = framing{}
+	s.bodyForm = bodyForm{}
 	s.newLine()
 }
 

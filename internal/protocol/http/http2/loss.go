@@ -21,7 +21,7 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 	d := &p.directions[from]
 	d.seen = true
 	why = max(why, protocol.Truncated) // as in http1
-	size := d.left // bytes that may be missing while the framing is kept
+	size := d.left                     // bytes that may be missing while the framing is kept
 	if d.state == inFrame || d.state == lost {
 		size = 0
 	}

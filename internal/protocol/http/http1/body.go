@@ -2,8 +2,8 @@ package http1
 
 import "bytes"
 
-// framing is what a head says about the length of the body and about the bytes after it (RFC 9112, 6.3).
-type framing struct {
+// bodyForm is what a head says about the length of the body and about the bytes after it (RFC 9112, 6.3).
+type bodyForm struct {
 	size      uint64 // Content-Length
 	hasLength bool
 	invalid   bool // Content-Length contradicts another, or is no number
@@ -16,7 +16,7 @@ type framing struct {
 }
 
 // note evaluates a header field. cut: its value is not complete.
-func (f *framing) note(name, value []byte, cut bool) {
+func (f *bodyForm) note(name, value []byte, cut bool) {
 	switch len(name) {
 	case len("content-length"): // and http2-settings
 		switch {
@@ -48,7 +48,7 @@ func (f *framing) note(name, value []byte, cut bool) {
 
 // coding evaluates a Transfer-Encoding. Only the last coding matters, because it defines the framing. identity is of an
 // older version of the protocol (RFC 2616, 3.6), and means none.
-func (f *framing) coding(value []byte) {
+func (f *bodyForm) coding(value []byte) {
 	for len(value) > 0 {
 		var coding []byte
 		coding, value, _ = bytes.Cut(value, []byte{','})
