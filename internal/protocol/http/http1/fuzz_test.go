@@ -71,7 +71,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 			t.Errorf("%s: %v", s.emitted[i], m)
 		}
 	}
-	if p := s.parser; p.first != nil || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].text != nil || p.streams[1].text != nil {
+	if p := s.parser; p.first != nil || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].Held() != 0 || p.streams[1].Held() != 0 {
 		t.Errorf("memory is not given back")
 	}
 }
@@ -98,8 +98,8 @@ func (s *scene) checkBounds(t *testing.T) {
 	}
 	for d := range p.streams {
 		q := &p.streams[d]
-		if len(q.text) > testLimits.HeadBytes {
-			t.Errorf("a line of %d bytes", len(q.text))
+		if len(q.Bytes()) > testLimits.HeadBytes {
+			t.Errorf("a line of %d bytes", len(q.Bytes()))
 		}
 		if h := q.held; h != nil && (len(h.bytes) > testLimits.HeadBytes || len(h.parts) > 2*framing.MaxParts+1) {
 			t.Errorf("%d bytes, %d parts", len(h.bytes), len(h.parts))

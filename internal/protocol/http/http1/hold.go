@@ -137,5 +137,5 @@ func (p *parser) release(s *stream) {
 		p.memory.putHold(s.held)
 		s.held = nil
 	}
-	p.dropLine(s)
+	s.newLine()
 }

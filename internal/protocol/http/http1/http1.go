@@ -9,6 +9,7 @@ package http1
 
 import (
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
@@ -44,6 +45,7 @@ func newParser(c *protocol.Session, m *memory) *parser {
 	p := &parser{c: *c, memory: m}
 	for d := range p.streams {
 		p.streams[d].direction = protocol.Direction(d)
+		p.streams[d].Carry = framing.NewCarry(&m.buffers)
 		if c.Joined {
 			p.streams[d].state = lost
 		}
@@ -101,7 +103,7 @@ func (p *parser) Held() int {
 	n := p.account.Bytes + p.waiting*exchangeBytes
 	for d := range p.streams {
 		s := &p.streams[d]
-		n += cap(s.text)
+		n += s.Carry.Held()
 		if s.held != nil {
 			n += cap(s.held.bytes)
 		}
@@ -153,7 +155,7 @@ func (p *parser) Close(e protocol.Ending) {
 	for d := range p.streams {
 		s := &p.streams[d]
 		// A response without a request, or a request line without an end.
-		if s.held.captured() || s.direction == protocol.FromClient && s.state == inStart && s.length > 0 {
+		if s.held.captured() || s.direction == protocol.FromClient && s.state == inStart && !s.Empty() {
 			p.c.Sink.Error(protocol.Unpaired)
 		}
 		p.release(s)
@@ -179,11 +181,11 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 			return len(c.Bytes)
 		}
 	}
-	if n < len(c.Bytes) && s.direction == protocol.FromServer && p.switching == nil && s.length == 0 && !canBegin(s.direction, c.Bytes[n]) {
+	if n < len(c.Bytes) && s.direction == protocol.FromServer && p.switching == nil && s.Empty() && !canBegin(s.direction, c.Bytes[n]) {
 		p.malformed(s) // waiting for a request is not worthwhile
 		n = len(c.Bytes)
 	}
-	if n > 0 && (s.state != lost || s.length == 0) { // otherwise it may be the beginning of another message
+	if n > 0 && (s.state != lost || s.Empty()) { // otherwise it may be the beginning of another message
 		p.reached(s, c.At(n-1))
 	}
 	return n
@@ -322,7 +324,7 @@ func (p *parser) reached(s *stream, last protocol.Stamp) {
 		p.obscured = p.calls
 	}
 	x := p.answering()
-	if x == nil && p.missing == 0 && !s.orphan && (s.interim || s.length > 0 || s.state == lost) {
+	if x == nil && p.missing == 0 && !s.orphan && (s.interim || !s.Empty() || s.state == lost) {
 		if x = p.oldest(); x != nil && s.state == lost && !x.begun {
 			x = nil
 		}

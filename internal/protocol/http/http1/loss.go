@@ -29,7 +29,7 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 		return
 	}
 	between := s.state == inStart
-	p.dropLine(s)
+	s.newLine()
 	s.candidate = startLine{}
 	s.state = lost
 	if s.direction == protocol.FromClient {

@@ -4,14 +4,13 @@ import (
 	"unsafe"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
 
 const (
-	maxBuffers  = 64       // buffers that are kept free
-	maxBuffer   = 16 << 10 // bytes of a buffer that is kept; few heads need more, and those pay for an allocation
-	maxFree     = 128      // exchanges that are kept free
+	maxFree     = 128 // exchanges that are kept free
 	defaultHead = 8 << 10
 )
 
@@ -28,7 +27,7 @@ type memory struct {
 
 	free      *exchange
 	freeCount int
-	buffers   [][]byte
+	buffers   framing.Pool
 	spare     *hold
 }
 
@@ -42,36 +41,18 @@ func newMemory(s *protocol.Settings) *memory {
 	return m
 }
 
-// buffer returns an empty buffer.
-func (m *memory) buffer() []byte {
-	if n := len(m.buffers); n > 0 {
-		b := m.buffers[n-1]
-		m.buffers = m.buffers[:n-1]
-		return b
-	}
-	return make([]byte, 0, 512)
-}
-
-func (m *memory) putBuffer(b []byte) {
-	if b != nil && cap(b) <= maxBuffer && len(m.buffers) < maxBuffers {
-		m.buffers = append(m.buffers, b[:0])
-	}
-}
-
 func (m *memory) newHold() *hold {
 	h := m.spare
 	if m.spare = nil; h == nil {
-		h = &hold{bytes: m.buffer()}
+		h = new(hold)
 	}
 	return h
 }
 
 func (m *memory) putHold(h *hold) {
-	if m.spare == nil && cap(h.bytes) <= maxBuffer {
+	if m.spare == nil && cap(h.bytes) <= framing.MaxIdle {
 		*h = hold{bytes: h.bytes[:0], parts: h.parts[:0]}
 		m.spare = h
-	} else {
-		m.putBuffer(h.bytes)
 	}
 }
 

@@ -82,18 +82,18 @@ func (p *parser) ready(s *stream) bool {
 }
 
 // push adds a request. Without a target, the target is not known.
-func (p *parser) push(s *stream, method, target []byte, version string) {
+func (p *parser) push(start *protocol.Stamp, method, target []byte, version string) {
 	if p.waiting >= p.memory.outstanding && !p.dropOldest() {
 		return
 	}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
 	x := p.memory.newExchange(&p.c, &p.account)
-	p.memory.request.Start = s.stamp
+	p.memory.request.Start = *start
 	x.id = p.c.Sink.Begin(&p.memory.request)
 	x.born = p.calls
 	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
-	x.m.Start, x.m.End = s.stamp, s.stamp
+	x.m.Start, x.m.End = *start, *start
 	x.m.SetMethod(method)
 	if len(target) > 0 {
 		x.named = true

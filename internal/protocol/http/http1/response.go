@@ -14,7 +14,7 @@ const (
 )
 
 // statusLine reads a status line (RFC 9112, 4), and finds the request that it answers.
-func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
+func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool {
 	n := len(version1)
 	if len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !isDigit(text[n]) || text[n+1] != ' ' ||
 		len(text) > statusEnd && text[statusEnd] != ' ' {
@@ -42,7 +42,7 @@ func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
 		p.missing--
 		s.orphan = true
 	default:
-		x.m.ResponseStart = s.stamp
+		x.m.ResponseStart = *start
 		p.answer(x, s.status)
 	}
 	return true
@@ -125,7 +125,7 @@ func (p *parser) leave() {
 	}
 	p.reading, p.awaiting = nil, nil
 	for d := range p.streams {
-		p.dropLine(&p.streams[d])
+		p.streams[d].newLine()
 		p.streams[d].state = over
 	}
 	if p.left {

@@ -14,7 +14,7 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 		judge = (*startLine).response
 	}
 	asRest, asNew := differs, judge(&fresh, b)
-	if s.length > 0 {
+	if !s.Empty() {
 		asRest = judge(&whole, b)
 	}
 	chosen, best := &fresh, asNew
@@ -23,28 +23,25 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	} else {
 		s.newLine()
 	}
-	if best == begins && s.length+len(b) > p.memory.headBytes {
+	if best == begins && int(s.Length())+len(b) > p.memory.headBytes {
 		best = differs
 	}
 	switch best {
 	case matches:
-		return p.found(s, c)
+		return p.found(s)
 	case begins:
-		if s.length == 0 {
-			s.stamp = c.Stamp
-		}
-		p.keep(s, b)
+		p.keep(s, b, &c.Stamp)
 		s.candidate = *chosen
 	default:
-		p.dropLine(s)
+		s.newLine()
 		s.candidate = startLine{}
 		p.countGarbage(len(b))
 	}
 	return false
 }
 
-// found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be in s.line.
-func (p *parser) found(s *stream, c *protocol.Chunk) bool {
+// found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be kept.
+func (p *parser) found(s *stream) bool {
 	s.candidate = startLine{}
 	p.garbage.bytes, p.garbage.chunks = 0, 0
 	if s.direction == protocol.FromServer {
@@ -57,14 +54,11 @@ func (p *parser) found(s *stream, c *protocol.Chunk) bool {
 		}
 		if p.loose && p.waiting+p.missing == 0 {
 			p.unpairedResponse()
-			p.dropLine(s)
+			s.newLine()
 			return false
 		}
 	} else {
 		p.begins()
-	}
-	if s.length == 0 {
-		s.stamp = c.Stamp
 	}
 	s.state = inStart
 	return true
