@@ -38,7 +38,7 @@ type parser struct {
 	next    protocol.Parser // after an upgrade to HTTP/2 whose first stream is a request in HTTP/1.1
 	left    bool            // another protocol follows: see Sink.Switch
 	calls   uint64          // Data and Gap so far: bytes of one call were transferred at once
-	garbage struct{ bytes, chunks int }
+	garbage framing.Garbage
 }
 
 func newParser(c *protocol.Session, m *memory) *parser {

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
@@ -86,7 +87,7 @@ func (p *parser) push(start *protocol.Stamp, method, target []byte, version stri
 	if p.waiting >= p.memory.outstanding && !p.dropOldest() {
 		return
 	}
-	p.garbage.bytes, p.garbage.chunks = 0, 0
+	p.garbage = framing.Garbage{}
 	x := p.memory.newExchange(&p.c, &p.account)
 	p.memory.request.Start = *start
 	x.id = p.c.Sink.Begin(&p.memory.request)

@@ -1,6 +1,9 @@
 package http1
 
-import "github.com/socketflow/socketflow/internal/protocol"
+import (
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
+)
 
 // resume looks for the beginning of a message at the beginning of a chunk, and reports whether reading goes on with it.
 // HTTP does not demand that a message begins where a transfer does, but programs write so.
@@ -43,7 +46,7 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 // found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be kept.
 func (p *parser) found(s *stream) bool {
 	s.candidate = startLine{}
-	p.garbage.bytes, p.garbage.chunks = 0, 0
+	p.garbage = framing.Garbage{}
 	if s.direction == protocol.FromServer {
 		p.responseEnds(nil)
 		if x := p.oldest(); x != nil && x.begun {
@@ -64,25 +67,11 @@ func (p *parser) found(s *stream) bool {
 	return true
 }
 
-// These bound how much may pass without a message before the parser stops following the conversation. The bounds are higher
-// after a first exchange, because the bytes may be a body whose beginning was lost.
-const (
-	garbageBytes  = 64 << 10
-	garbageChunks = 16
-	proven        = 16
-)
-
 func (p *parser) countGarbage(n int) {
 	if p.reading != nil || p.answering() != nil || p.waiting > 0 {
 		return // the rest of a message
 	}
-	factor := 1
-	if p.paired {
-		factor = proven
-	}
-	p.garbage.bytes += n
-	p.garbage.chunks++
-	if p.garbage.bytes >= factor*garbageBytes || p.garbage.chunks >= factor*garbageChunks {
+	if p.garbage.Add(n, p.paired) { // after a first exchange the bytes may be a body whose beginning was lost
 		p.c.Sink.Error(protocol.Malformed)
 		p.giveUp()
 	}

@@ -6,13 +6,6 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// The parser stops following a conversation after this many bytes, or chunks, without a frame. The bounds exceed what may
-// pass of a body that was joined in the middle until either side has to send another frame, by common sizes of windows.
-const (
-	garbageBytes  = 1 << 20
-	garbageChunks = 256
-)
-
 // Gap implements protocol.Parser.
 func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
 	if p.given {
@@ -127,9 +120,7 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 // conversation.
 func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
 	p.lossy(d.why)
-	p.garbage.bytes += n
-	p.garbage.chunks++
-	if p.garbage.bytes >= garbageBytes || p.garbage.chunks >= garbageChunks {
+	if p.garbage.Add(n, true) {
 		p.c.Sink.Error(protocol.Malformed)
 		p.flush(protocol.Ending{At: at, Unknown: true})
 		*p = parser{c: p.c, shared: p.shared, account: p.account, given: true}
