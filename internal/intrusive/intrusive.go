@@ -68,12 +68,19 @@ func (l *List[T]) Remove(links *Links[T]) {
 
 
 // Free is a stack of elements for reuse. The zero value is empty.
-type Free[T any] struct{ top *Links[T] }
+type Free[T any] struct {
+	top   *Links[T]
+	count int
+}
+
+// Len is the number of elements.
+func (f *Free[T]) Len() int { return f.count }
 
 // Put adds an element. The element must not be in a list; links is its field.
 func (f *Free[T]) Put(links *Links[T], element *T) {
 	links.next, links.element = f.top, element
 	f.top = links
+	f.count++
 }
 
 // Take removes and returns the element that was put last, nil if there is none.
@@ -83,5 +90,6 @@ func (f *Free[T]) Take() *T {
 		return nil
 	}
 	f.top = links.next
+	f.count--
 	return links.element
 }

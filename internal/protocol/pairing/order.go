@@ -27,26 +27,20 @@ type Item[T any] struct {
 }
 
 // Pool lends items to the conversations of one goroutine. Their values are reused as they are.
-type Pool[T any] struct {
-	free  intrusive.Free[Item[T]]
-	count int
-}
+type Pool[T any] struct{ free intrusive.Free[Item[T]] }
 
 // Get returns an item with the value of an earlier one, or the zero value.
 func (p *Pool[T]) Get() *Item[T] {
-	x := p.free.Take()
-	if x == nil {
-		return new(Item[T])
+	if x := p.free.Take(); x != nil {
+		return x
 	}
-	p.count--
-	return x
+	return new(Item[T])
 }
 
 // Put takes an item back that is in no Order.
 func (p *Pool[T]) Put(x *Item[T]) {
-	if p.count < maxFree {
+	if p.free.Len() < maxFree {
 		p.free.Put(&x.links, x)
-		p.count++
 	}
 }
 

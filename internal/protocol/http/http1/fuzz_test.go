@@ -71,7 +71,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 			t.Errorf("%s: %v", s.emitted[i], m)
 		}
 	}
-	if p := s.parser; p.first != nil || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].Held() != 0 || p.streams[1].Held() != 0 {
+	if p := s.parser; p.queue.Len() > 0 || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].Held() != 0 || p.streams[1].Held() != 0 {
 		t.Errorf("memory is not given back")
 	}
 }
@@ -84,13 +84,10 @@ func (s *scene) checkBounds(t *testing.T) {
 		return
 	}
 	requests, waiting := 0, 0
-	for x := p.first; x != nil; x = x.next {
+	for x := p.queue.First(); x != nil; x = x.links.Next() {
 		requests++
 		if !x.responded {
 			waiting++
-		}
-		if x.next == nil && x != p.last {
-			t.Errorf("the last is not the last")
 		}
 	}
 	if waiting != p.waiting || waiting > testLimits.Outstanding || requests > waiting+1 {

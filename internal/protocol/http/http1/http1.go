@@ -149,8 +149,8 @@ func (p *parser) Close(e protocol.Ending) {
 		p.next.Close(e)
 		return
 	}
-	for p.first != nil {
-		p.conclude(p.first, &e)
+	for x := p.queue.First(); x != nil; x = p.queue.First() {
+		p.conclude(x, &e)
 	}
 	for d := range p.streams {
 		s := &p.streams[d]

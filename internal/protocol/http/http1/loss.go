@@ -59,7 +59,7 @@ func (p *parser) loseRequests(s *stream, why protocol.Loss) {
 	}
 	p.closing = true
 	s.state = over
-	if p.first == nil {
+	if p.queue.Len() == 0 {
 		p.giveUp()
 	}
 }
@@ -117,7 +117,7 @@ func (p *parser) loosen() { p.loose, p.loosened, p.turns = true, p.calls, 0 }
 // giveUp stops following the conversation.
 func (p *parser) giveUp() {
 	p.closing = false
-	for p.first != nil {
+	for p.queue.Len() > 0 {
 		p.retire()
 	}
 	p.missing, p.reading, p.awaiting, p.switching = 0, nil, nil, nil

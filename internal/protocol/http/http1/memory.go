@@ -3,6 +3,7 @@ package http1
 import (
 	"unsafe"
 
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
@@ -25,10 +26,9 @@ type memory struct {
 	chunk    protocol.Chunk
 	request  protocol.Request
 
-	free      *exchange
-	freeCount int
-	buffers   framing.Pool
-	spare     *hold
+	free    intrusive.Free[exchange]
+	buffers framing.Pool
+	spare   *hold
 }
 
 const exchangeBytes = int(unsafe.Sizeof(exchange{}))
@@ -57,13 +57,9 @@ func (m *memory) putHold(h *hold) {
 }
 
 func (m *memory) newExchange(c *protocol.Session, account *http.Account) *exchange {
-	x := m.free
+	x := m.free.Take()
 	if x == nil {
 		x = new(exchange)
-	} else {
-		m.free = x.next
-		m.freeCount--
-		*x = exchange{}
 	}
 	x.m = m.messages.Get(c, account)
 	return x
@@ -75,9 +71,7 @@ func (m *memory) putExchange(x *exchange) {
 		m.messages.Put(x.m)
 	}
 	*x = exchange{}
-	if m.freeCount < maxFree {
-		x.next = m.free
-		m.free = x
-		m.freeCount++
+	if m.free.Len() < maxFree {
+		m.free.Put(&x.links, x)
 	}
 }

@@ -112,7 +112,8 @@ func (p *parser) leave() {
 	if s := &p.streams[protocol.FromServer]; s.h2c && x.settings && s.status == statusSwitchingProtocols {
 		m, id := x.m, x.id
 		x.m = nil
-		p.memory.putExchange(p.unlink())
+		p.unlink(x)
+		p.memory.putExchange(x)
 		p.next = p.memory.upgraded.Continue(&p.c, m, id, &p.account)
 	} else {
 		x.m.SetStatus(s.status)
@@ -120,7 +121,7 @@ func (p *parser) leave() {
 		p.emit()
 		p.left = true
 	}
-	for p.first != nil { // none: a request after this one waits for the decision
+	for p.queue.Len() > 0 { // none: a request after this one waits for the decision
 		p.retire()
 	}
 	p.reading, p.awaiting = nil, nil
