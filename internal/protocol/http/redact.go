@@ -1,5 +1,7 @@
 package http
 
+import "github.com/socketflow/socketflow/internal/protocol/ascii"
+
 // Values of parameters that are known to be secret are replaced. More texts count as a parameter here than in a strict
 // parser, so that no server's reading of a secret is missed: names in any case, with percent-encoded characters, with "_"
 // for "-", with segments as in user[password] and user.password; parameters after "&", ";" and "?", as they are or
@@ -46,7 +48,7 @@ func (s *segment) add(c byte) {
 		c = '-'
 	}
 	if s.length < longestSecret {
-		s.bytes[s.length] = toLower(c)
+		s.bytes[s.length] = ascii.Lower(c)
 	}
 	s.length++
 }
@@ -127,8 +129,8 @@ func unescape(b []byte) (c byte, n int) {
 }
 
 func hexDigit(c byte) byte {
-	switch c = toLower(c); {
-	case isDigit(c):
+	switch c = ascii.Lower(c); {
+	case ascii.IsDigit(c):
 		return c - '0'
 	case c >= 'a' && c <= 'f':
 		return c - 'a' + 10

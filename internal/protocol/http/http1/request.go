@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 const maxMethod = 256 // bytes; the longest registered method has 17
@@ -130,7 +131,7 @@ func isToken(c byte) bool { return tokens[c] }
 
 var tokens = func() (is [256]bool) {
 	for c := range is {
-		is[c] = isLetter(byte(c)) || isDigit(byte(c)) || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0
+		is[c] = ascii.IsLetter(byte(c)) || ascii.IsDigit(byte(c)) || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0
 	}
 	return is
 }()
@@ -148,7 +149,7 @@ func hasControls(b []byte) bool {
 func parseVersion(b []byte) (version string, ok bool) {
 	n := len(version1)
 	switch {
-	case len(b) != n+1 || !bytes.Equal(b[:n], version1) || !isDigit(b[n]):
+	case len(b) != n+1 || !bytes.Equal(b[:n], version1) || !ascii.IsDigit(b[n]):
 		return "", false
 	case b[n] == '0':
 		return "1.0", true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 const (
@@ -16,11 +17,11 @@ const (
 // statusLine reads a status line (RFC 9112, 4), and finds the request that it answers.
 func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool {
 	n := len(version1)
-	if len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !isDigit(text[n]) || text[n+1] != ' ' ||
+	if len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !ascii.IsDigit(text[n]) || text[n+1] != ' ' ||
 		len(text) > statusEnd && text[statusEnd] != ' ' {
 		return false
 	}
-	code, ok := parseDigits(text[n+2 : statusEnd])
+	code, ok := ascii.Number(text[n+2 : statusEnd])
 	if !ok || code < 100 {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
@@ -106,7 +107,7 @@ func isEmpty(text []byte) bool {
 func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
 	for {
 		if s.ended {
-			if !isSpace(b[n]) {
+			if !ascii.IsSpace(b[n]) {
 				return p.complete(s, nil), n, true
 			}
 			s.ended, s.folded = false, true
@@ -119,7 +120,7 @@ func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
 		end := n + i + 1
 		// An empty line has no continuation.
 		empty := s.Empty() && isEmpty(b[n:end]) || s.Length() == 1 && i == 0 && s.Bytes()[0] == '\r'
-		if empty || s.Empty() && end < len(b) && !isSpace(b[end]) {
+		if empty || s.Empty() && end < len(b) && !ascii.IsSpace(b[end]) {
 			return p.complete(s, b[n:end]), end, true
 		}
 		p.keep(s, b[n:end], s.Start())
@@ -222,15 +223,13 @@ func unfold(b []byte) {
 	}
 }
 
-func isSpace(c byte) bool { return c == ' ' || c == '\t' }
-
 // trim removes white space around a field's name or value, and the line end.
 func trim(b []byte) []byte {
 	from, to := 0, len(b)
-	for to > 0 && (isSpace(b[to-1]) || b[to-1] == '\r' || b[to-1] == '\n') {
+	for to > 0 && (ascii.IsSpace(b[to-1]) || b[to-1] == '\r' || b[to-1] == '\n') {
 		to--
 	}
-	for from < to && isSpace(b[from]) {
+	for from < to && ascii.IsSpace(b[from]) {
 		from++
 	}
 	return b[from:to]
