@@ -66,7 +66,6 @@ func (l *List[T]) Remove(links *Links[T]) {
 	l.count--
 }
 
-
 // Free is a stack of elements for reuse. The zero value is empty.
 type Free[T any] struct {
 	top   *Links[T]

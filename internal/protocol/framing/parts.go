@@ -39,7 +39,7 @@ func (p *Parts) Add(q Part, from int) {
 		*before = q
 		return
 	}
-	*p = append(all, q)
+	*p = append(*p, q)
 }
 
 // Full reports whether there are so many parts that gaps lie between them. Bytes that would be one more are then not worth keeping.

@@ -103,7 +103,7 @@ func (p *parser) Held() int {
 	n := p.account.Bytes + p.waiting*exchangeBytes
 	for d := range p.streams {
 		s := &p.streams[d]
-		n += s.Carry.Held()
+		n += s.Held()
 		if s.held != nil {
 			n += cap(s.held.bytes)
 		}

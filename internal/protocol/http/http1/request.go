@@ -35,7 +35,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	text = trim(text[:min(len(text), p.memory.headBytes)])
 	var ok bool
 	if s.direction == protocol.FromClient {
-		ok = p.requestLine(s, &start, text, long)
+		ok = p.requestLine(&start, text, long)
 	} else {
 		ok = p.statusLine(s, &start, text)
 	}
@@ -89,7 +89,7 @@ func (p *parser) longStartLine(s *stream, b []byte) (n int) {
 
 // requestLine reads a request line (RFC 9112, 3). If it is too long, only the method is known. A line that is no valid request is
 // answered by servers (with 400, mostly): of it, too, only the method is known, if it begins with one.
-func (p *parser) requestLine(s *stream, start *protocol.Stamp, text []byte, long bool) bool {
+func (p *parser) requestLine(start *protocol.Stamp, text []byte, long bool) bool {
 	method, rest, ok := bytes.Cut(text, []byte{' '})
 	if !ok || !isMethod(method) {
 		return false
