@@ -33,7 +33,7 @@ func (p *Parts) Add(q Part, from int) {
 		if before.Missing != q.Missing {
 			break
 		}
-		q.Stamp.Position, q.Stamp.Began = before.Stamp.Position, before.Stamp.Began
+		q.Stamp.Position = before.Stamp.Position
 		q.N += before.N
 		q.Why = max(q.Why, before.Why)
 		*before = q

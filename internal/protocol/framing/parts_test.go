@@ -32,13 +32,13 @@ func TestPartsAreJoined(t *testing.T) {
 		last   Part // without its direction
 	}{
 		"no gap":                        {"ccs", 0, 3, Part{N: 3, Stamp: protocol.Stamp{Time: 3, Began: 3, Position: 20}}},
-		"adjacent gaps":                 {"cCC", 0, 2, Part{N: 5, Missing: true, Why: protocol.Lost, Stamp: protocol.Stamp{Time: 3, Began: 2, Position: 10}}},
+		"adjacent gaps":                 {"cCC", 0, 2, Part{N: 5, Missing: true, Why: protocol.Lost, Stamp: protocol.Stamp{Time: 3, Began: 3, Position: 10}}},
 		"gaps, but for the server":      {"SCs", 0, 3, Part{N: 3, Stamp: protocol.Stamp{Time: 3, Began: 3, Position: 20}}},
 		"gaps with bytes between":       {"CcC", 0, 3, Part{N: 3, Missing: true, Why: protocol.Truncated, Stamp: protocol.Stamp{Time: 3, Began: 3, Position: 20}}},
 		"gaps with the other's between": {"SsSC", 0, 4, Part{N: 4, Missing: true, Why: protocol.Lost, Stamp: protocol.Stamp{Time: 4, Began: 4, Position: 30}}},
 		"a gap that has been read":      {"CC", 1, 2, Part{N: 2, Missing: true, Why: protocol.Lost, Stamp: protocol.Stamp{Time: 2, Began: 2, Position: 10}}},
 		"one more call":                 {calls + "c", 0, MaxParts, Part{N: MaxParts, Stamp: protocol.Stamp{Time: MaxParts, Began: MaxParts, Position: 10 * (MaxParts - 1)}}},
-		"too many calls":                {calls + "cc", 0, MaxParts, Part{N: 2*MaxParts + 1, Stamp: protocol.Stamp{Time: MaxParts + 1, Began: MaxParts, Position: 10 * (MaxParts - 1)}}},
+		"too many calls":                {calls + "cc", 0, MaxParts, Part{N: 2*MaxParts + 1, Stamp: protocol.Stamp{Time: MaxParts + 1, Began: MaxParts + 1, Position: 10 * (MaxParts - 1)}}},
 		"a call after a gap":            {calls + "Cc", 0, MaxParts + 1, Part{N: MaxParts + 1, Stamp: protocol.Stamp{Time: MaxParts + 1, Began: MaxParts + 1, Position: 10 * MaxParts}}},
 	} {
 		p := kept(x.script, x.from)
