@@ -21,7 +21,16 @@ func elementOf[T any](l *Links[T]) *T {
 }
 
 // List is a doubly linked list. The zero value is empty.
-type List[T any] struct{ first, last *Links[T] }
+type List[T any] struct {
+	first, last *Links[T]
+	count       int
+}
+
+// Len is the number of elements.
+func (l *List[T]) Len() int { return l.count }
+
+// Has reports whether the element with these links is in this list. It is in no other.
+func (l *List[T]) Has(links *Links[T]) bool { return links.prev != nil || l.first == links }
 
 // First is the element that was appended first, nil if the list is empty.
 func (l *List[T]) First() *T { return elementOf(l.first) }
@@ -38,9 +47,10 @@ func (l *List[T]) Append(links *Links[T], element *T) {
 		l.last.next = links
 	}
 	l.last = links
+	l.count++
 }
 
-// Remove removes the element with these links, which must be in the list. Afterwards the links are invalid.
+// Remove removes the element with these links, which must be in the list.
 func (l *List[T]) Remove(links *Links[T]) {
 	if links.prev == nil {
 		l.first = links.next
@@ -52,15 +62,24 @@ func (l *List[T]) Remove(links *Links[T]) {
 	} else {
 		links.next.prev = links.prev
 	}
+	links.prev, links.next = nil, nil
+	l.count--
 }
 
 // Free is a stack of elements for reuse. The zero value is empty.
-type Free[T any] struct{ top *Links[T] }
+type Free[T any] struct {
+	top   *Links[T]
+	count int
+}
+
+// Len is the number of elements.
+func (f *Free[T]) Len() int { return f.count }
 
 // Put adds an element. The element must not be in a list; links is its field.
 func (f *Free[T]) Put(links *Links[T], element *T) {
 	links.next, links.element = f.top, element
 	f.top = links
+	f.count++
 }
 
 // Take removes and returns the element that was put last, nil if there is none.
@@ -70,5 +89,6 @@ func (f *Free[T]) Take() *T {
 		return nil
 	}
 	f.top = links.next
+	f.count--
 	return links.element
 }

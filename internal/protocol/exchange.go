@@ -34,6 +34,18 @@ const (
 	CaptureCut               // it was under way when observation ended, which is its End
 )
 
+// Capture is what a loss makes of an exchange that it has touched.
+func (l Loss) Capture() Capture {
+	switch l {
+	case Skipped:
+		return CaptureComplete
+	case Truncated:
+		return CaptureTruncated
+	default:
+		return CaptureGap
+	}
+}
+
 // Exchange is a request and its response, or a message without one. It is reused: valid during the call only, byte slices
 // included.
 type Exchange struct {

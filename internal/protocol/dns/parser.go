@@ -89,12 +89,9 @@ func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why prot
 // framed reads a message of a stream.
 func (p *parser) framed(d protocol.Direction) {
 	m := &p.frames[d].Message
-	r := received{from: d, bytes: m.Body, first: m.First, last: m.Last}
-	switch {
-	case m.Loss == protocol.Lost:
-		r.capture = protocol.CaptureGap
-	case m.Missing > 0:
-		r.capture = protocol.CaptureTruncated
+	r := received{from: d, bytes: m.Body, first: m.First, last: m.Last, capture: m.Loss.Capture()}
+	if m.Missing > 0 {
+		r.capture = max(r.capture, protocol.CaptureTruncated)
 	}
 	p.message(&r)
 }

@@ -67,15 +67,3 @@ func (r *Body) Reset() {
 
 // Held is how many bytes of memory the reader holds.
 func (r *Body) Held() int { return r.carry.Held() }
-
-// Sync is whether it is known where messages begin. The zero Sync is that it is.
-type Sync struct{ lost bool }
-
-// Lose says that it is not known any more.
-func (s *Sync) Lose() { s.lost = true }
-
-// Lost reports whether it is not known.
-func (s *Sync) Lost() bool { return s.lost }
-
-// Found says that it is known again.
-func (s *Sync) Found() { s.lost = false }

@@ -4,8 +4,9 @@ package framing
 import "github.com/socketflow/socketflow/internal/protocol"
 
 const (
-	maxFree = 64      // buffers that a Pool keeps
-	maxIdle = 4 << 10 // bytes of a buffer that is kept; larger ones are rare
+	maxFree = 64 // buffers that a Pool keeps
+	// MaxIdle is how many bytes a buffer has that is kept. Larger ones are rare, and those who need them pay for an allocation.
+	MaxIdle = 16 << 10
 )
 
 // Pool lends buffers to the conversations of one goroutine. So an idle conversation has none.
@@ -21,7 +22,7 @@ func (p *Pool) get() []byte {
 }
 
 func (p *Pool) put(b []byte) {
-	if cap(b) > 0 && cap(b) <= maxIdle && len(p.free) < maxFree {
+	if cap(b) > 0 && cap(b) <= MaxIdle && len(p.free) < maxFree {
 		p.free = append(p.free, b[:0])
 	}
 }
@@ -68,13 +69,18 @@ func (c *Carry) Bytes() []byte { return c.bytes }
 // Length is that of the message so far.
 func (c *Carry) Length() uint64 { return c.length }
 
+// Cut reports whether Bytes are not all of the message.
+func (c *Carry) Cut() bool { return c.length > uint64(len(c.bytes)) }
+
 // Start is the stamp of the message's first byte.
 func (c *Carry) Start() *protocol.Stamp { return &c.start }
 
 // Reset ends the message and gives the buffer back. Bytes stay until the next Add of any Carry of the pool.
 func (c *Carry) Reset() {
-	c.pool.put(c.bytes)
-	c.bytes, c.length = nil, 0
+	if c.length > 0 { // mostly nothing is carried
+		c.pool.put(c.bytes)
+		c.bytes, c.length = nil, 0
+	}
 }
 
 // Held is how many bytes of memory the buffer has.

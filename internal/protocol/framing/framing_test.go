@@ -128,7 +128,7 @@ func TestCarryIsBoundedAndCountsWhatIsBeyond(t *testing.T) {
 	if c.Held() != 0 || !c.Empty() || len(pool.free) != 1 {
 		t.Error("the buffer is not given back")
 	}
-	c.Add(make([]byte, 2*maxIdle), 2*maxIdle, &first)
+	c.Add(make([]byte, 2*MaxIdle), 2*MaxIdle, &first)
 	c.Reset()
 	if len(pool.free) != 0 {
 		t.Error("a large buffer is kept")

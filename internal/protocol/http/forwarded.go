@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 // forwarded is what proxies say of the request that the first of them has received, by the field Forwarded (RFC 7239) or else by
@@ -22,17 +23,17 @@ func (m *Message) forward(name, value []byte) {
 	first = trim(first)
 	f := &m.forwarded
 	switch {
-	case same(name, "forwarded"):
+	case ascii.Is(name, "forwarded"):
 		if !f.standard {
 			*f = forwarded{standard: true}
 			m.forwardElement(first)
 		}
 	case f.standard:
-	case same(name, "x-forwarded-for"):
+	case ascii.Is(name, "x-forwarded-for"):
 		f.setClient(first)
-	case same(name, "x-forwarded-proto"):
+	case ascii.Is(name, "x-forwarded-proto"):
 		m.forwardScheme(first)
-	case same(name, "x-forwarded-host"):
+	case ascii.Is(name, "x-forwarded-host"):
 		m.forwardHost(first)
 	}
 }
@@ -45,11 +46,11 @@ func (m *Message) forwardElement(element []byte) {
 		name, value, _ := bytes.Cut(trim(pair), equals)
 		value = bytes.TrimSuffix(bytes.TrimPrefix(value, quote), quote)
 		switch {
-		case same(name, "for"):
+		case ascii.Is(name, "for"):
 			m.forwarded.setClient(value)
-		case same(name, "proto"):
+		case ascii.Is(name, "proto"):
 			m.forwardScheme(value)
-		case same(name, "host"):
+		case ascii.Is(name, "host"):
 			m.forwardHost(value)
 		}
 	}

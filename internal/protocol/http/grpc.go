@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 // gRPC calls have the attributes of the RPC conventions, not those of HTTP. grpc-message is left out: it is written for the
@@ -91,17 +92,8 @@ var statusOfReset = map[string]grpcStatus{
 // parseGRPCStatus reads grpc-status. A client reads anything that is no code as UNKNOWN (gRPC, statuscodes.md: "Error
 // parsing returned status").
 func parseGRPCStatus(value []byte) grpcStatus {
-	if len(value) == 0 || len(value) > 2 {
-		return grpcUnknown
-	}
-	code := 0
-	for _, c := range value {
-		if !isDigit(c) {
-			return grpcUnknown
-		}
-		code = 10*code + int(c-'0')
-	}
-	if code >= len(grpcStatuses) {
+	code, ok := ascii.Number(value)
+	if !ok || len(value) > 2 || int(code) >= len(grpcStatuses) {
 		return grpcUnknown
 	}
 	return grpcStatus(code + 1)
@@ -115,7 +107,7 @@ func isGRPC(contentType []byte) bool {
 		return false
 	}
 	rest := contentType[len(grpcMediaType):]
-	return len(rest) == 0 || rest[0] == '+' || rest[0] == ';' || isSpace(rest[0])
+	return len(rest) == 0 || rest[0] == '+' || rest[0] == ';' || ascii.IsSpace(rest[0])
 }
 
 // grpcOutcome is the call's status. It is zero if the status is not known: there was no complete response, or grpc-status,
@@ -205,7 +197,7 @@ func (m *Message) call() (name []byte, valid bool) {
 			segments, from = segments+1, i+1
 		case c == '?' || c == '#': // not part of the protocol, and secrets may follow
 			return cutText(name[:i], maxCall), false
-		case isLetter(c), isDigit(c), c == '.', c == '_', c == '-', c == '$':
+		case ascii.IsLetter(c), ascii.IsDigit(c), c == '.', c == '_', c == '-', c == '$':
 		default:
 			valid = false
 		}

@@ -1,6 +1,10 @@
 package http
 
-import "time"
+import (
+	"time"
+
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
+)
 
 // maxTimeoutDigits: gRPC, PROTOCOL-HTTP2.md, "TimeoutValue".
 const maxTimeoutDigits = 8
@@ -13,7 +17,7 @@ func parseGRPCTimeout(value []byte) time.Duration {
 	}
 	var n time.Duration
 	for _, c := range value[:last] {
-		if !isDigit(c) {
+		if !ascii.IsDigit(c) {
 			return 0
 		}
 		n = 10*n + time.Duration(c-'0')

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 	"github.com/socketflow/socketflow/internal/redact"
 )
 
@@ -53,7 +54,7 @@ func (w *wanted) find(name []byte) int {
 		return -1
 	}
 	for i, listed := range w.names {
-		if same(name, listed) {
+		if ascii.Is(name, listed) {
 			return i
 		}
 	}
@@ -90,27 +91,27 @@ func (m *Message) RequestHeader(name, value []byte) {
 	}
 	switch len(name) {
 	case len("host"):
-		if same(name, "host") {
+		if ascii.Is(name, "host") {
 			m.setHost(trim(value))
 		}
 	case len("user-agent"): // and tracestate
 		switch {
-		case same(name, "user-agent"):
+		case ascii.Is(name, "user-agent"):
 			if m.userAgent.empty() {
 				m.userAgent = m.keep(trim(value), maxValue)
 			}
-		case same(name, "tracestate"):
+		case ascii.Is(name, "tracestate"):
 			m.addState(trim(value))
 		}
 	case len("traceparent"):
-		if same(name, "traceparent") {
+		if ascii.Is(name, "traceparent") {
 			m.setParent(trim(value))
 		}
 	case len("content-type"): // and grpc-timeout
 		switch {
-		case same(name, "grpc-timeout"):
+		case ascii.Is(name, "grpc-timeout"):
 			m.timeout = parseGRPCTimeout(trim(value))
-		case !m.contentType && same(name, "content-type"):
+		case !m.contentType && ascii.Is(name, "content-type"):
 			m.contentType, m.isGRPC, m.body = true, isGRPC(trim(value)), mediaOf(trim(value))
 		}
 	}
@@ -121,7 +122,7 @@ func (m *Message) ResponseHeader(name, value []byte) {
 	if i := m.pool.response.find(name); i >= 0 {
 		m.record(len(m.pool.request.names)+i, trim(value))
 	}
-	if len(name) == len("grpc-status") && same(name, "grpc-status") {
+	if len(name) == len("grpc-status") && ascii.Is(name, "grpc-status") {
 		m.grpc = parseGRPCStatus(trim(value))
 	}
 }
@@ -195,33 +196,11 @@ func (m *Message) parentContext() protocol.TraceContext {
 
 // trim removes the whitespace round a value, which is not part of it (RFC 9110, 5.5).
 func trim(value []byte) []byte {
-	for len(value) > 0 && isSpace(value[0]) {
+	for len(value) > 0 && ascii.IsSpace(value[0]) {
 		value = value[1:]
 	}
-	for len(value) > 0 && isSpace(value[len(value)-1]) {
+	for len(value) > 0 && ascii.IsSpace(value[len(value)-1]) {
 		value = value[:len(value)-1]
 	}
 	return value
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' }
-
-// same compares a name with one in lower case.
-func same(name []byte, lower string) bool {
-	if len(name) != len(lower) {
-		return false
-	}
-	for i, c := range name {
-		if toLower(c) != lower[i] {
-			return false
-		}
-	}
-	return true
-}
-
-func toLower(c byte) byte {
-	if c >= 'A' && c <= 'Z' {
-		return c + 'a' - 'A'
-	}
-	return c
 }

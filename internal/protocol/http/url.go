@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 const (
@@ -108,19 +109,19 @@ var schemeEnd = []byte("://")
 
 // isSchemeByte: RFC 3986, 3.1.
 func isSchemeByte(c byte) bool {
-	return isLetter(c) || isDigit(c) || c == '+' || c == '-' || c == '.'
+	return ascii.IsLetter(c) || ascii.IsDigit(c) || c == '+' || c == '-' || c == '.'
 }
 
 // lowerScheme makes a scheme lower case (RFC 3986, 3.1), and reports whether it is one.
 func lowerScheme(scheme []byte) bool {
-	if len(scheme) == 0 || !isLetter(scheme[0]) {
+	if len(scheme) == 0 || !ascii.IsLetter(scheme[0]) {
 		return false
 	}
 	for i, c := range scheme {
 		if !isSchemeByte(c) {
 			return false
 		}
-		scheme[i] = toLower(c)
+		scheme[i] = ascii.Lower(c)
 	}
 	return true
 }
@@ -150,14 +151,8 @@ func parseAuthority(b []byte) (a authority) {
 	if len(port) == 0 { // RFC 3986, 3.2.3: it may be empty after the colon
 		return a
 	}
-	n := 0
-	for _, c := range port {
-		if !isDigit(c) || len(port) > maxPort {
-			return authority{}
-		}
-		n = 10*n + int(c-'0')
-	}
-	if n == 0 || n > 65535 {
+	n, ok := ascii.Number(port)
+	if !ok || len(port) > maxPort || n == 0 || n > 65535 {
 		return authority{}
 	}
 	a.port, a.explicit = uint16(n), true
@@ -172,23 +167,20 @@ func isHost(host []byte, literal bool) bool {
 	colons := 0
 	for _, c := range host {
 		switch {
-		case isDigit(c), c == '.':
+		case ascii.IsDigit(c), c == '.':
 		case c == ':':
 			colons++
 		case literal:
-			if c = toLower(c); c < 'a' || c > 'f' {
+			if c = ascii.Lower(c); c < 'a' || c > 'f' {
 				return false
 			}
-		case isLetter(c), c == '-', c == '_', c == '~', c == '%':
+		case ascii.IsLetter(c), c == '-', c == '_', c == '~', c == '%':
 		default:
 			return false
 		}
 	}
 	return literal == (colons >= 2)
 }
-
-func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
-func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
 
 var (
 	redacted            = []byte("REDACTED")

@@ -17,7 +17,6 @@ type ByID[K comparable, V any] struct {
 	index  map[K]*Entry[K, V]
 	order  intrusive.List[Entry[K, V]]
 	free   intrusive.Free[Entry[K, V]]
-	spare  int
 	widest int // most requests since index was made
 }
 
@@ -34,7 +33,7 @@ type Entry[K comparable, V any] struct {
 func (b *ByID[K, V]) Len() int { return len(b.index) }
 
 // Entries is the number of entries that are held, those for reuse included.
-func (b *ByID[K, V]) Entries() int { return len(b.index) + b.spare }
+func (b *ByID[K, V]) Entries() int { return len(b.index) + b.free.Len() }
 
 // Full reports whether Oldest has to be removed before another request is added.
 func (b *ByID[K, V]) Full() bool { return len(b.index) >= max(b.Limit, 1) }
@@ -51,8 +50,6 @@ func (b *ByID[K, V]) Add(id K, deadline uint64) *Entry[K, V] {
 	e := b.free.Take()
 	if e == nil {
 		e = new(Entry[K, V])
-	} else {
-		b.spare--
 	}
 	e.ID = id
 	if b.index == nil {
@@ -82,9 +79,8 @@ func (b *ByID[K, V]) last(e *Entry[K, V], deadline uint64) {
 func (b *ByID[K, V]) Remove(e *Entry[K, V]) {
 	b.order.Remove(&e.links)
 	delete(b.index, e.ID)
-	if b.spare < spareEntries {
+	if b.free.Len() < spareEntries {
 		b.free.Put(&e.links, e)
-		b.spare++
 	}
 	if len(b.index) == 0 && b.widest > keptIndex {
 		b.index, b.widest = nil, 0

@@ -1,7 +1,10 @@
 // Package pairing finds the request that a response belongs to.
 package pairing
 
-import "github.com/socketflow/socketflow/internal/protocol"
+import (
+	"github.com/socketflow/socketflow/internal/intrusive"
+	"github.com/socketflow/socketflow/internal/protocol"
+)
 
 const (
 	maxFree  = 128 // items that a Pool keeps
@@ -19,33 +22,25 @@ const (
 // Item is a request in an Order.
 type Item[T any] struct {
 	Value T
-	prev  *Item[T] // in an Order
-	next  *Item[T]
-	born  uint64 // how many requests there were before
+	links intrusive.Links[Item[T]] // in an Order, or the Pool
+	born  uint64                   // how many requests there were before
 }
 
 // Pool lends items to the conversations of one goroutine. Their values are reused as they are.
-type Pool[T any] struct {
-	free  *Item[T]
-	count int
-}
+type Pool[T any] struct{ free intrusive.Free[Item[T]] }
 
 // Get returns an item with the value of an earlier one, or the zero value.
 func (p *Pool[T]) Get() *Item[T] {
-	x := p.free
-	if x == nil {
-		return new(Item[T])
+	if x := p.free.Take(); x != nil {
+		return x
 	}
-	p.free, x.next = x.next, nil
-	p.count--
-	return x
+	return new(Item[T])
 }
 
 // Put takes an item back that is in no Order.
 func (p *Pool[T]) Put(x *Item[T]) {
-	if p.count < maxFree {
-		x.next, p.free = p.free, x
-		p.count++
+	if p.free.Len() < maxFree {
+		p.free.Put(&x.links, x)
 	}
 }
 
@@ -72,10 +67,10 @@ type Order[T any] struct {
 	sink  protocol.Sink
 	limit int
 
-	waiting list[T]  // requests without a response
-	early   list[T]  // responses that were seen before their requests
-	missing int      // requests before those waiting that were dropped because there were too many
-	current *Item[T] // whose response is being read
+	waiting intrusive.List[Item[T]] // requests without a response
+	early   intrusive.List[Item[T]] // responses that were seen before their requests
+	missing int                     // requests before those waiting that were dropped because there were too many
+	current *Item[T]                // whose response is being read
 
 	requests uint64
 	loosened uint64 // requests before it became loose
@@ -90,40 +85,11 @@ type Order[T any] struct {
 	astray   bool
 }
 
-type list[T any] struct {
-	first, last *Item[T]
-	count       int
-}
-
-func (l *list[T]) push(x *Item[T]) {
-	if l.first == nil {
-		l.first = x
-	} else {
-		l.last.next, x.prev = x, l.last
-	}
-	l.last = x
-	l.count++
-}
-
-func (l *list[T]) pop() *Item[T] {
-	x := l.first
-	l.remove(x)
+// pop removes and returns the first item of a list, which has to have one.
+func pop[T any](l *intrusive.List[Item[T]]) *Item[T] {
+	x := l.First()
+	l.Remove(&x.links)
 	return x
-}
-
-func (l *list[T]) remove(x *Item[T]) {
-	if x.prev == nil {
-		l.first = x.next
-	} else {
-		x.prev.next = x.next
-	}
-	if x.next == nil {
-		l.last = x.prev
-	} else {
-		x.next.prev = x.prev
-	}
-	x.prev, x.next = nil, nil
-	l.count--
 }
 
 // NewOrder returns an Order of at most limit requests. Joined: there may be outstanding ones already.
@@ -165,8 +131,8 @@ func (o *Order[T]) Request(at *protocol.Stamp, tooEarly func(*Item[T]) bool) (x 
 		}
 	}
 	o.heard = false
-	for o.early.count > 0 {
-		x := o.early.pop()
+	for o.early.Len() > 0 {
+		x := pop(&o.early)
 		if !tooEarly(x) {
 			return x, true
 		}
@@ -184,13 +150,13 @@ func (o *Order[T]) Request(at *protocol.Stamp, tooEarly func(*Item[T]) bool) (x 
 
 // Append adds a request at the end. It is for one of which is known only later that it will be answered.
 func (o *Order[T]) Append(x *Item[T]) {
-	if o.waiting.count >= o.limit {
+	if o.waiting.Len() >= o.limit {
 		o.sink.Error(protocol.TooMany)
 		o.missing++ // it still owes a response
-		o.owner.Dropped(o.waiting.pop())
+		o.owner.Dropped(pop(&o.waiting))
 	}
 	x.born = o.requests
-	o.waiting.push(x)
+	o.waiting.Append(&x.links, x)
 }
 
 // Remove takes a request out that will not be answered. It costs the same however many are outstanding: the client chooses their number.
@@ -198,8 +164,8 @@ func (o *Order[T]) Remove(x *Item[T]) {
 	switch {
 	case o.current == x:
 		o.current = nil
-	case o.waiting.first == x || x.prev != nil: // otherwise its response was seen before it, and it is in no list
-		o.waiting.remove(x)
+	case o.waiting.Has(&x.links): // otherwise its response was seen before it, and it is in no list
+		o.waiting.Remove(&x.links)
 	}
 }
 
@@ -217,7 +183,7 @@ func (o *Order[T]) Next() *Item[T] {
 	if o.missing > 0 {
 		return nil
 	}
-	return o.waiting.first
+	return o.waiting.First()
 }
 
 // Response returns the request that a response which begins belongs to. If early is true, it came before its request, and the item is
@@ -227,8 +193,8 @@ func (o *Order[T]) Response() (x *Item[T], early bool) {
 	case o.missing > 0:
 		o.missing--
 		o.drained()
-	case o.waiting.count > 0:
-		x := o.waiting.pop()
+	case o.waiting.Len() > 0:
+		x := pop(&o.waiting)
 		o.current, o.joined = x, false
 		if o.loose && x.born > o.loosened {
 			o.turns++
@@ -241,12 +207,12 @@ func (o *Order[T]) Response() (x *Item[T], early bool) {
 			o.sink.Error(protocol.Unpaired)
 		}
 	default:
-		if o.early.count >= maxEarly {
+		if o.early.Len() >= maxEarly {
 			o.sink.Error(protocol.Unpaired)
-			o.owner.Dropped(o.early.pop())
+			o.owner.Dropped(pop(&o.early))
 		}
 		x := o.pool.Get()
-		o.early.push(x)
+		o.early.Append(&x.links, x)
 		return x, true
 	}
 	return nil, false
@@ -266,7 +232,7 @@ func (o *Order[T]) drained() {
 
 // Outstanding is how many requests have no complete response.
 func (o *Order[T]) Outstanding() int {
-	n := o.waiting.count + o.missing
+	n := o.waiting.Len() + o.missing
 	if o.current != nil {
 		n++
 	}
@@ -274,7 +240,7 @@ func (o *Order[T]) Outstanding() int {
 }
 
 // Items is how many items there are.
-func (o *Order[T]) Items() int { return o.waiting.count + o.early.count }
+func (o *Order[T]) Items() int { return o.waiting.Len() + o.early.Len() }
 
 // Certain reports whether the next response can be paired only with the next request.
 func (o *Order[T]) Certain() bool { return !o.loose && !o.astray && !o.closing }
@@ -323,14 +289,14 @@ func (o *Order[T]) abandon() {
 		o.current = nil
 		o.owner.Unanswered(x)
 	}
-	for o.waiting.count > 0 {
-		o.owner.Unanswered(o.waiting.pop())
+	for o.waiting.Len() > 0 {
+		o.owner.Unanswered(pop(&o.waiting))
 	}
 }
 
 func (o *Order[T]) dropEarly() {
-	for o.early.count > 0 {
+	for o.early.Len() > 0 {
 		o.sink.Error(protocol.Unpaired)
-		o.owner.Dropped(o.early.pop())
+		o.owner.Dropped(pop(&o.early))
 	}
 }

@@ -4,32 +4,18 @@ package preamble
 
 import (
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
-
-// maxParts is how many calls are kept apart. Beyond it the bytes of a direction's calls are joined.
-const maxParts = 64
-
-// partBytes is about what a part takes.
-const partBytes = 88
 
 // Kept is what has been kept of a conversation. Once limit bytes of a direction are, further calls count as cut off.
 type Kept struct {
 	sink  protocol.Sink
 	limit int
-	parts []part // in the order in which they came
+	parts framing.Parts // in the order in which they came
 	bytes [protocol.Directions][]byte
 	whole [protocol.Directions]int // how many of bytes come before the first gap
 	gaps  [protocol.Directions]bool
 	read  [protocol.Directions]int // how many of bytes belong to the preamble
-}
-
-// part is the bytes of a call, or a gap.
-type part struct {
-	direction protocol.Direction
-	missing   bool
-	why       protocol.Loss
-	n         uint64
-	stamp     protocol.Stamp
 }
 
 // New returns a Kept without bytes.
@@ -38,7 +24,7 @@ func New(sink protocol.Sink, limit int) Kept { return Kept{sink: sink, limit: li
 // Data keeps a chunk.
 func (k *Kept) Data(c *protocol.Chunk) {
 	d := c.Direction
-	if len(k.bytes[d]) >= k.limit || len(k.parts) >= 2*maxParts && k.gaps[d] {
+	if len(k.bytes[d]) >= k.limit || k.parts.Full() && k.gaps[d] {
 		k.Gap(d, uint64(len(c.Bytes)), c.Stamp, protocol.Truncated)
 		return
 	}
@@ -46,33 +32,13 @@ func (k *Kept) Data(c *protocol.Chunk) {
 	if !k.gaps[d] {
 		k.whole[d] += len(c.Bytes)
 	}
-	k.add(part{direction: d, n: uint64(len(c.Bytes)), stamp: c.Stamp})
+	k.parts.Add(framing.Part{Direction: d, N: uint64(len(c.Bytes)), Stamp: c.Stamp}, 0)
 }
 
 // Gap keeps a gap.
 func (k *Kept) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
 	k.gaps[d] = true
-	k.add(part{direction: d, missing: true, why: why, n: n, stamp: at})
-}
-
-// add adds a part. A direction's gaps are joined if they are adjacent, and so are its bytes if there are too many parts; they then have
-// the later time.
-func (k *Kept) add(p part) {
-	for i := len(k.parts) - 1; i >= 0 && (p.missing || len(k.parts) >= maxParts); i-- {
-		before := &k.parts[i]
-		if before.direction != p.direction {
-			continue
-		}
-		if before.missing != p.missing {
-			break
-		}
-		p.stamp.Position, p.stamp.Began = before.stamp.Position, before.stamp.Began
-		p.n += before.n
-		p.why = max(p.why, before.why)
-		*before = p
-		return
-	}
-	k.parts = append(k.parts, p)
+	k.parts.Add(framing.Part{Direction: d, Missing: true, Why: why, N: n, Stamp: at}, 0)
 }
 
 // Bytes are those of a direction that have not been read, up to the first gap. ended: a gap follows them.
@@ -100,17 +66,17 @@ func (k *Kept) giveBack() {
 	var at [protocol.Directions]int
 	for i := range k.parts {
 		p := &k.parts[i]
-		d := p.direction
-		if p.missing {
-			k.sink.ReturnGap(d, p.n, p.stamp, p.why)
+		d := p.Direction
+		if p.Missing {
+			k.sink.ReturnGap(d, p.N, p.Stamp, p.Why)
 			continue
 		}
-		c := protocol.Chunk{Direction: d, Bytes: k.bytes[d][at[d] : at[d]+int(p.n)], Stamp: p.stamp}
+		c := protocol.Chunk{Direction: d, Bytes: k.bytes[d][at[d] : at[d]+int(p.N)], Stamp: p.Stamp}
 		if read := k.read[d] - at[d]; read < len(c.Bytes) {
 			c = c.Rest(max(read, 0))
 			k.sink.Return(&c)
 		}
-		at[d] += int(p.n)
+		at[d] += int(p.N)
 	}
 	k.Drop()
 }
@@ -125,7 +91,7 @@ func (k *Kept) Drop() {
 
 // Held is about how many bytes of memory are held.
 func (k *Kept) Held() int {
-	n := cap(k.parts) * partBytes
+	n := k.parts.Held()
 	for d := range k.bytes {
 		n += cap(k.bytes[d])
 	}

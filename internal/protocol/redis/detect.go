@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 const (
@@ -96,14 +97,14 @@ func header(b []byte, kind byte, limit int64) (n int64, rest []byte, c protocol.
 		return 0, nil, protocol.No
 	case end < 0:
 		digits := bytes.TrimSuffix(b[min(len(b), 1):], []byte("\r"))
-		if _, ok := parseInt(digits); !ok && len(digits) > 0 {
+		if _, ok := ascii.Number(digits); !ok && len(digits) > 0 {
 			return 0, nil, protocol.No
 		}
 		return 0, nil, protocol.NeedMore
 	case end < 2 || b[end-1] != '\r':
 		return 0, nil, protocol.No
 	default:
-		n, ok := parseInt(b[1 : end-1])
+		n, ok := ascii.Number(b[1 : end-1])
 		if !ok || n > limit {
 			return 0, nil, protocol.No
 		}
@@ -122,7 +123,7 @@ func judgeInline(b []byte) protocol.Confidence {
 	word, rest := nextWord(line)
 	complete := end >= 0 || len(rest) > 0
 	switch {
-	case !printable(bytes.TrimSuffix(line, []byte("\r"))), len(b) > 0 && isSpace(b[0]), len(word) > maxName:
+	case !printable(bytes.TrimSuffix(line, []byte("\r"))), len(b) > 0 && ascii.IsSpace(b[0]), len(word) > maxName:
 		return protocol.No
 	case complete && lookup(nil, word) == nil:
 		return protocol.No

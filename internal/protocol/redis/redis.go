@@ -172,7 +172,7 @@ func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why prot
 	} else {
 		p.order.Sent(&at)
 	}
-	p.loss = max(p.loss, captureOf(why))
+	p.loss = max(p.loss, why.Capture())
 	hidden := r.gap(n, &at, p.handler(d))
 	p.loss = protocol.CaptureComplete
 	if hidden > 0 && !p.over {
@@ -182,7 +182,7 @@ func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why prot
 
 // lose says that the framing of a direction is not known any more.
 func (p *parser) lose(d protocol.Direction, why protocol.Loss) {
-	p.loss = captureOf(why)
+	p.loss = why.Capture()
 	if d == protocol.FromClient {
 		p.requests.cut()
 		p.order.LostRequests()
@@ -251,15 +251,4 @@ func (p *parser) Held() int {
 		n += p.streams[d].held()
 	}
 	return n
-}
-
-func captureOf(why protocol.Loss) protocol.Capture {
-	switch why {
-	case protocol.Skipped:
-		return protocol.CaptureComplete
-	case protocol.Truncated:
-		return protocol.CaptureTruncated
-	default:
-		return protocol.CaptureGap
-	}
 }

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
 
@@ -129,7 +130,7 @@ func (r *replies) leaf(kind byte, value []byte, cut bool) {
 		}
 		e.text = appendArgument(e.text, value, class, len(value) >= maxArgument)
 	case kind == ':' && s.index == 2:
-		r.number, _ = parseInt(value)
+		r.number, _ = ascii.Number(value)
 	case kind == '-' || kind == '!':
 		r.refused = true
 	}

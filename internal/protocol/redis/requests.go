@@ -2,6 +2,7 @@ package redis
 
 import (
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
 
@@ -135,9 +136,9 @@ func (q *requests) leaf(_ byte, value []byte, cut bool) {
 	case q.keys > 0:
 		q.keys--
 	case class == 'n' && !cut:
-		q.keys, _ = parseInt(value)
+		q.keys, _ = ascii.Number(value)
 		q.keys = min(q.keys, int64(q.count-q.argument))
-	case class == 's' && equalFold(value, "STREAMS"):
+	case class == 's' && ascii.Is(value, "streams"):
 		q.keys = int64(q.count-q.argument) / 2
 		class = 'k'
 	case class == 's':
@@ -152,7 +153,7 @@ func (q *requests) leaf(_ byte, value []byte, cut bool) {
 	x := &q.item.Value
 	switch {
 	case q.command.effect == selects && q.argument == 1 && !cut:
-		if n, ok := parseInt(value); ok {
+		if n, ok := ascii.Number(value); ok {
 			x.index = n
 		}
 	case q.command.effect == mutes && q.argument == 1:
@@ -246,11 +247,11 @@ func (q *requests) done() {
 // mute follows CLIENT REPLY.
 func (q *requests) mute(mode []byte) {
 	switch {
-	case equalFold(mode, "OFF"):
+	case ascii.Is(mode, "off"):
 		q.muted = true
-	case equalFold(mode, "ON"):
+	case ascii.Is(mode, "on"):
 		q.muted, q.skipping = false, 0
-	case equalFold(mode, "SKIP") && !q.muted:
+	case ascii.Is(mode, "skip") && !q.muted:
 		q.skipping = 2 // itself, and the next one
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
 
@@ -255,20 +256,6 @@ func parseLength(b []byte, limit int64) (int64, bool) {
 	if s := string(b); s == "-1" || s == "?" {
 		return -1, true
 	}
-	n, ok := parseInt(b)
+	n, ok := ascii.Number(b)
 	return n, ok && n <= limit
-}
-
-// parseInt parses a number that is not negative.
-func parseInt(b []byte) (n int64, ok bool) {
-	if len(b) == 0 || len(b) > 18 {
-		return 0, false
-	}
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
 }

@@ -1,6 +1,10 @@
 package redis
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
+)
 
 // appendArgument appends an argument to the text as redis-cli would have it, or what stands for it. The text is bounded: what it lacks is
 // written as three dots.
@@ -75,12 +79,12 @@ func printable(b []byte) bool {
 
 // nextWord returns the first word of a line, without quotation marks around it, and what follows it.
 func nextWord(line []byte) (word, rest []byte) {
-	for len(line) > 0 && isSpace(line[0]) {
+	for len(line) > 0 && ascii.IsSpace(line[0]) {
 		line = line[1:]
 	}
 	i := 0
 	var quote byte
-	for ; i < len(line) && (quote != 0 || !isSpace(line[i])); i++ {
+	for ; i < len(line) && (quote != 0 || !ascii.IsSpace(line[i])); i++ {
 		switch c := line[i]; {
 		case quote == '"' && c == '\\':
 			i++
@@ -92,29 +96,11 @@ func nextWord(line []byte) (word, rest []byte) {
 	}
 	i = min(i, len(line))
 	word, rest = line[:i], line[i:]
-	for len(rest) > 0 && isSpace(rest[0]) {
+	for len(rest) > 0 && ascii.IsSpace(rest[0]) {
 		rest = rest[1:]
 	}
 	if n := len(word); n >= 2 && (word[0] == '"' || word[0] == '\'') && word[n-1] == word[0] {
 		word = word[1 : n-1]
 	}
 	return word, rest
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\t' }
-
-// equalFold reports whether two words are the same but for case; want is in capitals.
-func equalFold(word []byte, want string) bool {
-	if len(word) != len(want) {
-		return false
-	}
-	for i, c := range word {
-		if c >= 'a' && c <= 'z' {
-			c -= 'a' - 'A'
-		}
-		if c != want[i] {
-			return false
-		}
-	}
-	return true
 }

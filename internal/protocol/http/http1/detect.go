@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 const (
@@ -207,12 +208,12 @@ func (l *startLine) next(c byte) linePart {
 		switch {
 		case c == '/', c == '*', c > ' ' && c < 0x7f && string(l.method[:l.length]) == "CONNECT":
 			return inTarget
-		case isLetter(c):
+		case ascii.IsLetter(c):
 			l.scheme[0], l.n = c|0x20, 1
 			return inScheme
 		}
 	case inScheme:
-		if isLetter(c) {
+		if ascii.IsLetter(c) {
 			c |= 0x20
 		}
 		for _, s := range schemes {
@@ -246,7 +247,7 @@ func (l *startLine) next(c byte) linePart {
 			return inVersion
 		}
 	case inDigit:
-		if isDigit(c) {
+		if ascii.IsDigit(c) {
 			return inCR
 		}
 	case inCR:
@@ -276,7 +277,7 @@ func (l *startLine) response(b []byte) match {
 		case n == len(version1)+2:
 			ok = b[i] >= '1' && b[i] <= '9'
 		default:
-			ok = isDigit(b[i])
+			ok = ascii.IsDigit(b[i])
 		}
 		if l.n++; !ok {
 			l.part = impossible
@@ -290,6 +291,4 @@ func (l *startLine) response(b []byte) match {
 	return l.match()
 }
 
-func isUpper(c byte) bool  { return c >= 'A' && c <= 'Z' }
-func isLetter(c byte) bool { return isUpper(c &^ 0x20) }
-func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+func isUpper(c byte) bool { return c >= 'A' && c <= 'Z' }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
 
 // fragments are the building blocks of the fuzzed bytes: random bytes alone seldom form a message.
@@ -70,7 +71,7 @@ func chaos(t *testing.T, script []byte, joined bool) {
 			t.Errorf("%s: %v", s.emitted[i], m)
 		}
 	}
-	if p := s.parser; p.first != nil || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].text != nil || p.streams[1].text != nil {
+	if p := s.parser; p.queue.Len() > 0 || p.streams[0].held != nil || p.streams[1].held != nil || p.streams[0].Held() != 0 || p.streams[1].Held() != 0 {
 		t.Errorf("memory is not given back")
 	}
 }
@@ -83,13 +84,10 @@ func (s *scene) checkBounds(t *testing.T) {
 		return
 	}
 	requests, waiting := 0, 0
-	for x := p.first; x != nil; x = x.next {
+	for x := p.queue.First(); x != nil; x = x.links.Next() {
 		requests++
 		if !x.responded {
 			waiting++
-		}
-		if x.next == nil && x != p.last {
-			t.Errorf("the last is not the last")
 		}
 	}
 	if waiting != p.waiting || waiting > testLimits.Outstanding || requests > waiting+1 {
@@ -97,10 +95,10 @@ func (s *scene) checkBounds(t *testing.T) {
 	}
 	for d := range p.streams {
 		q := &p.streams[d]
-		if len(q.text) > testLimits.HeadBytes {
-			t.Errorf("a line of %d bytes", len(q.text))
+		if len(q.Bytes()) > testLimits.HeadBytes {
+			t.Errorf("a line of %d bytes", len(q.Bytes()))
 		}
-		if h := q.held; h != nil && (len(h.bytes) > testLimits.HeadBytes || len(h.parts) > 2*maxParts+1) {
+		if h := q.held; h != nil && (len(h.bytes) > testLimits.HeadBytes || len(h.parts) > 2*framing.MaxParts+1) {
 			t.Errorf("%d bytes, %d parts", len(h.bytes), len(h.parts))
 		}
 		if q.held != nil && p.ready(q) {
@@ -159,7 +157,7 @@ func FuzzSegmentation(f *testing.F) {
 			piece := streams[d][:min(size, len(streams[d]))]
 			streams[d] = streams[d][len(piece):]
 			p := step{direction: protocol.Direction(d), bytes: string(piece)}
-			if i%3 == 0 && i < maxParts && bytes.Count(piece, []byte("~")) == len(piece) {
+			if i%3 == 0 && i < framing.MaxParts && bytes.Count(piece, []byte("~")) == len(piece) {
 				p.bytes, p.missing, p.why = "", uint64(len(piece)), protocol.Loss(i%int(protocol.Lost+1))
 			}
 			s.play(uint64(i+1), p, whole)

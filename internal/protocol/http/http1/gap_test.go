@@ -403,6 +403,13 @@ func TestRestIsReturnedAfterASwitch(t *testing.T) {
 	}
 }
 
+// After so many bytes, or calls, without a message the parser gives up; after so many times as many if there was an exchange before.
+const (
+	garbageBytes  = 64 << 10
+	garbageChunks = 16
+	proven        = 16
+)
+
 func TestGarbageEndsParsing(t *testing.T) {
 	for name, test := range map[string]struct {
 		chunks int

@@ -1,30 +1,23 @@
 package http1
 
-import "github.com/socketflow/socketflow/internal/protocol"
+import (
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
+)
 
 // hold keeps bytes that cannot be read yet: responses without a request, where two threads share the socket and the kernel
 // saw the response first; and bytes that a client sends after a request that may change the protocol.
 type hold struct {
 	bytes []byte
-	parts []part
+	parts framing.Parts
 	part  int // the next part
 	at    int // its bytes in bytes
 
 	length uint64 // of all parts so far
 }
 
-// part is a chunk, or a gap.
-type part struct {
-	stamp   protocol.Stamp
-	n       uint64
-	missing bool
-	why     protocol.Loss
-}
-
-const (
-	maxParts = 64      // further chunks are joined, unless there are gaps between them
-	maxWait  = 1 << 20 // bytes that may pass; if no request came until then, there is none
-)
+// maxWait is how many bytes may pass; if no request came until then, there is none.
+const maxWait = 1 << 20
 
 func (h *hold) captured() bool { return h != nil && h.at < len(h.bytes) }
 
@@ -33,21 +26,21 @@ func (p *parser) hold(s *stream, c *protocol.Chunk, at int) {
 	b := c.Bytes[at:]
 	h := p.holdOf(s)
 	keep := min(len(b), p.memory.headBytes-len(h.bytes))
-	if len(h.parts) >= 2*maxParts && h.parts[len(h.parts)-1].missing {
+	if h.parts.Full() && h.parts[len(h.parts)-1].Missing {
 		keep = 0
 	}
 	if keep > 0 {
 		h.bytes = append(h.bytes, b[:keep]...)
-		h.add(part{stamp: c.At(at), n: uint64(keep)})
+		h.add(framing.Part{Stamp: c.At(at), N: uint64(keep)})
 	}
 	if keep < len(b) {
-		h.add(part{stamp: c.At(at + keep), n: uint64(len(b) - keep), missing: true, why: protocol.Truncated})
+		h.add(framing.Part{Stamp: c.At(at + keep), N: uint64(len(b) - keep), Missing: true, Why: protocol.Truncated})
 	}
 	p.limit(s)
 }
 
 func (p *parser) holdGap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) {
-	p.holdOf(s).add(part{stamp: at, n: n, missing: true, why: why})
+	p.holdOf(s).add(framing.Part{Stamp: at, N: n, Missing: true, Why: why})
 	p.limit(s)
 }
 
@@ -58,20 +51,9 @@ func (p *parser) holdOf(s *stream) *hold {
 	return s.held
 }
 
-// add adds a part. Adjacent gaps are joined. If there are too many parts, adjacent captured chunks are joined too; the
-// joined chunk then has the later time.
-func (h *hold) add(q part) {
-	h.length += q.n
-	if last := len(h.parts) - 1; last >= h.part && h.parts[last].missing == q.missing && (q.missing || last+1 >= maxParts) {
-		before := &h.parts[last]
-		position := before.stamp.Position
-		before.stamp = q.stamp
-		before.stamp.Position = position
-		before.n += q.n
-		before.why = max(before.why, q.why)
-		return
-	}
-	h.parts = append(h.parts, q)
+func (h *hold) add(q framing.Part) {
+	h.length += q.N
+	h.parts.Add(q, h.part)
 }
 
 // drop discards the held bytes, and with them the position of the message boundaries.
@@ -114,20 +96,20 @@ func (p *parser) replay(s *stream) {
 	h := s.held
 	q := &h.parts[h.part]
 	var n uint64
-	if q.missing {
-		n = q.n
+	if q.Missing {
+		n = q.N
 		switch {
 		case p.next != nil:
-			p.next.Gap(s.direction, n, q.stamp, q.why)
+			p.next.Gap(s.direction, n, q.Stamp, q.Why)
 		case p.left:
-			p.c.Sink.ReturnGap(s.direction, n, q.stamp, q.why)
+			p.c.Sink.ReturnGap(s.direction, n, q.Stamp, q.Why)
 		default:
-			p.gap(s, n, q.stamp, q.why)
+			p.gap(s, n, q.Stamp, q.Why)
 		}
 	} else {
 		c := &p.memory.chunk
-		*c = protocol.Chunk{Direction: s.direction, Bytes: h.bytes[h.at : h.at+int(q.n)], Stamp: q.stamp}
-		n = q.n
+		*c = protocol.Chunk{Direction: s.direction, Bytes: h.bytes[h.at : h.at+int(q.N)], Stamp: q.Stamp}
+		n = q.N
 		if p.next != nil || p.left {
 			p.passOn(c)
 		} else {
@@ -139,8 +121,8 @@ func (p *parser) replay(s *stream) {
 	if s.held != h { // the parser has dropped it
 		return
 	}
-	q.stamp.Position += n
-	if q.n -= n; q.n == 0 {
+	q.Stamp.Position += n
+	if q.N -= n; q.N == 0 {
 		h.part++
 	}
 	if h.part == len(h.parts) {
@@ -155,5 +137,5 @@ func (p *parser) release(s *stream) {
 		p.memory.putHold(s.held)
 		s.held = nil
 	}
-	p.dropLine(s)
+	s.newLine()
 }

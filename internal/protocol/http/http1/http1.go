@@ -9,6 +9,7 @@ package http1
 
 import (
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
@@ -37,13 +38,14 @@ type parser struct {
 	next    protocol.Parser // after an upgrade to HTTP/2 whose first stream is a request in HTTP/1.1
 	left    bool            // another protocol follows: see Sink.Switch
 	calls   uint64          // Data and Gap so far: bytes of one call were transferred at once
-	garbage struct{ bytes, chunks int }
+	garbage framing.Garbage
 }
 
 func newParser(c *protocol.Session, m *memory) *parser {
 	p := &parser{c: *c, memory: m}
 	for d := range p.streams {
 		p.streams[d].direction = protocol.Direction(d)
+		p.streams[d].Carry = framing.NewCarry(&m.buffers)
 		if c.Joined {
 			p.streams[d].state = lost
 		}
@@ -101,7 +103,7 @@ func (p *parser) Held() int {
 	n := p.account.Bytes + p.waiting*exchangeBytes
 	for d := range p.streams {
 		s := &p.streams[d]
-		n += cap(s.text)
+		n += s.Held()
 		if s.held != nil {
 			n += cap(s.held.bytes)
 		}
@@ -147,13 +149,13 @@ func (p *parser) Close(e protocol.Ending) {
 		p.next.Close(e)
 		return
 	}
-	for p.first != nil {
-		p.conclude(p.first, &e)
+	for x := p.queue.First(); x != nil; x = p.queue.First() {
+		p.conclude(x, &e)
 	}
 	for d := range p.streams {
 		s := &p.streams[d]
 		// A response without a request, or a request line without an end.
-		if s.held.captured() || s.direction == protocol.FromClient && s.state == inStart && s.length > 0 {
+		if s.held.captured() || s.direction == protocol.FromClient && s.state == inStart && !s.Empty() {
 			p.c.Sink.Error(protocol.Unpaired)
 		}
 		p.release(s)
@@ -179,11 +181,11 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 			return len(c.Bytes)
 		}
 	}
-	if n < len(c.Bytes) && s.direction == protocol.FromServer && p.switching == nil && s.length == 0 && !canBegin(s.direction, c.Bytes[n]) {
+	if n < len(c.Bytes) && s.direction == protocol.FromServer && p.switching == nil && s.Empty() && !canBegin(s.direction, c.Bytes[n]) {
 		p.malformed(s) // waiting for a request is not worthwhile
 		n = len(c.Bytes)
 	}
-	if n > 0 && (s.state != lost || s.length == 0) { // otherwise it may be the beginning of another message
+	if n > 0 && (s.state != lost || s.Empty()) { // otherwise it may be the beginning of another message
 		p.reached(s, c.At(n-1))
 	}
 	return n
@@ -256,6 +258,7 @@ func (p *parser) malformed(s *stream) {
 // gap skips n missing bytes.
 func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) {
 	p.calls++
+	why = max(why, protocol.Truncated) // skipped, though needed after all: as if a limit had cut them off
 	last := at
 	last.Position += n - 1
 	switch s.state {
@@ -277,7 +280,7 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) 
 		if s.state == inBody { // the body ends here, but its last byte's time is not known exactly
 			end := last
 			end.Position = at.Position + s.left - 1
-			p.raise(s, captureOf(why))
+			p.raise(s, why.Capture())
 			p.messageEnds(s, &end)
 		}
 	}
@@ -288,14 +291,6 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) 
 }
 
 const lineEnd = "\r\n"
-
-// captureOf is the degree of capture after a loss.
-func captureOf(why protocol.Loss) protocol.Capture {
-	if why == protocol.Lost {
-		return protocol.CaptureGap
-	}
-	return protocol.CaptureTruncated
-}
 
 // message is the one that is being read in a direction, if it is kept.
 func (p *parser) message(s *stream) *http.Message {
@@ -329,7 +324,7 @@ func (p *parser) reached(s *stream, last protocol.Stamp) {
 		p.obscured = p.calls
 	}
 	x := p.answering()
-	if x == nil && p.missing == 0 && !s.orphan && (s.interim || s.length > 0 || s.state == lost) {
+	if x == nil && p.missing == 0 && !s.orphan && (s.interim || !s.Empty() || s.state == lost) {
 		if x = p.oldest(); x != nil && s.state == lost && !x.begun {
 			x = nil
 		}

@@ -29,7 +29,7 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 		return
 	}
 	between := s.state == inStart
-	p.dropLine(s)
+	s.newLine()
 	s.candidate = startLine{}
 	s.state = lost
 	if s.direction == protocol.FromClient {
@@ -43,7 +43,7 @@ func (p *parser) lose(s *stream, why protocol.Loss) {
 }
 
 func (p *parser) loseRequests(s *stream, why protocol.Loss) {
-	p.raise(s, captureOf(why))
+	p.raise(s, why.Capture())
 	p.requestEnds(nil)
 	// The held bytes may answer a request that was lost.
 	if r := &p.streams[protocol.FromServer]; r.held != nil {
@@ -59,14 +59,14 @@ func (p *parser) loseRequests(s *stream, why protocol.Loss) {
 	}
 	p.closing = true
 	s.state = over
-	if p.first == nil {
+	if p.queue.Len() == 0 {
 		p.giveUp()
 	}
 }
 
 func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 	p.obscured = p.calls
-	c := captureOf(why)
+	c := why.Capture()
 	p.raise(s, c)
 	s.interim, s.orphan = false, false
 	x := p.answering()
@@ -117,7 +117,7 @@ func (p *parser) loosen() { p.loose, p.loosened, p.turns = true, p.calls, 0 }
 // giveUp stops following the conversation.
 func (p *parser) giveUp() {
 	p.closing = false
-	for p.first != nil {
+	for p.queue.Len() > 0 {
 		p.retire()
 	}
 	p.missing, p.reading, p.awaiting, p.switching = 0, nil, nil, nil

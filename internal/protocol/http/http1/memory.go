@@ -3,15 +3,15 @@ package http1
 import (
 	"unsafe"
 
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 )
 
 const (
-	maxBuffers  = 64       // buffers that are kept free
-	maxBuffer   = 16 << 10 // bytes of a buffer that is kept; few heads need more, and those pay for an allocation
-	maxFree     = 128      // exchanges that are kept free
+	maxFree     = 128 // exchanges that are kept free
 	defaultHead = 8 << 10
 )
 
@@ -26,10 +26,9 @@ type memory struct {
 	chunk    protocol.Chunk
 	request  protocol.Request
 
-	free      *exchange
-	freeCount int
-	buffers   [][]byte
-	spare     *hold
+	free    intrusive.Free[exchange]
+	buffers framing.Pool
+	spare   *hold
 }
 
 const exchangeBytes = int(unsafe.Sizeof(exchange{}))
@@ -42,47 +41,25 @@ func newMemory(s *protocol.Settings) *memory {
 	return m
 }
 
-// buffer returns an empty buffer.
-func (m *memory) buffer() []byte {
-	if n := len(m.buffers); n > 0 {
-		b := m.buffers[n-1]
-		m.buffers = m.buffers[:n-1]
-		return b
-	}
-	return make([]byte, 0, 512)
-}
-
-func (m *memory) putBuffer(b []byte) {
-	if b != nil && cap(b) <= maxBuffer && len(m.buffers) < maxBuffers {
-		m.buffers = append(m.buffers, b[:0])
-	}
-}
-
 func (m *memory) newHold() *hold {
 	h := m.spare
 	if m.spare = nil; h == nil {
-		h = &hold{bytes: m.buffer()}
+		h = new(hold)
 	}
 	return h
 }
 
 func (m *memory) putHold(h *hold) {
-	if m.spare == nil && cap(h.bytes) <= maxBuffer {
+	if m.spare == nil && cap(h.bytes) <= framing.MaxIdle {
 		*h = hold{bytes: h.bytes[:0], parts: h.parts[:0]}
 		m.spare = h
-	} else {
-		m.putBuffer(h.bytes)
 	}
 }
 
 func (m *memory) newExchange(c *protocol.Session, account *http.Account) *exchange {
-	x := m.free
+	x := m.free.Take()
 	if x == nil {
 		x = new(exchange)
-	} else {
-		m.free = x.next
-		m.freeCount--
-		*x = exchange{}
 	}
 	x.m = m.messages.Get(c, account)
 	return x
@@ -94,9 +71,7 @@ func (m *memory) putExchange(x *exchange) {
 		m.messages.Put(x.m)
 	}
 	*x = exchange{}
-	if m.freeCount < maxFree {
-		x.next = m.free
-		m.free = x
-		m.freeCount++
+	if m.free.Len() < maxFree {
+		m.free.Put(&x.links, x)
 	}
 }

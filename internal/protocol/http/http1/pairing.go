@@ -1,7 +1,9 @@
 package http1
 
 import (
+	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
@@ -10,10 +12,10 @@ import (
 
 // exchange is a request, and the known part of its response.
 type exchange struct {
-	m    *http.Message
-	id   protocol.ID // 0: it has been ended, or forgotten
-	next *exchange
-	born uint64 // the call in which its request line ended
+	m     *http.Message
+	id    protocol.ID               // 0: it has been ended, or forgotten
+	links intrusive.Links[exchange] // in the order of the requests
+	born  uint64                    // the call in which its request line ended
 
 	head, connect bool // the request's method
 	settings      bool // the request has settings for HTTP/2, and offers to go on in it (RFC 7540, 3.2)
@@ -29,15 +31,15 @@ type exchange struct {
 // next request would have found its own request waiting.
 const enoughTurns = 4
 
-// pairing holds the unanswered requests, in their order. The first one may be in the middle of its response, or have been
+// pairing holds the unanswered requests, in their order in the queue. The first one may be in the middle of its response, or have been
 // answered before the request was complete.
 type pairing struct {
-	first, last *exchange
-	waiting     int       // how many have no final response
-	missing     int       // requests before those, dropped because there were too many
-	reading     *exchange // its request is being read
-	awaiting    *exchange // its response decides which protocol follows: CONNECT, or an upgrade
-	switching   *exchange // another protocol follows as soon as its request has been read
+	queue     intrusive.List[exchange]
+	waiting   int       // how many have no final response
+	missing   int       // requests before those, dropped because there were too many
+	reading   *exchange // its request is being read
+	awaiting  *exchange // its response decides which protocol follows: CONNECT, or an upgrade
+	switching *exchange // another protocol follows as soon as its request has been read
 
 	ended     uint64 // the call in which a request ended last
 	obscured  uint64 // the last call in which bytes of responses could not be read
@@ -53,18 +55,19 @@ type pairing struct {
 
 // answering returns the exchange whose final response is being read.
 func (q *pairing) answering() *exchange {
-	if q.first != nil && q.first.responded && !q.first.answered {
-		return q.first
+	if x := q.queue.First(); x != nil && x.responded && !x.answered {
+		return x
 	}
 	return nil
 }
 
 // oldest returns the first exchange that waits for its response.
 func (q *pairing) oldest() *exchange {
-	if q.first != nil && q.first.responded {
-		return q.first.next
+	x := q.queue.First()
+	if x != nil && x.responded {
+		return x.links.Next()
 	}
-	return q.first
+	return x
 }
 
 // ready reports whether a direction's next bytes can be read now.
@@ -82,30 +85,26 @@ func (p *parser) ready(s *stream) bool {
 }
 
 // push adds a request. Without a target, the target is not known.
-func (p *parser) push(s *stream, method, target []byte, version string) {
+func (p *parser) push(start *protocol.Stamp, method, target []byte, version string) {
 	if p.waiting >= p.memory.outstanding && !p.dropOldest() {
 		return
 	}
-	p.garbage.bytes, p.garbage.chunks = 0, 0
+	p.garbage = framing.Garbage{}
 	x := p.memory.newExchange(&p.c, &p.account)
-	p.memory.request.Start = s.stamp
+	p.memory.request.Start = *start
 	x.id = p.c.Sink.Begin(&p.memory.request)
 	x.born = p.calls
 	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
-	x.m.Start, x.m.End = s.stamp, s.stamp
+	x.m.Start, x.m.End = *start, *start
 	x.m.SetMethod(method)
 	if len(target) > 0 {
 		x.named = true
 		x.m.SetTarget(target)
 		x.m.SetVersion(version)
 	}
-	if p.first == nil {
-		p.first = x
-	} else {
-		p.last.next = x
-	}
-	p.last, p.reading = x, x
+	p.queue.Append(&x.links, x)
+	p.reading = x
 	p.waiting++
 }
 
@@ -132,15 +131,7 @@ func (p *parser) dropOldest() bool {
 		p.giveUp()
 		return false
 	}
-	if x == p.first {
-		p.unlink()
-	} else {
-		p.first.next = x.next
-		if p.last == x {
-			p.last = p.first
-		}
-		p.waiting--
-	}
+	p.unlink(x)
 	p.missing++
 	p.c.Sink.Forget(x.id)
 	p.memory.putExchange(x)
@@ -213,22 +204,20 @@ func (p *parser) unpairedResponse() {
 
 // emit hands over the first exchange.
 func (p *parser) emit() {
-	x := p.unlink()
+	x := p.queue.First()
+	p.unlink(x)
 	e := &p.memory.exchange
 	x.m.Fill(e)
 	p.c.Sink.End(x.id, e)
 	p.memory.putExchange(x)
-	if p.closing && p.first == nil {
+	if p.closing && p.queue.Len() == 0 {
 		p.giveUp()
 	}
 }
 
-// unlink removes the first exchange.
-func (p *parser) unlink() *exchange {
-	x := p.first
-	if p.first = x.next; p.first == nil {
-		p.last = nil
-	}
+// unlink removes an exchange from the queue.
+func (p *parser) unlink(x *exchange) {
+	p.queue.Remove(&x.links)
 	if !x.responded {
 		p.waiting--
 	}
@@ -238,21 +227,20 @@ func (p *parser) unlink() *exchange {
 	if p.reading == x {
 		p.reading = nil
 	}
-	x.next = nil
-	return x
 }
 
 // retire ends the first exchange. The missing part of its response will not be known any more, which is no error. If only
 // the end of the body is missing, the capture degree already says so.
 func (p *parser) retire() {
-	x := p.first
+	x := p.queue.First()
 	if !x.answered && (!x.responded || p.streams[protocol.FromServer].state != lost) {
 		x.m.Raise(protocol.CaptureGap)
 	}
 	if !x.named && !x.responded { // there is nothing to emit
 		p.c.Sink.Error(protocol.Unpaired)
 		p.c.Sink.Forget(x.id)
-		p.memory.putExchange(p.unlink())
+		p.unlink(x)
+		p.memory.putExchange(x)
 		return
 	}
 	p.emit()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 const maxMethod = 256 // bytes; the longest registered method has 17
@@ -11,40 +12,39 @@ const maxMethod = 256 // bytes; the longest registered method has 17
 // startLine reads a message's first line, or an empty line before it (RFC 9112, 2.2).
 func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	b := c.Bytes[at:]
-	if s.length == 0 {
-		if !canBegin(s.direction, b[0]) {
-			p.malformed(s)
-			return len(b)
-		}
-		s.stamp = c.At(at)
-		if s.direction == protocol.FromClient && isToken(b[0]) {
-			p.begins()
-		}
-	}
-	text, n, ok := p.readLine(s, b)
-	long := s.length > p.memory.headBytes
+	start := c.At(at)
 	switch {
-	case !ok && !long:
+	case !s.Empty():
+		start = *s.Start()
+	case !canBegin(s.direction, b[0]):
+		p.malformed(s)
+		return len(b)
+	case s.direction == protocol.FromClient && isToken(b[0]):
+		p.begins()
+	}
+	text, n, ended := p.readLine(s, b, &start)
+	length := max(int(s.Length()), len(text))
+	long := length > p.memory.headBytes
+	switch {
+	case !ended && !long:
 		return n
-	case !ok:
-		text = s.text
-	case s.length == 1 || s.length == 2 && text[0] == '\r':
-		p.dropLine(s)
+	case isEmpty(text):
+		s.newLine()
 		return n
 	}
 	text = trim(text[:min(len(text), p.memory.headBytes)])
+	var ok bool
 	if s.direction == protocol.FromClient {
-		ok = p.requestLine(s, text, long)
+		ok = p.requestLine(&start, text, long)
 	} else {
-		ok = p.statusLine(s, text, long)
+		ok = p.statusLine(s, &start, text)
 	}
 	switch {
 	case s.state != inStart: // s.state already says more
 	case !ok:
 		p.malformed(s)
 	default:
-		ended := n > 0 && b[n-1] == '\n'
-		s.begin()
+		s.begin(length)
 		if long {
 			p.tooLong(s)
 			if !ended {
@@ -89,7 +89,7 @@ func (p *parser) longStartLine(s *stream, b []byte) (n int) {
 
 // requestLine reads a request line (RFC 9112, 3). If it is too long, only the method is known. A line that is no valid request is
 // answered by servers (with 400, mostly): of it, too, only the method is known, if it begins with one.
-func (p *parser) requestLine(s *stream, text []byte, long bool) bool {
+func (p *parser) requestLine(start *protocol.Stamp, text []byte, long bool) bool {
 	method, rest, ok := bytes.Cut(text, []byte{' '})
 	if !ok || !isMethod(method) {
 		return false
@@ -99,7 +99,7 @@ func (p *parser) requestLine(s *stream, text []byte, long bool) bool {
 	if !long {
 		target, version = splitLine(rest)
 	}
-	p.push(s, method, target, version)
+	p.push(start, method, target, version)
 	return true
 }
 
@@ -131,7 +131,7 @@ func isToken(c byte) bool { return tokens[c] }
 
 var tokens = func() (is [256]bool) {
 	for c := range is {
-		is[c] = isLetter(byte(c)) || isDigit(byte(c)) || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0
+		is[c] = ascii.IsLetter(byte(c)) || ascii.IsDigit(byte(c)) || bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), byte(c)) >= 0
 	}
 	return is
 }()
@@ -149,7 +149,7 @@ func hasControls(b []byte) bool {
 func parseVersion(b []byte) (version string, ok bool) {
 	n := len(version1)
 	switch {
-	case len(b) != n+1 || !bytes.Equal(b[:n], version1) || !isDigit(b[n]):
+	case len(b) != n+1 || !bytes.Equal(b[:n], version1) || !ascii.IsDigit(b[n]):
 		return "", false
 	case b[n] == '0':
 		return "1.0", true

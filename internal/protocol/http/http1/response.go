@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
 const (
@@ -14,13 +15,13 @@ const (
 )
 
 // statusLine reads a status line (RFC 9112, 4), and finds the request that it answers.
-func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
+func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool {
 	n := len(version1)
-	if len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !isDigit(text[n]) || text[n+1] != ' ' ||
+	if len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !ascii.IsDigit(text[n]) || text[n+1] != ' ' ||
 		len(text) > statusEnd && text[statusEnd] != ' ' {
 		return false
 	}
-	code, ok := parseDigits(text[n+2 : statusEnd])
+	code, ok := ascii.Number(text[n+2 : statusEnd])
 	if !ok || code < 100 {
 		return false
 	}
@@ -42,7 +43,7 @@ func (p *parser) statusLine(s *stream, text []byte, _ bool) bool {
 		p.missing--
 		s.orphan = true
 	default:
-		x.m.ResponseStart = s.stamp
+		x.m.ResponseStart = *start
 		p.answer(x, s.status)
 	}
 	return true
@@ -112,7 +113,8 @@ func (p *parser) leave() {
 	if s := &p.streams[protocol.FromServer]; s.h2c && x.settings && s.status == statusSwitchingProtocols {
 		m, id := x.m, x.id
 		x.m = nil
-		p.memory.putExchange(p.unlink())
+		p.unlink(x)
+		p.memory.putExchange(x)
 		p.next = p.memory.upgraded.Continue(&p.c, m, id, &p.account)
 	} else {
 		x.m.SetStatus(s.status)
@@ -120,12 +122,12 @@ func (p *parser) leave() {
 		p.emit()
 		p.left = true
 	}
-	for p.first != nil { // none: a request after this one waits for the decision
+	for p.queue.Len() > 0 { // none: a request after this one waits for the decision
 		p.retire()
 	}
 	p.reading, p.awaiting = nil, nil
 	for d := range p.streams {
-		p.dropLine(&p.streams[d])
+		p.streams[d].newLine()
 		p.streams[d].state = over
 	}
 	if p.left {

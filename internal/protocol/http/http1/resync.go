@@ -1,6 +1,9 @@
 package http1
 
-import "github.com/socketflow/socketflow/internal/protocol"
+import (
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
+)
 
 // resume looks for the beginning of a message at the beginning of a chunk, and reports whether reading goes on with it.
 // HTTP does not demand that a message begins where a transfer does, but programs write so.
@@ -14,7 +17,7 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 		judge = (*startLine).response
 	}
 	asRest, asNew := differs, judge(&fresh, b)
-	if s.length > 0 {
+	if !s.Empty() {
 		asRest = judge(&whole, b)
 	}
 	chosen, best := &fresh, asNew
@@ -23,30 +26,27 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	} else {
 		s.newLine()
 	}
-	if best == begins && s.length+len(b) > p.memory.headBytes {
+	if best == begins && int(s.Length())+len(b) > p.memory.headBytes {
 		best = differs
 	}
 	switch best {
 	case matches:
-		return p.found(s, c)
+		return p.found(s)
 	case begins:
-		if s.length == 0 {
-			s.stamp = c.Stamp
-		}
-		p.keep(s, b)
+		p.keep(s, b, &c.Stamp)
 		s.candidate = *chosen
 	default:
-		p.dropLine(s)
+		s.newLine()
 		s.candidate = startLine{}
 		p.countGarbage(len(b))
 	}
 	return false
 }
 
-// found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be in s.line.
-func (p *parser) found(s *stream, c *protocol.Chunk) bool {
+// found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be kept.
+func (p *parser) found(s *stream) bool {
 	s.candidate = startLine{}
-	p.garbage.bytes, p.garbage.chunks = 0, 0
+	p.garbage = framing.Garbage{}
 	if s.direction == protocol.FromServer {
 		p.responseEnds(nil)
 		if x := p.oldest(); x != nil && x.begun {
@@ -57,38 +57,21 @@ func (p *parser) found(s *stream, c *protocol.Chunk) bool {
 		}
 		if p.loose && p.waiting+p.missing == 0 {
 			p.unpairedResponse()
-			p.dropLine(s)
+			s.newLine()
 			return false
 		}
 	} else {
 		p.begins()
 	}
-	if s.length == 0 {
-		s.stamp = c.Stamp
-	}
 	s.state = inStart
 	return true
 }
-
-// These bound how much may pass without a message before the parser stops following the conversation. The bounds are higher
-// after a first exchange, because the bytes may be a body whose beginning was lost.
-const (
-	garbageBytes  = 64 << 10
-	garbageChunks = 16
-	proven        = 16
-)
 
 func (p *parser) countGarbage(n int) {
 	if p.reading != nil || p.answering() != nil || p.waiting > 0 {
 		return // the rest of a message
 	}
-	factor := 1
-	if p.paired {
-		factor = proven
-	}
-	p.garbage.bytes += n
-	p.garbage.chunks++
-	if p.garbage.bytes >= factor*garbageBytes || p.garbage.chunks >= factor*garbageChunks {
+	if p.garbage.Add(n, p.paired) { // after a first exchange the bytes may be a body whose beginning was lost
 		p.c.Sink.Error(protocol.Malformed)
 		p.giveUp()
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
@@ -36,21 +38,19 @@ type stream struct {
 	long      bool   // the head is longer than HeadBytes
 	digits    uint8  // digits of a chunk's size
 	left      uint64 // bytes left of a body, or a chunk
-	head      int    // bytes of the head, or of the trailers, in complete lines
-	framing
+	head      int    // bytes of the head, or of the trailers, so far; of a head that has no complete line yet 0
+	bodyForm
 
-	line                     // the incomplete line
-	stamp     protocol.Stamp // of its first byte, if it is a message's first line
-	candidate startLine      // the recognised part of it while lost
-	held      *hold          // bytes that cannot be read yet
-	status    int            // status of the response being read
+	line                // the incomplete line
+	candidate startLine // the recognised part of it while lost
+	held      *hold     // bytes that cannot be read yet
+	status    int       // status of the response being read
 }
 
 // line is a line that a chunk has cut. A header field may go on in the next line (RFC 9112, 5.2), so it is complete only
 // when the byte after it is known.
 type line struct {
-	text   []byte // the kept part of the line
-	length int
+	framing.Carry
 	ended  bool // it is a field, and complete unless it goes on
 	folded bool
 }
@@ -63,77 +63,67 @@ const maxExcess = 1 << 20
 
 // newLine prepares for the next line.
 func (s *stream) newLine() {
-	s.text, s.length, s.ended, s.folded = s.text[:0], 0, false, false
+	if !s.Empty() {
+		s.Reset()
+		s.ended, s.folded = false, false
+	}
 }
 
-// dropLine also gives the buffer back.
-func (p *parser) dropLine(s *stream) {
-	if s.text != nil {
-		p.memory.putBuffer(s.text)
-	}
-	s.line = line{}
-}
-
-// keep adds bytes to the incomplete line.
-func (p *parser) keep(s *stream, b []byte) {
-	if s.text == nil {
-		s.text = p.memory.buffer()
-	}
+// keep adds bytes to the incomplete line; at is the stamp of the first of them.
+func (p *parser) keep(s *stream, b []byte, at *protocol.Stamp) {
 	limit := p.memory.headBytes
 	if s.long {
 		limit = maxFramingField
 	}
-	s.length += len(b)
-	if room := limit - len(s.text); len(b) > room {
-		b = b[:max(room, 0)]
-	}
-	s.text = append(s.text, b...)
+	s.Add(b, limit, at)
 }
 
-// readLine reads to the end of a line. It returns the line with its line end, and how many bytes of b it took. If the end
-// is not in b, all of b is kept and ok is false. The line's length is in s.length.
-func (p *parser) readLine(s *stream, b []byte) (text []byte, n int, ok bool) {
-	i := bytes.IndexByte(b, '\n')
-	if i < 0 {
-		p.keep(s, b)
-		return nil, len(b), false
+// readLine reads to the end of a line, or as far as it goes. It returns the line with its end, or what is kept of it, and how many bytes
+// of b it took.
+func (p *parser) readLine(s *stream, b []byte, at *protocol.Stamp) (text []byte, n int, ended bool) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return p.complete(s, b[:i+1]), i + 1, true
 	}
-	return p.complete(s, b[:i+1]), i + 1, true
+	p.keep(s, b, at)
+	return s.Bytes(), len(b), false
 }
 
-// complete returns the line that ends with b.
+// complete returns the line that ends with b, with its line end.
 func (p *parser) complete(s *stream, b []byte) []byte {
-	if s.length == 0 {
-		s.length = len(b)
+	if s.Empty() {
 		return b
 	}
-	if len(b) > 0 {
-		p.keep(s, b)
-	}
-	return s.text
+	p.keep(s, b, s.Start())
+	return s.Bytes()
 }
 
-// readField is readLine for a header field with all its continuation lines, or for the empty line after the last field.
+// isEmpty reports whether a line, which has an end, consists of it.
+func isEmpty(text []byte) bool {
+	return len(text) == 1 && text[0] == '\n' || len(text) == 2 && text[0] == '\r'
+}
+
+// readField reads to the end of a header field with all its continuation lines, or of the empty line after the last field. It returns
+// the field, and how many bytes of b it took. If the end is not in b, all of b is kept and ok is false.
 func (p *parser) readField(s *stream, b []byte) (text []byte, n int, ok bool) {
 	for {
 		if s.ended {
-			if !isSpace(b[n]) {
+			if !ascii.IsSpace(b[n]) {
 				return p.complete(s, nil), n, true
 			}
 			s.ended, s.folded = false, true
 		}
 		i := bytes.IndexByte(b[n:], '\n')
 		if i < 0 {
-			p.keep(s, b[n:])
+			p.keep(s, b[n:], s.Start())
 			return nil, len(b), false
 		}
 		end := n + i + 1
 		// An empty line has no continuation.
-		empty := s.length == 0 && (i == 0 || i == 1 && b[n] == '\r') || s.length == 1 && i == 0 && s.text[0] == '\r'
-		if empty || s.length == 0 && end < len(b) && !isSpace(b[end]) {
+		empty := s.Empty() && isEmpty(b[n:end]) || s.Length() == 1 && i == 0 && s.Bytes()[0] == '\r'
+		if empty || s.Empty() && end < len(b) && !ascii.IsSpace(b[end]) {
 			return p.complete(s, b[n:end]), end, true
 		}
-		p.keep(s, b[n:end])
+		p.keep(s, b[n:end], s.Start())
 		s.ended = true
 		if n = end; n == len(b) {
 			return nil, n, false
@@ -148,24 +138,23 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 	for n < len(b) {
 		text, taken, ok := p.readField(s, b[n:])
 		n += taken
-		total := s.head + s.length
-		if total > p.memory.headBytes && !s.long {
+		s.head += taken
+		if s.head > p.memory.headBytes && !s.long {
 			p.tooLong(s)
 		}
-		if total > p.memory.headBytes+maxExcess {
+		if s.head > p.memory.headBytes+maxExcess {
 			p.malformed(s)
 			return n
 		}
 		if !ok {
 			return n
 		}
-		s.head = total
-		cut := s.length > len(text)
+		cut := s.Cut()
 		if s.long && len(text) > maxFramingField {
 			text, cut = text[:maxFramingField], true
 		}
-		if s.length == 1 || s.length == 2 && text[0] == '\r' {
-			p.dropLine(s)
+		if isEmpty(text) {
+			s.newLine()
 			last := c.At(at + n - 1)
 			if s.state == inTrailers {
 				p.messageEnds(s, &last)
@@ -186,9 +175,6 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 // tooLong records that the head is longer than HeadBytes. From now on only fields that matter to the framing are read.
 func (p *parser) tooLong(s *stream) {
 	s.long = true
-	if len(s.text) > maxFramingField {
-		s.text = s.text[:maxFramingField]
-	}
 	p.c.Sink.Error(protocol.HeadTooLong)
 	p.raise(s, protocol.CaptureTruncated)
 }
@@ -221,10 +207,10 @@ func (p *parser) headEnds(s *stream, last *protocol.Stamp) {
 	}
 }
 
-// begin prepares for the fields after a first line.
-func (s *stream) begin() {
-	s.state, s.head, s.long = inFields, s.length, false
-	s.framing = framing{}
+// begin prepares for the fields after a first line; head is its length.
+func (s *stream) begin(head int) {
+	s.state, s.head, s.long = inFields, head, false
+	s.bodyForm = bodyForm{}
 	s.newLine()
 }
 
@@ -237,15 +223,13 @@ func unfold(b []byte) {
 	}
 }
 
-func isSpace(c byte) bool { return c == ' ' || c == '\t' }
-
 // trim removes white space around a field's name or value, and the line end.
 func trim(b []byte) []byte {
 	from, to := 0, len(b)
-	for to > 0 && (isSpace(b[to-1]) || b[to-1] == '\r' || b[to-1] == '\n') {
+	for to > 0 && (ascii.IsSpace(b[to-1]) || b[to-1] == '\r' || b[to-1] == '\n') {
 		to--
 	}
-	for from < to && isSpace(b[from]) {
+	for from < to && ascii.IsSpace(b[from]) {
 		from++
 	}
 	return b[from:to]

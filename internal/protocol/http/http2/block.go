@@ -1,6 +1,9 @@
 package http2
 
-import "github.com/socketflow/socketflow/internal/protocol"
+import (
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
+)
 
 // part is the kind of a header block.
 type part uint8
@@ -229,18 +232,13 @@ func (p *parser) field(d *direction, r representation, b []byte) bool {
 
 // status evaluates :status, which comes before the fields that are not pseudo-header fields (RFC 9113, 8.3).
 func (p *parser) status(k *block, value []byte) {
-	code := 0
-	for _, c := range value {
-		if c < '0' || c > '9' || len(value) != 3 {
-			return
-		}
-		code = 10*code + int(c-'0')
-	}
+	code, ok := ascii.Number(value)
 	switch {
+	case !ok || len(value) != 3:
 	case code >= 100 && code < 200:
 		k.part = interim
 	case code >= 200:
-		k.stream.message.SetStatus(code)
+		k.stream.message.SetStatus(int(code))
 	}
 }
 

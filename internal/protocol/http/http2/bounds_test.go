@@ -45,6 +45,9 @@ func TestMalformedFrames(t *testing.T) {
 	}
 }
 
+// garbageChunks is how many calls without a frame the parser bears.
+const garbageChunks = 256
+
 func TestNonsenseEndsParsing(t *testing.T) {
 	o := &observer{}
 	w := newWire()

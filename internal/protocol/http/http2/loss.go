@@ -6,13 +6,6 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// The parser stops following a conversation after this many bytes, or chunks, without a frame. The bounds exceed what may
-// pass of a body that was joined in the middle until either side has to send another frame, by common sizes of windows.
-const (
-	garbageBytes  = 1 << 20
-	garbageChunks = 256
-)
-
 // Gap implements protocol.Parser.
 func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why protocol.Loss) {
 	if p.given {
@@ -20,7 +13,8 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 	}
 	d := &p.directions[from]
 	d.seen = true
-	size := d.left // bytes that may be missing while the framing is kept
+	why = max(why, protocol.Truncated) // as in http1
+	size := d.left                     // bytes that may be missing while the framing is kept
 	if d.state == inFrame || d.state == lost {
 		size = 0
 	}
@@ -34,7 +28,7 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 		}
 	}
 	if n > uint64(inside) {
-		p.lose(d, capture(why))
+		p.lose(d, why.Capture())
 	}
 }
 
@@ -46,13 +40,13 @@ func (p *parser) without(d *direction, n int, why protocol.Loss) {
 		d.hurt = true
 		switch d.frame.typ {
 		case headers, pushPromise:
-			p.damage(d, capture(why))
+			p.damage(d, why.Capture())
 		case settings:
 			p.missSettings(d)
 		}
 		d.state = inRest
 	case inBlock:
-		p.damage(d, capture(why))
+		p.damage(d, why.Capture())
 		d.state = inRest
 	}
 }
@@ -71,14 +65,6 @@ func (p *parser) missSettings(d *direction) {
 	other := &p.directions[d.from.Opposite()]
 	other.unsure = true
 	other.table.bound = maximumTableSize
-}
-
-// capture is the degree of capture after a loss.
-func capture(why protocol.Loss) protocol.Capture {
-	if why == protocol.Lost {
-		return protocol.CaptureGap
-	}
-	return protocol.CaptureTruncated
 }
 
 // malformed reports that there is no frame where one should be.
@@ -134,9 +120,7 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 // conversation.
 func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
 	p.lossy(d.why)
-	p.garbage.bytes += n
-	p.garbage.chunks++
-	if p.garbage.bytes >= garbageBytes || p.garbage.chunks >= garbageChunks {
+	if p.garbage.Add(n, true) {
 		p.c.Sink.Error(protocol.Malformed)
 		p.flush(protocol.Ending{At: at, Unknown: true})
 		*p = parser{c: p.c, shared: p.shared, account: p.account, given: true}

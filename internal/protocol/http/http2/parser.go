@@ -10,6 +10,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/http"
 )
 
@@ -118,7 +119,7 @@ type parser struct {
 	streams
 	given bool // the parser stopped following the conversation
 
-	garbage struct{ bytes, chunks int } // since the last frame
+	garbage framing.Garbage
 }
 
 func newParser(c *protocol.Session, shared *Shared, account *http.Account) *parser {
@@ -219,7 +220,7 @@ func (p *parser) begin(d *direction) {
 		p.malformed(d)
 		return
 	}
-	p.garbage.bytes, p.garbage.chunks = 0, 0
+	p.garbage = framing.Garbage{}
 	d.frame, d.left, d.padding = f, f.length, 0
 	d.have, d.need, d.hurt = 0, f.fixed(), false
 	if f.typ == headers || f.typ == pushPromise {

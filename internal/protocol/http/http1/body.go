@@ -1,9 +1,13 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
 
-// framing is what a head says about the length of the body and about the bytes after it (RFC 9112, 6.3).
-type framing struct {
+	"github.com/socketflow/socketflow/internal/protocol/ascii"
+)
+
+// bodyForm is what a head says about the length of the body and about the bytes after it (RFC 9112, 6.3).
+type bodyForm struct {
 	size      uint64 // Content-Length
 	hasLength bool
 	invalid   bool // Content-Length contradicts another, or is no number
@@ -16,46 +20,46 @@ type framing struct {
 }
 
 // note evaluates a header field. cut: its value is not complete.
-func (f *framing) note(name, value []byte, cut bool) {
+func (f *bodyForm) note(name, value []byte, cut bool) {
 	switch len(name) {
 	case len("content-length"): // and http2-settings
 		switch {
-		case same(name, "content-length"):
+		case ascii.Is(name, "content-length"):
 			size, ok := parseLength(value)
 			f.invalid = f.invalid || !ok || cut || f.hasLength && size != f.size
 			f.size, f.hasLength = size, true
-		case same(name, "http2-settings"):
+		case ascii.Is(name, "http2-settings"):
 			f.settings = true
 		}
 	case len("transfer-encoding"):
-		if same(name, "transfer-encoding") {
+		if ascii.Is(name, "transfer-encoding") {
 			f.coding(value)
 			if cut {
 				f.chunked, f.coded = false, true
 			}
 		}
 	case len("upgrade"):
-		if same(name, "upgrade") {
+		if ascii.Is(name, "upgrade") {
 			first, _, _ := bytes.Cut(value, []byte{','})
-			f.upgrade, f.h2c = true, same(trim(first), "h2c")
+			f.upgrade, f.h2c = true, ascii.Is(trim(first), "h2c")
 		}
 	case len("expect"):
-		if same(name, "expect") {
-			f.expect = same(value, "100-continue")
+		if ascii.Is(name, "expect") {
+			f.expect = ascii.Is(value, "100-continue")
 		}
 	}
 }
 
 // coding evaluates a Transfer-Encoding. Only the last coding matters, because it defines the framing. identity is of an
 // older version of the protocol (RFC 2616, 3.6), and means none.
-func (f *framing) coding(value []byte) {
+func (f *bodyForm) coding(value []byte) {
 	for len(value) > 0 {
 		var coding []byte
 		coding, value, _ = bytes.Cut(value, []byte{','})
 		switch coding = trim(coding); {
-		case len(coding) == 0, same(coding, "identity"):
+		case len(coding) == 0, ascii.Is(coding, "identity"):
 		default:
-			f.chunked = same(coding, "chunked")
+			f.chunked = ascii.Is(coding, "chunked")
 			f.coded = !f.chunked
 		}
 	}
@@ -68,24 +72,14 @@ func parseLength(b []byte) (length uint64, ok bool) {
 	for first := true; ; first = false {
 		var one []byte
 		one, b, ok = bytes.Cut(b, []byte{','})
-		n, valid := parseDigits(trim(one))
-		if !valid || !first && n != length {
+		n, valid := ascii.Number(trim(one))
+		if !valid || !first && uint64(n) != length {
 			return 0, false
 		}
-		if length = n; !ok {
+		if length = uint64(n); !ok {
 			return length, true
 		}
 	}
-}
-
-func parseDigits(b []byte) (n uint64, ok bool) {
-	for _, c := range b {
-		if !isDigit(c) || n > maxLength/10 {
-			return 0, false
-		}
-		n = 10*n + uint64(c-'0')
-	}
-	return n, len(b) > 0
 }
 
 const maxDigits = 16 // of a chunk's size
@@ -113,7 +107,7 @@ func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
 				s.left = s.left<<4 | uint64(value)
 				s.digits++
 				continue
-			case isHex, s.digits == 0, c != '\n' && c != '\r' && c != ';' && !isSpace(c):
+			case isHex, s.digits == 0, c != '\n' && c != '\r' && c != ';' && !ascii.IsSpace(c):
 				return n, false
 			}
 			s.state, s.head = inExtension, 0
@@ -155,23 +149,10 @@ func (s *stream) nextChunk() {
 
 func hex(c byte) (value byte, ok bool) {
 	switch {
-	case isDigit(c):
+	case ascii.IsDigit(c):
 		return c - '0', true
-	case isLetter(c) && c|0x20 <= 'f':
+	case ascii.IsLetter(c) && c|0x20 <= 'f':
 		return c | 0x20 - 'a' + 10, true
 	}
 	return 0, false
-}
-
-// same compares without regard to case; with is in lower case.
-func same(b []byte, with string) bool {
-	if len(b) != len(with) {
-		return false
-	}
-	for i, c := range b {
-		if c != with[i] && (!isUpper(c) || c|0x20 != with[i]) {
-			return false
-		}
-	}
-	return true
 }
