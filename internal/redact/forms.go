@@ -1,7 +1,7 @@
 package redact
 
 // The forms of keys and tokens of known services: what they begin with, by the documentation of their issuers, as it is collected in the rules
-// of gitleaks 8.30 (config/gitleaks.toml). See docs/decisions/0016-redaction.md.
+// of gitleaks 8.30 (config/gitleaks.toml). See docs/decisions/0017-redaction.md.
 
 // forms are beginnings of secrets, by their first character.
 var forms = func() (by ['z' + 1][]string) {
