@@ -2,13 +2,27 @@ package socket
 
 import "github.com/socketflow/socketflow/internal/event"
 
+// endedCookies remembers the last connections that were emitted as closed: the socket may carry some bytes yet, which the close did not
+// wait for.
+type endedCookies [4096]uint64
+
+func (c *endedCookies) add(cookie uint64)      { c[cookie%uint64(len(c))] = cookie }
+func (c *endedCookies) has(cookie uint64) bool { return c[cookie%uint64(len(c))] == cookie }
+func (c *endedCookies) remove(cookie uint64) {
+	if c.has(cookie) {
+		c[cookie%uint64(len(c))] = 0
+	}
+}
+
 // data hands an event to the conversation. If the accept was not seen, data also shows which process accepted the connection. Of a
 // connection that was evicted, or whose open was lost, the kernel is asked for a description, with which it is joined.
 func (t *Table) data(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
 	if c == nil {
 		t.stats.Strays.Add(1)
-		t.conversations.Describe(e.Flow.Cookie)
+		if !t.ended.has(e.Flow.Cookie) {
+			t.conversations.Describe(e.Flow.Cookie)
+		}
 		return
 	}
 	t.used(c)

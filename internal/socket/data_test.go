@@ -227,6 +227,26 @@ func TestEvictedConnectionThatSpeaksAgainIsJoined(t *testing.T) {
 	}
 }
 
+// A program may read what has come before the end when that has been emitted.
+func TestConnectionThatHasEndedIsNotJoinedByItsLastBytes(t *testing.T) {
+	h := newHeard(t)
+	for _, e := range []*event.Event{clientOpen(1, 10), sent(0, "what is that?"), closeAt(13, 0)} {
+		h.table.Handle(e)
+	}
+	h.table.Tick(Reading{Before: uint64(time.Hour), Wall: time.Unix(1000, 0), After: uint64(time.Hour)})
+	delete(h.wants, 1)
+	h.table.Handle(received(0, "the rest"))
+	if w, asked := h.wants[1]; asked || h.table.Stats().Strays.Load() != 1 {
+		t.Errorf("wanted %+v; %d strays", w, h.table.Stats().Strays.Load())
+	}
+	h.table.Handle(clientOpen(1, 1e9)) // the socket connects again, and its open is lost
+	h.table.evict(h.table.connections[1], 2e9)
+	h.table.Handle(received(0, "more"))
+	if w := h.wants[1]; !w.Describe {
+		t.Errorf("wanted %+v, want a description", w)
+	}
+}
+
 func TestConnectionOfNoUseIsNotAskedForWhenEvicted(t *testing.T) {
 	h := newHeard(t)
 	h.table.opts.Sockets = 1

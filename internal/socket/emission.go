@@ -35,6 +35,7 @@ func (t *Table) emitClosed(c *connection) {
 		t.out.Stats = c.ending
 		t.sink.Closed(&t.out)
 	}
+	t.ended.add(c.flow.Cookie)
 	t.remove(c)
 }
 

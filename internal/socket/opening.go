@@ -98,6 +98,7 @@ func (t *Table) add(e *event.Event) *connection {
 		Datagrams: transports[transport].datagrams, Position: e.Ending.Position,
 	}, c)
 	t.connections[e.Flow.Cookie] = c
+	t.ended.remove(e.Flow.Cookie)
 	t.stats.TrackedBy[transport].Add(1)
 	t.byUse[transport].Append(&c.links, c)
 	return c

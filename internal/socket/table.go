@@ -19,6 +19,7 @@ type Table struct {
 	reader    *process.Reader
 	processes *process.Table
 	clock     Clock
+	ended     endedCookies
 	now       time.Time // of the last Tick
 	stats     *Stats
 
