@@ -23,6 +23,7 @@ const toDebug = `
 receivers:
   socketflow:
     on_unsupported: ON_UNSUPPORTED
+    connection_records: [open, close, fail]
 exporters:
   debug:
     verbosity: normal

@@ -21,21 +21,27 @@ type forwarded struct {
 func (m *Message) forward(name, value []byte) {
 	first, _, _ := bytes.Cut(value, comma)
 	first = trim(first)
-	f := &m.forwarded
 	switch {
 	case ascii.Is(name, "forwarded"):
-		if !f.standard {
+		if f := m.ofProxies(); !f.standard {
 			*f = forwarded{standard: true}
 			m.forwardElement(first)
 		}
-	case f.standard:
+	case m.forwarded != nil && m.forwarded.standard:
 	case ascii.Is(name, "x-forwarded-for"):
-		f.setClient(first)
+		m.ofProxies().setClient(first)
 	case ascii.Is(name, "x-forwarded-proto"):
 		m.forwardScheme(first)
 	case ascii.Is(name, "x-forwarded-host"):
 		m.forwardHost(first)
 	}
+}
+
+func (m *Message) ofProxies() *forwarded {
+	if m.forwarded == nil {
+		m.forwarded = new(forwarded)
+	}
+	return m.forwarded
 }
 
 // forwardElement reads "for=192.0.2.60;proto=https;host=example.com" (RFC 7239, 4).
@@ -47,7 +53,7 @@ func (m *Message) forwardElement(element []byte) {
 		value = bytes.TrimSuffix(bytes.TrimPrefix(value, quote), quote)
 		switch {
 		case ascii.Is(name, "for"):
-			m.forwarded.setClient(value)
+			m.ofProxies().setClient(value)
 		case ascii.Is(name, "proto"):
 			m.forwardScheme(value)
 		case ascii.Is(name, "host"):
@@ -77,20 +83,23 @@ func (f *forwarded) setClient(value []byte) {
 }
 
 func (m *Message) forwardScheme(value []byte) {
-	if m.forwarded.scheme.empty() && len(value) <= maxScheme {
-		m.forwarded.scheme = m.keep(value, maxScheme)
+	if f := m.ofProxies(); f.scheme.empty() && len(value) <= maxScheme {
+		f.scheme = m.keep(value, maxScheme)
 	}
 }
 
 func (m *Message) forwardHost(value []byte) {
-	if m.forwarded.host.empty() && len(value) <= maxAuthority {
-		m.forwarded.host = m.keep(value, maxAuthority)
+	if f := m.ofProxies(); f.host.empty() && len(value) <= maxAuthority {
+		f.host = m.keep(value, maxAuthority)
 	}
 }
 
 // putForwarded replaces what the request says by what its proxies say.
 func (m *Message) putForwarded(x *protocol.Exchange, l *location) {
-	f := &m.forwarded
+	f := m.forwarded
+	if f == nil {
+		return
+	}
 	x.Client = f.client
 	if scheme := m.bytes(f.scheme); lowerScheme(scheme) {
 		l.scheme = scheme

@@ -59,7 +59,7 @@ type Message struct {
 	parent    protocol.TraceContext
 	state     []byte // tracestate
 	grpc      grpcStatus
-	forwarded forwarded
+	forwarded *forwarded // nil: nothing
 
 	timeout     time.Duration // grpc-timeout; 0: none
 	targetCut   bool
