@@ -258,7 +258,7 @@ func (p *parser) finish(s *stream) {
 
 // maximumShared bounds the texts of unanswered streams that the end of a connection emits, as far as streams share them. A reference to
 // a text of 4 kB costs one byte on the wire, and each exchange has a copy.
-const maximumShared = 1 << 18
+const maximumShared = 1 << 17
 
 // flush ends all streams.
 func (p *parser) flush(e protocol.Ending) {
