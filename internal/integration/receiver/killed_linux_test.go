@@ -59,6 +59,7 @@ func observeUntilKilled(mode receiver.Mode) error {
 	factory := receiver.NewFactory()
 	cfg := factory.CreateDefaultConfig().(*receiver.Config)
 	cfg.Mode = mode
+	cfg.ConnectionRecords = []receiver.ConnectionRecord{receiver.ConnectionRecordOpen}
 	settings := receivertest.NewNopSettings(factory.Type())
 	ofLogs, logsErr := factory.CreateLogs(context.Background(), settings, cfg, logs)
 	ofTraces, tracesErr := factory.CreateTraces(context.Background(), settings, cfg, consumertest.NewNop())
