@@ -52,7 +52,7 @@ func TestBatchesKeepTheirBoundsWhenManyRequestsEndAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			sink := &measuringSink{}
 			options := optionsOf(t, kernel.ModeAuto, sink)
-			options.Telemetry.Logs, options.Telemetry.Bounds = false, c.bounds
+			options.Telemetry.Records, options.Telemetry.Bounds = 0, c.bounds
 			e := engine.New(options)
 			require.NoError(t, e.Start())
 			p := newPair(t)
