@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -299,6 +300,9 @@ func programsOf(t *testing.T, mode kernel.Mode) (names []string) {
 func testRefusals(t *testing.T, batch []*refusal) {
 	t.Helper()
 	older := newPair(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // hosts have servers that are older
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, listener.Close()) }()
 	engines := make([]*engineUnderTest, len(batch))
 	for i, r := range batch {
 		engines[i] = startEngine(t, r)

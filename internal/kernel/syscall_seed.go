@@ -18,6 +18,9 @@ import (
 // seedListeners makes the listening sockets of the host known to the kernel side, so that their first accepted connection is known to be
 // theirs. A process that cannot be read is left out; its sockets are found later.
 func (c *SyscallTracer) seedListeners(look *procfs.Resolver) error {
+	if c.objects.Programs[bpf.SyscallsProgAdopt] == nil {
+		return nil // Degraded says so
+	}
 	type inode struct {
 		netns uint32
 		inode uint64
