@@ -4,6 +4,9 @@ import "github.com/socketflow/socketflow/internal/event"
 
 func (t *Table) close(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
+	if c == nil && transports[e.Flow.Transport].polled && t.ended.has(e.Flow.Cookie) {
+		return // it was missing, and its end has been emitted
+	}
 	if c == nil { // its open was lost, or it was evicted
 		c = t.add(e)
 		c.existing = e.Existing

@@ -8,7 +8,7 @@ func (t *Table) alive(e *event.Event) {
 	if c == nil {
 		return
 	}
-	c.seen = e.Time
+	c.seen, c.missed = e.Time, 0
 	if !transports[c.flow.Transport].polled {
 		return
 	}
@@ -33,12 +33,19 @@ func (t *Table) Forget(monotonic uint64, covers func(transport event.Transport, 
 	for transport := range t.byUse {
 		for c := t.byUse[transport].First(); c != nil; {
 			next := c.links.Next()
-			if c.seen < monotonic && !c.closed && covers(c.flow.Transport, c.flow.NetNS) {
+			if c.seen < monotonic && !c.closed && covers(c.flow.Transport, c.flow.NetNS) && c.isMissing() {
 				t.forget(c)
 			}
 			c = next
 		}
 	}
+}
+
+// isMissing reports whether a connection that was not reported alive has ended. A walk over the kernel's table of flows may skip one while
+// others come and go, so only the second in a row counts.
+func (c *connection) isMissing() bool {
+	c.missed++
+	return c.missed > 1 || !transports[c.flow.Transport].datagrams
 }
 
 // forget drops a connection whose close was lost. Where nothing but its silence shows the end of a connection, this is its close.

@@ -98,12 +98,37 @@ func TestForgetEmitsTheCloseOfPolledTransports(t *testing.T) {
 			t.Errorf("transport %d: emitted %q of a living connection", transport, sink.emitted())
 		}
 		table.Forget(70, everywhere)
+		if transport == event.UDP {
+			if len(sink.reports) != 0 {
+				t.Errorf("emitted %q of a flow that one walk has not met", sink.emitted())
+			}
+			table.Forget(80, everywhere)
+		}
 		if got, want := sink.emitted(), []string{"closed by 1 capture 0 end {0 0}"}; !reflect.DeepEqual(got, want) || bytes != 77 {
 			t.Errorf("transport %d: emitted %q with %d bytes, want %q with 77", transport, got, bytes, want)
 		}
 		if n := table.Stats().TrackedBy[transport].Load(); n != 0 {
 			t.Errorf("transport %d: %d connections are counted", transport, n)
 		}
+		table.Handle(over(transport, clientClose(1, 10, 90))) // it was there all the same
+		if len(sink.reports) != 1 {
+			t.Errorf("transport %d: emitted %q", transport, sink.emitted())
+		}
+	}
+}
+
+// A walk that meets a flow again counts from the beginning.
+func TestForgetWantsAFlowMissingTwiceInARow(t *testing.T) {
+	table, sink := newTestTable(t, nil)
+	table.Handle(over(event.UDP, clientOpen(1, 10)))
+	sink.reports = nil
+	for i := range uint64(5) {
+		at := 100 * (i + 1)
+		table.Forget(at, everywhere)
+		table.Handle(&event.Event{Kind: event.KindLive, Time: at + 10, Flow: event.Flow{Cookie: 1}})
+	}
+	if len(sink.reports) != 0 {
+		t.Errorf("emitted %q", sink.emitted())
 	}
 }
 

@@ -51,6 +51,7 @@ type connection struct {
 	startedAt int64             // Unix, ns
 	openedAt  int64             // Unix, ns
 	seen      uint64            // CLOCK_MONOTONIC, ns: when it was last reported alive
+	missed    uint8             // how often in a row it was not
 	existing  bool
 	gap       bool
 	opened    bool // the open has been emitted
