@@ -215,7 +215,7 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 		traceID, spanID := b.identity.ids(c.Serial, whole)
 		record.SetTraceID(traceID)
 		record.SetSpanID(spanID)
-	case b.options.Traces && h == &closing && c.Exchanges > 0:
+	case b.options.Traces && h == &closing && c.Last.ID != 0:
 		traceID, spanID := b.identity.ids(c.Serial, uint64(c.Last.ID))
 		if c.Last.TraceID != [16]byte{} {
 			traceID = c.Last.TraceID

@@ -169,6 +169,7 @@ func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
 			b.Opened(spoke)
 			spoke.Exchanges++
 			b.Exchanged(spoke, 1, get(protocol.Client, "200"), 1, 2)
+			spoke.Last.ID = 1
 			b.Closed(spoke)
 			b.Failed(connect(finByPeer, of(p)))
 			if b.LogRecords() != c.records || b.Spans() != c.spans {
@@ -201,7 +202,6 @@ func TestARecordPointsToTheLastRequestOfAConnectionWithoutASpan(t *testing.T) {
 		for range 3 {
 			x := get(protocol.Client, "200", traceparent)
 			emitExchange(b, c, x)
-			c.Last = socket.LastExchange{ID: protocol.ID(c.Exchanges), TraceID: x.Parent.TraceID}
 		}
 		b.Closed(c)
 		logs, traces := b.Take()
@@ -209,6 +209,18 @@ func TestARecordPointsToTheLastRequestOfAConnectionWithoutASpan(t *testing.T) {
 		if record.TraceID() != span.TraceID() || record.SpanID() != span.SpanID() {
 			t.Errorf("%q: trace id %v, want %v; span id %v, want %v", traceparent, record.TraceID(), span.TraceID(), record.SpanID(), span.SpanID())
 		}
+	}
+}
+
+// Requests that were left out have no spans.
+func TestARecordPointsToNoRequestThatWasLeftOut(t *testing.T) {
+	b := newBuilder(Options{})
+	c := connect(finByPeer)
+	c.Exchanges = 3
+	b.Closed(c)
+	logs, traces := b.Take()
+	if record := recordsOf(logs)[0]; !record.TraceID().IsEmpty() || !record.SpanID().IsEmpty() || len(spansOf(traces)) != 0 {
+		t.Errorf("trace id %v, span id %v", record.TraceID(), record.SpanID())
 	}
 }
 

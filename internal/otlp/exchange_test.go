@@ -126,6 +126,7 @@ func emitExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
 	c.Exchanges++
 	at := c.OpenedAt + int64(c.Exchanges)*int64(time.Millisecond)
 	b.Exchanged(c, protocol.ID(c.Exchanges), x, at, at+int64(750*time.Microsecond))
+	c.Last = socket.LastExchange{ID: protocol.ID(c.Exchanges), TraceID: x.Parent.TraceID}
 }
 
 // exchanged emits one exchange of a connection that is open.
