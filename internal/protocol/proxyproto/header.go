@@ -69,14 +69,14 @@ func parse(b []byte) (header, result) {
 
 // parseLine reads a header of version 1 (2.1).
 func parseLine(b []byte) (header, result) {
-	end := bytes.Index(b[:min(len(b), maxLine)], []byte("\r\n"))
-	if end < 0 {
-		if len(b) < maxLine && !bytes.ContainsRune(b, '\n') {
-			return header{}, incomplete
-		}
+	last := bytes.IndexByte(b[:min(len(b), maxLine)], '\n')
+	if last < 0 && len(b) < maxLine {
+		return header{}, incomplete
+	}
+	if last < 0 || b[last-1] != '\r' {
 		return header{}, malformed
 	}
-	h := header{length: end + len("\r\n")}
+	end, h := last-1, header{length: last + 1}
 	words := strings.Split(string(b[len(lineStart):end]), " ")
 	if words[0] == "UNKNOWN" { // the rest of the line is to be ignored
 		return h, complete
