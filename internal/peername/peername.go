@@ -168,6 +168,7 @@ type Question struct {
 
 // Ask returns the name, or "" if there is none. As long as settled is false, a shard may still have to handle an answer from before.
 func (t *Table) Ask(q Question) (text string, settled bool) {
+	settled = t.Settled(q.At) // before the names are looked at: a shard may learn one meanwhile
 	p := t.partOf(q.Process)
 	p.mu.Lock()
 	n, found := p.names.Get(key{q.Process, q.Address})
@@ -175,7 +176,7 @@ func (t *Table) Ask(q Question) (text string, settled bool) {
 	if found && n.from <= q.At && q.At < n.until {
 		return n.text, true
 	}
-	return "", t.Settled(q.At)
+	return "", settled
 }
 
 // Settled reports whether all that was answered before a time is known.

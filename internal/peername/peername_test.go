@@ -222,6 +222,28 @@ func TestConcurrentUse(t *testing.T) {
 	assert.True(t, settled)
 }
 
+// A name is asked for while the shard that has its answer learns it: whoever hears that the question is settled has heard the name.
+func TestNoNameIsLearntAfterItsQuestionIsSettled(t *testing.T) {
+	missed := 0
+	for range 5000 {
+		table := newTable(t, 1)
+		var learning sync.WaitGroup
+		learning.Go(func() {
+			answer{100, "a.test", 60}.learn(table, asker, address)
+			table.Reach(0, at(100))
+		})
+		name, settled := "", false
+		for !settled {
+			name, settled = table.Ask(Question{asker, address, at(100)})
+		}
+		if name == "" {
+			missed++
+		}
+		learning.Wait()
+	}
+	assert.Zero(t, missed)
+}
+
 func BenchmarkAsk(b *testing.B) {
 	table := newTable(b, 4)
 	answer{100, "a.test", 3600}.learn(table, asker, address)
