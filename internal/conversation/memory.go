@@ -9,7 +9,8 @@ import (
 )
 
 // memory bounds what the conversations of a shard hold together. Conversations are in lists by the binary logarithm of their size, so
-// that one of the largest is found in constant time.
+// that one of the largest is found without a search. One that has become smaller stays in its list until relieve looks at it: most become
+// smaller and larger again with every exchange.
 type memory struct {
 	limit, total int
 	classes      [maxClass + 1]intrusive.List[Conversation]
@@ -36,26 +37,40 @@ func (c *Conversation) account() {
 	}
 	m.total += held - c.held
 	c.held = held
-	if class := min(bits.Len(uint(max(held, 0))), maxClass); class != c.class {
-		if c.class > 0 {
-			m.classes[c.class].Remove(&c.bySize)
-		}
-		if class > 0 {
-			m.classes[class].Append(&c.bySize, c)
-		}
-		c.class = class
+	if class := classOf(held); class > c.class || c.parser == nil {
+		m.file(c, class)
 	}
+}
+
+func classOf(held int) int { return min(bits.Len(uint(max(held, 0))), maxClass) }
+
+// file moves a conversation to the list of a class. Class 0 has none.
+func (m *memory) file(c *Conversation, class int) {
+	if class == c.class {
+		return
+	}
+	if c.class > 0 {
+		m.classes[c.class].Remove(&c.bySize)
+	}
+	if class > 0 {
+		m.classes[class].Append(&c.bySize, c)
+	}
+	c.class = class
 }
 
 // relieve gives up conversations, the largest first, until the others hold no more than they may.
 func (s *Shard) relieve() {
 	m := &s.memory
 	for class := maxClass; class > 0 && m.total > m.limit; {
-		if c := m.classes[class].First(); c != nil {
+		c := m.classes[class].First()
+		switch {
+		case c == nil:
+			class--
+		case classOf(c.held) < class:
+			m.file(c, classOf(c.held))
+		default:
 			c.yield()
 			s.stats.OverMemory.Add(1)
-		} else {
-			class--
 		}
 	}
 }

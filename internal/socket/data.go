@@ -25,7 +25,7 @@ func (t *Table) data(e *event.Event) {
 		}
 		return
 	}
-	t.used(c)
+	t.used(c, e.Time)
 	if c.waiting && !c.closed {
 		t.accepted(c, e.Owner)
 	}

@@ -13,18 +13,24 @@ func (t *Table) alive(e *event.Event) {
 		return
 	}
 	if e.Ending.BytesSent != c.ending.BytesSent || e.Ending.BytesReceived != c.ending.BytesReceived {
-		t.used(c)
+		t.used(c, e.Time)
 	}
 	c.ending = e.Ending
 }
 
-// used notes that a connection is the one that was used last.
-func (t *Table) used(c *connection) {
-	l := &t.byUse[c.flow.Transport]
-	if l.Last() != c {
-		l.Remove(&c.links)
-		l.Append(&c.links, c)
+// useStep is how exactly the order of use is kept, in nanoseconds. Moving a connection to the end of the list with every event would cost more
+// than to find it.
+const useStep = 1e9
+
+// used notes that a connection was used at a time (CLOCK_MONOTONIC, ns).
+func (t *Table) used(c *connection, at uint64) {
+	if at < c.used+useStep {
+		return
 	}
+	c.used = at
+	l := &t.byUse[c.flow.Transport]
+	l.Remove(&c.links)
+	l.Append(&c.links, c)
 }
 
 // Forget drops the connections that were opened before monotonic and have not been reported alive since: their close

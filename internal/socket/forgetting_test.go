@@ -44,12 +44,13 @@ func TestLeastRecentlyUsedConnectionOfTheTransportGivesWay(t *testing.T) {
 			want: []uint64{1, 2, 3, 5, 6},
 		},
 		"the older one carries data": {
-			events: []*event.Event{clientOpen(1, 10), clientOpen(2, 11), sent(0, "ask>a"), clientOpen(3, 12)},
+			events: []*event.Event{clientOpen(1, 10), clientOpen(2, 11), at(2e9, sent(0, "ask>a")), clientOpen(3, 3e9)},
 			want:   []uint64{1, 3},
 		},
 		"the older one has carried more": {
 			events: []*event.Event{
-				over(event.UDP, clientOpen(1, 10)), over(event.UDP, clientOpen(2, 11)), live(1, 7), live(2, 0), over(event.UDP, clientOpen(3, 12)),
+				over(event.UDP, clientOpen(1, 10)), over(event.UDP, clientOpen(2, 11)), at(2e9, live(1, 7)), at(2e9, live(2, 0)),
+				over(event.UDP, clientOpen(3, 3e9)),
 			},
 			want: []uint64{1, 3},
 		},
@@ -65,6 +66,11 @@ func TestLeastRecentlyUsedConnectionOfTheTransportGivesWay(t *testing.T) {
 			t.Errorf("%s: %d evictions counted, want 1", name, n)
 		}
 	}
+}
+
+func at(time uint64, e *event.Event) *event.Event {
+	e.Time = time
+	return e
 }
 
 func live(cookie, sent uint64) *event.Event {

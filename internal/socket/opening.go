@@ -90,7 +90,7 @@ func (t *Table) add(e *event.Event) *connection {
 	t.serial++
 	conv := c.conv // of an earlier connection: its memory is reused
 	*c = connection{
-		table: t, flow: e.Flow, owner: owner, id: t.connectionID(e), serial: t.serial, seen: e.Time,
+		table: t, flow: e.Flow, owner: owner, id: t.connectionID(e), serial: t.serial, seen: e.Time, used: e.Time,
 		ignored: !t.observes(owner, &e.Flow),
 	}
 	c.conv = t.conversations.Begin(conv, conversation.Connection{

@@ -24,7 +24,7 @@ type Table struct {
 	stats     *Stats
 
 	connections map[uint64]*connection                       // by cookie
-	byUse       [event.Transports]intrusive.List[connection] // the one that was used least recently first
+	byUse       [event.Transports]intrusive.List[connection] // the one that was used least recently first, to within useStep
 	free        intrusive.Free[connection]
 	waiting     queue // for an accept, or for data that has arrived and has not been read
 	ending      queue // closed, for data events that may still come
@@ -51,6 +51,7 @@ type connection struct {
 	startedAt int64             // Unix, ns
 	openedAt  int64             // Unix, ns
 	seen      uint64            // CLOCK_MONOTONIC, ns: when it was last reported alive
+	used      uint64            // CLOCK_MONOTONIC, ns: when it carried data, to within useStep
 	missed    uint8             // how often in a row it was not
 	existing  bool
 	gap       bool
