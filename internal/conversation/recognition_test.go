@@ -154,6 +154,22 @@ func TestTheLargestConversationsGiveWay(t *testing.T) {
 	}
 }
 
+func TestConversationThatHasBecomeSmallIsNotTheLargest(t *testing.T) {
+	shrinks, grows := &patient{name: "shrinks", held: 800}, &patient{name: "grows", held: 100}
+	s, all, closed := patients(1000*headroom, shrinks, grows)
+	shrinks.held = 10
+	all[0].Data(sent(1, "x"))
+	grows.held = 999
+	all[1].Data(sent(1, "x"))
+	if want := []string{"grows true"}; !reflect.DeepEqual(*closed, want) || all[0].Mute() {
+		t.Errorf("closed %q, want %q", *closed, want)
+	}
+	all[0].End(&event.Ending{}, 2, 0, CloserUnknown)
+	if s.memory.total != 0 || all[0].class != 0 {
+		t.Errorf("%d bytes are counted when all have ended; class %d", s.memory.total, all[0].class)
+	}
+}
+
 func TestDeadlinesExpireOnceAndInTime(t *testing.T) {
 	var expired []string
 	note := func(p *patient) { expired = append(expired, p.name) }

@@ -60,14 +60,25 @@ type attribute struct {
 	key     string
 	presets presets
 	needs   conditions
-	put     func(pcommon.Value, *report)
+	value   value
 }
+
+// value writes the value of an attribute. In OTLP's encoding it takes as many bytes as a text of the report, and at most so many beside.
+type value struct {
+	put  func(pcommon.Value, *report)
+	of   reportText
+	most int
+}
+
+func number(put func(pcommon.Value, *report)) value { return value{put, noText, maxNumber} }
+func port(put func(pcommon.Value, *report)) value   { return value{put, noText, 3} }
+func name(put func(pcommon.Value, *report)) value   { return value{put, noText, maxName} }
 
 // attributes are all attributes of log records and spans, in the order in which they are written. Exchanges add their own
 // after these. The log record and the span of one close have the same attributes, so that they cannot disagree; the record has its
 // duration beside them. If rows have the same key, the first whose conditions hold is taken.
 var attributes = [...]attribute{
-	{connectionID, inAll, 0, func(v pcommon.Value, r *report) { v.SetStr(r.id) }},
+	{connectionID, inAll, 0, putID},
 
 	{networkPeerAddress, inCurrent, hasRemoteAddress, putRemoteAddress},
 	{networkPeerPort, inCurrent, hasRemotePort, putRemotePort},
@@ -134,81 +145,83 @@ var attributes = [...]attribute{
 
 	{role, inAll, isClient | ofConnection, text("client")},
 	{role, inAll, isServer | ofConnection, text("server")},
-	{roleSource, inAll, 0, func(v pcommon.Value, r *report) {
+	{roleSource, inAll, 0, name(func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(roleSourceNames[:], r.connection.RoleSource))
-	}},
-	{capture, inAll, 0, func(v pcommon.Value, r *report) { v.SetStr(r.capture) }},
-	{addressSource, inAll, 0, func(v pcommon.Value, r *report) {
+	})},
+	{capture, inAll, 0, name(func(v pcommon.Value, r *report) { v.SetStr(r.capture) })},
+	{addressSource, inAll, 0, name(func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(addressSourceNames[:], r.addressSource()))
-	}},
+	})},
 	{serverAddressSource, inAll, hasPeerName | isClient, text(serverAddressByDNS)},
-	{netNS, inAll, hasNetNS, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) }},
-	{peerPID, inAll, hasPeerPID, func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) }},
+	{netNS, inAll, hasNetNS, number(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) })},
+	{peerPID, inAll, hasPeerPID, number(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) })},
 
-	{errorType, inAll, hasError, func(v pcommon.Value, r *report) { v.SetStr(r.err.name) }},
-	{bytesSent, inAll, wasEstablished, func(v pcommon.Value, r *report) {
+	{errorType, inAll, hasError, putError},
+	{bytesSent, inAll, wasEstablished, number(func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.BytesSent))
-	}},
-	{bytesReceived, inAll, wasEstablished, func(v pcommon.Value, r *report) {
+	})},
+	{bytesReceived, inAll, wasEstablished, number(func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.BytesReceived))
-	}},
+	})},
 	{segmentsSent, inAll, isTCP | wasEstablished | hasSegments, putSegmentsSent},
 	{segmentsReceived, inAll, isTCP | wasEstablished | hasSegments, putSegmentsReceived},
 	{datagramsSent, inAll, isUDP | wasEstablished, putSegmentsSent},
 	{datagramsReceived, inAll, isUDP | wasEstablished, putSegmentsReceived},
-	{tcpRTT, inAll, isTCP | wasEstablished | hasRTT, func(v pcommon.Value, r *report) {
+	{tcpRTT, inAll, isTCP | wasEstablished | hasRTT, number(func(v pcommon.Value, r *report) {
 		v.SetDouble(float64(r.connection.Stats.RTT) / 1e6)
-	}},
+	})},
 	// A failed attempt has retransmits too: its SYNs that nobody answered.
-	{tcpRetransmits, inAll, isTCP | hasEnded | hasSegments, func(v pcommon.Value, r *report) {
+	{tcpRetransmits, inAll, isTCP | hasEnded | hasSegments, number(func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.Retransmits))
-	}},
-	{endHow, inAll, hasEnded | hasWay, func(v pcommon.Value, r *report) {
+	})},
+	{endHow, inAll, hasEnded | hasWay, name(func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(wayNames[:], r.connection.End.Way))
-	}},
-	{endBy, inAll, hasEnded | hasSide, func(v pcommon.Value, r *report) {
+	})},
+	{endBy, inAll, hasEnded | hasSide, name(func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(sideNames[:], r.connection.End.By))
-	}},
+	})},
 }
 
 // text always puts the same value.
-func text(value string) func(pcommon.Value, *report) {
-	return func(v pcommon.Value, _ *report) { v.SetStr(value) }
+func text(s string) value {
+	return value{func(v pcommon.Value, _ *report) { v.SetStr(s) }, noText, len(s)}
 }
 
-func putRemoteAddress(v pcommon.Value, r *report) { v.SetStr(r.remote) }
-func putRemotePort(v pcommon.Value, r *report)    { v.SetInt(int64(r.connection.Remote.Port())) }
-func putLocalAddress(v pcommon.Value, r *report)  { v.SetStr(r.local) }
-func putLocalPort(v pcommon.Value, r *report)     { v.SetInt(int64(r.connection.Local.Port())) }
-func putServer(v pcommon.Value, r *report)        { v.SetStr(sound(r.exchange.Server)) }
-func putServerPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.ServerPort)) }
-func putPeerName(v pcommon.Value, r *report)      { v.SetStr(r.connection.PeerName) }
-func putClient(v pcommon.Value, r *report)        { v.SetStr(r.client) }
-func putClientPort(v pcommon.Value, r *report)    { v.SetInt(int64(r.exchange.Client.Port())) }
-func putProtocol(v pcommon.Value, r *report)      { v.SetStr(sound(r.exchange.Protocol)) }
-func putVersion(v pcommon.Value, r *report)       { v.SetStr(sound(r.exchange.Version)) }
+var (
+	putID            = value{func(v pcommon.Value, r *report) { v.SetStr(r.id) }, idText, 0}
+	putRemoteAddress = value{func(v pcommon.Value, r *report) { v.SetStr(r.remote) }, remoteText, 0}
+	putRemotePort    = port(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Remote.Port())) })
+	putLocalAddress  = value{func(v pcommon.Value, r *report) { v.SetStr(r.local) }, localText, 0}
+	putLocalPort     = port(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Local.Port())) })
+	putServer        = value{func(v pcommon.Value, r *report) { v.SetStr(r.server) }, serverText, 0}
+	putServerPort    = port(func(v pcommon.Value, r *report) { v.SetInt(int64(r.exchange.ServerPort)) })
+	putPeerName      = value{func(v pcommon.Value, r *report) { v.SetStr(r.connection.PeerName) }, peerNameText, 0}
+	putClient        = value{func(v pcommon.Value, r *report) { v.SetStr(r.client) }, clientText, 0}
+	putClientPort    = port(func(v pcommon.Value, r *report) { v.SetInt(int64(r.exchange.Client.Port())) })
+	putProtocol      = value{func(v pcommon.Value, r *report) { v.SetStr(r.protocol) }, protocolText, 0}
+	putVersion       = value{func(v pcommon.Value, r *report) { v.SetStr(r.version) }, versionText, 0}
+	putError         = value{func(v pcommon.Value, r *report) { v.SetStr(r.err.name) }, errorText, 0}
 
-// putHost writes the name of the server and its port, which is left out where no client writes it.
-func putHost(v pcommon.Value, r *report) {
-	if port := r.exchange.ServerPort; port == 0 || port == 80 || port == 443 {
-		v.SetStr(r.exchange.Server)
-		return
-	}
-	v.SetStr(net.JoinHostPort(r.exchange.Server, strconv.Itoa(int(r.exchange.ServerPort))))
-}
+	// The segments of a UDP flow are its datagrams.
+	putSegmentsSent     = number(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Stats.SegmentsSent)) })
+	putSegmentsReceived = number(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Stats.SegmentsReceived)) })
 
-// putFlavor writes the version as 1.12 does.
-func putFlavor(v pcommon.Value, r *report) {
-	if v.SetStr(r.exchange.Version); r.exchange.Version == "2" {
-		v.SetStr("2.0")
-	}
-}
+	// putHost writes the name of the server and its port, which is left out where no client writes it.
+	putHost = value{func(v pcommon.Value, r *report) {
+		if port := r.exchange.ServerPort; port == 0 || port == 80 || port == 443 {
+			v.SetStr(r.server)
+			return
+		}
+		v.SetStr(net.JoinHostPort(r.server, strconv.Itoa(int(r.exchange.ServerPort))))
+	}, serverText, len("[]:65535")}
 
-// The segments of a UDP flow are its datagrams.
-func putSegmentsSent(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Stats.SegmentsSent)) }
-func putSegmentsReceived(v pcommon.Value, r *report) {
-	v.SetInt(int64(r.connection.Stats.SegmentsReceived))
-}
+	// putFlavor writes the version as 1.12 does.
+	putFlavor = value{func(v pcommon.Value, r *report) {
+		if v.SetStr(r.version); r.version == "2" {
+			v.SetStr("2.0")
+		}
+	}, versionText, len(".0")}
+)
 
 var (
 	roleSourceNames = [...]string{

@@ -1,8 +1,6 @@
 package otlp
 
 import (
-	"math/bits"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -45,15 +43,6 @@ type group struct {
 	hasSpans        bool
 }
 
-// maxPrefix is the size of the longest length prefix that a batch can have: five times seven bits.
-const maxPrefix = 5
-
-// prefixed is the encoded size of an embedded message of n bytes, whose field number is below 16: with its tag and its length.
-func prefixed(n int) int { return 1 + (bits.Len64(uint64(n)|1)+6)/7 + n }
-
-// growing is the same at most, if the message grows to any size.
-func growing(n int) int { return 1 + maxPrefix + n }
-
 // Encoded sizes. The marshalers have no state.
 var (
 	spanSizer ptrace.ProtoMarshaler
@@ -91,10 +80,10 @@ func (b *Builder) appendRecord(r *report) {
 	b.checkItems(&b.records)
 }
 
-// appendSpan does the same with b.span.
-func (b *Builder) appendSpan(r *report) {
+// appendSpan does the same with b.span, which has at most so many bytes.
+func (b *Builder) appendSpan(r *report, size int) {
 	p := r.connection.Process
-	size := prefixed(spanSizer.SpanSize(b.span)) + b.roomForName(r)
+	size = prefixed(size) + b.roomForName(r)
 	g := b.spansOf(p)
 	if !b.spans.admits(size+g.spansSize, &b.options.Bounds) {
 		b.options.Full()

@@ -16,25 +16,31 @@ const defaultLength = 2 << 10
 type bound struct {
 	length int
 	cut    []string      // the attributes of the present item whose values were cut
+	bytes  int           // of the present item's values, as they are encoded, beside what sizes.add counts
 	total  atomic.Uint64 // values that were cut; read by other goroutines
 }
+
+// begin begins the next item.
+func (b *bound) begin() { b.bytes = 0 }
 
 // text makes a value sound, and cuts it.
 func (b *bound) text(key, s string) string {
 	s = sound(s)
-	if len(s) <= b.length {
-		return s
+	if len(s) > b.length {
+		b.note(key)
+		s = strings.Clone(cutText(s, b.length)) // the rest is not kept
 	}
-	b.note(key)
-	return strings.Clone(cutText(s, b.length)) // the rest is not kept
+	b.bytes += encoded(s)
+	return s
 }
 
 // interned does the same with a text that is not a string yet.
 func (b *bound) interned(key string, text []byte, texts *interned) string {
 	s := texts.of(text[:min(len(text), b.length+utf8.UTFMax)])
 	if len(s) > b.length {
-		s = b.text(key, s)
+		return b.text(key, s)
 	}
+	b.bytes += encoded(s)
 	return s
 }
 
@@ -59,15 +65,17 @@ func (b *bound) note(key string) {
 	}
 }
 
-// mark adds the names of the attributes that were cut, and begins the next item.
+// mark adds the names of the attributes that were cut.
 func (b *bound) mark(to pcommon.Map) {
 	if len(b.cut) == 0 {
 		return
 	}
 	names := to.PutEmptySlice(truncated)
 	names.EnsureCapacity(len(b.cut))
+	b.bytes += attributeBytes + len(truncated)
 	for _, name := range b.cut {
 		names.AppendEmpty().SetStr(name)
+		b.bytes += elementBytes + len(name)
 	}
 	clear(b.cut)
 	b.cut = b.cut[:0]

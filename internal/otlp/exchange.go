@@ -57,7 +57,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	r.id = b.ids.of(c.ID, &b.identity)
 	r.interned, r.bound = &b.interned, &b.bound
 
-	span := b.span
+	span, size := b.span, spanBytes
 	traceID, spanID := b.identity.ids(c.Serial, uint64(id))
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
@@ -65,37 +65,47 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		span.SetFlags(uint32(p.Flags) | entry(remoteness[:], c.Role))
 		if state := soundState(p.State); state != "" {
 			span.TraceState().FromRaw(state)
+			size += len(state)
 		}
 	} else {
 		span.SetFlags(rootFlags)
 	}
 	span.SetTraceID(traceID)
 	span.SetSpanID(spanID)
-	span.SetName(sound(x.Name))
+	name := sound(x.Name)
+	span.SetName(name)
+	size += len(name)
 	span.SetKind(kindOf(x, c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(start))
 	span.SetEndTimestamp(pcommon.Timestamp(max(start, end)))
 	if r.err.name != "" {
 		span.Status().SetCode(ptrace.StatusCodeError)
 		if x.Description != "" {
-			span.Status().SetMessage(sound(x.Description))
+			message := sound(x.Description)
+			span.Status().SetMessage(message)
+			size += len(message)
 		}
 	}
 	if b.options.ConnectionSpans == SpansAlways {
-		l := span.Links().AppendEmpty()
 		traceID, spanID := b.identity.ids(c.Serial, whole)
-		l.SetTraceID(traceID)
-		l.SetSpanID(spanID)
-		l.SetFlags(rootFlags)
+		appendLink(span, traceID, spanID, rootFlags)
+		size += linkBytes
 	}
 	for i := range x.Links {
-		l := span.Links().AppendEmpty()
-		l.SetTraceID(x.Links[i].TraceID)
-		l.SetSpanID(x.Links[i].SpanID)
-		l.SetFlags(uint32(x.Links[i].Flags))
-		l.TraceState().FromRaw(soundState(x.Links[i].State))
+		link := &x.Links[i]
+		state := soundState(link.State)
+		appendLink(span, link.TraceID, link.SpanID, uint32(link.Flags)).TraceState().FromRaw(state)
+		size += linkBytes + len(state)
 	}
-	b.attrLayouts.writeExchange(span.Attributes(), r)
-	b.appendSpan(r)
+	size += b.attrLayouts.writeExchange(span.Attributes(), r)
+	b.appendSpan(r, size)
 	r.connection, r.exchange = nil, nil // keep no reference
+}
+
+func appendLink(to ptrace.Span, traceID pcommon.TraceID, spanID pcommon.SpanID, flags uint32) ptrace.SpanLink {
+	l := to.Links().AppendEmpty()
+	l.SetTraceID(traceID)
+	l.SetSpanID(spanID)
+	l.SetFlags(flags)
+	return l
 }

@@ -15,6 +15,7 @@ type attrLayout struct {
 	keys pcommon.Map
 	puts []func(pcommon.Value, *report)
 	own  []ownAttribute
+	size sizes
 }
 
 // ownAttribute is one of an exchange's own attributes.
@@ -24,8 +25,9 @@ type ownAttribute struct {
 	put    func(v pcommon.Value, r *report, a *ownAttribute)
 }
 
-// write puts the attributes, and marks those that were cut.
-func (s *attrLayout) write(to pcommon.Map, r *report) {
+// write puts the attributes, and marks those that were cut. It returns how many bytes they have at most in OTLP's encoding.
+func (s *attrLayout) write(to pcommon.Map, r *report) int {
+	r.bound.begin()
 	s.keys.CopyTo(to)
 	i := 0
 	to.Range(func(_ string, v pcommon.Value) bool {
@@ -39,6 +41,7 @@ func (s *attrLayout) write(to pcommon.Map, r *report) {
 		return true
 	})
 	r.bound.mark(to)
+	return s.size.of(r) + r.bound.bytes
 }
 
 // attrLayouts caches the layouts that were needed so far, one for each set of conditions. A host has one or two dozen.
@@ -89,20 +92,21 @@ func (s *attrLayouts) of(known conditions) *attrLayout {
 			continue
 		}
 		if _, found := made.keys.GetOrPutEmpty(a.key); !found { // the first row of a key counts
-			made.puts = append(made.puts, a.put)
+			made.puts = append(made.puts, a.value.put)
+			made.size.add(a.key, a.value.of, a.value.most)
 		}
 	}
 	s.byConditions[known] = made
 	return made
 }
 
-// writeExchange puts the attributes of an exchange.
-func (s *attrLayouts) writeExchange(to pcommon.Map, r *report) {
+// writeExchange puts the attributes of an exchange. It returns the same as write.
+func (s *attrLayouts) writeExchange(to pcommon.Map, r *report) (size int) {
 	key := exchangeLayout{r.conditions, r.exchange.Keys, r.exchange.Mask}
 	if s.latest.layout == nil || s.latest.key != key {
 		s.latest.key, s.latest.layout = key, s.ofExchange(key, r.exchange.Protocol)
 	}
-	s.latest.layout.write(to, r)
+	return s.latest.layout.write(to, r)
 }
 
 func (s *attrLayouts) ofExchange(key exchangeLayout, protocolName string) *attrLayout {
@@ -110,11 +114,12 @@ func (s *attrLayouts) ofExchange(key exchangeLayout, protocolName string) *attrL
 		return found
 	}
 	plain := s.of(key.conditions)
-	made := &attrLayout{keys: pcommon.NewMap(), puts: plain.puts}
+	made := &attrLayout{keys: pcommon.NewMap(), puts: plain.puts, size: plain.size}
 	plain.keys.CopyTo(made.keys)
 	for _, own := range ownAttributes(key.keys, &key.mask, protocolName, s.translations) {
 		if _, found := made.keys.GetOrPutEmpty(own.key); !found { // an observed attribute takes precedence over a parser's
 			made.own = append(made.own, own)
+			made.size.add(own.key, noText, maxNumber)
 		}
 	}
 	if len(s.exchanges) >= maxExchangeLayouts {

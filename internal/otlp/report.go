@@ -46,6 +46,9 @@ type report struct {
 	id            string
 	local, remote string // the addresses or names; "" if not known
 	client        string // the address that a proxy has named
+	server        string // as the request names it
+	protocol      string
+	version       string // of the protocol
 	capture       string
 	interned      *interned
 	bound         *bound
@@ -101,6 +104,7 @@ func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
 	if x.Errno != 0 {
 		r.err.name = lookUpErrno(x.Errno).name
 	}
+	r.server, r.protocol, r.version = sound(x.Server), sound(x.Protocol), sound(x.Version)
 	r.conditions.add(hasError, r.err.name != "")
 	if x.Server != "" {
 		r.conditions = r.conditions&^hasPeerName | hasServer

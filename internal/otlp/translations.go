@@ -110,6 +110,7 @@ func putList(v pcommon.Value, r *report, a *ownAttribute) {
 	texts := r.exchange.Value(a.values[0]).List
 	list := v.SetEmptySlice()
 	list.EnsureCapacity(len(texts))
+	r.bound.bytes += len(texts) * elementBytes
 	for _, text := range texts {
 		list.AppendEmpty().SetStr(r.bound.text(a.key, text))
 	}
