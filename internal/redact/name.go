@@ -60,12 +60,28 @@ func (r *Rules) judge(name []byte) verdict {
 	if v := r.configured(name); v != 0 {
 		return v
 	}
+	if isShortAndUnknown(name) {
+		return 0
+	}
 	v, humps := read(name, true)
 	if humps && v&isSecret == 0 { // capital letters may mean nothing, as in pAsSwOrD
 		inSmall, _ := read(name, false)
 		v |= inSmall & (isSecret | isSecretAlone)
 	}
 	return v
+}
+
+// isShortAndUnknown recognises most names without reading them: a word in lower case, whose length, first and last letter no word of the list has.
+func isShortAndUnknown(name []byte) bool {
+	if len(name) == 0 || len(name) >= shortestGlued {
+		return false
+	}
+	for _, c := range name {
+		if !isLower(c) {
+			return false
+		}
+	}
+	return lengths[endsOf(name)]>>len(name)&1 == 0
 }
 
 // read reads a name, with or without regard to capital letters, and reports whether one begins a word.

@@ -57,13 +57,16 @@ var words = func() map[string]meaning {
 	return all
 }()
 
-// lengths has a bit for each length of the words that begin with a letter.
-var lengths = func() (set ['z' + 1]uint32) {
+// lengths has a bit for each length of the words that begin and end with two letters.
+var lengths = func() (set [1 << 10]uint32) {
 	for word := range words {
-		set[word[0]] |= 1 << len(word)
+		set[endsOf([]byte(word))] |= 1 << len(word)
 	}
 	return set
 }()
+
+// endsOf is the index in lengths of a word that is not empty.
+func endsOf(word []byte) int { return int(word[0]&31)<<5 | int(word[len(word)-1]&31) }
 
 // longestWord is the number of bytes of a word that are compared; longer ones are compared by their end.
 const longestWord = 31
@@ -73,10 +76,10 @@ func meaningOf(word []byte) meaning {
 	for len(word) > 1 && isDigit(word[len(word)-1]) {
 		word = word[:len(word)-1]
 	}
-	if len(word) == 0 || word[0] > 'z' {
+	if len(word) == 0 {
 		return 0
 	}
-	if lengths[word[0]]>>len(word)&1 != 0 {
+	if lengths[endsOf(word)]>>len(word)&1 != 0 {
 		if m, ok := words[string(word)]; ok {
 			return m
 		}
