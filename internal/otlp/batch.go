@@ -80,14 +80,24 @@ func (b *Builder) appendRecord(r *report) {
 	b.checkItems(&b.records)
 }
 
-// appendSpan does the same with b.span, which has at most so many bytes.
-func (b *Builder) appendSpan(r *report, size int) {
-	p := r.connection.Process
+// appendSpan moves b.span into the batch, or into the next one.
+func (b *Builder) appendSpan(r *report) {
+	span := b.spansOf(r.connection.Process).spans.AppendEmpty()
+	b.span.MoveTo(span)
+	b.admitSpan(r, span, spanSizer.SpanSize(span))
+}
+
+// admitSpan counts a span in that has been appended to its group and has at most so many bytes. If the batch is full without it, it is the first
+// one of the next.
+func (b *Builder) admitSpan(r *report, span ptrace.Span, size int) {
 	size = prefixed(size) + b.roomForName(r)
-	g := b.spansOf(p)
+	g := b.spansOf(r.connection.Process)
 	if !b.spans.admits(size+g.spansSize, &b.options.Bounds) {
+		removeLast(g.spans, b.span)
 		b.options.Full()
-		g = b.spansOf(p)
+		g = b.spansOf(r.connection.Process)
+		span = g.spans.AppendEmpty()
+		b.span.MoveTo(span)
 	}
 	if g.spansSize > 0 {
 		resource := b.traces.ResourceSpans().AppendEmpty()
@@ -96,10 +106,19 @@ func (b *Builder) appendSpan(r *report, size int) {
 	}
 	b.spans.add(size + g.spansSize)
 	g.spansSize = 0
-	span := g.spans.AppendEmpty()
-	b.span.MoveTo(span)
 	b.awaitName(r, span.Attributes())
 	b.checkItems(&b.spans)
+}
+
+// removeLast moves the last span elsewhere. pdata has nothing faster; it is done once for each batch that is full.
+func removeLast(spans ptrace.SpanSlice, to ptrace.Span) {
+	last := spans.Len() - 1
+	spans.At(last).MoveTo(to)
+	i := 0
+	spans.RemoveIf(func(ptrace.Span) bool {
+		i++
+		return i > last
+	})
 }
 
 // checkItems has a batch taken that can hold no further item.
@@ -137,6 +156,7 @@ func (b *Builder) spansOf(p *process.Info) *group {
 	scope := g.spansResource.ScopeSpans().AppendEmpty()
 	scope.SetSchemaUrl(schemaURLs[b.options.Addresses])
 	b.nameScope(scope.Scope())
+	g.spans = scope.Spans()
 	g.spansSize = growing(spanSizer.ResourceSpansSize(g.spansResource)) + maxPrefix
 	return g
 }

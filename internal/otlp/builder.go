@@ -179,7 +179,7 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 		b.appendRecord(r)
 	}
 	if needsSpan {
-		b.appendSpan(r, spanSizer.SpanSize(b.span))
+		b.appendSpan(r)
 	}
 	r.connection = nil // keep no reference
 }

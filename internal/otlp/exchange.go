@@ -57,7 +57,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 	r.id = b.ids.of(c.ID, &b.identity)
 	r.interned, r.bound = &b.interned, &b.bound
 
-	span, size := b.span, spanBytes
+	span, size := b.spansOf(c.Process).spans.AppendEmpty(), spanBytes
 	traceID, spanID := b.identity.ids(c.Serial, uint64(id))
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
@@ -98,7 +98,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		size += linkBytes + len(state)
 	}
 	size += b.attrLayouts.writeExchange(span.Attributes(), r)
-	b.appendSpan(r, size)
+	b.admitSpan(r, span, size)
 	r.connection, r.exchange = nil, nil // keep no reference
 }
 

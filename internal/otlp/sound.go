@@ -42,7 +42,7 @@ const hexDigits = "0123456789abcdef"
 
 // unsoundAt is where the first character is that has to be changed; the length if there is none.
 func unsoundAt(s string) int {
-	for i := 0; i < len(s); i++ {
+	for i := printable(s); i < len(s); i++ {
 		if c := s[i]; c >= ' ' && c < 0x7f {
 			continue
 		} else if c < utf8.RuneSelf {
@@ -55,6 +55,20 @@ func unsoundAt(s string) int {
 		i += size - 1
 	}
 	return len(s)
+}
+
+// printable is how many bytes of a text, a multiple of eight, are printable ASCII for sure. It looks at eight at once.
+func printable(s string) int {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		x := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		if (x|(x-' '*each)|(x+each))&high != 0 { // a byte above 0x7e, or the first one is below ' '
+			break
+		}
+	}
+	return i
 }
 
 // escaped reports whether a character is one of control: C0, DEL and C1 (ISO 6429), separators of lines and paragraphs, or one that changes the

@@ -63,3 +63,21 @@ func isSound(text string) bool {
 		return r < 0x20 || r >= 0x7f && r <= 0x9f || strings.ContainsRune("\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", r)
 	})
 }
+
+func TestTextsOfEightBytesAndMoreAreLookedAtWhole(t *testing.T) {
+	for length := range 40 {
+		for at := range length {
+			for _, c := range []byte{0, 0x1f, ' ', '~', 0x7f, 0x80, 0xff} {
+				text := []byte(strings.Repeat("a", length))
+				text[at] = c
+				want := at
+				if c == ' ' || c == '~' {
+					want = length
+				}
+				if got := unsoundAt(string(text)); got != want {
+					t.Fatalf("%q is unsound at %d, want %d", text, got, want)
+				}
+			}
+		}
+	}
+}
