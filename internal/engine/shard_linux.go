@@ -33,7 +33,7 @@ type shard struct {
 
 	event    event.Event
 	handled  int       // events since the last look at the clock
-	idleFrom uint64    // the reader's deadline, CLOCK_MONOTONIC, ns
+	idleFrom uint64    // the reader's deadline, CLOCK_MONOTONIC, ns; 0: it has passed
 	since    time.Time // the oldest item of the batch is not older; zero: the batch is empty
 	// forget is a request to forget the sockets that have not been reported alive; nil: none.
 	forget    atomic.Pointer[unreported]
@@ -120,6 +120,7 @@ func (s *shard) run() {
 			}
 		case errors.Is(err, kernel.ErrIdle):
 			s.reach(s.idleFrom)
+			s.idleFrom = 0
 			s.forgetGone()
 			s.tick()
 		case errors.Is(err, kernel.ErrEnd):
@@ -186,8 +187,12 @@ func (s *shard) tick() {
 		s.deliver()
 	}
 	s.forgetNow = s.forget.Load()
-	s.idleFrom = monotonic + uint64(wait)
-	s.reader.SetDeadline(now.Add(wait))
+	// A deadline that may have passed stays: the reader may already have decided to say so once it has read the ring buffer to its end, which says
+	// nothing about a later time.
+	if next := monotonic + uint64(wait); s.idleFrom == 0 || next < s.idleFrom {
+		s.idleFrom = next
+		s.reader.SetDeadline(now.Add(wait))
+	}
 }
 
 // due reports whether a batch is to be delivered, the oldest item of which has waited for so long. It waits for twice as long at most if
