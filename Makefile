@@ -20,7 +20,7 @@ KERNELFLAGS ?=
 FUZZTIME ?= 10s
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
-GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md \
+GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
 	receiver/internal/metadata receiver/internal/metadatatest
 
 .PHONY: help
