@@ -116,6 +116,10 @@ validate-examples: build ## have the collector check every example
 		./$(COLLECTOR) validate --config "$$example"; \
 	done
 
+.PHONY: readme
+readme: ## build the collector that the README describes, and have it check the README's configuration
+	.ci/readme
+
 .PHONY: deps
 deps: ## install what the tests need, where that is possible: as root on Debian or Ubuntu
 	@.ci/deps test
