@@ -45,8 +45,6 @@ func (s *spanSink) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (s *spanSink) End() {}
-
 // muteSink blocks until its context ends.
 type muteSink struct{ blocked chan struct{} }
 
@@ -58,8 +56,6 @@ func (s *muteSink) Deliver(ctx context.Context, from *otlp.Builder) {
 	}
 	<-ctx.Done()
 }
-
-func (s *muteSink) End() {}
 
 // optionsOf observe this process with a sink.
 func optionsOf(t *testing.T, mode kernel.Mode, sink engine.Sink) engine.Options {

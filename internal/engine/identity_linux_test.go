@@ -79,8 +79,6 @@ func (i *ids) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (i *ids) End() {}
-
 func (i *ids) count(what *int) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()

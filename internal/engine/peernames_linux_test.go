@@ -224,8 +224,6 @@ func (s *namesSeen) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (s *namesSeen) End() {}
-
 func (s *namesSeen) add(what string, resource, attributes pcommon.Map) {
 	address := text(attributes, "network.peer.address")
 	if !strings.HasPrefix(address, "127.0.1.") || text(attributes, "network.peer.port") != s.port {

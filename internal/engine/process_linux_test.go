@@ -74,8 +74,6 @@ func (c *clients) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (c *clients) End() {}
-
 // await returns the resource of a process' nth connection.
 func (c *clients) await(t *testing.T, pid, n int) (resource map[string]any) {
 	t.Helper()

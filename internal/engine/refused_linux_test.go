@@ -168,8 +168,6 @@ func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (u *engineUnderTest) End() {}
-
 func text(attributes pcommon.Map, key string) string {
 	if value, found := attributes.Get(key); found {
 		return value.AsString()
