@@ -41,12 +41,12 @@ func pathsTo(key string) []string {
 }
 
 func pathsIn(of reflect.Type, key, path string) (paths []string) {
-	for _, known := range keysOf(of) {
-		if known == key {
-			paths = append(paths, join(path, known))
+	for _, k := range keyedOf(of) {
+		if k.key == key {
+			paths = append(paths, join(path, key))
 		}
-		if field, _ := fieldOf(of, known); field.Type.Kind() == reflect.Struct {
-			paths = append(paths, pathsIn(field.Type, key, join(path, known))...)
+		if k.of.Kind() == reflect.Struct {
+			paths = append(paths, pathsIn(k.of, key, join(path, k.key))...)
 		}
 	}
 	return paths

@@ -73,11 +73,10 @@ func (f *form) members(written any, of reflect.Type, path string) {
 		f.add(path, fmt.Sprintf("write a map of %s, not %s", listed(keysOf(of)), shown(written)))
 		return
 	}
-	known := keysOf(of)
-	for _, key := range known {
-		field, _ := fieldOf(of, key)
-		f.check(members[key], field.Type, join(path, key))
+	for _, k := range keyedOf(of) {
+		f.check(members[k.key], k.of, join(path, k.key))
 	}
+	known := keysOf(of)
 	var unknown []string
 	for key := range members {
 		if !slices.Contains(known, key) && !isUnsetFilter(members[key], of) {
@@ -157,26 +156,31 @@ func (f *form) text(written any, of reflect.Type, path string) {
 	f.add(path, fmt.Sprintf("write %s, not %s", quoted(words), shown(written)))
 }
 
-// keysOf lists the keys of a struct in order.
-func keysOf(of reflect.Type) (keys []string) {
-	if of == resourceAttributeType {
-		return []string{"enabled"} // its filters are for components that build their records with mdatagen's code
-	}
-	for i := range of.NumField() {
-		if key := of.Field(i).Tag.Get("mapstructure"); key != "" {
-			keys = append(keys, key)
-		}
-	}
-	return keys
+// keyed is a key of a struct, and the type of its value.
+type keyed struct {
+	key string
+	of  reflect.Type
 }
 
-func fieldOf(of reflect.Type, key string) (reflect.StructField, bool) {
+// keyedOf lists the keys of a struct in order.
+func keyedOf(of reflect.Type) (all []keyed) {
 	for i := range of.NumField() {
-		if of.Field(i).Tag.Get("mapstructure") == key {
-			return of.Field(i), true
+		field := of.Field(i)
+		key := field.Tag.Get("mapstructure")
+		// The filters of resource attributes are for components that build their records with mdatagen's code.
+		if key == "" || of == resourceAttributeType && key != "enabled" {
+			continue
 		}
+		all = append(all, keyed{key, field.Type})
 	}
-	return reflect.StructField{}, false
+	return all
+}
+
+func keysOf(of reflect.Type) (keys []string) {
+	for _, k := range keyedOf(of) {
+		keys = append(keys, k.key)
+	}
+	return keys
 }
 
 func join(path, key string) string {

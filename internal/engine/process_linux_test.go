@@ -114,7 +114,7 @@ func newDialScene(t *testing.T, mode kernel.Mode, exclude ...selection.Rule) *di
 	s := &dialScene{&clients{of: map[int64][]map[string]any{}}, listener.Addr().String()}
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	options := optionsOf(t, mode, s)
-	options.Rules = append(exclude, selection.Rule{RemotePort: ports.Range{Low: port, High: port}})
+	options.Rules = slices.Concat(exclude, []selection.Rule{{RemotePort: ports.Range{Low: port, High: port}}})
 	options.Unix, options.UDP, options.Protocols = false, false, nil
 	options.Telemetry, options.PollInterval = otlp.Options{Records: otlp.RecordAll}, 100*time.Millisecond
 	e := engine.New(options)
