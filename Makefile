@@ -20,7 +20,7 @@ KERNELFLAGS ?=
 FUZZTIME ?= 10s
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
-GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md \
+GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
 	receiver/internal/metadata receiver/internal/metadatatest
 
 .PHONY: help
@@ -115,6 +115,10 @@ validate-examples: build ## have the collector check every example
 		echo "$$example"; \
 		./$(COLLECTOR) validate --config "$$example"; \
 	done
+
+.PHONY: readme
+readme: ## build the collector that the README describes, and have it check the README's configuration
+	.ci/readme
 
 .PHONY: deps
 deps: ## install what the tests need, where that is possible: as root on Debian or Ubuntu

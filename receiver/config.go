@@ -11,7 +11,8 @@ import (
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
-// Config is what a user may set. Each comment says what a key means, its unit, its range and its default.
+// Config is what a user may set. Each comment says what a key means, its unit, its range and its default. A key without a value has its
+// default. A list takes the place of its default, an empty one too: connection_records: [] is no record at all.
 type Config struct {
 	// Mode is how the kernel is observed: "socket" reads the kernel's sockets and needs the kernel's description of its types (BTF);
 	// "syscall" derives sockets from the arguments and results of system calls and needs tracefs; "auto" is "socket" where that is
@@ -20,7 +21,7 @@ type Config struct {
 
 	// Attachment is where the socket mode attaches the programs that see transfers: "tp_btf" (tracepoints, Linux 6.3 and
 	// newer), "fexit" (behind the kernel's functions, from 5.15 on where the kernel allows it) or "auto", the first of them that is
-	// possible. Default: auto.
+	// possible. With mode: syscall it has to be auto. Default: auto.
 	Attachment Attachment `mapstructure:"attachment"`
 
 	// OnUnsupported is what to do where the host cannot be observed: "fail" keeps the collector from starting; "warn" logs why,

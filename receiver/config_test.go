@@ -2,6 +2,7 @@ package receiver
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func TestConfigAccepted(t *testing.T) {
 	want := map[component.ID]*Config{
 		component.NewID(metadata.Type): changed(func(*Config) {}),
 		component.NewIDWithName(metadata.Type, "everything"): {
-			Mode:          ModeSyscall,
+			Mode:          ModeSocket,
 			Attachment:    AttachmentFunction,
 			OnUnsupported: OnUnsupportedWarn,
 			Include: []Selector{
@@ -94,8 +95,16 @@ func TestConfigAccepted(t *testing.T) {
 			c.Limits.Sockets, c.Batch.Bytes = 1000, 3<<19
 		}),
 		component.NewIDWithName(metadata.Type, "connections_only"): changed(func(c *Config) { c.Protocols = ProtocolsConfig{} }),
-		component.NewIDWithName(metadata.Type, "protocol_names"):   changed(func(c *Config) { c.Protocols = ProtocolsConfig{"http": &http.Config{}} }),
-		component.NewIDWithName(metadata.Type, "bytes"):            changed(func(c *Config) { c.RingBuffer.Size = 65536 }),
+		component.NewIDWithName(metadata.Type, "empty_lists"): changed(func(c *Config) {
+			c.Include, c.Exclude, c.ConnectionRecords, c.Redaction.SecretNames = []Selector{}, []Selector{}, []ConnectionRecord{}, []string{}
+			c.Protocols = ProtocolsConfig{"http": &http.Config{KnownMethods: []string{}, Headers: http.HeadersConfig{Request: []string{}}}}
+		}),
+		component.NewIDWithName(metadata.Type, "keys_without_values"): changed(func(*Config) {}),
+		component.NewIDWithName(metadata.Type, "sizes"): changed(func(c *Config) {
+			c.Limits.HeadSize, c.Limits.Memory, c.Limits.AttributeLength, c.Batch.Bytes = 2000, 64<<20, 1024, 500_000_000
+		}),
+		component.NewIDWithName(metadata.Type, "protocol_names"): changed(func(c *Config) { c.Protocols = ProtocolsConfig{"http": &http.Config{}} }),
+		component.NewIDWithName(metadata.Type, "bytes"):          changed(func(c *Config) { c.RingBuffer.Size = 65536 }),
 		component.NewIDWithName(metadata.Type, "empty_values"): changed(func(c *Config) {
 			c.Include = []Selector{{Executable: "/bin/sh"}}
 		}),
@@ -115,6 +124,9 @@ func TestConfigAccepted(t *testing.T) {
 	}
 }
 
+// decoding is what the collector puts before an error of Config.Unmarshal.
+const decoding = "decoding failed due to the following error(s):\n\n'' "
+
 func TestConfigRefused(t *testing.T) {
 	file, err := confmaptest.LoadConf(filepath.Join("testdata", "config", "refused.yaml"))
 	require.NoError(t, err)
@@ -132,7 +144,8 @@ func TestConfigRefused(t *testing.T) {
 		t.Run(tc.Name, func(t *testing.T) {
 			_, err := load(t, confmap.NewFromStringMap(tc.Config))
 			if tc.Error != "" {
-				require.EqualError(t, err, tc.Error)
+				require.Error(t, err)
+				require.Equal(t, strings.TrimSpace(tc.Error), strings.TrimPrefix(err.Error(), decoding))
 				return
 			}
 			require.NotEmpty(t, tc.Contains, "the case says which error it expects")
@@ -143,12 +156,12 @@ func TestConfigRefused(t *testing.T) {
 
 func TestConfigSelectorBound(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
-	for range maxSelectors / 2 {
-		cfg.Include = append(cfg.Include, Selector{PID: 1})
-		cfg.Exclude = append(cfg.Exclude, Selector{PID: 2})
+	for i := range maxSelectors / 2 {
+		cfg.Include = append(cfg.Include, Selector{PID: 1 + i})
+		cfg.Exclude = append(cfg.Exclude, Selector{PID: 1 + i})
 	}
 	require.NoError(t, confmap.Validate(cfg))
-	cfg.Exclude = append(cfg.Exclude, Selector{PID: 3})
+	cfg.Exclude = append(cfg.Exclude, Selector{PID: 1000})
 	require.EqualError(t, confmap.Validate(cfg), "include and exclude hold 65 selectors; write at most 64 in all, "+
 		`for example by joining patterns: executable: "/usr/bin/{curl,wget}"`)
 }
@@ -157,9 +170,11 @@ func TestConfigFromEnvironment(t *testing.T) {
 	t.Setenv("SOCKETFLOW_TEST_PORT", "8080")
 	t.Setenv("SOCKETFLOW_TEST_PORTS", "8080-8089")
 	t.Setenv("SOCKETFLOW_TEST_SIZE", "64KiB")
+	t.Setenv("SOCKETFLOW_TEST_ID", "123456789012")
 	resolver, err := confmap.NewResolver(confmap.ResolverSettings{
 		URIs: []string{"yaml:{ring_buffer: {size: \"${env:SOCKETFLOW_TEST_SIZE}\"}, " +
-			"include: [{local_port: \"${env:SOCKETFLOW_TEST_PORT}\", remote_port: \"${env:SOCKETFLOW_TEST_PORTS}\"}]}"},
+			"include: [{local_port: \"${env:SOCKETFLOW_TEST_PORT}\", remote_port: \"${env:SOCKETFLOW_TEST_PORTS}\", " +
+			"container_id: \"${env:SOCKETFLOW_TEST_ID}\"}]}"},
 		ProviderFactories: []confmap.ProviderFactory{yamlprovider.NewFactory(), envprovider.NewFactory()},
 	})
 	require.NoError(t, err)
@@ -167,7 +182,9 @@ func TestConfigFromEnvironment(t *testing.T) {
 	require.NoError(t, err)
 	cfg, err := load(t, conf)
 	require.NoError(t, err)
-	assert.Equal(t, []Selector{{LocalPort: PortRange(8080, 8080), RemotePort: PortRange(8080, 8089)}}, cfg.Include)
+	assert.Equal(t, []Selector{
+		{LocalPort: PortRange(8080, 8080), RemotePort: PortRange(8080, 8089), ContainerID: "123456789012"},
+	}, cfg.Include)
 	assert.Equal(t, ByteSize(65536), cfg.RingBuffer.Size)
 }
 

@@ -3,3 +3,4 @@
 package receiver
 
 //go:generate go tool -modfile=../internal/tools/go.mod mdatagen metadata.yaml
+//go:generate sed -i -f generated.sed internal/metadata/generated_config.go internal/metadata/generated_config_test.go documentation.md

@@ -71,7 +71,7 @@ func TestEmitterHandsOver(t *testing.T) {
 	o.consumeLogs(t.Context(), recordsOf(5))
 	o.consumeTraces(t.Context(), ptrace.NewTraces())
 	o.consumeLogs(t.Context(), plog.NewLogs())
-	o.End()
+	o.losses.settle(true, time.Second)
 
 	assert.Equal(t, 3, traces.SpanCount())
 	assert.Len(t, traces.AllTraces(), 1, "nothing is not handed over")
@@ -79,8 +79,7 @@ func TestEmitterHandsOver(t *testing.T) {
 	assert.Len(t, logs.AllLogs(), 1)
 	assert.Equal(t, int64(3), sumOf(t, tel, "otelcol_receiver_accepted_spans"))
 	assert.Equal(t, int64(5), sumOf(t, tel, "otelcol_receiver_accepted_log_records"))
-	assert.Zero(t, o.refusedSpans.Load())
-	assert.Zero(t, o.refusedLogs.Load())
+	assert.Zero(t, o.losses.all())
 	assert.Zero(t, logged.Len())
 }
 
@@ -90,34 +89,70 @@ func TestEmitterCountsRefusals(t *testing.T) {
 	o, err := newEmitter(set, consumertest.NewErr(full), consumertest.NewErr(full))
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
-	o.refusals.now = func() time.Time { return now }
+	o.losses.now = func() time.Time { return now }
 
 	o.consumeTraces(t.Context(), spansOf(3))
 	o.consumeLogs(t.Context(), recordsOf(5))
 	o.consumeLogs(t.Context(), recordsOf(5))
-	assert.Equal(t, uint64(3), o.refusedSpans.Load())
-	assert.Equal(t, uint64(10), o.refusedLogs.Load())
+	assert.Equal(t, items{spans: 3, records: 10}, o.losses.all())
 	assert.Equal(t, int64(3), sumOf(t, tel, "otelcol_receiver_refused_spans"))
 	assert.Equal(t, int64(10), sumOf(t, tel, "otelcol_receiver_refused_log_records"))
 
-	refusals := func() (lines [][2]int64) {
-		for _, line := range logged.TakeAll() {
-			fields := line.ContextMap()
-			assert.Equal(t, "full", fields["last_error"])
-			lines = append(lines, [2]int64{fields["spans"].(int64), fields["log_records"].(int64)})
-		}
-		return lines
-	}
-	assert.Equal(t, [][2]int64{{3, 0}}, refusals(), "the first one is logged at once, the next ones wait")
-	now = now.Add(refusalLogPause)
+	assert.Equal(t, []items{{3, 0}}, lossesIn(t, logged), "the first one is logged at once, the next ones wait")
+	now = now.Add(lossLogPause)
 	o.consumeTraces(t.Context(), spansOf(1))
-	assert.Equal(t, [][2]int64{{1, 10}}, refusals(), "with those that waited")
+	assert.Equal(t, []items{{1, 10}}, lossesIn(t, logged), "with those that waited")
 	o.consumeTraces(t.Context(), spansOf(2))
-	assert.Empty(t, refusals())
-	o.End()
-	assert.Equal(t, [][2]int64{{2, 0}}, refusals(), "what still waited")
-	o.End()
-	assert.Empty(t, refusals())
+	assert.Empty(t, lossesIn(t, logged))
+	o.losses.stop()
+	assert.Equal(t, []items{{2, 0}}, lossesIn(t, logged), "what still waited")
+	o.losses.settle(true, time.Second)
+	assert.Empty(t, lossesIn(t, logged))
+}
+
+// lossesIn takes the log's lines, which are all about losses, and returns the items that they count.
+func lossesIn(t *testing.T, logged *observer.ObservedLogs) (lines []items) {
+	for _, line := range logged.TakeAll() {
+		fields := line.ContextMap()
+		assert.Equal(t, "full", fields["last_error"])
+		lines = append(lines, items{int(fields["spans"].(int64)), int(fields["log_records"].(int64))})
+	}
+	return lines
+}
+
+// What is lost at a shutdown is in one line, and in no other: what was refused, and what the pipeline has not answered for.
+func TestLossesAtShutdownAreLoggedOnce(t *testing.T) {
+	full := errors.New("full")
+	for name, tc := range map[string]struct {
+		whole bool
+		line  items
+	}{
+		"the pipeline has answered for everything":     {whole: true, line: items{3, 10}},
+		"the pipeline has not answered for everything": {line: items{3, 17}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set, _, logged := settingsOf(t)
+			o, err := newEmitter(set, consumertest.NewErr(full), consumertest.NewErr(full))
+			require.NoError(t, err)
+			o.consumeLogs(t.Context(), recordsOf(2))
+			assert.Equal(t, []items{{0, 2}}, lossesIn(t, logged), "before the shutdown")
+			if !tc.whole {
+				o.losses.begin(items{records: 7})
+			}
+
+			o.losses.stop()
+			o.consumeLogs(t.Context(), recordsOf(10))
+			o.consumeTraces(t.Context(), spansOf(3))
+			assert.Empty(t, lossesIn(t, logged), "they wait for the last line")
+			o.losses.settle(tc.whole, time.Second)
+			assert.Equal(t, []items{tc.line}, lossesIn(t, logged))
+			assert.Equal(t, items{tc.line.spans, tc.line.records + 2}, o.losses.all(), "the lines have all that is counted")
+
+			o.losses.end(items{records: 7}, full)
+			assert.Empty(t, lossesIn(t, logged), "an answer that comes too late changes nothing")
+			assert.Equal(t, items{tc.line.spans, tc.line.records + 2}, o.losses.all())
+		})
+	}
 }
 
 func TestEmitterOfOneSignal(t *testing.T) {
@@ -128,5 +163,5 @@ func TestEmitterOfOneSignal(t *testing.T) {
 	o.consumeTraces(t.Context(), spansOf(3))
 	o.consumeLogs(t.Context(), recordsOf(5))
 	assert.Equal(t, 5, logs.LogRecordCount())
-	assert.Zero(t, o.refusedSpans.Load())
+	assert.Zero(t, o.losses.all())
 }

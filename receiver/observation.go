@@ -76,7 +76,7 @@ func (o *hostObservation) status() *componentstatus.Event {
 }
 
 func (o *hostObservation) snapshot() snapshot {
-	return snapshot{o.engine.Snapshot(), o.emitter.refusedLogs.Load(), o.emitter.refusedSpans.Load()}
+	return snapshot{o.engine.Snapshot(), o.emitter.losses.all()}
 }
 
 // shutdown releases the kernel programs last, so that counters can be collected until nothing is counted any more.
@@ -89,13 +89,10 @@ func (o *hostObservation) shutdown(ctx context.Context) error {
 func (o *hostObservation) drain(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, o.cfg.ShutdownTimeout)
 	defer cancel()
-	refused := o.emitter.refused()
+	o.emitter.losses.stop()
 	whole, err := o.engine.Drain(bounded)
-	if whole {
-		return err
-	}
-	o.emitter.logAbandoned(o.cfg.ShutdownTimeout, refused)
-	if ctx.Err() != nil {
+	o.emitter.losses.settle(whole, o.cfg.ShutdownTimeout)
+	if !whole && ctx.Err() != nil {
 		err = errors.Join(err, fmt.Errorf("handing over what was captured took too long, some of it is lost: %w", ctx.Err()))
 	}
 	return err

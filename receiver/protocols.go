@@ -3,7 +3,9 @@ package receiver
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
 	"go.opentelemetry.io/collector/confmap"
 
@@ -18,28 +20,40 @@ const protocolsKey = "protocols"
 // Unmarshal reads a configuration. Protocols are a map or, if none is configured, a list of names.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	keys := conf.ToStringMap()
-	if _, found := keys["headers"]; found {
-		return errors.New("headers: belongs to a protocol now; write protocols: {http: {headers: …}}, and name there the other " +
-			"protocols that are wanted")
-	}
+	var chosen ProtocolsConfig
 	protocols, found := keys[protocolsKey]
-	delete(keys, protocolsKey)
-	if err := wholeNumbers(keys, reflect.TypeFor[Config](), ""); err != nil {
-		return err
+	err := checkForm(keys, reflect.TypeFor[Config](), "")
+	if found {
+		var wrong error
+		chosen, wrong = readProtocols(protocols)
+		err = errors.Join(err, wrong)
 	}
-	type plain Config // without this method
-	if err := confmap.NewFromStringMap(keys).Unmarshal((*plain)(c)); err != nil {
-		return err
-	}
-	if !found {
-		return nil
-	}
-	chosen, err := readProtocols(protocols)
 	if err != nil {
 		return err
 	}
-	c.Protocols = chosen
+	rest := confmap.New()
+	if err := rest.Merge(conf); err != nil {
+		return err
+	}
+	rest.Delete(protocolsKey)
+	leaveDefaults(rest)
+	type plain Config // without this method
+	if err := rest.Unmarshal((*plain)(c)); err != nil {
+		return err
+	}
+	if found {
+		c.Protocols = chosen
+	}
 	return nil
+}
+
+// leaveDefaults removes the keys without a value, of which the collector would make zeros.
+func leaveDefaults(conf *confmap.Conf) {
+	for _, key := range conf.AllKeys() {
+		if conf.Get(key) == nil {
+			conf.Delete(key)
+		}
+	}
 }
 
 // partOf are names that users may look for, and what they belong to.
@@ -58,7 +72,12 @@ func readProtocols(value any) (ProtocolsConfig, error) {
 		if _, none := config.(*struct{}); none && len(settings) > 0 {
 			return fmt.Errorf("%s::%s: nothing can be configured of it; write %s: {}", protocolsKey, name, name)
 		}
-		if err := confmap.NewFromStringMap(settings).Unmarshal(config); err != nil {
+		if err := checkForm(settings, reflect.TypeOf(config).Elem(), join(protocolsKey, name)); err != nil {
+			return err
+		}
+		part := confmap.NewFromStringMap(settings)
+		leaveDefaults(part)
+		if err := part.Unmarshal(config); err != nil {
 			return fmt.Errorf("%s::%s: %w", protocolsKey, name, err)
 		}
 		chosen[name] = config
@@ -74,12 +93,16 @@ func readProtocols(value any) (ProtocolsConfig, error) {
 			if !ok {
 				return nil, protocolsForm(value)
 			}
+			if _, twice := chosen[name]; twice {
+				errs = append(errs, listedTwice(protocolsKey, name))
+				continue
+			}
 			errs = append(errs, choose(name, nil))
 		}
 	case map[string]any:
-		for name, settings := range value {
-			of, ok := settings.(map[string]any)
-			if !ok && settings != nil {
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			of, ok := value[name].(map[string]any)
+			if !ok && value[name] != nil {
 				return nil, protocolsForm(value)
 			}
 			errs = append(errs, choose(name, of))

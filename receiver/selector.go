@@ -94,14 +94,22 @@ func PortRange(low, high uint16) Ports { return Ports{ports.Range{Low: low, High
 func (p Ports) Bounds() (low, high uint16) { return p.bounds.Low, p.bounds.High }
 
 // UnmarshalScalar takes a port, or the text of a port or a range.
-func (p *Ports) UnmarshalScalar(value confmap.ScalarValue) error {
+func (p *Ports) UnmarshalScalar(value confmap.ScalarValue) error { return p.read(value.GetRaw()) }
+
+func (p *Ports) read(written any) error {
 	var text string
-	switch raw := value.GetRaw().(type) {
+	switch raw := written.(type) {
 	case nil: // the key without a value
 		*p = Ports{}
 		return nil
 	case Ports: // the same
 		*p = raw
+		return nil
+	case map[string]any: // MarshalScalar's nil
+		if len(raw) > 0 {
+			return portsError("a map")
+		}
+		*p = Ports{}
 		return nil
 	case int:
 		text = strconv.Itoa(raw)

@@ -2,23 +2,25 @@ package receiver
 
 import (
 	"fmt"
-	"math"
 	"math/big"
+	"regexp"
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	"go.opentelemetry.io/collector/confmap"
 )
 
-// ByteSize is a number of bytes. It is written as a number, or with a unit: 4096, 64KiB, 4MiB.
+// ByteSize is a number of bytes. It is written as a number, or with a unit: KiB, MiB and GiB are powers of 1024, kB, MB and GB powers of
+// 1000; their case does not matter. It is whole: 1.5KiB is a size, 1.0001KiB is none.
 type ByteSize int64
 
 var _ confmap.ScalarUnmarshaler = (*ByteSize)(nil)
 
 // UnmarshalScalar takes a number of bytes, or text with a unit.
-func (s *ByteSize) UnmarshalScalar(value confmap.ScalarValue) error {
-	switch raw := value.GetRaw().(type) {
+func (s *ByteSize) UnmarshalScalar(value confmap.ScalarValue) error { return s.read(value.GetRaw()) }
+
+func (s *ByteSize) read(written any) error {
+	switch raw := written.(type) {
 	case nil: // the key without a value
 		*s = 0
 		return nil
@@ -29,24 +31,34 @@ func (s *ByteSize) UnmarshalScalar(value confmap.ScalarValue) error {
 		*s = ByteSize(raw)
 		return nil
 	case string:
-		n, err := humanize.ParseBytes(raw)
-		if err != nil || n > math.MaxInt64 || !isWholeSize(raw, n) {
-			return fmt.Errorf("%q is no size; write bytes, or a number and a unit, for example 2097152 or 2MiB", raw)
+		if size, ok := parseSize(raw); ok {
+			*s = size
+			return nil
 		}
-		*s = ByteSize(n)
-		return nil
-	default:
-		return fmt.Errorf("%v is no size; write bytes, or a number and a unit, for example 2097152 or 2MiB", raw)
 	}
+	return fmt.Errorf("%s is no size; write a whole number of bytes, or a number with KiB, MiB or GiB (powers of 1024), or kB, MB or GB "+
+		"(powers of 1000), for example 2097152 or 2MiB", shown(written))
 }
 
-// isWholeSize says whether the bytes that were read from a text are all that it says: of "1.5" the half is missing.
-func isWholeSize(text string, read uint64) bool {
-	end := strings.LastIndexAny(text, "0123456789.") + 1
-	unit, err := humanize.ParseBytes("1" + text[end:])
-	number, ok := new(big.Rat).SetString(strings.ReplaceAll(text[:end], ",", ""))
-	return err == nil && ok && number.Mul(number, new(big.Rat).SetInt(new(big.Int).SetUint64(unit))).
-		Cmp(new(big.Rat).SetInt(new(big.Int).SetUint64(read))) == 0
+var (
+	sizeForm  = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([a-z]*)$`)
+	sizeUnits = map[string]int64{
+		"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "kb": 1e3, "mb": 1e6, "gb": 1e9,
+	}
+)
+
+func parseSize(text string) (ByteSize, bool) {
+	parts := sizeForm.FindStringSubmatch(strings.ToLower(text))
+	if parts == nil {
+		return 0, false
+	}
+	unit, known := sizeUnits[parts[2]]
+	number, ok := new(big.Rat).SetString(parts[1])
+	if !known || !ok {
+		return 0, false
+	}
+	number.Mul(number, new(big.Rat).SetInt64(unit))
+	return ByteSize(number.Num().Int64()), number.IsInt() && number.Num().IsInt64()
 }
 
 // String writes the size with the largest unit that divides it.

@@ -23,7 +23,7 @@ type telemetry struct{ registration metric.Registration }
 // snapshot is what the engine has counted, and how many of its items the pipeline has refused.
 type snapshot struct {
 	engine.Snapshot
-	refusedLogs, refusedSpans uint64 // items_refused
+	refused items // items_refused
 }
 
 // newTelemetry registers snap, which is called at each collection, from any goroutine, until shutdown. One call serves all metrics, so
@@ -196,8 +196,8 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowFlowsReopened, func(s *snapshot, observe observe) { observe(int64(s.FlowsReopened)) }},
 		{m.SocketflowDataStrays, func(s *snapshot, observe observe) { observe(int64(s.DataStrays)) }},
 		{m.SocketflowItemsRefused, func(s *snapshot, observe observe) {
-			observe(int64(s.refusedLogs), bySignal("logs"))
-			observe(int64(s.refusedSpans), bySignal("spans"))
+			observe(int64(s.refused.records), bySignal("logs"))
+			observe(int64(s.refused.spans), bySignal("spans"))
 		}},
 	}, ofSyscallMode([]metricRow{
 		{m.SocketflowAddressesCompleted, func(s *snapshot, observe observe) {

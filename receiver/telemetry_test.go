@@ -55,7 +55,7 @@ func byKind(value func(event.Kind) int64, attributes ...string) (all points) {
 func TestTelemetry(t *testing.T) {
 	set, tel, _ := settingsOf(t)
 	set.ID = component.NewID(metadata.Type)
-	s := snapshot{refusedLogs: 16, refusedSpans: 17, Snapshot: engine.Snapshot{
+	s := snapshot{refused: items{spans: 17, records: 16}, Snapshot: engine.Snapshot{
 		Mode:     ModeSyscall,
 		Programs: map[string]int{"tp_btf": 4, "tracepoint": 2},
 		Statuses: []kernel.ProgramStatus{

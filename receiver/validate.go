@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -12,33 +13,73 @@ import (
 	"github.com/socketflow/socketflow/internal/redact"
 )
 
+// choices are the words of the types that have some.
+var choices = map[reflect.Type][]string{
+	reflect.TypeFor[Mode]():              words(ModeAuto, ModeSocket, ModeSyscall),
+	reflect.TypeFor[Attachment]():        words(AttachmentAuto, AttachmentTracepoint, AttachmentFunction),
+	reflect.TypeFor[OnUnsupported]():     words(OnUnsupportedFail, OnUnsupportedWarn),
+	reflect.TypeFor[AddressAttributes](): words(AddressAttributesBoth, AddressAttributesStable, AddressAttributesV120, AddressAttributesV112),
+	reflect.TypeFor[ConnectionRecord]():  words(ConnectionRecordOpen, ConnectionRecordClose, ConnectionRecordFail),
+	reflect.TypeFor[ConnectionSpans]():   words(ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
+	reflect.TypeFor[Transport]():         words(TransportTCP, TransportUDP, TransportUnix),
+}
+
+func words[T ~string](all ...T) (texts []string) {
+	for _, word := range all {
+		texts = append(texts, string(word))
+	}
+	return texts
+}
+
 // Validate reports everything that is wrong at this level. The collector validates the parts itself, and puts their keys before their
 // messages.
 func (c *Config) Validate() error {
 	var errs []error
 	errs = append(errs,
-		oneOf("mode", c.Mode, ModeAuto, ModeSocket, ModeSyscall),
-		oneOf("attachment", c.Attachment, AttachmentAuto, AttachmentTracepoint, AttachmentFunction),
-		oneOf("on_unsupported", c.OnUnsupported, OnUnsupportedFail, OnUnsupportedWarn),
-		oneOf("address_attributes", c.AddressAttributes, AddressAttributesBoth, AddressAttributesStable, AddressAttributesV120,
-			AddressAttributesV112),
-		oneOf("connection_spans", c.ConnectionSpans, ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
+		oneOf("mode", c.Mode),
+		oneOf("attachment", c.Attachment),
+		c.validateAttachment(),
+		oneOf("on_unsupported", c.OnUnsupported),
+		c.validateAddressAttributes(),
+		oneOf("connection_spans", c.ConnectionSpans),
 		within("poll_interval", c.PollInterval, minPollInterval, maxPollInterval),
 		within("udp_idle_timeout", c.UDPIdleTimeout, time.Second, time.Hour),
 		within("shutdown_timeout", c.ShutdownTimeout, minShutdown, maxShutdown),
+		eachOneOf("connection_records", c.ConnectionRecords),
+		eachOneOf("transports", c.Transports),
 	)
-	for _, record := range c.ConnectionRecords {
-		errs = append(errs, oneOf("connection_records", record, ConnectionRecordOpen, ConnectionRecordClose, ConnectionRecordFail))
-	}
-	for _, transport := range c.Transports {
-		errs = append(errs, oneOf("transports", transport, TransportTCP, TransportUDP, TransportUnix))
-	}
 	if !slices.Contains(c.Transports, TransportTCP) {
 		errs = append(errs, errors.New(`transports: TCP is always watched; add "tcp" to the list`))
 	}
 	if n := len(c.Include) + len(c.Exclude); n > maxSelectors {
 		errs = append(errs, fmt.Errorf("include and exclude hold %d selectors; write at most %d in all, "+
 			`for example by joining patterns: executable: "/usr/bin/{curl,wget}"`, n, maxSelectors))
+	}
+	errs = append(errs, sameSelectors("include", c.Include), sameSelectors("exclude", c.Exclude))
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateAddressAttributes() error {
+	if c.AddressAttributes == "net" {
+		return errors.New(`address_attributes: "net" is gone; write "v1.20"`)
+	}
+	return oneOf("address_attributes", c.AddressAttributes)
+}
+
+// validateAttachment refuses an attachment that would never be used.
+func (c *Config) validateAttachment() error {
+	if c.Mode != ModeSyscall || c.Attachment == AttachmentAuto {
+		return nil
+	}
+	return fmt.Errorf(`attachment: the syscall mode has none; leave out attachment, or write mode: socket, not attachment: %s`, c.Attachment)
+}
+
+func sameSelectors(key string, list []Selector) error {
+	var errs []error
+	for i := range list {
+		if first := slices.Index(list, list[i]); first < i {
+			errs = append(errs, fmt.Errorf("%s::%d: is the same as %s::%d; leave it out", key, i, key, first))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -50,8 +91,8 @@ func (c *RingBufferConfig) Validate() error {
 	switch {
 	case c.Size == 0:
 	case c.Size < page || c.Size > maxRingBuffer:
-		errs = append(errs, fmt.Errorf("size: write a power of two from %d (a page of memory here) to %d bytes, for example 2MiB, not %d",
-			page, maxRingBuffer, c.Size))
+		errs = append(errs, fmt.Errorf("size: write a power of two from %s (a page of memory here) to %s, for example 2MiB, not %s",
+			page, ByteSize(maxRingBuffer), c.Size))
 	case bits.OnesCount64(uint64(c.Size)) != 1:
 		below := ByteSize(1) << (bits.Len64(uint64(c.Size)) - 1)
 		errs = append(errs, fmt.Errorf("size: the kernel wants a power of two; write %s or %s, not %d", below, 2*below, c.Size))
@@ -81,7 +122,10 @@ func (c *RedactionConfig) Validate() error {
 		if len(list.names) > maxNames {
 			errs = append(errs, fmt.Errorf("%s: lists %d names; write at most %d", list.key, len(list.names), maxNames))
 		}
-		for _, name := range list.names {
+		for i, name := range list.names {
+			if slices.IndexFunc(list.names, func(other string) bool { return redact.SameName(name, other) }) < i {
+				errs = append(errs, listedTwice(list.key, name))
+			}
 			if !redact.ValidName(name) {
 				errs = append(errs, fmt.Errorf("%s: %q can never match; write a name of at most %d bytes with a letter or a digit in it",
 					list.key, name, redact.MaxName))
@@ -145,16 +189,29 @@ func inline(errs ...error) error {
 	return errors.New(strings.Join(messages, "; "))
 }
 
-func oneOf[T ~string](key string, value T, choices ...T) error {
-	if slices.Contains(choices, value) {
+// oneOf refuses a word that is none of its type's choices.
+func oneOf[T ~string](key string, value T) error {
+	known := choices[reflect.TypeFor[T]()]
+	if slices.Contains(known, string(value)) {
 		return nil
 	}
-	quoted := make([]string, len(choices))
-	for i, choice := range choices {
-		quoted[i] = fmt.Sprintf("%q", choice)
+	return fmt.Errorf("%s: write %s, not %q", key, quoted(known), string(value))
+}
+
+// eachOneOf refuses elements of a list that are no choices, or that are in it twice.
+func eachOneOf[T ~string](key string, list []T) error {
+	var errs []error
+	for i, value := range list {
+		errs = append(errs, oneOf(key, value))
+		if slices.Index(list, value) < i {
+			errs = append(errs, listedTwice(key, string(value)))
+		}
 	}
-	last := len(quoted) - 1
-	return fmt.Errorf("%s: write %s or %s, not %q", key, strings.Join(quoted[:last], ", "), quoted[last], value)
+	return errors.Join(errs...)
+}
+
+func listedTwice(key, value string) error {
+	return fmt.Errorf("%s: %q is listed twice; write it once", key, value)
 }
 
 // partOfAll refuses a bound that never bites, because another that bounds more is smaller.
@@ -169,5 +226,17 @@ func within[T int | time.Duration | ByteSize](key string, value, low, high T) er
 	if value >= low && value <= high {
 		return nil
 	}
-	return fmt.Errorf("%s: write a value from %v to %v, not %v", key, low, high, value)
+	return fmt.Errorf("%s: write a value from %s to %s, not %s", key, brief(low), brief(high), brief(value))
+}
+
+// brief is a quantity as a user would write it: an hour is 1h, not 1h0m0s.
+func brief[T int | time.Duration | ByteSize](quantity T) string {
+	text := fmt.Sprint(quantity)
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }

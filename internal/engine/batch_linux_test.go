@@ -34,8 +34,6 @@ func (s *measuringSink) Deliver(_ context.Context, from *otlp.Builder) {
 	s.encoding = max(s.encoding, (&ptrace.ProtoMarshaler{}).TracesSize(traces))
 }
 
-func (s *measuringSink) End() {}
-
 // One event that ends many requests fills as many batches as it takes, and so does the end of the engine.
 func TestBatchesKeepTheirBoundsWhenManyRequestsEndAtOnce(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")

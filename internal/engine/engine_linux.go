@@ -153,7 +153,6 @@ func (e *Engine) Drain(ctx context.Context) (whole bool, err error) {
 	}
 	go func() {
 		e.reading.Wait()
-		e.opts.Sink.End()
 		close(e.drained)
 	}()
 	select {

@@ -18,7 +18,7 @@ func New(Options) *Engine { return &Engine{} }
 
 // Start returns the error that this system cannot be observed.
 func (*Engine) Start() error {
-	return fmt.Errorf("%w: it runs %s on %s, and socketflow needs Linux 5.15 or newer with BTF on amd64 or arm64; "+
+	return fmt.Errorf("%w: it runs %s on %s, and socketflow needs Linux 5.10 or newer on amd64 or arm64; "+
 		"run this collector there, or set on_unsupported: warn to run it here without observing anything",
 		kernel.ErrUnsupported, runtime.GOOS, runtime.GOARCH)
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -17,15 +16,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.uber.org/zap"
 
 	"github.com/socketflow/socketflow/internal/engine"
-	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
-	"github.com/socketflow/socketflow/internal/protocol"
-	"github.com/socketflow/socketflow/internal/protocol/registry"
-	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
@@ -79,8 +73,6 @@ func (i *ids) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (i *ids) End() {}
-
 func (i *ids) count(what *int) int {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -132,19 +124,15 @@ func newUnixPair(t *testing.T) pair {
 func TestIDsOverRestarts(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
 	seen := &ids{traces: map[pcommon.TraceID]int{}, spans: map[pcommon.SpanID]int{}, upper: map[string]int{}, of: map[string]map[string]int{}}
-	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 1 << 14, Outstanding: 64})
-	require.NoError(t, err)
 	var dialogues []*dialogue
 	const perConnection, tcp = 3, 4
 	expect, older := 0, 0
 	ends := map[kernel.Mode]map[string]map[string]int{}
 	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSocket, kernel.ModeSyscall, kernel.ModeSyscall, kernel.ModeSocket} {
-		e := engine.New(engine.Options{
-			Mode: mode, Rules: []selection.Rule{{PID: uint32(os.Getpid())}}, Unix: true, Protocols: protocols, ParserMemory: 1 << 20,
-			CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 2, RingBytes: 1 << 20, PollInterval: 10 * time.Millisecond, UDPIdleTimeout: time.Second,
-			Processes: 1024, Sockets: 16384, Waiting: fdtrack.Limits{}.OrDefault(), Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true},
-			BatchTimeout: 10 * time.Millisecond, Sink: seen, Logger: zap.NewNop(), Broken: func(err error) { t.Error(err) },
-		})
+		options := optionsOf(t, mode, seen)
+		options.Shards, options.UDP = 2, false
+		options.Telemetry.Bounds = otlp.Bounds{}
+		e := engine.New(options)
 		require.NoError(t, e.Start())
 		if older += 2 * tcp; dialogues == nil {
 			older = 0

@@ -50,6 +50,4 @@ type Sink interface {
 	// Deliver takes what a builder holds, and hands it on. It may block until ctx ends, and must not if ctx has ended. It is called from several goroutines, each with a
 	// builder of its own.
 	Deliver(ctx context.Context, from *otlp.Builder)
-	// End is called once, when nothing more will be delivered.
-	End()
 }

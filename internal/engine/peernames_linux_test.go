@@ -21,15 +21,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.uber.org/zap"
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/socketflow/socketflow/internal/engine"
-	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
-	"github.com/socketflow/socketflow/internal/protocol"
-	"github.com/socketflow/socketflow/internal/protocol/registry"
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
@@ -224,8 +220,6 @@ func (s *namesSeen) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (s *namesSeen) End() {}
-
 func (s *namesSeen) add(what string, resource, attributes pcommon.Map) {
 	address := text(attributes, "network.peer.address")
 	if !strings.HasPrefix(address, "127.0.1.") || text(attributes, "network.peer.port") != s.port {
@@ -252,15 +246,13 @@ func testPeerNames(t *testing.T, mode kernel.Mode, shards int) {
 	_, port, err := net.SplitHostPort(redis)
 	require.NoError(t, err)
 	seen := &namesSeen{port: port, peers: map[string]int{}}
-	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 1 << 14, Outstanding: 64})
-	require.NoError(t, err)
-	e := engine.New(engine.Options{
-		Mode: mode, UDP: true, Protocols: protocols, ParserMemory: 16 << 20, CallLimit: 1 << 14, BurstLimit: 1 << 20,
-		Shards: shards, RingBytes: 8 << 20, PollInterval: 100 * time.Millisecond, UDPIdleTimeout: time.Minute, Processes: 4096, Sockets: 65536,
-		Waiting: fdtrack.Limits{}.OrDefault(), Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true, Bounds: otlp.Bounds{Items: 1000}},
-		BatchTimeout: 2 * time.Second, // longer than any shard is behind the others
-		Sink:         seen, Logger: zap.NewNop(), Broken: func(err error) { t.Error(err) },
-	})
+	options := optionsOf(t, mode, seen)
+	options.Rules, options.Unix = nil, false // other processes
+	options.Shards, options.RingBytes, options.ParserMemory = shards, 8<<20, 16<<20
+	options.Sockets, options.Processes, options.UDPIdleTimeout = 65536, 4096, time.Minute
+	options.PollInterval, options.BatchTimeout = 100*time.Millisecond, 2*time.Second // a batch waits longer than any shard is behind
+	options.Telemetry.Bounds = otlp.Bounds{Items: 1000}
+	e := engine.New(options)
 	require.NoError(t, e.Start())
 
 	servers := serveNames(t) + " " + redis

@@ -20,10 +20,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap"
 
 	"github.com/socketflow/socketflow/internal/engine"
-	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/ports"
@@ -74,8 +72,6 @@ func (c *clients) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (c *clients) End() {}
-
 // await returns the resource of a process' nth connection.
 func (c *clients) await(t *testing.T, pid, n int) (resource map[string]any) {
 	t.Helper()
@@ -117,13 +113,11 @@ func newDialScene(t *testing.T, mode kernel.Mode, exclude ...selection.Rule) *di
 	}()
 	s := &dialScene{&clients{of: map[int64][]map[string]any{}}, listener.Addr().String()}
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
-	e := engine.New(engine.Options{
-		Mode: mode, Rules: append(exclude, selection.Rule{RemotePort: ports.Range{Low: port, High: port}}),
-		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 100 * time.Millisecond,
-		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: 16384, Waiting: fdtrack.Limits{}.OrDefault(),
-		Telemetry: otlp.Options{Records: otlp.RecordAll}, BatchTimeout: 10 * time.Millisecond, Sink: s,
-		Logger: zap.NewNop(), Broken: func(err error) { t.Error(err) },
-	})
+	options := optionsOf(t, mode, s)
+	options.Rules = slices.Concat(exclude, []selection.Rule{{RemotePort: ports.Range{Low: port, High: port}}})
+	options.Unix, options.UDP, options.Protocols = false, false, nil
+	options.Telemetry, options.PollInterval = otlp.Options{Records: otlp.RecordAll}, 100*time.Millisecond
+	e := engine.New(options)
 	require.NoError(t, e.Start())
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

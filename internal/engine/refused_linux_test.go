@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,12 +25,8 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/socketflow/socketflow/internal/engine"
-	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/otlp"
-	"github.com/socketflow/socketflow/internal/protocol"
-	"github.com/socketflow/socketflow/internal/protocol/registry"
-	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
@@ -168,8 +163,6 @@ func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-func (u *engineUnderTest) End() {}
-
 func text(attributes pcommon.Map, key string) string {
 	if value, found := attributes.Get(key); found {
 		return value.AsString()
@@ -241,17 +234,10 @@ func startEngineFor(t *testing.T, r *refusal, sockets int) *engineUnderTest {
 	t.Helper()
 	core, logged := observer.New(zapcore.InfoLevel)
 	u := &engineUnderTest{refusal: r, logged: logged, seen: map[string]int{}}
-	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 1 << 14, Outstanding: 64})
-	require.NoError(t, err)
-	u.Engine = engine.New(engine.Options{
-		Mode: r.asked, Rules: []selection.Rule{{PID: uint32(os.Getpid())}}, Unix: true, UDP: true,
-		Protocols: protocols, ParserMemory: 1 << 20,
-		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 50 * time.Millisecond,
-		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: sockets,
-		Waiting:   fdtrack.Limits{}.OrDefault(),
-		Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true, Bounds: otlp.Bounds{Items: 1000, Bytes: 1 << 20}}, BatchTimeout: 50 * time.Millisecond, Sink: u,
-		Logger: zap.New(core), Broken: func(err error) { t.Error(err) }, Fault: r.fault,
-	})
+	options := optionsOf(t, r.asked, u)
+	options.PollInterval, options.BatchTimeout, options.Sockets = 50*time.Millisecond, 50*time.Millisecond, sockets
+	options.Logger, options.Fault = zap.New(core), r.fault
+	u.Engine = engine.New(options)
 	require.NoError(t, u.Start(), r)
 	return u
 }

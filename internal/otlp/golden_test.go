@@ -103,6 +103,8 @@ var cases = []struct {
 		between("[2001:db8::2]:51000", "[2001:db8::1]:258"), accepted)},
 	{name: "server_v4_mapped", emit: openedAndClosed(finByPeer, between("10.1.2.3:51000", "10.1.2.4:8443"), accepted)},
 	{name: "refused", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), between("10.0.0.9:40001", "10.0.0.1:443"))},
+	{name: "refused_v1.20", options: Options{Addresses: AddressV120}, emit: failed(ended(socket.WayRST, socket.SideRemote, 111))},
+	{name: "refused_v1.12", options: Options{Addresses: AddressV112}, emit: failed(ended(socket.WayRST, socket.SideRemote, 111))},
 	{name: "connect_timed_out", emit: failed(ended(socket.WayTimeout, socket.SideUnknown, 110))},
 	{name: "connect_unreachable", emit: failed(ended(socket.WayError, socket.SideUnknown, 113), func(c *socket.Connection) {
 		c.Local, c.AddressSource = netip.AddrPort{}, event.AddressSourceConnect

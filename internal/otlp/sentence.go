@@ -29,16 +29,13 @@ var wordings = [...]wording{
 	},
 }
 
-// subject names a process in a sentence.
+// subject names a process in a sentence: as service.name does, if anything but the pid is known.
 func subject(p *process.Info) string {
 	if p.PID == 0 {
 		return "unknown process"
 	}
-	name := p.ExecutableName()
-	if name == "" {
-		name = p.Comm
-	}
-	if name == "" {
+	name := p.ServiceName
+	if p.ServiceNameSource == process.SourceUnknown {
 		name = "process"
 	}
 	return name + " (pid " + strconv.FormatUint(uint64(p.PID), 10) + ")"

@@ -21,7 +21,7 @@ type Confidence uint8
 // The confidences.
 const (
 	No       Confidence = iota // it is not
-	NeedMore                   // nothing speaks against it so far; more bytes may tell
+	NeedMore                   // nothing speaks against it so far; more bytes may decide
 	// Weak: it may be. This waits for bytes of the other direction. It counts if nothing stronger is known then.
 	Weak
 	// Strong: other protocols hardly begin so. It counts unless another protocol is as certain; then the other direction decides.

@@ -257,6 +257,7 @@ func TestShutdownHasABoundOfItsOwn(t *testing.T) {
 			lost := o.logged.FilterMessageSnippet("did not take everything within shutdown_timeout").All()
 			require.Len(t, lost, 1)
 			assert.Positive(t, lost[0].ContextMap()["log_records"])
+			assert.Empty(t, o.logged.FilterMessageSnippet("refused items").All(), "a loss is in one line")
 			close(over)
 			await(t, "the receiver has let go of everything", func() bool { return len(held(t)) == 0 })
 		})

@@ -32,7 +32,7 @@ type Config struct {
 // Validate checks the configuration.
 func (c *Config) Validate() error {
 	if c.Timeout < minTimeout || c.Timeout > maxTimeout {
-		return fmt.Errorf("timeout: %v is not between %v and %v", c.Timeout, minTimeout, maxTimeout)
+		return fmt.Errorf("timeout: write a value from 1s to 5m, not %v", c.Timeout)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (m *message) read(b []byte) bool {
 	if m.counts[0] == 0 {
 		return true
 	}
-	// The library would refuse labels that contain dots, which names of mDNS services do, and would not tell them from others.
+	// The library would refuse labels that contain dots, which names of mDNS services do, and would not distinguish them from others.
 	at := headerBytes
 	for at < len(b) && b[at] != 0 {
 		if b[at] > 63 { // nothing is before the first name that it could refer to

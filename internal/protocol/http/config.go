@@ -14,8 +14,8 @@ type Config struct {
 	// Headers are recorded as attributes of spans. Default: none.
 	Headers HeadersConfig `mapstructure:"headers"`
 
-	// KnownMethods lists the methods that are named, case-sensitive, at most 64 of 32 bytes; all others are _OTHER. It takes the place
-	// of the default. Default (empty): those of RFC 9110, PATCH and QUERY.
+	// KnownMethods lists the methods that are named, in upper case, at most 64 of 32 bytes; all others are _OTHER. It takes the place of
+	// the default; an empty list names none. Default (nil): those of RFC 9110, PATCH and QUERY.
 	KnownMethods []string `mapstructure:"known_methods"`
 
 	// Forwarded makes Forwarded, X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host give client.address, url.scheme and
@@ -28,12 +28,18 @@ func (c *Config) Validate() error {
 	if len(c.KnownMethods) > maxMethods {
 		return fmt.Errorf("known_methods: lists %d methods; write at most %d", len(c.KnownMethods), maxMethods)
 	}
-	for _, method := range c.KnownMethods {
-		if len(method) > maxMethod || !httpguts.ValidHeaderFieldName(method) { // both are tokens (RFC 9110, 9.1 and 5.1)
-			return fmt.Errorf("known_methods: %q is no method of at most %d bytes", method, maxMethod)
+	var errs []error
+	for i, method := range c.KnownMethods {
+		switch upper := strings.ToUpper(method); {
+		case len(method) > maxMethod || !httpguts.ValidHeaderFieldName(method): // both are tokens (RFC 9110, 9.1 and 5.1)
+			errs = append(errs, fmt.Errorf("known_methods: %q is no method of at most %d bytes", method, maxMethod))
+		case method != upper: // no registered method has a lower-case letter
+			errs = append(errs, fmt.Errorf("known_methods: methods are case-sensitive; write %q, not %q", upper, method))
+		case slices.Index(c.KnownMethods, method) < i:
+			errs = append(errs, fmt.Errorf("known_methods: %q is listed twice; write it once", method))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // HeadersConfig lists header fields, in any case, each at most 64.
@@ -74,12 +80,16 @@ func headerNames(key string, names []string) error {
 	if len(names) > maxHeaders {
 		return fmt.Errorf("%s: lists %d header fields; write at most %d", key, len(names), maxHeaders)
 	}
-	for _, name := range names {
+	var errs []error
+	for i, name := range names {
 		if !httpguts.ValidHeaderFieldName(name) {
-			return fmt.Errorf("%s: %q is no name of a header field", key, name)
+			errs = append(errs, fmt.Errorf("%s: %q is no name of a header field", key, name))
+		}
+		if slices.IndexFunc(names, func(other string) bool { return strings.EqualFold(name, other) }) < i {
+			errs = append(errs, fmt.Errorf("%s: %q is listed twice, the case of letters does not matter; write it once", key, name))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // canonical returns the names in lower case, each once.

@@ -563,6 +563,7 @@ func TestKnownMethodsTakeThePlaceOfTheDefault(t *testing.T) {
 		{nil, "QUERY", "QUERY"},
 		{nil, "PROPFIND", "_OTHER"},
 		{nil, "get", "_OTHER"},
+		{[]string{}, "GET", "_OTHER"},
 		{[]string{"PROPFIND", "GET"}, "PROPFIND", "PROPFIND"},
 		{[]string{"PROPFIND", "GET"}, "GET", "GET"},
 		{[]string{"PROPFIND", "GET"}, "POST", "_OTHER"},

@@ -85,7 +85,7 @@ type methodNames map[string]string
 
 func newMethodNames(config *Config) methodNames {
 	known := config.KnownMethods
-	if len(known) == 0 {
+	if known == nil {
 		known = commonMethods
 	}
 	names := methodNames{}

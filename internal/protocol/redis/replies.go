@@ -64,7 +64,7 @@ func (r *replies) begin(kind byte, line []byte, n int64) (want int) {
 		r.resp3 = true
 	}
 	if (kind == '>' || kind == '*') && n != 0 && string(line[1:]) != "-1" {
-		return 0 // the first element tells
+		return 0 // the first element decides
 	}
 	r.pair(nil)
 	if x := r.item; x != nil && kind == '$' && x.Value.command != nil && x.Value.command.effect == replicates {

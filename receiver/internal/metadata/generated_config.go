@@ -4,11 +4,59 @@ package metadata
 
 import (
 	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/filter"
 )
+
+// EventConfig provides common config for a particular event.
+type EventConfig struct {
+	Enabled bool `mapstructure:"enabled"`
+
+	enabledSetByUser bool
+}
+
+func (ec *EventConfig) Unmarshal(parser *confmap.Conf) error {
+	if parser == nil {
+		return nil
+	}
+	err := parser.Unmarshal(ec)
+	if err != nil {
+		return err
+	}
+	ec.enabledSetByUser = parser.IsSet("enabled")
+	return nil
+}
+
+// EventsConfig provides config for socketflow events.
+type EventsConfig struct {
+	SocketflowConnectionClose EventConfig `mapstructure:"socketflow.connection.close"`
+	SocketflowConnectionFail  EventConfig `mapstructure:"socketflow.connection.fail"`
+	SocketflowConnectionOpen  EventConfig `mapstructure:"socketflow.connection.open"`
+}
+
+func DefaultEventsConfig() EventsConfig {
+	return EventsConfig{
+		SocketflowConnectionClose: EventConfig{
+			Enabled: true,
+		},
+		SocketflowConnectionFail: EventConfig{
+			Enabled: true,
+		},
+		SocketflowConnectionOpen: EventConfig{
+			Enabled: false,
+		},
+	}
+}
 
 // ResourceAttributeConfig provides common config for a particular resource attribute.
 type ResourceAttributeConfig struct {
 	Enabled bool `mapstructure:"enabled"`
+	// Experimental: EventsInclude defines a list of filters for attribute values.
+	// If the list is not empty, only events with matching resource attribute values will be emitted.
+	EventsInclude []filter.Config `mapstructure:"events_include"`
+	// Experimental: EventsExclude defines a list of filters for attribute values.
+	// If the list is not empty, events with matching resource attribute values will not be emitted.
+	// EventsInclude has higher priority than EventsExclude.
+	EventsExclude []filter.Config `mapstructure:"events_exclude"`
 
 	enabledSetByUser bool
 }
@@ -95,5 +143,18 @@ func DefaultResourceAttributesConfig() ResourceAttributesConfig {
 		SocketflowServiceSource: ResourceAttributeConfig{
 			Enabled: true,
 		},
+	}
+}
+
+// LogsBuilderConfig is a configuration for socketflow logs builder.
+type LogsBuilderConfig struct {
+	Events             EventsConfig             `mapstructure:"events"`
+	ResourceAttributes ResourceAttributesConfig `mapstructure:"resource_attributes"`
+}
+
+func DefaultLogsBuilderConfig() LogsBuilderConfig {
+	return LogsBuilderConfig{
+		Events:             DefaultEventsConfig(),
+		ResourceAttributes: DefaultResourceAttributesConfig(),
 	}
 }

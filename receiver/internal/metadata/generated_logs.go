@@ -3,18 +3,239 @@
 package metadata
 
 import (
+	"context"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/filter"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver"
+	conventions "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 )
+
+type eventSocketflowConnectionClose struct {
+	data   plog.LogRecordSlice // data buffer for generated log records.
+	config EventConfig         // event config provided by user.
+}
+
+func (e *eventSocketflowConnectionClose) recordEvent(ctx context.Context, timestamp pcommon.Timestamp, clientAddressAttributeValue string, clientPortAttributeValue int64, errorTypeAttributeValue string, netHostIPAttributeValue string, netHostNameAttributeValue string, netHostPortAttributeValue int64, netPeerIPAttributeValue string, netPeerNameAttributeValue string, netPeerPortAttributeValue int64, netSockFamilyAttributeValue string, netSockHostAddrAttributeValue string, netSockHostPortAttributeValue int64, netSockPeerAddrAttributeValue string, netSockPeerPortAttributeValue int64, netTransportAttributeValue string, networkLocalAddressAttributeValue string, networkLocalPortAttributeValue int64, networkPeerAddressAttributeValue string, networkPeerPortAttributeValue int64, networkTransportAttributeValue string, networkTypeAttributeValue string, serverAddressAttributeValue string, serverPortAttributeValue int64, socketflowAddressSourceAttributeValue string, socketflowAttributesTruncatedAttributeValue []any, socketflowBytesReceivedAttributeValue int64, socketflowBytesSentAttributeValue int64, socketflowCaptureAttributeValue string, socketflowConnectionIDAttributeValue string, socketflowDatagramsReceivedAttributeValue int64, socketflowDatagramsSentAttributeValue int64, socketflowDurationAttributeValue float64, socketflowEndByAttributeValue string, socketflowEndHowAttributeValue string, socketflowNetnsAttributeValue int64, socketflowPeerPidAttributeValue int64, socketflowRoleNameAttributeValue string, socketflowRoleSourceAttributeValue string, socketflowSegmentsReceivedAttributeValue int64, socketflowSegmentsSentAttributeValue int64, socketflowServerAddressSourceAttributeValue string, socketflowTCPRetransmitsAttributeValue int64, socketflowTCPRttAttributeValue float64) {
+	if !e.config.Enabled {
+		return
+	}
+	dp := e.data.AppendEmpty()
+	dp.SetEventName("socketflow.connection.close")
+	dp.SetTimestamp(timestamp)
+
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		dp.SetTraceID(pcommon.TraceID(span.TraceID()))
+		dp.SetSpanID(pcommon.SpanID(span.SpanID()))
+	}
+	dp.Attributes().PutStr("client.address", clientAddressAttributeValue)
+	dp.Attributes().PutInt("client.port", clientPortAttributeValue)
+	dp.Attributes().PutStr("error.type", errorTypeAttributeValue)
+	dp.Attributes().PutStr("net.host.ip", netHostIPAttributeValue)
+	dp.Attributes().PutStr("net.host.name", netHostNameAttributeValue)
+	dp.Attributes().PutInt("net.host.port", netHostPortAttributeValue)
+	dp.Attributes().PutStr("net.peer.ip", netPeerIPAttributeValue)
+	dp.Attributes().PutStr("net.peer.name", netPeerNameAttributeValue)
+	dp.Attributes().PutInt("net.peer.port", netPeerPortAttributeValue)
+	dp.Attributes().PutStr("net.sock.family", netSockFamilyAttributeValue)
+	dp.Attributes().PutStr("net.sock.host.addr", netSockHostAddrAttributeValue)
+	dp.Attributes().PutInt("net.sock.host.port", netSockHostPortAttributeValue)
+	dp.Attributes().PutStr("net.sock.peer.addr", netSockPeerAddrAttributeValue)
+	dp.Attributes().PutInt("net.sock.peer.port", netSockPeerPortAttributeValue)
+	dp.Attributes().PutStr("net.transport", netTransportAttributeValue)
+	dp.Attributes().PutStr("network.local.address", networkLocalAddressAttributeValue)
+	dp.Attributes().PutInt("network.local.port", networkLocalPortAttributeValue)
+	dp.Attributes().PutStr("network.peer.address", networkPeerAddressAttributeValue)
+	dp.Attributes().PutInt("network.peer.port", networkPeerPortAttributeValue)
+	dp.Attributes().PutStr("network.transport", networkTransportAttributeValue)
+	dp.Attributes().PutStr("network.type", networkTypeAttributeValue)
+	dp.Attributes().PutStr("server.address", serverAddressAttributeValue)
+	dp.Attributes().PutInt("server.port", serverPortAttributeValue)
+	dp.Attributes().PutStr("socketflow.address.source", socketflowAddressSourceAttributeValue)
+	dp.Attributes().PutEmptySlice("socketflow.attributes.truncated").FromRaw(socketflowAttributesTruncatedAttributeValue)
+	dp.Attributes().PutInt("socketflow.bytes.received", socketflowBytesReceivedAttributeValue)
+	dp.Attributes().PutInt("socketflow.bytes.sent", socketflowBytesSentAttributeValue)
+	dp.Attributes().PutStr("socketflow.capture", socketflowCaptureAttributeValue)
+	dp.Attributes().PutStr("socketflow.connection.id", socketflowConnectionIDAttributeValue)
+	dp.Attributes().PutInt("socketflow.datagrams.received", socketflowDatagramsReceivedAttributeValue)
+	dp.Attributes().PutInt("socketflow.datagrams.sent", socketflowDatagramsSentAttributeValue)
+	dp.Attributes().PutDouble("socketflow.duration", socketflowDurationAttributeValue)
+	dp.Attributes().PutStr("socketflow.end.by", socketflowEndByAttributeValue)
+	dp.Attributes().PutStr("socketflow.end.how", socketflowEndHowAttributeValue)
+	dp.Attributes().PutInt("socketflow.netns", socketflowNetnsAttributeValue)
+	dp.Attributes().PutInt("socketflow.peer.pid", socketflowPeerPidAttributeValue)
+	dp.Attributes().PutStr("socketflow.role.name", socketflowRoleNameAttributeValue)
+	dp.Attributes().PutStr("socketflow.role.source", socketflowRoleSourceAttributeValue)
+	dp.Attributes().PutInt("socketflow.segments.received", socketflowSegmentsReceivedAttributeValue)
+	dp.Attributes().PutInt("socketflow.segments.sent", socketflowSegmentsSentAttributeValue)
+	dp.Attributes().PutStr("socketflow.server.address.source", socketflowServerAddressSourceAttributeValue)
+	dp.Attributes().PutInt("socketflow.tcp.retransmits", socketflowTCPRetransmitsAttributeValue)
+	dp.Attributes().PutDouble("socketflow.tcp.rtt", socketflowTCPRttAttributeValue)
+
+}
+
+// emit appends recorded event data to a events slice and prepares it for recording another set of log records.
+func (e *eventSocketflowConnectionClose) emit(lrs plog.LogRecordSlice) {
+	if e.config.Enabled && e.data.Len() > 0 {
+		e.data.MoveAndAppendTo(lrs)
+	}
+}
+
+func newEventSocketflowConnectionClose(cfg EventConfig) eventSocketflowConnectionClose {
+	e := eventSocketflowConnectionClose{config: cfg}
+	if cfg.Enabled {
+		e.data = plog.NewLogRecordSlice()
+	}
+	return e
+}
+
+type eventSocketflowConnectionFail struct {
+	data   plog.LogRecordSlice // data buffer for generated log records.
+	config EventConfig         // event config provided by user.
+}
+
+func (e *eventSocketflowConnectionFail) recordEvent(ctx context.Context, timestamp pcommon.Timestamp, errorTypeAttributeValue string, netHostIPAttributeValue string, netHostPortAttributeValue int64, netPeerIPAttributeValue string, netPeerNameAttributeValue string, netPeerPortAttributeValue int64, netSockFamilyAttributeValue string, netSockHostAddrAttributeValue string, netSockHostPortAttributeValue int64, netSockPeerAddrAttributeValue string, netSockPeerPortAttributeValue int64, netTransportAttributeValue string, networkLocalAddressAttributeValue string, networkLocalPortAttributeValue int64, networkPeerAddressAttributeValue string, networkPeerPortAttributeValue int64, networkTransportAttributeValue string, networkTypeAttributeValue string, serverAddressAttributeValue string, serverPortAttributeValue int64, socketflowAddressSourceAttributeValue string, socketflowAttributesTruncatedAttributeValue []any, socketflowCaptureAttributeValue string, socketflowConnectionIDAttributeValue string, socketflowDurationAttributeValue float64, socketflowEndByAttributeValue string, socketflowEndHowAttributeValue string, socketflowNetnsAttributeValue int64, socketflowRoleNameAttributeValue string, socketflowRoleSourceAttributeValue string, socketflowServerAddressSourceAttributeValue string, socketflowTCPRetransmitsAttributeValue int64) {
+	if !e.config.Enabled {
+		return
+	}
+	dp := e.data.AppendEmpty()
+	dp.SetEventName("socketflow.connection.fail")
+	dp.SetTimestamp(timestamp)
+
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		dp.SetTraceID(pcommon.TraceID(span.TraceID()))
+		dp.SetSpanID(pcommon.SpanID(span.SpanID()))
+	}
+	dp.Attributes().PutStr("error.type", errorTypeAttributeValue)
+	dp.Attributes().PutStr("net.host.ip", netHostIPAttributeValue)
+	dp.Attributes().PutInt("net.host.port", netHostPortAttributeValue)
+	dp.Attributes().PutStr("net.peer.ip", netPeerIPAttributeValue)
+	dp.Attributes().PutStr("net.peer.name", netPeerNameAttributeValue)
+	dp.Attributes().PutInt("net.peer.port", netPeerPortAttributeValue)
+	dp.Attributes().PutStr("net.sock.family", netSockFamilyAttributeValue)
+	dp.Attributes().PutStr("net.sock.host.addr", netSockHostAddrAttributeValue)
+	dp.Attributes().PutInt("net.sock.host.port", netSockHostPortAttributeValue)
+	dp.Attributes().PutStr("net.sock.peer.addr", netSockPeerAddrAttributeValue)
+	dp.Attributes().PutInt("net.sock.peer.port", netSockPeerPortAttributeValue)
+	dp.Attributes().PutStr("net.transport", netTransportAttributeValue)
+	dp.Attributes().PutStr("network.local.address", networkLocalAddressAttributeValue)
+	dp.Attributes().PutInt("network.local.port", networkLocalPortAttributeValue)
+	dp.Attributes().PutStr("network.peer.address", networkPeerAddressAttributeValue)
+	dp.Attributes().PutInt("network.peer.port", networkPeerPortAttributeValue)
+	dp.Attributes().PutStr("network.transport", networkTransportAttributeValue)
+	dp.Attributes().PutStr("network.type", networkTypeAttributeValue)
+	dp.Attributes().PutStr("server.address", serverAddressAttributeValue)
+	dp.Attributes().PutInt("server.port", serverPortAttributeValue)
+	dp.Attributes().PutStr("socketflow.address.source", socketflowAddressSourceAttributeValue)
+	dp.Attributes().PutEmptySlice("socketflow.attributes.truncated").FromRaw(socketflowAttributesTruncatedAttributeValue)
+	dp.Attributes().PutStr("socketflow.capture", socketflowCaptureAttributeValue)
+	dp.Attributes().PutStr("socketflow.connection.id", socketflowConnectionIDAttributeValue)
+	dp.Attributes().PutDouble("socketflow.duration", socketflowDurationAttributeValue)
+	dp.Attributes().PutStr("socketflow.end.by", socketflowEndByAttributeValue)
+	dp.Attributes().PutStr("socketflow.end.how", socketflowEndHowAttributeValue)
+	dp.Attributes().PutInt("socketflow.netns", socketflowNetnsAttributeValue)
+	dp.Attributes().PutStr("socketflow.role.name", socketflowRoleNameAttributeValue)
+	dp.Attributes().PutStr("socketflow.role.source", socketflowRoleSourceAttributeValue)
+	dp.Attributes().PutStr("socketflow.server.address.source", socketflowServerAddressSourceAttributeValue)
+	dp.Attributes().PutInt("socketflow.tcp.retransmits", socketflowTCPRetransmitsAttributeValue)
+
+}
+
+// emit appends recorded event data to a events slice and prepares it for recording another set of log records.
+func (e *eventSocketflowConnectionFail) emit(lrs plog.LogRecordSlice) {
+	if e.config.Enabled && e.data.Len() > 0 {
+		e.data.MoveAndAppendTo(lrs)
+	}
+}
+
+func newEventSocketflowConnectionFail(cfg EventConfig) eventSocketflowConnectionFail {
+	e := eventSocketflowConnectionFail{config: cfg}
+	if cfg.Enabled {
+		e.data = plog.NewLogRecordSlice()
+	}
+	return e
+}
+
+type eventSocketflowConnectionOpen struct {
+	data   plog.LogRecordSlice // data buffer for generated log records.
+	config EventConfig         // event config provided by user.
+}
+
+func (e *eventSocketflowConnectionOpen) recordEvent(ctx context.Context, timestamp pcommon.Timestamp, clientAddressAttributeValue string, clientPortAttributeValue int64, netHostIPAttributeValue string, netHostNameAttributeValue string, netHostPortAttributeValue int64, netPeerIPAttributeValue string, netPeerNameAttributeValue string, netPeerPortAttributeValue int64, netSockFamilyAttributeValue string, netSockHostAddrAttributeValue string, netSockHostPortAttributeValue int64, netSockPeerAddrAttributeValue string, netSockPeerPortAttributeValue int64, netTransportAttributeValue string, networkLocalAddressAttributeValue string, networkLocalPortAttributeValue int64, networkPeerAddressAttributeValue string, networkPeerPortAttributeValue int64, networkTransportAttributeValue string, networkTypeAttributeValue string, serverAddressAttributeValue string, serverPortAttributeValue int64, socketflowAddressSourceAttributeValue string, socketflowAttributesTruncatedAttributeValue []any, socketflowCaptureAttributeValue string, socketflowConnectionIDAttributeValue string, socketflowNetnsAttributeValue int64, socketflowPeerPidAttributeValue int64, socketflowRoleNameAttributeValue string, socketflowRoleSourceAttributeValue string, socketflowServerAddressSourceAttributeValue string) {
+	if !e.config.Enabled {
+		return
+	}
+	dp := e.data.AppendEmpty()
+	dp.SetEventName("socketflow.connection.open")
+	dp.SetTimestamp(timestamp)
+
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		dp.SetTraceID(pcommon.TraceID(span.TraceID()))
+		dp.SetSpanID(pcommon.SpanID(span.SpanID()))
+	}
+	dp.Attributes().PutStr("client.address", clientAddressAttributeValue)
+	dp.Attributes().PutInt("client.port", clientPortAttributeValue)
+	dp.Attributes().PutStr("net.host.ip", netHostIPAttributeValue)
+	dp.Attributes().PutStr("net.host.name", netHostNameAttributeValue)
+	dp.Attributes().PutInt("net.host.port", netHostPortAttributeValue)
+	dp.Attributes().PutStr("net.peer.ip", netPeerIPAttributeValue)
+	dp.Attributes().PutStr("net.peer.name", netPeerNameAttributeValue)
+	dp.Attributes().PutInt("net.peer.port", netPeerPortAttributeValue)
+	dp.Attributes().PutStr("net.sock.family", netSockFamilyAttributeValue)
+	dp.Attributes().PutStr("net.sock.host.addr", netSockHostAddrAttributeValue)
+	dp.Attributes().PutInt("net.sock.host.port", netSockHostPortAttributeValue)
+	dp.Attributes().PutStr("net.sock.peer.addr", netSockPeerAddrAttributeValue)
+	dp.Attributes().PutInt("net.sock.peer.port", netSockPeerPortAttributeValue)
+	dp.Attributes().PutStr("net.transport", netTransportAttributeValue)
+	dp.Attributes().PutStr("network.local.address", networkLocalAddressAttributeValue)
+	dp.Attributes().PutInt("network.local.port", networkLocalPortAttributeValue)
+	dp.Attributes().PutStr("network.peer.address", networkPeerAddressAttributeValue)
+	dp.Attributes().PutInt("network.peer.port", networkPeerPortAttributeValue)
+	dp.Attributes().PutStr("network.transport", networkTransportAttributeValue)
+	dp.Attributes().PutStr("network.type", networkTypeAttributeValue)
+	dp.Attributes().PutStr("server.address", serverAddressAttributeValue)
+	dp.Attributes().PutInt("server.port", serverPortAttributeValue)
+	dp.Attributes().PutStr("socketflow.address.source", socketflowAddressSourceAttributeValue)
+	dp.Attributes().PutEmptySlice("socketflow.attributes.truncated").FromRaw(socketflowAttributesTruncatedAttributeValue)
+	dp.Attributes().PutStr("socketflow.capture", socketflowCaptureAttributeValue)
+	dp.Attributes().PutStr("socketflow.connection.id", socketflowConnectionIDAttributeValue)
+	dp.Attributes().PutInt("socketflow.netns", socketflowNetnsAttributeValue)
+	dp.Attributes().PutInt("socketflow.peer.pid", socketflowPeerPidAttributeValue)
+	dp.Attributes().PutStr("socketflow.role.name", socketflowRoleNameAttributeValue)
+	dp.Attributes().PutStr("socketflow.role.source", socketflowRoleSourceAttributeValue)
+	dp.Attributes().PutStr("socketflow.server.address.source", socketflowServerAddressSourceAttributeValue)
+
+}
+
+// emit appends recorded event data to a events slice and prepares it for recording another set of log records.
+func (e *eventSocketflowConnectionOpen) emit(lrs plog.LogRecordSlice) {
+	if e.config.Enabled && e.data.Len() > 0 {
+		e.data.MoveAndAppendTo(lrs)
+	}
+}
+
+func newEventSocketflowConnectionOpen(cfg EventConfig) eventSocketflowConnectionOpen {
+	e := eventSocketflowConnectionOpen{config: cfg}
+	if cfg.Enabled {
+		e.data = plog.NewLogRecordSlice()
+	}
+	return e
+}
 
 // LogsBuilder provides an interface for scrapers to report logs while taking care of all the transformations
 // required to produce log representation defined in metadata and user config.
 type LogsBuilder struct {
-	logsBuffer       plog.Logs
-	logRecordsBuffer plog.LogRecordSlice
-	buildInfo        component.BuildInfo // contains version information.
+	config                         LogsBuilderConfig // config of the logs builder.
+	logsBuffer                     plog.Logs
+	logRecordsBuffer               plog.LogRecordSlice
+	buildInfo                      component.BuildInfo // contains version information.
+	resourceAttributeIncludeFilter map[string]filter.Filter
+	resourceAttributeExcludeFilter map[string]filter.Filter
+	eventSocketflowConnectionClose eventSocketflowConnectionClose
+	eventSocketflowConnectionFail  eventSocketflowConnectionFail
+	eventSocketflowConnectionOpen  eventSocketflowConnectionOpen
 }
 
 // LogBuilderOption applies changes to default logs builder.
@@ -22,11 +243,113 @@ type LogBuilderOption interface {
 	apply(*LogsBuilder)
 }
 
-func NewLogsBuilder(settings receiver.Settings) *LogsBuilder {
+func NewLogsBuilder(lbc LogsBuilderConfig, settings receiver.Settings) *LogsBuilder {
 	lb := &LogsBuilder{
-		logsBuffer:       plog.NewLogs(),
-		logRecordsBuffer: plog.NewLogRecordSlice(),
-		buildInfo:        settings.BuildInfo,
+		config:                         lbc,
+		logsBuffer:                     plog.NewLogs(),
+		logRecordsBuffer:               plog.NewLogRecordSlice(),
+		buildInfo:                      settings.BuildInfo,
+		eventSocketflowConnectionClose: newEventSocketflowConnectionClose(lbc.Events.SocketflowConnectionClose),
+		eventSocketflowConnectionFail:  newEventSocketflowConnectionFail(lbc.Events.SocketflowConnectionFail),
+		eventSocketflowConnectionOpen:  newEventSocketflowConnectionOpen(lbc.Events.SocketflowConnectionOpen),
+		resourceAttributeIncludeFilter: make(map[string]filter.Filter),
+		resourceAttributeExcludeFilter: make(map[string]filter.Filter),
+	}
+	if lbc.ResourceAttributes.ContainerID.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["container.id"] = filter.CreateFilter(lbc.ResourceAttributes.ContainerID.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ContainerID.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["container.id"] = filter.CreateFilter(lbc.ResourceAttributes.ContainerID.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ContainerName.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["container.name"] = filter.CreateFilter(lbc.ResourceAttributes.ContainerName.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ContainerName.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["container.name"] = filter.CreateFilter(lbc.ResourceAttributes.ContainerName.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ContainerRuntimeName.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["container.runtime.name"] = filter.CreateFilter(lbc.ResourceAttributes.ContainerRuntimeName.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ContainerRuntimeName.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["container.runtime.name"] = filter.CreateFilter(lbc.ResourceAttributes.ContainerRuntimeName.EventsExclude)
+	}
+	if lbc.ResourceAttributes.HostID.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["host.id"] = filter.CreateFilter(lbc.ResourceAttributes.HostID.EventsInclude)
+	}
+	if lbc.ResourceAttributes.HostID.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["host.id"] = filter.CreateFilter(lbc.ResourceAttributes.HostID.EventsExclude)
+	}
+	if lbc.ResourceAttributes.HostName.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["host.name"] = filter.CreateFilter(lbc.ResourceAttributes.HostName.EventsInclude)
+	}
+	if lbc.ResourceAttributes.HostName.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["host.name"] = filter.CreateFilter(lbc.ResourceAttributes.HostName.EventsExclude)
+	}
+	if lbc.ResourceAttributes.K8sContainerName.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["k8s.container.name"] = filter.CreateFilter(lbc.ResourceAttributes.K8sContainerName.EventsInclude)
+	}
+	if lbc.ResourceAttributes.K8sContainerName.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["k8s.container.name"] = filter.CreateFilter(lbc.ResourceAttributes.K8sContainerName.EventsExclude)
+	}
+	if lbc.ResourceAttributes.K8sPodUID.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["k8s.pod.uid"] = filter.CreateFilter(lbc.ResourceAttributes.K8sPodUID.EventsInclude)
+	}
+	if lbc.ResourceAttributes.K8sPodUID.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["k8s.pod.uid"] = filter.CreateFilter(lbc.ResourceAttributes.K8sPodUID.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ProcessCommandArgs.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["process.command_args"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessCommandArgs.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ProcessCommandArgs.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["process.command_args"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessCommandArgs.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ProcessCreationTime.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["process.creation.time"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessCreationTime.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ProcessCreationTime.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["process.creation.time"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessCreationTime.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ProcessExecutableName.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["process.executable.name"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessExecutableName.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ProcessExecutableName.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["process.executable.name"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessExecutableName.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ProcessExecutablePath.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["process.executable.path"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessExecutablePath.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ProcessExecutablePath.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["process.executable.path"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessExecutablePath.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ProcessOwner.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["process.owner"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessOwner.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ProcessOwner.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["process.owner"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessOwner.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ProcessPid.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["process.pid"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessPid.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ProcessPid.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["process.pid"] = filter.CreateFilter(lbc.ResourceAttributes.ProcessPid.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ServiceInstanceID.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["service.instance.id"] = filter.CreateFilter(lbc.ResourceAttributes.ServiceInstanceID.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ServiceInstanceID.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["service.instance.id"] = filter.CreateFilter(lbc.ResourceAttributes.ServiceInstanceID.EventsExclude)
+	}
+	if lbc.ResourceAttributes.ServiceName.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["service.name"] = filter.CreateFilter(lbc.ResourceAttributes.ServiceName.EventsInclude)
+	}
+	if lbc.ResourceAttributes.ServiceName.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["service.name"] = filter.CreateFilter(lbc.ResourceAttributes.ServiceName.EventsExclude)
+	}
+	if lbc.ResourceAttributes.SocketflowServiceSource.EventsInclude != nil {
+		lb.resourceAttributeIncludeFilter["socketflow.service.source"] = filter.CreateFilter(lbc.ResourceAttributes.SocketflowServiceSource.EventsInclude)
+	}
+	if lbc.ResourceAttributes.SocketflowServiceSource.EventsExclude != nil {
+		lb.resourceAttributeExcludeFilter["socketflow.service.source"] = filter.CreateFilter(lbc.ResourceAttributes.SocketflowServiceSource.EventsExclude)
 	}
 
 	return lb
@@ -34,7 +357,7 @@ func NewLogsBuilder(settings receiver.Settings) *LogsBuilder {
 
 // NewResourceBuilder returns a new resource builder that should be used to build a resource associated with for the emitted logs.
 func (lb *LogsBuilder) NewResourceBuilder() *ResourceBuilder {
-	return NewResourceBuilder(ResourceAttributesConfig{})
+	return NewResourceBuilder(lb.config.ResourceAttributes)
 }
 
 // ResourceLogsOption applies changes to provided resource logs.
@@ -68,9 +391,13 @@ func (lb *LogsBuilder) AppendLogRecord(lr plog.LogRecord) {
 // Resource attributes should be provided as ResourceLogsOption arguments.
 func (lb *LogsBuilder) EmitForResource(options ...ResourceLogsOption) {
 	rl := plog.NewResourceLogs()
+	rl.SetSchemaUrl(conventions.SchemaURL)
 	ils := rl.ScopeLogs().AppendEmpty()
 	ils.Scope().SetName(ScopeName)
 	ils.Scope().SetVersion(lb.buildInfo.Version)
+	lb.eventSocketflowConnectionClose.emit(ils.LogRecords())
+	lb.eventSocketflowConnectionFail.emit(ils.LogRecords())
+	lb.eventSocketflowConnectionOpen.emit(ils.LogRecords())
 
 	for _, op := range options {
 		op.apply(rl)
@@ -79,6 +406,17 @@ func (lb *LogsBuilder) EmitForResource(options ...ResourceLogsOption) {
 	if lb.logRecordsBuffer.Len() > 0 {
 		lb.logRecordsBuffer.MoveAndAppendTo(ils.LogRecords())
 		lb.logRecordsBuffer = plog.NewLogRecordSlice()
+	}
+
+	for attr, filter := range lb.resourceAttributeIncludeFilter {
+		if val, ok := rl.Resource().Attributes().Get(attr); ok && !filter.Matches(val.AsString()) {
+			return
+		}
+	}
+	for attr, filter := range lb.resourceAttributeExcludeFilter {
+		if val, ok := rl.Resource().Attributes().Get(attr); ok && filter.Matches(val.AsString()) {
+			return
+		}
 	}
 
 	if ils.LogRecords().Len() > 0 {
@@ -94,4 +432,19 @@ func (lb *LogsBuilder) Emit(options ...ResourceLogsOption) plog.Logs {
 	logs := lb.logsBuffer
 	lb.logsBuffer = plog.NewLogs()
 	return logs
+}
+
+// RecordSocketflowConnectionCloseEvent adds a log record of socketflow.connection.close event.
+func (lb *LogsBuilder) RecordSocketflowConnectionCloseEvent(ctx context.Context, timestamp pcommon.Timestamp, clientAddressAttributeValue string, clientPortAttributeValue int64, errorTypeAttributeValue string, netHostIPAttributeValue string, netHostNameAttributeValue string, netHostPortAttributeValue int64, netPeerIPAttributeValue string, netPeerNameAttributeValue string, netPeerPortAttributeValue int64, netSockFamilyAttributeValue string, netSockHostAddrAttributeValue string, netSockHostPortAttributeValue int64, netSockPeerAddrAttributeValue string, netSockPeerPortAttributeValue int64, netTransportAttributeValue string, networkLocalAddressAttributeValue string, networkLocalPortAttributeValue int64, networkPeerAddressAttributeValue string, networkPeerPortAttributeValue int64, networkTransportAttributeValue string, networkTypeAttributeValue string, serverAddressAttributeValue string, serverPortAttributeValue int64, socketflowAddressSourceAttributeValue string, socketflowAttributesTruncatedAttributeValue []any, socketflowBytesReceivedAttributeValue int64, socketflowBytesSentAttributeValue int64, socketflowCaptureAttributeValue string, socketflowConnectionIDAttributeValue string, socketflowDatagramsReceivedAttributeValue int64, socketflowDatagramsSentAttributeValue int64, socketflowDurationAttributeValue float64, socketflowEndByAttributeValue string, socketflowEndHowAttributeValue string, socketflowNetnsAttributeValue int64, socketflowPeerPidAttributeValue int64, socketflowRoleNameAttributeValue string, socketflowRoleSourceAttributeValue string, socketflowSegmentsReceivedAttributeValue int64, socketflowSegmentsSentAttributeValue int64, socketflowServerAddressSourceAttributeValue string, socketflowTCPRetransmitsAttributeValue int64, socketflowTCPRttAttributeValue float64) {
+	lb.eventSocketflowConnectionClose.recordEvent(ctx, timestamp, clientAddressAttributeValue, clientPortAttributeValue, errorTypeAttributeValue, netHostIPAttributeValue, netHostNameAttributeValue, netHostPortAttributeValue, netPeerIPAttributeValue, netPeerNameAttributeValue, netPeerPortAttributeValue, netSockFamilyAttributeValue, netSockHostAddrAttributeValue, netSockHostPortAttributeValue, netSockPeerAddrAttributeValue, netSockPeerPortAttributeValue, netTransportAttributeValue, networkLocalAddressAttributeValue, networkLocalPortAttributeValue, networkPeerAddressAttributeValue, networkPeerPortAttributeValue, networkTransportAttributeValue, networkTypeAttributeValue, serverAddressAttributeValue, serverPortAttributeValue, socketflowAddressSourceAttributeValue, socketflowAttributesTruncatedAttributeValue, socketflowBytesReceivedAttributeValue, socketflowBytesSentAttributeValue, socketflowCaptureAttributeValue, socketflowConnectionIDAttributeValue, socketflowDatagramsReceivedAttributeValue, socketflowDatagramsSentAttributeValue, socketflowDurationAttributeValue, socketflowEndByAttributeValue, socketflowEndHowAttributeValue, socketflowNetnsAttributeValue, socketflowPeerPidAttributeValue, socketflowRoleNameAttributeValue, socketflowRoleSourceAttributeValue, socketflowSegmentsReceivedAttributeValue, socketflowSegmentsSentAttributeValue, socketflowServerAddressSourceAttributeValue, socketflowTCPRetransmitsAttributeValue, socketflowTCPRttAttributeValue)
+}
+
+// RecordSocketflowConnectionFailEvent adds a log record of socketflow.connection.fail event.
+func (lb *LogsBuilder) RecordSocketflowConnectionFailEvent(ctx context.Context, timestamp pcommon.Timestamp, errorTypeAttributeValue string, netHostIPAttributeValue string, netHostPortAttributeValue int64, netPeerIPAttributeValue string, netPeerNameAttributeValue string, netPeerPortAttributeValue int64, netSockFamilyAttributeValue string, netSockHostAddrAttributeValue string, netSockHostPortAttributeValue int64, netSockPeerAddrAttributeValue string, netSockPeerPortAttributeValue int64, netTransportAttributeValue string, networkLocalAddressAttributeValue string, networkLocalPortAttributeValue int64, networkPeerAddressAttributeValue string, networkPeerPortAttributeValue int64, networkTransportAttributeValue string, networkTypeAttributeValue string, serverAddressAttributeValue string, serverPortAttributeValue int64, socketflowAddressSourceAttributeValue string, socketflowAttributesTruncatedAttributeValue []any, socketflowCaptureAttributeValue string, socketflowConnectionIDAttributeValue string, socketflowDurationAttributeValue float64, socketflowEndByAttributeValue string, socketflowEndHowAttributeValue string, socketflowNetnsAttributeValue int64, socketflowRoleNameAttributeValue string, socketflowRoleSourceAttributeValue string, socketflowServerAddressSourceAttributeValue string, socketflowTCPRetransmitsAttributeValue int64) {
+	lb.eventSocketflowConnectionFail.recordEvent(ctx, timestamp, errorTypeAttributeValue, netHostIPAttributeValue, netHostPortAttributeValue, netPeerIPAttributeValue, netPeerNameAttributeValue, netPeerPortAttributeValue, netSockFamilyAttributeValue, netSockHostAddrAttributeValue, netSockHostPortAttributeValue, netSockPeerAddrAttributeValue, netSockPeerPortAttributeValue, netTransportAttributeValue, networkLocalAddressAttributeValue, networkLocalPortAttributeValue, networkPeerAddressAttributeValue, networkPeerPortAttributeValue, networkTransportAttributeValue, networkTypeAttributeValue, serverAddressAttributeValue, serverPortAttributeValue, socketflowAddressSourceAttributeValue, socketflowAttributesTruncatedAttributeValue, socketflowCaptureAttributeValue, socketflowConnectionIDAttributeValue, socketflowDurationAttributeValue, socketflowEndByAttributeValue, socketflowEndHowAttributeValue, socketflowNetnsAttributeValue, socketflowRoleNameAttributeValue, socketflowRoleSourceAttributeValue, socketflowServerAddressSourceAttributeValue, socketflowTCPRetransmitsAttributeValue)
+}
+
+// RecordSocketflowConnectionOpenEvent adds a log record of socketflow.connection.open event.
+func (lb *LogsBuilder) RecordSocketflowConnectionOpenEvent(ctx context.Context, timestamp pcommon.Timestamp, clientAddressAttributeValue string, clientPortAttributeValue int64, netHostIPAttributeValue string, netHostNameAttributeValue string, netHostPortAttributeValue int64, netPeerIPAttributeValue string, netPeerNameAttributeValue string, netPeerPortAttributeValue int64, netSockFamilyAttributeValue string, netSockHostAddrAttributeValue string, netSockHostPortAttributeValue int64, netSockPeerAddrAttributeValue string, netSockPeerPortAttributeValue int64, netTransportAttributeValue string, networkLocalAddressAttributeValue string, networkLocalPortAttributeValue int64, networkPeerAddressAttributeValue string, networkPeerPortAttributeValue int64, networkTransportAttributeValue string, networkTypeAttributeValue string, serverAddressAttributeValue string, serverPortAttributeValue int64, socketflowAddressSourceAttributeValue string, socketflowAttributesTruncatedAttributeValue []any, socketflowCaptureAttributeValue string, socketflowConnectionIDAttributeValue string, socketflowNetnsAttributeValue int64, socketflowPeerPidAttributeValue int64, socketflowRoleNameAttributeValue string, socketflowRoleSourceAttributeValue string, socketflowServerAddressSourceAttributeValue string) {
+	lb.eventSocketflowConnectionOpen.recordEvent(ctx, timestamp, clientAddressAttributeValue, clientPortAttributeValue, netHostIPAttributeValue, netHostNameAttributeValue, netHostPortAttributeValue, netPeerIPAttributeValue, netPeerNameAttributeValue, netPeerPortAttributeValue, netSockFamilyAttributeValue, netSockHostAddrAttributeValue, netSockHostPortAttributeValue, netSockPeerAddrAttributeValue, netSockPeerPortAttributeValue, netTransportAttributeValue, networkLocalAddressAttributeValue, networkLocalPortAttributeValue, networkPeerAddressAttributeValue, networkPeerPortAttributeValue, networkTransportAttributeValue, networkTypeAttributeValue, serverAddressAttributeValue, serverPortAttributeValue, socketflowAddressSourceAttributeValue, socketflowAttributesTruncatedAttributeValue, socketflowCaptureAttributeValue, socketflowConnectionIDAttributeValue, socketflowNetnsAttributeValue, socketflowPeerPidAttributeValue, socketflowRoleNameAttributeValue, socketflowRoleSourceAttributeValue, socketflowServerAddressSourceAttributeValue)
 }

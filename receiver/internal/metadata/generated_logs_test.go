@@ -3,21 +3,31 @@
 package metadata
 
 import (
+	"context"
 	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 	"testing"
 	"time"
 )
 
+type eventsTestDataSet int
+
+const (
+	eventTestDataSetDefault eventsTestDataSet = iota
+	eventTestDataSetAll
+	eventTestDataSetNone
+)
+
 func TestLogsBuilderAppendLogRecord(t *testing.T) {
 	observedZapCore, _ := observer.New(zap.WarnLevel)
 	settings := receivertest.NewNopSettings(receivertest.NopType)
 	settings.Logger = zap.New(observedZapCore)
-	lb := NewLogsBuilder(settings)
+	lb := NewLogsBuilder(loadLogsBuilderConfig(t, "all_set"), settings)
 
 	rb := lb.NewResourceBuilder()
 	rb.SetContainerID("container.id-val")
@@ -78,4 +88,449 @@ func TestLogsBuilderAppendLogRecord(t *testing.T) {
 
 	assert.Equal(t, pcommon.ValueTypeStr, sl.LogRecords().At(1).Body().Type())
 	assert.Equal(t, "the second log record", sl.LogRecords().At(1).Body().Str())
+}
+func TestLogsBuilder(t *testing.T) {
+	tests := []struct {
+		name        string
+		eventsSet   eventsTestDataSet
+		resAttrsSet eventsTestDataSet
+		expectEmpty bool
+	}{
+		{
+			name: "default",
+		},
+		{
+			name:        "all_set",
+			eventsSet:   eventTestDataSetAll,
+			resAttrsSet: eventTestDataSetAll,
+		},
+		{
+			name:        "none_set",
+			eventsSet:   eventTestDataSetNone,
+			resAttrsSet: eventTestDataSetNone,
+			expectEmpty: true,
+		},
+		{
+			name:        "filter_set_include",
+			resAttrsSet: eventTestDataSetAll,
+		},
+		{
+			name:        "filter_set_exclude",
+			resAttrsSet: eventTestDataSetAll,
+			expectEmpty: true,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			timestamp := pcommon.Timestamp(1_000_001_000)
+			traceID := [16]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+			spanID := [8]byte{0, 1, 2, 3, 4, 5, 6, 7}
+			ctx := trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
+				TraceID:    trace.TraceID(traceID),
+				SpanID:     trace.SpanID(spanID),
+				TraceFlags: trace.FlagsSampled,
+			}))
+			observedZapCore, observedLogs := observer.New(zap.WarnLevel)
+			settings := receivertest.NewNopSettings(receivertest.NopType)
+			settings.Logger = zap.New(observedZapCore)
+			lb := NewLogsBuilder(loadLogsBuilderConfig(t, tt.name), settings)
+
+			expectedWarnings := 0
+
+			assert.Equal(t, expectedWarnings, observedLogs.Len())
+
+			defaultEventsCount := 0
+			allEventsCount := 0
+			defaultEventsCount++
+			allEventsCount++
+			lb.RecordSocketflowConnectionCloseEvent(ctx, timestamp, "client.address-val", 11, "error.type-val", "net.host.ip-val", "net.host.name-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, 25, 21, "socketflow.capture-val", "socketflow.connection.id-val", 29, 25, 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, 19, "socketflow.role.name-val", "socketflow.role.source-val", 28, 24, "socketflow.server.address.source-val", 26, 18.100000)
+			defaultEventsCount++
+			allEventsCount++
+			lb.RecordSocketflowConnectionFailEvent(ctx, timestamp, "error.type-val", "net.host.ip-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, "socketflow.capture-val", "socketflow.connection.id-val", 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, "socketflow.role.name-val", "socketflow.role.source-val", "socketflow.server.address.source-val", 26)
+
+			allEventsCount++
+			lb.RecordSocketflowConnectionOpenEvent(ctx, timestamp, "client.address-val", 11, "net.host.ip-val", "net.host.name-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, "socketflow.capture-val", "socketflow.connection.id-val", 16, 19, "socketflow.role.name-val", "socketflow.role.source-val", "socketflow.server.address.source-val")
+
+			rb := lb.NewResourceBuilder()
+			rb.SetContainerID("container.id-val")
+			rb.SetContainerName("container.name-val")
+			rb.SetContainerRuntimeName("container.runtime.name-val")
+			rb.SetHostID("host.id-val")
+			rb.SetHostName("host.name-val")
+			rb.SetK8sContainerName("k8s.container.name-val")
+			rb.SetK8sPodUID("k8s.pod.uid-val")
+			rb.SetProcessCommandArgs([]any{"process.command_args-item1", "process.command_args-item2"})
+			rb.SetProcessCreationTime("process.creation.time-val")
+			rb.SetProcessExecutableName("process.executable.name-val")
+			rb.SetProcessExecutablePath("process.executable.path-val")
+			rb.SetProcessOwner("process.owner-val")
+			rb.SetProcessPid(11)
+			rb.SetServiceInstanceID("service.instance.id-val")
+			rb.SetServiceName("service.name-val")
+			rb.SetSocketflowServiceSource("socketflow.service.source-val")
+			res := rb.Emit()
+			logs := lb.Emit(WithLogsResource(res))
+
+			if tt.expectEmpty || ((tt.name == "default" || tt.name == "filter_set_include") && defaultEventsCount == 0) {
+				assert.Equal(t, 0, logs.ResourceLogs().Len())
+				return
+			}
+
+			assert.Equal(t, 1, logs.ResourceLogs().Len())
+			rl := logs.ResourceLogs().At(0)
+			assert.Equal(t, res, rl.Resource())
+			assert.Equal(t, 1, rl.ScopeLogs().Len())
+			lrs := rl.ScopeLogs().At(0).LogRecords()
+			if tt.eventsSet == eventTestDataSetDefault {
+				assert.Equal(t, defaultEventsCount, lrs.Len())
+			}
+			if tt.eventsSet == eventTestDataSetAll {
+				assert.Equal(t, allEventsCount, lrs.Len())
+			}
+			validatedEvents := make(map[string]bool)
+			for i := 0; i < lrs.Len(); i++ {
+				switch lrs.At(i).EventName() {
+				case "socketflow.connection.close":
+					assert.False(t, validatedEvents["socketflow.connection.close"], "Found a duplicate in the events slice: socketflow.connection.close")
+					validatedEvents["socketflow.connection.close"] = true
+					lr := lrs.At(i)
+					assert.Equal(t, timestamp, lr.Timestamp())
+					assert.Equal(t, pcommon.TraceID(traceID), lr.TraceID())
+					assert.Equal(t, pcommon.SpanID(spanID), lr.SpanID())
+					attrVal, ok := lr.Attributes().Get("client.address")
+					assert.True(t, ok)
+					assert.Equal(t, "client.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("client.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 11, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("error.type")
+					assert.True(t, ok)
+					assert.Equal(t, "error.type-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.host.ip")
+					assert.True(t, ok)
+					assert.Equal(t, "net.host.ip-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.host.name")
+					assert.True(t, ok)
+					assert.Equal(t, "net.host.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.host.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 13, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.peer.ip")
+					assert.True(t, ok)
+					assert.Equal(t, "net.peer.ip-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.peer.name")
+					assert.True(t, ok)
+					assert.Equal(t, "net.peer.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 13, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.sock.family")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.family-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.host.addr")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.host.addr-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.host.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.sock.peer.addr")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.peer.addr-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.transport")
+					assert.True(t, ok)
+					assert.Equal(t, "net.transport-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.local.address")
+					assert.True(t, ok)
+					assert.Equal(t, "network.local.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.local.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("network.peer.address")
+					assert.True(t, ok)
+					assert.Equal(t, "network.peer.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 17, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("network.transport")
+					assert.True(t, ok)
+					assert.Equal(t, "network.transport-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.type")
+					assert.True(t, ok)
+					assert.Equal(t, "network.type-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("server.address")
+					assert.True(t, ok)
+					assert.Equal(t, "server.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("server.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 11, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.address.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.address.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.attributes.truncated")
+					assert.True(t, ok)
+					assert.Equal(t, []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, attrVal.Slice().AsRaw())
+					attrVal, ok = lr.Attributes().Get("socketflow.bytes.received")
+					assert.True(t, ok)
+					assert.EqualValues(t, 25, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.bytes.sent")
+					assert.True(t, ok)
+					assert.EqualValues(t, 21, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.capture")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.capture-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.connection.id")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.connection.id-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.datagrams.received")
+					assert.True(t, ok)
+					assert.EqualValues(t, 29, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.datagrams.sent")
+					assert.True(t, ok)
+					assert.EqualValues(t, 25, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.duration")
+					assert.True(t, ok)
+					assert.Equal(t, 19.100000, attrVal.Double())
+					attrVal, ok = lr.Attributes().Get("socketflow.end.by")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.end.by-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.end.how")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.end.how-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.netns")
+					assert.True(t, ok)
+					assert.EqualValues(t, 16, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.peer.pid")
+					assert.True(t, ok)
+					assert.EqualValues(t, 19, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.role.name")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.role.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.role.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.role.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.segments.received")
+					assert.True(t, ok)
+					assert.EqualValues(t, 28, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.segments.sent")
+					assert.True(t, ok)
+					assert.EqualValues(t, 24, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.server.address.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.server.address.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.tcp.retransmits")
+					assert.True(t, ok)
+					assert.EqualValues(t, 26, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.tcp.rtt")
+					assert.True(t, ok)
+					assert.Equal(t, 18.100000, attrVal.Double())
+				case "socketflow.connection.fail":
+					assert.False(t, validatedEvents["socketflow.connection.fail"], "Found a duplicate in the events slice: socketflow.connection.fail")
+					validatedEvents["socketflow.connection.fail"] = true
+					lr := lrs.At(i)
+					assert.Equal(t, timestamp, lr.Timestamp())
+					assert.Equal(t, pcommon.TraceID(traceID), lr.TraceID())
+					assert.Equal(t, pcommon.SpanID(spanID), lr.SpanID())
+					attrVal, ok := lr.Attributes().Get("error.type")
+					assert.True(t, ok)
+					assert.Equal(t, "error.type-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.host.ip")
+					assert.True(t, ok)
+					assert.Equal(t, "net.host.ip-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.host.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 13, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.peer.ip")
+					assert.True(t, ok)
+					assert.Equal(t, "net.peer.ip-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.peer.name")
+					assert.True(t, ok)
+					assert.Equal(t, "net.peer.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 13, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.sock.family")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.family-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.host.addr")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.host.addr-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.host.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.sock.peer.addr")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.peer.addr-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.transport")
+					assert.True(t, ok)
+					assert.Equal(t, "net.transport-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.local.address")
+					assert.True(t, ok)
+					assert.Equal(t, "network.local.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.local.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("network.peer.address")
+					assert.True(t, ok)
+					assert.Equal(t, "network.peer.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 17, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("network.transport")
+					assert.True(t, ok)
+					assert.Equal(t, "network.transport-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.type")
+					assert.True(t, ok)
+					assert.Equal(t, "network.type-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("server.address")
+					assert.True(t, ok)
+					assert.Equal(t, "server.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("server.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 11, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.address.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.address.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.attributes.truncated")
+					assert.True(t, ok)
+					assert.Equal(t, []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, attrVal.Slice().AsRaw())
+					attrVal, ok = lr.Attributes().Get("socketflow.capture")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.capture-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.connection.id")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.connection.id-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.duration")
+					assert.True(t, ok)
+					assert.Equal(t, 19.100000, attrVal.Double())
+					attrVal, ok = lr.Attributes().Get("socketflow.end.by")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.end.by-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.end.how")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.end.how-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.netns")
+					assert.True(t, ok)
+					assert.EqualValues(t, 16, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.role.name")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.role.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.role.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.role.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.server.address.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.server.address.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.tcp.retransmits")
+					assert.True(t, ok)
+					assert.EqualValues(t, 26, attrVal.Int())
+				case "socketflow.connection.open":
+					assert.False(t, validatedEvents["socketflow.connection.open"], "Found a duplicate in the events slice: socketflow.connection.open")
+					validatedEvents["socketflow.connection.open"] = true
+					lr := lrs.At(i)
+					assert.Equal(t, timestamp, lr.Timestamp())
+					assert.Equal(t, pcommon.TraceID(traceID), lr.TraceID())
+					assert.Equal(t, pcommon.SpanID(spanID), lr.SpanID())
+					attrVal, ok := lr.Attributes().Get("client.address")
+					assert.True(t, ok)
+					assert.Equal(t, "client.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("client.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 11, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.host.ip")
+					assert.True(t, ok)
+					assert.Equal(t, "net.host.ip-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.host.name")
+					assert.True(t, ok)
+					assert.Equal(t, "net.host.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.host.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 13, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.peer.ip")
+					assert.True(t, ok)
+					assert.Equal(t, "net.peer.ip-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.peer.name")
+					assert.True(t, ok)
+					assert.Equal(t, "net.peer.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 13, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.sock.family")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.family-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.host.addr")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.host.addr-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.host.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.sock.peer.addr")
+					assert.True(t, ok)
+					assert.Equal(t, "net.sock.peer.addr-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.sock.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.transport")
+					assert.True(t, ok)
+					assert.Equal(t, "net.transport-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.local.address")
+					assert.True(t, ok)
+					assert.Equal(t, "network.local.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.local.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 18, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("network.peer.address")
+					assert.True(t, ok)
+					assert.Equal(t, "network.peer.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.peer.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 17, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("network.transport")
+					assert.True(t, ok)
+					assert.Equal(t, "network.transport-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.type")
+					assert.True(t, ok)
+					assert.Equal(t, "network.type-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("server.address")
+					assert.True(t, ok)
+					assert.Equal(t, "server.address-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("server.port")
+					assert.True(t, ok)
+					assert.EqualValues(t, 11, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.address.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.address.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.attributes.truncated")
+					assert.True(t, ok)
+					assert.Equal(t, []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, attrVal.Slice().AsRaw())
+					attrVal, ok = lr.Attributes().Get("socketflow.capture")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.capture-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.connection.id")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.connection.id-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.netns")
+					assert.True(t, ok)
+					assert.EqualValues(t, 16, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.peer.pid")
+					assert.True(t, ok)
+					assert.EqualValues(t, 19, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("socketflow.role.name")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.role.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.role.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.role.source-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("socketflow.server.address.source")
+					assert.True(t, ok)
+					assert.Equal(t, "socketflow.server.address.source-val", attrVal.Str())
+				}
+			}
+		})
+	}
 }

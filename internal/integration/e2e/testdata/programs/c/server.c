@@ -120,7 +120,7 @@ static void *converse(void *argument)
 		size_t size = atoi(asked(target, "bytes=", "6", value, sizeof(value)));
 		check(size <= sizeof(body), "bytes");
 		// RFC 9110 section 8.6: a response to HEAD has the length that the body would have, one with 204 has none.
-		int length = snprintf(head, sizeof(head), "HTTP/1.1 %d Told\r\n", status);
+		int length = snprintf(head, sizeof(head), "HTTP/1.1 %d Sent\r\n", status);
 		if (status != 204)
 			length += snprintf(head + length, sizeof(head) - length, "Content-Length: %zu\r\n", size);
 		snprintf(head + length, sizeof(head) - length, "\r\n");

@@ -24,7 +24,7 @@ async def converse(reader, writer):
         framing = "Transfer-Encoding: chunked\r\n" if chunked else f"Content-Length: {size}\r\n"
         if status == 204:
             framing = ""
-        writer.write(f"HTTP/1.1 {status} Told\r\n{framing}\r\n".encode())
+        writer.write(f"HTTP/1.1 {status} Sent\r\n{framing}\r\n".encode())
         if account.has_body(method, status):
             if chunked:
                 writer.write(b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n")
