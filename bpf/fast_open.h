@@ -33,6 +33,8 @@ static __always_inline struct socket_state *open_early(struct sock *sk, struct s
 
 	if (!s)
 		s = track(sk);
+	if (s && s->closed) /* the attempt has failed within this call */
+		return NULL;
 	if (s && !s->early && (state == BPF_TCP_SYN_RECV || (state == BPF_TCP_SYN_SENT && s->conn.flow.role == ROLE_CLIENT)))
 		report_early(sk, s);
 	return s;

@@ -340,7 +340,7 @@ static __always_inline bool is_parsed(const struct socket_state *s)
 }
 
 /*
- * any -> FIN_WAIT1, LAST_ACK or CLOSING. Also from the same state, when a socket is closed that was shut down before
+ * any -> FIN_WAIT1, FIN_WAIT2, CLOSING or LAST_ACK. Also from the same state, when a socket is closed that was shut down before
  * (tcp_close_state). A half-close ends nothing: the other direction is open, or has bytes that can still be received.
  */
 static __always_inline void on_fin(struct sock *sk, int last_state)
@@ -377,8 +377,9 @@ static __always_inline void on_state(struct sock *sk, int last_state, int state)
 			on_established(sk, last_state);
 		on_fin(sk, last_state);
 		return;
-	case BPF_TCP_LAST_ACK:
+	case BPF_TCP_FIN_WAIT2:
 	case BPF_TCP_CLOSING:
+	case BPF_TCP_LAST_ACK:
 		on_fin(sk, last_state);
 		return;
 	}
