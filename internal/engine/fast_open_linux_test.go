@@ -193,3 +193,34 @@ func (c *fastOpen) check(t *testing.T, mode kernel.Mode, path string, client, se
 		assert.Equal(t, text(client.Attributes(), "network.local.port"), text(server.Attributes(), "network.peer.port"), path)
 	}
 }
+
+// A connection that is refused after its request was sent is an attempt that failed, and a request that failed.
+func TestRefusedFastOpenIsAFailedRequest(t *testing.T) {
+	testenv.NeedRoot(t, "loading eBPF programs")
+	sink := &spanSink{}
+	e := engine.New(optionsOf(t, kernel.ModeSocket, sink))
+	require.NoError(t, e.Start())
+	inNetNS(t, func() {
+		setSysctl(t, "ipv4/tcp_fastopen", clientAndServer)
+		f := families["IPv4"]
+		listener, to := f.listen(t)
+		closeAll(t, listener)
+		client := f.socket(t)
+		setDeaf(t, client, true) // to the first answer; the second SYN is a second later
+		require.NoError(t, unix.SetNonblock(client, true))
+		require.NoError(t, unix.Sendto(client, []byte("GET /path HTTP/1.1\r\nHost: host.test\r\n\r\n"), unix.MSG_FASTOPEN, to))
+		setDeaf(t, client, false)
+		awaitReadable(t, client)
+		_, err := unix.Read(client, make([]byte, 1))
+		require.ErrorIs(t, err, unix.ECONNREFUSED)
+		closeAll(t, client)
+	})
+	awaitTrue(t, "the request has failed", func() bool { return e.Snapshot().Exchanges["http"] == 1 })
+	_, err := e.Drain(t.Context())
+	require.NoError(t, err)
+	s := e.Snapshot()
+	require.NoError(t, e.Close())
+	require.Len(t, sink.spans, 1)
+	assert.Equal(t, "ECONNREFUSED", text(sink.spans[0].Attributes(), "error.type"))
+	assert.Equal(t, []uint64{0, 0, 1}, []uint64{s.ConnectionsOpened, s.ConnectionsClosed, s.ConnectionsFailed})
+}
