@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -11,12 +12,13 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// adopt attaches the programs when the wire is there already.
-func (w *wire) adopt() {
+// adopt attaches the programs when the wire is there already, and returns whether these see the end of calls that are under way.
+func (w *wire) adopt() bool {
 	w.t.Helper()
 	w.tracer = openForTest(w.t)
 	w.identify()
 	must(w.t, w.tracer.Existing(context.Background()))
+	return slices.Contains(w.tracer.Attached(), "tp_btf/sock_send_length")
 }
 
 // expectPositions checks that the events of a direction are about these bytes, from position 0 on and without a gap.
@@ -51,7 +53,7 @@ func TestAdoptionInTheMiddleOfASend(t *testing.T) {
 			break
 		}
 	}
-	w.adopt()
+	seen := w.adopt()
 	for range size >> 10 {
 		w.receive(1 << 10)
 		w.listen()
@@ -59,7 +61,9 @@ func TestAdoptionInTheMiddleOfASend(t *testing.T) {
 	must(t, <-sent)
 	w.send([]byte("more"))
 	w.listen()
-	w.expectPositions(atClient, event.Sent, size+len("more"))
+	if seen {
+		w.expectPositions(atClient, event.Sent, size+len("more"))
+	}
 	w.expectPositions(atServer, event.Received, size)
 }
 
@@ -81,10 +85,12 @@ func TestAdoptionInTheMiddleOfAReceive(t *testing.T) {
 			break
 		}
 	}
-	w.adopt()
+	seen := w.adopt()
 	w.send([]byte("is sent"))
 	must(t, <-received)
 	w.listen()
 	w.expectPositions(atClient, event.Sent, 7)
-	w.expectPositions(atServer, event.Received, 12)
+	if seen {
+		w.expectPositions(atServer, event.Received, 12)
+	}
 }
