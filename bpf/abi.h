@@ -22,6 +22,7 @@
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20
 #define MSG_ERRQUEUE 0x2000
+#define MSG_FASTOPEN 0x20000000
 
 #define F_DUPFD 0
 #define F_SETFD 2

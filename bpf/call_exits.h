@@ -66,11 +66,14 @@ static __always_inline void on_accept_exit(long fd)
 		return;
 	flow.role = ROLE_SERVER;
 	flow.role_source = ROLE_SOURCE_ACCEPT;
-	if (!flow.cookie) { /* fast open, handed out before the handshake ended; or its listener is not tracked */
-		count(COUNTER_ACCEPT_UNKNOWN);
+	out = left_out(&owner, flow.local_port, flow.remote_port);
+	if (!flow.cookie) {
+		if (BPF_CORE_READ(sk, __sk_common.skc_state) == BPF_TCP_SYN_RECV)
+			note_early_accept(sk, &owner, known, flow.remote_port, out);
+		else /* its listener is not tracked */
+			count(COUNTER_ACCEPT_UNKNOWN);
 		return;
 	}
-	out = left_out(&owner, flow.local_port, flow.remote_port);
 	if (rules_count) {
 		__u8 observed = !out;
 		bpf_map_update_elem(&accepted, &flow.cookie, &observed, BPF_ANY);

@@ -57,17 +57,14 @@ static __noinline int fail_socket(struct call_socket *s, __u32 pid, __u32 fd, in
 	return 0;
 }
 
-static __always_inline void on_connect_enter(struct call_socket *s, const struct call *c)
+/* A call connects the socket to an address. */
+static __always_inline void begin_attempt(struct call_socket *s, __u64 address)
 {
 	struct endpoint end;
 
-	if (s->conn.flow.transport == TRANSPORT_UNIX) {
-		name_unix(s->conn.flow.cookie, c->args[1], c->args[2], 1);
-		return;
-	}
 	if (s->stage != STAGE_NEW && !(s->conn.flow.transport == TRANSPORT_UDP))
 		return; /* asked again */
-	read_endpoint(&end, c->args[1]);
+	read_endpoint(&end, address);
 	if (!is_inet(end.family)) {
 		s->known &= ~KNOWN_REMOTE; /* AF_UNSPEC dissolves it */
 		return;
@@ -81,6 +78,24 @@ static __always_inline void on_connect_enter(struct call_socket *s, const struct
 		s->conn.owner_pid = current_pid();
 		s->conn.started = bpf_ktime_get_ns();
 	}
+}
+
+static __always_inline void on_connect_enter(struct call_socket *s, const struct call *c)
+{
+	if (s->conn.flow.transport == TRANSPORT_UNIX)
+		name_unix(s->conn.flow.cookie, c->args[1], c->args[2], 1);
+	else
+		begin_attempt(s, c->args[1]);
+}
+
+/* A call connects a TCP socket and sends: TCP fast open. */
+static __noinline int on_fast_open_enter(__u64 id, __u64 address)
+{
+	struct call_socket *s = socket_by_id(id);
+
+	if (s && s->conn.flow.transport == TRANSPORT_TCP)
+		begin_attempt(s, address);
+	return 0;
 }
 
 static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, long ret)

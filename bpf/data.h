@@ -29,17 +29,22 @@ static __always_inline bool find_source(struct source *from, struct task_struct 
 }
 
 /*
- * Advances a TCP direction to the position of the socket. That includes bytes that no hook has seen (a splice from the
- * socket). If two threads use one direction at the same time without a lock of their own, both may see the end of the
- * later transfer.
+ * Advances a TCP direction, which has just transferred length bytes, to the position of the socket. That includes bytes that no
+ * hook has seen (a splice from the socket). If two threads use one direction at the same time without a lock of their own, both
+ * may see the end of the later transfer. A connection may have been joined in the middle of this transfer: it begins with its
+ * first byte then.
  */
-static __always_inline bool advance(struct stream *stream, struct sock *sk, __u32 direction)
+static __always_inline bool advance(struct stream *stream, struct sock *sk, __u32 direction, __u32 length)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	if (!tp)
 		return false;
 	stream->position = position_at(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp));
+	if (stream->position < length) {
+		stream->sequence -= length - (__u32)stream->position;
+		stream->position = length;
+	}
 	return true;
 }
 
@@ -64,6 +69,8 @@ static __always_inline struct socket_state *followed(struct sock *sk)
 	if (sk->sk_protocol == IPPROTO_TCP) {
 		if (follow_data)
 			s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+		if (s ? !s->conn.established && !s->conn.existing : sk->__sk_common.skc_state == BPF_TCP_SYN_RECV)
+			s = open_early(sk, s);
 		if (s && !s->conn.flow.role_source)
 			return NULL;
 	} else if (follow_unix && sk->__sk_common.skc_family == AF_UNIX && sk->sk_type == SOCK_STREAM) {
@@ -118,7 +125,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		stream->position += length;
 	if (!is_wanted(&s->conn, direction, &budget))
 		return;
-	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction))
+	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))
 		return;
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {

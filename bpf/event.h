@@ -25,7 +25,7 @@
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
 	EVENT_EXIT,          /* struct exit_event: such a process is gone */
-	EVENT_OPEN,          /* struct open_event: connected, or taken in by a listener */
+	EVENT_OPEN,          /* struct open_event: connected, or taken in by a listener; with a state: see there */
 	EVENT_ACCEPT,        /* struct open_event: accept() handed the connection to a process */
 	EVENT_CLOSE,         /* struct close_event: an open connection has ended; syscall mode: for one of its descriptors */
 	EVENT_FAIL,          /* struct close_event: a connection attempt has ended without a connection */
@@ -35,6 +35,7 @@ enum event_kind {
 	EVENT_DATA,          /* struct data_event: a system call has transferred bytes of a connection */
 	EVENT_UNIX_OPEN,     /* struct unix_open_event: the first bytes of a connection within the host */
 	EVENT_PEER_CLOSE,    /* struct close_event: the other end has seen the end of a connection within the host */
+	EVENT_LOCAL_CLOSE,   /* struct local_close_event: the owner is done with a connection, which may go on for a while; TCP, socket mode */
 	/* Of the syscall mode only: */
 	EVENT_ADDRESS,       /* struct open_event: a call has named an address of a socket */
 	EVENT_HOLD,          /* struct descriptor_event: one more descriptor leads to a socket */
@@ -136,9 +137,8 @@ struct open_event {
 	struct flow flow;
 	__u64 cgroup;  /* id of the owner's cgroup in the v2 hierarchy */
 	__u64 started; /* CLOCK_MONOTONIC, ns: the connect, or the end of the handshake; 0: not known */
-	__u32 state;   /* EVENT_EXISTING: TCP state */
+	__u32 state;   /* TCP state: EVENT_EXISTING; EVENT_OPEN: if bytes are transferred before the end of the handshake, which another EVENT_OPEN reports */
 	__s32 error;   /* EVENT_CONNECT_ERROR: errno */
-	__u32 sequence[DIRECTIONS]; /* TCP sequence number of position 0 */
 	__u32 fd; /* the owner's descriptor; syscall mode */
 	__u32 pad;
 	__u64 position[DIRECTIONS]; /* EVENT_EXISTING: bytes that were transferred before */
@@ -212,6 +212,16 @@ struct close_event {
 	__u32 pad2;
 	__u64 position[DIRECTIONS]; /* how much each direction has carried */
 	__u64 last_unreported[DIRECTIONS]; /* as in data_event */
+};
+
+/* The owner cannot receive anything of a connection any more, and does not send: it has closed its end, or shut down both directions. */
+struct local_close_event {
+	struct event_header header;
+	__u64 cookie;
+	__u64 position[DIRECTIONS];        /* as in close_event */
+	__u64 last_unreported[DIRECTIONS];
+	__u8 fin_received; /* the other end has closed before */
+	__u8 pad[7];
 };
 
 struct exit_event {

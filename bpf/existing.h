@@ -135,12 +135,10 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 		return;
 	}
 	set_owner(s, owner);
-	begin_streams(s, sk); /* before the flow, which makes the socket one that is followed */
+	join_streams(s, sk); /* before the flow, which makes the socket one that is followed */
 	s->conn.flow = flow;
 	s->conn.existing = state != BPF_TCP_SYN_SENT;
 	e->state = state;
-	for (int i = 0; i < DIRECTIONS; i++)
-		e->sequence[i] = s->conn.streams[i].sequence;
 	submit(&r, e);
 	pace(seq);
 }

@@ -28,40 +28,46 @@ static __always_inline void read_flow(struct flow *flow, const struct sock *sk)
 	}
 }
 
-#define INITIAL_TRIES 4
+/* Reads the pair of sequence numbers, and returns whether a second reading agrees. */
+static __always_inline bool read_initial_once(struct flow *flow, const struct tcp_sock *tp)
+{
+	flow->initial[DIRECTION_SENT] = tp->snd_una - (__u32)tp->bytes_acked;
+	flow->initial[DIRECTION_RECEIVED] = tp->rcv_nxt - (__u32)tp->bytes_received;
+	barrier();
+	return flow->initial[DIRECTION_SENT] == tp->snd_una - (__u32)tp->bytes_acked &&
+	       flow->initial[DIRECTION_RECEIVED] == tp->rcv_nxt - (__u32)tp->bytes_received;
+}
 
 /*
  * Sets the sequence numbers at which both directions began. They stay the same for as long as the connection lives, and are
  * random (RFC 6528). Of the end that connected, the one of the sent direction is one less than the first byte's. The kernel
- * writes a pair of members one after the other, perhaps now on another CPU: two readings have to agree.
+ * writes a pair of members one after the other, perhaps now on another CPU: two readings have to agree. This is no loop, because
+ * 6.1 takes none that begins in its middle, as the compiler may lay it out.
  */
 static __always_inline void read_initial(struct flow *flow, const struct tcp_sock *tp)
 {
-	for (int i = 0; i < INITIAL_TRIES; i++) {
-		flow->initial[DIRECTION_SENT] = tp->snd_una - (__u32)tp->bytes_acked;
-		flow->initial[DIRECTION_RECEIVED] = tp->rcv_nxt - (__u32)tp->bytes_received;
-		barrier();
-		if (flow->initial[DIRECTION_SENT] == tp->snd_una - (__u32)tp->bytes_acked &&
-		    flow->initial[DIRECTION_RECEIVED] == tp->rcv_nxt - (__u32)tp->bytes_received)
-			return;
-	}
+	(void)(read_initial_once(flow, tp) || read_initial_once(flow, tp) || read_initial_once(flow, tp));
 }
 
-/* The same for any kernel pointer. */
-static __always_inline void probe_initial(struct flow *flow, struct sock *sk)
+/* Reads the pair for any kernel pointer, and returns whether it is the one that was read before. */
+static __always_inline bool probe_initial_again(struct flow *flow, const struct tcp_sock *tp)
 {
-	struct tcp_sock *tp = (void *)sk;
+	__u32 sent = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
+	__u32 received = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
+	bool agree = sent == flow->initial[DIRECTION_SENT] && received == flow->initial[DIRECTION_RECEIVED];
 
-	for (int i = 0; i < INITIAL_TRIES; i++) {
-		__u32 sent = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
-		__u32 received = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
-		bool agree = i && sent == flow->initial[DIRECTION_SENT] && received == flow->initial[DIRECTION_RECEIVED];
+	flow->initial[DIRECTION_SENT] = sent;
+	flow->initial[DIRECTION_RECEIVED] = received;
+	return agree;
+}
 
-		flow->initial[DIRECTION_SENT] = sent;
-		flow->initial[DIRECTION_RECEIVED] = received;
-		if (agree)
-			return;
-	}
+/* The same as read_initial for any kernel pointer. */
+static __always_inline void probe_initial(struct flow *flow, const struct sock *sk)
+{
+	const struct tcp_sock *tp = (const void *)sk;
+
+	probe_initial_again(flow, tp);
+	(void)(probe_initial_again(flow, tp) || probe_initial_again(flow, tp) || probe_initial_again(flow, tp));
 }
 
 #define SOCK_COMMON_READ 128 /* struct sock_common up to skc_cookie is shorter than that on 64 bits */

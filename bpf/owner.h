@@ -265,6 +265,16 @@ static __always_inline void emit_process_once(struct owner *owner, struct proces
 		__sync_fetch_and_or(&known->emitted, bit);
 }
 
+/* The same for every shard, if it is not known which one is concerned. */
+static __always_inline void emit_process_everywhere(struct owner *owner, struct process *known)
+{
+	for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
+		if (shard > shard_mask)
+			break;
+		emit_process_once(owner, known, shard);
+	}
+}
+
 static __always_inline bool port_in(__u16 port, __u16 low, __u16 high)
 {
 	return (!low && !high) || (port >= low && port <= high);

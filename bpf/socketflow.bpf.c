@@ -39,6 +39,7 @@
 #include "task_files.h"
 #include "flow.h"
 #include "owner.h"
+#include "early_accept.h"
 #include "state.h"
 #include "call_exits.h"
 #include "existing.h"
@@ -46,6 +47,7 @@
 #include "datagram.h"
 #include "datagram_pass.h"
 #include "waits.h"
+#include "fast_open.h"
 #include "data.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
@@ -306,6 +308,7 @@ const struct open_event *unused_open __attribute__((unused));
 const struct close_event *unused_close __attribute__((unused));
 const struct process_event *unused_process __attribute__((unused));
 const struct exit_event *unused_exit __attribute__((unused));
+const struct local_close_event *unused_local_close __attribute__((unused));
 const struct live_event *unused_live __attribute__((unused));
 const enum iteration *unused_iteration __attribute__((unused));
 const struct iterator_output *unused_iterator_output __attribute__((unused));

@@ -51,19 +51,19 @@ type SocketflowCounter uint32
 
 const (
 	SocketflowCounterCOUNTER_EVENTS            SocketflowCounter = 0
-	SocketflowCounterCOUNTER_RING_FULL         SocketflowCounter = 16
-	SocketflowCounterCOUNTER_STORAGE_FAILED    SocketflowCounter = 32
-	SocketflowCounterCOUNTER_PROCESS_MAP_FULL  SocketflowCounter = 33
-	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN    SocketflowCounter = 34
-	SocketflowCounterCOUNTER_IGNORED           SocketflowCounter = 35
-	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 36
-	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 37
-	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 38
-	SocketflowCounterCOUNTER_DATAGRAM_BUDGET   SocketflowCounter = 39
-	SocketflowCounterCOUNTER_BATCH_REST        SocketflowCounter = 40
-	SocketflowCounterCOUNTER_FLOW_REOPENED     SocketflowCounter = 41
-	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 42
-	SocketflowCounterCOUNTERS                  SocketflowCounter = 43
+	SocketflowCounterCOUNTER_RING_FULL         SocketflowCounter = 17
+	SocketflowCounterCOUNTER_STORAGE_FAILED    SocketflowCounter = 34
+	SocketflowCounterCOUNTER_PROCESS_MAP_FULL  SocketflowCounter = 35
+	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN    SocketflowCounter = 36
+	SocketflowCounterCOUNTER_IGNORED           SocketflowCounter = 37
+	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 38
+	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 39
+	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 40
+	SocketflowCounterCOUNTER_DATAGRAM_BUDGET   SocketflowCounter = 41
+	SocketflowCounterCOUNTER_BATCH_REST        SocketflowCounter = 42
+	SocketflowCounterCOUNTER_FLOW_REOPENED     SocketflowCounter = 43
+	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 44
+	SocketflowCounterCOUNTERS                  SocketflowCounter = 45
 	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
 )
 
@@ -205,6 +205,15 @@ const (
 	SocketflowDirectionDIRECTIONS         SocketflowDirection = 2
 )
 
+type SocketflowEarlyAccept struct {
+	_          structs.HostLayout
+	Start      uint64
+	Cgroup     uint64
+	Pid        uint32
+	RemotePort uint16
+	Out        uint16
+}
+
 type SocketflowEventBuf struct {
 	_        structs.HostLayout
 	Event    SocketflowDataEvent
@@ -279,10 +288,11 @@ const (
 	SocketflowEventKindEVENT_DATA          SocketflowEventKind = 10
 	SocketflowEventKindEVENT_UNIX_OPEN     SocketflowEventKind = 11
 	SocketflowEventKindEVENT_PEER_CLOSE    SocketflowEventKind = 12
-	SocketflowEventKindEVENT_ADDRESS       SocketflowEventKind = 13
-	SocketflowEventKindEVENT_HOLD          SocketflowEventKind = 14
-	SocketflowEventKindEVENT_UNKNOWN       SocketflowEventKind = 15
-	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 16
+	SocketflowEventKindEVENT_LOCAL_CLOSE   SocketflowEventKind = 13
+	SocketflowEventKindEVENT_ADDRESS       SocketflowEventKind = 14
+	SocketflowEventKindEVENT_HOLD          SocketflowEventKind = 15
+	SocketflowEventKindEVENT_UNKNOWN       SocketflowEventKind = 16
+	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 17
 )
 
 type SocketflowExitEvent struct {
@@ -363,6 +373,16 @@ type SocketflowLiveEvent struct {
 	Datagrams [2]uint32
 }
 
+type SocketflowLocalCloseEvent struct {
+	_              structs.HostLayout
+	Header         SocketflowEventHeader
+	Cookie         uint64
+	Position       [2]uint64
+	LastUnreported [2]uint64
+	FinReceived    uint8
+	Pad            [7]uint8
+}
+
 type SocketflowMarker uint32
 
 const (
@@ -377,7 +397,6 @@ type SocketflowOpenEvent struct {
 	Started  uint64
 	State    uint32
 	Error    int32
-	Sequence [2]uint32
 	Fd       uint32
 	Pad      uint32
 	Position [2]uint64
@@ -516,7 +535,8 @@ type SocketflowSocketState struct {
 	Cgroup     uint64
 	Ignored    uint8
 	Closed     uint8
-	Pad        [2]uint8
+	Left       uint8
+	Early      uint8
 	LivePass   uint32
 }
 
@@ -568,6 +588,7 @@ const (
 	SocketflowMapDatagramCookies      = "datagram_cookies"
 	SocketflowMapDatagramReceives     = "datagram_receives"
 	SocketflowMapDatagrams            = "datagrams"
+	SocketflowMapEarlyAccepts         = "early_accepts"
 	SocketflowMapEventBufs            = "event_bufs"
 	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
@@ -644,6 +665,7 @@ const (
 	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
 	SocketflowVarUnusedLive           = "unused_live"
+	SocketflowVarUnusedLocalClose     = "unused_local_close"
 	SocketflowVarUnusedMarker         = "unused_marker"
 	SocketflowVarUnusedOpen           = "unused_open"
 	SocketflowVarUnusedProcess        = "unused_process"
@@ -739,6 +761,7 @@ type SocketflowMapSpecs struct {
 	DatagramCookies  *ebpf.MapSpec `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.MapSpec `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
+	EarlyAccepts     *ebpf.MapSpec `ebpf:"early_accepts"`
 	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
 	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
@@ -794,6 +817,7 @@ type SocketflowVariableSpecs struct {
 	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
 	UnusedLive           *ebpf.VariableSpec `ebpf:"unused_live"`
+	UnusedLocalClose     *ebpf.VariableSpec `ebpf:"unused_local_close"`
 	UnusedMarker         *ebpf.VariableSpec `ebpf:"unused_marker"`
 	UnusedOpen           *ebpf.VariableSpec `ebpf:"unused_open"`
 	UnusedProcess        *ebpf.VariableSpec `ebpf:"unused_process"`
@@ -834,6 +858,7 @@ type SocketflowMaps struct {
 	DatagramCookies  *ebpf.Map `ebpf:"datagram_cookies"`
 	DatagramReceives *ebpf.Map `ebpf:"datagram_receives"`
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
+	EarlyAccepts     *ebpf.Map `ebpf:"early_accepts"`
 	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
 	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
@@ -857,6 +882,7 @@ func (m *SocketflowMaps) Close() error {
 		m.DatagramCookies,
 		m.DatagramReceives,
 		m.Datagrams,
+		m.EarlyAccepts,
 		m.EventBufs,
 		m.LeftOutFlows,
 		m.Listeners,
@@ -913,6 +939,7 @@ type SocketflowVariables struct {
 	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`
 	UnusedLive           *ebpf.Variable `ebpf:"unused_live"`
+	UnusedLocalClose     *ebpf.Variable `ebpf:"unused_local_close"`
 	UnusedMarker         *ebpf.Variable `ebpf:"unused_marker"`
 	UnusedOpen           *ebpf.Variable `ebpf:"unused_open"`
 	UnusedProcess        *ebpf.Variable `ebpf:"unused_process"`

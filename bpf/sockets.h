@@ -17,7 +17,8 @@ struct socket_state {
 	__u64 cgroup;
 	__u8 ignored; /* the rules leave its owner out */
 	__u8 closed;  /* its close was emitted */
-	__u8 pad[2];
+	__u8 left;    /* its local close was emitted */
+	__u8 early;   /* its open was emitted before the end of the handshake: see fast_open.h */
 	__u32 live_pass; /* the last iteration that has reported it as live, see existing.h */
 };
 

@@ -26,8 +26,21 @@ static __always_inline void set_owner(struct socket_state *s, const struct owner
 	s->cgroup = owner->cgroup;
 }
 
-/* Position 0 of both streams is here. */
+/* Position 0 of both streams is the connection's first byte, which may have come with the SYN. */
 static __always_inline void begin_streams(struct socket_state *s, struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct flow *flow = &s->conn.flow;
+
+	if (!tp)
+		return;
+	read_initial(flow, tp);
+	s->conn.streams[DIRECTION_SENT].sequence = flow->initial[DIRECTION_SENT] + (flow->role == ROLE_CLIENT);
+	s->conn.streams[DIRECTION_RECEIVED].sequence = flow->initial[DIRECTION_RECEIVED];
+}
+
+/* Position 0 of both streams is here. */
+static __always_inline void join_streams(struct socket_state *s, struct sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
@@ -35,7 +48,6 @@ static __always_inline void begin_streams(struct socket_state *s, struct sock *s
 		return;
 	s->conn.streams[DIRECTION_SENT].sequence = tp->write_seq;
 	s->conn.streams[DIRECTION_RECEIVED].sequence = tp->copied_seq;
-	read_initial(&s->conn.flow, tp);
 }
 
 /* CLOSE -> LISTEN */
@@ -58,13 +70,8 @@ static __always_inline void on_listen(struct sock *sk)
 	read_flow(&s->conn.flow, sk);
 	s->ignored = left_out(&owner, s->conn.flow.local_port, 0);
 	/* Its connections may come to any shard, at a time when the process cannot be described. */
-	if (!s->ignored) {
-		for (__u32 shard = 0; shard < SHARDS_MAX; shard++) {
-			if (shard > shard_mask)
-				break;
-			emit_process_once(&owner, known, shard);
-		}
-	}
+	if (!s->ignored)
+		emit_process_everywhere(&owner, known);
 }
 
 /* CLOSE -> SYN_SENT */
@@ -100,6 +107,19 @@ static __always_inline void on_connect(struct sock *sk)
 	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 }
 
+static __always_inline struct open_event *begin_connection_open(struct reservation *r, const struct socket_state *s)
+{
+	struct open_event *e = begin_open(r, EVENT_OPEN, &s->conn.flow);
+
+	if (!e)
+		return NULL;
+	e->header.pid = s->conn.owner_pid;
+	e->header.start = s->owner_start;
+	e->cgroup = s->cgroup;
+	e->started = s->conn.started;
+	return e;
+}
+
 static __always_inline void open_connection(struct socket_state *s)
 {
 	struct reservation r;
@@ -112,16 +132,10 @@ static __always_inline void open_connection(struct socket_state *s)
 		count(COUNTER_IGNORED);
 		return;
 	}
-	e = begin_open(&r, EVENT_OPEN, &s->conn.flow);
+	e = begin_connection_open(&r, s);
 	if (!e)
 		return;
-	e->header.pid = s->conn.owner_pid;
 	e->header.time = s->conn.established;
-	e->header.start = s->owner_start;
-	e->cgroup = s->cgroup;
-	e->started = s->conn.started;
-	for (int i = 0; i < DIRECTIONS; i++)
-		e->sequence[i] = s->conn.streams[i].sequence;
 	submit(&r, e);
 }
 
@@ -139,21 +153,18 @@ static __always_inline bool judged_out(const struct socket_state *s)
 	return judge(&owner, s->conn.flow.local_port, s->conn.flow.remote_port);
 }
 
-/* SYN_SENT or SYN_RECV -> ESTABLISHED */
-static __always_inline void on_established(struct sock *sk, int last_state)
+/* The state of a socket in or behind its handshake, or NULL. */
+static __always_inline struct socket_state *connecting_state(struct sock *sk, int state)
 {
 	struct socket_state *s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 
-	if (!s) {
-		if (last_state != BPF_TCP_SYN_RECV)
-			return;
-		/* Its listener is older than the programs and was not found yet. The exit of accept knows the owner. */
-		s = track(sk);
-		if (!s)
-			return;
-	}
-	if (s->conn.established) /* seen by the other program */
-		return;
+	/* Its listener is older than the programs and was not found yet. The exit of accept knows the owner. */
+	return s || state != BPF_TCP_SYN_RECV ? s : track(sk);
+}
+
+/* Sets what the socket of a connection shows, as soon as it has both addresses. */
+static __always_inline void identify(struct socket_state *s, struct sock *sk)
+{
 	read_flow(&s->conn.flow, sk);
 	if (s->conn.flow.role == ROLE_CLIENT) {
 		if (rules_need_local_port)
@@ -165,7 +176,22 @@ static __always_inline void on_established(struct sock *sk, int last_state)
 	}
 	s->conn.flow.cookie = bpf_get_socket_cookie(sk);
 	begin_streams(s, sk);
+}
+
+/* SYN_SENT or SYN_RECV -> ESTABLISHED */
+static __always_inline void on_established(struct sock *sk, int last_state)
+{
+	struct socket_state *s = connecting_state(sk, last_state);
+	bool ignored;
+
+	if (!s || s->conn.established) /* seen by the other program */
+		return;
+	ignored = s->early && s->ignored;
+	identify(s, sk);
+	s->ignored |= ignored;
 	open_connection(s);
+	if (s->conn.flow.role == ROLE_SERVER)
+		take_early_accept(s, sk);
 }
 
 /* The position of a direction at a sequence number of the socket. It never goes back. */
@@ -192,6 +218,35 @@ static __always_inline __u32 received_sequence(const struct sock *sk, const stru
 	return sequence - (fin_received(sk) && sequence == tp->rcv_nxt);
 }
 
+/* Bytes that have arrived in order and that no program has received. */
+static __always_inline __u32 unread(const struct sock *sk, const struct tcp_sock *tp)
+{
+	return tp->rcv_nxt - received_sequence(sk, tp) - fin_received(sk);
+}
+
+/* In these states a FIN has been sent. It takes a sequence number. */
+static __always_inline bool is_fin_sent(int state)
+{
+	return state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_FIN_WAIT2 || state == BPF_TCP_CLOSING || state == BPF_TCP_LAST_ACK ||
+	       state == BPF_TCP_TIME_WAIT;
+}
+
+/* Where both directions are at a change of state. */
+static __always_inline void set_last_positions(__u64 *position, const struct socket_state *s, const struct sock *sk,
+					       const struct tcp_sock *tp, int last_state)
+{
+	const struct stream *streams = s->conn.streams;
+
+	position[DIRECTION_SENT] = position_at(&streams[DIRECTION_SENT], tp->write_seq - is_fin_sent(last_state));
+	position[DIRECTION_RECEIVED] = position_at(&streams[DIRECTION_RECEIVED], received_sequence(sk, tp));
+}
+
+/* The kernel counts a retransmission that it then cannot send, and no FIN that comes with a SYN. */
+static __always_inline __u64 without(__u64 all, __u64 some)
+{
+	return all > some ? all - some : 0;
+}
+
 static __always_inline void fill_close(struct close_event *e, struct sock *sk, const struct socket_state *s, int last_state)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -204,18 +259,13 @@ static __always_inline void fill_close(struct close_event *e, struct sock *sk, c
 	e->bytes_sent = e->bytes_received = 0;
 	if (!tp)
 		return;
-	/* In these states a FIN has been sent. It takes a sequence number. */
-	bool fin_sent = last_state == BPF_TCP_FIN_WAIT1 || last_state == BPF_TCP_FIN_WAIT2 || last_state == BPF_TCP_CLOSING ||
-			last_state == BPF_TCP_LAST_ACK || last_state == BPF_TCP_TIME_WAIT;
-	__u32 received = received_sequence(sk, tp);
-	e->position[DIRECTION_SENT] = position_at(&s->conn.streams[DIRECTION_SENT], tp->write_seq - fin_sent);
-	e->position[DIRECTION_RECEIVED] = position_at(&s->conn.streams[DIRECTION_RECEIVED], received);
-	e->unread = tp->rcv_nxt - received - e->fin_received;
+	set_last_positions(e->position, s, sk, tp, last_state);
+	e->unread = unread(sk, tp);
 	/* The port that a failed connect had chosen. skc_num is 0 by now. */
 	if (!e->flow.local_port)
 		e->flow.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
-	e->bytes_sent = tp->bytes_sent - tp->bytes_retrans;
-	e->bytes_received = tp->bytes_received - e->fin_received;
+	e->bytes_sent = without(tp->bytes_sent, tp->bytes_retrans);
+	e->bytes_received = without(tp->bytes_received, e->fin_received);
 	e->segments_sent = tp->segs_out;
 	e->segments_received = tp->segs_in;
 	e->srtt_us = tp->srtt_us >> 3;
@@ -226,13 +276,16 @@ static __always_inline bool accepted_ignored(const struct socket_state *s)
 {
 	if (rules_count && s->conn.flow.role_source == ROLE_SOURCE_ACCEPT) {
 		__u8 *observed = bpf_map_lookup_elem(&accepted, &s->conn.flow.cookie);
-		if (observed) {
-			__u8 keep = *observed;
-			bpf_map_delete_elem(&accepted, &s->conn.flow.cookie);
-			return !keep;
-		}
+		if (observed)
+			return !*observed;
 	}
 	return s->ignored;
+}
+
+static __always_inline void forget_accepted(const struct socket_state *s)
+{
+	if (rules_count && s->conn.flow.role_source == ROLE_SOURCE_ACCEPT)
+		bpf_map_delete_elem(&accepted, &s->conn.flow.cookie);
 }
 
 /* A connect that failed inside the system call, or was given up: sk_err is not set. */
@@ -260,16 +313,16 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!s || !s->conn.flow.role_source || s->closed)
 		return;
-	if (!s->conn.established && !s->conn.existing) {
-		if (s->conn.flow.role != ROLE_CLIENT)
-			return;
+	if (!s->conn.established && !s->conn.existing && s->conn.flow.role == ROLE_CLIENT) {
 		kind = EVENT_FAIL;
 		/* The program at the exit of connect knows the error, and emits it. */
 		if (!sk->sk_err && sees_syscalls && in_connect_call())
 			return;
 	}
 	s->closed = 1;
-	if (accepted_ignored(s))
+	bool ignored = accepted_ignored(s);
+	forget_accepted(s);
+	if (ignored)
 		return;
 	e = begin_close(&r, kind, &s->conn, s->conn.flow.cookie, DIRECTION_SENT);
 	if (!e)
@@ -278,9 +331,59 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 	submit(&r, e);
 }
 
+/* Whether user space may still parse what the socket carries. */
+static __always_inline bool is_parsed(const struct socket_state *s)
+{
+	const struct stream *streams = s->conn.streams;
+
+	return follow_data && (streams[DIRECTION_SENT].until != UNTIL_NEVER || streams[DIRECTION_RECEIVED].until != UNTIL_NEVER);
+}
+
+/*
+ * any -> FIN_WAIT1, FIN_WAIT2, CLOSING or LAST_ACK. Also from the same state, when a socket is closed that was shut down before
+ * (tcp_close_state). A half-close ends nothing: the other direction is open, or has bytes that can still be received.
+ */
+static __always_inline void on_fin(struct sock *sk, int last_state)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct local_close_event *e;
+	struct socket_state *s;
+	struct reservation r;
+
+	if (sk->sk_shutdown != SHUTDOWN_BOTH || !tp || unread(sk, tp))
+		return;
+	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
+	if (!s || !s->conn.flow.role_source || s->left || !is_parsed(s) || accepted_ignored(s))
+		return;
+	s->left = 1;
+	e = begin_event(&r, shard_of(s->conn.flow.cookie), EVENT_LOCAL_CLOSE, sizeof(*e));
+	if (!e)
+		return;
+	e->cookie = s->conn.flow.cookie;
+	e->fin_received = fin_received(sk);
+	set_last_positions(e->position, s, sk, tp, last_state);
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->last_unreported[i] = s->conn.streams[i].last_unreported;
+	submit(&r, e);
+}
+
 static __always_inline void on_state(struct sock *sk, int last_state, int state)
 {
-	if (sk->sk_protocol != IPPROTO_TCP || last_state == state)
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return;
+	switch (state) {
+	case BPF_TCP_FIN_WAIT1:
+		if (last_state == BPF_TCP_SYN_RECV) /* fast open: closed before the end of the handshake */
+			on_established(sk, last_state);
+		on_fin(sk, last_state);
+		return;
+	case BPF_TCP_FIN_WAIT2:
+	case BPF_TCP_CLOSING:
+	case BPF_TCP_LAST_ACK:
+		on_fin(sk, last_state);
+		return;
+	}
+	if (last_state == state)
 		return;
 	switch (state) {
 	case BPF_TCP_LISTEN:

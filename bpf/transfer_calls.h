@@ -47,6 +47,7 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 	struct call c = {.nr = ctx->nr};
 	__u32 pid = current_pid();
 	struct user_message m;
+	bool described;
 
 	if (pid == excluded_pid)
 		return 0;
@@ -54,9 +55,14 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 		c.args[i] = ctx->args[i];
 	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_saved(&c, count_args)))
 		return 0;
+	described = count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]);
 	/* At the enter, because they may be received before the exit is seen. */
-	if (count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]) && m.control)
+	if (described && m.control)
 		on_passed(&m, c.id, pid);
+	if (described && (c.args[2] & MSG_FASTOPEN))
+		on_fast_open_enter(c.id, m.name);
+	if (count_args == 6 && c.nr == NR_SENDTO && (c.args[3] & MSG_FASTOPEN))
+		on_fast_open_enter(c.id, c.args[4]);
 	if (is_sending(c.nr))
 		c.began = bpf_ktime_get_ns();
 	save_enter(&c);
@@ -124,7 +130,9 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 		return 0;
 	}
 	if (s->stage == STAGE_CONNECTING) {
-		if (s->conn.flow.transport == TRANSPORT_TCP && is_attempt_failed(-ret))
+		if (ret == -EOPNOTSUPP) /* the host does without fast open, and no attempt was made */
+			s->stage = STAGE_NEW;
+		else if (s->conn.flow.transport == TRANSPORT_TCP && is_attempt_failed(-ret))
 			fail_socket(s, pid, c->fd, -ret);
 		return 0;
 	}

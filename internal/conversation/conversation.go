@@ -18,7 +18,7 @@ type Conversation struct {
 	waiter      protocol.Waiter // the parser, if it is one
 	protocol    int             // its index in Shard.protocols
 	role        event.Role      // as the payload shows it
-	mute        bool            // given up: no data is wanted any more
+	mute        bool            // given up, or over: no data is wanted any more
 	joined      bool            // the beginning was not seen
 	counted     bool            // in Stats.Recognised or Stats.Unrecognised
 	streams     [event.Directions]stream
@@ -38,7 +38,7 @@ type Conversation struct {
 	byDeadline intrusive.Links[Conversation]
 }
 
-// Mute reports whether the conversation was given up: it ignores further data.
+// Mute reports whether the conversation was given up, or is over: it ignores further data.
 func (c *Conversation) Mute() bool { return c.mute }
 
 // Protocol is the index in Options.Protocols of the protocol that the conversation is in at present; ok is false while none is known.
@@ -91,6 +91,7 @@ func (c *Conversation) close(e protocol.Ending) {
 		c.parser.Close(e)
 		c.parser, c.waiter = nil, nil
 	}
+	c.mute, c.wanted.Until = true, nothing.Until // if there is more
 	c.settle()
 	c.shard.relieve()
 }

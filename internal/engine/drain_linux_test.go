@@ -79,7 +79,6 @@ func TestRequestUnderWayIsCutByDrain(t *testing.T) {
 			p.close(t)
 
 			require.Len(t, sink.spans, 2)
-			const tolerance = time.Millisecond // of the clock
 			for _, span := range sink.spans {
 				assert.Equal(t, "cut", text(span.Attributes(), "socketflow.capture"))
 				assert.Equal(t, ptrace.StatusCodeUnset, span.Status().Code())

@@ -16,7 +16,7 @@ const (
 	KindNone         Kind = iota
 	KindProcess           // Process, Flow.NetNS: describes the owner; comes before the first event of any of its sockets
 	KindExit              // the owner has ended
-	KindOpen              // Flow, Started: a client connected, or a listener completed a handshake
+	KindOpen              // Flow, Started: a client connected, or a listener completed a handshake; or Early
 	KindAccept            // Flow: accept handed the connection to the owner
 	KindClose             // Flow, Started, Established, Ending: an open connection has ended
 	KindFail              // Flow, Started, Ending: an attempt has ended without a connection
@@ -25,6 +25,7 @@ const (
 	KindLive              // Flow.Cookie: a tracked socket still exists; except for TCP, Ending has the counts so far
 	KindData              // Flow.Cookie, Data: a system call of the owner transferred bytes
 	KindPeerClose         // as KindClose, reported by the other end of a connection within the host
+	KindLocalClose        // Flow.Cookie, Ending.FINReceived, .Position and .LastUnreported: the owner has closed its end; KindClose may come much later
 	// Only in the syscall mode, which sees descriptors and not sockets; package fdtrack resolves them:
 	KindAddress // Flow.Cookie, Flow.Local or Flow.Remote, Flow.AddressSource: a call showed an address of the socket
 	KindHold    // Flow.Cookie, FD: one more descriptor refers to the socket; each KindClose then ends one of them
@@ -41,7 +42,7 @@ func (k Kind) String() string {
 }
 
 var kindNames = [Kinds]string{
-	"none", "process", "exit", "open", "accept", "close", "fail", "connect_error", "existing", "live", "data", "peer_close",
+	"none", "process", "exit", "open", "accept", "close", "fail", "connect_error", "existing", "live", "data", "peer_close", "local_close",
 	"address", "hold", "unknown_descriptor",
 }
 
@@ -232,6 +233,7 @@ type Event struct {
 	Started     uint64 // CLOCK_MONOTONIC, nanoseconds; 0: not known
 	Established uint64 // CLOCK_MONOTONIC, nanoseconds; 0: never, or not known
 	Existing    bool   // the connection is older than the receiver
+	Early       bool   // KindOpen: it carries bytes before the end of its handshake, with which another KindOpen, or a KindFail, comes
 	FD          uint32 // the owner's descriptor: KindHold, KindUnknown, and KindOpen in the syscall mode
 	Ending      Ending
 	Data        Data

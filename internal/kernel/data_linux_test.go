@@ -39,6 +39,7 @@ type wire struct {
 	opened         [2]event.Event
 	closed         [2]event.Kind
 	ended          [2]event.Ending
+	left           [2][]event.Ending
 }
 
 const (
@@ -157,6 +158,8 @@ func (w *wire) listen() {
 			w.opened[end] = e
 		case event.KindClose, event.KindPeerClose:
 			w.closed[end], w.ended[end] = e.Kind, e.Ending
+		case event.KindLocalClose:
+			w.left[end] = append(w.left[end], e.Ending)
 		}
 	}
 }

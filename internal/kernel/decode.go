@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"unsafe"
@@ -35,6 +36,7 @@ var kinds = [bpf.SocketflowEventKindEVENT_KINDS]event.Kind{
 	bpf.SocketflowEventKindEVENT_DATA:          event.KindData,
 	bpf.SocketflowEventKindEVENT_UNIX_OPEN:     event.KindOpen,
 	bpf.SocketflowEventKindEVENT_PEER_CLOSE:    event.KindPeerClose,
+	bpf.SocketflowEventKindEVENT_LOCAL_CLOSE:   event.KindLocalClose,
 	bpf.SocketflowEventKindEVENT_ADDRESS:       event.KindAddress,
 	bpf.SocketflowEventKindEVENT_HOLD:          event.KindHold,
 	bpf.SocketflowEventKindEVENT_UNKNOWN:       event.KindUnknown,
@@ -89,6 +91,8 @@ func decode(raw []byte, e *event.Event) error {
 		return nil
 	case event.KindClose, event.KindFail, event.KindPeerClose:
 		return decodeClose(raw, e)
+	case event.KindLocalClose:
+		return decodeLocalClose(raw, e)
 	case event.KindProcess:
 		return decodeProcess(raw, e)
 	case event.KindLive:
@@ -118,6 +122,7 @@ func decodeOpen(raw []byte, e *event.Event) error {
 	e.Started = r.Started
 	e.FD = r.Fd
 	e.Existing = e.Kind == event.KindExisting
+	e.Early = e.Kind == event.KindOpen && r.State != 0
 	e.Ending.LastState = event.State(r.State)
 	e.Ending.Position = r.Position
 	e.Ending.Errno = uint32(max(r.Error, 0))
@@ -179,6 +184,17 @@ func decodeClose(raw []byte, e *event.Event) error {
 	return nil
 }
 
+func decodeLocalClose(raw []byte, e *event.Event) error {
+	r, err := view[bpf.SocketflowLocalCloseEvent](raw)
+	if err != nil {
+		return err
+	}
+	e.Flow.Cookie = r.Cookie
+	e.Ending.FINReceived = r.FinReceived != 0
+	e.Ending.Position, e.Ending.LastUnreported = r.Position, r.LastUnreported
+	return nil
+}
+
 // decodeData does not copy the payload: it stays in raw.
 func decodeData(raw []byte, e *event.Event) error {
 	r, err := view[bpf.SocketflowDataEvent](raw)
@@ -187,9 +203,9 @@ func decodeData(raw []byte, e *event.Event) error {
 	}
 	payload := raw[unsafe.Sizeof(*r):]
 	if uint64(r.Captured) > uint64(len(payload)) || uint64(r.Skipped)+uint64(r.Captured) > uint64(r.Length) ||
-		r.Direction >= uint8(event.Directions) || r.FrameLead > event.MaxFrameHeader {
-		return fmt.Errorf("%w: %d bytes captured behind %d skipped of %d, %d there, direction %d",
-			errInconsistent, r.Captured, r.Skipped, r.Length, len(payload), r.Direction)
+		r.Position > math.MaxInt64 || r.Direction >= uint8(event.Directions) || r.FrameLead > event.MaxFrameHeader {
+		return fmt.Errorf("%w: %d bytes captured behind %d skipped of %d at %d, %d there, direction %d",
+			errInconsistent, r.Captured, r.Skipped, r.Length, r.Position, len(payload), r.Direction)
 	}
 	e.Flow.Cookie = r.Cookie
 	e.Data = event.Data{

@@ -124,6 +124,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"skipped and captured beyond 32 bits": dataRecord(func(r *bpf.SocketflowDataEvent) { r.Skipped = 1<<32 - 1 }),
 		"frames of an impossible form":        dataRecord(func(r *bpf.SocketflowDataEvent) { r.Form = 17 }),
 		"the end of an impossible header":     dataRecord(func(r *bpf.SocketflowDataEvent) { r.FrameLead = 17 }),
+		"a position below zero":               dataRecord(func(r *bpf.SocketflowDataEvent) { r.Position = 1<<64 - 656 }),
 		"a direction that does not exist":     dataRecord(func(r *bpf.SocketflowDataEvent) { r.Direction = 2 }),
 	} {
 		var e event.Event

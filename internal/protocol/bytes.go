@@ -84,6 +84,25 @@ type Ending struct {
 	Cut bool
 }
 
+// Values of error.type of an exchange without an answer on a connection that ended in good order.
+const (
+	Canceled         = "canceled"          // the client has closed it
+	ConnectionClosed = "connection_closed" // who was to answer has closed it, or it is not known who did
+)
+
+// Failure is error.type of an exchange that has no answer, at a side; empty if Errno says it. That the client has closed first is no
+// reason at the server's end: it may have closed one direction only, and wait for the answer.
+func (e *Ending) Failure(side Side) string {
+	switch {
+	case e.Errno != 0:
+		return ""
+	case e.ByClient && side == Client:
+		return Canceled
+	default:
+		return ConnectionClosed
+	}
+}
+
 // Capture is the degree of capture of an exchange that had no end when an Unknown ending came.
 func (e *Ending) Capture() Capture {
 	if e.Cut {

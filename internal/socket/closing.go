@@ -43,6 +43,17 @@ func (t *Table) close(e *event.Event) {
 	}
 }
 
+// leave handles that the owner of a connection has closed its end. Data that was transferred before may still come.
+func (t *Table) leave(e *event.Event) {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil || c.closed || c.conv == nil || c.conv.Mute() {
+		return
+	}
+	c.leftAt, c.leftFirst = e.Time, !e.Ending.FINReceived
+	c.ending.Position, c.ending.LastUnreported = e.Ending.Position, e.Ending.LastUnreported
+	t.ending.push(waiter{e.Flow.Cookie, e.Time})
+}
+
 // peerClose handles the end of a connection within the host that the other end reported.
 func (t *Table) peerClose(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]

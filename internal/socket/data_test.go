@@ -15,9 +15,11 @@ import (
 
 // transcript is a protocol that records its calls. A client's bytes are a request, a server's bytes are a response.
 type transcript struct {
-	lines []string
-	sink  protocol.Sink
-	start protocol.Stamp
+	lines   []string
+	sink    protocol.Sink
+	start   protocol.Stamp
+	closers bool   // record who ended the conversation
+	ended   uint64 // when it ended
 }
 
 var directionNames = [...]string{protocol.FromClient: "client", protocol.FromServer: "server"}
@@ -36,6 +38,11 @@ func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, _ pr
 }
 
 func (p *transcript) Close(e protocol.Ending) {
+	p.ended = e.At.Time
+	if p.closers {
+		p.lines = append(p.lines, fmt.Sprintf("closed with errno %d by client %v", e.Errno, e.ByClient))
+		return
+	}
 	cut := ""
 	if e.Cut {
 		cut = fmt.Sprintf(" cut at %d", e.At.Time)

@@ -21,7 +21,7 @@ func (t *Table) emitOpened(c *connection) {
 func (t *Table) emitClosed(c *connection) {
 	t.leaveOutOwn(c)
 	if c.conv != nil && !c.ignored {
-		c.conv.End(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
+		c.endConversation()
 	}
 	if !c.ignored {
 		t.stats.Closed.Add(1)
@@ -41,6 +41,19 @@ func (t *Table) emitClosed(c *connection) {
 
 var closers = [...]conversation.Closer{
 	SideUnknown: conversation.CloserUnknown, SideLocal: conversation.CloserLocal, SideRemote: conversation.CloserRemote,
+}
+
+// endConversation ends the conversation of a connection that has ended, or whose owner has closed its end. What becomes of the
+// connection after that concerns nobody who took part in the conversation.
+func (c *connection) endConversation() {
+	switch {
+	case c.leftAt == 0:
+		c.conv.End(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
+	case c.leftFirst:
+		c.conv.End(&c.ending, c.leftAt, 0, conversation.CloserLocal)
+	default:
+		c.conv.End(&c.ending, c.leftAt, 0, conversation.CloserRemote)
+	}
 }
 
 // errno is the error that ended a connection, 0 if there was none.

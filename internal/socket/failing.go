@@ -4,7 +4,19 @@ import "github.com/socketflow/socketflow/internal/event"
 
 func (t *Table) fail(e *event.Event) {
 	t.refused.add(e.Flow.Cookie)
+	if c := t.connections[e.Flow.Cookie]; c != nil && c.early {
+		t.failEarly(c, e)
+	}
 	t.emitFailed(e, e.Flow.Cookie)
+}
+
+// failEarly ends the conversation of a connection whose handshake failed after its first bytes were sent.
+func (t *Table) failEarly(c *connection, e *event.Event) {
+	if c.conv != nil && !c.ignored {
+		c.conv.End(&e.Ending, e.Time, e.Ending.Errno, closers[endOfAttempt(&e.Ending).By])
+	}
+	t.ended.add(c.flow.Cookie)
+	t.remove(c)
 }
 
 // connectError handles an error that connect(2) returned. If the connection was refused while connect waited, the socket's

@@ -7,7 +7,7 @@ import (
 )
 
 func (t *Table) open(e *event.Event) {
-	if t.isDescribed(e) {
+	if t.isDescribed(e) || t.establish(e) {
 		return
 	}
 	c := t.add(e)
@@ -21,7 +21,23 @@ func (t *Table) open(e *event.Event) {
 		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
 		return
 	}
-	t.emitOpened(c)
+	if c.early = e.Early; !c.early {
+		t.emitOpened(c)
+	}
+}
+
+// establish reports whether e is about a connection that was followed before the end of its handshake.
+func (t *Table) establish(e *event.Event) bool {
+	c := t.connections[e.Flow.Cookie]
+	if c == nil || c.closed || c.started != e.Started {
+		return false
+	}
+	if c.early && !e.Early {
+		c.early, c.flow, c.id = false, e.Flow, t.connectionID(e)
+		c.openedAt = c.startedAt + t.clock.Between(e.Started, e.Time)
+		t.emitOpened(c)
+	}
+	return true
 }
 
 func (t *Table) accept(e *event.Event) {

@@ -27,7 +27,7 @@ type Table struct {
 	byUse       [event.Transports]intrusive.List[connection] // the one that was used least recently first, to within useStep
 	free        intrusive.Free[connection]
 	waiting     queue // for an accept, or for data that has arrived and has not been read
-	ending      queue // closed, for data events that may still come
+	ending      queue // closed by one end or both, for data events that may still come
 	refused     refusals
 	serial      uint64 // of the last connection or attempt
 	unnamed     uint64 // attempts that failed before their socket had a cookie
@@ -56,12 +56,15 @@ type connection struct {
 	existing  bool
 	gap       bool
 	opened    bool // the open has been emitted
+	early     bool // a client's connection that carries bytes before the end of its handshake
 	waiting   bool // for its accept
 	ignored   bool // by the selection, or because it is own
 	own       bool // its other end is a socket of this process
 	settled   bool // whether it is own is sure
 	closed    bool // it has ended, and waits to be emitted
 	closedAt  uint64
+	leftAt    uint64 // CLOCK_MONOTONIC, ns: when its owner closed its end; 0: that is not known
+	leftFirst bool   // before the other end did
 	ending    event.Ending
 	end       End
 	conv      *conversation.Conversation // nil: its data is not parsed
@@ -138,6 +141,8 @@ func (t *Table) Handle(e *event.Event) {
 		t.close(e)
 	case event.KindPeerClose:
 		t.peerClose(e)
+	case event.KindLocalClose:
+		t.leave(e)
 	case event.KindFail:
 		t.fail(e)
 	case event.KindConnectError:

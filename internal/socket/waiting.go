@@ -38,15 +38,21 @@ func (q *queue) popBefore(monotonic uint64) (waiter, bool) {
 	return q.items[q.head-1], true
 }
 
-// expireEnding emits the connections that ended before monotonic, and the last exchanges of their conversations.
+// expireEnding emits the connections that ended before monotonic, and the last exchanges of these and of those whose owner had closed
+// its end by then.
 func (t *Table) expireEnding(monotonic uint64) {
 	for {
 		w, ok := t.ending.popBefore(monotonic)
 		if !ok {
 			return
 		}
-		if c := t.connections[w.cookie]; c != nil && c.closed && c.closedAt == w.time {
+		c := t.connections[w.cookie]
+		switch {
+		case c == nil:
+		case c.closed && c.closedAt == w.time:
 			t.emitClosed(c)
+		case !c.closed && c.leftAt == w.time && !c.ignored:
+			c.endConversation()
 		}
 	}
 }

@@ -414,6 +414,14 @@ func TestExchanges(t *testing.T) {
 			GET
 			http.request.method = GET
 			url.full = http://10.0.0.1:8080/
+			error canceled`},
+		{"the client closes, and may still wait for the status", server, `
+			GET /
+			! errno 0 by client`, `
+			GET
+			http.request.method = GET
+			url.scheme = http
+			url.path = /
 			error connection_closed`},
 		{"the client cancels", client, `
 			GET /

@@ -83,6 +83,7 @@ var statusOfReset = map[string]grpcStatus{
 	"FRAME_SIZE_ERROR":    grpcInternal,
 	"REFUSED_STREAM":      grpcUnavailable,
 	"CANCEL":              grpcCancelled,
+	protocol.Canceled:     grpcCancelled, // the connection, by a client that closes it
 	"COMPRESSION_ERROR":   grpcInternal,
 	"CONNECT_ERROR":       grpcInternal,
 	"ENHANCE_YOUR_CALM":   grpcResourceExhausted,

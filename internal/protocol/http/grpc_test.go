@@ -123,6 +123,16 @@ func TestCalls(t *testing.T) {
 			rpc.method = S/M
 			rpc.response.status_code = UNAVAILABLE
 			error connection_closed`},
+		{"a call whose client closes the connection", client, `
+			POST /S/M
+			content-type: application/grpc
+			< 200
+			! errno 0 by client`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = CANCELLED
+			error CANCELLED`},
 		{"status is missing", client, `
 			POST /S/M
 			content-type: application/grpc

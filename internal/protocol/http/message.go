@@ -217,25 +217,19 @@ func (m *Message) GRPC() bool { return m.isGRPC }
 // Failed sets why there is no complete response: an HTTP/2 error code (CANCEL, REFUSED_STREAM ...); a constant or a copy.
 func (m *Message) Failed(reason string) { m.failure, m.errno = reason, 0 }
 
-// connectionClosed is the reason if the connection ended in good order before the response.
-const connectionClosed = "connection_closed"
-
 // CutOff sets that there is no complete response because the connection ended. That is no failure of a client which closes once it has
 // read the status: a probe, or the reader of a stream.
 func (m *Message) CutOff(e *protocol.Ending) {
 	if e.ByClient && m.status != 0 && !m.isGRPC {
 		return
 	}
-	m.failure, m.errno = "", e.Errno
-	if e.Errno == 0 {
-		m.failure = connectionClosed
-	}
+	m.failure, m.errno = e.Failure(m.session.Side), e.Errno
 }
 
 // Cancelled sets that the client does not want the response any more. That is no error of HTTP (semantic conventions 1.43).
 func (m *Message) Cancelled() { m.cancelled = true }
 
-// broken reports whether the connection ended before the response.
-func (m *Message) broken() bool { return m.errno != 0 || m.failure == connectionClosed }
+// broken reports whether the connection ended before the response, and not because its client gave up.
+func (m *Message) broken() bool { return m.errno != 0 || m.failure == protocol.ConnectionClosed }
 
 func (m *Message) failed() bool { return m.failure != "" || m.errno != 0 }

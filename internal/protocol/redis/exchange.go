@@ -41,7 +41,6 @@ const (
 	usualText   = 128
 	maxIdleText = 1 << 10
 	otherError  = "_OTHER"
-	closed      = "connection_closed"
 	maxCodes    = 128 // different error codes; scripts can return any
 )
 
@@ -89,11 +88,7 @@ func (p *parser) Unanswered(x *item) {
 }
 
 func (p *parser) emitFailed(x *item, e *protocol.Ending) {
-	if e.Errno != 0 {
-		p.emitAt(x, &e.At, "", e.Errno)
-		return
-	}
-	p.emitAt(x, &e.At, closed, 0)
+	p.emitAt(x, &e.At, e.Failure(p.side), e.Errno)
 }
 
 // emitAt hands over an exchange whose last byte was not seen.

@@ -65,15 +65,18 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 
 func TestCloseEndsOutstandingCommands(t *testing.T) {
 	for name, x := range map[string]struct {
+		side   protocol.Side
 		ending protocol.Ending
 		want   string
 	}{
-		"in good order": {protocol.Ending{}, "GET k error=connection_closed unanswered"},
-		"broken":        {protocol.Ending{Errno: 104}, "GET k errno=104 unanswered"},
-		"not known":     {protocol.Ending{Unknown: true}, "GET k capture=2 unanswered"},
-		"cut":           {protocol.Ending{Unknown: true, Cut: true}, "GET k capture=4 unanswered"},
+		"in good order":            {protocol.Client, protocol.Ending{}, "GET k error=connection_closed unanswered"},
+		"by the client":            {protocol.Client, protocol.Ending{ByClient: true}, "GET k error=canceled unanswered"},
+		"by the client's one half": {protocol.Server, protocol.Ending{ByClient: true}, "GET k error=connection_closed unanswered"},
+		"broken":                   {protocol.Client, protocol.Ending{Errno: 104}, "GET k errno=104 unanswered"},
+		"not known":                {protocol.Client, protocol.Ending{Unknown: true}, "GET k capture=2 unanswered"},
+		"cut":                      {protocol.Client, protocol.Ending{Unknown: true, Cut: true}, "GET k capture=4 unanswered"},
 	} {
-		p, r := play([]step{c(cmd("GET", "k"))}, protocol.Session{}, 0)
+		p, r := play([]step{c(cmd("GET", "k"))}, protocol.Session{Side: x.side}, 0)
 		x.ending.At.Time = p.Time + 5
 		p.Parser.Close(x.ending)
 		if got := briefs(r); got != x.want || r.Exchanges[0].End.Time != p.Time+5 {

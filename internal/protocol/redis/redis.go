@@ -72,6 +72,7 @@ const noDatabase = -1 // which one it is is not known
 type parser struct {
 	memory   *memory
 	sink     protocol.Sink
+	side     protocol.Side
 	order    pairing.Order[exchange]
 	streams  [protocol.Directions]reader
 	now      protocol.Stamp // of the bytes that are being read
@@ -89,7 +90,7 @@ type parser struct {
 }
 
 func newParser(m *memory, s *protocol.Session) *parser {
-	p := &parser{memory: m, sink: s.Sink, queued: noDatabase, joined: s.Joined}
+	p := &parser{memory: m, sink: s.Sink, side: s.Side, queued: noDatabase, joined: s.Joined}
 	p.order = pairing.NewOrder[exchange](&m.items, p, s.Sink, m.limits.Outstanding, s.Joined)
 	p.requests.parser, p.replies.parser = p, p
 	for d := range p.streams {
