@@ -52,6 +52,7 @@ int emit_piece_of(unsigned int event_buf);
 #include "stream_calls.h"
 #include "datagram_calls.h"
 #include "transfer_calls.h"
+#include "tcp_ends.h"
 #include "process_calls.h"
 #include "control.h"
 
@@ -164,6 +165,22 @@ SEC("tracepoint")
 int enter_close_range(struct enter_args *ctx)
 {
 	return on_close_range_enter(ctx, is_backup() ? USER_CLOSE_RANGE_BACKUP : USER_CLOSE_RANGE);
+}
+
+/* ---- both ends of TCP sockets ---- */
+
+/* inet_sock_set_state */
+SEC("tracepoint")
+int tcp_state(struct tcp_state_args *ctx)
+{
+	return on_tcp_state(ctx);
+}
+
+/* tcp_rcv_space_adjust */
+SEC("tracepoint")
+int tcp_receive(struct tcp_receive_args *ctx)
+{
+	return on_tcp_receive(ctx);
 }
 
 /* ---- the life of processes ---- */

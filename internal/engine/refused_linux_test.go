@@ -107,6 +107,8 @@ var lostBySyscallMode = map[string][]string{
 	"enter_blocked":      nil,
 	"leave_blocked":      nil,
 	"ask_datagrams":      {udpEnds},
+	"tcp_state":          nil,
+	"tcp_receive":        nil,
 }
 
 // refusalsOf lists all programs of a mode, at both stages.

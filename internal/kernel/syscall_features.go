@@ -25,6 +25,8 @@ const (
 	withoutSweep        = "descriptors whose close no call shows are remembered until they are the oldest"
 	withoutBlocked      = "calls that threads were waiting in when the collector started are not seen to return"
 	withoutLeavingOut   = "UDP flows that include and exclude leave out take places of those that are followed"
+	withoutTCPStates    = "the local port of a client's connection has to be looked for in /proc, and is missing if the connection is gone by then"
+	withoutTCPReceives  = "the local address of an accepted connection has to be looked for in /proc, and is missing if the connection is gone by then"
 	withoutLocation     = "the network namespace of every process has to be looked for in /proc"
 )
 
@@ -105,6 +107,8 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 		one(bpf.SyscallsProgProcessFork, "tracepoint/sched/sched_process_fork", ""),
 		one(bpf.SyscallsProgProcessExit, "tracepoint/sched/sched_process_exit", ""),
 		one(bpf.SyscallsProgEnterExecve, "tracepoint/syscalls/sys_enter_execve", withoutImages),
+		one(bpf.SyscallsProgTcpState, tracepointHook+tcpStates, withoutTCPStates),
+		one(bpf.SyscallsProgTcpReceive, tracepointHook+tcpReceives, withoutTCPReceives),
 	}
 	if opts.UDP {
 		all = append(all, run(withoutFlowEnds, bpf.SyscallsProgAskDatagrams), run(withoutLeavingOut, bpf.SyscallsProgLeaveOut))
