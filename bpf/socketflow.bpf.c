@@ -21,6 +21,8 @@
 #include "kernel.h"
 #include "event.h"
 #include "config.h"
+#include "compat.h"
+#include "registers.h"
 #include "backup.h"
 #include "emit.h"
 #include "frames.h"
@@ -92,6 +94,8 @@ int connect_exit(struct sys_exit_args *ctx)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 {
+	if (is_compat(bpf_get_current_task_btf()))
+		return 0; /* other numbers, and the tracepoints of single calls do not see them either */
 	switch (SYSCALL_NR(regs)) {
 	case NR_ACCEPT:
 	case NR_ACCEPT4:

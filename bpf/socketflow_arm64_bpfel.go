@@ -107,6 +107,7 @@ type SocketflowDatagram struct {
 		Count  uint64
 		Base   uint64
 		Length uint64
+		Compat uint64
 	}
 	Key    SocketflowDatagramKey
 	Stream struct {
@@ -228,6 +229,7 @@ type SocketflowEventBuf struct {
 				Count  uint64
 				Base   uint64
 				Length uint64
+				Compat uint64
 			}
 			Skip          uint64
 			Position      uint64

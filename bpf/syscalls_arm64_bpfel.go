@@ -20,12 +20,14 @@ type SyscallsAnswer struct {
 }
 
 type SyscallsCall struct {
-	_     structs.HostLayout
-	Args  [6]uint64
-	Id    uint64
-	Began uint64
-	Nr    uint32
-	Fd    uint32
+	_      structs.HostLayout
+	Args   [6]uint64
+	Id     uint64
+	Began  uint64
+	Nr     uint32
+	Fd     uint32
+	Compat uint32
+	Pad    uint32
 }
 
 type SyscallsCallSocket struct {
@@ -192,6 +194,7 @@ type SyscallsEventBuf struct {
 				Count  uint64
 				Base   uint64
 				Length uint64
+				Compat uint64
 			}
 			Skip          uint64
 			Position      uint64
@@ -294,6 +297,7 @@ type SyscallsScratch struct {
 			Count  uint64
 			Base   uint64
 			Length uint64
+			Compat uint64
 		}
 		Id        uint64
 		Began     uint64
@@ -305,6 +309,20 @@ type SyscallsScratch struct {
 		User      uint32
 	}
 }
+
+type SyscallsScratchUser uint32
+
+const (
+	SyscallsScratchUserUSER_TRANSFER        SyscallsScratchUser = 0
+	SyscallsScratchUserUSER_BATCH           SyscallsScratchUser = 1
+	SyscallsScratchUserUSER_COMPAT          SyscallsScratchUser = 2
+	SyscallsScratchUserUSER_TRANSFER_BACKUP SyscallsScratchUser = 3
+	SyscallsScratchUserUSER_BATCH_BACKUP    SyscallsScratchUser = 4
+	SyscallsScratchUserEVENT_BUF_USERS      SyscallsScratchUser = 5
+	SyscallsScratchUserUSER_CONTROL         SyscallsScratchUser = 5
+	SyscallsScratchUserUSER_CONTROL_BACKUP  SyscallsScratchUser = 6
+	SyscallsScratchUserSCRATCH_USERS        SyscallsScratchUser = 7
+)
 
 type SyscallsSignature struct {
 	_        structs.HostLayout
@@ -370,6 +388,8 @@ const (
 	SyscallsMapTables                = "tables"
 	SyscallsProgAdopt                = "adopt"
 	SyscallsProgAskDatagrams         = "ask_datagrams"
+	SyscallsProgCompatEnter          = "compat_enter"
+	SyscallsProgCompatExit           = "compat_exit"
 	SyscallsProgEnterBlocked         = "enter_blocked"
 	SyscallsProgEnterClone           = "enter_clone"
 	SyscallsProgEnterClone3          = "enter_clone3"
@@ -424,6 +444,7 @@ const (
 	SyscallsVarUnusedDatagramState   = "unused_datagram_state"
 	SyscallsVarUnusedDescriptorKind  = "unused_descriptor_kind"
 	SyscallsVarUnusedKnown           = "unused_known"
+	SyscallsVarUnusedScratchUser     = "unused_scratch_user"
 	SyscallsVarUnusedStage           = "unused_stage"
 	SyscallsVarWakeupBytes           = "wakeup_bytes"
 )
@@ -472,6 +493,8 @@ type SyscallsSpecs struct {
 type SyscallsProgramSpecs struct {
 	Adopt            *ebpf.ProgramSpec `ebpf:"adopt"`
 	AskDatagrams     *ebpf.ProgramSpec `ebpf:"ask_datagrams"`
+	CompatEnter      *ebpf.ProgramSpec `ebpf:"compat_enter"`
+	CompatExit       *ebpf.ProgramSpec `ebpf:"compat_exit"`
 	EnterBlocked     *ebpf.ProgramSpec `ebpf:"enter_blocked"`
 	EnterClone       *ebpf.ProgramSpec `ebpf:"enter_clone"`
 	EnterClone3      *ebpf.ProgramSpec `ebpf:"enter_clone3"`
@@ -558,6 +581,7 @@ type SyscallsVariableSpecs struct {
 	UnusedDatagramState   *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind  *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
 	UnusedKnown           *ebpf.VariableSpec `ebpf:"unused_known"`
+	UnusedScratchUser     *ebpf.VariableSpec `ebpf:"unused_scratch_user"`
 	UnusedStage           *ebpf.VariableSpec `ebpf:"unused_stage"`
 	WakeupBytes           *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -654,6 +678,7 @@ type SyscallsVariables struct {
 	UnusedDatagramState   *ebpf.Variable `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind  *ebpf.Variable `ebpf:"unused_descriptor_kind"`
 	UnusedKnown           *ebpf.Variable `ebpf:"unused_known"`
+	UnusedScratchUser     *ebpf.Variable `ebpf:"unused_scratch_user"`
 	UnusedStage           *ebpf.Variable `ebpf:"unused_stage"`
 	WakeupBytes           *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
@@ -664,6 +689,8 @@ type SyscallsVariables struct {
 type SyscallsPrograms struct {
 	Adopt            *ebpf.Program `ebpf:"adopt"`
 	AskDatagrams     *ebpf.Program `ebpf:"ask_datagrams"`
+	CompatEnter      *ebpf.Program `ebpf:"compat_enter"`
+	CompatExit       *ebpf.Program `ebpf:"compat_exit"`
 	EnterBlocked     *ebpf.Program `ebpf:"enter_blocked"`
 	EnterClone       *ebpf.Program `ebpf:"enter_clone"`
 	EnterClone3      *ebpf.Program `ebpf:"enter_clone3"`
@@ -703,6 +730,8 @@ func (p *SyscallsPrograms) Close() error {
 	return _SyscallsClose(
 		p.Adopt,
 		p.AskDatagrams,
+		p.CompatEnter,
+		p.CompatExit,
 		p.EnterBlocked,
 		p.EnterClone,
 		p.EnterClone3,

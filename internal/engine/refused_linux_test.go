@@ -109,6 +109,8 @@ var lostBySyscallMode = map[string][]string{
 	"ask_datagrams":      {udpEnds},
 	"tcp_state":          nil,
 	"tcp_receive":        nil,
+	"compat_enter":       nil,
+	"compat_exit":        nil,
 }
 
 // refusalsOf lists all programs of a mode, at both stages.

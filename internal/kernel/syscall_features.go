@@ -25,6 +25,7 @@ const (
 	withoutSweep        = "descriptors whose close no call shows are remembered until they are the oldest"
 	withoutBlocked      = "calls that threads were waiting in when the collector started are not seen to return"
 	withoutLeavingOut   = "UDP flows that include and exclude leave out take places of those that are followed"
+	withoutCompat       = "32-bit programs are not seen"
 	withoutTCPStates    = "the local port of a client's connection has to be looked for in /proc, and is missing if the connection is gone by then"
 	withoutTCPReceives  = "the local address of an accepted connection has to be looked for in /proc, and is missing if the connection is gone by then"
 	withoutLocation     = "the network namespace of every process has to be looked for in /proc"
@@ -119,6 +120,12 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 	if backup {
 		all = append(all, backupsOfCalls(spec)...)
 	}
+	if runsCompat() {
+		all = append(all, feature{without: withoutCompat, ways: [][]programDef{{
+			{name: bpf.SyscallsProgCompatExit, hook: rawHook + "sys_exit"},
+			{name: bpf.SyscallsProgCompatEnter, hook: rawHook + "sys_enter"},
+		}}})
+	}
 	// When every exit is seen.
 	return append(all, run(withoutBlocked, bpf.SyscallsProgEnterBlocked, bpf.SyscallsProgLeaveBlocked))
 }
@@ -156,6 +163,9 @@ func backupsOfCalls(spec *ebpf.CollectionSpec) (all []feature) {
 func attachCall(tracefs int, def *programDef, program *ebpf.Program) (link.Link, error) {
 	if tracepoint, ok := strings.CutPrefix(def.hook, tracepointHook); ok {
 		return attachTracepoint(tracefs, tracepoint, program)
+	}
+	if tracepoint, ok := strings.CutPrefix(def.hook, rawHook); ok {
+		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: tracepoint, Program: program})
 	}
 	return nil, nil // run by user space
 }

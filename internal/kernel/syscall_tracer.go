@@ -111,8 +111,12 @@ func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup
 	if backup {
 		addBackupsOfCalls(spec)
 	}
-	if backup && c.opts.payload() {
-		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries *= 2
+	if c.opts.payload() {
+		users := bpf.SyscallsScratchUserUSER_TRANSFER_BACKUP
+		if backup {
+			users = bpf.SyscallsScratchUserEVENT_BUF_USERS
+		}
+		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries = uint32(cpus) * uint32(users)
 	}
 	ends, err := fieldOffset(tracefs, tcpReceives, "saddr_v6")
 	if err != nil {

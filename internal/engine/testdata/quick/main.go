@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command quick makes connections with itself, each for one request, with as few calls as can be: no call asks for an address.
-// Its arguments are the address of a listener, "blocking" or "background" for how it connects, and how many connections it makes.
+// Its arguments are the address of a listener, "blocking", "background" (connect does not wait) or "message" (sendmsg with two pieces), and how many connections it makes.
 // In a network namespace of its own ("isolated" as the last argument) it has to set up the loopback interface.
 package main
 
@@ -50,7 +50,7 @@ func main() {
 		close(served)
 	}()
 	for range count {
-		ask(to, os.Args[2] == "background")
+		ask(to, os.Args[2])
 	}
 	<-served
 }
@@ -97,9 +97,9 @@ func serve(l int) {
 	check(unix.Close(s))
 }
 
-func ask(to unix.Sockaddr, background bool) {
+func ask(to unix.Sockaddr, way string) {
 	s := newSocket(addrOf(to))
-	if background {
+	if way == "background" {
 		check(unix.SetNonblock(s, true))
 		if err := unix.Connect(s, to); err != unix.EINPROGRESS {
 			check(err)
@@ -108,7 +108,12 @@ func ask(to unix.Sockaddr, background bool) {
 	} else {
 		check(unix.Connect(s, to))
 	}
-	_, err := unix.Write(s, []byte(request))
+	var err error
+	if way == "message" {
+		_, err = unix.SendmsgBuffers(s, [][]byte{[]byte(request[:9]), []byte(request[9:])}, nil, nil, 0)
+	} else {
+		_, err = unix.Write(s, []byte(request))
+	}
 	check(err)
 	receive(s, []byte("\r\n\r\n"))
 	check(unix.Close(s))

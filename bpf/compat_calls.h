@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The calls of 32-bit programs. The tracepoints of single calls leave them out (kernel/trace/trace_syscalls.c,
+ * trace_get_syscall_nr), so they are seen at the raw tracepoints of all calls.
+ */
+#pragma once
+
+/* What the kernel saves of a task's registers: arch/x86/include/uapi/asm/ptrace.h, arch/arm64/include/asm/ptrace.h. */
+#if defined(__TARGET_ARCH_x86)
+struct saved_regs {
+	__u64 r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs;
+};
+#define MODE_REGISTER cs
+#define IS_COMPAT_MODE(mode) (((mode) & 0xff) == 0x23) /* __USER32_CS; under Xen 0xe023 */
+#define SAVED_NR(regs) ((regs)->orig_ax)
+#elif defined(__TARGET_ARCH_arm64)
+struct saved_regs {
+	__u64 regs[31], sp, pc, pstate, orig_x0;
+	__s32 syscallno;
+};
+#define MODE_REGISTER pstate
+#define IS_COMPAT_MODE(mode) ((mode) & 0x10) /* PSR_MODE32_BIT */
+#define SAVED_NR(regs) ((regs)->syscallno)
+#endif
+
+static __always_inline bool in_compat_call(const struct saved_regs *regs)
+{
+	__u64 mode = 0;
+
+	bpf_probe_read_kernel(&mode, sizeof(mode), &regs->MODE_REGISTER);
+	return IS_COMPAT_MODE(mode);
+}
+
+static __noinline int read_compat_call(struct compat_call *c, const struct saved_regs *regs)
+{
+	struct saved_regs saved;
+
+	if (bpf_probe_read_kernel(&saved, sizeof(saved), regs))
+		return 0;
+#if defined(__TARGET_ARCH_x86)
+	c->args[0] = saved.bx;
+	c->args[1] = saved.cx;
+	c->args[2] = saved.dx;
+	c->args[3] = saved.si;
+	c->args[4] = saved.di;
+	c->args[5] = saved.bp;
+#elif defined(__TARGET_ARCH_arm64)
+	c->args[0] = saved.orig_x0;
+	for (int i = 1; i < 6; i++)
+		c->args[i] = saved.regs[i];
+#endif
+	c->nr = SAVED_NR(&saved);
+	return widen_call(c);
+}
+
+/* What the tracepoint of the same call of a 64-bit program does. */
+static __always_inline void dispatch_enter(struct enter_args *args)
+{
+	switch (args->nr) {
+	case NR_READ:
+	case NR_WRITE:
+	case NR_READV:
+	case NR_WRITEV:
+	case NR_SENDTO:
+	case NR_RECVFROM:
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+	case NR_PREADV2:
+	case NR_PWRITEV2:
+	case NR_SENDMMSG:
+	case NR_RECVMMSG:
+	case NR_SENDFILE:
+		on_transfer_enter(args, 6, true);
+		break;
+	case NR_SPLICE:
+		on_splice_enter(args);
+		break;
+	case NR_CLOSE:
+		on_close_enter(args);
+		break;
+	case NR_CLOSE_RANGE:
+		on_close_range_enter(args, USER_CLOSE_RANGE_COMPAT);
+		break;
+	case NR_FCNTL:
+		on_fcntl_enter(args);
+		break;
+	case NR_IOCTL:
+		on_ioctl_enter(args);
+		break;
+	case NR_GETSOCKOPT:
+		on_getsockopt_enter(args);
+		break;
+	case NR_CLONE:
+		on_clone(args);
+		break;
+	case NR_CLONE3:
+		on_clone3(args);
+		break;
+	default:
+		on_control_enter(args, 5);
+	}
+}
+
+static __always_inline int on_compat_enter(const struct saved_regs *regs)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct enter_args args = {};
+	struct compat_call call;
+	struct call *c;
+
+	if (!in_compat_call(regs) || current_pid() == excluded_pid || !read_compat_call(&call, regs))
+		return 0;
+	args.nr = call.nr;
+	for (int i = 0; i < 6; i++)
+		args.args[i] = call.args[i];
+	dispatch_enter(&args);
+	c = load_enter(tid, args.nr);
+	if (c)
+		c->compat = 1;
+	return 0;
+}
+
+static __always_inline int on_compat_exit(const struct saved_regs *regs, int ret)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct exit_args args = {.ret = ret};
+	struct call *c;
+
+	if (!in_compat_call(regs))
+		return 0;
+	c = bpf_map_lookup_elem(&calls, &tid);
+	if (!c || !c->compat) {
+		__u64 nr = 0;
+		bpf_probe_read_kernel(&nr, sizeof(SAVED_NR(regs)), &SAVED_NR(regs));
+		return is_compat_exec(nr) ? on_exec_exit(&args, USER_EXEC_COMPAT) : 0;
+	}
+	args.nr = c->nr;
+	switch (c->nr) {
+	case NR_READ:
+	case NR_WRITE:
+	case NR_READV:
+	case NR_WRITEV:
+	case NR_SENDTO:
+	case NR_RECVFROM:
+	case NR_SENDMSG:
+	case NR_RECVMSG:
+	case NR_PREADV2:
+	case NR_PWRITEV2:
+	case NR_SENDFILE:
+	case NR_SPLICE:
+	case NR_SENDMMSG:
+	case NR_RECVMMSG:
+		return on_call_exit(&args, USER_COMPAT);
+	case NR_SETNS:
+	case NR_UNSHARE:
+		return on_namespace_exit(&args);
+	}
+	return on_control_exit(&args, USER_COMPAT);
+}
