@@ -116,8 +116,11 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (!s)
 		return;
 	stream = &s->conn.streams[direction];
-	if (sk->sk_protocol != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP) {
+		if (direction == DIRECTION_RECEIVED)
+			advance_spliced(s);
 		stream->position += length;
+	}
 	if (!is_wanted(&s->conn, direction, &budget))
 		return;
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction))

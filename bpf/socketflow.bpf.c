@@ -91,6 +91,13 @@ int connect_exit(struct sys_exit_args *ctx)
 	return 0;
 }
 
+SEC("tracepoint/syscalls/sys_exit_splice")
+int splice_exit(struct sys_exit_args *ctx)
+{
+	on_splice_exit(ctx->ret);
+	return 0;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 {
@@ -114,6 +121,9 @@ int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 		break;
 	case NR_SENDMMSG:
 		on_batch_exit();
+		break;
+	case NR_SPLICE:
+		on_splice_exit(ret);
 		break;
 	}
 	return 0;

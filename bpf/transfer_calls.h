@@ -24,6 +24,12 @@ static __always_inline bool is_vector(__u32 nr)
 	return nr == NR_READV || nr == NR_WRITEV || nr == NR_PREADV2 || nr == NR_PWRITEV2;
 }
 
+/* Whether the call splices into its socket, not from it. */
+static __always_inline bool is_splice_into(const struct call *c)
+{
+	return c->nr == NR_SPLICE && c->fd == (__u32)c->args[2];
+}
+
 /* Whether the call transfers several messages. */
 static __always_inline bool is_batch(__u32 nr)
 {
@@ -119,7 +125,7 @@ __noinline int on_transfer(__u32 user, __u64 name)
 static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 {
 	struct call_socket *s = socket_by_id(c->id);
-	bool sending = is_sending(c->nr);
+	bool sending = is_sending(c->nr) || is_splice_into(c);
 
 	if (!s || s->conn.flow.transport == TRANSPORT_UDP)
 		return 0;
@@ -215,7 +221,7 @@ static __always_inline struct transfer *begin_transfer(struct scratch *space, __
 
 static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 pid, long ret)
 {
-	bool sent = is_sending(c->nr) || (c->nr == NR_SPLICE && c->fd == (__u32)c->args[2]);
+	bool sent = is_sending(c->nr) || is_splice_into(c);
 	struct scratch *space = scratch(user);
 	struct user_message m = {};
 	struct transfer *t;
