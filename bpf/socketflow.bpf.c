@@ -43,6 +43,7 @@
 #include "owner.h"
 #include "state.h"
 #include "call_exits.h"
+#include "listeners.h"
 #include "existing.h"
 #include "unix.h"
 #include "datagram.h"

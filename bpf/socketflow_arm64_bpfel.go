@@ -352,9 +352,10 @@ type SocketflowListener struct {
 }
 
 type SocketflowListenerKey struct {
-	_     structs.HostLayout
-	Netns uint32
-	Port  uint32
+	_       structs.HostLayout
+	Netns   uint32
+	Port    uint32
+	Address [4]uint32
 }
 
 type SocketflowLiveEvent struct {
