@@ -124,6 +124,7 @@ static __always_inline int on_compat_exit(const struct saved_regs *regs, int ret
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct exit_args args = {.ret = ret};
+	struct compat_call call;
 	struct call *c;
 
 	if (!in_compat_call(regs))
@@ -132,7 +133,12 @@ static __always_inline int on_compat_exit(const struct saved_regs *regs, int ret
 	if (!c || !c->compat) {
 		__u64 nr = 0;
 		bpf_probe_read_kernel(&nr, sizeof(SAVED_NR(regs)), &SAVED_NR(regs));
-		return is_compat_exec(nr) ? on_exec_exit(&args, USER_EXEC_COMPAT) : 0;
+		if (is_compat_exec(nr))
+			return on_exec_exit(&args, USER_EXEC_COMPAT);
+		if (c || !read_compat_call(&call, regs) || (call.nr != NR_ACCEPT && call.nr != NR_ACCEPT4))
+			return 0;
+		args.nr = call.nr;
+		return on_control_exit(&args, USER_COMPAT);
 	}
 	args.nr = c->nr;
 	switch (c->nr) {

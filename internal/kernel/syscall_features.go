@@ -160,12 +160,14 @@ func backupsOfCalls(spec *ebpf.CollectionSpec) (all []feature) {
 	return all
 }
 
-func attachCall(tracefs int, def *programDef, program *ebpf.Program) (link.Link, error) {
+func (c *SyscallTracer) attachCall(tracefs int, def *programDef, program *ebpf.Program) (link.Link, error) {
 	if tracepoint, ok := strings.CutPrefix(def.hook, tracepointHook); ok {
 		return attachTracepoint(tracefs, tracepoint, program)
 	}
 	if tracepoint, ok := strings.CutPrefix(def.hook, rawHook); ok {
-		return link.AttachRawTracepoint(link.RawTracepointOptions{Name: tracepoint, Program: program})
+		l := &standbyLink{tracepoint: tracepoint, program: program}
+		c.standby = append(c.standby, l)
+		return l, nil
 	}
 	return nil, nil // run by user space
 }

@@ -26,6 +26,7 @@ type SyscallTracer struct {
 	inject  func(event.Event)
 	made    atomic.Uint64 // identities given by user space
 	control control
+	standby []*standbyLink // in the order in which they are to be attached
 }
 
 // OpenSyscalls does what OpenSockets does, with nothing but tracepoints of system calls and processes: it needs no BTF of the kernel.
@@ -73,12 +74,15 @@ func (c *SyscallTracer) open() error {
 	in := &installer{
 		mode: syscallMode, spec: spec, programs: &c.programs, fault: c.opts.Fault, loaded: c.seed,
 		attach: func(def *programDef, program *ebpf.Program) (link.Link, error) {
-			return attachCall(dir, def, program)
+			return c.attachCall(dir, def, program)
 		},
 		absent: func(def *programDef) error { return checkLayout(dir, def.hook) },
 	}
 	if err := in.install(syscallFeatures(c.opts, backup, spec)); err != nil {
 		return err
+	}
+	if err := c.SeekCompat(); err != nil {
+		c.degraded = append(c.degraded, fmt.Errorf("%s: %w", withoutCompat, err))
 	}
 	if c.objects.Programs[bpf.SyscallsProgEnterBlocked] == nil {
 		return nil

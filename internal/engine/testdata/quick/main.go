@@ -2,12 +2,14 @@
 
 // Command quick makes connections with itself, each for one request, with as few calls as can be: no call asks for an address.
 // Its arguments are the address of a listener, "blocking", "background" (connect does not wait) or "message" (sendmsg with two pieces), and how many connections it makes.
+// Or it is "stay", to do nothing until the end of the input.
 // In a network namespace of its own ("isolated" as the last argument) it has to set up the loopback interface.
 package main
 
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"runtime"
@@ -29,6 +31,11 @@ func check(err error) {
 }
 
 func main() {
+	if os.Args[1] == "stay" { // to the end of the input
+		_, err := io.Copy(io.Discard, os.Stdin)
+		check(err)
+		return
+	}
 	if len(os.Args) > 4 {
 		up()
 	}
