@@ -23,6 +23,19 @@ struct saved_regs {
 #define SAVED_NR(regs) ((regs)->syscallno)
 #endif
 
+/* What does not fit on the stack. Each of the two programs has its own. */
+struct compat_space {
+	struct compat_call call;
+	struct enter_args args;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct compat_space);
+} compat_spaces SEC(".maps");
+
 static __always_inline bool in_compat_call(const struct saved_regs *regs)
 {
 	__u64 mode = 0;
@@ -53,6 +66,17 @@ static __noinline int read_compat_call(struct compat_call *c, const struct saved
 	return widen_call(c);
 }
 
+/* Functions of their own, so that a chain of calls takes the stack of one of them only. */
+static __noinline int compat_transfer(struct enter_args *args)
+{
+	return on_transfer_enter(args, 6, true);
+}
+
+static __noinline int compat_control(struct enter_args *args)
+{
+	return on_control_enter(args, 5);
+}
+
 /* What the tracepoint of the same call of a 64-bit program does. */
 static __always_inline void dispatch_enter(struct enter_args *args)
 {
@@ -70,7 +94,7 @@ static __always_inline void dispatch_enter(struct enter_args *args)
 	case NR_SENDMMSG:
 	case NR_RECVMMSG:
 	case NR_SENDFILE:
-		on_transfer_enter(args, 6, true);
+		compat_transfer(args);
 		break;
 	case NR_SPLICE:
 		on_splice_enter(args);
@@ -97,24 +121,26 @@ static __always_inline void dispatch_enter(struct enter_args *args)
 		on_clone3(args);
 		break;
 	default:
-		on_control_enter(args, 5);
+		compat_control(args);
 	}
 }
 
 static __always_inline int on_compat_enter(const struct saved_regs *regs)
 {
-	__u32 tid = bpf_get_current_pid_tgid();
-	struct enter_args args = {};
-	struct compat_call call;
+	__u32 tid = bpf_get_current_pid_tgid(), which = 0;
+	struct compat_space *space;
 	struct call *c;
 
-	if (!in_compat_call(regs) || current_pid() == excluded_pid || !read_compat_call(&call, regs))
+	if (!in_compat_call(regs) || current_pid() == excluded_pid)
 		return 0;
-	args.nr = call.nr;
+	space = bpf_map_lookup_elem(&compat_spaces, &which);
+	if (!space || !read_compat_call(&space->call, regs))
+		return 0;
+	space->args.nr = space->call.nr;
 	for (int i = 0; i < 6; i++)
-		args.args[i] = call.args[i];
-	dispatch_enter(&args);
-	c = load_enter(tid, args.nr);
+		space->args.args[i] = space->call.args[i];
+	dispatch_enter(&space->args);
+	c = load_enter(tid, space->args.nr);
 	if (c)
 		c->compat = 1;
 	return 0;
@@ -122,9 +148,9 @@ static __always_inline int on_compat_enter(const struct saved_regs *regs)
 
 static __always_inline int on_compat_exit(const struct saved_regs *regs, int ret)
 {
-	__u32 tid = bpf_get_current_pid_tgid();
+	__u32 tid = bpf_get_current_pid_tgid(), which = 1;
 	struct exit_args args = {.ret = ret};
-	struct compat_call call;
+	struct compat_space *space;
 	struct call *c;
 
 	if (!in_compat_call(regs))
@@ -135,9 +161,11 @@ static __always_inline int on_compat_exit(const struct saved_regs *regs, int ret
 		bpf_probe_read_kernel(&nr, sizeof(SAVED_NR(regs)), &SAVED_NR(regs));
 		if (is_compat_exec(nr))
 			return on_exec_exit(&args, USER_EXEC_COMPAT);
-		if (c || !read_compat_call(&call, regs) || (call.nr != NR_ACCEPT && call.nr != NR_ACCEPT4))
+		space = c ? NULL : bpf_map_lookup_elem(&compat_spaces, &which);
+		if (!space || !read_compat_call(&space->call, regs) ||
+		    (space->call.nr != NR_ACCEPT && space->call.nr != NR_ACCEPT4))
 			return 0;
-		args.nr = call.nr;
+		args.nr = space->call.nr;
 		return on_control_exit(&args, USER_COMPAT);
 	}
 	args.nr = c->nr;

@@ -43,6 +43,23 @@ type SyscallsCallSocket struct {
 	Pad      [7]uint8
 }
 
+type SyscallsCompatSpace struct {
+	_    structs.HostLayout
+	Call struct {
+		_    structs.HostLayout
+		Args [6]uint64
+		Nr   uint32
+		Pad  uint32
+	}
+	Args struct {
+		_      structs.HostLayout
+		Common uint64
+		Nr     int32
+		Pad    int32
+		Args   [6]uint64
+	}
+}
+
 type SyscallsConnection struct {
 	_           structs.HostLayout
 	Flow        SyscallsFlow
@@ -370,6 +387,7 @@ const (
 	SyscallsMapBegunFlows            = "begun_flows"
 	SyscallsMapCallSockets           = "call_sockets"
 	SyscallsMapCalls                 = "calls"
+	SyscallsMapCompatSpaces          = "compat_spaces"
 	SyscallsMapConnecting            = "connecting"
 	SyscallsMapControls              = "controls"
 	SyscallsMapCounters              = "counters"
@@ -534,26 +552,27 @@ type SyscallsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsMapSpecs struct {
-	Answers     *ebpf.MapSpec `ebpf:"answers"`
-	BegunFlows  *ebpf.MapSpec `ebpf:"begun_flows"`
-	CallSockets *ebpf.MapSpec `ebpf:"call_sockets"`
-	Calls       *ebpf.MapSpec `ebpf:"calls"`
-	Connecting  *ebpf.MapSpec `ebpf:"connecting"`
-	Controls    *ebpf.MapSpec `ebpf:"controls"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Datagrams   *ebpf.MapSpec `ebpf:"datagrams"`
-	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
-	EventBufs   *ebpf.MapSpec `ebpf:"event_bufs"`
-	Images      *ebpf.MapSpec `ebpf:"images"`
-	Names       *ebpf.MapSpec `ebpf:"names"`
-	NewImages   *ebpf.MapSpec `ebpf:"new_images"`
-	Passing     *ebpf.MapSpec `ebpf:"passing"`
-	Policies    *ebpf.MapSpec `ebpf:"policies"`
-	Processes   *ebpf.MapSpec `ebpf:"processes"`
-	Rings       *ebpf.MapSpec `ebpf:"rings"`
-	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
-	SweepLists  *ebpf.MapSpec `ebpf:"sweep_lists"`
-	Tables      *ebpf.MapSpec `ebpf:"tables"`
+	Answers      *ebpf.MapSpec `ebpf:"answers"`
+	BegunFlows   *ebpf.MapSpec `ebpf:"begun_flows"`
+	CallSockets  *ebpf.MapSpec `ebpf:"call_sockets"`
+	Calls        *ebpf.MapSpec `ebpf:"calls"`
+	CompatSpaces *ebpf.MapSpec `ebpf:"compat_spaces"`
+	Connecting   *ebpf.MapSpec `ebpf:"connecting"`
+	Controls     *ebpf.MapSpec `ebpf:"controls"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Datagrams    *ebpf.MapSpec `ebpf:"datagrams"`
+	Descriptors  *ebpf.MapSpec `ebpf:"descriptors"`
+	EventBufs    *ebpf.MapSpec `ebpf:"event_bufs"`
+	Images       *ebpf.MapSpec `ebpf:"images"`
+	Names        *ebpf.MapSpec `ebpf:"names"`
+	NewImages    *ebpf.MapSpec `ebpf:"new_images"`
+	Passing      *ebpf.MapSpec `ebpf:"passing"`
+	Policies     *ebpf.MapSpec `ebpf:"policies"`
+	Processes    *ebpf.MapSpec `ebpf:"processes"`
+	Rings        *ebpf.MapSpec `ebpf:"rings"`
+	Scratches    *ebpf.MapSpec `ebpf:"scratches"`
+	SweepLists   *ebpf.MapSpec `ebpf:"sweep_lists"`
+	Tables       *ebpf.MapSpec `ebpf:"tables"`
 }
 
 // SyscallsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -606,26 +625,27 @@ func (o *SyscallsObjects) Close() error {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsMaps struct {
-	Answers     *ebpf.Map `ebpf:"answers"`
-	BegunFlows  *ebpf.Map `ebpf:"begun_flows"`
-	CallSockets *ebpf.Map `ebpf:"call_sockets"`
-	Calls       *ebpf.Map `ebpf:"calls"`
-	Connecting  *ebpf.Map `ebpf:"connecting"`
-	Controls    *ebpf.Map `ebpf:"controls"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Datagrams   *ebpf.Map `ebpf:"datagrams"`
-	Descriptors *ebpf.Map `ebpf:"descriptors"`
-	EventBufs   *ebpf.Map `ebpf:"event_bufs"`
-	Images      *ebpf.Map `ebpf:"images"`
-	Names       *ebpf.Map `ebpf:"names"`
-	NewImages   *ebpf.Map `ebpf:"new_images"`
-	Passing     *ebpf.Map `ebpf:"passing"`
-	Policies    *ebpf.Map `ebpf:"policies"`
-	Processes   *ebpf.Map `ebpf:"processes"`
-	Rings       *ebpf.Map `ebpf:"rings"`
-	Scratches   *ebpf.Map `ebpf:"scratches"`
-	SweepLists  *ebpf.Map `ebpf:"sweep_lists"`
-	Tables      *ebpf.Map `ebpf:"tables"`
+	Answers      *ebpf.Map `ebpf:"answers"`
+	BegunFlows   *ebpf.Map `ebpf:"begun_flows"`
+	CallSockets  *ebpf.Map `ebpf:"call_sockets"`
+	Calls        *ebpf.Map `ebpf:"calls"`
+	CompatSpaces *ebpf.Map `ebpf:"compat_spaces"`
+	Connecting   *ebpf.Map `ebpf:"connecting"`
+	Controls     *ebpf.Map `ebpf:"controls"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Datagrams    *ebpf.Map `ebpf:"datagrams"`
+	Descriptors  *ebpf.Map `ebpf:"descriptors"`
+	EventBufs    *ebpf.Map `ebpf:"event_bufs"`
+	Images       *ebpf.Map `ebpf:"images"`
+	Names        *ebpf.Map `ebpf:"names"`
+	NewImages    *ebpf.Map `ebpf:"new_images"`
+	Passing      *ebpf.Map `ebpf:"passing"`
+	Policies     *ebpf.Map `ebpf:"policies"`
+	Processes    *ebpf.Map `ebpf:"processes"`
+	Rings        *ebpf.Map `ebpf:"rings"`
+	Scratches    *ebpf.Map `ebpf:"scratches"`
+	SweepLists   *ebpf.Map `ebpf:"sweep_lists"`
+	Tables       *ebpf.Map `ebpf:"tables"`
 }
 
 func (m *SyscallsMaps) Close() error {
@@ -634,6 +654,7 @@ func (m *SyscallsMaps) Close() error {
 		m.BegunFlows,
 		m.CallSockets,
 		m.Calls,
+		m.CompatSpaces,
 		m.Connecting,
 		m.Controls,
 		m.Counters,
