@@ -72,13 +72,31 @@ static __noinline int compat_transfer(struct enter_args *args)
 	return on_transfer_enter(args, 6, true);
 }
 
-static __noinline int compat_control(struct enter_args *args)
+static __noinline int compat_other(struct enter_args *args)
 {
+	switch (args->nr) {
+	case NR_SPLICE:
+		return on_splice_enter(args);
+	case NR_CLOSE:
+		return on_close_enter(args);
+	case NR_CLOSE_RANGE:
+		return on_close_range_enter(args, USER_CLOSE_RANGE_COMPAT);
+	case NR_FCNTL:
+		return on_fcntl_enter(args);
+	case NR_IOCTL:
+		return on_ioctl_enter(args);
+	case NR_GETSOCKOPT:
+		return on_getsockopt_enter(args);
+	case NR_CLONE:
+		return on_clone(args);
+	case NR_CLONE3:
+		return on_clone3(args);
+	}
 	return on_control_enter(args, 5);
 }
 
-/* What the tracepoint of the same call of a 64-bit program does. */
-static __always_inline void dispatch_enter(struct enter_args *args)
+/* Does what the tracepoint of the same call of a 64-bit program does. */
+static __always_inline int dispatch_enter(struct enter_args *args)
 {
 	switch (args->nr) {
 	case NR_READ:
@@ -94,35 +112,9 @@ static __always_inline void dispatch_enter(struct enter_args *args)
 	case NR_SENDMMSG:
 	case NR_RECVMMSG:
 	case NR_SENDFILE:
-		compat_transfer(args);
-		break;
-	case NR_SPLICE:
-		on_splice_enter(args);
-		break;
-	case NR_CLOSE:
-		on_close_enter(args);
-		break;
-	case NR_CLOSE_RANGE:
-		on_close_range_enter(args, USER_CLOSE_RANGE_COMPAT);
-		break;
-	case NR_FCNTL:
-		on_fcntl_enter(args);
-		break;
-	case NR_IOCTL:
-		on_ioctl_enter(args);
-		break;
-	case NR_GETSOCKOPT:
-		on_getsockopt_enter(args);
-		break;
-	case NR_CLONE:
-		on_clone(args);
-		break;
-	case NR_CLONE3:
-		on_clone3(args);
-		break;
-	default:
-		compat_control(args);
+		return compat_transfer(args);
 	}
+	return compat_other(args);
 }
 
 static __always_inline int on_compat_enter(const struct saved_regs *regs)
