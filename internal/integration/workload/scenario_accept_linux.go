@@ -178,7 +178,7 @@ func delayedAddress(n *notes, args []string) {
 	check(err)
 	listening, client := multipathSocket(), multipathSocket()
 	bind(listening, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
-	port := listenFor(listening, backlog).addr.Port()
+	port := listenFor(listening).addr.Port()
 	check(unix.Connect(client, sockaddr(netip.AddrPortFrom(anyV4.Addr(), port))))
 	c, s := parties("delayed", client, acceptNull(listening))
 	locate(c, s)
