@@ -75,6 +75,8 @@
 #define NR_EXECVEAT 322
 #define NR_CLONE3 435
 #define NR_CLOSE_RANGE 436
+#define NR_UNSHARE 272
+#define NR_SETNS 308
 #elif defined(__TARGET_ARCH_arm64)
 #define NR_READ 63
 #define NR_WRITE 64
@@ -92,7 +94,7 @@
 #define NR_PREADV2 286
 #define NR_PWRITEV2 287
 #define NR_DUP 23
-#define NR_DUP2 -1 /* there is none */
+#define NR_DUP2 1001 /* 32-bit programs only: this number is free */
 #define NR_DUP3 24
 #define NR_FCNTL 25
 #define NR_IOCTL 29
@@ -112,7 +114,10 @@
 #define NR_EXECVEAT 281
 #define NR_CLONE3 435
 #define NR_CLOSE_RANGE 436
+#define NR_UNSHARE 97
+#define NR_SETNS 268
 #endif
+#define NR_NONE 0xffffffff
 
 struct sockaddr_any {
 	__u16 family;

@@ -24,6 +24,8 @@ struct call {
 	__u64 began; /* CLOCK_MONOTONIC, ns; 0: not known, or of no interest */
 	__u32 nr;
 	__u32 fd;
+	__u32 compat; /* a 32-bit program's: its structs in memory are narrower */
+	__u32 pad;
 };
 
 struct {

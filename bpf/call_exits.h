@@ -5,14 +5,13 @@
  */
 #pragma once
 
-/* The TCP socket behind a descriptor of the current task, or NULL. */
-static __always_inline struct sock *socket_of(__u32 fd)
+/* The socket behind a descriptor of the current task, or NULL. */
+static __always_inline struct sock *any_socket_of(__u32 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
 	struct socket *socket;
-	struct sock *sk;
 
 	if (fd >= BPF_CORE_READ(table, max_fds))
 		return NULL;
@@ -23,7 +22,14 @@ static __always_inline struct sock *socket_of(__u32 fd)
 	/* Another thread may have closed the descriptor and put another file there: a socket points back at its file. */
 	if (!socket || BPF_CORE_READ(socket, file) != file)
 		return NULL;
-	sk = BPF_CORE_READ(socket, sk);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* The TCP socket behind a descriptor of the current task, or NULL. */
+static __always_inline struct sock *socket_of(__u32 fd)
+{
+	struct sock *sk = any_socket_of(fd);
+
 	if (!sk || !is_inet(BPF_CORE_READ(sk, __sk_common.skc_family)))
 		return NULL;
 	__u16 protocol = BPF_CORE_READ(sk, sk_protocol);

@@ -12,20 +12,22 @@
 static __always_inline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 					__u32 length)
 {
-	long nr = SYSCALL_NR(regs);
+	struct call_args c;
 	struct user_message m;
 	int done;
 
 	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs))
 		return false;
-	if (nr == NR_SENDMMSG || nr == NR_RECVMMSG) {
-		done = messages_done(task);
-		if (done < 0 || !from_message(from, &m, SYSCALL_ARG2(regs) + done * sizeof(struct user_batch_message)))
+	read_args(&c, task, regs);
+	from->compat = c.compat;
+	if (c.nr == NR_SENDMMSG || c.nr == NR_RECVMMSG) {
+		done = c.compat ? -1 : messages_done(task); /* no hook sees the exit of a 32-bit program's call */
+		if (done < 0 || !from_message(from, &m, c.second + done * sizeof(struct user_batch_message)))
 			return false;
-	} else if (!find_bytes(from, &m, nr, SYSCALL_ARG2(regs), SYSCALL_ARG3(regs), length)) {
+	} else if (!find_bytes(from, &m, c.nr, c.second, c.third, length)) {
 		return false;
 	}
-	return fd_is_sock(task, SYSCALL_ARG1(regs), sk);
+	return fd_is_sock(task, c.fd, sk);
 }
 
 /*
@@ -121,8 +123,11 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (!s)
 		return;
 	stream = &s->conn.streams[direction];
-	if (sk->sk_protocol != IPPROTO_TCP)
+	if (sk->sk_protocol != IPPROTO_TCP) {
+		if (direction == DIRECTION_RECEIVED)
+			advance_spliced(s);
 		stream->position += length;
+	}
 	if (!is_wanted(&s->conn, direction, &budget))
 		return;
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))

@@ -198,18 +198,18 @@ __noinline int count_datagram(__u32 buf)
 }
 
 /* Finds where the call under way has the bytes of the datagram, and where the remote address; 0: nowhere. */
-static __always_inline __u64 find_datagram(struct datagram *g, struct pt_regs *regs, struct task_struct *task)
+static __always_inline __u64 find_datagram(struct datagram *g, const struct call_args *c, struct task_struct *task)
 {
-	long nr = SYSCALL_NR(regs);
-	__u64 address = SYSCALL_ARG2(regs), name = SYSCALL_ARG5(regs);
+	__u64 address = c->second, name = c->fifth;
 	struct user_message *m = &g->message;
 	int done;
 
 	barrier_var(name); /* else one load serves for registers and message, which the verifier does not take */
-	switch (nr) {
+	g->from.compat = c->compat;
+	switch (c->nr) {
 	case NR_SENDMMSG:
 	case NR_RECVMMSG:
-		done = messages_done(task);
+		done = c->compat ? -1 : messages_done(task);
 		if (done < 0)
 			return 0;
 		address += done * sizeof(struct user_batch_message);
@@ -219,8 +219,8 @@ static __always_inline __u64 find_datagram(struct datagram *g, struct pt_regs *r
 		g->unknown = !from_message(&g->from, m, address);
 		return g->unknown ? 0 : m->name;
 	}
-	g->unknown = !find_bytes(&g->from, m, nr, address, SYSCALL_ARG3(regs), g->length);
-	return nr == NR_SENDTO || nr == NR_RECVFROM ? name : 0;
+	g->unknown = !find_bytes(&g->from, m, c->nr, address, c->third, g->length);
+	return c->nr == NR_SENDTO || c->nr == NR_RECVFROM ? name : 0;
 }
 
 static __always_inline bool is_receive(long nr)
@@ -233,16 +233,20 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	__u32 buf = transfer_buf(direction), tid = task->pid;
+	struct call_args c = {};
 	struct datagram *g;
 	__u64 name;
 
 	/* The kernel's own sockets (tunnels, network file systems) have no file. */
 	if (!is_inet(sk->__sk_common.skc_family) || !sk->sk_socket->file)
 		return;
-	bool in_call = !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) && SYSCALL_UNDER_WAY(regs) &&
-		       fd_is_sock(task, SYSCALL_ARG1(regs), sk);
+	bool in_call = !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) && SYSCALL_UNDER_WAY(regs);
+	if (in_call) {
+		read_args(&c, task, regs);
+		in_call = fd_is_sock(task, c.fd, sk);
+	}
 	if (!length) { /* it is not emitted, but a message of its call */
-		if (in_call && (SYSCALL_NR(regs) == NR_SENDMMSG || SYSCALL_NR(regs) == NR_RECVMMSG))
+		if (in_call && !c.compat && (c.nr == NR_SENDMMSG || c.nr == NR_RECVMMSG))
 			messages_done(task);
 		return;
 	}
@@ -261,11 +265,11 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 		count_datagram(buf);
 		return;
 	}
-	if (!g->flow.remote_port && direction == DIRECTION_RECEIVED && sees_syscalls && is_receive(SYSCALL_NR(regs))) {
+	if (!g->flow.remote_port && direction == DIRECTION_RECEIVED && sees_syscalls && !c.compat && is_receive(c.nr)) {
 		bpf_map_update_elem(&datagram_receives, &tid, g, BPF_ANY);
 		return;
 	}
-	name = find_datagram(g, regs, task);
+	name = find_datagram(g, &c, task);
 	if (name && direction == DIRECTION_SENT) /* counts for more than that of connect (ip(7), udp(7)) */
 		read_remote(&g->flow, name);
 	count_datagram(buf);
@@ -301,6 +305,7 @@ static __always_inline void on_receive_exit(long ret, enum exit_user user)
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	__u32 tid = task->pid, buf = exit_buf(user);
 	struct datagram *waiting = bpf_map_lookup_elem(&datagram_receives, &tid), *g;
+	struct call_args c;
 	__u64 name;
 
 	if (!waiting)
@@ -322,7 +327,8 @@ static __always_inline void on_receive_exit(long ret, enum exit_user user)
 	}
 	if (ret != g->length) /* of a call before this one, whose exit was not seen */
 		return;
-	name = find_datagram(g, regs, task);
+	read_args(&c, task, regs);
+	name = find_datagram(g, &c, task);
 	if (name)
 		read_remote(&g->flow, name);
 	count_datagram(buf);

@@ -15,6 +15,7 @@ struct source {
 	__u64 count;  /* of iovecs there */
 	__u64 base;   /* of the present piece */
 	__u64 length; /* of the present piece */
+	__u64 compat; /* the iovecs are those of a 32-bit program */
 };
 
 /* The copying of a call's bytes. */
@@ -74,9 +75,10 @@ static __always_inline void reset_emission(struct emission *t, __u32 key)
 	t->g.frames.form = 0;
 	t->g.event_buf = key;
 }
+
 static __always_inline bool from_message(struct source *from, struct user_message *m, __u64 address)
 {
-	if (bpf_probe_read_user(m, sizeof(*m), (void *)address))
+	if (!read_message(m, address, from->compat))
 		return false;
 	from->iov = m->iov;
 	from->count = m->iov_length;
@@ -85,7 +87,7 @@ static __always_inline bool from_message(struct source *from, struct user_messag
 
 /*
  * Finds the bytes of a call by its second and third arguments; false: they are not known (sendfile, splice ...). The caller
- * has zeroed from. m: room for the message, if the call is about one.
+ * has zeroed from but for its member compat. m: room for the message, if the call is about one.
  */
 static __always_inline bool find_bytes(struct source *from, struct user_message *m, long nr, __u64 second, __u64 third,
 				       __u32 length)

@@ -47,14 +47,6 @@ static __always_inline void list_namespace(__u32 netns, struct seq_file *seq)
 	bpf_seq_write(seq, &output, sizeof(output));
 }
 
-static __always_inline void note_listener(const struct flow *flow, const struct owner *owner)
-{
-	struct listener_key key = {.netns = flow->netns, .port = flow->local_port};
-	struct listener listener = {.start = owner->start, .pid = owner->pid};
-
-	bpf_map_update_elem(&listeners, &key, &listener, BPF_NOEXIST);
-}
-
 /* Connections that the listener takes in from now on inherit the owner. */
 static __always_inline void adopt_listener(struct sock *sk, const struct flow *flow, const struct owner *owner)
 {
@@ -97,7 +89,6 @@ static __always_inline void report_live(struct sock *sk, struct seq_file *seq)
 static __always_inline void adopt_connection(struct sock *sk, const struct owner *owner, struct seq_file *seq)
 {
 	struct flow flow = {};
-	struct listener_key key = {};
 	struct socket_state *s;
 	struct tcp_sock *tp;
 	struct open_event *e;
@@ -115,9 +106,7 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 		flow.role = ROLE_CLIENT;
 		flow.role_source = ROLE_SOURCE_CONNECT;
 	} else {
-		key.netns = flow.netns;
-		key.port = flow.local_port;
-		flow.role = bpf_map_lookup_elem(&listeners, &key) ? ROLE_SERVER : ROLE_CLIENT;
+		flow.role = role_of_existing(&flow);
 		flow.role_source = ROLE_SOURCE_LISTENER;
 	}
 	if (left_out(owner, flow.local_port, flow.remote_port))
@@ -231,8 +220,7 @@ static __always_inline void on_unowned(struct bpf_iter__tcp *ctx)
 		return;
 	}
 	read_flow(&flow, (struct sock *)tp);
-	struct listener_key key = {.netns = flow.netns, .port = flow.local_port};
-	struct listener *listener = bpf_map_lookup_elem(&listeners, &key);
+	struct listener *listener = listener_of(&flow);
 	if (listener) {
 		owner.pid = listener->pid;
 		owner.start = listener->start;

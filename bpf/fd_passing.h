@@ -20,37 +20,45 @@ struct {
 	__type(value, struct passed);
 } passing SEC(".maps");
 
+/* The length is a size_t: 8 bytes, or 4 of a 32-bit program. Level and type are behind it. */
 struct control_head {
 	__u64 length;
 	__s32 level;
 	__s32 type;
 };
 
-/* How many descriptors a message carries. */
-static __always_inline __u32 carried(const struct user_message *m)
+static __always_inline __u32 control_head_size(bool compat)
 {
-	struct control_head control;
+	return sizeof(struct control_head) - (compat ? 4 : 0);
+}
 
-	if (m->control_length < sizeof(control) + 4 ||
-	    bpf_probe_read_user(&control, sizeof(control), (void *)m->control) || control.level != SOL_SOCKET ||
-	    control.type != SCM_RIGHTS || control.length < sizeof(control))
+/* How many descriptors a message carries. */
+static __always_inline __u32 carried(const struct user_message *m, bool compat)
+{
+	__u32 size = control_head_size(compat), skip = sizeof(struct control_head) - size;
+	struct control_head control = {};
+
+	if (m->control_length < size + 4 ||
+	    bpf_probe_read_user(&control.length, sizeof(control.length) - skip, (void *)m->control) ||
+	    bpf_probe_read_user(&control.level, 8, (void *)(m->control + size - 8)) ||
+	    control.level != SOL_SOCKET || control.type != SCM_RIGHTS || control.length < size)
 		return 0;
-	control.length = (control.length - sizeof(control)) / 4;
+	control.length = (control.length - size) / 4;
 	return control.length < PASSED_MAX ? control.length : PASSED_MAX;
 }
 
-static __always_inline bool read_carried(__s32 *fd, const struct user_message *m, __u32 i)
+static __always_inline bool read_carried(__s32 *fd, const struct user_message *m, __u32 i, bool compat)
 {
-	return !bpf_probe_read_user(fd, sizeof(*fd), (void *)(m->control + sizeof(struct control_head) + i * 4));
+	return !bpf_probe_read_user(fd, sizeof(*fd), (void *)(m->control + control_head_size(compat) + i * 4));
 }
 
 /* Descriptors are about to be sent. The message holds the sockets among them until somebody receives it. */
-static __noinline int on_passed(const struct user_message *m, __u64 socket, __u32 pid)
+static __noinline int on_passed(const struct user_message *m, const struct call *c, __u32 pid)
 {
-	struct call_socket *s = socket_by_id(socket);
+	struct call_socket *s = socket_by_id(c->id);
 	struct passed *queue;
 	__u64 peer = s ? s->peer : 0, now = bpf_ktime_get_ns();
-	__u32 n = carried(m);
+	__u32 n = carried(m, c->compat);
 	__s32 fd;
 
 	if (!n)
@@ -67,7 +75,7 @@ static __noinline int on_passed(const struct user_message *m, __u64 socket, __u3
 		queue->until = now + PASSED_NS;
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		__u64 id;
-		if (i >= n || !read_carried(&fd, m, i))
+		if (i >= n || !read_carried(&fd, m, i, c->compat))
 			break;
 		id = fd_socket(pid, fd);
 		if (id)
@@ -90,14 +98,14 @@ static __noinline int on_not_passed(const struct call *c, __u32 pid)
 	__u32 n;
 	__s32 fd;
 
-	if (bpf_probe_read_user(&m, sizeof(m), (void *)c->args[1]) || !m.control)
+	if (!read_message(&m, c->args[1], c->compat) || !m.control)
 		return 0;
-	n = carried(&m);
+	n = carried(&m, c->compat);
 	queue = bpf_map_lookup_elem(&passing, &peer);
 	if (queue)
 		queue->count = queue->count > n ? queue->count - n : 0;
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
-		if (i >= n || !read_carried(&fd, &m, i))
+		if (i >= n || !read_carried(&fd, &m, i, c->compat))
 			break;
 		s = socket_by_id(fd_socket(pid, fd));
 		if (s && (s->emitted || s->stage != STAGE_LISTENING))
@@ -111,7 +119,7 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 {
 	struct passed *queue;
 	__u64 key = c->id;
-	__u32 n = carried(m);
+	__u32 n = carried(m, c->compat);
 
 	if (!n)
 		return 0;
@@ -125,7 +133,7 @@ static __noinline int on_taken(const struct user_message *m, const struct call *
 	}
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		__s32 fd;
-		if (i >= n || !read_carried(&fd, m, i))
+		if (i >= n || !read_carried(&fd, m, i, c->compat))
 			break;
 		if (!queue || !queue->count) {
 			fd_unbind(pid, fd);

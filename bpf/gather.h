@@ -66,7 +66,7 @@ STEP int gather(struct gathering *g)
 {
 	struct user_iovec iovec;
 	struct event_buf *event_buf;
-	__u32 key, used;
+	__u32 key, used, size;
 	__u64 n;
 
 	if (!g)
@@ -84,11 +84,12 @@ STEP int gather(struct gathering *g)
 	if (!g->from.length) {
 		if (!g->from.count)
 			return 0;
-		if (bpf_probe_read_user(&iovec, sizeof(iovec), (void *)g->from.iov)) {
+		size = read_iovec(&iovec, g->from.iov, g->from.compat);
+		if (!size) {
 			g->fault = 1;
 			return 0;
 		}
-		g->from.iov += sizeof(iovec);
+		g->from.iov += size;
 		g->from.count--;
 		g->from.base = iovec.base;
 		g->from.length = iovec.length;
@@ -152,7 +153,7 @@ SUBPROGRAM int peek(struct gathering *g)
 {
 	struct user_iovec iovec;
 	__u64 at, count, n;
-	__u32 used = 0;
+	__u32 used = 0, size;
 
 	if (!g)
 		return 0;
@@ -162,9 +163,10 @@ SUBPROGRAM int peek(struct gathering *g)
 	count = g->from.count;
 	for (int i = 0; i < SIGNATURE_PARTS_MAX; i++) {
 		if (!iovec.length) {
-			if (!count || bpf_probe_read_user(&iovec, sizeof(iovec), (void *)at))
+			size = count ? read_iovec(&iovec, at, g->from.compat) : 0;
+			if (!size)
 				break;
-			at += sizeof(iovec);
+			at += size;
 			count--;
 		}
 		if (used >= SIGNATURE_LEN || used >= g->left)

@@ -209,7 +209,16 @@ struct css_set {
 	struct cgroup *dfl_cgrp;
 };
 
+struct thread_info {
+	unsigned long flags; /* arm64: TIF_32BIT */
+	__u32 status; /* x86: TS_COMPAT */
+};
+
+#define TS_COMPAT 2 /* arch/x86/include/asm/thread_info.h: in a call of a 32-bit program */
+#define TIF_32BIT (1ul << 22) /* arch/arm64/include/asm/thread_info.h: a 32-bit program */
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	int pid; /* the thread's */
 	int tgid;
@@ -225,7 +234,7 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long r14, r10, r9, r8, ax, dx, si, di, orig_ax, ip, sp;
+	unsigned long r14, bp, bx, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, sp;
 };
 #define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
 #define SYSCALL_RET(regs) ((long)(regs)->ax)
@@ -233,6 +242,10 @@ struct pt_regs {
 #define SYSCALL_ARG2(regs) ((regs)->si)
 #define SYSCALL_ARG3(regs) ((regs)->dx)
 #define SYSCALL_ARG5(regs) ((regs)->r8)
+/* The six arguments of a 32-bit program's call. */
+#define COMPAT_ARGS(args, regs) \
+	((args)[0] = (regs)->bx, (args)[1] = (regs)->cx, (args)[2] = (regs)->dx, (args)[3] = (regs)->si, \
+	 (args)[4] = (regs)->di, (args)[5] = (regs)->bp)
 /* Until a call has returned its result's place holds -ENOSYS (arch/x86/entry/entry_64.S). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->ax == -38ul)
 #define USER_PLACE(regs) ((regs)->ip)
@@ -255,6 +268,9 @@ struct pt_regs {
 #define SYSCALL_ARG2(regs) ((regs)->user_regs.regs[1])
 #define SYSCALL_ARG3(regs) ((regs)->user_regs.regs[2])
 #define SYSCALL_ARG5(regs) ((regs)->user_regs.regs[4])
+#define COMPAT_ARGS(args, regs) \
+	((args)[0] = (regs)->orig_x0, (args)[1] = (regs)->user_regs.regs[1], (args)[2] = (regs)->user_regs.regs[2], \
+	 (args)[3] = (regs)->user_regs.regs[3], (args)[4] = (regs)->user_regs.regs[4], (args)[5] = (regs)->user_regs.regs[5])
 /* A result takes the first argument's place (arch/arm64/kernel/syscall.c). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->user_regs.regs[0] == (regs)->orig_x0)
 #define USER_PLACE(regs) ((regs)->user_regs.pc)

@@ -26,10 +26,12 @@ enum scratch_user {
 	/* These have an event_buf, too. */
 	USER_TRANSFER = 0,
 	USER_BATCH,
+	USER_COMPAT,
 	USER_TRANSFER_BACKUP,
 	USER_BATCH_BACKUP,
 	/* These have none. */
-	USER_CONTROL,
+	EVENT_BUF_USERS,
+	USER_CONTROL = EVENT_BUF_USERS,
 	USER_CONTROL_BACKUP,
 	SCRATCH_USERS,
 };

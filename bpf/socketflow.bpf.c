@@ -21,6 +21,8 @@
 #include "kernel.h"
 #include "event.h"
 #include "config.h"
+#include "compat.h"
+#include "registers.h"
 #include "backup.h"
 #include "emit.h"
 #include "frames.h"
@@ -42,6 +44,7 @@
 #include "early_accept.h"
 #include "state.h"
 #include "call_exits.h"
+#include "listeners.h"
 #include "existing.h"
 #include "unix.h"
 #include "datagram.h"
@@ -91,9 +94,18 @@ int connect_exit(struct sys_exit_args *ctx)
 	return 0;
 }
 
+SEC("tracepoint/syscalls/sys_exit_splice")
+int splice_exit(struct sys_exit_args *ctx)
+{
+	on_splice_exit(ctx->ret);
+	return 0;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 {
+	if (is_compat(bpf_get_current_task_btf()))
+		return 0; /* other numbers, and the tracepoints of single calls do not see them either */
 	switch (SYSCALL_NR(regs)) {
 	case NR_ACCEPT:
 	case NR_ACCEPT4:
@@ -112,6 +124,9 @@ int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 		break;
 	case NR_SENDMMSG:
 		on_batch_exit();
+		break;
+	case NR_SPLICE:
+		on_splice_exit(ret);
 		break;
 	}
 	return 0;

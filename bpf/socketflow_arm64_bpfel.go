@@ -107,6 +107,7 @@ type SocketflowDatagram struct {
 		Count  uint64
 		Base   uint64
 		Length uint64
+		Compat uint64
 	}
 	Key    SocketflowDatagramKey
 	Stream struct {
@@ -237,6 +238,7 @@ type SocketflowEventBuf struct {
 				Count  uint64
 				Base   uint64
 				Length uint64
+				Compat uint64
 			}
 			Skip          uint64
 			Position      uint64
@@ -360,9 +362,10 @@ type SocketflowListener struct {
 }
 
 type SocketflowListenerKey struct {
-	_     structs.HostLayout
-	Netns uint32
-	Port  uint32
+	_       structs.HostLayout
+	Netns   uint32
+	Port    uint32
+	Address [4]uint32
 }
 
 type SocketflowLiveEvent struct {
@@ -540,6 +543,12 @@ type SocketflowSocketState struct {
 	LivePass   uint32
 }
 
+type SocketflowSpliced struct {
+	_     structs.HostLayout
+	Bytes uint64
+	Last  uint64
+}
+
 type SocketflowTransport uint32
 
 const (
@@ -598,6 +607,7 @@ const (
 	SocketflowMapRuleMatches          = "rule_matches"
 	SocketflowMapRules                = "rules"
 	SocketflowMapSockets              = "sockets"
+	SocketflowMapSpliced              = "spliced"
 	SocketflowMapWaits                = "waits"
 	SocketflowProgAccept4Exit         = "accept4_exit"
 	SocketflowProgAcceptExit          = "accept_exit"
@@ -623,6 +633,7 @@ const (
 	SocketflowProgSockState           = "sock_state"
 	SocketflowProgSocketReceived      = "socket_received"
 	SocketflowProgSocketSent          = "socket_sent"
+	SocketflowProgSpliceExit          = "splice_exit"
 	SocketflowProgThreadSwitch        = "thread_switch"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
@@ -652,6 +663,7 @@ const (
 	SocketflowVarShardMask            = "shard_mask"
 	SocketflowVarSignatureBurst       = "signature_burst"
 	SocketflowVarSignatures           = "signatures"
+	SocketflowVarSplicesFromUnix      = "splices_from_unix"
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
 	SocketflowVarUnusedClose          = "unused_close"
 	SocketflowVarUnusedCounter        = "unused_counter"
@@ -743,6 +755,7 @@ type SocketflowProgramSpecs struct {
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
 	SocketReceived      *ebpf.ProgramSpec `ebpf:"socket_received"`
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
+	SpliceExit          *ebpf.ProgramSpec `ebpf:"splice_exit"`
 	ThreadSwitch        *ebpf.ProgramSpec `ebpf:"thread_switch"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
@@ -771,6 +784,7 @@ type SocketflowMapSpecs struct {
 	RuleMatches      *ebpf.MapSpec `ebpf:"rule_matches"`
 	Rules            *ebpf.MapSpec `ebpf:"rules"`
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
+	Spliced          *ebpf.MapSpec `ebpf:"spliced"`
 	Waits            *ebpf.MapSpec `ebpf:"waits"`
 }
 
@@ -804,6 +818,7 @@ type SocketflowVariableSpecs struct {
 	ShardMask            *ebpf.VariableSpec `ebpf:"shard_mask"`
 	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
 	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
+	SplicesFromUnix      *ebpf.VariableSpec `ebpf:"splices_from_unix"`
 	UnusedAddressSource  *ebpf.VariableSpec `ebpf:"unused_address_source"`
 	UnusedClose          *ebpf.VariableSpec `ebpf:"unused_close"`
 	UnusedCounter        *ebpf.VariableSpec `ebpf:"unused_counter"`
@@ -868,6 +883,7 @@ type SocketflowMaps struct {
 	RuleMatches      *ebpf.Map `ebpf:"rule_matches"`
 	Rules            *ebpf.Map `ebpf:"rules"`
 	Sockets          *ebpf.Map `ebpf:"sockets"`
+	Spliced          *ebpf.Map `ebpf:"spliced"`
 	Waits            *ebpf.Map `ebpf:"waits"`
 }
 
@@ -892,6 +908,7 @@ func (m *SocketflowMaps) Close() error {
 		m.RuleMatches,
 		m.Rules,
 		m.Sockets,
+		m.Spliced,
 		m.Waits,
 	)
 }
@@ -926,6 +943,7 @@ type SocketflowVariables struct {
 	ShardMask            *ebpf.Variable `ebpf:"shard_mask"`
 	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
 	Signatures           *ebpf.Variable `ebpf:"signatures"`
+	SplicesFromUnix      *ebpf.Variable `ebpf:"splices_from_unix"`
 	UnusedAddressSource  *ebpf.Variable `ebpf:"unused_address_source"`
 	UnusedClose          *ebpf.Variable `ebpf:"unused_close"`
 	UnusedCounter        *ebpf.Variable `ebpf:"unused_counter"`
@@ -979,6 +997,7 @@ type SocketflowPrograms struct {
 	SockState           *ebpf.Program `ebpf:"sock_state"`
 	SocketReceived      *ebpf.Program `ebpf:"socket_received"`
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
+	SpliceExit          *ebpf.Program `ebpf:"splice_exit"`
 	ThreadSwitch        *ebpf.Program `ebpf:"thread_switch"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
@@ -1010,6 +1029,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.SockState,
 		p.SocketReceived,
 		p.SocketSent,
+		p.SpliceExit,
 		p.ThreadSwitch,
 		p.UnixReceived,
 		p.UnixSent,

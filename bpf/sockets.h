@@ -57,28 +57,6 @@ struct {
 	__type(value, __u8);
 } accepted SEC(".maps");
 
-/*
- * While the iterators run: who listens where. This distinguishes servers from clients. It also gives the owner of a socket
- * without a descriptor, for instance that of MPTCP, which is behind the socket that the descriptor leads to.
- */
-struct listener_key {
-	__u32 netns;
-	__u32 port;
-};
-
-struct listener {
-	__u64 start;
-	__u32 pid;
-	__u32 pad;
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 16384);
-	__type(key, struct listener_key);
-	__type(value, struct listener);
-} listeners SEC(".maps");
-
 /* Threads within sendmmsg or recvmmsg, and how many messages of the call are done. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -292,12 +292,12 @@ static __always_inline void forget_accepted(const struct socket_state *s)
 static __always_inline bool in_connect_call(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct pt_regs *regs;
+	struct call_args c;
 
 	if (task->flags & PF_EXITING)
 		return false;
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	return SYSCALL_NR(regs) == NR_CONNECT;
+	read_args(&c, task, (struct pt_regs *)bpf_task_pt_regs(task));
+	return c.nr == NR_CONNECT;
 }
 
 /* any -> CLOSE */

@@ -25,6 +25,7 @@ int emit_piece_of(unsigned int event_buf);
 #include "abi.h"
 #include "event.h"
 #include "config.h"
+#include "compat.h"
 #include "backup.h"
 #include "emit.h"
 #include "frames.h"
@@ -52,8 +53,10 @@ int emit_piece_of(unsigned int event_buf);
 #include "stream_calls.h"
 #include "datagram_calls.h"
 #include "transfer_calls.h"
+#include "tcp_ends.h"
 #include "process_calls.h"
 #include "control.h"
+#include "compat_calls.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -63,21 +66,21 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 SEC("tracepoint")
 int enter_transfer_of_3(struct enter_args *ctx)
 {
-	return on_transfer_enter(ctx, 3);
+	return on_transfer_enter(ctx, 3, false);
 }
 
 /* sendmmsg, recvmmsg, sendfile64 */
 SEC("tracepoint")
 int enter_transfer_of_4(struct enter_args *ctx)
 {
-	return on_transfer_enter(ctx, 4);
+	return on_transfer_enter(ctx, 4, false);
 }
 
 /* sendto, recvfrom, preadv2, pwritev2 */
 SEC("tracepoint")
 int enter_transfer_of_6(struct enter_args *ctx)
 {
-	return on_transfer_enter(ctx, 6);
+	return on_transfer_enter(ctx, 6, false);
 }
 
 SEC("tracepoint")
@@ -164,6 +167,36 @@ SEC("tracepoint")
 int enter_close_range(struct enter_args *ctx)
 {
 	return on_close_range_enter(ctx, is_backup() ? USER_CLOSE_RANGE_BACKUP : USER_CLOSE_RANGE);
+}
+
+/* ---- the calls of 32-bit programs ---- */
+
+SEC("raw_tp")
+int BPF_PROG(compat_enter, const struct saved_regs *regs)
+{
+	return on_compat_enter(regs);
+}
+
+SEC("raw_tp")
+int BPF_PROG(compat_exit, const struct saved_regs *regs, long ret)
+{
+	return on_compat_exit(regs, ret);
+}
+
+/* ---- both ends of TCP sockets ---- */
+
+/* inet_sock_set_state */
+SEC("tracepoint")
+int tcp_state(struct tcp_state_args *ctx)
+{
+	return on_tcp_state(ctx);
+}
+
+/* tcp_rcv_space_adjust */
+SEC("tracepoint")
+int tcp_receive(struct tcp_receive_args *ctx)
+{
+	return on_tcp_receive(ctx);
 }
 
 /* ---- the life of processes ---- */
@@ -288,6 +321,7 @@ int ask_datagrams(void *ctx)
 
 /* For bpf2go: types that user space reads and writes, beside those of the maps. */
 const enum descriptor_kind *unused_descriptor_kind __attribute__((unused));
+const enum scratch_user *unused_scratch_user __attribute__((unused));
 const enum stage *unused_stage __attribute__((unused));
 const enum known *unused_known __attribute__((unused));
 const enum datagram_state *unused_datagram_state __attribute__((unused));

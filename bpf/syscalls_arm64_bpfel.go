@@ -20,12 +20,14 @@ type SyscallsAnswer struct {
 }
 
 type SyscallsCall struct {
-	_     structs.HostLayout
-	Args  [6]uint64
-	Id    uint64
-	Began uint64
-	Nr    uint32
-	Fd    uint32
+	_      structs.HostLayout
+	Args   [6]uint64
+	Id     uint64
+	Began  uint64
+	Nr     uint32
+	Fd     uint32
+	Compat uint32
+	Pad    uint32
 }
 
 type SyscallsCallSocket struct {
@@ -39,6 +41,23 @@ type SyscallsCallSocket struct {
 	Emitted  uint8
 	Finished uint8
 	Pad      [7]uint8
+}
+
+type SyscallsCompatSpace struct {
+	_    structs.HostLayout
+	Call struct {
+		_    structs.HostLayout
+		Args [6]uint64
+		Nr   uint32
+		Pad  uint32
+	}
+	Args struct {
+		_      structs.HostLayout
+		Common uint64
+		Nr     int32
+		Pad    int32
+		Args   [6]uint64
+	}
 }
 
 type SyscallsConnection struct {
@@ -192,6 +211,7 @@ type SyscallsEventBuf struct {
 				Count  uint64
 				Base   uint64
 				Length uint64
+				Compat uint64
 			}
 			Skip          uint64
 			Position      uint64
@@ -294,6 +314,7 @@ type SyscallsScratch struct {
 			Count  uint64
 			Base   uint64
 			Length uint64
+			Compat uint64
 		}
 		Id        uint64
 		Began     uint64
@@ -305,6 +326,20 @@ type SyscallsScratch struct {
 		User      uint32
 	}
 }
+
+type SyscallsScratchUser uint32
+
+const (
+	SyscallsScratchUserUSER_TRANSFER        SyscallsScratchUser = 0
+	SyscallsScratchUserUSER_BATCH           SyscallsScratchUser = 1
+	SyscallsScratchUserUSER_COMPAT          SyscallsScratchUser = 2
+	SyscallsScratchUserUSER_TRANSFER_BACKUP SyscallsScratchUser = 3
+	SyscallsScratchUserUSER_BATCH_BACKUP    SyscallsScratchUser = 4
+	SyscallsScratchUserEVENT_BUF_USERS      SyscallsScratchUser = 5
+	SyscallsScratchUserUSER_CONTROL         SyscallsScratchUser = 5
+	SyscallsScratchUserUSER_CONTROL_BACKUP  SyscallsScratchUser = 6
+	SyscallsScratchUserSCRATCH_USERS        SyscallsScratchUser = 7
+)
 
 type SyscallsSignature struct {
 	_        structs.HostLayout
@@ -348,80 +383,88 @@ type SyscallsUnixNames struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	SyscallsMapAnswers              = "answers"
-	SyscallsMapBegunFlows           = "begun_flows"
-	SyscallsMapCallSockets          = "call_sockets"
-	SyscallsMapCalls                = "calls"
-	SyscallsMapControls             = "controls"
-	SyscallsMapCounters             = "counters"
-	SyscallsMapDatagrams            = "datagrams"
-	SyscallsMapDescriptors          = "descriptors"
-	SyscallsMapEventBufs            = "event_bufs"
-	SyscallsMapImages               = "images"
-	SyscallsMapNames                = "names"
-	SyscallsMapNewImages            = "new_images"
-	SyscallsMapPassing              = "passing"
-	SyscallsMapPolicies             = "policies"
-	SyscallsMapProcesses            = "processes"
-	SyscallsMapRings                = "rings"
-	SyscallsMapScratches            = "scratches"
-	SyscallsMapSweepLists           = "sweep_lists"
-	SyscallsMapTables               = "tables"
-	SyscallsProgAdopt               = "adopt"
-	SyscallsProgAskDatagrams        = "ask_datagrams"
-	SyscallsProgEnterBlocked        = "enter_blocked"
-	SyscallsProgEnterClone          = "enter_clone"
-	SyscallsProgEnterClone3         = "enter_clone3"
-	SyscallsProgEnterClose          = "enter_close"
-	SyscallsProgEnterCloseRange     = "enter_close_range"
-	SyscallsProgEnterControlOf1     = "enter_control_of_1"
-	SyscallsProgEnterControlOf2     = "enter_control_of_2"
-	SyscallsProgEnterControlOf3     = "enter_control_of_3"
-	SyscallsProgEnterControlOf4     = "enter_control_of_4"
-	SyscallsProgEnterControlOf5     = "enter_control_of_5"
-	SyscallsProgEnterExecve         = "enter_execve"
-	SyscallsProgEnterFcntl          = "enter_fcntl"
-	SyscallsProgEnterIoctl          = "enter_ioctl"
-	SyscallsProgEnterSplice         = "enter_splice"
-	SyscallsProgEnterTransferOf3    = "enter_transfer_of_3"
-	SyscallsProgEnterTransferOf4    = "enter_transfer_of_4"
-	SyscallsProgEnterTransferOf6    = "enter_transfer_of_6"
-	SyscallsProgExitBatch           = "exit_batch"
-	SyscallsProgExitControl         = "exit_control"
-	SyscallsProgExitExec            = "exit_exec"
-	SyscallsProgExitNamespace       = "exit_namespace"
-	SyscallsProgExitTransfer        = "exit_transfer"
-	SyscallsProgLeaveBlocked        = "leave_blocked"
-	SyscallsProgLeaveOut            = "leave_out"
-	SyscallsProgLocate              = "locate"
-	SyscallsProgLookUp              = "look_up"
-	SyscallsProgProcessExit         = "process_exit"
-	SyscallsProgProcessFork         = "process_fork"
-	SyscallsProgReject              = "reject"
-	SyscallsProgSelfPid             = "self_pid"
-	SyscallsProgVanish              = "vanish"
-	SyscallsVarBegunFlowsMask       = "begun_flows_mask"
-	SyscallsVarCpus                 = "cpus"
-	SyscallsVarCrowdedBytes         = "crowded_bytes"
-	SyscallsVarDatagramIdle         = "datagram_idle"
-	SyscallsVarExcludedPid          = "excluded_pid"
-	SyscallsVarExitGroupOffset      = "exit_group_offset"
-	SyscallsVarFollowData           = "follow_data"
-	SyscallsVarFollowDatagramData   = "follow_datagram_data"
-	SyscallsVarFollowUdp            = "follow_udp"
-	SyscallsVarFollowUnix           = "follow_unix"
-	SyscallsVarForkChildOffset      = "fork_child_offset"
-	SyscallsVarPayloadBurst         = "payload_burst"
-	SyscallsVarPayloadLimit         = "payload_limit"
-	SyscallsVarPolicyMask           = "policy_mask"
-	SyscallsVarShardMask            = "shard_mask"
-	SyscallsVarSignatureBurst       = "signature_burst"
-	SyscallsVarSignatures           = "signatures"
-	SyscallsVarUnusedDatagramState  = "unused_datagram_state"
-	SyscallsVarUnusedDescriptorKind = "unused_descriptor_kind"
-	SyscallsVarUnusedKnown          = "unused_known"
-	SyscallsVarUnusedStage          = "unused_stage"
-	SyscallsVarWakeupBytes          = "wakeup_bytes"
+	SyscallsMapAnswers               = "answers"
+	SyscallsMapBegunFlows            = "begun_flows"
+	SyscallsMapCallSockets           = "call_sockets"
+	SyscallsMapCalls                 = "calls"
+	SyscallsMapCompatSpaces          = "compat_spaces"
+	SyscallsMapConnecting            = "connecting"
+	SyscallsMapControls              = "controls"
+	SyscallsMapCounters              = "counters"
+	SyscallsMapDatagrams             = "datagrams"
+	SyscallsMapDescriptors           = "descriptors"
+	SyscallsMapEventBufs             = "event_bufs"
+	SyscallsMapImages                = "images"
+	SyscallsMapNames                 = "names"
+	SyscallsMapNewImages             = "new_images"
+	SyscallsMapPassing               = "passing"
+	SyscallsMapPolicies              = "policies"
+	SyscallsMapProcesses             = "processes"
+	SyscallsMapRings                 = "rings"
+	SyscallsMapScratches             = "scratches"
+	SyscallsMapSweepLists            = "sweep_lists"
+	SyscallsMapTables                = "tables"
+	SyscallsProgAdopt                = "adopt"
+	SyscallsProgAskDatagrams         = "ask_datagrams"
+	SyscallsProgCompatEnter          = "compat_enter"
+	SyscallsProgCompatExit           = "compat_exit"
+	SyscallsProgEnterBlocked         = "enter_blocked"
+	SyscallsProgEnterClone           = "enter_clone"
+	SyscallsProgEnterClone3          = "enter_clone3"
+	SyscallsProgEnterClose           = "enter_close"
+	SyscallsProgEnterCloseRange      = "enter_close_range"
+	SyscallsProgEnterControlOf1      = "enter_control_of_1"
+	SyscallsProgEnterControlOf2      = "enter_control_of_2"
+	SyscallsProgEnterControlOf3      = "enter_control_of_3"
+	SyscallsProgEnterControlOf4      = "enter_control_of_4"
+	SyscallsProgEnterControlOf5      = "enter_control_of_5"
+	SyscallsProgEnterExecve          = "enter_execve"
+	SyscallsProgEnterFcntl           = "enter_fcntl"
+	SyscallsProgEnterIoctl           = "enter_ioctl"
+	SyscallsProgEnterSplice          = "enter_splice"
+	SyscallsProgEnterTransferOf3     = "enter_transfer_of_3"
+	SyscallsProgEnterTransferOf4     = "enter_transfer_of_4"
+	SyscallsProgEnterTransferOf6     = "enter_transfer_of_6"
+	SyscallsProgExitBatch            = "exit_batch"
+	SyscallsProgExitControl          = "exit_control"
+	SyscallsProgExitExec             = "exit_exec"
+	SyscallsProgExitNamespace        = "exit_namespace"
+	SyscallsProgExitTransfer         = "exit_transfer"
+	SyscallsProgLeaveBlocked         = "leave_blocked"
+	SyscallsProgLeaveOut             = "leave_out"
+	SyscallsProgLocate               = "locate"
+	SyscallsProgLookUp               = "look_up"
+	SyscallsProgProcessExit          = "process_exit"
+	SyscallsProgProcessFork          = "process_fork"
+	SyscallsProgReject               = "reject"
+	SyscallsProgSelfPid              = "self_pid"
+	SyscallsProgTcpReceive           = "tcp_receive"
+	SyscallsProgTcpState             = "tcp_state"
+	SyscallsProgVanish               = "vanish"
+	SyscallsVarBegunFlowsMask        = "begun_flows_mask"
+	SyscallsVarCpus                  = "cpus"
+	SyscallsVarCrowdedBytes          = "crowded_bytes"
+	SyscallsVarDatagramIdle          = "datagram_idle"
+	SyscallsVarExcludedPid           = "excluded_pid"
+	SyscallsVarExitGroupOffset       = "exit_group_offset"
+	SyscallsVarFollowData            = "follow_data"
+	SyscallsVarFollowDatagramData    = "follow_datagram_data"
+	SyscallsVarFollowUdp             = "follow_udp"
+	SyscallsVarFollowUnix            = "follow_unix"
+	SyscallsVarForkChildOffset       = "fork_child_offset"
+	SyscallsVarPayloadBurst          = "payload_burst"
+	SyscallsVarPayloadLimit          = "payload_limit"
+	SyscallsVarPolicyMask            = "policy_mask"
+	SyscallsVarShardMask             = "shard_mask"
+	SyscallsVarSignatureBurst        = "signature_burst"
+	SyscallsVarSignatures            = "signatures"
+	SyscallsVarTcpReceiveLocalOffset = "tcp_receive_local_offset"
+	SyscallsVarUnusedDatagramState   = "unused_datagram_state"
+	SyscallsVarUnusedDescriptorKind  = "unused_descriptor_kind"
+	SyscallsVarUnusedKnown           = "unused_known"
+	SyscallsVarUnusedScratchUser     = "unused_scratch_user"
+	SyscallsVarUnusedStage           = "unused_stage"
+	SyscallsVarWakeupBytes           = "wakeup_bytes"
 )
 
 // LoadSyscalls returns the embedded CollectionSpec for Syscalls.
@@ -468,6 +511,8 @@ type SyscallsSpecs struct {
 type SyscallsProgramSpecs struct {
 	Adopt            *ebpf.ProgramSpec `ebpf:"adopt"`
 	AskDatagrams     *ebpf.ProgramSpec `ebpf:"ask_datagrams"`
+	CompatEnter      *ebpf.ProgramSpec `ebpf:"compat_enter"`
+	CompatExit       *ebpf.ProgramSpec `ebpf:"compat_exit"`
 	EnterBlocked     *ebpf.ProgramSpec `ebpf:"enter_blocked"`
 	EnterClone       *ebpf.ProgramSpec `ebpf:"enter_clone"`
 	EnterClone3      *ebpf.ProgramSpec `ebpf:"enter_clone3"`
@@ -498,6 +543,8 @@ type SyscallsProgramSpecs struct {
 	ProcessFork      *ebpf.ProgramSpec `ebpf:"process_fork"`
 	Reject           *ebpf.ProgramSpec `ebpf:"reject"`
 	SelfPid          *ebpf.ProgramSpec `ebpf:"self_pid"`
+	TcpReceive       *ebpf.ProgramSpec `ebpf:"tcp_receive"`
+	TcpState         *ebpf.ProgramSpec `ebpf:"tcp_state"`
 	Vanish           *ebpf.ProgramSpec `ebpf:"vanish"`
 }
 
@@ -505,53 +552,57 @@ type SyscallsProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsMapSpecs struct {
-	Answers     *ebpf.MapSpec `ebpf:"answers"`
-	BegunFlows  *ebpf.MapSpec `ebpf:"begun_flows"`
-	CallSockets *ebpf.MapSpec `ebpf:"call_sockets"`
-	Calls       *ebpf.MapSpec `ebpf:"calls"`
-	Controls    *ebpf.MapSpec `ebpf:"controls"`
-	Counters    *ebpf.MapSpec `ebpf:"counters"`
-	Datagrams   *ebpf.MapSpec `ebpf:"datagrams"`
-	Descriptors *ebpf.MapSpec `ebpf:"descriptors"`
-	EventBufs   *ebpf.MapSpec `ebpf:"event_bufs"`
-	Images      *ebpf.MapSpec `ebpf:"images"`
-	Names       *ebpf.MapSpec `ebpf:"names"`
-	NewImages   *ebpf.MapSpec `ebpf:"new_images"`
-	Passing     *ebpf.MapSpec `ebpf:"passing"`
-	Policies    *ebpf.MapSpec `ebpf:"policies"`
-	Processes   *ebpf.MapSpec `ebpf:"processes"`
-	Rings       *ebpf.MapSpec `ebpf:"rings"`
-	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
-	SweepLists  *ebpf.MapSpec `ebpf:"sweep_lists"`
-	Tables      *ebpf.MapSpec `ebpf:"tables"`
+	Answers      *ebpf.MapSpec `ebpf:"answers"`
+	BegunFlows   *ebpf.MapSpec `ebpf:"begun_flows"`
+	CallSockets  *ebpf.MapSpec `ebpf:"call_sockets"`
+	Calls        *ebpf.MapSpec `ebpf:"calls"`
+	CompatSpaces *ebpf.MapSpec `ebpf:"compat_spaces"`
+	Connecting   *ebpf.MapSpec `ebpf:"connecting"`
+	Controls     *ebpf.MapSpec `ebpf:"controls"`
+	Counters     *ebpf.MapSpec `ebpf:"counters"`
+	Datagrams    *ebpf.MapSpec `ebpf:"datagrams"`
+	Descriptors  *ebpf.MapSpec `ebpf:"descriptors"`
+	EventBufs    *ebpf.MapSpec `ebpf:"event_bufs"`
+	Images       *ebpf.MapSpec `ebpf:"images"`
+	Names        *ebpf.MapSpec `ebpf:"names"`
+	NewImages    *ebpf.MapSpec `ebpf:"new_images"`
+	Passing      *ebpf.MapSpec `ebpf:"passing"`
+	Policies     *ebpf.MapSpec `ebpf:"policies"`
+	Processes    *ebpf.MapSpec `ebpf:"processes"`
+	Rings        *ebpf.MapSpec `ebpf:"rings"`
+	Scratches    *ebpf.MapSpec `ebpf:"scratches"`
+	SweepLists   *ebpf.MapSpec `ebpf:"sweep_lists"`
+	Tables       *ebpf.MapSpec `ebpf:"tables"`
 }
 
 // SyscallsVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SyscallsVariableSpecs struct {
-	BegunFlowsMask       *ebpf.VariableSpec `ebpf:"begun_flows_mask"`
-	Cpus                 *ebpf.VariableSpec `ebpf:"cpus"`
-	CrowdedBytes         *ebpf.VariableSpec `ebpf:"crowded_bytes"`
-	DatagramIdle         *ebpf.VariableSpec `ebpf:"datagram_idle"`
-	ExcludedPid          *ebpf.VariableSpec `ebpf:"excluded_pid"`
-	ExitGroupOffset      *ebpf.VariableSpec `ebpf:"exit_group_offset"`
-	FollowData           *ebpf.VariableSpec `ebpf:"follow_data"`
-	FollowDatagramData   *ebpf.VariableSpec `ebpf:"follow_datagram_data"`
-	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
-	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
-	ForkChildOffset      *ebpf.VariableSpec `ebpf:"fork_child_offset"`
-	PayloadBurst         *ebpf.VariableSpec `ebpf:"payload_burst"`
-	PayloadLimit         *ebpf.VariableSpec `ebpf:"payload_limit"`
-	PolicyMask           *ebpf.VariableSpec `ebpf:"policy_mask"`
-	ShardMask            *ebpf.VariableSpec `ebpf:"shard_mask"`
-	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
-	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
-	UnusedDatagramState  *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
-	UnusedDescriptorKind *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
-	UnusedKnown          *ebpf.VariableSpec `ebpf:"unused_known"`
-	UnusedStage          *ebpf.VariableSpec `ebpf:"unused_stage"`
-	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
+	BegunFlowsMask        *ebpf.VariableSpec `ebpf:"begun_flows_mask"`
+	Cpus                  *ebpf.VariableSpec `ebpf:"cpus"`
+	CrowdedBytes          *ebpf.VariableSpec `ebpf:"crowded_bytes"`
+	DatagramIdle          *ebpf.VariableSpec `ebpf:"datagram_idle"`
+	ExcludedPid           *ebpf.VariableSpec `ebpf:"excluded_pid"`
+	ExitGroupOffset       *ebpf.VariableSpec `ebpf:"exit_group_offset"`
+	FollowData            *ebpf.VariableSpec `ebpf:"follow_data"`
+	FollowDatagramData    *ebpf.VariableSpec `ebpf:"follow_datagram_data"`
+	FollowUdp             *ebpf.VariableSpec `ebpf:"follow_udp"`
+	FollowUnix            *ebpf.VariableSpec `ebpf:"follow_unix"`
+	ForkChildOffset       *ebpf.VariableSpec `ebpf:"fork_child_offset"`
+	PayloadBurst          *ebpf.VariableSpec `ebpf:"payload_burst"`
+	PayloadLimit          *ebpf.VariableSpec `ebpf:"payload_limit"`
+	PolicyMask            *ebpf.VariableSpec `ebpf:"policy_mask"`
+	ShardMask             *ebpf.VariableSpec `ebpf:"shard_mask"`
+	SignatureBurst        *ebpf.VariableSpec `ebpf:"signature_burst"`
+	Signatures            *ebpf.VariableSpec `ebpf:"signatures"`
+	TcpReceiveLocalOffset *ebpf.VariableSpec `ebpf:"tcp_receive_local_offset"`
+	UnusedDatagramState   *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
+	UnusedDescriptorKind  *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
+	UnusedKnown           *ebpf.VariableSpec `ebpf:"unused_known"`
+	UnusedScratchUser     *ebpf.VariableSpec `ebpf:"unused_scratch_user"`
+	UnusedStage           *ebpf.VariableSpec `ebpf:"unused_stage"`
+	WakeupBytes           *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
 
 // SyscallsObjects contains all objects after they have been loaded into the kernel.
@@ -574,25 +625,27 @@ func (o *SyscallsObjects) Close() error {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsMaps struct {
-	Answers     *ebpf.Map `ebpf:"answers"`
-	BegunFlows  *ebpf.Map `ebpf:"begun_flows"`
-	CallSockets *ebpf.Map `ebpf:"call_sockets"`
-	Calls       *ebpf.Map `ebpf:"calls"`
-	Controls    *ebpf.Map `ebpf:"controls"`
-	Counters    *ebpf.Map `ebpf:"counters"`
-	Datagrams   *ebpf.Map `ebpf:"datagrams"`
-	Descriptors *ebpf.Map `ebpf:"descriptors"`
-	EventBufs   *ebpf.Map `ebpf:"event_bufs"`
-	Images      *ebpf.Map `ebpf:"images"`
-	Names       *ebpf.Map `ebpf:"names"`
-	NewImages   *ebpf.Map `ebpf:"new_images"`
-	Passing     *ebpf.Map `ebpf:"passing"`
-	Policies    *ebpf.Map `ebpf:"policies"`
-	Processes   *ebpf.Map `ebpf:"processes"`
-	Rings       *ebpf.Map `ebpf:"rings"`
-	Scratches   *ebpf.Map `ebpf:"scratches"`
-	SweepLists  *ebpf.Map `ebpf:"sweep_lists"`
-	Tables      *ebpf.Map `ebpf:"tables"`
+	Answers      *ebpf.Map `ebpf:"answers"`
+	BegunFlows   *ebpf.Map `ebpf:"begun_flows"`
+	CallSockets  *ebpf.Map `ebpf:"call_sockets"`
+	Calls        *ebpf.Map `ebpf:"calls"`
+	CompatSpaces *ebpf.Map `ebpf:"compat_spaces"`
+	Connecting   *ebpf.Map `ebpf:"connecting"`
+	Controls     *ebpf.Map `ebpf:"controls"`
+	Counters     *ebpf.Map `ebpf:"counters"`
+	Datagrams    *ebpf.Map `ebpf:"datagrams"`
+	Descriptors  *ebpf.Map `ebpf:"descriptors"`
+	EventBufs    *ebpf.Map `ebpf:"event_bufs"`
+	Images       *ebpf.Map `ebpf:"images"`
+	Names        *ebpf.Map `ebpf:"names"`
+	NewImages    *ebpf.Map `ebpf:"new_images"`
+	Passing      *ebpf.Map `ebpf:"passing"`
+	Policies     *ebpf.Map `ebpf:"policies"`
+	Processes    *ebpf.Map `ebpf:"processes"`
+	Rings        *ebpf.Map `ebpf:"rings"`
+	Scratches    *ebpf.Map `ebpf:"scratches"`
+	SweepLists   *ebpf.Map `ebpf:"sweep_lists"`
+	Tables       *ebpf.Map `ebpf:"tables"`
 }
 
 func (m *SyscallsMaps) Close() error {
@@ -601,6 +654,8 @@ func (m *SyscallsMaps) Close() error {
 		m.BegunFlows,
 		m.CallSockets,
 		m.Calls,
+		m.CompatSpaces,
+		m.Connecting,
 		m.Controls,
 		m.Counters,
 		m.Datagrams,
@@ -623,28 +678,30 @@ func (m *SyscallsMaps) Close() error {
 //
 // It can be passed to LoadSyscallsObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SyscallsVariables struct {
-	BegunFlowsMask       *ebpf.Variable `ebpf:"begun_flows_mask"`
-	Cpus                 *ebpf.Variable `ebpf:"cpus"`
-	CrowdedBytes         *ebpf.Variable `ebpf:"crowded_bytes"`
-	DatagramIdle         *ebpf.Variable `ebpf:"datagram_idle"`
-	ExcludedPid          *ebpf.Variable `ebpf:"excluded_pid"`
-	ExitGroupOffset      *ebpf.Variable `ebpf:"exit_group_offset"`
-	FollowData           *ebpf.Variable `ebpf:"follow_data"`
-	FollowDatagramData   *ebpf.Variable `ebpf:"follow_datagram_data"`
-	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
-	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
-	ForkChildOffset      *ebpf.Variable `ebpf:"fork_child_offset"`
-	PayloadBurst         *ebpf.Variable `ebpf:"payload_burst"`
-	PayloadLimit         *ebpf.Variable `ebpf:"payload_limit"`
-	PolicyMask           *ebpf.Variable `ebpf:"policy_mask"`
-	ShardMask            *ebpf.Variable `ebpf:"shard_mask"`
-	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
-	Signatures           *ebpf.Variable `ebpf:"signatures"`
-	UnusedDatagramState  *ebpf.Variable `ebpf:"unused_datagram_state"`
-	UnusedDescriptorKind *ebpf.Variable `ebpf:"unused_descriptor_kind"`
-	UnusedKnown          *ebpf.Variable `ebpf:"unused_known"`
-	UnusedStage          *ebpf.Variable `ebpf:"unused_stage"`
-	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
+	BegunFlowsMask        *ebpf.Variable `ebpf:"begun_flows_mask"`
+	Cpus                  *ebpf.Variable `ebpf:"cpus"`
+	CrowdedBytes          *ebpf.Variable `ebpf:"crowded_bytes"`
+	DatagramIdle          *ebpf.Variable `ebpf:"datagram_idle"`
+	ExcludedPid           *ebpf.Variable `ebpf:"excluded_pid"`
+	ExitGroupOffset       *ebpf.Variable `ebpf:"exit_group_offset"`
+	FollowData            *ebpf.Variable `ebpf:"follow_data"`
+	FollowDatagramData    *ebpf.Variable `ebpf:"follow_datagram_data"`
+	FollowUdp             *ebpf.Variable `ebpf:"follow_udp"`
+	FollowUnix            *ebpf.Variable `ebpf:"follow_unix"`
+	ForkChildOffset       *ebpf.Variable `ebpf:"fork_child_offset"`
+	PayloadBurst          *ebpf.Variable `ebpf:"payload_burst"`
+	PayloadLimit          *ebpf.Variable `ebpf:"payload_limit"`
+	PolicyMask            *ebpf.Variable `ebpf:"policy_mask"`
+	ShardMask             *ebpf.Variable `ebpf:"shard_mask"`
+	SignatureBurst        *ebpf.Variable `ebpf:"signature_burst"`
+	Signatures            *ebpf.Variable `ebpf:"signatures"`
+	TcpReceiveLocalOffset *ebpf.Variable `ebpf:"tcp_receive_local_offset"`
+	UnusedDatagramState   *ebpf.Variable `ebpf:"unused_datagram_state"`
+	UnusedDescriptorKind  *ebpf.Variable `ebpf:"unused_descriptor_kind"`
+	UnusedKnown           *ebpf.Variable `ebpf:"unused_known"`
+	UnusedScratchUser     *ebpf.Variable `ebpf:"unused_scratch_user"`
+	UnusedStage           *ebpf.Variable `ebpf:"unused_stage"`
+	WakeupBytes           *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
 
 // SyscallsPrograms contains all programs after they have been loaded into the kernel.
@@ -653,6 +710,8 @@ type SyscallsVariables struct {
 type SyscallsPrograms struct {
 	Adopt            *ebpf.Program `ebpf:"adopt"`
 	AskDatagrams     *ebpf.Program `ebpf:"ask_datagrams"`
+	CompatEnter      *ebpf.Program `ebpf:"compat_enter"`
+	CompatExit       *ebpf.Program `ebpf:"compat_exit"`
 	EnterBlocked     *ebpf.Program `ebpf:"enter_blocked"`
 	EnterClone       *ebpf.Program `ebpf:"enter_clone"`
 	EnterClone3      *ebpf.Program `ebpf:"enter_clone3"`
@@ -683,6 +742,8 @@ type SyscallsPrograms struct {
 	ProcessFork      *ebpf.Program `ebpf:"process_fork"`
 	Reject           *ebpf.Program `ebpf:"reject"`
 	SelfPid          *ebpf.Program `ebpf:"self_pid"`
+	TcpReceive       *ebpf.Program `ebpf:"tcp_receive"`
+	TcpState         *ebpf.Program `ebpf:"tcp_state"`
 	Vanish           *ebpf.Program `ebpf:"vanish"`
 }
 
@@ -690,6 +751,8 @@ func (p *SyscallsPrograms) Close() error {
 	return _SyscallsClose(
 		p.Adopt,
 		p.AskDatagrams,
+		p.CompatEnter,
+		p.CompatExit,
 		p.EnterBlocked,
 		p.EnterClone,
 		p.EnterClone3,
@@ -720,6 +783,8 @@ func (p *SyscallsPrograms) Close() error {
 		p.ProcessFork,
 		p.Reject,
 		p.SelfPid,
+		p.TcpReceive,
+		p.TcpState,
 		p.Vanish,
 	)
 }

@@ -24,6 +24,18 @@ static __always_inline bool is_vector(__u32 nr)
 	return nr == NR_READV || nr == NR_WRITEV || nr == NR_PREADV2 || nr == NR_PWRITEV2;
 }
 
+/* Whether the call splices into its socket, not from it. */
+static __always_inline bool is_splice_into(const struct call *c)
+{
+	return c->nr == NR_SPLICE && c->fd == (__u32)c->args[2];
+}
+
+/* Whether the call transfers several messages. */
+static __always_inline bool is_batch(__u32 nr)
+{
+	return nr == NR_SENDMMSG || nr == NR_RECVMMSG;
+}
+
 /* Whether the call is about a socket that is followed. A descriptor that leads to none costs one lookup. */
 static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
 {
@@ -42,9 +54,9 @@ static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
 	return true;
 }
 
-static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_args)
+static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_args, bool compat)
 {
-	struct call c = {.nr = ctx->nr};
+	struct call c = {.nr = ctx->nr, .compat = compat};
 	__u32 pid = current_pid();
 	struct user_message m;
 	bool described;
@@ -55,13 +67,13 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 		c.args[i] = ctx->args[i];
 	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_saved(&c, count_args)))
 		return 0;
-	described = count_args == 3 && c.nr == NR_SENDMSG && !bpf_probe_read_user(&m, sizeof(m), (void *)c.args[1]);
+	described = (count_args == 3 || compat) && c.nr == NR_SENDMSG && read_message(&m, c.args[1], compat);
 	/* At the enter, because they may be received before the exit is seen. */
 	if (described && m.control)
-		on_passed(&m, c.id, pid);
+		on_passed(&m, &c, pid);
 	if (described && (c.args[2] & MSG_FASTOPEN))
 		on_fast_open_enter(c.id, m.name);
-	if (count_args == 6 && c.nr == NR_SENDTO && (c.args[3] & MSG_FASTOPEN))
+	if ((count_args == 6 || compat) && c.nr == NR_SENDTO && (c.args[3] & MSG_FASTOPEN))
 		on_fast_open_enter(c.id, c.args[4]);
 	if (is_sending(c.nr))
 		c.began = bpf_ktime_get_ns();
@@ -119,7 +131,7 @@ __noinline int on_transfer(__u32 user, __u64 name)
 static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 {
 	struct call_socket *s = socket_by_id(c->id);
-	bool sending = is_sending(c->nr);
+	bool sending = is_sending(c->nr) || is_splice_into(c);
 
 	if (!s || s->conn.flow.transport == TRANSPORT_UDP)
 		return 0;
@@ -171,9 +183,11 @@ __noinline int on_batch_message(__u32 user, __u64 address)
 	struct transfer *t;
 	struct endpoint remote;
 
-	if (!space || !s || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !(__u32)b.length)
+	if (!space || !s)
 		return 0;
 	t = &space->transfer;
+	if (!read_batch_message(&b, address, t->from.compat) || !(__u32)b.length)
+		return 0;
 	t->length = b.length;
 	t->from.iov = b.message.iov;
 	t->from.count = b.message.iov_length;
@@ -209,12 +223,13 @@ static __always_inline struct transfer *begin_transfer(struct scratch *space, __
 	t->length = length;
 	t->pid = pid;
 	t->fd = c->fd;
+	t->from.compat = c->compat;
 	return t;
 }
 
 static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 pid, long ret)
 {
-	bool sent = is_sending(c->nr) || (c->nr == NR_SPLICE && c->fd == (__u32)c->args[2]);
+	bool sent = is_sending(c->nr) || is_splice_into(c);
 	struct scratch *space = scratch(user);
 	struct user_message m = {};
 	struct transfer *t;
@@ -239,6 +254,8 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 /* sendmmsg and recvmmsg return the number of messages. Inline: a chain of calls has eight links at the most. */
 static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32 pid, long ret)
 {
+	__u32 size = c->compat ? sizeof(struct compat_batch_message) : sizeof(struct user_batch_message);
+	__u32 length_at = c->compat ? sizeof(struct compat_message) : sizeof(struct user_message);
 	struct scratch *space = scratch(user);
 	struct transfer *t;
 	struct call_socket *s;
@@ -256,7 +273,7 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 	t->direction = is_sending(c->nr) ? DIRECTION_SENT : DIRECTION_RECEIVED;
 	if (s->conn.flow.transport == TRANSPORT_UDP) {
 		for (__u32 i = 0; i < BATCH_MAX && i < ret; i++)
-			on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
+			on_batch_message(user, c->args[1] + i * size);
 		if (ret > BATCH_MAX)
 			count_more(COUNTER_BATCH_REST, ret - BATCH_MAX);
 		return 0;
@@ -264,12 +281,11 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 	if (!s->emitted)
 		open_socket(s, pid, t->fd);
 	for (__u32 i = 0; i < BATCH_STREAM_MAX && i < ret; i++)
-		on_batch_message(user, c->args[1] + i * sizeof(struct user_batch_message));
+		on_batch_message(user, c->args[1] + i * size);
 	t->length = 0;
 	for (__u32 i = BATCH_STREAM_MAX; i < BATCH_REST_MAX && i < ret; i++) {
 		__u32 length = 0;
-		bpf_probe_read_user(&length, sizeof(length), (void *)(c->args[1] + i * sizeof(struct user_batch_message) +
-								      sizeof(struct user_message)));
+		bpf_probe_read_user(&length, sizeof(length), (void *)(c->args[1] + i * size + length_at));
 		t->length += length;
 	}
 	t->unknown = 1;
@@ -286,7 +302,7 @@ static __always_inline int on_call_exit(struct exit_args *ctx, enum scratch_user
 	if (!c)
 		return 0;
 	c->id = now_known(c, current_pid());
-	if (user == USER_BATCH || user == USER_BATCH_BACKUP)
+	if (user == USER_BATCH || user == USER_BATCH_BACKUP || (user == USER_COMPAT && is_batch(c->nr)))
 		on_batch_exit(user, c, current_pid(), ctx->ret);
 	else
 		on_transfer_exit(user, c, current_pid(), ctx->ret);

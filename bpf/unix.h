@@ -118,6 +118,66 @@ static __always_inline void emit_unix_close(__u32 kind, const struct socket_stat
 	submit(&r, e);
 }
 
+/* Bytes of which no hook has seen that they were received. */
+struct spliced {
+	__u64 bytes;
+	__u64 last; /* CLOCK_MONOTONIC, ns */
+};
+
+/* What was spliced from Unix sockets since they last received otherwise, by cookie. TCP has positions of its own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct spliced);
+} spliced SEC(".maps");
+
+volatile __u32 splices_from_unix = 0; /* there has been one */
+
+/* The exit of splice. A socket whose very first bytes are spliced has no cookie yet, and is not followed. */
+static __always_inline void on_splice_exit(long ret)
+{
+	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	struct spliced fresh = {.last = bpf_ktime_get_ns()}, *known;
+	struct sock *sk;
+	__u64 cookie;
+
+	if (ret <= 0 || !follow_unix)
+		return;
+	sk = any_socket_of(SYSCALL_ARG1(regs));
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX)
+		return;
+	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	if (!cookie)
+		return;
+	known = bpf_map_lookup_elem(&spliced, &cookie);
+	if (known) {
+		known->last = fresh.last;
+		__sync_fetch_and_add(&known->bytes, ret);
+		return;
+	}
+	fresh.bytes = ret;
+	bpf_map_update_elem(&spliced, &cookie, &fresh, BPF_ANY);
+	splices_from_unix = 1;
+}
+
+/* Advances the received direction by what was spliced. */
+static __always_inline void advance_spliced(struct socket_state *s)
+{
+	struct stream *stream = &s->conn.streams[DIRECTION_RECEIVED];
+	__u64 cookie = s->conn.flow.cookie;
+	struct spliced *known;
+
+	if (!splices_from_unix)
+		return;
+	known = bpf_map_lookup_elem(&spliced, &cookie);
+	if (!known)
+		return;
+	stream->position += known->bytes;
+	stream->last_unreported = known->last;
+	bpf_map_delete_elem(&spliced, &cookie);
+}
+
 /* A receive found the end: the peer has closed, or was closed with its process. */
 static __always_inline void on_unix_end(struct sock *sk)
 {
@@ -130,6 +190,7 @@ static __always_inline void on_unix_end(struct sock *sk)
 	s->closed = 1;
 	if (s->ignored)
 		return;
+	advance_spliced(s);
 	emit_unix_close(EVENT_CLOSE, s, s->conn.flow.cookie, DIRECTION_SENT);
 	us = bpf_skc_to_unix_sock(sk);
 	if (us && us->peer)

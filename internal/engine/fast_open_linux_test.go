@@ -47,7 +47,7 @@ var fastOpens = map[string]func(t *testing.T, fd int, to unix.Sockaddr, request 
 		require.NoError(t, unix.SetNonblock(fd, true))
 		require.NoError(t, unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT, 1))
 		require.NoError(t, unix.Connect(fd, to))
-		writeAll(t, fd, request)
+		writeAll(t, fd, []byte(request))
 		return func() {}
 	},
 }
@@ -109,8 +109,8 @@ func (c *fastOpen) begin(t *testing.T, f family, send func(*testing.T, int, unix
 	const synReceived = 3
 	require.EqualValues(t, synReceived, stateOf(t, c.server))
 	c.reading = time.Now()
-	readAll(t, c.server, c.request)
-	writeAll(t, c.server, getResponse)
+	require.Equal(t, c.request, string(readAll(t, c.server, len(c.request))))
+	writeAll(t, c.server, []byte(getResponse))
 	c.answered = time.Now()
 	require.EqualValues(t, synReceived, stateOf(t, c.server), "the handshake has not ended")
 	setDeaf(t, c.client, false)
@@ -120,7 +120,7 @@ func (c *fastOpen) end(t *testing.T) {
 	t.Helper()
 	c.returned()
 	awaitReadable(t, c.client)
-	readAll(t, c.client, getResponse)
+	require.Equal(t, getResponse, string(readAll(t, c.client, len(getResponse))))
 	c.heard = time.Now()
 	closeAll(t, c.client, c.server, c.listener)
 }

@@ -58,14 +58,14 @@ func (c *leaving) leaveBoth(t *testing.T) {
 
 func (c *leaving) answer(t *testing.T) {
 	t.Helper()
-	writeAll(t, c.server, getResponse)
+	writeAll(t, c.server, []byte(getResponse))
 	c.left["Server"] = time.Now()
 }
 
 func (c *leaving) hear(t *testing.T) {
 	t.Helper()
 	awaitReadable(t, c.client)
-	readAll(t, c.client, getResponse)
+	require.Equal(t, getResponse, string(readAll(t, c.client, len(getResponse))))
 	c.left["Client"] = time.Now()
 }
 
@@ -77,7 +77,7 @@ var leavings = map[string]leaving{
 	"a request that never leaves": {
 		unsent: true,
 		dead: func(t *testing.T, c *leaving) {
-			writeAll(t, c.client, c.request)
+			writeAll(t, c.client, []byte(c.request))
 			c.leave(t, "Client")
 		},
 		want: map[string]outcome{"Client": {err: "canceled"}},
@@ -186,8 +186,8 @@ func testLeaving(t *testing.T, mode kernel.Mode) {
 			exchanges += len(c.want)
 			c.begun = time.Now()
 			if !c.unsent {
-				writeAll(t, c.client, c.request)
-				readAll(t, c.server, c.request)
+				writeAll(t, c.client, []byte(c.request))
+				require.Equal(t, c.request, string(readAll(t, c.server, len(c.request))))
 			}
 			if c.alive != nil {
 				c.alive(t, &c)

@@ -122,18 +122,3 @@ func closeAll(t *testing.T, fds ...int) {
 		assert.NoError(t, unix.Close(fd))
 	}
 }
-
-func writeAll(t *testing.T, fd int, text string) {
-	t.Helper()
-	n, err := unix.Write(fd, []byte(text))
-	require.NoError(t, err)
-	require.Len(t, text, n)
-}
-
-func readAll(t *testing.T, fd int, text string) {
-	t.Helper()
-	b := make([]byte, 2*len(text))
-	n, err := unix.Read(fd, b)
-	require.NoError(t, err)
-	require.Equal(t, text, string(b[:n]))
-}

@@ -102,6 +102,10 @@ var lostBySyscallMode = map[string][]string{
 	"enter_blocked":      nil,
 	"leave_blocked":      nil,
 	"ask_datagrams":      {udpEnds},
+	"tcp_state":          nil,
+	"tcp_receive":        nil,
+	"compat_enter":       nil,
+	"compat_exit":        nil,
 }
 
 // refusalsOf lists all programs of a mode, at both stages.

@@ -43,6 +43,7 @@ func (e *Engine) watchLosses() {
 			return
 		case <-ticks.C:
 		}
+		e.seekCompat()
 		now, err := e.tracer.Counters()
 		if err != nil {
 			e.opts.Logger.Error("the kernel's losses are not known", zap.Error(err))
@@ -64,6 +65,16 @@ func (e *Engine) watchLosses() {
 			looked = time.Now()
 		}
 		known = now
+	}
+}
+
+// seekCompat has the tracer see 32-bit programs from when there is one.
+func (e *Engine) seekCompat() {
+	if e.calls == nil {
+		return
+	}
+	if err := e.calls.tracer.SeekCompat(); err != nil {
+		e.opts.Logger.Warn("32-bit programs are not seen", zap.Error(err))
 	}
 }
 

@@ -18,6 +18,8 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 	listening.State = procfs.StateListen
 	server := found(local, remote)
 	server.Listened = true
+	client := found(local, remote)
+	client.PeerListened = true
 	datagrams := found("0.0.0.0:53", "")
 	datagrams.Transport, datagrams.State = procfs.UDP, procfs.StateClose
 	stream := procfs.Socket{Inode: 5, NetNS: testNetNS, Transport: procfs.UnixStream, State: procfs.StateEstablished}
@@ -37,7 +39,8 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 		emitted string // "": nothing
 		role    event.Role
 	}{
-		"a client":           {found(local, remote), nil, ResultSocket, adopted, existing, event.RoleClient},
+		"a client":           {client, nil, ResultSocket, adopted, existing, event.RoleClient},
+		"one of either side": {found(local, remote), nil, ResultSocket, adopted, existing, event.RoleUnknown},
 		"a server":           {server, nil, ResultSocket, adopted, existing, event.RoleServer},
 		"a listener":         {listening, nil, ResultSocket, adopted + " listening", "", 0},
 		"one for datagrams":  {datagrams, nil, ResultSocket, adopted, "", 0},

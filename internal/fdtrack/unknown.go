@@ -151,8 +151,9 @@ func inodeOf(s *procfs.Socket) inode { return inode{s.NetNS, s.Inode} }
 // transportOf is the transport of a socket that was found: both packages number them alike.
 func transportOf(s *procfs.Socket) event.Transport { return event.Transport(s.Transport) }
 
-// flowOf is the flow of a socket that was found. A TCP or UDP socket is a server if its local port is listened on, a Unix socket if
-// its end has a name: clients seldom bind.
+// flowOf is the flow of a socket that was found. A TCP or UDP socket is a server if somebody listens at its local end, and a client if
+// somebody does at its remote end. If nobody is known to, the listener is gone or on another host: the payload will show the role. A Unix
+// socket is a server if its end has a name: clients seldom bind.
 func flowOf(s *procfs.Socket) event.Flow {
 	f := event.Flow{
 		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Transport: transportOf(s), AddressSource: event.AddressSourceProc,
@@ -165,8 +166,10 @@ func flowOf(s *procfs.Socket) event.Flow {
 		return f
 	case s.Listened:
 		f.Role = event.RoleServer
-	default:
+	case s.PeerListened:
 		f.Role = event.RoleClient
+	default:
+		return f
 	}
 	f.RoleSource = event.RoleSourceListener
 	return f

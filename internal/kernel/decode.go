@@ -278,7 +278,7 @@ func flow(r *rawFlow) event.Flow {
 	if r.Role <= uint8(bpf.SocketflowRoleROLE_SERVER) {
 		f.Role = event.Role(r.Role)
 	}
-	if r.RoleSource <= uint8(bpf.SocketflowRoleSourceROLE_SOURCE_FIRST) {
+	if f.Role != event.RoleUnknown && r.RoleSource <= uint8(bpf.SocketflowRoleSourceROLE_SOURCE_FIRST) {
 		f.RoleSource = event.RoleSource(r.RoleSource)
 	}
 	return f

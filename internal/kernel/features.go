@@ -19,7 +19,7 @@ import (
 // programDef is a kernel program and what it is attached to.
 type programDef struct {
 	name string // of the C function
-	// hook begins with its kind: tp_btf/TRACEPOINT, fexit/FUNCTION, tracepoint/CATEGORY/NAME, iter/TARGET; run is what user space
+	// hook begins with its kind: tp_btf/TRACEPOINT, fexit/FUNCTION, tracepoint/CATEGORY/NAME, raw_tp/TRACEPOINT, iter/TARGET; run is what user space
 	// runs itself.
 	hook string
 	// elsewhere means that a kernel or an architecture may lack the hook, and that nothing is lost then.
@@ -32,6 +32,7 @@ const (
 	functionHook   = "fexit/"
 	tracepointHook = "tracepoint/"
 	iteratorHook   = "iter/"
+	rawHook        = "raw_tp/"
 	runHook        = "run"
 )
 

@@ -20,7 +20,7 @@ const (
 	withoutExec     = "a process that execs keeps its former name"
 	withoutMoves    = "the selection rules are not applied again to a process that enters a container later"
 	withoutExits    = "ended processes are remembered until they are the oldest"
-	withoutCalls    = "an accepted connection belongs to its listener's owner until its first transfer, a connect that fails before its first packet is not seen, and of a datagram received on a socket that is not connected the sender is not known"
+	withoutCalls    = "an accepted connection belongs to its listener's owner until its first transfer, a connect that fails before its first packet is not seen, of a datagram received on a socket that is not connected the sender is not known, and behind bytes that are spliced from a Unix socket its requests are wrong"
 	withoutTransfer = "requests, Unix sockets and UDP are not seen"
 	withoutBackup   = "what happens on a CPU while it runs the same program for another task is not seen, and counted as missed"
 	withoutExisting = "connections that are older than the collector are not found, and those whose end no hook shows are remembered until they are the oldest"
@@ -83,6 +83,9 @@ func (c *SocketTracer) callExits(opts Options) feature {
 		single = append(single,
 			programDef{name: bpf.SocketflowProgRecvmmsgExit, hook: "tracepoint/syscalls/sys_exit_recvmmsg"},
 			programDef{name: bpf.SocketflowProgSendmmsgExit, hook: "tracepoint/syscalls/sys_exit_sendmmsg"})
+	}
+	if opts.transfers() && opts.Unix { // no hook sees what is spliced from a Unix socket
+		single = append(single, programDef{name: bpf.SocketflowProgSpliceExit, hook: "tracepoint/syscalls/sys_exit_splice"})
 	}
 	return feature{
 		without: withoutCalls,

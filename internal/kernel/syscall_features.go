@@ -25,6 +25,9 @@ const (
 	withoutSweep        = "descriptors whose close no call shows are remembered until they are the oldest"
 	withoutBlocked      = "calls that threads were waiting in when the collector started are not seen to return"
 	withoutLeavingOut   = "UDP flows that include and exclude leave out take places of those that are followed"
+	withoutCompat       = "32-bit programs are not seen"
+	withoutTCPStates    = "the local port of a client's connection has to be looked for in /proc, and is missing if the connection is gone by then"
+	withoutTCPReceives  = "the local address of an accepted connection has to be looked for in /proc, and is missing if the connection is gone by then"
 	withoutLocation     = "the network namespace of every process has to be looked for in /proc"
 )
 
@@ -105,6 +108,8 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 		one(bpf.SyscallsProgProcessFork, "tracepoint/sched/sched_process_fork", ""),
 		one(bpf.SyscallsProgProcessExit, "tracepoint/sched/sched_process_exit", ""),
 		one(bpf.SyscallsProgEnterExecve, "tracepoint/syscalls/sys_enter_execve", withoutImages),
+		one(bpf.SyscallsProgTcpState, tracepointHook+tcpStates, withoutTCPStates),
+		one(bpf.SyscallsProgTcpReceive, tracepointHook+tcpReceives, withoutTCPReceives),
 	}
 	if opts.UDP {
 		all = append(all, run(withoutFlowEnds, bpf.SyscallsProgAskDatagrams), run(withoutLeavingOut, bpf.SyscallsProgLeaveOut))
@@ -114,6 +119,12 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 	}
 	if backup {
 		all = append(all, backupsOfCalls(spec)...)
+	}
+	if runsCompat() {
+		all = append(all, feature{without: withoutCompat, ways: [][]programDef{{
+			{name: bpf.SyscallsProgCompatExit, hook: rawHook + "sys_exit"},
+			{name: bpf.SyscallsProgCompatEnter, hook: rawHook + "sys_enter"},
+		}}})
 	}
 	// When every exit is seen.
 	return append(all, run(withoutBlocked, bpf.SyscallsProgEnterBlocked, bpf.SyscallsProgLeaveBlocked))
@@ -149,9 +160,14 @@ func backupsOfCalls(spec *ebpf.CollectionSpec) (all []feature) {
 	return all
 }
 
-func attachCall(tracefs int, def *programDef, program *ebpf.Program) (link.Link, error) {
+func (c *SyscallTracer) attachCall(tracefs int, def *programDef, program *ebpf.Program) (link.Link, error) {
 	if tracepoint, ok := strings.CutPrefix(def.hook, tracepointHook); ok {
 		return attachTracepoint(tracefs, tracepoint, program)
+	}
+	if tracepoint, ok := strings.CutPrefix(def.hook, rawHook); ok {
+		l := &standbyLink{tracepoint: tracepoint, program: program}
+		c.standby = append(c.standby, l)
+		return l, nil
 	}
 	return nil, nil // run by user space
 }

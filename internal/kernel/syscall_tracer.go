@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -27,6 +26,7 @@ type SyscallTracer struct {
 	inject  func(event.Event)
 	made    atomic.Uint64 // identities given by user space
 	control control
+	standby []*standbyLink // in the order in which they are to be attached
 }
 
 // OpenSyscalls does what OpenSockets does, with nothing but tracepoints of system calls and processes: it needs no BTF of the kernel.
@@ -74,11 +74,15 @@ func (c *SyscallTracer) open() error {
 	in := &installer{
 		mode: syscallMode, spec: spec, programs: &c.programs, fault: c.opts.Fault, loaded: c.seed,
 		attach: func(def *programDef, program *ebpf.Program) (link.Link, error) {
-			return attachCall(dir, def, program)
+			return c.attachCall(dir, def, program)
 		},
+		absent: func(def *programDef) error { return checkLayout(dir, def.hook) },
 	}
 	if err := in.install(syscallFeatures(c.opts, backup, spec)); err != nil {
 		return err
+	}
+	if err := c.SeekCompat(); err != nil {
+		c.degraded = append(c.degraded, fmt.Errorf("%s: %w", withoutCompat, err))
 	}
 	if c.objects.Programs[bpf.SyscallsProgEnterBlocked] == nil {
 		return nil
@@ -111,17 +115,27 @@ func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup
 	if backup {
 		addBackupsOfCalls(spec)
 	}
-	if backup && c.opts.payload() {
-		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries *= 2
+	if c.opts.payload() {
+		users := bpf.SyscallsScratchUserUSER_TRANSFER_BACKUP
+		if backup {
+			users = bpf.SyscallsScratchUserEVENT_BUF_USERS
+		}
+		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries = uint32(cpus) * uint32(users)
+	}
+	ends, err := fieldOffset(tracefs, tcpReceives, "saddr_v6")
+	if err != nil {
+		ends = 0 // its program will not be attached
 	}
 	sockets := uint32(max(1, min(c.opts.Sockets, maxCallSockets)))
 	spec.Maps[bpf.SyscallsMapCallSockets].MaxEntries = sockets
+	spec.Maps[bpf.SyscallsMapConnecting].MaxEntries = sockets
 	spec.Maps[bpf.SyscallsMapDescriptors].MaxEntries = 2 * sockets
 	return set(spec, map[string]any{
-		bpf.SyscallsVarCpus:            uint32(cpus),
-		bpf.SyscallsVarDatagramIdle:    uint64(c.opts.DatagramIdle),
-		bpf.SyscallsVarForkChildOffset: child,
-		bpf.SyscallsVarExitGroupOffset: last,
+		bpf.SyscallsVarCpus:                  uint32(cpus),
+		bpf.SyscallsVarDatagramIdle:          uint64(c.opts.DatagramIdle),
+		bpf.SyscallsVarForkChildOffset:       child,
+		bpf.SyscallsVarExitGroupOffset:       last,
+		bpf.SyscallsVarTcpReceiveLocalOffset: ends,
 	})
 }
 
@@ -205,26 +219,4 @@ func rawCallFlow(f *event.Flow) bpf.SyscallsFlow {
 		raw.Remote = f.Remote.Addr().As16()
 	}
 	return raw
-}
-
-// fieldOffset finds where a tracepoint has a member, in its format file:
-//
-//	field:pid_t child_pid;	offset:44;	size:4;	signed:1;
-func fieldOffset(tracefs int, tracepoint, name string) (uint32, error) {
-	format, err := readTracefs(tracefs, tracepoint+"/format")
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(format) {
-		declaration, rest, found := bytes.Cut(line, []byte(";"))
-		if !found || !bytes.HasSuffix(declaration, []byte(" "+name)) {
-			continue
-		}
-		var offset uint32
-		if _, err := fmt.Sscanf(string(bytes.TrimSpace(rest)), "offset:%d;", &offset); err != nil {
-			return 0, fmt.Errorf("tracepoint %s: member %s: %w", tracepoint, name, err)
-		}
-		return offset, nil
-	}
-	return 0, fmt.Errorf("tracepoint %s has no member %s", tracepoint, name)
 }

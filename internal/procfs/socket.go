@@ -36,9 +36,11 @@ type Socket struct {
 	// not have the name of the other end.
 	Name  string
 	State State // not TCP: StateEstablished, StateListen or StateClose
-	// Listened says that some socket of the network namespace listens on the local port. UDP: that an unconnected socket is
-	// bound to it. UnixStream: that this socket has a name.
+	// Listened says that some socket of the network namespace listens at the local address, or at any address of its port. UDP: that an
+	// unconnected socket is bound to it. UnixStream: that this socket has a name.
 	Listened bool
+	// PeerListened says that of the remote address, if it is one of this network namespace.
+	PeerListened bool
 }
 
 // Listening reports whether the socket accepts connections.

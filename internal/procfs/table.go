@@ -18,10 +18,10 @@ const maxLine = 4096
 
 var errOverlong = fmt.Errorf("a line is longer than %d bytes: no kernel writes such", maxLine)
 
-// port is a local port with a listener.
-type port struct {
+// listenerKey is where a socket listens.
+type listenerKey struct {
 	transport Transport
-	number    uint16
+	local     netip.AddrPort
 }
 
 // reading is one pass over the tables of a network namespace.
@@ -29,14 +29,14 @@ type reading struct {
 	netns  uint32
 	wanted func(inode uint64) bool
 	found  map[uint64]Socket
-	ports  map[port]struct{}
+	listen map[listenerKey]struct{}
 	stats  *Stats
 }
 
 func newReading(netns uint32, stats *Stats, wanted func(inode uint64) bool) *reading {
 	return &reading{
 		netns: netns, wanted: wanted, stats: stats,
-		found: make(map[uint64]Socket), ports: make(map[port]struct{}),
+		found: make(map[uint64]Socket), listen: make(map[listenerKey]struct{}),
 	}
 }
 
@@ -58,11 +58,25 @@ func (g *reading) all(dir string) error {
 	}
 	for inode, s := range g.found {
 		if s.Transport != UnixStream {
-			_, s.Listened = g.ports[port{s.Transport, s.Local.Port()}]
+			s.Listened = g.listensAt(s.Transport, s.Local) || g.listensAtAny(s.Transport, s.Local)
+			here := s.Remote.Addr().IsLoopback() || s.Remote.Addr() == s.Local.Addr()
+			s.PeerListened = g.listensAt(s.Transport, s.Remote) || here && g.listensAtAny(s.Transport, s.Remote)
 			g.found[inode] = s
 		}
 	}
 	return errors.Join(errs...)
+}
+
+func (g *reading) listensAt(transport Transport, end netip.AddrPort) bool {
+	_, listens := g.listen[listenerKey{transport, end}]
+	return listens
+}
+
+// listensAtAny reports whether a socket listens at any address of the end's port. One of IPv6 takes IPv4 in, too, unless it was set
+// not to, which the tables do not show.
+func (g *reading) listensAtAny(transport Transport, end netip.AddrPort) bool {
+	return end.Addr().Is4() && g.listensAt(transport, netip.AddrPortFrom(netip.IPv4Unspecified(), end.Port())) ||
+		g.listensAt(transport, netip.AddrPortFrom(netip.IPv6Unspecified(), end.Port()))
 }
 
 var tables = [...]struct {
@@ -145,7 +159,7 @@ func (g *reading) inet(line []byte, transport Transport) {
 		return
 	}
 	if listens {
-		g.ports[port{transport, local.Port()}] = struct{}{}
+		g.listen[listenerKey{transport, local}] = struct{}{}
 	}
 	if !wanted {
 		return

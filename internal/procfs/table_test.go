@@ -147,31 +147,42 @@ func TestOnlyWhatIsWantedIsFound(t *testing.T) {
 	assert.EqualValues(t, 1, stats.Readings.Load())
 }
 
-func TestListenedSaysWhetherThePortHasAListener(t *testing.T) {
+// A socket is at 127.0.0.1:258, its other end at 127.0.0.2:50000.
+func TestWhichEndIsListenedAt(t *testing.T) {
+	const anyV6 = "00000000000000000000000000000000"
+	socket := inetLine("0100007F:0102", "0200007F:C350", "01", 7)
+	listener := func(at, state string) string { return inetLine(at, "00000000:0000", state, 8) }
 	for name, test := range map[string]struct {
-		tables map[string]string
-		want   bool
+		tables       map[string]string
+		listened, by bool // at its own end, at the other
 	}{
-		"by another socket, behind it": {map[string]string{
-			"tcp": inetHeading + inetLine("0100007F:0102", "0200007F:C350", "01", 7) + inetLine("00000000:0102", "00000000:0000", "0A", 8),
-		}, true},
-		"by a socket of IPv6": {map[string]string{
-			"tcp":  inetHeading + inetLine("0100007F:0102", "0200007F:C350", "01", 7),
-			"tcp6": inetHeading + inetLine(strings.Repeat("0", 32)+":0102", strings.Repeat("0", 32)+":0000", "0A", 8),
-		}, true},
-		"by nobody": {map[string]string{
-			"tcp": inetHeading + inetLine("0100007F:0102", "0200007F:C350", "01", 7) + inetLine("00000000:C350", "00000000:0000", "0A", 8),
-		}, false},
-		"over UDP only": {map[string]string{
-			"tcp": inetHeading + inetLine("0100007F:0102", "0200007F:C350", "01", 7),
-			"udp": inetHeading + inetLine("00000000:0102", "00000000:0000", "07", 8),
-		}, false},
+		"at its own end":             {map[string]string{"tcp": socket + listener("0100007F:0102", "0A")}, true, false},
+		"at any address of its port": {map[string]string{"tcp": socket + listener("00000000:0102", "0A")}, true, false},
+		"at another address":         {map[string]string{"tcp": socket + listener("0300007F:0102", "0A")}, false, false},
+		"at any address of IPv6":     {map[string]string{"tcp": socket, "tcp6": inetLine(anyV6+":0102", anyV6+":0000", "0A", 8)}, true, false},
+		"at another port":            {map[string]string{"tcp": socket + listener("0100007F:0103", "0A")}, false, false},
+		"over UDP only":              {map[string]string{"tcp": socket, "udp": inetHeading + listener("00000000:0102", "07")}, false, false},
+		"at the other end":           {map[string]string{"tcp": socket + listener("0200007F:C350", "0A")}, false, true},
+		"at any address of the other's port, which is here": {
+			map[string]string{"tcp": socket + listener("00000000:C350", "0A")}, false, true,
+		},
+		"at any address of the other's port, which is elsewhere": {map[string]string{
+			"tcp": inetLine("0100000A:0102", "0200000A:C350", "01", 7) + listener("00000000:C350", "0A"),
+		}, false, false},
+		"at any address of the other's port, which has the same address": {map[string]string{
+			"tcp": inetLine("0100000A:0102", "0100000A:C350", "01", 7) + listener("00000000:C350", "0A"),
+		}, false, true},
+		"by nobody": {map[string]string{"tcp": socket}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			for file, lines := range test.tables {
+				test.tables[file] = inetHeading + strings.TrimPrefix(lines, inetHeading)
+			}
 			g := newReading(3, &Stats{}, func(inode uint64) bool { return inode == 7 })
 			require.NoError(t, g.all(netDirectory(t, test.tables)))
 			require.Contains(t, g.found, uint64(7))
-			assert.Equal(t, test.want, g.found[7].Listened)
+			assert.Equal(t, test.listened, g.found[7].Listened)
+			assert.Equal(t, test.by, g.found[7].PeerListened)
 		})
 	}
 }

@@ -28,17 +28,17 @@ func awaiting(timeout time.Duration) configuration {
 	}
 }
 
-// emittedOfClient is the telemetry of the client's end so far: the number of records, and paths of requests in the order of
+// emittedOfServer is the telemetry of the server's end so far: the number of records, and paths of requests in the order of
 // emission.
-func (o *observation) emittedOfClient(pid int) (records int, paths []string) {
+func (o *observation) emittedOfServer(pid int) (records int, paths []string) {
 	p := o.of(pid)
 	for _, r := range p.records {
-		if text(r.Attributes(), "socketflow.role.name") == "client" {
+		if text(r.Attributes(), "socketflow.role.name") == "server" {
 			records++
 		}
 	}
 	for _, s := range p.spans {
-		if s.Kind() == ptrace.SpanKindClient {
+		if s.Kind() == ptrace.SpanKindServer {
 			paths = append(paths, (&emittedFlow{spans: []span{s}}).paths()[0])
 		}
 	}
@@ -61,17 +61,17 @@ func TestEventsWaitForAddresses(t *testing.T) {
 	o := observe(t, receiver.ModeSyscall, scenarios.only(awaiting(30*time.Second)))
 	run := scenarios.run("delayed-address", "late", strconv.Itoa(awaited))
 	require.NoError(t, run.Await("exchanged"))
-	await(t, "the client's end waits", func() bool { return o.metric(t, "addresses_waiting") > 0 })
+	await(t, "the server's end waits", func() bool { return o.metric(t, "addresses_waiting") > 0 })
 	const delay = 300 * time.Millisecond
 	for until := time.Now().Add(delay); time.Now().Before(until); time.Sleep(pause) {
-		records, paths := o.emittedOfClient(run.PID())
+		records, paths := o.emittedOfServer(run.PID())
 		require.Zero(t, records, "before the address is known")
 		require.Empty(t, paths, "before the address is known")
 	}
 	require.NoError(t, run.Continue())
 	require.NoError(t, run.Await("named"))
 	await(t, "what has waited is emitted", func() bool {
-		records, paths := o.emittedOfClient(run.PID())
+		records, paths := o.emittedOfServer(run.PID())
 		return records == 1 && len(paths) == awaited
 	})
 	require.NoError(t, run.Continue())
@@ -79,11 +79,11 @@ func TestEventsWaitForAddresses(t *testing.T) {
 	assert.Zero(t, o.awaitFlows(flows))
 	completed, incomplete := o.metric(t, "addresses_completed", "source", "getsockname"), o.metric(t, "addresses_incomplete")
 	o.shutdown(t)
-	_, paths := o.emittedOfClient(run.PID())
+	_, paths := o.emittedOfServer(run.PID())
 	assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
 	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
-		if text(r.Attributes(), "socketflow.role.name") == "client" {
+		if text(r.Attributes(), "socketflow.role.name") == "server" {
 			assert.Equal(t, "getsockname", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
 		}
 	}
@@ -123,7 +123,7 @@ func TestEventsStopWaitingForAddresses(t *testing.T) {
 			require.NoError(t, run.Continue())
 			require.NoError(t, run.Await("named"))
 			released := func() bool {
-				records, paths := o.emittedOfClient(run.PID())
+				records, paths := o.emittedOfServer(run.PID())
 				return records >= 1 && len(paths) >= awaited
 			}
 			if !test.close {
@@ -136,7 +136,7 @@ func TestEventsStopWaitingForAddresses(t *testing.T) {
 			assert.Zero(t, o.awaitFlows(flows))
 			counted := o.metric(t, "addresses_incomplete", "cause", test.cause)
 			o.shutdown(t)
-			_, paths := o.emittedOfClient(run.PID())
+			_, paths := o.emittedOfServer(run.PID())
 			assert.Equal(t, delayedPaths(awaited+2), paths, "in the order they went in, none lost")
 			o.verifyFlows(t, flows, workload.TCP)
 			o.assertMarked(t, run.PID(), test.timeout, test.cause)
@@ -145,14 +145,14 @@ func TestEventsStopWaitingForAddresses(t *testing.T) {
 	}
 }
 
-// assertMarked checks that the telemetry of the client's end says that its address is not known, and, if the timeout was the
+// assertMarked checks that the telemetry of the server's end says that its address is not known, and, if the timeout was the
 // reason, that it came in time.
 func (o *observation) assertMarked(t *testing.T, pid int, timeout time.Duration, cause string) {
 	t.Helper()
 	const slack = 2 * time.Second // this machine may be busy
 	marked := []string{"unknown", "container"}
 	for _, r := range o.of(pid).records {
-		if text(r.Attributes(), "socketflow.role.name") != "client" {
+		if text(r.Attributes(), "socketflow.role.name") != "server" {
 			continue
 		}
 		source := text(r.Attributes(), "socketflow.address.source")
@@ -176,7 +176,7 @@ func TestAddressesAreLookedUpInProcfs(t *testing.T) {
 	run := scenarios.run("delayed-address", "never", strconv.Itoa(awaited))
 	require.NoError(t, run.Await("exchanged"))
 	await(t, "what has waited is emitted", func() bool {
-		records, paths := o.emittedOfClient(run.PID())
+		records, paths := o.emittedOfServer(run.PID())
 		return records == 1 && len(paths) == awaited
 	})
 	require.NoError(t, run.Continue())
@@ -188,7 +188,7 @@ func TestAddressesAreLookedUpInProcfs(t *testing.T) {
 	o.shutdown(t)
 	o.verifyFlows(t, flows, workload.TCP)
 	for _, r := range o.of(run.PID()).records {
-		if text(r.Attributes(), "socketflow.role.name") == "client" {
+		if text(r.Attributes(), "socketflow.role.name") == "server" {
 			assert.Equal(t, "proc", text(r.Attributes(), "socketflow.address.source"), r.Body().Str())
 		}
 	}

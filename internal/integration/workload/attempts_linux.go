@@ -178,7 +178,7 @@ func reconnect(n *notes, _ []string) {
 	to := localAddr(listening)
 	fd := newSocket(to.Addr())
 	first := tryConnect("first", fd, to)
-	l := listenFor(listening, backlog)
+	l := listenFor(listening)
 	second := connect("second", fd, to)
 	server := l.accept("server")
 	second.send(7)

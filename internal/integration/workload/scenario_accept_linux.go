@@ -160,26 +160,37 @@ func awaitCall(thread int, number uintptr) {
 	})
 }
 
-// delayedAddress makes requests over connections whose addresses no call shows until late, if at all.
+func multipathSocket() int {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_MPTCP)
+	check(err)
+	return fd
+}
+
+// delayedAddress makes requests over connections whose addresses the server shows late, if at all. They are of Multipath TCP, which no
+// tracepoint of TCP shows when it receives.
 //
-//	0 how the client's address becomes known: "late" (getsockname, when the second gate is passed) or "never"
+//	0 how the addresses of the server's end become known: "late" (getsockname, when the second gate is passed) or "never"
 //	1 requests on each connection, before the first gate
 //
 // Steps, of client and server: "delayed". Gates: "exchanged" (all requests are made), "named" (with "late": getsockname was called).
 func delayedAddress(n *notes, args []string) {
 	count, err := strconv.Atoi(args[1])
 	check(err)
-	l := listen(anyV4)
-	c, s := parties("delayed", connectTo(l.addr), acceptAddress(l.fd))
+	listening, client := multipathSocket(), multipathSocket()
+	bind(listening, netip.AddrPortFrom(netip.IPv4Unspecified(), 0))
+	port := listenFor(listening).addr.Port()
+	check(unix.Connect(client, sockaddr(netip.AddrPortFrom(anyV4.Addr(), port))))
+	c, s := parties("delayed", client, acceptNull(listening))
 	locate(c, s)
 	makeRequests(c, s, count)
 	n.gate("exchanged")
 	if args[0] == "late" {
-		mustBe(c.flow.Local, localAddr(c.fd))
+		mustBe(s.flow.Remote, remoteAddr(s.fd))
 		mustBe(s.flow.Local, localAddr(s.fd))
 	} else {
-		c.flow.LocalUnknown, s.flow.LocalUnknown = true, true
+		s.flow.LocalUnknown, s.flow.RemoteUnknown = true, true
 	}
+	c.flow.LocalUnknown = true
 	n.gate("named")
 	makeRequests(c, s, 2)
 	part(c, s)

@@ -94,7 +94,7 @@ func bound(to netip.AddrPort) int {
 const backlog = 1 << 16
 
 // listen listens for the family of the address only.
-func listen(on netip.AddrPort) *listener { return listenFor(bound(on), backlog) }
+func listen(on netip.AddrPort) *listener { return listenFor(bound(on)) }
 
 // listenDual listens for both families.
 func listenDual(port uint16) *listener {
@@ -102,10 +102,10 @@ func listenDual(port uint16) *listener {
 	fd := newSocket(on.Addr())
 	check(unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
 	bind(fd, on)
-	return listenFor(fd, backlog)
+	return listenFor(fd)
 }
 
-func listenFor(fd, backlog int) *listener {
+func listenFor(fd int) *listener {
 	check(unix.Listen(fd, backlog))
 	return &listener{fd: fd, addr: localAddr(fd)}
 }
