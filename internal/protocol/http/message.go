@@ -235,7 +235,12 @@ func (m *Message) CutOff(e *protocol.Ending) {
 // Cancelled sets that the client does not want the response any more. That is no error of HTTP (semantic conventions 1.43).
 func (m *Message) Cancelled() { m.cancelled = true }
 
-// broken reports whether the connection ended before the response.
-func (m *Message) broken() bool { return m.errno != 0 || m.failure == connectionClosed }
+// Garbled sets that the server has sent what is no response.
+func (m *Message) Garbled() { m.Failed(protocol.MalformedResponse) }
+
+// broken reports whether there is no response because the connection ended, or because its client has to end it.
+func (m *Message) broken() bool {
+	return m.errno != 0 || m.failure == connectionClosed || m.failure == protocol.MalformedResponse
+}
 
 func (m *Message) failed() bool { return m.failure != "" || m.errno != 0 }
