@@ -53,7 +53,7 @@ func (s *scanner) endOfUserInformation() int {
 		switch {
 		case c == '@':
 			found = at
-			if isPassword {
+			if c, _ := s.peek(at); isPassword && c != '@' {
 				return found
 			}
 			colon, digits = false, true
