@@ -101,12 +101,15 @@ func judgeRequest(s *protocol.Sample) match {
 func resemblesRequest(b []byte) protocol.Confidence {
 	line, _, ended := bytes.Cut(afterEmptyLines(b), []byte{'\n'})
 	line = bytes.TrimSuffix(line, []byte{'\r'})
+	known := knownMethods[string(firstWord(line))]
 	switch {
-	case len(line) == 0 || !canBegin(protocol.FromClient, line[0]) || bytes.HasPrefix(line, []byte("PRI ")):
+	case len(line) == 0 || bytes.HasPrefix(line, []byte("PRI ")):
 		return protocol.No
-	case namesProtocol(line), ended && knownMethods[string(firstWord(line))]:
+	case !known && hasControls(line): // it is no text
+		return protocol.No
+	case namesProtocol(line), ended && known:
 		return protocol.Weak
-	case ended || len(b) >= enough || hasControls(line):
+	case ended || len(b) >= enough:
 		return protocol.No
 	}
 	return protocol.NeedMore

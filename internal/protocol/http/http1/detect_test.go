@@ -65,7 +65,7 @@ func TestDetect(t *testing.T) {
 		"GET ftpx://h HTTP/1.1\r\n":                              {weak, no},
 		"GET /a b HTTP/1.1\r\n":                                  {weak, no},
 		"GET /\x00 HTTP/1.1\r\n":                                 {weak, no},
-		"GET /\x00":                                              {no, no},
+		"GET /\x00":                                              {maybe, no},
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                       {no, no},
 		"PRI * HTTP/1.1\r\n":                                     {no, no},
 		"PRI ":                                                   {no, no},

@@ -14,8 +14,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
-// hostile are requests that servers refuse, or understand differently. Those that name neither the protocol nor one of its methods are
-// no HTTP, whoever answers.
+// hostile are requests that servers refuse, or understand differently. Those that name neither the protocol nor one of its methods, or
+// begin with what is no text, are no HTTP, whoever answers.
 var hostile = []struct {
 	name, request string
 	none          bool
@@ -23,7 +23,7 @@ var hostile = []struct {
 	{name: "a long method", request: strings.Repeat("M", 300) + " / HTTP/1.1\r\nHost: h\r\n\r\n"},
 	{name: "a longer method", request: strings.Repeat("M", 900) + " / HTTP/1.1\r\nHost: h\r\n\r\n"},
 	{name: "a method that is no text", request: "G\xffT / HTTP/1.1\r\nHost: h\r\n\r\n"},
-	{name: "a method with a control character", request: "G\x01T / HTTP/1.1\r\nHost: h\r\n\r\n"},
+	{name: "a method with a control character", request: "G\x01T / HTTP/1.1\r\nHost: h\r\n\r\n", none: true},
 	{name: "a method with a separator", request: "G(T / HTTP/1.1\r\nHost: h\r\n\r\n"},
 	{name: "a method in small letters", request: "get / HTTP/1.1\r\nHost: h\r\n\r\n"},
 	{name: "no method", request: " / HTTP/1.1\r\nHost: h\r\n\r\n"},
