@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -60,7 +61,7 @@ func (b *bound) value(key string, v pcommon.Value) {
 
 func (b *bound) note(key string) {
 	b.total.Add(1)
-	if n := len(b.cut); n == 0 || b.cut[n-1] != key { // a list has one key
+	if !slices.Contains(b.cut, key) { // a list has one key
 		b.cut = append(b.cut, key)
 	}
 }

@@ -86,6 +86,23 @@ func TestLongResourceAttributesAreCut(t *testing.T) {
 	}
 }
 
+func TestWhatWasCutBeforeIsMarked(t *testing.T) {
+	b := newBuilder(Options{Omitted: []string{}})
+	p := curl()
+	p.CommandLine, p.CommandLineCut = []string{"curl", strings.Repeat("b", 500), strings.Repeat("c", 3000)}, true
+	p.ResourceAttributes = []process.Attribute{
+		{Key: "note", Value: strings.Repeat("n", 1024), Cut: true}, {Key: "whole", Value: "v"},
+		{Key: processOwner, Value: "somebody", Cut: true}, // it is not what the attribute has
+	}
+	p.Owner = "root"
+	b.Opened(connect(of(p)))
+	logs, _ := b.Take()
+	names := cutNames(logs.ResourceLogs().At(0).Resource().Attributes())
+	if want := []string{processCommandArgs, "note"}; !slices.Equal(names, want) {
+		t.Errorf("marked are %q, want %q", names, want)
+	}
+}
+
 // What a report itself adds is not checked: it has to be shorter than the shortest bound.
 func TestReportsAreShorterThanAnyBound(t *testing.T) {
 	const shortest, longestUnixName, longestHost = 512, 108, 255

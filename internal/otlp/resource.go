@@ -66,6 +66,9 @@ func (b *Builder) describe(p *process.Info, to pcommon.Map) {
 			for _, arg := range p.CommandLine {
 				args.AppendEmpty().SetStr(arg)
 			}
+			if p.CommandLineCut {
+				b.bound.note(k.key)
+			}
 		}
 	}
 	for _, a := range p.ResourceAttributes {
@@ -74,6 +77,9 @@ func (b *Builder) describe(p *process.Info, to pcommon.Map) {
 		}
 		if v, found := to.GetOrPutEmpty(sound(a.Key)); !found {
 			v.SetStr(a.Value)
+			if a.Cut {
+				b.bound.note(sound(a.Key))
+			}
 		}
 	}
 	b.bound.all(to)

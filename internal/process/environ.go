@@ -79,7 +79,7 @@ func parseResourceAttributes(list string) (attributes []Attribute, serviceName s
 			serviceName = label(value)
 			continue
 		}
-		attributes = set(attributes, Attribute{Key: key, Value: text(value, maxAttributeValue)})
+		attributes = set(attributes, Attribute{Key: key, Value: text(value, maxAttributeValue), Cut: len(value) > maxAttributeValue})
 	}
 	return attributes, serviceName
 }
@@ -88,7 +88,7 @@ func parseResourceAttributes(list string) (attributes []Attribute, serviceName s
 func set(attributes []Attribute, a Attribute) []Attribute {
 	for i := range attributes {
 		if attributes[i].Key == a.Key {
-			attributes[i].Value = a.Value
+			attributes[i] = a
 			return attributes
 		}
 	}

@@ -57,23 +57,23 @@ func TestResourceAttributes(t *testing.T) {
 	}{
 		{list: ""},
 		{list: "team=shop,deployment.environment.name=production",
-			want: []Attribute{{"team", "shop"}, {"deployment.environment.name", "production"}}},
-		{list: "service.name=cart,team=shop", want: []Attribute{{"team", "shop"}}, service: "cart"},
-		{list: " team = shop , x = y ", want: []Attribute{{"team", "shop"}, {"x", "y"}}},
-		{list: "a=1%2C2%3D3,b%2Fc=%C3%A9", want: []Attribute{{"a", "1,2=3"}, {"b/c", "é"}}},
-		{list: "a=b=c", want: []Attribute{{"a", "b=c"}}},
-		{list: "plus=a+b", want: []Attribute{{"plus", "a+b"}}},
-		{list: "load=100%,team=shop", want: []Attribute{{"load", "100%"}, {"team", "shop"}}},
-		{list: "empty=,=nokey,novalue,,team=shop", want: []Attribute{{"empty", ""}, {"team", "shop"}}},
-		{list: "a=1,b=2,a=3", want: []Attribute{{"a", "3"}, {"b", "2"}}},
-		{list: "bytes=%FF%FE!", want: []Attribute{{"bytes", "\uFFFD!"}}},
+			want: []Attribute{{Key: "team", Value: "shop"}, {Key: "deployment.environment.name", Value: "production"}}},
+		{list: "service.name=cart,team=shop", want: []Attribute{{Key: "team", Value: "shop"}}, service: "cart"},
+		{list: " team = shop , x = y ", want: []Attribute{{Key: "team", Value: "shop"}, {Key: "x", Value: "y"}}},
+		{list: "a=1%2C2%3D3,b%2Fc=%C3%A9", want: []Attribute{{Key: "a", Value: "1,2=3"}, {Key: "b/c", Value: "é"}}},
+		{list: "a=b=c", want: []Attribute{{Key: "a", Value: "b=c"}}},
+		{list: "plus=a+b", want: []Attribute{{Key: "plus", Value: "a+b"}}},
+		{list: "load=100%,team=shop", want: []Attribute{{Key: "load", Value: "100%"}, {Key: "team", Value: "shop"}}},
+		{list: "empty=,=nokey,novalue,,team=shop", want: []Attribute{{Key: "empty", Value: ""}, {Key: "team", Value: "shop"}}},
+		{list: "a=1,b=2,a=3", want: []Attribute{{Key: "a", Value: "3"}, {Key: "b", Value: "2"}}},
+		{list: "bytes=%FF%FE!", want: []Attribute{{Key: "bytes", Value: "\uFFFD!"}}},
 		{list: "service.name=%20cart%20", service: "cart"},
 	}
 	for _, c := range cases {
 		t.Run(c.list, func(t *testing.T) {
 			got, service := parseResourceAttributes(c.list)
 			if !reflect.DeepEqual(got, c.want) {
-				t.Errorf("got %q, want %q", got, c.want)
+				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 			equal(t, "service.name", service, c.service)
 		})
@@ -89,6 +89,9 @@ func TestResourceAttributesAreBounded(t *testing.T) {
 	got, service := parseResourceAttributes(strings.Join(list, ","))
 	equal(t, "count", len(got), 64)
 	equal(t, "value", got[0].Value, strings.Repeat("é", 512))
+	equal(t, "the value is cut", got[0].Cut, true)
+	fits, _ := parseResourceAttributes("a=" + strings.Repeat("v", maxAttributeValue))
+	equal(t, "a value that fits is cut", fits[0].Cut, false)
 	equal(t, "service.name beyond the bound", service, "last")
 	got, _ = parseResourceAttributes(strings.Repeat("k", 257) + "=v," + strings.Repeat("k", 256) + "=v")
 	equal(t, "keys that fit", len(got), 1)
@@ -107,7 +110,7 @@ func FuzzEnviron(f *testing.F) {
 		for _, a := range attributes {
 			if a.Key == "" || len(a.Key) > maxAttributeKey || len(a.Value) > maxAttributeValue ||
 				!utf8.ValidString(a.Key) || !utf8.ValidString(a.Value) {
-				t.Errorf("attribute %q", a)
+				t.Errorf("attribute %+v", a)
 			}
 		}
 		var i Info

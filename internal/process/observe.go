@@ -17,6 +17,7 @@ type observation struct {
 	cut        bool   // executable is the end of a longer path
 	argv0      string
 	args       []string
+	argsCut    bool // there is more than args
 	uid        UID
 	environ    environment
 	cgroups    []string
@@ -31,7 +32,7 @@ func (o observation) orElse(other observation) observation {
 		o.executable, o.cut = other.executable, other.cut
 	}
 	if len(o.args) == 0 {
-		o.args = other.args
+		o.args, o.argsCut = other.args, other.argsCut
 	}
 	if o.argv0 == "" {
 		o.argv0 = other.argv0
@@ -95,7 +96,7 @@ func (r *Reader) readDetails(h procfs.Handle, o *observation) error {
 	scratch := r.scratch.Get().(*[maxEnvironBytes + 1]byte)
 	defer r.scratch.Put(scratch)
 	return errors.Join(
-		h.Read("cmdline", maxArgBytes, scratch[:], func(block []byte, _ bool) { r.readArgs(o, block) }),
+		h.Read("cmdline", maxArgBytes, scratch[:], func(block []byte, cut bool) { r.readArgs(o, block, cut) }),
 		h.Read("status", maxStatusBytes, scratch[:], func(file []byte, _ bool) {
 			if uid, ok := procfs.UID(file); ok {
 				o.uid = UserID(uid)
@@ -112,23 +113,24 @@ func (r *Reader) readDetails(h procfs.Handle, o *observation) error {
 		}))
 }
 
-func (r *Reader) readArgs(o *observation, block []byte) {
+func (r *Reader) readArgs(o *observation, block []byte, cut bool) {
 	argv0, _, _ := bytes.Cut(block[:min(len(block), maxPath)], []byte{0})
 	o.argv0 = text(string(argv0), maxPath)
 	if !r.omitCommandLine {
-		o.args = parseArgs(block)
+		o.args, o.argsCut = parseArgs(block)
+		o.argsCut = o.argsCut || cut
 	}
 }
 
 // parseArgs splits an argument block. The title of a process that has overwritten its arguments is one argument, padded with
-// NULs.
-func parseArgs(block []byte) []string {
+// NULs. cut: there are more of them.
+func parseArgs(block []byte) (args []string, cut bool) {
+	cut = len(bytes.TrimRight(block, "\x00")) > maxArgBytes
 	block = bytes.TrimRight(block[:min(len(block), maxArgBytes)], "\x00")
-	var args []string
 	for len(block) > 0 && len(args) < maxArgs {
 		arg, rest, _ := bytes.Cut(block, []byte{0})
 		args = append(args, text(string(arg), maxArgBytes))
 		block = rest
 	}
-	return args
+	return args, cut || len(block) > 0
 }

@@ -52,7 +52,8 @@ func UserID(number uint32) UID { return UID{number, true} }
 // Attribute is one pair of OTEL_RESOURCE_ATTRIBUTES, decoded.
 type Attribute struct {
 	Key   string // at most 256 bytes
-	Value string // truncated to 1 KiB
+	Value string // at most 1 KiB
+	Cut   bool   // the value is longer
 }
 
 // Sources of a service name, in the order in which they are tried.
@@ -87,6 +88,8 @@ type Info struct {
 	InstanceID string
 	// CommandLine has at most the first 256 arguments, of at most 16 KiB in total.
 	CommandLine []string
+	// CommandLineCut: there are more arguments, or the last one is longer.
+	CommandLineCut bool
 	// ServiceName is never empty; ServiceNameSource is one of the Source constants.
 	ServiceName       string
 	ServiceNameSource string

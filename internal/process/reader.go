@@ -158,7 +158,7 @@ func (r *Reader) fromSnapshot(s *Snapshot) observation {
 		uid:        s.UID,
 		environ:    parseEnviron(s.Environ, s.EnvironCut),
 	}
-	r.readArgs(&o, s.Args)
+	r.readArgs(&o, s.Args, s.ArgsCut)
 	if strings.HasPrefix(s.Cgroup, "/") {
 		o.cgroups = []string{s.Cgroup}
 	}
@@ -176,6 +176,7 @@ func (r *Reader) info(id ID, o *observation) *Info {
 		ExecutableCut:      o.cut,
 		InstanceID:         r.host.instanceID(id),
 		CommandLine:        o.args,
+		CommandLineCut:     o.argsCut,
 		ResourceAttributes: attributes,
 		ContainerID:        strings.Clone(m.id),
 		ContainerName:      r.names.find(m),

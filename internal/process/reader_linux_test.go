@@ -139,7 +139,7 @@ func TestAChildIsNamedByItsEnvironment(t *testing.T) {
 	info := r.Describe(Snapshot{ID: mustID(t, c.pid), Executable: testBinary(t)})
 	equal(t, "service", info.ServiceName, "checkout")
 	equal(t, "source", info.ServiceNameSource, SourceServiceName)
-	equal(t, "attributes", fmt.Sprint(info.ResourceAttributes), "[{team shop floor}]")
+	equal(t, "attributes", fmt.Sprint(info.ResourceAttributes), "[{team shop floor false}]")
 	equal(t, "stats", r.Stats(), Stats{Read: 1})
 
 	snapshot := Snapshot{ID: info.ID, Comm: "child", Environ: block("OTEL_SERVICE_NAME=from-snapshot")}

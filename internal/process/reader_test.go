@@ -28,7 +28,7 @@ func webInfo() *Info {
 		ID: ID{PID: 4242, Start: 80859}, Comm: "web", Executable: "/srv/web",
 		CommandLine: []string{"/srv/web", "-listen", ":8080"},
 		ServiceName: "shop", ServiceNameSource: "OTEL_SERVICE_NAME",
-		ResourceAttributes: []Attribute{{"team", "checkout"}},
+		ResourceAttributes: []Attribute{{Key: "team", Value: "checkout"}},
 		CgroupPath:         "/system.slice/web.service",
 	}
 }
@@ -36,7 +36,7 @@ func webInfo() *Info {
 // webFromSnapshot is the description of web from its snapshot alone.
 func webFromSnapshot() *Info {
 	i := webInfo()
-	i.CommandLine = []string{"/srv/web", "-listen"}
+	i.CommandLine, i.CommandLineCut = []string{"/srv/web", "-listen"}, true
 	i.ResourceAttributes = nil
 	return i
 }
@@ -111,7 +111,7 @@ func TestDescribe(t *testing.T) {
 				s.FromExecve, s.Comm = true, "a thread"
 				p.exe, p.environ = "/opt/web-2", p.environ[:2]
 				p.cmdline = p.cmdline[:2]
-				want.Executable = "/opt/web-2"
+				want.Executable, want.CommandLineCut = "/opt/web-2", false
 			},
 			stats: Stats{Read: 1},
 		},
@@ -179,7 +179,7 @@ func TestAProcessThatCannotBeReadHasOnlyItsID(t *testing.T) {
 		Environ: []byte("OTEL_SERVICE_NAME= \x00OTEL_RESOURCE_ATTRIBUTES=,=,%="), Cgroup: "no path"}
 	want.Comm, want.Executable = "\uFFFD", "///"
 	want.ServiceName, want.ServiceNameSource = "\uFFFD", "comm"
-	want.ResourceAttributes = []Attribute{{"%", ""}}
+	want.ResourceAttributes = []Attribute{{Key: "%", Value: ""}}
 	same(t, newTree(t).reader().Describe(hostile), want)
 }
 
@@ -230,12 +230,14 @@ func TestWhatIsReadIsBounded(t *testing.T) {
 	tr.add(s.PID, p)
 	info := tr.reader().Describe(Snapshot{ID: s.ID})
 	equal(t, "bytes", len(strings.Join(info.CommandLine, " ")), 16<<10)
+	equal(t, "bytes are cut", info.CommandLineCut, true)
 	equal(t, "service", info.ServiceName, "web")
 
 	p.cmdline, p.environ = slices.Repeat([]string{"a"}, 300), nil
 	tr.add(s.PID, p)
 	info = tr.reader().Describe(Snapshot{ID: s.ID})
 	equal(t, "arguments", len(info.CommandLine), 256)
+	equal(t, "arguments are cut", info.CommandLineCut, true)
 }
 
 func TestNothingOfAnEnvironmentStaysInMemory(t *testing.T) {

@@ -46,6 +46,9 @@ func (l Loss) Capture() Capture {
 	}
 }
 
+// MalformedResponse is Exchange.Error of a request whose response cannot be read, although nothing of it was lost.
+const MalformedResponse = "malformed_response"
+
 // Exchange is a request and its response, or a message without one. It is reused: valid during the call only, byte slices
 // included.
 type Exchange struct {

@@ -162,11 +162,6 @@ func (r *run) isBot() bool {
 	return len(digits) >= 6 && len(digits) <= 14 && isNumber(digits)
 }
 
-// isScheme reports whether the run is the name of an authentication scheme whose credentials follow it.
-func (r *run) isScheme() bool {
-	return same(r.text(), "bearer") || same(r.text(), "basic")
-}
-
 // same compares a text with one in small letters.
 func same(text []byte, lower string) bool {
 	if len(text) != len(lower) {

@@ -84,7 +84,7 @@ func TestHostileTextsTakeLinearTime(t *testing.T) {
 	const size = 1 << 18
 	for _, repeated := range []string{
 		"://", "://x:y/", "://x:y@", "a=//b:c/", `"token":"`, `\"`, `{"token":`, "%", "%25", "%2525", "=", "a=", "token=", "a:", "/reset", "/T00000000",
-		"Aa", "aA0", "bearer ", "eyJ.", "%3A%2F%2F", "\x00", "é",
+		"Aa", "aA0", "bearer ", "Bearer a ", "Basic a", "eyJ.", "/", "//", "//a:", "//a:b@", "<password>", `\u0061`, "%u0061", "\u00ad", "\uff50", "%3A%2F%2F", "\x00", "é",
 	} {
 		text := bytes.Repeat([]byte(repeated), size/len(repeated))
 		for kind := range ends {

@@ -57,6 +57,14 @@ type reading struct {
 // judge reads the words of a name: they are separated by anything but letters and digits, or begin with a capital letter. Parts of a name
 // are separated as in user[password] and user.password.
 func (r *Rules) judge(name []byte) verdict {
+	if isASCII(name) {
+		return r.judgeASCII(name)
+	}
+	var buffer [maxName]byte
+	return r.judgeASCII(appendPlain(buffer[:0], name[max(0, len(name)-maxName):]))
+}
+
+func (r *Rules) judgeASCII(name []byte) verdict {
 	if v := r.configured(name); v != 0 {
 		return v
 	}

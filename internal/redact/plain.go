@@ -72,7 +72,7 @@ func (r *Rules) guardsAny(path []byte) bool {
 		if c != '/' {
 			continue
 		}
-		if !isHexadecimal(path[from:i]) && r.judge(path[from:i])&isGuard != 0 {
+		if !isHexadecimal(path[from:i]) && r.judgeASCII(path[from:i])&isGuard != 0 {
 			return true
 		}
 		from = i + 1
@@ -97,13 +97,16 @@ func (r *Rules) isPlainQuery(query []byte) bool {
 		case c == '&':
 			from, run, inName = i+1, 0, true
 		case c == '=' && inName:
-			if r.judge(query[from:i])&(isSecret|isSecretAlone|isSafe|isGuard) != 0 {
+			if r.judgeASCII(query[from:i])&(isSecret|isSecretAlone|isSafe|isGuard) != 0 {
 				return false
 			}
 			run, inName = 0, false
 		case k == special, c == '/': // a path within a parameter
 			return false
 		case k == gap:
+			if c == '+' && schemeOf(query[i-run:i]) != noScheme {
+				return false
+			}
 			run = 0
 		default:
 			if run++; run >= shortestForm {

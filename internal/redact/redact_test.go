@@ -96,6 +96,39 @@ func TestSecretsOfQueries(t *testing.T) {
 		"from=2026-11-28T03:30:00.000Z&to=20261128T033000Z":                                   "from=2026-11-28T03:30:00.000Z&to=20261128T033000Z",
 		"title=a-long-article-about-nothing-in-2026":                                          "title=a-long-article-about-nothing-in-2026",
 		"ll=48.858370,2.294481&zoom=15":                                                       "ll=48.858370,2.294481&zoom=15",
+
+		`q={"\u0070assword":"x"}`:                        `q={"\u0070assword":"REDACTED"}`,
+		`q={"pass\u0077ord":"x\u0022y","b":1}`:           `q={"pass\u0077ord":"REDACTED","b":1}`,
+		"q=%7B%22%5Cu0070assword%22%3A%22x%22%7D":        "q=%7B%22%5Cu0070assword%22%3A%22REDACTED%22%7D",
+		`q={"u":"http://h/\u003fa=1\u0026token=x"}`:      `q={"u":"http://h/\u003fa=1\u0026token=REDACTED`,
+		"%u0070assword=x":                                "%u0070assword=REDACTED",
+		"%25u0070assword=x":                              "%25u0070assword=REDACTED",
+		`q=C:\users\u00`:                                 `q=C:\users\u00`,
+		"to\u00adken=x":                                  "to\u00adken=REDACTED",
+		"to%C2%ADken=x":                                  "to%C2%ADken=REDACTED",
+		"to%E2%80%8Bken=x":                               "to%E2%80%8Bken=REDACTED",
+		`q={"to\u00adken":"x"}`:                          `q={"to\u00adken":"REDACTED"}`,
+		"\uff50\uff41ssword=x":                           "\uff50\uff41ssword=REDACTED",
+		"%EF%BC%B4oken=x":                                "%EF%BC%B4oken=REDACTED",
+		`q={"\uff50w":"x"}`:                              `q={"\uff50w":"REDACTED"}`,
+		"x=Bearer+abc&y=1":                               "x=Bearer+REDACTED&y=1",
+		"x=bearer%20a.b-c&y=1":                           "x=bearer%20REDACTED&y=1",
+		"x=Basic%20dTpw&y=1":                             "x=Basic%20REDACTED&y=1", // u:p
+		"x=basic+dXNlcjpwdw%3D%3D":                       "x=basic+REDACTED",
+		"x=basic+dXNlcjpwdw==":                           "x=basic+REDACTED",
+		"x=now+Bearer+a1b2c3":                            "x=now+Bearer+REDACTED",
+		"x=Negotiate%20YIIabc":                           "x=Negotiate%20REDACTED",
+		"x=Basic+training":                               "x=Basic+training",
+		"x=Basic+Plan&y=1":                               "x=Basic+Plan&y=1",
+		"x=bearer+of+bad+news":                           "x=bearer+of+bad+news",
+		"x=the+ring+bearer+frodo":                        "x=the+ring+bearer+frodo",
+		"x=Basic&y=2":                                    "x=Basic&y=2",
+		"q=<password>x</password><a>b</a>":               "q=<password>REDACTED</password><a>b</a>",
+		"q=%3Cns:Password%3Ex%3C/ns:Password%3E%3Ca%3Eb": "q=%3Cns:Password%3EREDACTED%3C/ns:Password%3E%3Ca%3Eb",
+		"q=<name>x</name>":                               "q=<name>x</name>",
+		"q=1>2":                                          "q=1>2",
+		"sv=2022&sr=b&sig=a%2Bb%3D&se=2026":              "sv=2022&sr=b&sig=REDACTED&se=2026",
+		"X-Amz-Credential=a%2F2026&X-Amz-Date=1&X-Amz-Security-Token=b&X-Amz-Signature=c": "X-Amz-Credential=REDACTED&X-Amz-Date=1&X-Amz-Security-Token=REDACTED&X-Amz-Signature=REDACTED",
 	} {
 		if got := string((*Rules)(nil).AppendQuery(nil, []byte(query))); got != want {
 			t.Errorf("%s\nbecomes %s\nwant    %s", query, got, want)
@@ -136,6 +169,14 @@ func TestSecretsOfPaths(t *testing.T) {
 		"/proxy/http://user:pw@host/x":                                            "/proxy/http://REDACTED:REDACTED@host/x",
 		"/proxy/http:/user:pw@host/x":                                             "/proxy/http:/REDACTED:REDACTED@host/x",
 
+		"//user:pw@host/x":          "//REDACTED:REDACTED@host/x",
+		"/go//user:pw@host":         "/go//REDACTED:REDACTED@host",
+		"/go/%2Fuser%3Apw%40host/x": "/go/%2FREDACTED:REDACTED@host/x",
+		"////user:pw@host":          "////REDACTED:REDACTED@host",
+
+		"/a//b@c":        "/a//b@c",
+		"/a//b:8080/@c":  "/a//b:8080/@c",
+		"/@user//post":   "/@user//post",
 		"/users/" + uuid: "/users/" + uuid,
 		"/items/507f1f77bcf86cd799439011/reviews":              "/items/507f1f77bcf86cd799439011/reviews",
 		"/v2/nginx/blobs/sha256:" + strings.Repeat("0a1b", 16): "/v2/nginx/blobs/sha256:" + strings.Repeat("0a1b", 16),
@@ -158,7 +199,7 @@ var secretNames = strings.Fields(`
 	ASPSESSIONIDQQRTSB cftoken accesstoken authtoken userpassword passwordConfirmation password2 j_password passwordAgain oldPassword
 	subscription-key licenseKey stream_key authKey masterkey appkey secret_id SharedAccessSignature hub.verify_token authenticity_token
 	csrfmiddlewaretoken __RequestVerificationToken otp totp_code resetCode authcode credentials sign pin XCSRFToken user.password oauth2Token
-	user[0][token] TOKEN`)
+	user[0][token] TOKEN pw db_pw userPw cred user.cred dbpass pword`)
 
 func TestNamesOfSecrets(t *testing.T) {
 	for _, name := range secretNames {
@@ -174,7 +215,9 @@ func TestNamesThatAreNone(t *testing.T) {
 		idempotency_key public_key zip_code country_code error_code postcode keycode passenger passport author design sigh sighting assign signup
 		token_type tokenType expires_in access_token_expires_in_seconds token_expires_at SignatureMethod oauth_signature_method SignatureVersion
 		X-Amz-Algorithm X-Amz-Date X-Amz-Expires X-Amz-SignedHeaders X-Goog-SignedHeaders Expires Policy Key-Pair-Id code_challenge client_id
-		user_id deviceId grant_type response_type redirect_uri scope state session_state sessionType max_tokens compass bypass`) {
+		user_id deviceId grant_type response_type redirect_uri scope state session_state sessionType max_tokens compass bypass
+		keyboard authority authored passive pincer credit credits creditor power pwa pws ipw bearers basic signal designer pinned
+		passage donkey incredible cookies_enabled encoder recode sidebar inside tokenize overpass trespass`) {
 		query := name + "=x"
 		if got := string((*Rules)(nil).AppendQuery(nil, []byte(query))); got != query {
 			t.Errorf("%s becomes %s", query, got)
@@ -205,6 +248,9 @@ func TestTextsAndURLs(t *testing.T) {
 		"4bf92f3577b34da6a3ce929d0e0e4736":               "4bf92f3577b34da6a3ce929d0e0e4736",
 		"a=1; token=b; c=d":                              "a=1; token=REDACTED; c=d",
 		"Bearer " + random:                               "Bearer REDACTED",
+		"Bearer abc":                                     "Bearer REDACTED",
+		`Bearer realm="x", error="invalid_token"`:        `Bearer realm="x", error="invalid_token"`,
+		`Basic realm="x"`:                                `Basic realm="x"`,
 		"see " + github + " for more":                    "see REDACTED for more",
 		"<https://h/x?token=a>; rel=next":                "<https://h/x?token=REDACTED; rel=next",
 		"ftp://u:p@h/":                                   "ftp://REDACTED:REDACTED@h/",

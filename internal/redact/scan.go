@@ -16,7 +16,9 @@ type scanner struct {
 	guarded   bool // what the rest of the parameter, or of the path, has is a secret if it is random
 	known     bool // random texts of the present parameter are no secrets
 	bot       bool // the key of a bot may follow
-	scheme    bool // credentials may follow
+	scheme    scheme
+	value     int  // where the present value begins
+	tag       bool // the name is that of an element of XML
 	hook      uint8
 	noAtAfter bool // no "@" follows in this parameter
 }
@@ -37,6 +39,14 @@ func (r *Rules) scan(to, from []byte, where part) []byte {
 		at := s.at
 		c, n := next(from[at:])
 		s.at += n
+		if c == '\\' || c == '%' {
+			if e, m := s.escape(s.at); m > 0 {
+				s.at += m
+				if c, n = e, n+m; c == invisible {
+					continue
+				}
+			}
+		}
 		if isRunByte(c) {
 			s.run.add(c, at)
 			s.name.add(c)
@@ -60,14 +70,25 @@ func (s *scanner) separator(c byte, n, at int) {
 		s.afterColon()
 	case c == '"', c == '\'':
 		s.name.closed = s.name.length > 0
+		s.value = s.at
 	case c <= ' ', c == '+':
 		s.name.space()
+		s.credentials()
 	case c == '[', c == ']', c == '$', c == '*', c == '!', c == '%', c == '^', c >= 0x80:
 		s.name.add(c)
 	case c == '\\':
 	case c == '/':
 		s.endSegment()
 		s.name.reset()
+		s.tag = false
+		if s.part == inPath {
+			s.authority()
+		}
+	case c == '<':
+		s.name.reset()
+		s.tag = true
+	case c == '>':
+		s.afterTag()
 	default:
 		if c == ends[s.part] && n == 1 {
 			s.guarded, s.known, s.noAtAfter, s.hook = s.guarded && s.part == inPath, false, false, hookNone
@@ -115,7 +136,8 @@ func (s *scanner) endRun(end int) {
 	if s.isSecret(r) {
 		s.replace(r.from, end)
 	}
-	s.scheme = r.isScheme()
+	s.scheme = r.scheme()
+	s.scheme.first = r.from == s.value
 	s.bot = false
 	r.length, r.before = 0, 0
 }
@@ -128,7 +150,7 @@ func (s *scanner) isSecret(r *run) bool {
 		return true
 	case s.bot && r.length >= telegramSecret:
 		return true
-	case s.scheme && r.length >= shortestForm:
+	case s.scheme.kind != noScheme && r.length >= shortestForm:
 		return true
 	case s.hook == hookTeam && r.length >= shortestForm:
 		return true
@@ -186,6 +208,7 @@ func (s *scanner) skipSafe() {
 
 // startOfValue looks for a URL without a scheme.
 func (s *scanner) startOfValue() {
+	s.value = s.at
 	if c, n := s.peek(s.at); c == '/' {
 		if c, _ := s.peek(s.at + n); c == '/' {
 			s.userInformation()
@@ -213,6 +236,20 @@ func (s *scanner) afterColon() {
 	if v&isSecret != 0 {
 		s.replaceMember()
 	}
+}
+
+// afterTag judges the name of an element of XML.
+func (s *scanner) afterTag() {
+	v := s.rules.judge(s.name.text())
+	s.name.reset()
+	if s.tag && v&isSecret != 0 {
+		from := s.at
+		for c, n := s.peek(s.at); n > 0 && c != '<' && s.from[s.at] != ends[s.part]; c, n = s.peek(s.at) {
+			s.at += n
+		}
+		s.replace(from, s.at)
+	}
+	s.tag = false
 }
 
 // replaceMember replaces the value of a member of an object: a text in quotation marks, or what is there until the member's end.

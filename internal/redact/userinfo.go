@@ -17,6 +17,27 @@ func (s *scanner) userInformation() {
 	s.at, s.written = end, end
 }
 
+// authority looks for the user information of a URL without a scheme in a path, from which a program may redirect there. Only a name and a
+// password within one segment count: paths have "@" for many other reasons.
+func (s *scanner) authority() {
+	at, colon := s.at, false
+	for c, n := s.peek(at); c == '/' || c == '\\'; c, n = s.peek(at) {
+		at += n
+	}
+	if at == s.at {
+		return
+	}
+	s.at = at
+	for c, n := s.peek(at); n > 0 && c != '/'; c, n = s.peek(at) {
+		if c == '@' && colon {
+			s.userInformation()
+			return
+		}
+		colon = colon || c == ':'
+		at += n
+	}
+}
+
 // endOfUserInformation returns where the host begins, -1 if there is no user information. A slash ends an authority; but if what is before it
 // is neither a host nor a port, it is part of a password.
 func (s *scanner) endOfUserInformation() int {
@@ -32,7 +53,7 @@ func (s *scanner) endOfUserInformation() int {
 		switch {
 		case c == '@':
 			found = at
-			if isPassword {
+			if c, _ := s.peek(at); isPassword && c != '@' {
 				return found
 			}
 			colon, digits = false, true

@@ -30,7 +30,8 @@ var words = func() map[string]meaning {
 	}{
 		{secret, "token secret secrets password passwords passwd passwrd passwort pwd psw pswd pass passphrase passcode pincode " +
 			"signature sig hmac credential credentials creds jwt jws assertion verifier bearer otp totp cvv cvc " +
-			"csrf xsrf sessid phpsessid jsessionid sid apikey psk samlart"},
+			"csrf xsrf sessid phpsessid jsessionid sid apikey psk samlart " +
+			"pw cred pword pswrd kennwort contrasena senha mdp dbpass dbpw mypass rootpass userpass userpw adminpass smtppass ftppass mailpass"},
 		{secretLast, "auth authorization authentication session cookie cookies oauth"},
 		{secretAlone, "key code sign pin jwe sas ticket"},
 		{qualifiesKey, "api secret access private auth account app application client consumer encryption signing sign shared master " +

@@ -108,6 +108,14 @@ func (p *parser) addresses(x *protocol.Exchange, m *message) {
 	}
 }
 
+// failure is why there is no response that can be read.
+func (q *query) failure() string {
+	if q.garbled {
+		return protocol.MalformedResponse
+	}
+	return "timeout"
+}
+
 // unanswered ends an exchange that is waited for no longer.
 func (p *parser) unanswered(e *outstanding, now protocol.Stamp) {
 	x := p.fill(e)
@@ -118,7 +126,7 @@ func (p *parser) unanswered(e *outstanding, now protocol.Stamp) {
 		if q.gaps != p.gaps[e.ID.from.Opposite()] { // the response may be what is missing
 			x.Capture = max(x.Capture, protocol.CaptureGap)
 		} else {
-			x.Error = "timeout"
+			x.Error = q.failure()
 		}
 	}
 	p.end(e, x)

@@ -90,6 +90,11 @@ func (m *message) records() bool {
 	return m.reader.SkipAllQuestions() == nil
 }
 
+// readable reports whether the answers can be read, or a part of them is said to be left out.
+func (m *message) readable() bool {
+	return m.counts[1] == 0 || m.bits&bitTruncated != 0 || m.records() && m.reader.SkipAllAnswers() == nil
+}
+
 // addresses appends those of the answers, as far as they can be read.
 func (m *message) addresses(to []string, t *texts) []string {
 	if !m.records() {

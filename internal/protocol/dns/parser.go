@@ -1,6 +1,8 @@
 package dns
 
 import (
+	"encoding/binary"
+
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -41,6 +43,7 @@ type query struct {
 	asks       bool // there is a question
 	capture    protocol.Capture
 	gaps       uint64 // of the direction of responses, when it began
+	garbled    bool   // there was a response that cannot be read
 	transfer   transfer
 	first      protocol.Stamp // of the responses so far, if there may be more
 	last       protocol.Stamp
@@ -102,6 +105,7 @@ func (p *parser) message(r *received) {
 	case !m.read(r.bytes):
 		if r.capture == protocol.CaptureComplete {
 			p.sink.Error(protocol.Malformed)
+			p.garbled(r)
 		} else {
 			p.sink.Error(protocol.HeadTooLong)
 		}
@@ -113,6 +117,16 @@ func (p *parser) message(r *received) {
 		p.ask(m, r)
 	}
 	m.bytes, m.name, m.reader = nil, nil, dnsmessage.Parser{}
+}
+
+// garbled notes a message that cannot be read with the query that it seems to answer. Clients go on waiting for one that can.
+func (p *parser) garbled(r *received) {
+	if len(r.bytes) < 4 || binary.BigEndian.Uint16(r.bytes[2:])&bitResponse == 0 {
+		return
+	}
+	if e := p.waiting.Get(key{r.from.Opposite(), binary.BigEndian.Uint16(r.bytes)}); e != nil {
+		e.Value.garbled = true
+	}
 }
 
 // ask begins an exchange.
@@ -192,6 +206,10 @@ func (p *parser) answer(m *message, r *received) {
 		p.addresses(x, m)
 	}
 	if code == noError {
+		if r.capture == protocol.CaptureComplete && !m.readable() {
+			p.sink.Error(protocol.Malformed)
+			x.Error = protocol.MalformedResponse
+		}
 		p.resolve(e, m)
 	}
 	p.end(e, x)

@@ -323,7 +323,36 @@ func TestDatagramsThatAreNotWhole(t *testing.T) {
 	w = play(unicast, 3)
 	w.Data(client, query)
 	w.Data(server, reply[:6]+"\xff\xff\x00\x00\x00\x00"+query[12:]+strings.Repeat("\xc0\x1e", 100))
-	assert.Equal(t, []string{"query A a.test NOERROR"}, brief(w))
+	assert.Equal(t, []string{"query A a.test NOERROR error=malformed_response"}, brief(w))
+}
+
+func TestResponsesThatCannotBeRead(t *testing.T) {
+	query, reply := wire(1, "a.test.", dnsmessage.TypeA), wire(1, "a.test.", dnsmessage.TypeA, answered(a(1), a(2)))
+	const refused = "query A a.test error=malformed_response"
+	for name, test := range map[string]struct{ sent, want string }{
+		"a name that refers to nothing":   {reply[:12] + "\xc0\x0c\x00\x01\x00\x01", refused},
+		"no room for the header":          {reply[:11], refused},
+		"no room for the question":        {reply[:20], refused},
+		"another's":                       {"\x00\x09" + reply[2:15], "query A a.test error=timeout"},
+		"a query":                         {query[:15], "query A a.test error=timeout"},
+		"no room for the id":              {"x", "query A a.test error=timeout"},
+		"no room for the answers":         {reply[:len(reply)-9], "query A a.test NOERROR [192.0.2.1] error=malformed_response"},
+		"answers that are not there":      {reply[:len(query)], "query A a.test NOERROR error=malformed_response"},
+		"answers that are said to be cut": {reply[:2] + "\x82" + reply[3:len(query)], "query A a.test NOERROR"},
+		"and then one that can":           {"", "query A a.test NOERROR [192.0.2.1 192.0.2.2]"},
+	} {
+		w := play(unicast, 3)
+		w.Data(client, query)
+		if test.sent == "" {
+			w.Data(server, reply[:20])
+			w.Data(server, reply)
+		} else {
+			w.Data(server, test.sent)
+		}
+		w.wait(20 * time.Second)
+		assert.Equal(t, []string{test.want}, brief(w), name)
+		assert.LessOrEqual(t, w.Errors[protocol.Malformed], 1)
+	}
 }
 
 func TestAddressesAsTextAreBounded(t *testing.T) {

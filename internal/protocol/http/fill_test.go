@@ -61,6 +61,7 @@ func ruled(c conversation, rules *redact.Rules) conversation {
 // apply calls the methods of a message for each line of a script.
 //
 //	GET /path            method and target; a method alone is possible
+//	GET /path HTTP/1.1   of HTTP/1.1, which has no gRPC; otherwise it is HTTP/2
 //	:scheme https        of HTTP/2, as is :authority
 //	Host: example.com    a request header
 //	< 200                a status
@@ -108,6 +109,11 @@ func apply(m *Message, script string) {
 			m.RequestHeader([]byte(strings.TrimSuffix(name, ":")), []byte(value))
 		default:
 			m.SetMethod([]byte(name))
+			m.SetVersion("2")
+			if target, old := strings.CutSuffix(value, " HTTP/1.1"); old {
+				m.SetVersion("1.1")
+				value = target
+			}
 			if value != "" {
 				m.SetTarget([]byte(value))
 			}

@@ -100,6 +100,9 @@ func parseGRPCStatus(value []byte) grpcStatus {
 	return grpcStatus(code + 1)
 }
 
+// grpcVersion is the one of HTTP that carries gRPC (gRPC, PROTOCOL-HTTP2.md).
+const grpcVersion = "2"
+
 var grpcMediaType = []byte("application/grpc")
 
 // isGRPC checks a content-type (gRPC, PROTOCOL-HTTP2.md). application/grpc-web is another protocol.

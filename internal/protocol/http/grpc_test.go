@@ -151,6 +151,23 @@ func TestCalls(t *testing.T) {
 			rpc.system.name = grpc
 			rpc.method = S/M
 			capture 2`},
+		{"HTTP/1.1 has no gRPC", client, `
+			POST /S/M HTTP/1.1
+			content-type: application/grpc
+			< 200`, `
+			POST
+			http.request.method = POST
+			url.full = http://10.0.0.1:8080/S/M
+			http.response.status_code = 200`},
+		{"an answer that cannot be read, to the client", client, `
+			POST /S/M
+			content-type: application/grpc
+			! malformed_response`, `
+			S/M
+			rpc.system.name = grpc
+			rpc.method = S/M
+			rpc.response.status_code = UNAVAILABLE
+			error malformed_response`},
 		{"a proxy answered", client, `
 			POST /S/M
 			content-type: application/grpc
@@ -235,6 +252,7 @@ func TestContentTypesOfGRPC(t *testing.T) {
 	} {
 		pool := client.pool()
 		m := client.get(pool)
+		m.SetVersion("2")
 		m.RequestHeader([]byte("Content-Type"), []byte(value))
 		if m.GRPC() != want {
 			t.Errorf("%q: %v", value, m.GRPC())

@@ -112,7 +112,8 @@ func (m *Message) RequestHeader(name, value []byte) {
 		case ascii.Is(name, "grpc-timeout"):
 			m.timeout = parseGRPCTimeout(trim(value))
 		case !m.contentType && ascii.Is(name, "content-type"):
-			m.contentType, m.isGRPC, m.body = true, isGRPC(trim(value)), mediaOf(trim(value))
+			m.contentType, m.body = true, mediaOf(trim(value))
+			m.isGRPC = m.version == grpcVersion && isGRPC(trim(value))
 		}
 	}
 }

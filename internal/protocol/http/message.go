@@ -229,7 +229,13 @@ func (m *Message) CutOff(e *protocol.Ending) {
 // Cancelled sets that the client does not want the response any more. That is no error of HTTP (semantic conventions 1.43).
 func (m *Message) Cancelled() { m.cancelled = true }
 
-// broken reports whether the connection ended before the response, and not because its client gave up.
-func (m *Message) broken() bool { return m.errno != 0 || m.failure == protocol.ConnectionClosed }
+// Garbled sets that the server has sent what is no response.
+func (m *Message) Garbled() { m.Failed(protocol.MalformedResponse) }
+
+// broken reports whether there is no response because the connection ended (and not because its client gave up), or because its client has to end
+// it.
+func (m *Message) broken() bool {
+	return m.errno != 0 || m.failure == protocol.ConnectionClosed || m.failure == protocol.MalformedResponse
+}
 
 func (m *Message) failed() bool { return m.failure != "" || m.errno != 0 }

@@ -36,6 +36,7 @@ func TestOTLPIsRecognised(t *testing.T) {
 		p := NewPool(&protocol.Settings{Config: NewConfig(), Keys: keys})
 		m := p.Get(&protocol.Session{Side: protocol.Server}, &Account{})
 		m.SetMethod([]byte(c.method))
+		m.SetVersion("2")
 		m.SetTarget([]byte(c.target))
 		if c.contentType != "" {
 			m.RequestHeader([]byte("Content-Type"), []byte(c.contentType))

@@ -74,6 +74,10 @@ func (p *parser) Unanswered(x *item) {
 		return
 	}
 	p.unsettle(e.command)
+	if p.replies.garbled {
+		p.emitAt(x, &p.now, protocol.MalformedResponse, 0)
+		return
+	}
 	if ending := p.replies.ending; ending == nil || ending.Unknown || p.streams[protocol.FromServer].Lost() {
 		missing := p.loss
 		if missing == protocol.CaptureComplete {

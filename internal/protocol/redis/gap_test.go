@@ -192,6 +192,36 @@ func TestAnotherProtocolIsRejected(t *testing.T) {
 	}
 }
 
+func TestRepliesThatCannotBeRead(t *testing.T) {
+	get, http := cmd("GET", "k"), "HTTP/1.1 400 Bad Request\r\n\r\n"
+	const failed = "GET k error=malformed_response unanswered"
+	for name, x := range map[string]struct {
+		steps []step
+		want  []string
+	}{
+		"at first":                       {[]step{c(get), s(http), s("more\r\n")}, []string{failed}},
+		"of a pipeline":                  {[]step{c(get + get), s(http)}, []string{failed, failed}},
+		"behind others":                  {[]step{c(get), s(null), c(get), s(http)}, []string{"GET k", failed}},
+		"and again":                      {[]step{c(get), s(http), c(get), s(http)}, []string{failed, failed}},
+		"within one":                     {[]step{c(get), s("*2\r\n:1\r\nhello\r\n")}, []string{"GET k error=malformed_response"}},
+		"and then one that can":          {[]step{c(get), s("hello\r\n"), c(get), s(null)}, []string{failed, "GET k"}},
+		"but something was lost there":   {[]step{c(get), missing(true, 9, protocol.Lost), s("hello\r\n")}, []string{"GET k capture=2 unanswered"}},
+		"but something was lost earlier": {[]step{c(get), missing(true, 9, protocol.Lost), c(get), s("hello\r\n")}, []string{"GET k capture=2 unanswered", "GET k capture=2 unanswered"}},
+		"of a message": {
+			[]step{c(cmd("SUBSCRIBE", "a")), s(confirm("subscribe", "a", 1)), s("*3\r\n$7\r\nmessage\r\n$1\r\na\r\nhello\r\n")},
+			[]string{"SUBSCRIBE a", "message a error=malformed_response pushed"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, r := play(x.steps, protocol.Session{}, 0)
+			p.Close(0)
+			if got := briefs(r); got != strings.Join(x.want, "\n") || len(r.Open) > 0 || r.Rejected {
+				t.Errorf("%s\nwant:\n%s\n%+v", got, strings.Join(x.want, "\n"), r)
+			}
+		})
+	}
+}
+
 func TestTextIsBounded(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	p, r := play([]step{c(cmd(append([]string{"DEL"}, strings.Split(strings.Repeat("k ", 40)+"k", " ")...)...) + cmd("GET", long) + cmd("DEL", long, long, long, long, long)), s(":1\r\n" + null + ":1\r\n")}, protocol.Session{}, 0)

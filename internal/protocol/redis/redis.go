@@ -140,6 +140,9 @@ func (p *parser) Data(c *protocol.Chunk) {
 	}
 	if r.Lost() && p.begins(c.Direction, c.Bytes) {
 		r.Found()
+		if c.Direction == protocol.FromServer {
+			p.replies.garbled = false
+		}
 	}
 	for i := 0; i < len(c.Bytes) && !r.Lost() && !p.over; {
 		var ok bool
@@ -147,14 +150,18 @@ func (p *parser) Data(c *protocol.Chunk) {
 			continue
 		}
 		p.sink.Error(protocol.Malformed)
-		if !p.proven && !p.joined {
+		switch {
+		case c.Direction == protocol.FromServer && p.certain():
+			p.garbled()
+		case !p.proven && !p.joined:
 			p.reject(c)
 			return
+		default:
+			if c.Direction == protocol.FromClient {
+				p.requests.discard()
+			}
+			p.lose(c.Direction, protocol.Lost)
 		}
-		if c.Direction == protocol.FromClient {
-			p.requests.discard()
-		}
-		p.lose(c.Direction, protocol.Lost)
 	}
 	if c.Direction == protocol.FromClient && r.Lost() {
 		p.order.Sent(&c.Stamp)
@@ -169,6 +176,7 @@ func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why prot
 	r := &p.streams[d]
 	p.now = at
 	if d == protocol.FromServer {
+		p.replies.garbled = false
 		p.order.Heard(&at)
 	} else {
 		p.order.Sent(&at)
@@ -196,6 +204,15 @@ func (p *parser) lose(d protocol.Direction, why protocol.Loss) {
 	p.streams[d].reset()
 	p.streams[d].Lose()
 	p.loss = protocol.CaptureComplete
+}
+
+// certain reports whether the client speaks RESP for certain, and no loss explains what the server has sent.
+func (p *parser) certain() bool { return (p.proven || p.requests.arrays) && p.order.Certain() }
+
+// garbled says that the server has sent what is no reply: to what is outstanding there is none, until one can be read again.
+func (p *parser) garbled() {
+	p.replies.garbled = true
+	p.lose(protocol.FromServer, protocol.Skipped)
 }
 
 // reject says that this is not RESP, because something malformed came before anything was paired.

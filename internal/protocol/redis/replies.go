@@ -15,6 +15,7 @@ type replies struct {
 	confirms    effect // what the push that is being read confirms
 	premature   premature
 	ending      *protocol.Ending
+	garbled     bool // what the server has sent is no reply
 
 	subscribed [kinds]int64 // by kind, how many subscriptions there are
 	number     int64        // that the confirmation has
@@ -229,6 +230,8 @@ func (r *replies) cut() {
 		switch {
 		case r.rejected:
 			r.release(x)
+		case r.garbled:
+			r.emitAt(x, &r.now, protocol.MalformedResponse, 0)
 		case r.ending != nil && !r.ending.Unknown:
 			r.emitFailed(x, r.ending)
 		default:

@@ -21,6 +21,7 @@ type requests struct {
 	muted    bool // after CLIENT REPLY OFF: there are no replies
 	skipping int  // commands without a reply, because of CLIENT REPLY SKIP
 	unpushed bool // the command was begun without a reply to come
+	arrays   bool // a command was an array, as no other protocol has them
 }
 
 const (
@@ -98,6 +99,7 @@ func (q *requests) head(line []byte, n int64) (int, bool) {
 	if line[0] != '$' || n < 0 {
 		return 0, false
 	}
+	q.arrays = true
 	return q.want(uint64(n)), true
 }
 

@@ -79,8 +79,8 @@ func judgeRequest(s *protocol.Sample) match {
 	var l startLine
 	b := s.Bytes[protocol.FromClient]
 	given := len(b)
-	for n := 0; !s.Joined && n < maxEmpty && len(b) > 0 && (b[0] == '\r' || b[0] == '\n'); n++ {
-		b = b[1:] // RFC 9112, 2.2
+	if !s.Joined {
+		b = afterEmptyLines(b)
 	}
 	if len(b) == 0 {
 		return begins
@@ -97,27 +97,39 @@ func judgeRequest(s *protocol.Sample) match {
 	return begins
 }
 
-// resemblesRequest says whether a server would take the bytes for a request, though a bad one: a word, and the name of the protocol
-// behind a space, in a line that consists of text. Bytes that come later do not matter.
+// resemblesRequest says whether a server would take the bytes for a request, though a bad one. Bytes that come later do not matter.
 func resemblesRequest(b []byte) protocol.Confidence {
-	line, _, ended := bytes.Cut(b, []byte{'\n'})
+	line, _, ended := bytes.Cut(afterEmptyLines(b), []byte{'\n'})
 	line = bytes.TrimSuffix(line, []byte{'\r'})
-	if len(line) == 0 || !isToken(line[0]) || hasControls(line) || bytes.HasPrefix(line, []byte("PRI ")) {
+	known := knownMethods[string(firstWord(line))]
+	switch {
+	case len(line) == 0 || bytes.HasPrefix(line, []byte("PRI ")):
+		return protocol.No
+	case !known && hasControls(line): // it is no text
+		return protocol.No
+	case namesProtocol(line), ended && known:
+		return protocol.Weak
+	case ended || len(b) >= enough:
 		return protocol.No
 	}
-	word, rest, ok := bytes.Cut(line, []byte{' '})
-	for _, c := range word {
-		if !isToken(c) {
-			return protocol.No
-		}
+	return protocol.NeedMore
+}
+
+// namesProtocol reports whether a line has the protocol's name behind something else.
+func namesProtocol(line []byte) bool { return bytes.Contains(line, []byte(" HTTP/")) }
+
+// firstWord is the part of a line up to the first space.
+func firstWord(line []byte) []byte {
+	word, _, _ := bytes.Cut(line, []byte{' '})
+	return word
+}
+
+// afterEmptyLines leaves out empty lines before a request (RFC 9112, 2.2).
+func afterEmptyLines(b []byte) []byte {
+	for n := 0; n < maxEmpty && len(b) > 0 && (b[0] == '\r' || b[0] == '\n'); n++ {
+		b = b[1:]
 	}
-	switch {
-	case ok && bytes.Contains(rest, []byte(" HTTP/")):
-		return protocol.Weak
-	case !ended && len(b) < enough:
-		return protocol.NeedMore
-	}
-	return protocol.No
+	return b
 }
 
 // isRequest says whether a request unmistakably begins here.

@@ -222,11 +222,11 @@ func TestMalformed(t *testing.T) {
 		},
 		"lengths that contradict each other, of a response": {
 			[]step{client(get), server("HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello"), client(getB), server(ok)},
-			[]string{"malformed", "1-2 GET /a 200 truncated", "3-4 GET /b 200"},
+			[]string{"malformed", "1-2 GET /a 200 !malformed_response", "3-4 GET /b 200"},
 		},
 		"a length that is none": {
 			[]step{client(get), server("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"), client(getB), server("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"), closes("")},
-			[]string{"malformed", "1-2 GET /a 200 truncated", "malformed", "3-4 GET /b 200 truncated"},
+			[]string{"malformed", "1-2 GET /a 200 !malformed_response", "malformed", "3-4 GET /b 200 !malformed_response"},
 		},
 		"a coding of a request that gives no length": {
 			[]step{client("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\nhello"), server("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n")},
@@ -234,11 +234,11 @@ func TestMalformed(t *testing.T) {
 		},
 		"the size of a chunk": {
 			[]step{client(get), server(chunked + "x\r\n"), client(getB), server(chunked + "fffffffffffffffff\r\n"), client(getC), server(chunked + "\r\n"), client(getD), server(ok)},
-			[]string{"malformed", "1-2 GET /a 200 truncated", "malformed", "3-4 GET /b 200 truncated", "malformed", "5-6 GET /c 200 truncated", "7-8 GET /d 200"},
+			[]string{"malformed", "1-2 GET /a 200 !malformed_response", "malformed", "3-4 GET /b 200 !malformed_response", "malformed", "5-6 GET /c 200 !malformed_response", "7-8 GET /d 200"},
 		},
 		"the end of a chunk": {
 			[]step{client(get), server(chunked + "2\r\nokk\r\n0\r\n\r\n"), client(getB), server(ok)},
-			[]string{"malformed", "1-2 GET /a 200 truncated", "3-4 GET /b 200"},
+			[]string{"malformed", "1-2 GET /a 200 !malformed_response", "3-4 GET /b 200"},
 		},
 		"an extension without end": {
 			[]step{client(get), server(chunked + "2;" + strings.Repeat("x", 2000)), client(getB), server(ok)},
@@ -246,15 +246,15 @@ func TestMalformed(t *testing.T) {
 		},
 		"a response": {
 			[]step{client(get), server("hello"), server(ok), client(getB), server(ok)},
-			[]string{"malformed", "1-2 GET /a gap", "unpaired", "4-5 GET /b 200"},
+			[]string{"malformed", "1-2 GET /a !malformed_response", "unpaired", "4-5 GET /b 200"},
 		},
 		"a status": {
 			[]step{client(get), server("HTTP/1.1 099 Oh\r\n\r\n"), server(ok)},
-			[]string{"malformed", "1-2 GET /a gap", "unpaired"},
+			[]string{"malformed", "1-2 GET /a !malformed_response", "unpaired"},
 		},
 		"a body that should not be there": {
 			[]step{client("HEAD /a HTTP/1.1\r\n\r\n"), server(ok), client(getB), server(ok)},
-			[]string{"1-2 HEAD /a 200", "malformed", "3-4 GET /b 200"},
+			[]string{"1-2 HEAD /a 200", "3-4 GET /b 200"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { test.check(t, false, whole) })
@@ -326,6 +326,22 @@ func TestRefusedBodyMayBeLeftOut(t *testing.T) {
 		"but it came": {
 			[]step{client("POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"), server(refused), client("GET / HTT" + getB), server(ok)},
 			[]string{"1-2 POST /a 417", "3-4 GET /b 200"},
+		},
+		"but it came, and looks like a request": {
+			[]step{client("POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 28\r\n\r\n"), server(refused), client(getB), client(getC), server(ok)},
+			[]string{"1-2 POST /a 417", "4-5 GET /c 200"},
+		},
+		"but it came with the next request, and looks like one": {
+			[]step{client("POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 28\r\n\r\n"), server(refused), client(getB + getC), server(ok)},
+			[]string{"1-2 POST /a 417", "3-4 GET /c 200"},
+		},
+		"and is longer than the next request": {
+			[]step{client("POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 99\r\n\r\n"), server(refused), client(getB), server(ok)},
+			[]string{"1-2 POST /a 417", "3-4 GET /b 200"},
+		},
+		"and is shorter than the next request": {
+			[]step{client("POST /a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n"), server("HTTP/1.1 401 Who\r\nContent-Length: 0\r\n\r\n"), client(getB), server(ok)},
+			[]string{"1-2 POST /a 401", "3-4 GET /b 200"},
 		},
 		"but it was asked for": {
 			[]step{

@@ -167,11 +167,18 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 	p.calls++
 	if s.state == lost && !p.resume(s, c) {
 		n = len(c.Bytes)
-	} else if s.direction == protocol.FromClient && p.refused() && isRequest(c.Bytes) {
+	} else if s.direction == protocol.FromClient && p.leavesOut(s, c.Bytes) {
 		p.requestEnds(nil)
 		s.state = inStart
 	}
-	for n < len(c.Bytes) && p.ready(s) {
+	for n < len(c.Bytes) {
+		if k := p.skipSurplus(s, c.Bytes[n:]); k > 0 {
+			n += k
+			continue
+		}
+		if !p.ready(s) {
+			break
+		}
 		n += p.step(s, c, n)
 		if p.next != nil || p.left {
 			if n < len(c.Bytes) {
@@ -181,7 +188,7 @@ func (p *parser) read(s *stream, c *protocol.Chunk) (n int) {
 			return len(c.Bytes)
 		}
 	}
-	if n < len(c.Bytes) && s.direction == protocol.FromServer && p.switching == nil && s.Empty() && !canBegin(s.direction, c.Bytes[n]) {
+	if n < len(c.Bytes) && s.direction == protocol.FromServer && p.switching == nil && s.Empty() && !mayBeResponse(c.Bytes[n:]) {
 		p.malformed(s) // waiting for a request is not worthwhile
 		n = len(c.Bytes)
 	}
@@ -221,7 +228,11 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 	case inChunkSize, inExtension, behindChunk:
 		p.bodyBegins(s)
 		n, ok := s.chunkFraming(b, p.memory.headBytes)
-		if !ok {
+		switch {
+		case ok:
+		case s.state == inExtension:
+			p.tooMuch(s)
+		default:
 			p.malformed(s)
 		}
 		return n
@@ -252,7 +263,27 @@ func (p *parser) messageEnds(s *stream, last *protocol.Stamp) {
 // malformed reports that there is no message where one should be, or that its framing is not certain.
 func (p *parser) malformed(s *stream) {
 	p.c.Sink.Error(protocol.Malformed)
+	if s.direction == protocol.FromServer && !p.loose {
+		p.garbled()
+	} else {
+		p.lose(s, protocol.Truncated)
+	}
+}
+
+// tooMuch reports that a part of a message is longer than what is read of it.
+func (p *parser) tooMuch(s *stream) {
+	p.c.Sink.Error(protocol.Malformed)
 	p.lose(s, protocol.Truncated)
+}
+
+// garbled reports that the server has sent what no client can read: no loss explains it.
+func (p *parser) garbled() {
+	s := &p.streams[protocol.FromServer]
+	s.garbled = true
+	if x := p.answering(); x != nil {
+		x.m.Garbled()
+	}
+	p.lose(s, protocol.Skipped)
 }
 
 // gap skips n missing bytes.
@@ -285,6 +316,7 @@ func (p *parser) gap(s *stream, n uint64, at protocol.Stamp, why protocol.Loss) 
 		}
 	}
 	if s.state != untilClose {
+		s.garbled = false
 		p.lose(s, why)
 	}
 	p.reached(s, last)
@@ -325,7 +357,7 @@ func (p *parser) reached(s *stream, last protocol.Stamp) {
 	}
 	x := p.answering()
 	if x == nil && p.missing == 0 && !s.orphan && (s.interim || !s.Empty() || s.state == lost) {
-		if x = p.oldest(); x != nil && s.state == lost && !x.begun {
+		if x = p.oldest(); x != nil && s.state == lost && !x.begun && !s.garbled {
 			x = nil
 		}
 	}

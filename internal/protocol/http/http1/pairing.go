@@ -229,11 +229,15 @@ func (p *parser) unlink(x *exchange) {
 	}
 }
 
-// retire ends the first exchange. The missing part of its response will not be known any more, which is no error. If only
-// the end of the body is missing, the capture degree already says so.
+// retire ends the first exchange. The missing part of its response will not be known any more, which is no error unless the server has
+// sent what cannot be read. If only the end of the body is missing, the capture degree already says so.
 func (p *parser) retire() {
 	x := p.queue.First()
-	if !x.answered && (!x.responded || p.streams[protocol.FromServer].state != lost) {
+	switch s := &p.streams[protocol.FromServer]; {
+	case x.answered, x.responded && s.state == lost:
+	case x.named && s.garbled:
+		x.m.Garbled()
+	default:
 		x.m.Raise(protocol.CaptureGap)
 	}
 	if !x.named && !x.responded { // there is nothing to emit
@@ -249,9 +253,16 @@ func (p *parser) retire() {
 // conclude ends the first exchange at the end of the conversation. The exchange failed only if no part of its response can
 // have been in a gap.
 func (p *parser) conclude(x *exchange, e *protocol.Ending) {
-	state := p.streams[protocol.FromServer].state
+	s := &p.streams[protocol.FromServer]
+	state := s.state
 	switch {
 	case x.answered, x.responded && state == lost:
+	case s.garbled && !x.responded:
+		if !x.heard {
+			x.endAt(&e.At)
+		}
+		p.retire()
+		return
 	case e.Cut && (x.named || x.responded):
 		x.m.Raise(e.Capture())
 		x.endAt(&e.At)

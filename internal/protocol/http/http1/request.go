@@ -7,8 +7,6 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
 
-const maxMethod = 256 // bytes; the longest registered method has 17
-
 // startLine reads a message's first line, or an empty line before it (RFC 9112, 2.2).
 func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	b := c.Bytes[at:]
@@ -19,7 +17,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	case !canBegin(s.direction, b[0]):
 		p.malformed(s)
 		return len(b)
-	case s.direction == protocol.FromClient && isToken(b[0]):
+	case s.direction == protocol.FromClient && b[0] >= ' ':
 		p.begins()
 	}
 	text, n, ended := p.readLine(s, b, &start)
@@ -69,9 +67,9 @@ func canBegin(d protocol.Direction, c byte) bool {
 		return true
 	}
 	if d == protocol.FromServer {
-		return c == version1[0]
+		return c == version1[0] || c == icy[0]
 	}
-	return isToken(c)
+	return c >= ' '
 }
 
 // longStartLine looks for the end of a first line that is too long.
@@ -82,16 +80,16 @@ func (p *parser) longStartLine(s *stream, b []byte) (n int) {
 		s.state = inFields
 	}
 	if s.head += n; s.head > p.memory.headBytes+maxExcess {
-		p.malformed(s)
+		p.tooMuch(s)
 	}
 	return n
 }
 
 // requestLine reads a request line (RFC 9112, 3). If it is too long, only the method is known. A line that is no valid request is
-// answered by servers (with 400, mostly): of it, too, only the method is known, if it begins with one.
+// answered by servers (with 400, mostly): of it, too, only the method is known, if it begins with one or names the protocol.
 func (p *parser) requestLine(start *protocol.Stamp, text []byte, long bool) bool {
 	method, rest, ok := bytes.Cut(text, []byte{' '})
-	if !ok || !isMethod(method) {
+	if !ok && !knownMethods[string(text)] || !isMethod(method) && !namesProtocol(text) {
 		return false
 	}
 	var target []byte
@@ -123,7 +121,7 @@ func isMethod(b []byte) bool {
 			return false
 		}
 	}
-	return len(b) > 0 && len(b) <= maxMethod
+	return len(b) > 0
 }
 
 // isToken reports whether a byte may be in a token (RFC 9110, 5.6.2).
@@ -188,8 +186,12 @@ func (p *parser) bodyBegins(s *stream) {
 	}
 }
 
-// refused reports whether a request with Expect: 100-continue got a final response instead. Then the client may leave the
-// body out (RFC 9110, 10.1.1).
-func (p *parser) refused() bool {
-	return p.expecting && p.reading != nil && p.reading.answered
+// leavesOut reports whether the bytes are another request than the one that is being read. That one had Expect: 100-continue and got a
+// final response, so the client may leave the body out (RFC 9110, 10.1.1). A body may look like a request, too: its length shows it.
+func (p *parser) leavesOut(s *stream, b []byte) bool {
+	if !p.expecting || p.reading == nil || !p.reading.answered || !isRequest(b) {
+		return false
+	}
+	n := uint64(len(b))
+	return s.state != inBody || n < s.left || n > s.left && !isRequest(b[s.left:])
 }

@@ -11,18 +11,16 @@ const (
 	statusContinue           = 100
 	statusSwitchingProtocols = 101
 	statusNoContent          = 204
+	statusResetContent       = 205
 	statusNotModified        = 304
+
+	statusDigits = 3
 )
 
 // statusLine reads a status line (RFC 9112, 4), and finds the request that it answers.
 func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool {
-	n := len(version1)
-	if len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !ascii.IsDigit(text[n]) || text[n+1] != ' ' ||
-		len(text) > statusEnd && text[statusEnd] != ' ' {
-		return false
-	}
-	code, ok := ascii.Number(text[n+2 : statusEnd])
-	if !ok || code < 100 {
+	code, ok := statusCode(text)
+	if !ok {
 		return false
 	}
 	if p.waiting+p.missing == 0 {
@@ -30,7 +28,7 @@ func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool 
 		p.lose(s, protocol.Truncated)
 		return true
 	}
-	s.status, s.orphan = int(code), false
+	s.status, s.orphan = code, false
 	s.interim = isInterim(s.status)
 	p.pipelined = p.pipelined || !p.loose && p.waiting+p.missing > 1
 	x := p.oldest()
@@ -49,6 +47,37 @@ func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool 
 	return true
 }
 
+// icy begins the status line of SHOUTcast, which has no version. Otherwise it is a server of HTTP.
+var icy = []byte("ICY ")
+
+// statusCode reads a status line.
+func statusCode(text []byte) (code int, ok bool) {
+	n := len(version1)
+	switch {
+	case bytes.HasPrefix(text, icy):
+		text = text[len(icy):]
+	case len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !ascii.IsDigit(text[n]) || text[n+1] != ' ':
+		return 0, false
+	default:
+		text = text[n+2:]
+	}
+	if len(text) < statusDigits || len(text) > statusDigits && text[statusDigits] != ' ' {
+		return 0, false
+	}
+	number, ok := ascii.Number(text[:statusDigits])
+	return int(number), ok && number >= 100
+}
+
+// mayBeResponse says whether a response, or an empty line before it, can begin with b.
+func mayBeResponse(b []byte) bool {
+	if b[0] == '\r' || b[0] == '\n' {
+		return true
+	}
+	var l startLine
+	n := min(len(b), len(icy))
+	return l.response(b) != differs || bytes.Equal(b[:n], icy[:n])
+}
+
 // isInterim reports whether another response follows this status (RFC 9110, 15.2).
 func isInterim(status int) bool { return status < 200 && status != statusSwitchingProtocols }
 
@@ -64,11 +93,16 @@ func (p *parser) responseHead(s *stream, last *protocol.Stamp) {
 	case s.switches(x):
 		p.switched(x, last)
 	case s.status == statusNoContent, s.status == statusNotModified, x != nil && x.head:
+		s.surplus = surplus{size: s.size, chunked: s.chunked}
+		p.messageEnds(s, last)
+	case s.status == statusResetContent && !s.chunked && !s.coded && !s.hasLength: // it has no content (RFC 9110, 15.3.6)
 		p.messageEnds(s, last)
 	case s.chunked:
 		s.nextChunk()
 	case s.coded:
 		s.state = untilClose
+	case s.invalid && s.long: // a part of the length may be missing
+		p.tooMuch(s)
 	case s.invalid:
 		p.malformed(s)
 	case !s.hasLength:

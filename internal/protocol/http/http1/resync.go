@@ -52,6 +52,7 @@ func (p *parser) found(s *stream) bool {
 		if x := p.oldest(); x != nil && x.begun {
 			p.retire()
 		}
+		s.garbled = false
 		if s.state == over {
 			return false
 		}

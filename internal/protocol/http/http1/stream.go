@@ -31,8 +31,10 @@ const (
 type stream struct {
 	direction protocol.Direction
 	state     state
-	interim   bool   // the response being read is not the final one
-	orphan    bool   // the response being read belongs to a dropped request
+	interim   bool // the response being read is not the final one
+	orphan    bool // the response being read belongs to a dropped request
+	garbled   bool // it is lost because of what the server has sent, and of nothing else
+	surplus   surplus
 	bulky     uint8  // large bodies of known length in a row
 	pieces    bool   // a body was chunked
 	long      bool   // the head is longer than HeadBytes
@@ -143,7 +145,7 @@ func (p *parser) fields(s *stream, c *protocol.Chunk, at int) (n int) {
 			p.tooLong(s)
 		}
 		if s.head > p.memory.headBytes+maxExcess {
-			p.malformed(s)
+			p.tooMuch(s)
 			return n
 		}
 		if !ok {

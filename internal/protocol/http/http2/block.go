@@ -151,9 +151,24 @@ func (p *parser) stuck(d *direction, b []byte, used int, why progress) int {
 		return used
 	}
 	// The receiver cannot go on either (RFC 7541, 2.2; RFC 9113, 4.3). Frames can still be distinguished.
-	p.c.Sink.Error(protocol.Malformed)
-	p.damage(d, protocol.CaptureGap)
+	p.undecodable(d)
 	return len(b)
+}
+
+// undecodable reports that a block cannot be decoded because of how it was written.
+func (p *parser) undecodable(d *direction) {
+	p.c.Sink.Error(protocol.Malformed)
+	k := &d.block
+	if !p.certain(d) {
+		p.damage(d, protocol.CaptureGap)
+		return
+	}
+	d.garbled = true
+	if k.stream != nil {
+		k.stream.message.Garbled()
+	}
+	p.damage(d, protocol.CaptureComplete)
+	d.table.clear(protocol.CaptureGap)
 }
 
 // damage records that the rest of a block cannot be decoded, nor any later reference to it.
@@ -246,8 +261,7 @@ func (p *parser) status(k *block, value []byte) {
 func (p *parser) closeBlock(d *direction, m protocol.Stamp) {
 	k := d.block
 	if !k.damaged && (len(k.pending) > 0 || k.skip > 0 || k.value) { // a field without its end
-		p.c.Sink.Error(protocol.Malformed)
-		p.damage(d, protocol.CaptureGap)
+		p.undecodable(d)
 	}
 	d.block.abandon()
 	d.table.release()
@@ -263,6 +277,10 @@ func (p *parser) closeBlock(d *direction, m protocol.Stamp) {
 			p.request(s)
 		case response:
 			// Without a status it may have been an informational one.
+			if s.heads == 0 && s.message.Status() == 0 && !k.unknown && !k.damaged && !k.long && p.certain(d) {
+				p.c.Sink.Error(protocol.Malformed)
+				s.message.Garbled()
+			}
 			s.heads++
 			s.headed = s.message.Status() != 0 || s.heads == maximumHeads
 		}

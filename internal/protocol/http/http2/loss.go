@@ -28,6 +28,7 @@ func (p *parser) Gap(from protocol.Direction, n uint64, at protocol.Stamp, why p
 		}
 	}
 	if n > uint64(inside) {
+		d.garbled = false
 		p.lose(d, why.Capture())
 	}
 }
@@ -70,7 +71,24 @@ func (p *parser) missSettings(d *direction) {
 // malformed reports that there is no frame where one should be.
 func (p *parser) malformed(d *direction) {
 	p.c.Sink.Error(protocol.Malformed)
-	p.lose(d, protocol.CaptureGap)
+	if p.certain(d) {
+		p.garbled(d)
+	} else {
+		p.lose(d, protocol.CaptureGap)
+	}
+}
+
+// certain reports whether all that the server has sent was seen: what cannot be read was not written well.
+func (p *parser) certain(d *direction) bool {
+	return d.from == protocol.FromServer && !p.c.Joined && p.losses == 0
+}
+
+// garbled gives a direction up whose framing is no one's fault but the server's. It takes nothing from what was seen.
+func (p *parser) garbled(d *direction) {
+	d.state, d.have, d.garbled = lost, 0, true
+	d.block.abandon()
+	d.table.clear(protocol.CaptureGap)
+	p.missSettings(d)
 }
 
 // lose drops a direction's framing. The unread bytes may have held anything: header blocks, settings, ends of streams.
@@ -94,6 +112,7 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 	if d.have == headerLength { // the chunk before this one was a header
 		f := parseFrame(d.fixed[:])
 		if len(c.Bytes) == f.length && f.crediblePayload(c.Bytes) {
+			p.resumed(d)
 			p.begin(d)
 			return d.state != lost
 		}
@@ -105,6 +124,7 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 	chain := follow(d.from, c.Bytes, d.frameSize, p.highest)
 	switch {
 	case chain.convincing():
+		p.resumed(d)
 		d.state = inFrame
 		return true
 	case len(c.Bytes) == headerLength && !chain.broken:
@@ -116,10 +136,20 @@ func (p *parser) resume(d *direction, c *protocol.Chunk, first bool) bool {
 	return false
 }
 
+// resumed notes that a direction can be read again: what it has carried in between is not known.
+func (p *parser) resumed(d *direction) {
+	if d.garbled {
+		d.garbled = false
+		p.lossy(protocol.CaptureGap)
+	}
+}
+
 // vain counts a chunk of n bytes that could not be read. After too many of them the parser stops following the
 // conversation.
 func (p *parser) vain(d *direction, n int, at protocol.Stamp) {
-	p.lossy(d.why)
+	if !d.garbled {
+		p.lossy(d.why)
+	}
 	if p.garbage.Add(n, true) {
 		p.c.Sink.Error(protocol.Malformed)
 		p.flush(protocol.Ending{At: at, Unknown: true})

@@ -106,8 +106,9 @@ type direction struct {
 	frameSize int
 	unsure    bool
 
-	seen bool             // bytes, or gaps, were seen
-	why  protocol.Capture // why the framing was lost
+	seen    bool             // bytes, or gaps, were seen
+	why     protocol.Capture // why the framing was lost
+	garbled bool             // it was lost because of what the server has sent, and of nothing else
 }
 
 // parser follows a conversation.

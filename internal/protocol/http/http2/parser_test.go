@@ -215,7 +215,8 @@ func TestExchanges(t *testing.T) {
 				w.server.response(1, more, "OK!")
 				w.server.headers(1, last, "server", "test")
 			},
-			want: []string{"GET /a"},
+			want:        []string{"GET /a !malformed_response"},
+			parseErrors: "malformed 1",
 		},
 		"a client that goes away": {
 			conv: func(w *wire) {
@@ -428,6 +429,44 @@ func TestExchanges(t *testing.T) {
 				w.server.response(1, last, "400")
 			},
 			want:        []string{"GET /a 400 gap"},
+			parseErrors: "malformed 1",
+		},
+		"a server that speaks HTTP/1.1": {
+			conv: func(w *wire) {
+				w.client.get(1, "/a")
+				w.client.get(3, "/b")
+				w.server.raw([]byte("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")...)
+				w.server.raw([]byte("no more")...)
+			},
+			want:        []string{"GET /a !malformed_response", "GET /b !malformed_response"},
+			parseErrors: "malformed 1",
+		},
+		"a server that writes too large a frame": {
+			conv: func(w *wire) {
+				w.client.get(1, "/a")
+				w.server.response(1, more, "200")
+				w.server.raw(0, 0x40, 1, byte(data), 0, 0, 0, 0, 1)
+			},
+			want:        []string{"GET /a 200 !malformed_response"},
+			parseErrors: "malformed 1",
+		},
+		"a server that writes a field that no decoder reads": {
+			conv: func(w *wire) {
+				w.client.get(1, "/a")
+				w.client.get(3, "/b")
+				w.server.must(w.server.framer.WriteHeaders(http2.HeadersFrameParam{
+					StreamID: 1, BlockFragment: append(w.server.encode(":status", "200"), 0x80), EndStream: true, EndHeaders: true,
+				}))
+			},
+			want:        []string{"GET /a 200 !malformed_response", "GET /b !malformed_response"},
+			parseErrors: "malformed 1",
+		},
+		"a response without a status": {
+			conv: func(w *wire) {
+				w.client.get(1, "/a")
+				w.server.headers(1, last, "server", "test")
+			},
+			want:        []string{"GET /a !malformed_response"},
 			parseErrors: "malformed 1",
 		},
 		"a field that no decoder reads": {

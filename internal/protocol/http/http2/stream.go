@@ -273,6 +273,10 @@ func (p *parser) flush(e protocol.Ending) {
 		case shared > maximumShared:
 			p.c.Sink.Error(protocol.TooMany)
 			p.drop(s)
+		case p.directions[protocol.FromServer].garbled:
+			s.message.Garbled()
+			s.message.End = e.At
+			p.finish(s)
 		case e.Unknown:
 			s.message.Raise(e.Capture())
 			s.message.End = e.At

@@ -95,7 +95,7 @@ var sufficient = [frameTypes]bool{headers: true, rstStream: true, settings: true
 // detectBytes is the number of bytes at which a chain of frames has to be convincing.
 const detectBytes = 512
 
-// detect recognises the conversation by the client's preface, by the server's SETTINGS, with which it has to begin (RFC
+// detect recognises the conversation by the client's preface, weakly by the server's SETTINGS, with which it has to begin (RFC
 // 9113, 3.4), or, in the middle, by frames that continue to the end of the bytes.
 func detect(s *protocol.Sample) protocol.Confidence {
 	asked, answered := s.Bytes[protocol.FromClient], s.Bytes[protocol.FromServer]
@@ -104,8 +104,8 @@ func detect(s *protocol.Sample) protocol.Confidence {
 		return protocol.Certain
 	case s.Joined:
 		return max(detectFrames(protocol.FromClient, asked), detectFrames(protocol.FromServer, answered))
-	case len(asked) == 0:
-		return detectSettings(answered)
+	case len(asked) == 0: // a server that speaks HTTP/2 only may have a client that does not
+		return min(detectSettings(answered), protocol.Weak)
 	case bytes.HasPrefix([]byte(preface), asked):
 		return protocol.NeedMore
 	}
