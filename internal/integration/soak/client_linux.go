@@ -100,7 +100,7 @@ func (c *client) one(k kind, request method) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Fprintln(c.out, n, k, port, began.UnixNano(), ended.UnixNano(), err == nil)
+	_, _ = fmt.Fprintln(c.out, n, k, port, began.UnixNano(), ended.UnixNano(), err == nil)
 	if c.out.Buffered() > 2048 {
 		_ = c.out.Flush()
 	}

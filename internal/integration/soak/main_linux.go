@@ -37,8 +37,9 @@ func main() {
 	flag.StringVar(&s.ports, "at", "", "where the servers are, as JSON")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer cancel()
-	if err := s.start(ctx); err != nil {
+	err := s.start(ctx)
+	cancel()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "soak:", err)
 		os.Exit(1)
 	}
@@ -62,7 +63,7 @@ func (s *settings) start(ctx context.Context) error {
 	if s.collector, err = filepath.Abs(s.collector); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+	if err := os.MkdirAll(s.dir, 0o750); err != nil {
 		return err
 	}
 	fmt.Printf("seed %d, %s, files in %s\n", s.seed, s.duration, s.dir)

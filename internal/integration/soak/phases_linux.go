@@ -68,7 +68,7 @@ func freePort() (int, error) {
 }
 
 func newSoak(s *settings) (*soak, error) {
-	x := &soak{settings: s, rand: rand.New(rand.NewPCG(s.seed, 0)), ledger: newLedger()}
+	x := &soak{settings: s, rand: rand.New(rand.NewPCG(s.seed, 0)), ledger: newLedger()} //nolint:gosec // an order that can be repeated
 	var sinkPort int
 	for _, port := range []*int{&x.at.HTTP, &x.at.HTTP2, &x.at.Redis, &x.at.DNS, &x.at.Flood, &x.metrics, &x.pprof, &sinkPort} {
 		n, err := freePort()
@@ -86,7 +86,7 @@ func newSoak(s *settings) (*soak, error) {
 	x.config = filepath.Join(s.dir, "collector.yaml")
 	x.sink = &sink{port: sinkPort, spans: x.ledger.emitted}
 	text := fmt.Appendf(nil, configuration, self, sinkPort, x.pprof, x.metrics)
-	return x, errors.Join(os.WriteFile(x.config, text, 0o644), x.sink.open(), removeOld(x.at.Unix))
+	return x, errors.Join(os.WriteFile(x.config, text, 0o600), x.sink.open(), removeOld(x.at.Unix))
 }
 
 func removeOld(path string) error {

@@ -202,7 +202,7 @@ func (x *soak) judge(r *request, budgets []budget) (t tally, notes []string) {
 			t.duplicates++
 			notes = append(notes, name+" duplicate")
 		}
-		if s.spans > 0 && (s.wrong || !x.portsAreTrue(r, side(which))) {
+		if s.spans > 0 && (s.wrong || !x.portsAreTrue(r, which)) {
 			t.wrong++
 			notes = append(notes, name+" wrong")
 		}

@@ -59,7 +59,7 @@ func (c *collector) sample(phase string) (s sample, err error) {
 
 // writeSamples appends to a table in the directory.
 func writeSample(dir string, s sample) error {
-	f, err := os.OpenFile(filepath.Join(dir, "samples.csv"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(filepath.Join(dir, "samples.csv"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

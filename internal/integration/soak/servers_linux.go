@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -23,6 +24,9 @@ func parseAddresses(text string) (a addresses, err error) { return a, json.Unmar
 func loopback(port int) string {
 	return (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}).String()
 }
+
+// headTimeout is how long a server waits for the rest of a request's head.
+const headTimeout = time.Minute
 
 // serve runs all servers but Redis until the context ends.
 func serve(ctx context.Context, at string) error {
@@ -42,9 +46,12 @@ func serve(ctx context.Context, at string) error {
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	failed := make(chan error, 5)
-	go func() { failed <- http.Serve(plain, handler) }()
-	go func() { failed <- http.Serve(local, handler) }()
-	go func() { failed <- (&http.Server{Handler: handler, Protocols: &protocols}).Serve(second) }()
+	first := http.Server{Handler: handler, ReadHeaderTimeout: headTimeout}
+	go func() { failed <- first.Serve(plain) }()
+	go func() { failed <- first.Serve(local) }()
+	go func() {
+		failed <- (&http.Server{Handler: handler, Protocols: &protocols, ReadHeaderTimeout: headTimeout}).Serve(second)
+	}()
 	go func() { failed <- answerNames(names) }()
 	go func() { failed <- swallow(flooded) }()
 	select {

@@ -27,7 +27,7 @@ func (s *sink) open() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: s}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: headTimeout}
 	s.mu.Lock()
 	s.server = server
 	s.mu.Unlock()
