@@ -23,6 +23,7 @@ receivers:
     include:
       - executable: %s
       - executable: "**/redis-*"
+        local_port: %d
 exporters:
   otlp_http:
     endpoint: http://127.0.0.1:%d

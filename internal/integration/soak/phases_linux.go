@@ -52,11 +52,11 @@ type span struct {
 
 // segment is the time between two starts of the receiver in which it observed. Its counters begin at 0.
 type segment struct {
-	life          int
-	begin, end    int64
-	how           string // its end: reload, SIGTERM, SIGKILL
-	counters      counters
-	requestsSpans int // in the ledger
+	life       int
+	begin, end int64
+	how        string // its end: reload, SIGTERM, SIGKILL
+	counters   counters
+	received   int // spans that the backend has got by its end, since the run began
 }
 
 func freePort() (int, error) {
@@ -85,7 +85,7 @@ func newSoak(s *settings) (*soak, error) {
 	x.self = self
 	x.config = filepath.Join(s.dir, "collector.yaml")
 	x.sink = &sink{port: sinkPort, spans: x.ledger.emitted}
-	text := fmt.Appendf(nil, configuration, self, sinkPort, x.pprof, x.metrics)
+	text := fmt.Appendf(nil, configuration, self, x.at.Redis, sinkPort, x.pprof, x.metrics)
 	return x, errors.Join(os.WriteFile(x.config, text, 0o600), x.sink.open(), removeOld(x.at.Unix))
 }
 

@@ -67,8 +67,9 @@ type budget struct{ export, kernel, flows int }
 func (s *segment) budget() budget {
 	c := s.counters
 	return budget{
-		export: c.sum("exporter_send_failed_spans", "") + c.sum("exporter_enqueue_failed_spans", "") +
-			c.sum("socketflow_items_refused", ""),
+		// What the exporter's queue refuses the receiver counts, too.
+		export: c.sum("exporter_send_failed_spans", "") +
+			max(c.sum("exporter_enqueue_failed_spans", ""), c.sum("socketflow_items_refused", `signal="spans"`)),
 		kernel: c.sum("socketflow_kernel_events_lost", "") + c.sum("socketflow_payload_missing", "") +
 			c.sum("socketflow_kernel_events_missed", "") + c.sum("socketflow_parse_errors", "") -
 			c.sum("socketflow_parse_errors", "undecodable") + // of fields that are no request's id
@@ -221,7 +222,7 @@ func (x *soak) portsAreTrue(r *request, which side) bool {
 
 // printSegments prints the counters of losses that are not 0.
 func (x *soak) printSegments() {
-	fmt.Println("\n| segment | life | seconds | ended by | accepted | sent | counted losses |\n|---:|---:|---:|---|---:|---:|---|")
+	fmt.Println("\n| segment | life | seconds | ended by | accepted | sent | with the backend | counted losses |\n|---:|---:|---:|---|---:|---:|---:|---|")
 	for i := range x.segments {
 		s := &x.segments[i]
 		c := s.counters
@@ -231,8 +232,12 @@ func (x *soak) printSegments() {
 				losses = append(losses, fmt.Sprintf("%s %.0f", strings.ReplaceAll(series, `receiver="socketflow"`, ""), c[series]))
 			}
 		}
-		fmt.Printf("| %d | %d | %.0f | %s | %d | %d | %s |\n", i, s.life, float64(s.end-s.begin)/1e9, s.how, c.sum("receiver_accepted_spans", ""),
-			c.sum("exporter_sent_spans", ""), strings.Join(losses, "; "))
+		before := 0
+		if i > 0 {
+			before = x.segments[i-1].received
+		}
+		fmt.Printf("| %d | %d | %.0f | %s | %d | %d | %d | %s |\n", i, s.life, float64(s.end-s.begin)/1e9, s.how, c.sum("receiver_accepted_spans", ""),
+			c.sum("exporter_sent_spans", ""), s.received-before, strings.Join(losses, "; "))
 	}
 }
 

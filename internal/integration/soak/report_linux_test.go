@@ -45,6 +45,14 @@ func TestEachSideOfARequestHasOneVerdict(t *testing.T) {
 			counters{`socketflow_parse_errors{cause="undecodable"}`: 5},
 			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
 		},
+		"what the queue refused is counted twice, and covers one": {
+			counters{`exporter_enqueue_failed_spans{exporter="x"}`: 1, `socketflow_items_refused{signal="spans"}`: 1},
+			func(r *request) { r.sides = [sides]seen{} }, tally{export: 1, unexplained: 1},
+		},
+		"refused log records are no spans": {
+			counters{`socketflow_items_refused{signal="logs"}`: 1},
+			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
+		},
 		"flows that gave way explain no TCP": {
 			counters{"socketflow_flows_reopened": 5},
 			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},

@@ -125,12 +125,12 @@ func (x *soak) start() error {
 func (x *soak) finish(how string) error {
 	own, err := x.collector.scrape()
 	x.ledger.mu.Lock()
-	emitted := x.ledger.spans
+	received := x.ledger.spans + x.ledger.others
 	x.ledger.mu.Unlock()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s := &x.segments[len(x.segments)-1]
-	s.end, s.how, s.counters, s.requestsSpans = time.Now().UnixNano(), how, own, emitted
+	s.end, s.how, s.counters, s.received = time.Now().UnixNano(), how, own, received
 	return err
 }
 
