@@ -18,6 +18,9 @@ TESTFLAGS ?=
 BENCHFLAGS ?=
 KERNELFLAGS ?=
 FUZZTIME ?= 10s
+SOAK_DURATION ?= 2h
+SOAK_DIR ?=
+SOAKFLAGS ?=
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
@@ -74,6 +77,11 @@ bench: build ## what observing costs, as ratios (less than half an hour; BENCHFL
 	.ci/deps bench
 	go build -C $(INTEGRATION) -o "$$PWD/_build/bench" ./bench
 	_build/bench $(BENCHFLAGS)
+
+.PHONY: soak
+soak: deps build ## mixed load with restarts, reloads, floods and a stalled backend: SOAK_DURATION (2h), SOAK_DIR for samples and logs
+	go build -C $(INTEGRATION) -o "$$PWD/_build/soak" ./soak
+	nice -n 15 _build/soak -duration $(SOAK_DURATION) -dir "$(SOAK_DIR)" $(SOAKFLAGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)

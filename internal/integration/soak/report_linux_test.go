@@ -1,0 +1,117 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// observedSoak has one segment of 100 s, which a reload ends.
+func observedSoak(own counters) *soak {
+	return &soak{
+		at:       addresses{HTTP: 80, DNS: 53},
+		ledger:   newLedger(),
+		segments: []segment{{begin: 0, end: int64(100 * time.Second), how: "reload", counters: own}},
+	}
+}
+
+// good is a request that was emitted at both ends.
+func good() request {
+	return request{
+		begin: int64(50 * time.Second), end: int64(51 * time.Second), port: 4000, answered: true,
+		sides: [sides]seen{{id: 1, local: 4000, peer: 80, spans: 1}, {id: 2, local: 80, peer: 4000, spans: 1}},
+	}
+}
+
+func TestEachSideOfARequestHasOneVerdict(t *testing.T) {
+	for name, test := range map[string]struct {
+		own    counters
+		change func(*request)
+		want   tally
+	}{
+		"emitted at both ends":             {nil, func(*request) {}, tally{emitted: 2}},
+		"missing, and nothing was counted": {nil, func(r *request) { r.sides[serverSide] = seen{} }, tally{emitted: 1, unexplained: 1}},
+		"missing, and the exporter counted one": {
+			counters{`exporter_send_failed_spans{exporter="x"}`: 1},
+			func(r *request) { r.sides = [sides]seen{} }, tally{export: 1, unexplained: 1},
+		},
+		"missing, and the kernel counted it": {
+			counters{"socketflow_kernel_events_lost": 1},
+			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, kernel: 1},
+		},
+		"an undecodable header field explains nothing": {
+			counters{`socketflow_parse_errors{cause="undecodable"}`: 5},
+			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
+		},
+		"what the queue refused is counted twice, and covers one": {
+			counters{`exporter_enqueue_failed_spans{exporter="x"}`: 1, `socketflow_items_refused{signal="spans"}`: 1},
+			func(r *request) { r.sides = [sides]seen{} }, tally{export: 1, unexplained: 1},
+		},
+		"refused log records are no spans": {
+			counters{`socketflow_items_refused{signal="logs"}`: 1},
+			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
+		},
+		"flows that gave way explain no TCP": {
+			counters{"socketflow_flows_reopened": 5},
+			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
+		},
+		"under way when the reload began": {
+			nil, func(r *request) { r.end = int64(101 * time.Second); r.sides = [sides]seen{} }, tally{down: 2},
+		},
+		"emitted twice": {nil, func(r *request) { r.sides[clientSide].spans = 2 }, tally{emitted: 2, duplicates: 1}},
+		"emitted before and after a reload, as cut": {
+			nil, func(r *request) {
+				r.end = int64(101 * time.Second)
+				r.sides[clientSide].spans = 2
+				r.sides[clientSide].cut = true
+			},
+			tally{emitted: 2, split: 1},
+		},
+		"another port": {nil, func(r *request) { r.sides[serverSide].peer++ }, tally{emitted: 2, wrong: 1}},
+		"not answered": {nil, func(r *request) { r.answered = false }, tally{emitted: 2, unanswered: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, r := observedSoak(test.own), good()
+			test.change(&r)
+			got, _ := x.judge(&r, []budget{x.segments[0].budget()})
+			test.want.requests, test.want.expected = 1, 2
+			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
+func TestLedgerKnowsSpansThatTheExporterSendsTwice(t *testing.T) {
+	l := newLedger()
+	l.pids[3] = 77
+	traces := ptrace.NewTraces()
+	resource := traces.ResourceSpans().AppendEmpty()
+	resource.Resource().Attributes().PutInt("process.pid", 77)
+	span := resource.ScopeSpans().AppendEmpty().Spans().AppendEmpty()
+	span.SetKind(ptrace.SpanKindClient)
+	span.SetSpanID([8]byte{1})
+	span.Attributes().PutStr("url.full", "http://127.0.0.1:80/r3x5")
+	l.emitted(traces)
+	l.emitted(traces)
+	assert.Equal(t, uint8(1), l.requests[3][5].sides[clientSide].spans)
+	assert.False(t, l.requests[3][5].sides[clientSide].wrong)
+	assert.Equal(t, 1, l.resent)
+	span.SetSpanID([8]byte{2})
+	l.emitted(traces)
+	assert.Equal(t, uint8(2), l.requests[3][5].sides[clientSide].spans)
+}
+
+func TestMemoryIsComparedInCalmAfterTheFirstFlood(t *testing.T) {
+	grows := func(step int) (all []sample) {
+		all = append(all, sample{phase: "calm", rss: 1}, sample{phase: "flood"})
+		for i := range 24 {
+			all = append(all, sample{phase: "calm", rss: 50_000 + i*step}, sample{phase: "stall", rss: 900_000})
+		}
+		return all
+	}
+	assert.Len(t, steady(grows(0), 0), 24)
+	assert.Zero(t, flat(grows(0)))
+	assert.Equal(t, 1, flat(grows(2_000)), "RssAnon grows by 40 MB")
+	assert.Equal(t, 1, flat(nil), "no samples show nothing")
+}
