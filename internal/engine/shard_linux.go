@@ -68,6 +68,9 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 			OmitTelemetry: e.opts.ExcludeOTLP,
 		},
 	}
+	if len(e.opts.Protocols) > 0 {
+		options.Paired, telemetry.Observes = e.ends.Add, e.ends.Has
+	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd
 	}
@@ -105,9 +108,7 @@ func (s *shard) setRuleMatch(id process.ID, generation uint32, rules uint64) {
 const eventsPerTick = 256
 
 func (s *shard) run() {
-	if s.engine.peerNames != nil {
-		defer s.engine.peerNames.Leave(s.number)
-	}
+	defer s.engine.progress.Leave(s.number)
 	s.tick()
 	for {
 		err := s.reader.Next(&s.event)
@@ -145,13 +146,10 @@ func (s *shard) handle(e *event.Event) {
 
 // reach notes that the shard has handled all events before a time (CLOCK_MONOTONIC, ns).
 func (s *shard) reach(time uint64) {
-	if s.engine.peerNames == nil {
-		return
-	}
 	if s.tracker != nil {
 		time = s.tracker.Reached(time)
 	}
-	s.engine.peerNames.Reach(s.number, time)
+	s.engine.progress.Reach(s.number, time)
 }
 
 func (s *shard) flush() {
@@ -191,11 +189,10 @@ func (s *shard) tick() {
 }
 
 // due reports whether a batch is to be delivered, the oldest item of which has waited for so long. It waits for twice as long at most if
-// another shard may still learn the name of a peer in it.
+// another shard may still learn what answers a question in it.
 func (s *shard) due(waited time.Duration) bool {
 	timeout := s.engine.opts.BatchTimeout
-	names := s.engine.peerNames
-	return waited >= timeout && (names == nil || waited >= 2*timeout || names.Settled(s.builder.LatestQuestion()))
+	return waited >= timeout && (waited >= 2*timeout || s.engine.progress.Settled(s.builder.LatestQuestion()))
 }
 
 var _ socket.Sink = (*shard)(nil)

@@ -232,8 +232,10 @@ type Event struct {
 	Started     uint64 // CLOCK_MONOTONIC, nanoseconds; 0: not known
 	Established uint64 // CLOCK_MONOTONIC, nanoseconds; 0: never, or not known
 	Existing    bool   // the connection is older than the receiver
-	FD          uint32 // the owner's descriptor: KindHold, KindUnknown, and KindOpen in the syscall mode
-	Ending      Ending
-	Data        Data
-	Process     *process.Snapshot // KindProcess
+	// Sequence is the TCP sequence number of each direction's position 0: KindOpen and KindExisting, if Flow.Initial is known.
+	Sequence [Directions]uint32
+	FD       uint32 // the owner's descriptor: KindHold, KindUnknown, and KindOpen in the syscall mode
+	Ending   Ending
+	Data     Data
+	Process  *process.Snapshot // KindProcess
 }

@@ -107,6 +107,9 @@ func (b *Builder) admitSpan(r *report, span ptrace.Span, size int) {
 	b.spans.add(size + g.spansSize)
 	g.spansSize = 0
 	b.awaitName(r, span.Attributes())
+	if r.exchange != nil {
+		b.awaitJoin(r.connection, r.exchange, span)
+	}
 	b.checkItems(&b.spans)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // SpanPolicy selects which connections have a span of their own.
@@ -54,6 +55,8 @@ type Options struct {
 	HostID uint64
 	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
+	// Observes reports whether an end of a connection is observed on this host, too; nil: that is not known. See trace.Ends.
+	Observes func(trace.End) bool
 	// Bounds of a batch. At a bound, Full is called, which has to call Take; it may be nil without bounds.
 	Bounds Bounds
 	Full   func()
@@ -83,7 +86,8 @@ type Builder struct {
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
 	groups         map[*process.Info]*group
 	unnamed        []unnamed // of this batch
-	latestQuestion uint64    // among those
+	unjoined       []unjoined
+	latestQuestion uint64 // of those
 
 	// These are reused, so that emitting does not allocate them.
 	report   report
@@ -142,6 +146,8 @@ func (b *Builder) Truncated() uint64 { return b.bound.total.Load() }
 // Take returns the batch and begins another. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	b.namePeers()
+	b.joinEnds()
+	b.latestQuestion = 0
 	logs, traces := b.logs, b.traces
 	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
 	b.records, b.spans = load{}, load{}
@@ -219,6 +225,9 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 		traceID, spanID := b.identity.ids(c.Serial, uint64(c.Last.ID))
 		if c.Last.TraceID != [16]byte{} {
 			traceID = c.Last.TraceID
+		}
+		if c.Last.SpanID != [8]byte{} {
+			spanID = c.Last.SpanID
 		}
 		record.SetTraceID(traceID)
 		record.SetSpanID(spanID)

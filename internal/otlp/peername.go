@@ -39,9 +39,6 @@ func (b *Builder) awaitName(r *report, attributes pcommon.Map) {
 	}
 }
 
-// LatestQuestion is the time of the latest question about a peer in the batch; 0: there is none. See peername.Question.
-func (b *Builder) LatestQuestion() uint64 { return b.latestQuestion }
-
 // namePeers names the peers of the batch whose names have become known.
 func (b *Builder) namePeers() {
 	for _, u := range b.unnamed {
@@ -61,5 +58,5 @@ func (b *Builder) namePeers() {
 		u.attributes.PutStr(serverAddressSource, serverAddressByDNS)
 	}
 	clear(b.unnamed)
-	b.unnamed, b.latestQuestion = b.unnamed[:0], 0
+	b.unnamed = b.unnamed[:0]
 }
