@@ -38,6 +38,8 @@ type Engine struct {
 	shards    []*shard
 	processes *process.Reader
 	progress  progress.Shards
+	remaining atomic.Int64    // shards that still handle events
+	allRead   chan struct{}   // closed when there are none
 	peerNames *peername.Table // nil: no protocol is a name service
 	ends      *trace.Ends     // those that are observed
 	hostID    uint64
@@ -80,7 +82,8 @@ func (e *Engine) Start() (err error) {
 	if err != nil {
 		return err
 	}
-	e.progress = progress.New(e.opts.Shards)
+	e.progress, e.allRead = progress.New(e.opts.Shards), make(chan struct{})
+	e.remaining.Store(int64(e.opts.Shards))
 	if slices.ContainsFunc(e.opts.Protocols, func(p protocol.Configured) bool { return p.Resolves }) {
 		if e.peerNames, err = peername.New(e.progress); err != nil {
 			return err

@@ -24,18 +24,14 @@ func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptr
 	b.latestQuestion = max(b.latestQuestion, x.Start.Began)
 }
 
-// joinEnds gives a parent to the spans whose other end has one.
-func (b *Builder) joinEnds() {
-	for _, u := range b.unjoined {
+// joinEnds gives a parent to the spans of a batch whose other end has one.
+func (b *Builder) joinEnds(c *content) {
+	for _, u := range c.unjoined {
 		if b.options.Observes(u.otherEnd) {
 			u.span.SetParentSpanID(u.parent)
 			u.span.SetFlags(u.span.Flags() | flagHasIsRemote | flagIsRemote)
 		}
 	}
-	clear(b.unjoined)
-	b.unjoined = b.unjoined[:0]
+	clear(c.unjoined)
+	c.unjoined = c.unjoined[:0]
 }
-
-// LatestQuestion is when the latest thing happened that the batch has a question about (CLOCK_MONOTONIC, ns): what a peer is called, and whether
-// the other end of a connection is observed. 0: there is none. As soon as all events from before have been handled, the questions can be answered.
-func (b *Builder) LatestQuestion() uint64 { return b.latestQuestion }

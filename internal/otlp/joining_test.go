@@ -50,15 +50,28 @@ func TestSpanOfTheServerIsTheChildOfItsClients(t *testing.T) {
 			x := get(protocol.Client, "200")
 			x.Parent = test.parent
 			exchanged(x, asking)(b)
+			b.Close()
 			assert.Zero(t, b.LatestQuestion(), "the end that asks has no question")
+			taken = true
+			_, traces := b.Take()
+			spans := spansOf(traces)
+			require.Len(t, spans, 1)
+
+			taken = false
 			x = get(protocol.Server, "200")
 			x.Parent, x.Start.Began = test.parent, 77
 			exchanged(x, accepted, hearing)(b)
-			assert.EqualValues(t, 77, b.LatestQuestion())
+			b.Close()
+			assert.True(t, b.HasClosed())
+			x.Start.Began = 99
+			exchanged(x, accepted, hearing)(b)
+			assert.EqualValues(t, 77, b.LatestQuestion(), "of the closed batch")
 			taken = true
-			_, traces := b.Take()
-			assert.Zero(t, b.LatestQuestion())
-			spans := spansOf(traces)
+			_, traces = b.Take()
+			assert.False(t, b.HasClosed())
+			assert.Equal(t, 1, traces.SpanCount())
+			assert.Equal(t, 1, b.Spans())
+			spans = append(spans, spansOf(traces)...)
 			require.Len(t, spans, 2)
 
 			traceID := pcommon.TraceID(atClient.Trace)

@@ -39,9 +39,9 @@ func (b *Builder) awaitName(r *report, attributes pcommon.Map) {
 	}
 }
 
-// namePeers names the peers of the batch whose names have become known.
-func (b *Builder) namePeers() {
-	for _, u := range b.unnamed {
+// namePeers names the peers of a batch whose names have become known.
+func (b *Builder) namePeers(c *content) {
+	for _, u := range c.unnamed {
 		name, _ := b.options.PeerName(u.question)
 		if name == "" {
 			continue
@@ -57,6 +57,6 @@ func (b *Builder) namePeers() {
 		}
 		u.attributes.PutStr(serverAddressSource, serverAddressByDNS)
 	}
-	clear(b.unnamed)
-	b.unnamed = b.unnamed[:0]
+	clear(c.unnamed)
+	c.unnamed = c.unnamed[:0]
 }
