@@ -44,6 +44,12 @@ static __always_inline void set_positions(__u64 *position, const struct connecti
 		position[i] = c->streams[i].position - (i == direction ? length : 0);
 }
 
+static __always_inline void set_sequences(struct open_event *e, const struct connection *c)
+{
+	for (int i = 0; i < DIRECTIONS; i++)
+		e->sequence[i] = c->streams[i].sequence;
+}
+
 /*
  * Describes a socket once more, because user space does not know it any more. To user space it is another connection, which it
  * joins now. The caller fills in the owner and the positions.

@@ -33,8 +33,7 @@ static __always_inline bool find_source(struct source *from, struct task_struct 
 /*
  * Advances a TCP direction, which has just transferred length bytes, to the position of the socket. That includes bytes that no
  * hook has seen (a splice from the socket). If two threads use one direction at the same time without a lock of their own, both
- * may see the end of the later transfer. A connection may have been joined in the middle of this transfer: it begins with its
- * first byte then.
+ * may see the end of the later transfer.
  */
 static __always_inline bool advance(struct stream *stream, struct sock *sk, __u32 direction, __u32 length)
 {
@@ -43,11 +42,7 @@ static __always_inline bool advance(struct stream *stream, struct sock *sk, __u3
 	if (!tp)
 		return false;
 	stream->position = position_at(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp));
-	if (stream->position < length) {
-		stream->sequence -= length - (__u32)stream->position;
-		stream->position = length;
-	}
-	return true;
+	return stream->position >= length;
 }
 
 /* The process is another one than before. The rules may leave it out; if not, the shard needs its description. */
@@ -101,6 +96,7 @@ static __noinline int describe_socket(struct sock *sk, struct socket_state *s, _
 	e->header.pid = owner.pid;
 	e->header.start = owner.start;
 	e->cgroup = owner.cgroup;
+	set_sequences(e, &s->conn);
 	set_positions(e->position, &s->conn, direction, length);
 	submit(&r, e);
 	return 0;

@@ -140,6 +140,7 @@ struct open_event {
 	__u32 state;   /* TCP state: EVENT_EXISTING; EVENT_OPEN: if bytes are transferred before the end of the handshake, which another EVENT_OPEN reports */
 	__s32 error;   /* EVENT_CONNECT_ERROR: errno */
 	__u32 fd; /* the owner's descriptor; syscall mode */
+	__u32 sequence[DIRECTIONS]; /* TCP sequence number of position 0; socket mode */
 	__u32 pad;
 	__u64 position[DIRECTIONS]; /* EVENT_EXISTING: bytes that were transferred before */
 };

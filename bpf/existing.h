@@ -124,10 +124,13 @@ static __always_inline void adopt_connection(struct sock *sk, const struct owner
 		return;
 	}
 	set_owner(s, owner);
-	join_streams(s, sk); /* before the flow, which makes the socket one that is followed */
+	if (tp && state != BPF_TCP_SYN_SENT)
+		join_streams(s, sk, tp, &flow); /* before the flow, which makes the socket one that is followed */
 	s->conn.flow = flow;
 	s->conn.existing = state != BPF_TCP_SYN_SENT;
 	e->state = state;
+	set_sequences(e, &s->conn);
+	set_positions(e->position, &s->conn, DIRECTIONS, 0);
 	submit(&r, e);
 	pace(seq);
 }

@@ -401,6 +401,7 @@ type SocketflowOpenEvent struct {
 	State    uint32
 	Error    int32
 	Fd       uint32
+	Sequence [2]uint32
 	Pad      uint32
 	Position [2]uint64
 }

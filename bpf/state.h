@@ -39,17 +39,6 @@ static __always_inline void begin_streams(struct socket_state *s, struct sock *s
 	s->conn.streams[DIRECTION_RECEIVED].sequence = flow->initial[DIRECTION_RECEIVED];
 }
 
-/* Position 0 of both streams is here. */
-static __always_inline void join_streams(struct socket_state *s, struct sock *sk)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	if (!tp)
-		return;
-	s->conn.streams[DIRECTION_SENT].sequence = tp->write_seq;
-	s->conn.streams[DIRECTION_RECEIVED].sequence = tp->copied_seq;
-}
-
 /* CLOSE -> LISTEN */
 static __always_inline void on_listen(struct sock *sk)
 {
@@ -117,6 +106,7 @@ static __always_inline struct open_event *begin_connection_open(struct reservati
 	e->header.start = s->owner_start;
 	e->cgroup = s->cgroup;
 	e->started = s->conn.started;
+	set_sequences(e, &s->conn);
 	return e;
 }
 
@@ -216,6 +206,23 @@ static __always_inline __u32 received_sequence(const struct sock *sk, const stru
 	__u32 sequence = tp->copied_seq;
 
 	return sequence - (fin_received(sk) && sequence == tp->rcv_nxt);
+}
+
+/*
+ * The stream is at a sequence number, and the kernel has counted about so many bytes of it. Position 0 is the initial sequence number, so that the end
+ * that connected counts its SYN, too.
+ */
+static __always_inline void join_stream(struct stream *stream, __u32 initial, __u32 sequence, __u64 counted)
+{
+	stream->sequence = initial;
+	stream->position = counted + (__s32)(sequence - initial - (__u32)counted);
+}
+
+/* Both directions of a connection are under way. */
+static __always_inline void join_streams(struct socket_state *s, const struct sock *sk, const struct tcp_sock *tp, const struct flow *flow)
+{
+	join_stream(&s->conn.streams[DIRECTION_SENT], flow->initial[DIRECTION_SENT], tp->write_seq, tp->bytes_acked);
+	join_stream(&s->conn.streams[DIRECTION_RECEIVED], flow->initial[DIRECTION_RECEIVED], received_sequence(sk, tp), tp->bytes_received);
 }
 
 /* Bytes that have arrived in order and that no program has received. */

@@ -8,6 +8,7 @@ import (
 // stream is the state of one direction.
 type stream struct {
 	next      uint64              // position of the next byte
+	heard     bool                // bytes have come
 	framed    bool                // the kernel knows where frames begin, and leaves out the bodies of unwanted ones
 	direction protocol.Direction  // once the protocol is known
 	form      *protocol.FrameForm // that the kernel was asked to leave out bodies of; nil: none
@@ -33,7 +34,11 @@ func (c *Conversation) Data(e *event.Event) {
 		return
 	}
 	c.shard.now = e.Time
-	c.streams[d.Direction].framed = d.Form.Header != 0
+	s := &c.streams[d.Direction]
+	s.framed = d.Form.Header != 0
+	if !s.heard { // the connection may have been joined in the middle of a call, which is reported whole
+		s.heard, s.next = true, min(s.next, d.Position)
+	}
 	stamp := protocol.Stamp{
 		Time: e.Time, Began: min(d.Began, e.Time), Position: d.Position,
 		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine,

@@ -20,9 +20,11 @@ import (
 	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/progress"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/self"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Engine observes the host, with one goroutine for each ring buffer of its mode.
@@ -35,7 +37,11 @@ type Engine struct {
 	calls     *callMode // of the syscall mode
 	shards    []*shard
 	processes *process.Reader
+	progress  progress.Shards
+	remaining atomic.Int64    // shards that still handle events
+	allRead   chan struct{}   // closed when there are none
 	peerNames *peername.Table // nil: no protocol is a name service
+	ends      *trace.Ends     // those that are observed
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
@@ -76,10 +82,15 @@ func (e *Engine) Start() (err error) {
 	if err != nil {
 		return err
 	}
+	e.progress, e.allRead = progress.New(e.opts.Shards), make(chan struct{})
+	e.remaining.Store(int64(e.opts.Shards))
 	if slices.ContainsFunc(e.opts.Protocols, func(p protocol.Configured) bool { return p.Resolves }) {
-		if e.peerNames, err = peername.New(e.opts.Shards); err != nil {
+		if e.peerNames, err = peername.New(e.progress); err != nil {
 			return err
 		}
+	}
+	if e.ends, err = trace.NewEnds(2 * e.opts.Sockets); err != nil {
+		return err
 	}
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
 		return err

@@ -34,7 +34,8 @@ type shard struct {
 	event    event.Event
 	handled  int       // events since the last look at the clock
 	idleFrom uint64    // the reader's deadline, CLOCK_MONOTONIC, ns; 0: it has passed
-	since    time.Time // the oldest item of the batch is not older; zero: the batch is empty
+	since    time.Time // the oldest item of the open batch is not older; zero: the batch is empty
+	closed   time.Time // when the closed batch was closed
 	// forget is a request to forget the sockets that have not been reported alive; nil: none.
 	forget    atomic.Pointer[unreported]
 	forgetNow *unreported // forget as it was before the present wait
@@ -51,7 +52,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	s := &shard{engine: e, number: i, reader: e.tracer.Readers()[i]}
 	telemetry := e.opts.Telemetry
 	telemetry.HostID, telemetry.Seed, telemetry.Host = e.hostID, newSeed(), e.processes.Host()
-	telemetry.Full = s.deliver
+	telemetry.Full = func() { s.close(time.Now()) }
 	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
@@ -67,6 +68,9 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 			PayloadLimit: uint32(e.opts.CallLimit), PayloadBurst: uint32(e.opts.BurstLimit),
 			OmitTelemetry: e.opts.ExcludeOTLP,
 		},
+	}
+	if len(e.opts.Protocols) > 0 {
+		options.Paired, telemetry.Observes = e.ends.Add, e.ends.Has
 	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd
@@ -105,9 +109,6 @@ func (s *shard) setRuleMatch(id process.ID, generation uint32, rules uint64) {
 const eventsPerTick = 256
 
 func (s *shard) run() {
-	if s.engine.peerNames != nil {
-		defer s.engine.peerNames.Leave(s.number)
-	}
 	s.tick()
 	for {
 		err := s.reader.Next(&s.event)
@@ -125,10 +126,13 @@ func (s *shard) run() {
 			s.tick()
 		case errors.Is(err, kernel.ErrEnd):
 			s.flush()
+			s.engine.awaitShards()
+			s.deliverAll()
 			return
 		case s.undecodable(err):
 		default:
 			s.flush()
+			s.deliverAll()
 			s.engine.opts.Logger.Error("reading events failed; nothing more is observed by this shard", zap.Error(err))
 			s.engine.opts.Broken(err)
 			return
@@ -146,21 +150,19 @@ func (s *shard) handle(e *event.Event) {
 
 // reach notes that the shard has handled all events before a time (CLOCK_MONOTONIC, ns).
 func (s *shard) reach(time uint64) {
-	if s.engine.peerNames == nil {
-		return
-	}
 	if s.tracker != nil {
 		time = s.tracker.Reached(time)
 	}
-	s.engine.peerNames.Reach(s.number, time)
+	s.engine.progress.Reach(s.number, time)
 }
 
+// flush handles what is left when there are no more events.
 func (s *shard) flush() {
 	if s.tracker != nil {
 		s.tracker.Flush()
 	}
 	s.table.Flush(s.engine.endedAt())
-	s.deliver()
+	s.engine.leave(s.number)
 }
 
 // trackInterval is how often the shard checks whether events that wait for an address can go on.
@@ -183,7 +185,10 @@ func (s *shard) tick() {
 		s.since = time.Time{}
 	case s.since.IsZero():
 		s.since = now
-	case s.due(now.Sub(s.since)):
+	case now.Sub(s.since) >= s.engine.opts.BatchTimeout:
+		s.close(now)
+	}
+	if s.builder.HasClosed() && s.due(now) {
 		s.deliver()
 	}
 	s.forgetNow = s.forget.Load()
@@ -195,12 +200,18 @@ func (s *shard) tick() {
 	}
 }
 
-// due reports whether a batch is to be delivered, the oldest item of which has waited for so long. It waits for twice as long at most if
-// another shard may still learn the name of a peer in it.
-func (s *shard) due(waited time.Duration) bool {
-	timeout := s.engine.opts.BatchTimeout
-	names := s.engine.peerNames
-	return waited >= timeout && (names == nil || waited >= 2*timeout || names.Settled(s.builder.LatestQuestion()))
+// close closes the batch. The one that was closed before is delivered first: it has waited for long enough.
+func (s *shard) close(now time.Time) {
+	if s.builder.HasClosed() {
+		s.deliver()
+	}
+	s.builder.Close()
+	s.since, s.closed = time.Time{}, now
+}
+
+// due reports whether the closed batch is to be delivered: all its questions can be answered, or have waited for as long as the batch did.
+func (s *shard) due(now time.Time) bool {
+	return s.engine.progress.Settled(s.builder.LatestQuestion()) || now.Sub(s.closed) >= s.engine.opts.BatchTimeout
 }
 
 var _ socket.Sink = (*shard)(nil)
@@ -220,8 +231,14 @@ func (s *shard) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Exch
 }
 
 func (s *shard) deliver() {
-	s.since = time.Time{}
 	s.engine.opts.Sink.Deliver(s.engine.delivering, s.builder)
+}
+
+func (s *shard) deliverAll() {
+	if s.builder.HasClosed() {
+		s.deliver()
+	}
+	s.deliver()
 }
 
 // forgetGone runs when the ring buffer has been read to its end. A request from before that reading is due, because all

@@ -181,7 +181,7 @@ const (
 // what the direction of the flow carried before, and Skipped is 0.
 type Data struct {
 	Direction      Direction
-	Position       uint64    // stream position of the first byte; counts from the open, or (Existing) from when it was first seen
+	Position       uint64    // stream position of the first byte; counts from the open. TCP, Existing: from the connection's beginning, the SYN included at the end that sent it
 	Length         uint32    // bytes transferred
 	Skipped        uint32    // how many of these, at the beginning, were not wanted
 	Payload        []byte    // bytes captured after the skipped ones; valid until the next event is read
@@ -234,8 +234,10 @@ type Event struct {
 	Established uint64 // CLOCK_MONOTONIC, nanoseconds; 0: never, or not known
 	Existing    bool   // the connection is older than the receiver
 	Early       bool   // KindOpen: it carries bytes before the end of its handshake, with which another KindOpen, or a KindFail, comes
-	FD          uint32 // the owner's descriptor: KindHold, KindUnknown, and KindOpen in the syscall mode
-	Ending      Ending
-	Data        Data
-	Process     *process.Snapshot // KindProcess
+	// Sequence is the TCP sequence number of each direction's position 0: KindOpen and KindExisting, if Flow.Initial is known.
+	Sequence [Directions]uint32
+	FD       uint32 // the owner's descriptor: KindHold, KindUnknown, and KindOpen in the syscall mode
+	Ending   Ending
+	Data     Data
+	Process  *process.Snapshot // KindProcess
 }

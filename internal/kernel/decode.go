@@ -126,6 +126,7 @@ func decodeOpen(raw []byte, e *event.Event) error {
 	e.Ending.LastState = event.State(r.State)
 	e.Ending.Position = r.Position
 	e.Ending.Errno = uint32(max(r.Error, 0))
+	e.Sequence = r.Sequence
 	return nil
 }
 

@@ -16,6 +16,45 @@ type Bounds struct {
 	Bytes int
 }
 
+// content is what a batch has, and the questions that are answered when it is taken.
+type content struct {
+	logs           plog.Logs
+	traces         ptrace.Traces
+	unnamed        []unnamed
+	unjoined       []unjoined
+	latestQuestion uint64 // of those
+}
+
+// Close ends the batch and begins another. There must be no closed one.
+func (b *Builder) Close() {
+	earlier := b.closed
+	b.closed, b.hasClosed = b.content, true
+	b.content = content{plog.NewLogs(), ptrace.NewTraces(), earlier.unnamed, earlier.unjoined, 0}
+	b.records, b.spans = load{}, load{}
+	clear(b.groups)
+}
+
+// HasClosed reports whether there is a closed batch that has not been taken.
+func (b *Builder) HasClosed() bool { return b.hasClosed }
+
+// LatestQuestion is when the latest thing happened that the closed batch has a question about (CLOCK_MONOTONIC, ns): what a peer is called, and
+// whether the other end of a connection is observed. 0: there is none. As soon as all events from before have been handled, the questions can be
+// answered.
+func (b *Builder) LatestQuestion() uint64 { return b.closed.latestQuestion }
+
+// Take returns the closed batch. If there is none, it closes the open one. The Builder keeps no reference to what it returns.
+func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
+	if !b.hasClosed {
+		b.Close()
+	}
+	c := &b.closed
+	b.namePeers(c)
+	b.joinEnds(c)
+	logs, traces := c.logs, c.traces
+	c.logs, c.traces, c.latestQuestion, b.hasClosed = plog.Logs{}, ptrace.Traces{}, 0, false
+	return logs, traces
+}
+
 // load is how full one signal's half of a batch is.
 type load struct{ items, bytes int }
 
@@ -107,6 +146,9 @@ func (b *Builder) admitSpan(r *report, span ptrace.Span, size int) {
 	b.spans.add(size + g.spansSize)
 	g.spansSize = 0
 	b.awaitName(r, span.Attributes())
+	if r.exchange != nil {
+		b.awaitJoin(r.connection, r.exchange, span)
+	}
 	b.checkItems(&b.spans)
 }
 

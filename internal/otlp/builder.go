@@ -12,6 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // SpanPolicy selects which connections have a span of their own.
@@ -54,7 +55,9 @@ type Options struct {
 	HostID uint64
 	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
-	// Bounds of a batch. At a bound, Full is called, which has to call Take; it may be nil without bounds.
+	// Observes reports whether an end of a connection is observed on this host, too; nil: that is not known. See trace.Ends.
+	Observes func(trace.End) bool
+	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.
 	Bounds Bounds
 	Full   func()
 	// Seed is random, and another for every Builder that ever is. Trace ids and span ids are derived from it.
@@ -65,7 +68,7 @@ type Options struct {
 
 // Builder collects reports of connections into one batch of logs and one of traces. It is for one goroutine.
 //
-// A batch grows until Take, within the bounds.
+// A batch grows within the bounds until Close or Take. While it is closed and waits for what other shards know, another one grows.
 type Builder struct {
 	options     Options
 	identity    identity
@@ -76,14 +79,13 @@ type Builder struct {
 	interned    interned
 	bound       bound
 
-	logs    plog.Logs
-	traces  ptrace.Traces
+	content // of the open batch
 	records load
 	spans   load
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
-	groups         map[*process.Info]*group
-	unnamed        []unnamed // of this batch
-	latestQuestion uint64    // among those
+	groups    map[*process.Info]*group
+	closed    content
+	hasClosed bool
 
 	// These are reused, so that emitting does not allocate them.
 	report   report
@@ -113,8 +115,7 @@ func NewBuilder(options Options) *Builder {
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
 		bound:       bound{length: options.AttributeLength},
-		logs:        plog.NewLogs(),
-		traces:      ptrace.NewTraces(),
+		content:     content{logs: plog.NewLogs(), traces: ptrace.NewTraces()},
 		record:      plog.NewLogRecord(),
 		span:        ptrace.NewSpan(),
 		groups:      make(map[*process.Info]*group),
@@ -130,24 +131,14 @@ func (b *Builder) Closed(c *socket.Connection) { b.emit(c, &closing) }
 // Failed adds the log record and the span of an attempt that did not become a connection.
 func (b *Builder) Failed(c *socket.Connection) { b.emit(c, &failure) }
 
-// LogRecords is the number of log records in the batch.
+// LogRecords is the number of log records in the open batch.
 func (b *Builder) LogRecords() int { return b.records.items }
 
-// Spans is the number of spans in the batch.
+// Spans is the number of spans in the open batch.
 func (b *Builder) Spans() int { return b.spans.items }
 
 // Truncated is how many values of attributes were cut since NewBuilder. It may be called from any goroutine.
 func (b *Builder) Truncated() uint64 { return b.bound.total.Load() }
-
-// Take returns the batch and begins another. The Builder keeps no reference to what it returns.
-func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
-	b.namePeers()
-	logs, traces := b.logs, b.traces
-	b.logs, b.traces = plog.NewLogs(), ptrace.NewTraces()
-	b.records, b.spans = load{}, load{}
-	clear(b.groups)
-	return logs, traces
-}
 
 func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	spanned := b.hasSpan(c, h)
@@ -219,6 +210,9 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 		traceID, spanID := b.identity.ids(c.Serial, uint64(c.Last.ID))
 		if c.Last.TraceID != [16]byte{} {
 			traceID = c.Last.TraceID
+		}
+		if c.Last.SpanID != [8]byte{} {
+			spanID = c.Last.SpanID
 		}
 		record.SetTraceID(traceID)
 		record.SetSpanID(spanID)

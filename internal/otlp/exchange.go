@@ -59,6 +59,9 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 
 	span, size := b.spansOf(c.Process).spans.AppendEmpty(), spanBytes
 	traceID, spanID := b.identity.ids(c.Serial, uint64(id))
+	if c.Exchange.Own != [8]byte{} {
+		traceID, spanID = c.Exchange.Trace, c.Exchange.Own
+	}
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
 		span.SetParentSpanID(p.SpanID)

@@ -39,12 +39,9 @@ func (b *Builder) awaitName(r *report, attributes pcommon.Map) {
 	}
 }
 
-// LatestQuestion is the time of the latest question about a peer in the batch; 0: there is none. See peername.Question.
-func (b *Builder) LatestQuestion() uint64 { return b.latestQuestion }
-
-// namePeers names the peers of the batch whose names have become known.
-func (b *Builder) namePeers() {
-	for _, u := range b.unnamed {
+// namePeers names the peers of a batch whose names have become known.
+func (b *Builder) namePeers(c *content) {
+	for _, u := range c.unnamed {
 		name, _ := b.options.PeerName(u.question)
 		if name == "" {
 			continue
@@ -60,6 +57,6 @@ func (b *Builder) namePeers() {
 		}
 		u.attributes.PutStr(serverAddressSource, serverAddressByDNS)
 	}
-	clear(b.unnamed)
-	b.unnamed, b.latestQuestion = b.unnamed[:0], 0
+	clear(c.unnamed)
+	c.unnamed = c.unnamed[:0]
 }

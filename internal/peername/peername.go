@@ -4,15 +4,14 @@ package peername
 
 import (
 	"hash/maphash"
-	"math"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/progress"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -32,9 +31,9 @@ const (
 
 // Table has the answers. It is safe for concurrent use.
 type Table struct {
-	seed    maphash.Seed
-	parts   [parts]part
-	reached []atomic.Uint64 // by shard: CLOCK_MONOTONIC, ns; all events before then have been handled
+	seed     maphash.Seed
+	parts    [parts]part
+	progress progress.Shards
 }
 
 type part struct {
@@ -54,9 +53,9 @@ type name struct {
 	from, until uint64
 }
 
-// New returns an empty table for so many shards.
-func New(shards int) (*Table, error) {
-	t := &Table{seed: maphash.MakeSeed(), reached: make([]atomic.Uint64, shards)}
+// New returns an empty table, which shards fill that come as far as this.
+func New(p progress.Shards) (*Table, error) {
+	t := &Table{seed: maphash.MakeSeed(), progress: p}
 	for i := range t.parts {
 		names, err := simplelru.NewLRU[key, name](partEntries, nil)
 		if err != nil {
@@ -149,16 +148,6 @@ func (t *Table) Stats() (s Stats) {
 	return s
 }
 
-// Reach notes that a shard has handled all events before a time (CLOCK_MONOTONIC, ns). Only that shard may call it.
-func (t *Table) Reach(shard int, time uint64) {
-	if r := &t.reached[shard]; time > r.Load() {
-		r.Store(time)
-	}
-}
-
-// Leave notes that a shard handles no more events.
-func (t *Table) Leave(shard int) { t.Reach(shard, math.MaxUint64) }
-
 // Question is what a process called an address at a time (CLOCK_MONOTONIC, ns). What it is answered later does not matter.
 type Question struct {
 	Process process.ID
@@ -168,7 +157,7 @@ type Question struct {
 
 // Ask returns the name, or "" if there is none. As long as settled is false, a shard may still have to handle an answer from before.
 func (t *Table) Ask(q Question) (text string, settled bool) {
-	settled = t.Settled(q.At) // before the names are looked at: a shard may learn one meanwhile
+	settled = t.progress.Settled(q.At) // before the names are looked at: a shard may learn one meanwhile
 	p := t.partOf(q.Process)
 	p.mu.Lock()
 	n, found := p.names.Get(key{q.Process, q.Address})
@@ -177,14 +166,4 @@ func (t *Table) Ask(q Question) (text string, settled bool) {
 		return n.text, true
 	}
 	return "", settled
-}
-
-// Settled reports whether all that was answered before a time is known.
-func (t *Table) Settled(at uint64) bool {
-	for i := range t.reached {
-		if t.reached[i].Load() < at {
-			return false
-		}
-	}
-	return true
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/progress"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -21,7 +22,7 @@ var (
 
 func newTable(t testing.TB, shards int) *Table {
 	t.Helper()
-	table, err := New(shards)
+	table, err := New(progress.New(shards))
 	require.NoError(t, err)
 	return table
 }
@@ -108,30 +109,21 @@ func TestNameIsThatOfTheProcessThatAsked(t *testing.T) {
 	}
 }
 
-func TestQuestionIsSettledWhenAllShardsHaveReachedItsTime(t *testing.T) {
+func TestQuestionThatHasANameIsSettled(t *testing.T) {
 	table := newTable(t, 2)
 	settled := func() bool {
 		_, settled := table.Ask(Question{asker, address, at(100)})
 		return settled
 	}
 	assert.False(t, settled())
-	table.Reach(0, at(100))
-	table.Reach(1, at(99))
-	assert.False(t, settled())
-	table.Reach(1, at(98)) // it has come further already
-	table.Reach(1, at(100))
-	assert.True(t, settled())
-
-	table = newTable(t, 2)
-	table.Leave(0)
-	assert.False(t, settled())
 	answer{100, "a", 60}.learn(table, asker, address)
-	assert.True(t, settled(), "there is a name")
+	assert.True(t, settled())
 
 	table = newTable(t, 2)
-	table.Leave(0)
-	table.Leave(1)
-	assert.True(t, settled())
+	table.progress.Reach(0, at(100))
+	assert.False(t, settled())
+	table.progress.Leave(1)
+	assert.True(t, settled(), "nothing is left that could name it")
 }
 
 func numbered(i int) netip.Addr {
@@ -211,10 +203,10 @@ func TestConcurrentUse(t *testing.T) {
 				if got := ask(table, id, own, float64(i)); got != name {
 					t.Errorf("%q, not %q", got, name)
 				}
-				table.Reach(shard, at(float64(i)))
+				table.progress.Reach(shard, at(float64(i)))
 				table.Stats()
 			}
-			table.Leave(shard)
+			table.progress.Leave(shard)
 		})
 	}
 	all.Wait()
@@ -230,7 +222,7 @@ func TestNoNameIsLearntAfterItsQuestionIsSettled(t *testing.T) {
 		var learning sync.WaitGroup
 		learning.Go(func() {
 			answer{100, "a.test", 60}.learn(table, asker, address)
-			table.Reach(0, at(100))
+			table.progress.Reach(0, at(100))
 		})
 		name, settled := "", false
 		for !settled {

@@ -7,6 +7,7 @@ import (
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Connection is one end of a TCP or Unix stream connection, or a UDP flow, as far as it is known when it is emitted. All
@@ -36,12 +37,17 @@ type Connection struct {
 	Stats         event.Ending // counts, valid once it has ended
 	Exchanges     uint64       // exchanges so far, this one included, and those that were left out
 	Last          LastExchange // of those before, if there were any
+	// Exchange are the ids that both ends give to the exchange that is emitted, and OtherEnd is the other one; 0: the ends have nothing that both
+	// know.
+	Exchange trace.Exchange
+	OtherEnd trace.End
 }
 
 // LastExchange identifies the exchange of a connection that was emitted last.
 type LastExchange struct {
 	ID      protocol.ID
-	TraceID [16]byte // of its parent; zero if it has none
+	TraceID [16]byte // of its parent, or as both ends know it; zero if it has none
+	SpanID  [8]byte  // as both ends know it; zero if they do not
 }
 
 // Capture says whether the receiver saw the whole connection.

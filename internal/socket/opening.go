@@ -107,7 +107,8 @@ func (t *Table) add(e *event.Event) *connection {
 	conv := c.conv // of an earlier connection: its memory is reused
 	*c = connection{
 		table: t, flow: e.Flow, owner: owner, id: t.connectionID(e), serial: t.serial, seen: e.Time, used: e.Time,
-		ignored: !t.observes(owner, &e.Flow),
+		sequence: e.Sequence,
+		ignored:  !t.observes(owner, &e.Flow),
 	}
 	c.conv = t.conversations.Begin(conv, conversation.Connection{
 		Cookie: e.Flow.Cookie, Role: e.Flow.Role, Local: e.Flow.Local, Remote: e.Flow.Remote, Joined: e.Existing,

@@ -8,6 +8,7 @@ import (
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Options of a Table.
@@ -21,6 +22,8 @@ type Options struct {
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
 	// PeerName says what a process called an address; nil: that is not known. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
+	// Paired notes that an end of a connection is observed, by which its other end knows it; nil: that is of no interest. See trace.Ends.
+	Paired func(trace.End)
 	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
 	// the connection is left out then. If no is not sure, it is asked again. nil: never.
 	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)

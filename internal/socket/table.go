@@ -10,6 +10,7 @@ import (
 	"github.com/socketflow/socketflow/internal/intrusive"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Table tracks the connections of one shard. It is for one goroutine.
@@ -44,6 +45,8 @@ type connection struct {
 	flow      event.Flow
 	id        uint64
 	serial    uint64
+	pair      trace.Pair               // 0: not known, or not yet
+	sequence  [event.Directions]uint32 // of position 0
 	owner     *process.Info
 	peerName  string
 	question  peername.Question // for peerName; At 0: it is settled

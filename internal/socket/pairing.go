@@ -1,0 +1,33 @@
+package socket
+
+import (
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
+)
+
+var otherRole = [...]event.Role{event.RoleClient: event.RoleServer, event.RoleServer: event.RoleClient}
+
+// pair finds out what a connection's two ends have in common. That takes its role, which may become known late.
+func (t *Table) pair(c *connection) {
+	if c.pair != 0 || c.sequence == [event.Directions]uint32{} {
+		return
+	}
+	c.pair = trace.PairOf(c.flow.Initial, c.flow.Role)
+	if end := c.pair.End(c.flow.Role); end != 0 && t.opts.Paired != nil {
+		t.opts.Paired(end)
+	}
+}
+
+// idsOf are the ids of an exchange that both ends know, at the end which has a role in the protocol. A program may connect and then serve.
+func (c *connection) idsOf(x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
+	if c.pair == 0 || inProtocol == event.RoleUnknown {
+		return trace.Exchange{}
+	}
+	asks := (x.Initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
+	sender, direction := c.flow.Role, event.Sent
+	if !asks {
+		sender, direction = otherRole[sender], event.Received
+	}
+	return c.pair.Of(trace.Position(c.sequence[direction], x.Start.Position), sender, asks)
+}

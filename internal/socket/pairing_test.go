@@ -1,0 +1,91 @@
+package socket
+
+import (
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
+)
+
+// numbered gives an event the sequence numbers of a connection as the end with this role has them, which has followed it from its beginning.
+func numbered(e *event.Event, role event.Role) *event.Event {
+	e.Flow.Role = role
+	switch role {
+	case event.RoleClient:
+		e.Flow.Initial, e.Sequence = [2]uint32{999, 5000}, [2]uint32{1000, 5000}
+	default:
+		e.Flow.Initial, e.Sequence = [2]uint32{5000, 1000}, [2]uint32{5000, 1000}
+	}
+	return e
+}
+
+// endAt returns an end of that connection, with the sequence number of where it began to follow it.
+func endAt(t *testing.T, role event.Role, sequence [2]uint32, paired func(trace.End)) *connection {
+	t.Helper()
+	table, _ := newTestTable(t, func(o *Options) { o.Paired = paired })
+	e := numbered(clientOpen(1, 10), role)
+	if sequence != [2]uint32{} {
+		e.Sequence = sequence
+	}
+	table.Handle(e)
+	return table.connections[1]
+}
+
+func TestBothEndsKnowAnExchangeByTheSameIDs(t *testing.T) {
+	const fromStart, later = 300, 100
+	for name, test := range map[string]struct {
+		serves    bool // the end that connected serves
+		initiator protocol.Direction
+	}{
+		"who connected asks":   {false, protocol.FromClient},
+		"who connected serves": {true, protocol.FromClient},
+		"a server's message":   {false, protocol.FromServer},
+	} {
+		ends := map[trace.End]bool{}
+		note := func(e trace.End) { ends[e] = true }
+		client, server := endAt(t, event.RoleClient, [2]uint32{}, note), endAt(t, event.RoleServer, [2]uint32{}, note)
+		joined := endAt(t, event.RoleServer, [2]uint32{5000 + later, 1000 + later}, note)
+		server.table.pair(server)
+		joined.table.pair(joined)
+
+		ofClient, ofServer := event.RoleClient, event.RoleServer
+		if test.serves {
+			ofClient, ofServer = ofServer, ofClient
+		}
+		x := protocol.Exchange{Initiator: test.initiator, Start: protocol.Stamp{Position: fromStart}}
+		atClient, atServer := client.idsOf(&x, ofClient), server.idsOf(&x, ofServer)
+		x.Start.Position -= later
+		atJoined := joined.idsOf(&x, ofServer)
+		if atClient.Trace != atServer.Trace || atClient.Own != atServer.Other || atClient.Other != atServer.Own || atClient.Asks == atServer.Asks {
+			t.Errorf("%s: %v and %v", name, atClient, atServer)
+		}
+		if atJoined != atServer {
+			t.Errorf("%s: joined later, %v, want %v", name, atJoined, atServer)
+		}
+		if want := test.serves != (test.initiator == protocol.FromServer); atClient.Asks == want {
+			t.Errorf("%s: the end that connected asks: %v", name, atClient.Asks)
+		}
+		client.table.fill(client)
+		server.table.fill(server)
+		if len(ends) != 2 || !ends[client.table.out.OtherEnd] || !ends[server.table.out.OtherEnd] || client.table.out.OtherEnd == server.table.out.OtherEnd {
+			t.Errorf("%s: of the ends %v, %v and %v are the others", name, ends, client.table.out.OtherEnd, server.table.out.OtherEnd)
+		}
+	}
+}
+
+func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
+	for name, e := range map[string]*event.Event{
+		"no sequence numbers":      clientOpen(1, 10),
+		"the role is not known":    numbered(clientOpen(1, 10), event.RoleUnknown),
+		"where counting began not": {Kind: event.KindOpen, Flow: event.Flow{Cookie: 1, Role: event.RoleClient, Initial: [2]uint32{1, 2}}},
+	} {
+		table, _ := newTestTable(t, func(o *Options) { o.Paired = func(end trace.End) { t.Errorf("%s: paired as %v", name, end) } })
+		table.Handle(e)
+		c := table.connections[1]
+		table.fill(c)
+		if ids := c.idsOf(&protocol.Exchange{}, event.RoleClient); ids != (trace.Exchange{}) || table.out.OtherEnd != 0 {
+			t.Errorf("%s: %v, the other end is %v", name, ids, table.out.OtherEnd)
+		}
+	}
+}
