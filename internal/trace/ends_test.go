@@ -46,3 +46,24 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	all.Wait()
 }
+
+func BenchmarkHas(b *testing.B) {
+	ends, err := NewEnds(1 << 17)
+	require.NoError(b, err)
+	for end := range End(1 << 16) {
+		ends.Add(end * 0x9e3779b97f4a7c15)
+	}
+	for _, x := range []struct {
+		name string
+		add  End
+	}{{"observed", 0}, {"not observed", 1}} {
+		b.Run(x.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var end End
+			for b.Loop() {
+				end = (end + 1) % (1 << 16)
+				ends.Has(end*0x9e3779b97f4a7c15 + x.add)
+			}
+		})
+	}
+}
