@@ -42,6 +42,7 @@
 #include "flow.h"
 #include "owner.h"
 #include "early_accept.h"
+#include "positions.h"
 #include "state.h"
 #include "call_exits.h"
 #include "listeners.h"
