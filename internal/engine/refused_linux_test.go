@@ -8,7 +8,9 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -152,6 +154,9 @@ func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, resource := range logs.ResourceLogs().All() {
+		if !isOwn(resource.Resource()) {
+			continue
+		}
 		for _, scope := range resource.ScopeLogs().All() {
 			for _, record := range scope.LogRecords().All() {
 				u.seen[aspectOfRecord(record)]++
@@ -159,12 +164,20 @@ func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
 		}
 	}
 	for _, resource := range traces.ResourceSpans().All() {
+		if !isOwn(resource.Resource()) {
+			continue
+		}
 		for _, scope := range resource.ScopeSpans().All() {
 			for _, span := range scope.Spans().All() {
 				u.seen[aspectOfSpan(span)]++
 			}
 		}
 	}
+}
+
+// isOwn reports whether a resource is this process. The host may have others with older connections.
+func isOwn(resource pcommon.Resource) bool {
+	return text(resource.Attributes(), "process.pid") == strconv.Itoa(os.Getpid())
 }
 
 func text(attributes pcommon.Map, key string) string {
