@@ -19,6 +19,7 @@ type settings struct {
 	dir       string
 	seed      uint64
 
+	judge string // samples of an earlier run
 	part  string // empty: all of it
 	run   int
 	count int // requests; 0: until told to end
@@ -30,6 +31,7 @@ func main() {
 	flag.StringVar(&s.collector, "collector", "_build/otelcol-socketflow", "the collector that is run")
 	flag.DurationVar(&s.duration, "duration", 2*time.Hour, "how long the load lasts")
 	flag.StringVar(&s.dir, "dir", "", "directory of the samples and the collector's logs; empty: a temporary one")
+	flag.StringVar(&s.judge, "judge", "", "only say whether the figures of this samples.csv are flat")
 	flag.Uint64Var(&s.seed, "seed", 1, "seed of the order of phases")
 	flag.StringVar(&s.part, "part", "", "run as a program of the load: servers, client or flood")
 	flag.IntVar(&s.run, "run", 0, "number of the client, the first part of its requests' ids")
@@ -54,6 +56,9 @@ func (s *settings) start(ctx context.Context) error {
 	case "flood":
 		return flood(s.ports)
 	}
+	if s.judge != "" {
+		return judgeSamples(s.judge)
+	}
 	var err error
 	if s.dir == "" {
 		if s.dir, err = os.MkdirTemp("", "socketflow-soak"); err != nil {
@@ -73,4 +78,15 @@ func (s *settings) start(ctx context.Context) error {
 	}
 	runErr := x.run(ctx)
 	return errors.Join(runErr, x.stop(), x.report())
+}
+
+func judgeSamples(path string) error {
+	all, err := readSamples(path)
+	if err != nil {
+		return err
+	}
+	if grown := flat(all); grown > 0 {
+		return fmt.Errorf("%d figures have grown", grown)
+	}
+	return nil
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
@@ -104,9 +106,12 @@ func TestLedgerKnowsSpansThatTheExporterSendsTwice(t *testing.T) {
 
 func TestMemoryIsComparedInCalmAfterTheFirstFlood(t *testing.T) {
 	grows := func(step int) (all []sample) {
-		all = append(all, sample{phase: "calm", rss: 1}, sample{phase: "flood"})
+		began := time.Date(2026, 11, 28, 7, 0, 0, 0, time.UTC)
+		all = append(all, sample{at: began, phase: "calm", rss: 1}, sample{at: began, phase: "flood"},
+			sample{at: began.Add(time.Minute), phase: "calm", rss: 800_000})
 		for i := range 24 {
-			all = append(all, sample{phase: "calm", rss: 50_000 + i*step}, sample{phase: "stall", rss: 900_000})
+			at := began.Add(4*time.Minute + time.Duration(i)*20*time.Second)
+			all = append(all, sample{at: at, phase: "calm", rss: 50_000 + i*step}, sample{at: at, phase: "stall", rss: 900_000})
 		}
 		return all
 	}
@@ -114,4 +119,14 @@ func TestMemoryIsComparedInCalmAfterTheFirstFlood(t *testing.T) {
 	assert.Zero(t, flat(grows(0)))
 	assert.Equal(t, 1, flat(grows(2_000)), "RssAnon grows by 40 MB")
 	assert.Equal(t, 1, flat(nil), "no samples show nothing")
+}
+
+func TestSamplesAreReadAsTheyWereWritten(t *testing.T) {
+	dir := t.TempDir()
+	want := sample{at: time.Date(2026, 11, 28, 7, 0, 0, 0, time.UTC), life: 1, phase: "calm", rss: 2, heap: 3, files: 4, goroutines: 5}
+	require.NoError(t, writeSample(dir, want))
+	require.NoError(t, writeSample(dir, want))
+	got, err := readSamples(filepath.Join(dir, "samples.csv"))
+	require.NoError(t, err)
+	assert.Equal(t, []sample{want, want}, got)
 }

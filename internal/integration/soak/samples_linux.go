@@ -74,6 +74,29 @@ func writeSample(dir string, s sample) error {
 	return err
 }
 
+// readSamples reads the table that writeSample wrote.
+func readSamples(path string) (all []sample, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Split(strings.TrimSpace(line), ",")
+		var s sample
+		if s.at, err = time.Parse(time.RFC3339, fields[0]); err != nil || len(fields) < 7 {
+			continue // the head
+		}
+		s.phase = fields[2]
+		for i, to := range map[int]*int{1: &s.life, 3: &s.rss, 4: &s.heap, 5: &s.files, 6: &s.goroutines} {
+			if *to, err = strconv.Atoi(fields[i]); err != nil {
+				return nil, fmt.Errorf("%q: %w", line, err)
+			}
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
 // bound is how much a figure may grow from the first to the last sixth of a life.
 type bound struct {
 	name  string
@@ -91,9 +114,14 @@ var bounds = []bound{
 
 const leastSamples = 12 // of a life that is compared
 
-// steady are the samples of a life that are compared: the calm ones after the warm-up, which lasts until the first flood is over.
+// afterFlood is how long the flows of a flood may still be followed: they end by being idle, and Go gives memory back late.
+const afterFlood = 3 * time.Minute
+
+// steady are the samples of a life that are compared: the calm ones after the warm-up, which lasts until the first flood is over, and not
+// soon after a flood.
 func steady(all []sample, life int) (calm []sample) {
 	flooded := false
+	var last time.Time
 	for _, s := range all {
 		if s.life != life {
 			continue
@@ -101,7 +129,10 @@ func steady(all []sample, life int) (calm []sample) {
 		if s.phase == "flood" && !flooded {
 			flooded, calm = true, nil
 		}
-		if s.phase == "calm" {
+		if s.phase == "flood" {
+			last = s.at
+		}
+		if s.phase == "calm" && s.at.Sub(last) > afterFlood {
 			calm = append(calm, s)
 		}
 	}
@@ -115,11 +146,13 @@ func flat(all []sample) (grown int) {
 	}
 	fmt.Println("\n| life | figure | median of the first sixth | of the last sixth | samples | flat |")
 	fmt.Println("|---:|---|---:|---:|---:|---|")
+	compared := false
 	for life := range all[len(all)-1].life + 1 {
 		calm := steady(all, life)
 		if len(calm) < leastSamples {
 			continue
 		}
+		compared = true
 		sixth := len(calm) / 6
 		for _, b := range bounds {
 			first, last := median(calm[:sixth], b.of), median(calm[len(calm)-sixth:], b.of)
@@ -130,6 +163,9 @@ func flat(all []sample) (grown int) {
 			}
 			fmt.Printf("| %d | %s | %d | %d | %d | %s |\n", life, b.name, first, last, len(calm), verdict)
 		}
+	}
+	if !compared {
+		fmt.Println("no process of the collector has lived long enough to be compared")
 	}
 	return grown
 }
