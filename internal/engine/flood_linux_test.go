@@ -24,7 +24,7 @@ func TestFloodOfDatagramsSilencesNoConnection(t *testing.T) {
 	const sockets, flood = 1024, 3000
 	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
 		t.Run(string(mode), func(t *testing.T) {
-			u := startEngineFor(t, &refusal{asked: mode}, sockets)
+			u := startEngineFor(t, &refusal{asked: mode}, pair{}, sockets)
 			defer u.stop(t)
 			get := keepAlive(t)
 			get(requests)
@@ -45,7 +45,7 @@ func TestConnectionThatHadToGiveWayIsTakenUpAgain(t *testing.T) {
 	const sockets, flood = 256, 600
 	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
 		t.Run(string(mode), func(t *testing.T) {
-			u := startEngineFor(t, &refusal{asked: mode}, sockets)
+			u := startEngineFor(t, &refusal{asked: mode}, pair{}, sockets)
 			defer u.stop(t)
 			get := keepAlive(t)
 			get(requests)

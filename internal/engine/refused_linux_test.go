@@ -112,6 +112,7 @@ var lostBySyscallMode = map[string][]string{
 
 // refusalsOf lists all programs of a mode, at both stages.
 func refusalsOf(mode kernel.Mode, programs []string) (all []*refusal) {
+	tried := false // to refuse an essential program when it is attached
 	for _, stage := range []kernel.Stage{kernel.StageLoad, kernel.StageAttach} {
 		for _, program := range programs {
 			r := &refusal{asked: kernel.ModeAuto, programs: []string{program}, stage: stage, mode: mode, named: true}
@@ -125,7 +126,10 @@ func refusalsOf(mode kernel.Mode, programs []string) (all []*refusal) {
 				r.programs = append(r.programs, transfersOfSocketMode)
 				lost, optional := lostBySyscallMode[program]
 				r.lost = lost
-				if !optional && program != "self_pid" { // connections only, by the socket mode
+				if essential := !optional && program != "self_pid"; essential && stage == kernel.StageAttach && tried {
+					continue // which one cannot be attached makes no difference: the mode is not taken
+				} else if essential { // connections only, by the socket mode
+					tried = stage == kernel.StageAttach
 					r.mode = kernel.ModeSocket
 					r.lost = []string{tcpRequests, unixRequests, udpFlows, udpEnds}
 				}
@@ -144,6 +148,7 @@ type engineUnderTest struct {
 	*refusal
 	*engine.Engine
 	logged *observer.ObservedLogs
+	older  pair // is older than the engine, as other tests' connections may be
 
 	mu   sync.Mutex
 	seen map[string]int
@@ -159,7 +164,9 @@ func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
 		}
 		for _, scope := range resource.ScopeLogs().All() {
 			for _, record := range scope.LogRecords().All() {
-				u.seen[aspectOfRecord(record)]++
+				if aspect := aspectOfRecord(record); aspect != olderOpens && aspect != olderCloses || u.isOlder(record) {
+					u.seen[aspect]++
+				}
 			}
 		}
 	}
@@ -178,6 +185,15 @@ func (u *engineUnderTest) Deliver(_ context.Context, from *otlp.Builder) {
 // isOwn reports whether a resource is this process. The host may have others with older connections.
 func isOwn(resource pcommon.Resource) bool {
 	return text(resource.Attributes(), "process.pid") == strconv.Itoa(os.Getpid())
+}
+
+// isOlder reports whether the record is of the connection that is to be older than the engine.
+func (u *engineUnderTest) isOlder(record plog.LogRecord) bool {
+	if u.older.client == nil {
+		return false
+	}
+	_, port, _ := net.SplitHostPort(u.older.client.LocalAddr().String())
+	return text(record.Attributes(), "network.local.port") == port || text(record.Attributes(), "network.peer.port") == port
 }
 
 func text(attributes pcommon.Map, key string) string {
@@ -242,15 +258,15 @@ func (u *engineUnderTest) lacks() (wrong []string) {
 	return wrong
 }
 
-func startEngine(t *testing.T, r *refusal) *engineUnderTest {
+func startEngine(t *testing.T, r *refusal, older pair) *engineUnderTest {
 	t.Helper()
-	return startEngineFor(t, r, 16384) // with room for the UDP flows of other packages' tests
+	return startEngineFor(t, r, older, 16384) // with room for the UDP flows of other packages' tests
 }
 
-func startEngineFor(t *testing.T, r *refusal, sockets int) *engineUnderTest {
+func startEngineFor(t *testing.T, r *refusal, older pair, sockets int) *engineUnderTest {
 	t.Helper()
 	core, logged := observer.New(zapcore.InfoLevel)
-	u := &engineUnderTest{refusal: r, logged: logged, seen: map[string]int{}}
+	u := &engineUnderTest{refusal: r, logged: logged, older: older, seen: map[string]int{}}
 	options := optionsOf(t, r.asked, u)
 	options.PollInterval, options.BatchTimeout, options.Sockets = 50*time.Millisecond, 50*time.Millisecond, sockets
 	options.Logger, options.Fault = zap.New(core), r.fault
@@ -288,7 +304,7 @@ func TestRefusedProgramCostsItsOwnFunction(t *testing.T) {
 // programsOf returns the programs that a mode reports.
 func programsOf(t *testing.T, mode kernel.Mode) (names []string) {
 	t.Helper()
-	u := startEngine(t, &refusal{asked: mode})
+	u := startEngine(t, &refusal{asked: mode}, pair{})
 	defer u.stop(t)
 	for _, p := range u.Snapshot().Statuses {
 		require.Equal(t, kernel.ProgramAttached, p.State, "this host refuses %s at %s: %v", p.Program, p.Hook, p.Err)
@@ -308,7 +324,7 @@ func testRefusals(t *testing.T, batch []*refusal) {
 	defer func() { assert.NoError(t, listener.Close()) }()
 	engines := make([]*engineUnderTest, len(batch))
 	for i, r := range batch {
-		engines[i] = startEngine(t, r)
+		engines[i] = startEngine(t, r, older)
 	}
 	await(t, engines, func(u *engineUnderTest) bool { return u.count(olderOpens) == 2 || slices.Contains(u.lost, olderCloses) })
 	older.close(t)
