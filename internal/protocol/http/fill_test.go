@@ -24,7 +24,8 @@ type conversation struct {
 }
 
 func (c *conversation) pool() *Pool {
-	config := &Config{Headers: c.headers}
+	config := NewConfig().(*Config)
+	config.Headers = c.headers
 	keys, err := protocol.NewKeys(Keys(config))
 	if err != nil {
 		panic(err)
