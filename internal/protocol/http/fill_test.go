@@ -24,8 +24,7 @@ type conversation struct {
 }
 
 func (c *conversation) pool() *Pool {
-	config := NewConfig().(*Config)
-	config.Headers = c.headers
+	config := &Config{Headers: c.headers}
 	keys, err := protocol.NewKeys(Keys(config))
 	if err != nil {
 		panic(err)

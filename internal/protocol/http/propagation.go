@@ -42,7 +42,11 @@ var fieldsOf = [propagators][]string{
 	gcp:     {"x-cloud-trace-context"},
 }
 
+// newPropagation takes names of propagators; nil: all.
 func newPropagation(names []string) (p propagation) {
+	if names == nil {
+		names = propagatorNames[:]
+	}
 	for _, name := range names {
 		for form, known := range propagatorNames {
 			if name != known {
