@@ -18,17 +18,21 @@ type Config struct {
 	// the default; an empty list names none. Default (nil): those of RFC 9110, PATCH and QUERY.
 	KnownMethods []string `mapstructure:"known_methods"`
 
+	// Propagators are the forms in which requests may name the trace that they belong to: tracecontext (W3C), b3 (single and multiple fields),
+	// jaeger, datadog, xray, gcp. If a request has several, the first of the list counts. An empty list: none. Default (nil): all, in this order.
+	Propagators []string `mapstructure:"propagators"`
+
 	// Forwarded makes Forwarded, X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host give client.address, url.scheme and
 	// server.address of a SERVER span. Whoever sends a request can forge them. Default: false.
 	Forwarded bool `mapstructure:"forwarded"`
 }
 
-// Validate reports what is wrong with the methods.
+// Validate reports what is wrong with the methods and the propagators.
 func (c *Config) Validate() error {
 	if len(c.KnownMethods) > maxMethods {
 		return fmt.Errorf("known_methods: lists %d methods; write at most %d", len(c.KnownMethods), maxMethods)
 	}
-	var errs []error
+	errs := []error{validPropagators(c.Propagators)}
 	for i, method := range c.KnownMethods {
 		switch upper := strings.ToUpper(method); {
 		case len(method) > maxMethod || !httpguts.ValidHeaderFieldName(method): // both are tokens (RFC 9110, 9.1 and 5.1)
@@ -37,6 +41,19 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("known_methods: methods are case-sensitive; write %q, not %q", upper, method))
 		case slices.Index(c.KnownMethods, method) < i:
 			errs = append(errs, fmt.Errorf("known_methods: %q is listed twice; write it once", method))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func validPropagators(names []string) error {
+	var errs []error
+	for i, name := range names {
+		switch {
+		case !slices.Contains(propagatorNames[:], name):
+			errs = append(errs, fmt.Errorf("propagators: %q is not known; write one of %s", name, strings.Join(propagatorNames[:], ", ")))
+		case slices.Index(names, name) < i:
+			errs = append(errs, fmt.Errorf("propagators: %q is listed twice; write it once", name))
 		}
 	}
 	return errors.Join(errs...)

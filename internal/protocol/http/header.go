@@ -80,11 +80,14 @@ func (m *Message) record(slot int, value []byte) {
 	m.listed = append(m.listed, field{slot, m.keep(value, maxValue)})
 }
 
-// RequestHeader keeps a header field if it is of interest: host, user-agent, content-type, traceparent, tracestate, and the
+// RequestHeader keeps a header field if it is of interest: host, user-agent, content-type, those of trace contexts, and the
 // listed ones. The name may be in any case.
 func (m *Message) RequestHeader(name, value []byte) {
 	if i := m.pool.request.find(name); i >= 0 {
 		m.record(i, trim(value))
+	}
+	if m.pool.propagation.mayHave(name) {
+		m.propagate(name, trim(value))
 	}
 	if m.pool.forwarded && m.session.Side == protocol.Server {
 		m.forward(name, value)
@@ -186,10 +189,9 @@ func isState(value []byte) bool {
 
 var comma = []byte{','}
 
-// parentContext is the request's trace context, tracestate included.
-func (m *Message) parentContext() protocol.TraceContext {
-	parent := m.parent
-	if parent.Valid() && !m.stateBroken {
+// withState adds the tracestate to what the traceparent says.
+func (m *Message) withState(parent protocol.TraceContext) protocol.TraceContext {
+	if !m.stateBroken {
 		parent.State = string(m.state)
 	}
 	return parent

@@ -61,6 +61,8 @@ type Message struct {
 	grpc      grpcStatus
 	forwarded *forwarded // nil: nothing
 
+	propagated *propagated // nil: nothing
+
 	timeout     time.Duration // grpc-timeout; 0: none
 	targetCut   bool
 	cancelled   bool
@@ -85,6 +87,8 @@ type Pool struct {
 	methods   methodNames
 	forwarded bool // what proxies say counts
 
+	propagation propagation
+
 	names names
 	out   []byte // attributes point into it from one Fill until the next
 	entry string // see FromTable
@@ -93,7 +97,7 @@ type Pool struct {
 // NewPool returns a pool for conversations with these settings, whose Config is a *Config.
 func NewPool(settings *protocol.Settings) *Pool {
 	config := settings.Config.(*Config)
-	p := &Pool{settings: settings, methods: newMethodNames(config), forwarded: config.Forwarded}
+	p := &Pool{settings: settings, methods: newMethodNames(config), forwarded: config.Forwarded, propagation: newPropagation(config.Propagators)}
 	p.request, p.response = newWanted(&config.Headers, settings.Redaction)
 	return p
 }
@@ -129,7 +133,10 @@ func (p *Pool) Put(m *Message) {
 	if p.count >= maxFree {
 		return
 	}
-	kept, state, listed, values := m.kept[:0], m.state[:0], m.listed[:0], m.values[:0]
+	kept, state, listed, values, carried := m.kept[:0], m.state[:0], m.listed[:0], m.values[:0], m.propagated
+	if carried != nil {
+		*carried = propagated{}
+	}
 	clear(m.shared)
 	shared := m.shared[:0]
 	if cap(kept) > maxIdle {
@@ -138,7 +145,7 @@ func (p *Pool) Put(m *Message) {
 	if cap(listed) > maxValues {
 		listed = nil
 	}
-	*m = Message{pool: p, kept: kept, shared: shared, state: state, listed: listed, values: values, next: p.free}
+	*m = Message{pool: p, kept: kept, shared: shared, state: state, listed: listed, values: values, propagated: carried, next: p.free}
 	p.free = m
 	p.count++
 }
