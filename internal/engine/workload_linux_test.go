@@ -28,6 +28,9 @@ func newPair(t *testing.T) pair {
 	require.NoError(t, err)
 	server, err := listener.Accept()
 	require.NoError(t, err)
+	t.Cleanup(func() { // no later test finds it
+		_, _ = client.Close(), server.Close()
+	})
 	return pair{client, server}
 }
 
