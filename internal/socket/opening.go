@@ -33,7 +33,7 @@ func (t *Table) establish(e *event.Event) bool {
 		return false
 	}
 	if c.early && !e.Early {
-		c.early, c.flow, c.id = false, e.Flow, t.connectionID(e)
+		c.early, c.flow, c.id, c.sequence = false, e.Flow, t.connectionID(e), e.Sequence
 		c.openedAt = c.startedAt + t.clock.Between(e.Started, e.Time)
 		t.emitOpened(c)
 	}

@@ -8,9 +8,10 @@ import (
 
 var otherRole = [...]event.Role{event.RoleClient: event.RoleServer, event.RoleServer: event.RoleClient}
 
-// pair finds out what a connection's two ends have in common. That takes its role, which may become known late.
+// pair finds out what a connection's two ends have in common. That takes its role, which may become known late, and the sequence numbers of the
+// other end, which a client does not know before the end of the handshake.
 func (t *Table) pair(c *connection) {
-	if c.pair != 0 || c.sequence == [event.Directions]uint32{} {
+	if c.pair != 0 || c.early || c.sequence == [event.Directions]uint32{} {
 		return
 	}
 	c.pair = trace.PairOf(c.flow.Initial, c.flow.Role)

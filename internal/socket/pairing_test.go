@@ -89,3 +89,22 @@ func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
 		}
 	}
 }
+
+func TestConnectionThatCarriesBytesEarlyIsPairedWhenItIsEstablished(t *testing.T) {
+	table, _ := newTestTable(t, nil)
+	early := numbered(clientOpen(1, 10), event.RoleClient)
+	early.Early, early.Started = true, 5
+	early.Flow.Initial[event.Received], early.Sequence[event.Received] = 0, 0
+	table.Handle(early)
+	c := table.connections[1]
+	if table.fill(c); c.pair != 0 {
+		t.Error("paired before the other end's numbers are known")
+	}
+	established := numbered(clientOpen(1, 20), event.RoleClient)
+	established.Started = 5
+	table.Handle(established)
+	want := trace.PairOf(established.Flow.Initial, event.RoleClient)
+	if table.connections[1] != c || c.pair != want || c.sequence != established.Sequence {
+		t.Errorf("pair %x with numbers %v, want %x with %v", c.pair, c.sequence, want, established.Sequence)
+	}
+}
