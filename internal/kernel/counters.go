@@ -30,9 +30,14 @@ type Counters struct {
 	BatchRest        uint64              // datagrams not seen: too many in one sendmmsg or recvmmsg
 	FlowReopened     uint64              // UDP flows that went on after they had to give way to others: a lower bound
 	// Missed is an upper bound of how often the kernel skipped a program because another one ran on that CPU. What happened then
-	// is not known. For a program with a backup the smaller of their two numbers counts, because both have to be skipped.
+	// is not known. For a program with a backup the smaller of their two numbers counts, because both have to be skipped. A run that is made up for
+	// does not count.
 	Missed uint64
 }
+
+// madeUpFor are the programs of which a skipped run loses no event: they learn ends of connections in softirqs, too, while a program for a call may
+// be running on that CPU; what one has not learned, another call or /proc shows.
+var madeUpFor = map[string]bool{"tcp_state": true, "tcp_receive": true}
 
 // mapCounters maps the memory in which the programs count.
 func (c *programs) mapCounters(m *ebpf.Map) (err error) {
@@ -63,8 +68,8 @@ func (c *programs) Counters() (Counters, error) {
 		misses[name] = stats.RecursionMisses
 	}
 	for name, n := range misses {
-		if strings.HasSuffix(name, backupSuffix) {
-			continue // counted with its primary
+		if strings.HasSuffix(name, backupSuffix) || madeUpFor[name] {
+			continue // a backup is counted with its primary
 		}
 		if backup, ok := misses[name+backupSuffix]; ok {
 			n = min(n, backup)

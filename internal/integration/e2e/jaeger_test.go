@@ -56,6 +56,8 @@ func startJaeger(t testing.TB) *jaeger {
 	return j
 }
 
+type jaegerReference struct{ RefType, TraceID, SpanID string }
+
 // jaegerSpan is a span as a user of Jaeger sees it.
 type jaegerSpan struct {
 	TraceID   string
@@ -63,7 +65,7 @@ type jaegerSpan struct {
 	Operation string
 	Began     time.Time
 	Duration  time.Duration
-	Parents   int
+	Parents   []jaegerReference
 	Tags      map[string]any
 	Warnings  []string
 	Process   map[string]any // its tags
@@ -99,7 +101,7 @@ type answer struct {
 	Data []struct {
 		Spans []struct {
 			TraceID, SpanID, OperationName, ProcessID string
-			References                                []any
+			References                                []jaegerReference
 			StartTime, Duration                       int64 // microseconds
 			Tags                                      []keyValue
 			Warnings                                  []string
@@ -162,7 +164,7 @@ func (j *jaeger) spans(service string, tags ...string) ([]jaegerSpan, error) {
 		for _, s := range trace.Spans {
 			process := trace.Processes[s.ProcessID]
 			spans = append(spans, jaegerSpan{
-				TraceID: s.TraceID, SpanID: s.SpanID, Operation: s.OperationName, Parents: len(s.References),
+				TraceID: s.TraceID, SpanID: s.SpanID, Operation: s.OperationName, Parents: s.References,
 				Began: time.UnixMicro(s.StartTime), Duration: time.Duration(s.Duration) * time.Microsecond,
 				Tags: toMap(s.Tags), Warnings: s.Warnings, Process: toMap(process.Tags), Service: process.ServiceName,
 			})

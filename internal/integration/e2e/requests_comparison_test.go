@@ -16,7 +16,9 @@ import (
 type comparison struct {
 	workload                        string
 	requests                        int
-	client, server                  int // spans of that kind
+	client, server                  int  // spans of that kind
+	joinable                        bool // the mode sees what both ends have in common
+	both, joined                    int  // spans of servers whose client's end has a span too, and those that are its children
 	missing, invented, twice, wrong []string
 }
 
@@ -40,6 +42,9 @@ func (s subject) String() string { return fmt.Sprintf("pid %d %s %s", s.pid, s.k
 // compareRequests compares spans with accounts. The spans are all those of the processes that have accounts.
 func compareRequests(workload string, accounts []account, spans []requestSpan) comparison {
 	v := comparison{workload: workload}
+	spans = slices.Clone(spans)
+	v.both, v.joined, v.wrong = joinEnds(spans)
+	v.joinable = slices.ContainsFunc(spans, func(s requestSpan) bool { return s.mode != "syscall" })
 	truth, emitted := map[subject][]requestFact{}, map[subject][]requestFact{}
 	for i := range accounts {
 		if accounts[i].Role == "client" {
@@ -141,7 +146,8 @@ func lies(accounts []account, spans []requestSpan) []string {
 	for i := range accounts {
 		truth = append(truth, accounts[i].expected())
 	}
-	var all []string
+	spans = slices.Clone(spans)
+	_, _, all := joinEnds(spans)
 	for i := range spans {
 		emitted := spans[i].fact()
 		matches := func(f requestFact) bool {
@@ -187,6 +193,9 @@ func (v *comparison) requireExact(t testing.TB) {
 	requireNone(t, "wrong", v.wrong)
 	assert.Equal(t, v.requests, v.client, "CLIENT spans for so many requests")
 	assert.Equal(t, v.requests, v.server, "SERVER spans for so many requests")
+	if v.joinable {
+		assert.Equal(t, v.both, v.joined, "SERVER spans that are children of their CLIENT's, of those that have one")
+	}
 }
 
 // requireNone reports an error if there are any, and lists them.

@@ -29,7 +29,7 @@ type outcome struct {
 	instead      *outcome // an equally good outcome: the kernel's timers decide
 	roleSource   string   // connect, accept
 	capture      string   // complete
-	address      string   // sock; byCalls: a call, or procfs
+	address      string   // sock; byCalls: sock, a call, or procfs
 	executable   string   // path; this executable
 	service      string   // the executable's name
 }
@@ -37,7 +37,7 @@ type outcome struct {
 const byCalls = "by calls"
 
 // exactSources are the sources that give both addresses, with their ports.
-var exactSources = []string{"accept", "connect", "getsockname", "getpeername", "proc"}
+var exactSources = []string{"sock", "accept", "connect", "getsockname", "getpeername", "proc"}
 
 // orInstead is the one of two outcomes that ends in this way.
 func (o outcome) orInstead(how string) outcome {

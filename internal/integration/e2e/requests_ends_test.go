@@ -1,0 +1,47 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+)
+
+// joinEnds verifies that the span of a server is the child of its client's span, in one trace, and gives it the parent that is on the wire, if
+// there is one. It returns how many servers' spans have a client's span, by the ports of the connection, how many are joined with it, and what is
+// wrong.
+func joinEnds(spans []requestSpan) (both, joined int, wrong []string) {
+	clients, connected := map[string]*requestSpan{}, map[string]bool{}
+	for i := range spans {
+		if s := &spans[i]; s.kind == ptrace.SpanKindClient {
+			clients[s.spanID] = s
+			connected[ends(s, "network.local", "network.peer")] = true
+		}
+	}
+	for i := range spans {
+		s := &spans[i]
+		if s.kind != ptrace.SpanKindServer || s.text("network.transport") != "tcp" || !s.request() {
+			continue
+		}
+		ofClient := ends(s, "network.peer", "network.local")
+		if connected[ofClient] {
+			both++
+		}
+		client := clients[s.parent]
+		if s.parent == "" || client == nil {
+			continue
+		}
+		joined++
+		if ends(client, "network.local", "network.peer") != ofClient || client.traceID != s.traceID || client.name != s.name && s.text("rpc.system.name") == "" {
+			wrong = append(wrong, fmt.Sprintf("%s of pid %d, trace %s, is the child of %s of pid %d, trace %s", s.name, s.pid(), s.traceID,
+				client.name, client.pid(), client.traceID))
+		}
+		s.parent = client.parent
+	}
+	return both, joined, wrong
+}
+
+func ends(s *requestSpan, from, to string) string {
+	return fmt.Sprint(s.text(from+".address"), s.number(from+".port"), s.text(to+".address"), s.number(to+".port"))
+}
