@@ -163,6 +163,9 @@ func (j *jaeger) spans(service string, tags ...string) ([]jaegerSpan, error) {
 	for _, trace := range found.Data {
 		for _, s := range trace.Spans {
 			process := trace.Processes[s.ProcessID]
+			if process.ServiceName != service { // Jaeger answers with whole traces
+				continue
+			}
 			spans = append(spans, jaegerSpan{
 				TraceID: s.TraceID, SpanID: s.SpanID, Operation: s.OperationName, Parents: s.References,
 				Began: time.UnixMicro(s.StartTime), Duration: time.Duration(s.Duration) * time.Microsecond,

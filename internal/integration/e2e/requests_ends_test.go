@@ -8,6 +8,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
+// clientsSpan is the parent of a server's span whose client's span was not emitted: it was lost.
+const clientsSpan = "that of the client"
+
 // joinEnds verifies that the span of a server is the child of its client's span, in one trace, and gives it the parent that is on the wire, if
 // there is one. It returns how many servers' spans have a client's span, by the ports of the connection, how many are joined with it, and what is
 // wrong.
@@ -28,8 +31,14 @@ func joinEnds(spans []requestSpan) (both, joined int, wrong []string) {
 		if connected[ofClient] {
 			both++
 		}
+		if s.parent == "" {
+			continue
+		}
 		client := clients[s.parent]
-		if s.parent == "" || client == nil {
+		if client == nil {
+			if connected[ofClient] {
+				s.parent = clientsSpan
+			}
 			continue
 		}
 		joined++

@@ -179,6 +179,9 @@ func (f requestFact) differences(emitted requestFact) []string {
 	if f.trace == "" {
 		f.trace = emitted.trace
 	}
+	if emitted.parent == clientsSpan {
+		f.parent = clientsSpan
+	}
 	is, of := reflect.ValueOf(emitted), reflect.ValueOf(f)
 	for i := range is.NumField() {
 		if a, b := fmt.Sprint(is.Field(i)), fmt.Sprint(of.Field(i)); a != b {
