@@ -27,6 +27,7 @@ struct saved_regs {
 struct compat_space {
 	struct compat_call call;
 	struct enter_args args;
+	struct user_message message;
 };
 
 struct {
@@ -69,7 +70,10 @@ static __noinline int read_compat_call(struct compat_call *c, const struct saved
 /* Functions of their own, so that a chain of calls takes the stack of one of them only. */
 static __noinline int compat_transfer(struct enter_args *args)
 {
-	return on_transfer_enter(args, 6, true);
+	__u32 which = 0;
+	struct compat_space *space = bpf_map_lookup_elem(&compat_spaces, &which);
+
+	return space ? on_transfer_enter(args, 6, true, &space->message) : 0;
 }
 
 static __noinline int compat_other(struct enter_args *args)

@@ -66,21 +66,27 @@ char LICENSE[] SEC("license") = "Dual MIT/GPL";
 SEC("tracepoint")
 int enter_transfer_of_3(struct enter_args *ctx)
 {
-	return on_transfer_enter(ctx, 3, false);
+	struct user_message m;
+
+	return on_transfer_enter(ctx, 3, false, &m);
 }
 
 /* sendmmsg, recvmmsg, sendfile64 */
 SEC("tracepoint")
 int enter_transfer_of_4(struct enter_args *ctx)
 {
-	return on_transfer_enter(ctx, 4, false);
+	struct user_message m;
+
+	return on_transfer_enter(ctx, 4, false, &m);
 }
 
 /* sendto, recvfrom, preadv2, pwritev2 */
 SEC("tracepoint")
 int enter_transfer_of_6(struct enter_args *ctx)
 {
-	return on_transfer_enter(ctx, 6, false);
+	struct user_message m;
+
+	return on_transfer_enter(ctx, 6, false, &m);
 }
 
 SEC("tracepoint")

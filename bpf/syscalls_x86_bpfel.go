@@ -58,6 +58,16 @@ type SyscallsCompatSpace struct {
 		Pad    int32
 		Args   [6]uint64
 	}
+	Message struct {
+		_             structs.HostLayout
+		Name          uint64
+		NameLength    uint64
+		Iov           uint64
+		IovLength     uint64
+		Control       uint64
+		ControlLength uint64
+		Flags         uint64
+	}
 }
 
 type SyscallsConnection struct {
@@ -324,6 +334,16 @@ type SyscallsScratch struct {
 		Fd        uint32
 		Unknown   uint32
 		User      uint32
+	}
+	Message struct {
+		_             structs.HostLayout
+		Name          uint64
+		NameLength    uint64
+		Iov           uint64
+		IovLength     uint64
+		Control       uint64
+		ControlLength uint64
+		Flags         uint64
 	}
 }
 

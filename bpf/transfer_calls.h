@@ -54,11 +54,11 @@ static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
 	return true;
 }
 
-static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_args, bool compat)
+/* m: room for the message of the call. */
+static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_args, bool compat, struct user_message *m)
 {
 	struct call c = {.nr = ctx->nr, .compat = compat};
 	__u32 pid = current_pid();
-	struct user_message m;
 	bool described;
 
 	if (pid == excluded_pid)
@@ -67,12 +67,12 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 		c.args[i] = ctx->args[i];
 	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_saved(&c, count_args)))
 		return 0;
-	described = (count_args == 3 || compat) && c.nr == NR_SENDMSG && read_message(&m, c.args[1], compat);
+	described = (count_args == 3 || compat) && c.nr == NR_SENDMSG && read_message(m, c.args[1], compat);
 	/* At the enter, because they may be received before the exit is seen. */
-	if (described && m.control)
-		on_passed(&m, &c, pid);
+	if (described && m->control)
+		on_passed(m, &c, pid);
 	if (described && (c.args[2] & MSG_FASTOPEN))
-		on_fast_open_enter(c.id, m.name);
+		on_fast_open_enter(c.id, m->name);
 	if ((count_args == 6 || compat) && c.nr == NR_SENDTO && (c.args[3] & MSG_FASTOPEN))
 		on_fast_open_enter(c.id, c.args[4]);
 	if (is_sending(c.nr))
@@ -231,12 +231,14 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 {
 	bool sent = is_sending(c->nr) || is_splice_into(c);
 	struct scratch *space = scratch(user);
-	struct user_message m = {};
+	struct user_message *m;
 	struct transfer *t;
 
 	if (!space || is_looking(c))
 		return 0;
 	t = begin_transfer(space, user, c, pid, ret);
+	m = &space->message;
+	__builtin_memset(m, 0, sizeof(*m));
 	if (ret <= 0) {
 		on_no_transfer(c, pid, ret);
 		if (c->nr == NR_SENDMSG)
@@ -244,10 +246,10 @@ static __noinline int on_transfer_exit(__u32 user, const struct call *c, __u32 p
 		return 0;
 	}
 	t->direction = sent ? DIRECTION_SENT : DIRECTION_RECEIVED;
-	t->unknown = !find_bytes(&t->from, &m, c->nr, c->args[1], c->args[2], ret);
-	on_transfer(user, c->nr == NR_SENDTO || c->nr == NR_RECVFROM ? c->args[4] : m.name);
-	if (m.control && c->nr == NR_RECVMSG)
-		on_taken(&m, c, pid);
+	t->unknown = !find_bytes(&t->from, m, c->nr, c->args[1], c->args[2], ret);
+	on_transfer(user, c->nr == NR_SENDTO || c->nr == NR_RECVFROM ? c->args[4] : m->name);
+	if (m->control && c->nr == NR_RECVMSG)
+		on_taken(m, c, pid);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ type settings struct {
 	judge string // samples of an earlier run
 	part  string // empty: all of it
 	run   int
-	count int // requests; 0: until told to end
+	count int // requests; 0: until it is stopped
 	ports string
 }
 
