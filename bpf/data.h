@@ -7,9 +7,9 @@
 
 /*
  * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
- * during an unrelated call.
+ * during an unrelated call. A function of its own: on 6.1 the stack of the program that it is in has to leave room for those it calls.
  */
-static __always_inline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
+static __noinline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 					__u32 length)
 {
 	struct call_args c;
