@@ -96,6 +96,9 @@ func (c *SyscallTracer) open() error {
 // maxCallSockets bounds the kernel memory of sockets: some 300 bytes each with its overhead.
 const maxCallSockets = 24576
 
+// maxConnecting is of how many sockets the ends are learned at once that wait for the end of their handshake. Of more, calls and /proc show them.
+const maxConnecting = 4096
+
 func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup bool) error {
 	if err := c.configureAll(spec, c.opts); err != nil {
 		return err
@@ -128,7 +131,7 @@ func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup
 	}
 	sockets := uint32(max(1, min(c.opts.Sockets, maxCallSockets)))
 	spec.Maps[bpf.SyscallsMapCallSockets].MaxEntries = sockets
-	spec.Maps[bpf.SyscallsMapConnecting].MaxEntries = sockets
+	spec.Maps[bpf.SyscallsMapConnecting].MaxEntries = min(sockets, maxConnecting)
 	spec.Maps[bpf.SyscallsMapDescriptors].MaxEntries = 2 * sockets
 	return set(spec, map[string]any{
 		bpf.SyscallsVarCpus:                  uint32(cpus),
