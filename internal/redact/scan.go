@@ -82,6 +82,7 @@ func (s *scanner) separator(c byte, n, at int) {
 		s.name.reset()
 		s.tag = false
 		if s.part == inPath {
+			s.known = false // a slash ends the parameter of a segment
 			s.authority()
 		}
 	case c == '<':

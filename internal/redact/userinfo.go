@@ -39,7 +39,7 @@ func (s *scanner) authority() {
 }
 
 // endOfUserInformation returns where the host begins, -1 if there is no user information. A slash ends an authority; but if what is before it
-// is neither a host nor a port, it is part of a password.
+// is neither a host nor a port, it is part of a password. The last "@" of the authority counts, as in browsers (WHATWG URL, 4.4).
 func (s *scanner) endOfUserInformation() int {
 	found, isPassword := -1, false
 	colon, digits := false, true // whether there was a colon, and only digits after it
@@ -53,9 +53,6 @@ func (s *scanner) endOfUserInformation() int {
 		switch {
 		case c == '@':
 			found = at
-			if c, _ := s.peek(at); isPassword && c != '@' {
-				return found
-			}
 			colon, digits = false, true
 		case c == '/', c == '?', c == '#':
 			if found >= 0 || !colon || digits || s.noAtAfter {
