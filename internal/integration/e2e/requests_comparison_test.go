@@ -19,6 +19,7 @@ type comparison struct {
 	client, server                  int  // spans of that kind
 	joinable                        bool // the mode sees what both ends have in common
 	both, joined                    int  // spans of servers whose client's end has a span too, and those that are its children
+	orphans                         int  // spans of servers with a parent that was not emitted
 	missing, invented, twice, wrong []string
 }
 
@@ -43,7 +44,7 @@ func (s subject) String() string { return fmt.Sprintf("pid %d %s %s", s.pid, s.k
 func compareRequests(workload string, accounts []account, spans []requestSpan) comparison {
 	v := comparison{workload: workload}
 	spans = slices.Clone(spans)
-	v.both, v.joined, v.wrong = joinEnds(spans)
+	v.both, v.joined, v.orphans, v.wrong = joinEnds(spans)
 	v.joinable = slices.ContainsFunc(spans, func(s requestSpan) bool { return s.mode != "syscall" })
 	truth, emitted := map[subject][]requestFact{}, map[subject][]requestFact{}
 	for i := range accounts {
@@ -147,7 +148,7 @@ func lies(accounts []account, spans []requestSpan) []string {
 		truth = append(truth, accounts[i].expected())
 	}
 	spans = slices.Clone(spans)
-	_, _, all := joinEnds(spans)
+	_, _, _, all := joinEnds(spans)
 	for i := range spans {
 		emitted := spans[i].fact()
 		matches := func(f requestFact) bool {
@@ -195,6 +196,7 @@ func (v *comparison) requireExact(t testing.TB) {
 	assert.Equal(t, v.requests, v.server, "SERVER spans for so many requests")
 	if v.joinable {
 		assert.Equal(t, v.both, v.joined, "SERVER spans that are children of their CLIENT's, of those that have one")
+		assert.Zero(t, v.orphans, "SERVER spans with a parent that was not emitted")
 	}
 }
 

@@ -8,13 +8,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// clientsSpan is the parent of a server's span whose client's span was not emitted: it was lost.
-const clientsSpan = "that of the client"
-
 // joinEnds verifies that the span of a server is the child of its client's span, in one trace, and gives it the parent that is on the wire, if
-// there is one. It returns how many servers' spans have a client's span, by the ports of the connection, how many are joined with it, and what is
-// wrong.
-func joinEnds(spans []requestSpan) (both, joined int, wrong []string) {
+// there is one. It returns how many servers' spans have a client's span, by the ports of the connection, how many are joined with it, how many have
+// a parent that was not emitted, and what is wrong.
+func joinEnds(spans []requestSpan) (both, joined, orphans int, wrong []string) {
 	clients, connected := map[string]*requestSpan{}, map[string]bool{}
 	for i := range spans {
 		if s := &spans[i]; s.kind == ptrace.SpanKindClient {
@@ -36,9 +33,8 @@ func joinEnds(spans []requestSpan) (both, joined int, wrong []string) {
 		}
 		client := clients[s.parent]
 		if client == nil {
-			if connected[ofClient] {
-				s.parent = clientsSpan
-			}
+			s.orphan = true
+			orphans++
 			continue
 		}
 		joined++
@@ -48,7 +44,7 @@ func joinEnds(spans []requestSpan) (both, joined int, wrong []string) {
 		}
 		s.parent = client.parent
 	}
-	return both, joined, wrong
+	return both, joined, orphans, wrong
 }
 
 func ends(s *requestSpan, from, to string) string {

@@ -28,6 +28,7 @@ type requestFact struct {
 	failure      string // error.type, and whether the span's status is Error
 	trace        string // empty in an account: not compared
 	parent       string
+	orphan       bool   // the parent is a span of the connection's client that was not emitted
 	capture      string // empty in an account: complete or joined_midstream
 	contradicted string // facts about which a span contradicts itself
 }
@@ -48,6 +49,7 @@ func (f requestFact) String() string {
 type requestSpan struct {
 	span
 	parent string
+	orphan bool   // see requestFact
 	mode   string // in which the receiver observed it, if that matters
 }
 
@@ -81,7 +83,7 @@ func (s *requestSpan) fact() requestFact {
 	service, _ := s.process["service.name"].(string)
 	f := requestFact{
 		pid: s.pid(), service: service, kind: s.kind, name: s.name, version: s.text("network.protocol.version"),
-		failure: s.text("error.type"), trace: s.traceID, parent: s.parent, capture: s.text("socketflow.capture"),
+		failure: s.text("error.type"), trace: s.traceID, parent: s.parent, orphan: s.orphan, capture: s.text("socketflow.capture"),
 	}
 	var odd []string
 	if s.mode != "syscall" || s.kind != ptrace.SpanKindClient || s.number("network.local.port") >= 0 {
@@ -179,8 +181,8 @@ func (f requestFact) differences(emitted requestFact) []string {
 	if f.trace == "" {
 		f.trace = emitted.trace
 	}
-	if emitted.parent == clientsSpan {
-		f.parent = clientsSpan
+	if f.orphan = emitted.orphan; f.orphan && f.trace == emitted.trace { // the client's span was lost
+		f.parent = emitted.parent
 	}
 	is, of := reflect.ValueOf(emitted), reflect.ValueOf(f)
 	for i := range is.NumField() {
