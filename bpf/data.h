@@ -124,16 +124,23 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 			advance_spliced(s);
 		stream->position += length;
 	}
-	if (!is_wanted(&s->conn, direction, &budget))
+	task = bpf_get_current_task_btf();
+	if (direction == DIRECTION_SENT)
+		end_pending(s);
+	if (!is_wanted(&s->conn, direction, &budget)) {
+		if (direction == DIRECTION_RECEIVED)
+			note_received(s, task, 0, 0);
 		return;
+	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))
 		return;
+	if (direction == DIRECTION_RECEIVED)
+		note_received(s, task, stream->position, length);
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
 		stream->last_unreported = now;
 		return;
 	}
-	task = bpf_get_current_task_btf();
 	if (s->conn.task_pid != task->tgid && !enters(s, task)) {
 		s->ignored = 1;
 		count(COUNTER_IGNORED);
@@ -155,6 +162,10 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	e->header.start = task->group_leader->start_boottime;
 	e->began = began ? began : now;
 	e->goroutine = GOROUTINE(regs);
+	if (direction == DIRECTION_SENT)
+		cause_of_sent(&e->cause, s, task);
+	else
+		e->cause.cookie = 0;
 	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
 		without_buffer(t);
 	begin_frames(t, e, &s->conn, direction, &budget);

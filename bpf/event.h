@@ -167,6 +167,17 @@ struct unix_open_event {
 	char remote[UNIX_PATH_LEN];
 };
 
+/* What the thread that sends had received last, which may be the cause. */
+struct cause {
+	__u64 cookie;   /* of the socket; 0: it is not known */
+	__u64 position; /* behind the last byte of the call that received */
+	__u32 length;   /* of that call */
+	__u8 pending;   /* sockets that asked something which only this thread has read, and that had got nothing yet; 255: or more */
+	__u8 waited;    /* the thread has waited since */
+	__u8 connect;   /* all this is about the connect, not the sending */
+	__u8 pad;
+};
+
 /*
  * Bytes of a connection that one system call transferred; payload follows. If more of a call is wanted than fits in an event,
  * it is emitted as several events, as if each were a call. Of a UDP flow each event is one datagram.
@@ -180,6 +191,7 @@ struct data_event {
 	__u64 began;     /* CLOCK_MONOTONIC, ns: when the call began to send; of received bytes, and if it is not known: the event's time */
 	__u64 form;      /* the payload has no bodies of unwanted frames of this form (enum frame_form); 0: it has all bytes */
 	__u64 frame;     /* with a form: position of the first frame that begins at or behind the payload's first byte */
+	struct cause cause; /* of sent bytes; socket mode */
 	__u32 tid;
 	__u32 length;   /* bytes transferred */
 	__u32 skipped;  /* of these, at the beginning: not wanted */

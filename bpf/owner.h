@@ -326,6 +326,7 @@ static __always_inline void on_thread_exit(struct task_struct *task)
 {
 	__u32 pid = task->tgid;
 
+	forget_causes(task);
 	if (task->signal->live.counter > 0) /* other threads live on */
 		return;
 	end_process(pid);

@@ -36,6 +36,7 @@
 #include "datagram_flow.h"
 #include "datagram_data.h"
 #include "sockets.h"
+#include "causes.h"
 #include "claim.h"
 #include "transfer_bufs.h"
 #include "task_files.h"

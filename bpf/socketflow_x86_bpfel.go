@@ -86,16 +86,26 @@ type SocketflowDataEvent struct {
 	Began          uint64
 	Form           uint64
 	Frame          uint64
-	Tid            uint32
-	Length         uint32
-	Skipped        uint32
-	Captured       uint32
-	Direction      uint8
-	CutReason      uint8
-	GapReason      uint8
-	FrameLead      uint8
-	FrameUnwanted  uint8
-	Pad            [3]uint8
+	Cause          struct {
+		_        structs.HostLayout
+		Cookie   uint64
+		Position uint64
+		Length   uint32
+		Pending  uint8
+		Waited   uint8
+		Connect  uint8
+		Pad      uint8
+	}
+	Tid           uint32
+	Length        uint32
+	Skipped       uint32
+	Captured      uint32
+	Direction     uint8
+	CutReason     uint8
+	GapReason     uint8
+	FrameLead     uint8
+	FrameUnwanted uint8
+	Pad           [3]uint8
 }
 
 type SocketflowDatagram struct {
@@ -535,19 +545,42 @@ type SocketflowSocketState struct {
 		Existing  uint8
 		Pad       [2]uint8
 	}
-	OwnerStart uint64
-	Cgroup     uint64
-	Ignored    uint8
-	Closed     uint8
-	Left       uint8
-	Early      uint8
-	LivePass   uint32
+	OwnerStart   uint64
+	Cgroup       uint64
+	Ignored      uint8
+	Closed       uint8
+	Left         uint8
+	Early        uint8
+	LivePass     uint32
+	PendingTid   uint32
+	Pad          uint32
+	ConnectCause struct {
+		_        structs.HostLayout
+		Cookie   uint64
+		Position uint64
+		Length   uint32
+		Pending  uint8
+		Waited   uint8
+		Connect  uint8
+		Pad      uint8
+	}
 }
 
 type SocketflowSpliced struct {
 	_     structs.HostLayout
 	Bytes uint64
 	Last  uint64
+}
+
+type SocketflowThreadCause struct {
+	_        structs.HostLayout
+	Cookie   uint64
+	Position uint64
+	Waits    uint64
+	Length   uint32
+	Tid      uint32
+	Pending  uint32
+	Pad      uint32
 }
 
 type SocketflowTransport uint32
@@ -592,6 +625,7 @@ const (
 	SocketflowMapAccepted             = "accepted"
 	SocketflowMapBatches              = "batches"
 	SocketflowMapBegunFlows           = "begun_flows"
+	SocketflowMapCauses               = "causes"
 	SocketflowMapClaims               = "claims"
 	SocketflowMapCounters             = "counters"
 	SocketflowMapDatagramBufs         = "datagram_bufs"
@@ -639,6 +673,7 @@ const (
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
 	SocketflowVarBegunFlowsMask       = "begun_flows_mask"
+	SocketflowVarCausesMask           = "causes_mask"
 	SocketflowVarClaimsMask           = "claims_mask"
 	SocketflowVarCrowdedBytes         = "crowded_bytes"
 	SocketflowVarDatagramIdle         = "datagram_idle"
@@ -769,6 +804,7 @@ type SocketflowMapSpecs struct {
 	Accepted         *ebpf.MapSpec `ebpf:"accepted"`
 	Batches          *ebpf.MapSpec `ebpf:"batches"`
 	BegunFlows       *ebpf.MapSpec `ebpf:"begun_flows"`
+	Causes           *ebpf.MapSpec `ebpf:"causes"`
 	Claims           *ebpf.MapSpec `ebpf:"claims"`
 	Counters         *ebpf.MapSpec `ebpf:"counters"`
 	DatagramBufs     *ebpf.MapSpec `ebpf:"datagram_bufs"`
@@ -794,6 +830,7 @@ type SocketflowMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketflowVariableSpecs struct {
 	BegunFlowsMask       *ebpf.VariableSpec `ebpf:"begun_flows_mask"`
+	CausesMask           *ebpf.VariableSpec `ebpf:"causes_mask"`
 	ClaimsMask           *ebpf.VariableSpec `ebpf:"claims_mask"`
 	CrowdedBytes         *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.VariableSpec `ebpf:"datagram_idle"`
@@ -868,6 +905,7 @@ type SocketflowMaps struct {
 	Accepted         *ebpf.Map `ebpf:"accepted"`
 	Batches          *ebpf.Map `ebpf:"batches"`
 	BegunFlows       *ebpf.Map `ebpf:"begun_flows"`
+	Causes           *ebpf.Map `ebpf:"causes"`
 	Claims           *ebpf.Map `ebpf:"claims"`
 	Counters         *ebpf.Map `ebpf:"counters"`
 	DatagramBufs     *ebpf.Map `ebpf:"datagram_bufs"`
@@ -893,6 +931,7 @@ func (m *SocketflowMaps) Close() error {
 		m.Accepted,
 		m.Batches,
 		m.BegunFlows,
+		m.Causes,
 		m.Claims,
 		m.Counters,
 		m.DatagramBufs,
@@ -919,6 +958,7 @@ func (m *SocketflowMaps) Close() error {
 // It can be passed to LoadSocketflowObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketflowVariables struct {
 	BegunFlowsMask       *ebpf.Variable `ebpf:"begun_flows_mask"`
+	CausesMask           *ebpf.Variable `ebpf:"causes_mask"`
 	ClaimsMask           *ebpf.Variable `ebpf:"claims_mask"`
 	CrowdedBytes         *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle         *ebpf.Variable `ebpf:"datagram_idle"`

@@ -80,6 +80,7 @@ static __always_inline void on_connect(struct sock *sk)
 	s->conn.flow.cookie = bpf_get_socket_cookie(sk);
 	s->conn.flow.role = ROLE_CLIENT;
 	s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
+	read_cause(&s->connect_cause, bpf_get_current_task_btf());
 	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 }
 

@@ -190,16 +190,26 @@ type SyscallsEventBuf struct {
 		Began          uint64
 		Form           uint64
 		Frame          uint64
-		Tid            uint32
-		Length         uint32
-		Skipped        uint32
-		Captured       uint32
-		Direction      uint8
-		CutReason      uint8
-		GapReason      uint8
-		FrameLead      uint8
-		FrameUnwanted  uint8
-		Pad            [3]uint8
+		Cause          struct {
+			_        structs.HostLayout
+			Cookie   uint64
+			Position uint64
+			Length   uint32
+			Pending  uint8
+			Waited   uint8
+			Connect  uint8
+			Pad      uint8
+		}
+		Tid           uint32
+		Length        uint32
+		Skipped       uint32
+		Captured      uint32
+		Direction     uint8
+		CutReason     uint8
+		GapReason     uint8
+		FrameLead     uint8
+		FrameUnwanted uint8
+		Pad           [3]uint8
 	}
 	Payload  [49152]int8
 	Emission struct {

@@ -181,7 +181,7 @@ func newSceneOf(protocols ...protocol.Protocol) *scene {
 		}
 	}
 	opts := Options{
-		Memory: 1 << 20, PayloadLimit: 1000, PayloadBurst: 2000,
+		Memory: 2 << 20, PayloadLimit: 1000, PayloadBurst: 2000,
 		Want: func(_ uint64, w event.Want) { s.wants = append(s.wants, w) },
 	}
 	for _, p := range protocols {

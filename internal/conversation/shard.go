@@ -103,7 +103,13 @@ type Connection struct {
 
 // Emitter receives the exchanges of one conversation. Pointers are valid during the call only.
 type Emitter interface {
+	// Begin receives that the request of an exchange has begun, and Continue its trace context, if it has one. Emit, Forget or Omit
+	// follows.
+	Begin(id protocol.ID, r *protocol.Request)
+	Continue(id protocol.ID, parent *protocol.TraceContext)
 	Emit(id protocol.ID, x *protocol.Exchange)
+	// Forget receives that nothing is emitted of an exchange that has begun.
+	Forget(id protocol.ID)
 	// Omit receives that an exchange was left out.
 	Omit()
 }

@@ -11,15 +11,27 @@ type sink Conversation
 var _ protocol.Sink = (*sink)(nil)
 
 // Begin implements protocol.Sink.
-func (s *sink) Begin(*protocol.Request) protocol.ID {
+func (s *sink) Begin(r *protocol.Request) protocol.ID {
+	id := s.next()
+	s.emitter.Begin(id, r)
+	return id
+}
+
+func (s *sink) next() protocol.ID {
 	s.last++
 	return s.last
+}
+
+// Continue implements protocol.Sink.
+func (s *sink) Continue(id protocol.ID, parent *protocol.TraceContext) {
+	s.emitter.Continue(id, parent)
 }
 
 // End implements protocol.Sink.
 func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
 	if x.Telemetry && s.shard.opts.OmitTelemetry {
 		s.shard.stats.Omitted.Add(1)
+		s.emitter.Forget(id)
 		s.emitter.Omit()
 		return
 	}
@@ -31,10 +43,10 @@ func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
 }
 
 // Forget implements protocol.Sink.
-func (s *sink) Forget(protocol.ID) {}
+func (s *sink) Forget(id protocol.ID) { s.emitter.Forget(id) }
 
 // Single implements protocol.Sink.
-func (s *sink) Single(x *protocol.Exchange) { s.End(s.Begin(nil), x) }
+func (s *sink) Single(x *protocol.Exchange) { s.End(s.next(), x) }
 
 // Error implements protocol.Sink.
 func (s *sink) Error(e protocol.ParseError) {

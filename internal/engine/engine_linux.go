@@ -42,6 +42,7 @@ type Engine struct {
 	allRead   chan struct{}   // closed when there are none
 	peerNames *peername.Table // nil: no protocol is a name service
 	ends      *trace.Ends     // those that are observed
+	exchanges *trace.Exchanges
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
@@ -92,6 +93,7 @@ func (e *Engine) Start() (err error) {
 	if e.ends, err = trace.NewEnds(2 * e.opts.Sockets); err != nil {
 		return err
 	}
+	e.exchanges = trace.NewExchanges(recentExchanges, e.ends, trace.SourcesOf(trace.SourceWire, trace.SourcePeer, trace.SourceThread, trace.SourceCallback))
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
 		return err
 	}
@@ -148,6 +150,9 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 // unrecognisedBurst bounds the bytes that are captured of a burst of calls before the protocol is known. Of a bulk transfer, so much is
 // copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
+
+// recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each.
+const recentExchanges = 1 << 15
 
 // abandonGrace is how long Drain waits for sinks to return after it has ended their context.
 const abandonGrace = 500 * time.Millisecond

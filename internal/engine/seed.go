@@ -4,11 +4,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 
-	"github.com/socketflow/socketflow/internal/otlp"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // newSeed returns random numbers that no shard of any collector has had.
-func newSeed() (seed otlp.Seed) {
+func newSeed() (seed trace.Seed) {
 	var random [16]byte
 	rand.Read(random[:]) // never fails
 	for i := range seed {

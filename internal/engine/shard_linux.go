@@ -32,6 +32,7 @@ type shard struct {
 	tracker *fdtrack.Tracker
 
 	event    event.Event
+	ticks    uint64
 	handled  int       // events since the last look at the clock
 	idleFrom uint64    // the reader's deadline, CLOCK_MONOTONIC, ns; 0: it has passed
 	since    time.Time // the oldest item of the open batch is not older; zero: the batch is empty
@@ -57,6 +58,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
 	options := socket.Options{
+		Seed:          telemetry.Seed,
 		Sockets:       (e.opts.Sockets + of - 1) / of,
 		Processes:     (e.opts.Processes + of - 1) / of,
 		Selection:     chosen,
@@ -70,7 +72,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		},
 	}
 	if len(e.opts.Protocols) > 0 {
-		options.Paired, telemetry.Observes = e.ends.Add, e.ends.Has
+		options.Paired, options.Exchanges, telemetry.Resolve = e.ends.Add, e.exchanges, e.exchanges.Resolve
 	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd
@@ -180,6 +182,8 @@ func (s *shard) tick() {
 		}
 	}
 	s.table.Tick(readClocks())
+	s.ticks++
+	s.engine.exchanges.Expire(monotonic, s.ticks)
 	switch {
 	case s.builder.LogRecords() == 0 && s.builder.Spans() == 0:
 		s.since = time.Time{}
@@ -226,8 +230,8 @@ func (s *shard) Closed(c *socket.Connection) { s.builder.Closed(c) }
 func (s *shard) Failed(c *socket.Connection) { s.builder.Failed(c) }
 
 // Exchanged implements socket.Sink.
-func (s *shard) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Exchange, start, end int64) {
-	s.builder.Exchanged(c, id, x, start, end)
+func (s *shard) Exchanged(c *socket.Connection, x *protocol.Exchange, start, end int64) {
+	s.builder.Exchanged(c, x, start, end)
 }
 
 func (s *shard) deliver() {

@@ -200,6 +200,18 @@ type Data struct {
 	Frame         uint64
 	FrameLead     uint8
 	FrameUnwanted bool
+	Cause         Cause // of sent bytes
+}
+
+// Cause is what the thread that sends had received last, which may be why it sends.
+type Cause struct {
+	Socket   uint64 // the cookie of the socket; 0: it is not known
+	Position uint64 // stream position behind the last byte of the call that received
+	Length   uint32 // bytes that the call received
+	// Pending is how many sockets have asked something that only this thread has read, and have got nothing yet; 255: or more.
+	Pending uint8
+	Waited  bool // the thread has waited since it received
+	Connect bool // all this is about the connect, not about the sending
 }
 
 // Want says which of a connection's bytes the kernel shall capture from now on. Of a UDP flow, Until says only whether anything is wanted of

@@ -225,6 +225,10 @@ func decodeData(raw []byte, e *event.Event) error {
 		Frame:          r.Frame,
 		FrameLead:      r.FrameLead,
 		FrameUnwanted:  r.FrameUnwanted != 0,
+		Cause: event.Cause{
+			Socket: r.Cause.Cookie, Position: r.Cause.Position, Length: r.Cause.Length,
+			Pending: r.Cause.Pending, Waited: r.Cause.Waited != 0, Connect: r.Cause.Connect != 0,
+		},
 	}
 	if r.Form != 0 && !e.Data.Form.Valid() {
 		return fmt.Errorf("%w: frames of the form %+v", errInconsistent, e.Data.Form)

@@ -156,7 +156,11 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	}
 	if opts.Data {
 		spec.Maps[bpf.SocketflowMapWaits].MaxEntries = waitsEntries
-		if err := set(spec, map[string]any{bpf.SocketflowVarWaitsMask: uint32(waitsEntries - 1)}); err != nil {
+		spec.Maps[bpf.SocketflowMapCauses].MaxEntries = causesEntries
+		if err := set(spec, map[string]any{
+			bpf.SocketflowVarWaitsMask:  uint32(waitsEntries - 1),
+			bpf.SocketflowVarCausesMask: uint32(causesEntries - 1),
+		}); err != nil {
 			return err
 		}
 	}
@@ -261,6 +265,8 @@ const (
 	flowStepFraction = 800
 	// waitsEntries is how many threads may wait within a call that sends without taking each other's slot (56 bytes each). A power of two.
 	waitsEntries = 4096
+	// causesEntries is how many threads may send and receive without taking each other's slot (40 bytes each). A power of two.
+	causesEntries = 16384
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536
 )

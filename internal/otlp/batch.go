@@ -38,7 +38,7 @@ func (b *Builder) Close() {
 func (b *Builder) HasClosed() bool { return b.hasClosed }
 
 // LatestQuestion is when the latest thing happened that the closed batch has a question about (CLOCK_MONOTONIC, ns): what a peer is called, and
-// whether the other end of a connection is observed. 0: there is none. As soon as all events from before have been handled, the questions can be
+// where in a trace its spans are. 0: there is none. As soon as all events from before have been handled, the questions can be
 // answered.
 func (b *Builder) LatestQuestion() uint64 { return b.closed.latestQuestion }
 
@@ -49,7 +49,7 @@ func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
 	}
 	c := &b.closed
 	b.namePeers(c)
-	b.joinEnds(c)
+	b.joinSpans(c)
 	logs, traces := c.logs, c.traces
 	c.logs, c.traces, c.latestQuestion, b.hasClosed = plog.Logs{}, ptrace.Traces{}, 0, false
 	return logs, traces

@@ -37,7 +37,7 @@ func mixture(b *Builder, processes, longest int) (records, spans int) {
 		switch r.IntN(3) {
 		case 0:
 			x.SetText(0, bytes.Repeat([]byte("u"), r.IntN(longest+1)))
-			b.Exchanged(c, 1, x, c.StartedAt, c.StartedAt+1)
+			b.Exchanged(c, x, c.StartedAt, c.StartedAt+1)
 			spans++
 		case 1:
 			b.Opened(c)

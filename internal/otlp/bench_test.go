@@ -107,7 +107,7 @@ func BenchmarkExchange(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				connection := &batch[i%len(batch)]
 				connection.Exchanges++
-				builder.Exchanged(connection, 1, x, connection.StartedAt, connection.StartedAt+1e6)
+				builder.Exchanged(connection, x, connection.StartedAt, connection.StartedAt+1e6)
 				if i%len(batch) == len(batch)-1 {
 					builder.Take()
 				}
@@ -149,7 +149,7 @@ func BenchmarkFloor(b *testing.B) {
 		}
 	})
 	batch[1].Exchanges = 1
-	builder.Exchanged(&batch[1], 1, request(), 0, 1)
+	builder.Exchanged(&batch[1], request(), 0, 1)
 	_, traces = builder.Take()
 	b.Run("exchange", func(b *testing.B) {
 		b.ReportAllocs()

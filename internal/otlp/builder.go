@@ -55,13 +55,13 @@ type Options struct {
 	HostID uint64
 	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
-	// Observes reports whether an end of a connection is observed on this host, too; nil: that is not known. See trace.Ends.
-	Observes func(trace.End) bool
+	// Resolve finds the trace and the parent of an exchange's span; nil: those of its trace context. See trace.Exchanges.
+	Resolve func(trace.Key) (trace.Parent, bool)
 	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.
 	Bounds Bounds
 	Full   func()
 	// Seed is random, and another for every Builder that ever is. Trace ids and span ids are derived from it.
-	Seed Seed
+	Seed trace.Seed
 	// Now is the time of observation; nil is time.Now.
 	Now func() time.Time
 }
@@ -72,6 +72,7 @@ type Options struct {
 type Builder struct {
 	options     Options
 	identity    identity
+	traceIDs    trace.Identity
 	omitted     map[string]bool // resource attributes
 	attrLayouts attrLayouts
 	texts       addressTexts
@@ -111,7 +112,8 @@ func NewBuilder(options Options) *Builder {
 	return &Builder{
 		options:     options,
 		omitted:     omitted,
-		identity:    newIdentity(options.HostID, options.Seed),
+		identity:    newIdentity(options.HostID),
+		traceIDs:    trace.NewIdentity(options.Seed),
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
 		bound:       bound{length: options.AttributeLength},
@@ -150,7 +152,7 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	r := &b.report
 	r.read(c, h, &b.texts)
 	r.subject = b.groupOf(c.Process).subject
-	r.id = b.ids.of(c.ID, &b.identity)
+	r.id = b.ids.of(c.ID, b.identity)
 	r.bound = &b.bound
 	if needsSpan {
 		b.writeSpan(r, h)
@@ -203,19 +205,12 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 	record.SetSeverityText(severityText)
 	switch {
 	case spanned:
-		traceID, spanID := b.identity.ids(c.Serial, whole)
+		traceID, spanID := b.traceIDs.Of(c.Serial, trace.Whole)
 		record.SetTraceID(traceID)
 		record.SetSpanID(spanID)
-	case b.options.Traces && h == &closing && c.Last.ID != 0:
-		traceID, spanID := b.identity.ids(c.Serial, uint64(c.Last.ID))
-		if c.Last.TraceID != [16]byte{} {
-			traceID = c.Last.TraceID
-		}
-		if c.Last.SpanID != [8]byte{} {
-			spanID = c.Last.SpanID
-		}
-		record.SetTraceID(traceID)
-		record.SetSpanID(spanID)
+	case b.options.Traces && h == &closing && c.Last.SpanID != [8]byte{}:
+		record.SetTraceID(c.Last.TraceID)
+		record.SetSpanID(c.Last.SpanID)
 	}
 	b.sentence = h.sentence(b.sentence[:0], r)
 	record.Body().SetStr(string(b.sentence))
@@ -224,7 +219,7 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 // writeSpan writes b.span without its attributes.
 func (b *Builder) writeSpan(r *report, h *recordDef) {
 	c, span := r.connection, b.span
-	traceID, spanID := b.identity.ids(c.Serial, whole)
+	traceID, spanID := b.traceIDs.Of(c.Serial, trace.Whole)
 	span.SetTraceID(traceID)
 	span.SetSpanID(spanID)
 	span.SetName(h.span(r.transportDef))

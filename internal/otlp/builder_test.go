@@ -168,8 +168,8 @@ func TestOnlyTheSignalsThatAreWantedAreBuilt(t *testing.T) {
 			spoke := connect(finByPeer, of(p))
 			b.Opened(spoke)
 			spoke.Exchanges++
-			b.Exchanged(spoke, 1, get(protocol.Client, "200"), 1, 2)
-			spoke.Last.ID = 1
+			b.Exchanged(spoke, get(protocol.Client, "200"), 1, 2)
+			spoke.Last = socket.LastExchange{TraceID: [16]byte{1}, SpanID: [8]byte{1}}
 			b.Closed(spoke)
 			b.Failed(connect(finByPeer, of(p)))
 			if b.LogRecords() != c.records || b.Spans() != c.spans {

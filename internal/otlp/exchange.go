@@ -7,6 +7,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Bits of the span flags: those of the trace (W3C Trace Context Level 2, "trace-flags"), and whether the parent is in another process
@@ -20,13 +21,6 @@ const (
 	// rootFlags are those of a span without a parent, which therefore is in no other process.
 	rootFlags = flagSampled | flagRandom | flagHasIsRemote
 )
-
-// remoteness has the flags of the parent, by role: traceparent names a span of the process that sent it, the client.
-var remoteness = [...]uint32{
-	event.RoleUnknown: 0,
-	event.RoleClient:  flagHasIsRemote,
-	event.RoleServer:  flagHasIsRemote | flagIsRemote,
-}
 
 // exchangeKinds are the kinds of spans by the kind of the exchange, and whether the observed end sent the request.
 var exchangeKinds = [...][2]ptrace.SpanKind{
@@ -47,25 +41,22 @@ func kindOf(x *protocol.Exchange, r event.Role) ptrace.SpanKind {
 }
 
 // Exchanged adds the span of an exchange of a connection, from start to end (Unix time, ns).
-func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Exchange, start, end int64) {
+func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, end int64) {
 	if !b.options.Traces {
 		return
 	}
 	r := &b.report
 	r.read(c, &exchanging, &b.texts)
 	r.readExchange(x, &b.texts)
-	r.id = b.ids.of(c.ID, &b.identity)
+	r.id = b.ids.of(c.ID, b.identity)
 	r.interned, r.bound = &b.interned, &b.bound
 
 	span, size := b.spansOf(c.Process).spans.AppendEmpty(), spanBytes
-	traceID, spanID := b.identity.ids(c.Serial, uint64(id))
-	if c.Exchange.Own != [8]byte{} {
-		traceID, spanID = c.Exchange.Trace, c.Exchange.Own
-	}
+	traceID := c.Exchange.Trace
 	if p := &x.Parent; p.Valid() {
 		traceID = p.TraceID
 		span.SetParentSpanID(p.SpanID)
-		span.SetFlags(uint32(p.Flags) | entry(remoteness[:], c.Role))
+		span.SetFlags(uint32(p.Flags) | remoteness(trace.SourceWire, c.Role))
 		if state := soundState(p.State); state != "" {
 			span.TraceState().FromRaw(state)
 			size += len(state)
@@ -74,7 +65,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		span.SetFlags(rootFlags)
 	}
 	span.SetTraceID(traceID)
-	span.SetSpanID(spanID)
+	span.SetSpanID(c.Exchange.Own)
 	name := sound(x.Name)
 	span.SetName(name)
 	size += len(name)
@@ -90,7 +81,7 @@ func (b *Builder) Exchanged(c *socket.Connection, id protocol.ID, x *protocol.Ex
 		}
 	}
 	if b.options.ConnectionSpans == SpansAlways {
-		traceID, spanID := b.identity.ids(c.Serial, whole)
+		traceID, spanID := b.traceIDs.Of(c.Serial, trace.Whole)
 		appendLink(span, traceID, spanID, rootFlags)
 		size += linkBytes
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 var settings = protocoltest.Settings(http1.Protocol(), &http.Config{
@@ -125,8 +126,15 @@ var anonymous = exchange(protocol.Client, "200", func(m *http.Message) {
 func emitExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
 	c.Exchanges++
 	at := c.OpenedAt + int64(c.Exchanges)*int64(time.Millisecond)
-	b.Exchanged(c, protocol.ID(c.Exchanges), x, at, at+int64(750*time.Microsecond))
-	c.Last = socket.LastExchange{ID: protocol.ID(c.Exchanges), TraceID: x.Parent.TraceID}
+	if c.Exchange.Own == [8]byte{} {
+		c.Exchange.Trace, c.Exchange.Own = b.traceIDs.Of(c.Serial, c.Exchanges)
+	}
+	b.Exchanged(c, x, at, at+int64(750*time.Microsecond))
+	c.Last = socket.LastExchange{TraceID: c.Exchange.Trace, SpanID: c.Exchange.Own}
+	if x.Parent.Valid() {
+		c.Last.TraceID = x.Parent.TraceID
+	}
+	c.Exchange = trace.Exchange{}
 }
 
 // exchanged emits one exchange of a connection that is open.
@@ -424,7 +432,7 @@ func TestBuilderKeepsNothingOfAnExchange(t *testing.T) {
 
 func TestNoExchangeEndsBeforeItStarts(t *testing.T) {
 	b := newBuilder(Options{})
-	b.Exchanged(connect(), 1, &protocol.Exchange{}, 10, 9)
+	b.Exchanged(connect(), &protocol.Exchange{}, 10, 9)
 	_, traces := b.Take()
 	if s := spansOf(traces)[0]; s.StartTimestamp() != 10 || s.EndTimestamp() != 10 {
 		t.Errorf("from %d to %d", s.StartTimestamp(), s.EndTimestamp())
@@ -450,7 +458,7 @@ func TestShortTextsAreRemembered(t *testing.T) {
 	}
 	for number := range uint64(1000) { // more than there is room for
 		for range 2 {
-			if got := b.ids.of(number, &b.identity); got != b.identity.connectionID(number) {
+			if got := b.ids.of(number, b.identity); got != b.identity.connectionID(number) {
 				t.Fatalf("%d is remembered as %s", number, got)
 			}
 		}

@@ -77,7 +77,7 @@ func hostileScene(b *Builder, text string) {
 			}
 			c.Transport, c.Role = transport, role
 			b.Opened(c)
-			b.Exchanged(c, 1, hostileExchange(text), c.StartedAt, c.StartedAt+1)
+			b.Exchanged(c, hostileExchange(text), c.StartedAt, c.StartedAt+1)
 			ended(socket.WayError, socket.SideRemote, 104)(c)
 			b.Closed(c)
 			b.Failed(c)

@@ -37,7 +37,7 @@ type connectionIDs [256]struct {
 	text   string
 }
 
-func (t *connectionIDs) of(number uint64, i *identity) string {
+func (t *connectionIDs) of(number uint64, i identity) string {
 	slot := &t[number%uint64(len(t))]
 	if slot.number != number || slot.text == "" {
 		slot.number, slot.text = number, i.connectionID(number)

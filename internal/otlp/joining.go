@@ -3,35 +3,59 @@ package otlp
 import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
+	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
 )
 
-// unjoined is the span of an exchange that the other end of the connection began. Whether that end has a span is known when the batch is taken.
+// unjoined is the span of an exchange whose place in a trace is not known yet. It is when the batch is taken.
 type unjoined struct {
-	span     ptrace.Span
-	otherEnd trace.End
-	parent   [8]byte
+	span ptrace.Span
+	key  trace.Key
+	role event.Role
 }
 
-// awaitJoin notes that the span at the other end may be the parent of a span.
+// sourceBytes is by how many bytes socketflow.parent.source makes a span larger at the most, and the parent itself.
+const sourceBytes = 64
+
+// awaitJoin notes that a span has a place in a trace.
 func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptrace.Span) {
-	if c.OtherEnd == 0 || c.Exchange.Asks || c.Exchange.Own == [8]byte{} || b.options.Observes == nil {
+	if b.options.Resolve == nil || c.Key == (trace.Key{}) {
 		return
 	}
-	b.unjoined = append(b.unjoined, unjoined{span, c.OtherEnd, c.Exchange.Other})
-	b.latestQuestion = max(b.latestQuestion, x.Start.Began)
+	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role})
+	if c.Exchange.Joined && !c.Exchange.Asks || c.Exchange.Asks && x.Start.Cause.Length != 0 {
+		b.latestQuestion = max(b.latestQuestion, x.Start.Began)
+	}
 }
 
-// joinEnds gives a parent to the spans of a batch whose other end has one.
-func (b *Builder) joinEnds(c *content) {
+// joinSpans gives the spans of a batch their places.
+func (b *Builder) joinSpans(c *content) {
 	for _, u := range c.unjoined {
-		if b.options.Observes(u.otherEnd) {
-			u.span.SetParentSpanID(u.parent)
-			u.span.SetFlags(u.span.Flags() | flagHasIsRemote | flagIsRemote)
+		p, ok := b.options.Resolve(u.key)
+		if !ok {
+			continue
+		}
+		u.span.SetTraceID(p.Trace)
+		u.span.SetParentSpanID(p.Span)
+		u.span.SetFlags(uint32(p.Flags) | remoteness(p.Source, u.role))
+		if p.Source != trace.SourceNone {
+			u.span.Attributes().PutStr(parentSource, p.Source.String())
 		}
 	}
 	clear(c.unjoined)
 	c.unjoined = c.unjoined[:0]
+}
+
+// remoteness says whether the parent is in another process. A trace context of the wire names a span of the process that sent it, the client.
+func remoteness(source trace.Source, role event.Role) uint32 {
+	switch {
+	case source == trace.SourceWire && role == event.RoleUnknown:
+		return 0
+	case source == trace.SourcePeer, source == trace.SourceWire && role == event.RoleServer:
+		return flagHasIsRemote | flagIsRemote
+	default:
+		return flagHasIsRemote
+	}
 }

@@ -13,79 +13,109 @@ import (
 	"github.com/socketflow/socketflow/internal/trace"
 )
 
-// The ends of a connection, and an exchange on it as both know it.
-const (
-	clientsEnd trace.End = 1 + iota
-	serversEnd
-)
-
+// An exchange as both ends of its connection know it.
 var (
 	atClient = trace.Pair(42).Of(1000, event.RoleClient, true)
 	atServer = trace.Pair(42).Of(1000, event.RoleClient, false)
 )
 
-func asking(c *socket.Connection)  { c.Exchange, c.OtherEnd = atClient, serversEnd }
-func hearing(c *socket.Connection) { c.Exchange, c.OtherEnd = atServer, clientsEnd }
+func asking(c *socket.Connection) {
+	c.Exchange, c.Key = atClient, trace.Key{Socket: 1, Serial: 1, ID: 1}
+}
+func hearing(c *socket.Connection) {
+	c.Exchange, c.Key = atServer, trace.Key{Socket: 2, Serial: 1, ID: 1}
+}
 
-func TestSpanOfTheServerIsTheChildOfItsClients(t *testing.T) {
-	wire := protocol.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Flags: 1}
+func TestSpanHasThePlaceThatIsFoundWhenItsBatchIsTaken(t *testing.T) {
+	elsewhere := trace.Parent{Trace: [16]byte{7}, Span: [8]byte{8}, Flags: 1}
 	for name, test := range map[string]struct {
-		parent   protocol.TraceContext
-		observed trace.End
-		want     pcommon.SpanID // parent of the server's span
-		flags    uint32
+		source trace.Source
+		flags  [2]uint32 // of the client's span, and the server's
 	}{
-		"both ends are observed":                      {observed: clientsEnd, want: atClient.Own, flags: rootFlags | flagIsRemote},
-		"the client is on another host":               {flags: rootFlags},
-		"only the own end is observed":                {observed: serversEnd, flags: rootFlags},
-		"a trace context, and both ends are observed": {parent: wire, observed: clientsEnd, want: atClient.Own, flags: 1 | flagHasIsRemote | flagIsRemote},
-		"a trace context of another host":             {parent: wire, want: wire.SpanID, flags: 1 | flagHasIsRemote | flagIsRemote},
+		"no parent":                      {trace.SourceNone, [2]uint32{1 | flagHasIsRemote, 1 | flagHasIsRemote}},
+		"a trace context of the wire":    {trace.SourceWire, [2]uint32{1 | flagHasIsRemote, 1 | flagHasIsRemote | flagIsRemote}},
+		"the other end":                  {trace.SourcePeer, [2]uint32{1 | flagHasIsRemote | flagIsRemote, 1 | flagHasIsRemote | flagIsRemote}},
+		"a cause in the same process":    {trace.SourceThread, [2]uint32{1 | flagHasIsRemote, 1 | flagHasIsRemote}},
+		"less evidence for such a cause": {trace.SourceCallback, [2]uint32{1 | flagHasIsRemote, 1 | flagHasIsRemote}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			taken := false
-			b := newBuilder(Options{Observes: func(end trace.End) bool {
+			b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) {
 				require.True(t, taken, "only when the batch is taken")
-				return end == test.observed
+				p := elsewhere
+				p.Source = test.source
+				return p, true
 			}})
-			x := get(protocol.Client, "200")
-			x.Parent = test.parent
-			exchanged(x, asking)(b)
+			exchanged(get(protocol.Client, "200"), asking)(b)
+			exchanged(get(protocol.Server, "200"), accepted, hearing)(b)
 			b.Close()
-			assert.Zero(t, b.LatestQuestion(), "the end that asks has no question")
 			taken = true
 			_, traces := b.Take()
 			spans := spansOf(traces)
-			require.Len(t, spans, 1)
-
-			taken = false
-			x = get(protocol.Server, "200")
-			x.Parent, x.Start.Began = test.parent, 77
-			exchanged(x, accepted, hearing)(b)
-			b.Close()
-			assert.True(t, b.HasClosed())
-			x.Start.Began = 99
-			exchanged(x, accepted, hearing)(b)
-			assert.EqualValues(t, 77, b.LatestQuestion(), "of the closed batch")
-			taken = true
-			_, traces = b.Take()
-			assert.False(t, b.HasClosed())
-			assert.Equal(t, 1, traces.SpanCount())
-			assert.Equal(t, 1, b.Spans())
-			spans = append(spans, spansOf(traces)...)
 			require.Len(t, spans, 2)
-
-			traceID := pcommon.TraceID(atClient.Trace)
-			if test.parent.Valid() {
-				traceID = test.parent.TraceID
+			for i, s := range spans {
+				assert.Equal(t, pcommon.TraceID(elsewhere.Trace), s.TraceID())
+				assert.Equal(t, pcommon.SpanID(elsewhere.Span), s.ParentSpanID())
+				assert.Equal(t, test.flags[i], s.Flags())
+				source, has := s.Attributes().Get(parentSource)
+				assert.Equal(t, test.source != trace.SourceNone, has)
+				if has {
+					assert.Equal(t, test.source.String(), source.Str())
+				}
 			}
-			assert.Equal(t, traceID, spans[0].TraceID())
-			assert.Equal(t, traceID, spans[1].TraceID())
 			assert.Equal(t, pcommon.SpanID(atClient.Own), spans[0].SpanID())
-			assert.Equal(t, pcommon.SpanID(test.parent.SpanID), spans[0].ParentSpanID())
 			assert.Equal(t, pcommon.SpanID(atServer.Own), spans[1].SpanID())
-			assert.Equal(t, test.want, spans[1].ParentSpanID())
-			assert.Equal(t, test.flags, spans[1].Flags())
 		})
+	}
+}
+
+// Of an exchange that nothing is known of any more, the span stays where its trace context puts it.
+func TestSpanWithoutAPlaceKeepsItsTraceContext(t *testing.T) {
+	wire := protocol.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Flags: 1}
+	b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) { return trace.Parent{}, false }})
+	exchanged(get(protocol.Server, "200"), accepted, hearing)(b)
+	x := get(protocol.Server, "200")
+	x.Parent = wire
+	exchanged(x, accepted, hearing)(b)
+	_, traces := b.Take()
+	spans := spansOf(traces)
+	require.Len(t, spans, 2)
+	assert.Equal(t, pcommon.TraceID(atServer.Trace), spans[0].TraceID())
+	assert.Zero(t, spans[0].ParentSpanID())
+	assert.EqualValues(t, rootFlags, spans[0].Flags())
+	assert.Equal(t, pcommon.TraceID(wire.TraceID), spans[1].TraceID())
+	assert.Equal(t, pcommon.SpanID(wire.SpanID), spans[1].ParentSpanID())
+	assert.EqualValues(t, 1|flagHasIsRemote|flagIsRemote, spans[1].Flags())
+}
+
+func TestQuestionsOfABatchAreAboutTheOtherEndAndTheCause(t *testing.T) {
+	b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) { return trace.Parent{}, false }})
+	emit := func(began uint64, side protocol.Side, cause protocol.Cause, changes ...func(*socket.Connection)) {
+		x := get(side, "200")
+		x.Start.Began, x.Start.Cause = began, cause
+		exchanged(x, changes...)(b)
+	}
+	cause := protocol.Cause{Socket: 1, Length: 2}
+	for _, test := range []struct {
+		name string
+		emit func()
+		want uint64
+	}{
+		{"the end that asks, without a cause", func() { emit(99, protocol.Client, protocol.Cause{}, asking) }, 0},
+		{"the end that asks", func() { emit(99, protocol.Client, cause, asking) }, 99},
+		{"the end that is asked", func() { emit(77, protocol.Server, protocol.Cause{}, accepted, hearing) }, 77},
+		{"what the other end does not know", func() {
+			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing, func(c *socket.Connection) { c.Exchange.Joined = false })
+		}, 0},
+		{"the latest of two", func() {
+			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing)
+			emit(66, protocol.Server, protocol.Cause{}, accepted, hearing)
+		}, 77},
+	} {
+		test.emit()
+		b.Close()
+		assert.Equal(t, test.want, b.LatestQuestion(), test.name)
+		b.Take()
 	}
 }
 
@@ -100,7 +130,10 @@ func TestSpanThatDidNotFitIsJoined(t *testing.T) {
 		}
 	}
 	b = newBuilder(Options{
-		Bounds: Bounds{Bytes: 4 << 10}, Full: take, Observes: func(trace.End) bool { return true },
+		Bounds: Bounds{Bytes: 4 << 10}, Full: take,
+		Resolve: func(trace.Key) (trace.Parent, bool) {
+			return trace.Parent{Trace: atServer.Trace, Span: atClient.Own, Source: trace.SourcePeer}, true
+		},
 	})
 	const spans = 50
 	for range spans {
@@ -117,7 +150,7 @@ func TestRecordOfAConnectionHasTheIDsOfItsLastRequestAsBothEndsKnowThem(t *testi
 	b := newBuilder(Options{})
 	c := connect(asking)
 	emitExchange(b, c, get(protocol.Client, "200"))
-	c.Last = socket.LastExchange{ID: 1, TraceID: atClient.Trace, SpanID: atClient.Own}
+	c.Last = socket.LastExchange{TraceID: atClient.Trace, SpanID: atClient.Own}
 	finByPeer(c)
 	b.Closed(c)
 	logs, traces := b.Take()

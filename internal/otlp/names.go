@@ -74,6 +74,8 @@ const (
 	roleSource    = "socketflow.role.source"    // "connect", "accept", "listener", "first", "protocol", "unknown"
 	capture       = "socketflow.capture"        // "complete", "truncated", "gap", "joined_midstream", "cut"
 	addressSource = "socketflow.address.source" // "sock", "accept", "connect", "getsockname", "container", "unknown"
+	// parentSource is how the parent of a span is known; see trace.Source.
+	parentSource = "socketflow.parent.source"
 	// serverAddressSource is absent where server.address is what the request names, or the address of the socket.
 	serverAddressSource = "socketflow.server.address.source" // "dns": the process had asked for it before it connected; on the client's side only
 	netNS               = "socketflow.netns"                 // inode of the network namespace

@@ -37,17 +37,15 @@ type Connection struct {
 	Stats         event.Ending // counts, valid once it has ended
 	Exchanges     uint64       // exchanges so far, this one included, and those that were left out
 	Last          LastExchange // of those before, if there were any
-	// Exchange are the ids that both ends give to the exchange that is emitted, and OtherEnd is the other one; 0: the ends have nothing that both
-	// know.
+	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
-	OtherEnd trace.End
+	Key      trace.Key
 }
 
 // LastExchange identifies the exchange of a connection that was emitted last.
 type LastExchange struct {
-	ID      protocol.ID
-	TraceID [16]byte // of its parent, or as both ends know it; zero if it has none
-	SpanID  [8]byte  // as both ends know it; zero if they do not
+	TraceID [16]byte
+	SpanID  [8]byte // zero: there was none
 }
 
 // Capture says whether the receiver saw the whole connection.
@@ -95,7 +93,6 @@ type Sink interface {
 	Opened(c *Connection)
 	Closed(c *Connection)
 	Failed(c *Connection)
-	// Exchanged receives an exchange of a connection, which lasted from start to end (Unix time, ns). Its identity is unique among
-	// those of the connection. The role is the one in the protocol.
-	Exchanged(c *Connection, id protocol.ID, x *protocol.Exchange, start, end int64)
+	// Exchanged receives an exchange of a connection, which lasted from start to end (Unix time, ns). The role is the one in the protocol.
+	Exchanged(c *Connection, x *protocol.Exchange, start, end int64)
 }

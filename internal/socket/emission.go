@@ -68,6 +68,7 @@ func (c *connection) errno() uint32 {
 func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	t := c.table
 	if t.leaveOutOwn(c); c.own {
+		c.Forget(id)
 		return
 	}
 	c.exchanges++
@@ -78,11 +79,11 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
-	t.out.Exchange = c.idsOf(x, t.out.Role)
+	t.out.Exchange = c.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
-	t.sink.Exchanged(&t.out, id, x, start, start+t.clock.Between(began, x.End.Time))
-	c.last = LastExchange{ID: id, TraceID: t.out.Exchange.Trace, SpanID: t.out.Exchange.Own}
+	t.sink.Exchanged(&t.out, x, start, start+t.clock.Between(began, x.End.Time))
+	c.last = LastExchange{TraceID: t.out.Exchange.Trace, SpanID: t.out.Exchange.Own}
 	if x.Parent.Valid() {
 		c.last.TraceID = x.Parent.TraceID
 	}
@@ -124,7 +125,7 @@ func (t *Table) fill(c *connection) {
 		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question, OtherEnd: c.pair.End(otherRole[c.flow.Role]),
+		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
 	}
 	switch {
 	case c.existing:

@@ -24,6 +24,10 @@ type Options struct {
 	PeerName func(peername.Question) (name string, settled bool)
 	// Paired notes that an end of a connection is observed, by which its other end knows it; nil: that is of no interest. See trace.Ends.
 	Paired func(trace.End)
+	// Exchanges are noted there, in which others find their other end or their cause; nil: nobody looks for them.
+	Exchanges *trace.Exchanges
+	// Seed of the ids of exchanges of which nothing is known that both ends know.
+	Seed trace.Seed
 	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
 	// the connection is left out then. If no is not sure, it is asked again. nil: never.
 	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)

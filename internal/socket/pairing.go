@@ -20,15 +20,77 @@ func (t *Table) pair(c *connection) {
 	}
 }
 
-// idsOf are the ids of an exchange that both ends know, at the end which has a role in the protocol. A program may connect and then serve.
-func (c *connection) idsOf(x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
+// idsOf are the ids of an exchange with this initiator, at the end which has a role in the protocol. A program may connect and then serve.
+func (c *connection) idsOf(id protocol.ID, initiator protocol.Direction, position uint64, inProtocol event.Role) trace.Exchange {
+	asks := (initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
 	if c.pair == 0 || inProtocol == event.RoleUnknown {
-		return trace.Exchange{}
+		own := trace.Exchange{Asks: asks}
+		own.Trace, own.Own = c.table.identity.Of(c.serial, uint64(id))
+		return own
 	}
-	asks := (x.Initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
 	sender, direction := c.flow.Role, event.Sent
 	if !asks {
 		sender, direction = otherRole[sender], event.Received
 	}
-	return c.pair.Of(trace.Position(c.sequence[direction], x.Start.Position), sender, asks)
+	return c.pair.Of(trace.Position(c.sequence[direction], position), sender, asks)
+}
+
+func (c *connection) otherEnd() trace.End { return c.pair.End(otherRole[c.flow.Role]) }
+
+// beginning is what others may need to know of an exchange that has begun.
+func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, start *protocol.Stamp, inProtocol event.Role) *trace.Beginning {
+	b := &c.table.begun
+	*b = trace.Beginning{
+		Key: c.key(id), IDs: c.idsOf(id, initiator, start.Position, inProtocol),
+		At: start.Began, Position: start.Position, Cause: event.Cause(start.Cause),
+	}
+	if b.IDs.Joined {
+		b.OtherEnd = c.otherEnd()
+	}
+	return b
+}
+
+// Begin notes that an exchange has begun. It implements conversation.Emitter, as the following does.
+func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
+	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
+		c.learnRole()
+		t.pair(c)
+		t.opts.Exchanges.Begin(c.beginning(id, r.Initiator, &r.Start, c.conv.Role()))
+	}
+}
+
+// Continue notes the trace context of an exchange.
+func (c *connection) Continue(id protocol.ID, parent *protocol.TraceContext) {
+	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
+		t.opts.Exchanges.Continue(c.key(id), contextOf(parent))
+	}
+}
+
+// Forget forgets an exchange.
+func (c *connection) Forget(id protocol.ID) {
+	if t := c.table; t.opts.Exchanges != nil {
+		t.opts.Exchanges.Forget(c.key(id))
+	}
+}
+
+func (c *connection) key(id protocol.ID) trace.Key {
+	return trace.Key{Socket: c.flow.Cookie, Serial: c.serial, ID: uint64(id)}
+}
+
+func contextOf(parent *protocol.TraceContext) trace.Context {
+	return trace.Context{Trace: parent.TraceID, Span: parent.SpanID, Flags: parent.Flags}
+}
+
+// endExchange notes the end of an exchange, and returns its ids.
+func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
+	t := c.table
+	if t.opts.Exchanges == nil {
+		return c.idsOf(id, x.Initiator, x.Start.Position, inProtocol)
+	}
+	b, a := c.beginning(id, x.Initiator, &x.Start, inProtocol), trace.Answer{At: x.End.Time}
+	if x.ResponseStart.Time != 0 {
+		a.First, a.End, a.Began = x.ResponseStart.Position, x.End.Position+1, x.ResponseStart.Began
+	}
+	t.out.Key = b.Key
+	return t.opts.Exchanges.End(b, contextOf(&x.Parent), &a)
 }

@@ -48,15 +48,14 @@ func TestBothEndsKnowAnExchangeByTheSameIDs(t *testing.T) {
 		joined := endAt(t, event.RoleServer, [2]uint32{5000 + later, 1000 + later}, note)
 		server.table.pair(server)
 		joined.table.pair(joined)
+		client.table.pair(client)
 
 		ofClient, ofServer := event.RoleClient, event.RoleServer
 		if test.serves {
 			ofClient, ofServer = ofServer, ofClient
 		}
-		x := protocol.Exchange{Initiator: test.initiator, Start: protocol.Stamp{Position: fromStart}}
-		atClient, atServer := client.idsOf(&x, ofClient), server.idsOf(&x, ofServer)
-		x.Start.Position -= later
-		atJoined := joined.idsOf(&x, ofServer)
+		atClient, atServer := client.idsOf(1, test.initiator, fromStart, ofClient), server.idsOf(2, test.initiator, fromStart, ofServer)
+		atJoined := joined.idsOf(3, test.initiator, fromStart-later, ofServer)
 		if atClient.Trace != atServer.Trace || atClient.Own != atServer.Other || atClient.Other != atServer.Own || atClient.Asks == atServer.Asks {
 			t.Errorf("%s: %v and %v", name, atClient, atServer)
 		}
@@ -66,10 +65,8 @@ func TestBothEndsKnowAnExchangeByTheSameIDs(t *testing.T) {
 		if want := test.serves != (test.initiator == protocol.FromServer); atClient.Asks == want {
 			t.Errorf("%s: the end that connected asks: %v", name, atClient.Asks)
 		}
-		client.table.fill(client)
-		server.table.fill(server)
-		if len(ends) != 2 || !ends[client.table.out.OtherEnd] || !ends[server.table.out.OtherEnd] || client.table.out.OtherEnd == server.table.out.OtherEnd {
-			t.Errorf("%s: of the ends %v, %v and %v are the others", name, ends, client.table.out.OtherEnd, server.table.out.OtherEnd)
+		if len(ends) != 2 || !ends[client.otherEnd()] || !ends[server.otherEnd()] || client.otherEnd() == server.otherEnd() {
+			t.Errorf("%s: of the ends %v, %v and %v are the others", name, ends, client.otherEnd(), server.otherEnd())
 		}
 	}
 }
@@ -84,8 +81,8 @@ func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
 		table.Handle(e)
 		c := table.connections[1]
 		table.fill(c)
-		if ids := c.idsOf(&protocol.Exchange{}, event.RoleClient); ids != (trace.Exchange{}) || table.out.OtherEnd != 0 {
-			t.Errorf("%s: %v, the other end is %v", name, ids, table.out.OtherEnd)
+		if ids := c.idsOf(1, protocol.FromClient, 0, event.RoleClient); ids.Joined || ids.Own == [8]byte{} || c.otherEnd() != 0 {
+			t.Errorf("%s: %v, the other end is %v", name, ids, c.otherEnd())
 		}
 	}
 }

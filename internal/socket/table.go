@@ -36,7 +36,10 @@ type Table struct {
 
 	conversations *conversation.Shard
 
-	out Connection // reused for every report
+	identity trace.Identity
+
+	out   Connection      // reused for every report
+	begun trace.Beginning // reused
 }
 
 // connection is the state of one tracked connection.
@@ -90,6 +93,7 @@ func NewTable(opts Options, reader *process.Reader, sink Sink) (*Table, error) {
 		opts: opts, sink: sink, reader: reader, processes: processes,
 		stats:         &Stats{Stats: conversations.Stats()},
 		conversations: conversations,
+		identity:      trace.NewIdentity(opts.Seed),
 		connections:   make(map[uint64]*connection),
 		matches:       make(map[*process.Info]uint64),
 	}, nil

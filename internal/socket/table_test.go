@@ -34,7 +34,7 @@ func (r *recorder) add(what string, c *Connection) {
 func (r *recorder) Opened(c *Connection) { r.add("opened", c) }
 func (r *recorder) Closed(c *Connection) { r.add("closed", c) }
 func (r *recorder) Failed(c *Connection) { r.add("failed", c) }
-func (r *recorder) Exchanged(c *Connection, _ protocol.ID, _ *protocol.Exchange, _, _ int64) {
+func (r *recorder) Exchanged(c *Connection, _ *protocol.Exchange, _, _ int64) {
 	r.add("exchanged", c)
 }
 
@@ -330,7 +330,7 @@ func (s sinkFuncs) Opened(c *Connection) { s.opened(c) }
 func (s sinkFuncs) Closed(c *Connection) { s.closed(c) }
 func (s sinkFuncs) Failed(*Connection)   {}
 
-func (s sinkFuncs) Exchanged(*Connection, protocol.ID, *protocol.Exchange, int64, int64) {}
+func (s sinkFuncs) Exchanged(*Connection, *protocol.Exchange, int64, int64) {}
 
 func TestNoAllocationPerConnection(t *testing.T) {
 	table, _ := newTestTable(t, func(o *Options) {

@@ -60,12 +60,13 @@ type Exchange struct {
 	Trace      [16]byte
 	Own, Other [8]byte
 	Asks       bool // this end began it, and its span is the parent of the other one
+	Joined     bool // both ends know all these
 }
 
 // Of returns the ids of the exchange whose first byte has a Position in the stream that the end with the role of the sender sends. asks says whether
 // they are for this end.
 func (p Pair) Of(position uint64, sender event.Role, asks bool) Exchange {
-	x := Exchange{Asks: asks}
+	x := Exchange{Asks: asks, Joined: true}
 	if sender == event.RoleServer {
 		position |= 1 << 63
 	}

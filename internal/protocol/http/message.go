@@ -88,6 +88,7 @@ type Pool struct {
 	forwarded bool // what proxies say counts
 
 	propagation propagation
+	parent      protocol.TraceContext // see Message.Continue
 
 	names names
 	out   []byte // attributes point into it from one Fill until the next

@@ -256,6 +256,17 @@ func setDecimal(id, digits []byte) bool {
 	return true
 }
 
+// Continue hands over the request's trace context, if it has one. It is called when the head of the request is complete.
+func (m *Message) Continue(to protocol.Sink, id protocol.ID) {
+	if !m.parent.Valid() && m.propagated == nil {
+		return
+	}
+	parent := &m.pool.parent
+	if *parent = m.parentContext(); parent.Valid() {
+		to.Continue(id, parent)
+	}
+}
+
 // parentContext is the request's trace context in the first form of the order that it has one in.
 func (m *Message) parentContext() protocol.TraceContext {
 	for _, form := range m.pool.propagation.order {

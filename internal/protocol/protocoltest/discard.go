@@ -10,6 +10,9 @@ var _ protocol.Sink = (*Discard)(nil)
 // Begin implements protocol.Sink.
 func (d *Discard) Begin(*protocol.Request) protocol.ID { d.last++; return d.last }
 
+// Continue implements protocol.Sink.
+func (d *Discard) Continue(protocol.ID, *protocol.TraceContext) {}
+
 // End implements protocol.Sink.
 func (d *Discard) End(protocol.ID, *protocol.Exchange) {}
 

@@ -40,6 +40,16 @@ func (r *Recorder) Begin(x *protocol.Request) protocol.ID {
 	return r.last
 }
 
+// Continue implements protocol.Sink.
+func (r *Recorder) Continue(id protocol.ID, parent *protocol.TraceContext) {
+	begun, open := r.Open[id]
+	if !open {
+		panic(fmt.Sprintf("exchange %d continues %+v without having begun", id, parent))
+	}
+	begun.Parent = *parent
+	r.Open[id] = begun
+}
+
 // End implements protocol.Sink.
 func (r *Recorder) End(id protocol.ID, x *protocol.Exchange) {
 	begun, open := r.Open[id]

@@ -159,6 +159,7 @@ func parseVersion(b []byte) (version string, ok bool) {
 func (p *parser) requestHead(s *stream, last *protocol.Stamp) {
 	if x := p.reading; x != nil {
 		x.settings = s.h2c && s.settings
+		x.m.Continue(p.c.Sink, x.id)
 		if (x.connect || s.upgrade) && !x.responded {
 			p.awaiting = x
 		}

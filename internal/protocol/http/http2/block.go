@@ -274,6 +274,7 @@ func (p *parser) closeBlock(d *direction, m protocol.Stamp) {
 				p.seen = k.before
 				return
 			}
+			s.message.Continue(p.c.Sink, s.exchange)
 			p.request(s)
 		case response:
 			// Without a status it may have been an informational one.

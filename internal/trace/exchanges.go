@@ -1,0 +1,160 @@
+package trace
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/splitmix"
+)
+
+// Key identifies an exchange at one end of its connection, on this host.
+type Key struct {
+	Socket uint64 // the socket's cookie
+	Serial uint64 // of the connection, in its shard
+	ID     uint64 // of the exchange, in its connection
+}
+
+// Beginning is what is known of an exchange at one end when its request has begun.
+type Beginning struct {
+	Key
+	IDs      Exchange
+	OtherEnd End    // 0: it is not known
+	At       uint64 // CLOCK_MONOTONIC, ns: its first byte was transferred
+	Position uint64 // of that byte
+	Cause    event.Cause
+}
+
+// Answer is what is known of an exchange when it has ended.
+type Answer struct {
+	First, End uint64 // positions of the answer's first byte and behind its last one; both 0: there was none
+	Began      uint64 // CLOCK_MONOTONIC, ns: when the first byte of the answer was transferred; 0: there was none
+	At         uint64 // CLOCK_MONOTONIC, ns: the end
+}
+
+// Context is a trace context of the wire: the sender's span, and its trace.
+type Context struct {
+	Trace [16]byte
+	Span  [8]byte
+	Flags uint8
+}
+
+func (c *Context) valid() bool { return c.Span != [8]byte{} }
+
+// Exchanges are those of this host that are under way or were until lately: the other end or the cause of an exchange is among them. It is
+// safe for concurrent use.
+type Exchanges struct {
+	parts     [parts]exchangesPart // by socket
+	asking    [parts]askingPart    // by span id
+	ends      *Ends
+	trusted   Sources
+	most      int64
+	count     atomic.Int64
+	forgotten atomic.Uint64
+}
+
+// exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
+type exchangesPart struct {
+	mu          sync.Mutex
+	ring        []node // a power of two of them
+	first, next uint64 // numbers
+	byKey       map[Key]uint64
+	latest      map[uint64]uint64 // by socket: its exchange that began last
+	long        map[uint64][]node // by socket: those that have been under way for so long that they are not in the ring any more
+}
+
+// askingPart has the ends that asked, by the span ids that both ends know.
+type askingPart struct {
+	mu    sync.Mutex
+	byIDs map[[8]byte]Key
+}
+
+// node is one exchange at one end.
+type node struct {
+	Beginning
+	answer   Answer
+	wire     Context
+	before   uint64 // number of the one of the same socket that began before
+	far      uint64 // number of one that began long before, or of before; see link
+	depth    uint64 // how many of the socket began before
+	fixed    bool   // its ids have been given to others, or emitted
+	gone     bool   // nothing is emitted of it
+	resolved bool
+	parent   Parent
+}
+
+// NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
+func NewExchanges(most int, ends *Ends, trusted Sources) *Exchanges {
+	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
+	for i := range e.parts {
+		e.parts[i] = exchangesPart{
+			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[Key]uint64), latest: make(map[uint64]uint64), long: make(map[uint64][]node),
+		}
+		e.asking[i].byIDs = make(map[[8]byte]Key)
+	}
+	return e
+}
+
+// Forgotten is how many exchanges were forgotten before their time, because others needed the room.
+func (e *Exchanges) Forgotten() uint64 { return e.forgotten.Load() }
+
+func (e *Exchanges) part(socket uint64) *exchangesPart {
+	return &e.parts[splitmix.Finalize(socket)%parts]
+}
+
+func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span[0]%parts] }
+
+// Begin notes that the request of an exchange has begun.
+func (e *Exchanges) Begin(b *Beginning) {
+	p := e.part(b.Socket)
+	p.mu.Lock()
+	full := e.count.Load() >= e.most
+	for range 2 { // sooner or later there is room
+		e.retire(p, b.At, full)
+	}
+	p.append(&node{Beginning: *b})
+	e.count.Add(1)
+	p.mu.Unlock()
+	e.noteAsking(&b.IDs, b.Key)
+}
+
+// End notes the end of an exchange, and returns its ids: those that it has been given in the meantime if others know them, else what both ends know
+// by now. It begins an exchange that has not begun.
+func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
+	p := e.part(b.Socket)
+	p.mu.Lock()
+	n := p.find(b.Key)
+	if n == nil {
+		p.append(&node{Beginning: *b})
+		e.count.Add(1)
+		n = p.find(b.Key)
+	}
+	if !n.fixed {
+		n.IDs = b.IDs
+	}
+	n.answer, n.wire, n.fixed = *a, wire, true
+	ids := n.IDs
+	p.mu.Unlock()
+	e.noteAsking(&ids, b.Key)
+	return ids
+}
+
+// Continue notes the trace context that a request carries.
+func (e *Exchanges) Continue(k Key, c Context) {
+	p := e.part(k.Socket)
+	p.mu.Lock()
+	if n := p.find(k); n != nil {
+		n.wire = c
+	}
+	p.mu.Unlock()
+}
+
+// Forget forgets an exchange: nothing can have it as its parent.
+func (e *Exchanges) Forget(k Key) {
+	p := e.part(k.Socket)
+	p.mu.Lock()
+	if n := p.find(k); n != nil {
+		n.answer.At, n.gone = n.At, true
+	}
+	p.mu.Unlock()
+}

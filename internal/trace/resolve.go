@@ -1,0 +1,212 @@
+package trace
+
+import "github.com/socketflow/socketflow/internal/event"
+
+// Parent is the place of an exchange's span in a trace.
+type Parent struct {
+	Trace  [16]byte
+	Span   [8]byte // zero: it is a root
+	Flags  uint8   // of the trace
+	Source Source
+}
+
+// Flags of a trace that begins here (W3C Trace Context Level 2, "trace-flags"): it is recorded, and its id looks random.
+const flagsOfRoot = 0x3
+
+// maxDepth bounds the chain from a span to its root.
+const maxDepth = 32
+
+// Resolve finds the trace and the parent of an exchange's span. All events from before the exchange have to be handled by then. ok is false if the
+// exchange is not known any more.
+func (e *Exchanges) Resolve(k Key) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
+
+func (e *Exchanges) resolve(k Key, depth int) (Parent, bool) {
+	part := e.part(k.Socket)
+	part.mu.Lock()
+	found := part.find(k)
+	if found == nil || depth == 0 {
+		part.mu.Unlock()
+		return Parent{}, false
+	}
+	found.fixed = true
+	n := *found
+	part.mu.Unlock()
+	if n.resolved {
+		return n.parent, true
+	}
+	n.parent = e.parentOf(&n, depth)
+
+	part.mu.Lock()
+	if found = part.find(k); found != nil {
+		if found.resolved {
+			n.parent = found.parent // by another shard, which knew the same
+		}
+		found.resolved, found.parent = true, n.parent
+	}
+	part.mu.Unlock()
+	return n.parent, true
+}
+
+func (e *Exchanges) parentOf(n *node, depth int) Parent {
+	p := Parent{Trace: n.IDs.Trace, Flags: flagsOfRoot}
+	if n.wire.valid() {
+		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire}
+	}
+	if n.IDs.Asks {
+		if cause := e.causeOf(n, depth); cause.Source != SourceNone {
+			return cause
+		}
+		return p
+	}
+	asking, found := e.otherEnd(n)
+	switch {
+	case found:
+		if of, ok := e.resolve(asking, depth-1); ok {
+			p.Trace, p.Flags = of.Trace, of.Flags
+		}
+		p.Span, p.Source = n.IDs.Other, SourcePeer
+	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost
+		p.Span, p.Source = n.IDs.Other, SourcePeer
+	}
+	return p
+}
+
+// otherEnd is the exchange at the end that asked.
+func (e *Exchanges) otherEnd(n *node) (k Key, found bool) {
+	if !n.IDs.Joined {
+		return Key{}, false
+	}
+	p := e.askingPart(n.IDs.Other)
+	p.mu.Lock()
+	k, found = p.byIDs[n.IDs.Other]
+	p.mu.Unlock()
+	return k, found
+}
+
+// causeOf is the parent of a request that was sent because of something which its thread had received.
+func (e *Exchanges) causeOf(n *node, depth int) Parent {
+	if n.Cause.Length == 0 {
+		return Parent{}
+	}
+	x, found := e.exchangeAt(&n.Cause, n.At)
+	if !found {
+		return Parent{}
+	}
+	p, ok := e.resolve(x.Key, depth-1)
+	if !ok {
+		return Parent{}
+	}
+	source := judge(&n.Cause, &x, n.At)
+	if !x.IDs.Asks {
+		p.Span = x.IDs.Own
+	} else { // the answer to a request, which has the same cause
+		source = max(source, p.Source)
+		if p.Source <= SourcePeer {
+			return Parent{} // it has none in this process
+		}
+	}
+	switch {
+	case source == SourceNone || !e.trusted.Has(source):
+		return Parent{}
+	case n.wire.valid() && n.wire.Span != x.wire.Span: // the program has named another parent
+		return Parent{}
+	}
+	p.Source = source
+	return p
+}
+
+// judge is the kind of evidence for a cause.
+func judge(c *event.Cause, x *node, at uint64) Source {
+	answered := !x.IDs.Asks && x.answer.Began != 0 && x.answer.Began < at
+	switch {
+	case c.Pending == 1 && !answered:
+		return SourceThread
+	case !c.Waited:
+		return SourceCallback
+	default:
+		return SourceNone
+	}
+}
+
+// maxLookBack bounds how many exchanges of a connection are compared with what a call has received.
+const maxLookBack = 64
+
+// exchangeAt is the exchange that a call has received bytes of: of a request, its beginning if possible, or of an answer, its end. It began before a
+// time, and must be the only one.
+func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, found bool) {
+	p := e.part(c.Socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var best *node
+	var kind match
+	only := false
+	look := func(n *node) {
+		switch m := n.match(c, at); {
+		case m > kind:
+			best, kind, only = n, m, true
+		case m == kind:
+			only = false
+		}
+	}
+	for i := range p.long[c.Socket] {
+		look(&p.long[c.Socket][i])
+	}
+	i := p.lastBefore(c.Socket, at)
+	for steps := 0; i >= p.first && steps < maxLookBack; steps++ {
+		n := p.at(i)
+		if kind == matchStrong && n.isBefore(c) {
+			break
+		}
+		look(n)
+		i = n.before
+	}
+	if kind == matchNone || !only {
+		return node{}, false
+	}
+	return *best, true
+}
+
+type match uint8
+
+const (
+	matchNone match = iota
+	matchWeak
+	matchStrong
+)
+
+// match compares an exchange with what a call has received.
+func (n *node) match(c *event.Cause, at uint64) match {
+	begin, end := c.Position-uint64(c.Length), c.Position
+	if n.gone || n.At > at {
+		return matchNone
+	}
+	if !n.IDs.Asks {
+		switch {
+		case n.Position >= end:
+			return matchNone
+		case n.Position >= begin:
+			return matchStrong
+		case n.answer.At == 0 || n.answer.At >= at: // under way
+			return matchWeak
+		}
+		return matchNone
+	}
+	switch {
+	case n.answer.At == 0 || n.answer.End == 0:
+		return matchWeak
+	case n.answer.End > begin && n.answer.End <= end:
+		return matchStrong
+	case n.answer.First < end && n.answer.End > begin:
+		return matchWeak
+	}
+	return matchNone
+}
+
+// isBefore reports whether all of an exchange that matters was transferred before a call received bytes.
+func (n *node) isBefore(c *event.Cause) bool {
+	begin := c.Position - uint64(c.Length)
+	if n.IDs.Asks {
+		return n.answer.End != 0 && n.answer.End <= begin
+	}
+	return n.Position < begin
+}

@@ -1,0 +1,172 @@
+package trace
+
+import "slices"
+
+const (
+	// minRing is how many exchanges a part has room for at the least. A power of two.
+	minRing = 16
+	// remembered is for how long an exchange is remembered after its end, ns.
+	remembered = 5e9
+)
+
+// find returns an exchange that something is emitted of, or nil.
+func (p *exchangesPart) find(k Key) *node {
+	if i, found := p.byKey[k]; found {
+		if n := p.at(i); !n.gone {
+			return n
+		}
+		return nil
+	}
+	for i := range p.long[k.Socket] {
+		if n := &p.long[k.Socket][i]; n.Key == k && !n.gone {
+			return n
+		}
+	}
+	return nil
+}
+
+// at is the exchange with a number.
+func (p *exchangesPart) at(i uint64) *node { return &p.ring[i&uint64(len(p.ring)-1)] }
+
+// append adds an exchange as the last one of all, and of its socket.
+func (p *exchangesPart) append(n *node) {
+	if p.next-p.first == uint64(len(p.ring)) {
+		p.resize(2 * len(p.ring))
+	}
+	p.link(n, p.latest[n.Socket])
+	*p.at(p.next) = *n
+	p.byKey[n.Key], p.latest[n.Socket] = p.next, p.next
+	p.next++
+}
+
+// link makes an exchange the next one of its socket behind another. The far links make a skew-binary number of each depth (Myers: An
+// Applicative Random-Access Stack, 1983): so each exchange is found in a number of steps that is logarithmic.
+func (p *exchangesPart) link(n *node, before uint64) {
+	n.before, n.far, n.depth = before, before, 0
+	if before < p.first {
+		return
+	}
+	b := p.at(before)
+	n.depth = b.depth + 1
+	if b.far < p.first {
+		return
+	}
+	if f := p.at(b.far); f.far >= p.first && b.depth-f.depth == f.depth-p.at(f.far).depth {
+		n.far = f.far
+	}
+}
+
+// lastBefore is the number of the exchange of a socket that began last before a time or at it; below first: there is none.
+func (p *exchangesPart) lastBefore(socket, at uint64) uint64 {
+	i := p.latest[socket]
+	for i >= p.first {
+		n := p.at(i)
+		if n.At <= at {
+			return i
+		}
+		if n.far >= p.first && p.at(n.far).At > at {
+			i = n.far
+		} else {
+			i = n.before
+		}
+	}
+	return i
+}
+
+func (p *exchangesPart) resize(size int) {
+	old := p.ring
+	p.ring = make([]node, size)
+	for i := p.first; i < p.next; i++ {
+		*p.at(i) = old[i&uint64(len(old)-1)]
+	}
+}
+
+// maxLong bounds how many exchanges of a connection are remembered that have been under way for long.
+const maxLong = 128
+
+// retire takes the oldest exchange from the ring if it ended long ago, or began long ago, or if there is no room for more. If it stays, so do all
+// behind it, and retire returns false.
+func (e *Exchanges) retire(p *exchangesPart, now uint64, full bool) bool {
+	if p.first == p.next {
+		return false
+	}
+	oldest := p.at(p.first)
+	underWay := oldest.answer.At == 0
+	old := now > max(oldest.At, oldest.answer.At)+remembered
+	if !old && !full {
+		return false
+	}
+	n := *oldest
+	*oldest = node{}
+	delete(p.byKey, n.Key)
+	if p.latest[n.Socket] == p.first {
+		delete(p.latest, n.Socket)
+	}
+	p.first++
+	if underWay && !full && len(p.long[n.Socket]) < maxLong {
+		p.long[n.Socket] = append(p.long[n.Socket], n)
+		return true
+	}
+	if underWay || !old {
+		e.forgotten.Add(1)
+	}
+	e.forget(&n)
+	return true
+}
+
+// retireLong forgets those that have been under way for long and ended long ago.
+func (e *Exchanges) retireLong(p *exchangesPart, now uint64) {
+	for socket, all := range p.long {
+		all = slices.DeleteFunc(all, func(n node) bool {
+			old := n.answer.At != 0 && now > n.answer.At+remembered
+			if old {
+				e.forget(&n)
+			}
+			return old
+		})
+		if p.long[socket] = all; len(all) == 0 {
+			delete(p.long, socket)
+		}
+	}
+}
+
+// Expire forgets exchanges that ended long before now (CLOCK_MONOTONIC, ns). It looks at one part, another one each time.
+func (e *Exchanges) Expire(now, turn uint64) {
+	p := &e.parts[turn%parts]
+	p.mu.Lock()
+	for range p.next - p.first {
+		if !e.retire(p, now, false) {
+			break
+		}
+	}
+	e.retireLong(p, now)
+	if in := int(p.next - p.first); len(p.ring) > minRing && in < len(p.ring)/8 {
+		p.resize(len(p.ring) / 2)
+	}
+	p.mu.Unlock()
+}
+
+// noteAsking lets the other end find an exchange.
+func (e *Exchanges) noteAsking(ids *Exchange, k Key) {
+	if !ids.Joined || !ids.Asks {
+		return
+	}
+	p := e.askingPart(ids.Own)
+	p.mu.Lock()
+	p.byIDs[ids.Own] = k
+	p.mu.Unlock()
+}
+
+// forget takes back that the other end can find an exchange.
+func (e *Exchanges) forget(n *node) {
+	e.count.Add(-1)
+	if !n.IDs.Joined || !n.IDs.Asks {
+		return
+	}
+	p := e.askingPart(n.IDs.Own)
+	p.mu.Lock()
+	if p.byIDs[n.IDs.Own] == n.Key {
+		delete(p.byIDs, n.IDs.Own)
+	}
+	p.mu.Unlock()
+}

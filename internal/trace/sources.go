@@ -1,0 +1,38 @@
+package trace
+
+// Source is a kind of evidence for the parent of a span.
+type Source uint8
+
+// The kinds, the most certain first.
+const (
+	SourceNone     Source = iota
+	SourceWire            // a header of the request names it
+	SourcePeer            // it is the other end of the connection
+	SourceThread          // the thread that sent the request had read another one, whose answer is the only one that it owed
+	SourceCallback        // it had read another one last, and not waited since
+	SourcesCount
+)
+
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "callback"}
+
+// String is the value of socketflow.parent.source.
+func (s Source) String() string {
+	if s < SourcesCount {
+		return sourceNames[s]
+	}
+	return "unknown"
+}
+
+// Sources is a set of kinds.
+type Sources uint16
+
+// SourcesOf is a set of kinds.
+func SourcesOf(all ...Source) (s Sources) {
+	for _, source := range all {
+		s |= 1 << source
+	}
+	return s
+}
+
+// Has reports whether a kind is in the set.
+func (s Sources) Has(source Source) bool { return s>>source&1 != 0 }
