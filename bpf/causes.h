@@ -15,7 +15,8 @@ struct thread_cause {
 	__u32 length;   /* of the call */
 	__u32 tid;      /* whose; 0: nobody's */
 	__u32 pending;  /* sockets that asked something which only this thread has read, and that have got nothing yet */
-	__u32 pad;
+	__u32 no_go;    /* how often it did not look like a thread of a Go program */
+	__u64 turn;     /* of Go's scheduler; 0: it is no Go program, or that is not known */
 };
 
 /* By thread. Of threads that take each other's slot the causes are not known. */
@@ -41,6 +42,44 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
 	return t && t->tid == tid ? t : NULL;
 }
 
+#define GO_M 48           /* runtime.g.m, since Go 1.5 */
+#define GO_CURG 184       /* runtime.m.curg since Go 1.25, one word further before */
+#define GO_SCHEDTICK 16   /* runtime.p.schedtick, since Go 1.5 */
+#define GO_POINTER 65536  /* below are no pointers */
+#define GO_TRIES 8        /* a thread of a Go program may run foreign code, too */
+
+/*
+ * The turn of Go's scheduler in which a goroutine runs: the P that it runs on, and how often that has begun another turn. A goroutine that
+ * another one has woken directly before it waited itself runs in the same turn (runtime.execute, inheritTime). 0: this is no Go program.
+ */
+static __noinline __u64 go_turn(__u64 goroutine)
+{
+	__u64 m = 0, words[7], p = 0;
+	__u32 tick;
+
+	if (goroutine < GO_POINTER || bpf_probe_read_user(&m, sizeof(m), (void *)(goroutine + GO_M)) || m < GO_POINTER ||
+	    bpf_probe_read_user(words, sizeof(words), (void *)(m + GO_CURG)))
+		return 0;
+	/* Behind curg are caughtsig, since Go 1.26 signalSecret, and then p, nextp and oldp. During a call p may be 0, and oldp has it. */
+	if (words[0] == goroutine)
+		p = words[2] > GO_POINTER ? words[2] : words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
+	else if (words[1] == goroutine)
+		p = words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
+	if (p < GO_POINTER || bpf_probe_read_user(&tick, sizeof(tick), (void *)(p + GO_SCHEDTICK)))
+		return 0;
+	return p << 16 ^ tick;
+}
+
+/* The same for the thread of a slot. */
+static __always_inline __u64 turn_of(struct thread_cause *t, __u64 goroutine)
+{
+	__u64 turn = t->no_go < GO_TRIES ? go_turn(goroutine) : 0;
+
+	if (!turn && t->no_go < GO_TRIES)
+		t->no_go++;
+	return turn;
+}
+
 /* What was asked over a socket is answered, or will not be. */
 static __always_inline void end_pending(struct socket_state *s)
 {
@@ -54,53 +93,78 @@ static __always_inline void end_pending(struct socket_state *s)
 	s->pending_tid = 0;
 }
 
-/* A thread has received bytes, which end at a position; length 0: nobody knows where. */
-static __always_inline void note_received(struct socket_state *s, const struct task_struct *task, __u64 position, __u32 length)
+/* The slot of a thread, which takes it if another one has it. */
+static __always_inline struct thread_cause *claim_slot(const struct task_struct *task)
 {
 	struct thread_cause *t = cause_slot(task->pid);
 
-	if (!t)
-		return;
-	if (t->tid != task->pid) {
+	if (t && t->tid != task->pid) {
+		__builtin_memset(t, 0, sizeof(*t));
 		t->tid = task->pid;
-		t->pending = 0;
 	}
-	t->cookie = s->conn.flow.cookie;
+	return t;
+}
+
+/* A thread has received bytes, which end at a position; length 0: nobody knows where. NULL: causes are not observed. */
+static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 goroutine, __u64 cookie, __u64 position,
+							  __u32 length)
+{
+	struct thread_cause *t = claim_slot(task);
+
+	if (!t)
+		return NULL;
+	t->cookie = cookie;
 	t->position = position;
 	t->length = length;
 	t->waits = task->nvcsw;
+	t->turn = turn_of(t, goroutine);
+	return t;
+}
+
+/* The same of a connection. Returns whether the goroutine is one. */
+static __always_inline bool note_received_from(struct socket_state *s, const struct task_struct *task, __u64 goroutine, __u64 position,
+					       __u32 length)
+{
+	struct thread_cause *t = note_received(task, goroutine, s->conn.flow.cookie, position, length);
+
+	if (!t)
+		return false;
 	if (s->conn.flow.role == ROLE_SERVER && s->pending_tid != task->pid) {
 		end_pending(s);
 		s->pending_tid = task->pid;
 		__sync_fetch_and_add(&t->pending, 1);
 	}
+	return t->turn;
 }
 
 /* The cause of what a thread does now. */
-static __always_inline void read_cause(struct cause *c, const struct task_struct *task)
+static __always_inline void read_cause(struct cause *c, const struct task_struct *task, __u64 goroutine)
 {
-	struct thread_cause *t = cause_of(task->pid);
+	struct thread_cause *t = claim_slot(task);
+	__u64 turn;
 
 	__builtin_memset(c, 0, sizeof(*c));
-	if (!t || !t->length)
+	if (!t)
 		return;
 	c->cookie = t->cookie;
 	c->position = t->position;
 	c->length = t->length;
 	c->pending = t->pending > 255 ? 255 : t->pending;
 	c->waited = t->waits != task->nvcsw;
+	turn = turn_of(t, goroutine);
+	if (turn)
+		c->go = turn == t->turn ? GO_SAME_TURN : GO_OTHER_TURN;
 }
 
 /* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
-static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task)
+static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task, __u64 goroutine)
 {
-	if (s->connect_cause.cookie) {
+	read_cause(c, task, goroutine);
+	if (s->connect_cause.length) {
 		*c = s->connect_cause;
 		c->connect = 1;
-		s->connect_cause.cookie = 0;
-		return;
+		s->connect_cause.length = 0;
 	}
-	read_cause(c, task);
 }
 
 /* A thread has ended. Another one may get its number. */

@@ -110,6 +110,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct stream *stream;
 	struct budget budget;
 	struct event_buf *event_buf;
+	struct pt_regs *regs;
+	bool goes = false;
 	__u64 now;
 	__u32 key;
 
@@ -125,17 +127,18 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		stream->position += length;
 	}
 	task = bpf_get_current_task_btf();
+	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	if (direction == DIRECTION_SENT)
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {
 		if (direction == DIRECTION_RECEIVED)
-			note_received(s, task, 0, 0);
+			note_received_from(s, task, GOROUTINE(regs), 0, 0);
 		return;
 	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))
 		return;
 	if (direction == DIRECTION_RECEIVED)
-		note_received(s, task, stream->position, length);
+		goes = note_received_from(s, task, GOROUTINE(regs), stream->position, length);
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
 		stream->last_unreported = now;
@@ -152,7 +155,6 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
 		return;
-	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	struct data_event *e = &event_buf->event;
 	struct emission *t = &event_buf->emission;
 	reset_emission(t, key);
@@ -161,11 +163,13 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
 	e->began = began ? began : now;
-	e->goroutine = GOROUTINE(regs);
-	if (direction == DIRECTION_SENT)
-		cause_of_sent(&e->cause, s, task);
-	else
-		e->cause.cookie = 0;
+	if (direction == DIRECTION_SENT) {
+		cause_of_sent(&e->cause, s, task, GOROUTINE(regs));
+		goes = e->cause.go;
+	} else {
+		e->cause.length = 0;
+	}
+	e->goroutine = goes ? GOROUTINE(regs) : 0;
 	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
 		without_buffer(t);
 	begin_frames(t, e, &s->conn, direction, &budget);

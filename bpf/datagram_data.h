@@ -126,7 +126,6 @@ static __always_inline void emit_datagram(struct datagram_flow *d, struct event_
 	e->direction = direction;
 	e->began = now;
 	e->form = 0;
-	e->cause.cookie = 0;
 	g->left = length;
 	if (g->want && !unknown)
 		captured = copy_datagram(event_buf, g);

@@ -167,15 +167,22 @@ struct unix_open_event {
 	char remote[UNIX_PATH_LEN];
 };
 
+/* Whether a goroutine runs in the same turn of Go's scheduler as the one that received. */
+enum go_turn {
+	GO_NONE = 0, /* it is no Go program, or that is not known */
+	GO_SAME_TURN,
+	GO_OTHER_TURN,
+};
+
 /* What the thread that sends had received last, which may be the cause. */
 struct cause {
-	__u64 cookie;   /* of the socket; 0: it is not known */
+	__u64 cookie;   /* of the socket */
 	__u64 position; /* behind the last byte of the call that received */
-	__u32 length;   /* of that call */
+	__u32 length;   /* of that call; 0: it is not known what had been received */
 	__u8 pending;   /* sockets that asked something which only this thread has read, and that had got nothing yet; 255: or more */
 	__u8 waited;    /* the thread has waited since */
 	__u8 connect;   /* all this is about the connect, not the sending */
-	__u8 pad;
+	__u8 go;        /* enum go_turn */
 };
 
 /*
@@ -187,7 +194,7 @@ struct data_event {
 	__u64 cookie;
 	__u64 position; /* of the first byte: what the direction had carried before */
 	__u64 last_unreported; /* CLOCK_MONOTONIC, ns: the last transfer of this direction that was not emitted; 0: none */
-	__u64 goroutine; /* of Go programs on amd64 and arm64 */
+	__u64 goroutine; /* of Go programs on amd64 and arm64; 0: it is none, or that is not known */
 	__u64 began;     /* CLOCK_MONOTONIC, ns: when the call began to send; of received bytes, and if it is not known: the event's time */
 	__u64 form;      /* the payload has no bodies of unwanted frames of this form (enum frame_form); 0: it has all bytes */
 	__u64 frame;     /* with a form: position of the first frame that begins at or behind the payload's first byte */

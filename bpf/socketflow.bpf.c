@@ -259,6 +259,7 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(process_exec, struct task_struct *task)
 {
 	forget_process(task->tgid);
+	forget_causes(task);
 	return 0;
 }
 
@@ -336,4 +337,5 @@ const enum direction *unused_direction __attribute__((unused));
 const enum marker *unused_marker __attribute__((unused));
 const enum cut_reason *unused_cut_reason __attribute__((unused));
 const enum exit_user *unused_exit_user __attribute__((unused));
+const enum go_turn *unused_go_turn __attribute__((unused));
 const enum frame_form *unused_frame_form __attribute__((unused));

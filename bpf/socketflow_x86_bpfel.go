@@ -94,7 +94,7 @@ type SocketflowDataEvent struct {
 		Pending  uint8
 		Waited   uint8
 		Connect  uint8
-		Pad      uint8
+		Go       uint8
 	}
 	Tid           uint32
 	Length        uint32
@@ -562,7 +562,7 @@ type SocketflowSocketState struct {
 		Pending  uint8
 		Waited   uint8
 		Connect  uint8
-		Pad      uint8
+		Go       uint8
 	}
 }
 
@@ -580,7 +580,8 @@ type SocketflowThreadCause struct {
 	Length   uint32
 	Tid      uint32
 	Pending  uint32
-	Pad      uint32
+	NoGo     uint32
+	Turn     uint64
 }
 
 type SocketflowTransport uint32
@@ -709,6 +710,7 @@ const (
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedExitUser       = "unused_exit_user"
 	SocketflowVarUnusedFrameForm      = "unused_frame_form"
+	SocketflowVarUnusedGoTurn         = "unused_go_turn"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
@@ -866,6 +868,7 @@ type SocketflowVariableSpecs struct {
 	UnusedExit           *ebpf.VariableSpec `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.VariableSpec `ebpf:"unused_exit_user"`
 	UnusedFrameForm      *ebpf.VariableSpec `ebpf:"unused_frame_form"`
+	UnusedGoTurn         *ebpf.VariableSpec `ebpf:"unused_go_turn"`
 	UnusedIteration      *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -994,6 +997,7 @@ type SocketflowVariables struct {
 	UnusedExit           *ebpf.Variable `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.Variable `ebpf:"unused_exit_user"`
 	UnusedFrameForm      *ebpf.Variable `ebpf:"unused_frame_form"`
+	UnusedGoTurn         *ebpf.Variable `ebpf:"unused_go_turn"`
 	UnusedIteration      *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`

@@ -198,7 +198,7 @@ type SyscallsEventBuf struct {
 			Pending  uint8
 			Waited   uint8
 			Connect  uint8
-			Pad      uint8
+			Go       uint8
 		}
 		Tid           uint32
 		Length        uint32

@@ -41,7 +41,7 @@ func (c *Conversation) Data(e *event.Event) {
 	}
 	stamp := protocol.Stamp{
 		Time: e.Time, Began: min(d.Began, e.Time), Position: d.Position,
-		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine, Cause: protocol.Cause(d.Cause),
+		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine, Cause: causeOf(&d.Cause),
 	}
 	if d.Form.Header != 0 {
 		c.takeFrames(d, stamp)
@@ -185,4 +185,10 @@ func gapTime(lastUnreported, now uint64) uint64 {
 		return lastUnreported
 	}
 	return now
+}
+
+func causeOf(c *event.Cause) protocol.Cause {
+	return protocol.Cause{
+		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Waited: c.Waited, Connect: c.Connect, Go: uint8(c.Go),
+	}
 }

@@ -93,7 +93,9 @@ func (e *Engine) Start() (err error) {
 	if e.ends, err = trace.NewEnds(2 * e.opts.Sockets); err != nil {
 		return err
 	}
-	e.exchanges = trace.NewExchanges(recentExchanges, e.ends, trace.SourcesOf(trace.SourceWire, trace.SourcePeer, trace.SourceThread, trace.SourceCallback))
+	if e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, trusted); err != nil {
+		return err
+	}
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
 		return err
 	}
@@ -150,6 +152,11 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 // unrecognisedBurst bounds the bytes that are captured of a burst of calls before the protocol is known. Of a bulk transfer, so much is
 // copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
+
+// trusted are the kinds of evidence for parents.
+var trusted = trace.SourcesOf(
+	trace.SourceWire, trace.SourcePeer, trace.SourceThread, trace.SourceGoroutine, trace.SourceHandoff, trace.SourceCallback,
+)
 
 // recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each.
 const recentExchanges = 1 << 15

@@ -189,7 +189,7 @@ type Data struct {
 	GapReason      CutReason // why bytes before Position were not reported, other than because they were not wanted
 	LastUnreported uint64    // CLOCK_MONOTONIC, ns: the last transfer before this one that was not reported; 0: none
 	TID            uint32    // the thread, in the initial pid namespace
-	Goroutine      uint64    // identifies the goroutine in a Go process; meaningless in others
+	Goroutine      uint64    // identifies the goroutine in a Go process; 0: it is none, or that is not known
 	// Began is when the call began to send, CLOCK_MONOTONIC, ns: a call may wait until there is room. It is the event's Time if that is not
 	// known, and for received bytes, because a call may wait for these.
 	Began uint64
@@ -205,14 +205,26 @@ type Data struct {
 
 // Cause is what the thread that sends had received last, which may be why it sends.
 type Cause struct {
-	Socket   uint64 // the cookie of the socket; 0: it is not known
+	Socket   uint64 // the cookie of the socket
 	Position uint64 // stream position behind the last byte of the call that received
-	Length   uint32 // bytes that the call received
+	Length   uint32 // bytes that the call received; 0: it is not known what had been received
 	// Pending is how many sockets have asked something that only this thread has read, and have got nothing yet; 255: or more.
 	Pending uint8
 	Waited  bool // the thread has waited since it received
 	Connect bool // all this is about the connect, not about the sending
+	Go      GoTurn
 }
+
+// GoTurn says whether the goroutine that sends runs in the same turn of Go's scheduler as the one that received: it is that one, or was woken by it
+// directly before that one waited.
+type GoTurn uint8
+
+// Of other programs than those in Go, or if that is not known, it is GoNone.
+const (
+	GoNone GoTurn = iota
+	GoSameTurn
+	GoOtherTurn
+)
 
 // Want says which of a connection's bytes the kernel shall capture from now on. Of a UDP flow, Until says only whether anything is wanted of
 // that direction (not Never), Limit is the bytes of one datagram at most, and Burst means nothing.

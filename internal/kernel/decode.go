@@ -228,6 +228,7 @@ func decodeData(raw []byte, e *event.Event) error {
 		Cause: event.Cause{
 			Socket: r.Cause.Cookie, Position: r.Cause.Position, Length: r.Cause.Length,
 			Pending: r.Cause.Pending, Waited: r.Cause.Waited != 0, Connect: r.Cause.Connect != 0,
+			Go: event.GoTurn(r.Cause.Go),
 		},
 	}
 	if r.Form != 0 && !e.Data.Form.Valid() {

@@ -35,19 +35,20 @@ type Stamp struct {
 	Position  uint64 // how many bytes the direction had carried before; counted from where observation began
 	PID, TID  uint32 // process and thread in the initial pid namespace
 	Start     uint64 // when the process was started; with PID its identity
-	Goroutine uint64 // identifies the goroutine in a Go process; without meaning elsewhere
+	Goroutine uint64 // identifies the goroutine in a Go process; 0: it is none, or that is not known
 	Cause     Cause  // of a byte that is sent
 }
 
 // Cause is what the thread that sent a byte had received last, which may be why it sent it.
 type Cause struct {
-	Socket   uint64 // identifies the conversation that it had received from; 0: it is not known
+	Socket   uint64 // identifies the conversation that it had received from
 	Position uint64 // behind the last byte of the call that received
-	Length   uint32 // bytes that the call received
+	Length   uint32 // bytes that the call received; 0: it is not known what had been received
 	// Pending is how many conversations have asked something that only this thread has read, and have got nothing yet; 255: or more.
 	Pending uint8
-	Waited  bool // the thread has waited since it received
-	Connect bool // all this is about the connect, not about the sending
+	Waited  bool  // the thread has waited since it received
+	Connect bool  // all this is about the connect, not about the sending
+	Go      uint8 // as event.GoTurn
 }
 
 // Chunk is what one system call transferred in one direction, or its captured beginning. In a conversation of datagrams it

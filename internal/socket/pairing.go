@@ -42,7 +42,8 @@ func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, sta
 	b := &c.table.begun
 	*b = trace.Beginning{
 		Key: c.key(id), IDs: c.idsOf(id, initiator, start.Position, inProtocol),
-		At: start.Began, Position: start.Position, Cause: event.Cause(start.Cause),
+		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
+		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine,
 	}
 	if b.IDs.Joined {
 		b.OtherEnd = c.otherEnd()
@@ -93,4 +94,10 @@ func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtoco
 	}
 	t.out.Key = b.Key
 	return t.opts.Exchanges.End(b, contextOf(&x.Parent), &a)
+}
+
+func causeOf(c *protocol.Cause) event.Cause {
+	return event.Cause{
+		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Waited: c.Waited, Connect: c.Connect, Go: event.GoTurn(c.Go),
+	}
 }

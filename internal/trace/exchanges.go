@@ -4,6 +4,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
@@ -23,6 +25,8 @@ type Beginning struct {
 	At       uint64 // CLOCK_MONOTONIC, ns: its first byte was transferred
 	Position uint64 // of that byte
 	Cause    event.Cause
+	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
+	Process, Goroutine uint64
 }
 
 // Answer is what is known of an exchange when it has ended.
@@ -46,6 +50,7 @@ func (c *Context) valid() bool { return c.Span != [8]byte{} }
 type Exchanges struct {
 	parts     [parts]exchangesPart // by socket
 	asking    [parts]askingPart    // by span id
+	readers   [parts]readersPart   // by goroutine
 	ends      *Ends
 	trusted   Sources
 	most      int64
@@ -69,6 +74,12 @@ type askingPart struct {
 	byIDs map[[8]byte]Key
 }
 
+// readersPart has the sockets that goroutines have read requests from last.
+type readersPart struct {
+	mu      sync.Mutex
+	sockets *simplelru.LRU[reader, uint64]
+}
+
 // node is one exchange at one end.
 type node struct {
 	Beginning
@@ -84,15 +95,20 @@ type node struct {
 }
 
 // NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
-func NewExchanges(most int, ends *Ends, trusted Sources) *Exchanges {
+func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
 			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[Key]uint64), latest: make(map[uint64]uint64), long: make(map[uint64][]node),
 		}
 		e.asking[i].byIDs = make(map[[8]byte]Key)
+		sockets, err := simplelru.NewLRU[reader, uint64](most/parts+1, nil)
+		if err != nil {
+			return nil, err
+		}
+		e.readers[i].sockets = sockets
 	}
-	return e
+	return e, nil
 }
 
 // Forgotten is how many exchanges were forgotten before their time, because others needed the room.
@@ -116,6 +132,9 @@ func (e *Exchanges) Begin(b *Beginning) {
 	e.count.Add(1)
 	p.mu.Unlock()
 	e.noteAsking(&b.IDs, b.Key)
+	if b.Goroutine != 0 && !b.IDs.Asks {
+		e.noteReader(b)
+	}
 }
 
 // End notes the end of an exchange, and returns its ids: those that it has been given in the meantime if others know them, else what both ends know

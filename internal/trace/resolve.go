@@ -1,6 +1,9 @@
 package trace
 
-import "github.com/socketflow/socketflow/internal/event"
+import (
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/splitmix"
+)
 
 // Parent is the place of an exchange's span in a trace.
 type Parent struct {
@@ -83,8 +86,13 @@ func (e *Exchanges) otherEnd(n *node) (k Key, found bool) {
 	return k, found
 }
 
-// causeOf is the parent of a request that was sent because of something which its thread had received.
+// causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
+	if n.Goroutine != 0 {
+		if x, found := e.readBy(n); found {
+			return e.asParent(n, &x, SourceGoroutine, depth)
+		}
+	}
 	if n.Cause.Length == 0 {
 		return Parent{}
 	}
@@ -92,23 +100,30 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 	if !found {
 		return Parent{}
 	}
+	return e.asParent(n, &x, judge(&n.Cause, &x, n.At), depth)
+}
+
+// asParent is the parent that evidence for an exchange gives: its span, or if it is a request of the same process, that one's parent, which has the
+// same cause.
+func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
+	if source == SourceNone {
+		return Parent{}
+	}
 	p, ok := e.resolve(x.Key, depth-1)
-	if !ok {
-		return Parent{}
-	}
-	source := judge(&n.Cause, &x, n.At)
-	if !x.IDs.Asks {
-		p.Span = x.IDs.Own
-	} else { // the answer to a request, which has the same cause
-		source = max(source, p.Source)
-		if p.Source <= SourcePeer {
-			return Parent{} // it has none in this process
-		}
-	}
 	switch {
-	case source == SourceNone || !e.trusted.Has(source):
+	case !ok:
 		return Parent{}
-	case n.wire.valid() && n.wire.Span != x.wire.Span: // the program has named another parent
+	case !x.IDs.Asks:
+		p.Span = x.IDs.Own
+	case p.Source <= SourcePeer:
+		return Parent{} // it has none in this process
+	default:
+		source = max(source, p.Source)
+	}
+	if !e.trusted.Has(source) {
+		return Parent{}
+	}
+	if n.wire.valid() && n.wire.Span != x.wire.Span { // the program has named another one
 		return Parent{}
 	}
 	p.Source = source
@@ -117,15 +132,62 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 
 // judge is the kind of evidence for a cause.
 func judge(c *event.Cause, x *node, at uint64) Source {
-	answered := !x.IDs.Asks && x.answer.Began != 0 && x.answer.Began < at
 	switch {
-	case c.Pending == 1 && !answered:
+	case c.Go == event.GoSameTurn && c.Connect: // pools give a new connection to whoever waits for one
+		return SourceConnect
+	case c.Go == event.GoSameTurn:
+		return SourceHandoff
+	case c.Go == event.GoOtherTurn:
+		return SourceNone
+	case c.Pending == 1 && !x.answeredBefore(at):
 		return SourceThread
 	case !c.Waited:
 		return SourceCallback
 	default:
 		return SourceNone
 	}
+}
+
+// answeredBefore reports whether a request of somebody else had got something before a time.
+func (n *node) answeredBefore(at uint64) bool {
+	return !n.IDs.Asks && n.answer.Began != 0 && n.answer.Began < at
+}
+
+// reader is a goroutine.
+type reader struct{ process, goroutine uint64 }
+
+func (e *Exchanges) readersPart(r reader) *readersPart {
+	return &e.readers[splitmix.Finalize(r.process^r.goroutine)%parts]
+}
+
+func (e *Exchanges) noteReader(b *Beginning) {
+	r := reader{b.Process, b.Goroutine}
+	p := e.readersPart(r)
+	p.mu.Lock()
+	p.sockets.Add(r, b.Socket)
+	p.mu.Unlock()
+}
+
+// readBy is the request that the goroutine which sent another one had read, and that was not answered then.
+func (e *Exchanges) readBy(n *node) (x node, found bool) {
+	r := reader{n.Process, n.Goroutine}
+	readers := e.readersPart(r)
+	readers.mu.Lock()
+	socket, found := readers.sockets.Get(r)
+	readers.mu.Unlock()
+	if !found {
+		return node{}, false
+	}
+	p := e.part(socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := p.lastBefore(socket, n.At)
+	if i < p.first {
+		return node{}, false
+	}
+	x = *p.at(i)
+	found = x.Goroutine == n.Goroutine && x.Process == n.Process && !x.IDs.Asks && !x.gone && (x.answer.At == 0 || x.answer.At >= n.At)
+	return x, found
 }
 
 // maxLookBack bounds how many exchanges of a connection are compared with what a call has received.

@@ -5,15 +5,18 @@ type Source uint8
 
 // The kinds, the most certain first.
 const (
-	SourceNone     Source = iota
-	SourceWire            // a header of the request names it
-	SourcePeer            // it is the other end of the connection
-	SourceThread          // the thread that sent the request had read another one, whose answer is the only one that it owed
-	SourceCallback        // it had read another one last, and not waited since
+	SourceNone      Source = iota
+	SourceWire             // a header of the request names it
+	SourcePeer             // it is the other end of the connection
+	SourceThread           // the thread that sent the request had read another one, whose answer is the only one that it owed
+	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet
+	SourceHandoff          // the goroutine that sent it runs in the turn of one that had read another one last: it was woken by that
+	SourceCallback         // the thread had read another one last, and not waited since
+	SourceConnect          // the goroutine that opened the connection ran in such a turn, and this is the first request on it
 	SourcesCount
 )
 
-var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "callback"}
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "connect"}
 
 // String is the value of socketflow.parent.source.
 func (s Source) String() string {
