@@ -89,11 +89,16 @@ func startObserver(binary, dir string, observed *ports, more string) (*observer,
 	return o, err
 }
 
-// lost is how many spans the collector has counted as lost.
-func (o *observer) lost() (int, error) {
-	counters, err := o.collector.Scrape()
-	losses := counters.Losses()
-	return losses.Export + losses.Kernel, err
+// losses are the collector's counters of what was lost since before.
+func (o *observer) losses(before otelcol.Counters) (otelcol.Counters, error) {
+	all, err := o.collector.Scrape()
+	since := otelcol.Counters{}
+	for series, value := range all {
+		if otelcol.IsLoss(series) && value > before[series] {
+			since[series] = value - before[series]
+		}
+	}
+	return since, err
 }
 
 func (o *observer) stop() error {

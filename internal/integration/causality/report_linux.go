@@ -20,7 +20,7 @@ type report struct {
 func newReport(out io.Writer) *report { return &report{out: out} }
 
 const head = "| runtime | concurrency | connections to the backend | how many | calls of a request | requests | calls | CLIENT spans | parents asserted | right " +
-	"| precision | recall | evidence (right/asserted) | whole traces | missing: SERVER, CLIENT, backend; counted | remarks |\n" +
+	"| precision | recall | evidence (right/asserted) | whole traces | missing: SERVER, CLIENT, backend | remarks |\n" +
 	"|---|---:|---|---:|---|---:|---:|---:|---:|---:|---:|---:|---|---:|---|---|\n"
 
 func (r *report) row(format string, arguments ...any) {
@@ -91,10 +91,10 @@ func (s *score) evidenceText() string {
 }
 
 func (x *result) missingText() string {
-	if x.missing() == 0 && x.lost == 0 {
+	if x.missing() == 0 {
 		return "0"
 	}
-	return fmt.Sprintf("%d, %d, %d; %d", x.requests-x.servers, x.calls-x.found, x.calls-x.answers, x.lost)
+	return fmt.Sprintf("%d, %d, %d", x.requests-x.servers, x.calls-x.found, x.calls-x.answers)
 }
 
 func (x *result) remarks() string {
@@ -113,6 +113,10 @@ func (x *result) remarks() string {
 	}
 	if x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
 		parts = append(parts, "recall below the aim")
+	}
+	for _, series := range slices.Sorted(maps.Keys(x.losses)) {
+		name := strings.NewReplacer(`receiver="socketflow",`, "", `receiver="socketflow"`, "", "{}", "", "|", "").Replace(series)
+		parts = append(parts, fmt.Sprintf("counted: %s %.0f", name, x.losses[series]))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/socketflow/socketflow/internal/integration/otelcol"
 )
 
 // run is one run of all cells.
@@ -28,8 +30,14 @@ type result struct {
 	*score
 	cell     *cell
 	answered int
-	lost     int // spans that the collector has counted as lost
+	losses   otelcol.Counters // what the collector has counted meanwhile
 	problem  error
+}
+
+// lost is how many spans may be missing.
+func (r *result) lost() int {
+	losses := r.losses.Losses()
+	return losses.Export + losses.Kernel
 }
 
 // faults are what makes a run fail.
@@ -41,7 +49,7 @@ func (r *result) faults() error {
 	if r.answered < r.requests {
 		err = errors.Join(err, fmt.Errorf("%d of %d requests were answered", r.answered, r.requests))
 	}
-	if unexplained := r.missing() - r.lost; unexplained > 0 {
+	if unexplained := r.missing() - r.lost(); unexplained > 0 {
 		err = errors.Join(err, fmt.Errorf("%d spans are missing, and are not counted as lost", unexplained))
 	}
 	return err
@@ -85,13 +93,13 @@ func (x *run) runtime(ctx context.Context, r *runtime, m *matrix) {
 // cell runs a service and a backend of its own, and the load.
 func (x *run) cell(ctx context.Context, c *cell) *result {
 	r := &result{cell: c}
-	before, err := x.observer.lost()
+	before, err := x.observer.collector.Scrape()
 	if err == nil {
 		err = x.measureCell(ctx, r)
 	}
-	after, lostErr := x.observer.lost()
-	r.lost = after - before
-	r.problem = errors.Join(err, lostErr)
+	var lossesErr error
+	r.losses, lossesErr = x.observer.losses(before)
+	r.problem = errors.Join(err, lossesErr)
 	return r
 }
 
