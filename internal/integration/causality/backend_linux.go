@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -35,16 +34,18 @@ func serveBackend(ctx context.Context, port int) error {
 
 func answer(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
-	if t, ok := parseTarget(r.URL.Path); ok {
-		time.Sleep(time.Duration((7*t.request+3*(t.call+1))%slowest) * time.Millisecond)
+	t, ok := parseTarget(r.URL.Path)
+	if !ok {
+		http.NotFound(w, r)
+		return
 	}
+	time.Sleep(time.Duration((7*t.request+3*(t.call+1))%slowest) * time.Millisecond)
 	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
-		w.Header().Set("Content-Length", fmt.Sprint(len(r.URL.Path)))
-		_, _ = io.WriteString(w, r.URL.Path)
+		_, _ = io.WriteString(w, t.path(false)) //nolint:gosec // made of numbers
 		return
 	}
 	w.Header().Set("Content-Type", "application/grpc")
 	w.Header().Set("Trailer", "Grpc-Status")
-	_, _ = w.Write(frame(r.URL.Path))
+	_, _ = w.Write(frame(t.path(true))) //nolint:gosec // made of numbers
 	w.Header().Set("Grpc-Status", "0")
 }

@@ -76,23 +76,21 @@ func (l *load) one(ctx context.Context, transport *http.Transport, id int) {
 func (l *load) answer(id int) string {
 	var parts []string
 	for k := range l.truth.calls {
-		switch {
-		case l.truth.forwards:
-			parts = append(parts, fmt.Sprintf("/r/%d", id))
-		case l.cell.runtime.grpc:
-			parts = append(parts, fmt.Sprintf("/c.C/%d-%d", id, k))
-		default:
-			parts = append(parts, fmt.Sprintf("/c/%d/%d", id, k))
+		at := target{id, k}
+		if l.truth.forwards {
+			at.call = itself
 		}
+		parts = append(parts, at.path(l.cell.runtime.grpc))
 	}
 	return strings.Join(parts, ",")
 }
 
 func (l *load) exchange(ctx context.Context, transport *http.Transport, id int) (string, error) {
-	method, path, body := http.MethodGet, fmt.Sprintf("/r/%d", id), []byte(nil)
+	method, body := http.MethodGet, []byte(nil)
 	if l.cell.runtime.grpc {
-		method, path, body = http.MethodPost, fmt.Sprintf("/r.R/%d", id), frame("")
+		method, body = http.MethodPost, frame("")
 	}
+	path := target{id, itself}.path(l.cell.runtime.grpc)
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+loopback(l.port)+path, bytes.NewReader(body))
 	if err != nil {
 		return "", err

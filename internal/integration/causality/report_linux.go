@@ -54,7 +54,7 @@ func (r *report) add(x *result) {
 	}
 	r.results = append(r.results, x)
 	r.row("| %s | %d | %s | %d | %s | %d | %d | %d | %d | %d | %s | %s | %s | %d | %s | %s |\n", c.runtime.name, c.concurrency, c.style,
-		x.connections, c.pattern, x.requests, x.calls, x.found, x.asserted, x.right, x.precisionText(), percent(x.recall()), x.evidenceText(), x.whole, x.missingText(), x.remarks())
+		x.connections, c.pattern, x.requests, x.calls, x.found, x.asserted, x.right, x.precisionText(), x.recallText(), x.evidenceText(), x.whole, x.missingText(), x.remarks())
 }
 
 func (s *score) precisionText() string {
@@ -62,6 +62,14 @@ func (s *score) precisionText() string {
 		return "-"
 	}
 	return percent(s.precision())
+}
+
+// recallText is empty of a runtime in which no parent can be right.
+func (x *result) recallText() string {
+	if x.cell.runtime.unseen != "" {
+		return "-"
+	}
+	return percent(x.recall())
 }
 
 // percent does not round up to 100.
@@ -99,6 +107,9 @@ func (x *result) missingText() string {
 
 func (x *result) remarks() string {
 	var parts []string
+	if x.cell.runtime.unseen != "" {
+		parts = append(parts, x.cell.runtime.unseen)
+	}
 	if x.extra > 0 {
 		parts = append(parts, fmt.Sprintf("%d spans too many", x.extra))
 	}
@@ -115,7 +126,7 @@ func (x *result) remarks() string {
 		parts = append(parts, "recall below the aim")
 	}
 	for _, series := range slices.Sorted(maps.Keys(x.losses)) {
-		name := strings.NewReplacer(`receiver="socketflow",`, "", `receiver="socketflow"`, "", "{}", "", "|", "").Replace(series)
+		name := strings.NewReplacer(`,receiver="socketflow"`, "", `receiver="socketflow",`, "", `receiver="socketflow"`, "", "{}", "", "|", "").Replace(series)
 		parts = append(parts, fmt.Sprintf("counted: %s %.0f", name, x.losses[series]))
 	}
 	return strings.Join(parts, ", ")

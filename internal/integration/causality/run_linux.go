@@ -35,21 +35,21 @@ type result struct {
 }
 
 // lost is how many spans may be missing.
-func (r *result) lost() int {
-	losses := r.losses.Losses()
+func (x *result) lost() int {
+	losses := x.losses.Losses()
 	return losses.Export + losses.Kernel
 }
 
 // faults are what makes a run fail.
-func (r *result) faults() error {
-	err := r.problem
-	if r.score == nil {
+func (x *result) faults() error {
+	err := x.problem
+	if x.score == nil {
 		return err
 	}
-	if r.answered < r.requests {
-		err = errors.Join(err, fmt.Errorf("%d of %d requests were answered", r.answered, r.requests))
+	if x.answered < x.requests {
+		err = errors.Join(err, fmt.Errorf("%d of %d requests were answered", x.answered, x.requests))
 	}
-	if unexplained := r.missing() - r.lost(); unexplained > 0 {
+	if unexplained := x.missing() - x.lost(); unexplained > 0 {
 		err = errors.Join(err, fmt.Errorf("%d spans are missing, and are not counted as lost", unexplained))
 	}
 	return err

@@ -21,6 +21,7 @@ type runtime struct {
 	patterns []pattern
 	forwards bool // a proxy: it makes its call with the path of the request
 	grpc     bool
+	unseen   string // why its requests are not seen: no parent is right
 	least    aim
 }
 

@@ -8,6 +8,8 @@ const (
 // module is a command that succeeds where Python has a module.
 func module(name string) []string { return []string{python, "-c", "import " + name} }
 
+var phpCurl = []string{"php", "-r", "exit(extension_loaded('curl') ? 0 : 1);"}
+
 var (
 	all      = []pattern{one, sequential, parallel}
 	blocking = []pattern{one, sequential}
@@ -83,8 +85,13 @@ var runtimes = []*runtime{
 		command: "java -cp WORK/java Nio", patterns: all, least: handed,
 	},
 	{
-		name: "PHP", needs: [][]string{{"php", "-r", "exit(extension_loaded('curl') ? 0 : 1);"}}, install: "php-cli php-curl",
+		name: "PHP", needs: [][]string{phpCurl}, install: "php-cli php-curl",
 		command: "env PHP_CLI_SERVER_WORKERS=8 php -q -S 127.0.0.1:LISTEN PROGRAMS/php/index.php", patterns: all, least: nearlyAll,
+	},
+	{
+		name: "PHP-FPM behind nginx", needs: [][]string{{"sh", "-c", "ls /usr/sbin/php-fpm*"}, {"nginx", "-v"}, phpCurl},
+		install: "php-fpm php-curl nginx-light", config: "fpm/nginx.conf",
+		command: "PROGRAMS/fpm/run CONFIG", patterns: all, unseen: "FastCGI: the request is nginx's, and no span of this process is its parent",
 	},
 	{
 		name: "nginx", needs: [][]string{{"nginx", "-v"}}, install: "nginx-light", config: "proxy/nginx.conf",

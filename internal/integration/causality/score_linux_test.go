@@ -165,3 +165,13 @@ func TestLedgerKeepsASpanOnce(t *testing.T) {
 	}
 	assert.Equal(t, map[int][]span{7: {want}}, l.requests)
 }
+
+func TestPathIsThatOfItsTarget(t *testing.T) {
+	for _, at := range []target{{12, itself}, {3, 2}} {
+		for _, grpc := range []bool{false, true} {
+			got, ok := parseTarget(at.path(grpc))
+			assert.True(t, ok)
+			assert.Equal(t, at, got)
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (r *report) evidence(name string) map[string]tally {
 		if x.cell.runtime.name != name {
 			continue
 		}
-		for source, e := range x.score.evidence {
+		for source, e := range x.evidence {
 			sum := sums[source]
 			sum.asserted += e.asserted
 			sum.right += e.right

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 
@@ -30,6 +31,19 @@ func parseTarget(text string) (t target, ok bool) {
 		t.call, _ = strconv.Atoi(match[3])
 	}
 	return t, true
+}
+
+// path is that of the target, of HTTP or of a gRPC method.
+func (t target) path(grpc bool) string {
+	switch {
+	case t.call == itself && grpc:
+		return fmt.Sprintf("/r.R/%d", t.request)
+	case t.call == itself:
+		return fmt.Sprintf("/r/%d", t.request)
+	case grpc:
+		return fmt.Sprintf("/c.C/%d-%d", t.request, t.call)
+	}
+	return fmt.Sprintf("/c/%d/%d", t.request, t.call)
 }
 
 // targetOf finds the target in the attributes of a span.

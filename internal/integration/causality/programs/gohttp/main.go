@@ -8,24 +8,25 @@ import (
 	"log"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
 var (
-	backend = "http://127.0.0.1:" + os.Getenv("BACKEND")
-	client  = &http.Client{Transport: &http.Transport{
+	backend, _ = strconv.Atoi(os.Getenv("BACKEND"))
+	client     = &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: os.Getenv("STYLE") == "new", MaxIdleConnsPerHost: 2000, IdleConnTimeout: time.Minute,
 	}}
 )
 
-func call(ctx context.Context, id string, k int) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/c/%s/%d", backend, id, k), nil)
+func call(ctx context.Context, id int, k int) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/c/%d/%d", backend, id, k), nil) //nolint:gosec // made of numbers
 	if err != nil {
 		return "", err
 	}
-	response, err := client.Do(request)
+	response, err := client.Do(request) //nolint:gosec // of the backend
 	if err != nil {
 		return "", err
 	}
@@ -35,7 +36,7 @@ func call(ctx context.Context, id string, k int) (string, error) {
 }
 
 // calls returns the answers in their order.
-func calls(ctx context.Context, id string) ([]string, error) {
+func calls(ctx context.Context, id int) ([]string, error) {
 	answers := make([]string, 3)
 	failures := make([]error, 3)
 	switch os.Getenv("CALLS") {
@@ -66,7 +67,12 @@ func calls(ctx context.Context, id string) ([]string, error) {
 
 func main() {
 	http.HandleFunc("GET /r/{id}", func(w http.ResponseWriter, r *http.Request) {
-		answers, err := calls(r.Context(), r.PathValue("id"))
+		id, err := strconv.Atoi(r.PathValue("id"))
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		answers, err := calls(r.Context(), id)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
