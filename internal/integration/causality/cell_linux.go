@@ -11,13 +11,14 @@ type pattern string
 
 const (
 	one        pattern = "one"
+	delayed    pattern = "delayed"    // one, which a timer makes, 1 to 5 ms after the request has come: others have come meanwhile
 	sequential pattern = "sequential" // three, one after the other
 	parallel   pattern = "parallel"   // three at a time
 )
 
 // calls is how many calls a request causes.
 func (p pattern) calls() int {
-	if p == one {
+	if p == one || p == delayed {
 		return 1
 	}
 	return 3

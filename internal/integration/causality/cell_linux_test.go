@@ -8,17 +8,17 @@ import (
 )
 
 func TestMatrixOfTheCommandLine(t *testing.T) {
-	standard := choices{concurrency: "1,10,100,500", styles: "pooled,new", patterns: "one,sequential,parallel"}
+	standard := choices{concurrency: "1,10,100,500", styles: "pooled,new", patterns: "one,delayed,sequential,parallel"}
 	for name, test := range map[string]struct {
 		change func(c *choices)
 		cells  int // of all runtimes chosen
 		err    string
 	}{
-		"all of one runtime":        {func(c *choices) { c.runtimes = "go net" }, 4 * 2 * 3, ""},
+		"all of one runtime":        {func(c *choices) { c.runtimes = "go net" }, 4 * 2 * 4, ""},
 		"a runtime with one way":    {func(c *choices) { c.runtimes = "haproxy" }, 4 * 2, ""},
 		"two words for one":         {func(c *choices) { c.runtimes = "haproxy,HAProxy" }, 4 * 2, ""},
-		"some":                      {func(c *choices) { c.runtimes, c.concurrency, c.styles = "node http", "100", "new" }, 3, ""},
-		"quick":                     {func(c *choices) { c.runtimes, c.quick = "node http", true }, 4, ""},
+		"some":                      {func(c *choices) { c.runtimes, c.concurrency, c.styles = "node http", "100", "new" }, 4, ""},
+		"quick":                     {func(c *choices) { c.runtimes, c.quick = "node http", true }, 6, ""},
 		"an unknown runtime":        {func(c *choices) { c.runtimes = "go net,cobol" }, 0, "cobol"},
 		"no number":                 {func(c *choices) { c.concurrency = "1,many" }, 0, "many"},
 		"no connections":            {func(c *choices) { c.concurrency = "0" }, 0, `"0"`},

@@ -11,8 +11,8 @@ func module(name string) []string { return []string{python, "-c", "import " + na
 var phpCurl = []string{"php", "-r", "exit(extension_loaded('curl') ? 0 : 1);"}
 
 var (
-	all      = []pattern{one, sequential, parallel}
-	blocking = []pattern{one, sequential}
+	all      = []pattern{one, delayed, sequential, parallel}
+	blocking = []pattern{one, delayed, sequential}
 	proxies  = []pattern{one}
 )
 

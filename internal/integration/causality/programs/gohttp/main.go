@@ -40,6 +40,9 @@ func calls(ctx context.Context, id int) ([]string, error) {
 	answers := make([]string, 3)
 	failures := make([]error, 3)
 	switch os.Getenv("CALLS") {
+	case "delayed":
+		time.Sleep(time.Duration(1+id%5) * time.Millisecond)
+		fallthrough
 	case "one":
 		text, err := call(ctx, id, 0)
 		return []string{text}, err

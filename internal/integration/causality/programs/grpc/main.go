@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -50,7 +51,11 @@ func (s *service) call(ctx context.Context, id string, k int) (answer string, er
 // calls returns the answers in their order.
 func (s *service) calls(ctx context.Context, id string) (string, error) {
 	count := 3
-	if os.Getenv("CALLS") == "one" {
+	switch os.Getenv("CALLS") {
+	case "delayed":
+		time.Sleep(time.Duration(1+int(id[len(id)-1])%5) * time.Millisecond)
+		fallthrough
+	case "one":
 		count = 1
 	}
 	answers, failures := make([]string, count), make([]error, count)

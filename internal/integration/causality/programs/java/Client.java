@@ -10,7 +10,9 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 
 /** The JDK's server with a pool of threads, and calls by HttpClient, whose futures answer the request. */
 public final class Client {
@@ -30,7 +32,7 @@ public final class Client {
     private static void handle(HttpExchange exchange) {
         String path = exchange.getRequestURI().getPath();
         String id = path.substring(path.lastIndexOf('/') + 1);
-        (Service.PARALLEL ? parallel(id) : sequential(id, 0, "")).whenComplete((answer, failure) -> {
+        calls(id).whenComplete((answer, failure) -> {
             try (exchange) {
                 if (failure != null) {
                     throw new IOException(failure);
@@ -42,6 +44,14 @@ public final class Client {
                 broken.printStackTrace();
             }
         });
+    }
+
+    private static CompletableFuture<String> calls(String id) {
+        if (Service.DELAYED) {
+            Executor later = CompletableFuture.delayedExecutor(Service.delay(id), TimeUnit.MILLISECONDS);
+            return CompletableFuture.supplyAsync(() -> id, later).thenCompose(same -> call(same, 0));
+        }
+        return Service.PARALLEL ? parallel(id) : sequential(id, 0, "");
     }
 
     private static CompletableFuture<String> parallel(String id) {

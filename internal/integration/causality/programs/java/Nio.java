@@ -8,7 +8,9 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
+import java.util.Comparator;
 import java.util.Deque;
+import java.util.PriorityQueue;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
@@ -85,7 +87,7 @@ public final class Nio {
 
     /** A client's connection, which has one request at a time. */
     private static final class Client extends Peer {
-        private String id;
+        String id;
         private String[] answers;
         private int open;
 
@@ -104,6 +106,10 @@ public final class Nio {
             id = path.substring(path.lastIndexOf('/') + 1);
             answers = new String[Service.COUNT];
             open = Service.COUNT;
+            if (Service.DELAYED) {
+                loop.timers.add(new Timer(System.nanoTime() + 1_000_000 * Service.delay(id), this));
+                return;
+            }
             for (int k = 0; k < (Service.PARALLEL ? Service.COUNT : 1); k++) {
                 loop.call(this, id, k);
             }
@@ -168,9 +174,13 @@ public final class Nio {
         }
     }
 
+    /** The first call of a client that is due at a time of System.nanoTime(). */
+    private record Timer(long due, Client client) {}
+
     private static final class Loop implements Runnable {
         final Selector selector = Selector.open();
         final Deque<Backend> idle = new ArrayDeque<>();
+        final Queue<Timer> timers = new PriorityQueue<>(Comparator.comparingLong(Timer::due));
         private final Queue<SocketChannel> accepted = new ConcurrentLinkedQueue<>();
         private final Loop[] loops;
         private int next;
@@ -193,7 +203,11 @@ public final class Nio {
         public void run() {
             try {
                 while (true) {
-                    selector.select();
+                    selector.select(timers.isEmpty() ? 0 : Math.max(1, (timers.peek().due() - System.nanoTime()) / 1_000_000));
+                    while (!timers.isEmpty() && timers.peek().due() <= System.nanoTime()) {
+                        Client client = timers.remove().client();
+                        call(client, client.id, 0);
+                    }
                     for (SocketChannel channel = accepted.poll(); channel != null; channel = accepted.poll()) {
                         Client client = new Client(this, channel);
                         channel.register(selector, SelectionKey.OP_READ, client);

@@ -9,7 +9,13 @@ final class Service {
     static final int BACKEND = Integer.parseInt(System.getenv("BACKEND"));
     static final boolean POOLED = System.getenv("STYLE").equals("pooled");
     static final boolean PARALLEL = System.getenv("CALLS").equals("parallel");
-    static final int COUNT = System.getenv("CALLS").equals("one") ? 1 : 3;
+    static final boolean DELAYED = System.getenv("CALLS").equals("delayed");
+    static final int COUNT = DELAYED || System.getenv("CALLS").equals("one") ? 1 : 3;
+
+    /** How many milliseconds to wait before the call. */
+    static long delay(String id) {
+        return DELAYED ? 1 + Integer.parseInt(id) % 5 : 0;
+    }
 
     /** A call of the backend that waits for its answer. */
     interface Call {
@@ -19,6 +25,7 @@ final class Service {
     /** The answers in their order; parallel calls are made by the executor. */
     static String answers(String path, Call call, ExecutorService executor) throws Exception {
         String id = path.substring(path.lastIndexOf('/') + 1);
+        Thread.sleep(delay(id));
         List<String> answers = new ArrayList<>();
         if (PARALLEL) {
             List<Future<String>> futures = new ArrayList<>();

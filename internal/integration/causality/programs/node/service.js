@@ -1,8 +1,10 @@
 // What the services in Node.js have in common: call(id, k) resolves to an answer of the backend.
 const http = require("node:http");
+const { setTimeout } = require("node:timers/promises");
 
 async function answers(call, id) {
-  if (process.env.CALLS === "one") return [await call(id, 0)];
+  if (process.env.CALLS === "delayed") await setTimeout(1 + (id % 5));
+  if (["one", "delayed"].includes(process.env.CALLS)) return [await call(id, 0)];
   if (process.env.CALLS === "parallel") return Promise.all([0, 1, 2].map((k) => call(id, k)));
   const all = [];
   for (let k = 0; k < 3; k++) all.push(await call(id, k));

@@ -44,6 +44,9 @@ function parallel(string $path, int $count): array
 
 $path = parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH);
 $calls = getenv('CALLS');
-$answers = $calls === 'parallel' ? parallel($path, 3) : sequential($path, $calls === 'one' ? 1 : 3);
+if ($calls === 'delayed') {
+    usleep(1000 * (1 + (int) basename($path) % 5));
+}
+$answers = $calls === 'parallel' ? parallel($path, 3) : sequential($path, in_array($calls, ['one', 'delayed']) ? 1 : 3);
 header('Content-Type: text/plain');
 echo implode(',', $answers);

@@ -1,10 +1,11 @@
 """A thread for each connection; calls by urllib3, parallel ones in a pool of threads."""
 import http.server
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import urllib3
 
-from service import CALLS, CONCURRENCY, COUNT, LISTEN, POOLED, url
+from service import CALLS, CONCURRENCY, COUNT, LISTEN, POOLED, delay, url
 
 manager = urllib3.PoolManager(maxsize=3 * CONCURRENCY)
 executor = ThreadPoolExecutor(max_workers=32)
@@ -16,6 +17,8 @@ def call(path, k):
 
 
 def answers(path):
+    if CALLS == "delayed":
+        time.sleep(delay(path))
     if CALLS == "parallel":
         return list(executor.map(lambda k: call(path, k), range(COUNT)))
     return [call(path, k) for k in range(COUNT)]

@@ -1,10 +1,11 @@
 """An application for gunicorn; calls by requests, each thread with a session of its own, parallel ones in a pool of threads."""
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
 
-from service import CALLS, COUNT, POOLED, url
+from service import CALLS, COUNT, POOLED, delay, url
 
 local = threading.local()
 executor = ThreadPoolExecutor(max_workers=32)  # starts its threads when they are needed: after the fork
@@ -20,6 +21,8 @@ def call(path, k):
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
+    if CALLS == "delayed":
+        time.sleep(delay(path))
     if CALLS == "parallel":
         answers = list(executor.map(lambda k: call(path, k), range(COUNT)))
     else:

@@ -23,6 +23,9 @@ end
 
 def answers(id)
   case CALLS
+  when "delayed"
+    sleep((1 + id.to_i % 5) / 1000.0)
+    [call_backend(id, 0)]
   when "one" then [call_backend(id, 0)]
   when "parallel" then (0..2).map { |k| Thread.new { call_backend(id, k) } }.map(&:value)
   else (0..2).map { |k| call_backend(id, k) }
