@@ -116,6 +116,9 @@ func (x *result) remarks() string {
 	if x.unjudged > 0 {
 		parts = append(parts, fmt.Sprintf("%d parents of requests without a SERVER span", x.unjudged))
 	}
+	if apart := min(x.found, x.answers) - x.joined; apart > 0 {
+		parts = append(parts, fmt.Sprintf("%d spans of the backend are not the children of their calls", apart))
+	}
 	if x.answered < x.requests {
 		parts = append(parts, fmt.Sprintf("%d requests not answered", x.requests-x.answered))
 	}

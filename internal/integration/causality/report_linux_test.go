@@ -16,7 +16,7 @@ func measured() *result {
 	return &result{
 		cell: &cell{runtime: &runtime{name: "Go", least: aim{recall: 0.99}}, concurrency: 100, style: pooled, pattern: one}, answered: 400,
 		score: &score{
-			requests: 400, calls: 400, spans: 1200, found: 400, servers: 400, answers: 400, asserted: 399, right: 399, linked: 1, connections: 90, whole: 399,
+			requests: 400, calls: 400, spans: 1200, found: 400, servers: 400, answers: 400, asserted: 399, right: 399, linked: 1, connections: 90, whole: 399, joined: 400,
 			evidence: map[string]tally{"only": {2, 2}, "goroutine": {397, 397}},
 		},
 	}
@@ -42,6 +42,7 @@ func TestRowOfTheTable(t *testing.T) {
 			},
 			[]string{`| counted: socketflow_kernel_events_lost{cause="ring_full"} 3 |`},
 		},
+		"apart":        {func(r *result) { r.joined = 399 }, []string{"| 1 spans of the backend are not the children of their calls |"}},
 		"too many":     {func(r *result) { r.extra = 2 }, []string{"| 2 spans too many |"}},
 		"not answered": {func(r *result) { r.answered = 398 }, []string{"| 2 requests not answered |"}},
 		"requests unseen": {
@@ -116,5 +117,5 @@ func TestSummaryAddsUpEvidence(t *testing.T) {
 	r.add(worse)
 	r.summary()
 	assert.Contains(t, out.String(), "| Go | goroutine | 796 | 697 | 87.6 % |\n| Go | only | 2 | 2 | 100.0 % |\n")
-	assert.Contains(t, out.String(), "\n2 cells; precision is at least 99.0 % in 1; recall reaches its aim in 1\n")
+	assert.Contains(t, out.String(), "\nPrecision is at least 99.0 % in 1 of 2 cells that assert a parent; recall reaches its aim in 1 of 2 cells.\n")
 }

@@ -27,6 +27,7 @@ type score struct {
 	right           int // and it is the right one
 	unjudged        int // and it is not known, because the service's SERVER span is missing
 	linked          int // calls without a parent that link to the right one
+	joined          int // calls whose span is the parent of the backend's
 	connections     int // over which the calls were made
 	whole           int // requests all of whose spans are in one trace
 	evidence        map[string]tally
@@ -88,6 +89,9 @@ func (t *truth) request(s *score, id int, all []span) {
 			s.found++
 			expected++
 			s.judge(&calls[0], servers)
+		}
+		if len(calls) > 0 && len(answers) > 0 && answers[0].parent == calls[0].id && answers[0].trace == calls[0].trace {
+			s.joined++
 		}
 		whole = whole && len(calls) > 0 && len(answers) > 0 && calls[0].trace == servers[0].trace && answers[0].trace == servers[0].trace
 	}

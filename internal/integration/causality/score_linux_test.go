@@ -30,62 +30,67 @@ func TestScoreOfOneRequest(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(s []span) []span
 		want   score
+		apart  bool // the backend's span is not joined with the call's
 	}{
 		"right": {
 			func(s []span) []span { return s },
-			score{servers: 1, found: 1, answers: 1, asserted: 1, right: 1, whole: 1, evidence: thread},
+			score{servers: 1, found: 1, answers: 1, asserted: 1, right: 1, whole: 1, evidence: thread}, false,
 		},
 		"another request's parent": {
 			func(s []span) []span { s[1].parent = pcommon.SpanID{9}; return s },
-			score{servers: 1, found: 1, answers: 1, asserted: 1, whole: 1, evidence: wrong},
+			score{servers: 1, found: 1, answers: 1, asserted: 1, whole: 1, evidence: wrong}, false,
 		},
 		"a parent in another process": {
 			func(s []span) []span { s[0].pid = otherPID; return s },
-			score{servers: 1, found: 1, answers: 1, asserted: 1, whole: 1, evidence: wrong},
+			score{servers: 1, found: 1, answers: 1, asserted: 1, whole: 1, evidence: wrong}, false,
 		},
 		"no parent": {
 			func(s []span) []span {
 				s[1].parent, s[1].source, s[1].trace = pcommon.SpanID{}, "", pcommon.TraceID{2}
 				return s
 			},
-			score{servers: 1, found: 1, answers: 1},
+			score{servers: 1, found: 1, answers: 1}, true,
 		},
 		"no parent, but a link": {
 			func(s []span) []span {
 				s[1].parent, s[1].links = pcommon.SpanID{}, []pcommon.SpanID{{8}, {1}}
 				return s
 			},
-			score{servers: 1, found: 1, answers: 1, linked: 1, whole: 1},
+			score{servers: 1, found: 1, answers: 1, linked: 1, whole: 1}, false,
 		},
 		"a link to another request": {
 			func(s []span) []span { s[1].parent, s[1].links = pcommon.SpanID{}, []pcommon.SpanID{{8}}; return s },
-			score{servers: 1, found: 1, answers: 1, whole: 1},
+			score{servers: 1, found: 1, answers: 1, whole: 1}, false,
 		},
 		"a parent without evidence": {
 			func(s []span) []span { s[1].source = ""; return s },
-			score{servers: 1, found: 1, answers: 1, asserted: 1, right: 1, whole: 1, evidence: map[string]tally{"unnamed": {1, 1}}},
+			score{servers: 1, found: 1, answers: 1, asserted: 1, right: 1, whole: 1, evidence: map[string]tally{"unnamed": {1, 1}}}, false,
 		},
 		"the backend's span in another trace": {
 			func(s []span) []span { s[2].trace = pcommon.TraceID{2}; return s },
-			score{servers: 1, found: 1, answers: 1, asserted: 1, right: 1, evidence: thread},
+			score{servers: 1, found: 1, answers: 1, asserted: 1, right: 1, evidence: thread}, true,
+		},
+		"the backend's span with another parent": {
+			func(s []span) []span { s[2].parent = pcommon.SpanID{9}; return s },
+			score{servers: 1, found: 1, answers: 1, asserted: 1, right: 1, whole: 1, evidence: thread}, true,
 		},
 		"no SERVER span": {
 			func(s []span) []span { return s[1:] },
-			score{found: 1, answers: 1, unjudged: 1},
+			score{found: 1, answers: 1, unjudged: 1}, false,
 		},
 		"no CLIENT span": {
 			func(s []span) []span { return []span{s[0], s[2]} },
-			score{servers: 1, answers: 1},
+			score{servers: 1, answers: 1}, false,
 		},
 		"no span of the backend": {
 			func(s []span) []span { return s[:2] },
-			score{servers: 1, found: 1, asserted: 1, right: 1, evidence: thread},
+			score{servers: 1, found: 1, asserted: 1, right: 1, evidence: thread}, false,
 		},
 		"a call made twice": {
 			func(s []span) []span { return append(s, s[1]) },
-			score{servers: 1, found: 1, answers: 1, extra: 1, asserted: 1, right: 1, whole: 1, evidence: thread},
+			score{servers: 1, found: 1, answers: 1, extra: 1, asserted: 1, right: 1, whole: 1, evidence: thread}, false,
 		},
-		"nothing": {func([]span) []span { return nil }, score{}},
+		"nothing": {func([]span) []span { return nil }, score{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.want.requests, test.want.calls, test.want.spans = 1, 1, 3
@@ -94,6 +99,9 @@ func TestScoreOfOneRequest(t *testing.T) {
 			}
 			if test.want.found > 0 {
 				test.want.connections = 1
+			}
+			if test.want.found > 0 && test.want.answers > 0 && !test.apart {
+				test.want.joined = 1
 			}
 			tr := truth{first: 7, requests: 1, calls: 1, backend: backendPID}
 			assert.Equal(t, &test.want, tr.score(map[int][]span{7: test.change(whole())}))

@@ -8,24 +8,29 @@ import (
 
 // summary prints what each kind of evidence is worth in each runtime, and which cells miss their aim.
 func (r *report) summary() {
-	_, _ = fmt.Fprintln(r.out, "\n| runtime | evidence | parents asserted | right | precision |\n|---|---|---:|---:|---:|")
+	head := "\n| runtime | evidence | parents asserted | right | precision |\n|---|---|---:|---:|---:|\n"
 	for _, name := range r.names() {
 		sums := r.evidence(name)
 		for _, source := range slices.Sorted(maps.Keys(sums)) {
 			e := sums[source]
-			_, _ = fmt.Fprintf(r.out, "| %s | %s | %d | %d | %s |\n", name, source, e.asserted, e.right, percent(ratio(e.right, e.asserted)))
+			_, _ = fmt.Fprintf(r.out, head+"| %s | %s | %d | %d | %s |\n", name, source, e.asserted, e.right, percent(ratio(e.right, e.asserted)))
+			head = ""
 		}
 	}
-	precise, recalled := 0, 0
+	asserting, precise, recalled := 0, 0, 0
 	for _, x := range r.results {
-		if x.precision() >= leastPrecision {
-			precise++
+		if x.asserted > 0 {
+			asserting++
+			if x.precision() >= leastPrecision {
+				precise++
+			}
 		}
 		if !x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
 			recalled++
 		}
 	}
-	_, _ = fmt.Fprintf(r.out, "\n%d cells; precision is at least %s in %d; recall reaches its aim in %d\n", len(r.results), percent(leastPrecision), precise, recalled)
+	_, _ = fmt.Fprintf(r.out, "\nPrecision is at least %s in %d of %d cells that assert a parent; recall reaches its aim in %d of %d cells.\n",
+		percent(leastPrecision), precise, asserting, recalled, len(r.results))
 }
 
 // names are those of the runtimes that were measured, in order.
