@@ -72,20 +72,21 @@ func (m *matrix) cells(r *runtime) (all []*cell) {
 
 // choose are the runtimes whose names contain one of the words, without regard to case; no words: all.
 func choose(all []*runtime, words string) (chosen []*runtime, err error) {
-	if words == "" {
-		return all, nil
-	}
-	for word := range strings.SplitSeq(words, ",") {
-		found := false
-		for _, r := range all {
-			if strings.Contains(strings.ToLower(r.name), strings.ToLower(strings.TrimSpace(word))) {
-				found = true
-				if !slices.Contains(chosen, r) {
-					chosen = append(chosen, r)
-				}
+	wanted := strings.Split(strings.ToLower(words), ",")
+	used := map[string]bool{}
+	for _, r := range all {
+		matches := false
+		for _, word := range wanted {
+			if strings.Contains(strings.ToLower(r.name), word) {
+				matches, used[word] = true, true
 			}
 		}
-		if !found {
+		if matches {
+			chosen = append(chosen, r)
+		}
+	}
+	for _, word := range wanted {
+		if !used[word] {
 			return nil, fmt.Errorf("no runtime is called %q", word)
 		}
 	}

@@ -67,8 +67,8 @@ func (p *place) environment() []string {
 // prepare builds what is needed; absent says why the runtime cannot be had.
 func (r *runtime) prepare(p *place) (absent string, err error) {
 	for _, need := range r.needs {
-		need[0] = strings.ReplaceAll(need[0], "PROGRAMS", p.Programs)
-		if err := exec.Command(need[0], need[1:]...).Run(); err != nil {
+		program := strings.ReplaceAll(need[0], "PROGRAMS", p.Programs)
+		if err := exec.Command(program, need[1:]...).Run(); err != nil {
 			return fmt.Sprintf("%s: %v (Debian: %s)", strings.Join(need, " "), err, r.install), nil
 		}
 	}
