@@ -77,6 +77,13 @@ func (l *ledger) score(t *truth) *score {
 	return t.score(l.requests)
 }
 
+// explain names calls that are not as they should be.
+func (l *ledger) explain(t *truth, limit int) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return t.explain(l.requests, limit)
+}
+
 // forget drops the spans of a cell that is done.
 func (l *ledger) forget(t *truth) {
 	l.mu.Lock()

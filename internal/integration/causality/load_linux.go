@@ -76,11 +76,7 @@ func (l *load) one(ctx context.Context, transport *http.Transport, id int) {
 func (l *load) answer(id int) string {
 	var parts []string
 	for k := range l.truth.calls {
-		at := target{id, k}
-		if l.truth.forwards {
-			at.call = itself
-		}
-		parts = append(parts, at.path(l.cell.runtime.grpc))
+		parts = append(parts, l.truth.call(id, k).path(l.cell.runtime.grpc))
 	}
 	return strings.Join(parts, ",")
 }

@@ -132,6 +132,9 @@ func (x *run) measureCell(ctx context.Context, r *result) (err error) {
 	l := &load{cell: r.cell, truth: t, port: listen}
 	r.answered, err = l.run(ctx)
 	r.score = x.settle(t)
+	for _, note := range x.observer.ledger.explain(t, x.explain) {
+		fmt.Fprintf(os.Stderr, "%v: %s\n", r.cell, note)
+	}
 	x.observer.ledger.forget(t)
 	for _, p := range []*process{service, backend} {
 		if !p.running() {

@@ -76,10 +76,7 @@ func (t *truth) request(s *score, id int, all []span) {
 		expected++
 	}
 	for k := range t.calls {
-		at := target{id, k}
-		if t.forwards {
-			at.call = itself
-		}
+		at := t.call(id, k)
 		calls, answers := t.named(all, at, true, false), t.named(all, at, false, true)
 		if len(answers) > 0 {
 			s.answers++
@@ -99,6 +96,14 @@ func (t *truth) request(s *score, id int, all []span) {
 	if whole {
 		s.whole++
 	}
+}
+
+// call is the target of a request's call.
+func (t *truth) call(id, k int) target {
+	if t.forwards {
+		return target{id, itself}
+	}
+	return target{id, k}
 }
 
 // named are the spans of a target at one end, in the backend or not.
