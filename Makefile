@@ -21,6 +21,7 @@ FUZZTIME ?= 10s
 SOAK_DURATION ?= 2h
 SOAK_DIR ?=
 SOAKFLAGS ?=
+CAUSALITYFLAGS ?=
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
@@ -82,6 +83,12 @@ bench: build ## what observing costs, as ratios (less than half an hour; BENCHFL
 soak: deps build ## mixed load with restarts, reloads, floods and a stalled backend: SOAK_DURATION (2h), SOAK_DIR for samples and logs
 	go build -C $(INTEGRATION) -o "$$PWD/_build/soak" ./soak
 	nice -n 15 _build/soak -duration $(SOAK_DURATION) -dir "$(SOAK_DIR)" $(SOAKFLAGS)
+
+.PHONY: causality
+causality: build ## how many causes within programs of each runtime are found, and right (root; CAUSALITYFLAGS="-quick -runtimes go,node" does less)
+	.ci/deps causality
+	go build -C $(INTEGRATION) -o "$$PWD/_build/causality" ./causality
+	_build/causality $(CAUSALITYFLAGS)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s)

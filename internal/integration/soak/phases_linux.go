@@ -16,6 +16,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/socketflow/socketflow/internal/integration/otelcol"
+	"github.com/socketflow/socketflow/internal/integration/sink"
 )
 
 // soak is a run.
@@ -26,7 +29,7 @@ type soak struct {
 	config  string
 	metrics int
 	pprof   int
-	sink    *sink
+	sink    *sink.Sink
 	ledger  *ledger
 	self    string
 
@@ -55,7 +58,7 @@ type segment struct {
 	life       int
 	begin, end int64
 	how        string // its end: reload, SIGTERM, SIGKILL
-	counters   counters
+	counters   otelcol.Counters
 	received   int // spans that the backend has got by its end, since the run began
 }
 
@@ -84,9 +87,9 @@ func newSoak(s *settings) (*soak, error) {
 	}
 	x.self = self
 	x.config = filepath.Join(s.dir, "collector.yaml")
-	x.sink = &sink{port: sinkPort, spans: x.ledger.emitted}
+	x.sink = &sink.Sink{Port: sinkPort, Spans: x.ledger.emitted}
 	text := fmt.Appendf(nil, configuration, self, x.at.Redis, sinkPort, x.pprof, x.metrics)
-	return x, errors.Join(os.WriteFile(x.config, text, 0o600), x.sink.open(), removeOld(x.at.Unix))
+	return x, errors.Join(os.WriteFile(x.config, text, 0o600), x.sink.Open(), removeOld(x.at.Unix))
 }
 
 func removeOld(path string) error {

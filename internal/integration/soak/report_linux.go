@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/socketflow/socketflow/internal/integration/otelcol"
 )
 
 // tally counts sides of requests: each request has two.
@@ -61,23 +63,6 @@ func (x *soak) observed(r *request) int {
 	return -1
 }
 
-// budget is what a segment's counters cover.
-type budget struct{ export, kernel, flows int }
-
-func (s *segment) budget() budget {
-	c := s.counters
-	return budget{
-		// What the exporter's queue refuses the receiver counts, too.
-		export: c.sum("exporter_send_failed_spans", "") +
-			max(c.sum("exporter_enqueue_failed_spans", ""), c.sum("socketflow_items_refused", `signal="spans"`)),
-		kernel: c.sum("socketflow_kernel_events_lost", "") + c.sum("socketflow_payload_missing", "") +
-			c.sum("socketflow_kernel_events_missed", "") + c.sum("socketflow_parse_errors", "") -
-			c.sum("socketflow_parse_errors", "undecodable") + // of fields that are no request's id
-			c.sum("socketflow_sockets_evicted", "close_lost"),
-		flows: c.sum("socketflow_flows_reopened", "") + c.sum("socketflow_datagrams_missed", ""),
-	}
-}
-
 // take spends one of the budget, and reports whether there was one.
 func take(n *int) bool {
 	*n--
@@ -85,11 +70,11 @@ func take(n *int) bool {
 }
 
 // miss counts a missing side by its reason.
-func (t *tally) miss(r *request, b *budget) (explained bool) {
+func (t *tally) miss(r *request, b *otelcol.Losses) (explained bool) {
 	switch {
-	case take(&b.export):
+	case take(&b.Export):
 		t.export++
-	case take(&b.kernel), r.kind == dns && take(&b.flows):
+	case take(&b.Kernel), r.kind == dns && take(&b.Flows):
 		t.kernel++
 	default:
 		t.unexplained++
@@ -112,9 +97,9 @@ func (x *soak) report() error {
 	x.ledger.mu.Lock()
 	defer x.ledger.mu.Unlock()
 	byKind, byPhase := map[string]*tally{}, map[string]*tally{}
-	budgets := make([]budget, len(x.segments))
+	budgets := make([]otelcol.Losses, len(x.segments))
 	for i := range x.segments {
-		budgets[i] = x.segments[i].budget()
+		budgets[i] = x.segments[i].counters.Losses()
 	}
 	var total tally
 	var examples []string
@@ -155,7 +140,7 @@ func (x *soak) report() error {
 	defer x.mu.Unlock()
 	grown := flat(x.samples)
 	fmt.Printf("\nspans of requests %d, sent twice by the exporter %d, other spans %d, unreadable exports %d, requests without a client's line %d\n",
-		x.ledger.spans, x.ledger.resent, x.ledger.others, x.sink.errors.Load(), orphans)
+		x.ledger.spans, x.ledger.resent, x.ledger.others, x.sink.Errors.Load(), orphans)
 	for _, list := range [][]string{x.ledger.strange, examples, x.troubles} {
 		for _, line := range list {
 			fmt.Println(line)
@@ -178,7 +163,7 @@ func (t tally) verdict(grown, troubles int) error {
 }
 
 // judge compares what was emitted of a request with what its client says.
-func (x *soak) judge(r *request, budgets []budget) (t tally, notes []string) {
+func (x *soak) judge(r *request, budgets []otelcol.Losses) (t tally, notes []string) {
 	t.requests, t.expected = 1, int(sides)
 	if !r.answered {
 		t.unanswered++
@@ -228,7 +213,7 @@ func (x *soak) printSegments() {
 		c := s.counters
 		var losses []string
 		for _, series := range slices.Sorted(maps.Keys(c)) {
-			if c[series] > 0 && isLoss(series) {
+			if c[series] > 0 && otelcol.IsLoss(series) {
 				losses = append(losses, fmt.Sprintf("%s %.0f", strings.ReplaceAll(series, `receiver="socketflow"`, ""), c[series]))
 			}
 		}
@@ -236,18 +221,7 @@ func (x *soak) printSegments() {
 		if i > 0 {
 			before = x.segments[i-1].received
 		}
-		fmt.Printf("| %d | %d | %.0f | %s | %d | %d | %d | %s |\n", i, s.life, float64(s.end-s.begin)/1e9, s.how, c.sum("receiver_accepted_spans", ""),
-			c.sum("exporter_sent_spans", ""), s.received-before, strings.Join(losses, "; "))
+		fmt.Printf("| %d | %d | %.0f | %s | %d | %d | %d | %s |\n", i, s.life, float64(s.end-s.begin)/1e9, s.how, c.Sum("receiver_accepted_spans", ""),
+			c.Sum("exporter_sent_spans", ""), s.received-before, strings.Join(losses, "; "))
 	}
-}
-
-func isLoss(series string) bool {
-	for _, name := range [...]string{"exporter_send_failed_spans", "exporter_enqueue_failed_spans", "socketflow_items_refused", "socketflow_kernel_events_lost",
-		"socketflow_payload_missing", "socketflow_kernel_events_missed", "socketflow_parse_errors", "socketflow_sockets_evicted", "socketflow_flows_reopened",
-		"socketflow_datagrams_missed", "socketflow_data_strays", "socketflow_decode_errors"} {
-		if strings.HasPrefix(series, name) {
-			return true
-		}
-	}
-	return false
 }

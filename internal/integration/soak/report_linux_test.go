@@ -8,10 +8,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/integration/otelcol"
 )
 
 // observedSoak has one segment of 100 s, which a reload ends.
-func observedSoak(own counters) *soak {
+func observedSoak(own otelcol.Counters) *soak {
 	return &soak{
 		at:       addresses{HTTP: 80, DNS: 53},
 		ledger:   newLedger(),
@@ -29,34 +31,34 @@ func good() request {
 
 func TestEachSideOfARequestHasOneVerdict(t *testing.T) {
 	for name, test := range map[string]struct {
-		own    counters
+		own    otelcol.Counters
 		change func(*request)
 		want   tally
 	}{
 		"emitted at both ends":             {nil, func(*request) {}, tally{emitted: 2}},
 		"missing, and nothing was counted": {nil, func(r *request) { r.sides[serverSide] = seen{} }, tally{emitted: 1, unexplained: 1}},
 		"missing, and the exporter counted one": {
-			counters{`exporter_send_failed_spans{exporter="x"}`: 1},
+			otelcol.Counters{`exporter_send_failed_spans{exporter="x"}`: 1},
 			func(r *request) { r.sides = [sides]seen{} }, tally{export: 1, unexplained: 1},
 		},
 		"missing, and the kernel counted it": {
-			counters{"socketflow_kernel_events_lost": 1},
+			otelcol.Counters{"socketflow_kernel_events_lost": 1},
 			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, kernel: 1},
 		},
 		"an undecodable header field explains nothing": {
-			counters{`socketflow_parse_errors{cause="undecodable"}`: 5},
+			otelcol.Counters{`socketflow_parse_errors{cause="undecodable"}`: 5},
 			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
 		},
 		"what the queue refused is counted twice, and covers one": {
-			counters{`exporter_enqueue_failed_spans{exporter="x"}`: 1, `socketflow_items_refused{signal="spans"}`: 1},
+			otelcol.Counters{`exporter_enqueue_failed_spans{exporter="x"}`: 1, `socketflow_items_refused{signal="spans"}`: 1},
 			func(r *request) { r.sides = [sides]seen{} }, tally{export: 1, unexplained: 1},
 		},
 		"refused log records are no spans": {
-			counters{`socketflow_items_refused{signal="logs"}`: 1},
+			otelcol.Counters{`socketflow_items_refused{signal="logs"}`: 1},
 			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
 		},
 		"flows that gave way explain no TCP": {
-			counters{"socketflow_flows_reopened": 5},
+			otelcol.Counters{"socketflow_flows_reopened": 5},
 			func(r *request) { r.sides[clientSide] = seen{} }, tally{emitted: 1, unexplained: 1},
 		},
 		"under way when the reload began": {
@@ -77,7 +79,7 @@ func TestEachSideOfARequestHasOneVerdict(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x, r := observedSoak(test.own), good()
 			test.change(&r)
-			got, _ := x.judge(&r, []budget{x.segments[0].budget()})
+			got, _ := x.judge(&r, []otelcol.Losses{x.segments[0].counters.Losses()})
 			test.want.requests, test.want.expected = 1, 2
 			assert.Equal(t, test.want, got)
 		})

@@ -29,7 +29,7 @@ func (x *soak) run(ctx context.Context) error {
 	running.Wait()
 	x.clients.Wait()
 	x.begin("end")
-	return errors.Join(err, x.settle(), x.finish("SIGTERM"), x.collector.end(syscall.SIGTERM))
+	return errors.Join(err, x.settle(), x.finish("SIGTERM"), x.collector.End(syscall.SIGTERM))
 }
 
 // phases runs bags of phases in an order of chance. Each phase is followed by a calm one.
@@ -74,15 +74,15 @@ func (x *soak) act(ctx context.Context, phase string) error {
 	case "flood":
 		return x.program("flood").Run()
 	case "stall":
-		x.sink.stall()
+		x.sink.Stall()
 		wait(ctx, min(between(x.rand, 30, 90), x.duration/6))
-		x.sink.resume()
+		x.sink.Resume()
 	case "gone":
-		if err := x.sink.close(); err != nil {
+		if err := x.sink.Close(); err != nil {
 			return err
 		}
 		wait(ctx, min(between(x.rand, 10, 40), x.duration/6))
-		return x.sink.open()
+		return x.sink.Open()
 	case "programs":
 		return x.shortPrograms()
 	case "reload":
@@ -123,7 +123,7 @@ func (x *soak) start() error {
 
 // finish ends the segment: its counters are read just before the signal.
 func (x *soak) finish(how string) error {
-	own, err := x.collector.scrape()
+	own, err := x.collector.Scrape()
 	x.ledger.mu.Lock()
 	received := x.ledger.spans + x.ledger.others
 	x.ledger.mu.Unlock()
@@ -138,10 +138,10 @@ func (x *soak) reload() error {
 	if err := x.finish("reload"); err != nil {
 		return err
 	}
-	if err := x.collector.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := x.collector.Cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		return err
 	}
-	if err := x.collector.waitReady(); err != nil {
+	if err := x.collector.WaitReady(); err != nil {
 		return err
 	}
 	x.mu.Lock()
@@ -151,7 +151,7 @@ func (x *soak) reload() error {
 }
 
 func (x *soak) restart(how string, signal syscall.Signal) error {
-	if err := errors.Join(x.finish(how), x.collector.end(signal)); err != nil {
+	if err := errors.Join(x.finish(how), x.collector.End(signal)); err != nil {
 		return err
 	}
 	time.Sleep(time.Second)
@@ -162,8 +162,8 @@ func (x *soak) restart(how string, signal syscall.Signal) error {
 func (x *soak) settle() error {
 	time.Sleep(2 * time.Second)
 	for range 180 {
-		own, err := x.collector.scrape()
-		if err == nil && own.sum("exporter_queue_size", "") <= 1 {
+		own, err := x.collector.Scrape()
+		if err == nil && own.Sum("exporter_queue_size", "") <= 1 {
 			time.Sleep(time.Second)
 			return nil
 		}
@@ -181,5 +181,5 @@ func (x *soak) stop() (err error) {
 		err = errors.Join(err, cmd.Process.Signal(syscall.SIGTERM))
 		_ = cmd.Wait()
 	}
-	return errors.Join(err, x.sink.close())
+	return errors.Join(err, x.sink.Close())
 }

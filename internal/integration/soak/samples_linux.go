@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/socketflow/socketflow/internal/integration/otelcol"
 )
 
 // sample is what the collector holds at a moment. Memory is in KiB.
@@ -21,7 +23,7 @@ type sample struct {
 
 func (c *collector) sample(phase string) (s sample, err error) {
 	s = sample{at: time.Now(), life: c.life, phase: phase}
-	proc := fmt.Sprintf("/proc/%d/", c.cmd.Process.Pid)
+	proc := fmt.Sprintf("/proc/%d/", c.Cmd.Process.Pid)
 	status, err := os.ReadFile(proc + "status")
 	if err != nil {
 		return s, err
@@ -44,12 +46,12 @@ func (c *collector) sample(phase string) (s sample, err error) {
 	user, _ := strconv.Atoi(fields[11])
 	system, _ := strconv.Atoi(fields[12])
 	s.cpu = time.Duration(user+system) * 10 * time.Millisecond
-	own, err := c.scrape()
+	own, err := c.Scrape()
 	if err != nil {
 		return s, err
 	}
-	s.heap = own.sum("process_runtime_heap_alloc_bytes", "") / 1024
-	text, err := fetch(c.pprof + "goroutine?debug=1")
+	s.heap = own.Sum("process_runtime_heap_alloc_bytes", "") / 1024
+	text, err := otelcol.Fetch(c.pprof + "goroutine?debug=1")
 	if err != nil {
 		return s, err
 	}

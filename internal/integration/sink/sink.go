@@ -1,4 +1,5 @@
-package main
+// Package sink is a backend for traces: a server of OTLP over HTTP, which hands on the spans that it gets.
+package sink
 
 import (
 	"errors"
@@ -7,23 +8,28 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// sink is the backend: OTLP over HTTP, in Protobuf. It can be mute, or gone.
-type sink struct {
-	port   int
-	spans  func(ptrace.Traces)
-	errors atomic.Int64 // requests that could not be read
+// headTimeout is how long it waits for the rest of a request's head.
+const headTimeout = time.Minute
+
+// Sink is the backend: OTLP over HTTP, in Protobuf, on a port of 127.0.0.1. It can be mute, or gone.
+type Sink struct {
+	Port   int
+	Spans  func(ptrace.Traces) // is called by several goroutines at a time
+	Errors atomic.Int64        // requests that could not be read
 
 	mu     sync.Mutex
 	server *http.Server
 	mute   chan struct{} // closed when it answers again; nil: it answers
 }
 
-func (s *sink) open() error {
-	listener, err := net.Listen("tcp4", loopback(s.port))
+// Open begins to listen.
+func (s *Sink) Open() error {
+	listener, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: s.Port})
 	if err != nil {
 		return err
 	}
@@ -35,19 +41,22 @@ func (s *sink) open() error {
 	return nil
 }
 
-func (s *sink) close() error {
+// Close ends all connections, and listens no more.
+func (s *Sink) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.server.Close()
 }
 
-func (s *sink) stall() {
+// Stall keeps all that comes from now on without an answer.
+func (s *Sink) Stall() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mute = make(chan struct{})
 }
 
-func (s *sink) resume() {
+// Resume ends a stall.
+func (s *Sink) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.mute)
@@ -55,7 +64,7 @@ func (s *sink) resume() {
 }
 
 // ServeHTTP records spans. What comes while the sink is mute is refused at the end, if the exporter still waits, and not recorded.
-func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	mute := s.mute
 	s.mu.Unlock()
@@ -74,9 +83,9 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	traces, parseErr := (&ptrace.ProtoUnmarshaler{}).UnmarshalTraces(body)
 	if err := errors.Join(err, parseErr); err != nil {
-		s.errors.Add(1)
+		s.Errors.Add(1)
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	s.spans(traces)
+	s.Spans(traces)
 }

@@ -1,0 +1,87 @@
+// Command gohttp is a service of net/http, which makes its calls with net/http.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	backend, _ = strconv.Atoi(os.Getenv("BACKEND"))
+	client     = &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: os.Getenv("STYLE") == "new", MaxIdleConnsPerHost: 2000, IdleConnTimeout: time.Minute,
+	}}
+)
+
+func call(ctx context.Context, id int, k int) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/c/%d/%d", backend, id, k), nil) //nolint:gosec // made of numbers
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request) //nolint:gosec // of the backend
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(response.Body)
+	return string(text), err
+}
+
+// calls returns the answers in their order.
+func calls(ctx context.Context, id int) ([]string, error) {
+	answers := make([]string, 3)
+	failures := make([]error, 3)
+	switch os.Getenv("CALLS") {
+	case "delayed":
+		time.Sleep(time.Duration(1+id%5) * time.Millisecond)
+		fallthrough
+	case "one":
+		text, err := call(ctx, id, 0)
+		return []string{text}, err
+	case "sequential":
+		for k := range answers {
+			var err error
+			if answers[k], err = call(ctx, id, k); err != nil {
+				return nil, err
+			}
+		}
+		return answers, nil
+	}
+	var running sync.WaitGroup
+	for k := range answers {
+		running.Go(func() { answers[k], failures[k] = call(ctx, id, k) })
+	}
+	running.Wait()
+	for _, err := range failures {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
+}
+
+func main() {
+	http.HandleFunc("GET /r/{id}", func(w http.ResponseWriter, r *http.Request) {
+		id, err := strconv.Atoi(r.PathValue("id"))
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		answers, err := calls(r.Context(), id)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		_, _ = io.WriteString(w, strings.Join(answers, ","))
+	})
+	server := http.Server{Addr: "127.0.0.1:" + os.Getenv("LISTEN"), ReadHeaderTimeout: time.Minute}
+	log.Fatal(server.ListenAndServe())
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// summary prints what each kind of evidence is worth in each runtime, and which cells miss their aim.
+func (r *report) summary() {
+	head := "\n| runtime | evidence | parents asserted | right | precision |\n|---|---|---:|---:|---:|\n"
+	for _, name := range r.names() {
+		sums := r.evidence(name)
+		for _, source := range slices.Sorted(maps.Keys(sums)) {
+			e := sums[source]
+			_, _ = fmt.Fprintf(r.out, head+"| %s | %s | %d | %d | %s |\n", name, source, e.asserted, e.right, percent(ratio(e.right, e.asserted)))
+			head = ""
+		}
+	}
+	asserting, precise, recalled := 0, 0, 0
+	for _, x := range r.results {
+		if x.asserted > 0 {
+			asserting++
+			if x.precision() >= leastPrecision {
+				precise++
+			}
+		}
+		if !x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
+			recalled++
+		}
+	}
+	_, _ = fmt.Fprintf(r.out, "\nPrecision is at least %s in %d of %d cells that assert a parent; recall reaches its aim in %d of %d cells.\n",
+		percent(leastPrecision), precise, asserting, recalled, len(r.results))
+}
+
+// names are those of the runtimes that were measured, in order.
+func (r *report) names() (all []string) {
+	for _, x := range r.results {
+		if name := x.cell.runtime.name; !slices.Contains(all, name) {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// evidence adds up a runtime's cells.
+func (r *report) evidence(name string) map[string]tally {
+	sums := map[string]tally{}
+	for _, x := range r.results {
+		if x.cell.runtime.name != name {
+			continue
+		}
+		for source, e := range x.evidence {
+			sum := sums[source]
+			sum.asserted += e.asserted
+			sum.right += e.right
+			sums[source] = sum
+		}
+	}
+	return sums
+}
