@@ -44,6 +44,13 @@
 #define NR_READV 19
 #define NR_WRITEV 20
 #define NR_CONNECT 42
+#define NR_POLL 7
+#define NR_SELECT 23
+#define NR_EPOLL_WAIT 232
+#define NR_PSELECT6 270
+#define NR_PPOLL 271
+#define NR_EPOLL_PWAIT 281
+#define NR_EPOLL_PWAIT2 441
 #define NR_ACCEPT 43
 #define NR_SENDTO 44
 #define NR_RECVFROM 45
@@ -83,6 +90,10 @@
 #define NR_READV 65
 #define NR_WRITEV 66
 #define NR_CONNECT 203
+#define NR_EPOLL_PWAIT 22
+#define NR_PSELECT6 72
+#define NR_PPOLL 73
+#define NR_EPOLL_PWAIT2 441
 #define NR_ACCEPT 202
 #define NR_SENDTO 206
 #define NR_RECVFROM 207

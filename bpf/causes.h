@@ -7,6 +7,9 @@
 /* Set before the programs are loaded. */
 const volatile __u32 causes_mask = 0; /* slots of causes - 1; 0: causes are not observed */
 
+/* Set once the programs are attached: the exits of the calls are hooked in which event loops wait. */
+volatile __u32 sees_polls = 0;
+
 /* What a thread has received last. */
 struct thread_cause {
 	__u64 cookie;   /* from which socket; 0: nothing */
@@ -17,6 +20,11 @@ struct thread_cause {
 	__u32 pending;  /* sockets that asked something which only this thread has read, and that have got nothing yet */
 	__u32 no_go;    /* how often it did not look like a thread of a Go program */
 	__u64 turn;     /* of Go's scheduler; 0: it is no Go program, or that is not known */
+	__u32 row;      /* sockets from which the thread has received since it looked for events or sent something */
+	__u8 polled;    /* the thread has looked for events since it received */
+	__u8 sent;      /* it has sent something since */
+	__u8 carrier;   /* it runs virtual threads */
+	__u8 pad;
 };
 
 /* By thread. Of threads that take each other's slot the causes are not known. */
@@ -52,7 +60,7 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
  * The turn of Go's scheduler in which a goroutine runs: the P that it runs on, and how often that has begun another turn. A goroutine that
  * another one has woken directly before it waited itself runs in the same turn (runtime.execute, inheritTime). 0: this is no Go program.
  */
-static __noinline __u64 go_turn(__u64 goroutine)
+static __noinline __u64 scheduler_turn(__u64 goroutine)
 {
 	__u64 m = 0, words[7], p = 0;
 	__u32 tick;
@@ -73,7 +81,7 @@ static __noinline __u64 go_turn(__u64 goroutine)
 /* The same for the thread of a slot. */
 static __always_inline __u64 turn_of(struct thread_cause *t, __u64 goroutine)
 {
-	__u64 turn = t->no_go < GO_TRIES ? go_turn(goroutine) : 0;
+	__u64 turn = t->no_go < GO_TRIES ? scheduler_turn(goroutine) : 0;
 
 	if (!turn && t->no_go < GO_TRIES)
 		t->no_go++;
@@ -93,6 +101,15 @@ static __always_inline void end_pending(struct socket_state *s)
 	s->pending_tid = 0;
 }
 
+/* Whether the Java virtual machine has named the thread as one that runs virtual threads (jdk.internal.vm: ForkJoinPool-1-worker-N). */
+static __always_inline bool is_carrier(void)
+{
+	char comm[COMM_LEN] __attribute__((aligned(8))), name[COMM_LEN] __attribute__((aligned(8))) = "ForkJoinPool-1-";
+	__u64 *a = (__u64 *)comm, *b = (__u64 *)name;
+
+	return !bpf_get_current_comm(comm, sizeof(comm)) && a[0] == b[0] && a[1] == b[1];
+}
+
 /* The slot of a thread, which takes it if another one has it. */
 static __always_inline struct thread_cause *claim_slot(const struct task_struct *task)
 {
@@ -101,6 +118,7 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 	if (t && t->tid != task->pid) {
 		__builtin_memset(t, 0, sizeof(*t));
 		t->tid = task->pid;
+		t->carrier = is_carrier();
 	}
 	return t;
 }
@@ -113,6 +131,11 @@ static __always_inline struct thread_cause *note_received(const struct task_stru
 
 	if (!t)
 		return NULL;
+	if (t->polled || t->sent)
+		t->row = 1;
+	else if (t->cookie != cookie)
+		t->row++;
+	t->polled = t->sent = 0;
 	t->cookie = cookie;
 	t->position = position;
 	t->length = length;
@@ -150,7 +173,9 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->position = t->position;
 	c->length = t->length;
 	c->pending = t->pending > 255 ? 255 : t->pending;
-	c->waited = t->waits != task->nvcsw;
+	c->row = t->row > 255 ? 255 : t->row;
+	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (t->polled || !sees_polls ? CAUSE_POLLED : 0) |
+		   (t->carrier ? CAUSE_CARRIER : 0);
 	turn = turn_of(t, goroutine);
 	if (turn)
 		c->go = turn == t->turn ? GO_SAME_TURN : GO_OTHER_TURN;
@@ -159,12 +184,29 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 /* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
 static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task, __u64 goroutine)
 {
+	struct thread_cause *t;
+
 	read_cause(c, task, goroutine);
 	if (s->connect_cause.length) {
 		*c = s->connect_cause;
-		c->connect = 1;
+		c->flags |= CAUSE_CONNECT;
 		s->connect_cause.length = 0;
 	}
+	t = cause_of(task->pid);
+	if (!t)
+		return;
+	t->sent = 1;
+	if (s->conn.flow.role == ROLE_SERVER) /* what began with a request has come to its end */
+		t->turn = 0;
+}
+
+/* A thread has looked for events: what it does next need not be about what it has received before. */
+static __always_inline void on_poll_exit(void)
+{
+	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
+
+	if (t)
+		t->polled = 1;
 }
 
 /* A thread has ended. Another one may get its number. */

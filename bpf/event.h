@@ -180,9 +180,16 @@ struct cause {
 	__u64 position; /* behind the last byte of the call that received */
 	__u32 length;   /* of that call; 0: it is not known what had been received */
 	__u8 pending;   /* sockets that asked something which only this thread has read, and that had got nothing yet; 255: or more */
-	__u8 waited;    /* the thread has waited since */
-	__u8 connect;   /* all this is about the connect, not the sending */
+	__u8 row;       /* sockets from which the thread has received since it looked for events or sent something; 255: or more */
+	__u8 flags;     /* enum cause_flag */
 	__u8 go;        /* enum go_turn */
+};
+
+enum cause_flag {
+	CAUSE_WAITED = 1,  /* the thread has waited since it received */
+	CAUSE_POLLED = 2,  /* it has looked for events since, or that is not known */
+	CAUSE_CONNECT = 4, /* all this is about the connect, not the sending */
+	CAUSE_CARRIER = 8, /* the thread runs virtual threads of the Java virtual machine, which do not keep to it */
 };
 
 /*

@@ -103,6 +103,42 @@ int splice_exit(struct sys_exit_args *ctx)
 	return 0;
 }
 
+/* Where event loops wait. */
+
+#define POLL_EXIT(call) \
+	SEC("tracepoint/syscalls/sys_exit_" #call) \
+	int call##_exit(void *ctx) \
+	{ \
+		on_poll_exit(); \
+		return 0; \
+	}
+
+POLL_EXIT(epoll_wait)
+POLL_EXIT(epoll_pwait)
+POLL_EXIT(epoll_pwait2)
+POLL_EXIT(poll)
+POLL_EXIT(ppoll)
+POLL_EXIT(select)
+POLL_EXIT(pselect6)
+
+SEC("tp_btf/sys_exit")
+int BPF_PROG(any_poll, struct pt_regs *regs, long ret)
+{
+	switch (SYSCALL_NR(regs)) {
+#ifdef NR_POLL
+	case NR_POLL:
+	case NR_SELECT:
+	case NR_EPOLL_WAIT:
+#endif
+	case NR_EPOLL_PWAIT:
+	case NR_EPOLL_PWAIT2:
+	case NR_PPOLL:
+	case NR_PSELECT6:
+		on_poll_exit();
+	}
+	return 0;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 {
@@ -337,5 +373,6 @@ const enum direction *unused_direction __attribute__((unused));
 const enum marker *unused_marker __attribute__((unused));
 const enum cut_reason *unused_cut_reason __attribute__((unused));
 const enum exit_user *unused_exit_user __attribute__((unused));
+const enum cause_flag *unused_cause_flag __attribute__((unused));
 const enum go_turn *unused_go_turn __attribute__((unused));
 const enum frame_form *unused_frame_form __attribute__((unused));

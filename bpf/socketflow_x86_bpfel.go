@@ -23,6 +23,15 @@ const (
 	SocketflowAddressSourceADDRESS_SOURCE_GETPEERNAME SocketflowAddressSource = 4
 )
 
+type SocketflowCauseFlag uint32
+
+const (
+	SocketflowCauseFlagCAUSE_WAITED  SocketflowCauseFlag = 1
+	SocketflowCauseFlagCAUSE_POLLED  SocketflowCauseFlag = 2
+	SocketflowCauseFlagCAUSE_CONNECT SocketflowCauseFlag = 4
+	SocketflowCauseFlagCAUSE_CARRIER SocketflowCauseFlag = 8
+)
+
 type SocketflowCloseEvent struct {
 	_                structs.HostLayout
 	Header           SocketflowEventHeader
@@ -92,8 +101,8 @@ type SocketflowDataEvent struct {
 		Position uint64
 		Length   uint32
 		Pending  uint8
-		Waited   uint8
-		Connect  uint8
+		Row      uint8
+		Flags    uint8
 		Go       uint8
 	}
 	Tid           uint32
@@ -350,6 +359,14 @@ const (
 	SocketflowFrameFormFORM_UNWANTED SocketflowFrameForm = 32
 )
 
+type SocketflowGoTurn uint32
+
+const (
+	SocketflowGoTurnGO_NONE       SocketflowGoTurn = 0
+	SocketflowGoTurnGO_SAME_TURN  SocketflowGoTurn = 1
+	SocketflowGoTurnGO_OTHER_TURN SocketflowGoTurn = 2
+)
+
 type SocketflowIteration uint32
 
 const (
@@ -560,8 +577,8 @@ type SocketflowSocketState struct {
 		Position uint64
 		Length   uint32
 		Pending  uint8
-		Waited   uint8
-		Connect  uint8
+		Row      uint8
+		Flags    uint8
 		Go       uint8
 	}
 }
@@ -582,6 +599,11 @@ type SocketflowThreadCause struct {
 	Pending  uint32
 	NoGo     uint32
 	Turn     uint64
+	Row      uint32
+	Polled   uint8
+	Sent     uint8
+	Carrier  uint8
+	Pad      uint8
 }
 
 type SocketflowTransport uint32
@@ -648,7 +670,11 @@ const (
 	SocketflowProgAccept4Exit         = "accept4_exit"
 	SocketflowProgAcceptExit          = "accept_exit"
 	SocketflowProgAnyExit             = "any_exit"
+	SocketflowProgAnyPoll             = "any_poll"
 	SocketflowProgConnectExit         = "connect_exit"
+	SocketflowProgEpollPwait2Exit     = "epoll_pwait2_exit"
+	SocketflowProgEpollPwaitExit      = "epoll_pwait_exit"
+	SocketflowProgEpollWaitExit       = "epoll_wait_exit"
 	SocketflowProgExistingDescriptors = "existing_descriptors"
 	SocketflowProgExistingUnix        = "existing_unix"
 	SocketflowProgExistingUnowned     = "existing_unowned"
@@ -658,12 +684,16 @@ const (
 	SocketflowProgInetPageSent        = "inet_page_sent"
 	SocketflowProgInetReceived        = "inet_received"
 	SocketflowProgInetSent            = "inet_sent"
+	SocketflowProgPollExit            = "poll_exit"
+	SocketflowProgPpollExit           = "ppoll_exit"
 	SocketflowProgProcessExec         = "process_exec"
 	SocketflowProgProcessExit         = "process_exit"
 	SocketflowProgProcessMoved        = "process_moved"
+	SocketflowProgPselect6Exit        = "pselect6_exit"
 	SocketflowProgRecvfromExit        = "recvfrom_exit"
 	SocketflowProgRecvmmsgExit        = "recvmmsg_exit"
 	SocketflowProgRecvmsgExit         = "recvmsg_exit"
+	SocketflowProgSelectExit          = "select_exit"
 	SocketflowProgSelfPid             = "self_pid"
 	SocketflowProgSendmmsgExit        = "sendmmsg_exit"
 	SocketflowProgSockState           = "sock_state"
@@ -696,12 +726,14 @@ const (
 	SocketflowVarRulesCount           = "rules_count"
 	SocketflowVarRulesInclude         = "rules_include"
 	SocketflowVarRulesNeedLocalPort   = "rules_need_local_port"
+	SocketflowVarSeesPolls            = "sees_polls"
 	SocketflowVarSeesSyscalls         = "sees_syscalls"
 	SocketflowVarShardMask            = "shard_mask"
 	SocketflowVarSignatureBurst       = "signature_burst"
 	SocketflowVarSignatures           = "signatures"
 	SocketflowVarSplicesFromUnix      = "splices_from_unix"
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
+	SocketflowVarUnusedCauseFlag      = "unused_cause_flag"
 	SocketflowVarUnusedClose          = "unused_close"
 	SocketflowVarUnusedCounter        = "unused_counter"
 	SocketflowVarUnusedCutReason      = "unused_cut_reason"
@@ -772,7 +804,11 @@ type SocketflowProgramSpecs struct {
 	Accept4Exit         *ebpf.ProgramSpec `ebpf:"accept4_exit"`
 	AcceptExit          *ebpf.ProgramSpec `ebpf:"accept_exit"`
 	AnyExit             *ebpf.ProgramSpec `ebpf:"any_exit"`
+	AnyPoll             *ebpf.ProgramSpec `ebpf:"any_poll"`
 	ConnectExit         *ebpf.ProgramSpec `ebpf:"connect_exit"`
+	EpollPwait2Exit     *ebpf.ProgramSpec `ebpf:"epoll_pwait2_exit"`
+	EpollPwaitExit      *ebpf.ProgramSpec `ebpf:"epoll_pwait_exit"`
+	EpollWaitExit       *ebpf.ProgramSpec `ebpf:"epoll_wait_exit"`
 	ExistingDescriptors *ebpf.ProgramSpec `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.ProgramSpec `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.ProgramSpec `ebpf:"existing_unowned"`
@@ -782,12 +818,16 @@ type SocketflowProgramSpecs struct {
 	InetPageSent        *ebpf.ProgramSpec `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.ProgramSpec `ebpf:"inet_received"`
 	InetSent            *ebpf.ProgramSpec `ebpf:"inet_sent"`
+	PollExit            *ebpf.ProgramSpec `ebpf:"poll_exit"`
+	PpollExit           *ebpf.ProgramSpec `ebpf:"ppoll_exit"`
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.ProgramSpec `ebpf:"process_moved"`
+	Pselect6Exit        *ebpf.ProgramSpec `ebpf:"pselect6_exit"`
 	RecvfromExit        *ebpf.ProgramSpec `ebpf:"recvfrom_exit"`
 	RecvmmsgExit        *ebpf.ProgramSpec `ebpf:"recvmmsg_exit"`
 	RecvmsgExit         *ebpf.ProgramSpec `ebpf:"recvmsg_exit"`
+	SelectExit          *ebpf.ProgramSpec `ebpf:"select_exit"`
 	SelfPid             *ebpf.ProgramSpec `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.ProgramSpec `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.ProgramSpec `ebpf:"sock_state"`
@@ -854,12 +894,14 @@ type SocketflowVariableSpecs struct {
 	RulesCount           *ebpf.VariableSpec `ebpf:"rules_count"`
 	RulesInclude         *ebpf.VariableSpec `ebpf:"rules_include"`
 	RulesNeedLocalPort   *ebpf.VariableSpec `ebpf:"rules_need_local_port"`
+	SeesPolls            *ebpf.VariableSpec `ebpf:"sees_polls"`
 	SeesSyscalls         *ebpf.VariableSpec `ebpf:"sees_syscalls"`
 	ShardMask            *ebpf.VariableSpec `ebpf:"shard_mask"`
 	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
 	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
 	SplicesFromUnix      *ebpf.VariableSpec `ebpf:"splices_from_unix"`
 	UnusedAddressSource  *ebpf.VariableSpec `ebpf:"unused_address_source"`
+	UnusedCauseFlag      *ebpf.VariableSpec `ebpf:"unused_cause_flag"`
 	UnusedClose          *ebpf.VariableSpec `ebpf:"unused_close"`
 	UnusedCounter        *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedCutReason      *ebpf.VariableSpec `ebpf:"unused_cut_reason"`
@@ -983,12 +1025,14 @@ type SocketflowVariables struct {
 	RulesCount           *ebpf.Variable `ebpf:"rules_count"`
 	RulesInclude         *ebpf.Variable `ebpf:"rules_include"`
 	RulesNeedLocalPort   *ebpf.Variable `ebpf:"rules_need_local_port"`
+	SeesPolls            *ebpf.Variable `ebpf:"sees_polls"`
 	SeesSyscalls         *ebpf.Variable `ebpf:"sees_syscalls"`
 	ShardMask            *ebpf.Variable `ebpf:"shard_mask"`
 	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
 	Signatures           *ebpf.Variable `ebpf:"signatures"`
 	SplicesFromUnix      *ebpf.Variable `ebpf:"splices_from_unix"`
 	UnusedAddressSource  *ebpf.Variable `ebpf:"unused_address_source"`
+	UnusedCauseFlag      *ebpf.Variable `ebpf:"unused_cause_flag"`
 	UnusedClose          *ebpf.Variable `ebpf:"unused_close"`
 	UnusedCounter        *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedCutReason      *ebpf.Variable `ebpf:"unused_cut_reason"`
@@ -1021,7 +1065,11 @@ type SocketflowPrograms struct {
 	Accept4Exit         *ebpf.Program `ebpf:"accept4_exit"`
 	AcceptExit          *ebpf.Program `ebpf:"accept_exit"`
 	AnyExit             *ebpf.Program `ebpf:"any_exit"`
+	AnyPoll             *ebpf.Program `ebpf:"any_poll"`
 	ConnectExit         *ebpf.Program `ebpf:"connect_exit"`
+	EpollPwait2Exit     *ebpf.Program `ebpf:"epoll_pwait2_exit"`
+	EpollPwaitExit      *ebpf.Program `ebpf:"epoll_pwait_exit"`
+	EpollWaitExit       *ebpf.Program `ebpf:"epoll_wait_exit"`
 	ExistingDescriptors *ebpf.Program `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.Program `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.Program `ebpf:"existing_unowned"`
@@ -1031,12 +1079,16 @@ type SocketflowPrograms struct {
 	InetPageSent        *ebpf.Program `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.Program `ebpf:"inet_received"`
 	InetSent            *ebpf.Program `ebpf:"inet_sent"`
+	PollExit            *ebpf.Program `ebpf:"poll_exit"`
+	PpollExit           *ebpf.Program `ebpf:"ppoll_exit"`
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.Program `ebpf:"process_moved"`
+	Pselect6Exit        *ebpf.Program `ebpf:"pselect6_exit"`
 	RecvfromExit        *ebpf.Program `ebpf:"recvfrom_exit"`
 	RecvmmsgExit        *ebpf.Program `ebpf:"recvmmsg_exit"`
 	RecvmsgExit         *ebpf.Program `ebpf:"recvmsg_exit"`
+	SelectExit          *ebpf.Program `ebpf:"select_exit"`
 	SelfPid             *ebpf.Program `ebpf:"self_pid"`
 	SendmmsgExit        *ebpf.Program `ebpf:"sendmmsg_exit"`
 	SockState           *ebpf.Program `ebpf:"sock_state"`
@@ -1053,7 +1105,11 @@ func (p *SocketflowPrograms) Close() error {
 		p.Accept4Exit,
 		p.AcceptExit,
 		p.AnyExit,
+		p.AnyPoll,
 		p.ConnectExit,
+		p.EpollPwait2Exit,
+		p.EpollPwaitExit,
+		p.EpollWaitExit,
 		p.ExistingDescriptors,
 		p.ExistingUnix,
 		p.ExistingUnowned,
@@ -1063,12 +1119,16 @@ func (p *SocketflowPrograms) Close() error {
 		p.InetPageSent,
 		p.InetReceived,
 		p.InetSent,
+		p.PollExit,
+		p.PpollExit,
 		p.ProcessExec,
 		p.ProcessExit,
 		p.ProcessMoved,
+		p.Pselect6Exit,
 		p.RecvfromExit,
 		p.RecvmmsgExit,
 		p.RecvmsgExit,
+		p.SelectExit,
 		p.SelfPid,
 		p.SendmmsgExit,
 		p.SockState,

@@ -196,8 +196,8 @@ type SyscallsEventBuf struct {
 			Position uint64
 			Length   uint32
 			Pending  uint8
-			Waited   uint8
-			Connect  uint8
+			Row      uint8
+			Flags    uint8
 			Go       uint8
 		}
 		Tid           uint32

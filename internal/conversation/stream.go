@@ -189,6 +189,7 @@ func gapTime(lastUnreported, now uint64) uint64 {
 
 func causeOf(c *event.Cause) protocol.Cause {
 	return protocol.Cause{
-		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Waited: c.Waited, Connect: c.Connect, Go: uint8(c.Go),
+		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
+		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Go: uint8(c.Go),
 	}
 }

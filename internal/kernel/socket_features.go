@@ -27,6 +27,7 @@ const (
 	withoutUnowned  = "connections older than the collector that no process holds are not found, and TCP connections whose end no hook shows are remembered until they are the oldest"
 	withoutUnix     = "Unix sockets whose end no hook shows are remembered until they are the oldest"
 	withoutWaits    = "a request or a response that a blocking call sends is dated by the end of the call, not by its beginning"
+	withoutPolls    = "of a program with an event loop, a request is the child of the one that it had received only if that was the only one"
 	withoutFlowEnds = "UDP flows do not end before the collector does"
 )
 
@@ -43,7 +44,7 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 		all = append(all, transfers(opts))
 	}
 	if opts.Data {
-		all = append(all, one(bpf.SocketflowProgThreadSwitch, "tp_btf/sched_switch", withoutWaits))
+		all = append(all, one(bpf.SocketflowProgThreadSwitch, "tp_btf/sched_switch", withoutWaits), c.polls())
 	}
 	if opts.transfers() && backup {
 		for _, def := range transferTracepoints {
@@ -91,6 +92,23 @@ func (c *SocketTracer) callExits(opts Options) feature {
 		without: withoutCalls,
 		ways:    [][]programDef{single, {{name: bpf.SocketflowProgAnyExit, hook: "tp_btf/sys_exit"}}},
 		taken:   func() error { return c.objects.Variables[bpf.SocketflowVarSeesSyscalls].Set(uint32(1)) },
+	}
+}
+
+// polls see where event loops wait.
+func (c *SocketTracer) polls() feature {
+	var single []programDef
+	for _, p := range []struct{ name, call string }{
+		{bpf.SocketflowProgEpollWaitExit, "epoll_wait"}, {bpf.SocketflowProgEpollPwaitExit, "epoll_pwait"},
+		{bpf.SocketflowProgEpollPwait2Exit, "epoll_pwait2"}, {bpf.SocketflowProgPollExit, "poll"}, {bpf.SocketflowProgPpollExit, "ppoll"},
+		{bpf.SocketflowProgSelectExit, "select"}, {bpf.SocketflowProgPselect6Exit, "pselect6"},
+	} { // arm64 has fewer calls
+		single = append(single, programDef{name: p.name, hook: "tracepoint/syscalls/sys_exit_" + p.call, elsewhere: true})
+	}
+	return feature{
+		without: withoutPolls,
+		ways:    [][]programDef{single, {{name: bpf.SocketflowProgAnyPoll, hook: "tp_btf/sys_exit"}}},
+		taken:   func() error { return c.objects.Variables[bpf.SocketflowVarSeesPolls].Set(uint32(1)) },
 	}
 }
 

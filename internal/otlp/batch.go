@@ -22,6 +22,7 @@ type content struct {
 	traces         ptrace.Traces
 	unnamed        []unnamed
 	unjoined       []unjoined
+	traceless      []tracelessRecord
 	latestQuestion uint64 // of those
 }
 
@@ -29,7 +30,7 @@ type content struct {
 func (b *Builder) Close() {
 	earlier := b.closed
 	b.closed, b.hasClosed = b.content, true
-	b.content = content{plog.NewLogs(), ptrace.NewTraces(), earlier.unnamed, earlier.unjoined, 0}
+	b.content = content{plog.NewLogs(), ptrace.NewTraces(), earlier.unnamed, earlier.unjoined, earlier.traceless, 0}
 	b.records, b.spans = load{}, load{}
 	clear(b.groups)
 }
@@ -116,6 +117,7 @@ func (b *Builder) appendRecord(r *report) {
 	record := g.records.AppendEmpty()
 	b.record.MoveTo(record)
 	b.awaitName(r, record.Attributes())
+	b.awaitTrace(r.connection, record)
 	b.checkItems(&b.records)
 }
 

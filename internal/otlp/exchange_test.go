@@ -130,7 +130,7 @@ func emitExchange(b *Builder, c *socket.Connection, x *protocol.Exchange) {
 		c.Exchange.Trace, c.Exchange.Own = b.traceIDs.Of(c.Serial, c.Exchanges)
 	}
 	b.Exchanged(c, x, at, at+int64(750*time.Microsecond))
-	c.Last = socket.LastExchange{TraceID: c.Exchange.Trace, SpanID: c.Exchange.Own}
+	c.Last = socket.LastExchange{TraceID: c.Exchange.Trace, SpanID: c.Exchange.Own, Key: c.Key}
 	if x.Parent.Valid() {
 		c.Last.TraceID = x.Parent.TraceID
 	}

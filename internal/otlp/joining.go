@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -14,6 +15,12 @@ type unjoined struct {
 	span ptrace.Span
 	key  trace.Key
 	role event.Role
+}
+
+// tracelessRecord is the record of a connection, which has the trace of its last exchange.
+type tracelessRecord struct {
+	record plog.LogRecord
+	key    trace.Key
 }
 
 // sourceBytes is by how many bytes socketflow.parent.source makes a span larger at the most, and the parent itself.
@@ -46,6 +53,20 @@ func (b *Builder) joinSpans(c *content) {
 	}
 	clear(c.unjoined)
 	c.unjoined = c.unjoined[:0]
+	for _, u := range c.traceless {
+		if p, ok := b.options.Resolve(u.key); ok {
+			u.record.SetTraceID(p.Trace)
+		}
+	}
+	clear(c.traceless)
+	c.traceless = c.traceless[:0]
+}
+
+// awaitTrace notes that a record has the trace of its connection's last exchange.
+func (b *Builder) awaitTrace(c *socket.Connection, record plog.LogRecord) {
+	if b.options.Resolve != nil && c.Last.Key != (trace.Key{}) && record.SpanID() == c.Last.SpanID {
+		b.traceless = append(b.traceless, tracelessRecord{record, c.Last.Key})
+	}
 }
 
 // remoteness says whether the parent is in another process. A trace context of the wire names a span of the process that sent it, the client.

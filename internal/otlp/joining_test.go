@@ -146,15 +146,18 @@ func TestSpanThatDidNotFitIsJoined(t *testing.T) {
 	}
 }
 
-func TestRecordOfAConnectionHasTheIDsOfItsLastRequestAsBothEndsKnowThem(t *testing.T) {
-	b := newBuilder(Options{})
-	c := connect(asking)
-	emitExchange(b, c, get(protocol.Client, "200"))
-	c.Last = socket.LastExchange{TraceID: atClient.Trace, SpanID: atClient.Own}
-	finByPeer(c)
-	b.Closed(c)
-	logs, traces := b.Take()
-	span, record := spansOf(traces)[0], recordsOf(logs)[0]
-	assert.Equal(t, span.TraceID(), record.TraceID())
-	assert.Equal(t, span.SpanID(), record.SpanID())
+func TestRecordOfAConnectionHasTheTraceOfItsLastRequest(t *testing.T) {
+	elsewhere := trace.Parent{Trace: [16]byte{7}, Span: [8]byte{8}, Source: trace.SourceThread}
+	for name, found := range map[string]bool{"that is found": true, "that is not known any more": false} {
+		b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) { return elsewhere, found }})
+		c := connect(asking)
+		emitExchange(b, c, get(protocol.Client, "200"))
+		finByPeer(c)
+		b.Closed(c)
+		logs, traces := b.Take()
+		span, record := spansOf(traces)[0], recordsOf(logs)[0]
+		assert.Equal(t, found, record.TraceID() == elsewhere.Trace, name)
+		assert.Equal(t, span.TraceID(), record.TraceID(), name)
+		assert.Equal(t, span.SpanID(), record.SpanID(), name)
+	}
 }

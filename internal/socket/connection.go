@@ -45,7 +45,8 @@ type Connection struct {
 // LastExchange identifies the exchange of a connection that was emitted last.
 type LastExchange struct {
 	TraceID [16]byte
-	SpanID  [8]byte // zero: there was none
+	SpanID  [8]byte   // zero: there was none
+	Key     trace.Key // finds its trace; zero: it is TraceID
 }
 
 // Capture says whether the receiver saw the whole connection.

@@ -83,7 +83,7 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	began := x.Start.Began
 	start := t.clock.Unix(began)
 	t.sink.Exchanged(&t.out, x, start, start+t.clock.Between(began, x.End.Time))
-	c.last = LastExchange{TraceID: t.out.Exchange.Trace, SpanID: t.out.Exchange.Own}
+	c.last = LastExchange{TraceID: t.out.Exchange.Trace, SpanID: t.out.Exchange.Own, Key: t.out.Key}
 	if x.Parent.Valid() {
 		c.last.TraceID = x.Parent.TraceID
 	}

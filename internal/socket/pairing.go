@@ -45,6 +45,7 @@ func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, sta
 		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
 		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine,
 	}
+	b.Immediate = b.Cause.Row > 1 && actsAtOnce(c.owner)
 	if b.IDs.Joined {
 		b.OtherEnd = c.otherEnd()
 	}
@@ -98,6 +99,7 @@ func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtoco
 
 func causeOf(c *protocol.Cause) event.Cause {
 	return event.Cause{
-		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Waited: c.Waited, Connect: c.Connect, Go: event.GoTurn(c.Go),
+		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
+		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Go: event.GoTurn(c.Go),
 	}
 }

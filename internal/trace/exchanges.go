@@ -27,6 +27,8 @@ type Beginning struct {
 	Cause    event.Cause
 	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
 	Process, Goroutine uint64
+	// Immediate: the event loop of the program acts on what it has received before it receives more.
+	Immediate bool
 }
 
 // Answer is what is known of an exchange when it has ended.

@@ -100,7 +100,7 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 	if !found {
 		return Parent{}
 	}
-	return e.asParent(n, &x, judge(&n.Cause, &x, n.At), depth)
+	return e.asParent(n, &x, judge(n, &x), depth)
 }
 
 // asParent is the parent that evidence for an exchange gives: its span, or if it is a request of the same process, that one's parent, which has the
@@ -130,21 +130,26 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 	return p
 }
 
-// judge is the kind of evidence for a cause.
-func judge(c *event.Cause, x *node, at uint64) Source {
+// judge is the kind of evidence that a request was sent because of another exchange.
+func judge(n, x *node) Source {
+	c := &n.Cause
 	switch {
+	case c.Carrier:
+		return SourceNone
 	case c.Go == event.GoSameTurn && c.Connect: // pools give a new connection to whoever waits for one
 		return SourceConnect
 	case c.Go == event.GoSameTurn:
 		return SourceHandoff
 	case c.Go == event.GoOtherTurn:
 		return SourceNone
-	case c.Pending == 1 && !x.answeredBefore(at):
+	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
-	case !c.Waited:
+	case c.Polled || c.Waited && c.Row > 1:
+		return SourceNone
+	case c.Row <= 1 || n.Immediate:
 		return SourceCallback
 	default:
-		return SourceNone
+		return SourceLast
 	}
 }
 

@@ -11,12 +11,13 @@ const (
 	SourceThread           // the thread that sent the request had read another one, whose answer is the only one that it owed
 	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet
 	SourceHandoff          // the goroutine that sent it runs in the turn of one that had read another one last: it was woken by that
-	SourceCallback         // the thread had read another one last, and not waited since
+	SourceCallback         // the thread had read another one last, and no further one since it had looked for events or sent something
+	SourceLast             // the thread had read another one last, behind further ones
 	SourceConnect          // the goroutine that opened the connection ran in such a turn, and this is the first request on it
 	SourcesCount
 )
 
-var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "connect"}
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "last", "connect"}
 
 // String is the value of socketflow.parent.source.
 func (s Source) String() string {

@@ -1,0 +1,13 @@
+package socket
+
+import (
+	"path"
+
+	"github.com/socketflow/socketflow/internal/process"
+)
+
+// immediate are the executables whose event loops act on what they have received before they receive more, as measured: docs/causality.md.
+var immediate = map[string]bool{"node": true, "nodejs": true, "nginx": true}
+
+// actsAtOnce reports whether a process is one of them.
+func actsAtOnce(p *process.Info) bool { return immediate[path.Base(p.Executable)] }
