@@ -42,6 +42,7 @@ type Engine struct {
 	allRead   chan struct{}   // closed when there are none
 	peerNames *peername.Table // nil: no protocol is a name service
 	ends      *trace.Ends     // those that are observed
+	seed      uint64          // see socket.Options
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
@@ -89,6 +90,7 @@ func (e *Engine) Start() (err error) {
 			return err
 		}
 	}
+	e.seed = newSeed()[0]
 	if e.ends, err = trace.NewEnds(2 * e.opts.Sockets); err != nil {
 		return err
 	}

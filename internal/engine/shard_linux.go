@@ -70,7 +70,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		},
 	}
 	if len(e.opts.Protocols) > 0 {
-		options.Paired, telemetry.Observes = e.ends.Add, e.ends.Has
+		options.Seed, options.Paired, telemetry.Observes = e.seed, e.ends.Add, e.ends.Has
 	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd

@@ -24,6 +24,8 @@ type Options struct {
 	PeerName func(peername.Question) (name string, settled bool)
 	// Paired notes that an end of a connection is observed, by which its other end knows it; nil: that is of no interest. See trace.Ends.
 	Paired func(trace.End)
+	// Seed is random, and the same for all tables whose connections may be with each other. Pairs of sockets of this host are derived from it.
+	Seed uint64
 	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
 	// the connection is left out then. If no is not sure, it is asked again. nil: never.
 	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)

@@ -8,16 +8,27 @@ import (
 
 var otherRole = [...]event.Role{event.RoleClient: event.RoleServer, event.RoleServer: event.RoleClient}
 
-// pair finds out what a connection's two ends have in common. That takes its role, which may become known late, and the sequence numbers of the
+// pair finds out what a connection's two ends have in common. That takes its role, which may become known late, and of TCP the sequence numbers of the
 // other end, which a client does not know before the end of the handshake.
 func (t *Table) pair(c *connection) {
-	if c.pair != 0 || c.early || c.sequence == [event.Directions]uint32{} {
+	if c.pair != 0 || c.early {
 		return
 	}
-	c.pair = trace.PairOf(c.flow.Initial, c.flow.Role)
+	c.pair = t.pairOf(c)
 	if end := c.pair.End(c.flow.Role); end != 0 && t.opts.Paired != nil {
 		t.opts.Paired(end)
 	}
+}
+
+func (t *Table) pairOf(c *connection) trace.Pair {
+	switch {
+	case c.flow.Role == event.RoleUnknown:
+	case c.sequence != [event.Directions]uint32{}:
+		return trace.PairOf(c.flow.Initial, c.flow.Role)
+	case c.flow.Unix != nil:
+		return trace.WithinHost(t.opts.Seed, c.flow.Cookie, c.flow.Unix.Peer)
+	}
+	return 0
 }
 
 // idsOf are the ids of an exchange that both ends know, at the end which has a role in the protocol. A program may connect and then serve.

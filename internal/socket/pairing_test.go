@@ -90,6 +90,40 @@ func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
 	}
 }
 
+// unixEnd returns one end of a connection within the host, after its role is known to the table.
+func unixEnd(t *testing.T, role event.Role, cookie, peer, seed uint64) *connection {
+	t.Helper()
+	table, _ := newTestTable(t, func(o *Options) { o.Seed = seed })
+	e := clientOpen(cookie, 10)
+	e.Flow.Transport, e.Flow.Role, e.Flow.Unix = event.UnixStream, role, &event.Unix{Peer: peer}
+	table.Handle(e)
+	c := table.connections[cookie]
+	table.fill(c)
+	return c
+}
+
+func TestEndsOfAUnixSocketArePairedByTheirCookies(t *testing.T) {
+	client, server := unixEnd(t, event.RoleClient, 8, 9, 77), unixEnd(t, event.RoleServer, 9, 8, 77)
+	if client.pair == 0 || client.pair != server.pair {
+		t.Errorf("pairs %x and %x", client.pair, server.pair)
+	}
+	x := protocol.Exchange{Initiator: protocol.FromClient, Start: protocol.Stamp{Position: 5}}
+	if asks, hears := client.idsOf(&x, event.RoleClient), server.idsOf(&x, event.RoleServer); asks.Trace != hears.Trace || asks.Own != hears.Other {
+		t.Errorf("ids %v and %v", asks, hears)
+	}
+	if later := unixEnd(t, event.RoleClient, 8, 9, 78); later.pair == client.pair {
+		t.Error("another start gives the same ids")
+	}
+	for name, c := range map[string]*connection{
+		"the role is not known":      unixEnd(t, event.RoleUnknown, 8, 9, 77),
+		"the other end is not known": unixEnd(t, event.RoleClient, 8, 0, 77),
+	} {
+		if c.pair != 0 {
+			t.Errorf("%s: paired as %x", name, c.pair)
+		}
+	}
+}
+
 func TestConnectionThatCarriesBytesEarlyIsPairedWhenItIsEstablished(t *testing.T) {
 	table, _ := newTestTable(t, nil)
 	early := numbered(clientOpen(1, 10), event.RoleClient)
