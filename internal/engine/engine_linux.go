@@ -41,7 +41,7 @@ type Engine struct {
 	remaining atomic.Int64    // shards that still handle events
 	allRead   chan struct{}   // closed when there are none
 	peerNames *peername.Table // nil: no protocol is a name service
-	ends      *trace.Ends     // those that are observed
+	ends      *trace.Ends     // those that are observed, here or elsewhere
 	seed      uint64          // see socket.Options
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
@@ -91,7 +91,11 @@ func (e *Engine) Start() (err error) {
 		}
 	}
 	e.seed = newSeed()[0]
-	if e.ends, err = trace.NewEnds(2 * e.opts.Sockets); err != nil {
+	ends := 2 * e.opts.Sockets
+	if len(e.opts.ObservedNetworks) > 0 {
+		ends *= 2 // those elsewhere
+	}
+	if e.ends, err = trace.NewEnds(ends); err != nil {
 		return err
 	}
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {

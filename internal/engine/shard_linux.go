@@ -57,6 +57,8 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
 	options := socket.Options{
+		ObservedNetworks: e.opts.ObservedNetworks,
+
 		Sockets:       (e.opts.Sockets + of - 1) / of,
 		Processes:     (e.opts.Processes + of - 1) / of,
 		Selection:     chosen,

@@ -1,6 +1,9 @@
 package socket
 
 import (
+	"net/netip"
+	"slices"
+
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/trace"
@@ -15,9 +18,17 @@ func (t *Table) pair(c *connection) {
 		return
 	}
 	c.pair = t.pairOf(c)
-	if end := c.pair.End(c.flow.Role); end != 0 && t.opts.Paired != nil {
-		t.opts.Paired(end)
+	if c.pair == 0 || t.opts.Paired == nil {
+		return
 	}
+	t.opts.Paired(c.pair.End(c.flow.Role))
+	if t.isObservedElsewhere(c.flow.Remote.Addr()) {
+		t.opts.Paired(c.pair.End(otherRole[c.flow.Role]))
+	}
+}
+
+func (t *Table) isObservedElsewhere(address netip.Addr) bool {
+	return slices.ContainsFunc(t.opts.ObservedNetworks, func(n netip.Prefix) bool { return n.Contains(address) })
 }
 
 func (t *Table) pairOf(c *connection) trace.Pair {

@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -86,6 +88,32 @@ func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
 		table.fill(c)
 		if ids := c.idsOf(&protocol.Exchange{}, event.RoleClient); ids != (trace.Exchange{}) || table.out.OtherEnd != 0 {
 			t.Errorf("%s: %v, the other end is %v", name, ids, table.out.OtherEnd)
+		}
+	}
+}
+
+func TestOtherEndInAnObservedNetworkIsNoted(t *testing.T) {
+	for name, test := range map[string]struct {
+		networks []netip.Prefix
+		want     []event.Role
+	}{
+		"none":            {nil, []event.Role{event.RoleServer}},
+		"another network": {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, []event.Role{event.RoleServer}},
+		"the peer's":      {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.2/32")}, []event.Role{event.RoleServer, event.RoleClient}},
+	} {
+		var got []trace.End
+		table, _ := newTestTable(t, func(o *Options) {
+			o.ObservedNetworks, o.Paired = test.networks, func(end trace.End) { got = append(got, end) }
+		})
+		table.Handle(numbered(clientOpen(1, 10), event.RoleServer))
+		c := table.connections[1]
+		table.fill(c)
+		var want []trace.End
+		for _, role := range test.want {
+			want = append(want, c.pair.End(role))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: noted %v, want %v", name, got, want)
 		}
 	}
 }
