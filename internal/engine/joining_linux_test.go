@@ -4,14 +4,15 @@ package engine_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -27,7 +28,7 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// endsSink gathers the spans of requests by their path, which no two requests of a test have in common.
+// endsSink gathers the spans of requests by what they are for, which no two requests of a test have in common.
 type endsSink struct {
 	mu    sync.Mutex
 	spans map[ptrace.SpanKind]map[string]ptrace.Span
@@ -45,8 +46,8 @@ func (s *endsSink) Deliver(_ context.Context, from *otlp.Builder) {
 	for _, resource := range traces.ResourceSpans().All() {
 		for _, scope := range resource.ScopeSpans().All() {
 			for _, span := range scope.Spans().All() {
-				if path := pathOf(span.Attributes()); path != "" && s.spans[span.Kind()] != nil {
-					s.spans[span.Kind()][path] = span
+				if subject := subjectOf(span.Attributes()); subject != "" && s.spans[span.Kind()] != nil {
+					s.spans[span.Kind()][subject] = span
 					s.ids[span.SpanID()]++
 				}
 			}
@@ -54,12 +55,12 @@ func (s *endsSink) Deliver(_ context.Context, from *otlp.Builder) {
 	}
 }
 
-// pathOf is that of the URL of a request.
-func pathOf(a pcommon.Map) string {
+// subjectOf is what a request is for: a path, a method or a query. A gRPC call of which much was lost has a path, or no known method.
+func subjectOf(a pcommon.Map) string {
 	if full, err := url.Parse(text(a, "url.full")); err == nil && full.Path != "" {
-		return full.Path
+		return full.Path[1:]
 	}
-	return text(a, "url.path")
+	return cmp.Or(strings.TrimPrefix(text(a, "url.path"), "/"), text(a, "rpc.method_original"), text(a, "rpc.method"), text(a, "db.query.text"), text(a, "dns.question.name"))
 }
 
 // has reports whether both ends of so many requests have come.
@@ -74,8 +75,8 @@ func (s *endsSink) has(requests int) bool {
 func (s *endsSink) joined() (traces, children, wrong int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for path, server := range s.spans[ptrace.SpanKindServer] {
-		client, both := s.spans[ptrace.SpanKindClient][path]
+	for subject, server := range s.spans[ptrace.SpanKindServer] {
+		client, both := s.spans[ptrace.SpanKindClient][subject]
 		same := both && client.TraceID() == server.TraceID()
 		if same {
 			traces++
@@ -93,25 +94,23 @@ func (s *endsSink) joined() (traces, children, wrong int) {
 // request has requests with these numbers made and served over a connection, all of them before the first response.
 func (p pair) request(t *testing.T, from, count int) {
 	t.Helper()
-	requests := make(chan error, 1)
-	go func() {
-		reader := bufio.NewReader(p.server)
-		for range count {
-			if _, err := http.ReadRequest(reader); err != nil {
-				requests <- err
-				return
-			}
-		}
-		for range count {
-			if _, err := io.WriteString(p.server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"); err != nil {
-				requests <- err
-				return
-			}
-		}
-		requests <- nil
-	}()
 	for i := range count {
 		_, err := fmt.Fprintf(p.client, "GET /%d HTTP/1.1\r\nHost: host.test\r\n\r\n", from+i)
+		require.NoError(t, err)
+	}
+	p.answer(t, count)
+}
+
+// answer has so many requests served that have been sent.
+func (p pair) answer(t *testing.T, count int) {
+	t.Helper()
+	requests := bufio.NewReader(p.server)
+	for range count {
+		_, err := http.ReadRequest(requests)
+		require.NoError(t, err)
+	}
+	for range count {
+		_, err := io.WriteString(p.server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 		require.NoError(t, err)
 	}
 	reader := bufio.NewReader(p.client)
@@ -122,7 +121,6 @@ func (p pair) request(t *testing.T, from, count int) {
 		require.NoError(t, err)
 		require.NoError(t, response.Body.Close())
 	}
-	require.NoError(t, <-requests)
 }
 
 // connectOver returns a connection of this process with itself.
@@ -146,10 +144,7 @@ func unixPair(t *testing.T) pair {
 	require.NoError(t, err)
 	var ends [2]net.Conn
 	for i, fd := range fds {
-		file := os.NewFile(uintptr(fd), "socket")
-		ends[i], err = net.FileConn(file)
-		require.NoError(t, err)
-		require.NoError(t, file.Close())
+		ends[i] = connOf(t, fd)
 	}
 	t.Cleanup(func() { _, _ = ends[0].Close(), ends[1].Close() })
 	return pair{ends[0], ends[1]}
