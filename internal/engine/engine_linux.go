@@ -43,6 +43,7 @@ type Engine struct {
 	peerNames *peername.Table // nil: no protocol is a name service
 	ends      *trace.Ends     // those that are observed, here or elsewhere
 	seed      uint64          // see socket.Options
+	meetings  *trace.Meetings
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
@@ -90,12 +91,7 @@ func (e *Engine) Start() (err error) {
 			return err
 		}
 	}
-	e.seed = newSeed()[0]
-	ends := 2 * e.opts.Sockets
-	if len(e.opts.ObservedNetworks) > 0 {
-		ends *= 2 // those elsewhere
-	}
-	if e.ends, err = trace.NewEnds(ends); err != nil {
+	if err = e.prepareJoining(); err != nil {
 		return err
 	}
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
@@ -133,6 +129,19 @@ func (e *Engine) Start() (err error) {
 	e.helpers.Go(e.findExisting)
 	e.helpers.Go(e.watchLosses)
 	return nil
+}
+
+// prepareJoining makes what the shards share to join both ends of exchanges.
+func (e *Engine) prepareJoining() (err error) {
+	ends := 2 * e.opts.Sockets
+	if len(e.opts.ObservedNetworks) > 0 {
+		ends *= 2 // those elsewhere
+	}
+	seed := newSeed()
+	e.seed = seed[0]
+	e.meetings = trace.NewMeetings(seed[1])
+	e.ends, err = trace.NewEnds(ends)
+	return err
 }
 
 func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {

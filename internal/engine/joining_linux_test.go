@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -157,14 +158,14 @@ func startJoining(t *testing.T, mode kernel.Mode, connect func() pair, change fu
 	t.Helper()
 	sink = newEndsSink()
 	opts := optionsOf(t, mode, sink)
-	opts.Shards, opts.RingBytes = 4, 1<<22
+	opts.Shards, opts.RingBytes, opts.BatchTimeout = 4, 1<<22, 500*time.Millisecond // this machine may be busy
 	if change != nil {
 		change(&opts)
 	}
 	e := engine.New(opts)
 	require.NoError(t, e.Start())
 	t.Cleanup(func() {
-		_, err := e.Drain(t.Context())
+		_, err := e.Drain(context.WithoutCancel(t.Context()))
 		assert.NoError(t, err)
 		assert.NoError(t, e.Close())
 	})
@@ -176,6 +177,39 @@ func startJoining(t *testing.T, mode kernel.Mode, connect func() pair, change fu
 		return children > 0
 	})
 	return sink, first
+}
+
+// Without sequence numbers, both ends of a request over TCP are joined by where and when it was, within a network namespace.
+func TestBothEndsOfTCPConnectionsAreJoinedInTheSyscallMode(t *testing.T) {
+	testenv.NeedRoot(t, "loading eBPF programs")
+	connect := func() pair { return connectOver(t, "tcp", "127.0.0.1:0") }
+	older := connect()
+	sink, first := startJoining(t, kernel.ModeSyscall, connect, nil)
+	_, children, _ := sink.joined()
+	roots := first - children
+	next := first
+	for range 10 {
+		p := connect()
+		for range 3 {
+			p.request(t, 1000+next, batchOfRequests)
+			next += batchOfRequests
+		}
+	}
+	awaitTrue(t, "all spans", func() bool { return sink.has(next) })
+	traces, children, wrong := sink.joined()
+	assert.Equal(t, next-roots, traces)
+	assert.Equal(t, next-roots, children)
+	assert.Zero(t, wrong, "servers' spans with another parent")
+
+	sink.forget()
+	awaitTrue(t, "spans of the connection that is older than the engine", func() bool {
+		older.request(t, 1000+next, 1)
+		next++
+		return sink.has(1)
+	})
+	traces, _, wrong = sink.joined()
+	assert.Zero(t, traces, "positions of an older connection are not known")
+	assert.Zero(t, wrong, "servers' spans with another parent")
 }
 
 func TestBothEndsOfUnixSocketsAreJoined(t *testing.T) {

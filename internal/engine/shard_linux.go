@@ -19,6 +19,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // shard takes the events of one ring buffer all the way to telemetry. All of it but the atomic fields belongs to one goroutine.
@@ -72,7 +73,8 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		},
 	}
 	if len(e.opts.Protocols) > 0 {
-		options.Seed, options.Paired, telemetry.Observes = e.seed, e.ends.Add, e.ends.Has
+		options.Seed, options.Paired, options.Meetings = e.seed, e.ends.Add, e.meetings
+		telemetry.Observes = func(end trace.End) bool { return e.ends.Has(end) || e.meetings.HasMet(end) }
 	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd

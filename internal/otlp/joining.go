@@ -21,7 +21,7 @@ func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptr
 		return
 	}
 	b.unjoined = append(b.unjoined, unjoined{span, c.OtherEnd, c.Exchange.Other})
-	b.latestQuestion = max(b.latestQuestion, x.Start.Began)
+	b.latestQuestion = max(b.latestQuestion, x.Start.Began, c.OtherEndAt)
 }
 
 // joinEnds gives a parent to the spans of a batch whose other end has one.

@@ -89,6 +89,16 @@ func TestSpanOfTheServerIsTheChildOfItsClients(t *testing.T) {
 	}
 }
 
+// Whether the other end is observed may be known later than what it asks has begun.
+func TestQuestionWaitsUntilTheOtherEndIsKnown(t *testing.T) {
+	b := newBuilder(Options{Observes: func(trace.End) bool { return true }})
+	x := get(protocol.Server, "200")
+	x.Start.Began = 77
+	exchanged(x, accepted, hearing, func(c *socket.Connection) { c.OtherEndAt = 99 })(b)
+	b.Close()
+	assert.EqualValues(t, 99, b.LatestQuestion())
+}
+
 // A span that is the first of the next batch, because this one is full without it, is joined in that one.
 func TestSpanThatDidNotFitIsJoined(t *testing.T) {
 	var parents []pcommon.SpanID

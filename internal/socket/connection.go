@@ -41,6 +41,8 @@ type Connection struct {
 	// know.
 	Exchange trace.Exchange
 	OtherEnd trace.End
+	// OtherEndAt is when it is known whether the other end is observed: once all events before that time have been handled. CLOCK_MONOTONIC, ns.
+	OtherEndAt uint64
 }
 
 // LastExchange identifies the exchange of a connection that was emitted last.

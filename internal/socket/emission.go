@@ -78,7 +78,7 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
-	t.out.Exchange = c.idsOf(x, t.out.Role)
+	c.join(x)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
 	t.sink.Exchanged(&t.out, id, x, start, start+t.clock.Between(began, x.End.Time))

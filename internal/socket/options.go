@@ -29,6 +29,8 @@ type Options struct {
 	ObservedNetworks []netip.Prefix
 	// Seed is random, and the same for all tables whose connections may be with each other. Pairs of sockets of this host are derived from it.
 	Seed uint64
+	// Meetings join exchanges whose ends know nothing in common that is unique; nil: they are not joined.
+	Meetings *trace.Meetings
 	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
 	// the connection is left out then. If no is not sure, it is asked again. nil: never.
 	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)

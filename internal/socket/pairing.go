@@ -42,12 +42,25 @@ func (t *Table) pairOf(c *connection) trace.Pair {
 	return 0
 }
 
+// join sets the ids of an exchange that both ends know.
+func (c *connection) join(x *protocol.Exchange) {
+	out := &c.table.out
+	if out.Exchange = c.idsOf(x, out.Role); out.Exchange.Own == [8]byte{} {
+		c.meet(x, out.Role)
+	}
+}
+
+// asks reports whether the end with a role in the protocol began an exchange.
+func asks(x *protocol.Exchange, inProtocol event.Role) bool {
+	return (x.Initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
+}
+
 // idsOf are the ids of an exchange that both ends know, at the end which has a role in the protocol. A program may connect and then serve.
 func (c *connection) idsOf(x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
 	if c.pair == 0 || inProtocol == event.RoleUnknown {
 		return trace.Exchange{}
 	}
-	asks := (x.Initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
+	asks := asks(x, inProtocol)
 	sender, direction := c.flow.Role, event.Sent
 	if !asks {
 		sender, direction = otherRole[sender], event.Received
