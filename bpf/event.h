@@ -163,6 +163,7 @@ struct unix_open_event {
 	__u8 local_length, remote_length; /* of the names; 0: none */
 	__u8 pad;
 	__u64 position[DIRECTIONS]; /* bytes that were transferred before */
+	__u64 peer; /* cookie of the other end; 0: not known, or the positions may count from another byte there */
 	char local[UNIX_PATH_LEN]; /* a path, or behind a NUL a name of the abstract namespace */
 	char remote[UNIX_PATH_LEN];
 };

@@ -625,6 +625,7 @@ type SocketflowUnixOpenEvent struct {
 	RemoteLength uint8
 	Pad          uint8
 	Position     [2]uint64
+	Peer         uint64
 	Local        [108]int8
 	Remote       [108]int8
 }
@@ -720,6 +721,7 @@ const (
 	SocketflowVarIterating            = "iterating"
 	SocketflowVarLastInhabited        = "last_inhabited"
 	SocketflowVarListsNamespaces      = "lists_namespaces"
+	SocketflowVarOlderUnixKnown       = "older_unix_known"
 	SocketflowVarPayloadBurst         = "payload_burst"
 	SocketflowVarPayloadLimit         = "payload_limit"
 	SocketflowVarPolicyMask           = "policy_mask"
@@ -888,6 +890,7 @@ type SocketflowVariableSpecs struct {
 	Iterating            *ebpf.VariableSpec `ebpf:"iterating"`
 	LastInhabited        *ebpf.VariableSpec `ebpf:"last_inhabited"`
 	ListsNamespaces      *ebpf.VariableSpec `ebpf:"lists_namespaces"`
+	OlderUnixKnown       *ebpf.VariableSpec `ebpf:"older_unix_known"`
 	PayloadBurst         *ebpf.VariableSpec `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.VariableSpec `ebpf:"payload_limit"`
 	PolicyMask           *ebpf.VariableSpec `ebpf:"policy_mask"`
@@ -1019,6 +1022,7 @@ type SocketflowVariables struct {
 	Iterating            *ebpf.Variable `ebpf:"iterating"`
 	LastInhabited        *ebpf.Variable `ebpf:"last_inhabited"`
 	ListsNamespaces      *ebpf.Variable `ebpf:"lists_namespaces"`
+	OlderUnixKnown       *ebpf.Variable `ebpf:"older_unix_known"`
 	PayloadBurst         *ebpf.Variable `ebpf:"payload_burst"`
 	PayloadLimit         *ebpf.Variable `ebpf:"payload_limit"`
 	PolicyMask           *ebpf.Variable `ebpf:"policy_mask"`

@@ -35,6 +35,15 @@ static __always_inline void read_unix_flow(struct flow *flow, struct sock *sk, b
 	flow->role_source = named == peer_named ? ROLE_SOURCE_UNKNOWN : ROLE_SOURCE_LISTENER;
 }
 
+/* CLOCK_MONOTONIC, ns: since then all sockets that are older than the programs are known to be; 0: not yet. Set by user space. */
+volatile __u64 older_unix_known = 0;
+
+/* Before that, the first bytes that are seen of a socket need not be its first, and each end may have missed others. */
+static __always_inline bool counts_from_first_byte(const struct connection *c)
+{
+	return !c->existing && older_unix_known && c->established > older_unix_known;
+}
+
 /* The first bytes of a socket, or a description of it: see describe_socket. Then length is that of the last transfer, else 0. */
 static __always_inline void emit_unix_open(struct sock *sk, struct socket_state *s, const struct owner *owner, __u32 direction,
 					   __u32 length)
@@ -63,6 +72,8 @@ static __always_inline void emit_unix_open(struct sock *sk, struct socket_state 
 	e->local_length = read_name(e->local, address);
 	e->remote_length = read_name(e->remote, peer_address);
 	set_positions(e->position, &s->conn, direction, length);
+	if (counts_from_first_byte(&s->conn))
+		e->peer = bpf_get_socket_cookie(peer);
 	if (!length)
 		e->header.time = s->conn.started;
 	submit(&r, e);

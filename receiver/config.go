@@ -69,6 +69,9 @@ type Config struct {
 	// Redaction is what is secret in URLs and recorded header fields, beside what always is.
 	Redaction RedactionConfig `mapstructure:"redaction"`
 
+	// Trace is what belongs to one trace.
+	Trace TraceConfig `mapstructure:"trace"`
+
 	// ResourceAttributes switches the attributes of the resource, each by its name and "enabled". Default: all but
 	// process.command_args, which may hold secrets.
 	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
@@ -128,6 +131,14 @@ type RedactionConfig struct {
 
 	// SafeNames are names whose values are never redacted. Default: none.
 	SafeNames []string `mapstructure:"safe_names"`
+}
+
+// TraceConfig is what belongs to one trace.
+type TraceConfig struct {
+	// ObservedNetworks are networks of other hosts whose connections are observed by a receiver like this one, by address and number of bits:
+	// 10.0.0.0/8, fd00::/8; at most 256. Of a request from or to there, the span of the end that is asked is the child of the other end's, which
+	// that receiver emits. An address is the one that the socket has for its peer, so that behind NAT it may be a gateway's. Default: none.
+	ObservedNetworks []string `mapstructure:"observed_networks"`
 }
 
 // LimitsConfig bounds the receiver's memory.

@@ -77,6 +77,7 @@ func TestConfigAccepted(t *testing.T) {
 			}},
 			Payload:            PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
 			Redaction:          RedactionConfig{SecretNames: []string{"tenant"}, SafeNames: []string{"page_token", "code"}},
+			Trace:              TraceConfig{ObservedNetworks: []string{"10.0.0.0/8", "fd00::/8", "192.0.2.7/32"}},
 			ResourceAttributes: resourceAttributes(t, "process.command_args", true, "host.id", false),
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,
@@ -97,6 +98,7 @@ func TestConfigAccepted(t *testing.T) {
 		component.NewIDWithName(metadata.Type, "connections_only"): changed(func(c *Config) { c.Protocols = ProtocolsConfig{} }),
 		component.NewIDWithName(metadata.Type, "empty_lists"): changed(func(c *Config) {
 			c.Include, c.Exclude, c.ConnectionRecords, c.Redaction.SecretNames = []Selector{}, []Selector{}, []ConnectionRecord{}, []string{}
+			c.Trace.ObservedNetworks = []string{}
 			c.Protocols = ProtocolsConfig{"http": &http.Config{KnownMethods: []string{}, Headers: http.HeadersConfig{Request: []string{}}}}
 		}),
 		component.NewIDWithName(metadata.Type, "keys_without_values"): changed(func(*Config) {}),

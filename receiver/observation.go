@@ -125,6 +125,9 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 	}
 	if out.traces != nil { // exchanges are spans
 		var err error
+		if options.ObservedNetworks, err = c.Trace.networks(); err != nil {
+			return engine.Options{}, err
+		}
 		options.Protocols, err = registry.Configured(c.Protocols, protocol.Limits{HeadBytes: int(c.Limits.HeadSize), Outstanding: c.Limits.Requests})
 		if err != nil {
 			return engine.Options{}, err

@@ -41,7 +41,9 @@ type Engine struct {
 	remaining atomic.Int64    // shards that still handle events
 	allRead   chan struct{}   // closed when there are none
 	peerNames *peername.Table // nil: no protocol is a name service
-	ends      *trace.Ends     // those that are observed
+	seed      uint64          // see socket.Options
+	ends      *trace.Ends     // those that are observed, here or elsewhere
+	meetings  *trace.Meetings
 	exchanges *trace.Exchanges
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
@@ -90,10 +92,7 @@ func (e *Engine) Start() (err error) {
 			return err
 		}
 	}
-	if e.ends, err = trace.NewEnds(2 * e.opts.Sockets); err != nil {
-		return err
-	}
-	if e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, trusted); err != nil {
+	if err = e.prepareJoining(); err != nil {
 		return err
 	}
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
@@ -131,6 +130,22 @@ func (e *Engine) Start() (err error) {
 	e.helpers.Go(e.findExisting)
 	e.helpers.Go(e.watchLosses)
 	return nil
+}
+
+// prepareJoining makes what the shards share to join both ends of exchanges.
+func (e *Engine) prepareJoining() (err error) {
+	ends := 2 * e.opts.Sockets
+	if len(e.opts.ObservedNetworks) > 0 {
+		ends *= 2 // those elsewhere
+	}
+	seed := newSeed()
+	e.seed = seed[0]
+	e.meetings = trace.NewMeetings(seed[1])
+	if e.ends, err = trace.NewEnds(ends); err != nil {
+		return err
+	}
+	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, trusted)
+	return err
 }
 
 func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {

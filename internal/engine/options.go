@@ -3,6 +3,7 @@ package engine
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,7 @@ type Options struct {
 	Unix, UDP   bool             // what is followed beside TCP
 
 	Protocols             []protocol.Configured // whose exchanges are emitted; none: no payload is captured
+	ObservedNetworks      []netip.Prefix        // of other hosts whose ends of connections are observed there
 	ParserMemory          int                   // bytes that the parsers hold together, at most
 	CallLimit, BurstLimit int                   // bytes of payload captured of one system call, and of a burst of calls in one direction
 

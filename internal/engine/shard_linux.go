@@ -58,7 +58,8 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
 	options := socket.Options{
-		Seed:          telemetry.Seed,
+		Seed: telemetry.Seed, ObservedNetworks: e.opts.ObservedNetworks,
+
 		Sockets:       (e.opts.Sockets + of - 1) / of,
 		Processes:     (e.opts.Processes + of - 1) / of,
 		Selection:     chosen,
@@ -72,7 +73,8 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		},
 	}
 	if len(e.opts.Protocols) > 0 {
-		options.Paired, options.Exchanges, telemetry.Resolve = e.ends.Add, e.exchanges, e.exchanges.Resolve
+		options.SharedSeed, options.Paired, options.Meetings = e.seed, e.ends.Add, e.meetings
+		options.Exchanges, telemetry.Resolve = e.exchanges, e.exchanges.Resolve
 	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd

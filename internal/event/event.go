@@ -119,6 +119,8 @@ type Flow struct {
 type Unix struct {
 	Local, Remote string
 	PeerPID       uint32 // the process that connected or listened at the other end, initial pid namespace; 0: not known
+	// Peer is the cookie of the other end. Stream positions count from the same byte at both. 0: one of that is not so, or not known.
+	Peer uint64
 }
 
 // State is a TCP state, numbered as the kernel does (include/net/tcp_states.h).

@@ -140,6 +140,7 @@ func decodeUnixOpen(raw []byte, e *event.Event) error {
 		Local:   unixName(octets(r.Local[:], uint32(r.LocalLength))),
 		Remote:  unixName(octets(r.Remote[:], uint32(r.RemoteLength))),
 		PeerPID: r.PeerPid,
+		Peer:    r.Peer,
 	}
 	e.Started = e.Time
 	e.Existing = r.Existing != 0

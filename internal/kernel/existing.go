@@ -16,6 +16,7 @@ import (
 
 	"github.com/socketflow/socketflow/bpf"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/procfs"
 )
 
@@ -31,6 +32,9 @@ func (c *SocketTracer) Existing(ctx context.Context) error {
 		c.iterateAll(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_LISTENERS)),
 		c.iterateAll(ctx, bpf.SocketflowProgExistingDescriptors, uint32(bpf.SocketflowIterationITERATION_CONNECTIONS)),
 	)
+	if err == nil {
+		err = c.objects.Variables[bpf.SocketflowVarOlderUnixKnown].Set(monotime.Now())
+	}
 	if err != nil {
 		return fmt.Errorf("look for connections older than the collector: %w", err)
 	}

@@ -57,6 +57,7 @@ func TestUnixSockets(t *testing.T) {
 		"without names": {"", socketpair, event.Unix{}, event.Unix{}, [2]event.Role{}},
 	}
 	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
+		must(t, tracer.Existing(t.Context())) // from now on, what is not older is known to be so
 		for name, test := range cases {
 			t.Run(name, func(t *testing.T) {
 				w := &wire{t: t, tracer: tracer}
@@ -77,6 +78,7 @@ func TestUnixSockets(t *testing.T) {
 
 				for end, names := range []event.Unix{test.client, test.server} {
 					names.PeerPID = uint32(os.Getpid())
+					names.Peer = w.opened[1-end].Flow.Cookie
 					got := w.opened[end]
 					if got.Flow.Unix == nil || *got.Flow.Unix != names || got.Flow.Role != test.roles[end] || got.Existing {
 						t.Errorf("end %d was opened as %+v with %+v, want %+v", end, got.Flow, got.Flow.Unix, names)
@@ -109,8 +111,26 @@ func TestOlderUnixSocketsAreKnown(t *testing.T) {
 	w.identify() // gives the sockets cookies, unless the programs did
 	w.listen()
 	for end, o := range w.opened {
-		if !o.Existing {
-			t.Errorf("end %d: %+v is not said to be older", end, o)
+		if !o.Existing || o.Flow.Unix.Peer != 0 {
+			t.Errorf("end %d: %+v with %+v is not said to be older", end, o, o.Flow.Unix)
+		}
+	}
+	must(t, errors.Join(unix.Close(client), unix.Close(server)))
+}
+
+// Before older sockets have been looked for, the first bytes that are seen of a socket need not be its first.
+func TestOtherEndOfAUnixSocketThatMayBeOlderIsNotNamed(t *testing.T) {
+	needPrivilege(t)
+	client, server := socketpair(t, "")
+	w := &wire{t: t, tracer: openForTest(t), client: client, server: server}
+	w.send([]byte("early"))
+	w.receive(5)
+	must(t, w.tracer.Existing(t.Context()))
+	w.identify()
+	w.listen()
+	for end, o := range w.opened {
+		if o.Kind != event.KindOpen || o.Flow.Unix.Peer != 0 {
+			t.Errorf("end %d: opened as %+v with %+v", end, o, o.Flow.Unix)
 		}
 	}
 	must(t, errors.Join(unix.Close(client), unix.Close(server)))

@@ -56,7 +56,7 @@ type Options struct {
 	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
 	// Resolve finds the trace and the parent of an exchange's span; nil: those of its trace context. See trace.Exchanges.
-	Resolve func(trace.Key) (trace.Parent, bool)
+	Resolve func(trace.ExchangeKey) (trace.Parent, bool)
 	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.
 	Bounds Bounds
 	Full   func()

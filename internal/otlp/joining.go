@@ -13,14 +13,14 @@ import (
 // unjoined is the span of an exchange whose place in a trace is not known yet. It is when the batch is taken.
 type unjoined struct {
 	span ptrace.Span
-	key  trace.Key
+	key  trace.ExchangeKey
 	role event.Role
 }
 
 // tracelessRecord is the record of a connection, which has the trace of its last exchange.
 type tracelessRecord struct {
 	record plog.LogRecord
-	key    trace.Key
+	key    trace.ExchangeKey
 }
 
 // sourceBytes is by how many bytes socketflow.parent.source makes a span larger at the most, and the parent itself.
@@ -28,12 +28,12 @@ const sourceBytes = 64
 
 // awaitJoin notes that a span has a place in a trace.
 func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptrace.Span) {
-	if b.options.Resolve == nil || c.Key == (trace.Key{}) {
+	if b.options.Resolve == nil || c.Key == (trace.ExchangeKey{}) {
 		return
 	}
 	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role})
 	if c.Exchange.Joined && !c.Exchange.Asks || c.Exchange.Asks && x.Start.Cause.Length != 0 {
-		b.latestQuestion = max(b.latestQuestion, x.Start.Began)
+		b.latestQuestion = max(b.latestQuestion, x.Start.Began, c.JoinedAt)
 	}
 }
 
@@ -64,7 +64,7 @@ func (b *Builder) joinSpans(c *content) {
 
 // awaitTrace notes that a record has the trace of its connection's last exchange.
 func (b *Builder) awaitTrace(c *socket.Connection, record plog.LogRecord) {
-	if b.options.Resolve != nil && c.Last.Key != (trace.Key{}) && record.SpanID() == c.Last.SpanID {
+	if b.options.Resolve != nil && c.Last.Key != (trace.ExchangeKey{}) && record.SpanID() == c.Last.SpanID {
 		b.traceless = append(b.traceless, tracelessRecord{record, c.Last.Key})
 	}
 }

@@ -20,10 +20,10 @@ var (
 )
 
 func asking(c *socket.Connection) {
-	c.Exchange, c.Key = atClient, trace.Key{Socket: 1, Serial: 1, ID: 1}
+	c.Exchange, c.Key = atClient, trace.ExchangeKey{Socket: 1, Serial: 1, ID: 1}
 }
 func hearing(c *socket.Connection) {
-	c.Exchange, c.Key = atServer, trace.Key{Socket: 2, Serial: 1, ID: 1}
+	c.Exchange, c.Key = atServer, trace.ExchangeKey{Socket: 2, Serial: 1, ID: 1}
 }
 
 func TestSpanHasThePlaceThatIsFoundWhenItsBatchIsTaken(t *testing.T) {
@@ -40,7 +40,7 @@ func TestSpanHasThePlaceThatIsFoundWhenItsBatchIsTaken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			taken := false
-			b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) {
+			b := newBuilder(Options{Resolve: func(trace.ExchangeKey) (trace.Parent, bool) {
 				require.True(t, taken, "only when the batch is taken")
 				p := elsewhere
 				p.Source = test.source
@@ -72,7 +72,7 @@ func TestSpanHasThePlaceThatIsFoundWhenItsBatchIsTaken(t *testing.T) {
 // Of an exchange that nothing is known of any more, the span stays where its trace context puts it.
 func TestSpanWithoutAPlaceKeepsItsTraceContext(t *testing.T) {
 	wire := protocol.TraceContext{TraceID: [16]byte{1}, SpanID: [8]byte{2}, Flags: 1}
-	b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) { return trace.Parent{}, false }})
+	b := newBuilder(Options{Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return trace.Parent{}, false }})
 	exchanged(get(protocol.Server, "200"), accepted, hearing)(b)
 	x := get(protocol.Server, "200")
 	x.Parent = wire
@@ -89,7 +89,7 @@ func TestSpanWithoutAPlaceKeepsItsTraceContext(t *testing.T) {
 }
 
 func TestQuestionsOfABatchAreAboutTheOtherEndAndTheCause(t *testing.T) {
-	b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) { return trace.Parent{}, false }})
+	b := newBuilder(Options{Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return trace.Parent{}, false }})
 	emit := func(began uint64, side protocol.Side, cause protocol.Cause, changes ...func(*socket.Connection)) {
 		x := get(side, "200")
 		x.Start.Began, x.Start.Cause = began, cause
@@ -107,6 +107,9 @@ func TestQuestionsOfABatchAreAboutTheOtherEndAndTheCause(t *testing.T) {
 		{"what the other end does not know", func() {
 			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing, func(c *socket.Connection) { c.Exchange.Joined = false })
 		}, 0},
+		{"what is joined later", func() {
+			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing, func(c *socket.Connection) { c.JoinedAt = 88 })
+		}, 88},
 		{"the latest of two", func() {
 			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing)
 			emit(66, protocol.Server, protocol.Cause{}, accepted, hearing)
@@ -131,7 +134,7 @@ func TestSpanThatDidNotFitIsJoined(t *testing.T) {
 	}
 	b = newBuilder(Options{
 		Bounds: Bounds{Bytes: 4 << 10}, Full: take,
-		Resolve: func(trace.Key) (trace.Parent, bool) {
+		Resolve: func(trace.ExchangeKey) (trace.Parent, bool) {
 			return trace.Parent{Trace: atServer.Trace, Span: atClient.Own, Source: trace.SourcePeer}, true
 		},
 	})
@@ -149,7 +152,7 @@ func TestSpanThatDidNotFitIsJoined(t *testing.T) {
 func TestRecordOfAConnectionHasTheTraceOfItsLastRequest(t *testing.T) {
 	elsewhere := trace.Parent{Trace: [16]byte{7}, Span: [8]byte{8}, Source: trace.SourceThread}
 	for name, found := range map[string]bool{"that is found": true, "that is not known any more": false} {
-		b := newBuilder(Options{Resolve: func(trace.Key) (trace.Parent, bool) { return elsewhere, found }})
+		b := newBuilder(Options{Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return elsewhere, found }})
 		c := connect(asking)
 		emitExchange(b, c, get(protocol.Client, "200"))
 		finByPeer(c)

@@ -76,6 +76,8 @@ type Exchange struct {
 	Client     netip.AddrPort // who a proxy has said that the connection is for; invalid: nobody. The conversation sets it
 	Parent     TraceContext   // from the request; zero if there was none that is valid
 	Links      []TraceContext // other exchanges that this one has to do with
+	// Token is what of the exchange both ends of a flow of datagrams know, and what hardly two exchanges at a time have in common; 0: nothing.
+	Token uint64
 	// Telemetry: it carries telemetry to a collector or a backend (OTLP).
 	Telemetry bool
 	AttrSet

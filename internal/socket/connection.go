@@ -39,14 +39,16 @@ type Connection struct {
 	Last          LastExchange // of those before, if there were any
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
-	Key      trace.Key
+	Key      trace.ExchangeKey
+	// JoinedAt is when its parent is known: once all events before that time have been handled. CLOCK_MONOTONIC, ns.
+	JoinedAt uint64
 }
 
 // LastExchange identifies the exchange of a connection that was emitted last.
 type LastExchange struct {
 	TraceID [16]byte
-	SpanID  [8]byte   // zero: there was none
-	Key     trace.Key // finds its trace; zero: it is TraceID
+	SpanID  [8]byte           // zero: there was none
+	Key     trace.ExchangeKey // finds its trace; zero: it is TraceID
 }
 
 // Capture says whether the receiver saw the whole connection.

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/socketflow/socketflow/internal/conversation"
@@ -22,12 +23,18 @@ type Options struct {
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
 	// PeerName says what a process called an address; nil: that is not known. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
-	// Paired notes that an end of a connection is observed, by which its other end knows it; nil: that is of no interest. See trace.Ends.
+	// Paired notes that an end of a connection is observed; nil: that is of no interest. See trace.Ends.
 	Paired func(trace.End)
+	// ObservedNetworks are those of other hosts whose ends of connections are observed there, and noted by Paired, too.
+	ObservedNetworks []netip.Prefix
+	// SharedSeed is random, and the same for all tables whose connections may be with each other. Pairs of sockets of this host are derived from it.
+	SharedSeed uint64
+	// Seed is that of the ids of exchanges of which nothing is known that both ends know.
+	Seed trace.Seed
+	// Meetings join exchanges whose ends know nothing in common that is unique; nil: they are not joined.
+	Meetings *trace.Meetings
 	// Exchanges are noted there, in which others find their other end or their cause; nil: nobody looks for them.
 	Exchanges *trace.Exchanges
-	// Seed of the ids of exchanges of which nothing is known that both ends know.
-	Seed trace.Seed
 	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
 	// the connection is left out then. If no is not sure, it is asked again. nil: never.
 	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)

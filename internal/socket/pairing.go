@@ -1,6 +1,9 @@
 package socket
 
 import (
+	"net/netip"
+	"slices"
+
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/trace"
@@ -8,21 +11,40 @@ import (
 
 var otherRole = [...]event.Role{event.RoleClient: event.RoleServer, event.RoleServer: event.RoleClient}
 
-// pair finds out what a connection's two ends have in common. That takes its role, which may become known late, and the sequence numbers of the
+// pair finds out what a connection's two ends have in common. That takes its role, which may become known late, and of TCP the sequence numbers of the
 // other end, which a client does not know before the end of the handshake.
 func (t *Table) pair(c *connection) {
-	if c.pair != 0 || c.early || c.sequence == [event.Directions]uint32{} {
+	if c.pair != 0 || c.early {
 		return
 	}
-	c.pair = trace.PairOf(c.flow.Initial, c.flow.Role)
-	if end := c.pair.End(c.flow.Role); end != 0 && t.opts.Paired != nil {
-		t.opts.Paired(end)
+	c.pair = t.pairOf(c)
+	if c.pair == 0 || t.opts.Paired == nil {
+		return
 	}
+	t.opts.Paired(c.pair.End(c.flow.Role))
+	if t.isObservedElsewhere(c.flow.Remote.Addr()) {
+		t.opts.Paired(c.otherEnd())
+	}
+}
+
+func (t *Table) isObservedElsewhere(address netip.Addr) bool {
+	return slices.ContainsFunc(t.opts.ObservedNetworks, func(n netip.Prefix) bool { return n.Contains(address) })
+}
+
+func (t *Table) pairOf(c *connection) trace.Pair {
+	switch {
+	case c.flow.Role == event.RoleUnknown:
+	case c.sequence != [event.Directions]uint32{}:
+		return trace.PairOf(c.flow.Initial, c.flow.Role)
+	case c.flow.Unix != nil:
+		return trace.WithinHost(t.opts.SharedSeed, c.flow.Cookie, c.flow.Unix.Peer)
+	}
+	return 0
 }
 
 // idsOf are the ids of an exchange with this initiator, at the end which has a role in the protocol. A program may connect and then serve.
 func (c *connection) idsOf(id protocol.ID, initiator protocol.Direction, position uint64, inProtocol event.Role) trace.Exchange {
-	asks := (initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
+	asks := asks(initiator, inProtocol)
 	if c.pair == 0 || inProtocol == event.RoleUnknown {
 		own := trace.Exchange{Asks: asks}
 		own.Trace, own.Own = c.table.identity.Of(c.serial, uint64(id))
@@ -35,13 +57,18 @@ func (c *connection) idsOf(id protocol.ID, initiator protocol.Direction, positio
 	return c.pair.Of(trace.Position(c.sequence[direction], position), sender, asks)
 }
 
+// asks reports whether the end with a role in the protocol began an exchange with this initiator.
+func asks(initiator protocol.Direction, inProtocol event.Role) bool {
+	return (initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
+}
+
 func (c *connection) otherEnd() trace.End { return c.pair.End(otherRole[c.flow.Role]) }
 
 // beginning is what others may need to know of an exchange that has begun.
 func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, start *protocol.Stamp, inProtocol event.Role) *trace.Beginning {
 	b := &c.table.begun
 	*b = trace.Beginning{
-		Key: c.key(id), IDs: c.idsOf(id, initiator, start.Position, inProtocol),
+		ExchangeKey: c.key(id), IDs: c.idsOf(id, initiator, start.Position, inProtocol),
 		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
 		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine,
 	}
@@ -75,8 +102,8 @@ func (c *connection) Forget(id protocol.ID) {
 	}
 }
 
-func (c *connection) key(id protocol.ID) trace.Key {
-	return trace.Key{Socket: c.flow.Cookie, Serial: c.serial, ID: uint64(id)}
+func (c *connection) key(id protocol.ID) trace.ExchangeKey {
+	return trace.ExchangeKey{Socket: c.flow.Cookie, Serial: c.serial, ID: uint64(id)}
 }
 
 func contextOf(parent *protocol.TraceContext) trace.Context {
@@ -86,14 +113,17 @@ func contextOf(parent *protocol.TraceContext) trace.Context {
 // endExchange notes the end of an exchange, and returns its ids.
 func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
 	t := c.table
-	if t.opts.Exchanges == nil {
-		return c.idsOf(id, x.Initiator, x.Start.Position, inProtocol)
-	}
 	b, a := c.beginning(id, x.Initiator, &x.Start, inProtocol), trace.Answer{At: x.End.Time}
+	if !b.IDs.Joined {
+		c.meet(b, x, inProtocol)
+	}
+	if t.opts.Exchanges == nil {
+		return b.IDs
+	}
 	if x.ResponseStart.Time != 0 {
 		a.First, a.End, a.Began = x.ResponseStart.Position, x.End.Position+1, x.ResponseStart.Began
 	}
-	t.out.Key = b.Key
+	t.out.Key = b.ExchangeKey
 	return t.opts.Exchanges.End(b, contextOf(&x.Parent), &a)
 }
 

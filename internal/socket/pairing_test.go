@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -83,6 +85,65 @@ func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
 		table.fill(c)
 		if ids := c.idsOf(1, protocol.FromClient, 0, event.RoleClient); ids.Joined || ids.Own == [8]byte{} || c.otherEnd() != 0 {
 			t.Errorf("%s: %v, the other end is %v", name, ids, c.otherEnd())
+		}
+	}
+}
+
+func TestOtherEndInAnObservedNetworkIsNoted(t *testing.T) {
+	for name, test := range map[string]struct {
+		networks []netip.Prefix
+		want     []event.Role
+	}{
+		"none":            {nil, []event.Role{event.RoleServer}},
+		"another network": {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, []event.Role{event.RoleServer}},
+		"the peer's":      {[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.2/32")}, []event.Role{event.RoleServer, event.RoleClient}},
+	} {
+		var got []trace.End
+		table, _ := newTestTable(t, func(o *Options) {
+			o.ObservedNetworks, o.Paired = test.networks, func(end trace.End) { got = append(got, end) }
+		})
+		table.Handle(numbered(clientOpen(1, 10), event.RoleServer))
+		c := table.connections[1]
+		table.fill(c)
+		var want []trace.End
+		for _, role := range test.want {
+			want = append(want, c.pair.End(role))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: noted %v, want %v", name, got, want)
+		}
+	}
+}
+
+// unixEnd returns one end of a connection within the host, after its role is known to the table.
+func unixEnd(t *testing.T, role event.Role, cookie, peer, seed uint64) *connection {
+	t.Helper()
+	table, _ := newTestTable(t, func(o *Options) { o.SharedSeed = seed })
+	e := clientOpen(cookie, 10)
+	e.Flow.Transport, e.Flow.Role, e.Flow.Unix = event.UnixStream, role, &event.Unix{Peer: peer}
+	table.Handle(e)
+	c := table.connections[cookie]
+	table.fill(c)
+	return c
+}
+
+func TestEndsOfAUnixSocketArePairedByTheirCookies(t *testing.T) {
+	client, server := unixEnd(t, event.RoleClient, 8, 9, 77), unixEnd(t, event.RoleServer, 9, 8, 77)
+	if client.pair == 0 || client.pair != server.pair {
+		t.Errorf("pairs %x and %x", client.pair, server.pair)
+	}
+	if asks, hears := client.idsOf(1, protocol.FromClient, 5, event.RoleClient), server.idsOf(2, protocol.FromClient, 5, event.RoleServer); asks.Trace != hears.Trace || asks.Own != hears.Other {
+		t.Errorf("ids %v and %v", asks, hears)
+	}
+	if later := unixEnd(t, event.RoleClient, 8, 9, 78); later.pair == client.pair {
+		t.Error("another start gives the same ids")
+	}
+	for name, c := range map[string]*connection{
+		"the role is not known":      unixEnd(t, event.RoleUnknown, 8, 9, 77),
+		"the other end is not known": unixEnd(t, event.RoleClient, 8, 0, 77),
+	} {
+		if c.pair != 0 {
+			t.Errorf("%s: paired as %x", name, c.pair)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// Ends are the ends of connections that are observed on this host. It is safe for concurrent use.
+// Ends are the ends of connections that are observed, on this host or on another one. It is safe for concurrent use.
 //
 // Ends that have closed stay until others need the room: what the other end carried may be emitted later.
 type Ends struct {

@@ -10,8 +10,8 @@ import (
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
-// Key identifies an exchange at one end of its connection, on this host.
-type Key struct {
+// ExchangeKey identifies an exchange at one end of its connection, on this host.
+type ExchangeKey struct {
 	Socket uint64 // the socket's cookie
 	Serial uint64 // of the connection, in its shard
 	ID     uint64 // of the exchange, in its connection
@@ -19,7 +19,7 @@ type Key struct {
 
 // Beginning is what is known of an exchange at one end when its request has begun.
 type Beginning struct {
-	Key
+	ExchangeKey
 	IDs      Exchange
 	OtherEnd End    // 0: it is not known
 	At       uint64 // CLOCK_MONOTONIC, ns: its first byte was transferred
@@ -65,7 +65,7 @@ type exchangesPart struct {
 	mu          sync.Mutex
 	ring        []node // a power of two of them
 	first, next uint64 // numbers
-	byKey       map[Key]uint64
+	byKey       map[ExchangeKey]uint64
 	latest      map[uint64]uint64 // by socket: its exchange that began last
 	long        map[uint64][]node // by socket: those that have been under way for so long that they are not in the ring any more
 }
@@ -73,7 +73,7 @@ type exchangesPart struct {
 // askingPart has the ends that asked, by the span ids that both ends know.
 type askingPart struct {
 	mu    sync.Mutex
-	byIDs map[[8]byte]Key
+	byIDs map[[8]byte]ExchangeKey
 }
 
 // readersPart has the sockets that goroutines have read requests from last.
@@ -101,9 +101,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
-			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[Key]uint64), latest: make(map[uint64]uint64), long: make(map[uint64][]node),
+			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), latest: make(map[uint64]uint64), long: make(map[uint64][]node),
 		}
-		e.asking[i].byIDs = make(map[[8]byte]Key)
+		e.asking[i].byIDs = make(map[[8]byte]ExchangeKey)
 		sockets, err := simplelru.NewLRU[reader, uint64](most/parts+1, nil)
 		if err != nil {
 			return nil, err
@@ -133,7 +133,7 @@ func (e *Exchanges) Begin(b *Beginning) {
 	p.append(&node{Beginning: *b})
 	e.count.Add(1)
 	p.mu.Unlock()
-	e.noteAsking(&b.IDs, b.Key)
+	e.noteAsking(&b.IDs, b.ExchangeKey)
 	if b.Goroutine != 0 && !b.IDs.Asks {
 		e.noteReader(b)
 	}
@@ -144,11 +144,11 @@ func (e *Exchanges) Begin(b *Beginning) {
 func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	p := e.part(b.Socket)
 	p.mu.Lock()
-	n := p.find(b.Key)
+	n := p.find(b.ExchangeKey)
 	if n == nil {
 		p.append(&node{Beginning: *b})
 		e.count.Add(1)
-		n = p.find(b.Key)
+		n = p.find(b.ExchangeKey)
 	}
 	if !n.fixed {
 		n.IDs = b.IDs
@@ -156,12 +156,12 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	n.answer, n.wire, n.fixed = *a, wire, true
 	ids := n.IDs
 	p.mu.Unlock()
-	e.noteAsking(&ids, b.Key)
+	e.noteAsking(&ids, b.ExchangeKey)
 	return ids
 }
 
 // Continue notes the trace context that a request carries.
-func (e *Exchanges) Continue(k Key, c Context) {
+func (e *Exchanges) Continue(k ExchangeKey, c Context) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
 	if n := p.find(k); n != nil {
@@ -171,7 +171,7 @@ func (e *Exchanges) Continue(k Key, c Context) {
 }
 
 // Forget forgets an exchange: nothing can have it as its parent.
-func (e *Exchanges) Forget(k Key) {
+func (e *Exchanges) Forget(k ExchangeKey) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
 	if n := p.find(k); n != nil {

@@ -29,6 +29,15 @@ func PairOf(initial [event.Directions]uint32, role event.Role) Pair {
 	return Pair(splitmix.Mix(uint64(client)<<32 | uint64(server)))
 }
 
+// WithinHost is the pair of a connection between two sockets of this host, by what identifies them while the host runs. The seed is random, and the
+// same for both ends. 0 as one of the sockets: it is not known.
+func WithinHost(seed, a, b uint64) Pair {
+	if a == 0 || b == 0 {
+		return 0
+	}
+	return Pair(splitmix.Mix(seed ^ splitmix.Mix(min(a, b)))) // a socket is in one pair only
+}
+
 // End identifies one end of a connection, to both of them. 0: it has no pair.
 type End uint64
 

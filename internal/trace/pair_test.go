@@ -37,6 +37,19 @@ func TestBothEndsOfAConnectionAreOnePair(t *testing.T) {
 	assert.Zero(t, PairOf([2]uint32{}, event.RoleServer))
 }
 
+func TestBothSocketsOfAConnectionWithinAHostAreOnePair(t *testing.T) {
+	pair := WithinHost(9, 5, 6)
+	require.NotZero(t, pair)
+	assert.Equal(t, pair, WithinHost(9, 6, 5))
+	for name, other := range map[string]Pair{
+		"other sockets": WithinHost(9, 7, 6), "another start": WithinHost(8, 5, 6), "one socket is not known": WithinHost(9, 5, 0),
+	} {
+		assert.NotEqual(t, pair, other, name)
+	}
+	assert.Zero(t, WithinHost(9, 0, 6))
+	assert.Zero(t, WithinHost(9, 5, 0))
+}
+
 func TestEndsOfAConnectionDiffer(t *testing.T) {
 	pair := PairOf(atClient, event.RoleClient)
 	assert.NotEqual(t, pair.End(event.RoleClient), pair.End(event.RoleServer))

@@ -21,9 +21,9 @@ const maxDepth = 32
 
 // Resolve finds the trace and the parent of an exchange's span. All events from before the exchange have to be handled by then. ok is false if the
 // exchange is not known any more.
-func (e *Exchanges) Resolve(k Key) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
+func (e *Exchanges) Resolve(k ExchangeKey) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
 
-func (e *Exchanges) resolve(k Key, depth int) (Parent, bool) {
+func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 	part := e.part(k.Socket)
 	part.mu.Lock()
 	found := part.find(k)
@@ -75,9 +75,9 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 }
 
 // otherEnd is the exchange at the end that asked.
-func (e *Exchanges) otherEnd(n *node) (k Key, found bool) {
+func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 	if !n.IDs.Joined {
-		return Key{}, false
+		return ExchangeKey{}, false
 	}
 	p := e.askingPart(n.IDs.Other)
 	p.mu.Lock()
@@ -109,7 +109,7 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 	if source == SourceNone {
 		return Parent{}
 	}
-	p, ok := e.resolve(x.Key, depth-1)
+	p, ok := e.resolve(x.ExchangeKey, depth-1)
 	switch {
 	case !ok:
 		return Parent{}

@@ -10,7 +10,7 @@ const (
 )
 
 // find returns an exchange that something is emitted of, or nil.
-func (p *exchangesPart) find(k Key) *node {
+func (p *exchangesPart) find(k ExchangeKey) *node {
 	if i, found := p.byKey[k]; found {
 		if n := p.at(i); !n.gone {
 			return n
@@ -18,7 +18,7 @@ func (p *exchangesPart) find(k Key) *node {
 		return nil
 	}
 	for i := range p.long[k.Socket] {
-		if n := &p.long[k.Socket][i]; n.Key == k && !n.gone {
+		if n := &p.long[k.Socket][i]; n.ExchangeKey == k && !n.gone {
 			return n
 		}
 	}
@@ -35,7 +35,7 @@ func (p *exchangesPart) append(n *node) {
 	}
 	p.link(n, p.latest[n.Socket])
 	*p.at(p.next) = *n
-	p.byKey[n.Key], p.latest[n.Socket] = p.next, p.next
+	p.byKey[n.ExchangeKey], p.latest[n.Socket] = p.next, p.next
 	p.next++
 }
 
@@ -98,7 +98,7 @@ func (e *Exchanges) retire(p *exchangesPart, now uint64, full bool) bool {
 	}
 	n := *oldest
 	*oldest = node{}
-	delete(p.byKey, n.Key)
+	delete(p.byKey, n.ExchangeKey)
 	if p.latest[n.Socket] == p.first {
 		delete(p.latest, n.Socket)
 	}
@@ -147,7 +147,7 @@ func (e *Exchanges) Expire(now, turn uint64) {
 }
 
 // noteAsking lets the other end find an exchange.
-func (e *Exchanges) noteAsking(ids *Exchange, k Key) {
+func (e *Exchanges) noteAsking(ids *Exchange, k ExchangeKey) {
 	if !ids.Joined || !ids.Asks {
 		return
 	}
@@ -165,7 +165,7 @@ func (e *Exchanges) forget(n *node) {
 	}
 	p := e.askingPart(n.IDs.Own)
 	p.mu.Lock()
-	if p.byIDs[n.IDs.Own] == n.Key {
+	if p.byIDs[n.IDs.Own] == n.ExchangeKey {
 		delete(p.byIDs, n.IDs.Own)
 	}
 	p.mu.Unlock()

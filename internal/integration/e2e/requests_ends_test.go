@@ -21,11 +21,11 @@ func joinEnds(spans []requestSpan) (both, joined, orphans int, wrong []string) {
 	}
 	for i := range spans {
 		s := &spans[i]
-		if s.kind != ptrace.SpanKindServer || s.text("network.transport") != "tcp" || !s.request() {
+		if s.kind != ptrace.SpanKindServer || !s.request() {
 			continue
 		}
 		ofClient := ends(s, "network.peer", "network.local")
-		if connected[ofClient] {
+		if connected[ofClient] && s.text("network.transport") == "tcp" {
 			both++
 		}
 		if s.parent == "" {
@@ -37,7 +37,9 @@ func joinEnds(spans []requestSpan) (both, joined, orphans int, wrong []string) {
 			orphans++
 			continue
 		}
-		joined++
+		if s.text("network.transport") == "tcp" {
+			joined++
+		}
 		if ends(client, "network.local", "network.peer") != ofClient || client.traceID != s.traceID || client.name != s.name && s.text("rpc.system.name") == "" {
 			wrong = append(wrong, fmt.Sprintf("%s of pid %d, trace %s, is the child of %s of pid %d, trace %s", s.name, s.pid(), s.traceID,
 				client.name, client.pid(), client.traceID))
@@ -47,6 +49,10 @@ func joinEnds(spans []requestSpan) (both, joined, orphans int, wrong []string) {
 	return both, joined, orphans, wrong
 }
 
+// ends are the ports and addresses of a span's connection, from one end to the other; of a Unix socket, the name that one of them has.
 func ends(s *requestSpan, from, to string) string {
+	if s.text("network.transport") == "unix" {
+		return s.text("network.local.address") + s.text("network.peer.address")
+	}
 	return fmt.Sprint(s.text(from+".address"), s.number(from+".port"), s.text(to+".address"), s.number(to+".port"))
 }

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
 // Ports: RFC 6762, section 5; RFC 4795, section 2.
@@ -71,7 +72,19 @@ func (p *parser) fill(e *outstanding) *protocol.Exchange {
 		x.Name = spanName(q.op, q.kind)
 		p.question(x, q.name, q.kind)
 	}
+	if p.session.Datagrams {
+		x.Token = q.token(e.ID.id)
+	}
 	return x
+}
+
+// token is a number for what is asked, and the id of the query.
+func (q *query) token(id uint16) uint64 {
+	token := splitmix.Mix(uint64(id)<<32 | uint64(q.kind)<<16 | uint64(q.class))
+	for _, c := range q.name {
+		token = (token ^ uint64(c)) * splitmix.Gamma
+	}
+	return splitmix.Finalize(token)
 }
 
 func (p *parser) question(x *protocol.Exchange, name []byte, kind dnsmessage.Type) {

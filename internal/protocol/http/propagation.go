@@ -19,12 +19,13 @@ const (
 	datadog                        // x-datadog-* (https://docs.datadoghq.com/tracing/trace_collection/trace_context_propagation/)
 	xray                           // X-Amzn-Trace-Id (https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html)
 	gcp                            // X-Cloud-Trace-Context (https://cloud.google.com/trace/docs/trace-context)
+	skywalking                     // sw8 (https://skywalking.apache.org/docs/main/latest/en/api/x-process-propagation-headers-v3/)
 	propagators
 )
 
 // propagatorNames are those of OTEL_PROPAGATORS, where that has them.
 var propagatorNames = [...]string{
-	traceContext: "tracecontext", b3: "b3", jaeger: "jaeger", datadog: "datadog", xray: "xray", gcp: "gcp",
+	traceContext: "tracecontext", b3: "b3", jaeger: "jaeger", datadog: "datadog", xray: "xray", gcp: "gcp", skywalking: "skywalking",
 }
 
 // propagation is which forms count, and which of two. Header fields of others are not read.
@@ -35,11 +36,12 @@ type propagation struct {
 
 // fieldsOf are the names of the header fields of a form, but for traceparent and tracestate.
 var fieldsOf = [propagators][]string{
-	b3:      {"b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled"},
-	jaeger:  {"uber-trace-id"},
-	datadog: {"x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-tags"},
-	xray:    {"x-amzn-trace-id"},
-	gcp:     {"x-cloud-trace-context"},
+	b3:         {"b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled"},
+	jaeger:     {"uber-trace-id"},
+	datadog:    {"x-datadog-trace-id", "x-datadog-parent-id", "x-datadog-sampling-priority", "x-datadog-tags"},
+	xray:       {"x-amzn-trace-id"},
+	gcp:        {"x-cloud-trace-context"},
+	skywalking: {"sw8"},
 }
 
 // newPropagation takes names of propagators; nil: all.
@@ -67,7 +69,7 @@ func (p *propagation) mayHave(name []byte) bool {
 		return false
 	}
 	switch name[0] | 0x20 {
-	case 'x', 'b', 'u':
+	case 'x', 'b', 'u', 's':
 		return true
 	}
 	return false
@@ -104,6 +106,8 @@ func (m *Message) propagate(name, value []byte) {
 		m.setXRay(value)
 	case ascii.Is(name, "x-cloud-trace-context"):
 		m.setGCP(value)
+	case ascii.Is(name, "sw8"):
+		m.setSkyWalking(value)
 	}
 }
 

@@ -112,8 +112,8 @@ func TestFirstFormOfTheOrderCounts(t *testing.T) {
 func TestPropagatorsAreValidated(t *testing.T) {
 	for want, propagators := range map[string][]string{
 		"": propagatorNames[:],
-		`propagators: "w3c" is not known; write one of tracecontext, b3, jaeger, datadog, xray, gcp`: {"w3c", "b3"},
-		`propagators: "b3" is listed twice; write it once`:                                           {"b3", "jaeger", "b3"},
+		`propagators: "w3c" is not known; write one of tracecontext, b3, jaeger, datadog, xray, gcp, skywalking`: {"w3c", "b3"},
+		`propagators: "b3" is listed twice; write it once`:                                                       {"b3", "jaeger", "b3"},
 	} {
 		config := &Config{Propagators: propagators}
 		got := ""

@@ -1,0 +1,103 @@
+package socket
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
+)
+
+// meeter is an end of a flow or a connection that has an exchange.
+type meeter struct {
+	flow     event.Flow
+	existing bool
+	kernel   bool // cookies are those of the kernel
+	exchange protocol.Exchange
+}
+
+// join returns the connection as its exchange is emitted.
+func (m *meeter) join(t *testing.T, meetings *trace.Meetings) *Connection {
+	t.Helper()
+	table, _ := newTestTable(t, func(o *Options) { o.Meetings, o.KernelCookies = meetings, m.kernel })
+	e := clientOpen(1, 10)
+	e.Flow, e.Existing = m.flow, m.existing
+	e.Flow.Cookie = 1
+	table.Handle(e)
+	c := table.connections[1]
+	table.fill(c)
+	table.out.Exchange = c.endExchange(1, &m.exchange, m.flow.Role)
+	return &table.out
+}
+
+// meeters are both ends of an exchange over a transport.
+func meeters(over event.Transport) (asks, hears *meeter) {
+	client, server := netip.MustParseAddrPort("10.0.0.1:5000"), netip.MustParseAddrPort("10.0.0.2:53")
+	x := protocol.Exchange{Initiator: protocol.FromClient, Start: protocol.Stamp{Position: 4, Time: 50, Began: 50}, End: protocol.Stamp{Time: 90}}
+	if over == event.UDP {
+		x.Token, x.ResponseStart.Time = 77, 80
+	}
+	return &meeter{exchange: x, flow: event.Flow{Transport: over, NetNS: 3, Role: event.RoleClient, Local: client, Remote: server}},
+		&meeter{exchange: x, flow: event.Flow{Transport: over, NetNS: 3, Role: event.RoleServer, Local: server, Remote: client}}
+}
+
+func TestExchangesWithoutSequenceNumbersMeet(t *testing.T) {
+	loopback := func(m *meeter) {
+		for _, a := range []*netip.AddrPort{&m.flow.Local, &m.flow.Remote} {
+			*a = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), a.Port())
+		}
+	}
+	for name, test := range map[string]struct {
+		over   event.Transport
+		change func(asks, hears *meeter)
+		joined bool
+	}{
+		"UDP":                             {event.UDP, func(_, _ *meeter) {}, true},
+		"UDP in the socket mode":          {event.UDP, func(a, h *meeter) { a.kernel, h.kernel = true, true }, true},
+		"UDP between namespaces":          {event.UDP, func(_, h *meeter) { h.flow.NetNS = 4 }, true},
+		"UDP of one namespace":            {event.UDP, func(a, h *meeter) { loopback(a); loopback(h) }, true},
+		"UDP, loopback of two namespaces": {event.UDP, func(a, h *meeter) { loopback(a); loopback(h); h.flow.NetNS = 4 }, false},
+		"UDP, any address":                {event.UDP, func(_, h *meeter) { h.flow.Local = netip.MustParseAddrPort("0.0.0.0:53") }, true},
+		"UDP, flow is older":              {event.UDP, func(a, _ *meeter) { a.existing = true }, true},
+		"UDP, another port":               {event.UDP, func(_, h *meeter) { h.flow.Local = netip.MustParseAddrPort("10.0.0.2:54") }, false},
+		"UDP, another address":            {event.UDP, func(_, h *meeter) { h.flow.Local = netip.MustParseAddrPort("10.0.0.3:53") }, false},
+		"UDP, another query":              {event.UDP, func(_, h *meeter) { h.exchange.Token = 78 }, false},
+		"UDP without a token":             {event.UDP, func(a, h *meeter) { a.exchange.Token, h.exchange.Token = 0, 0 }, false},
+		"UDP without a response":          {event.UDP, func(a, _ *meeter) { a.exchange.ResponseStart.Time = 0 }, false},
+		"TCP":                             {event.TCP, func(_, _ *meeter) {}, true},
+		"TCP, message of the server": {event.TCP, func(a, h *meeter) {
+			a.exchange.Initiator, h.exchange.Initiator = protocol.FromServer, protocol.FromServer
+		}, true},
+		"TCP in the socket mode without numbers": {event.TCP, func(a, h *meeter) { a.kernel, h.kernel = true, true }, false},
+		"TCP, one end is older":                  {event.TCP, func(_, h *meeter) { h.existing = true }, false},
+		"TCP between namespaces":                 {event.TCP, func(_, h *meeter) { h.flow.NetNS = 4 }, false},
+		"TCP, namespace is not known":            {event.TCP, func(a, h *meeter) { a.flow.NetNS, h.flow.NetNS = 0, 0 }, false},
+		"TCP, address is not known":              {event.TCP, func(_, h *meeter) { h.flow.Remote = netip.AddrPort{} }, false},
+		"TCP, port is not known": {event.TCP, func(a, h *meeter) {
+			a.flow.Local = netip.AddrPortFrom(a.flow.Local.Addr(), 0)
+			h.flow.Remote = a.flow.Local
+		}, false},
+		"TCP, another position": {event.TCP, func(_, h *meeter) { h.exchange.Start.Position = 5 }, false},
+		"Unix":                  {event.UnixStream, func(_, _ *meeter) {}, false},
+		"role is not known":     {event.TCP, func(_, h *meeter) { h.flow.Role = event.RoleUnknown }, false},
+	} {
+		meetings := trace.NewMeetings(1)
+		asks, hears := meeters(test.over)
+		test.change(asks, hears)
+		first, second := hears.join(t, meetings), asks.join(t, meetings)
+		if asks.exchange.Initiator == protocol.FromServer {
+			first, second = second, first
+		}
+		joined := first.Exchange.Joined && second.Exchange.Joined && first.Exchange.Trace == second.Exchange.Trace
+		if joined != test.joined {
+			t.Errorf("%s: joined %v: %+v and %+v", name, joined, first.Exchange, second.Exchange)
+		}
+		if joined && (first.Exchange.Other != second.Exchange.Own || first.Exchange.Asks || !second.Exchange.Asks) {
+			t.Errorf("%s: %+v and %+v", name, first.Exchange, second.Exchange)
+		}
+		if joined && first.JoinedAt <= hears.exchange.End.Time {
+			t.Errorf("%s: the other end would have to be known at %d", name, first.JoinedAt)
+		}
+	}
+}
