@@ -30,7 +30,7 @@ type discard struct{}
 func (discard) Opened(*socket.Connection)                                                   {}
 func (discard) Closed(*socket.Connection)                                                   {}
 func (discard) Failed(*socket.Connection)                                                   {}
-func (discard) Exchanged(*socket.Connection, protocol.ID, *protocol.Exchange, int64, int64) {}
+func (discard) Exchanged(*socket.Connection, *protocol.Exchange, int64, int64) {}
 
 // stages are the steps that events pass.
 var stages = []struct {
