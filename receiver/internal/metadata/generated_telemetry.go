@@ -769,7 +769,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowConnections, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_connections",
-		metric.WithDescription("Connections that were emitted, each when it opened and when it closed or failed. [Alpha]"),
+		metric.WithDescription("Connections that were seen to open, to close and to fail. [Alpha]"),
 		metric.WithUnit("{connections}"),
 	)
 	errs = errors.Join(errs, err)

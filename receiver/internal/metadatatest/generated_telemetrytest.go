@@ -152,7 +152,7 @@ func AssertEqualSocketflowAttributesTruncated(t *testing.T, tt *componenttest.Te
 func AssertEqualSocketflowConnections(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_connections",
-		Description: "Connections that were emitted, each when it opened and when it closed or failed. [Alpha]",
+		Description: "Connections that were seen to open, to close and to fail. [Alpha]",
 		Unit:        "{connections}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
