@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"go.opentelemetry.io/collector/confmap"
 
@@ -62,12 +63,23 @@ var partOf = map[string]string{
 	"valkey": "; it is part of redis",
 }
 
+// meant says what an unknown name is taken to mean, if anything.
+func meant(name string) string {
+	if part := partOf[strings.ToLower(name)]; part != "" {
+		return part
+	}
+	if near := nearest(name, registry.Names()); near != "" {
+		return "; write " + near
+	}
+	return ""
+}
+
 func readProtocols(value any) (ProtocolsConfig, error) {
 	chosen := ProtocolsConfig{}
 	choose := func(name string, settings map[string]any) error {
 		config, known := registry.Configs()[name]
 		if !known {
-			return fmt.Errorf("%s: %q is not known; known are %q%s", protocolsKey, name, registry.Names(), partOf[name])
+			return fmt.Errorf("%s: %q is not known; known are %s%s", protocolsKey, name, listed(registry.Names()), meant(name))
 		}
 		if _, none := config.(*struct{}); none && len(settings) > 0 {
 			return fmt.Errorf("%s::%s: nothing can be configured of it; write %s: {}", protocolsKey, name, name)
@@ -115,5 +127,5 @@ func readProtocols(value any) (ProtocolsConfig, error) {
 
 func protocolsForm(value any) error {
 	return fmt.Errorf("%s: write a list of names such as [http], [] for connections only, or a map such as {http: {headers: …}}; "+
-		"known are %q; not %v", protocolsKey, registry.Names(), value)
+		"known are %s; not %v", protocolsKey, listed(registry.Names()), value)
 }

@@ -115,6 +115,8 @@ func (p *Ports) read(written any) error {
 		text = strconv.Itoa(raw)
 	case string:
 		text = raw
+	case []any:
+		return errors.New("write one port or range, not a list; each of several takes a selector of its own")
 	default:
 		return portsError(raw)
 	}

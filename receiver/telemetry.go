@@ -147,6 +147,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 				observe(int64(n), attribute.String("source", source))
 			}
 		}},
+		{m.SocketflowContainerNamesFailed, func(s *snapshot, observe observe) { observe(int64(s.Described.NamesFailed)) }},
 		{m.SocketflowPeerNamesRemembered, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Remembered)) }},
 		{m.SocketflowPeerNamesEvicted, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Evicted)) }},
 		{m.SocketflowProcessesMapFull, func(s *snapshot, observe observe) { observe(int64(s.ProcessesMapFull)) }},

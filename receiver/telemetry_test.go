@@ -82,7 +82,7 @@ func TestTelemetry(t *testing.T) {
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
 		PeerNames: peername.Stats{Remembered: 54, Evicted: 55},
-		Described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25},
+		Described: process.Stats{Snapshot: 19, Read: 20, Denied: 21, Gone: 22, Changed: 23, Exec: 24, Failed: 25, NamesFailed: 57},
 	}}
 	for k := range event.Kinds {
 		s.Events[k], s.RingFull[k] = 100+uint64(k), 200+uint64(k)
@@ -194,9 +194,10 @@ func TestTelemetry(t *testing.T) {
 			metadatatest.AssertEqualSocketflowProcessesEvicted,
 			points{point(9, "cause", "exited"), point(10, "cause", "least_used")},
 		},
-		"peer_names_remembered": {metadatatest.AssertEqualSocketflowPeerNamesRemembered, points{point(54)}},
-		"peer_names_evicted":    {metadatatest.AssertEqualSocketflowPeerNamesEvicted, points{point(55)}},
-		"processes_map_full":    {metadatatest.AssertEqualSocketflowProcessesMapFull, points{point(11)}},
+		"container_names_failed": {metadatatest.AssertEqualSocketflowContainerNamesFailed, points{point(57)}},
+		"peer_names_remembered":  {metadatatest.AssertEqualSocketflowPeerNamesRemembered, points{point(54)}},
+		"peer_names_evicted":     {metadatatest.AssertEqualSocketflowPeerNamesEvicted, points{point(55)}},
+		"processes_map_full":     {metadatatest.AssertEqualSocketflowProcessesMapFull, points{point(11)}},
 		"connections": {
 			metadatatest.AssertEqualSocketflowConnections,
 			points{point(12, "result", "opened"), point(13, "result", "closed"), point(14, "result", "failed")},
@@ -244,12 +245,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 40, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 41, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 40, calls)
+	assert.Equal(t, 41, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

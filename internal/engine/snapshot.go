@@ -41,7 +41,7 @@ type Snapshot struct {
 	ProcessesEvictedLeastUsed uint64 // processes_evicted
 	ProcessesMapFull          uint64 // processes_map_full
 
-	Described process.Stats // processes_described
+	Described process.Stats // processes_described, container_names_failed
 
 	PeerNames peername.Stats // peer_names_remembered, peer_names_evicted
 

@@ -36,6 +36,7 @@ func (e *Engine) watchLosses() {
 	defer ticks.Stop()
 	var known kernel.Counters
 	var due bool // sockets are to be forgotten
+	var withheld withheldNotice
 	looked := time.Now()
 	for {
 		select {
@@ -44,6 +45,7 @@ func (e *Engine) watchLosses() {
 		case <-ticks.C:
 		}
 		e.seekCompat()
+		withheld.update(e.opts.Logger, e.processes.Stats().Denied)
 		now, err := e.tracer.Counters()
 		if err != nil {
 			e.opts.Logger.Error("the kernel's losses are not known", zap.Error(err))

@@ -4,7 +4,7 @@ package kernel
 import "errors"
 
 // ErrUnsupported is wrapped by errors about what this host lacks (a kernel feature, a privilege, Linux). They also say what would help.
-var ErrUnsupported = errors.New("this host is not supported")
+var ErrUnsupported = errors.New("this host cannot be observed")
 
 // ErrPrivilege is wrapped beside ErrUnsupported if a privilege is missing that every mode needs.
 var ErrPrivilege = errors.New("a privilege is missing")

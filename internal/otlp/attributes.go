@@ -26,7 +26,7 @@ const (
 	isServer
 	hasNetNS
 	hasEnded
-	wasEstablished // and has ended, so that there are counts
+	wasEstablished // and has ended, so that there are counts; but see report.unmeasured
 	hasRTT
 	hasWay
 	hasSide

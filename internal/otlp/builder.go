@@ -166,7 +166,7 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 		} else {
 			b.attrLayouts.of(r.conditions).write(attributes, r)
 		}
-		if h.conditions&hasEnded != 0 { // a span has its times
+		if h.conditions&hasEnded != 0 && !r.unmeasured() { // a span has its times
 			attributes.PutDouble(duration, time.Duration(r.duration()).Seconds())
 		}
 		b.appendRecord(r)

@@ -68,6 +68,9 @@ func of(p *process.Info) func(*socket.Connection) {
 // resolved is a connection to a name that the process had asked DNS for.
 func resolved(c *socket.Connection) { c.PeerName = "db.example.com" }
 
+// neverSeenAgain ends a connection of which nothing is known but its first bytes.
+func neverSeenAgain(c *socket.Connection) { c.EndedAt = c.StartedAt }
+
 // unmeasured sets the counts of an attempt that nobody answered.
 func unmeasured(c *socket.Connection) { c.Stats = event.Ending{Retransmits: 6} }
 
@@ -148,6 +151,7 @@ var cases = []struct {
 		withRole(event.RoleUnknown, event.RoleSourceUnknown))},
 	{name: "unix_nothing_known", emit: openedAndClosed(ended(socket.WayUnknown, socket.SideUnknown, 0),
 		overUnix("", "", 0), withRole(event.RoleUnknown, event.RoleSourceUnknown), joined, of(unknownOwner()))},
+	{name: "unix_end_not_seen", options: Options{ConnectionSpans: SpansAlways}, emit: openedAndClosed(neverSeenAgain, overUnix("", "/run/docker.sock", 812))},
 	{name: "unix_refused", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), overUnix("", "/run/docker.sock", 0))},
 	{name: "unix_v1.20", options: Options{Addresses: AddressV120},
 		emit: openedAndClosed(closedByPeer, accepted, overUnix("/run/x.sock", "", 4242))},

@@ -86,12 +86,22 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 	r.conditions.add(hasPeerName, c.PeerName != "")
 	r.conditions.add(hasNetNS, c.NetNS != 0)
 	if h.conditions&hasEnded != 0 {
+		if r.unmeasured() {
+			r.conditions &^= wasEstablished
+		}
 		r.conditions.add(hasRTT, c.Stats.RTT != 0)
 		r.conditions.add(hasSegments, !c.Stats.Uncounted)
 		r.conditions.add(hasWay, c.End.Way != socket.WayUnknown && (m.conditions&isTCP != 0 || !isSegment(c.End.Way)))
 		r.conditions.add(hasSide, c.End.By != socket.SideUnknown)
 	}
 	r.conditions.add(hasError, r.err.name != "")
+}
+
+// unmeasured says whether neither a duration nor counts are known of a connection that has ended: no hook has shown the end of a Unix socket
+// (decision 9), and it was gone before the receiver looked at it for the first time, which it does once a minute.
+func (r *report) unmeasured() bool {
+	c := r.connection
+	return c.Transport == event.UnixStream && c.End.Way == socket.WayUnknown && r.duration() <= 0
 }
 
 // isSegment says whether an end is named for a TCP segment. Connections of other transports have only the side that closed

@@ -54,12 +54,17 @@ func appendOpened(text []byte, r *report) []byte {
 }
 
 // appendClosed: "curl (pid 4242): TCP connection 127.0.0.1:40000 -> 127.0.0.1:80 closed after 1.53s: 1.2 kB sent,
-// 4.5 MB received, FIN by peer".
+// 4.5 MB received, FIN by peer", or of one that is unmeasured "closed, end not seen".
 func appendClosed(text []byte, r *report) []byte {
 	w := row(wordings[:], r.connection.Role)
 	text = append(text, r.subject...)
 	text = append(append(text, ": "...), r.transportDef.name...)
 	text = r.transportDef.appendEnds(text, r, w)
+	bySide := row(r.transportDef.endings[:], r.connection.End.Way)
+	how := entry(bySide[:], r.connection.End.By)
+	if r.unmeasured() {
+		return append(append(text, " closed, "...), how...)
+	}
 	text = append(text, " closed after "...)
 	if r.connection.Capture == socket.CaptureJoinedMidstream {
 		text = append(text, "at least "...)
@@ -70,8 +75,7 @@ func appendClosed(text []byte, r *report) []byte {
 	text = append(text, " sent, "...)
 	text = appendBytes(text, r.connection.Stats.BytesReceived)
 	text = append(text, " received, "...)
-	bySide := row(r.transportDef.endings[:], r.connection.End.Way)
-	text = append(text, entry(bySide[:], r.connection.End.By)...)
+	text = append(text, how...)
 	if r.connection.End.Way == socket.WayError {
 		text = appendError(append(text, ": "...), r.err)
 	}

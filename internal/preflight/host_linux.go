@@ -103,22 +103,36 @@ func readUnmounted(fsType, name string) ([]byte, error) {
 
 func tracefs() Fact {
 	fact := Fact{Name: factTracefs, State: OK}
-	var errs []string
+	var errs []error
 	for _, place := range tracefsPlaces {
 		_, err := os.Stat(filepath.Join(place, "syscalls"))
 		if err == nil {
 			fact.Found = place
 			return fact
 		}
-		errs = append(errs, err.Error())
+		errs = append(errs, err)
 	}
 	if _, err := readUnmounted("tracefs", "README"); err == nil {
 		fact.Found = "not mounted, which CAP_SYS_ADMIN makes up for"
 		return fact
 	}
-	fact.State, fact.Found = Less, strings.Join(errs, "; ")
+	fact.State, fact.Found = Less, unreadable(errs)
 	fact.Lost = "no syscall mode; in socket mode the exits of calls are traced at " + costOfAnyExit
 	return fact
+}
+
+// unreadable says why no place of a file system can be read.
+func unreadable(errs []error) string {
+	var reasons []string
+	for _, err := range errs {
+		if !errors.Is(err, fs.ErrNotExist) {
+			reasons = append(reasons, err.Error())
+		}
+	}
+	if reasons == nil {
+		return "not mounted"
+	}
+	return strings.Join(reasons, "; ")
 }
 
 func pidNamespace() Fact {

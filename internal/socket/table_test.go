@@ -90,6 +90,12 @@ func clientClose(cookie, opened, at uint64) *event.Event {
 		Ending: event.Ending{LastState: event.StateFinWait2, FINReceived: true}}
 }
 
+func unixClose(cookie, at uint64, ending event.Ending) *event.Event {
+	e := clientClose(cookie, 10, at)
+	e.Ending = ending
+	return e
+}
+
 // The owner of the server's events is the listener's, 2; the acceptor is 3.
 func serverOpen(cookie, at uint64) *event.Event {
 	return &event.Event{Kind: event.KindOpen, Time: at, Owner: owner(2), Started: at,
@@ -209,7 +215,28 @@ func TestTableEmitsReports(t *testing.T) {
 			[]string{"closed by 1 capture 2 end " + finLocal},
 		},
 		"a Unix socket's connection, whose end the peer has caused": {
-			[]*event.Event{over(event.UnixStream, clientOpen(1, 10)), over(event.UnixStream, clientClose(1, 10, 20))},
+			[]*event.Event{over(event.UnixStream, clientOpen(1, 10)), over(event.UnixStream, unixClose(1, 20, event.Ending{}))},
+			[]string{"opened by 1 capture 0 end " + none, "closed by 1 capture 0 end {1 2}"},
+		},
+		"a Unix socket's connection, whose end the peer has caused, by system calls": {
+			[]*event.Event{
+				over(event.UnixStream, clientOpen(1, 10)),
+				over(event.UnixStream, unixClose(1, 20, event.Ending{LastState: event.StateLastAck, FINReceived: true})),
+			},
+			[]string{"opened by 1 capture 0 end " + none, "closed by 1 capture 0 end {1 2}"},
+		},
+		"a Unix socket's connection, whose owner has closed it, by system calls": {
+			[]*event.Event{
+				over(event.UnixStream, clientOpen(1, 10)),
+				over(event.UnixStream, unixClose(1, 20, event.Ending{LastState: event.StateFinWait2})),
+			},
+			[]string{"opened by 1 capture 0 end " + none, "closed by 1 capture 0 end " + finLocal},
+		},
+		"a Unix socket's connection, of which an error shows that the peer is gone": {
+			[]*event.Event{
+				over(event.UnixStream, clientOpen(1, 10)),
+				over(event.UnixStream, unixClose(1, 20, event.Ending{LastState: event.StateFinWait2, Errno: errnoPipe})),
+			},
 			[]string{"opened by 1 capture 0 end " + none, "closed by 1 capture 0 end {1 2}"},
 		},
 		"a Unix socket's connection, whose end the peer has seen": {

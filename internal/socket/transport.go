@@ -18,9 +18,17 @@ type transportDef struct {
 var transports = [event.Transports]transportDef{
 	event.TCP:        {acceptFollows: true, closed: endOf, peerClosed: finByLocal},
 	event.UDP:        {polled: true, datagrams: true, closed: idle, peerClosed: idle},
-	event.UnixStream: {polled: true, closed: finByRemote, peerClosed: finByLocal},
+	event.UnixStream: {polled: true, closed: endOfUnix, peerClosed: finByLocal},
 }
 
-func idle(*event.Ending) End        { return End{Way: WayIdle} }
-func finByLocal(*event.Ending) End  { return End{WayFIN, SideLocal} }
-func finByRemote(*event.Ending) End { return End{WayFIN, SideRemote} }
+func idle(*event.Ending) End       { return End{Way: WayIdle} }
+func finByLocal(*event.Ending) End { return End{WayFIN, SideLocal} }
+
+// endOfUnix is how a Unix socket's connection ended. The socket mode reports no state, and the end only where the other one has closed. In
+// the syscall mode the state says who was the first.
+func endOfUnix(e *event.Ending) End {
+	if e.LastState == event.StateFinWait2 && e.Errno == 0 {
+		return End{WayFIN, SideLocal}
+	}
+	return End{WayFIN, SideRemote}
+}

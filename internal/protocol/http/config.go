@@ -99,7 +99,10 @@ func headerNames(key string, names []string) error {
 	}
 	var errs []error
 	for i, name := range names {
-		if !httpguts.ValidHeaderFieldName(name) {
+		switch {
+		case strings.Contains(name, "*"): // allowed in names (RFC 9110, 5.1), and in none that is registered
+			errs = append(errs, fmt.Errorf("%s: %q is a pattern; write the whole name of each header field", key, name))
+		case !httpguts.ValidHeaderFieldName(name):
 			errs = append(errs, fmt.Errorf("%s: %q is no name of a header field", key, name))
 		}
 		if slices.IndexFunc(names, func(other string) bool { return strings.EqualFold(name, other) }) < i {

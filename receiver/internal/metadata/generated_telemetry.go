@@ -38,6 +38,7 @@ type TelemetryBuilder struct {
 	SocketflowAttributesTruncated       metric.Int64ObservableCounter
 	SocketflowConnections               metric.Int64ObservableCounter
 	SocketflowConnectionsUnaccepted     metric.Int64ObservableCounter
+	SocketflowContainerNamesFailed      metric.Int64ObservableCounter
 	SocketflowConversationMemory        metric.Int64ObservableUpDownCounter
 	SocketflowConversations             metric.Int64ObservableCounter
 	SocketflowDataStrays                metric.Int64ObservableCounter
@@ -222,6 +223,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowConnectionsUnacceptedCallback
 		cb(ctx, &observerInt64{inst: builder.SocketflowConnectionsUnaccepted, obs: o})
 		return nil
 	}, builder.SocketflowConnectionsUnaccepted)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowContainerNamesFailedCallback sets callback for observable SocketflowContainerNamesFailed metric.
+func (builder *TelemetryBuilder) RegisterSocketflowContainerNamesFailedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowContainerNamesFailed, obs: o})
+		return nil
+	}, builder.SocketflowContainerNamesFailed)
 	if err != nil {
 		return err
 	}
@@ -769,7 +785,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowConnections, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_connections",
-		metric.WithDescription("Connections that were emitted, each when it opened and when it closed or failed. [Alpha]"),
+		metric.WithDescription("Connections that were seen to open, to close and to fail. [Alpha]"),
 		metric.WithUnit("{connections}"),
 	)
 	errs = errors.Join(errs, err)
@@ -777,6 +793,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_connections_unaccepted",
 		metric.WithDescription("Connections that were emitted under the listener's owner, because no accept was seen. [Alpha]"),
 		metric.WithUnit("{connections}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowContainerNamesFailed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_container_names_failed",
+		metric.WithDescription("Times that the files in which a runtime keeps the name of a container could not be read, or not be understood. [Alpha]"),
+		metric.WithUnit("{lookups}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowConversationMemory, err = builder.meter.Int64ObservableUpDownCounter(

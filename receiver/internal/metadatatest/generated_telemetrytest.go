@@ -152,7 +152,7 @@ func AssertEqualSocketflowAttributesTruncated(t *testing.T, tt *componenttest.Te
 func AssertEqualSocketflowConnections(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_connections",
-		Description: "Connections that were emitted, each when it opened and when it closed or failed. [Alpha]",
+		Description: "Connections that were seen to open, to close and to fail. [Alpha]",
 		Unit:        "{connections}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -177,6 +177,22 @@ func AssertEqualSocketflowConnectionsUnaccepted(t *testing.T, tt *componenttest.
 		},
 	}
 	got, err := tt.GetMetric("otelcol_socketflow_connections_unaccepted")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualSocketflowContainerNamesFailed(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_socketflow_container_names_failed",
+		Description: "Times that the files in which a runtime keeps the name of a container could not be read, or not be understood. [Alpha]",
+		Unit:        "{lookups}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_socketflow_container_names_failed")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
