@@ -135,6 +135,9 @@ type RedactionConfig struct {
 
 // TraceConfig is what belongs to one trace.
 type TraceConfig struct {
+	// Parents says which evidence within a process makes a request that it sends the child of one that it has received: "certain" (kinds that were
+	// right in 99 of 100 cases at least, as measured), "likely" (further ones), "off" (none). Default: certain.
+	Parents Parents `mapstructure:"parents"`
 	// ObservedNetworks are networks of other hosts whose connections are observed by a receiver like this one, by address and number of bits:
 	// 10.0.0.0/8, fd00::/8; at most 256. Of a request from or to there, the span of the end that is asked is the child of the other end's, which
 	// that receiver emits. An address is the one that the socket has for its peer, so that behind NAT it may be a gateway's. Default: none.
@@ -265,6 +268,16 @@ const (
 	TransportUnix Transport = "unix"
 )
 
+// Parents is which evidence makes a parent.
+type Parents string
+
+// The choices.
+const (
+	ParentsCertain Parents = "certain"
+	ParentsLikely  Parents = "likely"
+	ParentsOff     Parents = "off"
+)
+
 // ConnectionSpans is which connections get a span.
 type ConnectionSpans string
 
@@ -323,6 +336,7 @@ func createDefaultConfig() component.Config {
 		AddressAttributes:  AddressAttributesBoth,
 		ConnectionRecords:  []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:    ConnectionSpansAuto,
+		Trace:              TraceConfig{Parents: ParentsCertain},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Transports:         []Transport{TransportTCP, TransportUDP, TransportUnix},
 		Protocols:          registry.Configs(),

@@ -77,7 +77,7 @@ func TestConfigAccepted(t *testing.T) {
 			}},
 			Payload:            PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
 			Redaction:          RedactionConfig{SecretNames: []string{"tenant"}, SafeNames: []string{"page_token", "code"}},
-			Trace:              TraceConfig{ObservedNetworks: []string{"10.0.0.0/8", "fd00::/8", "192.0.2.7/32"}},
+			Trace:              TraceConfig{Parents: ParentsLikely, ObservedNetworks: []string{"10.0.0.0/8", "fd00::/8", "192.0.2.7/32"}},
 			ResourceAttributes: resourceAttributes(t, "process.command_args", true, "host.id", false),
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,

@@ -11,7 +11,7 @@ const maxNetworks = 256
 // Validate reports everything that is wrong with the networks.
 func (c *TraceConfig) Validate() error {
 	const key = "observed_networks"
-	var errs []error
+	errs := []error{oneOf("parents", c.Parents)}
 	if n := len(c.ObservedNetworks); n > maxNetworks {
 		errs = append(errs, fmt.Errorf("%s: lists %d networks; write at most %d", key, n, maxNetworks))
 	}

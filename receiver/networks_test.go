@@ -14,7 +14,7 @@ import (
 )
 
 func TestObservedNetworksAreBounded(t *testing.T) {
-	var c TraceConfig
+	c := TraceConfig{Parents: ParentsOff}
 	for i := range maxNetworks + 1 {
 		c.ObservedNetworks = append(c.ObservedNetworks, fmt.Sprintf("10.%d.%d.0/24", i/256, i%256))
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/registry"
 	"github.com/socketflow/socketflow/internal/redact"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/trace"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
@@ -125,6 +126,7 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 	}
 	if out.traces != nil { // exchanges are spans
 		var err error
+		options.Parents = parents[c.Trace.Parents]
 		if options.ObservedNetworks, err = c.Trace.networks(); err != nil {
 			return engine.Options{}, err
 		}
@@ -153,6 +155,7 @@ var (
 	connectionRecords = map[ConnectionRecord]otlp.RecordKinds{
 		ConnectionRecordOpen: otlp.RecordOpen, ConnectionRecordClose: otlp.RecordClose, ConnectionRecordFail: otlp.RecordFail,
 	}
+	parents         = map[Parents]trace.Sources{ParentsCertain: trace.Certain, ParentsLikely: trace.Likely, ParentsOff: trace.Off}
 	connectionSpans = map[ConnectionSpans]otlp.SpanPolicy{
 		ConnectionSpansAuto:   otlp.SpansAuto,
 		ConnectionSpansAlways: otlp.SpansAlways,

@@ -20,6 +20,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[OnUnsupported]():     words(OnUnsupportedFail, OnUnsupportedWarn),
 	reflect.TypeFor[AddressAttributes](): words(AddressAttributesBoth, AddressAttributesStable, AddressAttributesV120, AddressAttributesV112),
 	reflect.TypeFor[ConnectionRecord]():  words(ConnectionRecordOpen, ConnectionRecordClose, ConnectionRecordFail),
+	reflect.TypeFor[Parents]():           words(ParentsCertain, ParentsLikely, ParentsOff),
 	reflect.TypeFor[ConnectionSpans]():   words(ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
 	reflect.TypeFor[Transport]():         words(TransportTCP, TransportUDP, TransportUnix),
 }

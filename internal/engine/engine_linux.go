@@ -144,7 +144,7 @@ func (e *Engine) prepareJoining() (err error) {
 	if e.ends, err = trace.NewEnds(ends); err != nil {
 		return err
 	}
-	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, trusted)
+	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents)
 	return err
 }
 
@@ -167,11 +167,6 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 // unrecognisedBurst bounds the bytes that are captured of a burst of calls before the protocol is known. Of a bulk transfer, so much is
 // copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
-
-// trusted are the kinds of evidence for parents.
-var trusted = trace.SourcesOf(
-	trace.SourceWire, trace.SourcePeer, trace.SourceThread, trace.SourceGoroutine, trace.SourceHandoff, trace.SourceCallback,
-)
 
 // recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each.
 const recentExchanges = 1 << 15

@@ -13,6 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Options of an Engine. All are required unless their comment says otherwise.
@@ -25,6 +26,7 @@ type Options struct {
 	Unix, UDP   bool             // what is followed beside TCP
 
 	Protocols             []protocol.Configured // whose exchanges are emitted; none: no payload is captured
+	Parents               trace.Sources         // the evidence that gives a span its parent
 	ObservedNetworks      []netip.Prefix        // of other hosts whose ends of connections are observed there
 	ParserMemory          int                   // bytes that the parsers hold together, at most
 	CallLimit, BurstLimit int                   // bytes of payload captured of one system call, and of a burst of calls in one direction

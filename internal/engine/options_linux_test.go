@@ -17,6 +17,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // optionsOf are options to observe this process, for a sink. Tests change what they are about.
@@ -30,6 +31,7 @@ func optionsOf(t *testing.T, mode kernel.Mode, sink engine.Sink) engine.Options 
 		CallLimit: 1 << 14, BurstLimit: 1 << 20, Shards: 1, RingBytes: 1 << 20, PollInterval: 10 * time.Millisecond,
 		UDPIdleTimeout: time.Second, Processes: 1024, Sockets: 16384, Waiting: fdtrack.Limits{}.OrDefault(),
 		Telemetry:    otlp.Options{Records: otlp.RecordAll, Traces: true, Bounds: otlp.Bounds{Items: 1000, Bytes: 1 << 20}},
+		Parents:      trace.Certain,
 		BatchTimeout: 10 * time.Millisecond, Sink: sink, Logger: zap.NewNop(), Broken: func(err error) { t.Error(err) },
 	}
 }

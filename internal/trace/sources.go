@@ -38,5 +38,12 @@ func SourcesOf(all ...Source) (s Sources) {
 	return s
 }
 
+// Choices of what becomes a parent.
+var (
+	Off     = SourcesOf(SourceWire, SourcePeer)                                             // nothing within a process
+	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceHandoff, SourceCallback) // as measured: docs/causality.md
+	Likely  = Certain | SourcesOf(SourceLast, SourceConnect)
+)
+
 // Has reports whether a kind is in the set.
 func (s Sources) Has(source Source) bool { return s>>source&1 != 0 }

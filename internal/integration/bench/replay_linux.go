@@ -27,9 +27,9 @@ import (
 // discard is a sink that ignores its input.
 type discard struct{}
 
-func (discard) Opened(*socket.Connection)                                                   {}
-func (discard) Closed(*socket.Connection)                                                   {}
-func (discard) Failed(*socket.Connection)                                                   {}
+func (discard) Opened(*socket.Connection)                                      {}
+func (discard) Closed(*socket.Connection)                                      {}
+func (discard) Failed(*socket.Connection)                                      {}
 func (discard) Exchanged(*socket.Connection, *protocol.Exchange, int64, int64) {}
 
 // stages are the steps that events pass.

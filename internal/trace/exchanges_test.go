@@ -1,0 +1,155 @@
+package trace
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+func TestIDsThatOthersKnowStay(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	r, c := request(served, 1, 10, 0), call(called, 1, 20, received(served, 0, 10))
+	e.Begin(&r)
+	early := r.IDs
+	e.Begin(&c)
+	p, _ := e.Resolve(c.ExchangeKey)
+	assert.Equal(t, early.Own, p.Span)
+	r.IDs = Pair(7).Of(0, event.RoleClient, false)
+	assert.Equal(t, early, e.End(&r, Context{}, &Answer{At: 30}), "a child has them")
+
+	other := request(servedToo, 1, 10, 0)
+	e.Begin(&other)
+	other.IDs = Pair(8).Of(0, event.RoleClient, false)
+	assert.Equal(t, other.IDs, e.End(&other, Context{}, &Answer{At: 30}), "nobody has them")
+}
+
+func TestForgottenExchangeIsNoParent(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	r, c := request(served, 1, 10, 0), call(called, 1, 20, received(served, 0, 10))
+	e.Begin(&r)
+	e.Begin(&c)
+	e.Forget(r.ExchangeKey)
+	p, ok := e.Resolve(c.ExchangeKey)
+	assert.True(t, ok)
+	assert.Equal(t, SourceNone, p.Source)
+	_, ok = e.Resolve(r.ExchangeKey)
+	assert.False(t, ok)
+}
+
+func TestExchangesAreForgottenSomeTimeAfterTheirEnd(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	ended, underWay := request(served, 1, 10, 0), request(served, 2, 20, 10)
+	e.Begin(&ended)
+	e.Begin(&underWay)
+	e.End(&ended, Context{}, &Answer{At: 30})
+	expire := func(now uint64) {
+		for turn := range uint64(parts) {
+			e.Expire(now, turn)
+		}
+	}
+	has := func(b *Beginning) bool { _, ok := e.Resolve(b.ExchangeKey); return ok }
+	expire(30 + remembered)
+	assert.True(t, has(&ended))
+	expire(31 + remembered)
+	assert.False(t, has(&ended))
+
+	assert.True(t, has(&underWay), "it has not ended")
+	c := call(called, 1, 40+remembered, received(served, 10, 20))
+	e.Begin(&c)
+	p, _ := e.Resolve(c.ExchangeKey)
+	assert.Equal(t, SourceThread, p.Source, "and causes what comes late")
+	e.End(&underWay, Context{}, &Answer{At: 50 + remembered})
+	expire(51 + 2*remembered)
+	assert.False(t, has(&underWay))
+	assert.Zero(t, e.Forgotten())
+	assert.EqualValues(t, 1, e.count.Load(), "the call is under way")
+}
+
+func TestExchangesMakeRoomForOthers(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	client, _ := joined(1, event.Cause{})
+	e.Begin(&client)
+	const all = 3 * most
+	for id := range uint64(all) {
+		b := request(served+id%64, 10+id, 2, id)
+		e.Begin(&b)
+	}
+	assert.LessOrEqual(t, e.count.Load(), int64(most+parts))
+	assert.GreaterOrEqual(t, e.Forgotten(), uint64(all-most-parts))
+	_, ok := e.Resolve(client.ExchangeKey)
+	assert.False(t, ok)
+	for i := range e.asking {
+		assert.Empty(t, e.asking[i].byIDs)
+	}
+}
+
+func TestLastExchangeBeforeATimeIsFoundQuickly(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	const n = 2000
+	for id := range uint64(n) {
+		b := request(served, id, 10*id, id)
+		e.Begin(&b)
+	}
+	p := e.part(served)
+	for range 1000 {
+		at := rand.Uint64N(10 * (n + 5))
+		i := p.lastBefore(served, at)
+		assert.Equal(t, min(at/10, n-1), p.at(i).ID)
+	}
+	steps := 0
+	for i := p.latest[served]; p.at(i).At > 0; steps++ {
+		if n := p.at(i); n.far >= p.first && p.at(n.far).At > 0 {
+			i = n.far
+		} else {
+			i = n.before
+		}
+	}
+	assert.Less(t, steps, 40, "of %d", n)
+}
+
+// TestExchangesConcurrently is for the race detector.
+func TestExchangesConcurrently(t *testing.T) {
+	e, ends := newExchanges(t, Likely)
+	var all sync.WaitGroup
+	for shard := range uint64(4) {
+		all.Go(func() {
+			for id := range uint64(2000) {
+				r := request(served+shard, id, id*1e6, id)
+				c := call(served+(shard+1)%4, 1e6+id, id*1e6+1, received(served+shard, id, id+1))
+				r.Goroutine, c.Goroutine = id, id
+				e.Begin(&r)
+				e.Begin(&c)
+				ends.Add(End(id))
+				e.Resolve(c.ExchangeKey)
+				e.End(&c, Context{}, &Answer{First: id, End: id + 1, Began: 1, At: id*1e6 + 2})
+				e.End(&r, Context{}, &Answer{At: id*1e6 + 3})
+				e.Expire(id*1e6, id)
+			}
+		})
+	}
+	all.Wait()
+}
+
+func BenchmarkExchange(b *testing.B) {
+	e, _ := newExchanges(b, Certain)
+	b.ReportAllocs()
+	var id uint64
+	for b.Loop() {
+		id++
+		now := id * 1e5
+		r := request(served, id, now, 10*id)
+		e.Begin(&r)
+		c := call(called, id, now+1, received(served, 10*id, 10*id+10))
+		e.Begin(&c)
+		e.End(&c, Context{}, &Answer{First: id, End: id + 1, Began: now + 2, At: now + 2})
+		e.End(&r, Context{}, &Answer{First: id, End: id + 1, Began: now + 3, At: now + 3})
+		if p, ok := e.Resolve(c.ExchangeKey); !ok || p.Source != SourceThread {
+			b.Fatal(p, ok)
+		}
+		e.Resolve(r.ExchangeKey)
+	}
+}

@@ -1,0 +1,277 @@
+package trace
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/event"
+)
+
+const most = 4096
+
+func newExchanges(t testing.TB, trusted Sources) (*Exchanges, *Ends) {
+	t.Helper()
+	ends, err := NewEnds(most)
+	require.NoError(t, err)
+	e, err := NewExchanges(most, ends, trusted)
+	require.NoError(t, err)
+	return e, ends
+}
+
+// Sockets of a process: two that serve, and two to which it sends requests.
+const (
+	served = 8 + iota
+	servedToo
+	called
+	calledToo
+)
+
+// at makes the beginning of an exchange, with ids of its own.
+func at(socket, id, time, position uint64, asks bool) Beginning {
+	return Beginning{
+		ExchangeKey: ExchangeKey{socket, 1, id}, At: time, Position: position, Process: 1,
+		IDs: Exchange{Trace: [16]byte{byte(socket), byte(id)}, Own: [8]byte{byte(socket), byte(id)}, Asks: asks},
+	}
+}
+
+// request is one that the process has received, and call one that it sends.
+func request(socket, id, time, position uint64) Beginning {
+	return at(socket, id, time, position, false)
+}
+
+func call(socket, id, time uint64, cause event.Cause) Beginning {
+	b := at(socket, id, time, 0, true)
+	b.Cause = cause
+	return b
+}
+
+// received is a cause: the last call has received the bytes from begin to end.
+func received(socket, begin, end uint64, change ...func(*event.Cause)) event.Cause {
+	c := event.Cause{Socket: socket, Position: end, Length: uint32(end - begin), Pending: 1, Row: 1}
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
+
+func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
+	pending := func(n uint8) func(*event.Cause) { return func(c *event.Cause) { c.Pending = n } }
+	row := func(n uint8) func(*event.Cause) { return func(c *event.Cause) { c.Row = n } }
+	waited := func(c *event.Cause) { c.Waited = true }
+	polled := func(c *event.Cause) { c.Polled = true }
+	carrier := func(c *event.Cause) { c.Carrier = true }
+	connect := func(c *event.Cause) { c.Connect = true }
+	sameTurn := func(c *event.Cause) { c.Go = event.GoSameTurn }
+	otherTurn := func(c *event.Cause) { c.Go = event.GoOtherTurn }
+	ended := func(id uint64) func(*Exchanges) {
+		return func(e *Exchanges) {
+			b := request(served, id, 10+10*id, 100*(id-1))
+			e.End(&b, Context{}, &Answer{First: 1, End: 9, Began: 35, At: 36})
+		}
+	}
+	for name, test := range map[string]struct {
+		cause  event.Cause
+		before func(*Exchanges)
+		want   uint64 // the request that is the parent
+		source Source
+	}{
+		"the only one that is pending":                         {received(served, 100, 150), nil, 2, SourceThread},
+		"it has waited":                                        {received(served, 100, 150, waited, polled), nil, 2, SourceThread},
+		"a body, and two requests are under way":               {received(served, 120, 150), nil, 0, SourceNone},
+		"a body of the only one that is under way":             {received(served, 120, 150), ended(1), 2, SourceThread},
+		"the request before":                                   {received(served, 0, 50), nil, 1, SourceThread},
+		"two requests in one call":                             {received(served, 0, 150), nil, 0, SourceNone},
+		"one of several that are pending":                      {received(served, 100, 150, pending(2)), nil, 2, SourceCallback},
+		"one of several, and it has looked for others":         {received(served, 100, 150, pending(2), polled), nil, 0, SourceNone},
+		"one of several that were received in a row":           {received(served, 100, 150, pending(2), row(2)), nil, 2, SourceLast},
+		"of a row, and it has waited":                          {received(served, 100, 150, pending(2), row(2), waited), nil, 0, SourceNone},
+		"it is answered":                                       {received(served, 100, 150, pending(0)), ended(2), 2, SourceCallback},
+		"it is answered, and another one is pending":           {received(served, 100, 150), ended(2), 2, SourceCallback},
+		"it is answered, and the thread has looked for others": {received(served, 100, 150, polled), ended(2), 0, SourceNone},
+		"a virtual thread":                                     {received(served, 100, 150, carrier), nil, 0, SourceNone},
+		"a goroutine of the same turn":                         {received(served, 100, 150, pending(9), sameTurn), nil, 2, SourceHandoff},
+		"a goroutine of another turn":                          {received(served, 100, 150, otherTurn), nil, 0, SourceNone},
+		"a goroutine has connected":                            {received(served, 100, 150, sameTurn, connect), nil, 2, SourceConnect},
+		"a thread has connected":                               {received(served, 100, 150, connect), nil, 2, SourceThread},
+		"nothing is known":                                     {event.Cause{}, nil, 0, SourceNone},
+		"another socket":                                       {received(servedToo, 100, 150), nil, 0, SourceNone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _ := newExchanges(t, Likely)
+			for id, position := range []uint64{0, 100, 200} {
+				b := request(served, uint64(id+1), 20+10*uint64(id), position)
+				e.Begin(&b)
+			}
+			if test.before != nil {
+				test.before(e)
+			}
+			c := call(called, 7, 40, test.cause)
+			e.Begin(&c)
+			p, ok := e.Resolve(c.ExchangeKey)
+			require.True(t, ok)
+			want := Parent{Trace: c.IDs.Trace, Flags: flagsOfRoot}
+			if test.want != 0 {
+				want = Parent{[16]byte{served, byte(test.want)}, [8]byte{served, byte(test.want)}, flagsOfRoot, test.source}
+			}
+			assert.Equal(t, want, p)
+		})
+	}
+}
+
+// The answer to a call is the cause of the next one, which has the same parent.
+func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
+	for name, test := range map[string]struct {
+		answers [2]Answer // of two calls, on one connection
+		cause   event.Cause
+		want    Source
+	}{
+		"the answer":                 {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 50, 90), SourceThread},
+		"the end of the answer":      {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 80, 90), SourceThread},
+		"the middle of the answer":   {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 60, 70), SourceThread},
+		"the answer before":          {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 0, 50), SourceNone},
+		"an answer that goes on":     {[2]Answer{{0, 50, 21, 22}, {}}, received(called, 50, 90), SourceThread},
+		"answers in one call":        {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 0, 90), SourceNone},
+		"less evidence for the call": {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 50, 90, func(c *event.Cause) { c.Pending = 2 }), SourceCallback},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _ := newExchanges(t, Certain)
+			r := request(served, 1, 10, 0)
+			e.Begin(&r)
+			for i, cause := range []event.Cause{{}, received(served, 0, 10)} {
+				c := call(called, uint64(i+1), 20+10*uint64(i), cause)
+				e.Begin(&c)
+				if test.answers[i].At != 0 {
+					e.End(&c, Context{}, &test.answers[i])
+				}
+			}
+			next := call(calledToo, 1, 40, test.cause)
+			e.Begin(&next)
+			p, ok := e.Resolve(next.ExchangeKey)
+			require.True(t, ok)
+			want := Parent{Trace: next.IDs.Trace, Flags: flagsOfRoot}
+			if test.want != SourceNone {
+				want = Parent{r.IDs.Trace, r.IDs.Own, flagsOfRoot, test.want}
+			}
+			assert.Equal(t, want, p)
+		})
+	}
+}
+
+func TestEvidenceThatIsNotTrustedMakesNoParent(t *testing.T) {
+	for _, test := range []struct {
+		trusted Sources
+		want    Source
+	}{{Off, SourceNone}, {Certain, SourceThread}, {Likely, SourceThread}} {
+		e, _ := newExchanges(t, test.trusted)
+		r, c := request(served, 1, 10, 0), call(called, 1, 20, received(served, 0, 10))
+		e.Begin(&r)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source)
+	}
+}
+
+func TestGoroutineThatHasReadARequestSendsItsCalls(t *testing.T) {
+	for name, test := range map[string]struct {
+		call func(*Beginning)
+		want Source
+	}{
+		"the same goroutine":                {func(*Beginning) {}, SourceGoroutine},
+		"on a thread that received another": {func(b *Beginning) { b.Cause = received(servedToo, 0, 10) }, SourceGoroutine},
+		"another goroutine":                 {func(b *Beginning) { b.Goroutine = 6 }, SourceNone},
+		"another process":                   {func(b *Beginning) { b.Process = 2 }, SourceNone},
+		"after the answer":                  {func(b *Beginning) { b.At = 50 }, SourceNone},
+		"before the request":                {func(b *Beginning) { b.At = 5 }, SourceNone},
+	} {
+		e, _ := newExchanges(t, Certain)
+		r := request(served, 1, 10, 0)
+		r.Goroutine = 5
+		e.Begin(&r)
+		e.End(&r, Context{}, &Answer{First: 1, End: 2, Began: 40, At: 41})
+		later := request(served, 2, 60, 10)
+		later.Goroutine = 5
+		e.Begin(&later)
+		c := call(called, 1, 20, event.Cause{Go: event.GoOtherTurn})
+		c.Goroutine = 5
+		test.call(&c)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+		assert.Equal(t, test.want != SourceNone, p.Span == r.IDs.Own, name)
+	}
+}
+
+// joined are both ends of a request between two processes.
+func joined(time uint64, cause event.Cause) (client, server Beginning) {
+	pair := Pair(42)
+	client = call(called, 1, time, cause)
+	client.IDs = pair.Of(0, event.RoleClient, true)
+	server = request(servedToo, 1, time+1, 0)
+	server.IDs, server.OtherEnd, server.Process = pair.Of(0, event.RoleClient, false), pair.End(event.RoleClient), 2
+	return client, server
+}
+
+func TestRequestThroughTwoProcessesIsOneTrace(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	root := request(served, 1, 10, 0)
+	client, server := joined(20, received(served, 0, 10))
+	last := call(calledToo, 1, 30, received(servedToo, 0, 10))
+	for _, b := range []*Beginning{&last, &server, &client, &root} { // shards do not keep the order
+		e.Begin(b)
+	}
+	for _, test := range []struct {
+		of     *Beginning
+		span   [8]byte
+		source Source
+	}{{&last, server.IDs.Own, SourceThread}, {&server, client.IDs.Own, SourcePeer}, {&client, root.IDs.Own, SourceThread}, {&root, [8]byte{}, SourceNone}} {
+		p, ok := e.Resolve(test.of.ExchangeKey)
+		assert.True(t, ok)
+		assert.Equal(t, Parent{root.IDs.Trace, test.span, flagsOfRoot, test.source}, p)
+	}
+}
+
+func TestOtherEndWhoseExchangeIsNotKnownIsTheParentIfItIsObserved(t *testing.T) {
+	for _, observed := range []bool{true, false} {
+		e, ends := newExchanges(t, Certain)
+		_, server := joined(20, event.Cause{})
+		if observed {
+			ends.Add(server.OtherEnd)
+		}
+		e.Begin(&server)
+		p, _ := e.Resolve(server.ExchangeKey)
+		want := Parent{Trace: server.IDs.Trace, Flags: flagsOfRoot}
+		if observed {
+			want.Span, want.Source = server.IDs.Other, SourcePeer
+		}
+		assert.Equal(t, want, p)
+	}
+}
+
+func TestTraceContextsOfTheWire(t *testing.T) {
+	wire := func(span byte) Context { return Context{Trace: [16]byte{0xaa}, Span: [8]byte{span}, Flags: 1} }
+	for name, test := range map[string]struct {
+		in, out  Context // of the request that was received, and of the one that is sent
+		ofClient Parent
+	}{
+		"passed on as it is":        {wire(1), wire(1), Parent{wire(1).Trace, [8]byte{served, 1}, 1, SourceThread}},
+		"of the program's own span": {wire(1), wire(2), Parent{wire(2).Trace, [8]byte{2}, 1, SourceWire}},
+		"begun by the program":      {Context{}, wire(2), Parent{wire(2).Trace, [8]byte{2}, 1, SourceWire}},
+		"only received":             {wire(1), Context{}, Parent{wire(1).Trace, [8]byte{served, 1}, 1, SourceThread}},
+	} {
+		e, _ := newExchanges(t, Certain)
+		root := request(served, 1, 10, 0)
+		client, server := joined(20, received(served, 0, 10))
+		for b, c := range map[*Beginning]Context{&root: test.in, &client: test.out, &server: test.out} {
+			e.Begin(b)
+			if c.valid() {
+				e.Continue(b.ExchangeKey, c)
+			}
+		}
+		p, _ := e.Resolve(client.ExchangeKey)
+		assert.Equal(t, test.ofClient, p, name)
+		p, _ = e.Resolve(server.ExchangeKey)
+		assert.Equal(t, Parent{test.ofClient.Trace, client.IDs.Own, 1, SourcePeer}, p, name)
+	}
+}
