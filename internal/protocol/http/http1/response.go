@@ -50,18 +50,18 @@ func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool 
 // icy begins the status line of SHOUTcast, which has no version. Otherwise it is a server of HTTP.
 var icy = []byte("ICY ")
 
-// statusCode reads a status line.
+// statusCode reads a status line. Clients take any white space for a space (RFC 9112, 4).
 func statusCode(text []byte) (code int, ok bool) {
 	n := len(version1)
 	switch {
 	case bytes.HasPrefix(text, icy):
 		text = text[len(icy):]
-	case len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !ascii.IsDigit(text[n]) || text[n+1] != ' ':
+	case len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !ascii.IsDigit(text[n]) || !ascii.IsSpace(text[n+1]):
 		return 0, false
 	default:
-		text = text[n+2:]
+		text = trim(text[n+2:])
 	}
-	if len(text) < statusDigits || len(text) > statusDigits && text[statusDigits] != ' ' {
+	if len(text) < statusDigits || len(text) > statusDigits && !ascii.IsSpace(text[statusDigits]) {
 		return 0, false
 	}
 	number, ok := ascii.Number(text[:statusDigits])
