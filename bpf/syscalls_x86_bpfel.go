@@ -40,7 +40,9 @@ type SyscallsCallSocket struct {
 	Shared   uint8
 	Emitted  uint8
 	Finished uint8
-	Pad      [7]uint8
+	Deaf     uint8
+	AtEnd    uint8
+	Pad      [5]uint8
 }
 
 type SyscallsCompatSpace struct {

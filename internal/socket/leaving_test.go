@@ -22,6 +22,8 @@ func early(e *event.Event) *event.Event {
 
 func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 	const left, later = uint64(1000), uint64(time.Minute)
+	answered := func(e *event.Ending) { e.FINReceived = true }
+	answeredLater := func(e *event.Ending) { e.FINReceived, e.Left = true, true }
 	timesOut := func(e *event.Ending) { e.Errno, e.LastState = 113, event.StateFinWait1 }
 	for name, test := range map[string]struct {
 		before, after []*event.Event // the time in between is later
@@ -48,6 +50,21 @@ func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 			before: []*event.Event{sent(0, "ask>a"), leftAt(left, 5, 0, true)},
 			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client false"},
 			at:     left,
+		},
+		"it has shut down sending only, and the other end closes": {
+			before: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, answered)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client false"},
+			at:     20,
+		},
+		"it has closed both directions, and the other end closes": {
+			before: []*event.Event{sent(0, "ask>a"), leftAt(15, 5, 0, false), closeAt(5, 0, answeredLater)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client true"},
+			at:     15,
+		},
+		"it has closed both directions, which was lost": {
+			before: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, answeredLater)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client true"},
+			at:     20,
 		},
 		"data that is reported later": {
 			before: []*event.Event{sent(0, "ask>a"), leftAt(left, 5, 4, false), received(0, ">ans")},
