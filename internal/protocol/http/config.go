@@ -99,6 +99,10 @@ func headerNames(key string, names []string) error {
 	}
 	var errs []error
 	for i, name := range names {
+		if name == "*" {
+			errs = append(errs, fmt.Errorf(`%s: "*" is the name of one header field; list each field by its name`, key))
+			continue
+		}
 		if !httpguts.ValidHeaderFieldName(name) {
 			errs = append(errs, fmt.Errorf("%s: %q is no name of a header field", key, name))
 		}
