@@ -26,6 +26,7 @@ func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 	answeredLater := func(e *event.Ending) { e.FINReceived, e.Left = true, true }
 	timesOut := func(e *event.Ending) { e.Errno, e.LastState = 113, event.StateFinWait1 }
 	for name, test := range map[string]struct {
+		server        bool           // a server's end, not a client's
 		before, after []*event.Event // the time in between is later
 		want          []string
 		at            uint64 // of the end
@@ -56,6 +57,12 @@ func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client false"},
 			at:     20,
 		},
+		"it is the server's, which has shut down sending, and so ended what it answers": {
+			server: true,
+			before: []*event.Event{received(0, "ask>a"), closeAt(0, 5, answered)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client false"},
+			at:     20,
+		},
 		"it has closed both directions, and the other end closes": {
 			before: []*event.Event{sent(0, "ask>a"), leftAt(15, 5, 0, false), closeAt(5, 0, answeredLater)},
 			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client true"},
@@ -80,7 +87,12 @@ func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHeard(t)
 			h.parser.closers = true
-			h.table.Handle(clientOpen(1, 10))
+			if test.server {
+				h.table.Handle(serverOpen(1, 10))
+				h.table.Handle(serverAccept(1, 10))
+			} else {
+				h.table.Handle(clientOpen(1, 10))
+			}
 			for _, e := range test.before {
 				h.table.Handle(e)
 			}
