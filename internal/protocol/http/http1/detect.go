@@ -283,7 +283,7 @@ func (l *startLine) response(b []byte) match {
 		var ok bool
 		switch {
 		case n < len(version1):
-			ok = b[i] == version1[n]
+			ok = inVersionAt(n, b[i])
 		case n == len(version1)+2 && ascii.IsSpace(b[i]): // one more
 			continue
 		case n == len(version1)+1, n == statusEnd:
