@@ -86,8 +86,8 @@ static __noinline int emit_close(struct call_socket *s)
 		return 0;
 	e->header.start = start_of(s->conn.owner_pid);
 	e->error = s->error;
-	e->fin_received = s->finished == 1 + DIRECTION_RECEIVED;
-	e->last_state = e->fin_received ? BPF_TCP_LAST_ACK : BPF_TCP_FIN_WAIT2;
+	e->fin_received = s->at_end;
+	e->last_state = s->finished == 1 + DIRECTION_RECEIVED ? BPF_TCP_LAST_ACK : BPF_TCP_FIN_WAIT2;
 	e->uncounted = 1;
 	submit(&r, e);
 	return 0;

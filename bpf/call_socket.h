@@ -24,7 +24,9 @@ struct call_socket {
 	__u8 shared;   /* more than one descriptor has led to it: user space counts them */
 	__u8 emitted;  /* that it was opened */
 	__u8 finished; /* which side was first to say that it will send no more: 1 + enum direction; 0: none yet */
-	__u8 pad[7];
+	__u8 deaf;     /* shut down for receiving: a receive that returns nothing says nothing of the other side */
+	__u8 at_end;   /* the other side was seen to have finished */
+	__u8 pad[5];
 };
 
 struct {

@@ -220,4 +220,6 @@ static __always_inline void on_shutdown(struct call_socket *s, const struct call
 {
 	if ((c->args[1] == SHUT_WR || c->args[1] == SHUT_RDWR) && !s->finished)
 		s->finished = 1 + DIRECTION_SENT;
+	if (c->args[1] != SHUT_WR)
+		s->deaf = 1;
 }

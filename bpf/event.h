@@ -237,7 +237,8 @@ struct close_event {
 	__u8 accepted_before; /* found by an iterator in a process' fd table: no accept event will come */
 	__u8 uncounted; /* segments, round trip time and retransmissions are not known */
 	__u32 unread; /* bytes that had arrived and had not been read */
-	__u32 pad2;
+	__u8 left; /* the owner had closed its end before: struct local_close_event */
+	__u8 pad2[3];
 	__u64 position[DIRECTIONS]; /* how much each direction has carried */
 	__u64 last_unreported[DIRECTIONS]; /* as in data_event */
 };

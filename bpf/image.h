@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* The executable and the service of a process, from the arguments of execve. */
+/* The executable and the service of a process, from the arguments of execve and execveat. */
 #pragma once
 
 #define VARIABLE_LEN 256
@@ -18,6 +18,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct image);
 } images SEC(".maps");
+
+/* Of calls of execve under way, by process: whether they succeed is not known yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 256);
+	__type(key, __u32);
+	__type(value, struct image);
+} executing SEC(".maps");
 
 /* What does not fit on the stack of execve. */
 struct {
@@ -42,19 +50,20 @@ static __noinline int read_variable(struct image *image, __u64 address)
 	return 0;
 }
 
-static __always_inline int on_execve_enter(struct enter_args *ctx)
+/* execve, execveat: the arguments are addresses. A path that does not begin at the root is not used. */
+static __always_inline int on_exec_enter(__u64 path, __u64 environ)
 {
 	struct image *image;
 	__u32 zero = 0;
 	__u32 pid = current_pid();
-	__u64 environ = ctx->args[2], variable = 0;
+	__u64 variable = 0;
 
 	image = bpf_map_lookup_elem(&new_images, &zero);
 	if (!image)
 		return 0;
-	long n = bpf_probe_read_user_str(image->path, PATH_PART_MAX, (void *)ctx->args[0]);
-	if (n <= 1)
-		return 0;
+	long n = bpf_probe_read_user_str(image->path, PATH_PART_MAX, (void *)path);
+	if (n < 0) /* not resident */
+		image->path[0] = 0;
 	image->path_cut = n == PATH_PART_MAX;
 	image->service[0] = image->attributes[0] = 0;
 	image->environ_cut = 1;
@@ -65,8 +74,17 @@ static __always_inline int on_execve_enter(struct enter_args *ctx)
 		}
 		read_variable(image, variable);
 	}
-	bpf_map_update_elem(&images, &pid, image, BPF_ANY);
+	bpf_map_update_elem(&executing, &pid, image, BPF_ANY);
 	return 0;
+}
+
+/* The call has succeeded. */
+static __always_inline void replace_image(__u32 pid)
+{
+	struct image *image = bpf_map_lookup_elem(&executing, &pid);
+
+	if (image)
+		bpf_map_update_elem(&images, &pid, image, BPF_ANY);
 }
 
 static __always_inline void describe_image(struct process_event *e, struct image *image)

@@ -64,10 +64,12 @@ static __always_inline int on_exec_exit(struct exit_args *ctx, enum sweep_user u
 {
 	__u32 pid = current_pid();
 
-	if (ctx->ret)
-		return 0;
-	sweep(user, pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
-	forget_process(pid);
+	if (!ctx->ret) {
+		replace_image(pid);
+		sweep(user, pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
+		forget_process(pid);
+	}
+	bpf_map_delete_elem(&executing, &pid);
 	return 0;
 }
 
@@ -104,6 +106,7 @@ static __always_inline int on_thread_exit(void *ctx)
 	sweep(USER_PROCESS, pid, 0, SWEEP_CLOSE, 0, TABLE_FDS);
 	bpf_map_delete_elem(&tables, &pid);
 	bpf_map_delete_elem(&images, &pid);
+	bpf_map_delete_elem(&executing, &pid);
 	end_process(pid);
 	return 0;
 }

@@ -51,7 +51,8 @@ type SocketflowCloseEvent struct {
 	AcceptedBefore   uint8
 	Uncounted        uint8
 	Unread           uint32
-	Pad2             uint32
+	Left             uint8
+	Pad2             [3]uint8
 	Position         [2]uint64
 	LastUnreported   [2]uint64
 }

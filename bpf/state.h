@@ -191,6 +191,7 @@ static __always_inline void fill_close(struct close_event *e, struct sock *sk, c
 	e->error = sk->sk_err;
 	e->last_state = last_state;
 	e->fin_received = fin_received(sk);
+	e->left = s->left;
 	e->bytes_sent = e->bytes_received = 0;
 	if (!tp)
 		return;

@@ -229,7 +229,13 @@ int process_fork(void *ctx)
 SEC("tracepoint")
 int enter_execve(struct enter_args *ctx)
 {
-	return on_execve_enter(ctx);
+	return on_exec_enter(ctx->args[0], ctx->args[2]);
+}
+
+SEC("tracepoint")
+int enter_execveat(struct enter_args *ctx)
+{
+	return on_exec_enter(ctx->args[1], ctx->args[3]);
 }
 
 /* execve, execveat */

@@ -40,7 +40,9 @@ type SyscallsCallSocket struct {
 	Shared   uint8
 	Emitted  uint8
 	Finished uint8
-	Pad      [7]uint8
+	Deaf     uint8
+	AtEnd    uint8
+	Pad      [5]uint8
 }
 
 type SyscallsCompatSpace struct {
@@ -424,6 +426,7 @@ const (
 	SyscallsMapDatagrams             = "datagrams"
 	SyscallsMapDescriptors           = "descriptors"
 	SyscallsMapEventBufs             = "event_bufs"
+	SyscallsMapExecuting             = "executing"
 	SyscallsMapImages                = "images"
 	SyscallsMapNames                 = "names"
 	SyscallsMapNewImages             = "new_images"
@@ -449,6 +452,7 @@ const (
 	SyscallsProgEnterControlOf4      = "enter_control_of_4"
 	SyscallsProgEnterControlOf5      = "enter_control_of_5"
 	SyscallsProgEnterExecve          = "enter_execve"
+	SyscallsProgEnterExecveat        = "enter_execveat"
 	SyscallsProgEnterFcntl           = "enter_fcntl"
 	SyscallsProgEnterIoctl           = "enter_ioctl"
 	SyscallsProgEnterSplice          = "enter_splice"
@@ -554,6 +558,7 @@ type SyscallsProgramSpecs struct {
 	EnterControlOf4  *ebpf.ProgramSpec `ebpf:"enter_control_of_4"`
 	EnterControlOf5  *ebpf.ProgramSpec `ebpf:"enter_control_of_5"`
 	EnterExecve      *ebpf.ProgramSpec `ebpf:"enter_execve"`
+	EnterExecveat    *ebpf.ProgramSpec `ebpf:"enter_execveat"`
 	EnterFcntl       *ebpf.ProgramSpec `ebpf:"enter_fcntl"`
 	EnterIoctl       *ebpf.ProgramSpec `ebpf:"enter_ioctl"`
 	EnterSplice      *ebpf.ProgramSpec `ebpf:"enter_splice"`
@@ -593,6 +598,7 @@ type SyscallsMapSpecs struct {
 	Datagrams    *ebpf.MapSpec `ebpf:"datagrams"`
 	Descriptors  *ebpf.MapSpec `ebpf:"descriptors"`
 	EventBufs    *ebpf.MapSpec `ebpf:"event_bufs"`
+	Executing    *ebpf.MapSpec `ebpf:"executing"`
 	Images       *ebpf.MapSpec `ebpf:"images"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	NewImages    *ebpf.MapSpec `ebpf:"new_images"`
@@ -666,6 +672,7 @@ type SyscallsMaps struct {
 	Datagrams    *ebpf.Map `ebpf:"datagrams"`
 	Descriptors  *ebpf.Map `ebpf:"descriptors"`
 	EventBufs    *ebpf.Map `ebpf:"event_bufs"`
+	Executing    *ebpf.Map `ebpf:"executing"`
 	Images       *ebpf.Map `ebpf:"images"`
 	Names        *ebpf.Map `ebpf:"names"`
 	NewImages    *ebpf.Map `ebpf:"new_images"`
@@ -691,6 +698,7 @@ func (m *SyscallsMaps) Close() error {
 		m.Datagrams,
 		m.Descriptors,
 		m.EventBufs,
+		m.Executing,
 		m.Images,
 		m.Names,
 		m.NewImages,
@@ -753,6 +761,7 @@ type SyscallsPrograms struct {
 	EnterControlOf4  *ebpf.Program `ebpf:"enter_control_of_4"`
 	EnterControlOf5  *ebpf.Program `ebpf:"enter_control_of_5"`
 	EnterExecve      *ebpf.Program `ebpf:"enter_execve"`
+	EnterExecveat    *ebpf.Program `ebpf:"enter_execveat"`
 	EnterFcntl       *ebpf.Program `ebpf:"enter_fcntl"`
 	EnterIoctl       *ebpf.Program `ebpf:"enter_ioctl"`
 	EnterSplice      *ebpf.Program `ebpf:"enter_splice"`
@@ -794,6 +803,7 @@ func (p *SyscallsPrograms) Close() error {
 		p.EnterControlOf4,
 		p.EnterControlOf5,
 		p.EnterExecve,
+		p.EnterExecveat,
 		p.EnterFcntl,
 		p.EnterIoctl,
 		p.EnterSplice,

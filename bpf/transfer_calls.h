@@ -137,8 +137,11 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 		return 0;
 	if (!ret) {
 		/* Nothing was read, though there was room. The other side has finished. */
-		if (!sending && (is_vector(c->nr) || c->nr == NR_RECVMSG || c->args[2]) && !s->finished && s->emitted)
-			s->finished = 1 + DIRECTION_RECEIVED;
+		if (!sending && (is_vector(c->nr) || c->nr == NR_RECVMSG || c->args[2]) && !s->deaf && s->emitted) {
+			s->at_end = 1;
+			if (!s->finished)
+				s->finished = 1 + DIRECTION_RECEIVED;
+		}
 		return 0;
 	}
 	if (s->stage == STAGE_CONNECTING) {

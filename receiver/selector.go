@@ -74,9 +74,24 @@ func validatePattern(key, pattern, parent string) error {
 	case !strings.ContainsRune("/*?[{", rune(pattern[0])):
 		return fmt.Errorf(`%s: %q matches no absolute path; write "**/%s", or the whole path such as "%s%s"`,
 			key, pattern, pattern, parent, pattern)
+	case !isClean(pattern):
+		return fmt.Errorf(`%s: %q matches no path as the kernel has it, which has no "//", "." or ".." within and no slash at its end`, key, pattern)
 	default:
 		return nil
 	}
+}
+
+// isClean reports whether no part of a pattern behind its first slash is one that no path has.
+func isClean(pattern string) bool {
+	if pattern == "/" {
+		return true
+	}
+	for i, part := range strings.Split(pattern, "/") {
+		if part == "." || part == ".." || part == "" && i > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Ports is a range of ports. The zero value holds every port.

@@ -142,16 +142,41 @@ var leavings = map[string]leaving{
 		},
 		want: map[string]outcome{"Client": {err: "canceled"}, "Server": {status: "200"}},
 	},
-	"server closes without an answer": {
+	"half-close, and the server closes without an answer": {
 		alive: func(t *testing.T, c *leaving) {
-			c.leave(t, "Server")
-			n, err := unix.Read(c.client, make([]byte, 1))
-			require.NoError(t, err)
-			require.Zero(t, n)
-			c.leave(t, "Client")
+			require.NoError(t, unix.Shutdown(c.client, unix.SHUT_WR))
+			c.closeAtServer(t)
 		},
 		want: map[string]outcome{"Client": {err: "connection_closed"}, "Server": {err: "connection_closed"}},
 	},
+	"half-close, and the server closes within the answer": {
+		only: kernel.ModeSocket, // the other mode does not learn at the server that the client has finished, and says connection_closed
+		alive: func(t *testing.T, c *leaving) {
+			require.NoError(t, unix.Shutdown(c.client, unix.SHUT_WR))
+			const part = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart"
+			writeAll(t, c.server, []byte(part))
+			awaitReadable(t, c.client)
+			require.Equal(t, part, string(readAll(t, c.client, len(part))))
+			c.closeAtServer(t)
+		},
+		want: map[string]outcome{"Client": {"connection_closed", "200"}, "Server": {status: "200"}},
+	},
+	"server closes without an answer": {
+		alive: func(t *testing.T, c *leaving) {
+			c.closeAtServer(t)
+		},
+		want: map[string]outcome{"Client": {err: "connection_closed"}, "Server": {err: "connection_closed"}},
+	},
+}
+
+// closeAtServer closes the server's end, and then the client's.
+func (c *leaving) closeAtServer(t *testing.T) {
+	t.Helper()
+	c.leave(t, "Server")
+	n, err := unix.Read(c.client, make([]byte, 1))
+	require.NoError(t, err)
+	require.Zero(t, n)
+	c.leave(t, "Client")
 }
 
 const closeWait = 8 // include/net/tcp_states.h

@@ -94,6 +94,7 @@ var lostBySyscallMode = map[string][]string{
 	"enter_ioctl":        nil,
 	"enter_control_of_5": nil, // getsockopt
 	"enter_execve":       nil,
+	"enter_execveat":     nil,
 	"exit_batch":         nil,
 	"look_up":            {olderCloses},
 	"adopt":              {olderCloses},

@@ -146,6 +146,7 @@ type Ending struct {
 	LastState        State
 	Errno            uint32 // the socket's pending error, 0 if none
 	FINReceived      bool
+	Left             bool   // KindClose, socket mode: the owner had closed its end before, which KindLocalClose has reported
 	BytesSent        uint64 // payload sent; a retransmitted byte counts once
 	BytesReceived    uint64 // payload received in order, whether or not the program read it
 	SegmentsSent     uint32 // UDP: datagrams

@@ -172,6 +172,7 @@ func decodeClose(raw []byte, e *event.Event) error {
 		LastState:        event.State(r.LastState),
 		Errno:            uint32(max(r.Error, 0)),
 		FINReceived:      r.FinReceived != 0,
+		Left:             r.Left != 0,
 		BytesSent:        r.BytesSent,
 		BytesReceived:    r.BytesReceived,
 		SegmentsSent:     r.SegmentsSent,

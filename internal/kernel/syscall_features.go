@@ -107,7 +107,10 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 		run(withoutLocation, bpf.SyscallsProgLocate),
 		one(bpf.SyscallsProgProcessFork, "tracepoint/sched/sched_process_fork", ""),
 		one(bpf.SyscallsProgProcessExit, "tracepoint/sched/sched_process_exit", ""),
-		one(bpf.SyscallsProgEnterExecve, "tracepoint/syscalls/sys_enter_execve", withoutImages),
+		{without: withoutImages, ways: [][]programDef{{
+			{name: bpf.SyscallsProgEnterExecve, hook: "tracepoint/syscalls/sys_enter_execve"},
+			{name: bpf.SyscallsProgEnterExecveat, hook: "tracepoint/syscalls/sys_enter_execveat"},
+		}}},
 		one(bpf.SyscallsProgTcpState, tracepointHook+tcpStates, withoutTCPStates),
 		one(bpf.SyscallsProgTcpReceive, tracepointHook+tcpReceives, withoutTCPReceives),
 	}

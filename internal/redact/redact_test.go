@@ -47,6 +47,10 @@ func TestSecretsOfQueries(t *testing.T) {
 		"u=%25252Fcb%25253Ftoken%25253Da":             "u=%25252Fcb%25253Ftoken%25253DREDACTED",
 		"next=/cb%23access_token=a":                   "next=/cb%23access_token=REDACTED",
 
+		"privkey=a&aes_key=b&integration_key=c&key_ring=d":  "privkey=REDACTED&aes_key=REDACTED&integration_key=REDACTED&key_ring=d",
+		"2fa_code=1&pairing_code=2&unlockCode=3&zip_code=4": "2fa_code=REDACTED&pairing_code=REDACTED&unlockCode=REDACTED&zip_code=4",
+		"sess=a&sess_count=2":                               "sess=REDACTED&sess_count=2",
+
 		"u=http://user:pw@host/x":                  "u=http://REDACTED:REDACTED@host/x",
 		"u=http://token@host":                      "u=http://REDACTED:REDACTED@host",
 		"u=http%3A%2F%2Fuser%3Apw%40host%2Fx&y=1":  "u=http%3A%2F%2FREDACTED:REDACTED@host%2Fx&y=1",

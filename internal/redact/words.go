@@ -32,14 +32,14 @@ var words = func() map[string]meaning {
 			"signature sig hmac credential credentials creds jwt jws assertion verifier bearer otp totp cvv cvc " +
 			"csrf xsrf sessid phpsessid jsessionid sid apikey psk samlart " +
 			"pw cred pword pswrd kennwort contrasena senha mdp dbpass dbpw mypass rootpass userpass userpw adminpass smtppass ftppass mailpass"},
-		{secretLast, "auth authorization authentication session cookie cookies oauth"},
+		{secretLast, "auth authorization authentication session sess cookie cookies oauth"},
 		{secretAlone, "key code sign pin jwe sas ticket"},
 		{qualifiesKey, "api secret access private auth account app application client consumer encryption signing sign shared master " +
 			"session storage service license licence ssh subscription admin server user function functions deploy write stream security " +
-			"hmac webhook rest dev developer"},
+			"hmac webhook rest dev developer priv aes root ingest integration"},
 		{key, "key keys"},
 		{qualifiesCode, "auth authorization verification verify reset recovery otp mfa invite invitation device access login security " +
-			"confirmation backup activation sms pass user"},
+			"confirmation backup activation sms pass user pairing unlock 2fa tfa"},
 		{code, "code codes"},
 		{session, "session sess"},
 		{identifier, "id ids uid uuid guid sha md digest checksum etag commit rev revision hash integrity traceid spanid requestid"},

@@ -47,6 +47,8 @@ var closers = [...]conversation.Closer{
 // connection after that concerns nobody who took part in the conversation.
 func (c *connection) endConversation() {
 	switch {
+	case c.leftAt == 0 && c.conv.Role() == event.RoleClient && isHalfClosed(&c.ending): // it was waiting for the answer
+		c.conv.End(&c.ending, c.closedAt, c.errno(), conversation.CloserRemote)
 	case c.leftAt == 0:
 		c.conv.End(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
 	case c.leftFirst:

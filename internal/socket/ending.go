@@ -43,6 +43,11 @@ func endOf(e *event.Ending) End {
 	}
 }
 
+// isHalfClosed says that the owner has shut down sending only, and that the other end has closed after it.
+func isHalfClosed(e *event.Ending) bool {
+	return e.LastState == event.StateFinWait2 && e.FINReceived && !e.Left
+}
+
 // endOfAttempt does the same for a connect that never succeeded.
 func endOfAttempt(e *event.Ending) End {
 	switch e.Errno {

@@ -22,8 +22,11 @@ func early(e *event.Event) *event.Event {
 
 func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 	const left, later = uint64(1000), uint64(time.Minute)
+	answered := func(e *event.Ending) { e.FINReceived = true }
+	answeredLater := func(e *event.Ending) { e.FINReceived, e.Left = true, true }
 	timesOut := func(e *event.Ending) { e.Errno, e.LastState = 113, event.StateFinWait1 }
 	for name, test := range map[string]struct {
+		server        bool           // a server's end, not a client's
 		before, after []*event.Event // the time in between is later
 		want          []string
 		at            uint64 // of the end
@@ -49,6 +52,27 @@ func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client false"},
 			at:     left,
 		},
+		"it has shut down sending only, and the other end closes": {
+			before: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, answered)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client false"},
+			at:     20,
+		},
+		"it is the server's, which has shut down sending, and so ended what it answers": {
+			server: true,
+			before: []*event.Event{received(0, "ask>a"), closeAt(0, 5, answered)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client false"},
+			at:     20,
+		},
+		"it has closed both directions, and the other end closes": {
+			before: []*event.Event{sent(0, "ask>a"), leftAt(15, 5, 0, false), closeAt(5, 0, answeredLater)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client true"},
+			at:     15,
+		},
+		"it has closed both directions, which was lost": {
+			before: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, answeredLater)},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 0 by client true"},
+			at:     20,
+		},
 		"data that is reported later": {
 			before: []*event.Event{sent(0, "ask>a"), leftAt(left, 5, 4, false), received(0, ">ans")},
 			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 by client true"},
@@ -63,7 +87,12 @@ func TestConversationEndsWhenItsOwnEndLeaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHeard(t)
 			h.parser.closers = true
-			h.table.Handle(clientOpen(1, 10))
+			if test.server {
+				h.table.Handle(serverOpen(1, 10))
+				h.table.Handle(serverAccept(1, 10))
+			} else {
+				h.table.Handle(clientOpen(1, 10))
+			}
 			for _, e := range test.before {
 				h.table.Handle(e)
 			}

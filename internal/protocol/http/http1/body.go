@@ -82,8 +82,6 @@ func parseLength(b []byte) (length uint64, ok bool) {
 	}
 }
 
-const maxDigits = 16 // of a chunk's size
-
 // chunkFraming reads the bytes around the data of chunks (RFC 9112, 7.1), and returns how many bytes that was. It keeps
 // none of them. Extensions may be limit bytes long.
 func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
@@ -95,19 +93,18 @@ func (s *stream) chunkFraming(b []byte, limit int) (n int, ok bool) {
 			switch {
 			case c == '\n':
 				s.nextChunk()
-			case c != '\r' || s.digits != 0: // digits also records that a CR was there
+			case c != '\r' || s.returned:
 				return n, false
 			default:
-				s.digits = 1
+				s.returned = true
 			}
 		case inChunkSize:
 			value, isHex := hex(c)
 			switch {
-			case isHex && s.digits < maxDigits && s.left < maxLength/16:
-				s.left = s.left<<4 | uint64(value)
-				s.digits++
+			case isHex && s.left < maxLength/16:
+				s.left, s.sized = s.left<<4|uint64(value), true
 				continue
-			case isHex, s.digits == 0, c != '\n' && c != '\r' && c != ';' && !ascii.IsSpace(c):
+			case isHex, !s.sized, c != '\n' && c != '\r' && c != ';' && !ascii.IsSpace(c):
 				return n, false
 			}
 			s.state, s.head = inExtension, 0
@@ -144,7 +141,7 @@ func (s *stream) bodyOf(size uint64) {
 
 // nextChunk goes on to a chunk's size.
 func (s *stream) nextChunk() {
-	s.state, s.left, s.digits, s.pieces = inChunkSize, 0, 0, true
+	s.state, s.left, s.sized, s.pieces = inChunkSize, 0, false, true
 }
 
 func hex(c byte) (value byte, ok bool) {

@@ -283,9 +283,11 @@ func (l *startLine) response(b []byte) match {
 		var ok bool
 		switch {
 		case n < len(version1):
-			ok = b[i] == version1[n]
+			ok = inVersionAt(n, b[i])
+		case n == len(version1)+2 && ascii.IsSpace(b[i]): // one more
+			continue
 		case n == len(version1)+1, n == statusEnd:
-			ok = b[i] == ' ' || n == statusEnd && (b[i] == '\r' || b[i] == '\n')
+			ok = ascii.IsSpace(b[i]) || n == statusEnd && (b[i] == '\r' || b[i] == '\n')
 		case n == len(version1)+2:
 			ok = b[i] >= '1' && b[i] <= '9'
 		default:

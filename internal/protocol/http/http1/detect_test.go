@@ -107,7 +107,7 @@ func TestDetect(t *testing.T) {
 		"HTTP/1.1 200\r\n":          protocol.Strong,
 		"HTTP/1.1 099":              no,
 		"HTTP/1.1 2000":             no,
-		"HTTP/1.1  200":             no,
+		"HTTP/1.1 \t200":            protocol.Strong,
 		"HTTP/1.x 200":              no,
 		"HTTP/2 200":                no,
 		"RTSP/1.0 200 OK":           no,

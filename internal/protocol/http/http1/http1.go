@@ -244,7 +244,7 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 // bodyEnds is called at the end of a body of known length, or of a chunk.
 func (p *parser) bodyEnds(s *stream, last *protocol.Stamp) {
 	if s.state == inChunk {
-		s.state, s.digits = behindChunk, 0
+		s.state, s.returned = behindChunk, false
 		return
 	}
 	p.messageEnds(s, last)

@@ -119,3 +119,23 @@ func TestStatusLinesOfShoutcast(t *testing.T) {
 		t.Run(name, func(t *testing.T) { test.check(t, false, whole, 1, 7) })
 	}
 }
+
+func TestStatusLinesOfAnotherVersion(t *testing.T) {
+	for name, test := range map[string]script{
+		"HTTP/2.0": {[]step{client(get), server("HTTP/2.0 404 Not Found\r\nContent-Length: 2\r\n\r\nno"), client(getB), server(ok)}, []string{"1-2 GET /a 404", "3-4 GET /b 200"}},
+		"HTTP/2":   {[]step{client(get), server("HTTP/2 200 OK\r\n\r\n"), closes("")}, []string{"malformed", "1-2 GET /a !malformed_response"}},
+		"HTTP/3.0": {[]step{client(get), server("HTTP/3.0 200 OK\r\n\r\n"), closes("")}, []string{"malformed", "1-2 GET /a !malformed_response"}},
+	} {
+		t.Run(name, func(t *testing.T) { test.check(t, false, whole, 1, 7) })
+	}
+}
+
+func TestStatusLinesWithMoreSpace(t *testing.T) {
+	for name, test := range map[string]script{
+		"spaces before the status": {[]step{client(get), server("HTTP/1.1   404 Not Found\r\nContent-Length: 2\r\n\r\nno"), client(getB), server(ok)}, []string{"1-2 GET /a 404", "3-4 GET /b 200"}},
+		"tabs around it":           {[]step{client(get), server("HTTP/1.1\t200\tOK\r\nContent-Length: 2\r\n\r\nok"), client(getB), server(ok)}, []string{"1-2 GET /a 200", "3-4 GET /b 200"}},
+		"space and no status":      {[]step{client(get), server("HTTP/1.1  OK\r\n\r\n"), closes("")}, []string{"malformed", "1-2 GET /a !malformed_response"}},
+	} {
+		t.Run(name, func(t *testing.T) { test.check(t, false, whole, 1, 7) })
+	}
+}

@@ -56,6 +56,13 @@ func TestExchangesOfConversations(t *testing.T) {
 			},
 			[]string{"1-2 GET /a 200", "3-4 GET /b 404"},
 		},
+		"chunks with leading zeros": {
+			steps: []step{
+				client(get), server("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n000000000000000000000005\r\nhello\r\n00000000000000000000\r\n\r\n"),
+				client(getB), server(ok),
+			},
+			want: []string{"1-2 GET /a 200", "3-4 GET /b 200"},
+		},
 		"chunks with bare line feeds": {
 			[]step{client(get), server(chunked + "2\nhi\n0\n\n"), client(getB), server(ok)},
 			[]string{"1-2 GET /a 200", "3-4 GET /b 200"},

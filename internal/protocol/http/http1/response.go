@@ -50,23 +50,37 @@ func (p *parser) statusLine(s *stream, start *protocol.Stamp, text []byte) bool 
 // icy begins the status line of SHOUTcast, which has no version. Otherwise it is a server of HTTP.
 var icy = []byte("ICY ")
 
-// statusCode reads a status line.
+// statusCode reads a status line. Clients take any white space for a space (RFC 9112, 4).
 func statusCode(text []byte) (code int, ok bool) {
 	n := len(version1)
 	switch {
 	case bytes.HasPrefix(text, icy):
 		text = text[len(icy):]
-	case len(text) < statusEnd || !bytes.Equal(text[:n], version1) || !ascii.IsDigit(text[n]) || text[n+1] != ' ':
+	case len(text) < statusEnd || !isVersion(text[:n]) || !ascii.IsDigit(text[n]) || !ascii.IsSpace(text[n+1]):
 		return 0, false
 	default:
-		text = text[n+2:]
+		text = trim(text[n+2:])
 	}
-	if len(text) < statusDigits || len(text) > statusDigits && text[statusDigits] != ' ' {
+	if len(text) < statusDigits || len(text) > statusDigits && !ascii.IsSpace(text[statusDigits]) {
 		return 0, false
 	}
 	number, ok := ascii.Number(text[:statusDigits])
 	return int(number), ok && number >= 100
 }
+
+// isVersion reports whether a status line may begin so. Some programs write the version of another connection, and clients read on.
+func isVersion(b []byte) bool {
+	for i, c := range b {
+		if !inVersionAt(i, c) {
+			return false
+		}
+	}
+	return true
+}
+
+func inVersionAt(i int, c byte) bool { return c == version1[i] || i == majorAt && c == '2' }
+
+const majorAt = len("HTTP/")
 
 // mayBeResponse says whether a response, or an empty line before it, can begin with b.
 func mayBeResponse(b []byte) bool {

@@ -38,7 +38,8 @@ type stream struct {
 	bulky     uint8  // large bodies of known length in a row
 	pieces    bool   // a body was chunked
 	long      bool   // the head is longer than HeadBytes
-	digits    uint8  // digits of a chunk's size
+	sized     bool   // a digit of a chunk's size was seen
+	returned  bool   // the CR behind a chunk's data was seen
 	left      uint64 // bytes left of a body, or a chunk
 	head      int    // bytes of the head, or of the trailers, so far; of a head that has no complete line yet 0
 	bodyForm

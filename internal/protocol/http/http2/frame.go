@@ -215,6 +215,7 @@ var errorNames = [...]string{
 const (
 	noError       = 0
 	internalError = 2
+	streamClosed  = 5
 	refusedStream = 7
 	cancel        = 8
 )

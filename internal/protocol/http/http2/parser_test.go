@@ -143,6 +143,18 @@ func TestExchanges(t *testing.T) {
 			},
 			want: []string{"GET /a 200"},
 		},
+		"streams that the client resets without CANCEL, as Node and curl do": {
+			conv: func(w *wire) {
+				w.client.get(1, "/a")
+				w.client.get(3, "/b")
+				w.client.get(5, "/c")
+				w.server.response(1, more, "200")
+				w.client.reset(1, http2.ErrCodeNo)
+				w.client.reset(3, http2.ErrCodeStreamClosed)
+				w.client.reset(5, http2.ErrCodeProtocol)
+			},
+			want: []string{"GET /a 200", "GET /b", "GET /c !PROTOCOL_ERROR"},
+		},
 		"a stream that the server refuses": {
 			conv: func(w *wire) {
 				w.client.request(1, more, "POST", "/a")

@@ -195,6 +195,10 @@ type reset struct {
 	at    protocol.Stamp
 }
 
+// cancels says whether a client means by a code that it does not want the response any more. CANCEL is meant for that (RFC 9113, 7); Node's
+// close has NO_ERROR as default, and curl sends STREAM_CLOSED.
+func cancels(code uint32) bool { return code == cancel || code == noError || code == streamClosed }
+
 // reset ends a stream both ways (RFC 9113, 6.4).
 func (p *parser) reset(d *direction, id uint32, r reset) {
 	s := p.byID[id]
@@ -212,7 +216,7 @@ func (p *parser) reset(d *direction, id uint32, r reset) {
 		case r.code == noError && p.touched(s) != protocol.CaptureComplete: // the response's end was lost
 		default:
 			s.failure = errorName(r.code)
-			if r.code == cancel && d.from == protocol.FromClient {
+			if d.from == protocol.FromClient && cancels(r.code) {
 				s.message.Cancelled()
 			}
 		}
