@@ -131,7 +131,7 @@ func (b *Builder) appendSpan(r *report) {
 // admitSpan counts a span in that has been appended to its group and has at most so many bytes. If the batch is full without it, it is the first
 // one of the next.
 func (b *Builder) admitSpan(r *report, span ptrace.Span, size int) {
-	size = prefixed(size) + b.roomForName(r)
+	size = prefixed(size) + b.roomForName(r) + b.roomForPlace(r)
 	g := b.spansOf(r.connection.Process)
 	if !b.spans.admits(size+g.spansSize, &b.options.Bounds) {
 		removeLast(g.spans, b.span)

@@ -23,8 +23,16 @@ type tracelessRecord struct {
 	key    trace.ExchangeKey
 }
 
-// sourceBytes is by how many bytes socketflow.parent.source makes a span larger at the most, and the parent itself.
-const sourceBytes = 64
+// placeBytes is by how many bytes its place makes a span larger at the most: the parent's id, and how it is known.
+const placeBytes = 64
+
+// roomForPlace is the room for a place that may come.
+func (b *Builder) roomForPlace(r *report) int {
+	if b.options.Resolve == nil || r.exchange == nil {
+		return 0
+	}
+	return placeBytes
+}
 
 // awaitJoin notes that a span has a place in a trace.
 func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptrace.Span) {
