@@ -54,6 +54,7 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
 #define GO_CURG 184       /* runtime.m.curg since Go 1.25, one word further before */
 #define GO_SCHEDTICK 16   /* runtime.p.schedtick, since Go 1.5 */
 #define GO_POINTER 65536  /* below are no pointers */
+#define TURN_UNKNOWN 1    /* it is a Go program, and that is all */
 #define GO_TRIES 8        /* a thread of a Go program may run foreign code, too */
 
 /*
@@ -73,8 +74,10 @@ static __noinline __u64 scheduler_turn(__u64 goroutine)
 		p = words[2] > GO_POINTER ? words[2] : words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
 	else if (words[1] == goroutine)
 		p = words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
-	if (p < GO_POINTER || bpf_probe_read_user(&tick, sizeof(tick), (void *)(p + GO_SCHEDTICK)))
+	else
 		return 0;
+	if (p < GO_POINTER || bpf_probe_read_user(&tick, sizeof(tick), (void *)(p + GO_SCHEDTICK)))
+		return TURN_UNKNOWN;
 	return p << 16 ^ tick;
 }
 
@@ -83,7 +86,9 @@ static __always_inline __u64 turn_of(struct thread_cause *t, __u64 goroutine)
 {
 	__u64 turn = t->no_go < GO_TRIES ? scheduler_turn(goroutine) : 0;
 
-	if (!turn && t->no_go < GO_TRIES)
+	if (turn)
+		t->no_go = 0;
+	else if (t->no_go < GO_TRIES)
 		t->no_go++;
 	return turn;
 }
@@ -178,7 +183,7 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 		   (t->carrier ? CAUSE_CARRIER : 0);
 	turn = turn_of(t, goroutine);
 	if (turn)
-		c->go = turn == t->turn ? GO_SAME_TURN : GO_OTHER_TURN;
+		c->go = turn == t->turn && turn != TURN_UNKNOWN ? GO_SAME_TURN : GO_OTHER_TURN;
 }
 
 /* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */

@@ -72,6 +72,7 @@ type Shard struct {
 	waiting intrusive.List[Conversation] // those that have a deadline
 
 	// These are reused.
+	begun   protocol.Request
 	session protocol.Session
 	sample  [event.Directions][]byte
 	joined  [event.Directions][]byte

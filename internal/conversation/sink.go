@@ -13,7 +13,11 @@ var _ protocol.Sink = (*sink)(nil)
 // Begin implements protocol.Sink.
 func (s *sink) Begin(r *protocol.Request) protocol.ID {
 	id := s.next()
-	s.emitter.Begin(id, r)
+	// A server in Go waits for the next request in a goroutine of its own, which may get the first byte. The others show who reads it.
+	begun := &s.shard.begun
+	*begun = *r
+	begun.Start.Goroutine = s.chunk.Goroutine
+	s.emitter.Begin(id, begun)
 	return id
 }
 

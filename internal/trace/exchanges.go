@@ -76,12 +76,6 @@ type askingPart struct {
 	byIDs map[[8]byte]ExchangeKey
 }
 
-// readersPart has the sockets that goroutines have read requests from last.
-type readersPart struct {
-	mu      sync.Mutex
-	sockets *simplelru.LRU[reader, uint64]
-}
-
 // node is one exchange at one end.
 type node struct {
 	Beginning
@@ -104,11 +98,11 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), latest: make(map[uint64]uint64), long: make(map[uint64][]node),
 		}
 		e.asking[i].byIDs = make(map[[8]byte]ExchangeKey)
-		sockets, err := simplelru.NewLRU[reader, uint64](most/parts+1, nil)
+		known, err := simplelru.NewLRU[reader, *readings](most/parts+1, nil)
 		if err != nil {
 			return nil, err
 		}
-		e.readers[i].sockets = sockets
+		e.readers[i].known = known
 	}
 	return e, nil
 }

@@ -2,7 +2,6 @@ package trace
 
 import (
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
 // Parent is the place of an exchange's span in a trace.
@@ -156,43 +155,6 @@ func judge(n, x *node) Source {
 // answeredBefore reports whether a request of somebody else had got something before a time.
 func (n *node) answeredBefore(at uint64) bool {
 	return !n.IDs.Asks && n.answer.Began != 0 && n.answer.Began < at
-}
-
-// reader is a goroutine.
-type reader struct{ process, goroutine uint64 }
-
-func (e *Exchanges) readersPart(r reader) *readersPart {
-	return &e.readers[splitmix.Finalize(r.process^r.goroutine)%parts]
-}
-
-func (e *Exchanges) noteReader(b *Beginning) {
-	r := reader{b.Process, b.Goroutine}
-	p := e.readersPart(r)
-	p.mu.Lock()
-	p.sockets.Add(r, b.Socket)
-	p.mu.Unlock()
-}
-
-// readBy is the request that the goroutine which sent another one had read, and that was not answered then.
-func (e *Exchanges) readBy(n *node) (x node, found bool) {
-	r := reader{n.Process, n.Goroutine}
-	readers := e.readersPart(r)
-	readers.mu.Lock()
-	socket, found := readers.sockets.Get(r)
-	readers.mu.Unlock()
-	if !found {
-		return node{}, false
-	}
-	p := e.part(socket)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	i := p.lastBefore(socket, n.At)
-	if i < p.first {
-		return node{}, false
-	}
-	x = *p.at(i)
-	found = x.Goroutine == n.Goroutine && x.Process == n.Process && !x.IDs.Asks && !x.gone && (x.answer.At == 0 || x.answer.At >= n.At)
-	return x, found
 }
 
 // maxLookBack bounds how many exchanges of a connection are compared with what a call has received.

@@ -122,12 +122,7 @@ func (x *result) remarks() string {
 	if x.answered < x.requests {
 		parts = append(parts, fmt.Sprintf("%d requests not answered", x.requests-x.answered))
 	}
-	if x.asserted > 0 && x.precision() < leastPrecision {
-		parts = append(parts, "precision below the aim")
-	}
-	if x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
-		parts = append(parts, "recall below the aim")
-	}
+	parts = append(parts, x.missedAims()...)
 	for _, series := range slices.Sorted(maps.Keys(x.losses)) {
 		name := strings.NewReplacer(`,receiver="socketflow"`, "", `receiver="socketflow",`, "", `receiver="socketflow"`, "", "{}", "", "|", "").Replace(series)
 		parts = append(parts, fmt.Sprintf("counted: %s %.0f", name, x.losses[series]))
@@ -137,6 +132,27 @@ func (x *result) remarks() string {
 
 // leastPrecision is what is aimed at in every cell.
 const leastPrecision = 0.99
+
+// missedAims names the aims that a cell misses.
+func (x *result) missedAims() (missed []string) {
+	if x.asserted > 0 && x.precision() < leastPrecision {
+		missed = append(missed, "precision below the aim")
+	}
+	if x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
+		missed = append(missed, "recall below the aim")
+	}
+	return missed
+}
+
+// misses is an error if a cell misses an aim.
+func (r *report) misses() (err error) {
+	for _, x := range r.results {
+		for _, missed := range x.missedAims() {
+			err = errors.Join(err, fmt.Errorf("%s: %s", x.cell, missed))
+		}
+	}
+	return err
+}
 
 // failure joins all that makes the run fail.
 func (r *report) failure() error { return errors.Join(r.problems...) }

@@ -68,7 +68,11 @@ func measure(ctx context.Context, s *settings, m *matrix, out io.Writer) (err er
 		x.runtime(ctx, r, m)
 	}
 	x.report.summary()
-	return errors.Join(x.report.failure(), x.observer.stop())
+	err = errors.Join(x.report.failure(), x.observer.stop())
+	if s.strict {
+		err = errors.Join(err, x.report.misses())
+	}
+	return err
 }
 
 func (x *run) runtime(ctx context.Context, r *runtime, m *matrix) {

@@ -1,0 +1,106 @@
+package trace
+
+import (
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/socketflow/socketflow/internal/splitmix"
+)
+
+// reader is a goroutine that has read a request. Another one may get its number.
+type reader struct{ process, goroutine uint64 }
+
+// readings are when a reader has read requests from which sockets, the latest first.
+type readings [8]reading
+
+// reading is the requests from one socket with no others in between.
+type reading struct{ socket, first, last uint64 } // CLOCK_MONOTONIC, ns
+
+type readersPart struct {
+	mu    sync.Mutex
+	known *simplelru.LRU[reader, *readings]
+}
+
+func (e *Exchanges) readersPart(r reader) *readersPart {
+	return &e.readers[splitmix.Finalize(r.process^r.goroutine)%parts]
+}
+
+// noteReader notes who has read a request.
+func (e *Exchanges) noteReader(b *Beginning) {
+	r := reader{b.Process, b.Goroutine}
+	p := e.readersPart(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all, found := p.known.Get(r)
+	if !found {
+		all = &readings{}
+		p.known.Add(r, all)
+	}
+	all.add(b.Socket, b.At)
+}
+
+// add notes that a request was read. Shards do not keep the order.
+func (all *readings) add(socket, at uint64) {
+	i := 0
+	for i < len(all) && all[i].first > at {
+		i++
+	}
+	if i == len(all) {
+		return // older than all
+	}
+	r := &all[i]
+	switch {
+	case r.socket == socket:
+		r.last = max(r.last, at)
+	case at < r.last: // within what seemed to be one
+		later := reading{r.socket, r.last, r.last}
+		r.last = r.first
+		all.insert(i, reading{socket, at, at})
+		all.insert(i, later)
+	case i > 0 && all[i-1].socket == socket:
+		all[i-1].first = at
+	default:
+		all.insert(i, reading{socket, at, at})
+	}
+}
+
+func (all *readings) insert(i int, r reading) {
+	copy(all[i+1:], all[i:])
+	all[i] = r
+}
+
+// lastSocket is the socket that a reader had read a request from last at a time.
+func (e *Exchanges) lastSocket(r reader, at uint64) (socket uint64, found bool) {
+	p := e.readersPart(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all, found := p.known.Get(r)
+	if !found {
+		return 0, false
+	}
+	for _, reading := range all {
+		if reading.first <= at && reading.socket != 0 {
+			return reading.socket, true
+		}
+	}
+	return 0, false
+}
+
+// readBy is the request that the goroutine which sent another one had read, and that was not answered then.
+func (e *Exchanges) readBy(n *node) (x node, found bool) {
+	socket, found := e.lastSocket(reader{n.Process, n.Goroutine}, n.At)
+	if !found {
+		return node{}, false
+	}
+	p := e.part(socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := p.lastBefore(socket, n.At)
+	if i < p.first {
+		return node{}, false
+	}
+	x = *p.at(i)
+	found = x.Goroutine == n.Goroutine && x.Process == n.Process && !x.IDs.Asks && !x.gone && (x.answer.At == 0 || x.answer.At >= n.At)
+	return x, found
+}
