@@ -14,6 +14,7 @@ import (
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
 
@@ -152,6 +153,16 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowPeerNamesEvicted, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Evicted)) }},
 		{m.SocketflowProcessesMapFull, func(s *snapshot, observe observe) { observe(int64(s.ProcessesMapFull)) }},
 		{m.SocketflowAttributesTruncated, func(s *snapshot, observe observe) { observe(int64(s.AttributesTruncated)) }},
+		{m.SocketflowParents, func(s *snapshot, observe observe) {
+			for source, n := range s.Parents {
+				name := trace.Source(source).String()
+				if name == "" {
+					name = "none"
+				}
+				observe(int64(n), attribute.String("source", name))
+			}
+		}},
+		{m.SocketflowExchangesForgotten, func(s *snapshot, observe observe) { observe(int64(s.ExchangesForgotten)) }},
 		{m.SocketflowConnections, func(s *snapshot, observe observe) {
 			observe(int64(s.ConnectionsOpened), byResult("opened"))
 			observe(int64(s.ConnectionsClosed), byResult("closed"))

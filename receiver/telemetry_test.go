@@ -23,6 +23,7 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 	"github.com/socketflow/socketflow/receiver/internal/metadatatest"
 )
@@ -77,8 +78,8 @@ func TestTelemetry(t *testing.T) {
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
-		AttributesTruncated: 56,
-		PayloadCaptured:     34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
+		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809}, ExchangesForgotten: 58,
+		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
 		PeerNames: peername.Stats{Remembered: 54, Evicted: 55},
@@ -209,6 +210,15 @@ func TestTelemetry(t *testing.T) {
 			points{
 				point(27, "cause", "malformed"), point(28, "cause", "head_too_long"), point(29, "cause", "too_many"),
 				point(30, "cause", "unpaired"), point(31, "cause", "undecodable"),
+			},
+		},
+		"exchanges_forgotten": {metadatatest.AssertEqualSocketflowExchangesForgotten, points{point(58)}},
+		"parents": {
+			metadatatest.AssertEqualSocketflowParents,
+			points{
+				point(801, "source", "none"), point(802, "source", "wire"), point(803, "source", "peer"), point(804, "source", "thread"),
+				point(805, "source", "goroutine"), point(806, "source", "handoff"), point(807, "source", "callback"), point(808, "source", "last"),
+				point(809, "source", "connect"),
 			},
 		},
 		"attributes_truncated": {metadatatest.AssertEqualSocketflowAttributesTruncated, points{point(56)}},

@@ -12,6 +12,7 @@ import (
 	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Snapshot gathers all counters of the engine and its parts. It may be called from any goroutine between Start and Close.
@@ -53,10 +54,14 @@ func (e *Engine) Snapshot() Snapshot {
 	for _, shard := range e.shards {
 		s.count(shard.table.Stats(), e.opts.Protocols)
 		s.AttributesTruncated += shard.builder.Truncated()
+		for source := range s.Parents {
+			s.Parents[source] += shard.builder.Parents(trace.Source(source))
+		}
 		if shard.tracker != nil {
 			s.countTracking(shard.tracker.Stats())
 		}
 	}
+	s.ExchangesForgotten = e.exchanges.Forgotten()
 	return s
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // Snapshot is what an engine has counted since it started, and what it holds at present. The comment of each member names its metric;
@@ -53,6 +54,8 @@ type Snapshot struct {
 	ExchangesOmitted      uint64 // left_out
 
 	AttributesTruncated uint64 // attributes_truncated
+	Parents             [trace.SourcesCount]uint64
+	ExchangesForgotten  uint64 // exchanges_forgotten
 
 	Exchanges                 map[string]uint64            // exchanges, by protocol
 	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause

@@ -3,6 +3,7 @@ package otlp
 
 import (
 	"hash/maphash"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -79,6 +80,7 @@ type Builder struct {
 	ids         connectionIDs
 	interned    interned
 	bound       bound
+	parents     [trace.SourcesCount]atomic.Uint64
 
 	content // of the open batch
 	records load
@@ -138,6 +140,9 @@ func (b *Builder) LogRecords() int { return b.records.items }
 
 // Spans is the number of spans in the open batch.
 func (b *Builder) Spans() int { return b.spans.items }
+
+// Parents is how many spans of requests had a parent of a source since NewBuilder. It may be called from any goroutine.
+func (b *Builder) Parents(source trace.Source) uint64 { return b.parents[source].Load() }
 
 // Truncated is how many values of attributes were cut since NewBuilder. It may be called from any goroutine.
 func (b *Builder) Truncated() uint64 { return b.bound.total.Load() }

@@ -55,6 +55,7 @@ func (b *Builder) joinSpans(c *content) {
 		u.span.SetTraceID(p.Trace)
 		u.span.SetParentSpanID(p.Span)
 		u.span.SetFlags(uint32(p.Flags) | remoteness(p.Source, u.role))
+		b.parents[p.Source].Add(1)
 		if p.Source != trace.SourceNone {
 			u.span.Attributes().PutStr(parentSource, p.Source.String())
 		}
