@@ -46,6 +46,7 @@ type TelemetryBuilder struct {
 	SocketflowDecodeErrors              metric.Int64ObservableCounter
 	SocketflowDescriptorsUnknown        metric.Int64ObservableCounter
 	SocketflowExchanges                 metric.Int64ObservableCounter
+	SocketflowExchangesForgotten        metric.Int64ObservableCounter
 	SocketflowFlowsReopened             metric.Int64ObservableCounter
 	SocketflowItemsRefused              metric.Int64ObservableCounter
 	SocketflowKernelEvents              metric.Int64ObservableCounter
@@ -55,6 +56,7 @@ type TelemetryBuilder struct {
 	SocketflowKernelPrograms            metric.Int64ObservableUpDownCounter
 	SocketflowKernelProgramsUnavailable metric.Int64ObservableUpDownCounter
 	SocketflowLeftOut                   metric.Int64ObservableCounter
+	SocketflowParents                   metric.Int64ObservableCounter
 	SocketflowParseErrors               metric.Int64ObservableCounter
 	SocketflowPayloadBytes              metric.Int64ObservableCounter
 	SocketflowPayloadMissing            metric.Int64ObservableCounter
@@ -352,6 +354,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowExchangesCallback(cb metric.I
 	return nil
 }
 
+// RegisterSocketflowExchangesForgottenCallback sets callback for observable SocketflowExchangesForgotten metric.
+func (builder *TelemetryBuilder) RegisterSocketflowExchangesForgottenCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowExchangesForgotten, obs: o})
+		return nil
+	}, builder.SocketflowExchangesForgotten)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowFlowsReopenedCallback sets callback for observable SocketflowFlowsReopened metric.
 func (builder *TelemetryBuilder) RegisterSocketflowFlowsReopenedCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -478,6 +495,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowLeftOutCallback(cb metric.Int
 		cb(ctx, &observerInt64{inst: builder.SocketflowLeftOut, obs: o})
 		return nil
 	}, builder.SocketflowLeftOut)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowParentsCallback sets callback for observable SocketflowParents metric.
+func (builder *TelemetryBuilder) RegisterSocketflowParentsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowParents, obs: o})
+		return nil
+	}, builder.SocketflowParents)
 	if err != nil {
 		return err
 	}
@@ -843,6 +875,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{exchanges}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowExchangesForgotten, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_exchanges_forgotten",
+		metric.WithDescription("Requests that were forgotten before their time, because more recent ones needed the room. [Alpha]"),
+		metric.WithUnit("{exchanges}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowFlowsReopened, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_flows_reopened",
 		metric.WithDescription("UDP flows that were begun anew because they had made room for others; a lower bound. [Alpha]"),
@@ -895,6 +933,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_left_out",
 		metric.WithDescription("Connections that exclude_self left out in addition to the collector's own, and requests that exclude_otlp left out. [Alpha]"),
 		metric.WithUnit("{items}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowParents, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_parents",
+		metric.WithDescription("Spans of requests, by how their parent is known. [Alpha]"),
+		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowParseErrors, err = builder.meter.Int64ObservableCounter(
