@@ -152,7 +152,7 @@ func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
 	return kernel.Options{
 		Shards: e.opts.Shards, RingBytes: e.opts.RingBytes, ExcludeSelf: e.opts.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: e.opts.Processes, Sockets: e.opts.Sockets,
-		Data: parses(e.opts.Protocols, protocol.Streams), DatagramData: parses(e.opts.Protocols, protocol.Datagrams), Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
+		Data: parses(e.opts.Protocols, protocol.Streams), DatagramData: parses(e.opts.Protocols, protocol.Datagrams), Causes: e.opts.Parents&^trace.Off != 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
 		PayloadLimit: e.opts.CallLimit, PayloadBurst: min(e.opts.BurstLimit, unrecognisedBurst), DatagramIdle: e.opts.UDPIdleTimeout,
 		SignatureBurst: e.opts.BurstLimit, Signatures: signatures(e.opts.Protocols), Fault: e.opts.Fault,
 	}

@@ -44,7 +44,10 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 		all = append(all, transfers(opts))
 	}
 	if opts.Data {
-		all = append(all, one(bpf.SocketflowProgThreadSwitch, "tp_btf/sched_switch", withoutWaits), c.polls())
+		all = append(all, one(bpf.SocketflowProgThreadSwitch, "tp_btf/sched_switch", withoutWaits))
+	}
+	if opts.Causes {
+		all = append(all, c.polls())
 	}
 	if opts.transfers() && backup {
 		for _, def := range transferTracepoints {

@@ -31,6 +31,8 @@ type Options struct {
 	UDP         bool   // UDP flows are followed too
 	// DatagramData means that payload of UDP flows is captured too: until a Want says how much, only a small part of each flow.
 	DatagramData bool
+	// Causes means that the data events of sent bytes say what the thread had received last.
+	Causes bool
 	// PayloadLimit and PayloadBurst bound how much is captured of one call, at most MaxPayload, and of a burst of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadBurst int
@@ -156,11 +158,13 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	}
 	if opts.Data {
 		spec.Maps[bpf.SocketflowMapWaits].MaxEntries = waitsEntries
+		if err := set(spec, map[string]any{bpf.SocketflowVarWaitsMask: uint32(waitsEntries - 1)}); err != nil {
+			return err
+		}
+	}
+	if opts.Causes {
 		spec.Maps[bpf.SocketflowMapCauses].MaxEntries = causesEntries
-		if err := set(spec, map[string]any{
-			bpf.SocketflowVarWaitsMask:  uint32(waitsEntries - 1),
-			bpf.SocketflowVarCausesMask: uint32(causesEntries - 1),
-		}); err != nil {
+		if err := set(spec, map[string]any{bpf.SocketflowVarCausesMask: uint32(causesEntries - 1)}); err != nil {
 			return err
 		}
 	}

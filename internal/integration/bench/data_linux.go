@@ -17,7 +17,7 @@ import (
 // the figures.
 var everything = kernel.Options{
 	Shards: 1, RingBytes: 32 << 20, Processes: 16384, Sockets: 65536,
-	Data: true, PayloadLimit: 256 << 10, PayloadBurst: 256 << 10,
+	Data: true, Causes: true, PayloadLimit: 256 << 10, PayloadBurst: 256 << 10,
 }
 
 // payloads are the sizes of a call's bytes, and how often they are sent there and back.
@@ -35,18 +35,23 @@ func whole() event.Want {
 
 // treatments are the policies for a socket.
 var treatments = []struct {
-	name     string
-	excluded bool // the process is excluded
-	want     func(w *event.Want)
+	name      string
+	excluded  bool // the process is excluded
+	causeless bool // causes are not observed
+	want      func(w *event.Want)
 }{
 	{name: "captured", want: func(*event.Want) {}},
+	{name: "captured, without causes", causeless: true, want: func(*event.Want) {}},
 	{name: "emitted, without payload", want: func(w *event.Want) { w.Burst = 0 }},
 	{name: "within a body of known length", want: func(w *event.Want) {
 		w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64}
 	}},
-	{name: "nothing wanted any more", want: func(w *event.Want) { w.Until = [event.Directions]uint64{event.Never, event.Never} }},
+	{name: "nothing wanted any more", want: nothing},
+	{name: "nothing wanted any more, without causes", causeless: true, want: nothing},
 	{name: "ignored: of the collector itself", excluded: true, want: func(*event.Want) {}},
 }
+
+func nothing(w *event.Want) { w.Until = [event.Directions]uint64{event.Never, event.Never} }
 
 // measureData measures what the kernel programs cost a system call that transfers bytes.
 func measureData(s *settings) (err error) {
@@ -59,7 +64,7 @@ func measureData(s *settings) (err error) {
 	defer runtime.UnlockOSThread()
 	var arms []arm
 	for _, t := range treatments {
-		arms = append(arms, arm{t.name, func() ([]float64, error) { return treat(t.excluded, t.want) }})
+		arms = append(arms, arm{t.name, func() ([]float64, error) { return treat(t.excluded, t.causeless, t.want) }})
 	}
 	c, err := compare(arms, s.rounds)
 	if err != nil {
@@ -93,9 +98,9 @@ func measureData(s *settings) (err error) {
 
 // treat measures each size, until at most one run in 50 was of another program's sockets. It returns what a transfer costs more
 // than an empty program, and what the empty program costs.
-func treat(excluded bool, want func(*event.Want)) (figures []float64, err error) {
+func treat(excluded, causeless bool, want func(*event.Want)) (figures []float64, err error) {
 	options := everything
-	options.ExcludeSelf = excluded
+	options.ExcludeSelf, options.Causes = excluded, !causeless
 	o, err := newObserved(options)
 	if err != nil {
 		return nil, err
