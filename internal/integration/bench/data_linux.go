@@ -46,12 +46,12 @@ var treatments = []struct {
 	{name: "within a body of known length", want: func(w *event.Want) {
 		w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64}
 	}},
-	{name: "nothing wanted any more", want: nothing},
-	{name: "nothing wanted any more, without causes", causeless: true, want: nothing},
+	{name: "nothing wanted any more", want: unwanted},
+	{name: "nothing wanted any more, without causes", causeless: true, want: unwanted},
 	{name: "ignored: of the collector itself", excluded: true, want: func(*event.Want) {}},
 }
 
-func nothing(w *event.Want) { w.Until = [event.Directions]uint64{event.Never, event.Never} }
+func unwanted(w *event.Want) { w.Until = [event.Directions]uint64{event.Never, event.Never} }
 
 // measureData measures what the kernel programs cost a system call that transfers bytes.
 func measureData(s *settings) (err error) {
