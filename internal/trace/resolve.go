@@ -92,14 +92,30 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 			return e.asParent(n, &x, SourceGoroutine, depth)
 		}
 	}
-	if n.Cause.Length == 0 {
-		return Parent{}
+	if n.Cause.Length != 0 {
+		if x, found := e.exchangeAt(&n.Cause, n.At); found {
+			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
+				return p
+			}
+		}
 	}
-	x, found := e.exchangeAt(&n.Cause, n.At)
-	if !found {
-		return Parent{}
+	if k, found := e.onlyOne(n); found {
+		if x, found := e.get(k); found {
+			return e.asParent(n, &x, SourceOnly, depth)
+		}
 	}
-	return e.asParent(n, &x, judge(n, &x), depth)
+	return Parent{}
+}
+
+// get returns a copy of an exchange.
+func (e *Exchanges) get(k ExchangeKey) (n node, found bool) {
+	p := e.part(k.Socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.find(k); f != nil {
+		return *f, true
+	}
+	return node{}, false
 }
 
 // asParent is the parent that evidence for an exchange gives: its span, or if it is a request of the same process, that one's parent, which has the
