@@ -75,7 +75,11 @@ type exchangesPart struct {
 type askingPart struct {
 	mu    sync.Mutex
 	byIDs map[[8]byte]ExchangeKey
+	apart *simplelru.LRU[[8]byte, struct{}] // those whose other end was emitted before they had begun
 }
+
+// mostApart bounds these.
+const mostApart = 4096
 
 // node is one exchange at one end.
 type node struct {
@@ -105,6 +109,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 			return nil, err
 		}
 		e.readers[i].known = known
+		if e.asking[i].apart, err = simplelru.NewLRU[[8]byte, struct{}](mostApart/parts, nil); err != nil {
+			return nil, err
+		}
 		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
 			return nil, err
 		}

@@ -252,6 +252,21 @@ func TestOtherEndWhoseExchangeIsNotKnownIsTheParentIfItIsObserved(t *testing.T) 
 	}
 }
 
+// A shard may be behind: the span of the end that was asked is emitted before the request of the other end is known. Both stay in one trace.
+func TestEndThatIsKnownTooLateStaysInTheTraceOfTheOther(t *testing.T) {
+	e, ends := newExchanges(t, Certain)
+	root := request(served, 1, 10, 0)
+	client, server := joined(20, received(served, 0, 10))
+	ends.Add(server.OtherEnd)
+	e.Begin(&root)
+	e.Begin(&server)
+	ofServer, _ := e.Resolve(server.ExchangeKey)
+	e.Begin(&client)
+	ofClient, _ := e.Resolve(client.ExchangeKey)
+	assert.Equal(t, Parent{client.IDs.Trace, client.IDs.Own, flagsOfRoot, SourcePeer}, ofServer)
+	assert.Equal(t, Parent{Trace: client.IDs.Trace, Flags: flagsOfRoot}, ofClient)
+}
+
 func TestTraceContextsOfTheWire(t *testing.T) {
 	wire := func(span byte) Context { return Context{Trace: [16]byte{0xaa}, Span: [8]byte{span}, Flags: 1} }
 	for name, test := range map[string]struct {
