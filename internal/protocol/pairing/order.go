@@ -20,9 +20,10 @@ const (
 )
 
 // Silent reports whether a request that begins comes after a silence, so that none is outstanding. Last (CLOCK_MONOTONIC, ns) is when
-// something was transferred in either direction before; 0: nothing was seen of the conversation before.
+// something was transferred in either direction before; 0: nothing was seen of the conversation before. A response that has arrived and was
+// not read is no silence.
 func Silent(last uint64, request *protocol.Stamp) bool {
-	return last > 0 && request.Began > last && request.Began-last >= quiet
+	return last > 0 && !request.Unread && request.Began > last && request.Began-last >= quiet
 }
 
 // Item is a request in an Order.
