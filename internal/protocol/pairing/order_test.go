@@ -267,3 +267,21 @@ func TestOrderRemovesARequestAtTheSameCostHoweverManyWait(t *testing.T) {
 		t.Errorf("removing 100 requests took %v where 65536 wait, and %v where 4 do", many, few)
 	}
 }
+
+func TestSilenceIsLongAndLeavesNothingUnread(t *testing.T) {
+	for name, x := range map[string]struct {
+		last    uint64
+		request protocol.Stamp
+		want    bool
+	}{
+		"long enough":                         {1, protocol.Stamp{Began: 1 + quiet}, true},
+		"too short":                           {1, protocol.Stamp{Began: quiet}, false},
+		"the call began before":               {quiet, protocol.Stamp{Began: 1, Time: 3 * quiet}, false},
+		"a response has arrived meanwhile":    {1, protocol.Stamp{Began: 1 + quiet, Unread: true}, false},
+		"of what was before nothing is known": {0, protocol.Stamp{Began: 2 * quiet}, false},
+	} {
+		if got := Silent(x.last, &x.request); got != x.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
