@@ -5,6 +5,18 @@
  */
 #pragma once
 
+/* The last byte that the call sends is urgent (MSG_OOB): it is not among those that the other end reads in order. */
+static __always_inline bool sends_urgent(const struct call_args *c)
+{
+	__u64 flags = 0;
+
+	if (c->nr == NR_SENDTO || c->nr == NR_SENDMMSG)
+		flags = c->fourth;
+	else if (c->nr == NR_SENDMSG)
+		flags = c->third;
+	return flags & MSG_OOB;
+}
+
 /*
  * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
  * during an unrelated call. A function of its own: on 6.1 the stack of the program that it is in has to leave room for those it calls.
@@ -19,6 +31,8 @@ static __noinline bool find_source(struct source *from, struct task_struct *task
 	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs))
 		return false;
 	read_args(&c, task, regs);
+	if (sends_urgent(&c))
+		return false;
 	from->compat = c.compat;
 	if (c.nr == NR_SENDMMSG || c.nr == NR_RECVMMSG) {
 		done = c.compat ? -1 : messages_done(task); /* no hook sees the exit of a 32-bit program's call */
@@ -43,6 +57,14 @@ static __always_inline bool advance(struct stream *stream, struct sock *sk, __u3
 		return false;
 	stream->position = position_at(stream, direction == DIRECTION_SENT ? tp->write_seq : received_sequence(sk, tp));
 	return stream->position >= length;
+}
+
+/* More has arrived than a program has received. */
+static __always_inline bool has_unread(struct sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp && unread(sk, tp);
 }
 
 /* The process is another one than before. The rules may leave it out; if not, the shard needs its description. */
@@ -166,8 +188,10 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (direction == DIRECTION_SENT) {
 		cause_of_sent(&e->cause, s, task, GOROUTINE(regs));
 		goes = e->cause.go;
+		e->unread = has_unread(sk);
 	} else {
 		e->cause.length = 0;
+		e->unread = 0;
 	}
 	e->goroutine = goes ? GOROUTINE(regs) : 0;
 	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))

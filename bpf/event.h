@@ -216,7 +216,8 @@ struct data_event {
 	__u8 gap_reason; /* enum cut_reason: of what is before position and was not emitted */
 	__u8 frame_lead; /* with a form: bytes at the payload's beginning that end a header which begins before it */
 	__u8 frame_unwanted; /* with a form: what is between these bytes and frame is not in the payload */
-	__u8 pad[3];
+	__u8 unread; /* of sent bytes: others had arrived that no program had received; socket mode, TCP */
+	__u8 pad[2];
 };
 
 struct close_event {

@@ -241,6 +241,7 @@ struct pt_regs {
 #define SYSCALL_ARG1(regs) ((regs)->di)
 #define SYSCALL_ARG2(regs) ((regs)->si)
 #define SYSCALL_ARG3(regs) ((regs)->dx)
+#define SYSCALL_ARG4(regs) ((regs)->r10)
 #define SYSCALL_ARG5(regs) ((regs)->r8)
 /* The six arguments of a 32-bit program's call. */
 #define COMPAT_ARGS(args, regs) \
@@ -267,6 +268,7 @@ struct pt_regs {
 #define SYSCALL_ARG1(regs) ((regs)->orig_x0)
 #define SYSCALL_ARG2(regs) ((regs)->user_regs.regs[1])
 #define SYSCALL_ARG3(regs) ((regs)->user_regs.regs[2])
+#define SYSCALL_ARG4(regs) ((regs)->user_regs.regs[3])
 #define SYSCALL_ARG5(regs) ((regs)->user_regs.regs[4])
 #define COMPAT_ARGS(args, regs) \
 	((args)[0] = (regs)->orig_x0, (args)[1] = (regs)->user_regs.regs[1], (args)[2] = (regs)->user_regs.regs[2], \

@@ -17,6 +17,7 @@ struct call_args {
 	__u64 fd;
 	__u64 second;
 	__u64 third;
+	__u64 fourth;
 	__u64 fifth;
 	__u32 nr;
 	__u32 compat; /* structs in memory are those of a 32-bit program */
@@ -35,6 +36,7 @@ static __always_inline void read_compat_args(struct call_args *c, const struct p
 	c->fd = call.args[0];
 	c->second = call.args[1];
 	c->third = call.args[2];
+	c->fourth = call.args[3];
 	c->fifth = call.args[4];
 }
 
@@ -50,5 +52,6 @@ static __always_inline void read_args(struct call_args *c, const struct task_str
 	c->fd = SYSCALL_ARG1(regs);
 	c->second = SYSCALL_ARG2(regs);
 	c->third = SYSCALL_ARG3(regs);
+	c->fourth = SYSCALL_ARG4(regs);
 	c->fifth = SYSCALL_ARG5(regs);
 }

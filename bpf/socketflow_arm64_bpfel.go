@@ -115,7 +115,8 @@ type SocketflowDataEvent struct {
 	GapReason     uint8
 	FrameLead     uint8
 	FrameUnwanted uint8
-	Pad           [3]uint8
+	Unread        uint8
+	Pad           [2]uint8
 }
 
 type SocketflowDatagram struct {

@@ -211,7 +211,8 @@ type SyscallsEventBuf struct {
 		GapReason     uint8
 		FrameLead     uint8
 		FrameUnwanted uint8
-		Pad           [3]uint8
+		Unread        uint8
+		Pad           [2]uint8
 	}
 	Payload  [49152]int8
 	Emission struct {

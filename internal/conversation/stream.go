@@ -41,7 +41,7 @@ func (c *Conversation) Data(e *event.Event) {
 	}
 	stamp := protocol.Stamp{
 		Time: e.Time, Began: min(d.Began, e.Time), Position: d.Position,
-		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine, Cause: causeOf(&d.Cause),
+		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine, Unread: d.Unread, Cause: causeOf(&d.Cause),
 	}
 	if d.Form.Header != 0 {
 		c.takeFrames(d, stamp)

@@ -203,6 +203,7 @@ type Data struct {
 	Frame         uint64
 	FrameLead     uint8
 	FrameUnwanted bool
+	Unread        bool  // of sent bytes: others had arrived that no program had received; known in the socket mode, of TCP
 	Cause         Cause // of sent bytes
 }
 

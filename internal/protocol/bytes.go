@@ -36,6 +36,7 @@ type Stamp struct {
 	PID, TID  uint32 // process and thread in the initial pid namespace
 	Start     uint64 // when the process was started; with PID its identity
 	Goroutine uint64 // identifies the goroutine in a Go process; 0: it is none, or that is not known
+	Unread    bool   // of a byte that is sent: others had arrived that no program had received; false if that is not known
 	Cause     Cause  // of a byte that is sent
 }
 

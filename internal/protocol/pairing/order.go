@@ -11,13 +11,20 @@ const (
 	maxEarly = 64  // responses that wait for their request
 
 	// enoughTurns in a row show that the pairing is right if the client does not pipeline: had a response been paired with the
-	// request before its own, the next request would have found its own waiting.
+	// request before its own, the next request would have found its own waiting. They do not show that it does not pipeline.
 	enoughTurns = 4
 	// enoughAlone requests in a row that were sent while none was outstanding show that the client does not pipeline (any more).
 	enoughAlone = 32
 	// quiet is for how long (ns) nothing is transferred while no request is outstanding: a server answers sooner.
 	quiet = 500_000_000
 )
+
+// Silent reports whether a request that begins comes after a silence, so that none is outstanding. Last (CLOCK_MONOTONIC, ns) is when
+// something was transferred in either direction before; 0: nothing was seen of the conversation before. A response that has arrived and was
+// not read is no silence.
+func Silent(last uint64, request *protocol.Stamp) bool {
+	return last > 0 && !request.Unread && request.Began > last && request.Began-last >= quiet
+}
 
 // Item is a request in an Order.
 type Item[T any] struct {
@@ -59,8 +66,10 @@ type Owner[T any] interface {
 // a new request shows that those before it were answered, and the conversation is only loose until client and server have taken
 // turns a few times. If the client pipelines, the number of requests that are outstanding is not known after a loss. With a window of n
 // requests it takes turns with the server just like a client that does not pipeline, only that each response is n requests late.
-// So the conversation is astray, and nothing is paired, until a request comes after a silence: then nothing is outstanding. One
-// mistake remains possible: requests are lost just when a client pipelines for the first time.
+// So the conversation is astray, and nothing is paired, until a request comes after a silence: then nothing is outstanding.
+//
+// A client may have begun to pipeline during the loss, or before the conversation was joined. No number of turns shows that it has
+// not. So what is paired is in doubt until a request comes after a silence.
 type Order[T any] struct {
 	pool  *Pool[T]
 	owner Owner[T]
@@ -83,6 +92,7 @@ type Order[T any] struct {
 	loose    bool
 	closing  bool // those outstanding are the last that can be paired
 	astray   bool
+	doubt    protocol.Capture // of requests that begin now
 }
 
 // pop removes and returns the first item of a list, which has to have one.
@@ -94,7 +104,11 @@ func pop[T any](l *intrusive.List[Item[T]]) *Item[T] {
 
 // NewOrder returns an Order of at most limit requests. Joined: there may be outstanding ones already.
 func NewOrder[T any](pool *Pool[T], owner Owner[T], sink protocol.Sink, limit int, joined bool) Order[T] {
-	return Order[T]{pool: pool, owner: owner, sink: sink, limit: max(limit, 1), joined: joined, loose: joined}
+	o := Order[T]{pool: pool, owner: owner, sink: sink, limit: max(limit, 1), joined: joined, loose: joined}
+	if joined {
+		o.doubt = protocol.CaptureJoined
+	}
+	return o
 }
 
 // Request adds a request that begins, and returns its item. It returns nil if the request cannot be paired. If answered is true, the
@@ -102,10 +116,10 @@ func NewOrder[T any](pool *Pool[T], owner Owner[T], sink protocol.Sink, limit in
 // request's: it was complete before the request began to be sent.
 func (o *Order[T]) Request(at *protocol.Stamp, tooEarly func(*Item[T]) bool) (x *Item[T], answered bool) {
 	o.requests++
-	silent := at.Began > o.active && at.Began-o.active >= quiet
+	silent := Silent(o.active, at)
 	o.Sent(at)
 	if silent && o.Outstanding() == 0 {
-		o.astray = false
+		o.settle()
 	}
 	if o.astray || o.closing {
 		o.sink.Error(protocol.Unpaired)
@@ -245,12 +259,25 @@ func (o *Order[T]) Items() int { return o.waiting.Len() + o.early.Len() }
 // Certain reports whether the next response can be paired only with the next request.
 func (o *Order[T]) Certain() bool { return !o.loose && !o.astray && !o.closing }
 
+// Doubt is the capture degree of the request that Request has returned last, because it may be paired wrongly. CaptureComplete: it is
+// certain. Losses do not change it for a request that is already waiting: its response comes before those to later requests.
+func (o *Order[T]) Doubt() protocol.Capture { return o.doubt }
+
+// settle notes that nothing is outstanding.
+func (o *Order[T]) settle() {
+	if o.doubt != protocol.CaptureComplete {
+		o.dropEarly()
+	}
+	o.astray, o.loose, o.doubt = false, false, protocol.CaptureComplete
+}
+
 // LostRequests says that there may be requests that were not seen.
 func (o *Order[T]) LostRequests() {
 	o.dropEarly()
 	switch {
 	case !o.pipeline:
 		o.loosen()
+		o.doubt = max(o.doubt, protocol.CaptureGap)
 	case o.Outstanding() == 0:
 		o.stray()
 	default:
@@ -258,8 +285,9 @@ func (o *Order[T]) LostRequests() {
 	}
 }
 
-// LostResponses says that responses, or a part of one, were not seen. The requests of all of them are handed over as unanswered.
-func (o *Order[T]) LostResponses() {
+// LostResponses says that responses, or a part of one, were not seen. The requests of all of them are handed over as unanswered. If no
+// event was lost, the client has been seen not to pipeline meanwhile.
+func (o *Order[T]) LostResponses(why protocol.Loss) {
 	o.dropEarly()
 	if o.pipeline {
 		o.stray()
@@ -267,6 +295,9 @@ func (o *Order[T]) LostResponses() {
 	}
 	o.abandon()
 	o.loosen()
+	if why == protocol.Lost {
+		o.doubt = max(o.doubt, protocol.CaptureGap)
+	}
 }
 
 // End hands over whatever is left at the end of the conversation: requests in their order as unanswered.

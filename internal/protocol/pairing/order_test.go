@@ -17,6 +17,7 @@ type scene struct {
 	made    int
 	log     []string
 	errors  [protocol.ParseErrors]int
+	doubts  map[int]protocol.Capture // of requests
 	time    uint64
 }
 
@@ -28,12 +29,18 @@ type sink struct {
 func (s sink) Error(e protocol.ParseError) { s.errors[e]++ }
 
 func newScene(limit int, joined bool) *scene {
-	s := &scene{time: 1}
+	s := &scene{time: 1, doubts: make(map[int]protocol.Capture)}
 	s.order = NewOrder[int](&s.pool, s, sink{scene: s}, limit, joined)
 	return s
 }
 
 func (s *scene) note(what string, x *Item[int]) { s.log = append(s.log, fmt.Sprint(what, x.Value)) }
+
+// paired notes a pair: with ~ or ' if it is in doubt because of a loss, or because the conversation was joined.
+func (s *scene) paired(what string, x *Item[int]) {
+	s.note(what, x)
+	s.log[len(s.log)-1] += map[protocol.Capture]string{protocol.CaptureGap: "~", protocol.CaptureJoined: "'"}[s.doubts[x.Value]]
+}
 
 func (s *scene) Unanswered(x *Item[int]) { s.note("-", x); s.forget(x) }
 func (s *scene) Dropped(x *Item[int])    { s.note("x", x); s.forget(x) }
@@ -45,7 +52,7 @@ func (s *scene) forget(x *Item[int]) {
 }
 
 // do does one thing for each letter: q a request, r a response, ( and ) its beginning and end, Q and R requests and responses
-// that are lost, p something that the server sends unasked, s a silence, e the end.
+// that are lost, T a response of which only the beginning was captured, p something that the server sends unasked, s a silence, e the end.
 func (s *scene) do(script string) *scene {
 	for _, c := range script {
 		s.time += 1000
@@ -56,8 +63,11 @@ func (s *scene) do(script string) *scene {
 			x, answered := s.order.Request(&at, func(x *Item[int]) bool { return x.Value < 0 })
 			if x == nil {
 				s.log = append(s.log, fmt.Sprint("!", s.made))
-			} else if x.Value = s.made; answered {
-				s.note("early", x)
+				continue
+			}
+			s.doubts[s.made] = s.order.Doubt()
+			if x.Value = s.made; answered {
+				s.paired("early", x)
 				s.pool.Put(x)
 			}
 		case 'r', '(':
@@ -84,7 +94,10 @@ func (s *scene) do(script string) *scene {
 			s.order.LostRequests()
 		case 'R':
 			s.order.Heard(&at)
-			s.order.LostResponses()
+			s.order.LostResponses(protocol.Lost)
+		case 'T':
+			s.order.Heard(&at)
+			s.order.LostResponses(protocol.Truncated)
 		case 's':
 			s.time += quiet
 		case 'e':
@@ -98,7 +111,7 @@ func (s *scene) answered() {
 	x := s.current
 	s.current = nil
 	s.order.Answered()
-	s.note("", x)
+	s.paired("", x)
 	s.pool.Put(x)
 }
 
@@ -117,21 +130,28 @@ func TestOrderPairsWhatIsCertain(t *testing.T) {
 		"response that is never asked for": {false, "qrre", "1 x0", 1, 0},
 		"too many":                         {false, "qqqqqqrrrrrr", "x1 x2 ? ? 3 4 5 6", 0, 2},
 		"too many during a response":       {false, "q(qqqqq)rrrrr", "x2 1 ? 3 4 5 6", 0, 1},
-		"response lost, in turns":          {false, "qRqrqr", "-1 2 3", 0, 0},
-		"its end lost":                     {false, "q(Rqrqr", "-1 2 3", 0, 0},
-		"request lost, in turns":           {false, "qrQrqr", "1 ? 2", 1, 0},
-		"its response seen later":          {false, "QqrqQrqr", "1 2 3", 0, 0},
-		"unanswered after a loss":          {false, "Qqpqrqr", "-1 2 3", 0, 0},
+		"response lost, in turns":          {false, "qRqrqr", "-1 2~ 3~", 0, 0},
+		"its end lost":                     {false, "q(Rqrqr", "-1 2~ 3~", 0, 0},
+		"request lost, in turns":           {false, "qrQrqr", "1 ? 2~", 1, 0},
+		"its response seen later":          {false, "QqrqQrqr", "1~ 2~ 3~", 0, 0},
+		"unanswered after a loss":          {false, "Qqpqrqr", "-1 2~ 3~", 0, 0},
 		"responses lost in a pipeline":     {false, "qqrRqrqr", "1 -2 !3 ? !4 ?", 4, 0},
 		"until a silence":                  {false, "qqrRqrsqrqr", "1 -2 !3 ? 4 5", 2, 0},
 		"requests lost in a pipeline":      {false, "qqQrrqrsqr", "1 2 !3 ? 4", 2, 0},
 		"requests meanwhile":               {false, "qqQqrrsqr", "!3 1 2 4", 1, 0},
 		"request lost in an idle pipeline": {false, "qqrrQqrsqr", "1 2 !3 ? 4", 2, 0},
-		"joined":                           {true, "rqrqrqrqr", "? 1 2 3 4", 0, 0},
-		"joined, without the response":     {true, "qpqrqr", "-1 2 3", 0, 0},
+		"joined":                           {true, "rqrqrqrqr", "? 1' 2' 3' 4'", 0, 0},
+		"joined, without the response":     {true, "qpqrqr", "-1 2' 3'", 0, 0},
 		"joined, pipelined":                {true, "qqrrsqr", "-1 !2 ? ? 3", 1, 0},
-		"joined, trusted after some turns": {true, "qrqrqrqrqqrr", "1 2 3 4 5 6", 0, 0},
-		"no pipeline any more":             {false, "qqrr" + strings.Repeat("qr", enoughAlone) + "qRqr", "1 2 " + count(3, enoughAlone+2) + " -35 36", 0, 0},
+		"joined, trusted after some turns": {true, "qrqrqrqrqqrr", "1' 2' 3' 4' 5' 6'", 0, 0},
+		"joined, then a silence":           {true, "qrqrsqrqqrr", "1' 2' 3 4 5", 0, 0},
+		"joined, a silence before nothing": {true, "sqrqr", "1' 2'", 0, 0},
+		"joined, always two outstanding":   {true, "qrqrqrqrqrqrrsqrqr", "1' 2' 3' 4' 5' 6' x0 7 8", 1, 0},
+		"early in doubt":                   {true, "qrqrqrqrrqr", "1' 2' 3' 4' early5'", 0, 0},
+		"response cut, in turns":           {false, "qTqrqr", "-1 2 3", 0, 0},
+		"joined, and a loss":               {true, "qrQqrsqr", "1' 2' 3", 0, 0},
+		"a loss while one is outstanding":  {false, "qQrqrsqr", "1 2~ 3", 0, 0},
+		"no pipeline any more":             {false, "qqrr" + strings.Repeat("qr", enoughAlone) + "qRqr", "1 2 " + count(3, enoughAlone+2) + " -35 36~", 0, 0},
 		"silence proves nothing meanwhile": {false, "qqsqrrr", "1 2 3", 0, 0},
 	} {
 		s := newScene(4, x.joined).do(x.script)
@@ -206,7 +226,7 @@ func FuzzOrder(f *testing.F) {
 		s.do("e")
 		seen := make(map[string]bool)
 		for _, x := range s.log {
-			n := strings.TrimLeft(x, "-x!early?")
+			n := strings.TrimRight(strings.TrimLeft(x, "-x!early?"), "~'")
 			if n == "" || n == "0" {
 				continue
 			}
@@ -245,5 +265,23 @@ func TestOrderRemovesARequestAtTheSameCostHoweverManyWait(t *testing.T) {
 	few, many := fastest(4), fastest(65536)
 	if many > 100*few { // 10,000 times more wait
 		t.Errorf("removing 100 requests took %v where 65536 wait, and %v where 4 do", many, few)
+	}
+}
+
+func TestSilenceIsLongAndLeavesNothingUnread(t *testing.T) {
+	for name, x := range map[string]struct {
+		last    uint64
+		request protocol.Stamp
+		want    bool
+	}{
+		"long enough":                         {1, protocol.Stamp{Began: 1 + quiet}, true},
+		"too short":                           {1, protocol.Stamp{Began: quiet}, false},
+		"the call began before":               {quiet, protocol.Stamp{Began: 1, Time: 3 * quiet}, false},
+		"a response has arrived meanwhile":    {1, protocol.Stamp{Began: 1 + quiet, Unread: true}, false},
+		"of what was before nothing is known": {0, protocol.Stamp{Began: 2 * quiet}, false},
+	} {
+		if got := Silent(x.last, &x.request); got != x.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

@@ -24,6 +24,7 @@ type exchange struct {
 	text      []byte
 	procedure [2]int // part of text
 	capture   protocol.Capture
+	doubt     protocol.Capture // of its pairing
 
 	begun     bool // it has an id
 	requested bool // the request is complete, or its end is not known
@@ -65,6 +66,9 @@ func (p *parser) release(x *item) {
 	}
 	p.memory.items.Put(x)
 }
+
+// paired notes that a command has got a reply, which may be another one's.
+func (p *parser) paired(x *item) { x.Value.capture = max(x.Value.capture, x.Value.doubt) }
 
 // Unanswered implements pairing.Owner.
 func (p *parser) Unanswered(x *item) {

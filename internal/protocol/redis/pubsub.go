@@ -110,6 +110,7 @@ func (r *replies) claim(x *item) bool {
 		return false
 	}
 	x, _ = r.order.Response()
+	r.paired(x)
 	r.expect(e)
 	e.replies -= c.count
 	e.replyStart, e.end = c.start, c.end

@@ -199,7 +199,7 @@ func (p *parser) lose(d protocol.Direction, why protocol.Loss) {
 	} else {
 		p.asked = false
 		p.replies.cut()
-		p.order.LostResponses()
+		p.order.LostResponses(why)
 	}
 	p.streams[d].reset()
 	p.streams[d].Lose()

@@ -105,6 +105,7 @@ func (r *replies) pair(word []byte) {
 	}
 	if x := r.item; x != nil && x.Value.replyStart.Time == 0 {
 		x.Value.replyStart = r.stream().start
+		r.paired(x)
 	}
 }
 

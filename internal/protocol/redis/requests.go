@@ -39,7 +39,11 @@ func (q *requests) begin(words int, start *protocol.Stamp) {
 		q.item = q.memory.items.Get()
 		q.newItem(q.item).outside = true
 	} else {
+		doubt := q.order.Doubt()
 		x, early := q.order.Request(start, func(x *item) bool { return x.Value.replied && x.Value.end.Time < start.Began })
+		if doubt != protocol.CaptureComplete && q.order.Doubt() == protocol.CaptureComplete {
+			q.database, q.queued = noDatabase, noDatabase // another command's reply may have said which one
+		}
 		if q.item = x; x == nil {
 			return
 		}
@@ -49,6 +53,9 @@ func (q *requests) begin(words int, start *protocol.Stamp) {
 		x.Value.outside = early
 	}
 	x := &q.item.Value
+	if x.doubt = q.order.Doubt(); x.outside && !q.unpushed {
+		q.paired(q.item)
+	}
 	x.start = *start
 	q.memory.request = protocol.Request{Initiator: protocol.FromClient, Start: *start}
 	x.id, x.begun = q.sink.Begin(&q.memory.request), true

@@ -17,8 +17,8 @@ func numbered(n int) (request, reply string) {
 	return cmd("GET", id), "-" + id + " x\r\n"
 }
 
-// judge counts the exchanges that have a reply, and lists those that have another command's.
-func judge(r *protocoltest.Recorder) (paired int, wrong []string) {
+// judge counts the exchanges that have a reply, and lists those that have another command's: those that do not say so, and all.
+func judge(r *protocoltest.Recorder) (paired int, wrong, all []string) {
 	for _, x := range r.Exchanges {
 		code, ok := x.Attributes["db.response.status_code"].(string)
 		if !ok {
@@ -28,10 +28,13 @@ func judge(r *protocoltest.Recorder) (paired int, wrong []string) {
 		request, _ := numbered(0) // all are of the same length
 		n := int(x.Start.Position) / len(request)
 		if _, reply := numbered(n); !strings.HasPrefix(reply, "-"+code) {
-			wrong = append(wrong, fmt.Sprintf("command %d (%s) has the reply to %s, want %s", n, brief(&x), code, reply))
+			text := fmt.Sprintf("command %d (%s) has the reply to %s, want %s", n, brief(&x), code, reply)
+			if all = append(all, text); x.Capture < protocol.CaptureGap {
+				wrong = append(wrong, text)
+			}
 		}
 	}
-	return paired, wrong
+	return paired, wrong, all
 }
 
 func TestRepliesArePairedWhateverTheOrderOfTheDirections(t *testing.T) {
@@ -57,7 +60,7 @@ func TestRepliesArePairedWhateverTheOrderOfTheDirections(t *testing.T) {
 			}
 		}
 		parser.Close(protocol.Ending{})
-		if n, wrong := judge(r); n != commands || len(wrong) > 0 || len(r.Open) > 0 || r.Errors != [protocol.ParseErrors]int{} {
+		if n, _, wrong := judge(r); n != commands || len(wrong) > 0 || len(r.Open) > 0 || r.Errors != [protocol.ParseErrors]int{} {
 			t.Fatalf("seed %d: %d of %d commands are paired, errors %v: %s", seed, n, commands, r.Errors, wrong)
 		}
 	}
@@ -113,8 +116,11 @@ func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
 				}
 			}
 			p.Close(0)
-			paired, mistaken := judge(r)
+			paired, unsaid, mistaken := judge(r)
 			total += paired
+			if len(unsaid) > 0 {
+				t.Errorf("seed %d: %q", seed, unsaid)
+			}
 			for _, x := range mistaken {
 				wrong = append(wrong, fmt.Sprintf("seed %d: %s", seed, x))
 			}
@@ -131,5 +137,61 @@ func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
 			t.Errorf("depth %d:\n%s", usual, strings.Join(wrong, "\n"))
 		}
 		t.Logf("depth %d: %d of %d commands are paired, %d wrongly", usual, total, lossless, len(wrong))
+	}
+}
+
+// TestSteadyPipelineIsInDoubtUntilASilence: a client that always has so many commands outstanding takes turns with the server.
+func TestSteadyPipelineIsInDoubtUntilASilence(t *testing.T) {
+	const turns, missed = 20, 5
+	for name, x := range map[string]struct {
+		joined bool
+		before int // turns before calls are lost in which it begins to pipeline
+	}{
+		"older than the collector":   {true, 0},
+		"begun while calls are lost": {false, turns},
+	} {
+		for window := 1; window <= 3; window++ {
+			t.Run(fmt.Sprint(name, ", window ", window), func(t *testing.T) {
+				parser, r := protocoltest.New(Protocol(), protocol.Session{Joined: x.joined}, limits, nil)
+				p := &protocoltest.Player{Parser: parser}
+				sent, answered := 0, 0
+				do := func(turns, window int, transfer func(protocol.Direction, string)) {
+					for range turns {
+						for ; sent-answered < window; sent++ {
+							request, _ := numbered(sent)
+							transfer(protocol.FromClient, request)
+						}
+						_, reply := numbered(answered)
+						transfer(protocol.FromServer, reply)
+						answered++
+					}
+				}
+				do(x.before, 1, p.Data)
+				do(missed, window, func(d protocol.Direction, b string) {
+					if n := uint64(len(b)); x.joined {
+						p.Position[d] += n
+					} else {
+						p.Gap(d, n, protocol.Lost)
+					}
+				})
+				do(turns, window, p.Data)
+				before := len(r.Exchanges)
+				if before < x.before+turns-window {
+					t.Errorf("%d of %d commands are emitted", before, x.before+turns)
+				}
+				do(sent-answered, 0, p.Data)
+				p.Time += second
+				do(turns, window, p.Data)
+				p.Close(0)
+				if _, wrong, _ := judge(r); len(wrong) > 0 {
+					t.Errorf("%q", wrong)
+				}
+				for i, x := range r.Exchanges[len(r.Exchanges)-turns:] {
+					if x.Capture != protocol.CaptureComplete {
+						t.Errorf("command %d after the silence: %s", i, brief(&x))
+					}
+				}
+			})
+		}
 	}
 }

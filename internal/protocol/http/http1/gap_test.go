@@ -65,7 +65,7 @@ func TestGapsInResponses(t *testing.T) {
 		},
 		"in the chunks, up to the end": {
 			[]step{client(get), server(chunked), serverGap(1000, missing), client(getB), server(ok), client(getC), server(ok)},
-			[]string{"1-3 GET /a 200 gap", "4-5 GET /b 200", "6-7 GET /c 200"},
+			[]string{"1-3 GET /a 200 gap", "4-5 GET /b 200 gap", "6-7 GET /c 200 gap"},
 		},
 		"in the chunks, and the next response in pieces": {
 			[]step{client(get), server(chunked), serverGap(1000, truncated), server("rest"), client(getB), server("HTTP/"), server(ok[5:])},
@@ -101,19 +101,19 @@ func TestGapsInResponses(t *testing.T) {
 		},
 		"with which the next request was lost too": {
 			[]step{client(get), serverGap(1000, missing), server(failed), clientGap(30, missing), client(getC), server(ok)},
-			[]string{"1-1 GET /a gap", "unpaired", "5-6 GET /c 200"},
+			[]string{"1-1 GET /a gap", "unpaired", "5-6 GET /c 200 gap"},
 		},
 		"that shows only after the next request": {
 			[]step{client(get), client(getB), serverGap(1000, missing), server(failed), client(getC), server(ok)},
-			[]string{"1-1 GET /a gap", "2-2 GET /b gap", "unpaired", "5-6 GET /c 200"},
+			[]string{"1-1 GET /a gap", "2-2 GET /b gap", "unpaired", "5-6 GET /c 200 gap"},
 		},
 		"in the middle of one, that shows only after the next request": {
 			[]step{client(get), server(chunked), client(getB), serverGap(1000, missing), server(failed), client(getC), server(ok)},
-			[]string{"1-2 GET /a 200 gap", "3-3 GET /b gap", "unpaired", "6-7 GET /c 200"},
+			[]string{"1-2 GET /a 200 gap", "3-3 GET /b gap", "unpaired", "6-7 GET /c 200 gap"},
 		},
 		"with a request that is not complete": {
 			[]step{client(post), serverGap(25, missing), clientGap(100, skipped), server(ok), client(getB), server(ok)},
-			[]string{"1-1 POST /a gap", "unpaired", "5-6 GET /b 200"},
+			[]string{"1-1 POST /a gap", "unpaired", "5-6 GET /b 200 gap"},
 		},
 		"while pipelining, in the last response": {
 			[]step{client(get + getB), server(ok), server(chunked), serverGap(1000, truncated), client(getC), server(ok)},
@@ -148,35 +148,35 @@ func TestGapsInRequests(t *testing.T) {
 	for name, test := range map[string]script{
 		"in the chunks": {
 			[]step{client(postChunks + "64\r\nx"), clientGap(500, truncated), client("rest\r\n0\r\n\r\n"), server(ok), client(getB), server(ok)},
-			[]string{"1-4 POST /a 200 truncated", "5-6 GET /b 200"},
+			[]string{"1-4 POST /a 200 truncated", "5-6 GET /b 200 gap"},
 		},
 		"in the head": {
 			[]step{client("GET /a HTTP/1.1\r\nHost: "), clientGap(500, missing), server(ok), client(getB), server(ok)},
-			[]string{"1-3 GET /a 200 gap", "4-5 GET /b 200"},
+			[]string{"1-3 GET /a 200 gap", "4-5 GET /b 200 gap"},
 		},
 		"in the request line": {
 			[]step{client("GET /a"), clientGap(500, truncated), server(failed), client(getB), server(ok)},
-			[]string{"unpaired", "4-5 GET /b 200"},
+			[]string{"unpaired", "4-5 GET /b 200 gap"},
 		},
 		"of a whole request": {
 			[]step{client(get), server(ok), clientGap(500, missing), server(failed), client(getC), server(ok)},
-			[]string{"1-2 GET /a 200", "unpaired", "5-6 GET /c 200"},
+			[]string{"1-2 GET /a 200", "unpaired", "5-6 GET /c 200 gap"},
 		},
 		"of a whole request, that shows after its response": {
 			[]step{client(get), server(ok), server(failed), clientGap(30, missing), client(getC), server(ok)},
-			[]string{"1-2 GET /a 200", "unpaired", "5-6 GET /c 200"},
+			[]string{"1-2 GET /a 200", "unpaired", "5-6 GET /c 200 gap"},
 		},
 		"of a request and of two responses": {
 			[]step{client(get), clientGap(30, missing), client(getC), serverGap(90, missing), server(ok), client(getD), server(notFound)},
-			[]string{"1-1 GET /a gap", "3-3 GET /c gap", "unpaired", "6-7 GET /d 404"},
+			[]string{"1-1 GET /a gap", "3-3 GET /c gap", "unpaired", "6-7 GET /d 404 gap"},
 		},
 		"behind one that is not answered": {
 			[]step{client(get), clientGap(30, truncated), server(ok), server(failed), client(getC), server(notFound)},
-			[]string{"1-3 GET /a 200", "unpaired", "5-6 GET /c 404"},
+			[]string{"1-3 GET /a 200", "unpaired", "5-6 GET /c 404 gap"},
 		},
 		"of a body and what follows": {
 			[]step{client(post), clientGap(150, missing), server(ok), client(getB), server(ok)},
-			[]string{"1-3 POST /a 200 gap", "4-5 GET /b 200"},
+			[]string{"1-3 POST /a 200 gap", "4-5 GET /b 200 gap"},
 		},
 		"while pipelining": { // those before it are answered first
 			[]step{client(get + getB), clientGap(30, truncated), server(ok), client(getD), server(notFound), server(failed), closes("")},
@@ -199,7 +199,7 @@ func TestMalformed(t *testing.T) {
 	for name, test := range map[string]script{
 		"a request": {
 			[]step{client("\x16\x03\x01"), server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), client(getB), server(ok)},
-			[]string{"malformed", "unpaired", "3-4 GET /b 200"},
+			[]string{"malformed", "unpaired", "3-4 GET /b 200 gap"},
 		},
 		"a version": {
 			[]step{client("GET / HTTP/2.0\r\n\r\n"), server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), client(getB), server(ok)},
@@ -265,39 +265,39 @@ func TestJoinedInTheMiddle(t *testing.T) {
 	for name, test := range map[string]script{
 		"of nothing": {
 			[]step{client(get), server(ok), client(getB), server(ok)},
-			[]string{"1-2 GET /a 200", "3-4 GET /b 200"},
+			[]string{"1-2 GET /a 200 joined", "3-4 GET /b 200 joined"},
 		},
 		"of a request": {
 			[]step{client("ost: h\r\n\r\n"), server(failed), client(getB), server(ok)},
-			[]string{"3-4 GET /b 200"},
+			[]string{"3-4 GET /b 200 joined"},
 		},
 		"of a response": {
 			[]step{server("ody"), client(getB), server(ok)},
-			[]string{"2-3 GET /b 200"},
+			[]string{"2-3 GET /b 200 joined"},
 		},
 		"before a response": {
 			[]step{server(failed), server(chunked), client(getB), server(ok), client(getC), server(ok)},
-			[]string{"3-4 GET /b 200", "5-6 GET /c 200"},
+			[]string{"3-4 GET /b 200 joined", "5-6 GET /c 200 joined"},
 		},
 		"of an exchange whose response comes with the next request": {
 			[]step{client(get), client(getB), server(ok)},
-			[]string{"1-1 GET /a gap", "2-3 GET /b 200"},
+			[]string{"1-1 GET /a gap", "2-3 GET /b 200 joined"},
 		},
 		"with the first byte of a request": {
 			[]step{client("G"), client("ET /a HTTP/1.1\r\n"), client("\r\n"), server("HTTP"), server("/1.1 200 OK\r\n\r\n"), closes("")},
-			[]string{"1-5 GET /a 200"},
+			[]string{"1-5 GET /a 200 joined"},
 		},
 		"with something that is not the beginning of a request": {
 			[]step{client("ABC"), client(get), server("HTTP/1."), server(ok), client("PURGE"), client(" /b HTTP/1.1\r\n\r\n"), server(ok)},
-			[]string{"2-4 GET /a 200", "5-7 HTTP /b 200"},
+			[]string{"2-4 GET /a 200 joined", "5-7 HTTP /b 200 joined"},
 		},
 		"of a body with a long word": {
 			[]step{client(strings.Repeat("A", 21)), client("GET /" + strings.Repeat("a", 2000)), client(get), server(ok)},
-			[]string{"3-4 GET /a 200"},
+			[]string{"3-4 GET /a 200 joined"},
 		},
 		"pipelining": {
 			[]step{client(get + getB), server(ok + notFound)},
-			[]string{"1-2 GET /a 200", "1-2 GET /b 404"},
+			[]string{"1-2 GET /a 200 joined", "1-2 GET /b 404 joined"},
 		},
 		"without a response": {
 			[]step{client(get), closes("ECONNRESET")},

@@ -73,6 +73,7 @@ func (p *parser) limit(s *stream) {
 	if s.direction == protocol.FromServer {
 		p.unpairedResponse()
 		p.loosen()
+		p.distrust()
 	} else {
 		p.lose(s, protocol.Truncated)
 	}

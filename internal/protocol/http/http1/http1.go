@@ -34,7 +34,7 @@ type parser struct {
 	memory  *memory
 	account http.Account
 	streams [protocol.Directions]stream
-	pairing
+	unanswered
 	next    protocol.Parser // after an upgrade to HTTP/2 whose first stream is a request in HTTP/1.1
 	left    bool            // another protocol follows: see Sink.Switch
 	calls   uint64          // Data and Gap so far: bytes of one call were transferred at once
@@ -50,7 +50,9 @@ func newParser(c *protocol.Session, m *memory) *parser {
 			p.streams[d].state = lost
 		}
 	}
-	p.loose = c.Joined
+	if c.Joined {
+		p.loose, p.doubt = true, protocol.CaptureJoined
+	}
 	return p
 }
 
@@ -69,6 +71,7 @@ func (p *parser) Data(c *protocol.Chunk) {
 		p.hold(s, c, n)
 	}
 	p.settle()
+	p.active = max(p.active, c.Time)
 }
 
 // Gap implements protocol.Parser.
@@ -84,6 +87,7 @@ func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why prot
 		p.gap(s, n, at, why)
 	}
 	p.settle()
+	p.active = max(p.active, at.Time)
 }
 
 // Demand implements protocol.Parser.

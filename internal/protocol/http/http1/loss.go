@@ -13,7 +13,7 @@ import "github.com/socketflow/socketflow/internal/protocol"
 // emitted without a status if it was not seen, and the next response is not theirs. This is assumed only in a loose
 // conversation: after a gap, and where observation began in the middle. There, a response that is seen before its request
 // is taken for another request's, and dropped. After client and server have taken turns a few times, counting is trusted
-// again.
+// again. See doubt.go for whether it is right.
 //
 // If a client pipelines, nothing later shows the pairing again: with a window of n requests it takes turns with the server
 // just like a client that does not pipeline, only that each response is n requests late. So the parser stops following such
@@ -55,6 +55,7 @@ func (p *parser) loseRequests(s *stream, why protocol.Loss) {
 	if !p.pipelined {
 		p.unseen = true
 		p.loosen()
+		p.distrust()
 		return
 	}
 	p.closing = true
@@ -85,6 +86,7 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 	case others == 0:
 		if why == protocol.Lost { // requests may have been lost with it
 			p.loosen()
+			p.distrust()
 		}
 		return
 	case p.pipelined:
@@ -109,6 +111,9 @@ func (p *parser) loseResponses(s *stream, why protocol.Loss) {
 		last.m.Raise(c)
 	}
 	p.loosen()
+	if why == protocol.Lost { // otherwise all calls were seen, and the client has not pipelined
+		p.distrust()
+	}
 }
 
 // loosen marks the pairing as uncertain: unknown requests may be outstanding, or a known one may already be answered.

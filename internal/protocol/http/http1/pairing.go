@@ -16,6 +16,7 @@ type exchange struct {
 	id    protocol.ID               // 0: it has been ended, or forgotten
 	links intrusive.Links[exchange] // in the order of the requests
 	born  uint64                    // the call in which its request line ended
+	doubt protocol.Capture          // of its pairing: see parser.doubt
 
 	head, connect bool // the request's method
 	settings      bool // the request has settings for HTTP/2, and offers to go on in it (RFC 7540, 3.2)
@@ -27,13 +28,13 @@ type exchange struct {
 	answered      bool // the final response is complete
 }
 
-// enoughTurns in a row show that the pairing is right: if a response had been paired with the request before its own, the
-// next request would have found its own request waiting.
+// enoughTurns in a row show that the pairing is right if the client does not pipeline: if a response had been paired with the request
+// before its own, the next request would have found its own request waiting. They do not show that it does not pipeline.
 const enoughTurns = 4
 
-// pairing holds the unanswered requests, in their order in the queue. The first one may be in the middle of its response, or have been
+// unanswered holds the requests without a response, in their order in the queue. The first one may be in the middle of its response, or have been
 // answered before the request was complete.
-type pairing struct {
+type unanswered struct {
 	queue     intrusive.List[exchange]
 	waiting   int       // how many have no final response
 	missing   int       // requests before those, dropped because there were too many
@@ -41,20 +42,22 @@ type pairing struct {
 	awaiting  *exchange // its response decides which protocol follows: CONNECT, or an upgrade
 	switching *exchange // another protocol follows as soon as its request has been read
 
-	ended     uint64 // the call in which a request ended last
-	obscured  uint64 // the last call in which bytes of responses could not be read
-	loosened  uint64 // the last call that made the conversation loose
-	turns     int    // requests since then that were paired, one after the other
-	expecting bool   // the body that begins now may be left out: Expect: 100-continue
-	pipelined bool   // requests were sent before the response to the one before
-	loose     bool   // it is not certain which requests are outstanding
-	unseen    bool   // after the last known request there may have been others
-	closing   bool   // requests are not read any more: the outstanding ones are the last that can be paired
-	paired    bool   // a response was paired
+	ended     uint64           // the call in which a request ended last
+	obscured  uint64           // the last call in which bytes of responses could not be read
+	active    uint64           // when something was transferred last, in either direction
+	loosened  uint64           // the last call that made the conversation loose
+	turns     int              // requests since then that were paired, one after the other
+	expecting bool             // the body that begins now may be left out: Expect: 100-continue
+	pipelined bool             // requests were sent before the response to the one before
+	loose     bool             // it is not certain which requests are outstanding
+	unseen    bool             // after the last known request there may have been others
+	closing   bool             // requests are not read any more: the outstanding ones are the last that can be paired
+	paired    bool             // a response was paired
+	doubt     protocol.Capture // degree of requests that begin now, because they may be paired wrongly; CaptureComplete: it is certain
 }
 
 // answering returns the exchange whose final response is being read.
-func (q *pairing) answering() *exchange {
+func (q *unanswered) answering() *exchange {
 	if x := q.queue.First(); x != nil && x.responded && !x.answered {
 		return x
 	}
@@ -62,7 +65,7 @@ func (q *pairing) answering() *exchange {
 }
 
 // oldest returns the first exchange that waits for its response.
-func (q *pairing) oldest() *exchange {
+func (q *unanswered) oldest() *exchange {
 	x := q.queue.First()
 	if x != nil && x.responded {
 		return x.links.Next()
@@ -93,7 +96,7 @@ func (p *parser) push(start *protocol.Stamp, method, target []byte, version stri
 	x := p.memory.newExchange(&p.c, &p.account)
 	p.memory.request.Start = *start
 	x.id = p.c.Sink.Begin(&p.memory.request)
-	x.born = p.calls
+	x.born, x.doubt = p.calls, p.doubt
 	p.unseen = false
 	x.head, x.connect = string(method) == "HEAD", string(method) == "CONNECT"
 	x.m.Start, x.m.End = *start, *start
@@ -170,6 +173,7 @@ func (p *parser) answer(x *exchange, status int) {
 	}
 	p.waiting--
 	p.paired = true
+	x.m.Raise(x.doubt)
 	if p.loose && x.born > p.loosened {
 		p.turns++
 		p.loose = p.turns < enoughTurns

@@ -299,7 +299,7 @@ func TestLongHeads(t *testing.T) {
 		},
 		"with a long length": {
 			[]step{client("GET /a HTTP/1.1\r\n" + long + "Content-Length: " + strings.Repeat("0", 300) + "\r\n\r\n"), server(ok), client(getB), server(ok)},
-			[]string{"head_too_long", "malformed", "1-2 GET /a 200 truncated", "3-4 GET /b 200"},
+			[]string{"head_too_long", "malformed", "1-2 GET /a 200 truncated", "3-4 GET /b 200 gap"},
 		},
 		"with a long target": { // nothing is emitted, because the target is not complete
 			[]step{client("GET /" + strings.Repeat("t", 5000) + " HTTP/1.1\r\nContent-Length: 1\r\n\r\nx" + getB), server(ok + ok)},
@@ -332,7 +332,7 @@ func TestLongHeads(t *testing.T) {
 		}
 		s.play(3, client(field), whole)
 		s.playAll([]step{server(ok), client(getB), server(ok)}, whole)
-		want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200"}
+		want := []string{"head_too_long", "malformed", "1-1 GET /a 200 truncated", "2-3 GET /b 200 gap"}
 		if fmt.Sprint(s.emitted) != fmt.Sprint(want) {
 			t.Errorf("got %q, want %q", s.emitted, want)
 		}
@@ -346,7 +346,7 @@ func TestStampsAreThoseOfTheFirstAndTheLastByte(t *testing.T) {
 		{direction: protocol.FromServer, missing: 2, why: protocol.Skipped},
 	}, whole)
 	stamp := func(time, position uint64) protocol.Stamp {
-		return protocol.Stamp{Time: time, Position: position, PID: 7}
+		return protocol.Stamp{Time: time, Began: time, Position: position, PID: 7}
 	}
 	want := fmt.Sprint([][2]protocol.Stamp{{stamp(1, 2), stamp(3, 39)}, {stamp(2, 21), stamp(5, 80)}})
 	if got := fmt.Sprint(s.stamps); len(ok) != 40 || got != want {

@@ -114,7 +114,7 @@ func (s *scene) play(at uint64, t step, n int) {
 		s.returned[t.direction] += t.bytes
 		return
 	}
-	stamp := protocol.Stamp{Time: at, Position: s.positions[t.direction], PID: 7}
+	stamp := protocol.Stamp{Time: at, Began: at, Position: s.positions[t.direction], PID: 7}
 	switch {
 	case t.ending != nil:
 		e := *t.ending

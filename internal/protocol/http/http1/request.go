@@ -18,7 +18,7 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 		p.malformed(s)
 		return len(b)
 	case s.direction == protocol.FromClient && b[0] >= ' ':
-		p.begins()
+		p.begins(&start)
 	}
 	text, n, ended := p.readLine(s, b, &start)
 	length := max(int(s.Length()), len(text))
@@ -53,8 +53,11 @@ func (p *parser) startLine(s *stream, c *protocol.Chunk, at int) (n int) {
 	return n
 }
 
-// begins records that a request begins.
-func (p *parser) begins() {
+// begins records that a request begins, at its first byte.
+func (p *parser) begins(start *protocol.Stamp) {
+	if p.doubt != protocol.CaptureComplete {
+		p.review(start)
+	}
 	if p.ended == p.calls && p.waiting > 0 {
 		p.pipelined = true // it was sent together with the one before
 	}

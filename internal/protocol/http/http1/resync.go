@@ -31,7 +31,11 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	}
 	switch best {
 	case matches:
-		return p.found(s)
+		start := c.Stamp
+		if !s.Empty() {
+			start = *s.Start()
+		}
+		return p.found(s, &start)
 	case begins:
 		p.keep(s, b, &c.Stamp)
 		s.candidate = *chosen
@@ -43,8 +47,8 @@ func (p *parser) resume(s *stream, c *protocol.Chunk) bool {
 	return false
 }
 
-// found resumes reading at the beginning of a message, in a lost direction. The beginning of its line may be kept.
-func (p *parser) found(s *stream) bool {
+// found resumes reading at the first byte of a message, in a lost direction. The beginning of its line may be kept.
+func (p *parser) found(s *stream, start *protocol.Stamp) bool {
 	s.candidate = startLine{}
 	p.garbage = framing.Garbage{}
 	if s.direction == protocol.FromServer {
@@ -62,7 +66,7 @@ func (p *parser) found(s *stream) bool {
 			return false
 		}
 	} else {
-		p.begins()
+		p.begins(start)
 	}
 	s.state = inStart
 	return true
