@@ -11,6 +11,7 @@ import (
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // benchmarkBatch is 64 connections between two processes of one host, seen from both ends.
@@ -107,6 +108,31 @@ func BenchmarkExchange(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				connection := &batch[i%len(batch)]
 				connection.Exchanges++
+				builder.Exchanged(connection, x, connection.StartedAt, connection.StartedAt+1e6)
+				if i%len(batch) == len(batch)-1 {
+					builder.Take()
+				}
+			}
+		})
+	}
+}
+
+// One operation is one exchange whose place in a trace is found when the batch is taken.
+func BenchmarkExchangeInATrace(b *testing.B) {
+	for name, parent := range map[string]trace.Parent{
+		"begins": {Trace: [16]byte{7}, Flags: 3},
+		"wire":   {Trace: [16]byte{7}, Span: [8]byte{8}, Flags: 1, Source: trace.SourceWire, Wire: true},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			builder, batch := NewBuilder(Options{
+				Traces: true, Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return parent, true },
+			}), benchmarkBatch(socket.End{})
+			x := request()
+			for i := 0; b.Loop(); i++ {
+				connection := &batch[i%len(batch)]
+				connection.Exchanges++
+				connection.Key = trace.ExchangeKey{Socket: uint64(i)}
 				builder.Exchanged(connection, x, connection.StartedAt, connection.StartedAt+1e6)
 				if i%len(batch) == len(batch)-1 {
 					builder.Take()
