@@ -10,6 +10,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
 )
@@ -119,14 +120,21 @@ func BenchmarkExchange(b *testing.B) {
 
 // One operation is one exchange whose place in a trace is found when the batch is taken.
 func BenchmarkExchangeInATrace(b *testing.B) {
-	for name, parent := range map[string]trace.Parent{
-		"begins": {Trace: [16]byte{7}, Flags: 3},
-		"wire":   {Trace: [16]byte{7}, Span: [8]byte{8}, Flags: 1, Source: trace.SourceWire, Wire: true},
+	begins, wire := trace.Parent{Trace: highTrace, Flags: 3}, trace.Parent{Trace: [16]byte{7}, Span: [8]byte{8}, Flags: 1, Source: trace.SourceWire, Wire: true}
+	for _, c := range [...]struct {
+		name   string
+		policy sampling.Policy
+		parent trace.Parent
+	}{
+		{"begins", sampling.Policy{HonourParent: true}, begins},
+		{"wire", sampling.Policy{HonourParent: true}, wire},
+		{"chosen", sampling.Policy{Threshold: half}, begins},
+		{"left out", sampling.Policy{Threshold: sampling.KeepNone}, begins},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
 			builder, batch := NewBuilder(Options{
-				Traces: true, Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return parent, true },
+				Traces: true, Sampling: c.policy, Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return c.parent, true },
 			}), benchmarkBatch(socket.End{})
 			x := request()
 			for i := 0; b.Loop(); i++ {
