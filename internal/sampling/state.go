@@ -99,7 +99,7 @@ func (s State) write(b *strings.Builder) {
 // keepOthers adds the parts of a value that are for other purposes, if there is room.
 func keepOthers(b *strings.Builder, value string) {
 	for part := range strings.SplitSeq(value, ";") {
-		if part == "" || strings.HasPrefix(part, thresholdKey) || strings.HasPrefix(part, randomKey) ||
+		if part = strings.Trim(part, " \t"); part == "" || strings.HasPrefix(part, thresholdKey) || strings.HasPrefix(part, randomKey) ||
 			b.Len()-len(memberKey+"=")+1+len(part) > maxValue {
 			continue
 		}

@@ -54,6 +54,7 @@ func TestStateIsTheFirstMemberOfATracestate(t *testing.T) {
 		{half, "a=1,ot=th:c;rv:0000000000000f,b=2", "ot=th:8,a=1,b=2"},
 		{half, "a=1,ot=p:8;th:c;r:62", "ot=th:8;p:8;r:62,a=1"},
 		{half, "ot=", "ot=th:8"},
+		{half, "ot= ; a:1 ; th:c,b=2", "ot=th:8;a:1,b=2"},
 		{half, "ot=a:1,ot=b:2", "ot=th:8;a:1"},
 		{half, strings.Join(many, ","), "ot=th:8," + strings.Join(rest, ",")},
 		{half, "ot=a:" + long, "ot=th:8;a:" + long},
