@@ -72,6 +72,9 @@ type Config struct {
 	// Trace is what belongs to one trace.
 	Trace TraceConfig `mapstructure:"trace"`
 
+	// Sampling is which spans are kept.
+	Sampling SamplingConfig `mapstructure:"sampling"`
+
 	// ResourceAttributes switches the attributes of the resource, each by its name and "enabled". Default: all but
 	// process.command_args, which may hold secrets.
 	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
@@ -142,6 +145,28 @@ type TraceConfig struct {
 	// 10.0.0.0/8, fd00::/8; at most 256. Of a request from or to there, the span of the end that is asked is the child of the other end's, which
 	// that receiver emits. An address is the one that the socket has for its peer, so that behind NAT it may be a gateway's. Default: none.
 	ObservedNetworks []string `mapstructure:"observed_networks"`
+}
+
+// SamplingConfig is which spans are kept. Log records of connections are not sampled.
+type SamplingConfig struct {
+	// Ratio is which part of the traces that begin here is kept: 0 to 1. The id of a trace decides, so that hosts with the same ratio keep the same
+	// traces. The tracestate of spans that are kept has the threshold (ot=th:…). Default: 1.
+	Ratio float64 `mapstructure:"ratio"`
+
+	// HonourParent leaves out the traces that a trace context of the wire says are not sampled. Default: true.
+	HonourParent bool `mapstructure:"honour_parent"`
+
+	// Keep is which spans are kept though Ratio leaves their traces out.
+	Keep KeepConfig `mapstructure:"keep"`
+}
+
+// KeepConfig is which spans are kept though the ratio leaves their traces out: only the span itself, whose trace is incomplete then.
+type KeepConfig struct {
+	// Errors keeps spans whose status is an error. Default: true.
+	Errors bool `mapstructure:"errors"`
+
+	// SlowerThan keeps spans that took longer: up to 1h; 0 means none. Default: 0.
+	SlowerThan time.Duration `mapstructure:"slower_than"`
 }
 
 // LimitsConfig bounds the receiver's memory.
@@ -319,6 +344,7 @@ const (
 	maxAttribute     = 64 << 10
 	maxNames         = 256
 	maxMemory        = 1 << 38
+	maxSlowerThan    = time.Hour
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
 	minShutdown      = 100 * time.Millisecond
@@ -337,6 +363,7 @@ func createDefaultConfig() component.Config {
 		ConnectionRecords:  []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:    ConnectionSpansAuto,
 		Trace:              TraceConfig{Parents: ParentsCertain},
+		Sampling:           SamplingConfig{Ratio: 1, HonourParent: true, Keep: KeepConfig{Errors: true}},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Transports:         []Transport{TransportTCP, TransportUDP, TransportUnix},
 		Protocols:          registry.Configs(),

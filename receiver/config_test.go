@@ -78,6 +78,7 @@ func TestConfigAccepted(t *testing.T) {
 			Payload:            PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
 			Redaction:          RedactionConfig{SecretNames: []string{"tenant"}, SafeNames: []string{"page_token", "code"}},
 			Trace:              TraceConfig{Parents: ParentsLikely, ObservedNetworks: []string{"10.0.0.0/8", "fd00::/8", "192.0.2.7/32"}},
+			Sampling:           SamplingConfig{Ratio: 0.25, Keep: KeepConfig{SlowerThan: time.Second}},
 			ResourceAttributes: resourceAttributes(t, "process.command_args", true, "host.id", false),
 			RingBuffer:         RingBufferConfig{Size: 4 << 20, Shards: 4},
 			PollInterval:       250 * time.Millisecond,
@@ -104,6 +105,9 @@ func TestConfigAccepted(t *testing.T) {
 		component.NewIDWithName(metadata.Type, "keys_without_values"): changed(func(*Config) {}),
 		component.NewIDWithName(metadata.Type, "sizes"): changed(func(c *Config) {
 			c.Limits.HeadSize, c.Limits.Memory, c.Limits.AttributeLength, c.Batch.Bytes = 2000, 64<<20, 1024, 500_000_000
+		}),
+		component.NewIDWithName(metadata.Type, "nothing_is_kept"): changed(func(c *Config) {
+			c.Sampling = SamplingConfig{HonourParent: true}
 		}),
 		component.NewIDWithName(metadata.Type, "protocol_names"): changed(func(c *Config) { c.Protocols = ProtocolsConfig{"http": &http.Config{}} }),
 		component.NewIDWithName(metadata.Type, "bytes"):          changed(func(c *Config) { c.RingBuffer.Size = 65536 }),

@@ -49,6 +49,8 @@ func (f *form) check(written any, of reflect.Type, path string) {
 		f.elements(written, of, path)
 	case of.Kind() == reflect.Int:
 		f.whole(written, path)
+	case of.Kind() == reflect.Float64:
+		f.number(written, path)
 	case of.Kind() == reflect.Bool:
 		if _, ok := written.(bool); !ok {
 			f.add(path, "write true or false, not "+shown(written))
@@ -143,6 +145,15 @@ func (f *form) whole(written any, path string) {
 		}
 	}
 	f.add(path, "write a whole number, not "+shown(written))
+}
+
+// number refuses what is no number.
+func (f *form) number(written any, path string) {
+	switch written.(type) {
+	case int, int64, uint64, float64:
+	default:
+		f.add(path, "write a number, for example 0.1, not "+shown(written))
+	}
 }
 
 // text refuses what is no text where one of some words is wanted: YAML makes numbers and truth values of some. Any other text is left

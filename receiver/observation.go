@@ -20,6 +20,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/registry"
 	"github.com/socketflow/socketflow/internal/redact"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/trace"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
@@ -119,7 +120,8 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
 			Omitted: omittedOf(&c.ResourceAttributes), AttributeLength: int(c.Limits.AttributeLength),
 			ScopeName: metadata.ScopeName, ScopeVersion: version,
-			Bounds: otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
+			Sampling: c.Sampling.policy(),
+			Bounds:   otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
 		},
 		CommandArgs:  c.ResourceAttributes.ProcessCommandArgs.Enabled,
 		BatchTimeout: c.Batch.Timeout, Sink: out,
@@ -162,6 +164,12 @@ var (
 		ConnectionSpansNever:  otlp.SpansNever,
 	}
 )
+
+func (c *SamplingConfig) policy() sampling.Policy {
+	return sampling.Policy{
+		Threshold: sampling.ThresholdOf(c.Ratio), HonourParent: c.HonourParent, KeepErrors: c.Keep.Errors, KeepSlowerThan: c.Keep.SlowerThan,
+	}
+}
 
 // recordKinds are the log records that are built, none if no pipeline takes them.
 func (c *Config) recordKinds(wanted bool) (kinds otlp.RecordKinds) {

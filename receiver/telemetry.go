@@ -14,6 +14,7 @@ import (
 	"github.com/socketflow/socketflow/internal/pending"
 	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/trace"
 	"github.com/socketflow/socketflow/receiver/internal/metadata"
 )
@@ -163,6 +164,10 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			}
 		}},
 		{m.SocketflowExchangesForgotten, func(s *snapshot, observe observe) { observe(int64(s.ExchangesForgotten)) }},
+		{m.SocketflowSpansSampledOut, func(s *snapshot, observe observe) {
+			observe(int64(s.SampledOutByRatio), byCause(sampling.OutByRatio.String()))
+			observe(int64(s.SampledOutByParent), byCause(sampling.OutByParent.String()))
+		}},
 		{m.SocketflowConnections, func(s *snapshot, observe observe) {
 			observe(int64(s.ConnectionsOpened), byResult("opened"))
 			observe(int64(s.ConnectionsClosed), byResult("closed"))

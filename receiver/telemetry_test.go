@@ -79,6 +79,7 @@ func TestTelemetry(t *testing.T) {
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
 		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810}, ExchangesForgotten: 58,
+		SampledOutByRatio: 59, SampledOutByParent: 60,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
@@ -221,6 +222,9 @@ func TestTelemetry(t *testing.T) {
 				point(809, "source", "last"), point(810, "source", "connect"),
 			},
 		},
+		"spans_sampled_out": {
+			metadatatest.AssertEqualSocketflowSpansSampledOut, points{point(59, "cause", "ratio"), point(60, "cause", "parent")},
+		},
 		"attributes_truncated": {metadatatest.AssertEqualSocketflowAttributesTruncated, points{point(56)}},
 		"conversation_memory":  {metadatatest.AssertEqualSocketflowConversationMemory, points{point(44)}},
 		"conversations": {
@@ -255,12 +259,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 43, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 44, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 43, calls)
+	assert.Equal(t, 44, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -141,6 +141,12 @@ func (c *RedactionConfig) Validate() error {
 	return inline(errs...)
 }
 
+// Validate reports everything that is wrong with the ratio.
+func (c *SamplingConfig) Validate() error { return within("ratio", c.Ratio, 0, 1) }
+
+// Validate reports everything that is wrong with what is kept.
+func (c *KeepConfig) Validate() error { return within("slower_than", c.SlowerThan, 0, maxSlowerThan) }
+
 // Validate reports everything that is wrong with the limits.
 func (c *LimitsConfig) Validate() error {
 	return inline(
@@ -223,7 +229,7 @@ func partOfAll[T int | ByteSize](key string, value T, wholeKey string, whole T) 
 	return fmt.Errorf("%s: write at most what %s has, %v, not %v", key, wholeKey, whole, value)
 }
 
-func within[T int | time.Duration | ByteSize](key string, value, low, high T) error {
+func within[T int | float64 | time.Duration | ByteSize](key string, value, low, high T) error {
 	if value >= low && value <= high {
 		return nil
 	}
@@ -231,7 +237,7 @@ func within[T int | time.Duration | ByteSize](key string, value, low, high T) er
 }
 
 // brief is a quantity as a user would write it: an hour is 1h, not 1h0m0s.
-func brief[T int | time.Duration | ByteSize](quantity T) string {
+func brief[T int | float64 | time.Duration | ByteSize](quantity T) string {
 	text := fmt.Sprint(quantity)
 	if strings.HasSuffix(text, "m0s") {
 		text = strings.TrimSuffix(text, "0s")

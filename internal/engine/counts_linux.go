@@ -11,6 +11,7 @@ import (
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
 )
@@ -54,6 +55,8 @@ func (e *Engine) Snapshot() Snapshot {
 	for _, shard := range e.shards {
 		s.count(shard.table.Stats(), e.opts.Protocols)
 		s.AttributesTruncated += shard.builder.Truncated()
+		s.SampledOutByRatio += shard.builder.LeftOut(sampling.OutByRatio)
+		s.SampledOutByParent += shard.builder.LeftOut(sampling.OutByParent)
 		for source := range s.Parents {
 			s.Parents[source] += shard.builder.Parents(trace.Source(source))
 		}

@@ -56,6 +56,8 @@ type Snapshot struct {
 	AttributesTruncated uint64 // attributes_truncated
 	Parents             [trace.SourcesCount]uint64
 	ExchangesForgotten  uint64 // exchanges_forgotten
+	SampledOutByRatio   uint64 // spans_sampled_out
+	SampledOutByParent  uint64 // spans_sampled_out
 
 	Exchanges                 map[string]uint64            // exchanges, by protocol
 	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause

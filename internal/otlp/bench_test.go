@@ -10,7 +10,9 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/socket"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // benchmarkBatch is 64 connections between two processes of one host, seen from both ends.
@@ -107,6 +109,38 @@ func BenchmarkExchange(b *testing.B) {
 			for i := 0; b.Loop(); i++ {
 				connection := &batch[i%len(batch)]
 				connection.Exchanges++
+				builder.Exchanged(connection, x, connection.StartedAt, connection.StartedAt+1e6)
+				if i%len(batch) == len(batch)-1 {
+					builder.Take()
+				}
+			}
+		})
+	}
+}
+
+// One operation is one exchange whose place in a trace is found when the batch is taken.
+func BenchmarkExchangeInATrace(b *testing.B) {
+	begins, wire := trace.Parent{Trace: highTrace, Flags: 3}, trace.Parent{Trace: [16]byte{7}, Span: [8]byte{8}, Flags: 1, Source: trace.SourceWire, Wire: true}
+	for _, c := range [...]struct {
+		name   string
+		policy sampling.Policy
+		parent trace.Parent
+	}{
+		{"begins", sampling.Policy{HonourParent: true}, begins},
+		{"wire", sampling.Policy{HonourParent: true}, wire},
+		{"chosen", sampling.Policy{Threshold: half}, begins},
+		{"left out", sampling.Policy{Threshold: sampling.KeepNone}, begins},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			builder, batch := NewBuilder(Options{
+				Traces: true, Sampling: c.policy, Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return c.parent, true },
+			}), benchmarkBatch(socket.End{})
+			x := request()
+			for i := 0; b.Loop(); i++ {
+				connection := &batch[i%len(batch)]
+				connection.Exchanges++
+				connection.Key = trace.ExchangeKey{Socket: uint64(i)}
 				builder.Exchanged(connection, x, connection.StartedAt, connection.StartedAt+1e6)
 				if i%len(batch) == len(batch)-1 {
 					builder.Take()

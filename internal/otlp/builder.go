@@ -12,6 +12,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
 )
@@ -58,6 +59,8 @@ type Options struct {
 	PeerName func(peername.Question) (name string, settled bool)
 	// Resolve finds the trace and the parent of an exchange's span; nil: those of its trace context. See trace.Exchanges.
 	Resolve func(trace.ExchangeKey) (trace.Parent, bool)
+	// Sampling says which spans are kept; of exchanges, if there is Resolve. The log records of connections are not sampled.
+	Sampling sampling.Policy
 	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.
 	Bounds Bounds
 	Full   func()
@@ -81,6 +84,8 @@ type Builder struct {
 	interned    interned
 	bound       bound
 	parents     [trace.SourcesCount]atomic.Uint64
+	sampler     sampler
+	leftOut     [sampling.Decisions]atomic.Uint64
 
 	content // of the open batch
 	records load
@@ -119,6 +124,7 @@ func NewBuilder(options Options) *Builder {
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
 		bound:       bound{length: options.AttributeLength},
+		sampler:     newSampler(options.Sampling),
 		content:     content{logs: plog.NewLogs(), traces: ptrace.NewTraces()},
 		record:      plog.NewLogRecord(),
 		span:        ptrace.NewSpan(),
@@ -156,6 +162,12 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 	}
 	r := &b.report
 	r.read(c, h, &b.texts)
+	if needsSpan && !b.beginSpan(r) {
+		if needsSpan = false; !wantsRecord {
+			r.connection = nil
+			return
+		}
+	}
 	r.subject = b.groupOf(c.Process).subject
 	r.id = b.ids.of(c.ID, b.identity)
 	r.bound = &b.bound
@@ -221,12 +233,23 @@ func (b *Builder) writeRecord(r *report, h *recordDef, spanned bool) {
 	record.Body().SetStr(string(b.sentence))
 }
 
-// writeSpan writes b.span without its attributes.
+// beginSpan writes the ids of b.span. It returns false if sampling leaves the span out.
+func (b *Builder) beginSpan(r *report) bool {
+	traceID, spanID := b.traceIDs.Of(r.connection.Serial, trace.Whole)
+	decision := b.sampler.ofConnection(traceID, r)
+	if decision.IsOut() {
+		b.leftOut[decision].Add(1)
+		return false
+	}
+	b.span.SetTraceID(traceID)
+	b.span.SetSpanID(spanID)
+	b.sampler.mark(b.span, decision, sampling.State{})
+	return true
+}
+
+// writeSpan writes b.span without its ids and attributes.
 func (b *Builder) writeSpan(r *report, h *recordDef) {
 	c, span := r.connection, b.span
-	traceID, spanID := b.traceIDs.Of(c.Serial, trace.Whole)
-	span.SetTraceID(traceID)
-	span.SetSpanID(spanID)
 	span.SetName(h.span(r.transportDef))
 	span.SetKind(entry(kinds[:], c.Role))
 	span.SetFlags(rootFlags)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
 )
@@ -23,8 +24,8 @@ type tracelessRecord struct {
 	key    trace.ExchangeKey
 }
 
-// placeBytes is by how many bytes its place makes a span larger at the most: the parent's id, and how it is known.
-const placeBytes = 64
+// placeBytes is by how many bytes its place makes a span larger at the most: the parent's id, how it is known, and how its trace was sampled.
+const placeBytes = 64 + sampling.MaxStateBytes
 
 // roomForPlace is the room for a place that may come.
 func (b *Builder) roomForPlace(r *report) int {
@@ -45,23 +46,43 @@ func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptr
 	}
 }
 
-// joinSpans gives the spans of a batch their places.
+// joinSpans gives the spans of a batch their places, and removes those that sampling leaves out.
 func (b *Builder) joinSpans(c *content) {
-	for _, u := range c.unjoined {
+	whole := true
+	for i := range c.unjoined {
+		u := &c.unjoined[i]
 		p, ok := b.options.Resolve(u.key)
 		if !ok {
-			continue
+			p = placeOf(u.span)
 		}
-		u.span.SetTraceID(p.Trace)
-		u.span.SetParentSpanID(p.Span)
-		u.span.SetFlags(uint32(p.Flags) | remoteness(p.Source, u.role))
-		b.parents[p.Source].Add(1)
-		if p.Source != trace.SourceNone {
-			u.span.Attributes().PutStr(parentSource, p.Source.String())
+		switch {
+		case !b.sample(u.span, &p):
+			whole = false
+		case ok:
+			b.place(u, &p)
 		}
 	}
 	clear(c.unjoined)
 	c.unjoined = c.unjoined[:0]
+	if !whole {
+		removeLeftOut(c.traces)
+	}
+	b.traceRecords(c)
+}
+
+// place gives a span its place.
+func (b *Builder) place(u *unjoined, p *trace.Parent) {
+	u.span.SetTraceID(p.Trace)
+	u.span.SetParentSpanID(p.Span)
+	u.span.SetFlags(uint32(p.Flags) | remoteness(p.Source, u.role))
+	b.parents[p.Source].Add(1)
+	if p.Source != trace.SourceNone {
+		u.span.Attributes().PutStr(parentSource, p.Source.String())
+	}
+}
+
+// traceRecords gives the records of connections the traces of their last exchanges, also if their spans are left out.
+func (b *Builder) traceRecords(c *content) {
 	for _, u := range c.traceless {
 		if p, ok := b.options.Resolve(u.key); ok {
 			u.record.SetTraceID(p.Trace)

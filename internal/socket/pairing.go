@@ -6,6 +6,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/trace"
 )
 
@@ -107,7 +108,7 @@ func (c *connection) key(id protocol.ID) trace.ExchangeKey {
 }
 
 func contextOf(parent *protocol.TraceContext) trace.Context {
-	return trace.Context{Trace: parent.TraceID, Span: parent.SpanID, Flags: parent.Flags}
+	return trace.Context{Trace: parent.TraceID, Span: parent.SpanID, Flags: parent.Flags, State: sampling.StateOf(parent.State)}
 }
 
 // endExchange notes the end of an exchange, and returns its ids.

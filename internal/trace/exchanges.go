@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
@@ -43,6 +44,7 @@ type Context struct {
 	Trace [16]byte
 	Span  [8]byte
 	Flags uint8
+	State sampling.State
 }
 
 func (c *Context) valid() bool { return c.Span != [8]byte{} }

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/sampling"
 )
 
 // Parent is the place of an exchange's span in a trace.
@@ -10,6 +11,8 @@ type Parent struct {
 	Span   [8]byte // zero: it is a root
 	Flags  uint8   // of the trace
 	Source Source
+	Wire   bool           // a trace context of the wire names the trace: it does not begin here
+	State  sampling.State // of that trace context
 }
 
 // Flags of a trace that begins here (W3C Trace Context Level 2, "trace-flags"): it is recorded, and its id looks random.
@@ -52,7 +55,7 @@ func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	p := Parent{Trace: n.IDs.Trace, Flags: flagsOfRoot}
 	if n.wire.valid() {
-		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire}
+		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State}
 	}
 	if n.IDs.Asks {
 		if e.isApart(n) {
@@ -67,7 +70,7 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	switch {
 	case found:
 		if of, ok := e.resolve(asking, depth-1); ok {
-			p.Trace, p.Flags = of.Trace, of.Flags
+			p = of
 		}
 		p.Span, p.Source = n.IDs.Other, SourcePeer
 	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost, or its shard is behind

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/sampling"
 )
 
 const most = 4096
@@ -116,7 +117,7 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 			require.True(t, ok)
 			want := Parent{Trace: c.IDs.Trace, Flags: flagsOfRoot}
 			if test.want != 0 {
-				want = Parent{[16]byte{served, byte(test.want)}, [8]byte{served, byte(test.want)}, flagsOfRoot, test.source}
+				want = Parent{Trace: [16]byte{served, byte(test.want)}, Span: [8]byte{served, byte(test.want)}, Flags: flagsOfRoot, Source: test.source}
 			}
 			assert.Equal(t, want, p)
 		})
@@ -155,7 +156,7 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 			require.True(t, ok)
 			want := Parent{Trace: next.IDs.Trace, Flags: flagsOfRoot}
 			if test.want != SourceNone {
-				want = Parent{r.IDs.Trace, r.IDs.Own, flagsOfRoot, test.want}
+				want = Parent{Trace: r.IDs.Trace, Span: r.IDs.Own, Flags: flagsOfRoot, Source: test.want}
 			}
 			assert.Equal(t, want, p)
 		})
@@ -231,7 +232,7 @@ func TestRequestThroughTwoProcessesIsOneTrace(t *testing.T) {
 	}{{&last, server.IDs.Own, SourceThread}, {&server, client.IDs.Own, SourcePeer}, {&client, root.IDs.Own, SourceThread}, {&root, [8]byte{}, SourceNone}} {
 		p, ok := e.Resolve(test.of.ExchangeKey)
 		assert.True(t, ok)
-		assert.Equal(t, Parent{root.IDs.Trace, test.span, flagsOfRoot, test.source}, p)
+		assert.Equal(t, Parent{Trace: root.IDs.Trace, Span: test.span, Flags: flagsOfRoot, Source: test.source}, p)
 	}
 }
 
@@ -268,15 +269,17 @@ func TestEndThatIsKnownTooLateStaysInTheTraceOfTheOther(t *testing.T) {
 }
 
 func TestTraceContextsOfTheWire(t *testing.T) {
-	wire := func(span byte) Context { return Context{Trace: [16]byte{0xaa}, Span: [8]byte{span}, Flags: 1} }
+	wire := func(span byte) Context {
+		return Context{Trace: [16]byte{0xaa}, Span: [8]byte{span}, Flags: span, State: sampling.Threshold(span).State()}
+	}
 	for name, test := range map[string]struct {
 		in, out  Context // of the request that was received, and of the one that is sent
 		ofClient Parent
 	}{
-		"passed on as it is":        {wire(1), wire(1), Parent{wire(1).Trace, [8]byte{served, 1}, 1, SourceThread}},
-		"of the program's own span": {wire(1), wire(2), Parent{wire(2).Trace, [8]byte{2}, 1, SourceWire}},
-		"begun by the program":      {Context{}, wire(2), Parent{wire(2).Trace, [8]byte{2}, 1, SourceWire}},
-		"only received":             {wire(1), Context{}, Parent{wire(1).Trace, [8]byte{served, 1}, 1, SourceThread}},
+		"passed on as it is":        {wire(1), wire(1), Parent{wire(1).Trace, [8]byte{served, 1}, wire(1).Flags, SourceThread, true, wire(1).State}},
+		"of the program's own span": {wire(1), wire(2), Parent{wire(2).Trace, [8]byte{2}, wire(2).Flags, SourceWire, true, wire(2).State}},
+		"begun by the program":      {Context{}, wire(2), Parent{wire(2).Trace, [8]byte{2}, wire(2).Flags, SourceWire, true, wire(2).State}},
+		"only received":             {wire(1), Context{}, Parent{wire(1).Trace, [8]byte{served, 1}, wire(1).Flags, SourceThread, true, wire(1).State}},
 	} {
 		e, _ := newExchanges(t, Certain)
 		root := request(served, 1, 10, 0)
@@ -290,6 +293,8 @@ func TestTraceContextsOfTheWire(t *testing.T) {
 		p, _ := e.Resolve(client.ExchangeKey)
 		assert.Equal(t, test.ofClient, p, name)
 		p, _ = e.Resolve(server.ExchangeKey)
-		assert.Equal(t, Parent{test.ofClient.Trace, client.IDs.Own, 1, SourcePeer}, p, name)
+		ofServer := test.ofClient
+		ofServer.Span, ofServer.Source = client.IDs.Own, SourcePeer
+		assert.Equal(t, ofServer, p, name)
 	}
 }

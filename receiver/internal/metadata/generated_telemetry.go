@@ -71,6 +71,7 @@ type TelemetryBuilder struct {
 	SocketflowSocketsIgnored            metric.Int64ObservableCounter
 	SocketflowSocketsTracked            metric.Int64ObservableUpDownCounter
 	SocketflowSocketsUntracked          metric.Int64ObservableCounter
+	SocketflowSpansSampledOut           metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -729,6 +730,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowSocketsUntrackedCallback(cb m
 	return nil
 }
 
+// RegisterSocketflowSpansSampledOutCallback sets callback for observable SocketflowSpansSampledOut metric.
+func (builder *TelemetryBuilder) RegisterSocketflowSpansSampledOutCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowSpansSampledOut, obs: o})
+		return nil
+	}, builder.SocketflowSpansSampledOut)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -871,7 +887,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowExchanges, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_exchanges",
-		metric.WithDescription("Requests that were emitted, with their responses. [Alpha]"),
+		metric.WithDescription("Requests that were emitted, with their responses, and those that sampling left out. [Alpha]"),
 		metric.WithUnit("{exchanges}"),
 	)
 	errs = errors.Join(errs, err)
@@ -1023,6 +1039,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_sockets_untracked",
 		metric.WithDescription("Sockets that the kernel side could not follow. [Alpha]"),
 		metric.WithUnit("{sockets}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowSpansSampledOut, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_spans_sampled_out",
+		metric.WithDescription("Spans that sampling left out. [Alpha]"),
+		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -296,7 +296,7 @@ func AssertEqualSocketflowDescriptorsUnknown(t *testing.T, tt *componenttest.Tel
 func AssertEqualSocketflowExchanges(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_exchanges",
-		Description: "Requests that were emitted, with their responses. [Alpha]",
+		Description: "Requests that were emitted, with their responses, and those that sampling left out. [Alpha]",
 		Unit:        "{exchanges}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -705,6 +705,22 @@ func AssertEqualSocketflowSocketsUntracked(t *testing.T, tt *componenttest.Telem
 		},
 	}
 	got, err := tt.GetMetric("otelcol_socketflow_sockets_untracked")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualSocketflowSpansSampledOut(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_socketflow_spans_sampled_out",
+		Description: "Spans that sampling left out. [Alpha]",
+		Unit:        "{spans}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: true,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_socketflow_spans_sampled_out")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

@@ -1,0 +1,90 @@
+package otlp
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/socketflow/socketflow/internal/sampling"
+	"github.com/socketflow/socketflow/internal/trace"
+)
+
+// sampler decides which spans a batch keeps.
+type sampler struct {
+	policy sampling.Policy
+	state  sampling.State // of spans that are chosen by their trace id
+	text   string         // the tracestate of most of them
+}
+
+func newSampler(policy sampling.Policy) sampler {
+	state := policy.Threshold.State()
+	return sampler{policy: policy, state: state, text: state.In("")}
+}
+
+// ofConnection decides about the span of a connection, which is a trace of its own.
+func (s *sampler) ofConnection(id pcommon.TraceID, r *report) sampling.Decision {
+	decision := s.policy.Of(id, true, true)
+	if decision == sampling.OutByRatio && s.policy.Exempts(r.err.name != "", time.Duration(r.duration())) {
+		return sampling.Exempt
+	}
+	return decision
+}
+
+// ofExchange decides about the span of an exchange, which has a place in a trace.
+func (s *sampler) ofExchange(span ptrace.Span, p *trace.Parent) sampling.Decision {
+	decision := s.policy.Of(p.Trace, p.Flags&flagSampled != 0, !p.Wire)
+	if decision != sampling.OutByRatio {
+		return decision
+	}
+	failed, took := span.Status().Code() == ptrace.StatusCodeError, time.Duration(span.EndTimestamp()-span.StartTimestamp())
+	if s.policy.Exempts(failed, took) {
+		return sampling.Exempt
+	}
+	return decision
+}
+
+// mark writes into a span how likely it was that its trace is kept. If a trace context of the wire says so, this is kept.
+func (s *sampler) mark(span ptrace.Span, decision sampling.Decision, ofWire sampling.State) {
+	state := span.TraceState()
+	switch {
+	case decision == sampling.Chosen && state.AsRaw() == "":
+		state.FromRaw(s.text)
+	case decision == sampling.Chosen:
+		state.FromRaw(s.state.In(state.AsRaw()))
+	case ofWire != sampling.State{} && sampling.StateOf(state.AsRaw()) == sampling.State{}:
+		state.FromRaw(ofWire.In(state.AsRaw()))
+	}
+}
+
+// sample decides about the span of an exchange, and marks it. It returns false for one that is left out.
+func (b *Builder) sample(span ptrace.Span, p *trace.Parent) bool {
+	decision := b.sampler.ofExchange(span, p)
+	if decision.IsOut() {
+		b.leftOut[decision].Add(1)
+		span.SetSpanID(leftOutID)
+		return false
+	}
+	b.sampler.mark(span, decision, p.State)
+	return true
+}
+
+// leftOutID takes the place of the id of a span that is left out, until it is removed.
+var leftOutID pcommon.SpanID
+
+// placeOf is what a span itself says of its place.
+func placeOf(span ptrace.Span) trace.Parent {
+	return trace.Parent{Trace: span.TraceID(), Flags: uint8(span.Flags()), Wire: !span.ParentSpanID().IsEmpty()}
+}
+
+// removeLeftOut removes the spans of a batch that are left out, and resources without any other.
+func removeLeftOut(from ptrace.Traces) {
+	from.ResourceSpans().RemoveIf(func(r ptrace.ResourceSpans) bool {
+		spans := r.ScopeSpans().At(0).Spans()
+		spans.RemoveIf(func(span ptrace.Span) bool { return span.SpanID() == leftOutID })
+		return spans.Len() == 0
+	})
+}
+
+// LeftOut is how many spans sampling has left out for a reason since NewBuilder. It may be called from any goroutine.
+func (b *Builder) LeftOut(reason sampling.Decision) uint64 { return b.leftOut[reason].Load() }
