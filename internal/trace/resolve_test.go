@@ -264,7 +264,7 @@ func TestEndThatIsKnownTooLateStaysInTheTraceOfTheOther(t *testing.T) {
 	ofServer, _ := e.Resolve(server.ExchangeKey)
 	e.Begin(&client)
 	ofClient, _ := e.Resolve(client.ExchangeKey)
-	assert.Equal(t, Parent{client.IDs.Trace, client.IDs.Own, flagsOfRoot, SourcePeer}, ofServer)
+	assert.Equal(t, Parent{Trace: client.IDs.Trace, Span: client.IDs.Own, Flags: flagsOfRoot, Source: SourcePeer}, ofServer)
 	assert.Equal(t, Parent{Trace: client.IDs.Trace, Flags: flagsOfRoot}, ofClient)
 }
 

@@ -76,7 +76,7 @@ func TestOnlyRequestThatAProcessServesIsTheParentOfWhatItSends(t *testing.T) {
 			p, _ := e.Resolve(c.ExchangeKey)
 			want := Parent{Trace: c.IDs.Trace, Flags: flagsOfRoot}
 			if test.want != 0 {
-				want = Parent{[16]byte{served, byte(test.want)}, [8]byte{served, byte(test.want)}, flagsOfRoot, SourceOnly}
+				want = Parent{Trace: [16]byte{served, byte(test.want)}, Span: [8]byte{served, byte(test.want)}, Flags: flagsOfRoot, Source: SourceOnly}
 			}
 			assert.Equal(t, want, p)
 		})
