@@ -17,7 +17,7 @@ struct thread_cause {
 	__u64 waits;    /* how often it had waited in its life */
 	__u32 length;   /* of the call */
 	__u32 tid;      /* whose; 0: nobody's */
-	__u32 pending;  /* sockets that asked something which only this thread has read, and that have got nothing yet */
+	__s32 pending;  /* sockets that asked something which only this thread has read, and that have got nothing yet */
 	__u32 no_go;    /* how often it did not look like a thread of a Go program */
 	__u64 turn;     /* of Go's scheduler; 0: it is no Go program, or that is not known */
 	__u32 row;      /* sockets from which the thread has received since it looked for events or sent something */
@@ -101,7 +101,7 @@ static __always_inline void end_pending(struct socket_state *s)
 	if (!s->pending_tid)
 		return;
 	t = cause_of(s->pending_tid);
-	if (t && t->pending)
+	if (t && t->pending > 0)
 		__sync_fetch_and_add(&t->pending, -1);
 	s->pending_tid = 0;
 }
@@ -160,6 +160,8 @@ static __always_inline bool note_received_from(struct socket_state *s, const str
 	if (s->conn.flow.role == ROLE_SERVER && s->pending_tid != task->pid) {
 		end_pending(s);
 		s->pending_tid = task->pid;
+		if (t->pending < 0) /* two CPUs have taken back the last one */
+			t->pending = 0;
 		__sync_fetch_and_add(&t->pending, 1);
 	}
 	return t->turn;
@@ -177,7 +179,7 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->cookie = t->cookie;
 	c->position = t->position;
 	c->length = t->length;
-	c->pending = t->pending > 255 ? 255 : t->pending;
+	c->pending = t->pending > 255 ? 255 : t->pending < 0 ? 0 : t->pending;
 	c->row = t->row > 255 ? 255 : t->row;
 	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (t->polled || !sees_polls ? CAUSE_POLLED : 0) |
 		   (t->carrier ? CAUSE_CARRIER : 0);

@@ -597,7 +597,7 @@ type SocketflowThreadCause struct {
 	Waits    uint64
 	Length   uint32
 	Tid      uint32
-	Pending  uint32
+	Pending  int32
 	NoGo     uint32
 	Turn     uint64
 	Row      uint32

@@ -249,6 +249,7 @@ static __always_inline void on_close(struct sock *sk, int last_state)
 	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!s || !s->conn.flow.role_source || s->closed)
 		return;
+	end_pending(s);
 	if (!s->conn.established && !s->conn.existing && s->conn.flow.role == ROLE_CLIENT) {
 		kind = EVENT_FAIL;
 		/* The program at the exit of connect knows the error, and emits it. */
@@ -291,6 +292,7 @@ static __always_inline void on_fin(struct sock *sk, int last_state)
 	s = bpf_sk_storage_get(&sockets, sk, 0, 0);
 	if (!s || !s->conn.flow.role_source || s->left || !is_parsed(s) || accepted_ignored(s))
 		return;
+	end_pending(s);
 	s->left = 1;
 	e = begin_event(&r, shard_of(s->conn.flow.cookie), EVENT_LOCAL_CLOSE, sizeof(*e));
 	if (!e)

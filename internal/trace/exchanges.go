@@ -53,6 +53,7 @@ type Exchanges struct {
 	parts     [parts]exchangesPart // by socket
 	asking    [parts]askingPart    // by span id
 	readers   [parts]readersPart   // by goroutine
+	serving   [parts]servingPart   // by process
 	ends      *Ends
 	trusted   Sources
 	most      int64
@@ -74,7 +75,11 @@ type exchangesPart struct {
 type askingPart struct {
 	mu    sync.Mutex
 	byIDs map[[8]byte]ExchangeKey
+	apart *simplelru.LRU[[8]byte, struct{}] // those whose other end was emitted before they had begun
 }
+
+// mostApart bounds these.
+const mostApart = 4096
 
 // node is one exchange at one end.
 type node struct {
@@ -84,6 +89,7 @@ type node struct {
 	before   uint64 // number of the one of the same socket that began before
 	far      uint64 // number of one that began long before, or of before; see link
 	depth    uint64 // how many of the socket began before
+	serving  uint64 // its number among the requests that the process has received; 0: it has sent this one
 	fixed    bool   // its ids have been given to others, or emitted
 	gone     bool   // nothing is emitted of it
 	resolved bool
@@ -103,6 +109,12 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 			return nil, err
 		}
 		e.readers[i].known = known
+		if e.asking[i].apart, err = simplelru.NewLRU[[8]byte, struct{}](mostApart/parts, nil); err != nil {
+			return nil, err
+		}
+		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
+			return nil, err
+		}
 	}
 	return e, nil
 }
@@ -118,13 +130,17 @@ func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span
 
 // Begin notes that the request of an exchange has begun.
 func (e *Exchanges) Begin(b *Beginning) {
+	n := node{Beginning: *b}
+	if !b.IDs.Asks {
+		n.serving = e.beginServing(b)
+	}
 	p := e.part(b.Socket)
 	p.mu.Lock()
 	full := e.count.Load() >= e.most
 	for range 2 { // sooner or later there is room
 		e.retire(p, b.At, full)
 	}
-	p.append(&node{Beginning: *b})
+	p.append(&n)
 	e.count.Add(1)
 	p.mu.Unlock()
 	e.noteAsking(&b.IDs, b.ExchangeKey)
@@ -148,8 +164,11 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 		n.IDs = b.IDs
 	}
 	n.answer, n.wire, n.fixed = *a, wire, true
-	ids := n.IDs
+	ids, process, serving := n.IDs, n.Process, n.serving
 	p.mu.Unlock()
+	if serving != 0 {
+		e.endServing(process, serving, a.At)
+	}
 	e.noteAsking(&ids, b.ExchangeKey)
 	return ids
 }
@@ -168,8 +187,13 @@ func (e *Exchanges) Continue(k ExchangeKey, c Context) {
 func (e *Exchanges) Forget(k ExchangeKey) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
+	var process, serving, at uint64
 	if n := p.find(k); n != nil {
 		n.answer.At, n.gone = n.At, true
+		process, serving, at = n.Process, n.serving, n.At
 	}
 	p.mu.Unlock()
+	if serving != 0 {
+		e.endServing(process, serving, at)
+	}
 }

@@ -55,6 +55,9 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire}
 	}
 	if n.IDs.Asks {
+		if e.isApart(n) {
+			return p
+		}
 		if cause := e.causeOf(n, depth); cause.Source != SourceNone {
 			return cause
 		}
@@ -67,10 +70,29 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 			p.Trace, p.Flags = of.Trace, of.Flags
 		}
 		p.Span, p.Source = n.IDs.Other, SourcePeer
-	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost
+	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost, or its shard is behind
+		e.leaveApart(n)
 		p.Span, p.Source = n.IDs.Other, SourcePeer
 	}
 	return p
+}
+
+// leaveApart notes that the span of the end that was asked is in the trace that both ends know. The other end's stays there, too.
+func (e *Exchanges) leaveApart(n *node) {
+	p := e.askingPart(n.IDs.Other)
+	p.mu.Lock()
+	p.apart.Add(n.IDs.Other, struct{}{})
+	p.mu.Unlock()
+}
+
+func (e *Exchanges) isApart(n *node) bool {
+	if !n.IDs.Joined {
+		return false
+	}
+	p := e.askingPart(n.IDs.Own)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.apart.Contains(n.IDs.Own)
 }
 
 // otherEnd is the exchange at the end that asked.
@@ -92,14 +114,30 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 			return e.asParent(n, &x, SourceGoroutine, depth)
 		}
 	}
-	if n.Cause.Length == 0 {
-		return Parent{}
+	if n.Cause.Length != 0 {
+		if x, found := e.exchangeAt(&n.Cause, n.At); found {
+			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
+				return p
+			}
+		}
 	}
-	x, found := e.exchangeAt(&n.Cause, n.At)
-	if !found {
-		return Parent{}
+	if k, found := e.onlyOne(n); found {
+		if x, found := e.get(k); found {
+			return e.asParent(n, &x, SourceOnly, depth)
+		}
 	}
-	return e.asParent(n, &x, judge(n, &x), depth)
+	return Parent{}
+}
+
+// get returns a copy of an exchange.
+func (e *Exchanges) get(k ExchangeKey) (n node, found bool) {
+	p := e.part(k.Socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f := p.find(k); f != nil {
+		return *f, true
+	}
+	return node{}, false
 }
 
 // asParent is the parent that evidence for an exchange gives: its span, or if it is a request of the same process, that one's parent, which has the

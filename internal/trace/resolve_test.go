@@ -11,6 +11,9 @@ import (
 
 const most = 4096
 
+// direct are the kinds of evidence that say something about one request.
+var direct = Certain &^ SourcesOf(SourceOnly)
+
 func newExchanges(t testing.TB, trusted Sources) (*Exchanges, *Ends) {
 	t.Helper()
 	ends, err := NewEnds(most)
@@ -136,7 +139,7 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 		"less evidence for the call": {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 50, 90, func(c *event.Cause) { c.Pending = 2 }), SourceCallback},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, _ := newExchanges(t, Certain)
+			e, _ := newExchanges(t, direct)
 			r := request(served, 1, 10, 0)
 			e.Begin(&r)
 			for i, cause := range []event.Cause{{}, received(served, 0, 10)} {
@@ -185,7 +188,7 @@ func TestGoroutineThatHasReadARequestSendsItsCalls(t *testing.T) {
 		"after the answer":                  {func(b *Beginning) { b.At = 50 }, SourceNone},
 		"before the request":                {func(b *Beginning) { b.At = 5 }, SourceNone},
 	} {
-		e, _ := newExchanges(t, Certain)
+		e, _ := newExchanges(t, direct)
 		r := request(served, 1, 10, 0)
 		r.Goroutine = 5
 		e.Begin(&r)
@@ -247,6 +250,21 @@ func TestOtherEndWhoseExchangeIsNotKnownIsTheParentIfItIsObserved(t *testing.T) 
 		}
 		assert.Equal(t, want, p)
 	}
+}
+
+// A shard may be behind: the span of the end that was asked is emitted before the request of the other end is known. Both stay in one trace.
+func TestEndThatIsKnownTooLateStaysInTheTraceOfTheOther(t *testing.T) {
+	e, ends := newExchanges(t, Certain)
+	root := request(served, 1, 10, 0)
+	client, server := joined(20, received(served, 0, 10))
+	ends.Add(server.OtherEnd)
+	e.Begin(&root)
+	e.Begin(&server)
+	ofServer, _ := e.Resolve(server.ExchangeKey)
+	e.Begin(&client)
+	ofClient, _ := e.Resolve(client.ExchangeKey)
+	assert.Equal(t, Parent{client.IDs.Trace, client.IDs.Own, flagsOfRoot, SourcePeer}, ofServer)
+	assert.Equal(t, Parent{Trace: client.IDs.Trace, Flags: flagsOfRoot}, ofClient)
 }
 
 func TestTraceContextsOfTheWire(t *testing.T) {

@@ -12,12 +12,13 @@ const (
 	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet
 	SourceHandoff          // the goroutine that sent it runs in the turn of one that had read another one last: it was woken by that
 	SourceCallback         // the thread had read another one last, and no further one since it had looked for events or sent something
+	SourceOnly             // the process had no other one to answer
 	SourceLast             // the thread had read another one last, behind further ones
 	SourceConnect          // the goroutine that opened the connection ran in such a turn, and this is the first request on it
 	SourcesCount
 )
 
-var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "last", "connect"}
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "only", "last", "connect"}
 
 // String is the value of socketflow.parent.source.
 func (s Source) String() string {
@@ -40,8 +41,8 @@ func SourcesOf(all ...Source) (s Sources) {
 
 // Choices of what becomes a parent.
 var (
-	Off     = SourcesOf(SourceWire, SourcePeer)                                             // nothing within a process
-	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceHandoff, SourceCallback) // as measured: docs/causality.md
+	Off     = SourcesOf(SourceWire, SourcePeer)                                                         // nothing within a process
+	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceHandoff, SourceCallback, SourceOnly) // as measured: docs/causality.md
 	Likely  = Certain | SourcesOf(SourceLast, SourceConnect)
 )
 
