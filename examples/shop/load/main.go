@@ -25,7 +25,7 @@ func main() {
 	jaeger := flag.String("jaeger", "http://127.0.0.1:16686", "URL of Jaeger")
 	requests := flag.Int("requests", 200, "how many orders")
 	concurrency := flag.Int("concurrency", 2, "how many at a time")
-	rate := flag.Float64("rate", 20, "how many per second")
+	rate := flag.Float64("rate", 10, "how many per second")
 	patience := flag.Duration("patience", 30*time.Second, "how long Jaeger may take to have all spans")
 	flag.Parse()
 
