@@ -80,7 +80,7 @@ func place(shop string, number int) error {
 	if err != nil {
 		return err
 	}
-	if want := fmt.Sprintf(`"number":"%d"`, number); response.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+	if want := fmt.Sprintf(`"number":%d,`, number); response.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
 		return fmt.Errorf("%s: %s", response.Status, body)
 	}
 	return nil

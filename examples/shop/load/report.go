@@ -40,10 +40,10 @@ func writeTree(b *strings.Builder, order []*span, parent int, indent string) {
 		s := order[at]
 		evidence := s.evidence
 		if evidence != "" {
-			evidence = "parent: " + evidence
+			evidence = "  parent: " + evidence
 		}
 		what := indent + s.service + " " + strings.ToUpper(s.kind) + " " + s.operation
-		fmt.Fprintf(b, "%-54s %7.2f ms  %s\n", what, float64(s.took)/float64(time.Millisecond), evidence)
+		fmt.Fprintf(b, "%-54s %7.2f ms%s\n", what, float64(s.took)/float64(time.Millisecond), evidence)
 		writeTree(b, order, at, indent+"  ")
 	}
 }

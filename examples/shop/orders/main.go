@@ -2,23 +2,30 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 )
 
 type order struct {
-	Number string `json:"number"`
+	Number uint64 `json:"number"`
 	Left   int    `json:"left"` // how many are in stock
 }
 
 func main() {
 	stock := "http://127.0.0.1:" + os.Getenv("STOCK_PORT")
 	http.HandleFunc("POST /orders/{number}", func(w http.ResponseWriter, r *http.Request) {
-		confirmed, err := place(r, stock)
+		number, err := strconv.ParseUint(r.PathValue("number"), 10, 64)
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		confirmed, err := place(r.Context(), stock, number)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
@@ -30,14 +37,14 @@ func main() {
 	log.Fatal(server.ListenAndServe())
 }
 
-// place asks the stock, on behalf of a request.
-func place(r *http.Request, stock string) (order, error) {
-	o := order{Number: r.PathValue("number")}
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, stock+"/stock/"+o.Number, nil)
+// place asks the stock.
+func place(ctx context.Context, stock string, number uint64) (order, error) {
+	o := order{Number: number}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/stock/%d", stock, number), nil) //nolint:gosec // on this host
 	if err != nil {
 		return o, err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request) //nolint:gosec // the same
 	if err != nil {
 		return o, err
 	}

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -46,8 +45,9 @@ func TestShop(t *testing.T) {
 	if directory := os.Getenv("SOCKETFLOW_SCREENSHOTS"); directory != "" {
 		trace := regexp.MustCompile(j.query + `/trace/\w+`).FindString(report)
 		require.NotEmpty(t, trace)
-		screenshot(t, trace, filepath.Join(directory, "shop-trace.png"), 1280, 640)
-		screenshot(t, j.query+"/dependencies", filepath.Join(directory, "shop-dependencies.png"), 1280, 480)
+		b := startBrowser(t)
+		b.screenshot(trace, "redis-server", filepath.Join(directory, "shop-trace.png"), 1280, 640)
+		b.screenshot(j.query+"/dependencies", "redis-server", filepath.Join(directory, "shop-dependencies.png"), 1100, 800)
 	}
 }
 
@@ -84,24 +84,4 @@ func (j *jaeger) dependencies(t testing.TB) map[string]string {
 		calls[edge.Parent] = edge.Child
 	}
 	return calls
-}
-
-// screenshot has a browser show a page of Jaeger's.
-func screenshot(t testing.TB, page, path string, width, height int) {
-	t.Helper()
-	const (
-		timeToDraw = 10_000     // of the page's clock, milliseconds
-		mostBytes  = 300 * 1024 // it is in the repository
-	)
-	path, err := filepath.Abs(path)
-	require.NoError(t, err)
-	browser := exec.Command(testenv.NeedProgram(t, "chromium", "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-		fmt.Sprintf("--window-size=%d,%d", width, height), fmt.Sprintf("--virtual-time-budget=%d", timeToDraw),
-		"--screenshot="+path, page)
-	p := start(t, browser)
-	require.Zero(t, p.wait(time.Minute), tail(readFile(t, p.stderr), 5))
-	picture, err := os.Stat(path)
-	require.NoError(t, err)
-	require.True(t, picture.ModTime().After(p.began), "it was not written: %s", strings.TrimSpace(readFile(t, p.stderr)))
-	require.Less(t, picture.Size(), int64(mostBytes))
 }
