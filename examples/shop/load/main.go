@@ -14,8 +14,7 @@ import (
 	"time"
 )
 
-// leastWhole is the share of orders that have to be one whole trace. Go's pool of connections is why it is not all: the first request
-// on a new connection has no certain cause.
+// leastWhole is the share of orders that have to be one whole trace. It is not all because there is not always evidence (README.md).
 const leastWhole = 0.95
 
 func main() {
