@@ -54,6 +54,12 @@ test: deps ## all tests with the race detector; those that need root say so and 
 e2e: deps build ## the collector, a real Jaeger and a real workload
 	cd $(INTEGRATION) && go test -tags=e2e -count=1 -timeout=20m $(TESTFLAGS) ./e2e/...
 
+.PHONY: screenshots
+screenshots: build ## run examples/shop, and have a browser make the pictures of Jaeger in docs/images (root)
+	.ci/deps screenshots
+	mkdir -p docs/images
+	cd $(INTEGRATION) && SOCKETFLOW_SCREENSHOTS=$(CURDIR)/docs/images go test -tags=e2e -count=1 -v $(TESTFLAGS) -run='^TestShop$$' ./e2e
+
 .PHONY: test-kernels
 test-kernels: ## the privileged tests on some of Debian's kernels, emulated (minutes; all of them: ALL=1; KERNELFLAGS='-kernels 5.10')
 	.ci/deps kernels
@@ -126,7 +132,7 @@ cross: ## vet for the other systems, and build what ships for linux/arm64
 
 .PHONY: validate-examples
 validate-examples: build ## have the collector check every example
-	@for example in examples/*.yaml; do \
+	@for example in examples/*.yaml examples/*/collector.yaml; do \
 		echo "$$example"; \
 		./$(COLLECTOR) validate --config "$$example"; \
 	done
