@@ -41,7 +41,7 @@ func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptr
 		return
 	}
 	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role})
-	if c.Exchange.Joined && !c.Exchange.Asks || c.Exchange.Asks && x.Start.Cause.Length != 0 {
+	if c.Exchange.Joined || c.Exchange.Asks {
 		b.latestQuestion = max(b.latestQuestion, x.Start.Began, c.JoinedAt)
 	}
 }

@@ -90,29 +90,27 @@ func TestSpanWithoutAPlaceKeepsItsTraceContext(t *testing.T) {
 
 func TestQuestionsOfABatchAreAboutTheOtherEndAndTheCause(t *testing.T) {
 	b := newBuilder(Options{Resolve: func(trace.ExchangeKey) (trace.Parent, bool) { return trace.Parent{}, false }})
-	emit := func(began uint64, side protocol.Side, cause protocol.Cause, changes ...func(*socket.Connection)) {
+	emit := func(began uint64, side protocol.Side, changes ...func(*socket.Connection)) {
 		x := get(side, "200")
-		x.Start.Began, x.Start.Cause = began, cause
+		x.Start.Began = began
 		exchanged(x, changes...)(b)
 	}
-	cause := protocol.Cause{Socket: 1, Length: 2}
 	for _, test := range []struct {
 		name string
 		emit func()
 		want uint64
 	}{
-		{"the end that asks, without a cause", func() { emit(99, protocol.Client, protocol.Cause{}, asking) }, 0},
-		{"the end that asks", func() { emit(99, protocol.Client, cause, asking) }, 99},
-		{"the end that is asked", func() { emit(77, protocol.Server, protocol.Cause{}, accepted, hearing) }, 77},
+		{"the end that asks", func() { emit(99, protocol.Client, asking) }, 99},
+		{"the end that is asked", func() { emit(77, protocol.Server, accepted, hearing) }, 77},
 		{"what the other end does not know", func() {
-			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing, func(c *socket.Connection) { c.Exchange.Joined = false })
+			emit(77, protocol.Server, accepted, hearing, func(c *socket.Connection) { c.Exchange.Joined = false })
 		}, 0},
 		{"what is joined later", func() {
-			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing, func(c *socket.Connection) { c.JoinedAt = 88 })
+			emit(77, protocol.Server, accepted, hearing, func(c *socket.Connection) { c.JoinedAt = 88 })
 		}, 88},
 		{"the latest of two", func() {
-			emit(77, protocol.Server, protocol.Cause{}, accepted, hearing)
-			emit(66, protocol.Server, protocol.Cause{}, accepted, hearing)
+			emit(77, protocol.Server, accepted, hearing)
+			emit(66, protocol.Server, accepted, hearing)
 		}, 77},
 	} {
 		test.emit()
