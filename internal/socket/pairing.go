@@ -71,7 +71,7 @@ func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, sta
 	*b = trace.Beginning{
 		ExchangeKey: c.key(id), IDs: c.idsOf(id, initiator, start.Position, inProtocol),
 		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
-		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine,
+		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine, Thread: start.TID,
 	}
 	b.Immediate = b.Cause.Row > 1 && actsAtOnce(c.owner)
 	if b.IDs.Joined {

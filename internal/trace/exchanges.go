@@ -28,6 +28,7 @@ type Beginning struct {
 	Cause    event.Cause
 	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
 	Process, Goroutine uint64
+	Thread             uint32
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
 }
@@ -146,7 +147,7 @@ func (e *Exchanges) Begin(b *Beginning) {
 	e.count.Add(1)
 	p.mu.Unlock()
 	e.noteAsking(&b.IDs, b.ExchangeKey)
-	if b.Goroutine != 0 && !b.IDs.Asks {
+	if !b.IDs.Asks {
 		e.noteReader(b)
 	}
 }

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"iter"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -8,11 +9,18 @@ import (
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
-// reader is a goroutine that has read a request. Another one may get its number.
-type reader struct{ process, goroutine uint64 }
+// reader is a goroutine, or else a thread, that has read a request. Another one may get its number. Those of goroutines are larger: they are addresses.
+type reader struct{ process, number uint64 }
+
+func (b *Beginning) reader() reader {
+	if b.Goroutine != 0 {
+		return reader{b.Process, b.Goroutine}
+	}
+	return reader{b.Process, uint64(b.Thread)}
+}
 
 // readings are when a reader has read requests from which sockets, the latest first.
-type readings [8]reading
+type readings [16]reading
 
 // reading is the requests from one socket with no others in between.
 type reading struct{ socket, first, last uint64 } // CLOCK_MONOTONIC, ns
@@ -23,12 +31,12 @@ type readersPart struct {
 }
 
 func (e *Exchanges) readersPart(r reader) *readersPart {
-	return &e.readers[splitmix.Finalize(r.process^r.goroutine)%parts]
+	return &e.readers[splitmix.Finalize(r.process^splitmix.Finalize(r.number))%parts]
 }
 
 // noteReader notes who has read a request.
 func (e *Exchanges) noteReader(b *Beginning) {
-	r := reader{b.Process, b.Goroutine}
+	r := b.reader()
 	p := e.readersPart(r)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,9 +95,11 @@ func (e *Exchanges) lastSocket(r reader, at uint64) (socket uint64, found bool) 
 	return 0, false
 }
 
-// readBy is the request that the goroutine which sent another one had read, and that was not answered then.
+// readBy is the request that the goroutine or the thread which sent another one had read, and that was not answered then. It is the only one of its
+// connection.
 func (e *Exchanges) readBy(n *node) (x node, found bool) {
-	socket, found := e.lastSocket(reader{n.Process, n.Goroutine}, n.At)
+	r := n.reader()
+	socket, found := e.lastSocket(r, n.At)
 	if !found {
 		return node{}, false
 	}
@@ -101,6 +111,36 @@ func (e *Exchanges) readBy(n *node) (x node, found bool) {
 		return node{}, false
 	}
 	x = *p.at(i)
-	found = x.Goroutine == n.Goroutine && x.Process == n.Process && !x.IDs.Asks && !x.gone && (x.answer.At == 0 || x.answer.At >= n.At)
-	return x, found
+	if x.reader() != r || !x.isOwedAt(n.At) {
+		return node{}, false
+	}
+	for y := range p.before(&x) {
+		if y.isOwedAt(n.At) {
+			return node{}, false
+		}
+	}
+	return x, true
+}
+
+// isOwedAt reports whether a request that was received was not answered at a time.
+func (n *node) isOwedAt(at uint64) bool {
+	return !n.IDs.Asks && !n.gone && (n.answer.At == 0 || n.answer.At >= at)
+}
+
+// before are the exchanges of a socket that began before one of them, the last ones first, and those that have been under way for long.
+func (p *exchangesPart) before(n *node) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		i := n.before
+		for steps := 0; i >= p.first && steps < maxLookBack; steps++ {
+			if n := p.at(i); !yield(n) {
+				return
+			}
+			i = p.at(i).before
+		}
+		for i := range p.long[n.Socket] {
+			if !yield(&p.long[n.Socket][i]) {
+				return
+			}
+		}
+	}
 }

@@ -124,6 +124,11 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 			}
 		}
 	}
+	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
+		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) {
+			return e.asParent(n, &x, SourceThread, depth)
+		}
+	}
 	if k, found := e.onlyOne(n); found {
 		if x, found := e.get(k); found {
 			return e.asParent(n, &x, SourceOnly, depth)
@@ -191,6 +196,11 @@ func judge(n, x *node) Source {
 	default:
 		return SourceLast
 	}
+}
+
+// owesOne reports whether a thread that keeps to one request at a time has exactly one to answer.
+func owesOne(c *event.Cause) bool {
+	return c.Pending == 1 && !c.Carrier && c.Go == event.GoNone
 }
 
 // answeredBefore reports whether a request of somebody else had got something before a time.

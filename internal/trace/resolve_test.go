@@ -151,6 +151,7 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 				}
 			}
 			next := call(calledToo, 1, 40, test.cause)
+			next.Thread = 9 // which has read nothing
 			e.Begin(&next)
 			p, ok := e.Resolve(next.ExchangeKey)
 			require.True(t, ok)
@@ -160,6 +161,39 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 			}
 			assert.Equal(t, want, p)
 		})
+	}
+}
+
+// What a thread has received last may be an answer that nobody can read.
+func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
+	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
+	for name, test := range map[string]struct {
+		cause event.Cause
+		call  func(*Beginning)
+		want  Source
+	}{
+		"the only one":                {unread(), func(*Beginning) {}, SourceThread},
+		"its position is not known":   {event.Cause{Socket: calledToo, Pending: 1}, func(*Beginning) {}, SourceThread},
+		"another thread":              {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
+		"a thread of another process": {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
+		"one of two":                  {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
+		"a virtual thread":            {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
+		"a goroutine":                 {unread(func(c *event.Cause) { c.Go = event.GoOtherTurn }), func(*Beginning) {}, SourceNone},
+		"it is answered":              {unread(), func(b *Beginning) { b.At = 50 }, SourceNone},
+		"it has not come":             {unread(), func(b *Beginning) { b.At = 5 }, SourceNone},
+	} {
+		e, _ := newExchanges(t, direct)
+		r := request(served, 1, 10, 0)
+		r.Thread = 5
+		e.Begin(&r)
+		e.End(&r, Context{}, &Answer{First: 1, End: 2, Began: 40, At: 41})
+		c := call(called, 1, 20, test.cause)
+		c.Thread = 5
+		test.call(&c)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+		assert.Equal(t, test.want != SourceNone, p.Span == r.IDs.Own, name)
 	}
 }
 
