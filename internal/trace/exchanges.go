@@ -70,9 +70,18 @@ type exchangesPart struct {
 	ring        []node // a power of two of them
 	first, next uint64 // numbers
 	byKey       map[ExchangeKey]uint64
-	latest      map[uint64]uint64 // by socket: its exchange that began last
+	chains      map[uint64]chain  // by socket
 	long        map[uint64][]node // by socket: those that have been under way for so long that they are not in the ring any more
 }
+
+// chain is the exchanges of a socket that are in the ring.
+type chain struct {
+	last  uint64 // number of the one that began last
+	count int
+}
+
+// enough is how many exchanges of one socket are remembered when there is no room for all.
+const enough = 128
 
 // askingPart has the ends that asked, by the span ids that both ends know.
 type askingPart struct {
@@ -104,7 +113,7 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
-			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), latest: make(map[uint64]uint64), long: make(map[uint64][]node),
+			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
 		}
 		e.asking[i].byIDs = make(map[[8]byte]ExchangeKey)
 		known, err := simplelru.NewLRU[reader, *readings](most/parts+1, nil)
@@ -139,13 +148,14 @@ func (e *Exchanges) Begin(b *Beginning) {
 	}
 	p := e.part(b.Socket)
 	p.mu.Lock()
-	full := e.count.Load() >= e.most
-	for range 2 { // sooner or later there is room
-		e.retire(p, b.At, full)
-	}
-	p.append(&n)
-	e.count.Add(1)
+	added := e.add(p, &n)
 	p.mu.Unlock()
+	if !added {
+		if n.serving != 0 {
+			e.endServing(n.Process, n.serving, b.At)
+		}
+		return
+	}
 	e.noteAsking(&b.IDs, b.ExchangeKey)
 	if !b.IDs.Asks {
 		e.noteReader(b)
@@ -159,8 +169,10 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	p.mu.Lock()
 	n := p.find(b.ExchangeKey)
 	if n == nil {
-		p.append(&node{Beginning: *b})
-		e.count.Add(1)
+		if !e.add(p, &node{Beginning: *b}) {
+			p.mu.Unlock()
+			return b.IDs
+		}
 		n = p.find(b.ExchangeKey)
 	}
 	if !n.fixed {

@@ -87,6 +87,28 @@ func TestExchangesMakeRoomForOthers(t *testing.T) {
 	}
 }
 
+// A peer may have requests without end under way.
+func TestSocketWithManyExchangesLeavesRoomForOthers(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	for id := range uint64(3 * most) {
+		b := request(1000+id%40, id, 2, id)
+		e.Begin(&b)
+	}
+	for id := range uint64(64) {
+		r, c := request(served, id, 10+id, id), call(called, id, 10+id, received(served, id, id+1))
+		e.Begin(&r)
+		e.Begin(&c)
+		for more := range uint64(20) {
+			b := request(1000+more, 1e6+100*id+more, 10+id, 0)
+			e.Begin(&b)
+		}
+		p, ok := e.Resolve(c.ExchangeKey)
+		assert.True(t, ok)
+		assert.Equal(t, r.IDs.Own, p.Span, id)
+	}
+	assert.LessOrEqual(t, e.count.Load(), int64(most+parts))
+}
+
 func TestLastExchangeBeforeATimeIsFoundQuickly(t *testing.T) {
 	e, _ := newExchanges(t, Certain)
 	const n = 2000
@@ -101,7 +123,7 @@ func TestLastExchangeBeforeATimeIsFoundQuickly(t *testing.T) {
 		assert.Equal(t, min(at/10, n-1), p.at(i).ID)
 	}
 	steps := 0
-	for i := p.latest[served]; p.at(i).At > 0; steps++ {
+	for i := p.chains[served].last; p.at(i).At > 0; steps++ {
 		if n := p.at(i); n.far >= p.first && p.at(n.far).At > 0 {
 			i = n.far
 		} else {

@@ -28,14 +28,30 @@ func (p *exchangesPart) find(k ExchangeKey) *node {
 // at is the exchange with a number.
 func (p *exchangesPart) at(i uint64) *node { return &p.ring[i&uint64(len(p.ring)-1)] }
 
+// add adds an exchange, and makes room for it. It returns false if others would have to give way to one more of its socket.
+func (e *Exchanges) add(p *exchangesPart, n *node) bool {
+	full := e.count.Load() >= e.most
+	if full && p.chains[n.Socket].count >= enough {
+		e.forgotten.Add(1)
+		return false
+	}
+	for range 2 { // sooner or later there is room
+		e.retire(p, n.At, full)
+	}
+	p.append(n)
+	e.count.Add(1)
+	return true
+}
+
 // append adds an exchange as the last one of all, and of its socket.
 func (p *exchangesPart) append(n *node) {
 	if p.next-p.first == uint64(len(p.ring)) {
 		p.resize(2 * len(p.ring))
 	}
-	p.link(n, p.latest[n.Socket])
+	c := p.chains[n.Socket]
+	p.link(n, c.last)
 	*p.at(p.next) = *n
-	p.byKey[n.ExchangeKey], p.latest[n.Socket] = p.next, p.next
+	p.byKey[n.ExchangeKey], p.chains[n.Socket] = p.next, chain{p.next, c.count + 1}
 	p.next++
 }
 
@@ -58,7 +74,7 @@ func (p *exchangesPart) link(n *node, before uint64) {
 
 // lastBefore is the number of the exchange of a socket that began last before a time or at it; below first: there is none.
 func (p *exchangesPart) lastBefore(socket, at uint64) uint64 {
-	i := p.latest[socket]
+	i := p.chains[socket].last
 	for i >= p.first {
 		n := p.at(i)
 		if n.At <= at {
@@ -99,8 +115,10 @@ func (e *Exchanges) retire(p *exchangesPart, now uint64, full bool) bool {
 	n := *oldest
 	*oldest = node{}
 	delete(p.byKey, n.ExchangeKey)
-	if p.latest[n.Socket] == p.first {
-		delete(p.latest, n.Socket)
+	if c := p.chains[n.Socket]; c.count > 1 {
+		p.chains[n.Socket] = chain{c.last, c.count - 1}
+	} else {
+		delete(p.chains, n.Socket)
 	}
 	p.first++
 	if underWay && !full && len(p.long[n.Socket]) < maxLong {

@@ -324,7 +324,7 @@ var allowedDifferences = []allowedDifference{
 		reason: "how addresses are known is what the modes differ in",
 	}, {
 		what:   []string{"socketflow.parent.source"},
-		in:     [2]string{"", nothing},
+		in:     [2]string{"", ""},
 		reason: "causes within a process are not looked for, and fewer ends of connections are joined",
 	}, {
 		what:   []string{"socketflow.segments.sent", "socketflow.segments.received", "socketflow.tcp.retransmits", "socketflow.tcp.rtt"},

