@@ -169,7 +169,7 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 const unrecognisedBurst = 1 << 20
 
 // recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each.
-const recentExchanges = 1 << 15
+const recentExchanges = 1 << 14
 
 // abandonGrace is how long Drain waits for sinks to return after it has ended their context.
 const abandonGrace = 500 * time.Millisecond

@@ -76,11 +76,11 @@ type exchangesPart struct {
 
 // chain is the exchanges of a socket that are in the ring.
 type chain struct {
-	last  uint64 // number of the one that began last
-	count int
+	last     uint64 // number of the one that began last
+	underWay int
 }
 
-// enough is how many exchanges of one socket are remembered when there is no room for all.
+// enough is how many exchanges of one socket that are under way are remembered when there is no room for all.
 const enough = 128
 
 // askingPart has the ends that asked, by the span ids that both ends know.
@@ -178,7 +178,8 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	if !n.fixed {
 		n.IDs = b.IDs
 	}
-	n.answer, n.wire, n.fixed = *a, wire, true
+	p.end(n, a)
+	n.wire, n.fixed = wire, true
 	ids, process, serving := n.IDs, n.Process, n.serving
 	p.mu.Unlock()
 	if serving != 0 {
@@ -204,7 +205,8 @@ func (e *Exchanges) Forget(k ExchangeKey) {
 	p.mu.Lock()
 	var process, serving, at uint64
 	if n := p.find(k); n != nil {
-		n.answer.At, n.gone = n.At, true
+		p.end(n, &Answer{At: n.At})
+		n.gone = true
 		process, serving, at = n.Process, n.serving, n.At
 	}
 	p.mu.Unlock()

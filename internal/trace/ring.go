@@ -28,10 +28,11 @@ func (p *exchangesPart) find(k ExchangeKey) *node {
 // at is the exchange with a number.
 func (p *exchangesPart) at(i uint64) *node { return &p.ring[i&uint64(len(p.ring)-1)] }
 
-// add adds an exchange, and makes room for it. It returns false if others would have to give way to one more of its socket.
+// add adds an exchange, and makes room for it: there are twice as many as there should be at the most, if a few parts have had most of the room. It returns false if others would have to give way to one more of its socket.
 func (e *Exchanges) add(p *exchangesPart, n *node) bool {
-	full := e.count.Load() >= e.most
-	if full && p.chains[n.Socket].count >= enough {
+	share := uint64(e.most) / parts // of one part, which others cannot take from it
+	full := e.count.Load() >= e.most && p.next-p.first >= share
+	if full && p.chains[n.Socket].underWay >= enough {
 		e.forgotten.Add(1)
 		return false
 	}
@@ -51,7 +52,7 @@ func (p *exchangesPart) append(n *node) {
 	c := p.chains[n.Socket]
 	p.link(n, c.last)
 	*p.at(p.next) = *n
-	p.byKey[n.ExchangeKey], p.chains[n.Socket] = p.next, chain{p.next, c.count + 1}
+	p.byKey[n.ExchangeKey], p.chains[n.Socket] = p.next, chain{p.next, c.underWay + 1}
 	p.next++
 }
 
@@ -89,6 +90,22 @@ func (p *exchangesPart) lastBefore(socket, at uint64) uint64 {
 	return i
 }
 
+// end notes the end of an exchange.
+func (p *exchangesPart) end(n *node, a *Answer) {
+	if i, inRing := p.byKey[n.ExchangeKey]; inRing && n.answer.At == 0 && p.at(i) == n {
+		p.leave(n.Socket)
+	}
+	n.answer = *a
+	n.answer.At = max(a.At, 1)
+}
+
+// leave notes that one exchange less of a socket is under way.
+func (p *exchangesPart) leave(socket uint64) {
+	if c, found := p.chains[socket]; found && c.underWay > 0 {
+		p.chains[socket] = chain{c.last, c.underWay - 1}
+	}
+}
+
 func (p *exchangesPart) resize(size int) {
 	old := p.ring
 	p.ring = make([]node, size)
@@ -115,10 +132,10 @@ func (e *Exchanges) retire(p *exchangesPart, now uint64, full bool) bool {
 	n := *oldest
 	*oldest = node{}
 	delete(p.byKey, n.ExchangeKey)
-	if c := p.chains[n.Socket]; c.count > 1 {
-		p.chains[n.Socket] = chain{c.last, c.count - 1}
-	} else {
+	if p.chains[n.Socket].last == p.first {
 		delete(p.chains, n.Socket)
+	} else if underWay {
+		p.leave(n.Socket)
 	}
 	p.first++
 	if underWay && !full && len(p.long[n.Socket]) < maxLong {
