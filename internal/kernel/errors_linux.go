@@ -5,6 +5,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -29,8 +30,8 @@ var newer = map[string]string{socketMode: "run Linux 5.15 or newer", syscallMode
 // refusal is the error for a program or a map that the kernel refused and that a mode cannot do without. help is what to do.
 func refusal(mode, help string, err error) error {
 	switch missing := missingCapabilities(); {
-	case errors.Is(err, unix.EPERM) && len(missing) > 0:
-		// Not err: it guesses at RLIMIT_MEMLOCK, which is not what is missing.
+	case errors.Is(err, unix.EPERM) && len(missing) > 0, slices.Contains(missing, "CAP_BPF"):
+		// Not err: it guesses at RLIMIT_MEMLOCK, or at an old kernel, because what is tried to find out is refused, too.
 		return fmt.Errorf("%w: %w", unsupported(mode, "the collector may load eBPF programs",
 			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM), ErrPrivilege)
 	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK

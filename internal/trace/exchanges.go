@@ -80,8 +80,8 @@ type chain struct {
 	underWay int
 }
 
-// enough is how many exchanges of one socket that are under way are remembered when there is no room for all.
-const enough = 128
+// enough is how many exchanges of one socket that are under way are remembered when half of the room is taken.
+const enough = 64
 
 // askingPart has the ends that asked, by the span ids that both ends know.
 type askingPart struct {

@@ -77,6 +77,7 @@ func TestExchangesMakeRoomForOthers(t *testing.T) {
 	for id := range uint64(all) {
 		b := request(served+id%64, 10+id, 2, id)
 		e.Begin(&b)
+		e.End(&b, Context{}, &Answer{At: 3})
 	}
 	assert.LessOrEqual(t, e.count.Load(), int64(2*most+parts))
 	assert.GreaterOrEqual(t, e.Forgotten(), uint64(all-2*most-parts))

@@ -30,9 +30,9 @@ func (p *exchangesPart) at(i uint64) *node { return &p.ring[i&uint64(len(p.ring)
 
 // add adds an exchange, and makes room for it: there are twice as many as there should be at the most, if a few parts have had most of the room. It returns false if others would have to give way to one more of its socket.
 func (e *Exchanges) add(p *exchangesPart, n *node) bool {
-	share := uint64(e.most) / parts // of one part, which others cannot take from it
-	full := e.count.Load() >= e.most && p.next-p.first >= share
-	if full && p.chains[n.Socket].underWay >= enough {
+	count, share := e.count.Load(), uint64(e.most)/parts // of one part, which others cannot take from it
+	full := count >= e.most && p.next-p.first >= share
+	if count >= e.most/2 && p.chains[n.Socket].underWay >= enough {
 		e.forgotten.Add(1)
 		return false
 	}
