@@ -61,6 +61,7 @@ type Exchanges struct {
 	trusted   Sources
 	most      int64
 	count     atomic.Int64
+	underWay  atomic.Int64 // of them, and not for long
 	forgotten atomic.Uint64
 }
 
@@ -80,7 +81,7 @@ type chain struct {
 	underWay int
 }
 
-// enough is how many exchanges of one socket that are under way are remembered when half of the room is taken.
+// enough is how many exchanges of one socket that are under way are remembered when half of the room is taken by those that are.
 const enough = 64
 
 // askingPart has the ends that asked, by the span ids that both ends know.
@@ -178,7 +179,7 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	if !n.fixed {
 		n.IDs = b.IDs
 	}
-	p.end(n, a)
+	e.end(p, n, a)
 	n.wire, n.fixed = wire, true
 	ids, process, serving := n.IDs, n.Process, n.serving
 	p.mu.Unlock()
@@ -205,7 +206,7 @@ func (e *Exchanges) Forget(k ExchangeKey) {
 	p.mu.Lock()
 	var process, serving, at uint64
 	if n := p.find(k); n != nil {
-		p.end(n, &Answer{At: n.At})
+		e.end(p, n, &Answer{At: n.At})
 		n.gone = true
 		process, serving, at = n.Process, n.serving, n.At
 	}

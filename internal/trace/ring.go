@@ -32,7 +32,7 @@ func (p *exchangesPart) at(i uint64) *node { return &p.ring[i&uint64(len(p.ring)
 func (e *Exchanges) add(p *exchangesPart, n *node) bool {
 	count, share := e.count.Load(), uint64(e.most)/parts // of one part, which others cannot take from it
 	full := count >= e.most && p.next-p.first >= share
-	if count >= e.most/2 && p.chains[n.Socket].underWay >= enough {
+	if e.underWay.Load() >= e.most/2 && p.chains[n.Socket].underWay >= enough {
 		e.forgotten.Add(1)
 		return false
 	}
@@ -41,6 +41,7 @@ func (e *Exchanges) add(p *exchangesPart, n *node) bool {
 	}
 	p.append(n)
 	e.count.Add(1)
+	e.underWay.Add(1)
 	return true
 }
 
@@ -91,16 +92,17 @@ func (p *exchangesPart) lastBefore(socket, at uint64) uint64 {
 }
 
 // end notes the end of an exchange.
-func (p *exchangesPart) end(n *node, a *Answer) {
+func (e *Exchanges) end(p *exchangesPart, n *node, a *Answer) {
 	if i, inRing := p.byKey[n.ExchangeKey]; inRing && n.answer.At == 0 && p.at(i) == n {
-		p.leave(n.Socket)
+		e.leave(p, n.Socket)
 	}
 	n.answer = *a
 	n.answer.At = max(a.At, 1)
 }
 
-// leave notes that one exchange less of a socket is under way.
-func (p *exchangesPart) leave(socket uint64) {
+// leave notes that one exchange less of a socket is under way, or that it has been for long.
+func (e *Exchanges) leave(p *exchangesPart, socket uint64) {
+	e.underWay.Add(-1)
 	if c, found := p.chains[socket]; found && c.underWay > 0 {
 		p.chains[socket] = chain{c.last, c.underWay - 1}
 	}
@@ -132,10 +134,11 @@ func (e *Exchanges) retire(p *exchangesPart, now uint64, full bool) bool {
 	n := *oldest
 	*oldest = node{}
 	delete(p.byKey, n.ExchangeKey)
+	if underWay {
+		e.leave(p, n.Socket)
+	}
 	if p.chains[n.Socket].last == p.first {
 		delete(p.chains, n.Socket)
-	} else if underWay {
-		p.leave(n.Socket)
 	}
 	p.first++
 	if underWay && !full && len(p.long[n.Socket]) < maxLong {
