@@ -104,6 +104,9 @@ func (t *Table) abandon(c *connection) {
 }
 
 func (t *Table) remove(c *connection) {
+	if t.opts.Exchanges != nil {
+		t.opts.Exchanges.Leave(c.flow.Cookie)
+	}
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)
 	t.byUse[c.flow.Transport].Remove(&c.links)

@@ -204,14 +204,34 @@ func (e *Exchanges) Continue(k ExchangeKey, c Context) {
 func (e *Exchanges) Forget(k ExchangeKey) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
-	var process, serving, at uint64
+	defer p.mu.Unlock()
 	if n := p.find(k); n != nil {
-		e.end(p, n, &Answer{At: n.At})
-		n.gone = true
-		process, serving, at = n.Process, n.serving, n.At
+		e.abandon(p, n)
 	}
-	p.mu.Unlock()
-	if serving != 0 {
-		e.endServing(process, serving, at)
+}
+
+// Leave forgets the exchanges of a socket that are under way: their conversation was given up, and the socket is not followed any more.
+func (e *Exchanges) Leave(socket uint64) {
+	p := e.part(socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.long[socket] {
+		if n := &p.long[socket][i]; n.answer.At == 0 {
+			e.abandon(p, n)
+		}
+	}
+	for i := p.chains[socket].last; i >= p.first && p.chains[socket].underWay > 0; i = p.at(i).before {
+		if n := p.at(i); n.answer.At == 0 {
+			e.abandon(p, n)
+		}
+	}
+}
+
+// abandon ends an exchange of which nothing is emitted.
+func (e *Exchanges) abandon(p *exchangesPart, n *node) {
+	e.end(p, n, &Answer{At: n.At})
+	n.gone = true
+	if n.serving != 0 {
+		e.endServing(n.Process, n.serving, n.At)
 	}
 }

@@ -69,6 +69,35 @@ func TestExchangesAreForgottenSomeTimeAfterTheirEnd(t *testing.T) {
 	assert.EqualValues(t, 1, e.count.Load(), "the call is under way")
 }
 
+// A conversation may be given up with requests under way, which then have no end.
+func TestExchangesOfASocketThatIsGoneAreForgotten(t *testing.T) {
+	for _, long := range []bool{false, true} {
+		e, _ := newExchanges(t, Certain)
+		r, kept := request(served, 1, 10, 0), request(servedToo, 1, 10, 0)
+		e.Begin(&r)
+		e.Begin(&kept)
+		if long {
+			for turn := range uint64(parts) {
+				e.Expire(20+remembered, turn)
+			}
+		}
+		e.Leave(served)
+		_, ok := e.Resolve(r.ExchangeKey)
+		assert.False(t, ok)
+		_, ok = e.Resolve(kept.ExchangeKey)
+		assert.True(t, ok)
+		c := call(called, 1, 30, event.Cause{})
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, SourceOnly, p.Source, "the process has one request left")
+		assert.Equal(t, kept.IDs.Own, p.Span)
+		for turn := range uint64(parts) {
+			e.Expire(40+2*remembered, turn)
+		}
+		assert.EqualValues(t, 2, e.count.Load(), "the other one and the call are under way")
+	}
+}
+
 func TestExchangesMakeRoomForOthers(t *testing.T) {
 	e, _ := newExchanges(t, Certain)
 	client, _ := joined(1, event.Cause{})

@@ -198,6 +198,9 @@ func (e *Exchanges) noteAsking(ids *Exchange, k ExchangeKey) {
 // forget takes back that the other end can find an exchange.
 func (e *Exchanges) forget(n *node) {
 	e.count.Add(-1)
+	if n.serving != 0 && n.answer.At == 0 { // nobody will find it to say that it has ended
+		e.endServing(n.Process, n.serving, n.At)
+	}
 	if !n.IDs.Joined || !n.IDs.Asks {
 		return
 	}
