@@ -138,7 +138,7 @@ static __always_inline struct thread_cause *note_received(const struct task_stru
 		return NULL;
 	if (t->polled || t->sent)
 		t->row = 1;
-	else if (t->cookie != cookie)
+	else if ((t->cookie ^ cookie) & ~LAYER_TLS)
 		t->row++;
 	t->polled = t->sent = 0;
 	t->cookie = cookie;

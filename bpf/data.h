@@ -5,45 +5,6 @@
  */
 #pragma once
 
-/* The last byte that the call sends is urgent (MSG_OOB): it is not among those that the other end reads in order. */
-static __always_inline bool sends_urgent(const struct call_args *c)
-{
-	__u64 flags = 0;
-
-	if (c->nr == NR_SENDTO || c->nr == NR_SENDMMSG)
-		flags = c->fourth;
-	else if (c->nr == NR_SENDMSG)
-		flags = c->third;
-	return flags & MSG_OOB;
-}
-
-/*
- * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
- * during an unrelated call. A function of its own: on 6.1 the stack of the program that it is in has to leave room for those it calls.
- */
-static __noinline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
-					__u32 length)
-{
-	struct call_args c;
-	struct user_message m;
-	int done;
-
-	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs))
-		return false;
-	read_args(&c, task, regs);
-	if (sends_urgent(&c))
-		return false;
-	from->compat = c.compat;
-	if (c.nr == NR_SENDMMSG || c.nr == NR_RECVMMSG) {
-		done = c.compat ? -1 : messages_done(task); /* no hook sees the exit of a 32-bit program's call */
-		if (done < 0 || !from_message(from, &m, c.second + done * sizeof(struct user_batch_message)))
-			return false;
-	} else if (!find_bytes(from, &m, c.nr, c.second, c.third, length)) {
-		return false;
-	}
-	return fd_is_sock(task, c.fd, sk);
-}
-
 /*
  * Advances a TCP direction, which has just transferred length bytes, to the position of the socket. That includes bytes that no
  * hook has seen (a splice from the socket). If two threads use one direction at the same time without a lock of their own, both
@@ -133,7 +94,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct budget budget;
 	struct event_buf *event_buf;
 	struct pt_regs *regs;
-	bool goes = false;
+	bool goes = false, tied;
 	__u64 now;
 	__u32 key;
 
@@ -150,16 +111,17 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	}
 	task = bpf_get_current_task_btf();
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	tied = follow_tls && (is_tied(s, task) || (direction == DIRECTION_SENT && tie(sk, s, length)));
 	if (direction == DIRECTION_SENT)
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {
-		if (direction == DIRECTION_RECEIVED)
+		if (direction == DIRECTION_RECEIVED && !tied)
 			note_received_from(s, task, GOROUTINE(regs), 0, 0);
 		return;
 	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))
 		return;
-	if (direction == DIRECTION_RECEIVED)
+	if (direction == DIRECTION_RECEIVED && !tied)
 		goes = note_received_from(s, task, GOROUTINE(regs), stream->position, length);
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
@@ -185,9 +147,13 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
 	e->began = began ? began : now;
+	e->joined = 0;
 	if (direction == DIRECTION_SENT) {
-		cause_of_sent(&e->cause, s, task, GOROUTINE(regs));
-		goes = e->cause.go;
+		if (tied)
+			e->cause.length = 0;
+		else
+			cause_of_sent(&e->cause, s, task, GOROUTINE(regs));
+		goes = !tied && e->cause.go;
 		e->unread = has_unread(sk);
 	} else {
 		e->cause.length = 0;

@@ -21,6 +21,10 @@
 #define SIGNATURES_MAX 4
 #define FRAME_HEADER_MAX 16
 #define PIECES_MAX 32     /* events of one call */
+#define TLS_LENGTH_MAX (1u << 30) /* plaintext bytes of one call */
+
+/* In a socket's cookie: it stands for the plaintext of the TLS records that the socket carries. */
+#define LAYER_TLS (1ull << 62)
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
@@ -58,6 +62,8 @@ enum counter {
 	COUNTER_BATCH_REST,                             /* datagrams not seen: behind the first BATCH_MAX of a call */
 	COUNTER_FLOW_REOPENED,                          /* UDP flows that had to give way to others before they ended */
 	COUNTER_TABLE_FULL,                             /* descriptors that are not inherited or closed with their process */
+	COUNTER_TLS_UNTIED,                             /* calls of TLS libraries whose socket is not known: their plaintext is dropped */
+	COUNTER_TLS_UNMATCHED,                          /* calls of TLS libraries whose beginning and end do not match */
 	COUNTERS,
 	COUNTERS_STRIDE = 64, /* from one CPU's to the next one's, which then lie in other cache lines */
 };
@@ -217,7 +223,8 @@ struct data_event {
 	__u8 frame_lead; /* with a form: bytes at the payload's beginning that end a header which begins before it */
 	__u8 frame_unwanted; /* with a form: what is between these bytes and frame is not in the payload */
 	__u8 unread; /* of sent bytes: others had arrived that no program had received; socket mode, TCP */
-	__u8 pad[2];
+	__u8 joined; /* of a layer: what it carried before its socket was known is not known */
+	__u8 pad;
 };
 
 struct close_event {

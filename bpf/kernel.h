@@ -252,6 +252,12 @@ struct pt_regs {
 #define USER_PLACE(regs) ((regs)->ip)
 #define USER_STACK(regs) ((regs)->sp)
 #define GOROUTINE(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
+/* Of a C function, at its first instruction, and at its last one. */
+#define FUNCTION_ARG1(regs) ((regs)->di)
+#define FUNCTION_ARG2(regs) ((regs)->si)
+#define FUNCTION_ARG3(regs) ((regs)->dx)
+#define FUNCTION_ARG4(regs) ((regs)->cx)
+#define FUNCTION_RESULT(regs) ((regs)->ax)
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
@@ -278,6 +284,11 @@ struct pt_regs {
 #define USER_PLACE(regs) ((regs)->user_regs.pc)
 #define USER_STACK(regs) ((regs)->user_regs.sp)
 #define GOROUTINE(regs) ((regs)->user_regs.regs[28])
+#define FUNCTION_ARG1(regs) ((regs)->user_regs.regs[0])
+#define FUNCTION_ARG2(regs) ((regs)->user_regs.regs[1])
+#define FUNCTION_ARG3(regs) ((regs)->user_regs.regs[2])
+#define FUNCTION_ARG4(regs) ((regs)->user_regs.regs[3])
+#define FUNCTION_RESULT(regs) ((regs)->user_regs.regs[0])
 #endif
 
 struct seq_file;

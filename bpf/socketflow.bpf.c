@@ -53,7 +53,10 @@
 #include "datagram_pass.h"
 #include "waits.h"
 #include "fast_open.h"
+#include "call_source.h"
+#include "tls_ties.h"
 #include "data.h"
+#include "tls_calls.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -289,6 +292,15 @@ int BPF_PROG(thread_switch, bool preempt, struct task_struct *task)
 	return 0;
 }
 
+/* ---- TLS libraries: addresses in them, see internal/tlslib ---- */
+
+SEC("uprobe.multi")
+int tls_call(struct pt_regs *regs)
+{
+	on_tls_probe(regs, bpf_get_attach_cookie(regs));
+	return 0;
+}
+
 /* ---- the life of processes ---- */
 
 SEC("tp_btf/sched_process_exec")
@@ -376,3 +388,4 @@ const enum exit_user *unused_exit_user __attribute__((unused));
 const enum cause_flag *unused_cause_flag __attribute__((unused));
 const enum go_turn *unused_go_turn __attribute__((unused));
 const enum frame_form *unused_frame_form __attribute__((unused));
+const enum tls_probe *unused_tls_probe __attribute__((unused));

@@ -73,7 +73,9 @@ const (
 	SocketflowCounterCOUNTER_BATCH_REST        SocketflowCounter = 42
 	SocketflowCounterCOUNTER_FLOW_REOPENED     SocketflowCounter = 43
 	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 44
-	SocketflowCounterCOUNTERS                  SocketflowCounter = 45
+	SocketflowCounterCOUNTER_TLS_UNTIED        SocketflowCounter = 45
+	SocketflowCounterCOUNTER_TLS_UNMATCHED     SocketflowCounter = 46
+	SocketflowCounterCOUNTERS                  SocketflowCounter = 47
 	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
 )
 
@@ -116,7 +118,8 @@ type SocketflowDataEvent struct {
 	FrameLead     uint8
 	FrameUnwanted uint8
 	Unread        uint8
-	Pad           [2]uint8
+	Joined        uint8
+	Pad           uint8
 }
 
 type SocketflowDatagram struct {
@@ -572,7 +575,7 @@ type SocketflowSocketState struct {
 	Early        uint8
 	LivePass     uint32
 	PendingTid   uint32
-	Pad          uint32
+	TlsPid       uint32
 	ConnectCause struct {
 		_        structs.HostLayout
 		Cookie   uint64
@@ -583,6 +586,7 @@ type SocketflowSocketState struct {
 		Flags    uint8
 		Go       uint8
 	}
+	Record [2]uint64
 }
 
 type SocketflowSpliced struct {
@@ -607,6 +611,47 @@ type SocketflowThreadCause struct {
 	Carrier  uint8
 	Pad      uint8
 }
+
+type SocketflowTlsCalls struct {
+	_     structs.HostLayout
+	Depth uint32
+	Probe [4]uint32
+	Pad   uint32
+	Calls [4]struct {
+		_      structs.HostLayout
+		Object uint64
+		Bytes  uint64
+		Count  uint64
+		Began  uint64
+	}
+}
+
+type SocketflowTlsMark struct {
+	_     structs.HostLayout
+	Words [2]uint64
+	Pid   uint64
+}
+
+type SocketflowTlsObject struct {
+	_       structs.HostLayout
+	Address uint64
+	Pid     uint64
+}
+
+type SocketflowTlsProbe uint32
+
+const (
+	SocketflowTlsProbeTLS_READ             SocketflowTlsProbe = 0
+	SocketflowTlsProbeTLS_WRITE            SocketflowTlsProbe = 1
+	SocketflowTlsProbeTLS_COUNT_BY_POINTER SocketflowTlsProbe = 2
+	SocketflowTlsProbeTLS_CALL             SocketflowTlsProbe = 3
+	SocketflowTlsProbeTLS_ENTER            SocketflowTlsProbe = 16
+	SocketflowTlsProbeTLS_EXIT             SocketflowTlsProbe = 32
+	SocketflowTlsProbeTLS_BIO_WRITE        SocketflowTlsProbe = 48
+	SocketflowTlsProbeTLS_SET_BIO          SocketflowTlsProbe = 64
+	SocketflowTlsProbeTLS_SET_WBIO         SocketflowTlsProbe = 80
+	SocketflowTlsProbeTLS_PLACE            SocketflowTlsProbe = 240
+)
 
 type SocketflowTransport uint32
 
@@ -669,6 +714,12 @@ const (
 	SocketflowMapRules                = "rules"
 	SocketflowMapSockets              = "sockets"
 	SocketflowMapSpliced              = "spliced"
+	SocketflowMapTlsBufs              = "tls_bufs"
+	SocketflowMapTlsLayers            = "tls_layers"
+	SocketflowMapTlsMarks             = "tls_marks"
+	SocketflowMapTlsProcesses         = "tls_processes"
+	SocketflowMapTlsThreads           = "tls_threads"
+	SocketflowMapTlsWriters           = "tls_writers"
 	SocketflowMapWaits                = "waits"
 	SocketflowProgAccept4Exit         = "accept4_exit"
 	SocketflowProgAcceptExit          = "accept_exit"
@@ -704,6 +755,7 @@ const (
 	SocketflowProgSocketSent          = "socket_sent"
 	SocketflowProgSpliceExit          = "splice_exit"
 	SocketflowProgThreadSwitch        = "thread_switch"
+	SocketflowProgTlsCall             = "tls_call"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
 	SocketflowVarBegunFlowsMask       = "begun_flows_mask"
@@ -714,10 +766,12 @@ const (
 	SocketflowVarEventBufsBackup      = "event_bufs_backup"
 	SocketflowVarEventBufsExit        = "event_bufs_exit"
 	SocketflowVarEventBufsPerExit     = "event_bufs_per_exit"
+	SocketflowVarEventBufsTls         = "event_bufs_tls"
 	SocketflowVarExcludedPid          = "excluded_pid"
 	SocketflowVarFlowsPerStep         = "flows_per_step"
 	SocketflowVarFollowData           = "follow_data"
 	SocketflowVarFollowDatagramData   = "follow_datagram_data"
+	SocketflowVarFollowTls            = "follow_tls"
 	SocketflowVarFollowUdp            = "follow_udp"
 	SocketflowVarFollowUnix           = "follow_unix"
 	SocketflowVarIterating            = "iterating"
@@ -757,6 +811,7 @@ const (
 	SocketflowVarUnusedProcess        = "unused_process"
 	SocketflowVarUnusedRole           = "unused_role"
 	SocketflowVarUnusedRoleSource     = "unused_role_source"
+	SocketflowVarUnusedTlsProbe       = "unused_tls_probe"
 	SocketflowVarUnusedTransport      = "unused_transport"
 	SocketflowVarUnusedUnixOpen       = "unused_unix_open"
 	SocketflowVarWaitsMask            = "waits_mask"
@@ -839,6 +894,7 @@ type SocketflowProgramSpecs struct {
 	SocketSent          *ebpf.ProgramSpec `ebpf:"socket_sent"`
 	SpliceExit          *ebpf.ProgramSpec `ebpf:"splice_exit"`
 	ThreadSwitch        *ebpf.ProgramSpec `ebpf:"thread_switch"`
+	TlsCall             *ebpf.ProgramSpec `ebpf:"tls_call"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
 }
@@ -868,6 +924,12 @@ type SocketflowMapSpecs struct {
 	Rules            *ebpf.MapSpec `ebpf:"rules"`
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
 	Spliced          *ebpf.MapSpec `ebpf:"spliced"`
+	TlsBufs          *ebpf.MapSpec `ebpf:"tls_bufs"`
+	TlsLayers        *ebpf.MapSpec `ebpf:"tls_layers"`
+	TlsMarks         *ebpf.MapSpec `ebpf:"tls_marks"`
+	TlsProcesses     *ebpf.MapSpec `ebpf:"tls_processes"`
+	TlsThreads       *ebpf.MapSpec `ebpf:"tls_threads"`
+	TlsWriters       *ebpf.MapSpec `ebpf:"tls_writers"`
 	Waits            *ebpf.MapSpec `ebpf:"waits"`
 }
 
@@ -883,10 +945,12 @@ type SocketflowVariableSpecs struct {
 	EventBufsBackup      *ebpf.VariableSpec `ebpf:"event_bufs_backup"`
 	EventBufsExit        *ebpf.VariableSpec `ebpf:"event_bufs_exit"`
 	EventBufsPerExit     *ebpf.VariableSpec `ebpf:"event_bufs_per_exit"`
+	EventBufsTls         *ebpf.VariableSpec `ebpf:"event_bufs_tls"`
 	ExcludedPid          *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	FlowsPerStep         *ebpf.VariableSpec `ebpf:"flows_per_step"`
 	FollowData           *ebpf.VariableSpec `ebpf:"follow_data"`
 	FollowDatagramData   *ebpf.VariableSpec `ebpf:"follow_datagram_data"`
+	FollowTls            *ebpf.VariableSpec `ebpf:"follow_tls"`
 	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
 	Iterating            *ebpf.VariableSpec `ebpf:"iterating"`
@@ -926,6 +990,7 @@ type SocketflowVariableSpecs struct {
 	UnusedProcess        *ebpf.VariableSpec `ebpf:"unused_process"`
 	UnusedRole           *ebpf.VariableSpec `ebpf:"unused_role"`
 	UnusedRoleSource     *ebpf.VariableSpec `ebpf:"unused_role_source"`
+	UnusedTlsProbe       *ebpf.VariableSpec `ebpf:"unused_tls_probe"`
 	UnusedTransport      *ebpf.VariableSpec `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.VariableSpec `ebpf:"unused_unix_open"`
 	WaitsMask            *ebpf.VariableSpec `ebpf:"waits_mask"`
@@ -973,6 +1038,12 @@ type SocketflowMaps struct {
 	Rules            *ebpf.Map `ebpf:"rules"`
 	Sockets          *ebpf.Map `ebpf:"sockets"`
 	Spliced          *ebpf.Map `ebpf:"spliced"`
+	TlsBufs          *ebpf.Map `ebpf:"tls_bufs"`
+	TlsLayers        *ebpf.Map `ebpf:"tls_layers"`
+	TlsMarks         *ebpf.Map `ebpf:"tls_marks"`
+	TlsProcesses     *ebpf.Map `ebpf:"tls_processes"`
+	TlsThreads       *ebpf.Map `ebpf:"tls_threads"`
+	TlsWriters       *ebpf.Map `ebpf:"tls_writers"`
 	Waits            *ebpf.Map `ebpf:"waits"`
 }
 
@@ -999,6 +1070,12 @@ func (m *SocketflowMaps) Close() error {
 		m.Rules,
 		m.Sockets,
 		m.Spliced,
+		m.TlsBufs,
+		m.TlsLayers,
+		m.TlsMarks,
+		m.TlsProcesses,
+		m.TlsThreads,
+		m.TlsWriters,
 		m.Waits,
 	)
 }
@@ -1015,10 +1092,12 @@ type SocketflowVariables struct {
 	EventBufsBackup      *ebpf.Variable `ebpf:"event_bufs_backup"`
 	EventBufsExit        *ebpf.Variable `ebpf:"event_bufs_exit"`
 	EventBufsPerExit     *ebpf.Variable `ebpf:"event_bufs_per_exit"`
+	EventBufsTls         *ebpf.Variable `ebpf:"event_bufs_tls"`
 	ExcludedPid          *ebpf.Variable `ebpf:"excluded_pid"`
 	FlowsPerStep         *ebpf.Variable `ebpf:"flows_per_step"`
 	FollowData           *ebpf.Variable `ebpf:"follow_data"`
 	FollowDatagramData   *ebpf.Variable `ebpf:"follow_datagram_data"`
+	FollowTls            *ebpf.Variable `ebpf:"follow_tls"`
 	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
 	Iterating            *ebpf.Variable `ebpf:"iterating"`
@@ -1058,6 +1137,7 @@ type SocketflowVariables struct {
 	UnusedProcess        *ebpf.Variable `ebpf:"unused_process"`
 	UnusedRole           *ebpf.Variable `ebpf:"unused_role"`
 	UnusedRoleSource     *ebpf.Variable `ebpf:"unused_role_source"`
+	UnusedTlsProbe       *ebpf.Variable `ebpf:"unused_tls_probe"`
 	UnusedTransport      *ebpf.Variable `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.Variable `ebpf:"unused_unix_open"`
 	WaitsMask            *ebpf.Variable `ebpf:"waits_mask"`
@@ -1102,6 +1182,7 @@ type SocketflowPrograms struct {
 	SocketSent          *ebpf.Program `ebpf:"socket_sent"`
 	SpliceExit          *ebpf.Program `ebpf:"splice_exit"`
 	ThreadSwitch        *ebpf.Program `ebpf:"thread_switch"`
+	TlsCall             *ebpf.Program `ebpf:"tls_call"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
 }
@@ -1142,6 +1223,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.SocketSent,
 		p.SpliceExit,
 		p.ThreadSwitch,
+		p.TlsCall,
 		p.UnixReceived,
 		p.UnixSent,
 	)

@@ -21,8 +21,9 @@ struct socket_state {
 	__u8 early;   /* its open was emitted before the end of the handshake: see fast_open.h */
 	__u32 live_pass; /* the last iteration that has reported it as live, see existing.h */
 	__u32 pending_tid; /* the thread that has read what was asked over it; 0: it is answered */
-	__u32 pad;
+	__u32 tls_pid; /* in which process a TLS object is known whose records it carries; 0: none is */
 	struct cause connect_cause; /* until the first bytes are sent */
+	__u64 record[2]; /* of a TLS layer: from which record its socket is known, see tls_ties.h */
 };
 
 struct {

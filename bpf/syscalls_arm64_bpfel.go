@@ -212,7 +212,8 @@ type SyscallsEventBuf struct {
 		FrameLead     uint8
 		FrameUnwanted uint8
 		Unread        uint8
-		Pad           [2]uint8
+		Joined        uint8
+		Pad           uint8
 	}
 	Payload  [49152]int8
 	Emission struct {

@@ -185,7 +185,7 @@ func (c *Conversation) begin(found candidate) {
 	}
 	c.shard.session = protocol.Session{
 		Side: sideOf[c.role], Datagrams: c.connection.Datagrams, Local: c.connection.Local, Remote: c.connection.Remote,
-		Joined: c.joined, Sink: (*sink)(c),
+		Joined: c.joined, TLS: c.connection.TLS, Sink: (*sink)(c),
 	}
 	c.parser = c.shard.starts[c.protocol](&c.shard.session)
 	c.waiter, _ = c.parser.(protocol.Waiter)

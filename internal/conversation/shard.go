@@ -100,6 +100,7 @@ type Connection struct {
 	Joined        bool                     // the beginning was not seen
 	Position      [event.Directions]uint64 // of the first bytes that come, in each direction
 	Datagrams     bool                     // every data event is a datagram
+	TLS           bool                     // it is the plaintext of TLS records
 }
 
 // Emitter receives the exchanges of one conversation. Pointers are valid during the call only.

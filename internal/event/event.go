@@ -97,6 +97,9 @@ const (
 	AddressSources
 )
 
+// LayerTLS in a cookie stands for the plaintext of the TLS records that the socket carries. Its data events count positions of their own.
+const LayerTLS = 1 << 62
+
 // Flow is a socket and its two addresses.
 type Flow struct {
 	Cookie     uint64         // the kernel's identity of the socket, unique until reboot; 0: none
@@ -203,6 +206,7 @@ type Data struct {
 	Frame         uint64
 	FrameLead     uint8
 	FrameUnwanted bool
+	Joined        bool  // of a layer: what it carried before is not known
 	Unread        bool  // of sent bytes: others had arrived that no program had received; known in the socket mode, of TCP
 	Cause         Cause // of sent bytes
 }

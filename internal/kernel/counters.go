@@ -29,6 +29,8 @@ type Counters struct {
 	DatagramBudget   uint64              // datagrams not reported: their flow had spent what it may before the first Want
 	BatchRest        uint64              // datagrams not seen: too many in one sendmmsg or recvmmsg
 	FlowReopened     uint64              // UDP flows that went on after they had to give way to others: a lower bound
+	TLSUntied        uint64              // calls of TLS libraries without plaintext: their socket is not known
+	TLSUnmatched     uint64              // calls of TLS libraries whose beginning and end do not match
 	// Missed is an upper bound of how often the kernel skipped a program because another one ran on that CPU. What happened then
 	// is not known. For a program with a backup the smaller of their two numbers counts, because both have to be skipped. A run that is made up for
 	// does not count.
@@ -104,5 +106,7 @@ func (c *Counters) single(i bpf.SocketflowCounter) *uint64 {
 		bpf.SocketflowCounterCOUNTER_DATAGRAM_BUDGET:   &c.DatagramBudget,
 		bpf.SocketflowCounterCOUNTER_BATCH_REST:        &c.BatchRest,
 		bpf.SocketflowCounterCOUNTER_FLOW_REOPENED:     &c.FlowReopened,
+		bpf.SocketflowCounterCOUNTER_TLS_UNTIED:        &c.TLSUntied,
+		bpf.SocketflowCounterCOUNTER_TLS_UNMATCHED:     &c.TLSUnmatched,
 	}[i]
 }

@@ -228,6 +228,7 @@ func decodeData(raw []byte, e *event.Event) error {
 		FrameLead:      r.FrameLead,
 		FrameUnwanted:  r.FrameUnwanted != 0,
 		Unread:         r.Unread != 0,
+		Joined:         r.Joined != 0,
 		Cause: event.Cause{
 			Socket: r.Cause.Cookie, Position: r.Cause.Position, Length: r.Cause.Length,
 			Pending: r.Cause.Pending, Row: r.Cause.Row, Go: event.GoTurn(r.Cause.Go),

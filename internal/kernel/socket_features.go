@@ -27,6 +27,7 @@ const (
 	withoutUnowned  = "connections older than the collector that no process holds are not found, and TCP connections whose end no hook shows are remembered until they are the oldest"
 	withoutUnix     = "Unix sockets whose end no hook shows are remembered until they are the oldest"
 	withoutWaits    = "a request or a response that a blocking call sends is dated by the end of the call, not by its beginning"
+	withoutTLS      = "requests within TLS are not seen"
 	withoutPolls    = "of a program with an event loop, a request is the child of the one that it had received only if that was the only one"
 	withoutFlowEnds = "UDP flows do not end before the collector does"
 )
@@ -48,6 +49,9 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 	}
 	if opts.Causes {
 		all = append(all, c.polls())
+	}
+	if opts.TLS {
+		all = append(all, one(bpf.SocketflowProgTlsCall, libraryHook, withoutTLS))
 	}
 	if opts.transfers() && backup {
 		for _, def := range transferTracepoints {
@@ -189,6 +193,9 @@ func (h *socketHooks) attach(def *programDef, program *ebpf.Program) (link.Link,
 			return nil, err
 		}
 		return nil, l.Close()
+	}
+	if def.hook == libraryHook {
+		return nil, proveLibraries(program)
 	}
 	if def.hook == runHook { // with arguments for which it does nothing
 		_, err := program.Run(&ebpf.RunOptions{Context: []uint64{0}})

@@ -33,6 +33,8 @@ type Options struct {
 	DatagramData bool
 	// Causes means that the data events of sent bytes say what the thread had received last.
 	Causes bool
+	// TLS means that the plaintext of TLS libraries is captured, once they are attached: see AttachLibrary.
+	TLS bool
 	// PayloadLimit and PayloadBurst bound how much is captured of one call, at most MaxPayload, and of a burst of calls in one
 	// direction, until a Want says otherwise. Bytes.
 	PayloadLimit, PayloadBurst int
@@ -141,6 +143,11 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	addBackups(spec, bpf.SocketflowProgSockState)
 	if err := configureBufs(spec, opts, backup && opts.transfers() && opts.Attachment != AttachFunction); err != nil {
 		return err
+	}
+	if opts.TLS {
+		if err := configureTLS(spec, opts); err != nil {
+			return err
+		}
 	}
 	var include, needLocalPort bool
 	for _, r := range opts.Rules {

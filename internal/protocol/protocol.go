@@ -68,6 +68,7 @@ type Session struct {
 	Datagrams     bool           // each Chunk is one datagram; otherwise the conversation is a stream
 	Local, Remote netip.AddrPort // invalid where there is none
 	Joined        bool           // it was under way already: its first bytes may be from the middle of a message
+	TLS           bool           // it is encrypted: these are the plaintexts
 	Sink          Sink
 }
 

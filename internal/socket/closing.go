@@ -46,7 +46,7 @@ func (t *Table) close(e *event.Event) {
 // leave handles that the owner of a connection has closed its end. Data that was transferred before may still come.
 func (t *Table) leave(e *event.Event) {
 	c := t.connections[e.Flow.Cookie]
-	if c == nil || c.closed || c.conv == nil || c.conv.Mute() {
+	if c == nil || c.closed || !c.isSpeaking() {
 		return
 	}
 	c.leftAt, c.leftFirst = e.Time, !e.Ending.FINReceived
@@ -65,7 +65,7 @@ func (t *Table) peerClose(e *event.Event) {
 
 // awaitsData says whether data of a closed connection may still come.
 func (t *Table) awaitsData(c *connection) bool {
-	if c.conv == nil || c.conv.Mute() || c.ignored || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
+	if !c.isSpeaking() || c.ignored || (c.ending.BytesSent == 0 && c.ending.BytesReceived == 0) {
 		return false
 	}
 	// This side reset the connection: what it has not read by then it never reads.

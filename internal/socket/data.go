@@ -17,11 +17,15 @@ func (c *endedCookies) remove(cookie uint64) {
 // data hands an event to the conversation. If the accept was not seen, data also shows which process accepted the connection. Of a
 // connection that was evicted, or whose open was lost, the kernel is asked for a description, with which it is joined.
 func (t *Table) data(e *event.Event) {
-	c := t.connections[e.Flow.Cookie]
+	cookie := e.Flow.Cookie
+	if e.Flow.Cookie&event.LayerTLS != 0 && t.connections[cookie] == nil {
+		cookie &^= event.LayerTLS
+	}
+	c := t.connections[cookie]
 	if c == nil {
 		t.stats.Strays.Add(1)
-		if !t.ended.has(e.Flow.Cookie) {
-			t.conversations.Describe(e.Flow.Cookie)
+		if !t.ended.has(cookie) {
+			t.conversations.Describe(cookie)
 		}
 		return
 	}
@@ -29,11 +33,10 @@ func (t *Table) data(e *event.Event) {
 	if c.waiting && !c.closed {
 		t.accepted(c, e.Owner)
 	}
-	switch {
-	case c.ignored:
+	if c.ignored {
 		t.conversations.Refuse(e.Flow.Cookie)
-	case c.conv != nil:
-		c.conv.Data(e)
+	} else if l := c.layerOf(e); l.conv != nil {
+		l.conv.Data(e)
 	}
 	if c.closed && !c.waiting && c.ending.Unread > 0 {
 		c.ending.Unread -= min(c.ending.Unread, e.Data.Length)

@@ -369,7 +369,7 @@ func TestConnectionKnowsOfExchangesThatAreLeftOut(t *testing.T) {
 	var closed Connection
 	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
 	h.table.Handle(clientOpen(1, 10))
-	h.table.connections[1].Omit()
+	h.table.connections[1].layers[plain].Omit()
 	h.table.Handle(clientClose(1, 10, 20))
 	h.table.Flush(99)
 	if closed.Exchanges != 1 {

@@ -20,8 +20,8 @@ func (t *Table) emitOpened(c *connection) {
 
 func (t *Table) emitClosed(c *connection) {
 	t.leaveOutOwn(c)
-	if c.conv != nil && !c.ignored {
-		c.endConversation()
+	if !c.ignored {
+		c.each((*layer).endWithConnection)
 	}
 	if !c.ignored {
 		t.stats.Closed.Add(1)
@@ -43,18 +43,19 @@ var closers = [...]conversation.Closer{
 	SideUnknown: conversation.CloserUnknown, SideLocal: conversation.CloserLocal, SideRemote: conversation.CloserRemote,
 }
 
-// endConversation ends the conversation of a connection that has ended, or whose owner has closed its end. What becomes of the
+// endWithConnection ends the conversation of a connection that has ended, or whose owner has closed its end. What becomes of the
 // connection after that concerns nobody who took part in the conversation.
-func (c *connection) endConversation() {
+func (l *layer) endWithConnection() {
+	c := l.connection
 	switch {
-	case c.leftAt == 0 && c.conv.Role() == event.RoleClient && isHalfClosed(&c.ending): // it was waiting for the answer
-		c.conv.End(&c.ending, c.closedAt, c.errno(), conversation.CloserRemote)
+	case c.leftAt == 0 && l.conv.Role() == event.RoleClient && isHalfClosed(&c.ending): // it was waiting for the answer
+		l.end(&c.ending, c.closedAt, c.errno(), conversation.CloserRemote)
 	case c.leftAt == 0:
-		c.conv.End(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
+		l.end(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
 	case c.leftFirst:
-		c.conv.End(&c.ending, c.leftAt, 0, conversation.CloserLocal)
+		l.end(&c.ending, c.leftAt, 0, conversation.CloserLocal)
 	default:
-		c.conv.End(&c.ending, c.leftAt, 0, conversation.CloserRemote)
+		l.end(&c.ending, c.leftAt, 0, conversation.CloserRemote)
 	}
 }
 
@@ -67,21 +68,22 @@ func (c *connection) errno() uint32 {
 }
 
 // Emit emits an exchange on the connection. It implements conversation.Emitter.
-func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
+func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
+	c := l.connection
 	t := c.table
 	if t.leaveOutOwn(c); c.own {
-		c.Forget(id)
+		l.Forget(id)
 		return
 	}
 	c.exchanges++
 	t.fill(c)
-	if role := c.conv.Role(); role != t.out.Role { // a program may connect and then serve
+	if role := l.conv.Role(); role != t.out.Role { // a program may connect and then serve
 		t.out.Role, t.out.RoleSource = role, event.RoleSourceProtocol
 	}
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
-	t.out.Exchange = c.endExchange(id, x, t.out.Role)
+	t.out.Exchange = l.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
 	t.sink.Exchanged(&t.out, x, start, start+t.clock.Between(began, x.End.Time))
@@ -92,7 +94,7 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 }
 
 // Omit notes an exchange that is left out. It implements conversation.Emitter.
-func (c *connection) Omit() { c.exchanges++ }
+func (l *layer) Omit() { l.connection.exchanges++ }
 
 // leaveOutOwn ignores a connection whose other end is a socket of this process.
 func (t *Table) leaveOutOwn(c *connection) {
@@ -106,14 +108,16 @@ func (t *Table) leaveOutOwn(c *connection) {
 	}
 }
 
-// learnRole takes the role from the conversation if nothing else has shown it.
+// learnRole takes the role from the conversations if nothing else has shown it.
 func (c *connection) learnRole() {
-	if c.flow.Role != event.RoleUnknown || c.conv == nil {
+	if c.flow.Role != event.RoleUnknown {
 		return
 	}
-	if role := c.conv.Role(); role != event.RoleUnknown {
-		c.flow.Role, c.flow.RoleSource = role, event.RoleSourceProtocol
-	}
+	c.each(func(l *layer) {
+		if role := l.conv.Role(); role != event.RoleUnknown {
+			c.flow.Role, c.flow.RoleSource = role, event.RoleSourceProtocol
+		}
+	})
 }
 
 // fill fills t.out with what all reports of a connection have in common.

@@ -12,8 +12,8 @@ func (t *Table) fail(e *event.Event) {
 
 // failEarly ends the conversation of a connection whose handshake failed after its first bytes were sent.
 func (t *Table) failEarly(c *connection, e *event.Event) {
-	if c.conv != nil && !c.ignored {
-		c.conv.End(&e.Ending, e.Time, e.Ending.Errno, closers[endOfAttempt(&e.Ending).By])
+	if !c.ignored {
+		c.each(func(l *layer) { l.end(&e.Ending, e.Time, e.Ending.Errno, closers[endOfAttempt(&e.Ending).By]) })
 	}
 	t.ended.add(c.flow.Cookie)
 	t.remove(c)

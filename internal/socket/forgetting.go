@@ -78,10 +78,10 @@ func (t *Table) evict(c *connection, at uint64) {
 		return
 	}
 	t.stats.EvictedFull.Add(1)
-	if c.conv != nil && !c.ignored {
+	if conv := c.layers[plain].conv; conv != nil && !c.ignored {
 		// What it says next is not lost then. Others are asked for when they speak, so that they do not overwrite what is wanted of sockets
 		// that share a slot with them.
-		if _, recognised := c.conv.Protocol(); recognised {
+		if _, recognised := conv.Protocol(); recognised {
 			defer t.conversations.Describe(c.flow.Cookie)
 		}
 	}
@@ -89,27 +89,35 @@ func (t *Table) evict(c *connection, at uint64) {
 	t.remove(c)
 }
 
-// cut ends the conversation of a connection that is not followed beyond a time.
+// cut ends the conversations of a connection that is not followed beyond a time.
 func (t *Table) cut(c *connection, at uint64) {
-	if c.conv != nil && !c.ignored {
-		c.conv.Cut(at)
+	if !c.ignored {
+		c.each(func(l *layer) { l.conv.Cut(at) })
 	}
 }
 
-// abandon ends the conversation of a connection whose end was lost.
+// abandon ends the conversations of a connection whose end was lost.
 func (t *Table) abandon(c *connection) {
-	if c.conv != nil && !c.ignored {
-		c.conv.Abandon(c.seen)
+	if !c.ignored {
+		c.each(func(l *layer) { l.conv.Abandon(c.seen) })
 	}
 }
 
 func (t *Table) remove(c *connection) {
 	if t.opts.Exchanges != nil {
-		t.opts.Exchanges.Leave(c.flow.Cookie)
+		for i := range c.layers {
+			if cookie := c.layers[i].cookie; cookie != 0 {
+				t.opts.Exchanges.Leave(cookie)
+			}
+		}
 	}
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)
 	t.byUse[c.flow.Transport].Remove(&c.links)
-	*c = connection{conv: c.conv}
+	earlier := c.layers
+	*c = connection{}
+	for i := range c.layers {
+		c.layers[i].conv = earlier[i].conv // its memory is reused
+	}
 	t.free.Put(&c.links, c)
 }

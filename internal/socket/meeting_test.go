@@ -27,7 +27,7 @@ func (m *meeter) join(t *testing.T, meetings *trace.Meetings) *Connection {
 	table.Handle(e)
 	c := table.connections[1]
 	table.fill(c)
-	table.out.Exchange = c.endExchange(1, &m.exchange, m.flow.Role)
+	table.out.Exchange = c.layers[plain].endExchange(1, &m.exchange, m.flow.Role)
 	return &table.out
 }
 

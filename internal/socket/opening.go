@@ -1,7 +1,6 @@
 package socket
 
 import (
-	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/process"
 )
@@ -104,16 +103,16 @@ func (t *Table) add(e *event.Event) *connection {
 	}
 	owner := t.owner(e.Owner)
 	t.serial++
-	conv := c.conv // of an earlier connection: its memory is reused
+	earlier := c.layers // their memory is reused
 	*c = connection{
 		table: t, flow: e.Flow, owner: owner, id: t.connectionID(e), serial: t.serial, seen: e.Time, used: e.Time,
 		sequence: e.Sequence,
 		ignored:  !t.observes(owner, &e.Flow),
 	}
-	c.conv = t.conversations.Begin(conv, conversation.Connection{
-		Cookie: e.Flow.Cookie, Role: e.Flow.Role, Local: e.Flow.Local, Remote: e.Flow.Remote, Joined: e.Existing,
-		Datagrams: transports[transport].datagrams, Position: e.Ending.Position,
-	}, c)
+	for i := range c.layers {
+		c.layers[i].conv = earlier[i].conv
+	}
+	c.layers[plain].begin(c, e.Flow.Cookie, e.Existing, e.Ending.Position)
 	t.connections[e.Flow.Cookie] = c
 	t.ended.remove(e.Flow.Cookie)
 	t.stats.TrackedBy[transport].Add(1)

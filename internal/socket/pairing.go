@@ -44,18 +44,19 @@ func (t *Table) pairOf(c *connection) trace.Pair {
 }
 
 // idsOf are the ids of an exchange with this initiator, at the end which has a role in the protocol. A program may connect and then serve.
-func (c *connection) idsOf(id protocol.ID, initiator protocol.Direction, position uint64, inProtocol event.Role) trace.Exchange {
+func (l *layer) idsOf(id protocol.ID, initiator protocol.Direction, position uint64, inProtocol event.Role) trace.Exchange {
+	c := l.connection
 	asks := asks(initiator, inProtocol)
-	if c.pair == 0 || inProtocol == event.RoleUnknown {
+	if c.pair == 0 || inProtocol == event.RoleUnknown || (l.encrypted() && l.joined) {
 		own := trace.Exchange{Asks: asks}
-		own.Trace, own.Own = c.table.identity.Of(c.serial, uint64(id))
+		own.Trace, own.Own = c.table.identity.Of(c.serial, uint64(id)|l.bit())
 		return own
 	}
 	sender, direction := c.flow.Role, event.Sent
 	if !asks {
 		sender, direction = otherRole[sender], event.Received
 	}
-	return c.pair.Of(trace.Position(c.sequence[direction], position), sender, asks)
+	return c.pair.Of(trace.Position(c.sequence[direction], position)|l.bit(), sender, asks)
 }
 
 // asks reports whether the end with a role in the protocol began an exchange with this initiator.
@@ -66,10 +67,11 @@ func asks(initiator protocol.Direction, inProtocol event.Role) bool {
 func (c *connection) otherEnd() trace.End { return c.pair.End(otherRole[c.flow.Role]) }
 
 // beginning is what others may need to know of an exchange that has begun.
-func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, start *protocol.Stamp, inProtocol event.Role) *trace.Beginning {
+func (l *layer) beginning(id protocol.ID, initiator protocol.Direction, start *protocol.Stamp, inProtocol event.Role) *trace.Beginning {
+	c := l.connection
 	b := &c.table.begun
 	*b = trace.Beginning{
-		ExchangeKey: c.key(id), IDs: c.idsOf(id, initiator, start.Position, inProtocol),
+		ExchangeKey: l.key(id), IDs: l.idsOf(id, initiator, start.Position, inProtocol),
 		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
 		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine, Thread: start.TID,
 	}
@@ -81,30 +83,29 @@ func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, sta
 }
 
 // Begin notes that an exchange has begun. It implements conversation.Emitter, as the following does.
-func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
+func (l *layer) Begin(id protocol.ID, r *protocol.Request) {
+	c := l.connection
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
 		c.learnRole()
 		t.pair(c)
-		t.opts.Exchanges.Begin(c.beginning(id, r.Initiator, &r.Start, c.conv.Role()))
+		t.opts.Exchanges.Begin(l.beginning(id, r.Initiator, &r.Start, l.conv.Role()))
 	}
 }
 
 // Continue notes the trace context of an exchange.
-func (c *connection) Continue(id protocol.ID, parent *protocol.TraceContext) {
+func (l *layer) Continue(id protocol.ID, parent *protocol.TraceContext) {
+	c := l.connection
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
-		t.opts.Exchanges.Continue(c.key(id), contextOf(parent))
+		t.opts.Exchanges.Continue(l.key(id), contextOf(parent))
 	}
 }
 
 // Forget forgets an exchange.
-func (c *connection) Forget(id protocol.ID) {
+func (l *layer) Forget(id protocol.ID) {
+	c := l.connection
 	if t := c.table; t.opts.Exchanges != nil {
-		t.opts.Exchanges.Forget(c.key(id))
+		t.opts.Exchanges.Forget(l.key(id))
 	}
-}
-
-func (c *connection) key(id protocol.ID) trace.ExchangeKey {
-	return trace.ExchangeKey{Socket: c.flow.Cookie, Serial: c.serial, ID: uint64(id)}
 }
 
 func contextOf(parent *protocol.TraceContext) trace.Context {
@@ -112,10 +113,11 @@ func contextOf(parent *protocol.TraceContext) trace.Context {
 }
 
 // endExchange notes the end of an exchange, and returns its ids.
-func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
+func (l *layer) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
+	c := l.connection
 	t := c.table
-	b, a := c.beginning(id, x.Initiator, &x.Start, inProtocol), trace.Answer{At: x.End.Time}
-	if !b.IDs.Joined {
+	b, a := l.beginning(id, x.Initiator, &x.Start, inProtocol), trace.Answer{At: x.End.Time}
+	if !b.IDs.Joined && !l.encrypted() {
 		c.meet(b, x, inProtocol)
 	}
 	if t.opts.Exchanges == nil {

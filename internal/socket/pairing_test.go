@@ -56,8 +56,8 @@ func TestBothEndsKnowAnExchangeByTheSameIDs(t *testing.T) {
 		if test.serves {
 			ofClient, ofServer = ofServer, ofClient
 		}
-		atClient, atServer := client.idsOf(1, test.initiator, fromStart, ofClient), server.idsOf(2, test.initiator, fromStart, ofServer)
-		atJoined := joined.idsOf(3, test.initiator, fromStart-later, ofServer)
+		atClient, atServer := client.layers[plain].idsOf(1, test.initiator, fromStart, ofClient), server.layers[plain].idsOf(2, test.initiator, fromStart, ofServer)
+		atJoined := joined.layers[plain].idsOf(3, test.initiator, fromStart-later, ofServer)
 		if atClient.Trace != atServer.Trace || atClient.Own != atServer.Other || atClient.Other != atServer.Own || atClient.Asks == atServer.Asks {
 			t.Errorf("%s: %v and %v", name, atClient, atServer)
 		}
@@ -83,7 +83,7 @@ func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
 		table.Handle(e)
 		c := table.connections[1]
 		table.fill(c)
-		if ids := c.idsOf(1, protocol.FromClient, 0, event.RoleClient); ids.Joined || ids.Own == [8]byte{} || c.otherEnd() != 0 {
+		if ids := c.layers[plain].idsOf(1, protocol.FromClient, 0, event.RoleClient); ids.Joined || ids.Own == [8]byte{} || c.otherEnd() != 0 {
 			t.Errorf("%s: %v, the other end is %v", name, ids, c.otherEnd())
 		}
 	}
@@ -132,7 +132,7 @@ func TestEndsOfAUnixSocketArePairedByTheirCookies(t *testing.T) {
 	if client.pair == 0 || client.pair != server.pair {
 		t.Errorf("pairs %x and %x", client.pair, server.pair)
 	}
-	if asks, hears := client.idsOf(1, protocol.FromClient, 5, event.RoleClient), server.idsOf(2, protocol.FromClient, 5, event.RoleServer); asks.Trace != hears.Trace || asks.Own != hears.Other {
+	if asks, hears := client.layers[plain].idsOf(1, protocol.FromClient, 5, event.RoleClient), server.layers[plain].idsOf(2, protocol.FromClient, 5, event.RoleServer); asks.Trace != hears.Trace || asks.Own != hears.Other {
 		t.Errorf("ids %v and %v", asks, hears)
 	}
 	if later := unixEnd(t, event.RoleClient, 8, 9, 78); later.pair == client.pair {

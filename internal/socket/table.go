@@ -73,7 +73,7 @@ type connection struct {
 	leftFirst bool   // before the other end did
 	ending    event.Ending
 	end       End
-	conv      *conversation.Conversation // nil: its data is not parsed
+	layers    [layers]layer
 	exchanges uint64
 	last      LastExchange // of them
 	links     intrusive.Links[connection]

@@ -52,7 +52,7 @@ func (t *Table) expireEnding(monotonic uint64) {
 		case c.closed && c.closedAt == w.time:
 			t.emitClosed(c)
 		case !c.closed && c.leftAt == w.time && !c.ignored:
-			c.endConversation()
+			c.each((*layer).endWithConnection)
 		}
 	}
 }

@@ -192,7 +192,7 @@ func (m *Message) SetTarget(target []byte) {
 	m.targetCut = m.target.to-m.target.from < len(target)
 }
 
-// SetScheme sets :scheme; without it the scheme is that of an absolute target, else "http".
+// SetScheme sets :scheme; without it the scheme is that of an absolute target, else "http" or, within TLS, "https".
 func (m *Message) SetScheme(scheme []byte) {
 	if len(scheme) <= maxScheme {
 		m.scheme = m.keep(scheme, maxScheme)

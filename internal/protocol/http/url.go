@@ -64,6 +64,9 @@ func (m *Message) locate() location {
 	}
 	if !lowerScheme(l.scheme) {
 		l.scheme = schemeHTTP
+		if m.session.TLS {
+			l.scheme = schemeHTTPS
+		}
 	}
 	if len(l.host) > 0 && !l.explicit {
 		l.port = defaultPort(l.scheme)
@@ -75,7 +78,7 @@ func (m *Message) locate() location {
 	return l
 }
 
-var schemeHTTP = []byte("http")
+var schemeHTTP, schemeHTTPS = []byte("http"), []byte("https")
 
 // defaultPort: RFC 9110, 4.2.1 and 4.2.2; RFC 6455, 3.
 func defaultPort(scheme []byte) uint16 {

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * The plaintext that programs hand to a TLS library, and get from it. The programs are attached to addresses within the library: where a
+ * call begins, and where it ends. No return address is taken over.
+ */
+#pragma once
+
+/* Set before the programs are loaded. */
+const volatile __u32 event_bufs_tls = 0; /* where those of the programs at libraries begin */
+
+#define TLS_BUFS 2       /* for each CPU: a task may be preempted within a program */
+#define TLS_CALLS_MAX 4  /* within each other, of a thread: a callback may use another connection */
+
+/* Where the program is attached: in the attachment's cookie. */
+enum tls_probe {
+	/* What a call does: bits. */
+	TLS_READ = 0,
+	TLS_WRITE = 1,
+	TLS_COUNT_BY_POINTER = 2, /* its fourth argument says where it puts the number of bytes */
+	TLS_CALL = 3,             /* all of them */
+	/* Which place it is. */
+	TLS_ENTER = 0x10,
+	TLS_EXIT = 0x20,
+	TLS_BIO_WRITE = 0x30, /* entry of BIO_write */
+	TLS_SET_BIO = 0x40,   /* entry of SSL_set_bio */
+	TLS_SET_WBIO = 0x50,  /* entry of SSL_set0_wbio */
+	TLS_PLACE = 0xf0,
+};
+
+/* A call under way. */
+struct tls_call {
+	__u64 object;
+	__u64 bytes; /* where they are */
+	__u64 count; /* where their number will be; 0: it is returned */
+	__u64 began; /* CLOCK_MONOTONIC, ns */
+};
+
+struct tls_calls {
+	__u32 depth;
+	__u32 probe[TLS_CALLS_MAX];
+	__u32 pad;
+	struct tls_call calls[TLS_CALLS_MAX];
+};
+
+/* By thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u32);
+	__type(value, struct tls_calls);
+} tls_threads SEC(".maps");
+
+/* The object that writes the records of a TLS object: a BIO. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct tls_object);
+	__type(value, __u64);
+} tls_writers SEC(".maps");
+
+/* Which of event_bufs of the programs at libraries are in use. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u32);
+	__type(value, __u32);
+} tls_bufs SEC(".maps");
+
+static const struct tls_calls no_tls_calls = {};
+
+/* Takes a buffer; its number in *buf, and that of its use in *use. */
+static __always_inline struct event_buf *take_tls_buf(__u32 *buf, __u32 *use)
+{
+	__u32 first = bpf_get_smp_processor_id() * TLS_BUFS;
+
+	for (__u32 i = 0; i < TLS_BUFS; i++) {
+		__u32 key = first + i, *users = bpf_map_lookup_elem(&tls_bufs, &key);
+
+		if (!users)
+			return NULL;
+		if (!__sync_fetch_and_add(users, 1)) {
+			*use = key;
+			*buf = event_bufs_tls + key;
+			return bpf_map_lookup_elem(&event_bufs, buf);
+		}
+		__sync_fetch_and_add(users, -1);
+	}
+	return NULL;
+}
+
+static __always_inline void give_back_tls_buf(__u32 use)
+{
+	__u32 *users = bpf_map_lookup_elem(&tls_bufs, &use);
+
+	if (users)
+		__sync_fetch_and_add(users, -1);
+}
+
+static __always_inline struct tls_calls *calls_of(bool make)
+{
+	__u32 tid = bpf_get_current_pid_tgid();
+	struct tls_calls *calls = bpf_map_lookup_elem(&tls_threads, &tid);
+
+	if (calls || !make)
+		return calls;
+	bpf_map_update_elem(&tls_threads, &tid, &no_tls_calls, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&tls_threads, &tid);
+}
+
+static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u32 depth)
+{
+	barrier_var(depth);
+	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
+}
+
+/* The layer of the connection whose TLS object this is; NULL: it is not tied to a socket. */
+static __always_inline struct socket_state *layer_of(__u64 address)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	__u64 *writer = bpf_map_lookup_elem(&tls_writers, &object);
+
+	if (writer)
+		object.address = *writer;
+	return bpf_map_lookup_elem(&tls_layers, &object);
+}
+
+/* The plaintext of length bytes at an address is emitted. */
+static __always_inline void emit_plaintext(struct socket_state *s, struct event_buf *event_buf, __u32 buf, const struct tls_call *call,
+					   __u32 direction, __u32 length, const struct budget *budget)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct stream *stream = &s->conn.streams[direction];
+	struct data_event *e = &event_buf->event;
+	struct emission *t = &event_buf->emission;
+	__u64 now = bpf_ktime_get_ns();
+
+	reset_emission(t, buf);
+	begin_data(t, e, &s->conn, direction, length, budget);
+	e->header.pid = task->tgid;
+	e->header.time = now;
+	e->header.start = task->group_leader->start_boottime;
+	e->began = direction == DIRECTION_SENT ? call->began : now;
+	e->goroutine = 0;
+	e->unread = 0;
+	e->joined = s->conn.existing;
+	if (direction == DIRECTION_SENT) {
+		cause_of_sent(&e->cause, s, task, 0);
+	} else {
+		note_received_from(s, task, 0, stream->position, length);
+		e->cause.length = 0;
+	}
+	t->g.from.base = call->bytes;
+	t->g.from.length = length;
+	begin_frames(t, e, &s->conn, direction, budget);
+	add_to_burst(t, &s->conn);
+	emit_call(t, stream);
+	take_from_burst(t, &s->conn);
+}
+
+/* A call has transferred length bytes of plaintext. */
+static __always_inline void on_plaintext(const struct tls_call *call, __u32 direction, __u32 length)
+{
+	struct socket_state *s = layer_of(call->object);
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct event_buf *event_buf;
+	struct stream *stream;
+	struct budget budget;
+	__u32 buf = 0, use = 0;
+
+	if (!s) {
+		count(COUNTER_TLS_UNTIED);
+		return;
+	}
+	stream = &s->conn.streams[direction];
+	stream->position += length;
+	if (direction == DIRECTION_SENT)
+		end_pending(s);
+	if (!is_wanted(&s->conn, direction, &budget)) {
+		if (direction == DIRECTION_RECEIVED)
+			note_received_from(s, task, 0, 0, 0);
+		return;
+	}
+	if (stream->position < stream->until) {
+		if (direction == DIRECTION_RECEIVED)
+			note_received_from(s, task, 0, stream->position, length);
+		stream->last_unreported = bpf_ktime_get_ns();
+		return;
+	}
+	event_buf = take_tls_buf(&buf, &use);
+	if (!event_buf) {
+		count(COUNTER_RING_FULL + EVENT_DATA);
+		stream->gap_reason |= CUT_RING_FULL;
+		return;
+	}
+	emit_plaintext(s, event_buf, buf, call, direction, length, &budget);
+	give_back_tls_buf(use);
+}
+
+/* A call that reads or writes begins: its arguments are the object, the bytes, their number, and where the number of those transferred goes. */
+static __always_inline void on_tls_enter(struct pt_regs *regs, __u32 probe)
+{
+	struct tls_calls *calls = calls_of(true);
+	struct tls_call *call;
+
+	if (!calls)
+		return;
+	if (calls->depth >= TLS_CALLS_MAX) { /* ends were not seen */
+		count(COUNTER_TLS_UNMATCHED);
+		calls->depth = 0;
+	}
+	call = call_at(calls, calls->depth);
+	call->object = FUNCTION_ARG1(regs);
+	call->bytes = FUNCTION_ARG2(regs);
+	call->count = probe & TLS_COUNT_BY_POINTER ? FUNCTION_ARG4(regs) : 0;
+	call->began = bpf_ktime_get_ns();
+	calls->probe[calls->depth & (TLS_CALLS_MAX - 1)] = probe;
+	calls->depth++;
+}
+
+/* It ends. */
+static __always_inline void on_tls_exit(struct pt_regs *regs, __u32 probe)
+{
+	struct tls_calls *calls = calls_of(false);
+	struct tls_call *call;
+	__u64 length = 0;
+	__s32 result = FUNCTION_RESULT(regs);
+
+	if (!calls || !calls->depth || calls->depth > TLS_CALLS_MAX) /* it began before the programs were attached */
+		return;
+	calls->depth--;
+	call = call_at(calls, calls->depth);
+	if (calls->probe[calls->depth & (TLS_CALLS_MAX - 1)] != probe) {
+		count(COUNTER_TLS_UNMATCHED);
+		calls->depth = 0;
+		return;
+	}
+	if (result <= 0)
+		return;
+	length = result;
+	if (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count))
+		return;
+	if (length && length <= TLS_LENGTH_MAX)
+		on_plaintext(call, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
+}
+
+/* The object writes records with this BIO. */
+static __always_inline void set_writer(__u64 address, __u64 writer)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+
+	if (address && writer)
+		bpf_map_update_elem(&tls_writers, &object, &writer, BPF_ANY);
+}
+
+/* A BIO is given records to write, or anything else. */
+static __always_inline void on_bio_write(struct pt_regs *regs)
+{
+	struct tls_object bio = {.address = FUNCTION_ARG1(regs), .pid = current_process()};
+	struct tls_mark mark = {.pid = bio.pid};
+	struct tls_calls *calls = calls_of(false);
+	struct tls_call *call = NULL;
+	struct socket_state *layer;
+	enum tls_mark_kind kind;
+	__u32 pid = bio.pid;
+	__u8 yes = 1;
+
+	if (calls && calls->depth && calls->depth <= TLS_CALLS_MAX && calls->probe[(calls->depth - 1) & (TLS_CALLS_MAX - 1)] & TLS_WRITE)
+		call = call_at(calls, calls->depth - 1);
+	kind = read_mark(&mark, FUNCTION_ARG2(regs), (__s32)FUNCTION_ARG3(regs) > 0 ? (__u32)FUNCTION_ARG3(regs) : 0);
+	if (!kind || (kind == TLS_MARK_DATA && !call)) /* what the program has received, or what ends a handshake */
+		return;
+	if (kind == TLS_MARK_DATA)
+		set_writer(call->object, bio.address);
+	layer = bpf_map_lookup_elem(&tls_layers, &bio);
+	if (layer) {
+		if (kind == TLS_MARK_DATA || (layer->record[0] == mark.words[0] && layer->record[1] == mark.words[1]))
+			return;
+		bpf_map_delete_elem(&tls_layers, &bio); /* another connection begins where this one was */
+	}
+	bpf_map_update_elem(&tls_marks, &mark, &bio.address, BPF_ANY);
+	if (!bpf_map_lookup_elem(&tls_processes, &pid))
+		bpf_map_update_elem(&tls_processes, &pid, &yes, BPF_ANY);
+}
+
+static __always_inline void on_tls_probe(struct pt_regs *regs, __u64 probe)
+{
+	switch (probe & TLS_PLACE) {
+	case TLS_ENTER:
+		on_tls_enter(regs, probe & TLS_CALL);
+		break;
+	case TLS_EXIT:
+		on_tls_exit(regs, probe & TLS_CALL);
+		break;
+	case TLS_BIO_WRITE:
+		on_bio_write(regs);
+		break;
+	case TLS_SET_BIO:
+		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG3(regs));
+		break;
+	case TLS_SET_WBIO:
+		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG2(regs));
+		break;
+	}
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/*
+ * Which socket carries the records of which TLS object. The first bytes of a record are like no others: they are noted where the library
+ * writes the record, and found again where its process sends on a socket. Nothing in the library's memory is looked at for that.
+ */
+#pragma once
+
+/* Set before the programs are loaded. */
+const volatile __u32 follow_tls = 0;
+
+#define TLS_MARK_OFFSET_MAX 6   /* of the first record that matters: a change of cipher spec may come before */
+#define TLS_HEAD_LEN 32         /* of that record */
+#define TLS_HEAD_MIN 21         /* bytes in which there may be a mark */
+#define TLS_CHANGE_CIPHER_SPEC 20
+#define TLS_HANDSHAKE 22
+#define TLS_APPLICATION_DATA 23
+#define TLS_CLIENT_HELLO 1
+#define TLS_SERVER_HELLO 2
+#define TLS_RETRY 0x11619ae574ad21cfull /* the random of a HelloRetryRequest begins with this (RFC 8446, 4.1.3), in memory's order */
+
+static __always_inline __u32 current_process(void)
+{
+	return bpf_get_current_pid_tgid() >> 32;
+}
+
+/* An object in the memory of a process. */
+struct tls_object {
+	__u64 address;
+	__u64 pid;
+};
+
+/* 16 bytes of a record that no other record has. */
+struct tls_mark {
+	__u64 words[2];
+	__u64 pid; /* who writes it */
+};
+
+enum tls_mark_kind {
+	TLS_MARK_NONE = 0,
+	TLS_MARK_DATA,  /* of application data, or of an encrypted part of the handshake */
+	TLS_MARK_HELLO, /* a connection begins */
+};
+
+/* Marks that no socket has sent yet, and the objects that wrote them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct tls_mark);
+	__type(value, __u64);
+} tls_marks SEC(".maps");
+
+/*
+ * The plaintext of a connection, by the object that writes its records: the state of the socket, with streams of its own. It keeps what
+ * its socket is, of which the programs at the library know nothing else.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct tls_object);
+	__type(value, struct socket_state);
+} tls_layers SEC(".maps");
+
+/* Processes that have written a mark: of the others no send is looked at. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u32);
+	__type(value, __u8);
+} tls_processes SEC(".maps");
+
+static __always_inline bool is_hello(const __u8 *record, __u32 record_length)
+{
+	__u32 length = record[7] << 8 | record[8];
+
+	/* An encrypted handshake record may look alike but for its lengths. A ClientHello may be longer than a record. */
+	return !record[6] && record[9] == 3 && record[10] <= 3 &&
+	       (record[5] == TLS_CLIENT_HELLO || (record[5] == TLS_SERVER_HELLO && length + 4 <= record_length));
+}
+
+/* n: bytes of the record that are there. */
+static __always_inline enum tls_mark_kind mark_of(struct tls_mark *mark, const __u8 *record, __u32 n)
+{
+	__u32 length = record[3] << 8 | record[4];
+
+	if (n < TLS_HEAD_MIN || record[1] != 3 || record[2] > 4)
+		return TLS_MARK_NONE;
+	if (record[0] == TLS_HANDSHAKE && n >= 27 && is_hello(record, length)) {
+		__builtin_memcpy(mark->words, record + 11, sizeof(mark->words));
+		return mark->words[0] == TLS_RETRY ? TLS_MARK_NONE : TLS_MARK_HELLO;
+	}
+	if (record[0] != TLS_APPLICATION_DATA || length < 16)
+		return TLS_MARK_NONE;
+	if (length < 24) {
+		__builtin_memcpy(mark->words, record + 5, sizeof(mark->words));
+		return TLS_MARK_DATA;
+	}
+	if (n < 29) /* the nonce may be the same in all connections */
+		return TLS_MARK_NONE;
+	__builtin_memcpy(mark->words, record + 13, sizeof(mark->words));
+	return TLS_MARK_DATA;
+}
+
+/* The mark of what a process writes: length bytes at an address. */
+static __always_inline enum tls_mark_kind read_mark(struct tls_mark *mark, __u64 address, __u64 length)
+{
+	__u8 record[TLS_HEAD_LEN] = {};
+	__u32 n;
+
+	if (length < TLS_HEAD_MIN || bpf_probe_read_user(record, 6, (void *)address))
+		return TLS_MARK_NONE;
+	if (record[0] == TLS_CHANGE_CIPHER_SPEC && record[1] == 3 && !record[3] && record[4] == 1) {
+		address += TLS_MARK_OFFSET_MAX;
+		length -= TLS_MARK_OFFSET_MAX;
+	} else if (record[0] != TLS_HANDSHAKE && record[0] != TLS_APPLICATION_DATA) {
+		return TLS_MARK_NONE;
+	}
+	n = length < TLS_HEAD_LEN ? length : TLS_HEAD_LEN;
+	barrier_var(n);
+	n = ((n - 1) & (TLS_HEAD_LEN - 1)) + 1;
+	if (bpf_probe_read_user(record, n, (void *)address))
+		return TLS_MARK_NONE;
+	return mark_of(mark, record, n);
+}
+
+/* The layer of a socket begins, for the object that wrote the mark. */
+static __always_inline void begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
+{
+	struct tls_object object = {.address = address, .pid = mark->pid};
+	struct socket_state *layer;
+
+	if (bpf_map_update_elem(&tls_layers, &object, s, BPF_ANY))
+		return;
+	layer = bpf_map_lookup_elem(&tls_layers, &object);
+	if (!layer)
+		return;
+	for (int i = 0; i < DIRECTIONS; i++) {
+		layer->conn.streams[i].position = layer->conn.streams[i].until = layer->conn.streams[i].last_unreported = 0;
+		layer->conn.streams[i].gap_reason = layer->conn.streams[i].signature = 0;
+		layer->conn.streams[i].frames.form = 0;
+	}
+	layer->conn.burst = layer->conn.task_pid = layer->pending_tid = 0;
+	layer->conn.existing = kind != TLS_MARK_HELLO;
+	layer->record[0] = mark->words[0];
+	layer->record[1] = mark->words[1];
+	layer->conn.flow.cookie = s->conn.flow.cookie | LAYER_TLS;
+	s->tls_pid = mark->pid;
+}
+
+/* Whether a socket carries the records of a TLS object whose plaintext is seen, in this process. */
+static __always_inline bool is_tied(const struct socket_state *s, const struct task_struct *task)
+{
+	return s->tls_pid && s->tls_pid == task->tgid;
+}
+
+/* Ties the socket that has sent length bytes to the object that wrote them, if one did. */
+static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct source from = {};
+	struct user_iovec iovec;
+	struct tls_mark mark = {.pid = task->tgid};
+	enum tls_mark_kind kind;
+	__u32 pid = task->tgid;
+	__u64 *object;
+
+	if (!bpf_map_lookup_elem(&tls_processes, &pid))
+		return 0;
+	if (!find_source(&from, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length))
+		return 0;
+	if (from.iov) {
+		if (!from.count || !read_iovec(&iovec, from.iov, from.compat))
+			return 0;
+		from.base = iovec.base;
+		from.length = iovec.length;
+	}
+	kind = read_mark(&mark, from.base, from.length < length ? from.length : length);
+	if (!kind)
+		return 0;
+	object = bpf_map_lookup_elem(&tls_marks, &mark);
+	if (!object)
+		return 0;
+	begin_layer(s, *object, &mark, kind);
+	bpf_map_delete_elem(&tls_marks, &mark);
+	return 1;
+}

@@ -1,0 +1,111 @@
+//go:build linux && (amd64 || arm64)
+
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/socketflow/socketflow/bpf"
+)
+
+// LibraryProbe is an address in a TLS library, and what happens there.
+type LibraryProbe struct {
+	Offset uint64 // of the instruction in the file
+	Kind   LibraryProbeKind
+}
+
+// LibraryProbeKind is what happens at a LibraryProbe.
+type LibraryProbeKind uint64
+
+// The kinds: entries and exits of calls with the arguments of SSL_read and SSL_write, and entries of what ties an SSL to its records. The
+// calls that end with Ex have a fourth argument, which says where the number of bytes goes.
+const (
+	ReadEnter    = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_ENTER | bpf.SocketflowTlsProbeTLS_READ)
+	ReadExit     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_EXIT | bpf.SocketflowTlsProbeTLS_READ)
+	WriteEnter   = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_ENTER | bpf.SocketflowTlsProbeTLS_WRITE)
+	WriteExit    = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_EXIT | bpf.SocketflowTlsProbeTLS_WRITE)
+	ReadExEnter  = ReadEnter | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_BY_POINTER)
+	ReadExExit   = ReadExit | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_BY_POINTER)
+	WriteExEnter = WriteEnter | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_BY_POINTER)
+	WriteExExit  = WriteExit | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_BY_POINTER)
+	BIOWrite     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_BIO_WRITE)
+	SetBIO       = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_SET_BIO)
+	SetWriteBIO  = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_SET_WBIO)
+)
+
+// Library is a TLS library whose calls are seen, in whichever process, until it is closed.
+type Library struct{ link link.Link }
+
+// Close detaches the program from the library, which takes tens of milliseconds.
+func (l *Library) Close() error { return l.link.Close() }
+
+// AttachLibrary sees the calls of the library in a file, in all processes that have mapped it or will. The options must have had TLS.
+func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Library, error) {
+	program := c.objects.Programs[bpf.SocketflowProgTlsCall]
+	if program == nil {
+		return nil, fmt.Errorf("%w: TLS libraries are not observed", ErrUnsupported)
+	}
+	file, err := link.OpenExecutable(path)
+	if err != nil {
+		return nil, err
+	}
+	o := &link.UprobeMultiOptions{}
+	for _, p := range probes {
+		o.Addresses, o.Cookies = append(o.Addresses, p.Offset), append(o.Cookies, uint64(p.Kind))
+	}
+	made, err := file.UprobeMulti(nil, program, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Library{made}, nil
+}
+
+// Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.
+const (
+	tlsMarks   = 16384 // records that have been written and not been sent
+	tlsThreads = 16384 // within calls
+	tlsLayers  = 65536 // connections, if there may be as many
+	tlsBufs    = 2     // TLS_BUFS in bpf/tls_calls.h
+)
+
+func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		return fmt.Errorf("count the CPUs: %w", err)
+	}
+	layers := uint32(min(max(opts.Sockets, 1), tlsLayers))
+	spec.Maps[bpf.SocketflowMapTlsMarks].MaxEntries = tlsMarks
+	spec.Maps[bpf.SocketflowMapTlsThreads].MaxEntries = tlsThreads
+	spec.Maps[bpf.SocketflowMapTlsLayers].MaxEntries = layers
+	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
+	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))
+	bufs := uint32(cpus) * tlsBufs
+	first := spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries
+	spec.Maps[bpf.SocketflowMapTlsBufs].MaxEntries = bufs
+	spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries = first + bufs
+	return set(spec, map[string]any{
+		bpf.SocketflowVarFollowTls: uint32(1), bpf.SocketflowVarEventBufsTls: first,
+	})
+}
+
+// proveLibraries finds out whether the kernel attaches the program to many addresses at once: there is no process of that number.
+func proveLibraries(program *ebpf.Program) error {
+	self, err := link.OpenExecutable("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	made, err := self.UprobeMulti(nil, program, &link.UprobeMultiOptions{Addresses: []uint64{1}, PID: math.MaxInt32})
+	if errors.Is(err, os.ErrNotExist) { // ESRCH, as the link package has it
+		return nil
+	}
+	if err == nil {
+		return made.Close()
+	}
+	return err
+}
