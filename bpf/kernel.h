@@ -258,6 +258,10 @@ struct pt_regs {
 #define FUNCTION_ARG3(regs) ((regs)->dx)
 #define FUNCTION_ARG4(regs) ((regs)->cx)
 #define FUNCTION_RESULT(regs) ((regs)->ax)
+/* Of a Go function (ABIInternal): arguments at its first instruction, results at its last one. */
+#define GO_ARG1(regs) ((regs)->ax)
+#define GO_ARG2(regs) ((regs)->bx)
+#define GO_ARG3(regs) ((regs)->cx)
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
@@ -289,6 +293,9 @@ struct pt_regs {
 #define FUNCTION_ARG3(regs) ((regs)->user_regs.regs[2])
 #define FUNCTION_ARG4(regs) ((regs)->user_regs.regs[3])
 #define FUNCTION_RESULT(regs) ((regs)->user_regs.regs[0])
+#define GO_ARG1(regs) ((regs)->user_regs.regs[0])
+#define GO_ARG2(regs) ((regs)->user_regs.regs[1])
+#define GO_ARG3(regs) ((regs)->user_regs.regs[2])
 #endif
 
 struct seq_file;

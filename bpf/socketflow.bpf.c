@@ -57,6 +57,8 @@
 #include "tls_ties.h"
 #include "data.h"
 #include "tls_calls.h"
+#include "tls_go.h"
+#include "tls_probes.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

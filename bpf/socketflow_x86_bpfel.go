@@ -364,6 +364,21 @@ const (
 	SocketflowFrameFormFORM_UNWANTED SocketflowFrameForm = 32
 )
 
+type SocketflowGoCall struct {
+	_    structs.HostLayout
+	Call struct {
+		_         structs.HostLayout
+		Object    uint64
+		Bytes     uint64
+		Count     uint64
+		Began     uint64
+		Goroutine uint64
+		Frame     uint64
+		Kind      uint64
+	}
+	OnStack uint64
+}
+
 type SocketflowGoTurn uint32
 
 const (
@@ -614,15 +629,16 @@ type SocketflowThreadCause struct {
 
 type SocketflowTlsCalls struct {
 	_     structs.HostLayout
-	Depth uint32
-	Probe [4]uint32
-	Pad   uint32
+	Depth uint64
 	Calls [4]struct {
-		_      structs.HostLayout
-		Object uint64
-		Bytes  uint64
-		Count  uint64
-		Began  uint64
+		_         structs.HostLayout
+		Object    uint64
+		Bytes     uint64
+		Count     uint64
+		Began     uint64
+		Goroutine uint64
+		Frame     uint64
+		Kind      uint64
 	}
 }
 
@@ -650,7 +666,11 @@ const (
 	SocketflowTlsProbeTLS_BIO_WRITE        SocketflowTlsProbe = 48
 	SocketflowTlsProbeTLS_SET_BIO          SocketflowTlsProbe = 64
 	SocketflowTlsProbeTLS_SET_WBIO         SocketflowTlsProbe = 80
+	SocketflowTlsProbeTLS_GO_ENTER         SocketflowTlsProbe = 96
+	SocketflowTlsProbeTLS_GO_EXIT          SocketflowTlsProbe = 112
+	SocketflowTlsProbeTLS_GO_RECORD        SocketflowTlsProbe = 128
 	SocketflowTlsProbeTLS_PLACE            SocketflowTlsProbe = 240
+	SocketflowTlsProbeTLS_DEPTH_SHIFT      SocketflowTlsProbe = 16
 )
 
 type SocketflowTransport uint32
@@ -705,6 +725,7 @@ const (
 	SocketflowMapDatagrams            = "datagrams"
 	SocketflowMapEarlyAccepts         = "early_accepts"
 	SocketflowMapEventBufs            = "event_bufs"
+	SocketflowMapGoCalls              = "go_calls"
 	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
 	SocketflowMapPolicies             = "policies"
@@ -915,6 +936,7 @@ type SocketflowMapSpecs struct {
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
 	EarlyAccepts     *ebpf.MapSpec `ebpf:"early_accepts"`
 	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
+	GoCalls          *ebpf.MapSpec `ebpf:"go_calls"`
 	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
 	Policies         *ebpf.MapSpec `ebpf:"policies"`
@@ -1029,6 +1051,7 @@ type SocketflowMaps struct {
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
 	EarlyAccepts     *ebpf.Map `ebpf:"early_accepts"`
 	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
+	GoCalls          *ebpf.Map `ebpf:"go_calls"`
 	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
 	Policies         *ebpf.Map `ebpf:"policies"`
@@ -1061,6 +1084,7 @@ func (m *SocketflowMaps) Close() error {
 		m.Datagrams,
 		m.EarlyAccepts,
 		m.EventBufs,
+		m.GoCalls,
 		m.LeftOutFlows,
 		m.Listeners,
 		m.Policies,

@@ -24,7 +24,12 @@ enum tls_probe {
 	TLS_BIO_WRITE = 0x30, /* entry of BIO_write */
 	TLS_SET_BIO = 0x40,   /* entry of SSL_set_bio */
 	TLS_SET_WBIO = 0x50,  /* entry of SSL_set0_wbio */
+	TLS_GO_ENTER = 0x60,  /* entries and exits of (*Conn).Read and (*Conn).Write */
+	TLS_GO_EXIT = 0x70,
+	TLS_GO_RECORD = 0x80, /* entry of (*Conn).write, which writes records */
 	TLS_PLACE = 0xf0,
+	/* From here on: how far the stack pointer is below its value at the first instruction of the function. */
+	TLS_DEPTH_SHIFT = 16,
 };
 
 /* A call under way. */
@@ -33,12 +38,13 @@ struct tls_call {
 	__u64 bytes; /* where they are */
 	__u64 count; /* where their number will be; 0: it is returned */
 	__u64 began; /* CLOCK_MONOTONIC, ns */
+	__u64 goroutine; /* who makes it; 0: no Go program */
+	__u64 frame;     /* the stack pointer at the function's first instruction; of a goroutine: how far that is below its stack's upper end */
+	__u64 kind;      /* TLS_CALL of its probes */
 };
 
 struct tls_calls {
-	__u32 depth;
-	__u32 probe[TLS_CALLS_MAX];
-	__u32 pad;
+	__u64 depth;
 	struct tls_call calls[TLS_CALLS_MAX];
 };
 
@@ -107,7 +113,7 @@ static __always_inline struct tls_calls *calls_of(bool make)
 	return bpf_map_lookup_elem(&tls_threads, &tid);
 }
 
-static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u32 depth)
+static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u64 depth)
 {
 	barrier_var(depth);
 	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
@@ -128,6 +134,7 @@ static __always_inline struct socket_state *layer_of(__u64 address)
 static __always_inline void emit_plaintext(struct socket_state *s, struct event_buf *event_buf, __u32 buf, const struct tls_call *call,
 					   __u32 direction, __u32 length, const struct budget *budget)
 {
+	bool goes;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct stream *stream = &s->conn.streams[direction];
 	struct data_event *e = &event_buf->event;
@@ -140,15 +147,16 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
 	e->began = direction == DIRECTION_SENT ? call->began : now;
-	e->goroutine = 0;
 	e->unread = 0;
 	e->joined = s->conn.existing;
 	if (direction == DIRECTION_SENT) {
-		cause_of_sent(&e->cause, s, task, 0);
+		cause_of_sent(&e->cause, s, task, call->goroutine);
+		goes = e->cause.go;
 	} else {
-		note_received_from(s, task, 0, stream->position, length);
+		goes = note_received_from(s, task, call->goroutine, stream->position, length);
 		e->cause.length = 0;
 	}
+	e->goroutine = goes ? call->goroutine : 0;
 	t->g.from.base = call->bytes;
 	t->g.from.length = length;
 	begin_frames(t, e, &s->conn, direction, budget);
@@ -158,18 +166,18 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 }
 
 /* A call has transferred length bytes of plaintext. */
-static __always_inline void on_plaintext(const struct tls_call *call, __u32 direction, __u32 length)
+static __noinline int on_plaintext(const struct tls_call *call, __u32 direction, __u32 length)
 {
 	struct socket_state *s = layer_of(call->object);
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct event_buf *event_buf;
 	struct stream *stream;
-	struct budget budget;
+	struct budget budget = {};
 	__u32 buf = 0, use = 0;
 
 	if (!s) {
 		count(COUNTER_TLS_UNTIED);
-		return;
+		return 0;
 	}
 	stream = &s->conn.streams[direction];
 	stream->position += length;
@@ -177,27 +185,33 @@ static __always_inline void on_plaintext(const struct tls_call *call, __u32 dire
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {
 		if (direction == DIRECTION_RECEIVED)
-			note_received_from(s, task, 0, 0, 0);
-		return;
+			note_received_from(s, task, call->goroutine, 0, 0);
+		return 0;
 	}
 	if (stream->position < stream->until) {
 		if (direction == DIRECTION_RECEIVED)
-			note_received_from(s, task, 0, stream->position, length);
+			note_received_from(s, task, call->goroutine, stream->position, length);
 		stream->last_unreported = bpf_ktime_get_ns();
-		return;
+		return 0;
 	}
 	event_buf = take_tls_buf(&buf, &use);
 	if (!event_buf) {
 		count(COUNTER_RING_FULL + EVENT_DATA);
 		stream->gap_reason |= CUT_RING_FULL;
-		return;
+		return 0;
 	}
 	emit_plaintext(s, event_buf, buf, call, direction, length, &budget);
 	give_back_tls_buf(use);
+	return 0;
+}
+
+static __always_inline __u64 frame_of(const struct pt_regs *regs, __u64 probe)
+{
+	return USER_STACK(regs) + (probe >> TLS_DEPTH_SHIFT);
 }
 
 /* A call that reads or writes begins: its arguments are the object, the bytes, their number, and where the number of those transferred goes. */
-static __always_inline void on_tls_enter(struct pt_regs *regs, __u32 probe)
+static __always_inline void on_tls_enter(const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_calls *calls = calls_of(true);
 	struct tls_call *call;
@@ -208,36 +222,49 @@ static __always_inline void on_tls_enter(struct pt_regs *regs, __u32 probe)
 		count(COUNTER_TLS_UNMATCHED);
 		calls->depth = 0;
 	}
-	call = call_at(calls, calls->depth);
+	call = call_at(calls, calls->depth++);
 	call->object = FUNCTION_ARG1(regs);
 	call->bytes = FUNCTION_ARG2(regs);
 	call->count = probe & TLS_COUNT_BY_POINTER ? FUNCTION_ARG4(regs) : 0;
 	call->began = bpf_ktime_get_ns();
-	calls->probe[calls->depth & (TLS_CALLS_MAX - 1)] = probe;
-	calls->depth++;
+	call->goroutine = 0;
+	call->frame = frame_of(regs, probe);
+	call->kind = probe & TLS_CALL;
+}
+
+/* Takes the call that ends here off the thread's; NULL: it began before the programs were attached, or the exit is another function's, too. */
+static __always_inline struct tls_call *take_call(const struct pt_regs *regs, __u64 probe)
+{
+	struct tls_calls *calls = calls_of(false);
+	__u64 frame = frame_of(regs, probe);
+
+	if (!calls)
+		return NULL;
+	for (__u32 i = 0; i < TLS_CALLS_MAX; i++) {
+		__u64 at = calls->depth - 1 - i;
+		struct tls_call *call;
+
+		if (at >= TLS_CALLS_MAX)
+			break;
+		call = call_at(calls, at);
+		if (call->frame != frame || call->kind != (probe & TLS_CALL))
+			continue;
+		if (i)
+			count_more(COUNTER_TLS_UNMATCHED, i); /* the end of those within it was not seen */
+		calls->depth = at;
+		return call;
+	}
+	return NULL;
 }
 
 /* It ends. */
-static __always_inline void on_tls_exit(struct pt_regs *regs, __u32 probe)
+static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
 {
-	struct tls_calls *calls = calls_of(false);
-	struct tls_call *call;
-	__u64 length = 0;
+	struct tls_call *call = take_call(regs, probe);
 	__s32 result = FUNCTION_RESULT(regs);
+	__u64 length = result;
 
-	if (!calls || !calls->depth || calls->depth > TLS_CALLS_MAX) /* it began before the programs were attached */
-		return;
-	calls->depth--;
-	call = call_at(calls, calls->depth);
-	if (calls->probe[calls->depth & (TLS_CALLS_MAX - 1)] != probe) {
-		count(COUNTER_TLS_UNMATCHED);
-		calls->depth = 0;
-		return;
-	}
-	if (result <= 0)
-		return;
-	length = result;
-	if (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count))
+	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
 		return;
 	if (length && length <= TLS_LENGTH_MAX)
 		on_plaintext(call, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
@@ -252,53 +279,38 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 		bpf_map_update_elem(&tls_writers, &object, &writer, BPF_ANY);
 }
 
+/* The writer of a record waits for the socket that sends it, unless its socket is known. */
+static __always_inline void note_mark(const struct tls_object *writer, const struct tls_mark *mark, enum tls_mark_kind kind)
+{
+	struct socket_state *layer = bpf_map_lookup_elem(&tls_layers, writer);
+	__u32 pid = writer->pid;
+	__u8 yes = 1;
+
+	if (layer) {
+		if (kind == TLS_MARK_DATA || (layer->record[0] == mark->words[0] && layer->record[1] == mark->words[1]))
+			return;
+		bpf_map_delete_elem(&tls_layers, writer); /* another connection begins where this one was */
+	}
+	bpf_map_update_elem(&tls_marks, mark, &writer->address, BPF_ANY);
+	if (!bpf_map_lookup_elem(&tls_processes, &pid))
+		bpf_map_update_elem(&tls_processes, &pid, &yes, BPF_ANY);
+}
+
 /* A BIO is given records to write, or anything else. */
-static __always_inline void on_bio_write(struct pt_regs *regs)
+static __always_inline void on_bio_write(const struct pt_regs *regs)
 {
 	struct tls_object bio = {.address = FUNCTION_ARG1(regs), .pid = current_process()};
 	struct tls_mark mark = {.pid = bio.pid};
 	struct tls_calls *calls = calls_of(false);
 	struct tls_call *call = NULL;
-	struct socket_state *layer;
 	enum tls_mark_kind kind;
-	__u32 pid = bio.pid;
-	__u8 yes = 1;
 
-	if (calls && calls->depth && calls->depth <= TLS_CALLS_MAX && calls->probe[(calls->depth - 1) & (TLS_CALLS_MAX - 1)] & TLS_WRITE)
+	if (calls && calls->depth && calls->depth <= TLS_CALLS_MAX)
 		call = call_at(calls, calls->depth - 1);
 	kind = read_mark(&mark, FUNCTION_ARG2(regs), (__s32)FUNCTION_ARG3(regs) > 0 ? (__u32)FUNCTION_ARG3(regs) : 0);
-	if (!kind || (kind == TLS_MARK_DATA && !call)) /* what the program has received, or what ends a handshake */
+	if (!kind || (kind == TLS_MARK_DATA && !(call && call->kind & TLS_WRITE))) /* what the program has received, or what ends a handshake */
 		return;
 	if (kind == TLS_MARK_DATA)
 		set_writer(call->object, bio.address);
-	layer = bpf_map_lookup_elem(&tls_layers, &bio);
-	if (layer) {
-		if (kind == TLS_MARK_DATA || (layer->record[0] == mark.words[0] && layer->record[1] == mark.words[1]))
-			return;
-		bpf_map_delete_elem(&tls_layers, &bio); /* another connection begins where this one was */
-	}
-	bpf_map_update_elem(&tls_marks, &mark, &bio.address, BPF_ANY);
-	if (!bpf_map_lookup_elem(&tls_processes, &pid))
-		bpf_map_update_elem(&tls_processes, &pid, &yes, BPF_ANY);
-}
-
-static __always_inline void on_tls_probe(struct pt_regs *regs, __u64 probe)
-{
-	switch (probe & TLS_PLACE) {
-	case TLS_ENTER:
-		on_tls_enter(regs, probe & TLS_CALL);
-		break;
-	case TLS_EXIT:
-		on_tls_exit(regs, probe & TLS_CALL);
-		break;
-	case TLS_BIO_WRITE:
-		on_bio_write(regs);
-		break;
-	case TLS_SET_BIO:
-		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG3(regs));
-		break;
-	case TLS_SET_WBIO:
-		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG2(regs));
-		break;
-	}
+	note_mark(&bio, &mark, kind);
 }

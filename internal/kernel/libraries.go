@@ -18,13 +18,15 @@ import (
 type LibraryProbe struct {
 	Offset uint64 // of the instruction in the file
 	Kind   LibraryProbeKind
+	Depth  uint32 // how far the stack pointer is below its value at the function's first instruction, bytes
 }
 
 // LibraryProbeKind is what happens at a LibraryProbe.
 type LibraryProbeKind uint64
 
 // The kinds: entries and exits of calls with the arguments of SSL_read and SSL_write, and entries of what ties an SSL to its records. The
-// calls that end with Ex have a fourth argument, which says where the number of bytes goes.
+// calls that end with Ex have a fourth argument, which says where the number of bytes goes. Those that begin with Go are about the methods Read,
+// Write and write of crypto/tls.Conn.
 const (
 	ReadEnter    = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_ENTER | bpf.SocketflowTlsProbeTLS_READ)
 	ReadExit     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_EXIT | bpf.SocketflowTlsProbeTLS_READ)
@@ -37,6 +39,10 @@ const (
 	BIOWrite     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_BIO_WRITE)
 	SetBIO       = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_SET_BIO)
 	SetWriteBIO  = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_SET_WBIO)
+	GoReadEnter  = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_ENTER | bpf.SocketflowTlsProbeTLS_READ)
+	GoReadExit   = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_EXIT | bpf.SocketflowTlsProbeTLS_READ)
+	GoWriteEnter = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_ENTER | bpf.SocketflowTlsProbeTLS_WRITE)
+	GoRecord     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_RECORD)
 )
 
 // Library is a TLS library whose calls are seen, in whichever process, until it is closed.
@@ -57,7 +63,7 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 	}
 	o := &link.UprobeMultiOptions{}
 	for _, p := range probes {
-		o.Addresses, o.Cookies = append(o.Addresses, p.Offset), append(o.Cookies, uint64(p.Kind))
+		o.Addresses, o.Cookies = append(o.Addresses, p.Offset), append(o.Cookies, uint64(p.Kind)|uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT)
 	}
 	made, err := file.UprobeMulti(nil, program, o)
 	if err != nil {
@@ -69,7 +75,7 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.
 const (
 	tlsMarks   = 16384 // records that have been written and not been sent
-	tlsThreads = 16384 // within calls
+	tlsThreads = 16384 // within calls; and as many goroutines
 	tlsLayers  = 65536 // connections, if there may be as many
 	tlsBufs    = 2     // TLS_BUFS in bpf/tls_calls.h
 )
@@ -82,6 +88,7 @@ func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	layers := uint32(min(max(opts.Sockets, 1), tlsLayers))
 	spec.Maps[bpf.SocketflowMapTlsMarks].MaxEntries = tlsMarks
 	spec.Maps[bpf.SocketflowMapTlsThreads].MaxEntries = tlsThreads
+	spec.Maps[bpf.SocketflowMapGoCalls].MaxEntries = tlsThreads
 	spec.Maps[bpf.SocketflowMapTlsLayers].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))

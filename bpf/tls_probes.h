@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* What is done at which place of a TLS library. */
+#pragma once
+
+static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe)
+{
+	switch (probe & TLS_PLACE) {
+	case TLS_ENTER:
+		on_tls_enter(regs, probe);
+		break;
+	case TLS_EXIT:
+		on_tls_exit(regs, probe);
+		break;
+	case TLS_BIO_WRITE:
+		on_bio_write(regs);
+		break;
+	case TLS_SET_BIO:
+		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG3(regs));
+		break;
+	case TLS_SET_WBIO:
+		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG2(regs));
+		break;
+	case TLS_GO_ENTER:
+		on_go_enter(regs, probe);
+		break;
+	case TLS_GO_EXIT:
+		on_go_exit(regs, probe);
+		break;
+	case TLS_GO_RECORD:
+		on_go_record(regs);
+		break;
+	}
+}
