@@ -69,6 +69,9 @@ type Config struct {
 	// Redaction is what is secret in URLs and recorded header fields, beside what always is.
 	Redaction RedactionConfig `mapstructure:"redaction"`
 
+	// TLS is which TLS libraries are looked into.
+	TLS TLSConfig `mapstructure:"tls"`
+
 	// Trace is what belongs to one trace.
 	Trace TraceConfig `mapstructure:"trace"`
 
@@ -134,6 +137,16 @@ type RedactionConfig struct {
 
 	// SafeNames are names whose values are never redacted. Default: none.
 	SafeNames []string `mapstructure:"safe_names"`
+}
+
+// TLSConfig is which TLS libraries are looked into, in all processes that use them: the requests that they encrypt are seen as others are. Without
+// effect in the syscall mode and below Linux 6.6.
+type TLSConfig struct {
+	// OpenSSL is libssl of OpenSSL 1.1 and 3, and programs that have OpenSSL or BoringSSL linked in and have symbols. Default: true.
+	OpenSSL bool `mapstructure:"openssl"`
+
+	// Go is crypto/tls of Go. Default: true.
+	Go bool `mapstructure:"go"`
 }
 
 // TraceConfig is what belongs to one trace.
@@ -362,6 +375,7 @@ func createDefaultConfig() component.Config {
 		AddressAttributes:  AddressAttributesBoth,
 		ConnectionRecords:  []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:    ConnectionSpansAuto,
+		TLS:                TLSConfig{OpenSSL: true, Go: true},
 		Trace:              TraceConfig{Parents: ParentsCertain},
 		Sampling:           SamplingConfig{Ratio: 1, HonourParent: true, Keep: KeepConfig{Errors: true}},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),

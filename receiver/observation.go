@@ -129,6 +129,7 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 	if out.traces != nil { // exchanges are spans
 		var err error
 		options.Parents = parents[c.Trace.Parents]
+		options.TLS = c.TLS.libraries()
 		if options.ObservedNetworks, err = c.Trace.networks(); err != nil {
 			return engine.Options{}, err
 		}

@@ -210,6 +210,14 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			observe(int64(s.DatagramsBudget), byCause("budget"))
 			observe(int64(s.DatagramsBatchRest), byCause("batch"))
 		}},
+		{m.SocketflowTLSCallsMissed, func(s *snapshot, observe observe) {
+			observe(int64(s.TLSUntied), byCause("untied"))
+			observe(int64(s.TLSUnmatched), byCause("unmatched"))
+		}},
+		{m.SocketflowTLSLibraries, func(s *snapshot, observe observe) {
+			observe(int64(s.Libraries.Observed), byResult("observed"))
+			observe(int64(s.Libraries.Refused), byResult("refused"))
+		}},
 		{m.SocketflowFlowsReopened, func(s *snapshot, observe observe) { observe(int64(s.FlowsReopened)) }},
 		{m.SocketflowDataStrays, func(s *snapshot, observe observe) { observe(int64(s.DataStrays)) }},
 		{m.SocketflowItemsRefused, func(s *snapshot, observe observe) {

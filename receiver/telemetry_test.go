@@ -76,6 +76,7 @@ func TestTelemetry(t *testing.T) {
 		ParseErrors:               [protocol.ParseErrors]uint64{27, 28, 29, 30, 31},
 		ConversationsRecognised:   32,
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
+		TLSUntied: 61, TLSUnmatched: 62, Libraries: libraries.Stats{Observed: 63, Refused: 64},
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
 		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810}, ExchangesForgotten: 58,
@@ -244,6 +245,12 @@ func TestTelemetry(t *testing.T) {
 		},
 		"datagrams_missed": {
 			metadatatest.AssertEqualSocketflowDatagramsMissed, points{point(51, "cause", "budget"), point(52, "cause", "batch")},
+		},
+		"tls_calls_missed": {
+			metadatatest.AssertEqualSocketflowTLSCallsMissed, points{point(61, "cause", "untied"), point(62, "cause", "unmatched")},
+		},
+		"tls_libraries": {
+			metadatatest.AssertEqualSocketflowTLSLibraries, points{point(63, "result", "observed"), point(64, "result", "refused")},
 		},
 		"flows_reopened": {metadatatest.AssertEqualSocketflowFlowsReopened, points{point(53)}},
 		"data_strays":    {metadatatest.AssertEqualSocketflowDataStrays, points{point(41)}},

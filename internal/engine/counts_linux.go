@@ -49,6 +49,10 @@ func (e *Engine) Snapshot() Snapshot {
 	s.CallsRingFull, s.CallsNoBuffer, s.CallsFault = counters.PayloadRingFull, counters.PayloadNoBuffer, counters.PayloadFault
 	s.DescriptorsFull = counters.TableFull
 	s.DatagramsBudget, s.DatagramsBatchRest, s.FlowsReopened = counters.DatagramBudget, counters.BatchRest, counters.FlowReopened
+	s.TLSUntied, s.TLSUnmatched = counters.TLSUntied, counters.TLSUnmatched
+	if e.libraries != nil {
+		s.Libraries = e.libraries.Stats()
+	}
 	if e.calls != nil {
 		s.countResolver(e.calls.resolver.Stats())
 	}

@@ -77,6 +77,9 @@ type Snapshot struct {
 	DatagramsBudget           uint64                       // datagrams_missed
 	DatagramsBatchRest        uint64                       // datagrams_missed
 	FlowsReopened             uint64                       // flows_reopened
+	TLSUntied                 uint64                       // tls_calls_missed
+	TLSUnmatched              uint64                       // tls_calls_missed
+	Libraries                 libraries.Stats              // tls_libraries
 
 	AddressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source
 	AddressesIncomplete [pending.Causes]uint64       // addresses_incomplete, by cause

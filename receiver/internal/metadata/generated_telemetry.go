@@ -72,6 +72,8 @@ type TelemetryBuilder struct {
 	SocketflowSocketsTracked            metric.Int64ObservableUpDownCounter
 	SocketflowSocketsUntracked          metric.Int64ObservableCounter
 	SocketflowSpansSampledOut           metric.Int64ObservableCounter
+	SocketflowTLSCallsMissed            metric.Int64ObservableCounter
+	SocketflowTLSLibraries              metric.Int64ObservableCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -745,6 +747,36 @@ func (builder *TelemetryBuilder) RegisterSocketflowSpansSampledOutCallback(cb me
 	return nil
 }
 
+// RegisterSocketflowTLSCallsMissedCallback sets callback for observable SocketflowTLSCallsMissed metric.
+func (builder *TelemetryBuilder) RegisterSocketflowTLSCallsMissedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowTLSCallsMissed, obs: o})
+		return nil
+	}, builder.SocketflowTLSCallsMissed)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowTLSLibrariesCallback sets callback for observable SocketflowTLSLibraries metric.
+func (builder *TelemetryBuilder) RegisterSocketflowTLSLibrariesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowTLSLibraries, obs: o})
+		return nil
+	}, builder.SocketflowTLSLibraries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 type observerInt64 struct {
 	embedded.Int64Observer
 	inst metric.Int64Observable
@@ -1045,6 +1077,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_spans_sampled_out",
 		metric.WithDescription("Spans that sampling left out. [Alpha]"),
 		metric.WithUnit("{spans}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowTLSCallsMissed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_tls_calls_missed",
+		metric.WithDescription("Calls of TLS libraries whose plaintext was dropped. [Alpha]"),
+		metric.WithUnit("{calls}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowTLSLibraries, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_tls_libraries",
+		metric.WithDescription("Files with a TLS library that were found in processes, each counted once. [Alpha]"),
+		metric.WithUnit("{files}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

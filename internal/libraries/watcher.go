@@ -1,0 +1,131 @@
+//go:build linux && (amd64 || arm64)
+
+// Package libraries attaches kernel programs to the TLS libraries that processes use, as they are found.
+package libraries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/mappings"
+	"github.com/socketflow/socketflow/internal/procfs"
+	"github.com/socketflow/socketflow/internal/tlslib"
+)
+
+const (
+	// maxFiles bounds the files that are remembered. Further ones are not looked at.
+	maxFiles = 1 << 14
+	// maxAttached bounds the libraries that are attached to at a time.
+	maxAttached = 1 << 10
+	// queue is how many processes may wait to be looked at. If there are more, all processes are looked at once more.
+	queue = 256
+)
+
+// Options of a Watcher.
+type Options struct {
+	Kinds  map[tlslib.Kind]bool // those that are attached to
+	Attach func(path string, probes []kernel.LibraryProbe) (io.Closer, error)
+	Logger *zap.Logger
+}
+
+// Watcher finds the TLS libraries that processes have mapped, and attaches to each file once.
+type Watcher struct {
+	opts     Options
+	asked    chan uint32
+	missed   atomic.Bool // processes that did not fit into asked
+	observed atomic.Uint64
+	refused  atomic.Uint64
+
+	// Those of Run's goroutine.
+	files    map[mappings.ID]struct{} // that have been looked at
+	attached []io.Closer
+}
+
+// Stats counts files.
+type Stats struct{ Observed, Refused uint64 }
+
+// New returns a Watcher.
+func New(opts Options) *Watcher {
+	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[mappings.ID]struct{}{}}
+}
+
+// Stats are safe to read at any time.
+func (w *Watcher) Stats() Stats { return Stats{w.observed.Load(), w.refused.Load()} }
+
+// Look has a process looked at soon. It does not wait.
+func (w *Watcher) Look(pid uint32) {
+	select {
+	case w.asked <- pid:
+	default:
+		w.missed.Store(true)
+	}
+}
+
+// Run looks at all processes, and then at those that it is asked to look at, until ctx ends. Then it detaches from all libraries.
+func (w *Watcher) Run(ctx context.Context) {
+	w.common(ctx)
+	w.all(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			w.detach()
+			return
+		case pid := <-w.asked:
+			w.process(pid)
+			if w.missed.Swap(false) {
+				w.all(ctx)
+			}
+		}
+	}
+}
+
+// all looks at all processes.
+func (w *Watcher) all(ctx context.Context) {
+	pids, err := procfs.Processes()
+	if err != nil {
+		w.opts.Logger.Warn("TLS libraries of running processes are not seen", zap.Error(err))
+	}
+	for _, pid := range pids {
+		if ctx.Err() != nil {
+			return
+		}
+		w.process(pid)
+	}
+}
+
+func (w *Watcher) process(pid uint32) {
+	for file, err := range mappings.Executable(pid) {
+		if err != nil {
+			return // it has ended, or is none of ours to look at
+		}
+		w.file(file)
+	}
+}
+
+func (w *Watcher) file(file mappings.File) {
+	if _, known := w.files[file.ID]; known || len(w.files) >= maxFiles {
+		return
+	}
+	w.files[file.ID] = struct{}{}
+	path, err := w.observe(file)
+	switch {
+	case errors.Is(err, tlslib.ErrNoTLS), errors.Is(err, errNotWanted):
+	case err != nil:
+		w.refused.Add(1)
+		w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", path), zap.Error(err))
+	default:
+		w.observed.Add(1)
+	}
+}
+
+var (
+	errNotWanted = errors.New("libraries of this kind are not looked into")
+	errTooMany   = fmt.Errorf("there are %d others already", maxAttached)
+)
