@@ -1,0 +1,142 @@
+package tlslib
+
+import (
+	"fmt"
+	"slices"
+)
+
+// function is a function of C that is probed.
+type function struct {
+	name      string
+	call      Call
+	arguments int
+	exits     bool
+}
+
+var (
+	openSSL = []function{
+		{"SSL_read", SSLRead, 3, true},
+		{"SSL_read_ex", SSLReadEx, 4, true},
+		{"SSL_write", SSLWrite, 3, true},
+		{"SSL_write_ex", SSLWriteEx, 4, true},
+		{"BIO_write", BIOWrite, 3, false},
+		{"SSL_set_bio", SSLSetBIO, 3, false},
+		{"SSL_set0_wbio", SSLSet0WBIO, 2, false},
+	}
+	gnuTLS = []function{
+		{"gnutls_record_recv", GnuTLSRecv, 3, true},
+		{"gnutls_record_send", GnuTLSSend, 3, true},
+		{"gnutls_transport_set_int2", GnuTLSSetInt2, 3, false},
+		{"gnutls_transport_set_ptr", GnuTLSSetPtr, 2, false},
+	}
+	// boringMarks are functions that BoringSSL has, and OpenSSL has not; one is in its libssl, the other in its libcrypto.
+	boringMarks = []string{"SSL_CTX_set_grease_enabled", "BORINGSSL_self_test"}
+	// stems are what all names begin with.
+	stems = []string{"SSL_", "BIO_write", "OpenSSL_version_num", "BORINGSSL_self_test", "gnutls_"}
+)
+
+const (
+	openSSLVersion = "OpenSSL_version_num"
+	gnuTLSVersion  = "gnutls_check_version"
+)
+
+// names are those of all functions that are looked up.
+var names = func() map[string]bool {
+	all := map[string]bool{openSSLVersion: true, gnuTLSVersion: true}
+	for _, f := range slices.Concat(openSSL, gnuTLS) {
+		all[f.name] = true
+	}
+	for _, name := range boringMarks {
+		all[name] = true
+	}
+	return all
+}()
+
+// findC looks for libraries of the C calling convention. The Library is not nil if there is one, also with an error.
+func findC(im *image) (*Library, error) {
+	symbols, err := im.cSymbols()
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case symbols["SSL_read"] != 0 || symbols["BIO_write"] != 0:
+		lib := &Library{Kind: OpenSSL, Version: im.openSSLVersion(symbols)}
+		if slices.ContainsFunc(boringMarks, func(name string) bool { return symbols[name] != 0 }) {
+			lib.Kind, lib.Version = BoringSSL, ""
+		}
+		return lib, im.place(lib, openSSL, symbols)
+	case symbols["gnutls_record_recv"] != 0:
+		lib := &Library{Kind: GnuTLS, Version: im.gnuTLSVersion(symbols)}
+		return lib, im.place(lib, gnuTLS, symbols)
+	}
+	return nil, ErrNoTLS
+}
+
+// cSymbols are the addresses of the functions that there are. Those that are exported are found in a few reads. The table that
+// stripping removes has to be read as a whole, and so is only where not all of a library was found.
+func (im *image) cSymbols() (map[string]uint64, error) {
+	found := make(map[string]uint64)
+	if d, ok := im.dynamic(); ok {
+		for name := range names {
+			addr, err := d.function(name)
+			if err != nil {
+				return nil, err
+			}
+			if addr != 0 {
+				found[name] = addr
+			}
+		}
+	}
+	if found["gnutls_record_recv"] != 0 || found["SSL_read"] != 0 && found["BIO_write"] != 0 {
+		return found, nil
+	}
+	static, err := im.fromSymtab(stems, func(name string) bool { return names[name] && found[name] == 0 })
+	for name, addr := range static {
+		found[name] = addr
+	}
+	return found, err
+}
+
+// place adds the probes of functions to a library.
+func (im *image) place(lib *Library, functions []function, symbols map[string]uint64) error {
+	for _, f := range functions {
+		start := symbols[f.name]
+		if start == 0 {
+			continue
+		}
+		places, err := im.placesOf(f, start)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+		if err := im.addProbes(lib, f.call, places); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	return nil
+}
+
+// placesOf is where a function is entered, and then where it is left.
+func (im *image) placesOf(f function, start uint64) ([]place, error) {
+	b, err := im.walk(start)
+	if !f.exits && err != nil { // without knowing what jumps where, the first instruction is the only safe one
+		_, err := im.code(start, 1)
+		return []place{{at: start}}, err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("not all exits are known: %w", err)
+	}
+	if b.targets[start] {
+		return nil, errLoop
+	}
+	places := []place{im.machine.enter(b, f.arguments)}
+	if !f.exits {
+		return places, nil
+	}
+	if len(b.returns) == 0 {
+		return nil, errNoExit
+	}
+	for _, at := range b.returns {
+		places = append(places, im.machine.exit(b, at))
+	}
+	return places, nil
+}

@@ -1,0 +1,129 @@
+// Package tlslib finds where probes see the plaintext of TLS in an executable or a shared object.
+//
+// A function is only probed if all its exits are known: return probes that take over return addresses are not used
+// anywhere, because they end programs that return on another thread.
+package tlslib
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Kind is a family of TLS libraries, whose calls have the same arguments.
+type Kind uint8
+
+// The families.
+const (
+	OpenSSL   Kind = iota + 1 // 1.1 and 3, and what has the same functions (LibreSSL)
+	BoringSSL                 // and AWS-LC
+	Go                        // crypto/tls
+	GnuTLS
+)
+
+var kindNames = map[Kind]string{OpenSSL: "OpenSSL", BoringSSL: "BoringSSL", Go: "Go crypto/tls", GnuTLS: "GnuTLS"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Call is a function of a library, by what its arguments mean.
+type Call uint8
+
+// The calls. Arguments are in the registers of the platform's calling convention; those of Go, in Go's.
+const (
+	SSLRead       Call = iota + 1 // int SSL_read(ssl, buf, int num): > 0 is a number of bytes
+	SSLReadEx                     // int SSL_read_ex(ssl, buf, num, size_t *read): 1 is success
+	SSLWrite                      // int SSL_write(ssl, buf, int num)
+	SSLWriteEx                    // int SSL_write_ex(ssl, buf, num, size_t *written)
+	BIOWrite                      // int BIO_write(bio, buf, int num); only entered
+	SSLSetBIO                     // void SSL_set_bio(ssl, rbio, wbio); only entered
+	SSLSet0WBIO                   // void SSL_set0_wbio(ssl, wbio); only entered
+	GoRead                        // func (c *Conn) Read(b []byte) (int, error)
+	GoWrite                       // func (c *Conn) Write(b []byte) (int, error); only entered
+	GoConnWrite                   // func (c *Conn) write(data []byte) (int, error), with ciphertext; only entered
+	GnuTLSRecv                    // ssize_t gnutls_record_recv(session, data, size)
+	GnuTLSSend                    // ssize_t gnutls_record_send(session, data, size)
+	GnuTLSSetInt2                 // void gnutls_transport_set_int2(session, int recv, int send); only entered
+	GnuTLSSetPtr                  // void gnutls_transport_set_ptr(session, ptr); only entered
+)
+
+// Place says what a probe sees.
+type Place uint8
+
+// The places.
+const (
+	Enter Place = iota + 1 // all arguments are in their registers
+	Exit                   // the result is in its register
+)
+
+// Probe is an instruction at which a call begins or ends.
+//
+// Enter is hit once a call. Exit is hit when a call ends, but a function that ends by a jump to another one shares the exits of
+// that, which is also called by others: a frame belongs to an exit if the stack pointer plus Depth is the same for both.
+type Probe struct {
+	Call   Call
+	Place  Place
+	Offset uint64 // of the instruction in the file, in bytes
+	// Depth is how far the stack pointer lies below its value at the first instruction of the function, in bytes.
+	Depth uint32
+}
+
+// Library is what a file has of TLS.
+type Library struct {
+	Kind    Kind
+	Version string // as found: "3.5.4", "go1.26.1"; of a shared libssl that of its name, "3"; "" if not known
+	Probes  []Probe
+}
+
+// ErrNoTLS: the file has none of the functions, or is not an ELF file of amd64 or arm64.
+var ErrNoTLS = errors.New("no TLS library")
+
+// maxProbes of one file. The largest known number is 40.
+const maxProbes = 512
+
+var errTooManyProbes = errors.New("there are too many exits")
+
+// Find says which TLS library a file has and where its probes are. The error is ErrNoTLS if it has none. Any other error says
+// why the library is refused; the Library then has no probes.
+//
+// Of a file that has several libraries, Go's is found, else OpenSSL or BoringSSL. Shared libraries come in parts: the libssl of
+// OpenSSL has no BIO_write, and its libcrypto nothing else.
+//
+// The content may be hostile. Find reads at most 256 MiB, and holds less than 2 MiB. It returns an error if it would need more.
+func Find(r io.ReaderAt, size int64) (*Library, error) {
+	im, err := openImage(newFile(r, size))
+	if err != nil {
+		return nil, err
+	}
+	lib, err := findGo(im)
+	if errors.Is(err, ErrNoTLS) {
+		lib, err = findC(im)
+	}
+	if err != nil && !errors.Is(err, ErrNoTLS) {
+		if lib == nil {
+			return nil, err
+		}
+		lib.Probes = nil
+		return lib, fmt.Errorf("%s: %w", lib.Kind, err)
+	}
+	return lib, err
+}
+
+// addProbes adds those of one call: where it is entered, and then where it is left.
+func (im *image) addProbes(lib *Library, call Call, places []place) error {
+	if len(lib.Probes)+len(places) > maxProbes {
+		return errTooManyProbes
+	}
+	for i, p := range places {
+		off, _, err := im.offset(p.at, elf.PF_X)
+		if err != nil {
+			return err
+		}
+		probe := Probe{Call: call, Place: Exit, Offset: off, Depth: p.depth}
+		if i == 0 {
+			probe.Place = Enter
+		}
+		lib.Probes = append(lib.Probes, probe)
+	}
+	return nil
+}
