@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/libraries"
 	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
@@ -45,6 +47,7 @@ type Engine struct {
 	ends      *trace.Ends     // those that are observed, here or elsewhere
 	meetings  *trace.Meetings
 	exchanges *trace.Exchanges
+	libraries *libraries.Watcher // nil: TLS is not looked into
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
@@ -103,6 +106,7 @@ func (e *Engine) Start() (err error) {
 			err = errors.Join(err, e.closeTracer())
 		}
 	}()
+	e.prepareLibraries()
 	if e.opts.ExcludeSelf {
 		if e.own, err = self.New(e.tracer.Self()); err != nil {
 			return err
@@ -129,6 +133,9 @@ func (e *Engine) Start() (err error) {
 	}
 	e.helpers.Go(e.findExisting)
 	e.helpers.Go(e.watchLosses)
+	if e.libraries != nil {
+		e.helpers.Go(func() { e.libraries.Run(e.helping) })
+	}
 	return nil
 }
 
@@ -148,11 +155,25 @@ func (e *Engine) prepareJoining() (err error) {
 	return err
 }
 
+// prepareLibraries makes what looks into TLS libraries, if the mode can.
+func (e *Engine) prepareLibraries() {
+	sockets, ok := e.tracer.(*kernel.SocketTracer)
+	if !ok || !sockets.SeesLibraries() {
+		return
+	}
+	e.libraries = libraries.New(libraries.Options{
+		Kinds: e.opts.TLS, Logger: e.opts.Logger,
+		Attach: func(path string, probes []kernel.LibraryProbe) (io.Closer, error) {
+			return sockets.AttachLibrary(path, probes)
+		},
+	})
+}
+
 func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
 	return kernel.Options{
 		Shards: e.opts.Shards, RingBytes: e.opts.RingBytes, ExcludeSelf: e.opts.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: e.opts.Processes, Sockets: e.opts.Sockets,
-		Data: parses(e.opts.Protocols, protocol.Streams), DatagramData: parses(e.opts.Protocols, protocol.Datagrams), Causes: e.opts.Parents&^trace.Off != 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, UDP: e.opts.UDP,
+		Data: parses(e.opts.Protocols, protocol.Streams), DatagramData: parses(e.opts.Protocols, protocol.Datagrams), Causes: e.opts.Parents&^trace.Off != 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, TLS: len(e.opts.TLS) > 0 && parses(e.opts.Protocols, protocol.Streams), UDP: e.opts.UDP,
 		PayloadLimit: e.opts.CallLimit, PayloadBurst: min(e.opts.BurstLimit, unrecognisedBurst), DatagramIdle: e.opts.UDPIdleTimeout,
 		SignatureBurst: e.opts.BurstLimit, Signatures: signatures(e.opts.Protocols), Fault: e.opts.Fault,
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
+	"github.com/socketflow/socketflow/internal/tlslib"
 	"github.com/socketflow/socketflow/internal/trace"
 )
 
@@ -26,6 +27,7 @@ type Options struct {
 	Unix, UDP   bool             // what is followed beside TCP
 
 	Protocols             []protocol.Configured // whose exchanges are emitted; none: no payload is captured
+	TLS                   map[tlslib.Kind]bool  // the TLS libraries that are looked into; none: TLS is not
 	Parents               trace.Sources         // the evidence that gives a span its parent
 	ObservedNetworks      []netip.Prefix        // of other hosts whose ends of connections are observed there
 	ParserMemory          int                   // bytes that the parsers hold together, at most

@@ -145,6 +145,9 @@ func (s *shard) run() {
 }
 
 func (s *shard) handle(e *event.Event) {
+	if e.Kind == event.KindProcess && s.engine.libraries != nil {
+		s.engine.libraries.Look(e.Owner.PID)
+	}
 	if s.tracker != nil {
 		s.tracker.Handle(e)
 		return

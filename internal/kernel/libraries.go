@@ -51,6 +51,9 @@ type Library struct{ link link.Link }
 // Close detaches the program from the library, which takes tens of milliseconds.
 func (l *Library) Close() error { return l.link.Close() }
 
+// SeesLibraries reports whether AttachLibrary works.
+func (c *SocketTracer) SeesLibraries() bool { return c.objects.Programs[bpf.SocketflowProgTlsCall] != nil }
+
 // AttachLibrary sees the calls of the library in a file, in all processes that have mapped it or will. The options must have had TLS.
 func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Library, error) {
 	program := c.objects.Programs[bpf.SocketflowProgTlsCall]

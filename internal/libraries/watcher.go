@@ -1,6 +1,5 @@
 //go:build linux && (amd64 || arm64)
 
-// Package libraries attaches kernel programs to the TLS libraries that processes use, as they are found.
 package libraries
 
 import (
@@ -8,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
+	"os"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -48,9 +47,6 @@ type Watcher struct {
 	attached []io.Closer
 }
 
-// Stats counts files.
-type Stats struct{ Observed, Refused uint64 }
-
 // New returns a Watcher.
 func New(opts Options) *Watcher {
 	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[mappings.ID]struct{}{}}
@@ -70,7 +66,6 @@ func (w *Watcher) Look(pid uint32) {
 
 // Run looks at all processes, and then at those that it is asked to look at, until ctx ends. Then it detaches from all libraries.
 func (w *Watcher) Run(ctx context.Context) {
-	w.common(ctx)
 	w.all(ctx)
 	for {
 		select {
@@ -109,19 +104,19 @@ func (w *Watcher) process(pid uint32) {
 	}
 }
 
-func (w *Watcher) file(file mappings.File) {
-	if _, known := w.files[file.ID]; known || len(w.files) >= maxFiles {
+func (w *Watcher) file(mapped mappings.File) {
+	if _, known := w.files[mapped.ID]; known || len(w.files) >= maxFiles {
 		return
 	}
-	w.files[file.ID] = struct{}{}
-	path, err := w.observe(file)
-	switch {
-	case errors.Is(err, tlslib.ErrNoTLS), errors.Is(err, errNotWanted):
-	case err != nil:
-		w.refused.Add(1)
-		w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", path), zap.Error(err))
-	default:
+	w.files[mapped.ID] = struct{}{}
+	switch err := w.observe(&mapped); {
+	case err == nil:
 		w.observed.Add(1)
+	case errors.Is(err, os.ErrNotExist): // its process has ended: another one may have it
+		delete(w.files, mapped.ID)
+	case !errors.Is(err, tlslib.ErrNoTLS) && !errors.Is(err, errNotWanted):
+		w.refused.Add(1)
+		w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", mapped.Path), zap.Error(err))
 	}
 }
 

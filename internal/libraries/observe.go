@@ -1,0 +1,95 @@
+//go:build linux && (amd64 || arm64)
+
+package libraries
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/mappings"
+	"github.com/socketflow/socketflow/internal/tlslib"
+)
+
+// observe attaches to the library in a file.
+func (w *Watcher) observe(mapped *mappings.File) error {
+	file, err := mapped.Open()
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	lib, err := tlslib.Find(file, info.Size())
+	if err != nil {
+		return err
+	}
+	if !w.opts.Kinds[lib.Kind] {
+		return errNotWanted
+	}
+	if len(w.attached) >= maxAttached {
+		return errTooMany
+	}
+	// By the descriptor, because the path may have become another file's.
+	attached, err := w.opts.Attach(fmt.Sprintf("/proc/self/fd/%d", file.Fd()), probes(lib))
+	if err != nil {
+		return err
+	}
+	w.attached = append(w.attached, attached)
+	w.opts.Logger.Info("watching a TLS library", zap.String("file", mapped.Path), zap.Stringer("kind", lib.Kind), zap.String("version", lib.Version))
+	return nil
+}
+
+// detach detaches from all libraries, at once: each has to wait for the kernel.
+func (w *Watcher) detach() {
+	var closing sync.WaitGroup
+	for _, attached := range w.attached {
+		closing.Go(func() {
+			if err := attached.Close(); err != nil {
+				w.opts.Logger.Error("detach from a TLS library", zap.Error(err))
+			}
+		})
+	}
+	closing.Wait()
+	w.attached = nil
+}
+
+type place struct {
+	call  tlslib.Call
+	place tlslib.Place
+}
+
+var kinds = map[place]kernel.LibraryProbeKind{
+	{tlslib.SSLRead, tlslib.Enter}:     kernel.ReadEnter,
+	{tlslib.SSLRead, tlslib.Exit}:      kernel.ReadExit,
+	{tlslib.SSLReadEx, tlslib.Enter}:   kernel.ReadExEnter,
+	{tlslib.SSLReadEx, tlslib.Exit}:    kernel.ReadExExit,
+	{tlslib.SSLWrite, tlslib.Enter}:    kernel.WriteEnter,
+	{tlslib.SSLWrite, tlslib.Exit}:     kernel.WriteExit,
+	{tlslib.SSLWriteEx, tlslib.Enter}:  kernel.WriteExEnter,
+	{tlslib.SSLWriteEx, tlslib.Exit}:   kernel.WriteExExit,
+	{tlslib.BIOWrite, tlslib.Enter}:    kernel.BIOWrite,
+	{tlslib.SSLSetBIO, tlslib.Enter}:   kernel.SetBIO,
+	{tlslib.SSLSet0WBIO, tlslib.Enter}: kernel.SetWriteBIO,
+	{tlslib.GoRead, tlslib.Enter}:      kernel.GoReadEnter,
+	{tlslib.GoRead, tlslib.Exit}:       kernel.GoReadExit,
+	{tlslib.GoWrite, tlslib.Enter}:     kernel.GoWriteEnter,
+	{tlslib.GoConnWrite, tlslib.Enter}: kernel.GoRecord,
+}
+
+// probes are those of a library that there is a program for.
+func probes(lib *tlslib.Library) (all []kernel.LibraryProbe) {
+	for _, p := range lib.Probes {
+		if kind, ok := kinds[place{p.Call, p.Place}]; ok {
+			all = append(all, kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth})
+		}
+	}
+	return all
+}
+
+var _ io.Closer = (*kernel.Library)(nil)
