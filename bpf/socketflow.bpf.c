@@ -59,6 +59,7 @@
 #include "tls_calls.h"
 #include "tls_go.h"
 #include "tls_probes.h"
+#include "executables.h"
 
 /* The verifier opens tracing helpers to GPL-compatible programs only. */
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
@@ -300,6 +301,13 @@ SEC("uprobe.multi")
 int tls_call(struct pt_regs *regs)
 {
 	on_tls_probe(regs, bpf_get_attach_cookie(regs));
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(program_exec, struct task_struct *task, int old_pid, struct linux_binprm *program)
+{
+	on_program(task, program);
 	return 0;
 }
 

@@ -61,21 +61,21 @@ type SocketflowCounter uint32
 
 const (
 	SocketflowCounterCOUNTER_EVENTS            SocketflowCounter = 0
-	SocketflowCounterCOUNTER_RING_FULL         SocketflowCounter = 17
-	SocketflowCounterCOUNTER_STORAGE_FAILED    SocketflowCounter = 34
-	SocketflowCounterCOUNTER_PROCESS_MAP_FULL  SocketflowCounter = 35
-	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN    SocketflowCounter = 36
-	SocketflowCounterCOUNTER_IGNORED           SocketflowCounter = 37
-	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 38
-	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 39
-	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 40
-	SocketflowCounterCOUNTER_DATAGRAM_BUDGET   SocketflowCounter = 41
-	SocketflowCounterCOUNTER_BATCH_REST        SocketflowCounter = 42
-	SocketflowCounterCOUNTER_FLOW_REOPENED     SocketflowCounter = 43
-	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 44
-	SocketflowCounterCOUNTER_TLS_UNTIED        SocketflowCounter = 45
-	SocketflowCounterCOUNTER_TLS_UNMATCHED     SocketflowCounter = 46
-	SocketflowCounterCOUNTERS                  SocketflowCounter = 47
+	SocketflowCounterCOUNTER_RING_FULL         SocketflowCounter = 18
+	SocketflowCounterCOUNTER_STORAGE_FAILED    SocketflowCounter = 36
+	SocketflowCounterCOUNTER_PROCESS_MAP_FULL  SocketflowCounter = 37
+	SocketflowCounterCOUNTER_ACCEPT_UNKNOWN    SocketflowCounter = 38
+	SocketflowCounterCOUNTER_IGNORED           SocketflowCounter = 39
+	SocketflowCounterCOUNTER_PAYLOAD_RING_FULL SocketflowCounter = 40
+	SocketflowCounterCOUNTER_PAYLOAD_NO_BUFFER SocketflowCounter = 41
+	SocketflowCounterCOUNTER_PAYLOAD_FAULT     SocketflowCounter = 42
+	SocketflowCounterCOUNTER_DATAGRAM_BUDGET   SocketflowCounter = 43
+	SocketflowCounterCOUNTER_BATCH_REST        SocketflowCounter = 44
+	SocketflowCounterCOUNTER_FLOW_REOPENED     SocketflowCounter = 45
+	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 46
+	SocketflowCounterCOUNTER_TLS_UNTIED        SocketflowCounter = 47
+	SocketflowCounterCOUNTER_TLS_UNMATCHED     SocketflowCounter = 48
+	SocketflowCounterCOUNTERS                  SocketflowCounter = 49
 	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
 )
 
@@ -315,11 +315,18 @@ const (
 	SocketflowEventKindEVENT_UNIX_OPEN     SocketflowEventKind = 11
 	SocketflowEventKindEVENT_PEER_CLOSE    SocketflowEventKind = 12
 	SocketflowEventKindEVENT_LOCAL_CLOSE   SocketflowEventKind = 13
-	SocketflowEventKindEVENT_ADDRESS       SocketflowEventKind = 14
-	SocketflowEventKindEVENT_HOLD          SocketflowEventKind = 15
-	SocketflowEventKindEVENT_UNKNOWN       SocketflowEventKind = 16
-	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 17
+	SocketflowEventKindEVENT_EXEC          SocketflowEventKind = 14
+	SocketflowEventKindEVENT_ADDRESS       SocketflowEventKind = 15
+	SocketflowEventKindEVENT_HOLD          SocketflowEventKind = 16
+	SocketflowEventKindEVENT_UNKNOWN       SocketflowEventKind = 17
+	SocketflowEventKindEVENT_KINDS         SocketflowEventKind = 18
 )
+
+type SocketflowExecutable struct {
+	_      structs.HostLayout
+	Inode  uint64
+	Device uint64
+}
 
 type SocketflowExitEvent struct {
 	_      structs.HostLayout
@@ -725,6 +732,7 @@ const (
 	SocketflowMapDatagrams            = "datagrams"
 	SocketflowMapEarlyAccepts         = "early_accepts"
 	SocketflowMapEventBufs            = "event_bufs"
+	SocketflowMapExecutables          = "executables"
 	SocketflowMapGoCalls              = "go_calls"
 	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
@@ -764,6 +772,7 @@ const (
 	SocketflowProgProcessExec         = "process_exec"
 	SocketflowProgProcessExit         = "process_exit"
 	SocketflowProgProcessMoved        = "process_moved"
+	SocketflowProgProgramExec         = "program_exec"
 	SocketflowProgPselect6Exit        = "pselect6_exit"
 	SocketflowProgRecvfromExit        = "recvfrom_exit"
 	SocketflowProgRecvmmsgExit        = "recvmmsg_exit"
@@ -903,6 +912,7 @@ type SocketflowProgramSpecs struct {
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
 	ProcessExit         *ebpf.ProgramSpec `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.ProgramSpec `ebpf:"process_moved"`
+	ProgramExec         *ebpf.ProgramSpec `ebpf:"program_exec"`
 	Pselect6Exit        *ebpf.ProgramSpec `ebpf:"pselect6_exit"`
 	RecvfromExit        *ebpf.ProgramSpec `ebpf:"recvfrom_exit"`
 	RecvmmsgExit        *ebpf.ProgramSpec `ebpf:"recvmmsg_exit"`
@@ -936,6 +946,7 @@ type SocketflowMapSpecs struct {
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
 	EarlyAccepts     *ebpf.MapSpec `ebpf:"early_accepts"`
 	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
+	Executables      *ebpf.MapSpec `ebpf:"executables"`
 	GoCalls          *ebpf.MapSpec `ebpf:"go_calls"`
 	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
@@ -1051,6 +1062,7 @@ type SocketflowMaps struct {
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
 	EarlyAccepts     *ebpf.Map `ebpf:"early_accepts"`
 	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
+	Executables      *ebpf.Map `ebpf:"executables"`
 	GoCalls          *ebpf.Map `ebpf:"go_calls"`
 	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
@@ -1084,6 +1096,7 @@ func (m *SocketflowMaps) Close() error {
 		m.Datagrams,
 		m.EarlyAccepts,
 		m.EventBufs,
+		m.Executables,
 		m.GoCalls,
 		m.LeftOutFlows,
 		m.Listeners,
@@ -1194,6 +1207,7 @@ type SocketflowPrograms struct {
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
 	ProcessExit         *ebpf.Program `ebpf:"process_exit"`
 	ProcessMoved        *ebpf.Program `ebpf:"process_moved"`
+	ProgramExec         *ebpf.Program `ebpf:"program_exec"`
 	Pselect6Exit        *ebpf.Program `ebpf:"pselect6_exit"`
 	RecvfromExit        *ebpf.Program `ebpf:"recvfrom_exit"`
 	RecvmmsgExit        *ebpf.Program `ebpf:"recvmmsg_exit"`
@@ -1235,6 +1249,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.ProcessExec,
 		p.ProcessExit,
 		p.ProcessMoved,
+		p.ProgramExec,
 		p.Pselect6Exit,
 		p.RecvfromExit,
 		p.RecvmmsgExit,

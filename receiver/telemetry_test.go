@@ -267,12 +267,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 44, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 46, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 44, calls)
+	assert.Equal(t, 46, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -145,7 +145,7 @@ func (s *shard) run() {
 }
 
 func (s *shard) handle(e *event.Event) {
-	if e.Kind == event.KindProcess && s.engine.libraries != nil {
+	if (e.Kind == event.KindProcess || e.Kind == event.KindExec) && s.engine.libraries != nil {
 		s.engine.libraries.Look(e.Owner.PID)
 	}
 	if s.tracker != nil {

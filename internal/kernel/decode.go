@@ -37,6 +37,7 @@ var kinds = [bpf.SocketflowEventKindEVENT_KINDS]event.Kind{
 	bpf.SocketflowEventKindEVENT_UNIX_OPEN:     event.KindOpen,
 	bpf.SocketflowEventKindEVENT_PEER_CLOSE:    event.KindPeerClose,
 	bpf.SocketflowEventKindEVENT_LOCAL_CLOSE:   event.KindLocalClose,
+	bpf.SocketflowEventKindEVENT_EXEC:          event.KindExec,
 	bpf.SocketflowEventKindEVENT_ADDRESS:       event.KindAddress,
 	bpf.SocketflowEventKindEVENT_HOLD:          event.KindHold,
 	bpf.SocketflowEventKindEVENT_UNKNOWN:       event.KindUnknown,
@@ -73,7 +74,7 @@ func decode(raw []byte, e *event.Event) error {
 	switch kind {
 	case event.KindData:
 		return decodeData(raw, e)
-	case event.KindExit:
+	case event.KindExit, event.KindExec:
 		return nil
 	case event.KindOpen:
 		if head.Header.Kind == uint32(bpf.SocketflowEventKindEVENT_UNIX_OPEN) {

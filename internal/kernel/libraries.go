@@ -52,7 +52,9 @@ type Library struct{ link link.Link }
 func (l *Library) Close() error { return l.link.Close() }
 
 // SeesLibraries reports whether AttachLibrary works.
-func (c *SocketTracer) SeesLibraries() bool { return c.objects.Programs[bpf.SocketflowProgTlsCall] != nil }
+func (c *SocketTracer) SeesLibraries() bool {
+	return c.objects.Programs[bpf.SocketflowProgTlsCall] != nil
+}
 
 // AttachLibrary sees the calls of the library in a file, in all processes that have mapped it or will. The options must have had TLS.
 func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Library, error) {
@@ -77,10 +79,11 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.
 const (
-	tlsMarks   = 16384 // records that have been written and not been sent
-	tlsThreads = 16384 // within calls; and as many goroutines
-	tlsLayers  = 65536 // connections, if there may be as many
-	tlsBufs    = 2     // TLS_BUFS in bpf/tls_calls.h
+	tlsMarks    = 16384 // records that have been written and not been sent
+	tlsThreads  = 16384 // within calls; and as many goroutines
+	tlsLayers   = 65536 // connections, if there may be as many
+	executables = 4096  // files of programs
+	tlsBufs     = 2     // TLS_BUFS in bpf/tls_calls.h
 )
 
 func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
@@ -95,6 +98,7 @@ func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	spec.Maps[bpf.SocketflowMapTlsLayers].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))
+	spec.Maps[bpf.SocketflowMapExecutables].MaxEntries = executables
 	bufs := uint32(cpus) * tlsBufs
 	first := spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries
 	spec.Maps[bpf.SocketflowMapTlsBufs].MaxEntries = bufs

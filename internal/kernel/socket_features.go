@@ -27,6 +27,7 @@ const (
 	withoutUnowned  = "connections older than the collector that no process holds are not found, and TCP connections whose end no hook shows are remembered until they are the oldest"
 	withoutUnix     = "Unix sockets whose end no hook shows are remembered until they are the oldest"
 	withoutWaits    = "a request or a response that a blocking call sends is dated by the end of the call, not by its beginning"
+	withoutPrograms = "requests within TLS of a program are seen some time after its first connection"
 	withoutTLS      = "requests within TLS are not seen"
 	withoutPolls    = "of a program with an event loop, a request is the child of the one that it had received only if that was the only one"
 	withoutFlowEnds = "UDP flows do not end before the collector does"
@@ -51,7 +52,8 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 		all = append(all, c.polls())
 	}
 	if opts.TLS {
-		all = append(all, one(bpf.SocketflowProgTlsCall, libraryHook, withoutTLS))
+		all = append(all, one(bpf.SocketflowProgTlsCall, libraryHook, withoutTLS),
+			one(bpf.SocketflowProgProgramExec, "tp_btf/sched_process_exec", withoutPrograms))
 	}
 	if opts.transfers() && backup {
 		for _, def := range transferTracepoints {

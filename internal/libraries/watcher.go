@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -66,6 +67,7 @@ func (w *Watcher) Look(pid uint32) {
 
 // Run looks at all processes, and then at those that it is asked to look at, until ctx ends. Then it detaches from all libraries.
 func (w *Watcher) Run(ctx context.Context) {
+	w.shared()
 	w.all(ctx)
 	for {
 		select {
@@ -79,6 +81,33 @@ func (w *Watcher) Run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// shared looks at libraries where this host has them, so that the first program that uses one is seen from its first connection on.
+func (w *Watcher) shared() {
+	for _, pattern := range sharedLibraries {
+		paths, err := filepath.Glob(hostRoot + pattern)
+		if err != nil {
+			w.opts.Logger.Error("look for shared libraries", zap.Error(err))
+			continue
+		}
+		for _, path := range paths {
+			if file, err := mappings.At(path); err == nil {
+				w.file(file)
+			}
+		}
+	}
+}
+
+// hostRoot is the host's root directory, whatever this process' own one is.
+const hostRoot = "/proc/1/root"
+
+// sharedLibraries are where distributions have the libraries of OpenSSL.
+var sharedLibraries = []string{
+	"/usr/lib/libssl.so.*", "/usr/lib/libcrypto.so.*",
+	"/usr/lib64/libssl.so.*", "/usr/lib64/libcrypto.so.*",
+	"/usr/lib/*-linux-gnu/libssl.so.*", "/usr/lib/*-linux-gnu/libcrypto.so.*",
+	"/usr/local/lib*/libssl.so.*", "/usr/local/lib*/libcrypto.so.*",
 }
 
 // all looks at all processes.

@@ -12,7 +12,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // ID identifies a file on a host, as long as it exists.
@@ -86,6 +87,15 @@ func parse(line string) (file File, ok bool) {
 	return File{ID: ID{high<<32 | low, number}, Path: path, link: where}, errHigh == nil && errLow == nil && errNumber == nil && number != 0
 }
 
+// At is the file at a path that this process sees.
+func At(path string) (File, error) {
+	var stat unix.Stat_t
+	if err := unix.Stat(path, &stat); err != nil {
+		return File{}, err
+	}
+	return File{ID: ID{uint64(unix.Major(stat.Dev))<<32 | uint64(unix.Minor(stat.Dev)), stat.Ino}, Path: path, link: path}, nil
+}
+
 // errOther means that the path leads to another file by now.
 var errOther = errors.New("the path leads to another file by now")
 
@@ -99,11 +109,9 @@ func (f *File) Open() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err == nil {
-		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || stat.Ino != f.ID.Inode {
-			err = errOther
-		}
+	var stat unix.Stat_t
+	if err = unix.Fstat(int(file.Fd()), &stat); err == nil && stat.Ino != f.ID.Inode {
+		err = errOther
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())

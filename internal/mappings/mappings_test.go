@@ -66,6 +66,26 @@ func TestOwnExecutableIsOpened(t *testing.T) {
 	t.Error("this program is not among its own files")
 }
 
+func TestFileIsTheSameByPathAndByMapping(t *testing.T) {
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := At(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file := range Executable(uint32(os.Getpid())) {
+		if file.Path == path {
+			if file.ID != at.ID {
+				t.Errorf("%v by its mapping, %v by its path", file.ID, at.ID)
+			}
+			return
+		}
+	}
+	t.Error("this program is not among its own files")
+}
+
 func TestReplacedFileIsNotOpened(t *testing.T) {
 	file := File{ID: ID{Inode: 1}, inRoot: "/proc/self/exe"}
 	if opened, err := file.Open(); err == nil {
