@@ -74,8 +74,10 @@ const (
 	SocketflowCounterCOUNTER_FLOW_REOPENED     SocketflowCounter = 45
 	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 46
 	SocketflowCounterCOUNTER_TLS_UNTIED        SocketflowCounter = 47
-	SocketflowCounterCOUNTER_TLS_UNMATCHED     SocketflowCounter = 48
-	SocketflowCounterCOUNTERS                  SocketflowCounter = 49
+	SocketflowCounterCOUNTER_TLS_HELD          SocketflowCounter = 48
+	SocketflowCounterCOUNTER_TLS_EMITTED_LATE  SocketflowCounter = 49
+	SocketflowCounterCOUNTER_TLS_UNMATCHED     SocketflowCounter = 50
+	SocketflowCounterCOUNTERS                  SocketflowCounter = 51
 	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
 )
 
@@ -229,6 +231,24 @@ const (
 	SocketflowDirectionDIRECTION_RECEIVED SocketflowDirection = 1
 	SocketflowDirectionDIRECTIONS         SocketflowDirection = 2
 )
+
+type SocketflowEarly struct {
+	_     structs.HostLayout
+	Count uint32
+	Used  uint32
+	Parts [4]struct {
+		_         structs.HostLayout
+		Time      uint64
+		Began     uint64
+		Tid       uint32
+		Length    uint32
+		Captured  uint32
+		At        uint32
+		Direction uint32
+		Pad       uint32
+	}
+	Bytes [32768]int8
+}
 
 type SocketflowEarlyAccept struct {
 	_          structs.HostLayout
@@ -680,6 +700,12 @@ const (
 	SocketflowTlsProbeTLS_DEPTH_SHIFT      SocketflowTlsProbe = 16
 )
 
+type SocketflowTlsWriter struct {
+	_       structs.HostLayout
+	Address uint64
+	Object  uint64
+}
+
 type SocketflowTransport uint32
 
 const (
@@ -736,6 +762,7 @@ const (
 	SocketflowMapGoCalls              = "go_calls"
 	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
+	SocketflowMapNoEarly              = "no_early"
 	SocketflowMapPolicies             = "policies"
 	SocketflowMapProcesses            = "processes"
 	SocketflowMapRings                = "rings"
@@ -744,6 +771,7 @@ const (
 	SocketflowMapSockets              = "sockets"
 	SocketflowMapSpliced              = "spliced"
 	SocketflowMapTlsBufs              = "tls_bufs"
+	SocketflowMapTlsEarly             = "tls_early"
 	SocketflowMapTlsLayers            = "tls_layers"
 	SocketflowMapTlsMarks             = "tls_marks"
 	SocketflowMapTlsProcesses         = "tls_processes"
@@ -950,6 +978,7 @@ type SocketflowMapSpecs struct {
 	GoCalls          *ebpf.MapSpec `ebpf:"go_calls"`
 	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
+	NoEarly          *ebpf.MapSpec `ebpf:"no_early"`
 	Policies         *ebpf.MapSpec `ebpf:"policies"`
 	Processes        *ebpf.MapSpec `ebpf:"processes"`
 	Rings            *ebpf.MapSpec `ebpf:"rings"`
@@ -958,6 +987,7 @@ type SocketflowMapSpecs struct {
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
 	Spliced          *ebpf.MapSpec `ebpf:"spliced"`
 	TlsBufs          *ebpf.MapSpec `ebpf:"tls_bufs"`
+	TlsEarly         *ebpf.MapSpec `ebpf:"tls_early"`
 	TlsLayers        *ebpf.MapSpec `ebpf:"tls_layers"`
 	TlsMarks         *ebpf.MapSpec `ebpf:"tls_marks"`
 	TlsProcesses     *ebpf.MapSpec `ebpf:"tls_processes"`
@@ -1066,6 +1096,7 @@ type SocketflowMaps struct {
 	GoCalls          *ebpf.Map `ebpf:"go_calls"`
 	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
+	NoEarly          *ebpf.Map `ebpf:"no_early"`
 	Policies         *ebpf.Map `ebpf:"policies"`
 	Processes        *ebpf.Map `ebpf:"processes"`
 	Rings            *ebpf.Map `ebpf:"rings"`
@@ -1074,6 +1105,7 @@ type SocketflowMaps struct {
 	Sockets          *ebpf.Map `ebpf:"sockets"`
 	Spliced          *ebpf.Map `ebpf:"spliced"`
 	TlsBufs          *ebpf.Map `ebpf:"tls_bufs"`
+	TlsEarly         *ebpf.Map `ebpf:"tls_early"`
 	TlsLayers        *ebpf.Map `ebpf:"tls_layers"`
 	TlsMarks         *ebpf.Map `ebpf:"tls_marks"`
 	TlsProcesses     *ebpf.Map `ebpf:"tls_processes"`
@@ -1100,6 +1132,7 @@ func (m *SocketflowMaps) Close() error {
 		m.GoCalls,
 		m.LeftOutFlows,
 		m.Listeners,
+		m.NoEarly,
 		m.Policies,
 		m.Processes,
 		m.Rings,
@@ -1108,6 +1141,7 @@ func (m *SocketflowMaps) Close() error {
 		m.Sockets,
 		m.Spliced,
 		m.TlsBufs,
+		m.TlsEarly,
 		m.TlsLayers,
 		m.TlsMarks,
 		m.TlsProcesses,

@@ -176,7 +176,9 @@ static __noinline int on_plaintext(const struct tls_call *call, __u32 direction,
 	__u32 buf = 0, use = 0;
 
 	if (!s) {
-		count(COUNTER_TLS_UNTIED);
+		struct tls_object object = {.address = call->object, .pid = current_process()};
+
+		hold_early(&object, call->bytes, direction, length, call->began);
 		return 0;
 	}
 	stream = &s->conn.streams[direction];
@@ -280,9 +282,10 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 }
 
 /* The writer of a record waits for the socket that sends it, unless its socket is known. */
-static __always_inline void note_mark(const struct tls_object *writer, const struct tls_mark *mark, enum tls_mark_kind kind)
+static __always_inline void note_mark(const struct tls_object *writer, __u64 object, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
 	struct socket_state *layer = bpf_map_lookup_elem(&tls_layers, writer);
+	struct tls_writer wrote = {.address = writer->address, .object = object};
 	__u32 pid = writer->pid;
 	__u8 yes = 1;
 
@@ -291,7 +294,7 @@ static __always_inline void note_mark(const struct tls_object *writer, const str
 			return;
 		bpf_map_delete_elem(&tls_layers, writer); /* another connection begins where this one was */
 	}
-	bpf_map_update_elem(&tls_marks, mark, &writer->address, BPF_ANY);
+	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
 		bpf_map_update_elem(&tls_processes, &pid, &yes, BPF_ANY);
 }
@@ -312,5 +315,5 @@ static __always_inline void on_bio_write(const struct pt_regs *regs)
 		return;
 	if (kind == TLS_MARK_DATA)
 		set_writer(call->object, bio.address);
-	note_mark(&bio, &mark, kind);
+	note_mark(&bio, call ? call->object : 0, &mark, kind);
 }

@@ -101,10 +101,10 @@ static __always_inline void on_go_record(const struct pt_regs *regs)
 	kind = read_mark(&mark, GO_ARG2(regs), GO_ARG3(regs));
 	if (!kind)
 		return;
-	note_mark(&connection, &mark, kind);
+	note_mark(&connection, connection.address, &mark, kind);
 	if (kind != TLS_MARK_DATA || !read_stack(&stack, goroutine.address) || !take_go_call(&c, &goroutine, &stack))
 		return;
-	if (!(c.call.kind & TLS_WRITE) || c.call.object != connection.address || !layer_of(connection.address))
+	if (!(c.call.kind & TLS_WRITE) || c.call.object != connection.address)
 		return;
 	bpf_map_delete_elem(&go_calls, &goroutine);
 	if (c.call.count && c.call.count <= TLS_LENGTH_MAX)

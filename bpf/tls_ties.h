@@ -41,12 +41,18 @@ enum tls_mark_kind {
 	TLS_MARK_HELLO, /* a connection begins */
 };
 
-/* Marks that no socket has sent yet, and the objects that wrote them. */
+/* Who wrote a record. */
+struct tls_writer {
+	__u64 address; /* what writes: a BIO, a connection of Go */
+	__u64 object;  /* whose calls the program makes: an SSL; 0: not known */
+};
+
+/* Marks that no socket has sent yet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space */
 	__type(key, struct tls_mark);
-	__type(value, __u64);
+	__type(value, struct tls_writer);
 } tls_marks SEC(".maps");
 
 /*
@@ -123,16 +129,16 @@ static __always_inline enum tls_mark_kind read_mark(struct tls_mark *mark, __u64
 }
 
 /* The layer of a socket begins, for the object that wrote the mark. */
-static __always_inline void begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
+static __always_inline struct socket_state *begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
 	struct tls_object object = {.address = address, .pid = mark->pid};
 	struct socket_state *layer;
 
 	if (bpf_map_update_elem(&tls_layers, &object, s, BPF_ANY))
-		return;
+		return NULL;
 	layer = bpf_map_lookup_elem(&tls_layers, &object);
 	if (!layer)
-		return;
+		return NULL;
 	for (int i = 0; i < DIRECTIONS; i++) {
 		layer->conn.streams[i].position = layer->conn.streams[i].until = layer->conn.streams[i].last_unreported = 0;
 		layer->conn.streams[i].gap_reason = layer->conn.streams[i].signature = 0;
@@ -144,7 +150,10 @@ static __always_inline void begin_layer(struct socket_state *s, __u64 address, c
 	layer->record[1] = mark->words[1];
 	layer->conn.flow.cookie = s->conn.flow.cookie | LAYER_TLS;
 	s->tls_pid = mark->pid;
+	return layer;
 }
+
+#include "tls_early.h"
 
 /* Whether a socket carries the records of a TLS object whose plaintext is seen, in this process. */
 static __always_inline bool is_tied(const struct socket_state *s, const struct task_struct *task)
@@ -161,7 +170,8 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	struct tls_mark mark = {.pid = task->tgid};
 	enum tls_mark_kind kind;
 	__u32 pid = task->tgid;
-	__u64 *object;
+	struct tls_writer *writer;
+	struct socket_state *layer;
 
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
 		return 0;
@@ -176,10 +186,12 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	kind = read_mark(&mark, from.base, from.length < length ? from.length : length);
 	if (!kind)
 		return 0;
-	object = bpf_map_lookup_elem(&tls_marks, &mark);
-	if (!object)
+	writer = bpf_map_lookup_elem(&tls_marks, &mark);
+	if (!writer)
 		return 0;
-	begin_layer(s, *object, &mark, kind);
+	layer = begin_layer(s, writer->address, &mark, kind);
+	if (layer)
+		emit_early(layer, writer->object);
 	bpf_map_delete_elem(&tls_marks, &mark);
 	return 1;
 }

@@ -214,6 +214,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			observe(int64(s.TLSUntied), byCause("untied"))
 			observe(int64(s.TLSUnmatched), byCause("unmatched"))
 		}},
+		{m.SocketflowTLSCallsWaiting, func(s *snapshot, observe observe) { observe(int64(s.TLSWaiting)) }},
 		{m.SocketflowTLSLibraries, func(s *snapshot, observe observe) {
 			observe(int64(s.Libraries.Observed), byResult("observed"))
 			observe(int64(s.Libraries.Refused), byResult("refused"))

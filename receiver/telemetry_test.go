@@ -77,7 +77,7 @@ func TestTelemetry(t *testing.T) {
 		ParseErrors:               [protocol.ParseErrors]uint64{27, 28, 29, 30, 31},
 		ConversationsRecognised:   32,
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
-		TLSUntied: 61, TLSUnmatched: 62, Libraries: libraries.Stats{Observed: 63, Refused: 64},
+		TLSUntied: 61, TLSUnmatched: 62, TLSWaiting: 65, Libraries: libraries.Stats{Observed: 63, Refused: 64},
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
 		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810}, ExchangesForgotten: 58,
@@ -250,6 +250,7 @@ func TestTelemetry(t *testing.T) {
 		"tls_calls_missed": {
 			metadatatest.AssertEqualSocketflowTLSCallsMissed, points{point(61, "cause", "untied"), point(62, "cause", "unmatched")},
 		},
+		"tls_calls_waiting": {metadatatest.AssertEqualSocketflowTLSCallsWaiting, points{point(65)}},
 		"tls_libraries": {
 			metadatatest.AssertEqualSocketflowTLSLibraries, points{point(63, "result", "observed"), point(64, "result", "refused")},
 		},
@@ -267,12 +268,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 46, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 47, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 46, calls)
+	assert.Equal(t, 47, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -80,6 +80,7 @@ type Snapshot struct {
 	FlowsReopened             uint64                       // flows_reopened
 	TLSUntied                 uint64                       // tls_calls_missed
 	TLSUnmatched              uint64                       // tls_calls_missed
+	TLSWaiting                uint64                       // tls_calls_waiting
 	Libraries                 libraries.Stats              // tls_libraries
 
 	AddressesCompleted  [event.AddressSources]uint64 // addresses_completed, by source

@@ -82,6 +82,7 @@ const (
 	tlsMarks    = 16384 // records that have been written and not been sent
 	tlsThreads  = 16384 // within calls; and as many goroutines
 	tlsLayers   = 65536 // connections, if there may be as many
+	tlsEarly    = 128   // connections whose socket is not known yet, 33 KiB each
 	executables = 4096  // files of programs
 	tlsBufs     = 2     // TLS_BUFS in bpf/tls_calls.h
 )
@@ -98,6 +99,7 @@ func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	spec.Maps[bpf.SocketflowMapTlsLayers].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))
+	spec.Maps[bpf.SocketflowMapTlsEarly].MaxEntries = tlsEarly
 	spec.Maps[bpf.SocketflowMapExecutables].MaxEntries = executables
 	bufs := uint32(cpus) * tlsBufs
 	first := spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries

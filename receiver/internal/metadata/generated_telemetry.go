@@ -73,6 +73,7 @@ type TelemetryBuilder struct {
 	SocketflowSocketsUntracked          metric.Int64ObservableCounter
 	SocketflowSpansSampledOut           metric.Int64ObservableCounter
 	SocketflowTLSCallsMissed            metric.Int64ObservableCounter
+	SocketflowTLSCallsWaiting           metric.Int64ObservableUpDownCounter
 	SocketflowTLSLibraries              metric.Int64ObservableCounter
 }
 
@@ -762,6 +763,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowTLSCallsMissedCallback(cb met
 	return nil
 }
 
+// RegisterSocketflowTLSCallsWaitingCallback sets callback for observable SocketflowTLSCallsWaiting metric.
+func (builder *TelemetryBuilder) RegisterSocketflowTLSCallsWaitingCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowTLSCallsWaiting, obs: o})
+		return nil
+	}, builder.SocketflowTLSCallsWaiting)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowTLSLibrariesCallback sets callback for observable SocketflowTLSLibraries metric.
 func (builder *TelemetryBuilder) RegisterSocketflowTLSLibrariesCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -1082,6 +1098,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.SocketflowTLSCallsMissed, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_tls_calls_missed",
 		metric.WithDescription("Calls of TLS libraries whose plaintext was dropped. [Alpha]"),
+		metric.WithUnit("{calls}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowTLSCallsWaiting, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_tls_calls_waiting",
+		metric.WithDescription("Calls of TLS libraries whose plaintext waits for its socket to be known. [Alpha]"),
 		metric.WithUnit("{calls}"),
 	)
 	errs = errors.Join(errs, err)

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* Plaintext of connections whose socket is not known yet, as those are that are older than the programs. It waits here for the socket. */
+#pragma once
+
+#define EARLY_BYTES 16384
+#define EARLY_PARTS 4 /* a power of two */
+
+/* What a call has transferred. */
+struct early_part {
+	__u64 time;
+	__u64 began;
+	__u32 tid;
+	__u32 length;
+	__u32 captured; /* of these */
+	__u32 at;       /* where they are */
+	__u32 direction;
+	__u32 pad;
+};
+
+struct early {
+	__u32 count; /* of parts */
+	__u32 used;  /* bytes */
+	struct early_part parts[EARLY_PARTS];
+	char bytes[2 * EARLY_BYTES]; /* the verifier adds the bounds of what is there and of what is added */
+};
+
+/* By the object whose calls the program makes. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct tls_object);
+	__type(value, struct early);
+} tls_early SEC(".maps");
+
+/* Zeros, which do not fit on the stack. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct early);
+} no_early SEC(".maps");
+
+/* The plaintext of a call waits. */
+static __noinline int hold_early(const struct tls_object *object, __u64 bytes, __u32 direction, __u32 length, __u64 began)
+{
+	struct early *early = bpf_map_lookup_elem(&tls_early, object), *zeros;
+	struct early_part *part;
+	__u32 zero = 0, at, n;
+
+	if (!early) {
+		zeros = bpf_map_lookup_elem(&no_early, &zero);
+		if (!zeros || bpf_map_update_elem(&tls_early, object, zeros, BPF_NOEXIST))
+			return 0;
+		early = bpf_map_lookup_elem(&tls_early, object);
+	}
+	if (!early || early->count >= EARLY_PARTS) {
+		count(COUNTER_TLS_UNTIED);
+		return 0;
+	}
+	part = &early->parts[early->count & (EARLY_PARTS - 1)];
+	at = early->used;
+	n = at < EARLY_BYTES ? EARLY_BYTES - at : 0;
+	if (n > length)
+		n = length;
+	part->time = bpf_ktime_get_ns();
+	part->began = began;
+	part->tid = bpf_get_current_pid_tgid();
+	part->length = length;
+	part->direction = direction;
+	part->at = at;
+	part->captured = 0;
+	if (n) {
+		barrier_var(n);
+		n = ((n - 1) & (EARLY_BYTES - 1)) + 1;
+		barrier_var(at);
+		at &= EARLY_BYTES - 1;
+		if (!bpf_probe_read_user(early->bytes + at, n, (void *)bytes)) {
+			part->captured = n;
+			early->used = at + n;
+		}
+	}
+	early->count++;
+	count(COUNTER_TLS_HELD);
+	return 0;
+}
+
+/* A part is emitted as data of its layer. */
+static __noinline int emit_early_part(struct socket_state *layer, struct early *early, __u32 i)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct event_buf *event_buf;
+	struct early_part *part;
+	struct data_event *e;
+	struct stream *stream;
+	__u32 key = transfer_buf(DIRECTION_SENT), n, at;
+
+	if (!layer || !early)
+		return 0;
+	part = &early->parts[i & (EARLY_PARTS - 1)];
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
+		return 0;
+	e = &event_buf->event;
+	stream = &layer->conn.streams[part->direction & 1];
+	__builtin_memset(e, 0, sizeof(*e));
+	e->header.kind = EVENT_DATA;
+	e->header.pid = task->tgid;
+	e->header.start = task->group_leader->start_boottime;
+	e->header.time = part->time;
+	e->began = part->direction == DIRECTION_SENT ? part->began : part->time;
+	e->cookie = layer->conn.flow.cookie;
+	e->position = stream->position;
+	e->length = part->length;
+	e->tid = part->tid;
+	e->direction = part->direction & 1;
+	e->joined = layer->conn.existing;
+	stream->position += part->length;
+	n = part->captured;
+	if (n) {
+		barrier_var(n);
+		n = ((n - 1) & (EARLY_BYTES - 1)) + 1;
+		at = part->at & (EARLY_BYTES - 1);
+		if (!bpf_probe_read_kernel(event_buf->payload, n, early->bytes + at))
+			e->captured = n;
+	}
+	e->cut_reason = e->captured < e->length ? CUT_LIMIT : 0;
+	emit_data(stream, key, shard_of(e->cookie), 0);
+	return 0;
+}
+
+/* The socket is known: what has waited is emitted, in its order. */
+static __always_inline void emit_early(struct socket_state *layer, __u64 address)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct early *early = address ? bpf_map_lookup_elem(&tls_early, &object) : NULL;
+
+	if (!early)
+		return;
+	for (__u32 i = 0; i < EARLY_PARTS; i++) {
+		if (i >= early->count)
+			break;
+		emit_early_part(layer, early, i);
+		count(COUNTER_TLS_EMITTED_LATE);
+	}
+	bpf_map_delete_elem(&tls_early, &object);
+}
