@@ -65,7 +65,7 @@ enum counter {
 	COUNTER_TABLE_FULL,                             /* descriptors that are not inherited or closed with their process */
 	COUNTER_TLS_UNTIED,                             /* calls of TLS libraries whose socket is not known, and for whose plaintext there was no room */
 	COUNTER_TLS_HELD,                               /* calls of TLS libraries whose plaintext has waited for its socket */
-	COUNTER_TLS_EMITTED_LATE,                       /* of these, those that were emitted once the socket was known */
+	COUNTER_TLS_FOUND,                              /* of these, those whose socket came to be known */
 	COUNTER_TLS_UNMATCHED,                          /* calls of TLS libraries whose beginning and end do not match */
 	COUNTERS,
 	COUNTERS_STRIDE = 64, /* from one CPU's to the next one's, which then lie in other cache lines */

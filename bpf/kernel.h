@@ -239,6 +239,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	__u64 start_boottime;
 	struct task_struct *group_leader;
+	struct task_struct *real_parent;
 	struct files_struct *files;
 	struct css_set *cgroups;
 	struct signal_struct *signal;

@@ -75,7 +75,7 @@ const (
 	SocketflowCounterCOUNTER_TABLE_FULL        SocketflowCounter = 46
 	SocketflowCounterCOUNTER_TLS_UNTIED        SocketflowCounter = 47
 	SocketflowCounterCOUNTER_TLS_HELD          SocketflowCounter = 48
-	SocketflowCounterCOUNTER_TLS_EMITTED_LATE  SocketflowCounter = 49
+	SocketflowCounterCOUNTER_TLS_FOUND         SocketflowCounter = 49
 	SocketflowCounterCOUNTER_TLS_UNMATCHED     SocketflowCounter = 50
 	SocketflowCounterCOUNTERS                  SocketflowCounter = 51
 	SocketflowCounterCOUNTERS_STRIDE           SocketflowCounter = 64
@@ -628,7 +628,6 @@ type SocketflowSocketState struct {
 		Flags    uint8
 		Go       uint8
 	}
-	Record [2]uint64
 }
 
 type SocketflowSpliced struct {
@@ -699,6 +698,13 @@ const (
 	SocketflowTlsProbeTLS_PLACE            SocketflowTlsProbe = 240
 	SocketflowTlsProbeTLS_DEPTH_SHIFT      SocketflowTlsProbe = 16
 )
+
+type SocketflowTlsTie struct {
+	_      structs.HostLayout
+	Cookie uint64
+	Record [2]uint64
+	Since  uint64
+}
 
 type SocketflowTlsWriter struct {
 	_       structs.HostLayout
@@ -776,6 +782,7 @@ const (
 	SocketflowMapTlsMarks             = "tls_marks"
 	SocketflowMapTlsProcesses         = "tls_processes"
 	SocketflowMapTlsThreads           = "tls_threads"
+	SocketflowMapTlsTies              = "tls_ties"
 	SocketflowMapTlsWriters           = "tls_writers"
 	SocketflowMapWaits                = "waits"
 	SocketflowProgAccept4Exit         = "accept4_exit"
@@ -992,6 +999,7 @@ type SocketflowMapSpecs struct {
 	TlsMarks         *ebpf.MapSpec `ebpf:"tls_marks"`
 	TlsProcesses     *ebpf.MapSpec `ebpf:"tls_processes"`
 	TlsThreads       *ebpf.MapSpec `ebpf:"tls_threads"`
+	TlsTies          *ebpf.MapSpec `ebpf:"tls_ties"`
 	TlsWriters       *ebpf.MapSpec `ebpf:"tls_writers"`
 	Waits            *ebpf.MapSpec `ebpf:"waits"`
 }
@@ -1110,6 +1118,7 @@ type SocketflowMaps struct {
 	TlsMarks         *ebpf.Map `ebpf:"tls_marks"`
 	TlsProcesses     *ebpf.Map `ebpf:"tls_processes"`
 	TlsThreads       *ebpf.Map `ebpf:"tls_threads"`
+	TlsTies          *ebpf.Map `ebpf:"tls_ties"`
 	TlsWriters       *ebpf.Map `ebpf:"tls_writers"`
 	Waits            *ebpf.Map `ebpf:"waits"`
 }
@@ -1146,6 +1155,7 @@ func (m *SocketflowMaps) Close() error {
 		m.TlsMarks,
 		m.TlsProcesses,
 		m.TlsThreads,
+		m.TlsTies,
 		m.TlsWriters,
 		m.Waits,
 	)

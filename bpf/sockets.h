@@ -23,7 +23,6 @@ struct socket_state {
 	__u32 pending_tid; /* the thread that has read what was asked over it; 0: it is answered */
 	__u32 tls_pid; /* in which process a TLS object is known whose records it carries; 0: none is */
 	struct cause connect_cause; /* until the first bytes are sent */
-	__u64 record[2]; /* of a TLS layer: from which record its socket is known, see tls_ties.h */
 };
 
 struct {

@@ -119,15 +119,29 @@ static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u64 d
 	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
 }
 
-/* The layer of the connection whose TLS object this is; NULL: it is not tied to a socket. */
-static __always_inline struct socket_state *layer_of(__u64 address)
+static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address)
 {
-	struct tls_object object = {.address = address, .pid = current_process()};
+	struct tls_object object = {.address = address, .pid = pid};
 	__u64 *writer = bpf_map_lookup_elem(&tls_writers, &object);
 
 	if (writer)
 		object.address = *writer;
-	return bpf_map_lookup_elem(&tls_layers, &object);
+	return bpf_map_lookup_elem(&tls_ties, &object);
+}
+
+/*
+ * Which socket carries the connection of a TLS object; NULL: that is not known. A process may go on with a connection of the one that it was
+ * forked from. What that one has at this address since then is another object.
+ */
+static __always_inline struct tls_tie *tie_of(__u64 address)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_tie *tie = tie_in(task->tgid, address);
+
+	if (tie)
+		return tie;
+	tie = tie_in(task->real_parent->tgid, address);
+	return tie && tie->since < task->group_leader->start_boottime ? tie : NULL;
 }
 
 /* The plaintext of length bytes at an address is emitted. */
@@ -168,17 +182,26 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 /* A call has transferred length bytes of plaintext. */
 static __noinline int on_plaintext(const struct tls_call *call, __u32 direction, __u32 length)
 {
-	struct socket_state *s = layer_of(call->object);
+	struct tls_object object = {.address = call->object, .pid = current_process()};
+	struct tls_tie *tie = tie_of(call->object);
+	struct socket_state *s;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct event_buf *event_buf;
 	struct stream *stream;
 	struct budget budget = {};
 	__u32 buf = 0, use = 0;
+	__u64 cookie;
 
-	if (!s) {
-		struct tls_object object = {.address = call->object, .pid = current_process()};
-
+	if (!tie) {
 		hold_early(&object, call->bytes, direction, length, call->began);
+		return 0;
+	}
+	cookie = tie->cookie;
+	if (!cookie)
+		return 0;
+	s = bpf_map_lookup_elem(&tls_layers, &cookie);
+	if (!s) { /* it had to give way to others */
+		count(COUNTER_TLS_UNTIED);
 		return 0;
 	}
 	stream = &s->conn.streams[direction];
@@ -284,15 +307,15 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 /* The writer of a record waits for the socket that sends it, unless its socket is known. */
 static __always_inline void note_mark(const struct tls_object *writer, __u64 object, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
-	struct socket_state *layer = bpf_map_lookup_elem(&tls_layers, writer);
+	struct tls_tie *tie = bpf_map_lookup_elem(&tls_ties, writer);
 	struct tls_writer wrote = {.address = writer->address, .object = object};
 	__u32 pid = writer->pid;
 	__u8 yes = 1;
 
-	if (layer) {
-		if (kind == TLS_MARK_DATA || (layer->record[0] == mark->words[0] && layer->record[1] == mark->words[1]))
+	if (tie) {
+		if (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1]))
 			return;
-		bpf_map_delete_elem(&tls_layers, writer); /* another connection begins where this one was */
+		bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */
 	}
 	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))

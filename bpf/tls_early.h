@@ -128,8 +128,8 @@ static __noinline int emit_early_part(struct socket_state *layer, struct early *
 	return 0;
 }
 
-/* The socket is known: what has waited is emitted, in its order. */
-static __always_inline void emit_early(struct socket_state *layer, __u64 address)
+/* The socket is known: what has waited is emitted, in its order. layer NULL: the socket is left out. */
+static __always_inline void end_early(struct socket_state *layer, __u64 address)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
 	struct early *early = address ? bpf_map_lookup_elem(&tls_early, &object) : NULL;
@@ -139,8 +139,9 @@ static __always_inline void emit_early(struct socket_state *layer, __u64 address
 	for (__u32 i = 0; i < EARLY_PARTS; i++) {
 		if (i >= early->count)
 			break;
-		emit_early_part(layer, early, i);
-		count(COUNTER_TLS_EMITTED_LATE);
+		if (layer)
+			emit_early_part(layer, early, i);
+		count(COUNTER_TLS_FOUND);
 	}
 	bpf_map_delete_elem(&tls_early, &object);
 }

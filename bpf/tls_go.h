@@ -40,7 +40,7 @@ static __always_inline void on_go_enter(const struct pt_regs *regs, __u64 probe)
 	c.call.began = bpf_ktime_get_ns();
 	/* What is written is there already. If its connection is new, the call begins with the handshake. */
 	if (probe & TLS_WRITE) {
-		if (length && length <= TLS_LENGTH_MAX && layer_of(c.call.object)) {
+		if (length && length <= TLS_LENGTH_MAX && tie_of(c.call.object)) {
 			on_plaintext(&c.call, DIRECTION_SENT, length);
 			return;
 		}

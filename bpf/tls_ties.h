@@ -55,14 +55,28 @@ struct {
 	__type(value, struct tls_writer);
 } tls_marks SEC(".maps");
 
-/*
- * The plaintext of a connection, by the object that writes its records: the state of the socket, with streams of its own. It keeps what
- * its socket is, of which the programs at the library know nothing else.
- */
+/* Which socket carries what an object writes. */
+struct tls_tie {
+	__u64 cookie;    /* of the layer; 0: the socket is left out */
+	__u64 record[2]; /* the mark that showed it */
+	__u64 since;     /* CLOCK_BOOTTIME, ns */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space */
 	__type(key, struct tls_object);
+	__type(value, struct tls_tie);
+} tls_ties SEC(".maps");
+
+/*
+ * The plaintext of connections, by their layer's cookie: the state of the socket, with streams of its own. It keeps what the socket is, of which
+ * the programs at the library know nothing else.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, __u64);
 	__type(value, struct socket_state);
 } tls_layers SEC(".maps");
 
@@ -128,29 +142,42 @@ static __always_inline enum tls_mark_kind read_mark(struct tls_mark *mark, __u64
 	return mark_of(mark, record, n);
 }
 
-/* The layer of a socket begins, for the object that wrote the mark. */
-static __always_inline struct socket_state *begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
+/* The layer of a socket, which begins now, or has begun: a process may go on with the connection of the one that it was forked from. */
+static __always_inline struct socket_state *layer_on(struct socket_state *s, enum tls_mark_kind kind)
 {
-	struct tls_object object = {.address = address, .pid = mark->pid};
-	struct socket_state *layer;
+	__u64 cookie = s->conn.flow.cookie | LAYER_TLS;
+	struct socket_state *layer = bpf_map_lookup_elem(&tls_layers, &cookie);
 
-	if (bpf_map_update_elem(&tls_layers, &object, s, BPF_ANY))
-		return NULL;
-	layer = bpf_map_lookup_elem(&tls_layers, &object);
+	if (layer || bpf_map_update_elem(&tls_layers, &cookie, s, BPF_NOEXIST))
+		return layer;
+	layer = bpf_map_lookup_elem(&tls_layers, &cookie);
 	if (!layer)
 		return NULL;
 	for (int i = 0; i < DIRECTIONS; i++) {
-		layer->conn.streams[i].position = layer->conn.streams[i].until = layer->conn.streams[i].last_unreported = 0;
-		layer->conn.streams[i].gap_reason = layer->conn.streams[i].signature = 0;
-		layer->conn.streams[i].frames.form = 0;
+		struct stream *stream = &layer->conn.streams[i];
+
+		stream->position = stream->until = stream->last_unreported = 0;
+		stream->gap_reason = stream->signature = 0;
+		stream->frames.form = 0;
 	}
 	layer->conn.burst = layer->conn.task_pid = layer->pending_tid = 0;
 	layer->conn.existing = kind != TLS_MARK_HELLO;
-	layer->record[0] = mark->words[0];
-	layer->record[1] = mark->words[1];
-	layer->conn.flow.cookie = s->conn.flow.cookie | LAYER_TLS;
-	s->tls_pid = mark->pid;
+	layer->conn.flow.cookie = cookie;
 	return layer;
+}
+
+/* The socket is known of what wrote the mark. NULL: it is left out. */
+static __always_inline struct socket_state *begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
+{
+	struct tls_object object = {.address = address, .pid = mark->pid};
+	struct tls_tie tie = {.cookie = s->ignored ? 0 : s->conn.flow.cookie | LAYER_TLS, .since = bpf_ktime_get_boot_ns()};
+
+	tie.record[0] = mark->words[0];
+	tie.record[1] = mark->words[1];
+	if (bpf_map_update_elem(&tls_ties, &object, &tie, BPF_ANY))
+		return NULL;
+	s->tls_pid = mark->pid;
+	return s->ignored ? NULL : layer_on(s, kind);
 }
 
 #include "tls_early.h"
@@ -190,8 +217,17 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	if (!writer)
 		return 0;
 	layer = begin_layer(s, writer->address, &mark, kind);
-	if (layer)
-		emit_early(layer, writer->object);
+	end_early(layer, writer->object);
 	bpf_map_delete_elem(&tls_marks, &mark);
 	return 1;
+}
+
+/* The plaintext of a socket that is left out waits for nothing. */
+static __noinline int tie_left_out(struct sock *sk, __u32 length)
+{
+	struct socket_state *s = sk->sk_protocol == IPPROTO_TCP ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
+
+	if (s && s->ignored && !is_tied(s, bpf_get_current_task_btf()))
+		tie(sk, s, length);
+	return 0;
 }

@@ -49,7 +49,7 @@ func (e *Engine) Snapshot() Snapshot {
 	s.CallsRingFull, s.CallsNoBuffer, s.CallsFault = counters.PayloadRingFull, counters.PayloadNoBuffer, counters.PayloadFault
 	s.DescriptorsFull = counters.TableFull
 	s.DatagramsBudget, s.DatagramsBatchRest, s.FlowsReopened = counters.DatagramBudget, counters.BatchRest, counters.FlowReopened
-	s.TLSUntied, s.TLSUnmatched, s.TLSWaiting = counters.TLSUntied, counters.TLSUnmatched, counters.TLSHeld-min(counters.TLSHeld, counters.TLSEmittedLate)
+	s.TLSUntied, s.TLSUnmatched, s.TLSWaiting = counters.TLSUntied, counters.TLSUnmatched, counters.TLSHeld-min(counters.TLSHeld, counters.TLSFound)
 	if e.libraries != nil {
 		s.Libraries = e.libraries.Stats()
 	}

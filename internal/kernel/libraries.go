@@ -81,7 +81,7 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 const (
 	tlsMarks    = 16384 // records that have been written and not been sent
 	tlsThreads  = 16384 // within calls; and as many goroutines
-	tlsLayers   = 65536 // connections, if there may be as many
+	tlsLayers   = 16384 // connections, some 500 bytes each with all that is known of them
 	tlsEarly    = 128   // connections whose socket is not known yet, 33 KiB each
 	executables = 4096  // files of programs
 	tlsBufs     = 2     // TLS_BUFS in bpf/tls_calls.h
@@ -97,6 +97,7 @@ func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	spec.Maps[bpf.SocketflowMapTlsThreads].MaxEntries = tlsThreads
 	spec.Maps[bpf.SocketflowMapGoCalls].MaxEntries = tlsThreads
 	spec.Maps[bpf.SocketflowMapTlsLayers].MaxEntries = layers
+	spec.Maps[bpf.SocketflowMapTlsTies].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))
 	spec.Maps[bpf.SocketflowMapTlsEarly].MaxEntries = tlsEarly
