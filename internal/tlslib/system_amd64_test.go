@@ -43,10 +43,10 @@ func binutils(t *testing.T, path string) *truth {
 	t.Cleanup(func() { assert.NoError(t, file.Close()) })
 	b := &truth{t: t, path: path, file: file, functions: make(map[string]uint64)}
 	for _, m := range regexp.MustCompile(`(?m)^([0-9a-f]+) [TW] ([^@\n]+)`).FindAllStringSubmatch(run(t, "nm", "-D", "--defined-only", path), -1) {
-		b.functions[m[2]] = hex(t, m[1])
+		b.functions[m[2]] = hexNumber(t, m[1])
 	}
 	for _, m := range regexp.MustCompile(`FDE .*pc=([0-9a-f]+)\.\.([0-9a-f]+)`).FindAllStringSubmatch(run(t, "readelf", "--debug-dump=frames", path), -1) {
-		b.pieces = append(b.pieces, span{hex(t, m[1]), hex(t, m[2])})
+		b.pieces = append(b.pieces, span{hexNumber(t, m[1]), hexNumber(t, m[2])})
 	}
 	return b
 }
@@ -60,7 +60,7 @@ func run(t testing.TB, name string, args ...string) string {
 	return string(out)
 }
 
-func hex(t testing.TB, s string) uint64 {
+func hexNumber(t testing.TB, s string) uint64 {
 	t.Helper()
 	n, err := strconv.ParseUint(s, 16, 64)
 	require.NoError(t, err)
@@ -82,7 +82,7 @@ var (
 func (b *truth) disassemble(s span) (lines []line) {
 	out := run(b.t, "objdump", "-d", "--no-show-raw-insn", "--start-address="+strconv.FormatUint(s.begin, 10), "--stop-address="+strconv.FormatUint(s.end, 10), b.path)
 	for _, m := range lineForm.FindAllStringSubmatch(out, -1) {
-		lines = append(lines, line{hex(b.t, m[1]), m[2]})
+		lines = append(lines, line{hexNumber(b.t, m[1]), m[2]})
 	}
 	return lines
 }
@@ -104,14 +104,14 @@ func (b *truth) closure(addr uint64) map[uint64][]line {
 		pieces[piece.begin] = b.disassemble(piece)
 		for _, l := range pieces[piece.begin] {
 			m := jumpForm.FindStringSubmatch(l.text)
-			if m == nil || piece.has(hex(b.t, m[1])) {
+			if m == nil || piece.has(hexNumber(b.t, m[1])) {
 				continue
 			}
 			if name, ok := strings.CutSuffix(m[2], "@plt"); ok {
 				require.Contains(b.t, b.functions, name)
 				todo = append(todo, b.functions[name])
 			} else {
-				todo = append(todo, hex(b.t, m[1]))
+				todo = append(todo, hexNumber(b.t, m[1]))
 			}
 		}
 	}
@@ -144,9 +144,9 @@ func (b *truth) deeper(l line) int {
 	case m[3] != "rsp" || m[2] == "":
 		return 0
 	case m[1] == "sub":
-		return int(hex(b.t, m[2]))
+		return int(hexNumber(b.t, m[2]))
 	default:
-		return -int(hex(b.t, m[2]))
+		return -int(hexNumber(b.t, m[2]))
 	}
 }
 
@@ -266,4 +266,12 @@ func findFile(t testing.TB, path string) (*Library, error) {
 	stat, err := f.Stat()
 	require.NoError(t, err)
 	return Find(f, stat.Size())
+}
+
+func TestBuildIDIsTheOneThatBinutilsPrint(t *testing.T) {
+	paths, err := filepath.Glob(systemFiles[0].pattern)
+	require.NoError(t, err)
+	lib, err := findFile(t, paths[0])
+	require.NoError(t, err)
+	assert.Contains(t, run(t, "readelf", "-n", paths[0]), "Build ID: "+lib.BuildID+"\n")
 }

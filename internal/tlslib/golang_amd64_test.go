@@ -110,7 +110,7 @@ func goTruth(t *testing.T, path, arch string) (probes []Probe) {
 		if m == nil {
 			continue
 		}
-		offset := fileOffset(t, file, hex(t, m[1]))
+		offset := fileOffset(t, file, hexNumber(t, m[1]))
 		switch {
 		case !entered && goEnters[arch].MatchString(m[2]):
 			probes, entered = append(probes, Probe{Call: calls[method], Place: Enter, Offset: offset}), true
@@ -175,4 +175,11 @@ func TestStrippedGoProgramsHaveTheSameProbes(t *testing.T) {
 func TestAGoProgramWithoutTLSHasNone(t *testing.T) {
 	_, err := findFile(t, goBuild(t, map[string]string{"go.mod": "module example.com/plain\n\ngo 1.20\n", "main.go": goPlain}, nil))
 	assert.ErrorIs(t, err, ErrNoTLS)
+}
+
+func TestBuildIDOfAGoProgramIsGosOwnWhereTheLinkerWroteNone(t *testing.T) {
+	path := goBuild(t, goFiles(), []string{"CGO_ENABLED=0"}, "-ldflags=-B none")
+	lib, err := findFile(t, path)
+	require.NoError(t, err)
+	assert.Equal(t, strings.TrimSpace(run(t, "go", "tool", "buildid", path)), lib.BuildID)
 }
