@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrReplaced: the file of a mapping cannot be reached, and another has its path.
+// ErrReplaced means that the file of a mapping cannot be reached, and that another file has its path, or none.
 var ErrReplaced = errors.New("the path of a mapping leads to another file")
 
 // Open opens exactly the file that is mapped, for reading. /proc/<pid>/map_files has it even if it was replaced or unlinked, but

@@ -1,6 +1,6 @@
 package tlslib
 
-// aarch64 is arm64. Instructions are told apart by the fields of their encoding (Arm Architecture Reference Manual, C4.1), which also
+// aarch64 is arm64. Instructions are distinguished by the fields of their encoding (Arm Architecture Reference Manual, C4.1), which also
 // classifies those that are newer than this code.
 //
 // Not measured on such a machine: what a probe costs at which instruction. So a probe of an entry is at the entry, and one of an exit

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// Bounds of a function. The largest of those that are probed, with what it jumps to, has some 400 instructions.
+// Bounds of a function. The largest of those that are probed, with what it jumps to, has 235 instructions in 2 pieces.
 const (
-	maxInstructions = 1 << 14
-	maxPieces       = 64
+	maxInstructions = 1 << 11
+	maxPieces       = 16
 )
 
 // Reasons to refuse a function.
@@ -23,6 +23,7 @@ var (
 	errOverlapping = errors.New("instructions overlap")
 	errNoExit      = errors.New("the function never returns")
 	errLoop        = errors.New("the function begins with a loop")
+	errShared      = errors.New("the function ends in another one that is probed")
 	errPrologue    = errors.New("the begin of the function is of an unknown form")
 )
 

@@ -41,13 +41,10 @@ const (
 )
 
 // names are those of all functions that are looked up.
-var names = func() map[string]bool {
-	all := map[string]bool{openSSLVersion: true, gnuTLSVersion: true}
+var names = func() []string {
+	all := append([]string{openSSLVersion, gnuTLSVersion}, boringMarks...)
 	for _, f := range slices.Concat(openSSL, gnuTLS) {
-		all[f.name] = true
-	}
-	for _, name := range boringMarks {
-		all[name] = true
+		all = append(all, f.name)
 	}
 	return all
 }()
@@ -77,7 +74,7 @@ func findC(im *image) (*Library, error) {
 func (im *image) cSymbols() (map[string]uint64, error) {
 	found := make(map[string]uint64)
 	if d, ok := im.dynamic(); ok {
-		for name := range names {
+		for _, name := range names {
 			addr, err := d.function(name)
 			if err != nil {
 				return nil, err
@@ -90,7 +87,7 @@ func (im *image) cSymbols() (map[string]uint64, error) {
 	if found["gnutls_record_recv"] != 0 || found["SSL_read"] != 0 && found["BIO_write"] != 0 {
 		return found, nil
 	}
-	static, err := im.fromSymtab(stems, func(name string) bool { return names[name] && found[name] == 0 })
+	static, err := im.fromSymtab(stems, func(name string) bool { return found[name] == 0 && slices.Contains(names, name) })
 	for name, addr := range static {
 		found[name] = addr
 	}
@@ -100,11 +97,10 @@ func (im *image) cSymbols() (map[string]uint64, error) {
 // place adds the probes of functions to a library.
 func (im *image) place(lib *Library, functions []function, symbols map[string]uint64) error {
 	for _, f := range functions {
-		start := symbols[f.name]
-		if start == 0 {
+		if symbols[f.name] == 0 {
 			continue
 		}
-		places, err := im.placesOf(f, start)
+		places, err := im.placesOf(f, symbols)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
@@ -116,7 +112,8 @@ func (im *image) place(lib *Library, functions []function, symbols map[string]ui
 }
 
 // placesOf is where a function is entered, and then where it is left.
-func (im *image) placesOf(f function, start uint64) ([]place, error) {
+func (im *image) placesOf(f function, symbols map[string]uint64) ([]place, error) {
+	start := symbols[f.name]
 	b, err := im.walk(start)
 	if !f.exits && err != nil { // without knowing what jumps where, the first instruction is the only safe one
 		_, err := im.code(start, 1)
@@ -132,6 +129,9 @@ func (im *image) placesOf(f function, start uint64) ([]place, error) {
 	if !f.exits {
 		return places, nil
 	}
+	if f.isShared(b, symbols) {
+		return nil, errShared
+	}
 	if len(b.returns) == 0 {
 		return nil, errNoExit
 	}
@@ -139,4 +139,14 @@ func (im *image) placesOf(f function, start uint64) ([]place, error) {
 		places = append(places, im.machine.exit(b, at))
 	}
 	return places, nil
+}
+
+// isShared says whether a function ends in another one that is probed, whose end would then be the end of two calls.
+func (f function) isShared(b *body, symbols map[string]uint64) bool {
+	for _, other := range slices.Concat(openSSL, gnuTLS) {
+		if at := symbols[other.name]; other.exits && other.name != f.name && at != 0 && b.instructions[at] != nil {
+			return true
+		}
+	}
+	return false
 }

@@ -48,7 +48,7 @@ func (im *image) gnuTLSVersion(symbols map[string]uint64) string {
 		if err != nil {
 			continue
 		}
-		if text, _ := im.text(off, maxSectionName); gnuTLSNumber.MatchString(text) {
+		if text := im.text(off, maxSectionName); gnuTLSNumber.MatchString(text) {
 			return text
 		}
 	}

@@ -56,7 +56,7 @@ func (d *dynamic) set(tag elf.DynTag, value uint64) {
 		d.jumps = value
 	case elf.DT_PLTRELSZ:
 		d.jumpsSize = value
-	case elf.DT_RELA:
+	case elf.DT_RELA: //nolint:misspell // relocations with addends
 		d.others = value
 	case elf.DT_RELASZ:
 		d.othersSize = value
@@ -74,8 +74,7 @@ func (d *dynamic) soname() string {
 	if err != nil {
 		return ""
 	}
-	name, _ := d.im.text(off, maxSectionName)
-	return name
+	return d.im.text(off, maxSectionName)
 }
 
 // function is the address of a function that the file defines and exports; 0 if there is none.

@@ -105,7 +105,7 @@ func (im *image) readSections(off uint64, size, n, names uint16) error {
 	}
 	table := le.Uint64(b[int(names)*int(size)+24:])
 	for ; len(b) > 0; b = b[size:] {
-		name, _ := im.text(table+uint64(le.Uint32(b)), maxSectionName)
+		name := im.text(table+uint64(le.Uint32(b)), maxSectionName)
 		im.sections = append(im.sections, section{
 			name: name, kind: elf.SectionType(le.Uint32(b[4:])), link: le.Uint32(b[40:]),
 			addr: le.Uint64(b[16:]), off: le.Uint64(b[24:]), size: le.Uint64(b[32:]),
@@ -114,21 +114,17 @@ func (im *image) readSections(off uint64, size, n, names uint16) error {
 	return nil
 }
 
-// text reads a string that ends with a NUL, of at most limit bytes. It returns false if there is none.
-func (im *image) text(off uint64, limit int) (string, bool) {
+// text reads a string that ends with a NUL, of at most limit bytes. It returns "" if there is none.
+func (im *image) text(off uint64, limit int) string {
 	b := make([]byte, limit+1)
 	if off >= im.size {
-		return "", false
+		return ""
 	}
 	b = b[:min(uint64(len(b)), im.size-off)]
 	if im.full(b, off) != nil {
-		return "", false
+		return ""
 	}
-	i := bytes.IndexByte(b, 0)
-	if i < 0 {
-		return "", false
-	}
-	return string(b[:i]), true
+	return string(b[:max(bytes.IndexByte(b, 0), 0)])
 }
 
 func (im *image) section(name string) *section {

@@ -3,6 +3,7 @@ package tlslib
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 )
 
 const (
@@ -61,4 +62,24 @@ func (im *image) namePlaces(table *section, stems []string, wanted func(name str
 		return true
 	})
 	return places, err
+}
+
+// symbolAt is the function that an address lies in, by the table of symbols.
+func (im *image) symbolAt(addr uint64) (span, error) {
+	for i := range im.sections {
+		s := &im.sections[i]
+		if s.kind != elf.SHT_SYMTAB {
+			continue
+		}
+		found, err := span{}, errNoUnwinding
+		failed := im.records(s.off, s.size, symbolSize, func(b []byte) bool {
+			begin := le.Uint64(b[8:])
+			if piece := (span{begin, begin + le.Uint64(b[16:])}); isFunction(b) && piece.has(addr) {
+				found, err = piece, nil
+			}
+			return err != nil
+		})
+		return found, errors.Join(err, failed)
+	}
+	return span{}, errNoUnwinding
 }

@@ -72,10 +72,13 @@ type Probe struct {
 type Library struct {
 	Kind    Kind
 	Version string // as found: "3.5.4", "go1.26.1"; of a shared libssl that of its name, "3"; "" if not known
+	// BuildID is the one that the linker wrote, or else Go's; "" if there is none. Containers that share a layer see one file under
+	// several device numbers, but with one inode number and BuildID. A probe of one of them is a probe of all.
+	BuildID string
 	Probes  []Probe
 }
 
-// ErrNoTLS: the file has none of the functions, or is not an ELF file of amd64 or arm64.
+// ErrNoTLS means that the file has none of the functions, or is not an ELF file of amd64 or arm64.
 var ErrNoTLS = errors.New("no TLS library")
 
 // maxProbes of one file. The largest known number is 40.
@@ -98,6 +101,9 @@ func Find(r io.ReaderAt, size int64) (*Library, error) {
 	lib, err := findGo(im)
 	if errors.Is(err, ErrNoTLS) {
 		lib, err = findC(im)
+	}
+	if lib != nil {
+		lib.BuildID = im.buildID()
 	}
 	if err != nil && !errors.Is(err, ErrNoTLS) {
 		if lib == nil {

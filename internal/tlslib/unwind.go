@@ -23,11 +23,12 @@ const (
 )
 
 // pieceAt is the piece of code that an address lies in, by .eh_frame_hdr and .eh_frame. They are part of what is loaded, and stay
-// when a file is stripped. A function may have more than one piece: compilers move what is rarely run elsewhere.
+// when a file is stripped. A function may have more than one piece: compilers move what is rarely run elsewhere. Static programs may
+// have no .eh_frame_hdr; there the table of symbols says the same.
 func (im *image) pieceAt(addr uint64) (span, error) {
 	s := im.segment(elf.PT_GNU_EH_FRAME)
 	if s == nil {
-		return span{}, errNoUnwinding
+		return im.symbolAt(addr)
 	}
 	var h [headerSize]byte
 	if err := im.at(s.addr, h[:]); err != nil {

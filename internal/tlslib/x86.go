@@ -2,6 +2,7 @@ package tlslib
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/arch/x86/x86asm"
 )
@@ -174,5 +175,6 @@ func (x86) texts(b *body) (addresses []uint64) {
 			}
 		}
 	}
+	slices.Sort(addresses)
 	return addresses
 }

@@ -48,10 +48,10 @@ func x86Effect(i *instruction) effect {
 	switch {
 	case in.Op == x86asm.PUSH:
 		e.popped = -8
-		e.known = in.DataSize == 64
+		e.known = isWhole(in.Args[0])
 	case in.Op == x86asm.POP:
 		e.popped = 8
-		e.known = in.DataSize == 64 && e.writes >= 0 && e.writes != general(x86asm.RSP)
+		e.known = isWhole(in.Args[0]) && e.writes != general(x86asm.RSP)
 	case e.writes == general(x86asm.RSP):
 		n, ok := in.Args[1].(x86asm.Imm)
 		e.known = ok && in.Args[0] == x86asm.RSP && (in.Op == x86asm.ADD || in.Op == x86asm.SUB) && n > -1<<20 && n < 1<<20
@@ -61,6 +61,12 @@ func x86Effect(i *instruction) effect {
 		e.writes = -1
 	}
 	return e
+}
+
+// isWhole: a general register, and all 64 bits of it.
+func isWhole(a x86asm.Arg) bool {
+	r, ok := a.(x86asm.Reg)
+	return ok && x86asm.RAX <= r && r <= x86asm.R15
 }
 
 // general is the number of a general register, whatever part of it is meant; -1: it is another.
