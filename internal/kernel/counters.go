@@ -31,7 +31,7 @@ type Counters struct {
 	FlowReopened     uint64              // UDP flows that went on after they had to give way to others: a lower bound
 	TLSUntied        uint64              // calls of TLS libraries without plaintext: their socket is not known
 	TLSHeld          uint64              // calls of TLS libraries whose plaintext waited for its socket
-	TLSFound   uint64              // of these, those whose socket came to be known
+	TLSFound         uint64              // of these, those whose socket came to be known
 	TLSUnmatched     uint64              // calls of TLS libraries whose beginning and end do not match
 	// Missed is an upper bound of how often the kernel skipped a program because another one ran on that CPU. What happened then
 	// is not known. For a program with a backup the smaller of their two numbers counts, because both have to be skipped. A run that is made up for
@@ -110,7 +110,7 @@ func (c *Counters) single(i bpf.SocketflowCounter) *uint64 {
 		bpf.SocketflowCounterCOUNTER_FLOW_REOPENED:     &c.FlowReopened,
 		bpf.SocketflowCounterCOUNTER_TLS_UNTIED:        &c.TLSUntied,
 		bpf.SocketflowCounterCOUNTER_TLS_HELD:          &c.TLSHeld,
-		bpf.SocketflowCounterCOUNTER_TLS_FOUND:  &c.TLSFound,
+		bpf.SocketflowCounterCOUNTER_TLS_FOUND:         &c.TLSFound,
 		bpf.SocketflowCounterCOUNTER_TLS_UNMATCHED:     &c.TLSUnmatched,
 	}[i]
 }

@@ -5,18 +5,18 @@ package libraries
 import (
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"go.uber.org/zap"
 
 	"github.com/socketflow/socketflow/internal/kernel"
-	"github.com/socketflow/socketflow/internal/mappings"
 	"github.com/socketflow/socketflow/internal/tlslib"
 )
 
 // observe attaches to the library in a file.
-func (w *Watcher) observe(mapped *mappings.File) error {
-	file, err := mapped.Open()
+func (w *Watcher) observe(path string, id fileID, open func() (*os.File, error)) error {
+	file, err := open()
 	if err != nil {
 		return err
 	}
@@ -32,6 +32,10 @@ func (w *Watcher) observe(mapped *mappings.File) error {
 	if !w.opts.Kinds[lib.Kind] {
 		return errNotWanted
 	}
+	key := library{id.inode, lib.BuildID}
+	if w.attached[key] != nil {
+		return errAttached
+	}
 	if len(w.attached) >= maxAttached {
 		return errTooMany
 	}
@@ -40,8 +44,8 @@ func (w *Watcher) observe(mapped *mappings.File) error {
 	if err != nil {
 		return err
 	}
-	w.attached = append(w.attached, attached)
-	w.opts.Logger.Info("watching a TLS library", zap.String("file", mapped.Path), zap.Stringer("kind", lib.Kind), zap.String("version", lib.Version))
+	w.attached[key] = attached
+	w.opts.Logger.Info("watching a TLS library", zap.String("file", path), zap.Stringer("kind", lib.Kind), zap.String("version", lib.Version))
 	return nil
 }
 
@@ -56,7 +60,7 @@ func (w *Watcher) detach() {
 		})
 	}
 	closing.Wait()
-	w.attached = nil
+	clear(w.attached)
 }
 
 type place struct {

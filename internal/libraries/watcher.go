@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 
 	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/kernel"
-	"github.com/socketflow/socketflow/internal/mappings"
 	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/tlslib"
 )
@@ -44,13 +44,22 @@ type Watcher struct {
 	refused  atomic.Uint64
 
 	// Those of Run's goroutine.
-	files    map[mappings.ID]struct{} // that have been looked at
-	attached []io.Closer
+	files    map[fileID]struct{} // that have been looked at
+	attached map[library]io.Closer
 }
 
 // New returns a Watcher.
 func New(opts Options) *Watcher {
-	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[mappings.ID]struct{}{}}
+	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[fileID]struct{}{}, attached: map[library]io.Closer{}}
+}
+
+// fileID identifies a file, as long as it exists. Containers that share a layer have a file under several devices.
+type fileID struct{ device, inode uint64 }
+
+// library identifies a file whatever its device: a probe of one is a probe of all.
+type library struct {
+	inode   uint64
+	buildID string
 }
 
 // Stats are safe to read at any time.
@@ -92,8 +101,10 @@ func (w *Watcher) shared() {
 			continue
 		}
 		for _, path := range paths {
-			if file, err := mappings.At(path); err == nil {
-				w.file(file)
+			var stat unix.Stat_t
+			if err := unix.Stat(path, &stat); err == nil {
+				id := fileID{uint64(unix.Major(stat.Dev))<<32 | uint64(unix.Minor(stat.Dev)), stat.Ino}
+				w.file(path, id, func() (*os.File, error) { return os.Open(path) })
 			}
 		}
 	}
@@ -125,31 +136,35 @@ func (w *Watcher) all(ctx context.Context) {
 }
 
 func (w *Watcher) process(pid uint32) {
-	for file, err := range mappings.Executable(pid) {
-		if err != nil {
-			return // it has ended, or is none of ours to look at
-		}
-		w.file(file)
+	mapped, _, err := procfs.MappedFiles(pid)
+	if err != nil {
+		return // it has ended, or is none of ours to look at
+	}
+	for i := range mapped {
+		m := &mapped[i]
+		w.file(m.Path, fileID{m.Device, m.Inode}, func() (*os.File, error) { return m.Open(pid) })
 	}
 }
 
-func (w *Watcher) file(mapped mappings.File) {
-	if _, known := w.files[mapped.ID]; known || len(w.files) >= maxFiles {
+// file looks at a file, once.
+func (w *Watcher) file(path string, id fileID, open func() (*os.File, error)) {
+	if _, known := w.files[id]; known || len(w.files) >= maxFiles {
 		return
 	}
-	w.files[mapped.ID] = struct{}{}
-	switch err := w.observe(&mapped); {
+	w.files[id] = struct{}{}
+	switch err := w.observe(path, id, open); {
 	case err == nil:
 		w.observed.Add(1)
-	case errors.Is(err, os.ErrNotExist): // its process has ended: another one may have it
-		delete(w.files, mapped.ID)
-	case !errors.Is(err, tlslib.ErrNoTLS) && !errors.Is(err, errNotWanted):
+	case errors.Is(err, procfs.ErrGone): // another process may have it
+		delete(w.files, id)
+	case !errors.Is(err, tlslib.ErrNoTLS) && !errors.Is(err, errNotWanted) && !errors.Is(err, errAttached):
 		w.refused.Add(1)
-		w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", mapped.Path), zap.Error(err))
+		w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", path), zap.Error(err))
 	}
 }
 
 var (
+	errAttached  = errors.New("the file is observed under another name")
 	errNotWanted = errors.New("libraries of this kind are not looked into")
 	errTooMany   = fmt.Errorf("there are %d others already", maxAttached)
 )
