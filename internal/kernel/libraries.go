@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/socketflow/socketflow/bpf"
@@ -77,6 +78,20 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 	return &Library{made}, nil
 }
 
+// seekLibraries takes TLS from the options if the kernel cannot attach programs to libraries.
+func (c *SocketTracer) seekLibraries(opts *Options) {
+	err := opts.Fault.at(StageLoad, bpf.SocketflowProgTlsCall)
+	if err == nil {
+		err = proveLibraries()
+	}
+	if err == nil {
+		return
+	}
+	opts.TLS = false
+	c.status = append(c.status, ProgramStatus{Program: bpf.SocketflowProgTlsCall, Hook: libraryHook, State: ProgramRefused, Without: withoutTLS, Err: err})
+	c.degraded = append(c.degraded, fmt.Errorf("%s: %w", withoutTLS, err))
+}
+
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.
 const (
 	tlsMarks    = 16384 // records that have been written and not been sent
@@ -111,8 +126,17 @@ func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	})
 }
 
-// proveLibraries finds out whether the kernel attaches the program to many addresses at once: there is no process of that number.
-func proveLibraries(program *ebpf.Program) error {
+// proveLibraries finds out whether the kernel attaches a program to many addresses of a file at once (Linux 6.6): it is asked to do so in a
+// process that there is not.
+func proveLibraries() error {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "sf_probe", Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceUprobeMulti, License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		return err
+	}
+	defer program.Close() //nolint:errcheck // it was never attached
 	self, err := link.OpenExecutable("/proc/self/exe")
 	if err != nil {
 		return err

@@ -111,6 +111,9 @@ func (c *SocketTracer) open(opts Options) error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
+	if opts.TLS {
+		c.seekLibraries(&opts)
+	}
 	backup := opts.alwaysBackup || tracepointsArePreemptible(types)
 	if err := c.configure(spec, opts, backup); err != nil {
 		return err
