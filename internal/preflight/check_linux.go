@@ -31,7 +31,7 @@ func Check(asked kernel.Mode) *Report {
 func options() kernel.Options {
 	return kernel.Options{
 		Shards: 1, RingBytes: 64 * os.Getpagesize(), ExcludeSelf: true, Processes: 64, Sockets: 64,
-		Data: true, Causes: true, Unix: true, UDP: true, PayloadLimit: 256, PayloadBurst: 4096, DatagramIdle: time.Minute,
+		Data: true, Causes: true, TLS: true, Unix: true, UDP: true, PayloadLimit: 256, PayloadBurst: 4096, DatagramIdle: time.Minute,
 	}
 }
 

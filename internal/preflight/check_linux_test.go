@@ -42,7 +42,7 @@ func TestCheck(t *testing.T) {
 			assert.Equal(t, OK, f.State, "%+v", f)
 			// No kprobe and no function: a kernel that is locked down or built without them, as the one of the machine that builds this,
 			// has the whole of both modes all the same.
-			assert.Regexp(t, `^(tp_btf|tracepoint|raw_tp|iter|run)/|^ring buffer$`, f.Name)
+			assert.Regexp(t, `^(tp_btf|tracepoint|raw_tp|iter|run|uprobe.multi)/|^ring buffer$`, f.Name)
 		}
 	}
 	assert.Greater(t, len(r.Attempts[0].Hooks), 15)

@@ -1,0 +1,88 @@
+package socket
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/trace"
+)
+
+// encrypted makes an event one of the plaintext of TLS records.
+func encrypted(e *event.Event, change ...func(*event.Data)) *event.Event {
+	e.Flow.Cookie |= event.LayerTLS
+	for _, c := range change {
+		c(&e.Data)
+	}
+	return e
+}
+
+func TestPlaintextIsALayerOfItsConnection(t *testing.T) {
+	joined := func(d *event.Data) { d.Joined = true }
+	for name, test := range map[string]struct {
+		open   *event.Event
+		events []*event.Event
+		want   []string
+	}{
+		"positions are the layer's own": {
+			open:   clientOpen(1, 10),
+			events: []*event.Event{sent(0, "hello"), received(0, "hello"), encrypted(sent(0, "ask>a")), encrypted(received(0, ">ans")), closeAt(500, 600)},
+			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 unknown false"},
+		},
+		"after the connection has ended": {
+			open:   clientOpen(1, 10),
+			events: []*event.Event{encrypted(sent(0, "ask>a")), closeAt(500, 600), encrypted(received(0, ">ans"))},
+			want:   []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 unknown false"},
+		},
+		"its first part is lost": {
+			open:   clientOpen(1, 10),
+			events: []*event.Event{encrypted(sent(7, "ask>b")), closeAt(500, 600)},
+			want:   []string{`client "ask>b" at 7`, "closed with errno 0 unknown false"},
+		},
+		"its socket was known late": {
+			open:   existing(1, 10),
+			events: []*event.Event{encrypted(sent(7, "middle"), joined), encrypted(sent(13, "ask>a"), joined), closeAt(500, 600)},
+			want:   []string{`client "ask>a" at 13`, "closed with errno 0 unknown false"},
+		},
+		"a connection that was reset": {
+			open:   clientOpen(1, 10),
+			events: []*event.Event{encrypted(sent(0, "ask>a")), closeAt(500, 0, func(e *event.Ending) { e.Errno = errnoConnReset })},
+			want:   []string{`client "ask>a" at 0`, "closed with errno 104 unknown false"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHeard(t)
+			h.table.Handle(test.open)
+			for _, e := range test.events {
+				h.table.Handle(e)
+			}
+			h.table.Flush(1000)
+			if !slices.Equal(h.parser.lines, test.want) {
+				t.Errorf("parsed %q, want %q", h.parser.lines, test.want)
+			}
+		})
+	}
+}
+
+func TestPlaintextOfAConnectionThatIsNotTrackedIsAskedFor(t *testing.T) {
+	h := newHeard(t)
+	h.table.Handle(encrypted(sent(0, "ask>a")))
+	if !h.wants[1].Describe || len(h.wants) != 1 {
+		t.Errorf("asked for %v, want a description of socket 1", h.wants)
+	}
+}
+
+func TestExchangesOfLayersHaveIDsOfTheirOwn(t *testing.T) {
+	c := endAt(t, event.RoleClient, [2]uint32{}, func(trace.End) {})
+	c.layerOf(encrypted(sent(0, "")))
+	ids := func(l *layer) trace.Exchange { return l.idsOf(1, protocol.FromClient, 5, event.RoleClient) }
+	outer, inner := ids(&c.layers[plain]), ids(&c.layers[within])
+	if !inner.Joined || outer.Own == inner.Own || outer.Trace == inner.Trace {
+		t.Errorf("plain %v, within TLS %v", outer, inner)
+	}
+	c.layers[within].joined = true
+	if late := ids(&c.layers[within]); late.Joined || late.Own == inner.Own {
+		t.Errorf("positions that only one end knows give %v", late)
+	}
+}
