@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/capability"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // The modes, as messages name them.
@@ -34,12 +35,21 @@ func refusal(mode, help string, err error) error {
 		// Not err: it guesses at RLIMIT_MEMLOCK, or at an old kernel, because what is tried to find out is refused, too.
 		return fmt.Errorf("%w: %w", unsupported(mode, "the collector may load eBPF programs",
 			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM), ErrPrivilege)
+	case errors.Is(err, unix.EPERM) && inAnotherUserNamespace():
+		return fmt.Errorf("%w: %w", unsupported(mode, "the collector has its capabilities in the host's user namespace",
+			"run it there (no rootless container; of a systemd unit PrivateUsers=no)", unix.EPERM), ErrPrivilege)
 	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK
 		return unsupported(mode, "the kernel lets this process load and attach eBPF programs, for which it has the capabilities",
 			help+", and check that no security module forbids it", err)
 	default:
 		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", help, err)
 	}
+}
+
+// inAnotherUserNamespace reports whether this process is known to be in a user namespace that is not the host's.
+func inAnotherUserNamespace() bool {
+	host, err := procfs.InInitialUserNamespace()
+	return err == nil && !host
 }
 
 // missingCapabilities names those that loading needs and this thread lacks.
