@@ -24,7 +24,7 @@ var remedies = []struct{ fact, advice string }{
 func (r *Report) advise(missing []string) {
 	if len(missing) > 0 {
 		r.Advice = append(r.Advice, "give the collector "+strings.Join(missing, " and ")+
-			", as packaging/systemd and packaging/kubernetes do, or run it as root")
+			", as packaging/systemd and packaging/kubernetes do, or run it as root, outside a container")
 	}
 	states := map[string]State{}
 	for _, facts := range [][]Fact{r.Host, r.Privileges} {
