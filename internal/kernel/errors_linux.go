@@ -41,7 +41,7 @@ func refusal(mode, help string, err error) error {
 			"run it there (no rootless container; of a systemd unit PrivateUsers=no)", unix.EPERM), ErrPrivilege)
 	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK
 		return unsupported(mode, "the kernel lets this process load and attach eBPF programs, for which it has the capabilities",
-			help+", and check that no security module forbids it", err)
+			help+", and check that no security module and no filter of system calls (seccomp) forbids it", err)
 	default:
 		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", help, err)
 	}
