@@ -224,7 +224,7 @@ static __always_inline void on_send(struct sock *sk, int length)
 	began = end_wait();
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length >= 0)
-			on_datagram(sk, length, DIRECTION_SENT);
+			on_datagram(sk, length, DIRECTION_SENT, began);
 		return;
 	}
 	on_transfer(sk, length, DIRECTION_SENT, began);
@@ -237,7 +237,7 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags)
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length >= 0)
-			on_datagram(sk, length, DIRECTION_RECEIVED);
+			on_datagram(sk, length, DIRECTION_RECEIVED, 0);
 		return;
 	}
 	if ((flags & MSG_TRUNC) && sk->sk_protocol == IPPROTO_TCP)

@@ -124,17 +124,14 @@ type SyscallsDatagramFlow struct {
 	Bytes      [2]uint64
 	Datagrams  [2]uint32
 	OwnerPid   uint32
-	Closed     uint8
-	Answered   uint8
-	Unwanted   uint8
-	_          [1]byte
 	Pass       uint32
 	TaskPid    uint32
 	Limit      [2]uint32
 	Spent      uint32
+	Answered   uint8
+	Unwanted   uint8
 	GapReason  [2]uint8
-	Pad        [3]uint8
-	_          [7]byte
+	Pad        [4]uint8
 }
 
 type SyscallsDatagramKey struct {
@@ -348,6 +345,7 @@ type SyscallsScratch struct {
 		Unknown   uint32
 		User      uint32
 	}
+	Fresh   SyscallsDatagramFlow
 	Message struct {
 		_             structs.HostLayout
 		Name          uint64
