@@ -109,7 +109,9 @@ static __noinline int describe_socket(struct sock *sk, struct socket_state *s, _
 		return 0;
 	current_owner(&owner);
 	if (sk->sk_protocol != IPPROTO_TCP) {
-		emit_unix_open(sk, s, &owner, direction, length);
+		struct unix_open_event *opened = begin_unix_open(&r, sk, s, &owner, s->conn.established, direction, length);
+		if (opened)
+			submit(&r, opened);
 		return 0;
 	}
 	e = begin_description(&r, &s->conn.flow);

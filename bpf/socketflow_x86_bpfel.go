@@ -576,7 +576,7 @@ type SocketflowSocketState struct {
 	Early        uint8
 	LivePass     uint32
 	PendingTid   uint32
-	Pad          uint32
+	Opened       uint32
 	ConnectCause struct {
 		_        structs.HostLayout
 		Cookie   uint64

@@ -429,6 +429,7 @@ const (
 	SyscallsMapImages                = "images"
 	SyscallsMapNames                 = "names"
 	SyscallsMapNewImages             = "new_images"
+	SyscallsMapOpenings              = "openings"
 	SyscallsMapPassing               = "passing"
 	SyscallsMapPolicies              = "policies"
 	SyscallsMapProcesses             = "processes"
@@ -601,6 +602,7 @@ type SyscallsMapSpecs struct {
 	Images       *ebpf.MapSpec `ebpf:"images"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	NewImages    *ebpf.MapSpec `ebpf:"new_images"`
+	Openings     *ebpf.MapSpec `ebpf:"openings"`
 	Passing      *ebpf.MapSpec `ebpf:"passing"`
 	Policies     *ebpf.MapSpec `ebpf:"policies"`
 	Processes    *ebpf.MapSpec `ebpf:"processes"`
@@ -675,6 +677,7 @@ type SyscallsMaps struct {
 	Images       *ebpf.Map `ebpf:"images"`
 	Names        *ebpf.Map `ebpf:"names"`
 	NewImages    *ebpf.Map `ebpf:"new_images"`
+	Openings     *ebpf.Map `ebpf:"openings"`
 	Passing      *ebpf.Map `ebpf:"passing"`
 	Policies     *ebpf.Map `ebpf:"policies"`
 	Processes    *ebpf.Map `ebpf:"processes"`
@@ -701,6 +704,7 @@ func (m *SyscallsMaps) Close() error {
 		m.Images,
 		m.Names,
 		m.NewImages,
+		m.Openings,
 		m.Passing,
 		m.Policies,
 		m.Processes,

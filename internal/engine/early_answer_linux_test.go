@@ -20,8 +20,8 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// lookupSink keeps what is emitted of one local port: the kinds of spans, whether one ends before it begins, and of connections
-// how they ended.
+// lookupSink keeps what is emitted of one local port: the kind of each span, its question and its error, whether one ends before it
+// begins, and the role of each connection that ended.
 type lookupSink struct {
 	port string
 
@@ -39,7 +39,7 @@ func (s *lookupSink) Deliver(_ context.Context, from *otlp.Builder) {
 		for _, scope := range resource.ScopeSpans().All() {
 			for _, span := range scope.Spans().All() {
 				if a := span.Attributes(); text(a, "network.local.port") == s.port && text(a, "dns.question.name") != "" {
-					s.spans = append(s.spans, fmt.Sprintf("%s %s", span.Kind(), text(a, "dns.question.name")))
+					s.spans = append(s.spans, fmt.Sprintf("%s %s %s", span.Kind(), text(a, "dns.question.name"), text(a, "error.type")))
 					s.backwards = s.backwards || span.EndTimestamp() < span.StartTimestamp()
 				}
 			}
@@ -112,7 +112,7 @@ func TestAnswerBeforeTheCallThatAsksReturns(t *testing.T) {
 			_, err = e.Drain(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, e.Close())
-			assert.Equal(t, []string{"Client early.test"}, sink.spans)
+			assert.Equal(t, []string{"Client early.test "}, sink.spans)
 			assert.False(t, sink.backwards)
 			assert.Equal(t, []string{"client by protocol"}, sink.closed)
 		})
