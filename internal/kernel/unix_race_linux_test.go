@@ -24,16 +24,16 @@ func TestTwoThreadsOpenOneUnixSocket(t *testing.T) {
 		_, err := unix.Read(fd, make([]byte, racedLength))
 		return err
 	}
-	for name, test := range map[string]struct {
-		second func(fd int) error
-		ends   int // of each connection that transfer something
-	}{
-		"both send":                     {write, 1},
-		"one sends, the other receives": {read, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			opts := Options{Unix: true, PayloadLimit: 100, PayloadBurst: 1000}
-			eachMode(t, opts, func(t *testing.T, tracer framesTracer) {
+	opts := Options{Unix: true, PayloadLimit: 100, PayloadBurst: 1000}
+	eachMode(t, opts, func(t *testing.T, tracer framesTracer) {
+		for name, test := range map[string]struct {
+			second func(fd int) error
+			ends   int // of each connection that transfer something
+		}{
+			"both send":                     {write, 1},
+			"one sends, the other receives": {read, 2},
+		} {
+			t.Run(name, func(t *testing.T) {
 				for range racedRounds {
 					withoutLoss(t, tracer, func() (check func()) {
 						var fds, peers []int
@@ -60,8 +60,8 @@ func TestTwoThreadsOpenOneUnixSocket(t *testing.T) {
 					})
 				}
 			})
-		})
-	}
+		}
+	})
 }
 
 // readOpens reads what was emitted of this process' Unix sockets: how often each was opened, and how many events came before the open of
