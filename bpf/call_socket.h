@@ -55,6 +55,7 @@ struct {
 static __always_inline bool is_first_to_open(__u64 id)
 {
 	__u8 opened = 1;
+	int failed = bpf_map_update_elem(&openings, &id, &opened, BPF_NOEXIST); /* before Linux 6.4 only 32 bits are returned */
 
-	return bpf_map_update_elem(&openings, &id, &opened, BPF_NOEXIST) != -EEXIST;
+	return failed != -EEXIST;
 }
