@@ -52,7 +52,7 @@ static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct control *m = control();
 	struct descriptor *d, found = {.kind = DESCRIPTOR_SOCKET};
-	long failed;
+	int failed; /* see is_first_to_open */
 
 	if (!m)
 		return 0;

@@ -81,7 +81,7 @@ var (
 		in(kernelPackage, "TestVerifierInstructions/syscall", "TestControlProgramsHideNoCalls", "TestUnwantedBodiesAreHoppedOver/syscall",
 			"TestBlockingSendIsDatedByItsBeginning/syscall",
 			"TestDatagramDataOfEveryCall/syscall_mode", "TestDatagramDataOfOddCalls/syscall_mode",
-			"TestTwoThreadsBeginOneFlow/syscall_mode", "TestTwoThreadsOpenOneUnixSocket/syscall"),
+			"TestTwoThreadsBeginOneFlow/syscall_mode", "TestTwoThreadsOpenOneUnixSocket/syscall", "TestSecondDescriptorOfAnOlderSocket"),
 		in(receiverPackage, "TestEveryConnectionEndIsExact/syscall", "TestSyscallScenarios/syscall",
 			"TestKilledLeavesNothing/syscall", "TestNamespacesStayApart/syscall/the_same_addresses",
 			"TestEveryRequestIsTwoSpans/1,000_connections_at_once"),
