@@ -21,7 +21,7 @@ struct socket_state {
 	__u8 early;   /* its open was emitted before the end of the handshake: see fast_open.h */
 	__u32 live_pass; /* the last iteration that has reported it as live, see existing.h */
 	__u32 pending_tid; /* the thread that has read what was asked over it; 0: it is answered */
-	__u32 pad;
+	__u32 opened; /* Unix: a thread emits that it was opened, or has done so */
 	struct cause connect_cause; /* until the first bytes are sent */
 };
 
