@@ -14,6 +14,7 @@ INTEGRATION := internal/integration
 # Observing the host takes root, or CAP_BPF and CAP_PERFMON.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+RUNFLAGS ?=
 TESTFLAGS ?=
 BENCHFLAGS ?=
 KERNELFLAGS ?=
@@ -40,8 +41,12 @@ $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
 	@touch $@
 
 .PHONY: run
-run: build ## build the collector, and print this host's requests and connections
-	$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml
+run: build ## build the collector, and print this host's requests and connections (RUNFLAGS: further flags of the collector)
+	$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml $(RUNFLAGS)
+
+.PHONY: jaeger
+jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1:16686, OTLP on port 4317
+	jaeger=$$(internal/tools/jaeger/build.sh) && SOCKETFLOW_JAEGER_UI="$${jaeger%/*}/ui" exec "$$jaeger" --config internal/tools/jaeger/jaeger.yaml
 
 .PHONY: test
 test: deps ## all tests with the race detector; those that need root say so and skip without it

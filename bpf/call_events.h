@@ -59,7 +59,10 @@ static __always_inline struct descriptor_event *begin_descriptor(struct reservat
 	return e;
 }
 
-/* The socket was opened, has failed, or has another address. */
+/*
+ * The socket was opened, has failed, or has another address. The event of an open is reserved before other threads can know of it, so
+ * that none of theirs comes before it in the ring buffer.
+ */
 static __noinline int emit_flow(__u32 kind, struct connection *c, __u32 pid, __u32 fd, int error)
 {
 	struct reservation r;
@@ -72,7 +75,10 @@ static __noinline int emit_flow(__u32 kind, struct connection *c, __u32 pid, __u
 	e->started = c->started;
 	e->error = error;
 	e->fd = fd;
-	submit(&r, e);
+	if (kind != EVENT_OPEN || is_first_to_open(c->flow.cookie))
+		submit(&r, e);
+	else
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 

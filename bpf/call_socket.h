@@ -40,3 +40,22 @@ static __always_inline struct call_socket *socket_by_id(__u64 id)
 {
 	return id ? bpf_map_lookup_elem(&call_sockets, &id) : NULL;
 }
+
+/*
+ * Sockets that were opened a short time ago, by identity. Two threads may open a socket at the same time, on two CPUs: who puts it here is
+ * the one whose event counts. 5.10 has no operation that compares and writes.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u8);
+} openings SEC(".maps");
+
+static __always_inline bool is_first_to_open(__u64 id)
+{
+	__u8 opened = 1;
+	int failed = bpf_map_update_elem(&openings, &id, &opened, BPF_NOEXIST); /* before Linux 6.4 only 32 bits are returned */
+
+	return failed != -EEXIST;
+}

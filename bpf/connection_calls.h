@@ -28,7 +28,6 @@ static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 	s->stage = STAGE_OPEN;
 	if (s->emitted)
 		return 0;
-	s->emitted = 1;
 	s->conn.established = bpf_ktime_get_ns();
 	if (!s->conn.started)
 		s->conn.started = s->conn.established;
@@ -38,6 +37,7 @@ static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
 		emit_unix_open(&s->conn, pid, DIRECTION_SENT, 0);
 	else
 		emit_flow(EVENT_OPEN, &s->conn, pid, fd, 0);
+	s->emitted = 1; /* the last one: what other threads emit comes behind it from here on */
 	return 0;
 }
 

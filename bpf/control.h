@@ -52,7 +52,7 @@ static __always_inline int on_adopted(__u32 pid, __u32 fd, __u64 question)
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct control *m = control();
 	struct descriptor *d, found = {.kind = DESCRIPTOR_SOCKET};
-	long failed;
+	int failed; /* see is_first_to_open */
 
 	if (!m)
 		return 0;
@@ -139,12 +139,12 @@ static __always_inline int on_datagrams_asked(void)
 		return DATAGRAMS_UNKNOWN;
 	key = m->datagram_key;
 	d = bpf_map_lookup_elem(&datagrams, &key);
-	if (!d || d->closed) /* closed: it is being made */
+	if (!d)
 		return DATAGRAMS_UNKNOWN;
 	m->datagram_flow = *d;
 	if (d->last > now || now - d->last < datagram_idle)
 		return DATAGRAMS_LIVE;
-	bpf_map_delete_elem(&datagrams, &key);
 	note_end(&key);
+	bpf_map_delete_elem(&datagrams, &key);
 	return DATAGRAMS_ENDED;
 }

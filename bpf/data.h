@@ -70,7 +70,9 @@ static __noinline int describe_socket(struct sock *sk, struct socket_state *s, _
 		return 0;
 	current_owner(&owner);
 	if (sk->sk_protocol != IPPROTO_TCP) {
-		emit_unix_open(sk, s, &owner, direction, length);
+		struct unix_open_event *opened = begin_unix_open(&r, sk, s, &owner, s->conn.established, direction, length);
+		if (opened)
+			submit(&r, opened);
 		return 0;
 	}
 	e = begin_description(&r, &s->conn.flow);
@@ -193,7 +195,7 @@ static __always_inline void on_send(struct sock *sk, int length)
 	began = end_wait();
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length >= 0)
-			on_datagram(sk, length, DIRECTION_SENT);
+			on_datagram(sk, length, DIRECTION_SENT, began);
 		return;
 	}
 	on_transfer(sk, length, DIRECTION_SENT, began);
@@ -206,7 +208,7 @@ static __always_inline void on_receive(struct sock *sk, int length, int flags)
 		return;
 	if (sk->sk_protocol == IPPROTO_UDP) {
 		if (follow_udp && length >= 0)
-			on_datagram(sk, length, DIRECTION_RECEIVED);
+			on_datagram(sk, length, DIRECTION_RECEIVED, 0);
 		return;
 	}
 	if ((flags & MSG_TRUNC) && sk->sk_protocol == IPPROTO_TCP)

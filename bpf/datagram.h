@@ -68,19 +68,33 @@ struct datagram {
 	struct owner owner;   /* who transfers it, once somebody asks */
 	struct datagram_want want;
 	struct user_message message; /* of its call */
+	__u64 began; /* when the call that sent it began to wait; 0: it did not */
 	__u32 length;
 	__u32 direction;
 	__u32 unknown; /* where its bytes are */
 	__u32 event_buf; /* which one */
 };
 
-/* The one that a program is about, by its number in event_bufs. It is not on the stack, where there is too little room. */
+/* What a program needs for a datagram. It is not on the stack, where there is too little room. */
+struct datagram_buf {
+	struct datagram datagram;
+	struct datagram_flow fresh; /* if it is the first one of its flow */
+};
+
+/* By the program's number in event_bufs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1); /* set by user space */
 	__type(key, __u32);
-	__type(value, struct datagram);
+	__type(value, struct datagram_buf);
 } datagram_bufs SEC(".maps");
+
+static __always_inline struct datagram *datagram_in(__u32 buf)
+{
+	struct datagram_buf *b = bpf_map_lookup_elem(&datagram_bufs, &buf);
+
+	return b ? &b->datagram : NULL;
+}
 
 /* Threads within a call that receives from any sender. The sender is known when the call returns. */
 struct {
@@ -92,10 +106,11 @@ struct {
 
 /*
  * A flow begins, unless it is left out. Who is left out takes no entry, because the flows that are followed would have to give
- * way to it: each of its datagrams is judged. d: the entry of the flow before it; NULL: there is none.
+ * way to it: each of its datagrams is judged.
  */
-static __always_inline struct datagram_flow *open_datagrams(struct datagram_flow *d, struct datagram *g, __u64 now)
+static __always_inline struct datagram_flow *open_datagrams(struct datagram_buf *b, __u64 now)
 {
+	struct datagram *g = &b->datagram;
 	struct owner *owner = &g->owner;
 	struct process *known = current_owner(owner);
 	struct datagram_user user = {.pid = owner->pid, .start = owner->start};
@@ -106,18 +121,12 @@ static __always_inline struct datagram_flow *open_datagrams(struct datagram_flow
 		note_left_out(&g->key);
 		return NULL;
 	}
-	if (!d)
-		d = make_datagrams(&g->key);
-	if (!d)
-		return NULL;
-	begin_datagrams(d, &g->key, &g->flow, next_datagram_cookie(), &user, g->direction, now);
-	emit_process_once(owner, known, shard_of(d->flow.cookie));
-	e = begin_owned_open(&r, EVENT_OPEN, &d->flow, owner);
-	if (!e)
-		return d;
-	e->header.time = e->started = now;
-	submit(&r, e);
-	return d;
+	begin_datagrams(&b->fresh, &g->flow, next_datagram_cookie(), &user, g->direction, now);
+	emit_process_once(owner, known, shard_of(b->fresh.flow.cookie));
+	e = begin_owned_open(&r, EVENT_OPEN, &b->fresh.flow, owner);
+	if (e)
+		e->header.time = e->started = now;
+	return enter_datagrams(&g->key, &b->fresh, &r, e);
 }
 
 /* The process is another one than before. The rules may leave its datagrams out; if not, the shard needs its description. */
@@ -185,28 +194,30 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 	reset_emission(&event_buf->emission, g->event_buf);
 	event_buf->emission.g.from = g->from;
 	event_buf->emission.g.want = g->want.bytes;
-	emit_datagram(d, event_buf, &event_buf->emission.g, &g->stream, direction, g->length, g->unknown, g->want.urgent, now);
+	emit_datagram(d, event_buf, &event_buf->emission.g, &g->stream, direction, g->length, g->unknown, g->want.urgent,
+		      g->began, now);
 }
 
 /* The datagram in that one of datagram_bufs. Not static, so that the verifier looks at it once, and not at each call. */
 __noinline int count_datagram(__u32 buf)
 {
-	struct datagram *g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	struct datagram_buf *b = bpf_map_lookup_elem(&datagram_bufs, &buf);
 	struct datagram_flow *d;
+	struct datagram *g;
 	__u64 now;
 
-	if (!g)
+	if (!b)
 		return 0;
+	g = &b->datagram;
 	now = bpf_ktime_get_ns();
 	g->key.cookie = g->flow.cookie;
 	__builtin_memcpy(g->key.remote, g->flow.remote, sizeof(g->key.remote));
 	g->key.remote_port = g->flow.remote_port;
 	d = bpf_map_lookup_elem(&datagrams, &g->key);
-	if (!d || d->closed) {
-		d = open_datagrams(d, g, now);
-		if (!d)
-			return 0;
-	}
+	if (!d)
+		d = open_datagrams(b, now);
+	if (!d)
+		return 0;
 	if (follow_datagram_data)
 		capture_datagram(d, g, now);
 	add_datagram(d, g->direction & 1, g->length, now);
@@ -244,7 +255,8 @@ static __always_inline bool is_receive(long nr)
 	return nr == NR_RECVFROM || nr == NR_RECVMSG || nr == NR_RECVMMSG;
 }
 
-static __always_inline void on_datagram(struct sock *sk, int length, __u32 direction)
+/* began: when the call began to wait; 0: it did not. */
+static __always_inline void on_datagram(struct sock *sk, int length, __u32 direction, __u64 began)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs(task);
@@ -266,7 +278,7 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 			messages_done(task);
 		return;
 	}
-	g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	g = datagram_in(buf);
 	if (!g)
 		return;
 	__builtin_memset(g, 0, sizeof(*g));
@@ -274,6 +286,7 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 	g->flow.transport = TRANSPORT_UDP;
 	g->flow.cookie = bpf_get_socket_cookie(sk);
 	g->length = length;
+	g->began = began;
 	g->direction = direction;
 	g->event_buf = buf;
 	g->unknown = 1;
@@ -296,7 +309,7 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 /* A message of recvmmsg, at its exit. Not static, for the verifier. */
 __noinline int on_received_message(__u32 buf, __u64 address)
 {
-	struct datagram *g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	struct datagram *g = datagram_in(buf);
 	struct user_batch_message b;
 
 	if (!g || bpf_probe_read_user(&b, sizeof(b), (void *)address) || !(__u32)b.length)
@@ -326,7 +339,7 @@ static __always_inline void on_receive_exit(long ret, enum exit_user user)
 
 	if (!waiting)
 		return;
-	g = bpf_map_lookup_elem(&datagram_bufs, &buf);
+	g = datagram_in(buf);
 	if (g) {
 		*g = *waiting;
 		g->event_buf = buf;

@@ -2,27 +2,34 @@
 /* The datagrams that a call has sent or received. */
 #pragma once
 
-/* The first datagram of a flow. */
-static __always_inline void open_datagrams(struct transfer *t, struct call_socket *s, const struct endpoint *remote,
-					   struct datagram_flow *d, const struct datagram_key *key, __u64 now)
+/* The first datagram of a flow. Returns the flow's entry, or NULL. */
+static __always_inline struct datagram_flow *open_datagrams(struct transfer *t, struct call_socket *s, const struct endpoint *remote,
+							    const struct datagram_key *key, __u64 now)
 {
 	struct scratch *space = scratch(t->user);
 	struct process *owner = process_of(t->pid);
 	struct datagram_user user = {.pid = t->pid, .start = owner ? owner->start : 0};
-	struct connection *c;
+	struct reservation r;
+	struct open_event *e;
+	struct flow *flow;
 
 	if (!space)
-		return;
-	c = &space->socket.conn;
-	c->flow = s->conn.flow;
-	if (!c->flow.family)
-		c->flow.family = remote->family;
-	set_remote(&c->flow, remote);
-	begin_datagrams(d, key, &c->flow, next_id(space, t->user), &user, t->direction & 1, now);
-	emit_process_once(t->pid, shard_of(d->flow.cookie));
-	c->flow = d->flow;
-	c->started = now;
-	emit_flow(EVENT_OPEN, c, t->pid, t->fd, 0);
+		return NULL;
+	flow = &space->socket.conn.flow;
+	*flow = s->conn.flow;
+	if (!flow->family)
+		flow->family = remote->family;
+	set_remote(flow, remote);
+	begin_datagrams(&space->fresh, flow, next_id(space, t->user), &user, t->direction & 1, now);
+	emit_process_once(t->pid, shard_of(space->fresh.flow.cookie));
+	e = begin_open(&r, EVENT_OPEN, &space->fresh.flow);
+	if (e) {
+		e->header.pid = t->pid;
+		e->header.start = user.start;
+		e->header.time = e->started = now;
+		e->fd = t->fd;
+	}
+	return enter_datagrams(key, &space->fresh, &r, e);
 }
 
 static __noinline int describe_flow(const struct transfer *t, const struct datagram_flow *d)
@@ -63,7 +70,8 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 	event_buf->event.header.pid = t->pid;
 	event_buf->event.header.start = start_of(t->pid);
 	event_buf->event.goroutine = 0;
-	emit_datagram(d, event_buf, &event_buf->emission.g, &stream, direction, t->length, t->unknown, want.urgent, now);
+	emit_datagram(d, event_buf, &event_buf->emission.g, &stream, direction, t->length, t->unknown, want.urgent, t->began,
+		      now);
 }
 
 /* Who is left out takes no entry: the flows that are followed would have to give way to it. */
@@ -84,11 +92,9 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 	__builtin_memcpy(key.remote, remote->address, ADDRESS_LEN);
 	d = bpf_map_lookup_elem(&datagrams, &key);
 	if (!d && !is_left_out(t->pid))
-		d = make_datagrams(&key);
+		d = open_datagrams(t, s, remote, &key, now);
 	if (!d)
 		return 0;
-	if (d->closed)
-		open_datagrams(t, s, remote, d, &key, now);
 	if (follow_datagram_data)
 		capture_datagram(t, d, now);
 	add_datagram(d, t->direction & 1, t->length, now);

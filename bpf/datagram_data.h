@@ -109,9 +109,11 @@ static __always_inline __u32 datagram_cut_reason(const struct gathering *g, __u3
 /*
  * Emits a datagram. g says where its bytes are, how many are wanted, and in which event_buf they go. The caller has set the members
  * of the event that depend on the mode: pid and start of its header, goroutine. stream: room for what emit_data needs of a stream.
+ * began: when the call began to send; 0: not known.
  */
 static __always_inline void emit_datagram(struct datagram_flow *d, struct event_buf *event_buf, struct gathering *g,
-					  struct stream *stream, __u32 direction, __u32 length, bool unknown, __u32 urgent, __u64 now)
+					  struct stream *stream, __u32 direction, __u32 length, bool unknown, __u32 urgent, __u64 began,
+					  __u64 now)
 {
 	struct data_event *e = &event_buf->event;
 	__u32 captured = 0;
@@ -124,7 +126,7 @@ static __always_inline void emit_datagram(struct datagram_flow *d, struct event_
 	e->length = length;
 	e->skipped = 0;
 	e->direction = direction;
-	e->began = now;
+	e->began = began ? began : now;
 	e->form = 0;
 	g->left = length;
 	if (g->want && !unknown)

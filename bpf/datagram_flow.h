@@ -18,15 +18,14 @@ struct datagram_flow {
 	__u64 bytes[DIRECTIONS];
 	__u32 datagrams[DIRECTIONS];
 	__u32 owner_pid;
-	__u8 closed; /* its end was emitted, or it is being made; the next datagram begins a flow */
-	__u8 answered; /* user space has written a policy for it */
-	__u8 unwanted; /* directions of which nothing is wanted any more: a bit each */
-	__u32 pass; /* socket mode: the last that has reported it, see datagram.h */
+	__u32 pass; /* socket mode: the last that has reported it, see datagram_pass.h */
 	__u32 task_pid; /* who has transferred the last datagram that was emitted */
 	__u32 limit[DIRECTIONS]; /* answered: bytes of one datagram, at most */
 	__u32 spent; /* not answered: of DATAGRAM_BUDGET */
+	__u8 answered; /* user space has written a policy for it */
+	__u8 unwanted; /* directions of which nothing is wanted any more: a bit each */
 	__u8 gap_reason[DIRECTIONS]; /* enum cut_reason: of datagrams that were not emitted */
-	__u8 pad[3];
+	__u8 pad[4];
 };
 
 struct {
@@ -80,17 +79,6 @@ static __always_inline void note_end(const struct datagram_key *key)
 		*begun = 0;
 }
 
-/* Not on the stack, where there is little room. */
-static const struct datagram_flow no_datagrams = {.closed = 1};
-
-/* Returns an entry for a flow that begins. Its member closed is set until begin_datagrams. */
-static __always_inline struct datagram_flow *make_datagrams(const struct datagram_key *key)
-{
-	if (bpf_map_update_elem(&datagrams, key, &no_datagrams, BPF_ANY))
-		return NULL;
-	return bpf_map_lookup_elem(&datagrams, key);
-}
-
 /* Who uses a flow. */
 struct datagram_user {
 	__u64 start;
@@ -98,27 +86,41 @@ struct datagram_user {
 	__u32 pad;
 };
 
-/* flow: with both ends. The role follows from the direction of the first datagram. */
-static __always_inline void begin_datagrams(struct datagram_flow *d, const struct datagram_key *key, const struct flow *flow,
-					    __u64 cookie, const struct datagram_user *user, __u32 direction, __u64 now)
+/* Fills in a flow with its first datagram. flow: with both ends. The role follows from the datagram's direction. */
+static __always_inline void begin_datagrams(struct datagram_flow *fresh, const struct flow *flow, __u64 cookie,
+					    const struct datagram_user *user, __u32 direction, __u64 now)
 {
-	note_begin(key);
-	d->flow = *flow;
-	d->flow.cookie = cookie;
-	d->flow.role = direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
-	d->flow.role_source = ROLE_SOURCE_FIRST;
-	d->owner_pid = d->task_pid = user->pid;
-	d->owner_start = user->start;
-	d->started = d->last = now;
-	d->answered = d->unwanted = 0;
-	d->spent = 0;
-	for (int i = 0; i < DIRECTIONS; i++) {
-		d->bytes[i] = 0;
-		d->datagrams[i] = 0;
-		d->gap_reason[i] = 0;
-	}
-	barrier();
-	d->closed = 0; /* the last one: from here on a pass may look at the flow */
+	__builtin_memset(fresh, 0, sizeof(*fresh));
+	fresh->flow = *flow;
+	fresh->flow.cookie = cookie;
+	fresh->flow.role = direction == DIRECTION_SENT ? ROLE_CLIENT : ROLE_SERVER;
+	fresh->flow.role_source = ROLE_SOURCE_FIRST;
+	fresh->owner_pid = fresh->task_pid = user->pid;
+	fresh->owner_start = user->start;
+	fresh->started = fresh->last = now;
+}
+
+/*
+ * Returns the entry of a flow that had none: fresh, or what a thread on another CPU has put there meanwhile. Only the first of them
+ * opens the flow. e: the event that opens fresh; NULL: there was no room. It is reserved before the flow can be found, so that nothing
+ * comes before it in its ring buffer.
+ */
+static __always_inline struct datagram_flow *enter_datagrams(const struct datagram_key *key, const struct datagram_flow *fresh,
+							     struct reservation *r, struct open_event *e)
+{
+	bool first = !bpf_map_update_elem(&datagrams, key, fresh, BPF_NOEXIST);
+	struct datagram_flow *d;
+
+	if (first)
+		note_begin(key);
+	if (e && first)
+		submit(r, e);
+	else if (e)
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+	d = bpf_map_lookup_elem(&datagrams, key);
+	if (!d)
+		count(COUNTER_STORAGE_FAILED);
+	return d;
 }
 
 static __always_inline void add_datagram(struct datagram_flow *d, __u32 direction, __u32 length, __u64 now)

@@ -53,15 +53,15 @@ struct flow_step {
 
 static long report_flow(void *map, const struct datagram_key *key, struct datagram_flow *d, struct flow_step *step)
 {
-	if (d->closed || d->pass == step->pass)
+	if (d->pass == step->pass)
 		return 0;
 	d->pass = step->pass;
 	if (d->last + datagram_idle > step->now) {
 		emit_live_datagrams(d);
 	} else {
-		d->closed = 1;
 		note_end(key);
 		emit_ended_datagrams(d);
+		bpf_map_delete_elem(&datagrams, key); /* the last one: its memory may be another flow's from here on */
 	}
 	return ++step->reported >= flows_per_step;
 }

@@ -52,7 +52,7 @@ enum event_kind {
 enum counter {
 	COUNTER_EVENTS = 0,                             /* + kind: written to a ring buffer */
 	COUNTER_RING_FULL = EVENT_KINDS,                /* + kind: lost, the ring buffer had no room */
-	COUNTER_STORAGE_FAILED = 2 * EVENT_KINDS,       /* a socket is not tracked: no memory for its state */
+	COUNTER_STORAGE_FAILED = 2 * EVENT_KINDS,       /* a socket, or a datagram of a flow, is not tracked: no memory for its state */
 	COUNTER_PROCESS_MAP_FULL,                       /* descriptions repeated: a process has no entry in the map */
 	COUNTER_ACCEPT_UNKNOWN,                         /* an accept whose socket could not be read */
 	COUNTER_IGNORED,                                /* connections and flows left out by the selection rules */

@@ -40,6 +40,7 @@ struct scratch {
 	__u64 last_id;
 	struct call_socket socket;
 	struct transfer transfer;
+	struct datagram_flow fresh;  /* that a datagram begins */
 	struct user_message message; /* of a call; not on the stack, because those of a chain of calls may have 512 bytes in all */
 };
 

@@ -180,10 +180,17 @@ type SocketflowDatagram struct {
 		ControlLength uint64
 		Flags         uint64
 	}
+	Began     uint64
 	Length    uint32
 	Direction uint32
 	Unknown   uint32
 	EventBuf  uint32
+}
+
+type SocketflowDatagramBuf struct {
+	_        structs.HostLayout
+	Datagram SocketflowDatagram
+	Fresh    SocketflowDatagramFlow
 }
 
 type SocketflowDatagramFlow struct {
@@ -195,17 +202,14 @@ type SocketflowDatagramFlow struct {
 	Bytes      [2]uint64
 	Datagrams  [2]uint32
 	OwnerPid   uint32
-	Closed     uint8
-	Answered   uint8
-	Unwanted   uint8
-	_          [1]byte
 	Pass       uint32
 	TaskPid    uint32
 	Limit      [2]uint32
 	Spent      uint32
+	Answered   uint8
+	Unwanted   uint8
 	GapReason  [2]uint8
-	Pad        [3]uint8
-	_          [7]byte
+	Pad        [4]uint8
 }
 
 type SocketflowDatagramKey struct {
@@ -618,6 +622,8 @@ type SocketflowSocketState struct {
 	LivePass     uint32
 	PendingTid   uint32
 	TlsPid       uint32
+	Opened       uint32
+	_            [4]byte
 	ConnectCause struct {
 		_        structs.HostLayout
 		Cookie   uint64

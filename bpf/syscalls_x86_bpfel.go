@@ -124,17 +124,14 @@ type SyscallsDatagramFlow struct {
 	Bytes      [2]uint64
 	Datagrams  [2]uint32
 	OwnerPid   uint32
-	Closed     uint8
-	Answered   uint8
-	Unwanted   uint8
-	_          [1]byte
 	Pass       uint32
 	TaskPid    uint32
 	Limit      [2]uint32
 	Spent      uint32
+	Answered   uint8
+	Unwanted   uint8
 	GapReason  [2]uint8
-	Pad        [3]uint8
-	_          [7]byte
+	Pad        [4]uint8
 }
 
 type SyscallsDatagramKey struct {
@@ -349,6 +346,7 @@ type SyscallsScratch struct {
 		Unknown   uint32
 		User      uint32
 	}
+	Fresh   SyscallsDatagramFlow
 	Message struct {
 		_             structs.HostLayout
 		Name          uint64
@@ -432,6 +430,7 @@ const (
 	SyscallsMapImages                = "images"
 	SyscallsMapNames                 = "names"
 	SyscallsMapNewImages             = "new_images"
+	SyscallsMapOpenings              = "openings"
 	SyscallsMapPassing               = "passing"
 	SyscallsMapPolicies              = "policies"
 	SyscallsMapProcesses             = "processes"
@@ -604,6 +603,7 @@ type SyscallsMapSpecs struct {
 	Images       *ebpf.MapSpec `ebpf:"images"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	NewImages    *ebpf.MapSpec `ebpf:"new_images"`
+	Openings     *ebpf.MapSpec `ebpf:"openings"`
 	Passing      *ebpf.MapSpec `ebpf:"passing"`
 	Policies     *ebpf.MapSpec `ebpf:"policies"`
 	Processes    *ebpf.MapSpec `ebpf:"processes"`
@@ -678,6 +678,7 @@ type SyscallsMaps struct {
 	Images       *ebpf.Map `ebpf:"images"`
 	Names        *ebpf.Map `ebpf:"names"`
 	NewImages    *ebpf.Map `ebpf:"new_images"`
+	Openings     *ebpf.Map `ebpf:"openings"`
 	Passing      *ebpf.Map `ebpf:"passing"`
 	Policies     *ebpf.Map `ebpf:"policies"`
 	Processes    *ebpf.Map `ebpf:"processes"`
@@ -704,6 +705,7 @@ func (m *SyscallsMaps) Close() error {
 		m.Images,
 		m.Names,
 		m.NewImages,
+		m.Openings,
 		m.Passing,
 		m.Policies,
 		m.Processes,

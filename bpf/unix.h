@@ -39,26 +39,29 @@ static __always_inline void read_unix_flow(struct flow *flow, struct sock *sk, b
 volatile __u64 older_unix_known = 0;
 
 /* Before that, the first bytes that are seen of a socket need not be its first, and each end may have missed others. */
-static __always_inline bool counts_from_first_byte(const struct connection *c)
+static __always_inline bool counts_from_first_byte(const struct connection *c, __u64 established)
 {
-	return !c->existing && older_unix_known && c->established > older_unix_known;
+	return !c->existing && older_unix_known && established > older_unix_known;
 }
 
-/* The first bytes of a socket, or a description of it: see describe_socket. Then length is that of the last transfer, else 0. */
-static __always_inline void emit_unix_open(struct sock *sk, struct socket_state *s, const struct owner *owner, __u32 direction,
-					   __u32 length)
+/*
+ * Begins the event of the first bytes of a socket, or a description of it: see describe_socket. Then length is that of the last transfer,
+ * else 0. established: when the first bytes came.
+ */
+static __always_inline struct unix_open_event *begin_unix_open(struct reservation *r, struct sock *sk, const struct socket_state *s,
+							       const struct owner *owner, __u64 established, __u32 direction,
+							       __u32 length)
 {
 	struct unix_sock *us = bpf_skc_to_unix_sock(sk);
 	struct unix_address *address, *peer_address = NULL;
 	struct unix_open_event *e;
-	struct reservation r;
 	struct sock *peer;
 
 	if (!us)
-		return;
-	e = begin_event(&r, shard_of(s->conn.flow.cookie), EVENT_UNIX_OPEN, sizeof(*e));
+		return NULL;
+	e = begin_event(r, shard_of(s->conn.flow.cookie), EVENT_UNIX_OPEN, sizeof(*e));
 	if (!e)
-		return;
+		return NULL;
 	address = us->addr;
 	peer = us->peer;
 	if (peer)
@@ -72,19 +75,31 @@ static __always_inline void emit_unix_open(struct sock *sk, struct socket_state 
 	e->local_length = read_name(e->local, address);
 	e->remote_length = read_name(e->remote, peer_address);
 	set_positions(e->position, &s->conn, direction, length);
-	if (counts_from_first_byte(&s->conn))
+	if (counts_from_first_byte(&s->conn, established))
 		e->peer = bpf_get_socket_cookie(peer);
-	if (!length)
-		e->header.time = s->conn.started;
-	submit(&r, e);
+	return e;
 }
 
-/* The first bytes of a socket. The task that transfers them owns the socket from then on. */
+static __always_inline void begin_unix(struct socket_state *s, const struct owner *owner, __u64 now)
+{
+	set_owner(s, owner);
+	s->conn.task_pid = owner->pid;
+	s->conn.started = s->conn.established = now;
+}
+
+/*
+ * The first bytes of a socket. The task that transfers them owns the socket from then on. Another thread may be here at the same time, on
+ * another CPU. The first of them opens the socket. The event is reserved before the others can know, so that none of theirs comes before
+ * it in the ring buffer.
+ */
 static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 {
 	struct unix_sock *us = bpf_skc_to_unix_sock(sk);
 	struct owner owner;
 	struct process *known = current_owner(&owner);
+	__u64 now = bpf_ktime_get_ns();
+	struct unix_open_event *e;
+	struct reservation r;
 
 	if (!us)
 		return;
@@ -92,17 +107,26 @@ static __always_inline void open_unix(struct sock *sk, struct socket_state *s)
 	struct unix_address *address = us->addr, *peer_address = NULL;
 	if (peer)
 		peer_address = BPF_CORE_READ((struct unix_sock *)peer, addr);
-	set_owner(s, &owner);
-	s->conn.task_pid = owner.pid;
-	s->conn.started = s->conn.established = bpf_ktime_get_ns();
 	read_unix_flow(&s->conn.flow, sk, address, peer_address);
 	if (is_ignored(&owner, 0, 0)) {
 		s->ignored = 1;
+		s->conn.established = now;
 		count(COUNTER_IGNORED);
 		return;
 	}
 	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
-	emit_unix_open(sk, s, &owner, DIRECTION_SENT, 0);
+	e = begin_unix_open(&r, sk, s, &owner, now, DIRECTION_SENT, 0);
+	if (!e) {
+		begin_unix(s, &owner, now);
+		return;
+	}
+	e->header.time = now;
+	if (__sync_val_compare_and_swap(&s->opened, 0, 1)) {
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
+		return;
+	}
+	begin_unix(s, &owner, now);
+	submit(&r, e);
 }
 
 static __always_inline struct socket_state *unix_state(struct sock *sk)

@@ -79,6 +79,9 @@ static __noinline int emit_unix_open(struct connection *c, __u32 pid, __u32 dire
 		e->local_length = n->local_length;
 		e->remote_length = n->remote_length;
 	}
-	submit(&r, e);
+	if (length || is_first_to_open(id))
+		submit(&r, e);
+	else
+		bpf_ringbuf_discard(e, BPF_RB_NO_WAKEUP);
 	return 0;
 }

@@ -152,7 +152,7 @@ type TLSConfig struct {
 // TraceConfig is what belongs to one trace.
 type TraceConfig struct {
 	// Parents says which evidence within a process makes a request that it sends the child of one that it has received: "certain" (kinds that were
-	// right in 99 of 100 cases at least, as measured), "likely" (further ones), "off" (none). Default: certain.
+	// right in 99 of 100 cases at least, as measured, but for what timers send), "likely" (further ones), "off" (none). Default: certain.
 	Parents Parents `mapstructure:"parents"`
 	// ObservedNetworks are networks of other hosts whose connections are observed by a receiver like this one, by address and number of bits:
 	// 10.0.0.0/8, fd00::/8; at most 256. Of a request from or to there, the span of the end that is asked is the child of the other end's, which

@@ -52,9 +52,7 @@ func (f *form) check(written any, of reflect.Type, path string) {
 	case of.Kind() == reflect.Float64:
 		f.number(written, path)
 	case of.Kind() == reflect.Bool:
-		if _, ok := written.(bool); !ok {
-			f.add(path, "write true or false, not "+shown(written))
-		}
+		f.truth(written, path)
 	case of.Kind() == reflect.String:
 		f.text(written, of, path)
 	}
@@ -134,6 +132,13 @@ func (f *form) duration(written any, path string) {
 	f.add(path, "write a duration with a unit, for example 10s or 100ms, not "+shown(written))
 }
 
+// truth refuses what is neither true nor false.
+func (f *form) truth(written any, path string) {
+	if _, ok := written.(bool); !ok {
+		f.add(path, "write true or false"+notAsWritten(written))
+	}
+}
+
 // whole refuses a number with a fraction, which the collector would cut off.
 func (f *form) whole(written any, path string) {
 	switch number := written.(type) {
@@ -144,7 +149,7 @@ func (f *form) whole(written any, path string) {
 			return
 		}
 	}
-	f.add(path, "write a whole number, not "+shown(written))
+	f.add(path, "write a whole number"+notAsWritten(written))
 }
 
 // number refuses what is no number.
@@ -152,7 +157,7 @@ func (f *form) number(written any, path string) {
 	switch written.(type) {
 	case int, int64, uint64, float64:
 	default:
-		f.add(path, "write a number, for example 0.1, not "+shown(written))
+		f.add(path, "write a number such as 0.1"+notAsWritten(written))
 	}
 }
 
@@ -199,6 +204,15 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "::" + key
+}
+
+// notAsWritten says what not to write. A number or a truth value in quotation marks is text.
+func notAsWritten(written any) string {
+	text, _ := written.(string)
+	if _, err := strconv.ParseFloat(text, 64); err == nil || text == "true" || text == "false" {
+		return " without quotation marks, not " + shown(written)
+	}
+	return ", not " + shown(written)
 }
 
 // shown is a written value in a message.

@@ -50,6 +50,7 @@ func (o *hostObservation) start(_ context.Context, host component.Host) (err err
 	}
 	options.Logger = o.set.Logger
 	options.Broken = func(err error) { componentstatus.ReportStatus(host, componentstatus.NewPermanentErrorEvent(err)) }
+	o.cfg.warnOfLinks(o.set.Logger)
 	o.engine = engine.New(options)
 	if err := o.engine.Start(); err != nil {
 		return err

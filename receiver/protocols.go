@@ -103,7 +103,7 @@ func readProtocols(value any) (ProtocolsConfig, error) {
 		for _, entry := range value {
 			name, ok := entry.(string)
 			if !ok {
-				return nil, protocolsForm(value)
+				return nil, protocolsForm("a list with " + shown(entry))
 			}
 			if _, twice := chosen[name]; twice {
 				errs = append(errs, listedTwice(protocolsKey, name))
@@ -115,17 +115,18 @@ func readProtocols(value any) (ProtocolsConfig, error) {
 		for _, name := range slices.Sorted(maps.Keys(value)) {
 			of, ok := value[name].(map[string]any)
 			if !ok && value[name] != nil {
-				return nil, protocolsForm(value)
+				errs = append(errs, fmt.Errorf("%s::%s: write {} or a map of its keys, or leave %s out, not %s", protocolsKey, name, name, shown(value[name])))
+				continue
 			}
 			errs = append(errs, choose(name, of))
 		}
 	default:
-		return nil, protocolsForm(value)
+		return nil, protocolsForm(shown(value))
 	}
 	return chosen, errors.Join(errs...)
 }
 
-func protocolsForm(value any) error {
+func protocolsForm(written string) error {
 	return fmt.Errorf("%s: write a list of names such as [http], [] for connections only, or a map such as {http: {headers: …}}; "+
-		"known are %s; not %v", protocolsKey, listed(registry.Names()), value)
+		"known are %s; not %s", protocolsKey, listed(registry.Names()), written)
 }

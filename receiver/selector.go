@@ -18,8 +18,8 @@ import (
 // A pattern is a glob over the whole path: * and ? stay within one part of it, ** spans any number of parts, [a-z] and {a,b} are
 // alternatives.
 type Selector struct {
-	// Executable is a pattern for the path of the owner's executable, as seen in its own mount namespace: /usr/sbin/nginx,
-	// /opt/**, **/python3*.
+	// Executable is a pattern for the path of the owner's executable, as seen in its own mount namespace, and without links:
+	// /usr/sbin/nginx, /opt/**, **/python3*; not /bin/sh where /bin is a link.
 	Executable string `mapstructure:"executable"`
 
 	// PID is the owner's process id, as seen from the host: 1 to 4194304.

@@ -242,3 +242,23 @@ func TestDatagramsStayApart(t *testing.T) {
 		t.Errorf("%d bytes are counted as truncated, want 15", n)
 	}
 }
+
+// Two threads that send over one flow at the same time may both see the position before the other one's datagram.
+func TestDatagramsOfTwoThreadsAreWhole(t *testing.T) {
+	var lines []string
+	s := newSceneOf(protocol.Protocol{Transports: protocol.Datagrams})
+	s.shard.protocols[0].Detect = answered("q", "a", protocol.Certain)
+	s.shard.starts[0] = func(*protocol.Session) protocol.Parser { return datagrams{lines: &lines} }
+	s.conv = s.shard.Begin(nil, Connection{Cookie: 1, Role: event.RoleClient, Datagrams: true}, s)
+	s.play(sent(0, "q1"), sent(0, "q two"), sent(0, "q"), sent(8, "q4"), sent(15, "q5"))
+	want := []string{
+		`client "q1" at 0, 0 missing`, `client "q two" at 2, 0 missing`, `client "q" at 7, 0 missing`, `client "q4" at 8, 0 missing`,
+		`client 5 missing at 10`, `client "q5" at 15, 0 missing`,
+	}
+	if !reflect.DeepEqual(lines, want) {
+		t.Errorf("the parser got\n%q\nwant\n%q", lines, want)
+	}
+	if n := s.shard.Stats().Overlapping.Load(); n != 0 {
+		t.Errorf("%d bytes are counted as overlapping", n)
+	}
+}

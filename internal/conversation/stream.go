@@ -57,8 +57,11 @@ func (c *Conversation) takeCall(d *event.Data, stamp protocol.Stamp) {
 	stats := &c.shard.stats
 	next := c.streams[d.Direction].next
 	payload, skipped, length := d.Payload, uint64(d.Skipped), uint64(d.Length)
-	if d.Position < next {
-		// Two threads used this direction at the same time: the order of their bytes is not known.
+	switch {
+	case d.Position >= next:
+	case c.connection.Datagrams: // two threads used this direction at the same time, and each has transferred a whole datagram
+		stamp.Position = next
+	default: // the same, and the order of their bytes is not known
 		overlap := min(next-d.Position, length)
 		stats.Overlapping.Add(overlap)
 		length -= overlap

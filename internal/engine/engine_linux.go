@@ -22,6 +22,7 @@ import (
 	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/procfs"
 	"github.com/socketflow/socketflow/internal/progress"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -125,6 +126,7 @@ func (e *Engine) Start() (err error) {
 	e.opts.Logger.Info("watching sockets", zap.String("mode", string(e.mode)),
 		zap.Strings("attached", e.tracer.Attached()), zap.Int("shards", e.opts.Shards),
 		zap.String("kernel_memory", humanize.IBytes(e.kernelMemory)))
+	noticePIDNamespace(e.opts.Logger, procfs.InInitialPIDNamespace)
 	for _, lack := range e.tracer.Degraded() {
 		e.opts.Logger.Warn("this host lets less be seen", zap.Error(lack))
 	}

@@ -22,8 +22,8 @@ func (e *Engine) findExisting() {
 		return
 	}
 	if err := sockets.ExistingUnowned(e.helping); err != nil && e.helping.Err() == nil {
-		e.opts.Logger.Info("connections in a backlog, or left behind by their process, may be missing if they are older "+
-			"than the collector", zap.Error(err))
+		e.opts.Logger.Info("connections that no process holds (in a backlog, left behind) may be missing if they are older "+
+			"than the collector; CAP_SYS_ADMIN and CAP_SYS_PTRACE would help where permission is denied", zap.Error(err))
 	}
 }
 

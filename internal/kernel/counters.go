@@ -18,7 +18,7 @@ import (
 type Counters struct {
 	Events           [event.Kinds]uint64 // written to a ring buffer, by kind
 	RingFull         [event.Kinds]uint64 // lost: the ring buffer had no room, by kind
-	StorageFailed    uint64              // sockets not tracked: no memory for their state
+	StorageFailed    uint64              // sockets, and datagrams of flows, not tracked: no memory for their state
 	ProcessMapFull   uint64              // descriptions repeated: the map of described processes is full
 	AcceptUnknown    uint64              // accepts that could not be reported: the socket had no identity yet
 	SelectionIgnored uint64              // connections left out by the selection rules

@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/netip"
 	"os"
@@ -22,6 +23,7 @@ import (
 type datagramTracer interface {
 	Readers() []*Reader
 	Want(cookie uint64, w event.Want)
+	Datagrams(ctx context.Context) (bool, error)
 	Counters() (Counters, error)
 }
 

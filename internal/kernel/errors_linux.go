@@ -5,12 +5,14 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/capability"
+	"github.com/socketflow/socketflow/internal/procfs"
 )
 
 // The modes, as messages name them.
@@ -33,13 +35,31 @@ func refusal(mode, help string, err error) error {
 	case errors.Is(err, unix.EPERM) && len(missing) > 0, slices.Contains(missing, "CAP_BPF"):
 		// Not err: it guesses at RLIMIT_MEMLOCK, or at an old kernel, because what is tried to find out is refused, too.
 		return fmt.Errorf("%w: %w", unsupported(mode, "the collector may load eBPF programs",
-			"run it as root, or give it "+strings.Join(missing, " and "), unix.EPERM), ErrPrivilege)
+			howToGet(missing, os.Geteuid() == 0), unix.EPERM), ErrPrivilege)
+	case errors.Is(err, unix.EPERM) && inAnotherUserNamespace():
+		return fmt.Errorf("%w: %w", unsupported(mode, "the collector has its capabilities in the host's user namespace",
+			"run it there (no rootless container; of a systemd unit PrivateUsers=no)", unix.EPERM), ErrPrivilege)
 	case errors.Is(err, unix.EPERM): // before Linux 5.11 that is RLIMIT_MEMLOCK
 		return unsupported(mode, "the kernel lets this process load and attach eBPF programs, for which it has the capabilities",
-			help+", and check that no security module forbids it", err)
+			help+", and check that no security module and no filter of system calls (seccomp) forbids it", err)
 	default:
 		return unsupported(mode, "the kernel has the tracepoints and helpers that the programs use", help, err)
 	}
+}
+
+// howToGet says how a process gets capabilities. A root that lacks them is a container's.
+func howToGet(missing []string, root bool) string {
+	give := "give it " + strings.Join(missing, " and ")
+	if root {
+		return give + ", which root lacks here (docker run --cap-add, in Kubernetes capabilities.add)"
+	}
+	return "run it as root, or " + give
+}
+
+// inAnotherUserNamespace reports whether this process is known to be in a user namespace that is not the host's.
+func inAnotherUserNamespace() bool {
+	host, err := procfs.InInitialUserNamespace()
+	return err == nil && !host
 }
 
 // missingCapabilities names those that loading needs and this thread lacks.

@@ -36,6 +36,7 @@ var http2Signature = Signature{
 type framesTracer interface {
 	Readers() []*Reader
 	Want(cookie uint64, w event.Want)
+	Counters() (Counters, error)
 	Close() error
 }
 

@@ -8,6 +8,7 @@ import (
 
 // remedies say what helps, by the fact that is not OK. Those that matter most come first.
 var remedies = []struct{ fact, advice string }{
+	{factUsers, "run it in the host's user namespace: no rootless container, and of a systemd unit PrivateUsers=no"},
 	{factLockdown, "boot with lockdown=integrity, or without"},
 	{factBTF, "run a kernel built with CONFIG_DEBUG_INFO_BTF=y for the socket mode"},
 	{factTracefs, "have tracefs mounted at /sys/kernel/tracing, in a container too, and give the collector CAP_DAC_READ_SEARCH, " +
@@ -23,7 +24,7 @@ var remedies = []struct{ fact, advice string }{
 func (r *Report) advise(missing []string) {
 	if len(missing) > 0 {
 		r.Advice = append(r.Advice, "give the collector "+strings.Join(missing, " and ")+
-			", as packaging/systemd and packaging/kubernetes do, or run it as root")
+			", as packaging/systemd and packaging/kubernetes do, or run it as root, outside a container")
 	}
 	states := map[string]State{}
 	for _, facts := range [][]Fact{r.Host, r.Privileges} {

@@ -28,7 +28,7 @@ var tracefsPlaces = []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tr
 
 // host returns facts about this kernel and what of it can be read.
 func host() []Fact {
-	return []Fact{system(), btf(), lockdown(), tracefs(), pidNamespace(), procMount(), visibility()}
+	return []Fact{system(), btf(), lockdown(), tracefs(), userNamespace(), pidNamespace(), procMount(), visibility()}
 }
 
 func system() Fact {
@@ -135,16 +135,28 @@ func unreadable(errs []error) string {
 	return strings.Join(reasons, "; ")
 }
 
+func userNamespace() Fact {
+	host, err := procfs.InInitialUserNamespace()
+	return namespace(host, err, Fact{Name: factUsers, State: Missing, Lost: "nothing works, because capabilities are the namespace's only"})
+}
+
 func pidNamespace() Fact {
-	fact := Fact{Name: factPIDs, State: OK, Found: "the host's"}
-	switch all, err := procfs.InInitialPIDNamespace(); {
+	host, err := procfs.InInitialPIDNamespace()
+	return namespace(host, err, Fact{Name: factPIDs, State: Less,
+		Lost: "what only /proc knows of processes is missing: names of containers, and in syscall mode connections that are older than the collector"})
+}
+
+// namespace is the fact that a namespace is the host's, or another one.
+func namespace(host bool, err error, another Fact) Fact {
+	switch {
 	case err != nil:
-		fact.State, fact.Found = Unknown, err.Error()
-	case !all:
-		fact.State, fact.Found = Less, "not the host's"
-		fact.Lost = "telemetry has the host's pids of processes, and no name but that of their threads"
+		return Fact{Name: another.Name, State: Unknown, Found: err.Error()}
+	case host:
+		return Fact{Name: another.Name, State: OK, Found: "the host's"}
+	default:
+		another.Found = "not the host's"
+		return another
 	}
-	return fact
 }
 
 // procMount says whether /proc shows all processes (hidepid, proc(5)).

@@ -78,6 +78,7 @@ const (
 	factBTF        = "BTF"
 	factTracefs    = "tracefs"
 	factLockdown   = "lockdown"
+	factUsers      = "user namespace"
 	factPIDs       = "pid namespace"
 	factProcfs     = "/proc"
 	factVisibility = "other users' processes"

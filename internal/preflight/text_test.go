@@ -164,13 +164,14 @@ func TestChoose(t *testing.T) {
 
 func TestAdvice(t *testing.T) {
 	r := Report{
-		Asked:      kernel.ModeSyscall,
-		Host:       []Fact{{Name: factPIDs, State: Less}, {Name: factTracefs, State: Missing}, {Name: factBTF, State: OK}},
+		Asked: kernel.ModeSyscall,
+		Host: []Fact{{Name: factPIDs, State: Less}, {Name: factTracefs, State: Missing}, {Name: factBTF, State: OK},
+			{Name: factUsers, State: Missing}},
 		Privileges: []Fact{{Name: factSeccomp, State: OK, Found: "a filter"}},
 	}
 	r.advise(nil)
-	require.Len(t, r.Advice, 4)
-	for i, part := range []string{"tracefs", "hostPID", "seccomp", "mode: auto"} {
+	require.Len(t, r.Advice, 5)
+	for i, part := range []string{"rootless", "tracefs", "hostPID", "seccomp", "mode: auto"} {
 		assert.Contains(t, r.Advice[i], part)
 	}
 	r.Advice = nil

@@ -265,17 +265,29 @@ func TestConnectionOfNoUseIsNotAskedForWhenEvicted(t *testing.T) {
 	}
 }
 
-func TestRoleComesFromTheConversationIfNothingElseShowsIt(t *testing.T) {
-	h := newHeard(t)
-	var closed Connection
-	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
-	h.table.Handle(&event.Event{Kind: event.KindOpen, Time: 10, Owner: owner(1), Started: 10,
-		Flow: flowOf(1, event.RoleUnknown, event.RoleSourceUnknown)})
-	h.table.Handle(received(0, "ask>a"))
-	h.table.Handle(closeAt(0, 5))
-	h.table.Flush(99)
-	if closed.Role != event.RoleServer || closed.RoleSource != event.RoleSourceProtocol {
-		t.Errorf("role %d by source %d", closed.Role, closed.RoleSource)
+func TestRoleComesFromTheConversationIfNothingBetterShowsIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		role   event.Role
+		source event.RoleSource
+		want   event.RoleSource
+	}{
+		"not known":                 {event.RoleUnknown, event.RoleSourceUnknown, event.RoleSourceProtocol},
+		"from the first datagram":   {event.RoleClient, event.RoleSourceFirst, event.RoleSourceProtocol},
+		"and that one was right":    {event.RoleServer, event.RoleSourceFirst, event.RoleSourceFirst},
+		"who listens is known best": {event.RoleServer, event.RoleSourceListener, event.RoleSourceListener},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHeard(t)
+			var closed Connection
+			h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
+			h.table.Handle(&event.Event{Kind: event.KindOpen, Time: 10, Owner: owner(1), Started: 10, Flow: flowOf(1, test.role, test.source)})
+			h.table.Handle(received(0, "ask>a"))
+			h.table.Handle(closeAt(0, 5))
+			h.table.Flush(99)
+			if closed.Role != event.RoleServer || closed.RoleSource != test.want {
+				t.Errorf("role %d by source %d", closed.Role, closed.RoleSource)
+			}
+		})
 	}
 }
 

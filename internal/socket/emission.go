@@ -108,13 +108,14 @@ func (t *Table) leaveOutOwn(c *connection) {
 	}
 }
 
-// learnRole takes the role from the conversations if nothing else has shown it.
+// learnRole takes the role from the conversations if nothing else has shown it. Which datagram of a flow is seen first shows less: it may be an
+// answer, if the flow is older than the programs, or if one thread asks and another receives.
 func (c *connection) learnRole() {
-	if c.flow.Role != event.RoleUnknown {
-		return
-	}
 	c.each(func(l *layer) {
-		if role := l.conv.Role(); role != event.RoleUnknown {
+		if c.flow.Role != event.RoleUnknown && c.flow.RoleSource != event.RoleSourceFirst {
+			return
+		}
+		if role := l.conv.Role(); role != event.RoleUnknown && role != c.flow.Role {
 			c.flow.Role, c.flow.RoleSource = role, event.RoleSourceProtocol
 		}
 	})
