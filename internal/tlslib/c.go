@@ -3,6 +3,7 @@ package tlslib
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // function is a function of C that is probed.
@@ -36,6 +37,9 @@ var (
 )
 
 const (
+	// gnuTLSWrapper begins the name of a shared object that has functions of OpenSSL, and hands the calls to GnuTLS, where they are
+	// seen.
+	gnuTLSWrapper  = "libgnutls-openssl.so."
 	openSSLVersion = "OpenSSL_version_num"
 	gnuTLSVersion  = "gnutls_check_version"
 )
@@ -54,6 +58,9 @@ func findC(im *image) (*Library, error) {
 	symbols, err := im.cSymbols()
 	if err != nil {
 		return nil, err
+	}
+	if d, ok := im.dynamic(); ok && strings.HasPrefix(d.soname(), gnuTLSWrapper) {
+		return nil, ErrNoTLS
 	}
 	switch {
 	case symbols["SSL_read"] != 0 || symbols["BIO_write"] != 0:

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	// maxRead is what may be read of one file. The largest known need is that of a Go program of 200 MB, some 60 MiB.
+	// maxRead is what may be read of one file. The largest known need is that of a Go program of 700 MB, 71 MiB.
 	maxRead    = 256 << 20
 	pageSize   = 4 << 10
 	pagesKept  = 32

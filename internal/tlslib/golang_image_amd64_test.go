@@ -1,6 +1,7 @@
 package tlslib
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -43,16 +44,53 @@ enter_3: sub $24,%rsp; add $24,%rsp; ret
 `
 
 func TestTheLeastProgramOfGo(t *testing.T) {
-	content := assemble(t, goImage, "-static", "-no-pie", "-Wl,-e,read")
-	lib, err := find(content)
-	require.NoError(t, err)
-	assert.Equal(t, "go1.26", lib.Version)
-	want := []Probe{}
-	for i, off := range labels(t, content, "enter") {
-		want = append(want, Probe{Call: GoRead + Call(i), Place: Enter, Offset: off})
+	for name, code := range map[string]string{
+		"newer table":         goImage,
+		"table of Go 1.18":    strings.Replace(goImage, ".long 0xfffffff1", ".long 0xfffffff0", 1),
+		"table elsewhere":     strings.Replace(goImage, `.section .gopclntab,"a"`, `.section .other,"aw"`, 1),
+		"text in the table":   strings.Replace(goImage, ".quad 3, 0, 0,", ".quad 3, 0, .Ltext,", 1),
+		"a path in all names": strings.ReplaceAll(goImage, `"crypto/tls`, `"example.com/vendor/crypto/tls`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			content := assemble(t, code, "-static", "-no-pie", "-Wl,-e,read")
+			lib, err := find(content)
+			require.NoError(t, err)
+			assert.Equal(t, "go1.26", lib.Version)
+			want := []Probe{}
+			for i, off := range labels(t, content, "enter") {
+				want = append(want, Probe{Call: GoRead + Call(i), Place: Enter, Offset: off})
+			}
+			for _, off := range labels(t, content, "exit") {
+				want = append(want, Probe{Call: GoRead, Place: Exit, Offset: off})
+			}
+			assert.ElementsMatch(t, want, lib.Probes)
+		})
 	}
-	for _, off := range labels(t, content, "exit") {
-		want = append(want, Probe{Call: GoRead, Place: Exit, Offset: off})
+}
+
+func TestProgramsOfGoWhoseFunctionsAreNotKnownAreRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		old, new string
+		want     error
+	}{
+		"unknown table":           {".long 0xfffffff1", ".long 0xfffffff2", errNoGoTable},
+		"no module's data":        {".quad table; .zero 152", ".quad 0; .zero 152", errNoTextStart},
+		"module's data of others": {".zero 152; .quad read", ".zero 152; .quad write", errNoTextStart},
+		"a method is missing":     {"(*Conn).write", "(*Conn).other", errGoPart},
+		"no end":                  {"exit_1:	ret\n2:	pop %rbp\nexit_2:	ret", "exit_1: exit_2: nop\n2:	jmp 2b", errNoExit},
+		"ends in another one":     {"exit_2:	ret", "exit_2: jmp write", errTailJump},
+		"an argument is changed":  {"enter_1: push %rbp", "enter_1: mov %rbx,%rax; push %rbp", errPrologue},
+		"unknown instruction":     {"exit_1:	ret", "exit_1: .byte 0x0f, 0x0a", errUndecoded},
+		"no size":                 {".Lend-.Ltext", "0", errGoCode},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := strings.Replace(goImage, test.old, test.new, 1)
+			require.NotEqual(t, goImage, code)
+			lib, err := find(assemble(t, code, "-static", "-no-pie", "-Wl,-e,read"))
+			require.ErrorIs(t, err, test.want)
+			require.NotNil(t, lib)
+			assert.Equal(t, Go, lib.Kind)
+			assert.Empty(t, lib.Probes)
+		})
 	}
-	assert.ElementsMatch(t, want, lib.Probes)
 }

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// goTableTag begins the table of functions of Go 1.20 and newer; the next byte is the quantum of the program counter.
-var goTableTag = []byte{0xf1, 0xff, 0xff, 0xff, 0, 0}
+// goTableTag begins the table of functions, behind a byte that is the form: of Go 1.18, or of Go 1.20 and newer. What is read here is
+// the same in both. Behind it is the quantum of the program counter.
+var (
+	goTableTag   = []byte{0xff, 0xff, 0xff, 0, 0}
+	goTableForms = []byte{0xf0, 0xf1}
+)
 
 const (
 	goTableHeader = 72
@@ -19,7 +23,7 @@ const (
 	longestName = 256
 )
 
-var errNoGoTable = errors.New("the table of functions was not found, or is not of Go 1.20 to 1.26")
+var errNoGoTable = errors.New("the table of functions was not found, or is not of Go 1.18 to 1.26")
 
 // goTable is the table of functions of a program of Go (internal/abi, runtime.pcHeader). It stays when a file is stripped.
 type goTable struct {
@@ -66,18 +70,18 @@ func (im *image) searchGoTable() (*goTable, error) {
 
 // goTags are the addresses in a segment at which a table may begin.
 func (im *image) goTags(s *segment) (places []uint64, err error) {
-	err = im.scan(s.off, s.fileSize, len(goTableTag)-1, func(at uint64, b []byte) bool {
-		for i := 0; len(places) < maxTags; i++ {
+	err = im.scan(s.off, s.fileSize, len(goTableTag), func(at uint64, b []byte) bool {
+		for i := 1; i < len(b) && len(places) < maxTags; i++ {
 			next := bytes.Index(b[i:], goTableTag)
 			if next < 0 {
 				return true
 			}
 			i += next
-			if addr := at + uint64(i) - s.off + s.addr; addr%8 == 0 {
+			if addr := at + uint64(i) - 1 - s.off + s.addr; addr%8 == 0 && bytes.IndexByte(goTableForms, b[i-1]) >= 0 {
 				places = append(places, addr)
 			}
 		}
-		return false
+		return len(places) < maxTags
 	})
 	return places, err
 }
@@ -89,7 +93,7 @@ func (im *image) goTableAt(addr uint64) (*goTable, bool) {
 		return nil, false
 	}
 	var h [goTableHeader]byte
-	if im.full(h[:], off) != nil || !bytes.HasPrefix(h[:], goTableTag) || h[7] != 8 {
+	if im.full(h[:], off) != nil || bytes.IndexByte(goTableForms, h[0]) < 0 || !bytes.HasPrefix(h[1:], goTableTag) || h[7] != 8 {
 		return nil, false
 	}
 	t := &goTable{

@@ -27,8 +27,9 @@ func TestLibrariesAreFoundByWhateverTableTheyHave(t *testing.T) {
 	assert.Equal(t, "3.5.4", want.Version)
 	require.Len(t, want.Probes, 8)
 	for name, change := range map[string]func() []byte{
-		"older table of names": func() []byte { return assemble(t, wholeLibrary, "-shared", "-Wl,--hash-style=sysv") },
-		"stripped":             func() []byte { return assemble(t, wholeLibrary, "-shared", "-s") },
+		"older table of names":            func() []byte { return assemble(t, wholeLibrary, "-shared", "-Wl,--hash-style=sysv") },
+		"linkage table with landing pads": func() []byte { return assemble(t, wholeLibrary, "-shared", "-Wl,-z,ibtplt") },
+		"stripped":                        func() []byte { return assemble(t, wholeLibrary, "-shared", "-s") },
 		"no section headers": func() []byte {
 			content := assemble(t, wholeLibrary)
 			clear(content[40:48]) // e_shoff
@@ -55,6 +56,7 @@ func TestFilesWithoutALibraryHaveNone(t *testing.T) {
 		"only imports":          assemble(t, cFunction("other", "jmp SSL_read@PLT")),
 		"linked in, stripped":   assemble(t, wholeLibrary, append(staticProgram, "-s")...),
 		"longer name":           assemble(t, cFunction("my_SSL_read", "ret"), "-static", "-no-pie", "-Wl,-e,my_SSL_read"),
+		"hands calls to GnuTLS": assemble(t, wholeLibrary, "-shared", "-Wl,-soname,libgnutls-openssl.so.27"),
 		"for another processor": changed(assemble(t, wholeLibrary), 18, byte(elf.EM_S390)),
 		"with 32 bits":          changed(assemble(t, wholeLibrary), elf.EI_CLASS, byte(elf.ELFCLASS32)),
 		"object":                changed(assemble(t, wholeLibrary), 16, byte(elf.ET_REL)),

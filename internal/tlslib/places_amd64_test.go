@@ -69,6 +69,11 @@ func TestPlacesOfAReadingFunction(t *testing.T) {
 				1: pop %rbx; exit_1: ret; 2: xor %eax,%eax; pop %rbx; exit_2: ret; 3: mov $1,%eax; pop %rbx; exit_3: ret
 				.section .rodata; .p2align 2; 9: .long 2b-9b, 3b-9b; .text`,
 		},
+		"switch without landing pads": {
+			code: `endbr64; enter: push %rbx; cmp $1,%edx; ja 1f; lea 9f(%rip),%rcx; mov %edx,%edx; movslq (%rcx,%rdx,4),%rax; add %rcx,%rax; notrack jmp *%rax
+				1: pop %rbx; exit_1: ret; 2: xor %eax,%eax; pop %rbx; exit_2: ret
+				.section .rodata; .p2align 2; 9: .long 1b-9b, 2b-9b; .text`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			content := assemble(t, cFunction("SSL_read", test.code))

@@ -81,13 +81,13 @@ type Library struct {
 // ErrNoTLS means that the file has none of the functions, or is not an ELF file of amd64 or arm64.
 var ErrNoTLS = errors.New("no TLS library")
 
-// maxProbes of one file. The largest known number is 40.
+// maxProbes of one file. The largest known number is 17.
 const maxProbes = 512
 
 var errTooManyProbes = errors.New("there are too many exits")
 
 // Find says which TLS library a file has and where its probes are. The error is ErrNoTLS if it has none. Any other error says
-// why the library is refused; the Library then has no probes.
+// why the library is refused; then the Library says which one it is, and has no probes, or is nil if that is not known either.
 //
 // Of a file that has several libraries, Go's is found, else OpenSSL or BoringSSL. Shared libraries come in parts: the libssl of
 // OpenSSL has no BIO_write, and its libcrypto nothing else.
