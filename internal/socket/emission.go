@@ -33,6 +33,7 @@ func (t *Table) emitClosed(c *connection) {
 		t.out.End = c.end
 		t.out.Errno = c.ending.Errno
 		t.out.Stats = c.ending
+		t.out.TLS = c.tls()
 		t.sink.Closed(&t.out)
 	}
 	t.ended.add(c.flow.Cookie)
@@ -81,6 +82,7 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
+	t.out.TLS = c.tls()
 	t.out.Exchange = c.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
@@ -114,6 +116,14 @@ func (c *connection) learnRole() {
 	if role := c.conv.Role(); role != event.RoleUnknown {
 		c.flow.Role, c.flow.RoleSource = role, event.RoleSourceProtocol
 	}
+}
+
+// tls is what is known of TLS on the connection; nil: nothing.
+func (c *connection) tls() *protocol.TLS {
+	if c.conv == nil {
+		return nil
+	}
+	return c.conv.TLS()
 }
 
 // fill fills t.out with what all reports of a connection have in common.
