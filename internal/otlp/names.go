@@ -89,7 +89,7 @@ const (
 	tlsProtocolVersion = "tls.protocol.version" // "1.0" to "1.3", or "3" of SSL
 	tlsCipher          = "tls.cipher"           // IANA's name, or "0x1234"
 	tlsServerName      = "tls.client.server_name"
-	tlsNextProtocol    = "tls.next_protocol" // the server's choice; of 1.3 the only one that the client has offered
+	tlsNextProtocol    = "tls.next_protocol" // the server's choice, which 1.3 encrypts
 	tlsResumed         = "tls.resumed"
 	tlsEstablished     = "tls.established"                      // absent if it was not seen whether
 	tlsOffered         = "socketflow.tls.client.next_protocols" // list of what the client has offered

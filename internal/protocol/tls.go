@@ -9,7 +9,7 @@ type TLS struct {
 	Protocol     string // "tls", "ssl"; "" with Version: one that has no name
 	Version      string // "1.0" to "1.3", "3" of SSL
 	Cipher       string // IANA's name of the cipher suite, or its number
-	NextProtocol string // the application protocol: the server's choice; in 1.3, where it is encrypted, the only one offered; "": none, or not known
+	NextProtocol string // the application protocol that the server has chosen; "": none, or (always in 1.3) that is encrypted
 	// Resumed and Anew say whether keys of an earlier connection are used (in 1.3 a key that both had); neither: that is not known.
 	Resumed, Anew bool
 

@@ -113,9 +113,6 @@ func readServerHello(b []byte, a *asked, facts *protocol.TLS) (s answered, ok bo
 		return s, true
 	}
 	facts.Resumed, facts.Anew = byKey, !byKey // the session id means nothing (4.1.3)
-	if len(facts.Offered) == 1 {
-		facts.NextProtocol = facts.Offered[0] // the choice is encrypted
-	}
 	return s, true
 }
 
