@@ -35,7 +35,7 @@ type Connection struct {
 	End           End   // how it ended
 	Errno         uint32
 	Stats         event.Ending  // counts, valid once it has ended
-	TLS           *protocol.TLS // of connections that have ended, and exchanges; nil: none is known. Not kept beyond the call
+	TLS           *protocol.TLS // what is known of TLS on it by now; nil: nothing. Valid during the call only
 	Exchanges     uint64        // exchanges so far, this one included, and those that were left out
 	Last          LastExchange  // of those before, if there were any
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.

@@ -33,7 +33,6 @@ func (t *Table) emitClosed(c *connection) {
 		t.out.End = c.end
 		t.out.Errno = c.ending.Errno
 		t.out.Stats = c.ending
-		t.out.TLS = c.tls()
 		t.sink.Closed(&t.out)
 	}
 	t.ended.add(c.flow.Cookie)
@@ -82,7 +81,6 @@ func (c *connection) Emit(id protocol.ID, x *protocol.Exchange) {
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
-	t.out.TLS = c.tls()
 	t.out.Exchange = c.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
@@ -137,7 +135,7 @@ func (t *Table) fill(c *connection) {
 		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
+		OpenedAt: c.openedAt, TLS: c.tls(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
 	}
 	switch {
 	case c.existing:
