@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -82,7 +83,7 @@ func (s *closings) await(t *testing.T) (client, server string) {
 }
 
 // startAt starts an engine that observes the connections with a port, and what it emits.
-func startAt(t *testing.T, mode kernel.Mode, port uint16) *closings {
+func startAt(t *testing.T, mode kernel.Mode, port uint16) (*engine.Engine, *closings) {
 	t.Helper()
 	sink := &closings{said: map[string][]string{}}
 	opts := optionsOf(t, mode, sink)
@@ -96,15 +97,15 @@ func startAt(t *testing.T, mode kernel.Mode, port uint16) *closings {
 		assert.NoError(t, err)
 		assert.NoError(t, e.Close())
 	})
-	return sink
+	return e, sink
 }
 
 // selfSigned returns a certificate, and the files with it and its key.
-func selfSigned(t *testing.T) (pair tls.Certificate, certFile, keyFile string) {
+func selfSigned(t *testing.T) (certificate tls.Certificate, certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	require.NoError(t, err)
 	encoded, err := x509.MarshalPKCS8PrivateKey(key)
@@ -138,7 +139,7 @@ func TestHellosOfProgramsAreOnTheRecordsOfBothEnds(t *testing.T) {
 	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
 		t.Run(string(mode), func(t *testing.T) {
 			port := freePort(t)
-			sink := startAt(t, mode, port)
+			_, sink := startAt(t, mode, port)
 			address := fmt.Sprintf("127.0.0.1:%d", port)
 			server := exec.CommandContext(t.Context(), "openssl", "s_server", "-accept", address, "-cert", certFile, "-key", keyFile, "-quiet", "-www", "-alpn", "h2,http/1.1")
 			require.NoError(t, server.Start())
@@ -177,12 +178,13 @@ func TestHellosOfProgramsAreOnTheRecordsOfBothEnds(t *testing.T) {
 // What Go programs say, also in pieces, and of connections that only begin like TLS.
 func TestHellosInPiecesAndOtherBeginnings(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
-	pair, _, _ := selfSigned(t)
+	certificate, _, _ := selfSigned(t)
 	const said = `tls 1.3 TLS_AES_128_GCM_SHA256 shop.example.com ["h2"] `
 	cache := tls.NewLRUClientSessionCache(1)
+	serving := &tls.Config{Certificates: []tls.Certificate{certificate}, NextProtos: []string{"h2"}}
 	secure := func(pieces int) func(*testing.T, net.Conn, net.Conn) {
 		return func(t *testing.T, client, server net.Conn) {
-			secured := tls.Server(server, &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
+			secured := tls.Server(server, serving)
 			served := make(chan error)
 			go func() {
 				_, err := secured.Write(make([]byte, 300_000))
@@ -214,7 +216,7 @@ func TestHellosInPiecesAndOtherBeginnings(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
 			require.NoError(t, err)
 			t.Cleanup(func() { assert.NoError(t, listener.Close()) })
-			sink := startAt(t, mode, uint16(listener.Addr().(*net.TCPAddr).Port))
+			e, sink := startAt(t, mode, uint16(listener.Addr().(*net.TCPAddr).Port))
 			cache.Put("shop.example.com", nil)
 			for _, c := range []struct {
 				name, want string
@@ -225,19 +227,34 @@ func TestHellosInPiecesAndOtherBeginnings(t *testing.T) {
 				{"no TLS", "", says("\x16\x03\x01\x00\x05hello, this is no hello of TLS, though it begins like one", "\x16\x03\x03\x00\x02so is this")},
 				{"a length of 22", "", says("\x16\x00\x00\x00 a message with its length", "\x16\x00\x00\x00 and its answer")},
 			} {
-				client, err := net.Dial("tcp", listener.Addr().String())
-				require.NoError(t, err)
-				server, err := listener.Accept()
-				require.NoError(t, err)
+				client, server := dialAndAccept(t, listener)
 				c.speak(t, client, server)
-				assert.NoError(t, client.Close())
-				assert.NoError(t, server.Close())
+				pair{client, server}.close(t)
 				of, by := sink.await(t)
 				assert.Equal(t, c.want, of, "the client's record of %s", c.name)
 				assert.Equal(t, c.want, by, "the server's record of %s", c.name)
 			}
+			client, server := dialAndAccept(t, listener)
+			before := e.Snapshot().ConversationsUnrecognised
+			secure(1<<20)(t, client, server)
+			awaitTrue(t, "the handshake is over for both ends", func() bool { return e.Snapshot().ConversationsUnrecognised == before+2 })
+			captured := e.Snapshot().PayloadCaptured
+			says(strings.Repeat("a secret ", 10_000), "and another")(t, client, server)
+			pair{client, server}.close(t)
+			of, by := sink.await(t)
+			assert.Equal(t, []string{said + "true true", said + "true true"}, []string{of, by})
+			assert.Equal(t, captured, e.Snapshot().PayloadCaptured, "bytes behind the handshake")
 		})
 	}
+}
+
+func dialAndAccept(t *testing.T, listener net.Listener) (client, server net.Conn) {
+	t.Helper()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	server, err = listener.Accept()
+	require.NoError(t, err)
+	return client, server
 }
 
 // inPieces is a connection that is written to in calls of so many bytes.
