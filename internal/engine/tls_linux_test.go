@@ -128,6 +128,8 @@ func freePort(t *testing.T) uint16 {
 // What curl and openssl s_client say to openssl s_server is on the records of both ends.
 func TestHellosOfProgramsAreOnTheRecordsOfBothEnds(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
+	openssl := testenv.NeedProgram(t, "openssl", "openssl")
+	testenv.NeedProgram(t, "curl", "curl")
 	_, certFile, keyFile := selfSigned(t)
 	const (
 		name   = " shop.example.com"
@@ -141,7 +143,8 @@ func TestHellosOfProgramsAreOnTheRecordsOfBothEnds(t *testing.T) {
 			port := freePort(t)
 			_, sink := startAt(t, mode, port)
 			address := fmt.Sprintf("127.0.0.1:%d", port)
-			server := exec.CommandContext(t.Context(), "openssl", "s_server", "-accept", address, "-cert", certFile, "-key", keyFile, "-quiet", "-www", "-alpn", "h2,http/1.1")
+			server := exec.CommandContext(t.Context(), openssl, "s_server", "-accept", address, "-cert", certFile, "-key", keyFile,
+				"-quiet", "-www", "-alpn", "h2,http/1.1")
 			require.NoError(t, server.Start())
 			t.Cleanup(func() { _, _ = server.Process.Kill(), server.Wait() })
 			awaitTrue(t, "the server listens", func() bool {

@@ -106,7 +106,7 @@ func (p *parser) begin13(d protocol.Direction, e *end) {
 	case d == protocol.FromServer || e.record.kind != applicationData || e.finished:
 	case p.asked.earlyData && !p.facts.Answered:
 	case isAlert(e.record.length):
-		p.facts.Failed = true
+		p.facts.Failed = !p.asked.earlyData // which may be as short
 	default:
 		e.finished = true
 	}

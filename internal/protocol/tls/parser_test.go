@@ -29,6 +29,12 @@ func TestOutcomes(t *testing.T) {
 				client(recordOf(handshake, message(clientHello, asks("", extension(extEarlyData, "")))) + finished), server(answered13), client(finished),
 			}, established: true,
 		},
+		"1.3, early data as short as an alert": {
+			calls: []call{
+				client(recordOf(handshake, message(clientHello, asks("", extension(extEarlyData, ""))))), server(answered13),
+				client(recordOf(applicationData, random[:19]) + finished),
+			}, established: true,
+		},
 		"1.2":                             {calls: []call{client(hello), server(answered12), client(encrypted + changed + encrypted), server(changed + encrypted)}, established: true},
 		"1.2, of keys that were known":    {calls: []call{client(hello), server(answered12 + changed + encrypted), client(changed + encrypted)}, established: true},
 		"1.2, the change only":            {calls: []call{client(hello), server(answered12), client(encrypted + changed + encrypted), server(changed)}, failed: true},
