@@ -193,3 +193,23 @@ func TestPreamblesAreThereWithEveryProtocolOfStreamsOnly(t *testing.T) {
 func (e *emissions) Omit() {}
 
 func (c *captured) Omit() {}
+
+// TLS may begin anywhere: at the beginning, behind what a proxy sends, in a tunnel.
+func TestTLSBehindPreamblesAndInTunnels(t *testing.T) {
+	const refusal = "\x15\x03\x01\x00\x02\x02\x28"
+	for name, before := range map[string][]call{
+		"at the beginning": nil,
+		"PROXY":            {gets(proxyLine)},
+		"SOCKS5":           {gets(greeting5), sends("\x05\x00"), gets(request5), sends(reply5)},
+		"CONNECT":          {gets(connect), sends("HTTP/1.1 200 OK\r\n\r\n")},
+	} {
+		for _, n := range []int{1, 7, 1 << 20} {
+			var got emissions
+			_, c := begin(t, &got, 1<<20)
+			play(c, append(before[:len(before):len(before)], gets(tls), sends(refusal)), n)
+			if said := c.TLS(); said == nil || !said.Failed || said.Answered || !c.Mute() {
+				t.Errorf("%s, in calls of %d: %+v, mute %v", name, n, said, c.Mute())
+			}
+		}
+	}
+}
