@@ -71,7 +71,7 @@ func TestRequestsBehindPreamblesAndUpgrades(t *testing.T) {
 		"PROXY, a server first": {calls: []call{gets(proxyLine), sends(settings), gets(get2), sends(ok2)}, want: one("2", named)},
 		"a server before PROXY": {calls: []call{gets(proxyLine[:8]), sends(settings), gets(proxyLine[8:] + get2), sends(ok2)}, want: one("2", named)},
 		"PROXY, local":          {calls: []call{gets(proxyLocal + get), sends(ok)}, want: one("1.1", nobody)},
-		"PROXY, TLS":            {calls: []call{gets(proxyLine + tls), sends(tls)}, given: true, notRecognised: true},
+		"PROXY, TLS":            {calls: []call{gets(proxyLine + tls), sends("\x15\x03\x01\x00\x02\x02\x28")}, given: true, notRecognised: true},
 		"SOCKS5, HTTP/1.1":      {calls: []call{gets(greeting5), sends("\x05\x00"), gets(request5), sends(reply5), gets(get), sends(ok)}, want: one("1.1", nobody)},
 		"SOCKS5, at once":       {calls: []call{gets(greeting5 + request5 + get), sends("\x05\x00" + reply5 + ok)}, want: one("1.1", nobody)},
 		"SOCKS5, a server first": {calls: []call{
@@ -80,7 +80,7 @@ func TestRequestsBehindPreamblesAndUpgrades(t *testing.T) {
 		"SOCKS4, HTTP/1.1": {calls: []call{gets(request4), sends(granted4), gets(get), sends(ok)}, want: one("1.1", nobody)},
 		"SOCKS4, refused":  {calls: []call{gets(request4), sends("\x00\x5b\x00\x00\x00\x00\x00\x00")}, notRecognised: true},
 		"SOCKS5, TLS": {calls: []call{
-			gets(greeting5), sends("\x05\x00"), gets(request5), sends(reply5), gets(tls),
+			gets(greeting5), sends("\x05\x00"), gets(request5), sends(reply5), gets(tls), sends("not TLS"),
 		}, given: true, notRecognised: true},
 		"PROXY, SOCKS5, CONNECT, HTTP/1.1": {calls: []call{
 			gets(proxyLine + greeting5), sends("\x05\x00"), gets(request5), sends(reply5), gets(connect), sends(ok[:len("HTTP/1.1 200 OK\r\n")] + "\r\n"),
@@ -177,9 +177,10 @@ func TestPreamblesAreThereWithEveryProtocolOfStreamsOnly(t *testing.T) {
 		}
 		preambles := 0
 		for _, p := range all {
-			if p.Preamble {
+			switch {
+			case p.Preamble && p.Name != name:
 				preambles++
-			} else if p.Transports&protocol.Streams != 0 {
+			case p.Transports&protocol.Streams != 0:
 				streams = true
 			}
 		}
@@ -192,3 +193,23 @@ func TestPreamblesAreThereWithEveryProtocolOfStreamsOnly(t *testing.T) {
 func (e *emissions) Omit() {}
 
 func (c *captured) Omit() {}
+
+// TLS may begin anywhere: at the beginning, behind what a proxy sends, in a tunnel.
+func TestTLSBehindPreamblesAndInTunnels(t *testing.T) {
+	const refusal = "\x15\x03\x01\x00\x02\x02\x28"
+	for name, before := range map[string][]call{
+		"at the beginning": nil,
+		"PROXY":            {gets(proxyLine)},
+		"SOCKS5":           {gets(greeting5), sends("\x05\x00"), gets(request5), sends(reply5)},
+		"CONNECT":          {gets(connect), sends("HTTP/1.1 200 OK\r\n\r\n")},
+	} {
+		for _, n := range []int{1, 7, 1 << 20} {
+			var got emissions
+			_, c := begin(t, &got, 1<<20)
+			play(c, append(before[:len(before):len(before)], gets(tls), sends(refusal)), n)
+			if said := c.TLS(); said == nil || !said.Failed || said.Answered || !c.Mute() {
+				t.Errorf("%s, in calls of %d: %+v, mute %v", name, n, said, c.Mute())
+			}
+		}
+	}
+}

@@ -25,6 +25,7 @@ type Conversation struct {
 	recognition recognition
 	wanted      event.Want     // what the kernel was last asked for
 	client      netip.AddrPort // see protocol.Switch
+	tls         *protocol.TLS  // nil: none is known
 	last        protocol.ID
 
 	chunk protocol.Chunk // reused
@@ -46,6 +47,10 @@ func (c *Conversation) Protocol() (index int, ok bool) { return c.protocol, c.pa
 
 // Role is the side of the connection that the payload has shown; RoleUnknown if it has shown none.
 func (c *Conversation) Role() event.Role { return c.role }
+
+// TLS is what is known of TLS on the connection; nil: there is none, or it was not seen. It may change with the next event, and stays until the
+// Conversation is used for another connection.
+func (c *Conversation) TLS() *protocol.TLS { return c.tls }
 
 // Closer is who ended a connection: the end that closed first, or that reset it.
 type Closer uint8

@@ -66,6 +66,20 @@ func (s *sink) Resolved(r *protocol.Resolution) {
 	}
 }
 
+// Secured implements protocol.Sink.
+func (s *sink) Secured(t *protocol.TLS) {
+	if s.tls == nil {
+		s.tls = new(protocol.TLS)
+	}
+	*s.tls = *t
+}
+
+// Ignore implements protocol.Sink.
+func (s *sink) Ignore() {
+	s.parser, s.waiter = nil, nil
+	(*Conversation)(s).giveUp()
+}
+
 // Switch implements protocol.Sink.
 func (s *sink) Switch(to protocol.Switch) {
 	if to.Client.IsValid() {

@@ -11,7 +11,7 @@ var nothing = event.Want{Until: [event.Directions]uint64{event.Never, event.Neve
 // want writes c.wanted to the kernel.
 func (c *Conversation) want() { c.shard.opts.Want(c.connection.Cookie, c.wanted) }
 
-// giveUp ignores a conversation in which no protocol is recognised.
+// giveUp ignores a conversation of which nothing is recognised, or the rest cannot be read.
 func (c *Conversation) giveUp() {
 	c.dropKept()
 	c.ignore()

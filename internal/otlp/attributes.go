@@ -13,7 +13,7 @@ import (
 
 // conditions is the set of what is known of a connection, or of an exchange on it, when it is emitted. An attribute is
 // present if and only if all conditions that it needs hold.
-type conditions uint32
+type conditions uint64
 
 const (
 	hasRemoteAddress conditions = 1 << iota // or a name
@@ -47,6 +47,13 @@ const (
 	hasSegments // the kernel's counts of a TCP connection are known
 	isHTTP
 	hasPeerName // the process has asked DNS for the remote address, and the request does not name the server
+	hasTLSServerName
+	hasTLSOffer
+	hasTLSNextProtocol
+	hasTLSProtocol // and its version
+	hasTLSCipher
+	hasTLSResumed     // whether the connection is
+	hasTLSEstablished // whether it was
 )
 
 func (f *conditions) add(condition conditions, holds bool) {
@@ -155,6 +162,15 @@ var attributes = [...]attribute{
 	{serverAddressSource, inAll, hasPeerName | isClient, text(serverAddressByDNS)},
 	{netNS, inAll, hasNetNS, number(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.NetNS)) })},
 	{peerPID, inAll, hasPeerPID, number(func(v pcommon.Value, r *report) { v.SetInt(int64(r.connection.Unix.PeerPID)) })},
+
+	{tlsProtocolName, inAll, hasTLSProtocol, putTLS(tlsProtocolName, func(t *protocol.TLS) string { return t.Protocol })},
+	{tlsProtocolVersion, inAll, hasTLSProtocol, putTLS(tlsProtocolVersion, func(t *protocol.TLS) string { return t.Version })},
+	{tlsCipher, inAll, hasTLSCipher, putTLS(tlsCipher, func(t *protocol.TLS) string { return t.Cipher })},
+	{tlsServerName, inAll, hasTLSServerName, putTLS(tlsServerName, func(t *protocol.TLS) string { return t.ServerName })},
+	{tlsNextProtocol, inAll, hasTLSNextProtocol, putTLS(tlsNextProtocol, func(t *protocol.TLS) string { return t.NextProtocol })},
+	{tlsOffered, inAll, hasTLSOffer, value{putTLSOffer, noText, 0}},
+	{tlsResumed, inAll, hasTLSResumed, number(func(v pcommon.Value, r *report) { v.SetBool(r.connection.TLS.Resumed) })},
+	{tlsEstablished, inAll, hasTLSEstablished, number(func(v pcommon.Value, r *report) { v.SetBool(r.connection.TLS.Established) })},
 
 	{errorType, inAll, hasError, putError},
 	{bytesSent, inAll, wasEstablished, number(func(v pcommon.Value, r *report) {

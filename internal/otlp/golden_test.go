@@ -68,6 +68,22 @@ func of(p *process.Info) func(*socket.Connection) {
 // resolved is a connection to a name that the process had asked DNS for.
 func resolved(c *socket.Connection) { c.PeerName = "db.example.com" }
 
+// secured12 and secured13 are what is known of connections with TLS 1.2 and 1.3.
+var (
+	secured12 = protocol.TLS{
+		ServerName: "shop.example.com", Offered: []string{"h2", "http/1.1"}, Answered: true, Protocol: "tls", Version: "1.2",
+		Cipher: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", NextProtocol: "h2", Resumed: true, Established: true,
+	}
+	secured13 = protocol.TLS{
+		Offered: []string{"h2"}, Answered: true, Protocol: "tls", Version: "1.3", Cipher: "TLS_AES_128_GCM_SHA256", Anew: true,
+	}
+)
+
+// secured is a connection of which this is known when it has ended.
+func secured(t *protocol.TLS) func(*socket.Connection) {
+	return func(c *socket.Connection) { c.TLS = t }
+}
+
 // neverSeenAgain ends a connection of which nothing is known but its first bytes.
 func neverSeenAgain(c *socket.Connection) { c.EndedAt = c.StartedAt }
 
@@ -141,6 +157,9 @@ var cases = []struct {
 	{name: "close_records_only", options: Options{Records: RecordClose}, emit: openedAndClosed(finByPeer)},
 	{name: "client_named_by_dns", emit: openedAndClosed(finByPeer, resolved)},
 	{name: "refused_named_by_dns", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), resolved)},
+	{name: "tls_client", emit: openedAndClosed(finByPeer, secured(&secured12))},
+	{name: "tls_server", emit: openedAndClosed(finByPeer, accepted, secured(&secured13))},
+	{name: "tls_failed", emit: openedAndClosed(ended(socket.WayRST, socket.SideRemote, 0), secured(&protocol.TLS{ServerName: "shop.example.com", Failed: true}))},
 	{name: "spans_never", options: Options{ConnectionSpans: SpansNever}, emit: openedAndClosed(finByPeer)},
 	{name: "spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: openedAndClosed(finByPeer)},
 

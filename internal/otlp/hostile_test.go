@@ -71,7 +71,8 @@ func hostileExchange(text string) *protocol.Exchange {
 func hostileScene(b *Builder, text string) {
 	for _, transport := range []event.Transport{event.TCP, event.UDP, event.UnixStream} {
 		for _, role := range []event.Role{event.RoleUnknown, event.RoleClient, event.RoleServer} {
-			c := connect(of(hostileProcess(text)))
+			c := connect(of(hostileProcess(text)), secured(&protocol.TLS{Offered: []string{"a", "b"}}))
+			setTexts(reflect.ValueOf(c.TLS).Elem(), text)
 			if transport == event.UnixStream {
 				overUnix(text, text, 7)(c)
 			}

@@ -83,6 +83,18 @@ const (
 	truncated           = "socketflow.attributes.truncated"  // list of the attributes whose values were cut
 )
 
+// What the hellos of a TLS connection say in clear text.
+const (
+	tlsProtocolName    = "tls.protocol.name"    // "tls", "ssl"
+	tlsProtocolVersion = "tls.protocol.version" // "1.0" to "1.3", or "3" of SSL
+	tlsCipher          = "tls.cipher"           // IANA's name, or "0x1234"
+	tlsServerName      = "tls.client.server_name"
+	tlsNextProtocol    = "tls.next_protocol" // the server's choice, which 1.3 encrypts
+	tlsResumed         = "tls.resumed"
+	tlsEstablished     = "tls.established"                      // absent if it was not seen whether
+	tlsOffered         = "socketflow.tls.client.next_protocols" // list of what the client has offered
+)
+
 // How a connection went. Counts are those of the whole connection.
 const (
 	errorType         = "error.type"          // errno name; "canceled": the program gave up; "_OTHER": cause not known; or the protocol's

@@ -81,6 +81,9 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 	if h.err != nil {
 		r.err = h.err(c)
 	}
+	if h != &opening { // as a rule it is known later only
+		r.conditions |= conditionsOfTLS(c.TLS)
+	}
 	r.conditions.add(hasRemoteAddress, r.remote != "")
 	r.conditions.add(hasLocalAddress, r.local != "")
 	r.conditions.add(hasPeerName, c.PeerName != "")

@@ -10,6 +10,7 @@ import (
 	otel "go.opentelemetry.io/otel/attribute"
 	semconv112 "go.opentelemetry.io/otel/semconv/v1.12.0"
 	semconv120 "go.opentelemetry.io/otel/semconv/v1.20.0"
+	semconv126 "go.opentelemetry.io/otel/semconv/v1.26.0"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/socketflow/socketflow/internal/socket"
@@ -43,6 +44,13 @@ func TestNamesAreThoseOfTheSemanticConventions(t *testing.T) {
 		networkTransport:      semconv.NetworkTransportKey,
 		networkType:           semconv.NetworkTypeKey,
 		errorType:             semconv.ErrorTypeKey,
+		tlsProtocolName:       semconv.TLSProtocolNameKey,
+		tlsProtocolVersion:    semconv.TLSProtocolVersionKey,
+		tlsCipher:             semconv.TLSCipherKey,
+		tlsServerName:         semconv126.TLSClientServerNameKey,
+		tlsNextProtocol:       semconv.TLSNextProtocolKey,
+		tlsResumed:            semconv.TLSResumedKey,
+		tlsEstablished:        semconv.TLSEstablishedKey,
 
 		networkProtocolName:    semconv.NetworkProtocolNameKey,
 		networkProtocolVersion: semconv.NetworkProtocolVersionKey,
@@ -97,14 +105,14 @@ func TestValuesAreThoseOfTheSemanticConventions(t *testing.T) {
 }
 
 // everything is the set of all conditions.
-const everything = hasPeerName<<1 - 1
+const everything = hasTLSEstablished<<1 - 1
 
 func TestNoSetOfConditionsWritesAKeyTwice(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, wanted := range []AddressAttributes{AddressBoth, AddressStable, AddressV120, AddressV112} {
 		all := newAttrLayouts(wanted)
 		for range 20_000 {
-			known := conditions(random.Uint32()) & everything
+			known := conditions(random.Uint64()) & everything
 			s := all.of(known)
 			seen := make(map[string]bool)
 			for key := range s.keys.All() {

@@ -14,7 +14,7 @@ import (
 type Protocol struct {
 	Name       string     // in own telemetry and in configuration
 	Transports Transports // what it is spoken over
-	Preamble   bool       // it only precedes another protocol on a connection, and has no exchanges
+	Preamble   bool       // it only precedes what is in another protocol, or encrypted, and has no exchanges
 	Resolves   bool       // it is a name service: its parsers call Sink.Resolved
 
 	// Detect judges the first bytes of a conversation. It is called again whenever there are more of them.
@@ -168,6 +168,10 @@ type Sink interface {
 	Error(e ParseError)
 	// Resolved hands over what a name service has answered to this side.
 	Resolved(r *Resolution)
+	// Secured hands over what is known of TLS on the connection. It is called again if more is.
+	Secured(t *TLS)
+	// Ignore says that nothing of the rest of the conversation can be read. Nothing of the parser is called afterwards, not even Close.
+	Ignore()
 
 	// Switch says that the rest of the conversation is in another protocol, which is recognised anew. The parser has to return the
 	// bytes that it was given and that belong to the rest with Return and ReturnGap, in order, before it returns. By then it has handed

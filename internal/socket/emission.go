@@ -121,6 +121,14 @@ func (c *connection) learnRole() {
 	})
 }
 
+// tls is what is known of TLS on the connection; nil: nothing.
+func (c *connection) tls() *protocol.TLS {
+	if conv := c.layers[plain].conv; conv != nil {
+		return conv.TLS()
+	}
+	return nil
+}
+
 // fill fills t.out with what all reports of a connection have in common.
 func (t *Table) fill(c *connection) {
 	c.learnRole()
@@ -132,7 +140,7 @@ func (t *Table) fill(c *connection) {
 		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
+		OpenedAt: c.openedAt, TLS: c.tls(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
 	}
 	switch {
 	case c.existing:

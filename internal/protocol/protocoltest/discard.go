@@ -28,6 +28,12 @@ func (d *Discard) Error(protocol.ParseError) {}
 // Resolved implements protocol.Sink.
 func (d *Discard) Resolved(*protocol.Resolution) {}
 
+// Secured implements protocol.Sink.
+func (d *Discard) Secured(*protocol.TLS) {}
+
+// Ignore implements protocol.Sink.
+func (d *Discard) Ignore() {}
+
 // Switch implements protocol.Sink.
 func (d *Discard) Switch(protocol.Switch) {}
 

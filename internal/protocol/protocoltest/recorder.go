@@ -24,6 +24,8 @@ type Recorder struct {
 	Rejected  bool
 	Returned  [protocol.Directions][]byte // after the switch; a gap is written as <n>
 	Named     []protocol.Resolution       // copies
+	TLS       *protocol.TLS               // a copy of the last; nil: none
+	Ignored   bool                        // the rest cannot be read
 
 	last protocol.ID
 }
@@ -96,6 +98,16 @@ func (r *Recorder) Resolved(n *protocol.Resolution) {
 	kept.Name, kept.Addresses = slices.Clone(n.Name), slices.Clone(n.Addresses)
 	r.Named = append(r.Named, kept)
 }
+
+// Secured implements protocol.Sink.
+func (r *Recorder) Secured(t *protocol.TLS) {
+	kept := *t
+	kept.Offered = slices.Clone(t.Offered)
+	r.TLS = &kept
+}
+
+// Ignore implements protocol.Sink.
+func (r *Recorder) Ignore() { r.Ignored = true }
 
 // Switch implements protocol.Sink.
 func (r *Recorder) Switch(s protocol.Switch) { r.Switched = &s }

@@ -11,6 +11,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/proxyproto"
 	"github.com/socketflow/socketflow/internal/protocol/redis"
 	"github.com/socketflow/socketflow/internal/protocol/socks"
+	"github.com/socketflow/socketflow/internal/protocol/tls"
 )
 
 var all = []func() protocol.Protocol{
@@ -18,6 +19,7 @@ var all = []func() protocol.Protocol{
 	http1.Protocol,
 	redis.Protocol,
 	dns.Protocol,
+	tls.Protocol,
 }
 
 // preambles may precede any protocol of streams. They are not configured: who parses anything wants to see what is behind them.

@@ -143,7 +143,7 @@ func TestLogsBuilder(t *testing.T) {
 			allEventsCount := 0
 			defaultEventsCount++
 			allEventsCount++
-			lb.RecordSocketflowConnectionCloseEvent(ctx, timestamp, "client.address-val", 11, "error.type-val", "net.host.ip-val", "net.host.name-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, 25, 21, "socketflow.capture-val", "socketflow.connection.id-val", 29, 25, 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, 19, "socketflow.role.name-val", "socketflow.role.source-val", 28, 24, "socketflow.server.address.source-val", 26, 18.100000)
+			lb.RecordSocketflowConnectionCloseEvent(ctx, timestamp, "client.address-val", 11, "error.type-val", "net.host.ip-val", "net.host.name-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, 25, 21, "socketflow.capture-val", "socketflow.connection.id-val", 29, 25, 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, 19, "socketflow.role.name-val", "socketflow.role.source-val", 28, 24, "socketflow.server.address.source-val", 26, 18.100000, []any{"socketflow.tls.client.next_protocols-item1", "socketflow.tls.client.next_protocols-item2"}, "tls.cipher-val", "tls.client.server_name-val", false, "tls.next_protocol-val", "tls.protocol.name-val", "tls.protocol.version-val", false)
 			defaultEventsCount++
 			allEventsCount++
 			lb.RecordSocketflowConnectionFailEvent(ctx, timestamp, "error.type-val", "net.host.ip-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, "socketflow.capture-val", "socketflow.connection.id-val", 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, "socketflow.role.name-val", "socketflow.role.source-val", "socketflow.server.address.source-val", 26)
@@ -326,6 +326,30 @@ func TestLogsBuilder(t *testing.T) {
 					attrVal, ok = lr.Attributes().Get("socketflow.tcp.rtt")
 					assert.True(t, ok)
 					assert.Equal(t, 18.100000, attrVal.Double())
+					attrVal, ok = lr.Attributes().Get("socketflow.tls.client.next_protocols")
+					assert.True(t, ok)
+					assert.Equal(t, []any{"socketflow.tls.client.next_protocols-item1", "socketflow.tls.client.next_protocols-item2"}, attrVal.Slice().AsRaw())
+					attrVal, ok = lr.Attributes().Get("tls.cipher")
+					assert.True(t, ok)
+					assert.Equal(t, "tls.cipher-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("tls.client.server_name")
+					assert.True(t, ok)
+					assert.Equal(t, "tls.client.server_name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("tls.established")
+					assert.True(t, ok)
+					assert.False(t, attrVal.Bool())
+					attrVal, ok = lr.Attributes().Get("tls.next_protocol")
+					assert.True(t, ok)
+					assert.Equal(t, "tls.next_protocol-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("tls.protocol.name")
+					assert.True(t, ok)
+					assert.Equal(t, "tls.protocol.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("tls.protocol.version")
+					assert.True(t, ok)
+					assert.Equal(t, "tls.protocol.version-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("tls.resumed")
+					assert.True(t, ok)
+					assert.False(t, attrVal.Bool())
 				case "socketflow.connection.fail":
 					assert.False(t, validatedEvents["socketflow.connection.fail"], "Found a duplicate in the events slice: socketflow.connection.fail")
 					validatedEvents["socketflow.connection.fail"] = true
