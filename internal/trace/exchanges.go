@@ -29,6 +29,8 @@ type Beginning struct {
 	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
 	Process, Goroutine uint64
 	Thread             uint32
+	// Interleaved: others of the connection may begin before this request has ended, which Requested notes.
+	Interleaved bool
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
 }
@@ -98,6 +100,7 @@ const mostApart = 4096
 type node struct {
 	Beginning
 	answer   Answer
+	end      uint64 // position behind the request's last byte; 0: it has not ended, or is not Interleaved
 	wire     Context
 	before   uint64 // number of the one of the same socket that began before
 	far      uint64 // number of one that began long before, or of before; see link
@@ -196,6 +199,16 @@ func (e *Exchanges) Continue(k ExchangeKey, c Context) {
 	p.mu.Lock()
 	if n := p.find(k); n != nil {
 		n.wire = c
+	}
+	p.mu.Unlock()
+}
+
+// Requested notes the position behind the last byte of an interleaved request.
+func (e *Exchanges) Requested(k ExchangeKey, end uint64) {
+	p := e.part(k.Socket)
+	p.mu.Lock()
+	if n := p.find(k); n != nil {
+		n.end = end
 	}
 	p.mu.Unlock()
 }

@@ -211,8 +211,8 @@ func (n *node) answeredBefore(at uint64) bool {
 // maxLookBack bounds how many exchanges of a connection are compared with what a call has received.
 const maxLookBack = 64
 
-// exchangeAt is the exchange that a call has received bytes of: of a request, its beginning if possible, or of an answer, its end. It began before a
-// time, and must be the only one.
+// exchangeAt is the exchange that a call has received bytes of: of a request, its beginning or its end if possible, or of an answer, its end. It began
+// before a time, and must be the only one.
 func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, found bool) {
 	p := e.part(c.Socket)
 	p.mu.Lock()
@@ -264,7 +264,7 @@ func (n *node) match(c *event.Cause, at uint64) match {
 		switch {
 		case n.Position >= end:
 			return matchNone
-		case n.Position >= begin:
+		case n.Position >= begin, n.end > begin && n.end <= end:
 			return matchStrong
 		case n.answer.At == 0 || n.answer.At >= at: // under way
 			return matchWeak
@@ -282,11 +282,11 @@ func (n *node) match(c *event.Cause, at uint64) match {
 	return matchNone
 }
 
-// isBefore reports whether all of an exchange that matters was transferred before a call received bytes.
+// isBefore reports whether all that matters of an exchange, and of those before it, was transferred before a call received bytes.
 func (n *node) isBefore(c *event.Cause) bool {
 	begin := c.Position - uint64(c.Length)
 	if n.IDs.Asks {
 		return n.answer.End != 0 && n.answer.End <= begin
 	}
-	return n.Position < begin
+	return n.Position < begin && !n.Interleaved
 }

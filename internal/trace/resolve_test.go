@@ -124,6 +124,42 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 	}
 }
 
+// Requests of HTTP/2 come frame by frame, with others in between.
+func TestCauseOfARequestBeganOrEndedInTheCallAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		begin, end uint64 // bytes that the thread has received last
+		want       uint64 // the request that is the parent
+	}{
+		"a beginning, and the end of an earlier one":     {100, 150, 0},
+		"a beginning, and the body of an earlier one":    {100, 140, 2},
+		"the end of one, and others are under way":       {140, 150, 1},
+		"the end of one whose next one began long after": {145, 155, 1},
+		"ends of two":             {140, 320, 0},
+		"beginning and end":       {200, 220, 3},
+		"the body of one or more": {120, 130, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _ := newExchanges(t, direct)
+			for i, r := range []struct{ from, to uint64 }{{0, 150}, {100, 310}, {200, 220}} {
+				b := request(served, uint64(i+1), 20+uint64(i), r.from)
+				b.Interleaved = true
+				e.Begin(&b)
+				e.Requested(b.ExchangeKey, r.to)
+			}
+			c := call(called, 7, 40, received(served, test.begin, test.end))
+			c.Thread = 9 // which has read nothing
+			e.Begin(&c)
+			p, ok := e.Resolve(c.ExchangeKey)
+			require.True(t, ok)
+			want := Parent{Trace: c.IDs.Trace, Flags: flagsOfRoot}
+			if test.want != 0 {
+				want = Parent{Trace: [16]byte{served, byte(test.want)}, Span: [8]byte{served, byte(test.want)}, Flags: flagsOfRoot, Source: SourceThread}
+			}
+			assert.Equal(t, want, p)
+		})
+	}
+}
+
 // The answer to a call is the cause of the next one, which has the same parent.
 func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 	for name, test := range map[string]struct {
