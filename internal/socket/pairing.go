@@ -101,7 +101,7 @@ func (c *connection) Continue(id protocol.ID, parent *protocol.TraceContext) {
 // Requested notes where an interleaved request has ended.
 func (c *connection) Requested(id protocol.ID, last *protocol.Stamp) {
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
-		t.opts.Exchanges.Requested(c.key(id), last.Position+1)
+		t.opts.Exchanges.Requested(c.key(id), last.Position+1, last.Began)
 	}
 }
 

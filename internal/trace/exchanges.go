@@ -61,10 +61,12 @@ type Exchanges struct {
 	serving   [parts]servingPart   // by process
 	ends      *Ends
 	trusted   Sources
+	settled   func(at uint64) bool
 	most      int64
 	count     atomic.Int64
 	underWay  atomic.Int64 // of them, and not for long
 	forgotten atomic.Uint64
+	unsettled atomic.Uint64
 }
 
 // exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
@@ -101,6 +103,7 @@ type node struct {
 	Beginning
 	answer   Answer
 	end      uint64 // position behind the request's last byte; 0: it has not ended, or is not Interleaved
+	endAt    uint64 // CLOCK_MONOTONIC, ns: that byte was transferred
 	wire     Context
 	before   uint64 // number of the one of the same socket that began before
 	far      uint64 // number of one that began long before, or of before; see link
@@ -113,8 +116,9 @@ type node struct {
 }
 
 // NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
-func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
-	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
+// settled says whether all that happened before a time (CLOCK_MONOTONIC, ns) has been handled.
+func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64) bool) (*Exchanges, error) {
+	e := &Exchanges{ends: ends, trusted: trusted, settled: settled, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
 			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
@@ -137,6 +141,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 
 // Forgotten is how many exchanges were forgotten before their time, because others needed the room.
 func (e *Exchanges) Forgotten() uint64 { return e.forgotten.Load() }
+
+// Unsettled is how many exchanges may lack a parent, because it was sought before all that had happened before them was handled.
+func (e *Exchanges) Unsettled() uint64 { return e.unsettled.Load() }
 
 func (e *Exchanges) part(socket uint64) *exchangesPart {
 	return &e.parts[splitmix.Finalize(socket)%parts]
@@ -203,12 +210,12 @@ func (e *Exchanges) Continue(k ExchangeKey, c Context) {
 	p.mu.Unlock()
 }
 
-// Requested notes the position behind the last byte of an interleaved request.
-func (e *Exchanges) Requested(k ExchangeKey, end uint64) {
+// Requested notes the position behind the last byte of an interleaved request, and when that was transferred (CLOCK_MONOTONIC, ns).
+func (e *Exchanges) Requested(k ExchangeKey, end, at uint64) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
 	if n := p.find(k); n != nil {
-		n.end = end
+		n.end, n.endAt = end, at
 	}
 	p.mu.Unlock()
 }

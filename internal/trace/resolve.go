@@ -21,8 +21,8 @@ const flagsOfRoot = 0x3
 // maxDepth bounds the chain from a span to its root.
 const maxDepth = 32
 
-// Resolve finds the trace and the parent of an exchange's span. All events from before the exchange have to be handled by then. ok is false if the
-// exchange is not known any more.
+// Resolve finds the trace and the parent of an exchange's span, as far as all events from before the exchange have been handled by then. ok is false if
+// the exchange is not known any more.
 func (e *Exchanges) Resolve(k ExchangeKey) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
 
 func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
@@ -76,8 +76,19 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost, or its shard is behind
 		e.leaveApart(n)
 		p.Span, p.Source = n.IDs.Other, SourcePeer
+	case n.IDs.Joined:
+		e.isSettled(n)
 	}
 	return p
+}
+
+// isSettled reports whether all that may have led to an exchange is known. If not, it counts the exchange.
+func (e *Exchanges) isSettled(n *node) bool {
+	if e.settled(n.At) {
+		return true
+	}
+	e.unsettled.Add(1)
+	return false
 }
 
 // leaveApart notes that the span of the end that was asked is in the trace that both ends know. The other end's stays there, too.
@@ -112,14 +123,17 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
+	if e.trusted&^Off == 0 || !e.isSettled(n) {
+		return Parent{}
+	}
 	if n.Goroutine != 0 {
 		if x, found := e.readBy(n); found {
 			return e.asParent(n, &x, SourceGoroutine, depth)
 		}
 	}
 	if n.Cause.Length != 0 {
-		if x, found := e.exchangeAt(&n.Cause, n.At); found {
-			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
+		if x, behind, found := e.exchangeAt(&n.Cause, n.At); found {
+			if p := e.asParent(n, &x, judge(n, &x, behind), depth); p.Source != SourceNone {
 				return p
 			}
 		}
@@ -175,8 +189,8 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 	return p
 }
 
-// judge is the kind of evidence that a request was sent because of another exchange.
-func judge(n, x *node) Source {
+// judge is the kind of evidence that a request was sent because of another exchange. behind: others of its connection had ended shortly before.
+func judge(n, x *node, behind bool) Source {
 	c := &n.Cause
 	switch {
 	case c.Carrier:
@@ -187,6 +201,8 @@ func judge(n, x *node) Source {
 		return SourceHandoff
 	case c.Go == event.GoOtherTurn:
 		return SourceNone
+	case behind:
+		return SourceLast
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
 	case c.Polled || c.Waited && c.Row > 1:
@@ -212,15 +228,19 @@ func (n *node) answeredBefore(at uint64) bool {
 const maxLookBack = 64
 
 // exchangeAt is the exchange that a call has received bytes of: of a request, its beginning or its end if possible, or of an answer, its end. It began
-// before a time, and must be the only one.
-func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, found bool) {
+// before a time, and must be the only one. behind: a call shortly before has received the end of another one that is not answered.
+func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, behind, found bool) {
 	p := e.part(c.Socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var best *node
+	ended := uint64(0) // when the last one ended that is not answered, and whose end came before
 	var kind match
 	only := false
 	look := func(n *node) {
+		if n.endedBefore(c) && n.isOwedAt(at) {
+			ended = max(ended, n.endAt)
+		}
 		switch m := n.match(c, at); {
 		case m > kind:
 			best, kind, only = n, m, true
@@ -241,9 +261,26 @@ func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, found bool) {
 		i = n.before
 	}
 	if kind == matchNone || !only {
-		return node{}, false
+		return node{}, false, false
 	}
-	return *best, true
+	return *best, ended != 0 && best.receivedAt(c) <= ended+longestTurn, true
+}
+
+// longestTurn is how long a thread may go on receiving from a connection before it acts on what it has received, ns. nginx does so until nothing is left
+// to be received, and only then acts on the ends of bodies.
+const longestTurn = 100e6
+
+// receivedAt is when a call received the beginning of a request, or else its end.
+func (n *node) receivedAt(c *event.Cause) uint64 {
+	if n.Position < c.Position-uint64(c.Length) {
+		return n.endAt
+	}
+	return n.At
+}
+
+// endedBefore reports whether a body ended before a call received bytes.
+func (n *node) endedBefore(c *event.Cause) bool {
+	return n.end != 0 && n.end <= c.Position-uint64(c.Length) && n.endAt > n.At
 }
 
 type match uint8

@@ -19,7 +19,7 @@ func newExchanges(t testing.TB, trusted Sources) (*Exchanges, *Ends) {
 	t.Helper()
 	ends, err := NewEnds(most)
 	require.NoError(t, err)
-	e, err := NewExchanges(most, ends, trusted)
+	e, err := NewExchanges(most, ends, trusted, func(uint64) bool { return true })
 	require.NoError(t, err)
 	return e, ends
 }
@@ -144,7 +144,7 @@ func TestCauseOfARequestBeganOrEndedInTheCallAlone(t *testing.T) {
 				b := request(served, uint64(i+1), 20+uint64(i), r.from)
 				b.Interleaved = true
 				e.Begin(&b)
-				e.Requested(b.ExchangeKey, r.to)
+				e.Requested(b.ExchangeKey, r.to, b.At)
 			}
 			c := call(called, 7, 40, received(served, test.begin, test.end))
 			c.Thread = 9 // which has read nothing
@@ -157,6 +157,75 @@ func TestCauseOfARequestBeganOrEndedInTheCallAlone(t *testing.T) {
 			}
 			assert.Equal(t, want, p)
 		})
+	}
+}
+
+// nginx acts on the ends of bodies when nothing is left to be received.
+func TestBodyThatEndedShortlyBeforeMakesTheCauseLessCertain(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(body *Beginning, answer *Answer) // of the request whose body has ended
+		endAt  uint64
+		want   Source
+	}{
+		"in a call before":    {func(*Beginning, *Answer) {}, 30, SourceLast},
+		"it is answered":      {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: 45, At: 46} }, 30, SourceThread},
+		"it was a head alone": {func(*Beginning, *Answer) {}, 20, SourceThread},
+		"long before":         {func(b *Beginning, _ *Answer) { b.At = 1 }, 2, SourceThread},
+		"another connection":  {func(b *Beginning, _ *Answer) { b.Socket = servedToo }, 30, SourceThread},
+	} {
+		e, _ := newExchanges(t, Likely)
+		body, x := request(served, 1, 20, 0), request(served, 2, longestTurn+10, 200)
+		body.Interleaved, x.Interleaved = true, true
+		var answer Answer
+		test.change(&body, &answer)
+		if test.want == SourceLast {
+			x.At = test.endAt + longestTurn
+		}
+		e.Begin(&body)
+		e.Requested(body.ExchangeKey, 100, test.endAt)
+		if answer.At != 0 {
+			e.End(&body, Context{}, &answer)
+		}
+		e.Begin(&x)
+		e.Requested(x.ExchangeKey, 250, x.At)
+		c := call(called, 7, longestTurn+50, received(served, 200, 250))
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+		assert.Equal(t, x.IDs.Own, p.Span, name)
+	}
+}
+
+// A ring buffer may be behind: what led to a request is then known in part only.
+func TestParentIsNotGuessedBeforeEarlierEventsAreHandled(t *testing.T) {
+	for name, test := range map[string]struct {
+		settled uint64 // until then
+		want    Source
+		count   uint64
+	}{
+		"all of them":            {20, SourceThread, 0},
+		"not those right before": {19, SourceNone, 1},
+	} {
+		e, _ := newExchanges(t, Certain)
+		e.settled = func(at uint64) bool { return at <= test.settled }
+		r, c := request(served, 1, 10, 0), call(called, 1, 20, received(servedToo, 0, 10)) // the request of the other socket is not known
+		e.Begin(&r)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+		assert.Equal(t, test.count, e.Unsettled(), name)
+	}
+}
+
+func TestEndThatLacksItsParentIsCountedWhileEarlierEventsAreNotHandled(t *testing.T) {
+	for _, settled := range []bool{true, false} {
+		e, _ := newExchanges(t, Certain)
+		e.settled = func(uint64) bool { return settled }
+		_, server := joined(20, event.Cause{})
+		e.Begin(&server)
+		p, _ := e.Resolve(server.ExchangeKey)
+		assert.Equal(t, SourceNone, p.Source)
+		assert.Equal(t, map[bool]uint64{false: 1}[settled], e.Unsettled())
 	}
 }
 
