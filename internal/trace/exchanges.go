@@ -103,7 +103,6 @@ type node struct {
 	Beginning
 	answer   Answer
 	end      uint64 // position behind the request's last byte; 0: it has not ended, or is not Interleaved
-	endAt    uint64 // CLOCK_MONOTONIC, ns: that byte was transferred
 	wire     Context
 	before   uint64 // number of the one of the same socket that began before
 	far      uint64 // number of one that began long before, or of before; see link
@@ -214,10 +213,17 @@ func (e *Exchanges) Continue(k ExchangeKey, c Context) {
 func (e *Exchanges) Requested(k ExchangeKey, end, at uint64) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
-	if n := p.find(k); n != nil {
-		n.end, n.endAt = end, at
+	n := p.find(k)
+	if n == nil {
+		p.mu.Unlock()
+		return
 	}
+	n.end = end
+	process, serving, inOneCall := n.Process, n.serving, at <= n.At
 	p.mu.Unlock()
+	if serving != 0 && !inOneCall {
+		e.endBody(process, serving, at)
+	}
 }
 
 // Forget forgets an exchange: nothing can have it as its parent.

@@ -132,8 +132,8 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 		}
 	}
 	if n.Cause.Length != 0 {
-		if x, behind, found := e.exchangeAt(&n.Cause, n.At); found {
-			if p := e.asParent(n, &x, judge(n, &x, behind), depth); p.Source != SourceNone {
+		if x, found := e.exchangeAt(&n.Cause, n.At); found {
+			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
 				return p
 			}
 		}
@@ -179,6 +179,9 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 	default:
 		source = max(source, p.Source)
 	}
+	if n.Cause.Go == event.GoNone && source < SourceLast && e.hasOwedBody(n, p.Span) {
+		source = SourceLast
+	}
 	if !e.trusted.Has(source) {
 		return Parent{}
 	}
@@ -189,8 +192,8 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 	return p
 }
 
-// judge is the kind of evidence that a request was sent because of another exchange. behind: others of its connection had ended shortly before.
-func judge(n, x *node, behind bool) Source {
+// judge is the kind of evidence that a request was sent because of another exchange.
+func judge(n, x *node) Source {
 	c := &n.Cause
 	switch {
 	case c.Carrier:
@@ -201,8 +204,6 @@ func judge(n, x *node, behind bool) Source {
 		return SourceHandoff
 	case c.Go == event.GoOtherTurn:
 		return SourceNone
-	case behind:
-		return SourceLast
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
 	case c.Polled || c.Waited && c.Row > 1:
@@ -228,19 +229,15 @@ func (n *node) answeredBefore(at uint64) bool {
 const maxLookBack = 64
 
 // exchangeAt is the exchange that a call has received bytes of: of a request, its beginning or its end if possible, or of an answer, its end. It began
-// before a time, and must be the only one. behind: a call shortly before has received the end of another one that is not answered.
-func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, behind, found bool) {
+// before a time, and must be the only one.
+func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, found bool) {
 	p := e.part(c.Socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var best *node
-	ended := uint64(0) // when the last one ended that is not answered, and whose end came before
 	var kind match
 	only := false
 	look := func(n *node) {
-		if n.endedBefore(c) && n.isOwedAt(at) {
-			ended = max(ended, n.endAt)
-		}
 		switch m := n.match(c, at); {
 		case m > kind:
 			best, kind, only = n, m, true
@@ -261,26 +258,9 @@ func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, behind, found
 		i = n.before
 	}
 	if kind == matchNone || !only {
-		return node{}, false, false
+		return node{}, false
 	}
-	return *best, ended != 0 && best.receivedAt(c) <= ended+longestTurn, true
-}
-
-// longestTurn is how long a thread may go on receiving from a connection before it acts on what it has received, ns. nginx does so until nothing is left
-// to be received, and only then acts on the ends of bodies.
-const longestTurn = 100e6
-
-// receivedAt is when a call received the beginning of a request, or else its end.
-func (n *node) receivedAt(c *event.Cause) uint64 {
-	if n.Position < c.Position-uint64(c.Length) {
-		return n.endAt
-	}
-	return n.At
-}
-
-// endedBefore reports whether a body ended before a call received bytes.
-func (n *node) endedBefore(c *event.Cause) bool {
-	return n.end != 0 && n.end <= c.Position-uint64(c.Length) && n.endAt > n.At
+	return *best, true
 }
 
 type match uint8

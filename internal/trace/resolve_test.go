@@ -162,33 +162,34 @@ func TestCauseOfARequestBeganOrEndedInTheCallAlone(t *testing.T) {
 
 // nginx acts on the ends of bodies when nothing is left to be received.
 func TestBodyThatEndedShortlyBeforeMakesTheCauseLessCertain(t *testing.T) {
+	const now = 2 * longestTurn
 	for name, test := range map[string]struct {
 		change func(body *Beginning, answer *Answer) // of the request whose body has ended
 		endAt  uint64
 		want   Source
 	}{
-		"in a call before":    {func(*Beginning, *Answer) {}, 30, SourceLast},
-		"it is answered":      {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: 45, At: 46} }, 30, SourceThread},
-		"it was a head alone": {func(*Beginning, *Answer) {}, 20, SourceThread},
-		"long before":         {func(b *Beginning, _ *Answer) { b.At = 1 }, 2, SourceThread},
-		"another connection":  {func(b *Beginning, _ *Answer) { b.Socket = servedToo }, 30, SourceThread},
+		"in a call before":           {func(*Beginning, *Answer) {}, now - longestTurn, SourceLast},
+		"of another connection":      {func(b *Beginning, _ *Answer) { b.Socket = servedToo }, now - 1, SourceLast},
+		"it is answered":             {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: now - 2, At: now - 1} }, now - 3, SourceThread},
+		"it is answered only then":   {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: now, At: now} }, now - 3, SourceLast},
+		"it was a head alone":        {func(b *Beginning, _ *Answer) { b.At = now - 1 }, now - 1, SourceThread},
+		"long before":                {func(*Beginning, *Answer) {}, now - longestTurn - 1, SourceThread},
+		"after the request was sent": {func(*Beginning, *Answer) {}, now + 1, SourceThread},
+		"of another process":         {func(b *Beginning, _ *Answer) { b.Socket, b.Process = servedToo, 2 }, now - 1, SourceThread},
 	} {
 		e, _ := newExchanges(t, Likely)
-		body, x := request(served, 1, 20, 0), request(served, 2, longestTurn+10, 200)
+		body, x := request(served, 1, 20, 0), request(served, 2, now-10, 200)
 		body.Interleaved, x.Interleaved = true, true
 		var answer Answer
 		test.change(&body, &answer)
-		if test.want == SourceLast {
-			x.At = test.endAt + longestTurn
-		}
 		e.Begin(&body)
 		e.Requested(body.ExchangeKey, 100, test.endAt)
 		if answer.At != 0 {
 			e.End(&body, Context{}, &answer)
 		}
 		e.Begin(&x)
-		e.Requested(x.ExchangeKey, 250, x.At)
-		c := call(called, 7, longestTurn+50, received(served, 200, 250))
+		e.Requested(x.ExchangeKey, 250, now-5)
+		c := call(called, 7, now, received(served, 200, 250))
 		e.Begin(&c)
 		p, _ := e.Resolve(c.ExchangeKey)
 		assert.Equal(t, test.want, p.Source, name)
