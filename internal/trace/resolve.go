@@ -139,7 +139,7 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 		}
 	}
 	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) {
+		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) && (x.Socket == n.Cause.Socket || !e.serves(&n.Cause, n.At)) {
 			return e.asParent(n, &x, SourceThread, depth)
 		}
 	}
@@ -149,6 +149,15 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 		}
 	}
 	return Parent{}
+}
+
+// serves reports whether a cause is a connection that had brought requests: then one of those may be what the thread has read last.
+func (e *Exchanges) serves(c *event.Cause, at uint64) bool {
+	p := e.part(c.Socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := p.lastBefore(c.Socket, at)
+	return i >= p.first && !p.at(i).IDs.Asks
 }
 
 // get returns a copy of an exchange.

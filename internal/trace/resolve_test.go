@@ -273,6 +273,7 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
+	another := received(servedToo, 500, 600) // a request that was lost, behind two that are known
 	for name, test := range map[string]struct {
 		cause event.Cause
 		call  func(*Beginning)
@@ -281,6 +282,7 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		"the only one":                {unread(), func(*Beginning) {}, SourceThread},
 		"its position is not known":   {event.Cause{Socket: calledToo, Pending: 1}, func(*Beginning) {}, SourceThread},
 		"another thread":              {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
+		"it has read others since":    {another, func(*Beginning) {}, SourceNone},
 		"a thread of another process": {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
 		"one of two":                  {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
 		"a virtual thread":            {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
@@ -293,6 +295,10 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		r.Thread = 5
 		e.Begin(&r)
 		e.End(&r, Context{}, &Answer{First: 1, End: 2, Began: 40, At: 41})
+		for id := range uint64(2) {
+			other := request(servedToo, id, 2+id, 10*id)
+			e.Begin(&other)
+		}
 		c := call(called, 1, 20, test.cause)
 		c.Thread = 5
 		test.call(&c)
