@@ -29,7 +29,7 @@ func TestRequests(t *testing.T) {
 // TestRequestsMixed plays all workloads before one collector, as many at a time as tests may run in parallel.
 func TestRequestsMixed(t *testing.T) {
 	builder := newBuilder(t)
-	c := runRequestCollector(t, withRing("64MiB", "5s")) // so many at once write faster than two cores read
+	c := runRequestCollector(t, withRing("64MiB", "1s")) // so many at once write faster than two cores read
 	scenes := make([]*scene, len(requestWorkloads))
 	accounts := make([][]account, len(requestWorkloads))
 	t.Run("play", func(t *testing.T) {
