@@ -26,7 +26,7 @@ func TestReferencesToLongHeadersCostLittle(t *testing.T) {
 	builder := newBuilder(t)
 	for _, mode := range comparedModes {
 		t.Run(mode, func(t *testing.T) {
-			c := runRequestCollector(t, strings.Replace(withRing("16MiB", "1s"), "socketflow:\n", "socketflow:\n    mode: "+mode+"\n", 1))
+			c := runRequestCollector(t, strings.Replace(withRing("16MiB", "200ms"), "socketflow:\n", "socketflow:\n    mode: "+mode+"\n", 1))
 			c.mode = mode
 			before := c.memory("RssAnon")
 			hostile := newScene(t, builder, "references")
