@@ -78,7 +78,7 @@ func TestTelemetry(t *testing.T) {
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
-		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810}, ExchangesForgotten: 58,
+		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810}, ExchangesForgotten: 58, ExchangesUnsettled: 61,
 		SampledOutByRatio: 59, SampledOutByParent: 60,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
@@ -214,6 +214,7 @@ func TestTelemetry(t *testing.T) {
 			},
 		},
 		"exchanges_forgotten": {metadatatest.AssertEqualSocketflowExchangesForgotten, points{point(58)}},
+		"exchanges_unsettled": {metadatatest.AssertEqualSocketflowExchangesUnsettled, points{point(61)}},
 		"parents": {
 			metadatatest.AssertEqualSocketflowParents,
 			points{
@@ -259,12 +260,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 44, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 45, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 44, calls)
+	assert.Equal(t, 45, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -49,6 +49,7 @@ type emissions []string
 
 func (e *emissions) Begin(protocol.ID, *protocol.Request)         {}
 func (e *emissions) Continue(protocol.ID, *protocol.TraceContext) {}
+func (e *emissions) Requested(protocol.ID, *protocol.Stamp)       {}
 func (e *emissions) Forget(protocol.ID)                           {}
 func (e *emissions) Emit(_ protocol.ID, x *protocol.Exchange) {
 	*e = append(*e, fmt.Sprintf("%s %s initiator %d client %v", x.Version, x.Name, x.Initiator, x.Client))
@@ -161,6 +162,7 @@ type captured []protocol.Capture
 
 func (*captured) Begin(protocol.ID, *protocol.Request)         {}
 func (*captured) Continue(protocol.ID, *protocol.TraceContext) {}
+func (*captured) Requested(protocol.ID, *protocol.Stamp)       {}
 func (*captured) Forget(protocol.ID)                           {}
 func (c *captured) Emit(_ protocol.ID, x *protocol.Exchange)   { *c = append(*c, x.Capture) }
 

@@ -14,6 +14,7 @@ type failures []string
 
 func (*failures) Begin(protocol.ID, *protocol.Request)         {}
 func (*failures) Continue(protocol.ID, *protocol.TraceContext) {}
+func (*failures) Requested(protocol.ID, *protocol.Stamp)       {}
 func (*failures) Forget(protocol.ID)                           {}
 func (f *failures) Emit(_ protocol.ID, x *protocol.Exchange)   { *f = append(*f, x.Name+" "+x.Error) }
 func (f *failures) Omit()                                      {}

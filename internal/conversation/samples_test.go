@@ -131,6 +131,7 @@ func newListener(t testing.TB) *listener {
 // recognise plays the turns at an end with a role, in pieces of n bytes, and returns the name of the protocol that was recognised.
 func (*listener) Begin(protocol.ID, *protocol.Request)         {}
 func (*listener) Continue(protocol.ID, *protocol.TraceContext) {}
+func (*listener) Requested(protocol.ID, *protocol.Stamp)       {}
 func (*listener) Forget(protocol.ID)                           {}
 
 func (l *listener) recognise(turns []string, datagrams bool, role event.Role, n int) string {

@@ -31,6 +31,9 @@ func (s *sink) Continue(id protocol.ID, parent *protocol.TraceContext) {
 	s.emitter.Continue(id, parent)
 }
 
+// Requested implements protocol.Sink.
+func (s *sink) Requested(id protocol.ID, last *protocol.Stamp) { s.emitter.Requested(id, last) }
+
 // End implements protocol.Sink.
 func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
 	if x.Telemetry && s.shard.opts.OmitTelemetry {

@@ -20,6 +20,8 @@ type Request struct {
 	Initiator Direction    // who sent the request
 	Start     Stamp        // first byte of the request
 	Parent    TraceContext // from the request, if it is known already
+	// Interleaved: others of the conversation may begin before this request has ended. Sink.Requested follows when it has.
+	Interleaved bool
 }
 
 // Capture says whether everything of an exchange was seen.

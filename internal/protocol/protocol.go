@@ -157,6 +157,8 @@ type Sink interface {
 	Begin(r *Request) ID
 	// Continue says which trace context the request carries, as soon as that is known.
 	Continue(id ID, parent *TraceContext)
+	// Requested says which byte is the last one of an Interleaved request.
+	Requested(id ID, last *Stamp)
 	// End hands over the exchange that Begin has named.
 	End(id ID, x *Exchange)
 	// Forget drops what Begin has named: nothing is emitted.

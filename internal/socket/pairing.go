@@ -85,7 +85,9 @@ func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
 		c.learnRole()
 		t.pair(c)
-		t.opts.Exchanges.Begin(c.beginning(id, r.Initiator, &r.Start, c.conv.Role()))
+		b := c.beginning(id, r.Initiator, &r.Start, c.conv.Role())
+		b.Interleaved = r.Interleaved
+		t.opts.Exchanges.Begin(b)
 	}
 }
 
@@ -93,6 +95,13 @@ func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
 func (c *connection) Continue(id protocol.ID, parent *protocol.TraceContext) {
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
 		t.opts.Exchanges.Continue(c.key(id), contextOf(parent))
+	}
+}
+
+// Requested notes where an interleaved request has ended.
+func (c *connection) Requested(id protocol.ID, last *protocol.Stamp) {
+	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
+		t.opts.Exchanges.Requested(c.key(id), last.Position+1, last.Began)
 	}
 }
 

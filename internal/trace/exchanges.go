@@ -29,6 +29,8 @@ type Beginning struct {
 	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
 	Process, Goroutine uint64
 	Thread             uint32
+	// Interleaved: others of the connection may begin before this request has ended, which Requested notes.
+	Interleaved bool
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
 }
@@ -59,10 +61,12 @@ type Exchanges struct {
 	serving   [parts]servingPart   // by process
 	ends      *Ends
 	trusted   Sources
+	settled   func(at uint64) bool
 	most      int64
 	count     atomic.Int64
 	underWay  atomic.Int64 // of them, and not for long
 	forgotten atomic.Uint64
+	unsettled atomic.Uint64
 }
 
 // exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
@@ -98,6 +102,7 @@ const mostApart = 4096
 type node struct {
 	Beginning
 	answer   Answer
+	end      uint64 // position behind the request's last byte; 0: it has not ended, or is not Interleaved
 	wire     Context
 	before   uint64 // number of the one of the same socket that began before
 	far      uint64 // number of one that began long before, or of before; see link
@@ -110,8 +115,9 @@ type node struct {
 }
 
 // NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
-func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
-	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
+// settled says whether all that happened before a time (CLOCK_MONOTONIC, ns) has been handled.
+func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64) bool) (*Exchanges, error) {
+	e := &Exchanges{ends: ends, trusted: trusted, settled: settled, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
 			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
@@ -134,6 +140,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 
 // Forgotten is how many exchanges were forgotten before their time, because others needed the room.
 func (e *Exchanges) Forgotten() uint64 { return e.forgotten.Load() }
+
+// Unsettled is how many exchanges may lack a parent, because it was sought before all that had happened before them was handled.
+func (e *Exchanges) Unsettled() uint64 { return e.unsettled.Load() }
 
 func (e *Exchanges) part(socket uint64) *exchangesPart {
 	return &e.parts[splitmix.Finalize(socket)%parts]
@@ -198,6 +207,23 @@ func (e *Exchanges) Continue(k ExchangeKey, c Context) {
 		n.wire = c
 	}
 	p.mu.Unlock()
+}
+
+// Requested notes the position behind the last byte of an interleaved request, and when that was transferred (CLOCK_MONOTONIC, ns).
+func (e *Exchanges) Requested(k ExchangeKey, end, at uint64) {
+	p := e.part(k.Socket)
+	p.mu.Lock()
+	n := p.find(k)
+	if n == nil {
+		p.mu.Unlock()
+		return
+	}
+	n.end = end
+	process, serving, inOneCall := n.Process, n.serving, at <= n.At
+	p.mu.Unlock()
+	if serving != 0 && !inOneCall {
+		e.endBody(process, serving, at)
+	}
 }
 
 // Forget forgets an exchange: nothing can have it as its parent.

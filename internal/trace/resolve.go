@@ -21,8 +21,8 @@ const flagsOfRoot = 0x3
 // maxDepth bounds the chain from a span to its root.
 const maxDepth = 32
 
-// Resolve finds the trace and the parent of an exchange's span. All events from before the exchange have to be handled by then. ok is false if the
-// exchange is not known any more.
+// Resolve finds the trace and the parent of an exchange's span, as far as all events from before the exchange have been handled by then. ok is false if
+// the exchange is not known any more.
 func (e *Exchanges) Resolve(k ExchangeKey) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
 
 func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
@@ -76,8 +76,19 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost, or its shard is behind
 		e.leaveApart(n)
 		p.Span, p.Source = n.IDs.Other, SourcePeer
+	case n.IDs.Joined:
+		e.isSettled(n)
 	}
 	return p
+}
+
+// isSettled reports whether all that may have led to an exchange is known. If not, it counts the exchange.
+func (e *Exchanges) isSettled(n *node) bool {
+	if e.settled(n.At) {
+		return true
+	}
+	e.unsettled.Add(1)
+	return false
 }
 
 // leaveApart notes that the span of the end that was asked is in the trace that both ends know. The other end's stays there, too.
@@ -112,6 +123,9 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
+	if e.trusted&^Off == 0 || !e.isSettled(n) {
+		return Parent{}
+	}
 	if n.Goroutine != 0 {
 		if x, found := e.readBy(n); found {
 			return e.asParent(n, &x, SourceGoroutine, depth)
@@ -125,7 +139,7 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 		}
 	}
 	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) {
+		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) && (x.Socket == n.Cause.Socket || !e.serves(&n.Cause, n.At)) {
 			return e.asParent(n, &x, SourceThread, depth)
 		}
 	}
@@ -135,6 +149,15 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 		}
 	}
 	return Parent{}
+}
+
+// serves reports whether a cause is a connection that had brought requests: then one of those may be what the thread has read last.
+func (e *Exchanges) serves(c *event.Cause, at uint64) bool {
+	p := e.part(c.Socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := p.lastBefore(c.Socket, at)
+	return i >= p.first && !p.at(i).IDs.Asks
 }
 
 // get returns a copy of an exchange.
@@ -164,6 +187,9 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 		return Parent{} // it has none in this process
 	default:
 		source = max(source, p.Source)
+	}
+	if n.Cause.Go == event.GoNone && source < SourceLast && e.hasOwedBody(n, p.Span) {
+		source = SourceLast
 	}
 	if !e.trusted.Has(source) {
 		return Parent{}
@@ -211,8 +237,8 @@ func (n *node) answeredBefore(at uint64) bool {
 // maxLookBack bounds how many exchanges of a connection are compared with what a call has received.
 const maxLookBack = 64
 
-// exchangeAt is the exchange that a call has received bytes of: of a request, its beginning if possible, or of an answer, its end. It began before a
-// time, and must be the only one.
+// exchangeAt is the exchange that a call has received bytes of: of a request, its beginning or its end if possible, or of an answer, its end. It began
+// before a time, and must be the only one.
 func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, found bool) {
 	p := e.part(c.Socket)
 	p.mu.Lock()
@@ -264,7 +290,7 @@ func (n *node) match(c *event.Cause, at uint64) match {
 		switch {
 		case n.Position >= end:
 			return matchNone
-		case n.Position >= begin:
+		case n.Position >= begin, n.end > begin && n.end <= end:
 			return matchStrong
 		case n.answer.At == 0 || n.answer.At >= at: // under way
 			return matchWeak
@@ -282,11 +308,11 @@ func (n *node) match(c *event.Cause, at uint64) match {
 	return matchNone
 }
 
-// isBefore reports whether all of an exchange that matters was transferred before a call received bytes.
+// isBefore reports whether all that matters of an exchange, and of those before it, was transferred before a call received bytes.
 func (n *node) isBefore(c *event.Cause) bool {
 	begin := c.Position - uint64(c.Length)
 	if n.IDs.Asks {
 		return n.answer.End != 0 && n.answer.End <= begin
 	}
-	return n.Position < begin
+	return n.Position < begin && !n.Interleaved
 }

@@ -19,7 +19,7 @@ func newExchanges(t testing.TB, trusted Sources) (*Exchanges, *Ends) {
 	t.Helper()
 	ends, err := NewEnds(most)
 	require.NoError(t, err)
-	e, err := NewExchanges(most, ends, trusted)
+	e, err := NewExchanges(most, ends, trusted, func(uint64) bool { return true })
 	require.NoError(t, err)
 	return e, ends
 }
@@ -124,6 +124,112 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 	}
 }
 
+// Requests of HTTP/2 come frame by frame, with others in between.
+func TestCauseOfARequestBeganOrEndedInTheCallAlone(t *testing.T) {
+	for name, test := range map[string]struct {
+		begin, end uint64 // bytes that the thread has received last
+		want       uint64 // the request that is the parent
+	}{
+		"a beginning, and the end of an earlier one":     {100, 150, 0},
+		"a beginning, and the body of an earlier one":    {100, 140, 2},
+		"the end of one, and others are under way":       {140, 150, 1},
+		"the end of one whose next one began long after": {145, 155, 1},
+		"ends of two":             {140, 320, 0},
+		"beginning and end":       {200, 220, 3},
+		"the body of one or more": {120, 130, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _ := newExchanges(t, direct)
+			for i, r := range []struct{ from, to uint64 }{{0, 150}, {100, 310}, {200, 220}} {
+				b := request(served, uint64(i+1), 20+uint64(i), r.from)
+				b.Interleaved = true
+				e.Begin(&b)
+				e.Requested(b.ExchangeKey, r.to, b.At)
+			}
+			c := call(called, 7, 40, received(served, test.begin, test.end))
+			c.Thread = 9 // which has read nothing
+			e.Begin(&c)
+			p, ok := e.Resolve(c.ExchangeKey)
+			require.True(t, ok)
+			want := Parent{Trace: c.IDs.Trace, Flags: flagsOfRoot}
+			if test.want != 0 {
+				want = Parent{Trace: [16]byte{served, byte(test.want)}, Span: [8]byte{served, byte(test.want)}, Flags: flagsOfRoot, Source: SourceThread}
+			}
+			assert.Equal(t, want, p)
+		})
+	}
+}
+
+// nginx acts on the ends of bodies when nothing is left to be received.
+func TestBodyThatEndedShortlyBeforeMakesTheCauseLessCertain(t *testing.T) {
+	const now = 2 * longestTurn
+	for name, test := range map[string]struct {
+		change func(body *Beginning, answer *Answer) // of the request whose body has ended
+		endAt  uint64
+		want   Source
+	}{
+		"in a call before":           {func(*Beginning, *Answer) {}, now - longestTurn, SourceLast},
+		"of another connection":      {func(b *Beginning, _ *Answer) { b.Socket = servedToo }, now - 1, SourceLast},
+		"it is answered":             {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: now - 2, At: now - 1} }, now - 3, SourceThread},
+		"it is answered only then":   {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: now, At: now} }, now - 3, SourceLast},
+		"it was a head alone":        {func(b *Beginning, _ *Answer) { b.At = now - 1 }, now - 1, SourceThread},
+		"long before":                {func(*Beginning, *Answer) {}, now - longestTurn - 1, SourceThread},
+		"after the request was sent": {func(*Beginning, *Answer) {}, now + 1, SourceThread},
+		"of another process":         {func(b *Beginning, _ *Answer) { b.Socket, b.Process = servedToo, 2 }, now - 1, SourceThread},
+	} {
+		e, _ := newExchanges(t, Likely)
+		body, x := request(served, 1, 20, 0), request(served, 2, now-10, 200)
+		body.Interleaved, x.Interleaved = true, true
+		var answer Answer
+		test.change(&body, &answer)
+		e.Begin(&body)
+		e.Requested(body.ExchangeKey, 100, test.endAt)
+		if answer.At != 0 {
+			e.End(&body, Context{}, &answer)
+		}
+		e.Begin(&x)
+		e.Requested(x.ExchangeKey, 250, now-5)
+		c := call(called, 7, now, received(served, 200, 250))
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+		assert.Equal(t, x.IDs.Own, p.Span, name)
+	}
+}
+
+// A ring buffer may be behind: what led to a request is then known in part only.
+func TestParentIsNotGuessedBeforeEarlierEventsAreHandled(t *testing.T) {
+	for name, test := range map[string]struct {
+		settled uint64 // until then
+		want    Source
+		count   uint64
+	}{
+		"all of them":            {20, SourceThread, 0},
+		"not those right before": {19, SourceNone, 1},
+	} {
+		e, _ := newExchanges(t, Certain)
+		e.settled = func(at uint64) bool { return at <= test.settled }
+		r, c := request(served, 1, 10, 0), call(called, 1, 20, received(servedToo, 0, 10)) // the request of the other socket is not known
+		e.Begin(&r)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+		assert.Equal(t, test.count, e.Unsettled(), name)
+	}
+}
+
+func TestEndThatLacksItsParentIsCountedWhileEarlierEventsAreNotHandled(t *testing.T) {
+	for _, settled := range []bool{true, false} {
+		e, _ := newExchanges(t, Certain)
+		e.settled = func(uint64) bool { return settled }
+		_, server := joined(20, event.Cause{})
+		e.Begin(&server)
+		p, _ := e.Resolve(server.ExchangeKey)
+		assert.Equal(t, SourceNone, p.Source)
+		assert.Equal(t, map[bool]uint64{false: 1}[settled], e.Unsettled())
+	}
+}
+
 // The answer to a call is the cause of the next one, which has the same parent.
 func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -167,6 +273,7 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
+	another := received(servedToo, 500, 600) // a request that was lost, behind two that are known
 	for name, test := range map[string]struct {
 		cause event.Cause
 		call  func(*Beginning)
@@ -175,6 +282,7 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		"the only one":                {unread(), func(*Beginning) {}, SourceThread},
 		"its position is not known":   {event.Cause{Socket: calledToo, Pending: 1}, func(*Beginning) {}, SourceThread},
 		"another thread":              {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
+		"it has read others since":    {another, func(*Beginning) {}, SourceNone},
 		"a thread of another process": {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
 		"one of two":                  {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
 		"a virtual thread":            {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
@@ -187,6 +295,10 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		r.Thread = 5
 		e.Begin(&r)
 		e.End(&r, Context{}, &Answer{First: 1, End: 2, Began: 40, At: 41})
+		for id := range uint64(2) {
+			other := request(servedToo, id, 2+id, 10*id)
+			e.Begin(&other)
+		}
 		c := call(called, 1, 20, test.cause)
 		c.Thread = 5
 		test.call(&c)

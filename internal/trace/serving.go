@@ -14,12 +14,14 @@ type serving struct {
 	next   uint64 // number, from 1 on
 	older  int    // those that are under way, and not in recent
 	end    uint64 // CLOCK_MONOTONIC, ns: when the last one ended that is not in recent
+	body   uint64 // CLOCK_MONOTONIC, ns: when the last body ended
 }
 
 type servedRequest struct {
 	key   ExchangeKey
 	began uint64 // CLOCK_MONOTONIC, ns
 	ended uint64 // 0: it is under way
+	body  uint64 // when its body ended, if it is interleaved and came in several calls; 0: it has not
 }
 
 // mostServing bounds the processes whose requests are remembered, 10 KiB each.
@@ -97,4 +99,56 @@ func (e *Exchanges) onlyOne(n *node) (k ExchangeKey, found bool) {
 		}
 	}
 	return k, found
+}
+
+// endBody notes that the body of an interleaved request has ended.
+func (e *Exchanges) endBody(process, number, at uint64) {
+	p := e.servingPart(process)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s, found := p.known.Peek(process); found && number+uint64(len(s.recent)) >= s.next {
+		s.at(number).body, s.body = at, max(s.body, at)
+	}
+}
+
+// longestTurn is how long a thread may go on receiving before it acts on what it has received, ns. nginx acts on the end of a body in HTTP/2 when it has
+// received from all sockets that were ready.
+const longestTurn = 100e6
+
+// hasOwedBody reports whether a request may have been sent because the body of another request than the one with the span had ended shortly before.
+func (e *Exchanges) hasOwedBody(n *node, span [8]byte) bool {
+	var owed [8]ExchangeKey
+	count := e.owedBodies(n, &owed)
+	if count > len(owed) {
+		return true
+	}
+	for _, k := range owed[:count] {
+		if x, found := e.get(k); found && x.IDs.Own != span {
+			return true
+		}
+	}
+	return false
+}
+
+// owedBodies are the requests of a process whose bodies had ended shortly before it sent a request, and that were not answered then. It returns how many
+// there are.
+func (e *Exchanges) owedBodies(n *node, owed *[8]ExchangeKey) (count int) {
+	p := e.servingPart(n.Process)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, known := p.known.Peek(n.Process)
+	if !known || s.body+longestTurn < n.At {
+		return 0
+	}
+	for i := range s.recent {
+		r := &s.recent[i]
+		if r.body == 0 || r.body > n.At || r.body+longestTurn < n.At || r.ended != 0 && r.ended < n.At {
+			continue
+		}
+		if count++; count > len(owed) {
+			break
+		}
+		owed[count-1] = r.key
+	}
+	return count
 }

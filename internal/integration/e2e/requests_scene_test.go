@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -269,12 +270,14 @@ type requestCollector struct {
 	mu     sync.Mutex
 	traces jsonLines[requestSpan]
 	mode   string // see requestSpan
+	// patience is how long await waits for the next span; 0: 15 s.
+	patience time.Duration
 }
 
-// withRing is the configuration with ring buffers of that size. Events lost for want of room were not captured: other programs on
-// this machine may be the cause, so most tests avoid losses.
-func withRing(size string) string {
-	return strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    ring_buffer:\n      size: "+size+"\n", 1)
+// withRing is the configuration with ring buffers of that size, and spans that wait for other shards for so long. Where events are lost for want of room,
+// or a shard is behind, other programs on this machine may be the cause, so most tests avoid that.
+func withRing(size, wait string) string {
+	return strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    ring_buffer:\n      size: "+size+"\n    batch:\n      timeout: "+wait+"\n", 1)
 }
 
 func runRequestCollector(t testing.TB, config string) *requestCollector {
@@ -285,8 +288,8 @@ func runRequestCollector(t testing.TB, config string) *requestCollector {
 	}
 }
 
-// finish ends the collector. If the test fails, it logs the collector's own telemetry.
-func (c *requestCollector) finish(t testing.TB) {
+// finish ends the collector, and returns what it has counted as lost until then. If the test fails, it logs the collector's own telemetry.
+func (c *requestCollector) finish(t testing.TB) losses {
 	t.Helper()
 	metrics, err := c.scrape()
 	require.NoError(t, err)
@@ -298,6 +301,7 @@ func (c *requestCollector) finish(t testing.TB) {
 			}
 		}
 	})
+	return metrics.losses()
 }
 
 // of are the spans of processes.
@@ -319,7 +323,8 @@ func (c *requestCollector) of(t testing.TB, pids map[int]bool) []requestSpan {
 // the right ones, and not too many, is compared when the collector has ended.
 func (c *requestCollector) await(s *scene, accounts []account) {
 	s.t.Helper()
-	const patience, pause = 5 * time.Second, 50 * time.Millisecond
+	const pause = 50 * time.Millisecond
+	patience := cmp.Or(c.patience, 15*time.Second)
 	pids := s.processes(accounts)
 	found := 0
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(pause) {

@@ -52,7 +52,7 @@ func TestScenes(t *testing.T) {
 			})
 		}
 	})
-	c.modes[0].finish(t)
+	lost := c.modes[0].finish(t)
 	for j, mode := range c.modes {
 		t.Run(comparedModes[j], func(t *testing.T) {
 			var table comparisons
@@ -61,7 +61,7 @@ func TestScenes(t *testing.T) {
 					if scenes[i] == nil {
 						t.Fatal("it has not been played to its end")
 					}
-					v := compareRequests(w.name, accounts[i], mode.of(t, scenes[i].processes(accounts[i])))
+					v := lost.compare(w.name, accounts[i], mode.of(t, scenes[i].processes(accounts[i])))
 					table = append(table, v)
 					v.requireExact(t)
 				})

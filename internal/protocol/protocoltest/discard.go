@@ -13,6 +13,9 @@ func (d *Discard) Begin(*protocol.Request) protocol.ID { d.last++; return d.last
 // Continue implements protocol.Sink.
 func (d *Discard) Continue(protocol.ID, *protocol.TraceContext) {}
 
+// Requested implements protocol.Sink.
+func (d *Discard) Requested(protocol.ID, *protocol.Stamp) {}
+
 // End implements protocol.Sink.
 func (d *Discard) End(protocol.ID, *protocol.Exchange) {}
 

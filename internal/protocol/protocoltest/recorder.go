@@ -20,6 +20,7 @@ type Recorder struct {
 	Exchanges []Exchange
 	Errors    [protocol.ParseErrors]int
 	Open      map[protocol.ID]protocol.Request // begun, and neither ended nor forgotten
+	Requests  map[protocol.ID]protocol.Stamp   // the last bytes of interleaved ones
 	Switched  *protocol.Switch                 // nil: the parser has not switched
 	Rejected  bool
 	Returned  [protocol.Directions][]byte // after the switch; a gap is written as <n>
@@ -48,6 +49,18 @@ func (r *Recorder) Continue(id protocol.ID, parent *protocol.TraceContext) {
 	}
 	begun.Parent = *parent
 	r.Open[id] = begun
+}
+
+// Requested implements protocol.Sink.
+func (r *Recorder) Requested(id protocol.ID, last *protocol.Stamp) {
+	begun, open := r.Open[id]
+	if _, ended := r.Requests[id]; !open || !begun.Interleaved || ended {
+		panic(fmt.Sprintf("the request of exchange %d ends with %+v: it has begun: %t, interleaved: %t, has ended: %t", id, last, open, begun.Interleaved, ended))
+	}
+	if r.Requests == nil {
+		r.Requests = make(map[protocol.ID]protocol.Stamp)
+	}
+	r.Requests[id] = *last
 }
 
 // End implements protocol.Sink.
