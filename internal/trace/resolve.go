@@ -112,29 +112,54 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
-	if n.Goroutine != 0 {
-		if x, found := e.readBy(n); found {
-			return e.asParent(n, &x, SourceGoroutine, depth)
-		}
+	if !e.trusted.withinProcess() {
+		return Parent{}
 	}
-	if n.Cause.Length != 0 {
-		if x, found := e.exchangeAt(&n.Cause, n.At); found {
-			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
+	var x node
+	for rank := range evidenceRanks {
+		if source := e.evidence(n, rank, &x); source != SourceNone {
+			if p := e.asParent(n, &x, source, depth); p.Source != SourceNone {
 				return p
 			}
 		}
 	}
-	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) {
-			return e.asParent(n, &x, SourceThread, depth)
-		}
-	}
-	if k, found := e.onlyOne(n); found {
-		if x, found := e.get(k); found {
-			return e.asParent(n, &x, SourceOnly, depth)
-		}
-	}
 	return Parent{}
+}
+
+// evidenceRanks is how many kinds of places there are to look for evidence in.
+const evidenceRanks = 4
+
+// evidence looks for an exchange that a request may have been sent because of, and says how that is known. It looks in one place for each rank, the
+// most certain one first.
+func (e *Exchanges) evidence(n *node, rank int, x *node) Source {
+	found := false
+	switch rank {
+	case 0:
+		if n.Goroutine != 0 {
+			if *x, found = e.readBy(n); found {
+				return SourceGoroutine
+			}
+		}
+	case 1:
+		if n.Cause.Length != 0 {
+			if *x, found = e.exchangeAt(&n.Cause, n.At); found {
+				return judge(n, x)
+			}
+		}
+	case 2:
+		if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
+			if *x, found = e.readBy(n); found && !x.answeredBefore(n.At) {
+				return SourceThread
+			}
+		}
+	default:
+		if k, only := e.onlyOne(n); only {
+			if *x, found = e.get(k); found {
+				return SourceOnly
+			}
+		}
+	}
+	return SourceNone
 }
 
 // get returns a copy of an exchange.
@@ -148,12 +173,21 @@ func (e *Exchanges) get(k ExchangeKey) (n node, found bool) {
 	return node{}, false
 }
 
-// asParent is the parent that evidence for an exchange gives: its span, or if it is a request of the same process, that one's parent, which has the
-// same cause.
+// asParent is the parent that evidence for an exchange gives, if it is trusted.
 func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
-	if source == SourceNone {
+	p := e.claim(x, source, depth)
+	if !e.trusted.Has(p.Source) {
 		return Parent{}
 	}
+	if n.wire.valid() && n.wire.Span != x.wire.Span { // the program has named another one
+		return Parent{}
+	}
+	return p
+}
+
+// claim is the parent that evidence for an exchange points to: its span, or if it is a request of the same process, that one's parent, which has the
+// same cause.
+func (e *Exchanges) claim(x *node, source Source, depth int) Parent {
 	p, ok := e.resolve(x.ExchangeKey, depth-1)
 	switch {
 	case !ok:
@@ -164,12 +198,6 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 		return Parent{} // it has none in this process
 	default:
 		source = max(source, p.Source)
-	}
-	if !e.trusted.Has(source) {
-		return Parent{}
-	}
-	if n.wire.valid() && n.wire.Span != x.wire.Span { // the program has named another one
-		return Parent{}
 	}
 	p.Source = source
 	return p

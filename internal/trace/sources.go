@@ -48,3 +48,6 @@ var (
 
 // Has reports whether a kind is in the set.
 func (s Sources) Has(source Source) bool { return s>>source&1 != 0 }
+
+// withinProcess reports whether there is a kind of evidence within a process among them.
+func (s Sources) withinProcess() bool { return s&^Off != 0 }
