@@ -107,7 +107,7 @@ type Emitter interface {
 	// Begin receives that the request of an exchange has begun, and Continue its trace context, if it has one. Emit, Forget or Omit
 	// follows.
 	Begin(id protocol.ID, r *protocol.Request)
-	Continue(id protocol.ID, parent *protocol.TraceContext)
+	Continue(id protocol.ID, c *protocol.Carried)
 	Emit(id protocol.ID, x *protocol.Exchange)
 	// Forget receives that nothing is emitted of an exchange that has begun.
 	Forget(id protocol.ID)

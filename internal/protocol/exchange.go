@@ -17,9 +17,8 @@ const (
 // Request is what is known of an exchange when it begins.
 type Request struct {
 	Kind      Kind
-	Initiator Direction    // who sent the request
-	Start     Stamp        // first byte of the request
-	Parent    TraceContext // from the request, if it is known already
+	Initiator Direction // who sent the request
+	Start     Stamp     // first byte of the request
 }
 
 // Capture says whether everything of an exchange was seen.

@@ -47,8 +47,21 @@ func (e *Exchanges) Candidates(k ExchangeKey, c *Candidates) {
 			}
 		}
 	}
+	e.addSameID(&n, c)
 	e.addOwed(&n, c)
 	e.addServed(&n, c)
+}
+
+// addSameID adds the requests with the same id.
+func (e *Exchanges) addSameID(n *node, c *Candidates) {
+	if e.requestIDs == nil || n.requestID == 0 {
+		return
+	}
+	var all [carriersEach]ExchangeKey
+	count, _ := e.requestIDs.carriersOf(n, &all)
+	for _, k := range all[:count] {
+		e.addRequest(k, SourceRequestID, c)
+	}
 }
 
 // addOwed adds the requests that the goroutine or the thread which sent another one had read and not answered then.

@@ -53,16 +53,17 @@ func (c *Context) valid() bool { return c.Span != [8]byte{} }
 // Exchanges are those of this host that are under way or were until lately: the other end or the cause of an exchange is among them. It is
 // safe for concurrent use.
 type Exchanges struct {
-	parts     [parts]exchangesPart // by socket
-	asking    [parts]askingPart    // by span id
-	readers   [parts]readersPart   // by goroutine
-	serving   [parts]servingPart   // by process
-	ends      *Ends
-	trusted   Sources
-	most      int64
-	count     atomic.Int64
-	underWay  atomic.Int64 // of them, and not for long
-	forgotten atomic.Uint64
+	parts      [parts]exchangesPart // by socket
+	asking     [parts]askingPart    // by span id
+	readers    [parts]readersPart   // by goroutine
+	serving    [parts]servingPart   // by process
+	requestIDs *requestIDs          // nil: they are of no interest
+	ends       *Ends
+	trusted    Sources
+	most       int64
+	count      atomic.Int64
+	underWay   atomic.Int64 // of them, and not for long
+	forgotten  atomic.Uint64
 }
 
 // exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
@@ -97,16 +98,17 @@ const mostApart = 4096
 // node is one exchange at one end.
 type node struct {
 	Beginning
-	answer   Answer
-	wire     Context
-	before   uint64 // number of the one of the same socket that began before
-	far      uint64 // number of one that began long before, or of before; see link
-	depth    uint64 // how many of the socket began before
-	serving  uint64 // its number among the requests that the process has received; 0: it has sent this one
-	fixed    bool   // its ids have been given to others, or emitted
-	gone     bool   // nothing is emitted of it
-	resolved bool
-	parent   Parent
+	answer    Answer
+	wire      Context
+	before    uint64 // number of the one of the same socket that began before
+	far       uint64 // number of one that began long before, or of before; see link
+	depth     uint64 // how many of the socket began before
+	requestID uint64 // a hash of it; 0: there is none
+	serving   uint64 // its number among the requests that the process has received; 0: it has sent this one
+	fixed     bool   // its ids have been given to others, or emitted
+	gone      bool   // nothing is emitted of it
+	resolved  bool
+	parent    Parent
 }
 
 // NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
@@ -128,6 +130,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
 			return nil, err
 		}
+	}
+	if trusted.Has(SourceRequestID) {
+		e.requestIDs = new(requestIDs)
 	}
 	return e, nil
 }
@@ -181,6 +186,9 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	}
 	e.end(p, n, a)
 	n.wire, n.fixed = wire, true
+	if n.requestID != 0 && !n.IDs.Asks {
+		e.requestIDs.end(n)
+	}
 	ids, process, serving := n.IDs, n.Process, n.serving
 	p.mu.Unlock()
 	if serving != 0 {
@@ -190,14 +198,23 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	return ids
 }
 
-// Continue notes the trace context that a request carries.
-func (e *Exchanges) Continue(k ExchangeKey, c Context) {
+// Continue notes the trace context that a request carries, and a hash of its id. 0: it has none.
+func (e *Exchanges) Continue(k ExchangeKey, c Context, requestID uint64) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
-	if n := p.find(k); n != nil {
-		n.wire = c
+	defer p.mu.Unlock()
+	n := p.find(k)
+	if n == nil {
+		return
 	}
-	p.mu.Unlock()
+	n.wire = c
+	if e.requestIDs == nil || requestID == 0 {
+		return
+	}
+	n.requestID = requestID
+	if !n.IDs.Asks {
+		e.requestIDs.begin(n)
+	}
 }
 
 // Forget forgets an exchange: nothing can have it as its parent.

@@ -127,7 +127,7 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 }
 
 // evidenceRanks is how many kinds of places there are to look for evidence in.
-const evidenceRanks = 4
+const evidenceRanks = 6
 
 // evidence looks for an exchange that a request may have been sent because of, and says how that is known. It looks in one place for each rank, the
 // most certain one first.
@@ -140,13 +140,20 @@ func (e *Exchanges) evidence(n *node, rank int, x *node) Source {
 				return SourceGoroutine
 			}
 		}
-	case 1:
-		if n.Cause.Length != 0 {
-			if *x, found = e.exchangeAt(&n.Cause, n.At); found {
-				return judge(n, x)
+	case 1, 3: // a request id is less certain than a thread, and more than what else is received last
+		if n.Cause.Length == 0 || rank == 3 && n.requestID == 0 {
+			return SourceNone
+		}
+		if *x, found = e.exchangeAt(&n.Cause, n.At); found {
+			if source := judge(n, x); n.requestID == 0 || (source == SourceThread) == (rank == 1) {
+				return source
 			}
 		}
 	case 2:
+		if *x, found = e.sameID(n); found {
+			return SourceRequestID
+		}
+	case 4:
 		if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
 			if *x, found = e.readBy(n); found && !x.answeredBefore(n.At) {
 				return SourceThread
@@ -194,8 +201,8 @@ func (e *Exchanges) claim(x *node, source Source, depth int) Parent {
 		return Parent{}
 	case !x.IDs.Asks:
 		p.Span = x.IDs.Own
-	case p.Source <= SourcePeer:
-		return Parent{} // it has none in this process
+	case !p.Source.isOfThread():
+		return Parent{} // it has none in this process, or who has got its answer may have turned to another request
 	default:
 		source = max(source, p.Source)
 	}

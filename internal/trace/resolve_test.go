@@ -164,6 +164,33 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 	}
 }
 
+// A thread of a pool gets an answer, and has the next thing to do, which is about another request.
+func TestAnswerThatAPoolHasGotSaysNothingAboutItsNextRequest(t *testing.T) {
+	for name, first := range map[string]func(*Exchanges, *Beginning){
+		"its parent was the only one": func(*Exchanges, *Beginning) {},
+		"its parent has the same id": func(e *Exchanges, c *Beginning) {
+			e.Continue(ExchangeKey{served, 1, 1}, Context{}, someID)
+			e.Continue(c.ExchangeKey, Context{}, someID)
+		},
+	} {
+		e, _ := newExchanges(t, Certain)
+		r := request(served, 1, 10, 0)
+		e.Begin(&r)
+		c := call(called, 1, 20, event.Cause{})
+		e.Begin(&c)
+		first(e, &c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, r.IDs.Own, p.Span, name)
+		e.End(&c, Context{}, &Answer{First: 0, End: 50, Began: 22, At: 22})
+		e.Begin(&Beginning{ExchangeKey: ExchangeKey{servedToo, 1, 1}, At: 25, Process: 1})
+		next := call(calledToo, 1, 40, received(called, 0, 50, func(c *event.Cause) { c.Pending = 0 }))
+		next.Thread = 9
+		e.Begin(&next)
+		p, _ = e.Resolve(next.ExchangeKey)
+		assert.Zero(t, p.Source, name)
+	}
+}
+
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
@@ -321,7 +348,7 @@ func TestTraceContextsOfTheWire(t *testing.T) {
 		for b, c := range map[*Beginning]Context{&root: test.in, &client: test.out, &server: test.out} {
 			e.Begin(b)
 			if c.valid() {
-				e.Continue(b.ExchangeKey, c)
+				e.Continue(b.ExchangeKey, c, 0)
 			}
 		}
 		p, _ := e.Resolve(client.ExchangeKey)
