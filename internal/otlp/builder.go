@@ -61,6 +61,8 @@ type Options struct {
 	Resolve func(trace.ExchangeKey) (trace.Parent, bool)
 	// Candidates finds what may be the parent of a request's span that has none; nil: nothing. See trace.Exchanges.
 	Candidates func(trace.ExchangeKey, *trace.Candidates)
+	// Tracestate is that of the trace context which names the trace of a parent that Resolve has found; nil: there is none. See trace.Exchanges.
+	Tracestate func(*trace.Parent) string
 	// Sampling says which spans are kept; of exchanges, if there is Resolve. The log records of connections are not sampled.
 	Sampling sampling.Policy
 	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.

@@ -57,7 +57,7 @@ func (b *Builder) joinSpans(c *content) {
 			p = placeOf(u.span)
 		}
 		switch {
-		case !b.sample(u.span, &p):
+		case !b.sample(c, u.span, &p):
 			whole = false
 		case ok:
 			b.place(u, &p)

@@ -92,7 +92,9 @@ func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
 // Continue notes what the request of an exchange carries.
 func (c *connection) Continue(id protocol.ID, carried *protocol.Carried) {
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
-		t.opts.Exchanges.Continue(c.key(id), contextOf(&carried.Parent), carried.RequestID)
+		t.opts.Exchanges.Continue(c.key(id), &trace.Carried{
+			Context: contextOf(&carried.Parent), Tracestate: carried.Parent.State, RequestID: carried.RequestID,
+		})
 	}
 }
 

@@ -116,7 +116,7 @@ func TestCandidateHasTheTraceThatItIsIn(t *testing.T) {
 	for _, b := range []*Beginning{&root, &client, &server, &other, &last} {
 		e.Begin(b)
 	}
-	e.Continue(root.ExchangeKey, Context{Trace: [16]byte{0xaa}, Span: [8]byte{0xbb}, Flags: 1}, 0)
+	e.Continue(root.ExchangeKey, &Carried{Context: Context{Trace: [16]byte{0xaa}, Span: [8]byte{0xbb}, Flags: 1}})
 	var got Candidates
 	e.Candidates(last.ExchangeKey, &got)
 	assert.Equal(t, []Candidate{

@@ -48,6 +48,13 @@ type Context struct {
 	State sampling.State
 }
 
+// Carried is what a request carries.
+type Carried struct {
+	Context
+	Tracestate string // of the context, as a whole
+	RequestID  uint64 // a hash of it; 0: there is none
+}
+
 func (c *Context) valid() bool { return c.Span != [8]byte{} }
 
 // Exchanges are those of this host that are under way or were until lately: the other end or the cause of an exchange is among them. It is
@@ -69,8 +76,9 @@ type Exchanges struct {
 // exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
 type exchangesPart struct {
 	mu          sync.Mutex
-	ring        []node // a power of two of them
-	first, next uint64 // numbers
+	states      map[ExchangeKey]string // the tracestates of those that have one; in the nodes the garbage collector would look at all of them
+	ring        []node                 // a power of two of them
+	first, next uint64                 // numbers
 	byKey       map[ExchangeKey]uint64
 	chains      map[uint64]chain  // by socket
 	long        map[uint64][]node // by socket: those that have been under way for so long that they are not in the ring any more
@@ -116,7 +124,7 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
-			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
+			ring: make([]node, minRing), first: 1, next: 1, states: make(map[ExchangeKey]string), byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
 		}
 		e.asking[i].byIDs = make(map[[8]byte]ExchangeKey)
 		known, err := simplelru.NewLRU[reader, *readings](most/parts+1, nil)
@@ -198,8 +206,8 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	return ids
 }
 
-// Continue notes the trace context that a request carries, and a hash of its id. 0: it has none.
-func (e *Exchanges) Continue(k ExchangeKey, c Context, requestID uint64) {
+// Continue notes what a request carries.
+func (e *Exchanges) Continue(k ExchangeKey, c *Carried) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -207,11 +215,14 @@ func (e *Exchanges) Continue(k ExchangeKey, c Context, requestID uint64) {
 	if n == nil {
 		return
 	}
-	n.wire = c
-	if e.requestIDs == nil || requestID == 0 {
+	n.wire = c.Context
+	if c.Tracestate != "" {
+		p.states[k] = c.Tracestate
+	}
+	if e.requestIDs == nil || c.RequestID == 0 {
 		return
 	}
-	n.requestID = requestID
+	n.requestID = c.RequestID
 	if !n.IDs.Asks {
 		e.requestIDs.begin(n)
 	}

@@ -15,7 +15,7 @@ const someID, otherID = 77, 78
 // serveWithID begins a request of a process that carries an id, and ends it, if it does.
 func serveWithID(e *Exchanges, b Beginning, id, to uint64) {
 	e.Begin(&b)
-	e.Continue(b.ExchangeKey, Context{}, id)
+	e.Continue(b.ExchangeKey, &Carried{RequestID: id})
 	if to != 0 {
 		e.End(&b, Context{}, &Answer{First: 1, End: 2, Began: to, At: to})
 	}
@@ -30,7 +30,7 @@ func callWithID(t testing.TB, e *Exchanges, at, id uint64, change func(*Beginnin
 		change(&b)
 	}
 	e.Begin(&b)
-	e.Continue(b.ExchangeKey, Context{}, id)
+	e.Continue(b.ExchangeKey, &Carried{RequestID: id})
 	p, ok := e.Resolve(b.ExchangeKey)
 	require.True(t, ok)
 	e.Candidates(b.ExchangeKey, &c)
@@ -204,7 +204,7 @@ func TestRequestIDsConcurrently(t *testing.T) {
 				serveWithID(e, request(served+shard, i, i, i), i%16+1, i+5)
 				c := call(called+shard, 1e6+i, i+1, event.Cause{})
 				e.Begin(&c)
-				e.Continue(c.ExchangeKey, Context{}, i%16+1)
+				e.Continue(c.ExchangeKey, &Carried{RequestID: i%16 + 1})
 				e.Resolve(c.ExchangeKey)
 			}
 		})

@@ -13,6 +13,7 @@ type Parent struct {
 	Source Source
 	Wire   bool           // a trace context of the wire names the trace: it does not begin here
 	State  sampling.State // of that trace context
+	origin ExchangeKey    // the request that carries it
 }
 
 // Flags of a trace that begins here (W3C Trace Context Level 2, "trace-flags"): it is recorded, and its id looks random.
@@ -24,6 +25,17 @@ const maxDepth = 32
 // Resolve finds the trace and the parent of an exchange's span. All events from before the exchange have to be handled by then. ok is false if the
 // exchange is not known any more.
 func (e *Exchanges) Resolve(k ExchangeKey) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
+
+// Tracestate is that of the trace context of the wire that names a trace, as it was received.
+func (e *Exchanges) Tracestate(p *Parent) string {
+	if !p.Wire {
+		return ""
+	}
+	part := e.part(p.origin.Socket)
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	return part.states[p.origin]
+}
 
 func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 	part := e.part(k.Socket)
@@ -55,7 +67,7 @@ func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	p := Parent{Trace: n.IDs.Trace, Flags: flagsOfRoot}
 	if n.wire.valid() {
-		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State}
+		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State, n.ExchangeKey}
 	}
 	if n.IDs.Asks {
 		if e.isApart(n) {
