@@ -4,6 +4,7 @@ package engine_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,23 +22,25 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// exchangeHeads sends the head of a request over a connection, and reads it at its other end.
-func (p pair) exchangeHeads(t *testing.T, path, headers string) {
-	t.Helper()
-	_, err := fmt.Fprintf(p.client, "GET %s HTTP/1.1\r\nHost: host.test\r\n%s\r\n", path, headers)
-	require.NoError(t, err)
-	_, err = http.ReadRequest(bufio.NewReader(p.server))
-	require.NoError(t, err)
+// ask sends the head of a request over a connection, and reads it at its other end.
+func (p pair) ask(path, headers string) error {
+	if _, err := fmt.Fprintf(p.client, "GET %s HTTP/1.1\r\nHost: host.test\r\n%s\r\n", path, headers); err != nil {
+		return err
+	}
+	_, err := http.ReadRequest(bufio.NewReader(p.server))
+	return err
 }
 
-// answerHeads answers it.
-func (p pair) answerHeads(t *testing.T) {
-	t.Helper()
-	_, err := io.WriteString(p.server, "HTTP/1.1 204 No Content\r\n\r\n")
-	require.NoError(t, err)
+// reply answers it.
+func (p pair) reply() error {
+	if _, err := io.WriteString(p.server, "HTTP/1.1 204 No Content\r\n\r\n"); err != nil {
+		return err
+	}
 	response, err := http.ReadResponse(bufio.NewReader(p.client), nil)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
 
 // spansOfAPool are the spans of requests which are under way at the same time in a service, that hands each over to a thread which has received none of
@@ -56,18 +59,17 @@ func spansOfAPool(t *testing.T, change func(*engine.Options), headers ...string)
 		runtime.LockOSThread() // which ends with it
 		<-begin
 		for i, of := range headers {
-			backend.exchangeHeads(t, fmt.Sprint("/c/", i), of)
-			backend.answerHeads(t)
+			assert.NoError(t, errors.Join(backend.ask(fmt.Sprint("/c/", i), of), backend.reply()))
 		}
 	}()
 	for i, of := range headers {
 		fronts[i] = newPair(t)
-		fronts[i].exchangeHeads(t, fmt.Sprint("/r/", i), of)
+		require.NoError(t, fronts[i].ask(fmt.Sprint("/r/", i), of))
 	}
 	close(begin)
 	<-done
 	for i := range fronts {
-		fronts[i].answerHeads(t)
+		require.NoError(t, fronts[i].reply())
 	}
 	awaitTrue(t, "all requests", func() bool { return e.Snapshot().Exchanges["http"] == uint64(4*len(headers)) })
 	_, err := e.Drain(t.Context())
@@ -119,23 +121,23 @@ func TestCallOfAPoolLinksToTheRequestsThatItMayBeAbout(t *testing.T) {
 func TestCallOfAPoolIsTheChildOfTheRequestWithItsID(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
 	id := func(name string, i int) string { return fmt.Sprintf("%s: 4711-0815-%d\r\n", name, i) }
-	requests, calls := requestsAndCalls(spansOfAPool(t, func(*engine.Options) {},
-		id("X-Request-ID", 0), id("x-correlation-id", 1), id("X-Request-Id", 2), id("X-Request-Id", 2), ""))
-	for call, request := range map[string]string{"0": "0", "1": "1", "2": "", "3": "", "4": ""} {
-		got := calls[call]
-		var parent pcommon.SpanID
-		if request != "" {
-			parent = requests[request].SpanID()
-		}
-		require.Equal(t, parent, got.ParentSpanID(), call)
-		source := text(got.Attributes(), "socketflow.parent.source")
-		if request == "" {
-			assert.Empty(t, source)
-			assert.NotZero(t, got.Links().Len())
-			continue
-		}
-		assert.Equal(t, "request_id", source)
-		assert.Equal(t, requests[request].TraceID(), got.TraceID())
-		assert.Zero(t, got.Links().Len())
+	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
+		t.Run(string(mode), func(t *testing.T) {
+			requests, calls := requestsAndCalls(spansOfAPool(t, func(o *engine.Options) { o.Mode = mode },
+				id("X-Request-ID", 0), id("x-correlation-id", 1), id("X-Request-Id", 2), id("X-Request-Id", 2), ""))
+			for _, call := range []string{"0", "1"} {
+				got := calls[call]
+				require.Equal(t, requests[call].SpanID(), got.ParentSpanID(), call)
+				assert.Equal(t, requests[call].TraceID(), got.TraceID())
+				assert.Equal(t, "request_id", text(got.Attributes(), "socketflow.parent.source"))
+				assert.Zero(t, got.Links().Len())
+			}
+			for _, call := range []string{"2", "3", "4"} {
+				got := calls[call]
+				require.Zero(t, got.ParentSpanID(), call)
+				assert.Empty(t, text(got.Attributes(), "socketflow.parent.source"))
+				assert.NotZero(t, got.Links().Len())
+			}
+		})
 	}
 }

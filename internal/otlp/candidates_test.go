@@ -69,7 +69,7 @@ func TestLinksHaveTheRoomThatABatchHasLeft(t *testing.T) {
 			if links += s.Links().Len(); s.Links().Len() > 0 {
 				linked++
 			}
-			assert.EqualValues(t, 2+trace.MaxCandidates, int(s.DroppedLinksCount())+s.Links().Len())
+			assert.Equal(t, 2+trace.MaxCandidates, int(s.DroppedLinksCount())+s.Links().Len())
 		}
 	}
 	options := undecided

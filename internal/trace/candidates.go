@@ -118,7 +118,7 @@ func (e *Exchanges) addServed(n *node, c *Candidates) {
 // addRequest adds a request that the process has received. It returns false if there are enough.
 func (e *Exchanges) addRequest(k ExchangeKey, source Source, c *Candidates) bool {
 	x, found := e.get(k)
-	if !found {
+	if !found || !x.resolved && e.awaitsOtherEnd(&x) {
 		return false
 	}
 	p := e.claim(&x, source, maxDepth)

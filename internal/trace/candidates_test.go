@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/sampling"
 )
 
 // serve begins a request of a process, and ends it, if it does.
@@ -122,6 +123,46 @@ func TestCandidateHasTheTraceThatItIsIn(t *testing.T) {
 	assert.Equal(t, []Candidate{
 		{other.IDs.Trace, other.IDs.Own, flagsOfRoot, SourceOnly}, {[16]byte{0xaa}, server.IDs.Own, 1, SourceOnly},
 	}, got.Named)
+}
+
+// The head of a request that a process is receiving may not be complete when another one looks for candidates.
+func TestCandidateMayTurnOutToHaveATraceContext(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	first, second := request(served, 1, 10, 0), request(servedToo, 1, 20, 0)
+	e.Begin(&first)
+	e.Begin(&second)
+	c := call(called, 7, 100, event.Cause{})
+	e.Begin(&c)
+	var got Candidates
+	e.Candidates(c.ExchangeKey, &got)
+	require.Len(t, got.Named, 2)
+	wire := Context{Trace: [16]byte{0xaa}, Span: [8]byte{0xbb}, Flags: 1}
+	e.Continue(second.ExchangeKey, &Carried{Context: wire})
+	p, _ := e.Resolve(second.ExchangeKey)
+	assert.Equal(t, Parent{wire.Trace, wire.Span, 1, SourceWire, true, sampling.State{}, second.ExchangeKey}, p)
+}
+
+// A request whose client's end is not known yet is no candidate: it would stay apart from that end, because its place is fixed then.
+func TestRequestWhoseClientIsNotKnownYetIsNoCandidate(t *testing.T) {
+	e, ends := newExchanges(t, Certain)
+	root := request(calledToo, 1, 10, 0)
+	client, server := joined(20, received(calledToo, 0, 10))
+	ends.Add(server.OtherEnd)
+	e.Begin(&root)
+	e.Begin(&server)
+	other, c := request(calledToo, 2, 22, 50), call(called, 9, 30, event.Cause{})
+	other.Process, c.Process, c.Thread = server.Process, server.Process, 9
+	e.Begin(&other)
+	e.Begin(&c)
+	var got Candidates
+	e.Candidates(c.ExchangeKey, &got)
+	assert.Equal(t, []Candidate{{other.IDs.Trace, other.IDs.Own, flagsOfRoot, SourceOnly}}, got.Named)
+	assert.Equal(t, 1, got.Beyond)
+	e.Begin(&client)
+	p, _ := e.Resolve(client.ExchangeKey)
+	assert.Equal(t, root.IDs.Own, p.Span)
+	e.Candidates(c.ExchangeKey, &got)
+	assert.Len(t, got.Named, 2)
 }
 
 func TestNothingIsACandidate(t *testing.T) {

@@ -215,7 +215,9 @@ func (e *Exchanges) Continue(k ExchangeKey, c *Carried) {
 	if n == nil {
 		return
 	}
-	n.wire = c.Context
+	if n.wire = c.Context; c.valid() {
+		n.resolved = false // somebody may have asked before the head was complete
+	}
 	if c.Tracestate != "" {
 		p.states[k] = c.Tracestate
 	}

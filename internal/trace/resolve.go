@@ -85,11 +85,20 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 			p = of
 		}
 		p.Span, p.Source = n.IDs.Other, SourcePeer
-	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost, or its shard is behind
+	case e.awaitsOtherEnd(n):
 		e.leaveApart(n)
 		p.Span, p.Source = n.IDs.Other, SourcePeer
 	}
 	return p
+}
+
+// awaitsOtherEnd reports whether the other end is observed, and its exchange is not known: it was lost, or its shard is behind.
+func (e *Exchanges) awaitsOtherEnd(n *node) bool {
+	if n.OtherEnd == 0 || !e.ends.Has(n.OtherEnd) {
+		return false
+	}
+	_, found := e.otherEnd(n)
+	return !found
 }
 
 // leaveApart notes that the span of the end that was asked is in the trace that both ends know. The other end's stays there, too.
