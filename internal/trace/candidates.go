@@ -39,12 +39,12 @@ func (e *Exchanges) Candidates(k ExchangeKey, c *Candidates) {
 	if !found || !n.IDs.Asks || !e.trusted.withinProcess() || !e.serves(n.Process) {
 		return
 	}
-	var x node
-	for rank := range evidenceRanks {
-		if source := e.evidence(&n, rank, &x); source != SourceNone {
-			if p := e.claim(&x, source, maxDepth); p.Source != SourceNone {
-				c.add(&p, p.Source)
-			}
+	if p := e.causeOf(&n, maxDepth); p.Source != SourceNone { // which came too late
+		c.add(&p, p.Source)
+	}
+	if x, source := e.receivedLast(&n); source != SourceNone {
+		if p := e.claim(&x, source, maxDepth); p.Source != SourceNone {
+			c.add(&p, p.Source)
 		}
 	}
 	e.addSameID(&n, c)

@@ -136,58 +136,49 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 	if !e.trusted.withinProcess() {
 		return Parent{}
 	}
-	var x node
-	for rank := range evidenceRanks {
-		if source := e.evidence(n, rank, &x); source != SourceNone {
-			if p := e.asParent(n, &x, source, depth); p.Source != SourceNone {
-				return p
-			}
+	if n.Goroutine != 0 {
+		if x, found := e.readBy(n); found {
+			return e.asParent(n, &x, SourceGoroutine, depth)
+		}
+	}
+	if p := e.causeReceived(n, depth); p.Source != SourceNone {
+		return p
+	}
+	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
+		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) {
+			return e.asParent(n, &x, SourceThread, depth)
+		}
+	}
+	if k, found := e.onlyOne(n); found {
+		if x, found := e.get(k); found {
+			return e.asParent(n, &x, SourceOnly, depth)
 		}
 	}
 	return Parent{}
 }
 
-// evidenceRanks is how many kinds of places there are to look for evidence in.
-const evidenceRanks = 6
-
-// evidence looks for an exchange that a request may have been sent because of, and says how that is known. It looks in one place for each rank, the
-// most certain one first.
-func (e *Exchanges) evidence(n *node, rank int, x *node) Source {
-	found := false
-	switch rank {
-	case 0:
-		if n.Goroutine != 0 {
-			if *x, found = e.readBy(n); found {
-				return SourceGoroutine
-			}
-		}
-	case 1, 3: // a request id is less certain than a thread, and more than what else is received last
-		if n.Cause.Length == 0 || rank == 3 && n.requestID == 0 {
-			return SourceNone
-		}
-		if *x, found = e.exchangeAt(&n.Cause, n.At); found {
-			if source := judge(n, x); n.requestID == 0 || (source == SourceThread) == (rank == 1) {
-				return source
-			}
-		}
-	case 2:
-		if *x, found = e.sameID(n); found {
-			return SourceRequestID
-		}
-	case 4:
-		if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-			if *x, found = e.readBy(n); found && !x.answeredBefore(n.At) {
-				return SourceThread
-			}
-		}
-	default:
-		if k, only := e.onlyOne(n); only {
-			if *x, found = e.get(k); found {
-				return SourceOnly
+// causeReceived is the parent by what was received last, or by the request's id. The id is less certain than a thread, and more than what else was
+// received last.
+func (e *Exchanges) causeReceived(n *node, depth int) Parent {
+	x, source := e.receivedLast(n)
+	if source != SourceThread {
+		if y, found := e.sameID(n); found {
+			if p := e.asParent(n, &y, SourceRequestID, depth); p.Source != SourceNone {
+				return p
 			}
 		}
 	}
-	return SourceNone
+	return e.asParent(n, &x, source, depth)
+}
+
+// receivedLast is the exchange that was received last before a request was sent, and what kind of evidence that is.
+func (e *Exchanges) receivedLast(n *node) (x node, source Source) {
+	if n.Cause.Length != 0 {
+		if x, found := e.exchangeAt(&n.Cause, n.At); found {
+			return x, judge(n, &x)
+		}
+	}
+	return node{}, SourceNone
 }
 
 // get returns a copy of an exchange.
@@ -203,6 +194,9 @@ func (e *Exchanges) get(k ExchangeKey) (n node, found bool) {
 
 // asParent is the parent that evidence for an exchange gives, if it is trusted.
 func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
+	if source == SourceNone {
+		return Parent{}
+	}
 	p := e.claim(x, source, depth)
 	if !e.trusted.Has(p.Source) {
 		return Parent{}
