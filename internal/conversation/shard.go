@@ -107,7 +107,7 @@ type Emitter interface {
 	// Begin receives that the request of an exchange has begun, Continue its trace context, if it has one, and Requested its last byte, if it is
 	// interleaved. Emit, Forget or Omit follows.
 	Begin(id protocol.ID, r *protocol.Request)
-	Continue(id protocol.ID, parent *protocol.TraceContext)
+	Continue(id protocol.ID, c *protocol.Carried)
 	Requested(id protocol.ID, last *protocol.Stamp)
 	Emit(id protocol.ID, x *protocol.Exchange)
 	// Forget receives that nothing is emitted of an exchange that has begun.

@@ -27,8 +27,8 @@ func (s *sink) next() protocol.ID {
 }
 
 // Continue implements protocol.Sink.
-func (s *sink) Continue(id protocol.ID, parent *protocol.TraceContext) {
-	s.emitter.Continue(id, parent)
+func (s *sink) Continue(id protocol.ID, c *protocol.Carried) {
+	s.emitter.Continue(id, c)
 }
 
 // Requested implements protocol.Sink.

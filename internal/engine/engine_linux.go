@@ -170,7 +170,8 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 // copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
 
-// recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each.
+// recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each, and its tracestate where
+// it has one, 512 bytes at most.
 const recentExchanges = 1 << 14
 
 // abandonGrace is how long Drain waits for sinks to return after it has ended their context.

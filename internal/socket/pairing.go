@@ -91,10 +91,12 @@ func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
 	}
 }
 
-// Continue notes the trace context of an exchange.
-func (c *connection) Continue(id protocol.ID, parent *protocol.TraceContext) {
+// Continue notes what the request of an exchange carries.
+func (c *connection) Continue(id protocol.ID, carried *protocol.Carried) {
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
-		t.opts.Exchanges.Continue(c.key(id), contextOf(parent))
+		t.opts.Exchanges.Continue(c.key(id), &trace.Carried{
+			Context: contextOf(&carried.Parent), Tracestate: carried.Parent.State, RequestID: carried.RequestID,
+		})
 	}
 }
 

@@ -50,30 +50,39 @@ type Context struct {
 	State sampling.State
 }
 
+// Carried is what a request carries.
+type Carried struct {
+	Context
+	Tracestate string // of the context, as a whole
+	RequestID  uint64 // a hash of it; 0: there is none
+}
+
 func (c *Context) valid() bool { return c.Span != [8]byte{} }
 
 // Exchanges are those of this host that are under way or were until lately: the other end or the cause of an exchange is among them. It is
 // safe for concurrent use.
 type Exchanges struct {
-	parts     [parts]exchangesPart // by socket
-	asking    [parts]askingPart    // by span id
-	readers   [parts]readersPart   // by goroutine
-	serving   [parts]servingPart   // by process
-	ends      *Ends
-	trusted   Sources
-	settled   func(at uint64) bool
-	most      int64
-	count     atomic.Int64
-	underWay  atomic.Int64 // of them, and not for long
-	forgotten atomic.Uint64
-	unsettled atomic.Uint64
+	parts      [parts]exchangesPart // by socket
+	asking     [parts]askingPart    // by span id
+	readers    [parts]readersPart   // by goroutine
+	serving    [parts]servingPart   // by process
+	requestIDs *requestIDs          // nil: they are of no interest
+	ends       *Ends
+	trusted    Sources
+	settled    func(at uint64) bool
+	most       int64
+	count      atomic.Int64
+	underWay   atomic.Int64 // of them, and not for long
+	forgotten  atomic.Uint64
+	unsettled  atomic.Uint64
 }
 
 // exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
 type exchangesPart struct {
 	mu          sync.Mutex
-	ring        []node // a power of two of them
-	first, next uint64 // numbers
+	states      map[ExchangeKey]string // the tracestates of those that have one; in the nodes the garbage collector would look at all of them
+	ring        []node                 // a power of two of them
+	first, next uint64                 // numbers
 	byKey       map[ExchangeKey]uint64
 	chains      map[uint64]chain  // by socket
 	long        map[uint64][]node // by socket: those that have been under way for so long that they are not in the ring any more
@@ -101,17 +110,18 @@ const mostApart = 4096
 // node is one exchange at one end.
 type node struct {
 	Beginning
-	answer   Answer
-	end      uint64 // position behind the request's last byte; 0: it has not ended, or is not Interleaved
-	wire     Context
-	before   uint64 // number of the one of the same socket that began before
-	far      uint64 // number of one that began long before, or of before; see link
-	depth    uint64 // how many of the socket began before
-	serving  uint64 // its number among the requests that the process has received; 0: it has sent this one
-	fixed    bool   // its ids have been given to others, or emitted
-	gone     bool   // nothing is emitted of it
-	resolved bool
-	parent   Parent
+	answer    Answer
+	end       uint64 // position behind the request's last byte; 0: it has not ended, or is not Interleaved
+	wire      Context
+	before    uint64 // number of the one of the same socket that began before
+	far       uint64 // number of one that began long before, or of before; see link
+	depth     uint64 // how many of the socket began before
+	requestID uint64 // a hash of it; 0: there is none
+	serving   uint64 // its number among the requests that the process has received; 0: it has sent this one
+	fixed     bool   // its ids have been given to others, or emitted
+	gone      bool   // nothing is emitted of it
+	resolved  bool
+	parent    Parent
 }
 
 // NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
@@ -120,7 +130,7 @@ func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64)
 	e := &Exchanges{ends: ends, trusted: trusted, settled: settled, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
-			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
+			ring: make([]node, minRing), first: 1, next: 1, states: make(map[ExchangeKey]string), byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
 		}
 		e.asking[i].byIDs = make(map[[8]byte]ExchangeKey)
 		known, err := simplelru.NewLRU[reader, *readings](most/parts+1, nil)
@@ -134,6 +144,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64)
 		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
 			return nil, err
 		}
+	}
+	if trusted.Has(SourceRequestID) {
+		e.requestIDs = new(requestIDs)
 	}
 	return e, nil
 }
@@ -190,6 +203,9 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	}
 	e.end(p, n, a)
 	n.wire, n.fixed = wire, true
+	if n.requestID != 0 && !n.IDs.Asks {
+		e.requestIDs.end(n)
+	}
 	ids, process, serving := n.IDs, n.Process, n.serving
 	p.mu.Unlock()
 	if serving != 0 {
@@ -199,14 +215,28 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	return ids
 }
 
-// Continue notes the trace context that a request carries.
-func (e *Exchanges) Continue(k ExchangeKey, c Context) {
+// Continue notes what a request carries.
+func (e *Exchanges) Continue(k ExchangeKey, c *Carried) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
-	if n := p.find(k); n != nil {
-		n.wire = c
+	defer p.mu.Unlock()
+	n := p.find(k)
+	if n == nil {
+		return
 	}
-	p.mu.Unlock()
+	if n.wire = c.Context; c.valid() {
+		n.resolved = false // somebody may have asked before the head was complete
+	}
+	if c.Tracestate != "" {
+		p.states[k] = c.Tracestate
+	}
+	if e.requestIDs == nil || c.RequestID == 0 {
+		return
+	}
+	n.requestID = c.RequestID
+	if !n.IDs.Asks {
+		e.requestIDs.begin(n)
+	}
 }
 
 // Requested notes the position behind the last byte of an interleaved request, and when that was transferred (CLOCK_MONOTONIC, ns).

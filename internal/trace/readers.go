@@ -95,6 +95,18 @@ func (e *Exchanges) lastSocket(r reader, at uint64) (socket uint64, found bool) 
 	return 0, false
 }
 
+// readingsOf are a copy of what a reader has read.
+func (e *Exchanges) readingsOf(r reader) (all readings, found bool) {
+	p := e.readersPart(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known, found := p.known.Get(r)
+	if !found {
+		return all, false
+	}
+	return *known, true
+}
+
 // readBy is the request that the goroutine or the thread which sent another one had read, and that was not answered then. It is the only one of its
 // connection.
 func (e *Exchanges) readBy(n *node) (x node, found bool) {

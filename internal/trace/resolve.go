@@ -13,6 +13,7 @@ type Parent struct {
 	Source Source
 	Wire   bool           // a trace context of the wire names the trace: it does not begin here
 	State  sampling.State // of that trace context
+	origin ExchangeKey    // the request that carries it
 }
 
 // Flags of a trace that begins here (W3C Trace Context Level 2, "trace-flags"): it is recorded, and its id looks random.
@@ -24,6 +25,17 @@ const maxDepth = 32
 // Resolve finds the trace and the parent of an exchange's span, as far as all events from before the exchange have been handled by then. ok is false if
 // the exchange is not known any more.
 func (e *Exchanges) Resolve(k ExchangeKey) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
+
+// Tracestate is that of the trace context of the wire that names a trace, as it was received.
+func (e *Exchanges) Tracestate(p *Parent) string {
+	if !p.Wire {
+		return ""
+	}
+	part := e.part(p.origin.Socket)
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	return part.states[p.origin]
+}
 
 func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 	part := e.part(k.Socket)
@@ -55,7 +67,7 @@ func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	p := Parent{Trace: n.IDs.Trace, Flags: flagsOfRoot}
 	if n.wire.valid() {
-		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State}
+		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State, n.ExchangeKey}
 	}
 	if n.IDs.Asks {
 		if e.isApart(n) {
@@ -73,7 +85,7 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 			p = of
 		}
 		p.Span, p.Source = n.IDs.Other, SourcePeer
-	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost, or its shard is behind
+	case e.awaitsOtherEnd(n):
 		e.leaveApart(n)
 		p.Span, p.Source = n.IDs.Other, SourcePeer
 	case n.IDs.Joined:
@@ -89,6 +101,15 @@ func (e *Exchanges) isSettled(n *node) bool {
 	}
 	e.unsettled.Add(1)
 	return false
+}
+
+// awaitsOtherEnd reports whether the other end is observed, and its exchange is not known: it was lost, or its shard is behind.
+func (e *Exchanges) awaitsOtherEnd(n *node) bool {
+	if n.OtherEnd == 0 || !e.ends.Has(n.OtherEnd) {
+		return false
+	}
+	_, found := e.otherEnd(n)
+	return !found
 }
 
 // leaveApart notes that the span of the end that was asked is in the trace that both ends know. The other end's stays there, too.
@@ -123,7 +144,7 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
-	if e.trusted&^Off == 0 || !e.isSettled(n) {
+	if !e.trusted.withinProcess() || !e.isSettled(n) {
 		return Parent{}
 	}
 	if n.Goroutine != 0 {
@@ -131,15 +152,11 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 			return e.asParent(n, &x, SourceGoroutine, depth)
 		}
 	}
-	if n.Cause.Length != 0 {
-		if x, found := e.exchangeAt(&n.Cause, n.At); found {
-			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
-				return p
-			}
-		}
+	if p := e.causeReceived(n, depth); p.Source != SourceNone {
+		return p
 	}
 	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) && (x.Socket == n.Cause.Socket || !e.serves(&n.Cause, n.At)) {
+		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) && (x.Socket == n.Cause.Socket || !e.bringsRequests(&n.Cause, n.At)) {
 			return e.asParent(n, &x, SourceThread, depth)
 		}
 	}
@@ -151,13 +168,37 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 	return Parent{}
 }
 
-// serves reports whether a cause is a connection that had brought requests: then one of those may be what the thread has read last.
-func (e *Exchanges) serves(c *event.Cause, at uint64) bool {
+// bringsRequests reports whether a cause is a connection that had brought requests: then one of those may be what the thread has read last.
+func (e *Exchanges) bringsRequests(c *event.Cause, at uint64) bool {
 	p := e.part(c.Socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := p.lastBefore(c.Socket, at)
 	return i >= p.first && !p.at(i).IDs.Asks
+}
+
+// causeReceived is the parent by what was received last, or by the request's id. The id is less certain than a thread, and more than what else was
+// received last.
+func (e *Exchanges) causeReceived(n *node, depth int) Parent {
+	x, source := e.receivedLast(n)
+	if source != SourceThread {
+		if y, found := e.sameID(n); found {
+			if p := e.asParent(n, &y, SourceRequestID, depth); p.Source != SourceNone {
+				return p
+			}
+		}
+	}
+	return e.asParent(n, &x, source, depth)
+}
+
+// receivedLast is the exchange that was received last before a request was sent, and what kind of evidence that is.
+func (e *Exchanges) receivedLast(n *node) (x node, source Source) {
+	if n.Cause.Length != 0 {
+		if x, found := e.exchangeAt(&n.Cause, n.At); found {
+			return x, judge(n, &x)
+		}
+	}
+	return node{}, SourceNone
 }
 
 // get returns a copy of an exchange.
@@ -171,31 +212,37 @@ func (e *Exchanges) get(k ExchangeKey) (n node, found bool) {
 	return node{}, false
 }
 
-// asParent is the parent that evidence for an exchange gives: its span, or if it is a request of the same process, that one's parent, which has the
-// same cause.
+// asParent is the parent that evidence for an exchange gives, if it is trusted.
 func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 	if source == SourceNone {
 		return Parent{}
 	}
+	p := e.claim(x, source, depth)
+	if n.Cause.Go == event.GoNone && p.Source != SourceNone && p.Source < SourceLast && e.hasOwedBody(n, p.Span) {
+		p.Source = SourceLast
+	}
+	if !e.trusted.Has(p.Source) {
+		return Parent{}
+	}
+	if n.wire.valid() && n.wire.Span != x.wire.Span { // the program has named another one
+		return Parent{}
+	}
+	return p
+}
+
+// claim is the parent that evidence for an exchange points to: its span, or if it is a request of the same process, that one's parent, which has the
+// same cause.
+func (e *Exchanges) claim(x *node, source Source, depth int) Parent {
 	p, ok := e.resolve(x.ExchangeKey, depth-1)
 	switch {
 	case !ok:
 		return Parent{}
 	case !x.IDs.Asks:
 		p.Span = x.IDs.Own
-	case p.Source <= SourcePeer:
-		return Parent{} // it has none in this process
+	case !p.Source.isOfThread():
+		return Parent{} // it has none in this process, or who has got its answer may have turned to another request
 	default:
 		source = max(source, p.Source)
-	}
-	if n.Cause.Go == event.GoNone && source < SourceLast && e.hasOwedBody(n, p.Span) {
-		source = SourceLast
-	}
-	if !e.trusted.Has(source) {
-		return Parent{}
-	}
-	if n.wire.valid() && n.wire.Span != x.wire.Span { // the program has named another one
-		return Parent{}
 	}
 	p.Source = source
 	return p

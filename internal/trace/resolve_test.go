@@ -270,6 +270,33 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 	}
 }
 
+// A thread of a pool gets an answer, and has the next thing to do, which is about another request.
+func TestAnswerThatAPoolHasGotSaysNothingAboutItsNextRequest(t *testing.T) {
+	for name, first := range map[string]func(*Exchanges, *Beginning){
+		"its parent was the only one": func(*Exchanges, *Beginning) {},
+		"its parent has the same id": func(e *Exchanges, c *Beginning) {
+			e.Continue(ExchangeKey{served, 1, 1}, &Carried{RequestID: someID})
+			e.Continue(c.ExchangeKey, &Carried{RequestID: someID})
+		},
+	} {
+		e, _ := newExchanges(t, Certain)
+		r := request(served, 1, 10, 0)
+		e.Begin(&r)
+		c := call(called, 1, 20, event.Cause{})
+		e.Begin(&c)
+		first(e, &c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, r.IDs.Own, p.Span, name)
+		e.End(&c, Context{}, &Answer{First: 0, End: 50, Began: 22, At: 22})
+		e.Begin(&Beginning{ExchangeKey: ExchangeKey{servedToo, 1, 1}, At: 25, Process: 1})
+		next := call(calledToo, 1, 40, received(called, 0, 50, func(c *event.Cause) { c.Pending = 0 }))
+		next.Thread = 9
+		e.Begin(&next)
+		p, _ = e.Resolve(next.ExchangeKey)
+		assert.Zero(t, p.Source, name)
+	}
+}
+
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
@@ -415,32 +442,67 @@ func TestEndThatIsKnownTooLateStaysInTheTraceOfTheOther(t *testing.T) {
 }
 
 func TestTraceContextsOfTheWire(t *testing.T) {
-	wire := func(span byte) Context {
-		return Context{Trace: [16]byte{0xaa}, Span: [8]byte{span}, Flags: span, State: sampling.Threshold(span).State()}
+	wire := func(span byte) Carried {
+		return Carried{
+			Context:    Context{Trace: [16]byte{0xaa}, Span: [8]byte{span}, Flags: span, State: sampling.Threshold(span).State()},
+			Tracestate: "vendor=" + string('a'+rune(span)),
+		}
 	}
 	for name, test := range map[string]struct {
-		in, out  Context // of the request that was received, and of the one that is sent
-		ofClient Parent
+		in, out  Carried // by the request that was received, and by the one that is sent
+		span     [8]byte // of the client's parent
+		source   Source
+		of       Carried // the context that names the trace
+		ofClient bool    // it is the one that is sent
 	}{
-		"passed on as it is":        {wire(1), wire(1), Parent{wire(1).Trace, [8]byte{served, 1}, wire(1).Flags, SourceThread, true, wire(1).State}},
-		"of the program's own span": {wire(1), wire(2), Parent{wire(2).Trace, [8]byte{2}, wire(2).Flags, SourceWire, true, wire(2).State}},
-		"begun by the program":      {Context{}, wire(2), Parent{wire(2).Trace, [8]byte{2}, wire(2).Flags, SourceWire, true, wire(2).State}},
-		"only received":             {wire(1), Context{}, Parent{wire(1).Trace, [8]byte{served, 1}, wire(1).Flags, SourceThread, true, wire(1).State}},
+		"passed on as it is":        {wire(1), wire(1), [8]byte{served, 1}, SourceThread, wire(1), false},
+		"of the program's own span": {wire(1), wire(2), [8]byte{2}, SourceWire, wire(2), true},
+		"begun by the program":      {Carried{}, wire(2), [8]byte{2}, SourceWire, wire(2), true},
+		"only received":             {wire(1), Carried{}, [8]byte{served, 1}, SourceThread, wire(1), false},
+		"received without a state":  {Carried{Context: wire(1).Context}, Carried{}, [8]byte{served, 1}, SourceThread, Carried{Context: wire(1).Context}, false},
 	} {
 		e, _ := newExchanges(t, Certain)
 		root := request(served, 1, 10, 0)
 		client, server := joined(20, received(served, 0, 10))
-		for b, c := range map[*Beginning]Context{&root: test.in, &client: test.out, &server: test.out} {
+		for b, c := range map[*Beginning]Carried{&root: test.in, &client: test.out, &server: test.out} {
 			e.Begin(b)
 			if c.valid() {
-				e.Continue(b.ExchangeKey, c)
+				e.Continue(b.ExchangeKey, &c)
 			}
 		}
+		want := Parent{test.of.Trace, test.span, test.of.Flags, test.source, true, test.of.State, root.ExchangeKey}
+		if test.ofClient {
+			want.origin = client.ExchangeKey
+		}
 		p, _ := e.Resolve(client.ExchangeKey)
-		assert.Equal(t, test.ofClient, p, name)
+		assert.Equal(t, want, p, name)
+		assert.Equal(t, test.of.Tracestate, e.Tracestate(&p), name)
 		p, _ = e.Resolve(server.ExchangeKey)
-		ofServer := test.ofClient
-		ofServer.Span, ofServer.Source = client.IDs.Own, SourcePeer
-		assert.Equal(t, ofServer, p, name)
+		want.Span, want.Source = client.IDs.Own, SourcePeer
+		assert.Equal(t, want, p, name)
+		assert.Equal(t, test.of.Tracestate, e.Tracestate(&p), name)
 	}
+}
+
+func TestTracestatesAreForgottenWithTheirRequests(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	for id := range uint64(3 * most) {
+		b := request(served+id%64, id, 10+id, id)
+		e.Begin(&b)
+		e.Continue(b.ExchangeKey, &Carried{Context: Context{Span: [8]byte{1}}, Tracestate: "a=1"})
+		e.End(&b, Context{Span: [8]byte{1}}, &Answer{At: 10 + id})
+	}
+	states := func() (n int) {
+		for i := range e.parts {
+			n += len(e.parts[i].states)
+		}
+		return n
+	}
+	assert.LessOrEqual(t, states(), 2*most+parts)
+	assert.Positive(t, states())
+	for turn := range uint64(parts) {
+		e.Expire(1e12, turn)
+	}
+	assert.Zero(t, states())
+	assert.Empty(t, e.Tracestate(&Parent{Wire: true, origin: ExchangeKey{served, 1, 0}}))
 }

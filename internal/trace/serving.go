@@ -79,6 +79,15 @@ func (e *Exchanges) endServing(process, number, at uint64) {
 // for something, or are streams.
 const maxServing = 5e9
 
+func (r *servedRequest) isUnderWayAt(at uint64) bool {
+	return r.began != 0 && r.began <= at && (r.ended == 0 || r.ended >= at)
+}
+
+// isServedAt reports whether what the process sends at a time may be about the request.
+func (r *servedRequest) isServedAt(at uint64) bool {
+	return r.isUnderWayAt(at) && at <= r.began+maxServing
+}
+
 // onlyOne is the only request that a process was serving when it sent another one.
 func (e *Exchanges) onlyOne(n *node) (k ExchangeKey, found bool) {
 	p := e.servingPart(n.Process)
@@ -91,8 +100,8 @@ func (e *Exchanges) onlyOne(n *node) (k ExchangeKey, found bool) {
 	for i := range s.recent {
 		r := &s.recent[i]
 		switch {
-		case r.began == 0, r.began > n.At, r.ended != 0 && r.ended < n.At:
-		case found || n.At > r.began+maxServing:
+		case !r.isUnderWayAt(n.At):
+		case found || !r.isServedAt(n.At):
 			return ExchangeKey{}, false
 		default:
 			k, found = r.key, true
@@ -151,4 +160,34 @@ func (e *Exchanges) owedBodies(n *node, owed *[8]ExchangeKey) (count int) {
 		owed[count-1] = r.key
 	}
 	return count
+}
+
+// serves reports whether a process has received requests.
+func (e *Exchanges) serves(process uint64) bool {
+	p := e.servingPart(process)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.known.Contains(process)
+}
+
+// servedAt finds the requests that a process was serving when it sent another one, and returns how many there were. As many as there is room for are
+// in latest, those that began last first.
+func (e *Exchanges) servedAt(n *node, latest []ExchangeKey) (all int) {
+	p := e.servingPart(n.Process)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s, known := p.known.Peek(n.Process)
+	if !known {
+		return 0
+	}
+	for number := s.next - 1; number > 0 && number+uint64(len(s.recent)) >= s.next; number-- {
+		if !s.at(number).isServedAt(n.At) {
+			continue
+		}
+		if all < len(latest) {
+			latest[all] = s.at(number).key
+		}
+		all++
+	}
+	return all + s.older
 }

@@ -10,6 +10,7 @@ const (
 	SourcePeer             // it is the other end of the connection
 	SourceThread           // the thread that sent the request had read another one, whose answer is the only one that it owed
 	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet
+	SourceRequestID        // both have the same X-Request-ID or X-Correlation-ID, and no other request of the process had
 	SourceHandoff          // the goroutine that sent it runs in the turn of one that had read another one last: it was woken by that
 	SourceCallback         // the thread had read another one last, and no further one since it had looked for events or sent something
 	SourceOnly             // the process had no other one to answer
@@ -18,7 +19,7 @@ const (
 	SourcesCount
 )
 
-var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "only", "last", "connect"}
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "request_id", "handoff", "callback", "only", "last", "connect"}
 
 // String is the value of socketflow.parent.source.
 func (s Source) String() string {
@@ -27,6 +28,10 @@ func (s Source) String() string {
 	}
 	return "unknown"
 }
+
+// isOfThread reports whether a kind says something about the thread or the goroutine that sent a request: what this sends when it has got the answer
+// has the same cause. One of a pool may have something else to do.
+func (s Source) isOfThread() bool { return s > SourcePeer && s != SourceRequestID && s != SourceOnly }
 
 // Sources is a set of kinds.
 type Sources uint16
@@ -41,10 +46,13 @@ func SourcesOf(all ...Source) (s Sources) {
 
 // Choices of what becomes a parent.
 var (
-	Off     = SourcesOf(SourceWire, SourcePeer)                                                         // nothing within a process
-	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceHandoff, SourceCallback, SourceOnly) // as measured: docs/causality.md
+	Off     = SourcesOf(SourceWire, SourcePeer)                                                                          // nothing within a process
+	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceRequestID, SourceHandoff, SourceCallback, SourceOnly) // as measured: docs/causality.md
 	Likely  = Certain | SourcesOf(SourceLast, SourceConnect)
 )
 
 // Has reports whether a kind is in the set.
 func (s Sources) Has(source Source) bool { return s>>source&1 != 0 }
+
+// withinProcess reports whether there is a kind of evidence within a process among them.
+func (s Sources) withinProcess() bool { return s&^Off != 0 }

@@ -15,13 +15,14 @@ import (
 
 // settings are those of the command line.
 type settings struct {
-	collector string
-	programs  string
-	dir       string
-	receiver  string
-	requests  int
-	explain   int
-	strict    bool
+	collector  string
+	programs   string
+	dir        string
+	receiver   string
+	requests   int
+	explain    int
+	strict     bool
+	requestIDs bool
 }
 
 // choices are which cells are measured, as they are written.
@@ -39,6 +40,7 @@ func main() {
 	flag.IntVar(&s.requests, "requests", 0, "requests of each cell; 0: 200, or 4 times the concurrency if that is more")
 	flag.IntVar(&s.explain, "explain", 0, "name up to so many calls of each cell that are not as they should be, on standard error")
 	flag.BoolVar(&s.strict, "strict", false, "fail if a cell misses an aim")
+	flag.BoolVar(&s.requestIDs, "request-ids", false, "requests carry an X-Request-ID, which services pass on")
 	flag.StringVar(&c.runtimes, "runtimes", "", "parts of the names of runtimes, separated by commas; empty: all")
 	flag.StringVar(&c.concurrency, "concurrency", "1,10,100,500", "connections to the service")
 	flag.StringVar(&c.styles, "styles", "pooled,new", "connections to the backend")

@@ -88,7 +88,7 @@ func (s *score) evidenceText() string {
 		e := s.evidence[source]
 		parts = append(parts, fmt.Sprintf("%s %d/%d", source, e.right, e.asserted))
 	}
-	if none := s.found - s.asserted - s.unjudged; none > 0 {
+	if none := s.none(); none > 0 {
 		text := fmt.Sprintf("none %d", none)
 		if s.linked > 0 {
 			text += fmt.Sprintf(" (linked %d)", s.linked)

@@ -47,6 +47,7 @@ var sources = map[string]struct {
 	"gohttp":   {"gohttp", "go build -o OUTPUT ."},
 	"grpc":     {"grpc", "go build -o OUTPUT ."},
 	"upgrade":  {"grpc", "go build -o OUTPUT ./upgrade"},
+	"otelgo":   {"otelgo", "go build -o OUTPUT ."},
 	"c-server": {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT server.c common.c -pthread"},
 	"c-client": {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
 }

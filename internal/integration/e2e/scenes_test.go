@@ -100,20 +100,20 @@ func runBothModes(t testing.TB, keys ...string) *bothModes {
 	return b
 }
 
-// npm is a command of a program that uses packages of npm. They are installed once.
-func (s *scene) npm(words ...string) *exec.Cmd {
+// npm is a command of a program that uses packages of npm. Those of its folder are installed once.
+func (s *scene) npm(folder string, words ...string) *exec.Cmd {
 	s.t.Helper()
 	b := s.builder
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	dir := filepath.Join(b.dir, "npm")
-	if !b.built["npm"] {
-		require.NoError(s.t, os.CopyFS(dir, os.DirFS(filepath.Join(programsDir, "npm"))))
+	dir := filepath.Join(b.dir, folder)
+	if !b.built[folder] {
+		require.NoError(s.t, os.CopyFS(dir, os.DirFS(filepath.Join(programsDir, folder))))
 		cmd := exec.Command(testenv.NeedProgram(s.t, "npm", "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		require.NoError(s.t, err, "%s", out)
-		b.built["npm"] = true
+		b.built[folder] = true
 	}
 	words[0] = filepath.Join(dir, words[0])
 	return exec.Command(testenv.NeedProgram(s.t, "nodejs", "node"), words...)

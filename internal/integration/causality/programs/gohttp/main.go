@@ -26,6 +26,9 @@ func call(ctx context.Context, id int, k int) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if os.Getenv("REQUEST_IDS") != "" {
+		request.Header.Set("X-Request-ID", fmt.Sprint("causality-", id)) // as the request has it
+	}
 	response, err := client.Do(request) //nolint:gosec // of the backend
 	if err != nil {
 		return "", err
