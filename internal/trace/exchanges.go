@@ -26,9 +26,10 @@ type Beginning struct {
 	At       uint64 // CLOCK_MONOTONIC, ns: its first byte was transferred
 	Position uint64 // of that byte
 	Cause    event.Cause
-	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
-	Process, Goroutine uint64
-	Thread             uint32
+	Process  uint64 // where the first byte was sent or received
+	Thread   uint32
+	// Goroutine is of the call that was parsed last then.
+	Goroutine event.Goroutine
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
 }
@@ -38,6 +39,8 @@ type Answer struct {
 	First, End uint64 // positions of the answer's first byte and behind its last one; both 0: there was none
 	Began      uint64 // CLOCK_MONOTONIC, ns: when the first byte of the answer was transferred; 0: there was none
 	At         uint64 // CLOCK_MONOTONIC, ns: the end
+	// Goroutine has begun to send the answer.
+	Goroutine event.Goroutine
 }
 
 // Context is a trace context of the wire: the sender's span, and its trace.
@@ -57,6 +60,7 @@ type Exchanges struct {
 	asking    [parts]askingPart    // by span id
 	readers   [parts]readersPart   // by goroutine
 	serving   [parts]servingPart   // by process
+	births    [parts]birthsPart    // by block of goroutines
 	ends      *Ends
 	trusted   Sources
 	most      int64
@@ -125,6 +129,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 		if e.asking[i].apart, err = simplelru.NewLRU[[8]byte, struct{}](mostApart/parts, nil); err != nil {
 			return nil, err
 		}
+		if e.births[i].known, err = simplelru.NewLRU[births, *birthTimes](mostBirths/parts, nil); err != nil {
+			return nil, err
+		}
 		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
 			return nil, err
 		}
@@ -144,6 +151,7 @@ func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span
 // Begin notes that the request of an exchange has begun.
 func (e *Exchanges) Begin(b *Beginning) {
 	n := node{Beginning: *b}
+	e.noteBirths(b)
 	if !b.IDs.Asks {
 		n.serving = e.beginServing(b)
 	}
@@ -185,6 +193,7 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	p.mu.Unlock()
 	if serving != 0 {
 		e.endServing(process, serving, a.At)
+		e.noteBlock(process, &a.Goroutine, a.Began)
 	}
 	e.noteAsking(&ids, b.ExchangeKey)
 	return ids

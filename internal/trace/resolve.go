@@ -112,20 +112,19 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
-	if n.Goroutine != 0 {
-		if x, found := e.readBy(n); found {
-			return e.asParent(n, &x, SourceGoroutine, depth)
+	if n.Goroutine.Number != 0 {
+		if p := e.causeOfGoroutine(n, depth); p.Source != SourceNone {
+			return p
 		}
-	}
-	if n.Cause.Length != 0 {
+	} else if n.Cause.Length != 0 {
 		if x, found := e.exchangeAt(&n.Cause, n.At); found {
 			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
 				return p
 			}
 		}
 	}
-	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) {
+	if owesOne(n) { // what it received since is of a protocol that is not parsed
+		if x, found := e.readBy(n.reader(), n.At); found && !x.answeredBefore(n.At) {
 			return e.asParent(n, &x, SourceThread, depth)
 		}
 	}
@@ -181,12 +180,6 @@ func judge(n, x *node) Source {
 	switch {
 	case c.Carrier:
 		return SourceNone
-	case c.Go == event.GoSameTurn && c.Connect: // pools give a new connection to whoever waits for one
-		return SourceConnect
-	case c.Go == event.GoSameTurn:
-		return SourceHandoff
-	case c.Go == event.GoOtherTurn:
-		return SourceNone
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
 	case c.Polled || c.Waited && c.Row > 1:
@@ -199,8 +192,8 @@ func judge(n, x *node) Source {
 }
 
 // owesOne reports whether a thread that keeps to one request at a time has exactly one to answer.
-func owesOne(c *event.Cause) bool {
-	return c.Pending == 1 && !c.Carrier && c.Go == event.GoNone
+func owesOne(n *node) bool {
+	return n.Cause.Pending == 1 && !n.Cause.Carrier && n.Goroutine.Number == 0
 }
 
 // answeredBefore reports whether a request of somebody else had got something before a time.

@@ -9,16 +9,15 @@ const (
 	SourceWire             // a header of the request names it
 	SourcePeer             // it is the other end of the connection
 	SourceThread           // the thread that sent the request had read another one, whose answer is the only one that it owed
-	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet
-	SourceHandoff          // the goroutine that sent it runs in the turn of one that had read another one last: it was woken by that
+	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet, or had been started since by one that had
+	SourceHandoff          // a goroutine that had read another one waited for the one that sent it
 	SourceCallback         // the thread had read another one last, and no further one since it had looked for events or sent something
 	SourceOnly             // the process had no other one to answer
 	SourceLast             // the thread had read another one last, behind further ones
-	SourceConnect          // the goroutine that opened the connection ran in such a turn, and this is the first request on it
 	SourcesCount
 )
 
-var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "only", "last", "connect"}
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "only", "last"}
 
 // String is the value of socketflow.parent.source.
 func (s Source) String() string {
@@ -43,7 +42,7 @@ func SourcesOf(all ...Source) (s Sources) {
 var (
 	Off     = SourcesOf(SourceWire, SourcePeer)                                                         // nothing within a process
 	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceHandoff, SourceCallback, SourceOnly) // as measured: docs/causality.md
-	Likely  = Certain | SourcesOf(SourceLast, SourceConnect)
+	Likely  = Certain | SourcesOf(SourceLast)
 )
 
 // Has reports whether a kind is in the set.
