@@ -173,7 +173,7 @@ struct goroutine {
 	__u64 number;  /* or its address, if that cannot be read; 0: it is none, or that is not known */
 	__u64 asker;   /* of bytes that a client sends: a goroutine that waits for this one */
 	__u64 creator; /* of such bytes: who has started the asker, or without one this goroutine */
-	__u64 next;    /* of other bytes: the number that the next goroutine gets which is started by what runs on this P */
+	__u64 next;    /* the number that the next goroutine gets which is started by what runs on this P */
 	__u64 block;   /* a P counts up from here to next */
 };
 

@@ -225,10 +225,9 @@ static __noinline void describe_goroutine(struct event_buf *event_buf, struct go
 	struct goroutine *d = &event_buf->event.goroutine;
 	__u64 function, receiver = 0;
 
-	if (!asks) {
-		read_block(m, g, d);
+	read_block(m, g, d);
+	if (!asks)
 		return;
-	}
 	d->creator = read_creation(m, g, place, &function);
 	if (function)
 		receiver = waits_for(m, g, function);

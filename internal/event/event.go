@@ -225,7 +225,7 @@ type Goroutine struct {
 	Number  uint64 // or its address if the number cannot be read; 0: it is no goroutine, or that is not known
 	Asker   uint64 // of bytes that a client sends: a goroutine that waits for this one to receive from a channel
 	Creator uint64 // of such bytes: who has started the asker, or without one this goroutine
-	// Next, of other bytes, is the number of the goroutine that will be started next where this one runs: numbers are given from Block on there.
+	// Next is the number of the goroutine that will be started next where this one runs: numbers are given from Block on there.
 	Next, Block uint64
 }
 

@@ -60,7 +60,7 @@ type Exchanges struct {
 	asking    [parts]askingPart    // by span id
 	readers   [parts]readersPart   // by goroutine
 	serving   [parts]servingPart   // by process
-	births    [parts]birthsPart    // by block of goroutines
+	numbers   [parts]numbersPart   // by process
 	ends      *Ends
 	trusted   Sources
 	most      int64
@@ -129,7 +129,7 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 		if e.asking[i].apart, err = simplelru.NewLRU[[8]byte, struct{}](mostApart/parts, nil); err != nil {
 			return nil, err
 		}
-		if e.births[i].known, err = simplelru.NewLRU[births, *birthTimes](mostBirths/parts, nil); err != nil {
+		if e.numbers[i].known, err = simplelru.NewLRU[uint64, *numbers](mostNumbers/parts, nil); err != nil {
 			return nil, err
 		}
 		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
@@ -151,7 +151,7 @@ func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span
 // Begin notes that the request of an exchange has begun.
 func (e *Exchanges) Begin(b *Beginning) {
 	n := node{Beginning: *b}
-	e.noteBirths(b)
+	e.noteNumbers(b.Process, &b.Goroutine, b.At)
 	if !b.IDs.Asks {
 		n.serving = e.beginServing(b)
 	}
@@ -193,8 +193,8 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	p.mu.Unlock()
 	if serving != 0 {
 		e.endServing(process, serving, a.At)
-		e.noteBlock(process, &a.Goroutine, a.Began)
 	}
+	e.noteNumbers(process, &a.Goroutine, a.Began)
 	e.noteAsking(&ids, b.ExchangeKey)
 	return ids
 }

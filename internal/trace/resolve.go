@@ -113,7 +113,8 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
 	if n.Goroutine.Number != 0 {
-		if p := e.causeOfGoroutine(n, depth); p.Source != SourceNone {
+		p, decided := e.causeOfGoroutine(n, depth)
+		if decided {
 			return p
 		}
 	} else if n.Cause.Length != 0 {

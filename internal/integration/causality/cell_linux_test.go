@@ -8,7 +8,7 @@ import (
 )
 
 func TestMatrixOfTheCommandLine(t *testing.T) {
-	standard := choices{concurrency: "1,10,100,500", styles: "pooled,new", patterns: "one,delayed,sequential,parallel"}
+	standard := choices{concurrency: "1,10,100,500", styles: "pooled,new", patterns: "one,delayed,sequential,parallel,background"}
 	for name, test := range map[string]struct {
 		change func(c *choices)
 		cells  int // of all runtimes chosen

@@ -25,7 +25,7 @@ func (r *report) summary() {
 				precise++
 			}
 		}
-		if !x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
+		if !x.recallIsShort() {
 			recalled++
 		}
 	}
