@@ -78,7 +78,7 @@ func TestTelemetry(t *testing.T) {
 		ConversationsUnrecognised: 33, ConversationsOverMemory: 43, ConversationMemory: 44,
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
-		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809}, ExchangesForgotten: 58,
+		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810}, ExchangesForgotten: 58,
 		SampledOutByRatio: 59, SampledOutByParent: 60,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
@@ -218,8 +218,8 @@ func TestTelemetry(t *testing.T) {
 			metadatatest.AssertEqualSocketflowParents,
 			points{
 				point(801, "source", "none"), point(802, "source", "wire"), point(803, "source", "peer"), point(804, "source", "thread"),
-				point(805, "source", "goroutine"), point(806, "source", "handoff"), point(807, "source", "callback"), point(808, "source", "only"),
-				point(809, "source", "last"),
+				point(805, "source", "goroutine"), point(806, "source", "handoff"), point(807, "source", "callback"), point(808, "source", "forward"),
+				point(809, "source", "only"), point(810, "source", "last"),
 			},
 		},
 		"spans_sampled_out": {

@@ -20,6 +20,7 @@ type Request struct {
 	Initiator Direction    // who sent the request
 	Start     Stamp        // first byte of the request
 	Parent    TraceContext // from the request, if it is known already
+	Content   uint64       // the same of requests for the same; 0: not known
 }
 
 // Capture says whether everything of an exchange was seen.

@@ -85,7 +85,11 @@ func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
 		c.learnRole()
 		t.pair(c)
-		t.opts.Exchanges.Begin(c.beginning(id, r.Initiator, &r.Start, c.conv.Role()))
+		b := c.beginning(id, r.Initiator, &r.Start, c.conv.Role())
+		if forwards(c.owner) {
+			b.Content = r.Content
+		}
+		t.opts.Exchanges.Begin(b)
 	}
 }
 

@@ -32,6 +32,8 @@ type Beginning struct {
 	Goroutine event.Goroutine
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
+	// Content identifies what was asked for, if the program is a proxy that asks for the same. 0: it is none, or that is not known.
+	Content uint64
 }
 
 // Answer is what is known of an exchange when it has ended.
@@ -61,6 +63,7 @@ type Exchanges struct {
 	readers   [parts]readersPart   // by goroutine
 	serving   [parts]servingPart   // by process
 	numbers   [parts]numbersPart   // by process
+	proxies   proxies
 	ends      *Ends
 	trusted   Sources
 	most      int64
@@ -136,7 +139,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 			return nil, err
 		}
 	}
-	return e, nil
+	var err error
+	e.proxies.known, err = simplelru.NewLRU[uint64, *forwards](mostForwards, nil)
+	return e, err
 }
 
 // Forgotten is how many exchanges were forgotten before their time, because others needed the room.
@@ -152,6 +157,7 @@ func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span
 func (e *Exchanges) Begin(b *Beginning) {
 	n := node{Beginning: *b}
 	e.noteNumbers(b.Process, &b.Goroutine, b.At)
+	e.noteForward(b)
 	if !b.IDs.Asks {
 		n.serving = e.beginServing(b)
 	}

@@ -129,6 +129,9 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 			return e.asParent(n, &x, SourceThread, depth)
 		}
 	}
+	if x, found := e.forwardOf(n); found {
+		return e.asParent(n, &x, SourceForward, depth)
+	}
 	if k, found := e.onlyOne(n); found {
 		if x, found := e.get(k); found {
 			return e.asParent(n, &x, SourceOnly, depth)
@@ -184,6 +187,8 @@ func judge(n, x *node) Source {
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
 	case c.Polled || c.Waited && c.Row > 1:
+		return SourceNone
+	case n.Content != x.Content: // a proxy may have something else left to do
 		return SourceNone
 	case c.Row <= 1 || n.Immediate:
 		return SourceCallback

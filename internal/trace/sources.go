@@ -12,12 +12,13 @@ const (
 	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet, or had been started since by one that had
 	SourceHandoff          // a goroutine that had read another one waited for the one that sent it
 	SourceCallback         // the thread had read another one last, and no further one since it had looked for events or sent something
+	SourceForward          // a proxy, which had one request with the same method and target to answer
 	SourceOnly             // the process had no other one to answer
 	SourceLast             // the thread had read another one last, behind further ones
 	SourcesCount
 )
 
-var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "only", "last"}
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "handoff", "callback", "forward", "only", "last"}
 
 // String is the value of socketflow.parent.source.
 func (s Source) String() string {
@@ -40,8 +41,8 @@ func SourcesOf(all ...Source) (s Sources) {
 
 // Choices of what becomes a parent.
 var (
-	Off     = SourcesOf(SourceWire, SourcePeer)                                                         // nothing within a process
-	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceHandoff, SourceCallback, SourceOnly) // as measured: docs/causality.md
+	Off     = SourcesOf(SourceWire, SourcePeer)                                                                        // nothing within a process
+	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceHandoff, SourceCallback, SourceForward, SourceOnly) // as measured: docs/causality.md
 	Likely  = Certain | SourcesOf(SourceLast)
 )
 
