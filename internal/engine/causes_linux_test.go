@@ -124,20 +124,19 @@ func ask(t *testing.T, url string, requests, together int) {
 
 // A request is one trace through three spans of a service and of those around it.
 func TestCallsOfAGoroutineAreChildrenOfItsRequest(t *testing.T) {
-	testCalls(t, nil, trace.SourceGoroutine, 3*requests/100)
+	testCalls(t, nil, trace.SourceGoroutine, 0.03)
 }
 
 // The goroutine that sends is one of net/http. It works for one that the handler has started.
 func TestCallsThatAGoroutineWaitsForAreChildrenOfTheRequestOfItsCreator(t *testing.T) {
-	testCalls(t, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}, trace.SourceHandoff, 3*requests/10)
+	testCalls(t, &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}, trace.SourceHandoff, 0.1)
 }
 
-// requests of ask, and how many it sends at a time.
-const requests, together = 300, 20
-
-func testCalls(t *testing.T, client *http.Client, source trace.Source, mostRoots int) {
+// testCalls allows for a part of the calls that are roots.
+func testCalls(t *testing.T, client *http.Client, source trace.Source, mostRoots float64) {
 	t.Helper()
 	testenv.NeedRoot(t, "loading eBPF programs")
+	const requests, together = 300, 20
 	url := newCaller(t, client)
 	sink := &spanSink{}
 	opts := optionsOf(t, kernel.ModeSocket, sink)
@@ -185,5 +184,5 @@ func testCalls(t *testing.T, client *http.Client, source trace.Source, mostRoots
 		}
 	}
 	assert.Equal(t, 3*requests, calls)
-	assert.Less(t, roots, mostRoots)
+	assert.LessOrEqual(t, float64(roots), mostRoots*3*requests)
 }
