@@ -23,7 +23,7 @@ struct thread_cause {
 	__u8 polled;    /* the thread has looked for events since it received */
 	__u8 sent;      /* it has sent something since */
 	__u8 carrier;   /* it runs virtual threads */
-	__u8 pad;
+	__u8 go;        /* it has looked like a thread of a Go program */
 };
 
 /* By thread. Of threads that take each other's slot the causes are not known. */
@@ -51,9 +51,11 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
 
 #define GO_TRIES 8 /* a thread of a Go program may run foreign code, too */
 
-/* The goroutine that has transferred the bytes of an event. asks: it is a client, and has sent. */
-static __always_inline void note_goroutine(struct event_buf *event_buf, const struct task_struct *task, const struct pt_regs *regs, bool asks)
+/* The goroutine that has transferred the bytes of an event. What answers a request need not be described. */
+static __always_inline void note_goroutine(struct event_buf *event_buf, const struct task_struct *task, const struct pt_regs *regs,
+					   __u32 direction, __u32 role)
 {
+	bool asks = direction == DIRECTION_SENT && role == ROLE_CLIENT, asked = direction == DIRECTION_RECEIVED && role == ROLE_SERVER;
 	struct go_memory *m = (struct go_memory *)event_buf->payload;
 	struct goroutine *d = &event_buf->event.goroutine;
 	struct thread_cause *t = cause_of(task->pid);
@@ -62,12 +64,17 @@ static __always_inline void note_goroutine(struct event_buf *event_buf, const st
 	__builtin_memset(d, 0, sizeof(*d));
 	if (!t || t->no_go >= GO_TRIES)
 		return;
+	if (t->go && !asks && !asked) {
+		d->number = g;
+		return;
+	}
 	d->number = calling_goroutine(m, g);
 	if (!d->number) {
 		t->no_go++;
 		return;
 	}
 	t->no_go = 0;
+	t->go = 1;
 	if (d->number != g)
 		describe_goroutine(event_buf, m, g, USER_PLACE(regs), asks);
 }

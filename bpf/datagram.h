@@ -152,15 +152,14 @@ static __always_inline void note_datagram(const struct datagram_flow *d, const s
 					  const struct task_struct *task)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs((struct task_struct *)task);
-	bool sent = g->direction == DIRECTION_SENT;
 
-	if (sent) {
+	if (g->direction == DIRECTION_SENT) {
 		read_cause(&event_buf->event.cause, task);
 	} else {
 		note_received(task, d->flow.cookie, d->bytes[DIRECTION_RECEIVED] + g->length, g->length);
 		event_buf->event.cause.length = 0;
 	}
-	note_goroutine(event_buf, task, regs, sent && d->flow.role == ROLE_CLIENT);
+	note_goroutine(event_buf, task, regs, g->direction, d->flow.role);
 }
 
 static __always_inline void capture_datagram(struct datagram_flow *d, struct datagram *g, __u64 now)

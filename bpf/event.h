@@ -170,7 +170,7 @@ struct unix_open_event {
 
 /* The goroutine of a program in Go that has transferred bytes, on amd64 and arm64. Numbers are goids; 0: not known. */
 struct goroutine {
-	__u64 number;  /* or its address, if that cannot be read; 0: it is none, or that is not known */
+	__u64 number;  /* or its address, if it is not known; 0: it is none, or that is not known */
 	__u64 asker;   /* of bytes that a client sends: a goroutine that waits for this one */
 	__u64 creator; /* of such bytes: who has started the asker, or without one this goroutine */
 	__u64 next;    /* the number that the next goroutine gets which is started by what runs on this P */

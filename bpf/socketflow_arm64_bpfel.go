@@ -614,7 +614,7 @@ type SocketflowThreadCause struct {
 	Polled   uint8
 	Sent     uint8
 	Carrier  uint8
-	Pad      uint8
+	Go       uint8
 }
 
 type SocketflowTransport uint32

@@ -222,7 +222,7 @@ type Cause struct {
 
 // Goroutine is one of a program in Go, on amd64 and arm64. Numbers are those of the runtime (goid); 0: not known.
 type Goroutine struct {
-	Number  uint64 // or its address if the number cannot be read; 0: it is no goroutine, or that is not known
+	Number  uint64 // or its address if that is not known, as of answers; 0: it is no goroutine, or that is not known
 	Asker   uint64 // of bytes that a client sends: a goroutine that waits for this one to receive from a channel
 	Creator uint64 // of such bytes: who has started the asker, or without one this goroutine
 	// Next is the number of the goroutine that will be started next where this one runs: numbers are given from Block on there.

@@ -42,7 +42,7 @@ type Stamp struct {
 
 // Goroutine is the one of a program in Go that transferred a byte. Numbers are those of the runtime; 0: not known.
 type Goroutine struct {
-	Number  uint64 // or its address if the number cannot be read; 0: it is no goroutine, or that is not known
+	Number  uint64 // or its address if that is not known, as of answers; 0: it is no goroutine, or that is not known
 	Asker   uint64 // of a byte that a client sends: a goroutine that waits for this one
 	Creator uint64 // of such a byte: who has started the asker, or without one this goroutine
 	// Next is the number of the goroutine that will be started next where this one runs: numbers are given from Block on there.

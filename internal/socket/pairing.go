@@ -127,7 +127,6 @@ func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtoco
 	}
 	if x.ResponseStart.Time != 0 {
 		a.First, a.End, a.Began = x.ResponseStart.Position, x.End.Position+1, x.ResponseStart.Began
-		a.Goroutine = event.Goroutine(x.ResponseStart.Goroutine)
 	}
 	t.out.Key = b.ExchangeKey
 	return t.opts.Exchanges.End(b, contextOf(&x.Parent), &a)

@@ -41,8 +41,6 @@ type Answer struct {
 	First, End uint64 // positions of the answer's first byte and behind its last one; both 0: there was none
 	Began      uint64 // CLOCK_MONOTONIC, ns: when the first byte of the answer was transferred; 0: there was none
 	At         uint64 // CLOCK_MONOTONIC, ns: the end
-	// Goroutine has begun to send the answer.
-	Goroutine event.Goroutine
 }
 
 // Context is a trace context of the wire: the sender's span, and its trace.
@@ -200,7 +198,6 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	if serving != 0 {
 		e.endServing(process, serving, a.At)
 	}
-	e.noteNumbers(process, &a.Goroutine, a.Began)
 	e.noteAsking(&ids, b.ExchangeKey)
 	return ids
 }

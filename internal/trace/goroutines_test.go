@@ -88,9 +88,12 @@ func TestGoroutineThatOutlivesItsRequestIsNotOfTheNextOne(t *testing.T) {
 	e, _ := newExchanges(t, Likely)
 	first, second := requestOf5(1, 10), requestOf5(2, 60)
 	e.Begin(&first)
-	e.End(&first, Context{}, &Answer{First: 1, End: 2, Began: 40, At: 41, Goroutine: event.Goroutine{Number: 5, Block: 48, Next: 51}})
+	e.End(&first, Context{}, &Answer{First: 1, End: 2, Began: 40, At: 41})
 	second.Goroutine.Next = 36
 	e.Begin(&second)
+	other := call(called, 1, 50, event.Cause{})
+	other.Goroutine = event.Goroutine{Number: 60}
+	e.Begin(&other)
 	for number, want := range map[uint64]Source{35: SourceNone, 36: SourceGoroutine, 50: SourceNone, 64: SourceGoroutine} {
 		c := call(called, number, 70, event.Cause{})
 		c.Goroutine = event.Goroutine{Number: number, Creator: 5}

@@ -165,6 +165,8 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 		p.Span = x.IDs.Own
 	case p.Source <= SourcePeer:
 		return Parent{} // it has none in this process
+	case p.Source == SourceOnly || p.Source == SourceForward:
+		return Parent{} // which says nothing about the thread that has received the answer: it may be of a pool
 	default:
 		source = max(source, p.Source)
 	}

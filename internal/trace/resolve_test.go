@@ -161,6 +161,29 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 	}
 }
 
+// A thread of a pool receives the answer to a call of the only request that there was. Its next call is of another one.
+func TestAnswerToACallOfTheOnlyRequestSaysNothingOfTheNextCall(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	var requests, calls [2]Beginning
+	for i := range requests {
+		at := 10 + 100*uint64(i)
+		requests[i], calls[i] = request(served, uint64(i), at, 50*uint64(i)), call(called, uint64(i), at+10, event.Cause{})
+		if i > 0 {
+			calls[i].Cause = received(called, 0, 50)
+			calls[i].Cause.Pending = 0
+		}
+		e.Begin(&requests[i])
+		e.Begin(&calls[i])
+		e.End(&calls[i], Context{}, &Answer{First: 50 * uint64(i), End: 50 * uint64(i+1), Began: at + 20, At: at + 20})
+		e.End(&requests[i], Context{}, &Answer{First: 1, End: 2, Began: at + 30, At: at + 30})
+	}
+	for i, c := range calls {
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, SourceOnly, p.Source)
+		assert.Equal(t, requests[i].IDs.Own, p.Span)
+	}
+}
+
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
