@@ -49,9 +49,10 @@ func callAfterwards() {
 
 // background makes one call, and leaves two to others.
 func background(ctx context.Context, id int) ([]string, error) {
+	unbound := context.WithoutCancel(ctx)
 	go func() {
 		time.Sleep(time.Duration(1+id%5) * time.Millisecond)
-		_, _ = call(context.Background(), id, 1)
+		_, _ = call(unbound, id, 1)
 	}()
 	sharing.Do(func() { go callAfterwards() })
 	afterwards <- id
