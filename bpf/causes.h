@@ -19,12 +19,11 @@ struct thread_cause {
 	__u32 tid;      /* whose; 0: nobody's */
 	__s32 pending;  /* sockets that asked something which only this thread has read, and that have got nothing yet */
 	__u32 no_go;    /* how often it did not look like a thread of a Go program */
-	__u64 turn;     /* of Go's scheduler; 0: it is no Go program, or that is not known */
 	__u32 row;      /* sockets from which the thread has received since it looked for events or sent something */
 	__u8 polled;    /* the thread has looked for events since it received */
 	__u8 sent;      /* it has sent something since */
 	__u8 carrier;   /* it runs virtual threads */
-	__u8 pad;
+	__u8 go;        /* it has looked like a thread of a Go program */
 };
 
 /* By thread. Of threads that take each other's slot the causes are not known. */
@@ -50,47 +49,34 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
 	return t && t->tid == tid ? t : NULL;
 }
 
-#define GO_M 48           /* runtime.g.m, since Go 1.5 */
-#define GO_CURG 184       /* runtime.m.curg since Go 1.25, one word further before */
-#define GO_SCHEDTICK 16   /* runtime.p.schedtick, since Go 1.5 */
-#define GO_POINTER 65536  /* below are no pointers */
-#define TURN_UNKNOWN 1    /* it is a Go program, and that is all */
-#define GO_TRIES 8        /* a thread of a Go program may run foreign code, too */
+#define GO_TRIES 8 /* a thread of a Go program may run foreign code, too */
 
-/*
- * The turn of Go's scheduler in which a goroutine runs: the P that it runs on, and how often that has begun another turn. A goroutine that
- * another one has woken directly before it waited itself runs in the same turn (runtime.execute, inheritTime). 0: this is no Go program.
- */
-static __noinline __u64 scheduler_turn(__u64 goroutine)
+/* The goroutine that has transferred the bytes of an event. What answers a request need not be described. */
+static __always_inline void note_goroutine(struct event_buf *event_buf, const struct task_struct *task, const struct pt_regs *regs,
+					   __u32 direction, __u32 role)
 {
-	__u64 m = 0, words[7], p = 0;
-	__u32 tick;
+	bool asks = direction == DIRECTION_SENT && role == ROLE_CLIENT, asked = direction == DIRECTION_RECEIVED && role == ROLE_SERVER;
+	struct go_memory *m = (struct go_memory *)event_buf->payload;
+	struct goroutine *d = &event_buf->event.goroutine;
+	struct thread_cause *t = cause_of(task->pid);
+	__u64 g = GOROUTINE(regs);
 
-	if (goroutine < GO_POINTER || bpf_probe_read_user(&m, sizeof(m), (void *)(goroutine + GO_M)) || m < GO_POINTER ||
-	    bpf_probe_read_user(words, sizeof(words), (void *)(m + GO_CURG)))
-		return 0;
-	/* Behind curg are caughtsig, since Go 1.26 signalSecret, and then p, nextp and oldp. During a call p may be 0, and oldp has it. */
-	if (words[0] == goroutine)
-		p = words[2] > GO_POINTER ? words[2] : words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
-	else if (words[1] == goroutine)
-		p = words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
-	else
-		return 0;
-	if (p < GO_POINTER || bpf_probe_read_user(&tick, sizeof(tick), (void *)(p + GO_SCHEDTICK)))
-		return TURN_UNKNOWN;
-	return p << 16 ^ tick;
-}
-
-/* The same for the thread of a slot. */
-static __always_inline __u64 turn_of(struct thread_cause *t, __u64 goroutine)
-{
-	__u64 turn = t->no_go < GO_TRIES ? scheduler_turn(goroutine) : 0;
-
-	if (turn)
-		t->no_go = 0;
-	else if (t->no_go < GO_TRIES)
+	__builtin_memset(d, 0, sizeof(*d));
+	if (!t || t->no_go >= GO_TRIES)
+		return;
+	if (t->go && !asks && !asked) {
+		d->number = g;
+		return;
+	}
+	d->number = calling_goroutine(m, g);
+	if (!d->number) {
 		t->no_go++;
-	return turn;
+		return;
+	}
+	t->no_go = 0;
+	t->go = 1;
+	if (d->number != g)
+		describe_goroutine(event_buf, m, g, USER_PLACE(regs), asks);
 }
 
 /* What was asked over a socket is answered, or will not be. */
@@ -129,8 +115,7 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 }
 
 /* A thread has received bytes, which end at a position; length 0: nobody knows where. NULL: causes are not observed. */
-static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 goroutine, __u64 cookie, __u64 position,
-							  __u32 length)
+static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 cookie, __u64 position, __u32 length)
 {
 	struct thread_cause *t = claim_slot(task);
 
@@ -145,33 +130,27 @@ static __always_inline struct thread_cause *note_received(const struct task_stru
 	t->position = position;
 	t->length = length;
 	t->waits = task->nvcsw;
-	t->turn = turn_of(t, goroutine);
 	return t;
 }
 
-/* The same of a connection. Returns whether the goroutine is one. */
-static __always_inline bool note_received_from(struct socket_state *s, const struct task_struct *task, __u64 goroutine, __u64 position,
-					       __u32 length)
+/* The same of a connection. */
+static __always_inline void note_received_from(struct socket_state *s, const struct task_struct *task, __u64 position, __u32 length)
 {
-	struct thread_cause *t = note_received(task, goroutine, s->conn.flow.cookie, position, length);
+	struct thread_cause *t = note_received(task, s->conn.flow.cookie, position, length);
 
-	if (!t)
-		return false;
-	if (s->conn.flow.role == ROLE_SERVER && s->pending_tid != task->pid) {
+	if (t && s->conn.flow.role == ROLE_SERVER && s->pending_tid != task->pid) {
 		end_pending(s);
 		s->pending_tid = task->pid;
 		if (t->pending < 0) /* two CPUs have taken back the last one */
 			t->pending = 0;
 		__sync_fetch_and_add(&t->pending, 1);
 	}
-	return t->turn;
 }
 
 /* The cause of what a thread does now. */
-static __always_inline void read_cause(struct cause *c, const struct task_struct *task, __u64 goroutine)
+static __always_inline void read_cause(struct cause *c, const struct task_struct *task)
 {
 	struct thread_cause *t = claim_slot(task);
-	__u64 turn;
 
 	__builtin_memset(c, 0, sizeof(*c));
 	if (!t)
@@ -183,28 +162,21 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->row = t->row > 255 ? 255 : t->row;
 	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (t->polled || !sees_polls ? CAUSE_POLLED : 0) |
 		   (t->carrier ? CAUSE_CARRIER : 0);
-	turn = turn_of(t, goroutine);
-	if (turn)
-		c->go = turn == t->turn && turn != TURN_UNKNOWN ? GO_SAME_TURN : GO_OTHER_TURN;
 }
 
 /* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
-static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task, __u64 goroutine)
+static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task)
 {
 	struct thread_cause *t;
 
-	read_cause(c, task, goroutine);
+	read_cause(c, task);
 	if (s->connect_cause.length) {
 		*c = s->connect_cause;
-		c->flags |= CAUSE_CONNECT;
 		s->connect_cause.length = 0;
 	}
 	t = cause_of(task->pid);
-	if (!t)
-		return;
-	t->sent = 1;
-	if (s->conn.flow.role == ROLE_SERVER) /* what began with a request has come to its end */
-		t->turn = 0;
+	if (t)
+		t->sent = 1;
 }
 
 /* A thread has looked for events: what it does next need not be about what it has received before. */

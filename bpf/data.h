@@ -135,7 +135,6 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct budget budget;
 	struct event_buf *event_buf;
 	struct pt_regs *regs;
-	bool goes = false;
 	__u64 now;
 	__u32 key;
 
@@ -156,13 +155,13 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {
 		if (direction == DIRECTION_RECEIVED)
-			note_received_from(s, task, GOROUTINE(regs), 0, 0);
+			note_received_from(s, task, 0, 0);
 		return;
 	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))
 		return;
 	if (direction == DIRECTION_RECEIVED)
-		goes = note_received_from(s, task, GOROUTINE(regs), stream->position, length);
+		note_received_from(s, task, stream->position, length);
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
 		stream->last_unreported = now;
@@ -188,14 +187,13 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	e->header.start = task->group_leader->start_boottime;
 	e->began = began ? began : now;
 	if (direction == DIRECTION_SENT) {
-		cause_of_sent(&e->cause, s, task, GOROUTINE(regs));
-		goes = e->cause.go;
+		cause_of_sent(&e->cause, s, task);
 		e->unread = has_unread(sk);
 	} else {
 		e->cause.length = 0;
 		e->unread = 0;
 	}
-	e->goroutine = goes ? GOROUTINE(regs) : 0;
+	note_goroutine(event_buf, task, regs, direction, s->conn.flow.role);
 	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
 		without_buffer(t);
 	begin_frames(t, e, &s->conn, direction, &budget);

@@ -36,6 +36,7 @@
 #include "datagram_flow.h"
 #include "datagram_data.h"
 #include "sockets.h"
+#include "goroutines.h"
 #include "causes.h"
 #include "claim.h"
 #include "transfer_bufs.h"
@@ -374,5 +375,4 @@ const enum marker *unused_marker __attribute__((unused));
 const enum cut_reason *unused_cut_reason __attribute__((unused));
 const enum exit_user *unused_exit_user __attribute__((unused));
 const enum cause_flag *unused_cause_flag __attribute__((unused));
-const enum go_turn *unused_go_turn __attribute__((unused));
 const enum frame_form *unused_frame_form __attribute__((unused));

@@ -28,8 +28,7 @@ type SocketflowCauseFlag uint32
 const (
 	SocketflowCauseFlagCAUSE_WAITED  SocketflowCauseFlag = 1
 	SocketflowCauseFlagCAUSE_POLLED  SocketflowCauseFlag = 2
-	SocketflowCauseFlagCAUSE_CONNECT SocketflowCauseFlag = 4
-	SocketflowCauseFlagCAUSE_CARRIER SocketflowCauseFlag = 8
+	SocketflowCauseFlagCAUSE_CARRIER SocketflowCauseFlag = 4
 )
 
 type SocketflowCloseEvent struct {
@@ -92,11 +91,18 @@ type SocketflowDataEvent struct {
 	Cookie         uint64
 	Position       uint64
 	LastUnreported uint64
-	Goroutine      uint64
-	Began          uint64
-	Form           uint64
-	Frame          uint64
-	Cause          struct {
+	Goroutine      struct {
+		_       structs.HostLayout
+		Number  uint64
+		Asker   uint64
+		Creator uint64
+		Next    uint64
+		Block   uint64
+	}
+	Began uint64
+	Form  uint64
+	Frame uint64
+	Cause struct {
 		_        structs.HostLayout
 		Cookie   uint64
 		Position uint64
@@ -104,7 +110,7 @@ type SocketflowDataEvent struct {
 		Pending  uint8
 		Row      uint8
 		Flags    uint8
-		Go       uint8
+		Pad      uint8
 	}
 	Tid           uint32
 	Length        uint32
@@ -365,13 +371,17 @@ const (
 	SocketflowFrameFormFORM_UNWANTED SocketflowFrameForm = 32
 )
 
-type SocketflowGoTurn uint32
+type SocketflowGoRoot struct {
+	_     structs.HostLayout
+	Word  uint32
+	Tries uint32
+}
 
-const (
-	SocketflowGoTurnGO_NONE       SocketflowGoTurn = 0
-	SocketflowGoTurnGO_SAME_TURN  SocketflowGoTurn = 1
-	SocketflowGoTurnGO_OTHER_TURN SocketflowGoTurn = 2
-)
+type SocketflowGoRootKey struct {
+	_        structs.HostLayout
+	Function uint64
+	Pid      uint64
+}
 
 type SocketflowIteration uint32
 
@@ -585,7 +595,7 @@ type SocketflowSocketState struct {
 		Pending  uint8
 		Row      uint8
 		Flags    uint8
-		Go       uint8
+		Pad      uint8
 	}
 }
 
@@ -604,12 +614,11 @@ type SocketflowThreadCause struct {
 	Tid      uint32
 	Pending  int32
 	NoGo     uint32
-	Turn     uint64
 	Row      uint32
 	Polled   uint8
 	Sent     uint8
 	Carrier  uint8
-	Pad      uint8
+	Go       uint8
 }
 
 type SocketflowTransport uint32
@@ -664,6 +673,7 @@ const (
 	SocketflowMapDatagrams            = "datagrams"
 	SocketflowMapEarlyAccepts         = "early_accepts"
 	SocketflowMapEventBufs            = "event_bufs"
+	SocketflowMapGoRoots              = "go_roots"
 	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
 	SocketflowMapPolicies             = "policies"
@@ -750,7 +760,6 @@ const (
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedExitUser       = "unused_exit_user"
 	SocketflowVarUnusedFrameForm      = "unused_frame_form"
-	SocketflowVarUnusedGoTurn         = "unused_go_turn"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
@@ -863,6 +872,7 @@ type SocketflowMapSpecs struct {
 	Datagrams        *ebpf.MapSpec `ebpf:"datagrams"`
 	EarlyAccepts     *ebpf.MapSpec `ebpf:"early_accepts"`
 	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
+	GoRoots          *ebpf.MapSpec `ebpf:"go_roots"`
 	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
 	Policies         *ebpf.MapSpec `ebpf:"policies"`
@@ -919,7 +929,6 @@ type SocketflowVariableSpecs struct {
 	UnusedExit           *ebpf.VariableSpec `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.VariableSpec `ebpf:"unused_exit_user"`
 	UnusedFrameForm      *ebpf.VariableSpec `ebpf:"unused_frame_form"`
-	UnusedGoTurn         *ebpf.VariableSpec `ebpf:"unused_go_turn"`
 	UnusedIteration      *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -968,6 +977,7 @@ type SocketflowMaps struct {
 	Datagrams        *ebpf.Map `ebpf:"datagrams"`
 	EarlyAccepts     *ebpf.Map `ebpf:"early_accepts"`
 	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
+	GoRoots          *ebpf.Map `ebpf:"go_roots"`
 	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
 	Policies         *ebpf.Map `ebpf:"policies"`
@@ -994,6 +1004,7 @@ func (m *SocketflowMaps) Close() error {
 		m.Datagrams,
 		m.EarlyAccepts,
 		m.EventBufs,
+		m.GoRoots,
 		m.LeftOutFlows,
 		m.Listeners,
 		m.Policies,
@@ -1051,7 +1062,6 @@ type SocketflowVariables struct {
 	UnusedExit           *ebpf.Variable `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.Variable `ebpf:"unused_exit_user"`
 	UnusedFrameForm      *ebpf.Variable `ebpf:"unused_frame_form"`
-	UnusedGoTurn         *ebpf.Variable `ebpf:"unused_go_turn"`
 	UnusedIteration      *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`

@@ -220,7 +220,7 @@ func TestTelemetry(t *testing.T) {
 			points{
 				point(801, "source", "none"), point(802, "source", "wire"), point(803, "source", "peer"), point(804, "source", "thread"),
 				point(805, "source", "goroutine"), point(806, "source", "request_id"), point(807, "source", "handoff"), point(808, "source", "callback"),
-				point(809, "source", "only"), point(810, "source", "last"), point(811, "source", "connect"),
+				point(809, "source", "forward"), point(810, "source", "only"), point(811, "source", "last"),
 			},
 		},
 		"spans_sampled_out": {

@@ -23,7 +23,7 @@ import (
 func TestTracesAreSampledAsAWhole(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
 	const requests, together, each = 200, 20, 2 + 2*3
-	url := newCaller(t)
+	url := newCaller(t, nil)
 	sink := &spanSink{}
 	opts := optionsOf(t, kernel.ModeSocket, sink)
 	opts.Shards, opts.RingBytes, opts.ParserMemory = 2, 1<<23, 1<<24

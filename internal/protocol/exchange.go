@@ -21,6 +21,7 @@ type Request struct {
 	Start     Stamp     // first byte of the request
 	// Interleaved: others of the conversation may begin before this request has ended. Sink.Requested follows when it has.
 	Interleaved bool
+	Content     uint64 // the same of requests for the same; 0: not known
 }
 
 // Capture says whether everything of an exchange was seen.

@@ -71,7 +71,7 @@ func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, sta
 	*b = trace.Beginning{
 		ExchangeKey: c.key(id), IDs: c.idsOf(id, initiator, start.Position, inProtocol),
 		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
-		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine, Thread: start.TID,
+		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: event.Goroutine(start.Goroutine), Thread: start.TID,
 	}
 	b.Immediate = b.Cause.Row > 1 && actsAtOnce(c.owner)
 	if b.IDs.Joined {
@@ -87,6 +87,9 @@ func (c *connection) Begin(id protocol.ID, r *protocol.Request) {
 		t.pair(c)
 		b := c.beginning(id, r.Initiator, &r.Start, c.conv.Role())
 		b.Interleaved = r.Interleaved
+		if forwards(c.owner) {
+			b.Content = r.Content
+		}
 		t.opts.Exchanges.Begin(b)
 	}
 }
@@ -142,6 +145,6 @@ func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtoco
 func causeOf(c *protocol.Cause) event.Cause {
 	return event.Cause{
 		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
-		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Go: event.GoTurn(c.Go),
+		Waited: c.Waited, Polled: c.Polled, Carrier: c.Carrier,
 	}
 }

@@ -67,7 +67,7 @@ func (e *Exchanges) addSameID(n *node, c *Candidates) {
 // addOwed adds the requests that the goroutine or the thread which sent another one had read and not answered then.
 func (e *Exchanges) addOwed(n *node, c *Candidates) {
 	source := SourceThread
-	if n.Goroutine != 0 {
+	if n.Goroutine.Number != 0 {
 		source = SourceGoroutine
 	}
 	if n.Cause.Carrier {

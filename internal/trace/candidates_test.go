@@ -22,7 +22,7 @@ func TestRequestsThatMayBeTheCauseAreCandidates(t *testing.T) {
 	const at = 100
 	first, second := request(served, 1, 10, 0), request(servedToo, 1, 20, 0)
 	by := func(b Beginning, thread uint32, goroutine uint64) Beginning {
-		b.Thread, b.Goroutine = thread, goroutine
+		b.Thread, b.Goroutine = thread, event.Goroutine{Number: goroutine}
 		return b
 	}
 	of := func(process uint64) func(*Beginning) { return func(b *Beginning) { b.Process = process } }
@@ -53,7 +53,7 @@ func TestRequestsThatMayBeTheCauseAreCandidates(t *testing.T) {
 		"two on a connection were read by the same goroutine": {func(e *Exchanges) {
 			serve(e, by(first, 0, 7), 0)
 			serve(e, by(request(served, 2, 30, 10), 0, 7), 0)
-		}, func(b *Beginning) { b.Goroutine = 7 }, []named{{request(served, 2, 30, 10), SourceGoroutine}, {first, SourceGoroutine}}, 0},
+		}, func(b *Beginning) { b.Goroutine = event.Goroutine{Number: 7} }, []named{{request(served, 2, 30, 10), SourceGoroutine}, {first, SourceGoroutine}}, 0},
 		"one of them was received last, behind others": {func(e *Exchanges) { serve(e, first, 0); serve(e, second, 0) },
 			func(b *Beginning) {
 				b.Cause = received(served, 0, 10, func(c *event.Cause) { c.Pending, c.Row = 2, 2 })

@@ -26,13 +26,16 @@ type Beginning struct {
 	At       uint64 // CLOCK_MONOTONIC, ns: its first byte was transferred
 	Position uint64 // of that byte
 	Cause    event.Cause
-	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
-	Process, Goroutine uint64
-	Thread             uint32
+	Process  uint64 // where the first byte was sent or received
+	Thread   uint32
+	// Goroutine is of the call that was parsed last then.
+	Goroutine event.Goroutine
 	// Interleaved: others of the connection may begin before this request has ended, which Requested notes.
 	Interleaved bool
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
+	// Content identifies what was asked for, if the program is a proxy that asks for the same. 0: it is none, or that is not known.
+	Content uint64
 }
 
 // Answer is what is known of an exchange when it has ended.
@@ -67,6 +70,8 @@ type Exchanges struct {
 	readers    [parts]readersPart   // by goroutine
 	serving    [parts]servingPart   // by process
 	requestIDs *requestIDs          // nil: they are of no interest
+	numbers    [parts]numbersPart   // by process
+	proxies    proxies
 	ends       *Ends
 	trusted    Sources
 	settled    func(at uint64) bool
@@ -141,6 +146,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64)
 		if e.asking[i].apart, err = simplelru.NewLRU[[8]byte, struct{}](mostApart/parts, nil); err != nil {
 			return nil, err
 		}
+		if e.numbers[i].known, err = simplelru.NewLRU[uint64, *numbers](mostNumbers/parts, nil); err != nil {
+			return nil, err
+		}
 		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
 			return nil, err
 		}
@@ -148,7 +156,9 @@ func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64)
 	if trusted.Has(SourceRequestID) {
 		e.requestIDs = new(requestIDs)
 	}
-	return e, nil
+	var err error
+	e.proxies.known, err = simplelru.NewLRU[uint64, *forwards](mostForwards, nil)
+	return e, err
 }
 
 // Forgotten is how many exchanges were forgotten before their time, because others needed the room.
@@ -166,6 +176,8 @@ func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span
 // Begin notes that the request of an exchange has begun.
 func (e *Exchanges) Begin(b *Beginning) {
 	n := node{Beginning: *b}
+	e.noteNumbers(b.Process, &b.Goroutine, b.At)
+	e.noteForward(b)
 	if !b.IDs.Asks {
 		n.serving = e.beginServing(b)
 	}

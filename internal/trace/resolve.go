@@ -147,18 +147,27 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 	if !e.trusted.withinProcess() || !e.isSettled(n) {
 		return Parent{}
 	}
-	if n.Goroutine != 0 {
-		if x, found := e.readBy(n); found {
-			return e.asParent(n, &x, SourceGoroutine, depth)
+	if n.Goroutine.Number != 0 {
+		p, decided := e.causeOfGoroutine(n, depth)
+		if p.Source == SourceGoroutine {
+			return p
 		}
-	}
-	if p := e.causeReceived(n, depth); p.Source != SourceNone {
+		if byID := e.causeByID(n, depth); byID.Source != SourceNone {
+			return byID
+		}
+		if decided {
+			return p
+		}
+	} else if p := e.causeReceived(n, depth); p.Source != SourceNone {
 		return p
 	}
-	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) && (x.Socket == n.Cause.Socket || !e.bringsRequests(&n.Cause, n.At)) {
+	if owesOne(n) { // what it received since is of a protocol that is not parsed
+		if x, found := e.readBy(n.reader(), n.At); found && !x.answeredBefore(n.At) && (x.Socket == n.Cause.Socket || !e.bringsRequests(&n.Cause, n.At)) {
 			return e.asParent(n, &x, SourceThread, depth)
 		}
+	}
+	if x, found := e.forwardOf(n); found {
+		return e.asParent(n, &x, SourceForward, depth)
 	}
 	if k, found := e.onlyOne(n); found {
 		if x, found := e.get(k); found {
@@ -182,13 +191,19 @@ func (e *Exchanges) bringsRequests(c *event.Cause, at uint64) bool {
 func (e *Exchanges) causeReceived(n *node, depth int) Parent {
 	x, source := e.receivedLast(n)
 	if source != SourceThread {
-		if y, found := e.sameID(n); found {
-			if p := e.asParent(n, &y, SourceRequestID, depth); p.Source != SourceNone {
-				return p
-			}
+		if p := e.causeByID(n, depth); p.Source != SourceNone {
+			return p
 		}
 	}
 	return e.asParent(n, &x, source, depth)
+}
+
+// causeByID is the parent by the request's id.
+func (e *Exchanges) causeByID(n *node, depth int) Parent {
+	if x, found := e.sameID(n); found {
+		return e.asParent(n, &x, SourceRequestID, depth)
+	}
+	return Parent{}
 }
 
 // receivedLast is the exchange that was received last before a request was sent, and what kind of evidence that is.
@@ -218,7 +233,7 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 		return Parent{}
 	}
 	p := e.claim(x, source, depth)
-	if n.Cause.Go == event.GoNone && p.Source != SourceNone && p.Source < SourceLast && e.hasOwedBody(n, p.Span) {
+	if n.Goroutine.Number == 0 && p.Source != SourceNone && p.Source < SourceLast && e.hasOwedBody(n, p.Span) {
 		p.Source = SourceLast
 	}
 	if !e.trusted.Has(p.Source) {
@@ -254,15 +269,11 @@ func judge(n, x *node) Source {
 	switch {
 	case c.Carrier:
 		return SourceNone
-	case c.Go == event.GoSameTurn && c.Connect: // pools give a new connection to whoever waits for one
-		return SourceConnect
-	case c.Go == event.GoSameTurn:
-		return SourceHandoff
-	case c.Go == event.GoOtherTurn:
-		return SourceNone
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
 	case c.Polled || c.Waited && c.Row > 1:
+		return SourceNone
+	case n.Content != x.Content: // a proxy may have something else left to do
 		return SourceNone
 	case c.Row <= 1 || n.Immediate:
 		return SourceCallback
@@ -272,8 +283,8 @@ func judge(n, x *node) Source {
 }
 
 // owesOne reports whether a thread that keeps to one request at a time has exactly one to answer.
-func owesOne(c *event.Cause) bool {
-	return c.Pending == 1 && !c.Carrier && c.Go == event.GoNone
+func owesOne(n *node) bool {
+	return n.Cause.Pending == 1 && !n.Cause.Carrier && n.Goroutine.Number == 0
 }
 
 // answeredBefore reports whether a request of somebody else had got something before a time.

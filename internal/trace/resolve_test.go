@@ -51,6 +51,10 @@ func call(socket, id, time uint64, cause event.Cause) Beginning {
 	return b
 }
 
+func answer(first, end, began, at uint64) Answer {
+	return Answer{First: first, End: end, Began: began, At: at}
+}
+
 // received is a cause: the last call has received the bytes from begin to end.
 func received(socket, begin, end uint64, change ...func(*event.Cause)) event.Cause {
 	c := event.Cause{Socket: socket, Position: end, Length: uint32(end - begin), Pending: 1, Row: 1}
@@ -66,9 +70,6 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 	waited := func(c *event.Cause) { c.Waited = true }
 	polled := func(c *event.Cause) { c.Polled = true }
 	carrier := func(c *event.Cause) { c.Carrier = true }
-	connect := func(c *event.Cause) { c.Connect = true }
-	sameTurn := func(c *event.Cause) { c.Go = event.GoSameTurn }
-	otherTurn := func(c *event.Cause) { c.Go = event.GoOtherTurn }
 	ended := func(id uint64) func(*Exchanges) {
 		return func(e *Exchanges) {
 			b := request(served, id, 10+10*id, 100*(id-1))
@@ -95,10 +96,6 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 		"it is answered, and another one is pending":           {received(served, 100, 150), ended(2), 2, SourceCallback},
 		"it is answered, and the thread has looked for others": {received(served, 100, 150, polled), ended(2), 0, SourceNone},
 		"a virtual thread":                                     {received(served, 100, 150, carrier), nil, 0, SourceNone},
-		"a goroutine of the same turn":                         {received(served, 100, 150, pending(9), sameTurn), nil, 2, SourceHandoff},
-		"a goroutine of another turn":                          {received(served, 100, 150, otherTurn), nil, 0, SourceNone},
-		"a goroutine has connected":                            {received(served, 100, 150, sameTurn, connect), nil, 2, SourceConnect},
-		"a thread has connected":                               {received(served, 100, 150, connect), nil, 2, SourceThread},
 		"nothing is known":                                     {event.Cause{}, nil, 0, SourceNone},
 		"another socket":                                       {received(servedToo, 100, 150), nil, 0, SourceNone},
 	} {
@@ -237,13 +234,13 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 		cause   event.Cause
 		want    Source
 	}{
-		"the answer":                 {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 50, 90), SourceThread},
-		"the end of the answer":      {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 80, 90), SourceThread},
-		"the middle of the answer":   {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 60, 70), SourceThread},
-		"the answer before":          {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 0, 50), SourceNone},
-		"an answer that goes on":     {[2]Answer{{0, 50, 21, 22}, {}}, received(called, 50, 90), SourceThread},
-		"answers in one call":        {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 0, 90), SourceNone},
-		"less evidence for the call": {[2]Answer{{0, 50, 21, 22}, {50, 90, 31, 32}}, received(called, 50, 90, func(c *event.Cause) { c.Pending = 2 }), SourceCallback},
+		"the answer":                 {[2]Answer{answer(0, 50, 21, 22), answer(50, 90, 31, 32)}, received(called, 50, 90), SourceThread},
+		"the end of the answer":      {[2]Answer{answer(0, 50, 21, 22), answer(50, 90, 31, 32)}, received(called, 80, 90), SourceThread},
+		"the middle of the answer":   {[2]Answer{answer(0, 50, 21, 22), answer(50, 90, 31, 32)}, received(called, 60, 70), SourceThread},
+		"the answer before":          {[2]Answer{answer(0, 50, 21, 22), answer(50, 90, 31, 32)}, received(called, 0, 50), SourceNone},
+		"an answer that goes on":     {[2]Answer{answer(0, 50, 21, 22), {}}, received(called, 50, 90), SourceThread},
+		"answers in one call":        {[2]Answer{answer(0, 50, 21, 22), answer(50, 90, 31, 32)}, received(called, 0, 90), SourceNone},
+		"less evidence for the call": {[2]Answer{answer(0, 50, 21, 22), answer(50, 90, 31, 32)}, received(called, 50, 90, func(c *event.Cause) { c.Pending = 2 }), SourceCallback},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, _ := newExchanges(t, direct)
@@ -297,6 +294,29 @@ func TestAnswerThatAPoolHasGotSaysNothingAboutItsNextRequest(t *testing.T) {
 	}
 }
 
+// A thread of a pool receives the answer to a call of the only request that there was. Its next call is of another one.
+func TestAnswerToACallOfTheOnlyRequestSaysNothingOfTheNextCall(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	var requests, calls [2]Beginning
+	for i := range requests {
+		at := 10 + 100*uint64(i)
+		requests[i], calls[i] = request(served, uint64(i), at, 50*uint64(i)), call(called, uint64(i), at+10, event.Cause{})
+		if i > 0 {
+			calls[i].Cause = received(called, 0, 50)
+			calls[i].Cause.Pending = 0
+		}
+		e.Begin(&requests[i])
+		e.Begin(&calls[i])
+		e.End(&calls[i], Context{}, &Answer{First: 50 * uint64(i), End: 50 * uint64(i+1), Began: at + 20, At: at + 20})
+		e.End(&requests[i], Context{}, &Answer{First: 1, End: 2, Began: at + 30, At: at + 30})
+	}
+	for i, c := range calls {
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, SourceOnly, p.Source)
+		assert.Equal(t, requests[i].IDs.Own, p.Span)
+	}
+}
+
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
@@ -313,7 +333,7 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		"a thread of another process": {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
 		"one of two":                  {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
 		"a virtual thread":            {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
-		"a goroutine":                 {unread(func(c *event.Cause) { c.Go = event.GoOtherTurn }), func(*Beginning) {}, SourceNone},
+		"a goroutine":                 {unread(), func(b *Beginning) { b.Goroutine.Number = 7 }, SourceNone},
 		"it is answered":              {unread(), func(b *Beginning) { b.At = 50 }, SourceNone},
 		"it has not come":             {unread(), func(b *Beginning) { b.At = 5 }, SourceNone},
 	} {
@@ -357,21 +377,21 @@ func TestGoroutineThatHasReadARequestSendsItsCalls(t *testing.T) {
 	}{
 		"the same goroutine":                {func(*Beginning) {}, SourceGoroutine},
 		"on a thread that received another": {func(b *Beginning) { b.Cause = received(servedToo, 0, 10) }, SourceGoroutine},
-		"another goroutine":                 {func(b *Beginning) { b.Goroutine = 6 }, SourceNone},
+		"another goroutine":                 {func(b *Beginning) { b.Goroutine.Number = 6 }, SourceNone},
 		"another process":                   {func(b *Beginning) { b.Process = 2 }, SourceNone},
 		"after the answer":                  {func(b *Beginning) { b.At = 50 }, SourceNone},
 		"before the request":                {func(b *Beginning) { b.At = 5 }, SourceNone},
 	} {
 		e, _ := newExchanges(t, direct)
 		r := request(served, 1, 10, 0)
-		r.Goroutine = 5
+		r.Goroutine.Number = 5
 		e.Begin(&r)
 		e.End(&r, Context{}, &Answer{First: 1, End: 2, Began: 40, At: 41})
 		later := request(served, 2, 60, 10)
-		later.Goroutine = 5
+		later.Goroutine.Number = 5
 		e.Begin(&later)
-		c := call(called, 1, 20, event.Cause{Go: event.GoOtherTurn})
-		c.Goroutine = 5
+		c := call(called, 1, 20, event.Cause{})
+		c.Goroutine.Number = 5
 		test.call(&c)
 		e.Begin(&c)
 		p, _ := e.Resolve(c.ExchangeKey)

@@ -9,17 +9,17 @@ const (
 	SourceWire             // a header of the request names it
 	SourcePeer             // it is the other end of the connection
 	SourceThread           // the thread that sent the request had read another one, whose answer is the only one that it owed
-	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet
+	SourceGoroutine        // the goroutine that sent it had read another one, and not answered yet, or had been started since by one that had
 	SourceRequestID        // both have the same X-Request-ID or X-Correlation-ID, and no other request of the process had
-	SourceHandoff          // the goroutine that sent it runs in the turn of one that had read another one last: it was woken by that
+	SourceHandoff          // a goroutine that had read another one waited for the one that sent it
 	SourceCallback         // the thread had read another one last, and no further one since it had looked for events or sent something
+	SourceForward          // a proxy, which had one request with the same method and target to answer
 	SourceOnly             // the process had no other one to answer
 	SourceLast             // the thread had read another one last, behind further ones
-	SourceConnect          // the goroutine that opened the connection ran in such a turn, and this is the first request on it
 	SourcesCount
 )
 
-var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "request_id", "handoff", "callback", "only", "last", "connect"}
+var sourceNames = [SourcesCount]string{"", "wire", "peer", "thread", "goroutine", "request_id", "handoff", "callback", "forward", "only", "last"}
 
 // String is the value of socketflow.parent.source.
 func (s Source) String() string {
@@ -31,7 +31,9 @@ func (s Source) String() string {
 
 // isOfThread reports whether a kind says something about the thread or the goroutine that sent a request: what this sends when it has got the answer
 // has the same cause. One of a pool may have something else to do.
-func (s Source) isOfThread() bool { return s > SourcePeer && s != SourceRequestID && s != SourceOnly }
+func (s Source) isOfThread() bool {
+	return s > SourcePeer && s != SourceRequestID && s != SourceForward && s != SourceOnly
+}
 
 // Sources is a set of kinds.
 type Sources uint16
@@ -46,9 +48,9 @@ func SourcesOf(all ...Source) (s Sources) {
 
 // Choices of what becomes a parent.
 var (
-	Off     = SourcesOf(SourceWire, SourcePeer)                                                                          // nothing within a process
-	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceRequestID, SourceHandoff, SourceCallback, SourceOnly) // as measured: docs/causality.md
-	Likely  = Certain | SourcesOf(SourceLast, SourceConnect)
+	Off     = SourcesOf(SourceWire, SourcePeer)                                                                                         // nothing within a process
+	Certain = Off | SourcesOf(SourceThread, SourceGoroutine, SourceRequestID, SourceHandoff, SourceCallback, SourceForward, SourceOnly) // as measured: docs/causality.md
+	Likely  = Certain | SourcesOf(SourceLast)
 )
 
 // Has reports whether a kind is in the set.

@@ -26,7 +26,7 @@ func (r *report) summary() {
 				precise++
 			}
 		}
-		if !x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
+		if !x.recallIsShort() {
 			recalled++
 		}
 	}
