@@ -24,7 +24,11 @@ struct thread_cause {
 	__u8 polled;    /* the thread has looked for events since it received */
 	__u8 sent;      /* it has sent something since */
 	__u8 carrier;   /* it runs virtual threads */
-	__u8 pad;
+	__u8 request;   /* this was a request: it was received from a socket that was accepted */
+	__u8 deferred;  /* since it looked for events it has received a request, and then something else before it sent anything */
+	__u8 pad[7];
+	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events */
+	__u64 timer;    /* CLOCK_MONOTONIC, ns: before that it runs no timer; 0: it has not looked for events */
 };
 
 /* By thread. Of threads that take each other's slot the causes are not known. */
@@ -49,6 +53,8 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
 
 	return t && t->tid == tid ? t : NULL;
 }
+
+#define NO_TIMEOUT (~0ULL)
 
 #define GO_M 48           /* runtime.g.m, since Go 1.5 */
 #define GO_CURG 184       /* runtime.m.curg since Go 1.25, one word further before */
@@ -128,20 +134,33 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 	return t;
 }
 
+/* A thread has received something. */
+static __always_inline void note_row(struct thread_cause *t, __u64 cookie, bool request)
+{
+	bool same = t->cookie == cookie;
+
+	if (t->polled)
+		t->deferred = 0;
+	else if (t->request && !t->sent && !same)
+		t->deferred = 1;
+	if (t->polled || t->sent)
+		t->row = 1;
+	else if (!same)
+		t->row++;
+	t->polled = t->sent = 0;
+	t->cookie = cookie;
+	t->request = request;
+}
+
 /* A thread has received bytes, which end at a position; length 0: nobody knows where. NULL: causes are not observed. */
 static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 goroutine, __u64 cookie, __u64 position,
-							  __u32 length)
+							  __u32 length, bool request)
 {
 	struct thread_cause *t = claim_slot(task);
 
 	if (!t)
 		return NULL;
-	if (t->polled || t->sent)
-		t->row = 1;
-	else if (t->cookie != cookie)
-		t->row++;
-	t->polled = t->sent = 0;
-	t->cookie = cookie;
+	note_row(t, cookie, request);
 	t->position = position;
 	t->length = length;
 	t->waits = task->nvcsw;
@@ -149,15 +168,31 @@ static __always_inline struct thread_cause *note_received(const struct task_stru
 	return t;
 }
 
+/* A thread has transferred something over a socket that is not followed. */
+static __always_inline void note_unfollowed(__u32 direction)
+{
+	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
+
+	if (!t)
+		return;
+	if (direction == DIRECTION_SENT) {
+		t->sent = 1;
+		return;
+	}
+	note_row(t, 0, false);
+	t->position = t->length = t->turn = 0;
+}
+
 /* The same of a connection. Returns whether the goroutine is one. */
 static __always_inline bool note_received_from(struct socket_state *s, const struct task_struct *task, __u64 goroutine, __u64 position,
 					       __u32 length)
 {
-	struct thread_cause *t = note_received(task, goroutine, s->conn.flow.cookie, position, length);
+	bool request = s->conn.flow.role == ROLE_SERVER;
+	struct thread_cause *t = note_received(task, goroutine, s->conn.flow.cookie, position, length, request);
 
 	if (!t)
 		return false;
-	if (s->conn.flow.role == ROLE_SERVER && s->pending_tid != task->pid) {
+	if (request && s->pending_tid != task->pid) {
 		end_pending(s);
 		s->pending_tid = task->pid;
 		if (t->pending < 0) /* two CPUs have taken back the last one */
@@ -165,6 +200,12 @@ static __always_inline bool note_received_from(struct socket_state *s, const str
 		__sync_fetch_and_add(&t->pending, 1);
 	}
 	return t->turn;
+}
+
+/* Whether a thread may do something that is not about what it has received last: it has looked for more, or runs its timers. */
+static __always_inline bool has_looked(const struct thread_cause *t)
+{
+	return t->polled || !sees_polls || (t->timer && t->timer != NO_TIMEOUT && bpf_ktime_get_ns() >= t->timer);
 }
 
 /* The cause of what a thread does now. */
@@ -181,11 +222,23 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->length = t->length;
 	c->pending = t->pending > 255 ? 255 : t->pending < 0 ? 0 : t->pending;
 	c->row = t->row > 255 ? 255 : t->row;
-	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (t->polled || !sees_polls ? CAUSE_POLLED : 0) |
-		   (t->carrier ? CAUSE_CARRIER : 0);
+	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (has_looked(t) ? CAUSE_POLLED : 0) |
+		   (t->carrier ? CAUSE_CARRIER : 0) | (t->deferred ? CAUSE_DEFERRED : 0);
 	turn = turn_of(t, goroutine);
 	if (turn)
 		c->go = turn == t->turn && turn != TURN_UNKNOWN ? GO_SAME_TURN : GO_OTHER_TURN;
+}
+
+/* The cause of a connection that a thread opens. */
+static __always_inline void cause_of_connect(struct cause *c, const struct task_struct *task, __u64 goroutine)
+{
+	struct thread_cause *t;
+
+	read_cause(c, task, goroutine);
+	c->flags |= CAUSE_CONNECT;
+	t = cause_of(task->pid);
+	if (t)
+		t->sent = 1;
 }
 
 /* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
@@ -194,26 +247,15 @@ static __always_inline void cause_of_sent(struct cause *c, struct socket_state *
 	struct thread_cause *t;
 
 	read_cause(c, task, goroutine);
-	if (s->connect_cause.length) {
+	if ((s->connect_cause.flags & CAUSE_CONNECT) && (s->connect_cause.length || !c->go))
 		*c = s->connect_cause;
-		c->flags |= CAUSE_CONNECT;
-		s->connect_cause.length = 0;
-	}
+	s->connect_cause.flags = 0;
 	t = cause_of(task->pid);
 	if (!t)
 		return;
 	t->sent = 1;
 	if (s->conn.flow.role == ROLE_SERVER) /* what began with a request has come to its end */
 		t->turn = 0;
-}
-
-/* A thread has looked for events: what it does next need not be about what it has received before. */
-static __always_inline void on_poll_exit(void)
-{
-	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
-
-	if (t)
-		t->polled = 1;
 }
 
 /* A thread has ended. Another one may get its number. */

@@ -140,8 +140,10 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (length <= 0)
 		return;
 	s = followed(sk);
-	if (!s)
+	if (!s) {
+		note_unfollowed(direction);
 		return;
+	}
 	stream = &s->conn.streams[direction];
 	if (sk->sk_protocol != IPPROTO_TCP) {
 		if (direction == DIRECTION_RECEIVED)

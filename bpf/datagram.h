@@ -158,7 +158,8 @@ static __always_inline void note_datagram(const struct datagram_flow *d, const s
 		read_cause(&e->cause, task, goroutine);
 		e->goroutine = e->cause.go ? goroutine : 0;
 	} else {
-		struct thread_cause *t = note_received(task, goroutine, d->flow.cookie, d->bytes[DIRECTION_RECEIVED] + g->length, g->length);
+		struct thread_cause *t = note_received(task, goroutine, d->flow.cookie, d->bytes[DIRECTION_RECEIVED] + g->length, g->length,
+						       false);
 		e->cause.length = 0;
 		e->goroutine = t && t->turn ? goroutine : 0;
 	}

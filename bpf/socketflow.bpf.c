@@ -37,6 +37,7 @@
 #include "datagram_data.h"
 #include "sockets.h"
 #include "causes.h"
+#include "polls.h"
 #include "claim.h"
 #include "transfer_bufs.h"
 #include "task_files.h"

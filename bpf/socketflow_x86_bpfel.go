@@ -26,10 +26,11 @@ const (
 type SocketflowCauseFlag uint32
 
 const (
-	SocketflowCauseFlagCAUSE_WAITED  SocketflowCauseFlag = 1
-	SocketflowCauseFlagCAUSE_POLLED  SocketflowCauseFlag = 2
-	SocketflowCauseFlagCAUSE_CONNECT SocketflowCauseFlag = 4
-	SocketflowCauseFlagCAUSE_CARRIER SocketflowCauseFlag = 8
+	SocketflowCauseFlagCAUSE_WAITED   SocketflowCauseFlag = 1
+	SocketflowCauseFlagCAUSE_POLLED   SocketflowCauseFlag = 2
+	SocketflowCauseFlagCAUSE_CONNECT  SocketflowCauseFlag = 4
+	SocketflowCauseFlagCAUSE_CARRIER  SocketflowCauseFlag = 8
+	SocketflowCauseFlagCAUSE_DEFERRED SocketflowCauseFlag = 16
 )
 
 type SocketflowCloseEvent struct {
@@ -605,7 +606,11 @@ type SocketflowThreadCause struct {
 	Polled   uint8
 	Sent     uint8
 	Carrier  uint8
-	Pad      uint8
+	Request  uint8
+	Deferred uint8
+	Pad      [7]uint8
+	Looked   uint64
+	Timer    uint64
 }
 
 type SocketflowTransport uint32

@@ -144,7 +144,7 @@ func (e *Engine) prepareJoining() (err error) {
 	if e.ends, err = trace.NewEnds(ends); err != nil {
 		return err
 	}
-	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents)
+	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents, e.progress.Settled)
 	return err
 }
 

@@ -269,7 +269,7 @@ const (
 	flowStepFraction = 800
 	// waitsEntries is how many threads may wait within a call that sends without taking each other's slot (56 bytes each). A power of two.
 	waitsEntries = 4096
-	// causesEntries is how many threads may send and receive without taking each other's slot (40 bytes each). A power of two.
+	// causesEntries is how many threads may send and receive without taking each other's slot (72 bytes each). A power of two.
 	causesEntries = 16384
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536

@@ -58,6 +58,7 @@ type Exchanges struct {
 	readers   [parts]readersPart   // by goroutine
 	serving   [parts]servingPart   // by process
 	ends      *Ends
+	settled   func(at uint64) bool
 	trusted   Sources
 	most      int64
 	count     atomic.Int64
@@ -110,8 +111,9 @@ type node struct {
 }
 
 // NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
-func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
-	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
+// settled reports whether all events from before a time (CLOCK_MONOTONIC, ns) have been handled.
+func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64) bool) (*Exchanges, error) {
+	e := &Exchanges{ends: ends, trusted: trusted, settled: settled, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
 			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),

@@ -21,8 +21,8 @@ const flagsOfRoot = 0x3
 // maxDepth bounds the chain from a span to its root.
 const maxDepth = 32
 
-// Resolve finds the trace and the parent of an exchange's span. All events from before the exchange have to be handled by then. ok is false if the
-// exchange is not known any more.
+// Resolve finds the trace and the parent of an exchange's span. If not all events from before the exchange have been handled, it has no cause: what
+// is not known yet may be another one. ok is false if the exchange is not known any more.
 func (e *Exchanges) Resolve(k ExchangeKey) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
 
 func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
@@ -112,6 +112,9 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
+	if !e.settled(n.At) {
+		return Parent{}
+	}
 	if n.Goroutine != 0 {
 		if x, found := e.readBy(n); found {
 			return e.asParent(n, &x, SourceGoroutine, depth)
@@ -162,6 +165,8 @@ func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 		p.Span = x.IDs.Own
 	case p.Source <= SourcePeer:
 		return Parent{} // it has none in this process
+	case p.Source == SourceOnly: // which says nothing about what comes later
+		return Parent{}
 	default:
 		source = max(source, p.Source)
 	}
@@ -187,11 +192,17 @@ func judge(n, x *node) Source {
 		return SourceHandoff
 	case c.Go == event.GoOtherTurn:
 		return SourceNone
+	case c.Polled, c.Connect && x.answeredBefore(n.At): // for something else, or for a timer
+		return SourceNone
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
-	case c.Polled || c.Waited && c.Row > 1:
+	case c.Deferred: // what it has received before may be what this is about
 		return SourceNone
-	case c.Row <= 1 || n.Immediate:
+	case n.Immediate:
+		return SourceCallback
+	case c.Waited: // perhaps for other work
+		return SourceNone
+	case c.Row <= 1:
 		return SourceCallback
 	default:
 		return SourceLast
@@ -200,7 +211,7 @@ func judge(n, x *node) Source {
 
 // owesOne reports whether a thread that keeps to one request at a time has exactly one to answer.
 func owesOne(c *event.Cause) bool {
-	return c.Pending == 1 && !c.Carrier && c.Go == event.GoNone
+	return c.Pending == 1 && !c.Polled && !c.Carrier && c.Go == event.GoNone
 }
 
 // answeredBefore reports whether a request of somebody else had got something before a time.

@@ -19,7 +19,7 @@ func newExchanges(t testing.TB, trusted Sources) (*Exchanges, *Ends) {
 	t.Helper()
 	ends, err := NewEnds(most)
 	require.NoError(t, err)
-	e, err := NewExchanges(most, ends, trusted)
+	e, err := NewExchanges(most, ends, trusted, func(uint64) bool { return true })
 	require.NoError(t, err)
 	return e, ends
 }
@@ -65,6 +65,7 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 	row := func(n uint8) func(*event.Cause) { return func(c *event.Cause) { c.Row = n } }
 	waited := func(c *event.Cause) { c.Waited = true }
 	polled := func(c *event.Cause) { c.Polled = true }
+	deferred := func(c *event.Cause) { c.Deferred = true }
 	carrier := func(c *event.Cause) { c.Carrier = true }
 	connect := func(c *event.Cause) { c.Connect = true }
 	sameTurn := func(c *event.Cause) { c.Go = event.GoSameTurn }
@@ -82,7 +83,9 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 		source Source
 	}{
 		"the only one that is pending":                         {received(served, 100, 150), nil, 2, SourceThread},
-		"it has waited":                                        {received(served, 100, 150, waited, polled), nil, 2, SourceThread},
+		"the only one, and it has waited":                      {received(served, 100, 150, waited), nil, 2, SourceThread},
+		"the only one, and it has looked for others":           {received(served, 100, 150, polled), nil, 0, SourceNone},
+		"the only one, behind others that were not acted upon": {received(served, 100, 150, deferred), nil, 2, SourceThread},
 		"a body, and two requests are under way":               {received(served, 120, 150), nil, 0, SourceNone},
 		"a body of the only one that is under way":             {received(served, 120, 150), ended(1), 2, SourceThread},
 		"the request before":                                   {received(served, 0, 50), nil, 1, SourceThread},
@@ -91,6 +94,8 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 		"one of several, and it has looked for others":         {received(served, 100, 150, pending(2), polled), nil, 0, SourceNone},
 		"one of several that were received in a row":           {received(served, 100, 150, pending(2), row(2)), nil, 2, SourceLast},
 		"of a row, and it has waited":                          {received(served, 100, 150, pending(2), row(2), waited), nil, 0, SourceNone},
+		"one of several, and it has waited":                    {received(served, 100, 150, pending(2), waited), nil, 0, SourceNone},
+		"one of several, behind others not acted upon":         {received(served, 100, 150, pending(2), deferred), nil, 0, SourceNone},
 		"it is answered":                                       {received(served, 100, 150, pending(0)), ended(2), 2, SourceCallback},
 		"it is answered, and another one is pending":           {received(served, 100, 150), ended(2), 2, SourceCallback},
 		"it is answered, and the thread has looked for others": {received(served, 100, 150, polled), ended(2), 0, SourceNone},
@@ -98,6 +103,7 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 		"a goroutine of the same turn":                         {received(served, 100, 150, pending(9), sameTurn), nil, 2, SourceHandoff},
 		"a goroutine of another turn":                          {received(served, 100, 150, otherTurn), nil, 0, SourceNone},
 		"a goroutine has connected":                            {received(served, 100, 150, sameTurn, connect), nil, 2, SourceConnect},
+		"a thread has connected, and the request is answered":  {received(served, 100, 150, connect, pending(0)), ended(2), 0, SourceNone},
 		"a thread has connected":                               {received(served, 100, 150, connect), nil, 2, SourceThread},
 		"nothing is known":                                     {event.Cause{}, nil, 0, SourceNone},
 		"another socket":                                       {received(servedToo, 100, 150), nil, 0, SourceNone},
@@ -164,6 +170,60 @@ func TestAnswersLeadToTheParentOfTheirRequest(t *testing.T) {
 	}
 }
 
+// nginx and Node.js act on what they receive before they receive more, also if they have waited for a helper in between.
+func TestEventLoopThatActsAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*event.Cause)
+		want   Source
+	}{
+		"behind others":                {func(c *event.Cause) { c.Row = 3 }, SourceCallback},
+		"it has waited":                {func(c *event.Cause) { c.Waited = true }, SourceCallback},
+		"it has looked for others":     {func(c *event.Cause) { c.Polled = true }, SourceNone},
+		"behind one that it postponed": {func(c *event.Cause) { c.Deferred = true }, SourceNone},
+	} {
+		e, _ := newExchanges(t, direct)
+		r := request(served, 1, 10, 0)
+		e.Begin(&r)
+		c := call(called, 1, 20, received(served, 0, 10, func(c *event.Cause) { c.Pending = 2 }, test.change))
+		c.Immediate = true
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+	}
+}
+
+// A pool's thread calls for one request, and then, without having received anything else, for another one.
+func TestOnlyRequestOnceIsNotTheParentOfWhatFollows(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	first, second, third := request(served, 1, 10, 0), request(served, 2, 50, 10), request(servedToo, 1, 51, 0)
+	before := at(called, 1, 20, 0, true)
+	e.Begin(&first)
+	e.Begin(&before)
+	e.End(&before, Context{}, &Answer{0, 50, 30, 31})
+	e.End(&first, Context{}, &Answer{First: 1, End: 9, Began: 40, At: 41})
+	e.Begin(&second)
+	e.Begin(&third)
+	after := call(called, 2, 60, received(called, 0, 50, func(c *event.Cause) { c.Pending = 0 }))
+	e.Begin(&after)
+	p, _ := e.Resolve(before.ExchangeKey)
+	assert.Equal(t, SourceOnly, p.Source)
+	p, _ = e.Resolve(after.ExchangeKey)
+	assert.Equal(t, SourceNone, p.Source)
+}
+
+// A shard that is behind does not know yet that a request was answered, and another one came.
+func TestNothingIsACauseWhileEventsFromBeforeAreMissing(t *testing.T) {
+	for _, reached := range []uint64{19, 20} {
+		e, _ := newExchanges(t, Certain)
+		e.settled = func(at uint64) bool { return at <= reached }
+		r, c := request(served, 1, 10, 0), call(called, 1, 20, received(served, 100, 110))
+		e.Begin(&r)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, reached == 20, p.Source != SourceNone, reached)
+	}
+}
+
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
@@ -172,15 +232,16 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		call  func(*Beginning)
 		want  Source
 	}{
-		"the only one":                {unread(), func(*Beginning) {}, SourceThread},
-		"its position is not known":   {event.Cause{Socket: calledToo, Pending: 1}, func(*Beginning) {}, SourceThread},
-		"another thread":              {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
-		"a thread of another process": {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
-		"one of two":                  {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
-		"a virtual thread":            {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
-		"a goroutine":                 {unread(func(c *event.Cause) { c.Go = event.GoOtherTurn }), func(*Beginning) {}, SourceNone},
-		"it is answered":              {unread(), func(b *Beginning) { b.At = 50 }, SourceNone},
-		"it has not come":             {unread(), func(b *Beginning) { b.At = 5 }, SourceNone},
+		"the only one":                                 {unread(), func(*Beginning) {}, SourceThread},
+		"its position is not known":                    {event.Cause{Socket: calledToo, Pending: 1}, func(*Beginning) {}, SourceThread},
+		"another thread":                               {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
+		"a thread of another process":                  {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
+		"it has looked for others":                     {unread(func(c *event.Cause) { c.Polled = true }), func(*Beginning) {}, SourceNone},
+		"one of two":                                   {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
+		"a virtual thread":                             {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
+		"a goroutine":                                  {unread(func(c *event.Cause) { c.Go = event.GoOtherTurn }), func(*Beginning) {}, SourceNone},
+		"it is answered":                               {unread(), func(b *Beginning) { b.At = 50 }, SourceNone},
+		"it has not come":                              {unread(), func(b *Beginning) { b.At = 5 }, SourceNone},
 	} {
 		e, _ := newExchanges(t, direct)
 		r := request(served, 1, 10, 0)
