@@ -26,7 +26,9 @@ struct thread_cause {
 	__u8 carrier;   /* it runs virtual threads */
 	__u8 request;   /* this was a request: it was received from a socket that was accepted */
 	__u8 deferred;  /* since it looked for events it has received a request, and then something else before it sent anything */
-	__u8 pad[7];
+	__u8 brief;     /* when it last waited for a timer, that was for a short time only */
+	__u8 answered;  /* it has sent something to who asked since it received */
+	__u8 pad[5];
 	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events */
 	__u64 timer;    /* CLOCK_MONOTONIC, ns: before that it runs no timer; 0: it has not looked for events */
 };
@@ -147,7 +149,7 @@ static __always_inline void note_row(struct thread_cause *t, __u64 cookie, bool 
 		t->row = 1;
 	else if (!same)
 		t->row++;
-	t->polled = t->sent = 0;
+	t->polled = t->sent = t->answered = 0;
 	t->cookie = cookie;
 	t->request = request;
 }
@@ -223,7 +225,8 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->pending = t->pending > 255 ? 255 : t->pending < 0 ? 0 : t->pending;
 	c->row = t->row > 255 ? 255 : t->row;
 	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (has_looked(t) ? CAUSE_POLLED : 0) |
-		   (t->carrier ? CAUSE_CARRIER : 0) | (t->deferred ? CAUSE_DEFERRED : 0);
+		   (t->carrier ? CAUSE_CARRIER : 0) | (t->deferred ? CAUSE_DEFERRED : 0) |
+		   (t->answered ? CAUSE_ANSWERED : 0);
 	turn = turn_of(t, goroutine);
 	if (turn)
 		c->go = turn == t->turn && turn != TURN_UNKNOWN ? GO_SAME_TURN : GO_OTHER_TURN;
@@ -241,21 +244,28 @@ static __always_inline void cause_of_connect(struct cause *c, const struct task_
 		t->sent = 1;
 }
 
-/* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
-static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task, __u64 goroutine)
+/* A thread has sent something over a connection. */
+static __always_inline void note_sent(const struct socket_state *s)
 {
-	struct thread_cause *t;
+	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
 
-	read_cause(c, task, goroutine);
-	if ((s->connect_cause.flags & CAUSE_CONNECT) && (s->connect_cause.length || !c->go))
-		*c = s->connect_cause;
-	s->connect_cause.flags = 0;
-	t = cause_of(task->pid);
 	if (!t)
 		return;
 	t->sent = 1;
-	if (s->conn.flow.role == ROLE_SERVER) /* what began with a request has come to its end */
+	if (s->conn.flow.role == ROLE_SERVER) { /* what began with a request has come to its end */
+		t->answered = 1;
 		t->turn = 0;
+	}
+}
+
+/* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
+static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task, __u64 goroutine)
+{
+	read_cause(c, task, goroutine);
+	if (s->connect_cause.flags & CAUSE_CONNECT)
+		*c = s->connect_cause;
+	s->connect_cause.flags = 0;
+	note_sent(s);
 }
 
 /* A thread has ended. Another one may get its number. */

@@ -157,6 +157,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (!is_wanted(&s->conn, direction, &budget)) {
 		if (direction == DIRECTION_RECEIVED)
 			note_received_from(s, task, GOROUTINE(regs), 0, 0);
+		else
+			note_sent(s);
 		return;
 	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))

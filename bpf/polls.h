@@ -9,6 +9,7 @@
 #define NSEC_PER_MSEC 1000000ULL
 #define NSEC_PER_USEC 1000ULL
 #define ROUNDING NSEC_PER_MSEC /* loops count whole milliseconds */
+#define BRIEF (20 * NSEC_PER_MSEC)
 #define MAX_SECONDS (1 << 30)
 
 /* struct timespec, and of select: timeval */
@@ -67,7 +68,7 @@ static __always_inline bool waits_for_one(const struct pt_regs *regs)
 
 /*
  * The time of the first timer is not known, but how long the call waited for it at the most, and that it began after the one before had ended. A loop
- * that does not wait at all has something else to do, and its timers are as before.
+ * that does not wait at all has something else to do. Its timers are as before, unless the program is one that has brief ones: it may have set more.
  */
 static __always_inline void on_poll_exit(void)
 {
@@ -84,5 +85,9 @@ static __always_inline void on_poll_exit(void)
 		t->timer = NO_TIMEOUT;
 	else if (timeout)
 		t->timer = t->looked + timeout - ROUNDING;
+	else if (t->brief)
+		t->timer = t->looked;
+	if (timeout)
+		t->brief = timeout <= BRIEF;
 	t->looked = bpf_ktime_get_ns();
 }

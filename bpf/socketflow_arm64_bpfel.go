@@ -31,6 +31,7 @@ const (
 	SocketflowCauseFlagCAUSE_CONNECT  SocketflowCauseFlag = 4
 	SocketflowCauseFlagCAUSE_CARRIER  SocketflowCauseFlag = 8
 	SocketflowCauseFlagCAUSE_DEFERRED SocketflowCauseFlag = 16
+	SocketflowCauseFlagCAUSE_ANSWERED SocketflowCauseFlag = 32
 )
 
 type SocketflowCloseEvent struct {
@@ -608,7 +609,9 @@ type SocketflowThreadCause struct {
 	Carrier  uint8
 	Request  uint8
 	Deferred uint8
-	Pad      [7]uint8
+	Brief    uint8
+	Answered uint8
+	Pad      [5]uint8
 	Looked   uint64
 	Timer    uint64
 }

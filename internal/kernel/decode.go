@@ -236,6 +236,7 @@ func decodeData(raw []byte, e *event.Event) error {
 			Connect:  r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_CONNECT) != 0,
 			Carrier:  r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_CARRIER) != 0,
 			Deferred: r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_DEFERRED) != 0,
+			Answered: r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_ANSWERED) != 0,
 		},
 	}
 	if r.Form != 0 && !e.Data.Form.Valid() {

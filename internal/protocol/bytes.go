@@ -53,6 +53,7 @@ type Cause struct {
 	Connect  bool  // all this is about the connect, not about the sending
 	Carrier  bool  // the thread runs virtual threads, which do not keep to it
 	Deferred bool  // since it looked for events the thread has received a request, and then something else before it sent anything
+	Answered bool  // it has sent something to who asked since it received
 	Go       uint8 // as event.GoTurn
 }
 

@@ -200,7 +200,7 @@ func judge(n, x *node) Source {
 		return SourceNone
 	case n.Immediate:
 		return SourceCallback
-	case c.Waited: // perhaps for other work
+	case c.Waited, c.Answered: // perhaps for other work
 		return SourceNone
 	case c.Row <= 1:
 		return SourceCallback

@@ -65,6 +65,7 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 	row := func(n uint8) func(*event.Cause) { return func(c *event.Cause) { c.Row = n } }
 	waited := func(c *event.Cause) { c.Waited = true }
 	polled := func(c *event.Cause) { c.Polled = true }
+	answered := func(c *event.Cause) { c.Answered = true }
 	deferred := func(c *event.Cause) { c.Deferred = true }
 	carrier := func(c *event.Cause) { c.Carrier = true }
 	connect := func(c *event.Cause) { c.Connect = true }
@@ -95,6 +96,7 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 		"one of several that were received in a row":           {received(served, 100, 150, pending(2), row(2)), nil, 2, SourceLast},
 		"of a row, and it has waited":                          {received(served, 100, 150, pending(2), row(2), waited), nil, 0, SourceNone},
 		"one of several, and it has waited":                    {received(served, 100, 150, pending(2), waited), nil, 0, SourceNone},
+		"it is answered, and was the last":                     {received(served, 100, 150, pending(0), answered), ended(2), 0, SourceNone},
 		"one of several, behind others not acted upon":         {received(served, 100, 150, pending(2), deferred), nil, 0, SourceNone},
 		"it is answered":                                       {received(served, 100, 150, pending(0)), ended(2), 2, SourceCallback},
 		"it is answered, and another one is pending":           {received(served, 100, 150), ended(2), 2, SourceCallback},
@@ -177,6 +179,7 @@ func TestEventLoopThatActsAtOnce(t *testing.T) {
 		want   Source
 	}{
 		"behind others":                {func(c *event.Cause) { c.Row = 3 }, SourceCallback},
+		"it has answered":              {func(c *event.Cause) { c.Answered = true }, SourceCallback},
 		"it has waited":                {func(c *event.Cause) { c.Waited = true }, SourceCallback},
 		"it has looked for others":     {func(c *event.Cause) { c.Polled = true }, SourceNone},
 		"behind one that it postponed": {func(c *event.Cause) { c.Deferred = true }, SourceNone},
@@ -232,16 +235,16 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		call  func(*Beginning)
 		want  Source
 	}{
-		"the only one":                                 {unread(), func(*Beginning) {}, SourceThread},
-		"its position is not known":                    {event.Cause{Socket: calledToo, Pending: 1}, func(*Beginning) {}, SourceThread},
-		"another thread":                               {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
-		"a thread of another process":                  {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
-		"it has looked for others":                     {unread(func(c *event.Cause) { c.Polled = true }), func(*Beginning) {}, SourceNone},
-		"one of two":                                   {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
-		"a virtual thread":                             {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
-		"a goroutine":                                  {unread(func(c *event.Cause) { c.Go = event.GoOtherTurn }), func(*Beginning) {}, SourceNone},
-		"it is answered":                               {unread(), func(b *Beginning) { b.At = 50 }, SourceNone},
-		"it has not come":                              {unread(), func(b *Beginning) { b.At = 5 }, SourceNone},
+		"the only one":                {unread(), func(*Beginning) {}, SourceThread},
+		"its position is not known":   {event.Cause{Socket: calledToo, Pending: 1}, func(*Beginning) {}, SourceThread},
+		"another thread":              {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
+		"a thread of another process": {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
+		"it has looked for others":    {unread(func(c *event.Cause) { c.Polled = true }), func(*Beginning) {}, SourceNone},
+		"one of two":                  {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
+		"a virtual thread":            {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
+		"a goroutine":                 {unread(func(c *event.Cause) { c.Go = event.GoOtherTurn }), func(*Beginning) {}, SourceNone},
+		"it is answered":              {unread(), func(b *Beginning) { b.At = 50 }, SourceNone},
+		"it has not come":             {unread(), func(b *Beginning) { b.At = 5 }, SourceNone},
 	} {
 		e, _ := newExchanges(t, direct)
 		r := request(served, 1, 10, 0)
