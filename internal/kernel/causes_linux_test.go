@@ -21,7 +21,6 @@ type loop struct {
 	call    *wire     // the thread has the client's end
 	hidden  [2]int    // the other end, and the thread's
 	epoll   int
-	opened  *wire // by the thread
 	tracers *SocketTracer
 }
 
