@@ -24,6 +24,13 @@ struct thread_cause {
 	__u8 sent;      /* it has sent something since */
 	__u8 carrier;   /* it runs virtual threads */
 	__u8 go;        /* it has looked like a thread of a Go program */
+	__u8 request;   /* this was a request: it was received from a socket that was accepted */
+	__u8 deferred;  /* since it looked for events it has received a request, and then something else before it sent anything */
+	__u8 brief;     /* when it last waited for a timer, that was for a short time only */
+	__u8 answered;  /* it has sent something to who asked since it received */
+	__u8 pad[4];
+	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events */
+	__u64 timer;    /* CLOCK_MONOTONIC, ns: before that it runs no timer; 0: it has not looked for events */
 };
 
 /* By thread. Of threads that take each other's slot the causes are not known. */
@@ -48,6 +55,8 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
 
 	return t && t->tid == tid ? t : NULL;
 }
+
+#define NO_TIMEOUT (~0ULL)
 
 #define GO_TRIES 8 /* a thread of a Go program may run foreign code, too */
 
@@ -114,37 +123,73 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 	return t;
 }
 
+/* A thread has received something. */
+static __always_inline void note_row(struct thread_cause *t, __u64 cookie, bool request)
+{
+	bool same = t->cookie == cookie;
+
+	if (t->polled)
+		t->deferred = 0;
+	else if (t->request && !t->sent && !same)
+		t->deferred = 1;
+	if (t->polled || t->sent)
+		t->row = 1;
+	else if (!same)
+		t->row++;
+	t->polled = t->sent = t->answered = 0;
+	t->cookie = cookie;
+	t->request = request;
+}
+
 /* A thread has received bytes, which end at a position; length 0: nobody knows where. NULL: causes are not observed. */
-static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 cookie, __u64 position, __u32 length)
+static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 cookie, __u64 position, __u32 length,
+							  bool request)
 {
 	struct thread_cause *t = claim_slot(task);
 
 	if (!t)
 		return NULL;
-	if (t->polled || t->sent)
-		t->row = 1;
-	else if (t->cookie != cookie)
-		t->row++;
-	t->polled = t->sent = 0;
-	t->cookie = cookie;
+	note_row(t, cookie, request);
 	t->position = position;
 	t->length = length;
 	t->waits = task->nvcsw;
 	return t;
 }
 
+/* A thread has transferred something over a socket that is not followed. */
+static __always_inline void note_unfollowed(__u32 direction)
+{
+	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
+
+	if (!t)
+		return;
+	if (direction == DIRECTION_SENT) {
+		t->sent = 1;
+		return;
+	}
+	note_row(t, 0, false);
+	t->position = t->length = 0;
+}
+
 /* The same of a connection. */
 static __always_inline void note_received_from(struct socket_state *s, const struct task_struct *task, __u64 position, __u32 length)
 {
-	struct thread_cause *t = note_received(task, s->conn.flow.cookie, position, length);
+	bool request = s->conn.flow.role == ROLE_SERVER;
+	struct thread_cause *t = note_received(task, s->conn.flow.cookie, position, length, request);
 
-	if (t && s->conn.flow.role == ROLE_SERVER && s->pending_tid != task->pid) {
+	if (t && request && s->pending_tid != task->pid) {
 		end_pending(s);
 		s->pending_tid = task->pid;
 		if (t->pending < 0) /* two CPUs have taken back the last one */
 			t->pending = 0;
 		__sync_fetch_and_add(&t->pending, 1);
 	}
+}
+
+/* Whether a thread may do something that is not about what it has received last: it has looked for more, or runs its timers. */
+static __always_inline bool has_looked(const struct thread_cause *t)
+{
+	return t->polled || !sees_polls || (t->timer && t->timer != NO_TIMEOUT && bpf_ktime_get_ns() >= t->timer);
 }
 
 /* The cause of what a thread does now. */
@@ -160,32 +205,43 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->length = t->length;
 	c->pending = t->pending > 255 ? 255 : t->pending < 0 ? 0 : t->pending;
 	c->row = t->row > 255 ? 255 : t->row;
-	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (t->polled || !sees_polls ? CAUSE_POLLED : 0) |
-		   (t->carrier ? CAUSE_CARRIER : 0);
+	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (has_looked(t) ? CAUSE_POLLED : 0) |
+		   (t->carrier ? CAUSE_CARRIER : 0) | (t->deferred ? CAUSE_DEFERRED : 0) |
+		   (t->answered ? CAUSE_ANSWERED : 0);
 }
 
-/* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
-static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task)
+/* The cause of a connection that a thread opens. */
+static __always_inline void cause_of_connect(struct cause *c, const struct task_struct *task)
 {
 	struct thread_cause *t;
 
 	read_cause(c, task);
-	if (s->connect_cause.length) {
-		*c = s->connect_cause;
-		s->connect_cause.length = 0;
-	}
+	c->flags |= CAUSE_CONNECT;
 	t = cause_of(task->pid);
 	if (t)
 		t->sent = 1;
 }
 
-/* A thread has looked for events: what it does next need not be about what it has received before. */
-static __always_inline void on_poll_exit(void)
+/* A thread has sent something over a connection. */
+static __always_inline void note_sent(const struct socket_state *s)
 {
 	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
 
-	if (t)
-		t->polled = 1;
+	if (!t)
+		return;
+	t->sent = 1;
+	if (s->conn.flow.role == ROLE_SERVER) /* what began with a request has come to its end */
+		t->answered = 1;
+}
+
+/* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
+static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task)
+{
+	read_cause(c, task);
+	if (s->connect_cause.flags & CAUSE_CONNECT)
+		*c = s->connect_cause;
+	s->connect_cause.flags = 0;
+	note_sent(s);
 }
 
 /* A thread has ended. Another one may get its number. */

@@ -141,8 +141,10 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (length <= 0)
 		return;
 	s = followed(sk);
-	if (!s)
+	if (!s) {
+		note_unfollowed(direction);
 		return;
+	}
 	stream = &s->conn.streams[direction];
 	if (sk->sk_protocol != IPPROTO_TCP) {
 		if (direction == DIRECTION_RECEIVED)
@@ -156,6 +158,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (!is_wanted(&s->conn, direction, &budget)) {
 		if (direction == DIRECTION_RECEIVED)
 			note_received_from(s, task, 0, 0);
+		else
+			note_sent(s);
 		return;
 	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))

@@ -165,7 +165,7 @@ static __always_inline void note_datagram(const struct datagram_flow *d, const s
 	if (g->direction == DIRECTION_SENT) {
 		read_cause(&event_buf->event.cause, task);
 	} else {
-		note_received(task, d->flow.cookie, d->bytes[DIRECTION_RECEIVED] + g->length, g->length);
+		note_received(task, d->flow.cookie, d->bytes[DIRECTION_RECEIVED] + g->length, g->length, false);
 		event_buf->event.cause.length = 0;
 	}
 	note_goroutine(event_buf, task, regs, g->direction, d->flow.role);

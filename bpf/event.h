@@ -190,8 +190,11 @@ struct cause {
 
 enum cause_flag {
 	CAUSE_WAITED = 1,  /* the thread has waited since it received */
-	CAUSE_POLLED = 2,  /* it has looked for events since, or that is not known */
-	CAUSE_CARRIER = 4, /* the thread runs virtual threads of the Java virtual machine, which do not keep to it */
+	CAUSE_POLLED = 2,  /* it has looked for events since, or may have run a timer, or that is not known */
+	CAUSE_CONNECT = 4, /* all this is about the connect, not the sending */
+	CAUSE_CARRIER = 8, /* the thread runs virtual threads of the Java virtual machine, which do not keep to it */
+	CAUSE_DEFERRED = 16, /* since it looked for events it has received a request, and then something else before it sent anything */
+	CAUSE_ANSWERED = 32, /* it has sent something to who asked since it received */
 };
 
 /*

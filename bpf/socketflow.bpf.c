@@ -38,6 +38,7 @@
 #include "sockets.h"
 #include "goroutines.h"
 #include "causes.h"
+#include "polls.h"
 #include "claim.h"
 #include "transfer_bufs.h"
 #include "task_files.h"

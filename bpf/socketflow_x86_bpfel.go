@@ -26,9 +26,12 @@ const (
 type SocketflowCauseFlag uint32
 
 const (
-	SocketflowCauseFlagCAUSE_WAITED  SocketflowCauseFlag = 1
-	SocketflowCauseFlagCAUSE_POLLED  SocketflowCauseFlag = 2
-	SocketflowCauseFlagCAUSE_CARRIER SocketflowCauseFlag = 4
+	SocketflowCauseFlagCAUSE_WAITED   SocketflowCauseFlag = 1
+	SocketflowCauseFlagCAUSE_POLLED   SocketflowCauseFlag = 2
+	SocketflowCauseFlagCAUSE_CONNECT  SocketflowCauseFlag = 4
+	SocketflowCauseFlagCAUSE_CARRIER  SocketflowCauseFlag = 8
+	SocketflowCauseFlagCAUSE_DEFERRED SocketflowCauseFlag = 16
+	SocketflowCauseFlagCAUSE_ANSWERED SocketflowCauseFlag = 32
 )
 
 type SocketflowCloseEvent struct {
@@ -619,6 +622,13 @@ type SocketflowThreadCause struct {
 	Sent     uint8
 	Carrier  uint8
 	Go       uint8
+	Request  uint8
+	Deferred uint8
+	Brief    uint8
+	Answered uint8
+	Pad      [4]uint8
+	Looked   uint64
+	Timer    uint64
 }
 
 type SocketflowTransport uint32

@@ -82,7 +82,7 @@ static __always_inline void on_connect(struct sock *sk)
 	s->conn.flow.role = ROLE_CLIENT;
 	s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
 	task = bpf_get_current_task_btf();
-	read_cause(&s->connect_cause, task);
+	cause_of_connect(&s->connect_cause, task);
 	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 }
 

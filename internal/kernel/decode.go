@@ -233,9 +233,12 @@ func decodeData(raw []byte, e *event.Event) error {
 		Cause: event.Cause{
 			Socket: r.Cause.Cookie, Position: r.Cause.Position, Length: r.Cause.Length,
 			Pending: r.Cause.Pending, Row: r.Cause.Row,
-			Waited:  r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_WAITED) != 0,
-			Polled:  r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_POLLED) != 0,
-			Carrier: r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_CARRIER) != 0,
+			Waited:   r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_WAITED) != 0,
+			Polled:   r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_POLLED) != 0,
+			Connect:  r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_CONNECT) != 0,
+			Carrier:  r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_CARRIER) != 0,
+			Deferred: r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_DEFERRED) != 0,
+			Answered: r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_ANSWERED) != 0,
 		},
 	}
 	if r.Form != 0 && !e.Data.Form.Valid() {

@@ -270,7 +270,7 @@ const (
 	flowStepFraction = 800
 	// waitsEntries is how many threads may wait within a call that sends without taking each other's slot (56 bytes each). A power of two.
 	waitsEntries = 4096
-	// causesEntries is how many threads may send and receive without taking each other's slot (48 bytes each). A power of two.
+	// causesEntries is how many threads may send and receive without taking each other's slot (72 bytes each). A power of two.
 	causesEntries = 16384
 	// goRootsEntries is how many functions of Go programs are remembered that goroutines run (24 bytes each).
 	goRootsEntries = 1024

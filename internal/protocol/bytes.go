@@ -55,11 +55,14 @@ type Cause struct {
 	Position uint64 // behind the last byte of the call that received
 	Length   uint32 // bytes that the call received; 0: it is not known what had been received
 	// Pending is how many conversations have asked something that only this thread has read, and have got nothing yet; 255: or more.
-	Pending uint8
-	Row     uint8 // conversations from which the thread has received since it looked for events or sent something; 255: or more
-	Waited  bool  // the thread has waited since it received
-	Polled  bool  // it has looked for events since, or that is not known
-	Carrier bool  // the thread runs virtual threads, which do not keep to it
+	Pending  uint8
+	Row      uint8 // conversations from which the thread has received since it looked for events or sent something; 255: or more
+	Waited   bool  // the thread has waited since it received
+	Polled   bool  // it has looked for events since, or that is not known
+	Connect  bool  // all this is about the connect, not about the sending
+	Carrier  bool  // the thread runs virtual threads, which do not keep to it
+	Deferred bool  // since it looked for events the thread has received a request, and then something else before it sent anything
+	Answered bool  // it has sent something to who asked since it received
 }
 
 // Chunk is what one system call transferred in one direction, or its captured beginning. In a conversation of datagrams it

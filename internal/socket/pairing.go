@@ -73,7 +73,7 @@ func (c *connection) beginning(id protocol.ID, initiator protocol.Direction, sta
 		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
 		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: event.Goroutine(start.Goroutine), Thread: start.TID,
 	}
-	b.Immediate = b.Cause.Row > 1 && actsAtOnce(c.owner)
+	b.Immediate = (b.Cause.Row > 1 || b.Cause.Waited || b.Cause.Answered) && actsAtOnce(c.owner)
 	if b.IDs.Joined {
 		b.OtherEnd = c.otherEnd()
 	}
@@ -145,6 +145,6 @@ func (c *connection) endExchange(id protocol.ID, x *protocol.Exchange, inProtoco
 func causeOf(c *protocol.Cause) event.Cause {
 	return event.Cause{
 		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
-		Waited: c.Waited, Polled: c.Polled, Carrier: c.Carrier,
+		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Deferred: c.Deferred, Answered: c.Answered,
 	}
 }

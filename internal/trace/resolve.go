@@ -269,13 +269,19 @@ func judge(n, x *node) Source {
 	switch {
 	case c.Carrier:
 		return SourceNone
+	case c.Polled, c.Connect && x.answeredBefore(n.At): // for something else, or for a timer
+		return SourceNone
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
-	case c.Polled || c.Waited && c.Row > 1:
+	case c.Deferred: // what it has received before may be what this is about
 		return SourceNone
 	case n.Content != x.Content: // a proxy may have something else left to do
 		return SourceNone
-	case c.Row <= 1 || n.Immediate:
+	case n.Immediate:
+		return SourceCallback
+	case c.Waited, c.Answered: // perhaps for other work
+		return SourceNone
+	case c.Row <= 1:
 		return SourceCallback
 	default:
 		return SourceLast
@@ -284,7 +290,8 @@ func judge(n, x *node) Source {
 
 // owesOne reports whether a thread that keeps to one request at a time has exactly one to answer.
 func owesOne(n *node) bool {
-	return n.Cause.Pending == 1 && !n.Cause.Carrier && n.Goroutine.Number == 0
+	c := &n.Cause
+	return c.Pending == 1 && !c.Polled && !c.Carrier && n.Goroutine.Number == 0
 }
 
 // answeredBefore reports whether a request of somebody else had got something before a time.

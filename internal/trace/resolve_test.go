@@ -69,7 +69,10 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 	row := func(n uint8) func(*event.Cause) { return func(c *event.Cause) { c.Row = n } }
 	waited := func(c *event.Cause) { c.Waited = true }
 	polled := func(c *event.Cause) { c.Polled = true }
+	answered := func(c *event.Cause) { c.Answered = true }
+	deferred := func(c *event.Cause) { c.Deferred = true }
 	carrier := func(c *event.Cause) { c.Carrier = true }
+	connect := func(c *event.Cause) { c.Connect = true }
 	ended := func(id uint64) func(*Exchanges) {
 		return func(e *Exchanges) {
 			b := request(served, id, 10+10*id, 100*(id-1))
@@ -83,7 +86,9 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 		source Source
 	}{
 		"the only one that is pending":                         {received(served, 100, 150), nil, 2, SourceThread},
-		"it has waited":                                        {received(served, 100, 150, waited, polled), nil, 2, SourceThread},
+		"the only one, and it has waited":                      {received(served, 100, 150, waited), nil, 2, SourceThread},
+		"the only one, and it has looked for others":           {received(served, 100, 150, polled), nil, 0, SourceNone},
+		"the only one, behind others that were not acted upon": {received(served, 100, 150, deferred), nil, 2, SourceThread},
 		"a body, and two requests are under way":               {received(served, 120, 150), nil, 0, SourceNone},
 		"a body of the only one that is under way":             {received(served, 120, 150), ended(1), 2, SourceThread},
 		"the request before":                                   {received(served, 0, 50), nil, 1, SourceThread},
@@ -92,10 +97,15 @@ func TestCauseOfARequestIsWhatItsThreadHadReceived(t *testing.T) {
 		"one of several, and it has looked for others":         {received(served, 100, 150, pending(2), polled), nil, 0, SourceNone},
 		"one of several that were received in a row":           {received(served, 100, 150, pending(2), row(2)), nil, 2, SourceLast},
 		"of a row, and it has waited":                          {received(served, 100, 150, pending(2), row(2), waited), nil, 0, SourceNone},
+		"one of several, and it has waited":                    {received(served, 100, 150, pending(2), waited), nil, 0, SourceNone},
+		"it is answered, and was the last":                     {received(served, 100, 150, pending(0), answered), ended(2), 0, SourceNone},
+		"one of several, behind others not acted upon":         {received(served, 100, 150, pending(2), deferred), nil, 0, SourceNone},
 		"it is answered":                                       {received(served, 100, 150, pending(0)), ended(2), 2, SourceCallback},
 		"it is answered, and another one is pending":           {received(served, 100, 150), ended(2), 2, SourceCallback},
 		"it is answered, and the thread has looked for others": {received(served, 100, 150, polled), ended(2), 0, SourceNone},
 		"a virtual thread":                                     {received(served, 100, 150, carrier), nil, 0, SourceNone},
+		"a thread has connected, and the request is answered":  {received(served, 100, 150, connect, pending(0)), ended(2), 0, SourceNone},
+		"a thread has connected":                               {received(served, 100, 150, connect), nil, 2, SourceThread},
 		"nothing is known":                                     {event.Cause{}, nil, 0, SourceNone},
 		"another socket":                                       {received(servedToo, 100, 150), nil, 0, SourceNone},
 	} {
@@ -317,6 +327,61 @@ func TestAnswerToACallOfTheOnlyRequestSaysNothingOfTheNextCall(t *testing.T) {
 	}
 }
 
+// nginx and Node.js act on what they receive before they receive more, also if they have waited for a helper in between.
+func TestEventLoopThatActsAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*event.Cause)
+		want   Source
+	}{
+		"behind others":                {func(c *event.Cause) { c.Row = 3 }, SourceCallback},
+		"it has answered":              {func(c *event.Cause) { c.Answered = true }, SourceCallback},
+		"it has waited":                {func(c *event.Cause) { c.Waited = true }, SourceCallback},
+		"it has looked for others":     {func(c *event.Cause) { c.Polled = true }, SourceNone},
+		"behind one that it postponed": {func(c *event.Cause) { c.Deferred = true }, SourceNone},
+	} {
+		e, _ := newExchanges(t, direct)
+		r := request(served, 1, 10, 0)
+		e.Begin(&r)
+		c := call(called, 1, 20, received(served, 0, 10, func(c *event.Cause) { c.Pending = 2 }, test.change))
+		c.Immediate = true
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+	}
+}
+
+// A pool's thread calls for one request, and then, without having received anything else, for another one.
+func TestOnlyRequestOnceIsNotTheParentOfWhatFollows(t *testing.T) {
+	e, _ := newExchanges(t, Certain)
+	first, second, third := request(served, 1, 10, 0), request(served, 2, 50, 10), request(servedToo, 1, 51, 0)
+	before := at(called, 1, 20, 0, true)
+	e.Begin(&first)
+	e.Begin(&before)
+	e.End(&before, Context{}, &Answer{0, 50, 30, 31})
+	e.End(&first, Context{}, &Answer{First: 1, End: 9, Began: 40, At: 41})
+	e.Begin(&second)
+	e.Begin(&third)
+	after := call(called, 2, 60, received(called, 0, 50, func(c *event.Cause) { c.Pending = 0 }))
+	e.Begin(&after)
+	p, _ := e.Resolve(before.ExchangeKey)
+	assert.Equal(t, SourceOnly, p.Source)
+	p, _ = e.Resolve(after.ExchangeKey)
+	assert.Equal(t, SourceNone, p.Source)
+}
+
+// A shard that is behind does not know yet that a request was answered, and another one came.
+func TestNothingIsACauseWhileEventsFromBeforeAreMissing(t *testing.T) {
+	for _, reached := range []uint64{19, 20} {
+		e, _ := newExchanges(t, Certain)
+		e.settled = func(at uint64) bool { return at <= reached }
+		r, c := request(served, 1, 10, 0), call(called, 1, 20, received(served, 100, 110))
+		e.Begin(&r)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, reached == 20, p.Source != SourceNone, reached)
+	}
+}
+
 // What a thread has received last may be an answer that nobody can read.
 func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 	unread := func(change ...func(*event.Cause)) event.Cause { return received(calledToo, 500, 600, change...) }
@@ -331,6 +396,7 @@ func TestRequestThatAThreadOwesIsTheParentOfWhatItSends(t *testing.T) {
 		"another thread":              {unread(), func(b *Beginning) { b.Thread = 6 }, SourceNone},
 		"it has read others since":    {another, func(*Beginning) {}, SourceNone},
 		"a thread of another process": {unread(), func(b *Beginning) { b.Process = 2 }, SourceNone},
+		"it has looked for others":    {unread(func(c *event.Cause) { c.Polled = true }), func(*Beginning) {}, SourceNone},
 		"one of two":                  {unread(func(c *event.Cause) { c.Pending = 2 }), func(*Beginning) {}, SourceNone},
 		"a virtual thread":            {unread(func(c *event.Cause) { c.Carrier = true }), func(*Beginning) {}, SourceNone},
 		"a goroutine":                 {unread(), func(b *Beginning) { b.Goroutine.Number = 7 }, SourceNone},

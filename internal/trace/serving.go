@@ -15,6 +15,7 @@ type serving struct {
 	older  int    // those that are under way, and not in recent
 	end    uint64 // CLOCK_MONOTONIC, ns: when the last one ended that is not in recent
 	body   uint64 // CLOCK_MONOTONIC, ns: when the last body ended
+	idle   uint64 // CLOCK_MONOTONIC, ns: when the process last sent a request though it had none to answer; 0: never
 }
 
 type servedRequest struct {
@@ -88,6 +89,10 @@ func (r *servedRequest) isServedAt(at uint64) bool {
 	return r.isUnderWayAt(at) && at <= r.began+maxServing
 }
 
+// ownWork is for how long a process that has sent a request without one to answer is taken to do so again, ns: it polls, refreshes, or works on after
+// its answers.
+const ownWork = 60e9
+
 // onlyOne is the only request that a process was serving when it sent another one.
 func (e *Exchanges) onlyOne(n *node) (k ExchangeKey, found bool) {
 	p := e.servingPart(n.Process)
@@ -107,7 +112,10 @@ func (e *Exchanges) onlyOne(n *node) (k ExchangeKey, found bool) {
 			k, found = r.key, true
 		}
 	}
-	return k, found
+	if !found {
+		s.idle = max(s.idle, n.At)
+	}
+	return k, found && (s.idle == 0 || n.At > s.idle+ownWork)
 }
 
 // endBody notes that the body of an interleaved request has ended.
