@@ -19,12 +19,18 @@ struct thread_cause {
 	__u32 tid;      /* whose; 0: nobody's */
 	__s32 pending;  /* sockets that asked something which only this thread has read, and that have got nothing yet */
 	__u32 no_go;    /* how often it did not look like a thread of a Go program */
-	__u64 turn;     /* of Go's scheduler; 0: it is no Go program, or that is not known */
 	__u32 row;      /* sockets from which the thread has received since it looked for events or sent something */
 	__u8 polled;    /* the thread has looked for events since it received */
 	__u8 sent;      /* it has sent something since */
 	__u8 carrier;   /* it runs virtual threads */
-	__u8 pad;
+	__u8 go;        /* it has looked like a thread of a Go program */
+	__u8 request;   /* this was a request: it was received from a socket that was accepted */
+	__u8 deferred;  /* since it looked for events it has received a request, and then something else before it sent anything */
+	__u8 brief;     /* when it last waited for a timer, that was for a short time only */
+	__u8 answered;  /* it has sent something to who asked since it received */
+	__u8 pad[4];
+	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events */
+	__u64 timer;    /* CLOCK_MONOTONIC, ns: before that it runs no timer; 0: it has not looked for events */
 };
 
 /* By thread. Of threads that take each other's slot the causes are not known. */
@@ -50,47 +56,36 @@ static __always_inline struct thread_cause *cause_of(__u32 tid)
 	return t && t->tid == tid ? t : NULL;
 }
 
-#define GO_M 48           /* runtime.g.m, since Go 1.5 */
-#define GO_CURG 184       /* runtime.m.curg since Go 1.25, one word further before */
-#define GO_SCHEDTICK 16   /* runtime.p.schedtick, since Go 1.5 */
-#define GO_POINTER 65536  /* below are no pointers */
-#define TURN_UNKNOWN 1    /* it is a Go program, and that is all */
-#define GO_TRIES 8        /* a thread of a Go program may run foreign code, too */
+#define NO_TIMEOUT (~0ULL)
 
-/*
- * The turn of Go's scheduler in which a goroutine runs: the P that it runs on, and how often that has begun another turn. A goroutine that
- * another one has woken directly before it waited itself runs in the same turn (runtime.execute, inheritTime). 0: this is no Go program.
- */
-static __noinline __u64 scheduler_turn(__u64 goroutine)
+#define GO_TRIES 8 /* a thread of a Go program may run foreign code, too */
+
+/* The goroutine that has transferred the bytes of an event. What answers a request need not be described. */
+static __always_inline void note_goroutine(struct event_buf *event_buf, const struct task_struct *task, const struct pt_regs *regs,
+					   __u32 direction, __u32 role)
 {
-	__u64 m = 0, words[7], p = 0;
-	__u32 tick;
+	bool asks = direction == DIRECTION_SENT && role == ROLE_CLIENT, asked = direction == DIRECTION_RECEIVED && role == ROLE_SERVER;
+	struct go_memory *m = (struct go_memory *)event_buf->payload;
+	struct goroutine *d = &event_buf->event.goroutine;
+	struct thread_cause *t = cause_of(task->pid);
+	__u64 g = GOROUTINE(regs);
 
-	if (goroutine < GO_POINTER || bpf_probe_read_user(&m, sizeof(m), (void *)(goroutine + GO_M)) || m < GO_POINTER ||
-	    bpf_probe_read_user(words, sizeof(words), (void *)(m + GO_CURG)))
-		return 0;
-	/* Behind curg are caughtsig, since Go 1.26 signalSecret, and then p, nextp and oldp. During a call p may be 0, and oldp has it. */
-	if (words[0] == goroutine)
-		p = words[2] > GO_POINTER ? words[2] : words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
-	else if (words[1] == goroutine)
-		p = words[3] > GO_POINTER ? words[3] : words[4] > GO_POINTER ? words[4] : words[5];
-	else
-		return 0;
-	if (p < GO_POINTER || bpf_probe_read_user(&tick, sizeof(tick), (void *)(p + GO_SCHEDTICK)))
-		return TURN_UNKNOWN;
-	return p << 16 ^ tick;
-}
-
-/* The same for the thread of a slot. */
-static __always_inline __u64 turn_of(struct thread_cause *t, __u64 goroutine)
-{
-	__u64 turn = t->no_go < GO_TRIES ? scheduler_turn(goroutine) : 0;
-
-	if (turn)
-		t->no_go = 0;
-	else if (t->no_go < GO_TRIES)
+	__builtin_memset(d, 0, sizeof(*d));
+	if (!t || t->no_go >= GO_TRIES)
+		return;
+	if (t->go && !asks && !asked) {
+		d->number = g;
+		return;
+	}
+	d->number = calling_goroutine(m, g);
+	if (!d->number) {
 		t->no_go++;
-	return turn;
+		return;
+	}
+	t->no_go = 0;
+	t->go = 1;
+	if (d->number != g)
+		describe_goroutine(event_buf, m, g, USER_PLACE(regs), asks);
 }
 
 /* What was asked over a socket is answered, or will not be. */
@@ -128,50 +123,79 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 	return t;
 }
 
+/* A thread has received something. */
+static __always_inline void note_row(struct thread_cause *t, __u64 cookie, bool request)
+{
+	bool same = !((t->cookie ^ cookie) & ~LAYER_TLS);
+
+	if (t->polled)
+		t->deferred = 0;
+	else if (t->request && !t->sent && !same)
+		t->deferred = 1;
+	if (t->polled || t->sent)
+		t->row = 1;
+	else if (!same)
+		t->row++;
+	t->polled = t->sent = t->answered = 0;
+	t->cookie = cookie;
+	t->request = request;
+}
+
 /* A thread has received bytes, which end at a position; length 0: nobody knows where. NULL: causes are not observed. */
-static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 goroutine, __u64 cookie, __u64 position,
-							  __u32 length)
+static __always_inline struct thread_cause *note_received(const struct task_struct *task, __u64 cookie, __u64 position, __u32 length,
+							  bool request)
 {
 	struct thread_cause *t = claim_slot(task);
 
 	if (!t)
 		return NULL;
-	if (t->polled || t->sent)
-		t->row = 1;
-	else if ((t->cookie ^ cookie) & ~LAYER_TLS)
-		t->row++;
-	t->polled = t->sent = 0;
-	t->cookie = cookie;
+	note_row(t, cookie, request);
 	t->position = position;
 	t->length = length;
 	t->waits = task->nvcsw;
-	t->turn = turn_of(t, goroutine);
 	return t;
 }
 
-/* The same of a connection. Returns whether the goroutine is one. */
-static __always_inline bool note_received_from(struct socket_state *s, const struct task_struct *task, __u64 goroutine, __u64 position,
-					       __u32 length)
+/* A thread has transferred something over a socket that is not followed. */
+static __always_inline void note_unfollowed(__u32 direction)
 {
-	struct thread_cause *t = note_received(task, goroutine, s->conn.flow.cookie, position, length);
+	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
 
 	if (!t)
-		return false;
-	if (s->conn.flow.role == ROLE_SERVER && s->pending_tid != task->pid) {
+		return;
+	if (direction == DIRECTION_SENT) {
+		t->sent = 1;
+		return;
+	}
+	note_row(t, 0, false);
+	t->position = t->length = 0;
+}
+
+/* The same of a connection. */
+static __always_inline void note_received_from(struct socket_state *s, const struct task_struct *task, __u64 position, __u32 length)
+{
+	bool request = s->conn.flow.role == ROLE_SERVER;
+	struct thread_cause *t = note_received(task, s->conn.flow.cookie, position, length, request);
+
+	if (t && request && s->pending_tid != task->pid) {
 		end_pending(s);
 		s->pending_tid = task->pid;
 		if (t->pending < 0) /* two CPUs have taken back the last one */
 			t->pending = 0;
 		__sync_fetch_and_add(&t->pending, 1);
 	}
-	return t->turn;
+}
+
+/* Whether a thread may do something that is not about what it has received last: it has looked for more, or runs its timers. */
+static __always_inline bool has_looked(const struct thread_cause *t)
+{
+	return t->polled || !sees_polls || (t->timer && t->timer != NO_TIMEOUT && bpf_ktime_get_ns() >= t->timer);
 }
 
 /* The cause of what a thread does now. */
-static __always_inline void read_cause(struct cause *c, const struct task_struct *task, __u64 goroutine)
+static __always_inline void read_cause(struct cause *c, const struct task_struct *task)
 {
 	struct thread_cause *t = claim_slot(task);
-	__u64 turn;
 
 	__builtin_memset(c, 0, sizeof(*c));
 	if (!t)
@@ -181,39 +205,43 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->length = t->length;
 	c->pending = t->pending > 255 ? 255 : t->pending < 0 ? 0 : t->pending;
 	c->row = t->row > 255 ? 255 : t->row;
-	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (t->polled || !sees_polls ? CAUSE_POLLED : 0) |
-		   (t->carrier ? CAUSE_CARRIER : 0);
-	turn = turn_of(t, goroutine);
-	if (turn)
-		c->go = turn == t->turn && turn != TURN_UNKNOWN ? GO_SAME_TURN : GO_OTHER_TURN;
+	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (has_looked(t) ? CAUSE_POLLED : 0) |
+		   (t->carrier ? CAUSE_CARRIER : 0) | (t->deferred ? CAUSE_DEFERRED : 0) |
+		   (t->answered ? CAUSE_ANSWERED : 0);
 }
 
-/* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
-static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task, __u64 goroutine)
+/* The cause of a connection that a thread opens. */
+static __always_inline void cause_of_connect(struct cause *c, const struct task_struct *task)
 {
 	struct thread_cause *t;
 
-	read_cause(c, task, goroutine);
-	if (s->connect_cause.length) {
-		*c = s->connect_cause;
-		c->flags |= CAUSE_CONNECT;
-		s->connect_cause.length = 0;
-	}
+	read_cause(c, task);
+	c->flags |= CAUSE_CONNECT;
 	t = cause_of(task->pid);
+	if (t)
+		t->sent = 1;
+}
+
+/* A thread has sent something over a connection. */
+static __always_inline void note_sent(const struct socket_state *s)
+{
+	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
+
 	if (!t)
 		return;
 	t->sent = 1;
 	if (s->conn.flow.role == ROLE_SERVER) /* what began with a request has come to its end */
-		t->turn = 0;
+		t->answered = 1;
 }
 
-/* A thread has looked for events: what it does next need not be about what it has received before. */
-static __always_inline void on_poll_exit(void)
+/* The cause of bytes that a thread has sent: of the first ones of a connection it is that of its connect. */
+static __always_inline void cause_of_sent(struct cause *c, struct socket_state *s, const struct task_struct *task)
 {
-	struct thread_cause *t = cause_of((__u32)bpf_get_current_pid_tgid());
-
-	if (t)
-		t->polled = 1;
+	read_cause(c, task);
+	if (s->connect_cause.flags & CAUSE_CONNECT)
+		*c = s->connect_cause;
+	s->connect_cause.flags = 0;
+	note_sent(s);
 }
 
 /* A thread has ended. Another one may get its number. */

@@ -96,7 +96,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct budget budget;
 	struct event_buf *event_buf;
 	struct pt_regs *regs;
-	bool goes = false, tied;
+	bool tied;
 	__u64 now;
 	__u32 key;
 
@@ -104,6 +104,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		return;
 	s = followed(sk);
 	if (!s) {
+		note_unfollowed(direction);
 		if (follow_tls && direction == DIRECTION_SENT)
 			tie_left_out(sk, length);
 		return;
@@ -120,14 +121,18 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (direction == DIRECTION_SENT)
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {
-		if (direction == DIRECTION_RECEIVED && !tied)
-			note_received_from(s, task, GOROUTINE(regs), 0, 0);
+		if (tied)
+			return;
+		if (direction == DIRECTION_RECEIVED)
+			note_received_from(s, task, 0, 0);
+		else
+			note_sent(s);
 		return;
 	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))
 		return;
 	if (direction == DIRECTION_RECEIVED && !tied)
-		goes = note_received_from(s, task, GOROUTINE(regs), stream->position, length);
+		note_received_from(s, task, stream->position, length);
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
 		stream->last_unreported = now;
@@ -157,14 +162,13 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		if (tied)
 			e->cause.length = 0;
 		else
-			cause_of_sent(&e->cause, s, task, GOROUTINE(regs));
-		goes = !tied && e->cause.go;
+			cause_of_sent(&e->cause, s, task);
 		e->unread = has_unread(sk);
 	} else {
 		e->cause.length = 0;
 		e->unread = 0;
 	}
-	e->goroutine = goes ? GOROUTINE(regs) : 0;
+	note_goroutine(event_buf, task, regs, direction, s->conn.flow.role);
 	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
 		without_buffer(t);
 	begin_frames(t, e, &s->conn, direction, &budget);

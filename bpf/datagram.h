@@ -157,20 +157,18 @@ static __always_inline void describe_flow(const struct datagram_flow *d, struct 
 }
 
 /* Causes and goroutines of datagrams. */
-static __always_inline void note_datagram(const struct datagram_flow *d, const struct datagram *g, struct data_event *e,
+static __always_inline void note_datagram(const struct datagram_flow *d, const struct datagram *g, struct event_buf *event_buf,
 					  const struct task_struct *task)
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs((struct task_struct *)task);
-	__u64 goroutine = GOROUTINE(regs);
 
 	if (g->direction == DIRECTION_SENT) {
-		read_cause(&e->cause, task, goroutine);
-		e->goroutine = e->cause.go ? goroutine : 0;
+		read_cause(&event_buf->event.cause, task);
 	} else {
-		struct thread_cause *t = note_received(task, goroutine, d->flow.cookie, d->bytes[DIRECTION_RECEIVED] + g->length, g->length);
-		e->cause.length = 0;
-		e->goroutine = t && t->turn ? goroutine : 0;
+		note_received(task, d->flow.cookie, d->bytes[DIRECTION_RECEIVED] + g->length, g->length, false);
+		event_buf->event.cause.length = 0;
 	}
+	note_goroutine(event_buf, task, regs, g->direction, d->flow.role);
 }
 
 static __always_inline void capture_datagram(struct datagram_flow *d, struct datagram *g, __u64 now)
@@ -190,7 +188,7 @@ static __always_inline void capture_datagram(struct datagram_flow *d, struct dat
 		return;
 	event_buf->event.header.pid = task->tgid;
 	event_buf->event.header.start = task->group_leader->start_boottime;
-	note_datagram(d, g, &event_buf->event, task);
+	note_datagram(d, g, event_buf, task);
 	reset_emission(&event_buf->emission, g->event_buf);
 	event_buf->emission.g.from = g->from;
 	event_buf->emission.g.want = g->want.bytes;

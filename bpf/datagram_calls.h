@@ -69,7 +69,7 @@ static __always_inline void capture_datagram(struct transfer *t, struct datagram
 	event_buf->emission.g.want = want.bytes;
 	event_buf->event.header.pid = t->pid;
 	event_buf->event.header.start = start_of(t->pid);
-	event_buf->event.goroutine = 0;
+	event_buf->event.goroutine.number = 0;
 	emit_datagram(d, event_buf, &event_buf->emission.g, &stream, direction, t->length, t->unknown, want.urgent, t->began,
 		      now);
 }

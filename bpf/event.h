@@ -177,11 +177,13 @@ struct unix_open_event {
 	char remote[UNIX_PATH_LEN];
 };
 
-/* Whether a goroutine runs in the same turn of Go's scheduler as the one that received. */
-enum go_turn {
-	GO_NONE = 0, /* it is no Go program, or that is not known */
-	GO_SAME_TURN,
-	GO_OTHER_TURN,
+/* The goroutine of a program in Go that has transferred bytes, on amd64 and arm64. Numbers are goids; 0: not known. */
+struct goroutine {
+	__u64 number;  /* or its address, if it is not known; 0: it is none, or that is not known */
+	__u64 asker;   /* of bytes that a client sends: a goroutine that waits for this one */
+	__u64 creator; /* of such bytes: who has started the asker, or without one this goroutine */
+	__u64 next;    /* the number that the next goroutine gets which is started by what runs on this P */
+	__u64 block;   /* a P counts up from here to next */
 };
 
 /* What the thread that sends had received last, which may be the cause. */
@@ -192,14 +194,16 @@ struct cause {
 	__u8 pending;   /* sockets that asked something which only this thread has read, and that had got nothing yet; 255: or more */
 	__u8 row;       /* sockets from which the thread has received since it looked for events or sent something; 255: or more */
 	__u8 flags;     /* enum cause_flag */
-	__u8 go;        /* enum go_turn */
+	__u8 pad;
 };
 
 enum cause_flag {
 	CAUSE_WAITED = 1,  /* the thread has waited since it received */
-	CAUSE_POLLED = 2,  /* it has looked for events since, or that is not known */
+	CAUSE_POLLED = 2,  /* it has looked for events since, or may have run a timer, or that is not known */
 	CAUSE_CONNECT = 4, /* all this is about the connect, not the sending */
 	CAUSE_CARRIER = 8, /* the thread runs virtual threads of the Java virtual machine, which do not keep to it */
+	CAUSE_DEFERRED = 16, /* since it looked for events it has received a request, and then something else before it sent anything */
+	CAUSE_ANSWERED = 32, /* it has sent something to who asked since it received */
 };
 
 /*
@@ -211,7 +215,7 @@ struct data_event {
 	__u64 cookie;
 	__u64 position; /* of the first byte: what the direction had carried before */
 	__u64 last_unreported; /* CLOCK_MONOTONIC, ns: the last transfer of this direction that was not emitted; 0: none */
-	__u64 goroutine; /* of Go programs on amd64 and arm64; 0: it is none, or that is not known */
+	struct goroutine goroutine;
 	__u64 began;     /* CLOCK_MONOTONIC, ns: when the call began to send; of received bytes, and if it is not known: the event's time */
 	__u64 form;      /* the payload has no bodies of unwanted frames of this form (enum frame_form); 0: it has all bytes */
 	__u64 frame;     /* with a form: position of the first frame that begins at or behind the payload's first byte */

@@ -36,7 +36,9 @@
 #include "datagram_flow.h"
 #include "datagram_data.h"
 #include "sockets.h"
+#include "goroutines.h"
 #include "causes.h"
+#include "polls.h"
 #include "claim.h"
 #include "transfer_bufs.h"
 #include "task_files.h"
@@ -396,6 +398,5 @@ const enum marker *unused_marker __attribute__((unused));
 const enum cut_reason *unused_cut_reason __attribute__((unused));
 const enum exit_user *unused_exit_user __attribute__((unused));
 const enum cause_flag *unused_cause_flag __attribute__((unused));
-const enum go_turn *unused_go_turn __attribute__((unused));
 const enum frame_form *unused_frame_form __attribute__((unused));
 const enum tls_probe *unused_tls_probe __attribute__((unused));

@@ -26,10 +26,12 @@ const (
 type SocketflowCauseFlag uint32
 
 const (
-	SocketflowCauseFlagCAUSE_WAITED  SocketflowCauseFlag = 1
-	SocketflowCauseFlagCAUSE_POLLED  SocketflowCauseFlag = 2
-	SocketflowCauseFlagCAUSE_CONNECT SocketflowCauseFlag = 4
-	SocketflowCauseFlagCAUSE_CARRIER SocketflowCauseFlag = 8
+	SocketflowCauseFlagCAUSE_WAITED   SocketflowCauseFlag = 1
+	SocketflowCauseFlagCAUSE_POLLED   SocketflowCauseFlag = 2
+	SocketflowCauseFlagCAUSE_CONNECT  SocketflowCauseFlag = 4
+	SocketflowCauseFlagCAUSE_CARRIER  SocketflowCauseFlag = 8
+	SocketflowCauseFlagCAUSE_DEFERRED SocketflowCauseFlag = 16
+	SocketflowCauseFlagCAUSE_ANSWERED SocketflowCauseFlag = 32
 )
 
 type SocketflowCloseEvent struct {
@@ -96,11 +98,18 @@ type SocketflowDataEvent struct {
 	Cookie         uint64
 	Position       uint64
 	LastUnreported uint64
-	Goroutine      uint64
-	Began          uint64
-	Form           uint64
-	Frame          uint64
-	Cause          struct {
+	Goroutine      struct {
+		_       structs.HostLayout
+		Number  uint64
+		Asker   uint64
+		Creator uint64
+		Next    uint64
+		Block   uint64
+	}
+	Began uint64
+	Form  uint64
+	Frame uint64
+	Cause struct {
 		_        structs.HostLayout
 		Cookie   uint64
 		Position uint64
@@ -108,7 +117,7 @@ type SocketflowDataEvent struct {
 		Pending  uint8
 		Row      uint8
 		Flags    uint8
-		Go       uint8
+		Pad      uint8
 	}
 	Tid           uint32
 	Length        uint32
@@ -398,25 +407,28 @@ const (
 type SocketflowGoCall struct {
 	_    structs.HostLayout
 	Call struct {
-		_         structs.HostLayout
-		Object    uint64
-		Bytes     uint64
-		Count     uint64
-		Began     uint64
-		Goroutine uint64
-		Frame     uint64
-		Kind      uint64
+		_      structs.HostLayout
+		Object uint64
+		Bytes  uint64
+		Count  uint64
+		Began  uint64
+		Frame  uint64
+		Kind   uint64
 	}
 	OnStack uint64
 }
 
-type SocketflowGoTurn uint32
+type SocketflowGoRoot struct {
+	_     structs.HostLayout
+	Word  uint32
+	Tries uint32
+}
 
-const (
-	SocketflowGoTurnGO_NONE       SocketflowGoTurn = 0
-	SocketflowGoTurnGO_SAME_TURN  SocketflowGoTurn = 1
-	SocketflowGoTurnGO_OTHER_TURN SocketflowGoTurn = 2
-)
+type SocketflowGoRootKey struct {
+	_        structs.HostLayout
+	Function uint64
+	Pid      uint64
+}
 
 type SocketflowIteration uint32
 
@@ -632,7 +644,7 @@ type SocketflowSocketState struct {
 		Pending  uint8
 		Row      uint8
 		Flags    uint8
-		Go       uint8
+		Pad      uint8
 	}
 }
 
@@ -651,26 +663,31 @@ type SocketflowThreadCause struct {
 	Tid      uint32
 	Pending  int32
 	NoGo     uint32
-	Turn     uint64
 	Row      uint32
 	Polled   uint8
 	Sent     uint8
 	Carrier  uint8
-	Pad      uint8
+	Go       uint8
+	Request  uint8
+	Deferred uint8
+	Brief    uint8
+	Answered uint8
+	Pad      [4]uint8
+	Looked   uint64
+	Timer    uint64
 }
 
 type SocketflowTlsCalls struct {
 	_     structs.HostLayout
 	Depth uint64
 	Calls [4]struct {
-		_         structs.HostLayout
-		Object    uint64
-		Bytes     uint64
-		Count     uint64
-		Began     uint64
-		Goroutine uint64
-		Frame     uint64
-		Kind      uint64
+		_      structs.HostLayout
+		Object uint64
+		Bytes  uint64
+		Count  uint64
+		Began  uint64
+		Frame  uint64
+		Kind   uint64
 	}
 }
 
@@ -772,6 +789,7 @@ const (
 	SocketflowMapEventBufs            = "event_bufs"
 	SocketflowMapExecutables          = "executables"
 	SocketflowMapGoCalls              = "go_calls"
+	SocketflowMapGoRoots              = "go_roots"
 	SocketflowMapLeftOutFlows         = "left_out_flows"
 	SocketflowMapListeners            = "listeners"
 	SocketflowMapNoEarly              = "no_early"
@@ -871,7 +889,6 @@ const (
 	SocketflowVarUnusedExit           = "unused_exit"
 	SocketflowVarUnusedExitUser       = "unused_exit_user"
 	SocketflowVarUnusedFrameForm      = "unused_frame_form"
-	SocketflowVarUnusedGoTurn         = "unused_go_turn"
 	SocketflowVarUnusedIteration      = "unused_iteration"
 	SocketflowVarUnusedIteratorOutput = "unused_iterator_output"
 	SocketflowVarUnusedKind           = "unused_kind"
@@ -989,6 +1006,7 @@ type SocketflowMapSpecs struct {
 	EventBufs        *ebpf.MapSpec `ebpf:"event_bufs"`
 	Executables      *ebpf.MapSpec `ebpf:"executables"`
 	GoCalls          *ebpf.MapSpec `ebpf:"go_calls"`
+	GoRoots          *ebpf.MapSpec `ebpf:"go_roots"`
 	LeftOutFlows     *ebpf.MapSpec `ebpf:"left_out_flows"`
 	Listeners        *ebpf.MapSpec `ebpf:"listeners"`
 	NoEarly          *ebpf.MapSpec `ebpf:"no_early"`
@@ -1056,7 +1074,6 @@ type SocketflowVariableSpecs struct {
 	UnusedExit           *ebpf.VariableSpec `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.VariableSpec `ebpf:"unused_exit_user"`
 	UnusedFrameForm      *ebpf.VariableSpec `ebpf:"unused_frame_form"`
-	UnusedGoTurn         *ebpf.VariableSpec `ebpf:"unused_go_turn"`
 	UnusedIteration      *ebpf.VariableSpec `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.VariableSpec `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.VariableSpec `ebpf:"unused_kind"`
@@ -1108,6 +1125,7 @@ type SocketflowMaps struct {
 	EventBufs        *ebpf.Map `ebpf:"event_bufs"`
 	Executables      *ebpf.Map `ebpf:"executables"`
 	GoCalls          *ebpf.Map `ebpf:"go_calls"`
+	GoRoots          *ebpf.Map `ebpf:"go_roots"`
 	LeftOutFlows     *ebpf.Map `ebpf:"left_out_flows"`
 	Listeners        *ebpf.Map `ebpf:"listeners"`
 	NoEarly          *ebpf.Map `ebpf:"no_early"`
@@ -1145,6 +1163,7 @@ func (m *SocketflowMaps) Close() error {
 		m.EventBufs,
 		m.Executables,
 		m.GoCalls,
+		m.GoRoots,
 		m.LeftOutFlows,
 		m.Listeners,
 		m.NoEarly,
@@ -1213,7 +1232,6 @@ type SocketflowVariables struct {
 	UnusedExit           *ebpf.Variable `ebpf:"unused_exit"`
 	UnusedExitUser       *ebpf.Variable `ebpf:"unused_exit_user"`
 	UnusedFrameForm      *ebpf.Variable `ebpf:"unused_frame_form"`
-	UnusedGoTurn         *ebpf.Variable `ebpf:"unused_go_turn"`
 	UnusedIteration      *ebpf.Variable `ebpf:"unused_iteration"`
 	UnusedIteratorOutput *ebpf.Variable `ebpf:"unused_iterator_output"`
 	UnusedKind           *ebpf.Variable `ebpf:"unused_kind"`

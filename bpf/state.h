@@ -54,7 +54,6 @@ static __always_inline void on_listen(struct sock *sk)
 static __always_inline void on_connect(struct sock *sk)
 {
 	struct task_struct *task;
-	struct pt_regs *regs;
 	struct owner owner;
 	struct process *known;
 	struct socket_state *s;
@@ -83,8 +82,7 @@ static __always_inline void on_connect(struct sock *sk)
 	s->conn.flow.role = ROLE_CLIENT;
 	s->conn.flow.role_source = ROLE_SOURCE_CONNECT;
 	task = bpf_get_current_task_btf();
-	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	read_cause(&s->connect_cause, task, GOROUTINE(regs));
+	cause_of_connect(&s->connect_cause, task);
 	emit_process_once(&owner, known, shard_of(s->conn.flow.cookie));
 }
 

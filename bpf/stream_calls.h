@@ -83,7 +83,7 @@ static __noinline int on_stream(struct transfer *t, struct call_socket *s)
 	event_buf->event.header.time = now;
 	event_buf->event.header.start = start_of(t->pid);
 	event_buf->event.began = t->began ? t->began : now;
-	event_buf->event.goroutine = 0;
+	event_buf->event.goroutine.number = 0;
 	if ((emission->want || stream->frames.form) && t->unknown)
 		without_buffer(emission);
 	begin_frames_of(event_buf, s, direction, &budget);

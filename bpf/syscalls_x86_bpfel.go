@@ -185,11 +185,18 @@ type SyscallsEventBuf struct {
 		Cookie         uint64
 		Position       uint64
 		LastUnreported uint64
-		Goroutine      uint64
-		Began          uint64
-		Form           uint64
-		Frame          uint64
-		Cause          struct {
+		Goroutine      struct {
+			_       structs.HostLayout
+			Number  uint64
+			Asker   uint64
+			Creator uint64
+			Next    uint64
+			Block   uint64
+		}
+		Began uint64
+		Form  uint64
+		Frame uint64
+		Cause struct {
 			_        structs.HostLayout
 			Cookie   uint64
 			Position uint64
@@ -197,7 +204,7 @@ type SyscallsEventBuf struct {
 			Pending  uint8
 			Row      uint8
 			Flags    uint8
-			Go       uint8
+			Pad      uint8
 		}
 		Tid           uint32
 		Length        uint32

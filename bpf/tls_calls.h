@@ -38,7 +38,6 @@ struct tls_call {
 	__u64 bytes; /* where they are */
 	__u64 count; /* where their number will be; 0: it is returned */
 	__u64 began; /* CLOCK_MONOTONIC, ns */
-	__u64 goroutine; /* who makes it; 0: no Go program */
 	__u64 frame;     /* the stack pointer at the function's first instruction; of a goroutine: how far that is below its stack's upper end */
 	__u64 kind;      /* TLS_CALL of its probes */
 };
@@ -148,7 +147,6 @@ static __always_inline struct tls_tie *tie_of(__u64 address)
 static __always_inline void emit_plaintext(struct socket_state *s, struct event_buf *event_buf, __u32 buf, const struct tls_call *call,
 					   __u32 direction, __u32 length, const struct budget *budget)
 {
-	bool goes;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct stream *stream = &s->conn.streams[direction];
 	struct data_event *e = &event_buf->event;
@@ -164,13 +162,12 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 	e->unread = 0;
 	e->joined = s->conn.existing;
 	if (direction == DIRECTION_SENT) {
-		cause_of_sent(&e->cause, s, task, call->goroutine);
-		goes = e->cause.go;
+		cause_of_sent(&e->cause, s, task);
 	} else {
-		goes = note_received_from(s, task, call->goroutine, stream->position, length);
+		note_received_from(s, task, stream->position, length);
 		e->cause.length = 0;
 	}
-	e->goroutine = goes ? call->goroutine : 0;
+	note_goroutine(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), direction, s->conn.flow.role);
 	t->g.from.base = call->bytes;
 	t->g.from.length = length;
 	begin_frames(t, e, &s->conn, direction, budget);
@@ -210,12 +207,14 @@ static __noinline int on_plaintext(const struct tls_call *call, __u32 direction,
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {
 		if (direction == DIRECTION_RECEIVED)
-			note_received_from(s, task, call->goroutine, 0, 0);
+			note_received_from(s, task, 0, 0);
+		else
+			note_sent(s);
 		return 0;
 	}
 	if (stream->position < stream->until) {
 		if (direction == DIRECTION_RECEIVED)
-			note_received_from(s, task, call->goroutine, stream->position, length);
+			note_received_from(s, task, stream->position, length);
 		stream->last_unreported = bpf_ktime_get_ns();
 		return 0;
 	}
@@ -252,7 +251,6 @@ static __always_inline void on_tls_enter(const struct pt_regs *regs, __u64 probe
 	call->bytes = FUNCTION_ARG2(regs);
 	call->count = probe & TLS_COUNT_BY_POINTER ? FUNCTION_ARG4(regs) : 0;
 	call->began = bpf_ktime_get_ns();
-	call->goroutine = 0;
 	call->frame = frame_of(regs, probe);
 	call->kind = probe & TLS_CALL;
 }

@@ -36,7 +36,6 @@ static __always_inline void on_go_enter(const struct pt_regs *regs, __u64 probe)
 
 	c.call.object = GO_ARG1(regs);
 	c.call.bytes = GO_ARG2(regs);
-	c.call.goroutine = goroutine.address;
 	c.call.began = bpf_ktime_get_ns();
 	/* What is written is there already. If its connection is new, the call begins with the handshake. */
 	if (probe & TLS_WRITE) {

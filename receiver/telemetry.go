@@ -164,6 +164,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			}
 		}},
 		{m.SocketflowExchangesForgotten, func(s *snapshot, observe observe) { observe(int64(s.ExchangesForgotten)) }},
+		{m.SocketflowExchangesUnsettled, func(s *snapshot, observe observe) { observe(int64(s.ExchangesUnsettled)) }},
 		{m.SocketflowSpansSampledOut, func(s *snapshot, observe observe) {
 			observe(int64(s.SampledOutByRatio), byCause(sampling.OutByRatio.String()))
 			observe(int64(s.SampledOutByParent), byCause(sampling.OutByParent.String()))

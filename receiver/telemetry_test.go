@@ -80,7 +80,7 @@ func TestTelemetry(t *testing.T) {
 		TLSUntied: 61, TLSUnmatched: 62, TLSWaiting: 65, Libraries: libraries.Stats{Observed: 63, Refused: 64},
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
-		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810}, ExchangesForgotten: 58,
+		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810, 811}, ExchangesForgotten: 58, ExchangesUnsettled: 61,
 		SampledOutByRatio: 59, SampledOutByParent: 60,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
@@ -216,12 +216,13 @@ func TestTelemetry(t *testing.T) {
 			},
 		},
 		"exchanges_forgotten": {metadatatest.AssertEqualSocketflowExchangesForgotten, points{point(58)}},
+		"exchanges_unsettled": {metadatatest.AssertEqualSocketflowExchangesUnsettled, points{point(61)}},
 		"parents": {
 			metadatatest.AssertEqualSocketflowParents,
 			points{
 				point(801, "source", "none"), point(802, "source", "wire"), point(803, "source", "peer"), point(804, "source", "thread"),
-				point(805, "source", "goroutine"), point(806, "source", "handoff"), point(807, "source", "callback"), point(808, "source", "only"),
-				point(809, "source", "last"), point(810, "source", "connect"),
+				point(805, "source", "goroutine"), point(806, "source", "request_id"), point(807, "source", "handoff"), point(808, "source", "callback"),
+				point(809, "source", "forward"), point(810, "source", "only"), point(811, "source", "last"),
 			},
 		},
 		"spans_sampled_out": {
@@ -268,12 +269,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 47, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 48, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 47, calls)
+	assert.Equal(t, 48, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

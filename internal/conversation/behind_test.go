@@ -47,9 +47,10 @@ func sends(bytes string) call { return call{event.Sent, bytes} }
 // emissions are the exchanges of a conversation.
 type emissions []string
 
-func (e *emissions) Begin(protocol.ID, *protocol.Request)         {}
-func (e *emissions) Continue(protocol.ID, *protocol.TraceContext) {}
-func (e *emissions) Forget(protocol.ID)                           {}
+func (e *emissions) Begin(protocol.ID, *protocol.Request)    {}
+func (e *emissions) Continue(protocol.ID, *protocol.Carried) {}
+func (e *emissions) Requested(protocol.ID, *protocol.Stamp)  {}
+func (e *emissions) Forget(protocol.ID)                      {}
 func (e *emissions) Emit(_ protocol.ID, x *protocol.Exchange) {
 	*e = append(*e, fmt.Sprintf("%s %s initiator %d client %v", x.Version, x.Name, x.Initiator, x.Client))
 }
@@ -159,10 +160,11 @@ func TestWhatIsPendingIsEmittedWhenMemoryIsUsedUp(t *testing.T) {
 
 type captured []protocol.Capture
 
-func (*captured) Begin(protocol.ID, *protocol.Request)         {}
-func (*captured) Continue(protocol.ID, *protocol.TraceContext) {}
-func (*captured) Forget(protocol.ID)                           {}
-func (c *captured) Emit(_ protocol.ID, x *protocol.Exchange)   { *c = append(*c, x.Capture) }
+func (*captured) Begin(protocol.ID, *protocol.Request)       {}
+func (*captured) Continue(protocol.ID, *protocol.Carried)    {}
+func (*captured) Requested(protocol.ID, *protocol.Stamp)     {}
+func (*captured) Forget(protocol.ID)                         {}
+func (c *captured) Emit(_ protocol.ID, x *protocol.Exchange) { *c = append(*c, x.Capture) }
 
 func TestPreamblesAreThereWithEveryProtocolOfStreamsOnly(t *testing.T) {
 	for _, name := range append(registry.Names(), "") {

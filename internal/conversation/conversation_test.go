@@ -115,9 +115,10 @@ func newScene(role event.Role, joined bool) *scene {
 	return s
 }
 
-func (s *scene) Begin(protocol.ID, *protocol.Request)         {}
-func (s *scene) Continue(protocol.ID, *protocol.TraceContext) {}
-func (s *scene) Forget(protocol.ID)                           {}
+func (s *scene) Begin(protocol.ID, *protocol.Request)    {}
+func (s *scene) Continue(protocol.ID, *protocol.Carried) {}
+func (s *scene) Requested(protocol.ID, *protocol.Stamp)  {}
+func (s *scene) Forget(protocol.ID)                      {}
 func (s *scene) Emit(id protocol.ID, x *protocol.Exchange) {
 	s.emitted, s.ids, s.clients = append(s.emitted, x.Name), append(s.ids, id), append(s.clients, x.Client)
 }

@@ -12,11 +12,12 @@ import (
 // failures are the names and the errors of a conversation's exchanges.
 type failures []string
 
-func (*failures) Begin(protocol.ID, *protocol.Request)         {}
-func (*failures) Continue(protocol.ID, *protocol.TraceContext) {}
-func (*failures) Forget(protocol.ID)                           {}
-func (f *failures) Emit(_ protocol.ID, x *protocol.Exchange)   { *f = append(*f, x.Name+" "+x.Error) }
-func (f *failures) Omit()                                      {}
+func (*failures) Begin(protocol.ID, *protocol.Request)       {}
+func (*failures) Continue(protocol.ID, *protocol.Carried)    {}
+func (*failures) Requested(protocol.ID, *protocol.Stamp)     {}
+func (*failures) Forget(protocol.ID)                         {}
+func (f *failures) Emit(_ protocol.ID, x *protocol.Exchange) { *f = append(*f, x.Name+" "+x.Error) }
+func (f *failures) Omit()                                    {}
 
 // Two sides that do not speak the same protocol, whoever comes first.
 func TestResponsesOfAnotherProtocol(t *testing.T) {

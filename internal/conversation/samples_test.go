@@ -129,9 +129,10 @@ func newListener(t testing.TB) *listener {
 }
 
 // recognise plays the turns at an end with a role, in pieces of n bytes, and returns the name of the protocol that was recognised.
-func (*listener) Begin(protocol.ID, *protocol.Request)         {}
-func (*listener) Continue(protocol.ID, *protocol.TraceContext) {}
-func (*listener) Forget(protocol.ID)                           {}
+func (*listener) Begin(protocol.ID, *protocol.Request)    {}
+func (*listener) Continue(protocol.ID, *protocol.Carried) {}
+func (*listener) Requested(protocol.ID, *protocol.Stamp)  {}
+func (*listener) Forget(protocol.ID)                      {}
 
 func (l *listener) recognise(turns []string, datagrams bool, role event.Role, n int) string {
 	c := l.shard.Begin(nil, conversation.Connection{Cookie: 1, Role: role, Datagrams: datagrams}, l)

@@ -105,10 +105,11 @@ type Connection struct {
 
 // Emitter receives the exchanges of one conversation. Pointers are valid during the call only.
 type Emitter interface {
-	// Begin receives that the request of an exchange has begun, and Continue its trace context, if it has one. Emit, Forget or Omit
-	// follows.
+	// Begin receives that the request of an exchange has begun, Continue its trace context, if it has one, and Requested its last byte, if it is
+	// interleaved. Emit, Forget or Omit follows.
 	Begin(id protocol.ID, r *protocol.Request)
-	Continue(id protocol.ID, parent *protocol.TraceContext)
+	Continue(id protocol.ID, c *protocol.Carried)
+	Requested(id protocol.ID, last *protocol.Stamp)
 	Emit(id protocol.ID, x *protocol.Exchange)
 	// Forget receives that nothing is emitted of an exchange that has begun.
 	Forget(id protocol.ID)

@@ -27,9 +27,12 @@ func (s *sink) next() protocol.ID {
 }
 
 // Continue implements protocol.Sink.
-func (s *sink) Continue(id protocol.ID, parent *protocol.TraceContext) {
-	s.emitter.Continue(id, parent)
+func (s *sink) Continue(id protocol.ID, c *protocol.Carried) {
+	s.emitter.Continue(id, c)
 }
+
+// Requested implements protocol.Sink.
+func (s *sink) Requested(id protocol.ID, last *protocol.Stamp) { s.emitter.Requested(id, last) }
 
 // End implements protocol.Sink.
 func (s *sink) End(id protocol.ID, x *protocol.Exchange) {

@@ -41,7 +41,7 @@ func (c *Conversation) Data(e *event.Event) {
 	}
 	stamp := protocol.Stamp{
 		Time: e.Time, Began: min(d.Began, e.Time), Position: d.Position,
-		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: d.Goroutine, Unread: d.Unread, Cause: causeOf(&d.Cause),
+		PID: e.Owner.PID, TID: d.TID, Start: e.Owner.Start, Goroutine: protocol.Goroutine(d.Goroutine), Unread: d.Unread, Cause: causeOf(&d.Cause),
 	}
 	if d.Form.Header != 0 {
 		c.takeFrames(d, stamp)
@@ -193,6 +193,6 @@ func gapTime(lastUnreported, now uint64) uint64 {
 func causeOf(c *event.Cause) protocol.Cause {
 	return protocol.Cause{
 		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
-		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Go: uint8(c.Go),
+		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Deferred: c.Deferred, Answered: c.Answered,
 	}
 }

@@ -68,7 +68,7 @@ func (e *Engine) Snapshot() Snapshot {
 			s.countTracking(shard.tracker.Stats())
 		}
 	}
-	s.ExchangesForgotten = e.exchanges.Forgotten()
+	s.ExchangesForgotten, s.ExchangesUnsettled = e.exchanges.Forgotten(), e.exchanges.Unsettled()
 	return s
 }
 

@@ -153,7 +153,7 @@ func (e *Engine) prepareJoining() (err error) {
 	if e.ends, err = trace.NewEnds(ends); err != nil {
 		return err
 	}
-	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents)
+	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents, e.progress.Settled)
 	return err
 }
 
@@ -191,7 +191,8 @@ func (e *Engine) Attached() []string { return e.tracer.Attached() }
 // copied before Want has stopped the capture.
 const unrecognisedBurst = 1 << 20
 
-// recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each.
+// recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each, and its tracestate where
+// it has one, 512 bytes at most.
 const recentExchanges = 1 << 14
 
 // abandonGrace is how long Drain waits for sinks to return after it has ended their context.

@@ -16,17 +16,19 @@ import (
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/testenv"
+	"github.com/socketflow/socketflow/internal/trace"
 )
 
 // All spans of a trace are kept, or none: those of both ends of a request, and those of what is sent because of it.
 func TestTracesAreSampledAsAWhole(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
 	const requests, together, each = 200, 20, 2 + 2*3
-	url := newCaller(t)
+	url := newCaller(t, nil)
 	sink := &spanSink{}
 	opts := optionsOf(t, kernel.ModeSocket, sink)
 	opts.Shards, opts.RingBytes, opts.ParserMemory = 2, 1<<23, 1<<24
-	opts.BatchTimeout = 5 * time.Second // one shard waits for the other for so long
+	opts.BatchTimeout = 5 * time.Second                // one shard waits for the other for so long
+	opts.Parents &^= trace.SourcesOf(trace.SourceOnly) // this process asks while it serves one
 	opts.Telemetry.Records, opts.Telemetry.ConnectionSpans = 0, otlp.SpansNever
 	opts.Telemetry.Sampling = sampling.Policy{Threshold: sampling.ThresholdOf(0.5), HonourParent: true}
 	e := engine.New(opts)

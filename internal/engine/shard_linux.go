@@ -75,6 +75,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	if len(e.opts.Protocols) > 0 {
 		options.SharedSeed, options.Paired, options.Meetings = e.seed, e.ends.Add, e.meetings
 		options.Exchanges, telemetry.Resolve = e.exchanges, e.exchanges.Resolve
+		telemetry.Candidates, telemetry.Tracestate = e.exchanges.Candidates, e.exchanges.Tracestate
 	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd

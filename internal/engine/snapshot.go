@@ -57,6 +57,7 @@ type Snapshot struct {
 	AttributesTruncated uint64 // attributes_truncated
 	Parents             [trace.SourcesCount]uint64
 	ExchangesForgotten  uint64 // exchanges_forgotten
+	ExchangesUnsettled  uint64 // exchanges_unsettled
 	SampledOutByRatio   uint64 // spans_sampled_out
 	SampledOutByParent  uint64 // spans_sampled_out
 

@@ -196,7 +196,7 @@ type Data struct {
 	GapReason      CutReason // why bytes before Position were not reported, other than because they were not wanted
 	LastUnreported uint64    // CLOCK_MONOTONIC, ns: the last transfer before this one that was not reported; 0: none
 	TID            uint32    // the thread, in the initial pid namespace
-	Goroutine      uint64    // identifies the goroutine in a Go process; 0: it is none, or that is not known
+	Goroutine      Goroutine // that made the call
 	// Began is when the call began to send, CLOCK_MONOTONIC, ns: a call may wait until there is room. It is the event's Time if that is not
 	// known, and for received bytes, because a call may wait for these.
 	Began uint64
@@ -218,25 +218,24 @@ type Cause struct {
 	Position uint64 // stream position behind the last byte of the call that received
 	Length   uint32 // bytes that the call received; 0: it is not known what had been received
 	// Pending is how many sockets have asked something that only this thread has read, and have got nothing yet; 255: or more.
-	Pending uint8
-	Row     uint8 // sockets from which the thread has received since it looked for events or sent something; 255: or more
-	Waited  bool  // the thread has waited since it received
-	Polled  bool  // it has looked for events since, or that is not known
-	Connect bool  // all this is about the connect, not about the sending
-	Carrier bool  // the thread runs virtual threads, which do not keep to it
-	Go      GoTurn
+	Pending  uint8
+	Row      uint8 // sockets from which the thread has received since it looked for events or sent something; 255: or more
+	Waited   bool  // the thread has waited since it received
+	Polled   bool  // it has looked for events since, or that is not known
+	Connect  bool  // all this is about the connect, not about the sending
+	Carrier  bool  // the thread runs virtual threads, which do not keep to it
+	Deferred bool  // since it looked for events the thread has received a request, and then something else before it sent anything
+	Answered bool  // it has sent something to who asked since it received
 }
 
-// GoTurn says whether the goroutine that sends runs in the same turn of Go's scheduler as the one that received: it is that one, or was woken by it
-// directly before that one waited.
-type GoTurn uint8
-
-// Of other programs than those in Go, or if that is not known, it is GoNone.
-const (
-	GoNone GoTurn = iota
-	GoSameTurn
-	GoOtherTurn
-)
+// Goroutine is one of a program in Go, on amd64 and arm64. Numbers are those of the runtime (goid); 0: not known.
+type Goroutine struct {
+	Number  uint64 // or its address if that is not known, as of answers; 0: it is no goroutine, or that is not known
+	Asker   uint64 // of bytes that a client sends: a goroutine that waits for this one to receive from a channel
+	Creator uint64 // of such bytes: who has started the asker, or without one this goroutine
+	// Next is the number of the goroutine that will be started next where this one runs: numbers are given from Block on there.
+	Next, Block uint64
+}
 
 // Want says which of a connection's bytes the kernel shall capture from now on. Of a UDP flow, Until says only whether anything is wanted of
 // that direction (not Never), Limit is the bytes of one datagram at most, and Burst means nothing.

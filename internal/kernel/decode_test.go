@@ -62,9 +62,11 @@ func TestDecodeClose(t *testing.T) {
 // dataRecord is a record of 20 bytes, of which 4 were skipped, 6 captured and the rest was beyond a limit.
 func dataRecord(change func(*bpf.SocketflowDataEvent)) []byte {
 	record := bpf.SocketflowDataEvent{
-		Header: header(bpf.SocketflowEventKindEVENT_DATA), Cookie: 9, Position: 1 << 40, LastUnreported: 11, Goroutine: 0xc000, Tid: 43,
+		Header: header(bpf.SocketflowEventKindEVENT_DATA), Cookie: 9, Position: 1 << 40, LastUnreported: 11, Tid: 43,
 		Length: 20, Skipped: 4, Captured: 6, Direction: 1, CutReason: 1, GapReason: 8,
 	}
+	g := &record.Goroutine
+	g.Number, g.Asker, g.Creator, g.Next, g.Block = 21, 22, 23, 24, 25
 	change(&record)
 	return append(raw(&record), "abcdef++"...) // the ring buffer rounds up to 8
 }
@@ -78,7 +80,8 @@ func TestDecodeData(t *testing.T) {
 		Kind: event.KindData, Time: 1234, Owner: process.ID{PID: 42, Start: 5}, Flow: event.Flow{Cookie: 9},
 		Data: event.Data{
 			Direction: event.Received, Position: 1 << 40, Length: 20, Skipped: 4, Payload: []byte("abcdef"),
-			CutReason: event.CutLimit, GapReason: event.CutRingFull, LastUnreported: 11, TID: 43, Goroutine: 0xc000,
+			CutReason: event.CutLimit, GapReason: event.CutRingFull, LastUnreported: 11, TID: 43,
+			Goroutine: event.Goroutine{Number: 21, Asker: 22, Creator: 23, Next: 24, Block: 25},
 		},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -174,6 +174,7 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	}
 	if opts.Causes {
 		spec.Maps[bpf.SocketflowMapCauses].MaxEntries = causesEntries
+		spec.Maps[bpf.SocketflowMapGoRoots].MaxEntries = goRootsEntries
 		if err := set(spec, map[string]any{bpf.SocketflowVarCausesMask: uint32(causesEntries - 1)}); err != nil {
 			return err
 		}
@@ -279,8 +280,10 @@ const (
 	flowStepFraction = 800
 	// waitsEntries is how many threads may wait within a call that sends without taking each other's slot (56 bytes each). A power of two.
 	waitsEntries = 4096
-	// causesEntries is how many threads may send and receive without taking each other's slot (40 bytes each). A power of two.
+	// causesEntries is how many threads may send and receive without taking each other's slot (72 bytes each). A power of two.
 	causesEntries = 16384
+	// goRootsEntries is how many functions of Go programs are remembered that goroutines run (24 bytes each).
+	goRootsEntries = 1024
 	// acceptedEntries bounds the open accepted connections whose selection is remembered (16 bytes and overhead each).
 	acceptedEntries = 65536
 )

@@ -1,6 +1,8 @@
 package otlp
 
 import (
+	"math"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
@@ -24,13 +26,17 @@ type content struct {
 	unjoined       []unjoined
 	traceless      []tracelessRecord
 	latestQuestion uint64 // of those
+	room           int    // bytes: by so many may the spans grow
 }
 
 // Close ends the batch and begins another. There must be no closed one.
 func (b *Builder) Close() {
 	earlier := b.closed
 	b.closed, b.hasClosed = b.content, true
-	b.content = content{plog.NewLogs(), ptrace.NewTraces(), earlier.unnamed, earlier.unjoined, earlier.traceless, 0}
+	b.closed.room = b.spans.room(&b.options.Bounds)
+	b.content = content{
+		logs: plog.NewLogs(), traces: ptrace.NewTraces(), unnamed: earlier.unnamed, unjoined: earlier.unjoined, traceless: earlier.traceless,
+	}
 	b.records, b.spans = load{}, load{}
 	clear(b.groups)
 }
@@ -67,6 +73,14 @@ func (l *load) admits(size int, b *Bounds) bool {
 func (l *load) add(size int) {
 	l.items++
 	l.bytes += size
+}
+
+// room is how many bytes the batch may have more.
+func (l *load) room(b *Bounds) int {
+	if b.Bytes == 0 {
+		return math.MaxInt
+	}
+	return max(0, b.Bytes-l.bytes)
 }
 
 // group collects the records and spans of one process in a batch.

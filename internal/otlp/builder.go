@@ -59,6 +59,10 @@ type Options struct {
 	PeerName func(peername.Question) (name string, settled bool)
 	// Resolve finds the trace and the parent of an exchange's span; nil: those of its trace context. See trace.Exchanges.
 	Resolve func(trace.ExchangeKey) (trace.Parent, bool)
+	// Candidates finds what may be the parent of a request's span that has none; nil: nothing. See trace.Exchanges.
+	Candidates func(trace.ExchangeKey, *trace.Candidates)
+	// Tracestate is that of the trace context which names the trace of a parent that Resolve has found; nil: there is none. See trace.Exchanges.
+	Tracestate func(*trace.Parent) string
 	// Sampling says which spans are kept; of exchanges, if there is Resolve. The log records of connections are not sampled.
 	Sampling sampling.Policy
 	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.
@@ -100,6 +104,8 @@ type Builder struct {
 	sentence []byte
 	record   plog.LogRecord
 	span     ptrace.Span
+
+	candidates trace.Candidates
 }
 
 var _ socket.Sink = (*Builder)(nil)

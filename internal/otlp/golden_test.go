@@ -204,6 +204,7 @@ var cases = []struct {
 	{name: "http_client_named_by_request", emit: exchanged(get(protocol.Client, "200"), resolved)},
 	{name: "exchange_client_named_by_dns", emit: exchanged(anonymous, resolved)},
 	{name: "exchange_server_named_by_dns", emit: exchanged(nameless, resolved, accepted)},
+	{name: "http_client_candidates", options: undecided, emit: exchanged(get(protocol.Client, "200"), asking)},
 	{name: "grpc_client_error", emit: exchanged(call)},
 	{name: "exchanges_and_spans_auto", emit: conversation},
 	{name: "exchanges_and_spans_always", options: Options{ConnectionSpans: SpansAlways}, emit: conversation},

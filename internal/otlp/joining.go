@@ -16,6 +16,7 @@ type unjoined struct {
 	span ptrace.Span
 	key  trace.ExchangeKey
 	role event.Role
+	asks bool // its end began the exchange
 }
 
 // tracelessRecord is the record of a connection, which has the trace of its last exchange.
@@ -40,7 +41,7 @@ func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptr
 	if b.options.Resolve == nil || c.Key == (trace.ExchangeKey{}) {
 		return
 	}
-	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role})
+	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role, c.Exchange.Asks})
 	if c.Exchange.Joined || c.Exchange.Asks {
 		b.latestQuestion = max(b.latestQuestion, x.Start.Began, c.JoinedAt)
 	}
@@ -56,10 +57,11 @@ func (b *Builder) joinSpans(c *content) {
 			p = placeOf(u.span)
 		}
 		switch {
-		case !b.sample(u.span, &p):
+		case !b.sample(c, u.span, &p):
 			whole = false
 		case ok:
 			b.place(u, &p)
+			b.linkCandidates(c, u, &p)
 		}
 	}
 	clear(c.unjoined)
@@ -78,6 +80,31 @@ func (b *Builder) place(u *unjoined, p *trace.Parent) {
 	b.parents[p.Source].Add(1)
 	if p.Source != trace.SourceNone {
 		u.span.Attributes().PutStr(parentSource, p.Source.String())
+	}
+}
+
+// candidateBytes is what a link to a candidate takes at most.
+const candidateBytes = linkBytes + attributeBytes + len(parentSource) + maxName
+
+// linkCandidates links a request's span that has no parent to those one of which may be it.
+func (b *Builder) linkCandidates(c *content, u *unjoined, p *trace.Parent) {
+	if p.Source != trace.SourceNone || !u.asks || b.options.Candidates == nil {
+		return
+	}
+	all := &b.candidates
+	b.options.Candidates(u.key, all)
+	dropped := all.Beyond
+	for i := range all.Named {
+		of := &all.Named[i]
+		if c.room < candidateBytes {
+			dropped++
+			continue
+		}
+		c.room -= candidateBytes
+		appendLink(u.span, of.Trace, of.Span, uint32(of.Flags)|flagHasIsRemote).Attributes().PutStr(parentSource, of.Source.String())
+	}
+	if dropped > 0 {
+		u.span.SetDroppedLinksCount(uint32(dropped))
 	}
 }
 

@@ -58,15 +58,27 @@ func (s *sampler) mark(span ptrace.Span, decision sampling.Decision, ofWire samp
 }
 
 // sample decides about the span of an exchange, and marks it. It returns false for one that is left out.
-func (b *Builder) sample(span ptrace.Span, p *trace.Parent) bool {
+func (b *Builder) sample(c *content, span ptrace.Span, p *trace.Parent) bool {
 	decision := b.sampler.ofExchange(span, p)
 	if decision.IsOut() {
 		b.leftOut[decision].Add(1)
 		span.SetSpanID(leftOutID)
 		return false
 	}
+	b.inheritState(c, span, p)
 	b.sampler.mark(span, decision, p.State)
 	return true
+}
+
+// inheritState gives a span without a tracestate that of its trace, as far as the batch has room.
+func (b *Builder) inheritState(c *content, span ptrace.Span, p *trace.Parent) {
+	if !p.Wire || p.Source == trace.SourceWire || b.options.Tracestate == nil || span.TraceState().AsRaw() != "" {
+		return
+	}
+	if state := soundState(b.options.Tracestate(p)); state != "" && len(state) <= c.room {
+		c.room -= len(state)
+		span.TraceState().FromRaw(state)
+	}
 }
 
 // leftOutID takes the place of the id of a span that is left out, until it is removed.

@@ -35,9 +35,18 @@ type Stamp struct {
 	Position  uint64 // how many bytes the direction had carried before; counted from where observation began
 	PID, TID  uint32 // process and thread in the initial pid namespace
 	Start     uint64 // when the process was started; with PID its identity
-	Goroutine uint64 // identifies the goroutine in a Go process; 0: it is none, or that is not known
-	Unread    bool   // of a byte that is sent: others had arrived that no program had received; false if that is not known
-	Cause     Cause  // of a byte that is sent
+	Goroutine Goroutine
+	Unread    bool  // of a byte that is sent: others had arrived that no program had received; false if that is not known
+	Cause     Cause // of a byte that is sent
+}
+
+// Goroutine is the one of a program in Go that transferred a byte. Numbers are those of the runtime; 0: not known.
+type Goroutine struct {
+	Number  uint64 // or its address if that is not known, as of answers; 0: it is no goroutine, or that is not known
+	Asker   uint64 // of a byte that a client sends: a goroutine that waits for this one
+	Creator uint64 // of such a byte: who has started the asker, or without one this goroutine
+	// Next is the number of the goroutine that will be started next where this one runs: numbers are given from Block on there.
+	Next, Block uint64
 }
 
 // Cause is what the thread that sent a byte had received last, which may be why it sent it.
@@ -46,13 +55,14 @@ type Cause struct {
 	Position uint64 // behind the last byte of the call that received
 	Length   uint32 // bytes that the call received; 0: it is not known what had been received
 	// Pending is how many conversations have asked something that only this thread has read, and have got nothing yet; 255: or more.
-	Pending uint8
-	Row     uint8 // conversations from which the thread has received since it looked for events or sent something; 255: or more
-	Waited  bool  // the thread has waited since it received
-	Polled  bool  // it has looked for events since, or that is not known
-	Connect bool  // all this is about the connect, not about the sending
-	Carrier bool  // the thread runs virtual threads, which do not keep to it
-	Go      uint8 // as event.GoTurn
+	Pending  uint8
+	Row      uint8 // conversations from which the thread has received since it looked for events or sent something; 255: or more
+	Waited   bool  // the thread has waited since it received
+	Polled   bool  // it has looked for events since, or that is not known
+	Connect  bool  // all this is about the connect, not about the sending
+	Carrier  bool  // the thread runs virtual threads, which do not keep to it
+	Deferred bool  // since it looked for events the thread has received a request, and then something else before it sent anything
+	Answered bool  // it has sent something to who asked since it received
 }
 
 // Chunk is what one system call transferred in one direction, or its captured beginning. In a conversation of datagrams it

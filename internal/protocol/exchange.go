@@ -17,9 +17,11 @@ const (
 // Request is what is known of an exchange when it begins.
 type Request struct {
 	Kind      Kind
-	Initiator Direction    // who sent the request
-	Start     Stamp        // first byte of the request
-	Parent    TraceContext // from the request, if it is known already
+	Initiator Direction // who sent the request
+	Start     Stamp     // first byte of the request
+	// Interleaved: others of the conversation may begin before this request has ended. Sink.Requested follows when it has.
+	Interleaved bool
+	Content     uint64 // the same of requests for the same; 0: not known
 }
 
 // Capture says whether everything of an exchange was seen.

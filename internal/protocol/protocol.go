@@ -156,8 +156,10 @@ type Signature struct {
 type Sink interface {
 	// Begin gives an identity to an exchange whose request has begun. End, or Forget, follows.
 	Begin(r *Request) ID
-	// Continue says which trace context the request carries, as soon as that is known.
-	Continue(id ID, parent *TraceContext)
+	// Continue says what the request carries, as soon as that is known.
+	Continue(id ID, c *Carried)
+	// Requested says which byte is the last one of an Interleaved request.
+	Requested(id ID, last *Stamp)
 	// End hands over the exchange that Begin has named.
 	End(id ID, x *Exchange)
 	// Forget drops what Begin has named: nothing is emitted.

@@ -11,6 +11,13 @@ type TraceContext struct {
 // Valid reports whether there is a trace context.
 func (t *TraceContext) Valid() bool { return t.TraceID != [16]byte{} && t.SpanID != [8]byte{} }
 
+// Carried is what a request carries of what it belongs to.
+type Carried struct {
+	Parent TraceContext // zero: there is none
+	// RequestID is a hash of the id that a proxy or a program has given the request (X-Request-ID), the same in all of this process; 0: there is none.
+	RequestID uint64
+}
+
 const (
 	traceparentLength = 55 // version 00; later versions may be longer, with a dash after that
 	invalidVersion    = 0xff

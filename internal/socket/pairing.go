@@ -73,9 +73,9 @@ func (l *layer) beginning(id protocol.ID, initiator protocol.Direction, start *p
 	*b = trace.Beginning{
 		ExchangeKey: l.key(id), IDs: l.idsOf(id, initiator, start.Position, inProtocol),
 		At: start.Began, Position: start.Position, Cause: causeOf(&start.Cause),
-		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: start.Goroutine, Thread: start.TID,
+		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: event.Goroutine(start.Goroutine), Thread: start.TID,
 	}
-	b.Immediate = b.Cause.Row > 1 && actsAtOnce(c.owner)
+	b.Immediate = (b.Cause.Row > 1 || b.Cause.Waited || b.Cause.Answered) && actsAtOnce(c.owner)
 	if b.IDs.Joined {
 		b.OtherEnd = c.otherEnd()
 	}
@@ -88,15 +88,30 @@ func (l *layer) Begin(id protocol.ID, r *protocol.Request) {
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
 		c.learnRole()
 		t.pair(c)
-		t.opts.Exchanges.Begin(l.beginning(id, r.Initiator, &r.Start, l.conv.Role()))
+		b := l.beginning(id, r.Initiator, &r.Start, l.conv.Role())
+		b.Interleaved = r.Interleaved
+		if forwards(c.owner) {
+			b.Content = r.Content
+		}
+		t.opts.Exchanges.Begin(b)
 	}
 }
 
-// Continue notes the trace context of an exchange.
-func (l *layer) Continue(id protocol.ID, parent *protocol.TraceContext) {
+// Continue notes what the request of an exchange carries.
+func (l *layer) Continue(id protocol.ID, carried *protocol.Carried) {
 	c := l.connection
 	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
-		t.opts.Exchanges.Continue(l.key(id), contextOf(parent))
+		t.opts.Exchanges.Continue(l.key(id), &trace.Carried{
+			Context: contextOf(&carried.Parent), Tracestate: carried.Parent.State, RequestID: carried.RequestID,
+		})
+	}
+}
+
+// Requested notes where an interleaved request has ended.
+func (l *layer) Requested(id protocol.ID, last *protocol.Stamp) {
+	c := l.connection
+	if t := c.table; t.opts.Exchanges != nil && !c.ignored {
+		t.opts.Exchanges.Requested(l.key(id), last.Position+1, last.Began)
 	}
 }
 
@@ -133,6 +148,6 @@ func (l *layer) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol eve
 func causeOf(c *protocol.Cause) event.Cause {
 	return event.Cause{
 		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
-		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Go: event.GoTurn(c.Go),
+		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Deferred: c.Deferred, Answered: c.Answered,
 	}
 }

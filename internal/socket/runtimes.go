@@ -9,5 +9,11 @@ import (
 // immediate are the executables whose event loops act on what they have received before they receive more, as measured: docs/causality.md.
 var immediate = map[string]bool{"node": true, "nodejs": true, "nginx": true}
 
+// proxies are the executables that send on what they receive, and do not do so at once.
+var proxies = map[string]bool{"haproxy": true}
+
+// forwards reports whether a process is one of them.
+func forwards(p *process.Info) bool { return proxies[path.Base(p.Executable)] }
+
 // actsAtOnce reports whether a process is one of them.
 func actsAtOnce(p *process.Info) bool { return immediate[path.Base(p.Executable)] }

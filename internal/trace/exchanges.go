@@ -26,11 +26,16 @@ type Beginning struct {
 	At       uint64 // CLOCK_MONOTONIC, ns: its first byte was transferred
 	Position uint64 // of that byte
 	Cause    event.Cause
-	// Process and Goroutine are where the first byte was sent or received; 0 as the goroutine: it is no Go program, or that is not known.
-	Process, Goroutine uint64
-	Thread             uint32
+	Process  uint64 // where the first byte was sent or received
+	Thread   uint32
+	// Goroutine is of the call that was parsed last then.
+	Goroutine event.Goroutine
+	// Interleaved: others of the connection may begin before this request has ended, which Requested notes.
+	Interleaved bool
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
+	// Content identifies what was asked for, if the program is a proxy that asks for the same. 0: it is none, or that is not known.
+	Content uint64
 }
 
 // Answer is what is known of an exchange when it has ended.
@@ -48,28 +53,41 @@ type Context struct {
 	State sampling.State
 }
 
+// Carried is what a request carries.
+type Carried struct {
+	Context
+	Tracestate string // of the context, as a whole
+	RequestID  uint64 // a hash of it; 0: there is none
+}
+
 func (c *Context) valid() bool { return c.Span != [8]byte{} }
 
 // Exchanges are those of this host that are under way or were until lately: the other end or the cause of an exchange is among them. It is
 // safe for concurrent use.
 type Exchanges struct {
-	parts     [parts]exchangesPart // by socket
-	asking    [parts]askingPart    // by span id
-	readers   [parts]readersPart   // by goroutine
-	serving   [parts]servingPart   // by process
-	ends      *Ends
-	trusted   Sources
-	most      int64
-	count     atomic.Int64
-	underWay  atomic.Int64 // of them, and not for long
-	forgotten atomic.Uint64
+	parts      [parts]exchangesPart // by socket
+	asking     [parts]askingPart    // by span id
+	readers    [parts]readersPart   // by goroutine
+	serving    [parts]servingPart   // by process
+	requestIDs *requestIDs          // nil: they are of no interest
+	numbers    [parts]numbersPart   // by process
+	proxies    proxies
+	ends       *Ends
+	trusted    Sources
+	settled    func(at uint64) bool
+	most       int64
+	count      atomic.Int64
+	underWay   atomic.Int64 // of them, and not for long
+	forgotten  atomic.Uint64
+	unsettled  atomic.Uint64
 }
 
 // exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
 type exchangesPart struct {
 	mu          sync.Mutex
-	ring        []node // a power of two of them
-	first, next uint64 // numbers
+	states      map[ExchangeKey]string // the tracestates of those that have one; in the nodes the garbage collector would look at all of them
+	ring        []node                 // a power of two of them
+	first, next uint64                 // numbers
 	byKey       map[ExchangeKey]uint64
 	chains      map[uint64]chain  // by socket
 	long        map[uint64][]node // by socket: those that have been under way for so long that they are not in the ring any more
@@ -97,24 +115,27 @@ const mostApart = 4096
 // node is one exchange at one end.
 type node struct {
 	Beginning
-	answer   Answer
-	wire     Context
-	before   uint64 // number of the one of the same socket that began before
-	far      uint64 // number of one that began long before, or of before; see link
-	depth    uint64 // how many of the socket began before
-	serving  uint64 // its number among the requests that the process has received; 0: it has sent this one
-	fixed    bool   // its ids have been given to others, or emitted
-	gone     bool   // nothing is emitted of it
-	resolved bool
-	parent   Parent
+	answer    Answer
+	end       uint64 // position behind the request's last byte; 0: it has not ended, or is not Interleaved
+	wire      Context
+	before    uint64 // number of the one of the same socket that began before
+	far       uint64 // number of one that began long before, or of before; see link
+	depth     uint64 // how many of the socket began before
+	requestID uint64 // a hash of it; 0: there is none
+	serving   uint64 // its number among the requests that the process has received; 0: it has sent this one
+	fixed     bool   // its ids have been given to others, or emitted
+	gone      bool   // nothing is emitted of it
+	resolved  bool
+	parent    Parent
 }
 
 // NewExchanges returns a table that remembers so many exchanges, and takes evidence of trusted kinds for a parent. ends are those that are observed.
-func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
-	e := &Exchanges{ends: ends, trusted: trusted, most: int64(most)}
+// settled says whether all that happened before a time (CLOCK_MONOTONIC, ns) has been handled.
+func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64) bool) (*Exchanges, error) {
+	e := &Exchanges{ends: ends, trusted: trusted, settled: settled, most: int64(most)}
 	for i := range e.parts {
 		e.parts[i] = exchangesPart{
-			ring: make([]node, minRing), first: 1, next: 1, byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
+			ring: make([]node, minRing), first: 1, next: 1, states: make(map[ExchangeKey]string), byKey: make(map[ExchangeKey]uint64), chains: make(map[uint64]chain), long: make(map[uint64][]node),
 		}
 		e.asking[i].byIDs = make(map[[8]byte]ExchangeKey)
 		known, err := simplelru.NewLRU[reader, *readings](most/parts+1, nil)
@@ -125,15 +146,26 @@ func NewExchanges(most int, ends *Ends, trusted Sources) (*Exchanges, error) {
 		if e.asking[i].apart, err = simplelru.NewLRU[[8]byte, struct{}](mostApart/parts, nil); err != nil {
 			return nil, err
 		}
+		if e.numbers[i].known, err = simplelru.NewLRU[uint64, *numbers](mostNumbers/parts, nil); err != nil {
+			return nil, err
+		}
 		if e.serving[i].known, err = simplelru.NewLRU[uint64, *serving](mostServing/parts, nil); err != nil {
 			return nil, err
 		}
 	}
-	return e, nil
+	if trusted.Has(SourceRequestID) {
+		e.requestIDs = new(requestIDs)
+	}
+	var err error
+	e.proxies.known, err = simplelru.NewLRU[uint64, *forwards](mostForwards, nil)
+	return e, err
 }
 
 // Forgotten is how many exchanges were forgotten before their time, because others needed the room.
 func (e *Exchanges) Forgotten() uint64 { return e.forgotten.Load() }
+
+// Unsettled is how many exchanges may lack a parent, because it was sought before all that had happened before them was handled.
+func (e *Exchanges) Unsettled() uint64 { return e.unsettled.Load() }
 
 func (e *Exchanges) part(socket uint64) *exchangesPart {
 	return &e.parts[splitmix.Finalize(socket)%parts]
@@ -144,6 +176,8 @@ func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span
 // Begin notes that the request of an exchange has begun.
 func (e *Exchanges) Begin(b *Beginning) {
 	n := node{Beginning: *b}
+	e.noteNumbers(b.Process, &b.Goroutine, b.At)
+	e.noteForward(b)
 	if !b.IDs.Asks {
 		n.serving = e.beginServing(b)
 	}
@@ -181,6 +215,9 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	}
 	e.end(p, n, a)
 	n.wire, n.fixed = wire, true
+	if n.requestID != 0 && !n.IDs.Asks {
+		e.requestIDs.end(n)
+	}
 	ids, process, serving := n.IDs, n.Process, n.serving
 	p.mu.Unlock()
 	if serving != 0 {
@@ -190,14 +227,45 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	return ids
 }
 
-// Continue notes the trace context that a request carries.
-func (e *Exchanges) Continue(k ExchangeKey, c Context) {
+// Continue notes what a request carries.
+func (e *Exchanges) Continue(k ExchangeKey, c *Carried) {
 	p := e.part(k.Socket)
 	p.mu.Lock()
-	if n := p.find(k); n != nil {
-		n.wire = c
+	defer p.mu.Unlock()
+	n := p.find(k)
+	if n == nil {
+		return
 	}
+	if n.wire = c.Context; c.valid() {
+		n.resolved = false // somebody may have asked before the head was complete
+	}
+	if c.Tracestate != "" {
+		p.states[k] = c.Tracestate
+	}
+	if e.requestIDs == nil || c.RequestID == 0 {
+		return
+	}
+	n.requestID = c.RequestID
+	if !n.IDs.Asks {
+		e.requestIDs.begin(n)
+	}
+}
+
+// Requested notes the position behind the last byte of an interleaved request, and when that was transferred (CLOCK_MONOTONIC, ns).
+func (e *Exchanges) Requested(k ExchangeKey, end, at uint64) {
+	p := e.part(k.Socket)
+	p.mu.Lock()
+	n := p.find(k)
+	if n == nil {
+		p.mu.Unlock()
+		return
+	}
+	n.end = end
+	process, serving, inOneCall := n.Process, n.serving, at <= n.At
 	p.mu.Unlock()
+	if serving != 0 && !inOneCall {
+		e.endBody(process, serving, at)
+	}
 }
 
 // Forget forgets an exchange: nothing can have it as its parent.

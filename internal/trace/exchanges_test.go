@@ -172,7 +172,7 @@ func TestExchangesConcurrently(t *testing.T) {
 			for id := range uint64(2000) {
 				r := request(served+shard, id, id*1e6, id)
 				c := call(served+(shard+1)%4, 1e6+id, id*1e6+1, received(served+shard, id, id+1))
-				r.Goroutine, c.Goroutine = id, id
+				r.Goroutine.Number, c.Goroutine.Number = id, id
 				e.Begin(&r)
 				e.Begin(&c)
 				ends.Add(End(id))

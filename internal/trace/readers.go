@@ -9,12 +9,17 @@ import (
 	"github.com/socketflow/socketflow/internal/splitmix"
 )
 
-// reader is a goroutine, or else a thread, that has read a request. Another one may get its number. Those of goroutines are larger: they are addresses.
+// reader is a goroutine, or else a thread, that has read a request. Another thread may get its number.
 type reader struct{ process, number uint64 }
 
+// goroutineFlag is set in the number of a goroutine.
+const goroutineFlag = 1 << 63
+
+func goroutine(process, number uint64) reader { return reader{process, goroutineFlag | number} }
+
 func (b *Beginning) reader() reader {
-	if b.Goroutine != 0 {
-		return reader{b.Process, b.Goroutine}
+	if b.Goroutine.Number != 0 {
+		return goroutine(b.Process, b.Goroutine.Number)
 	}
 	return reader{b.Process, uint64(b.Thread)}
 }
@@ -95,27 +100,37 @@ func (e *Exchanges) lastSocket(r reader, at uint64) (socket uint64, found bool) 
 	return 0, false
 }
 
-// readBy is the request that the goroutine or the thread which sent another one had read, and that was not answered then. It is the only one of its
-// connection.
-func (e *Exchanges) readBy(n *node) (x node, found bool) {
-	r := n.reader()
-	socket, found := e.lastSocket(r, n.At)
+// readingsOf are a copy of what a reader has read.
+func (e *Exchanges) readingsOf(r reader) (all readings, found bool) {
+	p := e.readersPart(r)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known, found := p.known.Get(r)
+	if !found {
+		return all, false
+	}
+	return *known, true
+}
+
+// readBy is the request that a goroutine or a thread had read, and that was not answered at a time. It is the only one of its connection.
+func (e *Exchanges) readBy(r reader, at uint64) (x node, found bool) {
+	socket, found := e.lastSocket(r, at)
 	if !found {
 		return node{}, false
 	}
 	p := e.part(socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := p.lastBefore(socket, n.At)
+	i := p.lastBefore(socket, at)
 	if i < p.first {
 		return node{}, false
 	}
 	x = *p.at(i)
-	if x.reader() != r || !x.isOwedAt(n.At) {
+	if x.reader() != r || !x.isOwedAt(at) {
 		return node{}, false
 	}
 	for y := range p.before(&x) {
-		if y.isOwedAt(n.At) {
+		if y.isOwedAt(at) {
 			return node{}, false
 		}
 	}

@@ -14,11 +14,11 @@ func TestReadingsAreInOrderWhateverTheirOrderOfArrival(t *testing.T) {
 		e, _ := newExchanges(t, Certain)
 		for _, x := range events {
 			b := request(x.socket, 1, x.at, 0)
-			b.Goroutine = 5
+			b.Goroutine.Number = 5
 			e.noteReader(&b)
 		}
 		for at, want := range map[uint64]uint64{5: 0, 10: 1, 25: 1, 30: 2, 39: 2, 45: 3, 59: 3, 60: 1, 99: 1} {
-			got, found := e.lastSocket(reader{1, 5}, at)
+			got, found := e.lastSocket(goroutine(1, 5), at)
 			assert.Equal(t, want, got, "at %d, of %v", at, events)
 			assert.Equal(t, want != 0, found)
 		}

@@ -13,6 +13,7 @@ type Parent struct {
 	Source Source
 	Wire   bool           // a trace context of the wire names the trace: it does not begin here
 	State  sampling.State // of that trace context
+	origin ExchangeKey    // the request that carries it
 }
 
 // Flags of a trace that begins here (W3C Trace Context Level 2, "trace-flags"): it is recorded, and its id looks random.
@@ -21,9 +22,20 @@ const flagsOfRoot = 0x3
 // maxDepth bounds the chain from a span to its root.
 const maxDepth = 32
 
-// Resolve finds the trace and the parent of an exchange's span. All events from before the exchange have to be handled by then. ok is false if the
-// exchange is not known any more.
+// Resolve finds the trace and the parent of an exchange's span, as far as all events from before the exchange have been handled by then. ok is false if
+// the exchange is not known any more.
 func (e *Exchanges) Resolve(k ExchangeKey) (p Parent, ok bool) { return e.resolve(k, maxDepth) }
+
+// Tracestate is that of the trace context of the wire that names a trace, as it was received.
+func (e *Exchanges) Tracestate(p *Parent) string {
+	if !p.Wire {
+		return ""
+	}
+	part := e.part(p.origin.Socket)
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	return part.states[p.origin]
+}
 
 func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 	part := e.part(k.Socket)
@@ -55,7 +67,7 @@ func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	p := Parent{Trace: n.IDs.Trace, Flags: flagsOfRoot}
 	if n.wire.valid() {
-		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State}
+		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State, n.ExchangeKey}
 	}
 	if n.IDs.Asks {
 		if e.isApart(n) {
@@ -73,11 +85,31 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 			p = of
 		}
 		p.Span, p.Source = n.IDs.Other, SourcePeer
-	case n.OtherEnd != 0 && e.ends.Has(n.OtherEnd): // its exchange was lost, or its shard is behind
+	case e.awaitsOtherEnd(n):
 		e.leaveApart(n)
 		p.Span, p.Source = n.IDs.Other, SourcePeer
+	case n.IDs.Joined:
+		e.isSettled(n)
 	}
 	return p
+}
+
+// isSettled reports whether all that may have led to an exchange is known. If not, it counts the exchange.
+func (e *Exchanges) isSettled(n *node) bool {
+	if e.settled(n.At) {
+		return true
+	}
+	e.unsettled.Add(1)
+	return false
+}
+
+// awaitsOtherEnd reports whether the other end is observed, and its exchange is not known: it was lost, or its shard is behind.
+func (e *Exchanges) awaitsOtherEnd(n *node) bool {
+	if n.OtherEnd == 0 || !e.ends.Has(n.OtherEnd) {
+		return false
+	}
+	_, found := e.otherEnd(n)
+	return !found
 }
 
 // leaveApart notes that the span of the end that was asked is in the trace that both ends know. The other end's stays there, too.
@@ -112,22 +144,30 @@ func (e *Exchanges) otherEnd(n *node) (k ExchangeKey, found bool) {
 
 // causeOf is the parent of a request that was sent because of something that the process had received.
 func (e *Exchanges) causeOf(n *node, depth int) Parent {
-	if n.Goroutine != 0 {
-		if x, found := e.readBy(n); found {
-			return e.asParent(n, &x, SourceGoroutine, depth)
-		}
+	if !e.trusted.withinProcess() || !e.isSettled(n) {
+		return Parent{}
 	}
-	if n.Cause.Length != 0 {
-		if x, found := e.exchangeAt(&n.Cause, n.At); found {
-			if p := e.asParent(n, &x, judge(n, &x), depth); p.Source != SourceNone {
-				return p
-			}
+	if n.Goroutine.Number != 0 {
+		p, decided := e.causeOfGoroutine(n, depth)
+		if p.Source == SourceGoroutine {
+			return p
 		}
+		if byID := e.causeByID(n, depth); byID.Source != SourceNone {
+			return byID
+		}
+		if decided {
+			return p
+		}
+	} else if p := e.causeReceived(n, depth); p.Source != SourceNone {
+		return p
 	}
-	if owesOne(&n.Cause) { // what it received since is of a protocol that is not parsed
-		if x, found := e.readBy(n); found && !x.answeredBefore(n.At) {
+	if owesOne(n) { // what it received since is of a protocol that is not parsed
+		if x, found := e.readBy(n.reader(), n.At); found && !x.answeredBefore(n.At) && (x.Socket == n.Cause.Socket || !e.bringsRequests(&n.Cause, n.At)) {
 			return e.asParent(n, &x, SourceThread, depth)
 		}
+	}
+	if x, found := e.forwardOf(n); found {
+		return e.asParent(n, &x, SourceForward, depth)
 	}
 	if k, found := e.onlyOne(n); found {
 		if x, found := e.get(k); found {
@@ -135,6 +175,45 @@ func (e *Exchanges) causeOf(n *node, depth int) Parent {
 		}
 	}
 	return Parent{}
+}
+
+// bringsRequests reports whether a cause is a connection that had brought requests: then one of those may be what the thread has read last.
+func (e *Exchanges) bringsRequests(c *event.Cause, at uint64) bool {
+	p := e.part(c.Socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := p.lastBefore(c.Socket, at)
+	return i >= p.first && !p.at(i).IDs.Asks
+}
+
+// causeReceived is the parent by what was received last, or by the request's id. The id is less certain than a thread, and more than what else was
+// received last.
+func (e *Exchanges) causeReceived(n *node, depth int) Parent {
+	x, source := e.receivedLast(n)
+	if source != SourceThread {
+		if p := e.causeByID(n, depth); p.Source != SourceNone {
+			return p
+		}
+	}
+	return e.asParent(n, &x, source, depth)
+}
+
+// causeByID is the parent by the request's id.
+func (e *Exchanges) causeByID(n *node, depth int) Parent {
+	if x, found := e.sameID(n); found {
+		return e.asParent(n, &x, SourceRequestID, depth)
+	}
+	return Parent{}
+}
+
+// receivedLast is the exchange that was received last before a request was sent, and what kind of evidence that is.
+func (e *Exchanges) receivedLast(n *node) (x node, source Source) {
+	if n.Cause.Length != 0 {
+		if x, found := e.exchangeAt(&n.Cause, n.At); found {
+			return x, judge(n, &x)
+		}
+	}
+	return node{}, SourceNone
 }
 
 // get returns a copy of an exchange.
@@ -148,28 +227,37 @@ func (e *Exchanges) get(k ExchangeKey) (n node, found bool) {
 	return node{}, false
 }
 
-// asParent is the parent that evidence for an exchange gives: its span, or if it is a request of the same process, that one's parent, which has the
-// same cause.
+// asParent is the parent that evidence for an exchange gives, if it is trusted.
 func (e *Exchanges) asParent(n, x *node, source Source, depth int) Parent {
 	if source == SourceNone {
 		return Parent{}
 	}
+	p := e.claim(x, source, depth)
+	if n.Goroutine.Number == 0 && p.Source != SourceNone && p.Source < SourceLast && e.hasOwedBody(n, p.Span) {
+		p.Source = SourceLast
+	}
+	if !e.trusted.Has(p.Source) {
+		return Parent{}
+	}
+	if n.wire.valid() && n.wire.Span != x.wire.Span { // the program has named another one
+		return Parent{}
+	}
+	return p
+}
+
+// claim is the parent that evidence for an exchange points to: its span, or if it is a request of the same process, that one's parent, which has the
+// same cause.
+func (e *Exchanges) claim(x *node, source Source, depth int) Parent {
 	p, ok := e.resolve(x.ExchangeKey, depth-1)
 	switch {
 	case !ok:
 		return Parent{}
 	case !x.IDs.Asks:
 		p.Span = x.IDs.Own
-	case p.Source <= SourcePeer:
-		return Parent{} // it has none in this process
+	case !p.Source.isOfThread():
+		return Parent{} // it has none in this process, or who has got its answer may have turned to another request
 	default:
 		source = max(source, p.Source)
-	}
-	if !e.trusted.Has(source) {
-		return Parent{}
-	}
-	if n.wire.valid() && n.wire.Span != x.wire.Span { // the program has named another one
-		return Parent{}
 	}
 	p.Source = source
 	return p
@@ -181,17 +269,19 @@ func judge(n, x *node) Source {
 	switch {
 	case c.Carrier:
 		return SourceNone
-	case c.Go == event.GoSameTurn && c.Connect: // pools give a new connection to whoever waits for one
-		return SourceConnect
-	case c.Go == event.GoSameTurn:
-		return SourceHandoff
-	case c.Go == event.GoOtherTurn:
+	case c.Polled, c.Connect && x.answeredBefore(n.At): // for something else, or for a timer
 		return SourceNone
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
-	case c.Polled || c.Waited && c.Row > 1:
+	case c.Deferred: // what it has received before may be what this is about
 		return SourceNone
-	case c.Row <= 1 || n.Immediate:
+	case n.Content != x.Content: // a proxy may have something else left to do
+		return SourceNone
+	case n.Immediate:
+		return SourceCallback
+	case c.Waited, c.Answered: // perhaps for other work
+		return SourceNone
+	case c.Row <= 1:
 		return SourceCallback
 	default:
 		return SourceLast
@@ -199,8 +289,9 @@ func judge(n, x *node) Source {
 }
 
 // owesOne reports whether a thread that keeps to one request at a time has exactly one to answer.
-func owesOne(c *event.Cause) bool {
-	return c.Pending == 1 && !c.Carrier && c.Go == event.GoNone
+func owesOne(n *node) bool {
+	c := &n.Cause
+	return c.Pending == 1 && !c.Polled && !c.Carrier && n.Goroutine.Number == 0
 }
 
 // answeredBefore reports whether a request of somebody else had got something before a time.
@@ -211,8 +302,8 @@ func (n *node) answeredBefore(at uint64) bool {
 // maxLookBack bounds how many exchanges of a connection are compared with what a call has received.
 const maxLookBack = 64
 
-// exchangeAt is the exchange that a call has received bytes of: of a request, its beginning if possible, or of an answer, its end. It began before a
-// time, and must be the only one.
+// exchangeAt is the exchange that a call has received bytes of: of a request, its beginning or its end if possible, or of an answer, its end. It began
+// before a time, and must be the only one.
 func (e *Exchanges) exchangeAt(c *event.Cause, at uint64) (x node, found bool) {
 	p := e.part(c.Socket)
 	p.mu.Lock()
@@ -264,7 +355,7 @@ func (n *node) match(c *event.Cause, at uint64) match {
 		switch {
 		case n.Position >= end:
 			return matchNone
-		case n.Position >= begin:
+		case n.Position >= begin, n.end > begin && n.end <= end:
 			return matchStrong
 		case n.answer.At == 0 || n.answer.At >= at: // under way
 			return matchWeak
@@ -282,11 +373,11 @@ func (n *node) match(c *event.Cause, at uint64) match {
 	return matchNone
 }
 
-// isBefore reports whether all of an exchange that matters was transferred before a call received bytes.
+// isBefore reports whether all that matters of an exchange, and of those before it, was transferred before a call received bytes.
 func (n *node) isBefore(c *event.Cause) bool {
 	begin := c.Position - uint64(c.Length)
 	if n.IDs.Asks {
 		return n.answer.End != 0 && n.answer.End <= begin
 	}
-	return n.Position < begin
+	return n.Position < begin && !n.Interleaved
 }

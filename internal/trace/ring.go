@@ -148,7 +148,7 @@ func (e *Exchanges) retire(p *exchangesPart, now uint64, full bool) bool {
 	if underWay || !old {
 		e.forgotten.Add(1)
 	}
-	e.forget(&n)
+	e.forget(p, &n)
 	return true
 }
 
@@ -158,7 +158,7 @@ func (e *Exchanges) retireLong(p *exchangesPart, now uint64) {
 		all = slices.DeleteFunc(all, func(n node) bool {
 			old := n.answer.At != 0 && now > n.answer.At+remembered
 			if old {
-				e.forget(&n)
+				e.forget(p, &n)
 			}
 			return old
 		})
@@ -196,18 +196,19 @@ func (e *Exchanges) noteAsking(ids *Exchange, k ExchangeKey) {
 }
 
 // forget takes back that the other end can find an exchange.
-func (e *Exchanges) forget(n *node) {
+func (e *Exchanges) forget(p *exchangesPart, n *node) {
 	e.count.Add(-1)
+	delete(p.states, n.ExchangeKey)
 	if n.serving != 0 && n.answer.At == 0 { // nobody will find it to say that it has ended
 		e.endServing(n.Process, n.serving, n.At)
 	}
 	if !n.IDs.Joined || !n.IDs.Asks {
 		return
 	}
-	p := e.askingPart(n.IDs.Own)
-	p.mu.Lock()
-	if p.byIDs[n.IDs.Own] == n.ExchangeKey {
-		delete(p.byIDs, n.IDs.Own)
+	asking := e.askingPart(n.IDs.Own)
+	asking.mu.Lock()
+	if asking.byIDs[n.IDs.Own] == n.ExchangeKey {
+		delete(asking.byIDs, n.IDs.Own)
 	}
-	p.mu.Unlock()
+	asking.mu.Unlock()
 }

@@ -83,6 +83,35 @@ func TestOnlyRequestThatAProcessServesIsTheParentOfWhatItSends(t *testing.T) {
 	}
 }
 
+// It polls, or refreshes something, and does so while it has a request to answer, too.
+func TestProcessThatSendsRequestsOfItsOwn(t *testing.T) {
+	for name, test := range map[string]struct {
+		own  uint64 // when it sent one though it had none to answer
+		want Source
+	}{
+		"before":   {20, SourceNone},
+		"long ago": {20, SourceOnly},
+		"later":    {20 + 3*ownWork, SourceNone},
+	} {
+		e, _ := newExchanges(t, Certain)
+		earlier := request(served, 1, 10, 0)
+		e.Begin(&earlier)
+		e.End(&earlier, Context{}, &Answer{At: 11})
+		begin := uint64(30)
+		if name == "long ago" {
+			begin += ownWork
+		}
+		r, c, own := request(served, 2, begin, 1), at(called, 2, begin+1, 0, true), at(calledToo, 1, test.own, 0, true)
+		e.Begin(&r)
+		e.End(&r, Context{}, &Answer{At: begin + 2})
+		e.Begin(&own)
+		e.Begin(&c)
+		e.Resolve(own.ExchangeKey)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
+	}
+}
+
 func TestRequestThatLastsLongIsNoCauseOfWhatElseHappens(t *testing.T) {
 	for _, after := range []uint64{maxServing, maxServing + 1} {
 		e, _ := newExchanges(t, Certain)

@@ -14,6 +14,7 @@ const (
 	delayed    pattern = "delayed"    // one, which a timer makes, 1 to 5 ms after the request has come: others have come meanwhile
 	sequential pattern = "sequential" // three, one after the other
 	parallel   pattern = "parallel"   // three at a time
+	background pattern = "background" // one, and two for which it does not wait: of a task that it starts, and of one that all requests share
 )
 
 // calls is how many calls a request causes.

@@ -8,13 +8,13 @@ import (
 )
 
 func TestMatrixOfTheCommandLine(t *testing.T) {
-	standard := choices{concurrency: "1,10,100,500", styles: "pooled,new", patterns: "one,delayed,sequential,parallel"}
+	standard := choices{concurrency: "1,10,100,500", styles: "pooled,new", patterns: "one,delayed,sequential,parallel,background"}
 	for name, test := range map[string]struct {
 		change func(c *choices)
 		cells  int // of all runtimes chosen
 		err    string
 	}{
-		"all of one runtime":        {func(c *choices) { c.runtimes = "go net" }, 4 * 2 * 4, ""},
+		"all of one runtime":        {func(c *choices) { c.runtimes = "go net" }, 4 * 2 * 5, ""},
 		"a runtime with one way":    {func(c *choices) { c.runtimes = "haproxy" }, 4 * 2, ""},
 		"two words for one":         {func(c *choices) { c.runtimes = "haproxy,HAProxy" }, 4 * 2, ""},
 		"some":                      {func(c *choices) { c.runtimes, c.concurrency, c.styles = "node http", "100", "new" }, 4, ""},
@@ -41,6 +41,13 @@ func TestMatrixOfTheCommandLine(t *testing.T) {
 			}
 			assert.Equal(t, test.cells, cells)
 		})
+	}
+}
+
+func TestRecallHasNoAimForCallsThatNobodyWaitsFor(t *testing.T) {
+	for p, want := range map[pattern]bool{one: true, parallel: true, background: false} {
+		x := &result{cell: &cell{runtime: &runtime{least: mostOfGo}, concurrency: 1, pattern: p}, score: &score{calls: 100, asserted: 50, right: 50}}
+		assert.Equal(t, want, x.recallIsShort(), p)
 	}
 }
 

@@ -18,9 +18,10 @@ const answerTimeout = 30 * time.Second
 
 // load makes the requests of a cell.
 type load struct {
-	cell  *cell
-	truth *truth
-	port  int // of the service
+	cell       *cell
+	truth      *truth
+	port       int  // of the service
+	requestIDs bool // requests carry ids, which services pass on
 
 	next     atomic.Int64
 	answered atomic.Int64
@@ -90,6 +91,9 @@ func (l *load) exchange(ctx context.Context, transport *http.Transport, id int) 
 	request, err := http.NewRequestWithContext(ctx, method, "http://"+loopback(l.port)+path, bytes.NewReader(body))
 	if err != nil {
 		return "", err
+	}
+	if l.requestIDs {
+		request.Header.Set("X-Request-ID", fmt.Sprint("causality-", id))
 	}
 	if l.cell.runtime.grpc {
 		request.Header.Set("Content-Type", "application/grpc")

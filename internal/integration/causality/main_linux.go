@@ -15,13 +15,14 @@ import (
 
 // settings are those of the command line.
 type settings struct {
-	collector string
-	programs  string
-	dir       string
-	receiver  string
-	requests  int
-	explain   int
-	strict    bool
+	collector  string
+	programs   string
+	dir        string
+	receiver   string
+	requests   int
+	explain    int
+	strict     bool
+	requestIDs bool
 }
 
 // choices are which cells are measured, as they are written.
@@ -39,11 +40,12 @@ func main() {
 	flag.IntVar(&s.requests, "requests", 0, "requests of each cell; 0: 200, or 4 times the concurrency if that is more")
 	flag.IntVar(&s.explain, "explain", 0, "name up to so many calls of each cell that are not as they should be, on standard error")
 	flag.BoolVar(&s.strict, "strict", false, "fail if a cell misses an aim")
+	flag.BoolVar(&s.requestIDs, "request-ids", false, "requests carry an X-Request-ID, which services pass on")
 	flag.StringVar(&c.runtimes, "runtimes", "", "parts of the names of runtimes, separated by commas; empty: all")
 	flag.StringVar(&c.concurrency, "concurrency", "1,10,100,500", "connections to the service")
 	flag.StringVar(&c.styles, "styles", "pooled,new", "connections to the backend")
-	flag.StringVar(&c.patterns, "patterns", "one,delayed,sequential,parallel", "calls of a request")
-	flag.BoolVar(&c.quick, "quick", false, "only pooled connections, concurrency 1 and 100, one call, a delayed one, and three parallel ones")
+	flag.StringVar(&c.patterns, "patterns", "one,delayed,sequential,parallel,background", "calls of a request")
+	flag.BoolVar(&c.quick, "quick", false, "only pooled connections, concurrency 1 and 100, one call, a delayed one, three parallel ones, and background ones")
 	backend := flag.Int("backend", 0, "run as the backend, on this port")
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
@@ -62,7 +64,7 @@ func main() {
 
 func (c *choices) matrix() (*matrix, error) {
 	if c.quick {
-		c.concurrency, c.styles, c.patterns = "1,100", string(pooled), string(one+","+delayed+","+parallel)
+		c.concurrency, c.styles, c.patterns = "1,100", string(pooled), string(one+","+delayed+","+parallel+","+background)
 	}
 	m := &matrix{}
 	var err error
@@ -79,7 +81,7 @@ func (c *choices) matrix() (*matrix, error) {
 	if m.styles, err = chooseNames("styles", c.styles, pooled, fresh); err != nil {
 		return nil, err
 	}
-	m.patterns, err = chooseNames("patterns", c.patterns, one, delayed, sequential, parallel)
+	m.patterns, err = chooseNames("patterns", c.patterns, one, delayed, sequential, parallel, background)
 	return m, err
 }
 

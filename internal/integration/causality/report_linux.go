@@ -88,7 +88,7 @@ func (s *score) evidenceText() string {
 		e := s.evidence[source]
 		parts = append(parts, fmt.Sprintf("%s %d/%d", source, e.right, e.asserted))
 	}
-	if none := s.found - s.asserted - s.unjudged; none > 0 {
+	if none := s.none(); none > 0 {
 		text := fmt.Sprintf("none %d", none)
 		if s.linked > 0 {
 			text += fmt.Sprintf(" (linked %d)", s.linked)
@@ -138,10 +138,15 @@ func (x *result) missedAims() (missed []string) {
 	if x.asserted > 0 && x.precision() < leastPrecision {
 		missed = append(missed, "precision below the aim")
 	}
-	if x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
+	if x.recallIsShort() {
 		missed = append(missed, "recall below the aim")
 	}
 	return missed
+}
+
+// recallIsShort reports whether the recall misses its aim. There is none for calls that nobody waits for.
+func (x *result) recallIsShort() bool {
+	return x.cell.pattern != background && x.cell.runtime.least.missed(x.cell.concurrency, x.recall())
 }
 
 // misses is an error if a cell misses an aim.

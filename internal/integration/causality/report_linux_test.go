@@ -117,5 +117,6 @@ func TestSummaryAddsUpEvidence(t *testing.T) {
 	r.add(worse)
 	r.summary()
 	assert.Contains(t, out.String(), "| Go | goroutine | 796 | 697 | 87.6 % |\n| Go | only | 2 | 2 | 100.0 % |\n")
+	assert.Contains(t, out.String(), "| calls without a parent | that link to the right request | |\n|---|---:|---:|---:|---:|\n| Go | 100 | 2 | 2 | 100.0 % |\n")
 	assert.Contains(t, out.String(), "\nPrecision is at least 99.0 % in 1 of 2 cells that assert a parent; recall reaches its aim in 1 of 2 cells.\n")
 }

@@ -111,7 +111,7 @@ func (x *run) measureCell(ctx context.Context, r *result) (err error) {
 	x.folder++
 	at := &place{
 		Programs: x.programs, Work: x.dir, Dir: filepath.Join(x.dir, strconv.Itoa(x.folder)),
-		Style: string(r.cell.style), Calls: string(r.cell.pattern), Concurrency: r.cell.concurrency,
+		Style: string(r.cell.style), Calls: string(r.cell.pattern), Concurrency: r.cell.concurrency, RequestIDs: x.requestIDs,
 	}
 	listen, err1 := x.ports.take()
 	backendPort, err2 := x.ports.take()
@@ -133,7 +133,7 @@ func (x *run) measureCell(ctx context.Context, r *result) (err error) {
 		first: x.next, requests: x.requestsOf(r.cell), calls: r.cell.pattern.calls(), forwards: r.cell.runtime.forwards, backend: backend.cmd.Process.Pid,
 	}
 	x.next += t.requests
-	l := &load{cell: r.cell, truth: t, port: listen}
+	l := &load{cell: r.cell, truth: t, port: listen, requestIDs: x.requestIDs}
 	r.answered, err = l.run(ctx)
 	r.score = x.settle(t)
 	for _, note := range x.observer.ledger.explain(t, x.explain) {

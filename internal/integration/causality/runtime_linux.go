@@ -43,6 +43,7 @@ type place struct {
 	Style               string
 	Calls               string
 	Concurrency         int
+	RequestIDs          bool
 }
 
 func (p *place) words(text string) []string {
@@ -57,11 +58,15 @@ func (p *place) words(text string) []string {
 
 // environment is that of a service: none of the user's.
 func (p *place) environment() []string {
-	return []string{
+	all := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + p.Dir, "LANG=C.UTF-8",
 		fmt.Sprint("LISTEN=", p.Listen), fmt.Sprint("BACKEND=", p.Backend), fmt.Sprint("CONCURRENCY=", p.Concurrency),
 		"STYLE=" + p.Style, "CALLS=" + p.Calls, "PYTHONPATH=" + filepath.Join(p.Programs, "python"), "PYTHONDONTWRITEBYTECODE=1",
 	}
+	if p.RequestIDs {
+		all = append(all, "REQUEST_IDS=yes")
+	}
+	return all
 }
 
 // prepare builds what is needed; absent says why the runtime cannot be had.

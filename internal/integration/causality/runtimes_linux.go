@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 const (
 	python   = "/usr/bin/python3" // which has Debian's packages
 	gunicorn = python + " -m gunicorn --bind 127.0.0.1:LISTEN --backlog 2048 --worker-tmp-dir /dev/shm --log-level warning "
@@ -12,6 +14,7 @@ var phpCurl = []string{"php", "-r", "exit(extension_loaded('curl') ? 0 : 1);"}
 
 var (
 	all      = []pattern{one, delayed, sequential, parallel}
+	further  = append(slices.Clone(all), background)
 	blocking = []pattern{one, delayed, sequential}
 	proxies  = []pattern{one}
 )
@@ -27,7 +30,7 @@ var (
 var runtimes = []*runtime{
 	{
 		name: "Go net/http", build: "go build -C PROGRAMS/gohttp -o WORK/causality-gohttp .",
-		command: "WORK/causality-gohttp", patterns: all, least: mostOfGo,
+		command: "WORK/causality-gohttp", patterns: further, least: mostOfGo,
 	},
 	{
 		name: "grpc-go", build: "go build -C PROGRAMS/grpc -o WORK/causality-grpc .",

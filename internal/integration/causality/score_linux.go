@@ -36,6 +36,9 @@ type score struct {
 // missing is how many spans were not emitted.
 func (s *score) missing() int { return s.spans - s.found - s.servers - s.answers }
 
+// none is how many calls have no parent.
+func (s *score) none() int { return s.found - s.asserted - s.unjudged }
+
 // precision is the part of right ones among the parents asserted; 1 if there are none.
 func (s *score) precision() float64 { return ratio(s.right, s.asserted) }
 

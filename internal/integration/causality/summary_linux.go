@@ -17,6 +17,7 @@ func (r *report) summary() {
 			head = ""
 		}
 	}
+	r.links()
 	asserting, precise, recalled := 0, 0, 0
 	for _, x := range r.results {
 		if x.asserted > 0 {
@@ -25,12 +26,41 @@ func (r *report) summary() {
 				precise++
 			}
 		}
-		if !x.cell.runtime.least.missed(x.cell.concurrency, x.recall()) {
+		if !x.recallIsShort() {
 			recalled++
 		}
 	}
 	_, _ = fmt.Fprintf(r.out, "\nPrecision is at least %s in %d of %d cells that assert a parent; recall reaches its aim in %d of %d cells.\n",
 		percent(leastPrecision), precise, asserting, recalled, len(r.results))
+}
+
+// links prints how often calls without a parent link to the right request.
+func (r *report) links() {
+	head := "\n| runtime | concurrency | calls without a parent | that link to the right request | |\n|---|---:|---:|---:|---:|\n"
+	for _, name := range r.names() {
+		for _, n := range r.concurrencies() {
+			none, linked := 0, 0
+			for _, x := range r.results {
+				if x.cell.runtime.name == name && x.cell.concurrency == n {
+					none, linked = none+x.none(), linked+x.linked
+				}
+			}
+			if none > 0 {
+				_, _ = fmt.Fprintf(r.out, head+"| %s | %d | %d | %d | %s |\n", name, n, none, linked, percent(ratio(linked, none)))
+				head = ""
+			}
+		}
+	}
+}
+
+// concurrencies are those that were measured, in order.
+func (r *report) concurrencies() (all []int) {
+	for _, x := range r.results {
+		if n := x.cell.concurrency; !slices.Contains(all, n) {
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // names are those of the runtimes that were measured, in order.

@@ -42,8 +42,9 @@ func joinEnds(spans []requestSpan) (both, joined, orphans int, wrong []string) {
 			joined++
 		}
 		if parent.traceID != s.traceID || !isParent(parent, s) {
-			wrong = append(wrong, fmt.Sprintf("%s %s of pid %d, trace %s, is the child of %s %s of pid %d, trace %s", s.kind, s.name, s.pid(), s.traceID,
-				parent.kind, parent.name, parent.pid(), parent.traceID))
+			of, is := parent.fact(), s.fact()
+			wrong = append(wrong, fmt.Sprintf("%s, trace %s, is by %q the child of %s, trace %s", is.subject(), s.traceID,
+				s.text("socketflow.parent.source"), of.subject(), parent.traceID))
 		}
 	}
 	for i := range spans {
@@ -58,10 +59,12 @@ func hasCause(s *requestSpan) bool {
 	return s.kind == ptrace.SpanKindClient && source != "" && source != "wire"
 }
 
-// isParent reports whether a span may be the parent of another one.
+// isParent reports whether a span may be the parent of another one. Of the programs here only proxies answer requests and send some: they pass on what
+// they are asked for.
 func isParent(parent, s *requestSpan) bool {
 	if s.kind == ptrace.SpanKindClient {
-		return parent.kind == ptrace.SpanKindServer && parent.pid() == s.pid()
+		asked, sent := parent.fact(), s.fact()
+		return parent.kind == ptrace.SpanKindServer && parent.pid() == s.pid() && asked.path == sent.path && asked.query == sent.query
 	}
 	return parent.kind == ptrace.SpanKindClient && ends(parent, "network.local", "network.peer") == ends(s, "network.peer", "network.local") &&
 		(parent.name == s.name || s.text("rpc.system.name") != "")

@@ -13,13 +13,12 @@ func TestRequests(t *testing.T) {
 	var table comparisons
 	for _, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
-			c := runRequestCollector(t, withRing("16MiB"))
+			c := runRequestCollector(t, withRing("16MiB", "1s"))
 			s := newScene(t, builder, w.name)
 			w.play(s)
 			accounts := s.accounts()
 			c.await(s, accounts)
-			c.finish(t)
-			v := compareRequests(w.name, accounts, c.of(t, s.processes(accounts)))
+			v := c.finish(t).compare(w.name, accounts, c.of(t, s.processes(accounts)))
 			table = append(table, v)
 			v.requireExact(t)
 		})
@@ -30,7 +29,7 @@ func TestRequests(t *testing.T) {
 // TestRequestsMixed plays all workloads before one collector, as many at a time as tests may run in parallel.
 func TestRequestsMixed(t *testing.T) {
 	builder := newBuilder(t)
-	c := runRequestCollector(t, withRing("64MiB")) // so many at once write faster than two cores read
+	c := runRequestCollector(t, withRing("64MiB", "1s")) // so many at once write faster than two cores read
 	scenes := make([]*scene, len(requestWorkloads))
 	accounts := make([][]account, len(requestWorkloads))
 	t.Run("play", func(t *testing.T) {
@@ -44,11 +43,11 @@ func TestRequestsMixed(t *testing.T) {
 			})
 		}
 	})
-	c.finish(t)
+	lost := c.finish(t)
 	var table comparisons
 	for i, w := range requestWorkloads {
 		t.Run(w.name, func(t *testing.T) {
-			v := compareRequests(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
+			v := lost.compare(w.name, accounts[i], c.of(t, scenes[i].processes(accounts[i])))
 			table = append(table, v)
 			v.requireExact(t)
 		})

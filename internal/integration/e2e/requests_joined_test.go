@@ -64,7 +64,7 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 			for _, a := range s.accounts() {
 				old[a.Target] = true
 			}
-			c := runRequestCollector(t, withRing("16MiB"))
+			c := runRequestCollector(t, withRing("16MiB", "1s"))
 			send("after", after)
 			awaitAccounts(before + after)
 			require.NoError(t, input.Close())
@@ -81,13 +81,13 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 			}
 			require.Len(t, connections, 2, "it is one connection, with two ends")
 			c.await(s, accounts)
-			c.finish(t)
+			lost := c.finish(t)
 			spans := c.of(t, s.processes(accounts))
 			if w.lossy {
 				requireNone(t, "emitted, and not true", lies(accounts, spans))
 				return
 			}
-			v := compareRequests(s.name, accounts, spans)
+			v := lost.compare(s.name, accounts, spans)
 			table = append(table, v)
 			v.requireExact(t)
 		})

@@ -4,9 +4,9 @@ package e2e
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // TestRequestsWithLoss gives the kernel so little room for payload that much is lost. Then requests are missing, or their spans
@@ -22,23 +22,16 @@ func TestRequestsWithLoss(t *testing.T) {
 			continue // they use the same parsers
 		}
 		t.Run(w.name, func(t *testing.T) {
-			c := runRequestCollector(t, withRing("128KiB"))
+			c := runRequestCollector(t, withRing("128KiB", "200ms"))
+			c.patience = 5 * time.Second
 			s := newScene(t, builder, w.name)
 			w.play(s)
 			accounts := s.accounts()
 			c.await(s, accounts)
-			metrics, err := c.scrape()
-			require.NoError(t, err)
-			c.finish(t)
-			var complete []requestSpan
-			for _, span := range c.of(t, s.processes(accounts)) {
-				if span.request() && span.text("socketflow.capture") == "complete" {
-					complete = append(complete, span)
-				}
-			}
-			v := compareRequests(w.name, accounts, complete)
+			counts := c.finish(t)
+			v := counts.compare(w.name, accounts, c.of(t, s.processes(accounts)))
 			table = append(table, v)
-			lost += metrics.sum("socketflow_payload_missing", "cause", "ring_full")
+			lost += counts.captures
 			requireNone(t, "invented", v.invented)
 			requireNone(t, "emitted twice", v.twice)
 			requireNone(t, "wrong", v.wrong)

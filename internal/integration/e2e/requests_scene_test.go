@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -46,6 +47,7 @@ var sources = map[string]struct {
 	"gohttp":   {"gohttp", "go build -o OUTPUT ."},
 	"grpc":     {"grpc", "go build -o OUTPUT ."},
 	"upgrade":  {"grpc", "go build -o OUTPUT ./upgrade"},
+	"otelgo":   {"otelgo", "go build -o OUTPUT ."},
 	"c-server": {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT server.c common.c -pthread"},
 	"c-client": {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
 }
@@ -269,12 +271,14 @@ type requestCollector struct {
 	mu     sync.Mutex
 	traces jsonLines[requestSpan]
 	mode   string // see requestSpan
+	// patience is how long await waits for the next span; 0: 15 s.
+	patience time.Duration
 }
 
-// withRing is the configuration with ring buffers of that size. Events lost for want of room were not captured: other programs on
-// this machine may be the cause, so most tests avoid losses.
-func withRing(size string) string {
-	return strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    ring_buffer:\n      size: "+size+"\n", 1)
+// withRing is the configuration with ring buffers of that size, and spans that wait for other shards for so long. Where events are lost for want of room,
+// or a shard is behind, other programs on this machine may be the cause, so most tests avoid that.
+func withRing(size, wait string) string {
+	return strings.Replace(toFiles, "socketflow:\n", "socketflow:\n    ring_buffer:\n      size: "+size+"\n    batch:\n      timeout: "+wait+"\n", 1)
 }
 
 func runRequestCollector(t testing.TB, config string) *requestCollector {
@@ -285,8 +289,8 @@ func runRequestCollector(t testing.TB, config string) *requestCollector {
 	}
 }
 
-// finish ends the collector. If the test fails, it logs the collector's own telemetry.
-func (c *requestCollector) finish(t testing.TB) {
+// finish ends the collector, and returns what it has counted as lost until then. If the test fails, it logs the collector's own telemetry.
+func (c *requestCollector) finish(t testing.TB) losses {
 	t.Helper()
 	metrics, err := c.scrape()
 	require.NoError(t, err)
@@ -298,6 +302,7 @@ func (c *requestCollector) finish(t testing.TB) {
 			}
 		}
 	})
+	return metrics.losses()
 }
 
 // of are the spans of processes.
@@ -319,7 +324,8 @@ func (c *requestCollector) of(t testing.TB, pids map[int]bool) []requestSpan {
 // the right ones, and not too many, is compared when the collector has ended.
 func (c *requestCollector) await(s *scene, accounts []account) {
 	s.t.Helper()
-	const patience, pause = 5 * time.Second, 50 * time.Millisecond
+	const pause = 50 * time.Millisecond
+	patience := cmp.Or(c.patience, 15*time.Second)
 	pids := s.processes(accounts)
 	found := 0
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(pause) {

@@ -26,7 +26,7 @@ var callScenes = []struct {
 		cmd.Args[0] = cmd.Path
 		return cmd
 	})},
-	{"calls-node", largeCalls(callSizes, func(s *scene, role, address string) *exec.Cmd { return s.npm("calls.js", role, address) })},
+	{"calls-node", largeCalls(callSizes, func(s *scene, role, address string) *exec.Cmd { return s.npm("npm", "calls.js", role, address) })},
 }
 
 // callSizes are the sizes of messages, in bytes.

@@ -52,7 +52,7 @@ func TestScenes(t *testing.T) {
 			})
 		}
 	})
-	c.modes[0].finish(t)
+	lost := c.modes[0].finish(t)
 	for j, mode := range c.modes {
 		t.Run(comparedModes[j], func(t *testing.T) {
 			var table comparisons
@@ -61,7 +61,7 @@ func TestScenes(t *testing.T) {
 					if scenes[i] == nil {
 						t.Fatal("it has not been played to its end")
 					}
-					v := compareRequests(w.name, accounts[i], mode.of(t, scenes[i].processes(accounts[i])))
+					v := lost.compare(w.name, accounts[i], mode.of(t, scenes[i].processes(accounts[i])))
 					table = append(table, v)
 					v.requireExact(t)
 				})
@@ -100,20 +100,20 @@ func runBothModes(t testing.TB, keys ...string) *bothModes {
 	return b
 }
 
-// npm is a command of a program that uses packages of npm. They are installed once.
-func (s *scene) npm(words ...string) *exec.Cmd {
+// npm is a command of a program that uses packages of npm. Those of its folder are installed once.
+func (s *scene) npm(folder string, words ...string) *exec.Cmd {
 	s.t.Helper()
 	b := s.builder
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	dir := filepath.Join(b.dir, "npm")
-	if !b.built["npm"] {
-		require.NoError(s.t, os.CopyFS(dir, os.DirFS(filepath.Join(programsDir, "npm"))))
+	dir := filepath.Join(b.dir, folder)
+	if !b.built[folder] {
+		require.NoError(s.t, os.CopyFS(dir, os.DirFS(filepath.Join(programsDir, folder))))
 		cmd := exec.Command(testenv.NeedProgram(s.t, "npm", "npm"), "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 		cmd.Dir = dir
 		out, err := cmd.CombinedOutput()
 		require.NoError(s.t, err, "%s", out)
-		b.built["npm"] = true
+		b.built[folder] = true
 	}
 	words[0] = filepath.Join(dir, words[0])
 	return exec.Command(testenv.NeedProgram(s.t, "nodejs", "node"), words...)

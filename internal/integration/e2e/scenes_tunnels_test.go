@@ -64,7 +64,7 @@ func tunnelCurl(s *scene) {
 // tunnelUndici has the client of Node.js open tunnels.
 func tunnelUndici(s *scene) {
 	proxy, proxyPort, port := s.runTinyproxy()
-	a := s.ask(s.npm("proxied.js", loopback(proxyPort), loopback(port)), s.tunnelTargets("undici", 40))
+	a := s.ask(s.npm("npm", "proxied.js", loopback(proxyPort), loopback(port)), s.tunnelTargets("undici", 40))
 	s.mirror(a, proxy.pid(), proxy.service)
 }
 

@@ -81,7 +81,7 @@ func (m *Message) record(slot int, value []byte) {
 }
 
 // RequestHeader keeps a header field if it is of interest: host, user-agent, content-type, those of trace contexts, and the
-// listed ones. The name may be in any case.
+// listed ones, and ids of requests. The name may be in any case.
 func (m *Message) RequestHeader(name, value []byte) {
 	if i := m.pool.request.find(name); i >= 0 {
 		m.record(i, trim(value))
@@ -110,8 +110,14 @@ func (m *Message) RequestHeader(name, value []byte) {
 		if ascii.Is(name, "traceparent") {
 			m.setParent(trim(value))
 		}
-	case len("content-type"): // and grpc-timeout
+	case len("x-correlation-id"):
+		if ascii.Is(name, "x-correlation-id") {
+			m.ids.correlation.set(trim(value))
+		}
+	case len("content-type"): // and grpc-timeout, x-request-id
 		switch {
+		case ascii.Is(name, "x-request-id"):
+			m.ids.request.set(trim(value))
 		case ascii.Is(name, "grpc-timeout"):
 			m.timeout = parseGRPCTimeout(trim(value))
 		case !m.contentType && ascii.Is(name, "content-type"):

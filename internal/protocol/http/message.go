@@ -62,6 +62,7 @@ type Message struct {
 	forwarded *forwarded // nil: nothing
 
 	propagated *propagated // nil: nothing
+	ids        requestIDs
 
 	timeout     time.Duration // grpc-timeout; 0: none
 	targetCut   bool
@@ -88,7 +89,7 @@ type Pool struct {
 	forwarded bool // what proxies say counts
 
 	propagation propagation
-	parent      protocol.TraceContext // see Message.Continue
+	carried     protocol.Carried // see Message.Continue
 
 	names names
 	out   []byte // attributes point into it from one Fill until the next

@@ -260,14 +260,16 @@ func setDecimal(id, digits []byte) bool {
 	return true
 }
 
-// Continue hands over the request's trace context, if it has one. It is called when the head of the request is complete.
+// Continue hands over what the request carries: a trace context, or an id. It is called when the head of the request is complete.
 func (m *Message) Continue(to protocol.Sink, id protocol.ID) {
-	if !m.parent.Valid() && m.propagated == nil {
+	requestID := m.ids.hash()
+	if !m.parent.Valid() && m.propagated == nil && requestID == 0 {
 		return
 	}
-	parent := &m.pool.parent
-	if *parent = m.parentContext(); parent.Valid() {
-		to.Continue(id, parent)
+	c := &m.pool.carried
+	*c = protocol.Carried{Parent: m.parentContext(), RequestID: requestID}
+	if c.Parent.Valid() || requestID != 0 {
+		to.Continue(id, c)
 	}
 }
 

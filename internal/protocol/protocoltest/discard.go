@@ -11,7 +11,10 @@ var _ protocol.Sink = (*Discard)(nil)
 func (d *Discard) Begin(*protocol.Request) protocol.ID { d.last++; return d.last }
 
 // Continue implements protocol.Sink.
-func (d *Discard) Continue(protocol.ID, *protocol.TraceContext) {}
+func (d *Discard) Continue(protocol.ID, *protocol.Carried) {}
+
+// Requested implements protocol.Sink.
+func (d *Discard) Requested(protocol.ID, *protocol.Stamp) {}
 
 // End implements protocol.Sink.
 func (d *Discard) End(protocol.ID, *protocol.Exchange) {}

@@ -20,6 +20,8 @@ type Recorder struct {
 	Exchanges []Exchange
 	Errors    [protocol.ParseErrors]int
 	Open      map[protocol.ID]protocol.Request // begun, and neither ended nor forgotten
+	Requests  map[protocol.ID]protocol.Stamp   // the last bytes of interleaved ones
+	Carried   map[protocol.ID]protocol.Carried // also by those that have ended
 	Switched  *protocol.Switch                 // nil: the parser has not switched
 	Rejected  bool
 	Returned  [protocol.Directions][]byte // after the switch; a gap is written as <n>
@@ -43,13 +45,26 @@ func (r *Recorder) Begin(x *protocol.Request) protocol.ID {
 }
 
 // Continue implements protocol.Sink.
-func (r *Recorder) Continue(id protocol.ID, parent *protocol.TraceContext) {
-	begun, open := r.Open[id]
-	if !open {
-		panic(fmt.Sprintf("exchange %d continues %+v without having begun", id, parent))
+func (r *Recorder) Continue(id protocol.ID, c *protocol.Carried) {
+	if _, open := r.Open[id]; !open {
+		panic(fmt.Sprintf("exchange %d carries %+v without having begun", id, c))
 	}
-	begun.Parent = *parent
-	r.Open[id] = begun
+	if r.Carried == nil {
+		r.Carried = make(map[protocol.ID]protocol.Carried)
+	}
+	r.Carried[id] = *c
+}
+
+// Requested implements protocol.Sink.
+func (r *Recorder) Requested(id protocol.ID, last *protocol.Stamp) {
+	begun, open := r.Open[id]
+	if _, ended := r.Requests[id]; !open || !begun.Interleaved || ended {
+		panic(fmt.Sprintf("the request of exchange %d ends with %+v: it has begun: %t, interleaved: %t, has ended: %t", id, last, open, begun.Interleaved, ended))
+	}
+	if r.Requests == nil {
+		r.Requests = make(map[protocol.ID]protocol.Stamp)
+	}
+	r.Requests[id] = *last
 }
 
 // End implements protocol.Sink.

@@ -47,6 +47,7 @@ type TelemetryBuilder struct {
 	SocketflowDescriptorsUnknown        metric.Int64ObservableCounter
 	SocketflowExchanges                 metric.Int64ObservableCounter
 	SocketflowExchangesForgotten        metric.Int64ObservableCounter
+	SocketflowExchangesUnsettled        metric.Int64ObservableCounter
 	SocketflowFlowsReopened             metric.Int64ObservableCounter
 	SocketflowItemsRefused              metric.Int64ObservableCounter
 	SocketflowKernelEvents              metric.Int64ObservableCounter
@@ -364,6 +365,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowExchangesForgottenCallback(cb
 		cb(ctx, &observerInt64{inst: builder.SocketflowExchangesForgotten, obs: o})
 		return nil
 	}, builder.SocketflowExchangesForgotten)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowExchangesUnsettledCallback sets callback for observable SocketflowExchangesUnsettled metric.
+func (builder *TelemetryBuilder) RegisterSocketflowExchangesUnsettledCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowExchangesUnsettled, obs: o})
+		return nil
+	}, builder.SocketflowExchangesUnsettled)
 	if err != nil {
 		return err
 	}
@@ -942,6 +958,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	builder.SocketflowExchangesForgotten, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_exchanges_forgotten",
 		metric.WithDescription("Requests that were forgotten before their time, because more recent ones needed the room. [Alpha]"),
+		metric.WithUnit("{exchanges}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowExchangesUnsettled, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_exchanges_unsettled",
+		metric.WithDescription("Requests that may begin a trace of their own although they have a parent, because it was sought before all earlier events were read. [Alpha]"),
 		metric.WithUnit("{exchanges}"),
 	)
 	errs = errors.Join(errs, err)

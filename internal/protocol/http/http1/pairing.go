@@ -94,7 +94,7 @@ func (p *parser) push(start *protocol.Stamp, method, target []byte, version stri
 	}
 	p.garbage = framing.Garbage{}
 	x := p.memory.newExchange(&p.c, &p.account)
-	p.memory.request.Start = *start
+	p.memory.request.Start, p.memory.request.Content = *start, contentOf(method, target)
 	x.id = p.c.Sink.Begin(&p.memory.request)
 	x.born, x.doubt = p.calls, p.doubt
 	p.unseen = false

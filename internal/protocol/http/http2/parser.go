@@ -55,7 +55,9 @@ type Shared struct {
 }
 
 // NewShared returns what the conversations of one goroutine have in common.
-func NewShared(s *protocol.Settings) *Shared { return &Shared{settings: s, pool: http.NewPool(s)} }
+func NewShared(s *protocol.Settings) *Shared {
+	return &Shared{settings: s, pool: http.NewPool(s), request: protocol.Request{Interleaved: true}}
+}
 
 // Continue returns a parser for the bytes after the 101 Switching Protocols that answered a request in HTTP/1.1 (RFC 7540,
 // 3.2): the server's first byte is the one after that response, the client's is that of the connection preface. The request

@@ -128,6 +128,63 @@ func TestStamps(t *testing.T) {
 	}
 }
 
+func TestEndOfARequestAmongOthersIsItsLastByte(t *testing.T) {
+	for name, test := range map[string]struct {
+		conv func(w *wire)
+		want map[protocol.ID]int // number of the client's step after the first ones that has the last byte
+	}{
+		"a head alone": {func(w *wire) { w.client.get(1, "/a") }, map[protocol.ID]int{1: 1}},
+		"bodies of two at a time": {func(w *wire) {
+			w.client.request(1, more, "POST", "/a")
+			w.client.request(3, more, "POST", "/b")
+			w.client.data(1, 10, more)
+			w.client.data(3, 10, last)
+			w.client.data(1, 10, last)
+		}, map[protocol.ID]int{1: 5, 2: 4}},
+		"an empty last frame": {func(w *wire) {
+			w.client.request(1, more, "POST", "/a")
+			w.client.data(1, 10, more)
+			w.client.data(1, 0, last)
+		}, map[protocol.ID]int{1: 3}},
+		"trailers": {func(w *wire) {
+			w.client.request(1, more, "POST", "/a")
+			w.client.inPieces(1, last, 5, "checksum", "0123456789")
+		}, map[protocol.ID]int{1: 5}},
+		"a body that goes on": {func(w *wire) { w.client.request(1, more, "POST", "/a") }, nil},
+		"an end twice": {func(w *wire) {
+			w.client.request(1, more, "POST", "/a")
+			w.client.data(1, 10, last)
+			w.client.data(1, 10, last)
+		}, map[protocol.ID]int{1: 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWire()
+			w.begin()
+			before := len(w.steps)
+			test.conv(w)
+			p, r := protocoltest.New(Protocol(), protocol.Session{}, observed(nil).limits, nil)
+			replay(p, w.steps, whole)
+			end := func(number int) (position uint64) { // of the client's bytes up to that step
+				for _, s := range w.steps[:before+number] {
+					if s.from == protocol.FromClient {
+						position += uint64(len(s.bytes))
+					}
+				}
+				return position
+			}
+			if len(r.Requests) != len(test.want) {
+				t.Errorf("%d requests have ended, want %d", len(r.Requests), len(test.want))
+			}
+			for id, number := range test.want {
+				if got := r.Requests[id]; got.Position != end(number)-1 || got.Time != uint64(before+number)*millisecond {
+					t.Errorf("exchange %d ends with %+v, want position %d, step %d", id, got, end(number)-1, before+number)
+				}
+			}
+			p.Close(closed)
+		})
+	}
+}
+
 func TestEndOfStreamsWithoutEndStream(t *testing.T) {
 	w := newWire()
 	w.begin()

@@ -177,8 +177,11 @@ func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Stamp) {
 		return
 	}
 	if from == protocol.FromClient {
-		s.requestEnded = true
 		s.message.RequestEnd = m
+		if !s.requestEnded {
+			p.c.Sink.Requested(s.exchange, &s.message.RequestEnd)
+		}
+		s.requestEnded = true
 	} else if !s.answered {
 		s.answered = true
 		s.message.End = m

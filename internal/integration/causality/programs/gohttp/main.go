@@ -26,6 +26,9 @@ func call(ctx context.Context, id int, k int) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if os.Getenv("REQUEST_IDS") != "" {
+		request.Header.Set("X-Request-ID", fmt.Sprint("causality-", id)) // as the request has it
+	}
 	response, err := client.Do(request) //nolint:gosec // of the backend
 	if err != nil {
 		return "", err
@@ -33,6 +36,31 @@ func call(ctx context.Context, id int, k int) (string, error) {
 	defer response.Body.Close() //nolint:errcheck // read only
 	text, err := io.ReadAll(response.Body)
 	return string(text), err
+}
+
+// afterwards are the ids of requests of which a goroutine makes a call that all of them share. The first request starts it.
+var (
+	afterwards = make(chan int, 1<<16)
+	sharing    sync.Once
+)
+
+func callAfterwards() {
+	for id := range afterwards {
+		_, _ = call(context.Background(), id, 2)
+	}
+}
+
+// background makes one call, and leaves two to others.
+func background(ctx context.Context, id int) ([]string, error) {
+	unbound := context.WithoutCancel(ctx)
+	go func() {
+		time.Sleep(time.Duration(1+id%5) * time.Millisecond)
+		_, _ = call(unbound, id, 1)
+	}()
+	sharing.Do(func() { go callAfterwards() })
+	afterwards <- id
+	text, err := call(ctx, id, 0)
+	return []string{text, fmt.Sprintf("/c/%d/1", id), fmt.Sprintf("/c/%d/2", id)}, err
 }
 
 // calls returns the answers in their order.
@@ -46,6 +74,8 @@ func calls(ctx context.Context, id int) ([]string, error) {
 	case "one":
 		text, err := call(ctx, id, 0)
 		return []string{text}, err
+	case "background":
+		return background(ctx, id)
 	case "sequential":
 		for k := range answers {
 			var err error

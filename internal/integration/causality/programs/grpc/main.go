@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 )
 
 // text is the codec of messages that are *string.
@@ -42,6 +43,9 @@ func (s *service) call(ctx context.Context, id string, k int) (answer string, er
 			return "", err
 		}
 		defer connection.Close() //nolint:errcheck // it has done its work
+	}
+	if os.Getenv("REQUEST_IDS") != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "x-request-id", "causality-"+id) // as the request has it
 	}
 	empty := ""
 	err = connection.Invoke(ctx, fmt.Sprintf("/c.C/%s-%d", id, k), &empty, &answer)

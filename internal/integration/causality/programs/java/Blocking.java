@@ -46,6 +46,9 @@ public final class Blocking {
     private static String call(String id, int k) throws Exception {
         URL url = new URL("http://127.0.0.1:" + Service.BACKEND + "/c/" + id + "/" + k);
         HttpURLConnection connection = (HttpURLConnection) url.openConnection();
+        if (Service.REQUEST_IDS) {
+            connection.setRequestProperty("X-Request-ID", Service.requestId(id));
+        }
         try (InputStream body = connection.getInputStream()) {
             return new String(body.readAllBytes(), StandardCharsets.UTF_8);
         }

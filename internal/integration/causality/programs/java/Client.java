@@ -75,6 +75,9 @@ public final class Client {
         if (!Service.POOLED) {
             request.header("Connection", "close");
         }
+        if (Service.REQUEST_IDS) {
+            request.header("X-Request-ID", Service.requestId(id));
+        }
         return client.sendAsync(request.build(), BodyHandlers.ofString()).thenApply(response -> response.body());
     }
 }

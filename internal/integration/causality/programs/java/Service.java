@@ -12,6 +12,13 @@ final class Service {
     static final boolean DELAYED = System.getenv("CALLS").equals("delayed");
     static final int COUNT = DELAYED || System.getenv("CALLS").equals("one") ? 1 : 3;
 
+    /** The id of the request that is passed on, if there are ids. */
+    static final boolean REQUEST_IDS = System.getenv("REQUEST_IDS") != null;
+
+    static String requestId(String id) {
+        return "causality-" + id;
+    }
+
     /** How many milliseconds to wait before the call. */
     static long delay(String id) {
         return DELAYED ? 1 + Integer.parseInt(id) % 5 : 0;

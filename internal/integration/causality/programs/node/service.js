@@ -11,6 +11,9 @@ async function answers(call, id) {
   return all;
 }
 
+// requestId is the header that is passed on, if there is one.
+exports.requestId = (id) => (process.env.REQUEST_IDS ? { "X-Request-ID": `causality-${id}` } : {});
+
 exports.serve = (call) => {
   const server = http.createServer(async (request, response) => {
     try {

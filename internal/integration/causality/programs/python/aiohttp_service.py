@@ -2,14 +2,14 @@
 from aiohttp import ClientSession, TCPConnector, web
 
 from gather import answers
-from service import LISTEN, POOLED, url
+from service import LISTEN, POOLED, request_id, url
 
 session = web.AppKey("session", ClientSession) if hasattr(web, "AppKey") else "session"
 
 
 async def handle(request):
     async def call(path, k):
-        async with request.app[session].get(url(path, k)) as response:
+        async with request.app[session].get(url(path, k), headers=request_id(path)) as response:
             return await response.read()
 
     return web.Response(body=await answers(call, request.path))

@@ -14,6 +14,11 @@ def id_of(path):
     return int(path.rsplit("/", 1)[1])
 
 
+def request_id(path):
+    """The header that is passed on, if there is one."""
+    return {"X-Request-ID": f"causality-{id_of(path)}"} if "REQUEST_IDS" in os.environ else {}
+
+
 def delay(path):
     """How many seconds to wait before the call."""
     return (1 + id_of(path) % 5) / 1000

@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import urllib3
 
-from service import CALLS, CONCURRENCY, COUNT, LISTEN, POOLED, delay, url
+from service import CALLS, CONCURRENCY, COUNT, LISTEN, POOLED, delay, request_id, url
 
 manager = urllib3.PoolManager(maxsize=3 * CONCURRENCY)
 executor = ThreadPoolExecutor(max_workers=32)
-headers = None if POOLED else {"Connection": "close"}
+headers = {} if POOLED else {"Connection": "close"}
 
 
 def call(path, k):
-    return manager.request("GET", url(path, k), headers=headers, retries=False).data
+    return manager.request("GET", url(path, k), headers=headers | request_id(path), retries=False).data
 
 
 def answers(path):

@@ -3,14 +3,14 @@ import httpx
 import uvicorn
 
 from gather import answers
-from service import LISTEN, POOLED, url
+from service import LISTEN, POOLED, request_id, url
 
 limits = httpx.Limits(max_connections=None, max_keepalive_connections=None if POOLED else 0)
 client = None
 
 
 async def call(path, k):
-    return (await client.get(url(path, k))).content
+    return (await client.get(url(path, k), headers=request_id(path))).content
 
 
 async def application(scope, receive, send):
