@@ -57,7 +57,7 @@ func TestSpansAreInTheTracesOfSDKs(t *testing.T) {
 		s.serve(s.command("otelgo relay ADDRESS "+loopback(last), "127.0.0.1", middle), middle),
 		s.serve(s.npm("oteljs", "relay.js", loopback(first), loopback(middle)), first),
 	}
-	c := runRequestCollector(t, withRing("16MiB"))
+	c := runRequestCollector(t, withRing("16MiB", "1s"))
 	client := s.start("client", s.command(fmt.Sprintf("otelgo client ADDRESS %d %d", requests, together), "127.0.0.1", first))
 	require.Zero(t, client.wait(60*time.Second), "exit code of the client: %s", readFile(t, client.stderr))
 
