@@ -343,9 +343,11 @@ const (
 )
 
 type SocketflowExecutable struct {
-	_      structs.HostLayout
-	Inode  uint64
-	Device uint64
+	_          structs.HostLayout
+	Inode      uint64
+	Size       uint64
+	Device     uint32
+	Generation uint32
 }
 
 type SocketflowExitEvent struct {

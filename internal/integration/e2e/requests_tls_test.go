@@ -1,0 +1,229 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/testenv"
+)
+
+// secureWorkloads are over TLS.
+var secureWorkloads = []struct {
+	name string
+	play func(s *scene)
+}{
+	{"tls-go", converse("::1", "gohttp-stripped server ADDRESS", "gohttp-stripped client ADDRESS -connections 4", 128)},
+	{"tls-go-h2", converse("127.0.0.1", "gohttp-pie server ADDRESS", "gohttp client ADDRESS -streams 50", 320)},
+	{"tls-go-pie", converse("127.0.0.1", "gohttp server ADDRESS", "gohttp-pie client ADDRESS -connections 4", 64)},
+	{"tls-python", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 128)},
+	{"tls-python-asyncio", converse("::1", "python3 streams.py ADDRESS", "python3 client.py ADDRESS 2", 64)},
+	{"tls-node", converse("127.0.0.1", "node server.js ADDRESS", "node client.js ADDRESS 20", 320)},
+	{"tls-node-h2", converse("127.0.0.1", "node server.js ADDRESS h2", "node http2.js ADDRESS", 128)},
+	{"tls-node-h2-go", converse("127.0.0.1", "node server.js ADDRESS h2", "gohttp-stripped client ADDRESS -streams 20", 128)},
+	{"tls-ruby-puma", converse("::1", "ruby puma.rb ADDRESS", "ruby client.rb ADDRESS 4", 128)},
+	{"tls-php", converse("127.0.0.1", "python3 server.py ADDRESS", "php client.php ADDRESS", 64)},
+	{"tls-nginx", nginxHTTP1},
+	{"tls-nginx-h2", nginxHTTP2},
+	{"tls-haproxy", haproxy},
+	{"tls-200-go", together("gohttp-stripped server ADDRESS", "gohttp-pie client ADDRESS -together -connections 200")},
+	{"tls-200-node", together("node server.js ADDRESS", "gohttp-stripped client ADDRESS -together -connections 200")},
+	{"tls-200-asyncio", together("python3 streams.py ADDRESS", "node client.js ADDRESS 200")},
+}
+
+// TestRequestsTLS plays workloads over TLS, one after the other: all is as it is without TLS.
+func TestRequestsTLS(t *testing.T) {
+	needLibraries(t)
+	builder := newBuilder(t)
+	over := newSecure(t)
+	c := runRequestCollector(t, secureConfig(t, builder))
+	over.collector = c
+	over.awaitShared(c)
+	type played struct {
+		*scene
+		accounts []account
+	}
+	var all []played
+	for _, w := range secureWorkloads {
+		t.Run(w.name, func(t *testing.T) {
+			s := newScene(t, builder, w.name)
+			s.secure = over
+			w.play(s)
+			accounts := s.accounts()
+			c.await(s, accounts)
+			all = append(all, played{s, accounts})
+		})
+	}
+	c.finish(t)
+	var table comparisons
+	for _, p := range all {
+		t.Run(p.name+"/spans", func(t *testing.T) {
+			v := compareRequests(p.name, p.accounts, c.of(t, p.processes(p.accounts)))
+			table = append(table, v)
+			v.requireExact(t)
+		})
+	}
+	t.Log(table)
+}
+
+// TestRequestsTLSOnOlderConnections is TestRequestsOnOlderConnections over TLS.
+func TestRequestsTLSOnOlderConnections(t *testing.T) {
+	needLibraries(t)
+	requestsOnOlderConnections(t, newSecure(t), []olderWorkload{
+		{name: "tls-go", server: "gohttp-stripped server ADDRESS", client: "gohttp-pie client ADDRESS"},
+		{name: "tls-python", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1"},
+		{name: "tls-asyncio", server: "python3 streams.py ADDRESS", client: "node client.js ADDRESS 1"},
+		{name: "tls-node", server: "node server.js ADDRESS", client: "node client.js ADDRESS 1"},
+		{name: "tls-ruby", server: "ruby puma.rb ADDRESS", client: "ruby client.rb ADDRESS 1"},
+		{name: "tls-go-h2", server: "gohttp-stripped server ADDRESS", client: "gohttp-stripped client ADDRESS -streams 1", lossy: true},
+	})
+}
+
+// together opens 200 connections, which are all open before one of them has its second request.
+func together(server, client string) func(*scene) {
+	return func(s *scene) {
+		port := freePort(s.t)
+		s.serve(s.command(server, "127.0.0.1", port), port)
+		var plan []string
+		for i := range 1000 {
+			k := []kind{{method: "GET"}, {method: "GET", query: "bytes=20000"}, {method: "POST", body: 3000, framing: "length"}}[i%3]
+			plan = append(plan, k.line(fmt.Sprintf("/%s/%d", s.name, i)))
+		}
+		s.ask(s.command(client, "127.0.0.1", port), plan)
+	}
+}
+
+// haproxy ends TLS, and begins it anew to a server in Python.
+func haproxy(s *scene) {
+	const config = `
+global
+	log stdout format raw local0
+defaults
+	mode http
+	timeout connect 10s
+	timeout client 60s
+	timeout server 60s
+frontend front
+	bind 127.0.0.1:%[1]d ssl crt %[2]s alpn h2,http/1.1
+	log global
+	log-format '{"pid":%%pid,"role":"server","method":"%%HM","target":"%%HU","status":%%ST,"version":"%%HV","local":{"address":"%%fi","port":%%fp},"peer":{"address":"%%ci","port":%%cp}}'
+	default_backend back
+backend back
+	server one 127.0.0.1:%[3]d ssl verify none
+`
+	dir := openDir(s.t)
+	both := writeFile(s.t, filepath.Join(dir, "both.pem"), readFile(s.t, s.secure.certificate)+readFile(s.t, s.secure.key))
+	front, back := freePort(s.t), freePort(s.t)
+	behind := s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", back), back)
+	file := writeFile(s.t, filepath.Join(dir, "haproxy.cfg"), fmt.Sprintf(config, front, both, back))
+	proxy := s.start("haproxy", exec.Command(testenv.NeedProgram(s.t, "haproxy", "haproxy", "/usr/sbin/haproxy"), "-db", "-f", file))
+	proxy.parse = func(line []byte) (account, error) {
+		a, err := parseAccount(line)
+		a.Version = strings.TrimSuffix(strings.TrimPrefix(a.Version, "HTTP/"), ".0")
+		return a, err
+	}
+	proxy.awaitListening(front)
+	s.secure.awaitObserved(proxy)
+	s.mirror(behind, proxy.pid(), "")
+	s.ask(s.command("python3 client.py ADDRESS 4", "127.0.0.1", front), s.plan(64))
+}
+
+// needLibraries ends a test that has TLS libraries observed if the kernel is too old for that.
+func needLibraries(t testing.TB) {
+	t.Helper()
+	needRoot(t)
+	var major, minor int
+	_, err := fmt.Sscanf(readFile(t, "/proc/sys/kernel/osrelease"), "%d.%d", &major, &minor)
+	require.NoError(t, err)
+	if major < 6 || major == 6 && minor < 6 {
+		testenv.Lacking(t, "uprobe_multi takes Linux 6.6")
+	}
+}
+
+// secureConfig is a configuration that leaves out all programs but those of the workloads.
+func secureConfig(t *testing.T, b *builder) string {
+	t.Helper()
+	return strings.Replace(withRing("16MiB"), "socketflow:\n", "socketflow:\n    include: "+secureInclude(b)+"\n", 1)
+}
+
+func secureInclude(b *builder) string {
+	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl}"}]`, b.dir+"/*")
+}
+
+// scheme is that of the scene's URLs.
+func (s *scene) scheme() string {
+	if s.secure != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// libraries are the files of a process that have TLS in them.
+func libraries(t testing.TB, pid int) []string {
+	t.Helper()
+	found := map[string]bool{}
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	require.NoError(t, err)
+	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
+		return []string{exe}
+	}
+	var all []string
+	for line := range strings.Lines(readFile(t, fmt.Sprintf("/proc/%d/maps", pid))) {
+		fields := strings.Fields(line)
+		path := fields[len(fields)-1]
+		name := filepath.Base(path)
+		if (strings.HasPrefix(name, "libssl.so") || strings.HasPrefix(name, "libcrypto.so")) && !found[path] {
+			found[path] = true
+			all = append(all, path)
+		}
+	}
+	return all
+}
+
+// awaitIn waits until the collector sees the calls of all TLS libraries of the actor.
+func (s *secure) awaitIn(c *requestCollector, a *actor) {
+	if s == nil || c == nil {
+		return
+	}
+	a.t.Helper()
+	eventually(a.t, 30*time.Second, "the TLS libraries of "+a.service+" are observed", func() error {
+		all := libraries(a.t, a.pid())
+		if len(all) == 0 {
+			return fmt.Errorf("it has none")
+		}
+		return c.observes(all)
+	})
+}
+
+// awaitObserved is awaitIn the collector of all.
+func (s *secure) awaitObserved(a *actor) {
+	if s != nil {
+		a.t.Helper()
+		s.awaitIn(s.collector, a)
+	}
+}
+
+// awaitShared waits until the collector sees the calls of this host's OpenSSL: programs may be short.
+func (s *secure) awaitShared(c *requestCollector) {
+	c.t.Helper()
+	eventually(c.t, 30*time.Second, "OpenSSL is observed", func() error { return c.observes([]string{"/libssl.so.3", "/libcrypto.so.3"}) })
+}
+
+// observes returns an error unless the collector's log has files whose names end so.
+func (c *requestCollector) observes(files []string) error {
+	log := c.log()
+	for _, file := range files {
+		if !strings.Contains(log, file+`"`) {
+			return fmt.Errorf("not %s", file)
+		}
+	}
+	return nil
+}
