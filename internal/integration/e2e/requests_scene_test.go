@@ -49,6 +49,7 @@ var sources = map[string]struct {
 	"upgrade":         {"grpc", "go build -o OUTPUT ./upgrade"},
 	"c-server":        {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT server.c common.c -pthread"},
 	"gohttp-stripped": {"gohttp", "go build -ldflags=-s -o OUTPUT ."},
+	"gohttp-static":   {"gohttp", "env CGO_ENABLED=0 go build -ldflags=-s -o OUTPUT ."},
 	"gohttp-pie":      {"gohttp", "go build -buildmode=pie -ldflags=-s -o OUTPUT ."},
 	"c-client":        {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
 }
@@ -112,6 +113,8 @@ type scene struct {
 	actors  []*actor
 	// traceparents are those that plans have clients send, by target.
 	traceparents map[string]string
+	// environment is what the programs have beside what all have.
+	environment []string
 	// secure: over TLS. The programs have their TLS libraries observed before they are asked for anything.
 	secure *secure
 	// mirrors are the ends without accounts: those of their counterparts describe them.
@@ -145,6 +148,7 @@ func (s *scene) start(role string, cmd *exec.Cmd) *actor {
 	s.t.Helper()
 	a := &actor{service: s.name + "-" + role, parse: parseAccount}
 	cmd.Env = quiet(s.t.TempDir(), "OTEL_SERVICE_NAME="+a.service, "ETCDCTL_API=3", "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = append(cmd.Env, s.environment...)
 	if s.secure != nil {
 		cmd.Env = append(cmd.Env, s.secure.environment()...)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -104,7 +105,11 @@ func nginxHTTP1(s *scene) {
 	port, _ := s.runNginx()
 	upload := writeFile(s.t, filepath.Join(openDir(s.t), "upload"), strings.Repeat("u", 200_000))
 	s.curl(port, s.nginxTargets("kept"))
-	s.curl(port, s.nginxTargets("old"), "--http1.0")
+	old := s.nginxTargets("old")
+	if s.secure != nil { // TLS has an end of its own, behind which the connection may be reset
+		old = slices.DeleteFunc(old, func(target string) bool { return strings.Contains(target, "chunked") })
+	}
+	s.curl(port, old, "--http1.0")
 	s.curl(port, s.nginxTargets("head"), "--head")
 	s.curl(port, s.nginxTargets("traced"), "--header", "traceparent: "+s.trace(s.nginxTargets("traced")))
 	for i, options := range [][]string{

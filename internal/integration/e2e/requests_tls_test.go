@@ -34,6 +34,17 @@ var secureWorkloads = []struct {
 	{"tls-nginx", nginxHTTP1},
 	{"tls-nginx-h2", nginxHTTP2},
 	{"tls-haproxy", haproxy},
+	{"tls-forking", converse("127.0.0.1", "python3 forking.py ADDRESS", "python3 client.py ADDRESS 8", 128)},
+	{"tls-memory", converse("127.0.0.1", "python3 memory.py ADDRESS", "node client.js ADDRESS 16", 256)},
+	{"tls-nonblocking", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 nonblocking.py ADDRESS 4", 64)},
+	{"tls-callbacks", callbacks},
+	{"tls-retry", retry},
+	{"tls-renegotiation", converse("127.0.0.1", "node server.js ADDRESS renegotiate", "python3 client.py ADDRESS 2", 64)},
+	{"tls-large-go", large("gohttp-stripped server ADDRESS", "gohttp-pie client ADDRESS")},
+	{"tls-large-python", large("python3 server.py ADDRESS", "node client.js ADDRESS 1")},
+	{"tls-chroot", chroot},
+	{"tls-mounts", mounts},
+	{"tls-killed", killed},
 	{"tls-200-go", together("gohttp-stripped server ADDRESS", "gohttp-pie client ADDRESS -together -connections 200")},
 	{"tls-200-node", together("node server.js ADDRESS", "gohttp-stripped client ADDRESS -together -connections 200")},
 	{"tls-200-asyncio", together("python3 streams.py ADDRESS", "node client.js ADDRESS 200")},
@@ -136,6 +147,114 @@ backend back
 	s.ask(s.command("python3 client.py ADDRESS 4", "127.0.0.1", front), s.plan(64))
 }
 
+// callbacks has a proxy in Node write on one connection from within the callback of another.
+func callbacks(s *scene) {
+	front, back := freePort(s.t), freePort(s.t)
+	behind := s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", back), back)
+	proxy := s.serve(s.command(fmt.Sprintf("node proxy.js ADDRESS 127.0.0.1:%d", back), "127.0.0.1", front), front)
+	s.mirror(behind, proxy.pid(), "")
+	s.ask(s.command("python3 client.py ADDRESS 8", "127.0.0.1", front), s.plan(128))
+}
+
+// retry has a server demand a second hello of each client (RFC 8446, 4.1.4): the random of what it says is the same in all connections.
+func retry(s *scene) {
+	s.environment = []string{"TLS_CURVE=secp521r1"}
+	port := freePort(s.t)
+	s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", port), port)
+	s.ask(s.command("node client.js ADDRESS 16", "127.0.0.1", port), s.plan(64))
+	s.ask(s.command("python3 client.py ADDRESS 8", "127.0.0.1", port), s.again(64))
+}
+
+// again is a plan after another one.
+func (s *scene) again(n int) []string {
+	plan := s.plan(n)
+	for i := range plan {
+		plan[i] = strings.Replace(plan[i], "/"+s.name+"/", "/"+s.name+"/again/", 1)
+	}
+	return plan
+}
+
+// large transfers 160 MB each way on one connection, and then more requests. Their spans are joined only if both ends have counted the same bytes.
+func large(server, client string) func(*scene) {
+	return func(s *scene) {
+		const size = 160_000_000
+		port := freePort(s.t)
+		s.serve(s.command(server, "127.0.0.1", port), port)
+		var plan []string
+		for i, k := range []kind{
+			{method: "POST", body: size, framing: "length"}, {method: "GET"},
+			{method: "GET", query: fmt.Sprint("bytes=", size)}, {method: "GET"},
+		} {
+			plan = append(plan, k.line(fmt.Sprintf("/%s/%d", s.name, i)))
+		}
+		s.ask(s.command(client, "127.0.0.1", port), plan)
+	}
+}
+
+// chroot has a server run where its path is another.
+func chroot(s *scene) {
+	dir := openDir(s.t)
+	program := filepath.Join(dir, "gohttp-chroot")
+	copyFile(s.t, s.builder.path(s.t, "gohttp-static"), program)
+	inside := *s.secure
+	for _, file := range []*string{&inside.certificate, &inside.key} {
+		name := filepath.Base(*file)
+		copyFile(s.t, *file, filepath.Join(dir, name))
+		*file = "/" + name
+	}
+	port := freePort(s.t)
+	s.environment = inside.environment() // of the programs outside, too
+	outside := s.secure
+	s.secure = &inside
+	s.serve(exec.Command(testenv.NeedProgram(s.t, "coreutils", "chroot", "/usr/sbin/chroot"), dir, "/gohttp-chroot", "server",
+		fmt.Sprintf("127.0.0.1:%d", port)), port)
+	s.environment, s.secure = nil, outside
+	s.ask(s.command("gohttp-pie client ADDRESS -connections 4", "127.0.0.1", port), s.plan(64))
+}
+
+// mounts has a server run from a file that no other mount namespace has.
+func mounts(s *scene) {
+	const script = `mount -t tmpfs socketflow /mnt && cp "$1" /mnt/gohttp-mounted && exec /mnt/gohttp-mounted server "$2"`
+	port := freePort(s.t)
+	s.serve(exec.Command(testenv.NeedProgram(s.t, "util-linux", "unshare"), "--mount", "sh", "-c", script, "sh",
+		s.builder.path(s.t, "gohttp-static"), fmt.Sprintf("127.0.0.1:%d", port)), port)
+	s.ask(s.command("python3 client.py ADDRESS 4", "127.0.0.1", port), s.plan(64))
+}
+
+// killed has clients end within a call, by a signal, before others use the server.
+func killed(s *scene) {
+	port := freePort(s.t)
+	s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", port), port)
+	const script = `
+import socket, ssl, sys, account
+tls = account.client_context().wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
+print("reads", flush=True)
+tls.recv(100)
+`
+	for range 10 {
+		victim := exec.Command(needPython(s.t), "-c", script, fmt.Sprint(port))
+		path, err := filepath.Abs(filepath.Join(programsDir, "python"))
+		require.NoError(s.t, err)
+		victim.Env = quiet(s.t.TempDir(), append(s.secure.environment(), "PYTHONPATH="+path, "PYTHONDONTWRITEBYTECODE=1")...)
+		p := start(s.t, victim)
+		eventually(s.t, 20*time.Second, "it reads", func() error {
+			if readFile(s.t, p.stdout) == "" {
+				return fmt.Errorf("not yet")
+			}
+			return nil
+		})
+		p.stop(os.Kill, 10*time.Second)
+	}
+	s.ask(s.command("python3 client.py ADDRESS 4", "127.0.0.1", port), s.plan(64))
+}
+
+func copyFile(t testing.TB, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(to, data, 0o755))
+}
+
 // needLibraries ends a test that has TLS libraries observed if the kernel is too old for that.
 func needLibraries(t testing.TB) {
 	t.Helper()
@@ -155,7 +274,7 @@ func secureConfig(t *testing.T, b *builder) string {
 }
 
 func secureInclude(b *builder) string {
-	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl}"}]`, b.dir+"/*")
+	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,gohttp*}"}]`, b.dir+"/*")
 }
 
 // scheme is that of the scene's URLs.
@@ -177,7 +296,7 @@ func libraries(t testing.TB, pid int) []string {
 	}
 	var all []string
 	for line := range strings.Lines(readFile(t, fmt.Sprintf("/proc/%d/maps", pid))) {
-		fields := strings.Fields(line)
+		fields := strings.Fields(strings.TrimSuffix(line, " (deleted)\n"))
 		path := fields[len(fields)-1]
 		name := filepath.Base(path)
 		if (strings.HasPrefix(name, "libssl.so") || strings.HasPrefix(name, "libcrypto.so")) && !found[path] {

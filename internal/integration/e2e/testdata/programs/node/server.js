@@ -1,4 +1,5 @@
-// A web server: node server.js 127.0.0.1:8080. Over TLS it speaks HTTP/2, too, if that is its second argument: h2.
+// A web server: node server.js 127.0.0.1:8080. Over TLS it speaks HTTP/2, too, if that is its second argument: h2;
+// with renegotiate it speaks TLS 1.2, and does that.
 "use strict";
 const http = require("node:http");
 const https = require("node:https");
@@ -20,8 +21,18 @@ const answer = (request, response) => {
 		response.end(query.get("framing") === "chunked" ? body.subarray(body.length / 2) : body);
 	});
 };
-const options = { keepAliveTimeout: 60000, ...identity };
+
+// Before each answer there is another handshake.
+function renegotiate(request, response) {
+	request.socket.renegotiate({ requestCert: false }, (error) => {
+		if (error) throw error;
+		answer(request, response);
+	});
+}
+
+const older = process.argv[3] === "renegotiate";
+const options = { keepAliveTimeout: 60000, maxVersion: older ? "TLSv1.2" : undefined, ...identity };
 const server = process.argv[3] === "h2" ? http2.createSecureServer({ ...options, allowHTTP1: true }, answer)
-	: (secure ? https : http).createServer(options, answer);
+	: (secure ? https : http).createServer(options, older ? renegotiate : answer);
 const [host, port] = splitAddress(process.argv[2]);
 server.listen(port, host);

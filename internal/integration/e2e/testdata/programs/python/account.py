@@ -15,6 +15,8 @@ def server_context():
     if "TLS_CERTIFICATE" not in os.environ:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if "TLS_CURVE" in os.environ:  # of others, the server demands another hello
+        context.set_ecdh_curve(os.environ["TLS_CURVE"])
     context.load_cert_chain(os.environ["TLS_CERTIFICATE"], os.environ["TLS_KEY"])
     return context
 
