@@ -236,7 +236,7 @@ type SocketflowEarly struct {
 	_     structs.HostLayout
 	Count uint32
 	Used  uint32
-	Parts [4]struct {
+	Parts [16]struct {
 		_         structs.HostLayout
 		Time      uint64
 		Began     uint64
@@ -712,6 +712,12 @@ type SocketflowTlsWriter struct {
 	_       structs.HostLayout
 	Address uint64
 	Object  uint64
+}
+
+type SocketflowTlsWritten struct {
+	_      structs.HostLayout
+	Writer uint64
+	Since  uint64
 }
 
 type SocketflowTransport uint32

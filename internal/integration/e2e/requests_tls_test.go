@@ -34,7 +34,7 @@ var secureWorkloads = []struct {
 	{"tls-nginx", nginxHTTP1},
 	{"tls-nginx-h2", nginxHTTP2},
 	{"tls-haproxy", haproxy},
-	{"tls-forking", converse("127.0.0.1", "python3 forking.py ADDRESS", "python3 client.py ADDRESS 8", 128)},
+	{"tls-forking", forking},
 	{"tls-memory", converse("127.0.0.1", "python3 memory.py ADDRESS", "node client.js ADDRESS 16", 256)},
 	{"tls-nonblocking", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 nonblocking.py ADDRESS 4", 64)},
 	{"tls-callbacks", callbacks},
@@ -156,6 +156,19 @@ func callbacks(s *scene) {
 	s.ask(s.command("python3 client.py ADDRESS 8", "127.0.0.1", front), s.plan(128))
 }
 
+// forking has a server hand connections to children, whose addresses it uses for others. What a child has received before it sends waits until
+// then, and has to be small.
+func forking(s *scene) {
+	const connections = 8
+	port := freePort(s.t)
+	s.serve(s.command("python3 forking.py ADDRESS", "127.0.0.1", port), port)
+	var plan []string
+	for i := range 4 * connections {
+		plan = append(plan, (&kind{method: "GET"}).line(fmt.Sprintf("/%s/first/%d", s.name, i)))
+	}
+	s.ask(s.command(fmt.Sprint("python3 client.py ADDRESS ", connections), "127.0.0.1", port), append(plan, s.plan(128)...))
+}
+
 // retry has a server demand a second hello of each client (RFC 8446, 4.1.4): the random of what it says is the same in all connections.
 func retry(s *scene) {
 	s.environment = []string{"TLS_CURVE=secp521r1"}
@@ -224,7 +237,8 @@ func mounts(s *scene) {
 // killed has clients end within a call, by a signal, before others use the server.
 func killed(s *scene) {
 	port := freePort(s.t)
-	s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", port), port)
+	server := *s // its connections without requests are compared with nothing
+	server.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", port), port)
 	const script = `
 import socket, ssl, sys, account
 tls = account.client_context().wrap_socket(socket.create_connection(("127.0.0.1", int(sys.argv[1]))))
@@ -245,6 +259,8 @@ tls.recv(100)
 		})
 		p.stop(os.Kill, 10*time.Second)
 	}
+	port = freePort(s.t)
+	s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", port), port)
 	s.ask(s.command("python3 client.py ADDRESS 4", "127.0.0.1", port), s.plan(64))
 }
 

@@ -4,6 +4,7 @@
 const http = require("node:http");
 const https = require("node:https");
 const http2 = require("node:http2");
+const tls = require("node:tls");
 const { splitAddress, report, ends, secure, identity } = require("./account.js");
 
 const answer = (request, response) => {
@@ -31,6 +32,7 @@ function renegotiate(request, response) {
 }
 
 const older = process.argv[3] === "renegotiate";
+if (older) tls.CLIENT_RENEG_LIMIT = Infinity;
 const options = { keepAliveTimeout: 60000, maxVersion: older ? "TLSv1.2" : undefined, ...identity };
 const server = process.argv[3] === "h2" ? http2.createSecureServer({ ...options, allowHTTP1: true }, answer)
 	: (secure ? https : http).createServer(options, older ? renegotiate : answer);
