@@ -810,6 +810,7 @@ const (
 	SocketflowProgInetPageSent        = "inet_page_sent"
 	SocketflowProgInetReceived        = "inet_received"
 	SocketflowProgInetSent            = "inet_sent"
+	SocketflowProgMmapExit            = "mmap_exit"
 	SocketflowProgPollExit            = "poll_exit"
 	SocketflowProgPpollExit           = "ppoll_exit"
 	SocketflowProgProcessExec         = "process_exec"
@@ -950,6 +951,7 @@ type SocketflowProgramSpecs struct {
 	InetPageSent        *ebpf.ProgramSpec `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.ProgramSpec `ebpf:"inet_received"`
 	InetSent            *ebpf.ProgramSpec `ebpf:"inet_sent"`
+	MmapExit            *ebpf.ProgramSpec `ebpf:"mmap_exit"`
 	PollExit            *ebpf.ProgramSpec `ebpf:"poll_exit"`
 	PpollExit           *ebpf.ProgramSpec `ebpf:"ppoll_exit"`
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
@@ -1254,6 +1256,7 @@ type SocketflowPrograms struct {
 	InetPageSent        *ebpf.Program `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.Program `ebpf:"inet_received"`
 	InetSent            *ebpf.Program `ebpf:"inet_sent"`
+	MmapExit            *ebpf.Program `ebpf:"mmap_exit"`
 	PollExit            *ebpf.Program `ebpf:"poll_exit"`
 	PpollExit           *ebpf.Program `ebpf:"ppoll_exit"`
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
@@ -1296,6 +1299,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.InetPageSent,
 		p.InetReceived,
 		p.InetSent,
+		p.MmapExit,
 		p.PollExit,
 		p.PpollExit,
 		p.ProcessExec,

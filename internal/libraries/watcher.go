@@ -94,11 +94,22 @@ func (w *Watcher) Run(ctx context.Context) {
 			w.detach()
 			return
 		case pid := <-w.asked:
-			w.process(pid, map[mapping]bool{})
+			w.some(pid)
 			if w.missed.Swap(false) {
 				w.all(ctx)
 			}
 		}
+	}
+}
+
+// some looks at a process and those that have been asked for since, each once: a program that begins maps one library after the other.
+func (w *Watcher) some(pid uint32) {
+	pids, seen := map[uint32]bool{pid: true}, map[mapping]bool{}
+	for len(w.asked) > 0 {
+		pids[<-w.asked] = true
+	}
+	for pid := range pids {
+		w.process(pid, seen)
 	}
 }
 
