@@ -112,7 +112,7 @@ func together(server, client string) func(*scene) {
 	}
 }
 
-// haproxy ends TLS, and begins it anew to a server in Python.
+// haproxy is before a server in Python. It ends TLS, and begins it anew.
 func haproxy(s *scene) {
 	const config = `
 global
@@ -123,18 +123,22 @@ defaults
 	timeout client 60s
 	timeout server 60s
 frontend front
-	bind 127.0.0.1:%[1]d ssl crt %[2]s alpn h2,http/1.1
+	bind 127.0.0.1:%[1]d %[2]s
 	log global
 	log-format '{"pid":%%pid,"role":"server","method":"%%HM","target":"%%HU","status":%%ST,"version":"%%HV","local":{"address":"%%fi","port":%%fp},"peer":{"address":"%%ci","port":%%cp}}'
 	default_backend back
 backend back
-	server one 127.0.0.1:%[3]d ssl verify none
+	server one 127.0.0.1:%[3]d %[4]s
 `
 	dir := openDir(s.t)
-	both := writeFile(s.t, filepath.Join(dir, "both.pem"), readFile(s.t, s.secure.certificate)+readFile(s.t, s.secure.key))
+	listen, connect := "", ""
+	if s.secure != nil {
+		both := writeFile(s.t, filepath.Join(dir, "both.pem"), readFile(s.t, s.secure.certificate)+readFile(s.t, s.secure.key))
+		listen, connect = "ssl alpn h2,http/1.1 crt "+both, "ssl verify none"
+	}
 	front, back := freePort(s.t), freePort(s.t)
 	behind := s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", back), back)
-	file := writeFile(s.t, filepath.Join(dir, "haproxy.cfg"), fmt.Sprintf(config, front, both, back))
+	file := writeFile(s.t, filepath.Join(dir, "haproxy.cfg"), fmt.Sprintf(config, front, listen, back, connect))
 	proxy := s.start("haproxy", exec.Command(testenv.NeedProgram(s.t, "haproxy", "haproxy", "/usr/sbin/haproxy"), "-db", "-f", file))
 	proxy.parse = func(line []byte) (account, error) {
 		a, err := parseAccount(line)
