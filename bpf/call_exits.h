@@ -5,17 +5,24 @@
  */
 #pragma once
 
-/* The socket behind a descriptor of the current task, or NULL. */
-static __always_inline struct sock *any_socket_of(__u32 fd)
+/* What is behind a descriptor of the current task, or NULL. */
+static __always_inline struct file *file_of(__u32 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **files = BPF_CORE_READ(table, fd), *file = NULL;
+
+	if (fd < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file;
+}
+
+/* The socket behind it, or NULL. */
+static __always_inline struct sock *any_socket_of(__u32 fd)
+{
+	struct file *file = file_of(fd);
 	struct socket *socket;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
-		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	if (!file)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);

@@ -24,7 +24,7 @@
 #define TLS_LENGTH_MAX (1u << 30) /* plaintext bytes of one call */
 
 /* In a socket's cookie: it stands for the plaintext of the TLS records that the socket carries. */
-#define LAYER_TLS (1ull << 62)
+#define LAYER_TLS (1ull << 61)
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */
@@ -40,7 +40,7 @@ enum event_kind {
 	EVENT_UNIX_OPEN,     /* struct unix_open_event: the first bytes of a connection within the host */
 	EVENT_PEER_CLOSE,    /* struct close_event: the other end has seen the end of a connection within the host */
 	EVENT_LOCAL_CLOSE,   /* struct local_close_event: the owner is done with a connection, which may go on for a while; TCP, socket mode */
-	EVENT_EXEC,          /* struct exit_event: a program runs whose file none had run; socket mode, where TLS libraries are looked into */
+	EVENT_EXEC,          /* struct exit_event: a program runs or maps a file of code, as none had; socket mode, where TLS libraries are looked into */
 	/* Of the syscall mode only: */
 	EVENT_ADDRESS,       /* struct open_event: a call has named an address of a socket */
 	EVENT_HOLD,          /* struct descriptor_event: one more descriptor leads to a socket */

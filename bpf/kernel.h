@@ -165,6 +165,8 @@ struct super_block {
 struct inode {
 	unsigned long i_ino;
 	struct super_block *i_sb;
+	__s64 i_size;
+	__u32 i_generation;
 };
 
 struct file {

@@ -313,6 +313,13 @@ int BPF_PROG(program_exec, struct task_struct *task, int old_pid, struct linux_b
 	return 0;
 }
 
+SEC("tracepoint/syscalls/sys_exit_mmap")
+int mmap_exit(struct sys_exit_args *ctx)
+{
+	on_mapped(ctx->ret);
+	return 0;
+}
+
 /* ---- the life of processes ---- */
 
 SEC("tp_btf/sched_process_exec")

@@ -249,7 +249,7 @@ type SocketflowEarly struct {
 	_     structs.HostLayout
 	Count uint32
 	Used  uint32
-	Parts [4]struct {
+	Parts [16]struct {
 		_         structs.HostLayout
 		Time      uint64
 		Began     uint64
@@ -356,9 +356,11 @@ const (
 )
 
 type SocketflowExecutable struct {
-	_      structs.HostLayout
-	Inode  uint64
-	Device uint64
+	_          structs.HostLayout
+	Inode      uint64
+	Size       uint64
+	Device     uint32
+	Generation uint32
 }
 
 type SocketflowExitEvent struct {
@@ -735,6 +737,12 @@ type SocketflowTlsWriter struct {
 	Object  uint64
 }
 
+type SocketflowTlsWritten struct {
+	_      structs.HostLayout
+	Writer uint64
+	Since  uint64
+}
+
 type SocketflowTransport uint32
 
 const (
@@ -826,6 +834,7 @@ const (
 	SocketflowProgInetPageSent        = "inet_page_sent"
 	SocketflowProgInetReceived        = "inet_received"
 	SocketflowProgInetSent            = "inet_sent"
+	SocketflowProgMmapExit            = "mmap_exit"
 	SocketflowProgPollExit            = "poll_exit"
 	SocketflowProgPpollExit           = "ppoll_exit"
 	SocketflowProgProcessExec         = "process_exec"
@@ -965,6 +974,7 @@ type SocketflowProgramSpecs struct {
 	InetPageSent        *ebpf.ProgramSpec `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.ProgramSpec `ebpf:"inet_received"`
 	InetSent            *ebpf.ProgramSpec `ebpf:"inet_sent"`
+	MmapExit            *ebpf.ProgramSpec `ebpf:"mmap_exit"`
 	PollExit            *ebpf.ProgramSpec `ebpf:"poll_exit"`
 	PpollExit           *ebpf.ProgramSpec `ebpf:"ppoll_exit"`
 	ProcessExec         *ebpf.ProgramSpec `ebpf:"process_exec"`
@@ -1270,6 +1280,7 @@ type SocketflowPrograms struct {
 	InetPageSent        *ebpf.Program `ebpf:"inet_page_sent"`
 	InetReceived        *ebpf.Program `ebpf:"inet_received"`
 	InetSent            *ebpf.Program `ebpf:"inet_sent"`
+	MmapExit            *ebpf.Program `ebpf:"mmap_exit"`
 	PollExit            *ebpf.Program `ebpf:"poll_exit"`
 	PpollExit           *ebpf.Program `ebpf:"ppoll_exit"`
 	ProcessExec         *ebpf.Program `ebpf:"process_exec"`
@@ -1312,6 +1323,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.InetPageSent,
 		p.InetReceived,
 		p.InetSent,
+		p.MmapExit,
 		p.PollExit,
 		p.PpollExit,
 		p.ProcessExec,

@@ -56,11 +56,16 @@ struct {
 } tls_threads SEC(".maps");
 
 /* The object that writes the records of a TLS object: a BIO. */
+struct tls_written {
+	__u64 writer;
+	__u64 since; /* CLOCK_BOOTTIME, ns */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space */
 	__type(key, struct tls_object);
-	__type(value, __u64);
+	__type(value, struct tls_written);
 } tls_writers SEC(".maps");
 
 /* Which of event_bufs of the programs at libraries are in use. */
@@ -118,14 +123,20 @@ static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u64 d
 	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
 }
 
-static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address)
+/* The tie of what has been at an address in a process since before a time. */
+static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 before)
 {
 	struct tls_object object = {.address = address, .pid = pid};
-	__u64 *writer = bpf_map_lookup_elem(&tls_writers, &object);
+	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, &object);
+	struct tls_tie *tie;
 
-	if (writer)
-		object.address = *writer;
-	return bpf_map_lookup_elem(&tls_ties, &object);
+	if (written) {
+		if (written->since >= before)
+			return NULL;
+		object.address = written->writer;
+	}
+	tie = bpf_map_lookup_elem(&tls_ties, &object);
+	return tie && tie->since < before ? tie : NULL;
 }
 
 /*
@@ -135,12 +146,9 @@ static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address)
 static __always_inline struct tls_tie *tie_of(__u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct tls_tie *tie = tie_in(task->tgid, address);
+	struct tls_tie *tie = tie_in(task->tgid, address, ~0ull);
 
-	if (tie)
-		return tie;
-	tie = tie_in(task->real_parent->tgid, address);
-	return tie && tie->since < task->group_leader->start_boottime ? tie : NULL;
+	return tie ? tie : tie_in(task->real_parent->tgid, address, task->group_leader->start_boottime);
 }
 
 /* The plaintext of length bytes at an address is emitted. */
@@ -297,9 +305,13 @@ static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
 static __always_inline void set_writer(__u64 address, __u64 writer)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
+	struct tls_written now = {.writer = writer, .since = bpf_ktime_get_boot_ns()}, *known;
 
-	if (address && writer)
-		bpf_map_update_elem(&tls_writers, &object, &writer, BPF_ANY);
+	if (!address || !writer)
+		return;
+	known = bpf_map_lookup_elem(&tls_writers, &object);
+	if (!known || known->writer != writer)
+		bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
 }
 
 /* The writer of a record waits for the socket that sends it, unless its socket is known. */

@@ -3,7 +3,7 @@
 #pragma once
 
 #define EARLY_BYTES 16384
-#define EARLY_PARTS 4 /* a power of two */
+#define EARLY_PARTS 16 /* a power of two */
 
 /* What a call has transferred. */
 struct early_part {

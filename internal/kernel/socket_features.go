@@ -53,7 +53,8 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 	}
 	if opts.TLS {
 		all = append(all, one(bpf.SocketflowProgTlsCall, libraryHook, withoutTLS),
-			one(bpf.SocketflowProgProgramExec, "tp_btf/sched_process_exec", withoutPrograms))
+			one(bpf.SocketflowProgProgramExec, "tp_btf/sched_process_exec", withoutPrograms),
+			one(bpf.SocketflowProgMmapExit, "tracepoint/syscalls/sys_exit_mmap", withoutPrograms))
 	}
 	if opts.transfers() && backup {
 		for _, def := range transferTracepoints {

@@ -15,17 +15,8 @@ import (
 )
 
 // observe attaches to the library in a file.
-func (w *Watcher) observe(path string, id fileID, open func() (*os.File, error)) error {
-	file, err := open()
-	if err != nil {
-		return err
-	}
-	defer file.Close() //nolint:errcheck // it was only read
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	lib, err := tlslib.Find(file, info.Size())
+func (w *Watcher) observe(path string, id fileID, file *os.File) error {
+	lib, err := tlslib.Find(file, id.size)
 	if err != nil {
 		return err
 	}

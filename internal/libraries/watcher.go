@@ -20,10 +20,12 @@ import (
 )
 
 const (
-	// maxFiles bounds the files that are remembered. Further ones are not looked at.
+	// maxFiles bounds the files that are remembered. Then they are forgotten, and looked at once more.
 	maxFiles = 1 << 14
 	// maxAttached bounds the libraries that are attached to at a time.
 	maxAttached = 1 << 10
+	// tries is how often the mappings of a process are listed at most.
+	tries = 5
 	// queue is how many processes may wait to be looked at. If there are more, all processes are looked at once more.
 	queue = 256
 )
@@ -53,8 +55,16 @@ func New(opts Options) *Watcher {
 	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[fileID]struct{}{}, attached: map[library]io.Closer{}}
 }
 
-// fileID identifies a file, as long as it exists. Containers that share a layer have a file under several devices.
-type fileID struct{ device, inode uint64 }
+// fileID identifies a file as it is: another one may get its inode, or be written over it. Containers that share a layer have a file under several
+// devices.
+type fileID struct {
+	device, inode uint64
+	size          int64
+	changed       unix.Timespec
+}
+
+// mapping identifies a file as long as a process has it mapped.
+type mapping struct{ device, inode uint64 }
 
 // library identifies a file whatever its device: a probe of one is a probe of all.
 type library struct {
@@ -84,11 +94,22 @@ func (w *Watcher) Run(ctx context.Context) {
 			w.detach()
 			return
 		case pid := <-w.asked:
-			w.process(pid)
+			w.some(pid)
 			if w.missed.Swap(false) {
 				w.all(ctx)
 			}
 		}
+	}
+}
+
+// some looks at a process and those that have been asked for since, each once: a program that begins maps one library after the other.
+func (w *Watcher) some(pid uint32) {
+	pids, seen := map[uint32]bool{pid: true}, map[mapping]bool{}
+	for len(w.asked) > 0 {
+		pids[<-w.asked] = true
+	}
+	for pid := range pids {
+		w.process(pid, seen)
 	}
 }
 
@@ -101,10 +122,8 @@ func (w *Watcher) shared() {
 			continue
 		}
 		for _, path := range paths {
-			var stat unix.Stat_t
-			if err := unix.Stat(path, &stat); err == nil {
-				id := fileID{uint64(unix.Major(stat.Dev))<<32 | uint64(unix.Minor(stat.Dev)), stat.Ino}
-				w.file(path, id, func() (*os.File, error) { return os.Open(path) })
+			if file, err := os.Open(path); err == nil {
+				w.file(path, file)
 			}
 		}
 	}
@@ -127,40 +146,88 @@ func (w *Watcher) all(ctx context.Context) {
 	if err != nil {
 		w.opts.Logger.Warn("TLS libraries of running processes are not seen", zap.Error(err))
 	}
+	seen := map[mapping]bool{}
 	for _, pid := range pids {
 		if ctx.Err() != nil {
 			return
 		}
-		w.process(pid)
+		w.process(pid, seen)
 	}
 }
 
-func (w *Watcher) process(pid uint32) {
+// process looks at the files that a process has mapped, but for those that have been seen just now. A program that begins to run changes its
+// mappings, so that they may be others before their files have been opened.
+func (w *Watcher) process(pid uint32, seen map[mapping]bool) {
+	for range tries {
+		if !w.mapped(pid, seen) {
+			return
+		}
+	}
+}
+
+// mapped reports whether mappings are gone since they were listed.
+func (w *Watcher) mapped(pid uint32, seen map[mapping]bool) (changed bool) {
 	mapped, _, err := procfs.MappedFiles(pid)
 	if err != nil {
-		return // it has ended, or is none of ours to look at
+		return false // it has ended, or is none of ours to look at
 	}
 	for i := range mapped {
 		m := &mapped[i]
-		w.file(m.Path, fileID{m.Device, m.Inode}, func() (*os.File, error) { return m.Open(pid) })
+		id := mapping{m.Device, m.Inode}
+		if seen[id] {
+			continue
+		}
+		switch file, err := m.Open(pid); {
+		case err == nil:
+			seen[id] = true
+			w.file(m.Path, file)
+		case errors.Is(err, procfs.ErrGone):
+			changed = true
+		default:
+			seen[id] = true
+			if w.remember(fileID{device: m.Device, inode: m.Inode, size: -1}) {
+				w.refuse(m.Path, err)
+			}
+		}
+	}
+	return changed
+}
+
+// file looks at a file, once, and closes it.
+func (w *Watcher) file(path string, file *os.File) {
+	defer file.Close() //nolint:errcheck // it was only read
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
+		w.refuse(path, err)
+		return
+	}
+	id := fileID{stat.Dev, stat.Ino, stat.Size, stat.Ctim}
+	if !w.remember(id) {
+		return
+	}
+	switch err := w.observe(path, id, file); {
+	case err == nil:
+		w.observed.Add(1)
+	case !errors.Is(err, tlslib.ErrNoTLS) && !errors.Is(err, errNotWanted) && !errors.Is(err, errAttached):
+		w.refuse(path, err)
 	}
 }
 
-// file looks at a file, once.
-func (w *Watcher) file(path string, id fileID, open func() (*os.File, error)) {
-	if _, known := w.files[id]; known || len(w.files) >= maxFiles {
-		return
+// remember reports whether the file has not been looked at.
+func (w *Watcher) remember(id fileID) bool {
+	if _, known := w.files[id]; known {
+		return false
+	}
+	if len(w.files) >= maxFiles {
+		clear(w.files)
 	}
 	w.files[id] = struct{}{}
-	switch err := w.observe(path, id, open); {
-	case err == nil:
-		w.observed.Add(1)
-	case errors.Is(err, procfs.ErrGone): // another process may have it
-		delete(w.files, id)
-	case !errors.Is(err, tlslib.ErrNoTLS) && !errors.Is(err, errNotWanted) && !errors.Is(err, errAttached):
-		w.refused.Add(1)
-		w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", path), zap.Error(err))
-	}
+	return true
+}
+
+func (w *Watcher) refuse(path string, err error) {
+	w.refused.Add(1)
+	w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", path), zap.Error(err))
 }
 
 var (

@@ -152,6 +152,19 @@ func TestDataIsHandedToItsConversation(t *testing.T) {
 			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, func(e *event.Ending) { e.Errno = errnoPipe })},
 			want:   []string{`client "ask>a" at 0`, "closed with errno 104 unknown false"},
 		},
+		"a client's that the server closed, and then reset what it was sent": {
+			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, func(e *event.Ending) {
+				e.LastState, e.FINReceived, e.Errno = event.StateCloseWait, true, errnoPipe
+			})},
+			want: []string{`client "ask>a" at 0`, "closed with errno 0 unknown false"},
+		},
+		"a server's that the client half closed, and then reset": {
+			open: serverOpen(1, 10),
+			events: []*event.Event{received(0, "ask>a"), closeAt(0, 5, func(e *event.Ending) {
+				e.LastState, e.FINReceived, e.Errno = event.StateCloseWait, true, errnoPipe
+			})},
+			want: []string{`client "ask>a" at 0`, "closed with errno 104 unknown false"},
+		},
 		"a connection that timed out": {
 			events: []*event.Event{sent(0, "ask>a"), closeAt(5, 0, func(e *event.Ending) { e.Errno = errnoTimedOut })},
 			want:   []string{`client "ask>a" at 0`, "closed with errno 110 unknown false"},

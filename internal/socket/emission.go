@@ -50,6 +50,9 @@ func (l *layer) endWithConnection() {
 	switch {
 	case c.leftAt == 0 && l.conv.Role() == event.RoleClient && isHalfClosed(&c.ending): // it was waiting for the answer
 		l.end(&c.ending, c.closedAt, c.errno(), conversation.CloserRemote)
+	case c.leftAt == 0 && l.conv.Role() == event.RoleClient && c.ending.FINReceived && c.end == (End{WayRST, SideRemote}):
+		// The server has said all, and reset what it was sent after that, as the end of TLS (RFC 8446, 6.1).
+		l.end(&c.ending, c.closedAt, 0, conversation.CloserRemote)
 	case c.leftAt == 0:
 		l.end(&c.ending, c.closedAt, c.errno(), closers[c.end.By])
 	case c.leftFirst:

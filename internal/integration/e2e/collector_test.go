@@ -31,7 +31,7 @@ type collector struct {
 }
 
 // base is the configuration that all collectors here share. The health check is that of all components, which needs a feature
-// gate. The collector's own telemetry can only be scraped.
+// gate. The collector's own metrics can only be scraped, and its log is complete.
 const base = `
 extensions:
   health_check:
@@ -45,6 +45,9 @@ extensions:
 service:
   extensions: [health_check]
   telemetry:
+    logs:
+      sampling:
+        enabled: false
     metrics:
       readers:
         - pull:

@@ -28,6 +28,7 @@ type account struct {
 	// Traceparent is the sent one; the test sets it for programs that do not report it.
 	Traceparent string
 
+	secure  bool   // over TLS
 	service string // the service name that the program was given; empty: it cannot be observed
 	joined  bool   // the connection may be older than the collector
 }
@@ -74,7 +75,8 @@ func parseCurl(line []byte) (account, error) {
 		RemotePort uint16 `json:"remote_port"`
 	}
 	err := json.Unmarshal(line, &c)
-	_, target, _ := strings.Cut(strings.TrimPrefix(c.URL, "http://"), "/")
+	_, target, _ := strings.Cut(c.URL, "://")
+	_, target, _ = strings.Cut(target, "/")
 	return account{
 		Role: "client", Method: c.Method, Target: "/" + target, Status: c.Status, Version: c.Version,
 		Local: accountEnd{c.LocalIP, c.LocalPort}, Peer: accountEnd{c.RemoteIP, c.RemotePort},
@@ -194,6 +196,7 @@ func (a *account) expected() requestFact {
 		}
 		return f
 	}
+	f.secure = a.secure
 	f.name, f.method, f.status = a.Method, a.Method, a.Status
 	f.path, f.query, _ = strings.Cut(a.Target, "?")
 	switch {

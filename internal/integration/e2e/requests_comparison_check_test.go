@@ -38,6 +38,8 @@ func TestRequestComparisonFindsDifferences(t *testing.T) {
 		{"another path", set(0, "url.full", "http://127.0.0.1:258/b?x=1"), counts{missing: 1, invented: 1}},
 		{"without the query", set(0, "url.full", "http://127.0.0.1:258/a/1"), counts{missing: 1, invented: 1}},
 		{"another host", set(0, "server.address", "127.0.0.2"), counts{wrong: 1}},
+		{"another scheme", set(0, "url.full", "https://127.0.0.1:258/a/1?x=1"), counts{wrong: 1}},
+		{"another scheme of the server", set(1, "url.scheme", "https"), counts{wrong: 1}},
 		{"another status", set(1, "http.response.status_code", int64(200)), counts{wrong: 1}},
 		{"another method", set(1, "http.request.method", "HEAD"), counts{wrong: 1}},
 		{"another port of the peer", set(1, "network.peer.port", int64(0x0201)), counts{wrong: 1}},

@@ -172,7 +172,7 @@ func (f requestFact) onlyAs(emitted requestFact) requestFact {
 		f.method, f.name = emitted.method, emitted.name
 	}
 	if emitted.path == "" {
-		f.path, f.query = "", ""
+		f.path, f.query, f.secure = "", "", emitted.secure
 	}
 	if emitted.status == 0 {
 		f.status, f.failure = 0, emitted.failure

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -44,12 +45,15 @@ var sources = map[string]struct {
 	dir   string
 	build string
 }{
-	"gohttp":   {"gohttp", "go build -o OUTPUT ."},
-	"grpc":     {"grpc", "go build -o OUTPUT ."},
-	"upgrade":  {"grpc", "go build -o OUTPUT ./upgrade"},
-	"otelgo":   {"otelgo", "go build -o OUTPUT ."},
-	"c-server": {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT server.c common.c -pthread"},
-	"c-client": {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
+	"gohttp":          {"gohttp", "go build -o OUTPUT ."},
+	"grpc":            {"grpc", "go build -o OUTPUT ."},
+	"otelgo":          {"otelgo", "go build -o OUTPUT ."},
+	"upgrade":         {"grpc", "go build -o OUTPUT ./upgrade"},
+	"c-server":        {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT server.c common.c -pthread"},
+	"gohttp-stripped": {"gohttp", "go build -ldflags=-s -o OUTPUT ."},
+	"gohttp-static":   {"gohttp", "env CGO_ENABLED=0 go build -ldflags=-s -o OUTPUT ."},
+	"gohttp-pie":      {"gohttp", "go build -buildmode=pie -ldflags=-s -o OUTPUT ."},
+	"c-client":        {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
 }
 
 // path is the path of a program, which is built if that has not been done.
@@ -111,6 +115,10 @@ type scene struct {
 	actors  []*actor
 	// traceparents are those that plans have clients send, by target.
 	traceparents map[string]string
+	// environment is what the programs have beside what all have.
+	environment []string
+	// secure: over TLS. The programs have their TLS libraries observed before they are asked for anything.
+	secure *secure
 	// mirrors are the ends without accounts: those of their counterparts describe them.
 	mirrors []mirror
 	// more are accounts that no program writes.
@@ -142,6 +150,10 @@ func (s *scene) start(role string, cmd *exec.Cmd) *actor {
 	s.t.Helper()
 	a := &actor{service: s.name + "-" + role, parse: parseAccount}
 	cmd.Env = quiet(s.t.TempDir(), "OTEL_SERVICE_NAME="+a.service, "ETCDCTL_API=3", "PYTHONDONTWRITEBYTECODE=1")
+	cmd.Env = append(cmd.Env, s.environment...)
+	if s.secure != nil {
+		cmd.Env = append(cmd.Env, s.secure.environment()...)
+	}
 	a.program = start(s.t, cmd)
 	a.accounts = a.stdout
 	s.actors = append(s.actors, a)
@@ -153,14 +165,20 @@ func (s *scene) serve(cmd *exec.Cmd, ports ...int) *actor {
 	s.t.Helper()
 	a := s.start("server", cmd)
 	a.awaitListening(ports...)
+	s.secure.awaitObserved(a)
 	return a
 }
 
 // ask runs a client with a plan to its end.
 func (s *scene) ask(cmd *exec.Cmd, plan []string) *actor {
 	s.t.Helper()
-	cmd.Stdin = strings.NewReader(strings.Join(plan, "\n") + "\n")
+	input := pipe(s.t, cmd)
 	a := s.start("client", cmd)
+	s.secure.awaitObserved(a)
+	go func() { // a client that ends early is seen by its exit code, and a plan that it got a part of by its accounts
+		_, _ = io.WriteString(input, strings.Join(plan, "\n")+"\n")
+		_ = input.Close()
+	}()
 	require.Zero(s.t, a.wait(90*time.Second), "exit code of %s: %s", a.service, readFile(s.t, a.stderr))
 	s.remember(plan)
 	return a
@@ -220,6 +238,7 @@ func (s *scene) accountsOf(a *actor) ([]account, error) {
 		if written.PID == a.pid() {
 			written.service = a.service
 		}
+		written.secure = s.secure != nil
 		if written.Traceparent == "" {
 			written.Traceparent = s.traceparents[written.Target]
 		}

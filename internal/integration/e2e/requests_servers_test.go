@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,11 +44,12 @@ http {
 		keepalive 4;
 	}
 	server {
-		listen 127.0.0.1:%[1]d;
-		listen 127.0.0.1:%[2]d http2;
+		listen 127.0.0.1:%[1]d %[4]s;
+		listen 127.0.0.1:%[2]d %[4]s http2;
+		%[5]s
 		root files;
 		location /proxied/ {
-			proxy_pass http://backend;
+			proxy_pass %[6]s://backend;
 			proxy_http_version 1.1;
 			proxy_set_header Connection "";
 		}
@@ -66,7 +68,11 @@ func (s *scene) runNginx() (http1, http2 int) {
 	writeFile(s.t, filepath.Join(files, "large"), strings.Repeat("0123456789abcdef", 5<<16)) // 5 MiB
 	http1, http2, backend := freePort(s.t), freePort(s.t), freePort(s.t)
 	behind := s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", backend), backend)
-	file := writeFile(s.t, filepath.Join(prefix, "nginx.conf"), fmt.Sprintf(requestsNginx, http1, http2, backend))
+	listen, identity := "", ""
+	if s.secure != nil {
+		listen, identity = "ssl", fmt.Sprintf("ssl_certificate %s; ssl_certificate_key %s;", s.secure.certificate, s.secure.key)
+	}
+	file := writeFile(s.t, filepath.Join(prefix, "nginx.conf"), fmt.Sprintf(requestsNginx, http1, http2, backend, listen, identity, s.scheme()))
 	nginx := s.start("nginx", exec.Command(binary, "-e", "stderr", "-p", prefix, "-c", file))
 	nginx.accounts = filepath.Join(prefix, "accounts.jsonl")
 	nginx.parse = func(line []byte) (account, error) {
@@ -99,7 +105,11 @@ func nginxHTTP1(s *scene) {
 	port, _ := s.runNginx()
 	upload := writeFile(s.t, filepath.Join(openDir(s.t), "upload"), strings.Repeat("u", 200_000))
 	s.curl(port, s.nginxTargets("kept"))
-	s.curl(port, s.nginxTargets("old"), "--http1.0")
+	old := s.nginxTargets("old")
+	if s.secure != nil { // TLS has an end of its own, behind which the connection may be reset
+		old = slices.DeleteFunc(old, func(target string) bool { return strings.Contains(target, "chunked") })
+	}
+	s.curl(port, old, "--http1.0")
 	s.curl(port, s.nginxTargets("head"), "--head")
 	s.curl(port, s.nginxTargets("traced"), "--header", "traceparent: "+s.trace(s.nginxTargets("traced")))
 	for i, options := range [][]string{
@@ -129,11 +139,15 @@ func nginxHTTP2(s *scene) {
 	s.ask(s.command("gohttp client ADDRESS -streams 12", "127.0.0.1", port), plan)
 
 	upload := writeFile(s.t, filepath.Join(openDir(s.t), "upload"), strings.Repeat("u", 200_000))
-	for _, target := range s.nginxTargets("curl")[:6] {
-		s.curl(port, []string{target}, "--http2-prior-knowledge", "--header", "traceparent: "+s.trace([]string{target}))
+	http2 := "--http2-prior-knowledge"
+	if s.secure != nil {
+		http2 = "--http2"
 	}
-	s.curl(port, []string{"/small?head"}, "--http2-prior-knowledge", "--head")
-	s.curl(port, []string{"/proxied/curl/upload"}, "--http2-prior-knowledge", "--data-binary", "@"+upload)
+	for _, target := range s.nginxTargets("curl")[:6] {
+		s.curl(port, []string{target}, http2, "--header", "traceparent: "+s.trace([]string{target}))
+	}
+	s.curl(port, []string{"/small?head"}, http2, "--head")
+	s.curl(port, []string{"/proxied/curl/upload"}, http2, "--data-binary", "@"+upload)
 }
 
 // trace is a traceparent that is sent to all the targets.
@@ -153,8 +167,8 @@ func (s *scene) curl(port int, targets []string, options ...string) *actor {
 		if i > 0 {
 			arguments = append(arguments, "--next")
 		}
-		arguments = append(arguments, "--noproxy", "*", "--silent", "--show-error", "--max-time", "60", "--output", "/dev/null",
-			"--write-out", `%{json}\n`, fmt.Sprintf("http://127.0.0.1:%d%s", port, target))
+		arguments = append(arguments, "--noproxy", "*", "--insecure", "--silent", "--show-error", "--max-time", "60", "--output", "/dev/null",
+			"--write-out", `%{json}\n`, fmt.Sprintf("%s://127.0.0.1:%d%s", s.scheme(), port, target))
 		arguments = append(arguments, options...)
 	}
 	a := s.start("curl", exec.Command(testenv.NeedProgram(s.t, "curl", "curl"), arguments...))

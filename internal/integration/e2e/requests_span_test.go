@@ -18,9 +18,10 @@ type requestFact struct {
 	service      string // empty in an account: not compared
 	kind         ptrace.SpanKind
 	name         string
-	method       string // HTTP only, as are the next four
+	method       string // HTTP only, as are the next five
 	path, query  string
-	status       int // 0: there was no answer
+	secure       bool // by its scheme
+	status       int  // 0: there was no answer
 	version      string
 	rpcMethod    string // RPC only
 	rpcStatus    string
@@ -131,16 +132,15 @@ func (s *requestSpan) end(which string, odd []string) (string, []string) {
 func (s *requestSpan) target(f *requestFact, odd []string) []string {
 	if s.kind == ptrace.SpanKindServer {
 		f.path, f.query = s.text("url.path"), s.text("url.query")
-		if scheme := s.text("url.scheme"); scheme != "http" {
-			odd = append(odd, "url.scheme "+scheme)
-		}
+		f.secure, odd = isSecure(s.text("url.scheme"), odd)
 		return odd
 	}
 	full, err := url.Parse(s.text("url.full"))
-	if err != nil || full.Scheme != "http" || full.Host == "" {
+	if err != nil || full.Host == "" {
 		odd = append(odd, "url.full "+s.text("url.full"))
 	} else {
 		f.path, f.query = full.EscapedPath(), full.RawQuery
+		f.secure, odd = isSecure(full.Scheme, odd)
 		if host := s.text("server.address"); host != full.Hostname() {
 			odd = append(odd, fmt.Sprintf("server.address %q of %s", host, full.Host))
 		}
@@ -149,6 +149,13 @@ func (s *requestSpan) target(f *requestFact, odd []string) []string {
 		}
 	}
 	return odd
+}
+
+func isSecure(scheme string, odd []string) (bool, []string) {
+	if scheme != "http" && scheme != "https" {
+		odd = append(odd, "scheme "+scheme)
+	}
+	return scheme == "https", odd
 }
 
 // differences lists the differences between an emitted fact and the truth.

@@ -42,6 +42,7 @@ var requestWorkloads = []struct {
 	{"thousand-streams", thousandStreams},
 	{"nginx", nginxHTTP1},
 	{"nginx-h2c", nginxHTTP2},
+	{"haproxy", haproxy},
 	{"grpc", grpcCalls},
 	{"etcd", etcdCalls},
 }

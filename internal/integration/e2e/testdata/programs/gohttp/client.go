@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -68,15 +69,26 @@ func ask(address string, arguments []string) {
 
 func newClient(http2 bool) *http.Client {
 	transport := &http.Transport{MaxConnsPerHost: 1, Protocols: new(http.Protocols), DisableCompression: true}
-	if http2 {
-		transport.Protocols.SetUnencryptedHTTP2(true)
-	} else {
+	switch {
+	case !http2:
 		transport.Protocols.SetHTTP1(true)
+	case certificate != "":
+		transport.Protocols.SetHTTP2(true)
+	default:
+		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
+	transport.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // who the server is does not matter here
 	return &http.Client{
 		Timeout: patience, Transport: transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+func scheme() string {
+	if certificate != "" {
+		return "https://"
+	}
+	return "http://"
 }
 
 func exchange(client *http.Client, address, line string) error {
@@ -89,7 +101,7 @@ func exchange(client *http.Client, address, line string) error {
 	if size > 0 {
 		body = io.LimitReader(zeros{}, size)
 	}
-	request, err := http.NewRequest(method, "http://"+address+target, body)
+	request, err := http.NewRequest(method, scheme()+address+target, body)
 	if err != nil {
 		return err
 	}

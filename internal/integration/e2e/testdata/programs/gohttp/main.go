@@ -4,7 +4,7 @@
 //	gohttp server 127.0.0.1:8080
 //	gohttp client 127.0.0.1:8080 -connections 4 < plan
 //
-// Both speak HTTP/1.1 and, by prior knowledge, HTTP/2 (RFC 9113 section 3.3).
+// Both speak HTTP/1.1 and, by prior knowledge, HTTP/2 (RFC 9113 section 3.3); over TLS if TLS_CERTIFICATE and TLS_KEY name files.
 package main
 
 import (
@@ -47,6 +47,9 @@ func (a *account) report() {
 	_, err = os.Stdout.Write(append(line, '\n')) // in one call: lines of several goroutines do not mix
 	check(err)
 }
+
+// certificate and key are files; none: it is not over TLS.
+var certificate, key = os.Getenv("TLS_CERTIFICATE"), os.Getenv("TLS_KEY")
 
 // version of a protocol named like "HTTP/1.1".
 func version(proto string) string {

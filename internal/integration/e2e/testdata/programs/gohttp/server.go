@@ -32,6 +32,10 @@ func serve(address string) {
 		ReadHeaderTimeout: patience,
 	}
 	server.Protocols.SetHTTP1(true)
+	if certificate != "" {
+		server.Protocols.SetHTTP2(true)
+		check(server.ServeTLS(listener, certificate, key))
+	}
 	server.Protocols.SetUnencryptedHTTP2(true)
 	check(server.Serve(listener))
 }

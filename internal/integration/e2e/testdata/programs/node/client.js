@@ -3,11 +3,13 @@
 // The plan has a request a line: its method, target, size of the body, how that is framed, and the traceparent, or "-".
 "use strict";
 const http = require("node:http");
+const https = require("node:https");
 const readline = require("node:readline");
-const { splitAddress, report, ends } = require("./account.js");
+const { splitAddress, report, ends, secure } = require("./account.js");
 
 const [host, port] = splitAddress(process.argv[2]);
-const agent = new http.Agent({ keepAlive: true, maxSockets: Number(process.argv[3]) });
+const web = secure ? https : http;
+const agent = new web.Agent({ keepAlive: true, maxSockets: Number(process.argv[3]) });
 
 function ask(line) {
 	const [method, path, size, framing, traceparent] = line.split(" ");
@@ -17,7 +19,7 @@ function ask(line) {
 		if (framing === "chunked") headers["Transfer-Encoding"] = "chunked";
 		else headers["Content-Length"] = size;
 	}
-	const request = http.request({ host, port, method, path, headers, agent, timeout: 60000 }, (response) => {
+	const request = web.request({ host, port, method, path, headers, agent, timeout: 60000, rejectUnauthorized: false }, (response) => {
 		const socket = ends(response.socket); // once the response has ended the agent may have taken it away
 		response.resume();
 		response.on("end", () => report("client", method, path, response.statusCode, response.httpVersion, socket));

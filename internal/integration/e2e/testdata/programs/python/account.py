@@ -1,12 +1,34 @@
 """What a program writes down of a request: one JSON line on standard output."""
 import json
 import os
+import ssl
 import urllib.parse
 
 
 def end(name):
     """The end of a connection that getsockname or getpeername named."""
     return {"address": name[0], "port": name[1]}
+
+
+def server_context():
+    """What a server does TLS with; None: it does not."""
+    if "TLS_CERTIFICATE" not in os.environ:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if "TLS_CURVE" in os.environ:  # of others, the server demands another hello
+        context.set_ecdh_curve(os.environ["TLS_CURVE"])
+    context.load_cert_chain(os.environ["TLS_CERTIFICATE"], os.environ["TLS_KEY"])
+    return context
+
+
+def client_context():
+    """What a client does TLS with, whoever the server is; None: it does not."""
+    if "TLS_CERTIFICATE" not in os.environ:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def report(role, method, target, status, version, local, peer):

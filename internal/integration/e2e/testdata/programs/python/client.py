@@ -32,7 +32,12 @@ def ask(connection, line):
 
 
 def converse():
-    connection = http.client.HTTPConnection(*account.split(sys.argv[1]), timeout=60)
+    address = account.split(sys.argv[1])
+    context = account.client_context()
+    if context:
+        connection = http.client.HTTPSConnection(*address, timeout=60, context=context)
+    else:
+        connection = http.client.HTTPConnection(*address, timeout=60)
     while line := plan.get():
         try:
             ask(connection, line)

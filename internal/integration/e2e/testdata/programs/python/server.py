@@ -52,5 +52,12 @@ class Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
     address_family = socket.AF_INET6 if sys.argv[1].startswith("[") else socket.AF_INET
 
+    def get_request(self):
+        connection, peer = super().get_request()
+        if context:  # the thread of the connection does the handshake, when it first reads
+            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, peer
 
+
+context = account.server_context()
 Server(account.split(sys.argv[1]), Handler).serve_forever()

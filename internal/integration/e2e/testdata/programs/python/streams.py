@@ -35,7 +35,7 @@ async def converse(reader, writer):
 
 
 async def serve():
-    server = await asyncio.start_server(converse, *account.split(sys.argv[1]))
+    server = await asyncio.start_server(converse, *account.split(sys.argv[1]), ssl=account.server_context())
     async with server:
         await server.serve_forever()
 

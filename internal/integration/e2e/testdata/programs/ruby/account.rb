@@ -2,6 +2,7 @@
 require "json"
 
 def report(role, method, target, status, version, socket)
+  socket = socket.to_io # that of a TLS object
   local, peer = [socket.local_address, socket.remote_address].map { |a| {address: a.ip_address, port: a.ip_port} }
   line = {pid: Process.pid, role:, method:, target:, status:, version:, local:, peer:}
   $stdout.syswrite(line.to_json + "\n") # in one call: lines of several threads do not mix

@@ -2,12 +2,15 @@
 #
 # The plan has a request a line: its method, target, size of the body, how that is framed, and the traceparent, or "-".
 require "net/http"
+require "openssl"
 require "stringio"
 require_relative "account"
 
 Thread.abort_on_exception = true
 
-Ends = Struct.new(:local_address, :remote_address)
+Ends = Struct.new(:local_address, :remote_address) do
+  def to_io = self
+end
 
 def ask(connection, line)
   method, target, size, framing, traceparent = line.split
@@ -23,7 +26,7 @@ def ask(connection, line)
     end
   end
   socket = connection.instance_variable_get(:@socket).io
-  ends = Ends.new(socket.local_address, socket.remote_address) # before the response, which may close the connection
+  ends = Ends.new(socket.to_io.local_address, socket.to_io.remote_address) # before the response, which may close the connection
   response = connection.request(request)
   report("client", method, target, response.code.to_i, response.http_version, ends)
 end
@@ -35,6 +38,8 @@ threads = Array.new(ARGV[1].to_i) do
     connection = Net::HTTP.new(host, port, nil)
     connection.keep_alive_timeout = 60
     connection.max_retries = 0
+    connection.use_ssl = ENV.key?("TLS_CERTIFICATE")
+    connection.verify_mode = OpenSSL::SSL::VERIFY_NONE
     connection.start do
       while (line = plan.pop)
         ask(connection, line)

@@ -1,6 +1,7 @@
 # A web server on Puma, whose threads hand connections to each other: ruby puma.rb 127.0.0.1:8080
 require "puma"
 require "puma/server"
+require "puma/minissl"
 require_relative "account"
 
 application = lambda do |environment|
@@ -16,6 +17,13 @@ application = lambda do |environment|
 end
 
 server = Puma::Server.new(application, Puma::Events.stdio, min_threads: 4, max_threads: 8)
-server.add_tcp_listener(*split_address(ARGV[0]))
+if ENV.key?("TLS_CERTIFICATE")
+  context = Puma::MiniSSL::Context.new
+  context.cert = ENV["TLS_CERTIFICATE"]
+  context.key = ENV["TLS_KEY"]
+  server.add_ssl_listener(*split_address(ARGV[0]), context)
+else
+  server.add_tcp_listener(*split_address(ARGV[0]))
+end
 trap("TERM") { exit!(0) }
 server.run.join

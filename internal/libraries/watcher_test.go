@@ -1,0 +1,81 @@
+//go:build linux && (amd64 || arm64)
+
+package libraries
+
+import (
+	"crypto/tls"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/tlslib"
+)
+
+// linked is in this program, so that its own file has one.
+var linked io.ReadWriter = tls.Client(nil, &tls.Config{MinVersion: tls.VersionTLS13})
+
+// attachments counts what a Watcher attaches to.
+type attachments struct{ made, closed int }
+
+func (a *attachments) Close() error {
+	a.closed++
+	return nil
+}
+
+func newWatcher(t *testing.T) (*Watcher, *attachments) {
+	t.Helper()
+	a := &attachments{}
+	return New(Options{
+		Kinds: map[tlslib.Kind]bool{tlslib.Go: true}, Logger: zaptest.NewLogger(t),
+		Attach: func(string, []kernel.LibraryProbe) (io.Closer, error) {
+			a.made++
+			return a, nil
+		},
+	}), a
+}
+
+// look looks at a file as one of a process.
+func look(t *testing.T, w *Watcher, path string) {
+	t.Helper()
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	w.file(path, file)
+}
+
+func TestAFileIsAttachedToOnce(t *testing.T) {
+	require.NotNil(t, linked)
+	own, err := os.Executable()
+	require.NoError(t, err)
+	w, a := newWatcher(t)
+	for range 3 {
+		look(t, w, own)
+	}
+	w.process(uint32(os.Getpid()), map[mapping]bool{})
+	assert.Equal(t, 1, a.made)
+	assert.Equal(t, Stats{Observed: 1}, w.Stats())
+	w.detach()
+	assert.Equal(t, 1, a.closed)
+}
+
+// TestAnInodeWithAnotherProgramIsLookedAtAgain: inodes are given to other files once theirs are gone.
+func TestAnInodeWithAnotherProgramIsLookedAtAgain(t *testing.T) {
+	own, err := os.Executable()
+	require.NoError(t, err)
+	program, err := os.ReadFile(own)
+	require.NoError(t, err)
+	path := filepath.Join(t.TempDir(), "program")
+	w, a := newWatcher(t)
+
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755))
+	look(t, w, path)
+	assert.Zero(t, a.made)
+	require.NoError(t, os.WriteFile(path, program, 0o755)) // the same inode
+	look(t, w, path)
+	assert.Equal(t, 1, a.made)
+}
