@@ -115,13 +115,21 @@ func (e *Exchanges) startedFor(number uint64, x *node) bool {
 // started one of these meanwhile. It is decided, too, if these have read or started nothing that is under way, but could have.
 func (e *Exchanges) causeOfGoroutine(n *node, depth int) (p Parent, decided bool) {
 	g := &n.Goroutine
-	if x, found := e.readBy(n.reader(), n.At); found {
+	switch x, owed := e.owedBy(n.reader(), n.At); owed {
+	case 0:
+	case 1:
 		return e.asParent(n, &x, SourceGoroutine, depth), true
+	default:
+		return Parent{}, true
 	}
 	started, source := g.Number, SourceGoroutine
 	if g.Asker != 0 {
-		if x, found := e.readBy(goroutine(n.Process, g.Asker), n.At); found {
+		switch x, owed := e.owedBy(goroutine(n.Process, g.Asker), n.At); owed {
+		case 0:
+		case 1:
 			return e.asParent(n, &x, SourceHandoff, depth), true
+		default:
+			return Parent{}, true
 		}
 		started, source = g.Asker, SourceHandoff
 	}

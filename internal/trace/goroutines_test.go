@@ -143,3 +143,22 @@ func TestNumbersOfGoroutinesAreBounded(t *testing.T) {
 	n.add(givenNumber{20*most - 15, 2*most - 1}) // of the time before the last one, which has a larger number
 	assert.Equal(t, givenNumber{20*most - 10, 2 * most}, n.all[most-1])
 }
+
+// A goroutine that has read several requests, and answers none before another one has called for all of them.
+func TestGoroutineThatOwesTwoRequestsIsNoCause(t *testing.T) {
+	for name, by := range map[string]event.Goroutine{
+		"it sends itself": {Number: 5}, "it waits for the one that sends": {Number: 30, Asker: 5}, "it has started the one that sends": {Number: 35, Creator: 5},
+	} {
+		e, _ := newExchanges(t, Certain)
+		first := requestOf5(1, 10)
+		second := request(servedToo, 1, 11, 0)
+		second.Goroutine = first.Goroutine
+		e.Begin(&first)
+		e.Begin(&second)
+		c := call(called, 1, 20, event.Cause{})
+		c.Goroutine = by
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, SourceNone, p.Source, name)
+	}
+}

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -112,29 +113,53 @@ func (e *Exchanges) readingsOf(r reader) (all readings, found bool) {
 	return *known, true
 }
 
-// readBy is the request that a goroutine or a thread had read, and that was not answered at a time. It is the only one of its connection.
+// readBy is the request that a goroutine or a thread had read, and that was not answered at a time. It is the only one.
 func (e *Exchanges) readBy(r reader, at uint64) (x node, found bool) {
-	socket, found := e.lastSocket(r, at)
+	x, owed := e.owedBy(r, at)
+	return x, owed == 1
+}
+
+// owedBy are the requests that a goroutine or a thread had read, and that were not answered at a time: how many there are, 2 or more is 2, and one of
+// them.
+func (e *Exchanges) owedBy(r reader, at uint64) (x node, owed int) {
+	all, found := e.readingsOf(r)
 	if !found {
-		return node{}, false
+		return node{}, 0
 	}
+	for i, read := range all {
+		if read.first > at || read.socket == 0 || slices.ContainsFunc(all[:i], func(before reading) bool { return before.socket == read.socket }) {
+			continue
+		}
+		y, n := e.owedOn(read.socket, r, at)
+		if n > 0 {
+			x, owed = y, owed+n
+		}
+		if owed > 1 {
+			return x, 2
+		}
+	}
+	return x, owed
+}
+
+// owedOn are those of one connection: the last one, unless somebody else has read that.
+func (e *Exchanges) owedOn(socket uint64, r reader, at uint64) (x node, owed int) {
 	p := e.part(socket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := p.lastBefore(socket, at)
 	if i < p.first {
-		return node{}, false
+		return node{}, 0
 	}
-	x = *p.at(i)
-	if x.reader() != r || !x.isOwedAt(at) {
-		return node{}, false
+	last := p.at(i)
+	if last.reader() != r || !last.isOwedAt(at) {
+		return node{}, 0
 	}
-	for y := range p.before(&x) {
+	for y := range p.before(last) {
 		if y.isOwedAt(at) {
-			return node{}, false
+			return node{}, 2
 		}
 	}
-	return x, true
+	return *last, 1
 }
 
 // isOwedAt reports whether a request that was received was not answered at a time.
