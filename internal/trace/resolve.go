@@ -190,6 +190,9 @@ func (e *Exchanges) bringsRequests(c *event.Cause, at uint64) bool {
 // received last.
 func (e *Exchanges) causeReceived(n *node, depth int) Parent {
 	x, source := e.receivedLast(n)
+	if source == SourceThread && x.IDs.Asks && e.owesAnother(n, &x, depth) {
+		source = judgeLoop(n, &x)
+	}
 	if source != SourceThread {
 		if p := e.causeByID(n, depth); p.Source != SourceNone {
 			return p
@@ -273,6 +276,15 @@ func judge(n, x *node) Source {
 		return SourceNone
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
+	default:
+		return judgeLoop(n, x)
+	}
+}
+
+// judgeLoop is the same of an event loop, which has several requests to answer.
+func judgeLoop(n, x *node) Source {
+	c := &n.Cause
+	switch {
 	case c.Deferred: // what it has received before may be what this is about
 		return SourceNone
 	case n.Content != x.Content: // a proxy may have something else left to do

@@ -592,3 +592,23 @@ func TestTracestatesAreForgottenWithTheirRequests(t *testing.T) {
 	assert.Zero(t, states())
 	assert.Empty(t, e.Tracestate(&Parent{Wire: true, origin: ExchangeKey{served, 1, 0}}))
 }
+
+// A proxy has one request to answer of which it has sent nothing, and receives what another one's answer goes on with.
+func TestAnswerThatGoesOnIsNotTheCauseOfWhatTheNextRequestNeeds(t *testing.T) {
+	for name, answered := range map[string]bool{"while it goes on": false, "when it has ended": true} {
+		e, _ := newExchanges(t, Certain)
+		first, second := request(served, 1, 10, 0), request(servedToo, 1, 30, 0)
+		e.Begin(&first)
+		c := call(called, 1, 20, received(served, 0, 10))
+		e.Begin(&c)
+		e.Begin(&second)
+		if answered {
+			e.End(&c, Context{}, &Answer{First: 0, End: 500, Began: 22, At: 60})
+			e.End(&first, Context{}, &Answer{First: 0, End: 500, Began: 25, At: 61})
+		}
+		next := call(calledToo, 1, 40, received(called, 100, 200, func(c *event.Cause) { c.Row = 2 }))
+		e.Begin(&next)
+		p, _ := e.Resolve(next.ExchangeKey)
+		assert.NotEqual(t, first.IDs.Own, p.Span, name)
+	}
+}
