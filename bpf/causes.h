@@ -207,7 +207,7 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->row = t->row > 255 ? 255 : t->row;
 	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (has_looked(t) ? CAUSE_POLLED : 0) |
 		   (t->carrier ? CAUSE_CARRIER : 0) | (t->deferred ? CAUSE_DEFERRED : 0) |
-		   (t->answered ? CAUSE_ANSWERED : 0);
+		   (t->answered ? CAUSE_ANSWERED : 0) | (t->looked ? CAUSE_LOOP : 0);
 }
 
 /* The cause of a connection that a thread opens. */

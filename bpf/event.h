@@ -204,6 +204,7 @@ enum cause_flag {
 	CAUSE_CARRIER = 8, /* the thread runs virtual threads of the Java virtual machine, which do not keep to it */
 	CAUSE_DEFERRED = 16, /* since it looked for events it has received a request, and then something else before it sent anything */
 	CAUSE_ANSWERED = 32, /* it has sent something to who asked since it received */
+	CAUSE_LOOP = 64,     /* it has looked for events in its life */
 };
 
 /*

@@ -32,6 +32,7 @@ const (
 	SocketflowCauseFlagCAUSE_CARRIER  SocketflowCauseFlag = 8
 	SocketflowCauseFlagCAUSE_DEFERRED SocketflowCauseFlag = 16
 	SocketflowCauseFlagCAUSE_ANSWERED SocketflowCauseFlag = 32
+	SocketflowCauseFlagCAUSE_LOOP     SocketflowCauseFlag = 64
 )
 
 type SocketflowCloseEvent struct {

@@ -193,6 +193,6 @@ func gapTime(lastUnreported, now uint64) uint64 {
 func causeOf(c *event.Cause) protocol.Cause {
 	return protocol.Cause{
 		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
-		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Deferred: c.Deferred, Answered: c.Answered,
+		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Deferred: c.Deferred, Answered: c.Answered, Loop: c.Loop,
 	}
 }

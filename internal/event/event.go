@@ -226,6 +226,7 @@ type Cause struct {
 	Carrier  bool  // the thread runs virtual threads, which do not keep to it
 	Deferred bool  // since it looked for events the thread has received a request, and then something else before it sent anything
 	Answered bool  // it has sent something to who asked since it received
+	Loop     bool  // it has looked for events in its life
 }
 
 // Goroutine is one of a program in Go, on amd64 and arm64. Numbers are those of the runtime (goid); 0: not known.

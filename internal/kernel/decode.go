@@ -241,6 +241,7 @@ func decodeData(raw []byte, e *event.Event) error {
 			Carrier:  r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_CARRIER) != 0,
 			Deferred: r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_DEFERRED) != 0,
 			Answered: r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_ANSWERED) != 0,
+			Loop:     r.Cause.Flags&uint8(bpf.SocketflowCauseFlagCAUSE_LOOP) != 0,
 		},
 	}
 	if r.Form != 0 && !e.Data.Form.Valid() {

@@ -63,6 +63,7 @@ type Cause struct {
 	Carrier  bool  // the thread runs virtual threads, which do not keep to it
 	Deferred bool  // since it looked for events the thread has received a request, and then something else before it sent anything
 	Answered bool  // it has sent something to who asked since it received
+	Loop     bool  // it has looked for events in its life
 }
 
 // Chunk is what one system call transferred in one direction, or its captured beginning. In a conversation of datagrams it

@@ -148,6 +148,6 @@ func (l *layer) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol eve
 func causeOf(c *protocol.Cause) event.Cause {
 	return event.Cause{
 		Socket: c.Socket, Position: c.Position, Length: c.Length, Pending: c.Pending, Row: c.Row,
-		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Deferred: c.Deferred, Answered: c.Answered,
+		Waited: c.Waited, Polled: c.Polled, Connect: c.Connect, Carrier: c.Carrier, Deferred: c.Deferred, Answered: c.Answered, Loop: c.Loop,
 	}
 }

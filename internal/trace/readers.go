@@ -141,26 +141,6 @@ func (e *Exchanges) owedBy(r reader, at uint64) (x node, owed int) {
 	return x, owed
 }
 
-// owesAnother reports whether a thread that owes something for one request owes it for another one than that whose answer to a call it has received last:
-// of this it may have sent a part.
-func (e *Exchanges) owesAnother(n, x *node, depth int) bool {
-	all, found := e.readingsOf(n.reader())
-	if !found {
-		return false
-	}
-	p := e.claim(x, SourceThread, depth)
-	for _, read := range all {
-		if read.first > n.At || read.socket == 0 {
-			continue
-		}
-		y, owed := e.owedOn(read.socket, n.reader(), n.At)
-		if owed > 1 || owed == 1 && !y.answeredBefore(n.At) && y.IDs.Own != p.Span {
-			return true
-		}
-	}
-	return false
-}
-
 // owedOn are those of one connection: the last one, unless somebody else has read that.
 func (e *Exchanges) owedOn(socket uint64, r reader, at uint64) (x node, owed int) {
 	p := e.part(socket)

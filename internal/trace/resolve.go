@@ -190,9 +190,6 @@ func (e *Exchanges) bringsRequests(c *event.Cause, at uint64) bool {
 // received last.
 func (e *Exchanges) causeReceived(n *node, depth int) Parent {
 	x, source := e.receivedLast(n)
-	if source == SourceThread && x.IDs.Asks && e.owesAnother(n, &x, depth) {
-		source = judgeLoop(n, &x)
-	}
 	if source != SourceThread {
 		if p := e.causeByID(n, depth); p.Source != SourceNone {
 			return p
@@ -274,6 +271,8 @@ func judge(n, x *node) Source {
 		return SourceNone
 	case c.Polled, c.Connect && x.answeredBefore(n.At): // for something else, or for a timer
 		return SourceNone
+	case x.IDs.Asks && c.Loop: // of whose request a part may have been sent, so that the pending one is another
+		return judgeLoop(n, x)
 	case c.Pending == 1 && !x.answeredBefore(n.At):
 		return SourceThread
 	default:

@@ -606,7 +606,7 @@ func TestAnswerThatGoesOnIsNotTheCauseOfWhatTheNextRequestNeeds(t *testing.T) {
 			e.End(&c, Context{}, &Answer{First: 0, End: 500, Began: 22, At: 60})
 			e.End(&first, Context{}, &Answer{First: 0, End: 500, Began: 25, At: 61})
 		}
-		next := call(calledToo, 1, 40, received(called, 100, 200, func(c *event.Cause) { c.Row = 2 }))
+		next := call(calledToo, 1, 40, received(called, 100, 200, func(c *event.Cause) { c.Row, c.Loop = 2, true }))
 		e.Begin(&next)
 		p, _ := e.Resolve(next.ExchangeKey)
 		assert.NotEqual(t, first.IDs.Own, p.Span, name)

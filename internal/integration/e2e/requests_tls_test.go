@@ -148,7 +148,7 @@ backend back
 	proxy.awaitListening(front)
 	s.secure.awaitObserved(proxy)
 	s.mirror(behind, proxy.pid(), "")
-	s.ask(s.command("python3 client.py ADDRESS 1", "127.0.0.1", front), s.plan(64))
+	s.ask(s.command("python3 client.py ADDRESS 4", "127.0.0.1", front), s.plan(64))
 }
 
 // callbacks has a proxy in Node write on one connection from within the callback of another.
