@@ -75,5 +75,10 @@ func (t *Tracker) forget(s *socket) {
 	list.count--
 	t.stats.Sockets.Add(-1)
 	*s = socket{}
-	t.free.Put(&s.links, s)
+	if t.free.Len() < spareSockets {
+		t.free.Put(&s.links, s)
+	}
 }
+
+// spareSockets are kept for others. What a flood has taken beyond that is given back.
+const spareSockets = 4096

@@ -109,8 +109,13 @@ func (q *Queue[K, T]) handOn(w *Wait[K, T]) {
 		i = next
 	}
 	*w = Wait[K, T]{}
-	q.free.Put(&w.links, w)
+	if q.free.Len() < spareWaits {
+		q.free.Put(&w.links, w)
+	}
 }
+
+// spareWaits are kept for others. What a flood has taken beyond that is given back.
+const spareWaits = 1024
 
 // Tick passes time: CLOCK_MONOTONIC, ns. It calls the reminders that are due, and gives up the keys whose time is up.
 func (q *Queue[K, T]) Tick(monotonic uint64) {

@@ -119,5 +119,10 @@ func (t *Table) remove(c *connection) {
 	for i := range c.layers {
 		c.layers[i].conv = earlier[i].conv // its memory is reused
 	}
-	t.free.Put(&c.links, c)
+	if t.free.Len() < spareConnections {
+		t.free.Put(&c.links, c)
+	}
 }
+
+// spareConnections are kept for others. What a flood has taken beyond that is given back.
+const spareConnections = 4096

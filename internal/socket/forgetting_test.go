@@ -149,3 +149,17 @@ func TestForgetKeepsConnectionsThatTheScanDidNotCover(t *testing.T) {
 		t.Errorf("left: %v, emitted %q", table.connections, emitted)
 	}
 }
+
+func TestMemoryOfAFloodIsGivenBack(t *testing.T) {
+	const flood = 3 * spareConnections
+	table, _ := newTestTable(t, func(o *Options) { o.Sockets = flood })
+	for cookie := uint64(1); cookie <= flood; cookie++ {
+		table.Handle(clientOpen(cookie, 10))
+	}
+	for cookie := uint64(1); cookie <= flood; cookie++ {
+		table.Handle(clientClose(cookie, 10, 20))
+	}
+	if kept := table.free.Len(); kept != spareConnections {
+		t.Errorf("%d connections are kept, want %d", kept, spareConnections)
+	}
+}

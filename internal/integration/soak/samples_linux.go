@@ -119,11 +119,14 @@ const leastSamples = 12 // of a life that is compared
 // afterFlood is how long the flows of a flood may still be followed: they end by being idle, and Go gives memory back late.
 const afterFlood = 3 * time.Minute
 
+// afterReload is how long the goroutines of what was reloaded may still end.
+const afterReload = 90 * time.Second
+
 // steady are the samples of a life that are compared: the calm ones after the warm-up, which lasts until the first flood is over, and not
-// soon after a flood.
+// soon after a flood or a reload.
 func steady(all []sample, life int) (calm []sample) {
 	flooded := false
-	var last time.Time
+	var last, reloaded time.Time
 	for _, s := range all {
 		if s.life != life {
 			continue
@@ -134,7 +137,10 @@ func steady(all []sample, life int) (calm []sample) {
 		if s.phase == "flood" {
 			last = s.at
 		}
-		if s.phase == "calm" && s.at.Sub(last) > afterFlood {
+		if s.phase == "reload" {
+			reloaded = s.at
+		}
+		if s.phase == "calm" && s.at.Sub(last) > afterFlood && s.at.Sub(reloaded) > afterReload {
 			calm = append(calm, s)
 		}
 	}

@@ -89,8 +89,13 @@ func (p *parser) drop(s *stream) {
 	}
 	p.shared.pool.Put(s.message)
 	*s = stream{}
-	p.shared.free.Put(&s.links, s)
+	if p.shared.free.Len() < spareStreams {
+		p.shared.free.Put(&s.links, s)
+	}
 }
+
+// spareStreams are kept for others. What many streams at a time have taken beyond that is given back.
+const spareStreams = 1024
 
 func (p *parser) evict() {
 	s, why := p.early.First(), protocol.Unpaired
