@@ -219,21 +219,26 @@ func (x *soak) begin(phase string) {
 func (x *soak) sampleUntil(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait(ctx, 10*time.Second)
-		x.mu.Lock()
-		c, phase := x.collector, x.phase
-		x.mu.Unlock()
-		if c == nil {
-			continue
-		}
-		s, err := c.sample(phase)
-		if err != nil {
-			continue // it is about to end, or begins
-		}
-		x.mu.Lock()
-		x.samples = append(x.samples, s)
-		x.mu.Unlock()
-		if err := writeSample(x.dir, s); err != nil {
-			x.trouble("%v", err)
-		}
+		x.sample()
+	}
+}
+
+// sample looks at the collector, if there is one.
+func (x *soak) sample() {
+	x.mu.Lock()
+	c, phase := x.collector, x.phase
+	x.mu.Unlock()
+	if c == nil {
+		return
+	}
+	s, err := c.sample(phase)
+	if err != nil {
+		return // it is about to end, or begins
+	}
+	x.mu.Lock()
+	x.samples = append(x.samples, s)
+	x.mu.Unlock()
+	if err := writeSample(x.dir, s); err != nil {
+		x.trouble("%v", err)
 	}
 }

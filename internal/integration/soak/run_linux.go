@@ -86,7 +86,9 @@ func (x *soak) act(ctx context.Context, phase string) error {
 	case "programs":
 		return x.shortPrograms()
 	case "reload":
-		return x.reload()
+		err := x.reload()
+		x.sample() // a reload may be over before the next one
+		return err
 	case "SIGTERM":
 		return x.restart("SIGTERM", syscall.SIGTERM)
 	case "SIGKILL":
