@@ -25,6 +25,7 @@ type settings struct {
 	rounds    int
 	profile   string
 	dir       string // for files of this run
+	self      string // this program
 }
 
 // section is one group of measurements.
@@ -43,6 +44,7 @@ var sections = []section{
 	{"servers", measureServers},
 	{"bulk", measureBulk},
 	{"modes", measureModes},
+	{"tls", measureTLS},
 }
 
 func main() {
@@ -59,11 +61,17 @@ func main() {
 	only := flag.String("only", strings.Join(names, ","), "what is measured")
 	count := flag.Int("load-count", 0, "run as the load: this many connections")
 	rate := flag.Int("load-rate", 0, "run as the load: connections per second, 0: as many as possible")
+	port := flag.Int("serve-tls", 0, "run as a server over TLS on this port")
 	flag.Parse()
-	var err error
-	if *count > 0 {
+	self, err := os.Executable()
+	s.self = self
+	switch {
+	case err != nil:
+	case *count > 0:
 		err = runLoad(*count, *rate)
-	} else {
+	case *port > 0:
+		err = serveTLS(*port)
+	default:
 		err = measure(s, strings.Split(*only, ","))
 	}
 	if err != nil {

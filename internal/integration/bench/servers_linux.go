@@ -169,8 +169,11 @@ func runOn(processor string, command ...string) (string, time.Duration, error) {
 
 // loadNginx requests the file over connections that stay open, as fast as it is served.
 func loadNginx(port int, processor string, seconds int) (served, error) {
-	out, cpu, err := runOn(processor, "wrk", "-t1", "-c"+strconv.Itoa(loadConnections), "-d"+strconv.Itoa(seconds)+"s", "--latency",
-		fmt.Sprintf("http://127.0.0.1:%d/small", port))
+	return loadHTTP(fmt.Sprintf("http://127.0.0.1:%d/small", port), processor, seconds)
+}
+
+func loadHTTP(url, processor string, seconds int) (served, error) {
+	out, cpu, err := runOn(processor, "wrk", "-t1", "-c"+strconv.Itoa(loadConnections), "-d"+strconv.Itoa(seconds)+"s", "--latency", url)
 	if err != nil {
 		return served{}, err
 	}
