@@ -94,12 +94,12 @@ func (c *SocketTracer) seekLibraries(opts *Options) {
 
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.
 const (
-	tlsMarks    = 16384 // records that have been written and not been sent
-	tlsThreads  = 16384 // within calls; and as many goroutines
-	tlsLayers   = 16384 // connections, some 500 bytes each with all that is known of them
-	tlsEarly    = 128   // connections whose socket is not known yet, 33 KiB each
-	executables = 4096  // files of programs
-	tlsBufs     = 2     // TLS_BUFS in bpf/tls_calls.h
+	tlsMarks    = 4096 // records that have been written and not been sent
+	tlsThreads  = 4096 // within calls; and as many goroutines
+	tlsLayers   = 8192 // connections, some 500 bytes each with all that is known of them
+	tlsEarly    = 64   // connections whose socket is not known yet, 33 KiB each
+	executables = 4096 // files of programs
+	tlsBufs     = 2    // TLS_BUFS in bpf/tls_calls.h
 )
 
 func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
