@@ -115,8 +115,12 @@ func (w *Watcher) some(pid uint32) {
 
 // shared looks at libraries where this host has them, so that the first program that uses one is seen from its first connection on.
 func (w *Watcher) shared() {
+	root := hostRoot
+	if _, err := os.Stat(root + "/"); err != nil { // a security module may forbid it
+		root = ""
+	}
 	for _, pattern := range sharedLibraries {
-		paths, err := filepath.Glob(hostRoot + pattern)
+		paths, err := filepath.Glob(root + pattern)
 		if err != nil {
 			w.opts.Logger.Error("look for shared libraries", zap.Error(err))
 			continue
@@ -129,7 +133,7 @@ func (w *Watcher) shared() {
 	}
 }
 
-// hostRoot is the host's root directory, whatever this process' own one is.
+// hostRoot is the host's root directory, whatever this process' own one is. Where it cannot be read, that one is taken.
 const hostRoot = "/proc/1/root"
 
 // sharedLibraries are where distributions have the libraries of OpenSSL.
