@@ -76,6 +76,7 @@ func (l *layer) beginning(id protocol.ID, initiator protocol.Direction, start *p
 		Process: uint64(start.PID)<<32 ^ start.Start, Goroutine: event.Goroutine(start.Goroutine), Thread: start.TID,
 	}
 	b.Immediate = (b.Cause.Row > 1 || b.Cause.Waited || b.Cause.Answered) && actsAtOnce(c.owner)
+	b.Gathers = b.Cause.Length != 0 && gathers(c.owner)
 	if b.IDs.Joined {
 		b.OtherEnd = c.otherEnd()
 	}

@@ -34,6 +34,8 @@ type Beginning struct {
 	Interleaved bool
 	// Immediate: the event loop of the program acts on what it has received before it receives more.
 	Immediate bool
+	// Gathers: but not on Interleaved requests.
+	Gathers bool
 	// Content identifies what was asked for, if the program is a proxy that asks for the same. 0: it is none, or that is not known.
 	Content uint64
 }

@@ -141,6 +141,27 @@ func (e *Exchanges) owedBy(r reader, at uint64) (x node, owed int) {
 	return x, owed
 }
 
+// owesOthers reports whether other requests of a connection than one were not answered when another one was sent.
+func (e *Exchanges) owesOthers(n, x *node) bool {
+	p := e.part(x.Socket)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := p.lastBefore(x.Socket, n.At)
+	if i < p.first {
+		return false
+	}
+	last := p.at(i)
+	if last.ExchangeKey != x.ExchangeKey && last.isOwedAt(n.At) {
+		return true
+	}
+	for y := range p.before(last) {
+		if y.ExchangeKey != x.ExchangeKey && y.isOwedAt(n.At) {
+			return true
+		}
+	}
+	return false
+}
+
 // owedOn are those of one connection: the last one, unless somebody else has read that.
 func (e *Exchanges) owedOn(socket uint64, r reader, at uint64) (x node, owed int) {
 	p := e.part(socket)

@@ -190,6 +190,14 @@ func (e *Exchanges) bringsRequests(c *event.Cause, at uint64) bool {
 // received last.
 func (e *Exchanges) causeReceived(n *node, depth int) Parent {
 	x, source := e.receivedLast(n)
+	if x.Interleaved && source != SourceNone && e.owesOthers(n, &x) {
+		if source == SourceThread {
+			source = judgeLoop(n, &x)
+		}
+		if n.Gathers {
+			source = SourceLast
+		}
+	}
 	if source != SourceThread {
 		if p := e.causeByID(n, depth); p.Source != SourceNone {
 			return p

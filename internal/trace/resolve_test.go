@@ -160,7 +160,7 @@ func TestCauseOfARequestBeganOrEndedInTheCallAlone(t *testing.T) {
 			require.True(t, ok)
 			want := Parent{Trace: c.IDs.Trace, Flags: flagsOfRoot}
 			if test.want != 0 {
-				want = Parent{Trace: [16]byte{served, byte(test.want)}, Span: [8]byte{served, byte(test.want)}, Flags: flagsOfRoot, Source: SourceThread}
+				want = Parent{Trace: [16]byte{served, byte(test.want)}, Span: [8]byte{served, byte(test.want)}, Flags: flagsOfRoot, Source: SourceCallback}
 			}
 			assert.Equal(t, want, p)
 		})
@@ -179,9 +179,9 @@ func TestBodyThatEndedShortlyBeforeMakesTheCauseLessCertain(t *testing.T) {
 		"of another connection":      {func(b *Beginning, _ *Answer) { b.Socket = servedToo }, now - 1, SourceLast},
 		"it is answered":             {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: now - 2, At: now - 1} }, now - 3, SourceThread},
 		"it is answered only then":   {func(_ *Beginning, a *Answer) { *a = Answer{First: 1, End: 2, Began: now, At: now} }, now - 3, SourceLast},
-		"it was a head alone":        {func(b *Beginning, _ *Answer) { b.At = now - 1 }, now - 1, SourceThread},
-		"long before":                {func(*Beginning, *Answer) {}, now - longestTurn - 1, SourceThread},
-		"after the request was sent": {func(*Beginning, *Answer) {}, now + 1, SourceThread},
+		"it was a head alone":        {func(b *Beginning, _ *Answer) { b.At = now - 1 }, now - 1, SourceCallback},
+		"long before":                {func(*Beginning, *Answer) {}, now - longestTurn - 1, SourceCallback},
+		"after the request was sent": {func(*Beginning, *Answer) {}, now + 1, SourceCallback},
 		"of another process":         {func(b *Beginning, _ *Answer) { b.Socket, b.Process = servedToo, 2 }, now - 1, SourceThread},
 	} {
 		e, _ := newExchanges(t, Likely)
@@ -610,5 +610,28 @@ func TestAnswerThatGoesOnIsNotTheCauseOfWhatTheNextRequestNeeds(t *testing.T) {
 		e.Begin(&next)
 		p, _ := e.Resolve(next.ExchangeKey)
 		assert.NotEqual(t, first.IDs.Own, p.Span, name)
+	}
+}
+
+// A connection brings several requests in each other's midst. The thread owes something for this connection only.
+func TestOneOfManyRequestsOfAConnectionIsNotTheOnlyOneThatAThreadOwes(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*Beginning)
+		want   Source
+	}{
+		"an event loop that acts at once":      {func(b *Beginning) { b.Immediate = true }, SourceCallback},
+		"one that receives all of them before": {func(b *Beginning) { b.Immediate, b.Gathers = true, true }, SourceNone},
+		"it has received others since it sent": {func(b *Beginning) { b.Cause.Row = 2 }, SourceNone},
+	} {
+		e, _ := newExchanges(t, Certain)
+		first, second := request(served, 1, 10, 0), request(served, 2, 11, 100)
+		first.Interleaved, second.Interleaved = true, true
+		e.Begin(&first)
+		e.Begin(&second)
+		c := call(called, 1, 20, received(served, 100, 150))
+		test.change(&c)
+		e.Begin(&c)
+		p, _ := e.Resolve(c.ExchangeKey)
+		assert.Equal(t, test.want, p.Source, name)
 	}
 }
