@@ -36,7 +36,7 @@ func main() {
 	all := flag.Bool("all", false, "all of "+strings.Join(kernelNames(true), ",")+", unless -kernels says which")
 	modes := flag.String("modes", "", "which modes; empty: all that the kernel can do")
 	flag.IntVar(&s.jobs, "jobs", 2, "machines at a time, each of which keeps a core busy")
-	flag.DurationVar(&s.limit, "timeout", 6*time.Minute, "how long a machine may run")
+	flag.DurationVar(&s.limit, "timeout", 12*time.Minute, "how long a machine may run")
 	flag.StringVar(&s.dir, "dir", "_build/kernels", "where what the machines print is left")
 	flag.StringVar(&s.only, "run", "", "only this test, for instance TestSyscallScenarios")
 	flag.Parse()
