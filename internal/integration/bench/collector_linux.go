@@ -122,7 +122,7 @@ func (c *collector) own() (t emitted, err error) {
 	for line := range strings.Lines(text) {
 		var sum *float64
 		switch {
-		case strings.HasPrefix(line, "otelcol_socketflow_exchanges"):
+		case strings.HasPrefix(line, "otelcol_socketflow_exchanges{"):
 			sum = &t.exchanges
 		case strings.HasPrefix(line, "otelcol_socketflow_connections{") && strings.Contains(line, `"closed"`):
 			sum = &t.ended
