@@ -223,11 +223,10 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 }
 
 /* The plaintext of a socket that is left out waits for nothing. */
-static __noinline int tie_left_out(struct sock *sk, __u32 length)
+static __always_inline void tie_left_out(struct sock *sk, __u32 length)
 {
 	struct socket_state *s = sk->sk_protocol == IPPROTO_TCP ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
 
 	if (s && s->ignored && !is_tied(s, bpf_get_current_task_btf()))
 		tie(sk, s, length);
-	return 0;
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 )
@@ -82,6 +83,9 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 func (c *SocketTracer) seekLibraries(opts *Options) {
 	err := opts.Fault.at(StageLoad, bpf.SocketflowProgTlsCall)
 	if err == nil {
+		err = hasPrivateStacks()
+	}
+	if err == nil {
 		err = proveLibraries()
 	}
 	if err == nil {
@@ -149,4 +153,18 @@ func proveLibraries() error {
 		return made.Close()
 	}
 	return err
+}
+
+// hasPrivateStacks reports whether programs have stacks of their own (Linux 6.13): those of a chain of calls that ties a socket have more than 512 bytes.
+func hasPrivateStacks() error {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return err
+	}
+	var major, minor int
+	release := unix.ByteSliceToString(name.Release[:])
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil || major < 6 || major == 6 && minor < 13 {
+		return fmt.Errorf("it takes Linux 6.13, and this is %s", release)
+	}
+	return nil
 }
