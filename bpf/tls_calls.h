@@ -148,7 +148,9 @@ static __always_inline struct tls_tie *tie_of(__u64 address)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct tls_tie *tie = tie_in(task->tgid, address, ~0ull);
 
-	return tie ? tie : tie_in(task->real_parent->tgid, address, task->group_leader->start_boottime);
+	if (tie && is_own(tie, task))
+		return tie;
+	return tie_in(task->real_parent->tgid, address, task->group_leader->start_boottime);
 }
 
 /* The plaintext of length bytes at an address is emitted. */
@@ -322,7 +324,7 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 	__u32 pid = writer->pid;
 	__u8 yes = 1;
 
-	if (tie) {
+	if (tie && is_own(tie, bpf_get_current_task_btf())) {
 		if (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1]))
 			return;
 		bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */

@@ -49,9 +49,8 @@ static __noinline int hold_early(const struct tls_object *object, __u64 bytes, _
 
 	if (!early) {
 		zeros = bpf_map_lookup_elem(&no_early, &zero);
-		if (!zeros || bpf_map_update_elem(&tls_early, object, zeros, BPF_NOEXIST))
-			return 0;
-		early = bpf_map_lookup_elem(&tls_early, object);
+		if (zeros && !bpf_map_update_elem(&tls_early, object, zeros, BPF_NOEXIST))
+			early = bpf_map_lookup_elem(&tls_early, object);
 	}
 	if (!early || early->count >= EARLY_PARTS) {
 		count(COUNTER_TLS_UNTIED);

@@ -69,6 +69,12 @@ struct {
 	__type(value, struct tls_tie);
 } tls_ties SEC(".maps");
 
+/* Not one of an earlier process, which had the same number. */
+static __always_inline bool is_own(const struct tls_tie *tie, const struct task_struct *task)
+{
+	return tie->since >= task->group_leader->start_boottime;
+}
+
 /*
  * The plaintext of connections, by their layer's cookie: the state of the socket, with streams of its own. It keeps what the socket is, of which
  * the programs at the library know nothing else.

@@ -108,7 +108,7 @@ http {
 	uwsgi_temp_path uwsgi;
 	scgi_temp_path scgi;
 	server {
-		listen 127.0.0.1:%d;
+		listen 127.0.0.1:%s;
 		root files;
 	}
 }
@@ -127,7 +127,7 @@ func startNginx(dir string) (*server, int, error) {
 	configuration := filepath.Join(dir, "nginx.conf")
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(files, "small"), bytes.Repeat([]byte("0123456789"), 60), 0o600),
-		os.WriteFile(configuration, fmt.Appendf(nil, nginxConfiguration, port), 0o600),
+		os.WriteFile(configuration, fmt.Appendf(nil, nginxConfiguration, strconv.Itoa(port)), 0o600),
 	); err != nil {
 		return nil, 0, err
 	}

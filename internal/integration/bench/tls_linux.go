@@ -25,29 +25,10 @@ var throughTLS = []observation{
 	{name: "default", keys: ""},
 }
 
-const nginxOverTLS = `
-daemon off;
-user root;
-pid nginx.pid;
-worker_processes 1;
-error_log stderr;
-events { worker_connections 256; }
-http {
-	access_log off;
-	keepalive_requests 1000000000;
-	client_body_temp_path body;
-	proxy_temp_path proxy;
-	fastcgi_temp_path fastcgi;
-	uwsgi_temp_path uwsgi;
-	scgi_temp_path scgi;
-	server {
-		listen 127.0.0.1:%d ssl;
+// listenTLS is what nginx's configuration has instead of a port.
+const listenTLS = `%d ssl;
 		ssl_certificate certificate.pem;
-		ssl_certificate_key key.pem;
-		root files;
-	}
-}
-`
+		ssl_certificate_key key.pem`
 
 const nodeOverTLS = `
 const fs = require("fs"), body = "0123456789".repeat(60);
@@ -85,7 +66,7 @@ func measureTLS(s *settings) error {
 		command func(port int) []string
 	}{
 		{"nginx, OpenSSL", func(port int) []string {
-			return []string{"sh", "-c", fmt.Sprintf("printf '%%s' '%s' > nginx.conf && exec nginx -e stderr -p . -c nginx.conf", fmt.Sprintf(nginxOverTLS, port))}
+			return []string{"sh", "-c", fmt.Sprintf("printf '%%s' '%s' > nginx.conf && exec nginx -e stderr -p . -c nginx.conf", fmt.Sprintf(nginxConfiguration, fmt.Sprintf(listenTLS, port)))}
 		}},
 		{"Node.js, OpenSSL over memory BIOs", func(port int) []string { return []string{"node", "-e", fmt.Sprintf(nodeOverTLS, port)} }},
 		{"Python, OpenSSL", func(port int) []string { return []string{"python3", "-c", fmt.Sprintf(pythonOverTLS, port)} }},
