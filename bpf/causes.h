@@ -28,7 +28,8 @@ struct thread_cause {
 	__u8 deferred;  /* since it looked for events it has received a request, and then something else before it sent anything */
 	__u8 brief;     /* when it last waited for a timer, that was for a short time only */
 	__u8 answered;  /* it has sent something to who asked since it received */
-	__u8 pad[4];
+	__u8 lying;     /* how often it has let a request lie, as far as that matters still */
+	__u8 pad[3];
 	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events */
 	__u64 timer;    /* CLOCK_MONOTONIC, ns: before that it runs no timer; 0: it has not looked for events */
 };
@@ -123,11 +124,31 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 	return t;
 }
 
+#define LYING_STEP 32 /* requests that do not lie, until one that did is forgotten */
+#define LYING_OFTEN (3 * LYING_STEP)
+#define LYING_MAX 255
+
+/*
+ * Notes whether a thread that receives, or looks for events, has sent something for the request that it had received before. If not, it acts on requests
+ * later: by a timer, say.
+ */
+static __always_inline void judge_request(struct thread_cause *t)
+{
+	if (t->polled || !t->request)
+		return;
+	if (!t->sent)
+		t->lying = t->lying < LYING_MAX - LYING_STEP ? t->lying + LYING_STEP : LYING_MAX;
+	else if (t->lying)
+		t->lying--;
+}
+
 /* A thread has received something. */
 static __always_inline void note_row(struct thread_cause *t, __u64 cookie, bool request)
 {
 	bool same = !((t->cookie ^ cookie) & ~LAYER_TLS);
 
+	if (!same)
+		judge_request(t);
 	if (t->polled)
 		t->deferred = 0;
 	else if (t->request && !t->sent && !same)

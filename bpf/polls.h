@@ -68,7 +68,7 @@ static __always_inline bool waits_for_one(const struct pt_regs *regs)
 
 /*
  * The time of the first timer is not known, but how long the call waited for it at the most, and that it began after the one before had ended. A loop
- * that does not wait at all has something else to do. Its timers are as before, unless the program is one that has brief ones: it may have set more.
+ * that does not wait at all has something else to do. Its timers are as before, unless the program is one that has brief ones, or that lets requests lie: it may have set more.
  */
 static __always_inline void on_poll_exit(void)
 {
@@ -79,13 +79,14 @@ static __always_inline void on_poll_exit(void)
 
 	if (!t || waits_for_one(regs))
 		return;
+	judge_request(t);
 	t->polled = 1;
 	timeout = timeout_of(regs);
 	if (timeout == NO_TIMEOUT)
 		t->timer = NO_TIMEOUT;
 	else if (timeout)
 		t->timer = t->looked + timeout - ROUNDING;
-	else if (t->brief)
+	else if (t->brief || t->lying >= LYING_OFTEN)
 		t->timer = t->looked;
 	if (timeout)
 		t->brief = timeout <= BRIEF;

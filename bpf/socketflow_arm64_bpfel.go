@@ -675,7 +675,8 @@ type SocketflowThreadCause struct {
 	Deferred uint8
 	Brief    uint8
 	Answered uint8
-	Pad      [4]uint8
+	Lying    uint8
+	Pad      [3]uint8
 	Looked   uint64
 	Timer    uint64
 }

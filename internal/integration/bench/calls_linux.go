@@ -334,16 +334,7 @@ func (w *tracedCalls) connection(want func(*event.Want)) (figures []float64, err
 	for _, size := range callSizes {
 		// The events of a batch fill a third of the ring buffer at the most.
 		times := min(2000, everything.RingBytes/3/4/size.bytes)
-		ns, err := w.best(func() (calls int, err error) {
-			for range times {
-				n, err := p.pingPong(size.bytes)
-				if err != nil {
-					return 0, err
-				}
-				calls += n
-			}
-			return calls, nil
-		})
+		ns, err := w.best(func() (int, error) { return p.pingPongs(size.bytes, times) })
 		if err != nil {
 			return nil, err
 		}

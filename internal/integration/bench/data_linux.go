@@ -33,15 +33,20 @@ func whole() event.Want {
 	return event.Want{Limit: [event.Directions]uint32{256 << 10, 256 << 10}, Burst: 4 << 20}
 }
 
-// treatments are the policies for a socket.
-var treatments = []struct {
+// treatment is a policy for a socket.
+type treatment struct {
 	name      string
 	excluded  bool // the process is excluded
 	causeless bool // causes are not observed
+	python    bool // the transfers are made by a program in Python: it has no goroutines, which causes are read from
 	want      func(w *event.Want)
-}{
+}
+
+var treatments = []treatment{
 	{name: "captured", want: func(*event.Want) {}},
 	{name: "captured, without causes", causeless: true, want: func(*event.Want) {}},
+	{name: "captured, of Python", python: true, want: func(*event.Want) {}},
+	{name: "captured, of Python, without causes", python: true, causeless: true, want: func(*event.Want) {}},
 	{name: "emitted, without payload", want: func(w *event.Want) { w.Burst = 0 }},
 	{name: "within a body of known length", want: func(w *event.Want) {
 		w.Until = [event.Directions]uint64{math.MaxInt64, math.MaxInt64}
@@ -64,7 +69,7 @@ func measureData(s *settings) (err error) {
 	defer runtime.UnlockOSThread()
 	var arms []arm
 	for _, t := range treatments {
-		arms = append(arms, arm{t.name, func() ([]float64, error) { return treat(t.excluded, t.causeless, t.want) }})
+		arms = append(arms, arm{t.name, func() ([]float64, error) { return treat(&t) }})
 	}
 	c, err := compare(arms, s.rounds)
 	if err != nil {
@@ -98,9 +103,9 @@ func measureData(s *settings) (err error) {
 
 // treat measures each size, until at most one run in 50 was of another program's sockets. It returns what a transfer costs more
 // than an empty program, and what the empty program costs.
-func treat(excluded, causeless bool, want func(*event.Want)) (figures []float64, err error) {
+func treat(t *treatment) (figures []float64, err error) {
 	options := everything
-	options.ExcludeSelf, options.Causes = excluded, !causeless
+	options.ExcludeSelf, options.Causes = t.excluded, !t.causeless
 	o, err := newObserved(options)
 	if err != nil {
 		return nil, err
@@ -111,19 +116,28 @@ func treat(excluded, causeless bool, want func(*event.Want)) (figures []float64,
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	var by pingPonger = p
+	if t.python {
+		var python *pythonPair
+		if python, err = newPythonPair(p); err != nil {
+			return nil, err
+		}
+		defer func() { err = errors.Join(err, python.close()) }()
+		by = python
+	}
 	w := whole()
-	want(&w)
+	t.want(&w)
 	for _, cookie := range p.cookies {
 		o.tracer.Want(cookie, w)
 	}
 	for _, payload := range payloads {
-		if _, err := p.pingPong(payload.bytes); err != nil { // the first transfer of a process also emits the process
+		if _, err := by.pingPongs(payload.bytes, 1); err != nil { // the first transfer of a process also emits the process
 			return nil, err
 		}
 		var transfer, nothing cost
 		for foreign := uint64(math.MaxUint64); foreign > transfer.runs/50; {
 			var own int
-			if transfer, nothing, own, err = o.pingPongs(p, payload.bytes, payload.times); err != nil {
+			if transfer, nothing, own, err = o.pingPongs(by, payload.bytes, payload.times); err != nil {
 				return nil, err
 			}
 			foreign = transfer.runs - uint64(own)
@@ -133,17 +147,20 @@ func treat(excluded, causeless bool, want func(*event.Want)) (figures []float64,
 	return figures, nil
 }
 
-// pingPongs returns what the transfers cost for all observed programs, and how many transfers this program made.
-func (o *observed) pingPongs(p *pair, size, times int) (transfer, nothing cost, own int, err error) {
+// pingPonger sends size bytes there and back over a connection, some times, and returns how many transfers that took.
+type pingPonger interface {
+	pingPongs(size, times int) (transfers int, err error)
+}
+
+// pingPongs returns what the transfers cost for all observed programs, and how many transfers this connection had.
+func (o *observed) pingPongs(p pingPonger, size, times int) (transfer, nothing cost, own int, err error) {
 	if err := o.begin(); err != nil {
 		return cost{}, cost{}, 0, err
 	}
 	between := max(1, (1<<20)/size) // transfers between two looks at the reader
-	for i := range times {
-		if i%between == 0 {
-			o.awaitRoom()
-		}
-		n, err := p.pingPong(size)
+	for done := 0; done < times; done += between {
+		o.awaitRoom()
+		n, err := p.pingPongs(size, min(between, times-done))
 		if err != nil {
 			return cost{}, cost{}, 0, err
 		}

@@ -51,14 +51,15 @@ func newPair() (p *pair, err error) {
 	return p, nil
 }
 
-// pingPong sends size bytes there and back, and returns how many transfers that took.
-func (p *pair) pingPong(size int) (transfers int, err error) {
-	for from := range p.fds {
-		n, err := p.pass(p.fds[from], p.fds[1-from], p.buffer[:size])
-		if err != nil {
-			return 0, err
+func (p *pair) pingPongs(size, times int) (transfers int, err error) {
+	for range times {
+		for from := range p.fds {
+			n, err := p.pass(p.fds[from], p.fds[1-from], p.buffer[:size])
+			if err != nil {
+				return 0, err
+			}
+			transfers += n
 		}
-		transfers += n
 	}
 	return transfers, nil
 }
