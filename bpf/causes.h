@@ -29,7 +29,8 @@ struct thread_cause {
 	__u8 brief;     /* when it last waited for a timer, that was for a short time only */
 	__u8 answered;  /* it has sent something to who asked since it received */
 	__u8 lying;     /* how often it has let a request lie, as far as that matters still */
-	__u8 pad[3];
+	__u8 unseen;    /* timers may be due, whatever timer says */
+	__u8 pad[2];
 	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events */
 	__u64 timer;    /* CLOCK_MONOTONIC, ns: before that it runs no timer; 0: it has not looked for events */
 };
@@ -210,7 +211,7 @@ static __always_inline void note_received_from(struct socket_state *s, const str
 /* Whether a thread may do something that is not about what it has received last: it has looked for more, or runs its timers. */
 static __always_inline bool has_looked(const struct thread_cause *t)
 {
-	return t->polled || !sees_polls || (t->timer && t->timer != NO_TIMEOUT && bpf_ktime_get_ns() >= t->timer);
+	return t->polled || !sees_polls || t->unseen || (t->timer && t->timer != NO_TIMEOUT && bpf_ktime_get_ns() >= t->timer);
 }
 
 /* The cause of what a thread does now. */

@@ -86,9 +86,8 @@ static __always_inline void on_poll_exit(void)
 		t->timer = NO_TIMEOUT;
 	else if (timeout)
 		t->timer = t->looked + timeout - ROUNDING;
-	else if (t->brief || t->lying >= LYING_OFTEN)
-		t->timer = t->looked;
 	if (timeout)
 		t->brief = timeout <= BRIEF;
+	t->unseen = !timeout && (t->brief || t->lying >= LYING_OFTEN);
 	t->looked = bpf_ktime_get_ns();
 }

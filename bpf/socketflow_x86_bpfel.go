@@ -676,7 +676,8 @@ type SocketflowThreadCause struct {
 	Brief    uint8
 	Answered uint8
 	Lying    uint8
-	Pad      [3]uint8
+	Unseen   uint8
+	Pad      [2]uint8
 	Looked   uint64
 	Timer    uint64
 }

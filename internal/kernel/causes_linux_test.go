@@ -85,6 +85,14 @@ func (l *loop) request(i int) func() { return func() { l.transfer(l.served[i][0]
 
 func (l *loop) respond(i int) func() { return func() { l.write(l.served[i][1]) } }
 
+// actPromptly acts upon requests until it is forgotten that others lay.
+func (l *loop) actPromptly() {
+	for i := range 256 {
+		l.request(i % 2)()
+		l.respond(i % 2)()
+	}
+}
+
 // answered receives the answer to a call.
 func (l *loop) answered() { l.transfer(l.call.server, l.call.client) }
 
@@ -151,6 +159,21 @@ func TestWhatAThreadMayHaveSentSomethingFor(t *testing.T) {
 		{"as late as its timers", []func(){l.look(1), l.request(0)}, event.Cause{Row: 1, Polled: true}, false},
 		{"it has not waited, and has brief timers", []func(){l.look(1), l.look(0), l.request(0)}, event.Cause{Row: 1, Polled: true}, false},
 		{"it has not waited, and has no brief timers", []func(){l.look(long), l.look(0), l.request(0)}, event.Cause{Row: 1}, false},
+		{
+			"it has not waited, and has let requests lie",
+			[]func(){l.look(long), l.request(0), l.request(1), l.request(0), l.look(0), l.request(0)},
+			event.Cause{Row: 1, Polled: true}, false,
+		},
+		{
+			"it has not waited, and has let a request lie once",
+			[]func(){l.look(long), l.request(0), l.look(0), l.request(0)},
+			event.Cause{Row: 1}, false,
+		},
+		{
+			"it has not waited, and once let requests lie",
+			[]func(){l.look(long), l.request(0), l.request(1), l.request(0), l.look(0), l.actPromptly, l.look(0), l.request(0)},
+			event.Cause{Row: 1}, false,
+		},
 		{"it has connected", []func(){l.request(0), l.connect, l.request(1)}, event.Cause{Row: 1, Connect: true}, false},
 		{
 			"it has connected for something that is not followed",
@@ -158,9 +181,7 @@ func TestWhatAThreadMayHaveSentSomethingFor(t *testing.T) {
 			event.Cause{Row: 1, Connect: true}, true,
 		},
 	} {
-		for i := range l.served {
-			l.respond(i)()
-		}
+		l.actPromptly()
 		l.look(never)()
 		for _, step := range test.steps {
 			step()
