@@ -15,14 +15,16 @@ static __always_inline bool sends_urgent(const struct call_args *c)
 }
 
 /*
- * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
- * during an unrelated call. A function of its own: on 6.1 the stack of the program that it is in has to leave room for those it calls.
+ * Finds the bytes that the call under way has transferred: the source of the event_buf, all of which is zero. Its payload is used meanwhile.
+ * io_uring and the kernel's own threads transfer without a call, or during an unrelated call. A function of its own: on 6.1 the stack of the
+ * program that it is in has to leave room for those it calls.
  */
-static __noinline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
-					__u32 length)
+static __noinline bool find_source(struct event_buf *event_buf, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
+				   __u32 length)
 {
-	struct call_args c;
-	struct user_message m;
+	struct source *from = &event_buf->emission.g.from;
+	struct user_message *m = (struct user_message *)event_buf->payload;
+	struct call_args c = {};
 	int done;
 
 	if ((task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER)) || !SYSCALL_UNDER_WAY(regs))
@@ -33,9 +35,9 @@ static __noinline bool find_source(struct source *from, struct task_struct *task
 	from->compat = c.compat;
 	if (c.nr == NR_SENDMMSG || c.nr == NR_RECVMMSG) {
 		done = c.compat ? -1 : messages_done(task); /* no hook sees the exit of a 32-bit program's call */
-		if (done < 0 || !from_message(from, &m, c.second + done * sizeof(struct user_batch_message)))
+		if (done < 0 || !from_message(from, m, c.second + done * sizeof(struct user_batch_message)))
 			return false;
-	} else if (!find_bytes(from, &m, c.nr, c.second, c.third, length)) {
+	} else if (!find_bytes(from, m, c.nr, c.second, c.third, length)) {
 		return false;
 	}
 	return fd_is_sock(task, c.fd, sk);

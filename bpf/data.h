@@ -169,7 +169,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		e->unread = 0;
 	}
 	note_goroutine(event_buf, task, regs, direction, s->conn.flow.role);
-	if ((t->want || stream->frames.form) && !find_source(&t->g.from, task, regs, sk, length))
+	if ((t->want || stream->frames.form) && !find_source(event_buf, task, regs, sk, length))
 		without_buffer(t);
 	begin_frames(t, e, &s->conn, direction, &budget);
 	add_to_burst(t, &s->conn);

@@ -147,6 +147,32 @@ int BPF_PROG(any_poll, struct pt_regs *regs, long ret)
 	return 0;
 }
 
+/* Functions of their own, so that of any_exit's chain of calls only one has a large frame: the stacks of a chain may have 512 bytes in all. */
+
+static __noinline int any_accept(long ret)
+{
+	on_accept_exit(ret);
+	return 0;
+}
+
+static __noinline int any_connect(long ret)
+{
+	on_connect_exit(ret);
+	return 0;
+}
+
+static __noinline int any_receive(long ret, enum exit_user user)
+{
+	on_receive_exit(ret, user);
+	return 0;
+}
+
+static __noinline int any_splice(long ret)
+{
+	on_splice_exit(ret);
+	return 0;
+}
+
 SEC("tp_btf/sys_exit")
 int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 {
@@ -155,24 +181,24 @@ int BPF_PROG(any_exit, struct pt_regs *regs, long ret)
 	switch (SYSCALL_NR(regs)) {
 	case NR_ACCEPT:
 	case NR_ACCEPT4:
-		on_accept_exit(ret);
+		any_accept(ret);
 		break;
 	case NR_CONNECT:
-		on_connect_exit(ret);
+		any_connect(ret);
 		break;
 	case NR_RECVFROM:
 	case NR_RECVMSG:
-		on_receive_exit(ret, EXIT_RECVFROM);
+		any_receive(ret, EXIT_RECVFROM);
 		break;
 	case NR_RECVMMSG:
-		on_receive_exit(ret, EXIT_RECVMMSG);
+		any_receive(ret, EXIT_RECVMMSG);
 		on_batch_exit();
 		break;
 	case NR_SENDMMSG:
 		on_batch_exit();
 		break;
 	case NR_SPLICE:
-		on_splice_exit(ret);
+		any_splice(ret);
 		break;
 	}
 	return 0;

@@ -143,7 +143,7 @@ static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 be
  * Which socket carries the connection of a TLS object; NULL: that is not known. A process may go on with a connection of the one that it was
  * forked from. What that one has at this address since then is another object.
  */
-static __always_inline struct tls_tie *tie_of(__u64 address)
+static __noinline struct tls_tie *tie_of(__u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct tls_tie *tie = tie_in(task->tgid, address, ~0ull);
@@ -153,8 +153,8 @@ static __always_inline struct tls_tie *tie_of(__u64 address)
 	return tie_in(task->real_parent->tgid, address, task->group_leader->start_boottime);
 }
 
-/* The plaintext of length bytes at an address is emitted. */
-static __always_inline void emit_plaintext(struct socket_state *s, struct event_buf *event_buf, __u32 buf, const struct tls_call *call,
+/* The plaintext of length bytes at an address is emitted. began: when the call did. */
+static __always_inline void emit_plaintext(struct socket_state *s, struct event_buf *event_buf, __u32 buf, __u64 bytes, __u64 began,
 					   __u32 direction, __u32 length, const struct budget *budget)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
@@ -168,7 +168,7 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 	e->header.pid = task->tgid;
 	e->header.time = now;
 	e->header.start = task->group_leader->start_boottime;
-	e->began = direction == DIRECTION_SENT ? call->began : now;
+	e->began = direction == DIRECTION_SENT ? began : now;
 	e->unread = 0;
 	e->joined = s->conn.existing;
 	if (direction == DIRECTION_SENT) {
@@ -178,7 +178,7 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 		e->cause.length = 0;
 	}
 	note_goroutine(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), direction, s->conn.flow.role);
-	t->g.from.base = call->bytes;
+	t->g.from.base = bytes;
 	t->g.from.length = length;
 	begin_frames(t, e, &s->conn, direction, budget);
 	add_to_burst(t, &s->conn);
@@ -186,11 +186,10 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 	take_from_burst(t, &s->conn);
 }
 
-/* A call has transferred length bytes of plaintext. */
-static __noinline int on_plaintext(const struct tls_call *call, __u32 direction, __u32 length)
+/* A call that began at a time has transferred length bytes of plaintext of a TLS object: they are at an address. */
+static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32 direction, __u32 length)
 {
-	struct tls_object object = {.address = call->object, .pid = current_process()};
-	struct tls_tie *tie = tie_of(call->object);
+	struct tls_tie *tie = tie_of(object);
 	struct socket_state *s;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct event_buf *event_buf;
@@ -200,7 +199,7 @@ static __noinline int on_plaintext(const struct tls_call *call, __u32 direction,
 	__u64 cookie;
 
 	if (!tie) {
-		hold_early(&object, call->bytes, direction, length, call->began);
+		hold_early(object, bytes, began, direction, length);
 		return 0;
 	}
 	cookie = tie->cookie;
@@ -234,7 +233,7 @@ static __noinline int on_plaintext(const struct tls_call *call, __u32 direction,
 		stream->gap_reason |= CUT_RING_FULL;
 		return 0;
 	}
-	emit_plaintext(s, event_buf, buf, call, direction, length, &budget);
+	emit_plaintext(s, event_buf, buf, bytes, began, direction, length, &budget);
 	give_back_tls_buf(use);
 	return 0;
 }
@@ -300,7 +299,7 @@ static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
 	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
 		return;
 	if (length && length <= TLS_LENGTH_MAX)
-		on_plaintext(call, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
+		on_plaintext(call->object, call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
 }
 
 /* The object writes records with this BIO. */
@@ -335,20 +334,22 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 }
 
 /* A BIO is given records to write, or anything else. */
-static __always_inline void on_bio_write(const struct pt_regs *regs)
+static __noinline int on_bio_write(const struct pt_regs *regs)
 {
 	struct tls_object bio = {.address = FUNCTION_ARG1(regs), .pid = current_process()};
 	struct tls_mark mark = {.pid = bio.pid};
 	struct tls_calls *calls = calls_of(false);
 	struct tls_call *call = NULL;
+	__u8 record[TLS_HEAD_LEN] = {};
 	enum tls_mark_kind kind;
 
 	if (calls && calls->depth && calls->depth <= TLS_CALLS_MAX)
 		call = call_at(calls, calls->depth - 1);
-	kind = read_mark(&mark, FUNCTION_ARG2(regs), (__s32)FUNCTION_ARG3(regs) > 0 ? (__u32)FUNCTION_ARG3(regs) : 0);
+	kind = read_mark(&mark, record, FUNCTION_ARG2(regs), (__s32)FUNCTION_ARG3(regs) > 0 ? (__u32)FUNCTION_ARG3(regs) : 0);
 	if (!kind || (kind == TLS_MARK_DATA && !(call && call->kind & TLS_WRITE))) /* what the program has received, or what ends a handshake */
-		return;
+		return 0;
 	if (kind == TLS_MARK_DATA)
 		set_writer(call->object, bio.address);
 	note_mark(&bio, call ? call->object : 0, &mark, kind);
+	return 0;
 }

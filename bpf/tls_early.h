@@ -40,17 +40,18 @@ struct {
 	__type(value, struct early);
 } no_early SEC(".maps");
 
-/* The plaintext of a call waits. */
-static __noinline int hold_early(const struct tls_object *object, __u64 bytes, __u32 direction, __u32 length, __u64 began)
+/* The plaintext of a call waits: length bytes. */
+static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 direction, __u32 length)
 {
-	struct early *early = bpf_map_lookup_elem(&tls_early, object), *zeros;
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct early *early = bpf_map_lookup_elem(&tls_early, &object), *zeros;
 	struct early_part *part;
 	__u32 zero = 0, at, n;
 
 	if (!early) {
 		zeros = bpf_map_lookup_elem(&no_early, &zero);
-		if (zeros && !bpf_map_update_elem(&tls_early, object, zeros, BPF_NOEXIST))
-			early = bpf_map_lookup_elem(&tls_early, object);
+		if (zeros && !bpf_map_update_elem(&tls_early, &object, zeros, BPF_NOEXIST))
+			early = bpf_map_lookup_elem(&tls_early, &object);
 	}
 	if (!early || early->count >= EARLY_PARTS) {
 		count(COUNTER_TLS_UNTIED);

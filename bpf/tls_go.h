@@ -26,46 +26,50 @@ static __always_inline bool read_stack(struct go_stack *stack, __u64 goroutine)
 	return goroutine >= GO_POINTER && !bpf_probe_read_user(stack, sizeof(*stack), (void *)goroutine);
 }
 
-/* The arguments are the connection and a slice. */
-static __always_inline void on_go_enter(const struct pt_regs *regs, __u64 probe)
+/* A call begins whose bytes are not there yet, or whose socket is not known. */
+static __noinline int begin_go_call(const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
 	struct go_call c = {.call.kind = probe & TLS_CALL};
 	struct go_stack stack;
-	__u64 length = GO_ARG3(regs);
 
 	c.call.object = GO_ARG1(regs);
 	c.call.bytes = GO_ARG2(regs);
+	if (probe & TLS_WRITE)
+		c.call.count = GO_ARG3(regs);
 	c.call.began = bpf_ktime_get_ns();
-	/* What is written is there already. If its connection is new, the call begins with the handshake. */
-	if (probe & TLS_WRITE) {
-		if (length && length <= TLS_LENGTH_MAX && tie_of(c.call.object)) {
-			on_plaintext(&c.call, DIRECTION_SENT, length);
-			return;
-		}
-		c.call.count = length;
-	}
 	if (!read_stack(&stack, goroutine.address))
-		return;
+		return 0;
 	c.call.frame = stack.high - frame_of(regs, probe);
 	if (c.call.bytes >= stack.low && c.call.bytes < stack.high) {
 		c.on_stack = 1;
 		c.call.bytes = stack.high - c.call.bytes;
 	}
 	bpf_map_update_elem(&go_calls, &goroutine, &c, BPF_ANY);
+	return 0;
 }
 
-/* The call of a goroutine that began there; its bytes are where they are now. */
-static __always_inline bool take_go_call(struct go_call *c, struct tls_object *goroutine, const struct go_stack *stack)
+/* The arguments are the connection and a slice. */
+static __always_inline void on_go_enter(const struct pt_regs *regs, __u64 probe)
 {
-	struct go_call *known = bpf_map_lookup_elem(&go_calls, goroutine);
+	__u64 connection = GO_ARG1(regs), length = GO_ARG3(regs);
 
-	if (!known)
-		return false;
-	*c = *known;
-	if (c->on_stack)
-		c->call.bytes = stack->high - c->call.bytes;
-	return true;
+	/* What is written is there already. If its connection is new, the call begins with the handshake. */
+	if (probe & TLS_WRITE && length && length <= TLS_LENGTH_MAX && tie_of(connection))
+		on_plaintext(connection, GO_ARG2(regs), bpf_ktime_get_ns(), DIRECTION_SENT, length);
+	else
+		begin_go_call(regs, probe);
+}
+
+/* The call of a goroutine ends, which has transferred length bytes: they are where they are now. */
+static __always_inline void end_go_call(struct go_call *c, const struct tls_object *goroutine, const struct go_stack *stack, __u32 direction,
+					__u64 length)
+{
+	__u64 connection = c->call.object, began = c->call.began, bytes = c->on_stack ? stack->high - c->call.bytes : c->call.bytes;
+
+	bpf_map_delete_elem(&go_calls, goroutine);
+	if (length && length <= TLS_LENGTH_MAX)
+		on_plaintext(connection, bytes, began, direction, length);
 }
 
 /* A call that reads ends: the first result is the number of bytes. */
@@ -74,38 +78,43 @@ static __always_inline void on_go_exit(const struct pt_regs *regs, __u64 probe)
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
 	__s64 length = GO_ARG1(regs);
 	struct go_stack stack;
-	struct go_call c;
+	struct go_call *c;
 
-	if (!read_stack(&stack, goroutine.address) || !take_go_call(&c, &goroutine, &stack))
+	if (!read_stack(&stack, goroutine.address))
 		return;
-	if (c.call.frame != stack.high - frame_of(regs, probe) || c.call.kind & TLS_WRITE) {
+	c = bpf_map_lookup_elem(&go_calls, &goroutine);
+	if (!c)
+		return;
+	if (c->call.frame != stack.high - frame_of(regs, probe) || c->call.kind & TLS_WRITE) {
 		count(COUNTER_TLS_UNMATCHED);
 		return;
 	}
-	bpf_map_delete_elem(&go_calls, &goroutine);
-	if (length > 0 && length <= TLS_LENGTH_MAX)
-		on_plaintext(&c.call, DIRECTION_RECEIVED, length);
+	end_go_call(c, &goroutine, &stack, DIRECTION_RECEIVED, length > 0 ? length : 0);
 }
 
-/* A connection writes records. The first of application data follows the handshake that a call to write began with. */
-static __always_inline void on_go_record(const struct pt_regs *regs)
+/* A connection writes records. */
+static __noinline enum tls_mark_kind note_go_record(const struct pt_regs *regs)
 {
 	struct tls_object connection = {.address = GO_ARG1(regs), .pid = current_process()};
-	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = connection.pid};
 	struct tls_mark mark = {.pid = connection.pid};
-	struct go_stack stack;
-	enum tls_mark_kind kind;
-	struct go_call c;
+	__u8 record[TLS_HEAD_LEN] = {};
+	enum tls_mark_kind kind = read_mark(&mark, record, GO_ARG2(regs), GO_ARG3(regs));
 
-	kind = read_mark(&mark, GO_ARG2(regs), GO_ARG3(regs));
-	if (!kind)
+	if (kind)
+		note_mark(&connection, connection.address, &mark, kind);
+	return kind;
+}
+
+/* The first record of application data follows the handshake that a call to write began with. */
+static __always_inline void on_go_record(const struct pt_regs *regs)
+{
+	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
+	struct go_stack stack;
+	struct go_call *c;
+
+	if (note_go_record(regs) != TLS_MARK_DATA || !read_stack(&stack, goroutine.address))
 		return;
-	note_mark(&connection, connection.address, &mark, kind);
-	if (kind != TLS_MARK_DATA || !read_stack(&stack, goroutine.address) || !take_go_call(&c, &goroutine, &stack))
-		return;
-	if (!(c.call.kind & TLS_WRITE) || c.call.object != connection.address)
-		return;
-	bpf_map_delete_elem(&go_calls, &goroutine);
-	if (c.call.count && c.call.count <= TLS_LENGTH_MAX)
-		on_plaintext(&c.call, DIRECTION_SENT, c.call.count);
+	c = bpf_map_lookup_elem(&go_calls, &goroutine);
+	if (c && c->call.kind & TLS_WRITE && c->call.object == GO_ARG1(regs))
+		end_go_call(c, &goroutine, &stack, DIRECTION_SENT, c->call.count);
 }

@@ -126,10 +126,9 @@ static __always_inline enum tls_mark_kind mark_of(struct tls_mark *mark, const _
 	return TLS_MARK_DATA;
 }
 
-/* The mark of what a process writes: length bytes at an address. */
-static __always_inline enum tls_mark_kind read_mark(struct tls_mark *mark, __u64 address, __u64 length)
+/* The mark of what a process writes: length bytes at an address. record: room for TLS_HEAD_LEN of them. */
+static __always_inline enum tls_mark_kind read_mark(struct tls_mark *mark, __u8 *record, __u64 address, __u64 length)
 {
-	__u8 record[TLS_HEAD_LEN] = {};
 	__u32 n;
 
 	if (length < TLS_HEAD_MIN || bpf_probe_read_user(record, 6, (void *)address))
@@ -173,7 +172,7 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 }
 
 /* The socket is known of what wrote the mark. NULL: it is left out. */
-static __always_inline struct socket_state *begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
+static __noinline struct socket_state *begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
 	struct tls_object object = {.address = address, .pid = mark->pid};
 	struct tls_tie tie = {.cookie = s->ignored ? 0 : s->conn.flow.cookie | LAYER_TLS, .since = bpf_ktime_get_boot_ns()};
@@ -194,37 +193,59 @@ static __always_inline bool is_tied(const struct socket_state *s, const struct t
 	return s->tls_pid && s->tls_pid == task->tgid;
 }
 
-/* Ties the socket that has sent length bytes to the object that wrote them, if one did. */
+/* The beginning of what a process sends, and the mark in it: in the buffer of the payload, before that is. */
+struct tls_sent {
+	struct tls_mark mark;
+	__u8 record[TLS_HEAD_LEN];
+};
+
+/* The mark of length bytes that a process has sent, where the event_buf says. */
+static __noinline enum tls_mark_kind read_sent(struct event_buf *event_buf, __u32 length)
+{
+	struct tls_sent *sent = (struct tls_sent *)event_buf->payload;
+	struct source *from = &event_buf->emission.g.from;
+	struct user_iovec iovec = {.base = from->base, .length = from->length};
+
+	if (from->iov && (!from->count || !read_iovec(&iovec, from->iov, from->compat)))
+		return TLS_MARK_NONE;
+	sent->mark.pid = current_process();
+	return read_mark(&sent->mark, sent->record, iovec.base, iovec.length < length ? iovec.length : length);
+}
+
+/*
+ * Ties the socket that has sent length bytes to the object that wrote them, if one did. What it takes is in the event_buf or in functions of
+ * their own: the stacks of a chain of calls may have 512 bytes in all.
+ */
 static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct source from = {};
-	struct user_iovec iovec;
-	struct tls_mark mark = {.pid = task->tgid};
-	enum tls_mark_kind kind;
-	__u32 pid = task->tgid;
+	__u32 pid = task->tgid, key = transfer_buf(DIRECTION_SENT);
+	struct event_buf *event_buf;
 	struct tls_writer *writer;
 	struct socket_state *layer;
+	enum tls_mark_kind kind;
+	struct tls_sent *sent;
+	__u64 object;
 
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
 		return 0;
-	if (!find_source(&from, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length))
+	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
+	if (!event_buf)
 		return 0;
-	if (from.iov) {
-		if (!from.count || !read_iovec(&iovec, from.iov, from.compat))
-			return 0;
-		from.base = iovec.base;
-		from.length = iovec.length;
-	}
-	kind = read_mark(&mark, from.base, from.length < length ? from.length : length);
+	__builtin_memset(&event_buf->emission.g.from, 0, sizeof(event_buf->emission.g.from));
+	if (!find_source(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length))
+		return 0;
+	kind = read_sent(event_buf, length);
 	if (!kind)
 		return 0;
-	writer = bpf_map_lookup_elem(&tls_marks, &mark);
+	sent = (struct tls_sent *)event_buf->payload;
+	writer = bpf_map_lookup_elem(&tls_marks, &sent->mark);
 	if (!writer)
 		return 0;
-	layer = begin_layer(s, writer->address, &mark, kind);
-	end_early(layer, writer->object);
-	bpf_map_delete_elem(&tls_marks, &mark);
+	object = writer->object;
+	layer = begin_layer(s, writer->address, &sent->mark, kind);
+	bpf_map_delete_elem(&tls_marks, &sent->mark);
+	end_early(layer, object);
 	return 1;
 }
 

@@ -140,7 +140,7 @@ type RedactionConfig struct {
 }
 
 // TLSConfig is which TLS libraries are looked into, in all processes that use them: the requests that they encrypt are seen as others are. Without
-// effect in the syscall mode and below Linux 6.13.
+// effect in the syscall mode; before Linux 6.6 it takes CAP_SYS_ADMIN.
 type TLSConfig struct {
 	// OpenSSL is libssl of OpenSSL 1.1 and 3, and programs that have OpenSSL or BoringSSL linked in and have symbols. Default: true.
 	OpenSSL bool `mapstructure:"openssl"`

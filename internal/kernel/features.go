@@ -34,7 +34,6 @@ const (
 	iteratorHook   = "iter/"
 	rawHook        = "raw_tp/"
 	runHook        = "run"
-	libraryHook    = "uprobe.multi" // attached to libraries as they are found
 )
 
 // feature is a function of a mode that has programs of its own. A kernel that refuses these programs loses the feature and nothing else.
@@ -346,7 +345,7 @@ func (c *programs) isAttachedTo(program, hook string) bool {
 // Attached names the hooks that programs are attached to, each as often as there are programs.
 func (c *programs) Attached() (hooks []string) {
 	for _, h := range c.hooks {
-		if h.hook != runHook && h.hook != libraryHook && !strings.HasPrefix(h.hook, iteratorHook) {
+		if h.hook != runHook && h.hook != libraryHook && h.hook != probeHook && !strings.HasPrefix(h.hook, iteratorHook) {
 			hooks = append(hooks, h.hook)
 		}
 	}

@@ -3,15 +3,11 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
-	"math"
-	"os"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/bpf"
 )
@@ -48,10 +44,19 @@ const (
 )
 
 // Library is a TLS library whose calls are seen, in whichever process, until it is closed.
-type Library struct{ link link.Link }
+type Library struct {
+	links  []link.Link
+	probes *atomic.Int64 // those that are attached one by one; nil: these are not
+}
 
-// Close detaches the program from the library, which takes tens of milliseconds.
-func (l *Library) Close() error { return l.link.Close() }
+// Close detaches the program from the library. It takes some 10 to 100 ms for each link, of which there is one, or one for each probe.
+func (l *Library) Close() error {
+	err := detach(l.links)
+	if l.probes != nil {
+		l.probes.Add(-int64(len(l.links)))
+	}
+	return err
+}
 
 // SeesLibraries reports whether AttachLibrary works.
 func (c *SocketTracer) SeesLibraries() bool {
@@ -68,32 +73,22 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 	if err != nil {
 		return nil, err
 	}
+	if c.libraryHook == probeHook {
+		return c.attachEach(file, program, probes)
+	}
 	o := &link.UprobeMultiOptions{}
 	for _, p := range probes {
-		o.Addresses, o.Cookies = append(o.Addresses, p.Offset), append(o.Cookies, uint64(p.Kind)|uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT)
+		o.Addresses, o.Cookies = append(o.Addresses, p.Offset), append(o.Cookies, p.cookie())
 	}
 	made, err := file.UprobeMulti(nil, program, o)
 	if err != nil {
 		return nil, err
 	}
-	return &Library{made}, nil
+	return &Library{links: []link.Link{made}}, nil
 }
 
-// seekLibraries takes TLS from the options if the kernel cannot attach programs to libraries.
-func (c *SocketTracer) seekLibraries(opts *Options) {
-	err := opts.Fault.at(StageLoad, bpf.SocketflowProgTlsCall)
-	if err == nil {
-		err = hasPrivateStacks()
-	}
-	if err == nil {
-		err = proveLibraries()
-	}
-	if err == nil {
-		return
-	}
-	opts.TLS = false
-	c.status = append(c.status, ProgramStatus{Program: bpf.SocketflowProgTlsCall, Hook: libraryHook, State: ProgramRefused, Without: withoutTLS, Err: err})
-	c.degraded = append(c.degraded, fmt.Errorf("%s: %w", withoutTLS, err))
+func (p LibraryProbe) cookie() uint64 {
+	return uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT
 }
 
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.
@@ -106,7 +101,10 @@ const (
 	tlsBufs     = 2    // TLS_BUFS in bpf/tls_calls.h
 )
 
-func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
+func (c *SocketTracer) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
+	if c.libraryHook == probeHook {
+		spec.Programs[bpf.SocketflowProgTlsCall].AttachType = ebpf.AttachNone
+	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
 		return fmt.Errorf("count the CPUs: %w", err)
@@ -128,43 +126,4 @@ func configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	return set(spec, map[string]any{
 		bpf.SocketflowVarFollowTls: uint32(1), bpf.SocketflowVarEventBufsTls: first,
 	})
-}
-
-// proveLibraries finds out whether the kernel attaches a program to many addresses of a file at once (Linux 6.6): it is asked to do so in a
-// process that there is not.
-func proveLibraries() error {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Name: "sf_probe", Type: ebpf.Kprobe, AttachType: ebpf.AttachTraceUprobeMulti, License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
-	if err != nil {
-		return err
-	}
-	defer program.Close() //nolint:errcheck // it was never attached
-	self, err := link.OpenExecutable("/proc/self/exe")
-	if err != nil {
-		return err
-	}
-	made, err := self.UprobeMulti(nil, program, &link.UprobeMultiOptions{Addresses: []uint64{1}, PID: math.MaxInt32})
-	if errors.Is(err, os.ErrNotExist) { // ESRCH, as the link package has it
-		return nil
-	}
-	if err == nil {
-		return made.Close()
-	}
-	return err
-}
-
-// hasPrivateStacks reports whether programs have stacks of their own (Linux 6.13): those of a chain of calls that ties a socket have more than 512 bytes.
-func hasPrivateStacks() error {
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		return err
-	}
-	var major, minor int
-	release := unix.ByteSliceToString(name.Release[:])
-	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil || major < 6 || major == 6 && minor < 13 {
-		return fmt.Errorf("it takes Linux 6.13, and this is %s", release)
-	}
-	return nil
 }

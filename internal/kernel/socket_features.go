@@ -52,7 +52,7 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 		all = append(all, c.polls())
 	}
 	if opts.TLS {
-		all = append(all, one(bpf.SocketflowProgTlsCall, libraryHook, withoutTLS),
+		all = append(all, one(bpf.SocketflowProgTlsCall, c.libraryHook, withoutTLS),
 			one(bpf.SocketflowProgProgramExec, "tp_btf/sched_process_exec", withoutPrograms),
 			one(bpf.SocketflowProgMmapExit, "tracepoint/syscalls/sys_exit_mmap", withoutPrograms))
 	}
@@ -197,7 +197,7 @@ func (h *socketHooks) attach(def *programDef, program *ebpf.Program) (link.Link,
 		}
 		return nil, l.Close()
 	}
-	if def.hook == libraryHook { // as libraries are found
+	if def.hook == libraryHook || def.hook == probeHook { // as libraries are found
 		return nil, nil
 	}
 	if def.hook == runHook { // with arguments for which it does nothing

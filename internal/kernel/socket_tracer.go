@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -86,6 +87,8 @@ type SocketTracer struct {
 	programs
 	iterators          sync.Mutex // one iteration at a time: the programs have one variable that says what it is about
 	livePass, flowPass uint32     // of the last pass
+	libraryHook        string
+	probes             atomic.Int64 // at libraries that are attached to one by one
 }
 
 // OpenSockets loads the programs and attaches them. Events are written from then on. An error that wraps ErrUnsupported says
@@ -148,7 +151,7 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 		return err
 	}
 	if opts.TLS {
-		if err := configureTLS(spec, opts); err != nil {
+		if err := c.configureTLS(spec, opts); err != nil {
 			return err
 		}
 	}

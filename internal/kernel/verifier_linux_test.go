@@ -34,7 +34,7 @@ func TestVerifierInstructions(t *testing.T) {
 			must(t, rlimit.RemoveMemlock())
 			spec := specify(t, Options{
 				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true, DatagramData: true,
-				PayloadLimit: testLimit, PayloadBurst: testBurst,
+				Causes: true, TLS: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
 			})
 			t.Logf("attachment %s", attachmentOf(spec))
 			for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
@@ -101,14 +101,20 @@ func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	spec, err := bpf.LoadSocketflow()
 	must(t, err)
 	c := &SocketTracer{}
+	if c.seekLibraries(&opts); !opts.TLS {
+		t.Error(c.degraded)
+	}
 	must(t, c.configure(spec, opts, true))
-	keep(spec, c.features(opts, true), (&socketHooks{types: types}).absent)
+	keep(spec, c.features(opts, true), (&socketHooks{types: types}).absent, bpf.SocketflowProgAnyExit, bpf.SocketflowProgAnyPoll)
 	return spec
 }
 
-// keep removes all programs but those of the first way of each feature whose hooks this kernel has.
-func keep(spec *ebpf.CollectionSpec, features []feature, absent func(*programDef) error) {
+// keep removes all programs but those of the first way of each feature whose hooks this kernel has, and a few others.
+func keep(spec *ebpf.CollectionSpec, features []feature, absent func(*programDef) error, others ...string) {
 	wanted := map[string]bool{bpf.SocketflowProgSelfPid: true}
+	for _, name := range others {
+		wanted[name] = true
+	}
 	for _, f := range features {
 		for _, way := range f.ways {
 			there := slices.DeleteFunc(slices.Clone(way), func(def programDef) bool { return absent(&def) != nil })

@@ -16,7 +16,7 @@ import (
 
 // TestProgramsOutliveCollectors starts a collector 20 times beneath programs that are under load, and kills it: nothing happens to them.
 func TestProgramsOutliveCollectors(t *testing.T) {
-	needLibraries(t)
+	needRoot(t)
 	builder := newBuilder(t)
 	over := newSecure(t)
 	type pair struct {
@@ -84,7 +84,7 @@ func TestProgramsOutliveCollectors(t *testing.T) {
 
 // TestRequestsOfReplacedLibraries has a program use a library that another file has replaced since, and another program use that one.
 func TestRequestsOfReplacedLibraries(t *testing.T) {
-	needLibraries(t)
+	needRoot(t)
 	builder := newBuilder(t)
 	over := newSecure(t)
 	dir := openDir(t)

@@ -52,7 +52,7 @@ var secureWorkloads = []struct {
 
 // TestRequestsTLS plays workloads over TLS, one after the other: all is as it is without TLS.
 func TestRequestsTLS(t *testing.T) {
-	needLibraries(t)
+	needRoot(t)
 	builder := newBuilder(t)
 	over := newSecure(t)
 	c := runRequestCollector(t, secureConfig(t, builder))
@@ -87,7 +87,7 @@ func TestRequestsTLS(t *testing.T) {
 
 // TestRequestsTLSOnOlderConnections is TestRequestsOnOlderConnections over TLS.
 func TestRequestsTLSOnOlderConnections(t *testing.T) {
-	needLibraries(t)
+	needRoot(t)
 	requestsOnOlderConnections(t, newSecure(t), []olderWorkload{
 		{name: "tls-go", server: "gohttp-stripped server ADDRESS", client: "gohttp-pie client ADDRESS"},
 		{name: "tls-python", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1"},
@@ -286,18 +286,6 @@ func copyFile(t testing.TB, from, to string) {
 	data, err := os.ReadFile(from)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(to, data, 0o755))
-}
-
-// needLibraries ends a test that has TLS libraries observed if the kernel is too old for that.
-func needLibraries(t testing.TB) {
-	t.Helper()
-	needRoot(t)
-	var major, minor int
-	_, err := fmt.Sscanf(readFile(t, "/proc/sys/kernel/osrelease"), "%d.%d", &major, &minor)
-	require.NoError(t, err)
-	if major < 6 || major == 6 && minor < 6 {
-		testenv.Lacking(t, "uprobe_multi takes Linux 6.6")
-	}
 }
 
 // secureConfig is a configuration that leaves out all programs but those of the workloads.

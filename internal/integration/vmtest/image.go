@@ -91,7 +91,7 @@ func (m *image) close() error {
 func testBinary(pkg string) string { return "/tests/" + path.Base(pkg) + ".test" }
 
 // tools are programs that tests run.
-var tools = []string{"ip", "sh"}
+var tools = []string{"ip", "openssl", "sh"}
 
 // build makes the image that all machines of an architecture share: the guest, the tests and the tools, which are in a directory
 // of .ci/kernels.

@@ -67,14 +67,14 @@ const (
 // connections. In the syscall mode the scenarios cover a refused attempt and an older accept.
 var (
 	sockets = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestLocalClose",
+		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestLocalClose", "TestPlaintextOfLibrary", "TestMeasureDetach",
 			"TestUnwantedBodiesAreHoppedOver/socket",
 			"TestBlockingSendIsDatedByItsBeginning/socket", "TestDatagrams", "TestUnixSockets",
 			"TestDatagramDataOfEveryCall/socket_mode", "TestDatagramDataOfOddCalls/socket_mode",
 			"TestTwoThreadsBeginOneFlow/socket_mode", "TestEndedFlowLeavesTheTable/socket_mode", "TestTwoThreadsOpenOneUnixSocket/socket"),
 		in(receiverPackage, "TestEveryConnectionEndIsExact/socket", "TestEndings", "TestConnectionsOlderThanTheCollector",
 			"TestIdenticalTuplesInTwoNamespaces", "TestShortLivedProcesses", "TestSyscallScenarios/socket",
-			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestKilledLeavesNothing/socket",
+			"TestNamespacesStayApart/socket", "TestEveryRequestIsTwoSpans", "TestRequestsWithinTLS", "TestKilledLeavesNothing/socket",
 			"TestAutoModeEmitsEverything"),
 	)
 	syscalls = slices.Concat(

@@ -29,6 +29,7 @@ var workloads = map[string]func(n *notes, args []string){
 	"load":              load,
 	"bulk":              bulk,
 	"requests":          requests,
+	"secure":            secure,
 	"rounds":            rounds,
 	"pair":              pair,
 	"refused":           refused,

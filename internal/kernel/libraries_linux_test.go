@@ -1,0 +1,210 @@
+//go:build amd64 || arm64
+
+package kernel
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/tlslib"
+)
+
+// TestPlaintextOfLibrary has this program speak TLS with itself: by what its TLS library is given and gives back, and until that is not seen
+// any more.
+func TestPlaintextOfLibrary(t *testing.T) {
+	for name, fault := range map[string]Fault{"as the kernel can": nil, "probe by probe": beforeLinux66} {
+		t.Run(name, func(t *testing.T) {
+			tracer := openWith(t, Options{TLS: true, Fault: fault})
+			seen := layers{t, tracer, map[uint64][2]string{}}
+			older := secureConnection(t)
+			older.exchange("not seen", "either")
+			library := attachSelf(t, tracer)
+			c := secureConnection(t)
+			want := plaintexts{}
+			for i := range 3 {
+				ask, answer := fmt.Sprintf("question %d, ", i), fmt.Sprintf("answer %d, ", i)
+				c.exchange(ask, answer)
+				want.client[event.Sent] += ask
+				want.client[event.Received] += answer
+			}
+			want.server[event.Sent], want.server[event.Received] = want.client[event.Received], want.client[event.Sent]
+			if got := seen.of(c); got != want {
+				t.Errorf("plaintext %q, want %q", got, want)
+			}
+			older.exchange("question", "answer")
+			want = plaintexts{
+				client: [event.Directions]string{"question", "answer"}, server: [event.Directions]string{"answer", "question"},
+			}
+			if got := seen.of(older); got != want {
+				t.Errorf("plaintext of an older connection %q, want %q", got, want)
+			}
+
+			began := time.Now()
+			must(t, library.Close())
+			t.Logf("attached to %s; detached in %s", tracer.libraryHook, time.Since(began))
+			c.exchange("nobody sees", "this")
+			if got := seen.of(c); got != (plaintexts{}) {
+				t.Errorf("plaintext once the library was detached from: %q", got)
+			}
+			if got := tracer.probes.Load(); got != 0 {
+				t.Errorf("%d probes are left", got)
+			}
+		})
+	}
+}
+
+// beforeLinux66 refuses what such a kernel does not have.
+func beforeLinux66(_ Stage, program string) error {
+	if program == libraryHook {
+		return unix.EINVAL
+	}
+	return nil
+}
+
+// TestProbesAreBounded attaches to a library again and again.
+func TestProbesAreBounded(t *testing.T) {
+	tracer := openWith(t, Options{TLS: true, Fault: beforeLinux66})
+	probes := make([]LibraryProbe, maxProbes+1)
+	if _, err := tracer.AttachLibrary("/proc/self/exe", probes); err == nil || tracer.probes.Load() != 0 {
+		t.Errorf("%d probes were attached: %v; %d are counted", len(probes), err, tracer.probes.Load())
+	}
+	if _, err := tracer.AttachLibrary("/dev/null", make([]LibraryProbe, 2)); err == nil || tracer.probes.Load() != 0 {
+		t.Errorf("attached to no file: %v; %d are counted", err, tracer.probes.Load())
+	}
+	must(t, attachSelf(t, tracer).Close())
+}
+
+// attachSelf attaches to the TLS library of this program.
+func attachSelf(t *testing.T, tracer *SocketTracer) *Library {
+	t.Helper()
+	return attachFile(t, tracer, "/proc/self/exe")
+}
+
+func attachFile(t *testing.T, tracer *SocketTracer, path string) *Library {
+	t.Helper()
+	kinds := map[[2]int]LibraryProbeKind{
+		{int(tlslib.GoRead), int(tlslib.Enter)}: GoReadEnter, {int(tlslib.GoRead), int(tlslib.Exit)}: GoReadExit,
+		{int(tlslib.GoWrite), int(tlslib.Enter)}: GoWriteEnter, {int(tlslib.GoConnWrite), int(tlslib.Enter)}: GoRecord,
+	}
+	file, err := os.Open(path)
+	must(t, err)
+	defer file.Close() //nolint:errcheck // it is only read
+	info, err := file.Stat()
+	must(t, err)
+	found, err := tlslib.Find(file, info.Size())
+	must(t, err)
+	var probes []LibraryProbe
+	for _, p := range found.Probes {
+		probes = append(probes, LibraryProbe{Offset: p.Offset, Kind: kinds[[2]int{int(p.Call), int(p.Place)}], Depth: p.Depth})
+	}
+	library, err := tracer.AttachLibrary(path, probes)
+	must(t, err)
+	return library
+}
+
+// secured is a connection of this program with itself.
+type secured struct {
+	t              *testing.T
+	client, server *tls.Conn
+	addresses      [2]string // of the client's socket, and the server's
+}
+
+func secureConnection(t *testing.T) *secured {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"workload.test"}}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	must(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listener.Close() //nolint:errcheck // there is one connection only
+	client, err := net.Dial("tcp", listener.Addr().String())
+	must(t, err)
+	server, err := listener.Accept()
+	must(t, err)
+	s := &secured{
+		t: t, client: tls.Client(client, &tls.Config{InsecureSkipVerify: true}), //nolint:gosec // its certificate is its own
+		server: tls.Server(server, &tls.Config{
+			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}},
+		}),
+		addresses: [2]string{client.LocalAddr().String(), server.LocalAddr().String()},
+	}
+	t.Cleanup(func() { must(t, errors.Join(client.Close(), server.Close())) })
+	return s
+}
+
+// exchange has the client ask, and the server answer.
+func (s *secured) exchange(ask, answer string) {
+	s.t.Helper()
+	asked := make(chan error)
+	go func() {
+		_, err := s.client.Write([]byte(ask))
+		asked <- err
+	}()
+	s.receive(s.server, ask)
+	must(s.t, <-asked)
+	_, err := s.server.Write([]byte(answer))
+	must(s.t, err)
+	s.receive(s.client, answer)
+}
+
+func (s *secured) receive(at *tls.Conn, want string) {
+	s.t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(at, got); err != nil || string(got) != want {
+		s.t.Fatalf("%q, %v; want %q", got, err, want)
+	}
+}
+
+// plaintexts are what went over a connection.
+type plaintexts struct{ client, server [event.Directions]string }
+
+// layers reads the plaintext of connections.
+type layers struct {
+	t      *testing.T
+	tracer *SocketTracer
+	flows  map[uint64][2]string // the addresses of sockets, by their cookies
+}
+
+// of reads all events, and returns the plaintext of a connection.
+func (l *layers) of(c *secured) (all plaintexts) {
+	l.t.Helper()
+	reader := l.tracer.Readers()[0]
+	reader.SetDeadline(time.Now().Add(time.Millisecond))
+	for {
+		var e event.Event
+		err := reader.Next(&e)
+		if errors.Is(err, ErrIdle) {
+			return all
+		}
+		must(l.t, err)
+		switch {
+		case e.Kind == event.KindOpen:
+			l.flows[e.Flow.Cookie] = [2]string{e.Flow.Local.String(), e.Flow.Remote.String()}
+		case e.Kind == event.KindData && e.Flow.Cookie&event.LayerTLS != 0:
+			ends := l.flows[e.Flow.Cookie&^event.LayerTLS]
+			if ends == c.addresses {
+				all.client[e.Data.Direction] += string(e.Data.Payload)
+			}
+			if slices.Reverse(ends[:]); ends == c.addresses {
+				all.server[e.Data.Direction] += string(e.Data.Payload)
+			}
+		}
+	}
+}
