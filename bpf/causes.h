@@ -126,7 +126,7 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 /* A thread has received something. */
 static __always_inline void note_row(struct thread_cause *t, __u64 cookie, bool request)
 {
-	bool same = !((t->cookie ^ cookie) & ~LAYER_TLS);
+	bool same = !((t->cookie ^ cookie) & ~LAYER_MASK);
 
 	if (t->polled)
 		t->deferred = 0;

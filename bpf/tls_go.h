@@ -13,13 +13,20 @@ struct go_call {
 	__u64 on_stack; /* the bytes are on the stack, and call.bytes is how far below its upper end */
 };
 
-/* By the address of the goroutine. */
+/*
+ * By the address of the goroutine. Calls to read may be within each other (TLS in TLS): of these the key has the frame, too, in the upper half of pid.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space */
 	__type(key, struct tls_object);
 	__type(value, struct go_call);
 } go_calls SEC(".maps");
+
+static __always_inline struct tls_object go_read_key(const struct tls_object *goroutine, __u64 frame)
+{
+	return (struct tls_object){.address = goroutine->address, .pid = goroutine->pid | frame << 32};
+}
 
 static __always_inline bool read_stack(struct go_stack *stack, __u64 goroutine)
 {
@@ -52,6 +59,8 @@ static __always_inline void on_go_enter(const struct pt_regs *regs, __u64 probe)
 		c.on_stack = 1;
 		c.call.bytes = stack.high - c.call.bytes;
 	}
+	if (!(probe & TLS_WRITE))
+		goroutine = go_read_key(&goroutine, c.call.frame);
 	bpf_map_update_elem(&go_calls, &goroutine, &c, BPF_ANY);
 }
 
@@ -76,12 +85,11 @@ static __always_inline void on_go_exit(const struct pt_regs *regs, __u64 probe)
 	struct go_stack stack;
 	struct go_call c;
 
-	if (!read_stack(&stack, goroutine.address) || !take_go_call(&c, &goroutine, &stack))
+	if (!read_stack(&stack, goroutine.address))
 		return;
-	if (c.call.frame != stack.high - frame_of(regs, probe) || c.call.kind & TLS_WRITE) {
-		count(COUNTER_TLS_UNMATCHED);
+	goroutine = go_read_key(&goroutine, stack.high - frame_of(regs, probe));
+	if (!take_go_call(&c, &goroutine, &stack))
 		return;
-	}
 	bpf_map_delete_elem(&go_calls, &goroutine);
 	if (length > 0 && length <= TLS_LENGTH_MAX)
 		on_plaintext(&c.call, DIRECTION_RECEIVED, length);

@@ -18,8 +18,8 @@ func (c *endedCookies) remove(cookie uint64) {
 // connection that was evicted, or whose open was lost, the kernel is asked for a description, with which it is joined.
 func (t *Table) data(e *event.Event) {
 	cookie := e.Flow.Cookie
-	if e.Flow.Cookie&event.LayerTLS != 0 && t.connections[cookie] == nil {
-		cookie &^= event.LayerTLS
+	if cookie&event.LayerMask != 0 && t.connections[cookie] == nil {
+		cookie &^= event.LayerMask
 	}
 	c := t.connections[cookie]
 	if c == nil {
