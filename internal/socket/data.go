@@ -38,7 +38,8 @@ func (t *Table) data(e *event.Event) {
 	} else if l := c.layerOf(e); l.conv != nil {
 		l.conv.Data(e)
 	}
-	if c.closed && !c.waiting && c.ending.Unread > 0 {
+	// When the plaintext of the last records comes is not known: there are fewer bytes of it.
+	if c.closed && !c.waiting && c.ending.Unread > 0 && c.layers[within].cookie == 0 {
 		c.ending.Unread -= min(c.ending.Unread, e.Data.Length)
 		if c.ending.Unread == 0 {
 			t.emitClosed(c)
