@@ -146,7 +146,7 @@ static __always_inline void judge_request(struct thread_cause *t)
 /* A thread has received something. */
 static __always_inline void note_row(struct thread_cause *t, __u64 cookie, bool request)
 {
-	bool same = !((t->cookie ^ cookie) & ~LAYER_TLS);
+	bool same = !((t->cookie ^ cookie) & ~LAYER_MASK);
 
 	if (!same)
 		judge_request(t);

@@ -25,6 +25,8 @@
 
 /* In a socket's cookie: it stands for the plaintext of the TLS records that the socket carries. */
 #define LAYER_TLS (1ull << 61)
+#define LAYER_INNER (1ull << 60) /* beside it: that of TLS records within this plaintext */
+#define LAYER_MASK (LAYER_TLS | LAYER_INNER)
 
 enum event_kind {
 	EVENT_PROCESS = 1,   /* struct process_event: a process is about to own a socket of this shard */

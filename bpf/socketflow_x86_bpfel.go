@@ -714,7 +714,8 @@ const (
 	SocketflowTlsProbeTLS_READ             SocketflowTlsProbe = 0
 	SocketflowTlsProbeTLS_WRITE            SocketflowTlsProbe = 1
 	SocketflowTlsProbeTLS_COUNT_BY_POINTER SocketflowTlsProbe = 2
-	SocketflowTlsProbeTLS_CALL             SocketflowTlsProbe = 3
+	SocketflowTlsProbeTLS_FILE             SocketflowTlsProbe = 4
+	SocketflowTlsProbeTLS_CALL             SocketflowTlsProbe = 7
 	SocketflowTlsProbeTLS_ENTER            SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_EXIT             SocketflowTlsProbe = 32
 	SocketflowTlsProbeTLS_BIO_WRITE        SocketflowTlsProbe = 48

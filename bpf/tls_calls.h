@@ -17,7 +17,8 @@ enum tls_probe {
 	TLS_READ = 0,
 	TLS_WRITE = 1,
 	TLS_COUNT_BY_POINTER = 2, /* its fourth argument says where it puts the number of bytes */
-	TLS_CALL = 3,             /* all of them */
+	TLS_FILE = 4,             /* its second argument is a descriptor that the bytes come from (kTLS encrypts them) */
+	TLS_CALL = 7,             /* all of them */
 	/* Which place it is. */
 	TLS_ENTER = 0x10,
 	TLS_EXIT = 0x20,
@@ -123,19 +124,18 @@ static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u64 d
 	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
 }
 
-/* The tie of what has been at an address in a process since before a time. */
-static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 before)
+/* The tie of an object that has been there since before a time; the object is then what writes its records. */
+static __always_inline struct tls_tie *tie_in(struct tls_object *object, __u64 before)
 {
-	struct tls_object object = {.address = address, .pid = pid};
-	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, &object);
+	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, object);
 	struct tls_tie *tie;
 
 	if (written) {
 		if (written->since >= before)
 			return NULL;
-		object.address = written->writer;
+		object->address = written->writer;
 	}
-	tie = bpf_map_lookup_elem(&tls_ties, &object);
+	tie = bpf_map_lookup_elem(&tls_ties, object);
 	return tie && tie->since < before ? tie : NULL;
 }
 
@@ -146,11 +146,12 @@ static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 be
 static __noinline struct tls_tie *tie_of(__u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct tls_tie *tie = tie_in(task->tgid, address, ~0ull);
+	struct tls_object own = {.address = address, .pid = task->tgid}, parents = {.address = address, .pid = task->real_parent->tgid};
+	struct tls_tie *tie = tie_in(&own, ~0ull);
 
 	if (tie && is_own(tie, task))
 		return tie;
-	return tie_in(task->real_parent->tgid, address, task->group_leader->start_boottime);
+	return tie_in(&parents, task->group_leader->start_boottime);
 }
 
 /* The plaintext of length bytes at an address is emitted. began: when the call did. */
@@ -178,15 +179,32 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 		e->cause.length = 0;
 	}
 	note_goroutine(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), direction, s->conn.flow.role);
-	t->g.from.base = bytes;
-	t->g.from.length = length;
+	if (bytes) {
+		t->g.from.base = bytes;
+		t->g.from.length = length;
+	} else {
+		without_buffer(t);
+	}
 	begin_frames(t, e, &s->conn, direction, budget);
 	add_to_burst(t, &s->conn);
 	emit_call(t, stream);
 	take_from_burst(t, &s->conn);
 }
 
-/* A call that began at a time has transferred length bytes of plaintext of a TLS object: they are at an address. */
+/* What a client has sent before its hello left the process (early data) has waited, too. */
+static __noinline int emit_waiting(struct socket_state *s, __u64 address)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	__u32 buf = 0, use = 0;
+
+	if (!bpf_map_lookup_elem(&tls_early, &object) || !take_tls_buf(&buf, &use))
+		return 0;
+	end_early(s, address, buf);
+	give_back_tls_buf(use);
+	return 0;
+}
+
+/* A call that began at a time has transferred length bytes of plaintext of a TLS object: they are at an address; 0: in a file. */
 static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32 direction, __u32 length)
 {
 	struct tls_tie *tie = tie_of(object);
@@ -210,11 +228,18 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 		count(COUNTER_TLS_UNTIED);
 		return 0;
 	}
+	if (!(s->conn.streams[0].position | s->conn.streams[1].position))
+		emit_waiting(s, object);
 	stream = &s->conn.streams[direction];
 	stream->position += length;
-	if (direction == DIRECTION_SENT)
+	if (direction == DIRECTION_SENT) {
 		end_pending(s);
+		if (!is_tied(s, task) && bytes)
+			tie_inner(s, bytes, length);
+	}
 	if (!is_wanted(&s->conn, direction, &budget)) {
+		if (is_tied(s, task))
+			return 0;
 		if (direction == DIRECTION_RECEIVED)
 			note_received_from(s, task, 0, 0);
 		else
@@ -243,12 +268,49 @@ static __always_inline __u64 frame_of(const struct pt_regs *regs, __u64 probe)
 	return USER_STACK(regs) + (probe >> TLS_DEPTH_SHIFT);
 }
 
+/* The object writes records with this BIO. */
+static __always_inline void set_writer(__u64 address, __u64 writer)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct tls_written now = {.writer = writer, .since = bpf_ktime_get_boot_ns()}, *known;
+
+	if (!address || !writer)
+		return;
+	known = bpf_map_lookup_elem(&tls_writers, &object);
+	if (!known || known->writer != writer)
+		bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
+}
+
+/* The process goes on with a connection of its parent, who may have another one at this address soon. What it writes itself ties it anew. */
+static __noinline int inherit_tie(__u64 address)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct tls_object own = {.address = address, .pid = task->tgid}, parents = {.address = address, .pid = task->real_parent->tgid};
+	struct tls_tie *tie = tie_in(&own, ~0ull), inherited;
+
+	if (tie && is_own(tie, task))
+		return 0;
+	tie = tie_in(&parents, task->group_leader->start_boottime);
+	if (!tie)
+		return 0;
+	inherited = (struct tls_tie){.cookie = tie->cookie, .since = bpf_ktime_get_boot_ns()};
+	parents.pid = task->tgid;
+	bpf_map_update_elem(&tls_ties, &parents, &inherited, BPF_ANY);
+	if (parents.address != address)
+		set_writer(address, parents.address);
+	return 0;
+}
+
 /* A call that reads or writes begins: its arguments are the object, the bytes, their number, and where the number of those transferred goes. */
 static __always_inline void on_tls_enter(const struct pt_regs *regs, __u64 probe)
 {
-	struct tls_calls *calls = calls_of(true);
+	struct tls_calls *calls = calls_of(false);
 	struct tls_call *call;
 
+	if (!calls) { /* the thread's first */
+		calls = calls_of(true);
+		inherit_tie(FUNCTION_ARG1(regs));
+	}
 	if (!calls)
 		return;
 	if (calls->depth >= TLS_CALLS_MAX) { /* ends were not seen */
@@ -299,20 +361,8 @@ static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
 	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
 		return;
 	if (length && length <= TLS_LENGTH_MAX)
-		on_plaintext(call->object, call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
-}
-
-/* The object writes records with this BIO. */
-static __always_inline void set_writer(__u64 address, __u64 writer)
-{
-	struct tls_object object = {.address = address, .pid = current_process()};
-	struct tls_written now = {.writer = writer, .since = bpf_ktime_get_boot_ns()}, *known;
-
-	if (!address || !writer)
-		return;
-	known = bpf_map_lookup_elem(&tls_writers, &object);
-	if (!known || known->writer != writer)
-		bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
+		on_plaintext(call->object, call->kind & TLS_FILE ? 0 : call->bytes, call->began,
+			     probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
 }
 
 /* The writer of a record waits for the socket that sends it, unless its socket is known. */
@@ -324,9 +374,10 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 	__u8 yes = 1;
 
 	if (tie && is_own(tie, bpf_get_current_task_btf())) {
-		if (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1]))
+		if (is_shown(tie) && (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1])))
 			return;
-		bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */
+		if (kind == TLS_MARK_HELLO)
+			bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */
 	}
 	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))

@@ -84,15 +84,15 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 	return 0;
 }
 
-/* A part is emitted as data of its layer. */
-static __noinline int emit_early_part(struct socket_state *layer, struct early *early, __u32 i)
+/* A part is emitted as data of its layer, from a buffer of event_bufs. */
+static __noinline int emit_early_part(struct socket_state *layer, struct early *early, __u32 i, __u32 key)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct event_buf *event_buf;
 	struct early_part *part;
 	struct data_event *e;
 	struct stream *stream;
-	__u32 key = transfer_buf(DIRECTION_SENT), n, at;
+	__u32 n, at;
 
 	if (!layer || !early)
 		return 0;
@@ -128,8 +128,8 @@ static __noinline int emit_early_part(struct socket_state *layer, struct early *
 	return 0;
 }
 
-/* The socket is known: what has waited is emitted, in its order. layer NULL: the socket is left out. */
-static __always_inline void end_early(struct socket_state *layer, __u64 address)
+/* The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. */
+static __always_inline void end_early(struct socket_state *layer, __u64 address, __u32 key)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
 	struct early *early = address ? bpf_map_lookup_elem(&tls_early, &object) : NULL;
@@ -140,7 +140,7 @@ static __always_inline void end_early(struct socket_state *layer, __u64 address)
 		if (i >= early->count)
 			break;
 		if (layer)
-			emit_early_part(layer, early, i);
+			emit_early_part(layer, early, i, key);
 		count(COUNTER_TLS_FOUND);
 	}
 	bpf_map_delete_elem(&tls_early, &object);

@@ -13,13 +13,20 @@ struct go_call {
 	__u64 on_stack; /* the bytes are on the stack, and call.bytes is how far below its upper end */
 };
 
-/* By the address of the goroutine. */
+/*
+ * By the address of the goroutine. Calls to read may be within each other (TLS in TLS): of these the key has the frame, too, in the upper half of pid.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space */
 	__type(key, struct tls_object);
 	__type(value, struct go_call);
 } go_calls SEC(".maps");
+
+static __always_inline struct tls_object go_read_key(const struct tls_object *goroutine, __u64 frame)
+{
+	return (struct tls_object){.address = goroutine->address, .pid = goroutine->pid | frame << 32};
+}
 
 static __always_inline bool read_stack(struct go_stack *stack, __u64 goroutine)
 {
@@ -45,6 +52,8 @@ static __noinline int begin_go_call(const struct pt_regs *regs, __u64 probe)
 		c.on_stack = 1;
 		c.call.bytes = stack.high - c.call.bytes;
 	}
+	if (!(probe & TLS_WRITE))
+		goroutine = go_read_key(&goroutine, c.call.frame);
 	bpf_map_update_elem(&go_calls, &goroutine, &c, BPF_ANY);
 	return 0;
 }
@@ -82,14 +91,10 @@ static __always_inline void on_go_exit(const struct pt_regs *regs, __u64 probe)
 
 	if (!read_stack(&stack, goroutine.address))
 		return;
+	goroutine = go_read_key(&goroutine, stack.high - frame_of(regs, probe));
 	c = bpf_map_lookup_elem(&go_calls, &goroutine);
-	if (!c)
-		return;
-	if (c->call.frame != stack.high - frame_of(regs, probe) || c->call.kind & TLS_WRITE) {
-		count(COUNTER_TLS_UNMATCHED);
-		return;
-	}
-	end_go_call(c, &goroutine, &stack, DIRECTION_RECEIVED, length > 0 ? length : 0);
+	if (c)
+		end_go_call(c, &goroutine, &stack, DIRECTION_RECEIVED, length > 0 ? length : 0);
 }
 
 /* A connection writes records. */

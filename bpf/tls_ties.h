@@ -58,7 +58,7 @@ struct {
 /* Which socket carries what an object writes. */
 struct tls_tie {
 	__u64 cookie;    /* of the layer; 0: the socket is left out */
-	__u64 record[2]; /* the mark that showed it */
+	__u64 record[2]; /* the mark that showed it; 0, 0: it was the parent's */
 	__u64 since;     /* CLOCK_BOOTTIME, ns */
 };
 
@@ -68,6 +68,11 @@ struct {
 	__type(key, struct tls_object);
 	__type(value, struct tls_tie);
 } tls_ties SEC(".maps");
+
+static __always_inline bool is_shown(const struct tls_tie *tie)
+{
+	return tie->record[0] | tie->record[1];
+}
 
 /* Not one of an earlier process, which had the same number. */
 static __always_inline bool is_own(const struct tls_tie *tie, const struct task_struct *task)
@@ -147,10 +152,18 @@ static __always_inline enum tls_mark_kind read_mark(struct tls_mark *mark, __u8 
 	return mark_of(mark, record, n);
 }
 
-/* The layer of a socket, which begins now, or has begun: a process may go on with the connection of the one that it was forked from. */
+/* The cookie of the layer that is next: on a socket, or within a layer. */
+static __always_inline __u64 layer_cookie(const struct socket_state *s)
+{
+	__u64 cookie = s->conn.flow.cookie;
+
+	return cookie | (cookie & LAYER_TLS ? LAYER_INNER : LAYER_TLS);
+}
+
+/* It begins now, or has begun: a process may go on with the connection of the one that it was forked from. */
 static __always_inline struct socket_state *layer_on(struct socket_state *s, enum tls_mark_kind kind)
 {
-	__u64 cookie = s->conn.flow.cookie | LAYER_TLS;
+	__u64 cookie = layer_cookie(s);
 	struct socket_state *layer = bpf_map_lookup_elem(&tls_layers, &cookie);
 
 	if (layer || bpf_map_update_elem(&tls_layers, &cookie, s, BPF_NOEXIST))
@@ -165,7 +178,7 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 		stream->gap_reason = stream->signature = 0;
 		stream->frames.form = 0;
 	}
-	layer->conn.burst = layer->conn.task_pid = layer->pending_tid = 0;
+	layer->conn.burst = layer->conn.task_pid = layer->pending_tid = layer->tls_pid = 0;
 	layer->conn.existing = kind != TLS_MARK_HELLO;
 	layer->conn.flow.cookie = cookie;
 	return layer;
@@ -175,7 +188,7 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 static __noinline struct socket_state *begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
 	struct tls_object object = {.address = address, .pid = mark->pid};
-	struct tls_tie tie = {.cookie = s->ignored ? 0 : s->conn.flow.cookie | LAYER_TLS, .since = bpf_ktime_get_boot_ns()};
+	struct tls_tie tie = {.cookie = s->ignored ? 0 : layer_cookie(s), .since = bpf_ktime_get_boot_ns()};
 
 	tie.record[0] = mark->words[0];
 	tie.record[1] = mark->words[1];
@@ -187,7 +200,7 @@ static __noinline struct socket_state *begin_layer(struct socket_state *s, __u64
 
 #include "tls_early.h"
 
-/* Whether a socket carries the records of a TLS object whose plaintext is seen, in this process. */
+/* Whether a socket or a layer carries the records of a TLS object whose plaintext is seen, in this process. */
 static __always_inline bool is_tied(const struct socket_state *s, const struct task_struct *task)
 {
 	return s->tls_pid && s->tls_pid == task->tgid;
@@ -245,8 +258,26 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	object = writer->object;
 	layer = begin_layer(s, writer->address, &sent->mark, kind);
 	bpf_map_delete_elem(&tls_marks, &sent->mark);
-	end_early(layer, object);
+	end_early(layer, object, key);
 	return 1;
+}
+
+/* Ties a layer whose plaintext begins like a connection with TLS to the object that wrote it, if one did. */
+static __noinline int tie_inner(struct socket_state *outer, __u64 bytes, __u32 length)
+{
+	struct tls_mark mark = {.pid = current_process()};
+	__u8 record[TLS_HEAD_LEN] = {};
+	enum tls_mark_kind kind = read_mark(&mark, record, bytes, length);
+	struct tls_writer *writer;
+
+	if (kind != TLS_MARK_HELLO || !outer || outer->conn.flow.cookie & LAYER_INNER)
+		return 0;
+	writer = bpf_map_lookup_elem(&tls_marks, &mark);
+	if (!writer)
+		return 0;
+	begin_layer(outer, writer->address, &mark, kind);
+	bpf_map_delete_elem(&tls_marks, &mark);
+	return 0;
 }
 
 /* The plaintext of a socket that is left out waits for nothing. */

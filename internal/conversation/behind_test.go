@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/conversation"
@@ -130,9 +131,16 @@ func begin(t *testing.T, out conversation.Emitter, memory int) (*conversation.Sh
 }
 
 // play transfers the bytes of each call in calls of n bytes.
-func play(c *conversation.Conversation, calls []call, n int) {
+func play(c *conversation.Conversation, calls []call, n int) { playBehind(c, nil, calls, n) }
+
+// playBehind does so after other calls.
+func playBehind(c *conversation.Conversation, before, calls []call, n int) {
 	var position [event.Directions]uint64
 	now := uint64(1000)
+	for _, x := range before {
+		position[x.direction] += uint64(len(x.bytes))
+		now += 1_000_000
+	}
 	for _, x := range calls {
 		for b := x.bytes; len(b) > 0; {
 			part := b[:min(n, len(b))]
@@ -213,5 +221,79 @@ func TestTLSBehindPreamblesAndInTunnels(t *testing.T) {
 				t.Errorf("%s, in calls of %d: %+v, mute %v", name, n, said, c.Mute())
 			}
 		}
+	}
+}
+
+// unknown is how a protocol begins that is not parsed: a cancelled query of PostgreSQL.
+const unknown = "\x00\x00\x00\x10\x04\xd2\x16\x2e\x00\x00\x12\x34\x56\x78\x9a\xbc"
+
+// Protocols that are not parsed ask for TLS and go on in it. What they say before is as their programs say it.
+func TestTLSInTheMiddleOfUnknownProtocols(t *testing.T) {
+	const refusal = "\x15\x03\x01\x00\x02\x02\x28"
+	for name, before := range map[string][]call{
+		"PostgreSQL": {gets("\x00\x00\x00\x08\x04\xd2\x16\x2f"), sends("S")},
+		"PostgreSQL, GSSENCRequest first": {
+			gets("\x00\x00\x00\x08\x04\xd2\x16\x30"), sends("N"), gets("\x00\x00\x00\x08\x04\xd2\x16\x2f"), sends("S"),
+		},
+		"MySQL": {
+			sends("\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00abcdefgh\x00\xff\xff\xff\x02\x00\xff\xdf\x15" +
+				"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00abcdefghijkl\x00caching_sha2_password\x00"),
+			gets("\x20\x00\x00\x01\x85\xae\xff\x19\x00\x00\x00\x01\xff" + string(make([]byte, 23))),
+		},
+		"SMTP": {
+			sends("220 mail.example.org ESMTP\r\n"), gets("EHLO a\r\n"), sends("250-mail.example.org\r\n250 STARTTLS\r\n"),
+			gets("STARTTLS\r\n"), sends("220 2.0.0 Ready to start TLS\r\n"),
+		},
+		"IMAP": {
+			sends("* OK IMAP4rev1 ready\r\n"), gets("a CAPABILITY\r\n"), sends("* CAPABILITY IMAP4rev1 STARTTLS\r\na OK\r\n"),
+			gets("b STARTTLS\r\n"), sends("b OK Begin TLS\r\n"),
+		},
+		"POP3": {sends("+OK POP3 ready\r\n"), gets("CAPA\r\n"), sends("+OK\r\nSTLS\r\n.\r\n"), gets("STLS\r\n"), sends("+OK Begin TLS\r\n")},
+		"FTP":  {sends("220 ready\r\n"), gets("AUTH TLS\r\n"), sends("234 Proceed\r\n")},
+		"LDAP": {
+			gets("\x30\x1d\x02\x01\x01\x77\x18\x80\x161.3.6.1.4.1.1466.20037"), sends("\x30\x0c\x02\x01\x01\x78\x07\x0a\x01\x00\x04\x00\x04\x00"),
+		},
+		"XMPP": {
+			gets("<?xml version='1.0'?><stream:stream to='a'>"), sends("<?xml version='1.0'?><stream:stream from='a'>"),
+			sends("<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>"),
+			gets("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), sends("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+		},
+		"the last transfer that is looked at": slices.Repeat([]call{gets(unknown)}, 15),
+	} {
+		for _, n := range []int{1, 7, 1 << 20} { // of the hello
+			var got emissions
+			s, c := begin(t, &got, 1<<20)
+			play(c, before, 1<<20)
+			if c.Mute() || c.TLS() != nil {
+				t.Errorf("%s: before TLS: mute %v, %+v", name, c.Mute(), c.TLS())
+			}
+			playBehind(c, before, []call{gets(tls), sends(refusal)}, n)
+			if said := c.TLS(); said == nil || !said.Failed || !c.Mute() {
+				t.Errorf("%s, a hello in calls of %d: %+v, mute %v", name, n, said, c.Mute())
+			}
+			if stats := s.Stats(); stats.Recognised.Load() != 0 || stats.Unrecognised.Load() != 1 {
+				t.Errorf("%s: %d recognised, %d not", name, stats.Recognised.Load(), stats.Unrecognised.Load())
+			}
+		}
+	}
+}
+
+func TestSearchForTLSEnds(t *testing.T) {
+	var got emissions
+	_, c := begin(t, &got, 1<<20)
+	play(c, append(slices.Repeat([]call{gets(unknown)}, 16), gets(tls)), 1<<20)
+	if !c.Mute() || c.TLS() != nil {
+		t.Errorf("mute %v, %+v", c.Mute(), c.TLS())
+	}
+}
+
+// Once TLS is looked for, requests are not: they are what somebody sends in another protocol.
+func TestRequestsWithinAnUnknownProtocolAreNone(t *testing.T) {
+	var got emissions
+	_, c := begin(t, &got, 1<<20)
+	play(c, []call{gets(unknown), gets(get), sends(ok), gets(get), sends(ok)}, 1<<20)
+	c.Abandon(1 << 40)
+	if len(got) != 0 {
+		t.Errorf("emitted %q", got)
 	}
 }

@@ -80,6 +80,16 @@ func (c *Conversation) End(e *event.Ending, at uint64, errno uint32, by Closer) 
 	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Errno: errno, ByClient: byClient})
 }
 
+// IgnoreUnrecognised gives the conversation up if its protocol is not known by now.
+func (c *Conversation) IgnoreUnrecognised() {
+	if c.parser != nil || c.mute {
+		return
+	}
+	c.giveUp()
+	c.settle()
+	c.shard.relieve()
+}
+
 // Abandon ends a conversation whose end was lost, at a time (CLOCK_MONOTONIC, ns).
 func (c *Conversation) Abandon(at uint64) {
 	c.close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true})

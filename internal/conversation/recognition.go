@@ -12,6 +12,9 @@ const (
 	recognitionBytes = 4096
 	// recognitionTransfers is after how many unrecognised transfers a conversation is given up whose beginning was not seen.
 	recognitionTransfers = 32
+	// searchTransfers is after how many transfers a conversation is given up whose beginning is in no known protocol. Until then one that may
+	// begin anywhere is looked for. XMPP becomes TLS with its 7th transfer, SMTP and IMAP with their 6th (STARTTLS).
+	searchTransfers = 16
 	// maxSwitches is how many protocols may follow each other on one connection: a proxy's preamble, the request for a tunnel, an
 	// upgrade in it ...
 	maxSwitches = 8
@@ -22,6 +25,7 @@ type recognition struct {
 	kept     []transfer // copies, until the protocol is known
 	size     [event.Directions]int
 	looked   int    // transfers that no protocol recognised
+	searches bool   // the beginning is in no known protocol: what may begin anywhere is looked for
 	switches int    // protocols before this one
 	rejected uint64 // set of the protocols that have rejected these bytes
 }
@@ -44,13 +48,26 @@ func (c *Conversation) recognise(t *transfer) {
 	case best >= protocol.Strong, best == protocol.Weak && full:
 		c.begin(found)
 	case best != protocol.No && !full:
-	case !c.joined:
-		c.giveUp()
-	default: // the next transfer may be a beginning
+	default:
 		c.dropKept()
-		if r.looked++; r.looked >= recognitionTransfers {
-			c.giveUp()
-		}
+		c.lookOn()
+	}
+}
+
+// lookOn goes on with the next transfer, which may be the beginning of a protocol.
+func (c *Conversation) lookOn() {
+	r := &c.recognition
+	r.looked++
+	switch {
+	case r.searches && r.looked < searchTransfers:
+	case r.searches:
+		c.giveUp()
+	case c.joined && r.looked < recognitionTransfers:
+	case !c.joined && c.shard.anywhere && !c.connection.Datagrams:
+		r.searches = true
+		c.wantLimits()
+	default:
+		c.giveUp()
 	}
 }
 
@@ -71,7 +88,7 @@ func (c *Conversation) detect(latest event.Direction) (found candidate, best pro
 		sample := c.sampleFor(role)
 		for i := range c.shard.protocols {
 			p := &c.shard.protocols[i]
-			if p.Transports&c.transport() == 0 || c.recognition.rejected>>i&1 != 0 {
+			if p.Transports&c.transport() == 0 || c.recognition.rejected>>i&1 != 0 || c.recognition.searches && !p.Anywhere {
 				continue
 			}
 			switch confidence := p.Detect(&sample); {
@@ -180,6 +197,7 @@ func (c *Conversation) countResult(as *atomic.Uint64) {
 // begin creates the parser of the recognised protocol and gives it what was kept.
 func (c *Conversation) begin(found candidate) {
 	c.protocol, c.role = found.protocol, found.role
+	c.recognition.searches = false
 	for d := range c.streams {
 		c.streams[d].direction = directionOf(event.Direction(d), c.role)
 	}

@@ -64,6 +64,7 @@ type Shard struct {
 	opts      Options
 	protocols []protocol.Protocol
 	starts    []func(*protocol.Session) protocol.Parser
+	anywhere  bool // there are protocols that may begin anywhere
 	stats     Stats
 
 	memory  memory
@@ -85,6 +86,7 @@ func NewShard(opts Options) *Shard {
 	for _, p := range opts.Protocols {
 		s.protocols = append(s.protocols, p.Protocol)
 		s.starts = append(s.starts, p.Start(p.Settings))
+		s.anywhere = s.anywhere || p.Anywhere
 	}
 	return s
 }

@@ -25,11 +25,14 @@ func (c *Conversation) ignore() {
 	c.want()
 }
 
-// wantLimits asks for all data within the limits. What the kernel was asked to skip it skips all the same.
+// wantLimits asks for all data within the limits, or for what is enough for a search. What the kernel was asked to skip it skips all the same.
 func (c *Conversation) wantLimits() {
 	w := event.Want{Until: c.wanted.Until, Burst: c.shard.opts.PayloadBurst}
 	for d := range w.Limit {
 		w.Limit[d] = c.shard.opts.PayloadLimit
+		if c.recognition.searches {
+			w.Limit[d] = min(w.Limit[d], recognitionBytes)
+		}
 		c.streams[d].form = nil
 	}
 	if w != c.wanted {

@@ -214,6 +214,14 @@ func TestHellosInPiecesAndOtherBeginnings(t *testing.T) {
 			}
 		}
 	}
+	behind := func(turns [][2]string, speak func(*testing.T, net.Conn, net.Conn)) func(*testing.T, net.Conn, net.Conn) {
+		return func(t *testing.T, client, server net.Conn) {
+			for _, turn := range turns {
+				says(turn[0], turn[1])(t, client, server)
+			}
+			speak(t, client, server)
+		}
+	}
 	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
 		t.Run(string(mode), func(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -227,6 +235,10 @@ func TestHellosInPiecesAndOtherBeginnings(t *testing.T) {
 			}{
 				{"whole", said + "false true", secure(1 << 20)},
 				{"in pieces, resumed", said + "true true", secure(100)},
+				{"behind PostgreSQL's SSLRequest", said + "true true", behind([][2]string{{"\x00\x00\x00\x08\x04\xd2\x16\x2f", "S"}}, secure(1<<20))},
+				{"behind STARTTLS, in pieces", said + "true true", behind([][2]string{
+					{"EHLO client\r\n", "250-server\r\n250 STARTTLS\r\n"}, {"STARTTLS\r\n", "220 2.0.0 Ready to start TLS\r\n"},
+				}, secure(100))},
 				{"no TLS", "", says("\x16\x03\x01\x00\x05hello, this is no hello of TLS, though it begins like one", "\x16\x03\x03\x00\x02so is this")},
 				{"a length of 22", "", says("\x16\x00\x00\x00 a message with its length", "\x16\x00\x00\x00 and its answer")},
 			} {

@@ -98,8 +98,13 @@ const (
 	AddressSources
 )
 
-// LayerTLS in a cookie stands for the plaintext of the TLS records that the socket carries. Its data events count positions of their own.
-const LayerTLS = 1 << 61
+// LayerTLS in a cookie stands for the plaintext of the TLS records that the socket carries, and LayerInner beside it for that of TLS records
+// within that plaintext. Data events of a layer count positions of their own.
+const (
+	LayerTLS   = 1 << 61
+	LayerInner = 1 << 60
+	LayerMask  = LayerTLS | LayerInner
+)
 
 // Flow is a socket and its two addresses.
 type Flow struct {

@@ -23,7 +23,7 @@ type LibraryProbe struct {
 type LibraryProbeKind uint64
 
 // The kinds: entries and exits of calls with the arguments of SSL_read and SSL_write, and entries of what ties an SSL to its records. The
-// calls that end with Ex have a fourth argument, which says where the number of bytes goes. Those that begin with Go are about the methods Read,
+// calls that end with Ex have a fourth argument, which says where the number of bytes goes; File is a write of bytes that are in a file. Those that begin with Go are about the methods Read,
 // Write and write of crypto/tls.Conn.
 const (
 	ReadEnter    = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_ENTER | bpf.SocketflowTlsProbeTLS_READ)
@@ -34,6 +34,8 @@ const (
 	ReadExExit   = ReadExit | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_BY_POINTER)
 	WriteExEnter = WriteEnter | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_BY_POINTER)
 	WriteExExit  = WriteExit | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_BY_POINTER)
+	FileEnter    = WriteEnter | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_FILE)
+	FileExit     = WriteExit | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_FILE)
 	BIOWrite     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_BIO_WRITE)
 	SetBIO       = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_SET_BIO)
 	SetWriteBIO  = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_SET_WBIO)

@@ -3,6 +3,7 @@
 package libraries
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,7 +15,16 @@ import (
 	"github.com/socketflow/socketflow/internal/tlslib"
 )
 
-// observe attaches to the library in a file.
+// attachment is what a Watcher is attached to.
+type attachment struct {
+	io.Closer
+	file   *os.File // its, which may be gone from its directory
+	unused int      // how often in a row no process had it mapped
+}
+
+func (a *attachment) Close() error { return errors.Join(a.Closer.Close(), a.file.Close()) }
+
+// observe attaches to the library in a file, which it then keeps.
 func (w *Watcher) observe(path string, id fileID, file *os.File) error {
 	lib, err := tlslib.Find(file, id.size)
 	if err != nil {
@@ -35,15 +45,20 @@ func (w *Watcher) observe(path string, id fileID, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	w.attached[key] = attached
-	w.opts.Logger.Info("watching a TLS library", zap.String("file", path), zap.Stringer("kind", lib.Kind), zap.String("version", lib.Version))
+	w.attached[key] = &attachment{Closer: attached, file: file}
+	// Sampling counts lines by their message.
+	w.opts.Logger.Info("watching the TLS library "+path, zap.String("file", path), zap.Stringer("kind", lib.Kind), zap.String("version", lib.Version))
 	return nil
 }
 
-// detach detaches from all libraries, at once: each has to wait for the kernel.
-func (w *Watcher) detach() {
+// detach detaches from libraries, at once: each has to wait for the kernel.
+func (w *Watcher) detach(which func(*attachment) bool) {
 	var closing sync.WaitGroup
-	for _, attached := range w.attached {
+	for key, attached := range w.attached {
+		if !which(attached) {
+			continue
+		}
+		delete(w.attached, key)
 		closing.Go(func() {
 			if err := attached.Close(); err != nil {
 				w.opts.Logger.Error("detach from a TLS library", zap.Error(err))
@@ -51,8 +66,9 @@ func (w *Watcher) detach() {
 		})
 	}
 	closing.Wait()
-	clear(w.attached)
 }
+
+func every(*attachment) bool { return true }
 
 type place struct {
 	call  tlslib.Call
@@ -68,6 +84,8 @@ var kinds = map[place]kernel.LibraryProbeKind{
 	{tlslib.SSLWrite, tlslib.Exit}:     kernel.WriteExit,
 	{tlslib.SSLWriteEx, tlslib.Enter}:  kernel.WriteExEnter,
 	{tlslib.SSLWriteEx, tlslib.Exit}:   kernel.WriteExExit,
+	{tlslib.SSLSendfile, tlslib.Enter}: kernel.FileEnter,
+	{tlslib.SSLSendfile, tlslib.Exit}:  kernel.FileExit,
 	{tlslib.BIOWrite, tlslib.Enter}:    kernel.BIOWrite,
 	{tlslib.SSLSetBIO, tlslib.Enter}:   kernel.SetBIO,
 	{tlslib.SSLSet0WBIO, tlslib.Enter}: kernel.SetWriteBIO,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -47,12 +48,12 @@ type Watcher struct {
 
 	// Those of Run's goroutine.
 	files    map[fileID]struct{} // that have been looked at
-	attached map[library]io.Closer
+	attached map[library]*attachment
 }
 
 // New returns a Watcher.
 func New(opts Options) *Watcher {
-	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[fileID]struct{}{}, attached: map[library]io.Closer{}}
+	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[fileID]struct{}{}, attached: map[library]*attachment{}}
 }
 
 // fileID identifies a file as it is: another one may get its inode, or be written over it. Containers that share a layer have a file under several
@@ -88,11 +89,15 @@ func (w *Watcher) Look(pid uint32) {
 func (w *Watcher) Run(ctx context.Context) {
 	w.shared()
 	w.all(ctx)
+	releases := time.NewTicker(releaseEvery)
+	defer releases.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			w.detach()
+			w.detach(every)
 			return
+		case <-releases.C:
+			w.release()
 		case pid := <-w.asked:
 			w.some(pid)
 			if w.missed.Swap(false) {
@@ -197,9 +202,14 @@ func (w *Watcher) mapped(pid uint32, seen map[mapping]bool) (changed bool) {
 	return changed
 }
 
-// file looks at a file, once, and closes it.
+// file looks at a file, once, and closes it unless it attaches to its library.
 func (w *Watcher) file(path string, file *os.File) {
-	defer file.Close() //nolint:errcheck // it was only read
+	kept := false
+	defer func() {
+		if !kept {
+			_ = file.Close() // it was only read
+		}
+	}()
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
 		w.refuse(path, err)
@@ -211,6 +221,7 @@ func (w *Watcher) file(path string, file *os.File) {
 	}
 	switch err := w.observe(path, id, file); {
 	case err == nil:
+		kept = true
 		w.observed.Add(1)
 	case !errors.Is(err, tlslib.ErrNoTLS) && !errors.Is(err, errNotWanted) && !errors.Is(err, errAttached):
 		w.refuse(path, err)
@@ -231,7 +242,8 @@ func (w *Watcher) remember(id fileID) bool {
 
 func (w *Watcher) refuse(path string, err error) {
 	w.refused.Add(1)
-	w.opts.Logger.Info("requests within TLS of a library are not seen", zap.String("file", path), zap.Error(err))
+	// Sampling counts lines by their message.
+	w.opts.Logger.Info("requests within TLS of the library "+path+" are not seen", zap.String("file", path), zap.Error(err))
 }
 
 var (

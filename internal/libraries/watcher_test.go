@@ -59,7 +59,7 @@ func TestAFileIsAttachedToOnce(t *testing.T) {
 	w.process(uint32(os.Getpid()), map[mapping]bool{})
 	assert.Equal(t, 1, a.made)
 	assert.Equal(t, Stats{Observed: 1}, w.Stats())
-	w.detach()
+	w.detach(every)
 	assert.Equal(t, 1, a.closed)
 }
 

@@ -40,8 +40,12 @@ func toAnySide(e errno) [sides]errno {
 	return [sides]errno{socket.SideUnknown: e, socket.SideLocal: e, socket.SideRemote: e}
 }
 
-// errorOfClosing is the error that ended an established connection; its name is "" if there was none.
+// errorOfClosing is the error that ended an established connection; its name is "" if there was none. Ends of TLS often say that they close, which
+// the other end resets if it has closed its socket: that ends nothing (RFC 8446, 6.1).
 func errorOfClosing(c *socket.Connection) errno {
+	if c.Answered && c.End.Way == socket.WayRST {
+		return errno{}
+	}
 	bySide := entry(closings[:], c.End.Way)
 	return orKernels(entry(bySide[:], c.End.By), c.Errno)
 }

@@ -187,6 +187,16 @@ func TestAValueWithoutANameIsUnknown(t *testing.T) {
 	}
 }
 
+// A reset of a connection on which all is said is none.
+func TestResetOfAnAnsweredConnectionIsNoError(t *testing.T) {
+	for way, want := range map[socket.Way]string{socket.WayRST: "", socket.WayTimeout: "ETIMEDOUT"} {
+		connection := socket.Connection{End: socket.End{Way: way, By: socket.SideRemote}, Answered: true}
+		if got := errorOfClosing(&connection).name; got != want {
+			t.Errorf("ended by %d: %q, want %q", way, got, want)
+		}
+	}
+}
+
 func TestErrorsOfEndings(t *testing.T) {
 	const pipe, hostUnreachable, notInTheTable = 32, 113, 4095
 	for _, c := range []struct {

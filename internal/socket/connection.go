@@ -34,6 +34,7 @@ type Connection struct {
 	EndedAt       int64 // Unix time, ns; 0: still open
 	End           End   // how it ended
 	Errno         uint32
+	Answered      bool          // one end had closed it before it ended, and all of its requests had been answered
 	Stats         event.Ending  // counts, valid once it has ended
 	TLS           *protocol.TLS // what is known of TLS on it by now; nil: nothing. Valid during the call only
 	Exchanges     uint64        // exchanges so far, this one included, and those that were left out

@@ -18,8 +18,8 @@ func (c *endedCookies) remove(cookie uint64) {
 // connection that was evicted, or whose open was lost, the kernel is asked for a description, with which it is joined.
 func (t *Table) data(e *event.Event) {
 	cookie := e.Flow.Cookie
-	if e.Flow.Cookie&event.LayerTLS != 0 && t.connections[cookie] == nil {
-		cookie &^= event.LayerTLS
+	if cookie&event.LayerMask != 0 && t.connections[cookie] == nil {
+		cookie &^= event.LayerMask
 	}
 	c := t.connections[cookie]
 	if c == nil {
@@ -38,7 +38,8 @@ func (t *Table) data(e *event.Event) {
 	} else if l := c.layerOf(e); l.conv != nil {
 		l.conv.Data(e)
 	}
-	if c.closed && !c.waiting && c.ending.Unread > 0 {
+	// When the plaintext of the last records comes is not known: there are fewer bytes of it.
+	if c.closed && !c.waiting && c.ending.Unread > 0 && c.layers[within].cookie == 0 {
 		c.ending.Unread -= min(c.ending.Unread, e.Data.Length)
 		if c.ending.Unread == 0 {
 			t.emitClosed(c)

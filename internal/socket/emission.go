@@ -32,6 +32,7 @@ func (t *Table) emitClosed(c *connection) {
 		}
 		t.out.End = c.end
 		t.out.Errno = c.ending.Errno
+		t.out.Answered = c.isAnswered()
 		t.out.Stats = c.ending
 		t.sink.Closed(&t.out)
 	}
@@ -47,6 +48,7 @@ var closers = [...]conversation.Closer{
 // connection after that concerns nobody who took part in the conversation.
 func (l *layer) endWithConnection() {
 	c := l.connection
+	c.finishing = true
 	switch {
 	case c.leftAt == 0 && l.conv.Role() == event.RoleClient && isHalfClosed(&c.ending): // it was waiting for the answer
 		l.end(&c.ending, c.closedAt, c.errno(), conversation.CloserRemote)
@@ -60,6 +62,11 @@ func (l *layer) endWithConnection() {
 	default:
 		l.end(&c.ending, c.leftAt, 0, conversation.CloserRemote)
 	}
+}
+
+// isAnswered reports whether there was nothing left to say on a connection with requests: one end had closed, and all of them were answered.
+func (c *connection) isAnswered() bool {
+	return c.exchanges > 0 && !c.cut && (c.ending.FINReceived || c.ending.Left || c.leftAt != 0)
 }
 
 // errno is the error that ended a connection, 0 if there was none.
@@ -79,6 +86,7 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 		return
 	}
 	c.exchanges++
+	c.cut = c.cut || c.finishing && (x.Error != "" || x.Errno != 0)
 	t.fill(c)
 	if role := l.conv.Role(); role != t.out.Role { // a program may connect and then serve
 		t.out.Role, t.out.RoleSource = role, event.RoleSourceProtocol
@@ -86,6 +94,7 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
+	t.out.TLS = l.tls()
 	t.out.Exchange = l.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
@@ -124,14 +133,6 @@ func (c *connection) learnRole() {
 	})
 }
 
-// tls is what is known of TLS on the connection; nil: nothing.
-func (c *connection) tls() *protocol.TLS {
-	if conv := c.layers[plain].conv; conv != nil {
-		return conv.TLS()
-	}
-	return nil
-}
-
 // fill fills t.out with what all reports of a connection have in common.
 func (t *Table) fill(c *connection) {
 	c.learnRole()
@@ -143,7 +144,7 @@ func (t *Table) fill(c *connection) {
 		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, TLS: c.tls(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
+		OpenedAt: c.openedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
 	}
 	switch {
 	case c.existing:

@@ -1,13 +1,15 @@
 package socket
 
 import (
+	"slices"
+
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/trace"
 )
 
-// layer is a conversation that a connection carries: in its bytes, or in the plaintext of its TLS records.
+// layer is a conversation that a connection carries: in its bytes, in the plaintext of its TLS records, or in that of records within it.
 type layer struct {
 	connection *connection
 	conv       *conversation.Conversation // nil: its data is not parsed
@@ -19,17 +21,42 @@ type layer struct {
 const (
 	plain  = iota // as the socket transfers it
 	within        // TLS
+	inner         // TLS within TLS
 	layers
 )
 
-func (l *layer) encrypted() bool { return l == &l.connection.layers[within] }
+// layerBits are what a layer has in the cookie of its events.
+var layerBits = [layers]uint64{within: event.LayerTLS, inner: event.LayerMask}
 
-// bit sets the positions and numbers of the exchanges of a layer apart from those of the other.
-func (l *layer) bit() uint64 {
-	if l.encrypted() {
-		return event.LayerTLS
+func (l *layer) encrypted() bool { return l != &l.connection.layers[plain] }
+
+// bits set the positions and numbers of the exchanges of a layer apart from those of the others.
+func (l *layer) bits() uint64 { return l.cookie & event.LayerMask }
+
+// outer is the layer whose bytes are the TLS records of this one; nil: those of the connection are not TLS.
+func (l *layer) outer() *layer {
+	for i := range layers - 1 {
+		if l == &l.connection.layers[i+1] {
+			return &l.connection.layers[i]
+		}
 	}
-	return 0
+	return nil
+}
+
+// tls is what is known of the TLS that the layer is in; nil: nothing.
+func (l *layer) tls() *protocol.TLS {
+	if o := l.outer(); o != nil {
+		return o.facts()
+	}
+	return nil
+}
+
+// facts are what the bytes of the layer have shown of TLS; nil: nothing.
+func (l *layer) facts() *protocol.TLS {
+	if l.conv == nil || l.cookie == 0 {
+		return nil
+	}
+	return l.conv.TLS()
 }
 
 // begin begins the layer. Memory of an earlier conversation is reused.
@@ -41,14 +68,19 @@ func (l *layer) begin(c *connection, cookie uint64, joined bool, position [event
 	}, l)
 }
 
-// layerOf is the layer that a data event is about. One within another begins with its first event.
+// layerOf is the layer that a data event is about. One within another begins with its first event. The bytes of the other, in which no hello was
+// seen, are then ciphertext; or they are plaintext for a second time, if the kernel encrypts them (kTLS).
 func (c *connection) layerOf(e *event.Event) *layer {
-	if e.Flow.Cookie&event.LayerTLS == 0 || c.flow.Transport == event.UDP {
+	if c.flow.Transport == event.UDP {
 		return &c.layers[plain]
 	}
-	l := &c.layers[within]
-	if l.cookie == 0 {
-		l.begin(c, e.Flow.Cookie, e.Data.Joined, [event.Directions]uint64{})
+	l := &c.layers[max(0, slices.Index(layerBits[:], e.Flow.Cookie&event.LayerMask))]
+	if l.cookie != 0 {
+		return l
+	}
+	l.begin(c, e.Flow.Cookie, e.Data.Joined, [event.Directions]uint64{})
+	if o := l.outer(); o != nil && o.conv != nil && o.cookie != 0 {
+		o.conv.IgnoreUnrecognised()
 	}
 	return l
 }

@@ -45,6 +45,13 @@ func TestPlaintextIsALayerOfItsConnection(t *testing.T) {
 			events: []*event.Event{encrypted(sent(7, "middle"), joined), encrypted(sent(13, "ask>a"), joined), closeAt(500, 600)},
 			want:   []string{`client "ask>a" at 13`, "closed with errno 0 unknown false"},
 		},
+		"its records are received after the connection has ended": {
+			open: clientOpen(1, 10),
+			events: []*event.Event{
+				encrypted(sent(0, "ask>a")), closeAt(500, 600, func(e *event.Ending) { e.Unread = 10 }), received(590, "ciphertext"), encrypted(received(0, ">ans")),
+			},
+			want: []string{`client "ask>a" at 0`, `server ">ans" at 0`, "closed with errno 0 unknown false"},
+		},
 		"a connection that was reset": {
 			open:   clientOpen(1, 10),
 			events: []*event.Event{encrypted(sent(0, "ask>a")), closeAt(500, 0, func(e *event.Ending) { e.Errno = errnoConnReset })},

@@ -49,14 +49,14 @@ func (l *layer) idsOf(id protocol.ID, initiator protocol.Direction, position uin
 	asks := asks(initiator, inProtocol)
 	if c.pair == 0 || inProtocol == event.RoleUnknown || (l.encrypted() && l.joined) {
 		own := trace.Exchange{Asks: asks}
-		own.Trace, own.Own = c.table.identity.Of(c.serial, uint64(id)|l.bit())
+		own.Trace, own.Own = c.table.identity.Of(c.serial, uint64(id)|l.bits())
 		return own
 	}
 	sender, direction := c.flow.Role, event.Sent
 	if !asks {
 		sender, direction = otherRole[sender], event.Received
 	}
-	return c.pair.Of(trace.Position(c.sequence[direction], position)|l.bit(), sender, asks)
+	return c.pair.Of(trace.Position(c.sequence[direction], position)|l.bits(), sender, asks)
 }
 
 // asks reports whether the end with a role in the protocol began an exchange with this initiator.

@@ -74,6 +74,8 @@ type connection struct {
 	ending    event.Ending
 	end       End
 	layers    [layers]layer
+	finishing bool // its conversations are ended
+	cut       bool // that has ended an exchange which had not been answered
 	exchanges uint64
 	last      LastExchange // of them
 	links     intrusive.Links[connection]

@@ -3,6 +3,7 @@ package socket
 import (
 	"testing"
 
+	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -38,5 +39,88 @@ func TestClosedConnectionHasWhatIsKnownOfTLS(t *testing.T) {
 	h.table.Flush(99)
 	if len(closed) != 2 || closed[0].ServerName != "ask>a" || !closed[0].Failed || closed[1].ServerName != "" || closed[1].Failed {
 		t.Errorf("closed with %+v", closed)
+	}
+}
+
+// exchangeSink receives exchanges only.
+type exchangeSink struct {
+	exchanged func(*Connection, *protocol.Exchange)
+}
+
+func (s exchangeSink) Opened(*Connection) {}
+func (s exchangeSink) Closed(*Connection) {}
+func (s exchangeSink) Failed(*Connection) {}
+func (s exchangeSink) Exchanged(c *Connection, x *protocol.Exchange, _, _ int64) {
+	s.exchanged(c, x)
+}
+
+// greeting says what its first bytes were, and then has exchanges.
+type greeting struct {
+	transcript
+	facts protocol.TLS
+}
+
+func (p *greeting) Data(c *protocol.Chunk) {
+	if p.facts.ServerName == "" {
+		p.facts.ServerName = string(c.Bytes)
+		p.sink.Secured(&p.facts)
+	}
+	p.transcript.Data(c)
+}
+
+// Each layer of a connection has bytes of its own. What they say of TLS is about the layer within them.
+func TestExchangesHaveTheTLSThatTheyAreIn(t *testing.T) {
+	h := newHeard(t)
+	h.made = func(s *protocol.Session) protocol.Parser { return &greeting{transcript: transcript{sink: s.Sink}} }
+	got := map[string]string{}
+	h.table.sink = exchangeSink{exchanged: func(c *Connection, x *protocol.Exchange) {
+		got[x.Name] = ""
+		if c.TLS != nil {
+			got[x.Name] = c.TLS.ServerName
+		}
+	}}
+	in := func(layer uint64, e *event.Event) *event.Event {
+		e.Flow.Cookie |= layer
+		return e
+	}
+	h.table.Handle(clientOpen(1, 10))
+	h.table.Handle(sent(0, "ask>plain"))
+	h.table.Handle(in(event.LayerTLS, sent(0, "ask>within")))
+	h.table.Handle(in(event.LayerMask, sent(0, "ask>inner")))
+	h.table.Handle(received(0, ">ans plain"))
+	h.table.Handle(in(event.LayerTLS, received(0, ">ans within")))
+	h.table.Handle(in(event.LayerMask, received(0, ">ans inner")))
+	want := map[string]string{">ans plain": "", ">ans within": "ask>plain", ">ans inner": "ask>within"}
+	for name, secured := range want {
+		if is, ok := got[name]; !ok || is != secured {
+			t.Errorf("%q is in the TLS of %q (%v), want %q", name, is, ok, secured)
+		}
+	}
+}
+
+// What the socket carries is not looked at once its plaintext is: it is ciphertext, or the same bytes (kTLS).
+func TestWhatIsOutsideOfALayerIsNotReadTwice(t *testing.T) {
+	for name, test := range map[string]struct {
+		open   *event.Event
+		before []*event.Event
+		mute   bool
+	}{
+		"older than the collector": {open: existing(1, 10), mute: true},
+		"its hello was lost":       {open: clientOpen(1, 10), mute: true},
+		"its hello is being read":  {open: clientOpen(1, 10), before: []*event.Event{sent(0, "ask>hello")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHeard(t)
+			h.table.Handle(test.open)
+			for _, e := range test.before {
+				h.table.Handle(e)
+			}
+			h.table.Handle(encrypted(sent(0, "ask>a")))
+			h.table.Handle(sent(500, "ask>a"))
+			outer := h.table.connections[1].layers[plain].conv
+			if outer.Mute() != test.mute {
+				t.Errorf("mute %v, parsed %q", outer.Mute(), h.parser.lines)
+			}
+		})
 	}
 }

@@ -20,6 +20,7 @@ var (
 		{"SSL_read_ex", SSLReadEx, 4, true},
 		{"SSL_write", SSLWrite, 3, true},
 		{"SSL_write_ex", SSLWriteEx, 4, true},
+		{sendfile, SSLSendfile, 4, true},
 		{"BIO_write", BIOWrite, 3, false},
 		{"SSL_set_bio", SSLSetBIO, 3, false},
 		{"SSL_set0_wbio", SSLSet0WBIO, 2, false},
@@ -42,6 +43,8 @@ const (
 	gnuTLSWrapper  = "libgnutls-openssl.so."
 	openSSLVersion = "OpenSSL_version_num"
 	gnuTLSVersion  = "gnutls_check_version"
+	// sendfile is used by the few programs that have the kernel encrypt. Without it the rest of the library is of use.
+	sendfile = "SSL_sendfile"
 )
 
 // names are those of all functions that are looked up.
@@ -108,6 +111,9 @@ func (im *image) place(lib *Library, functions []function, symbols map[string]ui
 			continue
 		}
 		places, err := im.placesOf(f, symbols)
+		if err != nil && f.name == sendfile {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}

@@ -35,6 +35,7 @@ const (
 	SSLReadEx                     // int SSL_read_ex(ssl, buf, num, size_t *read): 1 is success
 	SSLWrite                      // int SSL_write(ssl, buf, int num)
 	SSLWriteEx                    // int SSL_write_ex(ssl, buf, num, size_t *written)
+	SSLSendfile                   // ssize_t SSL_sendfile(ssl, int fd, off_t, size_t, int flags): the kernel encrypts what is in a file
 	BIOWrite                      // int BIO_write(bio, buf, int num); only entered
 	SSLSetBIO                     // void SSL_set_bio(ssl, rbio, wbio); only entered
 	SSLSet0WBIO                   // void SSL_set0_wbio(ssl, wbio); only entered

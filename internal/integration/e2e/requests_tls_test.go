@@ -31,6 +31,7 @@ var secureWorkloads = []struct {
 	{"tls-node-h2-go", converse("127.0.0.1", "node server.js ADDRESS h2", "gohttp-stripped client ADDRESS -streams 20", 128)},
 	{"tls-ruby-puma", converse("::1", "ruby puma.rb ADDRESS", "ruby client.rb ADDRESS 4", 128)},
 	{"tls-php", converse("127.0.0.1", "python3 server.py ADDRESS", "php client.php ADDRESS", 64)},
+	{"tls-grpc", grpcCalls},
 	{"tls-nginx", nginxHTTP1},
 	{"tls-nginx-h2", nginxHTTP2},
 	{"tls-haproxy", haproxy},
@@ -160,15 +161,15 @@ func callbacks(s *scene) {
 	s.ask(s.command("python3 client.py ADDRESS 8", "127.0.0.1", front), s.plan(128))
 }
 
-// forking has a server hand connections to children, whose addresses it uses for others. What a child has received before it sends waits until
-// then, and has to be small.
+// forking has a server hand connections to children, whose addresses it uses for others. The first requests have large bodies: all that a child
+// receives before it sends anything is of its parent's connection.
 func forking(s *scene) {
 	const connections = 8
 	port := freePort(s.t)
 	s.serve(s.command("python3 forking.py ADDRESS", "127.0.0.1", port), port)
 	var plan []string
 	for i := range 4 * connections {
-		plan = append(plan, (&kind{method: "GET"}).line(fmt.Sprintf("/%s/first/%d", s.name, i)))
+		plan = append(plan, (&kind{method: "POST", body: 400_000, framing: "length"}).line(fmt.Sprintf("/%s/first/%d", s.name, i)))
 	}
 	s.ask(s.command(fmt.Sprint("python3 client.py ADDRESS ", connections), "127.0.0.1", port), append(plan, s.plan(128)...))
 }
@@ -312,7 +313,7 @@ func libraries(t testing.TB, pid int) []string {
 	found := map[string]bool{}
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	require.NoError(t, err)
-	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
+	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "grpc" || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
 		return []string{exe}
 	}
 	var all []string

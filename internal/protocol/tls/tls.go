@@ -10,12 +10,14 @@ import (
 
 const name = "tls"
 
-// Protocol is TLS 1.0 to 1.3, and SSL 3.0. It may begin anywhere in a conversation: behind a preamble, or what asks for it.
+// Protocol is TLS 1.0 to 1.3, and SSL 3.0. It may begin anywhere in a conversation: behind a preamble, or what asks for it, also in a
+// protocol that is not known (STARTTLS).
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
 		Name:       name,
 		Transports: protocol.Streams,
 		Preamble:   true,
+		Anywhere:   true,
 		Detect:     detect,
 		Start: func(*protocol.Settings) func(*protocol.Session) protocol.Parser {
 			pool := new(framing.Pool)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -25,8 +27,12 @@ func call(address string, arguments []string, one func(*grpc.ClientConn, string)
 	flags := flag.NewFlagSet("client", flag.ExitOnError)
 	streams := flags.Int("streams", 1, "so many calls at a time")
 	check(flags.Parse(arguments))
+	over := insecure.NewCredentials()
+	if certificate != "" {
+		over = credentials.NewTLS(&tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the certificate is a test's own
+	}
 	connection, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
+		grpc.WithTransportCredentials(over), grpc.WithDefaultCallOptions(grpc.ForceCodec(raw{})))
 	check(err)
 	plan := make(chan string)
 	var all sync.WaitGroup

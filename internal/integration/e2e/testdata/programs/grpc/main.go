@@ -1,4 +1,5 @@
-// Command grpc is a gRPC server and a gRPC client. Each writes down what it did: one JSON line a call, on standard output.
+// Command grpc is a gRPC server and a gRPC client. Each writes down what it did: one JSON line a call, on standard output. They are over TLS if
+// TLS_CERTIFICATE and TLS_KEY name files.
 //
 //	grpc server 127.0.0.1:8080
 //	grpc client 127.0.0.1:8080 -streams 20 < plan
@@ -16,6 +17,9 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
+
+// certificate and key are files; none: it is not over TLS.
+var certificate, key = os.Getenv("TLS_CERTIFICATE"), os.Getenv("TLS_KEY")
 
 // patience bounds every wait.
 const patience = 60 * time.Second

@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -32,7 +34,12 @@ var service = grpc.ServiceDesc{
 func serve(address string) {
 	listener, err := net.Listen("tcp", address)
 	check(err)
-	server := grpc.NewServer(grpc.ForceServerCodec(raw{}),
+	over := insecure.NewCredentials()
+	if certificate != "" {
+		over, err = credentials.NewServerTLSFromFile(certificate, key)
+		check(err)
+	}
+	server := grpc.NewServer(grpc.Creds(over), grpc.ForceServerCodec(raw{}),
 		grpc.UnaryInterceptor(func(ctx context.Context, in any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 			out, err := handle(ctx, in)
 			reportServer(ctx, info.FullMethod, err)

@@ -1,0 +1,156 @@
+//go:build amd64 || arm64
+
+package engine_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/testenv"
+)
+
+// serve runs a server until the test ends, and waits until it listens.
+func serve(t *testing.T, cmd *exec.Cmd, port uint16) {
+	t.Helper()
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	awaitTrue(t, cmd.Path+" listens", func() bool {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		return err == nil && c.Close() == nil
+	})
+}
+
+// servePostgres runs a server with TLS, as the user that may.
+func servePostgres(t *testing.T, certFile, keyFile string, port uint16) {
+	t.Helper()
+	initdb := testenv.NeedProgram(t, "postgresql", "/usr/lib/postgresql/*/bin/initdb")
+	as, err := user.Lookup("postgres")
+	require.NoError(t, err)
+	uid, err := strconv.Atoi(as.Uid)
+	require.NoError(t, err)
+	gid, err := strconv.Atoi(as.Gid)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
+	require.NoError(t, os.Chown(dir, uid, gid))
+	run := func(program string, arguments ...string) *exec.Cmd {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(filepath.Dir(initdb), program), arguments...)
+		cmd.Dir = dir
+		cmd.Env = []string{"LC_ALL=C"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		return cmd
+	}
+	data := filepath.Join(dir, "data")
+	output, err := run("initdb", "-D", data, "-A", "trust", "--no-sync", "-U", "postgres").CombinedOutput()
+	require.NoError(t, err, string(output))
+	for from, name := range map[string]string{certFile: "server.crt", keyFile: "server.key"} {
+		content, err := os.ReadFile(from)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(data, name), content, 0o600))
+		require.NoError(t, os.Chown(filepath.Join(data, name), uid, gid))
+	}
+	serve(t, run("postgres", "-D", data, "-p", fmt.Sprint(port), "-k", dir, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on", "-c", "fsync=off"), port)
+}
+
+// psql asks for TLS within PostgreSQL's protocol: what it says then of TLS is on the records of both ends.
+func TestHellosBehindPostgreSQLsRequestAreOnTheRecordsOfBothEnds(t *testing.T) {
+	testenv.NeedRoot(t, "loading eBPF programs")
+	psql := testenv.NeedProgram(t, "postgresql-client", "psql")
+	_, certFile, keyFile := selfSigned(t)
+	port := freePort(t)
+	servePostgres(t, certFile, keyFile, port)
+	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
+		t.Run(string(mode), func(t *testing.T) {
+			_, sink := startAt(t, mode, port)
+			for _, test := range []struct{ options, want string }{
+				{"sslmode=require", "tls 1.3 TLS_AES_256_GCM_SHA384 localhost false true"},
+				{"sslmode=disable", ""},
+			} {
+				output, err := exec.CommandContext(t.Context(), psql, "-XAtc", "SELECT 6 * 7",
+					fmt.Sprintf("host=localhost hostaddr=127.0.0.1 port=%d user=postgres dbname=postgres %s", port, test.options)).CombinedOutput()
+				require.NoError(t, err, string(output))
+				client, server := sink.await(t)
+				assert.Equal(t, test.want, client, "the client's record of %s", test.options)
+				assert.Equal(t, test.want, server, "the server's record of %s", test.options)
+			}
+		})
+	}
+}
+
+// redis-cli and redis-server speak TLS from the first byte on.
+func TestCommandsOfRedisWithinTLS(t *testing.T) {
+	needWithin(t)
+	server, client := testenv.NeedProgram(t, "redis-server", "redis-server"), testenv.NeedProgram(t, "redis-tools", "redis-cli")
+	_, certFile, keyFile := selfSigned(t)
+	port := freePort(t)
+	serve(t, exec.CommandContext(t.Context(), server, "--bind", "127.0.0.1", "--port", "0", "--tls-port", fmt.Sprint(port), "--save", "", "--dir", t.TempDir(),
+		"--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile, "--tls-auth-clients", "no"), port)
+	sink := startWithin(t, map[uint16]string{port: "server"})
+	output, err := exec.CommandContext(t.Context(), client, "-h", "127.0.0.1", "-p", fmt.Sprint(port), "--tls", "--insecure", "--sni", "cache.example.com",
+		"SET", "key", "value").CombinedOutput()
+	require.NoError(t, err, string(output))
+	assert.Equal(t, []string{
+		"Client SET 1.3 cache.example.com client>server",
+		"Server SET 1.3 cache.example.com client>server",
+	}, sink.take(t, 2))
+}
+
+// A client of OpenSSL sends its request as early data, with the hello of a resumed connection.
+func TestRequestInEarlyDataIsSeenAtBothEnds(t *testing.T) {
+	needWithin(t)
+	nginx, openssl := testenv.NeedProgram(t, "nginx-light", "nginx", "/usr/sbin/nginx"), testenv.NeedProgram(t, "openssl", "openssl")
+	_, certFile, keyFile := selfSigned(t)
+	port := freePort(t)
+	dir := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	config := file("nginx.conf", fmt.Sprintf(`
+daemon off; master_process off; pid %[1]s/pid; error_log stderr;
+events {}
+http {
+	access_log off;
+	client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+	server {
+		listen 127.0.0.1:%[2]d ssl;
+		ssl_certificate %[3]s; ssl_certificate_key %[4]s; ssl_protocols TLSv1.3; ssl_early_data on;
+		location / { return 200 "$ssl_early_data"; }
+	}
+}`, dir, port, certFile, keyFile))
+	serve(t, exec.CommandContext(t.Context(), nginx, "-c", config), port)
+	sink := startWithin(t, map[uint16]string{port: "server"})
+	ask := func(path string, options ...string) string {
+		request := "GET " + path + " HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n\r\n"
+		arguments := append([]string{"s_client", "-quiet", "-connect", fmt.Sprintf("127.0.0.1:%d", port), "-servername", "shop.example.com"}, options...)
+		cmd := exec.CommandContext(t.Context(), openssl, arguments...)
+		if options[0] == "-sess_out" {
+			cmd.Stdin = strings.NewReader(request)
+		} else {
+			cmd.Args = append(cmd.Args, "-early_data", file("request", request))
+		}
+		output, _ := cmd.CombinedOutput() // the server closes
+		return string(output)
+	}
+	session := filepath.Join(dir, "session")
+	require.Contains(t, ask("/first", "-sess_out", session, "-ign_eof"), "200 OK")
+	sink.take(t, 2)
+	require.Contains(t, ask("/early", "-sess_in", session, "-ign_eof"), "\r\n\r\n1")
+	assert.Equal(t, []string{
+		"Client GET https /early 1.3 shop.example.com resumed client>server",
+		"Server GET https /early 1.3 shop.example.com resumed client>server",
+	}, sink.take(t, 2))
+}
