@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Where the bytes are that the call under way has transferred: socket mode. */
+/* Where the bytes are that a task has transferred: socket mode. */
 #pragma once
 
 /* The last byte that the call sends is urgent (MSG_OOB): it is not among those that the other end reads in order. */
@@ -15,8 +15,8 @@ static __always_inline bool sends_urgent(const struct call_args *c)
 }
 
 /*
- * Finds the bytes that the call under way has transferred. io_uring and the kernel's own threads transfer without a call, or
- * during an unrelated call. A function of its own: on 6.1 the stack of the program that it is in has to leave room for those it calls.
+ * Finds the bytes that the call under way has transferred. The kernel's own threads transfer without a call, and io_uring without one
+ * or during an unrelated one. A function of its own: on 6.1 the stack of the program that it is in has to leave room for those it calls.
  */
 static __noinline bool find_source(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 					__u32 length)
@@ -39,4 +39,11 @@ static __noinline bool find_source(struct source *from, struct task_struct *task
 		return false;
 	}
 	return fd_is_sock(task, c.fd, sk);
+}
+
+/* Finds the bytes that the task has transferred. */
+static __always_inline bool find_transfer(struct source *from, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
+					  __u32 length, __u32 direction)
+{
+	return is_uring_work(task, regs) ? find_in_request(from, task, sk, length, direction) : find_source(from, task, regs, sk, length);
 }

@@ -208,10 +208,10 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
 		return 0;
-	if (!find_source(&from, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length))
+	if (!find_transfer(&from, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length, DIRECTION_SENT))
 		return 0;
-	if (from.iov) {
-		if (!from.count || !read_iovec(&iovec, from.iov, from.compat))
+	if (!from.length) {
+		if (!from.count || !read_piece(&iovec, &from, from.iov))
 			return 0;
 		from.base = iovec.base;
 		from.length = iovec.length;

@@ -101,6 +101,7 @@ func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	spec, err := bpf.LoadSocketflow()
 	must(t, err)
 	c := &SocketTracer{}
+	opts.uring = knowsUring(types)
 	must(t, c.configure(spec, opts, true))
 	keep(spec, c.features(opts, true), (&socketHooks{types: types}).absent)
 	return spec
