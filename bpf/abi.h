@@ -128,6 +128,7 @@
 #define NR_UNSHARE 97
 #define NR_SETNS 268
 #endif
+#define NR_IO_URING_ENTER 426
 #define NR_NONE 0xffffffff
 
 struct sockaddr_any {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Where the bytes are that the call under way has transferred: socket mode. */
+/* Where the bytes are that a task has transferred: socket mode. */
 #pragma once
 
 /* The last byte that the call sends is urgent (MSG_OOB): it is not among those that the other end reads in order. */
@@ -16,8 +16,8 @@ static __always_inline bool sends_urgent(const struct call_args *c)
 
 /*
  * Finds the bytes that the call under way has transferred: the source of the event_buf, all of which is zero. Its payload is used meanwhile.
- * io_uring and the kernel's own threads transfer without a call, or during an unrelated call. A function of its own: on 6.1 the stack of the
- * program that it is in has to leave room for those it calls.
+ * The kernel's own threads transfer without a call, and io_uring without one or during an unrelated one. A function of its own: on 6.1 the
+ * stack of the program that it is in has to leave room for those it calls.
  */
 static __noinline bool find_source(struct event_buf *event_buf, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
 				   __u32 length)
@@ -41,4 +41,12 @@ static __noinline bool find_source(struct event_buf *event_buf, struct task_stru
 		return false;
 	}
 	return fd_is_sock(task, c.fd, sk);
+}
+
+/* Finds the bytes that the task has transferred. */
+static __always_inline bool find_transfer(struct event_buf *event_buf, struct task_struct *task, struct pt_regs *regs, struct sock *sk,
+					  __u32 length, __u32 direction)
+{
+	return is_uring_work(task, regs) ? find_in_request(&event_buf->emission.g.from, task, sk, length, direction)
+					 : find_source(event_buf, task, regs, sk, length);
 }

@@ -8,6 +8,7 @@ const volatile __u32 crowded_bytes = 0; /* a ring buffer holding more than this 
 const volatile __u32 excluded_pid = 0;  /* the collector itself; 0: nobody */
 const volatile __u32 follow_data = 0;   /* payload is captured */
 const volatile __u32 follow_unix = 0;   /* Unix stream sockets are followed */
+const volatile __u32 follow_uring = 0;  /* it is found out where io_uring has its bytes */
 const volatile __u32 follow_udp = 0;    /* UDP flows are followed */
 const volatile __u32 follow_datagram_data = 0; /* payload of datagrams is captured */
 const volatile __u32 payload_limit = 0; /* bytes captured of one call, unless user space wants less */

@@ -96,7 +96,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	struct budget budget;
 	struct event_buf *event_buf;
 	struct pt_regs *regs;
-	bool tied;
+	bool tied, uring;
 	__u64 now;
 	__u32 key;
 
@@ -117,13 +117,16 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	}
 	task = bpf_get_current_task_btf();
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	uring = is_uring_work(task, regs);
 	tied = follow_tls && (is_tied(s, task) || (direction == DIRECTION_SENT && tie(sk, s, length)));
 	if (direction == DIRECTION_SENT)
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {
 		if (tied)
 			return;
-		if (direction == DIRECTION_RECEIVED)
+		if (uring)
+			note_unfollowed(direction);
+		else if (direction == DIRECTION_RECEIVED)
 			note_received_from(s, task, 0, 0);
 		else
 			note_sent(s);
@@ -131,7 +134,9 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	}
 	if (sk->sk_protocol == IPPROTO_TCP && !advance(stream, sk, direction, length))
 		return;
-	if (direction == DIRECTION_RECEIVED && !tied)
+	if (uring) /* the thread has not asked for it just now */
+		note_unfollowed(direction);
+	else if (direction == DIRECTION_RECEIVED && !tied)
 		note_received_from(s, task, stream->position, length);
 	now = bpf_ktime_get_ns();
 	if (stream->position < stream->until) {
@@ -159,7 +164,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	e->began = began ? began : now;
 	e->joined = 0;
 	if (direction == DIRECTION_SENT) {
-		if (tied)
+		if (tied || uring)
 			e->cause.length = 0;
 		else
 			cause_of_sent(&e->cause, s, task);
@@ -168,8 +173,11 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		e->cause.length = 0;
 		e->unread = 0;
 	}
-	note_goroutine(event_buf, task, regs, direction, s->conn.flow.role);
-	if ((t->want || stream->frames.form) && !find_source(event_buf, task, regs, sk, length))
+	if (uring)
+		e->goroutine.number = 0;
+	else
+		note_goroutine(event_buf, task, regs, direction, s->conn.flow.role);
+	if ((t->want || stream->frames.form) && !find_transfer(event_buf, task, regs, sk, length, direction))
 		without_buffer(t);
 	begin_frames(t, e, &s->conn, direction, &budget);
 	add_to_burst(t, &s->conn);

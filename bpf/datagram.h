@@ -73,6 +73,8 @@ struct datagram {
 	__u32 direction;
 	__u32 unknown; /* where its bytes are */
 	__u32 event_buf; /* which one */
+	__u32 uring;     /* io_uring has transferred it */
+	__u32 pad;
 };
 
 /* What a program needs for a datagram. It is not on the stack, where there is too little room. */
@@ -162,6 +164,11 @@ static __always_inline void note_datagram(const struct datagram_flow *d, const s
 {
 	struct pt_regs *regs = (struct pt_regs *)bpf_task_pt_regs((struct task_struct *)task);
 
+	if (g->uring) { /* as in on_transfer */
+		event_buf->event.cause.length = 0;
+		event_buf->event.goroutine.number = 0;
+		return;
+	}
 	if (g->direction == DIRECTION_SENT) {
 		read_cause(&event_buf->event.cause, task);
 	} else {
@@ -289,6 +296,9 @@ static __always_inline void on_datagram(struct sock *sk, int length, __u32 direc
 	g->event_buf = buf;
 	g->unknown = 1;
 	if (!in_call) { /* from or to whom is known only if it is connected */
+		g->uring = is_uring_work(task, regs);
+		if (g->uring && follow_datagram_data)
+			g->unknown = !find_in_request(&g->from, task, sk, length, direction);
 		count_datagram(buf);
 		return;
 	}

@@ -113,7 +113,7 @@ enum direction {
 /* Why a stream's bytes are not in an event: bits. */
 enum cut_reason {
 	CUT_LIMIT = 1,      /* beyond what is captured of a call, or of a burst */
-	CUT_NO_BUFFER = 2,  /* sendfile, splice, io_uring ...: the call's arguments are not the transfer's */
+	CUT_NO_BUFFER = 2,  /* it is not known where the bytes are: sendfile, splice, a request of io_uring that is not certain ... */
 	CUT_FAULT = 4,      /* the memory could not be read without waiting for it */
 	CUT_RING_FULL = 8,  /* the ring buffer had no room */
 };

@@ -16,7 +16,16 @@ struct source {
 	__u64 base;   /* of the present piece */
 	__u64 length; /* of the present piece */
 	__u64 compat; /* the iovecs are those of a 32-bit program */
+	__u64 copied; /* the iovecs are in the kernel's memory */
 };
+
+/* Reads the iovec at an address, and returns its size in memory; 0: it could not be read. */
+static __always_inline __u32 read_piece(struct user_iovec *iovec, const struct source *from, __u64 address)
+{
+	if (!follow_uring || !from->copied)
+		return read_iovec(iovec, address, from->compat);
+	return bpf_probe_read_kernel(iovec, sizeof(*iovec), (void *)address) ? 0 : sizeof(*iovec);
+}
 
 /* The copying of a call's bytes. */
 struct gathering {

@@ -84,7 +84,7 @@ STEP int gather(struct gathering *g)
 	if (!g->from.length) {
 		if (!g->from.count)
 			return 0;
-		size = read_iovec(&iovec, g->from.iov, g->from.compat);
+		size = read_piece(&iovec, &g->from, g->from.iov);
 		if (!size) {
 			g->fault = 1;
 			return 0;
@@ -163,7 +163,7 @@ SUBPROGRAM int peek(struct gathering *g)
 	count = g->from.count;
 	for (int i = 0; i < SIGNATURE_PARTS_MAX; i++) {
 		if (!iovec.length) {
-			size = count ? read_iovec(&iovec, at, g->from.compat) : 0;
+			size = count ? read_piece(&iovec, &g->from, at) : 0;
 			if (!size)
 				break;
 			at += size;

@@ -64,6 +64,7 @@ enum sock_flags {
 };
 
 struct socket;
+struct io_uring_task;
 struct msghdr;
 struct page;
 
@@ -163,6 +164,7 @@ struct super_block {
 };
 
 struct inode {
+	unsigned short i_mode;
 	unsigned long i_ino;
 	struct super_block *i_sb;
 	__s64 i_size;
@@ -246,6 +248,8 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct signal_struct *signal;
 	struct nsproxy *nsproxy; /* NULL: it is exiting */
+	struct io_uring_task *io_uring; /* what it has submitted; NULL: it has not used io_uring */
+	void *worker_private; /* of a worker of io_uring: struct io_worker; NULL: it polls a queue, or is none */
 	unsigned long nvcsw, nivcsw; /* how often it has left a CPU: to wait, and for another one */
 };
 

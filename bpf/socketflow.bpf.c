@@ -19,6 +19,7 @@
 
 #include "abi.h"
 #include "kernel.h"
+#include "kernel_uring.h"
 #include "event.h"
 #include "config.h"
 #include "compat.h"
@@ -42,6 +43,8 @@
 #include "claim.h"
 #include "transfer_bufs.h"
 #include "task_files.h"
+#include "uring_requests.h"
+#include "uring_source.h"
 #include "flow.h"
 #include "owner.h"
 #include "early_accept.h"
@@ -311,6 +314,29 @@ int recvmmsg_exit(struct sys_exit_args *ctx)
 {
 	on_batch_exit();
 	on_receive_exit(ctx->ret, EXIT_RECVMMSG);
+	return 0;
+}
+
+/* ---- requests of io_uring ---- */
+
+SEC("tp_btf/io_uring_submit_req")
+int BPF_PROG(uring_submit, struct io_kiocb *request)
+{
+	on_uring_submit(request);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_poll_arm")
+int BPF_PROG(uring_wait, struct io_kiocb *request)
+{
+	on_uring_wait(request);
+	return 0;
+}
+
+SEC("tp_btf/io_uring_task_add")
+int BPF_PROG(uring_ready, struct io_kiocb *request)
+{
+	on_uring_wait(request);
 	return 0;
 }
 

@@ -144,6 +144,7 @@ type SocketflowDatagram struct {
 		Base   uint64
 		Length uint64
 		Compat uint64
+		Copied uint64
 	}
 	Key    SocketflowDatagramKey
 	Stream struct {
@@ -195,6 +196,8 @@ type SocketflowDatagram struct {
 	Direction uint32
 	Unknown   uint32
 	EventBuf  uint32
+	Uring     uint32
+	Pad       uint32
 }
 
 type SocketflowDatagramBuf struct {
@@ -297,6 +300,7 @@ type SocketflowEventBuf struct {
 				Base   uint64
 				Length uint64
 				Compat uint64
+				Copied uint64
 			}
 			Skip          uint64
 			Position      uint64
@@ -771,6 +775,25 @@ type SocketflowUnixOpenEvent struct {
 	Remote       [108]int8
 }
 
+type SocketflowUringThread struct {
+	_    structs.HostLayout
+	Tid  uint32
+	Next uint32
+	Last struct {
+		_        structs.HostLayout
+		Requests [8]uint64
+	}
+}
+
+type SocketflowUringWaiting struct {
+	_     structs.HostLayout
+	Lists [2]struct {
+		_        structs.HostLayout
+		Requests [8]uint64
+	}
+	Overflow [2]uint32
+}
+
 type SocketflowWait struct {
 	_        structs.HostLayout
 	Began    uint64
@@ -820,6 +843,8 @@ const (
 	SocketflowMapTlsThreads           = "tls_threads"
 	SocketflowMapTlsTies              = "tls_ties"
 	SocketflowMapTlsWriters           = "tls_writers"
+	SocketflowMapUringThreads         = "uring_threads"
+	SocketflowMapUringWaits           = "uring_waits"
 	SocketflowMapWaits                = "waits"
 	SocketflowProgAccept4Exit         = "accept4_exit"
 	SocketflowProgAcceptExit          = "accept_exit"
@@ -860,6 +885,9 @@ const (
 	SocketflowProgTlsCall             = "tls_call"
 	SocketflowProgUnixReceived        = "unix_received"
 	SocketflowProgUnixSent            = "unix_sent"
+	SocketflowProgUringReady          = "uring_ready"
+	SocketflowProgUringSubmit         = "uring_submit"
+	SocketflowProgUringWait           = "uring_wait"
 	SocketflowVarBegunFlowsMask       = "begun_flows_mask"
 	SocketflowVarCausesMask           = "causes_mask"
 	SocketflowVarClaimsMask           = "claims_mask"
@@ -876,6 +904,7 @@ const (
 	SocketflowVarFollowTls            = "follow_tls"
 	SocketflowVarFollowUdp            = "follow_udp"
 	SocketflowVarFollowUnix           = "follow_unix"
+	SocketflowVarFollowUring          = "follow_uring"
 	SocketflowVarIterating            = "iterating"
 	SocketflowVarLastInhabited        = "last_inhabited"
 	SocketflowVarListsNamespaces      = "lists_namespaces"
@@ -915,6 +944,7 @@ const (
 	SocketflowVarUnusedTlsProbe       = "unused_tls_probe"
 	SocketflowVarUnusedTransport      = "unused_transport"
 	SocketflowVarUnusedUnixOpen       = "unused_unix_open"
+	SocketflowVarUringThreadsMask     = "uring_threads_mask"
 	SocketflowVarWaitsMask            = "waits_mask"
 	SocketflowVarWakeupBytes          = "wakeup_bytes"
 )
@@ -1000,6 +1030,9 @@ type SocketflowProgramSpecs struct {
 	TlsCall             *ebpf.ProgramSpec `ebpf:"tls_call"`
 	UnixReceived        *ebpf.ProgramSpec `ebpf:"unix_received"`
 	UnixSent            *ebpf.ProgramSpec `ebpf:"unix_sent"`
+	UringReady          *ebpf.ProgramSpec `ebpf:"uring_ready"`
+	UringSubmit         *ebpf.ProgramSpec `ebpf:"uring_submit"`
+	UringWait           *ebpf.ProgramSpec `ebpf:"uring_wait"`
 }
 
 // SocketflowMapSpecs contains maps before they are loaded into the kernel.
@@ -1039,6 +1072,8 @@ type SocketflowMapSpecs struct {
 	TlsThreads       *ebpf.MapSpec `ebpf:"tls_threads"`
 	TlsTies          *ebpf.MapSpec `ebpf:"tls_ties"`
 	TlsWriters       *ebpf.MapSpec `ebpf:"tls_writers"`
+	UringThreads     *ebpf.MapSpec `ebpf:"uring_threads"`
+	UringWaits       *ebpf.MapSpec `ebpf:"uring_waits"`
 	Waits            *ebpf.MapSpec `ebpf:"waits"`
 }
 
@@ -1062,6 +1097,7 @@ type SocketflowVariableSpecs struct {
 	FollowTls            *ebpf.VariableSpec `ebpf:"follow_tls"`
 	FollowUdp            *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.VariableSpec `ebpf:"follow_unix"`
+	FollowUring          *ebpf.VariableSpec `ebpf:"follow_uring"`
 	Iterating            *ebpf.VariableSpec `ebpf:"iterating"`
 	LastInhabited        *ebpf.VariableSpec `ebpf:"last_inhabited"`
 	ListsNamespaces      *ebpf.VariableSpec `ebpf:"lists_namespaces"`
@@ -1101,6 +1137,7 @@ type SocketflowVariableSpecs struct {
 	UnusedTlsProbe       *ebpf.VariableSpec `ebpf:"unused_tls_probe"`
 	UnusedTransport      *ebpf.VariableSpec `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.VariableSpec `ebpf:"unused_unix_open"`
+	UringThreadsMask     *ebpf.VariableSpec `ebpf:"uring_threads_mask"`
 	WaitsMask            *ebpf.VariableSpec `ebpf:"waits_mask"`
 	WakeupBytes          *ebpf.VariableSpec `ebpf:"wakeup_bytes"`
 }
@@ -1158,6 +1195,8 @@ type SocketflowMaps struct {
 	TlsThreads       *ebpf.Map `ebpf:"tls_threads"`
 	TlsTies          *ebpf.Map `ebpf:"tls_ties"`
 	TlsWriters       *ebpf.Map `ebpf:"tls_writers"`
+	UringThreads     *ebpf.Map `ebpf:"uring_threads"`
+	UringWaits       *ebpf.Map `ebpf:"uring_waits"`
 	Waits            *ebpf.Map `ebpf:"waits"`
 }
 
@@ -1196,6 +1235,8 @@ func (m *SocketflowMaps) Close() error {
 		m.TlsThreads,
 		m.TlsTies,
 		m.TlsWriters,
+		m.UringThreads,
+		m.UringWaits,
 		m.Waits,
 	)
 }
@@ -1220,6 +1261,7 @@ type SocketflowVariables struct {
 	FollowTls            *ebpf.Variable `ebpf:"follow_tls"`
 	FollowUdp            *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix           *ebpf.Variable `ebpf:"follow_unix"`
+	FollowUring          *ebpf.Variable `ebpf:"follow_uring"`
 	Iterating            *ebpf.Variable `ebpf:"iterating"`
 	LastInhabited        *ebpf.Variable `ebpf:"last_inhabited"`
 	ListsNamespaces      *ebpf.Variable `ebpf:"lists_namespaces"`
@@ -1259,6 +1301,7 @@ type SocketflowVariables struct {
 	UnusedTlsProbe       *ebpf.Variable `ebpf:"unused_tls_probe"`
 	UnusedTransport      *ebpf.Variable `ebpf:"unused_transport"`
 	UnusedUnixOpen       *ebpf.Variable `ebpf:"unused_unix_open"`
+	UringThreadsMask     *ebpf.Variable `ebpf:"uring_threads_mask"`
 	WaitsMask            *ebpf.Variable `ebpf:"waits_mask"`
 	WakeupBytes          *ebpf.Variable `ebpf:"wakeup_bytes"`
 }
@@ -1306,6 +1349,9 @@ type SocketflowPrograms struct {
 	TlsCall             *ebpf.Program `ebpf:"tls_call"`
 	UnixReceived        *ebpf.Program `ebpf:"unix_received"`
 	UnixSent            *ebpf.Program `ebpf:"unix_sent"`
+	UringReady          *ebpf.Program `ebpf:"uring_ready"`
+	UringSubmit         *ebpf.Program `ebpf:"uring_submit"`
+	UringWait           *ebpf.Program `ebpf:"uring_wait"`
 }
 
 func (p *SocketflowPrograms) Close() error {
@@ -1349,6 +1395,9 @@ func (p *SocketflowPrograms) Close() error {
 		p.TlsCall,
 		p.UnixReceived,
 		p.UnixSent,
+		p.UringReady,
+		p.UringSubmit,
+		p.UringWait,
 	)
 }
 

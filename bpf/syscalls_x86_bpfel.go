@@ -240,6 +240,7 @@ type SyscallsEventBuf struct {
 				Base   uint64
 				Length uint64
 				Compat uint64
+				Copied uint64
 			}
 			Skip          uint64
 			Position      uint64
@@ -343,6 +344,7 @@ type SyscallsScratch struct {
 			Base   uint64
 			Length uint64
 			Compat uint64
+			Copied uint64
 		}
 		Id        uint64
 		Began     uint64
@@ -493,6 +495,7 @@ const (
 	SyscallsVarFollowDatagramData    = "follow_datagram_data"
 	SyscallsVarFollowUdp             = "follow_udp"
 	SyscallsVarFollowUnix            = "follow_unix"
+	SyscallsVarFollowUring           = "follow_uring"
 	SyscallsVarForkChildOffset       = "fork_child_offset"
 	SyscallsVarPayloadBurst          = "payload_burst"
 	SyscallsVarPayloadLimit          = "payload_limit"
@@ -634,6 +637,7 @@ type SyscallsVariableSpecs struct {
 	FollowDatagramData    *ebpf.VariableSpec `ebpf:"follow_datagram_data"`
 	FollowUdp             *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix            *ebpf.VariableSpec `ebpf:"follow_unix"`
+	FollowUring           *ebpf.VariableSpec `ebpf:"follow_uring"`
 	ForkChildOffset       *ebpf.VariableSpec `ebpf:"fork_child_offset"`
 	PayloadBurst          *ebpf.VariableSpec `ebpf:"payload_burst"`
 	PayloadLimit          *ebpf.VariableSpec `ebpf:"payload_limit"`
@@ -737,6 +741,7 @@ type SyscallsVariables struct {
 	FollowDatagramData    *ebpf.Variable `ebpf:"follow_datagram_data"`
 	FollowUdp             *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix            *ebpf.Variable `ebpf:"follow_unix"`
+	FollowUring           *ebpf.Variable `ebpf:"follow_uring"`
 	ForkChildOffset       *ebpf.Variable `ebpf:"fork_child_offset"`
 	PayloadBurst          *ebpf.Variable `ebpf:"payload_burst"`
 	PayloadLimit          *ebpf.Variable `ebpf:"payload_limit"`

@@ -219,7 +219,7 @@ static __noinline enum tls_mark_kind read_sent(struct event_buf *event_buf, __u3
 	struct source *from = &event_buf->emission.g.from;
 	struct user_iovec iovec = {.base = from->base, .length = from->length};
 
-	if (from->iov && (!from->count || !read_iovec(&iovec, from->iov, from->compat)))
+	if (!from->length && (!from->count || !read_piece(&iovec, from, from->iov)))
 		return TLS_MARK_NONE;
 	sent->mark.pid = current_process();
 	return read_mark(&sent->mark, sent->record, iovec.base, iovec.length < length ? iovec.length : length);
@@ -246,7 +246,7 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	if (!event_buf)
 		return 0;
 	__builtin_memset(&event_buf->emission.g.from, 0, sizeof(event_buf->emission.g.from));
-	if (!find_source(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length))
+	if (!find_transfer(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length, DIRECTION_SENT))
 		return 0;
 	kind = read_sent(event_buf, length);
 	if (!kind)

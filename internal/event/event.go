@@ -184,7 +184,7 @@ type CutReason uint8
 // The reasons.
 const (
 	CutLimit    CutReason = 1 << iota // beyond the limit of a call, or of a burst of calls in one direction
-	CutNoBuffer                       // sendfile, splice, io_uring ...: there is no user buffer to read from; or MSG_TRUNC has dropped it
+	CutNoBuffer                       // it is not known where they are: sendfile, splice, a request of io_uring that is not certain ...; or MSG_TRUNC has dropped them
 	CutFault                          // the memory was not resident, and a BPF program cannot wait for it
 	CutRingFull                       // the ring buffer was full
 )

@@ -29,6 +29,7 @@ const (
 	withoutWaits    = "a request or a response that a blocking call sends is dated by the end of the call, not by its beginning"
 	withoutPrograms = "requests within TLS of a program are seen some time after its first connection"
 	withoutTLS      = "requests within TLS are not seen"
+	withoutUring    = "what io_uring transfers is counted, and not read"
 	withoutPolls    = "of a program with an event loop, a request is the child of the one that it had received only if that was the only one"
 	withoutFlowEnds = "UDP flows do not end before the collector does"
 )
@@ -50,6 +51,9 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 	}
 	if opts.Causes {
 		all = append(all, c.polls())
+	}
+	if opts.uring {
+		all = append(all, uringRequests())
 	}
 	if opts.TLS {
 		all = append(all, one(bpf.SocketflowProgTlsCall, c.libraryHook, withoutTLS),

@@ -52,6 +52,7 @@ type Options struct {
 	Fault Fault
 
 	alwaysBackup bool // as on kernels where tasks are preempted within programs; for tests
+	uring        bool // it is found out where io_uring has its bytes: see knowsUring
 }
 
 // transfers reports whether the hooks for transfers are needed.
@@ -117,6 +118,7 @@ func (c *SocketTracer) open(opts Options) error {
 	if opts.TLS {
 		c.seekLibraries(&opts)
 	}
+	opts.uring = opts.payload() && knowsUring(types)
 	backup := opts.alwaysBackup || tracepointsArePreemptible(types)
 	if err := c.configure(spec, opts, backup); err != nil {
 		return err
@@ -172,6 +174,11 @@ func (c *SocketTracer) configure(spec *ebpf.CollectionSpec, opts Options, backup
 	if opts.Data {
 		spec.Maps[bpf.SocketflowMapWaits].MaxEntries = waitsEntries
 		if err := set(spec, map[string]any{bpf.SocketflowVarWaitsMask: uint32(waitsEntries - 1)}); err != nil {
+			return err
+		}
+	}
+	if opts.uring {
+		if err := configureUring(spec); err != nil {
 			return err
 		}
 	}

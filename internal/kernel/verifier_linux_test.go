@@ -104,6 +104,7 @@ func socketSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	if c.seekLibraries(&opts); !opts.TLS {
 		t.Error(c.degraded)
 	}
+	opts.uring = knowsUring(types)
 	must(t, c.configure(spec, opts, true))
 	keep(spec, c.features(opts, true), (&socketHooks{types: types}).absent, bpf.SocketflowProgAnyExit, bpf.SocketflowProgAnyPoll)
 	return spec

@@ -54,6 +54,15 @@ var sources = map[string]struct {
 	"gohttp-static":   {"gohttp", "env CGO_ENABLED=0 go build -ldflags=-s -o OUTPUT ."},
 	"gohttp-pie":      {"gohttp", "go build -buildmode=pie -ldflags=-s -o OUTPUT ."},
 	"c-client":        {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
+	"uring-server":    {"c", "gcc -O1 -Wall -Wextra -Werror -DURING -o OUTPUT server.c common.c uring.c -luring -pthread"},
+	"uring-client":    {"c", "gcc -O1 -Wall -Wextra -Werror -DURING -o OUTPUT client.c common.c uring.c -luring -pthread"},
+}
+
+func needUring(t testing.TB) {
+	t.Helper()
+	if _, err := os.Stat("/usr/include/liburing.h"); err != nil {
+		testenv.Lacking(t, "liburing-dev is needed: %v", err)
+	}
 }
 
 // path is the path of a program, which is built if that has not been done.
@@ -64,6 +73,9 @@ func (b *builder) path(t testing.TB, name string) string {
 	path := filepath.Join(b.dir, name)
 	if !b.built[name] {
 		source := sources[name]
+		if strings.Contains(source.build, "-luring") {
+			needUring(t)
+		}
 		words := strings.Fields(strings.ReplaceAll(source.build, "OUTPUT", path))
 		cmd := exec.Command(testenv.NeedProgram(t, words[0], words[0]), words[1:]...)
 		cmd.Dir = filepath.Join(programsDir, source.dir)

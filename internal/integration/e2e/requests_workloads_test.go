@@ -34,6 +34,15 @@ var requestWorkloads = []struct {
 	{"c-sendfile", converse("127.0.0.1", "c-server HOST PORT read", "c-client HOST PORT sendfile read", 64)},
 	{"c-dup", converse("127.0.0.1", "c-server HOST PORT pieces", "c-client HOST PORT dup read", 64)},
 	{"c-answers", cAnswers},
+	{"uring-plain", converseByUring("127.0.0.1", "plain/recv/send")},
+	{"uring-async", converseByUring("::1", "async/read/write")},
+	{"uring-sqpoll", converseByUring("127.0.0.1", "sqpoll/recvmsg/sendmsg")},
+	{"uring-defer", converseByUring("::1", "defer/multishot/send_zc")},
+	{"uring-files", converseByUring("127.0.0.1", "files/readv/writev")},
+	{"uring-fixed", converseByUring("::1", "plain/fixed/fixed")},
+	{"uring-linked", converseByUring("127.0.0.1", "plain/provided/linked")},
+	{"uring-async-vectors", converseByUring("127.0.0.1", "async/recvmsg/writev")},
+	{"uring-sqpoll-multishot", converseByUring("127.0.0.1", "sqpoll/multishot/linked")},
 	{"pipelined-c", pipelined("c-server HOST PORT read")},
 	{"pipelined-asyncio", pipelined("python3 streams.py ADDRESS")},
 	{"pipelined-node", pipelined("node server.js ADDRESS")},
@@ -114,6 +123,11 @@ func converse(host, server, client string, requests int) func(*scene) {
 		s.serve(s.command(server, host, port), port)
 		s.ask(s.command(client, host, port), s.plan(requests))
 	}
+}
+
+// converseByUring has both ends use io_uring in a way of uring.c.
+func converseByUring(host, way string) func(*scene) {
+	return converse(host, "uring-server HOST PORT "+way, "uring-client HOST PORT uring "+way, 64)
 }
 
 // cAnswers are answers in all ways that the server in C supports, including no answer, from a port whose two bytes differ.

@@ -1,10 +1,13 @@
 // A web client on raw sockets: client 127.0.0.1 8080 writev readv < plan
 //
 // The arguments after the address are how requests are sent (see sends) and how responses are read (see receives in
-// common.c). The plan has a request a line: its method, target, size of the body, how that is framed, and the traceparent,
-// or "-".
+// common.c). With URING they are "uring" and a name for uring_use. The plan has a request a line: its method, target, size of
+// the body, how that is framed, and the traceparent, or "-".
 #define _GNU_SOURCE
 #include "common.h"
+#ifdef URING
+#include "uring.h"
+#endif
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -113,10 +116,21 @@ static void send_dup(int fd, const struct request *r)
 	close(other);
 }
 
+#ifdef URING
+static void send_uring(int fd, const struct request *r)
+{
+	struct iovec v[3];
+	uring_send(fd, v, pieces_of(v, r));
+}
+#endif
+
 static const struct {
 	const char *name;
 	void (*send)(int fd, const struct request *r);
 } sends[] = {
+#ifdef URING
+    {"uring", send_uring},
+#endif
     {"write", send_write},       {"bytes", send_bytes},       {"writev", send_writev}, {"sendmsg", send_sendmsg},
     {"sendmmsg", send_sendmmsg}, {"sendfile", send_sendfile}, {"dup", send_dup},
 };

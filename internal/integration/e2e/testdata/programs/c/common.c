@@ -1,5 +1,8 @@
 #define _GNU_SOURCE
 #include "common.h"
+#ifdef URING
+#include "uring.h"
+#endif
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -86,6 +89,10 @@ static const struct {
 
 receive *receive_by_name(const char *name)
 {
+#ifdef URING
+	uring_use(name);
+	return uring_receive;
+#endif
 	for (size_t i = 0; i < sizeof(receives) / sizeof(*receives); i++)
 		if (!strcmp(receives[i].name, name))
 			return receives[i].receive;

@@ -1,8 +1,11 @@
 // A web server that answers in the way that the query of a request asks for: server 127.0.0.1 8080 read
 //
-// The last argument is how requests are read: see receives in common.c. The query may have status=, bytes= and answer=.
+// The last argument is how requests are read: see receives in common.c; with URING it is a name for uring_use. The query may have status=, bytes= and answer=.
 #define _GNU_SOURCE
 #include "common.h"
+#ifdef URING
+#include "uring.h"
+#endif
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -36,6 +39,17 @@ static void answer_write(int fd, const char *head, size_t size)
 	send_all(fd, head, strlen(head), 0);
 	send_all(fd, body, size, 0);
 }
+
+#ifdef URING
+static void answer_uring(int fd, const char *head, size_t size)
+{
+	struct iovec v[2] = {{(void *)head, strlen(head)}, {body, size}};
+	uring_send(fd, v, 2);
+}
+#define ANSWER "uring"
+#else
+#define ANSWER "write"
+#endif
 
 static void answer_bytes(int fd, const char *head, size_t size)
 {
@@ -88,6 +102,9 @@ static const struct {
 	const char *name;
 	void (*answer)(int fd, const char *head, size_t size);
 } answers[] = {
+#ifdef URING
+    {"uring", answer_uring},
+#endif
     {"write", answer_write},       {"bytes", answer_bytes}, {"writev", answer_writev},
     {"sendfile", answer_sendfile}, {"reset", answer_reset}, {"close", answer_close},
 };
@@ -126,7 +143,7 @@ static void *converse(void *argument)
 		snprintf(head + length, sizeof(head) - length, "\r\n");
 		if (status == 204 || !strcmp(method, "HEAD"))
 			size = 0;
-		const char *name = asked(target, "answer=", "write", value, sizeof(value));
+		const char *name = asked(target, "answer=", ANSWER, value, sizeof(value));
 		int last = !strcmp(name, "reset") || !strcmp(name, "close");
 		report("server", method, target, last ? 0 : status, &local, &peer, last ? "no answer" : NULL);
 		for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++)
@@ -135,6 +152,9 @@ static void *converse(void *argument)
 		if (last)
 			break;
 	}
+#ifdef URING
+	uring_end();
+#endif
 	close(s.fd);
 	return NULL;
 }
