@@ -32,7 +32,6 @@ var tablePrograms = []struct{ program, debianPackage, file string }{
 	{"nginx", "nginx-light", "/usr/sbin/nginx"},
 	{"Apache, mod_ssl", "apache2-bin", "/usr/lib/apache2/modules/mod_ssl.so"},
 	{"HAProxy", "haproxy", "/usr/sbin/haproxy"},
-	{"Puma", "puma", "/usr/lib/*/ruby/vendor_ruby/3*/puma/puma_http11.so"},
 	{"PostgreSQL", "postgresql", "/usr/lib/postgresql/*/bin/postgres"},
 	{"psql and all that has libpq", "libpq5", "/usr/lib/*/libpq.so.5"},
 	{"MariaDB", "mariadb-server-core", "/usr/sbin/mariadbd"},

@@ -34,7 +34,7 @@ func wget(s *scene) {
 	require.Zero(s.t, client.wait(60e9), "exit code of wget: %s", readFile(s.t, client.stderr))
 }
 
-// gnuTLSServ answers requests of HTTP/1.0, each on a connection of its own. It writes no accounts.
+// gnuTLSServ answers requests in HTTP/1.0, each on a connection of its own. It writes no accounts.
 func gnuTLSServ(s *scene) {
 	port := freePort(s.t)
 	cmd := exec.Command(testenv.NeedProgram(s.t, "gnutls-bin", "gnutls-serv"), "--http", "--quiet", fmt.Sprint("--port=", port),
@@ -48,5 +48,10 @@ func gnuTLSServ(s *scene) {
 		targets = append(targets, fmt.Sprintf("/%s/%d", s.name, i))
 	}
 	client := s.curl(port, targets)
+	client.parse = func(line []byte) (account, error) {
+		a, err := parseCurl(line)
+		a.Version = "" // it is that of the response
+		return a, err
+	}
 	s.mirror(client, server.pid(), server.service)
 }

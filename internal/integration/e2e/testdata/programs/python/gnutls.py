@@ -94,8 +94,7 @@ class Connection:
         if self.ended:
             return b""
         self.establish()
-        if self.way == "nonblocking":
-            size = min(size, 1000)
+        size = min(size, 1000 if self.way == "nonblocking" else 1 << 16)
         buffer = ctypes.create_string_buffer(size)
         if self.way == "seq":
             n = self.retry(lib.gnutls_record_recv_seq, buffer, ctypes.c_size_t(size), ctypes.create_string_buffer(8))
