@@ -85,6 +85,11 @@ func TestGnuTLSWhoseWayToSendRecordsIsNotKnownIsRefused(t *testing.T) {
 		"another call in between":    gnuTLSOf("mov 0x5e8(%rbx),%rbp; call *8(%rdi); mov %r14,%rdi; call *%rbp; ret"),
 		"others come in":             gnuTLSOf("test %edx,%edx; je 1f; mov 0x5e8(%rbx),%rax; nop; 1: mov %r14,%rdi; call *%rax; ret"),
 		"others come in at the call": gnuTLSOf("test %edx,%edx; je 1f; mov %r14,%rdi; 1: call *0x5e8(%rbx); ret"),
+		"a field near the begin":     setters("mov %rsi,0x48(%rdi); ret", "mov %rsi,0x5f0(%rdi); ret"),
+		"one way or the other":       setters("test %rsi,%rsi; je 1f; mov %rsi,0x5e8(%rdi); 1: ret", "mov %rsi,0x5f0(%rdi); ret"),
+		"both halves of a vector":    setters("movq %rsi,%xmm0; punpcklqdq %xmm0,%xmm0; movups %xmm0,0x5e8(%rdi); ret", "mov %rsi,0x5f0(%rdi); ret"),
+		"another argument":           setters("mov %rdx,%rsi; mov %rsi,0x5e8(%rdi); ret", "mov %rsi,0x5f0(%rdi); ret"),
+		"another vector":             setters("movq %rsi,%xmm0; movq %rdi,%xmm0; movups %xmm0,0x5e8(%rdi); ret", "mov %rsi,0x5f0(%rdi); ret"),
 		"an element of a table":      gnuTLSOf("mov %r14,%rdi; call *0x5e8(%rbx,%rcx,8); ret"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,6 +99,20 @@ func TestGnuTLSWhoseWayToSendRecordsIsNotKnownIsRefused(t *testing.T) {
 			assert.Empty(t, lib.Probes)
 		})
 	}
+}
+
+func TestFieldsThatAreStoredWithOthersAreFound(t *testing.T) {
+	content := assemble(t, cFunction("gnutls_record_recv", "call *8(%rdi); ret")+
+		cFunction(gnuTLSSetPush, `endbr64; movq %rsi,%xmm0; movups %xmm0,0x648(%rdi); ret`)+
+		cFunction(gnuTLSSetVectorPush, `pxor %xmm0,%xmm0; movq %rsi,%xmm1; punpcklqdq %xmm1,%xmm0; movups %xmm0,0x648(%rdi); ret`)+
+		cFunction("flush", `push_1: mov %r14,%rdi; call *0x648(%rbx); push_2: mov %r14,%rdi; call *0x650(%rbx); ret`))
+	lib, err := find(content)
+	require.NoError(t, err)
+	places := labels(t, content, "push")
+	assert.Equal(t, []Probe{
+		{Call: GnuTLSPush, Place: Enter, Offset: places[0], Push: Push{Session: rbx, Bytes: rsi, Count: rdx}},
+		{Call: GnuTLSPushVector, Place: Enter, Offset: places[1], Push: Push{Session: rbx, Bytes: rsi}},
+	}, lib.Probes[2:])
 }
 
 func TestAFunctionOfGnuTLSThatHandsOverIsNotProbed(t *testing.T) {

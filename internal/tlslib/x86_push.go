@@ -11,22 +11,60 @@ import (
 // maxLoaded is how many instructions may be between the load of a function's address and its call.
 const maxLoaded = 32
 
-// field is where a function stores its second argument, which is its only store of that: MOV %rsi, n(%rdi).
+// xmm is which halves of a vector register have the second argument.
+type xmm struct{ low, high bool }
+
+// field is where a function stores its second argument, which is its only store of that: by MOV %rsi, n(%rdi), or with another word in a vector. The
+// function has no jumps.
 func (x86) field(b *body) (distance int64, ok bool) {
+	vectors := map[x86asm.Arg]xmm{}
 	found := 0
-	for _, i := range b.instructions {
+	for _, at := range slices.Sorted(maps.Keys(b.instructions)) {
+		i := b.instructions[at]
+		if i.flow != next && i.flow != ret {
+			return 0, false
+		}
 		in := x86Decoded(i)
+		if e := x86Effect(i); e.writesAny(cArguments[:2]) {
+			return 0, false
+		}
 		to, store := in.Args[0].(x86asm.Mem)
-		if in.Op != x86asm.MOV || !store || in.Args[1] != x86asm.RSI {
+		if !store {
+			follow(vectors, in)
+			continue
+		}
+		within, stores := int64(0), in.Op == x86asm.MOV && in.Args[1] == x86asm.RSI
+		if v := vectors[in.Args[1]]; v.low || v.high {
+			if in.Op != x86asm.MOVUPS && in.Op != x86asm.MOVAPS || v.low && v.high {
+				return 0, false
+			}
+			stores = true
+			if v.high {
+				within = 8
+			}
+		}
+		if !stores {
 			continue
 		}
 		if !isField(to) || to.Base != x86asm.RDI {
 			return 0, false
 		}
-		distance = to.Disp
+		distance = to.Disp + within
 		found++
 	}
-	return distance, found == 1 && distance >= math.MaxInt8 && distance <= math.MaxInt32 // with a number of 4 bytes
+	return distance, found == 1 && distance > math.MaxInt8 && distance <= math.MaxInt32 // with a number of 4 bytes
+}
+
+// follow does to vector registers what an instruction does that may bring the second argument into them.
+func follow(vectors map[x86asm.Arg]xmm, in x86asm.Inst) {
+	switch to, from := in.Args[0], in.Args[1]; in.Op {
+	case x86asm.MOVQ:
+		vectors[to] = xmm{low: from == x86asm.RSI || vectors[from].low}
+	case x86asm.PUNPCKLQDQ:
+		vectors[to] = xmm{low: vectors[to].low, high: vectors[from].low}
+	default:
+		delete(vectors, to)
+	}
 }
 
 func isField(m x86asm.Mem) bool { return m.Segment == 0 && m.Index == 0 && m.Base != x86asm.RIP }
