@@ -63,6 +63,7 @@
 #include "data.h"
 #include "tls_calls.h"
 #include "tls_go.h"
+#include "tls_gnutls.h"
 #include "tls_probes.h"
 #include "executables.h"
 

@@ -715,21 +715,29 @@ type SocketflowTlsObject struct {
 type SocketflowTlsProbe uint32
 
 const (
-	SocketflowTlsProbeTLS_READ             SocketflowTlsProbe = 0
-	SocketflowTlsProbeTLS_WRITE            SocketflowTlsProbe = 1
-	SocketflowTlsProbeTLS_COUNT_BY_POINTER SocketflowTlsProbe = 2
-	SocketflowTlsProbeTLS_FILE             SocketflowTlsProbe = 4
-	SocketflowTlsProbeTLS_CALL             SocketflowTlsProbe = 7
-	SocketflowTlsProbeTLS_ENTER            SocketflowTlsProbe = 16
-	SocketflowTlsProbeTLS_EXIT             SocketflowTlsProbe = 32
-	SocketflowTlsProbeTLS_BIO_WRITE        SocketflowTlsProbe = 48
-	SocketflowTlsProbeTLS_SET_BIO          SocketflowTlsProbe = 64
-	SocketflowTlsProbeTLS_SET_WBIO         SocketflowTlsProbe = 80
-	SocketflowTlsProbeTLS_GO_ENTER         SocketflowTlsProbe = 96
-	SocketflowTlsProbeTLS_GO_EXIT          SocketflowTlsProbe = 112
-	SocketflowTlsProbeTLS_GO_RECORD        SocketflowTlsProbe = 128
-	SocketflowTlsProbeTLS_PLACE            SocketflowTlsProbe = 240
-	SocketflowTlsProbeTLS_DEPTH_SHIFT      SocketflowTlsProbe = 16
+	SocketflowTlsProbeTLS_READ                    SocketflowTlsProbe = 0
+	SocketflowTlsProbeTLS_WRITE                   SocketflowTlsProbe = 1
+	SocketflowTlsProbeTLS_COUNT_BY_POINTER        SocketflowTlsProbe = 2
+	SocketflowTlsProbeTLS_GNUTLS                  SocketflowTlsProbe = 4
+	SocketflowTlsProbeTLS_UNCORK                  SocketflowTlsProbe = 8
+	SocketflowTlsProbeTLS_FILE                    SocketflowTlsProbe = 256
+	SocketflowTlsProbeTLS_CALL                    SocketflowTlsProbe = 271
+	SocketflowTlsProbeTLS_ENTER                   SocketflowTlsProbe = 16
+	SocketflowTlsProbeTLS_EXIT                    SocketflowTlsProbe = 32
+	SocketflowTlsProbeTLS_BIO_WRITE               SocketflowTlsProbe = 48
+	SocketflowTlsProbeTLS_SET_BIO                 SocketflowTlsProbe = 64
+	SocketflowTlsProbeTLS_SET_WBIO                SocketflowTlsProbe = 80
+	SocketflowTlsProbeTLS_GO_ENTER                SocketflowTlsProbe = 96
+	SocketflowTlsProbeTLS_GO_EXIT                 SocketflowTlsProbe = 112
+	SocketflowTlsProbeTLS_GO_RECORD               SocketflowTlsProbe = 128
+	SocketflowTlsProbeTLS_PUSH                    SocketflowTlsProbe = 144
+	SocketflowTlsProbeTLS_PLACE                   SocketflowTlsProbe = 240
+	SocketflowTlsProbeTLS_DEPTH_SHIFT             SocketflowTlsProbe = 16
+	SocketflowTlsProbeTLS_PUSH_VECTOR             SocketflowTlsProbe = 1
+	SocketflowTlsProbeTLS_PUSH_SESSION_SHIFT      SocketflowTlsProbe = 16
+	SocketflowTlsProbeTLS_PUSH_BYTES_SHIFT        SocketflowTlsProbe = 20
+	SocketflowTlsProbeTLS_PUSH_COUNT_SHIFT        SocketflowTlsProbe = 24
+	SocketflowTlsProbeTLS_PUSH_DISPLACEMENT_SHIFT SocketflowTlsProbe = 32
 )
 
 type SocketflowTlsTie struct {

@@ -17,8 +17,10 @@ enum tls_probe {
 	TLS_READ = 0,
 	TLS_WRITE = 1,
 	TLS_COUNT_BY_POINTER = 2, /* its fourth argument says where it puts the number of bytes */
-	TLS_FILE = 4,             /* its second argument is a descriptor that the bytes come from (kTLS encrypts them) */
-	TLS_CALL = 7,             /* all of them */
+	TLS_GNUTLS = 4,
+	TLS_UNCORK = 8,           /* it sends what others were given before */
+	TLS_FILE = 0x100,         /* its second argument is a descriptor that the bytes come from (kTLS encrypts them) */
+	TLS_CALL = 0x10f,         /* all of them */
 	/* Which place it is. */
 	TLS_ENTER = 0x10,
 	TLS_EXIT = 0x20,
@@ -28,16 +30,23 @@ enum tls_probe {
 	TLS_GO_ENTER = 0x60,  /* entries and exits of (*Conn).Read and (*Conn).Write */
 	TLS_GO_EXIT = 0x70,
 	TLS_GO_RECORD = 0x80, /* entry of (*Conn).write, which writes records */
+	TLS_PUSH = 0x90,      /* ahead of a call that sends records of GnuTLS */
 	TLS_PLACE = 0xf0,
 	/* From here on: how far the stack pointer is below its value at the first instruction of the function. */
 	TLS_DEPTH_SHIFT = 16,
+	/* Of TLS_PUSH instead, which registers: 4 bits each. */
+	TLS_PUSH_VECTOR = 1,
+	TLS_PUSH_SESSION_SHIFT = 16,
+	TLS_PUSH_BYTES_SHIFT = 20,
+	TLS_PUSH_COUNT_SHIFT = 24,
+	TLS_PUSH_DISPLACEMENT_SHIFT = 32, /* 16 bits, signed, added to that of bytes */
 };
 
 /* A call under way. */
 struct tls_call {
 	__u64 object;
 	__u64 bytes; /* where they are */
-	__u64 count; /* where their number will be; 0: it is returned */
+	__u64 count; /* where their number will be; 0: it is returned. GnuTLS: not 0 if a call within it has transferred them */
 	__u64 began; /* CLOCK_MONOTONIC, ns */
 	__u64 frame;     /* the stack pointer at the function's first instruction; of a goroutine: how far that is below its stack's upper end */
 	__u64 kind;      /* TLS_CALL of its probes */

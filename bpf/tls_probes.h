@@ -9,7 +9,10 @@ static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe
 		on_tls_enter(regs, probe);
 		break;
 	case TLS_EXIT:
-		on_tls_exit(regs, probe);
+		if (probe & TLS_GNUTLS)
+			on_gnutls_exit(regs, probe);
+		else
+			on_tls_exit(regs, probe);
 		break;
 	case TLS_BIO_WRITE:
 		on_bio_write(regs);
@@ -28,6 +31,9 @@ static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe
 		break;
 	case TLS_GO_RECORD:
 		on_go_record(regs);
+		break;
+	case TLS_PUSH:
+		on_gnutls_push(regs, probe);
 		break;
 	}
 }

@@ -147,6 +147,9 @@ type TLSConfig struct {
 
 	// Go is crypto/tls of Go. Default: true.
 	Go bool `mapstructure:"go"`
+
+	// GnuTLS is libgnutls 3 on x86-64. Default: true.
+	GnuTLS bool `mapstructure:"gnutls"`
 }
 
 // TraceConfig is what belongs to one trace.
@@ -375,7 +378,7 @@ func createDefaultConfig() component.Config {
 		AddressAttributes:  AddressAttributesBoth,
 		ConnectionRecords:  []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:    ConnectionSpansAuto,
-		TLS:                TLSConfig{OpenSSL: true, Go: true},
+		TLS:                TLSConfig{OpenSSL: true, Go: true, GnuTLS: true},
 		Trace:              TraceConfig{Parents: ParentsCertain},
 		Sampling:           SamplingConfig{Ratio: 1, HonourParent: true, Keep: KeepConfig{Errors: true}},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),

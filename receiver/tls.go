@@ -11,5 +11,8 @@ func (c TLSConfig) libraries() map[tlslib.Kind]bool {
 	if c.Go {
 		kinds[tlslib.Go] = true
 	}
+	if c.GnuTLS {
+		kinds[tlslib.GnuTLS] = true
+	}
 	return kinds
 }

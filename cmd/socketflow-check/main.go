@@ -47,6 +47,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("socketflow-check", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	asJSON := flags.Bool("json", false, "write JSON")
+	processes := flags.Bool("processes", false, "list the TLS libraries of running processes, and which of them are looked into")
 	asksVersion := flags.Bool("version", false, "say which version this is, and nothing else")
 	text := flags.String("mode", string(kernel.ModeAuto), "the receiver's key `mode`: auto, socket or syscall")
 	switch err := flags.Parse(args); {
@@ -71,6 +72,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	report := preflight.Check(mode)
+	if *processes {
+		if err := report.AddProcesses(); err != nil {
+			complain(err)
+			return exitStartsNot
+		}
+	}
 	if *asJSON {
 		encoder := json.NewEncoder(stdout)
 		encoder.SetIndent("", "  ")

@@ -54,3 +54,17 @@ func TestExitCode(t *testing.T) {
 	}
 	assert.Contains(t, out.String(), last)
 }
+
+// TestProcesses: they are listed if that is asked for.
+func TestProcesses(t *testing.T) {
+	var out, errs bytes.Buffer
+	run([]string{"--json", "--mode=syscall", "--processes"}, &out, &errs)
+	require.Empty(t, errs.String())
+	var report preflight.Report
+	require.NoError(t, json.Unmarshal(out.Bytes(), &report), out.String())
+	assert.NotNil(t, report.Processes)
+
+	out.Reset()
+	run([]string{"--json", "--mode=syscall"}, &out, &errs)
+	assert.NotContains(t, out.String(), `"processes"`)
+}

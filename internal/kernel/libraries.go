@@ -17,14 +17,21 @@ type LibraryProbe struct {
 	Offset uint64 // of the instruction in the file
 	Kind   LibraryProbeKind
 	Depth  uint32 // how far the stack pointer is below its value at the function's first instruction, bytes
+	Push   PushRegisters
+}
+
+// PushRegisters says which general registers have the arguments of GnuTLSPush and GnuTLSPushVector.
+type PushRegisters struct {
+	Session, Bytes, Count uint8
+	Displacement          int16 // added to what the register Bytes has
 }
 
 // LibraryProbeKind is what happens at a LibraryProbe.
 type LibraryProbeKind uint64
 
 // The kinds: entries and exits of calls with the arguments of SSL_read and SSL_write, and entries of what ties an SSL to its records. The
-// calls that end with Ex have a fourth argument, which says where the number of bytes goes; File is a write of bytes that are in a file. Those that begin with Go are about the methods Read,
-// Write and write of crypto/tls.Conn.
+// calls that end with Ex have a fourth argument, which says where the number of bytes goes; File is a write of bytes that are in a file. Those that begin with Go are
+// about the methods Read, Write and write of crypto/tls.Conn. Those of GnuTLSPush are ahead of calls that send records: of bytes, or of a vector.
 const (
 	ReadEnter    = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_ENTER | bpf.SocketflowTlsProbeTLS_READ)
 	ReadExit     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_EXIT | bpf.SocketflowTlsProbeTLS_READ)
@@ -43,6 +50,17 @@ const (
 	GoReadExit   = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_EXIT | bpf.SocketflowTlsProbeTLS_READ)
 	GoWriteEnter = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_ENTER | bpf.SocketflowTlsProbeTLS_WRITE)
 	GoRecord     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_RECORD)
+
+	GnuTLSReadEnter   = ReadEnter | gnuTLS
+	GnuTLSReadExit    = ReadExit | gnuTLS
+	GnuTLSWriteEnter  = WriteEnter | gnuTLS
+	GnuTLSWriteExit   = WriteExit | gnuTLS
+	GnuTLSUncorkEnter = GnuTLSWriteEnter | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_UNCORK)
+	GnuTLSUncorkExit  = GnuTLSWriteExit | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_UNCORK)
+	GnuTLSPush        = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_PUSH)
+	GnuTLSPushVector  = GnuTLSPush | LibraryProbeKind(bpf.SocketflowTlsProbeTLS_PUSH_VECTOR)
+
+	gnuTLS = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GNUTLS)
 )
 
 // Library is a TLS library whose calls are seen, in whichever process, until it is closed.
@@ -89,8 +107,14 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 	return &Library{links: []link.Link{made}}, nil
 }
 
-func (p LibraryProbe) cookie() uint64 {
-	return uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT
+// cookie is what the program is attached with: see enum tls_probe.
+func (p *LibraryProbe) cookie() uint64 {
+	if p.Kind&^1 != GnuTLSPush {
+		return uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT
+	}
+	r := &p.Push
+	return uint64(p.Kind) | uint64(r.Session)<<bpf.SocketflowTlsProbeTLS_PUSH_SESSION_SHIFT | uint64(r.Bytes)<<bpf.SocketflowTlsProbeTLS_PUSH_BYTES_SHIFT |
+		uint64(r.Count)<<bpf.SocketflowTlsProbeTLS_PUSH_COUNT_SHIFT | uint64(uint16(r.Displacement))<<bpf.SocketflowTlsProbeTLS_PUSH_DISPLACEMENT_SHIFT
 }
 
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.

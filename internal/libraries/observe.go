@@ -93,13 +93,32 @@ var kinds = map[place]kernel.LibraryProbeKind{
 	{tlslib.GoRead, tlslib.Exit}:       kernel.GoReadExit,
 	{tlslib.GoWrite, tlslib.Enter}:     kernel.GoWriteEnter,
 	{tlslib.GoConnWrite, tlslib.Enter}: kernel.GoRecord,
+
+	{tlslib.GnuTLSRecv, tlslib.Enter}:       kernel.GnuTLSReadEnter,
+	{tlslib.GnuTLSRecv, tlslib.Exit}:        kernel.GnuTLSReadExit,
+	{tlslib.GnuTLSRecvSeq, tlslib.Enter}:    kernel.GnuTLSReadEnter,
+	{tlslib.GnuTLSRecvSeq, tlslib.Exit}:     kernel.GnuTLSReadExit,
+	{tlslib.GnuTLSSend, tlslib.Enter}:       kernel.GnuTLSWriteEnter,
+	{tlslib.GnuTLSSend, tlslib.Exit}:        kernel.GnuTLSWriteExit,
+	{tlslib.GnuTLSSend2, tlslib.Enter}:      kernel.GnuTLSWriteEnter,
+	{tlslib.GnuTLSSend2, tlslib.Exit}:       kernel.GnuTLSWriteExit,
+	{tlslib.GnuTLSSendRange, tlslib.Enter}:  kernel.GnuTLSWriteEnter,
+	{tlslib.GnuTLSSendRange, tlslib.Exit}:   kernel.GnuTLSWriteExit,
+	{tlslib.GnuTLSUncork, tlslib.Enter}:     kernel.GnuTLSUncorkEnter,
+	{tlslib.GnuTLSUncork, tlslib.Exit}:      kernel.GnuTLSUncorkExit,
+	{tlslib.GnuTLSPush, tlslib.Enter}:       kernel.GnuTLSPush,
+	{tlslib.GnuTLSPushVector, tlslib.Enter}: kernel.GnuTLSPushVector,
 }
 
-// probes are those of a library that there is a program for.
+// probes are those of a library that there is a program for. Two functions that end in the same one have exits in common.
 func probes(lib *tlslib.Library) (all []kernel.LibraryProbe) {
+	seen := map[kernel.LibraryProbe]bool{}
 	for _, p := range lib.Probes {
-		if kind, ok := kinds[place{p.Call, p.Place}]; ok {
-			all = append(all, kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth})
+		kind, ok := kinds[place{p.Call, p.Place}]
+		probe := kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth, Push: kernel.PushRegisters(p.Push)}
+		if ok && !seen[probe] {
+			seen[probe] = true
+			all = append(all, probe)
 		}
 	}
 	return all

@@ -141,12 +141,12 @@ func (w *Watcher) shared() {
 // hostRoot is the host's root directory, whatever this process' own one is. Where it cannot be read, that one is taken.
 const hostRoot = "/proc/1/root"
 
-// sharedLibraries are where distributions have the libraries of OpenSSL.
+// sharedLibraries are where distributions have the libraries of OpenSSL and GnuTLS.
 var sharedLibraries = []string{
-	"/usr/lib/libssl.so.*", "/usr/lib/libcrypto.so.*",
-	"/usr/lib64/libssl.so.*", "/usr/lib64/libcrypto.so.*",
-	"/usr/lib/*-linux-gnu/libssl.so.*", "/usr/lib/*-linux-gnu/libcrypto.so.*",
-	"/usr/local/lib*/libssl.so.*", "/usr/local/lib*/libcrypto.so.*",
+	"/usr/lib/libssl.so.*", "/usr/lib/libcrypto.so.*", "/usr/lib/libgnutls.so.*",
+	"/usr/lib64/libssl.so.*", "/usr/lib64/libcrypto.so.*", "/usr/lib64/libgnutls.so.*",
+	"/usr/lib/*-linux-gnu/libssl.so.*", "/usr/lib/*-linux-gnu/libcrypto.so.*", "/usr/lib/*-linux-gnu/libgnutls.so.*",
+	"/usr/local/lib*/libssl.so.*", "/usr/local/lib*/libcrypto.so.*", "/usr/local/lib*/libgnutls.so.*",
 }
 
 // all looks at all processes.

@@ -79,3 +79,16 @@ func TestAnInodeWithAnotherProgramIsLookedAtAgain(t *testing.T) {
 	look(t, w, path)
 	assert.Equal(t, 1, a.made)
 }
+
+// TestPlacesThatTwoFunctionsShareAreProbedOnce: two functions of GnuTLS end in the same one.
+func TestPlacesThatTwoFunctionsShareAreProbedOnce(t *testing.T) {
+	got := probes(&tlslib.Library{Probes: []tlslib.Probe{
+		{Call: tlslib.GnuTLSRecv, Place: tlslib.Enter, Offset: 1}, {Call: tlslib.GnuTLSRecv, Place: tlslib.Exit, Offset: 9, Depth: 8},
+		{Call: tlslib.GnuTLSRecvSeq, Place: tlslib.Enter, Offset: 2}, {Call: tlslib.GnuTLSRecvSeq, Place: tlslib.Exit, Offset: 9, Depth: 8},
+		{Call: tlslib.GnuTLSPush, Place: tlslib.Enter, Offset: 20, Push: tlslib.Push{Session: 3, Bytes: 4, Count: 5, Displacement: -6}},
+	}})
+	assert.Equal(t, []kernel.LibraryProbe{
+		{Offset: 1, Kind: kernel.GnuTLSReadEnter}, {Offset: 9, Kind: kernel.GnuTLSReadExit, Depth: 8}, {Offset: 2, Kind: kernel.GnuTLSReadEnter},
+		{Offset: 20, Kind: kernel.GnuTLSPush, Push: kernel.PushRegisters{Session: 3, Bytes: 4, Count: 5, Displacement: -6}},
+	}, got)
+}

@@ -50,7 +50,8 @@ type Report struct {
 	Host       []Fact      `json:"host"`
 	Privileges []Fact      `json:"privileges"`
 	Attempts   []Attempt   `json:"attempts"`
-	Advice     []string    `json:"advice,omitempty"` // what to change, the most important first
+	Processes  []TLSUse    `json:"processes,omitzero"` // nil: they were not asked for
+	Advice     []string    `json:"advice,omitempty"`   // what to change, the most important first
 }
 
 // choose sets the mode that the receiver would choose. It uses the receiver's own function.

@@ -29,6 +29,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		p.line("")
 	}
+	p.processes(r.Processes)
 	if len(r.Advice) > 0 {
 		p.line("What to change")
 		for _, advice := range r.Advice {

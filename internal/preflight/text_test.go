@@ -68,6 +68,13 @@ var found = map[string]*Report{
 				attached(lives...), attached(exits...), attached(transfers...), attached("iter/task_file", "iter/tcp"),
 				[]kernel.ProgramStatus{flowPass}))...),
 		}},
+		Processes: []TLSUse{
+			{TLSLibrary{Executable: "/usr/bin/etcd", Library: "Go crypto/tls", Version: "go1.19.8", Covered: true}, []uint32{12}},
+			{TLSLibrary{
+				Executable: "/usr/sbin/nginx", Library: "OpenSSL", Version: "3.0.19", File: "/usr/lib/x86_64-linux-gnu/libssl.so.3", Covered: true,
+			}, []uint32{20, 21}},
+			{TLSLibrary{Executable: "/usr/bin/java", Library: "JSSE", File: "/usr/lib/jvm/java-17/lib/server/libjvm.so", Why: "its code has no file"}, []uint32{30}},
+		},
 	},
 	"less.txt": {
 		Asked: kernel.ModeAuto, Chosen: kernel.ModeSocket, Starts: true,
@@ -95,6 +102,7 @@ var found = map[string]*Report{
 	},
 	"nothing.txt": {
 		Asked:      kernel.ModeSocket,
+		Processes:  []TLSUse{},
 		Privileges: []Fact{{Name: "CAP_BPF", State: Missing, Lost: "nothing works"}},
 		Attempts: []Attempt{{Mode: kernel.ModeSocket, Error: "run it as root, or give it CAP_BPF",
 			Hooks: describe(programs(kernel.ProgramUntried, "", "", lives...))}},

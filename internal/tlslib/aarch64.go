@@ -4,8 +4,8 @@ package tlslib
 // classifies those that are newer than this code.
 //
 // Not measured on such a machine: what a probe costs at which instruction. So a probe of an entry is at the entry, and one of an exit
-// at the RET, which the kernel simulates (arch/arm64/kernel/probes/decode-insn.c). Not known are jumps of a switch: a function that
-// has one is refused.
+// at the RET, which the kernel simulates (arch/arm64/kernel/probes/decode-insn.c). Not known are jumps of a switch, nor where GnuTLS sends
+// records: what has one, and GnuTLS, is refused.
 type aarch64 struct{}
 
 const (
@@ -121,3 +121,7 @@ func (aarch64) constant(im *image, at uint64) (uint64, bool) {
 }
 
 func (aarch64) texts(*body) []uint64 { return nil }
+
+func (aarch64) field(*body) (int64, bool) { return 0, false }
+
+func (aarch64) pushes(*body, pushFields) []push { return nil }

@@ -76,6 +76,10 @@ type machine interface {
 	goEnter(b *body) (place, error)
 	// constant is what a function returns that does nothing else.
 	constant(im *image, at uint64) (uint64, bool)
+	// field is the distance from what its first argument points to at which a function stores its second, which it does once.
+	field(b *body) (distance int64, ok bool)
+	// pushes are the calls through fields in a piece of code.
+	pushes(b *body, fields pushFields) []push
 	// texts are the strings whose addresses a function computes.
 	texts(b *body) []uint64
 }

@@ -27,9 +27,11 @@ var (
 	}
 	gnuTLS = []function{
 		{"gnutls_record_recv", GnuTLSRecv, 3, true},
+		{"gnutls_record_recv_seq", GnuTLSRecvSeq, 3, true},
+		{"gnutls_record_send2", GnuTLSSend2, 3, true},
 		{"gnutls_record_send", GnuTLSSend, 3, true},
-		{"gnutls_transport_set_int2", GnuTLSSetInt2, 3, false},
-		{"gnutls_transport_set_ptr", GnuTLSSetPtr, 2, false},
+		{"gnutls_record_send_range", GnuTLSSendRange, 3, true},
+		{"gnutls_record_uncork", GnuTLSUncork, 1, true},
 	}
 	// boringMarks are functions that BoringSSL has, and OpenSSL has not; one is in its libssl, the other in its libcrypto.
 	boringMarks = []string{"SSL_CTX_set_grease_enabled", "BORINGSSL_self_test"}
@@ -49,7 +51,7 @@ const (
 
 // names are those of all functions that are looked up.
 var names = func() []string {
-	all := append([]string{openSSLVersion, gnuTLSVersion}, boringMarks...)
+	all := append([]string{openSSLVersion, gnuTLSVersion, gnuTLSSetPush, gnuTLSSetVectorPush}, boringMarks...)
 	for _, f := range slices.Concat(openSSL, gnuTLS) {
 		all = append(all, f.name)
 	}
@@ -74,7 +76,10 @@ func findC(im *image) (*Library, error) {
 		return lib, im.place(lib, openSSL, symbols)
 	case symbols["gnutls_record_recv"] != 0:
 		lib := &Library{Kind: GnuTLS, Version: im.gnuTLSVersion(symbols)}
-		return lib, im.place(lib, gnuTLS, symbols)
+		if err := im.place(lib, gnuTLS, symbols); err != nil {
+			return lib, err
+		}
+		return lib, im.placePushes(lib, symbols)
 	}
 	return nil, ErrNoTLS
 }
@@ -107,7 +112,7 @@ func (im *image) cSymbols() (map[string]uint64, error) {
 // place adds the probes of functions to a library.
 func (im *image) place(lib *Library, functions []function, symbols map[string]uint64) error {
 	for _, f := range functions {
-		if symbols[f.name] == 0 {
+		if symbols[f.name] == 0 || im.handsOver(f, symbols) {
 			continue
 		}
 		places, err := im.placesOf(f, symbols)

@@ -19,6 +19,8 @@ var wholeLibrary = cFunction("SSL_read", `push %rbx; test %edx,%edx; js cold; ca
 	cFunction("SSL_write_ex", `mov %rcx,%r8; jmp SSL_write_ex2@PLT`) + cFunction("SSL_write_ex2", `push %rbx; call *8(%rdi); pop %rbx; ret`) +
 	cFunction("BIO_write", `push %rbx; pop %rbx; ret`) + cFunction("OpenSSL_version_num", `mov $0x30500040,%eax; ret`)
 
+var wholeGnuTLS = gnuTLSOf("mov 0x5f0(%rbp),%rax; mov %r14,%rdi; call *%rax; mov %r14,%rdi; call *0x5e8(%r13); ret")
+
 var staticProgram = []string{"-static", "-no-pie", "-Wl,-e,SSL_read"}
 
 func TestLibrariesAreFoundByWhateverTableTheyHave(t *testing.T) {
@@ -109,7 +111,7 @@ func checkAny(t *testing.T, content []byte) {
 }
 
 func TestCutFilesDoNoHarm(t *testing.T) {
-	for _, content := range [][]byte{assemble(t, wholeLibrary), assemble(t, goImage, "-static", "-no-pie", "-Wl,-e,read")} {
+	for _, content := range [][]byte{assemble(t, wholeLibrary), assemble(t, wholeGnuTLS), assemble(t, goImage, "-static", "-no-pie", "-Wl,-e,read")} {
 		for n := range len(content) {
 			checkAny(t, content[:n])
 		}
@@ -119,7 +121,7 @@ func TestCutFilesDoNoHarm(t *testing.T) {
 func TestChangedFilesDoNoHarm(t *testing.T) {
 	for _, content := range [][]byte{
 		assemble(t, wholeLibrary), assemble(t, wholeLibrary, "-shared", "-Wl,--hash-style=sysv"), assemble(t, wholeLibrary, staticProgram...),
-		assemble(t, goImage, "-static", "-no-pie", "-Wl,-e,read"),
+		assemble(t, goImage, "-static", "-no-pie", "-Wl,-e,read"), assemble(t, wholeGnuTLS),
 	} {
 		for at, was := range content {
 			for _, to := range []byte{0, 0xff, was + 1} {
@@ -192,7 +194,7 @@ func FuzzFind(f *testing.F) {
 		files = append(files, assemble(f, wholeLibrary, options...))
 	}
 	files = append(files, assemble(f, goImage, "-static", "-no-pie", "-Wl,-e,read"),
-		assemble(f, cFunction("gnutls_record_recv", "ret")+cFunction("gnutls_check_version", `lea 1f(%rip),%rax; ret; 1: .asciz "3.7.9"`)))
+		assemble(f, wholeGnuTLS+cFunction("gnutls_check_version", `lea 1f(%rip),%rax; ret; 1: .asciz "3.7.9"`)))
 	for i := range files {
 		f.Add(byte(i), []byte{})
 		f.Add(byte(i), []byte{0, 32, 1, 0, 40, 2}) // where the headers are

@@ -243,7 +243,7 @@ func checkSystemFile(t *testing.T, path string) {
 				exits = append(exits, p)
 			}
 		}
-		if !ok {
+		if send2 := b.functions["gnutls_record_send2"]; !ok || f.call == GnuTLSSend && b.closure(addr)[send2] != nil {
 			assert.Empty(t, enters, f.name)
 			continue
 		}
@@ -256,6 +256,39 @@ func checkSystemFile(t *testing.T, path string) {
 			assert.Empty(t, exits, f.name)
 		}
 	}
+	if lib.Kind == GnuTLS {
+		b.checkPushes(lib)
+	}
+}
+
+// checkPushes requires that behind each probe there is a call through a field of a session, and that all of them have one.
+func (b *truth) checkPushes(lib *Library) {
+	setter := func(name string) string {
+		m := regexp.MustCompile(`mov +%rsi,(0x[0-9a-f]+)\(%rdi\)`).FindStringSubmatch(b.disassemble(b.piece(b.functions[name]))[0].text + "\n" +
+			b.disassemble(b.piece(b.functions[name]))[1].text)
+		require.NotNil(b.t, m, name)
+		return m[1]
+	}
+	through := regexp.MustCompile(`^call +\*(%\w+|(` + setter(gnuTLSSetPush) + `|` + setter(gnuTLSSetVectorPush) + `)\(%\w+\))$`)
+	calls := strings.Count(run(b.t, "objdump", "-d", "--no-show-raw-insn", b.path), "*"+setter(gnuTLSSetPush)+"(%")
+	bytes := 0
+	for _, p := range lib.Probes {
+		if p.Call != GnuTLSPush && p.Call != GnuTLSPushVector {
+			continue
+		}
+		if p.Call == GnuTLSPush {
+			bytes++
+		}
+		var at uint64
+		for _, s := range b.file.Progs {
+			if s.Type == elf.PT_LOAD && s.Flags&elf.PF_X != 0 {
+				at = p.Offset - s.Off + s.Vaddr
+			}
+		}
+		lines := b.disassemble(span{at, at + 32})
+		require.Regexp(b.t, through, lines[1].text)
+	}
+	assert.Equal(b.t, calls, bytes)
 }
 
 func findFile(t testing.TB, path string) (*Library, error) {

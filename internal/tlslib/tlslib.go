@@ -31,21 +31,25 @@ type Call uint8
 
 // The calls. Arguments are in the registers of the platform's calling convention; those of Go, in Go's.
 const (
-	SSLRead       Call = iota + 1 // int SSL_read(ssl, buf, int num): > 0 is a number of bytes
-	SSLReadEx                     // int SSL_read_ex(ssl, buf, num, size_t *read): 1 is success
-	SSLWrite                      // int SSL_write(ssl, buf, int num)
-	SSLWriteEx                    // int SSL_write_ex(ssl, buf, num, size_t *written)
-	SSLSendfile                   // ssize_t SSL_sendfile(ssl, int fd, off_t, size_t, int flags): the kernel encrypts what is in a file
-	BIOWrite                      // int BIO_write(bio, buf, int num); only entered
-	SSLSetBIO                     // void SSL_set_bio(ssl, rbio, wbio); only entered
-	SSLSet0WBIO                   // void SSL_set0_wbio(ssl, wbio); only entered
-	GoRead                        // func (c *Conn) Read(b []byte) (int, error)
-	GoWrite                       // func (c *Conn) Write(b []byte) (int, error); only entered
-	GoConnWrite                   // func (c *Conn) write(data []byte) (int, error), with ciphertext; only entered
-	GnuTLSRecv                    // ssize_t gnutls_record_recv(session, data, size)
-	GnuTLSSend                    // ssize_t gnutls_record_send(session, data, size)
-	GnuTLSSetInt2                 // void gnutls_transport_set_int2(session, int recv, int send); only entered
-	GnuTLSSetPtr                  // void gnutls_transport_set_ptr(session, ptr); only entered
+	SSLRead          Call = iota + 1 // int SSL_read(ssl, buf, int num): > 0 is a number of bytes
+	SSLReadEx                        // int SSL_read_ex(ssl, buf, num, size_t *read): 1 is success
+	SSLWrite                         // int SSL_write(ssl, buf, int num)
+	SSLWriteEx                       // int SSL_write_ex(ssl, buf, num, size_t *written)
+	SSLSendfile                      // ssize_t SSL_sendfile(ssl, int fd, off_t, size_t, int flags): the kernel encrypts what is in a file
+	BIOWrite                         // int BIO_write(bio, buf, int num); only entered
+	SSLSetBIO                        // void SSL_set_bio(ssl, rbio, wbio); only entered
+	SSLSet0WBIO                      // void SSL_set0_wbio(ssl, wbio); only entered
+	GoRead                           // func (c *Conn) Read(b []byte) (int, error)
+	GoWrite                          // func (c *Conn) Write(b []byte) (int, error); only entered
+	GoConnWrite                      // func (c *Conn) write(data []byte) (int, error), with ciphertext; only entered
+	GnuTLSRecv                       // ssize_t gnutls_record_recv(session, data, size): > 0 is a number of bytes
+	GnuTLSRecvSeq                    // ssize_t gnutls_record_recv_seq(session, data, size, seq)
+	GnuTLSSend                       // ssize_t gnutls_record_send(session, data, size)
+	GnuTLSSend2                      // ssize_t gnutls_record_send2(session, data, size, pad, flags)
+	GnuTLSSendRange                  // ssize_t gnutls_record_send_range(session, data, size, range)
+	GnuTLSUncork                     // int gnutls_record_uncork(session, flags), which calls gnutls_record_send once more
+	GnuTLSPush                       // a call of ssize_t push(transport, data, size), with ciphertext; only entered
+	GnuTLSPushVector                 // a call of ssize_t push(transport, iovec, n), with ciphertext; only entered
 )
 
 // Place says what a probe sees.
@@ -67,6 +71,16 @@ type Probe struct {
 	Offset uint64 // of the instruction in the file, in bytes
 	// Depth is how far the stack pointer lies below its value at the first instruction of the function, in bytes.
 	Depth uint32
+	// Push is where the arguments of GnuTLSPush and GnuTLSPushVector are.
+	Push Push
+}
+
+// Push says in which general registers something is, by their numbers in the machine's instructions.
+type Push struct {
+	Session      uint8
+	Bytes        uint8 // the address of the bytes, or of the first vector, less Displacement
+	Count        uint8 // how many bytes there are; of a vector: 0
+	Displacement int16
 }
 
 // Library is what a file has of TLS.

@@ -21,7 +21,7 @@ func TestVersionsOfLibraries(t *testing.T) {
 		"BoringSSL's libssl":        {cFunction("SSL_read", "ret") + cFunction("SSL_CTX_set_grease_enabled", "ret"), "libssl.so.0", BoringSSL, ""},
 		"BoringSSL's libcrypto":     {cFunction("BIO_write", "ret") + cFunction("BORINGSSL_self_test", "ret"), "libcrypto.so.0", BoringSSL, ""},
 		"GnuTLS": {
-			cFunction("gnutls_record_recv", "ret") + cFunction("gnutls_check_version", `lea 1f(%rip),%rdi; lea 2f(%rip),%rax; ret; 1: .asciz "no"; 2: .asciz "3.7.9"`),
+			gnuTLSOf("mov %r14,%rdi; call *0x5e8(%r13); ret") + cFunction("gnutls_check_version", `lea 1f(%rip),%rdi; lea 2f(%rip),%rax; ret; 1: .asciz "no"; 2: .asciz "3.7.9"`),
 			"libgnutls.so.30", GnuTLS, "3.7.9",
 		},
 	} {

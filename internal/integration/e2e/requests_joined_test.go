@@ -15,7 +15,8 @@ type olderWorkload struct {
 	name, server, client string
 	// lossy: requests may refer to what was sent before (RFC 7541 section 2.3.2, the dynamic table). Their spans have the
 	// known facts only, and no false ones.
-	lossy bool
+	lossy       bool
+	environment []string
 }
 
 // TestRequestsOnOlderConnections has connections that carried requests before the collector started. Their later requests are
@@ -38,7 +39,7 @@ func requestsOnOlderConnections(t *testing.T, over *secure, workloads []olderWor
 		t.Run(w.name, func(t *testing.T) {
 			const before, after = 20, 48
 			s := newScene(t, builder, "older-"+w.name)
-			s.secure = over
+			s.secure, s.environment = over, w.environment
 			port := freePort(t)
 			s.serve(s.command(w.server, "127.0.0.1", port), port)
 			cmd := s.command(w.client, "127.0.0.1", port)

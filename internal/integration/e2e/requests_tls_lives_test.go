@@ -30,9 +30,13 @@ func TestProgramsOutliveCollectors(t *testing.T) {
 		{"lives-go", "gohttp-stripped server ADDRESS", "gohttp-pie client ADDRESS -connections 4"},
 		{"lives-python", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4"},
 		{"lives-node", "node server.js ADDRESS", "node client.js ADDRESS 4"},
+		{"lives-gnutls", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4"},
 	} {
 		s := newScene(t, builder, w.name)
 		s.secure = over
+		if w.name == "lives-gnutls" {
+			s.environment = []string{"TLS_WAY=blocking"}
+		}
 		port := freePort(t)
 		s.serve(s.command(w.server, "127.0.0.1", port), port)
 		cmd := s.command(w.client, "127.0.0.1", port)
@@ -66,7 +70,7 @@ func TestProgramsOutliveCollectors(t *testing.T) {
 		eventually(t, 60*time.Second, "the collector is ready, under load", func() error {
 			ask(16)
 			answered()
-			if s, err := c.scrape(); err != nil || s.sum("socketflow_tls_libraries", "result", "observed") < 3+i%5 {
+			if s, err := c.scrape(); err != nil || s.sum("socketflow_tls_libraries", "result", "observed") < 4+i%5 {
 				return fmt.Errorf("it has not attached to the libraries: %w", err)
 			}
 			return nil

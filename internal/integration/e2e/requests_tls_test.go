@@ -46,6 +46,18 @@ var secureWorkloads = []struct {
 	{"tls-chroot", chroot},
 	{"tls-mounts", mounts},
 	{"tls-killed", killed},
+	{"tls-gnutls", gnuTLS("blocking", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 128))},
+	{"tls-gnutls-nonblocking", gnuTLS("nonblocking", converse("::1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},
+	{"tls-gnutls-cork", gnuTLS("cork", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},
+	{"tls-gnutls-range", gnuTLS("range", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 2", 64))},
+	{"tls-gnutls-seq", gnuTLS("seq", converse("127.0.0.1", "python3 server.py ADDRESS", "node client.js ADDRESS 4", 64))},
+	{"tls-gnutls-memory", gnuTLS("memory", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 16", 256))},
+	{"tls-gnutls-large", gnuTLS("blocking", large("python3 server.py ADDRESS", "python3 client.py ADDRESS 1"))},
+	{"tls-gnutls-curl", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 curl.py ADDRESS 4", 128)},
+	{"tls-gnutls-curl-h2", converse("127.0.0.1", "node server.js ADDRESS h2", "python3 curl.py ADDRESS 2", 64)},
+	{"tls-gnutls-wget", wget},
+	{"tls-gnutls-serv", gnuTLSServ},
+	{"tls-200-gnutls", gnuTLS("memory", together("python3 server.py ADDRESS", "node client.js ADDRESS 200"))},
 	{"tls-200-go", together("gohttp-stripped server ADDRESS", "gohttp-pie client ADDRESS -together -connections 200")},
 	{"tls-200-node", together("node server.js ADDRESS", "gohttp-stripped client ADDRESS -together -connections 200")},
 	{"tls-200-asyncio", together("python3 streams.py ADDRESS", "node client.js ADDRESS 200")},
@@ -96,6 +108,8 @@ func TestRequestsTLSOnOlderConnections(t *testing.T) {
 		{name: "tls-node", server: "node server.js ADDRESS", client: "node client.js ADDRESS 1"},
 		{name: "tls-ruby", server: "ruby puma.rb ADDRESS", client: "ruby client.rb ADDRESS 1"},
 		{name: "tls-go-h2", server: "gohttp-stripped server ADDRESS", client: "gohttp-stripped client ADDRESS -streams 1", lossy: true},
+		{name: "tls-gnutls", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1", environment: []string{"TLS_WAY=blocking"}},
+		{name: "tls-gnutls-memory", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1", environment: []string{"TLS_WAY=memory"}},
 	})
 }
 
@@ -296,7 +310,7 @@ func secureConfig(t *testing.T, b *builder) string {
 }
 
 func secureInclude(b *builder) string {
-	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,gohttp*}"}]`, b.dir+"/*")
+	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,wget,gnutls-serv,gohttp*}"}]`, b.dir+"/*")
 }
 
 // scheme is that of the scene's URLs.
@@ -321,7 +335,10 @@ func libraries(t testing.TB, pid int) []string {
 		_, path, _ := strings.Cut(strings.TrimSpace(line), "/")
 		path = "/" + path // ends with " (deleted)" if it is
 		name := filepath.Base(path)
-		if (strings.HasPrefix(name, "libssl.so") || strings.HasPrefix(name, "libcrypto.so")) && !found[path] {
+		if gnuTLS, _, is := strings.Cut(path, "/libgnutls.so.30"); is {
+			path, name = gnuTLS+"/libgnutls.so.30", "libgnutls.so" // which may have been found by its other name
+		}
+		if (strings.HasPrefix(name, "libssl.so") || strings.HasPrefix(name, "libcrypto.so") || name == "libgnutls.so") && !found[path] {
 			found[path] = true
 			all = append(all, path)
 		}
@@ -352,17 +369,19 @@ func (s *secure) awaitObserved(a *actor) {
 	}
 }
 
-// awaitShared waits until the collector sees the calls of this host's OpenSSL: programs may be short.
+// awaitShared waits until the collector sees the calls of this host's OpenSSL and GnuTLS: programs may be short.
 func (s *secure) awaitShared(c *requestCollector) {
 	c.t.Helper()
-	eventually(c.t, 30*time.Second, "OpenSSL is observed", func() error { return c.observes([]string{"/libssl.so.3", "/libcrypto.so.3"}) })
+	eventually(c.t, 30*time.Second, "OpenSSL and GnuTLS are observed", func() error {
+		return c.observes([]string{"/libssl.so.3", "/libcrypto.so.3", "/libgnutls.so.30"})
+	})
 }
 
-// observes returns an error unless the collector's log has files whose names end so.
+// observes returns an error unless the collector's log has files whose names end so, or go on with a version.
 func (c *requestCollector) observes(files []string) error {
 	log := c.log()
 	for _, file := range files {
-		if !strings.Contains(log, file+`"`) {
+		if !strings.Contains(log, file+`"`) && !strings.Contains(log, file+".") {
 			return fmt.Errorf("not %s", file)
 		}
 	}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+/* The calls of GnuTLS: some are made within others, and records are sent by a function that the program may have set. */
+#pragma once
+
+/* The call of the same session that the thread is in; NULL: there is none. */
+static __always_inline struct tls_call *around(const struct tls_call *call)
+{
+	struct tls_calls *calls = calls_of(false);
+	struct tls_call *outer;
+
+	if (!calls || !calls->depth || calls->depth > TLS_CALLS_MAX)
+		return NULL;
+	outer = call_at(calls, calls->depth - 1);
+	return outer->object == call->object && outer->kind & TLS_GNUTLS ? outer : NULL;
+}
+
+/* A call ends. What a corked session is given counts then: when it is uncorked, it hands the same bytes to the same function once more. */
+static __always_inline void on_gnutls_exit(const struct pt_regs *regs, __u64 probe)
+{
+	struct tls_call *call = take_call(regs, probe), *outer;
+	__s32 result = FUNCTION_RESULT(regs);
+
+	if (!call || call->kind & TLS_UNCORK || result <= 0 || result > TLS_LENGTH_MAX || call->count)
+		return;
+	outer = around(call);
+	if (outer) {
+		if (outer->kind & TLS_UNCORK)
+			return;
+		outer->count = 1;
+	}
+	on_plaintext(call->object, call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, result);
+}
+
+#if defined(__TARGET_ARCH_x86)
+/* Where struct pt_regs has the general registers, by their numbers in instructions. */
+static const __u8 general_registers[16] = {10, 11, 12, 5, 19, 4, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0};
+#elif defined(__TARGET_ARCH_arm64)
+static const __u8 general_registers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#endif
+
+/* The general register whose number is at a place in the cookie. */
+static __always_inline __u64 register_at(const struct pt_regs *regs, __u64 probe, __u32 shift)
+{
+	__u64 offset = general_registers[(probe >> shift) & 15] * sizeof(__u64), value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (const char *)regs + offset);
+	return value;
+}
+
+/* A session is about to have records sent: bytes, or a vector whose first element begins with a record. */
+static __always_inline void on_gnutls_push(const struct pt_regs *regs, __u64 probe)
+{
+	struct tls_object session = {.address = register_at(regs, probe, TLS_PUSH_SESSION_SHIFT), .pid = current_process()};
+	struct tls_mark mark = {.pid = session.pid};
+	struct user_iovec from = {.base = register_at(regs, probe, TLS_PUSH_BYTES_SHIFT)};
+	__u8 record[TLS_HEAD_LEN] = {};
+	enum tls_mark_kind kind;
+
+	from.base += (__s16)(probe >> TLS_PUSH_DISPLACEMENT_SHIFT);
+	if (!(probe & TLS_PUSH_VECTOR))
+		from.length = (__u32)register_at(regs, probe, TLS_PUSH_COUNT_SHIFT);
+	else if (bpf_probe_read_user(&from, sizeof(from), (void *)from.base))
+		return;
+	kind = read_mark(&mark, record, from.base, from.length);
+	if (kind)
+		note_mark(&session, session.address, &mark, kind);
+}

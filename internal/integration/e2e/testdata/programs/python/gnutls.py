@@ -1,0 +1,157 @@
+"""TLS by GnuTLS, for programs that otherwise use the module ssl. TLS_WAY says in which of the ways that there are:
+
+blocking, nonblocking: on the descriptor; the latter reads and writes in pieces
+cork: what is written goes out at once at the end
+range, seq: by the functions that hide lengths, and that return record numbers
+memory: what is encrypted is put into memory, and another thread sends it, several records at a time
+"""
+import ctypes
+import io
+import os
+import queue
+import select
+import ssl
+import threading
+
+lib = ctypes.CDLL("libgnutls.so.30")
+lib.gnutls_record_recv.restype = lib.gnutls_record_recv_seq.restype = ctypes.c_ssize_t
+lib.gnutls_record_send.restype = lib.gnutls_record_send_range.restype = ctypes.c_ssize_t
+lib.gnutls_strerror.restype = ctypes.c_char_p
+SERVER, CLIENT, NONBLOCK = 1, 2, 8
+PEM, CERTIFICATE, WAIT, SHUT_WR = 1, 1, 1, 1
+AGAIN, INTERRUPTED, ENDED = -28, -52, -110
+Push = ctypes.CFUNCTYPE(ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class Range(ctypes.Structure):
+    _fields_ = [("low", ctypes.c_size_t), ("high", ctypes.c_size_t)]
+
+
+def check(result):
+    if result < 0:
+        raise OSError(f"GnuTLS: {lib.gnutls_strerror(result).decode()} ({result})")
+    return result
+
+
+class Context:
+    verify_mode, check_hostname, post_handshake_auth = ssl.CERT_NONE, False, False
+
+    def __init__(self, server):
+        self.server = server
+        self.credentials = ctypes.c_void_p()
+        check(lib.gnutls_certificate_allocate_credentials(ctypes.byref(self.credentials)))
+        if server:
+            files = os.environ["TLS_CERTIFICATE"].encode(), os.environ["TLS_KEY"].encode()
+            check(lib.gnutls_certificate_set_x509_key_file(self.credentials, *files, PEM))
+
+    def wrap_socket(self, connection, server_side=False, do_handshake_on_connect=True, server_hostname=None):
+        return Connection(self, connection)
+
+
+class Connection:
+    def __init__(self, context, connection):
+        self.context, self.socket = context, connection
+        self.way = os.environ.get("TLS_WAY", "blocking")
+        self.session = ctypes.c_void_p()
+        flags = SERVER if context.server else CLIENT
+        connection.setblocking(self.way != "nonblocking")
+        check(lib.gnutls_init(ctypes.byref(self.session), flags | (NONBLOCK if self.way == "nonblocking" else 0)))
+        check(lib.gnutls_set_default_priority(self.session))
+        check(lib.gnutls_credentials_set(self.session, CERTIFICATE, context.credentials))
+        lib.gnutls_transport_set_int2(self.session, connection.fileno(), connection.fileno())
+        self.established = self.ended = False
+        if self.way == "memory":
+            self.records, self.callback = queue.Queue(), Push(self.push)
+            lib.gnutls_transport_set_push_function(self.session, self.callback)
+            self.sender = threading.Thread(target=self.send_records, daemon=True)
+            self.sender.start()
+
+    def push(self, _, data, size):
+        self.records.put(ctypes.string_at(data, size))
+        return size
+
+    def send_records(self):
+        some = b""
+        while data := self.records.get():
+            some += data
+            if self.records.empty():
+                self.socket.sendall(some)
+                some = b""
+
+    def retry(self, call, *arguments):
+        while (n := call(self.session, *arguments)) in (AGAIN, INTERRUPTED):
+            if self.way == "nonblocking":
+                writes = lib.gnutls_record_get_direction(self.session)
+                select.select([] if writes else [self.socket], [self.socket] if writes else [], [], 60)
+        return n
+
+    def establish(self):
+        if not self.established:
+            check(self.retry(lib.gnutls_handshake))
+            self.established = True
+
+    def recv(self, size):
+        if self.ended:
+            return b""
+        self.establish()
+        size = min(size, 1000 if self.way == "nonblocking" else 1 << 16)
+        buffer = ctypes.create_string_buffer(size)
+        if self.way == "seq":
+            n = self.retry(lib.gnutls_record_recv_seq, buffer, ctypes.c_size_t(size), ctypes.create_string_buffer(8))
+        else:
+            n = self.retry(lib.gnutls_record_recv, buffer, ctypes.c_size_t(size))
+        self.ended = n in (0, ENDED)
+        return b"" if self.ended else buffer.raw[:check(n)]
+
+    def sendall(self, data):
+        self.establish()
+        data = bytes(data)
+        address, sent = ctypes.cast(data, ctypes.c_void_p).value, 0
+        if self.way == "cork":
+            lib.gnutls_record_cork(self.session)
+        size = 7 if self.way in ("cork", "nonblocking") else 1 << 30
+        while sent < len(data):
+            part, left = ctypes.c_void_p(address + sent), min(size, len(data) - sent)
+            if self.way == "range":
+                left = min(left, 4096)
+                n = self.retry(lib.gnutls_record_send_range, part, ctypes.c_size_t(left), ctypes.byref(Range(left, left + 100)))
+            else:
+                n = self.retry(lib.gnutls_record_send, part, ctypes.c_size_t(left))
+            sent += check(n)
+            size *= 4
+        if self.way == "cork":
+            check(self.retry(lib.gnutls_record_uncork, WAIT))
+
+    def shutdown(self, how):
+        pass  # what close does comes first
+
+    def close(self):
+        if self.session is None:
+            return
+        if self.established:
+            lib.gnutls_bye(self.session, SHUT_WR)
+        if self.way == "memory":
+            self.records.put(b"")
+            self.sender.join()
+        lib.gnutls_deinit(self.session)
+        self.session = None
+        self.socket.close()
+
+    def makefile(self, mode, *_, **__):
+        return io.BufferedReader(Reader(self))
+
+    def __getattr__(self, name):
+        return getattr(self.socket, name)
+
+
+class Reader(io.RawIOBase):
+    def __init__(self, connection):
+        self.connection = connection
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        data = self.connection.recv(len(buffer))
+        buffer[:len(data)] = data
+        return len(data)
