@@ -681,9 +681,10 @@ type SocketflowThreadCause struct {
 }
 
 type SocketflowTlsCalls struct {
-	_     structs.HostLayout
-	Depth uint64
-	Calls [4]struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Failed uint64
+	Calls  [4]struct {
 		_      structs.HostLayout
 		Object uint64
 		Bytes  uint64
@@ -713,6 +714,8 @@ const (
 	SocketflowTlsProbeTLS_WRITE            SocketflowTlsProbe = 1
 	SocketflowTlsProbeTLS_COUNT_BY_POINTER SocketflowTlsProbe = 2
 	SocketflowTlsProbeTLS_CALL             SocketflowTlsProbe = 3
+	SocketflowTlsProbeTLS_COUNT_MOVED      SocketflowTlsProbe = 4
+	SocketflowTlsProbeTLS_GOES_ON          SocketflowTlsProbe = 8
 	SocketflowTlsProbeTLS_ENTER            SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_EXIT             SocketflowTlsProbe = 32
 	SocketflowTlsProbeTLS_BIO_WRITE        SocketflowTlsProbe = 48
@@ -723,6 +726,7 @@ const (
 	SocketflowTlsProbeTLS_GO_RECORD        SocketflowTlsProbe = 128
 	SocketflowTlsProbeTLS_PLACE            SocketflowTlsProbe = 240
 	SocketflowTlsProbeTLS_DEPTH_SHIFT      SocketflowTlsProbe = 16
+	SocketflowTlsProbeTLS_RESULT_SHIFT     SocketflowTlsProbe = 40
 )
 
 type SocketflowTlsTie struct {
@@ -829,6 +833,7 @@ const (
 	SocketflowProgExistingDescriptors = "existing_descriptors"
 	SocketflowProgExistingUnix        = "existing_unix"
 	SocketflowProgExistingUnowned     = "existing_unowned"
+	SocketflowProgFileMapped          = "file_mapped"
 	SocketflowProgFlowPass            = "flow_pass"
 	SocketflowProgInet6Received       = "inet6_received"
 	SocketflowProgInet6Sent           = "inet6_sent"
@@ -969,6 +974,7 @@ type SocketflowProgramSpecs struct {
 	ExistingDescriptors *ebpf.ProgramSpec `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.ProgramSpec `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.ProgramSpec `ebpf:"existing_unowned"`
+	FileMapped          *ebpf.ProgramSpec `ebpf:"file_mapped"`
 	FlowPass            *ebpf.ProgramSpec `ebpf:"flow_pass"`
 	Inet6Received       *ebpf.ProgramSpec `ebpf:"inet6_received"`
 	Inet6Sent           *ebpf.ProgramSpec `ebpf:"inet6_sent"`
@@ -1275,6 +1281,7 @@ type SocketflowPrograms struct {
 	ExistingDescriptors *ebpf.Program `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.Program `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.Program `ebpf:"existing_unowned"`
+	FileMapped          *ebpf.Program `ebpf:"file_mapped"`
 	FlowPass            *ebpf.Program `ebpf:"flow_pass"`
 	Inet6Received       *ebpf.Program `ebpf:"inet6_received"`
 	Inet6Sent           *ebpf.Program `ebpf:"inet6_sent"`
@@ -1318,6 +1325,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.ExistingDescriptors,
 		p.ExistingUnix,
 		p.ExistingUnowned,
+		p.FileMapped,
 		p.FlowPass,
 		p.Inet6Received,
 		p.Inet6Sent,

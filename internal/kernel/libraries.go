@@ -21,6 +21,12 @@ type LibraryProbe struct {
 	Offset uint64 // of the instruction in the file
 	Kind   LibraryProbeKind
 	Depth  uint32 // how far the stack pointer is below its value at the function's first instruction, bytes
+	Result uint32 // how far the result is below that value; 0: it is in its register
+}
+
+// cookie is what the program finds at the probe.
+func (p *LibraryProbe) cookie() uint64 {
+	return uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT | uint64(p.Result)<<bpf.SocketflowTlsProbeTLS_RESULT_SHIFT
 }
 
 // LibraryProbeKind is what happens at a LibraryProbe.
@@ -47,6 +53,12 @@ const (
 	GoRecord     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GO_RECORD)
 )
 
+// What a LibraryProbe may have beside its kind: see tlslib.Probe.
+const (
+	CountMoved = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_MOVED)
+	GoesOn     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GOES_ON)
+)
+
 // Library is a TLS library whose calls are seen, in whichever process, until it is closed.
 type Library struct{ link link.Link }
 
@@ -69,8 +81,8 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 		return nil, err
 	}
 	o := &link.UprobeMultiOptions{}
-	for _, p := range probes {
-		o.Addresses, o.Cookies = append(o.Addresses, p.Offset), append(o.Cookies, uint64(p.Kind)|uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT)
+	for i := range probes {
+		o.Addresses, o.Cookies = append(o.Addresses, probes[i].Offset), append(o.Cookies, probes[i].cookie())
 	}
 	made, err := file.UprobeMulti(nil, program, o)
 	if err != nil {

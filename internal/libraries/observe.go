@@ -81,7 +81,13 @@ var kinds = map[place]kernel.LibraryProbeKind{
 func probes(lib *tlslib.Library) (all []kernel.LibraryProbe) {
 	for _, p := range lib.Probes {
 		if kind, ok := kinds[place{p.Call, p.Place}]; ok {
-			all = append(all, kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth})
+			if p.Moved {
+				kind |= kernel.CountMoved
+			}
+			if p.GoesOn {
+				kind |= kernel.GoesOn
+			}
+			all = append(all, kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth, Result: p.Result})
 		}
 	}
 	return all

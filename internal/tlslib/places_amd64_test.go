@@ -80,9 +80,9 @@ func TestPlacesOfAReadingFunction(t *testing.T) {
 			lib, err := find(content)
 			require.NoError(t, err)
 			assert.Equal(t, OpenSSL, lib.Kind)
-			want := []Probe{{SSLRead, Enter, labels(t, content, "enter")[0], test.enterDepth}}
+			want := []Probe{{Call: SSLRead, Place: Enter, Offset: labels(t, content, "enter")[0], Depth: test.enterDepth}}
 			for i, off := range labels(t, content, "exit") {
-				p := Probe{SSLRead, Exit, off, 0}
+				p := Probe{Call: SSLRead, Place: Exit, Offset: off}
 				if test.exitDepths != nil {
 					p.Depth = test.exitDepths[i]
 				}
@@ -135,5 +135,5 @@ func TestFunctionsThatAreOnlyEnteredNeedNoExits(t *testing.T) {
 	content := assemble(t, cFunction("BIO_write", `enter: mov 8(%rdi),%rax; test %rax,%rax; je 1f; jmp *%rax; 1: ret`))
 	lib, err := find(content)
 	require.NoError(t, err)
-	assert.Equal(t, []Probe{{BIOWrite, Enter, labels(t, content, "enter")[0], 0}}, lib.Probes, "the first instruction: what jumps where is not known")
+	assert.Equal(t, []Probe{{Call: BIOWrite, Place: Enter, Offset: labels(t, content, "enter")[0]}}, lib.Probes, "the first instruction: what jumps where is not known")
 }
