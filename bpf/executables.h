@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
-/* Files of code that are run, or mapped, for the first time: user space looks for a TLS library in them. */
+/* Files of code that are mapped for the first time: user space looks for a TLS library in them. */
 #pragma once
 
+#define VM_EXEC 4
 #define PROT_EXEC 4
 #define MAP_ANONYMOUS 0x20
 
@@ -42,29 +43,11 @@ static __always_inline void on_executable(const struct task_struct *task, const 
 	submit_urgently(&r, event);
 }
 
-static __always_inline void on_program(const struct task_struct *task, const struct linux_binprm *program)
+static __always_inline void on_code(const struct task_struct *task, struct file *file)
 {
-	struct inode *inode = program->file->f_inode;
-	struct executable e = {
-		.inode = inode->i_ino, .size = inode->i_size, .device = inode->i_sb->s_dev, .generation = inode->i_generation,
-	};
-
-	on_executable(task, &e);
-}
-
-/* A program has mapped a file, or anything else, at an address: shared libraries come after the program has begun to run. */
-static __always_inline void on_mapped(long address)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	const struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	struct inode *inode = file ? BPF_CORE_READ(file, f_inode) : NULL;
 	struct executable e = {};
-	struct inode *inode;
-	struct file *file;
 
-	if ((address < 0 && address > -4096) || !(SYSCALL_ARG3(regs) & PROT_EXEC) || SYSCALL_ARG4(regs) & MAP_ANONYMOUS)
-		return;
-	file = file_of(SYSCALL_ARG5(regs));
-	inode = file ? BPF_CORE_READ(file, f_inode) : NULL;
 	if (!inode)
 		return;
 	e.inode = BPF_CORE_READ(inode, i_ino);
@@ -72,4 +55,25 @@ static __always_inline void on_mapped(long address)
 	e.device = BPF_CORE_READ(inode, i_sb, s_dev);
 	e.generation = BPF_CORE_READ(inode, i_generation);
 	on_executable(task, &e);
+}
+
+/*
+ * A file is mapped, or a part of its mapping changes. Programs begin with that, and shared libraries come later. Other mappings do not come by here:
+ * the kernel looks for its own probes in those of files only (mm/vma.c, __mmap_complete).
+ */
+static __always_inline void on_file_mapped(const struct vm_area_struct *area)
+{
+	if (area->vm_flags & VM_EXEC)
+		on_code(bpf_get_current_task_btf(), area->vm_file);
+}
+
+/* Where no program can be attached to that function: a program has mapped a file, or anything else, at an address. */
+static __always_inline void on_mapped(long address)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+
+	if ((address < 0 && address > -4096) || !(SYSCALL_ARG3(regs) & PROT_EXEC) || SYSCALL_ARG4(regs) & MAP_ANONYMOUS)
+		return;
+	on_code(task, file_of(SYSCALL_ARG5(regs)));
 }

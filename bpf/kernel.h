@@ -181,6 +181,11 @@ struct linux_binprm {
 	struct file *file;
 };
 
+struct vm_area_struct {
+	unsigned long vm_flags;
+	struct file *vm_file;
+};
+
 struct fdtable {
 	unsigned int max_fds;
 	struct file **fd;
@@ -278,6 +283,7 @@ struct pt_regs {
 #define FUNCTION_ARG2(regs) ((regs)->si)
 #define FUNCTION_ARG3(regs) ((regs)->dx)
 #define FUNCTION_ARG4(regs) ((regs)->cx)
+#define FUNCTION_ARG5(regs) ((regs)->r8)
 #define FUNCTION_RESULT(regs) ((regs)->ax)
 /* Of a Go function (ABIInternal): arguments at its first instruction, results at its last one. */
 #define GO_ARG1(regs) ((regs)->ax)
@@ -313,6 +319,7 @@ struct pt_regs {
 #define FUNCTION_ARG2(regs) ((regs)->user_regs.regs[1])
 #define FUNCTION_ARG3(regs) ((regs)->user_regs.regs[2])
 #define FUNCTION_ARG4(regs) ((regs)->user_regs.regs[3])
+#define FUNCTION_ARG5(regs) ((regs)->user_regs.regs[4])
 #define FUNCTION_RESULT(regs) ((regs)->user_regs.regs[0])
 #define GO_ARG1(regs) ((regs)->user_regs.regs[0])
 #define GO_ARG2(regs) ((regs)->user_regs.regs[1])

@@ -359,10 +359,17 @@ int tls_call(struct pt_regs *regs)
 	return 0;
 }
 
+SEC("fentry/uprobe_mmap")
+int BPF_PROG(file_mapped, const struct vm_area_struct *area)
+{
+	on_file_mapped(area);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(program_exec, struct task_struct *task, int old_pid, struct linux_binprm *program)
 {
-	on_program(task, program);
+	on_code(task, program->file);
 	return 0;
 }
 

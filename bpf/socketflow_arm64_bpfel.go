@@ -687,9 +687,10 @@ type SocketflowThreadCause struct {
 }
 
 type SocketflowTlsCalls struct {
-	_     structs.HostLayout
-	Depth uint64
-	Calls [4]struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Failed uint64
+	Calls  [4]struct {
 		_      structs.HostLayout
 		Object uint64
 		Bytes  uint64
@@ -722,6 +723,8 @@ const (
 	SocketflowTlsProbeTLS_UNCORK                  SocketflowTlsProbe = 8
 	SocketflowTlsProbeTLS_FILE                    SocketflowTlsProbe = 256
 	SocketflowTlsProbeTLS_CALL                    SocketflowTlsProbe = 271
+	SocketflowTlsProbeTLS_COUNT_MOVED             SocketflowTlsProbe = 512
+	SocketflowTlsProbeTLS_GOES_ON                 SocketflowTlsProbe = 1024
 	SocketflowTlsProbeTLS_ENTER                   SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_EXIT                    SocketflowTlsProbe = 32
 	SocketflowTlsProbeTLS_BIO_WRITE               SocketflowTlsProbe = 48
@@ -733,6 +736,7 @@ const (
 	SocketflowTlsProbeTLS_PUSH                    SocketflowTlsProbe = 144
 	SocketflowTlsProbeTLS_PLACE                   SocketflowTlsProbe = 240
 	SocketflowTlsProbeTLS_DEPTH_SHIFT             SocketflowTlsProbe = 16
+	SocketflowTlsProbeTLS_RESULT_SHIFT            SocketflowTlsProbe = 40
 	SocketflowTlsProbeTLS_PUSH_VECTOR             SocketflowTlsProbe = 1
 	SocketflowTlsProbeTLS_PUSH_SESSION_SHIFT      SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_PUSH_BYTES_SHIFT        SocketflowTlsProbe = 20
@@ -865,6 +869,7 @@ const (
 	SocketflowProgExistingDescriptors = "existing_descriptors"
 	SocketflowProgExistingUnix        = "existing_unix"
 	SocketflowProgExistingUnowned     = "existing_unowned"
+	SocketflowProgFileMapped          = "file_mapped"
 	SocketflowProgFlowPass            = "flow_pass"
 	SocketflowProgInet6Received       = "inet6_received"
 	SocketflowProgInet6Sent           = "inet6_sent"
@@ -1010,6 +1015,7 @@ type SocketflowProgramSpecs struct {
 	ExistingDescriptors *ebpf.ProgramSpec `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.ProgramSpec `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.ProgramSpec `ebpf:"existing_unowned"`
+	FileMapped          *ebpf.ProgramSpec `ebpf:"file_mapped"`
 	FlowPass            *ebpf.ProgramSpec `ebpf:"flow_pass"`
 	Inet6Received       *ebpf.ProgramSpec `ebpf:"inet6_received"`
 	Inet6Sent           *ebpf.ProgramSpec `ebpf:"inet6_sent"`
@@ -1329,6 +1335,7 @@ type SocketflowPrograms struct {
 	ExistingDescriptors *ebpf.Program `ebpf:"existing_descriptors"`
 	ExistingUnix        *ebpf.Program `ebpf:"existing_unix"`
 	ExistingUnowned     *ebpf.Program `ebpf:"existing_unowned"`
+	FileMapped          *ebpf.Program `ebpf:"file_mapped"`
 	FlowPass            *ebpf.Program `ebpf:"flow_pass"`
 	Inet6Received       *ebpf.Program `ebpf:"inet6_received"`
 	Inet6Sent           *ebpf.Program `ebpf:"inet6_sent"`
@@ -1375,6 +1382,7 @@ func (p *SocketflowPrograms) Close() error {
 		p.ExistingDescriptors,
 		p.ExistingUnix,
 		p.ExistingUnowned,
+		p.FileMapped,
 		p.FlowPass,
 		p.Inet6Received,
 		p.Inet6Sent,

@@ -21,6 +21,8 @@ enum tls_probe {
 	TLS_UNCORK = 8,           /* it sends what others were given before */
 	TLS_FILE = 0x100,         /* its second argument is a descriptor that the bytes come from (kTLS encrypts them) */
 	TLS_CALL = 0x10f,         /* all of them */
+	TLS_COUNT_MOVED = 0x200,  /* where it begins: its fourth argument is where the fifth would be */
+	TLS_GOES_ON = 0x400,      /* where it ends: if it has failed, it may go on, and end at another place */
 	/* Which place it is. */
 	TLS_ENTER = 0x10,
 	TLS_EXIT = 0x20,
@@ -32,8 +34,10 @@ enum tls_probe {
 	TLS_GO_RECORD = 0x80, /* entry of (*Conn).write, which writes records */
 	TLS_PUSH = 0x90,      /* ahead of a call that sends records of GnuTLS */
 	TLS_PLACE = 0xf0,
-	/* From here on: how far the stack pointer is below its value at the first instruction of the function. */
+	/* From here on, 24 bits each: how far the stack pointer is below its value at the first instruction of the function, and how far the result is
+	   (0: it is in its register). */
 	TLS_DEPTH_SHIFT = 16,
+	TLS_RESULT_SHIFT = 40,
 	/* Of TLS_PUSH instead, which registers: 4 bits each. */
 	TLS_PUSH_VECTOR = 1,
 	TLS_PUSH_SESSION_SHIFT = 16,
@@ -41,6 +45,8 @@ enum tls_probe {
 	TLS_PUSH_COUNT_SHIFT = 24,
 	TLS_PUSH_DISPLACEMENT_SHIFT = 32, /* 16 bits, signed, added to that of bytes */
 };
+
+#define TLS_DISTANCE_MAX 0xffffff
 
 /* A call under way. */
 struct tls_call {
@@ -54,6 +60,7 @@ struct tls_call {
 
 struct tls_calls {
 	__u64 depth;
+	__u64 failed; /* the frame of the last call, if that may go on; it is behind the others */
 	struct tls_call calls[TLS_CALLS_MAX];
 };
 
@@ -274,7 +281,7 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 
 static __always_inline __u64 frame_of(const struct pt_regs *regs, __u64 probe)
 {
-	return USER_STACK(regs) + (probe >> TLS_DEPTH_SHIFT);
+	return USER_STACK(regs) + ((probe >> TLS_DEPTH_SHIFT) & TLS_DISTANCE_MAX);
 }
 
 /* The object writes records with this BIO. */
@@ -313,9 +320,12 @@ static __noinline int inherit_tie(__u64 address)
 /* A call that reads or writes begins: its arguments are the object, the bytes, their number, and where the number of those transferred goes. */
 static __always_inline void on_tls_enter(const struct pt_regs *regs, __u64 probe)
 {
+	__u64 fourth = FUNCTION_ARG4(regs), fifth = FUNCTION_ARG5(regs);
 	struct tls_calls *calls = calls_of(false);
 	struct tls_call *call;
 
+	barrier_var(fourth); /* else the compiler reads one of them, at an offset that it computes */
+	barrier_var(fifth);
 	if (!calls) { /* the thread's first */
 		calls = calls_of(true);
 		inherit_tie(FUNCTION_ARG1(regs));
@@ -326,23 +336,24 @@ static __always_inline void on_tls_enter(const struct pt_regs *regs, __u64 probe
 		count(COUNTER_TLS_UNMATCHED);
 		calls->depth = 0;
 	}
+	calls->failed = 0;
 	call = call_at(calls, calls->depth++);
 	call->object = FUNCTION_ARG1(regs);
 	call->bytes = FUNCTION_ARG2(regs);
-	call->count = probe & TLS_COUNT_BY_POINTER ? FUNCTION_ARG4(regs) : 0;
+	call->count = !(probe & TLS_COUNT_BY_POINTER) ? 0 : probe & TLS_COUNT_MOVED ? fifth : fourth;
 	call->began = bpf_ktime_get_ns();
 	call->frame = frame_of(regs, probe);
 	call->kind = probe & TLS_CALL;
 }
 
 /* Takes the call that ends here off the thread's; NULL: it began before the programs were attached, or the exit is another function's, too. */
-static __always_inline struct tls_call *take_call(const struct pt_regs *regs, __u64 probe)
+static __always_inline struct tls_call *take_call(struct tls_calls *calls, __u64 frame, __u64 probe)
 {
-	struct tls_calls *calls = calls_of(false);
-	__u64 frame = frame_of(regs, probe);
+	bool goes_on = calls->failed == frame && !(probe & TLS_GOES_ON);
 
-	if (!calls)
-		return NULL;
+	calls->failed = 0;
+	if (goes_on && call_at(calls, calls->depth)->kind == (probe & TLS_CALL))
+		return call_at(calls, calls->depth);
 	for (__u32 i = 0; i < TLS_CALLS_MAX; i++) {
 		__u64 at = calls->depth - 1 - i;
 		struct tls_call *call;
@@ -363,10 +374,14 @@ static __always_inline struct tls_call *take_call(const struct pt_regs *regs, __
 /* It ends. */
 static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
 {
-	struct tls_call *call = take_call(regs, probe);
+	struct tls_calls *calls = calls_of(false);
+	__u64 frame = frame_of(regs, probe);
+	struct tls_call *call = calls ? take_call(calls, frame, probe) : NULL;
 	__s32 result = FUNCTION_RESULT(regs);
 	__u64 length = result;
 
+	if (call && result <= 0 && probe & TLS_GOES_ON)
+		calls->failed = frame;
 	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
 		return;
 	if (length && length <= TLS_LENGTH_MAX)

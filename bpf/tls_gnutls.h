@@ -17,7 +17,8 @@ static __always_inline struct tls_call *around(const struct tls_call *call)
 /* A call ends. What a corked session is given counts then: when it is uncorked, it hands the same bytes to the same function once more. */
 static __always_inline void on_gnutls_exit(const struct pt_regs *regs, __u64 probe)
 {
-	struct tls_call *call = take_call(regs, probe), *outer;
+	struct tls_calls *calls = calls_of(false);
+	struct tls_call *call = calls ? take_call(calls, frame_of(regs, probe), probe) : NULL, *outer;
 	__s32 result = FUNCTION_RESULT(regs);
 
 	if (!call || call->kind & TLS_UNCORK || result <= 0 || result > TLS_LENGTH_MAX || call->count)

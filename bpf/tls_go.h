@@ -81,11 +81,25 @@ static __always_inline void end_go_call(struct go_call *c, const struct tls_obje
 		on_plaintext(connection, bytes, began, direction, length);
 }
 
-/* A call that reads ends: the first result is the number of bytes. */
+/* The first result of a call; 0: it could not be read. */
+static __always_inline __s64 go_result(const struct pt_regs *regs, __u64 probe)
+{
+	__u64 below = probe >> TLS_RESULT_SHIFT;
+	__s64 result = GO_ARG1(regs);
+
+	barrier_var(result); /* else the compiler reads it later, at an offset that it computes */
+	if (!below)
+		return result;
+	result = 0;
+	bpf_probe_read_user(&result, sizeof(result), (void *)(frame_of(regs, probe) - below));
+	return result;
+}
+
+/* A call that reads ends: its first result is the number of bytes. */
 static __always_inline void on_go_exit(const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
-	__s64 length = GO_ARG1(regs);
+	__s64 length = go_result(regs, probe);
 	struct go_stack stack;
 	struct go_call *c;
 

@@ -26,7 +26,7 @@ const (
 	KindData              // Flow.Cookie, Data: a system call of the owner transferred bytes
 	KindPeerClose         // as KindClose, reported by the other end of a connection within the host
 	KindLocalClose        // Flow.Cookie, Ending.FINReceived, .Position and .LastUnreported: the owner has closed its end; KindClose may come much later
-	KindExec              // the owner runs or maps a file of code, as none had
+	KindExec              // the owner maps a file of code, as none had
 	// Only in the syscall mode, which sees descriptors and not sockets; package fdtrack resolves them:
 	KindAddress // Flow.Cookie, Flow.Local or Flow.Remote, Flow.AddressSource: a call showed an address of the socket
 	KindHold    // Flow.Cookie, FD: one more descriptor refers to the socket; each KindClose then ends one of them

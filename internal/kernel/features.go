@@ -30,6 +30,7 @@ type programDef struct {
 const (
 	tracingHook    = "tp_btf/"
 	functionHook   = "fexit/"
+	entryHook      = "fentry/"
 	tracepointHook = "tracepoint/"
 	iteratorHook   = "iter/"
 	rawHook        = "raw_tp/"

@@ -17,6 +17,7 @@ type LibraryProbe struct {
 	Offset uint64 // of the instruction in the file
 	Kind   LibraryProbeKind
 	Depth  uint32 // how far the stack pointer is below its value at the function's first instruction, bytes
+	Result uint32 // how far the result is below that value; 0: it is in its register
 	Push   PushRegisters
 }
 
@@ -63,6 +64,12 @@ const (
 	gnuTLS = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GNUTLS)
 )
 
+// What a LibraryProbe may have beside its kind: see tlslib.Probe.
+const (
+	CountMoved = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_COUNT_MOVED)
+	GoesOn     = LibraryProbeKind(bpf.SocketflowTlsProbeTLS_GOES_ON)
+)
+
 // Library is a TLS library whose calls are seen, in whichever process, until it is closed.
 type Library struct {
 	links  []link.Link
@@ -97,8 +104,8 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 		return c.attachEach(file, program, probes)
 	}
 	o := &link.UprobeMultiOptions{}
-	for _, p := range probes {
-		o.Addresses, o.Cookies = append(o.Addresses, p.Offset), append(o.Cookies, p.cookie())
+	for i := range probes {
+		o.Addresses, o.Cookies = append(o.Addresses, probes[i].Offset), append(o.Cookies, probes[i].cookie())
 	}
 	made, err := file.UprobeMulti(nil, program, o)
 	if err != nil {
@@ -110,7 +117,7 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 // cookie is what the program is attached with: see enum tls_probe.
 func (p *LibraryProbe) cookie() uint64 {
 	if p.Kind&^1 != GnuTLSPush {
-		return uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT
+		return uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT | uint64(p.Result)<<bpf.SocketflowTlsProbeTLS_RESULT_SHIFT
 	}
 	r := &p.Push
 	return uint64(p.Kind) | uint64(r.Session)<<bpf.SocketflowTlsProbeTLS_PUSH_SESSION_SHIFT | uint64(r.Bytes)<<bpf.SocketflowTlsProbeTLS_PUSH_BYTES_SHIFT |

@@ -57,8 +57,7 @@ func (c *SocketTracer) features(opts Options, backup bool) []feature {
 	}
 	if opts.TLS {
 		all = append(all, one(bpf.SocketflowProgTlsCall, c.libraryHook, withoutTLS),
-			one(bpf.SocketflowProgProgramExec, "tp_btf/sched_process_exec", withoutPrograms),
-			one(bpf.SocketflowProgMmapExit, "tracepoint/syscalls/sys_exit_mmap", withoutPrograms))
+			mappedCode())
 	}
 	if opts.transfers() && backup {
 		for _, def := range transferTracepoints {
@@ -106,6 +105,21 @@ func (c *SocketTracer) callExits(opts Options) feature {
 		without: withoutCalls,
 		ways:    [][]programDef{single, {{name: bpf.SocketflowProgAnyExit, hook: "tp_btf/sys_exit"}}},
 		taken:   func() error { return c.objects.Variables[bpf.SocketflowVarSeesSyscalls].Set(uint32(1)) },
+	}
+}
+
+// mappedCode sees files of code when they are mapped: by the kernel's function for mappings of files, which costs other mappings nothing, else at the exits of
+// all.
+func mappedCode() feature {
+	return feature{
+		without: withoutPrograms,
+		ways: [][]programDef{
+			{{name: bpf.SocketflowProgFileMapped, hook: "fentry/uprobe_mmap"}},
+			{
+				{name: bpf.SocketflowProgProgramExec, hook: "tp_btf/sched_process_exec"},
+				{name: bpf.SocketflowProgMmapExit, hook: "tracepoint/syscalls/sys_exit_mmap"},
+			},
+		},
 	}
 }
 
@@ -177,7 +191,7 @@ func (h *socketHooks) absent(def *programDef) error {
 	var err error
 	if tracepoint, ok := strings.CutPrefix(def.hook, tracingHook); ok {
 		err = h.types.TypeByName("btf_trace_"+tracepoint, new(*btf.Typedef))
-	} else if function, ok := strings.CutPrefix(def.hook, functionHook); ok {
+	} else if function, ok := functionOf(def.hook); ok {
 		err = h.types.TypeByName(function, new(*btf.Func))
 	} else if target, ok := strings.CutPrefix(def.hook, iteratorHook); ok {
 		err = h.types.TypeByName("bpf_iter__"+target, new(*btf.Struct))
@@ -188,6 +202,14 @@ func (h *socketHooks) absent(def *programDef) error {
 		return fmt.Errorf("%w: %w", errAbsent, err)
 	}
 	return nil // what else is amiss shows when it is loaded
+}
+
+// functionOf is the kernel's function that a program is attached to.
+func functionOf(hook string) (name string, ok bool) {
+	if name, ok = strings.CutPrefix(hook, functionHook); !ok {
+		name, ok = strings.CutPrefix(hook, entryHook)
+	}
+	return name, ok
 }
 
 func (h *socketHooks) attach(def *programDef, program *ebpf.Program) (link.Link, error) {

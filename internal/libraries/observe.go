@@ -115,7 +115,13 @@ func probes(lib *tlslib.Library) (all []kernel.LibraryProbe) {
 	seen := map[kernel.LibraryProbe]bool{}
 	for _, p := range lib.Probes {
 		kind, ok := kinds[place{p.Call, p.Place}]
-		probe := kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth, Push: kernel.PushRegisters(p.Push)}
+		if p.Moved {
+			kind |= kernel.CountMoved
+		}
+		if p.GoesOn {
+			kind |= kernel.GoesOn
+		}
+		probe := kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth, Result: p.Result, Push: kernel.PushRegisters(p.Push)}
 		if ok && !seen[probe] {
 			seen[probe] = true
 			all = append(all, probe)

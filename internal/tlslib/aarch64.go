@@ -76,6 +76,14 @@ func (aarch64) enter(b *body, _ int) place {
 
 func (aarch64) exit(_ *body, returns uint64) place { return place{at: returns} }
 
+func (aarch64) enterCounted(*body) (place, bool) { return place{}, false }
+
+func (aarch64) emulatedExits(*body) ([]place, bool) { return nil, false }
+
+func (aarch64) slots(*body) []uint64 { return nil }
+
+func (aarch64) returned(*image, uint64) (uint64, bool) { return 0, false }
+
 // goEnter is the instruction that stores the link register: all ahead of it is the check of the stack's size.
 func (aarch64) goEnter(b *body) (place, error) {
 	at := b.start
@@ -95,6 +103,8 @@ func (aarch64) goEnter(b *body) (place, error) {
 	}
 	return place{}, errPrologue
 }
+
+func (aarch64) deferral(*body) deferral { return deferral{} }
 
 // storesLink: str x30, [sp, #-n]!; stp x29, x30 with any offset.
 func storesLink(w uint32) bool {

@@ -55,8 +55,11 @@ func (i *instruction) bytes() []byte { return i.code[:i.size] }
 
 // place is an instruction for a probe, and how far the stack pointer is then below its value at the begin of the function.
 type place struct {
-	at    uint64
-	depth uint32
+	at     uint64
+	depth  uint32
+	result uint32 // as in Probe, like the others
+	moved  bool
+	goesOn bool
 }
 
 // machine knows the instructions of a processor.
@@ -71,9 +74,19 @@ type machine interface {
 	enter(b *body, n int) place
 	// exit is where the result is in its register, if the call ends with the given instruction.
 	exit(b *body, at uint64) place
+	// enterCounted is an emulated instruction where the first three arguments are in their registers, and the fourth in its own or the fifth's.
+	enterCounted(b *body) (p place, ok bool)
+	// emulatedExits are emulated instructions one of which each call comes by with its result in its register.
+	emulatedExits(b *body) (exits []place, ok bool)
+	// slots are where tables of functions have those that a function calls.
+	slots(b *body) []uint64
+	// returned is the address that a function returns that does nothing else.
+	returned(im *image, at uint64) (addr uint64, ok bool)
 	// goEnter is where receiver and slice are in their registers behind the check of the stack's size, which may restart the
 	// function.
 	goEnter(b *body) (place, error)
+	// deferral is how a function of Go runs what it has deferred; without returns: it does not, or that is not known.
+	deferral(b *body) deferral
 	// constant is what a function returns that does nothing else.
 	constant(im *image, at uint64) (uint64, bool)
 	// field is the distance from what its first argument points to at which a function stores its second, which it does once.

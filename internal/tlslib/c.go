@@ -36,7 +36,7 @@ var (
 	// boringMarks are functions that BoringSSL has, and OpenSSL has not; one is in its libssl, the other in its libcrypto.
 	boringMarks = []string{"SSL_CTX_set_grease_enabled", "BORINGSSL_self_test"}
 	// stems are what all names begin with.
-	stems = []string{"SSL_", "BIO_write", "OpenSSL_version_num", "BORINGSSL_self_test", "gnutls_"}
+	stems = []string{"SSL_", "TLS_", "BIO_write", "OpenSSL_version_num", "BORINGSSL_self_test", "gnutls_"}
 )
 
 const (
@@ -51,7 +51,7 @@ const (
 
 // names are those of all functions that are looked up.
 var names = func() []string {
-	all := append([]string{openSSLVersion, gnuTLSVersion, gnuTLSSetPush, gnuTLSSetVectorPush}, boringMarks...)
+	all := slices.Concat([]string{openSSLVersion, gnuTLSVersion, gnuTLSSetPush, gnuTLSSetVectorPush}, boringMarks, tlsMethods)
 	for _, f := range slices.Concat(openSSL, gnuTLS) {
 		all = append(all, f.name)
 	}
@@ -111,8 +111,14 @@ func (im *image) cSymbols() (map[string]uint64, error) {
 
 // place adds the probes of functions to a library.
 func (im *image) place(lib *Library, functions []function, symbols map[string]uint64) error {
+	reader, whole := im.reader(symbols)
+	if whole {
+		if err := im.addProbes(lib, SSLReadEx, reader); err != nil {
+			return err
+		}
+	}
 	for _, f := range functions {
-		if symbols[f.name] == 0 || im.handsOver(f, symbols) {
+		if symbols[f.name] == 0 || im.handsOver(f, symbols) || whole && (f.call == SSLRead || f.call == SSLReadEx) {
 			continue
 		}
 		places, err := im.placesOf(f, symbols)

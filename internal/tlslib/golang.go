@@ -66,15 +66,16 @@ func findGo(im *image) (*Library, error) {
 		return lib, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(copies)) {
-		if err := im.placeGo(lib, text, copies[name]); err != nil {
+		if err := table.place(lib, text, copies[name]); err != nil {
 			return lib, fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	return lib, nil
 }
 
-// placeGo adds the probes of one copy.
-func (im *image) placeGo(lib *Library, text uint64, methods map[string]span) error {
+// place adds the probes of one copy.
+func (t *goTable) place(lib *Library, text uint64, methods map[string]span) error {
+	im := t.im
 	for _, m := range goMethods {
 		where, ok := methods[m.name]
 		if !ok {
@@ -90,12 +91,11 @@ func (im *image) placeGo(lib *Library, text uint64, methods map[string]span) err
 		}
 		places := []place{enter}
 		if m.exits {
-			if len(b.returns) == 0 {
-				return fmt.Errorf("%s: %w", m.name, errNoExit)
+			exits, err := t.exits(text, b)
+			if err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
 			}
-			for _, at := range b.returns {
-				places = append(places, place{at: at})
-			}
+			places = append(places, exits...)
 		}
 		if err := im.addProbes(lib, m.call, places); err != nil {
 			return err

@@ -91,19 +91,20 @@ var (
 	goEnters = map[string]*regexp.Regexp{"amd64": regexp.MustCompile(`^PUSHQ BP`), "arm64": regexp.MustCompile(`^MOVD\.W R30, -\d+\(RSP\)`)}
 )
 
-// goTruth are the probes of a program by the disassembler of Go, which uses the table of symbols.
-func goTruth(t *testing.T, path, arch string) (probes []Probe) {
+// goTruth are the probes of a program by the disassembler of Go, which uses the table of symbols, and how many functions are deferred that are probed.
+func goTruth(t *testing.T, path, arch string) (probes []Probe, deferred int) {
 	t.Helper()
 	file, err := elf.Open(path)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, file.Close()) }()
 	calls := map[string]Call{"Read": GoRead, "Write": GoWrite, "write": GoConnWrite}
-	var method string
+	var method, called string
+	var end Probe // of a call whose deferred function runs
 	entered := false
-	out := run(t, "go", "tool", "objdump", "-s", `crypto/tls\.\(\*Conn\)\.(Read|Write|write)$`, path)
+	out := run(t, "go", "tool", "objdump", "-s", `crypto/tls\.\(\*Conn\)\.(Read|Write|write|Read\.func1|Read\.deferwrap1)$`, path)
 	for _, text := range strings.Split(out, "\n") {
 		if m := objdumpText.FindStringSubmatch(text); m != nil {
-			method, entered = m[1][strings.LastIndexByte(m[1], '.')+1:], false
+			method, entered, called = m[1][strings.LastIndexByte(m[1], '.')+1:], false, ""
 			continue
 		}
 		m := objdumpLine.FindStringSubmatch(text)
@@ -111,32 +112,49 @@ func goTruth(t *testing.T, path, arch string) (probes []Probe) {
 			continue
 		}
 		offset := fileOffset(t, file, hexNumber(t, m[1]))
-		switch {
-		case !entered && goEnters[arch].MatchString(m[2]):
+		switch ahead := called; {
+		case calls[method] == 0 && strings.HasPrefix(m[2], "JBE") && end.Depth != 0:
+			end.Offset = offset
+			probes, end, deferred = append(probes, end), Probe{}, deferred+1
+		case !entered && calls[method] != 0 && goEnters[arch].MatchString(m[2]):
 			probes, entered = append(probes, Probe{Call: calls[method], Place: Enter, Offset: offset}), true
+		case method == "Read" && m[2] == "RET" && goDeferred.MatchString(ahead):
+			found := goDeferred.FindStringSubmatch(ahead)
+			depth := uint32(hexNumber(t, found[2])) + 8
+			end = Probe{Call: GoRead, Place: Exit, Depth: depth + 8, Result: depth - uint32(hexNumber(t, found[1]))}
+			called = ""
 		case method == "Read" && m[2] == "RET":
-			probes = append(probes, Probe{Call: GoRead, Place: Exit, Offset: offset})
+			probes, called = append(probes, Probe{Call: GoRead, Place: Exit, Offset: offset}), ""
+		case strings.HasPrefix(m[2], "J"):
+			called = ""
+		default:
+			called += m[2] + ";"
 		}
 	}
-	return probes
+	return probes, deferred
 }
+
+// goDeferred is what ends ahead of a RET with the call of a deferred function: the result, and the frame.
+var goDeferred = regexp.MustCompile(`CALL [A-Z][A-Z0-9]*;MOVQ 0x([0-9a-f]+)\(SP\), AX;MOVQ 0x[0-9a-f]+\(SP\), BX;MOVQ 0x[0-9a-f]+\(SP\), CX;ADDQ \$0x([0-9a-f]+), SP;POPQ BP;$`)
 
 func TestProbesOfGoProgramsAreWhereItsDisassemblerSeesThem(t *testing.T) {
 	for name, build := range map[string]struct {
 		arch        string
 		environment []string
 		flags       []string
+		deferred    int // functions
 	}{
-		"static":                   {"amd64", []string{"CGO_ENABLED=0"}, nil},
-		"position independent":     {"amd64", []string{"CGO_ENABLED=0"}, []string{"-buildmode=pie"}},
-		"linked by C":              {"amd64", []string{"CGO_ENABLED=1"}, []string{"-ldflags=-linkmode=external"}},
-		"linked by C, independent": {"amd64", []string{"CGO_ENABLED=1"}, []string{"-buildmode=pie", "-ldflags=-linkmode=external"}},
-		"without inlining":         {"amd64", []string{"CGO_ENABLED=0"}, []string{"-gcflags=-N -l"}},
-		"arm64":                    {"arm64", []string{"CGO_ENABLED=0"}, nil},
+		"static":                   {"amd64", []string{"CGO_ENABLED=0"}, nil, 1},
+		"position independent":     {"amd64", []string{"CGO_ENABLED=0"}, []string{"-buildmode=pie"}, 1},
+		"linked by C":              {"amd64", []string{"CGO_ENABLED=1"}, []string{"-ldflags=-linkmode=external"}, 1},
+		"linked by C, independent": {"amd64", []string{"CGO_ENABLED=1"}, []string{"-buildmode=pie", "-ldflags=-linkmode=external"}, 1},
+		"without inlining":         {"amd64", []string{"CGO_ENABLED=0"}, []string{"-gcflags=-N -l"}, 1},
+		"arm64":                    {"arm64", []string{"CGO_ENABLED=0"}, nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := goBuild(t, goFiles(), append(build.environment, "GOOS=linux", "GOARCH="+build.arch), build.flags...)
-			want := goTruth(t, path, build.arch)
+			want, deferred := goTruth(t, path, build.arch)
+			assert.Equal(t, build.deferred, deferred)
 			require.GreaterOrEqual(t, len(want), 8, "two copies with three methods, and exits")
 			lib, err := findFile(t, path)
 			require.NoError(t, err)

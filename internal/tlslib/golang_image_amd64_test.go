@@ -68,6 +68,63 @@ func TestTheLeastProgramOfGo(t *testing.T) {
 	}
 }
 
+// goDeferring is what Read is in goImage if it defers a function, whose instruction after the comparison is emulated.
+const goDeferring = `enter_1: push %rbp; mov %rsp,%rbp; sub $24,%rsp; test %rcx,%rcx; je 2f
+	lea unlock(%rip),%rdi; mov %rdi,(%rsp); lea (%rsp),%rdx; mov (%rdx),%rax; call *%rax
+	mov 16(%rsp),%rax; xor %ebx,%ebx; add $24,%rsp; pop %rbp
+exit_1:	ret
+2:	add $24,%rsp; pop %rbp
+exit_2:	ret
+1:	call .Ltext; jmp read
+unlock:	cmp 16(%r14),%rsp
+deferred: jbe 1f; ret
+1:	call .Ltext; jmp unlock
+`
+
+func TestDeferredFunctionIsProbedInsteadOfWhatFollows(t *testing.T) {
+	deferring := strings.NewReplacer(
+		".quad 3,", ".quad 4,", "exit_1, exit_2", "exit_1, exit_2, deferred", "f1-rows, write", "f1-rows, unlock-.Ltext, f4-rows, write",
+		"f2:	.long", "f4:	.long 0, 0\nf2:	.long",
+	).Replace(goImage)
+	begin, end := strings.Index(deferring, "enter_1: push"), strings.Index(deferring, "write:	cmp")
+	deferring = deferring[:begin] + goDeferring + deferring[end:]
+	for name, test := range map[string]struct {
+		old, new string
+		want     bool
+	}{
+		"deferred":                                {"", "", true},
+		"a result in its register":                {"mov 16(%rsp),%rax; ", "", false},
+		"a result that is computed":               {"xor %ebx,%ebx", "inc %eax", false},
+		"a result above the frame":                {"mov 16(%rsp),%rax", "mov 48(%rsp),%rax", false},
+		"a part of a register":                    {"mov 16(%rsp),%rax", "mov 16(%rsp),%eax", false},
+		"a call of a known function":              {"call *%rax", "call unlock", false},
+		"a jump that leads behind the call":       {"je 2f", "je 3f; je 2f", false},
+		"another function whose address is known": {"test %rcx,%rcx", "lea lower(%rip),%rdi; test %rcx,%rcx", false},
+		"a function that is in no table":          {"lea unlock(%rip)", "lea 1f(%rip)", false},
+		"no instruction that is emulated":         {"deferred: jbe 1f; ret", "deferred: ret", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code := strings.Replace(deferring, test.old, test.new, 1)
+			code = strings.Replace(code, "mov 16(%rsp),%rax; xor %ebx", "3: mov 16(%rsp),%rax; xor %ebx", 1)
+			content := assemble(t, code, "-static", "-no-pie", "-Wl,-e,read")
+			lib, err := find(content)
+			require.NoError(t, err)
+			var exits []Probe
+			for _, p := range lib.Probes {
+				if p.Place == Exit {
+					exits = append(exits, p)
+				}
+			}
+			returns := labels(t, content, "exit")
+			want := []Probe{{Call: GoRead, Place: Exit, Offset: returns[0]}, {Call: GoRead, Place: Exit, Offset: returns[1]}}
+			if test.want {
+				want[0] = Probe{Call: GoRead, Place: Exit, Offset: labels(t, content, "deferred")[0], Depth: 40, Result: 16}
+			}
+			assert.ElementsMatch(t, want, exits)
+		})
+	}
+}
+
 func TestProgramsOfGoWhoseFunctionsAreNotKnownAreRefused(t *testing.T) {
 	for name, test := range map[string]struct {
 		old, new string

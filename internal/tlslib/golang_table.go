@@ -131,6 +131,27 @@ func (t *goTable) eachFunction(use func(code span, name uint32) bool) error {
 	return nil
 }
 
+// functionAt is where the code of the function is that begins at an offset from the begin of all code.
+func (t *goTable) functionAt(begin uint64) (code span, found bool, err error) {
+	var row [2 * functionRow]byte
+	for low, high := uint64(0), t.functions; low < high; {
+		middle := (low + high) / 2
+		if err := t.im.full(row[:], t.off+t.rows+middle*functionRow); err != nil {
+			return span{}, false, err
+		}
+		code = span{uint64(le.Uint32(row[:])), uint64(le.Uint32(row[functionRow:]))}
+		switch {
+		case code.begin == begin:
+			return code, true, nil
+		case code.begin < begin:
+			low = middle + 1
+		default:
+			high = middle
+		}
+	}
+	return span{}, false, nil
+}
+
 // methods are the methods of Conn in each copy of crypto/tls, by the path of its package, with where their code is relative to the
 // begin of all code.
 func (t *goTable) methods() (map[string]map[string]span, error) {

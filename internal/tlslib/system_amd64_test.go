@@ -232,8 +232,15 @@ func checkSystemFile(t *testing.T, path string) {
 		return
 	}
 	require.NoError(t, err)
+	hasReader := slices.ContainsFunc(lib.Probes, func(p Probe) bool { return p.GoesOn })
+	if hasReader {
+		b.checkReader(lib.Probes)
+	}
 	for _, f := range slices.Concat(openSSL, gnuTLS) {
 		addr, ok := b.functions[f.name]
+		if hasReader && (f.call == SSLRead || f.call == SSLReadEx) {
+			continue
+		}
 		var enters, exits []Probe
 		for _, p := range lib.Probes {
 			switch {
@@ -289,6 +296,43 @@ func (b *truth) checkPushes(lib *Library) {
 		require.Regexp(b.t, through, lines[1].text)
 	}
 	assert.Equal(b.t, calls, bytes)
+}
+
+// checkReader requires that the instructions are those of the function through which both functions that read do so: one where it is entered, one behind
+// the read that is done once, and one behind that which may follow.
+func (b *truth) checkReader(all []Probe) {
+	var probes []Probe
+	var texts []string
+	for _, p := range all {
+		if p.Call != SSLReadEx {
+			continue
+		}
+		addr := b.address(p.Offset)
+		lines := b.disassemble(b.piece(addr))
+		i := slices.IndexFunc(lines, func(l line) bool { return l.at == addr })
+		require.NotEqual(b.t, -1, i)
+		probes, texts = append(probes, p), append(texts, lines[i].text)
+		if p.GoesOn {
+			assert.Regexp(b.t, `^cmp\s+\$0xffffffff,%eax$`, lines[i-1].text)
+		}
+	}
+	require.Len(b.t, probes, 3)
+	assert.Equal(b.t, []Place{Enter, Exit, Exit}, []Place{probes[0].Place, probes[1].Place, probes[2].Place})
+	assert.Regexp(b.t, `^(push|jmp)\s`, texts[0])
+	assert.Regexp(b.t, `^je\s`, texts[1])
+	assert.Regexp(b.t, `^jmp\s`, texts[2])
+	assert.Equal(b.t, probes[1].Depth, probes[2].Depth)
+}
+
+// address is that of an offset in the file.
+func (b *truth) address(offset uint64) uint64 {
+	for _, p := range b.file.Progs {
+		if p.Type == elf.PT_LOAD && p.Off <= offset && offset < p.Off+p.Filesz {
+			return p.Vaddr + offset - p.Off
+		}
+	}
+	require.Fail(b.t, "the offset is not loaded")
+	return 0
 }
 
 func findFile(t testing.TB, path string) (*Library, error) {

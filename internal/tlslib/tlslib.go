@@ -71,6 +71,12 @@ type Probe struct {
 	Offset uint64 // of the instruction in the file, in bytes
 	// Depth is how far the stack pointer lies below its value at the first instruction of the function, in bytes.
 	Depth uint32
+	// Result is how far the result lies below that value of the stack pointer, in bytes; 0: it is in its register.
+	Result uint32
+	// Moved: at an Enter, the fourth argument is in the register of the fifth.
+	Moved bool
+	// GoesOn: at an Exit, a call that has failed may come by another Exit of it with another result.
+	GoesOn bool
 	// Push is where the arguments of GnuTLSPush and GnuTLSPushVector are.
 	Push Push
 }
@@ -99,7 +105,13 @@ var ErrNoTLS = errors.New("no TLS library")
 // maxProbes of one file. The largest known number is 17.
 const maxProbes = 512
 
-var errTooManyProbes = errors.New("there are too many exits")
+// maxDistance bounds Depth and Result.
+const maxDistance = 1<<24 - 1
+
+var (
+	errTooManyProbes = errors.New("there are too many exits")
+	errTooDeep       = errors.New("the frame of a function is too large")
+)
 
 // Find says which TLS library a file has and where its probes are. The error is ErrNoTLS if it has none. Any other error says
 // why the library is refused; then the Library says which one it is, and has no probes, or is nil if that is not known either.
@@ -136,11 +148,14 @@ func (im *image) addProbes(lib *Library, call Call, places []place) error {
 		return errTooManyProbes
 	}
 	for i, p := range places {
+		if p.depth > maxDistance {
+			return errTooDeep
+		}
 		off, _, err := im.offset(p.at, elf.PF_X)
 		if err != nil {
 			return err
 		}
-		probe := Probe{Call: call, Place: Exit, Offset: off, Depth: p.depth}
+		probe := Probe{Call: call, Place: Exit, Offset: off, Depth: p.depth, Result: p.result, Moved: p.moved, GoesOn: p.goesOn}
 		if i == 0 {
 			probe.Place = Enter
 		}

@@ -92,7 +92,7 @@ func (x86) enter(b *body, n int) place {
 			break // from here on not once a call
 		}
 		if i.cheap {
-			return place{i.at, depth}
+			return place{at: i.at, depth: depth}
 		}
 		e := x86Effect(i)
 		if i.flow != next || !e.known || e.writesAny(cArguments[:n]) || e.popped > 0 {
@@ -100,7 +100,7 @@ func (x86) enter(b *body, n int) place {
 		}
 		depth += uint32(-e.popped)
 	}
-	return place{b.start, 0}
+	return place{at: b.start}
 }
 
 // exit is the RET, or the jump of a check of the stack's canary ahead of it: where the canary is right, the jump leads to the RET,
@@ -113,7 +113,7 @@ func (x86) exit(b *body, returns uint64) place {
 			break
 		}
 		if i.flow == branch && isCanaryCheck(b, i) {
-			return place{i.at, depth}
+			return place{at: i.at, depth: depth}
 		}
 		e := x86Effect(i)
 		if i.flow != next || !e.known || e.writesAny([]x86asm.Reg{x86asm.RAX}) || e.popped < 0 {
@@ -122,7 +122,7 @@ func (x86) exit(b *body, returns uint64) place {
 		depth += uint32(e.popped)
 		at = i.at
 	}
-	return place{returns, 0}
+	return place{at: returns}
 }
 
 // isCanaryCheck says whether a branch is the JNE of a check of the stack protector: the copy on the stack is compared with, or

@@ -88,29 +88,14 @@ func tracingPrograms() (n int, err error) {
 }
 
 func countTracing() (n int, err error) {
-	for id := ebpf.ProgramID(0); ; {
-		id, err = ebpf.ProgramGetNextID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			return n, nil
-		}
-		if err != nil {
-			return 0, fmt.Errorf("list the programs of eBPF: %w", err)
-		}
-		program, err := ebpf.NewProgramFromID(id)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // it has just been unloaded
-		}
-		if err != nil {
-			return 0, fmt.Errorf("look at a program of eBPF: %w", err)
-		}
+	err = eachProgram(func(program *ebpf.Program) error {
 		switch program.Type() {
 		case ebpf.TracePoint, ebpf.RawTracepoint, ebpf.Tracing, ebpf.Kprobe, ebpf.PerfEvent:
 			n++
 		}
-		if err := program.Close(); err != nil {
-			return 0, fmt.Errorf("let go of a program of eBPF: %w", err)
-		}
-	}
+		return nil
+	})
+	return n, err
 }
 
 // callCosts are the rows of one mode: those of this process as an observed one, or as an excluded one.

@@ -107,6 +107,8 @@ func fetch(ctx context.Context, url string) (string, error) {
 type emitted struct {
 	exchanges, ended float64 // requests, and ends of connections
 	lost             float64 // kernel events that were lost whole or lost their payload because a ring buffer was full
+	forgotten        float64 // requests that had to give way to others while they may still have been of use
+	joined           float64 // spans that are the child of the other end's
 	kernelMemory     float64 // bytes that the kernel holds for the programs now
 }
 
@@ -126,6 +128,10 @@ func (c *collector) own() (t emitted, err error) {
 			sum = &t.exchanges
 		case strings.HasPrefix(line, "otelcol_socketflow_connections{") && strings.Contains(line, `"closed"`):
 			sum = &t.ended
+		case strings.HasPrefix(line, "otelcol_socketflow_exchanges_forgotten"):
+			sum = &t.forgotten
+		case strings.HasPrefix(line, "otelcol_socketflow_parents{") && strings.Contains(line, `"peer"`):
+			sum = &t.joined
 		case strings.HasPrefix(line, "otelcol_socketflow_kernel_memory{"):
 			sum = &t.kernelMemory
 		case strings.HasPrefix(line, "otelcol_socketflow_kernel_events_lost"),

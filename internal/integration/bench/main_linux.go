@@ -61,7 +61,7 @@ func main() {
 	only := flag.String("only", strings.Join(names, ","), "what is measured")
 	count := flag.Int("load-count", 0, "run as the load: this many connections")
 	rate := flag.Int("load-rate", 0, "run as the load: connections per second, 0: as many as possible")
-	port := flag.Int("serve-tls", 0, "run as a server over TLS on this port")
+	serve := flag.String("serve", "", "run as a server with this scheme, http or https, on the port behind it, as https:8443")
 	flag.Parse()
 	self, err := os.Executable()
 	s.self = self
@@ -69,8 +69,8 @@ func main() {
 	case err != nil:
 	case *count > 0:
 		err = runLoad(*count, *rate)
-	case *port > 0:
-		err = serveTLS(*port)
+	case *serve != "":
+		err = serveRequests(*serve)
 	default:
 		err = measure(s, strings.Split(*only, ","))
 	}

@@ -104,6 +104,9 @@ const (
 	exchangesEmitted
 	eventsLost
 	foreign
+	cpuOfServer
+	requestsForgotten
+	requestsJoined
 	figures
 )
 
@@ -128,6 +131,9 @@ func observe(server *server, c *collector, run func() (served, error)) ([]float6
 	out[perSecond], out[p99] = did.rate, did.p99.Seconds()*1e3
 	out[cpuOfBoth], out[cpuOfCollector] = both.Seconds()*1e6/did.n, collectors.Seconds()*1e6/did.n
 	out[exchangesEmitted], out[eventsLost] = (after.emitted.exchanges-before.emitted.exchanges)/did.n, after.emitted.lost-before.emitted.lost
+	out[cpuOfServer] = (after.server - before.server).Seconds() * 1e6 / did.n
+	out[requestsForgotten] = (after.emitted.forgotten - before.emitted.forgotten) / did.n
+	out[requestsJoined] = (after.emitted.joined - before.emitted.joined) / did.n
 	out[foreign] = max(0, (after.all-before.all-both-collectors).Seconds()/took.Seconds())
 	return out, nil
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,11 +19,20 @@ import (
 	"time"
 )
 
-// throughTLS are compared: what TLS costs itself is in all of them.
-var throughTLS = []observation{
-	{name: "collector off", off: true},
-	{name: "TLS not looked into (`tls: {openssl: false, go: false}`)", keys: "    tls: {openssl: false, go: false}"},
-	{name: "default", keys: ""},
+// schemes are what a server speaks, and how its requests are observed. What TLS itself costs is in all of its ways.
+var schemes = []struct {
+	name string
+	ways []observation
+}{
+	{"http", []observation{
+		{name: "HTTP, collector off", off: true},
+		{name: "HTTP, default"},
+	}},
+	{"https", []observation{
+		{name: "HTTPS, collector off", off: true},
+		{name: "HTTPS, not looked into (`tls: {openssl: false, go: false}`)", keys: "    tls: {openssl: false, go: false}"},
+		{name: "HTTPS, default"},
+	}},
 }
 
 // listenTLS is what nginx's configuration has instead of a port.
@@ -30,14 +40,14 @@ const listenTLS = `%d ssl;
 		ssl_certificate certificate.pem;
 		ssl_certificate_key key.pem`
 
-const nodeOverTLS = `
-const fs = require("fs"), body = "0123456789".repeat(60);
-require("https").createServer({key: fs.readFileSync("key.pem"), cert: fs.readFileSync("certificate.pem")},
-	(request, response) => response.end(body)).listen(%d, "127.0.0.1");
+const nodeServer = `
+const fs = require("fs"), [, scheme, port] = process.argv, body = "0123456789".repeat(60);
+const keys = scheme === "https" ? {key: fs.readFileSync("key.pem"), cert: fs.readFileSync("certificate.pem")} : {};
+require(scheme).createServer(keys, (request, response) => response.end(body)).listen(port, "127.0.0.1");
 `
 
-const pythonOverTLS = `
-import http.server, ssl
+const pythonServer = `
+import http.server, ssl, sys
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version, body = "HTTP/1.1", b"0123456789" * 60
     wbufsize = -1
@@ -48,56 +58,109 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(self.body)
         self.wfile.flush()
     def log_message(self, *_): pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", %d), Handler)
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain("certificate.pem", "key.pem")
-server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler)
+if sys.argv[1] == "https":
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain("certificate.pem", "key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 server.serve_forever()
 `
 
-// measureTLS measures what servers pay for having their plaintext read.
+// servers are compared over both schemes.
+var serversOverTLS = []struct {
+	name    string
+	command func(s *settings, scheme string, port int) []string
+}{
+	{"nginx, OpenSSL", func(_ *settings, scheme string, port int) []string {
+		listen := fmt.Sprint(port)
+		if scheme == "https" {
+			listen = fmt.Sprintf(listenTLS, port)
+		}
+		return []string{"sh", "-c", fmt.Sprintf("printf '%%s' '%s' > nginx.conf && exec nginx -e stderr -p . -c nginx.conf", fmt.Sprintf(nginxConfiguration, listen))}
+	}},
+	{"Node.js, OpenSSL over memory BIOs", func(_ *settings, scheme string, port int) []string {
+		return []string{"node", "-e", nodeServer, scheme, fmt.Sprint(port)}
+	}},
+	{"Python, OpenSSL", func(_ *settings, scheme string, port int) []string {
+		return []string{"python3", "-c", pythonServer, scheme, fmt.Sprint(port)}
+	}},
+	{"Go, crypto/tls", func(s *settings, scheme string, port int) []string {
+		return []string{s.self, "-serve", scheme + ":" + fmt.Sprint(port)}
+	}},
+}
+
+// measureTLS measures what servers and their client, wrk, pay for having their plaintext read, beside what they pay for plain HTTP.
 func measureTLS(s *settings) error {
-	dir := filepath.Join(s.dir, "tls")
-	if err := prepareTLS(dir); err != nil {
+	if err := measureMaps(s); err != nil {
 		return err
 	}
-	for _, program := range []struct {
-		name    string
-		command func(port int) []string
-	}{
-		{"nginx, OpenSSL", func(port int) []string {
-			return []string{"sh", "-c", fmt.Sprintf("printf '%%s' '%s' > nginx.conf && exec nginx -e stderr -p . -c nginx.conf", fmt.Sprintf(nginxConfiguration, fmt.Sprintf(listenTLS, port)))}
-		}},
-		{"Node.js, OpenSSL over memory BIOs", func(port int) []string { return []string{"node", "-e", fmt.Sprintf(nodeOverTLS, port)} }},
-		{"Python, OpenSSL", func(port int) []string { return []string{"python3", "-c", fmt.Sprintf(pythonOverTLS, port)} }},
-		{"Go, crypto/tls", func(port int) []string { return []string{s.self, "-serve-tls", fmt.Sprint(port)} }},
-	} {
-		if err := measureServerOverTLS(s, dir, program.name, program.command); err != nil {
+	for _, program := range serversOverTLS {
+		if err := measureServerOverTLS(s, program.name, func(scheme string, port int) []string { return program.command(s, scheme, port) }); err != nil {
 			return fmt.Errorf("%s: %w", program.name, err)
 		}
 	}
 	return nil
 }
 
-func measureServerOverTLS(s *settings, dir, name string, command func(port int) []string) (err error) {
-	port, err := freePort()
+func measureServerOverTLS(s *settings, name string, command func(scheme string, port int) []string) (err error) {
+	var arms []arm
+	var costs []programCosts
+	for _, scheme := range schemes {
+		port, portErr := freePort()
+		dir := filepath.Join(s.dir, name+" "+scheme.name)
+		if err := errors.Join(portErr, prepareTLS(dir)); err != nil {
+			return err
+		}
+		server, err := startServer(port, append([]string{"env", "--chdir=" + dir}, command(scheme.name, port)...)...)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, server.stop()) }()
+		load := func() (served, error) {
+			return loadHTTP(fmt.Sprintf("%s://127.0.0.1:%d/small", scheme.name, port), "1", max(1, s.seconds/2))
+		}
+		for _, o := range scheme.ways {
+			arms = append(arms, arm{o.name, func() ([]float64, error) {
+				return o.with(s, func(c *collector) ([]float64, error) { return observe(server, c, load) })
+			}})
+		}
+		cost, err := costOfPrograms(s, &scheme.ways[len(scheme.ways)-1], load)
+		if err != nil {
+			return err
+		}
+		costs = append(costs, cost)
+	}
+	c, err := compare(arms, 2*s.rounds)
 	if err != nil {
 		return err
 	}
-	words := command(port)
-	server, err := startServer(port, append([]string{"env", "--chdir=" + dir}, words...)...)
-	if err != nil {
-		return err
+	c.printOverTLS("TLS: " + name + ", 600 bytes, wrk over 32 connections, on a core each")
+	for i, scheme := range schemes {
+		costs[i].print(scheme.name)
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
-	c, err := compareServed(s, throughTLS, server, func() (served, error) {
-		return loadHTTP(fmt.Sprintf("https://127.0.0.1:%d/small", port), "1", max(1, s.seconds/2))
-	})
-	if err != nil {
-		return err
-	}
-	c.printServed("TLS: " + name + ", 600 bytes, wrk over 32 connections, on a core each")
 	return nil
+}
+
+// printOverTLS has one line for each way of observation.
+func (c *comparison) printOverTLS(title string) {
+	fmt.Printf("%s, medians of %d rounds (least to most); other programs of this machine used %s processors:\n\n"+
+		"| | requests a second | server's CPU, µs per request | load's | the collector's | requests emitted, per request | joined | forgotten early | events lost |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+		title, len(c.figures[0]), c.value(0, foreign).format(1))
+	for i, a := range c.arms {
+		load := spreadOf(c.each(i, func(f []float64) float64 { return f[cpuOfBoth] - f[cpuOfServer] }))
+		fmt.Printf("| %s | %.0f | %s | %s | %s | %.2f | %.2f | %.2f | %.0f |\n", a.name, c.value(i, perSecond).median,
+			c.value(i, cpuOfServer).format(1), load.format(1), c.value(i, cpuOfCollector).format(1),
+			c.value(i, exchangesEmitted).median, c.value(i, requestsJoined).median, c.value(i, requestsForgotten).median, c.value(i, eventsLost).median)
+	}
+	fmt.Println()
+}
+
+// each is something of each round of an arm.
+func (c *comparison) each(arm int, of func(figures []float64) float64) (values []float64) {
+	for _, figures := range c.figures[arm] {
+		values = append(values, of(figures))
+	}
+	return values
 }
 
 // prepareTLS makes a directory with a certificate and the file that is served.
@@ -125,12 +188,16 @@ func prepareTLS(dir string) error {
 	)
 }
 
-// serveTLS is the server in Go.
-func serveTLS(port int) error {
+// serveRequests is the server in Go. where is a scheme and a port, as https:8443.
+func serveRequests(where string) error {
+	scheme, port, _ := strings.Cut(where, ":")
 	body := []byte(strings.Repeat("0123456789", 60))
 	server := &http.Server{
-		Addr: fmt.Sprintf("127.0.0.1:%d", port), ReadHeaderTimeout: time.Minute,
+		Addr: net.JoinHostPort("127.0.0.1", port), ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }),
 	}
-	return server.ListenAndServeTLS("certificate.pem", "key.pem")
+	if scheme == "https" {
+		return server.ListenAndServeTLS("certificate.pem", "key.pem")
+	}
+	return server.ListenAndServe()
 }
