@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -40,6 +41,10 @@ func (w *Watcher) observe(path string, id fileID, file *os.File) error {
 	return nil
 }
 
+// detachWithin bounds how long a stop waits until the kernel has detached from all libraries. That takes some 0.1 s, but before Linux 6.6 some 60 ms for
+// each probe. What is left then goes on, and at the end of the process the kernel waits for it.
+const detachWithin = 2 * time.Second
+
 // detach detaches from all libraries, at once: each has to wait for the kernel.
 func (w *Watcher) detach() {
 	var closing sync.WaitGroup
@@ -50,8 +55,17 @@ func (w *Watcher) detach() {
 			}
 		})
 	}
-	closing.Wait()
 	clear(w.attached)
+	detached := make(chan struct{})
+	go func() {
+		closing.Wait()
+		close(detached)
+	}()
+	select {
+	case <-detached:
+	case <-time.After(w.detachWithin):
+		w.opts.Logger.Info("the kernel is still detaching from TLS libraries, which delays the end of this process")
+	}
 }
 
 type place struct {

@@ -67,7 +67,7 @@ const (
 // connections. In the syscall mode the scenarios cover a refused attempt and an older accept.
 var (
 	sockets = slices.Concat(
-		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestLocalClose", "TestPlaintextOfLibrary", "TestMeasureDetach",
+		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestLocalClose", "TestPlaintextOfLibrary",
 			"TestUnwantedBodiesAreHoppedOver/socket",
 			"TestBlockingSendIsDatedByItsBeginning/socket", "TestDatagrams", "TestUnixSockets",
 			"TestDatagramDataOfEveryCall/socket_mode", "TestDatagramDataOfOddCalls/socket_mode",
