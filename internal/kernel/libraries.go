@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -76,13 +77,17 @@ type Library struct {
 	probes *atomic.Int64 // those that are attached one by one; nil: these are not
 }
 
-// Close detaches the program from the library. It takes some 10 to 100 ms for each link, of which there is one, or one for each probe.
+// Close detaches the program from the library. It takes some 10 to 100 ms for each link, of which there is one, or one for each probe: the kernel
+// waits each time until no CPU is in the program, and at probes for one after the other, whoever closes them.
 func (l *Library) Close() error {
-	err := detach(l.links)
+	var errs []error
+	for _, made := range l.links {
+		errs = append(errs, made.Close())
+	}
 	if l.probes != nil {
 		l.probes.Add(-int64(len(l.links)))
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // SeesLibraries reports whether AttachLibrary works.

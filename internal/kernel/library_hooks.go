@@ -23,8 +23,8 @@ const (
 	probeHook   = "uprobe"       // to each by an event of perf: Linux 5.15
 )
 
-// maxProbes bounds the addresses that the program is attached to one by one. The kernel detaches from one after the other, and
-// waits each time until no CPU is in the program.
+// maxProbes bounds the addresses that the program is attached to one by one: two descriptors each, and some 60 ms until a process ends that has not
+// detached from them.
 const maxProbes = 256
 
 // seekLibraries finds out how the kernel attaches programs to libraries, and takes TLS from the options if it does not.
@@ -126,9 +126,8 @@ func (c *SocketTracer) attachEach(file *link.Executable, program *ebpf.Program, 
 	for _, p := range probes {
 		made, err := attachProbe(file, program, p)
 		if err != nil {
-			err = errors.Join(err, detach(l.links))
-			c.probes.Add(-int64(len(probes)))
-			return nil, err
+			c.probes.Add(-int64(len(probes) - len(l.links)))
+			return nil, errors.Join(err, l.Close())
 		}
 		l.links = append(l.links, made)
 	}

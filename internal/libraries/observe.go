@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -51,6 +52,10 @@ func (w *Watcher) observe(path string, id fileID, file *os.File) error {
 	return nil
 }
 
+// detachWithin bounds how long the watcher waits until the kernel has detached from libraries. That takes some 0.1 s, but before Linux 6.6 some 60 ms for
+// each probe. What is left then goes on, and at the end of the process the kernel waits for it.
+const detachWithin = 2 * time.Second
+
 // detach detaches from libraries, at once: each has to wait for the kernel.
 func (w *Watcher) detach(which func(*attachment) bool) {
 	var closing sync.WaitGroup
@@ -65,7 +70,16 @@ func (w *Watcher) detach(which func(*attachment) bool) {
 			}
 		})
 	}
-	closing.Wait()
+	detached := make(chan struct{})
+	go func() {
+		closing.Wait()
+		close(detached)
+	}()
+	select {
+	case <-detached:
+	case <-time.After(w.detachWithin):
+		w.opts.Logger.Info("the kernel is still detaching from TLS libraries, which may delay the end of this process")
+	}
 }
 
 func every(*attachment) bool { return true }

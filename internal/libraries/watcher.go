@@ -47,13 +47,16 @@ type Watcher struct {
 	refused  atomic.Uint64
 
 	// Those of Run's goroutine.
-	files    map[fileID]struct{} // that have been looked at
-	attached map[library]*attachment
+	files        map[fileID]struct{} // that have been looked at
+	attached     map[library]*attachment
+	detachWithin time.Duration
 }
 
 // New returns a Watcher.
 func New(opts Options) *Watcher {
-	return &Watcher{opts: opts, asked: make(chan uint32, queue), files: map[fileID]struct{}{}, attached: map[library]*attachment{}}
+	return &Watcher{
+		opts: opts, asked: make(chan uint32, queue), files: map[fileID]struct{}{}, attached: map[library]*attachment{}, detachWithin: detachWithin,
+	}
 }
 
 // fileID identifies a file as it is: another one may get its inode, or be written over it. Containers that share a layer have a file under several
@@ -85,7 +88,8 @@ func (w *Watcher) Look(pid uint32) {
 	}
 }
 
-// Run looks at all processes, and then at those that it is asked to look at, until ctx ends. Then it detaches from all libraries.
+// Run looks at all processes, and then at those that it is asked to look at, until ctx ends. Then it detaches from all libraries; if
+// that takes long, it goes on when Run has returned.
 func (w *Watcher) Run(ctx context.Context) {
 	w.shared()
 	w.all(ctx)

@@ -8,10 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/tlslib"
@@ -61,6 +64,32 @@ func TestAFileIsAttachedToOnce(t *testing.T) {
 	assert.Equal(t, Stats{Observed: 1}, w.Stats())
 	w.detach(every)
 	assert.Equal(t, 1, a.closed)
+}
+
+// slow are attachments that the kernel takes time to detach from.
+type slow struct{ release, closed chan struct{} }
+
+func (s *slow) Close() error {
+	<-s.release
+	close(s.closed)
+	return nil
+}
+
+func TestAStopDoesNotWaitForASlowKernel(t *testing.T) {
+	s := &slow{make(chan struct{}), make(chan struct{})}
+	core, logs := observer.New(zap.InfoLevel)
+	w := New(Options{
+		Kinds: map[tlslib.Kind]bool{tlslib.Go: true}, Logger: zap.New(core),
+		Attach: func(string, []kernel.LibraryProbe) (io.Closer, error) { return s, nil },
+	})
+	w.detachWithin = time.Millisecond
+	own, err := os.Executable()
+	require.NoError(t, err)
+	look(t, w, own)
+	w.detach(every)
+	assert.Len(t, logs.FilterMessageSnippet("still detaching").All(), 1)
+	close(s.release)
+	<-s.closed
 }
 
 // TestAnInodeWithAnotherProgramIsLookedAtAgain: inodes are given to other files once theirs are gone.

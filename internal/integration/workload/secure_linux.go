@@ -88,6 +88,7 @@ func requestAll(conn *tls.Conn, first, count int) {
 		check(err)
 		_, err = io.Copy(io.Discard, response.Body)
 		check(err)
+		check(response.Body.Close())
 	}
 }
 
