@@ -290,3 +290,36 @@ func TestIOUringRequestOlderThanThePrograms(t *testing.T) {
 	w.listen()
 	w.expect(atServer, event.Received, byUring(uringText))
 }
+
+// TestIOUringIsNoEvidenceOfACause: what a thread does for a ring need not be about what it has received last.
+func TestIOUringIsNoEvidenceOfACause(t *testing.T) {
+	l := newLoop(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	u := newUring(t, 0)
+	l.write(l.call.client) // the first bytes that this thread sends on it
+	for name, test := range map[string]struct {
+		receive, send func()
+		want          bool
+	}{
+		"calls": {l.request(0), func() { l.write(l.call.client) }, true},
+		"received by io_uring": {func() {
+			l.elsewhere(func() { l.write(l.served[0][0]) })
+			u.do(1, u.request(opRecv, l.served[0][1], make([]byte, 1)))
+		}, func() { l.write(l.call.client) }, false},
+		"sent by io_uring": {l.request(0), func() { u.do(1, u.request(opSend, l.call.client, []byte("x"))) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.receive()
+			test.send()
+			l.call.listen()
+			sent := l.call.emitted[atClient][event.Sent]
+			if len(sent) == 0 {
+				t.Fatal("nothing is emitted")
+			}
+			if got := sent[len(sent)-1].Cause; (got.Length != 0) != test.want {
+				t.Errorf("cause %+v, want one: %v", got, test.want)
+			}
+		})
+	}
+}
