@@ -128,38 +128,37 @@ func uringOf(w *wire, flags uint32, request uint8) *uring {
 // have the bytes that were transferred.
 func TestDataOfEveryRequestOfIOUring(t *testing.T) {
 	byUring := uringTransfer(t)
-	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
-		for how, setup := range uringSetups {
-			play := func(name string, do func(w *wire, u *uring)) {
-				t.Run(name+" "+how, func(t *testing.T) {
-					runtime.LockOSThread()
-					defer runtime.UnlockOSThread()
-					w := newWire(t, tracer)
-					do(w, uringOf(w, setup.ring, setup.request))
-					w.listen()
-					w.expect(atClient, event.Sent, byUring(uringText))
-					w.expect(atServer, event.Received, byUring(uringText))
-				})
-			}
-			for name, send := range uringSends {
-				play(name, func(w *wire, u *uring) {
-					u.do(len(uringText), u.of(w, setup.request, send(u, w.client)))
-					u.do(len(uringText), u.of(w, setup.request, u.request(opRecv, w.server, make([]byte, 100))))
-				})
-			}
-			for name, receive := range uringReceives {
-				play(name, func(w *wire, u *uring) {
-					u.do(len(uringText), u.of(w, setup.request, u.request(opSend, w.client, []byte(uringText))))
-					u.do(len(uringText), u.of(w, setup.request, receive(u, w.server)))
-				})
-				play(name+" that waits", func(w *wire, u *uring) {
-					received := u.begin(u.of(w, setup.request, receive(u, w.server)))
-					u.do(len(uringText), u.of(w, setup.request, u.request(opSend, w.client, []byte(uringText))))
-					received(len(uringText))
-				})
-			}
+	tracer := openForTest(t)
+	for how, setup := range uringSetups {
+		play := func(name string, do func(w *wire, u *uring)) {
+			t.Run(name+" "+how, func(t *testing.T) {
+				runtime.LockOSThread()
+				defer runtime.UnlockOSThread()
+				w := newWire(t, tracer)
+				do(w, uringOf(w, setup.ring, setup.request))
+				w.listen()
+				w.expect(atClient, event.Sent, byUring(uringText))
+				w.expect(atServer, event.Received, byUring(uringText))
+			})
 		}
-	})
+		for name, send := range uringSends {
+			play(name, func(w *wire, u *uring) {
+				u.do(len(uringText), u.of(w, setup.request, send(u, w.client)))
+				u.do(len(uringText), u.of(w, setup.request, u.request(opRecv, w.server, make([]byte, 100))))
+			})
+		}
+		for name, receive := range uringReceives {
+			play(name, func(w *wire, u *uring) {
+				u.do(len(uringText), u.of(w, setup.request, u.request(opSend, w.client, []byte(uringText))))
+				u.do(len(uringText), u.of(w, setup.request, receive(u, w.server)))
+			})
+			play(name+" that waits", func(w *wire, u *uring) {
+				received := u.begin(u.of(w, setup.request, receive(u, w.server)))
+				u.do(len(uringText), u.of(w, setup.request, u.request(opSend, w.client, []byte(uringText))))
+				received(len(uringText))
+			})
+		}
+	}
 }
 
 // TestIOUringIsReadWhereItIsCertain: of requests that look alike none is taken for another one.
@@ -214,20 +213,19 @@ func TestIOUringIsReadWhereItIsCertain(t *testing.T) {
 		}, true},
 	}
 	readable := uringTransfer(t)("x") == whole("x")
-	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
-		for name, c := range cases {
-			t.Run(name, func(t *testing.T) {
-				runtime.LockOSThread()
-				defer runtime.UnlockOSThread()
-				w := newWire(t, tracer)
-				c.do(w, newUring(t, 0))
-				w.listen()
-				for end, direction := range map[int]event.Direction{atClient: event.Sent, atServer: event.Received} {
-					w.expectPartsOf(all, end, direction, readable && c.certain)
-				}
-			})
-		}
-	})
+	tracer := openForTest(t)
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			w := newWire(t, tracer)
+			c.do(w, newUring(t, 0))
+			w.listen()
+			for end, direction := range map[int]event.Direction{atClient: event.Sent, atServer: event.Received} {
+				w.expectPartsOf(all, end, direction, readable && c.certain)
+			}
+		})
+	}
 }
 
 // waitForAll has as many requests wait as there are parts, and then sends these.
@@ -289,4 +287,37 @@ func TestIOUringRequestOlderThanThePrograms(t *testing.T) {
 	w.did(int(u.wait(identity).result), len(uringText), nil)
 	w.listen()
 	w.expect(atServer, event.Received, byUring(uringText))
+}
+
+// TestIOUringIsNoEvidenceOfACause: what a thread does for a ring need not be about what it has received last.
+func TestIOUringIsNoEvidenceOfACause(t *testing.T) {
+	l := newLoop(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	u := newUring(t, 0)
+	l.write(l.call.client) // the first bytes that this thread sends on it
+	for name, test := range map[string]struct {
+		receive, send func()
+		want          bool
+	}{
+		"calls": {l.request(0), func() { l.write(l.call.client) }, true},
+		"received by io_uring": {func() {
+			l.elsewhere(func() { l.write(l.served[0][0]) })
+			u.do(1, u.request(opRecv, l.served[0][1], make([]byte, 1)))
+		}, func() { l.write(l.call.client) }, false},
+		"sent by io_uring": {l.request(0), func() { u.do(1, u.request(opSend, l.call.client, []byte("x"))) }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.receive()
+			test.send()
+			l.call.listen()
+			sent := l.call.emitted[atClient][event.Sent]
+			if len(sent) == 0 {
+				t.Fatal("nothing is emitted")
+			}
+			if got := sent[len(sent)-1].Cause; (got.Length != 0) != test.want {
+				t.Errorf("cause %+v, want one: %v", got, test.want)
+			}
+		})
+	}
 }

@@ -28,9 +28,9 @@ type uring struct {
 type ringOffsets struct{ head, tail, mask, array uint32 }
 
 type uringParams struct {
-	sqEntries, cqEntries, flags, sqThreadCPU, sqThreadIdle, features, wqFD uint32
-	_                                                                      [3]uint32
-	sq                                                                     struct {
+	_, _, flags, _, sqThreadIdle, _, _ uint32
+	_                                  [3]uint32
+	sq                                 struct {
 		head, tail, ringMask, ringEntries, flags, dropped, array, _ uint32
 		_                                                           uint64
 	}
