@@ -8,6 +8,8 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/dns"
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
+	"github.com/socketflow/socketflow/internal/protocol/memcached"
+	"github.com/socketflow/socketflow/internal/protocol/mysql"
 	"github.com/socketflow/socketflow/internal/protocol/proxyproto"
 	"github.com/socketflow/socketflow/internal/protocol/redis"
 	"github.com/socketflow/socketflow/internal/protocol/socks"
@@ -18,6 +20,8 @@ var all = []func() protocol.Protocol{
 	http2.Protocol,
 	http1.Protocol,
 	redis.Protocol,
+	mysql.Protocol,
+	memcached.Protocol,
 	dns.Protocol,
 	tls.Protocol,
 }

@@ -1,0 +1,4 @@
+// A module of its own: what only a test's program needs is no dependency of the receiver.
+module github.com/socketflow/socketflow/internal/integration/e2e/testdata/programs/mysql
+
+go 1.26.0

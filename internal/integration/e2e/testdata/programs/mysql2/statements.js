@@ -1,0 +1,32 @@
+// Runs statements over a pool of connections, as text and prepared: node statements.js 127.0.0.1 3306 password
+"use strict";
+const mysql = require("mysql2/promise");
+
+async function main() {
+	const [host, port, password] = process.argv.slice(2);
+	const pool = mysql.createPool({ host, port: Number(port), user: "shop", password, database: "shop", connectionLimit: 5, maxPreparedStatements: 4 });
+	await pool.query("CREATE TABLE notes (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(255))");
+	await Promise.all(Array.from({ length: 50 }, async (_, i) => {
+		await pool.execute("INSERT INTO notes (text) VALUES (?)", [`literal-${i}`]);
+		await pool.query("SELECT text FROM notes WHERE id = ?", [i]);
+		for (let n = 0; n < 6; n++) { // more than are kept prepared
+			await pool.execute(`SELECT ${n}, text FROM notes WHERE id = ?`, [i]);
+		}
+	}));
+	const connection = await pool.getConnection();
+	await connection.ping();
+	await connection.beginTransaction();
+	await connection.query("DELETE FROM notes WHERE text = 'literal-3'");
+	await connection.rollback();
+	await connection.changeUser({ user: "shop", password, database: "shop" });
+	await connection.query("SELECT * FROM nowhere").then(() => { throw new Error("no error"); }, (error) => {
+		if (error.errno !== 1146) throw error;
+	});
+	connection.release();
+	await pool.end();
+}
+
+main().catch((error) => {
+	console.error(error);
+	process.exit(1);
+});
