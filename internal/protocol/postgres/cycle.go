@@ -114,11 +114,7 @@ func (c *cycle) next() *operation {
 func (p *parser) add(x *item, o operation) {
 	c := &x.Value
 	if (c.failed || c.strange) && o.kind != ready {
-		if c.failed {
-			p.undo(&o)
-		} else {
-			p.unsettle(&o)
-		}
+		p.unsettle(&o)
 		return
 	}
 	if c.first > mostAnswered || c.first == len(c.operations) {
@@ -274,9 +270,12 @@ func (p *parser) giveUp(x *item) {
 }
 
 // skip forgets what the server passes over after an error, which last was about: up to the end of the cycle.
-func (p *parser) skip(c *cycle, last *exchange) {
+func (p *parser) skip(x *item, last *exchange) {
+	c := &x.Value
+	for i := len(c.operations) - 1; i >= c.first; i-- {
+		p.undo(x, &c.operations[i])
+	}
 	for o := c.next(); o != nil && o.kind != ready; o = c.next() {
-		p.undo(o)
 		if e := o.exchange; e != nil && e != last {
 			last = e
 			p.drop(e)

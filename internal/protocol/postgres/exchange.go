@@ -107,7 +107,7 @@ func (p *parser) Unanswered(x *item) {
 func (p *parser) Dropped(x *item) {
 	c := &x.Value
 	p.emitHeld(c)
-	p.skip(c, nil)
+	p.skip(x, nil)
 	for c.next() != nil {
 		p.pop(c)
 	}

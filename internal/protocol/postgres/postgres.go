@@ -46,18 +46,16 @@ var keys = []protocol.Key{
 	statusCode:     {Name: string(semconv.DBResponseStatusCodeKey), Metric: true},
 }
 
-// Config is the configuration of PostgreSQL.
-type Config struct {
-	sqltext.Config `mapstructure:",squash"`
-}
-
 // Protocol returns the protocol.
 func Protocol() protocol.Protocol {
 	return protocol.Protocol{
 		Name:       name,
 		Transports: protocol.Streams,
 		Detect:     detect,
-		NewConfig:  func() any { return &Config{sqltext.DefaultConfig()} },
+		NewConfig: func() any {
+			c := sqltext.DefaultConfig()
+			return &c
+		},
 		Keys:       func(any) []protocol.Key { return keys },
 		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
 			m := newMemory(s)
@@ -82,12 +80,12 @@ type memory struct {
 }
 
 func newMemory(s *protocol.Settings) *memory {
-	config, ok := s.Config.(*Config)
+	config, ok := s.Config.(*sqltext.Config)
 	if !ok {
 		panic("postgres: the configuration is not one of PostgreSQL")
 	}
 	return &memory{
-		keys: s.Keys, limits: s.Limits, reader: sqltext.NewReader(sqltext.PostgreSQL, config.Config), names: newNames(),
+		keys: s.Keys, limits: s.Limits, reader: sqltext.NewReader(sqltext.PostgreSQL, *config), names: newNames(),
 		codes: make(map[string]string),
 	}
 }

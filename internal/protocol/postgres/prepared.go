@@ -129,11 +129,13 @@ func (p *parser) removeAll(t *table) {
 	}
 }
 
-// undo gives a name back that the server has not given to a statement, or has not taken from it.
-func (p *parser) undo(o *operation) {
+// undo gives a name back that the server has not given to a statement, or has not taken from it. Names are undone in reverse order. If the
+// client has sent another cycle meanwhile, which may have used the name, too, it is not known what it stands for.
+func (p *parser) undo(x *item, o *operation) {
+	latest := (!p.opened || p.open == x) && p.order.Outstanding() <= 1
 	switch {
 	case !o.named:
-	case o.had:
+	case o.had && latest:
 		p.define(&p.statements, o.name, o.previous)
 	default:
 		p.remove(&p.statements, o.name)

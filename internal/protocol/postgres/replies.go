@@ -185,13 +185,14 @@ func (p *parser) fails(x *item, o *operation, r *result) {
 	if o.kind == parses && o.name == unnamed {
 		o.had = false // the server forgets it even so
 	}
-	p.undo(o)
+	first := *o
 	p.pop(c)
+	p.skip(x, e)
+	p.undo(x, &first)
 	if e != nil {
 		e.end = r.last
 		p.fail(e, r)
 	}
-	p.skip(c, e)
 }
 
 // SQLSTATEs of a name that stands for nothing.
