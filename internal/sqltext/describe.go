@@ -17,6 +17,7 @@ type description struct {
 	operation []byte
 	summary   []byte
 	only      []byte // the first name of a table or view
+	procedure []byte // that is called
 	several   bool
 	ended     bool // the rest of the statement is of no interest
 
@@ -43,7 +44,7 @@ type description struct {
 }
 
 func (d *description) reset() {
-	*d = description{summary: d.summary[:0], only: d.only[:0], name: d.name[:0], ctes: d.ctes[:0]}
+	*d = description{summary: d.summary[:0], only: d.only[:0], procedure: d.procedure[:0], name: d.name[:0], ctes: d.ctes[:0]}
 }
 
 // collection is the only table or view.
@@ -111,6 +112,8 @@ func (d *description) named(called bool) {
 	}
 	d.append(d.name)
 	switch {
+	case d.verb.target == routine:
+		d.procedure = append(d.procedure, d.name...)
 	case !d.table:
 	case len(d.only) == 0:
 		d.only = append(d.only, d.name...)

@@ -61,6 +61,7 @@ type Statement struct {
 	// Text is valid UTF-8, bounded, and never cut within a literal. Where something is left out it has " ...".
 	Text       []byte
 	Operation  []byte // the command, in upper case; empty: none is known
+	Procedure  []byte // the stored procedure that is called; empty: none
 	Collection []byte // the only table or view that the statement is about; empty: none is known, or there are several
 	Summary    string // operations and what they are about, at most 255 bytes; empty: no operation is known
 }
@@ -125,6 +126,7 @@ func (r *Reader) read(q Quoting, sql []byte, cut bool) *Statement {
 	s := &Statement{
 		Text:       bytes.ToValidUTF8(text, []byte("\uFFFD")),
 		Operation:  o.description.operation,
+		Procedure:  bytes.ToValidUTF8(o.description.procedure, []byte("\uFFFD")),
 		Collection: bytes.ToValidUTF8(o.description.collection(), []byte("\uFFFD")),
 		Summary:    string(bytes.ToValidUTF8(o.description.summary, []byte("\uFFFD"))),
 	}

@@ -59,3 +59,11 @@ func lookup(b []byte) (keyword, *verb) {
 	}
 	return keywords[string(upper)], verbs[string(upper)]
 }
+
+// Command is the name of a command, in upper case; nil: it is not known.
+func Command(b []byte) []byte {
+	if _, v := lookup(b); v != nil {
+		return v.name
+	}
+	return nil
+}
