@@ -51,6 +51,18 @@ func (h *header) valid(magic byte) bool {
 	return h.magic == magic && h.kind == 0 && h.extras <= maxExtras && h.key <= maxKey && uint32(h.key)+uint32(h.extras) <= h.total && h.total <= maxData
 }
 
+// measures judges the headers of each direction, and says how much of the body is kept.
+var measures = [protocol.Directions]func([]byte) (int, bool){
+	protocol.FromClient: func(b []byte) (int, bool) {
+		h := readHeader(b)
+		return maxBody, h.valid(magicRequest)
+	},
+	protocol.FromServer: func(b []byte) (int, bool) {
+		h := readHeader(b)
+		return 0, h.valid(magicReply)
+	},
+}
+
 // credible judges the first bytes of a call after a loss, of each direction.
 var credible = [protocol.Directions]func([]byte) bool{
 	protocol.FromClient: func(b []byte) bool { return begins(b, magicRequest) },
@@ -98,16 +110,9 @@ func (p *parser) missFrames(d protocol.Direction, n uint64, at *protocol.Stamp, 
 func (p *parser) frame(d protocol.Direction) {
 	m := &p.frames[d].Message
 	h := readHeader(m.Header)
-	magic := byte(magicRequest)
-	if d == protocol.FromServer {
-		magic = magicReply
-	}
-	switch {
-	case !h.valid(magic):
-		p.malformed(d)
-	case d == protocol.FromClient:
+	if d == protocol.FromClient {
 		p.ask(&h, m)
-	default:
+	} else {
 		p.answered(&h, m)
 	}
 }

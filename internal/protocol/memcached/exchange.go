@@ -28,6 +28,7 @@ type exchange struct {
 	replied   bool
 	outside   bool // it is not in the Order: its reply came first, or none is to come
 	quiet     bool // it gets a reply only if there is something to say
+	vague     bool // it is in parser.vague
 	unsure    bool // a quiet command that may have got a reply
 }
 
@@ -52,6 +53,10 @@ func (p *parser) release(x *item) {
 	}
 	if p.reply.item == x {
 		p.reply.item = nil
+	}
+	if x.Value.vague {
+		x.Value.vague = false
+		p.vague--
 	}
 	if cap(x.Value.text) > maxIdleText {
 		x.Value.text = nil
@@ -83,6 +88,7 @@ func (p *parser) Unanswered(x *item) {
 // silent hands over a quiet command that has got no reply.
 func (p *parser) silent(x *item) {
 	x.Value.end = x.Value.requestEnd
+	x.Value.unsure = x.Value.unsure || x.Value.vague && p.muddled
 	p.emit(x, "", 0)
 }
 

@@ -34,6 +34,8 @@ type parser struct {
 	joined   bool
 	proven   bool // a reply was paired
 	asked    bool // a command has begun since the replies were lost
+	vague    int  // quiet commands that wait, and whose reply would not name them
+	muddled  bool // such a reply has come since one was paired
 	hushed   bool // something was stored without a reply since a reply was paired
 	over     bool // nothing is read any more
 	rejected bool
@@ -70,7 +72,7 @@ func (p *parser) choose(c *protocol.Chunk) {
 		p.form = formBinary
 		p.frames = new([protocol.Directions]framing.Prefixed)
 		for d := range p.frames {
-			p.frames[d].Form, p.frames[d].MaxBody, p.frames[d].Credible = &frameForm, maxBody, credible[d]
+			p.frames[d].Form, p.frames[d].Measure, p.frames[d].Credible = &frameForm, measures[d], credible[d]
 		}
 	}
 	if p.joined {

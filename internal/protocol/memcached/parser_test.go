@@ -79,7 +79,15 @@ func TestParserReadsConversations(t *testing.T) {
 		"quiet at the end":            {[]step{c("mg k q v\r\n")}, []string{"mg k ? unanswered"}, nil},
 		"malformed":                   {[]step{c("get k\r\n"), s("END\r\n"), c("get k\r\n"), s("hello\r\n"), c("get l\r\n"), s("END\r\n")}, []string{"get k found=0", "get k error=malformed_response unanswered", "get l capture=2 found=0"}, []protocol.ParseError{protocol.Malformed}},
 	} {
-		t.Run(name, func(t *testing.T) { check(t, x.steps, protocol.Session{}, x.want, x.errors...) })
+		t.Run(name, func(t *testing.T) {
+			if len(x.errors) == 0 {
+				check(t, x.steps, protocol.Session{}, x.want)
+				return
+			}
+			p, r := play(x.steps, protocol.Session{}, 0) // after an error a call has to begin with a message
+			p.Close(0)
+			compare(t, name, p, r, x.want, x.errors)
+		})
 	}
 }
 

@@ -172,9 +172,12 @@ func (p *parser) pairLine(line, word []byte, start *protocol.Stamp) {
 		p.silent(next)
 		next = p.order.Next()
 	}
-	if next != nil && next.Value.quiet && len(next.Value.token) == 0 { // of several it may be that of any
-		next.Value.unsure = true
+	if next != nil && next.Value.vague && p.vague > 1 { // of several it may be that of any
+		p.muddled = true
+		p.reply = answer{}
+		return
 	}
+	p.muddled = false
 	p.respond(start)
 }
 
@@ -203,13 +206,12 @@ func (e *exchange) fits(line, word []byte) bool {
 	case s == "MN" || s == "ME" || len(word) != 2 || bytes.Contains([]byte(suppressed[e.command.name]), word):
 		return false
 	}
-	if len(e.token) == 0 {
-		return true
-	}
-	for rest := line; len(rest) > 0; {
+	named := false
+	for _, rest := cutWord(line); len(rest) > 0; {
 		if word, rest = cutWord(rest); bytes.Equal(word, e.token) {
 			return true
 		}
+		named = named || word[0] == 'O' || word[0] == 'k'
 	}
-	return false
+	return len(e.token) == 0 && !named
 }

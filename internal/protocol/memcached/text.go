@@ -207,6 +207,9 @@ func (p *parser) command(l *framing.Line, last *protocol.Stamp) bool {
 			if len(w.opaque) == 0 && w.named {
 				e.token = append(append(e.token, 'k'), w.key...)
 			}
+			if e.vague = len(e.token) == 0; e.vague {
+				p.vague++
+			}
 		}
 		if l.Cut() {
 			e.capture = max(e.capture, protocol.CaptureTruncated)

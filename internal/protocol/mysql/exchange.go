@@ -19,8 +19,9 @@ type exchange struct {
 	id      protocol.ID
 	schema  []byte // the database that it names, which is used from then on if the server agrees
 	moves   move
-	batch   int // statements
-	results int // that have come
+	batch   int    // statements
+	batchOf []byte // the operation of all of them; empty: they have several
+	results int    // that have come
 	rows    int64
 	failure failure
 	capture protocol.Capture
@@ -82,6 +83,10 @@ func (p *parser) Unanswered(x *item) {
 	}
 	p.unsettle(e)
 	if p.ending == nil || p.ending.Unknown || p.lost[protocol.FromServer] {
+		if e.command == connect {
+			p.Dropped(x)
+			return
+		}
 		missing := p.loss
 		if missing == protocol.CaptureComplete {
 			missing = protocol.CaptureGap
@@ -179,7 +184,16 @@ func (p *parser) describe(out *protocol.Exchange, e *exchange) {
 	if len(s.Collection) > 0 {
 		out.SetText(collectionName, s.Collection)
 	}
-	if c.reply == replyResult { // others do not execute it
+	if len(s.Procedure) > 0 {
+		out.SetText(procedureName, s.Procedure)
+	}
+	switch {
+	case c.reply != replyResult: // it is not executed
+	case e.batch > 1:
+		out.Name = p.memory.batchName(e.batchOf)
+		p.memory.summary = append(p.memory.summary[:0], out.Name...)
+		out.SetText(operationName, p.memory.summary)
+	default:
 		if len(s.Operation) > 0 {
 			out.SetText(operationName, s.Operation)
 		}
@@ -190,6 +204,26 @@ func (p *parser) describe(out *protocol.Exchange, e *exchange) {
 		}
 	}
 }
+
+const maxBatches = 1 << 8 // names of batches
+
+// batchName is the operation of several statements, by the conventions.
+func (m *memory) batchName(operation []byte) string {
+	if len(operation) == 0 {
+		return batch
+	}
+	if known, ok := m.batches[string(operation)]; ok {
+		return known
+	}
+	if len(m.batches) >= maxBatches {
+		return batch
+	}
+	made := batch + " " + string(operation)
+	m.batches[string(operation)] = made
+	return made
+}
+
+const batch = "BATCH"
 
 // code is the text of an error's code.
 func (m *memory) code(n uint16) string {

@@ -1,8 +1,8 @@
 // Package mysql reads the client/server protocol of MySQL and MariaDB
 // (https://dev.mysql.com/doc/dev/mysql-server/latest/PAGE_PROTOCOL.html, https://mariadb.com/kb/en/clientserver-protocol/).
 //
-// Every command is an exchange, those that the server does not reply to as well, and so is the login. A COM_QUERY with several statements is
-// one exchange, because its results are one reply. After COM_BINLOG_DUMP the server sends its log, which is not read.
+// Every command is an exchange, those that the server does not reply to as well, and so is a login that fails. A COM_QUERY with several
+// statements is one exchange, because its results are one reply. After COM_BINLOG_DUMP the server sends its log, which is not read.
 package mysql
 
 import (
@@ -27,6 +27,7 @@ const (
 	namespace
 	querySummary
 	queryText
+	procedureName
 	batchSize
 	returnedRows
 	statusCode
@@ -41,6 +42,7 @@ var keys = []protocol.Key{
 	namespace:      {Name: string(semconv.DBNamespaceKey), Metric: true},
 	querySummary:   {Name: string(semconv.DBQuerySummaryKey), Metric: true},
 	queryText:      {Name: string(semconv.DBQueryTextKey)},
+	procedureName:  {Name: string(semconv.DBStoredProcedureNameKey), Metric: true},
 	batchSize:      {Name: string(semconv.DBOperationBatchSizeKey), Type: protocol.Int},
 	returnedRows:   {Name: string(semconv.DBResponseReturnedRowsKey), Type: protocol.Int},
 	statusCode:     {Name: string(semconv.DBResponseStatusCodeKey), Metric: true},
@@ -73,6 +75,7 @@ type memory struct {
 	summary  []byte // texts of attributes, until the exchange has been handed over
 	status   []byte
 	codes    map[uint16]string // error codes that were seen
+	batches  map[string]string // names of batches, by operation
 	prepared intrusive.Free[statement]
 	inflater inflater
 }
@@ -82,7 +85,7 @@ func start(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
 	if !ok {
 		panic(errors.New("mysql: the configuration is not one of SQL"))
 	}
-	m := &memory{keys: s.Keys, limits: s.Limits, sql: sqltext.NewReader(sqltext.MySQL, *config), codes: make(map[uint16]string)}
+	m := &memory{keys: s.Keys, limits: s.Limits, sql: sqltext.NewReader(sqltext.MySQL, *config), codes: make(map[uint16]string), batches: make(map[string]string)}
 	return func(session *protocol.Session) protocol.Parser { return newParser(m, session) }
 }
 

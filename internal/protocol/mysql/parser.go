@@ -121,7 +121,8 @@ func (p *parser) take(c *protocol.Chunk) {
 		switch {
 		case p.switched:
 			if p.sink.Switch(protocol.Switch{}); len(rest.Bytes) > 0 {
-				p.sink.Return(&rest)
+				others := rest // it escapes
+				p.sink.Return(&others)
 			}
 			return
 		case p.over:
@@ -228,9 +229,7 @@ func (p *parser) stop() {
 	p.endBlind()
 	p.order.End()
 	p.statements.clear()
-	for d := range p.frames {
-		p.frames[d].Lose()
-	}
+	p.frames = [protocol.Directions]framing.Prefixed{}
 	p.packed = nil
 }
 

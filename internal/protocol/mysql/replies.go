@@ -363,7 +363,11 @@ func (p *parser) complete(x *item) {
 // finish hands over an exchange that is complete, and follows what it changes.
 func (p *parser) finish(x *item) {
 	e := x.Value
-	p.emit(x, "", 0)
+	if e.command == connect && !e.failed { // it executes nothing
+		p.Dropped(x)
+	} else {
+		p.emit(x, "", 0)
+	}
 	switch {
 	case e.failed && e.results == 0:
 		return
@@ -433,7 +437,7 @@ func (p *parser) endBlind() {
 		return
 	}
 	p.blind = nil
-	if p.rejected {
+	if p.rejected || x.Value.command == connect {
 		p.Dropped(x)
 		return
 	}

@@ -222,11 +222,14 @@ func (p *parser) dropRequest() {
 	}
 }
 
+// mostLogins is the number of the packet that logs in, if one before it has asked for TLS.
+const mostLogins = 2
+
 // logIn reads the client's answer to the greeting.
 func (p *parser) logIn(m *framing.Prefix, length uint64) {
 	l, ok := readLogin(m.Body, length)
 	switch {
-	case !ok || m.Header[sequenceAt] == 0:
+	case !ok || m.Header[sequenceAt] == 0 || m.Header[sequenceAt] > mostLogins:
 		p.reject()
 		return
 	case l.tls:

@@ -130,7 +130,7 @@ func brief(x *protocoltest.Exchange) string {
 	var more []string
 	for k, v := range x.Attributes {
 		switch k {
-		case "db.operation.name", "db.query.summary":
+		case "db.operation.name", "db.query.summary", "db.stored_procedure.name":
 		case "db.query.text":
 			if v != x.Name {
 				more = append(more, fmt.Sprintf("{%v}", v))
@@ -148,7 +148,7 @@ func brief(x *protocoltest.Exchange) string {
 				more = append(more, fmt.Sprintf("on=%v", v))
 			}
 		default:
-			more = append(more, fmt.Sprintf("%s=%v", strings.TrimPrefix(strings.TrimPrefix(k, "socketflow."), "db."), v))
+			more = append(more, fmt.Sprintf("%s=%v", strings.TrimPrefix(strings.TrimPrefix(k, "db."), "socketflow."), v))
 		}
 	}
 	if _, known := x.Attributes["db.namespace"]; !known {

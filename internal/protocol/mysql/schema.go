@@ -13,18 +13,25 @@ func (p *parser) read(e *exchange, sql []byte, cut bool) {
 	if e.command.reply != replyResult {
 		return
 	}
-	if i := bytes.IndexByte(sql, ';'); i < 0 {
-		e.batch = 1
+	e.batch = 1
+	if bytes.IndexByte(sql, ';') < 0 {
 		e.uses(sql)
 		return
 	}
+	e.batch = 0
 	for rest := sql; len(rest) > 0; {
-		first, others, whole := sqltext.Split(sqltext.MySQL, p.quoting, rest)
-		if whole {
-			e.batch++
-			e.uses(first)
+		first, others, empty := sqltext.Split(sqltext.MySQL, p.quoting, rest)
+		if rest = others; empty {
+			continue
 		}
-		rest = others
+		e.batch++
+		e.uses(first)
+		switch of := p.memory.sql.ReadAs(p.quoting, first, cut && len(rest) == 0).Operation; {
+		case e.batch == 1:
+			e.batchOf = of
+		case !bytes.Equal(of, e.batchOf):
+			e.batchOf = nil
+		}
 	}
 	if cut && e.batch > 1 {
 		e.batch, e.moves = 0, unknown
