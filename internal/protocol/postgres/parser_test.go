@@ -240,6 +240,14 @@ func TestOperationsOfAPipelineAreBounded(t *testing.T) {
 func TestRowsAreNotWanted(t *testing.T) {
 	p, _ := play(login, protocol.Session{}, 0)
 	for d := range protocol.Directions {
+		if demand := p.Parser.Demand(d); demand != (protocol.Demand{}) {
+			t.Errorf("direction %d: %+v without rows", d, demand)
+		}
+	}
+	large := strings.Repeat("x", 4*largeRow)
+	p.Data(protocol.FromClient, query("COPY t FROM STDIN; SELECT 1")+msg('d', large)+msg('d', large)+copied)
+	p.Data(protocol.FromServer, copiesFrom+tag("COPY 2")+columns+msg('D', large)+msg('D', large))
+	for d := range protocol.Directions {
 		demand := p.Parser.Demand(d)
 		if demand.Frames == nil || demand.NextFrame != 0 || demand.Frames.Unwanted>>(dataRow&31)&1 == 0 || demand.Frames.Unwanted>>(copyData&31)&1 == 0 {
 			t.Errorf("direction %d: %+v", d, demand)
@@ -253,6 +261,10 @@ func TestRowsAreNotWanted(t *testing.T) {
 	p.Data(protocol.FromServer, "D\x00\x00\x10\x00abc")
 	if demand := p.Parser.Demand(protocol.FromServer); demand.Skip != 0x1000-4-3 || demand.NextFrame != demand.Skip {
 		t.Errorf("within a row: %+v", demand)
+	}
+	p.Data(protocol.FromServer, strings.Repeat("x", 0x1000-4-3)+strings.Repeat(row, 50))
+	if demand := p.Parser.Demand(protocol.FromServer); demand.Frames != nil {
+		t.Errorf("behind small rows: %+v", demand)
 	}
 	p.Data(protocol.FromClient, "d\x00")
 	if demand := p.Parser.Demand(protocol.FromClient); demand.NextFrame != protocol.UnknownFrame {

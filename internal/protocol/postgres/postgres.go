@@ -56,7 +56,7 @@ func Protocol() protocol.Protocol {
 			c := sqltext.DefaultConfig()
 			return &c
 		},
-		Keys:       func(any) []protocol.Key { return keys },
+		Keys: func(any) []protocol.Key { return keys },
 		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
 			m := newMemory(s)
 			return func(session *protocol.Session) protocol.Parser { return newParser(m, session) }
@@ -106,6 +106,7 @@ type parser struct {
 	quoting  sqltext.Quoting
 	ending   *protocol.Ending
 	garbage  framing.Garbage // of the client
+	bulk     [protocol.Directions]bulk
 	loss     protocol.Capture
 	joined   bool
 	proven   bool // a cycle was paired
@@ -179,6 +180,9 @@ func (p *parser) judge(c *protocol.Chunk) {
 func (p *parser) message(d protocol.Direction, m *framing.Prefix) {
 	p.memory.last = m.Last
 	p.loss = m.Loss.Capture()
+	if kind := m.Header[0]; len(m.Header) == header && (kind == dataRow || kind == copyData) {
+		p.bulk[d].add(len(m.Body) + int(m.Missing))
+	}
 	if d == protocol.FromClient {
 		p.request(m)
 	} else {
@@ -279,7 +283,7 @@ func (p *parser) Demand(d protocol.Direction) protocol.Demand {
 	}
 	f := &p.frames[d]
 	demand := protocol.Demand{Skip: f.Skip()}
-	if f.Form == &form {
+	if f.Form == &form && p.bulk[d].large {
 		demand.Frames, demand.NextFrame = &form, protocol.UnknownFrame
 		if n, ok := f.Rest(); ok {
 			demand.NextFrame = n
