@@ -40,7 +40,7 @@ func TestParserReadsConversations(t *testing.T) {
 
 		"extended":           {one(get, "SELECT 0"), []string{get + " returned_rows=0"}, nil},
 		"extended, rows":     {[]step{c(parse("", get), bind("", ""), describe("P", ""), execute("", 0), sync), s(parseDone, bindDone, columns, row, row, tag("SELECT 2"), idle)}, []string{get + " returned_rows=2"}, nil},
-		"prepared only":      {[]step{c(parse("s", get), describe("S", "s"), sync), s(parseDone, parameters, columns, idle)}, nil, nil},
+		"prepared only":      {[]step{c(parse("s", get), describe("S", "s"), sync), s(parseDone, types, columns, idle)}, nil, nil},
 		"prepared, executed": {[]step{c(parse("s", get), sync), s(parseDone, idle), c(bind("", "s"), execute("", 0), sync), s(bindDone, row, tag("SELECT 1"), idle), c(bind("", "s"), execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}, []string{get + " returned_rows=1", get + " returned_rows=0"}, nil},
 		"prepare fails":      {[]step{c(parse("s", "SELECT nope"), describe("S", "s"), sync), s(failure("42703"), idle)}, []string{"SELECT nope status_code=42703"}, nil},
 		"bind fails":         {[]step{c(parse("s", get), sync), s(parseDone, idle), c(bind("", "s"), execute("", 0), sync), s(failure("22P02"), idle)}, []string{get + " status_code=22P02"}, nil},
@@ -69,7 +69,7 @@ func TestParserReadsConversations(t *testing.T) {
 		"pipeline, an error": {[]step{c(parse("", put), bind("", ""), execute("", 0), parse("", "SELECT 1/0"), bind("", ""), execute("", 0), parse("", get), bind("", ""), execute("", 0), sync, parse("", "SELECT 2"), bind("", ""), execute("", 0), sync),
 			s(parseDone, bindDone, tag("INSERT 0 1"), parseDone, bindDone, failure("22012"), idle, parseDone, bindDone, tag("SELECT 0"), idle)},
 			[]string{"INSERT INTO t VALUES (?)", "SELECT ?/? status_code=22012", "SELECT ? returned_rows=0"}, nil},
-		"flush": {[]step{c(parse("", get), describe("S", ""), flush), s(parseDone, parameters, columns), c(bind("", ""), execute("", 0), flush), s(bindDone, tag("SELECT 0")), c(sync), s(idle)},
+		"flush": {[]step{c(parse("", get), describe("S", ""), flush), s(parseDone, types, columns), c(bind("", ""), execute("", 0), flush), s(bindDone, tag("SELECT 0")), c(sync), s(idle)},
 			[]string{get + " returned_rows=0"}, nil},
 
 		"copy in":  {[]step{c(query("COPY t FROM STDIN")), s(copiesFrom), c(data, data), c(copied), s(tag("COPY 2"), idle)}, []string{"COPY t FROM STDIN"}, nil},
@@ -254,7 +254,7 @@ func TestRowsAreNotWanted(t *testing.T) {
 		}
 		for kind := range requestShapes {
 			if shapes := [...]*[256]shape{&requestShapes, &replyShapes}[d]; shapes[kind].want != 0 && demand.Frames.Unwanted>>(kind&31)&1 != 0 && kind != describeMessage {
-				t.Errorf("direction %d: %q is wanted", d, kind)
+				t.Errorf("direction %d: %q is wanted", d, rune(kind))
 			}
 		}
 	}

@@ -148,7 +148,7 @@ func (p *parser) Data(c *protocol.Chunk) {
 	switch {
 	case c.Direction == protocol.FromServer:
 		p.order.Heard(&c.Stamp)
-	case !f.Between() || f.Lost():
+	case !f.Between():
 		p.order.Sent(&c.Stamp)
 	}
 	for rest := *c; !p.over; {
@@ -171,9 +171,12 @@ func (p *parser) judge(c *protocol.Chunk) {
 	case c.Direction != protocol.FromClient:
 	case !p.frames[protocol.FromClient].Lost():
 		p.garbage = framing.Garbage{}
-	case p.garbage.Add(len(c.Bytes), p.proven):
-		p.stop()
-		p.sink.Ignore()
+	default:
+		p.order.Sent(&c.Stamp)
+		if p.garbage.Add(len(c.Bytes), p.proven) {
+			p.stop()
+			p.sink.Ignore()
+		}
 	}
 }
 

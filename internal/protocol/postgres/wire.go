@@ -169,6 +169,9 @@ const (
 )
 
 func (b *bulk) add(n int) {
+	if b.average == 0 {
+		b.average = n
+	}
 	b.average += (n - b.average) / 8
 	switch {
 	case b.average >= largeRow:
