@@ -76,7 +76,7 @@ func (d *description) token(k kind, b []byte) {
 		d.read(k, b, w, v)
 	default:
 		d.expecting = false
-		d.ended = d.verb == nil
+		d.ended = d.verb == nil && !d.with
 	}
 	d.kind, d.word, d.mark = k, w, 0
 	if k == mark {
@@ -232,9 +232,9 @@ func (d *description) command(v *verb) bool {
 	begins := d.begins()
 	switch string(v.name) {
 	case "SELECT":
-		begins = begins || d.verb != nil
+		begins = begins || d.verb != nil || d.with
 	case "REPLACE", "VALUES":
-		begins = begins && d.verb == nil
+		begins = begins && d.verb == nil && !d.with
 	case "INSERT":
 		begins = begins && (d.mark != '(' || d.with || d.verb == nil)
 	case "WITH":

@@ -93,7 +93,7 @@ const (
 	mostAnswered  = 1024 // operations that are answered and still take memory
 	maxResults    = 64   // of a cycle that came before their operations
 	maxStatements = 1024 // of a simple query that are read
-	maxIdle       = 64   // operations, and results, for which a cycle keeps its memory
+	maxIdle       = 256  // operations, and results, for which a cycle keeps its memory
 )
 
 func newCycle(x *item) *cycle {

@@ -16,7 +16,7 @@ func detect(s *protocol.Sample) protocol.Confidence {
 		return protocol.No
 	}
 	if s.Joined {
-		return max(judgeMessages(client, &requestShapes, isRequest), judgeMessages(server, &replyShapes, isReply))
+		return judgeJoined(client, server)
 	}
 	if len(client) == 0 {
 		if len(server) > 0 {
@@ -32,6 +32,15 @@ func detect(s *protocol.Sample) protocol.Confidence {
 		return protocol.No
 	}
 	return c
+}
+
+// judgeJoined judges bytes with which calls began. Either direction may be in the midst of a message.
+func judgeJoined(client, server []byte) protocol.Confidence {
+	c, s := judgeMessages(client, &requestShapes, isRequest), judgeMessages(server, &replyShapes, isReply)
+	if c == protocol.Strong || s == protocol.Strong {
+		return protocol.Strong
+	}
+	return min(c, s)
 }
 
 // judgeStart judges the message that a client sends first.

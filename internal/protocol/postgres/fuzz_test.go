@@ -14,7 +14,7 @@ var fragments = []string{
 	query("SELECT 1 FROM t"), query("BEGIN; SELECT 2; COMMIT"), query(""), query("DEALLOCATE ALL"), query("SELECT '" + secret), query(strings.Repeat("a;", 2000)),
 	parse("s", "SELECT 1 FROM a"), parse("", "UPDATE t SET a = 'x'"), parse("s", "DISCARD ALL"), bind("", "s"), bind("p", ""), describe("S", "s"), describe("P", "p"),
 	execute("", 0), execute("p", 5), closing("S", "s"), closing("P", "p"), sync, flush, msg('F', number(1), short(0), short(0), short(0)), msg('X'),
-	data, copied, msg('f', "x\x00"), parseDone, bindDone, closeDone, none, columns, row, parameters, portalFull, empty, copiesTo, copiesFrom, copiesBy,
+	data, copied, msg('f', "x\x00"), parseDone, bindDone, closeDone, none, columns, row, types, portalFull, empty, copiesTo, copiesFrom, copiesBy,
 	idle, inTransaction, aborted, standard, tag("SELECT 1"), tag("INSERT 0 2"), tag("COPY 5"), tag(""), failure("42601"), fatal("57P01"), failure("x"),
 	msg('A', number(1), "ch\x00", secret, "\x00"), msg('N', "SNOTICE\x00\x00"), msg('V', number(0)), "Q\x00\x10\x00\x00SEL", "D\x00\x10\x00\x00", "d\x00\x00\x10\x00", "\x00\x00\x00",
 	parse("", "SELECT 1") + bind("", "") + execute("", 0) + sync, parseDone + bindDone + tag("SELECT 0") + idle,

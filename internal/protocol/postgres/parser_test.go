@@ -40,7 +40,7 @@ func TestParserReadsConversations(t *testing.T) {
 
 		"extended":           {one(get, "SELECT 0"), []string{get + " returned_rows=0"}, nil},
 		"extended, rows":     {[]step{c(parse("", get), bind("", ""), describe("P", ""), execute("", 0), sync), s(parseDone, bindDone, columns, row, row, tag("SELECT 2"), idle)}, []string{get + " returned_rows=2"}, nil},
-		"prepared only":      {[]step{c(parse("s", get), describe("S", "s"), sync), s(parseDone, parameters, columns, idle)}, nil, nil},
+		"prepared only":      {[]step{c(parse("s", get), describe("S", "s"), sync), s(parseDone, types, columns, idle)}, nil, nil},
 		"prepared, executed": {[]step{c(parse("s", get), sync), s(parseDone, idle), c(bind("", "s"), execute("", 0), sync), s(bindDone, row, tag("SELECT 1"), idle), c(bind("", "s"), execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}, []string{get + " returned_rows=1", get + " returned_rows=0"}, nil},
 		"prepare fails":      {[]step{c(parse("s", "SELECT nope"), describe("S", "s"), sync), s(failure("42703"), idle)}, []string{"SELECT nope status_code=42703"}, nil},
 		"bind fails":         {[]step{c(parse("s", get), sync), s(parseDone, idle), c(bind("", "s"), execute("", 0), sync), s(failure("22P02"), idle)}, []string{get + " status_code=22P02"}, nil},
@@ -69,7 +69,7 @@ func TestParserReadsConversations(t *testing.T) {
 		"pipeline, an error": {[]step{c(parse("", put), bind("", ""), execute("", 0), parse("", "SELECT 1/0"), bind("", ""), execute("", 0), parse("", get), bind("", ""), execute("", 0), sync, parse("", "SELECT 2"), bind("", ""), execute("", 0), sync),
 			s(parseDone, bindDone, tag("INSERT 0 1"), parseDone, bindDone, failure("22012"), idle, parseDone, bindDone, tag("SELECT 0"), idle)},
 			[]string{"INSERT INTO t VALUES (?)", "SELECT ?/? status_code=22012", "SELECT ? returned_rows=0"}, nil},
-		"flush": {[]step{c(parse("", get), describe("S", ""), flush), s(parseDone, parameters, columns), c(bind("", ""), execute("", 0), flush), s(bindDone, tag("SELECT 0")), c(sync), s(idle)},
+		"flush": {[]step{c(parse("", get), describe("S", ""), flush), s(parseDone, types, columns), c(bind("", ""), execute("", 0), flush), s(bindDone, tag("SELECT 0")), c(sync), s(idle)},
 			[]string{get + " returned_rows=0"}, nil},
 
 		"copy in":  {[]step{c(query("COPY t FROM STDIN")), s(copiesFrom), c(data, data), c(copied), s(tag("COPY 2"), idle)}, []string{"COPY t FROM STDIN"}, nil},
@@ -240,19 +240,31 @@ func TestOperationsOfAPipelineAreBounded(t *testing.T) {
 func TestRowsAreNotWanted(t *testing.T) {
 	p, _ := play(login, protocol.Session{}, 0)
 	for d := range protocol.Directions {
+		if demand := p.Parser.Demand(d); demand != (protocol.Demand{}) {
+			t.Errorf("direction %d: %+v without rows", d, demand)
+		}
+	}
+	large := strings.Repeat("x", 4*largeRow)
+	p.Data(protocol.FromClient, query("COPY t FROM STDIN; SELECT 1")+msg('d', large)+msg('d', large)+copied)
+	p.Data(protocol.FromServer, copiesFrom+tag("COPY 2")+columns+msg('D', large)+msg('D', large))
+	for d := range protocol.Directions {
 		demand := p.Parser.Demand(d)
 		if demand.Frames == nil || demand.NextFrame != 0 || demand.Frames.Unwanted>>(dataRow&31)&1 == 0 || demand.Frames.Unwanted>>(copyData&31)&1 == 0 {
 			t.Errorf("direction %d: %+v", d, demand)
 		}
 		for kind := range requestShapes {
 			if shapes := [...]*[256]shape{&requestShapes, &replyShapes}[d]; shapes[kind].want != 0 && demand.Frames.Unwanted>>(kind&31)&1 != 0 && kind != describeMessage {
-				t.Errorf("direction %d: %q is wanted", d, kind)
+				t.Errorf("direction %d: %q is wanted", d, rune(kind))
 			}
 		}
 	}
 	p.Data(protocol.FromServer, "D\x00\x00\x10\x00abc")
 	if demand := p.Parser.Demand(protocol.FromServer); demand.Skip != 0x1000-4-3 || demand.NextFrame != demand.Skip {
 		t.Errorf("within a row: %+v", demand)
+	}
+	p.Data(protocol.FromServer, strings.Repeat("x", 0x1000-4-3)+strings.Repeat(row, 50))
+	if demand := p.Parser.Demand(protocol.FromServer); demand.Frames != nil {
+		t.Errorf("behind small rows: %+v", demand)
 	}
 	p.Data(protocol.FromClient, "d\x00")
 	if demand := p.Parser.Demand(protocol.FromClient); demand.NextFrame != protocol.UnknownFrame {

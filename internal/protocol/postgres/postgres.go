@@ -56,7 +56,7 @@ func Protocol() protocol.Protocol {
 			c := sqltext.DefaultConfig()
 			return &c
 		},
-		Keys:       func(any) []protocol.Key { return keys },
+		Keys: func(any) []protocol.Key { return keys },
 		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
 			m := newMemory(s)
 			return func(session *protocol.Session) protocol.Parser { return newParser(m, session) }
@@ -106,6 +106,7 @@ type parser struct {
 	quoting  sqltext.Quoting
 	ending   *protocol.Ending
 	garbage  framing.Garbage // of the client
+	bulk     [protocol.Directions]bulk
 	loss     protocol.Capture
 	joined   bool
 	proven   bool // a cycle was paired
@@ -147,7 +148,7 @@ func (p *parser) Data(c *protocol.Chunk) {
 	switch {
 	case c.Direction == protocol.FromServer:
 		p.order.Heard(&c.Stamp)
-	case !f.Between() || f.Lost():
+	case !f.Between():
 		p.order.Sent(&c.Stamp)
 	}
 	for rest := *c; !p.over; {
@@ -170,15 +171,21 @@ func (p *parser) judge(c *protocol.Chunk) {
 	case c.Direction != protocol.FromClient:
 	case !p.frames[protocol.FromClient].Lost():
 		p.garbage = framing.Garbage{}
-	case p.garbage.Add(len(c.Bytes), p.proven):
-		p.stop()
-		p.sink.Ignore()
+	default:
+		p.order.Sent(&c.Stamp)
+		if p.garbage.Add(len(c.Bytes), p.proven) {
+			p.stop()
+			p.sink.Ignore()
+		}
 	}
 }
 
 func (p *parser) message(d protocol.Direction, m *framing.Prefix) {
 	p.memory.last = m.Last
 	p.loss = m.Loss.Capture()
+	if kind := m.Header[0]; len(m.Header) == header && (kind == dataRow || kind == copyData) {
+		p.bulk[d].add(len(m.Body) + int(m.Missing))
+	}
 	if d == protocol.FromClient {
 		p.request(m)
 	} else {
@@ -279,7 +286,7 @@ func (p *parser) Demand(d protocol.Direction) protocol.Demand {
 	}
 	f := &p.frames[d]
 	demand := protocol.Demand{Skip: f.Skip()}
-	if f.Form == &form {
+	if f.Form == &form && p.bulk[d].large {
 		demand.Frames, demand.NextFrame = &form, protocol.UnknownFrame
 		if n, ok := f.Rest(); ok {
 			demand.NextFrame = n

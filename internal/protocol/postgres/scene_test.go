@@ -62,7 +62,7 @@ var (
 	none                           = msg('n')
 	columns                        = msg('T', short(1), "a\x00", number(0), short(0), number(23), short(4), number(-1), short(0))
 	row                            = msg('D', short(1), number(6), secret)
-	parameters                     = msg('t', short(1), number(23))
+	types                          = msg('t', short(1), number(23))
 	portalFull                     = msg('s')
 	empty                          = msg('I')
 	data                           = msg('d', secret, "\n")

@@ -155,6 +155,32 @@ func (p *parser) measureStart(b []byte) (want int, ok bool) {
 	return maxStart, length >= 8 && length <= maxStart
 }
 
+// bulk is whether rows, or data of COPY, are large. The kernel passes over those that are. It takes longer to pass over a small one than to
+// copy it.
+type bulk struct {
+	average int // bytes
+	large   bool
+}
+
+// Averages at which it pays to pass over rows, and does not any more.
+const (
+	largeRow = 512
+	smallRow = 128
+)
+
+func (b *bulk) add(n int) {
+	if b.average == 0 {
+		b.average = n
+	}
+	b.average += (n - b.average) / 8
+	switch {
+	case b.average >= largeRow:
+		b.large = true
+	case b.average < smallRow:
+		b.large = false
+	}
+}
+
 // text reads a string that ends with a zero byte. Without one it is cut, and nothing follows it.
 func text(b []byte) (s, rest []byte, whole bool) {
 	if n := bytes.IndexByte(b, 0); n >= 0 {

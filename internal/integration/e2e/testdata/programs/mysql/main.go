@@ -84,7 +84,7 @@ func main() {
 	check(pool.PingContext(ctx))
 	check(pool.Close())
 
-	several := open(func(c *mysql.Config) { c.MultiStatements, c.InterpolateParams, c.Compress = true, true, false })
+	several := open(func(c *mysql.Config) { c.MultiStatements, c.InterpolateParams = true, true })
 	rows, err := several.QueryContext(ctx, "SELECT ?; SELECT 'literal' FROM items LIMIT 5", 7)
 	check(err)
 	for more := true; more; more = rows.NextResultSet() {
