@@ -69,7 +69,7 @@ var samples = []sample{
 	{"STOMP", false, []string{"CONNECT\naccept-version:1.2\n\n\x00", "CONNECTED\nversion:1.2\n\n\x00"}, ""},
 	{"Beanstalkd", false, []string{"put 1 0 60 5\r\nhello\r\n", "INSERTED 1\r\n"}, ""},
 	{"Gearman", false, []string{"\x00REQ\x00\x00\x00\x01\x00\x00\x00\x01a", "\x00RES\x00\x00\x00\x08\x00\x00\x00\x01a"}, ""},
-	{"MySQL", false, []string{"", mysqlHello, "\x20\x00\x00\x01\x85\xae\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23))}, "mysql"},
+	{"MySQL", false, []string{"", mysqlHello, "\x25\x00\x00\x01\x85\xa6\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23)) + "root\x00", "\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"}, "mysql"},
 	{"MySQL, its client's part within TLS", false, []string{"\x25\x00\x00\x02\x85\xae\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23)) + "root\x00", "\x07\x00\x00\x03\x00\x00\x00\x02\x00\x00\x00"}, "mysql"},
 	{"MySQL that refuses", false, []string{"", "\x17\x00\x00\x00\xff\x10\x04Too many connections"}, "mysql"},
 	{"MySQL whose greeting does not end", false, []string{"", "\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00", "\x20\x00\x00\x01\x85\xa6\xff\x01"}, ""},

@@ -109,7 +109,7 @@ func TestRealPreparedStatements(t *testing.T) {
 				{cmd(0x19, little(1, 4)) + execute(1, one), ""}, {cmd(0x16, "DO ?"), ""}, {cmd(0x16, "SELECT a FROM nowhere"), ""},
 				{cmd(0x16, sql) + cmd(0x17, little(lastPrepared, 4)+"\x00\x01\x00\x00\x00"+one), ""},
 				{cmd(0x02, "mysql"), ""}, {cmd(0x09, ""), ""}, {cmd(0x1b, "\x00\x00"), ""}, {query("SELECT 1; USE shop; SELECT 2"), ""}, {query("DO 1"), ""},
-				{cmd(0x04, "t\x00"), ""}, {cmd(0x0a, ""), ""}, {cmd(0x1f, ""), ""}, {cmd(0x77, ""), ""},
+				{cmd(0x04, "t\x00"), ""}, {cmd(0x0a, ""), ""}, {cmd(0x77, ""), ""}, {cmd(0x1f, ""), ""},
 			}
 			for i := range steps[1:] {
 				steps[1+i] = [2]string{steps[1+i][0] + ping, pong}
@@ -126,7 +126,7 @@ func TestRealPreparedStatements(t *testing.T) {
 				"COM_STMT_PREPARE db.sqlstate=42S02 mariadb on=nowhere response.status_code=1146 {SELECT a FROM nowhere}", prepared, executed,
 				"COM_INIT_DB db=mysql mariadb", "COM_STATISTICS db=mysql mariadb", "COM_SET_OPTION db=mysql mariadb",
 				"BATCH db=mysql mariadb operation.batch.size=3 response.returned_rows=2 {SELECT ?; USE shop; SELECT ?}", "DO mariadb {DO ?}",
-				"COM_FIELD_LIST mariadb", "COM_PROCESS_INFO mariadb response.returned_rows=1", "COM_RESET_CONNECTION mariadb", "_OTHER db.sqlstate=08S01 mariadb response.status_code=1047", "COM_QUIT mariadb unanswered", "",
+				"COM_FIELD_LIST mariadb", "COM_PROCESS_INFO mariadb response.returned_rows=1", "_OTHER db.sqlstate=08S01 mariadb response.status_code=1047", "COM_RESET_CONNECTION mariadb", "COM_QUIT mariadb unanswered", "",
 			}, "\n")
 			if lines != want {
 				t.Errorf("%s\nwant:\n%s", lines, want)
