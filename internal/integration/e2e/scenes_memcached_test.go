@@ -26,7 +26,7 @@ const memcachedSecret = "correct-horse-battery-staple"
 
 // memcachedCommands are those that the client sends, by its program.
 var memcachedCommands = map[string]int{
-	"set": 10*50 + 2 + 200, "get": 0, "gets": 10*50*3 + 1, "cas": 10 * 50, "touch": 10*50 + 1, "add": 10 * 50, "delete": 10*50 + 1, "incr": 3, "version": 1,
+	"set": 10*50 + 2 + 200, "get": 200 + 1 + 1, "gets": 10*50*3 + 1, "cas": 10 * 50, "touch": 10*50 + 1, "add": 10 * 50, "delete": 10*50 + 1, "incr": 3, "version": 1,
 	"mg": 2, "ms": 1, "mn": 1, "_OTHER": 1, "setq": 1, "getq": 2, "noop": 3, "stat": 1, "quit": 2,
 }
 

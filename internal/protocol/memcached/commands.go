@@ -4,8 +4,8 @@ import "strings"
 
 // command is what is known of a command.
 type command struct {
-	name  string
-	text  []byte // the same
+	name  string // of the span
+	text  []byte // the same, but for commands that are not known
 	reply reply
 	keys  span // which words are keys, of the text protocol
 	data  int  // the word that says how many bytes follow; 0: none do
@@ -71,7 +71,7 @@ var commands = func() map[string]*command {
 }()
 
 // other stands for all commands that are not known.
-var other = &command{name: "_OTHER", text: []byte("_OTHER"), least: 1, most: maxKeys}
+var other = &command{name: name, text: []byte("_OTHER"), least: 1, most: maxKeys}
 
 // binaryTable has the commands of the binary protocol, by their numbers. A name that ends with q is that of a quiet one.
 var binaryTable = [...]struct {

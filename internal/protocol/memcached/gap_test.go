@@ -48,7 +48,7 @@ func TestReplySeenBeforeItsCommandIsPaired(t *testing.T) {
 	for name, x := range map[string]struct{ early, late, request, want string }{
 		"whole":     {"END\r\n", "", "get k\r\n", "get k found=0"},
 		"beginning": {"VALUE k 0 1\r\nx\r\n", "END\r\n", "get k\r\n", "get k found=1"},
-		"error":     {"ERROR\r\n", "", "get\r\n", "_OTHER response.status_code=ERROR"},
+		"error":     {"ERROR\r\n", "", "get\r\n", "memcached|_OTHER response.status_code=ERROR"},
 		"binary":    {res(noop, 0, "", 1), "", req(noop, "", "", "", 1), "noop"},
 	} {
 		t.Run(name, func(t *testing.T) {

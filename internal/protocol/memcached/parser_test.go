@@ -42,7 +42,7 @@ func TestParserReadsConversations(t *testing.T) {
 		},
 		"errors": {
 			[]step{c("incr k 1\r\n"), s("CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"), c(set), s("SERVER_ERROR out of memory storing object\r\n"), c("what is this\r\n"), s("ERROR\r\n"), c("get\r\n"), s("ERROR\r\n"), c("\r\n"), s("ERROR\r\n")},
-			[]string{"incr k ? response.status_code=CLIENT_ERROR", "set k ? response.status_code=SERVER_ERROR", "_OTHER ? response.status_code=ERROR", "_OTHER response.status_code=ERROR", "_OTHER response.status_code=ERROR"}, nil,
+			[]string{"incr k ? response.status_code=CLIENT_ERROR", "set k ? response.status_code=SERVER_ERROR", "memcached|_OTHER ? response.status_code=ERROR", "memcached|_OTHER response.status_code=ERROR", "memcached|_OTHER response.status_code=ERROR"}, nil,
 		},
 		"error within values": {[]step{c("get k l\r\n"), s("VALUE k 0 1\r\nx\r\nSERVER_ERROR out of memory writing get response\r\n")}, []string{"get k l response.status_code=SERVER_ERROR"}, nil},
 		"statistics": {
@@ -127,7 +127,7 @@ func TestBinaryProtocol(t *testing.T) {
 		},
 		"errors": {
 			[]step{c(req(5, extras+extras+"\x00\x00\x00\x00", "k", "", 0)), s(res(5, 6, "Non-numeric", 0)), c(req(0x77, "", "", "", 0)), s(res(0x77, 0x81, "Unknown command", 0))},
-			[]string{"incr k ? response.status_code=0x0006", "_OTHER response.status_code=0x0081"}, nil,
+			[]string{"incr k ? response.status_code=0x0006", "memcached|_OTHER response.status_code=0x0081"}, nil,
 		},
 		"quiet gets": {
 			[]step{c(req(9, "", "a", "", 1), req(9, "", "b", "", 2), req(0x0d, "", "c", "", 3), req(noop, "", "", "", 4)), s(res(9, 0, secret, 2), res(noop, 0, "", 4))},

@@ -2,8 +2,8 @@ package mysql
 
 // command is what is known of a command of the protocol.
 type command struct {
-	name        string
-	text        []byte // the same
+	name        string // of the span, if there is no statement
+	text        []byte // the command's, which is mostly the same
 	reply       reply
 	body        body
 	least, most uint64 // length of the packet
@@ -80,7 +80,7 @@ const (
 
 // commands has all numbers: those that are not known stand for any.
 var commands = func() (all [256]*command) {
-	other := &command{name: "_OTHER", text: []byte("_OTHER"), least: 1, most: unlimited}
+	other := &command{name: name, text: []byte("_OTHER"), least: 1, most: unlimited}
 	for i := range all {
 		all[i] = other
 	}

@@ -74,9 +74,9 @@ func TestParserReadsConversations(t *testing.T) {
 		"commands": {
 			then(c(cmd(0x09, "")), s(pkt(1, "Uptime: 5  Threads: 1")), c(cmd(0x1b, "\x00\x00")), s(pkt(1, eof(2))), c(cmd(0x0d, "")), s(pkt(1, eof(2))),
 				c(cmd(0x0a, "")), s(oneRow), c(cmd(0x04, "t\x00")), s(pkts(1, column("a"), column("b"), eof(2))), c(cmd(0x1f, "")), s(pkt(1, ok(2))), c(cmd(0x77, "x")), s(pkt(1, fail(1047, "#08S01x"))), c(cmd(0x01, ""))),
-			[]string{"COM_STATISTICS", "COM_SET_OPTION", "COM_DEBUG", "COM_PROCESS_INFO response.returned_rows=1", "COM_FIELD_LIST", "COM_RESET_CONNECTION", "_OTHER db.sqlstate=08S01 response.status_code=1047", "COM_QUIT unanswered"}, nil,
+			[]string{"COM_STATISTICS", "COM_SET_OPTION", "COM_DEBUG", "COM_PROCESS_INFO response.returned_rows=1", "COM_FIELD_LIST", "COM_RESET_CONNECTION", "mysql op=_OTHER db.sqlstate=08S01 response.status_code=1047", "COM_QUIT unanswered"}, nil,
 		},
-		"no command": {then(c(pkt(0, "")), s(pkt(1, fail(1047, "#08S01x")))), []string{"_OTHER db.sqlstate=08S01 response.status_code=1047"}, nil},
+		"no command": {then(c(pkt(0, "")), s(pkt(1, fail(1047, "#08S01x")))), []string{"mysql op=_OTHER db.sqlstate=08S01 response.status_code=1047"}, nil},
 		"databases": {
 			then(c(cmd(0x02, "other")), s(pkt(1, ok(2))), c(query("DO 1")), s(pkt(1, ok(2))), c(cmd(0x02, "none")), s(pkt(1, fail(1049, "#42000x"))), c(query("/* x */ use `a``b`")), s(pkt(1, ok(2))),
 				c(query("DO 1")), s(pkt(1, ok(2))), c(query("USE none")), s(pkt(1, fail(1049, "#42000x"))), c(query("DO 2; use c;")), s(pkts(1, ok(2|statusMore), ok(2))), c(query("DO 1")), s(pkt(1, ok(2))),

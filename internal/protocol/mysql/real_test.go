@@ -126,7 +126,7 @@ func TestRealPreparedStatements(t *testing.T) {
 				"COM_STMT_PREPARE db.sqlstate=42S02 mariadb on=nowhere response.status_code=1146 {SELECT a FROM nowhere}", prepared, executed,
 				"COM_INIT_DB db=mysql mariadb", "COM_STATISTICS db=mysql mariadb", "COM_SET_OPTION db=mysql mariadb",
 				"BATCH db=mysql mariadb operation.batch.size=3 response.returned_rows=2 {SELECT ?; USE shop; SELECT ?}", "DO mariadb {DO ?}",
-				"COM_FIELD_LIST mariadb", "COM_PROCESS_INFO mariadb response.returned_rows=1", "_OTHER db.sqlstate=08S01 mariadb response.status_code=1047", "COM_RESET_CONNECTION mariadb", "COM_QUIT mariadb unanswered", "",
+				"COM_FIELD_LIST mariadb", "COM_PROCESS_INFO mariadb response.returned_rows=1", "mysql op=_OTHER db.sqlstate=08S01 mariadb response.status_code=1047", "COM_RESET_CONNECTION mariadb", "COM_QUIT mariadb unanswered", "",
 			}, "\n")
 			if lines != want {
 				t.Errorf("%s\nwant:\n%s", lines, want)

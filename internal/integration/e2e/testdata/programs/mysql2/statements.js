@@ -4,7 +4,8 @@ const mysql = require("mysql2/promise");
 
 async function main() {
 	const [host, port, password] = process.argv.slice(2);
-	const pool = mysql.createPool({ host, port: Number(port), user: "shop", password, database: "shop", connectionLimit: 5, maxPreparedStatements: 4 });
+	const target = { host, port: Number(port), user: "shop", password, database: "shop" };
+	const pool = mysql.createPool({ ...target, connectionLimit: 5, maxPreparedStatements: 4 });
 	await pool.query("CREATE TABLE notes (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(255))");
 	await Promise.all(Array.from({ length: 50 }, async (_, i) => {
 		await pool.execute("INSERT INTO notes (text) VALUES (?)", [`literal-${i}`]);
@@ -13,7 +14,8 @@ async function main() {
 			await pool.execute(`SELECT ${n}, text FROM notes WHERE id = ?`, [i]);
 		}
 	}));
-	const connection = await pool.getConnection();
+	await pool.end();
+	const connection = await mysql.createConnection(target); // without prepared statements, which another user would lose
 	await connection.ping();
 	await connection.beginTransaction();
 	await connection.query("DELETE FROM notes WHERE text = 'literal-3'");
@@ -22,8 +24,7 @@ async function main() {
 	await connection.query("SELECT * FROM nowhere").then(() => { throw new Error("no error"); }, (error) => {
 		if (error.errno !== 1146) throw error;
 	});
-	connection.release();
-	await pool.end();
+	await connection.end();
 }
 
 main().catch((error) => {
