@@ -53,8 +53,8 @@ SELECT repeat('LITERAL', 1000) FROM generate_series(1, 500);
 WITH x AS (SELECT * FROM typed) SELECT count(*) FROM x;
 `
 
-// pipelined is a script of pgbench, which sends its statements without waiting for the answers.
-const pipelined = `\startpipeline
+// pipelinedScript is a script of pgbench, which sends its statements without waiting for the answers.
+const pipelinedScript = `\startpipeline
 SELECT abalance FROM pgbench_accounts WHERE aid = 1;
 UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 1;
 SELECT 'LITERAL';
@@ -83,7 +83,7 @@ func TestPostgresStatements(t *testing.T) {
 	for _, mode := range []string{"simple", "extended", "prepared"} {
 		client(mode, "pgbench", "", "--protocol", mode, "--client", "4", "--transactions", "50", "--no-vacuum", "postgres")
 	}
-	script := writeFile(t, filepath.Join(openDir(t), "pipelined.sql"), lines(pipelined))
+	script := writeFile(t, filepath.Join(openDir(t), "pipelined.sql"), lines(pipelinedScript))
 	for _, mode := range []string{"extended", "prepared"} {
 		client("pipelined", "pgbench", "", "--protocol", mode, "--client", "4", "--transactions", "50", "--no-vacuum", "--file", script, "postgres")
 	}
@@ -92,6 +92,7 @@ func TestPostgresStatements(t *testing.T) {
 
 	want := loggedStatements(readFile(t, server.stderr))
 	want["CANCEL"]++
+	t.Log(want)
 	emitted := func(c *requestCollector, kind ptrace.SpanKind) map[string]int {
 		found := map[string]int{}
 		c.mu.Lock()

@@ -21,6 +21,7 @@ type cycle struct {
 	doubt      protocol.Capture // of its pairing
 	requested  bool             // its end was seen
 	replied    bool             // ReadyForQuery was seen
+	outside    bool             // it is not in the Order: its answer began first, or has ended before its end was seen
 	simple     bool             // it is a simple query
 	more       bool             // it may have more operations than are known
 	failed     bool             // the server passes over what follows, up to the end
@@ -115,6 +116,9 @@ func (p *parser) add(x *item, o operation) {
 	c := &x.Value
 	if (c.failed || c.strange) && o.kind != ready {
 		p.unsettle(&o)
+		if e := o.exchange; e != nil && e != c.group {
+			p.drop(e)
+		}
 		return
 	}
 	if c.first > mostAnswered || c.first == len(c.operations) {
@@ -140,18 +144,21 @@ func (p *parser) pop(c *cycle) {
 // drain applies the results that came before their operations.
 func (p *parser) drain(x *item) {
 	c := &x.Value
-	n := 0
-	for n < len(c.results) {
-		r := c.results[n]
-		if r.kind != isReady && c.next() == nil || r.kind == isReady && !c.requested {
-			break
+	for len(c.results) > 0 {
+		r, o := c.results[0], c.next()
+		if r.kind == isReady && !c.requested || r.kind != isReady && o == nil {
+			return
 		}
-		n++
+		c.results = append(c.results[:0], c.results[1:]...)
+		if r.kind != isReady && o.exchange != nil && r.last.Time < o.exchange.start.Began {
+			p.sink.Error(protocol.Unpaired) // it came before the operation was sent
+			p.mismatch(x)
+			continue
+		}
 		if p.apply(x, &r) {
 			return // it is released
 		}
 	}
-	c.results = append(c.results[:0], c.results[n:]...)
 }
 
 // answered takes a part of the answer to a cycle. It reports whether the cycle has ended, and is released.
@@ -200,12 +207,9 @@ func (p *parser) apply(x *item, r *result) (ended bool) {
 			p.pop(c)
 		}
 	case copiesIn:
-		p.copies(x)
-	case streams:
-		e := o.exchange
-		p.pop(c)
-		p.complete(c, e, r)
-		c.strange = true
+		if o.kind == executes {
+			p.copies(x)
+		}
 	case failed:
 		p.fails(x, o, r)
 	default:
@@ -220,6 +224,7 @@ func (p *parser) apply(x *item, r *result) (ended bool) {
 		if kind == executes || kind == runs || kind == calls {
 			p.complete(c, e, r)
 		}
+		c.strange = r.kind == streams
 	}
 	return false
 }
@@ -234,7 +239,7 @@ func (o *operation) expects(r resultKind) bool {
 	case closes:
 		return r == closed
 	case executes, runs:
-		return r >= completed && r <= emptied
+		return r >= completed && r <= emptied || r == streams
 	case calls:
 		return r == called
 	}
@@ -252,7 +257,11 @@ func (p *parser) mismatch(x *item) {
 func (p *parser) giveUp(x *item) {
 	c := &x.Value
 	c.strange = true
-	c.results = c.results[:0]
+	if n := len(c.results); n > 0 && c.results[n-1].kind == isReady {
+		c.results = append(c.results[:0], c.results[n-1])
+	} else {
+		c.results = c.results[:0]
+	}
 	p.emitHeld(c)
 	var last *exchange
 	for o := c.next(); o != nil && o.kind != ready; o = c.next() {
@@ -275,14 +284,28 @@ func (p *parser) skip(x *item, last *exchange) {
 	for i := len(c.operations) - 1; i >= c.first; i-- {
 		p.undo(x, &c.operations[i])
 	}
+	p.dropRest(c, last)
+}
+
+// dropRest forgets the exchanges of a cycle up to its end, but for the one of which the last was handed over.
+func (p *parser) dropRest(c *cycle, last *exchange) {
+	group := c.group
+	c.group = nil
+	if group == last {
+		group = nil
+	}
 	for o := c.next(); o != nil && o.kind != ready; o = c.next() {
 		if e := o.exchange; e != nil && e != last {
-			last = e
+			if last = e; e == group {
+				group = nil
+			}
 			p.drop(e)
 		}
 		p.pop(c)
 	}
-	c.group = nil
+	if group != nil { // all of it was answered
+		p.drop(group)
+	}
 }
 
 // finish ends a cycle.
@@ -292,19 +315,10 @@ func (p *parser) finish(x *item, r *result) {
 	if o := c.next(); o != nil && o.kind != ready && !c.simple && !c.strange && o.kind != starts {
 		p.sink.Error(protocol.Unpaired)
 	}
-	group := c.group
-	var last *exchange
-	for o := c.next(); o != nil; o = c.next() {
-		if e := o.exchange; e != nil && e != last {
-			last = e
-			p.drop(e)
-		}
+	p.dropRest(c, nil)
+	for c.next() != nil {
 		p.pop(c)
 	}
-	if group != nil && group != last {
-		p.drop(group)
-	}
-	c.group = nil
 	p.proven = true
 	p.release(x)
 }

@@ -155,6 +155,9 @@ func isRequest(kind byte, b []byte, whole bool) bool {
 		}
 		return !whole
 	case describeMessage, closeMessage:
+		if len(b) == 0 {
+			return !whole
+		}
 		if b[0] != 'S' && b[0] != 'P' {
 			return false
 		}

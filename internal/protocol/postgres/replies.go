@@ -80,7 +80,7 @@ func (p *parser) respond(r *result, fatal bool) {
 	if x == nil {
 		return
 	}
-	x.Value.replied, x.Value.end = true, r.last
+	x.Value.replied, x.Value.outside, x.Value.end = true, true, r.last
 	p.order.Answered()
 	p.answered(x, r)
 }
@@ -208,5 +208,12 @@ func (p *parser) fail(e *exchange, r *result) {
 
 // cutReplies says that what the server has sent is not known from here on.
 func (p *parser) cutReplies() {
+	x := p.answer
 	p.answer, p.answering = nil, false
+	if x != nil && x.Value.outside {
+		if p.open == x {
+			p.open = nil
+		}
+		p.Unanswered(x)
+	}
 }

@@ -65,7 +65,7 @@ func (p *parser) cycle(m *framing.Prefix) *item {
 		if !early {
 			newCycle(x)
 		}
-		x.Value.doubt = p.order.Doubt()
+		x.Value.doubt, x.Value.outside = p.order.Doubt(), early
 	}
 	p.open = x
 	return x
@@ -163,7 +163,7 @@ func (p *parser) query(m *framing.Prefix) {
 func (p *parser) run(x *item, m *framing.Prefix, sql []byte, offset int, cut bool) {
 	s := p.read(sql, cut)
 	p.perform(&s)
-	if x == nil || x.Value.strange {
+	if x == nil {
 		return
 	}
 	start := m.First
@@ -311,7 +311,7 @@ func (p *parser) close(m *framing.Prefix) {
 
 func (p *parser) call(m *framing.Prefix) {
 	x := p.cycle(m)
-	if x != nil && !x.Value.failed && !x.Value.strange {
+	if x != nil {
 		e := p.newExchange(&m.First)
 		e.requestEnd, e.executed, e.called = m.Last, true, true
 		p.add(x, operation{kind: calls, exchange: e})
@@ -346,10 +346,14 @@ func (p *parser) copies(x *item) {
 func (p *parser) cutRequests() {
 	x := p.open
 	p.open, p.opened = nil, false
-	if x != nil && !p.over {
+	switch {
+	case x == nil:
+	case !p.over:
 		x.Value.more = true
 		x.Value.requested = true
 		p.add(x, operation{kind: ready})
+	case x.Value.outside:
+		p.Unanswered(x)
 	}
 }
 
