@@ -178,13 +178,15 @@ func (p *parser) malformed(d protocol.Direction) {
 	}
 }
 
-// garbled ends the commands that wait when the server has sent what is no reply.
+// garbled ends the command to which the server has sent what is no reply.
 func (p *parser) garbled() {
-	if x := p.reply.item; x != nil {
-		p.order.Answered()
-		p.emitAt(x, &p.now, protocol.MalformedResponse, 0)
-	} else if x := p.order.Next(); x != nil {
-		x, _ = p.order.Response()
+	x := p.reply.item
+	if x == nil {
+		if next := p.order.Next(); next != nil {
+			x, _ = p.order.Response()
+		}
+	}
+	if x != nil && x.Value.command != nil { // otherwise it is a reply that came before its command
 		p.order.Answered()
 		p.emitAt(x, &p.now, protocol.MalformedResponse, 0)
 	}

@@ -184,6 +184,10 @@ func TestPreparedStatements(t *testing.T) {
 			protocol.Session{},
 			then(c(cmd(0x16, "DO ?")), s(pkts(1, preparedOK(2, 0, 1), column("?"), eof(2))), c(execute(2, "")), s(pkt(1, ok(2)))), []string{"COM_STMT_PREPARE {DO ?}", "DO {DO ?}"}, nil,
 		},
+		"without the EOF that was agreed on": {
+			protocol.Session{},
+			then(c(cmd(0x16, "DO ?")), s(pkts(1, preparedOK(2, 0, 1), column("?"))), c(cmd(0x0e, "")), s(pkt(1, ok(2)))), []string{"COM_STMT_PREPARE {DO ?}", "COM_PING"}, nil,
+		},
 		"cursor": {
 			protocol.Session{},
 			then(c(prepare), s(described), c(execute(1, "")), s(pkts(1, "\x01", column("a"), eof(2|statusCursor))), c(cmd(0x1c, little(1, 4)+little(10, 4))), s(pkts(1, "\x00\x00\x01", eof(2|statusCursor|0x80)))),

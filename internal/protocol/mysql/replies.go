@@ -313,6 +313,10 @@ func (p *parser) description(x *item, b []byte, length uint64) {
 	case isEOF:
 		p.replacesEOF = no
 		p.nextDescriptions(x)
+	case r.columns == 0 && r.later == 0: // the next reply has begun
+		p.replacesEOF = yes
+		p.complete(x)
+		p.replyPacket(&p.frames[protocol.FromServer].Message, length)
 	case r.columns == 0: // the next ones have begun
 		p.replacesEOF = yes
 		p.nextDescriptions(x)

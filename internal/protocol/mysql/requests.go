@@ -145,7 +145,11 @@ func (p *parser) readSQL(e *exchange, b []byte, cut bool) {
 			}
 		}
 	}
-	p.read(e, b, cut)
+	if isSQL(b) {
+		p.read(e, b, cut)
+	} else if e.command.reply == replyResult {
+		e.moves = unknown
+	}
 	if e.command.reply == replyPrepare {
 		p.newest = e.statement
 	}
