@@ -358,5 +358,5 @@ enum frame_form {
 	FORM_LITTLE = 14,  /* 1 bit: its first byte is the lowest */
 	FORM_TYPE = 16,    /* 8 bits: where in the header the byte of the type is; behind the header: all have type 0 */
 	FORM_BIAS = 24,    /* 8 bits, signed: what the body has more than the length says */
-	FORM_UNWANTED = 32, /* 32 bits: the types whose bodies are not wanted; those above 31 are */
+	FORM_UNWANTED = 32, /* 32 bits: the types, by their lowest five bits, whose bodies are not wanted */
 };

@@ -59,7 +59,7 @@ static __always_inline void end_header(struct framing *f)
 	__s64 body = (__s64)length + (__s8)(form >> FORM_BIAS);
 	f->got = 0;
 	f->next += form_header(form) + body;
-	f->unwanted = !f->presumed && type < 32 && (form >> (FORM_UNWANTED + (type & 31))) & 1;
+	f->unwanted = !f->presumed && (form >> (FORM_UNWANTED + (type & 31))) & 1;
 	if (body < 0)
 		f->form = 0; /* these are no frames */
 }

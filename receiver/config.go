@@ -58,8 +58,8 @@ type Config struct {
 	// Transports are followed: "tcp" (always has to be there), "udp" and "unix" (stream sockets). Default: all.
 	Transports []Transport `mapstructure:"transports"`
 
-	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC), "redis" and "dns"; and "tls", whose
-	// hellos are read. It is a list of names, or a map from names to what can be configured of each. Those that are not named are not
+	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC), "redis", "postgresql",
+	// "mysql" (and MariaDB), "memcached" and "dns"; and "tls", whose hellos are read. It is a list of names, or a map from names to what can be configured of each. Those that are not named are not
 	// parsed. An empty list means connections only: no payload is captured. Default: all.
 	Protocols ProtocolsConfig `mapstructure:"protocols"`
 

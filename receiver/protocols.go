@@ -60,7 +60,7 @@ func leaveDefaults(conf *confmap.Conf) {
 // partOf are names that users may look for, and what they belong to.
 var partOf = map[string]string{
 	"grpc": "; gRPC is part of http", "http1": "; it is part of http", "http2": "; it is part of http", "mdns": "; mDNS is part of dns",
-	"valkey": "; it is part of redis", "ssl": "; it is part of tls",
+	"valkey": "; it is part of redis", "pgbouncer": "; it is part of postgresql", "mariadb": "; it is part of mysql", "ssl": "; it is part of tls",
 }
 
 // meant says what an unknown name is taken to mean, if anything.

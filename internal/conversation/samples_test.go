@@ -25,6 +25,7 @@ const (
 	http2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"
 	dnsQuery     = "\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01"
 	dnsResponse  = "\x12\x34\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x04test\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01"
+	mysqlHello   = "\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00saltsalt\x00\xff\xff\xff\x02\x00\xff\xdf\x15\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00saltsaltsalt\x00caching_sha2_password\x00"
 	http2Server  = "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"
 )
 
@@ -56,20 +57,26 @@ var samples = []sample{
 	{"POP3 with an error", false, []string{"", "+OK POP3 ready\r\n", "STAT\r\n", "-ERR unknown command\r\n"}, ""},
 	{"IMAP", false, []string{"", "* OK IMAP4rev1\r\n", "a1 LOGIN a b\r\n", "a1 OK done\r\n"}, ""},
 	{"NNTP", false, []string{"", "200 news\r\n", "LIST\r\n", "215 list\r\n"}, ""},
-	{"Memcached text", false, []string{"get key\r\n", "VALUE key 0 3\r\nabc\r\nEND\r\n"}, ""},
-	{"Memcached text, a miss", false, []string{"get key\r\n", "END\r\n"}, ""},
-	{"Memcached meta", false, []string{"mg key v\r\n", "VA 3\r\nabc\r\n"}, ""},
-	{"Memcached version", false, []string{"version\r\n", "VERSION 1.6.21\r\n"}, ""},
-	{"Memcached set", false, []string{"set key 0 0 3\r\nabc\r\n", "STORED\r\n"}, ""},
+	{"Memcached text", false, []string{"get key\r\n", "VALUE key 0 3\r\nabc\r\nEND\r\n"}, "memcached"},
+	{"Memcached text, a miss", false, []string{"get key\r\n", "END\r\n"}, "memcached"},
+	{"Memcached meta", false, []string{"mg key v\r\n", "VA 3\r\nabc\r\n"}, "memcached"},
+	{"Memcached version", false, []string{"version\r\n", "VERSION 1.6.21\r\n"}, "memcached"},
+	{"Memcached set", false, []string{"set key 0 0 3\r\nabc\r\n", "STORED\r\n"}, "memcached"},
 	{"Memcached binary", false, []string{"\x80\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00key",
-		"\x81\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00abc"}, ""},
+		"\x81\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00abc"}, "memcached"},
+	{"Memcached's command to Redis", false, []string{"get key\r\n", "$-1\r\n"}, "redis"},
 	{"NATS", false, []string{"", "INFO {\"server_id\":\"a\"}\r\n", "CONNECT {}\r\nPING\r\n", "PONG\r\n"}, ""},
 	{"STOMP", false, []string{"CONNECT\naccept-version:1.2\n\n\x00", "CONNECTED\nversion:1.2\n\n\x00"}, ""},
 	{"Beanstalkd", false, []string{"put 1 0 60 5\r\nhello\r\n", "INSERTED 1\r\n"}, ""},
 	{"Gearman", false, []string{"\x00REQ\x00\x00\x00\x01\x00\x00\x00\x01a", "\x00RES\x00\x00\x00\x08\x00\x00\x00\x01a"}, ""},
-	{"MySQL", false, []string{"", "\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00", "\x20\x00\x00\x01\x85\xa6\xff\x01"}, ""},
-	{"PostgreSQL", false, []string{"\x00\x00\x00\x29\x00\x03\x00\x00user\x00a\x00database\x00a\x00\x00", "R\x00\x00\x00\x08\x00\x00\x00\x00"}, ""},
+	{"MySQL", false, []string{"", mysqlHello, "\x25\x00\x00\x01\x85\xa6\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23)) + "root\x00", "\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"}, "mysql"},
+	{"MySQL, its client's part within TLS", false, []string{"\x25\x00\x00\x02\x85\xae\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23)) + "root\x00", "\x07\x00\x00\x03\x00\x00\x00\x02\x00\x00\x00"}, "mysql"},
+	{"MySQL that refuses", false, []string{"", "\x17\x00\x00\x00\xff\x10\x04Too many connections"}, "mysql"},
+	{"MySQL whose greeting does not end", false, []string{"", "\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00", "\x20\x00\x00\x01\x85\xa6\xff\x01"}, ""},
+	{"PostgreSQL", false, []string{"\x00\x00\x00\x1b\x00\x03\x00\x00user\x00a\x00database\x00a\x00\x00", "R\x00\x00\x00\x08\x00\x00\x00\x00"}, "postgresql"},
 	{"PostgreSQL asking for TLS", false, []string{"\x00\x00\x00\x08\x04\xd2\x16\x2f", "N"}, ""},
+	{"PostgreSQL that was refused TLS", false, []string{"\x00\x00\x00\x08\x04\xd2\x16\x2f", "N", "\x00\x00\x00\x10\x00\x03\x00\x00user\x00a\x00\x00", "R\x00\x00\x00\x08\x00\x00\x00\x00"}, "postgresql"},
+	{"PostgreSQL's cancel", false, []string{"\x00\x00\x00\x10\x04\xd2\x16\x2eabcdefgh"}, "postgresql"},
 	{"MongoDB", false, []string{"\x3a\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\xdd\x07\x00\x00\x00\x00\x00\x00\x00", "\x3a\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00\xdd\x07\x00\x00"}, ""},
 	{"Kafka", false, []string{"\x00\x00\x00\x21\x00\x12\x00\x03\x00\x00\x00\x01\x00\x05adminx", "\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"}, ""},
 	{"AMQP 0-9-1", false, []string{"AMQP\x00\x00\x09\x01", "\x01\x00\x00\x00\x00\x01\xe2\x00\x0a\x00\x0a\x00\x09"}, ""},
@@ -98,6 +105,7 @@ var samples = []sample{
 	{"StatsD", true, []string{"a.b:1|c"}, ""},
 	{"SNMP", true, []string{"\x30\x26\x02\x01\x01\x04\x06public\xa0\x19\x02\x04\x00\x00\x00\x01\x02\x01\x00\x02\x01\x00", "\x30\x26\x02\x01\x01\x04\x06public\xa2\x19"}, ""},
 	{"RTP", true, []string{"\x80\x00\x00\x01\x00\x00\x00\xa0\x12\x34\x56\x78" + string(make([]byte, 160))}, ""},
+	{"Memcached over UDP", true, []string{"\x00\x01\x00\x00\x00\x01\x00\x00get key\r\n", "\x00\x01\x00\x00\x00\x01\x00\x00END\r\n"}, ""},
 	{"WireGuard", true, []string{"\x01\x00\x00\x00" + string(make([]byte, 144)), "\x02\x00\x00\x00" + string(make([]byte, 88))}, ""},
 	{"SIP", true, []string{"OPTIONS sip:a@h SIP/2.0\r\n\r\n", "SIP/2.0 200 OK\r\n\r\n"}, ""},
 	{"DHCP", true, []string{"\x01\x01\x06\x00\x12\x34\x56\x78" + string(make([]byte, 232)) + "\x63\x82\x53\x63\x35\x01\x01\xff"}, ""},

@@ -15,7 +15,7 @@ type FrameForm struct {
 	LittleEndian bool  // of the length
 	Bias         int8  // what the body has more than the length says: -4, if the length counts its own four bytes
 	TypeOffset   uint8 // where in the header the byte of the type is; behind the header: all frames have type 0
-	// Unwanted has a bit for each type, 0 to 31, whose bodies are not captured. Those of higher types always are.
+	// Unwanted has a bit for each type, by its lowest five bits, whose bodies are not captured.
 	Unwanted uint32
 }
 
@@ -42,5 +42,5 @@ func (f *FrameForm) Body(header []byte) (n uint64, wanted, ok bool) {
 		kind = header[f.TypeOffset]
 	}
 	body := int64(length) + int64(f.Bias)
-	return uint64(max(body, 0)), kind > 31 || f.Unwanted>>kind&1 == 0, body >= 0
+	return uint64(max(body, 0)), f.Unwanted>>(kind&31)&1 == 0, body >= 0
 }

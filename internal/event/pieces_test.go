@@ -12,7 +12,7 @@ var (
 	// RFC 9113, section 4.1.
 	http2 = FrameForm{Header: 9, LengthWidth: 3, TypeOffset: 3, Unwanted: 1 << 0}
 	// PostgreSQL's protocol, "Message Formats": a type, and a length that counts itself.
-	postgres = FrameForm{Header: 5, LengthOffset: 1, LengthWidth: 4, Bias: -4, TypeOffset: 0, Unwanted: 1 << 7}
+	postgres = FrameForm{Header: 5, LengthOffset: 1, LengthWidth: 4, Bias: -4, TypeOffset: 0, Unwanted: 1 << ('D' & 31)}
 	// MySQL's protocol, "MySQL Packets": a length, and a number.
 	mysql = FrameForm{Header: 4, LengthWidth: 3, LittleEndian: true, TypeOffset: 0xff, Unwanted: 1}
 	// One with the longest header.
@@ -33,7 +33,7 @@ func (s *frames) add(form FrameForm, kind uint8, body int, r *rand.Rand) {
 	wanted := form.Unwanted&1 == 0
 	if form.TypeOffset < form.Header {
 		header[form.TypeOffset] = kind
-		wanted = kind > 31 || form.Unwanted>>kind&1 == 0
+		wanted = form.Unwanted>>(kind&31)&1 == 0
 	}
 	var length [4]byte
 	n := uint32(body - int(form.Bias))

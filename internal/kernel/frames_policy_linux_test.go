@@ -57,6 +57,10 @@ func TestWantedFrames(t *testing.T) {
 			func(w *wire) { want(w, form, 0); send(w, first+second) },
 			[]piece{{"\x01\x00\x04", 0, false}, {"", 4, true}, {second, 0, false}},
 		},
+		"types by their lowest five bits": {
+			func(w *wire) { want(w, form, 0); send(w, "A\x00\x04aaaab\x00\x04bbbba\x00\x04aaaa") },
+			[]piece{{"A\x00\x04", 0, false}, {"", 4, true}, {"b\x00\x04bbbba\x00\x04", 0, false}, {"", 4, true}},
+		},
 		"from the middle of a call": {
 			func(w *wire) { want(w, form, 4); send(w, "rest"+first+second) },
 			[]piece{{"rest\x01\x00\x04", 0, false}, {"", 4, true}, {second, 0, false}},

@@ -137,7 +137,7 @@ type FrameForm struct {
 	LittleEndian bool   // of the length
 	Bias         int8   // is added to the length; -4 if it counts four bytes of the header
 	TypeAt       int8   // where in the header a byte with the type is; -1: there is none, and every frame has type 0
-	Unwanted     uint32 // set of the types below 32 whose bodies are not wanted
+	Unwanted     uint32 // set of the types, by their lowest five bits, whose bodies are not wanted
 }
 
 // SignatureBytes is the length of a Signature.

@@ -136,8 +136,8 @@ func runCurl(t testing.TB, host string, port int) transfer {
 	return x
 }
 
-// startPostgres runs PostgreSQL, in a directory of its own, on a port of 127.0.0.1.
-func startPostgres(t testing.TB) (server *program, port int) {
+// startPostgres runs PostgreSQL, in a directory of its own, on a port of 127.0.0.1, with settings such as log_statement=all.
+func startPostgres(t testing.TB, settings ...string) (server *program, port int) {
 	t.Helper()
 	const debianPackage = "postgresql"
 	binary := testenv.NeedProgram(t, debianPackage, "/usr/lib/postgresql/*/bin/postgres")
@@ -159,6 +159,9 @@ func startPostgres(t testing.TB) (server *program, port int) {
 
 	port = freePort(t)
 	cmd := exec.Command(binary, "-D", data, "-p", strconv.Itoa(port), "-h", "127.0.0.1", "-k", dir, "-F")
+	for _, setting := range settings {
+		cmd.Args = append(cmd.Args, "-c", setting)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: credential}
 	cmd.Dir = dir
 	server = start(t, cmd)

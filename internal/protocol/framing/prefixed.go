@@ -17,6 +17,8 @@ type Prefixed struct {
 	Form *protocol.FrameForm
 	// MaxBody bounds how much of a body is kept.
 	MaxBody int
+	// Measure judges a header, and says how much of the body is kept, which becomes MaxBody. It is optional.
+	Measure func(header []byte) (want int, ok bool)
 	// Credible judges whether bytes, the first of a call, begin a message: the header and what has come of the body, or only a part of
 	// the header. It is asked after a loss; if it is nil, every call begins a message.
 	Credible func([]byte) bool
@@ -56,7 +58,7 @@ type Found uint8
 const (
 	Nothing Found = iota // the bytes are used up
 	Whole                // Message is complete
-	Invalid              // a length that cannot be: the rest of the call is passed over
+	Invalid              // a header that cannot be: the rest of the call is passed over
 )
 
 // Next reads on in a call's bytes, and takes what it has read from c. It has to be called until it returns Nothing.
@@ -120,6 +122,23 @@ func (p *Prefixed) Gap(n uint64, at protocol.Stamp, why protocol.Loss) bool {
 		p.Unread += n - within
 	}
 	return true
+}
+
+// Lose says that it is not known where the next message begins.
+func (p *Prefixed) Lose() { p.lose(0) }
+
+// Lost reports whether that is not known.
+func (p *Prefixed) Lost() bool { return p.lost }
+
+// Between reports whether no message has begun.
+func (p *Prefixed) Between() bool { return p.have == 0 || p.ended }
+
+// Rest is how many bytes are missing of a message whose header is known; false: a header is to come, or has begun.
+func (p *Prefixed) Rest() (n uint64, ok bool) {
+	if p.ended || p.have < int(p.Form.Header) {
+		return 0, false
+	}
+	return p.rest, true
 }
 
 // Skip is how many of the next bytes are not needed, because they belong to a body of which nothing more is kept.
@@ -195,6 +214,13 @@ func (p *Prefixed) complete() {
 // measure sets rest to the length that the header gives, unless that cannot be.
 func (p *Prefixed) measure() bool {
 	f := p.Form
+	if p.Measure != nil {
+		want, ok := p.Measure(p.header[:p.have])
+		if !ok {
+			return false
+		}
+		p.MaxBody = want
+	}
 	field := p.header[f.LengthAt:][:f.LengthBytes]
 	var length int64
 	for i := range field {

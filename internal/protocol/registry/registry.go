@@ -8,6 +8,9 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/dns"
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
+	"github.com/socketflow/socketflow/internal/protocol/memcached"
+	"github.com/socketflow/socketflow/internal/protocol/mysql"
+	"github.com/socketflow/socketflow/internal/protocol/postgres"
 	"github.com/socketflow/socketflow/internal/protocol/proxyproto"
 	"github.com/socketflow/socketflow/internal/protocol/redis"
 	"github.com/socketflow/socketflow/internal/protocol/socks"
@@ -18,6 +21,9 @@ var all = []func() protocol.Protocol{
 	http2.Protocol,
 	http1.Protocol,
 	redis.Protocol,
+	postgres.Protocol,
+	mysql.Protocol,
+	memcached.Protocol,
 	dns.Protocol,
 	tls.Protocol,
 }
@@ -26,6 +32,7 @@ var all = []func() protocol.Protocol{
 var preambles = []func() protocol.Protocol{
 	proxyproto.Protocol,
 	socks.Protocol,
+	postgres.Encryption,
 }
 
 // Names of the protocols, each once, in order.

@@ -1,0 +1,255 @@
+package mysql
+
+import (
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/framing"
+)
+
+// beginsCommand reports whether a command begins where a call's bytes do.
+func beginsCommand(b []byte) bool {
+	if len(b) <= headerBytes || b[sequenceAt] != 0 {
+		return false
+	}
+	f := fields{rest: b}
+	length := f.number(3)
+	return plausible(length, b[headerBytes:min(uint64(len(b)), headerBytes+length)])
+}
+
+// request reads a packet of the client, if it does not go on with the one before.
+func (p *parser) request(m *framing.Prefix, length uint64) {
+	sequence := m.Header[sequenceAt]
+	switch x := p.reply.item; {
+	case p.phase != phaseCommands:
+		p.logIn(m, length)
+	case x != nil && p.reply.state == stateLocal:
+		if x.Value.requestEnd = m.Last; length == 0 { // the file has ended
+			x.Value.sequence, p.reply.state = sequence, stateHead
+		}
+	case sequence != 0: // what the server has asked for when somebody logs in, or was not seen to ask for
+	case length == 0:
+		p.ask(commands[0], m, length)
+	case len(m.Body) == 0:
+		p.lose(protocol.FromClient, m.Loss)
+	default:
+		p.ask(commands[m.Body[0]], m, length)
+	}
+}
+
+// requestGoesOn reads a packet that belongs to the one before.
+func (p *parser) requestGoesOn(m *framing.Prefix) {
+	x := p.sending
+	if x == nil {
+		return
+	}
+	p.extend(x, m)
+}
+
+// extend adds a packet to a request.
+func (p *parser) extend(x *item, m *framing.Prefix) {
+	e := &x.Value
+	e.requestEnd, e.sequence = m.Last, m.Header[sequenceAt]
+	if p.goesOn[protocol.FromClient] {
+		p.sending = x
+		return
+	}
+	p.sending, e.requested = nil, true
+	switch {
+	case e.outside:
+		e.end = e.requestEnd
+		p.emit(x, "", 0)
+	case e.replied:
+		p.finish(x)
+	}
+}
+
+// ask begins a command.
+func (p *parser) ask(c *command, m *framing.Prefix, length uint64) {
+	x := p.add(c, &m.First)
+	if x == nil {
+		p.schemaKnown, p.newest = false, nil
+		return
+	}
+	p.readBody(&x.Value, m, length)
+	p.begin(x)
+	p.extend(x, m)
+}
+
+// add adds an exchange; nil: it cannot be paired.
+func (p *parser) add(c *command, first *protocol.Stamp) *item {
+	p.endBlind()
+	p.trailing = false
+	var x *item
+	if c.reply == replyNone {
+		x = p.memory.items.Get()
+	} else {
+		if p.order.Outstanding() >= max(p.memory.limits.Outstanding, 1) {
+			p.sink.Error(protocol.TooMany)
+			p.order.LostRequests()
+		}
+		if x, _ = p.order.Request(first, func(*item) bool { return true }); x == nil {
+			return nil
+		}
+	}
+	e := p.newItem(x)
+	e.command, e.start, e.outside = c, *first, c.reply == replyNone
+	e.doubt = p.order.Doubt()
+	return x
+}
+
+// readBody reads what follows the command's number.
+func (p *parser) readBody(e *exchange, m *framing.Prefix, length uint64) {
+	cut := m.Missing > 0 || p.goesOn[protocol.FromClient]
+	b := m.Body[min(len(m.Body), 1):]
+	switch e.command.body {
+	case bodySQL:
+		if cut {
+			p.noteCut(e, m)
+		}
+		p.readSQL(e, b, cut)
+	case bodySchema:
+		if e.command == commands[comInitDB] {
+			e.moves = names
+		}
+		if len(b) > maxSchema || cut {
+			e.moves = unknown
+			return
+		}
+		e.schema = append(e.schema, b...)
+	case bodyStatement:
+		f := fields{rest: b}
+		if e.prepared = uint32(f.number(4)); !f.over {
+			p.useStatement(e)
+		}
+	case bodyLogin:
+		e.moves = unknown
+		if schema, ok := schemaOfUser(b, p.capabilities); ok && len(schema) <= maxSchema && p.agreed {
+			e.schema, e.moves = append(e.schema, schema...), names
+		}
+	}
+}
+
+// noteCut notes that the statement is longer than what is read of it.
+func (p *parser) noteCut(e *exchange, m *framing.Prefix) {
+	if e.capture = protocol.CaptureTruncated; m.Loss == protocol.Lost {
+		e.capture = protocol.CaptureGap
+	}
+	p.sink.Error(protocol.HeadTooLong)
+}
+
+func (p *parser) readSQL(e *exchange, b []byte, cut bool) {
+	if p.agreed && p.capabilities&canAttributes != 0 || !p.agreed && mayHaveAttributes(b) {
+		if e.command.reply == replyResult { // not when it is prepared
+			var ok bool
+			if b, ok = behindAttributes(b); !ok {
+				cut = true
+			}
+		}
+	}
+	if isSQL(b) {
+		p.read(e, b, cut)
+	} else if e.command.reply == replyResult {
+		e.moves = unknown
+	}
+	if e.command.reply == replyPrepare {
+		p.newest = e.statement
+	}
+}
+
+// lastPrepared stands for the statement that was prepared last, in MariaDB: its number need not be known yet.
+const lastPrepared = 1<<32 - 1
+
+// useStatement notes which statement a command is about.
+func (p *parser) useStatement(e *exchange) {
+	if e.command == commands[comStmtClose] {
+		p.statements.remove(e.prepared)
+		return
+	}
+	if e.prepared == lastPrepared {
+		e.statement = p.newest
+	} else {
+		e.statement = p.statements.get(e.prepared)
+	}
+	switch {
+	case e.statement != nil:
+		if string(e.statement.Operation) == "USE" && e.command.reply == replyResult {
+			e.uses(e.statement.Text)
+		}
+	case e.command == commands[comStmtExecute] || e.command == commands[comStmtBulkExecute]:
+		p.sink.Error(protocol.Undecodable)
+		e.capture = p.whyUnknown()
+	}
+}
+
+// whyUnknown is why a statement is not known.
+func (p *parser) whyUnknown() protocol.Capture {
+	switch {
+	case p.joined:
+		return protocol.CaptureJoined
+	case p.gaps:
+		return protocol.CaptureGap
+	case p.statements.forgotten:
+		return protocol.CaptureTruncated
+	}
+	return protocol.CaptureComplete // the client has made it up
+}
+
+// cutRequest ends the command that is being read, because its rest is missing.
+func (p *parser) cutRequest() {
+	x := p.sending
+	if x == nil {
+		return
+	}
+	p.sending = nil
+	e := &x.Value
+	e.requested, e.capture = true, max(e.capture, p.loss)
+	switch {
+	case e.outside:
+		e.end = p.now
+		p.emit(x, "", 0)
+	case e.replied:
+		p.finish(x)
+	default: // the number of its last packet is not known, and the reply is found by that
+		p.order.Remove(x)
+		p.Unanswered(x)
+	}
+}
+
+// dropRequest ends the command that is being read at the end of the conversation.
+func (p *parser) dropRequest() {
+	x := p.sending
+	switch {
+	case x == nil:
+	case x.Value.replied:
+		p.finish(x)
+	case x.Value.outside:
+		p.Unanswered(x)
+	}
+}
+
+// mostLogins is the number of the packet that logs in, if one before it has asked for TLS.
+const mostLogins = 2
+
+// logIn reads the client's answer to the greeting.
+func (p *parser) logIn(m *framing.Prefix, length uint64) {
+	l, ok := readLogin(m.Body, length)
+	switch {
+	case !ok || m.Header[sequenceAt] == 0 || m.Header[sequenceAt] > mostLogins:
+		p.reject()
+		return
+	case l.tls:
+		p.switched, p.over = true, true
+		return
+	}
+	p.agree(&l)
+	p.phase = phaseCommands
+	x := p.add(connect, &m.First)
+	if x == nil {
+		return
+	}
+	e := &x.Value
+	if e.moves = unknown; len(l.schema) <= maxSchema {
+		e.schema, e.moves = append(e.schema, l.schema...), names
+	}
+	p.begin(x)
+	p.extend(x, m)
+}

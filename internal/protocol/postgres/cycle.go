@@ -1,0 +1,324 @@
+package postgres
+
+import (
+	"unsafe"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/pairing"
+	"github.com/socketflow/socketflow/internal/sqltext"
+)
+
+// cycle is what the client sends up to a Query or Sync, and what the server answers up to ReadyForQuery. Cycles are answered in order, and
+// within them operations are.
+type cycle struct {
+	operations []operation // that are not answered, in order, from first on
+	first      int
+	results    []result         // that came before their operations
+	group      *exchange        // what the next Execute is about
+	held       *exchange        // it is complete, unless its Sync fails
+	batch      int64            // statements of the simple query; 0: it is none, or how many they are is not known
+	end        protocol.Stamp   // of ReadyForQuery
+	doubt      protocol.Capture // of its pairing
+	requested  bool             // its end was seen
+	replied    bool             // ReadyForQuery was seen
+	outside    bool             // it is not in the Order: its answer began first, or has ended before its end was seen
+	simple     bool             // it is a simple query
+	more       bool             // it may have more operations than are known
+	failed     bool             // the server passes over what follows, up to the end
+	strange    bool             // the answer is not one to what was seen: the rest of it is passed over
+	copying    bool             // the client sends data: a Sync means nothing
+}
+
+type item = pairing.Item[cycle]
+
+// operationKind is what the server is to do.
+type operationKind uint8
+
+const (
+	starts operationKind = iota
+	parses
+	binds
+	describes
+	executes
+	closes
+	runs  // a statement of a simple query
+	calls // a function
+	ready
+)
+
+// operation is a part of a cycle that is answered.
+type operation struct {
+	kind     operationKind
+	exchange *exchange          // that it belongs to; nil: none
+	subject  *sqltext.Statement // that it is about, if it is not that of the exchange
+	name     uint64             // of the statement that is prepared or closed, if named is set
+	previous statement          // that had this name, if had is set
+	named    bool
+	had      bool
+}
+
+const operationSize = int(unsafe.Sizeof(operation{}) + unsafe.Sizeof(exchange{}))
+
+// resultKind is what an answer says.
+type resultKind uint8
+
+const (
+	proceeds resultKind = iota // more of the answer follows
+	parsed
+	bound
+	closed
+	described
+	completed
+	suspended
+	emptied
+	called
+	failed
+	copiesIn
+	streams // of replication, in both directions
+	isReady
+)
+
+// result is a part of an answer.
+type result struct {
+	kind        resultKind
+	first, last protocol.Stamp
+	loss        protocol.Capture
+	rows        int64  // of CommandComplete; -1: it has none
+	command     []byte // of CommandComplete; empty: it is not known
+	code        string // of ErrorResponse
+	row         bool   // it is a row
+}
+
+const (
+	maxOperations = 4096 // of a conversation that wait for their answer
+	mostAnswered  = 1024 // operations that are answered and still take memory
+	maxResults    = 64   // of a cycle that came before their operations
+	maxStatements = 1024 // of a simple query that are read
+	maxIdle       = 256  // operations, and results, for which a cycle keeps its memory
+)
+
+func newCycle(x *item) *cycle {
+	c := &x.Value
+	*c = cycle{operations: c.operations[:0], results: c.results[:0]}
+	return c
+}
+
+// next is the operation that is answered next; nil: there is none.
+func (c *cycle) next() *operation {
+	if c.first == len(c.operations) {
+		return nil
+	}
+	return &c.operations[c.first]
+}
+
+// add adds an operation, and gives it its answer if that came before. Afterwards the cycle may have ended, if this is its end.
+func (p *parser) add(x *item, o operation) {
+	c := &x.Value
+	if (c.failed || c.strange) && o.kind != ready {
+		p.unsettle(&o)
+		if e := o.exchange; e != nil && e != c.group {
+			p.drop(e)
+		}
+		return
+	}
+	if c.first > mostAnswered || c.first == len(c.operations) {
+		c.operations, c.first = append(c.operations[:0], c.operations[c.first:]...), 0
+	}
+	c.operations = append(c.operations, o)
+	p.requests.count++
+	if p.requests.count > maxOperations && o.kind != ready {
+		p.sink.Error(protocol.TooMany)
+		p.loss = max(p.loss, protocol.CaptureTruncated)
+		p.giveUp(x)
+		return
+	}
+	p.drain(x)
+}
+
+// pop removes the next operation.
+func (p *parser) pop(c *cycle) {
+	c.first++
+	p.requests.count--
+}
+
+// drain applies the results that came before their operations.
+func (p *parser) drain(x *item) {
+	c := &x.Value
+	for len(c.results) > 0 {
+		r, o := c.results[0], c.next()
+		if r.kind == isReady && !c.requested || r.kind != isReady && o == nil {
+			return
+		}
+		c.results = append(c.results[:0], c.results[1:]...)
+		if r.kind != isReady && o.exchange != nil && r.last.Time < o.exchange.start.Began {
+			p.sink.Error(protocol.Unpaired) // it came before the operation was sent
+			p.mismatch(x)
+			continue
+		}
+		if p.apply(x, &r) {
+			return // it is released
+		}
+	}
+}
+
+// answered takes a part of the answer to a cycle. It reports whether the cycle has ended, and is released.
+func (p *parser) answered(x *item, r *result) bool {
+	c := &x.Value
+	if c.strange && r.kind != isReady {
+		return false
+	}
+	if len(c.results) == 0 && (r.kind == isReady && c.requested || r.kind != isReady && c.next() != nil) {
+		return p.apply(x, r)
+	}
+	if n := len(c.results); r.kind == proceeds && n > 0 && c.results[n-1].kind == proceeds {
+		c.results[n-1].row = c.results[n-1].row || r.row
+		return false
+	}
+	if len(c.results) >= maxResults {
+		p.mismatch(x)
+		return false
+	}
+	c.results = append(c.results, *r)
+	return false
+}
+
+// apply applies a result to the next operation.
+func (p *parser) apply(x *item, r *result) (ended bool) {
+	c, o := &x.Value, x.Value.next()
+	switch {
+	case r.kind == isReady:
+		p.finish(x, r)
+		return true
+	case c.strange, c.failed && r.kind != failed:
+		return false
+	case o.kind == ready && c.more && r.kind != failed:
+		if r.kind >= completed {
+			p.sink.Error(protocol.Unpaired) // a statement that was not read
+		}
+		return false
+	}
+	if e := o.exchange; e != nil {
+		p.heard(c, e, r)
+	}
+	switch r.kind {
+	case proceeds:
+	case described:
+		if o.kind == describes {
+			p.pop(c)
+		}
+	case copiesIn:
+		if o.kind == executes {
+			p.copies(x)
+		}
+	case failed:
+		p.fails(x, o, r)
+	default:
+		if !o.expects(r.kind) {
+			p.sink.Error(protocol.Unpaired)
+			p.mismatch(x)
+			return false
+		}
+		e := o.exchange
+		kind := o.kind
+		p.pop(c)
+		if kind == executes || kind == runs || kind == calls {
+			p.complete(c, e, r)
+		}
+		c.strange = r.kind == streams
+	}
+	return false
+}
+
+// expects reports whether a result can end the operation.
+func (o *operation) expects(r resultKind) bool {
+	switch o.kind {
+	case parses:
+		return r == parsed
+	case binds:
+		return r == bound
+	case closes:
+		return r == closed
+	case executes, runs:
+		return r >= completed && r <= emptied || r == streams
+	case calls:
+		return r == called
+	}
+	return false
+}
+
+// mismatch gives up the rest of a cycle whose answer is not one to what was seen of it. The next cycle is not concerned.
+func (p *parser) mismatch(x *item) {
+	x.Value.strange = true
+	p.loss = max(p.loss, protocol.CaptureGap)
+	p.giveUp(x)
+}
+
+// giveUp hands over the exchanges of a cycle as unanswered.
+func (p *parser) giveUp(x *item) {
+	c := &x.Value
+	c.strange = true
+	if n := len(c.results); n > 0 && c.results[n-1].kind == isReady {
+		c.results = append(c.results[:0], c.results[n-1])
+	} else {
+		c.results = c.results[:0]
+	}
+	p.emitHeld(c)
+	var last *exchange
+	for o := c.next(); o != nil && o.kind != ready; o = c.next() {
+		if e := o.exchange; e != nil && e != last {
+			last = e
+			p.unanswered(c, o)
+		}
+		p.unsettle(o)
+		p.pop(c)
+	}
+	if c.group != nil && c.group != last {
+		p.drop(c.group)
+	}
+	c.group = nil
+}
+
+// skip forgets what the server passes over after an error, which last was about: up to the end of the cycle.
+func (p *parser) skip(x *item, last *exchange) {
+	c := &x.Value
+	for i := len(c.operations) - 1; i >= c.first; i-- {
+		p.undo(x, &c.operations[i])
+	}
+	p.dropRest(c, last)
+}
+
+// dropRest forgets the exchanges of a cycle up to its end, but for the one of which the last was handed over.
+func (p *parser) dropRest(c *cycle, last *exchange) {
+	group := c.group
+	c.group = nil
+	if group == last {
+		group = nil
+	}
+	for o := c.next(); o != nil && o.kind != ready; o = c.next() {
+		if e := o.exchange; e != nil && e != last {
+			if last = e; e == group {
+				group = nil
+			}
+			p.drop(e)
+		}
+		p.pop(c)
+	}
+	if group != nil { // all of it was answered
+		p.drop(group)
+	}
+}
+
+// finish ends a cycle.
+func (p *parser) finish(x *item, r *result) {
+	c := &x.Value
+	p.emitHeld(c)
+	if o := c.next(); o != nil && o.kind != ready && !c.simple && !c.strange && o.kind != starts {
+		p.sink.Error(protocol.Unpaired)
+	}
+	p.dropRest(c, nil)
+	for c.next() != nil {
+		p.pop(c)
+	}
+	p.proven = true
+	p.release(x)
+}
