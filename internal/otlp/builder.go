@@ -118,13 +118,9 @@ func NewBuilder(options Options) *Builder {
 	if options.AttributeLength == 0 {
 		options.AttributeLength = defaultLength
 	}
-	omitted := make(map[string]bool, len(options.Omitted))
-	for _, key := range options.Omitted {
-		omitted[key] = true
-	}
 	return &Builder{
 		options:     options,
-		omitted:     omitted,
+		omitted:     omittedKeys(options.Omitted),
 		identity:    newIdentity(options.HostID),
 		traceIDs:    trace.NewIdentity(options.Seed),
 		attrLayouts: newAttrLayouts(options.Addresses),

@@ -1,0 +1,36 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+)
+
+// phase is how long a part of an exchange took.
+type phase struct {
+	time.Duration
+	known bool
+}
+
+// phasesOf are the parts of an exchange that was seen whole: the request, from there to the response, and the response. The clock is CLOCK_MONOTONIC, which
+// stands still while the host is suspended.
+func phasesOf(x *protocol.Exchange) (all [3]phase) {
+	if x.Capture != protocol.CaptureComplete {
+		return all
+	}
+	requested, answering := x.RequestEnd.Time, x.ResponseStart.Began
+	if requested != 0 {
+		all[0] = between(x.Start.Began, requested)
+	}
+	if requested != 0 && answering >= requested { // a server may answer before it has read everything
+		all[1] = between(requested, answering)
+	}
+	if answering != 0 && x.Errno == 0 {
+		all[2] = between(answering, x.End.Time)
+	}
+	return all
+}
+
+func between(from, to uint64) phase {
+	return phase{time.Duration(to - min(from, to)), true}
+}
