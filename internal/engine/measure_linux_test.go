@@ -3,7 +3,6 @@
 package engine_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -20,7 +19,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/engine"
@@ -31,93 +29,6 @@ import (
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/testenv"
 )
-
-// metricsSink has the latest point of each series, and what else an engine delivers.
-type metricsSink struct {
-	spanSink
-
-	points sync.Mutex
-	latest map[string]map[string]point // by metric and attributes, and by server.port, which is a test server's
-}
-
-type point struct {
-	count     uint64
-	sum       float64
-	exemplars []pcommon.TraceID
-	ended     bool
-}
-
-func newMetricsSink() *metricsSink { return &metricsSink{latest: map[string]map[string]point{}} }
-
-func (s *metricsSink) DeliverMetrics(_ context.Context, from *otlp.Measurements) {
-	s.points.Lock()
-	defer s.points.Unlock()
-	for _, batch := range from.Take() {
-		for _, r := range batch.ResourceMetrics().All() {
-			for _, m := range r.ScopeMetrics().At(0).Metrics().All() {
-				s.add(m)
-			}
-		}
-	}
-}
-
-func (s *metricsSink) add(m pmetric.Metric) {
-	switch m.Type() {
-	case pmetric.MetricTypeHistogram:
-		for _, p := range m.Histogram().DataPoints().All() {
-			x := point{count: p.Count(), sum: p.Sum(), ended: p.Flags().NoRecordedValue()}
-			for _, e := range p.Exemplars().All() {
-				x.exemplars = append(x.exemplars, e.TraceID())
-			}
-			s.note(m.Name(), p.Attributes(), x)
-		}
-	case pmetric.MetricTypeSum:
-		for _, p := range m.Sum().DataPoints().All() {
-			s.note(m.Name(), p.Attributes(), point{count: uint64(p.IntValue()), ended: p.Flags().NoRecordedValue()})
-		}
-	}
-}
-
-func (s *metricsSink) note(metric string, attributes pcommon.Map, p point) {
-	key, port := metric, ""
-	for name, value := range attributes.All() {
-		if name == "server.port" {
-			port = value.AsString()
-		} else {
-			key += fmt.Sprintf(" %s=%s", name, value.AsString())
-		}
-	}
-	if s.latest[key] == nil {
-		s.latest[key] = map[string]point{}
-	}
-	p.exemplars = append(s.latest[key][port].exemplars, p.exemplars...)
-	s.latest[key][port] = p
-}
-
-// get is the latest point of a series, of all ports.
-func (s *metricsSink) get(key string) (all point) {
-	s.points.Lock()
-	defer s.points.Unlock()
-	for _, p := range s.latest[key] {
-		all.count += p.count
-		all.sum += p.sum
-		all.exemplars = append(all.exemplars, p.exemplars...)
-		all.ended = all.ended || p.ended
-	}
-	return all
-}
-
-// keys are those of all series of metrics with a prefix.
-func (s *metricsSink) keys(prefix string) (keys []string) {
-	s.points.Lock()
-	defer s.points.Unlock()
-	for key := range s.latest {
-		if strings.HasPrefix(key, prefix) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
 
 // measuringOptions are options for metrics.
 func measuringOptions(t *testing.T, sink *metricsSink) engine.Options {
@@ -219,27 +130,63 @@ func checkTruth(t *testing.T, sink *metricsSink, truth map[string]int) {
 // TestMetricsAreTheTruth: of each request at both ends, without a span or a record.
 func TestMetricsAreTheTruth(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
-	const requests, connections = 6000, 32
-	sink := newMetricsSink()
-	opts := measuringOptions(t, sink)
+	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
+		t.Run(string(mode), func(t *testing.T) {
+			sink := newMetricsSink()
+			opts := measuringOptions(t, sink)
+			opts.Mode = mode
+			measureOnly(&opts)
+			truth, s := measureRequests(t, opts, 6000, 32)
+			assert.Empty(t, sink.spans)
+			checkTruth(t, sink, truth)
+			assert.Zero(t, s.SeriesOverflowed)
+			assert.Positive(t, s.Series)
+			for _, key := range sink.keys("") {
+				assert.NotContains(t, key, "/200", "no metric has a path")
+			}
+			if mode == kernel.ModeSocket {
+				assert.Equal(t, s.EndsAsked, s.EndsAsking, "both ends have reported all")
+				edge := fmt.Sprintf("traces_service_graph_request_total client=%[1]s server=%[1]s", ownService(t))
+				assert.EqualValues(t, 6000/32*32, sink.get(edge).count)
+			}
+		})
+	}
+}
+
+// measureOnly leaves out all but metrics.
+func measureOnly(opts *engine.Options) {
 	opts.Telemetry.Records, opts.Telemetry.Traces, opts.Parents = 0, false, 0
+}
+
+// measureRequests sends requests while an engine runs, and returns how many there were.
+func measureRequests(t *testing.T, opts engine.Options, requests, connections int) (truth map[string]int, s engine.Snapshot) {
+	t.Helper()
 	e := engine.New(opts)
 	require.NoError(t, e.Start())
 	server := variedServer(t)
-	truth := askVaried(t, server.URL, requests, connections)
+	truth = askVaried(t, server.URL, requests, connections)
 	server.Close()
-	awaitTrue(t, "all requests", func() bool { return e.Snapshot().Exchanges["http"] >= 2*(requests/connections*connections) })
+	awaitTrue(t, "all requests", func() bool { return e.Snapshot().Exchanges["http"] >= uint64(2*(requests/connections*connections)) })
 	_, err := e.Drain(t.Context())
 	require.NoError(t, err)
-	s := e.Snapshot()
+	s = e.Snapshot()
 	require.NoError(t, e.Close())
+	return truth, s
+}
 
-	assert.Empty(t, sink.spans)
-	checkTruth(t, sink, truth)
-	assert.Zero(t, s.SeriesOverflowed)
-	assert.Positive(t, s.Series)
-	for _, key := range sink.keys("") {
-		assert.NotContains(t, key, "/200", "no metric has a path")
+// TestRestartBeginsAnew: what a second engine emits counts from its own start on, and no earlier.
+func TestRestartBeginsAnew(t *testing.T) {
+	testenv.NeedRoot(t, "loading eBPF programs")
+	key := httpSeries("server", "request.duration", "GET", 200)
+	var last pcommon.Timestamp
+	for range 2 {
+		sink := newMetricsSink()
+		opts := measuringOptions(t, sink)
+		measureOnly(&opts)
+		truth, _ := measureRequests(t, opts, 300, 4)
+		checkTruth(t, sink, truth)
+		assert.Greater(t, sink.get(key).start, last)
+		last = pcommon.NewTimestampFromTime(time.Now())
 	}
 }
 
@@ -254,15 +201,7 @@ func TestSumsAreThoseOfSpans(t *testing.T) {
 			opts.Telemetry.ConnectionSpans = otlp.SpansNever
 			opts.Telemetry.Sampling = sampling.Policy{Threshold: sampling.ThresholdOf(ratio), HonourParent: true}
 			opts.Telemetry.Bounds.Items = 100
-			e := engine.New(opts)
-			require.NoError(t, e.Start())
-			server := variedServer(t)
-			truth := askVaried(t, server.URL, requests, connections)
-			server.Close()
-			awaitTrue(t, "all requests", func() bool { return e.Snapshot().Exchanges["http"] >= 2*(requests/connections*connections) })
-			_, err := e.Drain(t.Context())
-			require.NoError(t, err)
-			require.NoError(t, e.Close())
+			truth, _ := measureRequests(t, opts, requests, connections)
 			checkTruth(t, sink, truth)
 
 			sums, traces := map[string]float64{}, map[pcommon.TraceID]bool{}
@@ -294,7 +233,7 @@ func TestConnectionsAreMeasured(t *testing.T) {
 	testenv.NeedRoot(t, "loading eBPF programs")
 	sink := newMetricsSink()
 	opts := measuringOptions(t, sink)
-	opts.Telemetry.Records, opts.Telemetry.Traces, opts.Parents = 0, false, 0
+	measureOnly(&opts)
 	e := engine.New(opts)
 	require.NoError(t, e.Start())
 	short, long := 20, 3
@@ -354,7 +293,7 @@ func TestSeriesOfAProcessThatHasEndedEnd(t *testing.T) {
 	opts := measuringOptions(t, sink)
 	opts.Rules = []selection.Rule{{Executable: "**/curl"}, opts.Rules[0]}
 	opts.Metrics.StaleAfter = 300 * time.Millisecond
-	opts.Telemetry.Records, opts.Telemetry.Traces, opts.Parents = 0, false, 0
+	measureOnly(&opts)
 	e := engine.New(opts)
 	require.NoError(t, e.Start())
 	server := variedServer(t)

@@ -39,7 +39,7 @@ func TestCardinalityIsBounded(t *testing.T) {
 	assert.LessOrEqual(t, s.Used(), 2000)
 	own, overflow := totals(collect(s, second))
 	assert.EqualValues(t, attempts, own+overflow)
-	assert.EqualValues(t, overflow, r.Overflowed())
+	assert.Equal(t, overflow, r.Overflowed())
 
 	measure(t, r, serving(shop(8)), get(200), second)
 	r.HandOver(2*second, nil)

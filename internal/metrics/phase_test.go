@@ -44,7 +44,7 @@ func TestPhasesOfExchanges(t *testing.T) {
 					}
 				}
 			})
-			assert.Equal(t, len(tc.want), len(got), got)
+			assert.Len(t, got, len(tc.want))
 			for phase, want := range tc.want {
 				assert.InDelta(t, want, got[phase], 1e-9, phase)
 			}

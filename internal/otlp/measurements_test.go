@@ -200,7 +200,7 @@ func TestSeriesThatOverflowAndEndAreMarked(t *testing.T) {
 		}
 		assert.False(t, p.Flags().NoRecordedValue())
 	})
-	assert.EqualValues(t, m.recorder.Overflowed(), overflowed)
+	assert.Equal(t, m.recorder.Overflowed(), overflowed)
 	assert.Positive(t, overflowed)
 
 	m.now += 60 * measuredSecond
