@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -134,9 +135,11 @@ func TestPrometheusScrapesTheTruth(t *testing.T) {
 	}
 	all.Wait()
 	own := filepath.Base(executable(t))
-	for _, side := range []string{"server", "client"} {
+	_, serverPort, err := net.SplitHostPort(server.Listener.Addr().String())
+	require.NoError(t, err)
+	for side, labels := range map[string]string{"server": "", "client": fmt.Sprintf(`, server_port=%q`, serverPort)} { // this process asks others, too
 		eventually(t, 30*time.Second, "the requests of the "+side, func() error {
-			got, err := p.query(fmt.Sprintf(`sum by (http_request_method, http_response_status_code) (http_%s_request_duration_seconds_count{job=%q})`, side, own),
+			got, err := p.query(fmt.Sprintf(`sum by (http_request_method, http_response_status_code) (http_%s_request_duration_seconds_count{job=%q%s})`, side, own, labels),
 				"http_request_method", "http_response_status_code")
 			if err == nil && !assert.ObjectsAreEqual(truth, got) {
 				err = fmt.Errorf("%v, not %v", got, truth)
