@@ -306,3 +306,36 @@ func TestSeriesOfAProcessThatHasEndedEnd(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.Close())
 }
+
+// TestObservedRatioSaysHowMuchIsMissing: with a ring buffer that is far too small, what was measured over the ratio is about the truth.
+func TestObservedRatioSaysHowMuchIsMissing(t *testing.T) {
+	testenv.NeedRoot(t, "loading eBPF programs")
+	const requests, connections = 6000, 8
+	sink := newMetricsSink()
+	opts := measuringOptions(t, sink)
+	measureOnly(&opts)
+	opts.Shards, opts.RingBytes, opts.PollInterval = 1, 1<<17, 100*time.Millisecond
+	opts.Metrics.Interval = time.Hour // the ratio is of what came since the last emission
+	e := engine.New(opts)
+	require.NoError(t, e.Start())
+	server := variedServer(t)
+	truth := 0
+	for _, n := range askVaried(t, server.URL, requests, connections) {
+		truth += n
+	}
+	server.Close()
+	_, err := e.Drain(t.Context())
+	require.NoError(t, err)
+	s := e.Snapshot()
+	require.NoError(t, e.Close())
+	var measured uint64
+	for _, key := range sink.keys("http.server.request.duration") {
+		measured += sink.get(key).count
+	}
+	ratio := sink.get("socketflow.observed.ratio").ratio
+	if s.PayloadLost > 0 {
+		assert.Less(t, ratio, 1.)
+		assert.Less(t, measured, uint64(truth))
+	}
+	assert.InEpsilon(t, truth, float64(measured)/ratio, 0.25)
+}

@@ -27,6 +27,7 @@ type point struct {
 	sum       float64
 	exemplars []pcommon.TraceID
 	ended     bool
+	ratio     float64 // of a gauge
 	start     pcommon.Timestamp
 }
 
@@ -53,6 +54,10 @@ func (s *metricsSink) add(m pmetric.Metric) {
 				x.exemplars = append(x.exemplars, e.TraceID())
 			}
 			s.note(m.Name(), p.Attributes(), x)
+		}
+	case pmetric.MetricTypeGauge:
+		for _, p := range m.Gauge().DataPoints().All() {
+			s.note(m.Name(), p.Attributes(), point{ratio: p.DoubleValue(), ended: p.Flags().NoRecordedValue()})
 		}
 	case pmetric.MetricTypeSum:
 		for _, p := range m.Sum().DataPoints().All() {
@@ -85,6 +90,7 @@ func (s *metricsSink) get(key string) (all point) {
 		all.count += p.count
 		all.sum += p.sum
 		all.exemplars = append(all.exemplars, p.exemplars...)
+		all.ratio = p.ratio
 		all.ended, all.start = all.ended || p.ended, p.start
 	}
 	return all
