@@ -6,33 +6,27 @@ import "math"
 type Point struct {
 	Count         uint64
 	Sum, Min, Max float64
-	Buckets       []uint64     // explicit: between bounds; nil: the series has others
-	Exponential   *Exponential // nil: the series has none
-}
-
-// newPoint returns an empty point of an instrument.
-func newPoint(i *Instrument, exponential bool) Point {
-	switch {
-	case i.Kind != Histogram:
-		return Point{}
-	case exponential:
-		return Point{Exponential: new(Exponential)}
-	default:
-		return Point{Buckets: make([]uint64, len(i.Bounds)+1)}
-	}
+	Buckets       []uint64     // explicit: between bounds; nil: there are others, or no values
+	Exponential   *Exponential // nil: there are others, or no values
 }
 
 // record adds a value, which is not negative.
-func (p *Point) record(value float64, bounds []float64) {
+func (p *Point) record(value float64, bounds []float64, exponential bool) {
 	if p.Count == 0 || value < p.Min {
 		p.Min = value
 	}
 	p.Max = max(p.Max, value)
 	p.Count++
 	p.Sum += value
-	if p.Exponential != nil {
+	if exponential {
+		if p.Exponential == nil {
+			p.Exponential = new(Exponential)
+		}
 		p.Exponential.record(value)
 		return
+	}
+	if p.Buckets == nil { // most series have no values of some instruments
+		p.Buckets = make([]uint64, len(bounds)+1)
 	}
 	p.Buckets[bucketOf(value, bounds)]++
 }
@@ -71,12 +65,19 @@ func (p *Point) merge(from *Point) {
 	p.Min, p.Max = min(p.Min, from.Min), max(p.Max, from.Max)
 	p.Count += from.Count
 	p.Sum += from.Sum
+	if p.Buckets == nil && from.Buckets != nil {
+		p.Buckets = make([]uint64, len(from.Buckets))
+	}
 	for i, n := range from.Buckets {
 		p.Buckets[i] += n
 	}
-	if p.Exponential != nil {
-		p.Exponential.merge(from.Exponential)
+	if from.Exponential == nil {
+		return
 	}
+	if p.Exponential == nil {
+		p.Exponential = new(Exponential)
+	}
+	p.Exponential.merge(from.Exponential)
 }
 
 // reset empties the point, and keeps its memory.

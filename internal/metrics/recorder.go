@@ -45,6 +45,7 @@ type Tally struct {
 	exemplars exemplars
 	// level is what there is of a Level at present, and handedLevel what the store knows of it.
 	level, handedLevel int64
+	exponential        bool
 }
 
 // Recorder returns a new recorder of the store.
@@ -205,19 +206,11 @@ func (r *Recorder) tallyOf(o *owner, s *Series) *Tally {
 }
 
 func (r *Recorder) newTally(s *Series) *Tally {
-	return &Tally{series: s, points: newPoints(s.Family, r.store.options.Exponential)}
-}
-
-func newPoints(f *Family, exponential bool) []Point {
-	points := make([]Point, len(f.Instruments))
-	for i := range points {
-		points[i] = newPoint(&f.Instruments[i], exponential)
-	}
-	return points
+	return &Tally{series: s, points: make([]Point, len(s.Family.Instruments)), exponential: r.store.options.Exponential}
 }
 
 func (t *Tally) record(instrument int, value float64) {
-	t.points[instrument].record(value, t.series.Family.Instruments[instrument].Bounds)
+	t.points[instrument].record(value, t.series.Family.Instruments[instrument].Bounds, t.exponential)
 }
 
 func (t *Tally) recordSize(instrument int, n protocol.Size) {

@@ -144,5 +144,5 @@ func (s *Store) begin(info *process.Info, id identity, at int64) *Resource {
 
 // newSeries begins a series that has something of a time on.
 func (s *Store) newSeries(r *Resource, f *Family, at int64) *Series {
-	return &Series{Family: f, Points: newPoints(f, s.options.Exponential), Start: min(s.began, at), resource: r, touched: max(s.began, at)}
+	return &Series{Family: f, Points: make([]Point, len(f.Instruments)), Start: min(s.began, at), resource: r, touched: max(s.began, at)}
 }
