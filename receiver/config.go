@@ -157,6 +157,8 @@ type TraceConfig struct {
 	// Parents says which evidence within a process makes a request that it sends the child of one that it has received: "certain" (kinds that were
 	// right in 99 of 100 cases at least, as measured, but for what timers send), "likely" (further ones), "off" (none). Default: certain.
 	Parents Parents `mapstructure:"parents"`
+	// Phases gives spans of requests how long their parts took: socketflow.duration.*. Default: false.
+	Phases bool `mapstructure:"phases"`
 	// ObservedNetworks are networks of other hosts whose connections are observed by a receiver like this one, by address and number of bits:
 	// 10.0.0.0/8, fd00::/8; at most 256. Of a request from or to there, the span of the end that is asked is the child of the other end's, which
 	// that receiver emits. An address is the one that the socket has for its peer, so that behind NAT it may be a gateway's. Default: none.

@@ -77,7 +77,7 @@ func (r *Recorder) Exchanged(c *socket.Connection, x *protocol.Exchange, took ti
 	}
 	m := measured{family: f, took: took, at: at, request: x.RequestBody, response: x.ResponseBody, asking: asking, failed: x.Error != "" || x.Errno != 0}
 	if f.phases > 0 {
-		m.phases = phasesOf(x)
+		m.phases = x.Phases()
 	}
 	if f.graph {
 		r.connect(c, &m)
@@ -104,7 +104,7 @@ type measured struct {
 	took              time.Duration
 	at                int64 // Unix time, ns: the end
 	request, response protocol.Size
-	phases            [3]phase
+	phases            [3]protocol.Phase
 	asking            bool // this end began it
 	failed            bool
 
@@ -133,7 +133,7 @@ func (r *Recorder) add(info *process.Info, m *measured, attributes func() []Attr
 	}
 	if first := m.family.phases; first > 0 {
 		for i, took := range m.phases {
-			if took.known {
+			if took.Known {
 				t.record(first+i, took.Seconds())
 			}
 		}

@@ -47,6 +47,7 @@ type Options struct {
 	Traces          bool        // build spans
 	Addresses       AddressAttributes
 	ConnectionSpans SpanPolicy
+	Phases          bool // spans of exchanges say how long their parts took
 	// AttributeLength is how many bytes an attribute's value has at most. 0: 2048.
 	AttributeLength int
 	Host            process.Host // of all processes

@@ -35,7 +35,7 @@ func kindOf(x *protocol.Exchange, r event.Role) ptrace.SpanKind {
 		return ptrace.SpanKindInternal
 	}
 	sent := 0
-	if (x.Initiator == protocol.FromClient) == (r == event.RoleClient) {
+	if asksIn(x, r) {
 		sent = 1
 	}
 	return row(exchangeKinds[:], x.Kind)[sent]
@@ -55,6 +55,9 @@ func (b *Builder) Measured(t *metrics.Tally, c *socket.Connection, x *protocol.E
 	r.read(c, &exchanging, &b.texts)
 	r.tally = t
 	r.readExchange(x, &b.texts)
+	if b.options.Phases {
+		r.readPhases()
+	}
 	r.id = b.ids.of(c.ID, b.identity)
 	r.interned, r.bound = &b.interned, &b.bound
 

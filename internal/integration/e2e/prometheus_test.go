@@ -44,10 +44,7 @@ type prometheus struct {
 
 func startPrometheus(t testing.TB, target int) *prometheus {
 	t.Helper()
-	binary, err := exec.LookPath("prometheus")
-	if err != nil {
-		testenv.Lacking(t, "needs Prometheus: apt-get install prometheus (%v)", err)
-	}
+	binary := testenv.NeedProgram(t, "prometheus", "prometheus")
 	dir, port := openDir(t), freePort(t)
 	config := writeFile(t, filepath.Join(dir, "prometheus.yaml"), fmt.Sprintf(`
 global: {scrape_interval: 1s}
