@@ -78,6 +78,9 @@ type Config struct {
 	// Sampling is which spans are kept.
 	Sampling SamplingConfig `mapstructure:"sampling"`
 
+	// Metrics is how metrics are emitted. There are some if the receiver is in a pipeline of metrics.
+	Metrics MetricsConfig `mapstructure:"metrics"`
+
 	// ResourceAttributes switches the attributes of the resource, each by its name and "enabled". Default: all but
 	// process.command_args, which may hold secrets.
 	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
@@ -157,6 +160,8 @@ type TraceConfig struct {
 	// Parents says which evidence within a process makes a request that it sends the child of one that it has received: "certain" (kinds that were
 	// right in 99 of 100 cases at least, as measured, but for what timers send), "likely" (further ones), "off" (none). Default: certain.
 	Parents Parents `mapstructure:"parents"`
+	// Phases gives spans of requests how long their parts took: socketflow.duration.*. Default: false.
+	Phases bool `mapstructure:"phases"`
 	// ObservedNetworks are networks of other hosts whose connections are observed by a receiver like this one, by address and number of bits:
 	// 10.0.0.0/8, fd00::/8; at most 256. Of a request from or to there, the span of the end that is asked is the child of the other end's, which
 	// that receiver emits. An address is the one that the socket has for its peer, so that behind NAT it may be a gateway's. Default: none.
@@ -185,6 +190,43 @@ type KeepConfig struct {
 	SlowerThan time.Duration `mapstructure:"slower_than"`
 }
 
+// MetricsConfig is how metrics are emitted.
+type MetricsConfig struct {
+	// Interval is the time between two emissions: 1s to 1h. Default: 15s.
+	Interval time.Duration `mapstructure:"interval"`
+
+	// Temporality is since when a point counts: "cumulative" (since its series has begun) or "delta" (since the last emission).
+	// Default: cumulative.
+	Temporality Temporality `mapstructure:"temporality"`
+
+	// Histograms have buckets with the bounds that the conventions advise ("explicit"), or with exponential ones ("exponential"), at most 160.
+	// Default: explicit.
+	Histograms Histograms `mapstructure:"histograms"`
+
+	// StaleAfter is for how long a series to which nothing is added goes on if its process has ended, or its room is needed: 10s to 24h.
+	// Default: 5m.
+	StaleAfter time.Duration `mapstructure:"stale_after"`
+
+	// Phases measures the parts of what requests take, too: sending, waiting, receiving; receiving, handling, sending. Default: false.
+	Phases bool `mapstructure:"phases"`
+
+	// Peers are names of other ends of connections that are on other hosts and have no name in DNS, at most 256. The first one that matches counts.
+	// Default: none.
+	Peers []PeerConfig `mapstructure:"peers"`
+}
+
+// PeerConfig is a name for the other ends of connections.
+type PeerConfig struct {
+	// Name is the service's.
+	Name string `mapstructure:"name"`
+
+	// CIDR is the network of their addresses: 10.1.0.0/16, fd00::/8.
+	CIDR string `mapstructure:"cidr"`
+
+	// Port is that of the end which has accepted the connection: 1 to 65535; 0 means any. Default: 0.
+	Port int `mapstructure:"port"`
+}
+
 // LimitsConfig bounds the receiver's memory.
 type LimitsConfig struct {
 	// Sockets is how many sockets of each transport (TCP, UDP, Unix) are followed at a time, in all shards together: 64 to 16777216.
@@ -197,6 +239,10 @@ type LimitsConfig struct {
 	// Requests is how many requests of one connection may wait for their responses: 1 to 65536. Beyond it the oldest are
 	// dropped, and counted. Default: 4096.
 	Requests int `mapstructure:"requests"`
+
+	// Series is how many series metrics have at a time, in all shards together: 64 to 1048576. No process takes more than are left for the others.
+	// What has no room is added to a series with the attribute otel.metric.overflow, and counted. Default: 20000.
+	Series int `mapstructure:"series"`
 
 	// HeadSize is how many bytes of a request's or a response's head are read: 1KiB to 1MiB. Default: 64KiB.
 	HeadSize ByteSize `mapstructure:"head_size"`
@@ -319,6 +365,24 @@ const (
 	ParentsOff     Parents = "off"
 )
 
+// Temporality is since when a point of a metric counts.
+type Temporality string
+
+// The choices.
+const (
+	TemporalityCumulative Temporality = "cumulative"
+	TemporalityDelta      Temporality = "delta"
+)
+
+// Histograms is which buckets histograms have.
+type Histograms string
+
+// The choices.
+const (
+	HistogramsExplicit    Histograms = "explicit"
+	HistogramsExponential Histograms = "exponential"
+)
+
 // ConnectionSpans is which connections get a span.
 type ConnectionSpans string
 
@@ -361,6 +425,12 @@ const (
 	maxNames         = 256
 	maxMemory        = 1 << 38
 	maxSlowerThan    = time.Hour
+	minSeries        = 64
+	maxSeries        = 1 << 20
+	minInterval      = time.Second
+	maxInterval      = time.Hour
+	minStale         = 10 * time.Second
+	maxStale         = 24 * time.Hour
 	minBatchTimeout  = time.Millisecond
 	maxBatchTimeout  = 10 * time.Second
 	minShutdown      = 100 * time.Millisecond
@@ -370,24 +440,27 @@ const (
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Mode:               ModeAuto,
-		Attachment:         AttachmentAuto,
-		OnUnsupported:      OnUnsupportedFail,
-		ExcludeSelf:        true,
-		ExcludeOTLP:        true,
-		AddressAttributes:  AddressAttributesBoth,
-		ConnectionRecords:  []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
-		ConnectionSpans:    ConnectionSpansAuto,
-		TLS:                TLSConfig{OpenSSL: true, Go: true, GnuTLS: true},
-		Trace:              TraceConfig{Parents: ParentsCertain},
-		Sampling:           SamplingConfig{Ratio: 1, HonourParent: true, Keep: KeepConfig{Errors: true}},
+		Mode:              ModeAuto,
+		Attachment:        AttachmentAuto,
+		OnUnsupported:     OnUnsupportedFail,
+		ExcludeSelf:       true,
+		ExcludeOTLP:       true,
+		AddressAttributes: AddressAttributesBoth,
+		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
+		ConnectionSpans:   ConnectionSpansAuto,
+		TLS:               TLSConfig{OpenSSL: true, Go: true, GnuTLS: true},
+		Trace:             TraceConfig{Parents: ParentsCertain},
+		Sampling:          SamplingConfig{Ratio: 1, HonourParent: true, Keep: KeepConfig{Errors: true}},
+		Metrics: MetricsConfig{
+			Interval: 15 * time.Second, Temporality: TemporalityCumulative, Histograms: HistogramsExplicit, StaleAfter: 5 * time.Minute,
+		},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Transports:         []Transport{TransportTCP, TransportUDP, TransportUnix},
 		Protocols:          registry.Configs(),
 		Payload:            PayloadConfig{CallLimit: 256 << 10, BurstLimit: 64 << 20},
 		PollInterval:       100 * time.Millisecond,
 		UDPIdleTimeout:     time.Minute,
-		Limits:             LimitsConfig{Sockets: 65536, Processes: 16384, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20, AttributeLength: 2 << 10},
+		Limits:             LimitsConfig{Sockets: 65536, Processes: 16384, Series: 20000, Requests: 4096, HeadSize: 64 << 10, Memory: 64 << 20, AttributeLength: 2 << 10},
 		Completion: CompletionConfig{
 			Timeout: time.Second, LookupAfter: 20 * time.Millisecond,
 			SocketEvents: 1024, SocketBytes: 1 << 20, Events: 65536, Bytes: 64 << 20,

@@ -64,7 +64,7 @@ func sumOf(t *testing.T, tel *componenttest.Telemetry, name string) int64 {
 func TestEmitterHandsOver(t *testing.T) {
 	set, tel, logged := settingsOf(t)
 	traces, logs := &consumertest.TracesSink{}, &consumertest.LogsSink{}
-	o, err := newEmitter(set, traces, logs)
+	o, err := newEmitter(set, consumers{traces: traces, logs: logs})
 	require.NoError(t, err)
 
 	o.consumeTraces(t.Context(), spansOf(3))
@@ -86,7 +86,7 @@ func TestEmitterHandsOver(t *testing.T) {
 func TestEmitterCountsRefusals(t *testing.T) {
 	set, tel, logged := settingsOf(t)
 	full := errors.New("full")
-	o, err := newEmitter(set, consumertest.NewErr(full), consumertest.NewErr(full))
+	o, err := newEmitter(set, consumers{traces: consumertest.NewErr(full), logs: consumertest.NewErr(full)})
 	require.NoError(t, err)
 	now := time.Unix(1000, 0)
 	o.losses.now = func() time.Time { return now }
@@ -98,14 +98,14 @@ func TestEmitterCountsRefusals(t *testing.T) {
 	assert.Equal(t, int64(3), sumOf(t, tel, "otelcol_receiver_refused_spans"))
 	assert.Equal(t, int64(10), sumOf(t, tel, "otelcol_receiver_refused_log_records"))
 
-	assert.Equal(t, []items{{3, 0}}, lossesIn(t, logged), "the first one is logged at once, the next ones wait")
+	assert.Equal(t, []items{{spans: 3}}, lossesIn(t, logged), "the first one is logged at once, the next ones wait")
 	now = now.Add(lossLogPause)
 	o.consumeTraces(t.Context(), spansOf(1))
-	assert.Equal(t, []items{{1, 10}}, lossesIn(t, logged), "with those that waited")
+	assert.Equal(t, []items{{spans: 1, records: 10}}, lossesIn(t, logged), "with those that waited")
 	o.consumeTraces(t.Context(), spansOf(2))
 	assert.Empty(t, lossesIn(t, logged))
 	o.losses.stop()
-	assert.Equal(t, []items{{2, 0}}, lossesIn(t, logged), "what still waited")
+	assert.Equal(t, []items{{spans: 2}}, lossesIn(t, logged), "what still waited")
 	o.losses.settle(true, time.Second)
 	assert.Empty(t, lossesIn(t, logged))
 }
@@ -115,7 +115,7 @@ func lossesIn(t *testing.T, logged *observer.ObservedLogs) (lines []items) {
 	for _, line := range logged.TakeAll() {
 		fields := line.ContextMap()
 		assert.Equal(t, "full", fields["last_error"])
-		lines = append(lines, items{int(fields["spans"].(int64)), int(fields["log_records"].(int64))})
+		lines = append(lines, items{int(fields["spans"].(int64)), int(fields["log_records"].(int64)), int(fields["data_points"].(int64))})
 	}
 	return lines
 }
@@ -127,15 +127,15 @@ func TestLossesAtShutdownAreLoggedOnce(t *testing.T) {
 		whole bool
 		line  items
 	}{
-		"the pipeline has answered for everything":     {whole: true, line: items{3, 10}},
-		"the pipeline has not answered for everything": {line: items{3, 17}},
+		"the pipeline has answered for everything":     {whole: true, line: items{spans: 3, records: 10}},
+		"the pipeline has not answered for everything": {line: items{spans: 3, records: 17}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			set, _, logged := settingsOf(t)
-			o, err := newEmitter(set, consumertest.NewErr(full), consumertest.NewErr(full))
+			o, err := newEmitter(set, consumers{traces: consumertest.NewErr(full), logs: consumertest.NewErr(full)})
 			require.NoError(t, err)
 			o.consumeLogs(t.Context(), recordsOf(2))
-			assert.Equal(t, []items{{0, 2}}, lossesIn(t, logged), "before the shutdown")
+			assert.Equal(t, []items{{records: 2}}, lossesIn(t, logged), "before the shutdown")
 			if !tc.whole {
 				o.losses.begin(items{records: 7})
 			}
@@ -146,11 +146,11 @@ func TestLossesAtShutdownAreLoggedOnce(t *testing.T) {
 			assert.Empty(t, lossesIn(t, logged), "they wait for the last line")
 			o.losses.settle(tc.whole, time.Second)
 			assert.Equal(t, []items{tc.line}, lossesIn(t, logged))
-			assert.Equal(t, items{tc.line.spans, tc.line.records + 2}, o.losses.all(), "the lines have all that is counted")
+			assert.Equal(t, items{spans: tc.line.spans, records: tc.line.records + 2}, o.losses.all(), "the lines have all that is counted")
 
 			o.losses.end(items{records: 7}, full)
 			assert.Empty(t, lossesIn(t, logged), "an answer that comes too late changes nothing")
-			assert.Equal(t, items{tc.line.spans, tc.line.records + 2}, o.losses.all())
+			assert.Equal(t, items{spans: tc.line.spans, records: tc.line.records + 2}, o.losses.all())
 		})
 	}
 }
@@ -158,7 +158,7 @@ func TestLossesAtShutdownAreLoggedOnce(t *testing.T) {
 func TestEmitterOfOneSignal(t *testing.T) {
 	set, _, _ := settingsOf(t)
 	logs := &consumertest.LogsSink{}
-	o, err := newEmitter(set, nil, logs)
+	o, err := newEmitter(set, consumers{logs: logs})
 	require.NoError(t, err)
 	o.consumeTraces(t.Context(), spansOf(3))
 	o.consumeLogs(t.Context(), recordsOf(5))

@@ -23,8 +23,15 @@ type observation interface {
 	shutdown(ctx context.Context) error
 }
 
-// observationMaker makes an observation, which does nothing before start. One of the consumers may be nil, but not both.
-type observationMaker func(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error)
+// consumers are those of the pipelines; nil: none asked for the signal. There is one at least.
+type consumers struct {
+	traces  consumer.Traces
+	logs    consumer.Logs
+	metrics consumer.Metrics
+}
+
+// observationMaker makes an observation, which does nothing before start.
+type observationMaker func(cfg *Config, set receiver.Settings, to consumers) (observation, error)
 
 // signal is a kind of telemetry that a pipeline may use a configuration for.
 type signal int
@@ -32,6 +39,7 @@ type signal int
 const (
 	signalTraces signal = iota
 	signalLogs
+	signalMetrics
 	signals
 )
 
@@ -48,7 +56,7 @@ func newInstances(makeObservation observationMaker) *instances {
 }
 
 // join returns the component of one signal. If the instance of the configuration already has this signal, join makes a new instance.
-func (t *instances) join(cfg *Config, set receiver.Settings, sig signal, connect func(*instance)) *member {
+func (t *instances) join(cfg *Config, set receiver.Settings, sig signal, connect func(*consumers)) *member {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	i := t.byConfig[cfg]
@@ -59,7 +67,7 @@ func (t *instances) join(cfg *Config, set receiver.Settings, sig signal, connect
 		t.byConfig[cfg] = i
 	}
 	i.joined[sig] = true
-	connect(i)
+	connect(&i.consumers)
 	return &member{instance: i}
 }
 
@@ -83,9 +91,8 @@ type instance struct {
 	leave           func() // removes the instance from its table
 
 	// Written by join only, which comes before every Start.
-	joined [signals]bool
-	traces consumer.Traces
-	logs   consumer.Logs
+	joined    [signals]bool
+	consumers consumers
 
 	mu          sync.Mutex
 	observation observation  // nil: not running
@@ -102,7 +109,7 @@ func (i *instance) start(ctx context.Context, host component.Host) error {
 	}
 	hosts := &sharedHosts{Host: host}
 	hosts.add(host)
-	o, err := i.makeObservation(i.cfg, i.set, i.traces, i.logs)
+	o, err := i.makeObservation(i.cfg, i.set, i.consumers)
 	if err == nil {
 		err = o.start(ctx, hosts)
 	}

@@ -24,8 +24,7 @@ import (
 
 // fakeEngine records its calls.
 type fakeEngine struct {
-	traces             consumer.Traces
-	logs               consumer.Logs
+	consumers
 	host               component.Host
 	startErr, stopErr  error
 	started, shutdowns int
@@ -53,11 +52,11 @@ type bench struct {
 
 func newBench() *bench {
 	b := &bench{}
-	b.instances = newInstances(func(_ *Config, _ receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error) {
+	b.instances = newInstances(func(_ *Config, _ receiver.Settings, to consumers) (observation, error) {
 		if b.makeErr != nil {
 			return nil, b.makeErr
 		}
-		e := &fakeEngine{traces: traces, logs: logs, startErr: b.startErr, stopErr: b.stopErr}
+		e := &fakeEngine{consumers: to, startErr: b.startErr, stopErr: b.stopErr}
 		b.engines = append(b.engines, e)
 		return e, nil
 	})
@@ -65,11 +64,15 @@ func newBench() *bench {
 }
 
 func (b *bench) addTraces(cfg *Config, next consumer.Traces) component.Component {
-	return b.join(cfg, receivertest.NewNopSettings(metadata.Type), signalTraces, func(i *instance) { i.traces = next })
+	return b.join(cfg, receivertest.NewNopSettings(metadata.Type), signalTraces, func(to *consumers) { to.traces = next })
 }
 
 func (b *bench) addLogs(cfg *Config, next consumer.Logs) component.Component {
-	return b.join(cfg, receivertest.NewNopSettings(metadata.Type), signalLogs, func(i *instance) { i.logs = next })
+	return b.join(cfg, receivertest.NewNopSettings(metadata.Type), signalLogs, func(to *consumers) { to.logs = next })
+}
+
+func (b *bench) addMetrics(cfg *Config, next consumer.Metrics) component.Component {
+	return b.join(cfg, receivertest.NewNopSettings(metadata.Type), signalMetrics, func(to *consumers) { to.metrics = next })
 }
 
 // reportingHost is a host that takes reports of the component's status.
@@ -206,8 +209,8 @@ func TestUnsupportedWarn(t *testing.T) {
 	set.Logger = zap.New(core)
 	cfg := createDefaultConfig().(*Config)
 	cfg.OnUnsupported = OnUnsupportedWarn
-	tr := b.join(cfg, set, signalTraces, func(i *instance) { i.traces = consumertest.NewNop() })
-	lg := b.join(cfg, set, signalLogs, func(i *instance) { i.logs = consumertest.NewNop() })
+	tr := b.join(cfg, set, signalTraces, func(to *consumers) { to.traces = consumertest.NewNop() })
+	lg := b.join(cfg, set, signalLogs, func(to *consumers) { to.logs = consumertest.NewNop() })
 
 	trHost, lgHost := newReportingHost(), newReportingHost()
 	require.NoError(t, tr.Start(t.Context(), trHost))

@@ -9,12 +9,13 @@ import (
 
 const lossLogPause = 10 * time.Second
 
-// items are a number of spans and of log records.
-type items struct{ spans, records int }
+// items are a number of spans, of log records and of points of metrics.
+type items struct{ spans, records, points int }
 
 func (i *items) add(n items) {
 	i.spans += n.spans
 	i.records += n.records
+	i.points += n.points
 }
 
 // losses counts the items that the pipeline refused, and logs each of them once: while the receiver runs, in at most one line per pause;
@@ -47,7 +48,7 @@ func (l *losses) end(n items, err error) {
 	if l.settled {
 		return
 	}
-	l.inHand.add(items{-n.spans, -n.records})
+	l.inHand.add(items{-n.spans, -n.records, -n.points})
 	if err == nil {
 		return
 	}
@@ -91,7 +92,7 @@ func (l *losses) logRefused() {
 }
 
 func (l *losses) write(message string, fields ...zap.Field) {
-	fields = append(fields, zap.Int("spans", l.unlogged.spans), zap.Int("log_records", l.unlogged.records))
+	fields = append(fields, zap.Int("spans", l.unlogged.spans), zap.Int("log_records", l.unlogged.records), zap.Int("data_points", l.unlogged.points))
 	if l.last != nil {
 		fields = append(fields, zap.NamedError("last_error", l.last))
 	}

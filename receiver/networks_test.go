@@ -26,12 +26,12 @@ func TestObservedNetworksAreBounded(t *testing.T) {
 func TestObservedNetworksReachTheEngine(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Trace.ObservedNetworks = []string{"10.0.0.0/8", "fd00::/8"}
-	out, err := newEmitter(receivertest.NewNopSettings(metadata.Type), nil, consumertest.NewNop())
+	out, err := newEmitter(receivertest.NewNopSettings(metadata.Type), consumers{logs: consumertest.NewNop()})
 	require.NoError(t, err)
 	options, err := cfg.engineOptions("", out)
 	require.NoError(t, err)
 	assert.Empty(t, options.ObservedNetworks, "no spans are wanted")
-	out.traces = consumertest.NewNop()
+	out.to.traces = consumertest.NewNop()
 	options, err = cfg.engineOptions("", out)
 	require.NoError(t, err)
 	assert.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, options.ObservedNetworks)

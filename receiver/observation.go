@@ -9,7 +9,6 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
-	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/receiver"
 
@@ -35,8 +34,8 @@ type hostObservation struct {
 	telemetry *telemetry
 }
 
-func newHostObservation(cfg *Config, set receiver.Settings, traces consumer.Traces, logs consumer.Logs) (observation, error) {
-	out, err := newEmitter(set, traces, logs)
+func newHostObservation(cfg *Config, set receiver.Settings, to consumers) (observation, error) {
+	out, err := newEmitter(set, to)
 	if err != nil {
 		return nil, err
 	}
@@ -117,23 +116,33 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 			SocketBytes: int(c.Completion.SocketBytes), Items: c.Completion.Events, Bytes: int(c.Completion.Bytes),
 		},
 		Telemetry: otlp.Options{
-			Records: c.recordKinds(out.logs != nil), Traces: out.traces != nil,
+			Records: c.recordKinds(out.to.logs != nil), Traces: out.to.traces != nil,
 			Addresses: addressAttributes[c.AddressAttributes], ConnectionSpans: connectionSpans[c.ConnectionSpans],
 			Omitted: omittedOf(&c.ResourceAttributes), AttributeLength: int(c.Limits.AttributeLength),
 			ScopeName: metadata.ScopeName, ScopeVersion: version,
-			Sampling: c.Sampling.policy(),
-			Bounds:   otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
+			Sampling: c.Sampling.policy(), Phases: c.Trace.Phases,
+			Bounds: otlp.Bounds{Items: c.Batch.Size, Bytes: int(c.Batch.Bytes)},
 		},
 		CommandArgs:  c.ResourceAttributes.ProcessCommandArgs.Enabled,
 		BatchTimeout: c.Batch.Timeout, Sink: out,
 	}
-	if out.traces != nil { // exchanges are spans
+	if out.to.metrics != nil {
+		var err error
+		options.MetricsSink = out
+		if options.Metrics, err = c.metricsOptions(); err != nil {
+			return engine.Options{}, err
+		}
+	}
+	if out.to.traces != nil {
 		var err error
 		options.Parents = parents[c.Trace.Parents]
-		options.TLS = c.TLS.libraries()
 		if options.ObservedNetworks, err = c.Trace.networks(); err != nil {
 			return engine.Options{}, err
 		}
+	}
+	if out.to.traces != nil || out.to.metrics != nil { // exchanges are of interest
+		var err error
+		options.TLS = c.TLS.libraries()
 		options.Protocols, err = registry.Configured(c.Protocols, protocol.Limits{HeadBytes: int(c.Limits.HeadSize), Outstanding: c.Limits.Requests})
 		if err != nil {
 			return engine.Options{}, err

@@ -18,7 +18,7 @@ func TestResourceAttributesThatAreNotEnabledAreOmitted(t *testing.T) {
 
 	cfg := createDefaultConfig().(*Config)
 	cfg.ResourceAttributes = resourceAttributes(t, "process.command_args", true, "host.name", false)
-	out, err := newEmitter(receivertest.NewNopSettings(metadata.Type), consumertest.NewNop(), nil)
+	out, err := newEmitter(receivertest.NewNopSettings(metadata.Type), consumers{traces: consumertest.NewNop()})
 	require.NoError(t, err)
 	options, err := cfg.engineOptions("1", out)
 	require.NoError(t, err)

@@ -154,6 +154,14 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowPeerNamesEvicted, func(s *snapshot, observe observe) { observe(int64(s.PeerNames.Evicted)) }},
 		{m.SocketflowProcessesMapFull, func(s *snapshot, observe observe) { observe(int64(s.ProcessesMapFull)) }},
 		{m.SocketflowAttributesTruncated, func(s *snapshot, observe observe) { observe(int64(s.AttributesTruncated)) }},
+		{m.SocketflowSeries, func(s *snapshot, observe observe) { observe(int64(s.Series)) }},
+		{m.SocketflowEndsUnmatched, func(s *snapshot, observe observe) {
+			both := min(s.EndsAsked, s.EndsAsking)
+			observe(int64(s.EndsAsking-both), attribute.String("end", "client"))
+			observe(int64(s.EndsAsked-both), attribute.String("end", "server"))
+		}},
+		{m.SocketflowPeersUnsettled, func(s *snapshot, observe observe) { observe(int64(s.MeasuredUnknown)) }},
+		{m.SocketflowSeriesOverflowed, func(s *snapshot, observe observe) { observe(int64(s.SeriesOverflowed)) }},
 		{m.SocketflowParents, func(s *snapshot, observe observe) {
 			for source, n := range s.Parents {
 				name := trace.Source(source).String()
@@ -225,6 +233,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowItemsRefused, func(s *snapshot, observe observe) {
 			observe(int64(s.refused.records), bySignal("logs"))
 			observe(int64(s.refused.spans), bySignal("spans"))
+			observe(int64(s.refused.points), bySignal("metrics"))
 		}},
 	}, ofSyscallMode([]metricRow{
 		{m.SocketflowAddressesCompleted, func(s *snapshot, observe observe) {

@@ -57,7 +57,8 @@ func byKind(value func(event.Kind) int64, attributes ...string) (all points) {
 func TestTelemetry(t *testing.T) {
 	set, tel, _ := settingsOf(t)
 	set.ID = component.NewID(metadata.Type)
-	s := snapshot{refused: items{spans: 17, records: 16}, Snapshot: engine.Snapshot{
+	s := snapshot{refused: items{spans: 17, records: 16, points: 812}, Snapshot: engine.Snapshot{
+		Series: 813, SeriesOverflowed: 814, MeasuredUnknown: 815, EndsAsked: 816, EndsAsking: 819,
 		Mode:     ModeSyscall,
 		Programs: map[string]int{"tp_btf": 4, "tracepoint": 2},
 		Statuses: []kernel.ProgramStatus{
@@ -225,6 +226,10 @@ func TestTelemetry(t *testing.T) {
 				point(809, "source", "forward"), point(810, "source", "only"), point(811, "source", "last"),
 			},
 		},
+		"series":            {metadatatest.AssertEqualSocketflowSeries, points{point(813)}},
+		"series_overflowed": {metadatatest.AssertEqualSocketflowSeriesOverflowed, points{point(814)}},
+		"peers_unsettled":   {metadatatest.AssertEqualSocketflowPeersUnsettled, points{point(815)}},
+		"ends_unmatched":    {metadatatest.AssertEqualSocketflowEndsUnmatched, points{point(3, "end", "client"), point(0, "end", "server")}},
 		"spans_sampled_out": {
 			metadatatest.AssertEqualSocketflowSpansSampledOut, points{point(59, "cause", "ratio"), point(60, "cause", "parent")},
 		},
@@ -259,7 +264,7 @@ func TestTelemetry(t *testing.T) {
 		"data_strays":    {metadatatest.AssertEqualSocketflowDataStrays, points{point(41)}},
 		"left_out":       {metadatatest.AssertEqualSocketflowLeftOut, points{point(54, "cause", "other_end"), point(55, "cause", "otlp")}},
 		"items_refused": {
-			metadatatest.AssertEqualSocketflowItemsRefused, points{point(16, "signal", "logs"), point(17, "signal", "spans")},
+			metadatatest.AssertEqualSocketflowItemsRefused, points{point(16, "signal", "logs"), point(17, "signal", "spans"), point(812, "signal", "metrics")},
 		},
 	} {
 		t.Run(name, func(t *testing.T) { tc.equal(t, tel, tc.want, metricdatatest.IgnoreTimestamp()) })
@@ -269,12 +274,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 48, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 52, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 48, calls)
+	assert.Equal(t, 52, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -22,6 +22,8 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[ConnectionRecord]():  words(ConnectionRecordOpen, ConnectionRecordClose, ConnectionRecordFail),
 	reflect.TypeFor[Parents]():           words(ParentsCertain, ParentsLikely, ParentsOff),
 	reflect.TypeFor[ConnectionSpans]():   words(ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
+	reflect.TypeFor[Temporality]():       words(TemporalityCumulative, TemporalityDelta),
+	reflect.TypeFor[Histograms]():        words(HistogramsExplicit, HistogramsExponential),
 	reflect.TypeFor[Transport]():         words(TransportTCP, TransportUDP, TransportUnix),
 }
 
@@ -152,6 +154,7 @@ func (c *LimitsConfig) Validate() error {
 	return inline(
 		within("sockets", c.Sockets, minSockets, maxSockets),
 		within("processes", c.Processes, minProcesses, maxProcesses),
+		within("series", c.Series, minSeries, maxSeries),
 		within("requests", c.Requests, 1, maxRequests),
 		within("head_size", c.HeadSize, minHeadSize, maxHeadSize),
 		within("memory", c.Memory, minMemory, maxMemory),

@@ -27,6 +27,7 @@ type Conversation struct {
 	client      netip.AddrPort // see protocol.Switch
 	tls         *protocol.TLS  // nil: none is known
 	last        protocol.ID
+	lost        uint64 // bytes that were wanted by a parser
 
 	chunk protocol.Chunk // reused
 	// returns are the directions of the parser that hands the conversation back.
@@ -47,6 +48,17 @@ func (c *Conversation) Protocol() (index int, ok bool) { return c.protocol, c.pa
 
 // Role is the side of the connection that the payload has shown; RoleUnknown if it has shown none.
 func (c *Conversation) Role() event.Role { return c.role }
+
+// Account is how many bytes of a stream the conversation has followed, and how many of them its parsers have wanted and not got.
+func (c *Conversation) Account() (followed, lost uint64) {
+	if c.connection.Datagrams {
+		return 0, 0
+	}
+	for d := range c.streams {
+		followed += c.streams[d].next - c.connection.Position[d]
+	}
+	return followed, c.lost
+}
 
 // TLS is what is known of TLS on the connection; nil: there is none, or it was not seen. It may change with the next event, and stays until the
 // Conversation is used for another connection.

@@ -140,6 +140,7 @@ func (c *Conversation) parse(t *transfer, d protocol.Direction, missing uint64) 
 func (c *Conversation) countMissing(t *transfer) {
 	if t.missing > 0 && !t.counted {
 		c.shard.stats.countMissing(t.missing, t.why)
+		c.noteLoss(t.missing, t.why)
 		t.counted = true
 	}
 }
@@ -157,7 +158,15 @@ func (c *Conversation) lose(d event.Direction, n, time uint64, why protocol.Loss
 	}
 	if n > 0 {
 		c.shard.stats.countMissing(n, why)
+		c.noteLoss(n, why)
 		c.gap(d, n, stamp, why)
+	}
+}
+
+// noteLoss notes that a parser does not get bytes which it has wanted.
+func (c *Conversation) noteLoss(n uint64, why protocol.Loss) {
+	if c.parser != nil && why == protocol.Lost {
+		c.lost += n
 	}
 }
 

@@ -64,9 +64,20 @@ func (e *Engine) Snapshot() Snapshot {
 		for source := range s.Parents {
 			s.Parents[source] += shard.builder.Parents(trace.Source(source))
 		}
+		if shard.recorder != nil {
+			s.SeriesOverflowed += shard.recorder.Overflowed()
+			s.MeasuredUnknown += shard.recorder.Unsettled()
+			asked, asking := shard.recorder.Ends()
+			s.EndsAsked += asked
+			s.EndsAsking += asking
+		}
 		if shard.tracker != nil {
 			s.countTracking(shard.tracker.Stats())
 		}
+	}
+	if m := e.measuring; m != nil {
+		s.Series = m.store.Used()
+		s.AttributesTruncated += m.builder.Truncated()
 	}
 	s.ExchangesForgotten, s.ExchangesUnsettled = e.exchanges.Forgotten(), e.exchanges.Unsettled()
 	return s

@@ -49,6 +49,7 @@ type Engine struct {
 	meetings  *trace.Meetings
 	exchanges *trace.Exchanges
 	libraries *libraries.Watcher // nil: TLS is not looked into
+	measuring *measuring         // nil: there are no metrics
 	hostID    uint64
 	own       *self.Sockets // of this process, if they are left out
 	decode    atomic.Uint64 // records that were no events
@@ -108,6 +109,9 @@ func (e *Engine) Start() (err error) {
 		}
 	}()
 	e.prepareLibraries()
+	if err = e.prepareMeasuring(); err != nil {
+		return err
+	}
 	if e.opts.ExcludeSelf {
 		if e.own, err = self.New(e.tracer.Self()); err != nil {
 			return err
@@ -132,6 +136,9 @@ func (e *Engine) Start() (err error) {
 	}
 	for _, s := range e.shards {
 		e.reading.Go(s.run)
+	}
+	if e.measuring != nil {
+		e.reading.Go(e.emitMetrics)
 	}
 	e.helpers.Go(e.findExisting)
 	e.helpers.Go(e.watchLosses)

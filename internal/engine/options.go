@@ -10,6 +10,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/metrics"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -44,6 +45,9 @@ type Options struct {
 	BatchTimeout time.Duration
 	Sink         Sink
 
+	Metrics     metrics.Options // but for Alive, Text and Errno
+	MetricsSink MetricsSink     // nil: there are no metrics
+
 	Logger *zap.Logger
 	// Broken is called when a shard ends because its events cannot be read any more. Any goroutine may call it.
 	Broken func(error)
@@ -56,4 +60,10 @@ type Sink interface {
 	// Deliver takes what a builder holds, and hands it on. It may block until ctx ends, and must not if ctx has ended. It is called from several goroutines, each with a
 	// builder of its own.
 	Deliver(ctx context.Context, from *otlp.Builder)
+}
+
+// MetricsSink takes the metrics of an engine.
+type MetricsSink interface {
+	// DeliverMetrics takes what a builder holds, as Sink.Deliver does. It is called from one goroutine at a time.
+	DeliverMetrics(ctx context.Context, from *otlp.Measurements)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/fdtrack"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/metrics"
 	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
@@ -28,6 +29,9 @@ type shard struct {
 	reader  *kernel.Reader
 	table   *socket.Table
 	builder *otlp.Builder
+	// recorder measures; nil: there are no metrics. round is the emission for which it has handed over last.
+	recorder *metrics.Recorder
+	round    uint64
 	// tracker stands before the table in the syscall mode; nil in the socket mode.
 	tracker *fdtrack.Tracker
 
@@ -72,8 +76,13 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 			OmitTelemetry: e.opts.ExcludeOTLP,
 		},
 	}
-	if len(e.opts.Protocols) > 0 {
-		options.SharedSeed, options.Paired, options.Meetings = e.seed, e.ends.Add, e.meetings
+	options.Unidentified = !telemetry.Traces
+	if e.measuring != nil {
+		options.SharedSeed, options.Paired = e.seed, e.noteEnd
+		options.PeerOf, options.Settled = e.measuring.owners.Of, e.progress.Settled
+	}
+	if telemetry.Traces && len(e.opts.Protocols) > 0 {
+		options.SharedSeed, options.Paired, options.Meetings = e.seed, e.noteEnd, e.meetings
 		options.Exchanges, telemetry.Resolve = e.exchanges, e.exchanges.Resolve
 		telemetry.Candidates, telemetry.Tracestate = e.exchanges.Candidates, e.exchanges.Tracestate
 	}
@@ -84,6 +93,9 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		options.PeerName, telemetry.PeerName, options.Conversations.Resolved = names.Ask, names.Ask, names.Learn
 	}
 	s.builder = otlp.NewBuilder(telemetry)
+	if e.measuring != nil {
+		s.recorder = e.measuring.store.Recorder(metrics.Peers{Of: e.measuring.owners.Of, Name: options.PeerName, Settled: e.progress.Settled})
+	}
 	table, err := socket.NewTable(options, e.processes, s)
 	if err != nil {
 		return nil, err
@@ -114,6 +126,7 @@ func (s *shard) setRuleMatch(id process.ID, generation uint32, rules uint64) {
 const eventsPerTick = 256
 
 func (s *shard) run() {
+	defer s.endMeasuring()
 	s.tick()
 	for {
 		err := s.reader.Next(&s.event)
@@ -201,6 +214,7 @@ func (s *shard) tick() {
 	if s.builder.HasClosed() && s.due(now) {
 		s.deliver()
 	}
+	s.handOver()
 	s.forgetNow = s.forget.Load()
 	// A deadline that may have passed stays: the reader may already have decided to say so once it has read the ring buffer to its end, which says
 	// nothing about a later time.
@@ -230,14 +244,29 @@ var _ socket.Sink = (*shard)(nil)
 func (s *shard) Opened(c *socket.Connection) { s.builder.Opened(c) }
 
 // Closed implements socket.Sink.
-func (s *shard) Closed(c *socket.Connection) { s.builder.Closed(c) }
+func (s *shard) Closed(c *socket.Connection) {
+	if s.recorder != nil {
+		s.recorder.Closed(c)
+	}
+	s.builder.Closed(c)
+}
 
 // Failed implements socket.Sink.
-func (s *shard) Failed(c *socket.Connection) { s.builder.Failed(c) }
+func (s *shard) Failed(c *socket.Connection) {
+	if s.recorder != nil {
+		s.recorder.Failed(c)
+	}
+	s.builder.Failed(c)
+}
 
 // Exchanged implements socket.Sink.
 func (s *shard) Exchanged(c *socket.Connection, x *protocol.Exchange, start, end int64) {
-	s.builder.Exchanged(c, x, start, end)
+	if s.recorder == nil {
+		s.builder.Exchanged(c, x, start, end)
+		return
+	}
+	tally := s.recorder.Exchanged(c, x, time.Duration(end-start), end)
+	s.builder.Measured(tally, c, x, start, end)
 }
 
 func (s *shard) deliver() {

@@ -54,6 +54,12 @@ type Snapshot struct {
 	ConnectionsOtherEnd   uint64 // left_out
 	ExchangesOmitted      uint64 // left_out
 
+	Series           int    // series
+	SeriesOverflowed uint64 // series_overflowed
+	MeasuredUnknown  uint64 // peers_unsettled
+	EndsAsked        uint64 // ends_unmatched
+	EndsAsking       uint64 // ends_unmatched
+
 	AttributesTruncated uint64 // attributes_truncated
 	Parents             [trace.SourcesCount]uint64
 	ExchangesForgotten  uint64 // exchanges_forgotten

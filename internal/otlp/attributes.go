@@ -3,6 +3,7 @@ package otlp
 import (
 	"net"
 	"strconv"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
@@ -54,6 +55,13 @@ const (
 	hasTLSCipher
 	hasTLSResumed     // whether the connection is
 	hasTLSEstablished // whether it was
+	asks              // this end began the exchange
+	isAsked           // the other one did
+	hasRequestPhase
+	hasWaitPhase
+	hasResponsePhase
+	hasConnecting
+	hasQueued
 )
 
 func (f *conditions) add(condition conditions, holds bool) {
@@ -172,6 +180,19 @@ var attributes = [...]attribute{
 	{tlsResumed, inAll, hasTLSResumed, number(func(v pcommon.Value, r *report) { v.SetBool(r.connection.TLS.Resumed) })},
 	{tlsEstablished, inAll, hasTLSEstablished, number(func(v pcommon.Value, r *report) { v.SetBool(r.connection.TLS.Established) })},
 
+	{phaseConnecting, inAll, hasConnecting, number(func(v pcommon.Value, r *report) {
+		v.SetDouble(time.Duration(r.connection.OpenedAt - r.connection.StartedAt).Seconds())
+	})},
+	{phaseQueued, inAll, hasQueued, number(func(v pcommon.Value, r *report) {
+		v.SetDouble(time.Duration(r.connection.AcceptedAt - r.connection.OpenedAt).Seconds())
+	})},
+	{phaseSending, inAll, hasRequestPhase | asks, putPhase(0)},
+	{phaseWaiting, inAll, hasWaitPhase | asks, putPhase(1)},
+	{phaseReceiving, inAll, hasResponsePhase | asks, putPhase(2)},
+	{phaseReceiving, inAll, hasRequestPhase | isAsked, putPhase(0)},
+	{phaseHandling, inAll, hasWaitPhase | isAsked, putPhase(1)},
+	{phaseSending, inAll, hasResponsePhase | isAsked, putPhase(2)},
+
 	{errorType, inAll, hasError, putError},
 	{bytesSent, inAll, wasEstablished, number(func(v pcommon.Value, r *report) {
 		v.SetInt(int64(r.connection.Stats.BytesSent))
@@ -196,6 +217,11 @@ var attributes = [...]attribute{
 	{endBy, inAll, hasEnded | hasSide, name(func(v pcommon.Value, r *report) {
 		v.SetStr(nameOf(sideNames[:], r.connection.End.By))
 	})},
+}
+
+// putPhase puts how long a phase of an exchange took.
+func putPhase(i int) value {
+	return number(func(v pcommon.Value, r *report) { v.SetDouble(r.phases[i].Seconds()) })
 }
 
 // text always puts the same value.

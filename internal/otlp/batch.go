@@ -163,7 +163,7 @@ func (b *Builder) admitSpan(r *report, span ptrace.Span, size int) {
 	g.spansSize = 0
 	b.awaitName(r, span.Attributes())
 	if r.exchange != nil {
-		b.awaitJoin(r.connection, r.exchange, span)
+		b.awaitJoin(r, span)
 	}
 	b.checkItems(&b.spans)
 }

@@ -47,6 +47,7 @@ type Options struct {
 	Traces          bool        // build spans
 	Addresses       AddressAttributes
 	ConnectionSpans SpanPolicy
+	Phases          bool // spans of exchanges say how long their parts took
 	// AttributeLength is how many bytes an attribute's value has at most. 0: 2048.
 	AttributeLength int
 	Host            process.Host // of all processes
@@ -118,13 +119,9 @@ func NewBuilder(options Options) *Builder {
 	if options.AttributeLength == 0 {
 		options.AttributeLength = defaultLength
 	}
-	omitted := make(map[string]bool, len(options.Omitted))
-	for _, key := range options.Omitted {
-		omitted[key] = true
-	}
 	return &Builder{
 		options:     options,
-		omitted:     omitted,
+		omitted:     omittedKeys(options.Omitted),
 		identity:    newIdentity(options.HostID),
 		traceIDs:    trace.NewIdentity(options.Seed),
 		attrLayouts: newAttrLayouts(options.Addresses),

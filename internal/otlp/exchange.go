@@ -5,6 +5,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/metrics"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
@@ -34,7 +35,7 @@ func kindOf(x *protocol.Exchange, r event.Role) ptrace.SpanKind {
 		return ptrace.SpanKindInternal
 	}
 	sent := 0
-	if (x.Initiator == protocol.FromClient) == (r == event.RoleClient) {
+	if asksIn(x, r) {
 		sent = 1
 	}
 	return row(exchangeKinds[:], x.Kind)[sent]
@@ -42,12 +43,21 @@ func kindOf(x *protocol.Exchange, r event.Role) ptrace.SpanKind {
 
 // Exchanged adds the span of an exchange of a connection, from start to end (Unix time, ns).
 func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, end int64) {
+	b.Measured(nil, c, x, start, end)
+}
+
+// Measured is Exchanged of an exchange whose span becomes an exemplar of a tally; nil: of none.
+func (b *Builder) Measured(t *metrics.Tally, c *socket.Connection, x *protocol.Exchange, start, end int64) {
 	if !b.options.Traces {
 		return
 	}
 	r := &b.report
 	r.read(c, &exchanging, &b.texts)
+	r.tally = t
 	r.readExchange(x, &b.texts)
+	if b.options.Phases {
+		r.readPhases()
+	}
 	r.id = b.ids.of(c.ID, b.identity)
 	r.interned, r.bound = &b.interned, &b.bound
 
@@ -93,7 +103,7 @@ func (b *Builder) Exchanged(c *socket.Connection, x *protocol.Exchange, start, e
 	}
 	size += b.attrLayouts.writeExchange(span.Attributes(), r)
 	b.admitSpan(r, span, size)
-	r.connection, r.exchange = nil, nil // keep no reference
+	r.connection, r.exchange, r.tally = nil, nil, nil // keep no reference
 }
 
 func appendLink(to ptrace.Span, traceID pcommon.TraceID, spanID pcommon.SpanID, flags uint32) ptrace.SpanLink {

@@ -1,11 +1,13 @@
 package otlp
 
 import (
+	"time"
+
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/metrics"
 	"github.com/socketflow/socketflow/internal/sampling"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
@@ -17,6 +19,8 @@ type unjoined struct {
 	key  trace.ExchangeKey
 	role event.Role
 	asks bool // its end began the exchange
+
+	tally *metrics.Tally // whose exemplar it may be
 }
 
 // tracelessRecord is the record of a connection, which has the trace of its last exchange.
@@ -37,13 +41,14 @@ func (b *Builder) roomForPlace(r *report) int {
 }
 
 // awaitJoin notes that a span has a place in a trace.
-func (b *Builder) awaitJoin(c *socket.Connection, x *protocol.Exchange, span ptrace.Span) {
+func (b *Builder) awaitJoin(r *report, span ptrace.Span) {
+	c := r.connection
 	if b.options.Resolve == nil || c.Key == (trace.ExchangeKey{}) {
 		return
 	}
-	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role, c.Exchange.Asks})
+	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role, c.Exchange.Asks, r.tally})
 	if c.Exchange.Joined || c.Exchange.Asks {
-		b.latestQuestion = max(b.latestQuestion, x.Start.Began, c.JoinedAt)
+		b.latestQuestion = max(b.latestQuestion, r.exchange.Start.Began, c.JoinedAt)
 	}
 }
 
@@ -59,10 +64,12 @@ func (b *Builder) joinSpans(c *content) {
 		switch {
 		case !b.sample(c, u.span, &p):
 			whole = false
+			continue
 		case ok:
 			b.place(u, &p)
 			b.linkCandidates(c, u, &p)
 		}
+		u.exemplify()
 	}
 	clear(c.unjoined)
 	c.unjoined = c.unjoined[:0]
@@ -70,6 +77,17 @@ func (b *Builder) joinSpans(c *content) {
 		removeLeftOut(c.traces)
 	}
 	b.traceRecords(c)
+}
+
+// exemplify makes a span that is emitted an exemplar.
+func (u *unjoined) exemplify() {
+	if u.tally == nil {
+		return
+	}
+	u.tally.Exemplify(&metrics.Exemplar{
+		Value: time.Duration(u.span.EndTimestamp() - u.span.StartTimestamp()).Seconds(), At: int64(u.span.EndTimestamp()),
+		Trace: u.span.TraceID(), Span: u.span.SpanID(),
+	})
 }
 
 // place gives a span its place.

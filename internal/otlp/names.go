@@ -111,6 +111,16 @@ const (
 	endBy             = "socketflow.end.by"             // "local", "remote": who sent the first FIN, or the RST; Unix: who closed
 )
 
+// How long the parts of an exchange took, in seconds; see protocol.Exchange.Phases.
+const (
+	phaseConnecting = "socketflow.duration.connecting" // of the connection's first exchange, at its client: the handshake of TCP
+	phaseQueued     = "socketflow.duration.queued"     // of the connection's first exchange, at its server: until it accepted
+	phaseSending    = "socketflow.duration.sending"    // first to last byte sent
+	phaseWaiting    = "socketflow.duration.waiting"    // at the client: last byte sent to first byte received
+	phaseHandling   = "socketflow.duration.handling"   // at the server: last byte received to first byte sent
+	phaseReceiving  = "socketflow.duration.receiving"  // first to last byte received
+)
+
 // Event names of log records.
 const (
 	eventOpen  = "socketflow.connection.open"

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/metrics"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
@@ -52,6 +53,8 @@ type report struct {
 	capture       string
 	interned      *interned
 	bound         *bound
+	tally         *metrics.Tally // nil: the exchange is not measured
+	phases        [3]protocol.Phase
 }
 
 var conditionsOfRole = [...]conditions{event.RoleUnknown: 0, event.RoleClient: isClient, event.RoleServer: isServer}
@@ -134,6 +137,27 @@ func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
 	r.conditions.add(hasProtocol, x.Protocol != "")
 	r.conditions.add(hasVersion, x.Version != "")
 	r.conditions.add(isHTTP, x.Protocol == "http")
+}
+
+// readPhases adds the parts of what the exchange took.
+func (r *report) readPhases() {
+	c, x := r.connection, r.exchange
+	r.conditions.add(asks, asksIn(x, c.Role))
+	r.conditions.add(isAsked, !asksIn(x, c.Role) && c.Role != event.RoleUnknown)
+	r.phases = x.Phases()
+	r.conditions.add(hasRequestPhase, r.phases[0].Known)
+	r.conditions.add(hasWaitPhase, r.phases[1].Known)
+	r.conditions.add(hasResponsePhase, r.phases[2].Known)
+	if c.Exchanges != 1 || c.Capture != socket.CaptureComplete || c.Transport != event.TCP {
+		return
+	}
+	r.conditions.add(hasConnecting, r.conditions&asks != 0 && c.OpenedAt > c.StartedAt)
+	r.conditions.add(hasQueued, r.conditions&isAsked != 0 && c.AcceptedAt != 0 && c.AcceptedAt >= c.OpenedAt)
+}
+
+// asksIn reports whether the end with a role has begun an exchange.
+func asksIn(x *protocol.Exchange, role event.Role) bool {
+	return role != event.RoleUnknown && (x.Initiator == protocol.FromClient) == (role == event.RoleClient)
 }
 
 // readAddress returns an address as text, or "" if it is not known: the zero Addr, 0.0.0.0 or ::.

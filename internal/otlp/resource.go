@@ -46,16 +46,20 @@ func executablePath(p *process.Info) string {
 	return p.Executable
 }
 
+func (b *Builder) describe(p *process.Info, to pcommon.Map) {
+	describe(p, &b.options.Host, b.omitted, &b.bound, to)
+}
+
 // describe writes the resource attributes of a process. Attributes that the process itself declares come last and replace
 // nothing, nor do they stand for an attribute that is not wanted: a process cannot pretend to be another. Long values are cut.
-func (b *Builder) describe(p *process.Info, to pcommon.Map) {
+func describe(p *process.Info, host *process.Host, omitted map[string]bool, bound *bound, to pcommon.Map) {
 	to.EnsureCapacity(len(resourceKeys) + len(p.ResourceAttributes))
 	for i := range resourceKeys {
 		k := &resourceKeys[i]
 		switch {
-		case b.omitted[k.key]:
+		case omitted[k.key]:
 		case k.text != nil:
-			if text := k.text(p, &b.options.Host); text != "" {
+			if text := k.text(p, host); text != "" {
 				to.PutStr(k.key, text)
 			}
 		case k.key == processPID && p.PID != 0:
@@ -67,20 +71,29 @@ func (b *Builder) describe(p *process.Info, to pcommon.Map) {
 				args.AppendEmpty().SetStr(arg)
 			}
 			if p.CommandLineCut {
-				b.bound.note(k.key)
+				bound.note(k.key)
 			}
 		}
 	}
 	for _, a := range p.ResourceAttributes {
-		if b.omitted[a.Key] {
+		if omitted[a.Key] {
 			continue
 		}
 		if v, found := to.GetOrPutEmpty(sound(a.Key)); !found {
 			v.SetStr(a.Value)
 			if a.Cut {
-				b.bound.note(sound(a.Key))
+				bound.note(sound(a.Key))
 			}
 		}
 	}
-	b.bound.all(to)
+	bound.all(to)
+}
+
+// omittedKeys are the keys of a resource that are not emitted.
+func omittedKeys(keys []string) map[string]bool {
+	omitted := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		omitted[key] = true
+	}
+	return omitted
 }

@@ -244,3 +244,13 @@ func (c *counters) outcome(err error) *atomic.Uint64 {
 		return &c.failed
 	}
 }
+
+// Lives reports whether a process has not ended.
+func (r *Reader) Lives(id ID) bool {
+	h, err := procfs.Open(r.procRoot, id.PID)
+	if err != nil {
+		return false
+	}
+	stat, err := h.Stat()
+	return h.Close() == nil && err == nil && stat.Start == id.Start
+}

@@ -82,7 +82,15 @@ type Exchange struct {
 	Token uint64
 	// Telemetry: it carries telemetry to a collector or a backend (OTLP).
 	Telemetry bool
+	// RequestBody and ResponseBody are the sizes of what messages carry beside their heads.
+	RequestBody, ResponseBody Size
 	AttrSet
+}
+
+// Size is a number of bytes.
+type Size struct {
+	Bytes uint64
+	Known bool
 }
 
 // Reset makes x empty, keeping its memory. Attributes are then those of keys.

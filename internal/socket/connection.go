@@ -31,6 +31,7 @@ type Connection struct {
 	Capture       Capture
 	StartedAt     int64 // Unix time, ns: connect was called, the handshake ended, or (JoinedMidstream) first seen
 	OpenedAt      int64 // Unix time, ns: the handshake ended, or (JoinedMidstream) first seen; 0: never
+	AcceptedAt    int64 // Unix time, ns: the server has accepted it; 0: that was not seen
 	EndedAt       int64 // Unix time, ns; 0: still open
 	End           End   // how it ended
 	Errno         uint32
@@ -42,6 +43,14 @@ type Connection struct {
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
 	Key      trace.ExchangeKey
+	// Peer has the other end, if that is on this host and PeerSettled; else it may become known.
+	Peer        *process.Info
+	PeerSettled bool
+	OtherEnd    trace.End // 0: it is not known
+	// Counted: EachOpen has reported the connection, and that was what there was to know.
+	Counted bool
+	// Followed are the bytes that parsers have followed since EachOpen has reported the connection last, and Lost those of them that they have not got.
+	Followed, Lost uint64
 	// JoinedAt is when its parent is known: once all events before that time have been handled. CLOCK_MONOTONIC, ns.
 	JoinedAt uint64
 }

@@ -34,6 +34,8 @@ func (t *Table) emitClosed(c *connection) {
 		t.out.Errno = c.ending.Errno
 		t.out.Answered = c.isAnswered()
 		t.out.Stats = c.ending
+		t.findPeer(c, c.closedAt)
+		t.account(c)
 		t.sink.Closed(&t.out)
 	}
 	t.ended.add(c.flow.Cookie)
@@ -88,6 +90,7 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 	c.exchanges++
 	c.cut = c.cut || c.finishing && (x.Error != "" || x.Errno != 0)
 	t.fill(c)
+	t.findPeer(c, x.End.Time)
 	if role := l.conv.Role(); role != t.out.Role { // a program may connect and then serve
 		t.out.Role, t.out.RoleSource = role, event.RoleSourceProtocol
 	}
@@ -144,7 +147,8 @@ func (t *Table) fill(c *connection) {
 		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
+		OpenedAt: c.openedAt, AcceptedAt: c.acceptedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
+		Counted: c.counted,
 	}
 	switch {
 	case c.existing:

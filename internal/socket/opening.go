@@ -48,6 +48,7 @@ func (t *Table) accept(e *event.Event) {
 		c.startedAt = t.clock.Unix(e.Time)
 		c.openedAt = c.startedAt
 	}
+	c.acceptedAt = t.clock.Unix(e.Time)
 	t.accepted(c, e.Owner)
 }
 

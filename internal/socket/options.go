@@ -23,8 +23,12 @@ type Options struct {
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
 	// PeerName says what a process called an address; nil: that is not known. See peername.Table.
 	PeerName func(peername.Question) (name string, settled bool)
-	// Paired notes that an end of a connection is observed; nil: that is of no interest. See trace.Ends.
-	Paired func(trace.End)
+	// Paired notes that an end of a connection is observed, and which process of this host has it, if one does; nil: that is of no interest.
+	Paired func(trace.End, *process.Info)
+	// PeerOf finds the process of this host that has an end, and Settled says whether all from before a time (CLOCK_MONOTONIC, ns) is known to it; nil:
+	// that is of no interest.
+	PeerOf  func(trace.End) *process.Info
+	Settled func(at uint64) bool
 	// ObservedNetworks are those of other hosts whose ends of connections are observed there, and noted by Paired, too.
 	ObservedNetworks []netip.Prefix
 	// SharedSeed is random, and the same for all tables whose connections may be with each other. Pairs of sockets of this host are derived from it.
@@ -35,6 +39,8 @@ type Options struct {
 	Meetings *trace.Meetings
 	// Exchanges are noted there, in which others find their other end or their cause; nil: nobody looks for them.
 	Exchanges *trace.Exchanges
+	// Unidentified: exchanges need no ids, because no span is made of them.
+	Unidentified bool
 	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
 	// the connection is left out then. If no is not sure, it is asked again. nil: never.
 	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)

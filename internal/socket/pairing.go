@@ -22,9 +22,9 @@ func (t *Table) pair(c *connection) {
 	if c.pair == 0 || t.opts.Paired == nil {
 		return
 	}
-	t.opts.Paired(c.pair.End(c.flow.Role))
+	t.opts.Paired(c.pair.End(c.flow.Role), c.owner)
 	if t.isObservedElsewhere(c.flow.Remote.Addr()) {
-		t.opts.Paired(c.otherEnd())
+		t.opts.Paired(c.otherEnd(), nil)
 	}
 }
 
@@ -62,6 +62,14 @@ func (l *layer) idsOf(id protocol.ID, initiator protocol.Direction, position uin
 // asks reports whether the end with a role in the protocol began an exchange with this initiator.
 func asks(initiator protocol.Direction, inProtocol event.Role) bool {
 	return (initiator == protocol.FromClient) == (inProtocol == event.RoleClient)
+}
+
+// knownOtherEnd is 0 if it is not known.
+func (c *connection) knownOtherEnd() trace.End {
+	if c.pair == 0 {
+		return 0
+	}
+	return c.otherEnd()
 }
 
 func (c *connection) otherEnd() trace.End { return c.pair.End(otherRole[c.flow.Role]) }
@@ -128,10 +136,13 @@ func contextOf(parent *protocol.TraceContext) trace.Context {
 	return trace.Context{Trace: parent.TraceID, Span: parent.SpanID, Flags: parent.Flags, State: sampling.StateOf(parent.State)}
 }
 
-// endExchange notes the end of an exchange, and returns its ids.
+// endExchange notes the end of an exchange, and returns its ids, if there are any.
 func (l *layer) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
 	c := l.connection
 	t := c.table
+	if t.opts.Unidentified {
+		return trace.Exchange{}
+	}
 	b, a := l.beginning(id, x.Initiator, &x.Start, inProtocol), trace.Answer{At: x.End.Time}
 	if !b.IDs.Joined && !l.encrypted() {
 		c.meet(b, x, inProtocol)

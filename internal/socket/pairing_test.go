@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/trace"
 )
@@ -25,7 +26,7 @@ func numbered(e *event.Event, role event.Role) *event.Event {
 // endAt returns an end of that connection, with the sequence number of where it began to follow it.
 func endAt(t *testing.T, role event.Role, sequence [2]uint32, paired func(trace.End)) *connection {
 	t.Helper()
-	table, _ := newTestTable(t, func(o *Options) { o.Paired = paired })
+	table, _ := newTestTable(t, func(o *Options) { o.Paired = func(end trace.End, _ *process.Info) { paired(end) } })
 	e := numbered(clientOpen(1, 10), role)
 	if sequence != [2]uint32{} {
 		e.Sequence = sequence
@@ -79,7 +80,9 @@ func TestEndsThatKnowNothingInCommonAreNoPair(t *testing.T) {
 		"the role is not known":    numbered(clientOpen(1, 10), event.RoleUnknown),
 		"where counting began not": {Kind: event.KindOpen, Flow: event.Flow{Cookie: 1, Role: event.RoleClient, Initial: [2]uint32{1, 2}}},
 	} {
-		table, _ := newTestTable(t, func(o *Options) { o.Paired = func(end trace.End) { t.Errorf("%s: paired as %v", name, end) } })
+		table, _ := newTestTable(t, func(o *Options) {
+			o.Paired = func(end trace.End, _ *process.Info) { t.Errorf("%s: paired as %v", name, end) }
+		})
 		table.Handle(e)
 		c := table.connections[1]
 		table.fill(c)
@@ -100,7 +103,7 @@ func TestOtherEndInAnObservedNetworkIsNoted(t *testing.T) {
 	} {
 		var got []trace.End
 		table, _ := newTestTable(t, func(o *Options) {
-			o.ObservedNetworks, o.Paired = test.networks, func(end trace.End) { got = append(got, end) }
+			o.ObservedNetworks, o.Paired = test.networks, func(end trace.End, _ *process.Info) { got = append(got, end) }
 		})
 		table.Handle(numbered(clientOpen(1, 10), event.RoleServer))
 		c := table.connections[1]

@@ -44,41 +44,45 @@ type Table struct {
 
 // connection is the state of one tracked connection.
 type connection struct {
-	table     *Table
-	flow      event.Flow
-	id        uint64
-	serial    uint64
-	pair      trace.Pair               // 0: not known, or not yet
-	sequence  [event.Directions]uint32 // of position 0
-	owner     *process.Info
-	peerName  string
-	question  peername.Question // for peerName; At 0: it is settled
-	started   uint64            // CLOCK_MONOTONIC, ns
-	startedAt int64             // Unix, ns
-	openedAt  int64             // Unix, ns
-	seen      uint64            // CLOCK_MONOTONIC, ns: when it was last reported alive
-	used      uint64            // CLOCK_MONOTONIC, ns: when it carried data, to within useStep
-	missed    uint8             // how often in a row it was not
-	existing  bool
-	gap       bool
-	opened    bool // the open has been emitted
-	early     bool // a client's connection that carries bytes before the end of its handshake
-	waiting   bool // for its accept
-	ignored   bool // by the selection, or because it is own
-	own       bool // its other end is a socket of this process
-	settled   bool // whether it is own is sure
-	closed    bool // it has ended, and waits to be emitted
-	closedAt  uint64
-	leftAt    uint64 // CLOCK_MONOTONIC, ns: when its owner closed its end; 0: that is not known
-	leftFirst bool   // before the other end did
-	ending    event.Ending
-	end       End
-	layers    [layers]layer
-	finishing bool // its conversations are ended
-	cut       bool // that has ended an exchange which had not been answered
-	exchanges uint64
-	last      LastExchange // of them
-	links     intrusive.Links[connection]
+	table      *Table
+	flow       event.Flow
+	id         uint64
+	serial     uint64
+	pair       trace.Pair               // 0: not known, or not yet
+	sequence   [event.Directions]uint32 // of position 0
+	owner      *process.Info
+	peerName   string
+	question   peername.Question // for peerName; At 0: it is settled
+	started    uint64            // CLOCK_MONOTONIC, ns
+	startedAt  int64             // Unix, ns
+	openedAt   int64             // Unix, ns
+	acceptedAt int64             // Unix, ns; 0: not known
+	seen       uint64            // CLOCK_MONOTONIC, ns: when it was last reported alive
+	used       uint64            // CLOCK_MONOTONIC, ns: when it carried data, to within useStep
+	missed     uint8             // how often in a row it was not
+	existing   bool
+	gap        bool
+	opened     bool // the open has been emitted
+	early      bool // a client's connection that carries bytes before the end of its handshake
+	waiting    bool // for its accept
+	ignored    bool // by the selection, or because it is own
+	own        bool // its other end is a socket of this process
+	settled    bool // whether it is own is sure
+	closed     bool // it has ended, and waits to be emitted
+	closedAt   uint64
+	leftAt     uint64 // CLOCK_MONOTONIC, ns: when its owner closed its end; 0: that is not known
+	leftFirst  bool   // before the other end did
+	ending     event.Ending
+	end        End
+	layers     [layers]layer
+	finishing  bool // its conversations are ended
+	cut        bool // that has ended an exchange which had not been answered
+	exchanges  uint64
+	last       LastExchange // of them
+	peer       owning
+	counted    bool      // see Connection
+	accounted  [2]uint64 // bytes that were followed, and lost, when it was reported last
+	links      intrusive.Links[connection]
 }
 
 // NewTable returns an empty table that emits to sink.

@@ -46,16 +46,22 @@ service:
             exporter:
               prometheus: {host: 127.0.0.1, port: %d}
   pipelines:
-    traces:
-      receivers: [socketflow]
-      exporters: [debug]
-    logs:
-      receivers: [socketflow]
-      exporters: [debug]
+%s
 `
 
-// startCollector returns when the collector is ready. keys are the receiver's, indented by four spaces.
-func startCollector(s *settings, keys string) (*collector, error) {
+// bothSignals are the pipelines of a collector unless an observation has others.
+var bothSignals = []string{"traces", "logs"}
+
+// startCollector returns when the collector is ready.
+func startCollector(s *settings, o *observation) (*collector, error) {
+	signals := o.signals
+	if signals == nil {
+		signals = bothSignals
+	}
+	var pipelines strings.Builder
+	for _, signal := range signals {
+		fmt.Fprintf(&pipelines, "    %s: {receivers: [socketflow], exporters: [debug]}\n", signal)
+	}
 	healthPort, healthErr := freePort()
 	metricsPort, metricsErr := freePort()
 	if err := errors.Join(healthErr, metricsErr); err != nil {
@@ -63,7 +69,7 @@ func startCollector(s *settings, keys string) (*collector, error) {
 	}
 	health := fmt.Sprintf("127.0.0.1:%d", healthPort)
 	file := filepath.Join(s.dir, "collector.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, keys, health, metricsPort), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, o.keys, health, metricsPort, pipelines.String()), 0o600); err != nil {
 		return nil, err
 	}
 	c := &collector{cmd: exec.Command(s.collector, "--config", file), metrics: fmt.Sprintf("http://127.0.0.1:%d/metrics", metricsPort)}

@@ -120,7 +120,7 @@ func drain(r *kernel.Reader, interval time.Duration) {
 
 func measureCollector(s *settings, rate int) (err error) {
 	seconds := 2 * s.seconds
-	c, err := startCollector(s, "")
+	c, err := startCollector(s, &observation{})
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func measureSlowdown(s *settings) error {
 			return load()
 		}},
 		{"collector", func() ([]float64, error) {
-			c, err := startCollector(s, "")
+			c, err := startCollector(s, &observation{})
 			if err != nil {
 				return nil, err
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/metrics"
 	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
@@ -42,35 +43,46 @@ var stages = []struct {
 	{"and into spans, thrown away by the batch", func() (*way, error) {
 		return newWay(otlp.NewBuilder(otlp.Options{Records: otlp.RecordAll, Traces: true, ScopeName: "bench"}))
 	}},
+	{"and into metrics instead of spans", newMeasuringWay},
 }
 
 // way processes events as a shard of the receiver does, up to a stage.
 type way struct {
 	table   *socket.Table
 	builder *otlp.Builder
+	// recorder measures; nil: nobody does.
+	recorder *metrics.Recorder
 }
 
+// newWay leads to a builder; nil: to nothing.
 func newWay(builder *otlp.Builder) (*way, error) {
-	reader, err := process.NewReader(process.Options{OmitCommandLine: true})
-	if err != nil {
-		return nil, err
-	}
-	w := &way{builder: builder}
 	var sink socket.Sink = discard{}
 	if builder != nil {
 		sink = builder
+	}
+	w, err := newWayTo(sink, socket.Options{})
+	if err == nil {
+		w.builder = builder
+	}
+	return w, err
+}
+
+func newWayTo(sink socket.Sink, options socket.Options) (*way, error) {
+	reader, err := process.NewReader(process.Options{OmitCommandLine: true})
+	if err != nil {
+		return nil, err
 	}
 	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 64 << 10, Outstanding: 4096})
 	if err != nil {
 		return nil, err
 	}
-	w.table, err = socket.NewTable(socket.Options{
-		Sockets: 65536, Processes: 16384, Selection: &selection.Selection{},
-		Conversations: conversation.Options{
-			Protocols: protocols, Memory: 64 << 20,
-			Want: func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
-		},
-	}, reader, sink)
+	options.Sockets, options.Processes, options.Selection = 65536, 16384, &selection.Selection{}
+	options.Conversations = conversation.Options{
+		Protocols: protocols, Memory: 64 << 20,
+		Want: func(uint64, event.Want) {}, PayloadLimit: 256 << 10, PayloadBurst: 4 << 20,
+	}
+	w := &way{}
+	w.table, err = socket.NewTable(options, reader, sink)
 	return w, err
 }
 
@@ -88,6 +100,9 @@ func (w *way) handle(e *event.Event, n int) {
 	if n%eventsPerTick == 0 {
 		now := monotime.Now()
 		w.table.Tick(socket.Reading{Before: now, Wall: time.Now(), After: now})
+	}
+	if w.recorder != nil && n%eventsPerTick == 0 {
+		w.recorder.Settle(0)
 	}
 	if w.builder != nil && w.builder.Spans() >= batchSize {
 		w.builder.Take()

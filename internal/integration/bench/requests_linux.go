@@ -14,7 +14,9 @@ import (
 type observation struct {
 	name string
 	off  bool
-	keys string // configuration of the receiver
+	keys string // configuration of the receiver, indented by four spaces
+	// signals are those of the pipelines; nil: bothSignals.
+	signals []string
 }
 
 // with runs something while the collector runs; c is nil without one.
@@ -22,7 +24,7 @@ func (o *observation) with(s *settings, run func(c *collector) ([]float64, error
 	if o.off {
 		return run(nil)
 	}
-	c, err := startCollector(s, o.keys)
+	c, err := startCollector(s, o)
 	if err != nil {
 		return nil, err
 	}
@@ -34,6 +36,8 @@ func (o *observation) with(s *settings, run func(c *collector) ([]float64, error
 var observations = []observation{
 	{name: "collector off", off: true},
 	{name: "connections only (`protocols: []`)", keys: "    protocols: []"},
+	{name: "metrics alone", signals: []string{"metrics"}},
+	{name: "metrics, and 1 % of the traces (`sampling::ratio: 0.01`)", keys: "    sampling: {ratio: 0.01}", signals: []string{"metrics", "traces"}},
 	{name: "default: requests, both ends", keys: ""},
 	{name: "requests of the server alone (`include`)", keys: "    include: [{executable: '**/nginx'}, " +
 		"{executable: '**/redis*server'}, {executable: '**/redis-check-rdb'}]"},

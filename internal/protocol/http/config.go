@@ -18,6 +18,10 @@ type Config struct {
 	// the default; an empty list names none. Default (nil): those of RFC 9110, PATCH and QUERY.
 	KnownMethods []string `mapstructure:"known_methods"`
 
+	// Routes are patterns of paths, which give requests http.route, url.template and the names of their spans: /items/{id}, /static/{rest...}; at most 256
+	// of 512 bytes. A segment in braces stands for any one, a last one with three dots for any rest. The first one that matches counts. Default: none.
+	Routes []string `mapstructure:"routes"`
+
 	// Propagators are the forms in which requests may name the trace that they belong to: tracecontext (W3C), b3 (single and multiple fields),
 	// jaeger, datadog, xray, gcp. If a request has several, the first of the list counts. An empty list: none. Default (nil): all, in this order.
 	Propagators []string `mapstructure:"propagators"`
@@ -32,7 +36,7 @@ func (c *Config) Validate() error {
 	if len(c.KnownMethods) > maxMethods {
 		return fmt.Errorf("known_methods: lists %d methods; write at most %d", len(c.KnownMethods), maxMethods)
 	}
-	errs := []error{validPropagators(c.Propagators)}
+	errs := []error{validRoutes(c.Routes), validPropagators(c.Propagators)}
 	for i, method := range c.KnownMethods {
 		switch upper := strings.ToUpper(method); {
 		case len(method) > maxMethod || !httpguts.ValidHeaderFieldName(method): // both are tokens (RFC 9110, 9.1 and 5.1)

@@ -27,6 +27,7 @@ func (m *Message) Fill(x *protocol.Exchange) {
 		x.Error, x.Errno = m.failure, m.errno // the status, if there is one, is that of an incomplete response
 	}
 	x.Telemetry = m.isOTLP(&l)
+	x.RequestBody, x.ResponseBody = m.bodies[protocol.FromClient].size(), m.bodies[protocol.FromServer].size()
 	x.Capture = m.Capture // last: cutting a long value raises it
 }
 
@@ -43,6 +44,7 @@ func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 		}
 	}
 	side := m.session.Side
+	m.nameRoute(x, l)
 	if side == protocol.Server {
 		m.writeServerURL(x, l)
 	} else {
@@ -63,6 +65,23 @@ func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 }
 
 var userAgent = []byte("user-agent")
+
+// nameRoute sets the route, if a pattern matches the path.
+func (m *Message) nameRoute(x *protocol.Exchange, l *location) {
+	if len(m.pool.routes) == 0 || m.targetCut {
+		return
+	}
+	r := m.pool.routes.of(l.path)
+	if r == nil {
+		return
+	}
+	x.Name = r.name(x.Name)
+	if m.session.Side == protocol.Server {
+		x.SetText(httpRoute, r.pattern)
+	} else {
+		x.SetText(urlTemplate, r.pattern)
+	}
+}
 
 // addListed adds the recorded fields, all of one name in one list.
 func (m *Message) addListed(x *protocol.Exchange) {

@@ -74,6 +74,8 @@ type Message struct {
 	parents     uint8
 	stateBroken bool
 
+	bodies [protocol.Directions]body
+
 	next *Message
 }
 
@@ -86,6 +88,7 @@ type Pool struct {
 	request   wanted
 	response  wanted
 	methods   methodNames
+	routes    routes
 	forwarded bool // what proxies say counts
 
 	propagation propagation
@@ -99,7 +102,7 @@ type Pool struct {
 // NewPool returns a pool for conversations with these settings, whose Config is a *Config.
 func NewPool(settings *protocol.Settings) *Pool {
 	config := settings.Config.(*Config)
-	p := &Pool{settings: settings, methods: newMethodNames(config), forwarded: config.Forwarded, propagation: newPropagation(config.Propagators)}
+	p := &Pool{settings: settings, methods: newMethodNames(config), routes: newRoutes(config), forwarded: config.Forwarded, propagation: newPropagation(config.Propagators)}
 	p.request, p.response = newWanted(&config.Headers, settings.Redaction)
 	return p
 }

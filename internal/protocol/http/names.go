@@ -16,6 +16,8 @@ const (
 	urlQuery // redacted
 	userAgentOriginal
 	responseStatusCode
+	httpRoute   // set for servers, if a pattern matches the path
+	urlTemplate // likewise for clients
 
 	rpcSystemName
 	rpcMethod             // package.Service/Method
@@ -29,6 +31,8 @@ var fixedKeys = [firstListed]protocol.Key{
 	requestMethod:         {Name: string(semconv.HTTPRequestMethodKey), Metric: true},
 	requestMethodOriginal: {Name: string(semconv.HTTPRequestMethodOriginalKey)},
 	responseStatusCode:    {Name: string(semconv.HTTPResponseStatusCodeKey), Type: protocol.Int, Metric: true},
+	httpRoute:             {Name: string(semconv.HTTPRouteKey), Metric: true},
+	urlTemplate:           {Name: string(semconv.URLTemplateKey), Metric: true},
 	urlFull:               {Name: string(semconv.URLFullKey)},
 	urlScheme:             {Name: string(semconv.URLSchemeKey), Metric: true},
 	urlPath:               {Name: string(semconv.URLPathKey)},

@@ -45,6 +45,7 @@ type TelemetryBuilder struct {
 	SocketflowDatagramsMissed           metric.Int64ObservableCounter
 	SocketflowDecodeErrors              metric.Int64ObservableCounter
 	SocketflowDescriptorsUnknown        metric.Int64ObservableCounter
+	SocketflowEndsUnmatched             metric.Int64ObservableUpDownCounter
 	SocketflowExchanges                 metric.Int64ObservableCounter
 	SocketflowExchangesForgotten        metric.Int64ObservableCounter
 	SocketflowExchangesUnsettled        metric.Int64ObservableCounter
@@ -63,11 +64,14 @@ type TelemetryBuilder struct {
 	SocketflowPayloadMissing            metric.Int64ObservableCounter
 	SocketflowPeerNamesEvicted          metric.Int64ObservableCounter
 	SocketflowPeerNamesRemembered       metric.Int64ObservableUpDownCounter
+	SocketflowPeersUnsettled            metric.Int64ObservableCounter
 	SocketflowProcTablesRead            metric.Int64ObservableCounter
 	SocketflowProcessesDescribed        metric.Int64ObservableCounter
 	SocketflowProcessesEvicted          metric.Int64ObservableCounter
 	SocketflowProcessesMapFull          metric.Int64ObservableCounter
 	SocketflowProcessesTracked          metric.Int64ObservableUpDownCounter
+	SocketflowSeries                    metric.Int64ObservableUpDownCounter
+	SocketflowSeriesOverflowed          metric.Int64ObservableCounter
 	SocketflowSocketsEvicted            metric.Int64ObservableCounter
 	SocketflowSocketsIgnored            metric.Int64ObservableCounter
 	SocketflowSocketsTracked            metric.Int64ObservableUpDownCounter
@@ -335,6 +339,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowDescriptorsUnknownCallback(cb
 		cb(ctx, &observerInt64{inst: builder.SocketflowDescriptorsUnknown, obs: o})
 		return nil
 	}, builder.SocketflowDescriptorsUnknown)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowEndsUnmatchedCallback sets callback for observable SocketflowEndsUnmatched metric.
+func (builder *TelemetryBuilder) RegisterSocketflowEndsUnmatchedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowEndsUnmatched, obs: o})
+		return nil
+	}, builder.SocketflowEndsUnmatched)
 	if err != nil {
 		return err
 	}
@@ -614,6 +633,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowPeerNamesRememberedCallback(c
 	return nil
 }
 
+// RegisterSocketflowPeersUnsettledCallback sets callback for observable SocketflowPeersUnsettled metric.
+func (builder *TelemetryBuilder) RegisterSocketflowPeersUnsettledCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowPeersUnsettled, obs: o})
+		return nil
+	}, builder.SocketflowPeersUnsettled)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowProcTablesReadCallback sets callback for observable SocketflowProcTablesRead metric.
 func (builder *TelemetryBuilder) RegisterSocketflowProcTablesReadCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -680,6 +714,36 @@ func (builder *TelemetryBuilder) RegisterSocketflowProcessesTrackedCallback(cb m
 		cb(ctx, &observerInt64{inst: builder.SocketflowProcessesTracked, obs: o})
 		return nil
 	}, builder.SocketflowProcessesTracked)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowSeriesCallback sets callback for observable SocketflowSeries metric.
+func (builder *TelemetryBuilder) RegisterSocketflowSeriesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowSeries, obs: o})
+		return nil
+	}, builder.SocketflowSeries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowSeriesOverflowedCallback sets callback for observable SocketflowSeriesOverflowed metric.
+func (builder *TelemetryBuilder) RegisterSocketflowSeriesOverflowedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowSeriesOverflowed, obs: o})
+		return nil
+	}, builder.SocketflowSeriesOverflowed)
 	if err != nil {
 		return err
 	}
@@ -949,6 +1013,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{descriptors}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowEndsUnmatched, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_ends_unmatched",
+		metric.WithDescription("Requests between processes of this host that only one end has reported, at the least. [Alpha]"),
+		metric.WithUnit("{requests}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowExchanges, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_exchanges",
 		metric.WithDescription("Requests that were emitted, with their responses, and those that sampling left out. [Alpha]"),
@@ -975,7 +1045,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowItemsRefused, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_items_refused",
-		metric.WithDescription("Log records and spans that the pipeline refused, and that are lost. [Alpha]"),
+		metric.WithDescription("Log records, spans and points of metrics that the pipeline refused, and that are lost. [Alpha]"),
 		metric.WithUnit("{items}"),
 	)
 	errs = errors.Join(errs, err)
@@ -1057,6 +1127,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{names}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowPeersUnsettled, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_peers_unsettled",
+		metric.WithDescription("Measurements that did not wait until it was known who has the other end of their connection, because too many waited. [Alpha]"),
+		metric.WithUnit("{measurements}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowProcTablesRead, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_proc_tables_read",
 		metric.WithDescription("Times that /proc's tables of the sockets of a network namespace were read. Syscall mode. [Alpha]"),
@@ -1085,6 +1161,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_processes_tracked",
 		metric.WithDescription("Processes that are remembered at present, among them some that have exited. [Alpha]"),
 		metric.WithUnit("{processes}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowSeries, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_series",
+		metric.WithDescription("Series that metrics have at present. [Alpha]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowSeriesOverflowed, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_series_overflowed",
+		metric.WithDescription("Measurements that had no room for a series of their own. [Alpha]"),
+		metric.WithUnit("{measurements}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowSocketsEvicted, err = builder.meter.Int64ObservableCounter(

@@ -233,6 +233,8 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int) {
 		p.bodyBegins(s)
 		n, ok := s.chunkFraming(b, p.memory.headBytes)
 		switch {
+		case ok && s.state == inChunk:
+			p.addBody(s, s.left)
 		case ok:
 		case s.state == inExtension:
 			p.tooMuch(s)
@@ -252,6 +254,13 @@ func (p *parser) bodyEnds(s *stream, last *protocol.Stamp) {
 		return
 	}
 	p.messageEnds(s, last)
+}
+
+// addBody counts bytes in that the message which is read has in its body.
+func (p *parser) addBody(s *stream, n uint64) {
+	if m := p.message(s); m != nil {
+		m.AddBody(s.direction, n)
+	}
 }
 
 // messageEnds is called at the end of a request or a response; last is its last byte.

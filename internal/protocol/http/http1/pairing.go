@@ -152,6 +152,7 @@ func (p *parser) requestEnds(last *protocol.Stamp) {
 	if last != nil {
 		p.ended = p.calls
 		x.m.RequestEnd = *last
+		x.m.EndBody(protocol.FromClient)
 		if !x.heard {
 			x.m.End = *last
 		}
@@ -191,6 +192,7 @@ func (p *parser) responseEnds(last *protocol.Stamp) {
 	}
 	if last != nil {
 		x.m.End = *last
+		x.m.EndBody(protocol.FromServer)
 	}
 	x.answered = true
 	if x.requested {

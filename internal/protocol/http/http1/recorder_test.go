@@ -46,6 +46,7 @@ type recorder struct {
 	stamps    [][2]protocol.Stamp
 	switched  bool
 	returned  [protocol.Directions]string
+	bodies    [][protocol.Directions]protocol.Size
 }
 
 var captures = [...]string{
@@ -56,6 +57,7 @@ var captures = [...]string{
 func (r *recorder) End(_ protocol.ID, x *protocol.Exchange) {
 	r.exchanges++
 	r.stamps = append(r.stamps, [2]protocol.Stamp{x.Start, x.End})
+	r.bodies = append(r.bodies, [protocol.Directions]protocol.Size{x.RequestBody, x.ResponseBody})
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d-%d %s", x.Start.Time, x.End.Time, x.Name)
 	for i, key := range []string{"url.path", "url.query", "http.response.status_code"} {

@@ -176,6 +176,7 @@ func (p *parser) requestHead(s *stream, last *protocol.Stamp) {
 	case s.invalid:
 		p.malformed(s)
 	case s.size > 0:
+		p.addBody(s, s.size)
 		s.bodyOf(s.size)
 		p.expecting = s.expect
 	default:

@@ -122,6 +122,7 @@ func (p *parser) responseHead(s *stream, last *protocol.Stamp) {
 	case !s.hasLength:
 		s.state = untilClose
 	case s.size > 0:
+		p.addBody(s, s.size)
 		s.bodyOf(s.size)
 	default:
 		p.messageEnds(s, last)

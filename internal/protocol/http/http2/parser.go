@@ -285,6 +285,7 @@ func (p *parser) end(d *direction, m protocol.Stamp) {
 	d.state, d.have = inFrame, 0
 	switch f.typ {
 	case data:
+		p.carry(d)
 		if f.has(endStream) {
 			p.ended(d.from, f.stream, m)
 		}

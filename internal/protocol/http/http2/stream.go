@@ -183,6 +183,7 @@ func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Stamp) {
 	}
 	if from == protocol.FromClient {
 		s.message.RequestEnd = m
+		s.message.EndBody(from)
 		if !s.requestEnded {
 			p.c.Sink.Requested(s.exchange, &s.message.RequestEnd)
 		}
@@ -190,6 +191,7 @@ func (p *parser) ended(from protocol.Direction, id uint32, m protocol.Stamp) {
 	} else if !s.answered {
 		s.answered = true
 		s.message.End = m
+		s.message.EndBody(from)
 	}
 	if s.asked && s.requestEnded && s.answered {
 		p.finish(s)
@@ -259,9 +261,26 @@ func (p *parser) fail(s *stream, reason string, at protocol.Stamp) {
 	p.finish(s)
 }
 
+// carry counts the bytes of a DATA frame. How many of them are padding is in its payload, which is not read.
+func (p *parser) carry(d *direction) {
+	f := &d.frame
+	s := p.byID[f.stream]
+	switch {
+	case s == nil:
+	case f.has(padded):
+		s.message.CutBody(d.from)
+	default:
+		s.message.AddBody(d.from, uint64(f.length))
+	}
+}
+
 // finish hands over an exchange.
 func (p *parser) finish(s *stream) {
-	s.message.Raise(p.touched(s))
+	if touched := p.touched(s); touched != protocol.CaptureComplete {
+		s.message.Raise(touched)
+		s.message.CutBody(protocol.FromClient)
+		s.message.CutBody(protocol.FromServer)
+	}
 	s.message.Fill(&p.shared.exchange)
 	p.c.Sink.End(s.exchange, &p.shared.exchange)
 	s.exchange = 0

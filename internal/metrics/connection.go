@@ -1,0 +1,215 @@
+package metrics
+
+import (
+	"encoding/binary"
+	"time"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/socket"
+)
+
+// The instruments of connections.
+const (
+	opened = iota
+	present
+	lasted
+	connecting
+	queued
+	bytesSent
+	bytesReceived
+	segmentsSent
+	segmentsReceived
+	retransmits
+	roundTrip
+	resetsSent
+	resetsReceived
+)
+
+// Families of connections. Their ids are none of exchangeFamilies.
+var (
+	connections = Family{id: 0x40, Instruments: []Instrument{
+		opened:           counter("socketflow.connection.opened", "{connection}", "Connections that were opened."),
+		present:          {Name: "socketflow.connection.count", Unit: "{connection}", Description: "Connections that are open.", Kind: Level},
+		lasted:           seconds("socketflow.connection.duration", "How long connections were open.", secondsOfConnections),
+		connecting:       seconds("socketflow.connection.connect.duration", "How long clients waited for a connection to open.", secondsOfRoundTrips),
+		queued:           seconds("socketflow.connection.accept.duration", "How long connections waited for their server to accept them.", secondsOfRoundTrips),
+		bytesSent:        counter("socketflow.connection.bytes.sent", "By", "Bytes that connections have sent, when they ended."),
+		bytesReceived:    counter("socketflow.connection.bytes.received", "By", "Bytes that connections have received, when they ended."),
+		segmentsSent:     counter("socketflow.tcp.segments.sent", "{segment}", "Segments that connections have sent, when they ended."),
+		segmentsReceived: counter("socketflow.tcp.segments.received", "{segment}", "Segments that connections have received, when they ended."),
+		retransmits:      counter("socketflow.tcp.retransmits", "{segment}", "Segments that connections have sent again, when they ended."),
+		roundTrip:        seconds("socketflow.tcp.rtt", "Smoothed round trip time of connections when they ended.", secondsOfRoundTrips),
+		resetsSent:       counter("socketflow.tcp.resets.sent", "{connection}", "Connections that this side has reset."),
+		resetsReceived:   counter("socketflow.tcp.resets.received", "{connection}", "Connections that the other side has reset."),
+	}}
+	observed = Family{id: 0x43, Instruments: []Instrument{{
+		Name: "socketflow.observed.ratio", Unit: "1", Kind: Ratio,
+		Description: "Part of the bytes with requests that was seen, of what was seen and what is known to be lost.",
+	}}}
+	failedConnections = Family{id: 0x41, Instruments: []Instrument{
+		counter("socketflow.connection.failed", "{attempt}", "Attempts that did not become a connection."),
+	}}
+)
+
+// What series of connections have.
+const (
+	networkTransport = string(semconv.NetworkTransportKey)
+	servicePeerName  = string(semconv.ServicePeerNameKey)
+	role             = "socketflow.role.name"
+)
+
+var (
+	transportNames = [event.Transports]string{event.TCP: "tcp", event.UnixStream: "unix", event.UDP: "udp"}
+	roleNames      = [...]string{event.RoleUnknown: "", event.RoleClient: "client", event.RoleServer: "server"}
+)
+
+// open measures a connection that is open; at is now (Unix, ns). It returns whether it is known by now who has the other end.
+func (r *Recorder) open(c *socket.Connection, at int64) (settled bool) {
+	r.observe(c, at)
+	t := r.ofConnection(c, &connections, 0, at)
+	t.level++
+	if !isSettled(c) {
+		return false
+	}
+	if c.Capture == socket.CaptureJoinedMidstream {
+		return true
+	}
+	if !c.Counted {
+		t.points[opened].add(1)
+	}
+	return true
+}
+
+// Closed measures a connection that has ended.
+func (r *Recorder) Closed(c *socket.Connection) {
+	if isSettled(c) {
+		r.closed(c)
+		return
+	}
+	r.await(closed, c, &measured{})
+}
+
+// Failed measures an attempt that did not become a connection.
+func (r *Recorder) Failed(c *socket.Connection) {
+	if c.PeerQuestion.At == 0 {
+		r.failed(c)
+		return
+	}
+	r.await(failed, c, &measured{})
+}
+
+func (r *Recorder) closed(c *socket.Connection) {
+	r.observe(c, c.EndedAt)
+	t := r.ofConnection(c, &connections, 0, c.EndedAt)
+	if !c.Counted && c.Capture != socket.CaptureJoinedMidstream {
+		t.points[opened].add(1)
+	}
+	s := &c.Stats
+	t.points[bytesSent].add(float64(s.BytesSent))
+	t.points[bytesReceived].add(float64(s.BytesReceived))
+	if c.Capture == socket.CaptureComplete {
+		t.record(lasted, time.Duration(max(c.EndedAt-c.StartedAt, 0)).Seconds())
+	}
+	if c.Transport != event.TCP {
+		return
+	}
+	if c.Capture == socket.CaptureComplete && c.Role == event.RoleClient && c.OpenedAt != 0 {
+		t.record(connecting, time.Duration(max(c.OpenedAt-c.StartedAt, 0)).Seconds())
+	}
+	if c.Capture == socket.CaptureComplete && c.AcceptedAt != 0 && c.OpenedAt != 0 {
+		t.record(queued, time.Duration(max(c.AcceptedAt-c.OpenedAt, 0)).Seconds())
+	}
+	if c.End.Way == socket.WayRST {
+		switch c.End.By {
+		case socket.SideLocal:
+			t.points[resetsSent].add(1)
+		case socket.SideRemote:
+			t.points[resetsReceived].add(1)
+		}
+	}
+	if s.Uncounted {
+		return
+	}
+	t.points[segmentsSent].add(float64(s.SegmentsSent))
+	t.points[segmentsReceived].add(float64(s.SegmentsReceived))
+	t.points[retransmits].add(float64(s.Retransmits))
+	if s.RTT != 0 {
+		t.record(roundTrip, (time.Duration(s.RTT) * time.Microsecond).Seconds())
+	}
+}
+
+// observe measures how much of what was of interest was seen.
+func (r *Recorder) observe(c *socket.Connection, at int64) {
+	if c.Followed == 0 {
+		return
+	}
+	r.key = append(r.key[:0], observed.id)
+	t := r.known(c.Process)
+	if t == nil {
+		t = r.begin(c.Process, &observed, at, func() []Attribute { return nil })
+	}
+	t.points[0].part(float64(c.Followed-min(c.Lost, c.Followed)), float64(c.Followed))
+}
+
+func (r *Recorder) failed(c *socket.Connection) {
+	r.ofConnection(c, &failedConnections, c.Errno, c.EndedAt).points[0].add(1)
+}
+
+// ofConnection is the tally of a connection's series.
+func (r *Recorder) ofConnection(c *socket.Connection, f *Family, errno uint32, at int64) *Tally {
+	peer := r.peerName(c)
+	port := listeningPort(c)
+	r.key = append(r.key[:0], f.id, byte(c.Transport), byte(c.Role))
+	r.key = binary.BigEndian.AppendUint16(r.key, port)
+	r.key = binary.BigEndian.AppendUint32(r.key, errno)
+	r.key = appendText(r.key, peer)
+	if t := r.known(c.Process); t != nil {
+		return t
+	}
+	return r.begin(c.Process, f, at, func() []Attribute {
+		return r.connectionAttributes(c, f, peer, port, errno)
+	})
+}
+
+func (r *Recorder) connectionAttributes(c *socket.Connection, f *Family, peer string, port uint16, errno uint32) (all []Attribute) {
+	all = append(all, Attribute{Key: networkTransport, Text: transportNames[c.Transport]})
+	if name := roleNames[c.Role]; name != "" {
+		all = append(all, Attribute{Key: role, Text: name})
+	}
+	if port != 0 {
+		all = append(all, Attribute{Key: serverPort, Int: int64(port), IsInt: true})
+	}
+	if peer != "" {
+		all = append(all, Attribute{Key: servicePeerName, Text: r.store.options.Text(peer)})
+	}
+	if f == &failedConnections {
+		all = append(all, Attribute{Key: errorType, Text: r.errorOfAttempt(c, errno)})
+	}
+	return all
+}
+
+// errorOfAttempt is why there is no connection: without an errno the program has given it up.
+func (r *Recorder) errorOfAttempt(c *socket.Connection, errno uint32) string {
+	switch {
+	case errno != 0:
+		return r.store.options.Errno(errno)
+	case c.End.Way == socket.WayCanceled:
+		return "canceled"
+	default:
+		return "_OTHER"
+	}
+}
+
+// listeningPort is the port of the end that has accepted the connection; 0: it has none, or it is not known which that is.
+func listeningPort(c *socket.Connection) uint16 {
+	switch c.Role {
+	case event.RoleClient:
+		return c.Remote.Port()
+	case event.RoleServer:
+		return c.Local.Port()
+	default:
+		return 0
+	}
+}
