@@ -107,7 +107,7 @@ const (
 
 func newUring(t *testing.T, flags uint32) *uring {
 	t.Helper()
-	p := uringParams{flags: flags, sqThreadIdle: 1000}
+	p := uringParams{flags: flags, sqThreadIdle: 20}
 	fd, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, ringEntries, pointer(&p), 0)
 	if errno != 0 {
 		t.Fatalf("io_uring_setup: %v", errno)

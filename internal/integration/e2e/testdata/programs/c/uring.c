@@ -63,7 +63,7 @@ static struct side *side_of(int which, int fd)
 	if (!s->ready) {
 		struct io_uring_params p = {0};
 		if (is(way.setup, "sqpoll"))
-			p.flags = IORING_SETUP_SQPOLL, p.sq_thread_idle = 1000;
+			p.flags = IORING_SETUP_SQPOLL, p.sq_thread_idle = 20; // milliseconds
 		if (is(way.setup, "defer"))
 			p.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
 		ok(io_uring_queue_init_params(64, &s->ring, &p), "io_uring_setup");
