@@ -68,7 +68,7 @@ func (s *survey) of(executable string, files []programFile) (all []TLSLibrary) {
 		all = append(all, l)
 	}
 	var part finding
-	own := -1
+	var own *programFile
 	for i := range files {
 		found := s.look(&files[i])
 		switch {
@@ -77,7 +77,7 @@ func (s *survey) of(executable string, files []programFile) (all []TLSLibrary) {
 		case found.library != "":
 			add(files[i].path, found)
 		case files[i].path == executable:
-			own = i
+			own = &files[i]
 		}
 	}
 	for i := range all { // the other part of OpenSSL has its whole version
@@ -87,8 +87,8 @@ func (s *survey) of(executable string, files []programFile) (all []TLSLibrary) {
 	}
 	// With OpenSSL beside it, what the executable says is about the library that it was built with.
 	openSSL := part.library != "" || slices.ContainsFunc(all, func(l TLSLibrary) bool { return l.Library == tlslib.OpenSSL.String() })
-	if own >= 0 && !openSSL {
-		if found := files[own].once(s.read, linkedIn); found.library != "" {
+	if own != nil && !openSSL {
+		if found := own.once(s.read, linkedIn); found.library != "" {
 			add(executable, found)
 		}
 	}

@@ -25,14 +25,14 @@ func working() *Report {
 	return &Report{Chosen: kernel.ModeSocket, Attempts: []Attempt{{Mode: kernel.ModeSocket, Hooks: []Fact{{Name: libraryFact, State: OK}}}}}
 }
 
-// usesOf are those of a program in a report.
+// usesOf are those of a process in a report.
 func usesOf(t *testing.T, r *Report, executable string, pid int) []TLSLibrary {
 	t.Helper()
 	require.NoError(t, r.AddProcesses())
 	var all []TLSLibrary
 	for _, u := range r.Processes {
-		if u.Executable == executable {
-			assert.True(t, slices.Contains(u.PIDs, uint32(pid)), "%v", u.PIDs)
+		if slices.Contains(u.PIDs, uint32(pid)) {
+			assert.Equal(t, executable, u.Executable)
 			all = append(all, u.TLSLibrary)
 		}
 	}
