@@ -191,7 +191,7 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 	take_from_burst(t, &s->conn);
 }
 
-/* What a client has sent before its hello left the process (early data) has waited, too. */
+/* What a client has sent before its hello left the process (early data), and what it got for that, has waited, too. */
 static __noinline int emit_waiting(struct socket_state *s, const struct tls_object *object)
 {
 	__u32 buf = 0, use = 0;

@@ -133,24 +133,23 @@ http {
 }`, dir, port, certFile, keyFile))
 	serve(t, exec.CommandContext(t.Context(), nginx, "-c", config), port)
 	sink := startWithin(t, map[uint16]string{port: "server"})
-	ask := func(path string, options ...string) string {
-		request := "GET " + path + " HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n\r\n"
+	request := func(path, connection string) string {
+		return "GET " + path + " HTTP/1.1\r\nHost: shop.example.com\r\nConnection: " + connection + "\r\n\r\n"
+	}
+	ask := func(last string, options ...string) string {
 		arguments := append([]string{"s_client", "-quiet", "-connect", fmt.Sprintf("127.0.0.1:%d", port), "-servername", "shop.example.com"}, options...)
 		cmd := exec.CommandContext(t.Context(), openssl, arguments...)
-		if options[0] == "-sess_out" {
-			cmd.Stdin = strings.NewReader(request)
-		} else {
-			cmd.Args = append(cmd.Args, "-early_data", file("request", request))
-		}
+		cmd.Stdin = strings.NewReader(request(last, "close"))
 		output, _ := cmd.CombinedOutput() // the server closes
 		return string(output)
 	}
 	session := filepath.Join(dir, "session")
-	require.Contains(t, ask("/first", "-sess_out", session, "-ign_eof"), "200 OK")
+	require.Contains(t, ask("/first", "-sess_out", session), "200 OK")
 	sink.take(t, 2)
-	require.Contains(t, ask("/early", "-sess_in", session, "-ign_eof"), "\r\n\r\n1")
+	answers := ask("/last", "-sess_in", session, "-early_data", file("request", request("/early", "keep-alive")))
+	require.Contains(t, answers, "\r\n\r\n1HTTP/1.1 200 OK", "the first request is early data")
+	const of = " 1.3 shop.example.com resumed client>server"
 	assert.Equal(t, []string{
-		"Client GET https /early 1.3 shop.example.com resumed client>server",
-		"Server GET https /early 1.3 shop.example.com resumed client>server",
-	}, sink.take(t, 2))
+		"Client GET https /early" + of, "Client GET https /last" + of, "Server GET https /early" + of, "Server GET https /last" + of,
+	}, sink.take(t, 4))
 }
