@@ -3,7 +3,9 @@
 package engine_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -152,4 +154,67 @@ http {
 	assert.Equal(t, []string{
 		"Client GET https /early" + of, "Client GET https /last" + of, "Server GET https /early" + of, "Server GET https /last" + of,
 	}, sink.take(t, 4))
+}
+
+// forkingServer shakes hands, and has a child answer. It frees its memory of the connection when the child has received something, and uses it for
+// another one before the child receives the rest.
+const forkingServer = `
+import os, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+def accept():
+    while True:
+        try:
+            return context.wrap_socket(listener.accept()[0], server_side=True)
+        except OSError: # somebody has looked whether there is a server
+            pass
+connection = accept()
+began, goes_on = os.pipe(), os.pipe()
+if os.fork() == 0:
+    length, received = 400000, connection.recv(1000)
+    os.write(began[1], b"x")
+    os.read(goes_on[0], 1)
+    while len(received) < length:
+        received += connection.recv(16384)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    connection.recv(1)
+    os._exit(0)
+os.read(began[0], 1)
+os.close(connection.detach())
+del connection
+others = [accept() for _ in range(4)]
+os.write(goes_on[1], b"x")
+os.wait()
+`
+
+func TestChildReceivesOnTheConnectionOfItsParent(t *testing.T) {
+	needWithin(t)
+	python := testenv.NeedProgram(t, "python3", "python3")
+	_, certFile, keyFile := selfSigned(t)
+	port := freePort(t)
+	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink.captures = true
+	serve(t, exec.CommandContext(t.Context(), python, "-c", forkingServer, fmt.Sprint(port), certFile, keyFile), port)
+	dial := func() *tls.Conn {
+		c, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example.com"})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	const head = "POST /large HTTP/1.1\r\nHost: shop.example.com\r\nContent-Length: %d\r\n\r\n"
+	first := dial()
+	size := 400_000 - len(head) + len("%d") - len("399999")
+	_, err := fmt.Fprintf(first, head, size)
+	require.NoError(t, err)
+	for range 4 {
+		dial()
+	}
+	_, err = first.Write(make([]byte, size))
+	require.NoError(t, err)
+	_, err = io.ReadFull(first, make([]byte, len("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
+	require.NoError(t, err)
+	require.NoError(t, first.Close())
+	const said = " POST https /large 1.3 shop.example.com client>server complete"
+	assert.Equal(t, []string{"Client" + said, "Server" + said}, sink.take(t, 2))
 }
