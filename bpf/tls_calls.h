@@ -140,18 +140,19 @@ static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u64 d
 	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
 }
 
-/* The tie of an object that has been there since before a time; the object is then what writes its records. */
-static __always_inline struct tls_tie *tie_in(struct tls_object *object, __u64 before)
+/* The tie of what has been at an address in a process since before a time. */
+static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 before)
 {
-	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, object);
+	struct tls_object object = {.address = address, .pid = pid};
+	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, &object);
 	struct tls_tie *tie;
 
 	if (written) {
 		if (written->since >= before)
 			return NULL;
-		object->address = written->writer;
+		object.address = written->writer;
 	}
-	tie = bpf_map_lookup_elem(&tls_ties, object);
+	tie = bpf_map_lookup_elem(&tls_ties, &object);
 	return tie && tie->since < before ? tie : NULL;
 }
 
@@ -162,12 +163,11 @@ static __always_inline struct tls_tie *tie_in(struct tls_object *object, __u64 b
 static __noinline struct tls_tie *tie_of(__u64 address)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct tls_object own = {.address = address, .pid = task->tgid}, parents = {.address = address, .pid = task->real_parent->tgid};
-	struct tls_tie *tie = tie_in(&own, ~0ull);
+	struct tls_tie *tie = tie_in(task->tgid, address, ~0ull);
 
 	if (tie && is_own(tie, task))
 		return tie;
-	return tie_in(&parents, task->group_leader->start_boottime);
+	return tie_in(task->real_parent->tgid, address, task->group_leader->start_boottime);
 }
 
 /* The plaintext of length bytes at an address is emitted. began: when the call did. */
@@ -207,7 +207,7 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 	take_from_burst(t, &s->conn);
 }
 
-/* What a client has sent before its hello left the process (early data) has waited, too. */
+/* What a client has sent before its hello left the process (early data), and what it got for that, has waited, too. */
 static __noinline int emit_waiting(struct socket_state *s, __u64 address)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
@@ -284,52 +284,15 @@ static __always_inline __u64 frame_of(const struct pt_regs *regs, __u64 probe)
 	return USER_STACK(regs) + ((probe >> TLS_DEPTH_SHIFT) & TLS_DISTANCE_MAX);
 }
 
-/* The object writes records with this BIO. */
-static __always_inline void set_writer(__u64 address, __u64 writer)
-{
-	struct tls_object object = {.address = address, .pid = current_process()};
-	struct tls_written now = {.writer = writer, .since = bpf_ktime_get_boot_ns()}, *known;
-
-	if (!address || !writer)
-		return;
-	known = bpf_map_lookup_elem(&tls_writers, &object);
-	if (!known || known->writer != writer)
-		bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
-}
-
-/* The process goes on with a connection of its parent, who may have another one at this address soon. What it writes itself ties it anew. */
-static __noinline int inherit_tie(__u64 address)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct tls_object own = {.address = address, .pid = task->tgid}, parents = {.address = address, .pid = task->real_parent->tgid};
-	struct tls_tie *tie = tie_in(&own, ~0ull), inherited;
-
-	if (tie && is_own(tie, task))
-		return 0;
-	tie = tie_in(&parents, task->group_leader->start_boottime);
-	if (!tie)
-		return 0;
-	inherited = (struct tls_tie){.cookie = tie->cookie, .since = bpf_ktime_get_boot_ns()};
-	parents.pid = task->tgid;
-	bpf_map_update_elem(&tls_ties, &parents, &inherited, BPF_ANY);
-	if (parents.address != address)
-		set_writer(address, parents.address);
-	return 0;
-}
-
 /* A call that reads or writes begins: its arguments are the object, the bytes, their number, and where the number of those transferred goes. */
 static __always_inline void on_tls_enter(const struct pt_regs *regs, __u64 probe)
 {
 	__u64 fourth = FUNCTION_ARG4(regs), fifth = FUNCTION_ARG5(regs);
-	struct tls_calls *calls = calls_of(false);
+	struct tls_calls *calls = calls_of(true);
 	struct tls_call *call;
 
 	barrier_var(fourth); /* else the compiler reads one of them, at an offset that it computes */
 	barrier_var(fifth);
-	if (!calls) { /* the thread's first */
-		calls = calls_of(true);
-		inherit_tie(FUNCTION_ARG1(regs));
-	}
 	if (!calls)
 		return;
 	if (calls->depth >= TLS_CALLS_MAX) { /* ends were not seen */
@@ -389,6 +352,19 @@ static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
 			     probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
 }
 
+/* The object writes records with this BIO. */
+static __always_inline void set_writer(__u64 address, __u64 writer)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct tls_written now = {.writer = writer, .since = bpf_ktime_get_boot_ns()}, *known;
+
+	if (!address || !writer)
+		return;
+	known = bpf_map_lookup_elem(&tls_writers, &object);
+	if (!known || known->writer != writer)
+		bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
+}
+
 /* The writer of a record waits for the socket that sends it, unless its socket is known. */
 static __always_inline void note_mark(const struct tls_object *writer, __u64 object, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
@@ -398,10 +374,9 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 	__u8 yes = 1;
 
 	if (tie && is_own(tie, bpf_get_current_task_btf())) {
-		if (is_shown(tie) && (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1])))
+		if (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1]))
 			return;
-		if (kind == TLS_MARK_HELLO)
-			bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */
+		bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */
 	}
 	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))

@@ -58,7 +58,7 @@ struct {
 /* Which socket carries what an object writes. */
 struct tls_tie {
 	__u64 cookie;    /* of the layer; 0: the socket is left out */
-	__u64 record[2]; /* the mark that showed it; 0, 0: it was the parent's */
+	__u64 record[2]; /* the mark that showed it */
 	__u64 since;     /* CLOCK_BOOTTIME, ns */
 };
 
@@ -68,11 +68,6 @@ struct {
 	__type(key, struct tls_object);
 	__type(value, struct tls_tie);
 } tls_ties SEC(".maps");
-
-static __always_inline bool is_shown(const struct tls_tie *tie)
-{
-	return tie->record[0] | tie->record[1];
-}
 
 /* Not one of an earlier process, which had the same number. */
 static __always_inline bool is_own(const struct tls_tie *tie, const struct task_struct *task)

@@ -56,6 +56,8 @@ type withinSink struct {
 	mu    sync.Mutex
 	names map[string]string // of ports
 	lines []string
+
+	captures bool // lines end with what of the request was captured
 }
 
 // Deliver keeps "Client GET https /path 1.3 shop.example.com client>proxy": kind, name, scheme, path, what is known of TLS, and the ends of its
@@ -71,9 +73,13 @@ func (s *withinSink) Deliver(_ context.Context, from *otlp.Builder) {
 				if text(a, "network.protocol.name") == "" {
 					continue
 				}
+				capture := ""
+				if s.captures {
+					capture = text(a, "socketflow.capture")
+				}
 				s.lines = append(s.lines, strings.Join(strings.Fields(strings.Join([]string{
 					span.Kind().String(), span.Name(), target(a), text(a, "tls.protocol.version"), text(a, "tls.client.server_name"), resumed(a),
-					s.ends(span.Kind().String() == "Server", a), text(a, "error.type"),
+					s.ends(span.Kind().String() == "Server", a), text(a, "error.type"), capture,
 				}, " ")), " "))
 			}
 		}

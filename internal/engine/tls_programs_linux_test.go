@@ -3,7 +3,9 @@
 package engine_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -133,24 +135,86 @@ http {
 }`, dir, port, certFile, keyFile))
 	serve(t, exec.CommandContext(t.Context(), nginx, "-c", config), port)
 	sink := startWithin(t, map[uint16]string{port: "server"})
-	ask := func(path string, options ...string) string {
-		request := "GET " + path + " HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n\r\n"
+	request := func(path, connection string) string {
+		return "GET " + path + " HTTP/1.1\r\nHost: shop.example.com\r\nConnection: " + connection + "\r\n\r\n"
+	}
+	ask := func(last string, options ...string) string {
 		arguments := append([]string{"s_client", "-quiet", "-connect", fmt.Sprintf("127.0.0.1:%d", port), "-servername", "shop.example.com"}, options...)
 		cmd := exec.CommandContext(t.Context(), openssl, arguments...)
-		if options[0] == "-sess_out" {
-			cmd.Stdin = strings.NewReader(request)
-		} else {
-			cmd.Args = append(cmd.Args, "-early_data", file("request", request))
-		}
+		cmd.Stdin = strings.NewReader(request(last, "close"))
 		output, _ := cmd.CombinedOutput() // the server closes
 		return string(output)
 	}
 	session := filepath.Join(dir, "session")
-	require.Contains(t, ask("/first", "-sess_out", session, "-ign_eof"), "200 OK")
+	require.Contains(t, ask("/first", "-sess_out", session), "200 OK")
 	sink.take(t, 2)
-	require.Contains(t, ask("/early", "-sess_in", session, "-ign_eof"), "\r\n\r\n1")
+	answers := ask("/last", "-sess_in", session, "-early_data", file("request", request("/early", "keep-alive")))
+	require.Contains(t, answers, "\r\n\r\n1HTTP/1.1 200 OK", "the first request is early data")
+	const of = " 1.3 shop.example.com resumed client>server"
 	assert.Equal(t, []string{
-		"Client GET https /early 1.3 shop.example.com resumed client>server",
-		"Server GET https /early 1.3 shop.example.com resumed client>server",
-	}, sink.take(t, 2))
+		"Client GET https /early" + of, "Client GET https /last" + of, "Server GET https /early" + of, "Server GET https /last" + of,
+	}, sink.take(t, 4))
+}
+
+// forkingServer shakes hands, and has a child answer. It frees its memory of the connection when the child has received something, and uses it for
+// another one before the child receives the rest.
+const forkingServer = `
+import os, socket, ssl, sys
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+def accept():
+    while True:
+        try:
+            return context.wrap_socket(listener.accept()[0], server_side=True)
+        except OSError: # somebody has looked whether there is a server
+            pass
+connection = accept()
+began, goes_on = os.pipe(), os.pipe()
+if os.fork() == 0:
+    length, received = 400000, connection.recv(1000)
+    os.write(began[1], b"x")
+    os.read(goes_on[0], 1)
+    while len(received) < length:
+        received += connection.recv(16384)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    connection.recv(1)
+    os._exit(0)
+os.read(began[0], 1)
+os.close(connection.detach())
+del connection
+others = [accept() for _ in range(4)]
+os.write(goes_on[1], b"x")
+os.wait()
+`
+
+func TestChildReceivesOnTheConnectionOfItsParent(t *testing.T) {
+	needWithin(t)
+	python := testenv.NeedProgram(t, "python3", "python3")
+	_, certFile, keyFile := selfSigned(t)
+	port := freePort(t)
+	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink.captures = true
+	serve(t, exec.CommandContext(t.Context(), python, "-c", forkingServer, fmt.Sprint(port), certFile, keyFile), port)
+	dial := func() *tls.Conn {
+		c, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example.com"})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	const head = "POST /large HTTP/1.1\r\nHost: shop.example.com\r\nContent-Length: %d\r\n\r\n"
+	first := dial()
+	size := 400_000 - len(head) + len("%d") - len("399999")
+	_, err := fmt.Fprintf(first, head, size)
+	require.NoError(t, err)
+	for range 4 {
+		dial()
+	}
+	_, err = first.Write(make([]byte, size))
+	require.NoError(t, err)
+	_, err = io.ReadFull(first, make([]byte, len("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
+	require.NoError(t, err)
+	require.NoError(t, first.Close())
+	const said = " POST https /large 1.3 shop.example.com client>server complete"
+	assert.Equal(t, []string{"Client" + said, "Server" + said}, sink.take(t, 2))
 }
