@@ -56,7 +56,7 @@ func begin(t *testing.T, path string) uint32 {
 	t.Helper()
 	code, err := os.ReadFile(shell)
 	must(t, err)
-	must(t, os.WriteFile(path, code, 0o700)) //nolint:gosec // it is to be executed
+	must(t, os.WriteFile(path, code, 0o700))
 	cmd := exec.Command(path, "-c", "true")
 	must(t, cmd.Run())
 	return uint32(cmd.Process.Pid)
