@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 
 	"github.com/cilium/ebpf"
 
@@ -37,7 +40,7 @@ func eachProgram(use func(*ebpf.Program) error) (err error) {
 	}
 }
 
-// programCosts are what the programs of eBPF of this machine have cost during a load.
+// programCosts are what the programs of eBPF of the collector have cost during a load.
 type programCosts struct {
 	requests float64
 	programs map[string]cost // by name
@@ -50,8 +53,8 @@ func costOfPrograms(s *settings, o *observation, load func() (served, error)) (c
 		return c, err
 	}
 	defer func() { err = errors.Join(err, stats.Close()) }()
-	_, err = o.with(s, func(*collector) ([]float64, error) {
-		before, err := programsNow()
+	_, err = o.with(s, func(of *collector) ([]float64, error) {
+		before, err := of.programs()
 		if err != nil {
 			return nil, err
 		}
@@ -59,7 +62,7 @@ func costOfPrograms(s *settings, o *observation, load func() (served, error)) (c
 		if err != nil {
 			return nil, err
 		}
-		after, err := programsNow()
+		after, err := of.programs()
 		c = programCosts{did.n, map[string]cost{}}
 		for name, now := range after {
 			c.programs[name] = now.since(before[name])
@@ -69,12 +72,37 @@ func costOfPrograms(s *settings, o *observation, load func() (served, error)) (c
 	return c, err
 }
 
-func programsNow() (map[string]cost, error) {
+// programs are the costs so far of the programs that the collector has loaded, by name.
+func (c *collector) programs() (map[string]cost, error) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", c.cmd.Process.Pid))
+	if err != nil {
+		return nil, err
+	}
+	own := map[ebpf.ProgramID]bool{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has been closed
+		}
+		if err != nil {
+			return nil, err
+		}
+		if m := programID.FindSubmatch(text); m != nil {
+			id, err := strconv.ParseUint(string(m[1]), 10, 32)
+			if err != nil {
+				return nil, err
+			}
+			own[ebpf.ProgramID(id)] = true
+		}
+	}
 	all := map[string]cost{}
 	return all, eachProgram(func(program *ebpf.Program) error {
 		info, err := program.Info()
 		if err != nil {
 			return err
+		}
+		if id, ok := info.ID(); !ok || !own[id] {
+			return nil
 		}
 		stats, err := program.Stats()
 		if err != nil {
@@ -85,6 +113,9 @@ func programsNow() (map[string]cost, error) {
 		return nil
 	})
 }
+
+// programID is in what the kernel says of a descriptor of a program, or of what attaches one.
+var programID = regexp.MustCompile(`(?m)^prog_id:\t(\d+)$`)
 
 // print names the programs that run once in ten requests or more often.
 func (c *programCosts) print(scheme string) {
