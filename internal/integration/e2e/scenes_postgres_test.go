@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,10 +50,16 @@ PREPARE p (int) AS SELECT name FROM typed WHERE id = $1;
 EXECUTE p (4);
 LISTEN channel;
 NOTIFY channel, 'LITERAL';
-CREATE ROLE other PASSWORD 'LITERAL';
+CREATE ROLE app LOGIN PASSWORD 'LITERAL';
 SELECT repeat('LITERAL', 1000) FROM generate_series(1, 500);
 WITH x AS (SELECT * FROM typed) SELECT count(*) FROM x;
 `
+
+// postgresTexts are some of what is emitted.
+var postgresTexts = []string{
+	"INSERT INTO typed VALUES (?)", "SELECT * FROM typed WHERE name = ?", "UPDATE typed SET name = ? WHERE id = ?", "CREATE ROLE app LOGIN PASSWORD ?",
+	"SELECT id, name FROM pgx_1 WHERE id >= $1 AND name = ? LIMIT ?", "UPDATE pgbench_accounts SET abalance = abalance + $1 WHERE aid = $2;",
+}
 
 // pipelinedScript is a script of pgbench, which sends its statements without waiting for the answers.
 const pipelinedScript = `\startpipeline
@@ -66,19 +74,25 @@ func TestPostgresStatements(t *testing.T) {
 	builder := newBuilder(t)
 	b := runBothModes(t)
 	s := newScene(t, builder, "postgres")
-	server, port := startPostgres(t, "log_statement=all", "max_connections=50", "password_encryption=scram-sha-256")
+	access := writeFile(t, filepath.Join(openDir(t), "hba.conf"), "host all app 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+	server, port := startPostgres(t, "log_statement=all", "max_connections=50", "log_line_prefix=%m [%p] %e ", "hba_file="+access)
 	bin := filepath.Dir(testenv.NeedProgram(t, "postgresql-client", "/usr/lib/postgresql/*/bin/psql"))
-	lines := func(text string) string { return strings.ReplaceAll(text, "LITERAL", postgresLiteral) }
-	client := func(role, program, stdin string, arguments ...string) string {
+	run := func(role, program, stdin, password string, arguments ...string) *actor {
 		arguments = append([]string{"--host", "127.0.0.1", "--port", strconv.Itoa(port), "--username", "postgres"}, arguments...)
 		cmd := exec.Command(filepath.Join(bin, program), arguments...)
-		cmd.Stdin = strings.NewReader(lines(stdin))
-		cmd.Env = append(cmd.Environ(), "PGPASSWORD="+postgresLiteral)
-		a := s.start(role, cmd)
+		cmd.Stdin = strings.NewReader(stdin)
+		s.environment = []string{"PGPASSWORD=" + password}
+		return s.start(role, cmd)
+	}
+	lines := func(text string) string { return strings.ReplaceAll(text, "LITERAL", postgresLiteral) }
+	client := func(role, program, stdin string, arguments ...string) string {
+		a := run(role, program, lines(stdin), postgresLiteral, arguments...)
 		require.Zero(t, a.wait(60*time.Second), readFile(t, a.stderr))
 		return readFile(t, a.stdout)
 	}
 	require.Contains(t, client("typed", "psql", postgresLines, "--no-psqlrc"), postgresLiteral)
+	require.Contains(t, client("app", "psql", "SELECT 6 * 7", "--no-psqlrc", "--username", "app", "postgres"), "42")
+	require.NotZero(t, run("refused", "psql", "", "wrong-"+postgresLiteral, "--username", "app", "postgres").wait(60*time.Second))
 	client("initialise", "pgbench", "", "--initialize", "--quiet", "postgres")
 	for _, mode := range []string{"simple", "extended", "prepared"} {
 		client(mode, "pgbench", "", "--protocol", mode, "--client", "4", "--transactions", "50", "--no-vacuum", "postgres")
@@ -87,30 +101,48 @@ func TestPostgresStatements(t *testing.T) {
 	for _, mode := range []string{"extended", "prepared"} {
 		client("pipelined", "pgbench", "", "--protocol", mode, "--client", "4", "--transactions", "50", "--no-vacuum", "--file", script, "postgres")
 	}
+	behind := postgresBouncer(s, port)
+	before := loggedStatements(readFile(t, server.stderr))
+	for _, mode := range []string{"simple", "extended"} {
+		client("bounced", "pgbench", "", "--port", strconv.Itoa(behind), "--protocol", mode, "--client", "8", "--transactions", "20", "--no-vacuum", "postgres")
+	}
+	bounced := loggedStatements(readFile(t, server.stderr))
+	for operation, n := range before {
+		bounced[operation] -= n
+	}
+	maps.DeleteFunc(bounced, func(operation string, n int) bool { return n == 0 || operation == "SET" }) // SET is PgBouncer's own
 	done := s.start("pgx", exec.Command(builder.path(t, "postgres"), fmt.Sprintf("host=127.0.0.1 port=%d user=postgres", port), postgresLiteral))
 	require.Zero(t, done.wait(60*time.Second), readFile(t, done.stderr))
 
 	want := loggedStatements(readFile(t, server.stderr))
 	want["CANCEL"]++
-	t.Log(want)
-	emitted := func(c *requestCollector, kind ptrace.SpanKind) map[string]int {
+	want[""]++ // the login that was refused
+	t.Log(want, bounced)
+	failures := map[string]int{}
+	for _, match := range loggedError.FindAllStringSubmatch(readFile(t, server.stderr), -1) {
+		failures[match[1]]++
+	}
+	emitted := func(c *requestCollector, kind ptrace.SpanKind, port int, attribute string) map[string]int {
 		found := map[string]int{}
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		for _, span := range c.traces.all(t) {
 			at := map[ptrace.SpanKind]string{ptrace.SpanKindClient: "network.peer.port", ptrace.SpanKindServer: "network.local.port"}[kind]
 			if span.text("db.system.name") == "postgresql" && span.kind == kind && span.number(at) == port {
-				found[span.text("db.operation.name")]++
+				found[span.text(attribute)]++
 			}
 		}
 		return found
 	}
+	const operation = "db.operation.name"
 	kinds := []ptrace.SpanKind{ptrace.SpanKindClient, ptrace.SpanKindServer}
 	// What is missing after some time is said below.
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		complete := true
 		for _, c := range b.modes {
-			complete = complete && maps.Equal(want, emitted(c, kinds[0])) && maps.Equal(want, emitted(c, kinds[1]))
+			for _, kind := range kinds {
+				complete = complete && maps.Equal(want, emitted(c, kind, port, operation)) && maps.Equal(bounced, emitted(c, kind, behind, operation))
+			}
 		}
 		if complete {
 			break
@@ -119,12 +151,46 @@ func TestPostgresStatements(t *testing.T) {
 	b.modes[0].finish(t)
 	for i, c := range b.modes {
 		for _, kind := range kinds {
-			assert.Equal(t, want, emitted(c, kind), "%s mode, %s", comparedModes[i], kind)
+			assert.Equal(t, want, emitted(c, kind, port, operation), "%s mode, %s", comparedModes[i], kind)
+			assert.Equal(t, bounced, emitted(c, kind, behind, operation), "%s mode, %s, at PgBouncer", comparedModes[i], kind)
+			found := emitted(c, kind, port, "db.response.status_code")
+			delete(found, "") // without an error
+			assert.Equal(t, failures, found, "%s mode, %s, errors", comparedModes[i], kind)
+			for _, text := range postgresTexts {
+				assert.Contains(t, emitted(c, kind, port, "db.query.text"), text, "%s mode, %s", comparedModes[i], kind)
+			}
 		}
 		assert.NotContains(t, readFile(t, filepath.Join(b.cmd.Dir, "traces-"+comparedModes[i]+".jsonl")), postgresLiteral)
 	}
 	assert.NotContains(t, b.log(), postgresLiteral)
 }
+
+// postgresBouncer runs PgBouncer before a database, with fewer connections to it than clients have, and returns its port.
+func postgresBouncer(s *scene, database int) (port int) {
+	const config = `
+[databases]
+* = host=127.0.0.1 port=%d user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = %d
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+server_check_query =
+`
+	port = freePort(s.t)
+	file := writeFile(s.t, filepath.Join(openDir(s.t), "pgbouncer.ini"), fmt.Sprintf(config, database, port))
+	owner, err := user.Lookup("postgres") // it refuses to run as root
+	require.NoError(s.t, err)
+	cmd := exec.Command(testenv.NeedProgram(s.t, "pgbouncer", "pgbouncer", "/usr/sbin/pgbouncer"), file)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: atoi(s.t, owner.Uid), Gid: atoi(s.t, owner.Gid)}}
+	s.serve(cmd, port)
+	return port
+}
+
+// loggedError is the SQLSTATE of an error.
+var loggedError = regexp.MustCompile(`(?m)\] (\w{5}) (?:ERROR|FATAL):`)
 
 // loggedStatement is a line of log_statement=all. A statement of several lines has tabs before the others.
 var loggedStatement = regexp.MustCompile(`(?m)LOG:  (?:statement|execute [^:]+): ((?:.*\n\t)*.*)$`)

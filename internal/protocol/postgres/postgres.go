@@ -119,7 +119,7 @@ type parser struct {
 func newParser(m *memory, s *protocol.Session) *parser {
 	p := &parser{memory: m, sink: s.Sink, side: s.Side, joined: s.Joined}
 	p.order = pairing.NewOrder[cycle](&m.cycles, p, s.Sink, m.limits.Outstanding, s.Joined)
-	p.prepared.limit(maxPrepared)
+	p.limit(maxPrepared)
 	client, server := &p.frames[protocol.FromClient], &p.frames[protocol.FromServer]
 	client.Form, client.Measure, client.Credible = &startForm, p.measureStart, credibleRequest
 	server.Form, server.Measure, server.Credible = &form, measureReply, p.credibleReply
@@ -301,7 +301,7 @@ const cycleSize = int(unsafe.Sizeof(pairing.Item[cycle]{}))
 
 // Held implements protocol.Parser.
 func (p *parser) Held() int {
-	n := p.order.Items()*cycleSize + p.requests.count*operationSize + p.prepared.held() + cap(p.database)
+	n := p.order.Items()*cycleSize + p.outstanding*operationSize + p.held() + cap(p.database)
 	for d := range p.frames {
 		n += p.frames[d].Held()
 	}

@@ -10,10 +10,10 @@ import (
 
 // requests reads what the client sends.
 type requests struct {
-	open   *item // the cycle that the client has not ended; nil: there is none, or its answer cannot be paired
-	opened bool  // there is one
-	count  int   // operations of all cycles that are not answered
-	cancel *exchange
+	open        *item     // the cycle that the client has not ended; nil: there is none, or its answer cannot be paired
+	opened      bool      // there is one
+	outstanding int       // operations of all cycles that are not answered
+	cancel      *exchange // nil: the connection is none to cancel what runs on another
 }
 
 // request reads a message.
@@ -336,7 +336,7 @@ func (p *parser) copies(x *item) {
 	c.copying = true
 	if next := c.first + 1; c.requested && !p.opened && next < len(c.operations) && c.operations[next].kind == ready {
 		c.operations = c.operations[:next]
-		p.requests.count--
+		p.outstanding--
 		c.requested = false
 		p.open, p.opened = x, true
 	}
