@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
@@ -54,6 +55,8 @@ CREATE ROLE app LOGIN PASSWORD 'LITERAL';
 SELECT repeat('LITERAL', 1000) FROM generate_series(1, 500);
 WITH x AS (SELECT * FROM typed) SELECT count(*) FROM x;
 `
+
+const postgresOperation = "db.operation.name"
 
 // postgresTexts are some of what is emitted.
 var postgresTexts = []string{
@@ -122,26 +125,13 @@ func TestPostgresStatements(t *testing.T) {
 	for _, match := range loggedError.FindAllStringSubmatch(readFile(t, server.stderr), -1) {
 		failures[match[1]]++
 	}
-	emitted := func(c *requestCollector, kind ptrace.SpanKind, port int, attribute string) map[string]int {
-		found := map[string]int{}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		for _, span := range c.traces.all(t) {
-			at := map[ptrace.SpanKind]string{ptrace.SpanKindClient: "network.peer.port", ptrace.SpanKindServer: "network.local.port"}[kind]
-			if span.text("db.system.name") == "postgresql" && span.kind == kind && span.number(at) == port {
-				found[span.text(attribute)]++
-			}
-		}
-		return found
-	}
-	const operation = "db.operation.name"
 	kinds := []ptrace.SpanKind{ptrace.SpanKindClient, ptrace.SpanKindServer}
 	// What is missing after some time is said below.
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		complete := true
 		for _, c := range b.modes {
 			for _, kind := range kinds {
-				complete = complete && maps.Equal(want, emitted(c, kind, port, operation)) && maps.Equal(bounced, emitted(c, kind, behind, operation))
+				complete = complete && maps.Equal(want, c.postgres(t, kind, port, postgresOperation)) && maps.Equal(bounced, c.postgres(t, kind, behind, postgresOperation))
 			}
 		}
 		if complete {
@@ -151,18 +141,73 @@ func TestPostgresStatements(t *testing.T) {
 	b.modes[0].finish(t)
 	for i, c := range b.modes {
 		for _, kind := range kinds {
-			assert.Equal(t, want, emitted(c, kind, port, operation), "%s mode, %s", comparedModes[i], kind)
-			assert.Equal(t, bounced, emitted(c, kind, behind, operation), "%s mode, %s, at PgBouncer", comparedModes[i], kind)
-			found := emitted(c, kind, port, "db.response.status_code")
+			assert.Equal(t, want, c.postgres(t, kind, port, postgresOperation), "%s mode, %s", comparedModes[i], kind)
+			assert.Equal(t, bounced, c.postgres(t, kind, behind, postgresOperation), "%s mode, %s, at PgBouncer", comparedModes[i], kind)
+			found := c.postgres(t, kind, port, "db.response.status_code")
 			delete(found, "") // without an error
 			assert.Equal(t, failures, found, "%s mode, %s, errors", comparedModes[i], kind)
 			for _, text := range postgresTexts {
-				assert.Contains(t, emitted(c, kind, port, "db.query.text"), text, "%s mode, %s", comparedModes[i], kind)
+				assert.Contains(t, c.postgres(t, kind, port, "db.query.text"), text, "%s mode, %s", comparedModes[i], kind)
 			}
 		}
 		assert.NotContains(t, readFile(t, filepath.Join(b.cmd.Dir, "traces-"+comparedModes[i]+".jsonl")), postgresLiteral)
 	}
 	assert.NotContains(t, b.log(), postgresLiteral)
+}
+
+// postgres counts the spans of PostgreSQL at an end of connections to a port, by the value of an attribute.
+func (c *requestCollector) postgres(t testing.TB, kind ptrace.SpanKind, port int, attribute string) map[string]int {
+	t.Helper()
+	at := map[ptrace.SpanKind]string{ptrace.SpanKindClient: "network.peer.port", ptrace.SpanKindServer: "network.local.port"}[kind]
+	found := map[string]int{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, span := range c.traces.all(t) {
+		if span.text("db.system.name") == "postgresql" && span.kind == kind && span.number(at) == port {
+			found[span.text(attribute)]++
+		}
+	}
+	return found
+}
+
+// TestPostgresStatementsTLS is TestPostgresStatements over TLS, which begins behind the client's question for it.
+func TestPostgresStatementsTLS(t *testing.T) {
+	needLibraries(t)
+	include := `[{executable: "/usr/lib/postgresql/**"}]`
+	c := runRequestCollector(t, strings.Replace(withRing("16MiB", "1s"), "socketflow:\n", "socketflow:\n    include: "+include+"\n", 1))
+	over := newSecure(t)
+	over.awaitShared(c)
+	s := newScene(t, newBuilder(t), "postgres-tls")
+	owner, err := user.Lookup("postgres")
+	require.NoError(t, err)
+	key := writeFile(t, filepath.Join(openDir(t), "server.key"), readFile(t, over.key)) // it has to be the server's own
+	require.NoError(t, os.Chown(key, int(atoi(t, owner.Uid)), int(atoi(t, owner.Gid))))
+	require.NoError(t, os.Chmod(key, 0o600))
+	server, port := startPostgres(t, "log_statement=all", "ssl=on", "ssl_key_file="+key, "ssl_cert_file="+over.certificate)
+	bin := filepath.Dir(testenv.NeedProgram(t, "postgresql-client", "/usr/lib/postgresql/*/bin/psql"))
+	client := func(program, stdin string, arguments ...string) {
+		s.environment = []string{"PGSSLMODE=require"}
+		cmd := exec.Command(filepath.Join(bin, program), append([]string{"--host", "127.0.0.1", "--port", strconv.Itoa(port), "--username", "postgres"}, arguments...)...)
+		cmd.Stdin = strings.NewReader(stdin)
+		a := s.start(program, cmd)
+		require.Zero(t, a.wait(60*time.Second), readFile(t, a.stderr))
+	}
+	client("psql", strings.ReplaceAll(postgresLines, "LITERAL", postgresLiteral), "--no-psqlrc")
+	client("pgbench", "", "--initialize", "--quiet", "postgres")
+	client("pgbench", "", "--protocol", "prepared", "--client", "4", "--transactions", "50", "--no-vacuum", "postgres")
+
+	want := loggedStatements(readFile(t, server.stderr))
+	complete := func() bool {
+		return maps.Equal(want, c.postgres(t, ptrace.SpanKindClient, port, postgresOperation)) && maps.Equal(want, c.postgres(t, ptrace.SpanKindServer, port, postgresOperation))
+	}
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !complete(); { // what is missing then is said below
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.finish(t)
+	for _, kind := range []ptrace.SpanKind{ptrace.SpanKindClient, ptrace.SpanKindServer} {
+		assert.Equal(t, want, c.postgres(t, kind, port, postgresOperation), "%s", kind)
+	}
+	assert.NotContains(t, readFile(t, filepath.Join(c.cmd.Dir, "traces.jsonl")), postgresLiteral)
 }
 
 // postgresBouncer runs PgBouncer before a database, with fewer connections to it than clients have, and returns its port.
