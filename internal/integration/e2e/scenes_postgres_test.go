@@ -77,8 +77,8 @@ func TestPostgresStatements(t *testing.T) {
 	builder := newBuilder(t)
 	b := runBothModes(t)
 	s := newScene(t, builder, "postgres")
-	access := writeFile(t, filepath.Join(openDir(t), "hba.conf"), "host all app 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
-	server, port := startPostgres(t, "log_statement=all", "max_connections=50", "log_line_prefix=%m [%p] %e ", "hba_file="+access)
+	access := writeFile(t, filepath.Join(openDir(t), "hba.conf"), "host all app 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\n")
+	server, port := startPostgres(t, "log_statement=all", "log_replication_commands=on", "max_connections=50", "log_line_prefix=%m [%p] %e ", "hba_file="+access)
 	bin := filepath.Dir(testenv.NeedProgram(t, "postgresql-client", "/usr/lib/postgresql/*/bin/psql"))
 	run := func(role, program, stdin, password string, arguments ...string) *actor {
 		arguments = append([]string{"--host", "127.0.0.1", "--port", strconv.Itoa(port), "--username", "postgres"}, arguments...)
@@ -104,6 +104,7 @@ func TestPostgresStatements(t *testing.T) {
 	for _, mode := range []string{"extended", "prepared"} {
 		client("pipelined", "pgbench", "", "--protocol", mode, "--client", "4", "--transactions", "50", "--no-vacuum", "--file", script, "postgres")
 	}
+	client("replica", "pg_basebackup", "", "--pgdata", filepath.Join(t.TempDir(), "copy"), "--checkpoint", "fast", "--wal-method", "stream")
 	behind := postgresBouncer(s, port)
 	before := loggedStatements(readFile(t, server.stderr))
 	for _, mode := range []string{"simple", "extended"} {
@@ -238,7 +239,7 @@ server_check_query =
 var loggedError = regexp.MustCompile(`(?m)\] (\w{5}) (?:ERROR|FATAL):`)
 
 // loggedStatement is a line of log_statement=all. A statement of several lines has tabs before the others.
-var loggedStatement = regexp.MustCompile(`(?m)LOG:  (?:statement|execute [^:]+): ((?:.*\n\t)*.*)$`)
+var loggedStatement = regexp.MustCompile(`(?m)LOG:  (?:statement|execute [^:]+|received replication command): ((?:.*\n\t)*.*)$`)
 
 // loggedStatements counts the statements that the server has executed, by command. Several in one query are one line.
 func loggedStatements(log string) map[string]int {

@@ -19,6 +19,8 @@ type Prefixed struct {
 	MaxBody int
 	// Measure judges a header, and says how much of the body is kept, which becomes MaxBody. It is optional.
 	Measure func(header []byte) (want int, ok bool)
+	// Pool lends the buffer for a body that several calls bring; nil: a small one is kept.
+	Pool *Pool
 	// Credible judges whether bytes, the first of a call, begin a message: the header and what has come of the body, or only a part of
 	// the header. It is asked after a loss; if it is nil, every call begins a message.
 	Credible func([]byte) bool
@@ -160,7 +162,11 @@ func (p *Prefixed) reset() {
 }
 
 func (p *Prefixed) restart() {
-	if p.body = p.body[:0]; cap(p.body) > retained {
+	switch p.body = p.body[:0]; {
+	case p.Pool != nil:
+		p.Pool.put(p.body)
+		p.body = nil
+	case cap(p.body) > retained:
 		p.body = nil
 	}
 	p.Message, p.have, p.rest, p.ended, p.torn = Prefix{}, 0, 0, false, false
@@ -199,6 +205,9 @@ func (p *Prefixed) keep(b []byte) {
 	if len(p.body) == 0 && uint64(len(b))+p.Message.Missing == p.rest {
 		p.Message.Body = b
 		return
+	}
+	if p.body == nil && p.Pool != nil {
+		p.body = p.Pool.get()
 	}
 	p.body = append(p.body, b...)
 }

@@ -218,6 +218,10 @@ func (p *parser) apply(x *item, r *result) (ended bool) {
 			return false
 		}
 		e := o.exchange
+		if e != nil && e.lasting && r.kind == completed {
+			e.end = r.last
+			return false
+		}
 		kind := o.kind
 		p.pop(c)
 		if kind == executes || kind == runs || kind == calls {
@@ -311,6 +315,11 @@ func (p *parser) dropRest(c *cycle, last *exchange) {
 func (p *parser) finish(x *item) {
 	c := &x.Value
 	p.emitHeld(c)
+	if o := c.next(); o != nil && o.exchange != nil && o.exchange.lasting && o.exchange.end.Time > 0 {
+		e := o.exchange
+		p.pop(c)
+		p.emit(e)
+	}
 	if o := c.next(); o != nil && o.kind != ready && !c.simple && !c.strange && o.kind != starts {
 		p.sink.Error(protocol.Unpaired)
 	}

@@ -171,7 +171,8 @@ func (p *parser) run(x *item, m *framing.Prefix, sql []byte, offset int, cut boo
 		start.Position += uint64(header + offset)
 	}
 	e := p.newExchange(&start)
-	e.statement, e.requestEnd, e.executed, e.simple = s.text, m.Last, true, true
+	e.statement, e.requestEnd, e.executed = s.text, m.Last, true
+	e.lasting = string(s.text.Operation) == "BASE_BACKUP"
 	if cut {
 		e.capture = max(protocol.CaptureTruncated, p.loss)
 	}
