@@ -79,7 +79,7 @@ func (p *Prefixed) Next(c *protocol.Chunk) Found {
 			}
 			n := copy(p.header[p.have:p.Form.Header], c.Bytes)
 			p.have += n
-			p.take(c, n)
+			take(c, n)
 			if p.have < int(p.Form.Header) {
 				return Nothing
 			}
@@ -91,9 +91,11 @@ func (p *Prefixed) Next(c *protocol.Chunk) Found {
 			n := int(min(p.rest, uint64(len(c.Bytes))))
 			p.keep(c.Bytes[:n])
 			p.rest -= uint64(n)
-			p.take(c, n)
+			take(c, n)
 		}
 		if p.rest == 0 {
+			p.Message.Last = c.Stamp
+			p.Message.Last.Position-- // of the byte before
 			p.complete()
 			return Whole
 		}
@@ -185,10 +187,10 @@ func (p *Prefixed) passOver(c *protocol.Chunk) {
 	c.Bytes = nil
 }
 
-// take takes n bytes from the call, at least 1.
-func (p *Prefixed) take(c *protocol.Chunk, n int) {
-	p.Message.Last = c.At(n - 1)
-	*c = c.Rest(n)
+// take takes n bytes from the call.
+func take(c *protocol.Chunk, n int) {
+	c.Bytes = c.Bytes[n:]
+	c.Position += uint64(n)
 }
 
 // keep keeps the next bytes of the body, if they may be kept. What one call brings whole is not copied.
