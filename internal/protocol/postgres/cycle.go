@@ -97,10 +97,9 @@ const (
 	maxIdle       = 256  // operations, and results, for which a cycle keeps its memory
 )
 
-func newCycle(x *item) *cycle {
+func newCycle(x *item) {
 	c := &x.Value
 	*c = cycle{operations: c.operations[:0], results: c.results[:0]}
-	return c
 }
 
 // next is the operation that is answered next; nil: there is none.
@@ -125,8 +124,8 @@ func (p *parser) add(x *item, o operation) {
 		c.operations, c.first = append(c.operations[:0], c.operations[c.first:]...), 0
 	}
 	c.operations = append(c.operations, o)
-	p.requests.count++
-	if p.requests.count > maxOperations && o.kind != ready {
+	p.outstanding++
+	if p.outstanding > maxOperations && o.kind != ready {
 		p.sink.Error(protocol.TooMany)
 		p.loss = max(p.loss, protocol.CaptureTruncated)
 		p.giveUp(x)
@@ -138,7 +137,7 @@ func (p *parser) add(x *item, o operation) {
 // pop removes the next operation.
 func (p *parser) pop(c *cycle) {
 	c.first++
-	p.requests.count--
+	p.outstanding--
 }
 
 // drain applies the results that came before their operations.
@@ -161,25 +160,25 @@ func (p *parser) drain(x *item) {
 	}
 }
 
-// answered takes a part of the answer to a cycle. It reports whether the cycle has ended, and is released.
-func (p *parser) answered(x *item, r *result) bool {
+// answered takes a part of the answer to a cycle.
+func (p *parser) answered(x *item, r *result) {
 	c := &x.Value
 	if c.strange && r.kind != isReady {
-		return false
+		return
 	}
 	if len(c.results) == 0 && (r.kind == isReady && c.requested || r.kind != isReady && c.next() != nil) {
-		return p.apply(x, r)
+		p.apply(x, r)
+		return
 	}
 	if n := len(c.results); r.kind == proceeds && n > 0 && c.results[n-1].kind == proceeds {
 		c.results[n-1].row = c.results[n-1].row || r.row
-		return false
+		return
 	}
 	if len(c.results) >= maxResults {
 		p.mismatch(x)
-		return false
+		return
 	}
 	c.results = append(c.results, *r)
-	return false
 }
 
 // apply applies a result to the next operation.
@@ -187,7 +186,7 @@ func (p *parser) apply(x *item, r *result) (ended bool) {
 	c, o := &x.Value, x.Value.next()
 	switch {
 	case r.kind == isReady:
-		p.finish(x, r)
+		p.finish(x)
 		return true
 	case c.strange, c.failed && r.kind != failed:
 		return false
@@ -219,6 +218,10 @@ func (p *parser) apply(x *item, r *result) (ended bool) {
 			return false
 		}
 		e := o.exchange
+		if e != nil && e.lasting && r.kind == completed {
+			e.end = r.last
+			return false
+		}
 		kind := o.kind
 		p.pop(c)
 		if kind == executes || kind == runs || kind == calls {
@@ -309,9 +312,14 @@ func (p *parser) dropRest(c *cycle, last *exchange) {
 }
 
 // finish ends a cycle.
-func (p *parser) finish(x *item, r *result) {
+func (p *parser) finish(x *item) {
 	c := &x.Value
 	p.emitHeld(c)
+	if o := c.next(); o != nil && o.exchange != nil && o.exchange.lasting && o.exchange.end.Time > 0 {
+		e := o.exchange
+		p.pop(c)
+		p.emit(e)
+	}
 	if o := c.next(); o != nil && o.kind != ready && !c.simple && !c.strange && o.kind != starts {
 		p.sink.Error(protocol.Unpaired)
 	}

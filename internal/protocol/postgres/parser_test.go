@@ -82,6 +82,8 @@ func TestParserReadsConversations(t *testing.T) {
 			[]string{"COPY t FROM STDIN status_code=22P04", "SELECT ? returned_rows=0"}, nil},
 		"replication": {[]step{c(query("IDENTIFY_SYSTEM")), s(columns, row, tag("IDENTIFY_SYSTEM"), idle), c(query("START_REPLICATION SLOT s LOGICAL 0/0")), s(copiesBy), s(data, data), c(data), s(data), c(copied), s(copied, tag("COPY 0"), tag("START_REPLICATION"), idle)},
 			[]string{"IDENTIFY_SYSTEM", "START_REPLICATION SLOT s LOGICAL ?/?"}, nil},
+		"base backup": {[]step{c(query("BASE_BACKUP ( LABEL 'x' )")), s(columns, row, tag("SELECT"), columns, row, tag("SELECT"), copiesTo, data, copied, columns, row, tag("SELECT"), tag("BASE_BACKUP"), idle)},
+			[]string{"BASE_BACKUP ( LABEL ? )"}, nil},
 		"function call": {[]step{c(msg('F', number(952), short(0), short(0), short(0))), s(msg('V', number(4), number(1)), idle)}, []string{"(FUNCTION CALL)"}, nil},
 		"procedure":     {[]step{c(query("CALL p(1)")), s(tag("CALL"), idle)}, []string{"CALL p(?) stored_procedure.name=p"}, nil},
 

@@ -10,10 +10,10 @@ import (
 
 // requests reads what the client sends.
 type requests struct {
-	open   *item // the cycle that the client has not ended; nil: there is none, or its answer cannot be paired
-	opened bool  // there is one
-	count  int   // operations of all cycles that are not answered
-	cancel *exchange
+	open        *item     // the cycle that the client has not ended; nil: there is none, or its answer cannot be paired
+	opened      bool      // there is one
+	outstanding int       // operations of all cycles that are not answered
+	cancel      *exchange // nil: the connection is none to cancel what runs on another
 }
 
 // request reads a message.
@@ -171,7 +171,8 @@ func (p *parser) run(x *item, m *framing.Prefix, sql []byte, offset int, cut boo
 		start.Position += uint64(header + offset)
 	}
 	e := p.newExchange(&start)
-	e.statement, e.requestEnd, e.executed, e.simple = s.text, m.Last, true, true
+	e.statement, e.requestEnd, e.executed = s.text, m.Last, true
+	e.lasting = string(s.text.Operation) == "BASE_BACKUP"
 	if cut {
 		e.capture = max(protocol.CaptureTruncated, p.loss)
 	}
@@ -336,7 +337,7 @@ func (p *parser) copies(x *item) {
 	c.copying = true
 	if next := c.first + 1; c.requested && !p.opened && next < len(c.operations) && c.operations[next].kind == ready {
 		c.operations = c.operations[:next]
-		p.requests.count--
+		p.outstanding--
 		c.requested = false
 		p.open, p.opened = x, true
 	}
