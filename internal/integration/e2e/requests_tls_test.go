@@ -307,7 +307,7 @@ func secureConfig(t *testing.T, b *builder) string {
 }
 
 func secureInclude(b *builder) string {
-	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,gohttp*}"}]`, b.dir+"/*")
+	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,gohttp*,mariadbd}"}]`, b.dir+"/*")
 }
 
 // scheme is that of the scene's URLs.
@@ -324,7 +324,7 @@ func libraries(t testing.TB, pid int) []string {
 	found := map[string]bool{}
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	require.NoError(t, err)
-	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
+	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "mysql" || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
 		return []string{exe}
 	}
 	var all []string
