@@ -29,6 +29,7 @@ type parser struct {
 	sending *item // the command whose data is being read; nil: it is not followed
 	reply   answer
 	ending  *protocol.Ending
+	garbage framing.Garbage // of the client
 
 	loss     protocol.Capture
 	joined   bool
@@ -114,6 +115,18 @@ func (p *parser) Data(c *protocol.Chunk) {
 		p.sink.Return(c)
 	case !p.over && c.Direction == protocol.FromClient:
 		p.order.Sent(&c.Stamp)
+		p.judge(len(c.Bytes))
+	}
+}
+
+// judge gives a conversation up in which no command has been found for long. n is the length of what the client has sent.
+func (p *parser) judge(n int) {
+	switch {
+	case !p.lost(protocol.FromClient):
+		p.garbage = framing.Garbage{}
+	case p.garbage.Add(n, p.proven):
+		p.stop()
+		p.sink.Ignore()
 	}
 }
 

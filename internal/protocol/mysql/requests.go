@@ -86,8 +86,12 @@ func (p *parser) add(c *command, first *protocol.Stamp) *item {
 			p.sink.Error(protocol.TooMany)
 			p.order.LostRequests()
 		}
+		doubt := p.order.Doubt()
 		if x, _ = p.order.Request(first, func(*item) bool { return true }); x == nil {
 			return nil
+		}
+		if doubt != protocol.CaptureComplete && p.order.Doubt() == protocol.CaptureComplete {
+			p.schemaKnown = false // another command's reply may have said which one
 		}
 	}
 	e := p.newItem(x)
@@ -166,8 +170,8 @@ func (p *parser) useStatement(e *exchange) {
 	}
 	if e.prepared == lastPrepared {
 		e.statement = p.newest
-	} else {
-		e.statement = p.statements.get(e.prepared)
+	} else if known := p.statements.get(e.prepared); known != nil {
+		e.statement, e.capture = known.text, known.doubt
 	}
 	switch {
 	case e.statement != nil:

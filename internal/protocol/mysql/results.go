@@ -73,7 +73,7 @@ func (p *parser) preparedAs(x *item, b []byte) {
 	if f.take(3); len(f.rest) > 0 && f.number(1) == 0 { // nothing is described
 		columns, parameters = 0, 0
 	}
-	p.statements.add(x.Value.prepared, x.Value.statement)
+	p.statements.add(x.Value.prepared, x.Value.statement, x.Value.doubt)
 	r := &p.reply
 	r.state, r.columns, r.later = stateDescribed, parameters, columns
 	if parameters == 0 {
