@@ -70,6 +70,9 @@ var samples = []sample{
 	{"Beanstalkd", false, []string{"put 1 0 60 5\r\nhello\r\n", "INSERTED 1\r\n"}, ""},
 	{"Gearman", false, []string{"\x00REQ\x00\x00\x00\x01\x00\x00\x00\x01a", "\x00RES\x00\x00\x00\x08\x00\x00\x00\x01a"}, ""},
 	{"MySQL", false, []string{"", mysqlHello, "\x25\x00\x00\x01\x85\xa6\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23)) + "root\x00", "\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00"}, "mysql"},
+	{"MySQL with results", false, []string{"", mysqlHello, "\x25\x00\x00\x01\x85\xa6\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23)) + "root\x00", "\x07\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00",
+		"\x09\x00\x00\x00\x03SELECT 1", "\x01\x00\x00\x01\x01\x17\x00\x00\x02\x03def\x00\x00\x00\x011\x00\x0c\x3f\x00\x01\x00\x00\x00\x03\x81\x00\x00\x00\x00\x05\x00\x00\x03\xfe\x00\x00\x02\x00\x02\x00\x00\x04\x01\x31\x05\x00\x00\x05\xfe\x00\x00\x02\x00",
+		"\x01\x00\x00\x00\x0e", "\x07\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00", "\x05\x00\x00\x00\x19\x01\x00\x00\x00"}, "mysql"},
 	{"MySQL, its client's part within TLS", false, []string{"\x25\x00\x00\x02\x85\xae\xff\x01\x00\x00\x00\x01\xff" + string(make([]byte, 23)) + "root\x00", "\x07\x00\x00\x03\x00\x00\x00\x02\x00\x00\x00"}, "mysql"},
 	{"MySQL that refuses", false, []string{"", "\x17\x00\x00\x00\xff\x10\x04Too many connections"}, "mysql"},
 	{"MySQL whose greeting does not end", false, []string{"", "\x4a\x00\x00\x00\x0a8.0.36\x00\x08\x00\x00\x00", "\x20\x00\x00\x01\x85\xa6\xff\x01"}, ""},
@@ -116,6 +119,7 @@ var samples = []sample{
 
 // listener observes which protocols the conversations of a shard are in.
 type listener struct {
+	joined    bool // in the middle
 	shard     *conversation.Shard
 	protocols []protocol.Configured
 	wants     int
@@ -143,7 +147,7 @@ func (*listener) Requested(protocol.ID, *protocol.Stamp)  {}
 func (*listener) Forget(protocol.ID)                      {}
 
 func (l *listener) recognise(turns []string, datagrams bool, role event.Role, n int) string {
-	c := l.shard.Begin(nil, conversation.Connection{Cookie: 1, Role: role, Datagrams: datagrams}, l)
+	c := l.shard.Begin(nil, conversation.Connection{Cookie: 1, Role: role, Datagrams: datagrams, Joined: l.joined}, l)
 	if c == nil {
 		return ""
 	}
@@ -197,6 +201,29 @@ func TestBeginningsAreNoFalseClaims(t *testing.T) {
 				turns := append(append([]string(nil), s.turns[:i]...), s.turns[i][:cut])
 				if got := l.recognise(turns, s.datagrams, event.RoleClient, wholeTurns); got != "" && got != s.want {
 					t.Fatalf("%s, the first %d bytes of turn %d, is taken for %q", s.name, cut, i, got)
+				}
+			}
+		}
+	}
+}
+
+// A conversation that is joined in the middle is not taken for another protocol.
+func TestJoinedConversationsAreNoFalseClaims(t *testing.T) {
+	l := newListener(t)
+	l.joined = true
+	for _, s := range samples {
+		for from := range s.turns {
+			for cut := 0; cut < min(len(s.turns[from]), 100); cut++ {
+				turns := append(make([]string, from), s.turns[from:]...)
+				turns[from] = turns[from][cut:]
+				for _, role := range []event.Role{event.RoleClient, event.RoleServer, event.RoleUnknown} {
+					got := l.recognise(turns, s.datagrams, role, wholeTurns)
+					if got == "http" && (cut > 0 || s.name == "TLS to a plain HTTP port") {
+						continue // two frames of HTTP/2 by chance; and that server does answer in HTTP
+					}
+					if got != "" && got != s.want {
+						t.Errorf("%s at role %d, joined at byte %d of turn %d, is taken for %q", s.name, role, cut, from, got)
+					}
 				}
 			}
 		}

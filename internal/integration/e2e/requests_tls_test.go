@@ -310,7 +310,7 @@ func secureConfig(t *testing.T, b *builder) string {
 }
 
 func secureInclude(b *builder) string {
-	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,wget,gnutls-serv,gohttp*}"}]`, b.dir+"/*")
+	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,wget,gnutls-serv,gohttp*,mariadbd}"}]`, b.dir+"/*")
 }
 
 // scheme is that of the scene's URLs.
@@ -327,7 +327,7 @@ func libraries(t testing.TB, pid int) []string {
 	found := map[string]bool{}
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	require.NoError(t, err)
-	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "grpc" || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
+	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "grpc" || name == "mysql" || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
 		return []string{exe}
 	}
 	var all []string

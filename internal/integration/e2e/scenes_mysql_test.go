@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ SELECT b FROM typed;
 `
 
 // startMariaDB runs MariaDB, with a log of all commands, on a port of 127.0.0.1.
-func startMariaDB(t testing.TB, s *scene) (server *actor, port int, log string) {
+func startMariaDB(t testing.TB, s *scene, options ...string) (server *actor, port int, log string) {
 	t.Helper()
 	const debianPackage = "mariadb-server"
 	binary := testenv.NeedProgram(t, debianPackage, "mariadbd", "/usr/sbin/mariadbd")
@@ -53,9 +54,9 @@ func startMariaDB(t testing.TB, s *scene) (server *actor, port int, log string) 
 	require.Zero(t, made.cmd.ProcessState.ExitCode(), text)
 	start := writeFile(t, filepath.Join(dir, "start.sql"), "CREATE DATABASE shop;\nCREATE USER shop IDENTIFIED BY '"+mysqlPassword+"';\nGRANT ALL ON *.* TO shop;\n")
 	port = freePort(t)
-	server = s.serve(exec.Command(binary, "--no-defaults", "--user=root", "--datadir="+data, "--port="+strconv.Itoa(port), "--bind-address=127.0.0.1", "--skip-name-resolve",
-		"--socket="+filepath.Join(dir, "socket"), "--pid-file="+filepath.Join(dir, "pid"), "--init-file="+start, "--general-log", "--general-log-file="+log,
-		"--innodb-flush-log-at-trx-commit=0"), port)
+	server = s.serve(exec.Command(binary, append([]string{"--no-defaults", "--user=root", "--datadir=" + data, "--port=" + strconv.Itoa(port), "--bind-address=127.0.0.1", "--skip-name-resolve",
+		"--socket=" + filepath.Join(dir, "socket"), "--pid-file=" + filepath.Join(dir, "pid"), "--init-file=" + start, "--general-log", "--general-log-file=" + log,
+		"--innodb-flush-log-at-trx-commit=0"}, options...)...), port)
 	return server, port, log
 }
 
@@ -84,19 +85,7 @@ func TestMySQLCommands(t *testing.T) {
 	for _, a := range s.actors[1:] {
 		clients[a.pid()] = true
 	}
-	ends := []struct {
-		kind ptrace.SpanKind
-		pids map[int]bool
-	}{{ptrace.SpanKindClient, clients}, {ptrace.SpanKindServer, map[int]bool{server.pid(): true}}}
-	emitted := func(c *requestCollector, end int) map[string]int {
-		found := map[string]int{}
-		for _, span := range c.of(t, ends[end].pids) {
-			if span.text("db.system.name") == "mariadb" && span.kind == ends[end].kind {
-				found[span.text("db.operation.name")]++
-			}
-		}
-		return found
-	}
+	ends := mysqlEnds(clients, server)
 	want := mysqlCounts(readFile(t, log))
 	want["COM_PING"] = 2                                         // which are not logged
 	want["COM_STMT_PREPARE"]--                                   // what SQL itself prepares, and executes, is logged twice
@@ -105,7 +94,7 @@ func TestMySQLCommands(t *testing.T) {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		complete := true
 		for _, c := range b.modes {
-			complete = complete && maps.Equal(want, emitted(c, 0)) && maps.Equal(want, emitted(c, 1))
+			complete = complete && maps.Equal(want, ends[0].emitted(t, c, "mariadb")) && maps.Equal(want, ends[1].emitted(t, c, "mariadb"))
 		}
 		if complete {
 			break
@@ -113,8 +102,8 @@ func TestMySQLCommands(t *testing.T) {
 	}
 	b.modes[0].finish(t)
 	for i, c := range b.modes {
-		for end := range ends {
-			assert.Equal(t, want, emitted(c, end), "%s mode, %s", comparedModes[i], ends[end].kind)
+		for _, end := range ends {
+			assert.Equal(t, want, end.emitted(t, c, "mariadb"), "%s mode, %s", comparedModes[i], end.kind)
 		}
 		spans := readFile(t, filepath.Join(b.cmd.Dir, "traces-"+comparedModes[i]+".jsonl"))
 		for _, hidden := range []string{mysqlPassword, "literal"} {
@@ -122,6 +111,63 @@ func TestMySQLCommands(t *testing.T) {
 		}
 	}
 	assert.NotContains(t, b.log(), mysqlPassword)
+}
+
+// TestMySQLWithinTLS is TestMySQLCommands for clients that go on in TLS once the server has greeted them.
+func TestMySQLWithinTLS(t *testing.T) {
+	needLibraries(t)
+	builder := newBuilder(t)
+	over := newSecure(t)
+	c := runRequestCollector(t, secureConfig(t, builder))
+	over.collector = c
+	over.awaitShared(c)
+	s := newScene(t, builder, "mysql-tls")
+	s.secure = over
+	server, port, log := startMariaDB(t, s, "--ssl-cert="+over.certificate, "--ssl-key="+over.key)
+	for _, cmd := range []*exec.Cmd{
+		s.command("mysql ADDRESS "+mysqlPassword+" tls", "127.0.0.1", port), s.npm("mysql2", "statements.js", "127.0.0.1", strconv.Itoa(port), mysqlPassword, "tls"),
+	} {
+		s.ask(cmd, []string{"begin"})
+	}
+	clients := map[int]bool{}
+	for _, a := range s.actors[1:] {
+		clients[a.pid()] = true
+	}
+	ends := mysqlEnds(clients, server)
+	systems := []string{"mariadb", "mysql"} // not every client shows that it knows MariaDB
+	want := mysqlCounts(readFile(t, log))
+	want["COM_PING"] = 2
+	want["SELECT"], want["BATCH SELECT"] = want["SELECT"]-1, 1
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if maps.Equal(want, ends[0].emitted(t, c, systems...)) && maps.Equal(want, ends[1].emitted(t, c, systems...)) {
+			break
+		}
+	}
+	c.finish(t)
+	for _, end := range ends {
+		assert.Equal(t, want, end.emitted(t, c, systems...), "%s", end.kind)
+	}
+}
+
+// mysqlEnd is one side of connections.
+type mysqlEnd struct {
+	kind ptrace.SpanKind
+	pids map[int]bool
+}
+
+func mysqlEnds(clients map[int]bool, server *actor) []mysqlEnd {
+	return []mysqlEnd{{ptrace.SpanKindClient, clients}, {ptrace.SpanKindServer, map[int]bool{server.pid(): true}}}
+}
+
+// emitted is how many spans of each operation there are.
+func (e *mysqlEnd) emitted(t testing.TB, c *requestCollector, systems ...string) map[string]int {
+	found := map[string]int{}
+	for _, span := range c.of(t, e.pids) {
+		if slices.Contains(systems, span.text("db.system.name")) && span.kind == e.kind {
+			found[span.text("db.operation.name")]++
+		}
+	}
+	return found
 }
 
 // mysqlLine is a line of the server's log, or the beginning of one: a connection's number, a command, and what was executed.

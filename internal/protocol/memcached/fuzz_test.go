@@ -28,7 +28,7 @@ func FuzzParser(f *testing.F) {
 		parser, r := protocoltest.New(Protocol(), protocol.Session{Joined: joined}, protocol.Limits{HeadBytes: 512, Outstanding: outstanding}, nil)
 		p := &protocoltest.Player{Parser: parser}
 		total := 0
-		for len(script) >= 2 && !r.Rejected {
+		for len(script) >= 2 && !r.Rejected && !r.Ignored {
 			do, n := script[0], script[1]
 			script = script[2:]
 			d := protocol.Direction(do & 1)

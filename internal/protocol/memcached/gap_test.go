@@ -105,3 +105,14 @@ func TestAnotherProtocolIsRejected(t *testing.T) {
 		}
 	}
 }
+
+func TestConversationWithoutACommandIsGivenUp(t *testing.T) {
+	var steps []step
+	for range 20 {
+		steps = append(steps, c("what is this"))
+	}
+	_, r := play(steps, protocol.Session{Joined: true}, 0)
+	if !r.Ignored || len(r.Exchanges) > 0 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -97,12 +97,16 @@ func judgeLogin(b []byte) protocol.Confidence {
 	return protocol.Certain
 }
 
-// judgeCommand judges what the client, and the server, have said first since the conversation was joined.
+// judgeCommand judges what the client, and the server, have said first since the conversation was joined. Little is certain of a command
+// without a statement: all of it has to be there, and the reply.
 func judgeCommand(client, server []byte, first protocol.Direction) protocol.Confidence {
 	if len(client) <= headerBytes {
 		return protocol.NeedMore
 	}
-	if !beginsCommand(client) {
+	f := fields{rest: client}
+	length := f.number(3)
+	said := says(client)
+	if !beginsCommand(client) || !said && headerBytes+length != uint64(len(client)) {
 		return protocol.No
 	}
 	answered := len(server) > headerBytes && server[sequenceAt] == 1 && isReply(server)
@@ -111,10 +115,10 @@ func judgeCommand(client, server []byte, first protocol.Direction) protocol.Conf
 		return protocol.Certain
 	case first == protocol.FromClient && len(server) > headerBytes:
 		return protocol.No
-	case says(client):
+	case said:
 		return protocol.Strong
 	}
-	return protocol.Weak
+	return protocol.NeedMore
 }
 
 // says reports whether a packet has a statement that begins with a word.

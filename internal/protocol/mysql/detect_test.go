@@ -36,14 +36,14 @@ func TestDetectKnowsMySQLAndNothingElse(t *testing.T) {
 		"command and its reply, joined":    {query("SELECT 1"), oneRow, client, true, protocol.Certain},
 		"command and another's, joined":    {query("SELECT 1"), "HTTP/1.1 400\r\n", client, true, protocol.No},
 		"command within a reply, joined":   {query("SELECT 1"), "abcdefgh", server, true, protocol.Strong},
-		"ping, joined":                     {cmd(0x0e, ""), "", client, true, protocol.Weak},
+		"ping, joined":                     {cmd(0x0e, ""), "", client, true, protocol.NeedMore},
 		"ping and its reply, joined":       {cmd(0x0e, ""), pkt(1, ok(2)), client, true, protocol.Certain},
 		"unknown command, joined":          {cmd(0x55, "x"), "", client, true, protocol.No},
 		"command of a wrong size, joined":  {cmd(0x0e, "xx"), "", client, true, protocol.No},
 		"binary statement, joined":         {query("\x16\x17SELECT"), "", client, true, protocol.No},
 		"MongoDB, joined":                  {"\x3a\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\xdd\x07\x00\x00", "", client, true, protocol.No},
 		"rows only, joined":                {"", oneRow, server, true, protocol.NeedMore},
-		"execution, joined":                {execute(1, ""), "", client, true, protocol.Weak},
+		"execution, joined":                {execute(1, ""), "", client, true, protocol.NeedMore},
 		"execution with odd flags, joined": {cmd(0x17, "\x01\x00\x00\x00\x50\x01\x00\x00\x00"), "", client, true, protocol.No},
 	} {
 		got := detect(&protocol.Sample{Bytes: [...][]byte{[]byte(x.client), []byte(x.server)}, First: x.first, Joined: x.joined})

@@ -82,7 +82,7 @@ func (p *parser) Unanswered(x *item) {
 		return
 	}
 	p.unsettle(e)
-	if p.ending == nil || p.ending.Unknown || p.lost[protocol.FromServer] {
+	if p.ending == nil || p.ending.Unknown || p.frames[protocol.FromServer].Lost() {
 		if e.command == connect {
 			p.Dropped(x)
 			return

@@ -65,7 +65,7 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 		},
 		"joined": {
 			true, []step{s("ow"), s(pkt(7, eof(2))), c("xx"), do, pong, c(query("SELECT a FROM t")), s(rows), c(cmd(0x02, "shop")), pong, ping, pong, {bytes: cmd(0x0e, ""), silence: second}, pong},
-			[]string{"DO capture=3 db=unknown {DO ?}", "SELECT t capture=3 db=unknown response.returned_rows=1 {SELECT a FROM t}", "COM_INIT_DB capture=3", "COM_PING capture=3", "COM_PING"}, [protocol.ParseErrors]int{},
+			[]string{"DO capture=3 db=unknown {DO ?}", "SELECT t capture=3 db=unknown response.returned_rows=1 {SELECT a FROM t}", "COM_INIT_DB capture=3", "COM_PING capture=3", "COM_PING db=unknown"}, [protocol.ParseErrors]int{},
 		},
 		"joined within a login": {
 			true, []step{c(pkt(3, secret)), s(pkt(4, ok(2))), do, pong}, []string{"DO capture=3 db=unknown {DO ?}"}, [protocol.ParseErrors]int{},
@@ -341,5 +341,16 @@ func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
 		if least := map[int]int{1: 80, 3: 25}[depth]; total*100 < least*all {
 			t.Errorf("depth %d: %d of %d commands are paired, want %d %%", depth, total, all, least)
 		}
+	}
+}
+
+func TestConversationWithoutACommandIsGivenUp(t *testing.T) {
+	var steps []step
+	for range 20 {
+		steps = append(steps, c("what is this"))
+	}
+	_, r := play(steps, protocol.Session{Joined: true}, 0, nil)
+	if !r.Ignored || len(r.Exchanges) > 0 {
+		t.Errorf("%+v", r)
 	}
 }

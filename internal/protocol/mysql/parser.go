@@ -38,6 +38,7 @@ type parser struct {
 	reply   answer
 	blind   *item // a part of its reply was lost: it ends when the client goes on
 	ending  *protocol.Ending
+	garbage framing.Garbage // of the client
 
 	system       []byte
 	capabilities uint64
@@ -52,8 +53,7 @@ type parser struct {
 	newest       *sqltext.Statement // that was prepared last
 
 	loss     protocol.Capture
-	lost     [protocol.Directions]bool // where packets begin is not known
-	gaps     bool                      // something was lost
+	gaps     bool // something was lost
 	joined   bool
 	proven   bool // a reply was paired
 	over     bool // nothing is read any more
@@ -74,7 +74,6 @@ func newParser(m *memory, s *protocol.Session) *parser {
 		p.phase = phaseCommands
 		for d := range p.frames {
 			p.frames[d].Lose()
-			p.lost[d] = true
 		}
 	}
 	return p
@@ -108,6 +107,23 @@ func (p *parser) Data(c *protocol.Chunk) {
 	case !p.over && c.Direction == protocol.FromClient:
 		p.order.Sent(&c.Stamp)
 		p.readEarly(&c.Stamp)
+		p.judge(len(c.Bytes))
+	}
+}
+
+// judge gives a conversation up in which no command has been found for long. n is the length of what the client has sent.
+func (p *parser) judge(n int) {
+	lost := p.frames[protocol.FromClient].Lost()
+	if p.packed != nil {
+		lost = p.packed.frames[protocol.FromClient].Lost()
+	}
+	switch {
+	case p.over:
+	case !lost:
+		p.garbage = framing.Garbage{}
+	case p.garbage.Add(n, p.proven):
+		p.stop()
+		p.sink.Ignore()
 	}
 }
 
@@ -116,7 +132,6 @@ func (p *parser) take(c *protocol.Chunk) {
 	d, f, rest := c.Direction, &p.frames[c.Direction], *c
 	packed := p.packed
 	for f.Next(&rest) == framing.Whole {
-		p.lost[d] = false
 		p.packet(d, &f.Message)
 		switch {
 		case p.switched:
@@ -196,8 +211,7 @@ func (p *parser) miss(d protocol.Direction, n uint64, at protocol.Stamp, why pro
 // lose says that it is not known any more where packets of a direction begin.
 func (p *parser) lose(d protocol.Direction, why protocol.Loss) {
 	p.loss = why.Capture()
-	p.lost[d], p.goesOn[d] = true, false
-	p.gaps = true
+	p.goesOn[d], p.gaps = false, true
 	if d == protocol.FromClient {
 		p.cutRequest()
 		p.order.LostRequests()

@@ -27,11 +27,11 @@ func (p *parser) request(m *framing.Prefix, length uint64) {
 		}
 	case sequence != 0: // what the server has asked for when somebody logs in, or was not seen to ask for
 	case length == 0:
-		p.ask(commands[0], m, length)
+		p.ask(commands[0], m)
 	case len(m.Body) == 0:
 		p.lose(protocol.FromClient, m.Loss)
 	default:
-		p.ask(commands[m.Body[0]], m, length)
+		p.ask(commands[m.Body[0]], m)
 	}
 }
 
@@ -63,13 +63,13 @@ func (p *parser) extend(x *item, m *framing.Prefix) {
 }
 
 // ask begins a command.
-func (p *parser) ask(c *command, m *framing.Prefix, length uint64) {
+func (p *parser) ask(c *command, m *framing.Prefix) {
 	x := p.add(c, &m.First)
 	if x == nil {
 		p.schemaKnown, p.newest = false, nil
 		return
 	}
-	p.readBody(&x.Value, m, length)
+	p.readBody(&x.Value, m)
 	p.begin(x)
 	p.extend(x, m)
 }
@@ -86,8 +86,12 @@ func (p *parser) add(c *command, first *protocol.Stamp) *item {
 			p.sink.Error(protocol.TooMany)
 			p.order.LostRequests()
 		}
+		doubt := p.order.Doubt()
 		if x, _ = p.order.Request(first, func(*item) bool { return true }); x == nil {
 			return nil
+		}
+		if doubt != protocol.CaptureComplete && p.order.Doubt() == protocol.CaptureComplete {
+			p.schemaKnown = false // another command's reply may have said which one
 		}
 	}
 	e := p.newItem(x)
@@ -97,7 +101,7 @@ func (p *parser) add(c *command, first *protocol.Stamp) *item {
 }
 
 // readBody reads what follows the command's number.
-func (p *parser) readBody(e *exchange, m *framing.Prefix, length uint64) {
+func (p *parser) readBody(e *exchange, m *framing.Prefix) {
 	cut := m.Missing > 0 || p.goesOn[protocol.FromClient]
 	b := m.Body[min(len(m.Body), 1):]
 	switch e.command.body {
@@ -166,8 +170,8 @@ func (p *parser) useStatement(e *exchange) {
 	}
 	if e.prepared == lastPrepared {
 		e.statement = p.newest
-	} else {
-		e.statement = p.statements.get(e.prepared)
+	} else if known := p.statements.get(e.prepared); known != nil {
+		e.statement, e.capture = known.text, known.doubt
 	}
 	switch {
 	case e.statement != nil:

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"github.com/socketflow/socketflow/internal/intrusive"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/sqltext"
 )
 
@@ -18,6 +19,7 @@ const (
 type statement struct {
 	id    uint32
 	text  *sqltext.Statement
+	doubt protocol.Capture // of the reply that has given it its number
 	links intrusive.Links[statement]
 }
 
@@ -32,7 +34,7 @@ type statements struct {
 }
 
 // add remembers a statement. If there are too many, the one that was used least recently is forgotten.
-func (s *statements) add(id uint32, text *sqltext.Statement) {
+func (s *statements) add(id uint32, text *sqltext.Statement, doubt protocol.Capture) {
 	if s.known == nil {
 		s.known = make(map[uint32]*statement)
 	}
@@ -45,20 +47,19 @@ func (s *statements) add(id uint32, text *sqltext.Statement) {
 	if x == nil {
 		x = new(statement)
 	}
-	x.id, x.text = id, text
+	x.id, x.text, x.doubt = id, text, doubt
 	s.known[id] = x
 	s.used.Append(&x.links, x)
 }
 
-// get returns the text of a statement that is used; nil: it is not known.
-func (s *statements) get(id uint32) *sqltext.Statement {
+// get returns a statement that is used; nil: it is not known.
+func (s *statements) get(id uint32) *statement {
 	x := s.known[id]
-	if x == nil {
-		return nil
+	if x != nil {
+		s.used.Remove(&x.links)
+		s.used.Append(&x.links, x)
 	}
-	s.used.Remove(&x.links)
-	s.used.Append(&x.links, x)
-	return x.text
+	return x
 }
 
 // remove forgets a statement that is closed.

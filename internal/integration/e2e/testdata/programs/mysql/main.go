@@ -1,9 +1,12 @@
 // Command mysql runs statements over a pool of connections: as text, prepared, in transactions, several at once, and with errors.
 //
-//	mysql 127.0.0.1:3306 password
+// Over TLS it begins once there is a line to read.
+//
+//	mysql 127.0.0.1:3306 password [tls]
 package main
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"errors"
@@ -26,6 +29,9 @@ func check(err error) {
 func open(change func(*mysql.Config)) *sql.DB {
 	c := mysql.NewConfig()
 	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", os.Args[1], "shop", os.Args[2], "shop"
+	if len(os.Args) > 3 {
+		c.TLSConfig = "skip-verify"
+	}
 	change(c)
 	connector, err := mysql.NewConnector(c)
 	check(err)
@@ -33,6 +39,10 @@ func open(change func(*mysql.Config)) *sql.DB {
 }
 
 func main() {
+	if len(os.Args) > 3 {
+		_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		check(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	pool := open(func(*mysql.Config) {})

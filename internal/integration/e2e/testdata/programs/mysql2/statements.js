@@ -1,10 +1,14 @@
-// Runs statements over a pool of connections, as text and prepared: node statements.js 127.0.0.1 3306 password
+// Runs statements over a pool of connections, as text and prepared: node statements.js 127.0.0.1 3306 password [tls]
+//
+// Over TLS it begins once there is something to read.
 "use strict";
+const fs = require("node:fs");
 const mysql = require("mysql2/promise");
 
 async function main() {
-	const [host, port, password] = process.argv.slice(2);
-	const target = { host, port: Number(port), user: "shop", password, database: "shop" };
+	const [host, port, password, tls] = process.argv.slice(2);
+	if (tls) fs.readSync(0, Buffer.alloc(1));
+	const target = { host, port: Number(port), user: "shop", password, database: "shop", ssl: tls && { rejectUnauthorized: false } };
 	const pool = mysql.createPool({ ...target, connectionLimit: 5, maxPreparedStatements: 4 });
 	await pool.query("CREATE TABLE notes (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(255))");
 	await Promise.all(Array.from({ length: 50 }, async (_, i) => {
