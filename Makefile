@@ -26,7 +26,7 @@ CAUSALITYFLAGS ?=
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
-	receiver/internal/metadata receiver/internal/metadatatest
+	receiver/internal/metadata receiver/internal/metadatatest packaging/grafana/socketflow.json
 
 .PHONY: help
 help: ## list the targets
@@ -113,10 +113,11 @@ lint: ## golangci-lint, and whether go.mod is tidy
 	cd $(INTEGRATION) && go mod tidy -diff
 
 .PHONY: generate
-generate: ## regenerate the kernel programs and the component metadata, from bpf/ and metadata.yaml
+generate: ## regenerate the kernel programs, the component metadata and the dashboard, from bpf/, metadata.yaml and a table
 	.ci/deps generate
 	BPF2GO_CFLAGS="-I/usr/include/$$(uname -m)-linux-gnu" go generate ./bpf
 	go generate ./receiver
+	cd $(INTEGRATION) && go run ./dashboard/generate
 
 .PHONY: check-generate
 check-generate: generate ## fail if what is generated differs from what is committed

@@ -43,7 +43,9 @@ func (e *Engine) prepareMeasuring() (err error) {
 
 // noteEnd notes that an end of a connection is observed, and which process of this host has it; nil: it is on another one.
 func (e *Engine) noteEnd(end trace.End, owner *process.Info) {
-	e.ends.Add(end)
+	if e.opts.Telemetry.Traces {
+		e.ends.Add(end)
+	}
 	if e.measuring != nil && owner != nil {
 		e.measuring.owners.Add(end, owner)
 	}

@@ -107,3 +107,13 @@ func (s *metricsSink) keys(prefix string) (keys []string) {
 	}
 	return keys
 }
+
+// metric is the latest point of all series of a metric.
+func (s *metricsSink) metric(name string) (all point) {
+	for _, key := range s.keys(name + " ") {
+		p := s.get(key)
+		all.count += p.count
+		all.sum += p.sum
+	}
+	return all
+}

@@ -94,7 +94,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	}
 	s.builder = otlp.NewBuilder(telemetry)
 	if e.measuring != nil {
-		s.recorder = e.measuring.store.Recorder(metrics.Peers{Of: e.measuring.owners.Of, Name: options.PeerName, Settled: e.progress.Settled})
+		s.recorder = e.measuring.store.Recorder(metrics.Peers{Of: e.measuring.owners.Of, Name: options.PeerName, Settled: e.progress.Settled, Now: monotime.Now})
 	}
 	table, err := socket.NewTable(options, e.processes, s)
 	if err != nil {

@@ -141,7 +141,7 @@ func TestWhatIsMeasuredByPeerWaits(t *testing.T) {
 	r := s.Recorder(Peers{
 		Of:      func(end trace.End) *process.Info { return known[end] },
 		Name:    func(peername.Question) (string, bool) { return "redis.test", true },
-		Settled: func(uint64) bool { return settled },
+		Settled: func(uint64) bool { return settled }, Now: standing,
 	})
 	r.Closed(ended(func(c *socket.Connection) { c.Peer, c.PeerSettled, c.OtherEnd = nil, false, 5 }))
 	r.Exchanged(ended(func(c *socket.Connection) { c.Peer, c.PeerQuestion.At = nil, 1 }), query(), time.Millisecond, second)
@@ -160,7 +160,7 @@ func TestWhatIsMeasuredByPeerWaits(t *testing.T) {
 
 func TestFewWait(t *testing.T) {
 	s := NewStore(optionsFor(), 0)
-	r := s.Recorder(Peers{Settled: func(uint64) bool { return false }})
+	r := s.Recorder(Peers{Settled: func(uint64) bool { return false }, Now: standing})
 	for range maxWaiting + 100 {
 		r.Closed(ended(func(c *socket.Connection) { c.Peer, c.PeerSettled = nil, false }))
 	}

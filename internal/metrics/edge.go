@@ -14,8 +14,8 @@ const (
 
 // graph is named as the service graph connector of the collector names it, and Grafana expects it.
 var graph = Family{id: 0x42, Instruments: []Instrument{
-	requests:      counter("traces_service_graph_request_total", "", "Requests between two services."),
-	failures:      counter("traces_service_graph_request_failed_total", "", "Requests between two services that have failed."),
+	requests:      counter("traces_service_graph_request_total", "{request}", "Requests between two services."),
+	failures:      counter("traces_service_graph_request_failed_total", "{request}", "Requests between two services that have failed."),
 	serverSeconds: seconds("traces_service_graph_request_server_seconds", "Duration of requests between two services, at their server.", secondsOfRequests),
 	clientSeconds: seconds("traces_service_graph_request_client_seconds", "Duration of requests between two services, at their client.", secondsOfRequests),
 }}

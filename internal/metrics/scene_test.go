@@ -142,7 +142,10 @@ func measure(t *testing.T, r *Recorder, c *socket.Connection, x *protocol.Exchan
 }
 
 // nobody is known.
-var nobody = Peers{Settled: func(uint64) bool { return true }}
+var nobody = Peers{Settled: func(uint64) bool { return true }, Now: standing}
+
+// standing is a clock.
+func standing() uint64 { return 0 }
 
 func addressOf(text string) netip.AddrPort { return netip.MustParseAddrPort(text) }
 

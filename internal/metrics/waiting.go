@@ -3,7 +3,6 @@ package metrics
 import (
 	"time"
 
-	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/socket"
@@ -18,6 +17,7 @@ type Peers struct {
 	Name func(peername.Question) (name string, settled bool)
 	// Settled reports whether all from before a time (CLOCK_MONOTONIC, ns) has been handled.
 	Settled func(at uint64) bool
+	Now     func() uint64 // CLOCK_MONOTONIC, ns
 }
 
 // kind of what waits.
@@ -40,6 +40,9 @@ type waiting struct {
 
 // maxWaiting bounds what waits in a shard. Beyond it the oldest does not wait any longer.
 const maxWaiting = 1 << 13
+
+// usuallyWaiting is for how many that wait memory is kept.
+const usuallyWaiting = 1 << 10
 
 // queue is a ring of those that wait.
 type queue struct {
@@ -74,19 +77,22 @@ func (r *Recorder) await(k kind, c *socket.Connection, m *measured) {
 		r.resume()
 	}
 	w := r.waiting.push()
-	w.kind, w.connection, w.measured, w.since = k, *c, *m, monotime.Now()
+	w.kind, w.connection, w.measured, w.since = k, *c, *m, r.peers.Now()
 	w.connection.TLS = nil // valid during the call only
 }
 
 // Settle measures what has waited for long enough: until everything from before has been handled, or for as long as a time.
 func (r *Recorder) Settle(most time.Duration) {
-	now := monotime.Now()
+	now := r.peers.Now()
 	for r.waiting.len() > 0 {
 		since := r.waiting.at(r.waiting.first).since
 		if !r.peers.Settled(since) && now-since < uint64(most) {
 			return
 		}
 		r.resume()
+	}
+	if len(r.waiting.ring) > usuallyWaiting {
+		r.waiting = queue{} // a flood is over
 	}
 }
 

@@ -39,7 +39,7 @@ func measuring(change func(*metrics.Options, *Options)) *measured {
 	m := &measured{builder: NewMeasurements(options, store.Delta), now: measuredSecond}
 	store.Text = m.builder.Text
 	m.store = metrics.NewStore(store, 0)
-	m.recorder = m.store.Recorder(metrics.Peers{Settled: func(uint64) bool { return true }})
+	m.recorder = m.store.Recorder(metrics.Peers{Settled: func(uint64) bool { return true }, Now: func() uint64 { return 0 }})
 	return m
 }
 

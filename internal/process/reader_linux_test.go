@@ -387,3 +387,21 @@ func BenchmarkDescribe(b *testing.B) {
 		r.Describe(s)
 	}
 }
+
+func TestProcessLivesUntilItEnds(t *testing.T) {
+	cmd := exec.Command(testBinary(t))
+	cmd.Env = append(os.Environ(), asChild+"=1")
+	c := start(t, cmd)
+	id := mustID(t, c.pid)
+	r := here(t)
+	if !r.Lives(id) {
+		t.Error("it lives")
+	}
+	if r.Lives(ID{PID: id.PID, Start: id.Start + 1}) {
+		t.Error("another process with the pid lives")
+	}
+	c.stop()
+	if r.Lives(id) {
+		t.Error("it has ended")
+	}
+}

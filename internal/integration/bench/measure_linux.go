@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/socketflow/socketflow/internal/metrics"
+	"github.com/socketflow/socketflow/internal/monotime"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -40,7 +41,7 @@ func newMeasuringWay() (*way, error) {
 		Series: 20_000, StaleAfter: time.Hour, Alive: func(process.ID) bool { return true },
 		Text: func(s string) string { return s }, Errno: otlp.ErrnoName,
 	}, 0)
-	recorder := store.Recorder(metrics.Peers{Of: owners.Of, Settled: settled})
+	recorder := store.Recorder(metrics.Peers{Of: owners.Of, Settled: settled, Now: monotime.Now})
 	w, err := newWayTo(measuring{recorder: recorder}, socket.Options{
 		Unidentified: true, Paired: owners.Add, PeerOf: owners.Of, Settled: settled,
 	})

@@ -33,7 +33,7 @@ func TestMetricsOfProtocolsAreTheTruth(t *testing.T) {
 	needRoot(t)
 	port := freePort(t)
 	runCollector(t, fmt.Sprintf(toPrometheus, port), collectorOptions{})
-	p := startPrometheus(t, port)
+	p := startPrometheus(t, onHost(port))
 	own := filepath.Base(executable(t))
 	expect := func(what, promQL string, want map[string]float64, labels ...string) {
 		t.Helper()

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,13 +37,13 @@ service:
     metrics: {receivers: [socketflow], exporters: [prometheus]}
 `
 
-// prometheus is a Prometheus that scrapes one target.
+// prometheus is a Prometheus that scrapes some targets.
 type prometheus struct {
 	*program
 	url string
 }
 
-func startPrometheus(t testing.TB, target int) *prometheus {
+func startPrometheus(t testing.TB, targets ...string) *prometheus {
 	t.Helper()
 	binary := testenv.NeedProgram(t, "prometheus", "prometheus")
 	dir, port := openDir(t), freePort(t)
@@ -51,14 +52,17 @@ global: {scrape_interval: 1s}
 scrape_configs:
   - job_name: collector
     honor_labels: true
-    static_configs: [{targets: ["127.0.0.1:%d"]}]
-`, target))
+    static_configs: [{targets: [%s]}]
+`, strings.Join(targets, ", ")))
 	cmd := exec.Command(binary, "--config.file", config, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", fmt.Sprintf("127.0.0.1:%d", port))
 	cmd.Dir, cmd.Env = dir, quiet(dir)
 	p := &prometheus{start(t, cmd), fmt.Sprintf("http://127.0.0.1:%d", port)}
 	p.waitListening(port)
 	return p
 }
+
+// onHost is the address of a port of this host.
+func onHost(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 // query returns the values of an instant query, by the values of some labels.
 func (p *prometheus) query(promQL string, labels ...string) (map[string]float64, error) {
@@ -67,7 +71,8 @@ func (p *prometheus) query(promQL string, labels ...string) (map[string]float64,
 		return nil, err
 	}
 	var answer struct {
-		Data struct {
+		Error string
+		Data  struct {
 			Result []struct {
 				Metric map[string]string
 				Value  [2]any
@@ -76,6 +81,9 @@ func (p *prometheus) query(promQL string, labels ...string) (map[string]float64,
 	}
 	if err := json.Unmarshal([]byte(body), &answer); err != nil {
 		return nil, fmt.Errorf("%s: %w", body, err)
+	}
+	if answer.Error != "" {
+		return nil, errors.New(answer.Error)
 	}
 	values := map[string]float64{}
 	for _, r := range answer.Data.Result {
@@ -96,7 +104,7 @@ func TestPrometheusScrapesTheTruth(t *testing.T) {
 	needRoot(t)
 	port := freePort(t)
 	c := runCollector(t, fmt.Sprintf(toPrometheus, port), collectorOptions{})
-	p := startPrometheus(t, port)
+	p := startPrometheus(t, onHost(port))
 	const connections, each = 64, 150
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[1])
@@ -168,7 +176,7 @@ func TestSeriesOfADeadProcessLeavePrometheus(t *testing.T) {
 	needRoot(t)
 	port := freePort(t)
 	c := runCollector(t, fmt.Sprintf(toPrometheus, port), collectorOptions{})
-	p := startPrometheus(t, port)
+	p := startPrometheus(t, onHost(port))
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
 	require.NoError(t, exec.CommandContext(t.Context(), "curl", "-s", server.URL).Run())

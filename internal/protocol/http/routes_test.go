@@ -4,6 +4,10 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 func TestRouteIsTheFirstThatMatches(t *testing.T) {
@@ -72,4 +76,41 @@ func TestRoutesThatAreNone(t *testing.T) {
 	}
 	assert.EqualError(t, validRoutes([]string{"/a", "/a"}), `routes: "/a" is listed twice; write it once`)
 	assert.ErrorContains(t, validRoutes(make([]string, maxRoutes+1)), "lists 257 patterns; write at most 256")
+}
+
+// TestRouteNamesTheSpanAndTheSeries: at both ends, for methods that are known and those that are not.
+func TestRouteNamesTheSpanAndTheSeries(t *testing.T) {
+	config := &Config{Routes: []string{"/items/{id}"}}
+	keys, err := protocol.NewKeys(Keys(config))
+	require.NoError(t, err)
+	pool := NewPool(&protocol.Settings{Config: config, Keys: keys})
+	for name, tc := range map[string]struct {
+		side                 protocol.Side
+		method, target, want string
+		key                  string
+	}{
+		"server":         {protocol.Server, "GET", "/items/42?page=2", "GET /items/{id}", "http.route"},
+		"client":         {protocol.Client, "PUT", "/items/42", "PUT /items/{id}", "url.template"},
+		"absolute form":  {protocol.Server, "GET", "http://shop.test/items/42", "GET /items/{id}", "http.route"},
+		"unknown method": {protocol.Server, "BREW", "/items/42", "HTTP /items/{id}", "http.route"},
+		"no route":       {protocol.Server, "GET", "/users/42", "GET", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := pool.Get(&protocol.Session{Side: tc.side}, new(Account))
+			m.SetMethod([]byte(tc.method))
+			m.SetTarget([]byte(tc.target))
+			m.SetStatus(200)
+			x := new(protocol.Exchange)
+			m.Fill(x)
+			assert.Equal(t, tc.want, x.Name)
+			attributes := protocoltest.Attributes(x)
+			for _, key := range []string{"http.route", "url.template"} {
+				if key == tc.key {
+					assert.Equal(t, "/items/{id}", attributes[key])
+				} else {
+					assert.NotContains(t, attributes, key)
+				}
+			}
+		})
+	}
 }

@@ -1,0 +1,72 @@
+//go:build e2e && linux
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/socketflow/socketflow/internal/integration/dashboard"
+	"github.com/socketflow/socketflow/internal/testenv"
+)
+
+// TestDashboardAnswers: each of its queries has an answer, after some of everything has happened.
+func TestDashboardAnswers(t *testing.T) {
+	needRoot(t)
+	port := freePort(t)
+	c := runCollector(t, fmt.Sprintf(toPrometheus, port), collectorOptions{})
+	p := startPrometheus(t, onHost(port), strings.TrimSuffix(strings.TrimPrefix(c.metrics, "http://"), "/metrics"))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }))
+	defer server.Close()
+	some := func() {
+		response, err := http.Get(server.URL)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		http.DefaultClient.CloseIdleConnections()
+		_, err = net.Dial("tcp", "127.0.0.1:1")
+		require.Error(t, err)
+		callHealth(t, 10, 10)
+		benchmarkRedis(t, 100)
+	}
+	some()
+	for _, query := range dashboard.Queries() {
+		if strings.Contains(query, "dns_lookup") { // there may be no server
+			continue
+		}
+		concrete := strings.NewReplacer("$service", ".*", "$__rate_interval", "1m").Replace(query)
+		eventually(t, 30*time.Second, query, func() error {
+			got, err := p.query(concrete)
+			if err == nil && len(got) == 0 {
+				some()
+				err = errors.New("no answer")
+			}
+			return err
+		})
+	}
+}
+
+// TestAlertRules are what promtool finds them to be.
+func TestAlertRules(t *testing.T) {
+	promtool := testenv.NeedProgram(t, "prometheus", "promtool")
+	rules := filepath.Join(root, "packaging", "prometheus")
+	for _, arguments := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
+		cmd := exec.Command(promtool, arguments...)
+		cmd.Dir = rules
+		text, err := cmd.CombinedOutput()
+		assert.NoError(t, err, string(text))
+	}
+}
