@@ -115,7 +115,6 @@ func TestMySQLCommands(t *testing.T) {
 
 // TestMySQLWithinTLS is TestMySQLCommands for clients that go on in TLS once the server has greeted them.
 func TestMySQLWithinTLS(t *testing.T) {
-	needLibraries(t)
 	builder := newBuilder(t)
 	over := newSecure(t)
 	c := runRequestCollector(t, secureConfig(t, builder))

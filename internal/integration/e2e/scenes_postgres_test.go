@@ -173,7 +173,6 @@ func (c *requestCollector) postgres(t testing.TB, kind ptrace.SpanKind, port int
 
 // TestPostgresStatementsTLS is TestPostgresStatements over TLS, which begins behind the client's question for it.
 func TestPostgresStatementsTLS(t *testing.T) {
-	needLibraries(t)
 	include := `[{executable: "/usr/lib/postgresql/**"}]`
 	c := runRequestCollector(t, strings.Replace(withRing("16MiB", "1s"), "socketflow:\n", "socketflow:\n    include: "+include+"\n", 1))
 	over := newSecure(t)
