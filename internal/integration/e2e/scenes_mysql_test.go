@@ -107,7 +107,8 @@ func TestMySQLCommands(t *testing.T) {
 		}
 		spans := readFile(t, filepath.Join(b.cmd.Dir, "traces-"+comparedModes[i]+".jsonl"))
 		for _, hidden := range []string{mysqlPassword, "literal"} {
-			assert.False(t, strings.Contains(spans, hidden), "%s mode: %s is in the spans", comparedModes[i], hidden)
+			found := strings.Contains(spans, hidden) // all spans need not be in the log of the test
+			assert.False(t, found, "%s mode: %s is in the spans", comparedModes[i], hidden)
 		}
 	}
 	assert.NotContains(t, b.log(), mysqlPassword)
