@@ -39,6 +39,9 @@ func TestCheck(t *testing.T) {
 		assert.True(t, a.Works && a.Whole, a.Error)
 		assert.Empty(t, a.Degraded)
 		for _, f := range a.Hooks {
+			if f.State == Replaced && f.Name == "fentry/uprobe_mmap" { // cheaper where it is possible
+				continue
+			}
 			assert.Equal(t, OK, f.State, "%+v", f)
 			// No kprobe and no function: a kernel that is locked down or built without them, as the one of the machine that builds this,
 			// has the whole of both modes all the same.
