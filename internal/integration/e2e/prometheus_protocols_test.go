@@ -11,7 +11,9 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -47,11 +49,10 @@ func TestMetricsOfProtocolsAreTheTruth(t *testing.T) {
 	}
 
 	const commands = 20_000
-	benchmarkRedis(t, commands)
-	redis := map[string]float64{"GET": commands, "SET": commands}
+	redis := benchmarkRedis(t, commands)
 	expect("Redis, at the client", `sum by (db_operation_name) (db_client_operation_duration_seconds_count{job="redis-benchmark", db_operation_name=~"GET|SET"})`,
 		redis, "db_operation_name")
-	expect("Redis, at the server", `sum by (db_operation_name) (socketflow_db_server_operation_duration_seconds_count{db_operation_name=~"GET|SET"})`,
+	expect("Redis, at the server", `sum by (db_operation_name) (socketflow_db_server_operation_duration_seconds_count{job="redis-server", db_operation_name=~"GET|SET"})`,
 		redis, "db_operation_name")
 
 	const well, missing = 2000, 500
@@ -72,8 +73,8 @@ func TestMetricsOfProtocolsAreTheTruth(t *testing.T) {
 	}
 }
 
-// benchmarkRedis sends so many commands of each kind.
-func benchmarkRedis(t testing.TB, commands int) {
+// benchmarkRedis sends so many commands of each kind at least, and returns how many the server says it was.
+func benchmarkRedis(t testing.TB, commands int) map[string]float64 {
 	t.Helper()
 	port := freePort(t)
 	server := start(t, exec.Command(testenv.NeedProgram(t, "redis-server", "redis-server"), "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--save", "", "--dir", openDir(t)))
@@ -81,6 +82,16 @@ func benchmarkRedis(t testing.TB, commands int) {
 	load := start(t, exec.Command(testenv.NeedProgram(t, "redis-tools", "redis-benchmark"), "-p", strconv.Itoa(port), "-t", "set,get", "-n", strconv.Itoa(commands),
 		"-c", "20", "-P", "4", "-q"))
 	require.Zero(t, load.wait(time.Minute))
+	out, err := exec.Command("redis-cli", "-p", strconv.Itoa(port), "info", "commandstats").Output()
+	require.NoError(t, err)
+	counts := map[string]float64{}
+	for _, c := range regexp.MustCompile(`cmdstat_(get|set):calls=(\d+),`).FindAllStringSubmatch(string(out), -1) {
+		n, err := strconv.ParseFloat(c[2], 64)
+		require.NoError(t, err)
+		counts[strings.ToUpper(c[1])] = n
+	}
+	require.Len(t, counts, 2, "%s", out)
+	return counts
 }
 
 // callHealth calls a server of gRPC for a service that it has, and for one that it has not.
