@@ -107,7 +107,9 @@ func TestMySQLCommands(t *testing.T) {
 		}
 		spans := readFile(t, filepath.Join(b.cmd.Dir, "traces-"+comparedModes[i]+".jsonl"))
 		for _, hidden := range []string{mysqlPassword, "literal"} {
-			assert.False(t, strings.Contains(spans, hidden), "%s mode: %s is in the spans", comparedModes[i], hidden)
+			if strings.Contains(spans, hidden) {
+				t.Errorf("%s mode: %s is in the spans", comparedModes[i], hidden)
+			}
 		}
 	}
 	assert.NotContains(t, b.log(), mysqlPassword)

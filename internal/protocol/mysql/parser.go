@@ -68,7 +68,7 @@ func newParser(m *memory, s *protocol.Session) *parser {
 	for d := range p.frames {
 		p.frames[d].Form = &form
 	}
-	p.frames[protocol.FromClient].MaxBody, p.frames[protocol.FromServer].MaxBody = m.limits.HeadBytes, replyBytes
+	p.frames[protocol.FromClient].Measure, p.frames[protocol.FromServer].MaxBody = p.measure, replyBytes
 	p.frames[protocol.FromClient].Credible, p.frames[protocol.FromServer].Credible = beginsCommand, p.beginsReply
 	if s.Joined {
 		p.phase = phaseCommands

@@ -15,6 +15,14 @@ func beginsCommand(b []byte) bool {
 	return plausible(length, b[headerBytes:min(uint64(len(b)), headerBytes+length)])
 }
 
+// measure says how much of a client's packet is read: of files, of what goes on, and of answers to questions about who logs in nothing is.
+func (p *parser) measure(header []byte) (want int, ok bool) {
+	if p.phase == phaseCommands && header[sequenceAt] != 0 {
+		return 0, true
+	}
+	return p.memory.limits.HeadBytes, true
+}
+
 // request reads a packet of the client, if it does not go on with the one before.
 func (p *parser) request(m *framing.Prefix, length uint64) {
 	sequence := m.Header[sequenceAt]

@@ -41,11 +41,7 @@ func (p *parser) row(x *item, b []byte, length uint64) {
 func (p *parser) result(x *item, d done) {
 	e := &x.Value
 	if !d.known { // whether another one follows is not known either
-		if p.frames[protocol.FromServer].Message.Missing == 0 {
-			p.garbled(x)
-		} else {
-			p.loseReply()
-		}
+		p.garbled(x)
 		return
 	}
 	p.note(d.status)
