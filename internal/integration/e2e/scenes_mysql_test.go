@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"errors"
+	"io"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -148,6 +150,37 @@ func TestMySQLWithinTLS(t *testing.T) {
 	c.finish(t)
 	for _, end := range ends {
 		assert.Equal(t, want, end.emitted(t, c, systems...), "%s", end.kind)
+	}
+}
+
+// TestMySQLOnOlderConnections: of a statement that was prepared before the collector ran, its executions are known.
+func TestMySQLOnOlderConnections(t *testing.T) {
+	builder := newBuilder(t)
+	s := newScene(t, builder, "mysql-older")
+	server, port, _ := startMariaDB(t, s)
+	cmd := s.command("mysql ADDRESS "+mysqlPassword+" older", "127.0.0.1", port)
+	input := pipe(t, cmd)
+	client := s.start("client", cmd)
+	eventually(t, 20*time.Second, "the client is ready", func() error {
+		if !strings.Contains(readFile(t, client.stdout), "ready") {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	c := runRequestCollector(t, withRing("16MiB", "1s")) // the syscall mode has to look descriptors up, for longer than this takes
+	_, err := io.WriteString(input, "begin\n")
+	require.NoError(t, err)
+	require.Zero(t, client.wait(60*time.Second), readFile(t, client.stderr))
+	want := map[string]int{"SELECT": 50 + 1, "COM_STMT_EXECUTE": 50, "COM_STMT_PREPARE": 1, "COM_STMT_CLOSE": 2, "COM_QUIT": 1}
+	ends := mysqlEnds(map[int]bool{client.pid(): true}, server)
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if maps.Equal(want, ends[0].emitted(t, c, "mysql")) && maps.Equal(want, ends[1].emitted(t, c, "mysql")) {
+			break
+		}
+	}
+	c.finish(t)
+	for _, end := range ends {
+		assert.Equal(t, want, end.emitted(t, c, "mysql"), "%s", end.kind)
 	}
 }
 

@@ -75,6 +75,13 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 			true, []step{s("ow"), s(pkt(7, eof(2))), c("xx"), do, pong, c(query("SELECT a FROM t")), s(rows), c(cmd(0x02, "shop")), pong, ping, pong, {bytes: cmd(0x0e, ""), silence: second}, pong},
 			[]string{"DO capture=3 db=unknown {DO ?}", "SELECT t capture=3 db=unknown response.returned_rows=1 {SELECT a FROM t}", "COM_INIT_DB capture=3", "COM_PING capture=3", "COM_PING db=unknown"}, [protocol.ParseErrors]int{},
 		},
+		"joined, header by header": {
+			true, []step{c(query("DO 1")[:4]), c(query("DO 1")[4:]), s(pkt(1, ok(2))[:4]), s(pkt(1, ok(2))[4:]), c(query("SELECT a FROM t")[:4]), c(query("SELECT a FROM t")[4:]), s(rows[:4]), s(rows[4:])},
+			[]string{"DO capture=3 db=unknown {DO ?}", "SELECT t capture=3 db=unknown response.returned_rows=1 {SELECT a FROM t}"}, [protocol.ParseErrors]int{},
+		},
+		"joined, something like a header": {
+			true, []step{c("\x08\x00\x00\x00"), c("x\x01345678"), do, pong}, []string{"DO capture=3 db=unknown {DO ?}"}, [protocol.ParseErrors]int{},
+		},
 		"joined within a login": {
 			true, []step{c(pkt(3, secret)), s(pkt(4, ok(2))), do, pong}, []string{"DO capture=3 db=unknown {DO ?}"}, [protocol.ParseErrors]int{},
 		},

@@ -15,6 +15,35 @@ func beginsCommand(b []byte) bool {
 	return plausible(length, b[headerBytes:min(uint64(len(b)), headerBytes+length)])
 }
 
+// mostUnseen is the length of a packet that is taken for one by its header alone.
+const mostUnseen = 1 << 20
+
+// isHeader reports whether a call's bytes are the header of a packet and no more: many servers, and some clients, read it first. Whether the
+// packet is one that can be there is judged when it is complete.
+func (p *parser) isHeader(d protocol.Direction, b []byte) bool {
+	f := fields{rest: b}
+	length := f.number(3)
+	p.unsure[d] = len(b) == headerBytes && length > 0 && length <= mostUnseen
+	return p.unsure[d]
+}
+
+// beginsRequest reports whether a command begins where a call's bytes do, after a loss.
+func (p *parser) beginsRequest(b []byte) bool {
+	return len(b) >= headerBytes && b[sequenceAt] == 0 && p.isHeader(protocol.FromClient, b) || beginsCommand(b)
+}
+
+// isWrong reports whether a packet of which only the header was judged is none that can be there.
+func (p *parser) isWrong(d protocol.Direction, m *framing.Prefix, length uint64) bool {
+	if !p.unsure[d] {
+		return false
+	}
+	p.unsure[d] = false
+	if d == protocol.FromClient {
+		return !plausible(length, m.Body)
+	}
+	return m.Missing == 0 && !mayReply(m.Body, nil)
+}
+
 // measure says how much of a client's packet is read: of files, of what goes on, and of answers to questions about who logs in nothing is.
 func (p *parser) measure(header []byte) (want int, ok bool) {
 	if p.phase == phaseCommands && header[sequenceAt] != 0 {
