@@ -158,8 +158,12 @@ func (p *parser) readBody(e *exchange, m *framing.Prefix) {
 		e.schema = append(e.schema, b...)
 	case bodyStatement:
 		f := fields{rest: b}
-		if e.prepared = uint32(f.number(4)); !f.over {
-			p.useStatement(e)
+		if e.prepared = uint32(f.number(4)); f.over {
+			return
+		}
+		known := p.useStatement(e)
+		if known != nil && e.command == commands[comStmtBulkExecute] && !cut {
+			e.batch = known.executions(f)
 		}
 	case bodyLogin:
 		e.moves = unknown
@@ -199,15 +203,15 @@ func (p *parser) readSQL(e *exchange, b []byte, cut bool) {
 // lastPrepared stands for the statement that was prepared last, in MariaDB: its number need not be known yet.
 const lastPrepared = 1<<32 - 1
 
-// useStatement notes which statement a command is about.
-func (p *parser) useStatement(e *exchange) {
+// useStatement notes which statement a command is about, and returns it if its number is known.
+func (p *parser) useStatement(e *exchange) (known *statement) {
 	if e.command == commands[comStmtClose] {
 		p.statements.remove(e.prepared)
-		return
+		return nil
 	}
 	if e.prepared == lastPrepared {
 		e.statement = p.newest
-	} else if known := p.statements.get(e.prepared); known != nil {
+	} else if known = p.statements.get(e.prepared); known != nil {
 		e.statement, e.capture = known.text, known.doubt
 	}
 	switch {
@@ -219,6 +223,7 @@ func (p *parser) useStatement(e *exchange) {
 		p.sink.Error(protocol.Undecodable)
 		e.capture = p.whyUnknown()
 	}
+	return known
 }
 
 // whyUnknown is why a statement is not known.
