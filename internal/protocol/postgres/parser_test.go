@@ -220,15 +220,16 @@ func TestOperationsOfAPipelineAreBounded(t *testing.T) {
 		}
 		p.Data(d, x.bytes)
 	}
+	most := perExchange * limits.Outstanding
 	turn := parse("", "SELECT 1") + bind("", "") + execute("", 0)
-	for range 3 * maxOperations {
+	for range 3 * most {
 		p.Data(protocol.FromClient, turn)
 	}
-	if r.Errors[protocol.TooMany] != 1 || parser.Held() > (maxOperations+1)*operationSize+4096 {
+	if r.Errors[protocol.TooMany] != 1 || parser.Held() > (most+1)*operationSize+4096 {
 		t.Errorf("%v, %d bytes are held", r.Errors, parser.Held())
 	}
 	p.Data(protocol.FromClient, sync)
-	p.Data(protocol.FromServer, strings.Repeat(parseDone+bindDone+tag("SELECT 0"), 3*maxOperations)+idle)
+	p.Data(protocol.FromServer, strings.Repeat(parseDone+bindDone+tag("SELECT 0"), 3*most)+idle)
 	p.Data(protocol.FromClient, query("SELECT a FROM b"))
 	p.Data(protocol.FromServer, columns+tag("SELECT 0")+idle)
 	if last := r.Exchanges[len(r.Exchanges)-1]; brief(&last) != "SELECT a FROM b returned_rows=0" {
