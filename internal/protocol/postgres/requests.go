@@ -56,11 +56,7 @@ func (p *parser) cycle(m *framing.Prefix) *item {
 		return p.open
 	}
 	p.opened, p.asked = true, true
-	doubt := p.order.Doubt()
 	x, early := p.order.Request(&m.First, func(x *item) bool { return x.Value.replied && x.Value.end.Time < m.First.Began })
-	if doubt != protocol.CaptureComplete && p.order.Doubt() == protocol.CaptureComplete {
-		p.quoting = sqltext.Unknown
-	}
 	if x != nil {
 		if !early {
 			newCycle(x)
