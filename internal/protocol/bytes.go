@@ -146,9 +146,11 @@ type ParseError uint8
 const (
 	Malformed   ParseError = iota // bytes that the protocol does not allow; the parser resynchronises, or stops following the conversation
 	HeadTooLong                   // a head beyond Limits.HeadBytes
-	TooMany                       // more requests than Limits.Outstanding, or than the end of a connection may emit: one was dropped
-	Unpaired                      // a request or a response whose counterpart was lost, or is not certain: dropped
-	Undecodable                   // a header that refers to what was sent before observation began, or was lost
+	// TooMany: more requests than Limits.Outstanding, or than the end of a connection may emit, or more prepared statements than are
+	// remembered. One was dropped, or forgotten.
+	TooMany
+	Unpaired    // a request or a response whose counterpart was lost, or is not certain: dropped
+	Undecodable // a header that refers to what was sent before observation began, or was lost
 	ParseErrors
 )
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"hash/maphash"
+	"unsafe"
 )
 
 // Dialect is how statements are written.
@@ -68,8 +69,8 @@ type Statement struct {
 
 // Bounds of what a Reader remembers.
 const (
-	recent = 1 << 10 // statements as they were sent, by hash
-	shapes = 1 << 12 // Statements
+	recent    = 1 << 10 // statements as they were sent, by hash
+	shapeSize = 4 << 20 // bytes of Statements
 )
 
 // Reader reads the statements of any number of connections. It is not for concurrent use.
@@ -79,6 +80,7 @@ type Reader struct {
 	seed    maphash.Seed
 	recent  [recent]recentStatement
 	shapes  map[uint64]*Statement
+	size    int // bytes of shapes
 	obfuscator
 }
 
@@ -120,8 +122,9 @@ func (r *Reader) read(q Quoting, sql []byte, cut bool) *Statement {
 	if s := r.shapes[hash]; s != nil {
 		return s
 	}
-	if len(r.shapes) >= shapes {
-		clear(r.shapes) // cheaper than to know which of them were used last, and hardly ever needed
+	if r.size > shapeSize { // to forget all is cheaper than to know which were used last, and hardly ever needed
+		clear(r.shapes)
+		r.recent, r.size = [recent]recentStatement{}, 0
 	}
 	s := &Statement{
 		Text:       bytes.ToValidUTF8(text, []byte("\uFFFD")),
@@ -131,6 +134,7 @@ func (r *Reader) read(q Quoting, sql []byte, cut bool) *Statement {
 		Summary:    string(bytes.ToValidUTF8(o.description.summary, []byte("\uFFFD"))),
 	}
 	r.shapes[hash] = s
+	r.size += int(unsafe.Sizeof(*s)) + len(s.Text) + len(s.Operation) + len(s.Procedure) + len(s.Collection) + len(s.Summary)
 	return s
 }
 

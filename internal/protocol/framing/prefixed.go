@@ -19,6 +19,8 @@ type Prefixed struct {
 	MaxBody int
 	// Measure judges a header, and says how much of the body is kept, which becomes MaxBody. It is optional.
 	Measure func(header []byte) (want int, ok bool)
+	// Pool lends the buffer for a body that several calls bring; nil: a small one is kept.
+	Pool *Pool
 	// Credible judges whether bytes, the first of a call, begin a message: the header and what has come of the body, or only a part of
 	// the header. It is asked after a loss; if it is nil, every call begins a message.
 	Credible func([]byte) bool
@@ -77,7 +79,7 @@ func (p *Prefixed) Next(c *protocol.Chunk) Found {
 			}
 			n := copy(p.header[p.have:p.Form.Header], c.Bytes)
 			p.have += n
-			p.take(c, n)
+			take(c, n)
 			if p.have < int(p.Form.Header) {
 				return Nothing
 			}
@@ -89,9 +91,11 @@ func (p *Prefixed) Next(c *protocol.Chunk) Found {
 			n := int(min(p.rest, uint64(len(c.Bytes))))
 			p.keep(c.Bytes[:n])
 			p.rest -= uint64(n)
-			p.take(c, n)
+			take(c, n)
 		}
 		if p.rest == 0 {
+			p.Message.Last = c.Stamp
+			p.Message.Last.Position-- // of the byte before
 			p.complete()
 			return Whole
 		}
@@ -160,7 +164,11 @@ func (p *Prefixed) reset() {
 }
 
 func (p *Prefixed) restart() {
-	if p.body = p.body[:0]; cap(p.body) > retained {
+	switch p.body = p.body[:0]; {
+	case p.Pool != nil:
+		p.Pool.put(p.body)
+		p.body = nil
+	case cap(p.body) > retained:
 		p.body = nil
 	}
 	p.Message, p.have, p.rest, p.ended, p.torn = Prefix{}, 0, 0, false, false
@@ -179,10 +187,10 @@ func (p *Prefixed) passOver(c *protocol.Chunk) {
 	c.Bytes = nil
 }
 
-// take takes n bytes from the call, at least 1.
-func (p *Prefixed) take(c *protocol.Chunk, n int) {
-	p.Message.Last = c.At(n - 1)
-	*c = c.Rest(n)
+// take takes n bytes from the call.
+func take(c *protocol.Chunk, n int) {
+	c.Bytes = c.Bytes[n:]
+	c.Position += uint64(n)
 }
 
 // keep keeps the next bytes of the body, if they may be kept. What one call brings whole is not copied.
@@ -199,6 +207,9 @@ func (p *Prefixed) keep(b []byte) {
 	if len(p.body) == 0 && uint64(len(b))+p.Message.Missing == p.rest {
 		p.Message.Body = b
 		return
+	}
+	if p.body == nil && p.Pool != nil {
+		p.body = p.Pool.get()
 	}
 	p.body = append(p.body, b...)
 }

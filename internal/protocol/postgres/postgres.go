@@ -70,6 +70,7 @@ type memory struct {
 	limits    protocol.Limits
 	reader    *sqltext.Reader
 	names     names
+	buffers   framing.Pool
 	cycles    pairing.Pool[cycle]
 	exchanges []*exchange // for reuse
 	exchange  protocol.Exchange
@@ -119,8 +120,9 @@ type parser struct {
 func newParser(m *memory, s *protocol.Session) *parser {
 	p := &parser{memory: m, sink: s.Sink, side: s.Side, joined: s.Joined}
 	p.order = pairing.NewOrder[cycle](&m.cycles, p, s.Sink, m.limits.Outstanding, s.Joined)
-	p.prepared.limit(maxPrepared)
+	p.limit(maxPrepared)
 	client, server := &p.frames[protocol.FromClient], &p.frames[protocol.FromServer]
+	client.Pool, server.Pool = &m.buffers, &m.buffers
 	client.Form, client.Measure, client.Credible = &startForm, p.measureStart, credibleRequest
 	server.Form, server.Measure, server.Credible = &form, measureReply, p.credibleReply
 	if s.Joined {
@@ -265,7 +267,7 @@ func (p *parser) stop() {
 	p.order.End()
 	p.prepared.drop()
 	for d := range p.frames {
-		p.frames[d] = framing.Prefixed{Form: &form}
+		p.frames[d].Lose()
 	}
 }
 
@@ -301,7 +303,7 @@ const cycleSize = int(unsafe.Sizeof(pairing.Item[cycle]{}))
 
 // Held implements protocol.Parser.
 func (p *parser) Held() int {
-	n := p.order.Items()*cycleSize + p.requests.count*operationSize + p.prepared.held() + cap(p.database)
+	n := p.order.Items()*cycleSize + p.outstanding*operationSize + p.held() + cap(p.database)
 	for d := range p.frames {
 		n += p.frames[d].Held()
 	}
