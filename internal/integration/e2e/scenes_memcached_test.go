@@ -69,7 +69,8 @@ func TestMemcachedCommands(t *testing.T) {
 			assert.Equal(t, want, emitted(c, end), "%s mode, %s", comparedModes[i], ends[end].kind)
 		}
 		spans := readFile(t, filepath.Join(b.cmd.Dir, "traces-"+comparedModes[i]+".jsonl"))
-		found := strings.Contains(spans, memcachedSecret) // all spans need not be in the log of the test
-		assert.False(t, found, "%s mode: the value is in the spans", comparedModes[i])
+		if strings.Contains(spans, memcachedSecret) {
+			t.Errorf("%s mode: the value is in the spans", comparedModes[i])
+		}
 	}
 }

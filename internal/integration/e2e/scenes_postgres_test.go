@@ -77,7 +77,7 @@ func TestPostgresStatements(t *testing.T) {
 	builder := newBuilder(t)
 	b := runBothModes(t)
 	s := newScene(t, builder, "postgres")
-	access := writeFile(t, filepath.Join(openDir(t), "hba.conf"), "host all app 127.0.0.1/32 scram-sha-256\nhost all,replication all 127.0.0.1/32 trust\n")
+	access := writeFile(t, filepath.Join(openDir(t), "hba.conf"), "host all app 127.0.0.1/32 scram-sha-256\nlocal all all trust\nhost all,replication all 127.0.0.1/32 trust\n")
 	server, port := startPostgres(t, "log_statement=all", "log_replication_commands=on", "max_connections=50", "log_line_prefix=%m [%p] %e ", "hba_file="+access)
 	bin := filepath.Dir(testenv.NeedProgram(t, "postgresql-client", "/usr/lib/postgresql/*/bin/psql"))
 	run := func(role, program, stdin, password string, arguments ...string) *actor {
@@ -105,6 +105,7 @@ func TestPostgresStatements(t *testing.T) {
 		client("pipelined", "pgbench", "", "--protocol", mode, "--client", "4", "--transactions", "50", "--no-vacuum", "--file", script, "postgres")
 	}
 	client("replica", "pg_basebackup", "", "--pgdata", filepath.Join(t.TempDir(), "copy"), "--checkpoint", "fast", "--wal-method", "stream")
+	client("local", "psql", "SELECT 1 AS over_unix", "--no-psqlrc", "--host", server.cmd.Dir)
 	behind := postgresBouncer(s, port)
 	before := loggedStatements(readFile(t, server.stderr))
 	for _, mode := range []string{"simple", "extended"} {
@@ -120,7 +121,8 @@ func TestPostgresStatements(t *testing.T) {
 
 	want := loggedStatements(readFile(t, server.stderr))
 	want["CANCEL"]++
-	want[""]++ // the login that was refused
+	want[""]++       // the login that was refused
+	want["SELECT"]-- // over a Unix socket
 	t.Log(want, bounced)
 	failures := map[string]int{}
 	for _, match := range loggedError.FindAllStringSubmatch(readFile(t, server.stderr), -1) {
@@ -147,6 +149,7 @@ func TestPostgresStatements(t *testing.T) {
 			found := c.postgres(t, kind, port, "db.response.status_code")
 			delete(found, "") // without an error
 			assert.Equal(t, failures, found, "%s mode, %s, errors", comparedModes[i], kind)
+			assert.Equal(t, 1, c.postgres(t, kind, -1, "db.query.text")["SELECT ? AS over_unix"], "%s mode, %s", comparedModes[i], kind)
 			for _, text := range postgresTexts {
 				assert.Contains(t, c.postgres(t, kind, port, "db.query.text"), text, "%s mode, %s", comparedModes[i], kind)
 			}
@@ -156,7 +159,7 @@ func TestPostgresStatements(t *testing.T) {
 	assert.NotContains(t, b.log(), postgresLiteral)
 }
 
-// postgres counts the spans of PostgreSQL at an end of connections to a port, by the value of an attribute.
+// postgres counts the spans of PostgreSQL at an end of connections to a port, -1: over Unix sockets, by the value of an attribute.
 func (c *requestCollector) postgres(t testing.TB, kind ptrace.SpanKind, port int, attribute string) map[string]int {
 	t.Helper()
 	at := map[ptrace.SpanKind]string{ptrace.SpanKindClient: "network.peer.port", ptrace.SpanKindServer: "network.local.port"}[kind]
@@ -208,6 +211,38 @@ func TestPostgresStatementsTLS(t *testing.T) {
 		assert.Equal(t, want, c.postgres(t, kind, port, postgresOperation), "%s", kind)
 	}
 	assert.NotContains(t, readFile(t, filepath.Join(c.cmd.Dir, "traces.jsonl")), postgresLiteral)
+}
+
+// TestPostgresOnOlderConnections joins a conversation: what was prepared before is not known, and is not taken for what was prepared later.
+func TestPostgresOnOlderConnections(t *testing.T) {
+	builder := newBuilder(t)
+	_, port := startPostgres(t)
+	cmd := exec.Command(builder.path(t, "postgres"), fmt.Sprintf("host=127.0.0.1 port=%d user=postgres", port), postgresLiteral, "older")
+	input := pipe(t, cmd)
+	client := start(t, cmd)
+	eventually(t, 20*time.Second, "the client is ready", func() error {
+		if out := readFile(t, client.stdout); !strings.Contains(out, "ready") {
+			return fmt.Errorf("it says %q", out)
+		}
+		return nil
+	})
+	c := runRequestCollector(t, withRing("16MiB", "1s"))
+	require.NoError(t, input.Close())
+	require.Zero(t, client.wait(30*time.Second), readFile(t, client.stderr))
+	want := map[string]int{"": 10, "SELECT name FROM pg_settings WHERE $1 = ?": 5}
+	kinds := []ptrace.SpanKind{ptrace.SpanKindClient, ptrace.SpanKindServer}
+	complete := func() bool {
+		return maps.Equal(want, c.postgres(t, kinds[0], port, "db.query.text")) && maps.Equal(want, c.postgres(t, kinds[1], port, "db.query.text"))
+	}
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !complete(); { // what is missing then is said below
+		time.Sleep(50 * time.Millisecond)
+	}
+	c.finish(t)
+	for _, kind := range kinds {
+		assert.Equal(t, want, c.postgres(t, kind, port, "db.query.text"), "%s", kind)
+		assert.Equal(t, map[string]int{"UPDATE": 10, "SELECT": 5}, c.postgres(t, kind, port, postgresOperation), "%s", kind)
+		assert.Equal(t, map[string]int{"joined_midstream": 15}, c.postgres(t, kind, port, "socketflow.capture"), "%s", kind)
+	}
 }
 
 // postgresBouncer runs PgBouncer before a database, with fewer connections to it than clients have, and returns its port.

@@ -38,17 +38,43 @@ func behindAttributes(b []byte) (sql []byte, ok bool) {
 		}
 		kind := byte(names.number(2))
 		names.text()
-		if kind == nullType || nulls[i/8]>>(i%8)&1 != 0 {
-			continue
-		}
-		switch n, fixed := valueBytes[kind]; {
-		case !fixed:
-			f.text()
-		case n == 0:
-			f.take(f.number(1))
-		default:
-			f.take(n)
+		if kind != nullType && nulls[i/8]>>(i%8)&1 == 0 {
+			f.value(kind)
 		}
 	}
 	return f.rest, !f.over
+}
+
+// value passes over a value of a type.
+func (f *fields) value(kind byte) {
+	switch n, fixed := valueBytes[kind]; {
+	case !fixed:
+		f.text()
+	case n == 0:
+		f.take(f.number(1))
+	default:
+		f.take(n)
+	}
+}
+
+const withTypes = 1 << 7 // a flag of COM_STMT_BULK_EXECUTE: the parameters' types come first
+
+// executions counts the rows of parameters that COM_STMT_BULK_EXECUTE has behind the statement's number; 0: they cannot be counted. Before each
+// parameter there is a byte, which is zero if a value follows.
+func (s *statement) executions(f fields) (n int) {
+	if flags := f.number(2); flags&withTypes == 0 || s.parameters == 0 {
+		return 0
+	}
+	types := f.take(2 * s.parameters)
+	for ; len(f.rest) > 0; n++ {
+		for i := range s.parameters {
+			if f.number(1) == 0 && !f.over {
+				f.value(types[2*i])
+			}
+		}
+	}
+	if f.over {
+		return 0
+	}
+	return n
 }

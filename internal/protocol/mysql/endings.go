@@ -45,6 +45,10 @@ func (p *parser) finish(x *item) {
 
 // garbled ends an exchange whose reply is none that the protocol allows.
 func (p *parser) garbled(x *item) {
+	if p.frames[protocol.FromServer].Message.Missing > 0 { // it may well be one
+		p.loseReply()
+		return
+	}
 	if !p.proven && !p.joined {
 		p.reject()
 		return

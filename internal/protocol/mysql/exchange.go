@@ -189,7 +189,7 @@ func (p *parser) describe(out *protocol.Exchange, e *exchange) {
 	}
 	switch {
 	case c.reply != replyResult: // it is not executed
-	case e.batch > 1:
+	case e.batch > 1 && c.body == bodySQL:
 		out.Name = p.memory.batchName(e.batchOf)
 		p.memory.summary = append(p.memory.summary[:0], out.Name...)
 		out.SetText(operationName, p.memory.summary)

@@ -38,6 +38,14 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2)), pkt(4, text(strings.Repeat("x", 240)))[:20]), missing(true, 4+241-20, protocol.Truncated), s(pkt(5, eof(2))), ping, pong),
 			[]string{"SELECT t response.returned_rows=1 {SELECT a FROM t}", "COM_PING"}, [protocol.ParseErrors]int{},
 		},
+		"within an error": {
+			false, then(do, s(pkt(1, fail(1146, "#42S02x"))[:6]), missing(true, 9, protocol.Truncated), ping, pong),
+			[]string{"DO capture=1 {DO ?}", "COM_PING"}, [protocol.ParseErrors]int{},
+		},
+		"within the number of a statement": {
+			false, then(c(cmd(0x16, "DO 1")), s(pkt(1, preparedOK(1, 0, 0))[:8]), missing(true, 8, protocol.Lost), ping, pong),
+			[]string{"COM_STMT_PREPARE capture=2 {DO ?}", "COM_PING capture=2"}, [protocol.ParseErrors]int{},
+		},
 		"of rows": {
 			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), missing(true, 500, protocol.Truncated), s("more rows"), ping, pong, ping, pong),
 			[]string{"SELECT t capture=1 {SELECT a FROM t}", "COM_PING", "COM_PING"}, [protocol.ParseErrors]int{},
@@ -66,6 +74,13 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 		"joined": {
 			true, []step{s("ow"), s(pkt(7, eof(2))), c("xx"), do, pong, c(query("SELECT a FROM t")), s(rows), c(cmd(0x02, "shop")), pong, ping, pong, {bytes: cmd(0x0e, ""), silence: second}, pong},
 			[]string{"DO capture=3 db=unknown {DO ?}", "SELECT t capture=3 db=unknown response.returned_rows=1 {SELECT a FROM t}", "COM_INIT_DB capture=3", "COM_PING capture=3", "COM_PING db=unknown"}, [protocol.ParseErrors]int{},
+		},
+		"joined, header by header": {
+			true, []step{c(query("DO 1")[:4]), c(query("DO 1")[4:]), s(pkt(1, ok(2))[:4]), s(pkt(1, ok(2))[4:]), c(query("SELECT a FROM t")[:4]), c(query("SELECT a FROM t")[4:]), s(rows[:4]), s(rows[4:])},
+			[]string{"DO capture=3 db=unknown {DO ?}", "SELECT t capture=3 db=unknown response.returned_rows=1 {SELECT a FROM t}"}, [protocol.ParseErrors]int{},
+		},
+		"joined, something like a header": {
+			true, []step{c("\x08\x00\x00\x00"), c("x\x01345678"), do, pong}, []string{"DO capture=3 db=unknown {DO ?}"}, [protocol.ParseErrors]int{},
 		},
 		"joined within a login": {
 			true, []step{c(pkt(3, secret)), s(pkt(4, ok(2))), do, pong}, []string{"DO capture=3 db=unknown {DO ?}"}, [protocol.ParseErrors]int{},
@@ -198,6 +213,7 @@ func TestDemandLeavesLongValuesOut(t *testing.T) {
 		"statement":   {[]step{c(pkt(0, "\x03INSERT INTO t VALUES ('"+strings.Repeat("x", 9000)+"')")[:6004])}, protocol.FromClient, 9026 - 6000},
 		"its head":    {[]step{c(pkt(0, "\x03INSERT INTO t VALUES ('"+strings.Repeat("x", 9000)+"')")[:3000])}, protocol.FromClient, 0},
 		"row":         {[]step{c(query("SELECT 1")), s(rows, pkt(4, "\xfc\x10\x27"+strings.Repeat("x", 10000))[:1004])}, protocol.FromServer, 9003},
+		"file":        {[]step{c(query("LOAD DATA LOCAL INFILE 'x' INTO TABLE t")), s(pkt(1, "\xfbx")), c(pkt(2, strings.Repeat("x", 9000))[:104])}, protocol.FromClient, 8900},
 		"binlog":      {[]step{c(cmd(0x12, "\x04\x00\x00\x00\x00\x00\x01\x00\x00\x00x")), s(pkt(1, "\x00event"))}, protocol.FromServer, protocol.Forever},
 		"between two": {[]step{c(query("SELECT 1")), s(rows)}, protocol.FromServer, 0},
 	} {

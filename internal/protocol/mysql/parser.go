@@ -52,6 +52,7 @@ type parser struct {
 	statements   statements
 	newest       *sqltext.Statement // that was prepared last
 
+	unsure   [protocol.Directions]bool // only the header of the packet was judged
 	loss     protocol.Capture
 	gaps     bool // something was lost
 	joined   bool
@@ -68,8 +69,8 @@ func newParser(m *memory, s *protocol.Session) *parser {
 	for d := range p.frames {
 		p.frames[d].Form = &form
 	}
-	p.frames[protocol.FromClient].MaxBody, p.frames[protocol.FromServer].MaxBody = m.limits.HeadBytes, replyBytes
-	p.frames[protocol.FromClient].Credible, p.frames[protocol.FromServer].Credible = beginsCommand, p.beginsReply
+	p.frames[protocol.FromClient].Measure, p.frames[protocol.FromServer].MaxBody = p.measure, replyBytes
+	p.frames[protocol.FromClient].Credible, p.frames[protocol.FromServer].Credible = p.beginsRequest, p.beginsReply
 	if s.Joined {
 		p.phase = phaseCommands
 		for d := range p.frames {
@@ -154,6 +155,11 @@ func (p *parser) take(c *protocol.Chunk) {
 func (p *parser) packet(d protocol.Direction, m *framing.Prefix) {
 	p.packed.place(m)
 	length := uint64(len(m.Body)) + m.Missing
+	if p.isWrong(d, m, length) {
+		p.frames[d].Lose()
+		p.lose(d, protocol.Lost)
+		return
+	}
 	more := p.goesOn[d]
 	p.goesOn[d] = length == maxPacket
 	switch {

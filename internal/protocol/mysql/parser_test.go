@@ -221,8 +221,9 @@ func TestPreparedStatements(t *testing.T) {
 		},
 		"MariaDB's bulk": {
 			protocol.Session{},
-			then(c(cmd(0x16, "INSERT INTO t VALUES (?)")), s(pkts(1, preparedOK(1, 0, 1), column("?"), eof(2))), c(cmd(0xfa, little(1, 4)+"\x80\x00\x03\x00\x00\x01\x00\x00\x00")), s(pkt(1, ok(2)))),
-			[]string{"COM_STMT_PREPARE on=t {INSERT INTO t VALUES (?)}", "INSERT t {INSERT INTO t VALUES (?)}"}, nil,
+			then(c(cmd(0x16, "INSERT INTO t VALUES (?)")), s(pkts(1, preparedOK(1, 0, 1), column("?"), eof(2))), c(cmd(0xfa, little(1, 4)+"\x80\x00\x03\x00\x00\x01\x00\x00\x00")), s(pkt(1, ok(2))),
+				c(cmd(0xfa, little(1, 4)+"\x80\x00\xfd\x00\x00"+text(secret)+"\x01\x00"+text("b"))), s(pkt(1, ok(2))), c(cmd(0xfa, little(1, 4)+"\x80\x00\xfd\x00\x00\x09b")), s(pkt(1, fail(1105, "#HY000x")))),
+			[]string{"COM_STMT_PREPARE on=t {INSERT INTO t VALUES (?)}", "INSERT t {INSERT INTO t VALUES (?)}", "INSERT t operation.batch.size=3 {INSERT INTO t VALUES (?)}", "INSERT t db.sqlstate=HY000 response.status_code=1105 {INSERT INTO t VALUES (?)}"}, nil,
 		},
 		"older than the collector": {
 			protocol.Session{Joined: true},

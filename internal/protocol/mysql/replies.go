@@ -29,10 +29,10 @@ const (
 // beginsReply reports whether the reply that is waited for begins where a call's bytes do.
 func (p *parser) beginsReply(b []byte) bool {
 	x := p.order.Next()
-	if x == nil || len(b) <= headerBytes || b[sequenceAt] != x.Value.sequence+1 {
+	if x == nil || len(b) < headerBytes || b[sequenceAt] != x.Value.sequence+1 {
 		return false
 	}
-	return isReply(b)
+	return p.isHeader(protocol.FromServer, b) || isReply(b)
 }
 
 // maxColumns is how many columns a table can have, and a result.
@@ -43,8 +43,14 @@ func isReply(b []byte) bool {
 	f := fields{rest: b}
 	length := f.number(3)
 	f.take(1)
-	b = f.take(length)
-	if f.over || length == 0 {
+	body := f.take(length)
+	return !f.over && mayReply(body, f.rest)
+}
+
+// mayReply reports whether a packet can be the first of a reply, and be followed by other bytes.
+func mayReply(b, behind []byte) bool {
+	length := uint64(len(b))
+	if length == 0 {
 		return false
 	}
 	switch b[0] {
@@ -59,11 +65,11 @@ func isReply(b []byte) bool {
 	case headLocal:
 		return printable(b[1:])
 	}
-	n, _, ok := columnCount(b, length)
-	if !ok || len(f.rest) < headerBytes+4 {
-		return ok && n > 0 && len(f.rest) == 0
+	if _, _, ok := columnCount(b, length); !ok || len(behind) == 0 {
+		return ok
 	}
-	return string(f.rest[headerBytes:headerBytes+4]) == "\x03def" // the first description begins so
+	const described = "\x03def" // so the first description begins
+	return len(behind) >= headerBytes+len(described) && string(behind[headerBytes:headerBytes+len(described)]) == described
 }
 
 // leastCode is the lowest code of an error of a server.

@@ -15,6 +15,43 @@ func beginsCommand(b []byte) bool {
 	return plausible(length, b[headerBytes:min(uint64(len(b)), headerBytes+length)])
 }
 
+// mostUnseen is the length of a packet that is taken for one by its header alone.
+const mostUnseen = 1 << 20
+
+// isHeader reports whether a call's bytes are the header of a packet and no more: many servers, and some clients, read it first. Whether the
+// packet is one that can be there is judged when it is complete.
+func (p *parser) isHeader(d protocol.Direction, b []byte) bool {
+	f := fields{rest: b}
+	length := f.number(3)
+	p.unsure[d] = len(b) == headerBytes && length > 0 && length <= mostUnseen
+	return p.unsure[d]
+}
+
+// beginsRequest reports whether a command begins where a call's bytes do, after a loss.
+func (p *parser) beginsRequest(b []byte) bool {
+	return len(b) >= headerBytes && b[sequenceAt] == 0 && p.isHeader(protocol.FromClient, b) || beginsCommand(b)
+}
+
+// isWrong reports whether a packet of which only the header was judged is none that can be there.
+func (p *parser) isWrong(d protocol.Direction, m *framing.Prefix, length uint64) bool {
+	if !p.unsure[d] {
+		return false
+	}
+	p.unsure[d] = false
+	if d == protocol.FromClient {
+		return !plausible(length, m.Body)
+	}
+	return m.Missing == 0 && !mayReply(m.Body, nil)
+}
+
+// measure says how much of a client's packet is read: of files, of what goes on, and of answers to questions about who logs in nothing is.
+func (p *parser) measure(header []byte) (want int, ok bool) {
+	if p.phase == phaseCommands && header[sequenceAt] != 0 {
+		return 0, true
+	}
+	return p.memory.limits.HeadBytes, true
+}
+
 // request reads a packet of the client, if it does not go on with the one before.
 func (p *parser) request(m *framing.Prefix, length uint64) {
 	sequence := m.Header[sequenceAt]
@@ -121,8 +158,12 @@ func (p *parser) readBody(e *exchange, m *framing.Prefix) {
 		e.schema = append(e.schema, b...)
 	case bodyStatement:
 		f := fields{rest: b}
-		if e.prepared = uint32(f.number(4)); !f.over {
-			p.useStatement(e)
+		if e.prepared = uint32(f.number(4)); f.over {
+			return
+		}
+		known := p.useStatement(e)
+		if known != nil && e.command == commands[comStmtBulkExecute] && !cut {
+			e.batch = known.executions(f)
 		}
 	case bodyLogin:
 		e.moves = unknown
@@ -162,15 +203,15 @@ func (p *parser) readSQL(e *exchange, b []byte, cut bool) {
 // lastPrepared stands for the statement that was prepared last, in MariaDB: its number need not be known yet.
 const lastPrepared = 1<<32 - 1
 
-// useStatement notes which statement a command is about.
-func (p *parser) useStatement(e *exchange) {
+// useStatement notes which statement a command is about, and returns it if its number is known.
+func (p *parser) useStatement(e *exchange) (known *statement) {
 	if e.command == commands[comStmtClose] {
 		p.statements.remove(e.prepared)
-		return
+		return nil
 	}
 	if e.prepared == lastPrepared {
 		e.statement = p.newest
-	} else if known := p.statements.get(e.prepared); known != nil {
+	} else if known = p.statements.get(e.prepared); known != nil {
 		e.statement, e.capture = known.text, known.doubt
 	}
 	switch {
@@ -182,6 +223,7 @@ func (p *parser) useStatement(e *exchange) {
 		p.sink.Error(protocol.Undecodable)
 		e.capture = p.whyUnknown()
 	}
+	return known
 }
 
 // whyUnknown is why a statement is not known.

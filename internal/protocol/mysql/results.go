@@ -41,11 +41,7 @@ func (p *parser) row(x *item, b []byte, length uint64) {
 func (p *parser) result(x *item, d done) {
 	e := &x.Value
 	if !d.known { // whether another one follows is not known either
-		if p.frames[protocol.FromServer].Message.Missing == 0 {
-			p.garbled(x)
-		} else {
-			p.loseReply()
-		}
+		p.garbled(x)
 		return
 	}
 	p.note(d.status)
@@ -70,10 +66,11 @@ func (p *parser) preparedAs(x *item, b []byte) {
 		p.garbled(x)
 		return
 	}
+	added := p.statements.add(x.Value.prepared)
+	added.text, added.doubt, added.parameters = x.Value.statement, x.Value.doubt, parameters
 	if f.take(3); len(f.rest) > 0 && f.number(1) == 0 { // nothing is described
 		columns, parameters = 0, 0
 	}
-	p.statements.add(x.Value.prepared, x.Value.statement, x.Value.doubt)
 	r := &p.reply
 	r.state, r.columns, r.later = stateDescribed, parameters, columns
 	if parameters == 0 {

@@ -20,7 +20,9 @@ type statement struct {
 	id    uint32
 	text  *sqltext.Statement
 	doubt protocol.Capture // of the reply that has given it its number
-	links intrusive.Links[statement]
+	// parameters is how many it has.
+	parameters uint64
+	links      intrusive.Links[statement]
 }
 
 const statementBytes = int(unsafe.Sizeof(statement{})) + 16 // in the index
@@ -33,8 +35,8 @@ type statements struct {
 	forgotten bool                      // there were more
 }
 
-// add remembers a statement. If there are too many, the one that was used least recently is forgotten.
-func (s *statements) add(id uint32, text *sqltext.Statement, doubt protocol.Capture) {
+// add returns a new statement with a number. If there are too many, the one that was used least recently is forgotten.
+func (s *statements) add(id uint32) *statement {
 	if s.known == nil {
 		s.known = make(map[uint32]*statement)
 	}
@@ -47,9 +49,10 @@ func (s *statements) add(id uint32, text *sqltext.Statement, doubt protocol.Capt
 	if x == nil {
 		x = new(statement)
 	}
-	x.id, x.text, x.doubt = id, text, doubt
+	x.id = id
 	s.known[id] = x
 	s.used.Append(&x.links, x)
+	return x
 }
 
 // get returns a statement that is used; nil: it is not known.

@@ -62,7 +62,7 @@ func FuzzParser(f *testing.F) {
 			if skip := parser.Demand(d).Skip; skip != 0 && skip != protocol.Forever && do&0x80 != 0 {
 				p.Gap(d, skip, protocol.Skipped)
 			}
-			if held, most := parser.Held(), 80*cycleSize+(maxOperations+1)*operationSize+2*maxPrepared*(entrySize+2048)+32<<10; held > most {
+			if held, most := parser.Held(), 80*cycleSize+(8*perExchange+1)*operationSize+2*maxPrepared*(entrySize+2048)+32<<10; held > most {
 				t.Fatalf("%d bytes are held, at most %d", held, most)
 			}
 		}

@@ -80,6 +80,8 @@ func TestParserReadsConversations(t *testing.T) {
 			[]string{"COPY t FROM STDIN status_code=57014", "SELECT ? returned_rows=0"}, nil},
 		"copy in, refused": {[]step{c(query("COPY t FROM STDIN")), s(copiesFrom), c(data), s(failure("22P04"), idle), c(data, copied), c(query("SELECT 1")), s(columns, tag("SELECT 0"), idle)},
 			[]string{"COPY t FROM STDIN status_code=22P04", "SELECT ? returned_rows=0"}, nil},
+		"copy in, extended, refused": {[]step{c(parse("", "COPY t FROM STDIN"), bind("", ""), execute("", 0), sync), s(parseDone, bindDone, copiesFrom), c(data), s(failure("22P04")), c(sync), s(idle), c(query("SELECT 1")), s(columns, tag("SELECT 0"), idle)},
+			[]string{"COPY t FROM STDIN status_code=22P04", "SELECT ? returned_rows=0"}, nil},
 		"replication": {[]step{c(query("IDENTIFY_SYSTEM")), s(columns, row, tag("IDENTIFY_SYSTEM"), idle), c(query("START_REPLICATION SLOT s LOGICAL 0/0")), s(copiesBy), s(data, data), c(data), s(data), c(copied), s(copied, tag("COPY 0"), tag("START_REPLICATION"), idle)},
 			[]string{"IDENTIFY_SYSTEM", "START_REPLICATION SLOT s LOGICAL ?/?"}, nil},
 		"base backup": {[]step{c(query("BASE_BACKUP ( LABEL 'x' )")), s(columns, row, tag("SELECT"), columns, row, tag("SELECT"), copiesTo, data, copied, columns, row, tag("SELECT"), tag("BASE_BACKUP"), idle)},
@@ -220,15 +222,16 @@ func TestOperationsOfAPipelineAreBounded(t *testing.T) {
 		}
 		p.Data(d, x.bytes)
 	}
+	most := perExchange * limits.Outstanding
 	turn := parse("", "SELECT 1") + bind("", "") + execute("", 0)
-	for range 3 * maxOperations {
+	for range 3 * most {
 		p.Data(protocol.FromClient, turn)
 	}
-	if r.Errors[protocol.TooMany] != 1 || parser.Held() > (maxOperations+1)*operationSize+4096 {
+	if r.Errors[protocol.TooMany] != 1 || parser.Held() > (most+1)*operationSize+4096 {
 		t.Errorf("%v, %d bytes are held", r.Errors, parser.Held())
 	}
 	p.Data(protocol.FromClient, sync)
-	p.Data(protocol.FromServer, strings.Repeat(parseDone+bindDone+tag("SELECT 0"), 3*maxOperations)+idle)
+	p.Data(protocol.FromServer, strings.Repeat(parseDone+bindDone+tag("SELECT 0"), 3*most)+idle)
 	p.Data(protocol.FromClient, query("SELECT a FROM b"))
 	p.Data(protocol.FromServer, columns+tag("SELECT 0")+idle)
 	if last := r.Exchanges[len(r.Exchanges)-1]; brief(&last) != "SELECT a FROM b returned_rows=0" {

@@ -162,7 +162,7 @@ func (p *parser) fails(x *item, o *operation, r *result) {
 	if c.failed {
 		return
 	}
-	c.failed = true
+	c.failed, c.copying = true, false
 	p.removeAll(&p.portals)
 	if o.kind == ready {
 		if e := c.held; e != nil {

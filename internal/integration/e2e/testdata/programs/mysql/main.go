@@ -3,6 +3,8 @@
 // Over TLS it begins once there is a line to read.
 //
 //	mysql 127.0.0.1:3306 password [tls]
+//
+// With older in place of tls it opens a connection, prepares a statement, says so, and uses both once there is a line to read.
 package main
 
 import (
@@ -26,10 +28,33 @@ func check(err error) {
 	}
 }
 
+// await waits for a line.
+func await() {
+	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	check(err)
+}
+
+// older uses a connection and a statement from before somebody looked.
+func older(ctx context.Context) {
+	pool := open(func(*mysql.Config) {})
+	pool.SetMaxOpenConns(1)
+	kept, err := pool.PrepareContext(ctx, "SELECT ? + 1")
+	check(err)
+	fmt.Println("ready")
+	await()
+	var n int
+	for i := range 50 {
+		check(pool.QueryRowContext(ctx, "SELECT 'literal' = 'x'").Scan(&n))
+		check(kept.QueryRowContext(ctx, i).Scan(&n))
+	}
+	check(pool.QueryRowContext(ctx, "SELECT ? + 2", 5).Scan(&n))
+	check(errors.Join(kept.Close(), pool.Close()))
+}
+
 func open(change func(*mysql.Config)) *sql.DB {
 	c := mysql.NewConfig()
 	c.Net, c.Addr, c.User, c.Passwd, c.DBName = "tcp", os.Args[1], "shop", os.Args[2], "shop"
-	if len(os.Args) > 3 {
+	if len(os.Args) > 3 && os.Args[3] == "tls" {
 		c.TLSConfig = "skip-verify"
 	}
 	change(c)
@@ -39,12 +64,15 @@ func open(change func(*mysql.Config)) *sql.DB {
 }
 
 func main() {
-	if len(os.Args) > 3 {
-		_, err := bufio.NewReader(os.Stdin).ReadString('\n')
-		check(err)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	if len(os.Args) > 3 && os.Args[3] == "older" {
+		older(ctx)
+		return
+	}
+	if len(os.Args) > 3 {
+		await()
+	}
 	pool := open(func(*mysql.Config) {})
 	pool.SetMaxOpenConns(10)
 	pool.SetMaxIdleConns(10)

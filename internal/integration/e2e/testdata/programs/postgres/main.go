@@ -1,13 +1,16 @@
 // Command postgres uses a database as programs with a pool of connections do: with statements that pgx prepares or only describes, simple
 // queries, batches, COPY, errors, notifications, and a statement that is cancelled.
 //
-//	postgres 'host=127.0.0.1 port=5432 user=postgres' literal
+//	postgres 'host=127.0.0.1 port=5432 user=postgres' literal [older]
+//
+// With the last argument it only prepares a statement, says so, and goes on when its input ends.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 	"time"
@@ -28,6 +31,10 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	literal := os.Args[2]
+	if len(os.Args) > 3 {
+		older(ctx)
+		return
+	}
 	for _, mode := range []pgx.QueryExecMode{
 		pgx.QueryExecModeCacheStatement, pgx.QueryExecModeCacheDescribe, pgx.QueryExecModeDescribeExec, pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol,
 	} {
@@ -44,6 +51,32 @@ func main() {
 		pool.Close()
 	}
 	more(ctx)
+}
+
+// older uses a connection that is older than the end of its input, by what it has prepared before, and by what it prepares then.
+func older(ctx context.Context) {
+	c, err := pgx.Connect(ctx, os.Args[1])
+	check(err)
+	prepared := func(name, sql string) {
+		_, err := c.Prepare(ctx, name, sql)
+		check(err)
+	}
+	execute := func(name string) {
+		for range 5 {
+			_, err := c.Exec(ctx, name, 1)
+			check(err)
+		}
+	}
+	prepared("before", "UPDATE pg_settings SET setting = setting WHERE $1 = 2")
+	execute("before")
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	check(err)
+	execute("before")
+	prepared("behind", "SELECT name FROM pg_settings WHERE $1 = 1")
+	execute("behind")
+	execute("before")
+	check(c.Close(ctx))
 }
 
 // use makes requests over all connections of a pool.
