@@ -204,6 +204,9 @@ type MetricsConfig struct {
 	// Default: 5m.
 	StaleAfter time.Duration `mapstructure:"stale_after"`
 
+	// Resource is what series are of: "process", or "service", all processes of which are together. Default: process.
+	Resource MetricsResource `mapstructure:"resource"`
+
 	// Phases measures the parts of what requests take, too: sending, waiting, receiving; receiving, handling, sending. Default: false.
 	Phases bool `mapstructure:"phases"`
 
@@ -371,6 +374,15 @@ const (
 	TemporalityDelta      Temporality = "delta"
 )
 
+// MetricsResource is what series are of.
+type MetricsResource string
+
+// The choices.
+const (
+	MetricsResourceProcess MetricsResource = "process"
+	MetricsResourceService MetricsResource = "service"
+)
+
 // Histograms is which buckets histograms have.
 type Histograms string
 
@@ -450,6 +462,7 @@ func createDefaultConfig() component.Config {
 		Sampling:          SamplingConfig{Ratio: 1, HonourParent: true, Keep: KeepConfig{Errors: true}},
 		Metrics: MetricsConfig{
 			Interval: 15 * time.Second, Temporality: TemporalityCumulative, Histograms: HistogramsExplicit, StaleAfter: 5 * time.Minute,
+			Resource: MetricsResourceProcess,
 		},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Transports:         []Transport{TransportTCP, TransportUDP, TransportUnix},

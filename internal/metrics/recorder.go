@@ -15,7 +15,7 @@ import (
 type Recorder struct {
 	store  *Store
 	plans  map[*protocol.Keys]*plan
-	owners map[*process.Info]*owner
+	owners map[ownerKey]*owner
 	key    []byte // of the series that is looked for
 
 	latest struct { // which are mostly needed again
@@ -32,7 +32,20 @@ type Recorder struct {
 	ends      [2]atomic.Uint64 // exchanges within this host, by whether this end was asking
 }
 
-// owner has what a shard has measured of one process.
+// ownerKey is what an owner is found by: a process as it is described, or a service; the zero one is the host.
+type ownerKey struct {
+	info    *process.Info
+	service string
+}
+
+func (r *Recorder) ownerKeyOf(info *process.Info) ownerKey {
+	if r.store.options.ByService && info != r.store.graph {
+		return ownerKey{service: info.ServiceName}
+	}
+	return ownerKey{info: info}
+}
+
+// owner has what a shard has measured of one process, or one service.
 type owner struct {
 	tallies  map[string]*Tally // by key
 	overflow map[byte]*Tally   // by family
@@ -50,7 +63,7 @@ type Tally struct {
 
 // Recorder returns a new recorder of the store.
 func (s *Store) Recorder(peers Peers) *Recorder {
-	return &Recorder{store: s, peers: peers, plans: make(map[*protocol.Keys]*plan), owners: make(map[*process.Info]*owner)}
+	return &Recorder{store: s, peers: peers, plans: make(map[*protocol.Keys]*plan), owners: make(map[ownerKey]*owner)}
 }
 
 // Unsettled is how many measurements did not wait until it was known who has the other end of their connection. It may be called from any goroutine.
@@ -156,14 +169,14 @@ func (r *Recorder) planOf(keys *protocol.Keys) *plan {
 
 // known is what the shard has measured of the series with r.key; nil: it does not know it.
 func (r *Recorder) known(info *process.Info) *Tally {
-	if info == r.store.graph {
-		if o := r.owners[info]; o != nil {
+	if info == r.store.graph { // between two measurements of a process
+		if o := r.owners[ownerKey{info: info}]; o != nil {
 			return o.tallies[string(r.key)]
 		}
 		return nil
 	}
 	if r.latest.info != info {
-		r.latest.info, r.latest.owner = info, r.owners[info]
+		r.latest.info, r.latest.owner = info, r.owners[r.ownerKeyOf(info)]
 	}
 	if r.latest.owner == nil {
 		return nil
@@ -176,13 +189,14 @@ func (r *Recorder) begin(info *process.Info, f *Family, at int64, attributes fun
 	r.store.mu.Lock()
 	s := r.store.seriesOf(info, f, r.key, at, attributes)
 	r.store.mu.Unlock()
+	key := r.ownerKeyOf(info)
 	if s.resource == r.store.host {
-		info = nil
+		key = ownerKey{}
 	}
-	o := r.owners[info]
+	o := r.owners[key]
 	if o == nil {
 		o = &owner{tallies: make(map[string]*Tally), overflow: make(map[byte]*Tally)}
-		r.owners[info] = o
+		r.owners[key] = o
 		r.latest.info, r.latest.owner = nil, nil // it may have been looked for in vain
 	}
 	return r.tallyOf(o, s)

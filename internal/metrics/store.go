@@ -88,10 +88,12 @@ func (s *Store) room(of *Resource) int {
 
 // seriesOf finds or begins a series; s.mu is held.
 func (s *Store) seriesOf(info *process.Info, f *Family, key []byte, at int64, attributes func() []Attribute) *Series {
-	id := identity{info.ID, info.ServiceName, info.InstanceID}
+	id := s.identityOf(info)
 	r := s.resources[id]
 	if r != nil {
-		r.Info = info
+		if !s.options.ByService {
+			r.Info = info
+		}
 		if found := r.series[string(key)]; found != nil {
 			return found
 		}
@@ -134,7 +136,18 @@ func (s *Store) overflowOf(r *Resource, info *process.Info, id identity, f *Fami
 	return made
 }
 
+// identityOf is that of the resource of a process. A service has no process.
+func (s *Store) identityOf(info *process.Info) identity {
+	if s.options.ByService {
+		return identity{service: info.ServiceName}
+	}
+	return identity{info.ID, info.ServiceName, info.InstanceID}
+}
+
 func (s *Store) begin(info *process.Info, id identity, at int64) *Resource {
+	if s.options.ByService {
+		info = &process.Info{ServiceName: info.ServiceName, ServiceNameSource: info.ServiceNameSource}
+	}
 	r := newResource(info, id)
 	r.touched = max(s.began, at)
 	s.resources[id] = r
