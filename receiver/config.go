@@ -207,6 +207,10 @@ type MetricsConfig struct {
 	// Resource is what series are of: "process", or "service", all processes of which are together. Default: process.
 	Resource MetricsResource `mapstructure:"resource"`
 
+	// LearnRoutes gives requests of HTTP a route at their server that was learned from the paths which it has: a segment that looks like an id, or of
+	// which there are many, is {}. Patterns in protocols::http::routes come first. Default: false.
+	LearnRoutes bool `mapstructure:"learn_routes"`
+
 	// Phases measures the parts of what requests take, too: sending, waiting, receiving; receiving, handling, sending. Default: false.
 	Phases bool `mapstructure:"phases"`
 

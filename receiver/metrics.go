@@ -42,7 +42,7 @@ func (c *Config) metricsOptions() (o metrics.Options, err error) {
 	o = metrics.Options{
 		Interval: c.Metrics.Interval, StaleAfter: c.Metrics.StaleAfter, Series: c.Limits.Series,
 		Delta: c.Metrics.Temporality == TemporalityDelta, Exponential: c.Metrics.Histograms == HistogramsExponential,
-		Phases: c.Metrics.Phases, ByService: c.Metrics.Resource == MetricsResourceService,
+		LearnRoutes: c.Metrics.LearnRoutes, Phases: c.Metrics.Phases, ByService: c.Metrics.Resource == MetricsResourceService,
 	}
 	for i := range c.Metrics.Peers {
 		p := &c.Metrics.Peers[i]

@@ -49,6 +49,7 @@ func (r *Recorder) ownerKeyOf(info *process.Info) ownerKey {
 type owner struct {
 	tallies  map[string]*Tally // by key
 	overflow map[byte]*Tally   // by family
+	routes   *learnedRoutes    // nil: they have not been needed yet
 }
 
 // Tally is what a shard has measured of a series since it last handed that over.
@@ -97,7 +98,8 @@ func (r *Recorder) Exchanged(c *socket.Connection, x *protocol.Exchange, took ti
 	}
 	r.key = p.appendKey(r.key[:0], f, x)
 	if !f.server {
-		return r.add(c.Process, &m, func() []Attribute { return p.attributesOf(f, x, &r.store.options) })
+		route := r.appendRoute(c.Process, p, f, x)
+		return r.add(c.Process, &m, func() []Attribute { return withRoute(p.attributesOf(f, x, &r.store.options), route, &r.store.options) })
 	}
 	to := newServerOf(c, x)
 	if to.named == "" && c.PeerQuestion.At != 0 {
@@ -109,6 +111,28 @@ func (r *Recorder) Exchanged(c *socket.Connection, x *protocol.Exchange, took ti
 	return r.add(c.Process, &m, func() []Attribute {
 		return to.appendAttributes(p.attributesOf(f, x, &r.store.options), c, &r.store.options)
 	})
+}
+
+// appendRoute appends the route that was learned to r.key, and returns it.
+func (r *Recorder) appendRoute(info *process.Info, p *plan, f *Family, x *protocol.Exchange) []byte {
+	if !f.routed || !r.store.options.LearnRoutes {
+		return nil
+	}
+	path := p.pathOf(x)
+	if path == nil {
+		return nil
+	}
+	from := len(r.key)
+	r.key = r.routesOf(info).appendRoute(r.key, path, p.hasSucceeded(x))
+	return r.key[from:]
+}
+
+// withRoute adds a route, if there is one.
+func withRoute(all []Attribute, route []byte, o *Options) []Attribute {
+	if len(route) == 0 {
+		return all
+	}
+	return append(all, Attribute{Key: httpRoute, Text: o.Text(string(route))})
 }
 
 // measured is what there is to add of an exchange.
@@ -182,6 +206,21 @@ func (r *Recorder) known(info *process.Info) *Tally {
 		return nil
 	}
 	return r.latest.owner.tallies[string(r.key)]
+}
+
+// routesOf are those of a process, which all shards share.
+func (r *Recorder) routesOf(info *process.Info) *learnedRoutes {
+	if r.latest.info != info {
+		r.latest.info, r.latest.owner = info, r.owners[r.ownerKeyOf(info)]
+	}
+	if o := r.latest.owner; o != nil && o.routes != nil {
+		return o.routes
+	}
+	routes := r.store.routesOf(info)
+	if o := r.latest.owner; o != nil {
+		o.routes = routes
+	}
+	return routes
 }
 
 // begin finds or begins the series with r.key, or one that takes its place if there is no room.

@@ -35,6 +35,7 @@ type Resource struct {
 	overflow map[byte]*Series   // by family
 	own      int                // of series
 	touched  int64              // Unix time, ns: when something was measured last
+	routes   *learnedRoutes     // of its servers of HTTP; nil: none was needed yet
 }
 
 // Series is a series of each instrument of a family.
@@ -72,6 +73,20 @@ func (s *Store) Used() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.used + s.overflows + len(s.host.overflow)
+}
+
+// routesOf are the routes of a process; new ones, which nobody keeps, if it has no series yet.
+func (s *Store) routesOf(info *process.Info) *learnedRoutes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.resources[s.identityOf(info)]
+	if r == nil {
+		return newLearnedRoutes()
+	}
+	if r.routes == nil {
+		r.routes = newLearnedRoutes()
+	}
+	return r.routes
 }
 
 // overflowShare of the room is for the series of processes that take the place of others.
