@@ -207,6 +207,13 @@ type MetricsConfig struct {
 	// Default: 5m.
 	StaleAfter time.Duration `mapstructure:"stale_after"`
 
+	// Resource is what series are of: "process", or "service", all processes of which are together. Default: process.
+	Resource MetricsResource `mapstructure:"resource"`
+
+	// LearnRoutes gives requests of HTTP a route at their server that was learned from the paths which it has: a segment that looks like an id, or of
+	// which there are many, is {}. Patterns in protocols::http::routes come first. Default: false.
+	LearnRoutes bool `mapstructure:"learn_routes"`
+
 	// Phases measures the parts of what requests take, too: sending, waiting, receiving; receiving, handling, sending. Default: false.
 	Phases bool `mapstructure:"phases"`
 
@@ -374,6 +381,15 @@ const (
 	TemporalityDelta      Temporality = "delta"
 )
 
+// MetricsResource is what series are of.
+type MetricsResource string
+
+// The choices.
+const (
+	MetricsResourceProcess MetricsResource = "process"
+	MetricsResourceService MetricsResource = "service"
+)
+
 // Histograms is which buckets histograms have.
 type Histograms string
 
@@ -453,6 +469,7 @@ func createDefaultConfig() component.Config {
 		Sampling:          SamplingConfig{Ratio: 1, HonourParent: true, Keep: KeepConfig{Errors: true}},
 		Metrics: MetricsConfig{
 			Interval: 15 * time.Second, Temporality: TemporalityCumulative, Histograms: HistogramsExplicit, StaleAfter: 5 * time.Minute,
+			Resource: MetricsResourceProcess,
 		},
 		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
 		Transports:         []Transport{TransportTCP, TransportUDP, TransportUnix},

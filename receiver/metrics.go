@@ -13,6 +13,7 @@ func (c *MetricsConfig) Validate() error {
 		within("interval", c.Interval, minInterval, maxInterval),
 		oneOf("temporality", c.Temporality),
 		oneOf("histograms", c.Histograms),
+		oneOf("resource", c.Resource),
 		within("stale_after", c.StaleAfter, minStale, maxStale),
 	}
 	if n := len(c.Peers); n > maxNetworks {
@@ -41,7 +42,7 @@ func (c *Config) metricsOptions() (o metrics.Options, err error) {
 	o = metrics.Options{
 		Interval: c.Metrics.Interval, StaleAfter: c.Metrics.StaleAfter, Series: c.Limits.Series,
 		Delta: c.Metrics.Temporality == TemporalityDelta, Exponential: c.Metrics.Histograms == HistogramsExponential,
-		Phases: c.Metrics.Phases,
+		LearnRoutes: c.Metrics.LearnRoutes, Phases: c.Metrics.Phases, ByService: c.Metrics.Resource == MetricsResourceService,
 	}
 	for i := range c.Metrics.Peers {
 		p := &c.Metrics.Peers[i]

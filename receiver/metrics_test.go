@@ -43,14 +43,14 @@ func TestWithoutAPipelineOfThemThereAreNoMetrics(t *testing.T) {
 func TestMetricsAreConfigured(t *testing.T) {
 	cfg := createDefaultConfig().(*Config)
 	cfg.Metrics = MetricsConfig{
-		Interval: time.Minute, Temporality: TemporalityDelta, Histograms: HistogramsExponential, StaleAfter: time.Hour, Phases: true,
+		Interval: time.Minute, Temporality: TemporalityDelta, Histograms: HistogramsExponential, StaleAfter: time.Hour, Resource: MetricsResourceService, LearnRoutes: true, Phases: true,
 		Peers: []PeerConfig{{Name: "billing", CIDR: "10.1.0.0/16", Port: 8443}},
 	}
 	cfg.Limits.Series = 100
 	o, err := cfg.metricsOptions()
 	require.NoError(t, err)
 	assert.Equal(t, metrics.Options{
-		Interval: time.Minute, Delta: true, Exponential: true, StaleAfter: time.Hour, Phases: true, Series: 100,
+		Interval: time.Minute, Delta: true, Exponential: true, StaleAfter: time.Hour, LearnRoutes: true, Phases: true, ByService: true, Series: 100,
 		Peers: []metrics.Network{{Name: "billing", Prefix: netip.MustParsePrefix("10.1.0.0/16"), Port: 8443}},
 	}, o)
 }

@@ -23,6 +23,7 @@ var choices = map[reflect.Type][]string{
 	reflect.TypeFor[Parents]():           words(ParentsCertain, ParentsLikely, ParentsOff),
 	reflect.TypeFor[ConnectionSpans]():   words(ConnectionSpansAuto, ConnectionSpansAlways, ConnectionSpansNever),
 	reflect.TypeFor[Temporality]():       words(TemporalityCumulative, TemporalityDelta),
+	reflect.TypeFor[MetricsResource]():   words(MetricsResourceProcess, MetricsResourceService),
 	reflect.TypeFor[Histograms]():        words(HistogramsExplicit, HistogramsExponential),
 	reflect.TypeFor[Transport]():         words(TransportTCP, TransportUDP, TransportUnix),
 }

@@ -153,3 +153,26 @@ func TestWhatComesAfterTheEndOfASeriesIsKept(t *testing.T) {
 		})
 	}
 }
+
+// TestSeriesOfServices: many short processes of one service have the series of one.
+func TestSeriesOfServices(t *testing.T) {
+	s := NewStore(optionsFor(func(o *Options) { o.ByService, o.Alive = true, processGone }), 0)
+	shards := []*Recorder{s.Recorder(nobody), s.Recorder(nobody)}
+	const processes = 5000
+	for pid := range uint32(processes) {
+		measure(t, shards[pid%2], serving(shop(pid)), call("a/b"), second)
+	}
+	for _, r := range shards {
+		assert.Len(t, r.owners, 1)
+		r.HandOver(second, nil)
+	}
+	all := collect(s, 2*second)
+	assert.Equal(t, []string{"0 rpc.server.call.duration rpc.system.name=grpc rpc.method=a/b"}, names(all))
+	assert.EqualValues(t, processes, all["0 rpc.server.call.duration rpc.system.name=grpc rpc.method=a/b"].count)
+	collect(s, 100*second)
+	assert.Zero(t, s.Used())
+	for _, r := range shards {
+		r.HandOver(101*second, nil)
+		assert.Empty(t, r.owners)
+	}
+}

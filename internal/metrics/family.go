@@ -16,6 +16,7 @@ type Family struct {
 
 	graph    bool // exchanges are edges of the service graph
 	database bool // to a database
+	routed   bool // series have http.route
 	bodies   bool // the second and the third instrument are the sizes of bodies
 	phases   int  // the first of the three instruments of phases; 0: there are none
 }
@@ -79,7 +80,7 @@ var kindsOfExchanges = []exchangeFamily{
 	},
 	{
 		marker: string(semconv.HTTPRequestMethodKey),
-		asked: Family{graph: true, version: true, bodies: true, Instruments: []Instrument{
+		asked: Family{graph: true, version: true, bodies: true, routed: true, Instruments: []Instrument{
 			seconds("http.server.request.duration", "Duration of HTTP server requests.", secondsOfRequests),
 			size("http.server.request.body.size", "Size of HTTP server request bodies."),
 			size("http.server.response.body.size", "Size of HTTP server response bodies."),
@@ -115,5 +116,6 @@ const (
 	errorType       = string(semconv.ErrorTypeKey)
 	serverAddress   = string(semconv.ServerAddressKey)
 	serverPort      = string(semconv.ServerPortKey)
+	httpRoute       = string(semconv.HTTPRouteKey)
 	protocolVersion = string(semconv.NetworkProtocolVersionKey)
 )

@@ -15,10 +15,10 @@ func (r *Recorder) HandOver(now int64, eachOpen func(report func(*socket.Connect
 	s := r.store
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for info, o := range r.owners {
-		r.handOver(info, o, now)
+	for key, o := range r.owners {
+		r.handOver(key.info, o, now)
 		if len(o.tallies) == 0 && len(o.overflow) == 0 {
-			delete(r.owners, info)
+			delete(r.owners, key)
 		}
 	}
 	r.latest.info, r.latest.owner = nil, nil
@@ -54,8 +54,8 @@ func (t *Tally) handOver(s *Store, info *process.Info, now int64) bool {
 		return !t.series.ended && (info == nil || t.series.resource.Info == info)
 	}
 	stays := true
-	if ended := t.series; ended.ended && info != nil {
-		t.series, t.handedLevel = s.again(ended, info, now), 0
+	if ended := t.series; ended.ended {
+		t.series, t.handedLevel = s.again(ended, now), 0
 		if stays = t.series.Overflow == ended.Overflow; !stays {
 			t.level = 0 // what is open is counted by the tally that takes its place
 		}
@@ -66,9 +66,10 @@ func (t *Tally) handOver(s *Store, info *process.Info, now int64) bool {
 }
 
 // again is a series like one that has ended.
-func (s *Store) again(ended *Series, info *process.Info, now int64) *Series {
+func (s *Store) again(ended *Series, now int64) *Series {
+	info := ended.resource.Info
 	if ended.Overflow {
-		id := identity{info.ID, info.ServiceName, info.InstanceID}
+		id := s.identityOf(info)
 		return s.overflowOf(s.resources[id], info, id, ended.Family, now)
 	}
 	return s.seriesOf(info, ended.Family, []byte(ended.key), now, func() []Attribute { return ended.Attributes })

@@ -16,6 +16,10 @@ type Options struct {
 	Delta      bool          // points have what was measured since the last emission; false: since their series has begun
 	StaleAfter time.Duration // for how long a series without measurements goes on if its process has ended, or its room is needed
 	Series     int           // at a time, at most
+	// LearnRoutes gives requests of HTTP a route at their server, as far as none is configured.
+	LearnRoutes bool
+	// ByService: series are of services, not of processes.
+	ByService bool
 	// Exponential histograms instead of those with the bounds that the conventions advise.
 	Exponential bool
 

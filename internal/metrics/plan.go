@@ -3,6 +3,8 @@ package metrics
 import (
 	"encoding/binary"
 
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 )
@@ -12,6 +14,9 @@ type plan struct {
 	families   []*exchangeFamily
 	markers    []int // by family: the index of its marker
 	dimensions []dimension
+	path       int // index of url.path; -1: there is none
+	route      int // index of http.route; -1: likewise
+	status     int // index of http.response.status_code; -1: likewise
 }
 
 type dimension struct {
@@ -20,7 +25,7 @@ type dimension struct {
 }
 
 func newPlan(keys *protocol.Keys, families []exchangeFamily) *plan {
-	p := &plan{}
+	p := &plan{path: -1, route: -1, status: -1}
 	all := keys.All()
 	for i := range families {
 		f := &families[i]
@@ -31,6 +36,14 @@ func newPlan(keys *protocol.Keys, families []exchangeFamily) *plan {
 		}
 	}
 	for index := range all {
+		switch all[index].Name {
+		case string(semconv.URLPathKey):
+			p.path = index
+		case httpRoute:
+			p.route = index
+		case string(semconv.HTTPResponseStatusCodeKey):
+			p.status = index
+		}
 		if all[index].Metric && all[index].Type != protocol.List {
 			p.dimensions = append(p.dimensions, dimension{index, &all[index]})
 		}
@@ -46,6 +59,19 @@ func (p *plan) familyOf(x *protocol.Exchange, asking bool) *Family {
 		}
 	}
 	return nil
+}
+
+// pathOf is the path of an exchange without a route; nil: it has none.
+func (p *plan) pathOf(x *protocol.Exchange) []byte {
+	if p.path < 0 || !x.Mask.Has(p.path) || p.route >= 0 && x.Mask.Has(p.route) {
+		return nil
+	}
+	return x.Value(p.path).Text
+}
+
+// hasSucceeded reports whether an exchange has the status of something that the server has.
+func (p *plan) hasSucceeded(x *protocol.Exchange) bool {
+	return p.status >= 0 && x.Mask.Has(p.status) && x.Value(p.status).Int < 400
 }
 
 // appendKey appends what distinguishes the series of an exchange from all others of the process, but for the server.

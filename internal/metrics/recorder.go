@@ -15,7 +15,7 @@ import (
 type Recorder struct {
 	store  *Store
 	plans  map[*protocol.Keys]*plan
-	owners map[*process.Info]*owner
+	owners map[ownerKey]*owner
 	key    []byte // of the series that is looked for
 
 	latest struct { // which are mostly needed again
@@ -32,10 +32,24 @@ type Recorder struct {
 	ends      [2]atomic.Uint64 // exchanges within this host, by whether this end was asking
 }
 
-// owner has what a shard has measured of one process.
+// ownerKey is what an owner is found by: a process as it is described, or a service; the zero one is the host.
+type ownerKey struct {
+	info    *process.Info
+	service string
+}
+
+func (r *Recorder) ownerKeyOf(info *process.Info) ownerKey {
+	if r.store.options.ByService && info != r.store.graph {
+		return ownerKey{service: info.ServiceName}
+	}
+	return ownerKey{info: info}
+}
+
+// owner has what a shard has measured of one process, or one service.
 type owner struct {
 	tallies  map[string]*Tally // by key
 	overflow map[byte]*Tally   // by family
+	routes   *learnedRoutes    // nil: they have not been needed yet
 }
 
 // Tally is what a shard has measured of a series since it last handed that over.
@@ -50,7 +64,7 @@ type Tally struct {
 
 // Recorder returns a new recorder of the store.
 func (s *Store) Recorder(peers Peers) *Recorder {
-	return &Recorder{store: s, peers: peers, plans: make(map[*protocol.Keys]*plan), owners: make(map[*process.Info]*owner)}
+	return &Recorder{store: s, peers: peers, plans: make(map[*protocol.Keys]*plan), owners: make(map[ownerKey]*owner)}
 }
 
 // Unsettled is how many measurements did not wait until it was known who has the other end of their connection. It may be called from any goroutine.
@@ -84,7 +98,8 @@ func (r *Recorder) Exchanged(c *socket.Connection, x *protocol.Exchange, took ti
 	}
 	r.key = p.appendKey(r.key[:0], f, x)
 	if !f.server {
-		return r.add(c.Process, &m, func() []Attribute { return p.attributesOf(f, x, &r.store.options) })
+		route := r.appendRoute(c.Process, p, f, x)
+		return r.add(c.Process, &m, func() []Attribute { return withRoute(p.attributesOf(f, x, &r.store.options), route, &r.store.options) })
 	}
 	to := newServerOf(c, x)
 	if to.named == "" && c.PeerQuestion.At != 0 {
@@ -96,6 +111,28 @@ func (r *Recorder) Exchanged(c *socket.Connection, x *protocol.Exchange, took ti
 	return r.add(c.Process, &m, func() []Attribute {
 		return to.appendAttributes(p.attributesOf(f, x, &r.store.options), c, &r.store.options)
 	})
+}
+
+// appendRoute appends the route that was learned to r.key, and returns it.
+func (r *Recorder) appendRoute(info *process.Info, p *plan, f *Family, x *protocol.Exchange) []byte {
+	if !f.routed || !r.store.options.LearnRoutes {
+		return nil
+	}
+	path := p.pathOf(x)
+	if path == nil {
+		return nil
+	}
+	from := len(r.key)
+	r.key = r.routesOf(info).appendRoute(r.key, path, p.hasSucceeded(x))
+	return r.key[from:]
+}
+
+// withRoute adds a route, if there is one.
+func withRoute(all []Attribute, route []byte, o *Options) []Attribute {
+	if len(route) == 0 {
+		return all
+	}
+	return append(all, Attribute{Key: httpRoute, Text: o.Text(string(route))})
 }
 
 // measured is what there is to add of an exchange.
@@ -156,14 +193,14 @@ func (r *Recorder) planOf(keys *protocol.Keys) *plan {
 
 // known is what the shard has measured of the series with r.key; nil: it does not know it.
 func (r *Recorder) known(info *process.Info) *Tally {
-	if info == r.store.graph {
-		if o := r.owners[info]; o != nil {
+	if info == r.store.graph { // between two measurements of a process
+		if o := r.owners[ownerKey{info: info}]; o != nil {
 			return o.tallies[string(r.key)]
 		}
 		return nil
 	}
 	if r.latest.info != info {
-		r.latest.info, r.latest.owner = info, r.owners[info]
+		r.latest.info, r.latest.owner = info, r.owners[r.ownerKeyOf(info)]
 	}
 	if r.latest.owner == nil {
 		return nil
@@ -171,18 +208,34 @@ func (r *Recorder) known(info *process.Info) *Tally {
 	return r.latest.owner.tallies[string(r.key)]
 }
 
+// routesOf are those of a process, which all shards share.
+func (r *Recorder) routesOf(info *process.Info) *learnedRoutes {
+	if r.latest.info != info {
+		r.latest.info, r.latest.owner = info, r.owners[r.ownerKeyOf(info)]
+	}
+	if o := r.latest.owner; o != nil && o.routes != nil {
+		return o.routes
+	}
+	routes := r.store.routesOf(info)
+	if o := r.latest.owner; o != nil {
+		o.routes = routes
+	}
+	return routes
+}
+
 // begin finds or begins the series with r.key, or one that takes its place if there is no room.
 func (r *Recorder) begin(info *process.Info, f *Family, at int64, attributes func() []Attribute) *Tally {
 	r.store.mu.Lock()
 	s := r.store.seriesOf(info, f, r.key, at, attributes)
 	r.store.mu.Unlock()
+	key := r.ownerKeyOf(info)
 	if s.resource == r.store.host {
-		info = nil
+		key = ownerKey{}
 	}
-	o := r.owners[info]
+	o := r.owners[key]
 	if o == nil {
 		o = &owner{tallies: make(map[string]*Tally), overflow: make(map[byte]*Tally)}
-		r.owners[info] = o
+		r.owners[key] = o
 		r.latest.info, r.latest.owner = nil, nil // it may have been looked for in vain
 	}
 	return r.tallyOf(o, s)

@@ -35,6 +35,7 @@ type Resource struct {
 	overflow map[byte]*Series   // by family
 	own      int                // of series
 	touched  int64              // Unix time, ns: when something was measured last
+	routes   *learnedRoutes     // of its servers of HTTP; nil: none was needed yet
 }
 
 // Series is a series of each instrument of a family.
@@ -74,6 +75,20 @@ func (s *Store) Used() int {
 	return s.used + s.overflows + len(s.host.overflow)
 }
 
+// routesOf are the routes of a process; new ones, which nobody keeps, if it has no series yet.
+func (s *Store) routesOf(info *process.Info) *learnedRoutes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.resources[s.identityOf(info)]
+	if r == nil {
+		return newLearnedRoutes()
+	}
+	if r.routes == nil {
+		r.routes = newLearnedRoutes()
+	}
+	return r.routes
+}
+
 // overflowShare of the room is for the series of processes that take the place of others.
 const overflowShare = 8
 
@@ -88,10 +103,12 @@ func (s *Store) room(of *Resource) int {
 
 // seriesOf finds or begins a series; s.mu is held.
 func (s *Store) seriesOf(info *process.Info, f *Family, key []byte, at int64, attributes func() []Attribute) *Series {
-	id := identity{info.ID, info.ServiceName, info.InstanceID}
+	id := s.identityOf(info)
 	r := s.resources[id]
 	if r != nil {
-		r.Info = info
+		if !s.options.ByService {
+			r.Info = info
+		}
 		if found := r.series[string(key)]; found != nil {
 			return found
 		}
@@ -134,7 +151,18 @@ func (s *Store) overflowOf(r *Resource, info *process.Info, id identity, f *Fami
 	return made
 }
 
+// identityOf is that of the resource of a process. A service has no process.
+func (s *Store) identityOf(info *process.Info) identity {
+	if s.options.ByService {
+		return identity{service: info.ServiceName}
+	}
+	return identity{info.ID, info.ServiceName, info.InstanceID}
+}
+
 func (s *Store) begin(info *process.Info, id identity, at int64) *Resource {
+	if s.options.ByService {
+		info = &process.Info{ServiceName: info.ServiceName, ServiceNameSource: info.ServiceNameSource}
+	}
 	r := newResource(info, id)
 	r.touched = max(s.began, at)
 	s.resources[id] = r
