@@ -99,6 +99,26 @@ var redisCommand = func() *protocol.Exchange {
 	return x
 }()
 
+// statement is an exchange as the parser of PostgreSQL makes it.
+var statement = func() *protocol.Exchange {
+	keys, err := protocol.NewKeys([]protocol.Key{
+		{Name: string(semconv.DBSystemNameKey)}, {Name: string(semconv.DBOperationNameKey)}, {Name: string(semconv.DBNamespaceKey)},
+		{Name: string(semconv.DBQueryTextKey)}, {Name: string(semconv.DBCollectionNameKey)}, {Name: string(semconv.DBQuerySummaryKey)},
+		{Name: string(semconv.DBResponseReturnedRowsKey), Type: protocol.Int},
+	})
+	if err != nil {
+		panic(err)
+	}
+	x := new(protocol.Exchange)
+	x.Reset(keys)
+	x.Name, x.Protocol = "SELECT carts", "postgresql"
+	for i, value := range []string{"postgresql", "SELECT", "shop", "SELECT item FROM carts WHERE id = ?", "carts", "SELECT carts"} {
+		x.SetText(i, []byte(value))
+	}
+	x.SetInt(6, 2)
+	return x
+}()
+
 // local is a request over a Unix socket to a server on the same host; nameless is one without a server name, and anonymous the same of a
 // client.
 func local(side protocol.Side) *protocol.Exchange {

@@ -199,6 +199,8 @@ var cases = []struct {
 	{name: "http_unknown_method_v1.20", options: Options{Addresses: AddressV120}, emit: exchanged(unknownMethod)},
 	{name: "grpc_client_error_v1.12", options: Options{Addresses: AddressV112}, emit: exchanged(call)},
 	{name: "redis_v1.20", options: Options{Addresses: AddressV120}, emit: exchanged(redisCommand)},
+	{name: "postgresql", emit: exchanged(statement)},
+	{name: "postgresql_v1.20", options: Options{Addresses: AddressV120}, emit: exchanged(statement)},
 	{name: "http_stable_only", options: Options{Addresses: AddressStable}, emit: exchanged(get(protocol.Client, "200"))},
 	{name: "http_failed", emit: exchanged(failedExchange)},
 	{name: "http_client_named_by_request", emit: exchanged(get(protocol.Client, "200"), resolved)},

@@ -44,7 +44,7 @@ var translations = []translation{
 	{string(semconv120.DBSystemKey), inEarlier, [2]string{string(semconv.DBSystemNameKey)}, "", putText},
 	{string(semconv120.DBOperationKey), inEarlier, [2]string{string(semconv.DBOperationNameKey)}, "", putText},
 	{string(semconv120.DBStatementKey), inEarlier, [2]string{string(semconv.DBQueryTextKey)}, "", putText},
-	{string(semconv120.DBSQLTableKey), inEarlier, [2]string{string(semconv.DBCollectionNameKey)}, "postgresql", putText},
+	{string(semconv120.DBSQLTableKey), inEarlier, [2]string{string(semconv.DBCollectionNameKey)}, "", putText},
 	{string(semconv120.DBRedisDBIndexKey), inEarlier, [2]string{string(semconv.DBNamespaceKey)}, "redis", putNumber},
 	{string(semconv120.DBNameKey), inEarlier, [2]string{string(semconv.DBNamespaceKey)}, "", putText},
 }

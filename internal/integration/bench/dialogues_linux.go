@@ -28,6 +28,7 @@ const (
 	atOnce        = 16
 	redisCommands = 40_000
 	redisDepth    = 16
+	pgStatements  = 20_000
 	dnsLookups    = 20_000
 )
 
@@ -43,6 +44,12 @@ var dialogues = []dialogue{
 	}},
 	{"Redis: 40,000 commands, GET and SET in turns, 16 in a pipeline", "redis16", "command", func() (netip.AddrPort, func() error, error) {
 		return listenRedis(redisCommands, redisDepth)
+	}},
+	{"PostgreSQL: 20,000 simple queries, each with another number", "postgres", "statement", func() (netip.AddrPort, func() error, error) {
+		return listenPostgres(pgStatements, pgSimple)
+	}},
+	{"PostgreSQL: 20,000 prepared statements", "postgresprepared", "statement", func() (netip.AddrPort, func() error, error) {
+		return listenPostgres(pgStatements, pgPrepared)
 	}},
 	{"DNS: 20,000 look-ups over one UDP socket", "dns", "look-up", func() (netip.AddrPort, func() error, error) {
 		return listenDNS(dnsLookups)
