@@ -111,7 +111,7 @@ func attachFile(t *testing.T, tracer *SocketTracer, path string) *Library {
 	must(t, err)
 	var probes []LibraryProbe
 	for _, p := range found.Probes {
-		probes = append(probes, LibraryProbe{Offset: p.Offset, Kind: kinds[[2]int{int(p.Call), int(p.Place)}], Depth: p.Depth})
+		probes = append(probes, LibraryProbe{Offset: p.Offset, Kind: kinds[[2]int{int(p.Call), int(p.Place)}], Depth: p.Depth, Result: p.Result})
 	}
 	library, err := tracer.AttachLibrary(path, probes)
 	must(t, err)

@@ -39,6 +39,10 @@ func TestVerifierInstructions(t *testing.T) {
 			t.Logf("attachment %s", attachmentOf(spec))
 			for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
 				n, err := verify(spec, name)
+				if name == bpf.SocketflowProgFileMapped && errors.Is(err, unix.EPERM) { // not the verifier's: this host lets nobody trace functions
+					t.Logf("verifier %s %s refused by the host", mode, name)
+					continue
+				}
 				if refused := (*ebpf.VerifierError)(nil); errors.As(err, &refused) {
 					t.Errorf("program %s: %v\n%-100v", name, err, refused) // the end of the log says why
 					continue
