@@ -220,6 +220,15 @@ static __noinline int emit_waiting(struct socket_state *s, __u64 address)
 	return 0;
 }
 
+/* Plaintext that a call has transferred: see on_plaintext. length 0: none. */
+struct plaintext {
+	__u64 object;
+	__u64 bytes;
+	__u64 began;
+	__u32 direction;
+	__u32 length;
+};
+
 /* A call that began at a time has transferred length bytes of plaintext of a TLS object: they are at an address; 0: in a file. */
 static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32 direction, __u32 length)
 {
@@ -335,7 +344,7 @@ static __always_inline struct tls_call *take_call(struct tls_calls *calls, __u64
 }
 
 /* It ends. */
-static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
+static __always_inline void on_tls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_calls *calls = calls_of(false);
 	__u64 frame = frame_of(regs, probe);
@@ -348,8 +357,9 @@ static __always_inline void on_tls_exit(const struct pt_regs *regs, __u64 probe)
 	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
 		return;
 	if (length && length <= TLS_LENGTH_MAX)
-		on_plaintext(call->object, call->kind & TLS_FILE ? 0 : call->bytes, call->began,
-			     probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length);
+		*p = (struct plaintext){
+			call->object, call->kind & TLS_FILE ? 0 : call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length,
+		};
 }
 
 /* The object writes records with this BIO. */
@@ -383,7 +393,20 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 		bpf_map_update_elem(&tls_processes, &pid, &yes, BPF_ANY);
 }
 
-/* A BIO is given records to write, or anything else. */
+#define TLS_ALERT_MAX 64     /* a record of that length at most may be an alert, or new keys */
+#define TLS_RECORD_EXTRA 24 /* of a record: beside the plaintext */
+
+/* A connection has received plaintext. Nothing is known of one that is left out. */
+static __noinline bool has_received(__u64 address)
+{
+	struct tls_tie *tie = tie_of(address);
+	__u64 cookie = tie ? tie->cookie : 0;
+	struct socket_state *s = cookie ? bpf_map_lookup_elem(&tls_layers, &cookie) : NULL;
+
+	return s && s->conn.streams[DIRECTION_RECEIVED].position;
+}
+
+/* A BIO is given records to write, or anything else. Returns how many bytes of plaintext a record has which no call that is seen has written (about; 0: none). */
 static __noinline int on_bio_write(const struct pt_regs *regs)
 {
 	struct tls_object bio = {.address = FUNCTION_ARG1(regs), .pid = current_process()};
@@ -396,6 +419,11 @@ static __noinline int on_bio_write(const struct pt_regs *regs)
 	if (calls && calls->depth && calls->depth <= TLS_CALLS_MAX)
 		call = call_at(calls, calls->depth - 1);
 	kind = read_mark(&mark, record, FUNCTION_ARG2(regs), (__s32)FUNCTION_ARG3(regs) > 0 ? (__u32)FUNCTION_ARG3(regs) : 0);
+	if (kind == TLS_MARK_DATA && !call && record[0] == TLS_APPLICATION_DATA) {
+		__u32 length = record[3] << 8 | record[4];
+
+		return length > TLS_ALERT_MAX && has_received(bio.address) ? length - TLS_RECORD_EXTRA : 0;
+	}
 	if (!kind || (kind == TLS_MARK_DATA && !(call && call->kind & TLS_WRITE))) /* what the program has received, or what ends a handshake */
 		return 0;
 	if (kind == TLS_MARK_DATA)

@@ -15,7 +15,7 @@ static __always_inline struct tls_call *around(const struct tls_call *call)
 }
 
 /* A call ends. What a corked session is given counts then: when it is uncorked, it hands the same bytes to the same function once more. */
-static __always_inline void on_gnutls_exit(const struct pt_regs *regs, __u64 probe)
+static __always_inline void on_gnutls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_calls *calls = calls_of(false);
 	struct tls_call *call = calls ? take_call(calls, frame_of(regs, probe), probe) : NULL, *outer;
@@ -29,7 +29,7 @@ static __always_inline void on_gnutls_exit(const struct pt_regs *regs, __u64 pro
 			return;
 		outer->count = 1;
 	}
-	on_plaintext(call->object, call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, result);
+	*p = (struct plaintext){call->object, call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, result};
 }
 
 #if defined(__TARGET_ARCH_x86)

@@ -59,26 +59,26 @@ static __noinline int begin_go_call(const struct pt_regs *regs, __u64 probe)
 }
 
 /* The arguments are the connection and a slice. */
-static __always_inline void on_go_enter(const struct pt_regs *regs, __u64 probe)
+static __always_inline void on_go_enter(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
 	__u64 connection = GO_ARG1(regs), length = GO_ARG3(regs);
 
 	/* What is written is there already. If its connection is new, the call begins with the handshake. */
 	if (probe & TLS_WRITE && length && length <= TLS_LENGTH_MAX && tie_of(connection))
-		on_plaintext(connection, GO_ARG2(regs), bpf_ktime_get_ns(), DIRECTION_SENT, length);
+		*p = (struct plaintext){connection, GO_ARG2(regs), bpf_ktime_get_ns(), DIRECTION_SENT, length};
 	else
 		begin_go_call(regs, probe);
 }
 
 /* The call of a goroutine ends, which has transferred length bytes: they are where they are now. */
-static __always_inline void end_go_call(struct go_call *c, const struct tls_object *goroutine, const struct go_stack *stack, __u32 direction,
+static __always_inline void end_go_call(struct plaintext *p, struct go_call *c, const struct tls_object *goroutine, const struct go_stack *stack, __u32 direction,
 					__u64 length)
 {
 	__u64 connection = c->call.object, began = c->call.began, bytes = c->on_stack ? stack->high - c->call.bytes : c->call.bytes;
 
 	bpf_map_delete_elem(&go_calls, goroutine);
 	if (length && length <= TLS_LENGTH_MAX)
-		on_plaintext(connection, bytes, began, direction, length);
+		*p = (struct plaintext){connection, bytes, began, direction, length};
 }
 
 /* The first result of a call; 0: it could not be read. */
@@ -96,7 +96,7 @@ static __always_inline __s64 go_result(const struct pt_regs *regs, __u64 probe)
 }
 
 /* A call that reads ends: its first result is the number of bytes. */
-static __always_inline void on_go_exit(const struct pt_regs *regs, __u64 probe)
+static __always_inline void on_go_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
 	__s64 length = go_result(regs, probe);
@@ -108,7 +108,7 @@ static __always_inline void on_go_exit(const struct pt_regs *regs, __u64 probe)
 	goroutine = go_read_key(&goroutine, stack.high - frame_of(regs, probe));
 	c = bpf_map_lookup_elem(&go_calls, &goroutine);
 	if (c)
-		end_go_call(c, &goroutine, &stack, DIRECTION_RECEIVED, length > 0 ? length : 0);
+		end_go_call(p, c, &goroutine, &stack, DIRECTION_RECEIVED, length > 0 ? length : 0);
 }
 
 /* A connection writes records. */
@@ -125,7 +125,7 @@ static __noinline enum tls_mark_kind note_go_record(const struct pt_regs *regs)
 }
 
 /* The first record of application data follows the handshake that a call to write began with. */
-static __always_inline void on_go_record(const struct pt_regs *regs)
+static __always_inline void on_go_record(struct plaintext *p, const struct pt_regs *regs)
 {
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
 	struct go_stack stack;
@@ -135,5 +135,5 @@ static __always_inline void on_go_record(const struct pt_regs *regs)
 		return;
 	c = bpf_map_lookup_elem(&go_calls, &goroutine);
 	if (c && c->call.kind & TLS_WRITE && c->call.object == GO_ARG1(regs))
-		end_go_call(c, &goroutine, &stack, DIRECTION_SENT, c->call.count);
+		end_go_call(p, c, &goroutine, &stack, DIRECTION_SENT, c->call.count);
 }

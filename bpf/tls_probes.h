@@ -4,18 +4,20 @@
 
 static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe)
 {
+	struct plaintext p = {};
+
 	switch (probe & TLS_PLACE) {
 	case TLS_ENTER:
 		on_tls_enter(regs, probe);
 		break;
 	case TLS_EXIT:
 		if (probe & TLS_GNUTLS)
-			on_gnutls_exit(regs, probe);
+			on_gnutls_exit(&p, regs, probe);
 		else
-			on_tls_exit(regs, probe);
+			on_tls_exit(&p, regs, probe);
 		break;
 	case TLS_BIO_WRITE:
-		on_bio_write(regs);
+		p = (struct plaintext){FUNCTION_ARG1(regs), 0, bpf_ktime_get_ns(), DIRECTION_SENT, on_bio_write(regs)};
 		break;
 	case TLS_SET_BIO:
 		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG3(regs));
@@ -24,16 +26,18 @@ static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe
 		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG2(regs));
 		break;
 	case TLS_GO_ENTER:
-		on_go_enter(regs, probe);
+		on_go_enter(&p, regs, probe);
 		break;
 	case TLS_GO_EXIT:
-		on_go_exit(regs, probe);
+		on_go_exit(&p, regs, probe);
 		break;
 	case TLS_GO_RECORD:
-		on_go_record(regs);
+		on_go_record(&p, regs);
 		break;
 	case TLS_PUSH:
 		on_gnutls_push(regs, probe);
 		break;
 	}
+	if (p.length)
+		on_plaintext(p.object, p.bytes, p.began, p.direction & 1, p.length);
 }
