@@ -103,10 +103,10 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 	if (length <= 0)
 		return;
 	s = followed(sk);
+	task = bpf_get_current_task_btf();
+	tied = follow_tls && ties(sk, s, task, length, direction);
 	if (!s) {
 		note_unfollowed(direction);
-		if (follow_tls && direction == DIRECTION_SENT)
-			tie_left_out(sk, length);
 		return;
 	}
 	stream = &s->conn.streams[direction];
@@ -115,10 +115,8 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 			advance_spliced(s);
 		stream->position += length;
 	}
-	task = bpf_get_current_task_btf();
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
 	uring = is_uring_work(task, regs);
-	tied = follow_tls && (is_tied(s, task) || (direction == DIRECTION_SENT && tie(sk, s, length)));
 	if (direction == DIRECTION_SENT)
 		end_pending(s);
 	if (!is_wanted(&s->conn, direction, &budget)) {

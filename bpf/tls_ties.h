@@ -275,11 +275,18 @@ static __noinline int tie_inner(struct socket_state *outer, __u64 bytes, __u32 l
 	return 0;
 }
 
-/* The plaintext of a socket that is left out waits for nothing. */
-static __always_inline void tie_left_out(struct sock *sk, __u32 length)
+/* The state of a socket that is left out: its plaintext is to wait for nothing. */
+static __always_inline struct socket_state *state_left_out(struct sock *sk)
 {
 	struct socket_state *s = sk->sk_protocol == IPPROTO_TCP ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
 
-	if (s && s->ignored && !is_tied(s, bpf_get_current_task_btf()))
-		tie(sk, s, length);
+	return s && s->ignored ? s : NULL;
+}
+
+/* Whether what a socket has transferred is what a TLS object has, which shows in what it sends. s NULL: it is not followed. */
+static __always_inline bool ties(struct sock *sk, struct socket_state *s, const struct task_struct *task, __u32 length, __u32 direction)
+{
+	if (!s && direction == DIRECTION_SENT)
+		s = state_left_out(sk);
+	return s && (is_tied(s, task) || (direction == DIRECTION_SENT && tie(sk, s, length)));
 }
