@@ -184,6 +184,15 @@ func (p *parser) describeStatement(e *exchange, out *protocol.Exchange) {
 		operation = functions
 	case e.cancels:
 		operation = cancels
+	case s != nil && e.code == syntaxError:
+		operation = s.Operation
+		if text := append(p.memory.text, s.Text[:s.Certain]...); len(text) > 0 {
+			if s.Certain < len(s.Text) {
+				text = append(text, " ..."...)
+			}
+			p.memory.text = text
+			out.SetText(queryText, text)
+		}
 	case s != nil:
 		if len(s.Operation) > 0 {
 			operation = s.Operation
