@@ -186,12 +186,12 @@ func (p *parser) describeStatement(e *exchange, out *protocol.Exchange) {
 		operation = cancels
 	case s != nil && e.code == syntaxError:
 		operation = s.Operation
-		if text := append(p.memory.text, s.Text[:s.Certain]...); len(text) > 0 {
-			if s.Certain < len(s.Text) {
-				text = append(text, " ..."...)
-			}
-			p.memory.text = text
-			out.SetText(queryText, text)
+		p.memory.text = append(p.memory.text, s.Text[:s.Certain]...)
+		if s.Certain < len(s.Text) {
+			p.memory.text = append(p.memory.text, " ..."...)
+		}
+		if len(p.memory.text) > 0 {
+			out.SetText(queryText, p.memory.text)
 		}
 	case s != nil:
 		if len(s.Operation) > 0 {
