@@ -15,6 +15,7 @@ type obfuscator struct {
 	description description
 	secret      bool // the statement has to do with passwords or keys
 
+	certain   int // bytes of the text before the first literal, or name in quotation marks
 	limit     int
 	whole     int  // bytes of the statement that are within the limit, and end where a token does
 	cut       bool // more of it follows
@@ -39,7 +40,7 @@ const (
 func (o *obfuscator) reset(limit int) {
 	text, d := o.text[:0], &o.description
 	d.reset()
-	*o = obfuscator{text: text, description: *d, limit: limit}
+	*o = obfuscator{text: text, description: *d, limit: limit, certain: -1}
 }
 
 // read reads a statement.
@@ -47,6 +48,9 @@ func (o *obfuscator) read(d Dialect, q Quoting, sql []byte, cut bool, limit int)
 	first, broken := o.pass(d, q, sql, cut, limit)
 	if broken && !cut { // a quotation mark is missing, perhaps the first one
 		o.pass(d, q, sql[:first], true, limit)
+	}
+	if o.certain < 0 {
+		o.certain = len(o.text)
 	}
 }
 
@@ -86,11 +90,19 @@ func (o *obfuscator) pass(d Dialect, q Quoting, sql []byte, cut bool, limit int)
 // last reads a token whose end is not known.
 func (o *obfuscator) last(t *token) {
 	if t.kind == literal || t.kind == doubt || t.kind == number {
+		o.certainUpTo(t.kind)
 		o.value(t)
 	}
 	o.cut = true
 	o.leave()
 	o.description.finish()
+}
+
+// certainUpTo notes where the first literal, or name in quotation marks, is.
+func (o *obfuscator) certainUpTo(k kind) {
+	if o.certain < 0 && (k == literal || k == doubt || k == name) {
+		o.certain = len(o.text)
+	}
 }
 
 // leave says that something is left out from here on.
@@ -111,6 +123,7 @@ func (o *obfuscator) token(t *token, sql []byte) {
 	} else if t.end > o.limit {
 		o.cut = true
 	}
+	o.certainUpTo(t.kind)
 	o.description.token(t.kind, b)
 	switch {
 	case o.assign(t, b):

@@ -60,7 +60,10 @@ func (c *Config) Validate() error {
 // emitted: it can be kept, and compared by its address.
 type Statement struct {
 	// Text is valid UTF-8, bounded, and never cut within a literal. Where something is left out it has " ...".
-	Text       []byte
+	Text []byte
+	// Certain is how many bytes of Text are before the first literal or quoted name. Behind it there may be words of a literal if the server
+	// says that the statement is not well-formed: then a quotation mark may be missing.
+	Certain    int
 	Operation  []byte // the command, in upper case; empty: none is known
 	Procedure  []byte // the stored procedure that is called; empty: none
 	Collection []byte // the only table or view that the statement is about; empty: none is known, or there are several
@@ -117,6 +120,7 @@ func (r *Reader) read(q Quoting, sql []byte, cut bool) *Statement {
 	text := o.text
 	if r.config.RawQueryText && !o.secret {
 		text = o.raw(sql)
+		o.certain = len(text)
 	}
 	hash := r.shape(text)
 	if s := r.shapes[hash]; s != nil {
@@ -126,8 +130,9 @@ func (r *Reader) read(q Quoting, sql []byte, cut bool) *Statement {
 		clear(r.shapes)
 		r.recent, r.size = [recent]recentStatement{}, 0
 	}
-	s := &Statement{
+	s := &Statement{ // invalid UTF-8 is longer then, so that fewer bytes are certain than might be
 		Text:       bytes.ToValidUTF8(text, []byte("\uFFFD")),
+		Certain:    o.certain,
 		Operation:  o.description.operation,
 		Procedure:  bytes.ToValidUTF8(o.description.procedure, []byte("\uFFFD")),
 		Collection: bytes.ToValidUTF8(o.description.collection(), []byte("\uFFFD")),
@@ -142,6 +147,8 @@ func (r *Reader) read(q Quoting, sql []byte, cut bool) *Statement {
 func (r *Reader) shape(text []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
+	h.WriteByte(byte(r.certain))
+	h.WriteByte(byte(r.certain >> 8))
 	for _, part := range [...][]byte{text, r.description.summary, r.description.operation, r.description.collection()} {
 		h.Write(part)
 		h.WriteByte(0)

@@ -182,6 +182,22 @@ func TestTextIsBoundedAndRawOnlyIfConfigured(t *testing.T) {
 	}
 }
 
+func TestTextIsCertainUpToTheFirstQuotationMark(t *testing.T) {
+	r := sqltext.NewReader(sqltext.PostgreSQL, sqltext.DefaultConfig())
+	for sql, want := range map[string]string{
+		"SELECT a FROM t WHERE b = 5":       "SELECT a FROM t WHERE b = ?",
+		"SELECT a FROM t WHERE b = 'x '":    "SELECT a FROM t WHERE b =",
+		"SELECT 5, 'a ' secret ' b'":        "SELECT ?,",
+		`SELECT 5, "a ' secret ' b", 'c'`:   "SELECT ?,",
+		"SELECT 5 FROM t WHERE a = 'x":      "SELECT ? FROM t WHERE a = ...",
+		"SELECT 5 FROM t WHERE a = b ' c '": "SELECT ? FROM t WHERE a = b",
+	} {
+		if s := r.Read([]byte(sql), false); string(s.Text[:s.Certain]) != want {
+			t.Errorf("%s: %q, want %q", sql, s.Text[:s.Certain], want)
+		}
+	}
+}
+
 func TestSummaryIsBoundedAtANameAndStaysValid(t *testing.T) {
 	names := make([]string, 60)
 	for i := range names {

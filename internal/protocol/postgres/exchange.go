@@ -184,6 +184,15 @@ func (p *parser) describeStatement(e *exchange, out *protocol.Exchange) {
 		operation = functions
 	case e.cancels:
 		operation = cancels
+	case s != nil && e.code == syntaxError:
+		operation = s.Operation
+		p.memory.text = append(p.memory.text, s.Text[:s.Certain]...)
+		if s.Certain < len(s.Text) {
+			p.memory.text = append(p.memory.text, " ..."...)
+		}
+		if len(p.memory.text) > 0 {
+			out.SetText(queryText, p.memory.text)
+		}
 	case s != nil:
 		if len(s.Operation) > 0 {
 			operation = s.Operation

@@ -31,6 +31,7 @@ func TestParserReadsConversations(t *testing.T) {
 		"creates from rows":   {[]step{c(query("CREATE TABLE u AS SELECT 1")), s(tag("SELECT 1"), idle)}, []string{"CREATE TABLE u AS SELECT ?"}, nil},
 		"empty":               {[]step{c(query("")), s(empty, idle), c(query(";;")), s(empty, idle), c(query("-- ping")), s(empty, idle)}, []string{"(postgresql)", "(postgresql)", "(postgresql)"}, nil},
 		"error":               {[]step{c(query("SELECT 1 FROM nope")), s(failure("42P01"), idle)}, []string{"SELECT ? FROM nope status_code=42P01"}, nil},
+		"syntax error":        {[]step{c(query("SELECT 'a ' FROM " + secret + " ' b '")), s(failure("42601"), idle), c(query("SELEC 'x'")), s(failure("42601"), idle)}, []string{"SELECT ... status_code=42601", "SELEC ... status_code=42601"}, nil},
 		"error behind rows":   {[]step{c(query("SELECT 1/a FROM t")), s(columns, row, failure("22012"), idle)}, []string{"SELECT ?/a FROM t status_code=22012"}, nil},
 		"several statements":  {[]step{c(query("BEGIN; UPDATE t SET a = 1; ;COMMIT;")), s(tag("BEGIN"), tag("UPDATE 3"), tag("COMMIT"), idle)}, []string{"BEGIN operation.batch.size=3", "UPDATE t SET a = ? operation.batch.size=3", "COMMIT operation.batch.size=3"}, nil},
 		"several, an error":   {[]step{c(query("SELECT 1; SELECT 1/0; SELECT 2")), s(columns, row, tag("SELECT 1"), failure("22012"), idle), c(query("SELECT 3")), s(columns, tag("SELECT 0"), idle)}, []string{"SELECT ? operation.batch.size=3 returned_rows=1", "SELECT ?/? operation.batch.size=3 status_code=22012", "SELECT ? returned_rows=0"}, nil},

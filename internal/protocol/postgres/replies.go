@@ -195,10 +195,12 @@ func (p *parser) fails(x *item, o *operation, r *result) {
 	}
 }
 
-// SQLSTATEs of a name that stands for nothing.
+// SQLSTATEs of a name that stands for nothing, and of a statement that cannot be parsed: a quotation mark may be missing, so that what looks
+// like a name may be a word of a literal.
 const (
 	noStatement = "26000"
 	noPortal    = "34000"
+	syntaxError = "42601"
 )
 
 func (p *parser) fail(e *exchange, r *result) {
