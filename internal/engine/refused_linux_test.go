@@ -4,11 +4,13 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -259,12 +261,42 @@ func (u *engineUnderTest) lacks() (wrong []string) {
 	return wrong
 }
 
+// roomy is a number of sockets that leaves room for the UDP flows of other packages' tests.
+const roomy = 16384
+
 func startEngine(t *testing.T, r *refusal, older pair) *engineUnderTest {
 	t.Helper()
-	return startEngineFor(t, r, older, 16384) // with room for the UDP flows of other packages' tests
+	return startEngineFor(t, r, older, roomy)
 }
 
 func startEngineFor(t *testing.T, r *refusal, older pair, sockets int) *engineUnderTest {
+	t.Helper()
+	u := newEngineFor(t, r, older, sockets)
+	require.NoError(t, u.Start(), r)
+	return u
+}
+
+// startEngines starts one for each refusal, as many at a time as there are processors: each has to load all programs.
+func startEngines(t *testing.T, batch []*refusal, older pair) (all []*engineUnderTest) {
+	t.Helper()
+	errs := make([]error, len(batch))
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var starting sync.WaitGroup
+	for i, r := range batch {
+		u := newEngineFor(t, r, older, roomy)
+		all = append(all, u)
+		slots <- struct{}{}
+		starting.Go(func() {
+			errs[i] = u.Start()
+			<-slots
+		})
+	}
+	starting.Wait()
+	require.NoError(t, errors.Join(errs...))
+	return all
+}
+
+func newEngineFor(t *testing.T, r *refusal, older pair, sockets int) *engineUnderTest {
 	t.Helper()
 	core, logged := observer.New(zapcore.InfoLevel)
 	u := &engineUnderTest{refusal: r, logged: logged, older: older, seen: map[string]int{}}
@@ -272,7 +304,6 @@ func startEngineFor(t *testing.T, r *refusal, older pair, sockets int) *engineUn
 	options.PollInterval, options.BatchTimeout, options.Sockets = 50*time.Millisecond, 50*time.Millisecond, sockets
 	options.Logger, options.Fault = zap.New(core), r.fault
 	u.Engine = engine.New(options)
-	require.NoError(t, u.Start(), r)
 	return u
 }
 
@@ -323,10 +354,7 @@ func testRefusals(t *testing.T, batch []*refusal) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // hosts have servers that are older
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, listener.Close()) }()
-	engines := make([]*engineUnderTest, len(batch))
-	for i, r := range batch {
-		engines[i] = startEngine(t, r, older)
-	}
+	engines := startEngines(t, batch, older)
 	await(t, engines, func(u *engineUnderTest) bool { return u.count(olderOpens) == 2 || slices.Contains(u.lost, olderCloses) })
 	older.close(t)
 	runWorkload(t)
