@@ -749,12 +749,14 @@ type SocketflowTlsTie struct {
 	Cookie uint64
 	Record [2]uint64
 	Since  uint64
+	Began  uint64
 }
 
 type SocketflowTlsWriter struct {
 	_       structs.HostLayout
 	Address uint64
 	Object  uint64
+	Began   uint64
 }
 
 type SocketflowTlsWritten struct {

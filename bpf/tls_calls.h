@@ -208,14 +208,14 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 }
 
 /* What a client has sent before its hello left the process (early data), and what it got for that, has waited, too. */
-static __noinline int emit_waiting(struct socket_state *s, __u64 address)
+static __noinline int emit_waiting(struct socket_state *s, __u64 address, __u64 began)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
 	__u32 buf = 0, use = 0;
 
 	if (!bpf_map_lookup_elem(&tls_early, &object) || !take_tls_buf(&buf, &use))
 		return 0;
-	end_early(s, address, buf);
+	end_early(s, address, began, buf);
 	give_back_tls_buf(use);
 	return 0;
 }
@@ -254,7 +254,7 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 		return 0;
 	}
 	if (!(s->conn.streams[0].position | s->conn.streams[1].position))
-		emit_waiting(s, object);
+		emit_waiting(s, object, tie->began);
 	stream = &s->conn.streams[direction];
 	stream->position += length;
 	if (direction == DIRECTION_SENT) {
@@ -379,7 +379,7 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 static __always_inline void note_mark(const struct tls_object *writer, __u64 object, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
 	struct tls_tie *tie = bpf_map_lookup_elem(&tls_ties, writer);
-	struct tls_writer wrote = {.address = writer->address, .object = object};
+	struct tls_writer wrote = {.address = writer->address, .object = object, .began = kind == TLS_MARK_HELLO ? bpf_ktime_get_ns() : 0};
 	__u32 pid = writer->pid;
 	__u8 yes = 1;
 
@@ -403,7 +403,10 @@ static __noinline bool has_received(__u64 address)
 	__u64 cookie = tie ? tie->cookie : 0;
 	struct socket_state *s = cookie ? bpf_map_lookup_elem(&tls_layers, &cookie) : NULL;
 
-	return s && s->conn.streams[DIRECTION_RECEIVED].position;
+	if (!s || !s->conn.streams[DIRECTION_RECEIVED].position)
+		return false;
+	s->conn.existing = true; /* how much is missing is not known exactly */
+	return true;
 }
 
 /* A BIO is given records to write, or anything else. Returns how many bytes of plaintext a record has which no call that is seen has written (about; 0: none). */

@@ -128,8 +128,11 @@ static __noinline int emit_early_part(struct socket_state *layer, struct early *
 	return 0;
 }
 
-/* The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. */
-static __always_inline void end_early(struct socket_state *layer, __u64 address, __u32 key)
+/*
+ * The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. What has waited
+ * since before the connection began is of another one, whose object was at this address.
+ */
+static __always_inline void end_early(struct socket_state *layer, __u64 address, __u64 began, __u32 key)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
 	struct early *early = address ? bpf_map_lookup_elem(&tls_early, &object) : NULL;
@@ -139,7 +142,9 @@ static __always_inline void end_early(struct socket_state *layer, __u64 address,
 	for (__u32 i = 0; i < EARLY_PARTS; i++) {
 		if (i >= early->count)
 			break;
-		if (layer)
+		if (early->parts[i].time < began)
+			count(COUNTER_TLS_UNTIED);
+		else if (layer)
 			emit_early_part(layer, early, i, key);
 		count(COUNTER_TLS_FOUND);
 	}

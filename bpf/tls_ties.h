@@ -45,6 +45,7 @@ enum tls_mark_kind {
 struct tls_writer {
 	__u64 address; /* what writes: a BIO, a connection of Go */
 	__u64 object;  /* whose calls the program makes: an SSL; 0: not known */
+	__u64 began;   /* CLOCK_MONOTONIC, ns: when a hello was written: of plaintext before that, another connection had it; 0: not a hello */
 };
 
 /* Marks that no socket has sent yet. */
@@ -60,6 +61,7 @@ struct tls_tie {
 	__u64 cookie;    /* of the layer; 0: the socket is left out */
 	__u64 record[2]; /* the mark that showed it */
 	__u64 since;     /* CLOCK_BOOTTIME, ns */
+	__u64 began;     /* of struct tls_writer */
 };
 
 struct {
@@ -180,10 +182,10 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 }
 
 /* The socket is known of what wrote the mark. NULL: it is left out. */
-static __noinline struct socket_state *begin_layer(struct socket_state *s, __u64 address, const struct tls_mark *mark, enum tls_mark_kind kind)
+static __noinline struct socket_state *begin_layer(struct socket_state *s, const struct tls_writer *writer, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
-	struct tls_object object = {.address = address, .pid = mark->pid};
-	struct tls_tie tie = {.cookie = s->ignored ? 0 : layer_cookie(s), .since = bpf_ktime_get_boot_ns()};
+	struct tls_object object = {.address = writer->address, .pid = mark->pid};
+	struct tls_tie tie = {.cookie = s->ignored ? 0 : layer_cookie(s), .since = bpf_ktime_get_boot_ns(), .began = writer->began};
 
 	tie.record[0] = mark->words[0];
 	tie.record[1] = mark->words[1];
@@ -233,7 +235,7 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	struct socket_state *layer;
 	enum tls_mark_kind kind;
 	struct tls_sent *sent;
-	__u64 object;
+	__u64 object, began;
 
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
 		return 0;
@@ -251,9 +253,10 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	if (!writer)
 		return 0;
 	object = writer->object;
-	layer = begin_layer(s, writer->address, &sent->mark, kind);
+	began = writer->began;
+	layer = begin_layer(s, writer, &sent->mark, kind);
 	bpf_map_delete_elem(&tls_marks, &sent->mark);
-	end_early(layer, object, key);
+	end_early(layer, object, began, key);
 	return 1;
 }
 
@@ -270,7 +273,7 @@ static __noinline int tie_inner(struct socket_state *outer, __u64 bytes, __u32 l
 	writer = bpf_map_lookup_elem(&tls_marks, &mark);
 	if (!writer)
 		return 0;
-	begin_layer(outer, writer->address, &mark, kind);
+	begin_layer(outer, writer, &mark, kind);
 	bpf_map_delete_elem(&tls_marks, &mark);
 	return 0;
 }

@@ -76,6 +76,7 @@ func (c *connection) layerOf(e *event.Event) *layer {
 	}
 	l := &c.layers[max(0, slices.Index(layerBits[:], e.Flow.Cookie&event.LayerMask))]
 	if l.cookie != 0 {
+		l.joined = l.joined || e.Data.Joined
 		return l
 	}
 	l.begin(c, e.Flow.Cookie, e.Data.Joined, [event.Directions]uint64{})
