@@ -100,6 +100,7 @@ func (e *Engine) Start() (err error) {
 	if err = e.prepareJoining(); err != nil {
 		return err
 	}
+	e.opts.Logger.Info("loading the kernel programs, which takes seconds on a busy machine")
 	if err := e.openTracer(e.kernelOptions(chosen)); err != nil {
 		return err
 	}
@@ -131,6 +132,7 @@ func (e *Engine) Start() (err error) {
 		zap.Strings("attached", e.tracer.Attached()), zap.Int("shards", e.opts.Shards),
 		zap.String("kernel_memory", humanize.IBytes(e.kernelMemory)))
 	noticePIDNamespace(e.opts.Logger, procfs.InInitialPIDNamespace)
+	noticeTLS(e.opts.Logger, e.mode, e.looksIntoTLS())
 	for _, lack := range e.tracer.Degraded() {
 		e.opts.Logger.Warn("this host lets less be seen", zap.Error(lack))
 	}
@@ -178,11 +180,16 @@ func (e *Engine) prepareLibraries() {
 	})
 }
 
+// looksIntoTLS reports whether the options ask for what TLS libraries encrypt.
+func (e *Engine) looksIntoTLS() bool {
+	return len(e.opts.TLS) > 0 && parses(e.opts.Protocols, protocol.Streams)
+}
+
 func (e *Engine) kernelOptions(chosen *selection.Selection) kernel.Options {
 	return kernel.Options{
 		Shards: e.opts.Shards, RingBytes: e.opts.RingBytes, ExcludeSelf: e.opts.ExcludeSelf,
 		Rules: kernelRules(chosen), Processes: e.opts.Processes, Sockets: e.opts.Sockets,
-		Data: parses(e.opts.Protocols, protocol.Streams), DatagramData: parses(e.opts.Protocols, protocol.Datagrams), Causes: e.opts.Parents&^trace.Off != 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, TLS: len(e.opts.TLS) > 0 && parses(e.opts.Protocols, protocol.Streams), UDP: e.opts.UDP,
+		Data: parses(e.opts.Protocols, protocol.Streams), DatagramData: parses(e.opts.Protocols, protocol.Datagrams), Causes: e.opts.Parents&^trace.Off != 0, Attachment: e.opts.Attachment, Unix: e.opts.Unix, TLS: e.looksIntoTLS(), UDP: e.opts.UDP,
 		PayloadLimit: e.opts.CallLimit, PayloadBurst: min(e.opts.BurstLimit, unrecognisedBurst), DatagramIdle: e.opts.UDPIdleTimeout,
 		SignatureBurst: e.opts.BurstLimit, Signatures: signatures(e.opts.Protocols), Fault: e.opts.Fault,
 	}

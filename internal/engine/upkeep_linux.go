@@ -3,10 +3,12 @@
 package engine
 
 import (
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/socketflow/socketflow/internal/capability"
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/monotime"
@@ -22,8 +24,8 @@ func (e *Engine) findExisting() {
 		return
 	}
 	if err := sockets.ExistingUnowned(e.helping); err != nil && e.helping.Err() == nil {
-		e.opts.Logger.Info("connections that no process holds (in a backlog, left behind) may be missing if they are older "+
-			"than the collector; CAP_SYS_ADMIN and CAP_SYS_PTRACE would help where permission is denied", zap.Error(err))
+		held, unknown := capability.Effective()
+		noticeUnowned(e.opts.Logger, held, errors.Join(err, unknown))
 	}
 }
 

@@ -127,6 +127,7 @@ func (t *Tracker) hold(e *event.Event) {
 
 // fail completes an attempt with what can be had at once.
 func (t *Tracker) fail(e *event.Event) {
+	e.Ending.Uncounted = true
 	t.own(e)
 	toItself(&e.Flow)
 	s := t.sockets[e.Flow.Cookie]

@@ -185,6 +185,20 @@ func TestTrackerCompletesAddresses(t *testing.T) {
 	}
 }
 
+// What the kernel counts of an attempt, its SYNs that nobody answered, is not known: it is no 0.
+func TestFailureIsUncounted(t *testing.T) {
+	for _, kind := range []event.Kind{event.KindFail, event.KindConnectError} {
+		t.Run(fmt.Sprint(kind), func(t *testing.T) {
+			s := newScene(t, Limits{}, nil)
+			e := open(1, "10.0.0.1:50000", "10.0.0.2:80")
+			e.Kind = kind
+			s.handle(e)
+			require.Len(t, s.raw, 1)
+			assert.True(t, s.raw[0].Ending.Uncounted)
+		})
+	}
+}
+
 func assertNothingWaits(t *testing.T, s *scene) {
 	t.Helper()
 	assert.Zero(t, s.Stats().Pending.Keys.Load())

@@ -38,7 +38,7 @@ var keys = []protocol.Key{
 	operationName:  {Name: string(semconv.DBOperationNameKey), Metric: true},
 	collectionName: {Name: string(semconv.DBCollectionNameKey), Metric: true},
 	namespace:      {Name: string(semconv.DBNamespaceKey), Metric: true},
-	querySummary:   {Name: string(semconv.DBQuerySummaryKey), Metric: true},
+	querySummary:   {Name: string(semconv.DBQuerySummaryKey)},
 	queryText:      {Name: string(semconv.DBQueryTextKey)},
 	procedureName:  {Name: string(semconv.DBStoredProcedureNameKey), Metric: true},
 	batchSize:      {Name: string(semconv.DBOperationBatchSizeKey), Type: protocol.Int},
