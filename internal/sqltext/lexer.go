@@ -38,13 +38,21 @@ type lexer struct {
 	before  token // the one that next has returned last
 	// executable: within MySQL's /*! ... */, which is no comment.
 	executable bool
+	// versioned: it says from which version on; an older server, and MariaDB from 50700 to 99999, take it for a comment. Then its words may be anything.
+	versioned bool
 }
+
+// alwaysExecuted is the first version of /*!50700 ... */ that servers still in use need not execute.
+const alwaysExecuted = 50700
 
 func (l *lexer) next() token {
 	start := l.at
 	l.blank()
 	t := token{start: l.at, spaced: l.at > start}
 	l.read(&t)
+	if l.versioned && (t.kind == word || t.kind == name) {
+		t.kind = literal
+	}
 	t.end = l.at
 	l.before = t
 	return t
@@ -106,7 +114,7 @@ func (l *lexer) blank() {
 		case c == '/' && next == '*':
 			l.comment()
 		case c == '*' && next == '/' && l.executable:
-			l.executable = false
+			l.executable, l.versioned = false, false
 			l.at += 2
 		default:
 			return
@@ -154,10 +162,12 @@ func (l *lexer) isExecutable() bool {
 	if l.peek(n) != '!' {
 		return false
 	}
+	version := 0
 	for n++; ascii.IsDigit(l.peek(n)); n++ {
+		version = min(10*version+int(l.peek(n)-'0'), 10*alwaysExecuted)
 	}
 	l.at += n
-	l.executable = true
+	l.executable, l.versioned = true, version >= alwaysExecuted
 	return true
 }
 

@@ -68,15 +68,16 @@ var reads = map[string]struct {
 	"two backslashes":       {sql: `SELECT 'a\\', b`, text: "SELECT ?, b", operation: "SELECT", summary: "SELECT"},
 	"invalid UTF-8":         {sql: "SELECT a\xff, '\xff' FROM t", text: "SELECT a\uFFFD, ? FROM t", operation: "SELECT", summary: "SELECT t", collection: "t"},
 
-	"MySQL":                  {dialect: sqltext.MySQL, sql: "SELECT `a b`, \"s\", 'x', _utf8mb4'y', 0x1F FROM `db`.`t` LIMIT 1, 2 # c", text: "SELECT `a b`, ?, ?, ?, ? FROM `db`.`t` LIMIT ?, ?", operation: "SELECT", summary: "SELECT db.t", collection: "db.t"},
-	"MySQL comments":         {dialect: sqltext.MySQL, sql: "/* a /* b */ SELECT 1 --x\n, /*!50000 'y', */ 2 -- z\n", text: "SELECT ? --x , ?, ?", operation: "SELECT", summary: "SELECT"},
-	"MySQL escapes":          {dialect: sqltext.MySQL, sql: `INSERT INTO t VALUES ('a\'b', "c", 1)`, text: "INSERT INTO t VALUES (? ...", operation: "INSERT", summary: "INSERT t", collection: "t"},
-	"MySQL parameters":       {dialect: sqltext.MySQL, sql: "REPLACE INTO t VALUES (?, ?), (?, ?)", text: "REPLACE INTO t VALUES (?)", operation: "REPLACE", summary: "REPLACE t", collection: "t"},
-	"MySQL names":            {dialect: sqltext.MySQL, sql: "UPDATE `a``b`, $c SET d = 1", text: "UPDATE `a``b`, $c SET d = ?", operation: "UPDATE", summary: "UPDATE `a``b` $c"},
-	"MySQL blob":             {dialect: sqltext.MySQL, sql: "INSERT INTO t VALUES (_binary'\xff\\'a', b)", text: "INSERT INTO t VALUES (? ...", operation: "INSERT", summary: "INSERT t", collection: "t"},
-	"MySQL show":             {dialect: sqltext.MySQL, sql: "SHOW TABLES LIKE 'x%'", text: "SHOW TABLES LIKE ?", operation: "SHOW", summary: "SHOW"},
-	"MySQL insert":           {dialect: sqltext.MySQL, sql: "INSERT IGNORE t SET a = 1, b = VALUES(a)", text: "INSERT IGNORE t SET a = ?, b = VALUES(a)", operation: "INSERT", summary: "INSERT t", collection: "t"},
-	"MySQL, executed or not": {dialect: sqltext.MySQL, sql: "SELECT /*!99999 '*/ 'secret' */ x", text: "SELECT ? ...", operation: "SELECT", summary: "SELECT"},
+	"MySQL":                     {dialect: sqltext.MySQL, sql: "SELECT `a b`, \"s\", 'x', _utf8mb4'y', 0x1F FROM `db`.`t` LIMIT 1, 2 # c", text: "SELECT `a b`, ?, ?, ?, ? FROM `db`.`t` LIMIT ?, ?", operation: "SELECT", summary: "SELECT db.t", collection: "db.t"},
+	"MySQL comments":            {dialect: sqltext.MySQL, sql: "/* a /* b */ SELECT 1 --x\n, /*!50000 'y', */ 2 -- z\n", text: "SELECT ? --x , ?, ?", operation: "SELECT", summary: "SELECT"},
+	"MySQL escapes":             {dialect: sqltext.MySQL, sql: `INSERT INTO t VALUES ('a\'b', "c", 1)`, text: "INSERT INTO t VALUES (? ...", operation: "INSERT", summary: "INSERT t", collection: "t"},
+	"MySQL parameters":          {dialect: sqltext.MySQL, sql: "REPLACE INTO t VALUES (?, ?), (?, ?)", text: "REPLACE INTO t VALUES (?)", operation: "REPLACE", summary: "REPLACE t", collection: "t"},
+	"MySQL names":               {dialect: sqltext.MySQL, sql: "UPDATE `a``b`, $c SET d = 1", text: "UPDATE `a``b`, $c SET d = ?", operation: "UPDATE", summary: "UPDATE `a``b` $c"},
+	"MySQL blob":                {dialect: sqltext.MySQL, sql: "INSERT INTO t VALUES (_binary'\xff\\'a', b)", text: "INSERT INTO t VALUES (? ...", operation: "INSERT", summary: "INSERT t", collection: "t"},
+	"MySQL show":                {dialect: sqltext.MySQL, sql: "SHOW TABLES LIKE 'x%'", text: "SHOW TABLES LIKE ?", operation: "SHOW", summary: "SHOW"},
+	"MySQL insert":              {dialect: sqltext.MySQL, sql: "INSERT IGNORE t SET a = 1, b = VALUES(a)", text: "INSERT IGNORE t SET a = ?, b = VALUES(a)", operation: "INSERT", summary: "INSERT t", collection: "t"},
+	"MySQL, words of a comment": {dialect: sqltext.MySQL, sql: "select /*!99999 x /* a */ secret `secret` */ y, /*!50000 z */ 1", text: "select ? ? ? y, z ?", operation: "SELECT", summary: "SELECT"},
+	"MySQL, executed or not":    {dialect: sqltext.MySQL, sql: "SELECT /*!99999 '*/ 'secret' */ x", text: "SELECT ? ...", operation: "SELECT", summary: "SELECT"},
 }
 
 func TestStatementsAreRead(t *testing.T) {
