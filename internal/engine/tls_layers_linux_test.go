@@ -47,7 +47,7 @@ func needWithin(t *testing.T) {
 	_, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor)
 	require.NoError(t, err)
 	if major < 6 || major == 6 && minor < 13 {
-		testenv.Lacking(t, "programs at libraries take Linux 6.13")
+		testenv.Lacking(t, "this kernel does not attach programs to libraries")
 	}
 }
 
