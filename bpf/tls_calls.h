@@ -379,7 +379,7 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 static __always_inline void note_mark(const struct tls_object *writer, __u64 object, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
 	struct tls_tie *tie = bpf_map_lookup_elem(&tls_ties, writer);
-	struct tls_writer wrote = {.address = writer->address, .object = object, .began = kind == TLS_MARK_HELLO ? bpf_ktime_get_ns() : 0};
+	struct tls_writer wrote = {.address = writer->address, .object = object}, *before;
 	__u32 pid = writer->pid;
 	__u8 yes = 1;
 
@@ -387,6 +387,10 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 		if (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1]))
 			return;
 		bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */
+	}
+	if (kind == TLS_MARK_HELLO) {
+		before = bpf_map_lookup_elem(&tls_marks, mark); /* a BIO that collects has been given it first */
+		wrote.began = before ? before->began : bpf_ktime_get_ns();
 	}
 	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
