@@ -39,24 +39,29 @@ func slowExchange(t *testing.T) {
 	time.Sleep(inQueue)
 	server, err := listener.Accept()
 	require.NoError(t, err)
-	served := make(chan error)
+	// A pause begins when the other end has read what came before it: its end would measure less otherwise.
+	served, half := make(chan error), make(chan struct{})
 	go func() {
 		request, err := http.ReadRequest(bufio.NewReader(server))
+		half <- struct{}{}
 		if err == nil {
 			_, err = io.Copy(io.Discard, request.Body)
 		}
 		time.Sleep(inHandler)
 		fmt.Fprint(server, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello") //nolint:errcheck // the client notices
+		<-half
 		time.Sleep(withinAnswer)
 		fmt.Fprint(server, "world") //nolint:errcheck // the client notices
 		served <- err
 	}()
 	_, err = io.WriteString(client, "POST /slow HTTP/1.1\r\nHost: host.test\r\nContent-Length: 4\r\n\r\nbo")
 	require.NoError(t, err)
+	<-half
 	time.Sleep(withinRequest)
 	_, err = io.WriteString(client, "dy")
 	require.NoError(t, err)
 	response, err := http.ReadResponse(bufio.NewReader(client), nil)
+	half <- struct{}{}
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, response.Body)
 	require.NoError(t, err)

@@ -40,6 +40,7 @@ type wire struct {
 	closed         [2]event.Kind
 	ended          [2]event.Ending
 	left           [2][]event.Ending
+	earlier        []event.Event // read, but not looked at
 }
 
 const (
@@ -133,34 +134,77 @@ func connect(t *testing.T) (client, server int) {
 // listen reads what has been emitted until now.
 func (w *wire) listen() {
 	w.t.Helper()
-	reader := w.tracer.Readers()[0]
-	reader.SetDeadline(time.Now().Add(time.Millisecond))
-	var e event.Event
+	for _, e := range w.earlier {
+		w.take(e)
+	}
+	w.earlier = nil
+	w.wait()
+	for w.next(w.take) {
+	}
+}
+
+// findExisting has the programs report every older socket, and keeps what they emit meanwhile for listen: they wait for room in the ring
+// buffer, which the other programs of this machine may have filled.
+func (w *wire) findExisting() {
+	w.t.Helper()
+	found := make(chan error, 1)
+	go func() { found <- w.tracer.Existing(w.t.Context()) }()
 	for {
-		err := reader.Next(&e)
-		if errors.Is(err, ErrIdle) {
+		select {
+		case err := <-found:
+			must(w.t, err)
 			return
+		default:
 		}
-		must(w.t, err)
-		end := slices.Index(w.cookies[:], e.Flow.Cookie)
-		if end < 0 {
-			continue
-		}
-		switch e.Kind {
-		case event.KindData:
-			d := e.Data
-			d.Payload = bytes.Clone(d.Payload)
-			if e.Owner.PID == 0 || d.TID == 0 || e.Time == 0 {
-				w.t.Errorf("data of nobody, or of no time: %+v", e)
+		w.wait()
+		w.next(func(e event.Event) {
+			if e.Flow.Unix != nil {
+				names := *e.Flow.Unix
+				e.Flow.Unix = &names
 			}
-			w.emitted[end][d.Direction] = append(w.emitted[end][d.Direction], d)
-		case event.KindOpen:
-			w.opened[end] = e
-		case event.KindClose, event.KindPeerClose:
-			w.closed[end], w.ended[end] = e.Kind, e.Ending
-		case event.KindLocalClose:
-			w.left[end] = append(w.left[end], e.Ending)
+			e.Data.Payload = bytes.Clone(e.Data.Payload)
+			w.earlier = append(w.earlier, e)
+		})
+	}
+}
+
+// wait has next wait for a millisecond at most.
+func (w *wire) wait() { w.tracer.Readers()[0].SetDeadline(time.Now().Add(time.Millisecond)) }
+
+// next reads an event and hands it to take, unless there is none.
+func (w *wire) next(take func(event.Event)) bool {
+	w.t.Helper()
+	var e event.Event
+	err := w.tracer.Readers()[0].Next(&e)
+	if errors.Is(err, ErrIdle) {
+		return false
+	}
+	must(w.t, err)
+	take(e)
+	return true
+}
+
+// take notes an event, if it is of one of the two ends.
+func (w *wire) take(e event.Event) {
+	w.t.Helper()
+	end := slices.Index(w.cookies[:], e.Flow.Cookie)
+	if end < 0 {
+		return
+	}
+	switch e.Kind {
+	case event.KindData:
+		d := e.Data
+		d.Payload = bytes.Clone(d.Payload)
+		if e.Owner.PID == 0 || d.TID == 0 || e.Time == 0 {
+			w.t.Errorf("data of nobody, or of no time: %+v", e)
 		}
+		w.emitted[end][d.Direction] = append(w.emitted[end][d.Direction], d)
+	case event.KindOpen:
+		w.opened[end] = e
+	case event.KindClose, event.KindPeerClose:
+		w.closed[end], w.ended[end] = e.Kind, e.Ending
+	case event.KindLocalClose:
+		w.left[end] = append(w.left[end], e.Ending)
 	}
 }
 

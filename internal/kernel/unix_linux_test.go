@@ -57,7 +57,7 @@ func TestUnixSockets(t *testing.T) {
 		"without names": {"", socketpair, event.Unix{}, event.Unix{}, [2]event.Role{}},
 	}
 	eachAttachment(t, func(t *testing.T, tracer *SocketTracer) {
-		must(t, tracer.Existing(t.Context())) // from now on, what is not older is known to be so
+		(&wire{t: t, tracer: tracer}).findExisting() // from now on, what is not older is known to be so
 		for name, test := range cases {
 			t.Run(name, func(t *testing.T) {
 				w := &wire{t: t, tracer: tracer}
@@ -105,7 +105,7 @@ func TestOlderUnixSocketsAreKnown(t *testing.T) {
 	needPrivilege(t)
 	client, server := socketpair(t, "")
 	w := &wire{t: t, tracer: openForTest(t), client: client, server: server}
-	must(t, w.tracer.Existing(t.Context()))
+	w.findExisting()
 	w.send([]byte("late"))
 	w.receive(4)
 	w.identify() // gives the sockets cookies, unless the programs did
@@ -125,7 +125,7 @@ func TestOtherEndOfAUnixSocketThatMayBeOlderIsNotNamed(t *testing.T) {
 	w := &wire{t: t, tracer: openForTest(t), client: client, server: server}
 	w.send([]byte("early"))
 	w.receive(5)
-	must(t, w.tracer.Existing(t.Context()))
+	w.findExisting()
 	w.identify()
 	w.listen()
 	for end, o := range w.opened {

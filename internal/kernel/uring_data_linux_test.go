@@ -282,7 +282,7 @@ func TestIOUringRequestOlderThanThePrograms(t *testing.T) {
 	u := newUring(t, 0)
 	identity := u.submit(u.picking(uringRequest{opcode: opRecv, fd: int32(w.server), priority: priorityMultishot}))[0]
 	w.tracer = openForTest(t)
-	must(t, w.tracer.Existing(t.Context()))
+	w.findExisting()
 	w.send([]byte(uringText))
 	w.did(int(u.wait(identity).result), len(uringText), nil)
 	w.listen()
