@@ -112,6 +112,7 @@ static __always_inline __u32 read_user_block(char *out, __u32 room, unsigned lon
 
 /* Of an environment that is longer than ENVIRON_LEN: what is looked at, and where in process_event.environ it goes. */
 #define VARIABLES_MAX 2048
+#define VARIABLES_AT_A_TIME 32 /* a loop in a loop: the verifier goes through the inner one once */
 #define ENTRY_LEN 1024 /* a longer entry takes several looks */
 #define SERVICE_AT 0
 #define SERVICE_LEN 512
@@ -144,26 +145,40 @@ __noinline int take_variable(struct process_event *e, __u64 at)
 	return n == ENTRY_LEN ? n - 1 : n;
 }
 
-/*
- * Looks for OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES in an environment that is too long to be copied: Kubernetes adds
- * seven variables for each service of a namespace. The first entry of a name counts.
- */
-__noinline int find_variables(struct process_event *e, __u64 begin, __u64 end)
+/* Takes some entries, and returns how many bytes they have; fewer than 0: it was the last of all, or could not be read. */
+__noinline int take_variables(struct process_event *e, __u64 begin, __u64 end)
 {
 	__u64 at = begin;
 
 	if (!e)
 		return 0;
-	e->environ_cut = 1;
-	e->in_entry = 0;
-	__builtin_memset(e->environ, 0, SERVICE_LEN);
-	for (int i = 0; i < VARIABLES_MAX; i++) {
+	for (int i = 0; i < VARIABLES_AT_A_TIME; i++) {
 		if (at >= end) {
 			e->environ_cut = 0;
-			break;
+			return -1;
 		}
 		int n = take_variable(e, at);
 		if (n <= 0)
+			return -1;
+		at += n;
+	}
+	return at - begin;
+}
+
+/*
+ * Looks for OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES in an environment that is too long to be copied: Kubernetes adds
+ * seven variables for each service of a namespace. The first entry of a name counts.
+ */
+static __always_inline void find_variables(struct process_event *e, __u64 begin, __u64 end)
+{
+	__u64 at = begin;
+
+	e->environ_cut = 1;
+	e->in_entry = 0;
+	__builtin_memset(e->environ, 0, SERVICE_LEN);
+	for (int i = 0; i < VARIABLES_MAX / VARIABLES_AT_A_TIME; i++) {
+		int n = take_variables(e, at, end);
+		if (n < 0)
 			break;
 		at += n;
 	}
@@ -176,7 +191,6 @@ __noinline int find_variables(struct process_event *e, __u64 begin, __u64 end)
 		e->environ_cut = 1;
 	}
 	e->environ_len += ATTRIBUTES_AT;
-	return 0;
 }
 
 static __always_inline void read_environ(struct process_event *e, struct mm_struct *mm)

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -67,11 +69,12 @@ type installer struct {
 	absent   func(def *programDef) error                                     // wraps errAbsent if the kernel lacks the hook; may be nil
 
 	refused map[string]error // programs that did not load
+	types   *btf.Cache       // the kernel's, decoded once for all programs
 }
 
 // install loads the programs of all features, and then attaches them in the order of the features.
 func (in *installer) install(features []feature) error {
-	in.refused = map[string]error{}
+	in.refused, in.types = map[string]error{}, btf.NewCache()
 	states := make([]*installation, len(features))
 	in.loadTogether(features)
 	for i := range features {
@@ -166,7 +169,9 @@ func (in *installer) load(def *programDef) error {
 	}
 	err := in.fault.at(StageLoad, def.name)
 	if err == nil {
-		err = in.loadInto(def.name)
+		var loaded map[string]*ebpf.Program
+		loaded, err = in.loadAll([]string{def.name})
+		maps.Copy(in.programs.objects.Programs, loaded)
 	}
 	if err != nil {
 		in.refused[def.name] = err
@@ -174,18 +179,46 @@ func (in *installer) load(def *programDef) error {
 	return err
 }
 
-// loadTogether loads what will probably be needed at once, which takes half the time. If the kernel refuses any of it, nothing is
-// loaded: one by one it shows which.
+// loadTogether loads what will probably be needed, in as many groups at once as there are processors: the kernel verifies each program by
+// itself. If it refuses one, nothing of that group is loaded: one by one they show which. So what a kernel under lockdown refuses, programs
+// of functions, is a group of its own.
 func (in *installer) loadTogether(features []feature) {
-	names := map[string]bool{}
+	var ofFunctions, others []string
 	for i := range features {
 		for _, def := range in.likelyWay(&features[i]) {
-			if in.fault.at(StageLoad, def.name) == nil {
-				names[def.name] = true
+			if in.fault.at(StageLoad, def.name) != nil {
+				continue
+			}
+			if _, is := functionOf(def.hook); is {
+				ofFunctions = append(ofFunctions, def.name)
+			} else {
+				others = append(others, def.name)
 			}
 		}
 	}
-	_ = in.loadInto(slices.Collect(maps.Keys(names))...) // the error comes again
+	groups := append(in.divide(others, runtime.GOMAXPROCS(0)), ofFunctions)
+	loaded := make([]map[string]*ebpf.Program, len(groups))
+	var loading sync.WaitGroup
+	for i, names := range groups {
+		loading.Go(func() { loaded[i], _ = in.loadAll(names) }) // the error comes again
+	}
+	loading.Wait()
+	for _, programs := range loaded {
+		maps.Copy(in.programs.objects.Programs, programs)
+	}
+}
+
+// divide makes groups that the kernel takes equally long for, as far as the size of the programs shows that.
+func (in *installer) divide(names []string, n int) [][]string {
+	groups, sizes := make([][]string, n), make([]int, n)
+	size := func(name string) int { return len(in.spec.Programs[name].Instructions) }
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(size(b)-size(a), strings.Compare(a, b)) })
+	for _, name := range slices.Compact(names) {
+		smallest := slices.Index(sizes, slices.Min(sizes))
+		groups[smallest] = append(groups[smallest], name)
+		sizes[smallest] += size(name)
+	}
+	return groups
 }
 
 // likelyWay is the first of which the kernel has all hooks, as far as that is known before.
@@ -199,23 +232,26 @@ func (in *installer) likelyWay(f *feature) []programDef {
 	return nil
 }
 
-// loadInto loads all of the programs or none, with the maps that exist.
-func (in *installer) loadInto(names ...string) error {
+// loadAll loads all of the programs or none, with the maps that exist.
+func (in *installer) loadAll(names []string) (map[string]*ebpf.Program, error) {
 	alone := &ebpf.CollectionSpec{
 		Maps: in.spec.Maps, Programs: map[string]*ebpf.ProgramSpec{}, Types: in.spec.Types, ByteOrder: in.spec.ByteOrder,
 	}
 	for _, name := range names {
 		alone.Programs[name] = in.spec.Programs[name]
 	}
-	loaded, err := ebpf.NewCollectionWithOptions(alone, ebpf.CollectionOptions{MapReplacements: in.programs.objects.Maps})
+	loaded, err := ebpf.NewCollectionWithOptions(alone, ebpf.CollectionOptions{
+		MapReplacements: in.programs.objects.Maps, Cache: in.types,
+	})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	defer loaded.Close()
+	programs := make(map[string]*ebpf.Program, len(names))
 	for _, name := range names {
-		in.programs.objects.Programs[name] = loaded.DetachProgram(name)
+		programs[name] = loaded.DetachProgram(name)
 	}
-	loaded.Close()
-	return nil
+	return programs, nil
 }
 
 // attachFeature attaches the way that is loaded, or the next that can be. Its error is that of an essential feature.
