@@ -25,9 +25,11 @@ type ownAttribute struct {
 	put    func(v pcommon.Value, r *report, a *ownAttribute)
 }
 
-// write puts the attributes, and marks those that were cut. It returns how many bytes they have at most in OTLP's encoding.
+// write puts the attributes, and marks those that were cut. It returns how many bytes they have at most in OTLP's encoding. There is
+// room for one attribute more, for which the map would otherwise be copied into one of twice the size.
 func (s *attrLayout) write(to pcommon.Map, r *report) int {
 	r.bound.begin()
+	to.EnsureCapacity(s.keys.Len() + 1)
 	s.keys.CopyTo(to)
 	i := 0
 	to.Range(func(_ string, v pcommon.Value) bool {
