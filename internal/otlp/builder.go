@@ -183,7 +183,7 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 		attributes := b.record.Attributes()
 		if needsSpan {
 			attributes.EnsureCapacity(b.span.Attributes().Len() + 1) // see attrLayout.write
-			b.span.Attributes().CopyTo(attributes)                  // takes two thirds of the time of writing them again
+			b.span.Attributes().CopyTo(attributes)                   // takes two thirds of the time of writing them again
 		} else {
 			b.attrLayouts.of(r.conditions).write(attributes, r)
 		}
