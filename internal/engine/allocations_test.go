@@ -31,6 +31,7 @@ type path struct {
 	next     uint64 // cookie
 	spans    int    // delivered
 	records  int
+	asked    uint64 // requests
 }
 
 var _ socket.Sink = (*path)(nil)
@@ -83,14 +84,13 @@ func newPath(tb testing.TB, to signals) *path {
 		},
 	}
 	if to.traces {
-		ends, err := trace.NewEnds(2048)
-		require.NoError(tb, err)
+		ends := trace.NewEnds(2048)
 		exchanges, err := trace.NewExchanges(4096, ends, trace.Certain, func(uint64) bool { return true })
 		require.NoError(tb, err)
 		options.Exchanges, options.Meetings, options.SharedSeed = exchanges, trace.NewMeetings(1), 1
 		options.Paired = func(end trace.End, _ *process.Info) { ends.Add(end) }
 		p.builder = otlp.NewBuilder(otlp.Options{
-			Records: otlp.RecordClose | otlp.RecordFail, Traces: true, ScopeName: "test", Resolve: exchanges.Resolve, Candidates: exchanges.Candidates,
+			Records: otlp.RecordClose | otlp.RecordFail, Traces: true, Addresses: otlp.AddressStable, ScopeName: "test", Resolve: exchanges.Resolve, Candidates: exchanges.Candidates,
 			Tracestate: exchanges.Tracestate, Sampling: to.sampling,
 		})
 	}
@@ -121,6 +121,14 @@ func (p *path) deliver() {
 		p.records += logs.LogRecordCount()
 		p.spans += traces.SpanCount()
 	}
+}
+
+// exchanged is how many exchanges were seen at both ends.
+func (p *path) exchanged() (pairs uint64) {
+	for i := range p.table.Stats().Exchanges {
+		pairs += p.table.Stats().Exchanges[i].Load()
+	}
+	return pairs / 2
 }
 
 // connection is one whose both ends are observed. Its events are reused.
@@ -164,13 +172,17 @@ func (c *connection) begin(kind event.Kind, end int) *event.Event {
 	flow := event.Flow{
 		Cookie: c.cookies[end], Role: roles[end], RoleSource: known[end], NetNS: 4026531840,
 		Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), c.port), Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 2}), 8080),
-		Initial: [event.Directions]uint32{uint32(c.cookies[0]), uint32(c.cookies[0]) ^ 0x5a5a5a5a},
 	}
+	first := [event.Directions]uint32{uint32(c.cookies[0]), uint32(c.cookies[0]) ^ 0x5a5a5a5a}
 	if end == 1 {
 		flow.Local, flow.Remote = flow.Remote, flow.Local
-		flow.Initial[0], flow.Initial[1] = flow.Initial[1], flow.Initial[0]+1
+		first[event.Sent], first[event.Received] = first[event.Received], first[event.Sent]
 	}
-	c.event = event.Event{Kind: kind, Time: c.path.now, Owner: owners[end], Flow: flow}
+	flow.Initial = first
+	if end == 0 {
+		flow.Initial[event.Sent]-- // its SYN
+	}
+	c.event = event.Event{Kind: kind, Time: c.path.now, Owner: owners[end], Flow: flow, Sequence: first}
 	return &c.event
 }
 
@@ -205,15 +217,19 @@ func (c *connection) close() {
 // wireDialogue is a request and its response in a protocol.
 type wireDialogue struct{ request, response []byte }
 
-var wireDialogues = map[string]wireDialogue{
-	"HTTP/1.1": {
-		[]byte("GET /api/v1/items/42?page=2 HTTP/1.1\r\nHost: shop.test:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\n\r\n"),
-		[]byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello"),
-	},
-	"Redis": {[]byte("*2\r\n$3\r\nGET\r\n$7\r\nuser:42\r\n"), []byte("$5\r\nhello\r\n")},
-}
+const rest = "Host: shop.test:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64)\r\nAccept: */*\r\n\r\n"
+
+var (
+	response   = []byte("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello")
+	overHTTP   = wireDialogue{[]byte("GET /api/v1/items/42?page=2 HTTP/1.1\r\n" + rest), response}
+	notSampled = wireDialogue{
+		[]byte("GET /api/v1/items/42?page=2 HTTP/1.1\r\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00\r\n" + rest), response,
+	}
+	overRedis = wireDialogue{[]byte("*2\r\n$3\r\nGET\r\n$7\r\nuser:42\r\n"), []byte("$5\r\nhello\r\n")}
+)
 
 func (c *connection) ask(d wireDialogue) {
+	c.path.asked++
 	c.send(0, d.request)
 	c.send(1, d.response)
 }
@@ -243,6 +259,7 @@ func (p *path) requests(d wireDialogue) float64 {
 
 func (p *path) connections(d wireDialogue) float64 {
 	c := p.open()
+	c.ask(d) // without a request it would have a span of its own
 	c.close()
 	return p.allocations(func() {
 		p.reopen(c)
@@ -251,18 +268,36 @@ func (p *path) connections(d wireDialogue) float64 {
 	})
 }
 
-func TestAllocs(t *testing.T) {
-	for name, to := range map[string]signals{
-		"traces": {traces: true}, "metrics": {metrics: true},
-		"out": {traces: true, metrics: true, sampling: sampling.Policy{Threshold: sampling.KeepNone}},
+// A pipeline of metrics alone allocates nothing for a request or a connection, and a span that sampling leaves out hardly more. What is emitted takes one
+// allocation for each value of an attribute, which is how pdata keeps them.
+func TestAllocationsAreBounded(t *testing.T) {
+	all, none := sampling.Policy{HonourParent: true}, sampling.Policy{Threshold: sampling.KeepNone}
+	for name, c := range map[string]struct {
+		to       signals
+		dialogue wireDialogue
+		emitted  bool // spans of the requests
+		// request and connection are how many allocations a request takes, and a connection that carries one, both ends together.
+		request, connection float64
+	}{
+		"HTTP":                     {signals{traces: true, sampling: all}, overHTTP, true, 50, 113},
+		"Redis":                    {signals{traces: true, sampling: all}, overRedis, true, 47, 113},
+		"HTTP, left out by ratio":  {signals{traces: true, sampling: none}, overHTTP, false, 4, 67},
+		"HTTP, left out by parent": {signals{traces: true, sampling: all}, notSampled, false, 4, 67},
+		"Redis, left out by ratio": {signals{traces: true, sampling: none}, overRedis, false, 4, 67},
+		"HTTP, metrics alone":      {signals{metrics: true}, overHTTP, false, 1, 1},
+		"Redis, metrics alone":     {signals{metrics: true}, overRedis, false, 1, 1},
 	} {
-		for d := range wireDialogues {
-			p := newPath(t, to)
-			r := p.requests(wireDialogues[d])
-			q := newPath(t, to)
-			c := q.connections(wireDialogues[d])
-			t.Logf("%s %s: request %.2f, connection %.2f; spans %d %d records %d", name, d, r, c, p.spans, q.spans, q.records)
-		}
+		t.Run(name, func(t *testing.T) {
+			requests, connections := newPath(t, c.to), newPath(t, c.to)
+			request, connection := requests.requests(c.dialogue), connections.connections(c.dialogue)
+			t.Logf("a request takes %.2f allocations, a connection %.2f", request, connection)
+			assert.LessOrEqual(t, request, c.request, "of a request")
+			assert.LessOrEqual(t, connection, c.connection, "of a connection")
+			assert.Equal(t, c.to.traces, connections.records > 0, "records")
+			for _, p := range []*path{requests, connections} {
+				assert.Equal(t, c.emitted, p.spans > 0, "spans")
+				assert.Equal(t, p.asked, p.exchanged(), "both ends of all requests were seen")
+			}
+		})
 	}
-	assert.True(t, true)
 }
