@@ -45,7 +45,7 @@ type Config struct {
 
 	// AddressAttributes is the version of the semantic conventions whose attributes are written: "stable" (the current one: network.*,
 	// server.*, client.*), "both" (these, and the names, addresses and ports of both ends as before 1.21: net.peer.*, net.host.*,
-	// net.sock.*), "v1.20" or "v1.12" (those of that version, of requests too, such as http.method). Default: both.
+	// net.sock.*), "v1.20" or "v1.12" (those of that version, of requests too, such as http.method). Default: stable.
 	AddressAttributes AddressAttributes `mapstructure:"address_attributes"`
 
 	// ConnectionRecords lists which log records connections have: "open", "close", "fail". Default: close and fail.
@@ -461,7 +461,7 @@ func createDefaultConfig() component.Config {
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
 		ExcludeOTLP:       true,
-		AddressAttributes: AddressAttributesBoth,
+		AddressAttributes: AddressAttributesStable,
 		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:   ConnectionSpansAuto,
 		TLS:               TLSConfig{OpenSSL: true, Go: true, GnuTLS: true},

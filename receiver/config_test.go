@@ -66,7 +66,7 @@ func TestConfigAccepted(t *testing.T) {
 				{LocalPort: PortRange(22, 22)},
 				{RemotePort: PortRange(1, 65535)},
 			},
-			AddressAttributes: AddressAttributesStable,
+			AddressAttributes: AddressAttributesBoth,
 			ConnectionRecords: []ConnectionRecord{ConnectionRecordOpen},
 			ConnectionSpans:   ConnectionSpansNever,
 			Transports:        []Transport{TransportTCP, TransportUnix},

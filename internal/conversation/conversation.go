@@ -114,13 +114,21 @@ func (c *Conversation) Cut(at uint64) {
 
 func (c *Conversation) close(e protocol.Ending) {
 	c.dropKept()
-	if c.parser != nil {
-		c.parser.Close(e)
-		c.parser, c.waiter = nil, nil
-	}
+	c.closeParser(&e)
 	c.mute, c.wanted.Until = true, nothing.Until // if there is more
 	c.settle()
 	c.shard.relieve()
+}
+
+// closeParser ends the parser, if there is one.
+func (c *Conversation) closeParser(e *protocol.Ending) {
+	if c.parser == nil {
+		return
+	}
+	of, p := c.protocol, c.parser
+	p.Close(*e)
+	c.parser, c.waiter = nil, nil
+	c.shard.retire(of, p)
 }
 
 // settle does what is due after the parser has been called: it asks the kernel for what the parser needs next, and counts the memory.

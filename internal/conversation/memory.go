@@ -79,10 +79,7 @@ func (s *Shard) relieve() {
 func (c *Conversation) yield() {
 	at := c.shard.now
 	c.dropKept()
-	if c.parser != nil {
-		c.parser.Close(protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true, Cut: true})
-		c.parser, c.waiter = nil, nil
-	}
+	c.closeParser(&protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true, Cut: true})
 	c.ignore()
 	c.setDeadline()
 	c.account()

@@ -85,13 +85,14 @@ func (c *Conversation) detect(latest event.Direction) (found candidate, best pro
 	}
 	tied := false
 	for _, role := range rolesOf[c.connection.Role] {
-		sample := c.sampleFor(role)
+		sample := &c.shard.judged
+		*sample = c.sampleFor(role)
 		for i := range c.shard.protocols {
 			p := &c.shard.protocols[i]
 			if p.Transports&c.transport() == 0 || c.recognition.rejected>>i&1 != 0 || c.recognition.searches && !p.Anywhere {
 				continue
 			}
-			switch confidence := p.Detect(&sample); {
+			switch confidence := p.Detect(sample); {
 			case confidence > best:
 				found, best, tied = candidate{i, role}, confidence, false
 			case confidence == best && i != found.protocol:
@@ -154,9 +155,7 @@ func directionOf(d event.Direction, r event.Role) protocol.Direction {
 
 // keep copies a transfer to parse it once the protocol is known.
 func (c *Conversation) keep(t *transfer) {
-	kept := *t
-	kept.bytes = append([]byte(nil), t.bytes...)
-	c.recognition.kept = append(c.recognition.kept, kept)
+	c.recognition.kept = c.shard.kept.add(c.recognition.kept, t)
 	c.recognition.size[t.direction] += len(t.bytes)
 }
 
@@ -178,12 +177,17 @@ func (c *Conversation) keptBytes(d event.Direction) []byte {
 	return out
 }
 
-func (c *Conversation) dropKept() {
+func (c *Conversation) dropKept() { c.shard.kept.release(c.takeKept()) }
+
+// takeKept returns what is kept, counts its missing bytes, and keeps it no longer.
+func (c *Conversation) takeKept() []transfer {
 	r := &c.recognition
-	for i := range r.kept {
-		c.countMissing(&r.kept[i])
+	kept := r.kept
+	for i := range kept {
+		c.countMissing(&kept[i])
 	}
 	r.kept, r.size = nil, [event.Directions]int{}
+	return kept
 }
 
 // countResult counts what became of the conversation, once: of a tunnel in an unknown protocol, the request for it was recognised.
@@ -205,15 +209,15 @@ func (c *Conversation) begin(found candidate) {
 		Side: sideOf[c.role], Datagrams: c.connection.Datagrams, Local: c.connection.Local, Remote: c.connection.Remote,
 		Joined: c.joined, TLS: c.connection.TLS, Sink: (*sink)(c),
 	}
-	c.parser = c.shard.starts[c.protocol](&c.shard.session)
+	c.parser = c.shard.newParser(c.protocol)
 	c.waiter, _ = c.parser.(protocol.Waiter)
 	if !c.shard.protocols[c.protocol].Preamble {
 		c.countResult(&c.shard.stats.Recognised)
 	}
 	c.wantLimits()
-	kept := c.recognition.kept
-	c.dropKept() // it counts their missing bytes
+	kept := c.takeKept()
 	for i := range kept {
 		c.take(&kept[i]) // the parser may hand the rest back
 	}
+	c.shard.kept.release(kept)
 }

@@ -71,10 +71,13 @@ type Shard struct {
 	now     uint64                       // of the latest event
 	expired uint64                       // when deadlines were checked
 	waiting intrusive.List[Conversation] // those that have a deadline
+	idle    [][]protocol.Reusable        // parsers without a conversation, of each protocol
+	kept    keptPool
 
 	// These are reused.
 	begun   protocol.Request
 	session protocol.Session
+	judged  protocol.Sample
 	sample  [event.Directions][]byte
 	joined  [event.Directions][]byte
 }
@@ -82,7 +85,7 @@ type Shard struct {
 // NewShard returns a Shard without conversations.
 func NewShard(opts Options) *Shard {
 	s := &Shard{opts: opts, stats: Stats{Exchanges: make([]atomic.Uint64, len(opts.Protocols))}}
-	s.memory.limit = opts.Memory
+	s.memory.limit, s.idle = opts.Memory, make([][]protocol.Reusable, len(opts.Protocols))
 	for _, p := range opts.Protocols {
 		s.protocols = append(s.protocols, p.Protocol)
 		s.starts = append(s.starts, p.Start(p.Settings))

@@ -159,9 +159,7 @@ func (e *Engine) prepareJoining() (err error) {
 	seed := newSeed()
 	e.seed = seed[0]
 	e.meetings = trace.NewMeetings(seed[1])
-	if e.ends, err = trace.NewEnds(ends); err != nil {
-		return err
-	}
+	e.ends = trace.NewEnds(ends)
 	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents, e.progress.Settled)
 	return err
 }

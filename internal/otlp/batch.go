@@ -137,22 +137,32 @@ func (b *Builder) appendRecord(r *report) {
 
 // appendSpan moves b.span into the batch, or into the next one.
 func (b *Builder) appendSpan(r *report) {
-	span := b.spansOf(r.connection.Process).spans.AppendEmpty()
+	g := b.admitSpan(r, spanSizer.SpanSize(b.span))
+	span := g.spans.AppendEmpty()
 	b.span.MoveTo(span)
-	b.admitSpan(r, span, spanSizer.SpanSize(span))
+	b.awaitName(r, span.Attributes())
+	b.checkItems(&b.spans)
 }
 
-// admitSpan counts a span in that has been appended to its group and has at most so many bytes. If the batch is full without it, it is the first
-// one of the next.
-func (b *Builder) admitSpan(r *report, span ptrace.Span, size int) {
+// appendExchange does the same with the span of an exchange, which has at most so many bytes, and whose place in a trace may have to be found first.
+func (b *Builder) appendExchange(r *report, span ptrace.Span, layout *attrLayout, size int) {
+	g := b.admitSpan(r, size)
+	if b.awaitsJoin(r) {
+		b.awaitJoin(r, unjoined{span: span, layout: layout, to: g.spans})
+	} else {
+		span = b.attrLayouts.emit(span, g.spans)
+	}
+	b.awaitName(r, span.Attributes())
+	b.checkItems(&b.spans)
+}
+
+// admitSpan counts a span in that has at most so many bytes, and returns its group: in the batch, or if that is full without it, in the next one.
+func (b *Builder) admitSpan(r *report, size int) *group {
 	size = prefixed(size) + b.roomForName(r) + b.roomForPlace(r)
 	g := b.spansOf(r.connection.Process)
 	if !b.spans.admits(size+g.spansSize, &b.options.Bounds) {
-		removeLast(g.spans, b.span)
 		b.options.Full()
 		g = b.spansOf(r.connection.Process)
-		span = g.spans.AppendEmpty()
-		b.span.MoveTo(span)
 	}
 	if g.spansSize > 0 {
 		resource := b.traces.ResourceSpans().AppendEmpty()
@@ -161,22 +171,7 @@ func (b *Builder) admitSpan(r *report, span ptrace.Span, size int) {
 	}
 	b.spans.add(size + g.spansSize)
 	g.spansSize = 0
-	b.awaitName(r, span.Attributes())
-	if r.exchange != nil {
-		b.awaitJoin(r, span)
-	}
-	b.checkItems(&b.spans)
-}
-
-// removeLast moves the last span elsewhere. pdata has nothing faster; it is done once for each batch that is full.
-func removeLast(spans ptrace.SpanSlice, to ptrace.Span) {
-	last := spans.Len() - 1
-	spans.At(last).MoveTo(to)
-	i := 0
-	spans.RemoveIf(func(ptrace.Span) bool {
-		i++
-		return i > last
-	})
+	return g
 }
 
 // checkItems has a batch taken that can hold no further item.

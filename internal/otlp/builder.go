@@ -182,7 +182,8 @@ func (b *Builder) emit(c *socket.Connection, h *recordDef) {
 		b.writeRecord(r, h, spanned)
 		attributes := b.record.Attributes()
 		if needsSpan {
-			b.span.Attributes().CopyTo(attributes) // takes two thirds of the time of writing them again
+			attributes.EnsureCapacity(b.span.Attributes().Len() + 1) // see attrLayout.write
+			b.span.Attributes().CopyTo(attributes)                   // takes two thirds of the time of writing them again
 		} else {
 			b.attrLayouts.of(r.conditions).write(attributes, r)
 		}

@@ -61,20 +61,33 @@ func (b *Builder) Measured(t *metrics.Tally, c *socket.Connection, x *protocol.E
 	r.id = b.ids.of(c.ID, b.identity)
 	r.interned, r.bound = &b.interned, &b.bound
 
-	span, size := b.spansOf(c.Process).spans.AppendEmpty(), spanBytes
-	traceID := c.Exchange.Trace
-	if p := &x.Parent; p.Valid() {
-		traceID = p.TraceID
-		span.SetParentSpanID(p.SpanID)
-		span.SetFlags(uint32(p.Flags) | remoteness(trace.SourceWire, c.Role))
-		if state := soundState(p.State); state != "" {
-			span.TraceState().FromRaw(state)
-			size += len(state)
-		}
+	layout := b.attrLayouts.ofReport(r)
+	span, filled := b.attrLayouts.draft(layout)
+	size := b.writeExchange(span, r, start, end)
+	if filled {
+		size += layout.overwrite(span.Attributes(), r)
 	} else {
-		span.SetFlags(rootFlags)
+		size += layout.write(span.Attributes(), r)
+	}
+	b.appendExchange(r, span, layout, size)
+	r.connection, r.exchange, r.tally = nil, nil, nil // keep no reference
+}
+
+// writeExchange writes the span of an exchange without its attributes, and returns how many bytes it has at most. The span may have been that of another
+// exchange.
+func (b *Builder) writeExchange(span ptrace.Span, r *report, start, end int64) (size int) {
+	c, x := r.connection, r.exchange
+	size = spanBytes
+	traceID, parent, flags, state := c.Exchange.Trace, pcommon.SpanID{}, uint32(rootFlags), ""
+	if p := &x.Parent; p.Valid() {
+		traceID, parent, state = p.TraceID, p.SpanID, soundState(p.State)
+		flags = uint32(p.Flags) | remoteness(trace.SourceWire, c.Role)
+		size += len(state)
 	}
 	span.SetTraceID(traceID)
+	span.SetParentSpanID(parent)
+	span.SetFlags(flags)
+	span.TraceState().FromRaw(state)
 	span.SetSpanID(c.Exchange.Own)
 	name := sound(x.Name)
 	span.SetName(name)
@@ -82,14 +95,13 @@ func (b *Builder) Measured(t *metrics.Tally, c *socket.Connection, x *protocol.E
 	span.SetKind(kindOf(x, c.Role))
 	span.SetStartTimestamp(pcommon.Timestamp(start))
 	span.SetEndTimestamp(pcommon.Timestamp(max(start, end)))
+	code, message := ptrace.StatusCodeUnset, ""
 	if r.err.name != "" {
-		span.Status().SetCode(ptrace.StatusCodeError)
-		if x.Description != "" {
-			message := sound(x.Description)
-			span.Status().SetMessage(message)
-			size += len(message)
-		}
+		code, message = ptrace.StatusCodeError, sound(x.Description)
+		size += len(message)
 	}
+	span.Status().SetCode(code)
+	span.Status().SetMessage(message)
 	if b.options.ConnectionSpans == SpansAlways {
 		traceID, spanID := b.traceIDs.Of(c.Serial, trace.Whole)
 		appendLink(span, traceID, spanID, rootFlags)
@@ -101,9 +113,7 @@ func (b *Builder) Measured(t *metrics.Tally, c *socket.Connection, x *protocol.E
 		appendLink(span, link.TraceID, link.SpanID, uint32(link.Flags)).TraceState().FromRaw(state)
 		size += linkBytes + len(state)
 	}
-	size += b.attrLayouts.writeExchange(span.Attributes(), r)
-	b.admitSpan(r, span, size)
-	r.connection, r.exchange, r.tally = nil, nil, nil // keep no reference
+	return size
 }
 
 func appendLink(to ptrace.Span, traceID pcommon.TraceID, spanID pcommon.SpanID, flags uint32) ptrace.SpanLink {

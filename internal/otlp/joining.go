@@ -15,10 +15,12 @@ import (
 
 // unjoined is the span of an exchange whose place in a trace is not known yet. It is when the batch is taken.
 type unjoined struct {
-	span ptrace.Span
-	key  trace.ExchangeKey
-	role event.Role
-	asks bool // its end began the exchange
+	span   ptrace.Span // not in the batch
+	layout *attrLayout // of its attributes
+	to     ptrace.SpanSlice
+	key    trace.ExchangeKey
+	role   event.Role
+	asks   bool // its end began the exchange
 
 	tally *metrics.Tally // whose exemplar it may be
 }
@@ -40,19 +42,22 @@ func (b *Builder) roomForPlace(r *report) int {
 	return placeBytes
 }
 
-// awaitJoin notes that a span has a place in a trace.
-func (b *Builder) awaitJoin(r *report, span ptrace.Span) {
+// awaitsJoin reports whether the span of an exchange has a place in a trace, which is not known yet.
+func (b *Builder) awaitsJoin(r *report) bool {
+	return b.options.Resolve != nil && r.connection.Key != (trace.ExchangeKey{})
+}
+
+// awaitJoin notes that.
+func (b *Builder) awaitJoin(r *report, u unjoined) {
 	c := r.connection
-	if b.options.Resolve == nil || c.Key == (trace.ExchangeKey{}) {
-		return
-	}
-	b.unjoined = append(b.unjoined, unjoined{span, c.Key, c.Role, c.Exchange.Asks, r.tally})
+	u.key, u.role, u.asks, u.tally = c.Key, c.Role, c.Exchange.Asks, r.tally
+	b.unjoined = append(b.unjoined, u)
 	if c.Exchange.Joined || c.Exchange.Asks {
 		b.latestQuestion = max(b.latestQuestion, r.exchange.Start.Began, c.JoinedAt)
 	}
 }
 
-// joinSpans gives the spans of a batch their places, and removes those that sampling leaves out.
+// joinSpans gives the spans of a batch their places, and adds those that sampling keeps to it.
 func (b *Builder) joinSpans(c *content) {
 	whole := true
 	for i := range c.unjoined {
@@ -64,17 +69,19 @@ func (b *Builder) joinSpans(c *content) {
 		switch {
 		case !b.sample(c, u.span, &p):
 			whole = false
+			b.attrLayouts.leaveOut(u.span, u.layout)
 			continue
 		case ok:
 			b.place(u, &p)
 			b.linkCandidates(c, u, &p)
 		}
 		u.exemplify()
+		b.attrLayouts.emit(u.span, u.to)
 	}
 	clear(c.unjoined)
 	c.unjoined = c.unjoined[:0]
 	if !whole {
-		removeLeftOut(c.traces)
+		removeEmpty(c.traces)
 	}
 	b.traceRecords(c)
 }

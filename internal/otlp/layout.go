@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 
 	"github.com/socketflow/socketflow/internal/protocol"
 )
@@ -16,6 +17,8 @@ type attrLayout struct {
 	puts []func(pcommon.Value, *report)
 	own  []ownAttribute
 	size sizes
+	// drafts are spans with these attributes that were not emitted.
+	drafts []ptrace.Span
 }
 
 // ownAttribute is one of an exchange's own attributes.
@@ -25,10 +28,17 @@ type ownAttribute struct {
 	put    func(v pcommon.Value, r *report, a *ownAttribute)
 }
 
-// write puts the attributes, and marks those that were cut. It returns how many bytes they have at most in OTLP's encoding.
+// write puts the attributes, and marks those that were cut. It returns how many bytes they have at most in OTLP's encoding. There is
+// room for one attribute more, for which the map would otherwise be copied into one of twice the size.
 func (s *attrLayout) write(to pcommon.Map, r *report) int {
-	r.bound.begin()
+	to.EnsureCapacity(s.keys.Len() + 1)
 	s.keys.CopyTo(to)
+	return s.overwrite(to, r)
+}
+
+// overwrite does the same with a map that has these attributes.
+func (s *attrLayout) overwrite(to pcommon.Map, r *report) int {
+	r.bound.begin()
 	i := 0
 	to.Range(func(_ string, v pcommon.Value) bool {
 		if i < len(s.puts) {
@@ -55,6 +65,8 @@ type attrLayouts struct {
 		key    exchangeLayout
 		layout *attrLayout
 	}
+	drafts int           // of all layouts
+	blank  []ptrace.Span // empty spans to reuse
 }
 
 // exchangeLayout identifies the layout of an exchange.
@@ -100,13 +112,13 @@ func (s *attrLayouts) of(known conditions) *attrLayout {
 	return made
 }
 
-// writeExchange puts the attributes of an exchange. It returns the same as write.
-func (s *attrLayouts) writeExchange(to pcommon.Map, r *report) (size int) {
+// ofReport is the layout of an exchange's attributes.
+func (s *attrLayouts) ofReport(r *report) *attrLayout {
 	key := exchangeLayout{r.conditions, r.exchange.Keys, r.exchange.Mask}
 	if s.latest.layout == nil || s.latest.key != key {
 		s.latest.key, s.latest.layout = key, s.ofExchange(key, r.exchange.Protocol)
 	}
-	return s.latest.layout.write(to, r)
+	return s.latest.layout
 }
 
 func (s *attrLayouts) ofExchange(key exchangeLayout, protocolName string) *attrLayout {
@@ -123,7 +135,7 @@ func (s *attrLayouts) ofExchange(key exchangeLayout, protocolName string) *attrL
 		}
 	}
 	if len(s.exchanges) >= maxExchangeLayouts {
-		clear(s.exchanges)
+		s.forgetExchanges()
 	}
 	s.exchanges[key] = made
 	return made

@@ -62,7 +62,6 @@ func (b *Builder) sample(c *content, span ptrace.Span, p *trace.Parent) bool {
 	decision := b.sampler.ofExchange(span, p)
 	if decision.IsOut() {
 		b.leftOut[decision].Add(1)
-		span.SetSpanID(leftOutID)
 		return false
 	}
 	b.inheritState(c, span, p)
@@ -81,21 +80,14 @@ func (b *Builder) inheritState(c *content, span ptrace.Span, p *trace.Parent) {
 	}
 }
 
-// leftOutID takes the place of the id of a span that is left out, until it is removed.
-var leftOutID pcommon.SpanID
-
 // placeOf is what a span itself says of its place.
 func placeOf(span ptrace.Span) trace.Parent {
 	return trace.Parent{Trace: span.TraceID(), Flags: uint8(span.Flags()), Wire: !span.ParentSpanID().IsEmpty()}
 }
 
-// removeLeftOut removes the spans of a batch that are left out, and resources without any other.
-func removeLeftOut(from ptrace.Traces) {
-	from.ResourceSpans().RemoveIf(func(r ptrace.ResourceSpans) bool {
-		spans := r.ScopeSpans().At(0).Spans()
-		spans.RemoveIf(func(span ptrace.Span) bool { return span.SpanID() == leftOutID })
-		return spans.Len() == 0
-	})
+// removeEmpty removes the resources of a batch all of whose spans are left out.
+func removeEmpty(from ptrace.Traces) {
+	from.ResourceSpans().RemoveIf(func(r ptrace.ResourceSpans) bool { return r.ScopeSpans().At(0).Spans().Len() == 0 })
 }
 
 // LeftOut is how many spans sampling has left out for a reason since NewBuilder. It may be called from any goroutine.

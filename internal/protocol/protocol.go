@@ -111,6 +111,13 @@ type Waiter interface {
 	Expire(now uint64)
 }
 
+// Reusable is a Parser whose memory serves another conversation when its own is over.
+type Reusable interface {
+	Parser
+	// Reuse makes the parser one of another conversation, as if it were new. It is called after Close only.
+	Reuse(s *Session)
+}
+
 // Demand is what a parser needs of the next bytes of a direction. The zero Demand is everything.
 type Demand struct {
 	// Skip is how many of the next bytes are not needed, counted from the end of the bytes read so far; Forever for all.

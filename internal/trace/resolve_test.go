@@ -17,8 +17,7 @@ var direct = Certain &^ SourcesOf(SourceOnly)
 
 func newExchanges(t testing.TB, trusted Sources) (*Exchanges, *Ends) {
 	t.Helper()
-	ends, err := NewEnds(most)
-	require.NoError(t, err)
+	ends := NewEnds(most)
 	e, err := NewExchanges(most, ends, trusted, func(uint64) bool { return true })
 	require.NoError(t, err)
 	return e, ends

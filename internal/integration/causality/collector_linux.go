@@ -22,7 +22,6 @@ receivers:
       - remote_port: "%[1]d-%[2]d"
     exclude:
       - pid: %[3]d
-    address_attributes: stable
     connection_records: []
     connection_spans: never
 %[4]s

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -238,14 +237,8 @@ func (c *emittedConnection) requireKind(t testing.TB) {
 	}
 	require.Equal(t, kind, c.span.kind)
 	require.Equal(t, source, c.span.text("socketflow.role.source"))
-	for _, family := range []string{peer, "net.sock.peer"} {
-		address := family + ".address"
-		if strings.HasPrefix(family, "net.") {
-			address = family + ".addr"
-		}
-		require.Equal(t, c.span.text("network.peer.address"), c.span.text(address))
-		require.Equal(t, c.span.number("network.peer.port"), c.span.number(family+".port"))
-	}
+	require.Equal(t, c.span.text("network.peer.address"), c.span.text(peer+".address"))
+	require.Equal(t, c.span.number("network.peer.port"), c.span.number(peer+".port"))
 }
 
 func (c *emittedConnection) requireSeverity(t testing.TB) {

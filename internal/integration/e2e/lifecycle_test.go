@@ -189,7 +189,7 @@ func TestTwoInstances(t *testing.T) {
   socketflow/2:
     include:
       - executable: `+executable(t)+`
-    address_attributes: stable
+    address_attributes: both
 `, "exporters:\n", `exporters:
   file/logs/2:
     path: logs2.jsonl
@@ -212,6 +212,7 @@ func TestTwoInstances(t *testing.T) {
 	group(t, records, c.spans(), pidsOf(ends)).requireTruth(t, ends)
 	byPID := map[int]int{}
 	for _, r := range records {
+		require.NotContains(t, r.attributes, "net.peer.name")
 		byPID[r.pid()]++
 	}
 	assert.Equal(t, 2, byPID[curl.pid()], "the first instance sees curl")
@@ -221,7 +222,7 @@ func TestTwoInstances(t *testing.T) {
 	file := jsonLines[record]{path: filepath.Join(c.cmd.Dir, "logs2.jsonl"), parse: parseLogs}
 	for _, r := range file.all(t) {
 		require.Equal(t, executable(t), r.process["process.executable.path"], "the second instance observes workloads only")
-		require.NotContains(t, r.attributes, "net.sock.peer.addr")
+		require.Contains(t, r.attributes, "net.peer.name", "the second instance has a configuration of its own")
 		if pids[r.pid()] && r.event != opened {
 			second = append(second, factEmitted(t, &r, r.event == failed))
 		}

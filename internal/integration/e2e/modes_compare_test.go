@@ -339,7 +339,7 @@ var allowedDifferences = []allowedDifference{
 		in:     [2]string{"rst", "fin"},
 		reason: "a reset that no call returns is not seen",
 	}, {
-		what:      []string{"network.local.port", "net.sock.host.port"},
+		what:      []string{"network.local.port"},
 		in:        [2]string{"", nothing},
 		workloads: []string{"c-plain", "php", "python-chain", "nginx-curl", "connections"},
 		timing:    true,

@@ -33,12 +33,9 @@ func detect(s *protocol.Sample) protocol.Confidence {
 		}
 		m := &first[d]
 		read := m.read(b)
-		header, reply := (*message).asksByHeader, d == protocol.FromServer && !group || group && m.response()
-		if reply {
-			header = (*message).answersByHeader
-		}
+		reply := d == protocol.FromServer && !group || group && m.response()
 		switch {
-		case len(b) >= headerBytes && !header(m, group), judged && !(read && (m.counts[0] == 0 || m.isQuestion(usual, group))):
+		case len(b) >= headerBytes && !m.fitsHeader(reply, group), judged && !(read && (m.counts[0] == 0 || m.isQuestion(usual, group))):
 			return protocol.No
 		case !judged:
 			waiting = true
@@ -84,6 +81,14 @@ func unframed(s *protocol.Sample, d protocol.Direction) (message []byte, judged 
 		return b[:length], true
 	}
 	return b, s.Ended[d] || length < headerBytes
+}
+
+// fitsHeader reports whether the header is that of a response, or of a query.
+func (m *message) fitsHeader(reply, group bool) bool {
+	if reply {
+		return m.answersByHeader(group)
+	}
+	return m.asksByHeader(group)
 }
 
 // asksByHeader reports whether the header is that of a query.

@@ -79,8 +79,9 @@ type parser struct {
 	requests requests
 	replies  replies
 
-	database int64 // that commands use
-	queued   int64 // that a queued SELECT has named
+	database int64           // that commands use
+	queued   int64           // that a queued SELECT has named
+	ending   protocol.Ending // Close has set it
 	loss     protocol.Capture
 	joined   bool
 	proven   bool // a reply was paired
@@ -90,7 +91,15 @@ type parser struct {
 }
 
 func newParser(m *memory, s *protocol.Session) *parser {
-	p := &parser{memory: m, sink: s.Sink, side: s.Side, queued: noDatabase, joined: s.Joined}
+	p := &parser{memory: m}
+	p.Reuse(s)
+	return p
+}
+
+// Reuse implements protocol.Reusable.
+func (p *parser) Reuse(s *protocol.Session) {
+	m := p.memory
+	*p = parser{memory: m, sink: s.Sink, side: s.Side, queued: noDatabase, joined: s.Joined}
 	p.order = pairing.NewOrder[exchange](&m.items, p, s.Sink, m.limits.Outstanding, s.Joined)
 	p.requests.parser, p.replies.parser = p, p
 	for d := range p.streams {
@@ -106,7 +115,6 @@ func newParser(m *memory, s *protocol.Session) *parser {
 	if s.Joined {
 		p.database, p.replies.unsure = noDatabase, true
 	}
-	return p
 }
 
 func (p *parser) handler(d protocol.Direction) handler {
@@ -243,7 +251,8 @@ func (p *parser) Close(e protocol.Ending) {
 	if p.over {
 		return
 	}
-	p.replies.ending = &e
+	p.ending = e
+	p.replies.ending = &p.ending
 	p.now = e.At
 	p.stop()
 }

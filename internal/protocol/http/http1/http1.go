@@ -42,10 +42,17 @@ type parser struct {
 }
 
 func newParser(c *protocol.Session, m *memory) *parser {
-	p := &parser{c: *c, memory: m}
+	p := &parser{memory: m}
+	p.Reuse(c)
+	return p
+}
+
+// Reuse implements protocol.Reusable.
+func (p *parser) Reuse(c *protocol.Session) {
+	*p = parser{c: *c, memory: p.memory}
 	for d := range p.streams {
 		p.streams[d].direction = protocol.Direction(d)
-		p.streams[d].Carry = framing.NewCarry(&m.buffers)
+		p.streams[d].Carry = framing.NewCarry(&p.memory.buffers)
 		if c.Joined {
 			p.streams[d].state = lost
 		}
@@ -53,7 +60,6 @@ func newParser(c *protocol.Session, m *memory) *parser {
 	if c.Joined {
 		p.loose, p.doubt = true, protocol.CaptureJoined
 	}
-	return p
 }
 
 // Data implements protocol.Parser.
