@@ -26,6 +26,10 @@ type Conversation struct {
 	wanted      event.Want     // what the kernel was last asked for
 	client      netip.AddrPort // see protocol.Switch
 	tls         *protocol.TLS  // nil: none is known
+	identity    protocol.Identity
+	enclosed    bool    // identity is that of a preamble: what follows may have another
+	unnamed     bool    // it is decided whether the first bytes name a protocol that is not parsed
+	naming      *naming // nil: there are none of interest
 	last        protocol.ID
 	lost        uint64 // bytes that were wanted by a parser
 
@@ -113,7 +117,11 @@ func (c *Conversation) Cut(at uint64) {
 }
 
 func (c *Conversation) close(e protocol.Ending) {
+	if c.parser == nil {
+		c.name()
+	}
 	c.dropKept()
+	c.endNaming()
 	if c.parser != nil {
 		c.parser.Close(e)
 		c.parser, c.waiter = nil, nil

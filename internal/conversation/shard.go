@@ -77,6 +77,7 @@ type Shard struct {
 	session protocol.Session
 	sample  [event.Directions][]byte
 	joined  [event.Directions][]byte
+	namings []*naming
 }
 
 // NewShard returns a Shard without conversations.

@@ -36,6 +36,9 @@ func (s *sink) Requested(id protocol.ID, last *protocol.Stamp) { s.emitter.Reque
 
 // End implements protocol.Sink.
 func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
+	if x.Protocol != "" {
+		s.identity, s.enclosed = protocol.Identity{Name: x.Protocol, Version: x.Version}, false
+	}
 	if x.Telemetry && s.shard.opts.OmitTelemetry {
 		s.shard.stats.Omitted.Add(1)
 		s.emitter.Forget(id)
@@ -96,6 +99,7 @@ func (s *sink) Switch(to protocol.Switch) {
 // Reject implements protocol.Sink.
 func (s *sink) Reject() {
 	s.recognition.rejected |= 1 << s.protocol
+	s.identity, s.enclosed, s.unnamed = protocol.Identity{}, false, false
 	s.leave()
 }
 

@@ -15,6 +15,7 @@ type Protocol struct {
 	Name       string     // in own telemetry and in configuration
 	Transports Transports // what it is spoken over
 	Preamble   bool       // it only precedes what is in another protocol, or encrypted, and has no exchanges
+	Encloses   bool       // a preamble that names the connection's protocol, if what follows does not
 	Anywhere   bool       // conversations in protocols that are not known may go on in it
 	Resolves   bool       // it is a name service: its parsers call Sink.Resolved
 

@@ -35,11 +35,12 @@ type Connection struct {
 	EndedAt       int64 // Unix time, ns; 0: still open
 	End           End   // how it ended
 	Errno         uint32
-	Answered      bool          // one end had closed it before it ended, and all of its requests had been answered
-	Stats         event.Ending  // counts, valid once it has ended
-	TLS           *protocol.TLS // what is known of TLS on it by now; nil: nothing. Valid during the call only
-	Exchanges     uint64        // exchanges so far, this one included, and those that were left out
-	Last          LastExchange  // of those before, if there were any
+	Answered      bool              // one end had closed it before it ended, and all of its requests had been answered
+	Stats         event.Ending      // counts, valid once it has ended
+	TLS           *protocol.TLS     // what is known of TLS on it by now; nil: nothing. Valid during the call only
+	Protocol      protocol.Identity // as the bytes have shown it by now
+	Exchanges     uint64            // exchanges so far, this one included, and those that were left out
+	Last          LastExchange      // of those before, if there were any
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
 	Key      trace.ExchangeKey
