@@ -31,6 +31,7 @@ type Conversation struct {
 	unnamed     bool    // it is decided whether the first bytes name a protocol that is not parsed
 	naming      *naming // nil: there are none of interest
 	last        protocol.ID
+	inProgress  int    // exchanges that have begun
 	lost        uint64 // bytes that were wanted by a parser
 
 	chunk protocol.Chunk // reused
@@ -62,6 +63,20 @@ func (c *Conversation) Account() (followed, lost uint64) {
 		followed += c.streams[d].next - c.connection.Position[d]
 	}
 	return followed, c.lost
+}
+
+// InProgress is how many exchanges have begun and not ended, the attributes of those of their protocol (nil: it is in none at present), and the
+// database that speaks it.
+func (c *Conversation) InProgress() (n int, keys *protocol.Keys, system string) {
+	if c.parser == nil {
+		return 0, nil, ""
+	}
+	p := &c.shard.opts.Protocols[c.protocol]
+	system = p.Name
+	if d, ok := c.parser.(protocol.Database); ok {
+		system = d.System()
+	}
+	return c.inProgress, p.Settings.Keys, system
 }
 
 // TLS is what is known of TLS on the connection; nil: there is none, or it was not seen. It may change with the next event, and stays until the

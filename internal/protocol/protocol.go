@@ -81,7 +81,7 @@ type Session struct {
 // kernel saw, which is not causality: a response may come before the last bytes of its request. If two threads share the
 // socket, it may come even before the first.
 //
-// A parser may also implement Waiter.
+// A parser may also implement Waiter and Database.
 type Parser interface {
 	// Data reads what a call transferred. The parser keeps what it needs of an incomplete message, but not c.Bytes.
 	Data(c *Chunk)
@@ -110,6 +110,12 @@ type Waiter interface {
 	Deadline() uint64
 	// Expire reports that it is now so late.
 	Expire(now uint64)
+}
+
+// Database is a Parser of a protocol that several databases speak.
+type Database interface {
+	// System is db.system.name, as far as it is known by now.
+	System() string
 }
 
 // Demand is what a parser needs of the next bytes of a direction. The zero Demand is everything.

@@ -48,6 +48,11 @@ type Connection struct {
 	Peer        *process.Info
 	PeerSettled bool
 	OtherEnd    trace.End // 0: it is not known
+	// InProgress is how many exchanges have begun on it and not ended, Speaks what attributes those have (nil: there are none), and System the database,
+	// if it is one. EachOpen sets them.
+	InProgress int
+	Speaks     *protocol.Keys
+	System     string
 	// Counted: EachOpen has reported the connection, and that was what there was to know.
 	Counted bool
 	// Followed are the bytes that parsers have followed since EachOpen has reported the connection last, and Lost those of them that they have not got.

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -127,6 +128,14 @@ func (p *parser) begin(x *item) {
 	m := p.memory
 	m.request = protocol.Request{Initiator: protocol.FromClient, Start: x.Value.start}
 	x.Value.id, x.Value.begun = p.sink.Begin(&m.request), true
+}
+
+// System implements protocol.Database.
+func (p *parser) System() string {
+	if bytes.Equal(p.system, systemMariaDB) {
+		return "mariadb"
+	}
+	return "mysql"
 }
 
 // emit hands over an exchange and releases it.
