@@ -19,8 +19,8 @@ const namingBytes = int(event.Directions) * unparsed.PrefixBytes
 // idleNamings bounds those that a shard keeps to use them again.
 const idleNamings = 64
 
-// Identity names the protocol that the conversation is in, as far as its bytes have shown it. If it is in several, one after the other, it is that of
-// the last one with exchanges; else the first one.
+// Identity names the protocol that the conversation is in, as far as its bytes have shown it. If it is in several, one after the other, it is
+// that of the last one with exchanges; else the first one.
 func (c *Conversation) Identity() protocol.Identity {
 	if t := c.tls; t != nil && t.Protocol != "" && c.enclosed && c.identity.Name == tlsName {
 		return protocol.Identity{Name: t.Protocol, Version: t.Version}
@@ -31,7 +31,8 @@ func (c *Conversation) Identity() protocol.Identity {
 // tlsName is the name of TLS, of which the parser reads the version.
 const tlsName = "tls"
 
-// name looks at what was kept of a conversation that no parser has recognised, for the name of its protocol. Of a stream only the beginning shows it.
+// name looks at what was kept of a conversation that no parser has recognised, for the name of its protocol. Of a stream only
+// the beginning shows it.
 func (c *Conversation) name() {
 	kept := c.recognition.kept
 	switch {

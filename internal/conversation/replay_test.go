@@ -47,7 +47,8 @@ func (c *counting) Forget(id protocol.ID)                   { delete(c.running, 
 func (c *counting) Omit()                                   {}
 
 // repeated are the samples whose turns may follow each other again and again.
-var repeated = map[string]bool{"HTTP/1": true, "Redis": true, "Memcached text": true, "Memcached binary": true, "DNS over TCP": true, "Memcached set": true}
+var repeated = map[string]bool{"HTTP/1": true, "Redis": true, "Memcached text": true, "Memcached binary": true,
+	"DNS over TCP": true, "Memcached set": true}
 
 // turnsOf are those of a sample, several times if they may be repeated.
 func turnsOf(s *sample) []string {
@@ -83,8 +84,8 @@ func piecesOf(turns []string, most int, random *rand.Rand) (all []piece) {
 	return all
 }
 
-// disturb loses calls, or the ends of them, repeats some, and changes the order of those of different directions. A datagram that comes again is another
-// one.
+// disturb loses calls, or the ends of them, repeats some, and changes the order of those of different directions. A datagram that
+// comes again is another one.
 func disturb(pieces []piece, repeats bool, random *rand.Rand) (all []piece) {
 	for _, p := range pieces {
 		switch random.IntN(12) {
@@ -134,8 +135,8 @@ func replay(t *testing.T, l *listener, pieces []piece, datagrams, joined bool, r
 	return c
 }
 
-// TestReplaysInventNothing plays every sample of a protocol that is parsed, with random cuts, losses, repetitions and changes of order. There are never more
-// exchanges than without those, nor any of another protocol; all that has begun ends, and no memory is left behind.
+// TestReplaysInventNothing plays every sample of a protocol that is parsed, with random cuts, losses, repetitions and changes of order.
+// There are never more exchanges than without those, nor any of another protocol; all that has begun ends, and no memory is left behind.
 func TestReplaysInventNothing(t *testing.T) {
 	var until time.Time
 	seed := uint64(1)

@@ -4,7 +4,8 @@ import "bytes"
 
 // amqpHeader reads a protocol header. 1.0 has one for itself, one for TLS and one for SASL.
 var amqpHeader = versions(
-	"AMQP\x00\x00\x09\x01", "0-9-1", "AMQP\x01\x01\x00\x09", "0-9", "AMQP\x01\x01\x09\x01", "0-9-1", "AMQP\x01\x01\x00\x0a", "0-10", "AMQP\x01\x01\x08\x00", "0-8",
+	"AMQP\x00\x00\x09\x01", "0-9-1", "AMQP\x01\x01\x00\x09", "0-9", "AMQP\x01\x01\x09\x01", "0-9-1",
+	"AMQP\x01\x01\x00\x0a", "0-10", "AMQP\x01\x01\x08\x00", "0-8",
 	"AMQP\x00\x01\x00\x00", "1.0", "AMQP\x02\x01\x00\x00", "1.0", "AMQP\x03\x01\x00\x00", "1.0",
 )
 
@@ -123,7 +124,8 @@ func rdpRequest(in input) (answer, string) {
 	case b[10] != 0:
 		return no, ""
 	}
-	return begins(b[fixed:], "Cookie: mstshash=", "Cookie: msts=", "\x01\x00\x08\x00", "\x01\x01\x08\x00", "\x01\x02\x08\x00", "\x01\x08\x08\x00"), ""
+	return begins(b[fixed:], "Cookie: mstshash=", "Cookie: msts=",
+		"\x01\x00\x08\x00", "\x01\x01\x08\x00", "\x01\x02\x08\x00", "\x01\x08\x08\x00"), ""
 }
 
 func gearmanType(in input) (bool, string) {
@@ -243,7 +245,8 @@ func telnetOptions(in input) (bool, string) {
 	return true, ""
 }
 
-// rpcRecordForm is the mark of a record, the call's number, that it is a call, the version 2, and how the numbers of the registered programs begin.
+// rpcRecordForm is the mark of a record, the call's number, that it is a call, the version 2, and how the numbers of the registered
+// programs begin.
 var rpcRecordForm = []int16{
 	0x80, anyByte, anyByte, anyByte, anyByte, anyByte, anyByte, anyByte, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1,
 }
@@ -263,4 +266,9 @@ func rpcCall(in input) (bool, string) {
 	b := in.bytes
 	program := u32(b[12:])
 	return program >= first && program < end && u32(b[16:]) < 16 && u32(b[20:]) < 64, ""
+}
+
+// clickHouseHello accepts a name of a client behind the type of the packet.
+func clickHouseHello(in input) (bool, string) {
+	return in.bytes[1] > 2 && in.bytes[1] < 0x80 && isPrintable(in.bytes[2:3]), ""
 }

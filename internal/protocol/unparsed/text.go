@@ -24,7 +24,8 @@ func imapCommand(in input) (answer, string) {
 	case !found || len(rest) == 0:
 		return more, ""
 	}
-	return beginsWithWord(rest, "CAPABILITY", "LOGIN", "STARTTLS", "AUTHENTICATE", "NOOP", "LOGOUT", "ID", "ENABLE", "SELECT", "EXAMINE", "LIST", "NAMESPACE"), ""
+	return beginsWithWord(rest, "CAPABILITY", "LOGIN", "STARTTLS", "AUTHENTICATE", "NOOP", "LOGOUT",
+		"ID", "ENABLE", "SELECT", "EXAMINE", "LIST", "NAMESPACE"), ""
 }
 
 // sameBeanstalk reports whether an answer is one to the command.
@@ -80,7 +81,8 @@ func gitRequest(in input) (answer, string) {
 	return begins(in.bytes[4:], "git-upload-pack /", "git-receive-pack /", "git-upload-archive /"), ""
 }
 
-// syslogMessage accepts a priority with what follows it: the version 1 and a time, or a time of RFC 3164. Over TCP the length may come before it.
+// syslogMessage accepts a priority with what follows it: the version 1 and a time, or a time of RFC 3164. Over TCP the
+// length may come before it.
 func syslogMessage(in input) (answer, string) {
 	b := in.bytes
 	if in.size == 0 {

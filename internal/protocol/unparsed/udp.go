@@ -97,7 +97,8 @@ func ikeHeader(in input) (answer, string) {
 	if len(b) > 4 && allZero(b[:4]) {
 		b, size = b[4:], size-4
 	}
-	if len(b) < header || allZero(b[:8]) || b[17] != 0x20 || b[18] != saInit || b[16] != security || !allZero(b[20:24]) || int(u32(b[24:])) != size {
+	if len(b) < header || allZero(b[:8]) || b[17] != 0x20 || b[18] != saInit || b[16] != security ||
+		!allZero(b[20:24]) || int(u32(b[24:])) != size {
 		return no, ""
 	}
 	if initiator := b[19] == 0x08 && allZero(b[8:16]); !initiator && (b[19] != 0x20 || allZero(b[8:16])) {
