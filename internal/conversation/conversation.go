@@ -26,7 +26,12 @@ type Conversation struct {
 	wanted      event.Want     // what the kernel was last asked for
 	client      netip.AddrPort // see protocol.Switch
 	tls         *protocol.TLS  // nil: none is known
+	identity    protocol.Identity
+	enclosed    bool    // identity is that of a preamble: what follows may have another
+	unnamed     bool    // it is decided whether the first bytes name a protocol that is not parsed
+	naming      *naming // nil: there are none of interest
 	last        protocol.ID
+	inProgress  int    // exchanges that have begun
 	lost        uint64 // bytes that were wanted by a parser
 
 	chunk protocol.Chunk // reused
@@ -58,6 +63,20 @@ func (c *Conversation) Account() (followed, lost uint64) {
 		followed += c.streams[d].next - c.connection.Position[d]
 	}
 	return followed, c.lost
+}
+
+// InProgress is how many exchanges have begun and not ended, the attributes of those of their protocol (nil: it is in none at present), and the
+// database that speaks it.
+func (c *Conversation) InProgress() (n int, keys *protocol.Keys, system string) {
+	if c.parser == nil {
+		return 0, nil, ""
+	}
+	p := &c.shard.opts.Protocols[c.protocol]
+	system = p.Name
+	if d, ok := c.parser.(protocol.Database); ok {
+		system = d.System()
+	}
+	return c.inProgress, p.Settings.Keys, system
 }
 
 // TLS is what is known of TLS on the connection; nil: there is none, or it was not seen. It may change with the next event, and stays until the
@@ -113,7 +132,11 @@ func (c *Conversation) Cut(at uint64) {
 }
 
 func (c *Conversation) close(e protocol.Ending) {
+	if c.parser == nil {
+		c.name()
+	}
 	c.dropKept()
+	c.endNaming()
 	c.closeParser(&e)
 	c.mute, c.wanted.Until = true, nothing.Until // if there is more
 	c.settle()

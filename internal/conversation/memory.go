@@ -28,6 +28,9 @@ const (
 func (c *Conversation) account() {
 	m := &c.shard.memory
 	held := c.recognition.size[0] + c.recognition.size[1] + cap(c.recognition.kept)*transferBytes
+	if c.naming != nil {
+		held += namingBytes
+	}
 	if c.parser != nil {
 		held += c.parser.Held()
 	}
@@ -79,6 +82,7 @@ func (s *Shard) relieve() {
 func (c *Conversation) yield() {
 	at := c.shard.now
 	c.dropKept()
+	c.endNaming()
 	c.closeParser(&protocol.Ending{At: protocol.Stamp{Time: at, Began: at}, Unknown: true, Cut: true})
 	c.ignore()
 	c.setDeadline()

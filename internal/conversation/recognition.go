@@ -49,6 +49,7 @@ func (c *Conversation) recognise(t *transfer) {
 		c.begin(found)
 	case best != protocol.No && !full:
 	default:
+		c.name()
 		c.dropKept()
 		c.lookOn()
 	}
@@ -59,11 +60,11 @@ func (c *Conversation) lookOn() {
 	r := &c.recognition
 	r.looked++
 	switch {
-	case r.searches && r.looked < searchTransfers:
+	case r.searches && r.looked < searchTransfers && (c.shard.anywhere || c.naming != nil):
 	case r.searches:
 		c.giveUp()
 	case c.joined && r.looked < recognitionTransfers:
-	case !c.joined && c.shard.anywhere && !c.connection.Datagrams:
+	case !c.joined && (c.shard.anywhere || c.naming != nil) && !c.connection.Datagrams:
 		r.searches = true
 		c.wantLimits()
 	default:
@@ -114,10 +115,7 @@ func (c *Conversation) detect(latest event.Direction) (found candidate, best pro
 func (c *Conversation) sampleFor(role event.Role) protocol.Sample {
 	s := protocol.Sample{
 		Joined: c.joined, Datagrams: c.connection.Datagrams, Reversed: c.connection.Role != event.RoleUnknown && role != c.connection.Role,
-		Port: c.connection.Remote.Port(),
-	}
-	if role == event.RoleServer {
-		s.Port = c.connection.Local.Port()
+		Port: c.serverPort(role),
 	}
 	for d := range c.streams {
 		in := directionOf(event.Direction(d), role)
@@ -128,6 +126,14 @@ func (c *Conversation) sampleFor(role event.Role) protocol.Sample {
 		s.First = directionOf(c.recognition.kept[0].direction, role)
 	}
 	return s
+}
+
+// serverPort is the port of the server if the observed socket has this role.
+func (c *Conversation) serverPort(role event.Role) uint16 {
+	if role == event.RoleServer {
+		return c.connection.Local.Port()
+	}
+	return c.connection.Remote.Port()
 }
 
 func (c *Conversation) transport() protocol.Transports {
@@ -198,6 +204,18 @@ func (c *Conversation) countResult(as *atomic.Uint64) {
 	}
 }
 
+// identify notes which protocol was recognised.
+func (c *Conversation) identify(p *protocol.Protocol) {
+	c.endNaming()
+	if !p.Preamble {
+		c.countResult(&c.shard.stats.Recognised)
+	}
+	if !p.Preamble || p.Encloses && c.identity.Name == "" {
+		c.identity, c.enclosed = protocol.Identity{Name: p.Name}, p.Preamble
+	}
+	c.unnamed = !p.Preamble
+}
+
 // begin creates the parser of the recognised protocol and gives it what was kept.
 func (c *Conversation) begin(found candidate) {
 	c.protocol, c.role = found.protocol, found.role
@@ -211,9 +229,7 @@ func (c *Conversation) begin(found candidate) {
 	}
 	c.parser = c.shard.newParser(c.protocol)
 	c.waiter, _ = c.parser.(protocol.Waiter)
-	if !c.shard.protocols[c.protocol].Preamble {
-		c.countResult(&c.shard.stats.Recognised)
-	}
+	c.identify(&c.shard.protocols[c.protocol])
 	c.wantLimits()
 	kept := c.takeKept()
 	for i := range kept {

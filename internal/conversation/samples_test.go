@@ -29,7 +29,7 @@ const (
 	http2Server  = "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x64"
 )
 
-var samples = []sample{
+var samples = append(named, []sample{
 	{"HTTP/1", false, []string{http1Request, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, "http"},
 	{"HTTP/1 in lower case", false, []string{"get / HTTP/1.1\r\nHost: h\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"}, "http"},
 	{"HTTP/1 with two spaces", false, []string{"GET  / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n"}, "http"},
@@ -105,7 +105,7 @@ var samples = []sample{
 	{"Zeros", false, []string{string(make([]byte, 600)), string(make([]byte, 600))}, ""},
 
 	{"NTP", true, []string{"\x23" + string(make([]byte, 47)), "\x24\x02\x03\xe8" + string(make([]byte, 44))}, ""},
-	{"QUIC", true, []string{"\xc3\x00\x00\x00\x01\x08abcdefgh\x00\x00\x44\x9e" + string(make([]byte, 1180)), "\xc1\x00\x00\x00\x01\x00\x08abcdefgh"}, ""},
+	{"QUIC", true, []string{"\xc3\x00\x00\x00\x01\x08abcdefgh\x00\x00\x44\x9e" + string(make([]byte, 1182)), "\xc1\x00\x00\x00\x01\x00\x08abcdefgh"}, ""},
 	{"STUN", true, []string{"\x00\x01\x00\x00\x21\x12\xa4\x42abcdefghijkl", "\x01\x01\x00\x0c\x21\x12\xa4\x42abcdefghijkl\x00\x20\x00\x08\x00\x01\xa1\x47\xe1\x12\xa6\x43"}, ""},
 	{"Syslog", true, []string{"<34>Oct 11 22:14:15 h su: text"}, ""},
 	{"StatsD", true, []string{"a.b:1|c"}, ""},
@@ -114,11 +114,11 @@ var samples = []sample{
 	{"Memcached over UDP", true, []string{"\x00\x01\x00\x00\x00\x01\x00\x00get key\r\n", "\x00\x01\x00\x00\x00\x01\x00\x00END\r\n"}, ""},
 	{"WireGuard", true, []string{"\x01\x00\x00\x00" + string(make([]byte, 144)), "\x02\x00\x00\x00" + string(make([]byte, 88))}, ""},
 	{"SIP", true, []string{"OPTIONS sip:a@h SIP/2.0\r\n\r\n", "SIP/2.0 200 OK\r\n\r\n"}, ""},
-	{"DHCP", true, []string{"\x01\x01\x06\x00\x12\x34\x56\x78" + string(make([]byte, 232)) + "\x63\x82\x53\x63\x35\x01\x01\xff"}, ""},
+	{"DHCP", true, []string{"\x01\x01\x06\x00\x12\x34\x56\x78" + string(make([]byte, 228)) + "\x63\x82\x53\x63\x35\x01\x01\xff"}, ""},
 	{"TFTP", true, []string{"\x00\x01file\x00octet\x00", "\x00\x03\x00\x01data"}, ""},
 	{"SSDP", true, []string{"M-SEARCH * HTTP/1.1\r\nHOST: 239.255.255.250:1900\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"}, ""},
 	{"zeros", true, []string{string(make([]byte, 100)), string(make([]byte, 100))}, ""},
-}
+}...)
 
 // listener observes which protocols the conversations of a shard are in.
 type listener struct {
@@ -126,6 +126,7 @@ type listener struct {
 	shard     *conversation.Shard
 	protocols []protocol.Configured
 	wants     int
+	identity  protocol.Identity // of the last conversation
 }
 
 func (listener) Emit(protocol.ID, *protocol.Exchange) {}
@@ -169,8 +170,10 @@ func (l *listener) recognise(turns []string, datagrams bool, role event.Role, n 
 			position[d] += uint64(len(piece))
 		}
 	}
-	defer c.Abandon(2)
-	if i, ok := c.Protocol(); ok && !l.protocols[i].Preamble {
+	i, ok := c.Protocol()
+	c.Abandon(2)
+	l.identity = c.Identity()
+	if ok && !l.protocols[i].Preamble {
 		return l.protocols[i].Name
 	}
 	return ""
@@ -266,6 +269,9 @@ func TestRandomConversationsAreNotClaimed(t *testing.T) {
 		}
 		if got := l.recognise(turns, i%2 == 0, event.Role(random.IntN(3)), wholeTurns); got != "" {
 			t.Fatalf("%q is taken for %q", turns, got)
+		}
+		if l.identity.Name != "" {
+			t.Fatalf("%q is named %q", turns, l.identity.Name)
 		}
 	}
 }

@@ -80,6 +80,7 @@ type Shard struct {
 	judged  protocol.Sample
 	sample  [event.Directions][]byte
 	joined  [event.Directions][]byte
+	namings []*naming
 }
 
 // NewShard returns a Shard without conversations.

@@ -17,6 +17,7 @@ func (s *sink) Begin(r *protocol.Request) protocol.ID {
 	begun := &s.shard.begun
 	*begun = *r
 	begun.Start.Goroutine = s.chunk.Goroutine
+	s.inProgress++
 	s.emitter.Begin(id, begun)
 	return id
 }
@@ -36,6 +37,14 @@ func (s *sink) Requested(id protocol.ID, last *protocol.Stamp) { s.emitter.Reque
 
 // End implements protocol.Sink.
 func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
+	s.inProgress--
+	s.end(id, x)
+}
+
+func (s *sink) end(id protocol.ID, x *protocol.Exchange) {
+	if x.Protocol != "" {
+		s.identity, s.enclosed = protocol.Identity{Name: x.Protocol, Version: x.Version}, false
+	}
 	if x.Telemetry && s.shard.opts.OmitTelemetry {
 		s.shard.stats.Omitted.Add(1)
 		s.emitter.Forget(id)
@@ -50,10 +59,13 @@ func (s *sink) End(id protocol.ID, x *protocol.Exchange) {
 }
 
 // Forget implements protocol.Sink.
-func (s *sink) Forget(id protocol.ID) { s.emitter.Forget(id) }
+func (s *sink) Forget(id protocol.ID) {
+	s.inProgress--
+	s.emitter.Forget(id)
+}
 
 // Single implements protocol.Sink.
-func (s *sink) Single(x *protocol.Exchange) { s.End(s.next(), x) }
+func (s *sink) Single(x *protocol.Exchange) { s.end(s.next(), x) }
 
 // Error implements protocol.Sink.
 func (s *sink) Error(e protocol.ParseError) {
@@ -96,6 +108,7 @@ func (s *sink) Switch(to protocol.Switch) {
 // Reject implements protocol.Sink.
 func (s *sink) Reject() {
 	s.recognition.rejected |= 1 << s.protocol
+	s.identity, s.enclosed, s.unnamed = protocol.Identity{}, false, false
 	s.leave()
 }
 
@@ -105,6 +118,7 @@ func (s *sink) leave() {
 		s.returns[s.streams[d].direction] = event.Direction(d)
 	}
 	s.parser, s.waiter = nil, nil
+	s.inProgress = 0
 	s.recognition.looked = 0
 	if s.recognition.switches++; s.recognition.switches > maxSwitches {
 		(*Conversation)(s).giveUp()

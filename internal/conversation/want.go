@@ -14,6 +14,7 @@ func (c *Conversation) want() { c.shard.opts.Want(c.connection.Cookie, c.wanted)
 // giveUp ignores a conversation of which nothing is recognised, or the rest cannot be read.
 func (c *Conversation) giveUp() {
 	c.dropKept()
+	c.endNaming()
 	c.ignore()
 	c.countResult(&c.shard.stats.Unrecognised)
 }

@@ -44,6 +44,10 @@ var (
 		resetsSent:       counter("socketflow.tcp.resets.sent", "{connection}", "Connections that this side has reset."),
 		resetsReceived:   counter("socketflow.tcp.resets.received", "{connection}", "Connections that the other side has reset."),
 	}}
+	// The conventions have no name for what a database itself has in progress.
+	askingInProgress = inProgress(0x44, "db.client.operations_in_progress", "Operations of clients of databases that are in progress.")
+	askedInProgress  = inProgress(0x45, "socketflow.db.server.operations_in_progress", "Operations that are in progress at their database.")
+
 	observed = Family{id: 0x43, Instruments: []Instrument{{
 		Name: "socketflow.observed.ratio", Unit: "1", Kind: Ratio,
 		Description: "Part of the bytes with requests that was seen, of what was seen and what is known to be lost.",
@@ -53,9 +57,14 @@ var (
 	}}
 )
 
+func inProgress(id byte, name, description string) Family {
+	return Family{id: id, Instruments: []Instrument{{Name: name, Unit: "{operation}", Description: description, Kind: Level}}}
+}
+
 // What series of connections have.
 const (
 	networkTransport = string(semconv.NetworkTransportKey)
+	dbSystemName     = string(semconv.DBSystemNameKey)
 	servicePeerName  = string(semconv.ServicePeerNameKey)
 	role             = "socketflow.role.name"
 )
@@ -68,6 +77,7 @@ var (
 // open measures a connection that is open; at is now (Unix, ns). It returns whether it is known by now who has the other end.
 func (r *Recorder) open(c *socket.Connection, at int64) (settled bool) {
 	r.observe(c, at)
+	r.runs(c, at)
 	t := r.ofConnection(c, &connections, 0, at)
 	t.level++
 	if !isSettled(c) {
@@ -80,6 +90,32 @@ func (r *Recorder) open(c *socket.Connection, at int64) (settled bool) {
 		t.points[opened].add(1)
 	}
 	return true
+}
+
+// runs measures the operations of databases that are in progress on a connection. What they are is known once they have ended.
+func (r *Recorder) runs(c *socket.Connection, at int64) {
+	if c.InProgress <= 0 || c.Speaks == nil || c.Role == event.RoleUnknown || !r.planOf(c.Speaks).isDatabase() {
+		return
+	}
+	f := &askingInProgress
+	if c.Role == event.RoleServer {
+		f = &askedInProgress
+	}
+	port := listeningPort(c)
+	r.key = append(r.key[:0], f.id)
+	r.key = binary.BigEndian.AppendUint16(r.key, port)
+	r.key = appendText(r.key, c.System)
+	t := r.known(c.Process)
+	if t == nil {
+		t = r.begin(c.Process, f, at, func() []Attribute {
+			all := []Attribute{{Key: dbSystemName, Text: c.System}}
+			if port != 0 {
+				all = append(all, Attribute{Key: serverPort, Int: int64(port), IsInt: true})
+			}
+			return all
+		})
+	}
+	t.level += int64(c.InProgress)
 }
 
 // Closed measures a connection that has ended.

@@ -1,14 +1,17 @@
 package metrics
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
+	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/socket"
 	"github.com/socketflow/socketflow/internal/trace"
 )
@@ -97,6 +100,48 @@ func TestOpenConnectionsAreCountedOnce(t *testing.T) {
 	check(4, 1)
 	handOver(shards[1])
 	check(4, 0)
+}
+
+// TestOperationsInProgress are a level: a query that runs for long is seen while it does, at both ends.
+func TestOperationsInProgress(t *testing.T) {
+	database, err := protocol.NewKeys([]protocol.Key{{Name: "db.system.name", Metric: true}})
+	require.NoError(t, err)
+	s := NewStore(optionsFor(), 0)
+	r := s.Recorder(nobody)
+	client, server, web := calling(shop(1)), serving(shop(2)), calling(shop(3))
+	for _, c := range []*socket.Connection{client, server} {
+		c.System, c.Speaks = "postgresql", database
+	}
+	web.System, web.Speaks, web.InProgress = "http", keysOfHTTP(t), 1
+	check := func(of string, want int) {
+		t.Helper()
+		client.InProgress, server.InProgress = want, want
+		r.HandOver(second, func(report func(*socket.Connection) bool) {
+			for _, c := range []*socket.Connection{client, server, web} {
+				report(c)
+			}
+		})
+		got := map[string]float64{}
+		s.Collect(second, func(e *Emission) {
+			if f := e.Series.Family; f == &askingInProgress || f == &askedInProgress {
+				got[f.Instruments[0].Name+fmt.Sprint(e.Series.Attributes)] = e.Series.Points[0].Sum
+			}
+		})
+		assert.Equal(t, map[string]float64{
+			"db.client.operations_in_progress[{db.system.name postgresql 0 false} {server.port  8080 true}]":          float64(want),
+			"socketflow.db.server.operations_in_progress[{db.system.name postgresql 0 false} {server.port  80 true}]": float64(want),
+		}, got, of)
+	}
+	check("three of a pipeline", 3)
+	check("the same, later", 3)
+	check("one", 1)
+	check("none", 0)
+}
+
+func keysOfHTTP(t *testing.T) *protocol.Keys {
+	k, err := protocol.NewKeys([]protocol.Key{{Name: "http.request.method", Metric: true}})
+	require.NoError(t, err)
+	return k
 }
 
 // TestLevelsStayCumulative, and go on with a series that has ended.

@@ -61,6 +61,11 @@ func (p *plan) familyOf(x *protocol.Exchange, asking bool) *Family {
 	return nil
 }
 
+// isDatabase reports whether the exchanges are operations of a database.
+func (p *plan) isDatabase() bool {
+	return len(p.families) > 0 && p.families[0].asking.database
+}
+
 // pathOf is the path of an exchange without a route; nil: it has none.
 func (p *plan) pathOf(x *protocol.Exchange) []byte {
 	if p.path < 0 || !x.Mask.Has(p.path) || p.route >= 0 && x.Mask.Has(p.route) {

@@ -79,6 +79,11 @@ var (
 	}
 )
 
+// named is a connection in a protocol that its bytes have shown.
+func named(name, version string) func(*socket.Connection) {
+	return func(c *socket.Connection) { c.Protocol = protocol.Identity{Name: name, Version: version} }
+}
+
 // secured is a connection of which this is known when it has ended.
 func secured(t *protocol.TLS) func(*socket.Connection) {
 	return func(c *socket.Connection) { c.TLS = t }
@@ -157,6 +162,8 @@ var cases = []struct {
 	{name: "close_records_only", options: Options{Records: RecordClose}, emit: openedAndClosed(finByPeer)},
 	{name: "client_named_by_dns", emit: openedAndClosed(finByPeer, resolved)},
 	{name: "refused_named_by_dns", emit: failed(ended(socket.WayRST, socket.SideRemote, 111), resolved)},
+	{name: "named", emit: openedAndClosed(finByPeer, named("ssh", "2.0"))},
+	{name: "named_v1.20", options: Options{Addresses: AddressV120}, emit: openedAndClosed(finByPeer, accepted, named("mqtt", "3.1.1"))},
 	{name: "tls_client", emit: openedAndClosed(finByPeer, secured(&secured12))},
 	{name: "tls_server", emit: openedAndClosed(finByPeer, accepted, secured(&secured13))},
 	{name: "tls_failed", emit: openedAndClosed(ended(socket.WayRST, socket.SideRemote, 0), secured(&protocol.TLS{ServerName: "shop.example.com", Failed: true}))},

@@ -37,7 +37,7 @@ const (
 	networkTransport    = "network.transport" // "tcp", "udp", "unix"
 	networkType         = "network.type"      // "ipv4", "ipv6"; absent elsewhere
 
-	networkProtocolName    = "network.protocol.name" // "http"; of exchanges only
+	networkProtocolName    = "network.protocol.name" // "http"; of connections, too, if their bytes have shown it
 	networkProtocolVersion = "network.protocol.version"
 )
 
@@ -56,7 +56,7 @@ const (
 	netTransport    = "net.transport"   // "ip_tcp", "ip_udp", "other"; "unix" in 1.12
 	netSockFamily   = "net.sock.family" // "inet", "inet6", "unix"
 
-	netProtocolName    = "net.protocol.name" // of exchanges only
+	netProtocolName    = "net.protocol.name"
 	netProtocolVersion = "net.protocol.version"
 )
 

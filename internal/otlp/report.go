@@ -86,6 +86,9 @@ func (r *report) read(c *socket.Connection, h *recordDef, texts *addressTexts) {
 	}
 	if h != &opening { // as a rule it is known later only
 		r.conditions |= conditionsOfTLS(c.TLS)
+		r.protocol, r.version = sound(c.Protocol.Name), sound(c.Protocol.Version)
+		r.conditions.add(hasProtocol, r.protocol != "")
+		r.conditions.add(hasVersion, r.version != "")
 	}
 	r.conditions.add(hasRemoteAddress, r.remote != "")
 	r.conditions.add(hasLocalAddress, r.local != "")
@@ -134,6 +137,7 @@ func (r *report) readExchange(x *protocol.Exchange, texts *addressTexts) {
 		r.conditions.add(hasClientPort, x.Client.Port() != 0)
 	}
 	r.conditions.add(hasServerPort, x.Server != "" && x.ServerPort != 0)
+	r.conditions &^= hasProtocol | hasVersion
 	r.conditions.add(hasProtocol, x.Protocol != "")
 	r.conditions.add(hasVersion, x.Version != "")
 	r.conditions.add(isHTTP, x.Protocol == "http")

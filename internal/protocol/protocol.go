@@ -15,6 +15,7 @@ type Protocol struct {
 	Name       string     // in own telemetry and in configuration
 	Transports Transports // what it is spoken over
 	Preamble   bool       // it only precedes what is in another protocol, or encrypted, and has no exchanges
+	Encloses   bool       // a preamble that names the connection's protocol, if what follows does not
 	Anywhere   bool       // conversations in protocols that are not known may go on in it
 	Resolves   bool       // it is a name service: its parsers call Sink.Resolved
 
@@ -80,7 +81,7 @@ type Session struct {
 // kernel saw, which is not causality: a response may come before the last bytes of its request. If two threads share the
 // socket, it may come even before the first.
 //
-// A parser may also implement Waiter.
+// A parser may also implement Waiter and Database.
 type Parser interface {
 	// Data reads what a call transferred. The parser keeps what it needs of an incomplete message, but not c.Bytes.
 	Data(c *Chunk)
@@ -116,6 +117,12 @@ type Reusable interface {
 	Parser
 	// Reuse makes the parser one of another conversation, as if it were new. It is called after Close only.
 	Reuse(s *Session)
+}
+
+// Database is a Parser of a protocol that several databases speak.
+type Database interface {
+	// System is db.system.name, as far as it is known by now.
+	System() string
 }
 
 // Demand is what a parser needs of the next bytes of a direction. The zero Demand is everything.

@@ -35,11 +35,12 @@ type Connection struct {
 	EndedAt       int64 // Unix time, ns; 0: still open
 	End           End   // how it ended
 	Errno         uint32
-	Answered      bool          // one end had closed it before it ended, and all of its requests had been answered
-	Stats         event.Ending  // counts, valid once it has ended
-	TLS           *protocol.TLS // what is known of TLS on it by now; nil: nothing. Valid during the call only
-	Exchanges     uint64        // exchanges so far, this one included, and those that were left out
-	Last          LastExchange  // of those before, if there were any
+	Answered      bool              // one end had closed it before it ended, and all of its requests had been answered
+	Stats         event.Ending      // counts, valid once it has ended
+	TLS           *protocol.TLS     // what is known of TLS on it by now; nil: nothing. Valid during the call only
+	Protocol      protocol.Identity // as the bytes have shown it by now
+	Exchanges     uint64            // exchanges so far, this one included, and those that were left out
+	Last          LastExchange      // of those before, if there were any
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
 	Key      trace.ExchangeKey
@@ -47,6 +48,11 @@ type Connection struct {
 	Peer        *process.Info
 	PeerSettled bool
 	OtherEnd    trace.End // 0: it is not known
+	// InProgress is how many exchanges have begun on it and not ended, Speaks what attributes those have (nil: there are none), and System the database,
+	// if it is one. EachOpen sets them.
+	InProgress int
+	Speaks     *protocol.Keys
+	System     string
 	// Counted: EachOpen has reported the connection, and that was what there was to know.
 	Counted bool
 	// Followed are the bytes that parsers have followed since EachOpen has reported the connection last, and Lost those of them that they have not got.

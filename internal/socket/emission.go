@@ -148,7 +148,7 @@ func (t *Table) fill(c *connection) {
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
 		OpenedAt: c.openedAt, AcceptedAt: c.acceptedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
-		Counted: c.counted,
+		Counted: c.counted, Protocol: c.protocol(),
 	}
 	switch {
 	case c.existing:

@@ -59,6 +59,18 @@ func (l *layer) facts() *protocol.TLS {
 	return l.conv.TLS()
 }
 
+// protocol names what the connection carries: as the innermost layer has shown it.
+func (c *connection) protocol() protocol.Identity {
+	for i := layers - 1; i >= 0; i-- {
+		if l := &c.layers[i]; l.conv != nil && l.cookie != 0 {
+			if found := l.conv.Identity(); found.Name != "" {
+				return found
+			}
+		}
+	}
+	return protocol.Identity{}
+}
+
 // begin begins the layer. Memory of an earlier conversation is reused.
 func (l *layer) begin(c *connection, cookie uint64, joined bool, position [event.Directions]uint64) {
 	*l = layer{connection: c, conv: l.conv, cookie: cookie, joined: joined}

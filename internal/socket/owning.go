@@ -35,10 +35,20 @@ func (t *Table) EachOpen(at uint64, report func(*Connection) bool) {
 		t.fill(c)
 		t.findPeer(c, at)
 		t.account(c)
+		t.countInProgress(c)
 		if report(&t.out) {
 			c.counted = true
 		}
 	}
+}
+
+// countInProgress counts the exchanges that run on a connection, in its innermost layer that has any.
+func (t *Table) countInProgress(c *connection) {
+	c.each(func(l *layer) {
+		if n, keys, system := l.conv.InProgress(); n > 0 && t.out.Speaks == nil {
+			t.out.InProgress, t.out.Speaks, t.out.System = n, keys, system
+		}
+	})
 }
 
 // account reports what parsers have followed of a connection, once.

@@ -1,6 +1,8 @@
 package memcached
 
 import (
+	"bytes"
+
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/ascii"
 )
@@ -69,7 +71,10 @@ func judgeText(s *protocol.Sample, client, server []byte) protocol.Confidence {
 		return protocol.No
 	}
 	if len(server) == 0 || s.Joined && s.First == protocol.FromServer {
-		if w.data >= 0 && !w.command.meta {
+		switch {
+		case isRequestLine(line):
+			return protocol.NeedMore // a key, or a request in lower case: only the reply shows it
+		case w.data >= 0 && !w.command.meta:
 			return protocol.Strong
 		}
 		return protocol.Weak
@@ -82,6 +87,12 @@ func judgeText(s *protocol.Sample, client, server []byte) protocol.Confidence {
 		return protocol.No
 	}
 	return protocol.Certain
+}
+
+// isRequestLine reports whether a line may be the first one of a request in HTTP/1.
+func isRequestLine(line []byte) bool {
+	line = bytes.TrimSuffix(line, []byte("\r"))
+	return bytes.HasSuffix(line, []byte(" HTTP/1.1")) || bytes.HasSuffix(line, []byte(" HTTP/1.0"))
 }
 
 // judgeBeginning judges the beginning of a line.

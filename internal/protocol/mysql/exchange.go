@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -11,8 +12,9 @@ import (
 // exchange is a command, and what is known of its reply.
 type exchange struct {
 	command   *command
-	statement *sqltext.Statement // nil: there is none, or it is not known
-	prepared  uint32             // the number of the statement
+	statement *sqltext.Statement    // nil: there is none, or it is not known
+	parent    protocol.TraceContext // that a comment carries
+	prepared  uint32                // the number of the statement
 
 	start, requestEnd, replyStart, end protocol.Stamp
 
@@ -127,6 +129,18 @@ func (p *parser) begin(x *item) {
 	m := p.memory
 	m.request = protocol.Request{Initiator: protocol.FromClient, Start: x.Value.start}
 	x.Value.id, x.Value.begun = p.sink.Begin(&m.request), true
+	if x.Value.parent.Valid() {
+		m.carried = protocol.Carried{Parent: x.Value.parent}
+		p.sink.Continue(x.Value.id, &m.carried)
+	}
+}
+
+// System implements protocol.Database.
+func (p *parser) System() string {
+	if bytes.Equal(p.system, systemMariaDB) {
+		return "mariadb"
+	}
+	return "mysql"
 }
 
 // emit hands over an exchange and releases it.
@@ -138,6 +152,7 @@ func (p *parser) emit(x *item, failed string, errno uint32) {
 	out.Start, out.RequestEnd, out.ResponseStart, out.End = e.start, e.requestEnd, e.replyStart, e.end
 	out.Capture, out.Error, out.Errno = e.capture, failed, errno
 	out.SetText(systemName, p.system)
+	out.Parent = e.parent
 	p.describe(out, e)
 	if e.batch > 1 { // a batch of one is none, by the conventions
 		out.SetInt(batchSize, int64(e.batch))

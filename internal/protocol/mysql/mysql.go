@@ -72,6 +72,7 @@ type memory struct {
 	items    pairing.Pool[exchange]
 	exchange protocol.Exchange
 	request  protocol.Request
+	carried  protocol.Carried
 	summary  []byte // texts of attributes, until the exchange has been handed over
 	status   []byte
 	codes    map[uint16]string // error codes that were seen

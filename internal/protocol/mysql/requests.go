@@ -192,6 +192,9 @@ func (p *parser) readSQL(e *exchange, b []byte, cut bool) {
 	}
 	if isSQL(b) {
 		p.read(e, b, cut)
+		if e.command.reply == replyResult && !cut { // what is prepared is executed again and again
+			e.parent, _ = protocol.CommentedParent(b)
+		}
 	} else if e.command.reply == replyResult {
 		e.moves = unknown
 	}

@@ -14,6 +14,7 @@ func Encryption() protocol.Protocol {
 		Name:       name,
 		Transports: protocol.Streams,
 		Preamble:   true,
+		Encloses:   true,
 		Detect:     detectEncryption,
 		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
 			return func(c *protocol.Session) protocol.Parser {

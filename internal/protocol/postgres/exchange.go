@@ -16,11 +16,12 @@ type exchange struct {
 	start, requestEnd, responseStart, end protocol.Stamp
 
 	id      protocol.ID
-	code    string // SQLSTATE of the error; empty: it is not known
-	command []byte // that the answer names; empty: none
-	rows    int64  // that the answer counts; -1: none
-	limit   int64  // rows that Execute asks for; 0: all
-	batch   int64  // statements of the simple query; 0: one
+	parent  protocol.TraceContext // that a comment carries
+	code    string                // SQLSTATE of the error; empty: it is not known
+	command []byte                // that the answer names; empty: none
+	rows    int64                 // that the answer counts; -1: none
+	limit   int64                 // rows that Execute asks for; 0: all
+	batch   int64                 // statements of the simple query; 0: one
 	capture protocol.Capture
 
 	executed  bool // there is an Execute, or a simple query: otherwise it is only prepared
@@ -148,6 +149,7 @@ func (p *parser) emitAs(e *exchange, failure string, errno uint32) {
 	out.Protocol, out.Initiator, out.Name = name, protocol.FromClient, name
 	out.Start, out.RequestEnd, out.ResponseStart, out.End = e.start, e.requestEnd, e.responseStart, e.end
 	out.Capture, out.Error, out.Errno = e.capture, failure, errno
+	out.Parent = e.parent
 	out.SetText(systemName, systemValue)
 	if len(p.database) > 0 {
 		out.SetText(namespace, p.database)

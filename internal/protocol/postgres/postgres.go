@@ -69,6 +69,7 @@ type memory struct {
 	keys      *protocol.Keys
 	limits    protocol.Limits
 	reader    *sqltext.Reader
+	carried   protocol.Carried // reused
 	names     names
 	buffers   framing.Pool
 	cycles    pairing.Pool[cycle]

@@ -82,12 +82,16 @@ func (p *parser) query(m *framing.Prefix) {
 	sql, _, whole := text(m.Body)
 	cut := !whole || m.Missing > 0
 	x := p.cycle(m)
+	var parent protocol.TraceContext
+	if !cut {
+		parent, _ = protocol.CommentedParent(sql)
+	}
 	var batch int64
 	for rest := sql; ; {
 		first, others, empty := sqltext.Split(sqltext.PostgreSQL, p.quoting, rest)
 		if !empty || batch == 0 && others == nil {
 			if batch++; batch <= maxStatements {
-				p.run(x, m, first, len(sql)-len(rest), cut && others == nil)
+				p.run(x, m, first, len(sql)-len(rest), cut && others == nil, &parent)
 			}
 		}
 		if rest = others; others == nil {
@@ -106,7 +110,7 @@ func (p *parser) query(m *framing.Prefix) {
 }
 
 // run adds a statement of a simple query, which begins so many bytes behind the query's beginning.
-func (p *parser) run(x *item, m *framing.Prefix, sql []byte, offset int, cut bool) {
+func (p *parser) run(x *item, m *framing.Prefix, sql []byte, offset int, cut bool, parent *protocol.TraceContext) {
 	s := p.read(sql, cut)
 	p.perform(&s)
 	if x == nil {
@@ -118,6 +122,11 @@ func (p *parser) run(x *item, m *framing.Prefix, sql []byte, offset int, cut boo
 	}
 	e := p.newExchange(&start)
 	e.statement, e.requestEnd, e.executed = s.text, m.Last, true
+	if parent.Valid() {
+		e.parent = *parent
+		p.memory.carried = protocol.Carried{Parent: *parent}
+		p.sink.Continue(e.id, &p.memory.carried)
+	}
 	e.lasting = string(s.text.Operation) == "BASE_BACKUP"
 	if cut {
 		e.capture = max(protocol.CaptureTruncated, p.loss)

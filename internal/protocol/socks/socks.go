@@ -15,6 +15,7 @@ func Protocol() protocol.Protocol {
 		Name:       "socks",
 		Transports: protocol.Streams,
 		Preamble:   true,
+		Encloses:   true,
 		Detect:     detect,
 		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
 			return func(c *protocol.Session) protocol.Parser {

@@ -17,6 +17,7 @@ func Protocol() protocol.Protocol {
 		Name:       name,
 		Transports: protocol.Streams,
 		Preamble:   true,
+		Encloses:   true,
 		Anywhere:   true,
 		Detect:     detect,
 		Start: func(*protocol.Settings) func(*protocol.Session) protocol.Parser {

@@ -143,7 +143,7 @@ func TestLogsBuilder(t *testing.T) {
 			allEventsCount := 0
 			defaultEventsCount++
 			allEventsCount++
-			lb.RecordSocketflowConnectionCloseEvent(ctx, timestamp, "client.address-val", 11, "error.type-val", "net.host.ip-val", "net.host.name-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, 25, 21, "socketflow.capture-val", "socketflow.connection.id-val", 29, 25, 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, 19, "socketflow.role.name-val", "socketflow.role.source-val", 28, 24, "socketflow.server.address.source-val", 26, 18.100000, []any{"socketflow.tls.client.next_protocols-item1", "socketflow.tls.client.next_protocols-item2"}, "tls.cipher-val", "tls.client.server_name-val", false, "tls.next_protocol-val", "tls.protocol.name-val", "tls.protocol.version-val", false)
+			lb.RecordSocketflowConnectionCloseEvent(ctx, timestamp, "client.address-val", 11, "error.type-val", "net.host.ip-val", "net.host.name-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.protocol.name-val", "net.protocol.version-val", "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.protocol.name-val", "network.protocol.version-val", "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, 25, 21, "socketflow.capture-val", "socketflow.connection.id-val", 29, 25, 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, 19, "socketflow.role.name-val", "socketflow.role.source-val", 28, 24, "socketflow.server.address.source-val", 26, 18.100000, []any{"socketflow.tls.client.next_protocols-item1", "socketflow.tls.client.next_protocols-item2"}, "tls.cipher-val", "tls.client.server_name-val", false, "tls.next_protocol-val", "tls.protocol.name-val", "tls.protocol.version-val", false)
 			defaultEventsCount++
 			allEventsCount++
 			lb.RecordSocketflowConnectionFailEvent(ctx, timestamp, "error.type-val", "net.host.ip-val", 13, "net.peer.ip-val", "net.peer.name-val", 13, "net.sock.family-val", "net.sock.host.addr-val", 18, "net.sock.peer.addr-val", 18, "net.transport-val", "network.local.address-val", 18, "network.peer.address-val", 17, "network.transport-val", "network.type-val", "server.address-val", 11, "socketflow.address.source-val", []any{"socketflow.attributes.truncated-item1", "socketflow.attributes.truncated-item2"}, "socketflow.capture-val", "socketflow.connection.id-val", 19.100000, "socketflow.end.by-val", "socketflow.end.how-val", 16, "socketflow.role.name-val", "socketflow.role.source-val", "socketflow.server.address.source-val", 26)
@@ -224,6 +224,12 @@ func TestLogsBuilder(t *testing.T) {
 					attrVal, ok = lr.Attributes().Get("net.peer.port")
 					assert.True(t, ok)
 					assert.EqualValues(t, 13, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("net.protocol.name")
+					assert.True(t, ok)
+					assert.Equal(t, "net.protocol.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("net.protocol.version")
+					assert.True(t, ok)
+					assert.Equal(t, "net.protocol.version-val", attrVal.Str())
 					attrVal, ok = lr.Attributes().Get("net.sock.family")
 					assert.True(t, ok)
 					assert.Equal(t, "net.sock.family-val", attrVal.Str())
@@ -254,6 +260,12 @@ func TestLogsBuilder(t *testing.T) {
 					attrVal, ok = lr.Attributes().Get("network.peer.port")
 					assert.True(t, ok)
 					assert.EqualValues(t, 17, attrVal.Int())
+					attrVal, ok = lr.Attributes().Get("network.protocol.name")
+					assert.True(t, ok)
+					assert.Equal(t, "network.protocol.name-val", attrVal.Str())
+					attrVal, ok = lr.Attributes().Get("network.protocol.version")
+					assert.True(t, ok)
+					assert.Equal(t, "network.protocol.version-val", attrVal.Str())
 					attrVal, ok = lr.Attributes().Get("network.transport")
 					assert.True(t, ok)
 					assert.Equal(t, "network.transport-val", attrVal.Str())
