@@ -147,8 +147,14 @@ func (p *parser) answered(id uint32) *entry {
 func (p *parser) replied(r *reply) {
 	in := &p.readers[protocol.FromServer]
 	r.end, r.capture = in.last, in.loss
+	if r.answers == nil { // the request may have come meanwhile
+		r.answers = p.answered(in.responseTo)
+	}
 	if x := r.answers; x != nil {
 		p.paired = true
+		if x.Value.replyStart.Time == 0 {
+			x.Value.replyStart = r.start
+		}
 		p.answer(x, &r.result)
 		return
 	}

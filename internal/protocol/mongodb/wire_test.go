@@ -96,6 +96,12 @@ func find(id uint32) string {
 	return ask(id, str("find", "orders"), sub("filter", str("status", secret)), i32("limit", 5))
 }
 
+// Writers are large: they are used again.
+var (
+	zlibWriter    = zlib.NewWriter(nil)
+	zstdWriter, _ = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+)
+
 // packed compresses a message.
 func packed(compressor byte, m string) string {
 	head, content := m[:headerBytes], []byte(m[headerBytes:])
@@ -107,13 +113,12 @@ func packed(compressor byte, m string) string {
 		out = snappy.Encode(nil, content)
 	case compressedZlib:
 		var b bytes.Buffer
-		w := zlib.NewWriter(&b)
-		_, _ = w.Write(content)
-		_ = w.Close()
+		zlibWriter.Reset(&b)
+		_, _ = zlibWriter.Write(content)
+		_ = zlibWriter.Close()
 		out = b.Bytes()
 	case compressedZstd:
-		w, _ := zstd.NewWriter(nil)
-		out = w.EncodeAll(content, nil)
+		out = zstdWriter.EncodeAll(content, nil)
 	}
 	little := binary.LittleEndian
 	b := []byte(head)
