@@ -28,7 +28,7 @@ func detect(s *protocol.Sample) protocol.Confidence {
 // judge judges bytes with which a call's transfer began.
 func judge(b []byte, d protocol.Direction) protocol.Confidence {
 	if len(b) < headerBytes {
-		if !mayBegin(b) {
+		if !mayBegin(b, d) {
 			return protocol.No
 		}
 		return protocol.NeedMore
@@ -61,14 +61,28 @@ func judge(b []byte, d protocol.Direction) protocol.Confidence {
 }
 
 // mayBegin judges a part of a header.
-func mayBegin(b []byte) bool {
-	var head [headerBytes]byte
-	n := copy(head[:], b)
-	length := binary.LittleEndian.Uint32(head[:])
-	if n >= 4 {
-		return length >= headerBytes+leastDocument && length <= maxMessage && (n < headerBytes || layouts[opcode(binary.LittleEndian.Uint32(head[12:]))] != nil)
+func mayBegin(b []byte, d protocol.Direction) bool {
+	if len(b) < 4 {
+		return true
 	}
-	return true
+	if length := binary.LittleEndian.Uint32(b); length < headerBytes+leastDocument || length > maxMessage {
+		return false
+	}
+	const responseTo, code = 8, 12
+	if d == protocol.FromClient && len(b) > responseTo && !bytes.HasPrefix([]byte{0, 0, 0, 0}, b[responseTo:min(len(b), code)]) {
+		return false
+	}
+	if len(b) <= code {
+		return true
+	}
+	for op, l := range layouts {
+		var whole [4]byte
+		binary.LittleEndian.PutUint32(whole[:], uint32(op))
+		if l.sentBy[d] && bytes.HasPrefix(whole[:], b[code:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // judgeReply judges what is behind the header of a reply.
