@@ -45,8 +45,8 @@ const (
 		startRecordingTraffic startSession startTrafficRecording stopRecordingTraffic stopTrafficRecording testDeprecation top transitionFromDedicatedConfigServer
 		transitionToDedicatedConfigServer unshardCollection untrackUnshardedCollection updateRole updateZoneKeyRange usersInfo
 		validateDBMetadata voteCommitIndexBuild waitForFailPoint whatsmyuri whatsmysni`
-	// withSecrets are those that drivers leave out of what they report, too, and those with passwords or keys in other elements.
-	withSecrets = `_mergeAuthzCollections authSchemaUpgrade authenticate copydb copydbgetnonce copydbsaslstart createUser getnonce oidcListKeys
+	// sensitive are those that drivers leave out of what they report, too, and those with passwords or keys in other elements.
+	sensitive = `_mergeAuthzCollections authSchemaUpgrade authenticate copydb copydbgetnonce copydbsaslstart createUser getnonce oidcListKeys
 		oidcRefreshKeys saslContinue saslStart setKMSCredentials updateUser`
 )
 
@@ -64,7 +64,7 @@ var commands = func() map[string]*command {
 	}
 	add(onCollections, command{collection: true})
 	add(onOthers, command{})
-	add(withSecrets, command{secret: true})
+	add(sensitive, command{secret: true})
 	return made
 }()
 

@@ -69,7 +69,7 @@ func mayBegin(b []byte, d protocol.Direction) bool {
 		return false
 	}
 	const responseTo, code = 8, 12
-	if d == protocol.FromClient && len(b) > responseTo && !bytes.HasPrefix([]byte{0, 0, 0, 0}, b[responseTo:min(len(b), code)]) {
+	if d == protocol.FromClient && len(b) > responseTo && len(bytes.Trim(b[responseTo:min(len(b), code)], "\x00")) > 0 {
 		return false
 	}
 	if len(b) <= code {

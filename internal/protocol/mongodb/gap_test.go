@@ -90,8 +90,6 @@ func TestReplySeenBeforeItsCommandIsPaired(t *testing.T) {
 
 func TestDemandLeavesValuesOut(t *testing.T) {
 	long := ask(1, str("find", "orders"), sub("filter", str("status", strings.Repeat("x", 5000))))
-	large := cursor(1, "firstBatch", 0)
-	_ = large
 	p, _ := play([]scene{c(long[:1000])}, protocol.Session{}, 0, nil)
 	if skip := p.Parser.Demand(client).Skip; skip < 3000 || skip > uint64(len(long)-1000) {
 		t.Errorf("%d bytes are skipped", skip)

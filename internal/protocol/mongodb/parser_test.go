@@ -181,6 +181,4 @@ func TestMalformedMessages(t *testing.T) {
 	check(t, []scene{c(find(1)), s(cursor(1, "firstBatch", 1)), c(strings.Replace(find(2), "\x02find", "\x55find", 1), find(3)), s(cursor(3, "firstBatch", 1))}, protocol.Session{}, []string{found + " returned_rows=1", found + " returned_rows=1"}, protocol.Malformed)
 	check(t, []scene{c(broken), s(cursor(1, "firstBatch", 1))}, protocol.Session{}, []string{`find orders returned_rows=1`}, protocol.Malformed)
 	check(t, []scene{c(find(1)), s(strings.Replace(answer(1, good), "\x01ok", "\x55ok", 1))}, protocol.Session{}, []string{found + " error=malformed_response"}, protocol.Malformed)
-	_, r := play([]scene{c(find(1)), s("HTTP/1.1 400 Bad Request\r\n\r\n")}, protocol.Session{}, 0, nil)
-	_ = r
 }

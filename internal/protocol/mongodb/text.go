@@ -134,29 +134,30 @@ func (t *writer) raw(w *walker) {
 		return
 	}
 	v, little := w.Value(), binary.LittleEndian
-	switch out := t.out; {
+	out := t.out
+	switch {
 	case w.kind == typeNull || w.kind == typeUndefined:
-		t.out = append(out, "null"...)
+		out = append(out, "null"...)
 	case (w.kind == typeString || w.kind == typeSymbol || w.kind == typeCode) && len(v) > 0 && !w.cut:
-		t.out = appendQuoted(out, v[:len(v)-1])
+		out = appendQuoted(out, v[:len(v)-1])
 	case w.kind == typeInt32 && len(v) == 4:
-		t.out = strconv.AppendInt(out, int64(int32(little.Uint32(v))), 10)
+		out = strconv.AppendInt(out, int64(int32(little.Uint32(v))), 10)
 	case w.kind == typeInt64 && len(v) == 8:
-		t.out = strconv.AppendInt(out, int64(little.Uint64(v)), 10)
+		out = strconv.AppendInt(out, int64(little.Uint64(v)), 10)
 	case w.kind == typeDouble && len(v) == 8:
-		t.out = strconv.AppendFloat(out, math.Float64frombits(little.Uint64(v)), 'g', -1, 64)
+		out = strconv.AppendFloat(out, math.Float64frombits(little.Uint64(v)), 'g', -1, 64)
 	case w.kind == typeBool && len(v) == 1:
-		t.out = strconv.AppendBool(out, v[0] != 0)
+		out = strconv.AppendBool(out, v[0] != 0)
 	case w.kind == typeObjectID && len(v) == 12:
-		t.out = append(hex.AppendEncode(append(out, `{"$oid": "`...), v), `"}`...)
+		out = append(hex.AppendEncode(append(out, `{"$oid": "`...), v), `"}`...)
 	case w.kind == typeDate && len(v) == 8:
-		t.out = append(strconv.AppendInt(append(out, `{"$date": `...), int64(little.Uint64(v)), 10), '}')
+		out = append(strconv.AppendInt(append(out, `{"$date": `...), int64(little.Uint64(v)), 10), '}')
 	case w.kind == typeRegex && !w.cut:
-		t.out = appendQuoted(append(out, `{"$regex": `...), v)
-		t.out = append(t.out, '}')
+		out = append(appendQuoted(append(out, `{"$regex": `...), v), '}')
 	default:
-		t.out = append(out, '?')
+		out = append(out, '?')
 	}
+	t.out = out
 	t.done()
 }
 
