@@ -327,7 +327,7 @@ func libraries(t testing.TB, pid int) []string {
 	found := map[string]bool{}
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	require.NoError(t, err)
-	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "grpc" || name == "mysql" || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
+	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "grpc" || name == "mysql" || name == "mongodb" || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
 		return []string{exe}
 	}
 	var all []string

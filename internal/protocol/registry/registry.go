@@ -9,6 +9,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 	"github.com/socketflow/socketflow/internal/protocol/memcached"
+	"github.com/socketflow/socketflow/internal/protocol/mongodb"
 	"github.com/socketflow/socketflow/internal/protocol/mysql"
 	"github.com/socketflow/socketflow/internal/protocol/postgres"
 	"github.com/socketflow/socketflow/internal/protocol/proxyproto"
@@ -24,6 +25,7 @@ var all = []func() protocol.Protocol{
 	postgres.Protocol,
 	mysql.Protocol,
 	memcached.Protocol,
+	mongodb.Protocol,
 	dns.Protocol,
 	tls.Protocol,
 }
