@@ -6,6 +6,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/dns"
+	"github.com/socketflow/socketflow/internal/protocol/fastcgi"
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 	"github.com/socketflow/socketflow/internal/protocol/memcached"
@@ -24,6 +25,7 @@ var all = []func() protocol.Protocol{
 	postgres.Protocol,
 	mysql.Protocol,
 	memcached.Protocol,
+	fastcgi.Protocol,
 	dns.Protocol,
 	tls.Protocol,
 }
