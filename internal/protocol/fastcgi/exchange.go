@@ -118,6 +118,8 @@ func (p *parser) begin(s *stream) {
 	e := p.open.Get(s.id)
 	if e != nil && e.Value.asked {
 		p.supersede(e)
+		answers := &p.streams[protocol.FromServer]
+		answers.stale = answers.have > 0 && (!answers.inBody() || answers.id == s.id)
 		e = nil
 	}
 	if e != nil && e.Value.arrived < s.first.Began { // it was there before the request was sent

@@ -65,7 +65,7 @@ func (p *parser) step(s *stream, c *protocol.Chunk, at int) (n int, ok bool) {
 	switch {
 	case s.have < headerBytes:
 		if s.have == 0 {
-			s.first = c.At(at)
+			s.first, s.stale = c.At(at), false
 		}
 		n = copy(s.header[s.have:], b)
 		if s.have += n; s.have < headerBytes {
@@ -161,7 +161,7 @@ func (p *parser) miss(s *stream, d protocol.Direction, n int, at *protocol.Stamp
 
 // of is the request that a record is about; nil: it is not known. A response may be seen before its request, if no request can have been missed.
 func (p *parser) of(s *stream, d protocol.Direction) *entry {
-	if s.id == 0 {
+	if s.id == 0 || s.stale {
 		return nil
 	}
 	e := p.open.Get(s.id)
@@ -196,7 +196,7 @@ func (p *parser) ended(s *stream, d protocol.Direction, last *protocol.Stamp) {
 	}
 	e := p.of(s, d)
 	if e == nil {
-		if s.kind == typeEnd && p.proven {
+		if s.kind == typeEnd && p.proven && !s.stale {
 			p.sink.Error(protocol.Unpaired)
 		}
 		return

@@ -105,19 +105,16 @@ func isEnd(b []byte) bool {
 // stream is how far a direction has been read.
 type stream struct {
 	record
-	header  [headerBytes]byte
-	have    int // bytes of the header
-	left    int // bytes of the body to come
-	rest    int // bytes of padding to come
-	body    [fixedBytes]byte
-	got     int  // bytes of body
-	torn    bool // a byte of the body is missing
-	lost    bool // where the next record begins is not known
-	unknown bool // requests or responses may have passed that were not seen
+	header [headerBytes]byte
+	have   int // bytes of the header
+	left   int // bytes of the body to come
+	rest   int // bytes of padding to come
+	body   [fixedBytes]byte
+	got    int  // bytes of body
+	torn   bool // a byte of the body is missing
+	lost   bool // where the next record begins is not known
+	stale  bool // the record that has begun is about a request that has ended
 }
-
-// between reports whether no record has begun.
-func (s *stream) between() bool { return s.have == 0 }
 
 // inBody reports whether the header of a record is known, and not all of the rest has come.
 func (s *stream) inBody() bool { return s.have == headerBytes }
