@@ -45,7 +45,7 @@ var question = []byte("FCGI_")
 
 // isQuestion reports whether bytes are GET_VALUES, as far as they go.
 func isQuestion(b []byte) bool {
-	header := [...]byte{version, typeAsk, 0, 0}
+	header := [...]byte{version, typeGetValues, 0, 0}
 	if !bytes.HasPrefix(header[:], b[:min(len(b), len(header))]) {
 		return false
 	}
@@ -59,7 +59,7 @@ func isQuestion(b []byte) bool {
 // judgeServer judges the first bytes of the answers, which may be those to a later request than the first.
 func judgeServer(b []byte) protocol.Confidence {
 	if len(b) < headerBytes {
-		if b[0] != version || len(b) > 1 && (b[1] < typeEnd || b[1] > typeOdd) {
+		if b[0] != version || len(b) > 1 && (b[1] < typeEnd || b[1] > typeUnknown) {
 			return protocol.No
 		}
 		return protocol.NeedMore

@@ -7,7 +7,7 @@ import (
 )
 
 func TestDetect(t *testing.T) {
-	begin, ask, ok := beginOf(1, responder, 1), rec(typeAsk, 0, pairs("FCGI_MAX_CONNS=")), answers(1, okText)
+	begin, ask, ok := beginOf(1, responder, 1), rec(typeGetValues, 0, pairs("FCGI_MAX_CONNS=")), answers(1, okText)
 	for name, x := range map[string]struct {
 		client, server   string
 		joined, reversed bool
@@ -27,7 +27,7 @@ func TestDetect(t *testing.T) {
 		"reserved bytes":                        {begin[:15] + "x", "", false, false, protocol.No},
 		"GET_VALUES":                            {ask, "", false, false, protocol.Certain},
 		"GET_VALUES, the first bytes":           {ask[:12], "", false, false, protocol.NeedMore},
-		"GET_VALUES of another name":            {rec(typeAsk, 0, pairs("MAX_CONNS=")), "", false, false, protocol.No},
+		"GET_VALUES of another name":            {rec(typeGetValues, 0, pairs("MAX_CONNS=")), "", false, false, protocol.No},
 		"server first":                          {"", ok, false, false, protocol.No},
 		"joined, the server first":              {"", ok, true, false, protocol.NeedMore},
 		"joined, the end of a response":         {"", endOf(1, 0, 0), true, false, protocol.Strong},

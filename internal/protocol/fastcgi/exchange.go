@@ -264,8 +264,8 @@ func (p *parser) putOwn(out *protocol.Exchange, x *request) {
 		out.SetInt(first+appStatus, int64(int32(x.app)))
 	}
 	if x.status != 0 {
-		p.memory.target = append(p.memory.target[:0], statusName(x.status)...)
-		out.SetText(first+protocolStatus, p.memory.target)
+		p.memory.status = append(p.memory.status[:0], statusName(x.status)...)
+		out.SetText(first+protocolStatus, p.memory.status)
 	}
 	if x.stderr != 0 {
 		out.SetInt(first+stderrSize, int64(min(x.stderr, 1<<62)))

@@ -64,7 +64,8 @@ type memory struct {
 	begun    protocol.Request
 	target   []byte // of a request without REQUEST_URI
 	field    []byte // name of a header field
-	script   []byte // attributes, until the exchange has been handed over
+	script   []byte // attributes, until the exchange has been handed over, as is status
+	status   []byte
 }
 
 // defaultHead bounds parameters, and heads of responses, if the settings do not.

@@ -13,9 +13,9 @@ import (
 var fragments = []string{
 	get(1, "/a"), get(2, "/b"), asks(3, nginxParams...), beginOf(1, responder, 0), beginOf(2, filter, 1), beginOf(4, authorizer, 1), beginOf(5, 9, 1),
 	rec(typeParams, 1, pairs("REQUEST_METHOD=GET")), rec(typeParams, 2, "\xff\xff\xff\xff\x7f"), rec(typeParams, 1, ""), rec(typeStdin, 1, "x"), rec(typeStdin, 1, ""),
-	rec(typeStdin, 2, ""), rec(typeData, 2, ""), rec(typeAbort, 1, ""), rec(typeAsk, 0, pairs("FCGI_MAX_CONNS=")),
+	rec(typeStdin, 2, ""), rec(typeData, 2, ""), rec(typeAbort, 1, ""), rec(typeGetValues, 0, pairs("FCGI_MAX_CONNS=")),
 	answers(1, okText), answers(2, "Status: 500 x\n\n"), rec(typeStdout, 1, "Status"), rec(typeStdout, 1, ": 404\r\n\r\n"), rec(typeStderr, 1, "oh"), endOf(1, 1, 0), endOf(2, 0, 2),
-	rec(typeAnswer, 0, ""), rec(typeOdd, 0, "12345678"), "\x01\x06\x00\x01\xff\xff\xff\x00", "\x01\x05\x00\x01\xff\xff\xff\x00", strings.Repeat("x", 600), "\x01\x01", "\x02",
+	rec(typeValues, 0, ""), rec(typeUnknown, 0, "12345678"), "\x01\x06\x00\x01\xff\xff\xff\x00", "\x01\x05\x00\x01\xff\xff\xff\x00", strings.Repeat("x", 600), "\x01\x01", "\x02",
 }
 
 // FuzzParser gives the parser arbitrary operations: the first byte selects the operation, the second its size.

@@ -8,17 +8,17 @@ import (
 
 // Types of records (specification, 8).
 const (
-	typeBegin  = 1
-	typeAbort  = 2
-	typeEnd    = 3
-	typeParams = 4
-	typeStdin  = 5
-	typeStdout = 6
-	typeStderr = 7
-	typeData   = 8
-	typeAsk    = 9  // GET_VALUES
-	typeAnswer = 10 // GET_VALUES_RESULT
-	typeOdd    = 11 // UNKNOWN_TYPE
+	typeBegin     = 1
+	typeAbort     = 2
+	typeEnd       = 3
+	typeParams    = 4
+	typeStdin     = 5
+	typeStdout    = 6
+	typeStderr    = 7
+	typeData      = 8
+	typeGetValues = 9
+	typeValues    = 10 // GET_VALUES_RESULT
+	typeUnknown   = 11 // UNKNOWN_TYPE
 )
 
 const (
@@ -48,9 +48,9 @@ func readHeader(b []byte, d protocol.Direction) (r record, ok bool) {
 		ok = d == protocol.FromServer && r.id != 0 && r.length == fixedBytes
 	case typeStdout, typeStderr:
 		ok = d == protocol.FromServer && r.id != 0
-	case typeAsk:
+	case typeGetValues:
 		ok = d == protocol.FromClient && r.id == 0
-	case typeAnswer, typeOdd:
+	case typeValues, typeUnknown:
 		ok = d == protocol.FromServer && r.id == 0
 	}
 	return r, ok && b[0] == version
