@@ -31,6 +31,7 @@ const fastcgiSecret = "correct-horse-battery-staple"
 // nginxOfFastCGI hands requests on to PHP-FPM over TCP and over a Unix socket, and to a responder in C on connections that it keeps.
 const nginxOfFastCGI = `
 daemon off;
+user root;
 pid nginx.pid;
 worker_processes 1;
 error_log stderr;
