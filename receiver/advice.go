@@ -24,8 +24,8 @@ func adviceOn(path, key string, known []string) string {
 	if near := nearest(key, known); near != "" {
 		return "unknown key; write " + near
 	}
-	if elsewhere := pathsTo(key); len(elsewhere) == 1 {
-		return "unknown key; write " + elsewhere[0]
+	if elsewhere := pathsTo(key); len(elsewhere) == 1 || len(elsewhere) == 2 {
+		return "unknown key; write " + strings.Join(elsewhere, " or ")
 	}
 	return fmt.Sprintf("unknown key; known: %s", listed(known))
 }

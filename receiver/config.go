@@ -59,7 +59,7 @@ type Config struct {
 	Transports []Transport `mapstructure:"transports"`
 
 	// Protocols are the protocols whose requests become spans: "http" (HTTP/1, HTTP/2 and gRPC), "redis", "postgresql",
-	// "mysql" (and MariaDB), "memcached", "mongodb" and "dns"; and "tls", whose hellos are read. It is a list of names, or a map from names to what can be configured of each. Those that are not named are not
+	// "mysql" (and MariaDB), "memcached", "mongodb", "fastcgi" and "dns"; and "tls", whose hellos are read. It is a list of names, or a map from names to what can be configured of each. Those that are not named are not
 	// parsed. An empty list means connections only: no payload is captured. Default: all.
 	Protocols ProtocolsConfig `mapstructure:"protocols"`
 

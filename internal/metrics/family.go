@@ -12,7 +12,7 @@ type Family struct {
 	Instruments []Instrument
 
 	server  bool // series have server.address and server.port
-	version bool // series have network.protocol.version
+	version bool // series have network.protocol.version, and network.protocol.name if it is not usualProtocol
 
 	graph    bool // exchanges are edges of the service graph
 	database bool // to a database
@@ -117,5 +117,9 @@ const (
 	serverAddress   = string(semconv.ServerAddressKey)
 	serverPort      = string(semconv.ServerPortKey)
 	httpRoute       = string(semconv.HTTPRouteKey)
+	protocolName    = string(semconv.NetworkProtocolNameKey)
 	protocolVersion = string(semconv.NetworkProtocolVersionKey)
 )
+
+// usualProtocol is that of the metrics of HTTP where they do not say which (semantic conventions, network.protocol.name).
+const usualProtocol = "http"

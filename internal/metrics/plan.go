@@ -98,7 +98,7 @@ func (p *plan) appendKey(key []byte, f *Family, x *protocol.Exchange) []byte {
 	key = appendText(key, x.Error)
 	key = binary.AppendUvarint(key, uint64(x.Errno))
 	if f.version {
-		key = appendText(key, x.Version)
+		key = appendText(appendText(key, x.Protocol), x.Version)
 	}
 	return key
 }
@@ -190,6 +190,9 @@ func (p *plan) attributesOf(f *Family, x *protocol.Exchange, o *Options) (all []
 		add(errorType, x.Error)
 	}
 	if f.version {
+		if x.Protocol != usualProtocol {
+			add(protocolName, x.Protocol)
+		}
 		add(protocolVersion, x.Version)
 	}
 	return all

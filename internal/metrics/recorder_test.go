@@ -39,6 +39,10 @@ func TestSeriesHaveTheAttributesOfTheConventions(t *testing.T) {
 			calling(p), get(200, func(x *protocol.Exchange) { x.Errno = 104 }),
 			"7 http.client.request.duration http.request.method=GET http.response.status_code=200 error.type=E104 network.protocol.version=1.1 server.address=10.0.0.1 server.port=8080",
 		},
+		"HTTP that is carried by another protocol": {
+			serving(p), get(200, func(x *protocol.Exchange) { x.Protocol, x.Version = "fastcgi", "" }),
+			"7 http.server.request.duration http.request.method=GET http.response.status_code=200 network.protocol.name=fastcgi",
+		},
 		"gRPC server": {serving(p), call("shop.Cart/Add"), "7 rpc.server.call.duration rpc.system.name=grpc rpc.method=shop.Cart/Add"},
 		"gRPC client": {
 			calling(p), call("shop.Cart/Add"),

@@ -11,12 +11,14 @@ func (m *Message) Fill(x *protocol.Exchange) {
 	p := m.pool
 	p.out = p.out[:0]
 	x.Reset(p.settings.Keys)
-	x.Protocol, x.Version = protocolName, m.version
+	x.Protocol, x.Version = p.protocol, m.version
 	x.Start, x.RequestEnd, x.ResponseStart, x.End = m.Start, m.RequestEnd, m.ResponseStart, m.End
 	x.Parent = m.parentContext()
 	l := m.locate()
 	m.putForwarded(x, &l)
-	x.Server, x.ServerPort = p.names.host(l.host), l.port
+	if !p.gateway || m.session.Side == protocol.Server {
+		x.Server, x.ServerPort = p.names.host(l.host), l.port
+	}
 	if m.isGRPC {
 		m.fillGRPC(x)
 	} else {
@@ -45,7 +47,7 @@ func (m *Message) fillHTTP(x *protocol.Exchange, l *location) {
 	}
 	side := m.session.Side
 	m.nameRoute(x, l)
-	if side == protocol.Server {
+	if side == protocol.Server || p.gateway {
 		m.writeServerURL(x, l)
 	} else {
 		from := len(p.out)

@@ -90,6 +90,8 @@ type Pool struct {
 	methods   methodNames
 	routes    routes
 	forwarded bool // what proxies say counts
+	protocol  string
+	gateway   bool // see NewGatewayPool
 
 	propagation propagation
 	carried     protocol.Carried // see Message.Continue
@@ -102,8 +104,19 @@ type Pool struct {
 // NewPool returns a pool for conversations with these settings, whose Config is a *Config.
 func NewPool(settings *protocol.Settings) *Pool {
 	config := settings.Config.(*Config)
-	p := &Pool{settings: settings, methods: newMethodNames(config), routes: newRoutes(config), forwarded: config.Forwarded, propagation: newPropagation(config.Propagators)}
+	p := &Pool{
+		settings: settings, methods: newMethodNames(config), routes: newRoutes(config), forwarded: config.Forwarded, propagation: newPropagation(config.Propagators),
+		protocol: protocolName,
+	}
 	p.request, p.response = newWanted(&config.Headers, settings.Redaction)
+	return p
+}
+
+// NewGatewayPool returns a pool for requests that a web server hands on in another protocol, as CGI defines them. Their Keys begin with those of HTTP. Whom the client
+// has asked is the web server, so a span of that has the address of who it asks; and the URL is in parts at both ends, because it is not that server's.
+func NewGatewayPool(settings *protocol.Settings, protocolName string) *Pool {
+	p := NewPool(settings)
+	p.protocol, p.gateway = protocolName, true
 	return p
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/dns"
+	"github.com/socketflow/socketflow/internal/protocol/fastcgi"
 	"github.com/socketflow/socketflow/internal/protocol/http/http1"
 	"github.com/socketflow/socketflow/internal/protocol/http/http2"
 	"github.com/socketflow/socketflow/internal/protocol/memcached"
@@ -26,6 +27,7 @@ var all = []func() protocol.Protocol{
 	mysql.Protocol,
 	memcached.Protocol,
 	mongodb.Protocol,
+	fastcgi.Protocol,
 	dns.Protocol,
 	tls.Protocol,
 }
