@@ -26,7 +26,7 @@ CAUSALITYFLAGS ?=
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
-	receiver/internal/metadata receiver/internal/metadatatest packaging/grafana/socketflow.json
+	receiver/internal/metadata receiver/internal/metadatatest packaging/grafana/socketflow.json docs/config.schema.json docs/all-keys.yaml
 
 .PHONY: help
 help: ## list the targets
@@ -113,11 +113,12 @@ lint: ## golangci-lint, and whether go.mod is tidy
 	cd $(INTEGRATION) && go mod tidy -diff
 
 .PHONY: generate
-generate: ## regenerate the kernel programs, the component metadata and the dashboard, from bpf/, metadata.yaml and a table
+generate: ## regenerate the kernel programs, the component metadata, the dashboard, and the schema of the configuration
 	.ci/deps generate
 	BPF2GO_CFLAGS="-I/usr/include/$$(uname -m)-linux-gnu" go generate ./bpf
 	go generate ./receiver
 	cd $(INTEGRATION) && go run ./dashboard/generate
+	cd $(INTEGRATION) && go run ./configschema/generate
 
 .PHONY: check-generate
 check-generate: generate ## fail if what is generated differs from what is committed
@@ -138,7 +139,7 @@ cross: ## vet for the other systems, and build what ships for linux/arm64
 
 .PHONY: validate-examples
 validate-examples: build ## have the collector check every example
-	@for example in examples/*.yaml examples/*/collector.yaml; do \
+	@for example in examples/*.yaml examples/*/collector.yaml docs/all-keys.yaml; do \
 		echo "$$example"; \
 		./$(COLLECTOR) validate --config "$$example"; \
 	done

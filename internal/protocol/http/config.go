@@ -23,7 +23,7 @@ type Config struct {
 	Routes []string `mapstructure:"routes"`
 
 	// Propagators are the forms in which requests may name the trace that they belong to: tracecontext (W3C), b3 (single and multiple fields),
-	// jaeger, datadog, xray, gcp. If a request has several, the first of the list counts. An empty list: none. Default (nil): all, in this order.
+	// jaeger, datadog, xray, gcp, skywalking. If a request has several, the first of the list counts. An empty list: none. Default (nil): all, in this order.
 	Propagators []string `mapstructure:"propagators"`
 
 	// Forwarded makes Forwarded, X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host give client.address, url.scheme and
