@@ -67,7 +67,7 @@ func TestChartOptions(t *testing.T) {
 		{"{}", kubernetes, "/sys/kernel/tracing", true},
 		{"tracefs: false", kubernetes, "/sys/kernel/tracing", false},
 		{"{}", kubernetes, "privileged: true", false},
-		{"{}", kubernetes, "hostNetwork:", false},
+		{"{}", kubernetes, "hostNetwork: true", false},
 		{"config: {processors: {batch: null}}", kubernetes, "send_batch_size", false},
 		{"serviceAccount: {create: false}", kubernetes, "kind: ServiceAccount", false},
 		{"serviceAccount: {create: false}", kubernetes, "serviceAccountName: default", true},
