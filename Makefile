@@ -86,6 +86,10 @@ check: ## what this host and these privileges allow, hook by hook
 release: ## socketflow-check as static programs for linux/amd64 and arm64, with checksums: _build/release
 	.ci/release
 
+.PHONY: packages
+packages: ## deb and rpm packages of the collector for amd64 and arm64, with bills of materials: _build/packages (minutes)
+	.ci/packages
+
 .PHONY: bench
 bench: build ## what observing costs, as ratios (less than half an hour; BENCHFLAGS="-only data,replay" measures less)
 	.ci/deps bench
