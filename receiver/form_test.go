@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,7 @@ type place struct {
 
 func places(of reflect.Type, path []string) (all []place) {
 	for _, k := range keyedOf(of) {
-		at := append(path[:len(path):len(path)], k.key)
+		at := slices.Concat(path, []string{k.key})
 		if k.key == protocolsKey && len(path) == 0 {
 			continue // their configurations are places of their own
 		}

@@ -87,7 +87,7 @@ func TestExamplesAndDocuments(t *testing.T) {
 		require.NoError(t, err)
 		require.NotEmpty(t, names, pattern)
 		for _, name := range names {
-			text, err := os.ReadFile(name) //nolint:gosec // a file of the repository
+			text, err := os.ReadFile(name)
 			require.NoError(t, err)
 			assert.NoError(t, file.Validate(parsed(t, text)), name)
 		}
@@ -122,7 +122,7 @@ func documentBlocks(t *testing.T) map[string]string {
 		names, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
 		for _, name := range names {
-			text, err := os.ReadFile(name) //nolint:gosec // a file of the repository
+			text, err := os.ReadFile(name)
 			require.NoError(t, err)
 			for i, found := range yamlBlock.FindAllSubmatch(text, -1) {
 				blocks[fmt.Sprintf("%s, block %d", name, i+1)] = string(found[1])
