@@ -26,7 +26,7 @@ CAUSALITYFLAGS ?=
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
 GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
-	receiver/internal/metadata receiver/internal/metadatatest packaging/grafana/socketflow.json
+	receiver/internal/metadata receiver/internal/metadatatest packaging/grafana/socketflow.json docs/config.schema.json docs/all-keys.yaml
 
 .PHONY: help
 help: ## list the targets
@@ -52,6 +52,8 @@ jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1
 test: deps ## all tests with the race detector; those that need root say so and skip without it
 	go test -race $(TESTFLAGS) ./...
 	cd $(INTEGRATION) && go test -race $(TESTFLAGS) ./...
+	@# They read files outside of their module, of which Go's cache of results does not know when they change.
+	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) ./configschema ./dashboard ./documents
 	@# 14,000 connections a second are too many for the race detector, under which this test does fewer.
 	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) -run='^TestNothingIsLostUnderLoad$$' ./receiver
 
@@ -84,6 +86,10 @@ check: ## what this host and these privileges allow, hook by hook
 release: ## socketflow-check as static programs for linux/amd64 and arm64, with checksums: _build/release
 	.ci/release
 
+.PHONY: packages
+packages: ## deb and rpm packages of the collector for amd64 and arm64, with bills of materials: _build/packages (minutes)
+	.ci/packages
+
 .PHONY: bench
 bench: build ## what observing costs, as ratios (less than half an hour; BENCHFLAGS="-only data,replay" measures less)
 	.ci/deps bench
@@ -113,11 +119,12 @@ lint: ## golangci-lint, and whether go.mod is tidy
 	cd $(INTEGRATION) && go mod tidy -diff
 
 .PHONY: generate
-generate: ## regenerate the kernel programs, the component metadata and the dashboard, from bpf/, metadata.yaml and a table
+generate: ## regenerate the kernel programs, the component metadata, the dashboard, and the schema of the configuration
 	.ci/deps generate
 	BPF2GO_CFLAGS="-I/usr/include/$$(uname -m)-linux-gnu" go generate ./bpf
 	go generate ./receiver
 	cd $(INTEGRATION) && go run ./dashboard/generate
+	cd $(INTEGRATION) && go run ./configschema/generate
 
 .PHONY: check-generate
 check-generate: generate ## fail if what is generated differs from what is committed
@@ -138,7 +145,7 @@ cross: ## vet for the other systems, and build what ships for linux/arm64
 
 .PHONY: validate-examples
 validate-examples: build ## have the collector check every example
-	@for example in examples/*.yaml examples/*/collector.yaml; do \
+	@for example in examples/*.yaml examples/*/collector.yaml docs/all-keys.yaml; do \
 		echo "$$example"; \
 		./$(COLLECTOR) validate --config "$$example"; \
 	done

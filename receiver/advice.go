@@ -14,6 +14,7 @@ var renamed = map[string]string{
 	"process_command_line": "is gone; write resource_attributes: {process.command_args: {enabled: true}}",
 	"payload::run_limit":   "is burst_limit now; write payload: {burst_limit: …}",
 	"events":               "is not here; write connection_records: [open, close, fail]",
+	"resource_attributes::process.command_line": "is not here; write process.command_args",
 }
 
 // adviceOn says what to write instead of a key that is unknown at a path, where others are known.
@@ -53,13 +54,32 @@ func pathsIn(of reflect.Type, key, path string) (paths []string) {
 }
 
 // nearest is the known key that a written one is taken to mean, "" if there is none: the only one that begins like it, or one that is at
-// most one change per four bytes apart. Case, and what separates words, does not matter.
+// most one change per four bytes apart, or the only one that it abbreviates. Case, and what separates words, does not matter. A namespace that
+// both have (process.) makes no key nearer than another of it.
 func nearest(written string, known []string) (near string) {
-	plain := strings.NewReplacer("-", "", "_", "", ".", "").Replace
-	from := strings.ToLower(plain(written))
+	written = strings.ToLower(written)
+	if dot := strings.LastIndexByte(written, '.'); dot >= 0 {
+		namespace := written[:dot+1]
+		var within []string
+		for _, key := range known {
+			if rest, found := strings.CutPrefix(key, namespace); found {
+				within = append(within, rest)
+			}
+		}
+		if within != nil {
+			if near = nearest(written[dot+1:], within); near == "" {
+				near = abbreviated(written[dot+1:], within)
+			}
+			if near != "" {
+				return namespace + near
+			}
+			return ""
+		}
+	}
+	from := withoutSeparators(written)
 	var longer []string
 	for _, key := range known {
-		if strings.HasPrefix(plain(key), from) {
+		if strings.HasPrefix(withoutSeparators(key), from) {
 			longer = append(longer, key)
 		}
 	}
@@ -68,11 +88,36 @@ func nearest(written string, known []string) (near string) {
 	}
 	least := len(from)/4 + 1
 	for _, key := range known {
-		if n := distance(from, plain(key)); n < least {
+		if n := distance(from, withoutSeparators(key)); n < least {
 			least, near = n, key
 		}
 	}
 	return near
+}
+
+var withoutSeparators = strings.NewReplacer("-", "", "_", "", ".", "").Replace
+
+// abbreviated is the only known key that begins with the same letter as an abbreviation and has its letters in this order, "" if there is none.
+func abbreviated(short string, known []string) string {
+	var found []string
+	for _, key := range known {
+		rest := withoutSeparators(short)
+		if rest == "" || rest[0] != key[0] {
+			continue
+		}
+		for i := 0; i < len(key) && rest != ""; i++ {
+			if key[i] == rest[0] {
+				rest = rest[1:]
+			}
+		}
+		if rest == "" {
+			found = append(found, key)
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0]
 }
 
 // distance is how many bytes have to be changed, added or removed to make one text of another (Levenshtein).

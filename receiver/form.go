@@ -3,8 +3,10 @@ package receiver
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,14 +17,42 @@ import (
 
 // form checks what was written for a configuration against its types, before the collector reads it: keys that are unknown, and values
 // of another kind. The collector's own errors name Go types, and it reads 10 as a duration of 10ns.
-type form struct{ errs []error }
-
-// checkForm reports everything that is wrong with what was written for a type at a path.
-func checkForm(written any, of reflect.Type, path string) error {
-	var f form
-	f.check(written, of, path)
-	return errors.Join(f.errs...)
+type form struct {
+	errs []error
+	// doubtful are numbers and truth values where text is wanted, by their paths. They are right if they come from the environment, where
+	// everything is text: the collector knows how they were written, and this check does not.
+	doubtful map[string]error
 }
+
+// checkForm reports everything that is wrong with what was written for a type at a path. The form is for explain.
+func checkForm(written any, of reflect.Type, path string) (*form, error) {
+	f := &form{doubtful: map[string]error{}}
+	f.check(written, of, path)
+	return f, errors.Join(f.errs...)
+}
+
+// explain puts the form's errors in the place of the collector's own, where that one is about a doubtful value. The collector writes the path
+// of a value within what it reads as 'trace.observed_networks[0]'; the form's paths have what it reads at base.
+func (f *form) explain(err error, base string) error {
+	if err == nil {
+		return nil
+	}
+	var errs []error
+	for _, path := range slices.Sorted(maps.Keys(f.doubtful)) {
+		theirs := index.ReplaceAllString(strings.TrimPrefix(path, base), "[$1]")
+		theirs = strings.ReplaceAll(strings.TrimPrefix(theirs, "::"), "::", ".")
+		if strings.Contains(err.Error(), "'"+theirs+"'") {
+			errs = append(errs, f.doubtful[path])
+		}
+	}
+	if errs == nil {
+		return err
+	}
+	return errors.Join(errs...)
+}
+
+// index is a place in a list, within a path.
+var index = regexp.MustCompile(`::(\d+)`)
 
 // reader is a type that reads what was written for it.
 type reader interface{ read(written any) error }
@@ -161,15 +191,32 @@ func (f *form) number(written any, path string) {
 	}
 }
 
-// text refuses what is no text where one of some words is wanted: YAML makes numbers and truth values of some. Any other text is left
-// to the collector, which knows how it was written.
+// text refuses what is no text. YAML makes numbers and truth values of some words, of which choices have none.
 func (f *form) text(written any, of reflect.Type, path string) {
-	_, isText := written.(string)
-	words := choices[of]
-	if isText || words == nil || reflect.TypeOf(written).Kind() == reflect.String {
-		return
+	switch reflect.TypeOf(written).Kind() {
+	case reflect.String:
+	case reflect.Map, reflect.Slice:
+		f.add(path, "write "+wantedText(of, "")+", not "+shown(written))
+	default:
+		message := fmt.Sprintf("write %s, not %s", wantedText(of, shown(written)), shown(written))
+		if choices[of] != nil {
+			f.add(path, message)
+			return
+		}
+		f.doubtful[path] = fmt.Errorf("%s: %s", path, message)
 	}
-	f.add(path, fmt.Sprintf("write %s, not %s", quoted(words), shown(written)))
+}
+
+// wantedText is what to write where text is wanted.
+func wantedText(of reflect.Type, written string) string {
+	switch words := choices[of]; {
+	case words != nil:
+		return quoted(words)
+	case written != "":
+		return "text; in quotation marks it is: " + strconv.Quote(written)
+	default:
+		return "text"
+	}
 }
 
 // keyed is a key of a struct, and the type of its value.

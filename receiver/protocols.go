@@ -23,7 +23,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	keys := conf.ToStringMap()
 	var chosen ProtocolsConfig
 	protocols, found := keys[protocolsKey]
-	err := checkForm(keys, reflect.TypeFor[Config](), "")
+	written, err := checkForm(keys, reflect.TypeFor[Config](), "")
 	if found {
 		var wrong error
 		chosen, wrong = readProtocols(protocols)
@@ -40,7 +40,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	leaveDefaults(rest)
 	type plain Config // without this method
 	if err := rest.Unmarshal((*plain)(c)); err != nil {
-		return err
+		return written.explain(err, "")
 	}
 	if found {
 		c.Protocols = chosen
@@ -84,13 +84,15 @@ func readProtocols(value any) (ProtocolsConfig, error) {
 		if _, none := config.(*struct{}); none && len(settings) > 0 {
 			return fmt.Errorf("%s::%s: nothing can be configured of it; write %s: {}", protocolsKey, name, name)
 		}
-		if err := checkForm(settings, reflect.TypeOf(config).Elem(), join(protocolsKey, name)); err != nil {
+		path := join(protocolsKey, name)
+		written, err := checkForm(settings, reflect.TypeOf(config).Elem(), path)
+		if err != nil {
 			return err
 		}
 		part := confmap.NewFromStringMap(settings)
 		leaveDefaults(part)
 		if err := part.Unmarshal(config); err != nil {
-			return fmt.Errorf("%s::%s: %w", protocolsKey, name, err)
+			return written.explain(fmt.Errorf("%s: %w", path, err), path)
 		}
 		chosen[name] = config
 		return nil

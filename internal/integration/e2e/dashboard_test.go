@@ -9,17 +9,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/integration/dashboard"
-	"github.com/socketflow/socketflow/internal/testenv"
 )
 
 // TestDashboardAnswers: each of its queries has an answer, after some of everything has happened.
@@ -56,17 +52,5 @@ func TestDashboardAnswers(t *testing.T) {
 			}
 			return err
 		})
-	}
-}
-
-// TestAlertRules are what promtool finds them to be.
-func TestAlertRules(t *testing.T) {
-	promtool := testenv.NeedProgram(t, "prometheus", "promtool")
-	rules := filepath.Join(root, "packaging", "prometheus")
-	for _, arguments := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
-		cmd := exec.Command(promtool, arguments...)
-		cmd.Dir = rules
-		text, err := cmd.CombinedOutput()
-		assert.NoError(t, err, string(text))
 	}
 }

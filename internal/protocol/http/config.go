@@ -23,7 +23,7 @@ type Config struct {
 	Routes []string `mapstructure:"routes"`
 
 	// Propagators are the forms in which requests may name the trace that they belong to: tracecontext (W3C), b3 (single and multiple fields),
-	// jaeger, datadog, xray, gcp. If a request has several, the first of the list counts. An empty list: none. Default (nil): all, in this order.
+	// jaeger, datadog, xray, gcp, skywalking. If a request has several, the first of the list counts. An empty list: none. Default (nil): all, in this order.
 	Propagators []string `mapstructure:"propagators"`
 
 	// Forwarded makes Forwarded, X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host give client.address, url.scheme and
@@ -40,7 +40,7 @@ func (c *Config) Validate() error {
 	for i, method := range c.KnownMethods {
 		switch upper := strings.ToUpper(method); {
 		case len(method) > maxMethod || !httpguts.ValidHeaderFieldName(method): // both are tokens (RFC 9110, 9.1 and 5.1)
-			errs = append(errs, fmt.Errorf("known_methods: %q is no method of at most %d bytes", method, maxMethod))
+			errs = append(errs, fmt.Errorf("known_methods: %q is no method; write one of at most %d bytes, such as GET or PROPFIND", method, maxMethod))
 		case method != upper: // no registered method has a lower-case letter
 			errs = append(errs, fmt.Errorf("known_methods: methods are case-sensitive; write %q, not %q", upper, method))
 		case slices.Index(c.KnownMethods, method) < i:
@@ -107,7 +107,7 @@ func headerNames(key string, names []string) error {
 		case strings.Contains(name, "*"): // allowed in names (RFC 9110, 5.1), and in none that is registered
 			errs = append(errs, fmt.Errorf("%s: %q is a pattern; write the whole name of each header field", key, name))
 		case !httpguts.ValidHeaderFieldName(name):
-			errs = append(errs, fmt.Errorf("%s: %q is no name of a header field", key, name))
+			errs = append(errs, fmt.Errorf("%s: %q is no name of a header field; write one such as x-request-id", key, name))
 		}
 		if slices.IndexFunc(names, func(other string) bool { return strings.EqualFold(name, other) }) < i {
 			errs = append(errs, fmt.Errorf("%s: %q is listed twice, the case of letters does not matter; write it once", key, name))

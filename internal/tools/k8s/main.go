@@ -1,7 +1,8 @@
-// Command k8s checks Kubernetes manifests: every field by the API's types, that what they name is there, and that the pods
+// Command k8s checks Kubernetes manifests, and those that a Helm chart makes: every field by the API's types, that what they name is there, and that the pods
 // have the privileges of a systemd unit and no more.
 //
 //	go run . -unit otelcol-socketflow.service -config collector.yaml manifest.yaml...
+//	go run . -unit otelcol-socketflow.service -chart packaging/helm/socketflow -configs folder
 package main
 
 import (
@@ -13,8 +14,16 @@ import (
 func main() {
 	unit := flag.String("unit", "", "the systemd `unit` whose capabilities the pods are to have")
 	config := flag.String("config", "", "the `file` to which the collector's configuration is written")
+	chart := flag.String("chart", "", "the `folder` of a Helm chart, which is rendered with its own values and with those in its folder ci")
+	configs := flag.String("configs", "", "the `folder` to which the collector's configurations in the chart are written")
 	flag.Parse()
-	if err := run(*unit, *config, flag.Args()); err != nil {
+	var err error
+	if *chart != "" {
+		err = runChart(*unit, *chart, *configs)
+	} else {
+		err = run(*unit, *config, flag.Args())
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "k8s:", err)
 		os.Exit(1)
 	}
@@ -45,4 +54,12 @@ func run(unitFile, configFile string, manifests []string) error {
 		return nil
 	}
 	return os.WriteFile(configFile, []byte(all.collectorConfig()), 0o600)
+}
+
+func runChart(unitFile, chart, folder string) error {
+	unit, err := os.ReadFile(unitFile) //nolint:gosec // named by who runs this
+	if err != nil {
+		return err
+	}
+	return checkChart(chart, capabilities(string(unit)), folder)
 }

@@ -9,6 +9,7 @@ import (
 
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
+	rbac "k8s.io/api/rbac/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -19,6 +20,8 @@ type objects struct {
 	accounts   []core.ServiceAccount
 	configs    []core.ConfigMap
 	daemons    []apps.DaemonSet
+	roles      []rbac.ClusterRole
+	bindings   []rbac.ClusterRoleBinding
 }
 
 var (
@@ -44,6 +47,10 @@ func (o *objects) decode(manifest []byte) error {
 			err = add(&o.configs, document)
 		case "apps/v1 DaemonSet":
 			err = add(&o.daemons, document)
+		case "rbac.authorization.k8s.io/v1 ClusterRole":
+			err = add(&o.roles, document)
+		case "rbac.authorization.k8s.io/v1 ClusterRoleBinding":
+			err = add(&o.bindings, document)
 		default:
 			err = fmt.Errorf("%q of %q is not known here; add it to internal/tools/k8s", kind.Kind, kind.APIVersion)
 		}
@@ -67,11 +74,15 @@ func add[T any](all *[]T, document string) error {
 func (o *objects) check(capabilities []string) error {
 	var errs []error
 	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(o.namespaces) != 1 || len(o.accounts) != 1 || len(o.configs) != 1 || len(o.daemons) != 1 {
-		return errors.New("there is to be one Namespace, one ServiceAccount, one ConfigMap and one DaemonSet")
+	if len(o.namespaces) != 1 || len(o.accounts) > 1 || len(o.configs) != 1 || len(o.daemons) != 1 {
+		return errors.New("there is to be one Namespace, one ConfigMap and one DaemonSet, and at most one ServiceAccount")
 	}
-	namespace, account, config, daemon := o.namespaces[0], o.accounts[0], o.configs[0], o.daemons[0]
-	for _, object := range []meta.ObjectMeta{account.ObjectMeta, config.ObjectMeta, daemon.ObjectMeta} {
+	namespace, config, daemon := o.namespaces[0], o.configs[0], o.daemons[0]
+	made := []meta.ObjectMeta{config.ObjectMeta, daemon.ObjectMeta}
+	for i := range o.accounts {
+		made = append(made, o.accounts[i].ObjectMeta)
+	}
+	for _, object := range made {
 		if object.Namespace != namespace.Name {
 			problem("%s is in the namespace %q, which is not made", object.Name, object.Namespace)
 		}
@@ -88,14 +99,7 @@ func (o *objects) check(capabilities []string) error {
 		problem("the DaemonSet does not select its own pods: %v", err)
 	}
 	pod := template.Spec
-	if pod.ServiceAccountName != account.Name {
-		problem("the pods have the service account %q, which is not made", pod.ServiceAccountName)
-	}
-	for _, automount := range []*bool{pod.AutomountServiceAccountToken, account.AutomountServiceAccountToken} {
-		if automount == nil || *automount {
-			problem("a token of the service account would be mounted, and the receiver needs none")
-		}
-	}
+	errs = append(errs, o.checkAccount(&pod))
 	if !pod.HostPID || pod.HostNetwork || pod.HostIPC {
 		problem("the pods are to have the host's pids, and none of its other namespaces")
 	}
@@ -103,6 +107,42 @@ func (o *objects) check(capabilities []string) error {
 		return errors.Join(append(errs, errors.New("there is to be one container"))...)
 	}
 	errs = append(errs, checkContainer(&pod.Containers[0], capabilities), checkVolumes(&pod, config.Name))
+	return errors.Join(errs...)
+}
+
+// checkAccount sees to it that the pods' account is made, and has no rights but those of a role that is made with it: a token is mounted only then.
+func (o *objects) checkAccount(pod *core.PodSpec) error {
+	var errs []error
+	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for i := range o.accounts {
+		if pod.ServiceAccountName != o.accounts[i].Name {
+			problem("the pods have the service account %q, which is not made", pod.ServiceAccountName)
+		}
+		if automount := o.accounts[i].AutomountServiceAccountToken; automount == nil || *automount {
+			problem("a token of the service account would be mounted in any pod that has it")
+		}
+	}
+	if len(o.roles) != len(o.bindings) {
+		problem("there are %d roles and %d bindings", len(o.roles), len(o.bindings))
+	}
+	if automount := pod.AutomountServiceAccountToken; automount == nil || *automount != (len(o.roles) > 0) {
+		problem("a token of the service account is mounted without a role, or there is a role without it")
+	}
+	for i := range o.bindings {
+		binding := &o.bindings[i]
+		if len(binding.Subjects) != 1 || binding.Subjects[0].Name != pod.ServiceAccountName || binding.RoleRef.Name != o.roles[0].Name {
+			problem("%s does not bind the role to the pods' service account", binding.Name)
+		}
+	}
+	for i := range o.roles {
+		for _, rule := range o.roles[i].Rules {
+			for _, verb := range rule.Verbs {
+				if !slices.Contains([]string{"get", "list", "watch"}, verb) {
+					problem("the role %s may %s %v", o.roles[i].Name, verb, rule.Resources)
+				}
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 
