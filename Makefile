@@ -25,7 +25,8 @@ SOAKFLAGS ?=
 CAUSALITYFLAGS ?=
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
-GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
+GENERATED := exporter/console/generated_*.go exporter/console/documentation.md exporter/console/README.md exporter/console/internal \
+	bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
 	receiver/internal/metadata receiver/internal/metadatatest packaging/grafana/socketflow.json
 
 .PHONY: help
@@ -36,7 +37,7 @@ help: ## list the targets
 build: $(COLLECTOR) ## build the collector with this receiver: _build/otelcol-socketflow (minutes the first time)
 
 $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
-		$(shell find bpf internal receiver \( -name testdata -o -path $(INTEGRATION) \) -prune -o \( -name '*.go' ! -name '*_test.go' -o -name '*.o' \) -print)
+		$(shell find bpf exporter internal receiver \( -name testdata -o -path $(INTEGRATION) \) -prune -o \( -name '*.go' ! -name '*_test.go' -o -name '*.o' \) -print)
 	$(TOOL) builder --config builder-config.yaml
 	@touch $@
 
@@ -116,7 +117,7 @@ lint: ## golangci-lint, and whether go.mod is tidy
 generate: ## regenerate the kernel programs, the component metadata and the dashboard, from bpf/, metadata.yaml and a table
 	.ci/deps generate
 	BPF2GO_CFLAGS="-I/usr/include/$$(uname -m)-linux-gnu" go generate ./bpf
-	go generate ./receiver
+	go generate ./receiver ./exporter/console
 	cd $(INTEGRATION) && go run ./dashboard/generate
 
 .PHONY: check-generate
