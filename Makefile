@@ -15,6 +15,16 @@ INTEGRATION := internal/integration
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 RUNFLAGS ?=
+SERVICE ?=
+PORT ?=
+STATUS ?=
+SLOWER_THAN ?=
+# What `make run` is to print, as conditions of the console.
+CHOICE = $(foreach key,service port status,$(if $($(key)_wanted),'--set=exporters::console::include::$(key)=[$($(key)_wanted)]')) \
+	$(if $(SLOWER_THAN),'--set=exporters::console::include::slower_than=$(SLOWER_THAN)')
+service_wanted = $(SERVICE)
+port_wanted = $(PORT)
+status_wanted = $(STATUS)
 TESTFLAGS ?=
 BENCHFLAGS ?=
 KERNELFLAGS ?=
@@ -42,8 +52,10 @@ $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
 	@touch $@
 
 .PHONY: run
-run: build ## build the collector, and print this host's requests and connections (RUNFLAGS: further flags of the collector)
-	$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml $(RUNFLAGS)
+run: ## build the collector, and print this host's requests (SERVICE=nginx PORT=80 STATUS=error SLOWER_THAN=100ms: only these; RUNFLAGS)
+	@[ -e $(COLLECTOR) ] || echo 'The first build takes minutes: it downloads the collector, and compiles it.'
+	@$(MAKE) build
+	@$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml $(CHOICE) $(RUNFLAGS)
 
 .PHONY: jaeger
 jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1:16686, OTLP on port 4317

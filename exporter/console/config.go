@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -66,10 +67,10 @@ type Config struct {
 type FilterConfig struct {
 	// Service has names of services at either end; * stands for any characters but /.
 	Service []string `mapstructure:"service"`
-	// Port has ports of the side that serves, and ranges of them: 8000-8999.
-	Port []string `mapstructure:"port"`
+	// Port has ports of the side that serves (numbers), and ranges of them (texts): 8000-8999.
+	Port []any `mapstructure:"port"`
 	// Status has statuses (404, NOT_FOUND), classes of HTTP (4xx), and error for everything that failed.
-	Status []string `mapstructure:"status"`
+	Status []any `mapstructure:"status"`
 
 	_ struct{}
 }
@@ -146,15 +147,26 @@ func (c *FilterConfig) validate(key string) error {
 			errs = append(errs, fmt.Errorf("%s::service: %q is not a pattern: write a name, * for any characters, [a-z] for one of these", key, pattern))
 		}
 	}
-	for _, text := range c.Port {
-		if _, ok := ports.Parse(text); !ok {
-			errs = append(errs, fmt.Errorf("%s::port: %q is neither a port (1 to 65535) nor a range of ports (8000-8999)", key, text))
+	for _, value := range c.Port {
+		if _, ok := ports.Parse(scalar(value)); !ok {
+			errs = append(errs, fmt.Errorf("%s::port: \"%v\" is neither a port (1 to 65535) nor a range of ports (8000-8999)", key, value))
 		}
 	}
-	for _, text := range c.Status {
-		if strings.TrimSpace(text) == "" {
-			errs = append(errs, fmt.Errorf("%s::status: a value is empty: write 404, 4xx, NOT_FOUND or error", key))
+	for _, value := range c.Status {
+		if scalar(value) == "" {
+			errs = append(errs, fmt.Errorf("%s::status: \"%v\" is no status: write 404, 4xx, NOT_FOUND or error", key, value))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// scalar is the text of a value that may be written as a number or as a text, and "" of anything else.
+func scalar(value any) string {
+	switch value := value.(type) {
+	case string:
+		return strings.TrimSpace(value)
+	case int:
+		return strconv.Itoa(value)
+	}
+	return ""
 }

@@ -31,7 +31,6 @@ const (
 const (
 	leftRate      = "rate"
 	leftWaiting   = "waiting"
-	leftDepth     = "depth"
 	leftUnwritten = "unwritten"
 )
 
@@ -162,16 +161,23 @@ func (c *console) run(stop <-chan struct{}, done chan<- struct{}) {
 
 // hint says what comes, and how to make some of it.
 func (c *console) hint() string {
-	of := map[Connections]string{
-		ConnectionsNone: "", ConnectionsFailed: ", connections that fail", ConnectionsAll: ", all connections",
-		ConnectionsWithoutRequests: ", connections without requests",
-	}[c.config.Connections]
-	which := ""
-	if !c.include.empty() || !c.exclude.empty() {
-		which = " that match include and exclude"
+	text := "Requests"
+	switch c.config.Connections {
+	case ConnectionsFailed:
+		text += " and connections that fail"
+	case ConnectionsWithoutRequests:
+		text += " and connections without requests"
+	case ConnectionsAll:
+		text += " and connections"
 	}
-	return "Requests" + of + which + ", a line each when it ends. Make one in another terminal: curl http://localhost/ (Ctrl-C ends this" +
-		map[bool]string{true: ", with a summary", false: ""}[c.config.Summary] + ")"
+	if !c.include.empty() || !c.exclude.empty() {
+		text += " (include and exclude choose)"
+	}
+	text += ", a line each when it ends. Make one in another terminal: curl http://localhost/ - Ctrl-C ends this"
+	if c.config.Summary {
+		text += " with a summary"
+	}
+	return text + "."
 }
 
 // print writes what is due, or at the end everything.
@@ -182,8 +188,7 @@ func (c *console) print(all bool) {
 	if all && c.budget.more > 0 {
 		c.addMore(c.budget.more, now.UnixNano(), now.UnixNano())
 	}
-	lines, deep := c.waiting.release(now.UnixNano(), all)
-	c.leftOut(deep, leftDepth)
+	lines := c.waiting.release(now.UnixNano(), all)
 	var texts []string
 	if c.config.MetricsInterval > 0 && now.Sub(c.metrics.since(c.began)) >= c.config.MetricsInterval || all {
 		texts = c.metrics.text(now, c.renderer.zone)

@@ -19,12 +19,12 @@ type filter struct {
 
 func newFilter(c FilterConfig, slowerThan time.Duration) filter {
 	f := filter{services: c.Service, slowerThan: slowerThan}
-	for _, text := range c.Port {
-		r, _ := ports.Parse(text) // Validate has done so
+	for _, value := range c.Port {
+		r, _ := ports.Parse(scalar(value)) // Validate has done so
 		f.ports = append(f.ports, r)
 	}
-	for _, text := range c.Status {
-		f.statuses = append(f.statuses, strings.ToLower(strings.TrimSpace(text)))
+	for _, value := range c.Status {
+		f.statuses = append(f.statuses, strings.ToLower(scalar(value)))
 	}
 	return f
 }

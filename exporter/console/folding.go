@@ -7,10 +7,8 @@ import (
 	"time"
 )
 
-const (
-	maxDepth    = 8   // of children
-	maxChildren = 100 // in all, of one line
-)
+// maxDepth is how far below its root a line may be. What is deeper is a root of its own.
+const maxDepth = 8
 
 // waiting holds lines until their window is over: until then the other end of an exchange may come, and what ended before it. Its owner locks it.
 type waiting struct {
@@ -117,9 +115,9 @@ func (w *waiting) remove(l *line) {
 	}
 }
 
-// release returns the lines that are due, in order of time, each followed by its children in the order in which they began, and how many children
-// were too many. If all is set, everything is due.
-func (w *waiting) release(now int64, all bool) (out []*line, left int) {
+// release returns the lines that are due, in order of time, each followed by its children in the order in which they began. If all is set,
+// everything is due.
+func (w *waiting) release(now int64, all bool) (out []*line) {
 	var due []*line
 	for len(w.queue) > 0 && (all || w.queue[0].due <= now) {
 		l := heap.Pop(&w.queue).(*line)
@@ -140,12 +138,12 @@ func (w *waiting) release(now int64, all bool) (out []*line, left int) {
 	byTime := func(a, b *line) int { return cmp.Compare(a.at, b.at) }
 	slices.SortStableFunc(roots, byTime)
 	slices.SortStableFunc(due, byTime)
-	for _, l := range append(roots, due...) { // those that are too deep for their root come last
+	for _, l := range append(roots, due...) { // those that are too deep below their root come last
 		if l.waits {
-			out, left = w.take(out, l, 0, len(out), left)
+			out = w.take(out, l, 0)
 		}
 	}
-	return out, left
+	return out
 }
 
 // parentOf returns the line that a line is a child of, if it waits, too.
@@ -172,25 +170,21 @@ func (w *waiting) root(l *line) *line {
 	return l
 }
 
-// take appends a line and what is below it. first is the index of the root.
-func (w *waiting) take(out []*line, l *line, depth, first, left int) ([]*line, int) {
+// take appends a line and what is below it.
+func (w *waiting) take(out []*line, l *line, depth int) []*line {
 	children := w.childrenOf(l)
 	w.remove(l)
-	if depth > maxDepth || len(out)-first > maxChildren {
-		left++
-	} else {
-		l.depth = depth
-		out = append(out, l)
-	}
-	if depth > 2*maxDepth {
-		return out, left // what is below is a root of its own when it is due
+	l.depth = depth
+	out = append(out, l)
+	if depth == maxDepth {
+		return out
 	}
 	for _, c := range children {
 		if c.waits {
-			out, left = w.take(out, c, depth+1, first, left)
+			out = w.take(out, c, depth+1)
 		}
 	}
-	return out, left
+	return out
 }
 
 func (w *waiting) childrenOf(l *line) []*line {

@@ -52,7 +52,7 @@ type line struct {
 	count   int64
 	// conversation is the same for both ends and all signals of a connection's begin, and of its end; 0 for anything else.
 	conversation uint64
-	at      int64 // when it ended, ns since 1970
+	at           int64 // when it ended, ns since 1970
 
 	due, last int64 // when it is to be printed, and the latest moment for that
 	index     int   // in the heap; -1 if it is not there

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"hash/maphash"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -191,16 +193,24 @@ func (r *metricRow) text() string {
 		}
 		unit = nil
 	}
-	text := humanize.CommafWithDigits(total, 3)
+	text := figure(total)
 	if len(unit) > 0 && string(unit) != "1" {
 		text += " " + string(unit)
 	}
 	if grown := total - r.shown; (r.counts || r.measured) && r.shown != 0 {
-		text += " (+" + humanize.CommafWithDigits(grown, 3) + ")"
+		text += " (+" + figure(grown) + ")"
 	}
 	r.shown = total
 	if mean != "" {
 		text += "  " + mean
 	}
 	return text
+}
+
+// figure is a number for people.
+func figure(f float64) string {
+	if f == math.Trunc(f) && math.Abs(f) < 1e15 {
+		return humanize.Comma(int64(f))
+	}
+	return strconv.FormatFloat(f, 'g', 4, 64)
 }

@@ -41,13 +41,18 @@ func (b *budget) take(failed bool) bool {
 }
 
 // recent remembers numbers, until others take their places.
-type recent struct{ places []uint64 }
+type recent struct{ places [1 << recentBits]uint64 }
 
-func newRecent() *recent { return &recent{make([]uint64, 1<<14)} }
+const recentBits = 14
 
-func (r *recent) add(n uint64) { r.places[n%uint64(len(r.places))] = n }
+func newRecent() *recent { return &recent{} }
 
-func (r *recent) has(n uint64) bool { return n != 0 && r.places[n%uint64(len(r.places))] == n }
+// place multiplies by 2^64 divided by the golden ratio, because ids of some sources differ in their last bytes only.
+func place(n uint64) uint64 { return n * 0x9e3779b97f4a7c15 >> (64 - recentBits) }
+
+func (r *recent) add(n uint64) { r.places[place(n)] = n }
+
+func (r *recent) has(n uint64) bool { return n != 0 && r.places[place(n)] == n }
 
 // numberOf is a number for a span: its id is random.
 func numberOf(k spanKey) uint64 {
