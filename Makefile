@@ -19,7 +19,8 @@ SERVICE ?=
 PORT ?=
 STATUS ?=
 SLOWER_THAN ?=
-# What `make run` is to print, as conditions of the console.
+# What `make run` gives the collector: which lines it is to print, as conditions of the console.
+CONSOLE = --config examples/requests.yaml $(CHOICE) $(RUNFLAGS)
 CHOICE = $(foreach key,service port status,$(if $($(key)_wanted),'--set=exporters::console::include::$(key)=[$($(key)_wanted)]')) \
 	$(if $(SLOWER_THAN),'--set=exporters::console::include::slower_than=$(SLOWER_THAN)')
 service_wanted = $(SERVICE)
@@ -55,7 +56,11 @@ $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
 run: ## build the collector, and print this host's requests (SERVICE=nginx PORT=80 STATUS=error SLOWER_THAN=100ms: only these; RUNFLAGS)
 	@[ -e $(COLLECTOR) ] || echo 'The first build takes minutes: it downloads the collector, and compiles it.'
 	@$(MAKE) build
-	@$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml $(CHOICE) $(RUNFLAGS)
+	@$(SUDO) ./$(COLLECTOR) $(CONSOLE)
+
+.PHONY: print-run
+print-run: # for .ci/readme: what `make run` gives the collector, to be validated
+	@echo '$(subst ','\'',$(CONSOLE))'
 
 .PHONY: jaeger
 jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1:16686, OTLP on port 4317

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -433,11 +434,17 @@ func (c *console) consumeLogs(_ context.Context, ld plog.Logs) error {
 	return nil
 }
 
+// record has a record wait as a line. Most are of connections that are not shown.
 func (c *console) record(service string, r plog.LogRecord, now int64) {
+	event, isConnection := strings.CutPrefix(r.EventName(), connectionEvents)
+	_, failed := r.Attributes().Get("error.type")
+	if isConnection && !failed && (!c.showsConnection(event == "fail") || event == "open" && c.config.Connections != ConnectionsAll) {
+		return
+	}
 	l := recordLine(service, r)
 	if l.kind == connection {
 		c.countFailure(l)
-		if !c.showsConnection(l.failed) || l.opened && c.config.Connections != ConnectionsAll {
+		if !c.showsConnection(l.failed) {
 			return
 		}
 	}

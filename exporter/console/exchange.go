@@ -222,6 +222,9 @@ func conversation(a pcommon.Map, transport string, opened bool, id string) uint6
 	return h.Sum64() | 1
 }
 
+// connectionEvents begin the names of events about connections: open, close, fail.
+const connectionEvents = "socketflow.connection."
+
 // recordLine makes a line of a log record: of a connection, if it is about one.
 func recordLine(service string, r plog.LogRecord) *line {
 	l := &line{kind: record, at: int64(r.Timestamp()), index: -1}
@@ -229,7 +232,7 @@ func recordLine(service string, r plog.LogRecord) *line {
 		l.at = int64(r.ObservedTimestamp())
 	}
 	a := r.Attributes()
-	name, about := strings.CutPrefix(r.EventName(), "socketflow.connection.")
+	name, about := strings.CutPrefix(r.EventName(), connectionEvents)
 	if !about {
 		l.asks = end{seen: true, service: service, parent: spanKey{r.TraceID(), r.SpanID()}, began: l.at, ended: l.at}
 		l.failed = r.SeverityNumber() >= plog.SeverityNumberError

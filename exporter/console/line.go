@@ -39,6 +39,13 @@ type end struct {
 	received   int64
 }
 
+// identify takes over the ids that another signal of the same end has.
+func (e *end) identify(other *end) {
+	if e.seen && !e.span.known() {
+		e.span, e.parent = other.span, other.parent
+	}
+}
+
 // line is an exchange, connection or record that waits to be printed. Both ends are folded into one.
 type line struct {
 	kind    kind
@@ -95,6 +102,8 @@ func (l *line) took() time.Duration {
 
 // merge takes over what the other end, or another signal of the same end, has reported. The side that asks knows best how long it took.
 func (l *line) merge(other *line) {
+	l.asks.identify(&other.asks)
+	l.serves.identify(&other.serves)
 	if other.asks.seen && !l.asks.seen {
 		l.asks = other.asks
 		if other.what != "" {
