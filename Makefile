@@ -62,6 +62,12 @@ run: ## build the collector, and print this host's requests (SERVICE=nginx PORT=
 print-run: # for .ci/readme: what `make run` gives the collector, to be validated
 	@echo '$(subst ','\'',$(CONSOLE))'
 
+.PHONY: demo
+demo: ## examples/shop with a Jaeger, a Prometheus and orders, until Ctrl-C (root; minutes the first time)
+	@[ -e $(COLLECTOR) ] || echo 'The first build takes minutes: it downloads the collector, and compiles it.'
+	@$(MAKE) build
+	@$(SUDO) env "PATH=$$PATH" examples/shop/run --demo
+
 .PHONY: jaeger
 jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1:16686, OTLP on port 4317
 	jaeger=$$(internal/tools/jaeger/build.sh) && SOCKETFLOW_JAEGER_UI="$${jaeger%/*}/ui" exec "$$jaeger" --config internal/tools/jaeger/jaeger.yaml
@@ -160,6 +166,7 @@ validate-examples: build ## have the collector check every example
 		echo "$$example"; \
 		./$(COLLECTOR) validate --config "$$example"; \
 	done
+	./$(COLLECTOR) validate --config examples/shop/collector.yaml --config examples/shop/metrics.yaml
 
 .PHONY: readme
 readme: ## build the collector that the README describes, and have it check the README's configuration
