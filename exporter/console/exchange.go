@@ -216,8 +216,8 @@ func conversation(a pcommon.Map, transport string, opened bool, id string) uint6
 	var h maphash.Hash
 	h.SetSeed(seed)
 	for _, text := range []string{transport, one, other, strconv.FormatBool(opened)} {
-		h.WriteString(text) //nolint:errcheck // a hash takes everything
-		h.WriteByte(0)      //nolint:errcheck // likewise
+		h.WriteString(text)
+		h.WriteByte(0)
 	}
 	return h.Sum64() | 1
 }

@@ -103,7 +103,7 @@ func (r *renderer) tail(l *line) string {
 		}
 	}
 	if took := l.took(); !l.opened && (!l.quiet || took >= time.Second) {
-		parts = append(parts, string(appendDuration(nil, took)))
+		parts = append(parts, duration(took))
 	}
 	if r.ids {
 		for _, e := range []*end{&l.asks, &l.serves} {

@@ -99,7 +99,7 @@ func (t *tally) columns() string {
 		return fmt.Sprintf("%9s %7s %8s %8s", "-", "", "", "")
 	}
 	return fmt.Sprintf("%9s %7s %8s %8s", humanize.Comma(int64(t.requests)), humanize.Comma(int64(t.errors)),
-		appendDuration(nil, t.quantile(0.5)), appendDuration(nil, t.quantile(0.99)))
+		duration(t.quantile(0.5)), duration(t.quantile(0.99)))
 }
 
 // busiest returns the names of services, those with most requests first.
@@ -121,7 +121,7 @@ func (s *summary) text(ran time.Duration) []string {
 		all.made.requests += of.made.requests
 		all.made.errors += of.made.errors
 	}
-	out := []string{"", fmt.Sprintf("%s: %s requests served, %s of them errors; %s made, %s of them errors; %s connections failed", appendDuration(nil, ran),
+	out := []string{"", fmt.Sprintf("%s: %s requests served, %s of them errors; %s made, %s of them errors; %s connections failed", duration(ran),
 		humanize.Comma(int64(all.served.requests)), humanize.Comma(int64(all.served.errors)),
 		humanize.Comma(int64(all.made.requests)), humanize.Comma(int64(all.made.errors)), humanize.Comma(int64(s.failed)))}
 	if names := s.busiest(); len(names) > 0 {

@@ -70,20 +70,20 @@ func runeWidth(r rune) int {
 	return 1
 }
 
-// appendDuration appends a duration with two or three digits and its unit.
-func appendDuration(dst []byte, d time.Duration) []byte {
+// duration is a text with two or three digits and a unit.
+func duration(d time.Duration) string {
 	switch {
 	case d < 0:
-		return append(dst, "0 µs"...)
+		return "0 µs"
 	case d < time.Millisecond:
-		return fmt.Appendf(dst, "%d µs", d.Microseconds())
+		return fmt.Sprintf("%d µs", d.Microseconds())
 	case d < 10*time.Millisecond:
-		return fmt.Appendf(dst, "%.1f ms", d.Seconds()*1e3)
+		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
 	case d < time.Second:
-		return fmt.Appendf(dst, "%d ms", d.Milliseconds())
+		return fmt.Sprintf("%d ms", d.Milliseconds())
 	case d < time.Minute:
-		return fmt.Appendf(dst, "%.2f s", d.Seconds())
+		return fmt.Sprintf("%.2f s", d.Seconds())
 	default:
-		return append(dst, d.Round(time.Second).String()...)
+		return d.Round(time.Second).String()
 	}
 }

@@ -95,6 +95,6 @@ func TestDurations(t *testing.T) {
 		1234 * time.Millisecond: "1.23 s",
 		192 * time.Second:       "3m12s",
 	} {
-		assert.Equal(t, want, string(appendDuration(nil, d)))
+		assert.Equal(t, want, duration(d))
 	}
 }
