@@ -440,6 +440,7 @@ func TestSummary(t *testing.T) {
 		s := curl(i, 0, int(i), "/", 200)
 		b.spans(s, python(s))
 	}
+	b.spans(testSpan{service: "neither", kind: ptrace.SpanKindInternal, name: "works", trace: 60, id: 60, ended: 5})
 	cut := curl(50, 0, 100, "/", 500)
 	cut.attributes["socketflow.capture"] = "gap"
 	b.spans(cut)
@@ -451,6 +452,7 @@ func TestSummary(t *testing.T) {
 	assert.Contains(t, printed, "not seen whole (socketflow.capture): 1 gap")
 	assert.Regexp(t, `(?m)^curl +- +11 +1 +\d\.\d ms +\d+ ms$`, printed)
 	assert.Regexp(t, `(?m)^python3 +10 +0 `, printed)
+	assert.NotRegexp(t, `(?m)^neither`, printed, "it has no requests")
 }
 
 func TestQuantilesAreOffByLittle(t *testing.T) {

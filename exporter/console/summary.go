@@ -105,6 +105,10 @@ func (t *tally) columns() string {
 // busiest returns the names of services, those with most requests first.
 func (s *summary) busiest() []string {
 	names := slices.Collect(maps.Keys(s.services))
+	names = slices.DeleteFunc(names, func(name string) bool {
+		of := s.services[name]
+		return of.served.requests+of.made.requests == 0 // all its spans were of another kind, or left out
+	})
 	slices.SortFunc(names, func(a, b string) int {
 		x, y := s.services[a], s.services[b]
 		return cmp.Or(cmp.Compare(y.served.requests+y.made.requests, x.served.requests+x.made.requests), cmp.Compare(a, b))
