@@ -304,8 +304,8 @@ func (c *console) span(service string, counts *service, s ptrace.Span, now int64
 	var l *line
 	if !isRequest && failed {
 		l = spanLine(service, s)
-		c.countFailure(l)
 		c.judge(l)
+		c.countFailure(l)
 	}
 	if !isRequest && !c.showsConnection(failed) {
 		return
@@ -371,7 +371,7 @@ func (c *console) judge(l *line) {
 // countFailure counts a failed connection once, of whose end both a record and a span may come.
 func (c *console) countFailure(l *line) {
 	id := hashOf(l.asks.connection + l.serves.connection)
-	if l.failed && !c.failures.has(id) {
+	if l.failed && l.matches && !l.excluded && !c.failures.has(id) {
 		c.failures.add(id)
 		c.summary.failed++
 	}
@@ -442,13 +442,13 @@ func (c *console) record(service string, r plog.LogRecord, now int64) {
 		return
 	}
 	l := recordLine(service, r)
+	c.judge(l)
 	if l.kind == connection {
 		c.countFailure(l)
 		if !c.showsConnection(l.failed) {
 			return
 		}
 	}
-	c.judge(l)
 	c.admit(l, now)
 }
 

@@ -33,7 +33,7 @@ type renderer struct {
 }
 
 func (r *renderer) paint(code, text string) {
-	if !r.color || text == "" {
+	if !r.color || text == "" || code == "" {
 		r.buf = append(r.buf, text...)
 		return
 	}
