@@ -15,6 +15,17 @@ INTEGRATION := internal/integration
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 RUNFLAGS ?=
+SERVICE ?=
+PORT ?=
+STATUS ?=
+SLOWER_THAN ?=
+# What `make run` gives the collector: which lines it is to print, as conditions of the console.
+CONSOLE = --config examples/requests.yaml $(CHOICE) $(RUNFLAGS)
+CHOICE = $(foreach key,service port status,$(if $($(key)_wanted),'--set=exporters::console::include::$(key)=[$($(key)_wanted)]')) \
+	$(if $(SLOWER_THAN),'--set=exporters::console::include::slower_than=$(SLOWER_THAN)')
+service_wanted = $(SERVICE)
+port_wanted = $(PORT)
+status_wanted = $(STATUS)
 TESTFLAGS ?=
 BENCHFLAGS ?=
 KERNELFLAGS ?=
@@ -25,7 +36,8 @@ SOAKFLAGS ?=
 CAUSALITYFLAGS ?=
 ALL ?=
 CROSS := linux/arm64 darwin/arm64 windows/amd64
-GENERATED := bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
+GENERATED := exporter/console/generated_*.go exporter/console/documentation.md exporter/console/README.md exporter/console/internal \
+	bpf/*_bpfel.go bpf/*_bpfel.o receiver/generated_*.go receiver/documentation.md receiver/README.md \
 	receiver/internal/metadata receiver/internal/metadatatest packaging/grafana/socketflow.json docs/config.schema.json docs/all-keys.yaml
 
 .PHONY: help
@@ -36,13 +48,25 @@ help: ## list the targets
 build: $(COLLECTOR) ## build the collector with this receiver: _build/otelcol-socketflow (minutes the first time)
 
 $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
-		$(shell find bpf internal receiver \( -name testdata -o -path $(INTEGRATION) \) -prune -o \( -name '*.go' ! -name '*_test.go' -o -name '*.o' \) -print)
+		$(shell find bpf exporter internal receiver \( -name testdata -o -path $(INTEGRATION) \) -prune -o \( -name '*.go' ! -name '*_test.go' -o -name '*.o' \) -print)
 	$(TOOL) builder --config builder-config.yaml
 	@touch $@
 
 .PHONY: run
-run: build ## build the collector, and print this host's requests and connections (RUNFLAGS: further flags of the collector)
-	$(SUDO) ./$(COLLECTOR) --config examples/requests.yaml $(RUNFLAGS)
+run: ## build the collector, and print this host's requests (SERVICE=nginx PORT=80 STATUS=error SLOWER_THAN=100ms: only these; RUNFLAGS)
+	@[ -e $(COLLECTOR) ] || echo 'The first build takes minutes: it downloads the collector, and compiles it.'
+	@$(MAKE) build
+	@$(SUDO) ./$(COLLECTOR) $(CONSOLE)
+
+.PHONY: print-run
+print-run: # for .ci/readme: what `make run` gives the collector, to be validated
+	@echo '$(subst ','\'',$(CONSOLE))'
+
+.PHONY: demo
+demo: ## examples/shop with a Jaeger, a Prometheus and orders, until Ctrl-C (root; minutes the first time)
+	@[ -e $(COLLECTOR) ] || echo 'The first build takes minutes: it downloads the collector, and compiles it.'
+	@$(MAKE) build
+	@$(SUDO) env "PATH=$$PATH" examples/shop/run --demo
 
 .PHONY: jaeger
 jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1:16686, OTLP on port 4317
@@ -122,7 +146,7 @@ lint: ## golangci-lint, and whether go.mod is tidy
 generate: ## regenerate the kernel programs, the component metadata, the dashboard, and the schema of the configuration
 	.ci/deps generate
 	BPF2GO_CFLAGS="-I/usr/include/$$(uname -m)-linux-gnu" go generate ./bpf
-	go generate ./receiver
+	go generate ./receiver ./exporter/console
 	cd $(INTEGRATION) && go run ./dashboard/generate
 	cd $(INTEGRATION) && go run ./configschema/generate
 
@@ -149,6 +173,7 @@ validate-examples: build ## have the collector check every example
 		echo "$$example"; \
 		./$(COLLECTOR) validate --config "$$example"; \
 	done
+	./$(COLLECTOR) validate --config examples/shop/collector.yaml --config examples/shop/metrics.yaml
 
 .PHONY: readme
 readme: ## build the collector that the README describes, and have it check the README's configuration

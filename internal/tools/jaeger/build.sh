@@ -81,6 +81,7 @@ $jaeger_module $jaeger_version/go.mod h1:hqcuJlLDTv7G2x5eFd/BhwcPdLxj3N+90aKhIzd
 $ui_module $ui_version h1:XFwyh2JZwR5aiKLXHX2C1n0v5F11dCJpyGL1W/Cpl3U=
 $ui_module $ui_version/go.mod h1:3Ez1Paeg+0Ghu3KwpEGC1HgZ4CHDlg+Ez/5Baeomk54=
 SUM
+echo "jaeger: building $jaeger_version into $dest, which takes some minutes the first time" >&2
 go mod download "$jaeger_module@$jaeger_version" "$ui_module@$ui_version"
 modules=$(go env GOMODCACHE)
 cat "$modules/$jaeger_module@$jaeger_version/go.sum" >>go.sum
@@ -94,7 +95,6 @@ done
 rm -rf "$dest/ui"
 mv -T ui "$dest/ui"
 
-echo "jaeger: building $jaeger_version into $dest, which takes some minutes the first time" >&2
 go build -mod=mod -trimpath -o jaeger \
 	-ldflags "-s -w -X $jaeger_module/internal/version.latestVersion=$jaeger_version" \
 	"$jaeger_module/cmd/jaeger" >&2

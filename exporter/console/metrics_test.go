@@ -1,0 +1,72 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+func (b *bench) metric(fill func(pmetric.Metric)) {
+	b.t.Helper()
+	md := pmetric.NewMetrics()
+	fill(md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty())
+	require.NoError(b.t, b.consumeMetrics(context.Background(), md))
+}
+
+func durations(series string, count uint64, sum float64) func(pmetric.Metric) {
+	return func(m pmetric.Metric) {
+		m.SetName("http.server.request.duration")
+		m.SetUnit("s")
+		h := m.SetEmptyHistogram()
+		h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+		p := h.DataPoints().AppendEmpty()
+		p.Attributes().PutStr("route", series)
+		p.SetCount(count)
+		p.SetSum(sum)
+	}
+}
+
+func TestMetricIsOneLineForAllItsSeries(t *testing.T) {
+	b := newBench(t, nil)
+	b.metric(durations("/a", 10, 1))
+	b.metric(durations("/b", 10, 3))
+	b.metric(durations("/a", 20, 2)) // the same series
+	printed := b.after(30 * time.Second)
+	assert.Regexp(t, `(?m)^ +http\.server\.request\.duration +2  30  mean 0\.167 s$`, printed)
+	assert.Empty(t, b.after(30*time.Second), "nothing new")
+	b.metric(durations("/a", 25, 2))
+	assert.Contains(t, b.after(30*time.Second), "35 (+5)")
+}
+
+func TestDeltasAreAddedUp(t *testing.T) {
+	b := newBench(t, nil)
+	for range 3 {
+		b.metric(func(m pmetric.Metric) {
+			m.SetName("requests")
+			m.SetUnit("{request}")
+			s := m.SetEmptySum()
+			s.SetIsMonotonic(true)
+			s.SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+			s.DataPoints().AppendEmpty().SetIntValue(5)
+		})
+	}
+	assert.Contains(t, b.after(30*time.Second), "15 request")
+}
+
+func TestTableOfMetricsIsBounded(t *testing.T) {
+	b := newBench(t, nil)
+	for i := range maxMetrics + 5 {
+		b.metric(func(m pmetric.Metric) {
+			m.SetName(fmt.Sprint("m", i))
+			m.SetEmptyGauge().DataPoints().AppendEmpty().SetDoubleValue(1)
+		})
+	}
+	printed := b.after(30 * time.Second)
+	assert.Contains(t, printed, fmt.Sprintf("… %d more metrics", maxMetrics-shownOnes))
+	assert.Contains(t, printed, "not added up, 5 times")
+}
