@@ -8,18 +8,24 @@ import (
 
 // examples are of the keys that have no default.
 var examples = map[string]string{
-	"include":                              `[{executable: "/usr/sbin/{nginx,haproxy}"}, {local_port: "8000-8999"}, {cgroup_path: "/kubepods.slice/**"}]`,
-	"exclude":                              `[{remote_port: 22}, {container_id: "0123456789ab"}, {pid: 4711}]`,
-	"protocols::http::headers::request":    "[x-request-id, authorization]",
-	"protocols::http::headers::response":   "[server]",
-	"protocols::http::headers::unredacted": "[authorization]",
-	"protocols::http::known_methods":       "[GET, POST, PROPFIND]",
-	"protocols::http::routes":              `["/items/{id}", "/static/{rest...}"]`,
-	"protocols::http::propagators":         "[tracecontext, b3]",
-	"redaction::secret_names":              "[tenant]",
-	"redaction::safe_names":                "[page_token]",
-	"trace::observed_networks":             `[10.0.0.0/8, "fd00::/8"]`,
-	"metrics::peers":                       "[{name: billing, cidr: 10.1.0.0/16, port: 8443}]",
+	"include":                                 `[{executable: "/usr/sbin/{nginx,haproxy}"}, {local_port: "8000-8999"}, {cgroup_path: "/kubepods.slice/**"}]`,
+	"exclude":                                 `[{remote_port: 22}, {container_id: "0123456789ab"}, {pid: 4711}]`,
+	"protocols::http::headers::request":       "[x-request-id, authorization]",
+	"protocols::http::headers::response":      "[server]",
+	"protocols::http::headers::unredacted":    "[authorization]",
+	"protocols::http::known_methods":          "[GET, POST, PROPFIND]",
+	"protocols::http::routes":                 `["/items/{id}", "/static/{rest...}"]`,
+	"protocols::http::propagators":            "[tracecontext, b3]",
+	"protocols::fastcgi::headers::request":    "[x-request-id]",
+	"protocols::fastcgi::headers::response":   "[x-powered-by]",
+	"protocols::fastcgi::headers::unredacted": "[x-request-id]",
+	"protocols::fastcgi::known_methods":       "[GET, POST]",
+	"protocols::fastcgi::routes":              `["/items/{id}"]`,
+	"protocols::fastcgi::propagators":         "[tracecontext, b3]",
+	"redaction::secret_names":                 "[tenant]",
+	"redaction::safe_names":                   "[page_token]",
+	"trace::observed_networks":                `[10.0.0.0/8, "fd00::/8"]`,
+	"metrics::peers":                          "[{name: billing, cidr: 10.1.0.0/16, port: 8443}]",
 }
 
 // lineWidth is how long a comment's lines are.
