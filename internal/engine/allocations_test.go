@@ -137,7 +137,7 @@ type connection struct {
 	port           uint16
 	cookies        [2]uint64 // of the client's end, and the server's
 	carried        [2]uint64 // bytes, from the client and from the server
-	opened, closed uint64
+	opened         uint64
 	event          event.Event
 }
 

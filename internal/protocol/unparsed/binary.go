@@ -267,8 +267,3 @@ func rpcCall(in input) (bool, string) {
 	program := u32(b[12:])
 	return program >= first && program < end && u32(b[16:]) < 16 && u32(b[20:]) < 64, ""
 }
-
-// clickHouseHello accepts a name of a client behind the type of the packet.
-func clickHouseHello(in input) (bool, string) {
-	return in.bytes[1] > 2 && in.bytes[1] < 0x80 && isPrintable(in.bytes[2:3]), ""
-}
