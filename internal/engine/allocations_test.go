@@ -133,12 +133,12 @@ func (p *path) exchanged() (pairs uint64) {
 
 // connection is one whose both ends are observed. Its events are reused.
 type connection struct {
-	path           *path
-	port           uint16
-	cookies        [2]uint64 // of the client's end, and the server's
-	carried        [2]uint64 // bytes, from the client and from the server
-	opened         uint64
-	event          event.Event
+	path    *path
+	port    uint16
+	cookies [2]uint64 // of the client's end, and the server's
+	carried [2]uint64 // bytes, from the client and from the server
+	opened  uint64
+	event   event.Event
 }
 
 var (
