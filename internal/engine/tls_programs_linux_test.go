@@ -237,8 +237,7 @@ while True:
     threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
 `
 
-// A program of OpenSSL waits for the next request of a connection when the collector starts. Its client is this process, whose older connections are left
-// out.
+// Both ends of a connection wait for what comes next when the collector starts: a program of OpenSSL, and one of Go.
 func TestCallsThatAreUnderWayAtTheStartAreSeen(t *testing.T) {
 	needWithin(t)
 	python := testenv.NeedProgram(t, "python3", "python3")
@@ -248,12 +247,18 @@ func TestCallsThatAreUnderWayAtTheStartAreSeen(t *testing.T) {
 	serve(t, cmd, port)
 	client, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true})
 	require.NoError(t, err)
-	defer client.Close() //nolint:errcheck // the spans are there by then
+	answers := make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			_, err = io.ReadFull(client, make([]byte, len("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
+			answers <- err
+		}
+	}()
 	ask := func(path string) {
 		_, err := fmt.Fprintf(client, "GET %s HTTP/1.1\r\nHost: shop.example.com\r\n\r\n", path)
 		require.NoError(t, err)
-		_, err = io.ReadFull(client, make([]byte, len("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
-		require.NoError(t, err)
+		require.NoError(t, <-answers)
 	}
 	ask("/before")
 	awaitTrue(t, "the server reads", func() bool { return callsRead(cmd.Process.Pid) })
@@ -265,8 +270,11 @@ func TestCallsThatAreUnderWayAtTheStartAreSeen(t *testing.T) {
 		return
 	}
 	assert.Equal(t, []string{
+		"Client GET https /first client>server joined_midstream", "Client GET https /second client>server joined_midstream",
 		"Server GET https /first client>server joined_midstream", "Server GET https /second client>server joined_midstream",
-	}, sink.take(t, 2))
+	}, sink.take(t, 4))
+	require.NoError(t, client.Close())
+	require.Error(t, <-answers)
 }
 
 // callsRead reports whether a thread of a process waits in read(2).
