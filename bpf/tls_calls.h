@@ -397,7 +397,7 @@ static __noinline int on_older_exit(struct plaintext *p, const struct pt_regs *r
 }
 
 /* It ends. */
-static __always_inline void on_tls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
+static __noinline int on_tls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_calls *calls = calls_of(false);
 	__u64 frame = frame_of(regs, probe);
@@ -405,16 +405,19 @@ static __always_inline void on_tls_exit(struct plaintext *p, const struct pt_reg
 	__s32 result = FUNCTION_RESULT(regs);
 	__u64 length = result;
 
+	if (!p)
+		return 0;
 	if (call && result <= 0 && probe & TLS_GOES_ON)
 		calls->failed = frame;
 	if (!call && result > 0 && !is_seen(calls, frame))
 		on_older_exit(p, regs, probe);
 	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
-		return;
+		return 0;
 	if (length && length <= TLS_LENGTH_MAX)
 		*p = (struct plaintext){
 			call->object, call->kind & TLS_FILE ? 0 : call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length,
 		};
+	return 0;
 }
 
 /* The object writes records with this BIO. */

@@ -33,7 +33,7 @@ static __always_inline void on_gnutls_exit(struct plaintext *p, const struct pt_
 }
 
 /* A session is about to have records sent: bytes, or a vector whose first element begins with a record. */
-static __always_inline void on_gnutls_push(const struct pt_regs *regs, __u64 probe)
+static __noinline int on_gnutls_push(const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_object session = {.address = register_at(regs, probe, TLS_PUSH_SESSION_SHIFT), .pid = current_process()};
 	struct tls_mark mark = {.pid = session.pid};
@@ -45,8 +45,9 @@ static __always_inline void on_gnutls_push(const struct pt_regs *regs, __u64 pro
 	if (!(probe & TLS_PUSH_VECTOR))
 		from.length = (__u32)register_at(regs, probe, TLS_PUSH_COUNT_SHIFT);
 	else if (bpf_probe_read_user(&from, sizeof(from), (void *)from.base))
-		return;
+		return 0;
 	kind = read_mark(&mark, record, from.base, from.length);
 	if (kind)
 		note_mark(&session, session.address, &mark, kind);
+	return 0;
 }

@@ -122,7 +122,7 @@ static __always_inline void end_older_go_call(struct plaintext *p, __u64 frame, 
 }
 
 /* A call that reads ends: its first result is the number of bytes. */
-static __always_inline void on_go_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
+static __noinline int on_go_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
 	__u64 frame = frame_of(regs, probe);
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
@@ -130,14 +130,15 @@ static __always_inline void on_go_exit(struct plaintext *p, const struct pt_regs
 	struct go_stack stack;
 	struct go_call *c;
 
-	if (starts_over(regs, probe) || !read_stack(&stack, goroutine.address))
-		return;
+	if (!p || starts_over(regs, probe) || !read_stack(&stack, goroutine.address))
+		return 0;
 	goroutine = go_read_key(&goroutine, stack.high - frame);
 	c = bpf_map_lookup_elem(&go_calls, &goroutine);
 	if (c)
 		end_go_call(p, c, &goroutine, &stack, DIRECTION_RECEIVED, length > 0 ? length : 0);
 	else if (length > 0 && length <= TLS_LENGTH_MAX) /* it began before the programs were attached */
 		end_older_go_call(p, frame, probe, length);
+	return 0;
 }
 
 /* A connection writes records. */
