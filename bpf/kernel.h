@@ -260,8 +260,9 @@ struct task_struct {
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long r14, bp, bx, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, sp;
+	unsigned long r14, bp, bx, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, flags, sp;
 };
+#define FLAGS_BELOW_OR_EQUAL 0x41 /* CF, ZF: what JBE looks at */
 #define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
 #define SYSCALL_RET(regs) ((long)(regs)->ax)
 #define SYSCALL_ARG1(regs) ((regs)->di)

@@ -690,6 +690,7 @@ type SocketflowTlsCalls struct {
 	_      structs.HostLayout
 	Depth  uint64
 	Failed uint64
+	Ended  uint64
 	Calls  [4]struct {
 		_      structs.HostLayout
 		Object uint64
@@ -725,6 +726,7 @@ const (
 	SocketflowTlsProbeTLS_CALL                    SocketflowTlsProbe = 271
 	SocketflowTlsProbeTLS_COUNT_MOVED             SocketflowTlsProbe = 512
 	SocketflowTlsProbeTLS_GOES_ON                 SocketflowTlsProbe = 1024
+	SocketflowTlsProbeTLS_KEPT                    SocketflowTlsProbe = 2048
 	SocketflowTlsProbeTLS_ENTER                   SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_EXIT                    SocketflowTlsProbe = 32
 	SocketflowTlsProbeTLS_BIO_WRITE               SocketflowTlsProbe = 48
@@ -737,6 +739,10 @@ const (
 	SocketflowTlsProbeTLS_PLACE                   SocketflowTlsProbe = 240
 	SocketflowTlsProbeTLS_DEPTH_SHIFT             SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_RESULT_SHIFT            SocketflowTlsProbe = 40
+	SocketflowTlsProbeTLS_KEPT_OBJECT_SHIFT       SocketflowTlsProbe = 40
+	SocketflowTlsProbeTLS_KEPT_BYTES_SHIFT        SocketflowTlsProbe = 44
+	SocketflowTlsProbeTLS_KEPT_COUNT_SHIFT        SocketflowTlsProbe = 48
+	SocketflowTlsProbeTLS_KEPT_ZERO_SHIFT         SocketflowTlsProbe = 52
 	SocketflowTlsProbeTLS_PUSH_VECTOR             SocketflowTlsProbe = 1
 	SocketflowTlsProbeTLS_PUSH_SESSION_SHIFT      SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_PUSH_BYTES_SHIFT        SocketflowTlsProbe = 20

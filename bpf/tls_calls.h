@@ -22,7 +22,8 @@ enum tls_probe {
 	TLS_FILE = 0x100,         /* its second argument is a descriptor that the bytes come from (kTLS encrypts them) */
 	TLS_CALL = 0x10f,         /* all of them */
 	TLS_COUNT_MOVED = 0x200,  /* where it begins: its fourth argument is where the fifth would be */
-	TLS_GOES_ON = 0x400,      /* where it ends: if it has failed, it may go on, and end at another place */
+	TLS_GOES_ON = 0x400,      /* where it ends: if it has failed, it may go on, and end at another place. Of Go: at a jump; if that is taken, it comes again */
+	TLS_KEPT = 0x800,         /* where it ends: its arguments are known there still. Of Go: above its frame */
 	/* Which place it is. */
 	TLS_ENTER = 0x10,
 	TLS_EXIT = 0x20,
@@ -38,6 +39,11 @@ enum tls_probe {
 	   (0: it is in its register). */
 	TLS_DEPTH_SHIFT = 16,
 	TLS_RESULT_SHIFT = 40,
+	/* Of TLS_EXIT with TLS_KEPT instead of the result, which registers: 4 bits each. */
+	TLS_KEPT_OBJECT_SHIFT = 40,
+	TLS_KEPT_BYTES_SHIFT = 44,
+	TLS_KEPT_COUNT_SHIFT = 48,
+	TLS_KEPT_ZERO_SHIFT = 52, /* unless it is zero, the call is of another kind; 0: of this kind are all */
 	/* Of TLS_PUSH instead, which registers: 4 bits each. */
 	TLS_PUSH_VECTOR = 1,
 	TLS_PUSH_SESSION_SHIFT = 16,
@@ -61,6 +67,7 @@ struct tls_call {
 struct tls_calls {
 	__u64 depth;
 	__u64 failed; /* the frame of the last call, if that may go on; it is behind the others */
+	__u64 ended;  /* the frame of the last call */
 	struct tls_call calls[TLS_CALLS_MAX];
 };
 
@@ -338,13 +345,59 @@ static __always_inline struct tls_call *take_call(struct tls_calls *calls, __u64
 		if (i)
 			count_more(COUNTER_TLS_UNMATCHED, i); /* the end of those within it was not seen */
 		calls->depth = at;
+		calls->ended = frame;
 		return call;
 	}
 	return NULL;
 }
 
+#if defined(__TARGET_ARCH_x86)
+/* Where struct pt_regs has the general registers, by their numbers in instructions. */
+static const __u8 general_registers[16] = {10, 11, 12, 5, 19, 4, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0};
+#elif defined(__TARGET_ARCH_arm64)
+static const __u8 general_registers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#endif
+
+/* The general register whose number is at a place in the cookie. */
+static __always_inline __u64 register_at(const struct pt_regs *regs, __u64 probe, __u32 shift)
+{
+	__u64 offset = general_registers[(probe >> shift) & 15] * sizeof(__u64), value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (const char *)regs + offset);
+	return value;
+}
+
+/* Whether an exit is that of another call of the thread: functions of two kinds may end in the same one. */
+static __always_inline bool is_seen(struct tls_calls *calls, __u64 frame)
+{
+	return calls && (calls->ended == frame || (calls->depth && call_at(calls, calls->depth - 1)->frame == frame));
+}
+
+/* A call has transferred bytes that began before the programs were attached. Returns how many; 0: nothing is known of it. */
+static __noinline int on_older_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
+{
+	__u64 length = 0;
+
+	if (!p || !(probe & TLS_KEPT)) {
+		count(COUNTER_TLS_UNMATCHED);
+		return 0;
+	}
+	if ((probe >> TLS_KEPT_ZERO_SHIFT) & 15 && register_at(regs, probe, TLS_KEPT_ZERO_SHIFT))
+		return 0;
+	if (bpf_probe_read_user(&length, sizeof(length), (void *)register_at(regs, probe, TLS_KEPT_COUNT_SHIFT)))
+		return 0;
+	if (!length || length > TLS_LENGTH_MAX)
+		return 0;
+	p->object = register_at(regs, probe, TLS_KEPT_OBJECT_SHIFT);
+	p->bytes = register_at(regs, probe, TLS_KEPT_BYTES_SHIFT);
+	p->began = bpf_ktime_get_ns();
+	p->direction = probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED;
+	p->length = length;
+	return length;
+}
+
 /* It ends. */
-static __always_inline void on_tls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
+static __noinline int on_tls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_calls *calls = calls_of(false);
 	__u64 frame = frame_of(regs, probe);
@@ -352,14 +405,19 @@ static __always_inline void on_tls_exit(struct plaintext *p, const struct pt_reg
 	__s32 result = FUNCTION_RESULT(regs);
 	__u64 length = result;
 
+	if (!p)
+		return 0;
 	if (call && result <= 0 && probe & TLS_GOES_ON)
 		calls->failed = frame;
+	if (!call && result > 0 && !is_seen(calls, frame))
+		on_older_exit(p, regs, probe);
 	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
-		return;
+		return 0;
 	if (length && length <= TLS_LENGTH_MAX)
 		*p = (struct plaintext){
 			call->object, call->kind & TLS_FILE ? 0 : call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, length,
 		};
+	return 0;
 }
 
 /* The object writes records with this BIO. */

@@ -32,24 +32,8 @@ static __always_inline void on_gnutls_exit(struct plaintext *p, const struct pt_
 	*p = (struct plaintext){call->object, call->bytes, call->began, probe & TLS_WRITE ? DIRECTION_SENT : DIRECTION_RECEIVED, result};
 }
 
-#if defined(__TARGET_ARCH_x86)
-/* Where struct pt_regs has the general registers, by their numbers in instructions. */
-static const __u8 general_registers[16] = {10, 11, 12, 5, 19, 4, 13, 14, 9, 8, 7, 6, 3, 2, 1, 0};
-#elif defined(__TARGET_ARCH_arm64)
-static const __u8 general_registers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-#endif
-
-/* The general register whose number is at a place in the cookie. */
-static __always_inline __u64 register_at(const struct pt_regs *regs, __u64 probe, __u32 shift)
-{
-	__u64 offset = general_registers[(probe >> shift) & 15] * sizeof(__u64), value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (const char *)regs + offset);
-	return value;
-}
-
 /* A session is about to have records sent: bytes, or a vector whose first element begins with a record. */
-static __always_inline void on_gnutls_push(const struct pt_regs *regs, __u64 probe)
+static __noinline int on_gnutls_push(const struct pt_regs *regs, __u64 probe)
 {
 	struct tls_object session = {.address = register_at(regs, probe, TLS_PUSH_SESSION_SHIFT), .pid = current_process()};
 	struct tls_mark mark = {.pid = session.pid};
@@ -61,8 +45,9 @@ static __always_inline void on_gnutls_push(const struct pt_regs *regs, __u64 pro
 	if (!(probe & TLS_PUSH_VECTOR))
 		from.length = (__u32)register_at(regs, probe, TLS_PUSH_COUNT_SHIFT);
 	else if (bpf_probe_read_user(&from, sizeof(from), (void *)from.base))
-		return;
+		return 0;
 	kind = read_mark(&mark, record, from.base, from.length);
 	if (kind)
 		note_mark(&session, session.address, &mark, kind);
+	return 0;
 }

@@ -95,20 +95,50 @@ static __always_inline __s64 go_result(const struct pt_regs *regs, __u64 probe)
 	return result;
 }
 
-/* A call that reads ends: its first result is the number of bytes. */
-static __always_inline void on_go_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
+/* Whether the program is about to jump to where the stack grows, or the goroutine gives way. The function begins anew after that. */
+static __always_inline bool starts_over(const struct pt_regs *regs, __u64 probe)
 {
+#if defined(__TARGET_ARCH_x86)
+	return probe & TLS_GOES_ON && regs->flags & FLAGS_BELOW_OR_EQUAL;
+#else
+	return false;
+#endif
+}
+
+/* What a call has in the words that its caller has for its arguments. They are as good as the arguments: the stack does not move between the last use of the
+   bytes and the end of the call, which has needed more of it before. */
+struct go_kept {
+	__u64 connection, bytes;
+};
+
+static __always_inline void end_older_go_call(struct plaintext *p, __u64 frame, __u64 probe, __u64 length)
+{
+	struct go_kept kept;
+
+	if (probe & TLS_KEPT && !bpf_probe_read_user(&kept, sizeof(kept), (void *)(frame + 8)))
+		*p = (struct plaintext){kept.connection, kept.bytes, bpf_ktime_get_ns(), DIRECTION_RECEIVED, length};
+	else
+		count(COUNTER_TLS_UNMATCHED);
+}
+
+/* A call that reads ends: its first result is the number of bytes. */
+static __noinline int on_go_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
+{
+	__u64 frame = frame_of(regs, probe);
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
 	__s64 length = go_result(regs, probe);
 	struct go_stack stack;
 	struct go_call *c;
 
-	if (!read_stack(&stack, goroutine.address))
-		return;
-	goroutine = go_read_key(&goroutine, stack.high - frame_of(regs, probe));
+	if (!p || starts_over(regs, probe) || !read_stack(&stack, goroutine.address))
+		return 0;
+	goroutine = go_read_key(&goroutine, stack.high - frame);
 	c = bpf_map_lookup_elem(&go_calls, &goroutine);
 	if (c)
 		end_go_call(p, c, &goroutine, &stack, DIRECTION_RECEIVED, length > 0 ? length : 0);
+	else if (length > 0 && length <= TLS_LENGTH_MAX) /* it began before the programs were attached */
+		end_older_go_call(p, frame, probe, length);
+	return 0;
 }
 
 /* A connection writes records. */

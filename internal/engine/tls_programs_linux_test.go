@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -217,4 +218,127 @@ func TestChildReceivesOnTheConnectionOfItsParent(t *testing.T) {
 	require.NoError(t, first.Close())
 	const said = " POST https /large 1.3 shop.example.com client>server complete"
 	assert.Equal(t, []string{"Client" + said, "Server" + said}, sink.take(t, 2))
+}
+
+// readingServer has a thread for each connection, which waits for requests in the TLS library.
+const readingServer = `
+import socket, ssl, sys, threading
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+def serve(connection):
+    try:
+        connection = context.wrap_socket(connection, server_side=True)
+    except OSError: # somebody has looked whether there is a server
+        return
+    while connection.recv(1000):
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+`
+
+// Both ends of a connection wait for what comes next when the collector starts: a program of OpenSSL, and one of Go.
+func TestCallsThatAreUnderWayAtTheStartAreSeen(t *testing.T) {
+	needWithin(t)
+	python := testenv.NeedProgram(t, "python3", "python3")
+	_, certFile, keyFile := selfSigned(t)
+	port := freePort(t)
+	cmd := exec.CommandContext(t.Context(), python, "-c", readingServer, fmt.Sprint(port), certFile, keyFile)
+	serve(t, cmd, port)
+	client, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{InsecureSkipVerify: true})
+	require.NoError(t, err)
+	answers := make(chan error)
+	go func() {
+		var err error
+		for err == nil {
+			_, err = io.ReadFull(client, make([]byte, len("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")))
+			answers <- err
+		}
+	}()
+	ask := func(path string) {
+		_, err := fmt.Fprintf(client, "GET %s HTTP/1.1\r\nHost: shop.example.com\r\n\r\n", path)
+		require.NoError(t, err)
+		require.NoError(t, <-answers)
+	}
+	ask("/before")
+	awaitTrue(t, "the server reads", func() bool { return callsRead(cmd.Process.Pid) })
+	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink.captures = true
+	ask("/first")
+	ask("/second")
+	if runtime.GOARCH != "amd64" { // where the arguments are at the end of a call is not known there
+		return
+	}
+	assert.Equal(t, []string{
+		"Client GET https /first client>server joined_midstream", "Client GET https /second client>server joined_midstream",
+		"Server GET https /first client>server joined_midstream", "Server GET https /second client>server joined_midstream",
+	}, sink.take(t, 4))
+	require.NoError(t, client.Close())
+	require.Error(t, <-answers)
+}
+
+// callsRead reports whether a thread of a process waits in read(2).
+func callsRead(pid int) bool {
+	calls, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", pid))
+	for _, file := range calls {
+		if call, err := os.ReadFile(file); err == nil && strings.HasPrefix(string(call), fmt.Sprint(syscall.SYS_READ, " ")) {
+			return true
+		}
+	}
+	return false
+}
+
+// bioClient makes requests by a BIO of libssl's own, as programs do that use BIO_new_ssl_connect.
+const bioClient = `
+import ctypes, sys
+ssl = ctypes.CDLL("libssl.so.3")
+crypto = ctypes.CDLL("libcrypto.so.3")
+def of(library, name, result, *arguments):
+    function = getattr(library, name)
+    function.restype, function.argtypes = result, arguments
+    return function
+pointer, integer = ctypes.c_void_p, ctypes.c_int
+context = of(ssl, "SSL_CTX_new", pointer, pointer)(of(ssl, "TLS_client_method", pointer)())
+bio = of(ssl, "BIO_new_ssl_connect", pointer, pointer)(context)
+control = of(crypto, "BIO_ctrl", ctypes.c_long, pointer, integer, ctypes.c_long, pointer)
+control(bio, 100, 0, ctypes.cast(ctypes.c_char_p(b"127.0.0.1"), pointer)) # BIO_C_SET_CONNECT
+control(bio, 100, 1, ctypes.cast(ctypes.c_char_p(sys.argv[1].encode()), pointer))
+write = of(crypto, "BIO_write", integer, pointer, ctypes.c_char_p, integer)
+read = of(crypto, "BIO_read", integer, pointer, pointer, integer)
+buffer = ctypes.create_string_buffer(100000)
+for path in sys.argv[2:]:
+    request = b"GET %s HTTP/1.1\r\nHost: shop.example.com\r\n\r\n" % path.encode()
+    assert write(bio, request, len(request)) == len(request)
+    assert read(bio, buffer, len(buffer)) > 0
+of(crypto, "BIO_free_all", None, pointer)(bio)
+`
+
+func TestRequestsThroughABIOOfTheLibrary(t *testing.T) {
+	needWithin(t)
+	openssl, python := testenv.NeedProgram(t, "openssl", "openssl"), testenv.NeedProgram(t, "python3", "python3")
+	_, certFile, keyFile := selfSigned(t)
+	www, echo := freePort(t), freePort(t)
+	serve(t, exec.CommandContext(t.Context(), openssl, "s_server", "-accept", fmt.Sprintf("127.0.0.1:%d", www), "-cert", certFile, "-key", keyFile, "-quiet", "-www"), www)
+	serve(t, exec.CommandContext(t.Context(), python, "-c", readingServer, fmt.Sprint(echo), certFile, keyFile), echo)
+	sink := startWithin(t, map[uint16]string{www: "www", echo: "server"})
+	sink.captures = true
+
+	client, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", www), &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example.com"})
+	require.NoError(t, err)
+	_, err = io.WriteString(client, "GET /www HTTP/1.0\r\nHost: shop.example.com\r\n\r\n")
+	require.NoError(t, err)
+	page, err := io.ReadAll(client)
+	require.NoError(t, err)
+	require.Contains(t, string(page), "200 ok")
+	require.NoError(t, client.Close())
+	assert.Equal(t, []string{
+		"Client GET https /www 1.3 shop.example.com client>www complete", "Server GET https /www 1.3 shop.example.com client>www complete",
+	}, sink.take(t, 2), "what the server writes")
+
+	output, err := exec.CommandContext(t.Context(), python, "-c", bioClient, fmt.Sprint(echo), "/one", "/two").CombinedOutput()
+	require.NoError(t, err, string(output))
+	assert.Equal(t, []string{
+		"Client GET https /one 1.3 client>server complete", "Client GET https /two 1.3 client>server complete",
+		"Server GET https /one 1.3 client>server complete", "Server GET https /two 1.3 client>server complete",
+	}, sink.take(t, 4), "what the client writes")
 }

@@ -20,6 +20,13 @@ type LibraryProbe struct {
 	Depth  uint32 // how far the stack pointer is below its value at the function's first instruction, bytes
 	Result uint32 // how far the result is below that value; 0: it is in its register
 	Push   PushRegisters
+	Kept   KeptArguments
+}
+
+// KeptArguments says where a call has its arguments when it ends: see tlslib.Kept.
+type KeptArguments struct {
+	Known                      bool
+	Object, Bytes, Count, Zero uint8
 }
 
 // PushRegisters says which general registers have the arguments of GnuTLSPush and GnuTLSPushVector.
@@ -122,11 +129,21 @@ func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Libra
 // cookie is what the program is attached with: see enum tls_probe.
 func (p *LibraryProbe) cookie() uint64 {
 	if p.Kind&^1 != GnuTLSPush {
-		return uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT | uint64(p.Result)<<bpf.SocketflowTlsProbeTLS_RESULT_SHIFT
+		cookie := uint64(p.Kind) | uint64(p.Depth)<<bpf.SocketflowTlsProbeTLS_DEPTH_SHIFT | uint64(p.Result)<<bpf.SocketflowTlsProbeTLS_RESULT_SHIFT
+		return cookie | p.Kept.cookie()
 	}
 	r := &p.Push
 	return uint64(p.Kind) | uint64(r.Session)<<bpf.SocketflowTlsProbeTLS_PUSH_SESSION_SHIFT | uint64(r.Bytes)<<bpf.SocketflowTlsProbeTLS_PUSH_BYTES_SHIFT |
 		uint64(r.Count)<<bpf.SocketflowTlsProbeTLS_PUSH_COUNT_SHIFT | uint64(uint16(r.Displacement))<<bpf.SocketflowTlsProbeTLS_PUSH_DISPLACEMENT_SHIFT
+}
+
+func (k *KeptArguments) cookie() uint64 {
+	if !k.Known {
+		return 0
+	}
+	return uint64(bpf.SocketflowTlsProbeTLS_KEPT) | uint64(k.Object)<<bpf.SocketflowTlsProbeTLS_KEPT_OBJECT_SHIFT |
+		uint64(k.Bytes)<<bpf.SocketflowTlsProbeTLS_KEPT_BYTES_SHIFT | uint64(k.Count)<<bpf.SocketflowTlsProbeTLS_KEPT_COUNT_SHIFT |
+		uint64(k.Zero)<<bpf.SocketflowTlsProbeTLS_KEPT_ZERO_SHIFT
 }
 
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.

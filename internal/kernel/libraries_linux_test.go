@@ -14,7 +14,9 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +36,9 @@ func TestPlaintextOfLibrary(t *testing.T) {
 			seen := layers{t, tracer, map[uint64][2]string{}}
 			older := secureConnection(t)
 			older.exchange("not seen", "either")
+			reading := secureConnection(t)
+			reading.exchange("not seen", "either")
+			asked, answered := reading.reads(reading.server, len("question")), reading.reads(reading.client, len("answer"))
 			library := attachSelf(t, tracer)
 			c := secureConnection(t)
 			want := plaintexts{}
@@ -53,6 +58,13 @@ func TestPlaintextOfLibrary(t *testing.T) {
 			}
 			if got := seen.of(older); got != want {
 				t.Errorf("plaintext of an older connection %q, want %q", got, want)
+			}
+			_, err := io.WriteString(reading.client, "question")
+			must(t, errors.Join(err, <-asked))
+			_, err = io.WriteString(reading.server, "answer")
+			must(t, errors.Join(err, <-answered))
+			if got := seen.of(reading); got != want && readsOlderCalls {
+				t.Errorf("plaintext of a connection whose ends were reading when the programs were attached: %q, want %q", got, want)
 			}
 
 			began := time.Now()
@@ -111,7 +123,11 @@ func attachFile(t *testing.T, tracer *SocketTracer, path string) *Library {
 	must(t, err)
 	var probes []LibraryProbe
 	for _, p := range found.Probes {
-		probes = append(probes, LibraryProbe{Offset: p.Offset, Kind: kinds[[2]int{int(p.Call), int(p.Place)}], Depth: p.Depth, Result: p.Result})
+		kind := kinds[[2]int{int(p.Call), int(p.Place)}]
+		if p.GoesOn {
+			kind |= GoesOn
+		}
+		probes = append(probes, LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth, Result: p.Result, Kept: KeptArguments(p.Kept)})
 	}
 	library, err := tracer.AttachLibrary(path, probes)
 	must(t, err)
@@ -163,6 +179,31 @@ func (s *secured) exchange(ask, answer string) {
 	_, err := s.server.Write([]byte(answer))
 	must(s.t, err)
 	s.receive(s.client, answer)
+}
+
+// readsOlderCalls is whether calls are seen to end whose beginning was not: not on arm64.
+const readsOlderCalls = runtime.GOARCH == "amd64"
+
+// reads has one end read so many bytes, and returns once it waits for them.
+func (s *secured) reads(at *tls.Conn, n int) <-chan error {
+	s.t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(at, make([]byte, n))
+		done <- err
+	}()
+	waits := fmt.Sprintf("crypto/tls.(*Conn).Read(%p", at)
+	stacks := make([]byte, 1<<20)
+	for range 10_000 {
+		for stack := range strings.SplitSeq(string(stacks[:runtime.Stack(stacks, true)]), "\n\n") {
+			if strings.Contains(stack, "[IO wait") && strings.Contains(stack, waits) {
+				return done
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	s.t.Fatal("it does not read")
+	return done
 }
 
 func (s *secured) receive(at *tls.Conn, want string) {
@@ -218,6 +259,7 @@ func TestCookiesOfLibraryProbes(t *testing.T) {
 		"depth":        {LibraryProbe{Kind: ReadExit, Depth: 0x238}, 0x0238_0020},
 		"own call":     {LibraryProbe{Kind: GnuTLSUncorkExit}, 0x2d},
 		"registers":    {LibraryProbe{Kind: GnuTLSPush, Push: PushRegisters{Session: 13, Bytes: 6, Count: 2}}, 0x0000_0000_026d_0090},
+		"kept":         {LibraryProbe{Kind: ReadExExit | GoesOn, Depth: 0x38, Kept: KeptArguments{true, 3, 5, 14, 13}}, 0x00de_5300_0038_0c22},
 		"displacement": {LibraryProbe{Kind: GnuTLSPushVector, Push: PushRegisters{Session: 3, Bytes: 4, Displacement: -32}}, 0xffe0_0043_0091},
 	} {
 		t.Run(name, func(t *testing.T) {

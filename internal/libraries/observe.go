@@ -100,6 +100,8 @@ var kinds = map[place]kernel.LibraryProbeKind{
 	{tlslib.SSLWriteEx, tlslib.Exit}:   kernel.WriteExExit,
 	{tlslib.SSLSendfile, tlslib.Enter}: kernel.FileEnter,
 	{tlslib.SSLSendfile, tlslib.Exit}:  kernel.FileExit,
+	{tlslib.BIOSSLWrite, tlslib.Enter}: kernel.WriteExEnter,
+	{tlslib.BIOSSLWrite, tlslib.Exit}:  kernel.WriteExExit,
 	{tlslib.BIOWrite, tlslib.Enter}:    kernel.BIOWrite,
 	{tlslib.SSLSetBIO, tlslib.Enter}:   kernel.SetBIO,
 	{tlslib.SSLSet0WBIO, tlslib.Enter}: kernel.SetWriteBIO,
@@ -135,7 +137,8 @@ func probes(lib *tlslib.Library) (all []kernel.LibraryProbe) {
 		if p.GoesOn {
 			kind |= kernel.GoesOn
 		}
-		probe := kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth, Result: p.Result, Push: kernel.PushRegisters(p.Push)}
+		probe := kernel.LibraryProbe{Offset: p.Offset, Kind: kind, Depth: p.Depth, Result: p.Result, Push: kernel.PushRegisters(p.Push),
+			Kept: kernel.KeptArguments(p.Kept)}
 		if ok && !seen[probe] {
 			seen[probe] = true
 			all = append(all, probe)

@@ -80,6 +80,10 @@ func (aarch64) enterCounted(*body) (place, bool) { return place{}, false }
 
 func (aarch64) emulatedExits(*body) ([]place, bool) { return nil, false }
 
+func (aarch64) kept(*body) (Kept, bool) { return Kept{}, false }
+
+func (aarch64) goKept(*body) bool { return false }
+
 func (aarch64) slots(*body) []uint64 { return nil }
 
 func (aarch64) returned(*image, uint64) (uint64, bool) { return 0, false }

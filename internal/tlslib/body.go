@@ -60,6 +60,7 @@ type place struct {
 	result uint32 // as in Probe, like the others
 	moved  bool
 	goesOn bool
+	kept   Kept
 }
 
 // machine knows the instructions of a processor.
@@ -78,6 +79,10 @@ type machine interface {
 	enterCounted(b *body) (p place, ok bool)
 	// emulatedExits are emulated instructions one of which each call comes by with its result in its register.
 	emulatedExits(b *body) (exits []place, ok bool)
+	// kept is where a function with four arguments has them at the exits of emulatedExits.
+	kept(b *body) (k Kept, ok bool)
+	// goKept says whether a method has its receiver and its slice's pointer at its end: see Kept.
+	goKept(b *body) bool
 	// slots are where tables of functions have those that a function calls.
 	slots(b *body) []uint64
 	// returned is the address that a function returns that does nothing else.

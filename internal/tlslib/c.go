@@ -21,6 +21,7 @@ var (
 		{"SSL_write", SSLWrite, 3, true},
 		{"SSL_write_ex", SSLWriteEx, 4, true},
 		{sendfile, SSLSendfile, 4, true},
+		{bioWriter, BIOSSLWrite, 4, true},
 		{"BIO_write", BIOWrite, 3, false},
 		{"SSL_set_bio", SSLSetBIO, 3, false},
 		{"SSL_set0_wbio", SSLSet0WBIO, 2, false},
@@ -36,7 +37,7 @@ var (
 	// boringMarks are functions that BoringSSL has, and OpenSSL has not; one is in its libssl, the other in its libcrypto.
 	boringMarks = []string{"SSL_CTX_set_grease_enabled", "BORINGSSL_self_test"}
 	// stems are what all names begin with.
-	stems = []string{"SSL_", "TLS_", "BIO_write", "OpenSSL_version_num", "BORINGSSL_self_test", "gnutls_"}
+	stems = []string{"SSL_", "TLS_", "BIO_write", bioSSL, "OpenSSL_version_num", "BORINGSSL_self_test", "gnutls_"}
 )
 
 const (
@@ -45,13 +46,13 @@ const (
 	gnuTLSWrapper  = "libgnutls-openssl.so."
 	openSSLVersion = "OpenSSL_version_num"
 	gnuTLSVersion  = "gnutls_check_version"
-	// sendfile is used by the few programs that have the kernel encrypt. Without it the rest of the library is of use.
+	// sendfile is used by the few programs that have the kernel encrypt. Without it, or bioWriter, the rest of the library is of use.
 	sendfile = "SSL_sendfile"
 )
 
 // names are those of all functions that are looked up.
 var names = func() []string {
-	all := slices.Concat([]string{openSSLVersion, gnuTLSVersion, gnuTLSSetPush, gnuTLSSetVectorPush}, boringMarks, tlsMethods)
+	all := slices.Concat([]string{openSSLVersion, bioSSL, gnuTLSVersion, gnuTLSSetPush, gnuTLSSetVectorPush}, boringMarks, tlsMethods)
 	for _, f := range slices.Concat(openSSL, gnuTLS) {
 		all = append(all, f.name)
 	}
@@ -117,12 +118,15 @@ func (im *image) place(lib *Library, functions []function, symbols map[string]ui
 			return err
 		}
 	}
+	if addr, ok := im.findBIOWriter(symbols); ok {
+		symbols[bioWriter] = addr
+	}
 	for _, f := range functions {
 		if symbols[f.name] == 0 || im.handsOver(f, symbols) || whole && (f.call == SSLRead || f.call == SSLReadEx) {
 			continue
 		}
 		places, err := im.placesOf(f, symbols)
-		if err != nil && f.name == sendfile {
+		if err != nil && (f.name == sendfile || f.name == bioWriter) {
 			continue
 		}
 		if err != nil {

@@ -40,6 +40,11 @@ func (im *image) reader(symbols map[string]uint64) (places []place, ok bool) {
 		return nil, false
 	}
 	exits, ok := im.machine.emulatedExits(b)
+	if k, known := im.machine.kept(b); known {
+		for i := range exits {
+			exits[i].kept = k
+		}
+	}
 	return append([]place{enter}, exits...), ok
 }
 

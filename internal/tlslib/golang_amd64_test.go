@@ -2,11 +2,13 @@ package tlslib
 
 import (
 	"debug/elf"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -98,13 +100,16 @@ func goTruth(t *testing.T, path, arch string) (probes []Probe, deferred int) {
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, file.Close()) }()
 	calls := map[string]Call{"Read": GoRead, "Write": GoWrite, "write": GoConnWrite}
-	var method, called string
+	var method, called, begin string
+	first := 0    // of the probes of a method
 	var end Probe // of a call whose deferred function runs
 	entered := false
 	out := run(t, "go", "tool", "objdump", "-s", `crypto/tls\.\(\*Conn\)\.(Read|Write|write|Read\.func1|Read\.deferwrap1)$`, path)
 	for _, text := range strings.Split(out, "\n") {
 		if m := objdumpText.FindStringSubmatch(text); m != nil {
-			method, entered, called = m[1][strings.LastIndexByte(m[1], '.')+1:], false, ""
+			keep(probes[first:], begin)
+			first = len(probes)
+			method, entered, called, begin = m[1][strings.LastIndexByte(m[1], '.')+1:], false, "", ""
 			continue
 		}
 		m := objdumpLine.FindStringSubmatch(text)
@@ -112,6 +117,7 @@ func goTruth(t *testing.T, path, arch string) (probes []Probe, deferred int) {
 			continue
 		}
 		offset := fileOffset(t, file, hexNumber(t, m[1]))
+		begin += m[2] + ";"
 		switch ahead := called; {
 		case calls[method] == 0 && strings.HasPrefix(m[2], "JBE") && end.Depth != 0:
 			end.Offset = offset
@@ -121,7 +127,8 @@ func goTruth(t *testing.T, path, arch string) (probes []Probe, deferred int) {
 		case method == "Read" && m[2] == "RET" && goDeferred.MatchString(ahead):
 			found := goDeferred.FindStringSubmatch(ahead)
 			depth := uint32(hexNumber(t, found[2])) + 8
-			end = Probe{Call: GoRead, Place: Exit, Depth: depth + 8, Result: depth - uint32(hexNumber(t, found[1]))}
+			end = Probe{Call: GoRead, Place: Exit, Depth: depth + 8, Result: depth - uint32(hexNumber(t, found[1])), GoesOn: true}
+			end.Kept.Known = isKept(begin)
 			called = ""
 		case method == "Read" && m[2] == "RET":
 			probes, called = append(probes, Probe{Call: GoRead, Place: Exit, Offset: offset}), ""
@@ -131,7 +138,32 @@ func goTruth(t *testing.T, path, arch string) (probes []Probe, deferred int) {
 			called += m[2] + ";"
 		}
 	}
+	keep(probes[first:], begin)
 	return probes, deferred
+}
+
+// goStores are where a method stores its receiver and the address of its slice, and the size of its frame, ahead of all calls.
+var goStores = regexp.MustCompile(`^[^C]*(?:CMPQ SP[^C]*)?SUBQ \$0x([0-9a-f]+), SP;`)
+
+// isKept says whether the code of a method stores both where its caller has room for them.
+func isKept(code string) bool {
+	m := goStores.FindStringSubmatch(code)
+	if m == nil {
+		return false
+	}
+	frame, err := strconv.ParseUint(m[1], 16, 64)
+	ahead, _, _ := strings.Cut(code, "CALL")
+	return err == nil && strings.Contains(ahead, fmt.Sprintf("MOVQ AX, %#x(SP);", frame+16)) &&
+		strings.Contains(ahead, fmt.Sprintf("MOVQ BX, %#x(SP);", frame+24))
+}
+
+// keep marks the exits of a method at which its arguments are known.
+func keep(probes []Probe, code string) {
+	for i := range probes {
+		if p := &probes[i]; p.Call == GoRead && p.Place == Exit && p.Depth == 0 {
+			p.Kept.Known = isKept(code)
+		}
+	}
 }
 
 // goDeferred is what ends ahead of a RET with the call of a deferred function: the result, and the frame.

@@ -28,10 +28,16 @@ func (t *goTable) exits(text uint64, b *body) (places []place, err error) {
 			places = append(places, place{at: at})
 		}
 	}
+	if t.im.machine.goKept(b) {
+		for i := range places {
+			places[i].kept.Known = true
+		}
+	}
 	return places, nil
 }
 
-// deferred is a place in the only function whose address a function has. It is hit once more if the stack has to grow there.
+// deferred is a place in the only function whose address a function has. If that is the jump to where the stack grows, it is hit once more when it is
+// taken.
 func (t *goTable) deferred(text uint64, b *body, d deferral) (p place, found bool, err error) {
 	functions := slices.DeleteFunc(t.im.machine.texts(b), func(addr uint64) bool { return !t.isText(addr) })
 	if functions = slices.Compact(functions); len(d.returns) == 0 || len(functions) != 1 || functions[0] < text {
@@ -46,9 +52,10 @@ func (t *goTable) deferred(text uint64, b *body, d deferral) (p place, found boo
 		return place{}, false, nil //nolint:nilerr // the RETs are known
 	}
 	p = t.im.machine.enter(code, 0)
-	if i := code.instructions[p.at]; i == nil || !i.cheap {
+	i := code.instructions[p.at]
+	if i == nil || !i.cheap {
 		return place{}, false, nil
 	}
 	const returnAddress = 8
-	return place{at: p.at, depth: d.depth + returnAddress + p.depth, result: d.result}, true, nil
+	return place{at: p.at, depth: d.depth + returnAddress + p.depth, result: d.result, goesOn: i.flow == branch}, true, nil
 }

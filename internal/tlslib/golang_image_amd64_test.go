@@ -118,7 +118,7 @@ func TestDeferredFunctionIsProbedInsteadOfWhatFollows(t *testing.T) {
 			returns := labels(t, content, "exit")
 			want := []Probe{{Call: GoRead, Place: Exit, Offset: returns[0]}, {Call: GoRead, Place: Exit, Offset: returns[1]}}
 			if test.want {
-				want[0] = Probe{Call: GoRead, Place: Exit, Offset: labels(t, content, "deferred")[0], Depth: 40, Result: 16}
+				want[0] = Probe{Call: GoRead, Place: Exit, Offset: labels(t, content, "deferred")[0], Depth: 40, Result: 16, GoesOn: true}
 			}
 			assert.ElementsMatch(t, want, exits)
 		})

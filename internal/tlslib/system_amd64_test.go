@@ -236,6 +236,11 @@ func checkSystemFile(t *testing.T, path string) {
 	if hasReader {
 		b.checkReader(lib.Probes)
 	}
+	if b.functions[bioSSL] != 0 && lib.Kind == OpenSSL {
+		i := slices.IndexFunc(lib.Probes, func(p Probe) bool { return p.Call == BIOSSLWrite })
+		require.NotEqual(t, -1, i, "how BIO_f_ssl writes")
+		b.functions[bioWriter] = b.piece(b.address(lib.Probes[i].Offset)).begin
+	}
 	for _, f := range slices.Concat(openSSL, gnuTLS) {
 		addr, ok := b.functions[f.name]
 		if hasReader && (f.call == SSLRead || f.call == SSLReadEx) {
@@ -315,6 +320,9 @@ func (b *truth) checkReader(all []Probe) {
 		if p.GoesOn {
 			assert.Regexp(b.t, `^cmp\s+\$0xffffffff,%eax$`, lines[i-1].text)
 		}
+		if p.Place == Exit {
+			b.checkKept(p.Kept, lines)
+		}
 	}
 	require.Len(b.t, probes, 3)
 	assert.Equal(b.t, []Place{Enter, Exit, Exit}, []Place{probes[0].Place, probes[1].Place, probes[2].Place})
@@ -322,6 +330,24 @@ func (b *truth) checkReader(all []Probe) {
 	assert.Regexp(b.t, `^je\s`, texts[1])
 	assert.Regexp(b.t, `^jmp\s`, texts[2])
 	assert.Equal(b.t, probes[1].Depth, probes[2].Depth)
+}
+
+// checkKept requires that a function copies its arguments to the registers. The fourth may be in the fifth's.
+func (b *truth) checkKept(k Kept, lines []line) {
+	names := [...]string{3: "rbx", 5: "rbp", 12: "r12", 13: "r13", 14: "r14", 15: "r15"}
+	var code strings.Builder
+	for _, l := range lines {
+		code.WriteString(l.text + ";")
+	}
+	if !assert.True(b.t, k.Known) {
+		return
+	}
+	for from, to := range map[string]uint8{"rdi": k.Object, "rsi": k.Bytes, "(rcx|r8)": k.Count} {
+		assert.Regexp(b.t, `(?m);mov +%`+from+`,%`+names[to]+`;`, code.String())
+	}
+	if k.Zero != 0 {
+		assert.Regexp(b.t, `;mov +%ecx,%`+names[k.Zero]+`d;`, code.String())
+	}
 }
 
 // address is that of an offset in the file.

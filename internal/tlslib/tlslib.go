@@ -36,6 +36,7 @@ const (
 	SSLWrite                         // int SSL_write(ssl, buf, int num)
 	SSLWriteEx                       // int SSL_write_ex(ssl, buf, num, size_t *written)
 	SSLSendfile                      // ssize_t SSL_sendfile(ssl, int fd, off_t, size_t, int flags): the kernel encrypts what is in a file
+	BIOSSLWrite                      // int ssl_write(bio, buf, num, size_t *written), of BIO_f_ssl: 1 is success
 	BIOWrite                         // int BIO_write(bio, buf, int num); only entered
 	SSLSetBIO                        // void SSL_set_bio(ssl, rbio, wbio); only entered
 	SSLSet0WBIO                      // void SSL_set0_wbio(ssl, wbio); only entered
@@ -75,10 +76,24 @@ type Probe struct {
 	Result uint32
 	// Moved: at an Enter, the fourth argument is in the register of the fifth.
 	Moved bool
-	// GoesOn: at an Exit, a call that has failed may come by another Exit of it with another result.
+	// GoesOn: at an Exit, a call that has failed may come by another Exit of it with another result. Of Go's: the instruction is a jump (if below, or
+	// equal), and a call for which it is taken comes by once more.
 	GoesOn bool
 	// Push is where the arguments of GnuTLSPush and GnuTLSPushVector are.
 	Push Push
+	// Kept is where the call's arguments are at an Exit.
+	Kept Kept
+}
+
+// Kept says where a call still has its arguments when it ends, so that its beginning need not have been seen. Those of a call of C are in general
+// registers, by their numbers in the machine's instructions. Those of Go's, receiver and the slice's pointer, are 8 and 16 bytes above the stack
+// pointer's value at the first instruction of the function.
+type Kept struct {
+	Known  bool
+	Object uint8
+	Bytes  uint8 // their address
+	Count  uint8 // where the number of bytes goes
+	Zero   uint8 // unless this is zero, the call is another function's; 0: there is no other
 }
 
 // Push says in which general registers something is, by their numbers in the machine's instructions.
@@ -155,7 +170,7 @@ func (im *image) addProbes(lib *Library, call Call, places []place) error {
 		if err != nil {
 			return err
 		}
-		probe := Probe{Call: call, Place: Exit, Offset: off, Depth: p.depth, Result: p.result, Moved: p.moved, GoesOn: p.goesOn}
+		probe := Probe{Call: call, Place: Exit, Offset: off, Depth: p.depth, Result: p.result, Moved: p.moved, GoesOn: p.goesOn, Kept: p.kept}
 		if i == 0 {
 			probe.Place = Enter
 		}
