@@ -25,7 +25,7 @@ struct call {
 	__u32 nr;
 	__u32 fd;
 	__u32 compat; /* a 32-bit program's: its structs in memory are narrower */
-	__u32 pad;
+	__u32 generation; /* of the descriptor's binding at the enter, see struct descriptor */
 };
 
 struct {

@@ -83,7 +83,7 @@ static __noinline int emit_flow(__u32 kind, struct connection *c, __u32 pid, __u
 }
 
 /* The socket has ended, or one of the descriptors that lead to it. */
-static __noinline int emit_close(struct call_socket *s)
+static __noinline int emit_close(struct socket_state *s)
 {
 	struct reservation r;
 	struct close_event *e = begin_close(&r, EVENT_CLOSE, &s->conn, s->conn.flow.cookie, DIRECTION_SENT);

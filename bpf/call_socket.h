@@ -15,7 +15,7 @@ enum known {
 };
 
 /* By the identity that the socket was given when it was first seen. */
-struct call_socket {
+struct socket_state {
 	struct connection conn;
 	__u64 peer;    /* the other end's identity; 0: not known */
 	__s32 error;   /* the last that ended it; errno */
@@ -26,17 +26,18 @@ struct call_socket {
 	__u8 finished; /* which side was first to say that it will send no more: 1 + enum direction; 0: none yet */
 	__u8 deaf;     /* shut down for receiving: a receive that returns nothing says nothing of the other side */
 	__u8 at_end;   /* the other side was seen to have finished */
-	__u8 pad[5];
+	__u8 pad;
+	__u32 tls_pid; /* in which process a TLS object is known whose records it carries; 0: none is */
 };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space */
 	__type(key, __u64);
-	__type(value, struct call_socket);
+	__type(value, struct socket_state);
 } call_sockets SEC(".maps");
 
-static __always_inline struct call_socket *socket_by_id(__u64 id)
+static __always_inline struct socket_state *socket_by_id(__u64 id)
 {
 	return id ? bpf_map_lookup_elem(&call_sockets, &id) : NULL;
 }

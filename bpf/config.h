@@ -11,6 +11,7 @@ const volatile __u32 follow_unix = 0;   /* Unix stream sockets are followed */
 const volatile __u32 follow_uring = 0;  /* it is found out where io_uring has its bytes */
 const volatile __u32 follow_udp = 0;    /* UDP flows are followed */
 const volatile __u32 follow_datagram_data = 0; /* payload of datagrams is captured */
+const volatile __u32 follow_tls = 0;    /* TLS libraries are looked into */
 const volatile __u32 payload_limit = 0; /* bytes captured of one call, unless user space wants less */
 const volatile __u32 payload_burst = 0;   /* bytes captured of a burst, unless user space says how many */
 const volatile __u32 policy_mask = 0;   /* slots of policies - 1 */

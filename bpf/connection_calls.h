@@ -8,14 +8,14 @@ static __always_inline bool specified(const struct endpoint *end)
 	return end->port && (a[0] | a[1] | a[2] | a[3]);
 }
 
-static __always_inline void learn_local(struct call_socket *s, const struct endpoint *end)
+static __always_inline void learn_local(struct socket_state *s, const struct endpoint *end)
 {
 	set_local(&s->conn.flow, end);
 	if (specified(end))
 		s->known |= KNOWN_LOCAL;
 }
 
-static __always_inline void learn_remote(struct call_socket *s, const struct endpoint *end)
+static __always_inline void learn_remote(struct socket_state *s, const struct endpoint *end)
 {
 	set_remote(&s->conn.flow, end);
 	if (specified(end))
@@ -23,7 +23,7 @@ static __always_inline void learn_remote(struct call_socket *s, const struct end
 }
 
 /* The socket is connected. */
-static __noinline int open_socket(struct call_socket *s, __u32 pid, __u32 fd)
+static __noinline int open_socket(struct socket_state *s, __u32 pid, __u32 fd)
 {
 	s->stage = STAGE_OPEN;
 	if (s->emitted)
@@ -48,7 +48,7 @@ static __always_inline bool is_attempt_failed(long err)
 }
 
 /* The attempt has failed. The socket may try once more. */
-static __noinline int fail_socket(struct call_socket *s, __u32 pid, __u32 fd, int error)
+static __noinline int fail_socket(struct socket_state *s, __u32 pid, __u32 fd, int error)
 {
 	s->stage = STAGE_NEW;
 	emit_process_once(pid, shard_of(s->conn.flow.cookie));
@@ -58,7 +58,7 @@ static __noinline int fail_socket(struct call_socket *s, __u32 pid, __u32 fd, in
 }
 
 /* A call connects the socket to an address. */
-static __always_inline void begin_attempt(struct call_socket *s, __u64 address)
+static __always_inline void begin_attempt(struct socket_state *s, __u64 address)
 {
 	struct endpoint end;
 
@@ -80,7 +80,7 @@ static __always_inline void begin_attempt(struct call_socket *s, __u64 address)
 	}
 }
 
-static __always_inline void on_connect_enter(struct call_socket *s, const struct call *c)
+static __always_inline void on_connect_enter(struct socket_state *s, const struct call *c)
 {
 	if (s->conn.flow.transport == TRANSPORT_UNIX)
 		name_unix(s->conn.flow.cookie, c->args[1], c->args[2], 1);
@@ -91,14 +91,14 @@ static __always_inline void on_connect_enter(struct call_socket *s, const struct
 /* A call connects a TCP socket and sends: TCP fast open. */
 static __noinline int on_fast_open_enter(__u64 id, __u64 address)
 {
-	struct call_socket *s = socket_by_id(id);
+	struct socket_state *s = socket_by_id(id);
 
 	if (s && s->conn.flow.transport == TRANSPORT_TCP)
 		begin_attempt(s, address);
 	return 0;
 }
 
-static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, long ret)
+static __noinline int on_connect(struct socket_state *s, __u32 pid, __u32 fd, long ret)
 {
 	switch (s->conn.flow.transport) {
 	case TRANSPORT_UNIX:
@@ -122,7 +122,7 @@ static __noinline int on_connect(struct call_socket *s, __u32 pid, __u32 fd, lon
 
 static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u32 fd, __u64 listener_id)
 {
-	struct call_socket *s, *listener = socket_by_id(listener_id);
+	struct socket_state *s, *listener = socket_by_id(listener_id);
 	__u32 transport = listener ? listener->conn.flow.transport : TRANSPORT_TCP;
 	struct endpoint end;
 
@@ -157,7 +157,7 @@ static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u
 }
 
 /* A call has returned the address of one end of the socket. */
-static __noinline int on_name(struct call_socket *s, const struct call *c, __u32 pid, bool remote)
+static __noinline int on_name(struct socket_state *s, const struct call *c, __u32 pid, bool remote)
 {
 	struct endpoint end;
 	__u8 known = remote ? KNOWN_REMOTE : KNOWN_LOCAL;
@@ -184,7 +184,7 @@ static __noinline int on_name(struct call_socket *s, const struct call *c, __u32
 	return 0;
 }
 
-static __always_inline void on_bind(struct call_socket *s, const struct call *c)
+static __always_inline void on_bind(struct socket_state *s, const struct call *c)
 {
 	struct endpoint end;
 
@@ -198,7 +198,7 @@ static __always_inline void on_bind(struct call_socket *s, const struct call *c)
 }
 
 /* The outcome of a connect that went on in the background. */
-static __noinline int on_socket_error(struct call_socket *s, const struct call *c, __u32 pid)
+static __noinline int on_socket_error(struct socket_state *s, const struct call *c, __u32 pid)
 {
 	__u32 error;
 
@@ -216,7 +216,7 @@ static __noinline int on_socket_error(struct call_socket *s, const struct call *
 	return 0;
 }
 
-static __always_inline void on_shutdown(struct call_socket *s, const struct call *c)
+static __always_inline void on_shutdown(struct socket_state *s, const struct call *c)
 {
 	if ((c->args[1] == SHUT_WR || c->args[1] == SHUT_RDWR) && !s->finished)
 		s->finished = 1 + DIRECTION_SENT;

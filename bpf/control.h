@@ -9,7 +9,7 @@
  * meanwhile, and their calls are missed.
  */
 struct control {
-	struct call_socket socket;
+	struct socket_state socket;
 	struct unix_names names;
 	struct call call;
 	struct descriptor descriptor;

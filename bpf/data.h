@@ -104,7 +104,7 @@ static __always_inline void on_transfer(struct sock *sk, int length, __u32 direc
 		return;
 	s = followed(sk);
 	task = bpf_get_current_task_btf();
-	tied = follow_tls && ties(sk, s, task, length, direction);
+	tied = follow_tls && ties(sk, s, length, direction);
 	if (!s) {
 		note_unfollowed(direction);
 		return;

@@ -3,7 +3,7 @@
 #pragma once
 
 /* The first datagram of a flow. Returns the flow's entry, or NULL. */
-static __always_inline struct datagram_flow *open_datagrams(struct transfer *t, struct call_socket *s, const struct endpoint *remote,
+static __always_inline struct datagram_flow *open_datagrams(struct transfer *t, struct socket_state *s, const struct endpoint *remote,
 							    const struct datagram_key *key, __u64 now)
 {
 	struct scratch *space = scratch(t->user);
@@ -83,7 +83,7 @@ static __always_inline bool is_left_out(__u32 pid)
 }
 
 /* A datagram to or from the remote end. */
-static __noinline int on_datagram(struct transfer *t, struct call_socket *s, const struct endpoint *remote)
+static __noinline int on_datagram(struct transfer *t, struct socket_state *s, const struct endpoint *remote)
 {
 	struct datagram_key key = {.cookie = t->id, .remote_port = remote->port};
 	__u64 now = bpf_ktime_get_ns();
@@ -102,7 +102,7 @@ static __noinline int on_datagram(struct transfer *t, struct call_socket *s, con
 }
 
 /* Finds the other end of a datagram. name: where the call has its address; 0: nowhere. */
-static __always_inline bool find_remote(struct endpoint *remote, const struct call_socket *s, __u64 name)
+static __always_inline bool find_remote(struct endpoint *remote, const struct socket_state *s, __u64 name)
 {
 	read_endpoint(remote, name);
 	if (is_inet(remote->family))

@@ -42,7 +42,7 @@ enum event_kind {
 	EVENT_UNIX_OPEN,     /* struct unix_open_event: the first bytes of a connection within the host */
 	EVENT_PEER_CLOSE,    /* struct close_event: the other end has seen the end of a connection within the host */
 	EVENT_LOCAL_CLOSE,   /* struct local_close_event: the owner is done with a connection, which may go on for a while; TCP, socket mode */
-	EVENT_EXEC,          /* struct exit_event: a file of code is mapped, as none had; socket mode, where TLS libraries are looked into */
+	EVENT_EXEC,          /* struct exit_event: where TLS libraries are looked into: a file of code is mapped, or in the syscall mode executed, as none had been */
 	/* Of the syscall mode only: */
 	EVENT_ADDRESS,       /* struct open_event: a call has named an address of a socket */
 	EVENT_HOLD,          /* struct descriptor_event: one more descriptor leads to a socket */

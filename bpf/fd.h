@@ -16,7 +16,7 @@ struct descriptor_key {
 struct descriptor {
 	__u64 id; /* the socket's; DESCRIPTOR_ASKED: the question's */
 	__u32 kind;
-	__u32 pad;
+	__u32 generation; /* of its binding by a call: another one has another number; 0: user space has found it */
 };
 
 struct {
@@ -121,7 +121,7 @@ static __always_inline void mark(__u32 pid, __u32 fd, __u8 marks)
 /* The descriptor does not lead to the socket any more. It was the last one, or one of several. */
 static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 {
-	struct call_socket *s = socket_by_id(id);
+	struct socket_state *s = socket_by_id(id);
 
 	mark(pid, fd, 0);
 	if (!s)
@@ -154,7 +154,7 @@ static __noinline int fd_unbind(__u32 pid, __u32 fd)
 static __noinline int fd_bind(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
-	struct descriptor d = {.id = id, .kind = DESCRIPTOR_SOCKET};
+	struct descriptor d = {.id = id, .kind = DESCRIPTOR_SOCKET, .generation = bpf_ktime_get_ns() | 1};
 	struct descriptor *old = bpf_map_lookup_elem(&descriptors, &key);
 
 	if (old && old->kind == DESCRIPTOR_SOCKET && old->id == id)
@@ -169,7 +169,7 @@ static __noinline int fd_bind(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 /* One more descriptor leads to a socket. */
 static __noinline int sock_get(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 {
-	struct call_socket *s = socket_by_id(id);
+	struct socket_state *s = socket_by_id(id);
 
 	if (!s)
 		return 0;

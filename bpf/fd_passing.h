@@ -55,7 +55,7 @@ static __always_inline bool read_carried(__s32 *fd, const struct user_message *m
 /* Descriptors are about to be sent. The message holds the sockets among them until somebody receives it. */
 static __noinline int on_passed(const struct user_message *m, const struct call *c, __u32 pid)
 {
-	struct call_socket *s = socket_by_id(c->id);
+	struct socket_state *s = socket_by_id(c->id);
 	struct passed *queue;
 	__u64 peer = s ? s->peer : 0, now = bpf_ktime_get_ns();
 	__u32 n = carried(m, c->compat);
@@ -91,7 +91,7 @@ static __noinline int on_passed(const struct user_message *m, const struct call 
 /* The descriptors were not sent. */
 static __noinline int on_not_passed(const struct call *c, __u32 pid)
 {
-	struct call_socket *s = socket_by_id(c->id);
+	struct socket_state *s = socket_by_id(c->id);
 	struct user_message m;
 	struct passed *queue;
 	__u64 peer = s ? s->peer : 0;

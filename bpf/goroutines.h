@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#define GO_POINTER 65536      /* below are no pointers */
 #define GO_HEAP_SHIFT 38      /* the arenas of the heap lie in one range of that size */
 #define GO_CODE (1ull << 30)  /* the code of a program is in one piece, and not larger */
 #define GO_STATUS_SCAN 0x1000 /* is added to the status while the stack is scanned */

@@ -262,7 +262,6 @@ struct task_struct {
 struct pt_regs {
 	unsigned long r14, bp, bx, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, flags, sp;
 };
-#define FLAGS_BELOW_OR_EQUAL 0x41 /* CF, ZF: what JBE looks at */
 #define SYSCALL_NR(regs) ((long)(regs)->orig_ax)
 #define SYSCALL_RET(regs) ((long)(regs)->ax)
 #define SYSCALL_ARG1(regs) ((regs)->di)
@@ -277,19 +276,6 @@ struct pt_regs {
 /* Until a call has returned its result's place holds -ENOSYS (arch/x86/entry/entry_64.S). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->ax == -38ul)
 #define USER_PLACE(regs) ((regs)->ip)
-#define USER_STACK(regs) ((regs)->sp)
-#define GOROUTINE(regs) ((regs)->r14) /* Go's ABIInternal keeps the goroutine there */
-/* Of a C function, at its first instruction, and at its last one. */
-#define FUNCTION_ARG1(regs) ((regs)->di)
-#define FUNCTION_ARG2(regs) ((regs)->si)
-#define FUNCTION_ARG3(regs) ((regs)->dx)
-#define FUNCTION_ARG4(regs) ((regs)->cx)
-#define FUNCTION_ARG5(regs) ((regs)->r8)
-#define FUNCTION_RESULT(regs) ((regs)->ax)
-/* Of a Go function (ABIInternal): arguments at its first instruction, results at its last one. */
-#define GO_ARG1(regs) ((regs)->ax)
-#define GO_ARG2(regs) ((regs)->bx)
-#define GO_ARG3(regs) ((regs)->cx)
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
 	__u64 regs[31];
@@ -314,17 +300,6 @@ struct pt_regs {
 /* A result takes the first argument's place (arch/arm64/kernel/syscall.c). */
 #define SYSCALL_UNDER_WAY(regs) ((regs)->user_regs.regs[0] == (regs)->orig_x0)
 #define USER_PLACE(regs) ((regs)->user_regs.pc)
-#define USER_STACK(regs) ((regs)->user_regs.sp)
-#define GOROUTINE(regs) ((regs)->user_regs.regs[28])
-#define FUNCTION_ARG1(regs) ((regs)->user_regs.regs[0])
-#define FUNCTION_ARG2(regs) ((regs)->user_regs.regs[1])
-#define FUNCTION_ARG3(regs) ((regs)->user_regs.regs[2])
-#define FUNCTION_ARG4(regs) ((regs)->user_regs.regs[3])
-#define FUNCTION_ARG5(regs) ((regs)->user_regs.regs[4])
-#define FUNCTION_RESULT(regs) ((regs)->user_regs.regs[0])
-#define GO_ARG1(regs) ((regs)->user_regs.regs[0])
-#define GO_ARG2(regs) ((regs)->user_regs.regs[1])
-#define GO_ARG3(regs) ((regs)->user_regs.regs[2])
 #endif
 
 struct seq_file;

@@ -2,11 +2,11 @@
 /* The calls that make sockets, and further descriptors of sockets. */
 #pragma once
 
-static __always_inline struct call_socket *create(__u32 user, __u32 pid, __u32 family, __u32 transport)
+static __always_inline struct socket_state *create(__u32 user, __u32 pid, __u32 family, __u32 transport)
 {
 	struct scratch *scratch_space = scratch(user);
 	struct process *owner = process_of(pid);
-	struct call_socket *s;
+	struct socket_state *s;
 	__u64 id;
 
 	if (!scratch_space)
@@ -42,7 +42,7 @@ static __always_inline int transport_of(__u32 family, __u32 type, __u32 protocol
 static __noinline int on_socket(__u32 user, __u32 pid, const struct call *c, __u32 fd)
 {
 	int transport = transport_of(c->args[0], c->args[1], c->args[2]);
-	struct call_socket *s;
+	struct socket_state *s;
 
 	if (transport < 0) {
 		fd_mark_untracked(pid, fd);
@@ -59,7 +59,7 @@ static __noinline int on_socket(__u32 user, __u32 pid, const struct call *c, __u
 static __noinline int on_socketpair(__u32 user, __u32 pid, const struct call *c)
 {
 	int transport = transport_of(c->args[0], c->args[1], c->args[2]);
-	struct call_socket *a, *b;
+	struct socket_state *a, *b;
 	__u32 fds[2];
 
 	if (bpf_probe_read_user(fds, sizeof(fds), (void *)c->args[3]))

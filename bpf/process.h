@@ -19,6 +19,13 @@ struct {
 	__type(value, struct process);
 } processes SEC(".maps");
 
+/* The process that another one was forked from. */
+struct parent {
+	__u64 pid;
+	__u64 start;  /* of the parent: what is older was another process'; 0: not known */
+	__u64 forked; /* CLOCK_BOOTTIME, ns: what is younger is not the child's */
+};
+
 /* flags: BPF_NOEXIST if an existing entry of the pid is this process' own, else BPF_ANY. */
 static __always_inline struct process *remember_process(__u32 pid, const struct process *fresh, __u64 flags)
 {

@@ -12,6 +12,7 @@ static __always_inline int on_clone(struct enter_args *ctx)
 	struct call c = {.nr = NR_CLONE};
 
 	c.args[0] = ctx->args[0];
+	c.args[1] = bpf_ktime_get_boot_ns(); /* see on_fork */
 	save_enter(&c);
 	return 0;
 }
@@ -22,8 +23,25 @@ static __always_inline int on_clone3(struct enter_args *ctx)
 	struct call c = {.nr = NR_CLONE};
 
 	bpf_probe_read_user(&c.args[0], sizeof(c.args[0]), (void *)ctx->args[0]);
+	c.args[1] = bpf_ktime_get_boot_ns();
 	save_enter(&c);
 	return 0;
+}
+
+/*
+ * A child may go on with the TLS connections of its parent. began: when the call did that forks, CLOCK_BOOTTIME in ns; 0: not known. What another thread
+ * of the parent has done since is not the child's.
+ */
+static __always_inline void note_parent(__u32 pid, __u32 child, __u64 began)
+{
+	struct parent parent = {.pid = pid, .start = start_of(pid), .forked = began ? began : bpf_ktime_get_boot_ns()};
+
+	if (!follow_tls)
+		return;
+	if (parent.start && bpf_map_lookup_elem(&tls_processes, &pid))
+		bpf_map_update_elem(&parents, &child, &parent, BPF_ANY);
+	else
+		bpf_map_delete_elem(&parents, &child); /* of a former process */
 }
 
 /* sched_process_fork: in the parent, before the child runs */
@@ -32,17 +50,19 @@ static __always_inline int on_fork(void *ctx)
 	__u32 pid = current_pid(), tid = bpf_get_current_pid_tgid(), child = 0;
 	struct call *c = bpf_map_lookup_elem(&calls, &tid);
 	struct image *image;
-	__u64 flags = 0;
+	__u64 flags = 0, began = 0;
 
 	if (c && c->nr == NR_CLONE) {
 		flags = c->args[0];
-		c->args[0] = 0; /* fork and vfork have no enter here: the next one is not this call */
+		began = c->args[1];
+		c->args[0] = c->args[1] = 0; /* fork and vfork have no enter here: the next one is not this call */
 	}
 	if (flags & CLONE_THREAD)
 		return 0;
 	if (pid == excluded_pid ||
 	    bpf_probe_read_kernel(&child, sizeof(child), ctx + fork_child_offset) || !child)
 		return 0;
+	note_parent(pid, child, began);
 	/* An entry under the child's pid belongs to a former process. */
 	struct process *parent = bpf_map_lookup_elem(&processes, &pid);
 	if (parent && parent->netns && !(flags & CLONE_NEWNET)) {
@@ -66,6 +86,7 @@ static __always_inline int on_exec_exit(struct exit_args *ctx, enum sweep_user u
 
 	if (!ctx->ret) {
 		replace_image(pid);
+		report_exec(pid);
 		sweep(user, pid, 0, SWEEP_EXEC, 0, TABLE_FDS);
 		forget_process(pid);
 	}

@@ -16,6 +16,8 @@ struct transfer {
 	__u32 fd;
 	__u32 unknown; /* where the bytes lie */
 	__u32 user;    /* enum scratch_user */
+	__u32 generation; /* as in struct call */
+	__u32 pad;
 };
 
 /*
@@ -38,7 +40,7 @@ enum scratch_user {
 
 struct scratch {
 	__u64 last_id;
-	struct call_socket socket;
+	struct socket_state socket;
 	struct transfer transfer;
 	struct datagram_flow fresh;  /* that a datagram begins */
 	struct user_message message; /* of a call; not on the stack, because those of a chain of calls may have 512 bytes in all */

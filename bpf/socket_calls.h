@@ -20,7 +20,7 @@ static __always_inline int on_control_enter(struct enter_args *ctx, int count_ar
 		if (d && d->kind == DESCRIPTOR_SOCKET) {
 			c.id = d->id;
 			if (c.nr == NR_CONNECT) {
-				struct call_socket *s = socket_by_id(c.id);
+				struct socket_state *s = socket_by_id(c.id);
 				if (s)
 					on_connect_enter(s, &c);
 			}
@@ -31,6 +31,8 @@ static __always_inline int on_control_enter(struct enter_args *ctx, int count_ar
 			ask(pid, c.fd);
 		}
 	}
+	if (c.nr == NR_DUP2 || c.nr == NR_DUP3)
+		c.generation = begin_replacing(pid, c.fd, c.args[1]);
 	save_enter(&c);
 	return 0;
 }
@@ -65,7 +67,7 @@ static __always_inline int on_ioctl_enter(struct enter_args *ctx)
 }
 
 /* A call about a socket that is there has succeeded. */
-static __always_inline void on_socket_call(struct call_socket *s, const struct call *c, __u32 pid)
+static __always_inline void on_socket_call(struct socket_state *s, const struct call *c, __u32 pid)
 {
 	switch (c->nr) {
 	case NR_GETSOCKNAME:
@@ -89,7 +91,7 @@ static __always_inline void on_socket_call(struct call_socket *s, const struct c
 
 static __always_inline void on_control_return(__u32 user, __u32 pid, const struct call *c, long ret)
 {
-	struct call_socket *s;
+	struct socket_state *s;
 
 	if (ret < 0 && c->nr != NR_CONNECT)
 		return;
@@ -130,6 +132,8 @@ static __always_inline int on_control_exit(struct exit_args *ctx, enum scratch_u
 
 	if (c) {
 		on_control_return(user, pid, c, ctx->ret);
+		if (c->generation)
+			end_replacing(pid, c->args[1]);
 		bpf_map_delete_elem(&calls, &tid);
 	} else if (!is_backup() && (ctx->nr == NR_ACCEPT || ctx->nr == NR_ACCEPT4) && ctx->ret >= 0 && pid != excluded_pid) {
 		/* An accept that was already waiting when the programs were attached. A backup's primary may have done it all. */

@@ -24,6 +24,8 @@ int emit_piece_of(unsigned int event_buf);
 
 #include "abi.h"
 #include "event.h"
+#include "user_regs.h"
+#include "function_args.h"
 #include "config.h"
 #include "compat.h"
 #include "backup.h"
@@ -44,19 +46,27 @@ int emit_piece_of(unsigned int event_buf);
 #include "image.h"
 #include "call_events.h"
 #include "fd.h"
+#include "fd_replacing.h"
 #include "fd_sweep.h"
 #include "fd_passing.h"
 #include "unix_names.h"
 #include "new_sockets.h"
 #include "connection_calls.h"
 #include "socket_calls.h"
+#include "tls_processes.h"
+#include "tls_ties.h"
 #include "stream_calls.h"
 #include "datagram_calls.h"
 #include "transfer_calls.h"
 #include "tcp_ends.h"
+#include "exec_reports.h"
 #include "process_calls.h"
 #include "control.h"
 #include "compat_calls.h"
+#include "tls_calls.h"
+#include "tls_go.h"
+#include "tls_gnutls.h"
+#include "tls_probes.h"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";
 
@@ -203,6 +213,16 @@ SEC("tracepoint")
 int tcp_receive(struct tcp_receive_args *ctx)
 {
 	return on_tcp_receive(ctx);
+}
+
+/* ---- TLS libraries: addresses in them, see internal/tlslib ---- */
+
+SEC("uprobe.multi")
+int tls_call(struct pt_regs *regs)
+{
+	if (current_pid() != excluded_pid)
+		on_tls_probe(regs, bpf_get_attach_cookie(regs));
+	return 0;
 }
 
 /* ---- the life of processes ---- */

@@ -20,29 +20,14 @@ type SyscallsAnswer struct {
 }
 
 type SyscallsCall struct {
-	_      structs.HostLayout
-	Args   [6]uint64
-	Id     uint64
-	Began  uint64
-	Nr     uint32
-	Fd     uint32
-	Compat uint32
-	Pad    uint32
-}
-
-type SyscallsCallSocket struct {
-	_        structs.HostLayout
-	Conn     SyscallsConnection
-	Peer     uint64
-	Error    int32
-	Stage    uint8
-	Known    uint8
-	Shared   uint8
-	Emitted  uint8
-	Finished uint8
-	Deaf     uint8
-	AtEnd    uint8
-	Pad      [5]uint8
+	_          structs.HostLayout
+	Args       [6]uint64
+	Id         uint64
+	Began      uint64
+	Nr         uint32
+	Fd         uint32
+	Compat     uint32
+	Generation uint32
 }
 
 type SyscallsCompatSpace struct {
@@ -107,7 +92,7 @@ type SyscallsConnection struct {
 
 type SyscallsControl struct {
 	_            structs.HostLayout
-	Socket       SyscallsCallSocket
+	Socket       SyscallsSocketState
 	Names        SyscallsUnixNames
 	Call         SyscallsCall
 	Descriptor   SyscallsDescriptor
@@ -151,10 +136,10 @@ const (
 )
 
 type SyscallsDescriptor struct {
-	_    structs.HostLayout
-	Id   uint64
-	Kind uint32
-	Pad  uint32
+	_          structs.HostLayout
+	Id         uint64
+	Kind       uint32
+	Generation uint32
 }
 
 type SyscallsDescriptorKey struct {
@@ -170,6 +155,25 @@ const (
 	SyscallsDescriptorKindDESCRIPTOR_OTHER  SyscallsDescriptorKind = 1
 	SyscallsDescriptorKindDESCRIPTOR_SOCKET SyscallsDescriptorKind = 2
 )
+
+type SyscallsEarly struct {
+	_      structs.HostLayout
+	Count  uint32
+	Used   uint32
+	Missed [2]uint64
+	Parts  [16]struct {
+		_         structs.HostLayout
+		Time      uint64
+		Began     uint64
+		Tid       uint32
+		Length    uint32
+		Captured  uint32
+		At        uint32
+		Direction uint32
+		Pad       uint32
+	}
+	Bytes [32768]int8
+}
 
 type SyscallsEventBuf struct {
 	_     structs.HostLayout
@@ -286,6 +290,20 @@ type SyscallsFlow struct {
 	Initial    [2]uint32
 }
 
+type SyscallsGoCall struct {
+	_    structs.HostLayout
+	Call struct {
+		_      structs.HostLayout
+		Object uint64
+		Bytes  uint64
+		Count  uint64
+		Began  uint64
+		Frame  uint64
+		Kind   uint64
+	}
+	OnStack uint64
+}
+
 type SyscallsImage struct {
 	_          structs.HostLayout
 	Path       [256]int8
@@ -301,6 +319,13 @@ const (
 	SyscallsKnownKNOWN_LOCAL  SyscallsKnown = 1
 	SyscallsKnownKNOWN_REMOTE SyscallsKnown = 2
 )
+
+type SyscallsParent struct {
+	_      structs.HostLayout
+	Pid    uint64
+	Start  uint64
+	Forked uint64
+}
 
 type SyscallsPassed struct {
 	_     structs.HostLayout
@@ -334,7 +359,7 @@ type SyscallsProcess struct {
 type SyscallsScratch struct {
 	_        structs.HostLayout
 	LastId   uint64
-	Socket   SyscallsCallSocket
+	Socket   SyscallsSocketState
 	Transfer struct {
 		_    structs.HostLayout
 		From struct {
@@ -346,14 +371,16 @@ type SyscallsScratch struct {
 			Compat uint64
 			Copied uint64
 		}
-		Id        uint64
-		Began     uint64
-		Length    uint32
-		Direction uint32
-		Pid       uint32
-		Fd        uint32
-		Unknown   uint32
-		User      uint32
+		Id         uint64
+		Began      uint64
+		Length     uint32
+		Direction  uint32
+		Pid        uint32
+		Fd         uint32
+		Unknown    uint32
+		User       uint32
+		Generation uint32
+		Pad        uint32
 	}
 	Fresh   SyscallsDatagramFlow
 	Message struct {
@@ -391,6 +418,22 @@ type SyscallsSignature struct {
 	First    [2]uint64
 }
 
+type SyscallsSocketState struct {
+	_        structs.HostLayout
+	Conn     SyscallsConnection
+	Peer     uint64
+	Error    int32
+	Stage    uint8
+	Known    uint8
+	Shared   uint8
+	Emitted  uint8
+	Finished uint8
+	Deaf     uint8
+	AtEnd    uint8
+	Pad      uint8
+	TlsPid   uint32
+}
+
 type SyscallsStage uint32
 
 const (
@@ -409,6 +452,55 @@ type SyscallsSweepList struct {
 type SyscallsTable struct {
 	_   structs.HostLayout
 	Fds [1024]uint8
+}
+
+type SyscallsTlsCalls struct {
+	_      structs.HostLayout
+	Depth  uint64
+	Failed uint64
+	Ended  uint64
+	Calls  [4]struct {
+		_      structs.HostLayout
+		Object uint64
+		Bytes  uint64
+		Count  uint64
+		Began  uint64
+		Frame  uint64
+		Kind   uint64
+	}
+}
+
+type SyscallsTlsMark struct {
+	_     structs.HostLayout
+	Words [2]uint64
+	Pid   uint64
+}
+
+type SyscallsTlsObject struct {
+	_       structs.HostLayout
+	Address uint64
+	Pid     uint64
+}
+
+type SyscallsTlsTie struct {
+	_      structs.HostLayout
+	Cookie uint64
+	Record [2]uint64
+	Since  uint64
+	Began  uint64
+}
+
+type SyscallsTlsWriter struct {
+	_       structs.HostLayout
+	Address uint64
+	Object  uint64
+	Began   uint64
+}
+
+type SyscallsTlsWritten struct {
+	_      structs.HostLayout
+	Writer uint64
+	Since  uint64
 }
 
 type SyscallsUnixNames struct {
@@ -435,18 +527,31 @@ const (
 	SyscallsMapDatagrams             = "datagrams"
 	SyscallsMapDescriptors           = "descriptors"
 	SyscallsMapEventBufs             = "event_bufs"
+	SyscallsMapExecutables           = "executables"
 	SyscallsMapExecuting             = "executing"
+	SyscallsMapGoCalls               = "go_calls"
 	SyscallsMapImages                = "images"
 	SyscallsMapNames                 = "names"
 	SyscallsMapNewImages             = "new_images"
+	SyscallsMapNoEarly               = "no_early"
 	SyscallsMapOpenings              = "openings"
+	SyscallsMapParents               = "parents"
 	SyscallsMapPassing               = "passing"
 	SyscallsMapPolicies              = "policies"
 	SyscallsMapProcesses             = "processes"
+	SyscallsMapReplacing             = "replacing"
 	SyscallsMapRings                 = "rings"
 	SyscallsMapScratches             = "scratches"
 	SyscallsMapSweepLists            = "sweep_lists"
 	SyscallsMapTables                = "tables"
+	SyscallsMapTlsBufs               = "tls_bufs"
+	SyscallsMapTlsEarly              = "tls_early"
+	SyscallsMapTlsLayers             = "tls_layers"
+	SyscallsMapTlsMarks              = "tls_marks"
+	SyscallsMapTlsProcesses          = "tls_processes"
+	SyscallsMapTlsThreads            = "tls_threads"
+	SyscallsMapTlsTies               = "tls_ties"
+	SyscallsMapTlsWriters            = "tls_writers"
 	SyscallsProgAdopt                = "adopt"
 	SyscallsProgAskDatagrams         = "ask_datagrams"
 	SyscallsProgCompatEnter          = "compat_enter"
@@ -484,15 +589,18 @@ const (
 	SyscallsProgSelfPid              = "self_pid"
 	SyscallsProgTcpReceive           = "tcp_receive"
 	SyscallsProgTcpState             = "tcp_state"
+	SyscallsProgTlsCall              = "tls_call"
 	SyscallsProgVanish               = "vanish"
 	SyscallsVarBegunFlowsMask        = "begun_flows_mask"
 	SyscallsVarCpus                  = "cpus"
 	SyscallsVarCrowdedBytes          = "crowded_bytes"
 	SyscallsVarDatagramIdle          = "datagram_idle"
+	SyscallsVarEventBufsTls          = "event_bufs_tls"
 	SyscallsVarExcludedPid           = "excluded_pid"
 	SyscallsVarExitGroupOffset       = "exit_group_offset"
 	SyscallsVarFollowData            = "follow_data"
 	SyscallsVarFollowDatagramData    = "follow_datagram_data"
+	SyscallsVarFollowTls             = "follow_tls"
 	SyscallsVarFollowUdp             = "follow_udp"
 	SyscallsVarFollowUnix            = "follow_unix"
 	SyscallsVarFollowUring           = "follow_uring"
@@ -591,6 +699,7 @@ type SyscallsProgramSpecs struct {
 	SelfPid          *ebpf.ProgramSpec `ebpf:"self_pid"`
 	TcpReceive       *ebpf.ProgramSpec `ebpf:"tcp_receive"`
 	TcpState         *ebpf.ProgramSpec `ebpf:"tcp_state"`
+	TlsCall          *ebpf.ProgramSpec `ebpf:"tls_call"`
 	Vanish           *ebpf.ProgramSpec `ebpf:"vanish"`
 }
 
@@ -609,18 +718,31 @@ type SyscallsMapSpecs struct {
 	Datagrams    *ebpf.MapSpec `ebpf:"datagrams"`
 	Descriptors  *ebpf.MapSpec `ebpf:"descriptors"`
 	EventBufs    *ebpf.MapSpec `ebpf:"event_bufs"`
+	Executables  *ebpf.MapSpec `ebpf:"executables"`
 	Executing    *ebpf.MapSpec `ebpf:"executing"`
+	GoCalls      *ebpf.MapSpec `ebpf:"go_calls"`
 	Images       *ebpf.MapSpec `ebpf:"images"`
 	Names        *ebpf.MapSpec `ebpf:"names"`
 	NewImages    *ebpf.MapSpec `ebpf:"new_images"`
+	NoEarly      *ebpf.MapSpec `ebpf:"no_early"`
 	Openings     *ebpf.MapSpec `ebpf:"openings"`
+	Parents      *ebpf.MapSpec `ebpf:"parents"`
 	Passing      *ebpf.MapSpec `ebpf:"passing"`
 	Policies     *ebpf.MapSpec `ebpf:"policies"`
 	Processes    *ebpf.MapSpec `ebpf:"processes"`
+	Replacing    *ebpf.MapSpec `ebpf:"replacing"`
 	Rings        *ebpf.MapSpec `ebpf:"rings"`
 	Scratches    *ebpf.MapSpec `ebpf:"scratches"`
 	SweepLists   *ebpf.MapSpec `ebpf:"sweep_lists"`
 	Tables       *ebpf.MapSpec `ebpf:"tables"`
+	TlsBufs      *ebpf.MapSpec `ebpf:"tls_bufs"`
+	TlsEarly     *ebpf.MapSpec `ebpf:"tls_early"`
+	TlsLayers    *ebpf.MapSpec `ebpf:"tls_layers"`
+	TlsMarks     *ebpf.MapSpec `ebpf:"tls_marks"`
+	TlsProcesses *ebpf.MapSpec `ebpf:"tls_processes"`
+	TlsThreads   *ebpf.MapSpec `ebpf:"tls_threads"`
+	TlsTies      *ebpf.MapSpec `ebpf:"tls_ties"`
+	TlsWriters   *ebpf.MapSpec `ebpf:"tls_writers"`
 }
 
 // SyscallsVariableSpecs contains global variables before they are loaded into the kernel.
@@ -631,10 +753,12 @@ type SyscallsVariableSpecs struct {
 	Cpus                  *ebpf.VariableSpec `ebpf:"cpus"`
 	CrowdedBytes          *ebpf.VariableSpec `ebpf:"crowded_bytes"`
 	DatagramIdle          *ebpf.VariableSpec `ebpf:"datagram_idle"`
+	EventBufsTls          *ebpf.VariableSpec `ebpf:"event_bufs_tls"`
 	ExcludedPid           *ebpf.VariableSpec `ebpf:"excluded_pid"`
 	ExitGroupOffset       *ebpf.VariableSpec `ebpf:"exit_group_offset"`
 	FollowData            *ebpf.VariableSpec `ebpf:"follow_data"`
 	FollowDatagramData    *ebpf.VariableSpec `ebpf:"follow_datagram_data"`
+	FollowTls             *ebpf.VariableSpec `ebpf:"follow_tls"`
 	FollowUdp             *ebpf.VariableSpec `ebpf:"follow_udp"`
 	FollowUnix            *ebpf.VariableSpec `ebpf:"follow_unix"`
 	FollowUring           *ebpf.VariableSpec `ebpf:"follow_uring"`
@@ -685,18 +809,31 @@ type SyscallsMaps struct {
 	Datagrams    *ebpf.Map `ebpf:"datagrams"`
 	Descriptors  *ebpf.Map `ebpf:"descriptors"`
 	EventBufs    *ebpf.Map `ebpf:"event_bufs"`
+	Executables  *ebpf.Map `ebpf:"executables"`
 	Executing    *ebpf.Map `ebpf:"executing"`
+	GoCalls      *ebpf.Map `ebpf:"go_calls"`
 	Images       *ebpf.Map `ebpf:"images"`
 	Names        *ebpf.Map `ebpf:"names"`
 	NewImages    *ebpf.Map `ebpf:"new_images"`
+	NoEarly      *ebpf.Map `ebpf:"no_early"`
 	Openings     *ebpf.Map `ebpf:"openings"`
+	Parents      *ebpf.Map `ebpf:"parents"`
 	Passing      *ebpf.Map `ebpf:"passing"`
 	Policies     *ebpf.Map `ebpf:"policies"`
 	Processes    *ebpf.Map `ebpf:"processes"`
+	Replacing    *ebpf.Map `ebpf:"replacing"`
 	Rings        *ebpf.Map `ebpf:"rings"`
 	Scratches    *ebpf.Map `ebpf:"scratches"`
 	SweepLists   *ebpf.Map `ebpf:"sweep_lists"`
 	Tables       *ebpf.Map `ebpf:"tables"`
+	TlsBufs      *ebpf.Map `ebpf:"tls_bufs"`
+	TlsEarly     *ebpf.Map `ebpf:"tls_early"`
+	TlsLayers    *ebpf.Map `ebpf:"tls_layers"`
+	TlsMarks     *ebpf.Map `ebpf:"tls_marks"`
+	TlsProcesses *ebpf.Map `ebpf:"tls_processes"`
+	TlsThreads   *ebpf.Map `ebpf:"tls_threads"`
+	TlsTies      *ebpf.Map `ebpf:"tls_ties"`
+	TlsWriters   *ebpf.Map `ebpf:"tls_writers"`
 }
 
 func (m *SyscallsMaps) Close() error {
@@ -712,18 +849,31 @@ func (m *SyscallsMaps) Close() error {
 		m.Datagrams,
 		m.Descriptors,
 		m.EventBufs,
+		m.Executables,
 		m.Executing,
+		m.GoCalls,
 		m.Images,
 		m.Names,
 		m.NewImages,
+		m.NoEarly,
 		m.Openings,
+		m.Parents,
 		m.Passing,
 		m.Policies,
 		m.Processes,
+		m.Replacing,
 		m.Rings,
 		m.Scratches,
 		m.SweepLists,
 		m.Tables,
+		m.TlsBufs,
+		m.TlsEarly,
+		m.TlsLayers,
+		m.TlsMarks,
+		m.TlsProcesses,
+		m.TlsThreads,
+		m.TlsTies,
+		m.TlsWriters,
 	)
 }
 
@@ -735,10 +885,12 @@ type SyscallsVariables struct {
 	Cpus                  *ebpf.Variable `ebpf:"cpus"`
 	CrowdedBytes          *ebpf.Variable `ebpf:"crowded_bytes"`
 	DatagramIdle          *ebpf.Variable `ebpf:"datagram_idle"`
+	EventBufsTls          *ebpf.Variable `ebpf:"event_bufs_tls"`
 	ExcludedPid           *ebpf.Variable `ebpf:"excluded_pid"`
 	ExitGroupOffset       *ebpf.Variable `ebpf:"exit_group_offset"`
 	FollowData            *ebpf.Variable `ebpf:"follow_data"`
 	FollowDatagramData    *ebpf.Variable `ebpf:"follow_datagram_data"`
+	FollowTls             *ebpf.Variable `ebpf:"follow_tls"`
 	FollowUdp             *ebpf.Variable `ebpf:"follow_udp"`
 	FollowUnix            *ebpf.Variable `ebpf:"follow_unix"`
 	FollowUring           *ebpf.Variable `ebpf:"follow_uring"`
@@ -799,6 +951,7 @@ type SyscallsPrograms struct {
 	SelfPid          *ebpf.Program `ebpf:"self_pid"`
 	TcpReceive       *ebpf.Program `ebpf:"tcp_receive"`
 	TcpState         *ebpf.Program `ebpf:"tcp_state"`
+	TlsCall          *ebpf.Program `ebpf:"tls_call"`
 	Vanish           *ebpf.Program `ebpf:"vanish"`
 }
 
@@ -841,6 +994,7 @@ func (p *SyscallsPrograms) Close() error {
 		p.SelfPid,
 		p.TcpReceive,
 		p.TcpState,
+		p.TlsCall,
 		p.Vanish,
 	)
 }

@@ -53,7 +53,7 @@ static __always_inline void set_end(struct endpoint *end, const __u32 *mapped, _
 }
 
 /* The tracepoint has shown both ends of an open or connecting socket. */
-static __noinline int learn_both(struct call_socket *s, const struct endpoint *local, const struct endpoint *remote)
+static __noinline int learn_both(struct socket_state *s, const struct endpoint *local, const struct endpoint *remote)
 {
 	s->conn.flow.family = local->family;
 	learn_local(s, local);
@@ -69,7 +69,7 @@ static __always_inline void on_connecting(const struct tcp_state_args *args)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct call *c = bpf_map_lookup_elem(&calls, &tid);
-	struct call_socket *s;
+	struct socket_state *s;
 	__u64 socket = args->socket, id;
 
 	if (!c || (c->nr != NR_CONNECT && !is_sending(c->nr)))
@@ -85,7 +85,7 @@ static __always_inline void on_connected(const struct tcp_state_args *args)
 {
 	__u64 socket = args->socket;
 	__u64 *id = bpf_map_lookup_elem(&connecting, &socket);
-	struct call_socket *s = id ? socket_by_id(*id) : NULL;
+	struct socket_state *s = id ? socket_by_id(*id) : NULL;
 	struct endpoint local, remote;
 	__u32 addresses[8];
 	__u16 family;
@@ -119,7 +119,7 @@ static __always_inline int on_tcp_state(const struct tcp_state_args *args)
 }
 
 /* Whether the ends can be those of the socket, as far as it is known: a softirq may receive for another one meanwhile. */
-static __always_inline bool can_be(const struct call_socket *s, const struct endpoint *local, const struct endpoint *remote)
+static __always_inline bool can_be(const struct socket_state *s, const struct endpoint *local, const struct endpoint *remote)
 {
 	const struct flow *f = &s->conn.flow;
 
@@ -134,7 +134,7 @@ static __always_inline int on_tcp_receive(struct tcp_receive_args *args)
 {
 	__u32 tid = bpf_get_current_pid_tgid();
 	struct call *c = bpf_map_lookup_elem(&calls, &tid);
-	struct call_socket *s = c ? socket_by_id(c->id) : NULL;
+	struct socket_state *s = c ? socket_by_id(c->id) : NULL;
 	struct endpoint local, remote;
 	__u32 addresses[8];
 	__u16 family;

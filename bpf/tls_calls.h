@@ -5,9 +5,6 @@
  */
 #pragma once
 
-/* Set before the programs are loaded. */
-const volatile __u32 event_bufs_tls = 0; /* where those of the programs at libraries begin */
-
 #define TLS_BUFS 2       /* for each CPU: a task may be preempted within a program */
 #define TLS_CALLS_MAX 4  /* within each other, of a thread: a callback may use another connection */
 
@@ -169,19 +166,20 @@ static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 be
  */
 static __noinline struct tls_tie *tie_of(__u64 address)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct tls_tie *tie = tie_in(task->tgid, address, ~0ull);
+	struct tls_tie *tie = tie_in(current_process(), address, ~0ull);
+	struct parent parent;
 
-	if (tie && is_own(tie, task))
+	if (tie && is_own(tie))
 		return tie;
-	return tie_in(task->real_parent->tgid, address, task->group_leader->start_boottime);
+	read_parent(&parent);
+	tie = tie_in(parent.pid, address, parent.forked);
+	return tie && tie->since >= parent.start ? tie : NULL;
 }
 
 /* The plaintext of length bytes at an address is emitted. began: when the call did. */
 static __always_inline void emit_plaintext(struct socket_state *s, struct event_buf *event_buf, __u32 buf, __u64 bytes, __u64 began,
 					   __u32 direction, __u32 length, const struct budget *budget)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct stream *stream = &s->conn.streams[direction];
 	struct data_event *e = &event_buf->event;
 	struct emission *t = &event_buf->emission;
@@ -189,19 +187,13 @@ static __always_inline void emit_plaintext(struct socket_state *s, struct event_
 
 	reset_emission(t, buf);
 	begin_data(t, e, &s->conn, direction, length, budget);
-	e->header.pid = task->tgid;
+	e->header.pid = current_process();
 	e->header.time = now;
-	e->header.start = task->group_leader->start_boottime;
+	e->header.start = process_start();
 	e->began = direction == DIRECTION_SENT ? began : now;
 	e->unread = 0;
 	e->joined = s->conn.existing;
-	if (direction == DIRECTION_SENT) {
-		cause_of_sent(&e->cause, s, task);
-	} else {
-		note_received_from(s, task, stream->position, length);
-		e->cause.length = 0;
-	}
-	note_goroutine(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), direction, s->conn.flow.role);
+	describe_plaintext(event_buf, s, direction, length);
 	if (bytes) {
 		t->g.from.base = bytes;
 		t->g.from.length = length;
@@ -241,7 +233,6 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 {
 	struct tls_tie *tie = tie_of(object);
 	struct socket_state *s;
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct event_buf *event_buf;
 	struct stream *stream;
 	struct budget budget = {};
@@ -266,21 +257,21 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 	stream->position += length;
 	if (direction == DIRECTION_SENT) {
 		end_pending(s);
-		if (!is_tied(s, task) && bytes)
+		if (!is_tied(s) && bytes)
 			tie_inner(s, bytes, length);
 	}
 	if (!is_wanted(&s->conn, direction, &budget)) {
-		if (is_tied(s, task))
+		if (is_tied(s))
 			return 0;
 		if (direction == DIRECTION_RECEIVED)
-			note_received_from(s, task, 0, 0);
+			note_plaintext(s, 0, 0);
 		else
 			note_sent(s);
 		return 0;
 	}
 	if (stream->position < stream->until) {
 		if (direction == DIRECTION_RECEIVED)
-			note_received_from(s, task, stream->position, length);
+			note_plaintext(s, stream->position, length);
 		stream->last_unreported = bpf_ktime_get_ns();
 		return 0;
 	}
@@ -441,7 +432,7 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 	__u32 pid = writer->pid;
 	__u8 yes = 1;
 
-	if (tie && is_own(tie, bpf_get_current_task_btf())) {
+	if (tie && is_own(tie)) {
 		if (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1]))
 			return;
 		bpf_map_delete_elem(&tls_ties, writer); /* another connection begins where this one was */

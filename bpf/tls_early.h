@@ -20,6 +20,7 @@ struct early_part {
 struct early {
 	__u32 count; /* of parts */
 	__u32 used;  /* bytes */
+	__u64 missed[DIRECTIONS]; /* bytes behind them, for which there was no room */
 	struct early_part parts[EARLY_PARTS];
 	char bytes[2 * EARLY_BYTES]; /* the verifier adds the bounds of what is there and of what is added */
 };
@@ -54,6 +55,8 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 			early = bpf_map_lookup_elem(&tls_early, &object);
 	}
 	if (!early || early->count >= EARLY_PARTS) {
+		if (early)
+			early->missed[direction & 1] += length;
 		count(COUNTER_TLS_UNTIED);
 		return 0;
 	}
@@ -87,7 +90,6 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 /* A part is emitted as data of its layer, from a buffer of event_bufs. */
 static __noinline int emit_early_part(struct socket_state *layer, struct early *early, __u32 i, __u32 key)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct event_buf *event_buf;
 	struct early_part *part;
 	struct data_event *e;
@@ -104,8 +106,8 @@ static __noinline int emit_early_part(struct socket_state *layer, struct early *
 	stream = &layer->conn.streams[part->direction & 1];
 	__builtin_memset(e, 0, sizeof(*e));
 	e->header.kind = EVENT_DATA;
-	e->header.pid = task->tgid;
-	e->header.start = task->group_leader->start_boottime;
+	e->header.pid = current_process();
+	e->header.start = process_start();
 	e->header.time = part->time;
 	e->began = part->direction == DIRECTION_SENT ? part->began : part->time;
 	e->cookie = layer->conn.flow.cookie;
@@ -128,6 +130,16 @@ static __noinline int emit_early_part(struct socket_state *layer, struct early *
 	return 0;
 }
 
+/* A stream goes on behind what is missing of it. */
+static __always_inline void skip_missed(struct stream *stream, __u64 missed)
+{
+	if (!missed)
+		return;
+	stream->position += missed;
+	stream->gap_reason |= CUT_LIMIT;
+	stream->last_unreported = bpf_ktime_get_ns();
+}
+
 /*
  * The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. What has waited
  * since before the connection began is of another one, whose object was at this address.
@@ -147,6 +159,10 @@ static __always_inline void end_early(struct socket_state *layer, __u64 address,
 		else if (layer)
 			emit_early_part(layer, early, i, key);
 		count(COUNTER_TLS_FOUND);
+	}
+	if (layer) {
+		skip_missed(&layer->conn.streams[DIRECTION_SENT], early->missed[DIRECTION_SENT]);
+		skip_missed(&layer->conn.streams[DIRECTION_RECEIVED], early->missed[DIRECTION_RECEIVED]);
 	}
 	bpf_map_delete_elem(&tls_early, &object);
 }

@@ -6,7 +6,7 @@
 #pragma once
 
 /* Set before the programs are loaded. */
-const volatile __u32 follow_tls = 0;
+const volatile __u32 event_bufs_tls = 0; /* where those of the programs at libraries begin */
 
 #define TLS_MARK_OFFSET_MAX 6   /* of the first record that matters: a change of cipher spec may come before */
 #define TLS_HEAD_LEN 32         /* of that record */
@@ -17,11 +17,6 @@ const volatile __u32 follow_tls = 0;
 #define TLS_CLIENT_HELLO 1
 #define TLS_SERVER_HELLO 2
 #define TLS_RETRY 0x11619ae574ad21cfull /* the random of a HelloRetryRequest begins with this (RFC 8446, 4.1.3), in memory's order */
-
-static __always_inline __u32 current_process(void)
-{
-	return bpf_get_current_pid_tgid() >> 32;
-}
 
 /* An object in the memory of a process. */
 struct tls_object {
@@ -72,9 +67,11 @@ struct {
 } tls_ties SEC(".maps");
 
 /* Not one of an earlier process, which had the same number. */
-static __always_inline bool is_own(const struct tls_tie *tie, const struct task_struct *task)
+static __always_inline bool is_own(const struct tls_tie *tie)
 {
-	return tie->since >= task->group_leader->start_boottime;
+	__u64 start = process_start();
+
+	return start && tie->since >= start;
 }
 
 /*
@@ -175,7 +172,8 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 		stream->gap_reason = stream->signature = 0;
 		stream->frames.form = 0;
 	}
-	layer->conn.burst = layer->conn.task_pid = layer->pending_tid = layer->tls_pid = 0;
+	layer->conn.burst = layer->conn.task_pid = layer->tls_pid = 0;
+	begin_causes(layer);
 	layer->conn.existing = kind != TLS_MARK_HELLO;
 	layer->conn.flow.cookie = cookie;
 	return layer;
@@ -185,22 +183,30 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 static __noinline struct socket_state *begin_layer(struct socket_state *s, const struct tls_writer *writer, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
 	struct tls_object object = {.address = writer->address, .pid = mark->pid};
-	struct tls_tie tie = {.cookie = s->ignored ? 0 : layer_cookie(s), .since = bpf_ktime_get_boot_ns(), .began = writer->began};
+	struct tls_tie tie = {.cookie = socket_left_out(s) ? 0 : layer_cookie(s), .since = bpf_ktime_get_boot_ns(), .began = writer->began};
 
 	tie.record[0] = mark->words[0];
 	tie.record[1] = mark->words[1];
 	if (bpf_map_update_elem(&tls_ties, &object, &tie, BPF_ANY))
 		return NULL;
 	s->tls_pid = mark->pid;
-	return s->ignored ? NULL : layer_on(s, kind);
+	return socket_left_out(s) ? NULL : layer_on(s, kind);
 }
 
 #include "tls_early.h"
 
 /* Whether a socket or a layer carries the records of a TLS object whose plaintext is seen, in this process. */
-static __always_inline bool is_tied(const struct socket_state *s, const struct task_struct *task)
+static __always_inline bool is_tied(const struct socket_state *s)
 {
-	return s->tls_pid && s->tls_pid == task->tgid;
+	return s->tls_pid && s->tls_pid == current_process();
+}
+
+/* Whether the process that runs now has written a mark. */
+static __always_inline bool has_marked(void)
+{
+	__u32 pid = current_process();
+
+	return bpf_map_lookup_elem(&tls_processes, &pid);
 }
 
 /* The beginning of what a process sends, and the mark in it: in the buffer of the payload, before that is. */
@@ -223,29 +229,17 @@ static __noinline enum tls_mark_kind read_sent(struct event_buf *event_buf, __u3
 }
 
 /*
- * Ties the socket that has sent length bytes to the object that wrote them, if one did. What it takes is in the event_buf or in functions of
- * their own: the stacks of a chain of calls may have 512 bytes in all.
+ * Ties the socket that has sent length bytes to the object that wrote them, if one did. The event_buf of that number says where they are. What it
+ * takes is in the event_buf or in functions of their own: the stacks of a chain of calls may have 512 bytes in all.
  */
-static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
+static __noinline int tie_sent(struct event_buf *event_buf, struct socket_state *s, __u32 length, __u32 key)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	__u32 pid = task->tgid, key = transfer_buf(DIRECTION_SENT);
-	struct event_buf *event_buf;
+	enum tls_mark_kind kind = read_sent(event_buf, length);
 	struct tls_writer *writer;
 	struct socket_state *layer;
-	enum tls_mark_kind kind;
 	struct tls_sent *sent;
 	__u64 object, began;
 
-	if (!bpf_map_lookup_elem(&tls_processes, &pid))
-		return 0;
-	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
-	if (!event_buf)
-		return 0;
-	__builtin_memset(&event_buf->emission.g.from, 0, sizeof(event_buf->emission.g.from));
-	if (!find_transfer(event_buf, task, (struct pt_regs *)bpf_task_pt_regs(task), sk, length, DIRECTION_SENT))
-		return 0;
-	kind = read_sent(event_buf, length);
 	if (!kind)
 		return 0;
 	sent = (struct tls_sent *)event_buf->payload;
@@ -276,20 +270,4 @@ static __noinline int tie_inner(struct socket_state *outer, __u64 bytes, __u32 l
 	begin_layer(outer, writer, &mark, kind);
 	bpf_map_delete_elem(&tls_marks, &mark);
 	return 0;
-}
-
-/* The state of a socket that is left out: its plaintext is to wait for nothing. */
-static __always_inline struct socket_state *state_left_out(struct sock *sk)
-{
-	struct socket_state *s = sk->sk_protocol == IPPROTO_TCP ? bpf_sk_storage_get(&sockets, sk, 0, 0) : NULL;
-
-	return s && s->ignored ? s : NULL;
-}
-
-/* Whether what a socket has transferred is what a TLS object has, which shows in what it sends. s NULL: it is not followed. */
-static __always_inline bool ties(struct sock *sk, struct socket_state *s, const struct task_struct *task, __u32 length, __u32 direction)
-{
-	if (!s && direction == DIRECTION_SENT)
-		s = state_left_out(sk);
-	return s && (is_tied(s, task) || (direction == DIRECTION_SENT && tie(sk, s, length)));
 }

@@ -51,6 +51,7 @@ static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
 		return false;
 	c->id = d->id;
 	c->fd = fd;
+	c->generation = d->generation;
 	return true;
 }
 
@@ -107,7 +108,7 @@ static __always_inline int on_splice_enter(struct enter_args *ctx)
 __noinline int on_transfer(__u32 user, __u64 name)
 {
 	struct scratch *space = scratch(user);
-	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
+	struct socket_state *s = space ? socket_by_id(space->transfer.id) : NULL;
 	struct transfer *t;
 	struct endpoint remote;
 
@@ -130,7 +131,7 @@ __noinline int on_transfer(__u32 user, __u64 name)
 /* What a failed or empty transfer means for the connection. */
 static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 {
-	struct call_socket *s = socket_by_id(c->id);
+	struct socket_state *s = socket_by_id(c->id);
 	bool sending = is_sending(c->nr) || is_splice_into(c);
 
 	if (!s || s->conn.flow.transport == TRANSPORT_UDP)
@@ -172,7 +173,7 @@ static __noinline int on_no_transfer(const struct call *c, __u32 pid, long ret)
 __noinline int on_stream_of(__u32 user)
 {
 	struct scratch *space = scratch(user);
-	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
+	struct socket_state *s = space ? socket_by_id(space->transfer.id) : NULL;
 
 	return space && s ? on_stream(&space->transfer, s) : 0;
 }
@@ -181,7 +182,7 @@ __noinline int on_stream_of(__u32 user)
 __noinline int on_batch_message(__u32 user, __u64 address)
 {
 	struct scratch *space = scratch(user);
-	struct call_socket *s = space ? socket_by_id(space->transfer.id) : NULL;
+	struct socket_state *s = space ? socket_by_id(space->transfer.id) : NULL;
 	struct user_batch_message b;
 	struct transfer *t;
 	struct endpoint remote;
@@ -226,6 +227,7 @@ static __always_inline struct transfer *begin_transfer(struct scratch *space, __
 	t->length = length;
 	t->pid = pid;
 	t->fd = c->fd;
+	t->generation = c->generation;
 	t->from.compat = c->compat;
 	return t;
 }
@@ -263,7 +265,7 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 	__u32 length_at = c->compat ? sizeof(struct compat_message) : sizeof(struct user_message);
 	struct scratch *space = scratch(user);
 	struct transfer *t;
-	struct call_socket *s;
+	struct socket_state *s;
 
 	if (!space || is_looking(c))
 		return 0;

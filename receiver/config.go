@@ -142,8 +142,8 @@ type RedactionConfig struct {
 	SafeNames []string `mapstructure:"safe_names"`
 }
 
-// TLSConfig is which TLS libraries are looked into, in all processes that use them: the requests that they encrypt are seen as others are. Without
-// effect in the syscall mode; before Linux 6.6 it takes CAP_SYS_ADMIN.
+// TLSConfig is which TLS libraries are looked into, in all processes that use them: the requests that they encrypt are seen as others are. Before
+// Linux 6.6 it takes CAP_SYS_ADMIN, and before 5.15 it is without effect.
 type TLSConfig struct {
 	// OpenSSL is libssl of OpenSSL 1.1 and 3, and programs that have OpenSSL or BoringSSL linked in and have symbols. Default: true.
 	OpenSSL bool `mapstructure:"openssl"`

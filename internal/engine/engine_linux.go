@@ -132,7 +132,6 @@ func (e *Engine) Start() (err error) {
 		zap.Strings("attached", e.tracer.Attached()), zap.Int("shards", e.opts.Shards),
 		zap.String("kernel_memory", humanize.IBytes(e.kernelMemory)))
 	noticePIDNamespace(e.opts.Logger, procfs.InInitialPIDNamespace)
-	noticeTLS(e.opts.Logger, e.mode, e.looksIntoTLS())
 	for _, lack := range e.tracer.Degraded() {
 		e.opts.Logger.Warn("this host lets less be seen", zap.Error(lack))
 	}
@@ -164,16 +163,15 @@ func (e *Engine) prepareJoining() (err error) {
 	return err
 }
 
-// prepareLibraries makes what looks into TLS libraries, if the mode can.
+// prepareLibraries makes what looks into TLS libraries, if the kernel lets it.
 func (e *Engine) prepareLibraries() {
-	sockets, ok := e.tracer.(*kernel.SocketTracer)
-	if !ok || !sockets.SeesLibraries() {
+	if !e.tracer.SeesLibraries() {
 		return
 	}
 	e.libraries = libraries.New(libraries.Options{
 		Kinds: e.opts.TLS, Logger: e.opts.Logger,
 		Attach: func(path string, probes []kernel.LibraryProbe) (io.Closer, error) {
-			return sockets.AttachLibrary(path, probes)
+			return e.tracer.AttachLibrary(path, probes)
 		},
 	})
 }

@@ -28,6 +28,8 @@ type tracer interface {
 	SetRuleMatch(id process.ID, generation uint32, rules uint64) error
 	Live(ctx context.Context) (kernel.Coverage, error)
 	Datagrams(ctx context.Context) (bool, error)
+	SeesLibraries() bool
+	AttachLibrary(path string, probes []kernel.LibraryProbe) (*kernel.Library, error)
 	Detach() error
 	Close() error
 }

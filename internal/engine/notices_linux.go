@@ -9,15 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/capability"
-	"github.com/socketflow/socketflow/internal/kernel"
 )
-
-// noticeTLS logs that the mode does not look into TLS libraries, though the configuration asks for that.
-func noticeTLS(logger *zap.Logger, mode kernel.Mode, asked bool) {
-	if asked && mode == kernel.ModeSyscall {
-		logger.Info("the syscall mode does not look into TLS libraries: requests within TLS are not seen")
-	}
-}
 
 // noticeUnowned logs that connections of other network namespaces could not be looked for, and which capabilities are missing for that.
 func noticeUnowned(logger *zap.Logger, held capability.Set, err error) {

@@ -13,24 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/capability"
-	"github.com/socketflow/socketflow/internal/kernel"
 )
-
-func TestSyscallModeLogsThatTLSIsNotRead(t *testing.T) {
-	for name, test := range map[string]struct {
-		mode   kernel.Mode
-		asked  bool
-		logged int
-	}{
-		"syscall mode":            {mode: kernel.ModeSyscall, asked: true, logged: 1},
-		"syscall mode, not asked": {mode: kernel.ModeSyscall},
-		"socket mode":             {mode: kernel.ModeSocket, asked: true},
-	} {
-		core, logged := observer.New(zap.InfoLevel)
-		noticeTLS(zap.New(core), test.mode, test.asked)
-		assert.Equal(t, test.logged, logged.Len(), name)
-	}
-}
 
 func TestUnownedConnectionsNoticeNamesMissingCapabilitiesOnly(t *testing.T) {
 	of := func(numbers ...int) (s capability.Set) {

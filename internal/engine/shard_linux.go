@@ -162,6 +162,9 @@ func (s *shard) handle(e *event.Event) {
 	if (e.Kind == event.KindProcess || e.Kind == event.KindExec) && s.engine.libraries != nil {
 		s.engine.libraries.Look(e.Owner.PID)
 	}
+	if e.Kind == event.KindExec { // of interest here only
+		return
+	}
 	if s.tracker != nil {
 		s.tracker.Handle(e)
 		return

@@ -14,7 +14,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -48,6 +47,15 @@ func needWithin(t *testing.T) {
 	require.NoError(t, err)
 	if major < 6 || major == 6 && minor < 13 {
 		testenv.Lacking(t, "this kernel does not attach programs to libraries")
+	}
+}
+
+// inBothModes runs a test that looks into TLS.
+func inBothModes(t *testing.T, run func(*testing.T, kernel.Mode)) {
+	t.Helper()
+	needWithin(t)
+	for _, mode := range []kernel.Mode{kernel.ModeSocket, kernel.ModeSyscall} {
+		t.Run(string(mode), func(t *testing.T) { run(t, mode) })
 	}
 }
 
@@ -128,11 +136,11 @@ func (s *withinSink) take(t *testing.T, n int) []string {
 
 // startWithin starts an engine that looks into TLS on the connections with some ports, which have names, and waits until it has found this
 // program and this host's OpenSSL.
-func startWithin(t *testing.T, names map[uint16]string) *withinSink {
+func startWithin(t *testing.T, mode kernel.Mode, names map[uint16]string) *withinSink {
 	t.Helper()
 	core, log := observer.New(zap.InfoLevel)
 	sink := &withinSink{names: map[string]string{}}
-	opts := optionsOf(t, kernel.ModeSocket, sink)
+	opts := optionsOf(t, mode, sink)
 	opts.Rules = nil
 	for port, name := range names {
 		sink.names[fmt.Sprint(port)] = name
@@ -151,7 +159,7 @@ func startWithin(t *testing.T, names map[uint16]string) *withinSink {
 	})
 	own, err := os.Executable()
 	require.NoError(t, err)
-	for _, file := range []string{filepath.Base(own), "libssl.so.3", "libcrypto.so.3"} {
+	for _, file := range []string{own, "libssl.so.3", "libcrypto.so.3"} {
 		awaitTrue(t, file+" is observed", func() bool {
 			return log.FilterMessageSnippet("watching the TLS library").FilterMessageSnippet(file).Len() > 0
 		})
@@ -217,8 +225,9 @@ func getWithCurl(t *testing.T, proxy string) {
 }
 
 // A client asks a proxy for a tunnel, in plain text or over TLS, and speaks TLS with the server within it. The proxy sees bytes only.
-func TestRequestsWithinTunnels(t *testing.T) {
-	needWithin(t)
+func TestRequestsWithinTunnels(t *testing.T) { inBothModes(t, requestsWithinTunnels) }
+
+func requestsWithinTunnels(t *testing.T, mode kernel.Mode) {
 	certificate, _, _ := selfSigned(t)
 	config := &tls.Config{Certificates: []tls.Certificate{certificate}}
 	serving, serverPort := listen(t)
@@ -229,7 +238,7 @@ func TestRequestsWithinTunnels(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close() })
 	go serveTunnels(plain, serving.Addr().String())
 	go serveTunnels(tls.NewListener(secured, config), serving.Addr().String())
-	sink := startWithin(t, map[uint16]string{serverPort: "server", plainPort: "proxy", securedPort: "proxy"})
+	sink := startWithin(t, mode, map[uint16]string{serverPort: "server", plainPort: "proxy", securedPort: "proxy"})
 	for name, c := range map[string]struct {
 		proxy  string
 		scheme string
@@ -257,7 +266,10 @@ func TestRequestsWithinTunnels(t *testing.T) {
 
 // What is special in the life of a connection changes nothing of its requests.
 func TestRequestsWithinTLSOfSpecialConnections(t *testing.T) {
-	needWithin(t)
+	inBothModes(t, requestsWithinTLSOfSpecialConnections)
+}
+
+func requestsWithinTLSOfSpecialConnections(t *testing.T, mode kernel.Mode) {
 	certificate, _, _ := selfSigned(t)
 	serving, port := listen(t)
 	server := &http.Server{
@@ -266,7 +278,7 @@ func TestRequestsWithinTLSOfSpecialConnections(t *testing.T) {
 	}
 	go func() { _ = server.ServeTLS(serving, "", "") }()
 	t.Cleanup(func() { _ = server.Close() })
-	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink := startWithin(t, mode, map[uint16]string{port: "server"})
 	config := &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example.com", ClientSessionCache: tls.NewLRUClientSessionCache(1)}
 	ask := func(t *testing.T, c *tls.Conn, path string, half bool) {
 		_, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: shop.example.com\r\nConnection: close\r\n\r\n")

@@ -93,14 +93,15 @@ func TestHellosBehindPostgreSQLsRequestAreOnTheRecordsOfBothEnds(t *testing.T) {
 }
 
 // redis-cli and redis-server speak TLS from the first byte on.
-func TestCommandsOfRedisWithinTLS(t *testing.T) {
-	needWithin(t)
+func TestCommandsOfRedisWithinTLS(t *testing.T) { inBothModes(t, commandsOfRedisWithinTLS) }
+
+func commandsOfRedisWithinTLS(t *testing.T, mode kernel.Mode) {
 	server, client := testenv.NeedProgram(t, "redis-server", "redis-server"), testenv.NeedProgram(t, "redis-tools", "redis-cli")
 	_, certFile, keyFile := selfSigned(t)
 	port := freePort(t)
 	serve(t, exec.CommandContext(t.Context(), server, "--bind", "127.0.0.1", "--port", "0", "--tls-port", fmt.Sprint(port), "--save", "", "--dir", t.TempDir(),
 		"--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile, "--tls-auth-clients", "no"), port)
-	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink := startWithin(t, mode, map[uint16]string{port: "server"})
 	output, err := exec.CommandContext(t.Context(), client, "-h", "127.0.0.1", "-p", fmt.Sprint(port), "--tls", "--insecure", "--sni", "cache.example.com",
 		"SET", "key", "value").CombinedOutput()
 	require.NoError(t, err, string(output))
@@ -112,7 +113,10 @@ func TestCommandsOfRedisWithinTLS(t *testing.T) {
 
 // A client of OpenSSL sends its request as early data, with the hello of a resumed connection.
 func TestRequestInEarlyDataIsSeenAtBothEnds(t *testing.T) {
-	needWithin(t)
+	inBothModes(t, requestInEarlyDataIsSeenAtBothEnds)
+}
+
+func requestInEarlyDataIsSeenAtBothEnds(t *testing.T, mode kernel.Mode) {
 	nginx, openssl := testenv.NeedProgram(t, "nginx-light", "nginx", "/usr/sbin/nginx"), testenv.NeedProgram(t, "openssl", "openssl")
 	_, certFile, keyFile := selfSigned(t)
 	port := freePort(t)
@@ -135,7 +139,7 @@ http {
 	}
 }`, dir, port, certFile, keyFile))
 	serve(t, exec.CommandContext(t.Context(), nginx, "-c", config), port)
-	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink := startWithin(t, mode, map[uint16]string{port: "server"})
 	request := func(path, connection string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: shop.example.com\r\nConnection: " + connection + "\r\n\r\n"
 	}
@@ -190,11 +194,14 @@ os.wait()
 `
 
 func TestChildReceivesOnTheConnectionOfItsParent(t *testing.T) {
-	needWithin(t)
+	inBothModes(t, childReceivesOnTheConnectionOfItsParent)
+}
+
+func childReceivesOnTheConnectionOfItsParent(t *testing.T, mode kernel.Mode) {
 	python := testenv.NeedProgram(t, "python3", "python3")
 	_, certFile, keyFile := selfSigned(t)
 	port := freePort(t)
-	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink := startWithin(t, mode, map[uint16]string{port: "server"})
 	sink.captures = true
 	serve(t, exec.CommandContext(t.Context(), python, "-c", forkingServer, fmt.Sprint(port), certFile, keyFile), port)
 	dial := func() *tls.Conn {
@@ -262,7 +269,7 @@ func TestCallsThatAreUnderWayAtTheStartAreSeen(t *testing.T) {
 	}
 	ask("/before")
 	awaitTrue(t, "the server reads", func() bool { return callsRead(cmd.Process.Pid) })
-	sink := startWithin(t, map[uint16]string{port: "server"})
+	sink := startWithin(t, kernel.ModeSocket, map[uint16]string{port: "server"})
 	sink.captures = true
 	ask("/first")
 	ask("/second")
@@ -320,7 +327,7 @@ func TestRequestsThroughABIOOfTheLibrary(t *testing.T) {
 	www, echo := freePort(t), freePort(t)
 	serve(t, exec.CommandContext(t.Context(), openssl, "s_server", "-accept", fmt.Sprintf("127.0.0.1:%d", www), "-cert", certFile, "-key", keyFile, "-quiet", "-www"), www)
 	serve(t, exec.CommandContext(t.Context(), python, "-c", readingServer, fmt.Sprint(echo), certFile, keyFile), echo)
-	sink := startWithin(t, map[uint16]string{www: "www", echo: "server"})
+	sink := startWithin(t, kernel.ModeSocket, map[uint16]string{www: "www", echo: "server"})
 	sink.captures = true
 
 	client, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", www), &tls.Config{InsecureSkipVerify: true, ServerName: "shop.example.com"})

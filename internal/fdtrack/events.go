@@ -7,7 +7,7 @@ import (
 
 func (t *Tracker) data(e *event.Event) {
 	e.Owner = t.owners.of(e.Owner).id
-	s := t.sockets[e.Flow.Cookie]
+	s := t.sockets[e.Flow.Cookie&^event.LayerMask] // the plaintext of a socket waits with its bytes
 	if s != nil {
 		t.used(s)
 	}

@@ -36,6 +36,16 @@ func TestTrackerCompletesAddresses(t *testing.T) {
 			},
 			[]string{"open 1 " + whole + " getsockname", "data 1 a", "data 1 b", "data 1 c"},
 		},
+		"plaintext behind what its socket has carried": {
+			[]event.Event{
+				open(1, "", remote), data(1, "a"), data(1|event.LayerTLS, "b"), data(1, "c"), named(1, local, "", event.AddressSourceGetsockname),
+				data(1|event.LayerTLS, "d"),
+			},
+			[]string{
+				"open 1 " + whole + " getsockname", "data 1 a", fmt.Sprintf("data %d b", 1|event.LayerTLS), "data 1 c",
+				fmt.Sprintf("data %d d", 1|event.LayerTLS),
+			},
+		},
 		"others meanwhile": {
 			[]event.Event{
 				open(1, "", remote), open(2, local, remote), data(1, "a"), data(2, "b"),

@@ -102,8 +102,8 @@ func (c *SyscallTracer) Adopt(pid, fd uint32, question uint64, f *event.Flow, li
 	return nil
 }
 
-func rawAdopted(pid uint32, f *event.Flow, listening bool) bpf.SyscallsCallSocket {
-	s := bpf.SyscallsCallSocket{
+func rawAdopted(pid uint32, f *event.Flow, listening bool) bpf.SyscallsSocketState {
+	s := bpf.SyscallsSocketState{
 		Conn: bpf.SyscallsConnection{Flow: rawCallFlow(f), OwnerPid: pid, Existing: 1}, Shared: 1,
 	}
 	if f.Local.IsValid() && !f.Local.Addr().IsUnspecified() {

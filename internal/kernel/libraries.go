@@ -98,12 +98,12 @@ func (l *Library) Close() error {
 }
 
 // SeesLibraries reports whether AttachLibrary works.
-func (c *SocketTracer) SeesLibraries() bool {
+func (c *programs) SeesLibraries() bool {
 	return c.objects.Programs[bpf.SocketflowProgTlsCall] != nil
 }
 
 // AttachLibrary sees the calls of the library in a file, in all processes that have mapped it or will. The options must have had TLS.
-func (c *SocketTracer) AttachLibrary(path string, probes []LibraryProbe) (*Library, error) {
+func (c *programs) AttachLibrary(path string, probes []LibraryProbe) (*Library, error) {
 	program := c.objects.Programs[bpf.SocketflowProgTlsCall]
 	if program == nil {
 		return nil, fmt.Errorf("%w: TLS libraries are not observed", ErrUnsupported)
@@ -156,7 +156,7 @@ const (
 	tlsBufs     = 2    // TLS_BUFS in bpf/tls_calls.h
 )
 
-func (c *SocketTracer) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
+func (c *programs) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	if c.libraryHook == probeHook {
 		spec.Programs[bpf.SocketflowProgTlsCall].AttachType = ebpf.AttachNone
 	}

@@ -102,13 +102,19 @@ func TestProbesAreBounded(t *testing.T) {
 	must(t, attachSelf(t, tracer).Close())
 }
 
+// libraryTracer is the tracer of either mode.
+type libraryTracer interface {
+	Readers() []*Reader
+	AttachLibrary(path string, probes []LibraryProbe) (*Library, error)
+}
+
 // attachSelf attaches to the TLS library of this program.
-func attachSelf(t *testing.T, tracer *SocketTracer) *Library {
+func attachSelf(t *testing.T, tracer libraryTracer) *Library {
 	t.Helper()
 	return attachFile(t, tracer, "/proc/self/exe")
 }
 
-func attachFile(t *testing.T, tracer *SocketTracer, path string) *Library {
+func attachFile(t *testing.T, tracer libraryTracer, path string) *Library {
 	t.Helper()
 	kinds := map[[2]int]LibraryProbeKind{
 		{int(tlslib.GoRead), int(tlslib.Enter)}: GoReadEnter, {int(tlslib.GoRead), int(tlslib.Exit)}: GoReadExit,
@@ -220,7 +226,7 @@ type plaintexts struct{ client, server [event.Directions]string }
 // layers reads the plaintext of connections.
 type layers struct {
 	t      *testing.T
-	tracer *SocketTracer
+	tracer libraryTracer
 	flows  map[uint64][2]string // the addresses of sockets, by their cookies
 }
 

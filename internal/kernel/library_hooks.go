@@ -28,7 +28,7 @@ const (
 const maxProbes = 256
 
 // seekLibraries finds out how the kernel attaches programs to libraries, and takes TLS from the options if it does not.
-func (c *SocketTracer) seekLibraries(opts *Options) {
+func (c *programs) seekLibraries(opts *Options) {
 	ways := []struct {
 		hook  string
 		prove func() error
@@ -117,7 +117,7 @@ func proveProbes() error {
 }
 
 // attachEach attaches the program to each address, with a link of its own.
-func (c *SocketTracer) attachEach(file *link.Executable, program *ebpf.Program, probes []LibraryProbe) (*Library, error) {
+func (c *programs) attachEach(file *link.Executable, program *ebpf.Program, probes []LibraryProbe) (*Library, error) {
 	if c.probes.Add(int64(len(probes))) > maxProbes {
 		c.probes.Add(-int64(len(probes)))
 		return nil, fmt.Errorf("it has %d probes, and with those of the others these are more than %d: Linux 6.6 has no such limit", len(probes), maxProbes)

@@ -5,6 +5,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -26,7 +27,9 @@ type programs struct {
 	links         []link.Link    // of these hooks
 	status        []ProgramStatus
 	degraded      []error
-	self          uint32 // pid of this process, if it is left out
+	self          uint32       // pid of this process, if it is left out
+	libraryHook   string       // how the program is attached to libraries
+	probes        atomic.Int64 // at libraries that are attached to one by one
 }
 
 // prepare fills the maps that the programs read.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -88,8 +87,6 @@ type SocketTracer struct {
 	programs
 	iterators          sync.Mutex // one iteration at a time: the programs have one variable that says what it is about
 	livePass, flowPass uint32     // of the last pass
-	libraryHook        string
-	probes             atomic.Int64 // at libraries that are attached to one by one
 }
 
 // OpenSockets loads the programs and attaches them. Events are written from then on. An error that wraps ErrUnsupported says

@@ -92,8 +92,8 @@ func (t *tracedCall) feature() feature {
 	return feature{without: t.without, ways: [][]programDef{way}}
 }
 
-// syscallFeatures are those of the syscall mode in the order in which they are attached.
-func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []feature {
+// features of the syscall mode in the order in which they are attached.
+func (c *SyscallTracer) features(backup bool, spec *ebpf.CollectionSpec) []feature {
 	run := func(without string, names ...string) feature {
 		var way []programDef
 		for _, name := range names {
@@ -114,7 +114,7 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 		one(bpf.SyscallsProgTcpState, tracepointHook+tcpStates, withoutTCPStates),
 		one(bpf.SyscallsProgTcpReceive, tracepointHook+tcpReceives, withoutTCPReceives),
 	}
-	if opts.UDP {
+	if c.opts.UDP {
 		all = append(all, run(withoutFlowEnds, bpf.SyscallsProgAskDatagrams), run(withoutLeavingOut, bpf.SyscallsProgLeaveOut))
 	}
 	for i := range tracedCalls {
@@ -122,6 +122,9 @@ func syscallFeatures(opts Options, backup bool, spec *ebpf.CollectionSpec) []fea
 	}
 	if backup {
 		all = append(all, backupsOfCalls(spec)...)
+	}
+	if c.opts.TLS {
+		all = append(all, one(bpf.SyscallsProgTlsCall, c.libraryHook, withoutTLS))
 	}
 	if runsCompat() {
 		all = append(all, feature{without: withoutCompat, ways: [][]programDef{{
@@ -172,5 +175,5 @@ func (c *SyscallTracer) attachCall(tracefs int, def *programDef, program *ebpf.P
 		c.standby = append(c.standby, l)
 		return l, nil
 	}
-	return nil, nil // run by user space
+	return nil, nil // run by user space, or attached as libraries are found
 }

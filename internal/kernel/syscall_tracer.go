@@ -58,6 +58,9 @@ func (c *SyscallTracer) open() error {
 	if err != nil {
 		return fmt.Errorf("read the embedded programs: %w", err)
 	}
+	if c.opts.TLS {
+		c.seekLibraries(&c.opts)
+	}
 	backup := preemptsCalls()
 	if err := c.configure(spec, dir, backup); err != nil {
 		return err
@@ -78,7 +81,7 @@ func (c *SyscallTracer) open() error {
 		},
 		absent: func(def *programDef) error { return checkLayout(dir, def.hook) },
 	}
-	if err := in.install(syscallFeatures(c.opts, backup, spec)); err != nil {
+	if err := in.install(c.features(backup, spec)); err != nil {
 		return err
 	}
 	if err := c.SeekCompat(); err != nil {
@@ -124,6 +127,12 @@ func (c *SyscallTracer) configure(spec *ebpf.CollectionSpec, tracefs int, backup
 			users = bpf.SyscallsScratchUserEVENT_BUF_USERS
 		}
 		spec.Maps[bpf.SyscallsMapEventBufs].MaxEntries = uint32(cpus) * uint32(users)
+	}
+	if c.opts.TLS {
+		spec.Maps[bpf.SyscallsMapParents].MaxEntries = uint32(max(c.opts.Processes, 1))
+		if err := c.configureTLS(spec, c.opts); err != nil {
+			return err
+		}
 	}
 	ends, err := fieldOffset(tracefs, tcpReceives, "saddr_v6")
 	if err != nil {

@@ -143,7 +143,11 @@ func syscallSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	defer unix.Close(dir) //nolint:errcheck // nothing was written
 	spec, err := bpf.LoadSyscalls()
 	must(t, err)
-	must(t, (&SyscallTracer{opts: opts}).configure(spec, dir, true))
-	keep(spec, syscallFeatures(opts, true, spec), func(*programDef) error { return nil })
+	c := &SyscallTracer{opts: opts}
+	if c.seekLibraries(&c.opts); !c.opts.TLS {
+		t.Logf("programs cannot be attached to libraries, before Linux 5.15: %v", c.degraded)
+	}
+	must(t, c.configure(spec, dir, true))
+	keep(spec, c.features(true, spec), func(*programDef) error { return nil })
 	return spec
 }

@@ -14,7 +14,7 @@ var remedies = []struct{ fact, advice string }{
 	{factTracefs, "have tracefs mounted at /sys/kernel/tracing, in a container too, and give the collector CAP_DAC_READ_SEARCH, " +
 		"unless it runs as root: for the syscall mode, and for cheaper hooks in socket mode"},
 	{"tp_btf/sock_send_length", "run Linux 6.3 or newer to see requests, Unix sockets and UDP in socket mode"},
-	{"uprobe.multi/tls_call", "run Linux 6.6 or newer, or give it CAP_SYS_ADMIN, to see requests within TLS in socket mode"},
+	{"uprobe.multi/tls_call", "run Linux 6.6 or newer, or give it CAP_SYS_ADMIN, to see requests within TLS"},
 	{"CAP_SYS_PTRACE", "give it CAP_SYS_PTRACE, to name other users' processes"},
 	{"CAP_DAC_READ_SEARCH", "give it CAP_DAC_READ_SEARCH, to read other users' processes' environment, and tracefs"},
 	{factPIDs, "let it share the host's pid namespace (docker run --pid=host, in Kubernetes hostPID: true)"},

@@ -13,7 +13,8 @@ import (
 const askerDelay = uint64(10 * time.Millisecond)
 
 // meet sets the ids of an exchange that its ends know by when and where it was.
-func (c *connection) meet(b *trace.Beginning, x *protocol.Exchange, inProtocol event.Role) {
+func (l *layer) meet(b *trace.Beginning, x *protocol.Exchange, inProtocol event.Role) {
+	c := l.connection
 	t := c.table
 	if t.opts.Meetings == nil || inProtocol == event.RoleUnknown {
 		return
@@ -24,10 +25,11 @@ func (c *connection) meet(b *trace.Beginning, x *protocol.Exchange, inProtocol e
 		asker, asked = asked, asker
 	}
 	switch {
-	case x.Token != 0:
+	case l.encrypted() && (l.joined || t.opts.KernelCookies):
+	case x.Token != 0 && !l.encrypted():
 		s.Key = c.datagramKey(x, asker, asked)
 	case c.flow.Transport == event.TCP && !t.opts.KernelCookies:
-		s.Key = c.streamKey(x, asker, asked)
+		s.Key = c.streamKey(x.Start.Position|l.bits(), asker, asked)
 	}
 	if s.Key == 0 {
 		return
@@ -52,9 +54,9 @@ func (c *connection) datagramKey(x *protocol.Exchange, asker, asked netip.AddrPo
 }
 
 // streamKey is what both ends know of an exchange over a TCP connection without sequence numbers, if they are in one network namespace.
-func (c *connection) streamKey(x *protocol.Exchange, asker, asked netip.AddrPort) trace.Key {
+func (c *connection) streamKey(position uint64, asker, asked netip.AddrPort) trace.Key {
 	if c.existing || c.flow.NetNS == 0 || asker.Port() == 0 || asked.Port() == 0 || trace.AddressOf(asker.Addr()) == 0 || trace.AddressOf(asked.Addr()) == 0 {
 		return 0
 	}
-	return trace.Key(c.flow.NetNS).WithAddress(asker).WithAddress(asked).With(x.Start.Position)
+	return trace.Key(c.flow.NetNS).WithAddress(asker).WithAddress(asked).With(position)
 }

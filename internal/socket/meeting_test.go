@@ -14,6 +14,8 @@ type meeter struct {
 	flow     event.Flow
 	existing bool
 	kernel   bool // cookies are those of the kernel
+	within   bool // TLS
+	joined   bool // its TLS is older than what is known of it
 	exchange protocol.Exchange
 }
 
@@ -27,7 +29,12 @@ func (m *meeter) join(t *testing.T, meetings *trace.Meetings) *Connection {
 	table.Handle(e)
 	c := table.connections[1]
 	table.fill(c)
-	table.out.Exchange = c.layers[plain].endExchange(1, &m.exchange, m.flow.Role)
+	l := &c.layers[plain]
+	if m.within {
+		l = &c.layers[within]
+		*l = layer{connection: c, cookie: 1 | event.LayerTLS, joined: m.joined}
+	}
+	table.out.Exchange = l.endExchange(1, &m.exchange, m.flow.Role)
 	return &table.out
 }
 
@@ -79,8 +86,14 @@ func TestExchangesWithoutSequenceNumbersMeet(t *testing.T) {
 			h.flow.Remote = a.flow.Local
 		}, false},
 		"TCP, another position": {event.TCP, func(_, h *meeter) { h.exchange.Start.Position = 5 }, false},
-		"Unix":                  {event.UnixStream, func(_, _ *meeter) {}, false},
-		"role is not known":     {event.TCP, func(_, h *meeter) { h.flow.Role = event.RoleUnknown }, false},
+		"TCP, within TLS":       {event.TCP, func(a, h *meeter) { a.within, h.within = true, true }, true},
+		"TCP, within TLS in the socket mode": {event.TCP, func(a, h *meeter) {
+			a.within, h.within, a.kernel, h.kernel = true, true, true, true
+		}, false},
+		"TCP, within TLS that one end has joined": {event.TCP, func(a, h *meeter) { a.within, h.within, h.joined = true, true, true }, false},
+		"TCP, at one end within TLS":              {event.TCP, func(a, _ *meeter) { a.within = true }, false},
+		"Unix":                                    {event.UnixStream, func(_, _ *meeter) {}, false},
+		"role is not known":                       {event.TCP, func(_, h *meeter) { h.flow.Role = event.RoleUnknown }, false},
 	} {
 		meetings := trace.NewMeetings(1)
 		asks, hears := meeters(test.over)

@@ -144,8 +144,8 @@ func (l *layer) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol eve
 		return trace.Exchange{}
 	}
 	b, a := l.beginning(id, x.Initiator, &x.Start, inProtocol), trace.Answer{At: x.End.Time}
-	if !b.IDs.Joined && !l.encrypted() {
-		c.meet(b, x, inProtocol)
+	if !b.IDs.Joined {
+		l.meet(b, x, inProtocol)
 	}
 	if t.opts.Exchanges == nil {
 		return b.IDs

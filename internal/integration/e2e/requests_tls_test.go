@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +17,13 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// secureWorkloads are over TLS.
-var secureWorkloads = []struct {
+type secureWorkload struct {
 	name string
 	play func(s *scene)
-}{
+}
+
+// secureWorkloads are over TLS.
+var secureWorkloads = []secureWorkload{
 	{"tls-go", converse("::1", "gohttp-stripped server ADDRESS", "gohttp-stripped client ADDRESS -connections 4", 128)},
 	{"tls-go-h2", converse("127.0.0.1", "gohttp-pie server ADDRESS", "gohttp client ADDRESS -streams 50", 320)},
 	{"tls-go-pie", converse("127.0.0.1", "gohttp server ADDRESS", "gohttp-pie client ADDRESS -connections 4", 64)},
@@ -64,11 +67,32 @@ var secureWorkloads = []struct {
 }
 
 // TestRequestsTLS plays workloads over TLS, one after the other: all is as it is without TLS.
-func TestRequestsTLS(t *testing.T) {
+func TestRequestsTLS(t *testing.T) { requestsTLS(t, "socket", secureWorkloads) }
+
+// inSyscallMode are workloads of each library, and those that differ in how descriptors and processes come into it.
+var inSyscallMode = []string{
+	"tls-go", "tls-python", "tls-node-h2", "tls-nginx", "tls-forking", "tls-memory", "tls-callbacks", "tls-large-go", "tls-gnutls", "tls-gnutls-curl", "tls-200-asyncio",
+}
+
+// TestRequestsTLSInSyscallMode plays some of them before that mode.
+func TestRequestsTLSInSyscallMode(t *testing.T) {
+	var some []secureWorkload
+	for _, w := range secureWorkloads {
+		if slices.Contains(inSyscallMode, w.name) {
+			some = append(some, w)
+		}
+	}
+	require.Len(t, some, len(inSyscallMode))
+	requestsTLS(t, "syscall", some)
+}
+
+func requestsTLS(t *testing.T, mode string, workloads []secureWorkload) {
+	t.Helper()
 	needRoot(t)
 	builder := newBuilder(t)
 	over := newSecure(t)
-	c := runRequestCollector(t, secureConfig(t, builder))
+	c := runRequestCollector(t, inMode(mode, secureConfig(t, builder)))
+	c.mode = mode
 	over.collector = c
 	over.awaitShared(c)
 	type played struct {
@@ -76,7 +100,7 @@ func TestRequestsTLS(t *testing.T) {
 		accounts []account
 	}
 	var all []played
-	for _, w := range secureWorkloads {
+	for _, w := range workloads {
 		t.Run(w.name, func(t *testing.T) {
 			s := newScene(t, builder, w.name)
 			s.secure = over
@@ -307,6 +331,11 @@ func copyFile(t testing.TB, from, to string) {
 func secureConfig(t *testing.T, b *builder) string {
 	t.Helper()
 	return strings.Replace(withRing("16MiB", "1s"), "socketflow:\n", "socketflow:\n    include: "+secureInclude(b)+"\n", 1)
+}
+
+// inMode is a configuration with a mode.
+func inMode(mode, config string) string {
+	return strings.Replace(config, "socketflow:\n", "socketflow:\n    mode: "+mode+"\n", 1)
 }
 
 func secureInclude(b *builder) string {
