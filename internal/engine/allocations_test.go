@@ -279,8 +279,8 @@ func TestAllocationsAreBounded(t *testing.T) {
 		// request and connection are how many allocations a request takes, and a connection that carries one, both ends together.
 		request, connection float64
 	}{
-		"HTTP":                     {signals{traces: true, sampling: all}, overHTTP, true, 50, 117},
-		"Redis":                    {signals{traces: true, sampling: all}, overRedis, true, 47, 117},
+		"HTTP":                     {signals{traces: true, sampling: all}, overHTTP, true, 54, 119},
+		"Redis":                    {signals{traces: true, sampling: all}, overRedis, true, 51, 119},
 		"HTTP, left out by ratio":  {signals{traces: true, sampling: none}, overHTTP, false, 4, 71},
 		"HTTP, left out by parent": {signals{traces: true, sampling: all}, notSampled, false, 4, 71},
 		"Redis, left out by ratio": {signals{traces: true, sampling: none}, overRedis, false, 4, 71},
