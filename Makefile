@@ -55,7 +55,7 @@ $(COLLECTOR): builder-config.yaml go.mod go.sum internal/tools/go.sum \
 .PHONY: run
 run: ## build the collector, and print this host's requests (SERVICE=nginx PORT=80 STATUS=error SLOWER_THAN=100ms: only these; RUNFLAGS)
 	@[ -e $(COLLECTOR) ] || echo 'The first build takes minutes: it downloads the collector, and compiles it.'
-	@$(MAKE) build
+	@$(MAKE) --silent build
 	@$(SUDO) ./$(COLLECTOR) $(CONSOLE)
 
 .PHONY: print-run
@@ -65,7 +65,7 @@ print-run: # for .ci/readme: what `make run` gives the collector, to be validate
 .PHONY: demo
 demo: ## examples/shop with a Jaeger, a Prometheus and orders, until Ctrl-C (root; minutes the first time)
 	@[ -e $(COLLECTOR) ] || echo 'The first build takes minutes: it downloads the collector, and compiles it.'
-	@$(MAKE) build
+	@$(MAKE) --silent build
 	@$(SUDO) env "PATH=$$PATH" examples/shop/run --demo
 
 .PHONY: jaeger

@@ -160,21 +160,21 @@ func (c *console) run(stop <-chan struct{}, done chan<- struct{}) {
 	}
 }
 
-// hint says what comes, and how to make some of it.
+// hint says what comes. The exporter cannot see when a receiver begins to see anything.
 func (c *console) hint() string {
-	text := "Requests"
+	text := "All requests"
+	if !c.include.empty() || !c.exclude.empty() {
+		text = "Requests that include and exclude choose"
+	}
 	switch c.config.Connections {
 	case ConnectionsFailed:
-		text += " and connections that fail"
+		text += ", and connections that fail"
 	case ConnectionsWithoutRequests:
-		text += " and connections without requests"
+		text += ", and connections without requests"
 	case ConnectionsAll:
-		text += " and connections"
+		text += ", and connections"
 	}
-	if !c.include.empty() || !c.exclude.empty() {
-		text += " (include and exclude choose)"
-	}
-	text += ", a line each when it ends. Make one in another terminal: curl http://localhost/ - Ctrl-C ends this"
+	text += ": one line each, when it ends. The receiver may take ten seconds to begin. Ctrl-C ends this"
 	if c.config.Summary {
 		text += " with a summary"
 	}

@@ -125,7 +125,7 @@ func (s *summary) text(ran time.Duration) []string {
 		all.made.requests += of.made.requests
 		all.made.errors += of.made.errors
 	}
-	out := []string{"", fmt.Sprintf("%s: %s requests served, %s of them errors; %s made, %s of them errors; %s connections failed", duration(ran),
+	out := []string{"", fmt.Sprintf("%s: requests served: %s (errors: %s), made: %s (errors: %s); connections failed: %s", duration(ran),
 		humanize.Comma(int64(all.served.requests)), humanize.Comma(int64(all.served.errors)),
 		humanize.Comma(int64(all.made.requests)), humanize.Comma(int64(all.made.errors)), humanize.Comma(int64(s.failed)))}
 	if names := s.busiest(); len(names) > 0 {

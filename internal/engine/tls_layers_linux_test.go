@@ -161,7 +161,7 @@ func startWithin(t *testing.T, mode kernel.Mode, names map[uint16]string) *withi
 	require.NoError(t, err)
 	for _, file := range []string{own, "libssl.so.3", "libcrypto.so.3"} {
 		awaitTrue(t, file+" is observed", func() bool {
-			return log.FilterMessageSnippet("watching the TLS library").FilterMessageSnippet(file).Len() > 0
+			return log.FilterMessageSnippet("watching TLS calls of").FilterMessageSnippet(file).Len() > 0
 		})
 	}
 	return sink

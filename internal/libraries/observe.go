@@ -48,7 +48,7 @@ func (w *Watcher) observe(path string, id fileID, file *os.File) error {
 	}
 	w.attached[key] = &attachment{Closer: attached, file: file}
 	// Sampling counts lines by their message.
-	w.opts.Logger.Info("watching the TLS library "+path, zap.String("file", path), zap.Stringer("kind", lib.Kind), zap.String("version", lib.Version))
+	w.opts.Logger.Info("watching TLS calls of "+path, zap.String("file", path), zap.Stringer("kind", lib.Kind), zap.String("version", lib.Version))
 	return nil
 }
 

@@ -62,7 +62,7 @@ func TestConsole(t *testing.T) {
 	printed := readFile(t, c.stdout)
 	require.NotContains(t, printed, "\x1b", "no colours, for this is no terminal")
 	lines := strings.Split(printed, "\n")
-	require.Regexp(t, `^Requests and connections that fail \(include and exclude choose\), a line each when it ends\. `, lines[0])
+	require.Regexp(t, `^Requests that include and exclude choose, and connections that fail: one line each, when it ends\. `, lines[0])
 	require.Greater(t, len(lines), len(want)+1, printed)
 	for i, line := range lines[1 : 1+len(want)] {
 		clock, rest, _ := strings.Cut(line, " ")
@@ -71,7 +71,7 @@ func TestConsole(t *testing.T) {
 	}
 	require.Empty(t, lines[1+len(want)], "the summary follows")
 	require.Subset(t, masked(lines[1:1+len(want)]), masked(readmeLines(t)), "what the README shows")
-	require.Regexp(t, `: 3 requests served, 0 of them errors; 3 made, 1 of them errors; 1 connections failed$`, lines[2+len(want)])
+	require.Regexp(t, `: requests served: 3 \(errors: 0\), made: 3 \(errors: 1\); connections failed: 1$`, lines[2+len(want)])
 }
 
 const tookOfConsole = `(\d+ µs|\d+(\.\d)? ms|\d+\.\d\d s)`

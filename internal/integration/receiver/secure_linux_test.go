@@ -76,7 +76,7 @@ func (o *observation) awaitLibraries(t *testing.T, files ...string) {
 	t.Helper()
 	for _, file := range files {
 		await(t, "a look into "+file, func() bool {
-			for _, entry := range o.logged.FilterMessageSnippet("watching the TLS library").All() {
+			for _, entry := range o.logged.FilterMessageSnippet("watching TLS calls of").All() {
 				if path, _ := entry.ContextMap()["file"].(string); strings.HasSuffix(path, file) {
 					return true
 				}
