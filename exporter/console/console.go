@@ -53,9 +53,9 @@ type console struct {
 	metrics   *metricTable
 	include   filter
 	exclude   filter
-	unpaid    *recent // exchanges whose other end was left out
-	requested *recent // connections with requests
-	failures  *recent // connections that failed, and were counted
+	counted   [2]*recent // requests of which one end was left out, by the span of the end that asks: that end was the one that serves, or asks
+	requested *recent    // connections with requests
+	failures  *recent    // connections that failed, and were counted
 	began     time.Time
 
 	out      *output
@@ -83,7 +83,7 @@ func newConsole(config *Config, set component.TelemetrySettings) (*console, erro
 		metrics:   newMetricTable(),
 		include:   newFilter(config.Include.FilterConfig, config.Include.SlowerThan),
 		exclude:   newFilter(config.Exclude, 0),
-		unpaid:    newRecent(),
+		counted:   [2]*recent{newRecent(), newRecent()},
 		requested: newRecent(),
 		failures:  newRecent(),
 	}, nil
@@ -317,16 +317,16 @@ func (c *console) span(service string, counts *service, s ptrace.Span, now int64
 	if isRequest && (l == nil || l.matches && !l.excluded) {
 		c.count(counts, s, failed)
 	}
-	asks, serves := spanKey{s.TraceID(), s.SpanID()}, spanKey{}
+	asks := spanKey{s.TraceID(), s.SpanID()}
 	if serving(s.Kind()) {
-		asks, serves = spanKey{s.TraceID(), s.ParentSpanID()}, asks
+		asks.span = s.ParentSpanID()
 	}
-	if c.unpaid.has(numberOf(asks)) || c.unpaid.has(numberOf(serves)) {
-		return // it belongs to what was counted as left out
+	if c.isCounted(s.Kind(), asks) {
+		return
 	}
 	if l == nil && !c.budget.room(failed) && c.waiting.spans[asks] == nil && len(c.waiting.children[asks]) == 0 {
 		c.budget.take(failed)
-		c.skip(asks, serves)
+		c.skip(s.Kind(), asks)
 		return
 	}
 	if l == nil {
@@ -334,17 +334,25 @@ func (c *console) span(service string, counts *service, s ptrace.Span, now int64
 		l.matches = true
 	}
 	if !c.admit(l, now) {
-		c.skip(asks, serves)
+		c.skip(s.Kind(), asks)
 	}
 }
 
-// skip remembers an exchange whose first end was left out.
-func (c *console) skip(asks, serves spanKey) {
-	if n := numberOf(asks); n != 0 {
-		c.unpaid.add(n)
-	} else if n = numberOf(serves); n != 0 {
-		c.unpaid.add(n)
+// skip remembers a request of which the first end was left out.
+func (c *console) skip(kind ptrace.SpanKind, asks spanKey) {
+	switch n := numberOf(asks); {
+	case n == 0:
+	case serving(kind):
+		c.counted[0].add(n)
+	case asking(kind):
+		c.counted[1].add(n)
 	}
+}
+
+// isCounted reports, once, whether a span is the other end of a request that was counted as left out. Another one may have the same parent.
+func (c *console) isCounted(kind ptrace.SpanKind, asks spanKey) bool {
+	n := numberOf(asks)
+	return asking(kind) && c.counted[0].take(n) || serving(kind) && c.counted[1].take(n)
 }
 
 func (c *console) count(counts *service, s ptrace.Span, failed bool) {

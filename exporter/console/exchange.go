@@ -66,7 +66,7 @@ func spanLine(service string, s ptrace.Span) *line {
 	l.what = what(s)
 	l.outcome = outcome(s, l.failed)
 	if !asking(s.Kind()) && !serving(s.Kind()) {
-		e.peer, e.peerPort = "", 0
+		e.peer, e.peerPort, e.inside = "", 0, true
 	}
 	return l
 }

@@ -38,9 +38,9 @@ func (w *waiting) otherEnd(l *line) *line {
 		if c := w.connections[l.conversation]; c != nil && c.sameConnection(l) {
 			return c
 		}
-	case l.kind != request || l.asks.seen == l.serves.seen:
+	case l.kind != request || l.asks.seen == l.serves.seen || l.asks.inside:
 	case l.serves.seen:
-		if p := w.spans[l.serves.parent]; p != nil && p.kind == request && p.asks.span == l.serves.parent && !p.serves.seen {
+		if p := w.spans[l.serves.parent]; p != nil && p.kind == request && p.asks.span == l.serves.parent && !p.asks.inside && !p.serves.seen {
 			return p
 		}
 	default:

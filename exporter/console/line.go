@@ -26,6 +26,7 @@ func (k spanKey) known() bool { return !k.span.IsEmpty() }
 // end is what one end of an exchange or of a connection has reported.
 type end struct {
 	seen       bool
+	inside     bool // of a span that is no end of a request
 	span       spanKey
 	parent     spanKey
 	service    string

@@ -54,6 +54,15 @@ func (r *recent) add(n uint64) { r.places[place(n)] = n }
 
 func (r *recent) has(n uint64) bool { return n != 0 && r.places[place(n)] == n }
 
+// take reports whether a number is there, and takes it out.
+func (r *recent) take(n uint64) bool {
+	found := r.has(n)
+	if found {
+		r.places[place(n)] = 0
+	}
+	return found
+}
+
 // numberOf is a number for a span: its id is random.
 func numberOf(k spanKey) uint64 {
 	if !k.known() {

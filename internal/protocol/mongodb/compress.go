@@ -27,6 +27,8 @@ const (
 const (
 	maxPacked   = 64 << 10
 	maxInflated = 256 << 10
+	// A message of few bytes makes no more work than so many times its length: 88 bytes of zstd can stand for 256 KiB.
+	freelyInflated, maxRatio = 16 << 10, 64
 	// maxWindow bounds what zstd may refer back to, and so the memory that a message can ask for.
 	maxWindow = 1 << 20
 )
@@ -82,7 +84,7 @@ type inflater struct {
 
 var errCompressor = errors.New("the compressor is not known")
 
-// inflate returns the content as far as it is not longer than maxInflated. Of what is cut, or damaged, it is the beginning.
+// inflate returns the content as far as the bounds allow. Of what is cut, or damaged, it is the beginning.
 func (z *inflater) inflate(compressor byte, b []byte, size int) ([]byte, error) {
 	if compressor == compressedNot {
 		return b[:min(len(b), size)], nil
@@ -90,7 +92,7 @@ func (z *inflater) inflate(compressor byte, b []byte, size int) ([]byte, error) 
 	if z.out == nil {
 		z.out = make([]byte, maxInflated)
 	}
-	out := z.out[:min(size, maxInflated)]
+	out := z.out[:min(size, maxInflated, freelyInflated+maxRatio*len(b))]
 	switch compressor {
 	case compressedSnappy:
 		n, err := inflateSnappy(out, b)

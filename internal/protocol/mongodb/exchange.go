@@ -65,6 +65,11 @@ func (e *exchange) list(b []byte) {
 	}
 }
 
+// isListed reports whether the command names the namespaces that it is about: its own database is another then.
+func (e *exchange) isListed() bool {
+	return e.command != nil && e.command.bulk && (e.mixed || len(e.collection) > 0)
+}
+
 // toText makes bytes valid UTF-8.
 func toText(b []byte) []byte {
 	if utf8.Valid(b) {

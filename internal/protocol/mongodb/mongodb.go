@@ -15,6 +15,7 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 	"github.com/socketflow/socketflow/internal/protocol/pairing"
+	"github.com/socketflow/socketflow/internal/redact"
 )
 
 const name = "mongodb"
@@ -88,6 +89,7 @@ func Protocol() protocol.Protocol {
 type memory struct {
 	keys      *protocol.Keys
 	limits    protocol.Limits
+	redaction *redact.Rules
 	config    Config
 	buffers   framing.Pool
 	inflater  inflater
@@ -104,7 +106,7 @@ func newMemory(s *protocol.Settings) *memory {
 	if !ok {
 		panic("mongodb: the configuration is not one of MongoDB")
 	}
-	return &memory{keys: s.Keys, limits: s.Limits, config: *config, codes: make(map[int32]string), summaries: make(map[string]string)}
+	return &memory{keys: s.Keys, redaction: s.Redaction, limits: s.Limits, config: *config, codes: make(map[int32]string), summaries: make(map[string]string)}
 }
 
 const (

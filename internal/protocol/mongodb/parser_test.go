@@ -1,6 +1,8 @@
 package mongodb
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -163,16 +165,78 @@ func TestTextIsBoundedAndNeverCutWithinAName(t *testing.T) {
 
 func TestCompressedMessages(t *testing.T) {
 	for compressor := byte(compressedNot); compressor <= compressedZstd; compressor++ {
-		large := ask(2, str("find", "orders"), sub("filter", str("a", strings.Repeat("ab", 100_000))), i32("limit", 5))
+		large := ask(2, str("find", "orders"), sub("filter", str("a", letters(120_000))), i32("limit", 5))
 		check(t, []scene{c(packed(compressor, find(1))), s(packed(compressor, cursor(1, "firstBatch", 50)))}, protocol.Session{}, []string{found + " returned_rows=50"})
 		if compressor != compressedNot {
 			check(t, []scene{c(packed(compressor, large)), s(packed(compressor, cursor(2, "firstBatch", 1)))}, protocol.Session{}, []string{`find orders namespace=db query.text={"find": "orders", "filter": {"a": ?}, "limit": ?} returned_rows=1`})
 		}
 	}
 	check(t, []scene{c(packed(9, find(1)), find(2)), s(cursor(2, "firstBatch", 1))}, protocol.Session{}, []string{found + " returned_rows=1"}, protocol.Undecodable)
-	huge := ask(2, str("find", "orders"), sub("filter", str("a", strings.Repeat("ab", maxInflated))))
+	huge := ask(2, str("find", "orders"), sub("filter", str("a", letters(maxInflated))))
 	for compressor := byte(compressedSnappy); compressor <= compressedZstd; compressor++ {
 		check(t, []scene{c(packed(compressor, huge)), s(cursor(2, "firstBatch", 1))}, protocol.Session{}, []string{`find orders query.text={"find": "orders", "filter": {"a": ?}} returned_rows=1 capture=1`}, protocol.HeadTooLong)
+	}
+}
+
+// letters is a text of few words, which compresses a few times.
+func letters(n int) string {
+	source, b := rand.New(rand.NewPCG(1, 2)), strings.Builder{}
+	for b.Len() < n {
+		fmt.Fprintf(&b, "a word with number %d, ", source.IntN(30))
+	}
+	return b.String()[:n]
+}
+
+// A message of few bytes makes no more work than its length allows.
+func TestCompressedBombs(t *testing.T) {
+	bomb := message(opMsg, 1, 0, n32(flagMoreToCome), body(doc(str("ping", "x"), strings.Repeat("\x0a\x00", 130_000))))
+	for compressor := byte(compressedSnappy); compressor <= compressedZstd; compressor++ {
+		b := []byte(packed(compressor, bomb))[headerBytes+compressedBytes:]
+		var z inflater
+		content, err := z.inflate(compressor, b, 260_000)
+		if err != nil || len(content) == 0 || len(content) > freelyInflated+maxRatio*len(b) {
+			t.Errorf("compressor %d: %d bytes of %d: %v", compressor, len(content), len(b), err)
+		}
+	}
+}
+
+// A command that names its namespaces is about these, whatever it is sent to.
+func TestBulkWriteWithItsNamespacesInTheBody(t *testing.T) {
+	bulk := func(id uint32, namespaces ...string) string {
+		var listed []string
+		for _, ns := range namespaces {
+			listed = append(listed, doc(str("ns", ns)))
+		}
+		return ask(id, i32("bulkWrite", 1), array("ops", doc(i32("insert", 0), sub("document", str("a", "x")))), array("nsInfo", listed...), str("$db", "admin"))
+	}
+	for want, namespaces := range map[string][]string{"shop/orders": {"shop.orders"}, "/": {"shop.orders", "x.y"}} {
+		_, r := play([]scene{c(bulk(1, namespaces...)), s(answer(1, good))}, protocol.Session{}, 0, nil)
+		if len(r.Exchanges) != 1 {
+			t.Fatalf("%d exchanges", len(r.Exchanges))
+		}
+		text := func(key string) string { s, _ := r.Exchanges[0].Attributes[key].(string); return s }
+		if got := text("db.namespace") + "/" + text("db.collection.name"); got != want {
+			t.Errorf("%v: %s, want %s", namespaces, got, want)
+		}
+	}
+}
+
+// With raw texts, too, values whose names are those of secrets are left out, and what is explained.
+func TestRawTextHasNoSecrets(t *testing.T) {
+	raw := func(c any) { c.(*Config).RawQueryText = true }
+	steps := map[string]string{
+		"explained insert":      ask(1, sub("explain", str("insert", "users"), array("documents", doc(str("a", secret))))),
+		"explained createUser":  ask(1, sub("explain", str("createUser", "bob"), str("customData", secret))),
+		"in $set, with a point": ask(1, str("update", "users"), array("updates", doc(sub("q", str("_id", "7")), sub("u", sub("$set", str("auth.password", secret)))))),
+	}
+	for _, n := range []string{"password", "Password", "user.password", "userPassword", "newPassword", "apiKey", "api_key", "access_token", "client_secret", "secret_key"} {
+		steps[n] = ask(1, str("find", "users"), sub("filter", str(n, secret)))
+	}
+	for title, asked := range steps {
+		_, r := play([]scene{c(asked), s(answer(1, good))}, protocol.Session{}, 0, raw)
+		if text := briefs(r); len(r.Exchanges) != 1 || strings.Contains(text, secret) {
+			t.Errorf("%s: %s", title, text)
+		}
 	}
 }
 

@@ -215,7 +215,7 @@ func (r *request) show(e *exchange, w *walker, inside role) bool {
 	n := w.Name()
 	wanted := inside != rolePlain
 	room := r.text.member(n)
-	hides := secretNames[string(n)] || e.command != nil && (e.command.secret || e.command.bulk && string(n) == "document") || w.deep()
+	hides := r.isSecret(n) || e.command != nil && (e.command.secret || e.command.bulk && string(n) == "document") || w.deep()
 	switch {
 	case room && inside == roleInserted:
 		if r.text.open(true) {
@@ -259,7 +259,7 @@ func (r *request) scalar(w *walker) {
 		} else {
 			named = string(n) == "collection" && e.command.name == "getMore"
 		}
-		if string(n) == "$db" {
+		if string(n) == "$db" && !e.isListed() {
 			e.setDatabase(w.text())
 		}
 		if left(n) {
@@ -282,11 +282,16 @@ func (r *request) scalar(w *walker) {
 	case !r.text.member(n):
 	case named:
 		r.text.quoted(w.text())
-	case r.p.memory.config.RawQueryText && !secretNames[string(n)] && e.command != nil && !e.command.secret:
+	case r.p.memory.config.RawQueryText && !r.isSecret(n) && e.command != nil && !e.command.secret && e.command.name != "explain":
 		r.text.raw(w)
 	default:
 		r.text.hidden()
 	}
+}
+
+// isSecret reports whether the value of an element is never emitted.
+func (r *request) isSecret(name []byte) bool {
+	return secretNames[string(name)] || r.p.memory.redaction.IsSecretName(name)
 }
 
 // end ends the request. Broken: its content is not as it has to be.

@@ -117,10 +117,12 @@ func (p *parser) replay(s *stream) {
 			n = uint64(p.read(s, c))
 		}
 		c.Bytes = nil
-		h.at += int(n)
 	}
-	if s.held != h { // the parser has dropped it
+	if s.held != h { // the parser has dropped it, and another conversation may have it next
 		return
+	}
+	if !q.Missing {
+		h.at += int(n)
 	}
 	q.Stamp.Position += n
 	if q.N -= n; q.N == 0 {
