@@ -113,11 +113,18 @@ var lostBySyscallMode = map[string][]string{
 	"compat_exit":        nil,
 }
 
-// refusalsOf lists all programs of a mode, at both stages.
+// attachedOneIn is how many of the programs that load are refused when they are attached: what follows is the same for all of them, and each
+// takes an engine of its own.
+const attachedOneIn = 3
+
+// refusalsOf lists all programs of a mode, refused when they are loaded, and some of them when they are attached.
 func refusalsOf(mode kernel.Mode, programs []string) (all []*refusal) {
 	tried := false // to refuse an essential program when it is attached
 	for _, stage := range []kernel.Stage{kernel.StageLoad, kernel.StageAttach} {
-		for _, program := range programs {
+		for i, program := range programs {
+			if stage == kernel.StageAttach && i%attachedOneIn != 0 && !slices.Contains(essentialToSocketMode, program) {
+				continue
+			}
 			r := &refusal{asked: kernel.ModeAuto, programs: []string{program}, stage: stage, mode: mode, named: true}
 			if mode == kernel.ModeSocket {
 				r.lost = lostBySocketMode[program]

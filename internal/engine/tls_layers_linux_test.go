@@ -78,7 +78,7 @@ func (s *withinSink) Deliver(_ context.Context, from *otlp.Builder) {
 		for _, scope := range resource.ScopeSpans().All() {
 			for _, span := range scope.Spans().All() {
 				a := span.Attributes()
-				if span.Name() == "tcp.connection" {
+				if text(a, "network.protocol.name") == "" || span.Name() == "tcp.connection" {
 					continue
 				}
 				capture := ""
