@@ -75,11 +75,11 @@ jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1
 .PHONY: test
 test: deps ## all tests with the race detector; those that need root say so and skip without it
 	go test -race $(TESTFLAGS) ./...
-	cd $(INTEGRATION) && go test -race $(TESTFLAGS) ./...
+	cd $(INTEGRATION) && go test -race $(TESTFLAGS) $$(go list ./... | grep -v '/receiver$$')
 	@# They read files outside of their module, of which Go's cache of results does not know when they change.
 	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) ./configschema ./dashboard ./documents
-	@# 14,000 connections a second are too many for the race detector, under which this test does fewer.
-	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) -run='^TestNothingIsLostUnderLoad$$' ./receiver
+	@# Against loads of this host, which are exact only as long as the receiver keeps up: the race detector slows it too much.
+	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) ./receiver
 
 .PHONY: e2e
 e2e: deps build ## the collector, a real Jaeger and a real workload
