@@ -66,7 +66,8 @@ func TestReferencesToLongHeadersCostLittle(t *testing.T) {
 			require.Zero(t, client.wait(30*time.Second))
 			_ = client.stop(syscall.SIGTERM, time.Second)
 			v := lost.compare(s.name, accounts, c.of(t, s.processes(accounts))) // the hostile requests take the room of others that wait for their batch
-			if mode == "socket" { // in the syscall mode ends are joined later, when the hostile ones may have taken the room of all
+			// In the syscall mode ends are joined later, when the hostile ones may have taken the room of all.
+			if mode == "socket" {
 				assert.Greater(t, v.joined, v.both/4, "SERVER spans that are children of their CLIENT's: what is missing is counted, see requireExact")
 			}
 			v.requireExact(t)
