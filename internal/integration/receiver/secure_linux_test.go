@@ -29,7 +29,7 @@ func TestRequestsWithinTLS(t *testing.T) {
 	t.Run("Go", func(t *testing.T) {
 		const connections, each = 4, 8
 		run := begin(t, command(t, "secure", "-connections", fmt.Sprint(connections), "-n", fmt.Sprint(each)))
-		o := observe(t, receiver.ModeSocket, roomy)
+		o := observe(t, receiver.ModeSocket, withTLS)
 		o.awaitLibraries(t, ownExecutable(t))
 		pass(t, run, "ready")
 		require.NoError(t, run.Await("done"))
@@ -51,7 +51,7 @@ func TestRequestsWithinTLS(t *testing.T) {
 	})
 	t.Run("OpenSSL", func(t *testing.T) {
 		const requests = 5
-		o := observe(t, receiver.ModeSocket, roomy)
+		o := observe(t, receiver.ModeSocket, withTLS)
 		d := newDialogue(t)
 		o.awaitLibraries(t, "/libssl.so.3", "/libcrypto.so.3")
 		d.connect()
@@ -69,6 +69,12 @@ func TestRequestsWithinTLS(t *testing.T) {
 			assert.Equal(t, d.address, peerOf(s).String())
 		}
 	})
+}
+
+// withTLS looks into all TLS libraries, on emulated machines too.
+func withTLS(cfg *receiver.Config) {
+	roomy(cfg)
+	cfg.TLS = receiver.NewFactory().CreateDefaultConfig().(*receiver.Config).TLS
 }
 
 // awaitLibraries waits until calls of libraries are seen, in files whose paths end so.

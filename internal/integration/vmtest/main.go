@@ -23,6 +23,7 @@ import (
 // settings are those of the command line.
 type settings struct {
 	kernels []string
+	whole   bool // all tests of these kernels, not only those of CI
 	modes   []string
 	jobs    int
 	limit   time.Duration
@@ -32,17 +33,17 @@ type settings struct {
 
 func main() {
 	s := settings{}
-	names := flag.String("kernels", "", "which kernels; empty: "+strings.Join(kernelNames(false), ","))
-	all := flag.Bool("all", false, "all of "+strings.Join(kernelNames(true), ",")+", unless -kernels says which")
+	names := flag.String("kernels", "", "which kernels; empty: what CI tests, of "+strings.Join(kernelNames(false), ","))
+	all := flag.Bool("all", false, "all tests of "+strings.Join(kernelNames(true), ",")+", unless -kernels says which")
 	modes := flag.String("modes", "", "which modes; empty: all that the kernel can do")
 	flag.IntVar(&s.jobs, "jobs", 2, "machines at a time, each of which keeps a core busy")
-	flag.DurationVar(&s.limit, "timeout", 12*time.Minute, "how long a machine may run")
+	flag.DurationVar(&s.limit, "timeout", 25*time.Minute, "how long a machine may run")
 	flag.StringVar(&s.dir, "dir", "_build/kernels", "where what the machines print is left")
 	flag.StringVar(&s.only, "run", "", "only this test, for instance TestSyscallScenarios")
 	flag.Parse()
-	s.kernels = kernelNames(*all)
+	s.kernels, s.whole = kernelNames(*all), *all
 	if *names != "" {
-		s.kernels = strings.Split(*names, ",")
+		s.kernels, s.whole = strings.Split(*names, ","), true
 	}
 	if *modes != "" {
 		s.modes = strings.Split(*modes, ",")
@@ -147,7 +148,11 @@ func jobsOf(s *settings) ([]job, error) {
 		if i < 0 {
 			return nil, fmt.Errorf("no kernel is called %q", name)
 		}
-		for _, m := range kernels[i].modes {
+		wanted := kernels[i].inCI
+		if s.whole {
+			wanted = kernels[i].modes
+		}
+		for _, m := range wanted {
 			if len(s.modes) > 0 && !slices.Contains(s.modes, m.name) {
 				continue
 			}
