@@ -21,7 +21,7 @@ static __always_inline __u64 start_of(__u32 pid)
 }
 
 /* Emits the description of the process that runs now, unless the shard has it. */
-static __noinline int emit_process_once(__u32 pid, __u32 shard)
+__noinline int emit_process_once(__u32 pid, __u32 shard)
 {
 	struct process *p = process_of(pid);
 	__u32 bit = 1u << (shard & 31);

@@ -119,7 +119,7 @@ static __always_inline void mark(__u32 pid, __u32 fd, __u8 marks)
 }
 
 /* The descriptor does not lead to the socket any more. It was the last one, or one of several. */
-static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
+__noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 {
 	struct socket_state *s = socket_by_id(id);
 
@@ -136,7 +136,7 @@ static __noinline int sock_put(__u32 pid, __u32 fd, __u64 id)
 }
 
 /* The descriptor does not lead to the socket any more. */
-static __noinline int fd_unbind(__u32 pid, __u32 fd)
+__noinline int fd_unbind(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor *d = descriptor_of(pid, fd);
@@ -151,7 +151,7 @@ static __noinline int fd_unbind(__u32 pid, __u32 fd)
 }
 
 /* The descriptor leads to the socket from now on. */
-static __noinline int fd_bind(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
+__noinline int fd_bind(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	struct descriptor d = {.id = id, .kind = DESCRIPTOR_SOCKET, .generation = bpf_ktime_get_ns() | 1};
@@ -167,7 +167,7 @@ static __noinline int fd_bind(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 }
 
 /* One more descriptor leads to a socket. */
-static __noinline int sock_get(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
+__noinline int sock_get(__u32 pid, __u32 fd, __u64 id, __u32 cloexec)
 {
 	struct socket_state *s = socket_by_id(id);
 
@@ -196,7 +196,7 @@ static __always_inline void fd_mark_untracked(__u32 pid, __u32 fd)
 }
 
 /* The descriptor is used, and it is not known where it leads. This asks user space to find out. */
-static __noinline int ask(__u32 pid, __u32 fd)
+__noinline int ask(__u32 pid, __u32 fd)
 {
 	struct descriptor_key key = {.pid = pid, .fd = fd};
 	/* The time is the identity: a later question may be about another file of the same number. */

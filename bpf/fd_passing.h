@@ -88,6 +88,16 @@ static __noinline int on_passed(const struct user_message *m, const struct call 
 	return 0;
 }
 
+/* A descriptor was not passed: the message's hold ends. Not static, for the verifier. */
+__noinline int end_passing(__u32 pid, __u32 fd)
+{
+	struct socket_state *s = socket_by_id(fd_socket(pid, fd));
+
+	if (s && (s->emitted || s->stage != STAGE_LISTENING))
+		emit_close(s);
+	return 0;
+}
+
 /* The descriptors were not sent. */
 static __noinline int on_not_passed(const struct call *c, __u32 pid)
 {
@@ -107,9 +117,7 @@ static __noinline int on_not_passed(const struct call *c, __u32 pid)
 	for (__u32 i = 0; i < PASSED_MAX; i++) {
 		if (i >= n || !read_carried(&fd, &m, i, c->compat))
 			break;
-		s = socket_by_id(fd_socket(pid, fd));
-		if (s && (s->emitted || s->stage != STAGE_LISTENING))
-			emit_close(s); /* of the message's hold */
+		end_passing(pid, fd);
 	}
 	return 0;
 }

@@ -41,6 +41,9 @@ struct go_memory {
 	__u64 sudog[SUDOG_WORDS];
 	__u64 m[7];
 	__u64 numbers[3];
+	__u64 last_word; /* of the frame, that has been looked at */
+	__u64 receiver;  /* the goroutine that waits, and by which word it was found */
+	__u64 receiver_word;
 };
 
 /* By the function of a goroutine: where in its frame the channel is on which others wait. */
@@ -110,10 +113,14 @@ static __noinline __u64 read_creation(struct go_memory *m, __u64 g, __u64 place,
 }
 
 /* The only goroutine that waits to receive from a channel, if a word points to one. 0: there is none, or another one than one. */
-static __noinline __u64 only_receiver(struct go_memory *m, __u64 word)
+SUBPROGRAM __u64 only_receiver(struct go_memory *m, __u64 word)
 {
-	__u64 *c = m->channel, *s = m->sudog, receiver;
+	__u64 *c, *s, receiver;
 
+	if (!m)
+		return 0;
+	c = m->channel;
+	s = m->sudog;
 	if (bpf_probe_read_user(c, sizeof(m->channel), (void *)word) || c[0] > c[1] || c[3] >> 32 > 1)
 		return 0;
 	if (c[CHANNEL_RECEIVERS + 1] == c[CHANNEL_RECEIVERS + 2])
@@ -136,32 +143,44 @@ static __always_inline __u64 waiting_goroutine(struct go_memory *m, __u64 g)
 	return number == g ? 0 : number;
 }
 
-/* The only goroutine that waits for another one, by what is in the frame of that one's function. */
-static __noinline __u64 search_frame(struct go_memory *m, __u64 g, struct go_root *root)
+/* Looks at a word of the frame of a goroutine's function. 0: two goroutines wait for that one. */
+SUBPROGRAM int search_word(struct go_memory *m, __u64 g, __u32 i)
 {
-	__u64 last = 0, found = 0;
+	__u64 word, receiver;
 
+	if (!m || i >= FRAME_WORDS)
+		return 0;
+	word = m->frame[i];
+	if ((word ^ g) >> GO_HEAP_SHIFT || word & 7 || word == m->last_word)
+		return 1;
+	m->last_word = word;
+	receiver = only_receiver(m, word);
+	if (!receiver || receiver == g || receiver == m->receiver)
+		return 1;
+	if (m->receiver)
+		return 0;
+	m->receiver = receiver;
+	m->receiver_word = i;
+	return 1;
+}
+
+/* The only goroutine that waits for another one, by what is in the frame of that one's function. */
+static __always_inline __u64 search_frame(struct go_memory *m, __u64 g, struct go_root *root)
+{
 	if (bpf_probe_read_user(m->frame, sizeof(m->frame), (void *)(m->self[G_STACK_HI] - FRAME_END - sizeof(m->frame))))
 		return 0;
+	m->last_word = m->receiver = 0;
 	for (__u32 i = 0; i < FRAME_WORDS; i++) {
-		__u64 word = m->frame[i], receiver;
-
-		if ((word ^ g) >> GO_HEAP_SHIFT || word & 7 || word == last)
-			continue;
-		last = word;
-		receiver = only_receiver(m, word);
-		if (!receiver || receiver == g || receiver == found)
-			continue;
-		if (found)
+		if (!search_word(m, g, i))
 			return 0;
-		found = receiver;
-		root->word = i;
 	}
-	return found;
+	if (m->receiver)
+		root->word = m->receiver_word;
+	return m->receiver;
 }
 
 /* The same, where it was found the last time, if there. */
-static __noinline __u64 waits_for(struct go_memory *m, __u64 g, __u64 function)
+SUBPROGRAM __u64 waits_for(struct go_memory *m, __u64 g, __u64 function)
 {
 	struct go_root_key key = {.function = function, .pid = bpf_get_current_pid_tgid() >> 32};
 	struct go_root *root = bpf_map_lookup_elem(&go_roots, &key);
@@ -172,7 +191,7 @@ static __noinline __u64 waits_for(struct go_memory *m, __u64 g, __u64 function)
 		bpf_map_update_elem(&go_roots, &key, &made, BPF_ANY);
 		root = bpf_map_lookup_elem(&go_roots, &key);
 	}
-	if (!root)
+	if (!root || !m)
 		return 0;
 	if (root->word < FRAME_WORDS &&
 	    !bpf_probe_read_user(&word, sizeof(word), (void *)(m->self[G_STACK_HI] - FRAME_END - (FRAME_WORDS - root->word) * 8))) {

@@ -30,29 +30,50 @@ __noinline int put_part(struct path_parts *path, __u64 name)
 	return 0;
 }
 
+/* Where the path of a file goes on, upwards. */
+struct path_place {
+	struct dentry *dentry;
+	struct mount *mnt;
+};
+
+/* Appends a part of a path, or goes on from a mount's root to where it is mounted. 0: that was the last one. */
+__noinline int climb(struct path_parts *path, struct path_place *at)
+{
+	struct dentry *dentry, *parent;
+	struct mount *mnt, *above;
+
+	if (!path || !at)
+		return 0;
+	dentry = at->dentry;
+	mnt = at->mnt;
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (dentry == BPF_CORE_READ(mnt, mnt.mnt_root) || dentry == parent) {
+		above = BPF_CORE_READ(mnt, mnt_parent);
+		if (above == mnt) {
+			path->cut &= ~PATH_CUT_DEPTH;
+			return 0;
+		}
+		at->dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+		at->mnt = above;
+		return 1;
+	}
+	put_part(path, (__u64)BPF_CORE_READ(dentry, d_name.name));
+	at->dentry = parent;
+	return 1;
+}
+
 static __always_inline void read_executable(struct path_parts *path, struct file *exe)
 {
-	struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry);
-	struct vfsmount *vfsmount = BPF_CORE_READ(exe, f_path.mnt);
-	struct mount *mnt = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	struct path_place at = {
+		.dentry = BPF_CORE_READ(exe, f_path.dentry),
+		.mnt = (void *)BPF_CORE_READ(exe, f_path.mnt) - bpf_core_field_offset(struct mount, mnt),
+	};
 
 	path->used = 0;
 	path->cut = PATH_CUT_DEPTH;
 	for (int i = 0; i < PATH_DEPTH_MAX; i++) {
-		struct dentry *root = BPF_CORE_READ(mnt, mnt.mnt_root);
-		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == root || dentry == parent) {
-			struct mount *above = BPF_CORE_READ(mnt, mnt_parent);
-			if (above == mnt) {
-				path->cut &= ~PATH_CUT_DEPTH;
-				break;
-			}
-			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
-			mnt = above;
-			continue;
-		}
-		put_part(path, (__u64)BPF_CORE_READ(dentry, d_name.name));
-		dentry = parent;
+		if (!climb(path, &at))
+			break;
 	}
 }
 

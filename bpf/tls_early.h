@@ -88,20 +88,15 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 }
 
 /* A part is emitted as data of its layer, from a buffer of event_bufs. */
-static __noinline int emit_early_part(struct socket_state *layer, struct early *early, __u32 i, __u32 key)
+static __always_inline void emit_early_part(struct socket_state *layer, struct early *early, struct early_part *part, __u32 key)
 {
-	struct event_buf *event_buf;
-	struct early_part *part;
+	struct event_buf *event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	struct data_event *e;
 	struct stream *stream;
 	__u32 n, at;
 
-	if (!layer || !early)
-		return 0;
-	part = &early->parts[i & (EARLY_PARTS - 1)];
-	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
-		return 0;
+		return;
 	e = &event_buf->event;
 	stream = &layer->conn.streams[part->direction & 1];
 	__builtin_memset(e, 0, sizeof(*e));
@@ -127,6 +122,21 @@ static __noinline int emit_early_part(struct socket_state *layer, struct early *
 	}
 	e->cut_reason = e->captured < e->length ? CUT_LIMIT : 0;
 	emit_data(stream, key, shard_of(e->cookie), 0);
+}
+
+/* What has waited since before the connection began is of another one, whose object was at this address. */
+SUBPROGRAM int end_early_part(struct socket_state *layer, struct early *early, __u32 i, __u64 began, __u32 key)
+{
+	struct early_part *part;
+
+	if (!early)
+		return 0;
+	part = &early->parts[i & (EARLY_PARTS - 1)];
+	if (part->time < began)
+		count(COUNTER_TLS_UNTIED);
+	else if (layer)
+		emit_early_part(layer, early, part, key);
+	count(COUNTER_TLS_FOUND);
 	return 0;
 }
 
@@ -140,10 +150,7 @@ static __always_inline void skip_missed(struct stream *stream, __u64 missed)
 	stream->last_unreported = bpf_ktime_get_ns();
 }
 
-/*
- * The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. What has waited
- * since before the connection began is of another one, whose object was at this address.
- */
+/* The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. */
 static __always_inline void end_early(struct socket_state *layer, __u64 address, __u64 began, __u32 key)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
@@ -151,15 +158,8 @@ static __always_inline void end_early(struct socket_state *layer, __u64 address,
 
 	if (!early)
 		return;
-	for (__u32 i = 0; i < EARLY_PARTS; i++) {
-		if (i >= early->count)
-			break;
-		if (early->parts[i].time < began)
-			count(COUNTER_TLS_UNTIED);
-		else if (layer)
-			emit_early_part(layer, early, i, key);
-		count(COUNTER_TLS_FOUND);
-	}
+	for (__u32 i = 0; i < EARLY_PARTS && i < early->count; i++)
+		end_early_part(layer, early, i, began, key);
 	if (layer) {
 		skip_missed(&layer->conn.streams[DIRECTION_SENT], early->missed[DIRECTION_SENT]);
 		skip_missed(&layer->conn.streams[DIRECTION_RECEIVED], early->missed[DIRECTION_RECEIVED]);

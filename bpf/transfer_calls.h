@@ -178,7 +178,7 @@ __noinline int on_stream_of(__u32 user)
 	return space && s ? on_stream(&space->transfer, s) : 0;
 }
 
-/* A message of sendmmsg or recvmmsg. Not static, for the verifier. */
+/* A message of sendmmsg or recvmmsg becomes the transfer in the scratch. 1: it is one over a connection. Not static, for the verifier. */
 __noinline int on_batch_message(__u32 user, __u64 address)
 {
 	struct scratch *space = scratch(user);
@@ -197,8 +197,8 @@ __noinline int on_batch_message(__u32 user, __u64 address)
 	t->from.count = b.message.iov_length;
 	t->from.base = t->from.length = 0;
 	if (s->conn.flow.transport != TRANSPORT_UDP)
-		on_stream(t, s);
-	else if (find_remote(&remote, s, b.message.name))
+		return 1;
+	if (find_remote(&remote, s, b.message.name))
 		on_datagram(t, s, &remote);
 	return 0;
 }
@@ -287,8 +287,10 @@ static __always_inline int on_batch_exit(__u32 user, const struct call *c, __u32
 	}
 	if (!s->emitted)
 		open_socket(s, pid, t->fd);
-	for (__u32 i = 0; i < BATCH_STREAM_MAX && i < ret; i++)
-		on_batch_message(user, c->args[1] + i * size);
+	for (__u32 i = 0; i < BATCH_STREAM_MAX && i < ret; i++) {
+		if (on_batch_message(user, c->args[1] + i * size))
+			on_stream_of(user);
+	}
 	t->length = 0;
 	for (__u32 i = BATCH_STREAM_MAX; i < BATCH_REST_MAX && i < ret; i++) {
 		__u32 length = 0;
