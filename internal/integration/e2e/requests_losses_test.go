@@ -2,6 +2,12 @@
 
 package e2e
 
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
 // losses are what a collector has counted as lost. Other programs on the machine may be the cause: it observes them, too, and has the processors last.
 type losses struct {
 	captures int // calls, events and connections: all that belongs to them may be missing
@@ -13,6 +19,19 @@ func (s scrape) losses() losses {
 		captures: s.sum("socketflow_payload_missing", "cause", "ring_full") + s.sum("socketflow_kernel_events_lost") + s.sum("socketflow_sockets_evicted"),
 		joins:    s.sum("socketflow_exchanges_forgotten") + s.sum("socketflow_exchanges_unsettled"),
 	}
+}
+
+// since is what was lost after an earlier moment.
+func (l losses) since(before losses) losses {
+	return losses{captures: l.captures - before.captures, joins: l.joins - before.joins}
+}
+
+// losses are those until now.
+func (c *requestCollector) losses(t testing.TB) losses {
+	t.Helper()
+	metrics, err := c.scrape()
+	require.NoError(t, err)
+	return metrics.losses()
 }
 
 // compare compares spans with accounts. If something was not captured, these are the spans that say that they are complete: they have to be right all the
