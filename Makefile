@@ -132,7 +132,7 @@ causality: build ## how many causes within programs of each runtime are found, a
 	_build/causality $(CAUSALITYFLAGS)
 
 .PHONY: fuzz
-fuzz: ## every fuzz target for FUZZTIME (10s)
+fuzz: ## every fuzz target for FUZZTIME (10s; 20000x is so many inputs, none of them minimised)
 	.ci/fuzz $(FUZZTIME)
 
 .PHONY: lint
