@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 // commented is a statement with a comment of sqlcommenter that names span n of a trace.
@@ -34,7 +35,7 @@ func TestTheCommentOfAPreparedStatementNamesTheParentOfItsPreparation(t *testing
 		},
 		"refused":  {[]step{c(prepare), s(pkt(1, fail(1146, "#42S02x")))}, "COM_STMT_PREPARE:1"},
 		"as text":  {[]step{c(query(commented("SELECT 1", 2))), s(done), c(query("SELECT 1")), s(done)}, "SELECT:2 SELECT:0"},
-		"its rest": {[]step{c(prepare[:20]), missing(false, uint64(len(prepare)-20), protocol.Lost), s(described), {bytes: execute(lastPrepared, ""), silence: 1e9}, s(done)}, "COM_STMT_PREPARE:0 SELECT:0"},
+		"its rest": {[]step{c(prepare[:20]), protocoltest.Missing(protocol.FromClient, uint64(len(prepare)-20), protocol.Lost), s(described), {Bytes: execute(lastPrepared, ""), Silence: 1e9}, s(done)}, "COM_STMT_PREPARE:0 SELECT:0"},
 	} {
 		for _, piece := range []int{0, 1, 7} {
 			p, r := play(then(x.steps...), protocol.Session{}, piece, nil)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 // commented is a statement with a comment of sqlcommenter that names span n of a trace.
@@ -41,7 +42,7 @@ func TestTheCommentOfAPreparedStatementNamesTheParentOfOneExecution(t *testing.T
 		"the name stands for another one": {[]step{c(parse("n", commented("SELECT a", 3)), named, sync), s(parseDone, failure("26000"), idle)}, "(none):3"},
 		"it fails":                        {[]step{c(a, run, sync), s(parseDone, bindDone, failure("22012"), idle)}, "SELECT:1"},
 		"the first fails, and the next is passed over": {[]step{c(a, run, b, run, sync), s(parseDone, bindDone, failure("22012"), idle)}, "SELECT:1"},
-		"its beginning is lost":                        {[]step{c(a[:8]), missing(false, uint64(len(a)-8), protocol.Lost), {bytes: run + sync, silence: 1e9}, s(parseDone, ran, idle)}, "SELECT:0"},
+		"its beginning is lost":                        {[]step{c(a[:8]), protocoltest.Missing(protocol.FromClient, uint64(len(a)-8), protocol.Lost), {Bytes: run + sync, Silence: 1e9}, s(parseDone, ran, idle)}, "SELECT:0"},
 		"a simple query":                               {[]step{c(query(commented("SELECT 1", 4))), s(tag("SELECT 0"), idle), c(query("SELECT 1")), s(tag("SELECT 0"), idle)}, "SELECT:4 SELECT:0"},
 	} {
 		for _, piece := range []int{0, 1, 7} {
