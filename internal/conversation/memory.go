@@ -35,12 +35,9 @@ func (c *Conversation) account() {
 		held += c.parser.Held()
 	}
 	held *= headroom
-	if held == c.held {
-		return
-	}
 	m.total += held - c.held
 	c.held = held
-	if class := classOf(held); class > c.class || c.parser == nil {
+	if class := classOf(held); class > c.class || c.parser == nil { // one that is over may have become smaller before, and is still in its list
 		m.file(c, class)
 	}
 }

@@ -170,6 +170,20 @@ func TestConversationThatHasBecomeSmallIsNotTheLargest(t *testing.T) {
 	}
 }
 
+// TestConversationThatIsOverIsInNoList, although it held nothing any more before it ended: its memory is used for another connection.
+func TestConversationThatIsOverIsInNoList(t *testing.T) {
+	idles := &patient{name: "idles", held: 800}
+	s, all, _ := patients(1000*headroom, idles)
+	idles.held = 0
+	all[0].Data(sent(1, "x"))
+	all[0].End(&event.Ending{}, 2, 0, CloserUnknown)
+	for class := range s.memory.classes {
+		if n := s.memory.classes[class].Len(); n != 0 {
+			t.Errorf("%d conversations that are over are in the list of class %d", n, class)
+		}
+	}
+}
+
 func TestDeadlinesExpireOnceAndInTime(t *testing.T) {
 	var expired []string
 	note := func(p *patient) { expired = append(expired, p.name) }

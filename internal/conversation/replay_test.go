@@ -3,7 +3,9 @@ package conversation_test
 import (
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,6 +137,30 @@ func replay(t *testing.T, l *listener, pieces []piece, datagrams, joined bool, r
 	return c
 }
 
+// reportReplays is how many calls are replayed between two lines of replayProgress: more than the default replays have.
+const reportReplays = 2_000_000
+
+// replayProgress reports, in a long replay, what processor time a call took and what memory the process holds: both have to stay as they are.
+type replayProgress struct {
+	calls, next int
+	used        time.Duration
+}
+
+func (p *replayProgress) add(t *testing.T, calls int) {
+	if p.calls += calls; p.calls < p.next {
+		return
+	}
+	var used syscall.Rusage
+	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
+	cpu := time.Duration(used.Utime.Nano() + used.Stime.Nano())
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	t.Logf("%d calls replayed; the last %d at %s of processor time each; heap %d KiB, resident at most %d KiB",
+		p.calls, reportReplays, (cpu-p.used)/reportReplays, memory.HeapAlloc>>10, used.Maxrss)
+	p.next, p.used = p.calls+reportReplays, cpu
+}
+
 // TestReplaysInventNothing plays every sample of a protocol that is parsed, with random cuts, losses, repetitions and changes of order.
 // There are never more exchanges than without those, nor any of another protocol; all that has begun ends, and no memory is left behind.
 func TestReplaysInventNothing(t *testing.T) {
@@ -147,6 +173,7 @@ func TestReplaysInventNothing(t *testing.T) {
 	}
 	random := rand.New(rand.NewPCG(seed, 1))
 	l := newListener(t)
+	progress := replayProgress{next: reportReplays}
 	for i := 0; i < replays && until.IsZero() || time.Now().Before(until); i++ {
 		s := &samples[random.IntN(len(samples))]
 		if s.want == "" || s.name == "Memcached's command to Redis" { // whose answer alone shows what it is
@@ -160,6 +187,7 @@ func TestReplaysInventNothing(t *testing.T) {
 		plain := replay(t, l, pieces, s.datagrams, false, role)
 		played, joined := disturb(pieces, !s.datagrams, random), random.IntN(4) == 0
 		disturbed := replay(t, l, played, s.datagrams, joined, role)
+		progress.add(t, len(pieces)+len(played))
 		for name, n := range disturbed.ended {
 			if !assert.LessOrEqual(t, n, plain.ended[name], "%s: exchanges of %q at role %d, joined %v: %q", s.name, name, role, joined, played) {
 				return

@@ -184,13 +184,18 @@ func (c *collector) cpu() (time.Duration, error) { return processorTimeOf(c.cmd.
 const tick = 10 * time.Millisecond
 
 // processorTimeOf is the processor time of a process and of its threads.
-func processorTimeOf(pid int) (time.Duration, error) {
+func processorTimeOf(pid int) (time.Duration, error) { return processorFields(pid, 14) }
+
+// processorTimeOfEnded is the processor time of the child processes of a process that have ended.
+func processorTimeOfEnded(pid int) (time.Duration, error) { return processorFields(pid, 16) }
+
+// processorFields is the sum of two fields. proc(5): utime and stime are the fields 14 and 15, cutime and cstime 16 and 17; the second field may hold spaces.
+func processorFields(pid, field int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
-	// proc(5): utime and stime are the fields 14 and 15; the second field may hold spaces.
-	return sumTicks(strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[11:13])
+	return sumTicks(strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))[field-3 : field-1])
 }
 
 // processorTimeOfAll is the processor time of all processes, and the time that the host of this machine took from it.

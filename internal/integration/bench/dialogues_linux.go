@@ -29,6 +29,7 @@ const (
 	redisCommands = 40_000
 	redisDepth    = 16
 	pgStatements  = 20_000
+	lockSteps     = 20_000
 	dnsLookups    = 20_000
 )
 
@@ -50,6 +51,12 @@ var dialogues = []dialogue{
 	}},
 	{"PostgreSQL: 20,000 prepared statements", "postgresprepared", "statement", func() (netip.AddrPort, func() error, error) {
 		return listenPostgres(pgStatements, pgPrepared)
+	}},
+	{"MongoDB: 20,000 commands, find, one at a time", "mongodb", "command", func() (netip.AddrPort, func() error, error) {
+		return mongoSteps.listen(lockSteps)
+	}},
+	{"Memcached: 20,000 commands, get, one at a time", "memcached", "command", func() (netip.AddrPort, func() error, error) {
+		return memcachedSteps.listen(lockSteps)
 	}},
 	{"DNS: 20,000 look-ups over one UDP socket", "dns", "look-up", func() (netip.AddrPort, func() error, error) {
 		return listenDNS(dnsLookups)

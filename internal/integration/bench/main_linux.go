@@ -42,6 +42,7 @@ var sections = []section{
 	{"replay", measureReplay},
 	{"paced", measurePacedRequests},
 	{"servers", measureServers},
+	{"databases", measureDatabases},
 	{"bulk", measureBulk},
 	{"modes", measureModes},
 	{"tls", measureTLS},

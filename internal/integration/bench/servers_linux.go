@@ -73,7 +73,10 @@ func (s *server) cpu() (time.Duration, error) {
 		}
 		pids = append(pids, pid)
 	}
-	var sum time.Duration
+	sum, err := processorTimeOfEnded(s.cmd.Process.Pid) // a server may have a process for each connection
+	if err != nil {
+		return 0, err
+	}
 	for _, pid := range pids {
 		used, err := processorTimeOf(pid)
 		if err != nil {
@@ -199,9 +202,13 @@ func loadHTTP(url, processor string, seconds int) (served, error) {
 
 // loadRedis gets a value of 100 bytes, so often that it takes about so many seconds.
 func loadRedis(port int, processor string, seconds int) (served, error) {
-	const perSecond = 50_000
-	out, cpu, err := runOn(processor, "redis-benchmark", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-c", strconv.Itoa(loadConnections),
-		"-t", "get", "-d", "100", "-n", strconv.Itoa(perSecond*seconds), "--csv")
+	return benchmarkRedis(port, processor, 50_000*seconds, "-c", strconv.Itoa(loadConnections))
+}
+
+// benchmarkRedis gets a value of 100 bytes so often.
+func benchmarkRedis(port int, processor string, n int, options ...string) (served, error) {
+	out, cpu, err := runOn(processor, append([]string{"redis-benchmark", "-h", "127.0.0.1", "-p", strconv.Itoa(port),
+		"-t", "get", "-d", "100", "-n", strconv.Itoa(n), "--csv"}, options...)...)
 	if err != nil {
 		return served{}, err
 	}
@@ -216,5 +223,5 @@ func loadRedis(port int, processor string, seconds int) (served, error) {
 	}
 	rate, rateErr := strconv.ParseFloat(column["rps"], 64)
 	p99, latencyErr := time.ParseDuration(column["p99_latency_ms"] + "ms")
-	return served{rate: rate, p99: p99, cpu: cpu, n: float64(perSecond * seconds)}, errors.Join(rateErr, latencyErr)
+	return served{rate: rate, p99: p99, cpu: cpu, n: float64(n)}, errors.Join(rateErr, latencyErr)
 }

@@ -61,38 +61,22 @@ func answers(id int, text string) string {
 
 const okText = "Content-Type: text/plain\r\n\r\nhello"
 
-// step is what one direction transfers: bytes, or a gap.
-type step struct {
-	server  bool
-	bytes   string
-	missing int
-	why     protocol.Loss
-}
+type step = protocoltest.Step
 
-func c(bytes ...string) step { return step{bytes: strings.Join(bytes, "")} }
-func s(bytes ...string) step { return step{server: true, bytes: strings.Join(bytes, "")} }
+var c, s = protocoltest.FromClient, protocoltest.FromServer
 
 func lost(server bool, bytes string) step {
-	return step{server: server, missing: len(bytes), why: protocol.Lost}
+	d := protocol.FromClient
+	if server {
+		d = protocol.FromServer
+	}
+	return protocoltest.Missing(d, uint64(len(bytes)), protocol.Lost)
 }
 
 func play(steps []step, session protocol.Session, piece int, change func(any)) (*protocoltest.Player, *protocoltest.Recorder) {
 	parser, r := protocoltest.New(Protocol(), session, limits, change)
 	p := &protocoltest.Player{Parser: parser}
-	for _, x := range steps {
-		d := protocol.FromClient
-		if x.server {
-			d = protocol.FromServer
-		}
-		switch {
-		case x.missing > 0:
-			p.Gap(d, uint64(x.missing), x.why)
-		case piece > 0:
-			p.Pieces(d, x.bytes, piece)
-		default:
-			p.Data(d, x.bytes)
-		}
-	}
+	p.Play(steps, piece)
 	return p, r
 }
 
@@ -140,13 +124,7 @@ func brief(x *protocoltest.Exchange) string {
 	return strings.TrimSpace(line + " " + strings.Join(more, " "))
 }
 
-func briefs(r *protocoltest.Recorder) string {
-	var lines []string
-	for i := range r.Exchanges {
-		lines = append(lines, brief(&r.Exchanges[i]))
-	}
-	return strings.Join(lines, "\n")
-}
+func briefs(r *protocoltest.Recorder) string { return r.Lines(brief) }
 
 const secret = "correct-horse-battery"
 
@@ -162,24 +140,5 @@ func check(t *testing.T, steps []step, session protocol.Session, want []string, 
 
 func compare(t *testing.T, how string, p *protocoltest.Player, r *protocoltest.Recorder, want []string, errors []protocol.ParseError) {
 	t.Helper()
-	got := briefs(r)
-	if got != strings.Join(want, "\n") {
-		t.Errorf("%s:\n%s\nwant:\n%s", how, got, strings.Join(want, "\n"))
-	}
-	if strings.Contains(got, secret) {
-		t.Errorf("%s: secrets in\n%s", how, got)
-	}
-	var counted [protocol.ParseErrors]int
-	for _, e := range errors {
-		counted[e]++
-	}
-	if r.Errors != counted {
-		t.Errorf("%s: errors %v, want %v", how, r.Errors, counted)
-	}
-	if len(r.Open) > 0 {
-		t.Errorf("%s: %d exchanges have not ended", how, len(r.Open))
-	}
-	if n := p.Parser.Held(); n != 0 {
-		t.Errorf("%s: %d bytes are held after the end", how, n)
-	}
+	r.Check(t, how, p.Parser, brief, want, errors, secret)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
 const second = 1_000_000_000
@@ -19,17 +20,17 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 		want     []string
 		unpaired int
 	}{
-		"within data that is sent":          {false, []step{c("set k 0 0 1000\r\nab"), missing(false, 1000, protocol.Skipped), c("get k\r\n"), s(stored, "END\r\n")}, []string{"set k ?", "get k found=0"}, 0},
-		"within data that is received":      {false, []step{get, s("VALUE k 0 1000\r\nab"), missing(true, 1000, protocol.Truncated), end, get, end}, []string{"get k found=1", "get k found=0"}, 0},
-		"within data, and beyond":           {false, []step{get, s("VALUE k 0 1000\r\nab"), missing(true, 1007, protocol.Truncated), get, end}, []string{"get k capture=1", "get k found=0"}, 0},
-		"of a reply":                        {false, []step{get, missing(true, 5, protocol.Lost), get, end}, []string{"get k capture=2 unanswered", "get k capture=2 found=0"}, 0},
-		"of a command":                      {false, []step{missing(false, 7, protocol.Lost), end, get, end}, []string{"get k capture=2 found=0"}, 0},
-		"of a command later":                {false, []step{get, end, missing(false, 7, protocol.Lost), end, get, end}, []string{"get k found=0", "get k capture=2 found=0"}, 1},
-		"within a binary value":             {false, []step{bget, s(res(0, 0, strings.Repeat("x", 1000), 5)[:50]), missing(true, 974, protocol.Truncated), bget, bend}, []string{"get k found=1", "get k found=0"}, 0},
-		"of a binary reply":                 {false, []step{bget, bend, bget, missing(true, 24, protocol.Lost), bget, bend}, []string{"get k found=0", "get k capture=2 unanswered", "get k capture=2 found=0"}, 0},
-		"joined":                            {true, []step{s("lue\r\nEND\r\n"), c("lue\r\n"), get, end, {bytes: "get k\r\n", silence: second}, end}, []string{"get k capture=3 found=0", "get k found=0"}, 0},
-		"joined, binary":                    {true, []step{bget, bend, {bytes: req(0, "", "k", "", 6), silence: second}, s(res(0, 1, "", 6))}, []string{"get k capture=3 found=0", "get k found=0"}, 0},
-		"joined, within another's pipeline": {true, []step{c("get a\r\nget b\r\n"), s("END\r\nEND\r\n"), {bytes: "get k\r\n", silence: second}, end}, []string{"get a capture=2 unanswered", "get k found=0"}, 1},
+		"within data that is sent":          {false, []step{c("set k 0 0 1000\r\nab"), protocoltest.Missing(protocol.FromClient, 1000, protocol.Skipped), c("get k\r\n"), s(stored, "END\r\n")}, []string{"set k ?", "get k found=0"}, 0},
+		"within data that is received":      {false, []step{get, s("VALUE k 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1000, protocol.Truncated), end, get, end}, []string{"get k found=1", "get k found=0"}, 0},
+		"within data, and beyond":           {false, []step{get, s("VALUE k 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1007, protocol.Truncated), get, end}, []string{"get k capture=1", "get k found=0"}, 0},
+		"of a reply":                        {false, []step{get, protocoltest.Missing(protocol.FromServer, 5, protocol.Lost), get, end}, []string{"get k capture=2 unanswered", "get k capture=2 found=0"}, 0},
+		"of a command":                      {false, []step{protocoltest.Missing(protocol.FromClient, 7, protocol.Lost), end, get, end}, []string{"get k capture=2 found=0"}, 0},
+		"of a command later":                {false, []step{get, end, protocoltest.Missing(protocol.FromClient, 7, protocol.Lost), end, get, end}, []string{"get k found=0", "get k capture=2 found=0"}, 1},
+		"within a binary value":             {false, []step{bget, s(res(0, 0, strings.Repeat("x", 1000), 5)[:50]), protocoltest.Missing(protocol.FromServer, 974, protocol.Truncated), bget, bend}, []string{"get k found=1", "get k found=0"}, 0},
+		"of a binary reply":                 {false, []step{bget, bend, bget, protocoltest.Missing(protocol.FromServer, 24, protocol.Lost), bget, bend}, []string{"get k found=0", "get k capture=2 unanswered", "get k capture=2 found=0"}, 0},
+		"joined":                            {true, []step{s("lue\r\nEND\r\n"), c("lue\r\n"), get, end, {Bytes: "get k\r\n", Silence: second}, end}, []string{"get k capture=3 found=0", "get k found=0"}, 0},
+		"joined, binary":                    {true, []step{bget, bend, {Bytes: req(0, "", "k", "", 6), Silence: second}, s(res(0, 1, "", 6))}, []string{"get k capture=3 found=0", "get k found=0"}, 0},
+		"joined, within another's pipeline": {true, []step{c("get a\r\nget b\r\n"), s("END\r\nEND\r\n"), {Bytes: "get k\r\n", Silence: second}, end}, []string{"get a capture=2 unanswered", "get k found=0"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, r := play(x.steps, protocol.Session{Joined: x.joined}, 0)
@@ -96,11 +97,7 @@ func TestAnotherProtocolIsRejected(t *testing.T) {
 	} {
 		_, r := play(steps, protocol.Session{}, 0)
 		last := steps[1]
-		d := protocol.FromClient
-		if last.server {
-			d = protocol.FromServer
-		}
-		if !r.Rejected || string(r.Returned[d]) != last.bytes || len(r.Exchanges) > 0 || len(r.Open) > 0 || r.Errors[protocol.Malformed] != 1 {
+		if !r.Rejected || string(r.Returned[last.Direction]) != last.Bytes || len(r.Exchanges) > 0 || len(r.Open) > 0 || r.Errors[protocol.Malformed] != 1 {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

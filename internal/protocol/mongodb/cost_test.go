@@ -24,22 +24,7 @@ var costs = map[string]struct {
 }
 
 func turn(request, reply string, piece int) func() {
-	p := Protocol()
-	parser := p.Start(protocoltest.Settings(p, nil, limits))(&protocol.Session{Sink: &protocoltest.Discard{}})
-	var c protocol.Chunk
-	send := func(d protocol.Direction, b []byte) {
-		for len(b) > 0 {
-			n := min(piece, len(b))
-			c = protocol.Chunk{Direction: d, Bytes: b[:n], Stamp: protocol.Stamp{Time: c.Time + 1, Began: c.Time + 1}}
-			parser.Data(&c)
-			b = b[n:]
-		}
-	}
-	a, b := []byte(request), []byte(reply)
-	return func() {
-		send(protocol.FromClient, a)
-		send(protocol.FromServer, b)
-	}
+	return protocoltest.Turn(Protocol(), limits, protocol.Client, nil, request, reply, piece)
 }
 
 func TestExchangesNeedNoAllocation(t *testing.T) {

@@ -34,13 +34,7 @@ func brief(x *protocoltest.Exchange) string {
 	return protocoltest.Brief(x, "db.system.name", "db.operation.name", "db.collection.name", "db.query.summary")
 }
 
-func briefs(r *protocoltest.Recorder) string {
-	var lines []string
-	for i := range r.Exchanges {
-		lines = append(lines, brief(&r.Exchanges[i]))
-	}
-	return strings.Join(lines, "\n")
-}
+func briefs(r *protocoltest.Recorder) string { return r.Lines(brief) }
 
 // check plays the steps whole, byte by byte, and in odd pieces. Each time the exchanges have to be these.
 func check(t *testing.T, steps []scene, session protocol.Session, want []string, errors ...protocol.ParseError) {
@@ -48,17 +42,7 @@ func check(t *testing.T, steps []scene, session protocol.Session, want []string,
 	for _, piece := range []int{0, 1, 3, 7} {
 		p, r := play(steps, session, piece, nil)
 		p.Close(0)
-		if got := briefs(r); got != strings.Join(want, "\n") {
-			t.Errorf("in pieces of %d:\n%s\nwant:\n%s", piece, got, strings.Join(want, "\n"))
-		}
-		var counted [protocol.ParseErrors]int
-		for _, e := range errors {
-			counted[e]++
-		}
-		if r.Errors != counted {
-			t.Errorf("in pieces of %d: errors %v, want %v", piece, r.Errors, counted)
-		}
-		r.Ended(t, p.Parser, secret)
+		r.Check(t, fmt.Sprintf("in pieces of %d", piece), p.Parser, brief, want, errors, secret)
 	}
 }
 

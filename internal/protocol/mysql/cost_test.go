@@ -20,29 +20,7 @@ var costs = map[string]struct {
 }
 
 func turn(request, reply string, piece int) func() {
-	p := Protocol()
-	parser := p.Start(protocoltest.Settings(p, p.NewConfig(), limits))(&protocol.Session{Sink: &protocoltest.Discard{}})
-	var c protocol.Chunk
-	send := func(d protocol.Direction, b []byte) {
-		for len(b) > 0 {
-			n := min(piece, len(b))
-			c = protocol.Chunk{Direction: d, Bytes: b[:n], Stamp: protocol.Stamp{Time: c.Time + 1, Began: c.Time + 1}}
-			parser.Data(&c)
-			b = b[n:]
-		}
-	}
-	for _, x := range login(caps, "shop") {
-		d := protocol.FromClient
-		if x.server {
-			d = protocol.FromServer
-		}
-		send(d, []byte(x.bytes))
-	}
-	a, b := []byte(request), []byte(reply)
-	return func() {
-		send(protocol.FromClient, a)
-		send(protocol.FromServer, b)
-	}
+	return protocoltest.Turn(Protocol(), limits, protocol.Client, login(caps, "shop"), request, reply, piece)
 }
 
 func TestExchangesNeedNoAllocation(t *testing.T) {

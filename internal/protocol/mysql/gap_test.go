@@ -27,52 +27,52 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 		errors [protocol.ParseErrors]int
 	}{
 		"within a long statement": {
-			false, then(c(long[:6000]), missing(false, uint64(len(long)-6000), protocol.Skipped), pong, ping, pong),
+			false, then(c(long[:6000]), protocoltest.Missing(protocol.FromClient, uint64(len(long)-6000), protocol.Skipped), pong, ping, pong),
 			[]string{"SELECT capture=1 {SELECT ? ...}", "COM_PING"}, [protocol.ParseErrors]int{protocol.HeadTooLong: 1},
 		},
 		"at the end of a statement": {
-			false, then(c(query("SELECT a, b FROM t")[:18]), missing(false, 5, protocol.Lost), s(rows), ping, pong),
+			false, then(c(query("SELECT a, b FROM t")[:18]), protocoltest.Missing(protocol.FromClient, 5, protocol.Lost), s(rows), ping, pong),
 			[]string{"SELECT capture=2 response.returned_rows=1 {SELECT a, b ...}", "COM_PING"}, [protocol.ParseErrors]int{protocol.HeadTooLong: 1},
 		},
 		"within a row": {
-			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2)), pkt(4, text(strings.Repeat("x", 240)))[:20]), missing(true, 4+241-20, protocol.Truncated), s(pkt(5, eof(2))), ping, pong),
+			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2)), pkt(4, text(strings.Repeat("x", 240)))[:20]), protocoltest.Missing(protocol.FromServer, 4+241-20, protocol.Truncated), s(pkt(5, eof(2))), ping, pong),
 			[]string{"SELECT t response.returned_rows=1 {SELECT a FROM t}", "COM_PING"}, [protocol.ParseErrors]int{},
 		},
 		"within an error": {
-			false, then(do, s(pkt(1, fail(1146, "#42S02x"))[:6]), missing(true, 9, protocol.Truncated), ping, pong),
+			false, then(do, s(pkt(1, fail(1146, "#42S02x"))[:6]), protocoltest.Missing(protocol.FromServer, 9, protocol.Truncated), ping, pong),
 			[]string{"DO capture=1 {DO ?}", "COM_PING"}, [protocol.ParseErrors]int{},
 		},
 		"within the number of a statement": {
-			false, then(c(cmd(0x16, "DO 1")), s(pkt(1, preparedOK(1, 0, 0))[:8]), missing(true, 8, protocol.Lost), ping, pong),
+			false, then(c(cmd(0x16, "DO 1")), s(pkt(1, preparedOK(1, 0, 0))[:8]), protocoltest.Missing(protocol.FromServer, 8, protocol.Lost), ping, pong),
 			[]string{"COM_STMT_PREPARE capture=2 {DO ?}", "COM_PING capture=2"}, [protocol.ParseErrors]int{},
 		},
 		"of rows": {
-			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), missing(true, 500, protocol.Truncated), s("more rows"), ping, pong, ping, pong),
+			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), protocoltest.Missing(protocol.FromServer, 500, protocol.Truncated), s("more rows"), ping, pong, ping, pong),
 			[]string{"SELECT t capture=1 {SELECT a FROM t}", "COM_PING", "COM_PING"}, [protocol.ParseErrors]int{},
 		},
 		"of the last rows": {
-			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), missing(true, 500, protocol.Lost)),
+			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), protocoltest.Missing(protocol.FromServer, 500, protocol.Lost)),
 			[]string{"SELECT t capture=2 {SELECT a FROM t}"}, [protocol.ParseErrors]int{},
 		},
 		"of a reply": {
-			false, then(do, missing(true, 11, protocol.Lost), ping, pong), []string{"DO capture=2 unanswered {DO ?}", "COM_PING capture=2"}, [protocol.ParseErrors]int{},
+			false, then(do, protocoltest.Missing(protocol.FromServer, 11, protocol.Lost), ping, pong), []string{"DO capture=2 unanswered {DO ?}", "COM_PING capture=2"}, [protocol.ParseErrors]int{},
 		},
 		"of the reply to USE": {
-			false, then(c(query("USE x")), missing(true, 11, protocol.Truncated), ping, pong), []string{"USE capture=1 db=unknown unanswered {USE x}", "COM_PING db=unknown"}, [protocol.ParseErrors]int{},
+			false, then(c(query("USE x")), protocoltest.Missing(protocol.FromServer, 11, protocol.Truncated), ping, pong), []string{"USE capture=1 db=unknown unanswered {USE x}", "COM_PING db=unknown"}, [protocol.ParseErrors]int{},
 		},
 		"of a command": {
-			false, then(missing(false, 5, protocol.Lost), pong, ping, pong), []string{"COM_PING capture=2 db=unknown"}, [protocol.ParseErrors]int{},
+			false, then(protocoltest.Missing(protocol.FromClient, 5, protocol.Lost), pong, ping, pong), []string{"COM_PING capture=2 db=unknown"}, [protocol.ParseErrors]int{},
 		},
 		"of a command in a pipeline": {
-			false, then(c(cmd(0x0e, ""), query("DO 1")), missing(false, 5, protocol.Lost), s(pkt(1, ok(2)), pkt(1, ok(2)), pkt(1, ok(2))), ping, pong, step{bytes: cmd(0x0e, ""), silence: second}, pong),
+			false, then(c(cmd(0x0e, ""), query("DO 1")), protocoltest.Missing(protocol.FromClient, 5, protocol.Lost), s(pkt(1, ok(2)), pkt(1, ok(2)), pkt(1, ok(2))), ping, pong, step{Bytes: cmd(0x0e, ""), Silence: second}, pong),
 			[]string{"COM_PING db=unknown", "DO db=unknown {DO ?}", "COM_PING db=unknown"}, [protocol.ParseErrors]int{protocol.Unpaired: 1},
 		},
 		"of the preparation": {
-			false, then(c(cmd(0x16, "DO ?")), missing(true, 40, protocol.Lost), c(execute(1, "")), pong),
+			false, then(c(cmd(0x16, "DO ?")), protocoltest.Missing(protocol.FromServer, 40, protocol.Lost), c(execute(1, "")), pong),
 			[]string{"COM_STMT_PREPARE capture=2 unanswered {DO ?}", "COM_STMT_EXECUTE capture=2"}, [protocol.ParseErrors]int{protocol.Undecodable: 1},
 		},
 		"joined": {
-			true, []step{s("ow"), s(pkt(7, eof(2))), c("xx"), do, pong, c(query("SELECT a FROM t")), s(rows), c(cmd(0x02, "shop")), pong, ping, pong, {bytes: cmd(0x0e, ""), silence: second}, pong},
+			true, []step{s("ow"), s(pkt(7, eof(2))), c("xx"), do, pong, c(query("SELECT a FROM t")), s(rows), c(cmd(0x02, "shop")), pong, ping, pong, {Bytes: cmd(0x0e, ""), Silence: second}, pong},
 			[]string{"DO capture=3 db=unknown {DO ?}", "SELECT t capture=3 db=unknown response.returned_rows=1 {SELECT a FROM t}", "COM_INIT_DB capture=3", "COM_PING capture=3", "COM_PING db=unknown"}, [protocol.ParseErrors]int{},
 		},
 		"joined, header by header": {
@@ -111,7 +111,7 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 }
 
 func TestReplyOfWhichAPartIsMissingEndsBeforeTheNextCommand(t *testing.T) {
-	p, r := play(then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), missing(true, 500, protocol.Truncated), step{server: true, bytes: "the last rows", silence: second}), protocol.Session{}, 0, nil)
+	p, r := play(then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), protocoltest.Missing(protocol.FromServer, 500, protocol.Truncated), step{Direction: protocol.FromServer, Bytes: "the last rows", Silence: second}), protocol.Session{}, 0, nil)
 	last := p.Time
 	p.Time += second
 	p.Data(protocol.FromClient, cmd(0x0e, ""))
@@ -193,7 +193,7 @@ func TestReplySeenBeforeItsCommandIsPaired(t *testing.T) {
 
 func TestTooManyOutstandingCommandsAreCounted(t *testing.T) {
 	n := limits.Outstanding
-	p, r := play(then(c(strings.Repeat(cmd(0x0e, ""), n+3)), s(strings.Repeat(pkt(1, ok(2)), n+3)), step{bytes: cmd(0x09, ""), silence: second}, s(pkt(1, "Uptime"))), protocol.Session{}, 0, nil)
+	p, r := play(then(c(strings.Repeat(cmd(0x0e, ""), n+3)), s(strings.Repeat(pkt(1, ok(2)), n+3)), step{Bytes: cmd(0x09, ""), Silence: second}, s(pkt(1, "Uptime"))), protocol.Session{}, 0, nil)
 	p.Close(0)
 	if len(r.Exchanges) != n+1 || r.Errors[protocol.TooMany] == 0 || len(r.Open) > 0 {
 		t.Errorf("%d exchanges, errors %v", len(r.Exchanges), r.Errors)
@@ -232,11 +232,7 @@ func TestAnotherProtocolIsRejected(t *testing.T) {
 	} {
 		_, r := play(steps, protocol.Session{}, 0, nil)
 		last := steps[len(steps)-1]
-		d := protocol.FromClient
-		if last.server {
-			d = protocol.FromServer
-		}
-		if !r.Rejected || string(r.Returned[d]) != last.bytes || len(r.Exchanges) > 0 || len(r.Open) > 0 || r.Errors[protocol.Malformed] != 1 {
+		if !r.Rejected || string(r.Returned[last.Direction]) != last.Bytes || len(r.Exchanges) > 0 || len(r.Open) > 0 || r.Errors[protocol.Malformed] != 1 {
 			t.Errorf("%s: rejected %t, %d exchanges, errors %v", name, r.Rejected, len(r.Exchanges), r.Errors)
 		}
 	}
@@ -313,11 +309,7 @@ func TestNoReplyIsPairedWithAnotherCommandAfterLosses(t *testing.T) {
 			p := &protocoltest.Player{Parser: parser}
 			if !joined {
 				for _, x := range login(caps, "shop") {
-					d := protocol.FromClient
-					if x.server {
-						d = protocol.FromServer
-					}
-					p.Data(d, x.bytes)
+					p.Data(x.Direction, x.Bytes)
 				}
 			}
 			transfer := func(d protocol.Direction, b string) {

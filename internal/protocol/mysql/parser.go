@@ -50,7 +50,9 @@ type parser struct {
 	schema       []byte // in use; empty: none is
 	schemaKnown  bool
 	statements   statements
-	newest       *sqltext.Statement // that was prepared last
+	newest       *sqltext.Statement    // that was prepared last
+	newestParent protocol.TraceContext // that its comment carries, if the client has sent nothing since
+	preparing    protocol.TraceContext // likewise, of the command before the one that is being read
 
 	unsure   [protocol.Directions]bool // only the header of the packet was judged
 	loss     protocol.Capture
@@ -221,7 +223,7 @@ func (p *parser) lose(d protocol.Direction, why protocol.Loss) {
 	if d == protocol.FromClient {
 		p.cutRequest()
 		p.order.LostRequests()
-		p.schemaKnown, p.newest = false, nil
+		p.schemaKnown, p.newest, p.newestParent = false, nil, protocol.TraceContext{}
 	} else {
 		p.dropEarly()
 		p.cutReply()

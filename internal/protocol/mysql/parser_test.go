@@ -227,7 +227,7 @@ func TestPreparedStatements(t *testing.T) {
 		},
 		"older than the collector": {
 			protocol.Session{Joined: true},
-			[]step{c(execute(1, "")), s(binary), c(prepare), s(pkts(1, preparedOK(2, 1, 1), column("?"), eof(2), column("a"), eof(2))), {bytes: execute(2, ""), silence: second}, s(binary)},
+			[]step{c(execute(1, "")), s(binary), c(prepare), s(pkts(1, preparedOK(2, 1, 1), column("?"), eof(2), column("a"), eof(2))), {Bytes: execute(2, ""), Silence: second}, s(binary)},
 			[]string{"COM_STMT_EXECUTE capture=3 db=unknown response.returned_rows=2", "COM_STMT_PREPARE capture=3 db=unknown on=t {" + sql + "}", "SELECT t capture=3 db=unknown response.returned_rows=2 {" + sql + "}"}, []protocol.ParseError{protocol.Undecodable},
 		},
 		"parameters only, older than the collector": {

@@ -102,6 +102,7 @@ func (p *parser) extend(x *item, m *framing.Prefix) {
 // ask begins a command.
 func (p *parser) ask(c *command, m *framing.Prefix) {
 	x := p.add(c, &m.First)
+	p.preparing, p.newestParent = p.newestParent, protocol.TraceContext{}
 	if x == nil {
 		p.schemaKnown, p.newest = false, nil
 		return
@@ -192,14 +193,14 @@ func (p *parser) readSQL(e *exchange, b []byte, cut bool) {
 	}
 	if isSQL(b) {
 		p.read(e, b, cut)
-		if e.command.reply == replyResult && !cut { // what is prepared is executed again and again
+		if !cut {
 			e.parent, _ = protocol.CommentedParent(b)
 		}
 	} else if e.command.reply == replyResult {
 		e.moves = unknown
 	}
 	if e.command.reply == replyPrepare {
-		p.newest = e.statement
+		p.newest, p.newestParent = e.statement, e.parent
 	}
 }
 
@@ -213,7 +214,9 @@ func (p *parser) useStatement(e *exchange) (known *statement) {
 		return nil
 	}
 	if e.prepared == lastPrepared {
-		e.statement = p.newest
+		// The client does not wait for the number of what it has just prepared: it executes it at once. A statement whose number it has waited for may be
+		// executed by somebody else, who is not the parent in the statement's comment.
+		e.statement, e.parent = p.newest, p.preparing
 	} else if known = p.statements.get(e.prepared); known != nil {
 		e.statement, e.capture = known.text, known.doubt
 	}

@@ -3,7 +3,6 @@ package mysql
 import (
 	"encoding/binary"
 	"fmt"
-	"sort"
 	"strings"
 	"testing"
 
@@ -14,21 +13,9 @@ import (
 
 var limits = protocol.Limits{HeadBytes: 4096, Outstanding: 64}
 
-// step is what one direction transfers: bytes, or a gap.
-type step struct {
-	server  bool
-	bytes   string
-	missing uint64
-	why     protocol.Loss
-	silence uint64 // before it, in ns
-}
+type step = protocoltest.Step
 
-func c(packets ...string) step { return step{bytes: strings.Join(packets, "")} }
-func s(packets ...string) step { return step{server: true, bytes: strings.Join(packets, "")} }
-
-func missing(server bool, n uint64, why protocol.Loss) step {
-	return step{server: server, missing: n, why: why}
-}
+var c, s = protocoltest.FromClient, protocoltest.FromServer
 
 func little(n uint64, size int) string {
 	var b [8]byte
@@ -103,21 +90,7 @@ func then(steps ...step) []step { return append(login(caps, "shop"), steps...) }
 func play(steps []step, session protocol.Session, piece int, change func(any)) (*protocoltest.Player, *protocoltest.Recorder) {
 	parser, r := protocoltest.New(Protocol(), session, limits, change)
 	p := &protocoltest.Player{Parser: parser}
-	for _, x := range steps {
-		d := protocol.FromClient
-		if x.server {
-			d = protocol.FromServer
-		}
-		p.Time += x.silence
-		switch {
-		case x.missing > 0:
-			p.Gap(d, x.missing, x.why)
-		case piece > 0:
-			p.Pieces(d, x.bytes, piece)
-		default:
-			p.Data(d, x.bytes)
-		}
-	}
+	p.Play(steps, piece)
 	return p, r
 }
 
@@ -154,29 +127,10 @@ func brief(x *protocoltest.Exchange) string {
 	if _, known := x.Attributes["db.namespace"]; !known {
 		more = append(more, "db=unknown")
 	}
-	if x.Error != "" && x.Error != x.Attributes["db.response.status_code"] {
-		more = append(more, "error="+x.Error)
-	}
-	if x.Errno != 0 {
-		more = append(more, fmt.Sprintf("errno=%d", x.Errno))
-	}
-	if x.ResponseStart.Time == 0 {
-		more = append(more, "unanswered")
-	}
-	if x.Capture != protocol.CaptureComplete {
-		more = append(more, fmt.Sprintf("capture=%d", x.Capture))
-	}
-	sort.Strings(more)
-	return strings.TrimSpace(line + " " + strings.Join(more, " "))
+	return x.Line(line, more...)
 }
 
-func briefs(r *protocoltest.Recorder) string {
-	var lines []string
-	for i := range r.Exchanges {
-		lines = append(lines, brief(&r.Exchanges[i]))
-	}
-	return strings.Join(lines, "\n")
-}
+func briefs(r *protocoltest.Recorder) string { return r.Lines(brief) }
 
 // check plays the steps whole, byte by byte, and in odd pieces. Each time the exchanges have to be these.
 func check(t *testing.T, steps []step, session protocol.Session, want []string, errors ...protocol.ParseError) {
@@ -192,26 +146,7 @@ func check(t *testing.T, steps []step, session protocol.Session, want []string, 
 
 func compare(t *testing.T, how string, p *protocoltest.Player, r *protocoltest.Recorder, want []string, errors []protocol.ParseError) {
 	t.Helper()
-	got := briefs(r)
-	if got != strings.Join(want, "\n") {
-		t.Errorf("%s:\n%s\nwant:\n%s", how, got, strings.Join(want, "\n"))
-	}
-	if strings.Contains(got, secret) || strings.Contains(got, "scott") {
-		t.Errorf("%s: secrets in\n%s", how, got)
-	}
-	var counted [protocol.ParseErrors]int
-	for _, e := range errors {
-		counted[e]++
-	}
-	if r.Errors != counted {
-		t.Errorf("%s: errors %v, want %v", how, r.Errors, counted)
-	}
-	if len(r.Open) > 0 {
-		t.Errorf("%s: %d exchanges have not ended", how, len(r.Open))
-	}
-	if n := p.Parser.Held(); n != 0 {
-		t.Errorf("%s: %d bytes are held after the end", how, n)
-	}
+	r.Check(t, how, p.Parser, brief, want, errors, secret, "scott")
 }
 
 func raw(config any) { config.(*sqltext.Config).RawQueryText = true }

@@ -24,29 +24,7 @@ var costs = map[string]struct {
 }
 
 func turn(requests, answers string, piece int) func() {
-	p := Protocol()
-	parser := p.Start(protocoltest.Settings(p, nil, limits))(&protocol.Session{Sink: &protocoltest.Discard{}})
-	var c protocol.Chunk
-	send := func(d protocol.Direction, b []byte) {
-		for len(b) > 0 {
-			n := min(piece, len(b))
-			c = protocol.Chunk{Direction: d, Bytes: b[:n], Stamp: protocol.Stamp{Time: c.Time + 1, Began: c.Time + 1}}
-			parser.Data(&c)
-			b = b[n:]
-		}
-	}
-	for _, x := range append(login[:len(login):len(login)], preparation("p")...) {
-		d := protocol.FromClient
-		if x.server {
-			d = protocol.FromServer
-		}
-		send(d, []byte(x.bytes))
-	}
-	a, b := []byte(requests), []byte(answers)
-	return func() {
-		send(protocol.FromClient, a)
-		send(protocol.FromServer, b)
-	}
+	return protocoltest.Turn(Protocol(), limits, protocol.Client, append(login[:len(login):len(login)], preparation("p")...), requests, answers, piece)
 }
 
 // preparation prepares a statement.

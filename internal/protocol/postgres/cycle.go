@@ -51,8 +51,9 @@ type operation struct {
 	kind     operationKind
 	exchange *exchange          // that it belongs to; nil: none
 	subject  *sqltext.Statement // that it is about, if it is not that of the exchange
-	name     uint64             // of the statement that is prepared or closed, if named is set
-	previous statement          // that had this name, if had is set
+	parent   protocol.TraceContext
+	name     uint64    // of the statement that is prepared or closed, if named is set
+	previous statement // that had this name, if had is set
 	named    bool
 	had      bool
 }

@@ -78,25 +78,21 @@ func TestEncryptionIsAskedForBeforeAnotherProtocol(t *testing.T) {
 		"client is seen first": {[]step{c(tls), c("\x16\x03\x01"), s("S\x16")}, true, false, false, [2]string{"\x16\x03\x01", "\x16"}},
 		"no answer to this":    {[]step{c(tls), s("HTTP/1.1 400")}, false, true, false, [2]string{tls, "HTTP/1.1 400"}},
 		"TLS by GSSAPI":        {[]step{c(tls), s("G")}, false, true, false, [2]string{tls, "G"}},
-		"the answer is lost":   {[]step{c(tls), missing(true, 1, protocol.Lost)}, false, true, false, [2]string{tls, "<1>"}},
-		"the question is cut":  {[]step{c(tls[:6]), missing(false, 2, protocol.Lost)}, false, true, false, [2]string{tls[:6] + "<2>", ""}},
+		"the answer is lost":   {[]step{c(tls), protocoltest.Missing(protocol.FromServer, 1, protocol.Lost)}, false, true, false, [2]string{tls, "<1>"}},
+		"the question is cut":  {[]step{c(tls[:6]), protocoltest.Missing(protocol.FromClient, 2, protocol.Lost)}, false, true, false, [2]string{tls[:6] + "<2>", ""}},
 	} {
 		for _, piece := range []int{0, 1, 3} {
 			parser, r := protocoltest.New(Encryption(), protocol.Session{}, limits, nil)
 			p := &protocoltest.Player{Parser: parser}
 			for _, x := range x.steps {
-				d := protocol.FromClient
-				if x.server {
-					d = protocol.FromServer
-				}
 				switch over := r.Switched != nil || r.Rejected || r.Ignored; {
 				case over:
-				case x.missing > 0:
-					p.Gap(d, x.missing, x.why)
-				case piece > 0 && !x.server:
-					p.Pieces(d, x.bytes, piece)
+				case x.Missing > 0:
+					p.Gap(x.Direction, x.Missing, x.Why)
+				case piece > 0 && x.Direction == protocol.FromClient:
+					p.Pieces(x.Direction, x.Bytes, piece)
 				default:
-					p.Data(d, x.bytes)
+					p.Data(x.Direction, x.Bytes)
 				}
 			}
 			rest := [protocol.Directions]string{string(r.Returned[0]), string(r.Returned[1])}

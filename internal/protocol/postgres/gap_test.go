@@ -29,24 +29,24 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 		want     []string
 		unpaired int
 	}{
-		"within a row":              {false, all(login, []step{c(query(get)), s(columns, bigRow), missing(true, 0x1000-4, protocol.Skipped), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
-		"within a row, lost":        {false, all(login, []step{c(query(get)), s(columns, bigRow), missing(true, 0x1000-4, protocol.Lost), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
-		"within a query":            {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), missing(false, 0x1000-4-12, protocol.Truncated), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=1 returned_rows=0"}, 0},
-		"within a query, lost":      {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), missing(false, 0x1000-4-12, protocol.Lost), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=2 returned_rows=0"}, 0},
-		"within parameters":         {false, all(login, prepare, []step{c("B\x00\x00\x10\x00\x00s\x00\x00"), missing(false, 0x1000-4-4, protocol.Skipped), c(execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}), []string{get + " returned_rows=0"}, 0},
-		"within a statement's name": {false, all(login, prepare, []step{c("B\x00\x00\x10\x00\x00"), missing(false, 0x1000-4-1, protocol.Truncated), c(execute("", 0), sync), s(bindDone, tag("UPDATE 0"), idle)}), []string{"(UPDATE)"}, 0},
-		"of an answer":              {false, all(login, []step{c(query(get)), missing(true, 40, protocol.Lost)}, simple), []string{get + " capture=2 unanswered", get + " capture=2 returned_rows=0"}, 0},
-		"of a part of an answer":    {false, all(login, []step{c(query(get)), s(columns), missing(true, 40, protocol.Lost), s(row, tag("SELECT 9"), idle)}, simple), []string{get + " capture=2", get + " capture=2 returned_rows=0"}, 0},
-		"of an execute":             {false, all(login, prepare, []step{missing(false, 40, protocol.Lost), s(bindDone, row, tag("SELECT 1"), idle)}, use), []string{"(SELECT) capture=2 returned_rows=0"}, 1},
-		"within a cycle":            {false, all(login, []step{c(parse("", get), bind("", "")), missing(false, 15, protocol.Lost), s(parseDone, bindDone, tag("SELECT 0"), idle)}, simple), []string{get + " capture=2 returned_rows=0"}, 1},
-		"of a prepare":              {false, all(login, prepare, []step{missing(false, 40, protocol.Lost), s(parseDone, idle)}, use, prepare, use), []string{"(SELECT) capture=2 returned_rows=0", get + " capture=2 returned_rows=0"}, 1},
-		"of the login":              {false, all([]step{missing(false, 40, protocol.Lost)}, simple), []string{get + " capture=2 db=unknown returned_rows=0"}, 0},
-		"of a welcome":              {false, all([]step{c(startup("user", "u", "database", "db")), missing(true, 99, protocol.Lost)}, simple), []string{get + " capture=2 returned_rows=0"}, 0},
+		"within a row":              {false, all(login, []step{c(query(get)), s(columns, bigRow), protocoltest.Missing(protocol.FromServer, 0x1000-4, protocol.Skipped), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
+		"within a row, lost":        {false, all(login, []step{c(query(get)), s(columns, bigRow), protocoltest.Missing(protocol.FromServer, 0x1000-4, protocol.Lost), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
+		"within a query":            {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), protocoltest.Missing(protocol.FromClient, 0x1000-4-12, protocol.Truncated), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=1 returned_rows=0"}, 0},
+		"within a query, lost":      {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), protocoltest.Missing(protocol.FromClient, 0x1000-4-12, protocol.Lost), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=2 returned_rows=0"}, 0},
+		"within parameters":         {false, all(login, prepare, []step{c("B\x00\x00\x10\x00\x00s\x00\x00"), protocoltest.Missing(protocol.FromClient, 0x1000-4-4, protocol.Skipped), c(execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}), []string{get + " returned_rows=0"}, 0},
+		"within a statement's name": {false, all(login, prepare, []step{c("B\x00\x00\x10\x00\x00"), protocoltest.Missing(protocol.FromClient, 0x1000-4-1, protocol.Truncated), c(execute("", 0), sync), s(bindDone, tag("UPDATE 0"), idle)}), []string{"(UPDATE)"}, 0},
+		"of an answer":              {false, all(login, []step{c(query(get)), protocoltest.Missing(protocol.FromServer, 40, protocol.Lost)}, simple), []string{get + " capture=2 unanswered", get + " capture=2 returned_rows=0"}, 0},
+		"of a part of an answer":    {false, all(login, []step{c(query(get)), s(columns), protocoltest.Missing(protocol.FromServer, 40, protocol.Lost), s(row, tag("SELECT 9"), idle)}, simple), []string{get + " capture=2", get + " capture=2 returned_rows=0"}, 0},
+		"of an execute":             {false, all(login, prepare, []step{protocoltest.Missing(protocol.FromClient, 40, protocol.Lost), s(bindDone, row, tag("SELECT 1"), idle)}, use), []string{"(SELECT) capture=2 returned_rows=0"}, 1},
+		"within a cycle":            {false, all(login, []step{c(parse("", get), bind("", "")), protocoltest.Missing(protocol.FromClient, 15, protocol.Lost), s(parseDone, bindDone, tag("SELECT 0"), idle)}, simple), []string{get + " capture=2 returned_rows=0"}, 1},
+		"of a prepare":              {false, all(login, prepare, []step{protocoltest.Missing(protocol.FromClient, 40, protocol.Lost), s(parseDone, idle)}, use, prepare, use), []string{"(SELECT) capture=2 returned_rows=0", get + " capture=2 returned_rows=0"}, 1},
+		"of the login":              {false, all([]step{protocoltest.Missing(protocol.FromClient, 40, protocol.Lost)}, simple), []string{get + " capture=2 db=unknown returned_rows=0"}, 0},
+		"of a welcome":              {false, all([]step{c(startup("user", "u", "database", "db")), protocoltest.Missing(protocol.FromServer, 99, protocol.Lost)}, simple), []string{get + " capture=2 returned_rows=0"}, 0},
 
 		"joined":                       {true, all(simple, simple), []string{get + " capture=3 db=unknown returned_rows=0", get + " capture=3 db=unknown returned_rows=0"}, 0},
 		"joined, what was prepared":    {true, all(use, prepare, use), []string{"(SELECT) capture=3 db=unknown returned_rows=0", get + " capture=3 db=unknown returned_rows=0"}, 0},
 		"joined in the midst of rows":  {true, all([]step{s(secret + "xxx"), s(row, row, tag("SELECT 9"), idle)}, simple), []string{get + " capture=3 db=unknown returned_rows=0"}, 0},
-		"joined, after a silence":      {true, all([]step{s(row)}, []step{{bytes: query(get), silence: second}, s(columns, tag("SELECT 0"), idle)}), []string{get + " db=unknown returned_rows=0"}, 0},
+		"joined, after a silence":      {true, all([]step{s(row)}, []step{{Bytes: query(get), Silence: second}, s(columns, tag("SELECT 0"), idle)}), []string{get + " db=unknown returned_rows=0"}, 0},
 		"joined within a query":        {true, all([]step{c("CT secret FROM x\x00")}, []step{s(columns, row, tag("SELECT 1"), idle)}, simple), []string{get + " capture=3 db=unknown returned_rows=0"}, 0},
 		"joined in the data of a copy": {true, all([]step{c(data, data), c(data, copied), s(tag("COPY 9"), idle)}, simple), []string{get + " capture=3 db=unknown returned_rows=0"}, 0},
 		"joined, a listener":           {true, []step{s(msg('A', number(7), "ch\x00", secret, "\x00"))}, []string{"NOTIFY ch, ? db=unknown pushed"}, 0},
@@ -93,12 +93,8 @@ func TestAnswerSeenBeforeItsRequest(t *testing.T) {
 	stamp := func(at, began uint64) protocol.Stamp { return protocol.Stamp{Time: at, Began: began, PID: 1, TID: 1} }
 	at := uint64(0)
 	send := func(x step) {
-		d := protocol.FromClient
-		if x.server {
-			d = protocol.FromServer
-		}
 		at += 10
-		parser.Data(&protocol.Chunk{Direction: d, Bytes: []byte(x.bytes), Stamp: stamp(at, 1)})
+		parser.Data(&protocol.Chunk{Direction: x.Direction, Bytes: []byte(x.Bytes), Stamp: stamp(at, 1)})
 	}
 	for _, x := range login {
 		send(x)

@@ -159,11 +159,7 @@ func TestRawTextIsEmittedOnlyIfConfigured(t *testing.T) {
 		parser, r := protocoltest.New(Protocol(), protocol.Session{}, limits, func(config any) { config.(*sqltext.Config).RawQueryText = raw })
 		p := &protocoltest.Player{Parser: parser}
 		for _, x := range append(login[:len(login):len(login)], c(query("SELECT 5")), s(tag("SELECT 0"), idle)) {
-			d := protocol.FromClient
-			if x.server {
-				d = protocol.FromServer
-			}
-			p.Data(d, x.bytes)
+			p.Data(x.Direction, x.Bytes)
 		}
 		if got := r.Exchanges[0].Attributes["db.query.text"]; got != want {
 			t.Errorf("raw %t: %q", raw, got)
@@ -182,11 +178,7 @@ func TestStatementsAndPortalsAreBounded(t *testing.T) {
 		p.Data(protocol.FromServer, bindDone+tag("SELECT 0")+idle)
 	}
 	for _, x := range login {
-		d := protocol.FromClient
-		if x.server {
-			d = protocol.FromServer
-		}
-		p.Data(d, x.bytes)
+		p.Data(x.Direction, x.Bytes)
 	}
 	for i := range maxPrepared {
 		p.Data(protocol.FromClient, parse(name(i), "SELECT a FROM t"+name(i))+sync)
@@ -217,11 +209,7 @@ func TestOperationsOfAPipelineAreBounded(t *testing.T) {
 	parser, r := protocoltest.New(Protocol(), protocol.Session{Joined: false}, limits, nil)
 	p := &protocoltest.Player{Parser: parser}
 	for _, x := range login {
-		d := protocol.FromClient
-		if x.server {
-			d = protocol.FromServer
-		}
-		p.Data(d, x.bytes)
+		p.Data(x.Direction, x.Bytes)
 	}
 	most := perExchange * limits.Outstanding
 	turn := parse("", "SELECT 1") + bind("", "") + execute("", 0)

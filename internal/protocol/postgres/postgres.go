@@ -267,6 +267,7 @@ func (p *parser) stop() {
 	p.cutReplies()
 	p.order.End()
 	p.prepared.drop()
+	p.database = nil
 	for d := range p.frames {
 		p.frames[d].Lose()
 	}

@@ -32,6 +32,9 @@ type statement struct {
 	text     *sqltext.Statement
 	dropping dropping
 	drops    uint64 // the name, if it is one
+
+	parent protocol.TraceContext // that its comment carries
+	cycle  uint64                // that has prepared it
 }
 
 // dropping is what a statement makes of the names of others.
@@ -104,6 +107,19 @@ func (p *parser) define(t *table, name uint64, s statement) (previous statement,
 	p.texts += size(s) - size(previous)
 	e.Value = s
 	return previous, had
+}
+
+// use returns the statement of a name for a portal. The parent in its comment is that of one portal: of an unnamed statement, which is prepared
+// to be executed once, of its first one, and of a named one if the same cycle has prepared it. Whoever executes it later may be somebody else.
+func (p *parser) use(name uint64) (s statement, known bool) {
+	if s, known = find(&p.statements, name); !s.parent.Valid() {
+		return s, known
+	}
+	p.statements.Get(name).Value.parent = protocol.TraceContext{}
+	if name != unnamed && s.cycle != p.cycles {
+		s.parent = protocol.TraceContext{}
+	}
+	return s, true
 }
 
 // size is how many bytes of text a statement has.

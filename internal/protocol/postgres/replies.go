@@ -175,7 +175,7 @@ func (p *parser) fails(x *item, o *operation, r *result) {
 	e := o.exchange
 	if e != nil {
 		if o.subject != nil {
-			e.statement, e.unknown = o.subject, false
+			e.statement, e.unknown, e.parent = o.subject, false, o.parent
 		}
 		if o.kind != parses && (r.code == noStatement || r.code == noPortal) {
 			e.statement = nil // what its name stands for is another one

@@ -12,6 +12,7 @@ import (
 type requests struct {
 	open        *item     // the cycle that the client has not ended; nil: there is none, or its answer cannot be paired
 	opened      bool      // there is one
+	cycles      uint64    // that the client has begun
 	outstanding int       // operations of all cycles that are not answered
 	cancel      *exchange // nil: the connection is none to cancel what runs on another
 }
@@ -56,6 +57,7 @@ func (p *parser) cycle(m *framing.Prefix) *item {
 		return p.open
 	}
 	p.opened, p.asked = true, true
+	p.cycles++
 	x, early := p.order.Request(&m.First, func(x *item) bool { return x.Value.replied && x.Value.end.Time < m.First.Began })
 	if x != nil {
 		if !early {
@@ -122,16 +124,20 @@ func (p *parser) run(x *item, m *framing.Prefix, sql []byte, offset int, cut boo
 	}
 	e := p.newExchange(&start)
 	e.statement, e.requestEnd, e.executed = s.text, m.Last, true
-	if parent.Valid() {
-		e.parent = *parent
-		p.memory.carried = protocol.Carried{Parent: *parent}
-		p.sink.Continue(e.id, &p.memory.carried)
-	}
+	p.carries(e, parent)
 	e.lasting = string(s.text.Operation) == "BASE_BACKUP"
 	if cut {
 		e.capture = max(protocol.CaptureTruncated, p.loss)
 	}
 	p.add(x, operation{kind: runs, exchange: e})
+}
+
+// carries notes the parent that a comment names, if it does.
+func (p *parser) carries(e *exchange, parent *protocol.TraceContext) {
+	if e.parent = *parent; parent.Valid() {
+		p.memory.carried = protocol.Carried{Parent: *parent}
+		p.sink.Continue(e.id, &p.memory.carried)
+	}
 }
 
 // group is the exchange that the next Execute ends; nil: its answer cannot be paired.
@@ -158,7 +164,10 @@ func (p *parser) parse(m *framing.Prefix) {
 	}
 	sql, _, whole := text(rest)
 	s := p.read(sql, !whole)
-	o := operation{kind: parses, subject: s.text, name: p.memory.names.hash(word), named: true}
+	if s.cycle = p.cycles; whole {
+		s.parent, _ = protocol.CommentedParent(sql)
+	}
+	o := operation{kind: parses, subject: s.text, parent: s.parent, name: p.memory.names.hash(word), named: true}
 	if x == nil || !x.Value.failed {
 		o.previous, o.had = p.define(&p.statements, o.name, s)
 	}
@@ -181,7 +190,7 @@ func (p *parser) bind(m *framing.Prefix) {
 	x := p.cycle(m)
 	s, known := statement{}, false
 	if named {
-		s, known = find(&p.statements, p.memory.names.hash(word))
+		s, known = p.use(p.memory.names.hash(word))
 	}
 	switch {
 	case !whole:
@@ -198,7 +207,7 @@ func (p *parser) bind(m *framing.Prefix) {
 	if e != nil {
 		e.statement, e.unknown = s.text, !known
 	}
-	p.add(x, operation{kind: binds, exchange: e, subject: s.text})
+	p.add(x, operation{kind: binds, exchange: e, subject: s.text, parent: s.parent})
 }
 
 func (p *parser) describe(m *framing.Prefix) {
@@ -214,7 +223,7 @@ func (p *parser) describe(m *framing.Prefix) {
 		}
 		if word, _, whole := text(m.Body[1:]); whole {
 			s, _ := find(t, p.memory.names.hash(word))
-			o.subject = s.text
+			o.subject, o.parent = s.text, s.parent
 		}
 	}
 	p.add(x, o)
@@ -236,12 +245,13 @@ func (p *parser) execute(m *framing.Prefix) {
 	e := p.group(x, m)
 	if e != nil {
 		e.statement, e.unknown, e.executed, e.requestEnd = s.text, !known, true, m.Last
+		p.carries(e, &s.parent)
 		if len(rest) >= 4 {
 			e.limit = int64(binary.BigEndian.Uint32(rest))
 		}
 	}
 	x.Value.group = nil
-	p.add(x, operation{kind: executes, exchange: e, subject: s.text})
+	p.add(x, operation{kind: executes, exchange: e, subject: s.text, parent: s.parent})
 }
 
 func (p *parser) close(m *framing.Prefix) {

@@ -82,11 +82,7 @@ func TestAnswersArePairedWhateverTheOrderOfTheDirections(t *testing.T) {
 		parser, r := protocoltest.New(Protocol(), protocol.Session{}, protocol.Limits{HeadBytes: 4096, Outstanding: 64}, nil)
 		var left [protocol.Directions]string
 		for _, x := range login {
-			if x.server {
-				left[1] += x.bytes
-			} else {
-				left[0] += x.bytes
-			}
+			left[x.Direction] += x.Bytes
 		}
 		for range 50 {
 			request, answer := s.cycle()
@@ -137,11 +133,7 @@ func TestNoStatementIsTakenForAnotherAfterLosses(t *testing.T) {
 			}
 			if seed%3 != 0 {
 				for _, x := range login {
-					if d := protocol.FromClient; x.server {
-						transfer(protocol.FromServer, x.bytes)
-					} else {
-						transfer(d, x.bytes)
-					}
+					transfer(x.Direction, x.Bytes)
 				}
 			}
 			for range 60 {

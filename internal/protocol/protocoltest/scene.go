@@ -55,19 +55,59 @@ func Brief(x *Exchange, leaveOut ...string) string {
 		}
 	}
 	slices.Sort(more)
+	return x.Line(strings.TrimSpace(x.Name + " " + strings.Join(more, " ")))
+}
+
+// Line is a line for an exchange: how it begins, what is said of it in order, and what is not usual of any exchange.
+func (x *Exchange) Line(begins string, more ...string) string {
 	if x.Error != "" && x.Error != x.Attributes["db.response.status_code"] {
 		more = append(more, "error="+x.Error)
 	}
 	if x.Errno != 0 {
 		more = append(more, fmt.Sprintf("errno=%d", x.Errno))
 	}
-	if x.ResponseStart.Time == 0 && x.Kind == protocol.Call {
+	switch {
+	case x.Kind == protocol.Message:
+		more = append(more, "pushed")
+	case x.ResponseStart.Time == 0:
 		more = append(more, "unanswered")
 	}
 	if x.Capture != protocol.CaptureComplete {
 		more = append(more, fmt.Sprintf("capture=%d", x.Capture))
 	}
-	return strings.TrimSpace(x.Name + " " + strings.Join(more, " "))
+	slices.Sort(more)
+	return strings.TrimSpace(begins + " " + strings.Join(more, " "))
+}
+
+// Lines are those of all exchanges.
+func (r *Recorder) Lines(line func(*Exchange) string) string {
+	var lines []string
+	for i := range r.Exchanges {
+		lines = append(lines, line(&r.Exchanges[i]))
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Check compares the exchanges and the errors of a conversation that is over with what they have to be, and calls Ended.
+func (r *Recorder) Check(t testing.TB, how string, p protocol.Parser, line func(*Exchange) string, want []string, errors []protocol.ParseError, secrets ...string) {
+	t.Helper()
+	got := r.Lines(line)
+	if got != strings.Join(want, "\n") {
+		t.Errorf("%s:\n%s\nwant:\n%s", how, got, strings.Join(want, "\n"))
+	}
+	for _, secret := range secrets {
+		if strings.Contains(got, secret) {
+			t.Errorf("%s: secrets in\n%s", how, got)
+		}
+	}
+	var counted [protocol.ParseErrors]int
+	for _, e := range errors {
+		counted[e]++
+	}
+	if r.Errors != counted {
+		t.Errorf("%s: errors %v, want %v", how, r.Errors, counted)
+	}
+	r.Ended(t, p, secrets...)
 }
 
 // Ended checks what is left at the end of a conversation, and that nothing secret is in the exchanges.

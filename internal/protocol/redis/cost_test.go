@@ -5,15 +5,8 @@ import (
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
-
-type nowhere struct{ protocol.Sink }
-
-func (nowhere) Begin(*protocol.Request) protocol.ID { return 0 }
-func (nowhere) End(protocol.ID, *protocol.Exchange) {}
-func (nowhere) Single(*protocol.Exchange)           {}
-func (nowhere) Error(protocol.ParseError)           {}
-func (nowhere) Forget(protocol.ID)                  {}
 
 // costs are turns of a conversation, each with the number of its commands.
 var costs = map[string]struct {
@@ -27,22 +20,7 @@ var costs = map[string]struct {
 }
 
 func turn(request, reply string, piece int) func() {
-	keys, _ := protocol.NewKeys(keys)
-	parser := Protocol().Start(&protocol.Settings{Keys: keys, Limits: limits})(&protocol.Session{Sink: nowhere{}})
-	var c protocol.Chunk
-	send := func(d protocol.Direction, b []byte) {
-		for len(b) > 0 {
-			n := min(piece, len(b))
-			c = protocol.Chunk{Direction: d, Bytes: b[:n], Stamp: protocol.Stamp{Time: c.Time + 1, Began: c.Time + 1}}
-			parser.Data(&c)
-			b = b[n:]
-		}
-	}
-	a, b := []byte(request), []byte(reply)
-	return func() {
-		send(protocol.FromClient, a)
-		send(protocol.FromServer, b)
-	}
+	return protocoltest.Turn(Protocol(), limits, protocol.Client, nil, request, reply, piece)
 }
 
 func TestExchangesNeedNoAllocation(t *testing.T) {

@@ -8,10 +8,6 @@ import (
 	"github.com/socketflow/socketflow/internal/protocol/protocoltest"
 )
 
-func missing(server bool, n uint64, why protocol.Loss) step {
-	return step{server: server, missing: n, why: why}
-}
-
 const second = 1_000_000_000
 
 // Gaps are between calls, so these are not played in pieces.
@@ -29,28 +25,28 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 		want     []string
 		unpaired int
 	}{
-		"within a value that is sent":       {false, []step{c(set + "abc"), missing(false, 999, protocol.Skipped), c(get), s(ok + null)}, []string{"SET k ?", "GET k"}, 0},
-		"at the end of a command":           {false, []step{c(set), missing(false, 1002, protocol.Lost), s(ok), c(get), s(null)}, []string{"SET k ?", "GET k"}, 0},
-		"within a value that is received":   {false, []step{c(get + get), s("$1000\r\nab"), missing(true, 1000, protocol.Truncated), s(null)}, []string{"GET k", "GET k"}, 0},
-		"within a key":                      {false, []step{c("*2\r\n$3\r\nGET\r\n$9\r\nab"), missing(false, 9, protocol.Truncated), s(null)}, []string{"GET ? capture=1"}, 0},
-		"within the name":                   {false, []step{c("*2\r\n$3\r\nG"), missing(false, 4, protocol.Truncated), c("$1\r\nk\r\n"), s(null)}, []string{"_OTHER|? ? capture=1"}, 0},
-		"beyond a command":                  {false, []step{c("*2\r\n$3\r\nGET\r\n$9\r\nab"), missing(false, 99, protocol.Lost), s(null), c(get), s(null)}, []string{"GET ? capture=2 db=unknown", "GET k capture=2 db=unknown"}, 0},
-		"of a reply":                        {false, []step{c(get), missing(true, 9, protocol.Lost), c(get), s(null)}, []string{"GET k capture=2 unanswered", "GET k capture=2"}, 0},
-		"of a reply's beginning":            {false, []step{c(get), missing(true, 9, protocol.Truncated), s("rest\r\n"), c(get), s(null)}, []string{"GET k capture=1 unanswered", "GET k"}, 0},
-		"of SELECT's reply":                 {false, []step{c(cmd("SELECT", "1")), missing(true, 5, protocol.Lost), c(get), s(null)}, []string{"SELECT 1 capture=2 db=unknown unanswered", "GET k capture=2 db=unknown"}, 0},
-		"of commands":                       {false, []step{missing(false, 30, protocol.Lost), s(null), c(get), s(null)}, []string{"GET k capture=2 db=unknown"}, 1},
-		"of commands whose replies come":    {false, []step{c(get), missing(false, 30, protocol.Lost), s(null), s(null), c(get), s(null)}, []string{"GET k db=unknown", "GET k capture=2 db=unknown"}, 1},
-		"a pipeline goes astray":            {false, []step{c(get + get), missing(true, 9, protocol.Lost), c(get), s(null), c(get), s(null)}, []string{"GET k capture=2 unanswered", "GET k capture=2 unanswered"}, 2 + 2},
-		"a silence ends that":               {false, []step{c(get + get), missing(true, 9, protocol.Lost), {bytes: get, silence: second}, s(null)}, []string{"GET k capture=2 unanswered", "GET k capture=2 unanswered", "GET k"}, 0},
-		"a pipeline's last certain replies": {false, []step{c(get + get), missing(false, 9, protocol.Lost), s(null + null + null), c(get), s(null)}, []string{"GET k db=unknown", "GET k db=unknown"}, 1 + 2},
+		"within a value that is sent":       {false, []step{c(set + "abc"), protocoltest.Missing(protocol.FromClient, 999, protocol.Skipped), c(get), s(ok + null)}, []string{"SET k ?", "GET k"}, 0},
+		"at the end of a command":           {false, []step{c(set), protocoltest.Missing(protocol.FromClient, 1002, protocol.Lost), s(ok), c(get), s(null)}, []string{"SET k ?", "GET k"}, 0},
+		"within a value that is received":   {false, []step{c(get + get), s("$1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1000, protocol.Truncated), s(null)}, []string{"GET k", "GET k"}, 0},
+		"within a key":                      {false, []step{c("*2\r\n$3\r\nGET\r\n$9\r\nab"), protocoltest.Missing(protocol.FromClient, 9, protocol.Truncated), s(null)}, []string{"GET ? capture=1"}, 0},
+		"within the name":                   {false, []step{c("*2\r\n$3\r\nG"), protocoltest.Missing(protocol.FromClient, 4, protocol.Truncated), c("$1\r\nk\r\n"), s(null)}, []string{"_OTHER|? ? capture=1"}, 0},
+		"beyond a command":                  {false, []step{c("*2\r\n$3\r\nGET\r\n$9\r\nab"), protocoltest.Missing(protocol.FromClient, 99, protocol.Lost), s(null), c(get), s(null)}, []string{"GET ? capture=2 db=unknown", "GET k capture=2 db=unknown"}, 0},
+		"of a reply":                        {false, []step{c(get), protocoltest.Missing(protocol.FromServer, 9, protocol.Lost), c(get), s(null)}, []string{"GET k capture=2 unanswered", "GET k capture=2"}, 0},
+		"of a reply's beginning":            {false, []step{c(get), protocoltest.Missing(protocol.FromServer, 9, protocol.Truncated), s("rest\r\n"), c(get), s(null)}, []string{"GET k capture=1 unanswered", "GET k"}, 0},
+		"of SELECT's reply":                 {false, []step{c(cmd("SELECT", "1")), protocoltest.Missing(protocol.FromServer, 5, protocol.Lost), c(get), s(null)}, []string{"SELECT 1 capture=2 db=unknown unanswered", "GET k capture=2 db=unknown"}, 0},
+		"of commands":                       {false, []step{protocoltest.Missing(protocol.FromClient, 30, protocol.Lost), s(null), c(get), s(null)}, []string{"GET k capture=2 db=unknown"}, 1},
+		"of commands whose replies come":    {false, []step{c(get), protocoltest.Missing(protocol.FromClient, 30, protocol.Lost), s(null), s(null), c(get), s(null)}, []string{"GET k db=unknown", "GET k capture=2 db=unknown"}, 1},
+		"a pipeline goes astray":            {false, []step{c(get + get), protocoltest.Missing(protocol.FromServer, 9, protocol.Lost), c(get), s(null), c(get), s(null)}, []string{"GET k capture=2 unanswered", "GET k capture=2 unanswered"}, 2 + 2},
+		"a silence ends that":               {false, []step{c(get + get), protocoltest.Missing(protocol.FromServer, 9, protocol.Lost), {Bytes: get, Silence: second}, s(null)}, []string{"GET k capture=2 unanswered", "GET k capture=2 unanswered", "GET k"}, 0},
+		"a pipeline's last certain replies": {false, []step{c(get + get), protocoltest.Missing(protocol.FromClient, 9, protocol.Lost), s(null + null + null), c(get), s(null)}, []string{"GET k db=unknown", "GET k db=unknown"}, 1 + 2},
 		"joined":                            {true, append([]step{s("alue\r\n"), c("lue\r\n"), s(ok)}, pairs...), strings.Split(strings.Repeat("GET k capture=3 db=unknown,", 5)+"GET k capture=3 db=unknown", ","), 0},
 		"joined, database later":            {true, []step{c(cmd("SELECT", "2")), s(ok), c(get), s(null)}, []string{"SELECT 2 capture=3 db=unknown", "GET k capture=3 db=2"}, 0},
-		"joined, certain after a silence":   {true, []step{c(cmd("SELECT", "2")), s(ok), {bytes: get, silence: second}, s(null), c(get), s(null)}, []string{"SELECT 2 capture=3 db=unknown", "GET k db=unknown", "GET k db=unknown"}, 0},
-		"joined, a silence before a reply":  {true, []step{c(get), {server: true, bytes: null, silence: second}, c(get), s(null)}, []string{"GET k capture=3 db=unknown", "GET k capture=3 db=unknown"}, 0},
+		"joined, certain after a silence":   {true, []step{c(cmd("SELECT", "2")), s(ok), {Bytes: get, Silence: second}, s(null), c(get), s(null)}, []string{"SELECT 2 capture=3 db=unknown", "GET k db=unknown", "GET k db=unknown"}, 0},
+		"joined, a silence before a reply":  {true, []step{c(get), {Direction: protocol.FromServer, Bytes: null, Silence: second}, c(get), s(null)}, []string{"GET k capture=3 db=unknown", "GET k capture=3 db=unknown"}, 0},
 		"joined, a subscriber":              {true, []step{s("xyz\r\n"), s(cmd("message", "a", "secret")), s(">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n")}, []string{"message a ? pushed", "message a ? pushed"}, 0},
 		"joined, a replica":                 {true, []step{s(cmd("SET", "k", "v")), c(cmd("REPLCONF", "ACK", "1")), s(cmd("PING"))}, nil, 0},
-		"joined, pipelining":                {true, []step{c(get + get), s(null + null), {bytes: get, silence: second}, s(null)}, []string{"GET k capture=2 db=unknown unanswered", "GET k db=unknown"}, 1},
-		"of a message":                      {false, []step{c(cmd("SUBSCRIBE", "a")), s(confirm("subscribe", "a", 1)), s("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nx"), missing(true, 50, protocol.Lost), s(cmd("message", "a", "y"))}, []string{"SUBSCRIBE a", "message a ? pushed", "message a ? pushed"}, 0},
+		"joined, pipelining":                {true, []step{c(get + get), s(null + null), {Bytes: get, Silence: second}, s(null)}, []string{"GET k capture=2 db=unknown unanswered", "GET k db=unknown"}, 1},
+		"of a message":                      {false, []step{c(cmd("SUBSCRIBE", "a")), s(confirm("subscribe", "a", 1)), s("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$5\r\nx"), protocoltest.Missing(protocol.FromServer, 50, protocol.Lost), s(cmd("message", "a", "y"))}, []string{"SUBSCRIBE a", "message a ? pushed", "message a ? pushed"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, r := play(x.steps, protocol.Session{Joined: x.joined}, 0)
@@ -184,11 +180,7 @@ func TestAnotherProtocolIsRejected(t *testing.T) {
 	} {
 		_, r := play(steps, protocol.Session{}, 0)
 		last := steps[1]
-		d := protocol.FromClient
-		if last.server {
-			d = protocol.FromServer
-		}
-		if !r.Rejected || string(r.Returned[d]) != last.bytes || len(r.Exchanges) > 0 || len(r.Open) > 0 || r.Errors[protocol.Malformed] != 1 {
+		if !r.Rejected || string(r.Returned[last.Direction]) != last.Bytes || len(r.Exchanges) > 0 || len(r.Open) > 0 || r.Errors[protocol.Malformed] != 1 {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -207,8 +199,8 @@ func TestRepliesThatCannotBeRead(t *testing.T) {
 		"and again":                      {[]step{c(get), s(http), c(get), s(http)}, []string{failed, failed}},
 		"within one":                     {[]step{c(get), s("*2\r\n:1\r\nhello\r\n")}, []string{"GET k error=malformed_response"}},
 		"and then one that can":          {[]step{c(get), s("hello\r\n"), c(get), s(null)}, []string{failed, "GET k"}},
-		"but something was lost there":   {[]step{c(get), missing(true, 9, protocol.Lost), s("hello\r\n")}, []string{"GET k capture=2 unanswered"}},
-		"but something was lost earlier": {[]step{c(get), missing(true, 9, protocol.Lost), c(get), s("hello\r\n")}, []string{"GET k capture=2 unanswered", "GET k capture=2 unanswered"}},
+		"but something was lost there":   {[]step{c(get), protocoltest.Missing(protocol.FromServer, 9, protocol.Lost), s("hello\r\n")}, []string{"GET k capture=2 unanswered"}},
+		"but something was lost earlier": {[]step{c(get), protocoltest.Missing(protocol.FromServer, 9, protocol.Lost), c(get), s("hello\r\n")}, []string{"GET k capture=2 unanswered", "GET k capture=2 unanswered"}},
 		"of a message": {
 			[]step{c(cmd("SUBSCRIBE", "a")), s(confirm("subscribe", "a", 1)), s("*3\r\n$7\r\nmessage\r\n$1\r\na\r\nhello\r\n")},
 			[]string{"SUBSCRIBE a", "message a error=malformed_response pushed"},

@@ -1,9 +1,9 @@
 // Command postgres uses a database as programs with a pool of connections do: with statements that pgx prepares or only describes, simple
 // queries, batches, COPY, errors, notifications, and a statement that is cancelled.
 //
-//	postgres 'host=127.0.0.1 port=5432 user=postgres' literal [older]
+//	postgres 'host=127.0.0.1 port=5432 user=postgres' literal [older | flood]
 //
-// With the last argument it only prepares a statement, says so, and goes on when its input ends.
+// With older it only prepares a statement, says so, and goes on when its input ends. With flood it executes many for each line of its input.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 	defer cancel()
 	literal := os.Args[2]
 	if len(os.Args) > 3 {
-		older(ctx)
+		map[string]func(context.Context){"older": older, "flood": flood}[os.Args[3]](ctx)
 		return
 	}
 	for _, mode := range []pgx.QueryExecMode{
