@@ -71,6 +71,13 @@ func (s *endsSink) has(requests int) bool {
 	return len(s.spans[ptrace.SpanKindClient]) >= requests && len(s.spans[ptrace.SpanKindServer]) >= requests
 }
 
+// count is how many requests have come at the ends of one kind.
+func (s *endsSink) count(kind ptrace.SpanKind) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.spans[kind])
+}
+
 // joined counts the requests whose two spans are in one trace, those of which the server's is the child of the client's, and those whose server's
 // span has any other parent.
 func (s *endsSink) joined() (traces, children, wrong int) {
@@ -95,15 +102,28 @@ func (s *endsSink) joined() (traces, children, wrong int) {
 // request has requests with these numbers made and served over a connection, all of them before the first response.
 func (p pair) request(t *testing.T, from, count int) {
 	t.Helper()
+	p.send(t, from, count)
+	p.answer(t, count)
+}
+
+// send has requests with these numbers made.
+func (p pair) send(t *testing.T, from, count int) {
+	t.Helper()
 	for i := range count {
 		_, err := fmt.Fprintf(p.client, "GET /%d HTTP/1.1\r\nHost: host.test\r\n\r\n", from+i)
 		require.NoError(t, err)
 	}
-	p.answer(t, count)
 }
 
-// answer has so many requests served that have been sent.
+// answer has so many requests served that have been sent, and their answers read.
 func (p pair) answer(t *testing.T, count int) {
+	t.Helper()
+	p.serve(t, count)
+	p.readAnswers(t, count)
+}
+
+// serve has so many requests served that have been sent.
+func (p pair) serve(t *testing.T, count int) {
 	t.Helper()
 	requests := bufio.NewReader(p.server)
 	for range count {
@@ -114,6 +134,11 @@ func (p pair) answer(t *testing.T, count int) {
 		_, err := io.WriteString(p.server, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 		require.NoError(t, err)
 	}
+}
+
+// readAnswers reads so many answers.
+func (p pair) readAnswers(t *testing.T, count int) {
+	t.Helper()
 	reader := bufio.NewReader(p.client)
 	for range count {
 		response, err := http.ReadResponse(reader, nil)
@@ -199,6 +224,21 @@ func TestBothEndsOfTCPConnectionsAreJoinedInTheSyscallMode(t *testing.T) {
 	traces, children, wrong := sink.joined()
 	assert.Equal(t, next-roots, traces)
 	assert.Equal(t, next-roots, children)
+	assert.Zero(t, wrong, "servers' spans with another parent")
+
+	// A client may read the answers after the server's spans have been emitted.
+	sink.forget()
+	late := connect()
+	late.send(t, 1000+next, batchOfRequests)
+	late.serve(t, batchOfRequests)
+	awaitTrue(t, "the server's spans", func() bool { return sink.count(ptrace.SpanKindServer) == batchOfRequests })
+	require.Zero(t, sink.count(ptrace.SpanKindClient), "the client has read nothing")
+	late.readAnswers(t, batchOfRequests)
+	next += batchOfRequests
+	awaitTrue(t, "the client's spans", func() bool { return sink.has(batchOfRequests) })
+	traces, children, wrong = sink.joined()
+	assert.Equal(t, batchOfRequests, traces)
+	assert.Equal(t, batchOfRequests, children)
 	assert.Zero(t, wrong, "servers' spans with another parent")
 
 	sink.forget()

@@ -95,6 +95,7 @@ const (
 	AddressSourceContainer                        // the address of the container or network namespace; the port is not known
 	AddressSourceProc                             // /proc/<pid>/net, by the socket's inode
 	AddressSourceUnknown                          // at least one of them is not known
+	AddressSourceTLSRecord                        // of plaintext: a TLS record that the library wrote was found in what the socket sent
 	AddressSources
 )
 

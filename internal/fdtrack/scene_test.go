@@ -199,7 +199,7 @@ func (s *scene) next(e *event.Event) {
 }
 
 var sourceNames = [event.AddressSources]string{
-	"sock", "accept", "connect", "getsockname", "getpeername", "container", "proc", "unknown",
+	"sock", "accept", "connect", "getsockname", "getpeername", "container", "proc", "unknown", "tls_record",
 }
 
 func addressText(a netip.AddrPort) string {

@@ -283,6 +283,7 @@ var (
 		event.AddressSourceContainer:   "container",
 		event.AddressSourceProc:        "proc",
 		event.AddressSourceUnknown:     "unknown",
+		event.AddressSourceTLSRecord:   "tls_record",
 	}
 	captureNames = [...]string{
 		socket.CaptureComplete:        "complete",

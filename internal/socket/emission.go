@@ -98,6 +98,9 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
 	}
 	t.out.TLS = l.tls()
+	if l.encrypted() && t.out.AddressSource != event.AddressSourceUnknown { // whose addresses they are is known by that
+		t.out.AddressSource = event.AddressSourceTLSRecord
+	}
 	t.out.Exchange = l.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)

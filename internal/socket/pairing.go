@@ -98,6 +98,9 @@ func (l *layer) Begin(id protocol.ID, r *protocol.Request) {
 		c.learnRole()
 		t.pair(c)
 		b := l.beginning(id, r.Initiator, &r.Start, l.conv.Role())
+		if !b.IDs.Joined {
+			l.meetAsking(b, l.conv.Role())
+		}
 		b.Interleaved = r.Interleaved
 		if forwards(c.owner) {
 			b.Content = r.Content

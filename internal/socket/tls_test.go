@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -94,6 +95,37 @@ func TestExchangesHaveTheTLSThatTheyAreIn(t *testing.T) {
 	for name, secured := range want {
 		if is, ok := got[name]; !ok || is != secured {
 			t.Errorf("%q is in the TLS of %q (%v), want %q", name, is, ok, secured)
+		}
+	}
+}
+
+// Whose addresses they are is known by a record. An address that is not known is not known within TLS either.
+func TestExchangesWithinTLSHaveTheirAddressesByARecord(t *testing.T) {
+	for name, test := range map[string]struct {
+		of     event.AddressSource // the socket's
+		within bool
+		want   event.AddressSource
+	}{
+		"plain":                      {event.AddressSourceSock, false, event.AddressSourceSock},
+		"within TLS":                 {event.AddressSourceSock, true, event.AddressSourceTLSRecord},
+		"plain, syscall mode":        {event.AddressSourceProc, false, event.AddressSourceProc},
+		"within TLS, syscall mode":   {event.AddressSourceProc, true, event.AddressSourceTLSRecord},
+		"within TLS, one is missing": {event.AddressSourceUnknown, true, event.AddressSourceUnknown},
+	} {
+		h := newHeard(t)
+		var got []event.AddressSource
+		h.table.sink = exchangeSink{exchanged: func(c *Connection, _ *protocol.Exchange) { got = append(got, c.AddressSource) }}
+		open := clientOpen(1, 10)
+		open.Flow.AddressSource = test.of
+		h.table.Handle(open)
+		for _, e := range []*event.Event{sent(0, "ask>a"), received(0, ">ans")} {
+			if test.within {
+				encrypted(e)
+			}
+			h.table.Handle(e)
+		}
+		if !slices.Equal(got, []event.AddressSource{test.want}) {
+			t.Errorf("%s: sources %v, want %v", name, got, test.want)
 		}
 	}
 }

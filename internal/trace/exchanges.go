@@ -213,6 +213,7 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 		n = p.find(b.ExchangeKey)
 	}
 	if !n.fixed {
+		e.unnoteAsking(&n.IDs, &b.IDs)
 		n.IDs = b.IDs
 	}
 	e.end(p, n, a)
@@ -227,6 +228,12 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	}
 	e.noteAsking(&ids, b.ExchangeKey)
 	return ids
+}
+
+// IDs are those of an exchange that has begun.
+func (e *Exchanges) IDs(k ExchangeKey) (ids Exchange, known bool) {
+	n, known := e.get(k)
+	return n.IDs, known
 }
 
 // Continue notes what a request carries.

@@ -25,6 +25,18 @@ func TestIDsThatOthersKnowStay(t *testing.T) {
 	e.Begin(&other)
 	other.IDs = Pair(8).Of(0, event.RoleClient, false)
 	assert.Equal(t, other.IDs, e.End(&other, Context{}, &Answer{At: 30}), "nobody has them")
+
+	asks := call(called, 2, 40, event.Cause{})
+	asks.IDs = Pair(9).Of(0, event.RoleClient, true)
+	e.Begin(&asks)
+	before, known := e.IDs(asks.ExchangeKey)
+	assert.True(t, known)
+	asks.IDs = Pair(10).Of(0, event.RoleClient, true)
+	e.End(&asks, Context{}, &Answer{At: 50})
+	_, found := e.otherEnd(&node{Beginning: Beginning{IDs: Exchange{Joined: true, Other: before.Own}}})
+	assert.False(t, found, "the other end does not find it by those that it has not any more")
+	_, found = e.otherEnd(&node{Beginning: Beginning{IDs: Exchange{Joined: true, Other: asks.IDs.Own}}})
+	assert.True(t, found)
 }
 
 func TestForgottenExchangeIsNoParent(t *testing.T) {

@@ -29,8 +29,11 @@ const (
 
 type meetingsPart struct {
 	mu      sync.Mutex
-	buckets [bucketsEach][bucketSize]waiting
+	buckets [bucketsEach]places
 }
+
+// places are those of ends with keys that are alike.
+type places [bucketSize]waiting
 
 // waiting is an end that has not met the other one.
 type waiting struct {
@@ -42,7 +45,7 @@ type waiting struct {
 type Sighting struct {
 	Key          Key
 	Asks         bool   // this end has begun it
-	Start, End   uint64 // CLOCK_MONOTONIC, ns; of what its peer does in between
+	Start, End   uint64 // CLOCK_MONOTONIC, ns; of what its peer does in between. End 0: the exchange goes on
 	Asker, Asked uint64 // addresses as this end has them, see AddressOf
 }
 
@@ -69,34 +72,73 @@ func AddressOf(a netip.Addr) uint64 {
 // NewMeetings returns meetings whose ids are derived from a random seed.
 func NewMeetings(seed uint64) *Meetings { return &Meetings{seed: splitmix.Mix(seed)} }
 
-// Meet returns the pair by which both ends know an exchange. Each end calls it once.
+// Meet returns the pair by which both ends know an exchange. Each end calls it once: the end that asks may do so as soon as it has asked, if it calls
+// End then.
 func (m *Meetings) Meet(s *Sighting) Pair {
-	part := &m.parts[s.Key%parts]
-	bucket := &part.buckets[s.Key/parts%bucketsEach]
+	part, bucket := m.placesOf(s)
 	part.mu.Lock()
 	defer part.mu.Unlock()
-	var other *waiting
-	place, candidates := &bucket[0], 0
+	other, candidates := bucket.otherEnd(s)
+	if candidates == 1 {
+		return m.join(other)
+	}
+	number := m.last.Add(1)
+	if candidates == 0 {
+		*bucket.oldest() = waiting{*s, number}
+	}
+	return m.pairOf(number)
+}
+
+// End notes when the exchange of an end that has called Meet before is over. It returns the pair of the other end if this one had to give way before they
+// could meet; 0: what Meet has returned is valid.
+func (m *Meetings) End(s *Sighting) Pair {
+	part, bucket := m.placesOf(s)
+	part.mu.Lock()
+	defer part.mu.Unlock()
 	for i := range bucket {
-		w := &bucket[i]
-		if w.number < place.number {
-			place = w
+		if w := &bucket[i]; w.number != 0 && w.Key == s.Key && w.Asks == s.Asks && w.Start == s.Start {
+			w.Sighting.End = s.End
+			return 0
 		}
-		if w.number != 0 && w.isOtherEndOf(s) {
+	}
+	if other, candidates := bucket.otherEnd(s); candidates == 1 {
+		return m.join(other)
+	}
+	return 0
+}
+
+func (m *Meetings) placesOf(s *Sighting) (*meetingsPart, *places) {
+	part := &m.parts[s.Key%parts]
+	return part, &part.buckets[s.Key/parts%bucketsEach]
+}
+
+// otherEnd is an end that may be the other one, and how many there are.
+func (p *places) otherEnd(s *Sighting) (other *waiting, candidates int) {
+	for i := range p {
+		if w := &p[i]; w.number != 0 && w.isOtherEndOf(s) {
 			other = w
 			candidates++
 		}
 	}
-	if candidates == 1 {
-		pair := m.pairOf(other.number)
-		*other = waiting{}
-		return pair
+	return other, candidates
+}
+
+// oldest is the place that is free or whose end has waited for longest.
+func (p *places) oldest() *waiting {
+	place := &p[0]
+	for i := range p {
+		if p[i].number < place.number {
+			place = &p[i]
+		}
 	}
-	number := m.last.Add(1)
-	if candidates == 0 {
-		*place = waiting{*s, number}
-	}
-	return m.pairOf(number)
+	return place
+}
+
+// join frees the place of an end that has met the other one.
+func (m *Meetings) join(other *waiting) Pair {
+	pair := m.pairOf(other.number)
+	*other = waiting{}
+	return pair
 }
 
 func (m *Meetings) pairOf(number uint64) Pair {
@@ -109,7 +151,7 @@ func (s *Sighting) isOtherEndOf(o *Sighting) bool {
 		asker, asked = o, s
 	}
 	return s.Key == o.Key && s.Asks != o.Asks && areSame(s.Asker, o.Asker) && areSame(s.Asked, o.Asked) &&
-		asked.Start+meetingTolerance >= asker.Start && asked.Start <= asker.End+meetingTolerance
+		asked.Start+meetingTolerance >= asker.Start && (asker.End == 0 || asked.Start <= asker.End+meetingTolerance)
 }
 
 // areSame reports whether two addresses may be the same.

@@ -54,6 +54,45 @@ func TestEndWithTwoCandidatesMeetsNeither(t *testing.T) {
 	assert.NotContains(t, []Pair{first, second}, asked)
 }
 
+// asking is the end that asks as soon as it has asked.
+func asking() *Sighting {
+	s := theAsker
+	s.End = 0
+	return &s
+}
+
+func TestEndThatAsksMeetsBeforeItHasAnAnswer(t *testing.T) {
+	later := theAsked
+	later.Start, later.End = 1200*millisecond, 1300*millisecond
+
+	m := NewMeetings(7)
+	assert.Equal(t, m.Meet(asking()), m.Meet(&later), "it goes on for as long as nothing else is known")
+	assert.Zero(t, m.End(&theAsker), "what both know stays")
+
+	m = NewMeetings(7)
+	first := m.Meet(asking())
+	assert.Zero(t, m.End(&theAsker))
+	assert.NotEqual(t, first, m.Meet(&later), "it was over by then")
+
+	m = NewMeetings(7)
+	asked := m.Meet(&theAsked)
+	assert.Equal(t, asked, m.Meet(asking()), "its shard was behind")
+}
+
+func TestEndThatHadToMakeRoomMeetsWhenItIsOver(t *testing.T) {
+	m := NewMeetings(7)
+	first := m.Meet(asking())
+	for i := range Key(bucketSize) {
+		other := asking()
+		other.Key += (1 + i) * parts * bucketsEach
+		m.Meet(other)
+	}
+	asked := m.Meet(&theAsked)
+	assert.NotEqual(t, first, asked)
+	assert.Equal(t, asked, m.End(&theAsker))
+	assert.Zero(t, m.End(&theAsker), "they meet once")
+}
+
 func TestEndsThatWaitedLongestMakeRoom(t *testing.T) {
 	m := NewMeetings(7)
 	var first, last Pair

@@ -195,6 +195,17 @@ func (e *Exchanges) noteAsking(ids *Exchange, k ExchangeKey) {
 	p.mu.Unlock()
 }
 
+// unnoteAsking takes that back, where an exchange gets other ids.
+func (e *Exchanges) unnoteAsking(before, now *Exchange) {
+	if !before.Joined || !before.Asks || before.Own == now.Own {
+		return
+	}
+	p := e.askingPart(before.Own)
+	p.mu.Lock()
+	delete(p.byIDs, before.Own)
+	p.mu.Unlock()
+}
+
 // forget takes back that the other end can find an exchange.
 func (e *Exchanges) forget(p *exchangesPart, n *node) {
 	e.count.Add(-1)

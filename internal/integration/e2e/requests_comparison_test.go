@@ -218,12 +218,12 @@ type comparisons []comparison
 
 func (all comparisons) String() string {
 	var b strings.Builder
-	row := func(cells ...any) { fmt.Fprintf(&b, "%-24v%10v%10v%10v%10v%10v%10v%10v\n", cells...) }
+	row := func(cells ...any) { fmt.Fprintf(&b, "%-24v%10v%10v%10v%10v%10v%10v%10v%10v%10v\n", cells...) }
 	b.WriteString("\n")
-	row("workload", "requests", "CLIENT", "SERVER", "missing", "invented", "twice", "wrong")
-	var sum [7]int
+	row("workload", "requests", "CLIENT", "SERVER", "missing", "invented", "twice", "wrong", "ends", "joined")
+	var sum [9]int
 	for _, v := range all {
-		numbers := [7]int{v.requests, v.client, v.server, len(v.missing), len(v.invented), len(v.twice), len(v.wrong)}
+		numbers := [9]int{v.requests, v.client, v.server, len(v.missing), len(v.invented), len(v.twice), len(v.wrong), v.both, v.joined}
 		cells := []any{v.workload}
 		for i, n := range numbers {
 			sum[i] += n
