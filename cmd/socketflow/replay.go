@@ -42,13 +42,19 @@ func replay(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if *asJSON {
 		return finish(stderr)(replayTo(ctx, file, &jsonPrinter{to: stdout}, &jsonPrinter{to: stdout}))
 	}
-	cfg := console.NewFactory().CreateDefaultConfig().(*console.Config)
-	cfg.Hint, cfg.MetricsInterval, cfg.MaxLinesPerSecond, cfg.MaxWaiting = false, 0, linesPerSecond, waiting
-	cfg.Connections = console.Connections(*connections)
+	cfg := consoleOf(console.Connections(*connections))
 	if err := cfg.Validate(); err != nil {
 		return complain(stderr, "-%v", err)
 	}
 	return finish(stderr)(replayToConsole(ctx, file, cfg))
+}
+
+// consoleOf is a console that prints all of a recording.
+func consoleOf(connections console.Connections) *console.Config {
+	cfg := console.NewFactory().CreateDefaultConfig().(*console.Config)
+	cfg.Hint, cfg.MetricsInterval, cfg.MaxLinesPerSecond, cfg.MaxWaiting = false, 0, linesPerSecond, waiting
+	cfg.Connections = connections
+	return cfg
 }
 
 // The console's largest: all lines of a recording come within a moment, and wait to be put in order.

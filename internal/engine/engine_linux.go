@@ -49,7 +49,7 @@ type Engine struct {
 	seeds     []trace.Seed    // by shard
 	host      process.Host
 	now       func() time.Time
-	ends      *trace.Ends     // those that are observed, here or elsewhere
+	ends      *trace.Ends // those that are observed, here or elsewhere
 	meetings  *trace.Meetings
 	exchanges *trace.Exchanges
 	libraries *libraries.Watcher // nil: TLS is not looked into

@@ -41,7 +41,7 @@ type Start struct {
 	HostID        uint64
 	Rules         []selection.Rule // what was observed; none by name if names are replaced
 	HostName      string
-	HostMachine   string // machine-id(5)
+	HostMachine   string       // machine-id(5)
 	Shared        trace.Seed   // what pairs of sockets, and ends that meet, are derived from
 	Seeds         []trace.Seed // what ids are derived from, by shard
 }

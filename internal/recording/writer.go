@@ -88,7 +88,9 @@ func (w *Writer) Start(s Start) error {
 // errRuleByName: in a replay, such a rule would meet the names' replacements.
 var errRuleByName = errors.New("a recording of what a name selects needs the names: keep them, or select by ports")
 
-func byName(r selection.Rule) bool { return r.Executable != "" || r.ContainerID != "" || r.CgroupPath != "" }
+func byName(r selection.Rule) bool {
+	return r.Executable != "" || r.ContainerID != "" || r.CgroupPath != ""
+}
 
 // Lock has the caller alone write, until Unlock. Write is called between them.
 func (w *Writer) Lock() { w.mu.Lock() }
