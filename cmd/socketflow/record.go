@@ -100,8 +100,8 @@ func configuration(mode, ports string) (*receiver.Config, error) {
 	return cfg, cfg.Validate()
 }
 
-// logger prints warnings: what this host does not let be seen.
+// logger prints what the receiver logs: when it begins to see, and what this host does not let be seen.
 func logger(to io.Writer) *zap.Logger {
 	encoding := zapcore.EncoderConfig{MessageKey: "message", LevelKey: "level", EncodeLevel: zapcore.LowercaseLevelEncoder, EncodeDuration: zapcore.StringDurationEncoder}
-	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), zapcore.AddSync(to), zapcore.WarnLevel))
+	return zap.New(zapcore.NewCore(zapcore.NewConsoleEncoder(encoding), zapcore.AddSync(to), zapcore.InfoLevel))
 }
