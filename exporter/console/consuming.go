@@ -158,6 +158,6 @@ func (c *console) record(service string, r plog.LogRecord, now int64) {
 func (c *console) consumeMetrics(_ context.Context, md pmetric.Metrics) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.metrics.add(md)
+	c.metrics.add(md, c.now())
 	return nil
 }
