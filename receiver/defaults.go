@@ -62,7 +62,7 @@ func createDefaultConfig() component.Config {
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
 		ExcludeOTLP:       true,
-		AddressAttributes: AddressAttributesStable,
+		AddressAttributes: defaultAddressAttributes(),
 		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:   ConnectionSpansAuto,
 		TLS:               TLSConfig{OpenSSL: true, Go: true, GnuTLS: true},

@@ -52,13 +52,16 @@ func (s *shard) recordEvent(e *event.Event) {
 
 func nothing() {}
 
-// recorded locks the recording. What it returns writes the item, and unlocks it.
+// recorded locks the recording. What it returns writes the item, and unlocks it. Where nothing is recorded, nothing is allocated.
 func (s *shard) recorded(i recording.Item) func() {
-	to := s.engine.opts.Recording
-	if to == nil {
-		return nothing
+	if to := s.engine.opts.Recording; to != nil {
+		return lockFor(to, s.number, i)
 	}
-	i.Shard = s.number
+	return nothing
+}
+
+func lockFor(to *recording.Writer, shard int, i recording.Item) func() {
+	i.Shard = shard
 	to.Lock()
 	return func() {
 		to.Write(i)
