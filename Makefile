@@ -107,7 +107,7 @@ check: ## what this host and these privileges allow, hook by hook
 	$(SUDO) $$(command -v go) run ./cmd/socketflow-check
 
 .PHONY: release
-release: ## socketflow-check as static programs for linux/amd64 and arm64, with checksums: _build/release
+release: ## socketflow-check and socketflow as static programs for linux/amd64 and arm64, with checksums: _build/release
 	.ci/release
 
 .PHONY: packages
@@ -165,6 +165,7 @@ cross: ## vet for the other systems, and build what ships for linux/arm64
 	done
 	cd $(INTEGRATION) && CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go vet ./...
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/socketflow-check
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -o /dev/null ./cmd/socketflow
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build ./receiver
 
 .PHONY: validate-examples

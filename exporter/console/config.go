@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -153,11 +154,24 @@ func (c *FilterConfig) validate(key string) error {
 		}
 	}
 	for _, value := range c.Status {
-		if scalar(value) == "" {
-			errs = append(errs, fmt.Errorf("%s::status: \"%v\" is no status: write 404, 4xx, NOT_FOUND or error", key, value))
+		if !isStatus(scalar(value)) {
+			errs = append(errs, fmt.Errorf("%s::status: \"%v\" is no status: write 404, 4xx, NOT_FOUND or error; a word that a line shows is written in capitals",
+				key, value))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// plainStatuses are the words in small letters that lines show, or that people write for codes that have but one word.
+var plainStatuses = []string{
+	"error", "ok", "refused", "reset", "timed out", "timeout", "host unreachable", "network unreachable",
+	"cancelled", "unknown", "aborted", "unimplemented", "internal", "unavailable", "unauthenticated", // gRPC
+	"noerror", "formerr", "servfail", "nxdomain", "notimp", // DNS
+}
+
+// isStatus reports whether a line can have a status. Those of protocols are open: any with a capital, a digit or a separator may be one.
+func isStatus(text string) bool {
+	return strings.ContainsAny(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.") || slices.Contains(plainStatuses, text)
 }
 
 // scalar is the text of a value that may be written as a number or as a text, and "" of anything else.

@@ -16,12 +16,12 @@ func TestConfigIsRead(t *testing.T) {
 	require.NoError(t, confmap.NewFromStringMap(map[string]any{
 		"color": "never", "window": "2s", "max_lines_per_second": 5,
 		"include": map[string]any{"service": []any{"nginx"}, "port": []any{"80", 443}, "slower_than": "1s"},
-		"exclude": map[string]any{"status": []any{"2xx", 404}},
+		"exclude": map[string]any{"status": []any{"2xx", 404, "NOT_FOUND", "nxdomain", "refused", "42P01"}},
 	}).Unmarshal(c))
 	require.NoError(t, c.Validate())
 	assert.Equal(t, []any{"80", 443}, c.Include.Port)
 	assert.Equal(t, time.Second, c.Include.SlowerThan)
-	assert.Equal(t, []any{"2xx", 404}, c.Exclude.Status)
+	assert.Len(t, c.Exclude.Status, 6)
 }
 
 func TestInvalidKeysAreNamed(t *testing.T) {
@@ -37,6 +37,7 @@ func TestInvalidKeysAreNamed(t *testing.T) {
 		`include::service: "[" is not a pattern`:                                func(c *Config) { c.Include.Service = []string{"["} },
 		`exclude::port: "http" is neither a port (1 to 65535) nor a range`:      func(c *Config) { c.Exclude.Port = []any{"http"} },
 		`exclude::status: " " is no status: write 404, 4xx, NOT_FOUND or error`: func(c *Config) { c.Exclude.Status = []any{" "} },
+		`include::status: "foo" is no status: write 404`:                        func(c *Config) { c.Include.Status = []any{"foo"} },
 		`include: more than 1000 values`:                                        func(c *Config) { c.Include.Status = make([]any, 1001) },
 	} {
 		c := newDefaultConfig()

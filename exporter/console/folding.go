@@ -80,6 +80,7 @@ func (w *waiting) link(l *line) {
 		}
 	}
 	if p := l.parent(); p.known() {
+		l.sibling = len(w.children[p])
 		w.children[p] = append(w.children[p], l)
 	}
 	if l.conversation != 0 && w.connections[l.conversation] == nil {
@@ -94,16 +95,27 @@ func (w *waiting) unlink(l *line) {
 		}
 	}
 	if p := l.parent(); p.known() {
-		rest := slices.DeleteFunc(w.children[p], func(c *line) bool { return c == l })
-		if len(rest) == 0 {
-			delete(w.children, p)
-		} else {
-			w.children[p] = rest
-		}
+		w.unlinkChild(p, l)
 	}
 	if w.connections[l.conversation] == l {
 		delete(w.connections, l.conversation)
 	}
+}
+
+// unlinkChild takes a line from the children of its parent. The last one takes its place: a parent may have thousands.
+func (w *waiting) unlinkChild(parent spanKey, l *line) {
+	children := w.children[parent]
+	if l.sibling >= len(children) || children[l.sibling] != l {
+		return // it is linked no more
+	}
+	last := children[len(children)-1]
+	children[l.sibling], last.sibling = last, l.sibling
+	children[len(children)-1] = nil
+	if children = children[:len(children)-1]; len(children) == 0 {
+		delete(w.children, parent)
+		return
+	}
+	w.children[parent] = children
 }
 
 // remove takes a line out.
@@ -199,7 +211,7 @@ func (w *waiting) childrenOf(l *line) []*line {
 			}
 		}
 	}
-	slices.SortStableFunc(found, func(a, b *line) int { return cmp.Compare(a.began(), b.began()) })
+	slices.SortStableFunc(found, func(a, b *line) int { return cmp.Or(cmp.Compare(a.began(), b.began()), cmp.Compare(a.at, b.at)) })
 	return found
 }
 

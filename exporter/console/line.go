@@ -64,6 +64,7 @@ type line struct {
 
 	due, last int64 // when it is to be printed, and the latest moment for that
 	index     int   // in the heap; -1 if it is not there
+	sibling   int   // among the children of its parent
 	waits     bool
 	depth     int // below its root
 

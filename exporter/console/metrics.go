@@ -18,8 +18,10 @@ import (
 
 const (
 	maxMetrics = 500
-	maxSeries  = 20_000 // of all metrics; the values of further ones are not remembered
-	shownOnes  = 30     // metrics of a table
+	maxSeries  = 20_000           // of all metrics; the values of further ones are not remembered
+	shownOnes  = 30               // metrics of a table
+	stale      = 10 * time.Minute // a series of which nothing has come for so long is forgotten
+	sweepEvery = time.Minute
 )
 
 // metricTable remembers the last value of each series, and prints a line for each metric: one for each series would be unreadable. Its owner locks it.
@@ -28,6 +30,8 @@ type metricTable struct {
 	series  int
 	left    int // series that are not remembered, and metrics
 	last    time.Time
+	now     time.Time // of what comes
+	swept   time.Time // when stale series were forgotten last
 }
 
 type metricRow struct {
@@ -40,7 +44,10 @@ type metricRow struct {
 }
 
 // value is that of a number, or of a distribution.
-type value struct{ number, count float64 }
+type value struct {
+	number, count float64
+	seen          time.Time
+}
 
 func newMetricTable() *metricTable { return &metricTable{metrics: map[string]*metricRow{}} }
 
@@ -52,7 +59,11 @@ func (t *metricTable) since(began time.Time) time.Time {
 	return t.last
 }
 
-func (t *metricTable) add(md pmetric.Metrics) {
+// add remembers what has come at a time.
+func (t *metricTable) add(md pmetric.Metrics, now time.Time) {
+	if t.now = now; now.Sub(t.swept) >= sweepEvery {
+		t.sweep()
+	}
 	for _, of := range md.ResourceMetrics().All() {
 		var base maphash.Hash
 		base.SetSeed(seed)
@@ -63,6 +74,28 @@ func (t *metricTable) add(md pmetric.Metrics) {
 					t.addPoints(row, m, base.Sum64())
 				}
 			}
+		}
+	}
+}
+
+// sweep forgets series that have ended, so that there is room for others. What a table says has grown is without them.
+func (t *metricTable) sweep() {
+	t.swept = t.now
+	for name, row := range t.metrics {
+		for key, v := range row.series {
+			if t.now.Sub(v.seen) < stale {
+				continue
+			}
+			delete(row.series, key)
+			t.series--
+			if row.measured {
+				row.shown -= v.count
+			} else {
+				row.shown -= v.number
+			}
+		}
+		if len(row.series) == 0 {
+			delete(t.metrics, name)
 		}
 	}
 }
@@ -95,17 +128,17 @@ func (t *metricTable) addPoints(row *metricRow, m pmetric.Metric, resource uint6
 	case pmetric.MetricTypeHistogram:
 		row.measured = true
 		for _, p := range m.Histogram().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{p.Sum(), float64(p.Count())}, isDelta(m.Histogram().AggregationTemporality()))
+			t.put(row, resource, p.Attributes(), value{number: p.Sum(), count: float64(p.Count())}, isDelta(m.Histogram().AggregationTemporality()))
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		row.measured = true
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{p.Sum(), float64(p.Count())}, isDelta(m.ExponentialHistogram().AggregationTemporality()))
+			t.put(row, resource, p.Attributes(), value{number: p.Sum(), count: float64(p.Count())}, isDelta(m.ExponentialHistogram().AggregationTemporality()))
 		}
 	case pmetric.MetricTypeSummary:
 		row.measured = true
 		for _, p := range m.Summary().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{p.Sum(), float64(p.Count())}, false)
+			t.put(row, resource, p.Attributes(), value{number: p.Sum(), count: float64(p.Count())}, false)
 		}
 	}
 }
@@ -138,6 +171,7 @@ func (t *metricTable) put(row *metricRow, resource uint64, attributes pcommon.Ma
 		v.number += before.number
 		v.count += before.count
 	}
+	v.seen = t.now
 	row.series[key] = v
 }
 

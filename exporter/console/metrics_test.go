@@ -70,3 +70,22 @@ func TestTableOfMetricsIsBounded(t *testing.T) {
 	assert.Contains(t, printed, fmt.Sprintf("… %d more metrics", maxMetrics-shownOnes))
 	assert.Contains(t, printed, "not added up, 5 times")
 }
+
+func TestSeriesThatHaveEndedMakeRoom(t *testing.T) {
+	b := newBench(t, nil)
+	b.metric(durations("/ended", 10, 1))
+	b.metric(durations("/goes_on", 10, 1))
+	assert.Contains(t, b.after(30*time.Second), " 2  20")
+	b.clock = b.clock.Add(stale - time.Minute)
+	b.metric(durations("/goes_on", 15, 1))
+	b.clock = b.clock.Add(time.Minute)
+	b.metric(durations("/goes_on", 17, 1))
+	assert.Contains(t, b.after(30*time.Second), " 1  17 (+7)", "what has grown is not less for what has ended")
+	assert.Equal(t, 1, b.console.metrics.series)
+	b.clock = b.clock.Add(stale)
+	b.metric(func(m pmetric.Metric) {
+		m.SetName("another")
+		m.SetEmptyGauge().DataPoints().AppendEmpty().SetDoubleValue(1)
+	})
+	assert.Len(t, b.console.metrics.metrics, 1)
+}

@@ -45,7 +45,11 @@ type Engine struct {
 	allRead   chan struct{}   // closed when there are none
 	peerNames *peername.Table // nil: no protocol is a name service
 	seed      uint64          // see socket.Options
-	ends      *trace.Ends     // those that are observed, here or elsewhere
+	shared    trace.Seed      // of which seed is a part
+	seeds     []trace.Seed    // by shard
+	host      process.Host
+	now       func() time.Time
+	ends      *trace.Ends // those that are observed, here or elsewhere
 	meetings  *trace.Meetings
 	exchanges *trace.Exchanges
 	libraries *libraries.Watcher // nil: TLS is not looked into
@@ -70,7 +74,7 @@ type Engine struct {
 
 // New returns an engine. It does nothing before Start.
 func New(opts Options) *Engine {
-	e := &Engine{opts: opts, drained: make(chan struct{})}
+	e := &Engine{opts: opts, drained: make(chan struct{}), now: time.Now}
 	e.delivering, e.abandon = context.WithCancel(context.Background())
 	e.helping, e.dismiss = context.WithCancel(context.Background())
 	return e
@@ -90,14 +94,11 @@ func (e *Engine) Start() (err error) {
 	if err != nil {
 		return err
 	}
-	e.progress, e.allRead = progress.New(e.opts.Shards), make(chan struct{})
-	e.remaining.Store(int64(e.opts.Shards))
-	if slices.ContainsFunc(e.opts.Protocols, func(p protocol.Configured) bool { return p.Resolves }) {
-		if e.peerNames, err = peername.New(e.progress); err != nil {
-			return err
-		}
+	e.host, e.shared = e.processes.Host(), newSeed()
+	for range e.opts.Shards {
+		e.seeds = append(e.seeds, newSeed())
 	}
-	if err = e.prepareJoining(); err != nil {
+	if err = e.prepareShared(); err != nil {
 		return err
 	}
 	e.opts.Logger.Info("loading the kernel programs, which takes seconds on a busy machine")
@@ -118,11 +119,15 @@ func (e *Engine) Start() (err error) {
 			return err
 		}
 	}
+	if err = e.beginRecording(); err != nil {
+		return err
+	}
 	for i := range e.opts.Shards {
-		s, err := newShard(e, i, e.opts.Shards, chosen)
+		s, err := newShard(e, i, chosen, e.describer(i))
 		if err != nil {
 			return err
 		}
+		s.reader = e.tracer.Readers()[i]
 		e.shards = append(e.shards, s)
 	}
 	if e.kernelMemory, err = e.tracer.Memory(); err != nil {
@@ -149,15 +154,21 @@ func (e *Engine) Start() (err error) {
 	return nil
 }
 
-// prepareJoining makes what the shards share to join both ends of exchanges.
-func (e *Engine) prepareJoining() (err error) {
+// prepareShared makes what the shards share: their progress, the names of peers, and what joins both ends of exchanges.
+func (e *Engine) prepareShared() (err error) {
+	e.progress, e.allRead = progress.New(e.opts.Shards), make(chan struct{})
+	e.remaining.Store(int64(e.opts.Shards))
+	if slices.ContainsFunc(e.opts.Protocols, func(p protocol.Configured) bool { return p.Resolves }) {
+		if e.peerNames, err = peername.New(e.progress); err != nil {
+			return err
+		}
+	}
 	ends := 2 * e.opts.Sockets
 	if len(e.opts.ObservedNetworks) > 0 {
 		ends *= 2 // those elsewhere
 	}
-	seed := newSeed()
-	e.seed = seed[0]
-	e.meetings = trace.NewMeetings(seed[1])
+	e.seed = e.shared[0]
+	e.meetings = trace.NewMeetings(e.shared[1])
 	e.ends = trace.NewEnds(ends)
 	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents, e.progress.Settled)
 	return err

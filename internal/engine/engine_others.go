@@ -8,6 +8,7 @@ import (
 	"runtime"
 
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/recording"
 )
 
 // Engine stands for the engine on systems that cannot be observed.
@@ -37,3 +38,8 @@ func (*Engine) Drain(context.Context) (bool, error) { return true, nil }
 
 // Close does nothing.
 func (*Engine) Close() error { return nil }
+
+// Replay returns the error that this system is not supported.
+func Replay(Options, *recording.Reader) (cut bool, err error) {
+	return false, fmt.Errorf("%w: a recording is replayed on Linux, on amd64 or arm64", kernel.ErrUnsupported)
+}

@@ -30,7 +30,7 @@ func (e *Engine) prepareMeasuring() (err error) {
 		return nil
 	}
 	telemetry := e.opts.Telemetry
-	telemetry.Host = e.processes.Host()
+	telemetry.Host = e.host
 	m := &measuring{builder: otlp.NewMeasurements(telemetry, e.opts.Metrics.Delta), handed: make(chan uint64, 2*e.opts.Shards)}
 	options := e.opts.Metrics
 	options.Alive, options.Text, options.Errno = e.processes.Lives, m.builder.Text, otlp.ErrnoName

@@ -104,7 +104,7 @@ func (m *callMode) track(s *shard, i, of int) (err error) {
 	opts := &s.engine.opts
 	s.tracker, err = fdtrack.New(fdtrack.Options{
 		Shared: m.shared, Sockets: max(1, opts.Sockets/of), Processes: max(1, opts.Processes/of),
-		Kernel: m.tracer, Resolver: m.resolver, Next: s.table.Handle,
+		Kernel: m.tracer, Resolver: m.resolver, Next: s.take,
 		NewCookie: func() uint64 { return m.tracer.NewCookie(i) },
 	})
 	m.trackers = append(m.trackers, s.tracker)

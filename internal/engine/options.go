@@ -13,6 +13,7 @@ import (
 	"github.com/socketflow/socketflow/internal/metrics"
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/recording"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/tlslib"
 	"github.com/socketflow/socketflow/internal/trace"
@@ -47,6 +48,8 @@ type Options struct {
 
 	Metrics     metrics.Options // but for Alive, Text and Errno
 	MetricsSink MetricsSink     // nil: there are no metrics
+
+	Recording *recording.Writer // nil: nothing is recorded
 
 	Logger *zap.Logger
 	// Broken is called when a shard ends because its events cannot be read any more. Any goroutine may call it.

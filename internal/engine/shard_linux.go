@@ -18,6 +18,7 @@ import (
 	"github.com/socketflow/socketflow/internal/otlp"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/recording"
 	"github.com/socketflow/socketflow/internal/selection"
 	"github.com/socketflow/socketflow/internal/socket"
 )
@@ -53,11 +54,12 @@ type unreported struct {
 	since    uint64 // CLOCK_MONOTONIC, ns
 }
 
-func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error) {
-	s := &shard{engine: e, number: i, reader: e.tracer.Readers()[i]}
+func newShard(e *Engine, i int, chosen *selection.Selection, processes socket.Describer) (*shard, error) {
+	s, of := &shard{engine: e, number: i}, e.opts.Shards
 	telemetry := e.opts.Telemetry
-	telemetry.HostID, telemetry.Seed, telemetry.Host = e.hostID, newSeed(), e.processes.Host()
-	telemetry.Full = func() { s.close(time.Now()) }
+	telemetry.HostID, telemetry.Seed, telemetry.Host = e.hostID, e.seeds[i], e.host
+	telemetry.Now = e.now
+	telemetry.Full = func() { s.close(e.now()) }
 	if telemetry.ConnectionSpans == otlp.SpansAuto && len(e.opts.Protocols) == 0 {
 		telemetry.ConnectionSpans = otlp.SpansAlways // which is the same, and known from the beginning
 	}
@@ -67,7 +69,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 		Sockets:       (e.opts.Sockets + of - 1) / of,
 		Processes:     (e.opts.Processes + of - 1) / of,
 		Selection:     chosen,
-		KernelCookies: e.calls == nil,
+		KernelCookies: e.mode != kernel.ModeSyscall,
 		SetRuleMatch:  s.setRuleMatch,
 
 		Conversations: conversation.Options{
@@ -96,7 +98,7 @@ func newShard(e *Engine, i, of int, chosen *selection.Selection) (*shard, error)
 	if e.measuring != nil {
 		s.recorder = e.measuring.store.Recorder(metrics.Peers{Of: e.measuring.owners.Of, Name: options.PeerName, Settled: e.progress.Settled, Now: monotime.Now})
 	}
-	table, err := socket.NewTable(options, e.processes, s)
+	table, err := socket.NewTable(options, processes, s)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +171,16 @@ func (s *shard) handle(e *event.Event) {
 		s.tracker.Handle(e)
 		return
 	}
-	s.table.Handle(e)
+	s.take(e)
+}
+
+// take handles an event that has all that the table needs.
+func (s *shard) take(e *event.Event) {
+	if s.engine.opts.Recording == nil {
+		s.table.Handle(e)
+		return
+	}
+	s.recordEvent(e)
 }
 
 // reach notes that the shard has handled all events before a time (CLOCK_MONOTONIC, ns).
@@ -177,6 +188,7 @@ func (s *shard) reach(time uint64) {
 	if s.tracker != nil {
 		time = s.tracker.Reached(time)
 	}
+	defer s.recorded(recording.Item{Reached: time})()
 	s.engine.progress.Reach(s.number, time)
 }
 
@@ -185,7 +197,13 @@ func (s *shard) flush() {
 	if s.tracker != nil {
 		s.tracker.Flush()
 	}
-	s.table.Flush(s.engine.endedAt())
+	s.end(s.engine.endedAt())
+}
+
+// end handles what is left when there are no more events, and observation has ended at a time (CLOCK_MONOTONIC, ns).
+func (s *shard) end(at uint64) {
+	defer s.recorded(recording.Item{Ended: at})()
+	s.table.Flush(at)
 	s.engine.leave(s.number)
 }
 
@@ -203,20 +221,7 @@ func (s *shard) tick() {
 			wait = min(wait, trackInterval)
 		}
 	}
-	s.table.Tick(readClocks())
-	s.ticks++
-	s.engine.exchanges.Expire(monotonic, s.ticks)
-	switch {
-	case s.builder.LogRecords() == 0 && s.builder.Spans() == 0:
-		s.since = time.Time{}
-	case s.since.IsZero():
-		s.since = now
-	case now.Sub(s.since) >= s.engine.opts.BatchTimeout:
-		s.close(now)
-	}
-	if s.builder.HasClosed() && s.due(now) {
-		s.deliver()
-	}
+	s.pass(readClocks())
 	s.handOver()
 	s.forgetNow = s.forget.Load()
 	// A deadline that may have passed stays: the reader may already have decided to say so once it has read the ring buffer to its end, which says
@@ -224,6 +229,28 @@ func (s *shard) tick() {
 	if next := monotonic + uint64(wait); s.idleFrom == 0 || next < s.idleFrom {
 		s.idleFrom = next
 		s.reader.SetDeadline(now.Add(wait))
+	}
+}
+
+// pass passes time in the table and in the batches.
+func (s *shard) pass(at socket.Reading) {
+	if s.engine.opts.Recording != nil { // otherwise nothing is allocated
+		tick := at
+		defer s.recorded(recording.Item{Tick: &tick})()
+	}
+	s.table.Tick(at)
+	s.ticks++
+	s.engine.exchanges.Expire(at.After, s.ticks)
+	switch now := at.Wall; {
+	case s.builder.LogRecords() == 0 && s.builder.Spans() == 0:
+		s.since = time.Time{}
+	case s.since.IsZero():
+		s.since = now
+	case now.Sub(s.since) >= s.engine.opts.BatchTimeout:
+		s.close(now)
+	}
+	if s.builder.HasClosed() && s.due(at.Wall) {
+		s.deliver()
 	}
 }
 
@@ -290,8 +317,13 @@ func (s *shard) forgetGone() {
 		if s.tracker != nil {
 			s.tracker.Tick(monotime.Now()) // handles the injected reports
 		}
-		s.table.Forget(s.forgetNow.since, s.forgetNow.coverage.Covers)
+		s.forgetUnreported(s.forgetNow)
 	}
+}
+
+func (s *shard) forgetUnreported(u *unreported) {
+	defer s.recorded(recording.Item{Forget: &recording.Forget{Coverage: u.coverage, Since: u.since}})()
+	s.table.Forget(u.since, u.coverage.Covers)
 }
 
 // undecodable counts a record that is no event, and logs the first.

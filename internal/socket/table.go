@@ -17,7 +17,7 @@ import (
 type Table struct {
 	opts      Options
 	sink      Sink
-	reader    *process.Reader
+	reader    Describer
 	processes *process.Table
 	clock     Clock
 	ended     endedCookies
@@ -85,8 +85,13 @@ type connection struct {
 	links      intrusive.Links[connection]
 }
 
+// Describer describes processes, as process.Reader does.
+type Describer interface {
+	Describe(process.Snapshot) *process.Info
+}
+
 // NewTable returns an empty table that emits to sink.
-func NewTable(opts Options, reader *process.Reader, sink Sink) (*Table, error) {
+func NewTable(opts Options, reader Describer, sink Sink) (*Table, error) {
 	if opts.Sockets < 1 {
 		return nil, fmt.Errorf("socket table: capacity %d", opts.Sockets)
 	}

@@ -137,7 +137,7 @@ func TestSchemaRefuses(t *testing.T) {
 	_, config := compiled(t)
 	for _, text := range []string{
 		"unknown: 1", "ringbuffer: {}", "limits: {socket: 100}", "limits: {sockets: 1}", "limits: {sockets: many}", "limits: 5",
-		"mode: kprobe", "mode: true", "poll_interval: 10", "poll_interval: soon", "sampling: {ratio: 2}", "exclude_self: never",
+		"mode: kprobe", "mode: true", "poll_interval: 10", "poll_interval: soon", "poll_interval: 0s", "poll_interval: 0", "batch: {timeout: 0.0ms}", "sampling: {ratio: 2}", "exclude_self: never",
 		"payload: {call_limit: 64Kibit}", "include: /bin/sh", "include: [{exe: /bin/sh}]", "include: [{local_port: 0}]",
 		"include: [{local_port: http}]", "ring_buffer: {shards: 3}", "connection_records: [close, closed]", "connection_records: [fail, fail]",
 		"protocols: [gopher]", "protocols: http", "protocols: {http: {header: {}}}", "protocols: {redis: {foo: 1}}",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 type schema = map[string]any
@@ -15,6 +16,7 @@ var fromElsewhere = schema{"type": "string", "pattern": `\$\{[^}]+\}`}
 const (
 	sizePattern     = `^[0-9]+(\.[0-9]+)? ?([kKmMgG][iI]?)?[bB]?$`
 	durationPattern = `^(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`
+	zeroPattern     = `^[0.nuµmsh]*$` // of a duration: no digit but 0
 	portsPattern    = `^ *[0-9]{1,5} *(- *[0-9]{1,5} *)?$`
 )
 
@@ -86,7 +88,11 @@ func (k *Key) value() schema {
 	case size:
 		return orElsewhere(schema{"type": "integer", "minimum": 0}, schema{"type": "string", "pattern": sizePattern})
 	case duration:
-		return orElsewhere(schema{"type": "string", "pattern": durationPattern})
+		form := schema{"type": "string", "pattern": durationPattern}
+		if low, err := time.ParseDuration(k.Low); err == nil && low > 0 {
+			form["not"] = schema{"pattern": zeroPattern}
+		}
+		return orElsewhere(form)
 	default:
 		panic(fmt.Sprintf("%s has no kind", k.Path))
 	}

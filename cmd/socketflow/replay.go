@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/exporter"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+	"go.uber.org/zap"
+
+	"github.com/socketflow/socketflow/exporter/console"
+	"github.com/socketflow/socketflow/receiver"
+)
+
+// replay prints what the receiver makes of a recording.
+func replay(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("socketflow replay", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	asJSON := flags.Bool("json", false, "print whole spans and records, as OTLP's JSON, instead of a line for each request")
+	connections := flags.String("connections", string(console.ConnectionsFailed), "which connections have lines: none, failed, without_requests or all")
+	if err := parse(flags, args); err != nil {
+		return err
+	}
+	if flags.NArg() != 1 {
+		return complain(stderr, "write which recording: socketflow replay x.sfr")
+	}
+	file, err := os.Open(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // it was only read
+	if *asJSON {
+		return finish(stderr)(replayTo(ctx, file, &jsonPrinter{to: stdout}, &jsonPrinter{to: stdout}))
+	}
+	cfg := consoleOf(console.Connections(*connections))
+	if err := cfg.Validate(); err != nil {
+		return complain(stderr, "-%v", err)
+	}
+	return finish(stderr)(replayToConsole(ctx, file, cfg))
+}
+
+// consoleOf is a console that prints all of a recording.
+func consoleOf(connections console.Connections) *console.Config {
+	cfg := console.NewFactory().CreateDefaultConfig().(*console.Config)
+	cfg.Hint, cfg.MetricsInterval, cfg.MaxLinesPerSecond, cfg.MaxWaiting = false, 0, linesPerSecond, waiting
+	cfg.Connections = connections
+	return cfg
+}
+
+// The console's largest: all lines of a recording come within a moment, and wait to be put in order.
+const (
+	linesPerSecond = 10_000
+	waiting        = 1_000_000
+)
+
+func replayTo(ctx context.Context, from io.Reader, traces consumer.Traces, logs consumer.Logs) (cut bool, err error) {
+	cfg, err := configuration("auto", "")
+	if err != nil {
+		return false, err
+	}
+	return receiver.Replay(ctx, cfg, programVersion(), from, traces, logs)
+}
+
+// finish says whether the end of the recording is missing.
+func finish(stderr io.Writer) func(cut bool, err error) error {
+	return func(cut bool, err error) error {
+		if cut && err == nil {
+			_, err = fmt.Fprintln(stderr, "The end of the recording is missing: what was under way then has no end here.")
+		}
+		return err
+	}
+}
+
+// replayToConsole prints by the exporter console, on what its configuration names.
+func replayToConsole(ctx context.Context, from io.Reader, cfg *console.Config) (cut bool, err error) {
+	factory := console.NewFactory()
+	set := exporter.Settings{ID: component.NewID(factory.Type()), TelemetrySettings: component.TelemetrySettings{
+		Logger: zap.NewNop(), TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(), Resource: pcommon.NewResource(),
+	}}
+	traces, err := factory.CreateTraces(ctx, set, cfg)
+	if err != nil {
+		return false, err
+	}
+	logs, err := factory.CreateLogs(ctx, set, cfg)
+	if err != nil {
+		return false, err
+	}
+	for _, signal := range []component.Component{traces, logs} {
+		if err := signal.Start(ctx, noExtensions{}); err != nil {
+			return false, err
+		}
+		defer func() { err = errors.Join(err, signal.Shutdown(context.WithoutCancel(ctx))) }()
+	}
+	return replayTo(ctx, from, traces, logs)
+}
+
+// noExtensions is a collector without extensions.
+type noExtensions struct{}
+
+func (noExtensions) GetExtensions() map[component.ID]component.Component { return nil }
+
+// jsonPrinter prints a line for each batch.
+type jsonPrinter struct{ to io.Writer }
+
+func (*jsonPrinter) Capabilities() consumer.Capabilities { return consumer.Capabilities{} }
+
+func (p *jsonPrinter) ConsumeTraces(_ context.Context, traces ptrace.Traces) error {
+	if traces.SpanCount() == 0 {
+		return nil
+	}
+	return p.print((&ptrace.JSONMarshaler{}).MarshalTraces(traces))
+}
+
+func (p *jsonPrinter) ConsumeLogs(_ context.Context, logs plog.Logs) error {
+	if logs.LogRecordCount() == 0 {
+		return nil
+	}
+	return p.print((&plog.JSONMarshaler{}).MarshalLogs(logs))
+}
+
+func (p *jsonPrinter) print(text []byte, err error) error {
+	if err == nil {
+		_, err = p.to.Write(append(text, '\n'))
+	}
+	return err
+}
