@@ -97,7 +97,7 @@ func (m *Meetings) End(s *Sighting) Pair {
 	defer part.mu.Unlock()
 	for i := range bucket {
 		if w := &bucket[i]; w.number != 0 && w.Key == s.Key && w.Asks == s.Asks && w.Start == s.Start {
-			w.Sighting.End = s.End
+			w.End = s.End
 			return 0
 		}
 	}
