@@ -140,7 +140,8 @@ func replay(t *testing.T, l *listener, pieces []piece, datagrams, joined bool, r
 // reportReplays is how many calls are replayed between two lines of replayProgress: more than the default replays have.
 const reportReplays = 2_000_000
 
-// replayProgress reports, in a long replay, what processor time a call took and what memory the process holds: both have to stay as they are.
+// replayProgress reports, in a long replay, what processor time a call took and what memory the process holds: both have to stay as they
+// are.
 type replayProgress struct {
 	calls, next int
 	used        time.Duration

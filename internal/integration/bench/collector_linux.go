@@ -189,7 +189,8 @@ func processorTimeOf(pid int) (time.Duration, error) { return processorFields(pi
 // processorTimeOfEnded is the processor time of the child processes of a process that have ended.
 func processorTimeOfEnded(pid int) (time.Duration, error) { return processorFields(pid, 16) }
 
-// processorFields is the sum of two fields. proc(5): utime and stime are the fields 14 and 15, cutime and cstime 16 and 17; the second field may hold spaces.
+// processorFields is the sum of two fields. proc(5): utime and stime are the fields 14 and 15, cutime and cstime 16 and 17; the second
+// field may hold spaces.
 func processorFields(pid, field int) (time.Duration, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

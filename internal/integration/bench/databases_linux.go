@@ -24,8 +24,8 @@ var databaseObservations = []observation{
 // databaseConnections are those of each load.
 const databaseConnections = 8
 
-// measureDatabases compares how fast databases answer their own load programs, without the collector and with it. Load and server are on one core, so that one is
-// left for the collector.
+// measureDatabases compares how fast databases answer their own load programs, without the collector and with it. Load and server are on
+// one core, so that one is left for the collector.
 func measureDatabases(s *settings) (err error) {
 	if err := os.Chmod(s.dir, 0o755); err != nil { //nolint:gosec // PostgreSQL does not run as root
 		return err

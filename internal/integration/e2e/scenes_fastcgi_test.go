@@ -126,7 +126,8 @@ func (f fastcgiFronts) of(path string) int {
 	return f.nginx
 }
 
-// TestFastCGIRequests: each request has a span at nginx or Apache and one at its responder, in the trace of the HTTP request, and what PHP asks hangs below.
+// TestFastCGIRequests: each request has a span at nginx or Apache and one at its responder, in the trace of the HTTP request, and what PHP
+// asks hangs below.
 func TestFastCGIRequests(t *testing.T) {
 	builder := newBuilder(t)
 	fpm := testenv.NeedProgram(t, "php-fpm", "php-fpm", "/usr/sbin/php-fpm8.2", "/usr/sbin/php-fpm8.4")

@@ -105,8 +105,8 @@ func ownStatistics(t testing.TB, port int) map[string]int {
 // memcachedCounted are the statistics of the server that spans show, too.
 var memcachedCounted = []string{"cmd_get", "get_hits", "cmd_set", "cmd_touch"}
 
-// memcachedStatistics are what the spans say. The server counts keys that are asked for, not commands. What a quiet meta get has found is not
-// known if its reply has no key, and what was found is not if the reply was not captured whole: the span says so.
+// memcachedStatistics are what the spans say. The server counts keys that are asked for, not commands. What a quiet meta get has found is
+// not known if its reply has no key, and what was found is not if the reply was not captured whole: the span says so.
 func memcachedStatistics(spans []requestSpan) (all map[string]int, unknown int) {
 	all = map[string]int{}
 	for i := range spans {

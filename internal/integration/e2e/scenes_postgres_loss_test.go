@@ -17,8 +17,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// postgresWithLoss lets a collector with little room for payload stop for a while, in which the names of prepared statements stand for others. The nth
-// statement returns n rows: a span that says that it is complete has the statement that was executed.
+// postgresWithLoss lets a collector with little room for payload stop for a while, in which the names of prepared statements stand for
+// others. The nth statement returns n rows: a span that says that it is complete has the statement that was executed.
 func postgresWithLoss(t *testing.T, builder *builder, port int) {
 	cmd := exec.Command(builder.path(t, "postgres"), fmt.Sprintf("host=127.0.0.1 port=%d user=postgres", port), postgresLiteral, "flood")
 	c := runRequestCollector(t, withRing("128KiB", "200ms"))

@@ -45,7 +45,8 @@ func requireWithout(t testing.TB, where, content string, secrets []string) {
 // slower is by how much a span may be longer than the server says. On a machine that is not busy it is less than 5 ms.
 const slower = 150 * time.Millisecond
 
-// requireDuration compares the duration of a slow statement with the server's own. The server measures within what the span is about: the span cannot be shorter.
+// requireDuration compares the duration of a slow statement with the server's own. The server measures within what the span is about: the
+// span cannot be shorter.
 func requireDuration(t testing.TB, what string, own, emitted time.Duration) {
 	t.Helper()
 	t.Logf("%s: %s, %s by the server's own log", what, emitted.Round(10*time.Microsecond), own)

@@ -16,7 +16,8 @@ func commented(sql string, n int) string {
 	return sql + fmt.Sprintf(" /*traceparent='00-0af7651916cd43dd8448eb211c80319c-%016x-01'*/", n)
 }
 
-// TestTheCommentOfAPreparedStatementNamesTheParentOfItsPreparation, and of an execution only if the client has not waited before it sent that.
+// TestTheCommentOfAPreparedStatementNamesTheParentOfItsPreparation, and of an execution only if the client has not waited before it sent
+// that.
 func TestTheCommentOfAPreparedStatementNamesTheParentOfItsPreparation(t *testing.T) {
 	const sql = "SELECT a FROM t WHERE a = ?"
 	prepare := cmd(0x16, commented(sql, 1))

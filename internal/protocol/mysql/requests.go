@@ -214,8 +214,8 @@ func (p *parser) useStatement(e *exchange) (known *statement) {
 		return nil
 	}
 	if e.prepared == lastPrepared {
-		// The client does not wait for the number of what it has just prepared: it executes it at once. A statement whose number it has waited for may be
-		// executed by somebody else, who is not the parent in the statement's comment.
+		// The client does not wait for the number of what it has just prepared: it executes it at once. A statement whose number it has
+		// waited for may be executed by somebody else, who is not the parent in the statement's comment.
 		e.statement, e.parent = p.newest, p.preparing
 	} else if known = p.statements.get(e.prepared); known != nil {
 		e.statement, e.capture = known.text, known.doubt

@@ -16,7 +16,8 @@ func commented(sql string, n int) string {
 	return sql + fmt.Sprintf(" /*traceparent='00-0af7651916cd43dd8448eb211c80319c-%016x-01'*/", n)
 }
 
-// TestTheCommentOfAPreparedStatementNamesTheParentOfOneExecution: of the first, and of a named statement only if it follows before the Sync.
+// TestTheCommentOfAPreparedStatementNamesTheParentOfOneExecution: of the first, and of a named statement only if it follows before the
+// Sync.
 func TestTheCommentOfAPreparedStatementNamesTheParentOfOneExecution(t *testing.T) {
 	run, ran := bind("", "")+execute("", 0), bindDone+tag("SELECT 0")
 	named := bind("", "n") + execute("", 0)

@@ -109,8 +109,9 @@ func (p *parser) define(t *table, name uint64, s statement) (previous statement,
 	return previous, had
 }
 
-// use returns the statement of a name for a portal. The parent in its comment is that of one portal: of an unnamed statement, which is prepared
-// to be executed once, of its first one, and of a named one if the same cycle has prepared it. Whoever executes it later may be somebody else.
+// use returns the statement of a name for a portal. The parent in its comment is that of one portal: of an unnamed statement, which is
+// prepared to be executed once, of its first one, and of a named one if the same cycle has prepared it. Whoever executes it later may be
+// somebody else.
 func (p *parser) use(name uint64) (s statement, known bool) {
 	if s, known = find(&p.statements, name); !s.parent.Valid() {
 		return s, known

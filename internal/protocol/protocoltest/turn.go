@@ -2,8 +2,8 @@ package protocoltest
 
 import "github.com/socketflow/socketflow/internal/protocol"
 
-// Turn returns a function that transfers a request and its response, in calls of so many bytes at most, on one conversation, again and again. The steps
-// come before. Nothing is recorded, so that what is measured is the parser.
+// Turn returns a function that transfers a request and its response, in calls of so many bytes at most, on one conversation, again and
+// again. The steps come before. Nothing is recorded, so that what is measured is the parser.
 func Turn(p protocol.Protocol, limits protocol.Limits, side protocol.Side, before []Step, request, response string, piece int) func() {
 	parser := p.Start(Settings(p, nil, limits))(&protocol.Session{Side: side, Sink: &Discard{}})
 	var c protocol.Chunk

@@ -26,8 +26,8 @@ type floods struct {
 	standing [floodNames]int
 }
 
-// flood executes statements of which the nth returns n rows, for each line of its input, over connections that stay. Their names stand for one
-// statement after the other. At the end it prints how often it has executed each.
+// flood executes statements of which the nth returns n rows, for each line of its input, over connections that stay. Their names stand for
+// one statement after the other. At the end it prints how often it has executed each.
 func flood(ctx context.Context) {
 	var executed [floodStatements + 1]atomic.Int64
 	var connections [floodConnections]floods

@@ -3,7 +3,8 @@
 //
 //	postgres 'host=127.0.0.1 port=5432 user=postgres' literal [older | flood]
 //
-// With older it only prepares a statement, says so, and goes on when its input ends. With flood it executes many for each line of its input.
+// With older it only prepares a statement, says so, and goes on when its input ends. With flood it executes many for each line of its
+// input.
 package main
 
 import (
