@@ -79,7 +79,7 @@ func (s *countingSink) Deliver(_ context.Context, from *otlp.Builder) {
 
 // replaySink hands over what a replay emits. It is called from one goroutine.
 type replaySink struct {
-	ctx    context.Context //nolint:containedctx // that of the one call which it serves
+	ctx    context.Context // that of the one call which it serves
 	traces consumer.Traces
 	logs   consumer.Logs
 	err    error

@@ -17,7 +17,7 @@ type names struct{ key []byte }
 
 func newNames() names {
 	key := make([]byte, sha256.Size)
-	rand.Read(key) //nolint:errcheck // it never fails
+	rand.Read(key) // never fails
 	return names{key}
 }
 

@@ -18,8 +18,8 @@ const (
 
 // ParsePayload reads a choice.
 func ParsePayload(text string) (Payload, error) {
-	switch p := Payload(text); p {
-	case PayloadNone, PayloadHeads, PayloadAll:
+	p := Payload(text)
+	if p == PayloadNone || p == PayloadHeads || p == PayloadAll {
 		return p, nil
 	}
 	return "", fmt.Errorf("payload: write none, heads or all, not %q", text)
