@@ -15,8 +15,10 @@ const (
 	opened = iota
 	present
 	lasted
+	resolving
 	connecting
 	queued
+	handshake
 	bytesSent
 	bytesReceived
 	segmentsSent
@@ -33,8 +35,10 @@ var (
 		opened:           counter("socketflow.connection.opened", "{connection}", "Connections that were opened."),
 		present:          {Name: "socketflow.connection.count", Unit: "{connection}", Description: "Connections that are open.", Kind: Level},
 		lasted:           seconds("socketflow.connection.duration", "How long connections were open.", secondsOfConnections),
+		resolving:        seconds("socketflow.connection.lookup.duration", "How long clients waited for DNS before they connected.", secondsOfRequests),
 		connecting:       seconds("socketflow.connection.connect.duration", "How long clients waited for a connection to open.", secondsOfRoundTrips),
 		queued:           seconds("socketflow.connection.accept.duration", "How long connections waited for their server to accept them.", secondsOfRoundTrips),
+		handshake:        seconds("socketflow.tls.handshake.duration", "How long handshakes of TLS took.", secondsOfRequests),
 		bytesSent:        counter("socketflow.connection.bytes.sent", "By", "Bytes that connections have sent, when they ended."),
 		bytesReceived:    counter("socketflow.connection.bytes.received", "By", "Bytes that connections have received, when they ended."),
 		segmentsSent:     counter("socketflow.tcp.segments.sent", "{segment}", "Segments that connections have sent, when they ended."),
@@ -150,6 +154,12 @@ func (r *Recorder) closed(c *socket.Connection) {
 	}
 	if c.Transport != event.TCP {
 		return
+	}
+	if c.Handshake != 0 {
+		t.record(handshake, c.Handshake.Seconds())
+	}
+	if c.Capture == socket.CaptureComplete && c.Role == event.RoleClient && c.PeerLookup != 0 {
+		t.record(resolving, c.PeerLookup.Seconds())
 	}
 	if c.Capture == socket.CaptureComplete && c.Role == event.RoleClient && c.OpenedAt != 0 {
 		t.record(connecting, time.Duration(max(c.OpenedAt-c.StartedAt, 0)).Seconds())

@@ -51,8 +51,8 @@ type connection struct {
 	pair       trace.Pair               // 0: not known, or not yet
 	sequence   [event.Directions]uint32 // of position 0
 	owner      *process.Info
-	peerName   string
-	question   peername.Question // for peerName; At 0: it is settled
+	called     peername.Answer   // by DNS
+	question   peername.Question // for called; At 0: it is settled
 	started    uint64            // CLOCK_MONOTONIC, ns
 	startedAt  int64             // Unix, ns
 	openedAt   int64             // Unix, ns
