@@ -21,7 +21,8 @@ func ended(change ...func(*socket.Connection)) *socket.Connection {
 	c := calling(shop(7))
 	c.Peer = &process.Info{ServiceName: "cart"}
 	c.StartedAt, c.OpenedAt, c.EndedAt = second, second+2e6, 3*second
-	c.Stats = event.Ending{BytesSent: 100, BytesReceived: 2000, SegmentsSent: 5, SegmentsReceived: 6, Retransmits: 1, RTT: 1500}
+	c.Carried = [event.Directions]uint64{100, 2000}
+	c.Stats = event.Ending{SegmentsSent: 5, SegmentsReceived: 6, Retransmits: 1, RTT: 1500}
 	for _, do := range change {
 		do(c)
 	}
@@ -92,6 +93,8 @@ func TestOpenConnectionsAreCountedOnce(t *testing.T) {
 	handOver(shards[0], a, b)
 	handOver(shards[1], c, older)
 	check(3, 4)
+	bytes := func() float64 { return collect(s, second)[ofCart].points[bytesSent].Sum }
+	assert.Equal(t, 400.0, bytes(), "what they have carried by then")
 	handOver(shards[0], a)
 	handOver(shards[1], c, older)
 	check(3, 3)

@@ -63,6 +63,9 @@ type Connection struct {
 	Counted bool
 	// Followed are the bytes that parsers have followed since EachOpen has reported the connection last, and Lost those of them that they have not got.
 	Followed, Lost uint64
+	// Carried are the bytes that the connection has carried since EachOpen has reported it last, and of one that is older than the
+	// receiver since it was found.
+	Carried [event.Directions]uint64
 	// JoinedAt is when its parent is known: once all events before that time have been handled. CLOCK_MONOTONIC, ns.
 	JoinedAt uint64
 }
