@@ -113,6 +113,9 @@ func (t *Table) remove(c *connection) {
 			}
 		}
 	}
+	if c.pair != 0 && t.opts.Unpaired != nil {
+		t.opts.Unpaired(c.pair.End(c.flow.Role))
+	}
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)
 	t.byUse[c.flow.Transport].Remove(&c.links)
