@@ -155,7 +155,8 @@ func (t *Table) fill(c *connection) {
 		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, AcceptedAt: c.acceptedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last, PeerName: c.called.Name, PeerLookup: c.called.Lookup, PeerQuestion: c.question,
+		OpenedAt: c.openedAt, AcceptedAt: c.acceptedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last,
+		PeerName: c.called.Name, PeerLookup: c.called.Lookup, PeerQuestion: c.question,
 		Counted: c.counted, Protocol: c.protocol(),
 	}
 	switch {
