@@ -125,8 +125,9 @@ func TestWhatComesBeforeARequestTakesWhatItTook(t *testing.T) {
 	require.NoError(t, err)
 	_, err = io.WriteString(client, "GET /slow HTTP/1.1\r\nHost: slow.test\r\n\r\n")
 	require.NoError(t, err)
-	_, err = http.ReadResponse(bufio.NewReader(client), nil)
+	response, err := http.ReadResponse(bufio.NewReader(client), nil)
 	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
 	require.NoError(t, <-served)
 	require.NoError(t, client.Close())
 	slowHandshake(t)
@@ -174,14 +175,14 @@ func slowHandshake(t *testing.T) {
 		}
 		secured := tls.Server(c, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			time.Sleep(inHandshake)                                               // behind the client's hello
-			return &tls.Config{Certificates: []tls.Certificate{certificate}}, nil //nolint:gosec // of a test
+			return &tls.Config{Certificates: []tls.Certificate{certificate}}, nil
 		}})
 		err = secured.Handshake()
 		_, _ = io.Copy(io.Discard, secured)
 		_ = secured.Close()
 		served <- err
 	}()
-	c, err := tls.Dial("tcp4", listener.Addr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the certificate is of this test
+	c, err := tls.Dial("tcp4", listener.Addr().String(), &tls.Config{InsecureSkipVerify: true})
 	require.NoError(t, err)
 	_, err = io.WriteString(c, "hello")
 	require.NoError(t, err)

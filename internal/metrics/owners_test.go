@@ -106,4 +106,5 @@ func TestOwnersAreSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	all.Wait()
+	assert.LessOrEqual(t, o.Forgotten(), uint64(4000))
 }

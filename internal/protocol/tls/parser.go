@@ -49,9 +49,9 @@ func newParser(sink protocol.Sink, pool *framing.Pool) *parser {
 func (p *parser) Data(c *protocol.Chunk) {
 	d := c.Direction
 	e := &p.ends[d]
-	p.now = max(p.now, c.Stamp.Time)
+	p.now = max(p.now, c.Time)
 	if d == protocol.FromClient && !e.spoken && p.asking == 0 {
-		p.asking = c.Stamp.Began
+		p.asking = c.Began
 	}
 	for b := c.Bytes; len(b) > 0 && !e.broken && !p.over; {
 		var body []byte
