@@ -174,7 +174,7 @@ func slowHandshake(t *testing.T) {
 			return
 		}
 		secured := tls.Server(c, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			time.Sleep(inHandshake)                                               // behind the client's hello
+			time.Sleep(inHandshake) // behind the client's hello
 			return &tls.Config{Certificates: []tls.Certificate{certificate}}, nil
 		}})
 		err = secured.Handshake()
