@@ -31,6 +31,7 @@ BENCHFLAGS ?=
 KERNELFLAGS ?=
 FUZZTIME ?= 10s
 SOAK_DURATION ?= 2h
+REQUESTS ?= 100000
 SOAK_DIR ?=
 SOAKFLAGS ?=
 CAUSALITYFLAGS ?=
@@ -119,6 +120,10 @@ bench: build ## what observing costs, as ratios (less than half an hour; BENCHFL
 	.ci/deps bench
 	go build -C $(INTEGRATION) -o "$$PWD/_build/bench" ./bench
 	_build/bench $(BENCHFLAGS)
+
+.PHONY: truth
+truth: deps build ## metrics against what was sent, REQUESTS (100000) each of HTTP/1, HTTP/2, gRPC and Redis, as Prometheus has them (root)
+	cd $(INTEGRATION)/e2e && SOCKETFLOW_TRUTH=$(REQUESTS) go test -tags e2e -count=1 -timeout 2h -v -run 'TestPrometheusScrapesTheTruth|TestMetricsOfProtocolsAreTheTruth' .
 
 .PHONY: soak
 soak: deps build ## mixed load with restarts, reloads, floods and a stalled backend: SOAK_DURATION (2h), SOAK_DIR for samples and logs

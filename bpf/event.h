@@ -278,7 +278,7 @@ struct exit_event {
 struct live_event {
 	struct event_header header;
 	__u64 cookie;
-	__u64 bytes[DIRECTIONS];     /* so far; not of TCP, whose close has them */
+	__u64 bytes[DIRECTIONS];     /* so far; of TCP what programs have written and read */
 	__u32 datagrams[DIRECTIONS]; /* UDP */
 };
 

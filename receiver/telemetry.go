@@ -160,6 +160,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 			observe(int64(s.EndsAsking-both), attribute.String("end", "client"))
 			observe(int64(s.EndsAsked-both), attribute.String("end", "server"))
 		}},
+		{m.SocketflowPeersForgotten, func(s *snapshot, observe observe) { observe(int64(s.PeersForgotten)) }},
 		{m.SocketflowPeersUnsettled, func(s *snapshot, observe observe) { observe(int64(s.MeasuredUnknown)) }},
 		{m.SocketflowSeriesOverflowed, func(s *snapshot, observe observe) { observe(int64(s.SeriesOverflowed)) }},
 		{m.SocketflowParents, func(s *snapshot, observe observe) {

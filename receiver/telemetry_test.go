@@ -58,7 +58,7 @@ func TestTelemetry(t *testing.T) {
 	set, tel, _ := settingsOf(t)
 	set.ID = component.NewID(metadata.Type)
 	s := snapshot{refused: items{spans: 17, records: 16, points: 812}, Snapshot: engine.Snapshot{
-		Series: 813, SeriesOverflowed: 814, MeasuredUnknown: 815, EndsAsked: 816, EndsAsking: 819,
+		Series: 813, SeriesOverflowed: 814, MeasuredUnknown: 815, PeersForgotten: 820, EndsAsked: 816, EndsAsking: 819,
 		Mode:     ModeSyscall,
 		Programs: map[string]int{"tp_btf": 4, "tracepoint": 2},
 		Statuses: []kernel.ProgramStatus{
@@ -228,6 +228,7 @@ func TestTelemetry(t *testing.T) {
 		},
 		"series":            {metadatatest.AssertEqualSocketflowSeries, points{point(813)}},
 		"series_overflowed": {metadatatest.AssertEqualSocketflowSeriesOverflowed, points{point(814)}},
+		"peers_forgotten":   {metadatatest.AssertEqualSocketflowPeersForgotten, points{point(820)}},
 		"peers_unsettled":   {metadatatest.AssertEqualSocketflowPeersUnsettled, points{point(815)}},
 		"ends_unmatched":    {metadatatest.AssertEqualSocketflowEndsUnmatched, points{point(3, "end", "client"), point(0, "end", "server")}},
 		"spans_sampled_out": {
@@ -274,12 +275,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 52, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 53, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 52, calls)
+	assert.Equal(t, 53, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

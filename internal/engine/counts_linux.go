@@ -77,6 +77,7 @@ func (e *Engine) Snapshot() Snapshot {
 	}
 	if m := e.measuring; m != nil {
 		s.Series = m.store.Used()
+		s.PeersForgotten = m.owners.Forgotten()
 		s.AttributesTruncated += m.builder.Truncated()
 	}
 	s.ExchangesForgotten, s.ExchangesUnsettled = e.exchanges.Forgotten(), e.exchanges.Unsettled()

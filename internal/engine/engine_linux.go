@@ -111,9 +111,7 @@ func (e *Engine) Start() (err error) {
 		}
 	}()
 	e.prepareLibraries()
-	if err = e.prepareMeasuring(); err != nil {
-		return err
-	}
+	e.prepareMeasuring()
 	if e.opts.ExcludeSelf {
 		if e.own, err = self.New(e.tracer.Self()); err != nil {
 			return err

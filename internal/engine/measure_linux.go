@@ -25,9 +25,9 @@ type measuring struct {
 	shards  sync.WaitGroup // those that measure
 }
 
-func (e *Engine) prepareMeasuring() (err error) {
+func (e *Engine) prepareMeasuring() {
 	if e.opts.MetricsSink == nil {
-		return nil
+		return
 	}
 	telemetry := e.opts.Telemetry
 	telemetry.Host = e.host
@@ -37,8 +37,7 @@ func (e *Engine) prepareMeasuring() (err error) {
 	m.store = metrics.NewStore(options, time.Now().UnixNano())
 	m.shards.Add(e.opts.Shards)
 	e.measuring = m
-	m.owners, err = metrics.NewOwners(2 * e.opts.Sockets)
-	return err
+	m.owners = metrics.NewOwners(2 * e.opts.Sockets)
 }
 
 // noteEnd notes that an end of a connection is observed, and which process of this host has it; nil: it is on another one.

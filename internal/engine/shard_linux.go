@@ -81,6 +81,7 @@ func newShard(e *Engine, i int, chosen *selection.Selection, processes socket.De
 	options.Unidentified = !telemetry.Traces
 	if e.measuring != nil {
 		options.SharedSeed, options.Paired = e.seed, e.noteEnd
+		options.Unpaired = e.measuring.owners.End
 		options.PeerOf, options.Settled = e.measuring.owners.Of, e.progress.Settled
 	}
 	if telemetry.Traces && len(e.opts.Protocols) > 0 {

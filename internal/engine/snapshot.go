@@ -57,6 +57,7 @@ type Snapshot struct {
 	Series           int    // series
 	SeriesOverflowed uint64 // series_overflowed
 	MeasuredUnknown  uint64 // peers_unsettled
+	PeersForgotten   uint64 // peers_forgotten
 	EndsAsked        uint64 // ends_unmatched
 	EndsAsking       uint64 // ends_unmatched
 

@@ -22,7 +22,7 @@ const (
 	KindFail              // Flow, Started, Ending: an attempt has ended without a connection
 	KindConnectError      // Flow, Ending.Errno: connect(2) returned an error
 	KindExisting          // Flow: the connection is older than the receiver
-	KindLive              // Flow.Cookie: a tracked socket still exists; except for TCP, Ending has the counts so far
+	KindLive              // Flow.Cookie: a tracked socket still exists; Ending has the counts so far, of TCP the bytes that programs have written and read
 	KindData              // Flow.Cookie, Data: a system call of the owner transferred bytes
 	KindPeerClose         // as KindClose, reported by the other end of a connection within the host
 	KindLocalClose        // Flow.Cookie, Ending.FINReceived, .Position and .LastUnreported: the owner has closed its end; KindClose may come much later

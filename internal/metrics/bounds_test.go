@@ -25,7 +25,42 @@ func totals(all map[string]emitted) (own, overflow uint64) {
 	return own, overflow
 }
 
-// TestCardinalityIsBounded: a million hosts, and as many ports and methods. All of it is counted.
+// remembered is how many tallies a shard has, and routes there are of all processes.
+func remembered(r *Recorder) (tallies, routes int) {
+	for _, o := range r.owners {
+		tallies += len(o.tallies) + len(o.overflow)
+	}
+	for _, resource := range r.store.resources {
+		if resource.routes != nil {
+			routes += resource.routes.nodes
+		}
+	}
+	return tallies, routes
+}
+
+// TestPathsAreBounded: a hundred thousand of them, from which a server learns routes. All of it is counted.
+func TestPathsAreBounded(t *testing.T) {
+	const requests = 100_000
+	s := NewStore(optionsFor(func(o *Options) { o.Series, o.LearnRoutes = 64, true }), 0)
+	r, attacked := s.Recorder(nobody), serving(shop(7))
+	x, path := get(200), []byte(nil)
+	for i := range requests {
+		path = fmt.Appendf(path[:0], "/%s/%s/%s", word(i), word(i/7), word(i/11))
+		x.SetText(1, path)
+		r.Exchanged(attacked, x, time.Millisecond, second)
+	}
+	r.HandOver(second, nil)
+	assert.LessOrEqual(t, s.Used(), 64)
+	tallies, routes := remembered(r)
+	assert.LessOrEqual(t, tallies, 64)
+	assert.LessOrEqual(t, routes, maxNodes+maxSegments)
+	own, overflow := totals(collect(s, second))
+	assert.EqualValues(t, requests, own+overflow)
+	assert.Equal(t, overflow, r.Overflowed())
+	assert.Positive(t, overflow)
+}
+
+// TestCardinalityIsBounded: a million hosts, and as many ports. All of it is counted.
 func TestCardinalityIsBounded(t *testing.T) {
 	const attempts = 1_000_000
 	s := NewStore(optionsFor(func(o *Options) { o.Series = 2000 }), 0)
@@ -37,6 +72,8 @@ func TestCardinalityIsBounded(t *testing.T) {
 	}
 	r.HandOver(second, nil)
 	assert.LessOrEqual(t, s.Used(), 2000)
+	tallies, _ := remembered(r)
+	assert.LessOrEqual(t, tallies, 2000)
 	own, overflow := totals(collect(s, second))
 	assert.EqualValues(t, attempts, own+overflow)
 	assert.Equal(t, overflow, r.Overflowed())

@@ -15,8 +15,10 @@ const (
 	opened = iota
 	present
 	lasted
+	resolving
 	connecting
 	queued
+	handshake
 	bytesSent
 	bytesReceived
 	segmentsSent
@@ -33,10 +35,12 @@ var (
 		opened:           counter("socketflow.connection.opened", "{connection}", "Connections that were opened."),
 		present:          {Name: "socketflow.connection.count", Unit: "{connection}", Description: "Connections that are open.", Kind: Level},
 		lasted:           seconds("socketflow.connection.duration", "How long connections were open.", secondsOfConnections),
+		resolving:        seconds("socketflow.connection.lookup.duration", "How long clients waited for DNS before they connected.", secondsOfRequests),
 		connecting:       seconds("socketflow.connection.connect.duration", "How long clients waited for a connection to open.", secondsOfRoundTrips),
 		queued:           seconds("socketflow.connection.accept.duration", "How long connections waited for their server to accept them.", secondsOfRoundTrips),
-		bytesSent:        counter("socketflow.connection.bytes.sent", "By", "Bytes that connections have sent, when they ended."),
-		bytesReceived:    counter("socketflow.connection.bytes.received", "By", "Bytes that connections have received, when they ended."),
+		handshake:        seconds("socketflow.tls.handshake.duration", "How long handshakes of TLS took.", secondsOfRequests),
+		bytesSent:        counter("socketflow.connection.bytes.sent", "By", "Bytes that connections have sent."),
+		bytesReceived:    counter("socketflow.connection.bytes.received", "By", "Bytes that connections have received."),
 		segmentsSent:     counter("socketflow.tcp.segments.sent", "{segment}", "Segments that connections have sent, when they ended."),
 		segmentsReceived: counter("socketflow.tcp.segments.received", "{segment}", "Segments that connections have received, when they ended."),
 		retransmits:      counter("socketflow.tcp.retransmits", "{segment}", "Segments that connections have sent again, when they ended."),
@@ -83,6 +87,7 @@ func (r *Recorder) open(c *socket.Connection, at int64) (settled bool) {
 	if !isSettled(c) {
 		return false
 	}
+	t.carry(c)
 	if c.Capture == socket.CaptureJoinedMidstream {
 		return true
 	}
@@ -142,14 +147,18 @@ func (r *Recorder) closed(c *socket.Connection) {
 	if !c.Counted && c.Capture != socket.CaptureJoinedMidstream {
 		t.points[opened].add(1)
 	}
-	s := &c.Stats
-	t.points[bytesSent].add(float64(s.BytesSent))
-	t.points[bytesReceived].add(float64(s.BytesReceived))
+	t.carry(c)
 	if c.Capture == socket.CaptureComplete {
 		t.record(lasted, time.Duration(max(c.EndedAt-c.StartedAt, 0)).Seconds())
 	}
 	if c.Transport != event.TCP {
 		return
+	}
+	if c.Handshake != 0 {
+		t.record(handshake, c.Handshake.Seconds())
+	}
+	if c.Capture == socket.CaptureComplete && c.Role == event.RoleClient && c.PeerLookup != 0 {
+		t.record(resolving, c.PeerLookup.Seconds())
 	}
 	if c.Capture == socket.CaptureComplete && c.Role == event.RoleClient && c.OpenedAt != 0 {
 		t.record(connecting, time.Duration(max(c.OpenedAt-c.StartedAt, 0)).Seconds())
@@ -165,6 +174,7 @@ func (r *Recorder) closed(c *socket.Connection) {
 			t.points[resetsReceived].add(1)
 		}
 	}
+	s := &c.Stats
 	if s.Uncounted {
 		return
 	}
@@ -174,6 +184,12 @@ func (r *Recorder) closed(c *socket.Connection) {
 	if s.RTT != 0 {
 		t.record(roundTrip, (time.Duration(s.RTT) * time.Microsecond).Seconds())
 	}
+}
+
+// carry measures what a connection has carried since it was measured last.
+func (t *Tally) carry(c *socket.Connection) {
+	t.points[bytesSent].add(float64(c.Carried[event.Sent]))
+	t.points[bytesReceived].add(float64(c.Carried[event.Received]))
 }
 
 // observe measures how much of what was of interest was seen.

@@ -21,7 +21,8 @@ func ended(change ...func(*socket.Connection)) *socket.Connection {
 	c := calling(shop(7))
 	c.Peer = &process.Info{ServiceName: "cart"}
 	c.StartedAt, c.OpenedAt, c.EndedAt = second, second+2e6, 3*second
-	c.Stats = event.Ending{BytesSent: 100, BytesReceived: 2000, SegmentsSent: 5, SegmentsReceived: 6, Retransmits: 1, RTT: 1500}
+	c.Carried = [event.Directions]uint64{100, 2000}
+	c.Stats = event.Ending{SegmentsSent: 5, SegmentsReceived: 6, Retransmits: 1, RTT: 1500}
 	for _, do := range change {
 		do(c)
 	}
@@ -35,16 +36,19 @@ func TestConnectionsThatHaveEnded(t *testing.T) {
 	r := s.Recorder(nobody)
 	r.Closed(ended())
 	r.Closed(ended(func(c *socket.Connection) { c.End = socket.End{Way: socket.WayRST, By: socket.SideRemote} }))
-	r.Closed(ended(func(c *socket.Connection) { c.Capture = socket.CaptureJoinedMidstream }))
+	r.Closed(ended(func(c *socket.Connection) { c.Capture, c.PeerLookup = socket.CaptureJoinedMidstream, time.Second }))
+	r.Closed(ended(func(c *socket.Connection) { c.PeerLookup, c.Handshake = 30*time.Millisecond, 5*time.Millisecond }))
 	r.HandOver(second, nil)
 	x := collect(s, second)[ofCart]
 	for instrument, want := range map[int]float64{
-		opened: 2, lasted: 4, connecting: 0.004, bytesSent: 300, bytesReceived: 6000, segmentsSent: 15, segmentsReceived: 18, retransmits: 3,
-		roundTrip: 0.0045, resetsReceived: 1, resetsSent: 0,
+		opened: 3, lasted: 6, connecting: 0.006, bytesSent: 400, bytesReceived: 8000, segmentsSent: 20, segmentsReceived: 24, retransmits: 4,
+		roundTrip: 0.006, resetsReceived: 1, resetsSent: 0, resolving: 0.03, handshake: 0.005,
 	} {
 		assert.InDelta(t, want, x.points[instrument].Sum, 1e-9, connections.Instruments[instrument].Name)
 	}
-	assert.EqualValues(t, 2, x.points[lasted].Count, "how long one that is older lasted is not known")
+	assert.EqualValues(t, 3, x.points[lasted].Count, "how long one that is older lasted is not known")
+	assert.EqualValues(t, 1, x.points[resolving].Count, "the others have not waited for DNS")
+	assert.EqualValues(t, 1, x.points[handshake].Count, "the others have no TLS")
 }
 
 func TestAttemptsThatFailed(t *testing.T) {
@@ -89,6 +93,8 @@ func TestOpenConnectionsAreCountedOnce(t *testing.T) {
 	handOver(shards[0], a, b)
 	handOver(shards[1], c, older)
 	check(3, 4)
+	bytes := func() float64 { return collect(s, second)[ofCart].points[bytesSent].Sum }
+	assert.Equal(t, 400.0, bytes(), "what they have carried by then")
 	handOver(shards[0], a)
 	handOver(shards[1], c, older)
 	check(3, 3)
@@ -184,8 +190,10 @@ func TestWhatIsMeasuredByPeerWaits(t *testing.T) {
 	settled, known := false, map[trace.End]*process.Info{}
 	s := NewStore(optionsFor(), 0)
 	r := s.Recorder(Peers{
-		Of:      func(end trace.End) *process.Info { return known[end] },
-		Name:    func(peername.Question) (string, bool) { return "redis.test", true },
+		Of: func(end trace.End) *process.Info { return known[end] },
+		Name: func(peername.Question) (peername.Answer, bool) {
+			return peername.Answer{Name: "redis.test", Lookup: 20 * time.Millisecond}, true
+		},
 		Settled: func(uint64) bool { return settled }, Now: standing,
 	})
 	r.Closed(ended(func(c *socket.Connection) { c.Peer, c.PeerSettled, c.OtherEnd = nil, false, 5 }))

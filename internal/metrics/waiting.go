@@ -14,7 +14,7 @@ type Peers struct {
 	// Of is the process of this host that has an end; nil: none that is known.
 	Of func(trace.End) *process.Info
 	// Name answers the questions of connections; nil: none have any.
-	Name func(peername.Question) (name string, settled bool)
+	Name func(peername.Question) (a peername.Answer, settled bool)
 	// Settled reports whether all from before a time (CLOCK_MONOTONIC, ns) has been handled.
 	Settled func(at uint64) bool
 	Now     func() uint64 // CLOCK_MONOTONIC, ns
@@ -104,7 +104,8 @@ func (r *Recorder) resume() {
 		c.Peer = r.peers.Of(c.OtherEnd)
 	}
 	if c.PeerQuestion.At != 0 && r.peers.Name != nil {
-		c.PeerName, _ = r.peers.Name(c.PeerQuestion)
+		called, _ := r.peers.Name(c.PeerQuestion)
+		c.PeerName, c.PeerLookup = called.Name, called.Lookup
 	}
 	switch w.kind {
 	case closed:

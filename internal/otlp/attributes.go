@@ -60,8 +60,10 @@ const (
 	hasRequestPhase
 	hasWaitPhase
 	hasResponsePhase
+	hasResolving
 	hasConnecting
 	hasQueued
+	hasHandshake
 )
 
 func (f *conditions) add(condition conditions, holds bool) {
@@ -180,12 +182,14 @@ var attributes = [...]attribute{
 	{tlsResumed, inAll, hasTLSResumed, number(func(v pcommon.Value, r *report) { v.SetBool(r.connection.TLS.Resumed) })},
 	{tlsEstablished, inAll, hasTLSEstablished, number(func(v pcommon.Value, r *report) { v.SetBool(r.connection.TLS.Established) })},
 
+	{phaseResolving, inAll, hasResolving, number(func(v pcommon.Value, r *report) { v.SetDouble(r.connection.PeerLookup.Seconds()) })},
 	{phaseConnecting, inAll, hasConnecting, number(func(v pcommon.Value, r *report) {
 		v.SetDouble(time.Duration(r.connection.OpenedAt - r.connection.StartedAt).Seconds())
 	})},
 	{phaseQueued, inAll, hasQueued, number(func(v pcommon.Value, r *report) {
 		v.SetDouble(time.Duration(r.connection.AcceptedAt - r.connection.OpenedAt).Seconds())
 	})},
+	{phaseHandshake, inAll, hasHandshake, number(func(v pcommon.Value, r *report) { v.SetDouble(r.connection.TLS.Handshake.Seconds()) })},
 	{phaseSending, inAll, hasRequestPhase | asks, putPhase(0)},
 	{phaseWaiting, inAll, hasWaitPhase | asks, putPhase(1)},
 	{phaseReceiving, inAll, hasResponsePhase | asks, putPhase(2)},

@@ -57,7 +57,7 @@ type Options struct {
 	// HostID is a number that is unique to this host and this boot. Connection ids are derived from it.
 	HostID uint64
 	// PeerName answers the questions of connections; nil: none have any. See peername.Table.
-	PeerName func(peername.Question) (name string, settled bool)
+	PeerName func(peername.Question) (a peername.Answer, settled bool)
 	// Resolve finds the trace and the parent of an exchange's span; nil: those of its trace context. See trace.Exchanges.
 	Resolve func(trace.ExchangeKey) (trace.Parent, bool)
 	// Candidates finds what may be the parent of a request's span that has none; nil: nothing. See trace.Exchanges.

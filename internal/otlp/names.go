@@ -113,8 +113,10 @@ const (
 
 // How long the parts of an exchange took, in seconds; see protocol.Exchange.Phases.
 const (
+	phaseResolving  = "socketflow.duration.resolving"  // of the connection's first exchange, at its client: the query of DNS before it connected
 	phaseConnecting = "socketflow.duration.connecting" // of the connection's first exchange, at its client: the handshake of TCP
 	phaseQueued     = "socketflow.duration.queued"     // of the connection's first exchange, at its server: until it accepted
+	phaseHandshake  = "socketflow.duration.handshake"  // of the first exchange within TLS: the handshake of that
 	phaseSending    = "socketflow.duration.sending"    // first to last byte sent
 	phaseWaiting    = "socketflow.duration.waiting"    // at the client: last byte sent to first byte received
 	phaseHandling   = "socketflow.duration.handling"   // at the server: last byte received to first byte sent

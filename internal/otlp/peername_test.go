@@ -3,6 +3,7 @@ package otlp
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,10 +33,10 @@ func TestPeerThatIsNamedWhenTheBatchIsTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			at := false
 			var asked []peername.Question
-			late := newBuilder(Options{Addresses: addresses, ConnectionSpans: SpansAlways, PeerName: func(q peername.Question) (string, bool) {
+			late := newBuilder(Options{Addresses: addresses, ConnectionSpans: SpansAlways, PeerName: func(q peername.Question) (peername.Answer, bool) {
 				require.True(t, at, "only when the batch is taken")
 				asked = append(asked, q)
-				return "db.example.com", true
+				return peername.Answer{Name: "db.example.com"}, true
 			}})
 			emitAll(late, unsettled)
 			at = true
@@ -70,7 +71,7 @@ func TestPeerThatIsNamedWhenTheBatchIsTaken(t *testing.T) {
 }
 
 func TestPeerThatHasNoNameWhenTheBatchIsTaken(t *testing.T) {
-	b := newBuilder(Options{PeerName: func(peername.Question) (string, bool) { return "", false }})
+	b := newBuilder(Options{PeerName: func(peername.Question) (peername.Answer, bool) { return peername.Answer{}, false }})
 	exchanged(anonymous, unsettled)(b)
 	_, traces := b.Take()
 	attributes := spansOf(traces)[0].Attributes()
@@ -78,4 +79,29 @@ func TestPeerThatHasNoNameWhenTheBatchIsTaken(t *testing.T) {
 	assert.Equal(t, "127.0.0.1", address.Str())
 	_, found := attributes.Get(serverAddressSource)
 	assert.False(t, found)
+}
+
+// TestLookupThatIsKnownWhenTheBatchIsTaken: also of a request that names its server.
+func TestLookupThatIsKnownWhenTheBatchIsTaken(t *testing.T) {
+	answer := func(peername.Question) (peername.Answer, bool) {
+		return peername.Answer{Name: "db.example.com", Lookup: 40 * time.Millisecond}, true
+	}
+	for name, test := range map[string]struct {
+		phases bool
+		before uint64 // exchanges
+		want   any
+	}{
+		"the first request": {true, 0, 0.04},
+		"a later one":       {true, 1, nil},
+		"not wanted":        {false, 0, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := NewBuilder(Options{Traces: true, Phases: test.phases, PeerName: answer})
+			exchanged(get(protocol.Client, "200"), unsettled, func(c *socket.Connection) { c.Exchanges = test.before })(b)
+			_, traces := b.Take()
+			span := onlySpan(t, traces)
+			assert.Equal(t, test.want, span.Attributes().AsRaw()[phaseResolving])
+			assert.Equal(t, "shop.example.com", span.Attributes().AsRaw()[serverAddress])
+		})
+	}
 }

@@ -33,6 +33,18 @@ func TestSpansSayHowLongTheirPartsTook(t *testing.T) {
 		"server, first request": {whole(protocol.Server), []func(*socket.Connection){accepted, first}, false, map[string]float64{
 			phaseQueued: 0.005, phaseReceiving: 0.002, phaseHandling: 0.04, phaseSending: 0.008,
 		}},
+		"looked up": {whole(protocol.Client), []func(*socket.Connection){first, func(c *socket.Connection) { c.PeerLookup = 7 * time.Millisecond }}, false, map[string]float64{
+			phaseResolving: 0.007, phaseConnecting: 0.003, phaseSending: 0.002, phaseWaiting: 0.04, phaseReceiving: 0.008,
+		}},
+		"a later request on one that was looked up": {whole(protocol.Client), []func(*socket.Connection){func(c *socket.Connection) {
+			c.Exchanges, c.PeerLookup = 1, 7*time.Millisecond
+		}}, false, map[string]float64{phaseSending: 0.002, phaseWaiting: 0.04, phaseReceiving: 0.008}},
+		"first within TLS": {whole(protocol.Server), []func(*socket.Connection){accepted, first, func(c *socket.Connection) {
+			c.FirstWithinTLS, c.TLS = true, &protocol.TLS{Established: true, Handshake: 9 * time.Millisecond}
+		}}, false, map[string]float64{phaseQueued: 0.005, phaseHandshake: 0.009, phaseReceiving: 0.002, phaseHandling: 0.04, phaseSending: 0.008}},
+		"a later one within TLS": {whole(protocol.Client), []func(*socket.Connection){func(c *socket.Connection) {
+			c.Exchanges, c.TLS = 1, &protocol.TLS{Established: true, Handshake: 9 * time.Millisecond}
+		}}, false, map[string]float64{phaseSending: 0.002, phaseWaiting: 0.04, phaseReceiving: 0.008}},
 		"a later request": {whole(protocol.Client), []func(*socket.Connection){func(c *socket.Connection) { c.Exchanges = 1 }}, false, map[string]float64{
 			phaseSending: 0.002, phaseWaiting: 0.04, phaseReceiving: 0.008,
 		}},
@@ -47,7 +59,7 @@ func TestSpansSayHowLongTheirPartsTook(t *testing.T) {
 			_, traces := b.Take()
 			span := onlySpan(t, traces)
 			got := map[string]float64{}
-			for _, key := range []string{phaseConnecting, phaseQueued, phaseSending, phaseWaiting, phaseHandling, phaseReceiving} {
+			for _, key := range []string{phaseResolving, phaseConnecting, phaseQueued, phaseHandshake, phaseSending, phaseWaiting, phaseHandling, phaseReceiving} {
 				if v, found := span.Attributes().Get(key); found {
 					got[key] = v.Double()
 				}

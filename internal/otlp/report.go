@@ -152,11 +152,19 @@ func (r *report) readPhases() {
 	r.conditions.add(hasRequestPhase, r.phases[0].Known)
 	r.conditions.add(hasWaitPhase, r.phases[1].Known)
 	r.conditions.add(hasResponsePhase, r.phases[2].Known)
-	if c.Exchanges != 1 || c.Capture != socket.CaptureComplete || c.Transport != event.TCP {
+	r.conditions.add(hasHandshake, c.FirstWithinTLS && c.TLS != nil && c.TLS.Handshake != 0)
+	if !r.opensConnection() {
 		return
 	}
+	r.conditions.add(hasResolving, r.conditions&asks != 0 && c.PeerLookup != 0)
 	r.conditions.add(hasConnecting, r.conditions&asks != 0 && c.OpenedAt > c.StartedAt)
 	r.conditions.add(hasQueued, r.conditions&isAsked != 0 && c.AcceptedAt != 0 && c.AcceptedAt >= c.OpenedAt)
+}
+
+// opensConnection reports whether the exchange is the first one of a connection over TCP of which all is known.
+func (r *report) opensConnection() bool {
+	c := r.connection
+	return c.Exchanges == 1 && c.Capture == socket.CaptureComplete && c.Transport == event.TCP
 }
 
 // asksIn reports whether the end with a role has begun an exchange.

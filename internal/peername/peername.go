@@ -51,6 +51,7 @@ type key struct {
 type name struct {
 	text        string
 	from, until uint64
+	lookup      lookup // the latest one that led to the address
 }
 
 // New returns an empty table, which shards fill that come as far as this.
@@ -84,6 +85,7 @@ func (t *Table) Learn(r *protocol.Resolution) {
 		k := key{id, a.Address}
 		ttl := min(max(time.Duration(a.TTL)*time.Second, minTTL), maxTTL)
 		learned := name{from: r.Answered.Time, until: r.Answered.Time + uint64(ttl)}
+		latest := lookup{asked: r.Asked.Began, answered: r.Answered.Time, thread: r.Asked.TID}
 		known, found := p.names.Peek(k)
 		switch {
 		case found && known.text == string(r.Name):
@@ -95,10 +97,11 @@ func (t *Table) Learn(r *protocol.Resolution) {
 			learned.text = text
 		}
 		if found {
-			learned = known.followedBy(learned)
+			learned, latest = known.followedBy(learned), known.lookup.followedBy(latest)
 		} else {
 			p.makeRoom(learned.from)
 		}
+		learned.lookup = latest
 		p.names.Add(k, learned)
 	}
 }
@@ -155,15 +158,29 @@ type Question struct {
 	At      uint64
 }
 
-// Ask returns the name, or "" if there is none. As long as settled is false, a shard may still have to handle an answer from before.
-func (t *Table) Ask(q Question) (text string, settled bool) {
+// Answer is what is known of an address that a process has connected to.
+type Answer struct {
+	Name string // "": it has none
+	// Lookup is how long the query took that the process waited for before it connected; 0: it asked none, or that is not known.
+	Lookup time.Duration
+}
+
+// Ask returns what is known. As long as settled is false, a shard may still have to handle an answer from before.
+func (t *Table) Ask(q Question) (a Answer, settled bool) {
 	settled = t.progress.Settled(q.At) // before the names are looked at: a shard may learn one meanwhile
 	p := t.partOf(q.Process)
+	k := key{q.Process, q.Address}
 	p.mu.Lock()
-	n, found := p.names.Get(key{q.Process, q.Address})
-	p.mu.Unlock()
-	if found && n.from <= q.At && q.At < n.until {
-		return n.text, true
+	defer p.mu.Unlock()
+	n, found := p.names.Get(k)
+	if !found || q.At < n.from || q.At >= n.until {
+		return Answer{}, settled
 	}
-	return "", settled
+	a.Name = n.text
+	if n.lookup.precedes(q.At) {
+		a.Lookup = n.lookup.took()
+		n.lookup.began = q.At
+		p.names.Add(k, n)
+	}
+	return a, true
 }

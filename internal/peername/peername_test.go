@@ -48,8 +48,8 @@ func (a answer) learn(table *Table, id process.ID, addresses ...netip.Addr) {
 }
 
 func ask(table *Table, id process.ID, address netip.Addr, seconds float64) string {
-	name, _ := table.Ask(Question{id, address, at(seconds)})
-	return name
+	a, _ := table.Ask(Question{id, address, at(seconds)})
+	return a.Name
 }
 
 func TestNameOfAnAddress(t *testing.T) {
@@ -173,17 +173,17 @@ func TestNameThatIsUsedStays(t *testing.T) {
 func TestQuestionsAndRepeatedAnswersDoNotAllocate(t *testing.T) {
 	table := newTable(t, 2)
 	r := protocol.Resolution{
-		Name: []byte("a"), Asked: protocol.Stamp{PID: asker.PID, Start: asker.Start}, Answered: protocol.Stamp{Time: at(100)},
+		Name: []byte("a"), Asked: protocol.Stamp{PID: asker.PID, Start: asker.Start, Began: at(99)}, Answered: protocol.Stamp{Time: at(100)},
 		Addresses: []protocol.Resolved{{Address: address, TTL: 60}},
 	}
 	table.Learn(&r)
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		table.Learn(&r)
-		if name, _ := table.Ask(Question{asker, address, at(101)}); name != "a" {
-			t.Error(name)
+		if a, _ := table.Ask(Question{asker, address, at(101)}); a.Name != "a" || a.Lookup == 0 {
+			t.Error(a)
 		}
-		if name, _ := table.Ask(Question{asker, numbered(1), at(101)}); name != "" {
-			t.Error(name)
+		if a, _ := table.Ask(Question{asker, numbered(1), at(101)}); a != (Answer{}) {
+			t.Error(a)
 		}
 	}))
 }
@@ -224,11 +224,11 @@ func TestNoNameIsLearntAfterItsQuestionIsSettled(t *testing.T) {
 			answer{100, "a.test", 60}.learn(table, asker, address)
 			table.progress.Reach(0, at(100))
 		})
-		name, settled := "", false
+		a, settled := Answer{}, false
 		for !settled {
-			name, settled = table.Ask(Question{asker, address, at(100)})
+			a, settled = table.Ask(Question{asker, address, at(100)})
 		}
-		if name == "" {
+		if a.Name == "" {
 			missed++
 		}
 		learning.Wait()

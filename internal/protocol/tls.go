@@ -1,5 +1,7 @@
 package protocol
 
+import "time"
+
 // TLS is what the hellos of a TLS connection have said in clear text so far. Names are printable.
 type TLS struct {
 	ServerName string   // the host that the client has asked for (SNI); "": none
@@ -15,4 +17,6 @@ type TLS struct {
 
 	// Established and Failed say what has become of the handshake; neither: that is not known.
 	Established, Failed bool
+	// Handshake is how long it took until it was Established, from the first byte of the client's hello on; 0: that is not known.
+	Handshake time.Duration
 }

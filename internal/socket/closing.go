@@ -8,6 +8,7 @@ func (t *Table) close(e *event.Event) {
 		return // it was missing, and its end has been emitted
 	}
 	if c == nil { // its open was lost, or it was evicted
+		evicted := t.mayHaveEvicted(e)
 		c = t.add(e)
 		c.existing = e.Existing
 		c.gap = !e.Existing
@@ -21,6 +22,9 @@ func (t *Table) close(e *event.Event) {
 		c.opened = true
 		if e.Flow.RoleSource == event.RoleSourceAccept {
 			t.stats.Unaccepted.Add(1)
+		}
+		if evicted {
+			c.carried.skip(&e.Ending)
 		}
 	}
 	c.closed = true

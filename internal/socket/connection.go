@@ -2,6 +2,7 @@ package socket
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/peername"
@@ -24,7 +25,8 @@ type Connection struct {
 	// later, unless its At is 0.
 	PeerName      string
 	PeerQuestion  peername.Question
-	NetNS         uint32 // inode of the network namespace
+	PeerLookup    time.Duration // how long the query took that it waited for before it connected; 0: there was none, or that is not known
+	NetNS         uint32        // inode of the network namespace
 	Role          event.Role
 	RoleSource    event.RoleSource
 	AddressSource event.AddressSource
@@ -41,6 +43,10 @@ type Connection struct {
 	Protocol      protocol.Identity // as the bytes have shown it by now
 	Exchanges     uint64            // exchanges so far, this one included, and those that were left out
 	Last          LastExchange      // of those before, if there were any
+	// FirstWithinTLS: the exchange that is emitted is the first one within its TLS.
+	FirstWithinTLS bool
+	// Handshake is how long that of TLS took, once the connection has ended; 0: there was none, or that is not known.
+	Handshake time.Duration
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
 	Key      trace.ExchangeKey
@@ -57,6 +63,9 @@ type Connection struct {
 	Counted bool
 	// Followed are the bytes that parsers have followed since EachOpen has reported the connection last, and Lost those of them that they have not got.
 	Followed, Lost uint64
+	// Carried are the bytes that the connection has carried since EachOpen has reported it last, and of one that is older than the
+	// receiver since it was found.
+	Carried [event.Directions]uint64
 	// JoinedAt is when its parent is known: once all events before that time have been handled. CLOCK_MONOTONIC, ns.
 	JoinedAt uint64
 }

@@ -30,6 +30,7 @@ func (t *Table) data(e *event.Event) {
 		return
 	}
 	t.used(c, e.Time)
+	c.carry(e)
 	if c.waiting && !c.closed {
 		t.accepted(c, e.Owner)
 	}

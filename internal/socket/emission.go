@@ -34,6 +34,10 @@ func (t *Table) emitClosed(c *connection) {
 		t.out.Errno = c.ending.Errno
 		t.out.Answered = c.isAnswered()
 		t.out.Stats = c.ending
+		t.out.Carried = c.carriedAtEnd()
+		if tls := t.out.TLS; tls != nil {
+			t.out.Handshake = tls.Handshake
+		}
 		t.findPeer(c, c.closedAt)
 		t.account(c)
 		t.sink.Closed(&t.out)
@@ -101,6 +105,7 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 	if l.encrypted() && t.out.AddressSource != event.AddressSourceUnknown { // whose addresses they are is known by that
 		t.out.AddressSource = event.AddressSourceTLSRecord
 	}
+	t.out.FirstWithinTLS, l.spoken = l.encrypted() && !l.joined && !l.spoken, true
 	t.out.Exchange = l.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
@@ -112,7 +117,10 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 }
 
 // Omit notes an exchange that is left out. It implements conversation.Emitter.
-func (l *layer) Omit() { l.connection.exchanges++ }
+func (l *layer) Omit() {
+	l.spoken = true
+	l.connection.exchanges++
+}
 
 // leaveOutOwn ignores a connection whose other end is a socket of this process.
 func (t *Table) leaveOutOwn(c *connection) {
@@ -144,13 +152,14 @@ func (t *Table) fill(c *connection) {
 	c.learnRole()
 	t.pair(c)
 	if c.question.At != 0 {
-		c.peerName, c.question = t.namePeer(c.question)
+		c.called, c.question = t.namePeer(c.question)
 	}
 	t.out = Connection{
 		ID: c.id, Serial: c.serial, Process: c.owner, Local: c.flow.Local, Remote: c.flow.Remote, NetNS: c.flow.NetNS,
 		Transport: c.flow.Transport, Unix: c.flow.Unix,
 		Role: c.flow.Role, RoleSource: c.flow.RoleSource, AddressSource: c.flow.AddressSource, StartedAt: c.startedAt,
-		OpenedAt: c.openedAt, AcceptedAt: c.acceptedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last, PeerName: c.peerName, PeerQuestion: c.question,
+		OpenedAt: c.openedAt, AcceptedAt: c.acceptedAt, TLS: c.layers[plain].facts(), Exchanges: c.exchanges, Last: c.last,
+		PeerName: c.called.Name, PeerLookup: c.called.Lookup, PeerQuestion: c.question,
 		Counted: c.counted, Protocol: c.protocol(),
 	}
 	switch {
@@ -174,6 +183,7 @@ func (t *Table) emitFailed(e *event.Event, cookie uint64) {
 		EndedAt: t.clock.Unix(e.Time), End: endOfAttempt(&e.Ending), Errno: e.Ending.Errno, Stats: e.Ending,
 	}
 	t.out.StartedAt = t.out.EndedAt - t.clock.Between(e.Started, e.Time)
-	t.out.PeerName, t.out.PeerQuestion = t.namePeer(t.questionOf(e))
+	called, question := t.namePeer(t.questionOf(e))
+	t.out.PeerName, t.out.PeerQuestion = called.Name, question
 	t.sink.Failed(&t.out)
 }

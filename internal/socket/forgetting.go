@@ -9,6 +9,7 @@ func (t *Table) alive(e *event.Event) {
 		return
 	}
 	c.seen, c.missed = e.Time, 0
+	c.carryAll(&e.Ending)
 	if !transports[c.flow.Transport].polled {
 		return
 	}
@@ -78,6 +79,7 @@ func (t *Table) evict(c *connection, at uint64) {
 		return
 	}
 	t.stats.EvictedFull.Add(1)
+	t.evictedAt = max(t.evictedAt, at)
 	if conv := c.layers[plain].conv; conv != nil && !c.ignored {
 		// What it says next is not lost then. Others are asked for when they speak, so that they do not overwrite what is wanted of sockets
 		// that share a slot with them.
@@ -110,6 +112,9 @@ func (t *Table) remove(c *connection) {
 				t.opts.Exchanges.Leave(cookie)
 			}
 		}
+	}
+	if c.pair != 0 && t.opts.Unpaired != nil {
+		t.opts.Unpaired(c.pair.End(c.flow.Role))
 	}
 	delete(t.connections, c.flow.Cookie)
 	t.stats.TrackedBy[c.flow.Transport].Add(-1)

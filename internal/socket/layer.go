@@ -14,6 +14,7 @@ type layer struct {
 	connection *connection
 	conv       *conversation.Conversation // nil: its data is not parsed
 	cookie     uint64                     // of its data events; 0: it has not begun
+	spoken     bool                       // an exchange on it has ended
 	joined     bool                       // what it carried before is not known
 }
 

@@ -22,9 +22,11 @@ type Options struct {
 	// SetRuleMatch writes to the kernel which selection rules a process meets. It is not called if Selection is empty.
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
 	// PeerName says what a process called an address; nil: that is not known. See peername.Table.
-	PeerName func(peername.Question) (name string, settled bool)
+	PeerName func(peername.Question) (a peername.Answer, settled bool)
 	// Paired notes that an end of a connection is observed, and which process of this host has it, if one does; nil: that is of no interest.
 	Paired func(trace.End, *process.Info)
+	// Unpaired notes that the connection of an end has ended; nil: that is of no interest.
+	Unpaired func(trace.End)
 	// PeerOf finds the process of this host that has an end, and Settled says whether all from before a time (CLOCK_MONOTONIC, ns) is known to it; nil:
 	// that is of no interest.
 	PeerOf  func(trace.End) *process.Info

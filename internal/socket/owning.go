@@ -36,8 +36,10 @@ func (t *Table) EachOpen(at uint64, report func(*Connection) bool) {
 		t.findPeer(c, at)
 		t.account(c)
 		t.countInProgress(c)
+		t.out.Carried = c.carried.since()
 		if report(&t.out) {
 			c.counted = true
+			c.carried.report()
 		}
 	}
 }

@@ -14,13 +14,13 @@ func (t *Table) questionOf(e *event.Event) peername.Question {
 }
 
 // namePeer answers a question, and returns it if it has to be asked once more.
-func (t *Table) namePeer(q peername.Question) (name string, unsettled peername.Question) {
+func (t *Table) namePeer(q peername.Question) (a peername.Answer, unsettled peername.Question) {
 	if q.At == 0 {
-		return "", q
+		return a, q
 	}
-	name, settled := t.opts.PeerName(q)
+	a, settled := t.opts.PeerName(q)
 	if settled {
 		q = peername.Question{}
 	}
-	return name, q
+	return a, q
 }

@@ -59,14 +59,14 @@ func TestNamesOfPeers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			replies := test.replies
 			table, _ := newTestTable(t, func(o *Options) {
-				o.PeerName = func(q peername.Question) (string, bool) {
+				o.PeerName = func(q peername.Question) (peername.Answer, bool) {
 					assert.Equal(t, peername.Question{Process: owner(1), Address: clientOpen(1, 1).Flow.Remote.Addr(), At: test.asked}, q)
 					if !assert.NotEmpty(t, replies, "one question too many") {
-						return "", true
+						return peername.Answer{}, true
 					}
 					r := replies[0]
 					replies = replies[1:]
-					return r.name, r.settled
+					return peername.Answer{Name: r.name}, r.settled
 				}
 			})
 			sink := &namesOfPeers{}

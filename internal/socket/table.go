@@ -33,6 +33,7 @@ type Table struct {
 	serial      uint64 // of the last connection or attempt
 	unnamed     uint64 // attempts that failed before their socket had a cookie
 	matches     map[*process.Info]uint64
+	evictedAt   uint64 // CLOCK_MONOTONIC, ns: when a connection had to make room last; 0: none had
 
 	conversations *conversation.Shard
 
@@ -51,8 +52,8 @@ type connection struct {
 	pair       trace.Pair               // 0: not known, or not yet
 	sequence   [event.Directions]uint32 // of position 0
 	owner      *process.Info
-	peerName   string
-	question   peername.Question // for peerName; At 0: it is settled
+	called     peername.Answer   // by DNS
+	question   peername.Question // for called; At 0: it is settled
 	started    uint64            // CLOCK_MONOTONIC, ns
 	startedAt  int64             // Unix, ns
 	openedAt   int64             // Unix, ns
@@ -82,6 +83,7 @@ type connection struct {
 	peer       owning
 	counted    bool      // see Connection
 	accounted  [2]uint64 // bytes that were followed, and lost, when it was reported last
+	carried    carried
 	links      intrusive.Links[connection]
 }
 

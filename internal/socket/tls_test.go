@@ -73,9 +73,9 @@ func (p *greeting) Data(c *protocol.Chunk) {
 func TestExchangesHaveTheTLSThatTheyAreIn(t *testing.T) {
 	h := newHeard(t)
 	h.made = func(s *protocol.Session) protocol.Parser { return &greeting{transcript: transcript{sink: s.Sink}} }
-	got := map[string]string{}
+	got, first := map[string]string{}, map[string]bool{}
 	h.table.sink = exchangeSink{exchanged: func(c *Connection, x *protocol.Exchange) {
-		got[x.Name] = ""
+		got[x.Name], first[x.Name] = "", c.FirstWithinTLS
 		if c.TLS != nil {
 			got[x.Name] = c.TLS.ServerName
 		}
@@ -91,10 +91,15 @@ func TestExchangesHaveTheTLSThatTheyAreIn(t *testing.T) {
 	h.table.Handle(received(0, ">ans plain"))
 	h.table.Handle(in(event.LayerTLS, received(0, ">ans within")))
 	h.table.Handle(in(event.LayerMask, received(0, ">ans inner")))
-	want := map[string]string{">ans plain": "", ">ans within": "ask>plain", ">ans inner": "ask>within"}
+	h.table.Handle(in(event.LayerTLS, sent(10, "ask>second")))
+	h.table.Handle(in(event.LayerTLS, received(11, ">ans second")))
+	want := map[string]string{">ans plain": "", ">ans second": "ask>plain", ">ans within": "ask>plain", ">ans inner": "ask>within"}
 	for name, secured := range want {
 		if is, ok := got[name]; !ok || is != secured {
 			t.Errorf("%q is in the TLS of %q (%v), want %q", name, is, ok, secured)
+		}
+		if want := name == ">ans within" || name == ">ans inner"; first[name] != want {
+			t.Errorf("%q is the first one within its TLS: %v", name, first[name])
 		}
 	}
 }

@@ -32,10 +32,7 @@ func (m measuring) Exchanged(c *socket.Connection, x *protocol.Exchange, start, 
 
 // newMeasuringWay leads to metrics.
 func newMeasuringWay() (*way, error) {
-	owners, err := metrics.NewOwners(2 * 65536)
-	if err != nil {
-		return nil, err
-	}
+	owners := metrics.NewOwners(2 * 65536)
 	settled := func(uint64) bool { return true }
 	store := metrics.NewStore(metrics.Options{
 		Series: 20_000, StaleAfter: time.Hour, Alive: func(process.ID) bool { return true },

@@ -63,7 +63,7 @@ var rows = []row{
 		{"Time to connect, 99 %", "s", []query{
 			{`histogram_quantile(0.99, sum by (le, job) (rate(socketflow_connection_connect_duration_seconds_bucket{job=~"$service"}[$__rate_interval])))`, "{{job}}"},
 		}},
-		{"Bytes a second, of connections that have ended", "Bps", []query{
+		{"Bytes a second", "Bps", []query{
 			{`sum by (job) (rate(socketflow_connection_bytes_sent_total{job=~"$service"}[$__rate_interval]))`, "{{job}}, sent"},
 			{`sum by (job) (rate(socketflow_connection_bytes_received_total{job=~"$service"}[$__rate_interval]))`, "{{job}}, received"},
 		}},
@@ -72,6 +72,11 @@ var rows = []row{
 		}},
 		{"Round trip time, median", "s", []query{
 			{`histogram_quantile(0.5, sum by (le, job) (rate(socketflow_tcp_rtt_seconds_bucket{job=~"$service"}[$__rate_interval])))`, "{{job}}"},
+		}},
+		{"What comes before a connection's first request, 99 %", "s", []query{
+			{`histogram_quantile(0.99, sum by (le, job) (rate(socketflow_connection_lookup_duration_seconds_bucket{job=~"$service"}[$__rate_interval])))`, "{{job}}, DNS"},
+			{`histogram_quantile(0.99, sum by (le, job, socketflow_role_name) (rate(socketflow_tls_handshake_duration_seconds_bucket{job=~"$service"}[$__rate_interval])))`, "{{job}}, TLS, {{socketflow_role_name}}"},
+			{`histogram_quantile(0.99, sum by (le, job) (rate(socketflow_connection_accept_duration_seconds_bucket{job=~"$service"}[$__rate_interval])))`, "{{job}}, to be accepted"},
 		}},
 	}},
 	{"The receiver", []panel{

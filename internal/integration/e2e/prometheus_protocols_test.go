@@ -48,28 +48,31 @@ func TestMetricsOfProtocolsAreTheTruth(t *testing.T) {
 		})
 	}
 
-	const commands = 20_000
+	commands := requestsOfTruth(t, 20_000)
 	redis := benchmarkRedis(t, commands)
 	expect("Redis, at the client", `sum by (db_operation_name) (db_client_operation_duration_seconds_count{job="redis-benchmark", db_operation_name=~"GET|SET"})`,
 		redis, "db_operation_name")
 	expect("Redis, at the server", `sum by (db_operation_name) (socketflow_db_server_operation_duration_seconds_count{job="redis-server", db_operation_name=~"GET|SET"})`,
 		redis, "db_operation_name")
 
-	const well, missing = 2000, 500
+	well, missing := requestsOfTruth(t, 2000), 500
 	callHealth(t, well, missing)
-	calls := map[string]float64{"OK": well, "NOT_FOUND": missing}
+	calls := map[string]float64{"OK": float64(well / 10 * 10), "NOT_FOUND": float64(missing)}
 	for _, side := range []string{"client", "server"} {
 		expect("gRPC, "+side, fmt.Sprintf(`sum by (rpc_response_status_code) (rpc_%s_call_duration_seconds_count{job=%q, rpc_method="grpc.health.v1.Health/Check"})`, side, own),
 			calls, "rpc_response_status_code")
 	}
 
-	const requests, bytes = 1000, 100_000
+	requests, bytes := requestsOfTruth(t, 1000), 100_000
+	if requests > 1000 {
+		bytes = 1000
+	}
 	getOverHTTP2(t, requests, bytes)
 	for _, side := range []string{"client", "server"} {
 		expect("HTTP/2, "+side, fmt.Sprintf(`sum by (network_protocol_version) (http_%s_request_duration_seconds_count{job=%q, network_protocol_version="2"})`, side, own),
-			map[string]float64{"2": requests}, "network_protocol_version")
+			map[string]float64{"2": float64(requests)}, "network_protocol_version")
 		expect("HTTP/2, bytes, "+side, fmt.Sprintf(`sum by (network_protocol_version) (http_%s_response_body_size_bytes_sum{job=%q, network_protocol_version="2"})`, side, own),
-			map[string]float64{"2": requests * bytes}, "network_protocol_version")
+			map[string]float64{"2": float64(requests * bytes)}, "network_protocol_version")
 	}
 }
 
@@ -81,7 +84,7 @@ func benchmarkRedis(t testing.TB, commands int) map[string]float64 {
 	server.waitListening(port)
 	load := start(t, exec.Command(testenv.NeedProgram(t, "redis-tools", "redis-benchmark"), "-p", strconv.Itoa(port), "-t", "set,get", "-n", strconv.Itoa(commands),
 		"-c", "20", "-P", "4", "-q"))
-	require.Zero(t, load.wait(time.Minute))
+	require.Zero(t, load.wait(enoughFor(commands)))
 	out, err := exec.Command("redis-cli", "-p", strconv.Itoa(port), "info", "commandstats").Output()
 	require.NoError(t, err)
 	counts := map[string]float64{}

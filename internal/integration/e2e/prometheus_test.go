@@ -105,7 +105,8 @@ func TestPrometheusScrapesTheTruth(t *testing.T) {
 	port := freePort(t)
 	c := runCollector(t, fmt.Sprintf(toPrometheus, port), collectorOptions{})
 	p := startPrometheus(t, onHost(port))
-	const connections, each = 64, 150
+	const connections = 64
+	each := requestsOfTruth(t, connections*150) / connections
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		status, _ := strconv.Atoi(strings.Split(r.URL.Path, "/")[1])
 		w.WriteHeader(status)
@@ -154,7 +155,7 @@ func TestPrometheusScrapesTheTruth(t *testing.T) {
 	}
 	eventually(t, 30*time.Second, "the edge of the service graph", func() error {
 		got, err := p.query(fmt.Sprintf(`traces_service_graph_request_total{client=%q, server=%q}`, own, own), "server")
-		if err == nil && got[own] != connections*each {
+		if err == nil && got[own] != float64(connections*each) {
 			err = fmt.Errorf("%v requests", got)
 		}
 		return err

@@ -1,6 +1,8 @@
 package tls
 
 import (
+	"time"
+
 	"github.com/socketflow/socketflow/internal/protocol"
 	"github.com/socketflow/socketflow/internal/protocol/framing"
 )
@@ -19,6 +21,8 @@ type parser struct {
 	asked   asked
 	version uint16 // as the server has chosen it; 0: not known
 	records int
+	asking  uint64 // when the client began to send its hello, CLOCK_MONOTONIC, ns; 0: that was not seen
+	now     uint64 // when the latest bytes that were read had been transferred, likewise
 	ends    [protocol.Directions]end
 }
 
@@ -45,6 +49,10 @@ func newParser(sink protocol.Sink, pool *framing.Pool) *parser {
 func (p *parser) Data(c *protocol.Chunk) {
 	d := c.Direction
 	e := &p.ends[d]
+	p.now = max(p.now, c.Time)
+	if d == protocol.FromClient && !e.spoken && p.asking == 0 {
+		p.asking = c.Began
+	}
 	for b := c.Bytes; len(b) > 0 && !e.broken && !p.over; {
 		var body []byte
 		var began, sound bool
@@ -125,6 +133,9 @@ func (p *parser) judge() {
 		return
 	case client.finished && (server.finished || p.version == version13):
 		p.facts.Established = true
+		if p.asked.known {
+			p.facts.Handshake = time.Duration(p.now - min(p.asking, p.now))
+		}
 	case !client.broken && !server.broken:
 		return
 	}

@@ -189,6 +189,9 @@ func TestGaps(t *testing.T) {
 			p.Gap(test.gap.direction, uint64(len(test.gap.bytes)), protocol.Lost)
 		}
 		play(p, r, test.after, 1<<20)
+		if r.TLS != nil {
+			r.TLS.Handshake = 0 // see TestHandshakesTakeUntilTheyAreEstablished
+		}
 		if !reflect.DeepEqual(r.TLS, test.want) || r.Errors != [protocol.ParseErrors]int{} || p.Parser.Held() != 0 {
 			t.Errorf("%s: %+v, want %+v; errors %v", name, r.TLS, test.want, r.Errors)
 		}

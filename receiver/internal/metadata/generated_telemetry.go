@@ -64,6 +64,7 @@ type TelemetryBuilder struct {
 	SocketflowPayloadMissing            metric.Int64ObservableCounter
 	SocketflowPeerNamesEvicted          metric.Int64ObservableCounter
 	SocketflowPeerNamesRemembered       metric.Int64ObservableUpDownCounter
+	SocketflowPeersForgotten            metric.Int64ObservableCounter
 	SocketflowPeersUnsettled            metric.Int64ObservableCounter
 	SocketflowProcTablesRead            metric.Int64ObservableCounter
 	SocketflowProcessesDescribed        metric.Int64ObservableCounter
@@ -633,6 +634,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowPeerNamesRememberedCallback(c
 	return nil
 }
 
+// RegisterSocketflowPeersForgottenCallback sets callback for observable SocketflowPeersForgotten metric.
+func (builder *TelemetryBuilder) RegisterSocketflowPeersForgottenCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowPeersForgotten, obs: o})
+		return nil
+	}, builder.SocketflowPeersForgotten)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowPeersUnsettledCallback sets callback for observable SocketflowPeersUnsettled metric.
 func (builder *TelemetryBuilder) RegisterSocketflowPeersUnsettledCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -1125,6 +1141,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_peer_names_remembered",
 		metric.WithDescription("Names that DNS answered to the processes of this host and that are remembered at present, among them some whose time is up. [Alpha]"),
 		metric.WithUnit("{names}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowPeersForgotten, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_peers_forgotten",
+		metric.WithDescription("Ends of open connections of which it was forgotten which process of this host has them, because others needed the room. [Alpha]"),
+		metric.WithUnit("{ends}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowPeersUnsettled, err = builder.meter.Int64ObservableCounter(
