@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,6 +14,14 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/monotime"
 )
+
+// settle does what is done once, beside the observation that has begun.
+func (e *Engine) settle() {
+	e.findExisting()
+	// The start leaves tens of megabytes that are garbage: the types of the kernel, the texts of the programs, the descriptors of the host.
+	// An idle process keeps what it has had for minutes, and would keep most of it for good.
+	debug.FreeOSMemory()
+}
 
 // findExisting makes the tracer report the connections that are older than the kernel programs.
 func (e *Engine) findExisting() {
