@@ -78,7 +78,7 @@ func startCollector(s *settings, o *observation) (*collector, error) {
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for ready := false; !ready; {
 		_, err := fetch(ctx, "http://"+health)
