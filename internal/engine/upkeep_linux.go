@@ -15,11 +15,21 @@ import (
 	"github.com/socketflow/socketflow/internal/monotime"
 )
 
+// settlesIn is how long after the start nothing more is done once: older connections and the libraries of running processes have been looked at.
+const settlesIn = 10 * time.Second
+
 // settle does what is done once, beside the observation that has begun.
 func (e *Engine) settle() {
 	e.findExisting()
-	// The start leaves tens of megabytes that are garbage: the types of the kernel, the texts of the programs, the descriptors of the host.
-	// An idle process keeps what it has had for minutes, and would keep most of it for good.
+	settled := time.NewTimer(settlesIn)
+	defer settled.Stop()
+	select {
+	case <-e.helping.Done():
+		return
+	case <-settled.C:
+	}
+	// The start leaves tens of megabytes that are garbage: the types of the kernel, the texts of the programs, the symbols of libraries. An idle
+	// process keeps what it has had for minutes, and would keep most of it for good.
 	debug.FreeOSMemory()
 }
 
