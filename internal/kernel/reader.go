@@ -15,11 +15,11 @@ import (
 
 // Reader reads one shard's events. It is for one goroutine, but for Flush, Fill and close.
 type Reader struct {
-	waiter *ringWaiter
-	record []byte
-	bound  error // why the deadline could not be set
-	unread bool  // the ring buffer may hold events
-	after  error // returned once the ring buffer is empty; nil: wait then
+	waiter   *ringWaiter
+	record   []byte
+	deadline time.Time
+	unread   bool  // the ring buffer may hold events
+	after    error // returned once the ring buffer is empty; nil: wait then
 
 	mu   sync.RWMutex // of ring
 	ring *ring        // nil: it is closed
@@ -75,10 +75,7 @@ func (r *Reader) wait() error {
 		r.after = nil
 		return err
 	}
-	if r.bound != nil {
-		return r.bound
-	}
-	why, err := r.waiter.wait()
+	why, err := r.waiter.wait(r.deadline)
 	if err != nil {
 		return err
 	}
@@ -93,7 +90,7 @@ func (r *Reader) wait() error {
 }
 
 // SetDeadline bounds how long Next waits. Events written meanwhile are read before it returns ErrIdle.
-func (r *Reader) SetDeadline(t time.Time) { r.bound = r.waiter.setDeadline(t) }
+func (r *Reader) SetDeadline(t time.Time) { r.deadline = t }
 
 // Flush makes Next return what has been written and then ErrEnd. It may be called from any goroutine.
 func (r *Reader) Flush() error { return r.waiter.interrupt() }

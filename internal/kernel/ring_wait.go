@@ -5,56 +5,36 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"os"
-	"syscall"
+	"math"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// ringWaiter waits until the kernel wakes the reader of a ring buffer, until it is interrupted, or until a time. It waits by Go's own poller: a thread
-// that blocks in a call of its own wakes others each time that it begins to block and ends.
+// ringWaiter waits until the kernel wakes the reader of a ring buffer, until it is interrupted, or until a time.
 type ringWaiter struct {
-	epoll      *os.File        // an epoll instance, which the poller polls
-	conn       syscall.RawConn // of epoll
-	interrupts int             // an eventfd
-
-	// Of the wait that is under way.
-	events [2]unix.EpollEvent
-	why    wake
-	err    error
-	look   func(fd uintptr) bool
+	epoll, interrupts int // descriptors; interrupts is an eventfd
 }
 
 func newRingWaiter(ring int) (w *ringWaiter, err error) {
-	w = &ringWaiter{interrupts: -1}
-	w.look = w.ready
+	w = &ringWaiter{-1, -1}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
 		}
 	}()
-	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err != nil {
+	if w.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return w, fmt.Errorf("create an epoll instance: %w", err)
-	}
-	err = unix.SetNonblock(epoll, true) // so that os.NewFile gives it to the poller
-	w.epoll = os.NewFile(uintptr(epoll), "ring buffer")
-	if err != nil {
-		return w, fmt.Errorf("poll an epoll instance: %w", err)
-	}
-	if w.conn, err = w.epoll.SyscallConn(); err != nil {
-		return w, fmt.Errorf("poll an epoll instance: %w", err)
 	}
 	if w.interrupts, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return w, fmt.Errorf("create an eventfd: %w", err)
 	}
 	for _, fd := range []int{ring, w.interrupts} {
-		if err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
+		if err = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}); err != nil {
 			return w, fmt.Errorf("wait for a ring buffer: %w", err)
 		}
 	}
-	return w, w.setDeadline(time.Time{})
+	return w, nil
 }
 
 // wake says why wait returned.
@@ -66,47 +46,37 @@ const (
 	wokenByInterrupt
 )
 
-// setDeadline bounds how long wait waits; the zero Time: without bound.
-func (w *ringWaiter) setDeadline(t time.Time) error {
-	if err := w.epoll.SetReadDeadline(t); err != nil {
-		return fmt.Errorf("bound the wait for a ring buffer: %w", err)
-	}
-	return nil
-}
-
-func (w *ringWaiter) wait() (wake, error) {
-	err := w.conn.Read(w.look)
-	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return wokenByDeadline, nil
-	case err != nil:
-		return wokenByKernel, fmt.Errorf("wait for a ring buffer: %w", err)
-	}
-	return w.why, w.err
-}
-
-// ready reports whether the wait is over. The kernel's record of having woken the reader stays in the epoll instance until this has seen it, so that
-// none is missed between two waits.
-func (w *ringWaiter) ready(fd uintptr) bool {
-	w.why, w.err = wokenByKernel, nil
+// wait waits until the deadline; the zero Time is none.
+func (w *ringWaiter) wait(deadline time.Time) (wake, error) {
+	var events [2]unix.EpollEvent
 	for {
-		n, err := unix.EpollWait(int(fd), w.events[:], 0)
+		n, err := unix.EpollWait(w.epoll, events[:], milliseconds(deadline))
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:
-			w.err = fmt.Errorf("wait for a ring buffer: %w", err)
-			return true
+			return wokenByKernel, fmt.Errorf("wait for a ring buffer: %w", err)
+		case n == 0:
+			return wokenByDeadline, nil
 		}
-		for _, e := range w.events[:n] {
+		for _, e := range events[:n] {
 			if int(e.Fd) == w.interrupts {
 				var count [8]byte
-				_, w.err = unix.Read(w.interrupts, count[:])
-				w.why = wokenByInterrupt
+				_, err := unix.Read(w.interrupts, count[:])
+				return wokenByInterrupt, err
 			}
 		}
-		return n > 0
+		return wokenByKernel, nil
 	}
+}
+
+// milliseconds until a time, rounded up, so that it has passed afterwards; -1: for ever.
+func milliseconds(deadline time.Time) int {
+	if deadline.IsZero() {
+		return -1
+	}
+	left := (time.Until(deadline) + time.Millisecond - 1) / time.Millisecond
+	return int(max(0, min(left, math.MaxInt32)))
 }
 
 // interrupt makes wait return. It may be called from any goroutine.
@@ -120,12 +90,11 @@ func (w *ringWaiter) interrupt() error {
 
 func (w *ringWaiter) close() error {
 	var errs []error
-	if w.epoll != nil {
-		errs = append(errs, w.epoll.Close())
+	for _, fd := range []*int{&w.epoll, &w.interrupts} {
+		if *fd >= 0 {
+			errs = append(errs, unix.Close(*fd))
+			*fd = -1
+		}
 	}
-	if w.interrupts >= 0 {
-		errs = append(errs, unix.Close(w.interrupts))
-	}
-	w.epoll, w.interrupts = nil, -1
 	return errors.Join(errs...)
 }
