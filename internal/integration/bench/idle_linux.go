@@ -99,7 +99,7 @@ func runIdle(s *settings, mode string, connections int) ([]float64, error) {
 		const mebi = 1 << 20
 		return []float64{
 			memory["VmRSS:"] / mebi, memory["RssAnon:"] / mebi, memory["mapped"] / mebi, own.kernelMemory / mebi,
-			float64(wakeupsAfter-wakeups) / seconds, float64((usedAfter-used).Milliseconds()) / seconds, own.followed, own.incomplete,
+			float64(wakeupsAfter-wakeups) / seconds, float64((usedAfter - used).Milliseconds()) / seconds, own.followed, own.incomplete,
 		}, nil
 	})
 }
