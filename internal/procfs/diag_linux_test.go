@@ -73,7 +73,7 @@ func TestSockDiagAndTheTablesListTheSameSockets(t *testing.T) {
 	require.NoError(t, byTables.all(path(mountPoint, self(), "net")))
 	netlink, err := openDiag()
 	require.NoError(t, err)
-	defer unix.Close(netlink)
+	defer unix.Close(netlink) //nolint:errcheck // of no use any more
 	require.NoError(t, byDiag.diag(netlink))
 	require.Len(t, byDiag.found, len(inodes), "missing: %v", slices.DeleteFunc(slices.Collect(maps.Keys(inodes)), func(inode uint64) bool {
 		_, found := byDiag.found[inode]
@@ -93,12 +93,12 @@ func TestSockDiagListsTheNetworkNamespaceOfItsThread(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer unix.Close(listener)
+		defer unix.Close(listener) //nolint:errcheck // of no use any more
 		netlink, err := openDiag()
 		if err != nil {
 			return err
 		}
-		defer unix.Close(netlink)
+		defer unix.Close(netlink) //nolint:errcheck // of no use any more
 		if err := errors.Join(unix.Bind(listener, &unix.SockaddrInet4{Port: 0x0102}), unix.Listen(listener, 1)); err != nil {
 			return err
 		}
