@@ -123,7 +123,7 @@ func (s *Snapshot) countResolver(stats *procfs.Stats) {
 	for way := range stats.Sources {
 		s.AddressesRouted[way] = stats.Sources[way].Load()
 	}
-	s.ProcTablesRead = stats.Readings.Load()
+	s.ProcTablesRead = stats.Readings.Load() + stats.Listings.Load()
 }
 
 // countTracking adds a tracker's statistics to a snapshot.

@@ -144,7 +144,7 @@ func (e *Engine) Start() (err error) {
 	if e.measuring != nil {
 		e.reading.Go(e.emitMetrics)
 	}
-	e.helpers.Go(e.findExisting)
+	e.helpers.Go(e.settle)
 	e.helpers.Go(e.watchLosses)
 	if e.libraries != nil {
 		e.helpers.Go(func() { e.libraries.Run(e.helping) })

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,6 +14,24 @@ import (
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/monotime"
 )
+
+// settlesIn is how long after the start nothing more is done once: older connections and the libraries of running processes have been looked at.
+const settlesIn = 10 * time.Second
+
+// settle does what is done once, beside the observation that has begun.
+func (e *Engine) settle() {
+	e.findExisting()
+	settled := time.NewTimer(settlesIn)
+	defer settled.Stop()
+	select {
+	case <-e.helping.Done():
+		return
+	case <-settled.C:
+	}
+	// The start leaves tens of megabytes that are garbage: the types of the kernel, the texts of the programs, the symbols of libraries. An idle
+	// process keeps what it has had for minutes, and would keep most of it for good.
+	debug.FreeOSMemory()
+}
 
 // findExisting makes the tracer report the connections that are older than the kernel programs.
 func (e *Engine) findExisting() {
@@ -37,9 +56,8 @@ func (e *Engine) watchLosses() {
 	ticks := time.NewTicker(min(lossInterval, e.opts.UDPIdleTimeout/2))
 	defer ticks.Stop()
 	var known kernel.Counters
-	var due bool // sockets are to be forgotten
 	var withheld withheldNotice
-	looked := time.Now()
+	passes := livePasses{looked: time.Now()}
 	for {
 		select {
 		case <-e.helping.Done():
@@ -57,16 +75,16 @@ func (e *Engine) watchLosses() {
 			e.opts.Logger.Warn("the kernel had to drop events, because they were not read fast enough; "+
 				"a larger ring_buffer size or fewer connections (include, exclude) would help", zap.Uint64("events", lost))
 		}
-		due = due || now.RingFull[event.KindClose] > known.RingFull[event.KindClose] || now.TableFull > known.TableFull ||
-			e.follows(event.TCP, event.UnixStream, event.UDP) && time.Since(looked) >= quietInterval
+		passes.lost = passes.lost || now.RingFull[event.KindClose] > known.RingFull[event.KindClose]
+		passes.untracked = passes.untracked || now.TableFull > known.TableFull
 		if e.follows(event.UDP) {
 			if _, err := e.tracer.Datagrams(e.helping); err != nil && e.helping.Err() == nil {
 				e.opts.Logger.Warn("UDP flows that have ended stay in the table for now", zap.Error(err))
 			}
 		}
-		if due {
-			due = !e.forgetGone(now.RingFull[event.KindLive])
-			looked = time.Now()
+		if begin := time.Now(); passes.due(begin, e.follows(event.TCP, event.UnixStream, event.UDP)) {
+			whole := e.forgetGone(now.RingFull[event.KindLive])
+			passes.done(begin, time.Now(), whole)
 		}
 		known = now
 	}
@@ -85,6 +103,32 @@ func (e *Engine) seekCompat() {
 // quietInterval is how often the engine looks for sockets that have ended without an event. The hooks miss some ends of Unix and UDP
 // sockets, and one in some hundred thousand of TCP (docs/decisions/0006).
 const quietInterval = time.Minute
+
+// passShare bounds the processor time of passes for descriptors beyond the kernel side's bound: a pass rests for so many times as long as it took. In
+// a process with many connections each new one may be beyond the bound, but it does harm only once the process forks or ends.
+const passShare = 200
+
+// livePasses decides when to look which sockets still exist.
+type livePasses struct {
+	lost      bool // the end of one was lost
+	untracked bool // a descriptor may be closed with its process, unseen
+	looked    time.Time
+	took      time.Duration
+}
+
+// due reports whether to look now. following: there are sockets.
+func (p *livePasses) due(now time.Time, following bool) bool {
+	since := now.Sub(p.looked)
+	return p.lost || p.untracked && since >= min(quietInterval, passShare*p.took) || following && since >= quietInterval
+}
+
+// done notes a pass. What was not whole is done once more.
+func (p *livePasses) done(begin, end time.Time, whole bool) {
+	p.looked, p.took = end, end.Sub(begin)
+	if whole {
+		p.lost, p.untracked = false, false
+	}
+}
 
 func (e *Engine) follows(transports ...event.Transport) bool {
 	for _, s := range e.shards {

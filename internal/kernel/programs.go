@@ -9,7 +9,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/socketflow/socketflow/bpf"
 )
@@ -46,11 +45,11 @@ func (c *programs) prepare(opts Options) error {
 		if err := c.objects.Maps[bpf.SocketflowMapRings].Put(i, ring); err != nil {
 			return fmt.Errorf("install ring buffer %d: %w", i, err)
 		}
-		reader, err := ringbuf.NewReader(ring)
+		reader, err := newReader(ring)
 		if err != nil {
 			return fmt.Errorf("map ring buffer %d: %w", i, err)
 		}
-		c.readers = append(c.readers, &Reader{ring: reader})
+		c.readers = append(c.readers, reader)
 	}
 	if err := c.mapCounters(c.objects.Maps[bpf.SocketflowMapCounters]); err != nil {
 		return err
@@ -117,7 +116,7 @@ func (c *programs) Detach() error {
 func (c *programs) Close() error {
 	errs := []error{c.Detach()}
 	for _, r := range c.readers {
-		errs = append(errs, r.ring.Close())
+		errs = append(errs, r.close())
 	}
 	if c.policies != nil {
 		errs = append(errs, c.policies.close())

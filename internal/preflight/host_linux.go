@@ -28,7 +28,7 @@ var tracefsPlaces = []string{"/sys/kernel/tracing/events", "/sys/kernel/debug/tr
 
 // host returns facts about this kernel and what of it can be read.
 func host() []Fact {
-	return []Fact{system(), btf(), lockdown(), tracefs(), userNamespace(), pidNamespace(), procMount(), visibility()}
+	return []Fact{system(), btf(), lockdown(), tracefs(), userNamespace(), pidNamespace(), procMount(), visibility(), sockDiag()}
 }
 
 func system() Fact {
@@ -183,6 +183,14 @@ func procMount() Fact {
 	}
 	fact.Found = "shows all processes"
 	return fact
+}
+
+// sockDiag says how sockets are listed that calls do not show.
+func sockDiag() Fact {
+	if err := procfs.ListsSockets(); err != nil {
+		return Fact{Name: factSockDiag, State: Replaced, Found: err.Error() + ": the tables below /proc/<pid>/net instead, in syscall mode"}
+	}
+	return Fact{Name: factSockDiag, State: OK, Found: "lists sockets, in syscall mode"}
 }
 
 // visibility counts the processes of other users whose link to their executable can be read.

@@ -83,6 +83,7 @@ const (
 	factPIDs       = "pid namespace"
 	factProcfs     = "/proc"
 	factVisibility = "other users' processes"
+	factSockDiag   = "sock_diag"
 	factUser       = "user"
 	factNewPrivs   = "no_new_privs"
 	factSeccomp    = "seccomp"

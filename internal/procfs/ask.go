@@ -141,14 +141,22 @@ func (r *Resolver) lookup(netns uint32, asked map[uint64][]question) result {
 	return result{err: fmt.Errorf("look for %d sockets: %w", len(asked), err)}
 }
 
-// readTables reads the tables of a network namespace through a process in it.
+// readTables reads the sockets of a network namespace through a process in it: from the kernel's own listing, or else from the tables of /proc.
 func (r *Resolver) readTables(netns, pid uint32, wanted func(inode uint64) bool) (map[uint64]Socket, error) {
 	if now, err := r.netNS(pid); err != nil {
 		return nil, err
 	} else if now != netns {
 		return nil, fmt.Errorf("%w: process %d has entered another network namespace", ErrGone, pid)
 	}
-	g := newReading(netns, &r.stats, wanted)
+	if r.listsByDiag() {
+		g := newReading(netns, wanted)
+		if r.noticeDiag(r.diag(g, pid)) {
+			r.stats.Listings.Add(1)
+			return g.found, nil
+		}
+	}
+	g := newReading(netns, wanted)
+	r.stats.Readings.Add(1)
 	if err := g.all(r.path(pid, "net")); err != nil {
 		return nil, err
 	}

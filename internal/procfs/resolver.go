@@ -29,7 +29,8 @@ type Options struct {
 
 // Stats counts what a Resolver did. It may be read while the resolver works.
 type Stats struct {
-	Readings atomic.Uint64             // of a network namespace's tables
+	Readings atomic.Uint64             // of a network namespace's tables in /proc
+	Listings atomic.Uint64             // of a network namespace's sockets by sock_diag
 	Sources  [SourceWays]atomic.Uint64 // look-ups of source addresses that were not cached
 }
 
@@ -63,6 +64,7 @@ type Resolver struct {
 	sourceAge time.Duration
 	own       uint32 // inode of the collector's network namespace; 0: not known
 	stats     Stats
+	noDiag    atomic.Bool // the kernel does not list sockets by sock_diag, or does not let this process ask
 
 	sources   *lru.Cache[sourceKey, source]
 	residents *lru.Cache[uint32, uint32] // by network namespace, the process last seen in it

@@ -30,19 +30,17 @@ type reading struct {
 	wanted func(inode uint64) bool
 	found  map[uint64]Socket
 	listen map[listenerKey]struct{}
-	stats  *Stats
 }
 
-func newReading(netns uint32, stats *Stats, wanted func(inode uint64) bool) *reading {
+func newReading(netns uint32, wanted func(inode uint64) bool) *reading {
 	return &reading{
-		netns: netns, wanted: wanted, stats: stats,
+		netns: netns, wanted: wanted,
 		found: make(map[uint64]Socket), listen: make(map[listenerKey]struct{}),
 	}
 }
 
 // all reads the tables in dir, which is /proc/<pid>/net.
 func (g *reading) all(dir string) error {
-	g.stats.Readings.Add(1)
 	var errs []error
 	missing := 0
 	for _, t := range tables {
@@ -56,6 +54,12 @@ func (g *reading) all(dir string) error {
 	if missing == len(tables) {
 		return fmt.Errorf("%w: %s has no tables", ErrGone, dir)
 	}
+	g.seeListeners()
+	return errors.Join(errs...)
+}
+
+// seeListeners notes of the sockets that were found whether somebody listens at their ends, once all sockets have been read.
+func (g *reading) seeListeners() {
 	for inode, s := range g.found {
 		if s.Transport != UnixStream {
 			s.Listened = g.listensAt(s.Transport, s.Local) || g.listensAtAny(s.Transport, s.Local)
@@ -64,7 +68,6 @@ func (g *reading) all(dir string) error {
 			g.found[inode] = s
 		}
 	}
-	return errors.Join(errs...)
 }
 
 func (g *reading) listensAt(transport Transport, end netip.AddrPort) bool {

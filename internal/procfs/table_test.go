@@ -73,7 +73,7 @@ func TestLinesOfInetTables(t *testing.T) {
 		"nothing":                   {line: "\n", none: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newReading(3, &Stats{}, all)
+			g := newReading(3, all)
 			g.inet([]byte(test.line), test.transport)
 			if test.none {
 				assert.Empty(t, g.found)
@@ -106,7 +106,7 @@ func TestLinesOfTheUnixTable(t *testing.T) {
 		"cut":              {line: number + "00000000 0001", none: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newReading(3, &Stats{}, all)
+			g := newReading(3, all)
 			g.unix([]byte(test.line), UnixStream)
 			if test.none {
 				assert.Empty(t, g.found)
@@ -136,15 +136,13 @@ func TestOnlyWhatIsWantedIsFound(t *testing.T) {
 		"unix": unixHeading + "000000002980cfc1: 00000003 00000000 00000000 0001 03  10\n" +
 			"000000002980cfc1: 00000003 00000000 00000000 0001 03  11\n",
 	})
-	stats := &Stats{}
-	g := newReading(3, stats, func(inode uint64) bool { return inode == 8 || inode == 9 || inode == 11 || inode == 99 })
+	g := newReading(3, func(inode uint64) bool { return inode == 8 || inode == 9 || inode == 11 || inode == 99 })
 	require.NoError(t, g.all(dir), "a machine without IPv6")
 	var inodes []uint64
 	for inode := range g.found {
 		inodes = append(inodes, inode)
 	}
 	assert.ElementsMatch(t, []uint64{8, 9, 11}, inodes)
-	assert.EqualValues(t, 1, stats.Readings.Load())
 }
 
 // A socket is at 127.0.0.1:258, its other end at 127.0.0.2:50000.
@@ -178,7 +176,7 @@ func TestWhichEndIsListenedAt(t *testing.T) {
 			for file, lines := range test.tables {
 				test.tables[file] = inetHeading + strings.TrimPrefix(lines, inetHeading)
 			}
-			g := newReading(3, &Stats{}, func(inode uint64) bool { return inode == 7 })
+			g := newReading(3, func(inode uint64) bool { return inode == 7 })
 			require.NoError(t, g.all(netDirectory(t, test.tables)))
 			require.Contains(t, g.found, uint64(7))
 			assert.Equal(t, test.listened, g.found[7].Listened)
@@ -188,18 +186,18 @@ func TestWhichEndIsListenedAt(t *testing.T) {
 }
 
 func TestADirectoryWithoutTablesIsErrGone(t *testing.T) {
-	assert.ErrorIs(t, newReading(3, &Stats{}, all).all(t.TempDir()), ErrGone)
+	assert.ErrorIs(t, newReading(3, all).all(t.TempDir()), ErrGone)
 }
 
 func TestALineThatIsTooLongIsAnError(t *testing.T) {
-	g := newReading(3, &Stats{}, all)
+	g := newReading(3, all)
 	text := inetHeading + strings.Repeat("x", 3*maxLine) + inetLine("", "", "", 6) +
 		inetLine("0100007F:0102", "0200007F:C350", "01", 7)
 	assert.ErrorIs(t, g.lines(strings.NewReader(text), (*reading).inet, TCP), errOverlong)
 }
 
 func TestAnErrorWhileReadingIsReturned(t *testing.T) {
-	g := newReading(3, &Stats{}, all)
+	g := newReading(3, all)
 	broken := io.MultiReader(strings.NewReader(inetHeading), &failing{})
 	assert.ErrorIs(t, g.lines(broken, (*reading).inet, TCP), os.ErrDeadlineExceeded)
 }
@@ -213,7 +211,7 @@ func FuzzInetLine(f *testing.F) {
 	f.Add([]byte(inetLine("B80D0120000000000000000001000000:0050", "0000000000000000FFFF00000200007F:C350", "0A", 7)))
 	f.Add([]byte("1: : : "))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		g := newReading(3, &Stats{}, all)
+		g := newReading(3, all)
 		g.inet(line, TCP)
 		for inode, s := range g.found {
 			if inode == 0 || inode != s.Inode || !s.Local.IsValid() || s.Local.Addr().Is4In6() || s.Remote.Addr().Is4In6() {
@@ -227,7 +225,7 @@ func FuzzUnixLine(f *testing.F) {
 	f.Add([]byte("000000002980cfc1: 00000003 00000000 00010000 0001 01 7 @a b\n"))
 	f.Add([]byte("000000002980cfc1: 00000003 00000000 00000000 0001 03  7\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		g := newReading(3, &Stats{}, all)
+		g := newReading(3, all)
 		g.unix(line, UnixStream)
 		for inode, s := range g.found {
 			if inode == 0 || len(s.Name) > 3*len(line) || s.State == 0 {
@@ -248,7 +246,7 @@ func BenchmarkTables(b *testing.B) {
 	dir := netDirectory(b, map[string]string{"tcp": text.String()})
 	b.ReportAllocs()
 	for b.Loop() {
-		g := newReading(3, &Stats{}, func(inode uint64) bool { return inode%(lines/10) == 1 })
+		g := newReading(3, func(inode uint64) bool { return inode%(lines/10) == 1 })
 		require.NoError(b, g.all(dir))
 		require.Len(b, g.found, 10)
 	}

@@ -78,7 +78,7 @@ func startCollector(s *settings, o *observation) (*collector, error) {
 	if err := c.cmd.Start(); err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for ready := false; !ready; {
 		_, err := fetch(ctx, "http://"+health)
@@ -116,6 +116,8 @@ type emitted struct {
 	forgotten        float64 // requests that had to give way to others while they may still have been of use
 	joined           float64 // spans that are the child of the other end's
 	kernelMemory     float64 // bytes that the kernel holds for the programs now
+	followed         float64 // sockets that are followed now
+	incomplete       float64 // sockets that went on without both addresses
 }
 
 // own reads the sums of the counters until now.
@@ -140,6 +142,10 @@ func (c *collector) own() (t emitted, err error) {
 			sum = &t.joined
 		case strings.HasPrefix(line, "otelcol_socketflow_kernel_memory{"):
 			sum = &t.kernelMemory
+		case strings.HasPrefix(line, "otelcol_socketflow_sockets_tracked{"):
+			sum = &t.followed
+		case strings.HasPrefix(line, "otelcol_socketflow_addresses_incomplete{"):
+			sum = &t.incomplete
 		case strings.HasPrefix(line, "otelcol_socketflow_kernel_events_lost"),
 			strings.HasPrefix(line, "otelcol_socketflow_payload_missing") && strings.Contains(line, `"ring_full"`):
 			sum = &t.lost

@@ -41,6 +41,7 @@ var sections = []section{
 	{"frames", measureFrames},
 	{"replay", measureReplay},
 	{"paced", measurePacedRequests},
+	{"idle", measureIdle},
 	{"servers", measureServers},
 	{"databases", measureDatabases},
 	{"bulk", measureBulk},
@@ -62,6 +63,8 @@ func main() {
 	only := flag.String("only", strings.Join(names, ","), "what is measured")
 	count := flag.Int("load-count", 0, "run as the load: this many connections")
 	rate := flag.Int("load-rate", 0, "run as the load: connections per second, 0: as many as possible")
+	held := flag.Int("hold", 0, "run as the server of this many connections that stay open, and print its port")
+	port := flag.Int("hold-port", 0, "run as the client of the server at this port")
 	serve := flag.String("serve", "", "run as a server with this scheme, http or https, on the port behind it, as https:8443")
 	flag.Parse()
 	self, err := os.Executable()
@@ -70,6 +73,8 @@ func main() {
 	case err != nil:
 	case *count > 0:
 		err = runLoad(*count, *rate)
+	case *held > 0:
+		err = hold(*held, *port)
 	case *serve != "":
 		err = serveRequests(*serve)
 	default:

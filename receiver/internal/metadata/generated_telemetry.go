@@ -1157,7 +1157,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.SocketflowProcTablesRead, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_proc_tables_read",
-		metric.WithDescription("Times that /proc's tables of the sockets of a network namespace were read. Syscall mode. [Alpha]"),
+		metric.WithDescription("Times that the sockets of a network namespace were listed, by sock_diag or from the tables of /proc. Syscall mode. [Alpha]"),
 		metric.WithUnit("{readings}"),
 	)
 	errs = errors.Join(errs, err)

@@ -632,7 +632,7 @@ func AssertEqualSocketflowPeersUnsettled(t *testing.T, tt *componenttest.Telemet
 func AssertEqualSocketflowProcTablesRead(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_socketflow_proc_tables_read",
-		Description: "Times that /proc's tables of the sockets of a network namespace were read. Syscall mode. [Alpha]",
+		Description: "Times that the sockets of a network namespace were listed, by sock_diag or from the tables of /proc. Syscall mode. [Alpha]",
 		Unit:        "{readings}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
