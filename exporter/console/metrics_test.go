@@ -81,11 +81,11 @@ func TestSeriesThatHaveEndedMakeRoom(t *testing.T) {
 	b.clock = b.clock.Add(time.Minute)
 	b.metric(durations("/goes_on", 17, 1))
 	assert.Contains(t, b.after(30*time.Second), " 1  17 (+7)", "what has grown is not less for what has ended")
-	assert.Equal(t, 1, b.console.metrics.series)
+	assert.Equal(t, 1, b.metrics.series)
 	b.clock = b.clock.Add(stale)
 	b.metric(func(m pmetric.Metric) {
 		m.SetName("another")
 		m.SetEmptyGauge().DataPoints().AppendEmpty().SetDoubleValue(1)
 	})
-	assert.Len(t, b.console.metrics.metrics, 1)
+	assert.Len(t, b.metrics.metrics, 1)
 }

@@ -50,7 +50,7 @@ func newPlayer(opts Options, from *recording.Reader) (*player, error) {
 	start := from.Start()
 	opts.Shards, opts.Recording, opts.MetricsSink, opts.ExcludeSelf, opts.Rules = len(start.Seeds), nil, nil, false, start.Rules
 	p := &player{Engine: New(opts), ended: make([]bool, opts.Shards), wall: start.At}
-	p.tracer, p.mode, p.Engine.now = noKernel{}, start.Mode, func() time.Time { return p.wall }
+	p.tracer, p.mode, p.now = noKernel{}, start.Mode, func() time.Time { return p.wall }
 	p.hostID, p.host, p.shared, p.seeds = start.HostID, process.Host{Name: start.HostName, ID: start.HostMachine}, start.Shared, start.Seeds
 	chosen, err := selection.New(start.Rules)
 	if err != nil {

@@ -116,6 +116,7 @@ func answerWithBody(t *testing.T, p pair) {
 	require.NoError(t, err)
 	_, err = io.Copy(io.Discard, response.Body)
 	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
 }
 
 // namesOfThisHost are those that a recording may have of it.

@@ -137,10 +137,10 @@ func (h *heads) lineOf(s *stream, b []byte) int {
 	end := bytes.IndexByte(b, '\n')
 	if end < 0 {
 		mask(b)
-		if s.place == startLine {
-			s.http = false // it is not known what begins here
-			s.place = lost
-		} else if s.place == inHead {
+		switch s.place {
+		case startLine: // it is not known what begins here
+			s.http, s.place = false, lost
+		case inHead:
 			s.place = brokenLine
 		}
 		return len(b)
