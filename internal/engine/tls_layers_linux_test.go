@@ -290,7 +290,7 @@ func requestsWithinTLSOfSpecialConnections(t *testing.T, mode kernel.Mode) {
 		answer, err := io.ReadAll(c)
 		require.NoError(t, err)
 		require.Contains(t, string(answer), "200 OK")
-		require.NoError(t, c.Close())
+		_ = c.Close() // the server may have closed what is left
 	}
 	for _, c := range []struct {
 		path, said string
