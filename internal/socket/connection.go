@@ -33,7 +33,7 @@ type Connection struct {
 	Capture       Capture
 	StartedAt     int64 // Unix time, ns: connect was called, the handshake ended, or (JoinedMidstream) first seen
 	OpenedAt      int64 // Unix time, ns: the handshake ended, or (JoinedMidstream) first seen; 0: never
-	AcceptedAt    int64 // Unix time, ns: the server has accepted it; 0: that was not seen
+	AcceptedAt    int64 // Unix time, ns: the server has accepted it, which had waited for that; 0: not seen, or not known how long
 	EndedAt       int64 // Unix time, ns; 0: still open
 	End           End   // how it ended
 	Errno         uint32

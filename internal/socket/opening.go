@@ -16,7 +16,7 @@ func (t *Table) open(e *event.Event) {
 	c.existing = e.Existing
 	c.question = t.questionOf(e)
 	if e.Flow.Role == event.RoleServer && transports[e.Flow.Transport].acceptFollows {
-		c.waiting = true
+		c.waiting, c.queued = true, e.Time
 		t.waiting.push(waiter{e.Flow.Cookie, e.Time})
 		return
 	}
@@ -48,7 +48,10 @@ func (t *Table) accept(e *event.Event) {
 		c.startedAt = t.clock.Unix(e.Time)
 		c.openedAt = c.startedAt
 	}
-	c.acceptedAt = t.clock.Unix(e.Time)
+	// In the syscall mode the call that accepts is what opens it: how long it has waited for that is not known.
+	if c.queued != 0 && e.Time > c.queued {
+		c.acceptedAt = t.clock.Unix(e.Time)
+	}
 	t.accepted(c, e.Owner)
 }
 

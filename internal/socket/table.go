@@ -57,6 +57,7 @@ type connection struct {
 	started    uint64            // CLOCK_MONOTONIC, ns
 	startedAt  int64             // Unix, ns
 	openedAt   int64             // Unix, ns
+	queued     uint64            // CLOCK_MONOTONIC, ns: since when it waits for its server to accept it; 0: not known
 	acceptedAt int64             // Unix, ns; 0: not known
 	seen       uint64            // CLOCK_MONOTONIC, ns: when it was last reported alive
 	used       uint64            // CLOCK_MONOTONIC, ns: when it carried data, to within useStep
