@@ -43,8 +43,8 @@ func (e *Engine) describer(shard int) socket.Describer {
 	return &recordedProcesses{of: e.processes, to: e.opts.Recording, shard: shard}
 }
 
-// recordEvent handles an event, and records it as it was before. All shards wait meanwhile, so that a replay can repeat their order. Payload that
-// nobody has read is left out: whoever has chosen ports has not chosen the secrets of others.
+// recordEvent handles an event, and records it as it was before. All shards wait meanwhile, so that a replay can repeat their order.
+// Payload that nobody has read is left out: whoever has chosen ports has not chosen the secrets of others.
 func (s *shard) recordEvent(e *event.Event) {
 	before := *e
 	defer s.recorded(recording.Item{Event: &before})()

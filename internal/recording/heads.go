@@ -235,7 +235,7 @@ func (h *heads) field(s *stream, line []byte) {
 	}
 }
 
-// portOf is the length of the port at the end of a host, with its colon. The address of IPv6 before it has colons, too, and is in brackets.
+// portOf is the length of the port at the end of a host, with its colon. An address of IPv6 before it has colons, too, and is in brackets.
 func portOf(host []byte) int {
 	colon := bytes.LastIndexByte(host, ':')
 	if colon < 0 || bytes.IndexByte(host[:colon], ':') >= 0 && host[colon-1] != ']' {

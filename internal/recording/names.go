@@ -40,8 +40,8 @@ func (n names) number(of uint64) uint64 {
 	return binary.LittleEndian.Uint64(n.sum(string(binary.LittleEndian.AppendUint64([]byte("number\x00"), of))))
 }
 
-// letters writes over a text: each letter and digit, and each byte that is not ASCII, by a letter that the whole text determines. So its length and
-// its form stay.
+// letters writes over a text: each letter and digit, and each byte that is not ASCII, by a letter that the whole text determines. So its
+// length and its form stay.
 func (n names) letters(text []byte) {
 	var sum []byte
 	for i, c := range text {

@@ -50,6 +50,6 @@ func (t *Table) data(e *event.Event) {
 	}
 }
 
-// Parsed reports whether the data event that was handled last was handed to a conversation. Others are of connections that are not observed, as
-// the kernel reports them until it knows which rules their process meets, or that are not known.
+// Parsed reports whether the data event that was handled last was handed to a conversation. Others are of connections that are not
+// observed, as the kernel reports them until it knows which rules their process meets, or that are not known.
 func (t *Table) Parsed() bool { return t.parsed }

@@ -26,8 +26,8 @@ func (l *layer) meetAsking(b *trace.Beginning, inProtocol event.Role) (meets boo
 	return true
 }
 
-// forgetMeeting takes back what meetAsking has done: nothing is emitted of the exchange, or its ids are not known when it ends. The other end is not to
-// find it, nor one of a later connection that has the same addresses.
+// forgetMeeting takes back what meetAsking has done: nothing is emitted of the exchange, or its ids are not known when it ends. The other
+// end is not to find it, nor one of a later connection that has the same addresses.
 func (l *layer) forgetMeeting(b *trace.Beginning) {
 	if s := l.sightingOf(true, b.Position, b.At); s.Key != 0 {
 		l.connection.table.opts.Meetings.Forget(&s)

@@ -120,8 +120,8 @@ func (m *Meetings) Forget(s *Sighting) {
 	}
 }
 
-// succeed frees the places of ends that have asked at the same position of the same connection, and have not noted their end: that connection is gone,
-// and its addresses are those of another one.
+// succeed frees the places of ends that have asked at the same position of the same connection, and have not noted their end: that
+// connection is gone, and its addresses are those of another one.
 func (p *places) succeed(s *Sighting) {
 	for i := range p {
 		if w := &p[i]; w.number != 0 && s.Asks && w.Asks && w.Key == s.Key && w.End == 0 && w.Start < s.Start {
