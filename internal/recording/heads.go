@@ -71,7 +71,9 @@ func (h *heads) of(cookie uint64, d *event.Data) []byte {
 		}
 	}
 	begin := d.Position + uint64(d.Skipped)
-	if begin != s.next && !s.skip(begin) || d.Form.Header > 0 || s.place == startLine || s.place == inBody && isStatusLine(d.Payload) {
+	// An answer to HEAD announces a body that does not come.
+	bodiless := s.place == inBody || s.place == chunkSize && s.digits == 0
+	if begin != s.next && !s.skip(begin) || d.Form.Header > 0 || s.place == startLine || bodiless && isStatusLine(d.Payload) {
 		s.place = lost
 	}
 	if s.place == lost && isStartLine(d.Payload) {

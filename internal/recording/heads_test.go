@@ -57,6 +57,14 @@ func TestHeadsKeepWhatFramesMessages(t *testing.T) {
 			calls: []string{"HTTP/1.0 200 OK\r\n\r\nsecret: words" + crlf, "password: more\r\n"},
 			want:  []string{"HTTP/1.0 200 xx\r\n\r\n" + strings.Repeat("x", len("secret: words")) + crlf, strings.Repeat("x", len("password: more\r\n"))},
 		},
+		"answers to HEAD, which have no body": {
+			calls: []string{
+				"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HTTP/1.1 204 No\r\n\r\n",
+			},
+			want: []string{
+				"HTTP/1.1 200 xx\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 200 xx\r\nContent-Length: 9\r\n\r\n", "HTTP/1.1 204 xx\r\n\r\n",
+			},
+		},
 		"a host that is an address of IPv6": {
 			calls: []string{"GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\n\r\n"},
 			want:  []string{"GET / HTTP/1.1\r\nHost: [~~~~:~~~::~]:80\r\n\r\n"},
