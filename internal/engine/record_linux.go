@@ -44,10 +44,15 @@ func (e *Engine) describer(shard int) socket.Describer {
 }
 
 // recordEvent handles an event, and records it as it was before. All shards wait meanwhile, so that a replay can repeat their order.
+// Payload that nobody has read is left out: whoever has chosen ports has not chosen the secrets of others.
 func (s *shard) recordEvent(e *event.Event) {
 	before := *e
 	defer s.recorded(recording.Item{Event: &before})()
 	s.table.Handle(e)
+	if d := &before.Data; before.Kind == event.KindData && !s.table.Parsed() && len(d.Payload) > 0 {
+		d.Payload, d.CutReason = nil, d.CutReason|event.CutLimit
+		d.Form, d.Frame, d.FrameLead, d.FrameUnwanted = event.FrameForm{}, 0, 0, false
+	}
 }
 
 func nothing() {}

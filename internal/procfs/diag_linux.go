@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -265,9 +266,7 @@ func (r *Resolver) diag(g *reading, pid uint32) (err error) {
 	netlink := -1
 	open := func() error {
 		netlink, err = openDiag()
-		if err != nil {
-			err = &diagRefusal{err}
-		}
+		err = refused(err)
 		return err
 	}
 	if g.netns == r.own {
@@ -279,8 +278,15 @@ func (r *Resolver) diag(g *reading, pid uint32) (err error) {
 		return err
 	}
 	defer unix.Close(netlink) //nolint:errcheck // nothing was written
-	err = g.diag(netlink)
-	if err == nil || errors.Is(err, errDiagInterrupted) || errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS) {
+	return refused(g.diag(netlink))
+}
+
+// passing are errors of sock_diag that may be others the next time.
+var passing = [...]error{errDiagInterrupted, unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.EMFILE, unix.ENFILE}
+
+// refused returns an error as a diagRefusal, if it is one.
+func refused(err error) error {
+	if err == nil || slices.ContainsFunc(passing[:], func(p error) bool { return errors.Is(err, p) }) {
 		return err
 	}
 	return &diagRefusal{err}

@@ -3,6 +3,7 @@ package procfs
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -188,6 +189,20 @@ func TestMalformedAnswersOfSockDiagAreErrors(t *testing.T) {
 				require.True(t, done)
 			}
 		})
+	}
+}
+
+// TestALackOfMemoryOrDescriptorsIsNoRefusal: sock_diag is asked again.
+func TestALackOfMemoryOrDescriptorsIsNoRefusal(t *testing.T) {
+	for err, again := range map[error]bool{
+		unix.EMFILE: true, unix.ENFILE: true, unix.ENOMEM: true, unix.ENOBUFS: true, unix.EAGAIN: true, errDiagInterrupted: true,
+		unix.ENOENT: false, unix.EACCES: false, unix.EPERM: false, unix.EPROTONOSUPPORT: false, errDiagMalformed: false,
+	} {
+		r, failed := New(Options{})
+		require.NoError(t, failed)
+		require.False(t, r.noticeDiag(refused(fmt.Errorf("ask: %w", err))))
+		require.Equal(t, again, r.listsByDiag(), "%v", err)
+		r.Close()
 	}
 }
 

@@ -71,7 +71,9 @@ func (h *heads) of(cookie uint64, d *event.Data) []byte {
 		}
 	}
 	begin := d.Position + uint64(d.Skipped)
-	if begin != s.next && !s.skip(begin) || d.Form.Header > 0 || s.place == startLine || s.place == inBody && isStatusLine(d.Payload) {
+	// An answer to HEAD announces a body that does not come.
+	bodiless := s.place == inBody || s.place == chunkSize && s.digits == 0
+	if begin != s.next && !s.skip(begin) || d.Form.Header > 0 || s.place == startLine || bodiless && isStatusLine(d.Payload) {
 		s.place = lost
 	}
 	if s.place == lost && isStartLine(d.Payload) {
@@ -216,8 +218,7 @@ func (h *heads) field(s *stream, line []byte) {
 		mask(line)
 	case folded == "host":
 		if !h.keepNames {
-			host, _, _ := bytes.Cut(value, []byte(":"))
-			h.names.letters(host)
+			h.names.letters(value[:len(value)-portOf(value)])
 		}
 	case !kept[folded] || len(value) > maxKept:
 		maskText(name)
@@ -234,6 +235,20 @@ func (h *heads) field(s *stream, line []byte) {
 			mask(parameters)
 		}
 	}
+}
+
+// portOf is the length of the port at the end of a host, with its colon. An address of IPv6 before it has colons, too, and is in brackets.
+func portOf(host []byte) int {
+	colon := bytes.LastIndexByte(host, ':')
+	if colon < 0 || bytes.IndexByte(host[:colon], ':') >= 0 && host[colon-1] != ']' {
+		return 0
+	}
+	for _, c := range host[colon+1:] {
+		if c < '0' || c > '9' {
+			return 0
+		}
+	}
+	return len(host) - colon
 }
 
 // body is called at the end of a head.

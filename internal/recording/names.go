@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/socketflow/socketflow/internal/process"
 )
@@ -39,14 +40,15 @@ func (n names) number(of uint64) uint64 {
 	return binary.LittleEndian.Uint64(n.sum(string(binary.LittleEndian.AppendUint64([]byte("number\x00"), of))))
 }
 
-// letters writes over a text: each letter and digit by a letter that the whole text determines. So its length and its form stay.
+// letters writes over a text: each letter and digit, and each byte that is not ASCII, by a letter that the whole text determines. So its
+// length and its form stay.
 func (n names) letters(text []byte) {
 	var sum []byte
 	for i, c := range text {
 		if i%sha256.Size == 0 {
 			sum = n.sum(string(binary.LittleEndian.AppendUint32([]byte("letters\x00"+string(text)), uint32(i))))
 		}
-		if isAlphanumeric(c) {
+		if isAlphanumeric(c) || c >= utf8.RuneSelf {
 			text[i] = 'a' + sum[i%sha256.Size]%26
 		}
 	}

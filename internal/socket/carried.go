@@ -46,6 +46,10 @@ func (c *connection) carryAll(e *event.Ending) {
 // carriedAtEnd is what a connection that has ended has carried beyond what was reported. Positions of one that is older than the receiver may count its SYN,
 // too, and the kernel's counts do not.
 func (c *connection) carriedAtEnd() [event.Directions]uint64 {
+	if transports[c.flow.Transport].polled { // what the last pass has found, if no close was reported
+		c.carryAll(&c.ending)
+		return c.carried.since()
+	}
 	c.carried.known = [event.Directions]uint64{c.ending.BytesSent, c.ending.BytesReceived}
 	if c.existing && c.ending.Position != [event.Directions]uint64{} {
 		c.carried.known = c.ending.Position

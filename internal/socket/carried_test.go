@@ -81,3 +81,25 @@ func TestEvictedConnectionIsNotMeasuredTwice(t *testing.T) {
 	table.Handle(later)
 	assert.Equal(t, [][event.Directions]uint64{{0, 0}, {7, 0}}, got)
 }
+
+// TestFlowThatIsMissingHasCarriedWhatWasTransferredLast: no pass has seen that, and no close says it.
+func TestFlowThatIsMissingHasCarriedWhatWasTransferredLast(t *testing.T) {
+	h := newHeard(t)
+	var got [event.Directions]uint64
+	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) {
+		for d := range got {
+			got[d] += c.Carried[d]
+		}
+	}}
+	h.table.Handle(over(event.UDP, clientOpen(1, 10)))
+	h.table.Handle(&event.Event{Kind: event.KindLive, Time: 15, Flow: event.Flow{Cookie: 1}, Ending: event.Ending{BytesSent: 30, BytesReceived: 40}})
+	h.table.EachOpen(50, func(c *Connection) bool {
+		got = c.Carried
+		return true
+	})
+	h.table.Handle(sent(30, "five!"))
+	for range 2 {
+		h.table.Forget(1000, func(event.Transport, uint32) bool { return true })
+	}
+	assert.Equal(t, [event.Directions]uint64{35, 40}, got)
+}

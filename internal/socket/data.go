@@ -17,6 +17,7 @@ func (c *endedCookies) remove(cookie uint64) {
 // data hands an event to the conversation. If the accept was not seen, data also shows which process accepted the connection. Of a
 // connection that was evicted, or whose open was lost, the kernel is asked for a description, with which it is joined.
 func (t *Table) data(e *event.Event) {
+	t.parsed = false
 	cookie := e.Flow.Cookie
 	if cookie&event.LayerMask != 0 && t.connections[cookie] == nil {
 		cookie &^= event.LayerMask
@@ -38,6 +39,7 @@ func (t *Table) data(e *event.Event) {
 		t.conversations.Refuse(e.Flow.Cookie)
 	} else if l := c.layerOf(e); l.conv != nil {
 		l.conv.Data(e)
+		t.parsed = true
 	}
 	// When the plaintext of the last records comes is not known: there are fewer bytes of it.
 	if c.closed && !c.waiting && c.ending.Unread > 0 && c.layers[within].cookie == 0 {
@@ -47,3 +49,7 @@ func (t *Table) data(e *event.Event) {
 		}
 	}
 }
+
+// Parsed reports whether the data event that was handled last was handed to a conversation. Others are of connections that are not
+// observed, as the kernel reports them until it knows which rules their process meets, or that are not known.
+func (t *Table) Parsed() bool { return t.parsed }

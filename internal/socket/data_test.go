@@ -2,15 +2,21 @@ package socket
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/ports"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
+	"github.com/socketflow/socketflow/internal/selection"
 )
 
 // transcript is a protocol that records its calls. A client's bytes are a request, a server's bytes are a response.
@@ -400,6 +406,41 @@ func TestConnectionKnowsOfExchangesThatAreLeftOut(t *testing.T) {
 	if closed.Exchanges != 1 {
 		t.Errorf("%d exchanges", closed.Exchanges)
 	}
+}
+
+// TestPayloadOfConnectionsThatAreNotObservedIsNotParsed, so that it is in no recording.
+func TestPayloadOfConnectionsThatAreNotObservedIsNotParsed(t *testing.T) {
+	chosen, err := selection.New([]selection.Rule{{RemotePort: ports.Range{Low: 515, High: 515}}})
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		open *event.Event
+		want bool
+	}{
+		"observed":     {clientOpen(1, 10), true},
+		"not known":    {clientOpen(2, 10), false},
+		"another port": {otherPort(clientOpen(1, 10)), false},
+	} {
+		h := newHeard(t)
+		h.table.opts.Selection = chosen
+		h.table.Handle(test.open)
+		for range 2 {
+			h.table.Handle(sent(0, "ask>a"))
+			assert.Equal(t, test.want, h.table.Parsed(), name)
+		}
+	}
+	h := newHeard(t)
+	h.table.Handle(clientOpen(1, 10))
+	h.table.Handle(sent(0, "ask>a"))
+	end := closeAt(5, 4)
+	end.Ending.Unread = 4
+	h.table.Handle(end)
+	h.table.Handle(received(0, ">ans"))
+	assert.True(t, h.table.Parsed(), "the last data of a connection, with which it is emitted")
+}
+
+func otherPort(e *event.Event) *event.Event {
+	e.Flow.Remote = netip.AddrPortFrom(e.Flow.Remote.Addr(), e.Flow.Remote.Port()+1)
+	return e
 }
 
 func TestNoAllocationPerData(t *testing.T) {

@@ -14,12 +14,23 @@ const askerDelay = uint64(10 * time.Millisecond)
 
 // meetAsking sets the ids of an exchange that has begun over a connection whose ends know it by when and where it is. The end that was asked is to find them
 // when it has answered: the program that asked may read the answer much later.
-func (l *layer) meetAsking(b *trace.Beginning, inProtocol event.Role) {
+func (l *layer) meetAsking(b *trace.Beginning, inProtocol event.Role) (meets bool) {
 	if !b.IDs.Asks || !l.meetsOverStream(inProtocol) {
-		return
+		return false
 	}
+	s := l.sightingOf(true, b.Position, b.At)
+	if s.Key == 0 {
+		return false
+	}
+	b.IDs = l.connection.table.opts.Meetings.Meet(&s).Of(0, event.RoleClient, true)
+	return true
+}
+
+// forgetMeeting takes back what meetAsking has done: nothing is emitted of the exchange, or its ids are not known when it ends. The other
+// end is not to find it, nor one of a later connection that has the same addresses.
+func (l *layer) forgetMeeting(b *trace.Beginning) {
 	if s := l.sightingOf(true, b.Position, b.At); s.Key != 0 {
-		b.IDs = l.connection.table.opts.Meetings.Meet(&s).Of(0, event.RoleClient, true)
+		l.connection.table.opts.Meetings.Forget(&s)
 	}
 }
 

@@ -114,3 +114,38 @@ func TestExchangesWithoutSequenceNumbersMeet(t *testing.T) {
 		}
 	}
 }
+
+// forgetful gives each request an identity, and forgets it.
+type forgetful struct{ transcript }
+
+func (p *forgetful) Data(c *protocol.Chunk) {
+	if c.Direction == protocol.FromClient {
+		p.sink.Forget(p.sink.Begin(&protocol.Request{Initiator: protocol.FromClient, Start: c.Stamp}))
+	}
+}
+
+// TestExchangeOfWhichNothingIsEmittedMeetsNobody: the end of a later connection that has the same addresses would find it, whenever that is.
+func TestExchangeOfWhichNothingIsEmittedMeetsNobody(t *testing.T) {
+	h := newHeard(t)
+	h.made = func(s *protocol.Session) protocol.Parser { return &forgetful{transcript{sink: s.Sink}} }
+	exchanges, err := trace.NewExchanges(1024, trace.NewEnds(1024), trace.Certain, func(uint64) bool { return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.table.opts.Meetings, h.table.opts.Exchanges = trace.NewMeetings(1), exchanges
+	_, hears := meeters(event.TCP)
+	open := clientOpen(1, 10)
+	open.Flow.NetNS = 3
+	h.table.Handle(open)
+	h.table.Handle(sent(0, "ask>a"))
+	hears.flow.Local, hears.flow.Remote = open.Flow.Remote, open.Flow.Local
+	hears.exchange.Start = protocol.Stamp{Began: 60e9, Time: 60e9}
+	hears.exchange.End.Time = 61e9
+	later := *hears
+	met := later.join(t, h.table.opts.Meetings)
+	after := *hears
+	after.flow.Role, after.flow.Local, after.flow.Remote = event.RoleClient, open.Flow.Local, open.Flow.Remote
+	if asked := after.join(t, h.table.opts.Meetings); asked.Exchange.Trace != met.Exchange.Trace {
+		t.Errorf("the end that was asked has met one that is forgotten: %+v and %+v", asked.Exchange, met.Exchange)
+	}
+}

@@ -98,14 +98,14 @@ func (l *layer) Begin(id protocol.ID, r *protocol.Request) {
 		c.learnRole()
 		t.pair(c)
 		b := l.beginning(id, r.Initiator, &r.Start, l.conv.Role())
-		if !b.IDs.Joined {
-			l.meetAsking(b, l.conv.Role())
-		}
+		meets := !b.IDs.Joined && l.meetAsking(b, l.conv.Role())
 		b.Interleaved = r.Interleaved
 		if forwards(c.owner) {
 			b.Content = r.Content
 		}
-		t.opts.Exchanges.Begin(b)
+		if !t.opts.Exchanges.Begin(b) && meets {
+			l.forgetMeeting(b)
+		}
 	}
 }
 
@@ -131,6 +131,9 @@ func (l *layer) Requested(id protocol.ID, last *protocol.Stamp) {
 func (l *layer) Forget(id protocol.ID) {
 	c := l.connection
 	if t := c.table; t.opts.Exchanges != nil {
+		if b, known := t.opts.Exchanges.Beginning(l.key(id)); known && b.IDs.Joined && b.IDs.Asks && l.meetsOverStream(l.conv.Role()) {
+			l.forgetMeeting(&b)
+		}
 		t.opts.Exchanges.Forget(l.key(id))
 	}
 }

@@ -33,6 +33,7 @@ type Table struct {
 	serial      uint64 // of the last connection or attempt
 	unnamed     uint64 // attempts that failed before their socket had a cookie
 	matches     map[*process.Info]uint64
+	parsed      bool   // see Parsed
 	evictedAt   uint64 // CLOCK_MONOTONIC, ns: when a connection had to make room last; 0: none had
 
 	conversations *conversation.Shard

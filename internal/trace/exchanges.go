@@ -175,8 +175,8 @@ func (e *Exchanges) part(socket uint64) *exchangesPart {
 
 func (e *Exchanges) askingPart(span [8]byte) *askingPart { return &e.asking[span[0]%parts] }
 
-// Begin notes that the request of an exchange has begun.
-func (e *Exchanges) Begin(b *Beginning) {
+// Begin notes that the request of an exchange has begun. added is false if there is no room: nothing is known of it then until it ends.
+func (e *Exchanges) Begin(b *Beginning) (added bool) {
 	n := node{Beginning: *b}
 	e.noteNumbers(b.Process, &b.Goroutine, b.At)
 	e.noteForward(b)
@@ -185,18 +185,19 @@ func (e *Exchanges) Begin(b *Beginning) {
 	}
 	p := e.part(b.Socket)
 	p.mu.Lock()
-	added := e.add(p, &n)
+	added = e.add(p, &n)
 	p.mu.Unlock()
 	if !added {
 		if n.serving != 0 {
 			e.endServing(n.Process, n.serving, b.At)
 		}
-		return
+		return false
 	}
 	e.noteAsking(&b.IDs, b.ExchangeKey)
 	if !b.IDs.Asks {
 		e.noteReader(b)
 	}
+	return true
 }
 
 // End notes the end of an exchange, and returns its ids: those that it has been given in the meantime if others know them, else what both ends know
@@ -234,6 +235,12 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 func (e *Exchanges) IDs(k ExchangeKey) (ids Exchange, known bool) {
 	n, known := e.get(k)
 	return n.IDs, known
+}
+
+// Beginning is what was known of an exchange when it began, with its ids.
+func (e *Exchanges) Beginning(k ExchangeKey) (b Beginning, known bool) {
+	n, known := e.get(k)
+	return n.Beginning, known
 }
 
 // Continue notes what a request carries.

@@ -78,6 +78,7 @@ func (m *Meetings) Meet(s *Sighting) Pair {
 	part, bucket := m.placesOf(s)
 	part.mu.Lock()
 	defer part.mu.Unlock()
+	bucket.succeed(s)
 	other, candidates := bucket.otherEnd(s)
 	if candidates == 1 {
 		return m.join(other)
@@ -105,6 +106,28 @@ func (m *Meetings) End(s *Sighting) Pair {
 		return m.join(other)
 	}
 	return 0
+}
+
+// Forget notes that nothing is emitted of an exchange for which Meet was called, or that its ids are not known any more.
+func (m *Meetings) Forget(s *Sighting) {
+	part, bucket := m.placesOf(s)
+	part.mu.Lock()
+	defer part.mu.Unlock()
+	for i := range bucket {
+		if w := &bucket[i]; w.number != 0 && w.Key == s.Key && w.Asks == s.Asks && w.Start == s.Start {
+			*w = waiting{}
+		}
+	}
+}
+
+// succeed frees the places of ends that have asked at the same position of the same connection, and have not noted their end: that
+// connection is gone, and its addresses are those of another one.
+func (p *places) succeed(s *Sighting) {
+	for i := range p {
+		if w := &p[i]; w.number != 0 && s.Asks && w.Asks && w.Key == s.Key && w.End == 0 && w.Start < s.Start {
+			*w = waiting{}
+		}
+	}
 }
 
 func (m *Meetings) placesOf(s *Sighting) (*meetingsPart, *places) {

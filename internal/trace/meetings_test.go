@@ -172,3 +172,19 @@ func BenchmarkMeet(b *testing.B) {
 		m.Meet(&asked)
 	}
 }
+
+// TestAConnectionTakesTheAddressesOfOneWhoseEndIsNotKnown, as a client does that the kernel gives the port of an earlier one.
+func TestAConnectionTakesTheAddressesOfOneWhoseEndIsNotKnown(t *testing.T) {
+	m := NewMeetings(7)
+	earlier := asking()
+	earlier.Start -= 500 * millisecond
+	m.Meet(earlier)
+	assert.Equal(t, m.Meet(asking()), m.Meet(&theAsked))
+}
+
+func TestWhatIsForgottenMeetsNobody(t *testing.T) {
+	m := NewMeetings(7)
+	first := m.Meet(asking())
+	m.Forget(asking())
+	assert.NotEqual(t, first, m.Meet(&theAsked))
+}
