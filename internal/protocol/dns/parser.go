@@ -18,9 +18,12 @@ type parser struct {
 	frames  *[protocol.Directions]framing.Prefixed // nil: datagrams
 	waiting pairing.ByID[key, query]
 	gaps    [protocol.Directions]uint64
-	paired  bool     // a query has had its response
-	early   received // the last response without a query, in memory of its own; no bytes: there is none
+	paired  bool       // a query has had its response
+	early   []received // the last responses without a query, the oldest first, each in memory of its own; at most mostEarly
 }
+
+// mostEarly is for responses that wait for their queries: as many threads may send at a time, and be late to be seen.
+const mostEarly = 8
 
 var _ protocol.Waiter = (*parser)(nil)
 
@@ -149,10 +152,23 @@ func (p *parser) ask(m *message, r *received) {
 	}
 	p.request = protocol.Request{Kind: protocol.Call, Initiator: r.from, Start: r.first}
 	e.Value.exchange = p.sink.Begin(&p.request)
-	if early := p.early; len(early.bytes) > 0 && early.from != r.from && early.last.Time >= r.first.Began && m.read(early.bytes) && m.id == k.id && e.Value.fits(m) {
-		p.early.bytes = p.early.bytes[:0]
-		p.answer(m, &early)
+	for i := range p.early {
+		early := p.early[i]
+		if early.from != r.from && early.last.Time >= r.first.Began && m.read(early.bytes) && m.id == k.id && e.Value.fits(m) {
+			p.release(i)
+			p.answer(m, &early)
+			break
+		}
 	}
+}
+
+// release takes a response out of those that wait; its memory stays for the next one.
+func (p *parser) release(i int) {
+	free := received{bytes: p.early[i].bytes[:0]}
+	last := len(p.early) - 1
+	copy(p.early[i:], p.early[i+1:])
+	p.early[last] = free
+	p.early = p.early[:last]
 }
 
 // hold keeps a response that nobody has asked for. If one thread sends and another receives, the response may be seen before its query.
@@ -160,21 +176,30 @@ func (p *parser) hold(r *received) {
 	if p.session.Joined && !p.paired {
 		return // the query may have been sent before
 	}
-	p.unhold()
-	mine := p.early.bytes
-	p.early = *r
-	if most := p.settings.HeadBytes; len(r.bytes) > most {
-		p.early.bytes, p.early.capture = r.bytes[:most], max(r.capture, protocol.CaptureTruncated)
-	}
-	p.early.bytes = append(mine, p.early.bytes...)
-}
-
-// unhold drops a response whose query has not come.
-func (p *parser) unhold() {
-	if len(p.early.bytes) > 0 {
-		p.early.bytes = p.early.bytes[:0]
+	if len(p.early) == mostEarly {
+		p.release(0)
 		p.sink.Error(protocol.Unpaired)
 	}
+	if len(p.early) < cap(p.early) {
+		p.early = p.early[:len(p.early)+1]
+	} else {
+		p.early = append(p.early, received{})
+	}
+	held := &p.early[len(p.early)-1]
+	mine := held.bytes
+	*held = *r
+	if most := p.settings.HeadBytes; len(r.bytes) > most {
+		held.bytes, held.capture = r.bytes[:most], max(r.capture, protocol.CaptureTruncated)
+	}
+	held.bytes = append(mine[:0], held.bytes...)
+}
+
+// unhold drops the responses whose queries have not come.
+func (p *parser) unhold() {
+	for range p.early {
+		p.sink.Error(protocol.Unpaired)
+	}
+	p.early = p.early[:0]
 }
 
 // answer ends the exchange that a response belongs to.
@@ -283,7 +308,10 @@ func (p *parser) Demand(d protocol.Direction) protocol.Demand {
 
 // Held implements protocol.Parser.
 func (p *parser) Held() int {
-	held := p.waiting.Entries()*entryBytes + cap(p.early.bytes)
+	held := p.waiting.Entries() * entryBytes
+	for i := range p.early[:cap(p.early)] {
+		held += cap(p.early[:cap(p.early)][i].bytes)
+	}
 	if p.frames != nil {
 		held += p.frames[protocol.FromClient].Held() + p.frames[protocol.FromServer].Held()
 	}

@@ -302,6 +302,28 @@ func TestResponseMayBeSeenBeforeItsQuery(t *testing.T) {
 	}
 }
 
+// Several threads may send over one socket, while another one receives.
+func TestResponsesMayBeSeenBeforeTheirQueries(t *testing.T) {
+	const threads = mostEarly
+	name := func(i int) string { return fmt.Sprintf("l%d.test.", i) }
+	w := play(unicast, 3)
+	began := w.Time
+	for i := range threads + 1 { // of the first one there is no room for the last one
+		w.Data(server, wire(uint16(i), name(i), dnsmessage.TypeA, answered(a(byte(i)))))
+	}
+	assert.Equal(t, 1, w.Errors[protocol.Unpaired])
+	want := []string{"query A l0.test error=timeout"}
+	for _, i := range []int{0, 3, 1, 8, 2, 7, 6, 5, 4} { // in any order
+		w.parser.Data(&protocol.Chunk{Direction: client, Bytes: []byte(wire(uint16(i), name(i), dnsmessage.TypeA)), Stamp: protocol.Stamp{Time: w.Time + 500, Began: began}})
+		if i > 0 {
+			want = append(want, fmt.Sprintf("query A l%d.test NOERROR [192.0.2.%d]", i, i))
+		}
+	}
+	w.Close(0)
+	assert.ElementsMatch(t, want, brief(w))
+	assert.Equal(t, 1, w.Errors[protocol.Unpaired])
+}
+
 func TestDatagramsThatAreNotWhole(t *testing.T) {
 	query, reply := wire(1, "a.test.", dnsmessage.TypeA), wire(1, "a.test.", dnsmessage.TypeA, answered(a(1), a(2)))
 	cut := func(w *world, d protocol.Direction, s string, n int) {
