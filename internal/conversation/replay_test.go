@@ -4,8 +4,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"runtime/metrics"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
@@ -151,14 +151,12 @@ func (p *replayProgress) add(t *testing.T, calls int) {
 	if p.calls += calls; p.calls < p.next {
 		return
 	}
-	var used syscall.Rusage
-	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &used))
-	cpu := time.Duration(used.Utime.Nano() + used.Stime.Nano())
-	runtime.GC()
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	t.Logf("%d calls replayed; the last %d at %s of processor time each; heap %d KiB, resident at most %d KiB",
-		p.calls, reportReplays, (cpu-p.used)/reportReplays, memory.HeapAlloc>>10, used.Maxrss)
+	runtime.GC() // which brings the samples up to date, too
+	used := []metrics.Sample{{Name: "/cpu/classes/user:cpu-seconds"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
+	metrics.Read(used)
+	cpu := time.Duration(used[0].Value.Float64() * float64(time.Second))
+	t.Logf("%d calls replayed; the last %d at %s of processor time each; heap %d KiB, %d KiB of the system",
+		p.calls, reportReplays, (cpu-p.used)/reportReplays, used[1].Value.Uint64()>>10, used[2].Value.Uint64()>>10)
 	p.next, p.used = p.calls+reportReplays, cpu
 }
 
