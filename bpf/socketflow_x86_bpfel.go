@@ -250,11 +250,13 @@ const (
 )
 
 type SocketflowEarly struct {
-	_      structs.HostLayout
-	Count  uint32
-	Used   uint32
-	Missed [2]uint64
-	Parts  [16]struct {
+	_           structs.HostLayout
+	Count       uint32
+	Used        uint32
+	Missed      [2]uint64
+	MissedFirst uint64
+	MissedLast  uint64
+	Parts       [16]struct {
 		_         structs.HostLayout
 		Time      uint64
 		Began     uint64

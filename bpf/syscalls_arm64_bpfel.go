@@ -157,11 +157,13 @@ const (
 )
 
 type SyscallsEarly struct {
-	_      structs.HostLayout
-	Count  uint32
-	Used   uint32
-	Missed [2]uint64
-	Parts  [16]struct {
+	_           structs.HostLayout
+	Count       uint32
+	Used        uint32
+	Missed      [2]uint64
+	MissedFirst uint64
+	MissedLast  uint64
+	Parts       [16]struct {
 		_         structs.HostLayout
 		Time      uint64
 		Began     uint64

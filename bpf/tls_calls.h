@@ -144,11 +144,17 @@ static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u64 d
 	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
 }
 
+/* What is at an address. An object that is gone may have left its writer there, so what writes is not looked for as an object. */
+enum tls_at {
+	TLS_OBJECT, /* whose calls the program makes */
+	TLS_WRITER, /* of its records */
+};
+
 /* The tie of what has been at an address in a process since before a time. */
-static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 before)
+static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, enum tls_at at, __u64 before)
 {
 	struct tls_object object = {.address = address, .pid = pid};
-	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, &object);
+	struct tls_written *written = at == TLS_OBJECT ? bpf_map_lookup_elem(&tls_writers, &object) : NULL;
 	struct tls_tie *tie;
 
 	if (written) {
@@ -164,15 +170,15 @@ static __always_inline struct tls_tie *tie_in(__u32 pid, __u64 address, __u64 be
  * Which socket carries the connection of a TLS object; NULL: that is not known. A process may go on with a connection of the one that it was
  * forked from. What that one has at this address since then is another object.
  */
-static __noinline struct tls_tie *tie_of(__u64 address)
+static __noinline struct tls_tie *tie_of(__u64 address, enum tls_at at)
 {
-	struct tls_tie *tie = tie_in(current_process(), address, ~0ull);
+	struct tls_tie *tie = tie_in(current_process(), address, at, ~0ull);
 	struct parent parent;
 
 	if (tie && is_own(tie))
 		return tie;
 	read_parent(&parent);
-	tie = tie_in(parent.pid, address, parent.forked);
+	tie = tie_in(parent.pid, address, at, parent.forked);
 	return tie && tie->since >= parent.start ? tie : NULL;
 }
 
@@ -219,6 +225,8 @@ static __noinline int emit_waiting(struct socket_state *s, __u64 address, __u64 
 	return 0;
 }
 
+#define PLAINTEXT_OF_WRITER 2 /* beside a direction: the object is the writer of its records */
+
 /* Plaintext that a call has transferred: see on_plaintext. length 0: none. */
 struct plaintext {
 	__u64 object;
@@ -231,7 +239,7 @@ struct plaintext {
 /* A call that began at a time has transferred length bytes of plaintext of a TLS object: they are at an address; 0: in a file. */
 static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32 direction, __u32 length)
 {
-	struct tls_tie *tie = tie_of(object);
+	struct tls_tie *tie = tie_of(object, direction & PLAINTEXT_OF_WRITER ? TLS_WRITER : TLS_OBJECT);
 	struct socket_state *s;
 	struct event_buf *event_buf;
 	struct stream *stream;
@@ -239,6 +247,7 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 	__u32 buf = 0, use = 0;
 	__u64 cookie;
 
+	direction &= 1;
 	if (!tie) {
 		hold_early(object, bytes, began, direction, length);
 		return 0;
@@ -450,9 +459,9 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 #define TLS_RECORD_EXTRA 24 /* of a record: beside the plaintext */
 
 /* A connection has received plaintext. Nothing is known of one that is left out. */
-static __noinline bool has_received(__u64 address)
+static __noinline bool has_received(__u64 writer)
 {
-	struct tls_tie *tie = tie_of(address);
+	struct tls_tie *tie = tie_of(writer, TLS_WRITER);
 	__u64 cookie = tie ? tie->cookie : 0;
 	struct socket_state *s = cookie ? bpf_map_lookup_elem(&tls_layers, &cookie) : NULL;
 

@@ -21,6 +21,8 @@ struct early {
 	__u32 count; /* of parts */
 	__u32 used;  /* bytes */
 	__u64 missed[DIRECTIONS]; /* bytes behind them, for which there was no room */
+	__u64 missed_first;       /* CLOCK_MONOTONIC, ns: when that began */
+	__u64 missed_last;
 	struct early_part parts[EARLY_PARTS];
 	char bytes[2 * EARLY_BYTES]; /* the verifier adds the bounds of what is there and of what is added */
 };
@@ -46,6 +48,7 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
 	struct early *early = bpf_map_lookup_elem(&tls_early, &object), *zeros;
+	__u64 now = bpf_ktime_get_ns();
 	struct early_part *part;
 	__u32 zero = 0, at, n;
 
@@ -55,8 +58,12 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 			early = bpf_map_lookup_elem(&tls_early, &object);
 	}
 	if (!early || early->count >= EARLY_PARTS) {
-		if (early)
+		if (early) {
 			early->missed[direction & 1] += length;
+			early->missed_last = now;
+			if (!early->missed_first)
+				early->missed_first = now;
+		}
 		count(COUNTER_TLS_UNTIED);
 		return 0;
 	}
@@ -65,7 +72,7 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 	n = at < EARLY_BYTES ? EARLY_BYTES - at : 0;
 	if (n > length)
 		n = length;
-	part->time = bpf_ktime_get_ns();
+	part->time = now;
 	part->began = began;
 	part->tid = bpf_get_current_pid_tgid();
 	part->length = length;
@@ -160,9 +167,11 @@ static __always_inline void end_early(struct socket_state *layer, __u64 address,
 		return;
 	for (__u32 i = 0; i < EARLY_PARTS && i < early->count; i++)
 		end_early_part(layer, early, i, began, key);
-	if (layer) {
+	if (layer && early->missed_last >= began) {
 		skip_missed(&layer->conn.streams[DIRECTION_SENT], early->missed[DIRECTION_SENT]);
 		skip_missed(&layer->conn.streams[DIRECTION_RECEIVED], early->missed[DIRECTION_RECEIVED]);
+		if (early->missed_first < began)
+			layer->conn.existing = true; /* some was another's: how much is missing is not known exactly */
 	}
 	bpf_map_delete_elem(&tls_early, &object);
 }

@@ -64,7 +64,7 @@ static __always_inline void on_go_enter(struct plaintext *p, const struct pt_reg
 	__u64 connection = GO_ARG1(regs), length = GO_ARG3(regs);
 
 	/* What is written is there already. If its connection is new, the call begins with the handshake. */
-	if (probe & TLS_WRITE && length && length <= TLS_LENGTH_MAX && tie_of(connection))
+	if (probe & TLS_WRITE && length && length <= TLS_LENGTH_MAX && tie_of(connection, TLS_OBJECT))
 		*p = (struct plaintext){connection, GO_ARG2(regs), bpf_ktime_get_ns(), DIRECTION_SENT, length};
 	else
 		begin_go_call(regs, probe);

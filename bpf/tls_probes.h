@@ -17,7 +17,7 @@ static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe
 			on_tls_exit(&p, regs, probe);
 		break;
 	case TLS_BIO_WRITE:
-		p = (struct plaintext){FUNCTION_ARG1(regs), 0, bpf_ktime_get_ns(), DIRECTION_SENT, on_bio_write(regs)};
+		p = (struct plaintext){FUNCTION_ARG1(regs), 0, bpf_ktime_get_ns(), DIRECTION_SENT | PLAINTEXT_OF_WRITER, on_bio_write(regs)};
 		break;
 	case TLS_SET_BIO:
 		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG3(regs));
@@ -39,5 +39,5 @@ static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe
 		break;
 	}
 	if (p.length)
-		on_plaintext(p.object, p.bytes, p.began, p.direction & 1, p.length);
+		on_plaintext(p.object, p.bytes, p.began, p.direction & (PLAINTEXT_OF_WRITER | 1), p.length);
 }
