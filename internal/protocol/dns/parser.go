@@ -25,6 +25,10 @@ type parser struct {
 // mostEarly is for responses that wait for their queries: as many threads may send at a time, and be late to be seen.
 const mostEarly = 8
 
+// mostLate (ns) is how long a datagram may have been sent before that is seen. On loopback its receiver may have answered by then, and another
+// thread may have received the answer.
+const mostLate = 100_000_000
+
 var _ protocol.Waiter = (*parser)(nil)
 
 // key names a query: each side has ids of its own.
@@ -150,16 +154,33 @@ func (p *parser) ask(m *message, r *received) {
 		start: r.first, end: r.last, name: append(e.Value.name[:0], m.name...), kind: m.kind, class: m.class, op: m.op(),
 		asks: m.counts[0] > 0, capture: r.capture, gaps: p.gaps[r.from.Opposite()],
 	}
-	p.request = protocol.Request{Kind: protocol.Call, Initiator: r.from, Start: r.first}
+	early := p.answered(m, k, &e.Value)
+	if early >= 0 {
+		start := &e.Value.start
+		start.Began = min(start.Began, p.early[early].first.Time)
+	}
+	p.request = protocol.Request{Kind: protocol.Call, Initiator: r.from, Start: e.Value.start}
 	e.Value.exchange = p.sink.Begin(&p.request)
+	if early >= 0 && m.read(p.early[early].bytes) {
+		response := p.early[early]
+		p.release(early)
+		p.answer(m, &response)
+	}
+}
+
+// answered finds the response to a query among those that were seen before it; -1: there is none. It may change m.
+func (p *parser) answered(m *message, k key, q *query) int {
+	began := q.start.Began
+	if began == q.start.Time { // not known
+		began -= min(began, mostLate)
+	}
 	for i := range p.early {
-		early := p.early[i]
-		if early.from != r.from && early.last.Time >= r.first.Began && m.read(early.bytes) && m.id == k.id && e.Value.fits(m) {
-			p.release(i)
-			p.answer(m, &early)
-			break
+		early := &p.early[i]
+		if early.from != k.from && early.last.Time >= began && m.read(early.bytes) && m.id == k.id && q.fits(m) {
+			return i
 		}
 	}
+	return -1
 }
 
 // release takes a response out of those that wait; its memory stays for the next one.

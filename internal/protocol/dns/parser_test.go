@@ -280,24 +280,33 @@ func TestResponseDoesNotAnswerItsSendersQuery(t *testing.T) {
 
 func TestResponseMayBeSeenBeforeItsQuery(t *testing.T) {
 	query, reply := wire(1, "a.test.", dnsmessage.TypeA), wire(1, "a.test.", dnsmessage.TypeA, answered(a(1)))
+	const seen = mostLate + 500 // when the query is seen, after the response
 	for name, test := range map[string]struct {
 		query string
 		began uint64 // when the call that sent it began, in relation to the response
+		late  uint64 // when it is seen
 		want  []string
 	}{
-		"by another thread":     {query, 0, []string{"query A a.test NOERROR [192.0.2.1]"}},
-		"but asked afterwards":  {query, 1, nil},
-		"to another question":   {wire(1, "b.test.", dnsmessage.TypeA), 0, nil},
-		"to a query by another": {wire(2, "a.test.", dnsmessage.TypeA), 0, nil},
+		"by another thread":                 {query, 0, seen, []string{"query A a.test NOERROR [192.0.2.1]"}},
+		"when its call began is not known":  {query, mostLate, mostLate, []string{"query A a.test NOERROR [192.0.2.1]"}},
+		"not known, and the response older": {query, mostLate + 1, mostLate + 1, nil},
+		"but asked afterwards":              {query, 1, seen, nil},
+		"to another question":               {wire(1, "b.test.", dnsmessage.TypeA), 0, seen, nil},
+		"to a query by another":             {wire(2, "a.test.", dnsmessage.TypeA), 0, seen, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := play(unicast, 3)
 			w.Data(server, reply)
-			w.parser.Data(&protocol.Chunk{Direction: client, Bytes: []byte(test.query), Stamp: protocol.Stamp{Time: w.Time + 500, Began: w.Time + test.began}})
+			at := w.Time
+			w.parser.Data(&protocol.Chunk{Direction: client, Bytes: []byte(test.query), Stamp: protocol.Stamp{Time: at + test.late, Began: at + test.began}})
 			assert.Equal(t, test.want, brief(w))
 			w.Close(0)
-			assert.Len(t, w.Exchanges, 1)
+			require.Len(t, w.Exchanges, 1)
 			assert.Equal(t, test.want == nil, w.Errors[protocol.Unpaired] == 1)
+			if x := w.only(t); test.want != nil {
+				assert.Equal(t, at, x.Start.Began, "no later than the response")
+				assert.Equal(t, at+test.late, x.Start.Time)
+			}
 		})
 	}
 }
