@@ -272,9 +272,16 @@ func TestRequestsWithinTLSOfSpecialConnections(t *testing.T) {
 func requestsWithinTLSOfSpecialConnections(t *testing.T, mode kernel.Mode) {
 	certificate, _, _ := selfSigned(t)
 	serving, port := listen(t)
+	closed := map[string]chan struct{}{} // the client has closed its direction, or will not
+	for _, path := range []string{"/first", "/resumed", "/half-closed"} {
+		closed[path] = make(chan struct{})
+	}
 	server := &http.Server{
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
-		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.URL.Path) }),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			<-closed[r.URL.Path]
+			_, _ = io.WriteString(w, r.URL.Path)
+		}),
 	}
 	go func() { _ = server.ServeTLS(serving, "", "") }()
 	t.Cleanup(func() { _ = server.Close() })
@@ -287,6 +294,7 @@ func requestsWithinTLSOfSpecialConnections(t *testing.T, mode kernel.Mode) {
 			require.NoError(t, c.CloseWrite())
 			require.NoError(t, c.NetConn().(*net.TCPConn).CloseWrite())
 		}
+		close(closed[path])
 		answer, err := io.ReadAll(c)
 		require.NoError(t, err)
 		require.Contains(t, string(answer), "200 OK")
