@@ -151,10 +151,11 @@ func together(server, client string) func(*scene) {
 	}
 }
 
-// haproxy is before a server in Python. It ends TLS, and begins it anew.
+// haproxy is before a server in Python. It ends TLS, and begins it anew. Of two threads that write to its log at once, one would give up.
 func haproxy(s *scene) {
 	const config = `
 global
+	nbthread 1
 	log stdout format raw local0
 defaults
 	mode http
