@@ -58,7 +58,7 @@ func TestACutRecordingIsReplayedAsFarAsItGoes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cut.sfr")
 	require.NoError(t, os.WriteFile(path, whole[:len(whole)-len(whole)/8], 0o600))
 	var stdout, stderr bytes.Buffer
-	assert.Equal(t, exitDone, run(t.Context(), []string{"replay", "-json", path}, &stdout, &stderr))
+	assert.Equal(t, exitDone, run(t.Context(), []string{"replay", path, "-json"}, &stdout, &stderr))
 	assert.Contains(t, stdout.String(), `"http.request.method"`)
 	assert.Contains(t, stderr.String(), "The end of the recording is missing")
 }
@@ -83,6 +83,8 @@ func TestArguments(t *testing.T) {
 		"no mode":           {[]string{"record", "-o", "x", "-mode", "fast"}, exitUsage, "mode"},
 		"a limit of zero":   {[]string{"record", "-o", "x", "-limit", "0"}, exitUsage, "-limit"},
 		"no recording":      {[]string{"replay"}, exitUsage, "replay x.sfr"},
+		"two recordings":    {[]string{"replay", noRecording, "-json", noRecording}, exitUsage, "replay x.sfr"},
+		"no flag behind it": {[]string{"replay", noRecording, "-xml"}, exitUsage, "-xml"},
 		"what is none":      {[]string{"replay", noRecording}, exitFailed, "no recording"},
 		"what is not there": {[]string{"replay", filepath.Join(directory, "x")}, exitFailed, "no such file"},
 		"no connections":    {[]string{"replay", "-connections", "some", noRecording}, exitUsage, "connections"},

@@ -31,10 +31,16 @@ func replay(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	if flags.NArg() != 1 {
+	name := flags.Arg(0)
+	if name != "" {
+		if err := parse(flags, flags.Args()[1:]); err != nil { // flags may come behind it, too
+			return err
+		}
+	}
+	if name == "" || flags.NArg() > 0 {
 		return complain(stderr, "write which recording: socketflow replay x.sfr")
 	}
-	file, err := os.Open(flags.Arg(0))
+	file, err := os.Open(name)
 	if err != nil {
 		return err
 	}
