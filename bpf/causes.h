@@ -30,8 +30,9 @@ struct thread_cause {
 	__u8 answered;  /* it has sent something to who asked since it received */
 	__u8 lying;     /* how often it has let a request lie, as far as that matters still */
 	__u8 unseen;    /* timers may be due, whatever timer says */
-	__u8 pad[2];
-	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events */
+	__u8 loop;      /* it has looked for events */
+	__u8 pad;
+	__u64 looked;   /* CLOCK_MONOTONIC, ns: when it last looked for events; when it got this slot if it has not since */
 	__u64 timer;    /* CLOCK_MONOTONIC, ns: before that it runs no timer; 0: it has not looked for events */
 };
 
@@ -120,6 +121,7 @@ static __always_inline struct thread_cause *claim_slot(const struct task_struct 
 	if (t && t->tid != task->pid) {
 		__builtin_memset(t, 0, sizeof(*t));
 		t->tid = task->pid;
+		t->looked = bpf_ktime_get_ns();
 		t->carrier = is_carrier();
 	}
 	return t;
@@ -229,7 +231,7 @@ static __always_inline void read_cause(struct cause *c, const struct task_struct
 	c->row = t->row > 255 ? 255 : t->row;
 	c->flags = (t->waits != task->nvcsw ? CAUSE_WAITED : 0) | (has_looked(t) ? CAUSE_POLLED : 0) |
 		   (t->carrier ? CAUSE_CARRIER : 0) | (t->deferred ? CAUSE_DEFERRED : 0) |
-		   (t->answered ? CAUSE_ANSWERED : 0) | (t->looked ? CAUSE_LOOP : 0);
+		   (t->answered ? CAUSE_ANSWERED : 0) | (t->loop ? CAUSE_LOOP : 0);
 }
 
 /* The cause of a connection that a thread opens. */

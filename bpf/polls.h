@@ -89,5 +89,6 @@ static __always_inline void on_poll_exit(void)
 	if (timeout)
 		t->brief = timeout <= BRIEF;
 	t->unseen = !timeout && (t->brief || t->lying >= LYING_OFTEN);
+	t->loop = 1;
 	t->looked = bpf_ktime_get_ns();
 }

@@ -684,7 +684,8 @@ type SocketflowThreadCause struct {
 	Answered uint8
 	Lying    uint8
 	Unseen   uint8
-	Pad      [2]uint8
+	Loop     uint8
+	Pad      uint8
 	Looked   uint64
 	Timer    uint64
 }

@@ -124,6 +124,17 @@ func (l *loop) lookAt(descriptors int) func() {
 	}
 }
 
+// send sends something, and returns its cause.
+func (l *loop) send() event.Cause {
+	l.write(l.call.client)
+	l.call.listen()
+	sent := l.call.emitted[atClient][event.Sent]
+	if len(sent) == 0 {
+		l.t.Fatal("nothing is emitted")
+	}
+	return sent[len(sent)-1].Cause
+}
+
 // connect opens a connection. What follows is sent over that one.
 func (l *loop) connect() { l.call = newWire(l.t, l.tracers) }
 
@@ -189,13 +200,7 @@ func TestWhatAThreadMayHaveSentSomethingFor(t *testing.T) {
 		for _, step := range test.steps {
 			step()
 		}
-		l.write(l.call.client)
-		l.call.listen()
-		sent := l.call.emitted[atClient][event.Sent]
-		if len(sent) == 0 {
-			t.Fatalf("%s: nothing is emitted", test.name)
-		}
-		got := sent[len(sent)-1].Cause
+		got := l.send()
 		if (got.Length == 0) != test.none {
 			t.Errorf("%s: it had received %+v", test.name, got)
 		}
@@ -203,5 +208,20 @@ func TestWhatAThreadMayHaveSentSomethingFor(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
 		}
+	}
+}
+
+// TestTimersOfALoopThatHasJustBegun: when it waits for the first time, it is known when its timers are due.
+func TestTimersOfALoopThatHasJustBegun(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	l := newLoop(t)
+	l.request(0)()
+	l.respond(0)()
+	l.look(int(time.Hour / time.Millisecond))()
+	l.request(1)()
+	if got := l.send(); got.Polled || got.Row != 1 || !got.Loop {
+		t.Errorf("%+v", got)
 	}
 }

@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&s.receiver, "receiver", "", "more lines of the receiver's configuration, separated by ;")
 	flag.IntVar(&s.requests, "requests", 0, "requests of each cell; 0: 200, or 4 times the concurrency if that is more")
 	flag.IntVar(&s.explain, "explain", 0, "name up to so many calls of each cell that are not as they should be, on standard error")
-	flag.BoolVar(&s.strict, "strict", false, "fail if a cell misses an aim")
+	flag.BoolVar(&s.strict, "strict", false, "fail if a cell misses an aim, in recall twice")
 	flag.BoolVar(&s.requestIDs, "request-ids", false, "requests carry an X-Request-ID, which services pass on")
 	flag.StringVar(&c.runtimes, "runtimes", "", "parts of the names of runtimes, separated by commas; empty: all")
 	flag.StringVar(&c.concurrency, "concurrency", "1,10,100,500", "connections to the service")

@@ -130,6 +130,9 @@ func (x *result) remarks() string {
 	return strings.Join(parts, ", ")
 }
 
+// recallMissed is that too few calls have a parent.
+const recallMissed = "recall below the aim"
+
 // leastPrecision is what is aimed at in every cell.
 const leastPrecision = 0.99
 
@@ -139,7 +142,7 @@ func (x *result) missedAims() (missed []string) {
 		missed = append(missed, "precision below the aim")
 	}
 	if x.recallIsShort() {
-		missed = append(missed, "recall below the aim")
+		missed = append(missed, recallMissed)
 	}
 	return missed
 }

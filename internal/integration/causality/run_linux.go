@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/socketflow/socketflow/internal/integration/otelcol"
@@ -90,8 +92,19 @@ func (x *run) runtime(ctx context.Context, r *runtime, m *matrix) {
 			x.report.failed(r, ctx.Err())
 			return
 		}
-		x.report.add(x.cell(ctx, c))
+		x.report.add(x.cellOrAgain(ctx, c))
 	}
+}
+
+// cellOrAgain runs a cell once more if nothing but its recall misses an aim that has to be reached: a busy machine may cause that, but no wrong parent.
+// .ci/run counts these lines.
+func (x *run) cellOrAgain(ctx context.Context, c *cell) *result {
+	r := x.cell(ctx, c)
+	if !x.strict || r.faults() != nil || !slices.Equal(r.missedAims(), []string{recallMissed}) {
+		return r
+	}
+	fmt.Fprintf(os.Stderr, "REPEATED causality/%s: the recall was %s, by %s\n", strings.ReplaceAll(c.String(), " ", "_"), r.recallText(), r.evidenceText())
+	return x.cell(ctx, c)
 }
 
 // cell runs a service and a backend of its own, and the load.
