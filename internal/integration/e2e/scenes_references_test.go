@@ -21,9 +21,12 @@ func init() {
 // They fill what the receiver may hold: it stays small all the same, and observes others meanwhile.
 func TestReferencesToLongHeadersCostLittle(t *testing.T) {
 	// Each end would take 640 MiB if the requests had the header each.
-	const requests, header = 40 * 4095, 4 // KiB
-	const mostMemory = requests * header / 3 // with garbage
-	const mostTime = 30 * time.Second
+	const (
+		requests   = 40 * 4095
+		header     = 4                     // KiB
+		mostMemory = requests * header / 3 // with garbage
+		mostTime   = 30 * time.Second
+	)
 	builder := newBuilder(t)
 	for _, mode := range comparedModes {
 		t.Run(mode, func(t *testing.T) {
