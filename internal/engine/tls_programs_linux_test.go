@@ -152,13 +152,14 @@ http {
 	}
 	session := filepath.Join(dir, "session")
 	require.Contains(t, ask("/first", "-sess_out", session), "200 OK")
-	sink.take(t, 2)
+	// At once: OpenSSL counts the ticket's age in whole seconds, and takes no early data with one that may be older.
 	answers := ask("/last", "-sess_in", session, "-early_data", file("request", request("/early", "keep-alive")))
 	require.Contains(t, answers, "\r\n\r\n1HTTP/1.1 200 OK", "the first request is early data")
-	const of = " 1.3 shop.example.com resumed client>server"
+	const first, of = " 1.3 shop.example.com client>server", " 1.3 shop.example.com resumed client>server"
 	assert.Equal(t, []string{
-		"Client GET https /early" + of, "Client GET https /last" + of, "Server GET https /early" + of, "Server GET https /last" + of,
-	}, sink.take(t, 4))
+		"Client GET https /early" + of, "Client GET https /first" + first, "Client GET https /last" + of,
+		"Server GET https /early" + of, "Server GET https /first" + first, "Server GET https /last" + of,
+	}, sink.take(t, 6))
 }
 
 // forkingServer shakes hands, and has a child answer. It frees its memory of the connection when the child has received something, and uses it for
