@@ -3,6 +3,7 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"os/exec"
@@ -98,8 +99,15 @@ func refuse(t *testing.T, listener net.Listener) {
 	if !assert.NoError(t, err) {
 		return
 	}
-	_, err = c.Read(make([]byte, 1024))
-	assert.NoError(t, err)
+	var said []byte // which git may write piece by piece
+	for len(said) < 4 || !bytes.HasSuffix(said, []byte{0}) {
+		piece := make([]byte, 1024)
+		n, err := c.Read(piece)
+		if !assert.NoError(t, err) {
+			return
+		}
+		said = append(said, piece[:n]...)
+	}
 	_, err = c.Write([]byte("000dERR none\n"))
 	assert.NoError(t, err)
 	assert.NoError(t, c.Close())
