@@ -161,14 +161,14 @@ func (p *parser) ask(m *message, r *received) {
 	}
 	p.request = protocol.Request{Kind: protocol.Call, Initiator: r.from, Start: e.Value.start}
 	e.Value.exchange = p.sink.Begin(&p.request)
-	if early >= 0 && m.read(p.early[early].bytes) {
+	if early >= 0 {
 		response := p.early[early]
 		p.release(early)
 		p.answer(m, &response)
 	}
 }
 
-// answered finds the response to a query among those that were seen before it; -1: there is none. It may change m.
+// answered finds the response to a query among those that were seen before it, and reads it into m; -1: there is none, and m is any.
 func (p *parser) answered(m *message, k key, q *query) int {
 	began := q.start.Began
 	if began == q.start.Time { // not known
