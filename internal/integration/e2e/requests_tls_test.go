@@ -71,7 +71,7 @@ func TestRequestsTLS(t *testing.T) { requestsTLS(t, "socket", secureWorkloads) }
 
 // inSyscallMode are workloads of each library, and those that differ in how descriptors and processes come into it.
 var inSyscallMode = []string{
-	"tls-go", "tls-python", "tls-node-h2", "tls-nginx", "tls-forking", "tls-callbacks", "tls-large-go", "tls-gnutls", "tls-gnutls-curl",
+	"tls-go", "tls-python", "tls-node-h2", "tls-nginx", "tls-forking", "tls-callbacks", "tls-large-go", "tls-gnutls", "tls-gnutls-curl", "tls-memory",
 }
 
 // TestRequestsTLSInSyscallMode plays some of them before that mode.
