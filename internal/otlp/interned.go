@@ -2,12 +2,15 @@ package otlp
 
 import "hash/maphash"
 
-// interned caches short texts that repeat: methods, schemes, user agents, paths. Like addressTexts it is a direct-mapped
-// cache of fixed size: a new text costs one allocation.
+// interned caches short texts that repeat: methods, schemes, user agents, paths. It is a set-associative cache of fixed size: a new text costs one
+// allocation, and evicts another one of its set. (Of a direct-mapped cache two texts of every request may share a place, and evict each other for ever.)
 type interned struct {
-	texts [512]string
-	seed  maphash.Seed
-	both  []byte // see join
+	sets [128]struct {
+		texts [4]string
+		next  uint8 // the index of the text that is evicted next
+	}
+	seed maphash.Seed
+	both []byte // see join
 }
 
 // longestInterned is the length in bytes above which a text is assumed not to repeat, such as a URL with a number in it.
@@ -18,11 +21,16 @@ func (t *interned) of(text []byte) string {
 	if len(text) > longestInterned {
 		return sound(string(text))
 	}
-	slot := &t.texts[maphash.Bytes(t.seed, text)%uint64(len(t.texts))]
-	if *slot != string(text) {
-		*slot = sound(string(text))
+	set := &t.sets[maphash.Bytes(t.seed, text)%uint64(len(t.sets))]
+	for i := range set.texts {
+		if set.texts[i] == string(text) {
+			return set.texts[i]
+		}
 	}
-	return *slot
+	evicted := &set.texts[set.next]
+	set.next = (set.next + 1) % uint8(len(set.texts))
+	*evicted = sound(string(text))
+	return *evicted
 }
 
 // join returns two texts as one, until the next call.

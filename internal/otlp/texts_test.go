@@ -1,6 +1,8 @@
 package otlp
 
 import (
+	"fmt"
+	"hash/maphash"
 	"math"
 	"net/netip"
 	"testing"
@@ -44,4 +46,32 @@ func TestAddressTextsOutliveEviction(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestInternedTextsOfASetDoNotEvictEachOther(t *testing.T) {
+	texts := interned{seed: maphash.MakeSeed()}
+	set := func(text string) uint64 { return maphash.String(texts.seed, text) % uint64(len(texts.sets)) }
+	together := [][]byte{[]byte("GET")}
+	for i := 0; len(together) < len(texts.sets[0].texts); i++ {
+		if text := fmt.Sprintf("/items/%d", i); set(text) == set("GET") {
+			together = append(together, []byte(text))
+		}
+	}
+	ask := func() {
+		for _, text := range together {
+			if got := texts.of(text); got != string(text) {
+				t.Fatalf("%s is %s", text, got)
+			}
+		}
+	}
+	ask()
+	if allocations := testing.AllocsPerRun(10, ask); allocations != 0 {
+		t.Errorf("%d texts of one set take %v allocations when they recur", len(together), allocations)
+	}
+	for i := range 4 * len(texts.sets) * len(together) { // more than there is room for
+		if text := fmt.Sprintf("/orders/%d", i); texts.of([]byte(text)) != text {
+			t.Fatalf("%s is %s", text, texts.of([]byte(text)))
+		}
+	}
+	ask()
 }
