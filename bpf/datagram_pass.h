@@ -5,6 +5,12 @@
 /* Set before the programs are loaded: how many flows one step of a pass reports at most. */
 const volatile __u32 flows_per_step = 0;
 
+static __always_inline void count_datagrams(struct packet_counts *counts, const struct datagram_flow *d)
+{
+	counts->sent = d->datagrams[DIRECTION_SENT];
+	counts->received = d->datagrams[DIRECTION_RECEIVED];
+}
+
 /* The flow goes on. */
 static __always_inline void emit_live_datagrams(const struct datagram_flow *d)
 {
@@ -14,10 +20,9 @@ static __always_inline void emit_live_datagrams(const struct datagram_flow *d)
 	if (!e)
 		return;
 	e->cookie = d->flow.cookie;
-	for (int i = 0; i < DIRECTIONS; i++) {
+	for (int i = 0; i < DIRECTIONS; i++)
 		e->bytes[i] = d->bytes[i];
-		e->datagrams[i] = d->datagrams[i];
-	}
+	count_datagrams(&e->packets, d);
 	submit(&r, e);
 }
 
@@ -36,8 +41,7 @@ static __always_inline void emit_ended_datagrams(const struct datagram_flow *d)
 	e->established = d->started;
 	e->bytes_sent = d->bytes[DIRECTION_SENT];
 	e->bytes_received = d->bytes[DIRECTION_RECEIVED];
-	e->segments_sent = d->datagrams[DIRECTION_SENT];
-	e->segments_received = d->datagrams[DIRECTION_RECEIVED];
+	count_datagrams(&e->packets, d);
 	submit(&r, e);
 }
 

@@ -237,6 +237,15 @@ struct data_event {
 	__u8 pad;
 };
 
+/* What a socket has sent and received: segments of TCP, datagrams of UDP, and what TCP alone knows. */
+struct packet_counts {
+	__u32 sent;
+	__u32 received;
+	__u32 retransmits;
+	__u32 srtt_us;    /* smoothed round trip time, microseconds; 0: never measured */
+	__u32 min_rtt_us; /* the least of the last minutes; 0: never measured */
+};
+
 struct close_event {
 	struct event_header header;
 	struct flow flow;
@@ -245,10 +254,7 @@ struct close_event {
 	__u64 established;    /* CLOCK_MONOTONIC, ns; 0: never, or before the programs */
 	__u64 bytes_sent;     /* payload handed to the network once, without retransmissions */
 	__u64 bytes_received; /* payload received in order */
-	__u32 segments_sent;
-	__u32 segments_received;
-	__u32 srtt_us; /* smoothed round trip time, microseconds */
-	__u32 retransmits;
+	struct packet_counts packets;
 	__s32 error;     /* sk_err at the end, errno; 0: none */
 	__u8 last_state; /* TCP state before CLOSE */
 	__u8 fin_received;
@@ -256,7 +262,7 @@ struct close_event {
 	__u8 uncounted; /* segments, round trip time and retransmissions are not known */
 	__u32 unread; /* bytes that had arrived and had not been read */
 	__u8 left; /* the owner had closed its end before: struct local_close_event */
-	__u8 pad2[3];
+	__u8 pad2[7];
 	__u64 position[DIRECTIONS]; /* how much each direction has carried */
 	__u64 last_unreported[DIRECTIONS]; /* as in data_event */
 };
@@ -278,8 +284,9 @@ struct exit_event {
 struct live_event {
 	struct event_header header;
 	__u64 cookie;
-	__u64 bytes[DIRECTIONS];     /* so far; of TCP what programs have written and read */
-	__u32 datagrams[DIRECTIONS]; /* UDP */
+	__u64 bytes[DIRECTIONS]; /* so far; of TCP what programs have written and read */
+	struct packet_counts packets; /* so far; the syscall mode does not know those of TCP */
+	__u32 pad;
 };
 
 /* Why a path is not whole: bits. */

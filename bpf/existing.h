@@ -69,6 +69,7 @@ static __always_inline void report_live(struct sock *sk, struct seq_file *seq)
 	__u32 state = sk->__sk_common.skc_state;
 	struct live_event *e;
 	struct reservation r;
+	struct tcp_sock *tp;
 
 	if (!s || s->closed || s->live_pass == iterating)
 		return;
@@ -82,6 +83,9 @@ static __always_inline void report_live(struct sock *sk, struct seq_file *seq)
 	e->cookie = s->conn.flow.cookie;
 	for (int i = 0; i < DIRECTIONS; i++)
 		e->bytes[i] = s->conn.streams[i].position;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		count_segments(&e->packets, tp);
 	submit(&r, e);
 	pace(seq);
 }

@@ -108,12 +108,22 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 };
 
+struct minmax_sample {
+	__u32 t;
+	__u32 v;
+};
+
+struct minmax {
+	struct minmax_sample s[3];
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 segs_in;
 	__u32 segs_out;
 	__u32 srtt_us; /* smoothed RTT << 3, microseconds */
 	__u32 total_retrans;
+	struct minmax rtt_min; /* the first sample is the least of the last minutes (net.ipv4.tcp_min_rtt_wlen), microseconds; ~0: never measured */
 	__u64 bytes_received; /* a received FIN counts as one byte (tcp_rcv_nxt_update) */
 	__u64 bytes_sent;     /* payload, retransmissions included */
 	__u64 bytes_retrans;

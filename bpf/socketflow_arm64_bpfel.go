@@ -36,28 +36,25 @@ const (
 )
 
 type SocketflowCloseEvent struct {
-	_                structs.HostLayout
-	Header           SocketflowEventHeader
-	Flow             SocketflowFlow
-	Cgroup           uint64
-	Started          uint64
-	Established      uint64
-	BytesSent        uint64
-	BytesReceived    uint64
-	SegmentsSent     uint32
-	SegmentsReceived uint32
-	SrttUs           uint32
-	Retransmits      uint32
-	Error            int32
-	LastState        uint8
-	FinReceived      uint8
-	AcceptedBefore   uint8
-	Uncounted        uint8
-	Unread           uint32
-	Left             uint8
-	Pad2             [3]uint8
-	Position         [2]uint64
-	LastUnreported   [2]uint64
+	_              structs.HostLayout
+	Header         SocketflowEventHeader
+	Flow           SocketflowFlow
+	Cgroup         uint64
+	Started        uint64
+	Established    uint64
+	BytesSent      uint64
+	BytesReceived  uint64
+	Packets        SocketflowPacketCounts
+	Error          int32
+	LastState      uint8
+	FinReceived    uint8
+	AcceptedBefore uint8
+	Uncounted      uint8
+	Unread         uint32
+	Left           uint8
+	Pad2           [7]uint8
+	Position       [2]uint64
+	LastUnreported [2]uint64
 }
 
 type SocketflowCounter uint32
@@ -469,11 +466,12 @@ type SocketflowListenerKey struct {
 }
 
 type SocketflowLiveEvent struct {
-	_         structs.HostLayout
-	Header    SocketflowEventHeader
-	Cookie    uint64
-	Bytes     [2]uint64
-	Datagrams [2]uint32
+	_       structs.HostLayout
+	Header  SocketflowEventHeader
+	Cookie  uint64
+	Bytes   [2]uint64
+	Packets SocketflowPacketCounts
+	Pad     uint32
 }
 
 type SocketflowLocalCloseEvent struct {
@@ -504,6 +502,15 @@ type SocketflowOpenEvent struct {
 	Sequence [2]uint32
 	Pad      uint32
 	Position [2]uint64
+}
+
+type SocketflowPacketCounts struct {
+	_           structs.HostLayout
+	Sent        uint32
+	Received    uint32
+	Retransmits uint32
+	SrttUs      uint32
+	MinRttUs    uint32
 }
 
 type SocketflowPolicy struct {

@@ -180,6 +180,17 @@ static __always_inline __u64 without(__u64 all, __u64 some)
 	return all > some ? all - some : 0;
 }
 
+static __always_inline void count_segments(struct packet_counts *counts, const struct tcp_sock *tp)
+{
+	__u32 least = tp->rtt_min.s[0].v;
+
+	counts->sent = tp->segs_out;
+	counts->received = tp->segs_in;
+	counts->retransmits = tp->total_retrans;
+	counts->srtt_us = tp->srtt_us >> 3;
+	counts->min_rtt_us = least == ~0U ? 0 : least;
+}
+
 static __always_inline void fill_close(struct close_event *e, struct sock *sk, const struct socket_state *s, int last_state)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
@@ -200,10 +211,7 @@ static __always_inline void fill_close(struct close_event *e, struct sock *sk, c
 		e->flow.local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 	e->bytes_sent = without(tp->bytes_sent, tp->bytes_retrans);
 	e->bytes_received = without(tp->bytes_received, e->fin_received);
-	e->segments_sent = tp->segs_out;
-	e->segments_received = tp->segs_in;
-	e->srtt_us = tp->srtt_us >> 3;
-	e->retransmits = tp->total_retrans;
+	count_segments(&e->packets, tp);
 }
 
 static __always_inline bool accepted_ignored(const struct socket_state *s)

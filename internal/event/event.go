@@ -162,6 +162,7 @@ type Ending struct {
 	SegmentsSent     uint32 // UDP: datagrams
 	SegmentsReceived uint32
 	RTT              uint32 // smoothed round trip time, microseconds; 0: never measured
+	MinRTT           uint32 // the least of the last minutes, microseconds; 0: never measured
 	Retransmits      uint32
 	Uncounted        bool               // TCP: segments, RTT and retransmits are not known
 	Unread           uint32             // bytes that arrived and that no program has read

@@ -103,7 +103,7 @@ func decode(raw []byte, e *event.Event) error {
 		}
 		e.Flow.Cookie = live.Cookie
 		e.Ending.BytesSent, e.Ending.BytesReceived = live.Bytes[event.Sent], live.Bytes[event.Received]
-		e.Ending.SegmentsSent, e.Ending.SegmentsReceived = live.Datagrams[event.Sent], live.Datagrams[event.Received]
+		count(&e.Ending, &live.Packets)
 		return nil
 	default:
 		return fmt.Errorf("unknown event kind %d", head.Header.Kind)
@@ -170,22 +170,24 @@ func decodeClose(raw []byte, e *event.Event) error {
 	e.Established = r.Established
 	e.Existing = r.AcceptedBefore != 0
 	e.Ending = event.Ending{
-		LastState:        event.State(r.LastState),
-		Errno:            uint32(max(r.Error, 0)),
-		FINReceived:      r.FinReceived != 0,
-		Left:             r.Left != 0,
-		BytesSent:        r.BytesSent,
-		BytesReceived:    r.BytesReceived,
-		SegmentsSent:     r.SegmentsSent,
-		SegmentsReceived: r.SegmentsReceived,
-		RTT:              r.SrttUs,
-		Retransmits:      r.Retransmits,
-		Uncounted:        r.Uncounted != 0,
-		Unread:           r.Unread,
-		Position:         r.Position,
-		LastUnreported:   r.LastUnreported,
+		LastState:      event.State(r.LastState),
+		Errno:          uint32(max(r.Error, 0)),
+		FINReceived:    r.FinReceived != 0,
+		Left:           r.Left != 0,
+		BytesSent:      r.BytesSent,
+		BytesReceived:  r.BytesReceived,
+		Uncounted:      r.Uncounted != 0,
+		Unread:         r.Unread,
+		Position:       r.Position,
+		LastUnreported: r.LastUnreported,
 	}
+	count(&e.Ending, &r.Packets)
 	return nil
+}
+
+func count(e *event.Ending, packets *bpf.SocketflowPacketCounts) {
+	e.SegmentsSent, e.SegmentsReceived, e.Retransmits = packets.Sent, packets.Received, packets.Retransmits
+	e.RTT, e.MinRTT = packets.SrttUs, packets.MinRttUs
 }
 
 func decodeLocalClose(raw []byte, e *event.Event) error {

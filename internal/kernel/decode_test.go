@@ -36,8 +36,8 @@ func TestDecodeClose(t *testing.T) {
 			Cookie: 9, Local: address("::ffff:10.0.0.1"), Remote: address("2001:db8::1"), LocalPort: 0x0102,
 			RemotePort: 443, Family: familyIPv6, Role: 2, RoleSource: 2, Netns: 77, Initial: [2]uint32{5, 6},
 		},
-		Started: 1000, Established: 1001, BytesSent: 3, BytesReceived: 4, SegmentsSent: 5, SegmentsReceived: 6,
-		SrttUs: 7, Retransmits: 8, Error: 104, LastState: 9, FinReceived: 1, AcceptedBefore: 1,
+		Started: 1000, Established: 1001, BytesSent: 3, BytesReceived: 4,
+		Packets: bpf.SocketflowPacketCounts{Sent: 5, Received: 6, SrttUs: 7, MinRttUs: 6, Retransmits: 8}, Error: 104, LastState: 9, FinReceived: 1, AcceptedBefore: 1,
 	}
 	if err := decode(raw(&record), &got); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestDecodeClose(t *testing.T) {
 		Started: 1000, Established: 1001, Existing: true,
 		Ending: event.Ending{
 			LastState: event.StateLastAck, Errno: 104, FINReceived: true, BytesSent: 3, BytesReceived: 4,
-			SegmentsSent: 5, SegmentsReceived: 6, RTT: 7, Retransmits: 8,
+			SegmentsSent: 5, SegmentsReceived: 6, RTT: 7, MinRTT: 6, Retransmits: 8,
 		},
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -14,7 +14,7 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestLivePassSaysWhatConnectionsHaveCarried: so that what a long connection carries is known while it is open.
+// TestLivePassSaysWhatConnectionsHaveCarried: so that what a long connection carries is known while it is open, and its round trip time.
 func TestLivePassSaysWhatConnectionsHaveCarried(t *testing.T) {
 	const asked, answered = 100_000, 7
 	tracer := openForTest(t)
@@ -50,6 +50,11 @@ func TestLivePassSaysWhatConnectionsHaveCarried(t *testing.T) {
 				carried, waited := want[e.Flow.Cookie]
 				if e.Kind != event.KindLive || !waited {
 					continue
+				}
+				x := &e.Ending
+				if x.SegmentsSent < 3 || x.SegmentsReceived < 3 || x.RTT == 0 || x.RTT > 1e6 || x.MinRTT == 0 || x.MinRTT > x.RTT || x.Retransmits > x.SegmentsSent {
+					t.Errorf("%d segments sent, %d received, %d retransmitted; round trip time %d µs, at least %d",
+						x.SegmentsSent, x.SegmentsReceived, x.Retransmits, x.RTT, x.MinRTT)
 				}
 				if got := [event.Directions]uint64{e.Ending.BytesSent, e.Ending.BytesReceived}; got != carried {
 					t.Errorf("%v bytes, want %v", got, carried)

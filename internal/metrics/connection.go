@@ -25,6 +25,7 @@ const (
 	segmentsReceived
 	retransmits
 	roundTrip
+	minRoundTrip
 	resetsSent
 	resetsReceived
 )
@@ -41,10 +42,11 @@ var (
 		handshake:        seconds("socketflow.tls.handshake.duration", "How long handshakes of TLS took.", secondsOfRequests),
 		bytesSent:        counter("socketflow.connection.bytes.sent", "By", "Bytes that connections have sent."),
 		bytesReceived:    counter("socketflow.connection.bytes.received", "By", "Bytes that connections have received."),
-		segmentsSent:     counter("socketflow.tcp.segments.sent", "{segment}", "Segments that connections have sent, when they ended."),
-		segmentsReceived: counter("socketflow.tcp.segments.received", "{segment}", "Segments that connections have received, when they ended."),
-		retransmits:      counter("socketflow.tcp.retransmits", "{segment}", "Segments that connections have sent again, when they ended."),
-		roundTrip:        seconds("socketflow.tcp.rtt", "Smoothed round trip time of connections when they ended.", secondsOfRoundTrips),
+		segmentsSent:     counter("socketflow.tcp.segments.sent", "{segment}", "Segments that connections have sent."),
+		segmentsReceived: counter("socketflow.tcp.segments.received", "{segment}", "Segments that connections have received."),
+		retransmits:      counter("socketflow.tcp.retransmits", "{segment}", "Segments that connections have sent again."),
+		roundTrip:        seconds("socketflow.tcp.rtt", "Smoothed round trip time of connections, once a minute and when they end.", secondsOfRoundTrips),
+		minRoundTrip:     seconds("socketflow.tcp.min_rtt", "Least round trip time of connections of late, once a minute and when they end.", secondsOfRoundTrips),
 		resetsSent:       counter("socketflow.tcp.resets.sent", "{connection}", "Connections that this side has reset."),
 		resetsReceived:   counter("socketflow.tcp.resets.received", "{connection}", "Connections that the other side has reset."),
 	}}
@@ -174,22 +176,25 @@ func (r *Recorder) closed(c *socket.Connection) {
 			t.points[resetsReceived].add(1)
 		}
 	}
-	s := &c.Stats
-	if s.Uncounted {
-		return
-	}
-	t.points[segmentsSent].add(float64(s.SegmentsSent))
-	t.points[segmentsReceived].add(float64(s.SegmentsReceived))
-	t.points[retransmits].add(float64(s.Retransmits))
-	if s.RTT != 0 {
-		t.record(roundTrip, (time.Duration(s.RTT) * time.Microsecond).Seconds())
-	}
 }
 
 // carry measures what a connection has carried since it was measured last.
 func (t *Tally) carry(c *socket.Connection) {
 	t.points[bytesSent].add(float64(c.Carried[event.Sent]))
 	t.points[bytesReceived].add(float64(c.Carried[event.Received]))
+	s := &c.Segments
+	if *s == (socket.Segments{}) {
+		return
+	}
+	t.points[segmentsSent].add(float64(s.Sent))
+	t.points[segmentsReceived].add(float64(s.Received))
+	t.points[retransmits].add(float64(s.Retransmits))
+	if s.RTT != 0 {
+		t.record(roundTrip, (time.Duration(s.RTT) * time.Microsecond).Seconds())
+	}
+	if s.MinRTT != 0 {
+		t.record(minRoundTrip, (time.Duration(s.MinRTT) * time.Microsecond).Seconds())
+	}
 }
 
 // observe measures how much of what was of interest was seen.

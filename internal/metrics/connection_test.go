@@ -22,7 +22,7 @@ func ended(change ...func(*socket.Connection)) *socket.Connection {
 	c.Peer = &process.Info{ServiceName: "cart"}
 	c.StartedAt, c.OpenedAt, c.EndedAt = second, second+2e6, 3*second
 	c.Carried = [event.Directions]uint64{100, 2000}
-	c.Stats = event.Ending{SegmentsSent: 5, SegmentsReceived: 6, Retransmits: 1, RTT: 1500}
+	c.Segments = socket.Segments{Sent: 5, Received: 6, Retransmits: 1, RTT: 1500, MinRTT: 900}
 	for _, do := range change {
 		do(c)
 	}
@@ -42,7 +42,7 @@ func TestConnectionsThatHaveEnded(t *testing.T) {
 	x := collect(s, second)[ofCart]
 	for instrument, want := range map[int]float64{
 		opened: 3, lasted: 6, connecting: 0.006, bytesSent: 400, bytesReceived: 8000, segmentsSent: 20, segmentsReceived: 24, retransmits: 4,
-		roundTrip: 0.006, resetsReceived: 1, resetsSent: 0, resolving: 0.03, handshake: 0.005,
+		roundTrip: 0.006, minRoundTrip: 0.0036, resetsReceived: 1, resetsSent: 0, resolving: 0.03, handshake: 0.005,
 	} {
 		assert.InDelta(t, want, x.points[instrument].Sum, 1e-9, connections.Instruments[instrument].Name)
 	}
@@ -93,6 +93,8 @@ func TestOpenConnectionsAreCountedOnce(t *testing.T) {
 	handOver(shards[0], a, b)
 	handOver(shards[1], c, older)
 	check(3, 4)
+	assert.Equal(t, 20.0, collect(s, second)[ofCart].points[segmentsSent].Sum)
+	assert.EqualValues(t, 4, collect(s, second)[ofCart].points[roundTrip].Count)
 	bytes := func() float64 { return collect(s, second)[ofCart].points[bytesSent].Sum }
 	assert.Equal(t, 400.0, bytes(), "what they have carried by then")
 	handOver(shards[0], a)

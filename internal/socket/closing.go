@@ -25,6 +25,7 @@ func (t *Table) close(e *event.Event) {
 		}
 		if evicted {
 			c.carried.skip(&e.Ending)
+			c.segments.older = true
 		}
 	}
 	c.closed = true

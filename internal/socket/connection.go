@@ -66,6 +66,8 @@ type Connection struct {
 	// Carried are the bytes that the connection has carried since EachOpen has reported it last, and of one that is older than the
 	// receiver since it was found.
 	Carried [event.Directions]uint64
+	// Segments are those of a TCP connection since EachOpen has reported it last, as Carried are its bytes.
+	Segments Segments
 	// JoinedAt is when its parent is known: once all events before that time have been handled. CLOCK_MONOTONIC, ns.
 	JoinedAt uint64
 }

@@ -34,7 +34,7 @@ func (t *Table) emitClosed(c *connection) {
 		t.out.Errno = c.ending.Errno
 		t.out.Answered = c.isAnswered()
 		t.out.Stats = c.ending
-		t.out.Carried = c.carriedAtEnd()
+		t.out.Carried, t.out.Segments = c.carriedAtEnd(), c.segmentsAtEnd()
 		if tls := t.out.TLS; tls != nil {
 			t.out.Handshake = tls.Handshake
 		}

@@ -10,6 +10,9 @@ func (t *Table) alive(e *event.Event) {
 	}
 	c.seen, c.missed = e.Time, 0
 	c.carryAll(&e.Ending)
+	if c.flow.Transport == event.TCP {
+		c.segments.note(&e.Ending)
+	}
 	if !transports[c.flow.Transport].polled {
 		return
 	}

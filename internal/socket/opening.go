@@ -77,6 +77,7 @@ func (t *Table) adopt(e *event.Event) {
 	c := t.add(e)
 	c.existing = true
 	c.carried.begin(e.Ending.Position)
+	c.segments.older = true
 	c.startedAt = t.clock.Unix(e.Time)
 	c.openedAt = c.startedAt
 	t.emitOpened(c)

@@ -36,10 +36,11 @@ func (t *Table) EachOpen(at uint64, report func(*Connection) bool) {
 		t.findPeer(c, at)
 		t.account(c)
 		t.countInProgress(c)
-		t.out.Carried = c.carried.since()
+		t.out.Carried, t.out.Segments = c.carried.since(), c.segments.since()
 		if report(&t.out) {
 			c.counted = true
 			c.carried.report()
+			c.segments.report()
 		}
 	}
 }

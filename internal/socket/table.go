@@ -86,6 +86,7 @@ type connection struct {
 	counted    bool      // see Connection
 	accounted  [2]uint64 // bytes that were followed, and lost, when it was reported last
 	carried    carried
+	segments   segments // TCP
 	links      intrusive.Links[connection]
 }
 
