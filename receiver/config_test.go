@@ -78,7 +78,7 @@ func TestConfigAccepted(t *testing.T) {
 			Payload:   PayloadConfig{CallLimit: 4 << 10, BurstLimit: 1 << 20},
 			Redaction: RedactionConfig{SecretNames: []string{"tenant"}, SafeNames: []string{"page_token", "code"}},
 			Trace:     TraceConfig{Parents: ParentsLikely, Phases: true, ObservedNetworks: []string{"10.0.0.0/8", "fd00::/8", "192.0.2.7/32"}},
-			Sampling:  SamplingConfig{Ratio: 0.25, Keep: KeepConfig{SlowerThan: time.Second}},
+			Sampling:  SamplingConfig{Ratio: 0.25, CPULimit: 0.5, Keep: KeepConfig{SlowerThan: time.Second}},
 			Metrics: MetricsConfig{
 				Interval: time.Minute, Temporality: TemporalityDelta, Histograms: HistogramsExponential, StaleAfter: time.Hour, Resource: MetricsResourceService, LearnRoutes: true, Phases: true,
 				Peers: []PeerConfig{{Name: "billing", CIDR: "10.1.0.0/16", Port: 8443}, {Name: "office", CIDR: "fd00::/8"}},

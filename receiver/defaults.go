@@ -42,6 +42,8 @@ const (
 	maxNames         = 256
 	maxMemory        = 1 << 38
 	maxSlowerThan    = time.Hour
+	minCPULimit      = 0.05
+	maxCPULimit      = 1024.
 	minSeries        = 64
 	maxSeries        = 1 << 20
 	minInterval      = time.Second

@@ -109,6 +109,7 @@ func (c *Config) engineOptions(version string, out *emitter) (engine.Options, er
 		ParserMemory: int(c.Limits.Memory),
 		CallLimit:    int(c.Payload.CallLimit), BurstLimit: int(c.Payload.BurstLimit),
 		Shards: shards, RingBytes: c.RingBuffer.sizeOf(shards),
+		CPULimit:     c.Sampling.CPULimit,
 		PollInterval: c.PollInterval, UDPIdleTimeout: c.UDPIdleTimeout,
 		Sockets: c.Limits.Sockets, Processes: c.Limits.Processes,
 		Waiting: fdtrack.Limits{

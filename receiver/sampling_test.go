@@ -18,7 +18,9 @@ func TestSamplingIsPassedOn(t *testing.T) {
 		"default": {func(*SamplingConfig) {}, sampling.Policy{HonourParent: true, KeepErrors: true}},
 		"none":    {func(c *SamplingConfig) { c.Ratio = 0 }, sampling.Policy{Threshold: sampling.KeepNone, HonourParent: true, KeepErrors: true}},
 		"a quarter, and slow ones": {
-			func(c *SamplingConfig) { *c = SamplingConfig{Ratio: 0.25, Keep: KeepConfig{SlowerThan: time.Second}} },
+			func(c *SamplingConfig) {
+				*c = SamplingConfig{Ratio: 0.25, CPULimit: 1, Keep: KeepConfig{SlowerThan: time.Second}}
+			},
 			sampling.Policy{Threshold: 3 << 54, KeepSlowerThan: time.Second},
 		},
 	} {
@@ -27,5 +29,6 @@ func TestSamplingIsPassedOn(t *testing.T) {
 		options, err := cfg.engineOptions("", &emitter{})
 		require.NoError(t, err)
 		assert.Equal(t, test.want, options.Telemetry.Sampling, name)
+		assert.Equal(t, cfg.Sampling.CPULimit, options.CPULimit, name)
 	}
 }

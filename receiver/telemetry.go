@@ -176,6 +176,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowExchangesUnsettled, func(s *snapshot, observe observe) { observe(int64(s.ExchangesUnsettled)) }},
 		{m.SocketflowSpansSampledOut, func(s *snapshot, observe observe) {
 			observe(int64(s.SampledOutByRatio), byCause(sampling.OutByRatio.String()))
+			observe(int64(s.SampledOutByLimit), byCause(sampling.OutByLimit.String()))
 			observe(int64(s.SampledOutByParent), byCause(sampling.OutByParent.String()))
 		}},
 		{m.SocketflowConnections, func(s *snapshot, observe observe) {

@@ -82,7 +82,7 @@ func TestTelemetry(t *testing.T) {
 		DatagramsBudget: 51, DatagramsBatchRest: 52, FlowsReopened: 53,
 		ConnectionsOtherEnd: 54, ExchangesOmitted: 55,
 		AttributesTruncated: 56, Parents: [trace.SourcesCount]uint64{801, 802, 803, 804, 805, 806, 807, 808, 809, 810, 811}, ExchangesForgotten: 58, ExchangesUnsettled: 61,
-		SampledOutByRatio: 59, SampledOutByParent: 60,
+		SampledOutByRatio: 59, SampledOutByLimit: 61, SampledOutByParent: 60,
 		PayloadCaptured: 34, PayloadSkipped: 42, PayloadTruncated: 35, PayloadLost: 36, PayloadOverlapping: 37,
 		CallsRingFull: 38, CallsNoBuffer: 39, CallsFault: 40, DataStrays: 41,
 		Missed:    18,
@@ -232,7 +232,7 @@ func TestTelemetry(t *testing.T) {
 		"peers_unsettled":   {metadatatest.AssertEqualSocketflowPeersUnsettled, points{point(815)}},
 		"ends_unmatched":    {metadatatest.AssertEqualSocketflowEndsUnmatched, points{point(3, "end", "client"), point(0, "end", "server")}},
 		"spans_sampled_out": {
-			metadatatest.AssertEqualSocketflowSpansSampledOut, points{point(59, "cause", "ratio"), point(60, "cause", "parent")},
+			metadatatest.AssertEqualSocketflowSpansSampledOut, points{point(59, "cause", "ratio"), point(61, "cause", "cpu_limit"), point(60, "cause", "parent")},
 		},
 		"attributes_truncated": {metadatatest.AssertEqualSocketflowAttributesTruncated, points{point(56)}},
 		"conversation_memory":  {metadatatest.AssertEqualSocketflowConversationMemory, points{point(44)}},

@@ -144,8 +144,14 @@ func (c *RedactionConfig) Validate() error {
 	return inline(errs...)
 }
 
-// Validate reports everything that is wrong with the ratio.
-func (c *SamplingConfig) Validate() error { return within("ratio", c.Ratio, 0, 1) }
+// Validate reports everything that is wrong with the ratio and the limit.
+func (c *SamplingConfig) Validate() error {
+	errs := []error{within("ratio", c.Ratio, 0, 1)}
+	if c.CPULimit != 0 {
+		errs = append(errs, within("cpu_limit", c.CPULimit, minCPULimit, maxCPULimit))
+	}
+	return inline(errs...)
+}
 
 // Validate reports everything that is wrong with what is kept.
 func (c *KeepConfig) Validate() error { return within("slower_than", c.SlowerThan, 0, maxSlowerThan) }

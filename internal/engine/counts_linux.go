@@ -60,6 +60,7 @@ func (e *Engine) Snapshot() Snapshot {
 		s.count(shard.table.Stats(), e.opts.Protocols)
 		s.AttributesTruncated += shard.builder.Truncated()
 		s.SampledOutByRatio += shard.builder.LeftOut(sampling.OutByRatio)
+		s.SampledOutByLimit += shard.builder.LeftOut(sampling.OutByLimit)
 		s.SampledOutByParent += shard.builder.LeftOut(sampling.OutByParent)
 		for source := range s.Parents {
 			s.Parents[source] += shard.builder.Parents(trace.Source(source))

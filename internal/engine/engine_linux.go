@@ -146,6 +146,9 @@ func (e *Engine) Start() (err error) {
 	}
 	e.helpers.Go(e.settle)
 	e.helpers.Go(e.watchLosses)
+	if e.opts.CPULimit != 0 && e.opts.Telemetry.Traces {
+		e.helpers.Go(e.govern)
+	}
 	if e.libraries != nil {
 		e.helpers.Go(func() { e.libraries.Run(e.helping) })
 	}

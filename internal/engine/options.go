@@ -37,6 +37,7 @@ type Options struct {
 
 	Shards, RingBytes  int // ring buffers, and the size of each
 	PollInterval       time.Duration
+	CPULimit           float64 // processors that the process may use before fewer traces are kept; 0: no limit
 	UDPIdleTimeout     time.Duration
 	Sockets, Processes int            // followed, and remembered, at a time, by all shards together
 	Waiting            fdtrack.Limits // how long, and how much of it, waits for an address; syscall mode

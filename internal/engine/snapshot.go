@@ -66,6 +66,7 @@ type Snapshot struct {
 	ExchangesForgotten  uint64 // exchanges_forgotten
 	ExchangesUnsettled  uint64 // exchanges_unsettled
 	SampledOutByRatio   uint64 // spans_sampled_out
+	SampledOutByLimit   uint64 // spans_sampled_out
 	SampledOutByParent  uint64 // spans_sampled_out
 
 	Exchanges                 map[string]uint64            // exchanges, by protocol

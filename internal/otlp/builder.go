@@ -119,7 +119,7 @@ func NewBuilder(options Options) *Builder {
 	if options.AttributeLength == 0 {
 		options.AttributeLength = defaultLength
 	}
-	return &Builder{
+	b := &Builder{
 		options:     options,
 		omitted:     omittedKeys(options.Omitted),
 		identity:    newIdentity(options.HostID),
@@ -127,12 +127,13 @@ func NewBuilder(options Options) *Builder {
 		attrLayouts: newAttrLayouts(options.Addresses),
 		interned:    interned{seed: maphash.MakeSeed()},
 		bound:       bound{length: options.AttributeLength},
-		sampler:     newSampler(options.Sampling),
 		content:     content{logs: plog.NewLogs(), traces: ptrace.NewTraces()},
 		record:      plog.NewLogRecord(),
 		span:        ptrace.NewSpan(),
 		groups:      make(map[*process.Info]*group),
 	}
+	b.sampler.begin(options.Sampling)
+	return b
 }
 
 // Opened adds the log record of a connection that was opened.

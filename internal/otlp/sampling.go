@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -15,17 +16,38 @@ type sampler struct {
 	policy sampling.Policy
 	state  sampling.State // of spans that are chosen by their trace id
 	text   string         // the tracestate of most of them
+	limit  atomic.Uint64  // the policy's, set by another goroutine
 }
 
-func newSampler(policy sampling.Policy) sampler {
-	state := policy.Threshold.State()
-	return sampler{policy: policy, state: state, text: state.In("")}
+func (s *sampler) begin(policy sampling.Policy) {
+	s.policy = policy
+	s.limit.Store(uint64(policy.Limit))
+	s.describe()
 }
+
+// describe sets what spans say that are chosen.
+func (s *sampler) describe() {
+	s.state = max(s.policy.Threshold, s.policy.Limit).State()
+	s.text = s.state.In("")
+}
+
+// current is the policy as it is now.
+func (s *sampler) current() *sampling.Policy {
+	if limit := sampling.Threshold(s.limit.Load()); limit != s.policy.Limit {
+		s.policy.Limit = limit
+		s.describe()
+	}
+	return &s.policy
+}
+
+// Limit has the builder keep the traces above a threshold only, of those that begin here. It may be called from any goroutine.
+func (b *Builder) Limit(to sampling.Threshold) { b.sampler.limit.Store(uint64(to)) }
 
 // ofConnection decides about the span of a connection, which is a trace of its own.
 func (s *sampler) ofConnection(id pcommon.TraceID, r *report) sampling.Decision {
-	decision := s.policy.Of(id, true, true)
-	if decision == sampling.OutByRatio && s.policy.Exempts(r.err.name != "", time.Duration(r.duration())) {
+	policy := s.current()
+	decision := policy.Of(id, true, true)
+	if policy.Exempts(decision, r.err.name != "", time.Duration(r.duration())) {
 		return sampling.Exempt
 	}
 	return decision
@@ -33,12 +55,13 @@ func (s *sampler) ofConnection(id pcommon.TraceID, r *report) sampling.Decision 
 
 // ofExchange decides about the span of an exchange, which has a place in a trace.
 func (s *sampler) ofExchange(span ptrace.Span, p *trace.Parent) sampling.Decision {
-	decision := s.policy.Of(p.Trace, p.Flags&flagSampled != 0, !p.Wire)
-	if decision != sampling.OutByRatio {
+	policy := s.current()
+	decision := policy.Of(p.Trace, p.Flags&flagSampled != 0, !p.Wire)
+	if !decision.IsOut() {
 		return decision
 	}
 	failed, took := span.Status().Code() == ptrace.StatusCodeError, time.Duration(span.EndTimestamp()-span.StartTimestamp())
-	if s.policy.Exempts(failed, took) {
+	if policy.Exempts(decision, failed, took) {
 		return sampling.Exempt
 	}
 	return decision

@@ -6,6 +6,8 @@ import "time"
 type Policy struct {
 	// Threshold is that of traces that begin here.
 	Threshold Threshold
+	// Limit is that of traces that begin here for as long as the process takes too much of the processor; 0: it does not. The higher one of both counts.
+	Limit Threshold
 	// HonourParent leaves out the traces that a trace context of the wire says are not sampled.
 	HonourParent bool
 	// Spans that the Threshold would leave out are kept if they failed, or took longer than that; 0: however long they took.
@@ -22,11 +24,12 @@ const (
 	Chosen                      // by its trace id: it stands for others, too
 	Exempt                      // for what it is: it stands for itself
 	OutByRatio                  // left out by its trace id
+	OutByLimit                  // left out by its trace id, because the process takes too much of the processor
 	OutByParent                 // left out because its trace is not sampled
 	Decisions
 )
 
-var decisionNames = [Decisions]string{"kept", "chosen", "exempt", "ratio", "parent"}
+var decisionNames = [Decisions]string{"kept", "chosen", "exempt", "ratio", "cpu_limit", "parent"}
 
 func (d Decision) String() string {
 	if d < Decisions {
@@ -40,19 +43,22 @@ func (d Decision) IsOut() bool { return d >= OutByRatio }
 
 // Of decides about all spans of a trace. begins says that it begins here, and sampled that its flags say so.
 func (p *Policy) Of(trace [16]byte, sampled, begins bool) Decision {
+	threshold := max(p.Threshold, p.Limit)
 	switch {
 	case !sampled && p.HonourParent:
 		return OutByParent
-	case !begins || p.Threshold == KeepAll:
+	case !begins || threshold == KeepAll:
 		return Kept
-	case p.Threshold.Keeps(trace):
+	case threshold.Keeps(trace):
 		return Chosen
+	case p.Threshold.Keeps(trace):
+		return OutByLimit
 	default:
 		return OutByRatio
 	}
 }
 
-// Exempts reports whether a span that the ratio leaves out is kept all the same.
-func (p *Policy) Exempts(failed bool, took time.Duration) bool {
-	return failed && p.KeepErrors || p.KeepSlowerThan != 0 && took > p.KeepSlowerThan
+// Exempts reports whether a span that is left out by its trace id is kept all the same.
+func (p *Policy) Exempts(out Decision, failed bool, took time.Duration) bool {
+	return (out == OutByRatio || out == OutByLimit) && (failed && p.KeepErrors || p.KeepSlowerThan != 0 && took > p.KeepSlowerThan)
 }

@@ -32,10 +32,15 @@ func TestTracesThatAreKept(t *testing.T) {
 		"honoured, half, begins here, below":  {Policy{HonourParent: true, Threshold: half}, low, true, true, OutByRatio},
 		"honoured, half, begins here, above":  {Policy{HonourParent: true, Threshold: half}, high, true, true, Chosen},
 		"honoured, none, not sampled, errors": {Policy{HonourParent: true, Threshold: KeepNone, KeepErrors: true}, low, false, false, OutByParent},
+		"limited, above":                      {Policy{Limit: half}, high, true, true, Chosen},
+		"limited, below":                      {Policy{Limit: half}, low, true, true, OutByLimit},
+		"limited, begun elsewhere":            {Policy{Limit: half}, low, true, false, Kept},
+		"limited, but less than by the ratio": {Policy{Limit: half, Threshold: KeepNone}, high, true, true, OutByRatio},
+		"limited, more than by the ratio":     {Policy{Limit: KeepNone, Threshold: half}, high, true, true, OutByLimit},
 	} {
 		got := test.policy.Of(test.trace, test.sampled, test.begins)
 		assert.Equal(t, test.want, got, name)
-		assert.Equal(t, got == OutByRatio || got == OutByParent, got.IsOut(), name)
+		assert.Equal(t, got == OutByRatio || got == OutByLimit || got == OutByParent, got.IsOut(), name)
 	}
 }
 
@@ -53,7 +58,9 @@ func TestSpansThatAreKeptForWhatTheyAre(t *testing.T) {
 		"as slow":                     {Policy{KeepSlowerThan: time.Second}, false, time.Second, false},
 		"an error that is not slower": {Policy{KeepSlowerThan: time.Second}, true, 0, false},
 	} {
-		assert.Equal(t, test.want, test.policy.Exempts(test.failed, test.took), name)
+		assert.Equal(t, test.want, test.policy.Exempts(OutByRatio, test.failed, test.took), name)
+		assert.Equal(t, test.want, test.policy.Exempts(OutByLimit, test.failed, test.took), name)
+		assert.False(t, test.policy.Exempts(OutByParent, test.failed, test.took), name)
 	}
 }
 

@@ -38,6 +38,11 @@ func thresholdOf(ratio float64, precision int) Threshold {
 	return Threshold((uint64(KeepNone) - kept + last/2) / last * last)
 }
 
+// Keeping is the threshold that keeps a part, from 0 to 1, of what t keeps.
+func (t Threshold) Keeping(part float64) Threshold {
+	return ThresholdOf(math.Ldexp(float64(KeepNone-t), -randomBits) * part)
+}
+
 // RandomnessOf are the random bits of a trace id.
 func RandomnessOf(trace [16]byte) uint64 {
 	return binary.BigEndian.Uint64(trace[8:]) & (1<<randomBits - 1)
