@@ -52,7 +52,7 @@ func TestLivePassSaysWhatConnectionsHaveCarried(t *testing.T) {
 					continue
 				}
 				x := &e.Ending
-				if x.SegmentsSent < 3 || x.SegmentsReceived < 3 || x.RTT == 0 || x.RTT > 1e6 || x.MinRTT == 0 || x.MinRTT > x.RTT || x.Retransmits > x.SegmentsSent {
+				if x.SegmentsSent < 3 || x.SegmentsReceived < 3 || x.RTT == 0 || x.MinRTT == 0 || x.MinRTT > x.RTT || x.Retransmits > x.SegmentsSent {
 					t.Errorf("%d segments sent, %d received, %d retransmitted; round trip time %d µs, at least %d",
 						x.SegmentsSent, x.SegmentsReceived, x.Retransmits, x.RTT, x.MinRTT)
 				}

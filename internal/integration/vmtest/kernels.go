@@ -68,7 +68,7 @@ const (
 var (
 	sockets = slices.Concat(
 		in(kernelPackage, "TestVerifierInstructions/socket", "TestDataOfEveryCall", "TestDataOfEveryRequestOfIOUring", "TestIOUringIsReadWhereItIsCertain",
-			"TestIOUringRequestOlderThanThePrograms", "TestLocalClose", "TestPlaintextOfLibrary",
+			"TestIOUringRequestOlderThanThePrograms", "TestLivePassSaysWhatConnectionsHaveCarried", "TestLocalClose", "TestPlaintextOfLibrary",
 			"TestUnwantedBodiesAreHoppedOver/socket",
 			"TestBlockingSendIsDatedByItsBeginning/socket", "TestDatagrams", "TestUnixSockets",
 			"TestDatagramDataOfEveryCall/socket_mode", "TestDatagramDataOfOddCalls/socket_mode",
