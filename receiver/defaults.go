@@ -62,6 +62,7 @@ func createDefaultConfig() component.Config {
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
 		ExcludeOTLP:       true,
+		Instrumented:      InstrumentedKeep,
 		AddressAttributes: defaultAddressAttributes(),
 		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:   ConnectionSpansAuto,
