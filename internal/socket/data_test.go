@@ -28,6 +28,7 @@ type transcript struct {
 	ended   uint64 // when it ended
 	parent  protocol.TraceContext
 	export  bool // its requests export spans
+	held    int
 }
 
 var directionNames = [...]string{protocol.FromClient: "client", protocol.FromServer: "server"}
@@ -61,7 +62,7 @@ func (p *transcript) Close(e protocol.Ending) {
 }
 
 func (p *transcript) Demand(protocol.Direction) (d protocol.Demand) { return d }
-func (p *transcript) Held() int                                     { return 0 }
+func (p *transcript) Held() int                                     { return p.held }
 
 func detectTranscript(s *protocol.Sample) protocol.Confidence {
 	for d, want := range [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"} {

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -134,16 +135,21 @@ func TestAProcessIsKnownToMakeSpansOnceItHasExportedSome(t *testing.T) {
 func TestExportsToTheCollectorItselfAreSeen(t *testing.T) {
 	h, processes := newInstrumented(t, protocol.Protocol{})
 	h.table.opts.OtherEndIsOwn = func(*event.Flow, uint64) (yes, sure bool) { return true, true }
-	h.parser.export = true
+	h.parser.export, h.parser.held = true, 100
 	h.table.Handle(clientOpen(1, 10))
 	h.table.Handle(sent(0, "ask>a"))
 	assert.NotEqual(t, uint64(event.Never), h.wants[1].Until[event.Sent])
 	h.table.Handle(received(0, ">ans"))
 	assert.True(t, processes.Has(owner(1)))
+	held := func() int64 {
+		h.table.Tick(Reading{Before: 200, Wall: time.Unix(1000, 0), After: 200})
+		return h.table.Stats().Held.Load()
+	}
+	assert.Positive(t, held())
 	h.table.Handle(sent(5, "ask>b"))
 	assert.Equal(t, uint64(event.Never), h.wants[1].Until[event.Sent], "nothing more is of interest")
 	h.table.Handle(clientClose(1, 10, 20))
 	h.table.Flush(99)
 	assert.Empty(t, h.sink.emitted())
-	assert.Zero(t, h.table.Stats().Held.Load())
+	assert.Zero(t, held(), "its parser's memory is given back")
 }
