@@ -31,6 +31,15 @@ const (
 	OnUnsupportedWarn OnUnsupported = "warn"
 )
 
+// Instrumented is what becomes of spans of processes that export spans themselves.
+type Instrumented string
+
+// The choices.
+const (
+	InstrumentedKeep Instrumented = "keep"
+	InstrumentedSkip Instrumented = "skip"
+)
+
 // AddressAttributes is a version of the semantic conventions.
 type AddressAttributes string
 

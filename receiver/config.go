@@ -38,6 +38,11 @@ type Config struct {
 	// export does not feed it. Their connections are not left out. Default: true.
 	ExcludeOTLP bool `mapstructure:"exclude_otlp"`
 
+	// Instrumented is what becomes of spans of processes that export spans themselves (by OTLP, over gRPC or HTTP): "keep" emits them as those of others, in
+	// the same traces; "skip" leaves out, from a process's first export on, its own ends of the requests that it serves, of those that it sends with a
+	// trace context, and of those to databases. Metrics and connections stay. Default: keep.
+	Instrumented Instrumented `mapstructure:"instrumented"`
+
 	// AddressAttributes is the version of the semantic conventions whose attributes are written: "stable" (the current one: network.*,
 	// server.*, client.*), "both" (these, and the names, addresses and ports of both ends as before 1.21: net.peer.*, net.host.*,
 	// net.sock.*), "v1.20" or "v1.12" (those of that version, of requests too, such as http.method). Default: stable.

@@ -66,6 +66,7 @@ func TestConfigAccepted(t *testing.T) {
 				{LocalPort: PortRange(22, 22)},
 				{RemotePort: PortRange(1, 65535)},
 			},
+			Instrumented:      InstrumentedSkip,
 			AddressAttributes: AddressAttributesBoth,
 			ConnectionRecords: []ConnectionRecord{ConnectionRecordOpen},
 			ConnectionSpans:   ConnectionSpansNever,

@@ -64,6 +64,7 @@ func createDefaultConfig() component.Config {
 		OnUnsupported:     OnUnsupportedFail,
 		ExcludeSelf:       true,
 		ExcludeOTLP:       true,
+		Instrumented:      InstrumentedKeep,
 		AddressAttributes: defaultAddressAttributes(),
 		ConnectionRecords: []ConnectionRecord{ConnectionRecordClose, ConnectionRecordFail},
 		ConnectionSpans:   ConnectionSpansAuto,

@@ -104,8 +104,9 @@ func (o *hostObservation) drain(ctx context.Context) error {
 func (c *Config) engineOptions(version string, out *emitter) (engine.Options, error) {
 	shards := c.RingBuffer.shardsOn(runtime.NumCPU())
 	options := engine.Options{
-		Mode: c.Mode, Attachment: attachments[c.Attachment], ExcludeSelf: c.ExcludeSelf, ExcludeOTLP: c.ExcludeOTLP, Rules: c.selectionRules(),
-		Unix: slices.Contains(c.Transports, TransportUnix), UDP: slices.Contains(c.Transports, TransportUDP),
+		Mode: c.Mode, Attachment: attachments[c.Attachment], ExcludeSelf: c.ExcludeSelf, ExcludeOTLP: c.ExcludeOTLP, SkipInstrumented: c.Instrumented == InstrumentedSkip,
+		Rules: c.selectionRules(),
+		Unix:  slices.Contains(c.Transports, TransportUnix), UDP: slices.Contains(c.Transports, TransportUDP),
 		ParserMemory: int(c.Limits.Memory),
 		CallLimit:    int(c.Payload.CallLimit), BurstLimit: int(c.Payload.BurstLimit),
 		Shards: shards, RingBytes: c.RingBuffer.sizeOf(shards),

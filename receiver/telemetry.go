@@ -139,6 +139,7 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowProcessesEvicted, func(s *snapshot, observe observe) {
 			observe(int64(s.ProcessesEvictedExited), byCause("exited"))
 			observe(int64(s.ProcessesEvictedLeastUsed), byCause("least_used"))
+			observe(int64(s.ProcessesForgotten), byCause("instrumented"))
 		}},
 		{m.SocketflowProcessesDescribed, func(s *snapshot, observe observe) {
 			d := &s.Described
@@ -163,6 +164,8 @@ func metricRows(m *metadata.TelemetryBuilder) []metricRow {
 		{m.SocketflowPeersForgotten, func(s *snapshot, observe observe) { observe(int64(s.PeersForgotten)) }},
 		{m.SocketflowPeersUnsettled, func(s *snapshot, observe observe) { observe(int64(s.MeasuredUnknown)) }},
 		{m.SocketflowSeriesOverflowed, func(s *snapshot, observe observe) { observe(int64(s.SeriesOverflowed)) }},
+		{m.SocketflowProcessesInstrumented, func(s *snapshot, observe observe) { observe(s.ProcessesInstrumented) }},
+		{m.SocketflowSpansInstrumented, func(s *snapshot, observe observe) { observe(int64(s.SpansInstrumented)) }},
 		{m.SocketflowParents, func(s *snapshot, observe observe) {
 			for source, n := range s.Parents {
 				name := trace.Source(source).String()

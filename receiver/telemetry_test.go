@@ -73,6 +73,7 @@ func TestTelemetry(t *testing.T) {
 		SocketsStorageFailed: 5, SocketsAcceptUnknown: 6, SocketsIgnored: 7, DescriptorsFull: 43,
 		AddressesWaited: 44 * time.Millisecond, AddressesWaiting: 45, AddressesBytes: 46, ProcTablesRead: 48,
 		ProcessesTracked: 8, ProcessesEvictedExited: 9, ProcessesEvictedLeastUsed: 10, ProcessesMapFull: 11,
+		ProcessesInstrumented: 821, SpansInstrumented: 822, ProcessesForgotten: 823,
 		ConnectionsOpened: 12, ConnectionsClosed: 13, ConnectionsFailed: 14, ConnectionsUnaccepted: 15,
 		Exchanges:                 map[string]uint64{"http": 26},
 		ParseErrors:               [protocol.ParseErrors]uint64{27, 28, 29, 30, 31},
@@ -197,8 +198,10 @@ func TestTelemetry(t *testing.T) {
 		"processes_tracked": {metadatatest.AssertEqualSocketflowProcessesTracked, points{point(8)}},
 		"processes_evicted": {
 			metadatatest.AssertEqualSocketflowProcessesEvicted,
-			points{point(9, "cause", "exited"), point(10, "cause", "least_used")},
+			points{point(9, "cause", "exited"), point(10, "cause", "least_used"), point(823, "cause", "instrumented")},
 		},
+		"processes_instrumented": {metadatatest.AssertEqualSocketflowProcessesInstrumented, points{point(821)}},
+		"spans_instrumented":     {metadatatest.AssertEqualSocketflowSpansInstrumented, points{point(822)}},
 		"container_names_failed": {metadatatest.AssertEqualSocketflowContainerNamesFailed, points{point(57)}},
 		"peer_names_remembered":  {metadatatest.AssertEqualSocketflowPeerNamesRemembered, points{point(54)}},
 		"peer_names_evicted":     {metadatatest.AssertEqualSocketflowPeerNamesEvicted, points{point(55)}},
@@ -275,12 +278,12 @@ func TestTelemetry(t *testing.T) {
 			{Value: 0.044, Attributes: point(0).Attributes},
 		}, metricdatatest.IgnoreTimestamp())
 	})
-	assert.Equal(t, 53, calls, "one snapshot per collection, of which each metric above asked for one")
+	assert.Equal(t, 55, calls, "one snapshot per collection, of which each metric above asked for one")
 
 	require.NoError(t, own.shutdown())
 	_, err = tel.GetMetric("otelcol_socketflow_sockets_tracked")
 	require.Error(t, err, "after shutdown nothing is observed")
-	assert.Equal(t, 53, calls)
+	assert.Equal(t, 55, calls)
 }
 
 // What only the syscall mode has is absent in the socket mode.

@@ -19,6 +19,10 @@ import (
 var update = flag.Bool("update", false, "write what replays print now as what is expected")
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
 	time.Local = time.UTC // the console's zone
 	os.Exit(m.Run())
 }
@@ -36,9 +40,9 @@ func TestRecordingsReplayAsEver(t *testing.T) {
 			printed := filepath.Join(t.TempDir(), "printed")
 			cfg := consoleOf(console.ConnectionsAll)
 			cfg.Path, cfg.Summary, cfg.Color = printed, false, console.ColorNever
-			cut, err := replayToConsole(t.Context(), file, cfg)
+			of, err := replayToConsole(t.Context(), file, cfg)
 			require.NoError(t, err)
-			assert.False(t, cut)
+			assert.False(t, of.Cut)
 			got, err := os.ReadFile(printed)
 			require.NoError(t, err)
 			expected := strings.TrimSuffix(path, ".sfr") + ".txt"

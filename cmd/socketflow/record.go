@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/confmap"
 	"go.uber.org/zap"
@@ -20,7 +21,7 @@ import (
 const mebibyte = 1 << 20
 
 // record records until ctx ends.
-func record(ctx context.Context, args []string, stderr io.Writer) (err error) {
+func record(ctx context.Context, args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet("socketflow record", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	path := flags.String("o", "", "the file to write, which must not exist; required")
@@ -29,7 +30,7 @@ func record(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	keepAddresses := flags.Bool("keep-addresses", false, "keep addresses")
 	ports := flags.String("port", "", "observe only these ports, local or remote, such as 80,8000-8999; all by default")
 	mode := flags.String("mode", "auto", "the receiver's key mode: auto, socket or syscall")
-	length := flags.Duration("for", 0, "how long; 0 is until Ctrl-C")
+	length := flags.Duration("for", 0, "how long, from when it watches; 0 is until Ctrl-C")
 	most := flags.Int64("limit", 256, "end at so many MiB, before compression")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -53,34 +54,48 @@ func record(ctx context.Context, args []string, stderr io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("-o: %w", err)
 	}
-	defer func() { err = errors.Join(err, file.Close()) }()
 	options := recording.Options{Payload: choice, KeepNames: *keepNames, KeepAddresses: *keepAddresses, Bytes: *most * mebibyte}
-	if *length > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, *length)
-		defer cancel()
+	begun, err := recordTo(ctx, cfg, *length, file, options, stderr)
+	err = errors.Join(err, file.Close())
+	if !begun { // the next attempt can have the name
+		err = errors.Join(err, os.Remove(*path))
 	}
-	return recordTo(ctx, cfg, file, options, stderr)
+	return err
 }
 
-func recordTo(ctx context.Context, cfg *receiver.Config, file io.Writer, options recording.Options, stderr io.Writer) error {
+// recordTo reports whether there is a recording.
+func recordTo(ctx context.Context, cfg *receiver.Config, length time.Duration, file io.Writer, options recording.Options, stderr io.Writer) (begun bool, err error) {
 	writer, err := recording.NewWriter(file, options)
 	if err != nil {
-		return err
+		return false, err
 	}
 	report := func(format string, args ...any) { _, _ = fmt.Fprintf(stderr, format+"\n", args...) }
 	report("The recording will hold:\n  - %s\nIt can be read before it is handed on: zcat FILE. Ctrl-C ends it.", strings.Join(options.Holds(), "\n  - "))
-	spans, err := receiver.Record(ctx, cfg, programVersion(), writer, logger(stderr))
+	spans, err := receiver.Record(ctx, cfg, programVersion(), length, writer, logger(stderr))
 	err = errors.Join(err, writer.Close())
-	stats := writer.Stats()
-	report("%d events, %d spans, %d bytes of payload; %d bytes left out by -payload.", stats.Events, spans, stats.PayloadBytes, stats.PayloadLeftOut)
-	if stats.LeftOut > 0 {
-		report("The limit was reached: %d items are missing at the end.", stats.LeftOut)
+	if !writer.Begun() {
+		return false, err
 	}
-	if stats.AddressesFolded > 0 {
-		report("There were too many addresses: %d times one has the replacement of another.", stats.AddressesFolded)
+	totals := writer.Totals()
+	report("%d events, %d spans, %d bytes of payload; %d bytes left out by -payload.", totals.Events, spans, totals.PayloadBytes, totals.PayloadLeftOut)
+	reportLosses(report, &totals)
+	return true, err
+}
+
+// reportLosses says what a recording lacks.
+func reportLosses(report func(format string, args ...any), t *recording.Totals) {
+	if t.LeftOut > 0 {
+		report("The limit was reached: %d items are missing at the end.", t.LeftOut)
 	}
-	return err
+	if t.Unhandled {
+		report("Time was up: the last events that the kernel had handed over are missing.")
+	}
+	if t.Dropped > 0 {
+		report("%d events are missing, because there were more at a time than a recording can take: -port observes less.", t.Dropped)
+	}
+	if t.AddressesFolded > 0 {
+		report("There were too many addresses: %d times one has the replacement of another.", t.AddressesFolded)
+	}
 }
 
 // configuration is the receiver's default one, with the mode and the ports of the flags.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/dustin/go-humanize"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/socketflow/socketflow/exporter/console"
+	"github.com/socketflow/socketflow/internal/recording"
 	"github.com/socketflow/socketflow/receiver"
 )
 
@@ -69,41 +71,51 @@ const (
 	waiting        = 1_000_000
 )
 
-func replayTo(ctx context.Context, from io.Reader, traces consumer.Traces, logs consumer.Logs) (cut bool, err error) {
+func replayTo(ctx context.Context, from io.Reader, traces consumer.Traces, logs consumer.Logs) (receiver.Replayed, error) {
 	cfg, err := configuration("auto", "")
 	if err != nil {
-		return false, err
+		return receiver.Replayed{}, err
 	}
 	return receiver.Replay(ctx, cfg, programVersion(), from, traces, logs)
 }
 
-// finish says whether the end of the recording is missing.
-func finish(stderr io.Writer) func(cut bool, err error) error {
-	return func(cut bool, err error) error {
-		if cut && err == nil {
-			_, err = fmt.Fprintln(stderr, "The end of the recording is missing: what was under way then has no end here.")
+// finish says what the recording lacks, and what the replay does.
+func finish(stderr io.Writer) func(receiver.Replayed, error) error {
+	return func(r receiver.Replayed, err error) error {
+		if err != nil {
+			return err
 		}
-		return err
+		report := func(format string, args ...any) { _, _ = fmt.Fprintf(stderr, format+"\n", args...) }
+		if r.Cut {
+			report("The end of the recording is missing: what was under way then has no end here.")
+		}
+		if r.Totals != nil {
+			reportLosses(report, r.Totals)
+		}
+		if r.Nameless > 0 {
+			report("The recording names more than %s: %d descriptions of processes and sockets are left out.", humanize.IBytes(recording.MaxTexts), r.Nameless)
+		}
+		return nil
 	}
 }
 
 // replayToConsole prints by the exporter console, on what its configuration names.
-func replayToConsole(ctx context.Context, from io.Reader, cfg *console.Config) (cut bool, err error) {
+func replayToConsole(ctx context.Context, from io.Reader, cfg *console.Config) (of receiver.Replayed, err error) {
 	factory := console.NewFactory()
 	set := exporter.Settings{ID: component.NewID(factory.Type()), TelemetrySettings: component.TelemetrySettings{
 		Logger: zap.NewNop(), TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(), Resource: pcommon.NewResource(),
 	}}
 	traces, err := factory.CreateTraces(ctx, set, cfg)
 	if err != nil {
-		return false, err
+		return of, err
 	}
 	logs, err := factory.CreateLogs(ctx, set, cfg)
 	if err != nil {
-		return false, err
+		return of, err
 	}
 	for _, signal := range []component.Component{traces, logs} {
 		if err := signal.Start(ctx, noExtensions{}); err != nil {
-			return false, err
+			return of, err
 		}
 		defer func() { err = errors.Join(err, signal.Shutdown(context.WithoutCancel(ctx))) }()
 	}

@@ -41,12 +41,14 @@ type metricRow struct {
 	shown    float64
 	changed  bool // since the last table
 	counts   bool // the number only grows
+	level    bool // a gauge: numbers of several series have no sum
 }
 
 // value is that of a number, or of a distribution.
 type value struct {
 	number, count float64
 	seen          time.Time
+	ended         bool // the point says that there are no more
 }
 
 func newMetricTable() *metricTable { return &metricTable{metrics: map[string]*metricRow{}} }
@@ -86,17 +88,22 @@ func (t *metricTable) sweep() {
 			if t.now.Sub(v.seen) < stale {
 				continue
 			}
-			delete(row.series, key)
-			t.series--
-			if row.measured {
-				row.shown -= v.count
-			} else {
-				row.shown -= v.number
-			}
+			t.forget(row, key, v)
 		}
 		if len(row.series) == 0 {
 			delete(t.metrics, name)
 		}
+	}
+}
+
+// forget forgets a series.
+func (t *metricTable) forget(row *metricRow, key uint64, last value) {
+	delete(row.series, key)
+	t.series--
+	if row.measured {
+		row.shown -= last.count
+	} else {
+		row.shown -= last.number
 	}
 }
 
@@ -117,30 +124,39 @@ func (t *metricTable) row(m pmetric.Metric) *metricRow {
 func (t *metricTable) addPoints(row *metricRow, m pmetric.Metric, resource uint64) {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
+		row.level = true
 		for _, p := range m.Gauge().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{number: number(p)}, false)
+			t.put(row, resource, p.Attributes(), value{number: number(p), ended: p.Flags().NoRecordedValue()}, false)
 		}
 	case pmetric.MetricTypeSum:
 		row.counts = m.Sum().IsMonotonic()
 		for _, p := range m.Sum().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{number: number(p)}, isDelta(m.Sum().AggregationTemporality()))
+			t.put(row, resource, p.Attributes(), value{number: number(p), ended: p.Flags().NoRecordedValue()}, isDelta(m.Sum().AggregationTemporality()))
 		}
 	case pmetric.MetricTypeHistogram:
 		row.measured = true
 		for _, p := range m.Histogram().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{number: p.Sum(), count: float64(p.Count())}, isDelta(m.Histogram().AggregationTemporality()))
+			t.put(row, resource, p.Attributes(), distribution(p), isDelta(m.Histogram().AggregationTemporality()))
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		row.measured = true
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{number: p.Sum(), count: float64(p.Count())}, isDelta(m.ExponentialHistogram().AggregationTemporality()))
+			t.put(row, resource, p.Attributes(), distribution(p), isDelta(m.ExponentialHistogram().AggregationTemporality()))
 		}
 	case pmetric.MetricTypeSummary:
 		row.measured = true
 		for _, p := range m.Summary().DataPoints().All() {
-			t.put(row, resource, p.Attributes(), value{number: p.Sum(), count: float64(p.Count())}, false)
+			t.put(row, resource, p.Attributes(), distribution(p), false)
 		}
 	}
+}
+
+func distribution(p interface {
+	Sum() float64
+	Count() uint64
+	Flags() pmetric.DataPointFlags
+}) value {
+	return value{number: p.Sum(), count: float64(p.Count()), ended: p.Flags().NoRecordedValue()}
 }
 
 func isDelta(t pmetric.AggregationTemporality) bool { return t == pmetric.AggregationTemporalityDelta }
@@ -160,6 +176,12 @@ func (t *metricTable) put(row *metricRow, resource uint64, attributes pcommon.Ma
 	hashMap(&h, attributes)
 	key := h.Sum64()
 	before, known := row.series[key]
+	if v.ended {
+		if known {
+			t.forget(row, key, before)
+		}
+		return
+	}
 	if !known {
 		if t.series >= maxSeries {
 			t.left++
@@ -211,8 +233,11 @@ func (t *metricTable) text(now time.Time, zone *time.Location) []string {
 	return out
 }
 
-// text is the value of a metric, all series added up.
+// text is the value of a metric: all series added up, or of a gauge the lowest and the highest one.
 func (r *metricRow) text() string {
+	if r.level && !r.measured {
+		return r.levels()
+	}
 	var all value
 	for _, v := range r.series {
 		all.number += v.number
@@ -237,6 +262,24 @@ func (r *metricRow) text() string {
 	r.shown = total
 	if mean != "" {
 		text += "  " + mean
+	}
+	return text
+}
+
+func (r *metricRow) levels() string {
+	low, high := math.Inf(1), math.Inf(-1)
+	for _, v := range r.series {
+		low, high = min(low, v.number), max(high, v.number)
+	}
+	if len(r.series) == 0 {
+		return "ended"
+	}
+	text := figure(low)
+	if low != high {
+		text += " to " + figure(high)
+	}
+	if unit, _ := appendText(nil, strings.Trim(r.unit, "{}"), 20); len(unit) > 0 && string(unit) != "1" {
+		text += " " + string(unit)
 	}
 	return text
 }

@@ -58,6 +58,48 @@ func TestDeltasAreAddedUp(t *testing.T) {
 	assert.Contains(t, b.after(30*time.Second), "15 request")
 }
 
+// gauge is a point of each of two series, and says whether the first one has ended.
+func gauge(first, second float64, ended bool) func(pmetric.Metric) {
+	return func(m pmetric.Metric) {
+		m.SetName("observed.ratio")
+		m.SetUnit("1")
+		points := m.SetEmptyGauge().DataPoints()
+		for i, v := range []float64{first, second} {
+			p := points.AppendEmpty()
+			p.Attributes().PutInt("series", int64(i))
+			p.SetDoubleValue(v)
+			if i == 0 && ended {
+				p.SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+			}
+		}
+	}
+}
+
+func TestGaugesHaveNoSum(t *testing.T) {
+	b := newBench(t, nil)
+	b.metric(gauge(0.5, 0.875, false))
+	assert.Regexp(t, `(?m)^ +observed\.ratio +2  0\.5 to 0\.875$`, b.after(30*time.Second))
+	b.metric(gauge(1, 1, false))
+	assert.Regexp(t, `(?m)^ +observed\.ratio +2  1$`, b.after(30*time.Second))
+	b.metric(gauge(0, 0.25, true))
+	assert.Regexp(t, `(?m)^ +observed\.ratio +1  0\.25$`, b.after(30*time.Second))
+}
+
+// A point without a value says that a series has ended: what it had counted has not gone down to nothing.
+func TestSeriesThatSayTheyHaveEndedAreForgotten(t *testing.T) {
+	b := newBench(t, nil)
+	b.metric(durations("/ended", 10, 1))
+	b.metric(durations("/goes_on", 10, 1))
+	assert.Contains(t, b.after(30*time.Second), " 2  20")
+	b.metric(func(m pmetric.Metric) {
+		durations("/ended", 0, 0)(m)
+		m.Histogram().DataPoints().At(0).SetFlags(pmetric.DefaultDataPointFlags.WithNoRecordedValue(true))
+	})
+	b.metric(durations("/goes_on", 13, 1))
+	assert.Contains(t, b.after(30*time.Second), " 1  13 (+3)")
+	assert.Equal(t, 1, b.metrics.series)
+}
+
 func TestTableOfMetricsIsBounded(t *testing.T) {
 	b := newBench(t, nil)
 	for i := range maxMetrics + 5 {

@@ -200,9 +200,9 @@ func TestPreamblesAreThereWithEveryProtocolOfStreamsOnly(t *testing.T) {
 	}
 }
 
-func (e *emissions) Omit() {}
+func (e *emissions) Omit(*protocol.Exchange) {}
 
-func (c *captured) Omit() {}
+func (c *captured) Omit(*protocol.Exchange) {}
 
 // TLS may begin anywhere: at the beginning, behind what a proxy sends, in a tunnel.
 func TestTLSBehindPreamblesAndInTunnels(t *testing.T) {

@@ -123,7 +123,7 @@ func (s *scene) Emit(id protocol.ID, x *protocol.Exchange) {
 	s.emitted, s.ids, s.clients = append(s.emitted, x.Name), append(s.ids, id), append(s.clients, x.Client)
 }
 
-func (s *scene) Omit() { s.omitted++ }
+func (s *scene) Omit(*protocol.Exchange) { s.omitted++ }
 
 func (s *scene) play(events ...*event.Event) {
 	for _, e := range events {

@@ -17,7 +17,7 @@ func (*failures) Continue(protocol.ID, *protocol.Carried)    {}
 func (*failures) Requested(protocol.ID, *protocol.Stamp)     {}
 func (*failures) Forget(protocol.ID)                         {}
 func (f *failures) Emit(_ protocol.ID, x *protocol.Exchange) { *f = append(*f, x.Name+" "+x.Error) }
-func (f *failures) Omit()                                    {}
+func (f *failures) Omit(*protocol.Exchange)                  {}
 
 // Two sides that do not speak the same protocol, whoever comes first.
 func TestResponsesOfAnotherProtocol(t *testing.T) {

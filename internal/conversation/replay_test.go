@@ -46,7 +46,7 @@ func (c *counting) Begin(id protocol.ID, _ *protocol.Request) {
 func (c *counting) Continue(protocol.ID, *protocol.Carried) {}
 func (c *counting) Requested(protocol.ID, *protocol.Stamp)  {}
 func (c *counting) Forget(id protocol.ID)                   { delete(c.running, id) }
-func (c *counting) Omit()                                   {}
+func (c *counting) Omit(*protocol.Exchange)                 {}
 
 // repeated are the samples whose turns may follow each other again and again.
 var repeated = map[string]bool{"HTTP/1": true, "Redis": true, "Memcached text": true, "Memcached binary": true,

@@ -300,4 +300,4 @@ func FuzzRecognition(f *testing.F) {
 	})
 }
 
-func (listener) Omit() {}
+func (listener) Omit(*protocol.Exchange) {}

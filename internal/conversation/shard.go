@@ -119,8 +119,8 @@ type Emitter interface {
 	Emit(id protocol.ID, x *protocol.Exchange)
 	// Forget receives that nothing is emitted of an exchange that has begun.
 	Forget(id protocol.ID)
-	// Omit receives that an exchange was left out.
-	Omit()
+	// Omit receives an exchange that is left out.
+	Omit(x *protocol.Exchange)
 }
 
 // Begin starts the conversation of a connection. It reuses the memory of an earlier one that is over, if that is not nil. It

@@ -48,7 +48,7 @@ func (s *sink) end(id protocol.ID, x *protocol.Exchange) {
 	if x.Telemetry && s.shard.opts.OmitTelemetry {
 		s.shard.stats.Omitted.Add(1)
 		s.emitter.Forget(id)
-		s.emitter.Omit()
+		s.emitter.Omit(x)
 		return
 	}
 	s.shard.stats.Exchanges[s.protocol].Add(1)

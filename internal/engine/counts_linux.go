@@ -81,6 +81,9 @@ func (e *Engine) Snapshot() Snapshot {
 		s.PeersForgotten = m.owners.Forgotten()
 		s.AttributesTruncated += m.builder.Truncated()
 	}
+	if e.instrumented != nil {
+		s.ProcessesInstrumented, s.ProcessesForgotten = e.instrumented.Count(), e.instrumented.Forgotten()
+	}
 	s.ExchangesForgotten, s.ExchangesUnsettled = e.exchanges.Forgotten(), e.exchanges.Unsettled()
 	return s
 }
@@ -99,6 +102,7 @@ func (s *Snapshot) count(stats *socket.Stats, protocols []protocol.Configured) {
 	s.ConnectionsUnaccepted += stats.Unaccepted.Load()
 	s.ConnectionsOtherEnd += stats.OtherEnds.Load()
 	s.ExchangesOmitted += stats.Omitted.Load()
+	s.SpansInstrumented += stats.Unspanned.Load()
 	for i := range stats.Exchanges {
 		if !protocols[i].Preamble {
 			s.Exchanges[protocols[i].Name] += stats.Exchanges[i].Load()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/instrumented"
 	"github.com/socketflow/socketflow/internal/kernel"
 	"github.com/socketflow/socketflow/internal/libraries"
 	"github.com/socketflow/socketflow/internal/monotime"
@@ -52,12 +53,14 @@ type Engine struct {
 	ends      *trace.Ends // those that are observed, here or elsewhere
 	meetings  *trace.Meetings
 	exchanges *trace.Exchanges
-	libraries *libraries.Watcher // nil: TLS is not looked into
-	measuring *measuring         // nil: there are no metrics
-	hostID    uint64
-	own       *self.Sockets // of this process, if they are left out
-	decode    atomic.Uint64 // records that were no events
-	detached  atomic.Uint64 // CLOCK_MONOTONIC, ns: when observation ended; 0: it has not
+	// instrumented are the processes that export spans; nil: theirs are made here, too.
+	instrumented *instrumented.Processes
+	libraries    *libraries.Watcher // nil: TLS is not looked into
+	measuring    *measuring         // nil: there are no metrics
+	hostID       uint64
+	own          *self.Sockets // of this process, if they are left out
+	decode       atomic.Uint64 // records that were no events
+	detached     atomic.Uint64 // CLOCK_MONOTONIC, ns: when observation ended; 0: it has not
 	// kernelMemory is the memory that the kernel holds for the programs, in bytes. It does not change.
 	kernelMemory uint64
 
@@ -172,6 +175,10 @@ func (e *Engine) prepareShared() (err error) {
 	e.meetings = trace.NewMeetings(e.shared[1])
 	e.ends = trace.NewEnds(ends)
 	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents, e.progress.Settled)
+	if err == nil && e.opts.SkipInstrumented {
+		e.instrumented = instrumented.New(e.opts.Processes)
+		e.exchanges.TrustNames()
+	}
 	return err
 }
 

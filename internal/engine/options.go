@@ -23,10 +23,12 @@ import (
 type Options struct {
 	Mode        kernel.Mode
 	Attachment  kernel.Attachment
-	ExcludeSelf bool             // leave out the sockets of this process, and their other ends
-	ExcludeOTLP bool             // leave out requests that carry telemetry
-	Rules       []selection.Rule // none: everything is observed
-	Unix, UDP   bool             // what is followed beside TCP
+	ExcludeSelf bool // leave out the sockets of this process, and their other ends
+	ExcludeOTLP bool // leave out requests that carry telemetry
+	// SkipInstrumented makes no spans of what processes that export spans make some of.
+	SkipInstrumented bool
+	Rules            []selection.Rule // none: everything is observed
+	Unix, UDP        bool             // what is followed beside TCP
 
 	Protocols             []protocol.Configured // whose exchanges are emitted; none: no payload is captured
 	TLS                   map[tlslib.Kind]bool  // the TLS libraries that are looked into; none: TLS is not

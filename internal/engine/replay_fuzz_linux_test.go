@@ -34,6 +34,14 @@ func FuzzReplay(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(lines)
 	}
+	for _, line := range []string{
+		`{"Process":{"PID":1,"ServiceName":"s","ResourceAttributes":[{"Key":"k","Value":"v"},{"Key":"k"}]}}`,
+		`{"Event":{"Kind":3,"Flow":{"Transport":2,"Cookie":1,"Unix":{"Local":"/x","Remote":"@y"}}}}`,
+		`{"Event":{"Kind":3,"Flow":{"Local":"[fe80::1%eth0]:80"}}}`,
+		`{"Totals":{"Events":1,"Dropped":2}}`,
+	} {
+		f.Add([]byte(`{"Format":1,"Seeds":[[1,2]]}` + "\n" + line + "\n"))
+	}
 	protocols, err := registry.Configured(registry.Configs(), protocol.Limits{HeadBytes: 1 << 14, Outstanding: 64})
 	require.NoError(f, err)
 	f.Fuzz(func(t *testing.T, lines []byte) {
@@ -47,10 +55,11 @@ func FuzzReplay(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _ = engine.Replay(engine.Options{ // its error is what is expected
+		_, _ = engine.Replay(t.Context(), engine.Options{ // its error is what is expected
 			Protocols: protocols, ParserMemory: 1 << 20, CallLimit: 1 << 14, BurstLimit: 1 << 20, Processes: 64, Sockets: 64,
 			Waiting: fdtrack.Limits{}.OrDefault(), Telemetry: otlp.Options{Records: otlp.RecordAll, Traces: true, Bounds: otlp.Bounds{Items: 100, Bytes: 1 << 20}},
 			Sink: &textSink{}, Logger: zap.NewNop(),
 		}, from)
+		require.LessOrEqual(t, from.Remembered(), recording.MaxTexts)
 	})
 }

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,22 +20,23 @@ import (
 
 // Replay gives the shards what they were given when a recording was made, in the same order, and delivers what they emit. Nothing of this host is
 // read: no kernel, no /proc, no clock. Of the options, those of the kernel's side and of metrics mean nothing. cut reports that the
-// recording has no end, which is so if the program that made it was killed, or if there was no room.
-func Replay(opts Options, from *recording.Reader) (cut bool, err error) {
+// recording has no end, which is so if the program that made it was killed, or if there was no room. If ctx ends, its cause is the error.
+func Replay(ctx context.Context, opts Options, from *recording.Reader) (cut bool, err error) {
 	p, err := newPlayer(opts, from)
 	if err != nil {
 		return false, err
 	}
-	for {
+	for ctx.Err() == nil {
 		item, err := from.Next()
 		switch {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return p.end(), nil
+			return p.end(), context.Cause(ctx)
 		case err != nil:
 			return false, err
 		}
 		p.play(&item)
 	}
+	return false, context.Cause(ctx)
 }
 
 // player has an engine whose events come from a recording. It is for one goroutine.

@@ -99,7 +99,7 @@ func recordRequests(t *testing.T, mode kernel.Mode, with recording.Options) (fil
 	require.NoError(t, err)
 	require.NoError(t, e.Close())
 	require.NoError(t, writer.Close())
-	assert.Zero(t, writer.Stats().LeftOut)
+	assert.Zero(t, writer.Totals().LeftOut)
 	return to.Bytes(), sink.sorted()
 }
 
@@ -135,7 +135,7 @@ func replayed(t *testing.T, file []byte) []string {
 	from, err := recording.NewReader(bytes.NewReader(file))
 	require.NoError(t, err)
 	sink := &textSink{}
-	cut, err := engine.Replay(optionsOf(t, kernel.ModeAuto, sink), from)
+	cut, err := engine.Replay(t.Context(), optionsOf(t, kernel.ModeAuto, sink), from)
 	require.NoError(t, err)
 	assert.False(t, cut)
 	return sink.sorted()

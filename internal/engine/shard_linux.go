@@ -88,6 +88,7 @@ func newShard(e *Engine, i int, chosen *selection.Selection, processes socket.De
 		options.SharedSeed, options.Paired, options.Meetings = e.seed, e.noteEnd, e.meetings
 		options.Exchanges, telemetry.Resolve = e.exchanges, e.exchanges.Resolve
 		telemetry.Candidates, telemetry.Tracestate = e.exchanges.Candidates, e.exchanges.Tracestate
+		options.Instrumented = e.instrumented
 	}
 	if e.own != nil {
 		options.OtherEndIsOwn = e.own.HaveOtherEnd
@@ -292,12 +293,13 @@ func (s *shard) Failed(c *socket.Connection) {
 
 // Exchanged implements socket.Sink.
 func (s *shard) Exchanged(c *socket.Connection, x *protocol.Exchange, start, end int64) {
-	if s.recorder == nil {
-		s.builder.Exchanged(c, x, start, end)
-		return
+	var tally *metrics.Tally
+	if s.recorder != nil {
+		tally = s.recorder.Exchanged(c, x, time.Duration(end-start), end)
 	}
-	tally := s.recorder.Exchanged(c, x, time.Duration(end-start), end)
-	s.builder.Measured(tally, c, x, start, end)
+	if !c.Unspanned {
+		s.builder.Measured(tally, c, x, start, end)
+	}
 }
 
 func (s *shard) deliver() {

@@ -42,6 +42,8 @@ type Snapshot struct {
 	ProcessesEvictedExited    uint64 // processes_evicted
 	ProcessesEvictedLeastUsed uint64 // processes_evicted
 	ProcessesMapFull          uint64 // processes_map_full
+	ProcessesInstrumented     int64  // processes_instrumented
+	ProcessesForgotten        uint64 // processes_evicted
 
 	Described process.Stats // processes_described, container_names_failed
 
@@ -68,6 +70,7 @@ type Snapshot struct {
 	SampledOutByRatio   uint64 // spans_sampled_out
 	SampledOutByLimit   uint64 // spans_sampled_out
 	SampledOutByParent  uint64 // spans_sampled_out
+	SpansInstrumented   uint64 // spans_instrumented
 
 	Exchanges                 map[string]uint64            // exchanges, by protocol
 	ParseErrors               [protocol.ParseErrors]uint64 // parse_errors, by cause

@@ -101,7 +101,11 @@ func (u *unjoined) exemplify() {
 func (b *Builder) place(u *unjoined, p *trace.Parent) {
 	u.span.SetTraceID(p.Trace)
 	u.span.SetParentSpanID(p.Span)
-	u.span.SetFlags(uint32(p.Flags) | remoteness(p.Source, u.role))
+	flags := uint32(p.Flags) | remoteness(p.Source, u.role)
+	if p.Far {
+		flags |= flagHasIsRemote | flagIsRemote
+	}
+	u.span.SetFlags(flags)
 	b.parents[p.Source].Add(1)
 	if p.Source != trace.SourceNone {
 		u.span.Attributes().PutStr(parentSource, p.Source.String())

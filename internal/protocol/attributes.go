@@ -1,6 +1,9 @@
 package protocol
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // MaxKeys is how many attributes a protocol may have, those that the user adds included.
 const MaxKeys = 192
@@ -36,6 +39,11 @@ func NewKeys(all []Key) (*Keys, error) {
 
 // All keys, by index.
 func (k *Keys) All() []Key { return k.all }
+
+// Has reports whether there is a key of this name.
+func (k *Keys) Has(name string) bool {
+	return slices.ContainsFunc(k.all, func(key Key) bool { return key.Name == name })
+}
 
 // Mask is a set of indices of keys.
 type Mask [MaxKeys / 64]uint64

@@ -82,6 +82,8 @@ type Exchange struct {
 	Token uint64
 	// Telemetry: it carries telemetry to a collector or a backend (OTLP).
 	Telemetry bool
+	// CarriesSpans: that telemetry is spans.
+	CarriesSpans bool
 	// RequestBody and ResponseBody are the sizes of what messages carry beside their heads.
 	RequestBody, ResponseBody Size
 	AttrSet

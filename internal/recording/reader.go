@@ -16,6 +16,9 @@ type Reader struct {
 	start Start
 	line  []byte
 	count int
+	texts texts
+
+	totals *Totals
 }
 
 // NewReader returns a Reader that has read the Start.
@@ -24,7 +27,7 @@ func NewReader(from io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	r := &Reader{lines: bufio.NewReader(zip), left: MaxBytes}
+	r := &Reader{lines: bufio.NewReader(zip), left: MaxBytes + maxTotals, texts: newTexts()}
 	if err := r.next(&r.start); err != nil {
 		return nil, damaged(err)
 	}
@@ -34,20 +37,48 @@ func NewReader(from io.Reader) (*Reader, error) {
 // Start is what the recording begins with.
 func (r *Reader) Start() *Start { return &r.start }
 
+// Totals is what the recording counts itself; nil: that has not been read, or is missing.
+func (r *Reader) Totals() *Totals { return r.totals }
+
+// LeftOut is how many items so far lack names, because those of the recording take more than MaxTexts.
+func (r *Reader) LeftOut() uint64 { return r.texts.leftOut }
+
+// Remembered is how many bytes the names take that were read so far, MaxTexts at most.
+func (r *Reader) Remembered() int { return MaxTexts - r.texts.left }
+
 // Next reads the next item. Behind the last one the error is io.EOF; io.ErrUnexpectedEOF means that the end of the recording is missing, which is
 // so if the program that wrote it was killed.
 func (r *Reader) Next() (Item, error) {
-	var i Item
-	switch err := r.next(&i); {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return Item{}, err
-	case err != nil:
-		return Item{}, damaged(err)
+	for {
+		var i Item
+		switch err := r.next(&i); {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return Item{}, err
+		case err != nil:
+			return Item{}, damaged(err)
+		}
+		if err := i.check(len(r.start.Seeds)); err != nil {
+			return Item{}, fmt.Errorf("line %d: %w", r.count, err)
+		}
+		if i.Totals != nil {
+			r.totals = i.Totals
+			continue
+		}
+		if r.remember(&i) {
+			return i, nil
+		}
 	}
-	if err := i.check(len(r.start.Seeds)); err != nil {
-		return Item{}, fmt.Errorf("line %d: %w", r.count, err)
+}
+
+// remember bounds what a replay remembers of an item. false: there is no room for it.
+func (r *Reader) remember(i *Item) bool {
+	if i.Process != nil {
+		return r.texts.process(i.Process)
 	}
-	return i, nil
+	if i.Event != nil && i.Event.Flow.Unix != nil {
+		r.texts.socket(i.Event.Flow.Unix)
+	}
+	return true
 }
 
 func (r *Reader) next(to any) error {
@@ -69,11 +100,30 @@ func (r *Reader) next(to any) error {
 		case err != nil:
 			return err
 		}
+		if n := members(r.line); n > maxMembers {
+			return fmt.Errorf("line %d has more than %d values", r.count, maxMembers)
+		}
 		if err := json.Unmarshal(r.line, to); err != nil {
 			return fmt.Errorf("line %d: %w", r.count, err)
 		}
 		return nil
 	}
+}
+
+// members counts the values in a line of JSON before it is read.
+func members(line []byte) (n int) {
+	inText := false
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case inText && c == '\\':
+			i++
+		case c == '"':
+			inText = !inText
+		case !inText && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
 }
 
 func damaged(err error) error {

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
@@ -24,9 +26,20 @@ const Format = 1
 
 // Bounds of a recording.
 const (
-	MaxBytes  = 4 << 30 // of all lines, before they are compressed
-	maxLine   = 4 << 20 // a call's payload, in base64, and what stands beside it
-	maxShards = 8       // the kernel side's SHARDS_MAX
+	MaxBytes   = 4 << 30 // of all lines, before they are compressed
+	maxLine    = 2 << 20 // a call's payload, in base64, and what stands beside it
+	maxMembers = 1024    // of a line: three bytes of a list are forty in memory
+	maxPayload = 1 << 20 // of a call: the receiver's largest payload::call_limit
+	maxShards  = 8       // the kernel side's SHARDS_MAX
+
+	// Of one process, and of a name of a Unix socket (at most 108 bytes, each of which may have become a U+FFFD). The kernel and package process
+	// bound these by field; here it is enough that nobody gets much more.
+	maxProcessText = 128 << 10
+	maxAttributes  = 64
+	maxSocketName  = 3 * 110
+	maxStartText   = 64 << 10
+
+	maxTotals = 1 << 10 // the last line, which always has room
 )
 
 // Start is what a recording begins with.
@@ -52,8 +65,17 @@ func (s *Start) check() error {
 		return fmt.Errorf("the recording has format %d, and this program reads format %d; use a program of version %q", s.Format, Format, s.Version)
 	case len(s.Seeds) < 1 || len(s.Seeds) > maxShards:
 		return fmt.Errorf("%w: it has %d shards", ErrDamaged, len(s.Seeds))
+	case len(s.HostName)+len(s.HostMachine) > maxStartText:
+		return fmt.Errorf("%w: the host's names have more than %d bytes", ErrDamaged, maxStartText)
+	case slices.ContainsFunc(s.Rules, isCostly):
+		return fmt.Errorf("%w: a rule by name is too long, or has alternatives", ErrDamaged)
 	}
 	return nil
+}
+
+// isCostly reports whether a rule's pattern may take long to compare with a path: alternatives within alternatives take exponential time.
+func isCostly(r selection.Rule) bool {
+	return len(r.Executable)+len(r.CgroupPath)+len(r.ContainerID) > maxStartText || strings.ContainsAny(r.Executable+r.CgroupPath, "{")
 }
 
 // ErrDamaged means that a file is no recording, or that a part of it is missing or was changed.
@@ -68,6 +90,19 @@ type Item struct {
 	Reached uint64          // the shard has handled all from before this time: CLOCK_MONOTONIC, ns
 	Forget  *Forget
 	Ended   uint64 // no more events come; the observation has ended at this time: CLOCK_MONOTONIC, ns
+	Totals  *Totals
+}
+
+// Totals are the last line of a recording: what is in it, and what is not.
+type Totals struct {
+	Stats
+	Losses
+}
+
+// Losses is what a recording lacks of what has happened.
+type Losses struct {
+	Dropped   uint64 // events that the kernel could not hand over
+	Unhandled bool   // the time to end was over before all that the kernel had handed over was recorded
 }
 
 // Forget is a request to forget sockets that were not reported alive.
@@ -81,6 +116,9 @@ func (i *Item) check(shards int) error {
 	if i.Shard < 0 || i.Shard >= shards {
 		return fmt.Errorf("%w: shard %d of %d", ErrDamaged, i.Shard, shards)
 	}
+	if i.Process != nil {
+		return checkProcess(i.Process)
+	}
 	if i.Event == nil {
 		return nil
 	}
@@ -92,11 +130,34 @@ func (i *Item) check(shards int) error {
 		d.Form != (event.FrameForm{}) && !d.Form.Valid() {
 		return fmt.Errorf("%w: an event of kind %v contradicts itself", ErrDamaged, e.Kind)
 	}
+	if len(d.Payload) > maxPayload || f.Local.Addr().Zone() != "" || f.Remote.Addr().Zone() != "" ||
+		f.Unix != nil && max(len(f.Unix.Local), len(f.Unix.Remote)) > maxSocketName {
+		return fmt.Errorf("%w: an event of kind %v has more payload, or a longer name, than the kernel reports", ErrDamaged, e.Kind)
+	}
 	if e.Kind == event.KindProcess && e.Process == nil {
 		e.Process = &process.Snapshot{ID: e.Owner}
 	}
+	if e.Process != nil { // a description follows, which has all that counts
+		e.Process = &process.Snapshot{ID: e.Process.ID}
+	}
 	if f.Transport == event.UnixStream && f.Unix == nil {
 		f.Unix = &event.Unix{}
+	}
+	return nil
+}
+
+// checkProcess reports what no Reader of processes describes. Arguments are never recorded.
+func checkProcess(p *process.Info) error {
+	p.CommandLine = nil
+	bytes := 0
+	for _, text := range infoTexts(p) {
+		bytes += len(*text)
+	}
+	for _, a := range p.ResourceAttributes {
+		bytes += len(a.Key) + len(a.Value)
+	}
+	if bytes > maxProcessText || len(p.ResourceAttributes) > maxAttributes {
+		return fmt.Errorf("%w: a process has more than %d bytes of names, or more than %d attributes", ErrDamaged, maxProcessText, maxAttributes)
 	}
 	return nil
 }

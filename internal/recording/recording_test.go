@@ -43,7 +43,7 @@ func written(t *testing.T, with Options, items ...Item) ([]Item, Stats) {
 	for {
 		i, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return all, w.Stats()
+			return all, w.Totals().Stats
 		}
 		require.NoError(t, err)
 		all = append(all, i)

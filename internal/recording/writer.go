@@ -22,7 +22,7 @@ type Options struct {
 	Payload       Payload
 	KeepNames     bool // of programs, users, containers and files, and the paths of URLs
 	KeepAddresses bool
-	Bytes         int64 // of all lines at most, before they are compressed; what has no room is left out, and Full closed
+	Bytes         int64 // of all lines but the last at most, before they are compressed; what has no room is left out, and Full closed
 }
 
 // Stats counts what a Writer did.
@@ -47,8 +47,11 @@ type Writer struct {
 	bytes   int64
 	err     error
 	stats   Stats
+	losses  Losses
 	full    chan struct{}
+	begun   bool
 	ended   bool // nothing more is taken
+	closed  bool
 }
 
 // NewWriter returns a Writer that has written nothing yet.
@@ -63,11 +66,11 @@ func NewWriter(to io.Writer, options Options) (*Writer, error) {
 // Full is closed when there is no room for more, or when writing has failed.
 func (w *Writer) Full() <-chan struct{} { return w.full }
 
-// Stats returns the counts.
-func (w *Writer) Stats() Stats {
+// Totals returns the counts, and what Lack has noted.
+func (w *Writer) Totals() Totals {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.stats
+	return Totals{w.stats, w.losses}
 }
 
 // Start writes the first line. The host's name and id are replaced if names are.
@@ -82,7 +85,22 @@ func (w *Writer) Start(s Start) error {
 		s.HostName, s.HostMachine, s.HostID = w.names.replace("host", s.HostName), w.names.identifier(s.HostMachine), w.names.number(s.HostID)
 	}
 	w.line(s)
+	w.begun = w.err == nil && !w.ended
 	return w.err
+}
+
+// Begun reports whether there is a recording: something has begun to watch.
+func (w *Writer) Begun() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.begun
+}
+
+// Lack notes what the recording lacks, for its last line.
+func (w *Writer) Lack(l Losses) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.losses = l
 }
 
 // errRuleByName: in a replay, such a rule would meet the names' replacements.
@@ -101,7 +119,9 @@ func (w *Writer) Unlock() { w.mu.Unlock() }
 // Write writes an item. It neither changes nor keeps what the item refers to.
 func (w *Writer) Write(i Item) {
 	if w.ended {
-		w.stats.LeftOut++
+		if !w.closed {
+			w.stats.LeftOut++
+		}
 		return
 	}
 	if i.Event != nil {
@@ -156,8 +176,7 @@ func (w *Writer) line(of any) {
 		return
 	}
 	if err == nil {
-		_, err = w.zip.Write(append(text, '\n'))
-		w.bytes += int64(len(text)) + 1
+		err = w.write(text)
 	}
 	if err != nil {
 		w.err = fmt.Errorf("write the recording: %w", err)
@@ -165,14 +184,29 @@ func (w *Writer) line(of any) {
 	}
 }
 
+func (w *Writer) write(text []byte) error {
+	w.bytes += int64(len(text)) + 1
+	_, err := w.zip.Write(append(text, '\n'))
+	return err
+}
+
 func (w *Writer) end() {
 	w.ended = true
 	close(w.full)
 }
 
-// Close writes what is buffered. It does not close what it writes to.
+// Close writes the last line, and what is buffered. It does not close what it writes to. Shards may still be at work: what they write after that is
+// left out.
 func (w *Writer) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.ended, w.closed = true, true
+	if w.begun && w.err == nil {
+		text, err := json.Marshal(compact(reflect.ValueOf(Item{Totals: &Totals{w.stats, w.losses}})))
+		if err == nil {
+			err = w.write(text)
+		}
+		w.err = err
+	}
 	return errors.Join(w.err, w.zip.Close(), w.out.Flush())
 }

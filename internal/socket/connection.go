@@ -50,6 +50,8 @@ type Connection struct {
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
 	Key      trace.ExchangeKey
+	// Unspanned: the process makes a span of the exchange itself.
+	Unspanned bool
 	// Peer has the other end, if that is on this host and PeerSettled; else it may become known.
 	Peer        *process.Info
 	PeerSettled bool

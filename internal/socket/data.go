@@ -35,7 +35,7 @@ func (t *Table) data(e *event.Event) {
 	if c.waiting && !c.closed {
 		t.accepted(c, e.Owner)
 	}
-	if c.ignored {
+	if c.ignored && !c.listens() {
 		t.conversations.Refuse(e.Flow.Cookie)
 	} else if l := c.layerOf(e); l.conv != nil {
 		l.conv.Data(e)

@@ -26,6 +26,9 @@ type transcript struct {
 	start   protocol.Stamp
 	closers bool   // record who ended the conversation
 	ended   uint64 // when it ended
+	parent  protocol.TraceContext
+	export  bool // its requests export spans
+	held    int
 }
 
 var directionNames = [...]string{protocol.FromClient: "client", protocol.FromServer: "server"}
@@ -36,7 +39,9 @@ func (p *transcript) Data(c *protocol.Chunk) {
 		p.start = c.Stamp
 		return
 	}
-	p.sink.Single(&protocol.Exchange{Name: string(c.Bytes), Start: p.start, End: c.Stamp})
+	p.sink.Single(&protocol.Exchange{
+		Name: string(c.Bytes), Start: p.start, ResponseStart: c.Stamp, End: c.Stamp, Parent: p.parent, CarriesSpans: p.export,
+	})
 }
 
 func (p *transcript) Gap(d protocol.Direction, n uint64, at protocol.Stamp, _ protocol.Loss) {
@@ -57,7 +62,7 @@ func (p *transcript) Close(e protocol.Ending) {
 }
 
 func (p *transcript) Demand(protocol.Direction) (d protocol.Demand) { return d }
-func (p *transcript) Held() int                                     { return 0 }
+func (p *transcript) Held() int                                     { return p.held }
 
 func detectTranscript(s *protocol.Sample) protocol.Confidence {
 	for d, want := range [...]string{protocol.FromClient: "ask>", protocol.FromServer: ">ans"} {
@@ -400,7 +405,7 @@ func TestConnectionKnowsOfExchangesThatAreLeftOut(t *testing.T) {
 	var closed Connection
 	h.table.sink = sinkFuncs{func(*Connection) {}, func(c *Connection) { closed = *c }}
 	h.table.Handle(clientOpen(1, 10))
-	h.table.connections[1].layers[plain].Omit()
+	h.table.connections[1].layers[plain].Omit(&protocol.Exchange{})
 	h.table.Handle(clientClose(1, 10, 20))
 	h.table.Flush(99)
 	if closed.Exchanges != 1 {

@@ -3,7 +3,6 @@ package socket
 import (
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/protocol"
 )
 
@@ -20,7 +19,7 @@ func (t *Table) emitOpened(c *connection) {
 
 func (t *Table) emitClosed(c *connection) {
 	t.leaveOutOwn(c)
-	if !c.ignored {
+	if c.isParsed() {
 		c.each((*layer).endWithConnection)
 	}
 	if !c.ignored {
@@ -87,6 +86,7 @@ func (c *connection) errno() uint32 {
 func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 	c := l.connection
 	t := c.table
+	l.noteExport(x)
 	if t.leaveOutOwn(c); c.own {
 		l.Forget(id)
 		return
@@ -99,25 +99,39 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 		t.out.Role, t.out.RoleSource = role, event.RoleSourceProtocol
 	}
 	if x.Start.PID != 0 && x.Start.PID != c.owner.PID {
-		t.out.Process = t.owner(process.ID{PID: x.Start.PID, Start: x.Start.Start})
+		t.out.Process = t.owner(c.processOf(&x.Start))
 	}
 	t.out.TLS = l.tls()
 	if l.encrypted() && t.out.AddressSource != event.AddressSourceUnknown { // whose addresses they are is known by that
 		t.out.AddressSource = event.AddressSourceTLSRecord
 	}
 	t.out.FirstWithinTLS, l.spoken = l.encrypted() && !l.joined && !l.spoken, true
-	t.out.Exchange = l.endExchange(id, x, t.out.Role)
+	t.out.Exchange, t.out.Unspanned = l.endExchange(id, x, t.out.Role)
 	began := x.Start.Began
 	start := t.clock.Unix(began)
 	t.sink.Exchanged(&t.out, x, start, start+t.clock.Between(began, x.End.Time))
-	c.last = LastExchange{TraceID: t.out.Exchange.Trace, SpanID: t.out.Exchange.Own, Key: t.out.Key}
-	if x.Parent.Valid() {
-		c.last.TraceID = x.Parent.TraceID
+	if t.out.Unspanned {
+		t.stats.Unspanned.Add(1)
 	}
+	c.last = l.lastExchange(x)
+}
+
+// lastExchange identifies what has been emitted, for the record of the connection: its span, or if there is none, that of the trace context.
+func (l *layer) lastExchange(x *protocol.Exchange) LastExchange {
+	out := &l.connection.table.out
+	last := LastExchange{TraceID: out.Exchange.Trace, SpanID: out.Exchange.Own, Key: out.Key}
+	if out.Unspanned {
+		last = LastExchange{SpanID: x.Parent.SpanID}
+	}
+	if x.Parent.Valid() {
+		last.TraceID = x.Parent.TraceID
+	}
+	return last
 }
 
 // Omit notes an exchange that is left out. It implements conversation.Emitter.
-func (l *layer) Omit() {
+func (l *layer) Omit(x *protocol.Exchange) {
+	l.noteExport(x)
 	l.spoken = true
 	l.connection.exchanges++
 }

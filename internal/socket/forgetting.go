@@ -96,17 +96,20 @@ func (t *Table) evict(c *connection, at uint64) {
 
 // cut ends the conversations of a connection that is not followed beyond a time.
 func (t *Table) cut(c *connection, at uint64) {
-	if !c.ignored {
+	if c.isParsed() {
 		c.each(func(l *layer) { l.conv.Cut(at) })
 	}
 }
 
 // abandon ends the conversations of a connection whose end was lost.
 func (t *Table) abandon(c *connection) {
-	if !c.ignored {
+	if c.isParsed() {
 		c.each(func(l *layer) { l.conv.Abandon(c.seen) })
 	}
 }
+
+// isParsed reports whether the connection may have conversations, which have to end: that its other end is the collector's own may become known late.
+func (c *connection) isParsed() bool { return !c.ignored || c.own }
 
 func (t *Table) remove(c *connection) {
 	if t.opts.Exchanges != nil {

@@ -34,7 +34,7 @@ func (m *meeter) join(t *testing.T, meetings *trace.Meetings) *Connection {
 		l = &c.layers[within]
 		*l = layer{connection: c, cookie: 1 | event.LayerTLS, joined: m.joined}
 	}
-	table.out.Exchange = l.endExchange(1, &m.exchange, m.flow.Role)
+	table.out.Exchange, _ = l.endExchange(1, &m.exchange, m.flow.Role)
 	return &table.out
 }
 

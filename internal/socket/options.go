@@ -6,6 +6,7 @@ import (
 
 	"github.com/socketflow/socketflow/internal/conversation"
 	"github.com/socketflow/socketflow/internal/event"
+	"github.com/socketflow/socketflow/internal/instrumented"
 	"github.com/socketflow/socketflow/internal/peername"
 	"github.com/socketflow/socketflow/internal/process"
 	"github.com/socketflow/socketflow/internal/selection"
@@ -46,6 +47,8 @@ type Options struct {
 	// OtherEndIsOwn reports whether the other end of a connection that was there at a time (CLOCK_MONOTONIC, ns) is a socket of this process:
 	// the connection is left out then. If no is not sure, it is asked again. nil: never.
 	OtherEndIsOwn func(f *event.Flow, at uint64) (yes, sure bool)
+	// Instrumented are the processes that export spans: what they make one of has none here. nil: that is of no interest.
+	Instrumented *instrumented.Processes
 	// Conversations configures the parsing of the data that connections carry.
 	Conversations conversation.Options
 }
@@ -62,6 +65,8 @@ type Stats struct {
 	EvictedLost            atomic.Uint64 // connections evicted: their close event was lost
 	EvictedExited          atomic.Uint64 // exited processes evicted in their grace period: the table was full
 	EvictedLive            atomic.Uint64 // living processes evicted: the table was full
+
+	Unspanned atomic.Uint64 // exchanges emitted without a span, because their process makes one
 
 	Strays atomic.Uint64 // data events of connections that are not tracked
 

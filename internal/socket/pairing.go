@@ -85,6 +85,7 @@ func (l *layer) beginning(id protocol.ID, initiator protocol.Direction, start *p
 	}
 	b.Immediate = (b.Cause.Row > 1 || b.Cause.Waited || b.Cause.Answered) && actsAtOnce(c.owner)
 	b.Gathers = b.Cause.Length != 0 && gathers(c.owner)
+	b.Spans = l.spans(start, b.IDs.Asks, inProtocol)
 	if b.IDs.Joined {
 		b.OtherEnd = c.otherEnd()
 	}
@@ -142,19 +143,19 @@ func contextOf(parent *protocol.TraceContext) trace.Context {
 	return trace.Context{Trace: parent.TraceID, Span: parent.SpanID, Flags: parent.Flags, State: sampling.StateOf(parent.State)}
 }
 
-// endExchange notes the end of an exchange, and returns its ids, if there are any.
-func (l *layer) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol event.Role) trace.Exchange {
+// endExchange notes the end of an exchange, and returns its ids, if there are any, and whether no span is emitted of it.
+func (l *layer) endExchange(id protocol.ID, x *protocol.Exchange, inProtocol event.Role) (ids trace.Exchange, unspanned bool) {
 	c := l.connection
 	t := c.table
 	if t.opts.Unidentified {
-		return trace.Exchange{}
+		return trace.Exchange{}, false
 	}
 	b, a := l.beginning(id, x.Initiator, &x.Start, inProtocol), trace.Answer{At: x.End.Time}
 	if !b.IDs.Joined {
 		l.meet(b, x, inProtocol)
 	}
 	if t.opts.Exchanges == nil {
-		return b.IDs
+		return b.IDs, false
 	}
 	if x.ResponseStart.Time != 0 {
 		a.First, a.End, a.Began = x.ResponseStart.Position, x.End.Position+1, x.ResponseStart.Began

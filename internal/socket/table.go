@@ -37,6 +37,7 @@ type Table struct {
 	evictedAt   uint64 // CLOCK_MONOTONIC, ns: when a connection had to make room last; 0: none had
 
 	conversations *conversation.Shard
+	databases     []bool // which of their protocols are those of databases
 
 	identity trace.Identity
 
@@ -109,6 +110,7 @@ func NewTable(opts Options, reader Describer, sink Sink) (*Table, error) {
 		opts: opts, sink: sink, reader: reader, processes: processes,
 		stats:         &Stats{Stats: conversations.Stats()},
 		conversations: conversations,
+		databases:     databases(&opts),
 		identity:      trace.NewIdentity(opts.Seed),
 		connections:   make(map[uint64]*connection),
 		matches:       make(map[*process.Info]uint64),
@@ -156,6 +158,9 @@ func (t *Table) Handle(e *event.Event) {
 		t.describe(e)
 	case event.KindExit:
 		t.processes.Exited(e.Owner, t.now)
+		if t.opts.Instrumented != nil {
+			t.opts.Instrumented.End(e.Owner)
+		}
 	case event.KindOpen:
 		t.open(e)
 	case event.KindAccept:

@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/socketflow/socketflow/internal/event"
-	"github.com/socketflow/socketflow/internal/sampling"
 )
 
 // serve begins a request of a process, and ends it, if it does.
@@ -139,7 +138,7 @@ func TestCandidateMayTurnOutToHaveATraceContext(t *testing.T) {
 	wire := Context{Trace: [16]byte{0xaa}, Span: [8]byte{0xbb}, Flags: 1}
 	e.Continue(second.ExchangeKey, &Carried{Context: wire})
 	p, _ := e.Resolve(second.ExchangeKey)
-	assert.Equal(t, Parent{wire.Trace, wire.Span, 1, SourceWire, true, sampling.State{}, second.ExchangeKey}, p)
+	assert.Equal(t, Parent{Trace: wire.Trace, Span: wire.Span, Flags: 1, Source: SourceWire, Wire: true, origin: second.ExchangeKey}, p)
 }
 
 // A request whose client's end is not known yet is no candidate: it would stay apart from that end, because its place is fixed then.

@@ -38,7 +38,19 @@ type Beginning struct {
 	Gathers bool
 	// Content identifies what was asked for, if the program is a proxy that asks for the same. 0: it is none, or that is not known.
 	Content uint64
+	// Spans says whether a span is emitted of it.
+	Spans Spans
 }
+
+// Spans says whether a span is emitted of an exchange: not if the process makes one itself.
+type Spans uint8
+
+// The choices.
+const (
+	SpanAlways      Spans = iota
+	SpanUnlessNamed       // unless the request carries a trace context, which names the span that the process has made
+	SpanNever
+)
 
 // Answer is what is known of an exchange when it has ended.
 type Answer struct {
@@ -77,11 +89,13 @@ type Exchanges struct {
 	ends       *Ends
 	trusted    Sources
 	settled    func(at uint64) bool
-	most       int64
-	count      atomic.Int64
-	underWay   atomic.Int64 // of them, and not for long
-	forgotten  atomic.Uint64
-	unsettled  atomic.Uint64
+	// trustsNames, see TrustNames.
+	trustsNames bool
+	most        int64
+	count       atomic.Int64
+	underWay    atomic.Int64 // of them, and not for long
+	forgotten   atomic.Uint64
+	unsettled   atomic.Uint64
 }
 
 // exchangesPart has its exchanges in the order in which they began. Each has a number that counts up from 1.
@@ -163,6 +177,10 @@ func NewExchanges(most int, ends *Ends, trusted Sources, settled func(at uint64)
 	return e, err
 }
 
+// TrustNames has a request whose other end is observed, but not known, be the child of what its trace context names: processes that make spans themselves
+// have no others, and the other end may be one of them. It is called before all else.
+func (e *Exchanges) TrustNames() { e.trustsNames = true }
+
 // Forgotten is how many exchanges were forgotten before their time, because others needed the room.
 func (e *Exchanges) Forgotten() uint64 { return e.forgotten.Load() }
 
@@ -201,15 +219,15 @@ func (e *Exchanges) Begin(b *Beginning) (added bool) {
 }
 
 // End notes the end of an exchange, and returns its ids: those that it has been given in the meantime if others know them, else what both ends know
-// by now. It begins an exchange that has not begun.
-func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
+// by now; and whether no span is emitted of it. It begins an exchange that has not begun.
+func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) (ids Exchange, unspanned bool) {
 	p := e.part(b.Socket)
 	p.mu.Lock()
 	n := p.find(b.ExchangeKey)
 	if n == nil {
 		if !e.add(p, &node{Beginning: *b}) {
 			p.mu.Unlock()
-			return b.IDs
+			return b.IDs, (&node{Beginning: *b, wire: wire}).unspanned()
 		}
 		n = p.find(b.ExchangeKey)
 	}
@@ -222,13 +240,19 @@ func (e *Exchanges) End(b *Beginning, wire Context, a *Answer) Exchange {
 	if n.requestID != 0 && !n.IDs.Asks {
 		e.requestIDs.end(n)
 	}
-	ids, process, serving := n.IDs, n.Process, n.serving
+	process, serving := n.Process, n.serving
+	ids, unspanned = n.IDs, n.unspanned()
 	p.mu.Unlock()
 	if serving != 0 {
 		e.endServing(process, serving, a.At)
 	}
 	e.noteAsking(&ids, b.ExchangeKey)
-	return ids
+	return ids, unspanned
+}
+
+// unspanned reports whether no span is emitted of an exchange.
+func (n *node) unspanned() bool {
+	return n.Spans == SpanNever || n.Spans == SpanUnlessNamed && n.wire.valid()
 }
 
 // IDs are those of an exchange that has begun.

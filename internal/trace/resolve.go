@@ -12,6 +12,7 @@ type Parent struct {
 	Flags  uint8   // of the trace
 	Source Source
 	Wire   bool           // a trace context of the wire names the trace: it does not begin here
+	Far    bool           // the span is another process's, though the evidence is within this one
 	State  sampling.State // of that trace context
 	origin ExchangeKey    // the request that carries it
 }
@@ -67,7 +68,9 @@ func (e *Exchanges) resolve(k ExchangeKey, depth int) (Parent, bool) {
 func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	p := Parent{Trace: n.IDs.Trace, Flags: flagsOfRoot}
 	if n.wire.valid() {
-		p = Parent{n.wire.Trace, n.wire.Span, n.wire.Flags, SourceWire, true, n.wire.State, n.ExchangeKey}
+		p = Parent{
+			Trace: n.wire.Trace, Span: n.wire.Span, Flags: n.wire.Flags, Source: SourceWire, Wire: true, State: n.wire.State, origin: n.ExchangeKey,
+		}
 	}
 	if n.IDs.Asks {
 		if e.isApart(n) {
@@ -81,10 +84,16 @@ func (e *Exchanges) parentOf(n *node, depth int) Parent {
 	asking, found := e.otherEnd(n)
 	switch {
 	case found:
-		if of, ok := e.resolve(asking, depth-1); ok {
+		of, ok := e.resolve(asking, depth-1)
+		if ok {
 			p = of
 		}
-		p.Span, p.Source = n.IDs.Other, SourcePeer
+		if x, known := e.get(asking); ok && known && x.unspanned() { // its parent is that of this one, too
+			p.Source, p.Far = min(p.Source, SourcePeer), false
+			break
+		}
+		p.Span, p.Source, p.Far = n.IDs.Other, SourcePeer, false
+	case e.trustsNames && n.wire.valid() && e.awaitsOtherEnd(n):
 	case e.awaitsOtherEnd(n):
 		e.leaveApart(n)
 		p.Span, p.Source = n.IDs.Other, SourcePeer
@@ -260,8 +269,13 @@ func (e *Exchanges) claim(x *node, source Source, depth int) Parent {
 	switch {
 	case !ok:
 		return Parent{}
+	case !x.IDs.Asks && x.unspanned(): // the next one above it that is emitted, as far as is known
+		if p.Span == [8]byte{} {
+			return Parent{}
+		}
+		p.Far = true
 	case !x.IDs.Asks:
-		p.Span = x.IDs.Own
+		p.Span, p.Far = x.IDs.Own, false
 	case !p.Source.isOfThread():
 		return Parent{} // it has none in this process, or who has got its answer may have turned to another request
 	default:

@@ -555,7 +555,9 @@ func TestTraceContextsOfTheWire(t *testing.T) {
 				e.Continue(b.ExchangeKey, &c)
 			}
 		}
-		want := Parent{test.of.Trace, test.span, test.of.Flags, test.source, true, test.of.State, root.ExchangeKey}
+		want := Parent{
+			Trace: test.of.Trace, Span: test.span, Flags: test.of.Flags, Source: test.source, Wire: true, State: test.of.State, origin: root.ExchangeKey,
+		}
 		if test.ofClient {
 			want.origin = client.ExchangeKey
 		}

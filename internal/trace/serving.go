@@ -140,7 +140,7 @@ func (e *Exchanges) hasOwedBody(n *node, span [8]byte) bool {
 		return true
 	}
 	for _, k := range owed[:count] {
-		if x, found := e.get(k); found && x.IDs.Own != span {
+		if x, found := e.get(k); found && x.IDs.Own != span && !(x.unspanned() && x.resolved && x.parent.Span == span) {
 			return true
 		}
 	}

@@ -5,6 +5,9 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -46,11 +49,17 @@ func only[S any](t testing.TB, all []S, what string, is func(*S) bool) *S {
 	return found[0]
 }
 
-// TestSpansAreInTheTracesOfSDKs has requests go through programs with the SDKs of Go and JavaScript, which send a traceparent. All spans of a request are
+func TestProgramsWithSDKs(t *testing.T) {
+	b := newBuilder(t)
+	t.Run("kept", func(t *testing.T) { testSpansAreInTheTracesOfSDKs(t, b) })
+	t.Run("skipped", func(t *testing.T) { testProgramsThatExportSpansHaveNoSecondOnes(t, b) })
+}
+
+// testSpansAreInTheTracesOfSDKs has requests go through programs with the SDKs of Go and JavaScript, which send a traceparent. All spans of a request are
 // in the SDKs' trace, and between the SDKs' spans: the client's is a child of the SDK's, and the server's a child of the client's.
-func TestSpansAreInTheTracesOfSDKs(t *testing.T) {
+func testSpansAreInTheTracesOfSDKs(t *testing.T, b *builder) {
 	const requests, together = 60, 6
-	s := newScene(t, newBuilder(t), "sdk")
+	s := newScene(t, b, "sdk")
 	last, middle, first := freePort(t), freePort(t), freePort(t)
 	relays := []*actor{
 		s.serve(s.npm("oteljs", "relay.js", loopback(last)), last),
@@ -105,6 +114,60 @@ func TestSpansAreInTheTracesOfSDKs(t *testing.T) {
 			require.Equal(t, []string{trace, trace, trace, trace}, []string{sdkClient.Trace, sdkServer.Trace, ourClient.traceID, ourServer.traceID}, what)
 			before = sdkServer
 		}
+	}
+}
+
+// testProgramsThatExportSpansHaveNoSecondOnes has requests go through a program that exports the spans of its SDK, to one that does not.
+func testProgramsThatExportSpansHaveNoSecondOnes(t *testing.T, b *builder) {
+	const requests = 20
+	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/x-protobuf") // and no partial success
+	}))
+	defer backend.Close()
+	s := newScene(t, b, "instrumented")
+	s.environment = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + backend.URL}
+	last, first := freePort(t), freePort(t)
+	plain := s.serve(s.npm("oteljs", "relay.js", loopback(last)), last) // which exports nothing
+	exporting := s.serve(s.command("otelgo relay ADDRESS "+loopback(last), "127.0.0.1", first), first)
+	c := runRequestCollector(t, strings.Replace(withRing("16MiB", "1s"), "socketflow:\n", "socketflow:\n    instrumented: skip\n", 1))
+	// ask sends requests, and returns the traces in which the client's SDK says that they are.
+	ask := func(requests int) map[string]bool {
+		client := s.start("client", s.command(fmt.Sprintf("otelgo client ADDRESS %d 1", requests), "127.0.0.1", first))
+		require.Zero(t, client.wait(60*time.Second), "exit code of the client: %s", readFile(t, client.stderr))
+		traces := map[string]bool{}
+		for _, span := range sdkSpans(t, client) {
+			traces[span.Trace] = true
+		}
+		require.Len(t, traces, requests)
+		return traces
+	}
+	of := func(a *actor, traces map[string]bool) []requestSpan {
+		return slices.DeleteFunc(c.of(t, map[int]bool{a.pid(): true}), func(s requestSpan) bool { return !s.request() || !traces[s.traceID] })
+	}
+	arrived := func(traces map[string]bool) []requestSpan {
+		eventually(t, 20*time.Second, "the spans of the program that exports none", func() error {
+			if n := len(of(plain, traces)); n != len(traces) {
+				return fmt.Errorf("%d of %d", n, len(traces))
+			}
+			return nil
+		})
+		return of(plain, traces)
+	}
+	// Of the first request the program has exported a span before it answered: whoever sees the last one has seen that.
+	arrived(ask(3))
+	traces := ask(requests)
+	served := arrived(traces)
+	metrics, err := c.scrape()
+	require.NoError(t, err)
+	c.finish(t)
+	require.Empty(t, of(exporting, traces))
+	require.GreaterOrEqual(t, metrics.sum("socketflow_spans_instrumented"), 2*requests)
+	own := sdkSpans(t, exporting)
+	for _, span := range served {
+		sent := only(t, own, span.traceID, func(s *sdkSpan) bool { return s.Trace == span.traceID && s.Kind == "client" })
+		require.Equal(t, sent.Span, span.parent)
+		require.Equal(t, "wire", span.text("socketflow.parent.source"))
 	}
 }
 

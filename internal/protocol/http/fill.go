@@ -28,7 +28,7 @@ func (m *Message) Fill(x *protocol.Exchange) {
 	if m.failed() && !(m.cancelled && !m.isGRPC) && (m.broken() || !m.isGRPC || m.grpcOutcome() == 0) { // a gRPC status already explains a reset
 		x.Error, x.Errno = m.failure, m.errno // the status, if there is one, is that of an incomplete response
 	}
-	x.Telemetry = m.isOTLP(&l)
+	x.Telemetry, x.CarriesSpans = m.isOTLP(&l)
 	x.RequestBody, x.ResponseBody = m.bodies[protocol.FromClient].size(), m.bodies[protocol.FromServer].size()
 	x.Capture = m.Capture // last: cutting a long value raises it
 }

@@ -33,22 +33,33 @@ func mediaOf(contentType []byte) media {
 // otlpServices is what the paths of all gRPC calls of OTLP begin with, OTel Arrow included.
 var otlpServices = []byte("/opentelemetry.proto.")
 
-// otlpPaths are those of OTLP over HTTP (OTLP specification, "OTLP/HTTP Request"). A backend may have a prefix before them.
-var otlpPaths = [...][]byte{[]byte("/v1/traces"), []byte("/v1/metrics"), []byte("/v1/logs"), []byte("/v1development/profiles")}
+// otlpSpans is what the paths of those that carry spans begin with.
+var otlpSpans = [...][]byte{
+	[]byte("/opentelemetry.proto.collector.trace."), []byte("/opentelemetry.proto.experimental.arrow.v1.ArrowTracesService/"),
+}
 
-// isOTLP reports whether the request carries telemetry to a collector or a backend. A path with a prefix is only taken for one if the body
+// otlpPaths are those of OTLP over HTTP (OTLP specification, "OTLP/HTTP Request"). A backend may have a prefix before them.
+var otlpPaths = [...][]byte{otlpTraces, []byte("/v1/metrics"), []byte("/v1/logs"), []byte("/v1development/profiles")}
+
+var otlpTraces = []byte("/v1/traces")
+
+// isOTLP reports whether the request carries telemetry to a collector or a backend, and whether that is spans. A path with a prefix is only taken for one if the body
 // is in Protobuf: others have APIs with such paths, in JSON.
-func (m *Message) isOTLP(l *location) bool {
+func (m *Message) isOTLP(l *location) (is, spans bool) {
 	if m.isGRPC {
-		return bytes.HasPrefix(l.path, otlpServices)
+		for _, service := range otlpSpans {
+			spans = spans || bytes.HasPrefix(l.path, service)
+		}
+		return bytes.HasPrefix(l.path, otlpServices), spans
 	}
 	if m.body == mediaOther || string(m.Method()) != "POST" {
-		return false
+		return false, false
 	}
 	for _, path := range otlpPaths {
 		if bytes.HasSuffix(l.path, path) {
-			return m.body == mediaProtobuf || len(l.path) == len(path)
+			is = m.body == mediaProtobuf || len(l.path) == len(path)
+			return is, is && bytes.Equal(path, otlpTraces)
 		}
 	}
-	return false
+	return false, false
 }

@@ -69,6 +69,7 @@ type TelemetryBuilder struct {
 	SocketflowProcTablesRead            metric.Int64ObservableCounter
 	SocketflowProcessesDescribed        metric.Int64ObservableCounter
 	SocketflowProcessesEvicted          metric.Int64ObservableCounter
+	SocketflowProcessesInstrumented     metric.Int64ObservableUpDownCounter
 	SocketflowProcessesMapFull          metric.Int64ObservableCounter
 	SocketflowProcessesTracked          metric.Int64ObservableUpDownCounter
 	SocketflowSeries                    metric.Int64ObservableUpDownCounter
@@ -77,6 +78,7 @@ type TelemetryBuilder struct {
 	SocketflowSocketsIgnored            metric.Int64ObservableCounter
 	SocketflowSocketsTracked            metric.Int64ObservableUpDownCounter
 	SocketflowSocketsUntracked          metric.Int64ObservableCounter
+	SocketflowSpansInstrumented         metric.Int64ObservableCounter
 	SocketflowSpansSampledOut           metric.Int64ObservableCounter
 	SocketflowTLSCallsMissed            metric.Int64ObservableCounter
 	SocketflowTLSCallsWaiting           metric.Int64ObservableUpDownCounter
@@ -709,6 +711,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowProcessesEvictedCallback(cb m
 	return nil
 }
 
+// RegisterSocketflowProcessesInstrumentedCallback sets callback for observable SocketflowProcessesInstrumented metric.
+func (builder *TelemetryBuilder) RegisterSocketflowProcessesInstrumentedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowProcessesInstrumented, obs: o})
+		return nil
+	}, builder.SocketflowProcessesInstrumented)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterSocketflowProcessesMapFullCallback sets callback for observable SocketflowProcessesMapFull metric.
 func (builder *TelemetryBuilder) RegisterSocketflowProcessesMapFullCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
@@ -820,6 +837,21 @@ func (builder *TelemetryBuilder) RegisterSocketflowSocketsUntrackedCallback(cb m
 		cb(ctx, &observerInt64{inst: builder.SocketflowSocketsUntracked, obs: o})
 		return nil
 	}, builder.SocketflowSocketsUntracked)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterSocketflowSpansInstrumentedCallback sets callback for observable SocketflowSpansInstrumented metric.
+func (builder *TelemetryBuilder) RegisterSocketflowSpansInstrumentedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.SocketflowSpansInstrumented, obs: o})
+		return nil
+	}, builder.SocketflowSpansInstrumented)
 	if err != nil {
 		return err
 	}
@@ -1173,6 +1205,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{processes}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.SocketflowProcessesInstrumented, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_socketflow_processes_instrumented",
+		metric.WithDescription("Processes that export spans themselves, as far as is known, with `instrumented` skip. [Alpha]"),
+		metric.WithUnit("{processes}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.SocketflowProcessesMapFull, err = builder.meter.Int64ObservableCounter(
 		"otelcol_socketflow_processes_map_full",
 		metric.WithDescription("Times that the kernel side had no room to remember a process, and described it again. [Alpha]"),
@@ -1219,6 +1257,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_socketflow_sockets_untracked",
 		metric.WithDescription("Sockets that the kernel side could not follow. [Alpha]"),
 		metric.WithUnit("{sockets}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.SocketflowSpansInstrumented, err = builder.meter.Int64ObservableCounter(
+		"otelcol_socketflow_spans_instrumented",
+		metric.WithDescription("Spans of requests that were left out, because their process exports spans itself (`instrumented` skip). [Alpha]"),
+		metric.WithUnit("{spans}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.SocketflowSpansSampledOut, err = builder.meter.Int64ObservableCounter(

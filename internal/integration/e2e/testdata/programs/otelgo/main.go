@@ -3,7 +3,8 @@
 //	otelgo client ADDRESS REQUESTS TOGETHER
 //	otelgo relay ADDRESS NEXT
 //
-// The client sends so many requests, so many at a time. The relay passes each request on. Both write the SDK's spans to standard output, one a line.
+// The client sends so many requests, so many at a time. The relay passes each request on. Both write the SDK's spans to standard output, one a line. If
+// OTEL_EXPORTER_OTLP_ENDPOINT is set, they export them there, too.
 package main
 
 import (
@@ -21,12 +22,19 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/propagation"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
 func main() {
-	otel.SetTracerProvider(sdk.NewTracerProvider(sdk.WithSyncer(&exporter{to: json.NewEncoder(os.Stdout)})))
+	options := []sdk.TracerProviderOption{sdk.WithSyncer(&exporter{to: json.NewEncoder(os.Stdout)})}
+	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
+		exporter, err := otlptracehttp.New(context.Background())
+		check(err)
+		options = append(options, sdk.WithSyncer(exporter))
+	}
+	otel.SetTracerProvider(sdk.NewTracerProvider(options...))
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = 100
