@@ -412,16 +412,8 @@ const (
 )
 
 type SocketflowGoCall struct {
-	_    structs.HostLayout
-	Call struct {
-		_      structs.HostLayout
-		Object uint64
-		Bytes  uint64
-		Count  uint64
-		Began  uint64
-		Frame  uint64
-		Kind   uint64
-	}
+	_       structs.HostLayout
+	Call    SocketflowTlsCall
 	OnStack uint64
 }
 
@@ -697,20 +689,14 @@ type SocketflowThreadCause struct {
 	Timer    uint64
 }
 
-type SocketflowTlsCalls struct {
+type SocketflowTlsCall struct {
 	_      structs.HostLayout
-	Depth  uint64
-	Failed uint64
-	Ended  uint64
-	Calls  [4]struct {
-		_      structs.HostLayout
-		Object uint64
-		Bytes  uint64
-		Count  uint64
-		Began  uint64
-		Frame  uint64
-		Kind   uint64
-	}
+	Object uint64
+	Bytes  uint64
+	Count  uint64
+	Began  uint64
+	Kind   uint32
+	State  uint32
 }
 
 type SocketflowTlsMark struct {
@@ -760,6 +746,12 @@ const (
 	SocketflowTlsProbeTLS_PUSH_COUNT_SHIFT        SocketflowTlsProbe = 24
 	SocketflowTlsProbeTLS_PUSH_DISPLACEMENT_SHIFT SocketflowTlsProbe = 32
 )
+
+type SocketflowTlsThread struct {
+	_      structs.HostLayout
+	Next   uint64
+	Frames [4]uint64
+}
 
 type SocketflowTlsTie struct {
 	_      structs.HostLayout
@@ -867,6 +859,7 @@ const (
 	SocketflowMapSockets              = "sockets"
 	SocketflowMapSpliced              = "spliced"
 	SocketflowMapTlsBufs              = "tls_bufs"
+	SocketflowMapTlsCalls             = "tls_calls"
 	SocketflowMapTlsEarly             = "tls_early"
 	SocketflowMapTlsLayers            = "tls_layers"
 	SocketflowMapTlsMarks             = "tls_marks"
@@ -1098,6 +1091,7 @@ type SocketflowMapSpecs struct {
 	Sockets          *ebpf.MapSpec `ebpf:"sockets"`
 	Spliced          *ebpf.MapSpec `ebpf:"spliced"`
 	TlsBufs          *ebpf.MapSpec `ebpf:"tls_bufs"`
+	TlsCalls         *ebpf.MapSpec `ebpf:"tls_calls"`
 	TlsEarly         *ebpf.MapSpec `ebpf:"tls_early"`
 	TlsLayers        *ebpf.MapSpec `ebpf:"tls_layers"`
 	TlsMarks         *ebpf.MapSpec `ebpf:"tls_marks"`
@@ -1221,6 +1215,7 @@ type SocketflowMaps struct {
 	Sockets          *ebpf.Map `ebpf:"sockets"`
 	Spliced          *ebpf.Map `ebpf:"spliced"`
 	TlsBufs          *ebpf.Map `ebpf:"tls_bufs"`
+	TlsCalls         *ebpf.Map `ebpf:"tls_calls"`
 	TlsEarly         *ebpf.Map `ebpf:"tls_early"`
 	TlsLayers        *ebpf.Map `ebpf:"tls_layers"`
 	TlsMarks         *ebpf.Map `ebpf:"tls_marks"`
@@ -1261,6 +1256,7 @@ func (m *SocketflowMaps) Close() error {
 		m.Sockets,
 		m.Spliced,
 		m.TlsBufs,
+		m.TlsCalls,
 		m.TlsEarly,
 		m.TlsLayers,
 		m.TlsMarks,

@@ -293,16 +293,8 @@ type SyscallsFlow struct {
 }
 
 type SyscallsGoCall struct {
-	_    structs.HostLayout
-	Call struct {
-		_      structs.HostLayout
-		Object uint64
-		Bytes  uint64
-		Count  uint64
-		Began  uint64
-		Frame  uint64
-		Kind   uint64
-	}
+	_       structs.HostLayout
+	Call    SyscallsTlsCall
 	OnStack uint64
 }
 
@@ -456,20 +448,14 @@ type SyscallsTable struct {
 	Fds [1024]uint8
 }
 
-type SyscallsTlsCalls struct {
+type SyscallsTlsCall struct {
 	_      structs.HostLayout
-	Depth  uint64
-	Failed uint64
-	Ended  uint64
-	Calls  [4]struct {
-		_      structs.HostLayout
-		Object uint64
-		Bytes  uint64
-		Count  uint64
-		Began  uint64
-		Frame  uint64
-		Kind   uint64
-	}
+	Object uint64
+	Bytes  uint64
+	Count  uint64
+	Began  uint64
+	Kind   uint32
+	State  uint32
 }
 
 type SyscallsTlsMark struct {
@@ -482,6 +468,12 @@ type SyscallsTlsObject struct {
 	_       structs.HostLayout
 	Address uint64
 	Pid     uint64
+}
+
+type SyscallsTlsThread struct {
+	_      structs.HostLayout
+	Next   uint64
+	Frames [4]uint64
 }
 
 type SyscallsTlsTie struct {
@@ -547,6 +539,7 @@ const (
 	SyscallsMapSweepLists            = "sweep_lists"
 	SyscallsMapTables                = "tables"
 	SyscallsMapTlsBufs               = "tls_bufs"
+	SyscallsMapTlsCalls              = "tls_calls"
 	SyscallsMapTlsEarly              = "tls_early"
 	SyscallsMapTlsLayers             = "tls_layers"
 	SyscallsMapTlsMarks              = "tls_marks"
@@ -738,6 +731,7 @@ type SyscallsMapSpecs struct {
 	SweepLists   *ebpf.MapSpec `ebpf:"sweep_lists"`
 	Tables       *ebpf.MapSpec `ebpf:"tables"`
 	TlsBufs      *ebpf.MapSpec `ebpf:"tls_bufs"`
+	TlsCalls     *ebpf.MapSpec `ebpf:"tls_calls"`
 	TlsEarly     *ebpf.MapSpec `ebpf:"tls_early"`
 	TlsLayers    *ebpf.MapSpec `ebpf:"tls_layers"`
 	TlsMarks     *ebpf.MapSpec `ebpf:"tls_marks"`
@@ -829,6 +823,7 @@ type SyscallsMaps struct {
 	SweepLists   *ebpf.Map `ebpf:"sweep_lists"`
 	Tables       *ebpf.Map `ebpf:"tables"`
 	TlsBufs      *ebpf.Map `ebpf:"tls_bufs"`
+	TlsCalls     *ebpf.Map `ebpf:"tls_calls"`
 	TlsEarly     *ebpf.Map `ebpf:"tls_early"`
 	TlsLayers    *ebpf.Map `ebpf:"tls_layers"`
 	TlsMarks     *ebpf.Map `ebpf:"tls_marks"`
@@ -869,6 +864,7 @@ func (m *SyscallsMaps) Close() error {
 		m.SweepLists,
 		m.Tables,
 		m.TlsBufs,
+		m.TlsCalls,
 		m.TlsEarly,
 		m.TlsLayers,
 		m.TlsMarks,

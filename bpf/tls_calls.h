@@ -5,8 +5,7 @@
  */
 #pragma once
 
-#define TLS_BUFS 2       /* for each CPU: a task may be preempted within a program */
-#define TLS_CALLS_MAX 4  /* within each other, of a thread: a callback may use another connection */
+#define TLS_BUFS 2 /* for each CPU: a task may be preempted within a program */
 
 /* Where the program is attached: in the attachment's cookie. */
 enum tls_probe {
@@ -51,30 +50,7 @@ enum tls_probe {
 
 #define TLS_DISTANCE_MAX 0xffffff
 
-/* A call under way. */
-struct tls_call {
-	__u64 object;
-	__u64 bytes; /* where they are */
-	__u64 count; /* where their number will be; 0: it is returned. GnuTLS: not 0 if a call within it has transferred them */
-	__u64 began; /* CLOCK_MONOTONIC, ns */
-	__u64 frame;     /* the stack pointer at the function's first instruction; of a goroutine: how far that is below its stack's upper end */
-	__u64 kind;      /* TLS_CALL of its probes */
-};
-
-struct tls_calls {
-	__u64 depth;
-	__u64 failed; /* the frame of the last call, if that may go on; it is behind the others */
-	__u64 ended;  /* the frame of the last call */
-	struct tls_call calls[TLS_CALLS_MAX];
-};
-
-/* By thread. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1); /* set by user space */
-	__type(key, __u32);
-	__type(value, struct tls_calls);
-} tls_threads SEC(".maps");
+#include "tls_frames.h"
 
 /* The object that writes the records of a TLS object: a BIO. */
 struct tls_written {
@@ -96,8 +72,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } tls_bufs SEC(".maps");
-
-static const struct tls_calls no_tls_calls = {};
 
 /* Takes a buffer; its number in *buf, and that of its use in *use. */
 static __always_inline struct event_buf *take_tls_buf(__u32 *buf, __u32 *use)
@@ -125,23 +99,6 @@ static __always_inline void give_back_tls_buf(__u32 use)
 
 	if (users)
 		__sync_fetch_and_add(users, -1);
-}
-
-static __always_inline struct tls_calls *calls_of(bool make)
-{
-	__u32 tid = bpf_get_current_pid_tgid();
-	struct tls_calls *calls = bpf_map_lookup_elem(&tls_threads, &tid);
-
-	if (calls || !make)
-		return calls;
-	bpf_map_update_elem(&tls_threads, &tid, &no_tls_calls, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&tls_threads, &tid);
-}
-
-static __always_inline struct tls_call *call_at(struct tls_calls *calls, __u64 depth)
-{
-	barrier_var(depth);
-	return &calls->calls[depth & (TLS_CALLS_MAX - 1)];
 }
 
 /* What is at an address. An object that is gone may have left its writer there, so what writes is not looked for as an object. */
@@ -304,51 +261,22 @@ static __always_inline __u64 frame_of(const struct pt_regs *regs, __u64 probe)
 static __always_inline void on_tls_enter(const struct pt_regs *regs, __u64 probe)
 {
 	__u64 fourth = FUNCTION_ARG4(regs), fifth = FUNCTION_ARG5(regs);
-	struct tls_calls *calls = calls_of(true);
-	struct tls_call *call;
+	__u64 frame = frame_of(regs, probe);
+	struct tls_call *call = call_in(frame, true);
 
 	barrier_var(fourth); /* else the compiler reads one of them, at an offset that it computes */
 	barrier_var(fifth);
-	if (!calls)
+	if (!call)
 		return;
-	if (calls->depth >= TLS_CALLS_MAX) { /* ends were not seen */
+	if (call->state == TLS_UNDER_WAY) /* its end was not seen */
 		count(COUNTER_TLS_UNMATCHED);
-		calls->depth = 0;
-	}
-	calls->failed = 0;
-	call = call_at(calls, calls->depth++);
 	call->object = FUNCTION_ARG1(regs);
 	call->bytes = FUNCTION_ARG2(regs);
 	call->count = !(probe & TLS_COUNT_BY_POINTER) ? 0 : probe & TLS_COUNT_MOVED ? fifth : fourth;
 	call->began = bpf_ktime_get_ns();
-	call->frame = frame_of(regs, probe);
 	call->kind = probe & TLS_CALL;
-}
-
-/* Takes the call that ends here off the thread's; NULL: it began before the programs were attached, or the exit is another function's, too. */
-static __always_inline struct tls_call *take_call(struct tls_calls *calls, __u64 frame, __u64 probe)
-{
-	bool goes_on = calls->failed == frame && !(probe & TLS_GOES_ON);
-
-	calls->failed = 0;
-	if (goes_on && call_at(calls, calls->depth)->kind == (probe & TLS_CALL))
-		return call_at(calls, calls->depth);
-	for (__u32 i = 0; i < TLS_CALLS_MAX; i++) {
-		__u64 at = calls->depth - 1 - i;
-		struct tls_call *call;
-
-		if (at >= TLS_CALLS_MAX)
-			break;
-		call = call_at(calls, at);
-		if (call->frame != frame || call->kind != (probe & TLS_CALL))
-			continue;
-		if (i)
-			count_more(COUNTER_TLS_UNMATCHED, i); /* the end of those within it was not seen */
-		calls->depth = at;
-		calls->ended = frame;
-		return call;
-	}
-	return NULL;
+	call->state = TLS_UNDER_WAY;
+	note_frame(frame);
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -365,12 +293,6 @@ static __always_inline __u64 register_at(const struct pt_regs *regs, __u64 probe
 
 	bpf_probe_read_kernel(&value, sizeof(value), (const char *)regs + offset);
 	return value;
-}
-
-/* Whether an exit is that of another call of the thread: functions of two kinds may end in the same one. */
-static __always_inline bool is_seen(struct tls_calls *calls, __u64 frame)
-{
-	return calls && (calls->ended == frame || (calls->depth && call_at(calls, calls->depth - 1)->frame == frame));
 }
 
 /* A call has transferred bytes that began before the programs were attached. Returns how many; 0: nothing is known of it. */
@@ -399,17 +321,16 @@ static __noinline int on_older_exit(struct plaintext *p, const struct pt_regs *r
 /* It ends. */
 static __noinline int on_tls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
-	struct tls_calls *calls = calls_of(false);
 	__u64 frame = frame_of(regs, probe);
-	struct tls_call *call = calls ? take_call(calls, frame, probe) : NULL;
+	struct tls_call *known = call_in(frame, false), *call = take_call(known, frame, probe);
 	__s32 result = FUNCTION_RESULT(regs);
 	__u64 length = result;
 
 	if (!p)
 		return 0;
 	if (call && result <= 0 && probe & TLS_GOES_ON)
-		calls->failed = frame;
-	if (!call && result > 0 && !is_seen(calls, frame))
+		call->state = TLS_FAILED;
+	if (!known && result > 0)
 		on_older_exit(p, regs, probe);
 	if (!call || result <= 0 || (call->count && bpf_probe_read_user(&length, sizeof(length), (void *)call->count)))
 		return 0;
@@ -439,7 +360,7 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 	struct tls_tie *tie = bpf_map_lookup_elem(&tls_ties, writer);
 	struct tls_writer wrote = {.address = writer->address, .object = object}, *before;
 	__u32 pid = writer->pid;
-	__u8 yes = 1;
+	__u8 marks = TLS_MARKS;
 
 	if (tie && is_own(tie)) {
 		if (kind == TLS_MARK_DATA || (tie->record[0] == mark->words[0] && tie->record[1] == mark->words[1]))
@@ -452,7 +373,7 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 	}
 	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
-		bpf_map_update_elem(&tls_processes, &pid, &yes, BPF_ANY);
+		bpf_map_update_elem(&tls_processes, &pid, &marks, BPF_ANY);
 }
 
 #define TLS_ALERT_MAX 64     /* a record of that length at most may be an alert, or new keys */
@@ -476,18 +397,15 @@ static __noinline int on_bio_write(const struct pt_regs *regs)
 {
 	struct tls_object bio = {.address = FUNCTION_ARG1(regs), .pid = current_process()};
 	struct tls_mark mark = {.pid = bio.pid};
-	struct tls_calls *calls = calls_of(false);
-	struct tls_call *call = NULL;
+	struct tls_call *call = call_around(USER_STACK(regs));
 	__u8 record[TLS_HEAD_LEN] = {};
 	enum tls_mark_kind kind;
 
-	if (calls && calls->depth && calls->depth <= TLS_CALLS_MAX)
-		call = call_at(calls, calls->depth - 1);
 	kind = read_mark(&mark, record, FUNCTION_ARG2(regs), (__s32)FUNCTION_ARG3(regs) > 0 ? (__u32)FUNCTION_ARG3(regs) : 0);
 	if (kind == TLS_MARK_DATA && !call && record[0] == TLS_APPLICATION_DATA) {
 		__u32 length = record[3] << 8 | record[4];
 
-		return length > TLS_ALERT_MAX && has_received(bio.address) ? length - TLS_RECORD_EXTRA : 0;
+		return length > TLS_ALERT_MAX && !moves_calls() && has_received(bio.address) ? length - TLS_RECORD_EXTRA : 0;
 	}
 	if (!kind || (kind == TLS_MARK_DATA && !(call && call->kind & TLS_WRITE))) /* what the program has received, or what ends a handshake */
 		return 0;

@@ -3,27 +3,23 @@
 #pragma once
 
 /* The call of the same session that the thread is in; NULL: there is none. */
-static __always_inline struct tls_call *around(const struct tls_call *call)
+static __always_inline struct tls_call *around(const struct tls_call *call, __u64 frame)
 {
-	struct tls_calls *calls = calls_of(false);
-	struct tls_call *outer;
+	struct tls_call *outer = call_around(frame);
 
-	if (!calls || !calls->depth || calls->depth > TLS_CALLS_MAX)
-		return NULL;
-	outer = call_at(calls, calls->depth - 1);
-	return outer->object == call->object && outer->kind & TLS_GNUTLS ? outer : NULL;
+	return outer && outer->object == call->object && outer->kind & TLS_GNUTLS ? outer : NULL;
 }
 
 /* A call ends. What a corked session is given counts then: when it is uncorked, it hands the same bytes to the same function once more. */
 static __always_inline void on_gnutls_exit(struct plaintext *p, const struct pt_regs *regs, __u64 probe)
 {
-	struct tls_calls *calls = calls_of(false);
-	struct tls_call *call = calls ? take_call(calls, frame_of(regs, probe), probe) : NULL, *outer;
+	__u64 frame = frame_of(regs, probe);
+	struct tls_call *call = take_call(call_in(frame, false), frame, probe), *outer;
 	__s32 result = FUNCTION_RESULT(regs);
 
 	if (!call || call->kind & TLS_UNCORK || result <= 0 || result > TLS_LENGTH_MAX || call->count)
 		return;
-	outer = around(call);
+	outer = around(call, frame);
 	if (outer) {
 		if (outer->kind & TLS_UNCORK)
 			return;

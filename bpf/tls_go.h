@@ -39,6 +39,7 @@ static __noinline int begin_go_call(const struct pt_regs *regs, __u64 probe)
 	struct tls_object goroutine = {.address = GOROUTINE(regs), .pid = current_process()};
 	struct go_call c = {.call.kind = probe & TLS_CALL};
 	struct go_stack stack;
+	__u64 frame;
 
 	c.call.object = GO_ARG1(regs);
 	c.call.bytes = GO_ARG2(regs);
@@ -47,13 +48,13 @@ static __noinline int begin_go_call(const struct pt_regs *regs, __u64 probe)
 	c.call.began = bpf_ktime_get_ns();
 	if (!read_stack(&stack, goroutine.address))
 		return 0;
-	c.call.frame = stack.high - frame_of(regs, probe);
+	frame = stack.high - frame_of(regs, probe); /* how far it is below the upper end */
 	if (c.call.bytes >= stack.low && c.call.bytes < stack.high) {
 		c.on_stack = 1;
 		c.call.bytes = stack.high - c.call.bytes;
 	}
 	if (!(probe & TLS_WRITE))
-		goroutine = go_read_key(&goroutine, c.call.frame);
+		goroutine = go_read_key(&goroutine, frame);
 	bpf_map_update_elem(&go_calls, &goroutine, &c, BPF_ANY);
 	return 0;
 }

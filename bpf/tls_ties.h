@@ -86,6 +86,11 @@ struct {
 } tls_layers SEC(".maps");
 
 /* Processes that have written a mark: of the others no send is looked at. */
+enum tls_process {
+	TLS_MARKS = 1,
+	TLS_MOVES, /* its calls end on other threads, too */
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1); /* set by user space */

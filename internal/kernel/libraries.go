@@ -148,12 +148,13 @@ func (k *KeptArguments) cookie() uint64 {
 
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.
 const (
-	tlsMarks    = 4096 // records that have been written and not been sent
-	tlsThreads  = 4096 // within calls; and as many goroutines
-	tlsLayers   = 8192 // connections, some 500 bytes each with all that is known of them
-	tlsEarly    = 64   // connections whose socket is not known yet, 33 KiB each
-	executables = 4096 // files of programs
-	tlsBufs     = 2    // TLS_BUFS in bpf/tls_calls.h
+	tlsMarks    = 4096  // records that have been written and not been sent
+	tlsThreads  = 4096  // within calls; and as many goroutines
+	tlsCalls    = 16384 // of C libraries: under way, or the last ones of their frames, some 130 bytes each
+	tlsLayers   = 8192  // connections, some 500 bytes each with all that is known of them
+	tlsEarly    = 64    // connections whose socket is not known yet, 33 KiB each
+	executables = 4096  // files of programs
+	tlsBufs     = 2     // TLS_BUFS in bpf/tls_calls.h
 )
 
 func (c *programs) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
@@ -167,6 +168,7 @@ func (c *programs) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	layers := uint32(min(max(opts.Sockets, 1), tlsLayers))
 	spec.Maps[bpf.SocketflowMapTlsMarks].MaxEntries = tlsMarks
 	spec.Maps[bpf.SocketflowMapTlsThreads].MaxEntries = tlsThreads
+	spec.Maps[bpf.SocketflowMapTlsCalls].MaxEntries = tlsCalls
 	spec.Maps[bpf.SocketflowMapGoCalls].MaxEntries = tlsThreads
 	spec.Maps[bpf.SocketflowMapTlsLayers].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsTies].MaxEntries = layers

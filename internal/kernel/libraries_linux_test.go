@@ -149,6 +149,12 @@ type secured struct {
 
 func secureConnection(t *testing.T) *secured {
 	t.Helper()
+	return secureConnectionOver(t, func(c net.Conn) net.Conn { return c })
+}
+
+// secureConnectionOver has both ends read and write through what is made of their sockets.
+func secureConnectionOver(t *testing.T, through func(net.Conn) net.Conn) *secured {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"workload.test"}}
@@ -162,8 +168,8 @@ func secureConnection(t *testing.T) *secured {
 	server, err := listener.Accept()
 	must(t, err)
 	s := &secured{
-		t: t, client: tls.Client(client, &tls.Config{InsecureSkipVerify: true}),
-		server: tls.Server(server, &tls.Config{
+		t: t, client: tls.Client(through(client), &tls.Config{InsecureSkipVerify: true}),
+		server: tls.Server(through(server), &tls.Config{
 			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}},
 		}),
 		addresses: [2]string{client.LocalAddr().String(), server.LocalAddr().String()},

@@ -55,13 +55,23 @@ var sources = map[string]struct {
 	"gohttp-pie":      {"gohttp", "go build -buildmode=pie -ldflags=-s -o OUTPUT ."},
 	"c-client":        {"c", "gcc -O1 -Wall -Wextra -Werror -o OUTPUT client.c common.c -pthread"},
 	"uring-server":    {"c", "gcc -O1 -Wall -Wextra -Werror -DURING -o OUTPUT server.c common.c uring.c -luring -pthread"},
+	"tls-server":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT server.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
+	"tls-client":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT client.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
+	"tls-fibers":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT fibers.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
 	"uring-client":    {"c", "gcc -O1 -Wall -Wextra -Werror -DURING -o OUTPUT client.c common.c uring.c -luring -pthread"},
 }
 
-func needUring(t testing.TB) {
+// headers are what programs are built with that are linked so, and their Debian packages.
+var headers = []struct{ flag, file, debian string }{
+	{"-luring", "liburing.h", "liburing-dev"}, {"-lssl", "openssl/ssl.h", "libssl-dev"},
+}
+
+func needHeaders(t testing.TB, build string) {
 	t.Helper()
-	if _, err := os.Stat("/usr/include/liburing.h"); err != nil {
-		testenv.Lacking(t, "liburing-dev is needed: %v", err)
+	for _, h := range headers {
+		if _, err := os.Stat("/usr/include/" + h.file); err != nil && strings.Contains(build, h.flag) {
+			testenv.Lacking(t, "%s is needed: %v", h.debian, err)
+		}
 	}
 }
 
@@ -73,9 +83,7 @@ func (b *builder) path(t testing.TB, name string) string {
 	path := filepath.Join(b.dir, name)
 	if !b.built[name] {
 		source := sources[name]
-		if strings.Contains(source.build, "-luring") {
-			needUring(t)
-		}
+		needHeaders(t, source.build)
 		words := strings.Fields(strings.ReplaceAll(source.build, "OUTPUT", path))
 		cmd := exec.Command(testenv.NeedProgram(t, words[0], words[0]), words[1:]...)
 		cmd.Dir = filepath.Join(programsDir, source.dir)

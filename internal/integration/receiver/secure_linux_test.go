@@ -2,14 +2,17 @@ package receiver_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -52,23 +55,56 @@ func TestRequestsWithinTLS(t *testing.T) {
 	t.Run("OpenSSL", func(t *testing.T) {
 		const requests = 5
 		o := observe(t, receiver.ModeSocket, withTLS)
-		d := newDialogue(t)
+		dialogues := map[string]*dialogue{"user space": newDialogue(t)}
+		before, encrypts := encrypted(t)
+		if encrypts {
+			dialogues["kTLS"] = newDialogue(t, "-ktls")
+		}
 		o.awaitLibraries(t, "/libssl.so.3", "/libcrypto.so.3")
-		d.connect()
-		for i := range requests {
-			d.exchange(fmt.Sprintf("/requests/%d", i))
+		for _, d := range dialogues {
+			d.connect()
+			for i := range requests {
+				d.exchange(fmt.Sprintf("/requests/%d", i))
+			}
+			for _, pid := range d.pids() {
+				o.awaitSpans(t, pid, requests)
+			}
 		}
-		pids := []int{d.client.cmd.Process.Pid, d.server.cmd.Process.Pid}
-		for _, pid := range pids {
-			o.awaitSpans(t, pid, requests)
-		}
+		after, _ := encrypted(t)
 		o.shutdown(t)
-		sides := splitSides(slices.Concat(o.of(pids[0]).spans, o.of(pids[1]).spans))
-		sides.verify(t, requests)
-		for _, s := range sides.clients {
-			assert.Equal(t, d.address, peerOf(s).String())
+		for name, d := range dialogues {
+			t.Run(name, func(t *testing.T) {
+				var spans []span
+				for _, pid := range d.pids() {
+					spans = append(spans, o.of(pid).spans...)
+				}
+				sides := splitSides(spans)
+				sides.verify(t, requests)
+				for _, s := range sides.clients {
+					assert.Equal(t, d.address, peerOf(s).String())
+				}
+				if name == "kTLS" {
+					assert.Equal(t, before+2, after, "connections whose ends have the kernel encrypt")
+				}
+			})
 		}
 	})
+}
+
+// encrypted is how many times a program has had the kernel encrypt what a connection sends; false: this kernel does not, or the module for it is not
+// loaded (Documentation/networking/tls.rst).
+func encrypted(t *testing.T) (times int, can bool) {
+	t.Helper()
+	stat, err := os.ReadFile("/proc/net/tls_stat")
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, false
+	}
+	require.NoError(t, err)
+	found := regexp.MustCompile(`(?m)^TlsTxSw\s+(\d+)$`).FindSubmatch(stat)
+	require.NotNil(t, found, string(stat))
+	times, err = strconv.Atoi(string(found[1]))
+	require.NoError(t, err)
+	return times, true
 }
 
 // withTLS looks into all TLS libraries, on emulated machines too.
@@ -159,19 +195,20 @@ type dialogue struct {
 	t              *testing.T
 	openssl        string
 	client, server *speaker
-	address        string // of the server
+	address        string   // of the server
+	options        []string // of both
 }
 
 // newDialogue starts the server.
-func newDialogue(t *testing.T) *dialogue {
+func newDialogue(t *testing.T, options ...string) *dialogue {
 	t.Helper()
-	d := &dialogue{t: t, openssl: testenv.NeedProgram(t, "openssl", "openssl")}
+	d := &dialogue{t: t, openssl: testenv.NeedProgram(t, "openssl", "openssl"), options: options}
 	certificate, key := workload.Certificate()
 	dir := t.TempDir()
 	for name, content := range map[string][]byte{"certificate": certificate, "key": key} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), content, 0o600))
 	}
-	d.server = speak(t, d.openssl, "s_server", "-accept", "127.0.0.1:0", "-cert", filepath.Join(dir, "certificate"), "-key", filepath.Join(dir, "key"))
+	d.server = d.speak("s_server", "-accept", "127.0.0.1:0", "-cert", filepath.Join(dir, "certificate"), "-key", filepath.Join(dir, "key"))
 	listening := regexp.MustCompile(`ACCEPT (127\.0\.0\.1:\d+)`)
 	await(t, "the server listens", func() bool { return listening.Match(d.server.said()) })
 	d.address = string(listening.FindSubmatch(d.server.said())[1])
@@ -180,8 +217,15 @@ func newDialogue(t *testing.T) *dialogue {
 
 func (d *dialogue) connect() {
 	d.t.Helper()
-	d.client = speak(d.t, d.openssl, "s_client", "-quiet", "-connect", d.address, "-servername", "workload.test")
+	d.client = d.speak("s_client", "-quiet", "-connect", d.address, "-servername", "workload.test")
 }
+
+func (d *dialogue) speak(args ...string) *speaker {
+	d.t.Helper()
+	return speak(d.t, d.openssl, append(args, d.options...)...)
+}
+
+func (d *dialogue) pids() []int { return []int{d.client.cmd.Process.Pid, d.server.cmd.Process.Pid} }
 
 // exchange has the client make a request, and the server respond.
 func (d *dialogue) exchange(path string) {

@@ -17,7 +17,8 @@ type kernel struct {
 	cpu       string
 	emulation *emulation
 	modes     []mode
-	inCI      []mode // what every run of CI tests of these; the rest is tested before a release
+	inCI      []mode   // what every run of CI tests of these; the rest is tested before a release
+	modules   []string // see .ci/kernels, which gets the same
 }
 
 // name is the name in .ci/kernels.
@@ -97,6 +98,8 @@ var (
 		in(receiverPackage, "TestEveryConnectionEndIsExact/socket", "TestEveryRequestIsTwoSpans/1,000_connections_at_once", "TestRequestsWithinTLS"))
 	fewSyscalls = slices.Concat(in(kernelPackage, "TestVerifierInstructions/syscall"),
 		in(receiverPackage, "TestSyscallScenarios/syscall", "TestEveryRequestIsTwoSpans/1,000_connections_at_once"))
+	// Where the kernel encrypts, too.
+	encrypted = in(receiverPackage, "TestRequestsWithinTLS/OpenSSL/kTLS")
 )
 
 // The emulated CPU of amd64 is an old one: the kernel and Go then use no instructions that are slow to emulate (string
@@ -131,13 +134,13 @@ var (
 // kernels are the supported ones. `make test` tests the kernel of the build machine. CI tests the oldest and the newest, and the
 // least of one between them that has the socket mode.
 var kernels = []kernel{
-	{"5.10", amd64, without16, inHostTime, []mode{{"syscall", syscalls}}, []mode{{"syscall", syscalls}}},
-	{"6.1", amd64, without16, inHostTime, []mode{{"syscall", syscalls}, {"socket", sockets}}, nil},
-	{"6.12", amd64, without16, byInstructions, []mode{{"syscall", syscalls}, {"socket", sockets}},
-		[]mode{{"syscall", fewSyscalls}, {"socket", fewSockets}}},
+	{"5.10", amd64, without16, inHostTime, []mode{{"syscall", syscalls}}, []mode{{"syscall", syscalls}}, nil},
+	{"6.1", amd64, without16, inHostTime, []mode{{"syscall", syscalls}, {"socket", sockets}}, nil, nil},
+	{"6.12", amd64, without16, byInstructions, []mode{{"syscall", syscalls}, {"socket", slices.Concat(sockets, encrypted)}},
+		[]mode{{"syscall", fewSyscalls}, {"socket", slices.Concat(fewSockets, encrypted)}}, []string{"crypto_null", "gf128mul", "ghash-generic", "gcm", "tls"}},
 	{"7.2", amd64, with16, byInstructions, []mode{{"syscall", syscalls}, {"socket", sockets}},
-		[]mode{{"syscall", syscalls}, {"socket", sockets}}},
-	{"6.12", arm64, neoverse, byInstructions, []mode{{"syscall", syscalls}, {"socket", sockets}}, nil},
+		[]mode{{"syscall", syscalls}, {"socket", sockets}}, nil},
+	{"6.12", arm64, neoverse, byInstructions, []mode{{"syscall", syscalls}, {"socket", sockets}}, nil, nil},
 }
 
 // kernelNames are those of all kernels, or of those that CI tests.

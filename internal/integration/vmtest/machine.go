@@ -117,7 +117,7 @@ func (m *machine) writeImage(name, common string, j job, limit time.Duration) er
 	}
 	p := plan.Plan{Output: m.kernel.arch.output, Runs: runsOf(&j, limit)}
 	i := newImage(f)
-	for _, module := range modules {
+	for _, module := range slices.Concat(modules, m.kernel.modules) {
 		file := "/modules/" + module + ".ko"
 		i.copy(file, filepath.Join(m.dir, file))
 		p.Modules = append(p.Modules, file)

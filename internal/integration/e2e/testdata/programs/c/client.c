@@ -1,12 +1,15 @@
 // A web client on raw sockets: client 127.0.0.1 8080 writev readv < plan
 //
 // The arguments after the address are how requests are sent (see sends) and how responses are read (see receives in
-// common.c). With URING they are "uring" and a name for uring_use. The plan has a request a line: its method, target, size of
-// the body, how that is framed, and the traceparent, or "-".
+// common.c). With URING they are "uring" and a name for uring_use, with TLS "tls" and one for tls_use. The plan has a request
+// a line: its method, target, size of the body, how that is framed, and the traceparent, or "-".
 #define _GNU_SOURCE
 #include "common.h"
 #ifdef URING
 #include "uring.h"
+#endif
+#ifdef TLS
+#include "tls.h"
 #endif
 
 #include <errno.h>
@@ -20,13 +23,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-// request is a line of the plan, and what is sent for it.
-struct request {
-	char method[16], target[512], head[1024];
-	char *body; // with its framing around it
-	size_t head_size, body_size, begin, size;
-};
 
 static void write_all(int fd, const char *data, size_t size)
 {
@@ -124,12 +120,23 @@ static void send_uring(int fd, const struct request *r)
 }
 #endif
 
+#ifdef TLS
+static void send_tls(int fd, const struct request *r)
+{
+	tls_send(fd, r->head, r->head_size);
+	tls_send(fd, r->body, r->body_size);
+}
+#endif
+
 static const struct {
 	const char *name;
 	void (*send)(int fd, const struct request *r);
 } sends[] = {
 #ifdef URING
     {"uring", send_uring},
+#endif
+#ifdef TLS
+    {"tls", send_tls},
 #endif
     {"write", send_write},       {"bytes", send_bytes},       {"writev", send_writev}, {"sendmsg", send_sendmsg},
     {"sendmmsg", send_sendmmsg}, {"sendfile", send_sendfile}, {"dup", send_dup},
@@ -138,30 +145,10 @@ static const struct {
 // next reads a line of the plan. It returns 0 at its end.
 static int next(struct request *r, const char *host)
 {
-	char line[1024], framing[16], traceparent[128], field[192] = "";
-	size_t size;
+	char line[1024];
 	if (!fgets(line, sizeof(line), stdin))
 		return 0;
-	check(sscanf(line, "%15s %511s %zu %15s %127s", r->method, r->target, &size, framing, traceparent) == 5, line);
-	if (strcmp(traceparent, "-"))
-		snprintf(field, sizeof(field), "traceparent: %s\r\n", traceparent);
-	int chunked = !strcmp(framing, "chunked") && size;
-	if (chunked)
-		strcat(field, "Transfer-Encoding: chunked\r\n");
-	else if (size)
-		snprintf(field + strlen(field), 48, "Content-Length: %zu\r\n", size);
-	r->head_size = snprintf(r->head, sizeof(r->head), "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", r->method, r->target, host, field);
-	r->body = malloc(size + 64);
-	char *end = r->body;
-	if (chunked)
-		end += sprintf(end, "%zx\r\n", size);
-	r->begin = end - r->body;
-	r->size = size;
-	memset(end, '0', size);
-	end += size;
-	if (chunked)
-		end += sprintf(end, "\r\n0\r\n\r\n");
-	r->body_size = end - r->body;
+	parse_request(r, line, host);
 	return 1;
 }
 
@@ -173,6 +160,9 @@ static void reconnect(char **argv)
 	struct sockaddr_storage a;
 	socklen_t length;
 	int on = 1;
+#ifdef TLS
+	tls_end(s.fd);
+#endif
 	if (s.fd > 0)
 		close(s.fd);
 	s.fd = socket_for(argv[1], argv[2], &a, &length);
@@ -181,23 +171,16 @@ static void reconnect(char **argv)
 	check(!setsockopt(s.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), "TCP_NODELAY");
 	local_end(s.fd, &local);
 	peer_end(s.fd, &peer);
+#ifdef TLS
+	check(tls_begin(s.fd, NULL) != NULL, "handshake");
+	s.body = 'x';
+#endif
 }
 
 // finish reads the response. It returns whether the connection can be used again.
 static int finish(const struct request *r)
 {
-	struct message m;
-	int status = 0, head = !strcmp(r->method, "HEAD");
-	do {
-		int n = read_message(&s, &m, head);
-		if (n == 0 || (n < 0 && errno == ECONNRESET)) {
-			report("client", r->method, r->target, 0, &local, &peer, n ? "ECONNRESET" : "connection_closed");
-			return 0;
-		}
-		check(n == 1 && sscanf(m.line, "HTTP/1.1 %d", &status) == 1, "response");
-	} while (status / 100 == 1);
-	report("client", r->method, r->target, status, &local, &peer, NULL);
-	return 1;
+	return read_response(&s, r, &local, &peer);
 }
 
 // All requests in one write, then all responses.
@@ -241,6 +224,12 @@ int main(int argc, char **argv)
 			reconnect(argv);
 		sends[way].send(s.fd, &r);
 		usable = finish(&r);
+#ifdef TLS
+		usable = usable && tls_goes_on();
+#endif
 	}
+#ifdef TLS
+	tls_leave();
+#endif
 	return 0;
 }

@@ -3,6 +3,9 @@
 #ifdef URING
 #include "uring.h"
 #endif
+#ifdef TLS
+#include "tls.h"
+#endif
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,6 +96,10 @@ receive *receive_by_name(const char *name)
 	uring_use(name);
 	return uring_receive;
 #endif
+#ifdef TLS
+	tls_use(name);
+	return tls_receive;
+#endif
 	for (size_t i = 0; i < sizeof(receives) / sizeof(*receives); i++)
 		if (!strcmp(receives[i].name, name))
 			return receives[i].receive;
@@ -135,10 +142,14 @@ static ssize_t read_line(struct stream *s, char *line, size_t size)
 	}
 }
 
-static ssize_t skip(struct stream *s, size_t length)
+// skip reads length bytes. Each has to be this one, unless that is 0.
+static ssize_t skip(struct stream *s, size_t length, char each)
 {
 	for (;;) {
 		size_t n = s->end - s->begin < length ? s->end - s->begin : length;
+		errno = EBADMSG;
+		for (size_t i = 0; each && i < n; i++)
+			check(s->buffer[s->begin + i] == each, "body");
 		s->begin += n;
 		length -= n;
 		if (!length)
@@ -168,12 +179,12 @@ int read_message(struct stream *s, struct message *m, int head_only)
 	if (head_only)
 		return 1;
 	if (!m->chunked)
-		return m->length > 0 ? skip(s, m->length) : 1;
+		return m->length > 0 ? skip(s, m->length, s->body) : 1;
 	for (;;) {
 		if ((n = read_line(s, line, sizeof(line))) <= 0)
 			return n;
 		size_t size = strtoul(line, NULL, 16);
-		if ((n = skip(s, size + 2)) <= 0 || !size)
+		if ((n = skip(s, size, s->body)) <= 0 || (n = skip(s, 2, 0)) <= 0 || !size)
 			return n;
 	}
 }
@@ -206,11 +217,14 @@ void peer_end(int fd, struct end *e)
 void report(const char *role, const char *method, const char *target, int status, const struct end *local,
           const struct end *peer, const char *error)
 {
+	static int pid; // a program that is confined may not ask for it later
 	char line[4096];
+	if (!pid)
+		pid = getpid();
 	int n = snprintf(line, sizeof(line),
 	                 "{\"pid\":%d,\"role\":\"%s\",\"method\":\"%s\",\"target\":\"%s\",\"status\":%d,\"version\":\"1.1\","
 	                 "\"local\":{\"address\":\"%s\",\"port\":%d},\"peer\":{\"address\":\"%s\",\"port\":%d},\"error\":\"%s\"}\n",
-	                 getpid(), role, method, target, status, local->address, local->port, peer->address, peer->port,
+	                 pid, role, method, target, status, local->address, local->port, peer->address, peer->port,
 	                 error ? error : "");
 	check(n < (int)sizeof(line) && write(1, line, n) == n, "account");
 }
@@ -232,4 +246,46 @@ int socket_for(const char *address, const char *port, struct sockaddr_storage *a
 	int fd = socket(a->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	check(fd >= 0, "socket");
 	return fd;
+}
+
+void parse_request(struct request *r, const char *line, const char *host)
+{
+	char framing[16], traceparent[128], field[192] = "";
+	size_t size;
+	check(sscanf(line, "%15s %511s %zu %15s %127s", r->method, r->target, &size, framing, traceparent) == 5, line);
+	if (strcmp(traceparent, "-"))
+		snprintf(field, sizeof(field), "traceparent: %s\r\n", traceparent);
+	int chunked = !strcmp(framing, "chunked") && size;
+	if (chunked)
+		strcat(field, "Transfer-Encoding: chunked\r\n");
+	else if (size)
+		snprintf(field + strlen(field), 48, "Content-Length: %zu\r\n", size);
+	r->head_size = snprintf(r->head, sizeof(r->head), "%s %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", r->method, r->target, host, field);
+	r->body = malloc(size + 64);
+	char *end = r->body;
+	if (chunked)
+		end += sprintf(end, "%zx\r\n", size);
+	r->begin = end - r->body;
+	r->size = size;
+	memset(end, '0', size);
+	end += size;
+	if (chunked)
+		end += sprintf(end, "\r\n0\r\n\r\n");
+	r->body_size = end - r->body;
+}
+
+int read_response(struct stream *s, const struct request *r, const struct end *local, const struct end *peer)
+{
+	struct message m;
+	int status = 0, head = !strcmp(r->method, "HEAD");
+	do {
+		int n = read_message(s, &m, head);
+		if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+			report("client", r->method, r->target, 0, local, peer, n ? "ECONNRESET" : "connection_closed");
+			return 0;
+		}
+		check(n == 1 && sscanf(m.line, "HTTP/1.1 %d", &status) == 1, "response");
+	} while (status / 100 == 1);
+	report("client", r->method, r->target, status, local, peer, NULL);
+	return 1;
 }

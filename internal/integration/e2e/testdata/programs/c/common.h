@@ -17,6 +17,7 @@ struct stream {
 	receive *receive;
 	char buffer[65536];
 	size_t begin, end;
+	char body; // what each byte of a body has to be; 0: anything
 };
 
 // message is the head of a request or of a response. The body has been read, and dropped.
@@ -42,6 +43,18 @@ void peer_end(int fd, struct end *e);
 // report writes the account of a request. error may be NULL.
 void report(const char *role, const char *method, const char *target, int status, const struct end *local,
           const struct end *peer, const char *error);
+
+// request is a line of a plan, and what is sent for it.
+struct request {
+	char method[16], target[512], head[1024];
+	char *body; // allocated, with its framing around it
+	size_t head_size, body_size, begin, size;
+};
+
+void parse_request(struct request *r, const char *line, const char *host);
+
+// read_response reads the response to a request, and writes the account of that. It returns 0 if the connection has ended.
+int read_response(struct stream *s, const struct request *r, const struct end *local, const struct end *peer);
 
 // socket_for makes a socket for a numeric address, and the address to bind or connect it to.
 struct sockaddr_storage;

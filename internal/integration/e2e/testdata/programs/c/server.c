@@ -1,10 +1,13 @@
 // A web server that answers in the way that the query of a request asks for: server 127.0.0.1 8080 read
 //
-// The last argument is how requests are read: see receives in common.c; with URING it is a name for uring_use. The query may have status=, bytes= and answer=.
+// The last argument is how requests are read: see receives in common.c; with URING it is a name for uring_use, with TLS for tls_use. The query may have status=, bytes= and answer=.
 #define _GNU_SOURCE
 #include "common.h"
 #ifdef URING
 #include "uring.h"
+#endif
+#ifdef TLS
+#include "tls.h"
 #endif
 
 #include <errno.h>
@@ -47,6 +50,13 @@ static void answer_uring(int fd, const char *head, size_t size)
 	uring_send(fd, v, 2);
 }
 #define ANSWER "uring"
+#elif defined(TLS)
+static void answer_tls(int fd, const char *head, size_t size)
+{
+	tls_send(fd, head, strlen(head));
+	tls_send(fd, body, size);
+}
+#define ANSWER "tls"
 #else
 #define ANSWER "write"
 #endif
@@ -105,6 +115,9 @@ static const struct {
 #ifdef URING
     {"uring", answer_uring},
 #endif
+#ifdef TLS
+    {"tls", answer_tls},
+#endif
     {"write", answer_write},       {"bytes", answer_bytes}, {"writev", answer_writev},
     {"sendfile", answer_sendfile}, {"reset", answer_reset}, {"close", answer_close},
 };
@@ -129,6 +142,13 @@ static void *converse(void *argument)
 	struct end local, peer;
 	local_end(s.fd, &local);
 	peer_end(s.fd, &peer);
+#ifdef TLS
+	s.body = '0';
+	if (!tls_begin(s.fd, NULL)) {
+		close(s.fd);
+		return NULL;
+	}
+#endif
 	struct message m;
 	while (read_message(&s, &m, 0) == 1) {
 		char method[16], target[512], value[64], head[256];
@@ -155,6 +175,9 @@ static void *converse(void *argument)
 #ifdef URING
 	uring_end();
 #endif
+#ifdef TLS
+	tls_end(s.fd);
+#endif
 	close(s.fd);
 	return NULL;
 }
@@ -173,7 +196,7 @@ int main(int argc, char **argv)
 	socklen_t length;
 	int listener = socket_for(argv[1], argv[2], &a, &length), on = 1;
 	check(!setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), "SO_REUSEADDR");
-	check(!bind(listener, (void *)&a, length) && !listen(listener, 128), "listen");
+	check(!bind(listener, (void *)&a, length) && !listen(listener, 1024), "listen");
 	for (;;) {
 		int fd = accept(listener, NULL, NULL);
 		pthread_t thread;
