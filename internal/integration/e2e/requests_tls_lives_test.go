@@ -91,6 +91,7 @@ func (l *life) end() {
 	require.NoError(l.t, l.input.Close())
 	require.Zero(l.t, l.client.wait(60*time.Second), "exit code of %s: %s", l.name, readFile(l.t, l.client.stderr))
 	require.True(l.t, l.actors[0].running(), "the server of %s", l.name)
+	l.t.Logf("%s: %d requests", l.name, l.sent)
 }
 
 // restarts is how often collectors come and go. SOCKETFLOW_TEST_RESTARTS has another number.
