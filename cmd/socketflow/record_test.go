@@ -70,8 +70,8 @@ func newLoad(t *testing.T) *load {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "answer") })} //nolint:gosec // on loopback
-	go server.Serve(listener)                                                                                                              //nolint:errcheck // it is closed
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "answer") })}
+	go server.Serve(listener) //nolint:errcheck // it is closed
 	l := &load{port: listener.Addr().(*net.TCPAddr).Port, more: make(chan struct{}, 1)}
 	var clients sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
@@ -123,7 +123,7 @@ func TestARecordingThatIsInterruptedUnderLoadIsWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "load.sfr")
 	self, err := os.Executable()
 	require.NoError(t, err)
-	program := exec.CommandContext(t.Context(), self, "record", "-o", path, "-port", fmt.Sprint(l.port)) //nolint:gosec // this test
+	program := exec.CommandContext(t.Context(), self, "record", "-o", path, "-port", fmt.Sprint(l.port))
 	said := newWatchedText()
 	program.Env, program.Stderr = append(os.Environ(), asProgram+"=1"), said
 	require.NoError(t, program.Start())
