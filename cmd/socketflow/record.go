@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/socketflow/socketflow/internal/ports"
 	"github.com/socketflow/socketflow/internal/recording"
 	"github.com/socketflow/socketflow/receiver"
 )
@@ -28,7 +30,7 @@ func record(ctx context.Context, args []string, stderr io.Writer) error {
 	payload := flags.String("payload", string(recording.PayloadHeads), "none, heads (of HTTP/1, without secrets) or all (with everything that is in it)")
 	keepNames := flags.Bool("keep-names", false, "keep names of programs, users, containers and files, and paths of URLs as spans have them")
 	keepAddresses := flags.Bool("keep-addresses", false, "keep addresses")
-	ports := flags.String("port", "", "observe only these ports, local or remote, such as 80,8000-8999; all by default")
+	portList := flags.String("port", "", "observe only these ports, local or remote, such as 80,8000-8999; all by default")
 	mode := flags.String("mode", "auto", "the receiver's key mode: auto, socket or syscall")
 	length := flags.Duration("for", 0, "how long, from when it watches; 0 is until Ctrl-C")
 	most := flags.Int64("limit", 256, "end at so many MiB, before compression")
@@ -46,12 +48,15 @@ func record(ctx context.Context, args []string, stderr io.Writer) error {
 	case *length < 0 || *most < 1 || *most > recording.MaxBytes/mebibyte:
 		return complain(stderr, "-for must not be negative, and -limit be 1 to %d", int64(recording.MaxBytes/mebibyte))
 	}
-	cfg, err := configuration(*mode, *ports)
+	cfg, err := configuration(*mode, *portList)
 	if err != nil {
 		return complain(stderr, "%v", err)
 	}
 	file, err := os.OpenFile(*path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("-o: %s exists; write another name", *path)
+	case err != nil:
 		return fmt.Errorf("-o: %w", err)
 	}
 	options := recording.Options{Payload: choice, KeepNames: *keepNames, KeepAddresses: *keepAddresses, Bytes: *most * mebibyte}
@@ -99,12 +104,15 @@ func reportLosses(report func(format string, args ...any), t *recording.Totals) 
 }
 
 // configuration is the receiver's default one, with the mode and the ports of the flags.
-func configuration(mode, ports string) (*receiver.Config, error) {
+func configuration(mode, portList string) (*receiver.Config, error) {
 	cfg := receiver.NewFactory().CreateDefaultConfig().(*receiver.Config)
 	keys := map[string]any{"mode": mode}
-	if ports != "" {
+	if portList != "" {
 		var include []any
-		for _, port := range strings.Split(ports, ",") {
+		for port := range strings.SplitSeq(portList, ",") {
+			if _, ok := ports.Parse(port); !ok {
+				return nil, fmt.Errorf("-port: %q is no port; write ports from 1 to 65535 and ranges of them, as in 80,8000-8999", port)
+			}
 			include = append(include, map[string]any{"local_port": port}, map[string]any{"remote_port": port})
 		}
 		keys["include"] = include

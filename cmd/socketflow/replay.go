@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"go.opentelemetry.io/collector/component"
@@ -48,25 +49,27 @@ func replay(ctx context.Context, args []string, stdout, stderr io.Writer) error 
 	}
 	defer file.Close() //nolint:errcheck // it was only read
 	if *asJSON {
-		return finish(stderr)(replayTo(ctx, file, &jsonPrinter{to: stdout}, &jsonPrinter{to: stdout}))
+		return finish(name, stderr)(replayTo(ctx, file, &jsonPrinter{to: stdout}, &jsonPrinter{to: stdout}))
 	}
 	cfg := consoleOf(console.Connections(*connections))
 	if err := cfg.Validate(); err != nil {
 		return complain(stderr, "-%v", err)
 	}
-	return finish(stderr)(replayToConsole(ctx, file, cfg))
+	return finish(name, stderr)(replayToConsole(ctx, file, cfg))
 }
 
 // consoleOf is a console that prints all of a recording.
 func consoleOf(connections console.Connections) *console.Config {
 	cfg := console.NewFactory().CreateDefaultConfig().(*console.Config)
 	cfg.Hint, cfg.MetricsInterval, cfg.MaxLinesPerSecond, cfg.MaxWaiting = false, 0, linesPerSecond, waiting
-	cfg.Connections = connections
+	cfg.Window, cfg.Connections = window, connections
 	return cfg
 }
 
-// The console's largest: all lines of a recording come within a moment, and wait to be put in order.
+// The console's largest: all lines of a recording come within a moment, and wait to be put in order. A busy machine may hand over the two ends of a
+// connection a second apart.
 const (
+	window         = time.Minute
 	linesPerSecond = 10_000
 	waiting        = 1_000_000
 )
@@ -80,10 +83,10 @@ func replayTo(ctx context.Context, from io.Reader, traces consumer.Traces, logs 
 }
 
 // finish says what the recording lacks, and what the replay does.
-func finish(stderr io.Writer) func(receiver.Replayed, error) error {
+func finish(name string, stderr io.Writer) func(receiver.Replayed, error) error {
 	return func(r receiver.Replayed, err error) error {
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		report := func(format string, args ...any) { _, _ = fmt.Fprintf(stderr, format+"\n", args...) }
 		if r.Cut {

@@ -125,6 +125,7 @@ func TestServiceIsNamedAsItWasStarted(t *testing.T) {
 		"a version":                     {"/usr/bin/python3.11", "python3", "python3", "python3.11"},
 		"a script":                      {"/usr/bin/python3.11", "gunicorn", "/usr/bin/python3", "python3.11"},
 		"a login shell":                 {"/usr/bin/bash", "bash", "-bash", "bash"},
+		"itself":                        {"/usr/lib/chromium/chromium", "exe", "/proc/self/exe --type=utility", "chromium"},
 		"renamed by its parent":         {"/usr/bin/curl", "curl", "nginx", "curl"},
 		"a thread's name":               {"/usr/bin/node", "MainThread", "node", "node"},
 		"no arguments":                  {"/usr/bin/curl", "curl", "", "curl"},

@@ -34,12 +34,13 @@ const commLength = 15
 //
 // Two witnesses have to agree on the link's name: the comm, which the kernel set to the name of what was executed, and the first
 // argument. Of a script these differ, and a program that renames itself rarely changes both. Of two names that begin alike, as
-// python3 and python3.11, the executable's stays.
+// python3 and python3.11, the executable's stays. So it does of what executes itself by /proc/self/exe, as Chromium and container
+// runtimes do.
 func (i *Info) startedAs(argv0 string) string {
 	executable := i.ExecutableName()
 	first, _, _ := strings.Cut(argv0, " ") // a title goes on: "/usr/bin/redis-server 127.0.0.1:6379"
 	link := path.Base(strings.TrimSuffix(first, ":"))
-	if executable == "" || first == "" || strings.HasPrefix(executable, link) || i.Comm != link[:min(len(link), commLength)] {
+	if executable == "" || first == "" || strings.HasPrefix(executable, link) || strings.HasPrefix(first, "/proc/") || i.Comm != link[:min(len(link), commLength)] {
 		return executable
 	}
 	return link
