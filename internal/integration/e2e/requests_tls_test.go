@@ -57,7 +57,6 @@ var secureWorkloads = []secureWorkload{
 	{"tls-gnutls-range", gnuTLS("range", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 2", 64))},
 	{"tls-gnutls-seq", gnuTLS("seq", converse("127.0.0.1", "python3 server.py ADDRESS", "node client.js ADDRESS 4", 64))},
 	{"tls-gnutls-memory", gnuTLS("memory", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 16", 256))},
-	{"tls-gnutls-forking", gnuTLS("blocking", forking)},
 	{"tls-gnutls-within", gnuTLS("within", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 within.py ADDRESS 2", 64))},
 	{"tls-gnutls-stutter", gnuTLS("stutter", converse("::1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},
 	{"tls-gnutls-renegotiation", gnuTLS("renegotiate", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},
