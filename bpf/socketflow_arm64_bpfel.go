@@ -740,6 +740,7 @@ const (
 	SocketflowTlsProbeTLS_KEPT_BYTES_SHIFT        SocketflowTlsProbe = 44
 	SocketflowTlsProbeTLS_KEPT_COUNT_SHIFT        SocketflowTlsProbe = 48
 	SocketflowTlsProbeTLS_KEPT_ZERO_SHIFT         SocketflowTlsProbe = 52
+	SocketflowTlsProbeTLS_KEPT_TYPE_SHIFT         SocketflowTlsProbe = 56
 	SocketflowTlsProbeTLS_PUSH_VECTOR             SocketflowTlsProbe = 1
 	SocketflowTlsProbeTLS_PUSH_SESSION_SHIFT      SocketflowTlsProbe = 16
 	SocketflowTlsProbeTLS_PUSH_BYTES_SHIFT        SocketflowTlsProbe = 20

@@ -40,6 +40,7 @@ enum tls_probe {
 	TLS_KEPT_BYTES_SHIFT = 44,
 	TLS_KEPT_COUNT_SHIFT = 48,
 	TLS_KEPT_ZERO_SHIFT = 52, /* unless it is zero, the call is of another kind; 0: of this kind are all */
+	TLS_KEPT_TYPE_SHIFT = 56, /* of GnuTLS: the type of the record that was received */
 	/* Of TLS_PUSH instead, which registers: 4 bits each. */
 	TLS_PUSH_VECTOR = 1,
 	TLS_PUSH_SESSION_SHIFT = 16,

@@ -66,6 +66,7 @@ type withinSink struct {
 	lines []string
 
 	captures bool // lines end with what of the request was captured
+	snapshot func() engine.Snapshot
 }
 
 // Deliver keeps "Client GET https /path 1.3 shop.example.com client>proxy": kind, name, scheme, path, what is known of TLS, and the ends of its
@@ -138,6 +139,12 @@ func (s *withinSink) take(t *testing.T, n int) []string {
 // program and this host's OpenSSL.
 func startWithin(t *testing.T, mode kernel.Mode, names map[uint16]string) *withinSink {
 	t.Helper()
+	return startWithinOf(t, mode, names, "libssl.so.3", "libcrypto.so.3")
+}
+
+// startWithinOf waits until the engine has found this program and shared libraries.
+func startWithinOf(t *testing.T, mode kernel.Mode, names map[uint16]string, files ...string) *withinSink {
+	t.Helper()
 	core, log := observer.New(zap.InfoLevel)
 	sink := &withinSink{names: map[string]string{}}
 	opts := optionsOf(t, mode, sink)
@@ -147,7 +154,7 @@ func startWithin(t *testing.T, mode kernel.Mode, names map[uint16]string) *withi
 		at := ports.Range{Low: port, High: port}
 		opts.Rules = append(opts.Rules, selection.Rule{LocalPort: at}, selection.Rule{RemotePort: at})
 	}
-	opts.TLS = map[tlslib.Kind]bool{tlslib.OpenSSL: true, tlslib.Go: true}
+	opts.TLS = map[tlslib.Kind]bool{tlslib.OpenSSL: true, tlslib.Go: true, tlslib.GnuTLS: true}
 	opts.RingBytes = 1 << 24 // this machine may be busy
 	opts.Logger = zap.New(core)
 	e := engine.New(opts)
@@ -157,9 +164,10 @@ func startWithin(t *testing.T, mode kernel.Mode, names map[uint16]string) *withi
 		assert.NoError(t, err)
 		assert.NoError(t, e.Close())
 	})
+	sink.snapshot = e.Snapshot
 	own, err := os.Executable()
 	require.NoError(t, err)
-	for _, file := range []string{own, "libssl.so.3", "libcrypto.so.3"} {
+	for _, file := range append([]string{own}, files...) {
 		awaitTrue(t, file+" is observed", func() bool {
 			return log.FilterMessageSnippet("watching TLS calls of").FilterMessageSnippet(file).Len() > 0
 		})

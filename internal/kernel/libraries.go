@@ -25,8 +25,8 @@ type LibraryProbe struct {
 
 // KeptArguments says where a call has its arguments when it ends: see tlslib.Kept.
 type KeptArguments struct {
-	Known                      bool
-	Object, Bytes, Count, Zero uint8
+	Known                            bool
+	Object, Bytes, Count, Zero, Type uint8
 }
 
 // PushRegisters says which general registers have the arguments of GnuTLSPush and GnuTLSPushVector.
@@ -143,7 +143,7 @@ func (k *KeptArguments) cookie() uint64 {
 	}
 	return uint64(bpf.SocketflowTlsProbeTLS_KEPT) | uint64(k.Object)<<bpf.SocketflowTlsProbeTLS_KEPT_OBJECT_SHIFT |
 		uint64(k.Bytes)<<bpf.SocketflowTlsProbeTLS_KEPT_BYTES_SHIFT | uint64(k.Count)<<bpf.SocketflowTlsProbeTLS_KEPT_COUNT_SHIFT |
-		uint64(k.Zero)<<bpf.SocketflowTlsProbeTLS_KEPT_ZERO_SHIFT
+		uint64(k.Zero)<<bpf.SocketflowTlsProbeTLS_KEPT_ZERO_SHIFT | uint64(k.Type)<<bpf.SocketflowTlsProbeTLS_KEPT_TYPE_SHIFT
 }
 
 // Bounds of what is remembered of TLS. If there is more, what was used least recently gives way.

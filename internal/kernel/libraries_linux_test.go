@@ -271,7 +271,8 @@ func TestCookiesOfLibraryProbes(t *testing.T) {
 		"depth":        {LibraryProbe{Kind: ReadExit, Depth: 0x238}, 0x0238_0020},
 		"own call":     {LibraryProbe{Kind: GnuTLSUncorkExit}, 0x2d},
 		"registers":    {LibraryProbe{Kind: GnuTLSPush, Push: PushRegisters{Session: 13, Bytes: 6, Count: 2}}, 0x0000_0000_026d_0090},
-		"kept":         {LibraryProbe{Kind: ReadExExit | GoesOn, Depth: 0x38, Kept: KeptArguments{true, 3, 5, 14, 13}}, 0x00de_5300_0038_0c22},
+		"kept":         {LibraryProbe{Kind: ReadExExit | GoesOn, Depth: 0x38, Kept: KeptArguments{true, 3, 5, 14, 13, 0}}, 0x00de_5300_0038_0c22},
+		"kept, a type": {LibraryProbe{Kind: GnuTLSReadExit, Depth: 0x38, Kept: KeptArguments{Known: true, Object: 3, Bytes: 13, Type: 15}}, 0x0f00_d300_0038_0824},
 		"displacement": {LibraryProbe{Kind: GnuTLSPushVector, Push: PushRegisters{Session: 3, Bytes: 4, Displacement: -32}}, 0xffe0_0043_0091},
 	} {
 		t.Run(name, func(t *testing.T) {

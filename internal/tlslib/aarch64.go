@@ -82,6 +82,10 @@ func (aarch64) emulatedExits(*body) ([]place, bool) { return nil, false }
 
 func (aarch64) kept(*body) (Kept, bool) { return Kept{}, false }
 
+func (aarch64) keptOfRecords(*body) (Kept, bool) { return Kept{}, false }
+
+func (aarch64) epilogue(*body, uint64, Kept) (place, bool) { return place{}, false }
+
 func (aarch64) goKept(*body) bool { return false }
 
 func (aarch64) slots(*body) []uint64 { return nil }

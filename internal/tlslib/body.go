@@ -81,6 +81,10 @@ type machine interface {
 	emulatedExits(b *body) (exits []place, ok bool)
 	// kept is where a function with four arguments has them at the exits of emulatedExits.
 	kept(b *body) (k Kept, ok bool)
+	// keptOfRecords is where a function has its first two arguments when it ends, and the type of record that it received.
+	keptOfRecords(b *body) (k Kept, ok bool)
+	// epilogue is where a function begins to give registers back ahead of a RET, if those of what is kept are among them.
+	epilogue(b *body, returns uint64, k Kept) (p place, ok bool)
 	// goKept says whether a method has its receiver and its slice's pointer at its end: see Kept.
 	goKept(b *body) bool
 	// slots are where tables of functions have those that a function calls.

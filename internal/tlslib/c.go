@@ -14,6 +14,9 @@ type function struct {
 	exits     bool
 }
 
+// receives says whether it gets application data of GnuTLS.
+func (f function) receives() bool { return f.call == GnuTLSRecv || f.call == GnuTLSRecvSeq }
+
 var (
 	openSSL = []function{
 		{"SSL_read", SSLRead, 3, true},
@@ -118,6 +121,7 @@ func (im *image) place(lib *Library, functions []function, symbols map[string]ui
 			return err
 		}
 	}
+	kept := im.keptByRecv(symbols)
 	if addr, ok := im.findBIOWriter(symbols); ok {
 		symbols[bioWriter] = addr
 	}
@@ -125,7 +129,7 @@ func (im *image) place(lib *Library, functions []function, symbols map[string]ui
 		if symbols[f.name] == 0 || im.handsOver(f, symbols) || whole && (f.call == SSLRead || f.call == SSLReadEx) {
 			continue
 		}
-		places, err := im.placesOf(f, symbols)
+		places, err := im.placesOf(f, symbols, kept)
 		if err != nil && (f.name == sendfile || f.name == bioWriter) {
 			continue
 		}
@@ -139,8 +143,9 @@ func (im *image) place(lib *Library, functions []function, symbols map[string]ui
 	return nil
 }
 
-// placesOf is where a function is entered, and then where it is left.
-func (im *image) placesOf(f function, symbols map[string]uint64) ([]place, error) {
+// placesOf is where a function is entered, and then where it is left. kept: places where that is, by the RET, which are better for a function that
+// receives.
+func (im *image) placesOf(f function, symbols map[string]uint64, kept map[uint64]place) ([]place, error) {
 	start := symbols[f.name]
 	b, err := im.walk(start)
 	if !f.exits && err != nil { // without knowing what jumps where, the first instruction is the only safe one
@@ -164,7 +169,11 @@ func (im *image) placesOf(f function, symbols map[string]uint64) ([]place, error
 		return nil, errNoExit
 	}
 	for _, at := range b.returns {
-		places = append(places, im.machine.exit(b, at))
+		p, ok := kept[at]
+		if !ok || !f.receives() {
+			p = im.machine.exit(b, at)
+		}
+		places = append(places, p)
 	}
 	return places, nil
 }

@@ -54,6 +54,44 @@ func (im *image) handsOver(f function, symbols map[string]uint64) bool {
 	return true
 }
 
+// keptByRecv is where calls that receive may end with their arguments known, by the RET that they end with. The functions that receive share another
+// one, which is given the type of records. All of them have to end in it alike, because what ends has one probe.
+func (im *image) keptByRecv(symbols map[string]uint64) (places map[uint64]place) {
+	var bodies []*body
+	for _, f := range gnuTLS {
+		if !f.receives() || symbols[f.name] == 0 {
+			continue
+		}
+		b, err := im.walk(symbols[f.name])
+		if err != nil {
+			return nil
+		}
+		bodies = append(bodies, b)
+	}
+	for _, b := range bodies {
+		if k, ok := im.machine.keptOfRecords(b); ok {
+			return im.alikeExits(bodies, k)
+		}
+	}
+	return nil
+}
+
+// alikeExits are where functions give registers back that keep something, ahead of what they end with all.
+func (im *image) alikeExits(bodies []*body, k Kept) map[uint64]place {
+	places := make(map[uint64]place)
+	for _, at := range bodies[0].returns {
+		p, ok := im.machine.epilogue(bodies[0], at, k)
+		for _, b := range bodies[1:] {
+			other, is := im.machine.epilogue(b, at, k)
+			ok = ok && is && other == p
+		}
+		if ok {
+			places[at] = p
+		}
+	}
+	return places
+}
+
 // placePushes adds the places where GnuTLS hands records to what sends them.
 func (im *image) placePushes(lib *Library, symbols map[string]uint64) error {
 	fields, err := im.pushFields(symbols)

@@ -25,6 +25,7 @@ const (
 	rdi
 	r12 = 12
 	r13 = 13
+	r15 = 15
 )
 
 func TestPlacesWhereGnuTLSSendsRecords(t *testing.T) {

@@ -92,8 +92,9 @@ type Kept struct {
 	Known  bool
 	Object uint8
 	Bytes  uint8 // their address
-	Count  uint8 // where the number of bytes goes
+	Count  uint8 // where the number of bytes goes; 0: it is the result
 	Zero   uint8 // unless this is zero, the call is another function's; 0: there is no other
+	Type   uint8 // of GnuTLS: unless this is 23, what was received is not application data
 }
 
 // Push says in which general registers something is, by their numbers in the machine's instructions.

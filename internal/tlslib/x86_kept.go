@@ -9,10 +9,14 @@ var calleeSaved = [...]x86asm.Reg{x86asm.RBX, x86asm.RBP, x86asm.R12, x86asm.R13
 type origin int8
 
 const (
-	unknown origin = iota - 2
+	unknown         origin = iota - 3
+	applicationData        // the number of that type of record
 	zero
 	firstArgument // and the others behind it
 )
+
+// typeApplicationData: RFC 8446, 5.1.
+const typeApplicationData = 23
 
 // kept says which registers have the arguments that the function was entered with, at all its jumps: those that it saves at its beginning, and sets only
 // there. A function that jumps to its body shares that with others: then one of the registers has to be zero, which sets its calls apart.
@@ -37,6 +41,51 @@ func (x86) kept(b *body) (k Kept, ok bool) {
 	}
 	k.Known, k.Object, k.Bytes, k.Count = true, uint8(general(object)), uint8(general(bytes)), uint8(general(count))
 	return k, true
+}
+
+// keptOfRecords is kept of a function that calls another one to receive application data, which receives records of other types for others.
+func (x86) keptOfRecords(b *body) (k Kept, ok bool) {
+	has, _ := x86Origins(b)
+	for _, r := range calleeSaved {
+		o, known := has[r]
+		if !known || !x86SetOnce(b, r) {
+			continue
+		}
+		switch o {
+		case firstArgument:
+			k.Object = uint8(general(r))
+		case firstArgument + 1:
+			k.Bytes = uint8(general(r))
+		case applicationData:
+			k.Type = uint8(general(r))
+		}
+	}
+	if k.Object == 0 || k.Bytes == 0 || k.Type == 0 {
+		return Kept{}, false
+	}
+	k.Known = true
+	return k, true
+}
+
+// epilogue is the first of the instructions ahead of a RET that do nothing but give registers and the stack back, if all that leads to it comes by
+// there. The registers of what is kept have to be among them.
+func (x86) epilogue(b *body, returns uint64, k Kept) (p place, ok bool) {
+	p = place{at: returns, kept: k}
+	given := map[int]bool{}
+	for !b.targets[p.at] {
+		i := b.before(p.at)
+		if i == nil || i.flow != next {
+			break
+		}
+		e := x86Effect(i)
+		if !e.known || e.popped <= 0 || e.writesAny([]x86asm.Reg{x86asm.RAX}) {
+			break
+		}
+		given[e.writes] = true
+		p.at = i.at
+		p.depth += uint32(e.popped)
+	}
+	return p, given[int(k.Object)] && given[int(k.Bytes)] && given[int(k.Type)]
 }
 
 // x86Origins is what the registers have that a function saves, when it calls or branches for the first time. shared: it has jumped until then.
@@ -75,6 +124,9 @@ func x86Origins(b *body) (saved map[x86asm.Reg]origin, shared bool) {
 func x86Origin(has map[int]origin, in x86asm.Inst) origin {
 	from, isRegister := in.Args[1].(x86asm.Reg)
 	to, _ := in.Args[0].(x86asm.Reg)
+	if n, isNumber := in.Args[1].(x86asm.Imm); isNumber && n == typeApplicationData && in.Op == x86asm.MOV && in.DataSize == 32 {
+		return applicationData
+	}
 	if !isRegister {
 		return unknown
 	}
@@ -83,7 +135,7 @@ func x86Origin(has map[int]origin, in x86asm.Inst) origin {
 		return zero
 	case in.Op != x86asm.MOV || !known:
 		return unknown
-	case isWhole(to), o == zero && in.DataSize == 32:
+	case isWhole(to), (o == zero || o == applicationData) && in.DataSize == 32:
 		return o
 	}
 	return unknown

@@ -20,6 +20,12 @@ func gnuTLS(way string, play func(*scene)) func(*scene) {
 	}
 }
 
+// halfClosed has the client of each connection say that it will send no more, and then receive. The server has demanded a second hello.
+func halfClosed(s *scene) {
+	s.environment = append(s.environment, "TLS_CURVE=secp521r1")
+	converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 48)(s)
+}
+
 // wget gets everything on one connection. It writes no accounts.
 func wget(s *scene) {
 	port := freePort(s.t)

@@ -57,6 +57,10 @@ var secureWorkloads = []secureWorkload{
 	{"tls-gnutls-range", gnuTLS("range", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 2", 64))},
 	{"tls-gnutls-seq", gnuTLS("seq", converse("127.0.0.1", "python3 server.py ADDRESS", "node client.js ADDRESS 4", 64))},
 	{"tls-gnutls-memory", gnuTLS("memory", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 16", 256))},
+	{"tls-gnutls-within", gnuTLS("within", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 within.py ADDRESS 2", 64))},
+	{"tls-gnutls-stutter", gnuTLS("stutter", converse("::1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},
+	{"tls-gnutls-renegotiation", gnuTLS("renegotiate", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},
+	{"tls-gnutls-half", gnuTLS("half", halfClosed)},
 	{"tls-gnutls-large", gnuTLS("blocking", large("python3 server.py ADDRESS", "python3 client.py ADDRESS 1"))},
 	{"tls-gnutls-curl", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 curl.py ADDRESS 4", 128)},
 	{"tls-gnutls-curl-h2", converse("127.0.0.1", "node server.js ADDRESS h2", "python3 curl.py ADDRESS 2", 64)},
@@ -217,7 +221,7 @@ func forking(s *scene) {
 
 // retry has a server demand a second hello of each client (RFC 8446, 4.1.4): the random of what it says is the same in all connections.
 func retry(s *scene) {
-	s.environment = []string{"TLS_CURVE=secp521r1"}
+	s.environment = append(s.environment, "TLS_CURVE=secp521r1")
 	port := freePort(s.t)
 	s.serve(s.command("python3 server.py ADDRESS", "127.0.0.1", port), port)
 	s.ask(s.command("node client.js ADDRESS 16", "127.0.0.1", port), s.plan(64))

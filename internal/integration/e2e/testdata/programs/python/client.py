@@ -15,6 +15,8 @@ def ask(connection, line):
     method, target, size, framing, traceparent = line.split()
     size = int(size)
     headers = {} if traceparent == "-" else {"traceparent": traceparent}
+    if os.environ.get("TLS_WAY") == "half":
+        headers["Connection"] = "close"
     body = None
     if size and framing == "chunked":
         headers["Transfer-Encoding"] = "chunked"
@@ -29,6 +31,8 @@ def ask(connection, line):
     response.read()
     version = {10: "1.0", 11: "1.1"}[response.version]
     account.report("client", method, target, response.status, version, local, peer)
+    if "Connection" in headers:
+        connection.close()
 
 
 def converse():
