@@ -127,7 +127,7 @@ func requestsTLS(t *testing.T, mode string, workloads []secureWorkload) {
 // TestRequestsTLSOnOlderConnections is TestRequestsOnOlderConnections over TLS.
 func TestRequestsTLSOnOlderConnections(t *testing.T) {
 	needRoot(t)
-	requestsOnOlderConnections(t, newSecure(t), []olderWorkload{
+	requestsOnOlderConnections(t, "socket", newSecure(t), []olderWorkload{
 		{name: "tls-go", server: "gohttp-stripped server ADDRESS", client: "gohttp-pie client ADDRESS"},
 		{name: "tls-python", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1"},
 		{name: "tls-asyncio", server: "python3 streams.py ADDRESS", client: "node client.js ADDRESS 1"},
@@ -136,6 +136,14 @@ func TestRequestsTLSOnOlderConnections(t *testing.T) {
 		{name: "tls-go-h2", server: "gohttp-stripped server ADDRESS", client: "gohttp-stripped client ADDRESS -streams 1", lossy: true},
 		{name: "tls-gnutls", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1", environment: []string{"TLS_WAY=blocking"}},
 		{name: "tls-gnutls-memory", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1", environment: []string{"TLS_WAY=memory"}},
+	})
+}
+
+// TestRequestsTLSOnOlderConnectionsInSyscallMode has the calls that transfer from files, too, which ask for no socket: it is to be found before.
+func TestRequestsTLSOnOlderConnectionsInSyscallMode(t *testing.T) {
+	needRoot(t)
+	requestsOnOlderConnections(t, "syscall", newSecure(t), []olderWorkload{
+		{name: "tls-go-syscall", server: "gohttp-stripped server ADDRESS", client: "gohttp-pie client ADDRESS"},
 	})
 }
 
