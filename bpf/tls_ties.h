@@ -194,6 +194,8 @@ static __noinline struct socket_state *begin_layer(struct socket_state *s, const
 	tie.record[1] = mark->words[1];
 	if (bpf_map_update_elem(&tls_ties, &object, &tie, BPF_ANY))
 		return NULL;
+	/* A use: in a full map what is new and has not been used gives way before what is old (__local_list_flush, kernel/bpf/bpf_lru_list.c). */
+	bpf_map_lookup_elem(&tls_ties, &object);
 	s->tls_pid = mark->pid;
 	return socket_left_out(s) ? NULL : layer_on(s, kind);
 }

@@ -56,6 +56,7 @@ type Engine struct {
 	// instrumented are the processes that export spans; nil: theirs are made here, too.
 	instrumented *instrumented.Processes
 	libraries    *libraries.Watcher // nil: TLS is not looked into
+	older        chan struct{}      // closed once the sockets that are older than the kernel programs have been looked for
 	measuring    *measuring         // nil: there are no metrics
 	hostID       uint64
 	own          *self.Sockets // of this process, if they are left out
@@ -77,7 +78,7 @@ type Engine struct {
 
 // New returns an engine. It does nothing before Start.
 func New(opts Options) *Engine {
-	e := &Engine{opts: opts, drained: make(chan struct{}), now: time.Now}
+	e := &Engine{opts: opts, older: make(chan struct{}), drained: make(chan struct{}), now: time.Now}
 	e.delivering, e.abandon = context.WithCancel(context.Background())
 	e.helping, e.dismiss = context.WithCancel(context.Background())
 	return e
@@ -190,9 +191,22 @@ func (e *Engine) prepareLibraries() {
 	e.libraries = libraries.New(libraries.Options{
 		Kinds: e.opts.TLS, Logger: e.opts.Logger,
 		Attach: func(path string, probes []kernel.LibraryProbe) (io.Closer, error) {
+			e.awaitOlder()
 			return e.tracer.AttachLibrary(path, probes)
 		},
 	})
+}
+
+// awaitOlder waits until the sockets that are older than the kernel programs are known, where plaintext would have to wait for that:
+// there is no room for much of it.
+func (e *Engine) awaitOlder() {
+	if e.calls == nil { // the socket is at hand when it sends
+		return
+	}
+	select {
+	case <-e.older:
+	case <-e.helping.Done():
+	}
 }
 
 // looksIntoTLS reports whether the options ask for what TLS libraries encrypt.

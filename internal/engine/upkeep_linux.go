@@ -35,7 +35,9 @@ func (e *Engine) settle() {
 
 // findExisting makes the tracer report the connections that are older than the kernel programs.
 func (e *Engine) findExisting() {
-	if err := e.existing(); err != nil && e.helping.Err() == nil {
+	err := e.existing()
+	close(e.older)
+	if err != nil && e.helping.Err() == nil {
 		e.opts.Logger.Warn("connections that are older than the collector may be missing", zap.Error(err))
 	}
 	sockets, inSocketMode := e.tracer.(*kernel.SocketTracer)

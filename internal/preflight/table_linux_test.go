@@ -17,8 +17,11 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// tablePrograms are programs of Debian, with the files in which they do TLS: their own, or a module of theirs.
-var tablePrograms = []struct{ program, debianPackage, file string }{
+// ofNPM is what the file of a Node.js of npm begins with here, before its major version.
+const ofNPM = "npm:"
+
+// tablePrograms are programs of Debian and of npm, with the files in which they do TLS: their own, or a module of theirs.
+var tablePrograms = []struct{ program, pkg, file string }{
 	{"curl", "curl", "/usr/bin/curl"},
 	{"git", "git", "/usr/lib/git-core/git-remote-http"},
 	{"wget", "wget", "/usr/bin/wget"},
@@ -29,6 +32,8 @@ var tablePrograms = []struct{ program, debianPackage, file string }{
 	{"Ruby", "ruby", "/usr/lib/*/ruby/3*/openssl.so"},
 	{"PHP", "php-cli", "/usr/bin/php[0-9]*"},
 	{"Node.js", "nodejs", "/usr/bin/node"},
+	{"Node.js of npm", "node@18", ofNPM + "18"},
+	{"Node.js of npm", "node@24", ofNPM + "24"},
 	{"nginx", "nginx-light", "/usr/sbin/nginx"},
 	{"Apache, mod_ssl", "apache2-bin", "/usr/lib/apache2/modules/mod_ssl.so"},
 	{"HAProxy", "haproxy", "/usr/sbin/haproxy"},
@@ -49,7 +54,7 @@ var tablePrograms = []struct{ program, debianPackage, file string }{
 
 const (
 	tableFile  = "../../docs/tls.md"
-	tableBegin = "| Program | Debian package | Library | Seen |\n| --- | --- | --- | --- |\n"
+	tableBegin = "| Program | Package | Library | Seen |\n| --- | --- | --- | --- |\n"
 )
 
 // TestTableOfProgramsInTheDocumentation has each program of the table on this host looked at. With -update it writes the table; the lines of programs
@@ -64,12 +69,11 @@ func TestTableOfProgramsInTheDocumentation(t *testing.T) {
 	lines := strings.Split(table, "\n")
 	var missing, made []string
 	for _, p := range tablePrograms {
-		begin := fmt.Sprintf("| %s | `%s` | ", p.program, p.debianPackage)
+		begin := fmt.Sprintf("| %s | `%s` | ", p.program, p.pkg)
 		known := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, begin) })
-		paths, err := filepath.Glob(p.file)
-		require.NoError(t, err)
+		paths := tableFiles(t, p.file)
 		if len(paths) == 0 {
-			missing = append(missing, p.debianPackage)
+			missing = append(missing, p.pkg)
 			if known >= 0 {
 				made = append(made, lines[known])
 			}
@@ -89,6 +93,17 @@ func TestTableOfProgramsInTheDocumentation(t *testing.T) {
 	if len(missing) > 0 {
 		testenv.Lacking(t, "apt-get install %s", strings.Join(missing, " "))
 	}
+}
+
+// tableFiles are those that a program of the table may have.
+func tableFiles(t *testing.T, file string) []string {
+	t.Helper()
+	if major, is := strings.CutPrefix(file, ofNPM); is {
+		return []string{testenv.NPMNode(t, major)}
+	}
+	paths, err := filepath.Glob(file)
+	require.NoError(t, err)
+	return paths
 }
 
 // cells are the library of a program, and whether requests in it are seen.

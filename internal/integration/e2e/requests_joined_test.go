@@ -22,7 +22,7 @@ type olderWorkload struct {
 // TestRequestsOnOlderConnections has connections that carried requests before the collector started. Their later requests are
 // emitted; the earlier ones are not.
 func TestRequestsOnOlderConnections(t *testing.T) {
-	requestsOnOlderConnections(t, nil, []olderWorkload{
+	requestsOnOlderConnections(t, "socket", nil, []olderWorkload{
 		{name: "go", server: "gohttp server ADDRESS", client: "gohttp client ADDRESS"},
 		{name: "python", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1"},
 		{name: "node", server: "node server.js ADDRESS", client: "node client.js ADDRESS 1"},
@@ -31,7 +31,7 @@ func TestRequestsOnOlderConnections(t *testing.T) {
 	})
 }
 
-func requestsOnOlderConnections(t *testing.T, over *secure, workloads []olderWorkload) {
+func requestsOnOlderConnections(t *testing.T, mode string, over *secure, workloads []olderWorkload) {
 	t.Helper()
 	builder := newBuilder(t)
 	var table comparisons
@@ -73,7 +73,8 @@ func requestsOnOlderConnections(t *testing.T, over *secure, workloads []olderWor
 			for _, a := range s.accounts() {
 				old[a.Target] = true
 			}
-			c := runRequestCollector(t, withRing("16MiB", "1s"))
+			c := runRequestCollector(t, inMode(mode, withRing("16MiB", "1s")))
+			c.mode = mode
 			for _, a := range s.actors {
 				over.awaitIn(c, a)
 			}

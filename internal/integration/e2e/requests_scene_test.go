@@ -121,6 +121,8 @@ func (s *scene) command(words, host string, port int) *exec.Cmd {
 		program = s.builder.path(s.t, fields[0])
 	case fields[0] == "python3":
 		program = needPython(s.t)
+	case strings.HasPrefix(fields[0], "node-"): // of npm, of this version
+		program = testenv.NPMNode(s.t, strings.TrimPrefix(fields[0], "node-"))
 	default:
 		program = testenv.NeedProgram(s.t, interpreters[fields[0]], fields[0])
 	}

@@ -31,6 +31,8 @@ var secureWorkloads = []secureWorkload{
 	{"tls-python-asyncio", converse("::1", "python3 streams.py ADDRESS", "python3 client.py ADDRESS 2", 64)},
 	{"tls-node", converse("127.0.0.1", "node server.js ADDRESS", "node client.js ADDRESS 20", 320)},
 	{"tls-node-h2", converse("127.0.0.1", "node server.js ADDRESS h2", "node http2.js ADDRESS", 128)},
+	{"tls-node-static-18", staticNode("node-18")},
+	{"tls-node-static-24", staticNode("node-24")},
 	{"tls-node-h2-go", converse("127.0.0.1", "node server.js ADDRESS h2", "gohttp-stripped client ADDRESS -streams 20", 128)},
 	{"tls-ruby-puma", converse("::1", "ruby puma.rb ADDRESS", "ruby client.rb ADDRESS 4", 128)},
 	{"tls-php", converse("127.0.0.1", "python3 server.py ADDRESS", "php client.php ADDRESS", 64)},
@@ -67,7 +69,7 @@ var secureWorkloads = []secureWorkload{
 	{"tls-gnutls-wget", wget},
 	{"tls-gnutls-serv", gnuTLSServ},
 	{"tls-200-gnutls", gnuTLS("memory", together("python3 server.py ADDRESS", "node client.js ADDRESS 200"))},
-	{"tls-200-go", together("gohttp-stripped server ADDRESS", "gohttp-pie client ADDRESS -together -connections 200")},
+	{"tls-1000-go", thousandConnections},
 	{"tls-200-node", together("node server.js ADDRESS", "gohttp-stripped client ADDRESS -together -connections 200")},
 	{"tls-200-asyncio", together("python3 streams.py ADDRESS", "node client.js ADDRESS 200")},
 }
@@ -78,6 +80,7 @@ func TestRequestsTLS(t *testing.T) { requestsTLS(t, "socket", secureWorkloads) }
 // inSyscallMode are workloads of each library, and those that differ in how descriptors and processes come into it.
 var inSyscallMode = []string{
 	"tls-go", "tls-python", "tls-node-h2", "tls-nginx", "tls-forking", "tls-callbacks", "tls-large-go", "tls-gnutls", "tls-gnutls-curl", "tls-memory",
+	"tls-200-asyncio",
 }
 
 // TestRequestsTLSInSyscallMode plays some of them before that mode.
@@ -131,7 +134,7 @@ func requestsTLS(t *testing.T, mode string, workloads []secureWorkload) {
 // TestRequestsTLSOnOlderConnections is TestRequestsOnOlderConnections over TLS.
 func TestRequestsTLSOnOlderConnections(t *testing.T) {
 	needRoot(t)
-	requestsOnOlderConnections(t, newSecure(t), []olderWorkload{
+	requestsOnOlderConnections(t, "socket", newSecure(t), []olderWorkload{
 		{name: "tls-go", server: "gohttp-stripped server ADDRESS", client: "gohttp-pie client ADDRESS"},
 		{name: "tls-python", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1"},
 		{name: "tls-asyncio", server: "python3 streams.py ADDRESS", client: "node client.js ADDRESS 1"},
@@ -141,6 +144,24 @@ func TestRequestsTLSOnOlderConnections(t *testing.T) {
 		{name: "tls-gnutls", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1", environment: []string{"TLS_WAY=blocking"}},
 		{name: "tls-gnutls-memory", server: "python3 server.py ADDRESS", client: "python3 client.py ADDRESS 1", environment: []string{"TLS_WAY=memory"}},
 	})
+}
+
+// TestRequestsTLSOnOlderConnectionsInSyscallMode has the calls that transfer from files, too, which ask for no socket: it is to be found before.
+func TestRequestsTLSOnOlderConnectionsInSyscallMode(t *testing.T) {
+	needRoot(t)
+	requestsOnOlderConnections(t, "syscall", newSecure(t), []olderWorkload{
+		{name: "tls-go-syscall", server: "gohttp-stripped server ADDRESS", client: "gohttp-pie client ADDRESS"},
+	})
+}
+
+// staticNode has both ends be a Node.js that is linked with its OpenSSL, over HTTP/1.1 and HTTP/2.
+func staticNode(node string) func(*scene) {
+	return func(s *scene) {
+		port := freePort(s.t)
+		s.serve(s.command(node+" server.js ADDRESS h2", "127.0.0.1", port), port)
+		s.ask(s.command(node+" client.js ADDRESS 4", "127.0.0.1", port), s.plan(64))
+		s.ask(s.command(node+" http2.js ADDRESS", "127.0.0.1", port), s.again(64))
+	}
 }
 
 // together opens 200 connections, which are all open before one of them has its second request.
