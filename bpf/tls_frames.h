@@ -7,6 +7,7 @@
 
 #define TLS_CALLS_MAX 4     /* of a thread, within each other: a callback may use another connection */
 #define TLS_STACK_MAX 32768 /* bytes of stack between a call and what is written within it: a call that is further away is on another stack */
+#define TLS_LEFT_MAX 8192   /* bytes of stack below a call that begins where an older one was on the same stack: those of fibers that use TLS are larger */
 
 enum tls_call_state {
 	TLS_ENDED = 0,
@@ -69,7 +70,10 @@ static __always_inline struct tls_thread *this_thread(bool make)
 	return bpf_map_lookup_elem(&tls_threads, &tid);
 }
 
-/* The thread begins a call. This and the next ones are global to the verifier, which else followed each of their ways on. */
+/*
+ * The thread begins a call. Those below it were left without an end, as by longjmp: what is written from there now is not theirs. This and the next
+ * ones are global to the verifier, which else followed each of their ways on.
+ */
 __noinline int note_frame(__u64 frame)
 {
 	struct tls_thread *thread = this_thread(true);
@@ -79,7 +83,9 @@ __noinline int note_frame(__u64 frame)
 		return 0;
 	at = thread->next;
 	for (__u32 i = 0; i < TLS_CALLS_MAX; i++) {
-		if (!thread->frames[i] || thread->frames[i] == frame)
+		if (frame - thread->frames[i] < TLS_LEFT_MAX)
+			thread->frames[i] = 0;
+		if (!thread->frames[i])
 			at = i;
 	}
 	barrier_var(at);

@@ -58,6 +58,7 @@ var sources = map[string]struct {
 	"tls-server":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT server.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
 	"tls-client":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT client.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
 	"tls-fibers":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT fibers.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
+	"tls-leaves":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT leaves.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
 	"uring-client":    {"c", "gcc -O1 -Wall -Wextra -Werror -DURING -o OUTPUT client.c common.c uring.c -luring -pthread"},
 }
 

@@ -52,6 +52,7 @@ var secureWorkloads = []secureWorkload{
 	{"tls-mounts", mounts},
 	{"tls-killed", killed},
 	{"tls-fibers", converse("127.0.0.1", "tls-server HOST PORT server", "tls-fibers HOST PORT 16 3", 128)},
+	{"tls-leaves", converse("127.0.0.1", "tls-server HOST PORT server", "tls-leaves HOST PORT", 64)},
 	{"tls-filter", converse("::1", "gohttp-stripped server ADDRESS", "tls-client HOST PORT tls filter", 64)},
 	{"tls-gnutls", gnuTLS("blocking", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 128))},
 	{"tls-gnutls-nonblocking", gnuTLS("nonblocking", converse("::1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},

@@ -1,0 +1,111 @@
+// A web client that leaves calls of OpenSSL by longjmp: leaves 127.0.0.1 8080 < plan. The plan is that of client.c. Of each two requests the first one
+// has been sent when the next call on its connection is left, further down the stack than the second request is sent from, on a connection of its own.
+// Then the first response is read.
+#define _GNU_SOURCE
+#include "common.h"
+#include "tls.h"
+
+#include <alloca.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static char **arguments, host[80];
+static BIO_METHOD *method;
+static jmp_buf left;
+static int leaves;
+
+static struct exchange {
+	struct stream s;
+	struct end local, peer;
+	struct request r;
+} first, second;
+
+static int bio_read(BIO *bio, char *data, int size)
+{
+	return read(((struct exchange *)BIO_get_data(bio))->s.fd, data, size);
+}
+
+static int bio_write(BIO *bio, const char *data, int size)
+{
+	if (leaves)
+		longjmp(left, 1);
+	return send(((struct exchange *)BIO_get_data(bio))->s.fd, data, size, MSG_NOSIGNAL);
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio, (void)number, (void)pointer;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static int begin(struct exchange *x)
+{
+	char line[1024];
+	struct sockaddr_storage a;
+	socklen_t length;
+	if (!fgets(line, sizeof(line), stdin))
+		return 0;
+	parse_request(&x->r, line, host);
+	x->s = (struct stream){.fd = socket_for(arguments[1], arguments[2], &a, &length), .receive = tls_receive, .body = 'x'};
+	check(!connect(x->s.fd, (void *)&a, length), "connect");
+	local_end(x->s.fd, &x->local);
+	peer_end(x->s.fd, &x->peer);
+	BIO *bio = BIO_new(method);
+	BIO_set_data(bio, x);
+	BIO_set_init(bio, 1);
+	check(tls_begin(x->s.fd, bio) != NULL, "handshake");
+	return 1;
+}
+
+static void ask(const struct exchange *x)
+{
+	tls_send(x->s.fd, x->r.head, x->r.head_size);
+	tls_send(x->s.fd, x->r.body, x->r.body_size);
+}
+
+static void end(struct exchange *x)
+{
+	read_response(&x->s, &x->r, &x->local, &x->peer);
+	free(x->r.body);
+	tls_end(x->s.fd);
+	close(x->s.fd);
+}
+
+// leave begins a call with other bytes at a depth, and does not end it.
+static __attribute__((noinline)) void leave(const struct exchange *x, size_t depth)
+{
+	volatile char *above = alloca(depth);
+	above[0] = 0;
+	if (setjmp(left))
+		return;
+	leaves = 1;
+	tls_send(x->s.fd, "left", 4);
+}
+
+int main(int argc, char **argv)
+{
+	errno = EINVAL;
+	check(argc == 3, "leaves address port");
+	arguments = argv;
+	snprintf(host, sizeof(host), strchr(argv[1], ':') ? "[%s]:%s" : "%s:%s", argv[1], argv[2]);
+	tls_use("open");
+	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "left");
+	BIO_meth_set_read(method, bio_read);
+	BIO_meth_set_write(method, bio_write);
+	BIO_meth_set_ctrl(method, bio_control);
+	for (size_t i = 0; begin(&first); i++) {
+		check(begin(&second), "the plan is odd");
+		ask(&first);
+		leave(&first, 64 + i % 16 * 16);
+		leaves = 0;
+		ask(&second);
+		end(&first);
+		end(&second);
+	}
+	return 0;
+}
