@@ -183,7 +183,7 @@ func startJoining(t *testing.T, mode kernel.Mode, connect func() pair, change fu
 	t.Helper()
 	sink = newEndsSink()
 	opts := optionsOf(t, mode, sink)
-	opts.Shards, opts.RingBytes, opts.BatchTimeout = 4, 1<<22, 500*time.Millisecond // this machine may be busy
+	opts.Shards, opts.RingBytes, opts.BatchTimeout = 4, 1<<22, time.Second // this machine may be busy: a shard waits for the others for so long
 	if change != nil {
 		change(&opts)
 	}

@@ -60,7 +60,7 @@ func TestContainersOfOneHostBehindNATAreJoined(t *testing.T) {
 	serveAll(t, server.listen(t, net.ListenConfig{}, fmt.Sprintf("%s:%d", serverAddress, serverPort)))
 	sink, stop := startHost(t, ptrace.SpanKindClient, func(o *engine.Options) {
 		o.Rules = append(o.Rules, selection.Rule{PID: uint32(os.Getpid()), LocalPort: ports.Range{Low: serverPort, High: serverPort}})
-		o.BatchTimeout = 500 * time.Millisecond // this machine may be busy
+		o.BatchTimeout = time.Second // this machine may be busy
 	})
 	defer stop()
 	const each = 500
