@@ -177,7 +177,7 @@ type SamplingConfig struct {
 	// HonourParent leaves out the traces that a trace context of the wire says are not sampled. Default: true.
 	HonourParent bool `mapstructure:"honour_parent"`
 
-	// CPULimit is how much of the processor the collector may take, 0.05 to 1024 processors, before fewer of the traces that begin here are kept: as few
+	// CPULimit is how many processors the collector may take, 0 to 1024, before fewer of the traces that begin here are kept: as few
 	// as it takes to stay below. It is measured once a second, of the whole process. 0 means no limit. Default: 0.
 	CPULimit float64 `mapstructure:"cpu_limit"`
 

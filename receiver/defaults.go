@@ -42,7 +42,6 @@ const (
 	maxNames         = 256
 	maxMemory        = 1 << 38
 	maxSlowerThan    = time.Hour
-	minCPULimit      = 0.05
 	maxCPULimit      = 1024.
 	minSeries        = 64
 	maxSeries        = 1 << 20

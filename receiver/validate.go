@@ -148,11 +148,7 @@ func (c *RedactionConfig) Validate() error {
 
 // Validate reports everything that is wrong with the ratio and the limit.
 func (c *SamplingConfig) Validate() error {
-	errs := []error{within("ratio", c.Ratio, 0, 1)}
-	if c.CPULimit != 0 {
-		errs = append(errs, within("cpu_limit", c.CPULimit, minCPULimit, maxCPULimit))
-	}
-	return inline(errs...)
+	return inline(within("ratio", c.Ratio, 0, 1), within("cpu_limit", c.CPULimit, 0, maxCPULimit))
 }
 
 // Validate reports everything that is wrong with what is kept.
