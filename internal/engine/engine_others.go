@@ -40,6 +40,6 @@ func (*Engine) Drain(context.Context) (bool, error) { return true, nil }
 func (*Engine) Close() error { return nil }
 
 // Replay returns the error that this system is not supported.
-func Replay(Options, *recording.Reader) (cut bool, err error) {
+func Replay(context.Context, Options, *recording.Reader) (cut bool, err error) {
 	return false, fmt.Errorf("%w: a recording is replayed on Linux, on amd64 or arm64", kernel.ErrUnsupported)
 }
