@@ -16,14 +16,23 @@ func (e *Engine) govern() {
 	ticks := time.NewTicker(sampling.GovernorInterval)
 	defer ticks.Stop()
 	governor, governing := sampling.NewGovernor(e.opts.CPULimit), false
-	before, at := processorTime(), time.Now()
-	for {
+	before, err := processorTime()
+	for at := time.Now(); ; {
+		if err != nil { // a filter of system calls may refuse it
+			e.opts.Logger.Error("sampling::cpu_limit is without effect: the processor time of the collector is not known", zap.Error(err))
+			e.limitTraces(1)
+			return
+		}
 		select {
 		case <-e.helping.Done():
 			return
 		case <-ticks.C:
 		}
-		used, now := processorTime(), time.Now()
+		var used time.Duration
+		if used, err = processorTime(); err != nil {
+			continue
+		}
+		now := time.Now()
 		processors := (used - before).Seconds() / now.Sub(at).Seconds()
 		before, at = used, now
 		kept := governor.Govern(processors)
@@ -51,10 +60,8 @@ func (e *Engine) limitTraces(kept float64) {
 }
 
 // processorTime is what this process has used since it began.
-func processorTime() time.Duration {
+func processorTime() (time.Duration, error) {
 	var usage unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &usage); err != nil {
-		panic(err) // it refuses nothing but an unknown argument
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	err := unix.Getrusage(unix.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), err
 }
