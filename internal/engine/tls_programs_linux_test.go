@@ -134,7 +134,7 @@ http {
 	server {
 		listen 127.0.0.1:%[2]d ssl;
 		ssl_certificate %[3]s; ssl_certificate_key %[4]s; ssl_protocols TLSv1.3; ssl_early_data on;
-		location / { return 200 "$ssl_early_data"; }
+		location / { return 200; }
 	}
 }`, dir, port, certFile, keyFile))
 	serve(t, exec.CommandContext(t.Context(), nginx, "-c", config), port)
@@ -149,11 +149,18 @@ http {
 		output, _ := cmd.CombinedOutput() // the server closes
 		return string(output)
 	}
-	session := filepath.Join(dir, "session")
-	require.Contains(t, ask("/first", "-sess_out", session), "200 OK")
-	// At once: OpenSSL counts the ticket's age in whole seconds, and takes no early data with one that may be older.
-	answers := ask("/last", "-sess_in", session, "-early_data", file("request", request("/early", "keep-alive")))
-	require.Contains(t, answers, "\r\n\r\n1HTTP/1.1 200 OK", "the first request is early data")
+	session, early := filepath.Join(dir, "session"), file("request", request("/early", "keep-alive"))
+	// OpenSSL counts the ticket's age in whole seconds, and takes no early data with one that may be older than it is. s_client does not make
+	// such a request again: then it is not answered.
+	accepted := false
+	for range 5 {
+		require.Contains(t, ask("/first", "-sess_out", session), "200 OK")
+		if accepted = strings.Count(ask("/last", "-sess_in", session, "-early_data", early), "200 OK") == 2; accepted {
+			break
+		}
+		sink.take(t, 4)
+	}
+	require.True(t, accepted, "nginx has taken no early data")
 	const first, of = " 1.3 shop.example.com client>server", " 1.3 shop.example.com resumed client>server"
 	assert.Equal(t, []string{
 		"Client GET https /early" + of, "Client GET https /first" + first, "Client GET https /last" + of,
