@@ -8,6 +8,12 @@ MAKEFLAGS += --no-print-directory
 COLLECTOR := _build/otelcol-socketflow
 TOOL := go tool -modfile=internal/tools/go.mod
 LINT := go tool -modfile=internal/tools/lint/go.mod golangci-lint
+# $(call go_test,<flags>,<packages>). With REPEATED=<directory>, as in CI, a test that failed is run once more, by itself, and a file there
+# names it; unless many failed, or one panicked or raced.
+go_test = $(if $(REPEATED),$(GOTESTSUM) --packages="$(2)" -- $(1),go test $(1) $(2))
+GOTESTSUM = go tool -modfile=$(CURDIR)/internal/tools/test/go.mod gotestsum --format=standard-verbose --hide-summary=all \
+	--rerun-fails=1 --rerun-fails-run-root-test --rerun-fails-max-failures=6 --rerun-fails-abort-on-data-race \
+	--rerun-fails-report="$$(mktemp -p '$(REPEATED)')"
 # The tests against a whole host, and the benchmarks, are a module of their own: their dependencies are in no user's build.
 INTEGRATION := internal/integration
 
@@ -27,6 +33,7 @@ service_wanted = $(SERVICE)
 port_wanted = $(PORT)
 status_wanted = $(STATUS)
 TESTFLAGS ?=
+REPEATED ?=
 BENCHFLAGS ?=
 KERNELFLAGS ?=
 FUZZTIME ?= 10s
@@ -75,16 +82,16 @@ jaeger: ## build a Jaeger (minutes the first time), and run it: http://127.0.0.1
 
 .PHONY: test
 test: deps ## all tests with the race detector; those that need root say so and skip without it
-	go test -race $(TESTFLAGS) ./...
-	cd $(INTEGRATION) && go test -race $(TESTFLAGS) $$(go list ./... | grep -v '/receiver$$')
+	$(call go_test,-race $(TESTFLAGS),./...)
+	cd $(INTEGRATION) && $(call go_test,-race $(TESTFLAGS),$$(go list ./... | grep -v '/receiver$$'))
 	@# They read files outside of their module, of which Go's cache of results does not know when they change.
-	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) ./configschema ./dashboard ./documents
+	cd $(INTEGRATION) && $(call go_test,-count=1 $(TESTFLAGS),./configschema ./dashboard ./documents)
 	@# Against loads of this host, which are exact only as long as the receiver keeps up: the race detector slows it too much.
-	cd $(INTEGRATION) && go test -count=1 $(TESTFLAGS) ./receiver
+	cd $(INTEGRATION) && $(call go_test,-count=1 $(TESTFLAGS),./receiver)
 
 .PHONY: e2e
 e2e: deps build ## the collector, a real Jaeger and a real workload
-	cd $(INTEGRATION) && go test -tags=e2e -count=1 -timeout=20m $(TESTFLAGS) ./e2e/...
+	cd $(INTEGRATION) && $(call go_test,-tags=e2e -count=1 -timeout=20m $(TESTFLAGS),./e2e/...)
 
 .PHONY: screenshots
 screenshots: build ## run examples/shop, and have a browser make the pictures of Jaeger in docs/images (root)
