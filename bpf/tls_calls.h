@@ -355,6 +355,35 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 		bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
 }
 
+/*
+ * What the BIO that is given a record is to the object of the call around that. A call that was left without an end (longjmp), or that has called the
+ * program, has around it what others write: handshakes, which are no calls here.
+ */
+enum tls_bio_of {
+	TLS_OF_ANOTHER = 0, /* the object has another one, and its socket is known: SSL_set_bio alone changes that */
+	TLS_OF_OBJECT,
+	TLS_MAYBE_OF_OBJECT,
+};
+
+static __noinline int bio_of(__u64 address, __u64 bio)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, &object);
+	struct tls_tie *tie;
+	__u64 cookie;
+
+	if (!written)
+		return TLS_MAYBE_OF_OBJECT;
+	if (written->writer == bio)
+		return TLS_OF_OBJECT;
+	object.address = written->writer;
+	tie = bpf_map_lookup_elem(&tls_ties, &object);
+	if (!tie || !is_own(tie))
+		return TLS_MAYBE_OF_OBJECT;
+	cookie = tie->cookie;
+	return !cookie || bpf_map_lookup_elem(&tls_layers, &cookie) ? TLS_OF_ANOTHER : TLS_MAYBE_OF_OBJECT;
+}
+
 /* The writer of a record waits for the socket that sends it, unless its socket is known. */
 static __always_inline void note_mark(const struct tls_object *writer, __u64 object, const struct tls_mark *mark, enum tls_mark_kind kind)
 {
@@ -401,6 +430,7 @@ static __noinline int on_bio_write(const struct pt_regs *regs)
 	struct tls_call *call = call_around(USER_STACK(regs));
 	__u8 record[TLS_HEAD_LEN] = {};
 	enum tls_mark_kind kind;
+	int of;
 
 	kind = read_mark(&mark, record, FUNCTION_ARG2(regs), (__s32)FUNCTION_ARG3(regs) > 0 ? (__u32)FUNCTION_ARG3(regs) : 0);
 	if (kind == TLS_MARK_DATA && !call && record[0] == TLS_APPLICATION_DATA) {
@@ -410,8 +440,11 @@ static __noinline int on_bio_write(const struct pt_regs *regs)
 	}
 	if (!kind || (kind == TLS_MARK_DATA && !(call && call->kind & TLS_WRITE))) /* what the program has received, or what ends a handshake */
 		return 0;
-	if (kind == TLS_MARK_DATA)
+	of = call && !(call->kind & TLS_GNUTLS) ? bio_of(call->object, bio.address) : TLS_OF_ANOTHER;
+	if (kind == TLS_MARK_DATA && of == TLS_OF_ANOTHER)
+		return 0;
+	if (kind == TLS_MARK_DATA && of == TLS_MAYBE_OF_OBJECT)
 		set_writer(call->object, bio.address);
-	note_mark(&bio, call ? call->object : 0, &mark, kind);
+	note_mark(&bio, of == TLS_OF_ANOTHER ? 0 : call->object, &mark, kind);
 	return 0;
 }
