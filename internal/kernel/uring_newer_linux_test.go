@@ -49,24 +49,30 @@ func (l linux) isRunning(t *testing.T) bool {
 	return here.major > l.major || here.major == l.major && here.minor >= l.minor
 }
 
-// newerWay is an operation that a version of Linux has brought. What is not certain is counted. extra: bytes of its result that are not from the socket.
+// newerWay is an operation that a version of Linux has brought.
 type newerWay struct {
 	since   linux
-	certain bool
-	extra   int
+	certain bool // else its bytes are counted
+	extra   int  // bytes of its result that are not from the socket
 	request func(u *uring, fd int) uringRequest
 }
 
 var newerSends, newerReceives = map[string]newerWay{
-	"sendmsg_zc":        {linux{6, 1}, true, 0, func(u *uring, fd int) uringRequest { return u.request(opSendmsgZeroCopy, fd, uringParts()...) }},
-	"sendmsg_zc of one": {linux{6, 1}, true, 0, func(u *uring, fd int) uringRequest { return u.request(opSendmsgZeroCopy, fd, []byte(uringText)) }},
+	"sendmsg_zc": {linux{6, 1}, true, 0, func(u *uring, fd int) uringRequest {
+		return u.request(opSendmsgZeroCopy, fd, uringParts()...)
+	}},
+	"sendmsg_zc of one": {linux{6, 1}, true, 0, func(u *uring, fd int) uringRequest {
+		return u.request(opSendmsgZeroCopy, fd, []byte(uringText))
+	}},
 	"send_zc from a registered buffer": {linux{6, 0}, true, 0, func(u *uring, fd int) uringRequest {
 		return u.request(opSendZeroCopy, fd, append(u.registered()[:0], uringText...)).with(priorityFixedBuffer)
 	}},
 	"sendmsg_zc from registered buffers": {linux{6, 15}, false, 0, func(u *uring, fd int) uringRequest {
 		return u.request(opSendmsgZeroCopy, fd, u.registeredLetters()...).with(priorityFixedBuffer)
 	}},
-	"writev_fixed": {linux{6, 15}, false, 0, func(u *uring, fd int) uringRequest { return u.request(opWritevFixed, fd, u.registeredLetters()...) }},
+	"writev_fixed": {linux{6, 15}, false, 0, func(u *uring, fd int) uringRequest {
+		return u.request(opWritevFixed, fd, u.registeredLetters()...)
+	}},
 	"send of a vector": {linux{6, 17}, true, 0, func(u *uring, fd int) uringRequest {
 		return u.request(opWritev, fd, uringParts()...).as(opSend).with(priorityVector)
 	}},
@@ -143,10 +149,16 @@ func (u *uring) fromRing(r uringRequest, flags uint16, buffers ...[]byte) uringR
 	return r
 }
 
-// TestDataOfNewerRequestsOfIOUring is TestDataOfEveryRequestOfIOUring for operations that not all kernels have.
+// TestDataOfNewerRequestsOfIOUring is about operations that not all kernels have: the events have the bytes that were transferred, or count them.
 func TestDataOfNewerRequestsOfIOUring(t *testing.T) {
 	readable := uringTransfer(t)("x") == whole("x")
 	tracer := openForTest(t)
+	t.Run("in every way", func(t *testing.T) { newerRequests(t, tracer, readable) })
+	t.Run("multishots", func(t *testing.T) { multishots(t, tracer, readable) })
+	t.Run("sends that go on", func(t *testing.T) { sendsThatGoOn(t, tracer) })
+}
+
+func newerRequests(t *testing.T, tracer *SocketTracer, readable bool) {
 	for how, setup := range uringSetups {
 		play := func(name string, way newerWay, sends bool, do func(w *wire, u *uring)) {
 			if !way.since.isRunning(t) {
@@ -186,11 +198,9 @@ func TestDataOfNewerRequestsOfIOUring(t *testing.T) {
 	}
 }
 
-// TestMultishotsOfIOUring has one request receive several times.
-func TestMultishotsOfIOUring(t *testing.T) {
+// multishots have one request receive several times.
+func multishots(t *testing.T, tracer *SocketTracer, readable bool) {
 	parts := []string{"one", "two and", "three of", "four"}
-	readable := uringTransfer(t)("x") == whole("x")
-	tracer := openForTest(t)
 	hundreds := [][]byte{make([]byte, 100), make([]byte, 100), make([]byte, 100), make([]byte, 100)}
 	for name, way := range map[string]newerWay{
 		"read": {linux{6, 7}, true, 0, func(u *uring, fd int) uringRequest {
@@ -222,6 +232,69 @@ func TestMultishotsOfIOUring(t *testing.T) {
 			}
 			w.listen()
 			w.expectPartsOf(strings.Join(parts, ""), atServer, event.Received, readable && way.certain)
+		})
+	}
+}
+
+// sendsThatGoOn are requests that send more than the socket takes at once. Each event has the bytes at its position, or none.
+func sendsThatGoOn(t *testing.T, tracer *SocketTracer) {
+	text := letters(60_000)
+	pieces := [][]byte{text[:7], text[7:30_000], text[30_000:]}
+	for name, way := range map[string]newerWay{
+		"send":       {request: func(u *uring, fd int) uringRequest { return u.request(opSend, fd, text) }},
+		"sendmsg":    {request: func(u *uring, fd int) uringRequest { return u.request(opSendmsg, fd, pieces...) }},
+		"send_zc":    {since: linux{6, 0}, request: func(u *uring, fd int) uringRequest { return u.request(opSendZeroCopy, fd, text) }},
+		"sendmsg_zc": {since: linux{6, 1}, request: func(u *uring, fd int) uringRequest { return u.request(opSendmsgZeroCopy, fd, pieces...) }},
+		"send_zc from a registered buffer": {since: linux{6, 0}, request: func(u *uring, fd int) uringRequest {
+			u.register(registerBuffers, pointer(&iovecs(text)[0]), 1)
+			return u.request(opSendZeroCopy, fd, text).with(priorityFixedBuffer)
+		}},
+		bundleSend: {since: linux{6, 10}, request: func(u *uring, fd int) uringRequest {
+			return u.fromRing(uringRequest{opcode: opSend, fd: int32(fd)}, 0, pieces...).with(priorityBundle)
+		}},
+		"send of a vector": {since: linux{6, 17}, request: func(u *uring, fd int) uringRequest {
+			return u.request(opWritev, fd, pieces...).as(opSend).with(priorityVector)
+		}},
+	} {
+		if !way.since.isRunning(t) {
+			t.Logf("this kernel has no %s", name)
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			w := newWire(t, tracer)
+			must(t, unix.SetsockoptInt(w.client, unix.SOL_SOCKET, unix.SO_SNDBUF, 1))
+			u := newUring(t, 0)
+			r := way.request(u, w.client)
+			r.opFlags = unix.MSG_WAITALL
+			sent := u.begin(r)
+			read := make(chan error)
+			go func() {
+				b := make([]byte, 3000)
+				for got := 0; got < len(text); {
+					n, err := unix.Read(w.server, b)
+					if err != nil || n == 0 {
+						read <- fmt.Errorf("%d of %d bytes: %w", got, len(text), err)
+						return
+					}
+					got += n
+				}
+				read <- nil
+			}()
+			sent(len(text))
+			must(t, <-read)
+			w.listen()
+			at := 0
+			for _, d := range w.emitted[atClient][event.Sent] {
+				if !strings.HasPrefix(string(text[at:]), string(d.Payload)) {
+					t.Errorf("at %d: %d bytes are not those that were sent", at, len(d.Payload))
+				}
+				at += int(d.Length)
+			}
+			if at != len(text) {
+				t.Errorf("%d bytes, want %d", at, len(text))
+			}
 		})
 	}
 }

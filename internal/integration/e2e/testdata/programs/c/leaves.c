@@ -1,4 +1,4 @@
-// A web client that leaves calls of OpenSSL by longjmp: leaves 127.0.0.1 8080 < plan. The plan is that of client.c. Of each two requests the first one
+// A web client that leaves calls of its TLS library by longjmp: leaves 127.0.0.1 8080 < plan. The plan is that of client.c. Of each two requests the first one
 // has been sent when the next call on its connection is left, further down the stack than the second request is sent from, on a connection of its own.
 // Then the first response is read. Every other time, the second connection begins after that call, by a handshake that is further down the stack than it.
 #define _GNU_SOURCE
@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 static char **arguments, host[80];
-static BIO_METHOD *method;
 static jmp_buf left;
 static int leaves;
 
@@ -25,23 +24,19 @@ static struct exchange {
 	struct request r;
 } first, second;
 
-static int bio_read(BIO *bio, char *data, int size)
+static ssize_t transport_receive(void *of, void *data, size_t size)
 {
-	return read(((struct exchange *)BIO_get_data(bio))->s.fd, data, size);
+	return read(((struct exchange *)of)->s.fd, data, size);
 }
 
-static int bio_write(BIO *bio, const char *data, int size)
+static ssize_t transport_send(void *of, const void *data, size_t size)
 {
 	if (leaves)
 		longjmp(left, 1);
-	return send(((struct exchange *)BIO_get_data(bio))->s.fd, data, size, MSG_NOSIGNAL);
+	return send(((struct exchange *)of)->s.fd, data, size, MSG_NOSIGNAL);
 }
 
-static long bio_control(BIO *bio, int command, long number, void *pointer)
-{
-	(void)bio, (void)number, (void)pointer;
-	return command == BIO_CTRL_FLUSH;
-}
+static const struct transport transport = {transport_receive, transport_send};
 
 static int begin(struct exchange *x)
 {
@@ -55,10 +50,7 @@ static int begin(struct exchange *x)
 	check(!connect(x->s.fd, (void *)&a, length), "connect");
 	local_end(x->s.fd, &x->local);
 	peer_end(x->s.fd, &x->peer);
-	BIO *bio = BIO_new(method);
-	BIO_set_data(bio, x);
-	BIO_set_init(bio, 1);
-	check(tls_begin(x->s.fd, bio) != NULL, "handshake");
+	check(tls_begin(x->s.fd, &transport, x), "handshake");
 	return 1;
 }
 
@@ -102,10 +94,6 @@ int main(int argc, char **argv)
 	arguments = argv;
 	snprintf(host, sizeof(host), strchr(argv[1], ':') ? "[%s]:%s" : "%s:%s", argv[1], argv[2]);
 	tls_use("open");
-	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "left");
-	BIO_meth_set_read(method, bio_read);
-	BIO_meth_set_write(method, bio_write);
-	BIO_meth_set_ctrl(method, bio_control);
 	for (size_t i = 0; begin(&first); i++) {
 		int below = i % 2;
 		check(below || begin(&second), "the plan is odd");
