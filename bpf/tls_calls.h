@@ -357,21 +357,28 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 
 /*
  * What the BIO that is given a record is to the object of the call around that. A call that was left without an end (longjmp), or that has called the
- * program, has around it what others write: handshakes, which are no calls here.
+ * program, has around it what others write: handshakes and alerts, which are no calls here.
  */
 enum tls_bio_of {
-	TLS_OF_ANOTHER = 0, /* the object has another one, and its socket is known: SSL_set_bio alone changes that */
+	TLS_OF_ANOTHER = 0,
 	TLS_OF_OBJECT,
 	TLS_MAYBE_OF_OBJECT,
 };
 
-static __noinline int bio_of(__u64 address, __u64 bio)
+#define TLS_SHORT_MAX 23 /* a record of that length at most may be an alert, or new keys, and is hardly what a connection begins with */
+
+/* length: of the record. */
+static __noinline int bio_of(const struct tls_call *call, __u64 bio, __u32 length)
 {
-	struct tls_object object = {.address = address, .pid = current_process()};
-	struct tls_written *written = bpf_map_lookup_elem(&tls_writers, &object);
+	struct tls_object object = {.pid = current_process()};
+	struct tls_written *written;
 	struct tls_tie *tie;
 	__u64 cookie;
 
+	if (!call)
+		return TLS_OF_ANOTHER;
+	object.address = call->object;
+	written = bpf_map_lookup_elem(&tls_writers, &object);
 	if (!written)
 		return TLS_MAYBE_OF_OBJECT;
 	if (written->writer == bio)
@@ -381,7 +388,14 @@ static __noinline int bio_of(__u64 address, __u64 bio)
 	if (!tie || !is_own(tie))
 		return TLS_MAYBE_OF_OBJECT;
 	cookie = tie->cookie;
-	return !cookie || bpf_map_lookup_elem(&tls_layers, &cookie) ? TLS_OF_ANOTHER : TLS_MAYBE_OF_OBJECT;
+	if (cookie && !bpf_map_lookup_elem(&tls_layers, &cookie))
+		return TLS_MAYBE_OF_OBJECT;
+	/* It has a socket already, and SSL_set_bio changes that. Where that is not seen (it may be inlined), the handshake was before the call. */
+	object.address = bio;
+	tie = bpf_map_lookup_elem(&tls_ties, &object);
+	if (length <= TLS_SHORT_MAX || !tie || !is_own(tie) || !tie->began || tie->began > call->began)
+		return TLS_OF_ANOTHER;
+	return TLS_MAYBE_OF_OBJECT;
 }
 
 /* The writer of a record waits for the socket that sends it, unless its socket is known. */
@@ -440,7 +454,7 @@ static __noinline int on_bio_write(const struct pt_regs *regs)
 	}
 	if (!kind || (kind == TLS_MARK_DATA && !(call && call->kind & TLS_WRITE))) /* what the program has received, or what ends a handshake */
 		return 0;
-	of = call && !(call->kind & TLS_GNUTLS) ? bio_of(call->object, bio.address) : TLS_OF_ANOTHER;
+	of = call && !(call->kind & TLS_GNUTLS) ? bio_of(call, bio.address, record[3] << 8 | record[4]) : TLS_OF_ANOTHER;
 	if (kind == TLS_MARK_DATA && of == TLS_OF_ANOTHER)
 		return 0;
 	if (kind == TLS_MARK_DATA && of == TLS_MAYBE_OF_OBJECT)

@@ -1,6 +1,7 @@
 // A web client that leaves calls of its TLS library by longjmp: leaves 127.0.0.1 8080 < plan. The plan is that of client.c. Of each two requests the first one
 // has been sent when the next call on its connection is left, further down the stack than the second request is sent from, on a connection of its own.
-// Then the first response is read. Every other time, the second connection begins after that call, by a handshake that is further down the stack than it.
+// Then the first response is read. One time of three, the second connection begins after that call, by a handshake that is further down the stack than it;
+// one time, that one is used before, and ends there.
 #define _GNU_SOURCE
 #include "common.h"
 #include "tls.h"
@@ -60,20 +61,20 @@ static void ask(const struct exchange *x)
 	tls_send(x->s.fd, x->r.body, x->r.body_size);
 }
 
-static void end(struct exchange *x)
+static int end(struct exchange *x)
 {
 	read_response(&x->s, &x->r, &x->local, &x->peer);
 	free(x->r.body);
 	tls_end(x->s.fd);
-	close(x->s.fd);
+	return close(x->s.fd);
 }
 
-// begin_below shakes hands further down the stack than the call began that was left: tls_send has 40,000 bytes there, and 32 KiB are looked through.
-static __attribute__((noinline)) int begin_below(struct exchange *x)
+// below calls a function further down the stack than the call began that was left: tls_send has 40,000 bytes there, and 32 KiB are looked through.
+static __attribute__((noinline)) int below(int (*function)(struct exchange *), struct exchange *x)
 {
 	volatile char *above = alloca(44000);
 	above[0] = 0;
-	return begin(x);
+	return function(x);
 }
 
 // leave begins a call with other bytes at a depth, and does not end it.
@@ -95,15 +96,22 @@ int main(int argc, char **argv)
 	snprintf(host, sizeof(host), strchr(argv[1], ':') ? "[%s]:%s" : "%s:%s", argv[1], argv[2]);
 	tls_use("open");
 	for (size_t i = 0; begin(&first); i++) {
-		int below = i % 2;
-		check(below || begin(&second), "the plan is odd");
+		int way = i % 3;
+		check(way == 1 || begin(&second), "the plan is odd");
 		ask(&first);
+		if (way == 2)
+			ask(&second);
 		leave(&first, 64 + i % 16 * 16);
 		leaves = 0;
-		check(!below || begin_below(&second), "the plan is odd");
-		ask(&second);
+		if (way == 1)
+			check(below(begin, &second), "the plan is odd");
+		if (way == 2)
+			below(end, &second);
+		else
+			ask(&second);
 		end(&first);
-		end(&second);
+		if (way != 2)
+			end(&second);
 	}
 	return 0;
 }
