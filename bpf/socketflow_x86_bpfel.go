@@ -830,6 +830,14 @@ type SocketflowWait struct {
 	Nr       uint32
 }
 
+type SocketflowWaited struct {
+	_           structs.HostLayout
+	Parts       uint64
+	Last        uint64
+	Evicted     uint64
+	EvictedLast uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -867,6 +875,7 @@ const (
 	SocketflowMapTlsProcesses         = "tls_processes"
 	SocketflowMapTlsThreads           = "tls_threads"
 	SocketflowMapTlsTies              = "tls_ties"
+	SocketflowMapTlsWaited            = "tls_waited"
 	SocketflowMapTlsWriters           = "tls_writers"
 	SocketflowMapUringThreads         = "uring_threads"
 	SocketflowMapUringWaits           = "uring_waits"
@@ -1099,6 +1108,7 @@ type SocketflowMapSpecs struct {
 	TlsProcesses     *ebpf.MapSpec `ebpf:"tls_processes"`
 	TlsThreads       *ebpf.MapSpec `ebpf:"tls_threads"`
 	TlsTies          *ebpf.MapSpec `ebpf:"tls_ties"`
+	TlsWaited        *ebpf.MapSpec `ebpf:"tls_waited"`
 	TlsWriters       *ebpf.MapSpec `ebpf:"tls_writers"`
 	UringThreads     *ebpf.MapSpec `ebpf:"uring_threads"`
 	UringWaits       *ebpf.MapSpec `ebpf:"uring_waits"`
@@ -1223,6 +1233,7 @@ type SocketflowMaps struct {
 	TlsProcesses     *ebpf.Map `ebpf:"tls_processes"`
 	TlsThreads       *ebpf.Map `ebpf:"tls_threads"`
 	TlsTies          *ebpf.Map `ebpf:"tls_ties"`
+	TlsWaited        *ebpf.Map `ebpf:"tls_waited"`
 	TlsWriters       *ebpf.Map `ebpf:"tls_writers"`
 	UringThreads     *ebpf.Map `ebpf:"uring_threads"`
 	UringWaits       *ebpf.Map `ebpf:"uring_waits"`
@@ -1264,6 +1275,7 @@ func (m *SocketflowMaps) Close() error {
 		m.TlsProcesses,
 		m.TlsThreads,
 		m.TlsTies,
+		m.TlsWaited,
 		m.TlsWriters,
 		m.UringThreads,
 		m.UringWaits,

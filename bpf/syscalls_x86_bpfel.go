@@ -506,6 +506,14 @@ type SyscallsUnixNames struct {
 	Remote       [108]int8
 }
 
+type SyscallsWaited struct {
+	_           structs.HostLayout
+	Parts       uint64
+	Last        uint64
+	Evicted     uint64
+	EvictedLast uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -546,6 +554,7 @@ const (
 	SyscallsMapTlsProcesses          = "tls_processes"
 	SyscallsMapTlsThreads            = "tls_threads"
 	SyscallsMapTlsTies               = "tls_ties"
+	SyscallsMapTlsWaited             = "tls_waited"
 	SyscallsMapTlsWriters            = "tls_writers"
 	SyscallsProgAdopt                = "adopt"
 	SyscallsProgAskDatagrams         = "ask_datagrams"
@@ -738,6 +747,7 @@ type SyscallsMapSpecs struct {
 	TlsProcesses *ebpf.MapSpec `ebpf:"tls_processes"`
 	TlsThreads   *ebpf.MapSpec `ebpf:"tls_threads"`
 	TlsTies      *ebpf.MapSpec `ebpf:"tls_ties"`
+	TlsWaited    *ebpf.MapSpec `ebpf:"tls_waited"`
 	TlsWriters   *ebpf.MapSpec `ebpf:"tls_writers"`
 }
 
@@ -830,6 +840,7 @@ type SyscallsMaps struct {
 	TlsProcesses *ebpf.Map `ebpf:"tls_processes"`
 	TlsThreads   *ebpf.Map `ebpf:"tls_threads"`
 	TlsTies      *ebpf.Map `ebpf:"tls_ties"`
+	TlsWaited    *ebpf.Map `ebpf:"tls_waited"`
 	TlsWriters   *ebpf.Map `ebpf:"tls_writers"`
 }
 
@@ -871,6 +882,7 @@ func (m *SyscallsMaps) Close() error {
 		m.TlsProcesses,
 		m.TlsThreads,
 		m.TlsTies,
+		m.TlsWaited,
 		m.TlsWriters,
 	)
 }

@@ -176,7 +176,7 @@ static __noinline int emit_waiting(struct socket_state *s, __u64 address, __u64 
 	struct tls_object object = {.address = address, .pid = current_process()};
 	__u32 buf = 0, use = 0;
 
-	if (!bpf_map_lookup_elem(&tls_early, &object) || !take_tls_buf(&buf, &use))
+	if (!bpf_map_lookup_elem(&tls_waited, &object) || !take_tls_buf(&buf, &use))
 		return 0;
 	end_early(s, address, began, buf);
 	give_back_tls_buf(use);

@@ -175,6 +175,7 @@ func (c *programs) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))
 	spec.Maps[bpf.SocketflowMapTlsEarly].MaxEntries = tlsEarly
+	spec.Maps[bpf.SocketflowMapTlsWaited].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapExecutables].MaxEntries = executables
 	bufs := uint32(cpus) * tlsBufs
 	first := spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries
