@@ -643,6 +643,9 @@ type SocketflowSocketState struct {
 	LivePass     uint32
 	PendingTid   uint32
 	TlsPid       uint32
+	TlsMarked    uint32
+	_            [4]byte
+	TlsWriter    uint64
 	Opened       uint32
 	_            [4]byte
 	ConnectCause struct {
@@ -956,6 +959,7 @@ const (
 	SocketflowVarSignatureBurst       = "signature_burst"
 	SocketflowVarSignatures           = "signatures"
 	SocketflowVarSplicesFromUnix      = "splices_from_unix"
+	SocketflowVarTlsMarked            = "tls_marked"
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
 	SocketflowVarUnusedCauseFlag      = "unused_cause_flag"
 	SocketflowVarUnusedClose          = "unused_close"
@@ -1152,6 +1156,7 @@ type SocketflowVariableSpecs struct {
 	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
 	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
 	SplicesFromUnix      *ebpf.VariableSpec `ebpf:"splices_from_unix"`
+	TlsMarked            *ebpf.VariableSpec `ebpf:"tls_marked"`
 	UnusedAddressSource  *ebpf.VariableSpec `ebpf:"unused_address_source"`
 	UnusedCauseFlag      *ebpf.VariableSpec `ebpf:"unused_cause_flag"`
 	UnusedClose          *ebpf.VariableSpec `ebpf:"unused_close"`
@@ -1320,6 +1325,7 @@ type SocketflowVariables struct {
 	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
 	Signatures           *ebpf.Variable `ebpf:"signatures"`
 	SplicesFromUnix      *ebpf.Variable `ebpf:"splices_from_unix"`
+	TlsMarked            *ebpf.Variable `ebpf:"tls_marked"`
 	UnusedAddressSource  *ebpf.Variable `ebpf:"unused_address_source"`
 	UnusedCauseFlag      *ebpf.Variable `ebpf:"unused_cause_flag"`
 	UnusedClose          *ebpf.Variable `ebpf:"unused_close"`

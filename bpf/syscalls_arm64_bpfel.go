@@ -413,19 +413,22 @@ type SyscallsSignature struct {
 }
 
 type SyscallsSocketState struct {
-	_        structs.HostLayout
-	Conn     SyscallsConnection
-	Peer     uint64
-	Error    int32
-	Stage    uint8
-	Known    uint8
-	Shared   uint8
-	Emitted  uint8
-	Finished uint8
-	Deaf     uint8
-	AtEnd    uint8
-	Pad      uint8
-	TlsPid   uint32
+	_         structs.HostLayout
+	Conn      SyscallsConnection
+	Peer      uint64
+	Error     int32
+	Stage     uint8
+	Known     uint8
+	Shared    uint8
+	Emitted   uint8
+	Finished  uint8
+	Deaf      uint8
+	AtEnd     uint8
+	Pad       uint8
+	TlsPid    uint32
+	TlsMarked uint32
+	_         [4]byte
+	TlsWriter uint64
 }
 
 type SyscallsStage uint32
@@ -616,6 +619,7 @@ const (
 	SyscallsVarSignatureBurst        = "signature_burst"
 	SyscallsVarSignatures            = "signatures"
 	SyscallsVarTcpReceiveLocalOffset = "tcp_receive_local_offset"
+	SyscallsVarTlsMarked             = "tls_marked"
 	SyscallsVarUnusedDatagramState   = "unused_datagram_state"
 	SyscallsVarUnusedDescriptorKind  = "unused_descriptor_kind"
 	SyscallsVarUnusedKnown           = "unused_known"
@@ -776,6 +780,7 @@ type SyscallsVariableSpecs struct {
 	SignatureBurst        *ebpf.VariableSpec `ebpf:"signature_burst"`
 	Signatures            *ebpf.VariableSpec `ebpf:"signatures"`
 	TcpReceiveLocalOffset *ebpf.VariableSpec `ebpf:"tcp_receive_local_offset"`
+	TlsMarked             *ebpf.VariableSpec `ebpf:"tls_marked"`
 	UnusedDatagramState   *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind  *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
 	UnusedKnown           *ebpf.VariableSpec `ebpf:"unused_known"`
@@ -912,6 +917,7 @@ type SyscallsVariables struct {
 	SignatureBurst        *ebpf.Variable `ebpf:"signature_burst"`
 	Signatures            *ebpf.Variable `ebpf:"signatures"`
 	TcpReceiveLocalOffset *ebpf.Variable `ebpf:"tcp_receive_local_offset"`
+	TlsMarked             *ebpf.Variable `ebpf:"tls_marked"`
 	UnusedDatagramState   *ebpf.Variable `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind  *ebpf.Variable `ebpf:"unused_descriptor_kind"`
 	UnusedKnown           *ebpf.Variable `ebpf:"unused_known"`

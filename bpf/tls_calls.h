@@ -214,8 +214,9 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 	if (!cookie)
 		return 0;
 	s = bpf_map_lookup_elem(&tls_layers, &cookie);
-	if (!s) { /* it had to give way to others */
-		count(COUNTER_TLS_UNTIED);
+	if (!s) { /* it had to give way to others: the next record that is sent ties again */
+		tie->since = 0;
+		hold_early(object, bytes, began, direction, length);
 		return 0;
 	}
 	if (!(s->conn.streams[0].position | s->conn.streams[1].position))
@@ -373,6 +374,7 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 		wrote.began = before ? before->began : bpf_ktime_get_ns();
 	}
 	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
+	__sync_fetch_and_add(&tls_marked, 1);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
 		bpf_map_update_elem(&tls_processes, &pid, &marks, BPF_ANY);
 }

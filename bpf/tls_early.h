@@ -214,16 +214,6 @@ SUBPROGRAM int end_early_part(struct socket_state *layer, struct early *early, _
 	return 0;
 }
 
-/* A stream goes on behind what is missing of it. */
-static __always_inline void skip_missed(struct stream *stream, __u64 missed)
-{
-	if (!missed)
-		return;
-	stream->position += missed;
-	stream->gap_reason |= CUT_LIMIT;
-	stream->last_unreported = bpf_ktime_get_ns();
-}
-
 /* The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. */
 static __always_inline void end_early(struct socket_state *layer, __u64 address, __u64 began, __u32 key)
 {

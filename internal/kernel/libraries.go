@@ -102,6 +102,11 @@ func (c *programs) SeesLibraries() bool {
 	return c.objects.Programs[bpf.SocketflowProgTlsCall] != nil
 }
 
+// EndLayer forgets the plaintext of a connection that has ended, by its layer's cookie, so that no other one has to give way to it.
+func (c *programs) EndLayer(cookie uint64) {
+	_ = c.objects.Maps[bpf.SocketflowMapTlsLayers].Delete(cookie) // it may have had to give way already
+}
+
 // AttachLibrary sees the calls of the library in a file, in all processes that have mapped it or will. The options must have had TLS.
 func (c *programs) AttachLibrary(path string, probes []LibraryProbe) (*Library, error) {
 	program := c.objects.Programs[bpf.SocketflowProgTlsCall]

@@ -23,7 +23,7 @@ func TestPlaintextThatHadToGiveWayIsMissing(t *testing.T) {
 		connections[i].exchange("not seen", "either")
 	}
 	library := attachSelf(t, tracer)
-	seen := serverEvents{servers: map[uint64][2]string{}, received: map[[2]string]string{}, first: map[[2]string]event.Data{}}
+	seen := newServerEvents()
 	reads := func(c *secured, ask string) {
 		_, err := io.WriteString(c.client, ask)
 		must(t, err)
@@ -74,6 +74,46 @@ func TestPlaintextThatHadToGiveWayIsMissing(t *testing.T) {
 	must(t, library.Close())
 }
 
+// TestConnectionThatHadToGiveWayGoesOn: more connections are open than are followed, and those that were idle speak again.
+func TestConnectionThatHadToGiveWayGoesOn(t *testing.T) {
+	const followed = 256 // ends
+	tracer := openWith(t, Options{TLS: true, Sockets: followed})
+	library := attachSelf(t, tracer)
+	seen := newServerEvents()
+	var idle [8]*secured
+	for i := range idle {
+		idle[i] = secureConnection(t)
+		idle[i].exchange("first ", "first ")
+	}
+	for range followed {
+		secureConnection(t).exchange("others", "others")
+		seen.read(t, tracer)
+	}
+	for _, word := range []string{"second ", "third"} {
+		for _, c := range idle {
+			c.exchange(word, word)
+		}
+	}
+	seen.read(t, tracer)
+	gaps := 0
+	for i, c := range idle {
+		at := c.addresses
+		if got := seen.received[at]; got != "first second third" {
+			t.Errorf("server %d has received %q", i, got)
+		}
+		if seen.gap[at] {
+			gaps++
+		}
+		if seen.overlap[at] {
+			t.Errorf("server %d: plaintext begins ahead of the end of what came before", i)
+		}
+	}
+	if gaps == 0 {
+		t.Error("nothing had to give way")
+	}
+	must(t, library.Close())
+}
+
 // withoutSocket has an object read that no socket carries.
 func withoutSocket(t *testing.T) {
 	t.Helper()
@@ -93,6 +133,16 @@ type serverEvents struct {
 	servers  map[uint64][2]string // by their cookies
 	received map[[2]string]string
 	first    map[[2]string]event.Data
+	end      map[[2]string]uint64 // of what was received
+	gap      map[[2]string]bool   // something is missing of it
+	overlap  map[[2]string]bool   // it comes twice
+}
+
+func newServerEvents() *serverEvents {
+	return &serverEvents{
+		servers: map[uint64][2]string{}, received: map[[2]string]string{}, first: map[[2]string]event.Data{}, end: map[[2]string]uint64{},
+		gap: map[[2]string]bool{}, overlap: map[[2]string]bool{},
+	}
 }
 
 // read reads what has been written, before there is no room for more.
@@ -119,6 +169,9 @@ func (s *serverEvents) read(t *testing.T, tracer libraryTracer) {
 		}
 		if e.Data.Direction == event.Received {
 			s.received[addresses] += string(e.Data.Payload)
+			s.gap[addresses] = s.gap[addresses] || e.Data.Position > s.end[addresses]
+			s.overlap[addresses] = s.overlap[addresses] || e.Data.Position < s.end[addresses]
+			s.end[addresses] = e.Data.Position + uint64(e.Data.Length)
 		}
 	}
 }
