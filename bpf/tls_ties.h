@@ -43,6 +43,9 @@ struct tls_writer {
 	__u64 began;   /* CLOCK_MONOTONIC, ns: when a hello was written: of plaintext before that, another connection had it; 0: not a hello */
 };
 
+/* How many records have been marked. */
+volatile __u32 tls_marked = 0;
+
 /* Marks that no socket has sent yet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -159,8 +162,21 @@ static __always_inline __u64 layer_cookie(const struct socket_state *s)
 	return cookie | (cookie & LAYER_TLS ? LAYER_INNER : LAYER_TLS);
 }
 
-/* It begins now, or has begun: a process may go on with the connection of the one that it was forked from. */
-static __always_inline struct socket_state *layer_on(struct socket_state *s, enum tls_mark_kind kind)
+/* A stream goes on behind what is missing of it. */
+static __always_inline void skip_missed(struct stream *stream, __u64 missed)
+{
+	if (!missed)
+		return;
+	stream->position += missed;
+	stream->gap_reason |= CUT_LIMIT;
+	stream->last_unreported = bpf_ktime_get_ns();
+}
+
+/*
+ * It begins now, or has begun: a process may go on with the connection of the one that it was forked from. had_one: the socket had one, which had to
+ * give way to others. It goes on at the socket's positions, which are beyond all that its plaintext had: a record is longer than what is in it.
+ */
+static __always_inline struct socket_state *layer_on(struct socket_state *s, enum tls_mark_kind kind, bool had_one)
 {
 	__u64 cookie = layer_cookie(s);
 	struct socket_state *layer = bpf_map_lookup_elem(&tls_layers, &cookie);
@@ -173,11 +189,16 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 	for (int i = 0; i < DIRECTIONS; i++) {
 		struct stream *stream = &layer->conn.streams[i];
 
-		stream->position = stream->until = stream->last_unreported = 0;
+		stream->until = stream->last_unreported = 0;
 		stream->gap_reason = stream->signature = 0;
+		if (had_one)
+			skip_missed(stream, 1);
+		else
+			stream->position = 0;
 		stream->frames.form = 0;
 	}
 	layer->conn.burst = layer->conn.task_pid = layer->tls_pid = 0;
+	layer->tls_writer = 0;
 	begin_causes(layer);
 	layer->conn.existing = kind != TLS_MARK_HELLO;
 	layer->conn.flow.cookie = cookie;
@@ -190,6 +211,8 @@ static __noinline struct socket_state *begin_layer(struct socket_state *s, const
 	struct tls_object object = {.address = writer->address, .pid = mark->pid};
 	struct tls_tie tie = {.cookie = socket_left_out(s) ? 0 : layer_cookie(s), .since = bpf_ktime_get_boot_ns(), .began = writer->began};
 
+	bool had_one = s->tls_writer;
+
 	tie.record[0] = mark->words[0];
 	tie.record[1] = mark->words[1];
 	if (bpf_map_update_elem(&tls_ties, &object, &tie, BPF_ANY))
@@ -197,7 +220,8 @@ static __noinline struct socket_state *begin_layer(struct socket_state *s, const
 	/* A use: in a full map what is new and has not been used gives way before what is old (__local_list_flush, kernel/bpf/bpf_lru_list.c). */
 	bpf_map_lookup_elem(&tls_ties, &object);
 	s->tls_pid = mark->pid;
-	return socket_left_out(s) ? NULL : layer_on(s, kind);
+	s->tls_writer = writer->address;
+	return socket_left_out(s) ? NULL : layer_on(s, kind, had_one);
 }
 
 #include "tls_early.h"
@@ -214,6 +238,17 @@ static __always_inline bool has_marked(void)
 	__u32 pid = current_process();
 
 	return bpf_map_lookup_elem(&tls_processes, &pid);
+}
+
+/* Whether what a socket sends may show that: also of one that is tied, because the tie may have had to give way to others. */
+static __always_inline bool may_tie(struct socket_state *s)
+{
+	__u32 marked = tls_marked;
+
+	if (is_tied(s) && s->tls_marked == marked)
+		return false;
+	s->tls_marked = marked;
+	return has_marked();
 }
 
 /* The beginning of what a process sends, and the mark in it: in the buffer of the payload, before that is. */
@@ -251,7 +286,7 @@ static __noinline int tie_sent(struct event_buf *event_buf, struct socket_state 
 		return 0;
 	sent = (struct tls_sent *)event_buf->payload;
 	writer = bpf_map_lookup_elem(&tls_marks, &sent->mark);
-	if (!writer)
+	if (!writer || (is_tied(s) && (kind != TLS_MARK_DATA || writer->address != s->tls_writer)))
 		return 0;
 	object = writer->object;
 	began = writer->began;
