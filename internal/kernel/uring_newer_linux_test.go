@@ -29,8 +29,6 @@ const (
 
 	sizeofReceivedMessage = 16 // struct io_uring_recvmsg_out, which is ahead of a message
 
-	bundleSend = "send of a bundle"
-
 	bufferRingByParts = 1 << 1 // of a buffer only as much is used up as there is to receive
 )
 
@@ -82,7 +80,7 @@ var newerSends, newerReceives = map[string]newerWay{
 	"send that picks": {linux{6, 10}, true, 0, func(u *uring, fd int) uringRequest {
 		return u.fromRing(uringRequest{opcode: opSend, fd: int32(fd)}, 0, []byte(uringText))
 	}},
-	bundleSend: {linux{6, 10}, true, 0, func(u *uring, fd int) uringRequest {
+	"send of a bundle": {linux{6, 10}, true, 0, func(u *uring, fd int) uringRequest {
 		return u.fromRing(uringRequest{opcode: opSend, fd: int32(fd)}, 0, []byte("what "), []byte("is sent")).with(priorityBundle)
 	}},
 }, map[string]newerWay{
@@ -165,8 +163,8 @@ func newerRequests(t *testing.T, tracer *SocketTracer, readable bool) {
 				t.Logf("this kernel has no %s", name)
 				return
 			}
-			if name == bundleSend && setup.request&requestAsync != 0 {
-				return // the kernel cancels it
+			if strings.Contains(name, "bundle") && setup.request&requestAsync != 0 {
+				return // a worker sends none, and receives but one buffer of it on 6.12
 			}
 			t.Run(name+" "+how, func(t *testing.T) {
 				runtime.LockOSThread()
@@ -249,7 +247,7 @@ func sendsThatGoOn(t *testing.T, tracer *SocketTracer) {
 			u.register(registerBuffers, pointer(&iovecs(text)[0]), 1)
 			return u.request(opSendZeroCopy, fd, text).with(priorityFixedBuffer)
 		}},
-		bundleSend: {since: linux{6, 10}, request: func(u *uring, fd int) uringRequest {
+		"send of a bundle": {since: linux{6, 10}, request: func(u *uring, fd int) uringRequest {
 			return u.fromRing(uringRequest{opcode: opSend, fd: int32(fd)}, 0, pieces...).with(priorityBundle)
 		}},
 		"send of a vector": {since: linux{6, 17}, request: func(u *uring, fd int) uringRequest {
