@@ -112,8 +112,8 @@ func (r uringRequest) as(op uint8) uringRequest {
 // registeredLetters are in a registered buffer: uringText, in pieces of a byte. So their number is that of the bytes.
 func (u *uring) registeredLetters() (letters [][]byte) {
 	u.t.Helper()
-	b := append(u.registered()[:0], uringText...)
-	for i := range b {
+	b := u.registered()
+	for i := range copy(b, uringText) {
 		letters = append(letters, b[i:i+1])
 	}
 	return letters
