@@ -236,7 +236,7 @@ const unrecognisedBurst = 1 << 20
 
 // recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each, and its tracestate where
 // it has one, 512 bytes at most.
-const recentExchanges = 1 << 14
+const recentExchanges = 1 << 15
 
 // abandonGrace is how long Drain waits for sinks to return after it has ended their context.
 const abandonGrace = 500 * time.Millisecond

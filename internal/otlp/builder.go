@@ -77,7 +77,7 @@ type Options struct {
 
 // Builder collects reports of connections into one batch of logs and one of traces. It is for one goroutine.
 //
-// A batch grows within the bounds until Close or Take. While it is closed and waits for what other shards know, another one grows.
+// A batch grows within the bounds until Close or Take. While it is closed and waits for what other shards know, others grow.
 type Builder struct {
 	options     Options
 	identity    identity
@@ -96,9 +96,9 @@ type Builder struct {
 	records load
 	spans   load
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
-	groups    map[*process.Info]*group
-	closed    content
-	hasClosed bool
+	groups map[*process.Info]*group
+	closed []content // the oldest one first
+	spare  []content // of batches that were taken: the memory of what awaited an answer
 
 	// These are reused, so that emitting does not allocate them.
 	report   report
