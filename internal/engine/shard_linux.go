@@ -86,6 +86,7 @@ func newShard(e *Engine, i int, chosen *selection.Selection, processes socket.De
 	if telemetry.Traces && len(e.opts.Protocols) > 0 {
 		options.SharedSeed, options.Paired, options.Meetings = e.seed, e.noteEnd, e.meetings
 		options.Exchanges, telemetry.Resolve = e.exchanges, e.exchanges.Resolve
+		options.Endpoints, telemetry.Endpoint = e.endpoints, e.endpoints.Of
 		telemetry.Candidates, telemetry.Tracestate = e.exchanges.Candidates, e.exchanges.Tracestate
 		options.Instrumented = e.instrumented
 	}

@@ -3,6 +3,7 @@ package otlp
 
 import (
 	"hash/maphash"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,8 @@ type Options struct {
 	Candidates func(trace.ExchangeKey, *trace.Candidates)
 	// Tracestate is that of the trace context which names the trace of a parent that Resolve has found; nil: there is none. See trace.Exchanges.
 	Tracestate func(*trace.Parent) string
+	// Endpoint is where an end of a connection was accepted, if that is known; nil: it is not. See trace.Endpoints.
+	Endpoint func(trace.End) (at netip.AddrPort, known bool)
 	// Sampling says which spans are kept; of exchanges, if there is Resolve. The log records of connections are not sampled.
 	Sampling sampling.Policy
 	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.
