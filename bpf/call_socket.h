@@ -28,6 +28,8 @@ struct socket_state {
 	__u8 at_end;   /* the other side was seen to have finished */
 	__u8 pad;
 	__u32 tls_pid; /* in which process a TLS object is known whose records it carries; 0: none is */
+	__u32 tls_marked; /* tls_marked when what it sends was last looked at */
+	__u64 tls_writer; /* what writes these records */
 };
 
 struct {

@@ -643,6 +643,9 @@ type SocketflowSocketState struct {
 	LivePass     uint32
 	PendingTid   uint32
 	TlsPid       uint32
+	TlsMarked    uint32
+	_            [4]byte
+	TlsWriter    uint64
 	Opened       uint32
 	_            [4]byte
 	ConnectCause struct {
@@ -830,6 +833,14 @@ type SocketflowWait struct {
 	Nr       uint32
 }
 
+type SocketflowWaited struct {
+	_           structs.HostLayout
+	Parts       uint64
+	Last        uint64
+	Evicted     uint64
+	EvictedLast uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -867,6 +878,7 @@ const (
 	SocketflowMapTlsProcesses         = "tls_processes"
 	SocketflowMapTlsThreads           = "tls_threads"
 	SocketflowMapTlsTies              = "tls_ties"
+	SocketflowMapTlsWaited            = "tls_waited"
 	SocketflowMapTlsWriters           = "tls_writers"
 	SocketflowMapUringThreads         = "uring_threads"
 	SocketflowMapUringWaits           = "uring_waits"
@@ -947,6 +959,7 @@ const (
 	SocketflowVarSignatureBurst       = "signature_burst"
 	SocketflowVarSignatures           = "signatures"
 	SocketflowVarSplicesFromUnix      = "splices_from_unix"
+	SocketflowVarTlsMarked            = "tls_marked"
 	SocketflowVarUnusedAddressSource  = "unused_address_source"
 	SocketflowVarUnusedCauseFlag      = "unused_cause_flag"
 	SocketflowVarUnusedClose          = "unused_close"
@@ -1099,6 +1112,7 @@ type SocketflowMapSpecs struct {
 	TlsProcesses     *ebpf.MapSpec `ebpf:"tls_processes"`
 	TlsThreads       *ebpf.MapSpec `ebpf:"tls_threads"`
 	TlsTies          *ebpf.MapSpec `ebpf:"tls_ties"`
+	TlsWaited        *ebpf.MapSpec `ebpf:"tls_waited"`
 	TlsWriters       *ebpf.MapSpec `ebpf:"tls_writers"`
 	UringThreads     *ebpf.MapSpec `ebpf:"uring_threads"`
 	UringWaits       *ebpf.MapSpec `ebpf:"uring_waits"`
@@ -1142,6 +1156,7 @@ type SocketflowVariableSpecs struct {
 	SignatureBurst       *ebpf.VariableSpec `ebpf:"signature_burst"`
 	Signatures           *ebpf.VariableSpec `ebpf:"signatures"`
 	SplicesFromUnix      *ebpf.VariableSpec `ebpf:"splices_from_unix"`
+	TlsMarked            *ebpf.VariableSpec `ebpf:"tls_marked"`
 	UnusedAddressSource  *ebpf.VariableSpec `ebpf:"unused_address_source"`
 	UnusedCauseFlag      *ebpf.VariableSpec `ebpf:"unused_cause_flag"`
 	UnusedClose          *ebpf.VariableSpec `ebpf:"unused_close"`
@@ -1223,6 +1238,7 @@ type SocketflowMaps struct {
 	TlsProcesses     *ebpf.Map `ebpf:"tls_processes"`
 	TlsThreads       *ebpf.Map `ebpf:"tls_threads"`
 	TlsTies          *ebpf.Map `ebpf:"tls_ties"`
+	TlsWaited        *ebpf.Map `ebpf:"tls_waited"`
 	TlsWriters       *ebpf.Map `ebpf:"tls_writers"`
 	UringThreads     *ebpf.Map `ebpf:"uring_threads"`
 	UringWaits       *ebpf.Map `ebpf:"uring_waits"`
@@ -1264,6 +1280,7 @@ func (m *SocketflowMaps) Close() error {
 		m.TlsProcesses,
 		m.TlsThreads,
 		m.TlsTies,
+		m.TlsWaited,
 		m.TlsWriters,
 		m.UringThreads,
 		m.UringWaits,
@@ -1308,6 +1325,7 @@ type SocketflowVariables struct {
 	SignatureBurst       *ebpf.Variable `ebpf:"signature_burst"`
 	Signatures           *ebpf.Variable `ebpf:"signatures"`
 	SplicesFromUnix      *ebpf.Variable `ebpf:"splices_from_unix"`
+	TlsMarked            *ebpf.Variable `ebpf:"tls_marked"`
 	UnusedAddressSource  *ebpf.Variable `ebpf:"unused_address_source"`
 	UnusedCauseFlag      *ebpf.Variable `ebpf:"unused_cause_flag"`
 	UnusedClose          *ebpf.Variable `ebpf:"unused_close"`

@@ -22,6 +22,8 @@ struct socket_state {
 	__u32 live_pass; /* the last iteration that has reported it as live, see existing.h */
 	__u32 pending_tid; /* the thread that has read what was asked over it; 0: it is answered */
 	__u32 tls_pid; /* in which process a TLS object is known whose records it carries; 0: none is */
+	__u32 tls_marked; /* tls_marked when what it sends was last looked at */
+	__u64 tls_writer; /* what writes these records */
 	__u32 opened; /* Unix: a thread emits that it was opened, or has done so */
 	struct cause connect_cause; /* until the first bytes are sent */
 };

@@ -65,7 +65,7 @@ static __noinline int tie(struct transfer *t, struct socket_state *s, __u32 key)
 {
 	struct event_buf *event_buf;
 
-	if (is_tied(s) || !has_marked() || !has_led_to(t->pid, t->fd, t->id, t->generation))
+	if (!may_tie(s) || !has_led_to(t->pid, t->fd, t->id, t->generation))
 		return 0;
 	emit_process_once(t->pid, shard_of(t->id)); /* from now on it is known which ties are those of this process */
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);

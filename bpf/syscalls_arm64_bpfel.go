@@ -413,19 +413,22 @@ type SyscallsSignature struct {
 }
 
 type SyscallsSocketState struct {
-	_        structs.HostLayout
-	Conn     SyscallsConnection
-	Peer     uint64
-	Error    int32
-	Stage    uint8
-	Known    uint8
-	Shared   uint8
-	Emitted  uint8
-	Finished uint8
-	Deaf     uint8
-	AtEnd    uint8
-	Pad      uint8
-	TlsPid   uint32
+	_         structs.HostLayout
+	Conn      SyscallsConnection
+	Peer      uint64
+	Error     int32
+	Stage     uint8
+	Known     uint8
+	Shared    uint8
+	Emitted   uint8
+	Finished  uint8
+	Deaf      uint8
+	AtEnd     uint8
+	Pad       uint8
+	TlsPid    uint32
+	TlsMarked uint32
+	_         [4]byte
+	TlsWriter uint64
 }
 
 type SyscallsStage uint32
@@ -506,6 +509,14 @@ type SyscallsUnixNames struct {
 	Remote       [108]int8
 }
 
+type SyscallsWaited struct {
+	_           structs.HostLayout
+	Parts       uint64
+	Last        uint64
+	Evicted     uint64
+	EvictedLast uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -546,6 +557,7 @@ const (
 	SyscallsMapTlsProcesses          = "tls_processes"
 	SyscallsMapTlsThreads            = "tls_threads"
 	SyscallsMapTlsTies               = "tls_ties"
+	SyscallsMapTlsWaited             = "tls_waited"
 	SyscallsMapTlsWriters            = "tls_writers"
 	SyscallsProgAdopt                = "adopt"
 	SyscallsProgAskDatagrams         = "ask_datagrams"
@@ -607,6 +619,7 @@ const (
 	SyscallsVarSignatureBurst        = "signature_burst"
 	SyscallsVarSignatures            = "signatures"
 	SyscallsVarTcpReceiveLocalOffset = "tcp_receive_local_offset"
+	SyscallsVarTlsMarked             = "tls_marked"
 	SyscallsVarUnusedDatagramState   = "unused_datagram_state"
 	SyscallsVarUnusedDescriptorKind  = "unused_descriptor_kind"
 	SyscallsVarUnusedKnown           = "unused_known"
@@ -738,6 +751,7 @@ type SyscallsMapSpecs struct {
 	TlsProcesses *ebpf.MapSpec `ebpf:"tls_processes"`
 	TlsThreads   *ebpf.MapSpec `ebpf:"tls_threads"`
 	TlsTies      *ebpf.MapSpec `ebpf:"tls_ties"`
+	TlsWaited    *ebpf.MapSpec `ebpf:"tls_waited"`
 	TlsWriters   *ebpf.MapSpec `ebpf:"tls_writers"`
 }
 
@@ -766,6 +780,7 @@ type SyscallsVariableSpecs struct {
 	SignatureBurst        *ebpf.VariableSpec `ebpf:"signature_burst"`
 	Signatures            *ebpf.VariableSpec `ebpf:"signatures"`
 	TcpReceiveLocalOffset *ebpf.VariableSpec `ebpf:"tcp_receive_local_offset"`
+	TlsMarked             *ebpf.VariableSpec `ebpf:"tls_marked"`
 	UnusedDatagramState   *ebpf.VariableSpec `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind  *ebpf.VariableSpec `ebpf:"unused_descriptor_kind"`
 	UnusedKnown           *ebpf.VariableSpec `ebpf:"unused_known"`
@@ -830,6 +845,7 @@ type SyscallsMaps struct {
 	TlsProcesses *ebpf.Map `ebpf:"tls_processes"`
 	TlsThreads   *ebpf.Map `ebpf:"tls_threads"`
 	TlsTies      *ebpf.Map `ebpf:"tls_ties"`
+	TlsWaited    *ebpf.Map `ebpf:"tls_waited"`
 	TlsWriters   *ebpf.Map `ebpf:"tls_writers"`
 }
 
@@ -871,6 +887,7 @@ func (m *SyscallsMaps) Close() error {
 		m.TlsProcesses,
 		m.TlsThreads,
 		m.TlsTies,
+		m.TlsWaited,
 		m.TlsWriters,
 	)
 }
@@ -900,6 +917,7 @@ type SyscallsVariables struct {
 	SignatureBurst        *ebpf.Variable `ebpf:"signature_burst"`
 	Signatures            *ebpf.Variable `ebpf:"signatures"`
 	TcpReceiveLocalOffset *ebpf.Variable `ebpf:"tcp_receive_local_offset"`
+	TlsMarked             *ebpf.Variable `ebpf:"tls_marked"`
 	UnusedDatagramState   *ebpf.Variable `ebpf:"unused_datagram_state"`
 	UnusedDescriptorKind  *ebpf.Variable `ebpf:"unused_descriptor_kind"`
 	UnusedKnown           *ebpf.Variable `ebpf:"unused_known"`

@@ -176,7 +176,7 @@ static __noinline int emit_waiting(struct socket_state *s, __u64 address, __u64 
 	struct tls_object object = {.address = address, .pid = current_process()};
 	__u32 buf = 0, use = 0;
 
-	if (!bpf_map_lookup_elem(&tls_early, &object) || !take_tls_buf(&buf, &use))
+	if (!bpf_map_lookup_elem(&tls_waited, &object) || !take_tls_buf(&buf, &use))
 		return 0;
 	end_early(s, address, began, buf);
 	give_back_tls_buf(use);
@@ -214,8 +214,9 @@ static __noinline int on_plaintext(__u64 object, __u64 bytes, __u64 began, __u32
 	if (!cookie)
 		return 0;
 	s = bpf_map_lookup_elem(&tls_layers, &cookie);
-	if (!s) { /* it had to give way to others */
-		count(COUNTER_TLS_UNTIED);
+	if (!s) { /* it had to give way to others: the next record that is sent ties again */
+		tie->since = 0;
+		hold_early(object, bytes, began, direction, length);
 		return 0;
 	}
 	if (!(s->conn.streams[0].position | s->conn.streams[1].position))
@@ -373,6 +374,7 @@ static __always_inline void note_mark(const struct tls_object *writer, __u64 obj
 		wrote.began = before ? before->began : bpf_ktime_get_ns();
 	}
 	bpf_map_update_elem(&tls_marks, mark, &wrote, BPF_ANY);
+	__sync_fetch_and_add(&tls_marked, 1);
 	if (!bpf_map_lookup_elem(&tls_processes, &pid))
 		bpf_map_update_elem(&tls_processes, &pid, &marks, BPF_ANY);
 }

@@ -35,6 +35,71 @@ struct {
 	__type(value, struct early);
 } tls_early SEC(".maps");
 
+/* Of an object whose plaintext waits. There are few struct early: one that has to give way takes its parts with it, which shows only here. */
+struct waited {
+	__u64 parts;        /* in the struct early that was there last */
+	__u64 last;         /* CLOCK_MONOTONIC, ns: when the last of them came */
+	__u64 evicted;      /* parts that were there before, and are lost */
+	__u64 evicted_last; /* when the last of these came */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct tls_object);
+	__type(value, struct waited);
+} tls_waited SEC(".maps");
+
+/* The struct early of an object is gone. */
+static __always_inline void note_evicted(struct waited *waited)
+{
+	if (!waited->parts)
+		return;
+	waited->evicted += waited->parts;
+	waited->evicted_last = waited->last;
+	waited->parts = 0;
+}
+
+/* A part waits now. is_first: it is the first one of its struct early. */
+SUBPROGRAM int note_waited(__u64 address, bool is_first)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct waited *waited = bpf_map_lookup_elem(&tls_waited, &object), first = {};
+
+	if (!waited) {
+		bpf_map_update_elem(&tls_waited, &object, &first, BPF_NOEXIST);
+		waited = bpf_map_lookup_elem(&tls_waited, &object); /* a use, too: see begin_layer */
+		if (!waited)
+			return 0;
+	}
+	if (is_first)
+		note_evicted(waited);
+	waited->parts++;
+	waited->last = bpf_ktime_get_ns();
+	return 0;
+}
+
+/*
+ * The socket of an object is known. Returns whether parts are lost that came after its connection began. is_gone: there is no struct early.
+ */
+SUBPROGRAM int end_waited(__u64 address, bool is_gone, __u64 began)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct waited *waited = bpf_map_lookup_elem(&tls_waited, &object);
+	__u64 evicted, last;
+
+	if (!waited)
+		return 0;
+	if (is_gone)
+		note_evicted(waited);
+	evicted = waited->evicted;
+	last = waited->evicted_last;
+	bpf_map_delete_elem(&tls_waited, &object);
+	count_more(COUNTER_TLS_UNTIED, evicted);
+	count_more(COUNTER_TLS_FOUND, evicted);
+	return evicted && last >= began;
+}
+
 /* Zeros, which do not fit on the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -51,8 +116,9 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 	__u64 now = bpf_ktime_get_ns();
 	struct early_part *part;
 	__u32 zero = 0, at, n;
+	bool is_first = !early;
 
-	if (!early) {
+	if (is_first) {
 		zeros = bpf_map_lookup_elem(&no_early, &zero);
 		if (zeros && !bpf_map_update_elem(&tls_early, &object, zeros, BPF_NOEXIST))
 			early = bpf_map_lookup_elem(&tls_early, &object);
@@ -90,6 +156,7 @@ static __noinline int hold_early(__u64 address, __u64 bytes, __u64 began, __u32 
 		}
 	}
 	early->count++;
+	note_waited(address, is_first);
 	count(COUNTER_TLS_HELD);
 	return 0;
 }
@@ -147,22 +214,17 @@ SUBPROGRAM int end_early_part(struct socket_state *layer, struct early *early, _
 	return 0;
 }
 
-/* A stream goes on behind what is missing of it. */
-static __always_inline void skip_missed(struct stream *stream, __u64 missed)
-{
-	if (!missed)
-		return;
-	stream->position += missed;
-	stream->gap_reason |= CUT_LIMIT;
-	stream->last_unreported = bpf_ktime_get_ns();
-}
-
 /* The socket is known: what has waited is emitted, in its order, from a buffer of event_bufs. layer NULL: the socket is left out. */
 static __always_inline void end_early(struct socket_state *layer, __u64 address, __u64 began, __u32 key)
 {
 	struct tls_object object = {.address = address, .pid = current_process()};
 	struct early *early = address ? bpf_map_lookup_elem(&tls_early, &object) : NULL;
 
+	if (address && end_waited(address, !early, began) && layer) {
+		layer->conn.existing = true; /* how much is missing is not known: as if it had begun before it was seen */
+		skip_missed(&layer->conn.streams[DIRECTION_SENT], 1);
+		skip_missed(&layer->conn.streams[DIRECTION_RECEIVED], 1);
+	}
 	if (!early)
 		return;
 	for (__u32 i = 0; i < EARLY_PARTS && i < early->count; i++)

@@ -9,7 +9,7 @@ static __noinline int tie(struct sock *sk, struct socket_state *s, __u32 length)
 	__u32 key = transfer_buf(DIRECTION_SENT);
 	struct event_buf *event_buf;
 
-	if (!has_marked())
+	if (!may_tie(s))
 		return 0;
 	event_buf = bpf_map_lookup_elem(&event_bufs, &key);
 	if (!event_buf)
@@ -33,5 +33,5 @@ static __always_inline bool ties(struct sock *sk, struct socket_state *s, __u32 
 {
 	if (!s && direction == DIRECTION_SENT)
 		s = state_left_out(sk);
-	return s && (is_tied(s) || (direction == DIRECTION_SENT && tie(sk, s, length)));
+	return s && ((direction == DIRECTION_SENT && tie(sk, s, length)) || is_tied(s));
 }

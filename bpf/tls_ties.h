@@ -43,6 +43,9 @@ struct tls_writer {
 	__u64 began;   /* CLOCK_MONOTONIC, ns: when a hello was written: of plaintext before that, another connection had it; 0: not a hello */
 };
 
+/* How many records have been marked. */
+volatile __u32 tls_marked = 0;
+
 /* Marks that no socket has sent yet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -159,8 +162,21 @@ static __always_inline __u64 layer_cookie(const struct socket_state *s)
 	return cookie | (cookie & LAYER_TLS ? LAYER_INNER : LAYER_TLS);
 }
 
-/* It begins now, or has begun: a process may go on with the connection of the one that it was forked from. */
-static __always_inline struct socket_state *layer_on(struct socket_state *s, enum tls_mark_kind kind)
+/* A stream goes on behind what is missing of it. */
+static __always_inline void skip_missed(struct stream *stream, __u64 missed)
+{
+	if (!missed)
+		return;
+	stream->position += missed;
+	stream->gap_reason |= CUT_LIMIT;
+	stream->last_unreported = bpf_ktime_get_ns();
+}
+
+/*
+ * It begins now, or has begun: a process may go on with the connection of the one that it was forked from. If the socket had one, which had
+ * to give way to others, it goes on at the socket's positions, which are beyond all that its plaintext had: a record is longer than what is in it.
+ */
+static __always_inline struct socket_state *layer_on(struct socket_state *s, const struct tls_writer *writer)
 {
 	__u64 cookie = layer_cookie(s);
 	struct socket_state *layer = bpf_map_lookup_elem(&tls_layers, &cookie);
@@ -173,21 +189,27 @@ static __always_inline struct socket_state *layer_on(struct socket_state *s, enu
 	for (int i = 0; i < DIRECTIONS; i++) {
 		struct stream *stream = &layer->conn.streams[i];
 
-		stream->position = stream->until = stream->last_unreported = 0;
+		stream->until = stream->last_unreported = 0;
 		stream->gap_reason = stream->signature = 0;
 		stream->frames.form = 0;
+		if (!layer->tls_writer)
+			stream->position = 0;
+		else
+			skip_missed(stream, 1);
 	}
 	layer->conn.burst = layer->conn.task_pid = layer->tls_pid = 0;
+	layer->tls_writer = 0;
 	begin_causes(layer);
-	layer->conn.existing = kind != TLS_MARK_HELLO;
+	layer->conn.existing = !writer->began;
 	layer->conn.flow.cookie = cookie;
 	return layer;
 }
 
 /* The socket is known of what wrote the mark. NULL: it is left out. */
-static __noinline struct socket_state *begin_layer(struct socket_state *s, const struct tls_writer *writer, const struct tls_mark *mark, enum tls_mark_kind kind)
+static __noinline struct socket_state *begin_layer(struct socket_state *s, const struct tls_writer *writer, const struct tls_mark *mark)
 {
 	struct tls_object object = {.address = writer->address, .pid = mark->pid};
+	struct socket_state *layer;
 	struct tls_tie tie = {.cookie = socket_left_out(s) ? 0 : layer_cookie(s), .since = bpf_ktime_get_boot_ns(), .began = writer->began};
 
 	tie.record[0] = mark->words[0];
@@ -197,7 +219,9 @@ static __noinline struct socket_state *begin_layer(struct socket_state *s, const
 	/* A use: in a full map what is new and has not been used gives way before what is old (__local_list_flush, kernel/bpf/bpf_lru_list.c). */
 	bpf_map_lookup_elem(&tls_ties, &object);
 	s->tls_pid = mark->pid;
-	return socket_left_out(s) ? NULL : layer_on(s, kind);
+	layer = socket_left_out(s) ? NULL : layer_on(s, writer);
+	s->tls_writer = writer->address;
+	return layer;
 }
 
 #include "tls_early.h"
@@ -214,6 +238,17 @@ static __always_inline bool has_marked(void)
 	__u32 pid = current_process();
 
 	return bpf_map_lookup_elem(&tls_processes, &pid);
+}
+
+/* Whether what a socket sends may show that: also of one that is tied, because the tie may have had to give way to others. */
+static __always_inline bool may_tie(struct socket_state *s)
+{
+	__u32 marked = tls_marked;
+
+	if (is_tied(s) && s->tls_marked == marked)
+		return false;
+	s->tls_marked = marked;
+	return has_marked();
 }
 
 /* The beginning of what a process sends, and the mark in it: in the buffer of the payload, before that is. */
@@ -235,6 +270,12 @@ static __noinline enum tls_mark_kind read_sent(struct event_buf *event_buf, __u3
 	return read_mark(&sent->mark, sent->record, iovec.base, iovec.length < length ? iovec.length : length);
 }
 
+/* The socket carries the records of another object. It has a function of its own for the sake of the stack: see tie_sent. */
+static __noinline bool is_anothers(const struct socket_state *s, const struct tls_writer *writer, enum tls_mark_kind kind)
+{
+	return is_tied(s) && (kind != TLS_MARK_DATA || writer->address != s->tls_writer);
+}
+
 /*
  * Ties the socket that has sent length bytes to the object that wrote them, if one did. The event_buf of that number says where they are. What it
  * takes is in the event_buf or in functions of their own: the stacks of a chain of calls may have 512 bytes in all.
@@ -251,11 +292,11 @@ static __noinline int tie_sent(struct event_buf *event_buf, struct socket_state 
 		return 0;
 	sent = (struct tls_sent *)event_buf->payload;
 	writer = bpf_map_lookup_elem(&tls_marks, &sent->mark);
-	if (!writer)
+	if (!writer || is_anothers(s, writer, kind))
 		return 0;
 	object = writer->object;
 	began = writer->began;
-	layer = begin_layer(s, writer, &sent->mark, kind);
+	layer = begin_layer(s, writer, &sent->mark);
 	bpf_map_delete_elem(&tls_marks, &sent->mark);
 	end_early(layer, object, began, key);
 	return 1;
@@ -274,7 +315,7 @@ static __noinline int tie_inner(struct socket_state *outer, __u64 bytes, __u32 l
 	writer = bpf_map_lookup_elem(&tls_marks, &mark);
 	if (!writer)
 		return 0;
-	begin_layer(outer, writer, &mark, kind);
+	begin_layer(outer, writer, &mark);
 	bpf_map_delete_elem(&tls_marks, &mark);
 	return 0;
 }

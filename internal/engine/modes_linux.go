@@ -25,6 +25,7 @@ type tracer interface {
 	Self() uint32
 	Counters() (kernel.Counters, error)
 	Want(cookie uint64, w event.Want)
+	EndLayer(cookie uint64)
 	SetRuleMatch(id process.ID, generation uint32, rules uint64) error
 	Live(ctx context.Context) (kernel.Coverage, error)
 	Datagrams(ctx context.Context) (bool, error)

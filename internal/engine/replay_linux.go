@@ -130,4 +130,6 @@ type noKernel struct{ tracer }
 
 func (noKernel) Want(uint64, event.Want) {}
 
+func (noKernel) EndLayer(uint64) {}
+
 func (noKernel) SetRuleMatch(process.ID, uint32, uint64) error { return nil }

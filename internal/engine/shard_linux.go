@@ -70,6 +70,7 @@ func newShard(e *Engine, i int, chosen *selection.Selection, processes socket.De
 		Selection:     chosen,
 		KernelCookies: e.mode != kernel.ModeSyscall,
 		SetRuleMatch:  s.setRuleMatch,
+		EndLayer:      e.tracer.EndLayer,
 
 		Conversations: conversation.Options{
 			Protocols: e.opts.Protocols, Memory: e.opts.ParserMemory / of, Want: e.tracer.Want,

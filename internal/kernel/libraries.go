@@ -102,6 +102,11 @@ func (c *programs) SeesLibraries() bool {
 	return c.objects.Programs[bpf.SocketflowProgTlsCall] != nil
 }
 
+// EndLayer forgets the plaintext of a connection that has ended, by its layer's cookie, so that no other one has to give way to it.
+func (c *programs) EndLayer(cookie uint64) {
+	_ = c.objects.Maps[bpf.SocketflowMapTlsLayers].Delete(cookie) // it may have had to give way already
+}
+
 // AttachLibrary sees the calls of the library in a file, in all processes that have mapped it or will. The options must have had TLS.
 func (c *programs) AttachLibrary(path string, probes []LibraryProbe) (*Library, error) {
 	program := c.objects.Programs[bpf.SocketflowProgTlsCall]
@@ -175,6 +180,7 @@ func (c *programs) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))
 	spec.Maps[bpf.SocketflowMapTlsEarly].MaxEntries = tlsEarly
+	spec.Maps[bpf.SocketflowMapTlsWaited].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapExecutables].MaxEntries = executables
 	bufs := uint32(cpus) * tlsBufs
 	first := spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries

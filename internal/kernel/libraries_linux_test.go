@@ -155,11 +155,6 @@ func secureConnection(t *testing.T) *secured {
 // secureConnectionOver has both ends read and write through what is made of their sockets.
 func secureConnectionOver(t *testing.T, through func(net.Conn) net.Conn) *secured {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	must(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"workload.test"}}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	must(t, err)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer listener.Close() //nolint:errcheck // there is one connection only
@@ -167,15 +162,26 @@ func secureConnectionOver(t *testing.T, through func(net.Conn) net.Conn) *secure
 	must(t, err)
 	server, err := listener.Accept()
 	must(t, err)
-	s := &secured{
-		t: t, client: tls.Client(through(client), &tls.Config{InsecureSkipVerify: true}),
-		server: tls.Server(through(server), &tls.Config{
+	return secureEnds(t, through(client), through(server))
+}
+
+// secureEnds has the ends of a connection speak TLS.
+func secureEnds(t *testing.T, client, server net.Conn) *secured {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"workload.test"}}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	must(t, err)
+	t.Cleanup(func() { must(t, errors.Join(client.Close(), server.Close())) })
+	return &secured{
+		t: t, client: tls.Client(client, &tls.Config{InsecureSkipVerify: true}),
+		server: tls.Server(server, &tls.Config{
 			MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{certificate}, PrivateKey: key}},
+			SessionTicketsDisabled: true, // a server would wait for its client to read them, where nothing is buffered between them
 		}),
 		addresses: [2]string{client.LocalAddr().String(), server.LocalAddr().String()},
 	}
-	t.Cleanup(func() { must(t, errors.Join(client.Close(), server.Close())) })
-	return s
 }
 
 // exchange has the client ask, and the server answer.

@@ -112,6 +112,13 @@ func (t *Table) abandon(c *connection) {
 func (c *connection) isParsed() bool { return !c.ignored || c.own }
 
 func (t *Table) remove(c *connection) {
+	if c.closed && t.opts.EndLayer != nil {
+		for i := range c.layers {
+			if l := &c.layers[i]; l.cookie != 0 && l.encrypted() {
+				t.opts.EndLayer(l.cookie)
+			}
+		}
+	}
 	if t.opts.Exchanges != nil {
 		for i := range c.layers {
 			if cookie := c.layers[i].cookie; cookie != 0 {

@@ -3,6 +3,7 @@ package socket
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/socketflow/socketflow/internal/event"
 	"github.com/socketflow/socketflow/internal/protocol"
@@ -92,4 +93,40 @@ func TestExchangesOfLayersHaveIDsOfTheirOwn(t *testing.T) {
 	if late := ids(&c.layers[within]); late.Joined || late.Own == inner.Own {
 		t.Errorf("positions that only one end knows give %v", late)
 	}
+}
+
+// The kernel has room for the plaintext of so many connections. Those that have ended are to take none of it, and one that is only not followed
+// any more may speak again.
+func TestPlaintextOfAConnectionThatHasEndedIsForgotten(t *testing.T) {
+	for name, test := range map[string]struct {
+		events []*event.Event
+		want   []uint64
+	}{
+		"no plaintext":       {[]*event.Event{sent(0, "ask>a"), closeAt(500, 600)}, nil},
+		"it has not ended":   {[]*event.Event{encrypted(sent(0, "ask>a"))}, nil},
+		"it has ended":       {[]*event.Event{encrypted(sent(0, "ask>a")), closeAt(500, 600)}, []uint64{1 | event.LayerTLS}},
+		"it was replaced":    {[]*event.Event{encrypted(sent(0, "ask>a")), clientOpen(2, 20), clientOpen(3, 30)}, nil},
+		"TLS within another": {[]*event.Event{encrypted(sent(0, "a")), encryptedTwice(sent(0, "a")), closeAt(500, 600)}, []uint64{1 | event.LayerTLS, 1 | event.LayerMask}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHeard(t)
+			var ended []uint64
+			h.table.opts.Sockets = 2
+			h.table.opts.EndLayer = func(cookie uint64) { ended = append(ended, cookie) }
+			h.table.Handle(clientOpen(1, 10))
+			for _, e := range test.events {
+				h.table.Handle(e)
+			}
+			h.table.Tick(Reading{Before: uint64(time.Minute), Wall: time.Unix(1060, 0), After: uint64(time.Minute)})
+			if !slices.Equal(ended, test.want) {
+				t.Errorf("forgotten: %x, want %x", ended, test.want)
+			}
+		})
+	}
+}
+
+// encryptedTwice makes an event one of the plaintext of TLS records within TLS.
+func encryptedTwice(e *event.Event) *event.Event {
+	e.Flow.Cookie |= event.LayerMask
+	return e
 }

@@ -22,6 +22,8 @@ type Options struct {
 	KernelCookies bool
 	// SetRuleMatch writes to the kernel which selection rules a process meets. It is not called if Selection is empty.
 	SetRuleMatch func(id process.ID, generation uint32, rules uint64)
+	// EndLayer has the kernel forget the plaintext of a connection that has ended; nil: it has none.
+	EndLayer func(cookie uint64)
 	// PeerName says what a process called an address; nil: that is not known. See peername.Table.
 	PeerName func(peername.Question) (a peername.Answer, settled bool)
 	// Paired notes that an end of a connection is observed, and which process of this host has it, if one does; nil: that is of no interest.
