@@ -34,7 +34,7 @@ type content struct {
 
 // Close ends the batch at a time and begins another.
 func (b *Builder) Close(at time.Time) {
-	b.content.room, b.content.closed = b.spans.room(&b.options.Bounds), at
+	b.room, b.content.closed = b.spans.room(&b.options.Bounds), at
 	b.closed = append(b.closed, b.content)
 	b.content = b.emptyContent()
 	b.records, b.spans = load{}, load{}
