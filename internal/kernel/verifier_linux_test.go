@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -35,7 +36,7 @@ func TestVerifierInstructions(t *testing.T) {
 			must(t, rlimit.RemoveMemlock())
 			spec := specify(t, Options{
 				Shards: 1, RingBytes: 1 << 20, Processes: 64, Sockets: 64, Data: true, Unix: true, UDP: true, DatagramData: true,
-				Causes: true, TLS: true, PayloadLimit: testLimit, PayloadBurst: testBurst,
+				Causes: true, TLS: true, PayloadLimit: testLimit, PayloadBurst: testBurst, SignatureBurst: testBurst, Signatures: differentSignatures(),
 			})
 			t.Logf("attachment %s", attachmentOf(spec))
 			for _, name := range slices.Sorted(maps.Keys(spec.Programs)) {
@@ -151,4 +152,12 @@ func syscallSpec(t *testing.T, opts Options) *ebpf.CollectionSpec {
 	must(t, c.configure(spec, dir, true))
 	keep(spec, c.features(true, spec), func(*programDef) error { return nil })
 	return spec
+}
+
+// differentSignatures are as many as there can be.
+func differentSignatures() (all []Signature) {
+	for i := range byte(MaxSignatures) {
+		all = append(all, Signature{Prefix: bytes.Repeat([]byte{1 + i}, SignatureBytes)})
+	}
+	return all
 }

@@ -370,7 +370,7 @@ func inMode(mode, config string) string {
 }
 
 func secureInclude(b *builder) string {
-	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,wget,gnutls-serv,gohttp*,mariadbd}"}]`, b.dir+"/*")
+	return fmt.Sprintf(`[{executable: %q}, {executable: "/**/{python3*,node,ruby*,php*,nginx,curl,haproxy,openssl,wget,gnutls-serv,gohttp*,mariadbd,memcached}"}]`, b.dir+"/*")
 }
 
 // scheme is that of the scene's URLs.
@@ -387,7 +387,8 @@ func libraries(t testing.TB, pid int) []string {
 	found := map[string]bool{}
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
 	require.NoError(t, err)
-	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || name == "grpc" || name == "mysql" || name == "mongodb" || name == "node" && !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so") {
+	within := !strings.Contains(readFile(t, fmt.Sprintf("/proc/%d/maps", pid)), "/libssl.so")
+	if name := filepath.Base(exe); strings.HasPrefix(name, "gohttp") || within && slices.Contains([]string{"grpc", "memcached", "mongodb", "mysql", "node"}, name) {
 		return []string{exe}
 	}
 	var all []string

@@ -83,6 +83,46 @@ func TestMemcachedCommands(t *testing.T) {
 	b.requireSecret(t, memcachedSecret)
 }
 
+// memcachedMany are the commands of many connections at once, by the client's program.
+var memcachedMany = map[string]int{"set": 50 * 20, "get": 2 * 50 * 20, "delete": 50 * 20}
+
+// memcachedEnds counts the commands that are emitted at both ends.
+func memcachedEnds(t testing.TB, c *requestCollector, client, server *actor) (ends [2]map[string]int) {
+	for i, pid := range []int{client.pid(), server.pid()} {
+		ends[i] = map[string]int{}
+		for _, span := range c.of(t, map[int]bool{pid: true}) {
+			if span.text("db.system.name") == "memcached" && span.kind == []ptrace.SpanKind{ptrace.SpanKindClient, ptrace.SpanKindServer}[i] {
+				ends[i][span.text("db.operation.name")]++
+			}
+		}
+	}
+	return ends
+}
+
+// TestMemcachedWithinTLS has a client of many connections at once speak TLS.
+func TestMemcachedWithinTLS(t *testing.T) {
+	builder := newBuilder(t)
+	over := newSecure(t)
+	c := runRequestCollector(t, secureConfig(t, builder))
+	over.collector = c
+	over.awaitShared(c)
+	s := newScene(t, builder, "memcached-tls")
+	s.secure = over
+	port := freePort(t)
+	server := s.serve(exec.Command(testenv.NeedProgram(t, "memcached", "memcached"), "-u", "root", "-l", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "0",
+		"-Z", "-o", "ssl_chain_cert="+over.certificate+",ssl_key="+over.key), port)
+	client := s.ask(s.command("memcached ADDRESS "+memcachedSecret+" tls", "127.0.0.1", port), []string{"begin"})
+	want := [2]map[string]int{memcachedMany, memcachedMany}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if assert.ObjectsAreEqual(want, memcachedEnds(t, c, client, server)) {
+			break
+		}
+	}
+	c.finish(t)
+	assert.Equal(t, want, memcachedEnds(t, c, client, server))
+	c.requireSecret(t, memcachedSecret)
+}
+
 // ownStatistics asks a server for those that memcachedStatistics has.
 func ownStatistics(t testing.TB, port int) map[string]int {
 	t.Helper()

@@ -39,6 +39,7 @@ func Protocol() protocol.Protocol {
 		Name:       name,
 		Transports: protocol.Streams,
 		Detect:     detect,
+		Signatures: signatures(),
 		NewConfig:  http.NewConfig,
 		Keys:       func(config any) []protocol.Key { return append(http.Keys(config), ownKeys...) },
 		Start: func(s *protocol.Settings) func(*protocol.Session) protocol.Parser {
@@ -46,6 +47,19 @@ func Protocol() protocol.Protocol {
 			return func(session *protocol.Session) protocol.Parser { return newParser(m, session) }
 		},
 	}
+}
+
+// signatures are how the connections of nginx, Apache and lighttpd begin: with a request with the id 1 to a responder, which closes the
+// connection behind the response or keeps it. Many connections have one request, whose body may be long before the protocol is recognised:
+// behind a part that was not captured it is not known where records begin.
+func signatures() (all []protocol.Signature) {
+	const flags = 10
+	for keep := range byte(2) {
+		s := protocol.Signature{Client: [protocol.SignatureBytes]byte{version, typeBegin, 0, 1, 0, fixedBytes, 0, 0, 0, byte(responder)}}
+		s.Client[flags] = keep
+		all = append(all, s)
+	}
+	return all
 }
 
 // memory is what the conversations of a goroutine share.

@@ -48,6 +48,37 @@ func TestMissingBodiesChangeNothing(t *testing.T) {
 	}, serverSide, []string{"POST / 200 sent=8000"})
 }
 
+func TestResponseBehindALongBodyThatIsNotCaptured(t *testing.T) {
+	request := beginOf(1, responder, 0) + rec(typeParams, 1, pairs("REQUEST_METHOD=POST", "REQUEST_URI=/")) + rec(typeParams, 1, "")
+	steps := []step{c(request), protocoltest.Missing(protocol.FromClient, 1<<20, protocol.Truncated)}
+	for range 1000 {
+		steps = append(steps, c(strings.Repeat("x", 8200)))
+	}
+	p, r := play(append(steps, s(answers(1, "Status: 404 x\r\n\r\n"))), serverSide, 0, nil)
+	p.Close(0)
+	if got, want := briefs(r), "POST / 404 capture=1"; got != want || r.Ignored {
+		t.Errorf("%s, want %s; ignored: %v", got, want, r.Ignored)
+	}
+}
+
+func TestPaddingIsNotDemanded(t *testing.T) {
+	for _, padding := range []byte{0, 1, 7, 255} {
+		parser, r := newScene(serverSide)
+		p := &protocoltest.Player{Parser: parser}
+		p.Data(protocol.FromClient, beginOf(1, responder, 0)+rec(typeParams, 1, pairs("REQUEST_METHOD=POST", "REQUEST_URI=/"))+rec(typeParams, 1, ""))
+		p.Data(protocol.FromClient, string([]byte{version, typeStdin, 0, 1, 0x40, 0, padding, 0}))
+		if got, want := parser.Demand(protocol.FromClient).Skip, uint64(0x4000)+uint64(padding); got != want {
+			t.Errorf("padding of %d: %d bytes are not needed, want %d", padding, got, want)
+		}
+		p.Gap(protocol.FromClient, 0x4000+uint64(padding), protocol.Skipped)
+		p.Data(protocol.FromClient, rec(typeStdin, 1, ""))
+		p.Data(protocol.FromServer, answers(1, okText))
+		if got, want := briefs(r), "POST / 200 sent=16384"; got != want {
+			t.Errorf("padding of %d: %s, want %s", padding, got, want)
+		}
+	}
+}
+
 func TestBodiesAreNotDemanded(t *testing.T) {
 	parser, _ := newScene(serverSide)
 	p := &protocoltest.Player{Parser: parser}

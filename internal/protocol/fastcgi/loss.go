@@ -88,11 +88,12 @@ func (p *parser) credible(d protocol.Direction, b []byte) bool {
 }
 
 // passOver passes over bytes of which it is not known what they are, and gives the conversation up if they have been many without a request.
+// While a request is open they are its body, and its response is still to come.
 func (p *parser) passOver(d protocol.Direction, n int) {
 	if p.unhurt[d] {
 		p.lose(d, protocol.Lost)
 	}
-	if d == protocol.FromClient && p.garbage.Add(n, p.proven) {
+	if d == protocol.FromClient && p.open.Len() == 0 && p.garbage.Add(n, p.proven) {
 		p.giveUp()
 	}
 }

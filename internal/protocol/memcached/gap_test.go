@@ -22,7 +22,12 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 	}{
 		"within data that is sent":          {false, []step{c("set k 0 0 1000\r\nab"), protocoltest.Missing(protocol.FromClient, 1000, protocol.Skipped), c("get k\r\n"), s(stored, "END\r\n")}, []string{"set k ?", "get k found=0"}, 0},
 		"within data that is received":      {false, []step{get, s("VALUE k 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1000, protocol.Truncated), end, get, end}, []string{"get k found=1", "get k found=0"}, 0},
-		"within data, and beyond":           {false, []step{get, s("VALUE k 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1007, protocol.Truncated), get, end}, []string{"get k capture=1", "get k found=0"}, 0},
+		"within data, and beyond":           {false, []step{c("get k l\r\n"), s("VALUE k 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1007, protocol.Truncated), get, end}, []string{"get k l capture=1", "get k found=0"}, 0},
+		"within the only value, to the end": {false, []step{get, s("VALUE k 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1005, protocol.Truncated), get, end}, []string{"get k found=1", "get k found=0"}, 0},
+		"within the last value of some, to the end, behind a pipeline": {false, []step{c("get a\r\nget b\r\n"), s("END\r\nEND\r\n"), c("get k l\r\n"), s("VALUE k 0 1\r\na\r\nVALUE l 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1005, protocol.Truncated), get, end},
+			[]string{"get a found=0", "get b found=0", "get k l found=2", "get k found=0"}, 0},
+		"within the only value, and beyond its end": {false, []step{c("get k\r\nget l\r\n"), s("VALUE k 0 1000\r\nab"), protocoltest.Missing(protocol.FromServer, 1010, protocol.Truncated), {Bytes: "get k\r\n", Silence: second}, end},
+			[]string{"get k found=1", "get l capture=1 unanswered", "get k found=0"}, 0},
 		"of a reply":                        {false, []step{get, protocoltest.Missing(protocol.FromServer, 5, protocol.Lost), get, end}, []string{"get k capture=2 unanswered", "get k capture=2 found=0"}, 0},
 		"of a command":                      {false, []step{protocoltest.Missing(protocol.FromClient, 7, protocol.Lost), end, get, end}, []string{"get k capture=2 found=0"}, 0},
 		"of a command later":                {false, []step{get, end, protocoltest.Missing(protocol.FromClient, 7, protocol.Lost), end, get, end}, []string{"get k found=0", "get k capture=2 found=0"}, 1},

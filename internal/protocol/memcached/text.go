@@ -76,8 +76,24 @@ func (p *parser) missLines(d protocol.Direction, n uint64, at *protocol.Stamp) u
 		last := *at
 		last.Position += taken - 1
 		p.dataEnds(d, &last)
+		if d == protocol.FromServer && n-taken >= uint64(len(valuesEnd)) && p.hasAll() {
+			taken += uint64(len(valuesEnd))
+			last.Position += uint64(len(valuesEnd))
+			p.replied(&last)
+		}
 	}
 	return n - taken
+}
+
+// valuesEnd is the line behind values.
+const valuesEnd = "END\r\n"
+
+// hasAll reports whether the reply to a get has as many values as there are keys: all that can follow is its end. A server sends a large value,
+// and the end, in one call, of which only the beginning is captured.
+func (p *parser) hasAll() bool {
+	x := p.reply.item
+	return x != nil && p.reply.state == stateValues && p.order.Certain() && x.Value.requested && !x.Value.full && x.Value.keys > 0 &&
+		x.Value.rows == int64(x.Value.keys)
 }
 
 // dataEnds is called behind the last byte of data.

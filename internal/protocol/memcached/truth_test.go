@@ -12,9 +12,11 @@ import (
 
 const different = 7 // replies
 
-// numbered returns a command, and a reply whose values show to which command it belongs, but for one in so many.
+// numbered returns a command, and a reply whose values show to which command it belongs, but for one in so many. It asks for as many keys as
+// are found, or for one.
 func numbered(n int) (request, reply string) {
-	return fmt.Sprintf("get k%05d\r\n", n), strings.Repeat("VALUE k 0 5\r\nEND\r\n\r\n", n%different) + "END\r\n"
+	keys := fmt.Sprintf("k%05d%s", n, strings.Repeat(" k", max(n%different-1, 0)))
+	return fmt.Sprintf("get %-*s\r\n", len("k00000")+2*different, keys), strings.Repeat("VALUE k 0 5\r\nEND\r\n\r\n", n%different) + "END\r\n"
 }
 
 // judge counts the exchanges that have a reply, and lists those that have another command's without saying so.

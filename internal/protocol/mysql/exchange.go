@@ -93,7 +93,7 @@ func (p *parser) Unanswered(x *item) {
 		if missing == protocol.CaptureComplete {
 			missing = protocol.CaptureGap
 		}
-		e.capture = max(e.capture, missing)
+		e.capture, e.listed = max(e.capture, missing), false // not all rows are counted
 		p.emitAt(x, &p.now, "", 0)
 		return
 	}

@@ -54,6 +54,10 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 			false, then(c(query("SELECT a FROM t")), s(pkts(1, "\x01", column("a"), eof(2), text("1"))), protocoltest.Missing(protocol.FromServer, 500, protocol.Lost)),
 			[]string{"SELECT t capture=2 {SELECT a FROM t}"}, [protocol.ParseErrors]int{},
 		},
+		"of rows, in a pipeline": {
+			false, then(c(query("SELECT a FROM t"), cmd(0x0e, "")), s(pkts(1, "\x01", column("a"), eof(2))), protocoltest.Missing(protocol.FromServer, 500, protocol.Lost), pong, step{Bytes: cmd(0x0e, ""), Silence: second}, pong),
+			[]string{"SELECT t capture=2 {SELECT a FROM t}", "COM_PING capture=2 unanswered", "COM_PING"}, [protocol.ParseErrors]int{},
+		},
 		"of a reply": {
 			false, then(do, protocoltest.Missing(protocol.FromServer, 11, protocol.Lost), ping, pong), []string{"DO capture=2 unanswered {DO ?}", "COM_PING capture=2"}, [protocol.ParseErrors]int{},
 		},

@@ -25,8 +25,9 @@ const protocolVersion = 10 // since MySQL 3.21
 
 // greeting is what of the server's first packet is of use.
 type greeting struct {
-	status  uint16
-	mariaDB bool
+	capabilities uint64
+	status       uint16
+	mariaDB      bool
 }
 
 func readGreeting(b []byte) (g greeting, ok bool) {
@@ -40,12 +41,13 @@ func readGreeting(b []byte) (g greeting, ok bool) {
 	if filler := f.number(1); f.over || len(version) == 0 || !printable(version) || filler != 0 {
 		return g, false
 	}
-	f.number(2) // capabilities
+	g.capabilities = f.number(2)
 	if ok = !f.over; !ok || len(f.rest) == 0 {
 		return g, ok
 	}
 	f.number(1) // character set
 	g.status = uint16(f.number(2))
+	g.capabilities |= f.number(2) << 16
 	g.mariaDB = bytes.Contains(version, []byte("MariaDB"))
 	return g, !f.over
 }
@@ -124,16 +126,33 @@ const (
 	no
 )
 
-// agree notes what client and server have agreed on.
+// agree notes what client and server have agreed on: what both can. Some clients ask for what the server has not offered, and go by its
+// offer. Within TLS that is not known: it came before.
 func (p *parser) agree(l *loginRequest) {
 	p.capabilities, p.agreed = l.capabilities, true
-	p.replacesEOF = no
-	if l.capabilities&canReplaceEOF != 0 {
+	if p.greeted {
+		p.capabilities &= p.offered
+	}
+	switch {
+	case p.capabilities&canReplaceEOF == 0:
+		p.replacesEOF = no
+	case p.greeted:
 		p.replacesEOF = yes
 	}
 	if l.mariaDB {
 		p.system = systemMariaDB
 	}
+}
+
+// attributed reports whether there are attributes before a statement. Where it is not known whether both ends can, the bytes decide.
+func (p *parser) attributed(b []byte) bool {
+	switch {
+	case p.agreed && p.capabilities&canAttributes == 0:
+		return false
+	case p.agreed && p.greeted:
+		return true
+	}
+	return mayHaveAttributes(b)
 }
 
 // tracks reports whether an OK may have the state of the session.

@@ -43,6 +43,8 @@ type parser struct {
 	system       []byte
 	capabilities uint64
 	agreed       bool      // capabilities are known
+	greeted      bool      // what the server can is known, too
+	offered      uint64    // what it can
 	replacesEOF  knownness // the server
 	trailing     bool      // the reply that was read last may have one more packet, with this number
 	trailingAt   byte

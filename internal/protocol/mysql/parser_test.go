@@ -117,6 +117,11 @@ func TestParserReadsConversations(t *testing.T) {
 				c(query("\x03\x01\x02\x01\xfd\x00"+text("trace")+"\x03\x00"+text("null")+"\x08\x00"+text("n")+text(secret)+"abcdefgh"+"SELECT 1 FROM t")), s(oneRow)),
 			[]string{"SELECT t response.returned_rows=1 {SELECT ? FROM t}", "SELECT t response.returned_rows=1 {SELECT ? FROM t}"}, nil,
 		},
+		"what the client can, and the server cannot": {
+			[]step{s(offers("5.5.5-10.1.48-MariaDB", caps)), c(pkt(1, loginBody(caps|canAttributes|canReplaceEOF|canCompress|canTrack, "shop"))), s(pkt(2, ok(2|statusSession))),
+				c(query("SELECT 1")), s(oneRow), c(query("SELECT 2 FROM t")), s(pkts(1, "\x01", column("a"), eof(2), eof(2)))},
+			[]string{"SELECT mariadb response.returned_rows=1 {SELECT ?}", "SELECT t mariadb response.returned_rows=0 {SELECT ? FROM t}"}, nil,
+		},
 		"connection that the server ends": {
 			then(c(cmd(0x0e, "")), s(pkt(1, ok(2))), s(pkt(0, fail(4031, "#HY000The client was disconnected by the server because of inactivity")))), []string{"COM_PING"}, nil,
 		},
@@ -284,6 +289,11 @@ func TestTLSIsAnotherProtocol(t *testing.T) {
 		t.Errorf("in pieces: %+v", r)
 	}
 	check(t, []step{c(pkt(2, loginBody(caps|canTLS, "shop"))), s(pkt(3, ok(2))), c(query("DO 1")), s(pkt(1, ok(2)))}, protocol.Session{TLS: true}, []string{"DO {DO ?}"})
+	// What the server can is not known there: its greeting came before.
+	both := []string{"SELECT response.returned_rows=1 {SELECT ?}", "SELECT t response.returned_rows=1 {SELECT ? FROM t}"}
+	asks := loginBody(caps|canTLS|canAttributes|canReplaceEOF, "shop")
+	check(t, []step{c(pkt(2, asks)), s(pkt(3, ok(2))), c(query("SELECT 1")), s(oneRow), c(query("SELECT 1 FROM t")), s(oneRow)}, protocol.Session{TLS: true}, both)
+	check(t, []step{c(pkt(2, asks)), s(pkt(3, ok(2))), c(query("\x00\x01SELECT 1")), s(oneRowNew), c(query("\x00\x01SELECT 1 FROM t")), s(oneRowNew)}, protocol.Session{TLS: true}, both)
 	body := loginBody(caps|canTLS, "shop")
 	check(t, []step{c(pkt(2, body[:28]+"\x01"+body[29:])), s(pkt(3, ok(2)))}, protocol.Session{TLS: true}, nil)
 }

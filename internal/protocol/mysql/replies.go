@@ -107,7 +107,7 @@ func (p *parser) greet(m *framing.Prefix) {
 		p.reject()
 		return
 	}
-	p.phase = phaseLogin
+	p.phase, p.greeted, p.offered = phaseLogin, true, g.capabilities
 	if p.note(g.status); g.mariaDB {
 		p.system = systemMariaDB
 	}

@@ -183,7 +183,7 @@ func (p *parser) noteCut(e *exchange, m *framing.Prefix) {
 }
 
 func (p *parser) readSQL(e *exchange, b []byte, cut bool) {
-	if p.agreed && p.capabilities&canAttributes != 0 || !p.agreed && mayHaveAttributes(b) {
+	if p.attributed(b) {
 		if e.command.reply == replyResult { // not when it is prepared
 			var ok bool
 			if b, ok = behindAttributes(b); !ok {

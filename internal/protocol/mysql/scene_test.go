@@ -69,8 +69,12 @@ func usesNow(schema string) string {
 
 const caps = canProtocol41 | canSecure | canMethods | canConnectWithSchema | 1
 
-func greets(version string) string {
-	return pkt(0, "\x0a"+version+"\x00\x2a\x00\x00\x00saltsalt\x00\xff\xff\x21\x02\x00\xff\xff\x15"+strings.Repeat("\x00", 10)+"saltsaltsalt\x00mysql_native_password\x00")
+func greets(version string) string { return offers(version, 1<<32-1) }
+
+// offers is the greeting of a server that can so much.
+func offers(version string, capabilities uint64) string {
+	return pkt(0, "\x0a"+version+"\x00\x2a\x00\x00\x00saltsalt\x00"+little(capabilities&0xffff, 2)+"\x21\x02\x00"+little(capabilities>>16, 2)+"\x15"+
+		strings.Repeat("\x00", 10)+"saltsaltsalt\x00mysql_native_password\x00")
 }
 
 const secret = "hunter2-and-a-salt"

@@ -27,6 +27,7 @@ type cycle struct {
 	failed     bool             // the server passes over what follows, up to the end
 	strange    bool             // the answer is not one to what was seen: the rest of it is passed over
 	copying    bool             // the client sends data: a Sync means nothing
+	guessed    bool             // its end was not seen: see executesAtOnce
 }
 
 type item = pairing.Item[cycle]
@@ -182,7 +183,7 @@ func (p *parser) finish(x *item) {
 		p.pop(c)
 		p.emit(e)
 	}
-	if o := c.next(); o != nil && o.kind != ready && !c.simple && !c.strange && o.kind != starts {
+	if o := c.next(); o != nil && o.kind != ready && !c.simple && !c.strange && !c.more && o.kind != starts {
 		p.sink.Error(protocol.Unpaired)
 	}
 	p.dropRest(c, nil)

@@ -25,6 +25,7 @@ type exchange struct {
 	capture protocol.Capture
 
 	executed  bool // there is an Execute, or a simple query: otherwise it is only prepared
+	bound     bool // there is a Bind
 	lasting   bool // it has several answers, up to the end of its cycle
 	called    bool // it is the call of a function
 	cancels   bool // it is the request to cancel another connection's

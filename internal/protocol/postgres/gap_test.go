@@ -17,6 +17,10 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 	use := []step{c(bind("", "s"), execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}
 	simple := []step{c(query(get)), s(columns, tag("SELECT 0"), idle)}
 	bigRow := "D\x00\x00\x10\x00"
+	// hidden is a call of which the beginning of a Bind was captured: so many bytes follow that message.
+	hidden := func(behind uint64) []step {
+		return []step{c("B\x00\x00\x10\x00\x00s\x00\x00"), protocoltest.Missing(protocol.FromClient, 0x1000-4-4+behind, protocol.Truncated)}
+	}
 	all := func(parts ...[]step) (steps []step) {
 		for _, p := range parts {
 			steps = append(steps, p...)
@@ -29,16 +33,24 @@ func TestParserGoesOnAfterGaps(t *testing.T) {
 		want     []string
 		unpaired int
 	}{
-		"within a row":              {false, all(login, []step{c(query(get)), s(columns, bigRow), protocoltest.Missing(protocol.FromServer, 0x1000-4, protocol.Skipped), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
-		"within a row, lost":        {false, all(login, []step{c(query(get)), s(columns, bigRow), protocoltest.Missing(protocol.FromServer, 0x1000-4, protocol.Lost), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
-		"within a query":            {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), protocoltest.Missing(protocol.FromClient, 0x1000-4-12, protocol.Truncated), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=1 returned_rows=0"}, 0},
-		"within a query, lost":      {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), protocoltest.Missing(protocol.FromClient, 0x1000-4-12, protocol.Lost), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=2 returned_rows=0"}, 0},
-		"within parameters":         {false, all(login, prepare, []step{c("B\x00\x00\x10\x00\x00s\x00\x00"), protocoltest.Missing(protocol.FromClient, 0x1000-4-4, protocol.Skipped), c(execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}), []string{get + " returned_rows=0"}, 0},
+		"within a row":                              {false, all(login, []step{c(query(get)), s(columns, bigRow), protocoltest.Missing(protocol.FromServer, 0x1000-4, protocol.Skipped), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
+		"within a row, lost":                        {false, all(login, []step{c(query(get)), s(columns, bigRow), protocoltest.Missing(protocol.FromServer, 0x1000-4, protocol.Lost), s(tag("SELECT 1"), idle)}), []string{get + " returned_rows=1"}, 0},
+		"within a query":                            {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), protocoltest.Missing(protocol.FromClient, 0x1000-4-12, protocol.Truncated), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=1 returned_rows=0"}, 0},
+		"within a query, lost":                      {false, all(login, []step{c("Q\x00\x00\x10\x00SELECT a, 'x"), protocoltest.Missing(protocol.FromClient, 0x1000-4-12, protocol.Lost), s(columns, tag("SELECT 0"), idle)}), []string{"SELECT a, ? ... capture=2 returned_rows=0"}, 0},
+		"within parameters":                         {false, all(login, prepare, []step{c("B\x00\x00\x10\x00\x00s\x00\x00"), protocoltest.Missing(protocol.FromClient, 0x1000-4-4, protocol.Skipped), c(execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}), []string{get + " returned_rows=0"}, 0},
+		"within parameters, to the end of the call": {false, all(login, prepare, hidden(22), []step{s(bindDone, columns, row, tag("SELECT 1"), idle)}, use), []string{get + " returned_rows=1", get + " returned_rows=0"}, 0},
+		"within parameters, to the end of a call that is short": {false, all(login, prepare, hidden(15), []step{s(bindDone, tag("SELECT 0"), idle)}, use), []string{get + " returned_rows=0", get + " returned_rows=0"}, 0},
+		"within parameters that are refused":                    {false, all(login, prepare, hidden(22), []step{s(failure("22P02"), idle)}, use), []string{get + " status_code=22P02", get + " returned_rows=0"}, 0},
+		"within parameters, and another statement":              {false, all(login, prepare, hidden(60), []step{s(bindDone, tag("SELECT 0"), parseDone, bindDone, tag("UPDATE 0"), idle)}, simple), []string{get + " capture=1 returned_rows=0", get + " capture=2 returned_rows=0"}, 1},
+		"within parameters, and what fails":                     {false, all(login, prepare, hidden(60), []step{s(bindDone, failure("23505"), idle)}), []string{get + " capture=1 status_code=23505"}, 0},
+		"within parameters, and no execution":                   {false, all(login, prepare, hidden(12), []step{s(bindDone, columns, idle)}), nil, 0},
+		"within parameters, and no end of the cycle": {false, all(login, prepare, hidden(15), []step{s(bindDone, tag("SELECT 0"))}, use, []step{{Bytes: query(get), Silence: second}, s(columns, tag("SELECT 0"), idle)}),
+			[]string{get + " returned_rows=0", get + " capture=1 unanswered", get + " returned_rows=0"}, 1},
 		"within a statement's name": {false, all(login, prepare, []step{c("B\x00\x00\x10\x00\x00"), protocoltest.Missing(protocol.FromClient, 0x1000-4-1, protocol.Truncated), c(execute("", 0), sync), s(bindDone, tag("UPDATE 0"), idle)}), []string{"(UPDATE)"}, 0},
 		"of an answer":              {false, all(login, []step{c(query(get)), protocoltest.Missing(protocol.FromServer, 40, protocol.Lost)}, simple), []string{get + " capture=2 unanswered", get + " capture=2 returned_rows=0"}, 0},
 		"of a part of an answer":    {false, all(login, []step{c(query(get)), s(columns), protocoltest.Missing(protocol.FromServer, 40, protocol.Lost), s(row, tag("SELECT 9"), idle)}, simple), []string{get + " capture=2", get + " capture=2 returned_rows=0"}, 0},
 		"of an execute":             {false, all(login, prepare, []step{protocoltest.Missing(protocol.FromClient, 40, protocol.Lost), s(bindDone, row, tag("SELECT 1"), idle)}, use), []string{"(SELECT) capture=2 returned_rows=0"}, 1},
-		"within a cycle":            {false, all(login, []step{c(parse("", get), bind("", "")), protocoltest.Missing(protocol.FromClient, 15, protocol.Lost), s(parseDone, bindDone, tag("SELECT 0"), idle)}, simple), []string{get + " capture=2 returned_rows=0"}, 1},
+		"within a cycle":            {false, all(login, []step{c(parse("", get), bind("", "")), protocoltest.Missing(protocol.FromClient, 15, protocol.Lost), s(parseDone, bindDone, tag("SELECT 0"), idle)}, simple), []string{get + " capture=2 returned_rows=0", get + " capture=2 returned_rows=0"}, 0},
 		"of a prepare":              {false, all(login, prepare, []step{protocoltest.Missing(protocol.FromClient, 40, protocol.Lost), s(parseDone, idle)}, use, prepare, use), []string{"(SELECT) capture=2 returned_rows=0", get + " capture=2 returned_rows=0"}, 1},
 		"of the login":              {false, all([]step{protocoltest.Missing(protocol.FromClient, 40, protocol.Lost)}, simple), []string{get + " capture=2 db=unknown returned_rows=0"}, 0},
 		"of a welcome":              {false, all([]step{c(startup("user", "u", "database", "db")), protocoltest.Missing(protocol.FromServer, 99, protocol.Lost)}, simple), []string{get + " capture=2 returned_rows=0"}, 0},

@@ -53,6 +53,11 @@ func TestParserReadsConversations(t *testing.T) {
 			c(bind("", "s"), execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)}, []string{"nonsense status_code=42601", "SELECT ? FROM a returned_rows=0"}, nil},
 		"unnamed after its error": {[]step{c(parse("", get), sync), s(parseDone, idle), c(parse("", "nonsense"), sync), s(failure("42601"), idle), c(bind("", ""), execute("", 0), sync), s(failure("26000"), idle)},
 			[]string{"nonsense status_code=42601", "(postgresql) status_code=26000"}, nil},
+		// PgBouncer (1.21 and later, max_prepared_statements) gives statements names of its own, and closes one to make room in the cycle that prepares another.
+		"named by PgBouncer": {[]step{c(parse("PGBOUNCER_1", get), bind("", "PGBOUNCER_1"), describe("P", ""), execute("", 0), sync), s(parseDone, bindDone, columns, tag("SELECT 0"), idle),
+			c(closing("S", "PGBOUNCER_1"), parse("PGBOUNCER_2", put), bind("", "PGBOUNCER_2"), execute("", 0), sync), s(closeDone, parseDone, bindDone, tag("INSERT 0 1"), idle),
+			c(bind("", "PGBOUNCER_2"), execute("", 0), sync), s(bindDone, tag("INSERT 0 1"), idle), c(bind("", "PGBOUNCER_1"), execute("", 0), sync), s(failure("26000"), idle)},
+			[]string{get + " returned_rows=0", "INSERT INTO t VALUES (?)", "INSERT INTO t VALUES (?)", "(postgresql) status_code=26000"}, nil},
 		"closed": {[]step{c(parse("s", get), sync), s(parseDone, idle), c(closing("S", "s"), sync), s(closeDone, idle), c(bind("", "s"), execute("", 0), sync), s(bindDone, tag("SELECT 0"), idle)},
 			[]string{"(SELECT) returned_rows=0"}, nil},
 		"deallocated": {[]step{c(parse("s", get), sync), s(parseDone, idle), c(query("DEALLOCATE S")), s(tag("DEALLOCATE"), idle), c(bind("", "s"), execute("", 0), sync), s(bindDone, tag("UPDATE 0"), idle)},

@@ -227,8 +227,15 @@ func (p *parser) Gap(d protocol.Direction, n uint64, at protocol.Stamp, why prot
 		p.order.Sent(&at)
 	}
 	f := &p.frames[d]
+	behind := uint64(0)
+	if rest, ok := f.Rest(); ok && rest < n {
+		n, behind = rest, n-rest
+	}
 	if f.Gap(n, at, why) {
 		p.message(d, &f.Message)
+	}
+	if at.Position += n; behind > 0 && !p.over && !(why == protocol.Truncated && d == protocol.FromClient && p.executesAtOnce(behind, &at)) {
+		f.Gap(behind, at, why)
 	}
 	if f.Lost() && !p.over {
 		if d == protocol.FromClient {

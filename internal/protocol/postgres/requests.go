@@ -14,11 +14,13 @@ type requests struct {
 	opened      bool      // there is one
 	cycles      uint64    // that the client has begun
 	outstanding int       // operations of all cycles that are not answered
+	bound       bool      // the message that was read last is a Bind of the portal without a name
 	cancel      *exchange // nil: the connection is none to cancel what runs on another
 }
 
 // request reads a message.
 func (p *parser) request(m *framing.Prefix) {
+	p.bound = false
 	if len(m.Header) < header {
 		p.start(m)
 		return
@@ -188,6 +190,7 @@ func (p *parser) bind(m *framing.Prefix) {
 	portal, rest, whole := text(m.Body)
 	word, _, named := text(rest)
 	x := p.cycle(m)
+	p.bound = whole && len(portal) == 0
 	s, known := statement{}, false
 	if named {
 		s, known = p.use(p.memory.names.hash(word))
@@ -205,7 +208,7 @@ func (p *parser) bind(m *framing.Prefix) {
 	}
 	e := p.group(x, m)
 	if e != nil {
-		e.statement, e.unknown = s.text, !known
+		e.statement, e.unknown, e.bound = s.text, !known, true
 	}
 	p.add(x, operation{kind: binds, exchange: e, subject: s.text, parent: s.parent})
 }
@@ -316,6 +319,7 @@ func (p *parser) cutRequests() {
 	case x == nil:
 	case !p.over:
 		x.Value.more = true
+		p.mayExecute(x)
 		x.Value.requested = true
 		p.add(x, operation{kind: ready})
 	case x.Value.outside:

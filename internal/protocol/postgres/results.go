@@ -106,7 +106,10 @@ func (p *parser) apply(x *item, r *result) (ended bool) {
 	default:
 		if !o.expects(r.kind) {
 			p.sink.Error(protocol.Unpaired)
-			p.mismatch(x)
+			guessed := c.guessed && o.kind == ready
+			if p.mismatch(x); guessed {
+				p.guessedWrongly()
+			}
 			return false
 		}
 		e := o.exchange

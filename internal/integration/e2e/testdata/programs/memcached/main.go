@@ -2,6 +2,10 @@
 // commands and the binary protocol.
 //
 //	memcached 127.0.0.1:11211 secret
+//	memcached 127.0.0.1:11211 secret older|tls
+//
+// With the last word it stores, reads and deletes on many connections at once, when there is a line to read: on connections that it has opened
+// before, and used, or on new ones over TLS.
 package main
 
 import (
@@ -62,6 +66,10 @@ func request(number byte, extras, key, value string, opaque uint32) string {
 
 func main() {
 	address, secret := os.Args[1], os.Args[2]
+	if len(os.Args) > 3 {
+		manage(address, secret, os.Args[3] == "tls")
+		return
+	}
 	client := memcache.New(address)
 	client.MaxIdleConns, client.Timeout = 10, 10*time.Second
 	var all sync.WaitGroup

@@ -2,9 +2,10 @@
 //
 //	mongodb serve 127.0.0.1:27017 [certificate key]
 //	mongodb ask 127.0.0.1:27017 password [tls]
+//	mongodb older 127.0.0.1:27017 password
 //
 // The server prints a line for each command that it gets: its name, database, collection, and the code of its error. Over TLS the client begins
-// once there is a line to read.
+// once there is a line to read. older sends commands on many connections at once, which it has opened before.
 package main
 
 import (
@@ -20,8 +21,12 @@ func check(err error) {
 }
 
 func main() {
-	if os.Args[1] == "serve" {
+	switch os.Args[1] {
+	case "serve":
 		serve(os.Args[2], os.Args[3:])
+		return
+	case "older":
+		older(os.Args[2], os.Args[3])
 		return
 	}
 	ask(os.Args[2], os.Args[3], len(os.Args) > 4)
