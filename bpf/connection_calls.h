@@ -8,18 +8,44 @@ static __always_inline bool specified(const struct endpoint *end)
 	return end->port && (a[0] | a[1] | a[2] | a[3]);
 }
 
+/*
+ * An IPv4 address of an IPv6 socket (::ffff:127.0.0.1) becomes one of IPv4. User space, which finds older sockets, has it so, and calls do
+ * not. So the family of a flow is that of its addresses, not that of its socket.
+ */
+static __always_inline void unmap(struct endpoint *end)
+{
+	__u32 *words = (__u32 *)end->address;
+
+	if (end->family != AF_INET6 || words[0] || words[1] || words[2] != bpf_htonl(0xffff))
+		return;
+	end->family = AF_INET;
+	words[0] = words[3];
+	words[2] = words[3] = 0;
+}
+
+/* The address that a call names. */
+static __always_inline void read_named(struct endpoint *end, __u64 address)
+{
+	read_endpoint(end, address);
+	unmap(end);
+}
+
 static __always_inline void learn_local(struct socket_state *s, const struct endpoint *end)
 {
 	set_local(&s->conn.flow, end);
-	if (specified(end))
-		s->known |= KNOWN_LOCAL;
+	if (!specified(end))
+		return;
+	s->conn.flow.family = end->family;
+	s->known |= KNOWN_LOCAL;
 }
 
 static __always_inline void learn_remote(struct socket_state *s, const struct endpoint *end)
 {
 	set_remote(&s->conn.flow, end);
-	if (specified(end))
-		s->known |= KNOWN_REMOTE;
+	if (!specified(end))
+		return;
+	s->conn.flow.family = end->family;
+	s->known |= KNOWN_REMOTE;
 }
 
 /* The socket is connected. */
@@ -64,7 +90,7 @@ static __always_inline void begin_attempt(struct socket_state *s, __u64 address)
 
 	if (s->stage != STAGE_NEW && !(s->conn.flow.transport == TRANSPORT_UDP))
 		return; /* asked again */
-	read_endpoint(&end, address);
+	read_named(&end, address);
 	if (!is_inet(end.family)) {
 		s->known &= ~KNOWN_REMOTE; /* AF_UNSPEC dissolves it */
 		return;
@@ -126,7 +152,7 @@ static __noinline int on_accept(__u32 user, __u32 pid, const struct call *c, __u
 	__u32 transport = listener ? listener->conn.flow.transport : TRANSPORT_TCP;
 	struct endpoint end;
 
-	read_endpoint(&end, c->args[1]);
+	read_named(&end, c->args[1]);
 	if (!listener && !is_inet(end.family)) {
 		ask(pid, fd); /* no address was asked for, or it is a Unix socket: which is not known */
 		return 0;
@@ -164,7 +190,7 @@ static __noinline int on_name(struct socket_state *s, const struct call *c, __u3
 
 	if (s->conn.flow.transport == TRANSPORT_UNIX)
 		return 0;
-	read_endpoint(&end, c->args[1]);
+	read_named(&end, c->args[1]);
 	if (!is_inet(end.family))
 		return 0;
 	if (s->known & known && s->stage == STAGE_OPEN)
@@ -192,7 +218,7 @@ static __always_inline void on_bind(struct socket_state *s, const struct call *c
 		name_unix(s->conn.flow.cookie, c->args[1], c->args[2], 0);
 		return;
 	}
-	read_endpoint(&end, c->args[1]);
+	read_named(&end, c->args[1]);
 	if (is_inet(end.family))
 		learn_local(s, &end);
 }

@@ -17,8 +17,7 @@ static __always_inline struct datagram_flow *open_datagrams(struct transfer *t, 
 		return NULL;
 	flow = &space->socket.conn.flow;
 	*flow = s->conn.flow;
-	if (!flow->family)
-		flow->family = remote->family;
+	flow->family = remote->family;
 	set_remote(flow, remote);
 	begin_datagrams(&space->fresh, flow, next_id(space, t->user), &user, t->direction & 1, now);
 	emit_process_once(t->pid, shard_of(space->fresh.flow.cookie));
@@ -104,7 +103,7 @@ static __noinline int on_datagram(struct transfer *t, struct socket_state *s, co
 /* Finds the other end of a datagram. name: where the call has its address; 0: nowhere. */
 static __always_inline bool find_remote(struct endpoint *remote, const struct socket_state *s, __u64 name)
 {
-	read_endpoint(remote, name);
+	read_named(remote, name);
 	if (is_inet(remote->family))
 		return true;
 	if (!(s->known & KNOWN_REMOTE))

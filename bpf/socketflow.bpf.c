@@ -65,6 +65,7 @@
 #include "tls_sends.h"
 #include "data.h"
 #include "tls_calls.h"
+#include "tls_writers.h"
 #include "tls_go.h"
 #include "tls_gnutls.h"
 #include "tls_probes.h"

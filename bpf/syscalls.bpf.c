@@ -64,6 +64,7 @@ int emit_piece_of(unsigned int event_buf);
 #include "control.h"
 #include "compat_calls.h"
 #include "tls_calls.h"
+#include "tls_writers.h"
 #include "tls_go.h"
 #include "tls_gnutls.h"
 #include "tls_probes.h"

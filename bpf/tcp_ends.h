@@ -42,20 +42,20 @@ struct {
 } connecting SEC(".maps");
 
 /* An address as it is in the flow of a socket. */
-static __always_inline void set_end(struct endpoint *end, const __u32 *mapped, __u16 port, __u16 family)
+static __always_inline void set_end(struct endpoint *end, const __u32 *mapped, __u16 port)
 {
 	__u32 *address = (__u32 *)end->address;
 
 	end->port = port;
-	end->family = family;
+	end->family = AF_INET6;
 	for (int i = 0; i < 4; i++)
-		address[i] = family == AF_INET6 ? mapped[i] : i ? 0 : mapped[3];
+		address[i] = mapped[i];
+	unmap(end);
 }
 
 /* The tracepoint has shown both ends of an open or connecting socket. */
 static __noinline int learn_both(struct socket_state *s, const struct endpoint *local, const struct endpoint *remote)
 {
-	s->conn.flow.family = local->family;
 	learn_local(s, local);
 	learn_remote(s, remote);
 	s->conn.flow.source = ADDRESS_SOURCE_SOCK;
@@ -88,19 +88,15 @@ static __always_inline void on_connected(const struct tcp_state_args *args)
 	struct socket_state *s = id ? socket_by_id(*id) : NULL;
 	struct endpoint local, remote;
 	__u32 addresses[8];
-	__u16 family;
 
 	if (id)
 		bpf_map_delete_elem(&connecting, &socket);
 	if (!s)
 		return;
-	for (int i = 0; i < 4; i++) {
-		addresses[i] = args->local[i];
-		addresses[4 + i] = args->remote[i];
-	}
-	family = args->family;
-	set_end(&local, addresses, args->local_port, family);
-	set_end(&remote, addresses + 4, args->remote_port, family);
+	if (bpf_probe_read_kernel(addresses, sizeof(addresses), (void *)args + __builtin_offsetof(struct tcp_state_args, local)))
+		return;
+	set_end(&local, addresses, args->local_port);
+	set_end(&remote, addresses + 4, args->remote_port);
 	if (args->state == BPF_TCP_ESTABLISHED)
 		learn_both(s, &local, &remote);
 	else if (specified(&local)) /* the attempt has failed */
@@ -137,15 +133,13 @@ static __always_inline int on_tcp_receive(struct tcp_receive_args *args)
 	struct socket_state *s = c ? socket_by_id(c->id) : NULL;
 	struct endpoint local, remote;
 	__u32 addresses[8];
-	__u16 family;
 
 	if (!s || s->conn.flow.transport != TRANSPORT_TCP || (s->known & KNOWN_BOTH) == KNOWN_BOTH || is_sending(c->nr))
 		return 0;
 	if (bpf_probe_read_kernel(addresses, sizeof(addresses), (void *)args + tcp_receive_local_offset))
 		return 0;
-	family = s->conn.flow.family == AF_INET ? AF_INET : AF_INET6;
-	set_end(&local, addresses, args->local_port, family);
-	set_end(&remote, addresses + 4, args->remote_port, family);
+	set_end(&local, addresses, args->local_port);
+	set_end(&remote, addresses + 4, args->remote_port);
 	if (!can_be(s, &local, &remote))
 		return 0;
 	learn_both(s, &local, &remote);

@@ -55,7 +55,19 @@ static __always_inline bool about_socket(struct call *c, __u32 pid, __u32 fd)
 	return true;
 }
 
-/* m: room for the message of the call. */
+/* Unix sockets for datagrams or packets are not followed, but their messages may carry descriptors of sockets that are. */
+static __always_inline bool may_carry(struct call *c, struct user_message *m)
+{
+	if ((c->nr != NR_SENDMSG && c->nr != NR_RECVMSG) || !read_message(m, c->args[1], false) || !m->control)
+		return false;
+	c->fd = c->args[0];
+	return true;
+}
+
+/*
+ * m: room for the message of the call. 32-bit programs (compat) carry only over sockets that are followed: before 6.12 the stack has no room
+ * for more.
+ */
 static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_args, bool compat, struct user_message *m)
 {
 	struct call c = {.nr = ctx->nr, .compat = compat};
@@ -66,7 +78,9 @@ static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_a
 		return 0;
 	for (int i = 0; i < count_args; i++)
 		c.args[i] = ctx->args[i];
-	if (!about_socket(&c, pid, c.args[0]) || (is_backup() && is_saved(&c, count_args)))
+	if (!about_socket(&c, pid, c.args[0]) && (count_args != 3 || !may_carry(&c, m)))
+		return 0;
+	if (is_backup() && is_saved(&c, count_args))
 		return 0;
 	described = (count_args == 3 || compat) && c.nr == NR_SENDMSG && read_message(m, c.args[1], compat);
 	/* At the enter, because they may be received before the exit is seen. */

@@ -16,6 +16,7 @@ import (
 
 const (
 	tick        = 50 * time.Millisecond
+	startFails  = 2 * time.Second // until then a start that fails has mostly failed
 	lastWrite   = 2 * time.Second // how long the end waits for an output that takes nothing
 	writeSilent = time.Minute     // between two warnings of a failing output
 )
@@ -49,6 +50,7 @@ type console struct {
 	requested *recent    // connections with requests
 	failures  *recent    // connections that failed, and were counted
 	began     time.Time
+	consumed  bool // anything
 
 	out      *output
 	renderer renderer
@@ -135,19 +137,34 @@ func (c *console) shutdown(ctx context.Context) error {
 // run writes what is due, until the end.
 func (c *console) run(stop <-chan struct{}, done chan<- struct{}) {
 	defer close(done)
-	if c.config.Hint {
-		c.renderer.text(gray, c.hint())
-		c.write()
-	}
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for {
+	for greeted := false; ; {
+		ends := false
 		select {
 		case <-stop:
-			c.print(true)
-			return
+			ends = true
 		case <-ticker.C:
-			c.print(false)
+		}
+		greeted = greeted || c.greet()
+		if c.print(ends); ends {
+			return
 		}
 	}
 }
+
+// greet prints the hint once the collector seems to run. It is not told whether the other components have started: if one has not, it ends, and a hint and
+// a summary around its error would look like a run.
+func (c *console) greet() (greeted bool) {
+	c.mu.Lock()
+	greeted = c.runs(c.now())
+	c.mu.Unlock()
+	if greeted && c.config.Hint {
+		c.renderer.text(gray, c.hint())
+		c.write()
+	}
+	return greeted
+}
+
+// runs reports whether the collector seems to run, by now.
+func (c *console) runs(now time.Time) bool { return c.consumed || now.Sub(c.began) >= startFails }

@@ -513,6 +513,7 @@ func TestSignalsShareOneConsole(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, traces.Start(ctx, componenttest.NewNopHost()))
 	require.NoError(t, logs.Start(ctx, componenttest.NewNopHost()))
+	require.NoError(t, logs.ConsumeLogs(ctx, plog.NewLogs()))
 	require.NoError(t, traces.Shutdown(ctx))
 	require.NoError(t, logs.Shutdown(ctx))
 	printed, err := os.ReadFile(file)

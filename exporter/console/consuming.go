@@ -14,6 +14,7 @@ func (c *console) consumeTraces(_ context.Context, td ptrace.Traces) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now().UnixNano()
+	c.consumed = true
 	c.nextSecond(now)
 	for _, of := range td.ResourceSpans().All() {
 		service := serviceOf(of.Resource())
@@ -125,6 +126,7 @@ func (c *console) consumeLogs(_ context.Context, ld plog.Logs) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now().UnixNano()
+	c.consumed = true
 	c.nextSecond(now)
 	for _, of := range ld.ResourceLogs().All() {
 		service := serviceOf(of.Resource())
@@ -158,6 +160,7 @@ func (c *console) record(service string, r plog.LogRecord, now int64) {
 func (c *console) consumeMetrics(_ context.Context, md pmetric.Metrics) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.consumed = true
 	c.metrics.add(md, c.now())
 	return nil
 }

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -51,8 +52,8 @@ func (c *console) print(all bool) {
 		c.renderer.text("", text)
 	}
 	c.summary.printed += printed
-	if all && c.config.Summary {
-		for _, text := range c.summary.text(now.Sub(c.began)) {
+	if all && c.config.Summary && c.runs(now) {
+		for _, text := range c.summaryText(now.Sub(c.began)) {
 			c.renderer.text("", text)
 		}
 	}
@@ -64,6 +65,14 @@ func (c *console) print(all bool) {
 		c.leftOut(printed, leftUnwritten)
 		c.mu.Unlock()
 	}
+}
+
+// summaryText is the summary of so long a run. If nothing has come, the receiver may not have started.
+func (c *console) summaryText(ran time.Duration) []string {
+	if !c.consumed {
+		return []string{"", "Nothing was seen in " + duration(ran) + "."}
+	}
+	return c.summary.text(ran)
 }
 
 // wanted reports whether a line is printed after all, now that both ends may be known.

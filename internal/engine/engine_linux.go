@@ -52,6 +52,7 @@ type Engine struct {
 	now       func() time.Time
 	ends      *trace.Ends // those that are observed, here or elsewhere
 	meetings  *trace.Meetings
+	endpoints *trace.Endpoints
 	exchanges *trace.Exchanges
 	// instrumented are the processes that export spans; nil: theirs are made here, too.
 	instrumented *instrumented.Processes
@@ -174,7 +175,7 @@ func (e *Engine) prepareShared() (err error) {
 	}
 	e.seed = e.shared[0]
 	e.meetings = trace.NewMeetings(e.shared[1])
-	e.ends = trace.NewEnds(ends)
+	e.ends, e.endpoints = trace.NewEnds(ends), trace.NewEndpoints(e.opts.Sockets)
 	e.exchanges, err = trace.NewExchanges(recentExchanges, e.ends, e.opts.Parents, e.progress.Settled)
 	if err == nil && e.opts.SkipInstrumented {
 		e.instrumented = instrumented.New(e.opts.Processes)
@@ -236,7 +237,7 @@ const unrecognisedBurst = 1 << 20
 
 // recentExchanges is how many exchanges are remembered among which others find their cause, some 400 bytes each, and its tracestate where
 // it has one, 512 bytes at most.
-const recentExchanges = 1 << 14
+const recentExchanges = 1 << 15
 
 // abandonGrace is how long Drain waits for sinks to return after it has ended their context.
 const abandonGrace = 500 * time.Millisecond

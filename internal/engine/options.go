@@ -63,7 +63,7 @@ type Options struct {
 
 // Sink takes the telemetry of an engine.
 type Sink interface {
-	// Deliver takes what a builder holds, and hands it on. It may block until ctx ends, and must not if ctx has ended. It is called from several goroutines, each with a
+	// Deliver takes the oldest closed batch of a builder, or the open one, and hands it on. It may block until ctx ends, and must not if ctx has ended. It is called from several goroutines, each with a
 	// builder of its own.
 	Deliver(ctx context.Context, from *otlp.Builder)
 }

@@ -41,7 +41,6 @@ type shard struct {
 	handled  int       // events since the last look at the clock
 	idleFrom uint64    // the reader's deadline, CLOCK_MONOTONIC, ns; 0: it has passed
 	since    time.Time // the oldest item of the open batch is not older; zero: the batch is empty
-	closed   time.Time // when the closed batch was closed
 	// forget is a request to forget the sockets that have not been reported alive; nil: none.
 	forget    atomic.Pointer[unreported]
 	forgetNow *unreported // forget as it was before the present wait
@@ -88,6 +87,7 @@ func newShard(e *Engine, i int, chosen *selection.Selection, processes socket.De
 	if telemetry.Traces && len(e.opts.Protocols) > 0 {
 		options.SharedSeed, options.Paired, options.Meetings = e.seed, e.noteEnd, e.meetings
 		options.Exchanges, telemetry.Resolve = e.exchanges, e.exchanges.Resolve
+		options.Endpoints, telemetry.Endpoint = e.endpoints, e.endpoints.Of
 		telemetry.Candidates, telemetry.Tracestate = e.exchanges.Candidates, e.exchanges.Tracestate
 		options.Instrumented = e.instrumented
 	}
@@ -252,23 +252,32 @@ func (s *shard) pass(at socket.Reading) {
 	case now.Sub(s.since) >= s.engine.opts.BatchTimeout:
 		s.close(now)
 	}
-	if s.builder.HasClosed() && s.due(at.Wall) {
+	s.deliverDue(at.Wall)
+}
+
+// deliverDue delivers the closed batches that need not wait any longer.
+func (s *shard) deliverDue(now time.Time) {
+	for s.builder.ClosedBatches() > 0 && s.due(now) {
 		s.deliver()
 	}
 }
 
-// close closes the batch. The one that was closed before is delivered first: it has waited for long enough.
+// mostClosed is how many closed batches wait at a time. A shard that catches up fills one within a few milliseconds; if it gave way to the next one, its
+// questions would be asked before the shards that are as far behind have read what answers them.
+const mostClosed = 8
+
+// close closes the batch. If too many wait already, the oldest one is delivered with what is known.
 func (s *shard) close(now time.Time) {
-	if s.builder.HasClosed() {
+	if s.builder.ClosedBatches() >= mostClosed {
 		s.deliver()
 	}
-	s.builder.Close()
-	s.since, s.closed = time.Time{}, now
+	s.builder.Close(now)
+	s.since = time.Time{}
 }
 
-// due reports whether the closed batch is to be delivered: all its questions can be answered, or have waited for as long as the batch did.
+// due reports whether the oldest closed batch is to be delivered: all its questions can be answered, or have waited for as long as a batch may.
 func (s *shard) due(now time.Time) bool {
-	return s.engine.progress.Settled(s.builder.LatestQuestion()) || now.Sub(s.closed) >= s.engine.opts.BatchTimeout
+	return s.engine.progress.Settled(s.builder.LatestQuestion()) || now.Sub(s.builder.ClosedAt()) >= s.engine.opts.BatchTimeout
 }
 
 var _ socket.Sink = (*shard)(nil)
@@ -308,7 +317,7 @@ func (s *shard) deliver() {
 }
 
 func (s *shard) deliverAll() {
-	if s.builder.HasClosed() {
+	for s.builder.ClosedBatches() > 0 {
 		s.deliver()
 	}
 	s.deliver()

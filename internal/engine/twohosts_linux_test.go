@@ -72,6 +72,15 @@ func TestContainersOfOneHostBehindNATAreJoined(t *testing.T) {
 	assert.Equal(t, 4*each, traces, "requests in one trace")
 	assert.Equal(t, 4*each, children, "servers' spans that are children of their clients'")
 	assert.Zero(t, wrong, "servers' spans with another parent")
+	for subject, span := range sink.spans[ptrace.SpanKindClient] {
+		port, _ := span.Attributes().Get("socketflow.peer.port")
+		require.Equal(t, publicAddress, text(span.Attributes(), "network.peer.address"), subject)
+		require.Equal(t, serverAddress, text(span.Attributes(), "socketflow.peer.address"), subject)
+		require.EqualValues(t, serverPort, port.Int(), subject)
+	}
+	for subject, span := range sink.spans[ptrace.SpanKindServer] {
+		require.Empty(t, text(span.Attributes(), "socketflow.peer.address"), subject)
+	}
 }
 
 // merge puts the spans of two hosts together, as a backend does.

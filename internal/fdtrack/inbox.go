@@ -84,7 +84,7 @@ func (t *Tracker) drain() {
 	t.inbox.done(messages)
 }
 
-// know begins to follow a socket that is not connected.
+// know begins to follow a socket of which nothing is emitted yet: it is not connected, or its datagrams make flows.
 func (t *Tracker) know(m *message) {
 	s := t.sockets[m.event.Flow.Cookie]
 	if s == nil {

@@ -22,6 +22,8 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 	client.PeerListened = true
 	datagrams := found("0.0.0.0:53", "")
 	datagrams.Transport, datagrams.State = procfs.UDP, procfs.StateClose
+	connected := found(local, remote)
+	connected.Transport, connected.PeerListened = procfs.UDP, true
 	stream := procfs.Socket{Inode: 5, NetNS: testNetNS, Transport: procfs.UnixStream, State: procfs.StateEstablished}
 	named := stream
 	named.Name, named.Listened = "/run/s", true
@@ -39,18 +41,19 @@ func TestDescriptorsThatTheKernelSideDoesNotKnow(t *testing.T) {
 		emitted string // "": nothing
 		role    event.Role
 	}{
-		"a client":           {client, nil, ResultSocket, adopted, existing, event.RoleClient},
-		"one of either side": {found(local, remote), nil, ResultSocket, adopted, existing, event.RoleUnknown},
-		"a server":           {server, nil, ResultSocket, adopted, existing, event.RoleServer},
-		"a listener":         {listening, nil, ResultSocket, adopted + " listening", "", 0},
-		"one for datagrams":  {datagrams, nil, ResultSocket, adopted, "", 0},
-		"a Unix socket":      {stream, nil, ResultSocket, adopted, existingUnix, event.RoleUnknown},
-		"one with a name":    {named, nil, ResultSocket, adopted, existingUnix, event.RoleServer},
-		"no socket":          {procfs.Socket{}, procfs.ErrNotSocket, ResultNotSocket, rejected, "", 0},
-		"one not followed":   {procfs.Socket{}, procfs.ErrNotListed, ResultNotSocket, rejected, "", 0},
-		"one that is hidden": {procfs.Socket{}, errTest, ResultFailed, rejected, "", 0},
-		"one that is closed": {procfs.Socket{}, procfs.ErrGone, ResultGone, "", "", 0},
-		"one too many":       {procfs.Socket{}, procfs.ErrTooMany, ResultDropped, "", "", 0},
+		"a client":                     {client, nil, ResultSocket, adopted, existing, event.RoleClient},
+		"one of either side":           {found(local, remote), nil, ResultSocket, adopted, existing, event.RoleUnknown},
+		"a server":                     {server, nil, ResultSocket, adopted, existing, event.RoleServer},
+		"a listener":                   {listening, nil, ResultSocket, adopted + " listening", "", 0},
+		"one for datagrams":            {datagrams, nil, ResultSocket, adopted, "", 0},
+		"one for datagrams to one end": {connected, nil, ResultSocket, adopted, "", 0},
+		"a Unix socket":                {stream, nil, ResultSocket, adopted, existingUnix, event.RoleUnknown},
+		"one with a name":              {named, nil, ResultSocket, adopted, existingUnix, event.RoleServer},
+		"no socket":                    {procfs.Socket{}, procfs.ErrNotSocket, ResultNotSocket, rejected, "", 0},
+		"one not followed":             {procfs.Socket{}, procfs.ErrNotListed, ResultNotSocket, rejected, "", 0},
+		"one that is hidden":           {procfs.Socket{}, errTest, ResultFailed, rejected, "", 0},
+		"one that is closed":           {procfs.Socket{}, procfs.ErrGone, ResultGone, "", "", 0},
+		"one too many":                 {procfs.Socket{}, procfs.ErrTooMany, ResultDropped, "", "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newScene(t, Limits{}, nil)

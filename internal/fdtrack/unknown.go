@@ -127,11 +127,11 @@ func (t *Tracker) takeIn(found *procfs.Socket, owner process.ID, fd uint32, ques
 	switch {
 	case known:
 		m.event.Kind, m.event.Flow.Cookie = event.KindHold, s.flow.Cookie
-	case found.Connected():
+	case found.Connected() && found.Transport != procfs.UDP: // a flow begins with its first datagram, and has a cookie of its own
 		m.inode = key
 		m.event.Kind, m.event.Flow, m.event.Existing = event.KindExisting, s.flow, true
 		m.event.Ending.LastState = event.StateEstablished
-	default: // not connected: there is nothing to emit yet
+	default: // there is nothing to emit yet
 		m.inode = key
 		m.event.Flow = s.flow
 	}

@@ -169,19 +169,9 @@ func TestIOUringIsReadWhereItIsCertain(t *testing.T) {
 		do      func(w *wire, u *uring)
 		certain bool
 	}{
-		"linked sends": {func(w *wire, u *uring) {
-			var requests []uringRequest
-			for _, p := range parts {
-				r := u.request(opSend, w.client, []byte(p))
-				r.flags = requestLink
-				requests = append(requests, r)
-			}
-			requests[len(requests)-1].flags = 0
-			for i, identity := range u.submit(requests...) {
-				w.did(int(u.wait(identity).result), len(parts[i]), nil)
-			}
-			w.receive(len(all))
-		}, true},
+		"linked sends":           {func(w *wire, u *uring) { sendLinked(w, u, opSend, parts) }, true},
+		"linked zero-copy sends": {func(w *wire, u *uring) { sendLinked(w, u, opSendZeroCopy, parts) }, true},
+		"linked writes":          {func(w *wire, u *uring) { sendLinked(w, u, opWrite, parts) }, true},
 		"a multishot receive": {func(w *wire, u *uring) {
 			identity := u.submit(u.picking(uringRequest{opcode: opRecv, fd: int32(w.server), priority: priorityMultishot}))[0]
 			for _, p := range parts {
@@ -226,6 +216,22 @@ func TestIOUringIsReadWhereItIsCertain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sendLinked sends the parts by requests that each wait for the one before.
+func sendLinked(w *wire, u *uring, op uint8, parts []string) {
+	w.t.Helper()
+	var requests []uringRequest
+	for _, p := range parts {
+		r := u.request(op, w.client, []byte(p))
+		r.flags = requestLink
+		requests = append(requests, r)
+	}
+	requests[len(requests)-1].flags = 0
+	for i, identity := range u.submit(requests...) {
+		w.did(int(u.wait(identity).result), len(parts[i]), nil)
+	}
+	w.receive(len(strings.Join(parts, "")))
 }
 
 // waitForAll has as many requests wait as there are parts, and then sends these.

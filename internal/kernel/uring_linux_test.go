@@ -131,11 +131,11 @@ func (u *uring) request(op uint8, fd int, parts ...[]byte) uringRequest {
 	r := uringRequest{opcode: op, fd: int32(fd)}
 	u.held = append(u.held, parts)
 	switch op {
-	case opReadv, opWritev:
+	case opReadv, opWritev, opReadvFixed, opWritevFixed:
 		v := iovecs(parts...)
 		u.held = append(u.held, v)
 		r.address, r.length = uint64(pointer(&v[0])), uint32(len(v))
-	case opSendmsg, opRecvmsg:
+	case opSendmsg, opRecvmsg, opSendmsgZeroCopy:
 		v, m := iovecs(parts...), new(unix.Msghdr)
 		*m = message(v)
 		u.held = append(u.held, v, m)

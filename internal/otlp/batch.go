@@ -2,6 +2,8 @@ package otlp
 
 import (
 	"math"
+	"slices"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -27,38 +29,51 @@ type content struct {
 	traceless      []tracelessRecord
 	latestQuestion uint64 // of those
 	room           int    // bytes: by so many may the spans grow
+	closed         time.Time
 }
 
-// Close ends the batch and begins another. There must be no closed one.
-func (b *Builder) Close() {
-	earlier := b.closed
-	b.closed, b.hasClosed = b.content, true
-	b.closed.room = b.spans.room(&b.options.Bounds)
-	b.content = content{
-		logs: plog.NewLogs(), traces: ptrace.NewTraces(), unnamed: earlier.unnamed, unjoined: earlier.unjoined, traceless: earlier.traceless,
-	}
+// Close ends the batch at a time and begins another.
+func (b *Builder) Close(at time.Time) {
+	b.room, b.content.closed = b.spans.room(&b.options.Bounds), at
+	b.closed = append(b.closed, b.content)
+	b.content = b.emptyContent()
 	b.records, b.spans = load{}, load{}
 	clear(b.groups)
 }
 
-// HasClosed reports whether there is a closed batch that has not been taken.
-func (b *Builder) HasClosed() bool { return b.hasClosed }
+// emptyContent is that of a new batch. It uses the memory of one that was taken.
+func (b *Builder) emptyContent() (c content) {
+	if last := len(b.spare) - 1; last >= 0 {
+		c = b.spare[last]
+		b.spare[last] = content{}
+		b.spare = b.spare[:last]
+	}
+	c.logs, c.traces = plog.NewLogs(), ptrace.NewTraces()
+	return c
+}
 
-// LatestQuestion is when the latest thing happened that the closed batch has a question about (CLOCK_MONOTONIC, ns): what a peer is called, and
+// ClosedBatches is how many closed batches have not been taken.
+func (b *Builder) ClosedBatches() int { return len(b.closed) }
+
+// LatestQuestion is when the latest thing happened that the oldest closed batch has a question about (CLOCK_MONOTONIC, ns): what a peer is called, and
 // where in a trace its spans are. 0: there is none. As soon as all events from before have been handled, the questions can be
 // answered.
-func (b *Builder) LatestQuestion() uint64 { return b.closed.latestQuestion }
+func (b *Builder) LatestQuestion() uint64 { return b.closed[0].latestQuestion }
 
-// Take returns the closed batch. If there is none, it closes the open one. The Builder keeps no reference to what it returns.
+// ClosedAt is when the oldest closed batch was closed.
+func (b *Builder) ClosedAt() time.Time { return b.closed[0].closed }
+
+// Take returns the oldest closed batch. If there is none, it closes the open one. The Builder keeps no reference to what it returns.
 func (b *Builder) Take() (plog.Logs, ptrace.Traces) {
-	if !b.hasClosed {
-		b.Close()
+	if len(b.closed) == 0 {
+		b.Close(time.Time{})
 	}
-	c := &b.closed
+	c := &b.closed[0]
 	b.namePeers(c)
 	b.joinSpans(c)
 	logs, traces := c.logs, c.traces
-	c.logs, c.traces, c.latestQuestion, b.hasClosed = plog.Logs{}, ptrace.Traces{}, 0, false
+	b.spare = append(b.spare, content{unnamed: c.unnamed, unjoined: c.unjoined, traceless: c.traceless})
+	b.closed = slices.Delete(b.closed, 0, 1)
 	return logs, traces
 }
 

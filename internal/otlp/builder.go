@@ -3,6 +3,7 @@ package otlp
 
 import (
 	"hash/maphash"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,8 @@ type Options struct {
 	Candidates func(trace.ExchangeKey, *trace.Candidates)
 	// Tracestate is that of the trace context which names the trace of a parent that Resolve has found; nil: there is none. See trace.Exchanges.
 	Tracestate func(*trace.Parent) string
+	// Endpoint is where an end of a connection was accepted, if that is known; nil: it is not. See trace.Endpoints.
+	Endpoint func(trace.End) (at netip.AddrPort, known bool)
 	// Sampling says which spans are kept; of exchanges, if there is Resolve. The log records of connections are not sampled.
 	Sampling sampling.Policy
 	// Bounds of a batch. At a bound, Full is called, which has to call Close or Take; it may be nil without bounds.
@@ -77,7 +80,7 @@ type Options struct {
 
 // Builder collects reports of connections into one batch of logs and one of traces. It is for one goroutine.
 //
-// A batch grows within the bounds until Close or Take. While it is closed and waits for what other shards know, another one grows.
+// A batch grows within the bounds until Close or Take. While it is closed and waits for what other shards know, others grow.
 type Builder struct {
 	options     Options
 	identity    identity
@@ -96,9 +99,9 @@ type Builder struct {
 	records load
 	spans   load
 	// groups are those of this batch, by pointer: an Info is immutable, and a changed process has another one.
-	groups    map[*process.Info]*group
-	closed    content
-	hasClosed bool
+	groups map[*process.Info]*group
+	closed []content // the oldest one first
+	spare  []content // of batches that were taken: the memory of what awaited an answer
 
 	// These are reused, so that emitting does not allocate them.
 	report   report

@@ -1,6 +1,7 @@
 package otlp
 
 import (
+	"net/netip"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -20,7 +21,9 @@ type unjoined struct {
 	to     ptrace.SpanSlice
 	key    trace.ExchangeKey
 	role   event.Role
-	asks   bool // its end began the exchange
+	asks   bool           // its end began the exchange
+	far    trace.End      // whose address may be another than remote; 0: it is not
+	remote netip.AddrPort // of the socket
 
 	tally *metrics.Tally // whose exemplar it may be
 }
@@ -39,8 +42,13 @@ func (b *Builder) roomForPlace(r *report) int {
 	if b.options.Resolve == nil || r.exchange == nil {
 		return 0
 	}
+	if b.asksEndpoint(r.connection.FarEnd) {
+		return placeBytes + endpointBytes
+	}
 	return placeBytes
 }
+
+func (b *Builder) asksEndpoint(far trace.End) bool { return far != 0 && b.options.Endpoint != nil }
 
 // awaitsJoin reports whether the span of an exchange has a place in a trace, which is not known yet.
 func (b *Builder) awaitsJoin(r *report) bool {
@@ -51,9 +59,13 @@ func (b *Builder) awaitsJoin(r *report) bool {
 func (b *Builder) awaitJoin(r *report, u unjoined) {
 	c := r.connection
 	u.key, u.role, u.asks, u.tally = c.Key, c.Role, c.Exchange.Asks, r.tally
+	u.far, u.remote = c.FarEnd, c.Remote
 	b.unjoined = append(b.unjoined, u)
 	if c.Exchange.Joined || c.Exchange.Asks {
 		b.latestQuestion = max(b.latestQuestion, r.exchange.Start.Began, c.JoinedAt)
+	}
+	if b.asksEndpoint(c.FarEnd) && c.Exchanges <= 1 { // it may have been accepted once the request had begun
+		b.latestQuestion = max(b.latestQuestion, r.exchange.End.Time)
 	}
 }
 
@@ -75,6 +87,7 @@ func (b *Builder) joinSpans(c *content) {
 			b.place(u, &p)
 			b.linkCandidates(c, u, &p)
 		}
+		b.placeEndpoint(u)
 		u.exemplify()
 		b.attrLayouts.emit(u.span, u.to)
 	}
@@ -110,6 +123,22 @@ func (b *Builder) place(u *unjoined, p *trace.Parent) {
 	if p.Source != trace.SourceNone {
 		u.span.Attributes().PutStr(parentSource, p.Source.String())
 	}
+}
+
+// endpointBytes is what an endpoint takes at most: an address of IPv6 without a zone, and a port.
+const endpointBytes = 2*attributeBytes + len(peerAddress+peerPort) + len("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff") + 10
+
+// placeEndpoint says where the other end was accepted, if an address was translated. There is room for it.
+func (b *Builder) placeEndpoint(u *unjoined) {
+	if !b.asksEndpoint(u.far) {
+		return
+	}
+	at, known := b.options.Endpoint(u.far)
+	if !known || at == u.remote {
+		return
+	}
+	u.span.Attributes().PutStr(peerAddress, b.texts.of(at.Addr()))
+	u.span.Attributes().PutInt(peerPort, int64(at.Port()))
 }
 
 // candidateBytes is what a link to a candidate takes at most.

@@ -2,6 +2,7 @@ package otlp
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -48,7 +49,7 @@ func TestSpanHasThePlaceThatIsFoundWhenItsBatchIsTaken(t *testing.T) {
 			}})
 			exchanged(get(protocol.Client, "200"), asking)(b)
 			exchanged(get(protocol.Server, "200"), accepted, hearing)(b)
-			b.Close()
+			b.Close(time.Time{})
 			taken = true
 			_, traces := b.Take()
 			spans := spansOf(traces)
@@ -114,7 +115,7 @@ func TestQuestionsOfABatchAreAboutTheOtherEndAndTheCause(t *testing.T) {
 		}, 77},
 	} {
 		test.emit()
-		b.Close()
+		b.Close(time.Time{})
 		assert.Equal(t, test.want, b.LatestQuestion(), test.name)
 		b.Take()
 	}

@@ -80,7 +80,10 @@ const (
 	serverAddressSource = "socketflow.server.address.source" // "dns": the process had asked for it before it connected; on the client's side only
 	netNS               = "socketflow.netns"                 // inode of the network namespace
 	peerPID             = "socketflow.peer.pid"              // Unix: the process that connected or listened at the other end; initial pid namespace
-	truncated           = "socketflow.attributes.truncated"  // list of the attributes whose values were cut
+	// peerAddress and peerPort are where the other end was accepted, if that is not what was connected to.
+	peerAddress = "socketflow.peer.address"
+	peerPort    = "socketflow.peer.port"
+	truncated   = "socketflow.attributes.truncated" // list of the attributes whose values were cut
 )
 
 // What the hellos of a TLS connection say in clear text.

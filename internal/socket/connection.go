@@ -50,6 +50,8 @@ type Connection struct {
 	// Exchange are the ids of the exchange that is emitted, and Key finds its parent; zero: it cannot be found.
 	Exchange trace.Exchange
 	Key      trace.ExchangeKey
+	// FarEnd is the other end of a connection that was opened here, whose address may be another than Remote; 0: it is not.
+	FarEnd trace.End
 	// Unspanned: the process makes a span of the exchange itself.
 	Unspanned bool
 	// Peer has the other end, if that is on this host and PeerSettled; else it may become known.

@@ -107,6 +107,7 @@ func (l *layer) Emit(id protocol.ID, x *protocol.Exchange) {
 	}
 	t.out.FirstWithinTLS, l.spoken = l.encrypted() && !l.joined && !l.spoken, true
 	t.out.Exchange, t.out.Unspanned = l.endExchange(id, x, t.out.Role)
+	t.out.FarEnd = c.farEnd()
 	began := x.Start.Began
 	start := t.clock.Unix(began)
 	t.sink.Exchanged(&t.out, x, start, start+t.clock.Between(began, x.End.Time))

@@ -28,6 +28,8 @@ type Options struct {
 	PeerName func(peername.Question) (a peername.Answer, settled bool)
 	// Paired notes that an end of a connection is observed, and which process of this host has it, if one does; nil: that is of no interest.
 	Paired func(trace.End, *process.Info)
+	// Endpoints are where ends were accepted; nil: that is of no interest.
+	Endpoints *trace.Endpoints
 	// Unpaired notes that the connection of an end has ended; nil: that is of no interest.
 	Unpaired func(trace.End)
 	// PeerOf finds the process of this host that has an end, and Settled says whether all from before a time (CLOCK_MONOTONIC, ns) is known to it; nil:

@@ -23,9 +23,23 @@ func (t *Table) pair(c *connection) {
 		return
 	}
 	t.opts.Paired(c.pair.End(c.flow.Role), c.owner)
+	if t.opts.Endpoints != nil && c.flow.Role == event.RoleServer && mayBeTranslated(c.flow.Local) {
+		t.opts.Endpoints.Add(c.pair.End(c.flow.Role), c.flow.Local)
+	}
 	if t.isObservedElsewhere(c.flow.Remote.Addr()) {
 		t.opts.Paired(c.otherEnd(), nil)
 	}
+}
+
+// mayBeTranslated reports whether a network may replace an address by another one. Unix sockets have none.
+func mayBeTranslated(a netip.AddrPort) bool { return a.IsValid() && !a.Addr().IsLoopback() }
+
+// farEnd is the end of a connection that was opened here, whose address may be another than the one that was connected to; 0: it is not.
+func (c *connection) farEnd() trace.End {
+	if c.table.opts.Endpoints == nil || c.flow.Role != event.RoleClient || !mayBeTranslated(c.flow.Remote) {
+		return 0
+	}
+	return c.knownOtherEnd()
 }
 
 func (t *Table) isObservedElsewhere(address netip.Addr) bool {

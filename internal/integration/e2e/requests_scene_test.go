@@ -59,12 +59,15 @@ var sources = map[string]struct {
 	"tls-client":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT client.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
 	"tls-fibers":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT fibers.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
 	"tls-leaves":      {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT leaves.c common.c tls.c confined.c -lssl -lcrypto -pthread"},
+	"gnutls-fibers":   {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT fibers.c common.c gnutls.c -lgnutls -pthread"},
+	"gnutls-leaves":   {"c", "gcc -O1 -Wall -Wextra -Werror -DTLS -o OUTPUT leaves.c common.c gnutls.c -lgnutls"},
 	"uring-client":    {"c", "gcc -O1 -Wall -Wextra -Werror -DURING -o OUTPUT client.c common.c uring.c -luring -pthread"},
 }
 
 // headers are what programs are built with that are linked so, and their Debian packages.
 var headers = []struct{ flag, file, debian string }{
 	{"-luring", "liburing.h", "liburing-dev"}, {"-lssl", "openssl/ssl.h", "libssl-dev"},
+	{"-lgnutls", "gnutls/gnutls.h", "libgnutls28-dev"},
 }
 
 func needHeaders(t testing.TB, build string) {

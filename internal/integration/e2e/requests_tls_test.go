@@ -53,6 +53,8 @@ var secureWorkloads = []secureWorkload{
 	{"tls-killed", killed},
 	{"tls-fibers", converse("127.0.0.1", "tls-server HOST PORT server", "tls-fibers HOST PORT 16 3", 128)},
 	{"tls-leaves", converse("127.0.0.1", "tls-server HOST PORT server", "tls-leaves HOST PORT", 64)},
+	{"tls-gnutls-fibers", converse("127.0.0.1", "tls-server HOST PORT server", "gnutls-fibers HOST PORT 16 3", 128)},
+	{"tls-gnutls-leaves", converse("127.0.0.1", "tls-server HOST PORT server", "gnutls-leaves HOST PORT", 64)},
 	{"tls-filter", converse("::1", "gohttp-stripped server ADDRESS", "tls-client HOST PORT tls filter", 64)},
 	{"tls-gnutls", gnuTLS("blocking", converse("127.0.0.1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 128))},
 	{"tls-gnutls-nonblocking", gnuTLS("nonblocking", converse("::1", "python3 server.py ADDRESS", "python3 client.py ADDRESS 4", 64))},
@@ -81,7 +83,7 @@ func TestRequestsTLS(t *testing.T) { requestsTLS(t, "socket", secureWorkloads) }
 // inSyscallMode are workloads of each library, and those that differ in how descriptors and processes come into it.
 var inSyscallMode = []string{
 	"tls-go", "tls-python", "tls-node-h2", "tls-nginx", "tls-forking", "tls-callbacks", "tls-large-go", "tls-gnutls", "tls-gnutls-curl", "tls-memory",
-	"tls-200-asyncio",
+	"tls-200-asyncio", "tls-fibers", "tls-gnutls-leaves",
 }
 
 // TestRequestsTLSInSyscallMode plays some of them before that mode.

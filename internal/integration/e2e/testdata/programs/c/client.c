@@ -172,7 +172,7 @@ static void reconnect(char **argv)
 	local_end(s.fd, &local);
 	peer_end(s.fd, &peer);
 #ifdef TLS
-	check(tls_begin(s.fd, NULL) != NULL, "handshake");
+	check(tls_begin(s.fd, NULL, NULL), "handshake");
 	s.body = 'x';
 #endif
 }

@@ -1,5 +1,5 @@
 // A web client whose fibers take turns on a few threads: fibers 127.0.0.1 8080 16 3 < plan, which are 16 fibers on 3 threads. A fiber that would have to
-// wait for its socket gives its thread to others, in the midst of a call of OpenSSL, and goes on with that on another thread. So does each that is about
+// wait for its socket gives its thread to others, in the midst of a call of its TLS library, and goes on with that on another thread. So does each that is about
 // to send. The plan, that of client.c, is dealt out to the fibers in turn.
 #define _GNU_SOURCE
 #include "common.h"
@@ -22,7 +22,6 @@
 #define STACK (256 << 10)
 
 static char **arguments, host[80];
-static BIO_METHOD *method;
 static atomic_int running;
 
 struct fiber {
@@ -61,18 +60,18 @@ static __attribute__((noinline)) ssize_t try_send(int fd, const void *data, size
 	return n < 0 ? -errno : n;
 }
 
-static int bio_read(BIO *bio, char *data, int size)
+static ssize_t transport_receive(void *of, void *data, size_t size)
 {
-	struct fiber *f = BIO_get_data(bio);
+	struct fiber *f = of;
 	ssize_t n;
 	while ((n = try_receive(f->s.fd, data, size)) == -EAGAIN)
 		wait_for(f, f->s.fd, EPOLLIN);
 	return n;
 }
 
-static int bio_write(BIO *bio, const char *data, int size)
+static ssize_t transport_send(void *of, const void *data, size_t size)
 {
-	struct fiber *f = BIO_get_data(bio);
+	struct fiber *f = of;
 	ssize_t n;
 	do
 		wait_for(f, f->s.fd, EPOLLOUT);
@@ -80,11 +79,7 @@ static int bio_write(BIO *bio, const char *data, int size)
 	return n;
 }
 
-static long bio_control(BIO *bio, int command, long number, void *pointer)
-{
-	(void)bio, (void)number, (void)pointer;
-	return command == BIO_CTRL_FLUSH;
-}
+static const struct transport transport = {transport_receive, transport_send};
 
 static void connect_fiber(struct fiber *f)
 {
@@ -98,10 +93,7 @@ static void connect_fiber(struct fiber *f)
 	check(!setsockopt(f->s.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), "TCP_NODELAY");
 	local_end(f->s.fd, &f->local);
 	peer_end(f->s.fd, &f->peer);
-	BIO *bio = BIO_new(method);
-	BIO_set_data(bio, f);
-	BIO_set_init(bio, 1);
-	check(tls_begin(f->s.fd, bio) != NULL, "handshake");
+	check(tls_begin(f->s.fd, &transport, f), "handshake");
 }
 
 static void run(unsigned low, unsigned high)
@@ -172,10 +164,6 @@ int main(int argc, char **argv)
 	arguments = argv;
 	snprintf(host, sizeof(host), strchr(argv[1], ':') ? "[%s]:%s" : "%s:%s", argv[1], argv[2]);
 	receive_by_name("open");
-	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "fiber");
-	BIO_meth_set_read(method, bio_read);
-	BIO_meth_set_write(method, bio_write);
-	BIO_meth_set_ctrl(method, bio_control);
 	pthread_t thread;
 	for (int i = 0; i < threads; i++)
 		workers[i] = (struct worker){epoll_create1(EPOLL_CLOEXEC), &workers[(i + 1) % threads]};

@@ -144,7 +144,7 @@ static void *converse(void *argument)
 	peer_end(s.fd, &peer);
 #ifdef TLS
 	s.body = '0';
-	if (!tls_begin(s.fd, NULL)) {
+	if (!tls_begin(s.fd, NULL, NULL)) {
 		close(s.fd);
 		return NULL;
 	}

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +14,18 @@
 #include <unistd.h>
 
 static SSL_CTX *context;
+static BIO_METHOD *method; // of BIOs that have a transport
 static int serves, filtered, strict, answered;
 
 // connection is the TLS of a socket.
 static struct connection {
 	SSL *ssl;
 	unsigned calls;
+	const struct transport *transport;
+	void *of;
 } connections[65536]; // by descriptor
 
-static struct connection *of(int fd)
+static struct connection *connection_of(int fd)
 {
 	errno = EBADF;
 	check(fd >= 0 && fd < (int)(sizeof(connections) / sizeof(*connections)), "descriptor");
@@ -62,24 +67,66 @@ void tls_use(const char *name)
 		confine_by_filter();
 }
 
-SSL *tls_begin(int fd, BIO *bio)
+static int bio_read(BIO *bio, char *data, int size)
 {
-	struct connection *c = of(fd);
+	const struct connection *c = BIO_get_data(bio);
+	return c->transport->receive(c->of, data, size);
+}
+
+static int bio_write(BIO *bio, const char *data, int size)
+{
+	const struct connection *c = BIO_get_data(bio);
+	return c->transport->send(c->of, data, size);
+}
+
+static long bio_control(BIO *bio, int command, long number, void *pointer)
+{
+	(void)bio, (void)number, (void)pointer;
+	return command == BIO_CTRL_FLUSH;
+}
+
+static void make_method(void)
+{
+	method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "transport");
+	BIO_meth_set_read(method, bio_read);
+	BIO_meth_set_write(method, bio_write);
+	BIO_meth_set_ctrl(method, bio_control);
+}
+
+static BIO *new_bio(struct connection *c)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, make_method);
+	BIO *bio = BIO_new(method);
+	check(bio != NULL, "BIO_new");
+	BIO_set_data(bio, c);
+	BIO_set_init(bio, 1);
+	return bio;
+}
+
+int tls_begin(int fd, const struct transport *t, void *of)
+{
+	struct connection *c = connection_of(fd);
 	c->ssl = SSL_new(context);
 	check(c->ssl != NULL, "SSL_new");
-	if (bio)
+	c->transport = t;
+	c->of = of;
+	if (t) {
+		BIO *bio = new_bio(c);
 		SSL_set_bio(c->ssl, bio, bio);
-	else
+	} else {
 		check(SSL_set_fd(c->ssl, fd) == 1, "SSL_set_fd");
+	}
 	if ((serves ? SSL_accept : SSL_connect)(c->ssl) == 1)
-		return c->ssl;
+		return 1;
 	SSL_free(c->ssl);
-	return c->ssl = NULL;
+	c->ssl = NULL;
+	return 0;
 }
 
 ssize_t tls_receive(int fd, char *buffer, size_t size)
 {
-	struct connection *c = of(fd);
+	struct connection *c = connection_of(fd);
 	char pieces[2][4096], *piece = pieces[c->calls++ & 1];
 	int n = SSL_read(c->ssl, piece, size < sizeof(*pieces) ? size : sizeof(*pieces));
 	if (n <= 0)
@@ -91,7 +138,7 @@ ssize_t tls_receive(int fd, char *buffer, size_t size)
 
 void tls_send(int fd, const char *data, size_t size)
 {
-	struct connection *c = of(fd);
+	struct connection *c = connection_of(fd);
 	char pieces[2][20000]; // one has two records
 	while (size) {
 		char *piece = pieces[c->calls++ & 1];
@@ -106,7 +153,7 @@ void tls_send(int fd, const char *data, size_t size)
 
 void tls_end(int fd)
 {
-	struct connection *c = of(fd);
+	struct connection *c = connection_of(fd);
 	if (!c->ssl)
 		return;
 	SSL_shutdown(c->ssl);

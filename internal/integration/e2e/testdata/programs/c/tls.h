@@ -1,9 +1,8 @@
-// TLS by OpenSSL, for the web server and the web clients in C. Each call hands the library another buffer than the one before, which is overwritten
+// TLS by OpenSSL, or GnuTLS (gnutls.c), for the web server and the web clients in C. Each call hands the library another buffer than the one before, which is overwritten
 // when the call has ended: who reads it later, or takes the call for another one, gets wrong bytes.
 #ifndef TLS_H
 #define TLS_H
 
-#include <openssl/ssl.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -11,8 +10,14 @@
 // but its own, or to read and write only, which is "strict", after its first request (seccomp(2)).
 void tls_use(const char *name);
 
-// tls_begin shakes hands on a socket, by a BIO that uses it, or by OpenSSL's own. It returns NULL if that fails.
-SSL *tls_begin(int fd, BIO *bio);
+// transport is a program's own way to transfer records, like read(2) and write(2). of is what tls_begin was given.
+struct transport {
+	ssize_t (*receive)(void *of, void *data, size_t size);
+	ssize_t (*send)(void *of, const void *data, size_t size);
+};
+
+// tls_begin shakes hands on a socket, whose records a transport transfers; NULL: the library. It returns 0 if that fails.
+int tls_begin(int fd, const struct transport *t, void *of);
 
 // tls_receive is a receive of common.h.
 ssize_t tls_receive(int fd, char *buffer, size_t size);
