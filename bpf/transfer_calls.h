@@ -65,8 +65,8 @@ static __always_inline bool may_carry(struct call *c, struct user_message *m)
 }
 
 /*
- * m: room for the message of the call. 32-bit programs (compat) carry only over sockets that are followed: before 6.12 the stack has no room
- * for more.
+ * m: room for the message of the call. 32-bit programs (compat) carry only over sockets that are followed: before 6.12 the
+ * stack has no room for more.
  */
 static __always_inline int on_transfer_enter(struct enter_args *ctx, int count_args, bool compat, struct user_message *m)
 {

@@ -13,8 +13,8 @@ import (
 	"github.com/socketflow/socketflow/internal/event"
 )
 
-// TestOlderSocketsOfIPv6WithIPv4AddressesKeepThem: Java makes all of its sockets so. What /proc shows of an older socket has its addresses unmapped, what calls
-// name has them mapped.
+// TestOlderSocketsOfIPv6WithIPv4AddressesKeepThem: Java makes all of its sockets so. What /proc shows of an older socket has its addresses
+// unmapped, what calls name has them mapped.
 func TestOlderSocketsOfIPv6WithIPv4AddressesKeepThem(t *testing.T) {
 	needPrivilege(t)
 	listener, datagrams := bindMapped(t, unix.SOCK_STREAM), bindMapped(t, unix.SOCK_DGRAM)

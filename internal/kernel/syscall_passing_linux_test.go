@@ -11,8 +11,8 @@ import (
 	"github.com/socketflow/socketflow/internal/testenv"
 )
 
-// TestSocketInADatagramIsTheSameOne: Unix sockets for datagrams and packets are not followed, but the descriptors that they carry are. Otherwise the
-// connection would end when its sender closes it.
+// TestSocketInADatagramIsTheSameOne: Unix sockets for datagrams and packets are not followed, but the descriptors that they carry are.
+// Otherwise the connection would end when its sender closes it.
 func TestSocketInADatagramIsTheSameOne(t *testing.T) {
 	needPrivilege(t)
 	for name, kind := range map[string]int{"datagrams": unix.SOCK_DGRAM, "packets": unix.SOCK_SEQPACKET, "a stream": unix.SOCK_STREAM} {
