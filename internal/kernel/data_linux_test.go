@@ -54,7 +54,7 @@ func openForTest(t *testing.T) *SocketTracer { return openWith(t, Options{}) }
 func openWith(t *testing.T, opts Options) *SocketTracer {
 	t.Helper()
 	needPrivilege(t)
-	opts.Shards, opts.RingBytes, opts.Processes, opts.Sockets = 1, 1<<20, 64, max(opts.Sockets, 64)
+	opts.Shards, opts.RingBytes, opts.Processes, opts.Sockets = 1, 1<<22, 64, max(opts.Sockets, 64)
 	opts.Data, opts.Unix, opts.UDP, opts.DatagramData = true, true, true, true
 	opts.PayloadLimit, opts.PayloadBurst = testLimit, testBurst
 	opts.DatagramIdle = time.Nanosecond
