@@ -835,9 +835,9 @@ type SocketflowWait struct {
 
 type SocketflowWaited struct {
 	_           structs.HostLayout
-	Parts       uint64
+	Parts       uint32
+	Evicted     uint32
 	Last        uint64
-	Evicted     uint64
 	EvictedLast uint64
 }
 

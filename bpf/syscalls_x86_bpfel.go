@@ -511,9 +511,9 @@ type SyscallsUnixNames struct {
 
 type SyscallsWaited struct {
 	_           structs.HostLayout
-	Parts       uint64
+	Parts       uint32
+	Evicted     uint32
 	Last        uint64
-	Evicted     uint64
 	EvictedLast uint64
 }
 

@@ -37,10 +37,10 @@ struct {
 
 /* Of an object whose plaintext waits. There are few struct early: one that has to give way takes its parts with it, which shows only here. */
 struct waited {
-	__u64 parts;        /* in the struct early that was there last */
-	__u64 last;         /* CLOCK_MONOTONIC, ns: when the last of them came */
-	__u64 evicted;      /* parts that were there before, and are lost */
-	__u64 evicted_last; /* when the last of these came */
+	__u32 parts;        /* in the struct early that was there last */
+	__u32 evicted;      /* parts that were there before, and are lost */
+	__u64 last;         /* CLOCK_MONOTONIC, ns: when the last of parts came */
+	__u64 evicted_last; /* when the last of evicted came */
 };
 
 struct {

@@ -158,6 +158,7 @@ const (
 	tlsCalls    = 16384 // of C libraries: under way, or the last ones of their frames, some 130 bytes each
 	tlsLayers   = 8192  // connections, some 500 bytes each with all that is known of them
 	tlsEarly    = 64    // connections whose socket is not known yet, 33 KiB each
+	tlsWaited   = 4096  // of which it is known that they had to give way
 	executables = 4096  // files of programs
 	tlsBufs     = 2     // TLS_BUFS in bpf/tls_calls.h
 )
@@ -180,7 +181,7 @@ func (c *programs) configureTLS(spec *ebpf.CollectionSpec, opts Options) error {
 	spec.Maps[bpf.SocketflowMapTlsWriters].MaxEntries = layers
 	spec.Maps[bpf.SocketflowMapTlsProcesses].MaxEntries = uint32(max(opts.Processes, 1))
 	spec.Maps[bpf.SocketflowMapTlsEarly].MaxEntries = tlsEarly
-	spec.Maps[bpf.SocketflowMapTlsWaited].MaxEntries = layers
+	spec.Maps[bpf.SocketflowMapTlsWaited].MaxEntries = tlsWaited
 	spec.Maps[bpf.SocketflowMapExecutables].MaxEntries = executables
 	bufs := uint32(cpus) * tlsBufs
 	first := spec.Maps[bpf.SocketflowMapEventBufs].MaxEntries

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -49,6 +50,7 @@ type Watcher struct {
 	// Those of Run's goroutine.
 	files        map[fileID]struct{} // that have been looked at
 	attached     map[library]*attachment
+	forbidden    bool // that files cannot be opened was logged
 	detachWithin time.Duration
 }
 
@@ -181,8 +183,11 @@ func (w *Watcher) process(pid uint32, seen map[mapping]bool) {
 // mapped reports whether mappings are gone since they were listed.
 func (w *Watcher) mapped(pid uint32, seen map[mapping]bool) (changed bool) {
 	mapped, _, err := procfs.MappedFiles(pid)
+	if errors.Is(err, fs.ErrPermission) {
+		w.forbid(err)
+	}
 	if err != nil {
-		return false // it has ended, or is none of ours to look at
+		return false
 	}
 	for i := range mapped {
 		m := &mapped[i]
@@ -198,9 +203,15 @@ func (w *Watcher) mapped(pid uint32, seen map[mapping]bool) (changed bool) {
 			changed = true
 		default:
 			seen[id] = true
-			if w.remember(fileID{device: m.Device, inode: m.Inode, size: -1}) {
-				w.refuse(m.Path, err)
+			if !w.remember(fileID{device: m.Device, inode: m.Inode, size: -1}) {
+				continue
 			}
+			if errors.Is(err, fs.ErrPermission) {
+				w.refused.Add(1)
+				w.forbid(err)
+				continue
+			}
+			w.refuse(m.Path, err)
 		}
 	}
 	return changed
@@ -248,6 +259,15 @@ func (w *Watcher) refuse(path string, err error) {
 	w.refused.Add(1)
 	// Sampling counts lines by their message.
 	w.opts.Logger.Info("requests within TLS of the library "+path+" are not seen", zap.String("file", path), zap.Error(err))
+}
+
+// forbid logs once that this process may not look at the files of others.
+func (w *Watcher) forbid(err error) {
+	if w.forbidden {
+		return
+	}
+	w.forbidden = true
+	w.opts.Logger.Info("requests within TLS are not seen of processes whose mapped files this one may not open; CAP_SYS_PTRACE lets it", zap.Error(err))
 }
 
 var (

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/socketflow/socketflow/internal/kernel"
+	"github.com/socketflow/socketflow/internal/testenv"
 	"github.com/socketflow/socketflow/internal/tlslib"
 )
 
@@ -182,5 +183,20 @@ func TestHelperThatWaits(t *testing.T) {
 	}
 	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Files of others that may not be opened are no libraries that are refused, each by itself: one line says what is missing.
+func TestFilesThatMayNotBeOpenedAreLoggedOnce(t *testing.T) {
+	testenv.NeedRoot(t, "being another user")
+	core, log := observer.New(zap.InfoLevel)
+	w := New(Options{Logger: zap.New(core)})
+	testenv.AsNobody(t, func() {
+		for range 2 {
+			w.process(uint32(os.Getppid()), map[mapping]bool{})
+		}
+	})
+	if log.Len() != 1 || log.FilterMessageSnippet("CAP_SYS_PTRACE").Len() != 1 {
+		t.Errorf("logged %v, want one line with what is missing", log.All())
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/socketflow/socketflow/internal/procfs"
+	"github.com/socketflow/socketflow/internal/testenv"
 )
 
 // The tests of this file use the procfs of this machine, or a FIFO to pause a Reader.
@@ -215,7 +215,7 @@ func TestWhatMayNotBeReadComesFromTheSnapshot(t *testing.T) {
 
 	r := here(t)
 	var info, old *Info
-	asNobody(t, func() {
+	testenv.AsNobody(t, func() {
 		info = r.Describe(s)
 		old = r.Describe(Snapshot{ID: s.ID})
 	})
@@ -227,25 +227,6 @@ func TestWhatMayNotBeReadComesFromTheSnapshot(t *testing.T) {
 	}
 	equal(t, "service without a snapshot", old.ServiceNameSource, SourceComm)
 	equal(t, "stats", r.Stats(), Stats{Denied: 2})
-}
-
-// asNobody runs f in a thread without root's privileges, which ends with it.
-func asNobody(t *testing.T, f func()) {
-	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread must not be reused
-		// The raw call changes the thread and not the process. It also drops the effective capabilities.
-		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), 65534, ^uintptr(0)); errno != 0 {
-			done <- errno
-			return
-		}
-		f()
-		done <- nil
-	}()
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
 }
 
 // whenRead replaces a file of a process by a FIFO. It calls change while a Reader waits for the content, and then writes
