@@ -161,6 +161,28 @@ func (c *collector) own() (t emitted, err error) {
 	return t, nil
 }
 
+// awaitLibraries returns once TLS libraries are watched, and no further ones were found for a second.
+func (c *collector) awaitLibraries() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for before := ""; ; time.Sleep(time.Second) {
+		text, err := fetch(ctx, c.metrics)
+		if err != nil {
+			return fmt.Errorf("wait for TLS libraries: %w", err)
+		}
+		watched := ""
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "otelcol_socketflow_tls_libraries{") && !strings.HasSuffix(line, " 0\n") {
+				watched += line
+			}
+		}
+		if watched != "" && watched == before {
+			return nil
+		}
+		before = watched
+	}
+}
+
 // settled reads the counters once no more ends of connections are emitted, or after a while: this host may have other
 // connections.
 func (c *collector) settled() (emitted, error) {

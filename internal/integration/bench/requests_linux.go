@@ -17,6 +17,8 @@ type observation struct {
 	keys string // configuration of the receiver, indented by four spaces
 	// signals are those of the pipelines; nil: bothSignals.
 	signals []string
+	// looksIntoTLS: nothing runs until the libraries of this host's processes are found, which takes a while after the start.
+	looksIntoTLS bool
 }
 
 // with runs something while the collector runs; c is nil without one.
@@ -29,6 +31,11 @@ func (o *observation) with(s *settings, run func(c *collector) ([]float64, error
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.stop()) }()
+	if o.looksIntoTLS {
+		if err := c.awaitLibraries(); err != nil {
+			return nil, err
+		}
+	}
 	return run(c)
 }
 

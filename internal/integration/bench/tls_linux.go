@@ -31,7 +31,7 @@ var schemes = []struct {
 	{"https", []observation{
 		{name: "HTTPS, collector off", off: true},
 		{name: "HTTPS, not looked into (`tls: {openssl: false, go: false}`)", keys: "    tls: {openssl: false, go: false}"},
-		{name: "HTTPS, default"},
+		{name: "HTTPS, default", looksIntoTLS: true},
 	}},
 }
 
