@@ -776,6 +776,7 @@ type SocketflowTlsWritten struct {
 	_      structs.HostLayout
 	Writer uint64
 	Since  uint64
+	Tied   uint64
 }
 
 type SocketflowTransport uint32

@@ -498,6 +498,7 @@ type SyscallsTlsWritten struct {
 	_      structs.HostLayout
 	Writer uint64
 	Since  uint64
+	Tied   uint64
 }
 
 type SyscallsUnixNames struct {

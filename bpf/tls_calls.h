@@ -53,19 +53,6 @@ enum tls_probe {
 
 #include "tls_frames.h"
 
-/* The object that writes the records of a TLS object: a BIO. */
-struct tls_written {
-	__u64 writer;
-	__u64 since; /* CLOCK_BOOTTIME, ns */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1); /* set by user space */
-	__type(key, struct tls_object);
-	__type(value, struct tls_written);
-} tls_writers SEC(".maps");
-
 /* Which of event_bufs of the programs at libraries are in use. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -20,10 +20,10 @@ static __always_inline void on_tls_probe(const struct pt_regs *regs, __u64 probe
 		p = (struct plaintext){FUNCTION_ARG1(regs), 0, bpf_ktime_get_ns(), DIRECTION_SENT | PLAINTEXT_OF_WRITER, on_bio_write(regs)};
 		break;
 	case TLS_SET_BIO:
-		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG3(regs));
+		on_set_bio(FUNCTION_ARG1(regs), FUNCTION_ARG3(regs));
 		break;
 	case TLS_SET_WBIO:
-		set_writer(FUNCTION_ARG1(regs), FUNCTION_ARG2(regs));
+		on_set_bio(FUNCTION_ARG1(regs), FUNCTION_ARG2(regs));
 		break;
 	case TLS_GO_ENTER:
 		on_go_enter(&p, regs, probe);

@@ -69,6 +69,20 @@ struct {
 	__type(value, struct tls_tie);
 } tls_ties SEC(".maps");
 
+/* The object that writes the records of a TLS object: a BIO. */
+struct tls_written {
+	__u64 writer;
+	__u64 since; /* CLOCK_BOOTTIME, ns */
+	__u64 tied;  /* the one before that was known by its socket; 0: none was */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1); /* set by user space */
+	__type(key, struct tls_object);
+	__type(value, struct tls_written);
+} tls_writers SEC(".maps");
+
 /* Not one of an earlier process, which had the same number. */
 static __always_inline bool is_own(const struct tls_tie *tie)
 {
@@ -270,10 +284,21 @@ static __noinline enum tls_mark_kind read_sent(struct event_buf *event_buf, __u3
 	return read_mark(&sent->mark, sent->record, iovec.base, iovec.length < length ? iovec.length : length);
 }
 
-/* The socket carries the records of another object. It has a function of its own for the sake of the stack: see tie_sent. */
+/*
+ * The socket carries the records of another object. One may get another BIO in the middle of its handshake: SSL_set_fd makes one each time. This is a
+ * function of its own for the sake of the stack: see tie_sent.
+ */
 static __noinline bool is_anothers(const struct socket_state *s, const struct tls_writer *writer, enum tls_mark_kind kind)
 {
-	return is_tied(s) && (kind != TLS_MARK_DATA || writer->address != s->tls_writer);
+	struct tls_object object = {.address = writer->object, .pid = current_process()};
+	struct tls_written *written;
+
+	if (!is_tied(s) || (kind == TLS_MARK_DATA && writer->address == s->tls_writer))
+		return false;
+	if (kind != TLS_MARK_DATA || !object.address)
+		return true;
+	written = bpf_map_lookup_elem(&tls_writers, &object);
+	return !written || written->tied != s->tls_writer;
 }
 
 /*

@@ -11,8 +11,27 @@ static __always_inline void set_writer(__u64 address, __u64 writer)
 	if (!address || !writer)
 		return;
 	known = bpf_map_lookup_elem(&tls_writers, &object);
-	if (!known || known->writer != writer)
-		bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
+	if (known && known->writer == writer)
+		return;
+	if (known) {
+		object.address = known->writer;
+		now.tied = bpf_map_lookup_elem(&tls_ties, &object) ? known->writer : known->tied;
+		object.address = address;
+	}
+	bpf_map_update_elem(&tls_writers, &object, &now, BPF_ANY);
+}
+
+/* The object is given this BIO, in place of another one. What was tied at that BIO's address was another BIO. */
+static __always_inline void on_set_bio(__u64 address, __u64 writer)
+{
+	struct tls_object object = {.address = address, .pid = current_process()};
+	struct tls_written *known = bpf_map_lookup_elem(&tls_writers, &object);
+
+	if (!address || !writer || (known && known->writer == writer))
+		return;
+	object.address = writer;
+	bpf_map_delete_elem(&tls_ties, &object);
+	set_writer(address, writer);
 }
 
 /*
