@@ -222,3 +222,61 @@ func TestRequestsThroughABIOOfTheLibrary(t *testing.T) {
 		"Server GET https /one 1.3 client>server complete", "Server GET https /two 1.3 client>server complete",
 	}, sink.take(t, 4), "what the client writes")
 }
+
+// replacingClient shakes hands on several connections in turn, and gives each of them another BIO before it goes on, as wrk does.
+const replacingClient = `
+import ctypes, select, socket, sys
+ssl = ctypes.CDLL("libssl.so.3")
+crypto = ctypes.CDLL("libcrypto.so.3")
+def of(library, name, result, *arguments):
+    function = getattr(library, name)
+    function.restype, function.argtypes = result, arguments
+    return function
+pointer, integer = ctypes.c_void_p, ctypes.c_int
+context = of(ssl, "SSL_CTX_new", pointer, pointer)(of(ssl, "TLS_client_method", pointer)())
+new, set_fd, connect = of(ssl, "SSL_new", pointer, pointer), of(ssl, "SSL_set_fd", integer, pointer, integer), of(ssl, "SSL_connect", integer, pointer)
+write = of(ssl, "SSL_write", integer, pointer, ctypes.c_char_p, integer)
+read = of(ssl, "SSL_read", integer, pointer, pointer, integer)
+memory, new_bio = of(crypto, "BIO_s_mem", pointer)(), of(crypto, "BIO_new", pointer, pointer)
+buffer = ctypes.create_string_buffer(100000)
+connections = [(new(context), socket.create_connection(("127.0.0.1", int(sys.argv[1])))) for _ in sys.argv[2:]]
+for _, s in connections:
+    s.setblocking(False)
+waiting = list(connections)
+while waiting:
+    for i, (object, s) in enumerate(waiting):
+        assert set_fd(object, s.fileno()) == 1
+        if i % 2:
+            new_bio(memory) # at the address of the one that was there
+    waiting = [(object, s) for object, s in waiting if connect(object) != 1]
+    if waiting:
+        select.select([s for _, s in waiting], [], [])
+for (object, s), path in zip(connections, sys.argv[2:]):
+    request = b"GET %s HTTP/1.1\r\nHost: shop.example.com\r\n\r\n" % path.encode()
+    assert write(object, request, len(request)) == len(request)
+    while read(object, buffer, len(buffer)) <= 0:
+        select.select([s], [], [])
+`
+
+func TestObjectsThatGetOtherBIOsInTheirHandshake(t *testing.T) {
+	inBothModes(t, objectsThatGetOtherBIOs)
+}
+
+func objectsThatGetOtherBIOs(t *testing.T, mode kernel.Mode) {
+	python := testenv.NeedProgram(t, "python3", "python3")
+	_, certFile, keyFile := selfSigned(t)
+	port := freePort(t)
+	serve(t, exec.CommandContext(t.Context(), python, "-c", readingServer, fmt.Sprint(port), certFile, keyFile), port)
+	sink := startWithin(t, mode, map[uint16]string{port: "server"})
+	sink.captures = true
+	paths := []string{"/1", "/2", "/3", "/4", "/5", "/6"}
+	output, err := exec.CommandContext(t.Context(), python, append([]string{"-c", replacingClient, fmt.Sprint(port)}, paths...)...).CombinedOutput()
+	require.NoError(t, err, string(output))
+	var want []string
+	for _, end := range []string{"Client", "Server"} {
+		for _, path := range paths {
+			want = append(want, end+" GET https "+path+" 1.3 client>server complete")
+		}
+	}
+	assert.Equal(t, want, sink.take(t, len(want)))
+}
