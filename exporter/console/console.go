@@ -153,8 +153,8 @@ func (c *console) run(stop <-chan struct{}, done chan<- struct{}) {
 	}
 }
 
-// greet prints the hint once the collector seems to run. It is not told whether the other components have started: if one has not, it ends, and a hint and
-// a summary around its error would look like a run.
+// greet prints the hint once the collector seems to run. Whether the other components have
+// started, an exporter does not learn: if one has not, it ends, and a hint and a summary around its error would look like a run.
 func (c *console) greet() (greeted bool) {
 	c.mu.Lock()
 	greeted = c.runs(c.now())

@@ -168,9 +168,9 @@ http {
 	}, sink.take(t, 6))
 }
 
-// bioClient makes requests by a BIO of libssl's own, as programs do that use BIO_new_ssl_connect.
-const bioClient = `
-import ctypes, sys
+// callsOpenSSL is the beginning of a program in Python that calls OpenSSL as one in C does.
+const callsOpenSSL = `
+import ctypes
 ssl = ctypes.CDLL("libssl.so.3")
 crypto = ctypes.CDLL("libcrypto.so.3")
 def of(library, name, result, *arguments):
@@ -179,6 +179,11 @@ def of(library, name, result, *arguments):
     return function
 pointer, integer = ctypes.c_void_p, ctypes.c_int
 context = of(ssl, "SSL_CTX_new", pointer, pointer)(of(ssl, "TLS_client_method", pointer)())
+`
+
+// bioClient makes requests by a BIO of libssl's own, as programs do that use BIO_new_ssl_connect.
+const bioClient = callsOpenSSL + `
+import sys
 bio = of(ssl, "BIO_new_ssl_connect", pointer, pointer)(context)
 control = of(crypto, "BIO_ctrl", ctypes.c_long, pointer, integer, ctypes.c_long, pointer)
 control(bio, 100, 0, ctypes.cast(ctypes.c_char_p(b"127.0.0.1"), pointer)) # BIO_C_SET_CONNECT
@@ -224,16 +229,8 @@ func TestRequestsThroughABIOOfTheLibrary(t *testing.T) {
 }
 
 // replacingClient shakes hands on several connections in turn, and gives each of them another BIO before it goes on, as wrk does.
-const replacingClient = `
-import ctypes, select, socket, sys
-ssl = ctypes.CDLL("libssl.so.3")
-crypto = ctypes.CDLL("libcrypto.so.3")
-def of(library, name, result, *arguments):
-    function = getattr(library, name)
-    function.restype, function.argtypes = result, arguments
-    return function
-pointer, integer = ctypes.c_void_p, ctypes.c_int
-context = of(ssl, "SSL_CTX_new", pointer, pointer)(of(ssl, "TLS_client_method", pointer)())
+const replacingClient = callsOpenSSL + `
+import select, socket, sys
 new, set_fd, connect = of(ssl, "SSL_new", pointer, pointer), of(ssl, "SSL_set_fd", integer, pointer, integer), of(ssl, "SSL_connect", integer, pointer)
 write = of(ssl, "SSL_write", integer, pointer, ctypes.c_char_p, integer)
 read = of(ssl, "SSL_read", integer, pointer, pointer, integer)
